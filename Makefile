@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sources are found by name: every src/<floor>/*.c joins the library but src/cli/main.c; a suffix
+# of the file name (_avx2, _avx512, _avx512bf16, _amx, _neon) selects the instruction set it is built for.
+# Variants build beside each other: make BUILD=build/asan SAN=address,undefined check
+BUILD  ?= build
+CC     ?= gcc
+PREFIX ?= /usr/local
+SAN    ?=
+OPT    ?= -O2
+ARCH   := $(shell $(CC) -dumpmachine | cut -d- -f1)
+PKGS   := jansson libpcre2-8 libutf8proc sqlite3 libcrypto zlib yaml-0.1
+
+WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
+CFLAGS_ALL = -std=gnu11 $(OPT) -g -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) \
+             -Isrc -I. -Iinclude -D_FILE_OFFSET_BITS=64 -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null) \
+             $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) $(CFLAGS)
+LDLIBS_ALL = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread $(LDLIBS)
+LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+ISA_generic :=
+ISA_avx2 := -mavx2 -mfma -mf16c
+ISA_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
+ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16 -mavx512vnni
+ISA_amx := $(ISA_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
+ISA_neon :=
+X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_x86.c)
+ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
+SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC))
+
+LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+LIB     := $(BUILD)/libisara.a
+TEST_SRC := $(wildcard tests/test_*.c)
+TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
+TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TEST_SRC),$(wildcard tests/*.c)))
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tools/*.c))
+
+.PHONY: all lib check clean install deps tests bench-bins tool-bins
+all: deps $(BUILD)/isara
+lib: $(LIB)
+tests: $(TEST_BIN)
+bench-bins: $(BENCH_BIN)
+tool-bins: $(TOOL_BIN)
+
+isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+$(BUILD)/%.o: %.c Makefile | deps
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(CC) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c -o $@ $<
+$(LIB): $(LIB_OBJ)
+	@rm -f $@; ar rcs $@ $^
+$(BUILD)/isara: $(BUILD)/src/cli/main.o $(LIB)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB_OBJ) $(LIB)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(LIB) -lcmocka $(LDLIBS_ALL)
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/tools/%: $(BUILD)/tools/%.o $(LIB)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+
+deps:
+	@tools/install-deps
+check: all tests
+	@BUILD=$(BUILD) ISARA_REDUCED=$(REDUCED) tools/run-tests
+clean:
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/interrupt.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t requested;
+
+static void handler(int number)
+{
+    if (requested)
+        _exit(128 + number);
+    requested = number;
+}
+
+void interrupt_install(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+int interrupt_requested(void)
+{
+    return requested;
+}
+
+void interrupt_request(int signal_number)
+{
+    requested = signal_number;
+}
+
+void interrupt_clear(void)
+{
+    requested = 0;
+}
+
+int interrupt_check(struct error *err)
+{
+    int number = requested;
+    if (!number)
+        return 0;
+    return error_set(err, ERROR_INTERRUPTED, "interrupted by %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+}

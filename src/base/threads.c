@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workers spin a little between runs (operators follow each other within microseconds), then sleep on a condition. */
+#include "base/threads.h"
+
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+struct worker {
+    struct pool *pool;
+    pthread_t thread;
+    int index;
+};
+
+struct pool {
+    int n_thread, n_started;
+    struct worker *workers;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    atomic_uint generation; /* bumped for every run */
+    atomic_int next, busy;  /* next piece; workers not yet done with this run */
+    atomic_int sleeping;
+    atomic_int stop;
+    int n;
+    void (*fn)(void *, int, int);
+    void *context;
+};
+enum { SPINS = 2000 };
+
+static void work(struct pool *p, int worker)
+{
+    for (int i; (i = atomic_fetch_add(&p->next, 1)) < p->n;)
+        p->fn(p->context, i, worker);
+}
+
+static void relax(int turn)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+    if (turn % 64 == 63)
+        sched_yield();
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *w = argument;
+    struct pool *p = w->pool;
+    unsigned seen = 0;
+    for (;;) {
+        for (int i = 0; i < SPINS && atomic_load(&p->generation) == seen; i++)
+            relax(i);
+        if (atomic_load(&p->generation) == seen) {
+            pthread_mutex_lock(&p->mutex);
+            atomic_fetch_add(&p->sleeping, 1);
+            while (atomic_load(&p->generation) == seen)
+                pthread_cond_wait(&p->wake, &p->mutex);
+            atomic_fetch_sub(&p->sleeping, 1);
+            pthread_mutex_unlock(&p->mutex);
+        }
+        seen = atomic_load(&p->generation);
+        if (atomic_load(&p->stop))
+            return NULL;
+        work(p, w->index);
+        atomic_fetch_sub(&p->busy, 1);
+    }
+}
+
+static void start_generation(struct pool *p)
+{
+    atomic_fetch_add(&p->generation, 1);
+    if (atomic_load(&p->sleeping)) {
+        pthread_mutex_lock(&p->mutex);
+        pthread_cond_broadcast(&p->wake);
+        pthread_mutex_unlock(&p->mutex);
+    }
+}
+
+int pool_new(struct pool **out, int n_thread, struct error *err)
+{
+    struct pool *p = mem_calloc(1, sizeof *p);
+    if (!p)
+        return error_set_nomem(err, sizeof *p, "the thread pool");
+    p->n_thread = n_thread < 1 ? 1 : n_thread;
+    p->n_started = 1;
+    pthread_mutex_init(&p->mutex, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    p->workers = mem_calloc((size_t)p->n_thread, sizeof *p->workers);
+    if (!p->workers) {
+        pool_free(p);
+        return error_set_nomem(err, (size_t)p->n_thread * sizeof *p->workers, "the thread pool");
+    }
+    for (int i = 1; i < p->n_thread; i++) {
+        p->workers[i] = (struct worker){.pool = p, .index = i};
+        if (pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i])) {
+            pool_free(p);
+            return error_set(err, ERROR_UNAVAILABLE, "cannot start thread %d of %d; try --threads 1", i + 1, n_thread);
+        }
+        p->n_started = i + 1;
+    }
+    *out = p;
+    return 0;
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    atomic_store(&p->stop, 1);
+    start_generation(p);
+    for (int i = 1; i < p->n_started; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->mutex);
+    mem_free(p->workers);
+    mem_free(p);
+}
+
+int pool_size(const struct pool *p)
+{
+    return p->n_thread;
+}
+
+void pool_run(struct pool *p, int n, void (*fn)(void *, int, int), void *context)
+{
+    if (p->n_thread == 1 || n <= 1) {
+        for (int i = 0; i < n; i++)
+            fn(context, i, 0);
+        return;
+    }
+    p->n = n;
+    p->fn = fn;
+    p->context = context;
+    atomic_store(&p->next, 0);
+    atomic_store(&p->busy, p->n_thread - 1);
+    start_generation(p);
+    work(p, 0);
+    for (int i = 0; atomic_load(&p->busy) > 0; i++)
+        relax(i);
+}
+
+int threads_available(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set))
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n < 1 ? 1 : n;
+}

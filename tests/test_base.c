@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* base/: maths against libm, Philox against its published vectors, pool, buffers, errors. */
+#include "tests/check.h"
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/maths.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/threads.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+static void maths_agree_with_libm(void **state)
+{
+    (void)state;
+    struct rng_stream s = {1, 2, 3};
+    for (int i = 0; i < 20000; i++) {
+        double x = (rng_uniform_double(&s, (uint64_t)i) - 0.5) * 200;
+        double y = rng_uniform_double(&s, (uint64_t)i + 100000) * 1e4 + 1e-9;
+        assert_true(fabs(maths_exp(x) / exp(x) - 1) < 1e-15);
+        assert_true(fabs(maths_log(y) - log(y)) < 1e-15 * (1 + fabs(log(y))));
+        assert_true(fabs(maths_sin(x * 50) - sin(x * 50)) < 1e-15);
+        assert_true(fabs(maths_cos(x * 50) - cos(x * 50)) < 1e-15);
+        assert_true(fabs(maths_pow(y, x / 50) / pow(y, x / 50) - 1) < 2e-15);
+    }
+    assert_true(maths_exp(0) == 1 && maths_log(1) == 0 && maths_cos(0) == 1 && maths_exp(-1000) == 0);
+}
+
+/* Known answers of the Random123 distribution (kat_vectors). */
+static void philox_known_answers(void **state)
+{
+    (void)state;
+    uint32_t out[4];
+    philox4x32((uint32_t[]){0, 0}, (uint32_t[]){0, 0, 0, 0}, out);
+    assert_int_equal(out[0], 0x6627e8d5);
+    assert_int_equal(out[1], 0xe169c58d);
+    assert_int_equal(out[2], 0xbc57ac4c);
+    assert_int_equal(out[3], 0x9b00dbd8);
+    philox4x32((uint32_t[]){0xa4093822, 0x299f31d0}, (uint32_t[]){0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, out);
+    assert_int_equal(out[0], 0xd16cfe09);
+    assert_int_equal(out[3], 0x24126ea1);
+}
+
+static void permutation_is_one(void **state)
+{
+    (void)state;
+    uint32_t order[100];
+    int seen[100] = {0};
+    rng_permutation(&(struct rng_stream){7, 0, 0}, order, 100);
+    for (int i = 0; i < 100; i++)
+        seen[order[i]]++;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(seen[i], 1);
+}
+
+static void add_piece(void *context, int piece, int worker)
+{
+    (void)worker;
+    atomic_fetch_add((atomic_long *)context, piece + 1);
+}
+
+static void pool_runs_every_piece_once(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 4; n++) {
+        struct pool *p = NULL;
+        assert_int_equal(pool_new(&p, n, NULL), 0);
+        for (int run = 0; run < 200; run++) {
+            atomic_long sum = 0;
+            pool_run(p, 37, add_piece, &sum);
+            assert_int_equal(sum, 37 * 38 / 2);
+        }
+        pool_free(p);
+    }
+}
+
+static void buffers_survive_failed_allocations(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s-%d", "abc", 42);
+    assert_string_equal(b.data, "abc-42");
+    mem_fail_at(0);
+    for (int i = 0; i < 100; i++)
+        buf_putc(&b, 'x');
+    assert_true(b.failed);
+    mem_fail_at(-1);
+    assert_null(buf_take(&b));
+}
+
+static void errors_carry_exit_codes(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    assert_int_equal(error_exit_code(error_set(&err, ERROR_DATA, "f.jsonl:%d: bad", 3)), 65);
+    error_prefix(&err, "seeds");
+    assert_string_equal(err.message, "seeds: f.jsonl:3: bad");
+    assert_int_equal(error_exit_code(ERROR_INTERRUPTED), 75);
+    assert_int_equal(error_exit_code(0), 0);
+}
+
+static void sha256_known_answer(void **state)
+{
+    (void)state;
+    char hex[65];
+    sha256_bytes("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(maths_agree_with_libm),  cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(permutation_is_one),     cmocka_unit_test(pool_runs_every_piece_once),
+        cmocka_unit_test(errors_carry_exit_codes), cmocka_unit_test(buffers_survive_failed_allocations),
+        cmocka_unit_test(sha256_known_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
