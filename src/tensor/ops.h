@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one table of operators that every backend fills. An operator takes a queue and a struct of plain values (spans, handles,
+ * numbers), which the backend may copy and run later. Shapes are checked by whoever plans the work; operators return nothing.
+ *
+ * Numerics (docs/NUMERICS.md). f32: each product element is one chain of fused multiply-adds over K in increasing order starting from
+ * zero (or from the accumulator, in linear_dw), so the bits do not depend on rows, threads or vector width. Norms and dot products
+ * reduce over 16 lanes (lane = index mod 16, each lane one chain in order; then lanes are added pairwise: 8 apart, 4, 2, 1).
+ * exp, log, sigmoid are the backend's own polynomials with the same operation order on every instruction set.
+ * bf16 weights: activations are rounded to bf16, products accumulate in f32; bits may differ between instruction sets only.
+ * All activations are f32 unless a dtype member says otherwise; bf16 members are allowed where noted. Strides are in elements; 0 = dense. */
+#ifndef TENSOR_OPS_H
+#define TENSOR_OPS_H
+
+#include "tensor/tensor.h"
+
+#define TENSOR_OPS(X)                                                                                                     \
+    X(weight_pack) X(weight_unpack) X(linear) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)           \
+    X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx)         \
+    X(add) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy) X(candidates) X(sample)                   \
+    X(sum_squares) X(adamw)
+
+/* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16. */
+struct weight_pack_args { struct weight *w; int64_t row, n_row; struct span src; enum dtype src_dtype; };
+/* dst f32 [n_row,K] := rows of w. */
+struct weight_unpack_args { const struct weight *w; int64_t row, n_row; struct span dst; };
+
+/* y[t,n] = epilogue(sum_k x[r(t),k] w[n,k]); r(t) = rows[t] when rows is given, else t.
+ * gate: w has 2F rows (F gate rows, then F up rows); y [T,F] = silu(gate) * up. bias f32 [N]. residual f32 [T,N] is added last and may be y itself. */
+struct linear_args {
+    const struct weight *w;
+    int n_row;
+    struct span x; enum dtype x_dtype; int64_t x_stride;   /* [.,K] f32 or bf16 */
+    struct span rows;                                       /* i32 [T] or SPAN_NONE */
+    struct span y; enum dtype y_dtype; int64_t y_stride;   /* [T,N] or [T,F]; f32 or bf16 */
+    struct span bias, residual;                             /* or SPAN_NONE */
+    int gate;
+};
+/* dx[t,k] (+)= sum_n dy[t,n] w[n,k], chain over n in order. accumulate: the chain's result is added to dx. dx f32 [T,K], dy f32 [T,N]. */
+struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64_t dy_stride; struct span dx; int64_t dx_stride; int accumulate; };
+/* dw[n,k] = dw[n,k] then one chain over t of dy[t,n] x[t,k], in order of t, continuing from the value in dw: so splitting the rows over several
+ * calls gives the same bits. compute BF16: dy and x are rounded to bf16 and taken in pairs of rows (2i, 2i+1): n_row must be even and
+ * callers pad every training row (sequence) to an even number of token rows with exact zeros. dw f32 [N,K]. */
+struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw; };
+
+/* y[t] = row tokens[t] of the table w (a weight [V,C]), y f32 [T,C]. */
+struct embed_args { const struct weight *w; int n_row; struct span tokens, y; };
+/* dw[tokens[t]] += dy[t], in order of t. dw f32 [V,C]. Token < 0: skipped (padding). */
+struct embed_dw_args { int64_t n_vocab; int n_row, n_col; struct span tokens, dy, dw; };
+
+enum norm_kind { NORM_RMS, NORM_LAYER };
+/* y = norm(x) * weight (+ bias). x f32 [T,C]. inverse: f32 [T] 1/rms (LAYER: also mean: f32 [T]) kept for norm_dx, or SPAN_NONE. */
+struct norm_args {
+    enum norm_kind kind; int n_row, n_col; float eps;
+    struct span x, weight, bias; struct span y; enum dtype y_dtype; struct span inverse, mean;
+};
+/* dx (+)= gradient; dweight [C] += over rows in order (continuing, as linear_dw), dbias likewise. */
+struct norm_dx_args {
+    enum norm_kind kind; int n_row, n_col;
+    struct span x, weight, inverse, mean, dy, dx; int accumulate; struct span dweight, dbias;
+};
+
+/* table f32 [n_pos, D] : cos [D/2] then sin [D/2] of position * inv_freq[i], the product rounded to f32; inv_freq f32 [D/2] from the host. */
+struct rope_table_args { int n_pos, head_dim; struct span inv_freq, table; };
+/* In place on n_head heads of D at x (row stride in elements), rotate-half layout (pairs i, i+D/2). inverse: rotates back (backward). */
+struct rope_args { int n_row, n_head, head_dim; struct span x; int64_t x_stride; struct span positions /* i32 [T] */, table; int inverse; };
+
+/* The KV cache of one layer: pages of `page` positions (32, 64 or 128), every page holding K [K,D,page] (keys across, so that a lane is a key) then
+ * V [K,page,D], in dtype F32 or BF16; page p at base + p * kv_page_bytes(). Position t of sequence s is slot t % page of page block_table[s][t / page]. */
+struct kv_layout { enum dtype dtype; int page, n_kv_head, head_dim; };
+static inline size_t kv_page_bytes(const struct kv_layout *l)
+{
+    return (size_t)2 * (size_t)l->n_kv_head * (size_t)l->head_dim * (size_t)l->page * dtype_size(l->dtype);
+}
+/* Stores k, v f32 [T, K*D] rows (given row stride) at (row_seq[t], positions[t]). The first store into a page (slot 0) zeroes its tail. */
+struct kv_store_args {
+    struct kv_layout layout; int n_row; struct span k, v; int64_t stride;
+    struct span pages, block_table; int table_stride; struct span row_seq, positions;
+};
+/* Copies whole pages (copy on write): pairs i32 [n][2] = (from, to). */
+struct kv_copy_args { struct kv_layout layout; int n; struct span pairs, pages; };
+/* out[t] = softmax(q[t] K^T scale) V over positions 0..positions[t] of sequence row_seq[t]. Softmax state per fixed 256-position chunk of absolute position,
+ * merged in order; K and V are read as stored. Rows of one sequence are adjacent. Sequences that share leading pages should be adjacent:
+ * the backend may read those pages once. q f32 [T, H*D]; out [T, H*D]. */
+struct attend_args {
+    struct kv_layout layout; int n_row, n_head, n_seq; float scale;
+    struct span q; int64_t q_stride; struct span pages, block_table; int table_stride; struct span row_seq, positions;
+    struct span out; enum dtype out_dtype;
+};
+/* Causal (or not) attention inside the sequences whose rows are borders[i]..borders[i+1] (i32 [n_seq+1], also given on the host as max_len). q, k, v f32 with one row
+ * stride. Same arithmetic as attend (chunks of 256 from the sequence's start). lse: f32 [T,H] log-sum-exp kept for backward, or SPAN_NONE.
+ * valid: i32 [n_seq] number of real rows of each sequence (the rest is padding: its outputs are zero), or SPAN_NONE. */
+struct attend_train_args {
+    int n_row, n_seq, n_head, n_kv_head, head_dim, max_len, causal; float scale;
+    struct span q, k, v; int64_t stride; struct span borders, valid, out; enum dtype out_dtype; struct span lse;
+};
+/* dq, dk, dv f32 with stride dstride := gradients; `out` as attend_train wrote it, f32. */
+struct attend_train_dx_args { struct attend_train_args forward; struct span dout, dq, dk, dv; int64_t dstride; };
+
+enum activation { ACT_SILU, ACT_RELU, ACT_GELU, ACT_GELU_TANH };
+/* y[t,f] = act(x[t,f]) * x[t,F+f] when gated (x [T,2F]), else act(x[t,f]). x f32; y f32 or bf16. */
+struct gate_args { enum activation act; int gated, n_row, n_col /* F */; struct span x, y; enum dtype y_dtype; };
+/* dx [T,2F] or [T,F] from dy [T,F]. dx may be x. */
+struct gate_dx_args { enum activation act; int gated, n_row, n_col; struct span x, dy, dx; };
+
+struct add_args { size_t n; struct span x, y; };                                     /* y += x, f32 */
+struct fill_args { size_t bytes; struct span y; };                                   /* zeroes */
+struct copy_args { size_t bytes; struct span x, y; };
+struct cast_args { size_t n; struct span x; enum dtype x_dtype; struct span y; enum dtype y_dtype; };
+struct gather_rows_args { int n_row, n_col; struct span x, rows, y; };               /* y[i] = x[rows[i]], f32 */
+struct scatter_add_rows_args { int n_row, n_col; struct span x, rows, y; };          /* y[rows[i]] += x[i], in order, f32 */
+struct pool_mean_args { int n_seq, n_col; struct span x, borders, valid, y; };       /* y[s] = mean of its (valid) rows */
+
+/* nll[i] = logsumexp(logits[i]) - logits[i][targets[i]]. With grad_scale != 0 logits are replaced by (softmax - onehot) * grad_scale. */
+struct cross_entropy_args { int n_row, n_vocab; struct span logits, targets, nll; float grad_scale; };
+
+/* Logit processors for one batch of rows, transformers' order: repetition penalty, then bans (no-repeat-ngram, min-length, ...).
+ * Lists are CSR: ids of row i are list[offset[i]] .. list[offset[i+1]-1]. */
+struct logit_rules {
+    struct span penalty;                          /* f32 [n] (1 = off), or SPAN_NONE */
+    struct span seen_offsets, seen_ids;           /* i32: distinct ids the penalty hits */
+    struct span banned_offsets, banned_ids;       /* i32: set to -inf */
+};
+/* beams: s = log_softmax(logits), else s = logits; processors on s; + bias[i] (f32 [n], beam score; or SPAN_NONE); the n_top greatest per row in decreasing order, ties to the
+ * lower id: values f32 [n,n_top], ids i32 [n,n_top]; raw f32 [n,n_top]: log_softmax of the unprocessed logits at those ids. logits are overwritten. */
+struct candidates_args { int n_row, n_vocab, n_top, log_softmax; struct span logits, bias; struct logit_rules rules; struct span values, ids, raw; };
+/* One sampled id a row: processors, then temperature, top_k, top_p, min_p (each row's own, f32 [n,4] in `knobs`: temperature, top_k (0 off), top_p, min_p), then the inverse
+ * distribution function at uniform[i] over ids in decreasing probability (ties: lower id). id i32 [n], raw f32 [n]. */
+struct sample_args { int n_row, n_vocab; struct span logits; struct logit_rules rules; struct span knobs, uniform, ids, raw; };
+
+/* out f64 [1] (+)= sum of squares of x f32 [n]; fixed blocks of 4096, each 16 double lanes, blocks added in order. */
+struct sum_squares_args { size_t n; struct span x, out; int accumulate; };
+/* Decoupled AdamW as torch.optim.AdamW, f32: g = grad * grad_scale; p *= 1 - lr*decay; m, v; p -= lr * (m/c1) / (sqrt(v/c2) + eps), c1 = 1-beta1^t, c2 = 1-beta2^t. */
+struct adamw_args { size_t n; struct span param, grad, m, v; float lr, beta1, beta2, eps, decay, grad_scale, c1, c2; };
+
+struct backend_ops {
+#define X(op) void (*op)(struct queue *q, const struct op##_args *args);
+    TENSOR_OPS(X)
+#undef X
+};
+/* tensor_linear(q, &(struct linear_args){...}) and so on. */
+#define X(op) void tensor_##op(struct queue *q, const struct op##_args *args);
+TENSOR_OPS(X)
+#undef X
+
+#endif

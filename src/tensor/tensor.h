@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Devices, buffers, queues and prepared weights: the memory half of what a backend provides (the operators are in tensor/ops.h).
+ *
+ * Shapes everywhere are written with one alphabet: B batch, T token rows, C hidden, H heads, K kv heads, D head size,
+ * F feed-forward, V vocabulary, L layers. Row-major; "[T,C]" means T rows of C elements.
+ *
+ * No code above tensor/ dereferences a buffer: it uploads, enqueues operators, downloads and waits. Operators of one queue run in
+ * order. Work may be deferred until queue_wait. */
+#ifndef TENSOR_TENSOR_H
+#define TENSOR_TENSOR_H
+
+#include "base/dtype.h"
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct device;
+struct queue;  /* in-order; owned by its device; one is enough: device_queue() */
+struct buffer; /* memory of a device; zeroed when made */
+struct weight; /* an [N,K] matrix prepared (packed) for products y[T,N] = x[T,K] . w[N,K]^T */
+
+struct span { /* a place in a buffer; offset in bytes, 64-byte aligned for whole tensors */
+    struct buffer *buffer;
+    size_t offset;
+};
+#define SPAN_NONE ((struct span){NULL, 0})
+static inline struct span span_at(struct span s, size_t bytes)
+{
+    s.offset += bytes;
+    return s;
+}
+
+struct device_options {
+    int n_thread;     /* 0: all available */
+    const char *isa;  /* NULL: $ISARA_ISA, else the best; generic, avx2, avx512, avx512bf16, amx, neon */
+};
+/* The CPU backend. */
+int device_open_cpu(struct device **out, const struct device_options *options, struct error *err);
+/* Test backend wrapping a CPU device (which it then owns): buffers are memory that the host cannot touch (mapped without access outside of
+ * execution), and operators run only at queue_wait. */
+int device_open_remote(struct device **out, const struct device_options *options, struct error *err);
+void device_close(struct device *d);
+const char *device_isa(const struct device *d);
+int device_n_thread(const struct device *d);
+struct queue *device_queue(struct device *d);
+const struct backend_ops *device_ops(const struct device *d);
+
+int buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err);
+void buffer_free(struct buffer *b);
+size_t buffer_size(const struct buffer *b);
+/* Host memory is read before upload returns; download's destination is valid after queue_wait. */
+void queue_upload(struct queue *q, struct span dst, const void *src, size_t bytes);
+void queue_download(struct queue *q, void *dst, struct span src, size_t bytes);
+void queue_wait(struct queue *q);
+struct device *queue_device(struct queue *q);
+
+/* N outputs, K inputs. dtype F32 or BF16 (and Q8, generation only, where the device has it: weight_supported). */
+int weight_supported(const struct device *d, enum dtype t);
+size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t);
+int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what, struct error *err);
+void weight_free(struct weight *w);
+int64_t weight_n(const struct weight *w);
+int64_t weight_k(const struct weight *w);
+enum dtype weight_dtype(const struct weight *w);
+/* Whether the packed form's bytes are a device-independent function of the values is not promised; unpack gives the values back
+ * (bf16-rounded when the weight is bf16). */
+
+#endif
