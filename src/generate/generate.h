@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Text generation: requests of any mix run together over a paged KV cache with shared prefixes; each request's result is the same bits
+ * whatever else is in flight. Option names and defaults are transformers' GenerationConfig's (PROTOCOLS 8). */
+#ifndef GENERATE_GENERATE_H
+#define GENERATE_GENERATE_H
+
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+enum beam_compat { BEAM_COMPAT_4_35, BEAM_COMPAT_4_48, BEAM_COMPAT_4_49 };
+enum early_stopping { EARLY_FALSE, EARLY_TRUE, EARLY_NEVER };
+enum penalty_scope { PENALTY_ALL, PENALTY_GENERATED };
+enum { GENERATE_MAX_STOP = 8 };
+
+struct generate_options {
+    int max_new_tokens, min_new_tokens, num_beams, num_return_sequences, do_sample, top_k, no_repeat_ngram_size;
+    float temperature, top_p, min_p, repetition_penalty, length_penalty;
+    enum early_stopping early_stopping;
+    enum beam_compat beam_compat;
+    enum penalty_scope penalty_scope;
+    int eos_ids[MODEL_MAX_EOS], n_eos;           /* n_eos 0: never ends by itself */
+    char stop[GENERATE_MAX_STOP][64]; int n_stop; /* text that ends a sequence; the text is cut before it */
+};
+/* 256 new tokens, 1 beam, no sampling, temperature 1, top_k 50, top_p 1, penalties off, early_stopping false, rule 4.49, scope all. */
+void generate_options_default(struct generate_options *o);
+/* Takes what a generation_config.json and the descriptor say (EOS list, sampling defaults). */
+int generate_options_merge(struct generate_options *o, const json_t *generation_config, const struct model_desc *d, const char *where, struct error *err);
+/* Names the option that is out of range. */
+int generate_options_check(const struct generate_options *o, struct error *err);
+
+struct generate_request {
+    const int32_t *prompt; int n_prompt; /* at least 1 */
+    struct generate_options options;
+    uint64_t seed, key_a, key_b;         /* sampling stream: (seed, key_a, key_b folded with the sequence), index = position */
+    void *user;
+};
+enum finish_reason { FINISH_STOP, FINISH_LENGTH };
+struct generate_sequence {
+    int32_t *ids; int n;   /* generated ids, EOS included when it was generated */
+    char *text;            /* decoded without special tokens, cut before a stop string; NULL without a tokenizer */
+    float score;           /* beams: as transformers' sequences_scores; else sum_logprob */
+    double sum_logprob;    /* of the generated ids under the unprocessed distribution */
+    float *logprobs;       /* [n] the same, one a token */
+    enum finish_reason finish;
+};
+struct generate_result { struct generate_sequence *sequences; int n; struct error error; /* code 0: fine */ };
+
+struct generate_engine_options {
+    int page;               /* 32, 64, 128 [64] */
+    enum dtype kv_dtype;    /* F32 or BF16; F32 when the model is f32 */
+    size_t memory_bytes;    /* of KV pages; 0: fitted to the requests, at most a quarter of memory */
+    int prefill_chunk;      /* token rows a step at most [512] */
+    int prefix_cache;       /* [1] */
+    int max_batch;          /* sequences in flight at most; 0: chosen */
+};
+struct generate_stats { long prompt_tokens, computed_prompt_tokens, generated_tokens, steps; size_t peak_pages; };
+
+struct generate_engine;
+int generate_engine_new(struct generate_engine **out, struct model *m, const struct tokenizer *t /* or NULL */, const struct generate_engine_options *options, struct error *err);
+void generate_engine_free(struct generate_engine *e);
+/* Runs all requests; done(user, i, result) is called once a request in the order they finish, result borrowed for the call; a non-zero return stops
+ * the run with that code. A request that cannot run (too long, option out of range, one request over the memory budget) gets result.error and the others go on.
+ * Stops with ERROR_INTERRUPTED at the next step when interrupt_requested(). */
+int generate_run(struct generate_engine *e, const struct generate_request *requests, int n,
+                 int (*done)(void *user, int index, const struct generate_result *result), void *user, struct error *err);
+void generate_engine_forget(struct generate_engine *e); /* drops cached prefixes (after the weights changed) */
+struct generate_stats generate_engine_stats(const struct generate_engine *e);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One transformer, many descriptors. A model is a descriptor, its parameters' names and shapes, and one packed copy of its
+ * weights on a device, which serves generation, scoring, embedding and the training forward.
+ *
+ * Order of parameters ("flat"): embedding [V,C]; per layer: attention norm [C], qkv [(H+2K)D,C], o [C,HD], mlp norm [C], gate_up [2F,C], down [C,F];
+ * final norm [C]; head [V,C] unless tied; score [n_label,C] for classifiers. Hugging Face names are slices of these
+ * (q_proj, k_proj, v_proj are consecutive rows of qkv, gate_proj and up_proj of gate_up). */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "io/checkpoint.h"
+#include "tensor/ops.h"
+
+#include <jansson.h>
+
+enum { MODEL_MAX_EOS = 16 };
+enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD };
+
+struct model_desc {
+    char family[32];       /* model_type of config.json: "llama", ... */
+    int n_layer, n_head, n_kv_head, head_dim, n_embd, n_ff, n_vocab, n_ctx, n_label;
+    enum norm_kind norm;
+    float norm_eps;
+    enum activation act;
+    int gated, tied;
+    double rope_theta;
+    float rope_inv_freq[512]; /* head_dim/2 entries, scaling applied (llama3, linear) */
+    int bos_id, pad_id;    /* -1: none */
+    int eos_ids[MODEL_MAX_EOS], n_eos;
+    float init_range;      /* initializer_range, for training from scratch */
+    enum model_task task;
+    double n_param;        /* filled in by model_desc_parse */
+};
+/* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the file). */
+int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err);
+
+struct model_param {
+    const char *name;      /* Hugging Face's name */
+    int ndim;
+    int64_t shape[2];
+    int64_t offset, count; /* in elements of the flat order */
+    int decay;             /* 0 for norms and biases */
+};
+
+struct model;
+struct model_options {
+    enum dtype dtype;      /* of the packed weights: F32, BF16, Q8 */
+    enum model_task task;  /* MODEL_LM unless the checkpoint is a classifier */
+    int check_finite;      /* refuse NaN and infinities, naming the tensor */
+};
+/* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing or of another shape is a named error; unknown
+ * ones are ignored with a log line. */
+int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err);
+/* Without a checkpoint: weights ~ N(0, init_range), norms 1, keyed by (seed, parameter, element). */
+int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err);
+void model_close(struct model *m);
+const struct model_desc *model_desc(const struct model *m);
+struct device *model_device(const struct model *m);
+enum dtype model_dtype(const struct model *m);
+int model_n_param(const struct model *m);
+const struct model_param *model_param(const struct model *m, int i);
+int64_t model_n_element(const struct model *m); /* of the flat order */
+
+/* f32 masters in the flat order: from a checkpoint or from the initialisation, into the packed copy, out to a Hugging Face directory. */
+int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters, struct error *err);
+int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
+void model_pack(struct model *m, struct queue *q, struct span masters);
+
+/* Workspace of a forward pass without gradients: one slab, sized first. */
+struct model_workspace;
+size_t model_workspace_bytes(const struct model_desc *d, enum dtype dtype, int max_row, int max_out);
+int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out, struct error *err);
+void model_workspace_free(struct model_workspace *w);
+
+/* One pass over T token rows. Either paged (pages != NULL: K/V of layer l are stored in pages[l] and attention reads them there) or bordered
+ * (sequences attend to themselves, nothing is kept). All i32 spans are device buffers. */
+struct model_batch {
+    int n_row;
+    struct span tokens, positions;             /* i32 [T] */
+    const struct span *pages;                  /* [L] base of each layer's pages, or NULL */
+    struct kv_layout layout;
+    struct span row_seq, block_table;          /* paged: i32 [T]; i32 [n_seq, table_stride] */
+    int table_stride, n_seq;
+    struct span borders, valid;                /* bordered: i32 [n_seq+1]; i32 [n_seq] or SPAN_NONE */
+    int max_len;
+    struct span out_rows;                      /* i32 [n_out]: rows whose final hidden state is wanted; SPAN_NONE: all T */
+    int n_out;
+};
+/* Enqueues the pass; *hidden f32 [n_out,C], after the final norm, lives in the workspace until the next pass. */
+void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch, struct span *hidden);
+/* logits f32 [n,V] (or [n,n_label]) of n hidden rows. */
+void model_head(const struct model *m, struct queue *q, struct span hidden, int n, struct span logits);
+
+/* Conveniences over whole texts (bordered passes in batches of at most max_row rows; results do not depend on the batches): */
+struct model_text { const int32_t *ids; int n, n_prompt; };
+/* logprobs: concatenated f32, n - n_prompt a text (those of ids[n_prompt..n)). n_prompt >= 1. */
+int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
+/* Mean-pooled final hidden states f32 [n_text,C], L2-normalised if asked. */
+int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out, struct error *err);
+/* Logits of the classification head at the last token, f32 [n_text,n_label]. */
+int model_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err);
+
+#endif

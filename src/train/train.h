@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Supervised fine-tuning: the one trainer behind `isara train` and align's tune step.
+ * Loss = sum over target tokens of the whole optimizer step / their number, whatever the micro-batch split (PROTOCOLS 5.3). */
+#ifndef TRAIN_TRAIN_H
+#define TRAIN_TRAIN_H
+
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+enum lr_schedule { LR_COSINE, LR_LINEAR, LR_CONSTANT };
+struct train_options {
+    double learning_rate, warmup_ratio, num_train_epochs, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
+    double min_lr_ratio;             /* the schedule ends at learning_rate * this [0] */
+    enum lr_schedule schedule;
+    int max_steps;                   /* > 0 overrides epochs */
+    int batch_size, accumulation;    /* rows a micro-batch, micro-batches a step */
+    int max_length, packing, shuffle;
+    int save_steps;                  /* 0: only at the end and when interrupted */
+    int recompute;                   /* activations by recomputation per layer */
+    enum dtype dtype;                /* compute */
+    uint64_t seed;
+};
+void train_options_default(struct train_options *o); /* CLI.md: the paper's */
+int train_options_check(const struct train_options *o, struct error *err);
+
+struct train_row { /* one sequence; target[i] says whether ids[i] is trained (i >= 1) */
+    int32_t *ids; uint8_t *target; int n;
+    int label;             /* classify: bit mask of labels */
+    char id[40];           /* names the row in messages: its id or line number */
+};
+struct train_data {
+    struct train_row *rows; int n;
+    int n_boundary;        /* rows whose prompt and completion tokenise differently together */
+    int n_truncated, n_dropped;
+    long n_token, n_target;
+    char sha256[65];
+};
+/* JSON Lines: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"}, {"text"}, {"messages"}, the seed formats; EOS appended as trl does. */
+int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err);
+/* From texts in memory (align's tune step). */
+int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *prompt, const char *completion, int max_length, const char *id, struct error *err);
+void train_data_free(struct train_data *data);
+
+struct train_step { long step, total; double loss, grad_norm, learning_rate, epoch; long tokens, target_tokens; };
+struct train_result { long steps; double first_loss, last_loss; int resumed_from; };
+struct train_job {
+    struct model *model;               /* packed in the compute dtype; holds the tuned weights at the end */
+    const struct checkpoint *source;   /* masters come from here; NULL: initialised from seed */
+    const struct train_data *data, *eval_data; /* eval_data may be NULL */
+    const struct train_options *options;
+    const char *directory;             /* checkpoints, log.jsonl, trainer_state.json and the final Hugging Face directory; NULL: nothing is written */
+    const struct tokenizer *tokenizer; /* for the written directory, or NULL */
+    void (*on_step)(void *user, const struct train_step *step); void *user;
+};
+/* Resumes from the directory's last checkpoint when there is one for the same data and options (others are refused by name).
+ * ERROR_INTERRUPTED after writing a checkpoint when interrupt_requested(). */
+int train_run(const struct train_job *job, struct train_result *result, struct error *err);
+/* Peak bytes of tuning (masters, gradients, moments, activations, packed weights). */
+size_t train_memory(const struct model_desc *d, const struct train_options *o, int max_row_tokens);
+
+#endif
