@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One view of a model on disk, whether a Hugging Face directory (safetensors, one file or shards) or a GGUF file: a configuration with
+ * Hugging Face's keys and tensors with Hugging Face's names, shapes and layout.
+ *
+ *     struct checkpoint *ck;
+ *     if (checkpoint_open(&ck, "models/SmolLM2", &err)) ...
+ *     const struct tensor_info *q = checkpoint_find(ck, "model.layers.0.self_attn.q_proj.weight");
+ *     checkpoint_read_f32(ck, q, 0, q->n_row, dst, &err);       // [n_row, n_col]
+ *     checkpoint_close(ck);
+ *
+ * Files are mapped, not read: opening costs the headers. Everything returned is borrowed and lives until checkpoint_close. After opening, all
+ * functions may be called from several threads at once. */
+#ifndef IO_CHECKPOINT_H
+#define IO_CHECKPOINT_H
+
+#include "io/storage.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct checkpoint;
+struct gguf;
+
+enum { TENSOR_MAX_DIM = 8 };
+struct tensor_info {
+    const char *name;            /* Hugging Face's, for GGUF too */
+    enum storage storage;        /* as it lies in the file */
+    int n_dim;                   /* 0 for a scalar */
+    int64_t shape[TENSOR_MAX_DIM]; /* PyTorch's order: outermost first */
+    int64_t n_row, n_col;        /* shape[0] and the product of the rest; a vector has n_col 1, a scalar 1 and 1 */
+    uint64_t n_element, n_byte;
+};
+
+/* path: a directory with config.json, a .gguf file, or org/name found in the Hugging Face cache (io/hub.h). */
+int checkpoint_open(struct checkpoint **out, const char *path, struct error *err);
+void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
+
+const char *checkpoint_path(const struct checkpoint *ck);       /* the resolved directory or file */
+/* config.json as it is; for GGUF made from the metadata: architectures, model_type, hidden_size, num_hidden_layers, num_attention_heads,
+ * num_key_value_heads, head_dim, intermediate_size, vocab_size, rms_norm_eps, rope_theta, rope_scaling, max_position_embeddings,
+ * tie_word_embeddings, bos/eos/pad_token_id, hidden_act, attention_bias, mlp_bias, torch_dtype. */
+const json_t *checkpoint_config(const struct checkpoint *ck);
+const json_t *checkpoint_generation_config(const struct checkpoint *ck); /* or NULL */
+/* The whole path of one of the directory's side files (tokenizer.json, tokenizer_config.json, special_tokens_map.json, added_tokens.json, vocab.json,
+ * merges.txt, vocab.txt, tokenizer.model, chat_template.jinja, ...), or NULL when there is none. Always NULL for GGUF. */
+const char *checkpoint_file(const struct checkpoint *ck, const char *name);
+const struct gguf *checkpoint_gguf(const struct checkpoint *ck); /* io/gguf.h: metadata for the tokenizer; NULL for a directory */
+
+size_t checkpoint_n_tensor(const struct checkpoint *ck);
+const struct tensor_info *checkpoint_tensor(const struct checkpoint *ck, size_t i); /* sorted by name */
+/* NULL when absent. With tie_word_embeddings a missing model.embed_tokens.weight is found as lm_head.weight (some files hold the shared
+ * matrix under that name); the reverse is the model's to know. */
+const struct tensor_info *checkpoint_find(const struct checkpoint *ck, const char *name);
+/* The same, with an error that names file and tensor. */
+int checkpoint_need(const struct checkpoint *ck, const char *name, const struct tensor_info **out, struct error *err);
+
+/* Rows first_row .. first_row+n_row-1, converted: dst [n_row, n_col]. bf16 is exact when the source is BF16, else rounded to
+ * nearest, ties to even. Errors: rows outside the tensor, a storage type without conversion, a file that shrank. */
+int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, float *dst, struct error *err);
+int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst,
+                         struct error *err);
+/* The tensor's bytes in the file, any alignment; NULL when its rows are stored in another order than Hugging Face's (GGUF q and k). */
+const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t);
+/* The type most of the weights are stored in, as a type that can be computed with and saved: F32, BF16 or F16 (F32 for quantised files). */
+enum dtype checkpoint_dtype(const struct checkpoint *ck);
+/* SHA-256 of the weights: of the file when there is one; of the lines "hex  name\n" in name order for shards. Reads every byte. */
+int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *err);
+/* 0, or ERROR_DATA naming file, tensor and index of the first NaN or infinity. Reads everything. */
+int checkpoint_check_finite(const struct checkpoint *ck, struct error *err);
+/* The same for values already read: n floats of t from element `first`. */
+int tensor_check_finite(const struct checkpoint *ck, const struct tensor_info *t, uint64_t first, const float *values, uint64_t n,
+                        struct error *err);
+
+#endif
