@@ -42,7 +42,7 @@ struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64
  * callers pad every training row (sequence) to an even number of token rows with exact zeros. dw f32 [N,K]. */
 struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw; };
 
-/* y[t] = row tokens[t] of the table w (a weight [V,C]), y f32 [T,C]. */
+/* y[t] = row tokens[t] of the table w (a weight [V,C]), y f32 [T,C]. Token < 0 (padding): zeros. */
 struct embed_args { const struct weight *w; int n_row; struct span tokens, y; };
 /* dw[tokens[t]] += dy[t], in order of t. dw f32 [V,C]. Token < 0: skipped (padding). */
 struct embed_dw_args { int64_t n_vocab; int n_row, n_col; struct span tokens, dy, dw; };
@@ -93,7 +93,7 @@ struct attend_train_args {
     int n_row, n_seq, n_head, n_kv_head, head_dim, max_len, causal; float scale;
     struct span q, k, v; int64_t stride; struct span borders, valid, out; enum dtype out_dtype; struct span lse;
 };
-/* dq, dk, dv f32 with stride dstride := gradients; `out` as attend_train wrote it, f32. */
+/* dq, dk, dv f32 with stride dstride := gradients (zeros in padding rows); `out` as attend_train wrote it, f32. */
 struct attend_train_dx_args { struct attend_train_args forward; struct span dout, dq, dk, dv; int64_t dstride; };
 
 enum activation { ACT_SILU, ACT_RELU, ACT_GELU, ACT_GELU_TANH };
@@ -110,7 +110,8 @@ struct gather_rows_args { int n_row, n_col; struct span x, rows, y; };          
 struct scatter_add_rows_args { int n_row, n_col; struct span x, rows, y; };          /* y[rows[i]] += x[i], in order, f32 */
 struct pool_mean_args { int n_seq, n_col; struct span x, borders, valid, y; };       /* y[s] = mean of its (valid) rows */
 
-/* nll[i] = logsumexp(logits[i]) - logits[i][targets[i]]. With grad_scale != 0 logits are replaced by (softmax - onehot) * grad_scale. */
+/* nll[i] = logsumexp(logits[i]) - logits[i][targets[i]]. With grad_scale != 0 logits are replaced by (softmax - onehot) * grad_scale.
+ * Target < 0 (padding): nll 0 and a row of zeros. */
 struct cross_entropy_args { int n_row, n_vocab; struct span logits, targets, nll; float grad_scale; };
 
 /* Logit processors for one batch of rows, transformers' order: repetition penalty, then bans (no-repeat-ngram, min-length, ...).
