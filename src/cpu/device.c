@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opens and closes the CPU backend. Buffers are zeroed slabs, uploads and downloads are copies, waiting is nothing. */
+#include "cpu/device.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static struct cpu_device *cpu_of(const struct queue *q)
+{
+    return (struct cpu_device *)q->device;
+}
+
+struct pool *cpu_pool(struct queue *q)
+{
+    return cpu_of(q)->pool;
+}
+
+enum cpu_isa cpu_isa(const struct queue *q)
+{
+    return cpu_of(q)->isa;
+}
+
+void *cpu_scratch(struct queue *q, int worker)
+{
+    return cpu_of(q)->scratch + (size_t)worker * CPU_SCRATCH;
+}
+
+void *cpu_shared(struct queue *q)
+{
+    return cpu_of(q)->shared;
+}
+
+static void cpu_close(struct device *d)
+{
+    struct cpu_device *c = (struct cpu_device *)d;
+    mem_slab_free(c->scratch, (size_t)d->n_thread * CPU_SCRATCH);
+    mem_slab_free(c->shared, CPU_SHARED);
+    pool_free(c->pool);
+    mem_free(c);
+}
+
+static int cpu_buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err)
+{
+    struct buffer *b = mem_calloc(1, sizeof *b);
+    if (!b)
+        return error_set_nomem(err, sizeof *b, what);
+    *b = (struct buffer){.device = d, .bytes = bytes, .data = mem_slab(bytes)};
+    if (!b->data) {
+        mem_free(b);
+        return error_set_nomem(err, bytes, what);
+    }
+    *out = b;
+    return 0;
+}
+
+static void cpu_buffer_free(struct buffer *b)
+{
+    mem_slab_free(b->data, b->bytes);
+    mem_free(b);
+}
+
+static void cpu_upload(struct queue *q, struct span dst, const void *src, size_t bytes)
+{
+    (void)q;
+    memcpy(cpu_ptr(dst), src, bytes);
+}
+
+static void cpu_download(struct queue *q, void *dst, struct span src, size_t bytes)
+{
+    (void)q;
+    memcpy(dst, cpu_ptr(src), bytes);
+}
+
+static void cpu_wait(struct queue *q)
+{
+    (void)q;
+}
+
+static const struct backend cpu_backend = {
+    .close = cpu_close,
+    .buffer_new = cpu_buffer_new,
+    .buffer_free = cpu_buffer_free,
+    .upload = cpu_upload,
+    .download = cpu_download,
+    .wait = cpu_wait,
+    .weight_supported = cpu_weight_supported,
+    .weight_bytes = cpu_weight_bytes,
+};
+
+static const struct backend_ops cpu_ops = {
+#define X(op) .op = cpu_##op,
+    TENSOR_OPS(X)
+#undef X
+};
+
+int device_open_cpu(struct device **out, const struct device_options *options, struct error *err)
+{
+    *out = NULL;
+    enum cpu_isa isa;
+    int code = isa_choose(&isa, options ? options->isa : NULL, err);
+    if (code)
+        return code;
+    struct cpu_device *c = mem_calloc(1, sizeof *c);
+    if (!c)
+        return error_set_nomem(err, sizeof *c, "the CPU device");
+    int n = options && options->n_thread > 0 ? options->n_thread : threads_available();
+    c->base = (struct device){.backend = &cpu_backend, .ops = &cpu_ops, .queue = &c->queue, .isa = isa_name(isa), .n_thread = n};
+    c->queue.device = &c->base;
+    c->isa = isa;
+    code = pool_new(&c->pool, n, err);
+    if (code) {
+        mem_free(c);
+        return code;
+    }
+    c->shared = mem_slab(CPU_SHARED);
+    c->scratch = mem_slab((size_t)n * CPU_SCRATCH);
+    if (!c->shared || !c->scratch) {
+        cpu_close(&c->base);
+        return error_set_nomem(err, CPU_SHARED + (size_t)n * CPU_SCRATCH, "the CPU device's scratch");
+    }
+    *out = &c->base;
+    return 0;
+}

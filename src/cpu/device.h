@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPU backend's device: one queue that executes at once, a pool of threads, scratch for the operators. */
+#ifndef CPU_DEVICE_H
+#define CPU_DEVICE_H
+
+#include "cpu/cpu.h"
+
+struct cpu_device {
+    struct device base;
+    struct queue queue;
+    enum cpu_isa isa;
+    struct pool *pool;
+    char *shared, *scratch; /* CPU_SHARED; CPU_SCRATCH a worker */
+};
+
+#endif

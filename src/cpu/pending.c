@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators that have no CPU implementation yet. */
+#include "cpu/cpu.h"
+
+#define PENDING(op)                                           \
+    void cpu_##op(struct queue *q, const struct op##_args *args) \
+    {                                                         \
+        (void)q, (void)args;                                  \
+        __builtin_trap();                                     \
+    }
+PENDING(norm)
+PENDING(norm_dx)
+PENDING(rope_table)
+PENDING(rope)
+PENDING(kv_store)
+PENDING(kv_copy)
+PENDING(attend)
+PENDING(attend_train)
+PENDING(attend_train_dx)
+PENDING(gate)
+PENDING(gate_dx)
+PENDING(add)
+PENDING(fill)
+PENDING(copy)
+PENDING(cast)
+PENDING(gather_rows)
+PENDING(scatter_add_rows)
+PENDING(pool_mean)
+PENDING(cross_entropy)
+PENDING(candidates)
+PENDING(sample)
+PENDING(sum_squares)
+PENDING(adamw)

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packs rows of a weight into panels and gives them back. One piece of work is one panel. */
+#include "cpu/weight.h"
+
+#include "base/mem.h"
+
+int cpu_weight_supported(const struct device *d, enum dtype t)
+{
+    (void)d;
+    return t == DTYPE_F32 || t == DTYPE_BF16;
+}
+
+int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes)
+{
+    (void)d;
+    if (n < 0 || k < 0 || n > (int64_t)1 << 31 || k > 1 << 20)
+        return -1;
+    size_t columns = (size_t)(t == DTYPE_F32 ? k : round_up(k, K_STEP));
+    return size_mul((size_t)round_up(n, PANEL), columns, bytes) || size_mul(*bytes, dtype_size(t), bytes) ? -1 : 0;
+}
+
+struct work {
+    struct weight_pack_args a;
+    const void *src;
+    int64_t first; /* panel */
+};
+
+static void pack_f32(const struct work *w, int64_t n, const float *src)
+{
+    float *dst = (float *)panel_f32(w->a.w, n / PANEL) + n % PANEL;
+    for (int64_t k = 0; k < w->a.w->k; k++)
+        dst[k * PANEL] = src[k];
+}
+
+static void pack_bf16(const struct work *w, int64_t n, const float *src)
+{
+    uint16_t *dst = (uint16_t *)panel_bf16(w->a.w, n / PANEL);
+    for (int64_t k = 0; k < w->a.w->k; k++)
+        dst[bf16_at(k, n % PANEL)] = f32_to_bf16(src[k]);
+}
+
+static void pack_from_bf16(const struct work *w, int64_t n, const uint16_t *src)
+{
+    const struct weight *weight = w->a.w;
+    float *f = (float *)panel_f32(weight, n / PANEL) + n % PANEL;
+    uint16_t *h = (uint16_t *)panel_bf16(weight, n / PANEL);
+    for (int64_t k = 0; k < weight->k; k++)
+        if (weight->dtype == DTYPE_F32)
+            f[k * PANEL] = bf16_to_f32(src[k]);
+        else
+            h[bf16_at(k, n % PANEL)] = src[k];
+}
+
+static void pack_panel(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct work *w = context;
+    int64_t k = w->a.w->k, end = w->a.row + w->a.n_row, panel = w->first + piece;
+    for (int64_t n = panel * PANEL; n < (panel + 1) * PANEL; n++) {
+        if (n < w->a.row || n >= end)
+            continue;
+        if (w->a.src_dtype == DTYPE_BF16)
+            pack_from_bf16(w, n, (const uint16_t *)w->src + (n - w->a.row) * k);
+        else if (w->a.w->dtype == DTYPE_F32)
+            pack_f32(w, n, (const float *)w->src + (n - w->a.row) * k);
+        else
+            pack_bf16(w, n, (const float *)w->src + (n - w->a.row) * k);
+    }
+}
+
+void cpu_weight_pack(struct queue *q, const struct weight_pack_args *a)
+{
+    if (a->n_row <= 0)
+        return;
+    struct work w = {.a = *a, .src = cpu_ptr(a->src), .first = a->row / PANEL};
+    pool_run(cpu_pool(q), (int)((a->row + a->n_row - 1) / PANEL - w.first + 1), pack_panel, &w);
+}
+
+void weight_row(const struct weight *w, int64_t n, float *out)
+{
+    const float *f = panel_f32(w, n / PANEL) + n % PANEL;
+    const uint16_t *h = panel_bf16(w, n / PANEL);
+    if (w->dtype == DTYPE_F32)
+        for (int64_t k = 0; k < w->k; k++)
+            out[k] = f[k * PANEL];
+    else
+        for (int64_t k = 0; k < w->k; k++)
+            out[k] = bf16_to_f32(h[bf16_at(k, n % PANEL)]);
+}
+
+struct unpack {
+    const struct weight *w;
+    int64_t row, n_row;
+    float *dst;
+};
+enum { UNPACK_ROWS = 16 };
+
+static void unpack_rows(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct unpack *u = context;
+    for (int64_t i = (int64_t)piece * UNPACK_ROWS; i < (piece + 1) * (int64_t)UNPACK_ROWS && i < u->n_row; i++)
+        weight_row(u->w, u->row + i, u->dst + i * u->w->k);
+}
+
+void cpu_weight_unpack(struct queue *q, const struct weight_unpack_args *a)
+{
+    struct unpack u = {.w = a->w, .row = a->row, .n_row = a->n_row, .dst = cpu_ptr(a->dst)};
+    pool_run(cpu_pool(q), (int)((a->n_row + UNPACK_ROWS - 1) / UNPACK_ROWS), unpack_rows, &u);
+}

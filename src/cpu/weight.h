@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The packed form of a weight [N,K], the same for every instruction set: panels of 32 outputs, so that vector lanes run across outputs.
+ *   F32:  [N/32][K][32]
+ *   BF16: [N/32][KP/2][32][2], KP = K up to a multiple of 32: pairs of k side by side, as pair products and AMX tiles want them.
+ * Outputs past N and inputs past K are zeros. */
+#ifndef CPU_WEIGHT_H
+#define CPU_WEIGHT_H
+
+#include "cpu/cpu.h"
+
+enum { PANEL = 32, K_STEP = 32 };
+
+static inline int64_t round_up(int64_t n, int64_t step)
+{
+    return (n + step - 1) / step * step;
+}
+static inline int64_t panel_k(const struct weight *w) /* K as stored */
+{
+    return w->dtype == DTYPE_F32 ? w->k : round_up(w->k, K_STEP);
+}
+static inline const float *panel_f32(const struct weight *w, int64_t panel)
+{
+    return (const float *)w->panels->data + (size_t)panel * PANEL * (size_t)w->k;
+}
+static inline const uint16_t *panel_bf16(const struct weight *w, int64_t panel)
+{
+    return (const uint16_t *)w->panels->data + (size_t)panel * PANEL * (size_t)panel_k(w);
+}
+static inline size_t bf16_at(int64_t k, int64_t lane) /* place in a BF16 panel */
+{
+    return (size_t)(k / 2 * (2 * PANEL) + lane * 2 + k % 2);
+}
+/* out f32 [K] := row n of w. */
+void weight_row(const struct weight *w, int64_t n, float *out);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a backend fills in, for backends only: the code above tensor/ sees these structs as opaque. A backend embeds `struct device` and
+ * `struct queue` as first members of its own. `data` is the backend's business: the CPU's address, the GPU's address. */
+#ifndef TENSOR_BACKEND_H
+#define TENSOR_BACKEND_H
+
+#include "tensor/ops.h"
+
+struct backend {
+    void (*close)(struct device *d);
+    int (*buffer_new)(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err);
+    void (*buffer_free)(struct buffer *b);
+    void (*upload)(struct queue *q, struct span dst, const void *src, size_t bytes);
+    void (*download)(struct queue *q, void *dst, struct span src, size_t bytes);
+    void (*wait)(struct queue *q);
+    int (*weight_supported)(const struct device *d, enum dtype t);
+    /* Bytes of a packed [n,k]; -1 when they overflow or the shape is beyond what the kernels take. */
+    int (*weight_bytes)(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes);
+};
+
+struct queue {
+    struct device *device;
+};
+
+struct device {
+    const struct backend *backend;
+    const struct backend_ops *ops;
+    struct queue *queue;
+    const char *isa;
+    int n_thread;
+};
+
+struct buffer {
+    struct device *device;
+    void *data;
+    size_t bytes;
+};
+
+struct weight {
+    int64_t n, k;
+    enum dtype dtype;
+    struct buffer *panels;
+};
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of devices, buffers and weights that is the same on every backend. */
+#include "base/mem.h"
+#include "tensor/backend.h"
+
+void device_close(struct device *d)
+{
+    if (d)
+        d->backend->close(d);
+}
+
+const char *device_isa(const struct device *d)
+{
+    return d->isa;
+}
+
+int device_n_thread(const struct device *d)
+{
+    return d->n_thread;
+}
+
+struct queue *device_queue(struct device *d)
+{
+    return d->queue;
+}
+
+const struct backend_ops *device_ops(const struct device *d)
+{
+    return d->ops;
+}
+
+struct device *queue_device(struct queue *q)
+{
+    return q->device;
+}
+
+int buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err)
+{
+    *out = NULL;
+    return d->backend->buffer_new(out, d, bytes, what, err);
+}
+
+void buffer_free(struct buffer *b)
+{
+    if (b)
+        b->device->backend->buffer_free(b);
+}
+
+size_t buffer_size(const struct buffer *b)
+{
+    return b->bytes;
+}
+
+void queue_upload(struct queue *q, struct span dst, const void *src, size_t bytes)
+{
+    if (bytes)
+        q->device->backend->upload(q, dst, src, bytes);
+}
+
+void queue_download(struct queue *q, void *dst, struct span src, size_t bytes)
+{
+    if (bytes)
+        q->device->backend->download(q, dst, src, bytes);
+}
+
+void queue_wait(struct queue *q)
+{
+    q->device->backend->wait(q);
+}
+
+int weight_supported(const struct device *d, enum dtype t)
+{
+    return d->backend->weight_supported(d, t);
+}
+
+size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t)
+{
+    size_t bytes = 0;
+    return d->backend->weight_bytes(d, n, k, t, &bytes) ? SIZE_MAX : bytes;
+}
+
+int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what, struct error *err)
+{
+    *out = NULL;
+    size_t bytes;
+    if (!weight_supported(d, t))
+        return error_set(err, ERROR_UNAVAILABLE, "%s: weights of type %s are not available on this device (%s)", what, dtype_name(t), d->isa);
+    if (d->backend->weight_bytes(d, n, k, t, &bytes))
+        return error_set(err, ERROR_DATA, "%s: a weight of %lld x %lld is too large", what, (long long)n, (long long)k);
+    struct weight *w = mem_calloc(1, sizeof *w);
+    if (!w)
+        return error_set_nomem(err, sizeof *w, what);
+    *w = (struct weight){.n = n, .k = k, .dtype = t};
+    int code = buffer_new(&w->panels, d, bytes, what, err);
+    if (code) {
+        mem_free(w);
+        return code;
+    }
+    *out = w;
+    return 0;
+}
+
+void weight_free(struct weight *w)
+{
+    if (!w)
+        return;
+    buffer_free(w->panels);
+    mem_free(w);
+}
+
+int64_t weight_n(const struct weight *w)
+{
+    return w->n;
+}
+
+int64_t weight_k(const struct weight *w)
+{
+    return w->k;
+}
+
+enum dtype weight_dtype(const struct weight *w)
+{
+    return w->dtype;
+}
