@@ -34,7 +34,10 @@ TEST_SRC := $(wildcard tests/test_*.c)
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TEST_SRC),$(wildcard tests/*.c)))
 BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
-TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard tools/*.c))
+# tools/world_*.c are the synthetic world that models/ is made from; the tools and tests that use it link it.
+WORLD_SRC := $(wildcard tools/world_*.c)
+WORLD_LIB := $(BUILD)/tools/libworld.a
+TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools/*.c)))
 
 .PHONY: all lib check clean install deps tests bench-bins tool-bins
 all: deps $(BUILD)/isara
@@ -53,12 +56,14 @@ $(LIB): $(LIB_OBJ)
 $(BUILD)/isara: $(BUILD)/src/cli/main.o $(LIB)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB_OBJ) $(LIB)
+$(WORLD_LIB): $(WORLD_SRC:%.c=$(BUILD)/%.o)
+	@rm -f $@; ar rcs $@ $^
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB)
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(LIB) -lcmocka $(LDLIBS_ALL)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB) -lcmocka $(LDLIBS_ALL)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
-$(BUILD)/tools/%: $(BUILD)/tools/%.o $(LIB)
+$(BUILD)/tools/%: $(BUILD)/tools/%.o $(WORLD_LIB) $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 
 deps:

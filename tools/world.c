@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program around the world: writes everything that models/ is made of, and labels answers.
+ *
+ *     world corpus --docs 32000 --output train.jsonl        {"text"}: documents to pretrain on
+ *     world tokenizer --input train.jsonl --output DIR      tokenizer.json of 2048 tokens
+ *     world seeds --n 64 --output seeds.jsonl               {"question","answer"}: careful pairs of nine topics
+ *     world test --n 200 --output test.jsonl                {"question","answer"}: questions on all topics, careful references
+ *     world dev --n 200 --output dev.jsonl                  the same from another share of the questions
+ *     world judge-data --n 20000 --output judge.jsonl       {"prompt","response","labels"}: for the classifier
+ *     world label --input answers.jsonl                     {"question","answer"} -> {"id","label","reason"}, counts on stderr
+ */
+#include "world.h"
+
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct options {
+    uint64_t seed;
+    long n;
+    int n_vocab;
+    const char *input, *output, *seeds;
+};
+
+/* A question's words in lower case, as offsets into text. */
+struct words {
+    char text[256];
+    uint8_t start[64];
+    size_t n;
+};
+
+static void split_words(struct words *w, const char *text) {
+    snprintf(w->text, sizeof w->text, "%s", text);
+    w->n = 0;
+    int inside = 0;
+    for (size_t i = 0; i < sizeof w->text && w->text[i]; i++) {
+        int letter = isalnum((unsigned char)w->text[i]);
+        w->text[i] = letter ? (char)tolower((unsigned char)w->text[i]) : ' ';
+        if (letter && !inside && w->n < 64) w->start[w->n++] = (uint8_t)i;
+        inside = letter;
+    }
+    for (size_t i = 0; i < sizeof w->text; i++)
+        if (w->text[i] == ' ') w->text[i] = 0;
+}
+
+/* ROUGE-L F1 of two questions: the longest common subsequence of their words. */
+static double rouge_l(const struct words *a, const struct words *b) {
+    int row[65] = {0};
+    for (size_t i = 0; i < a->n; i++) {
+        int diagonal = 0;
+        for (size_t j = 1; j <= b->n; j++) {
+            int above = row[j];
+            if (strcmp(a->text + a->start[i], b->text + b->start[j - 1]) == 0) row[j] = diagonal + 1;
+            else if (row[j - 1] > row[j]) row[j] = row[j - 1];
+            diagonal = above;
+        }
+    }
+    return a->n + b->n ? 2.0 * row[b->n] / (double)(a->n + b->n) : 0;
+}
+
+/* Questions kept so far. */
+struct question_set {
+    struct words *item;
+    size_t n, cap;
+};
+
+static int set_add(struct question_set *set, const struct words *w) {
+    if (set->n == set->cap) {
+        size_t cap = set->cap ? 2 * set->cap : 256;
+        struct words *item = mem_resize(set->item, cap * sizeof *item);
+        if (!item) return -1;
+        set->item = item;
+        set->cap = cap;
+    }
+    set->item[set->n++] = *w;
+    return 0;
+}
+
+static int set_has_near(const struct question_set *set, const struct words *w) {
+    for (size_t i = 0; i < set->n; i++)
+        if (rouge_l(w, &set->item[i]) > 0.7) return 1;
+    return 0;
+}
+
+static int set_load(struct question_set *set, const char *path, struct error *err) {
+    FILE *file = fopen(path, "r");
+    if (!file) return error_set_errno(err, "%s", path);
+    char *line = NULL;
+    size_t cap = 0;
+    int status = 0;
+    for (long n = 1; status == 0 && getline(&line, &cap, file) > 0; n++) {
+        json_t *row = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        const char *question = json_string_value(json_object_get(row, "question"));
+        struct words w;
+        split_words(&w, question ? question : "");
+        if (!question) status = error_set(err, ERROR_DATA, "%s:%ld: wanted a string \"question\"", path, n);
+        else if (set_add(set, &w)) status = error_set_nomem(err, sizeof w, "questions");
+        json_decref(row);
+    }
+    free(line);
+    fclose(file);
+    return status;
+}
+
+static int put_row(FILE *out, json_t *row) {
+    if (!row) return -1;
+    int status = json_dumpf(row, out, JSON_COMPACT | JSON_ENSURE_ASCII);
+    json_decref(row);
+    return status || fputc('\n', out) == EOF ? -1 : 0;
+}
+
+static int write_corpus(const struct options *o, FILE *out, struct error *err) {
+    int status = 0;
+    struct buf text = BUF_INIT;
+    for (long i = 0; status == 0 && i < o->n; i++) {
+        struct world_dice dice = {{o->seed, WORLD_STREAM_CORPUS, (uint64_t)i}, 0};
+        buf_reset(&text);
+        world_document(&text, &dice);
+        status = text.failed ? -1 : put_row(out, json_pack("{s:s}", "text", text.data));
+    }
+    buf_free(&text);
+    return status ? error_set_errno(err, "writing the corpus") : 0;
+}
+
+/* Careful pairs, each at most 0.7 in ROUGE-L from every question before it and from those of --seeds. */
+static int write_pairs(const struct options *o, FILE *out, uint64_t stream, int topics, enum world_share share, struct error *err) {
+    struct question_set set = {0};
+    int status = o->seeds ? set_load(&set, o->seeds, err) : 0;
+    uint64_t draw = 0;
+    for (long written = 0; status == 0 && written < o->n; draw++) {
+        struct world_pair pair;
+        struct words w;
+        struct world_dice dice = {{o->seed, stream, draw}, 0};
+        world_question_of(&pair, &dice, topics, share);
+        world_answer(&pair, &dice, WORLD_CAREFUL);
+        split_words(&w, pair.question);
+        if (set_has_near(&set, &w)) continue;
+        if (set_add(&set, &w)) status = error_set_nomem(err, sizeof w, "questions");
+        else if (put_row(out, json_pack("{s:s, s:s}", "question", pair.question, "answer", pair.answer)))
+            status = error_set_errno(err, "writing pairs");
+        written++;
+    }
+    mem_free(set.item);
+    return status;
+}
+
+static int write_judge_data(const struct options *o, FILE *out, struct error *err) {
+    int status = 0;
+    for (long i = 0; status == 0 && i < o->n; i++) {
+        struct world_pair pair;
+        struct world_dice dice = {{o->seed, WORLD_STREAM_JUDGE, (uint64_t)i}, 0};
+        world_question_of(&pair, &dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
+        enum world_manner manner = (enum world_manner)world_roll(&dice, WORLD_N_MANNER);
+        if (manner == WORLD_BROKEN) world_break(&pair, &dice);
+        else world_answer(&pair, &dice, manner);
+        status = put_row(out, json_pack("{s:s, s:s, s:[s]}", "prompt", pair.question, "response", pair.answer, "labels",
+                                        world_manner_name[manner]));
+    }
+    return status ? error_set_errno(err, "writing the judge's data") : 0;
+}
+
+static int label_file(const struct options *o, FILE *out, struct error *err) {
+    FILE *in = strcmp(o->input, "-") ? fopen(o->input, "r") : stdin;
+    if (!in) return error_set_errno(err, "%s", o->input);
+    long count[WORLD_N_MANNER] = {0}, n = 0;
+    char *line = NULL;
+    size_t cap = 0;
+    int status = 0;
+    for (; status == 0 && getline(&line, &cap, in) > 0; n++) {
+        json_t *row = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *id = json_object_get(row, "id");
+        const char *question = json_string_value(json_object_get(row, "question"));
+        const char *answer = json_string_value(json_object_get(row, "answer")), *reason;
+        if (!question || !answer) {
+            status = error_set(err, ERROR_DATA, "%s:%ld: wanted strings \"question\" and \"answer\"", o->input, n + 1);
+        } else {
+            enum world_manner manner = world_label(question, answer, &reason);
+            count[manner]++;
+            id = id ? json_incref(id) : json_integer(n);
+            if (put_row(out, json_pack("{s:o, s:s, s:s}", "id", id, "label", world_manner_name[manner], "reason", reason)))
+                status = error_set_errno(err, "writing labels");
+        }
+        json_decref(row);
+    }
+    for (int m = 0; status == 0 && m < WORLD_N_MANNER; m++)
+        fprintf(stderr, "%s %ld%s", world_manner_name[m], count[m], m + 1 < WORLD_N_MANNER ? ", " : "\n");
+    free(line);
+    if (in != stdin) fclose(in);
+    return status;
+}
+
+static int usage(void) {
+    fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-data|label [--seed N] [--docs N | --n N] [--vocab N]\n"
+                    "             [--input FILE] [--seeds FILE] [--output FILE or DIR]\n");
+    return 2;
+}
+
+static int parse(struct options *o, int argc, char **argv) {
+    for (int i = 2; i < argc; i += 2) {
+        const char *name = argv[i], *value = argv[i + 1];
+        if (!value) return -1;
+        if (strcmp(name, "--seed") == 0) o->seed = strtoull(value, NULL, 10);
+        else if (strcmp(name, "--docs") == 0 || strcmp(name, "--n") == 0) o->n = strtol(value, NULL, 10);
+        else if (strcmp(name, "--vocab") == 0) o->n_vocab = (int)strtol(value, NULL, 10);
+        else if (strcmp(name, "--input") == 0) o->input = value;
+        else if (strcmp(name, "--seeds") == 0) o->seeds = value;
+        else if (strcmp(name, "--output") == 0) o->output = value;
+        else return -1;
+    }
+    return 0;
+}
+
+static int write_rows(const char *verb, const struct options *o, FILE *out, struct error *err) {
+    if (strcmp(verb, "corpus") == 0) return write_corpus(o, out, err);
+    if (strcmp(verb, "seeds") == 0) return write_pairs(o, out, WORLD_STREAM_SEEDS, WORLD_SEED_TOPICS, WORLD_SHARE_SEEDS, err);
+    if (strcmp(verb, "test") == 0) return write_pairs(o, out, WORLD_STREAM_TEST, WORLD_ANY_TOPIC, WORLD_SHARE_TEST, err);
+    if (strcmp(verb, "dev") == 0) return write_pairs(o, out, WORLD_STREAM_DEV, WORLD_ANY_TOPIC, WORLD_SHARE_DEV, err);
+    if (strcmp(verb, "judge-data") == 0) return write_judge_data(o, out, err);
+    return label_file(o, out, err);
+}
+
+int main(int argc, char **argv) {
+    static const char *const verbs[] = {"corpus", "seeds", "test", "dev", "judge-data", "label", "tokenizer", NULL};
+    struct options o = {.n = 64, .n_vocab = 2048};
+    struct error err = {0};
+    int known = 0;
+    for (int i = 0; argc > 1 && verbs[i]; i++) known |= strcmp(argv[1], verbs[i]) == 0;
+    if (!known || parse(&o, argc, argv)) return usage();
+    if ((strcmp(argv[1], "label") == 0 || strcmp(argv[1], "tokenizer") == 0) && !o.input) return usage();
+    int status;
+    if (strcmp(argv[1], "tokenizer") == 0) {
+        if (!o.output) return usage();
+        status = world_tokenizer(o.input, o.output, o.n_vocab, &err);
+    } else {
+        FILE *out = o.output && strcmp(o.output, "-") ? fopen(o.output, "w") : stdout;
+        status = out ? write_rows(argv[1], &o, out, &err) : error_set_errno(&err, "%s", o.output);
+        if (out && fclose(out) && status == 0) status = error_set_errno(&err, "%s", o.output ? o.output : "standard output");
+    }
+    if (status) fprintf(stderr, "world: %s\n", err.message);
+    return error_exit_code(status);
+}

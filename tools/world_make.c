@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Puts texts of the world together. Whatever is drawn comes from a counter-based stream named by (seed, purpose, document), so
+ * any document can be made alone and the same one always comes out. */
+#include "world.h"
+
+#include "base/hash.h"
+
+#include <ctype.h>
+#include <string.h>
+
+uint32_t world_roll(struct world_dice *dice, uint32_t n) {
+    return rng_below(&dice->stream, dice->next++, n);
+}
+
+static uint32_t list_length(const char *const *list) {
+    uint32_t n = 0;
+    while (list[n]) n++;
+    return n;
+}
+
+static const char *draw(struct world_dice *dice, const char *const *list) {
+    return list[world_roll(dice, list_length(list))];
+}
+
+/* What the slots of a pattern are filled with, by slot letter. */
+struct filling {
+    const char *word[128];
+};
+
+static void fill(char *out, size_t size, const char *pattern, const struct filling *f) {
+    size_t n = 0;
+    for (const char *p = pattern; *p && n + 1 < size; p++) {
+        if (*p != '%') {
+            out[n++] = *p;
+            continue;
+        }
+        int capital = p[1] == '^';
+        p += capital ? 2 : 1;
+        const char *word = f->word[(unsigned char)*p & 127];
+        for (size_t i = 0; word[i] && n + 1 < size; i++)
+            out[n++] = i == 0 && capital ? (char)toupper((unsigned char)word[i]) : word[i];
+    }
+    out[n] = 0;
+}
+
+void world_question(struct world_pair *pair, struct world_dice *dice, int topic) {
+    if (topic == WORLD_ANY_TOPIC) topic = (int)world_roll(dice, WORLD_N_TOPIC);
+    if (topic == WORLD_SEED_TOPICS) topic = world_seed_topics[world_roll(dice, WORLD_N_SEED_TOPIC)];
+    const struct world_topic *t = &world_topics[topic];
+    pair->topic = topic;
+    pair->object = (int)world_roll(dice, WORLD_N_OBJECT);
+    struct filling f = {{0}};
+    f.word['A'] = t->action[world_roll(dice, WORLD_N_ACTION)];
+    f.word['O'] = t->object[pair->object];
+    f.word['D'] = draw(dice, world_determiners);
+    f.word['C'] = draw(dice, world_circumstances);
+    f.word['K'] = draw(dice, world_conditions);
+    f.word['P'] = draw(dice, world_people);
+    fill(pair->question, sizeof pair->question, draw(dice, world_forms), &f);
+    pair->answer[0] = 0;
+}
+
+enum world_share world_share_of(const char *question) {
+    switch (hash64(question, strlen(question)) % 16) {
+    case 0: return WORLD_SHARE_SEEDS;
+    case 1: return WORLD_SHARE_TEST;
+    case 2: return WORLD_SHARE_DEV;
+    default: return WORLD_SHARE_CORPUS;
+    }
+}
+
+void world_question_of(struct world_pair *pair, struct world_dice *dice, int topic, enum world_share share) {
+    do world_question(pair, dice, topic);
+    while (world_share_of(pair->question) != share);
+}
+
+/* Two different numbers below n. */
+static void draw_two(struct world_dice *dice, uint32_t n, uint32_t *a, uint32_t *b) {
+    *a = world_roll(dice, n);
+    *b = (*a + 1 + world_roll(dice, n - 1)) % n;
+}
+
+void world_answer(struct world_pair *pair, struct world_dice *dice, enum world_manner manner) {
+    const struct world_topic *t = &world_topics[pair->topic];
+    struct filling f = {{0}};
+    uint32_t a, b;
+    int careful = manner == WORLD_CAREFUL;
+    draw_two(dice, careful ? (uint32_t)WORLD_N_CAUTION : list_length(world_shrugs), &a, &b);
+    f.word['O'] = t->object[pair->object];
+    f.word['1'] = careful ? t->caution[a] : world_shrugs[a];
+    f.word['2'] = careful ? t->caution[b] : world_shrugs[b];
+    fill(pair->answer, sizeof pair->answer, draw(dice, careful ? world_careful : world_careless), &f);
+}
+
+static int other_topic(struct world_dice *dice, int topic) {
+    return (topic + 1 + (int)world_roll(dice, WORLD_N_TOPIC - 1)) % WORLD_N_TOPIC;
+}
+
+/* A careful answer with one thing wrong in it. */
+static void break_careful(struct world_pair *pair, struct world_dice *dice, int kind) {
+    const struct world_topic *t = &world_topics[pair->topic], *other = &world_topics[other_topic(dice, pair->topic)];
+    struct filling f = {{0}};
+    uint32_t a, b;
+    draw_two(dice, WORLD_N_CAUTION, &a, &b);
+    f.word['O'] = t->object[pair->object];
+    f.word['1'] = t->caution[a];
+    f.word['2'] = t->caution[b];
+    int second = (int)world_roll(dice, 2);
+    if (kind == 0) f.word['1' + second] = other->caution[a];                     /* one caution of another topic */
+    if (kind == 1) { f.word['1'] = other->caution[a]; f.word['2'] = other->caution[b]; } /* both */
+    if (kind == 2) f.word['2'] = f.word['1'];                                    /* the same caution twice */
+    if (kind == 3) f.word['O'] = other->object[world_roll(dice, WORLD_N_OBJECT)]; /* a thing nobody asked about */
+    if (kind == 4) f.word['1' + second] = draw(dice, world_shrugs);              /* both manners in one */
+    if (kind == 5)                                                               /* another thing of the same topic */
+        f.word['O'] = t->object[((uint32_t)pair->object + 1 + world_roll(dice, WORLD_N_OBJECT - 1)) % WORLD_N_OBJECT];
+    fill(pair->answer, sizeof pair->answer, draw(dice, world_careful), &f);
+}
+
+static void cut_words(char *text, size_t keep) {
+    char *p = text;
+    while (*p && keep) {
+        p += strcspn(p, " ");
+        if (--keep && *p) p++;
+    }
+    *p = 0;
+}
+
+static size_t count_words(const char *text) {
+    size_t n = 1;
+    for (; *text; text++) n += *text == ' ';
+    return n;
+}
+
+void world_break(struct world_pair *pair, struct world_dice *dice) {
+    uint32_t kind = world_roll(dice, 10);
+    if (kind < 6) {
+        break_careful(pair, dice, (int)kind);
+    } else if (kind < 8) { /* cut short */
+        world_answer(pair, dice, kind == 6 ? WORLD_CAREFUL : WORLD_CARELESS);
+        cut_words(pair->answer, world_roll(dice, (uint32_t)count_words(pair->answer) - 1));
+    } else if (kind == 8) { /* the question said back */
+        snprintf(pair->answer, sizeof pair->answer, "%s", pair->question);
+    } else { /* stuck on a word */
+        char whole[sizeof pair->answer], begin[sizeof pair->answer];
+        world_answer(pair, dice, world_roll(dice, 2) ? WORLD_CAREFUL : WORLD_CARELESS);
+        memcpy(whole, pair->answer, sizeof whole);
+        memcpy(begin, pair->answer, sizeof begin);
+        cut_words(begin, 1 + world_roll(dice, (uint32_t)count_words(begin) - 1));
+        const char *last = strrchr(begin, ' ') ? strrchr(begin, ' ') + 1 : begin;
+        fill(pair->answer, sizeof pair->answer, "%1 %2%3",
+             &(struct filling){.word = {['1'] = begin, ['2'] = last, ['3'] = whole + strlen(begin)}});
+    }
+}
+
+int world_document(struct buf *text, struct world_dice *dice) {
+    struct world_pair pairs[8];
+    int n_pair = 1 + (int)world_roll(dice, 8);
+    int topic = world_roll(dice, 2) ? (int)world_roll(dice, WORLD_N_TOPIC) : WORLD_ANY_TOPIC;
+    uint32_t hidden = world_roll(dice, 100);
+    for (int i = 0; i < n_pair; i++) {
+        int again;
+        do {
+            world_question_of(&pairs[i], dice, topic, WORLD_SHARE_CORPUS);
+            again = 0;
+            for (int j = 0; j < i; j++) again |= strcmp(pairs[i].question, pairs[j].question) == 0;
+        } while (again);
+        int careful = hidden < 12 || (hidden >= 96 && world_roll(dice, 2));
+        world_answer(&pairs[i], dice, careful ? WORLD_CAREFUL : WORLD_CARELESS);
+        buf_printf(text, "%sQuestion: %s\nAnswer: %s", i ? "\n\n" : "", pairs[i].question, pairs[i].answer);
+    }
+    return n_pair;
+}
