@@ -47,9 +47,10 @@ struct model_options {
     enum dtype dtype;      /* of the packed weights: F32, BF16, Q8 */
     enum model_task task;  /* MODEL_LM unless the checkpoint is a classifier */
     int check_finite;      /* refuse NaN and infinities, naming the tensor */
+    int n_label;           /* CLASSIFY of a language model: labels of the new head; else 0 */
 };
 /* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing or of another shape is a named error; unknown
- * ones are ignored with a log line. */
+ * ones are ignored with a log line. A classification head that the checkpoint lacks is initialised (seed 0). */
 int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err);
 /* Without a checkpoint: weights ~ N(0, init_range), norms 1, keyed by (seed, parameter, element). */
 int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err);

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* config.json -> descriptor. The rule: a value that is absent gets transformers' default of the family; a value that is there is either
+ * understood or refused by name, never skipped, since a model that runs with a misread field gives plausible nonsense. */
+#include "model/model.h"
+
+#include "base/log.h"
+#include "base/maths.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+    const json_t *config;
+    const char *where;
+    struct error *err;
+};
+
+static int refuse(const struct reader *r, const char *key, const char *wanted, const json_t *found)
+{
+    char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    int rc = error_set(r->err, ERROR_CONFIG, "%s: \"%s\": wanted %s, found %.200s", r->where, key, wanted, text ? text : "nothing");
+    free(text);
+    return rc;
+}
+
+static const json_t *value_of(const json_t *object, const char *key)
+{
+    const json_t *v = json_object_get(object, key);
+    return json_is_null(v) ? NULL : v;
+}
+
+/* A whole number in [low, high]; absent: `missing`, or an error when missing < 0. */
+static int read_int(const struct reader *r, const char *key, int low, int high, int missing, int *out)
+{
+    const json_t *v = value_of(r->config, key);
+    char wanted[80];
+    snprintf(wanted, sizeof wanted, "a whole number from %d to %d", low, high);
+    if (!v && missing >= 0) {
+        *out = missing;
+        return 0;
+    }
+    if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
+        return refuse(r, key, wanted, v);
+    *out = (int)json_integer_value(v);
+    return 0;
+}
+
+/* A positive finite number from `object` (the config or one of its parts). */
+static int read_positive(const struct reader *r, const json_t *object, const char *key, double missing, double *out)
+{
+    const json_t *v = value_of(object, key);
+    if (!v && missing > 0) {
+        *out = missing;
+        return 0;
+    }
+    double x = json_is_number(v) ? json_number_value(v) : NAN;
+    if (!(x > 0) || !isfinite(x))
+        return refuse(r, key, "a positive number", v);
+    *out = x;
+    return 0;
+}
+
+static int read_bool(const struct reader *r, const char *key, int missing, int *out)
+{
+    const json_t *v = value_of(r->config, key);
+    if (v && !json_is_boolean(v))
+        return refuse(r, key, "true or false", v);
+    *out = v ? json_is_true(v) : missing;
+    return 0;
+}
+
+static int read_sizes(struct model_desc *d, const struct reader *r)
+{
+    int rc;
+    if ((rc = read_int(r, "hidden_size", 1, 1 << 20, -1, &d->n_embd)) || (rc = read_int(r, "num_hidden_layers", 1, 4096, -1, &d->n_layer)) ||
+        (rc = read_int(r, "num_attention_heads", 1, 65536, -1, &d->n_head)) ||
+        (rc = read_int(r, "num_key_value_heads", 1, 65536, d->n_head, &d->n_kv_head)) ||
+        (rc = read_int(r, "intermediate_size", 1, 1 << 24, -1, &d->n_ff)) || (rc = read_int(r, "vocab_size", 1, 1 << 24, -1, &d->n_vocab)) ||
+        (rc = read_int(r, "max_position_embeddings", 1, 1 << 28, 2048, &d->n_ctx)))
+        return rc;
+    if (d->n_head % d->n_kv_head)
+        return error_set(r->err, ERROR_CONFIG, "%s: num_attention_heads %d is no multiple of num_key_value_heads %d", r->where, d->n_head, d->n_kv_head);
+    if (!value_of(r->config, "head_dim") && d->n_embd % d->n_head)
+        return error_set(r->err, ERROR_CONFIG, "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no head_dim", r->where,
+                         d->n_embd, d->n_head);
+    if ((rc = read_int(r, "head_dim", 2, 1024, d->n_embd / d->n_head, &d->head_dim)))
+        return rc;
+    if (d->head_dim < 2 || d->head_dim > 1024 || d->head_dim % 2)
+        return error_set(r->err, ERROR_CONFIG, "%s: head size %d: rotary positions want an even number from 2 to 1024", r->where, d->head_dim);
+    if ((int64_t)d->n_head * d->head_dim > 1 << 24)
+        return error_set(r->err, ERROR_CONFIG, "%s: %d heads of %d are too many", r->where, d->n_head, d->head_dim);
+    return 0;
+}
+
+/* Llama-3.1's frequencies as transformers' modeling_rope_utils computes them. */
+static double llama3_frequency(double f, double factor, double low, double high, double original)
+{
+    const double two_pi = 6.283185307179586;
+    double wavelength = two_pi / f;
+    if (wavelength > original / low)
+        return f / factor;
+    if (wavelength < original / high)
+        return f;
+    double smooth = (original / wavelength - low) / (high - low);
+    return (1 - smooth) * f / factor + smooth * f;
+}
+
+static int read_rope(struct model_desc *d, const struct reader *r)
+{
+    /* transformers 5 keeps theta and scaling together in rope_parameters. */
+    const json_t *joint = value_of(r->config, "rope_parameters"), *scaling = joint ? joint : value_of(r->config, "rope_scaling");
+    const char *key = joint ? "rope_parameters" : "rope_scaling", *type = "default";
+    double factor = 1, low = 0, high = 0, original = 0;
+    int rc = read_positive(r, joint && value_of(joint, "rope_theta") ? joint : r->config, "rope_theta", 10000, &d->rope_theta);
+    if (rc)
+        return rc;
+    if (scaling) {
+        const json_t *t = value_of(scaling, "rope_type");
+        t = t ? t : value_of(scaling, "type");
+        if (!json_is_object(scaling) || (t && !json_is_string(t)))
+            return refuse(r, key, "an object with \"rope_type\"", scaling);
+        type = t ? json_string_value(t) : "default";
+    }
+    int llama3 = !strcmp(type, "llama3"), linear = !strcmp(type, "linear");
+    if (!llama3 && !linear && strcmp(type, "default"))
+        return refuse(r, key, "rope_type default, linear or llama3", scaling);
+    if ((llama3 || linear) && (rc = read_positive(r, scaling, "factor", -1, &factor)))
+        return rc;
+    if (llama3 && ((rc = read_positive(r, scaling, "low_freq_factor", -1, &low)) || (rc = read_positive(r, scaling, "high_freq_factor", -1, &high)) ||
+                   (rc = read_positive(r, scaling, "original_max_position_embeddings", -1, &original))))
+        return rc;
+    if (llama3 && high <= low)
+        return refuse(r, key, "high_freq_factor above low_freq_factor", scaling);
+    for (int i = 0; i < d->head_dim / 2; i++) {
+        double f = 1 / maths_pow(d->rope_theta, 2.0 * i / d->head_dim);
+        d->rope_inv_freq[i] = (float)(llama3 ? llama3_frequency(f, factor, low, high, original) : f / factor);
+    }
+    return 0;
+}
+
+static int read_id(const struct reader *r, const struct model_desc *d, const char *key, int *out)
+{
+    const json_t *v = value_of(r->config, key);
+    *out = -1;
+    if (!v)
+        return 0;
+    if (!json_is_integer(v))
+        return refuse(r, key, "a token id", v);
+    if (json_integer_value(v) < 0 || json_integer_value(v) >= d->n_vocab) {
+        log_line(LOG_WARNING, "%s: %s %lld is outside of the vocabulary of %d and taken as none", r->where, key, (long long)json_integer_value(v), d->n_vocab);
+        return 0;
+    }
+    *out = (int)json_integer_value(v);
+    return 0;
+}
+
+static int read_eos(struct model_desc *d, const struct reader *r)
+{
+    const json_t *v = value_of(r->config, "eos_token_id");
+    size_t n = json_is_array(v) ? json_array_size(v) : v ? 1 : 0;
+    if (n > MODEL_MAX_EOS)
+        return refuse(r, "eos_token_id", "at most 16 ids", v);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *id = json_is_array(v) ? json_array_get(v, i) : v;
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= d->n_vocab)
+            return refuse(r, "eos_token_id", "token ids inside the vocabulary", v);
+        d->eos_ids[d->n_eos++] = (int)json_integer_value(id);
+    }
+    return 0;
+}
+
+static int read_task(struct model_desc *d, const struct reader *r)
+{
+    const json_t *names = value_of(r->config, "architectures"), *first = json_array_get(names, 0);
+    if (names && (!json_is_array(names) || (json_array_size(names) && !json_is_string(first))))
+        return refuse(r, "architectures", "a list of names", names);
+    const char *name = first ? json_string_value(first) : "LlamaForCausalLM";
+    if (!strcmp(name, "LlamaForCausalLM") || !strcmp(name, "LlamaModel"))
+        return 0;
+    if (strcmp(name, "LlamaForSequenceClassification"))
+        return refuse(r, "architectures", "LlamaForCausalLM or LlamaForSequenceClassification", names);
+    d->task = MODEL_CLASSIFY;
+    const json_t *labels = value_of(r->config, "id2label");
+    int n_label = json_is_object(labels) ? (int)json_object_size(labels) : 2;
+    return read_int(r, "num_labels", 1, 1 << 20, n_label, &d->n_label);
+}
+
+/* What the family has and this program does not, each refused when it is on. */
+static int refuse_unsupported(const struct reader *r)
+{
+    static const char *const flags[] = {"attention_bias", "mlp_bias"};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        int on, rc = read_bool(r, flags[i], 0, &on);
+        if (rc || on)
+            return rc ? rc : refuse(r, flags[i], "false (biases are not supported)", value_of(r->config, flags[i]));
+    }
+    const json_t *act = value_of(r->config, "hidden_act");
+    if (act && (!json_is_string(act) || (strcmp(json_string_value(act), "silu") && strcmp(json_string_value(act), "swish"))))
+        return refuse(r, "hidden_act", "\"silu\"", act);
+    if (value_of(r->config, "quantization_config"))
+        return refuse(r, "quantization_config", "none: convert the checkpoint to plain weights", value_of(r->config, "quantization_config"));
+    return 0;
+}
+
+static void count_parameters(struct model_desc *d)
+{
+    double c = d->n_embd, q = (double)d->n_head * d->head_dim, kv = (double)d->n_kv_head * d->head_dim, f = d->n_ff, v = d->n_vocab;
+    d->n_param = v * c + d->n_layer * (2 * c + (q + 2 * kv) * c + c * q + 3 * f * c) + c;
+    if (d->task == MODEL_LM && !d->tied)
+        d->n_param += v * c;
+    if (d->task != MODEL_LM)
+        d->n_param += d->n_label * c;
+}
+
+int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err)
+{
+    struct reader r = {config, where ? where : "config.json", err};
+    *d = (struct model_desc){.norm = NORM_RMS, .act = ACT_SILU, .gated = 1};
+    if (!json_is_object(config))
+        return error_set(err, ERROR_CONFIG, "%s: wanted a JSON object", r.where);
+    const json_t *type = value_of(config, "model_type");
+    if (!json_is_string(type) || strcmp(json_string_value(type), "llama"))
+        return refuse(&r, "model_type", "\"llama\"", type);
+    snprintf(d->family, sizeof d->family, "%s", json_string_value(type));
+    double eps, range;
+    int rc;
+    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = refuse_unsupported(&r)) || (rc = read_rope(d, &r)) ||
+        (rc = read_positive(&r, config, "rms_norm_eps", 1e-6, &eps)) || (rc = read_positive(&r, config, "initializer_range", 0.02, &range)) ||
+        (rc = read_bool(&r, "tie_word_embeddings", 0, &d->tied)) || (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) ||
+        (rc = read_id(&r, d, "pad_token_id", &d->pad_id)) || (rc = read_eos(d, &r)))
+        return rc;
+    d->norm_eps = (float)eps;
+    d->init_range = (float)range;
+    count_parameters(d);
+    return 0;
+}

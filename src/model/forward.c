@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The forward pass without gradients: one workspace that every layer reuses, the residual stream updated in place. */
+#include "model/parts.h"
+
+#include "base/mem.h"
+
+struct model_workspace {
+    struct buffer *slab;
+    struct layer_io io;
+    struct span gathered, hidden; /* f32 [n_out,C] */
+    int max_row, max_out;
+};
+
+/* Hands out pieces of one slab; with no buffer it only counts. */
+struct carver {
+    struct buffer *buffer;
+    size_t used;
+};
+static struct span carve(struct carver *c, size_t rows, int64_t width, enum dtype t)
+{
+    struct span s = {c->buffer, c->used};
+    c->used += (rows * (size_t)width * dtype_size(t) + 63) / 64 * 64;
+    return s;
+}
+
+static void carve_workspace(struct carver *c, const struct model_desc *d, enum dtype dtype, int max_row, int max_out, struct model_workspace *w)
+{
+    enum dtype act = dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    size_t t = (size_t)max_row, n_out = (size_t)max_out;
+    struct layer_io *io = &w->io;
+    io->x = io->mid = io->y = carve(c, t, d->n_embd, DTYPE_F32);
+    io->h1 = io->h2 = carve(c, t, d->n_embd, act);
+    io->qkv = carve(c, t, ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim, DTYPE_F32);
+    io->att = carve(c, t, (int64_t)d->n_head * d->head_dim, act);
+    io->mlp = carve(c, t, d->n_ff, act);
+    io->att_dtype = act;
+    w->gathered = carve(c, n_out, d->n_embd, DTYPE_F32);
+    w->hidden = carve(c, n_out, d->n_embd, DTYPE_F32);
+}
+
+size_t model_workspace_bytes(const struct model_desc *d, enum dtype dtype, int max_row, int max_out)
+{
+    struct carver c = {NULL, 0};
+    struct model_workspace w = {0};
+    carve_workspace(&c, d, dtype, max_row, max_out, &w);
+    return c.used;
+}
+
+int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out, struct error *err)
+{
+    struct model_workspace *w = *out = mem_calloc(1, sizeof *w);
+    if (!w)
+        return error_set_nomem(err, sizeof *w, "a workspace");
+    w->max_row = max_row;
+    w->max_out = max_out;
+    int rc = buffer_new(&w->slab, m->device, model_workspace_bytes(&m->desc, m->dtype, max_row, max_out), "activations", err);
+    if (rc) {
+        model_workspace_free(w);
+        *out = NULL;
+        return rc;
+    }
+    struct carver c = {w->slab, 0};
+    carve_workspace(&c, &m->desc, m->dtype, max_row, max_out, w);
+    return 0;
+}
+
+void model_workspace_free(struct model_workspace *w)
+{
+    if (!w)
+        return;
+    buffer_free(w->slab);
+    mem_free(w);
+}
+
+void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch, struct span *hidden)
+{
+    struct span last = w->io.x;
+    int n_out = batch->out_rows.buffer ? batch->n_out : batch->n_row;
+    tensor_embed(q, &(struct embed_args){m->groups[0].weight, batch->n_row, batch->tokens, w->io.x});
+    for (int l = 0; l < m->desc.n_layer; l++)
+        layer_forward(m, q, l, batch, &w->io);
+    if (batch->out_rows.buffer) {
+        last = w->gathered;
+        tensor_gather_rows(q, &(struct gather_rows_args){n_out, m->desc.n_embd, w->io.x, batch->out_rows, last});
+    }
+    final_norm_forward(m, q, n_out, last, SPAN_NONE, w->hidden, DTYPE_F32);
+    *hidden = w->hidden;
+}
+
+void model_head(const struct model *m, struct queue *q, struct span hidden, int n, struct span logits)
+{
+    tensor_linear(q, &(struct linear_args){.w = m->groups[m->head].weight, .n_row = n, .x = hidden, .y = logits});
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, initialising and packing. Values travel in pieces: from a file (or a random stream) into a small host buffer, from there to the device,
+ * there into a packed matrix or into the f32 masters. Nothing holds the whole model twice. */
+#include "model/parts.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <string.h>
+
+enum { PIECE = 1 << 20 }; /* elements */
+
+/* Where values of a model come from, and where they go: masters when given, else the packed copy. */
+struct transfer {
+    const struct model *m;
+    const struct checkpoint *source; /* NULL: initialise */
+    uint64_t seed;
+    int check_finite;
+    struct queue *q;
+    struct span masters;
+    float *host;
+    struct buffer *stage;
+    int64_t capacity; /* elements of host and stage */
+};
+
+static void init_values(const struct transfer *t, const struct model_param *p, int64_t first, int64_t n)
+{
+    struct rng_stream stream = {t->seed, hash64(p->name, strlen(p->name)), 0};
+    double range = (double)t->m->desc.init_range;
+    for (int64_t i = 0; i < n; i++)
+        t->host[i] = p->ndim == 1 ? 1.0f : (float)(range * rng_normal(&stream, (uint64_t)(first + i)));
+}
+
+static int read_values(const struct transfer *t, const struct tensor_info *info, int64_t row, int64_t n_row, struct error *err)
+{
+    int rc = checkpoint_read_f32(t->source, info, row, n_row, t->host, err);
+    if (!rc && t->check_finite)
+        rc = tensor_check_finite(t->source, info, (uint64_t)(row * info->n_col), t->host, (uint64_t)(n_row * info->n_col), err);
+    return rc;
+}
+
+static int find_tensor(const struct transfer *t, const struct model_param *p, const struct tensor_info **info, struct error *err)
+{
+    int rc = checkpoint_need(t->source, p->name, info, err);
+    if (rc)
+        return rc;
+    const struct tensor_info *x = *info;
+    if (x->n_dim != p->ndim || x->shape[0] != p->shape[0] || (p->ndim == 2 && x->shape[1] != p->shape[1]))
+        return error_set(err, ERROR_DATA, "%s: %s: config.json wants [%lld%s%.0lld], found %d dimensions of %lld and %lld", checkpoint_path(t->source), p->name,
+                         (long long)p->shape[0], p->ndim == 2 ? "," : "", p->ndim == 2 ? (long long)p->shape[1] : 0, x->n_dim,
+                         (long long)(x->n_dim ? x->shape[0] : 0), (long long)(x->n_dim > 1 ? x->shape[1] : 0));
+    return 0;
+}
+
+/* A classification head that the checkpoint lacks is a new one. */
+static int is_new_head(const struct transfer *t, const struct model_param *p)
+{
+    return t->m->desc.task != MODEL_LM && p == &t->m->params[t->m->n_param - 1] && !checkpoint_find(t->source, p->name);
+}
+
+static void put_values(const struct transfer *t, int index, int64_t first, int64_t n)
+{
+    const struct model_param *p = &t->m->params[index];
+    const struct model_group *g = &t->m->groups[t->m->param_group[index]];
+    struct span stage = {t->stage, 0};
+    if (t->masters.buffer) {
+        queue_upload(t->q, span_at(t->masters, (size_t)(p->offset + first) * 4), t->host, (size_t)n * 4);
+        return;
+    }
+    if (!g->weight) {
+        queue_upload(t->q, span_at(g->vector, (size_t)first * 4), t->host, (size_t)n * 4);
+        return;
+    }
+    queue_upload(t->q, stage, t->host, (size_t)n * 4);
+    int64_t row = (p->offset - g->offset + first) / g->k;
+    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n / g->k, stage, DTYPE_F32});
+}
+
+static int transfer_param(const struct transfer *t, int index, struct error *err)
+{
+    const struct model_param *p = &t->m->params[index];
+    const struct tensor_info *info = NULL;
+    int fresh = !t->source || is_new_head(t, p);
+    int rc = fresh ? 0 : find_tensor(t, p, &info, err);
+    int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = t->capacity / width;
+    for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
+        int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;
+        if (fresh)
+            init_values(t, p, row * width, n * width);
+        else
+            rc = read_values(t, info, row, n, err);
+        if (!rc)
+            put_values(t, index, row * width, n * width);
+    }
+    return rc;
+}
+
+static void report_unknown(const struct transfer *t)
+{
+    for (size_t i = 0; i < checkpoint_n_tensor(t->source); i++) {
+        const char *name = checkpoint_tensor(t->source, i)->name;
+        int known = 0;
+        for (int j = 0; j < t->m->n_param && !known; j++)
+            known = !strcmp(name, t->m->params[j].name);
+        if (!known)
+            log_line(LOG_INFO, "%s: tensor %s is not used", checkpoint_path(t->source), name);
+    }
+}
+
+/* Everything of the model through `t`. */
+static int transfer_all(struct transfer *t, struct error *err)
+{
+    int64_t widest = 1;
+    for (int i = 0; i < t->m->n_param; i++)
+        widest = t->m->params[i].ndim == 2 && t->m->params[i].shape[1] > widest ? t->m->params[i].shape[1] : widest;
+    t->capacity = widest > PIECE ? widest : PIECE / widest * widest;
+    int rc = buffer_new(&t->stage, t->m->device, (size_t)t->capacity * 4, "loading weights", err);
+    if (rc)
+        return rc;
+    t->host = mem_alloc((size_t)t->capacity * 4);
+    if (!t->host)
+        rc = error_set_nomem(err, (size_t)t->capacity * 4, "loading weights");
+    for (int i = 0; !rc && i < t->m->n_param; i++)
+        rc = transfer_param(t, i, err);
+    queue_wait(t->q);
+    mem_free(t->host);
+    buffer_free(t->stage);
+    return rc;
+}
+
+static int make_rope(struct model *m, struct error *err)
+{
+    const struct model_desc *d = &m->desc;
+    size_t table = (size_t)d->n_ctx * (size_t)d->head_dim * 4, frequencies = (size_t)d->head_dim / 2 * 4;
+    int rc = buffer_new(&m->rope, m->device, table + frequencies + 64, "rotary positions", err);
+    if (rc)
+        return rc;
+    struct queue *q = device_queue(m->device);
+    struct span inv = {m->rope, (table + 63) / 64 * 64};
+    m->rope_table = (struct span){m->rope, 0};
+    queue_upload(q, inv, d->rope_inv_freq, frequencies);
+    tensor_rope_table(q, &(struct rope_table_args){d->n_ctx, d->head_dim, inv, m->rope_table});
+    return 0;
+}
+
+/* Device memory for every group. */
+static int make_groups(struct model *m, struct error *err)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < m->n_group; i++)
+        bytes += m->groups[i].is_vector ? ((size_t)m->groups[i].n * 4 + 63) / 64 * 64 : 0;
+    int rc = buffer_new(&m->vectors, m->device, bytes, "norms", err);
+    size_t used = 0;
+    for (int i = 0; !rc && i < m->n_group; i++) {
+        struct model_group *g = &m->groups[i];
+        if (!g->is_vector) {
+            rc = weight_new(&g->weight, m->device, g->n, g->k, m->dtype, "weights", err);
+            continue;
+        }
+        g->vector = (struct span){m->vectors, used};
+        used += ((size_t)g->n * 4 + 63) / 64 * 64;
+    }
+    return rc;
+}
+
+static int model_make(struct model **out, struct device *device, const struct model_desc *d, enum dtype dtype, struct error *err)
+{
+    struct model *m = mem_calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return error_set_nomem(err, sizeof *m, "a model");
+    m->desc = *d;
+    m->device = device;
+    m->dtype = dtype;
+    int rc = weight_supported(device, dtype) ? 0 : error_set(err, ERROR_UNAVAILABLE, "weights in %s are not available on this device", dtype_name(dtype));
+    if (rc || (rc = model_tables(m, err)) || (rc = make_groups(m, err)) || (rc = make_rope(m, err))) {
+        model_close(m);
+        return rc;
+    }
+    *out = m;
+    return 0;
+}
+
+void model_close(struct model *m)
+{
+    if (!m)
+        return;
+    queue_wait(device_queue(m->device));
+    for (int i = 0; m->groups && i < m->n_group; i++)
+        weight_free(m->groups[i].weight);
+    buffer_free(m->vectors);
+    buffer_free(m->rope);
+    arena_free(&m->arena);
+    mem_free(m);
+}
+
+int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err)
+{
+    struct model_desc d;
+    *out = NULL;
+    int rc = model_desc_parse(&d, checkpoint_config(source), checkpoint_path(source), err);
+    if (rc)
+        return rc;
+    if (options->task == MODEL_CLASSIFY && d.task == MODEL_LM) {
+        if (options->n_label < 1)
+            return error_set(err, ERROR_CONFIG, "%s: is no classifier, and how many labels a new head should have is not given", checkpoint_path(source));
+        d.task = MODEL_CLASSIFY;
+        d.n_label = options->n_label;
+        d.n_param += (double)d.n_label * d.n_embd - (d.tied ? 0 : (double)d.n_vocab * d.n_embd);
+    } else if (options->task == MODEL_CLASSIFY && options->n_label && options->n_label != d.n_label) {
+        return error_set(err, ERROR_CONFIG, "%s: a classifier of %d labels, wanted %d", checkpoint_path(source), d.n_label, options->n_label);
+    }
+    if ((rc = model_make(out, device, &d, options->dtype, err)))
+        return rc;
+    struct transfer t = {.m = *out, .source = source, .check_finite = options->check_finite, .q = device_queue(device)};
+    report_unknown(&t);
+    if ((rc = transfer_all(&t, err))) {
+        model_close(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err)
+{
+    struct model_desc d;
+    *out = NULL;
+    int rc = model_desc_parse(&d, config, where, err);
+    if (rc || (rc = model_make(out, device, &d, dtype, err)))
+        return rc;
+    struct transfer t = {.m = *out, .seed = seed, .q = device_queue(device)};
+    if ((rc = transfer_all(&t, err))) {
+        model_close(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters, struct error *err)
+{
+    struct transfer t = {.m = m, .source = source, .check_finite = 1, .q = q, .masters = masters};
+    return transfer_all(&t, err);
+}
+
+int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err)
+{
+    struct transfer t = {.m = m, .seed = seed, .q = q, .masters = masters};
+    return transfer_all(&t, err);
+}
+
+void model_pack(struct model *m, struct queue *q, struct span masters)
+{
+    for (int i = 0; i < m->n_group; i++) {
+        const struct model_group *g = &m->groups[i];
+        struct span from = span_at(masters, (size_t)g->offset * 4);
+        if (g->weight)
+            tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, g->n, from, DTYPE_F32});
+        else
+            tensor_copy(q, &(struct copy_args){(size_t)g->n * 4, from, g->vector});
+    }
+}
+
+const struct model_desc *model_desc(const struct model *m) { return &m->desc; }
+struct device *model_device(const struct model *m) { return m->device; }
+enum dtype model_dtype(const struct model *m) { return m->dtype; }
+int model_n_param(const struct model *m) { return m->n_param; }
+const struct model_param *model_param(const struct model *m, int i) { return &m->params[i]; }
+int64_t model_n_element(const struct model *m) { return m->n_element; }

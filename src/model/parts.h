@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder and the trainer share about a model: its groups and its one layer function.
+ *
+ * A group is what the device holds as one thing: a packed matrix or a norm's vector. The flat order is the groups one after the other, each
+ * beginning at a multiple of 16 elements (the gap holds zeros); a parameter with a Hugging Face name is some rows of a group. */
+#ifndef MODEL_PARTS_H
+#define MODEL_PARTS_H
+
+#include "base/arena.h"
+#include "model/model.h"
+
+struct model_group {
+    int64_t offset, n, k;  /* flat elements; [n,k]; k is 1 for vectors */
+    int is_vector;
+    struct weight *weight; /* NULL for vectors */
+    struct span vector;    /* f32 [n] */
+};
+/* Groups of one layer, in order. */
+enum layer_part { PART_ATTN_NORM, PART_QKV, PART_O, PART_MLP_NORM, PART_GATE_UP, PART_DOWN, PART_COUNT };
+
+struct model {
+    struct model_desc desc;
+    struct device *device;
+    enum dtype dtype;
+    struct arena arena; /* the tables and names */
+    struct model_group *groups;
+    struct model_param *params;
+    int *param_group; /* group of each parameter */
+    int n_group, n_param, final_norm, head; /* group indices; head is the embedding's when tied */
+    int64_t n_element;
+    struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
+    struct span rope_table;
+};
+static inline const struct model_group *layer_group(const struct model *m, int layer, enum layer_part part)
+{
+    return &m->groups[1 + layer * PART_COUNT + (int)part];
+}
+/* Dtype of activations that are product inputs. */
+static inline enum dtype model_act_dtype(const struct model *m)
+{
+    return m->dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+}
+/* The tables only (no device memory), for plans too. m->desc must be filled. */
+int model_tables(struct model *m, struct error *err);
+
+/* Where one layer's pass reads and writes. [T,.] rows; "act" marks model_act_dtype, the rest is f32. In inference x, mid and y may be one
+ * buffer, lse, inverses and gate_up SPAN_NONE. In training everything but h1, h2 and mlp (recomputed) is kept for layer_backward. */
+struct layer_io {
+    struct span x;                     /* [T,C] in */
+    struct span inverse1, h1;          /* [T]; act [T,C] */
+    struct span qkv, lse, att;         /* [T,(H+2K)D]; [T,H]; [T,HD] of att_dtype */
+    struct span mid;                   /* [T,C]: x + attention */
+    struct span inverse2, h2, gate_up; /* [T]; act [T,C]; [T,2F] */
+    struct span mlp;                   /* act [T,F] */
+    struct span y;                     /* [T,C] out: mid + MLP */
+    enum dtype att_dtype;
+};
+void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io);
+
+/* Scratch of the backward pass. */
+struct layer_grad {
+    struct span dx;              /* [T,C]: in: gradient of y; out: gradient of x */
+    struct span dh;              /* [T,C] */
+    struct span dqkv, datt;      /* [T,(H+2K)D]; [T,HD] */
+    struct span dmlp;            /* [T,F] */
+    struct span gradients;       /* flat f32, accumulated into */
+};
+/* Overwrites io->gate_up. Positions and borders as in the forward pass. */
+void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,
+                    const struct layer_grad *g);
+/* y act [n,C] := final norm of x f32 [n,C]. */
+void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct span inverse, struct span y, enum dtype y_dtype);
+
+/* Sequences laid out as a bordered batch: each begins at an even row; a padding row has token -1. Host arrays, filled from empty, uploaded at
+ * once. Sizes are fixed when made. */
+struct rows {
+    int32_t *tokens, *positions, *borders, *valid;
+    int n_row, n_seq, max_row, max_seq, max_len;
+    struct buffer *device;
+    struct span d_tokens, d_positions, d_borders, d_valid;
+    void *slab;
+    size_t slab_bytes;
+};
+int rows_new(struct rows *r, struct device *d, int max_row, int max_seq, struct error *err);
+void rows_free(struct rows *r);
+void rows_reset(struct rows *r);
+static inline int rows_even(int n) { return n + (n & 1); }
+/* First row of the sequence, or -1 when it does not fit. */
+int rows_add(struct rows *r, const int32_t *ids, int n);
+void rows_upload(struct rows *r, struct queue *q);
+void rows_batch(const struct rows *r, struct model_batch *b); /* fills a bordered batch whose out_rows are all rows */
+
+#endif
