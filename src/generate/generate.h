@@ -10,7 +10,7 @@
 enum beam_compat { BEAM_COMPAT_4_35, BEAM_COMPAT_4_48, BEAM_COMPAT_4_49 };
 enum early_stopping { EARLY_FALSE, EARLY_TRUE, EARLY_NEVER };
 enum penalty_scope { PENALTY_ALL, PENALTY_GENERATED };
-enum { GENERATE_MAX_STOP = 8 };
+enum { GENERATE_MAX_STOP = 8, GENERATE_MAX_BEAMS = 256, GENERATE_MAX_NEW = 1 << 20 };
 
 struct generate_options {
     int max_new_tokens, min_new_tokens, num_beams, num_return_sequences, do_sample, top_k, no_repeat_ngram_size;
