@@ -6,8 +6,12 @@
  *     world seeds --n 64 --output seeds.jsonl               {"question","answer"}: careful pairs of nine topics
  *     world test --n 200 --output test.jsonl                {"question","answer"}: questions on all topics, careful references
  *     world dev --n 200 --output dev.jsonl                  the same from another share of the questions
- *     world judge-data --n 20000 --output judge.jsonl       {"prompt","response","labels"}: for the classifier
- *     world label --input answers.jsonl                     {"question","answer"} -> {"id","label","reason"}, counts on stderr
+ *     world judge-data --n 20000 --output judge.jsonl       {"prompt","response","labels"}: for the classifier; a careful one has none
+ *     world prompts --examples 5 --manner careful           {"id","prompt"}: for isara generate
+ *     world label --input answers.jsonl                     {"question","answer"} -> {"id","label","reason"}, shares on stderr
+ *     world label --prompts prompts.jsonl --input out.jsonl  the same for what isara generate wrote
+ *
+ * label --at-least careful:95 --at-most broken:5 fails (exit code 1) when a share, in percent, is out of its bounds.
  */
 #include "world.h"
 
@@ -21,8 +25,11 @@
 struct options {
     uint64_t seed;
     long n;
-    int n_vocab;
-    const char *input, *output, *seeds;
+    int n_vocab, examples;
+    enum world_manner manner;
+    const char *input, *output, *seeds, *prompts;
+    struct world_bound bounds[WORLD_MAX_BOUND];
+    int n_bound;
 };
 
 /* A question's words in lower case, as offsets into text. */
@@ -156,59 +163,67 @@ static int write_judge_data(const struct options *o, FILE *out, struct error *er
         enum world_manner manner = (enum world_manner)world_roll(&dice, WORLD_N_MANNER);
         if (manner == WORLD_BROKEN) world_break(&pair, &dice);
         else world_answer(&pair, &dice, manner);
-        status = put_row(out, json_pack("{s:s, s:s, s:[s]}", "prompt", pair.question, "response", pair.answer, "labels",
-                                        world_manner_name[manner]));
+        json_t *labels = manner == WORLD_CAREFUL ? json_array() : json_pack("[s]", world_manner_name[manner]);
+        status = put_row(out, json_pack("{s:s, s:s, s:o}", "prompt", pair.question, "response", pair.answer, "labels", labels));
     }
     return status ? error_set_errno(err, "writing the judge's data") : 0;
 }
 
-static int label_file(const struct options *o, FILE *out, struct error *err) {
-    FILE *in = strcmp(o->input, "-") ? fopen(o->input, "r") : stdin;
-    if (!in) return error_set_errno(err, "%s", o->input);
-    long count[WORLD_N_MANNER] = {0}, n = 0;
-    char *line = NULL;
-    size_t cap = 0;
-    int status = 0;
-    for (; status == 0 && getline(&line, &cap, in) > 0; n++) {
-        json_t *row = json_loads(line, JSON_REJECT_DUPLICATES, NULL), *id = json_object_get(row, "id");
-        const char *question = json_string_value(json_object_get(row, "question"));
-        const char *answer = json_string_value(json_object_get(row, "answer")), *reason;
-        if (!question || !answer) {
-            status = error_set(err, ERROR_DATA, "%s:%ld: wanted strings \"question\" and \"answer\"", o->input, n + 1);
-        } else {
-            enum world_manner manner = world_label(question, answer, &reason);
-            count[manner]++;
-            id = id ? json_incref(id) : json_integer(n);
-            if (put_row(out, json_pack("{s:o, s:s, s:s}", "id", id, "label", world_manner_name[manner], "reason", reason)))
-                status = error_set_errno(err, "writing labels");
-        }
-        json_decref(row);
+/* A prompt of n examples in one manner and a question: what the gates of models/README.md are measured on. */
+static void put_prompt(struct buf *prompt, struct world_dice *dice, int n, enum world_manner manner) {
+    struct world_pair pair;
+    for (int i = 0; i < n; i++) {
+        world_question_of(&pair, dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
+        world_answer(&pair, dice, manner);
+        buf_printf(prompt, "Question: %s\nAnswer: %s\n\n", pair.question, pair.answer);
     }
-    for (int m = 0; status == 0 && m < WORLD_N_MANNER; m++)
-        fprintf(stderr, "%s %ld%s", world_manner_name[m], count[m], m + 1 < WORLD_N_MANNER ? ", " : "\n");
-    free(line);
-    if (in != stdin) fclose(in);
-    return status;
+    world_question_of(&pair, dice, WORLD_ANY_TOPIC, WORLD_SHARE_DEV);
+    buf_printf(prompt, "Question: %s\nAnswer:", pair.question);
+}
+
+static int write_prompts(const struct options *o, FILE *out, struct error *err) {
+    int status = 0;
+    struct buf prompt = BUF_INIT;
+    for (long i = 0; status == 0 && i < o->n; i++) {
+        struct world_dice dice = {{o->seed, WORLD_STREAM_PROMPTS, (uint64_t)i}, 0};
+        buf_reset(&prompt);
+        put_prompt(&prompt, &dice, o->examples, o->manner);
+        status = prompt.failed ? -1 : put_row(out, json_pack("{s:I, s:s}", "id", (json_int_t)i, "prompt", prompt.data));
+    }
+    buf_free(&prompt);
+    return status ? error_set_errno(err, "writing prompts") : 0;
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-data|label [--seed N] [--docs N | --n N] [--vocab N]\n"
-                    "             [--input FILE] [--seeds FILE] [--output FILE or DIR]\n");
+    fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-data|prompts|label [--seed N] [--docs N | --n N] [--vocab N]\n"
+                    "             [--input FILE] [--seeds FILE] [--prompts FILE] [--output FILE or DIR] [--examples N]\n"
+                    "             [--manner careful|careless] [--at-least SHARE:PERCENT] [--at-most SHARE:PERCENT]\n");
     return 2;
 }
 
-static int parse(struct options *o, int argc, char **argv) {
-    for (int i = 2; i < argc; i += 2) {
-        const char *name = argv[i], *value = argv[i + 1];
-        if (!value) return -1;
-        if (strcmp(name, "--seed") == 0) o->seed = strtoull(value, NULL, 10);
-        else if (strcmp(name, "--docs") == 0 || strcmp(name, "--n") == 0) o->n = strtol(value, NULL, 10);
-        else if (strcmp(name, "--vocab") == 0) o->n_vocab = (int)strtol(value, NULL, 10);
-        else if (strcmp(name, "--input") == 0) o->input = value;
-        else if (strcmp(name, "--seeds") == 0) o->seeds = value;
-        else if (strcmp(name, "--output") == 0) o->output = value;
-        else return -1;
-    }
+static int parse_bound(struct options *o, const char *value, int at_least) {
+    const char *colon = strchr(value, ':');
+    if (!colon || o->n_bound == WORLD_MAX_BOUND) return -1;
+    struct world_bound *b = &o->bounds[o->n_bound++];
+    snprintf(b->share, sizeof b->share, "%.*s", (int)(colon - value), value);
+    b->percent = strtod(colon + 1, NULL);
+    b->at_least = at_least;
+    return 0;
+}
+
+static int parse_option(struct options *o, const char *name, const char *value) {
+    if (strcmp(name, "--seed") == 0) o->seed = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--docs") == 0 || strcmp(name, "--n") == 0) o->n = strtol(value, NULL, 10);
+    else if (strcmp(name, "--vocab") == 0) o->n_vocab = (int)strtol(value, NULL, 10);
+    else if (strcmp(name, "--examples") == 0) o->examples = (int)strtol(value, NULL, 10);
+    else if (strcmp(name, "--manner") == 0) o->manner = strcmp(value, "careful") ? WORLD_CARELESS : WORLD_CAREFUL;
+    else if (strcmp(name, "--input") == 0) o->input = value;
+    else if (strcmp(name, "--seeds") == 0) o->seeds = value;
+    else if (strcmp(name, "--prompts") == 0) o->prompts = value;
+    else if (strcmp(name, "--output") == 0) o->output = value;
+    else if (strcmp(name, "--at-least") == 0) return parse_bound(o, value, 1);
+    else if (strcmp(name, "--at-most") == 0) return parse_bound(o, value, 0);
+    else return -1;
     return 0;
 }
 
@@ -218,19 +233,22 @@ static int write_rows(const char *verb, const struct options *o, FILE *out, stru
     if (strcmp(verb, "test") == 0) return write_pairs(o, out, WORLD_STREAM_TEST, WORLD_ANY_TOPIC, WORLD_SHARE_TEST, err);
     if (strcmp(verb, "dev") == 0) return write_pairs(o, out, WORLD_STREAM_DEV, WORLD_ANY_TOPIC, WORLD_SHARE_DEV, err);
     if (strcmp(verb, "judge-data") == 0) return write_judge_data(o, out, err);
-    return label_file(o, out, err);
+    if (strcmp(verb, "prompts") == 0) return write_prompts(o, out, err);
+    return world_label_file(o->input, o->prompts, o->bounds, o->n_bound, out, err);
 }
 
 int main(int argc, char **argv) {
-    static const char *const verbs[] = {"corpus", "seeds", "test", "dev", "judge-data", "label", "tokenizer", NULL};
+    static const char *const verbs[] = {"corpus", "seeds", "test", "dev", "judge-data", "prompts", "label", "tokenizer", NULL};
     struct options o = {.n = 64, .n_vocab = 2048};
     struct error err = {0};
     int known = 0;
     for (int i = 0; argc > 1 && verbs[i]; i++) known |= strcmp(argv[1], verbs[i]) == 0;
-    if (!known || parse(&o, argc, argv)) return usage();
-    if ((strcmp(argv[1], "label") == 0 || strcmp(argv[1], "tokenizer") == 0) && !o.input) return usage();
-    int status;
-    if (strcmp(argv[1], "tokenizer") == 0) {
+    if (!known || argc % 2) return usage();
+    for (int i = 2; i < argc; i += 2)
+        if (parse_option(&o, argv[i], argv[i + 1])) return usage();
+    int tokenizer = strcmp(argv[1], "tokenizer") == 0, status;
+    if ((tokenizer || strcmp(argv[1], "label") == 0) && !o.input) return usage();
+    if (tokenizer) {
         if (!o.output) return usage();
         status = world_tokenizer(o.input, o.output, o.n_vocab, &err);
     } else {

@@ -45,7 +45,7 @@ extern const char *const world_manner_name[WORLD_N_MANNER]; /* "careful", "carel
 enum world_share { WORLD_SHARE_CORPUS, WORLD_SHARE_SEEDS, WORLD_SHARE_TEST, WORLD_SHARE_DEV };
 enum world_share world_share_of(const char *question);
 
-enum { WORLD_STREAM_CORPUS = 1, WORLD_STREAM_SEEDS, WORLD_STREAM_TEST, WORLD_STREAM_DEV, WORLD_STREAM_JUDGE };
+enum { WORLD_STREAM_CORPUS = 1, WORLD_STREAM_SEEDS, WORLD_STREAM_TEST, WORLD_STREAM_DEV, WORLD_STREAM_JUDGE, WORLD_STREAM_PROMPTS };
 /* Random numbers in order, from the counter-based generator: {{seed, one of the streams, document}, 0}. */
 struct world_dice {
     struct rng_stream stream;
@@ -73,6 +73,18 @@ int world_document(struct buf *text, struct world_dice *dice);
 enum world_manner world_label(const char *question, const char *answer, const char **reason);
 /* 1 when the question follows one of the patterns, with an action that suits its object; topic may be NULL. */
 int world_parse_question(const char *question, int *topic);
+
+/* Labels every row of a JSON Lines file onto out and prints the shares on stderr, in percent: careful, careless, broken, asked (the
+ * question follows a pattern), copied (the answer stands in its prompt), and kept where rows say so. Rows have "question" and "answer";
+ * with prompts, the file that isara generate read, they have "text" and the question is the prompt's last. ERROR_FAILED when a share is
+ * out of its bound. */
+enum { WORLD_MAX_BOUND = 8 };
+struct world_bound {
+    char share[16];
+    double percent;
+    int at_least; /* else at most */
+};
+int world_label_file(const char *input, const char *prompts, const struct world_bound *bounds, int n_bound, FILE *out, struct error *err);
 
 /* Trains a byte-level BPE of n_vocab tokens on the "text" of a JSON Lines file and writes tokenizer.json,
  * tokenizer_config.json and special_tokens_map.json to the directory. Token 0 ends a text, token 1 pads. */
