@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tests over pairs, the bootstrap, and corrections for looking more than once. Random draws are numbered, so a result depends on the data
+ * and the seed only. */
+#include "stats/stats.h"
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct stats_test stats_mcnemar(long b, long c)
+{
+    long n = b + c, least = b < c ? b : c;
+    double p = n ? 2 * stats_binomial_cdf(least, n, 0.5) : 1;
+    return (struct stats_test){(double)least, p > 1 ? 1 : p, (int)n};
+}
+
+static int compare_double(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int compare_magnitude(const void *a, const void *b)
+{
+    double x = fabs(*(const double *)a), y = fabs(*(const double *)b);
+    return (x > y) - (x < y);
+}
+
+/* P(W <= w) of the signed-rank statistic of n values without ties: counts of subsets of 1..n by their sum (exact in doubles to 2^53). */
+static int signed_rank_cdf(int n, double w, double *p, struct error *err)
+{
+    int sum = n * (n + 1) / 2;
+    double *count = mem_calloc((size_t)sum + 1, sizeof *count), below = 0, all = 0;
+    if (!count)
+        return error_set_nomem(err, ((size_t)sum + 1) * sizeof *count, "rank sums");
+    count[0] = 1;
+    for (int rank = 1; rank <= n; rank++)
+        for (int s = sum; s >= rank; s--)
+            count[s] += count[s - rank];
+    for (int s = 0; s <= sum; s++) {
+        all += count[s];
+        below += s <= w ? count[s] : 0;
+    }
+    *p = below / all;
+    mem_free(count);
+    return 0;
+}
+
+int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error *err)
+{
+    double *x = mem_alloc(((size_t)n + 1) * sizeof *x), plus = 0, ties = 0;
+    int m = 0, rc = 0;
+    if (!x)
+        return error_set_nomem(err, ((size_t)n + 1) * sizeof *x, "differences");
+    for (int i = 0; i < n; i++)
+        if (d[i] != 0)
+            x[m++] = d[i];
+    qsort(x, (size_t)m, sizeof *x, compare_magnitude);
+    for (int i = 0, j; i < m; i = j) {
+        for (j = i; j < m && fabs(x[j]) == fabs(x[i]); j++) {}
+        double same = j - i, rank = (i + 1 + j) / 2.0;
+        ties += same * same * same - same;
+        for (int k = i; k < j; k++)
+            plus += x[k] > 0 ? rank : 0;
+    }
+    double all = (double)m * (m + 1) / 2, least = plus < all - plus ? plus : all - plus;
+    *out = (struct stats_test){least, 1, m};
+    if (m > 0 && m <= 50 && ties == 0 && m == n) {
+        rc = signed_rank_cdf(m, least, &out->p, err);
+        out->p = out->p * 2 > 1 ? 1 : out->p * 2;
+    } else if (m > 0) {
+        double gap = plus - all / 2, variance = ((double)m * (m + 1) * (2.0 * m + 1) - ties / 2) / 24;
+        gap = gap > 0 ? gap - 0.5 : gap < 0 ? gap + 0.5 : 0;
+        out->p = 2 * stats_normal_sf(fabs(gap) / sqrt(variance));
+    }
+    mem_free(x);
+    return rc;
+}
+
+int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out, struct error *err)
+{
+    (void)err;
+    double observed = 0, scale = 0;
+    for (int i = 0; i < n; i++)
+        observed += d[i], scale += fabs(d[i]);
+    double least = fabs(observed) - 1e-13 * scale; /* sums of the same numbers in another order count as equal */
+    long hits = 0, flips = n <= 20 ? 1L << n : n_resample;
+    struct rng_stream s = {seed, 0x7065726d, 0};
+    for (long f = 0; f < flips; f++) {
+        double sum = 0;
+        s.b = (uint64_t)f;
+        uint32_t word = (uint32_t)f;
+        for (int i = 0; i < n; i++) {
+            if (n > 20 && i % 32 == 0)
+                word = rng_u32(&s, (uint64_t)i / 32);
+            sum += word >> (i % 32) & 1 ? -d[i] : d[i];
+        }
+        hits += fabs(sum) >= least;
+    }
+    *out = (struct stats_test){n ? observed / n : NAN, n <= 20 ? (double)hits / (double)flips : (double)(hits + 1) / (double)(flips + 1), n};
+    return 0;
+}
+
+int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed, struct stats_test *out, struct error *err)
+{
+    int n = nx + ny;
+    size_t bytes = ((size_t)n + 1) * (sizeof(double) + sizeof(uint32_t));
+    double *all = mem_alloc(bytes);
+    if (!all)
+        return error_set_nomem(err, bytes, "permutations");
+    uint32_t *order = (uint32_t *)(all + n + 1);
+    memcpy(all, x, (size_t)nx * sizeof *x);
+    memcpy(all + nx, y, (size_t)ny * sizeof *y);
+    double observed = stats_mean(x, nx) - stats_mean(y, ny), total = 0, scale = 0;
+    for (int i = 0; i < n; i++)
+        total += all[i], scale += fabs(all[i]);
+    long hits = 0;
+    for (int r = 0; r < n_resample; r++) {
+        double sum = 0;
+        rng_permutation(&(struct rng_stream){seed, 0x70657232, (uint64_t)r}, order, (uint32_t)n);
+        for (int i = 0; i < nx; i++)
+            sum += all[order[i]];
+        hits += fabs(sum / nx - (total - sum) / ny) >= fabs(observed) - 1e-13 * scale;
+    }
+    *out = (struct stats_test){observed, (double)(hits + 1) / (double)(n_resample + 1), n};
+    mem_free(all);
+    return 0;
+}
+
+double stats_quantile_sorted(const double *sorted, int n, double q)
+{
+    if (n < 1 || !(q >= 0 && q <= 1))
+        return NAN;
+    double place = q * (n - 1);
+    int i = (int)place;
+    return i + 1 < n ? sorted[i] + (place - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
+}
+
+struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const double *jackknife, int n, double level)
+{
+    int below = 0, upto = 0;
+    qsort(boot, (size_t)n_boot, sizeof *boot, compare_double);
+    for (int i = 0; i < n_boot; i++)
+        below += boot[i] < estimate, upto += boot[i] <= estimate;
+    double z0 = stats_normal_quantile((below + upto) / (2.0 * n_boot)), mean = stats_mean(jackknife, n), cubes = 0, squares = 0;
+    for (int i = 0; i < n; i++) {
+        double u = (n - 1) * (mean - jackknife[i]);
+        cubes += u * u * u / ((double)n * n * n), squares += u * u / ((double)n * n);
+    }
+    double a = squares > 0 ? cubes / (6 * squares * sqrt(squares)) : 0, ends[2];
+    if (!isfinite(z0)) /* all resamples on one side: the percentile interval is what is left */
+        z0 = 0;
+    for (int side = 0; side < 2; side++) {
+        double z = z0 + stats_normal_quantile(side ? 0.5 + level / 2 : 0.5 - level / 2);
+        ends[side] = stats_quantile_sorted(boot, n_boot, stats_normal_cdf(z0 + z / (1 - a * z)));
+    }
+    return (struct stats_interval){ends[0], ends[1]};
+}
+
+int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed, struct stats_interval *out, struct error *err)
+{
+    *out = (struct stats_interval){NAN, NAN};
+    if (n < 2 || n_resample < 1)
+        return 0;
+    size_t bytes = ((size_t)n + (size_t)n_resample) * sizeof(double);
+    double *boot = mem_alloc(bytes), sum = 0;
+    if (!boot)
+        return error_set_nomem(err, bytes, "bootstrap");
+    double *jackknife = boot + n_resample;
+    for (int i = 0; i < n; i++)
+        sum += x[i];
+    for (int i = 0; i < n; i++)
+        jackknife[i] = (sum - x[i]) / (n - 1);
+    for (int r = 0; r < n_resample; r++) {
+        struct rng_stream s = {seed, 0x626f6f74, (uint64_t)r};
+        double total = 0;
+        for (int i = 0; i < n; i++)
+            total += x[rng_below(&s, (uint64_t)i, (uint32_t)n)];
+        boot[r] = total / n;
+    }
+    *out = stats_bca(boot, n_resample, sum / n, jackknife, n, level);
+    mem_free(boot);
+    return 0;
+}
+
+struct ranked { double p; int at; };
+
+static int compare_ranked(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    return x->p != y->p ? (x->p > y->p) - (x->p < y->p) : x->at - y->at;
+}
+
+static struct ranked *rank(const double *p, int n, struct error *err)
+{
+    struct ranked *r = mem_alloc(((size_t)n + 1) * sizeof *r);
+    if (!r) {
+        error_set_nomem(err, ((size_t)n + 1) * sizeof *r, "p-values");
+        return NULL;
+    }
+    for (int i = 0; i < n; i++)
+        r[i] = (struct ranked){p[i], i};
+    qsort(r, (size_t)n, sizeof *r, compare_ranked);
+    return r;
+}
+
+int stats_holm(const double *p, int n, double *out, struct error *err)
+{
+    struct ranked *r = rank(p, n, err);
+    double greatest = 0;
+    if (!r)
+        return ERROR_NOMEM;
+    for (int i = 0; i < n; i++) {
+        double q = (n - i) * r[i].p;
+        greatest = q > greatest ? q : greatest;
+        out[r[i].at] = greatest > 1 ? 1 : greatest;
+    }
+    mem_free(r);
+    return 0;
+}
+
+int stats_benjamini_hochberg(const double *p, int n, double *out, struct error *err)
+{
+    struct ranked *r = rank(p, n, err);
+    double least = 1;
+    if (!r)
+        return ERROR_NOMEM;
+    for (int i = n - 1; i >= 0; i--) {
+        double q = r[i].p * n / (i + 1);
+        least = q < least ? q : least;
+        out[r[i].at] = least;
+    }
+    mem_free(r);
+    return 0;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How sure a number is. Intervals, paired tests, corrections, effect sizes and power, with special functions of our own, equal to
+ * scipy and statsmodels to 1e-10 where they have the same thing (tests/golden/stats.json, tools/golden_stats.py).
+ *
+ * All are pure: no state, doubles in, doubles out, random resampling from counter-based numbers by the caller's seed. A quantity that is not defined
+ * for its input (no data, zero variance) is NAN, never a made-up number. Two-sided throughout. */
+#ifndef STATS_STATS_H
+#define STATS_STATS_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+/* Special functions (stats/special.c). */
+double stats_lgamma(double x);                          /* x > 0 */
+double stats_normal_cdf(double z);
+double stats_normal_sf(double z);                       /* 1 - cdf without cancellation */
+double stats_normal_quantile(double p);                 /* 0 < p < 1 */
+double stats_beta_cdf(double x, double a, double b);    /* regularised incomplete beta */
+double stats_beta_quantile(double p, double a, double b);
+double stats_t_cdf(double t, double df);
+double stats_t_quantile(double p, double df);
+double stats_binomial_cdf(long k, long n, double p);    /* P(X <= k) */
+
+struct stats_interval { double low, high; };
+/* Of a share k of n; level 0.95 for 95 %. */
+struct stats_interval stats_wilson(long k, long n, double level);
+struct stats_interval stats_clopper_pearson(long k, long n, double level);
+/* Of a mean, Student's t over n values (variance over seeds). n < 2: NAN. */
+struct stats_interval stats_t_interval(const double *x, int n, double level);
+double stats_mean(const double *x, int n);
+double stats_sd(const double *x, int n);                /* n - 1 in the denominator */
+
+/* Bootstrap of the mean of x (paired differences): bias-corrected and accelerated (Efron 1987), n_resample draws from (seed).
+ * Constant data give a point; n < 2 gives NAN. ERROR_NOMEM. */
+int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed, struct stats_interval *out, struct error *err);
+/* The BCa step alone: interval from the bootstrap distribution (sorted in place), the estimate and the n leave-one-out estimates. */
+struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const double *jackknife, int n, double level);
+/* Linear interpolation between order statistics of a sorted sample, as numpy's default; q in 0..1. */
+double stats_quantile_sorted(const double *sorted, int n, double q);
+
+struct stats_test { double statistic, p; int n; }; /* n: values the test rests on */
+/* Discordant pairs: b of one kind, c of the other; exact binomial. */
+struct stats_test stats_mcnemar(long b, long c);
+/* Wilcoxon signed-rank over paired differences; zeros are dropped. Exact for up to 50 without ties, else normal with ties and continuity
+ * correction (scipy's correction=True). The statistic is the smaller rank sum. */
+int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error *err);
+/* Sign-flip test of a zero mean difference: all 2^n flips for n <= 20 (n_resample is then ignored), else (hits + 1) / (n_resample + 1). */
+int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out, struct error *err);
+/* Difference of two independent means by re-labelling; Monte Carlo. */
+int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed, struct stats_test *out, struct error *err);
+
+/* Adjusted p-values in the input's order (out may be p). */
+int stats_holm(const double *p, int n, double *out, struct error *err);
+int stats_benjamini_hochberg(const double *p, int n, double *out, struct error *err);
+
+double stats_cohen_h(double p1, double p2);
+double stats_cohen_d(const double *x, int nx, const double *y, int ny); /* pooled standard deviation */
+double stats_cohen_dz(const double *d, int n);                          /* paired: mean / sd of the differences */
+struct stats_ratio { double ratio, low, high; };
+/* (k1/n1) / (k2/n2) with the log-normal (Katz) interval; a zero count: NAN where it is not defined. */
+struct stats_ratio stats_risk_ratio(long k1, long n1, long k2, long n2, double level);
+
+/* Power of a two-sided z test with standardised effect (h or d) and n a group, two independent groups. */
+double stats_power(double effect, double n, double alpha);
+/* The same for n paired differences (dz). */
+double stats_power_paired(double effect, double n, double alpha);
+/* The effect found with this power; the smallest positive one. NAN for n < 1. */
+double stats_detectable(double n, double alpha, double power);
+double stats_detectable_paired(double n, double alpha, double power);
+/* The share p1 > p2 whose Cohen's h to p2 is `effect`; NAN when there is none. */
+double stats_share_from_h(double p2, double effect);
+
+#endif

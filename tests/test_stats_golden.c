@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* stats/ equals scipy and statsmodels to 1e-10 (tools/golden_stats.py made the values). */
+#include "tests/check.h"
+
+#include "base/mem.h"
+#include "stats/stats.h"
+
+#include <jansson.h>
+#include <math.h>
+
+static json_t *golden;
+
+static void near(double found, double wanted, const char *what)
+{
+    double allowed = 1e-10 * (fabs(wanted) > 1 ? fabs(wanted) : 1);
+    if (!(fabs(found - wanted) <= allowed))
+        fail_msg("%s: found %.17g, wanted %.17g", what, found, wanted);
+}
+
+static double at(const json_t *row, size_t i)
+{
+    return json_number_value(json_array_get(row, i));
+}
+
+#define EACH(name)          \
+    size_t row_index;       \
+    json_t *row;            \
+    assert_true(json_array_size(json_object_get(golden, name)) > 0); \
+    json_array_foreach(json_object_get(golden, name), row_index, row)
+
+static void normal_distribution(void **state)
+{
+    (void)state;
+    {
+        EACH("normal_sf") {
+            near(stats_normal_sf(at(row, 0)), at(row, 1), "normal sf");
+            near(stats_normal_sf(at(row, 0)) / at(row, 1), 1, "normal sf, relative");
+            near(stats_normal_cdf(-at(row, 0)), at(row, 1), "normal cdf");
+        }
+    }
+    EACH("normal_quantile") near(stats_normal_quantile(at(row, 0)), at(row, 1), "normal quantile");
+    assert_true(isnan(stats_normal_quantile(1.5)) && isinf(stats_normal_quantile(0)));
+}
+
+static void gamma_beta_and_t(void **state)
+{
+    (void)state;
+    { EACH("lgamma") near(stats_lgamma(at(row, 0)), at(row, 1), "lgamma"); }
+    { EACH("beta_cdf") near(stats_beta_cdf(at(row, 0), at(row, 1), at(row, 2)), at(row, 3), "beta cdf"); }
+    { EACH("beta_quantile") near(stats_beta_quantile(at(row, 0), at(row, 1), at(row, 2)), at(row, 3), "beta quantile"); }
+    { EACH("t_cdf") near(stats_t_cdf(at(row, 0), at(row, 1)), at(row, 2), "t cdf"); }
+    { EACH("t_quantile") near(stats_t_quantile(at(row, 0), at(row, 1)), at(row, 2), "t quantile"); }
+    EACH("binomial_cdf") near(stats_binomial_cdf((long)at(row, 0), (long)at(row, 1), at(row, 2)), at(row, 3), "binomial cdf");
+}
+
+static void intervals_of_shares(void **state)
+{
+    (void)state;
+    {
+        EACH("wilson") {
+            struct stats_interval i = stats_wilson((long)at(row, 0), (long)at(row, 1), at(row, 2));
+            near(i.low, at(row, 3), "wilson low");
+            near(i.high, at(row, 4), "wilson high");
+        }
+    }
+    EACH("clopper_pearson") {
+        struct stats_interval i = stats_clopper_pearson((long)at(row, 0), (long)at(row, 1), at(row, 2));
+        near(i.low, at(row, 3), "clopper-pearson low");
+        near(i.high, at(row, 4), "clopper-pearson high");
+    }
+    assert_true(isnan(stats_wilson(0, 0, 0.95).low) && isnan(stats_clopper_pearson(3, 2, 0.95).high));
+}
+
+static void mcnemar_is_exact(void **state)
+{
+    (void)state;
+    EACH("mcnemar") near(stats_mcnemar((long)at(row, 0), (long)at(row, 1)).p, at(row, 2), "mcnemar");
+    assert_true(stats_mcnemar(0, 0).p == 1);
+}
+
+static double *numbers(const json_t *array, int *n)
+{
+    *n = (int)json_array_size(array);
+    double *x = mem_alloc((size_t)(*n + 1) * sizeof *x);
+    for (int i = 0; i < *n; i++)
+        x[i] = at(array, (size_t)i);
+    return x;
+}
+
+static void samples_one_by_one(void **state)
+{
+    (void)state;
+    static const double qs[] = {0, 0.1, 0.5, 0.77, 1};
+    EACH("samples") {
+        int n, n_boot, n_q;
+        double *x = numbers(json_object_get(row, "x"), &n), *boot = numbers(json_object_get(row, "boot"), &n_boot);
+        double *q = numbers(json_object_get(row, "q"), &n_q), *jackknife = mem_alloc((size_t)n * sizeof *x), sum = 0;
+        struct stats_test t;
+        assert_int_equal(stats_wilcoxon(x, n, &t, NULL), 0);
+        near(t.statistic, at(json_object_get(row, "wilcoxon"), 0), "wilcoxon statistic");
+        near(t.p, at(json_object_get(row, "wilcoxon"), 1), "wilcoxon p");
+        struct stats_interval i = stats_t_interval(x, n, 0.95);
+        near(i.low, at(json_object_get(row, "t_interval"), 0), "t low");
+        near(i.high, at(json_object_get(row, "t_interval"), 1), "t high");
+        near(stats_sd(x, n), json_number_value(json_object_get(row, "sd")), "sd");
+        near(stats_cohen_dz(x, n), json_number_value(json_object_get(row, "dz")), "dz");
+        for (int k = 0; k < n; k++)
+            sum += x[k];
+        for (int k = 0; k < n; k++)
+            jackknife[k] = (sum - x[k]) / (n - 1);
+        i = stats_bca(boot, n_boot, sum / n, jackknife, n, 0.95);
+        near(i.low, at(json_object_get(row, "bca"), 0), "bca low");
+        near(i.high, at(json_object_get(row, "bca"), 1), "bca high");
+        if (json_object_get(row, "permutation")) {
+            assert_int_equal(stats_permutation_paired(x, n, 0, 0, &t, NULL), 0);
+            near(t.p, json_number_value(json_object_get(row, "permutation")), "permutation p");
+        }
+        mem_free(jackknife), mem_free(boot), jackknife = NULL;
+        double *sorted = numbers(json_object_get(row, "x"), &n);
+        for (int a = 0; a < n; a++)
+            for (int b = a + 1; b < n; b++)
+                if (sorted[b] < sorted[a]) {
+                    double swap = sorted[a];
+                    sorted[a] = sorted[b], sorted[b] = swap;
+                }
+        for (int k = 0; k < n_q; k++)
+            near(stats_quantile_sorted(sorted, n, qs[k]), q[k], "quantile");
+        mem_free(sorted), mem_free(x), mem_free(q);
+    }
+}
+
+static void corrections_for_many_tests(void **state)
+{
+    (void)state;
+    EACH("corrections") {
+        int n;
+        double *p = numbers(json_object_get(row, "p"), &n), adjusted[16];
+        assert_int_equal(stats_holm(p, n, adjusted, NULL), 0);
+        for (int i = 0; i < n; i++)
+            near(adjusted[i], at(json_object_get(row, "holm"), (size_t)i), "holm");
+        assert_int_equal(stats_benjamini_hochberg(p, n, adjusted, NULL), 0);
+        for (int i = 0; i < n; i++)
+            near(adjusted[i], at(json_object_get(row, "bh"), (size_t)i), "benjamini-hochberg");
+        mem_free(p);
+    }
+}
+
+static void effects_and_power(void **state)
+{
+    (void)state;
+    { EACH("cohen_h") near(stats_cohen_h(at(row, 0), at(row, 1)), at(row, 2), "cohen h"); }
+    {
+        int nx, ny;
+        json_t *samples = json_object_get(golden, "samples");
+        double *x = numbers(json_object_get(json_array_get(samples, 0), "x"), &nx), *y = numbers(json_object_get(json_array_get(samples, 1), "x"), &ny);
+        near(stats_cohen_d(x, nx, y, ny), json_number_value(json_object_get(golden, "cohen_d")), "cohen d");
+        mem_free(x), mem_free(y);
+    }
+    {
+        EACH("risk_ratio") {
+            struct stats_ratio r = stats_risk_ratio((long)at(row, 0), (long)at(row, 1), (long)at(row, 2), (long)at(row, 3), 0.95);
+            near(r.ratio, at(row, 4), "risk ratio"), near(r.low, at(row, 5), "risk ratio low"), near(r.high, at(row, 6), "risk ratio high");
+        }
+    }
+    { EACH("power") near(stats_power(at(row, 0), at(row, 1), 0.05), at(row, 2), "power"); }
+    { EACH("power_paired") near(stats_power_paired(at(row, 0), at(row, 1), 0.05), at(row, 2), "paired power"); }
+    EACH("detectable") {
+        double effect = stats_detectable(at(row, 0), 0.05, at(row, 1));
+        near(effect, at(row, 2), "detectable effect");
+        near(stats_cohen_h(stats_share_from_h(0.1, effect), 0.1), effect, "share of an effect");
+    }
+}
+
+int main(void)
+{
+    json_error_t e;
+    golden = json_load_file("tests/golden/stats.json", 0, &e);
+    if (!golden) {
+        printf("%s: %s\n", "tests/golden/stats.json", e.text);
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(normal_distribution), cmocka_unit_test(gamma_beta_and_t), cmocka_unit_test(intervals_of_shares),
+        cmocka_unit_test(mcnemar_is_exact), cmocka_unit_test(samples_one_by_one), cmocka_unit_test(corrections_for_many_tests),
+        cmocka_unit_test(effects_and_power),
+    };
+    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    json_decref(golden);
+    return rc;
+}
