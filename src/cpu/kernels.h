@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inner kernels of every operator but the products: one body in lanes (the *_body.h files), compiled once for each instruction set, and a table
+ * of the results. Kernels see plain rows; which rows, and on which thread, is the operators' business. */
+#ifndef CPU_KERNELS_H
+#define CPU_KERNELS_H
+
+#include "cpu/cpu.h"
+
+/* One row of norm and of norm_dx; dweight over rows in order for columns begin..end. */
+struct norm_row {
+    enum norm_kind kind;
+    int n;
+    float eps;
+    const float *x, *weight, *bias;
+    void *y;
+    enum dtype y_dtype;
+    float *inverse, *mean;
+};
+struct norm_dx_row {
+    enum norm_kind kind;
+    int n, accumulate;
+    float inverse, mean;
+    const float *x, *weight, *dy;
+    float *dx;
+};
+struct norm_dw_columns {
+    enum norm_kind kind;
+    int n_row, n_col, begin, end;
+    const float *x, *inverse, *mean, *dy;
+    float *dweight, *dbias;
+};
+
+#define KERNELS(X)                                                                                                                \
+    X(void, norm, (const struct norm_row *r))                                                                                     \
+    X(void, norm_dx, (const struct norm_dx_row *r))                                                                               \
+    X(void, norm_dw, (const struct norm_dw_columns *c))                                                                           \
+    X(void, rope, (float *head, const float *table, int half, int inverse))                                                       \
+    X(void, add, (float *y, const float *x, size_t n))                                                                            \
+    X(void, divide, (float *y, float a, size_t n))                                                                                \
+    X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                                     \
+    X(void, gate, (enum activation act, void *y, enum dtype y_dtype, const float *g, const float *u, int n))                      \
+    X(void, gate_dx, (enum activation act, float *dg, float *du, const float *g, const float *u, const float *dy, int n))
+
+struct kernels {
+#define X(type, name, parameters) type(*name) parameters;
+    KERNELS(X)
+#undef X
+};
+
+extern const struct kernels kernels_generic, kernels_fma, kernels_avx2, kernels_avx512;
+const struct kernels *cpu_kernels(const struct queue *q);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exp, log, sigmoid and the activations in single precision, by one polynomial each and one order of operations, so their bits are equal
+ * on every instruction set. Polynomials are minimax fits made for these intervals (tools/fit_vecmath.py). Errors against the exact value
+ * (tests/test_cpu_vecmath.c): exp and log 1 ulp, sigmoid and silu 3, Phi 1e-7 absolute. NaN stays NaN. */
+#ifndef CPU_VECMATH_H
+#define CPU_VECMATH_H
+
+#include "cpu/lanes.h"
+
+/* exp(x) = 2^n exp(r), r = x - n ln 2, exp(r) = 1 + r + r^2 P(r). Overflows to infinity; gradual underflow to zero. */
+LANE_FN vf v_exp(vf x)
+{
+    const vf magic = v_set(0x1.8p23f); /* adding it rounds to an integer and leaves that in the low bits */
+    x = v_max(v_set(-105.0f), v_min(v_set(89.5f), x));
+    vf t = v_fma(x, v_set(0x1.715476p0f), magic);
+    vf n = v_sub(t, magic);
+    vf r = v_fnma(n, v_set(0x1.62e4p-1f), x);
+    r = v_fnma(n, v_set(0x1.7f7d1cp-20f), r);
+    vf p = v_set(0x1.9e08c6p-13f);
+    p = v_fma(p, r, v_set(0x1.6d5278p-10f));
+    p = v_fma(p, r, v_set(0x1.11130cp-7f));
+    p = v_fma(p, r, v_set(0x1.5554e4p-5f));
+    p = v_fma(p, r, v_set(0x1.555554p-3f));
+    p = v_fma(p, r, v_set(0.5f));
+    p = v_fma(v_mul(r, r), p, r);
+    return v_scale(v_add(p, v_set(1)), t);
+}
+
+LANE_FN float f_exp(float x)
+{
+    return v_first(v_exp(v_set(x)));
+}
+
+/* Natural logarithm of a positive normal number (infinity and NaN pass through). x = 2^e m, m in [sqrt 1/2, sqrt 2). */
+LANE_FN float f_log(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    if (bits >= 0x7f800000u)
+        return x;
+    uint32_t shifted = bits - 0x3f3504f3u; /* of sqrt 1/2 */
+    float e = (float)((int32_t)shifted >> 23), m;
+    bits = (shifted & 0x7fffffu) + 0x3f3504f3u;
+    memcpy(&m, &bits, 4);
+    float f = m - 1, p = 0x1.14733ep-4f;
+    p = fmaf(p, f, -0x1.de01dcp-4f);
+    p = fmaf(p, f, 0x1.e6c00ap-4f);
+    p = fmaf(p, f, -0x1.fc28cap-4f);
+    p = fmaf(p, f, 0x1.233ba2p-3f);
+    p = fmaf(p, f, -0x1.555c44p-3f);
+    p = fmaf(p, f, 0x1.99a476p-3f);
+    p = fmaf(p, f, -0x1.000006p-2f);
+    p = fmaf(p, f, 0x1.555548p-2f);
+    float square = f * f, low = fmaf(e, 0x1.7f7d1cp-20f, fmaf(square * f, p, -0.5f * square));
+    return fmaf(e, 0x1.62e4p-1f, f + low);
+}
+
+LANE_FN vf v_sigmoid(vf x)
+{
+    return v_div(v_set(1), v_add(v_set(1), v_exp(v_neg(x))));
+}
+LANE_FN vf v_silu(vf x)
+{
+    return v_div(x, v_add(v_set(1), v_exp(v_neg(x))));
+}
+
+/* The normal distribution function. With z = |x| / sqrt 2: below 1, erf z = z + z P(z^2); above, erfc z = exp(-z^2) t Q(t), t = 1/(1 + z/2). */
+LANE_FN vf v_phi(vf x)
+{
+    vf z = v_min(v_set(10), v_abs(v_mul(x, v_set(0x1.6a09e6p-1f)))), s = v_mul(z, z);
+    vf p = v_set(0x1.4771fcp-14f);
+    p = v_fma(p, s, v_set(-0x1.a3515ep-11f));
+    p = v_fma(p, s, v_set(0x1.53f224p-8f));
+    p = v_fma(p, s, v_set(-0x1.b7f71ap-6f));
+    p = v_fma(p, s, v_set(0x1.ce2ce6p-4f));
+    p = v_fma(p, s, v_set(-0x1.81273ep-2f));
+    p = v_fma(p, s, v_set(0x1.06eba8p-3f));
+    vf near = v_fnma(v_set(0.5f), v_fma(z, p, z), v_set(0.5f));
+    vf t = v_div(v_set(1), v_fma(z, v_set(0.5f), v_set(1)));
+    vf q = v_set(-0x1.39babp-5f);
+    q = v_fma(q, t, v_set(0x1.c2b246p-3f));
+    q = v_fma(q, t, v_set(-0x1.9e24fap-2f));
+    q = v_fma(q, t, v_set(0x1.c6006ep-3f));
+    q = v_fma(q, t, v_set(-0x1.40f6fep-8f));
+    q = v_fma(q, t, v_set(0x1.95b16ep-3f));
+    q = v_fma(q, t, v_set(0x1.f2c98cp-3f));
+    q = v_fma(q, t, v_set(0x1.21263cp-2f));
+    q = v_fma(q, t, v_set(0x1.20dad2p-2f));
+    vf far = v_mul(v_mul(v_set(0.5f), v_exp(v_neg(s))), v_mul(t, q));
+    vf tail = v_select(v_lt(z, v_set(1)), near, far);
+    return v_select(v_lt(x, v_zero()), tail, v_sub(v_set(1), tail));
+}
+LANE_FN vf v_gelu(vf x)
+{
+    return v_mul(x, v_phi(x));
+}
+/* x (1 + tanh u)/2 = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). */
+LANE_FN vf v_gelu_tanh_inner(vf x)
+{
+    vf cube = v_mul(v_mul(x, x), x);
+    return v_mul(v_set(0x1.988454p0f), v_fma(v_set(0.044715f), cube, x)); /* 2 sqrt(2/pi) */
+}
+LANE_FN vf v_gelu_tanh(vf x)
+{
+    return v_mul(x, v_sigmoid(v_gelu_tanh_inner(x)));
+}
+
+/* Derivatives. */
+LANE_FN vf v_silu_slope(vf x)
+{
+    vf s = v_sigmoid(x);
+    return v_mul(s, v_fma(x, v_sub(v_set(1), s), v_set(1)));
+}
+LANE_FN vf v_gelu_slope(vf x)
+{
+    vf density = v_mul(v_set(0x1.988454p-2f), v_exp(v_mul(v_set(-0.5f), v_mul(x, x)))); /* 1/sqrt(2 pi) */
+    return v_fma(x, density, v_phi(x));
+}
+LANE_FN vf v_gelu_tanh_slope(vf x)
+{
+    vf s = v_sigmoid(v_gelu_tanh_inner(x)), rise = v_fma(v_set(3 * 0.044715f), v_mul(x, x), v_set(1));
+    vf du = v_mul(v_set(0x1.988454p0f), rise);
+    return v_mul(s, v_fma(v_mul(x, v_sub(v_set(1), s)), du, v_set(1)));
+}
+
+#endif
