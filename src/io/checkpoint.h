@@ -13,7 +13,7 @@
 #ifndef IO_CHECKPOINT_H
 #define IO_CHECKPOINT_H
 
-#include "io/storage.h"
+#include "io/tensor_info.h" /* names are Hugging Face's, for GGUF too */
 
 #include <jansson.h>
 #include <stddef.h>
@@ -21,16 +21,6 @@
 
 struct checkpoint;
 struct gguf;
-
-enum { TENSOR_MAX_DIM = 8 };
-struct tensor_info {
-    const char *name;            /* Hugging Face's, for GGUF too */
-    enum storage storage;        /* as it lies in the file */
-    int n_dim;                   /* 0 for a scalar */
-    int64_t shape[TENSOR_MAX_DIM]; /* PyTorch's order: outermost first */
-    int64_t n_row, n_col;        /* shape[0] and the product of the rest; a vector has n_col 1, a scalar 1 and 1 */
-    uint64_t n_element, n_byte;
-};
 
 /* path: a directory with config.json, a .gguf file, or org/name found in the Hugging Face cache (io/hub.h). */
 int checkpoint_open(struct checkpoint **out, const char *path, struct error *err);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of a checkpoint that does not care where it came from: look-up, conversion of rows, hash, the search for NaN. */
+#include "io/checkpoint_internal.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "io/gguf_hf.h"
+#include "io/hub.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int tensor_name_order(const void *a, const void *b)
+{
+    return strcmp(((const struct checkpoint_tensor *)a)->info.name, ((const struct checkpoint_tensor *)b)->info.name);
+}
+
+static int finish(struct checkpoint *ck, struct error *err)
+{
+    ck->tied = json_is_true(json_object_get(ck->config, "tie_word_embeddings"));
+    qsort(ck->tensors, ck->n_tensor, sizeof *ck->tensors, tensor_name_order);
+    for (size_t i = 1; i < ck->n_tensor; i++)
+        if (!strcmp(ck->tensors[i - 1].info.name, ck->tensors[i].info.name))
+            return error_set(err, ERROR_DATA, "%s: tensor %s is given twice", ck->path, ck->tensors[i].info.name);
+    return 0;
+}
+
+int checkpoint_open(struct checkpoint **out, const char *path, struct error *err)
+{
+    *out = NULL;
+    struct checkpoint *ck = mem_calloc(1, sizeof *ck);
+    if (!ck)
+        return error_set_nomem(err, sizeof *ck, path);
+    int rc = hub_resolve(&ck->path, path, err);
+    if (!rc)
+        rc = file_is_directory(ck->path) ? checkpoint_open_directory(ck, err) : checkpoint_open_gguf(ck, err);
+    if (!rc)
+        rc = finish(ck, err);
+    if (rc)
+        checkpoint_close(ck);
+    else
+        *out = ck;
+    return rc;
+}
+
+void checkpoint_close(struct checkpoint *ck)
+{
+    if (!ck)
+        return;
+    for (int i = 0; i < ck->n_file; i++) {
+        safetensors_free(ck->files[i].parsed);
+        file_unmap(&ck->files[i].map);
+    }
+    gguf_free(ck->gguf);
+    json_decref(ck->config);
+    json_decref(ck->generation);
+    arena_free(&ck->arena);
+    mem_free(ck->path);
+    mem_free(ck);
+}
+
+const char *checkpoint_path(const struct checkpoint *ck)
+{
+    return ck->path;
+}
+
+const json_t *checkpoint_config(const struct checkpoint *ck)
+{
+    return ck->config;
+}
+
+const json_t *checkpoint_generation_config(const struct checkpoint *ck)
+{
+    return ck->generation;
+}
+
+const char *checkpoint_file(const struct checkpoint *ck, const char *name)
+{
+    for (int i = 0; i < ck->n_side_file; i++)
+        if (!strcmp(ck->side_files[i].name, name))
+            return ck->side_files[i].path;
+    return NULL;
+}
+
+const struct gguf *checkpoint_gguf(const struct checkpoint *ck)
+{
+    return ck->gguf;
+}
+
+size_t checkpoint_n_tensor(const struct checkpoint *ck)
+{
+    return ck->n_tensor;
+}
+
+const struct tensor_info *checkpoint_tensor(const struct checkpoint *ck, size_t i)
+{
+    return &ck->tensors[i].info;
+}
+
+const struct tensor_info *checkpoint_find(const struct checkpoint *ck, const char *name)
+{
+    struct checkpoint_tensor wanted = {.info = {.name = name}};
+    const struct checkpoint_tensor *found =
+        ck->n_tensor ? bsearch(&wanted, ck->tensors, ck->n_tensor, sizeof *ck->tensors, tensor_name_order) : NULL;
+    if (!found && ck->tied && !strcmp(name, "model.embed_tokens.weight"))
+        return checkpoint_find(ck, "lm_head.weight");
+    return found ? &found->info : NULL;
+}
+
+int checkpoint_need(const struct checkpoint *ck, const char *name, const struct tensor_info **out, struct error *err)
+{
+    *out = checkpoint_find(ck, name);
+    return *out ? 0 : error_set(err, ERROR_DATA, "%s: wanted tensor %s, found none among its %zu tensors", ck->path, name, ck->n_tensor);
+}
+
+static const struct checkpoint_tensor *whole(const struct tensor_info *t)
+{
+    return (const struct checkpoint_tensor *)t;
+}
+
+static int check_rows(const struct checkpoint *ck, const struct tensor_info *t, int64_t first, int64_t n, struct error *err)
+{
+    const char *path = ck->files[whole(t)->file].path;
+    if (first < 0 || n < 0 || first > t->n_row || n > t->n_row - first)
+        return error_set(err, ERROR_INTERNAL, "%s: tensor %s: rows %" PRId64 "..%" PRId64 " of %" PRId64, path, t->name, first, first + n, t->n_row);
+    if (!storage_converts(t->storage))
+        return error_set(err, ERROR_DATA, "%s: tensor %s is stored as %s, which isara does not compute with; convert the model to BF16", path, t->name,
+                         storage_name(t->storage));
+    return 0;
+}
+
+int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, float *dst, struct error *err)
+{
+    const struct checkpoint_tensor *c = whole(t);
+    int rc = check_rows(ck, t, first_row, n_row, err);
+    if (rc)
+        return rc;
+    uint64_t col = (uint64_t)t->n_col;
+    if (!c->heads) {
+        storage_to_f32(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
+        return 0;
+    }
+    for (int64_t r = 0; r < n_row; r++)
+        storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
+    return 0;
+}
+
+int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst, struct error *err)
+{
+    const struct checkpoint_tensor *c = whole(t);
+    int rc = check_rows(ck, t, first_row, n_row, err);
+    if (rc)
+        return rc;
+    uint64_t col = (uint64_t)t->n_col;
+    if (!c->heads) {
+        storage_to_bf16(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
+        return 0;
+    }
+    for (int64_t r = 0; r < n_row; r++)
+        storage_to_bf16(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
+    return 0;
+}
+
+const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t)
+{
+    (void)ck;
+    return whole(t)->heads ? NULL : whole(t)->data;
+}
+
+enum dtype checkpoint_dtype(const struct checkpoint *ck)
+{
+    uint64_t bf16 = 0, f16 = 0, other = 0;
+    for (size_t i = 0; i < ck->n_tensor; i++) {
+        const struct tensor_info *t = &ck->tensors[i].info;
+        *(t->storage == STORAGE_BF16 ? &bf16 : t->storage == STORAGE_F16 ? &f16 : &other) += t->n_element;
+    }
+    return bf16 > f16 && bf16 > other ? DTYPE_BF16 : f16 > other ? DTYPE_F16 : DTYPE_F32;
+}
+
+int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *err)
+{
+    struct buf list = BUF_INIT;
+    for (int i = 0; i < ck->n_file; i++) { /* files are in name order */
+        struct sha256 *h = sha256_new();
+        if (!h) {
+            buf_free(&list);
+            return error_set_nomem(err, 64, "SHA-256");
+        }
+        sha256_add(h, ck->files[i].map.data, ck->files[i].map.size);
+        sha256_finish(h, hex);
+        buf_printf(&list, "%s  %s\n", hex, ck->files[i].label);
+    }
+    int rc = list.failed ? error_set_nomem(err, list.len, "SHA-256") : 0;
+    if (!rc && ck->n_file != 1)
+        sha256_bytes(list.data, list.len, hex);
+    buf_free(&list);
+    return rc;
+}
+
+int tensor_check_finite(const struct checkpoint *ck, const struct tensor_info *t, uint64_t first, const float *values, uint64_t n, struct error *err)
+{
+    for (uint64_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return error_set(err, ERROR_DATA, "%s: tensor %s: element %" PRIu64 " (row %" PRIu64 ", column %" PRIu64 ") is %s; the checkpoint is broken (training diverged or the file is damaged)",
+                             ck->files[whole(t)->file].path, t->name, first + i, (first + i) / (uint64_t)t->n_col, (first + i) % (uint64_t)t->n_col,
+                             isnan(values[i]) ? "not a number" : "infinite");
+    return 0;
+}
+
+int checkpoint_check_finite(const struct checkpoint *ck, struct error *err)
+{
+    enum { CHUNK = 1 << 16 };
+    float *values = mem_alloc(CHUNK * sizeof *values);
+    int rc = values ? 0 : error_set_nomem(err, CHUNK * sizeof *values, "a search for NaN");
+    for (size_t i = 0; !rc && i < ck->n_tensor; i++) {
+        const struct checkpoint_tensor *c = &ck->tensors[i];
+        for (uint64_t at = 0; !rc && storage_converts(c->info.storage) && at < c->info.n_element; at += CHUNK) {
+            uint64_t n = c->info.n_element - at < CHUNK ? c->info.n_element - at : CHUNK;
+            storage_to_f32(c->info.storage, c->data, at, n, values);
+            rc = tensor_check_finite(ck, &c->info, at, values, n, err);
+        }
+    }
+    mem_free(values);
+    return rc;
+}

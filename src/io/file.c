@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading, mapping, copying and removing. Writing is in atomic_file.c. */
+#include "io/file.h"
+
+#include "base/mem.h"
+#include "io/input.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int file_map(struct file_map *m, const char *path, struct error *err)
+{
+    *m = (struct file_map){NULL, 0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, "%s", path);
+    struct stat st;
+    int rc = 0;
+    if (fstat(fd, &st)) {
+        rc = error_set_errno(err, "%s", path);
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = error_set(err, ERROR_DATA, "%s: wanted a regular file, found %s", path, S_ISDIR(st.st_mode) ? "a directory" : "something else");
+    } else if (st.st_size) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+            rc = error_set_errno(err, "%s: mapping %lld bytes", path, (long long)st.st_size);
+        else
+            *m = (struct file_map){p, (size_t)st.st_size};
+    }
+    close(fd);
+    return rc;
+}
+
+void file_unmap(struct file_map *m)
+{
+    if (m->data)
+        munmap((void *)m->data, m->size);
+    *m = (struct file_map){NULL, 0};
+}
+
+int file_read(struct buf *out, const char *path, size_t max_bytes, struct error *err)
+{
+    struct input *in;
+    int rc = input_open(&in, path, err);
+    if (rc)
+        return rc;
+    size_t before = out->len;
+    for (;;) {
+        const char *bytes = NULL;
+        size_t n = 0;
+        if ((rc = input_peek(in, &bytes, &n, err)) <= 0)
+            break;
+        if (n > max_bytes - (out->len - before)) {
+            rc = error_set(err, ERROR_DATA, "%s: larger than the %zu bytes allowed here", path, max_bytes);
+            break;
+        }
+        buf_append(out, bytes, n);
+        input_skip(in, n);
+        if (out->failed) {
+            rc = error_set_nomem(err, out->len + n, path);
+            break;
+        }
+    }
+    buf_reserve(out, 0); /* an empty file is an empty string, not NULL */
+    if (!rc && out->failed)
+        rc = error_set_nomem(err, 1, path);
+    input_close(in);
+    return rc;
+}
+
+int file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+int file_is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int file_size(const char *path, uint64_t *size, struct error *err)
+{
+    struct stat st;
+    if (stat(path, &st))
+        return error_set_errno(err, "%s", path);
+    *size = (uint64_t)st.st_size;
+    return 0;
+}
+
+char *path_join(const char *dir, const char *name)
+{
+    struct buf b = BUF_INIT;
+    if (name[0] != '/' && dir[0]) {
+        buf_puts(&b, dir);
+        if (dir[strlen(dir) - 1] != '/')
+            buf_putc(&b, '/');
+    }
+    buf_puts(&b, name);
+    return buf_take(&b);
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+int dirs_make(const char *path, struct error *err)
+{
+    char *copy = mem_strdup(path);
+    int rc = 0;
+    if (!copy)
+        return error_set_nomem(err, strlen(path) + 1, path);
+    for (char *p = copy;; p++) {
+        char end = *p;
+        if ((end == '/' && p > copy) || end == 0) {
+            *p = 0;
+            if (mkdir(copy, 0777) && !file_is_directory(copy)) {
+                if (errno == EEXIST)
+                    errno = ENOTDIR;
+                rc = error_set_errno(err, "%s: making the directory", copy);
+                break;
+            }
+            *p = end;
+        }
+        if (!end)
+            break;
+    }
+    mem_free(copy);
+    return rc;
+}
+
+int file_copy(const char *from, const char *to, struct error *err)
+{
+    struct file_map m;
+    int rc = file_map(&m, from, err);
+    if (rc)
+        return rc;
+    rc = file_write(to, m.data, m.size, err);
+    file_unmap(&m);
+    return rc;
+}
+
+static int remove_at(int dir, const char *name, const char *path, struct error *err)
+{
+    if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return error_set_errno(err, "%s: removing %s", path, name);
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        int rc = error_set_errno(err, "%s: removing %s", path, name);
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
+    int rc = 0;
+    struct dirent *e;
+    while (!rc && (e = readdir(d)))
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+            rc = remove_at(fd, e->d_name, path, err);
+    closedir(d);
+    if (!rc && unlinkat(dir, name, AT_REMOVEDIR))
+        rc = error_set_errno(err, "%s: removing %s", path, name);
+    return rc;
+}
+
+int tree_remove(const char *path, struct error *err)
+{
+    return remove_at(AT_FDCWD, path, path, err);
+}

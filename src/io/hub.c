@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The layout is huggingface_hub's: models--ORG--NAME/refs/REVISION holds a commit, snapshots/COMMIT/ the files. */
+#include "io/hub.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+char *hub_cache(void)
+{
+    static const char *direct[] = {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE"};
+    struct buf b = BUF_INIT;
+    for (int i = 0; i < 3; i++) {
+        const char *v = getenv(direct[i]);
+        if (v && *v)
+            return mem_strdup(v);
+    }
+    const char *hf = getenv("HF_HOME"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (hf && *hf)
+        buf_printf(&b, "%s/hub", hf);
+    else if (xdg && *xdg)
+        buf_printf(&b, "%s/huggingface/hub", xdg);
+    else if (home && *home)
+        buf_printf(&b, "%s/.cache/huggingface/hub", home);
+    else
+        return NULL;
+    return buf_take(&b);
+}
+
+/* [A-Za-z0-9._-]+ that is not made of dots only. */
+static size_t name_part(const char *s)
+{
+    size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+    return strspn(s, ".") == n ? 0 : n;
+}
+
+static int read_ref(const char *repo, const char *revision, struct buf *commit)
+{
+    struct buf path = BUF_INIT;
+    buf_printf(&path, "%s/refs/%s", repo, revision);
+    int rc = path.failed ? -1 : file_read(commit, path.data, 4096, NULL);
+    while (!rc && commit->len && strchr("\r\n ", commit->data[commit->len - 1]))
+        commit->data[--commit->len] = 0;
+    buf_free(&path);
+    return rc || !name_part(commit->data) || commit->data[name_part(commit->data)] ? -1 : 0;
+}
+
+static int find_snapshot(char **out, const char *path, size_t org, size_t name, const char *revision, struct error *err)
+{
+    char *cache = hub_cache();
+    struct buf repo = BUF_INIT, commit = BUF_INIT, snapshot = BUF_INIT;
+    int rc = 0;
+    buf_printf(&repo, "%s/models--%.*s--%.*s", cache ? cache : "", (int)org, path, (int)name, path + org + 1);
+    if (!cache || repo.failed) {
+        rc = error_set_nomem(err, repo.len, "the Hugging Face cache's path");
+    } else if (file_is_directory(repo.data)) {
+        if (read_ref(repo.data, revision, &commit)) {
+            buf_reset(&commit);
+            buf_puts(&commit, revision); /* a commit itself */
+        }
+        buf_printf(&snapshot, "%s/snapshots/%s", repo.data, commit.failed ? "" : commit.data);
+        if (commit.failed || snapshot.failed)
+            rc = error_set_nomem(err, snapshot.len, "the Hugging Face cache's path");
+        else if (file_is_directory(snapshot.data) && !(*out = mem_strdup(snapshot.data)))
+            rc = error_set_nomem(err, snapshot.len, "the Hugging Face cache's path");
+    }
+    if (!rc && !*out)
+        rc = error_set(err, ERROR_NOINPUT, "%s: no such file or directory, and revision %s of that name is not in the Hugging Face cache %s; download it there with: hf download %.*s%s%s", path,
+                       revision, cache, (int)(org + 1 + name), path, strcmp(revision, "main") ? " --revision " : "", strcmp(revision, "main") ? revision : "");
+    buf_free(&repo);
+    buf_free(&commit);
+    buf_free(&snapshot);
+    mem_free(cache);
+    return rc;
+}
+
+int hub_resolve(char **out, const char *path, struct error *err)
+{
+    *out = NULL;
+    if (file_exists(path)) {
+        *out = mem_strdup(path);
+        return *out ? 0 : error_set_nomem(err, strlen(path) + 1, path);
+    }
+    size_t org = name_part(path), name = org && path[org] == '/' ? name_part(path + org + 1) : 0;
+    const char *rest = name ? path + org + 1 + name : "?";
+    int named = *rest == 0 || (*rest == '@' && name_part(rest + 1) && !rest[1 + name_part(rest + 1)]);
+    if (!named)
+        return error_set(err, ERROR_NOINPUT, "%s: no such file or directory; wanted a model directory, a .gguf file, or a name like org/name from the Hugging Face cache", path);
+    return find_snapshot(out, path, org, name, *rest ? rest + 1 : "main", err);
+}

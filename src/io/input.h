@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A stream of bytes from a file or standard input ("-"), unpacked when it begins with gzip's magic. What is compressed otherwise, or is no text at
+ * all (zstd, Parquet, zip), is named with its mend. */
+#ifndef IO_INPUT_H
+#define IO_INPUT_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <stdint.h>
+
+struct input;
+int input_open(struct input **out, const char *path, struct error *err);
+/* From bytes the caller keeps; name for messages. */
+int input_open_bytes(struct input **out, const void *bytes, size_t n, const char *name, struct error *err);
+void input_close(struct input *in); /* NULL is fine */
+const char *input_name(const struct input *in);
+
+/* 1 with the unread bytes at hand (at least one), 0 at the end, or an error code. */
+int input_peek(struct input *in, const char **bytes, size_t *n, struct error *err);
+void input_skip(struct input *in, size_t n); /* at most what peek gave */
+/* Unpacked bytes skipped so far. */
+uint64_t input_offset(const struct input *in);
+/* Line (without "\n" or "\r\n") into line, replacing what it held: 1, 0 at the end, or an error code. Longer than max bytes is an error. */
+int input_line(struct input *in, struct buf *line, size_t max, struct error *err);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON texts through jansson, strictly: no duplicate keys, valid UTF-8, and errors as FILE:LINE:COLUMN. */
+#ifndef IO_JSONTEXT_H
+#define IO_JSONTEXT_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <jansson.h>
+
+/* Parses exactly one value in text[0..n). A BOM at the start is skipped. first_line: what to call the first line (1 for whole files).
+ * repaired, if not NULL: lone surrogate escapes (\ud83d without its half, as Python writes them) are replaced by U+FFFD and added to it;
+ * if NULL they are an error. */
+int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired, struct error *err);
+int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err); /* a whole file */
+/* Appends value to out, in one line or indented by two, spaced as Python's json does; keys in the order they were put in, reals in the
+ * shortest form that reads back equal, nothing escaped to ASCII. */
+int jsontext_dump(struct buf *out, const json_t *value, int indented, struct error *err);
+int jsontext_write(const char *path, const json_t *value, struct error *err); /* indented, final newline, atomic */
+
+/* The offset of the first byte that is not valid UTF-8 (surrogates and overlong forms are not), or n. */
+size_t utf8_valid_length(const char *s, size_t n);
+
+/* Typed members. 0; ERROR_DATA naming `name` and the key when it is absent (unless optional: then *out stays) or of another type or outside
+ * min..max. JSON null counts as absent. */
+int jsontext_int(const json_t *object, const char *key, int64_t min, int64_t max, int optional, int64_t *out, const char *name, struct error *err);
+int jsontext_number(const json_t *object, const char *key, int optional, double *out, const char *name, struct error *err);
+int jsontext_bool(const json_t *object, const char *key, int optional, int *out, const char *name, struct error *err);
+int jsontext_string(const json_t *object, const char *key, int optional, const char **out, const char *name, struct error *err);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of storage types and their conversion to f32, one block at a time. A quantised value is rebuilt with the same single-precision
+ * operations, in the same order, as ggml's reference (scale times integer, then plus or minus the offset), so no bit differs.
+ * Files are little-endian, and so is every machine this program runs on. */
+#include "io/storage.h"
+
+#include <string.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "isara reads little-endian files on little-endian machines only"
+#endif
+
+static const struct storage_row {
+    const char *name, *safetensors;
+    int gguf, elements, bytes, converts;
+} table[STORAGE_COUNT] = {
+#define X(name, st, gguf, elements, bytes, converts) {#name, st, gguf, elements, bytes, converts},
+    STORAGE_TYPES(X)
+#undef X
+};
+
+const char *storage_name(enum storage t)
+{
+    return table[t].name;
+}
+
+int storage_block_elements(enum storage t)
+{
+    return table[t].elements;
+}
+
+int storage_block_bytes(enum storage t)
+{
+    return table[t].bytes;
+}
+
+int storage_converts(enum storage t)
+{
+    return table[t].converts;
+}
+
+int storage_from_safetensors(const char *name, enum storage *out)
+{
+    for (int i = 0; i < STORAGE_COUNT; i++)
+        if (table[i].safetensors && !strcmp(table[i].safetensors, name)) {
+            *out = (enum storage)i;
+            return 0;
+        }
+    return -1;
+}
+
+int storage_from_gguf(uint32_t number, enum storage *out)
+{
+    for (int i = 0; i < STORAGE_COUNT; i++)
+        if (table[i].gguf >= 0 && (uint32_t)table[i].gguf == number) {
+            *out = (enum storage)i;
+            return 0;
+        }
+    return -1;
+}
+
+enum storage storage_of_dtype(enum dtype t)
+{
+    switch (t) {
+    case DTYPE_F32: return STORAGE_F32;
+    case DTYPE_BF16: return STORAGE_BF16;
+    case DTYPE_F16: return STORAGE_F16;
+    case DTYPE_I32: return STORAGE_I32;
+    default: return STORAGE_I8;
+    }
+}
+
+int storage_bytes(enum storage t, uint64_t n, uint64_t *bytes)
+{
+    uint64_t elements = (uint64_t)table[t].elements;
+    if (n % elements)
+        return -1;
+    return __builtin_mul_overflow(n / elements, (uint64_t)table[t].bytes, bytes) ? -1 : 0;
+}
+
+static float half_at(const unsigned char *p)
+{
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return f16_to_f32(h);
+}
+
+/* 32 values: scale f16, [offset f16], [32 high bits], 16 bytes of low nibbles first, then high ones. */
+static void block_q4_0(const unsigned char *b, float *y)
+{
+    float d = half_at(b);
+    for (int i = 0; i < 16; i++) {
+        y[i] = d * (float)((b[2 + i] & 15) - 8);
+        y[i + 16] = d * (float)((b[2 + i] >> 4) - 8);
+    }
+}
+
+static void block_q4_1(const unsigned char *b, float *y)
+{
+    float d = half_at(b), m = half_at(b + 2);
+    for (int i = 0; i < 16; i++) {
+        y[i] = d * (float)(b[4 + i] & 15) + m;
+        y[i + 16] = d * (float)(b[4 + i] >> 4) + m;
+    }
+}
+
+static void block_q5_0(const unsigned char *b, float *y)
+{
+    float d = half_at(b);
+    uint32_t high;
+    memcpy(&high, b + 2, 4);
+    for (int i = 0; i < 16; i++) {
+        y[i] = d * (float)((int)((b[6 + i] & 15) | (high >> i & 1) << 4) - 16);
+        y[i + 16] = d * (float)((int)((b[6 + i] >> 4) | (high >> (i + 16) & 1) << 4) - 16);
+    }
+}
+
+static void block_q5_1(const unsigned char *b, float *y)
+{
+    float d = half_at(b), m = half_at(b + 2);
+    uint32_t high;
+    memcpy(&high, b + 4, 4);
+    for (int i = 0; i < 16; i++) {
+        y[i] = d * (float)((b[8 + i] & 15) | (high >> i & 1) << 4) + m;
+        y[i + 16] = d * (float)((b[8 + i] >> 4) | (high >> (i + 16) & 1) << 4) + m;
+    }
+}
+
+static void block_q8_0(const unsigned char *b, float *y)
+{
+    float d = half_at(b);
+    for (int i = 0; i < 32; i++)
+        y[i] = d * (float)(signed char)b[2 + i];
+}
+
+/* Eight 6-bit scales and minima of the K types, packed into 12 bytes. */
+static void k_scale_min(const unsigned char *s, int j, float *scale, float *min)
+{
+    if (j < 4) {
+        *scale = (float)(s[j] & 63);
+        *min = (float)(s[j + 4] & 63);
+    } else {
+        *scale = (float)((s[j + 4] & 15) | (s[j - 4] >> 6) << 4);
+        *min = (float)((s[j + 4] >> 4) | (s[j] >> 6) << 4);
+    }
+}
+
+/* 256 values in eight groups of 32; q5 adds bit g of qh[i] as the fifth bit of group g. */
+static void block_q45_k(const unsigned char *b, float *y, int five)
+{
+    float d = half_at(b), dmin = half_at(b + 2);
+    const unsigned char *qh = b + 16, *qs = b + 16 + (five ? 32 : 0);
+    for (int g = 0; g < 8; g++) {
+        float scale, min;
+        k_scale_min(b + 4, g, &scale, &min);
+        scale = d * scale;
+        min = dmin * min;
+        for (int i = 0; i < 32; i++) {
+            int q = qs[g / 2 * 32 + i] >> (g & 1) * 4 & 15;
+            if (five)
+                q |= (qh[i] >> g & 1) << 4;
+            y[g * 32 + i] = scale * (float)q - min;
+        }
+    }
+}
+
+/* 256 values: 128 bytes of low nibbles, 64 of two high bits, 16 int8 scales, f16 scale. */
+static void block_q6_k(const unsigned char *b, float *y)
+{
+    float d = half_at(b + 208);
+    for (int n = 0; n < 256; n++) {
+        int half = n / 128, r = n % 128, i = r % 32, part = r / 32;
+        int low = b[half * 64 + (part & 1) * 32 + i] >> (part >> 1) * 4 & 15;
+        int high = b[128 + half * 32 + i] >> part * 2 & 3;
+        float scale = d * (float)(signed char)b[192 + n / 16];
+        y[n] = scale * (float)((low | high << 4) - 32);
+    }
+}
+
+static void block_to_f32(enum storage t, const unsigned char *b, float *y)
+{
+    switch (t) {
+    case STORAGE_Q4_0: block_q4_0(b, y); break;
+    case STORAGE_Q4_1: block_q4_1(b, y); break;
+    case STORAGE_Q5_0: block_q5_0(b, y); break;
+    case STORAGE_Q5_1: block_q5_1(b, y); break;
+    case STORAGE_Q8_0: block_q8_0(b, y); break;
+    case STORAGE_Q4_K: block_q45_k(b, y, 0); break;
+    case STORAGE_Q5_K: block_q45_k(b, y, 1); break;
+    case STORAGE_Q6_K: block_q6_k(b, y); break;
+    default: break;
+    }
+}
+
+/* Plain types: n elements at p. */
+#define EACH(type, expression)                    \
+    for (uint64_t i = 0; i < n; i++) {            \
+        type v;                                   \
+        memcpy(&v, p + i * sizeof v, sizeof v);   \
+        dst[i] = (expression);                    \
+    }                                             \
+    break
+static void plain_to_f32(enum storage t, const unsigned char *p, uint64_t n, float *dst)
+{
+    switch (t) {
+    case STORAGE_F32: memcpy(dst, p, n * 4); break;
+    case STORAGE_BF16: EACH(uint16_t, bf16_to_f32(v));
+    case STORAGE_F16: EACH(uint16_t, f16_to_f32(v));
+    case STORAGE_F64: EACH(double, (float)v);
+    case STORAGE_I8: EACH(int8_t, (float)v);
+    case STORAGE_U8: EACH(uint8_t, (float)v);
+    case STORAGE_I16: EACH(int16_t, (float)v);
+    case STORAGE_U16: EACH(uint16_t, (float)v);
+    case STORAGE_I32: EACH(int32_t, (float)v);
+    case STORAGE_U32: EACH(uint32_t, (float)v);
+    case STORAGE_I64: EACH(int64_t, (float)v);
+    case STORAGE_U64: EACH(uint64_t, (float)v);
+    default: break;
+    }
+}
+#undef EACH
+
+void storage_to_f32(enum storage t, const void *src, uint64_t first, uint64_t n, float *dst)
+{
+    const unsigned char *p = src;
+    uint64_t block = (uint64_t)table[t].elements, size = (uint64_t)table[t].bytes;
+    if (!n)
+        return;
+    if (block == 1) {
+        plain_to_f32(t, p + first * size, n, dst);
+        return;
+    }
+    float y[256];
+    while (n) {
+        uint64_t skip = first % block, take = block - skip < n ? block - skip : n;
+        if (take == block) {
+            block_to_f32(t, p + first / block * size, dst);
+        } else {
+            block_to_f32(t, p + first / block * size, y);
+            memcpy(dst, y + skip, take * sizeof *dst);
+        }
+        first += take;
+        dst += take;
+        n -= take;
+    }
+}
+
+void storage_to_bf16(enum storage t, const void *src, uint64_t first, uint64_t n, uint16_t *dst)
+{
+    if (t == STORAGE_BF16) {
+        if (n)
+            memcpy(dst, (const unsigned char *)src + first * 2, n * 2);
+        return;
+    }
+    float y[1024];
+    while (n) {
+        uint64_t take = n < 1024 ? n : 1024;
+        storage_to_f32(t, src, first, take, y);
+        for (uint64_t i = 0; i < take; i++)
+            dst[i] = f32_to_bf16(y[i]);
+        first += take;
+        dst += take;
+        n -= take;
+    }
+}
