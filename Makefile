@@ -39,7 +39,7 @@ WORLD_SRC := $(wildcard tools/world_*.c)
 WORLD_LIB := $(BUILD)/tools/libworld.a
 TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools/*.c)))
 
-.PHONY: all lib check clean install deps tests bench-bins tool-bins
+.PHONY: all lib check models clean install deps tests bench-bins tool-bins
 all: deps $(BUILD)/isara
 lib: $(LIB)
 tests: $(TEST_BIN)
@@ -70,6 +70,9 @@ deps:
 	@tools/install-deps
 check: all tests
 	@BUILD=$(BUILD) ISARA_REDUCED=$(REDUCED) tools/run-tests
+# Rebuilds models/ from its recipe (models/README.md); up to an hour.
+models: all $(BUILD)/tools/world
+	@BUILD=$(BUILD) tools/make-models
 clean:
 	rm -rf build
 
