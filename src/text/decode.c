@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Decoders turn a list of tokens into a list of strings, one after the other, and the last list is joined. Here each is a stage
+ * that takes one token at a time and passes on what can no longer change. Behind a Fuse (or ByteLevel, which fuses too) there is
+ * only one long token, which comes in chunks: Strip can work on those, every other stage waits for the end. */
+#include "text/decode.h"
+
+#include "base/mem.h"
+#include "text/utf8.h"
+
+#include <string.h>
+
+static void emit(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out);
+
+int decode_run_init(struct decode_run *run, const struct decoder *decoder, size_t n, struct error *err)
+{
+    *run = (struct decode_run){.decoder = decoder, .n = n};
+    run->stage = mem_calloc(n + 1, sizeof *run->stage);
+    run->match = regex_match_new();
+    if (run->stage && run->match)
+        return 0;
+    decode_run_deinit(run);
+    return error_set_nomem(err, (n + 1) * sizeof *run->stage, "the decoder");
+}
+
+void decode_run_deinit(struct decode_run *run)
+{
+    for (size_t i = 0; run->stage && i < run->n; i++) {
+        buf_free(&run->stage[i].hold);
+        buf_free(&run->stage[i].work);
+    }
+    mem_free(run->stage);
+    regex_match_free(run->match);
+    *run = (struct decode_run){0};
+}
+
+void decode_run_reset(struct decode_run *run)
+{
+    for (size_t i = 0; i < run->n; i++) {
+        struct decode_stage *g = run->stage + i;
+        buf_reset(&g->hold);
+        g->count = g->held = 0;
+    }
+}
+
+int decode_run_copy(struct decode_run *to, const struct decode_run *from)
+{
+    int failed = 0;
+    for (size_t i = 0; i < from->n; i++) {
+        const struct decode_stage *a = from->stage + i;
+        struct decode_stage *b = to->stage + i;
+        buf_reset(&b->hold);
+        buf_append(&b->hold, a->hold.data, a->hold.len);
+        b->count = a->count;
+        b->held = a->held;
+        failed |= b->hold.failed | a->hold.failed;
+    }
+    return failed ? -1 : 0;
+}
+
+/* Does stage i get one token in chunks? */
+static int chunked(const struct decode_run *run, size_t i)
+{
+    while (i-- > 0)
+        if (run->decoder[i].kind == DECODE_FUSE || run->decoder[i].kind == DECODE_BYTE_LEVEL)
+            return 1;
+    return 0;
+}
+
+/* A stage that could not say that memory ran out says it through what it passes on. */
+static void pass(struct decode_run *run, size_t i, const struct buf *b, struct buf *out)
+{
+    if (b->failed)
+        out->failed = 1;
+    else
+        emit(run, i + 1, b->data ? b->data : "", b->len, out);
+}
+
+static void replace(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    const struct decoder *d = run->decoder + i;
+    struct buf *work = &run->stage[i].work;
+    size_t from = 0, at = 0, start, end;
+    buf_reset(work);
+    while (at <= n && regex_find(d->pattern, run->match, s, n, at, &start, &end, NULL) > 0) {
+        buf_append(work, s + from, start - from);
+        buf_append(work, d->text, d->n_text);
+        from = at = end;
+        if (start == end) {
+            uint32_t cp;
+            size_t k = utf8_decode(s + at, n - at, &cp);
+            at += k ? k : 1;
+        }
+    }
+    buf_append(work, s + from, n - from);
+    pass(run, i, work, out);
+}
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static void flush_bytes(struct decode_run *run, size_t i, struct buf *out)
+{
+    struct buf *hold = &run->stage[i].hold;
+    if (utf8_valid(hold->data, hold->len) == hold->len) {
+        if (hold->len)
+            pass(run, i, hold, out);
+    } else {
+        for (size_t k = 0; k < hold->len; k++)
+            emit(run, i + 1, "\xef\xbf\xbd", 3, out);
+    }
+    if (hold->failed)
+        out->failed = 1;
+    buf_reset(hold);
+}
+
+static void byte_fallback(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    if (n == 6 && !memcmp(s, "<0x", 3) && s[5] == '>' && hex(s[3]) >= 0 && hex(s[4]) >= 0) {
+        buf_putc(&run->stage[i].hold, (char)(hex(s[3]) * 16 + hex(s[4])));
+        return;
+    }
+    flush_bytes(run, i, out);
+    emit(run, i + 1, s, n, out);
+}
+
+static void byte_level(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    struct buf *hold = &run->stage[i].hold, *work = &run->stage[i].work;
+    size_t mark = hold->len, k;
+    uint32_t cp;
+    int byte = 0;
+    for (size_t at = 0; at < n && byte >= 0; at += k) {
+        k = utf8_decode(s + at, n - at, &cp);
+        byte = k ? byte_level_byte(cp) : -1;
+        if (byte >= 0)
+            buf_putc(hold, (char)byte);
+    }
+    if (byte < 0 && !hold->failed) { /* not spelled in the alphabet: as it stands */
+        hold->len = mark;
+        buf_append(hold, s, n);
+    }
+    buf_reset(work);
+    size_t done = utf8_lossy(work, hold->data, hold->len, 1);
+    if (hold->failed) {
+        out->failed = 1;
+        return;
+    }
+    if (done)
+        memmove(hold->data, hold->data + done, hold->len - done);
+    hold->len -= done;
+    pass(run, i, work, out);
+}
+
+static size_t leading(const struct decoder *d, const char *s, size_t n, long most)
+{
+    size_t at = 0;
+    while (most-- > 0 && n - at >= d->n_text && !memcmp(s + at, d->text, d->n_text))
+        at += d->n_text;
+    return at;
+}
+
+static size_t trailing(const struct decoder *d, const char *s, size_t n, long most)
+{
+    size_t at = n;
+    while (most-- > 0 && at >= d->n_text && !memcmp(s + at - d->n_text, d->text, d->n_text))
+        at -= d->n_text;
+    return n - at;
+}
+
+static void strip(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    const struct decoder *d = run->decoder + i;
+    size_t cut = leading(d, s, n, d->start);
+    emit(run, i + 1, s + cut, n - cut - trailing(d, s + cut, n - cut, d->stop), out);
+}
+
+/* The same on chunks: count is how many characters were stripped, or start once another character was seen. */
+static void strip_chunk(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    const struct decoder *d = run->decoder + i;
+    struct decode_stage *g = run->stage + i;
+    if (g->count < d->start && n) {
+        size_t cut = leading(d, s, n, d->start - g->count);
+        g->count = cut < n ? d->start : g->count + (long)(cut / d->n_text);
+        s += cut;
+        n -= cut;
+    }
+    if (!d->stop) {
+        emit(run, i + 1, s, n, out);
+        return;
+    }
+    buf_append(&g->hold, s, n);
+    size_t keep = trailing(d, g->hold.data, g->hold.len, d->stop);
+    buf_reset(&g->work);
+    buf_append(&g->work, g->hold.data, g->hold.len - keep);
+    if (g->hold.failed)
+        out->failed = 1;
+    else if (g->hold.len > keep)
+        memmove(g->hold.data, g->hold.data + g->hold.len - keep, keep);
+    g->hold.len = keep;
+    pass(run, i, &g->work, out);
+}
+
+static void metaspace(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    const struct decoder *d = run->decoder + i;
+    struct decode_stage *g = run->stage + i;
+    int first = !g->count++;
+    buf_reset(&g->work);
+    for (size_t at = 0; at < n;) {
+        if (n - at >= d->n_text && !memcmp(s + at, d->text, d->n_text)) {
+            if (!(first && d->flag))
+                buf_putc(&g->work, ' ');
+            at += d->n_text;
+        } else {
+            buf_putc(&g->work, s[at++]);
+        }
+    }
+    pass(run, i, &g->work, out);
+}
+
+/* to is never longer than from. */
+static void substitute(struct buf *b, const char *from, const char *to)
+{
+    size_t k = strlen(from), put = 0;
+    for (size_t at = 0; at < b->len;) {
+        if (b->len - at >= k && !memcmp(b->data + at, from, k)) {
+            memcpy(b->data + put, to, strlen(to));
+            put += strlen(to);
+            at += k;
+        } else {
+            b->data[put++] = b->data[at++];
+        }
+    }
+    b->len = put;
+}
+
+static void wordpiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    /* In this order, as the tokenizers library has them. */
+    static const char *const cleanup[][2] = {{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
+                                             {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    const struct decoder *d = run->decoder + i;
+    struct decode_stage *g = run->stage + i;
+    buf_reset(&g->work);
+    if (g->count++) {
+        if (n >= d->n_text && !memcmp(s, d->text, d->n_text)) {
+            s += d->n_text;
+            n -= d->n_text;
+        } else {
+            buf_putc(&g->work, ' ');
+        }
+    }
+    buf_append(&g->work, s, n);
+    for (size_t k = 0; d->flag && k < sizeof cleanup / sizeof *cleanup && !g->work.failed; k++)
+        substitute(&g->work, cleanup[k][0], cleanup[k][1]);
+    pass(run, i, &g->work, out);
+}
+
+/* The suffix becomes a space, and nothing in the last token, so each waits for the next. */
+static void flush_bpe(struct decode_run *run, size_t i, const char *space, struct buf *out)
+{
+    const struct decoder *d = run->decoder + i;
+    struct decode_stage *g = run->stage + i;
+    if (!g->held)
+        return;
+    buf_reset(&g->work);
+    for (size_t at = 0; at < g->hold.len;) {
+        if (d->n_text && g->hold.len - at >= d->n_text && !memcmp(g->hold.data + at, d->text, d->n_text)) {
+            buf_puts(&g->work, space);
+            at += d->n_text;
+        } else {
+            buf_putc(&g->work, g->hold.data[at++]);
+        }
+    }
+    if (g->hold.failed)
+        out->failed = 1;
+    g->held = 0;
+    buf_reset(&g->hold);
+    pass(run, i, &g->work, out);
+}
+
+static void whole(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    struct decode_stage *g = run->stage + i;
+    switch (run->decoder[i].kind) {
+    case DECODE_REPLACE: replace(run, i, s, n, out); break;
+    case DECODE_BYTE_FALLBACK: byte_fallback(run, i, s, n, out); break;
+    case DECODE_FUSE: emit(run, i + 1, s, n, out); break;
+    case DECODE_STRIP: strip(run, i, s, n, out); break;
+    case DECODE_METASPACE: metaspace(run, i, s, n, out); break;
+    case DECODE_WORDPIECE: wordpiece(run, i, s, n, out); break;
+    case DECODE_BYTE_LEVEL: byte_level(run, i, s, n, out); break;
+    case DECODE_BPE:
+        flush_bpe(run, i, " ", out);
+        buf_append(&g->hold, s, n);
+        g->held = 1;
+        break;
+    case DECODE_SPACED:
+        if (g->count++)
+            emit(run, i + 1, " ", 1, out);
+        emit(run, i + 1, s, n, out);
+        break;
+    }
+}
+
+static void emit(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    if (i == run->n)
+        buf_append(out, s, n);
+    else if (!chunked(run, i))
+        whole(run, i, s, n, out);
+    else if (run->decoder[i].kind == DECODE_FUSE)
+        emit(run, i + 1, s, n, out);
+    else if (run->decoder[i].kind == DECODE_STRIP)
+        strip_chunk(run, i, s, n, out);
+    else
+        buf_append(&run->stage[i].hold, s, n);
+}
+
+void decode_run_token(struct decode_run *run, const char *token, size_t n, struct buf *out)
+{
+    emit(run, 0, token, n, out);
+}
+
+/* What stage i still holds, now that no more comes. */
+static void finish_stage(struct decode_run *run, size_t i, struct buf *out)
+{
+    struct decode_stage *g = run->stage + i;
+    enum decoder_kind kind = run->decoder[i].kind;
+    if (chunked(run, i) && kind != DECODE_FUSE && kind != DECODE_STRIP) {
+        struct buf all = g->hold;
+        g->hold = (struct buf)BUF_INIT;
+        if (all.failed)
+            out->failed = 1;
+        else
+            whole(run, i, all.data ? all.data : "", all.len, out);
+        buf_free(&all);
+    }
+    if (kind == DECODE_BYTE_FALLBACK) {
+        flush_bytes(run, i, out);
+    } else if (kind == DECODE_BPE) {
+        flush_bpe(run, i, "", out);
+    } else if (kind == DECODE_BYTE_LEVEL) {
+        buf_reset(&g->work);
+        utf8_lossy(&g->work, g->hold.data, g->hold.len, 0);
+        buf_reset(&g->hold);
+        pass(run, i, &g->work, out);
+    }
+}
+
+void decode_run_finish(struct decode_run *run, struct buf *out)
+{
+    for (size_t i = 0; i < run->n; i++)
+        finish_stage(run, i, out);
+}

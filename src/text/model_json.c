@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The vocabulary, the merges and the added tokens of a tokenizer.json. Every merge must name tokens that exist and make one that
+ * exists; every id must be one token's only. */
+#include "text/tokenizer_impl.h"
+
+#include "text/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int read_vocab(struct reader *r, struct tokenizer *tok, const json_t *vocab)
+{
+    const char *text;
+    json_t *v;
+    if (!json_is_object(vocab))
+        return reader_fail(r, "model: vocab: wanted an object of token: id");
+    json_object_foreach((json_t *)vocab, text, v)
+    {
+        size_t n = strlen(text);
+        json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
+        if (id < 0 || id >= VOCAB_MAX_ID)
+            return reader_fail(r, "model: vocab: token \"%.80s\": wanted an id in 0..%d, found %s%lld", text, VOCAB_MAX_ID - 1,
+                               json_is_integer(v) ? "" : "none ", (long long)id);
+        char *copy = arena_strndup(&tok->arena, text, n);
+        int rc = copy ? vocab_add(&tok->vocab, copy, n, (int32_t)id) : -1;
+        if (rc == -2)
+            return reader_fail(r, "model: vocab: tokens \"%.80s\" and \"%.80s\" have the same id %lld", tok->vocab.entry[id].text, text,
+                               (long long)id);
+        if (rc)
+            return reader_nomem(r);
+    }
+    return 0;
+}
+
+/* The id of left + right (without right's continuation prefix), or -1. */
+static int32_t joined(struct reader *r, struct tokenizer *tok, const char *left, size_t n_left, const char *right, size_t n_right,
+                      struct buf *word)
+{
+    size_t k = strlen(tok->bpe.prefix);
+    (void)r;
+    buf_reset(word);
+    buf_append(word, left, n_left);
+    if (k && n_right >= k && !memcmp(right, tok->bpe.prefix, k))
+        buf_append(word, right + k, n_right - k);
+    else
+        buf_append(word, right, n_right);
+    return word->failed ? -1 : vocab_find_model(&tok->vocab, word->data, word->len);
+}
+
+static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, const char *left, size_t n_left, const char *right, size_t n_right,
+                     struct buf *word)
+{
+    int32_t a = vocab_find_model(&tok->vocab, left, n_left), b = vocab_find_model(&tok->vocab, right, n_right);
+    int32_t id = joined(r, tok, left, n_left, right, n_right, word);
+    if (word->failed)
+        return reader_nomem(r);
+    if (a < 0 || b < 0)
+        return reader_fail(r, "model: merges: entry %zu: token \"%.*s\" is not in the vocabulary", i, (int)(a < 0 ? n_left : n_right),
+                           a < 0 ? left : right);
+    if (id < 0)
+        return reader_fail(r, "model: merges: entry %zu: \"%.*s\" + \"%.*s\" is not in the vocabulary", i, (int)n_left, left, (int)n_right, right);
+    return bpe_add_merge(&tok->bpe, a, b, (uint32_t)i, id) ? reader_nomem(r) : 0;
+}
+
+static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *merges)
+{
+    struct buf word = BUF_INIT;
+    int rc = 0;
+    if (!json_is_array(merges))
+        return reader_fail(r, "model: merges: wanted an array");
+    size_t n = json_array_size(merges);
+    for (size_t i = 0; i < n && !rc; i++) {
+        const json_t *m = json_array_get(merges, i), *a = json_array_get(m, 0), *b = json_array_get(m, 1);
+        const char *text = json_string_value(m), *space = text ? memchr(text, ' ', json_string_length(m)) : NULL;
+        if (space)
+            rc = add_merge(r, tok, i, text, (size_t)(space - text), space + 1, json_string_length(m) - (size_t)(space + 1 - text), &word);
+        else if (json_is_string(a) && json_is_string(b) && json_array_size(m) == 2)
+            rc = add_merge(r, tok, i, json_string_value(a), json_string_length(a), json_string_value(b), json_string_length(b), &word);
+        else
+            rc = reader_fail(r, "model: merges: entry %zu: wanted \"left right\" or [\"left\", \"right\"]", i);
+    }
+    buf_free(&word);
+    return rc;
+}
+
+static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m)
+{
+    struct bpe *b = &tok->bpe;
+    const char *unk;
+    size_t n_unk;
+    json_t *dropout = json_object_get(m, "dropout");
+    int rc = 0;
+    if (json_is_number(dropout) && json_number_value(dropout) != 0)
+        return reader_fail(r, "model: dropout %g would make ids random, which is not supported", json_number_value(dropout));
+    b->vocab = &tok->vocab;
+    if ((rc = read_text(r, m, "model", "continuing_subword_prefix", "", &b->prefix, NULL)) ||
+        (rc = read_text(r, m, "model", "end_of_word_suffix", "", &b->suffix, NULL)) ||
+        (rc = read_text(r, m, "model", "unk_token", "", &unk, &n_unk)) ||
+        (rc = read_flag(r, m, "model", "fuse_unk", 0, &b->fuse_unk)) ||
+        (rc = read_flag(r, m, "model", "byte_fallback", 0, &b->byte_fallback)) ||
+        (rc = read_flag(r, m, "model", "ignore_merges", 0, &b->ignore_merges)) ||
+        (rc = read_vocab(r, tok, json_object_get(m, "vocab"))) || (rc = read_merges(r, tok, json_object_get(m, "merges"))))
+        return rc;
+    b->unk = n_unk ? vocab_find(&tok->vocab, unk, n_unk) : -1;
+    if (n_unk && b->unk < 0)
+        return reader_fail(r, "model: unk_token \"%s\" is not in the vocabulary", unk);
+    tok->info.unk = b->unk;
+    for (int i = 0; i < 256; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", i);
+        b->byte_id[i] = vocab_find(&tok->vocab, name, 6);
+    }
+    return 0;
+}
+
+int model_read(struct reader *r, struct tokenizer *tok, const json_t *model)
+{
+    const char *type = "BPE"; /* old files do not say */
+    if (!json_is_object(model))
+        return reader_fail(r, "wanted an object \"model\"");
+    if (json_object_get(model, "type") || !json_object_get(model, "merges")) {
+        int rc = read_type(r, model, "model", &type);
+        if (rc)
+            return rc;
+    }
+    if (!strcmp(type, "BPE")) {
+        tok->info.model = "BPE";
+        return read_bpe(r, tok, model);
+    }
+    return reader_fail(r, "model: type \"%s\" is not supported (BPE is)", type);
+}
+
+/* --- added tokens --- */
+
+static int read_token(struct reader *r, const json_t *o, json_int_t id, struct added_token *t)
+{
+    const char *what = "added token";
+    int rc = 0;
+    if (!json_is_object(o))
+        return reader_fail(r, "added_tokens: wanted objects");
+    if (id < 0 || id >= VOCAB_MAX_ID)
+        return reader_fail(r, "added_tokens: \"%.80s\": wanted an id in 0..%d, found %lld",
+                           json_is_string(json_object_get(o, "content")) ? json_string_value(json_object_get(o, "content")) : "",
+                           VOCAB_MAX_ID - 1, (long long)id);
+    t->id = (int32_t)id;
+    if ((rc = read_text(r, o, what, "content", NULL, &t->text, &t->n)) || (rc = read_flag(r, o, what, "special", 0, &t->special)) ||
+        (rc = read_flag(r, o, what, "single_word", 0, &t->single_word)) || (rc = read_flag(r, o, what, "lstrip", 0, &t->lstrip)) ||
+        (rc = read_flag(r, o, what, "rstrip", 0, &t->rstrip)) || (rc = read_flag(r, o, what, "normalized", !t->special, &t->normalized)))
+        return rc;
+    return t->n ? 0 : reader_fail(r, "added_tokens: the token with id %d is empty", t->id);
+}
+
+/* Enters the token into the vocabulary. */
+static int enter(struct reader *r, struct tokenizer *tok, const struct added_token *t)
+{
+    int32_t known = vocab_find(&tok->vocab, t->text, t->n);
+    if (known >= 0 && known != t->id)
+        return reader_fail(r, "added_tokens: \"%.80s\" has id %d here and %d in the vocabulary", t->text, t->id, known);
+    if (known < 0) {
+        int rc = vocab_add(&tok->vocab, t->text, t->n, t->id);
+        if (rc == -2)
+            return reader_fail(r, "added_tokens: \"%.80s\" has id %d, which is \"%.80s\"", t->text, t->id, tok->vocab.entry[t->id].text);
+        if (rc)
+            return reader_nomem(r);
+        tok->vocab.entry[t->id].flags = VOCAB_OUTSIDE;
+    }
+    uint8_t *flags = &tok->vocab.entry[t->id].flags;
+    if (*flags & VOCAB_ADDED)
+        return reader_fail(r, "added_tokens: \"%.80s\" (id %d) is there twice", t->text, t->id);
+    *flags |= (uint8_t)(VOCAB_ADDED | (t->special ? VOCAB_SPECIAL : 0));
+    return 0;
+}
+
+/* tokenizer_config.json may name added tokens that tokenizer.json lacks; those whose text is known already are passed over. */
+static int read_more(struct reader *r, struct tokenizer *tok, const json_t *more)
+{
+    const char *key;
+    json_t *o;
+    int rc = 0;
+    json_object_foreach((json_t *)more, key, o)
+    {
+        struct added_token *t = tok->added + tok->n_added;
+        char *end;
+        long long id = strtoll(key, &end, 10);
+        rc = read_token(r, o, *end || end == key ? -1 : id, t);
+        if (rc)
+            return rc;
+        int32_t known = vocab_find(&tok->vocab, t->text, t->n);
+        if (known >= 0 && tok->vocab.entry[known].flags & VOCAB_ADDED)
+            continue;
+        rc = enter(r, tok, t);
+        if (rc)
+            return rc;
+        tok->n_added++;
+    }
+    return 0;
+}
+
+static int fill_sets(struct reader *r, struct tokenizer *tok)
+{
+    struct buf text = BUF_INIT, spare = BUF_INIT;
+    int rc = added_set_new(&tok->raw, r->err), any = 0;
+    for (size_t i = 0; i < tok->n_added; i++)
+        any |= tok->added[i].normalized;
+    if (!rc && any)
+        rc = added_set_new(&tok->normal, r->err);
+    for (size_t i = 0; i < tok->n_added && !rc; i++) {
+        const struct added_token *t = tok->added + i;
+        buf_reset(&text);
+        buf_append(&text, t->text, t->n);
+        if (t->normalized && tok->has_normalizer)
+            rc = normalizer_apply(&tok->normalizer, &text, &spare, r->err);
+        if (!rc && (text.failed || added_set_add(t->normalized ? tok->normal : tok->raw, text.data, text.len, t)))
+            rc = reader_nomem(r);
+    }
+    buf_free(&text);
+    buf_free(&spare);
+    return rc;
+}
+
+int added_read(struct reader *r, struct tokenizer *tok, const json_t *list, const json_t *config)
+{
+    const json_t *more = json_object_get(config, "added_tokens_decoder");
+    if (list && !json_is_array(list) && !json_is_null(list))
+        return reader_fail(r, "added_tokens: wanted an array");
+    tok->added = arena_alloc(&tok->arena, (json_array_size(list) + json_object_size(more) + 1) * sizeof *tok->added);
+    if (!tok->added)
+        return reader_nomem(r);
+    int rc = 0;
+    for (size_t i = 0; i < json_array_size(list) && !rc; i++) {
+        const json_t *o = json_array_get(list, i), *id = json_object_get(o, "id");
+        struct added_token *t = tok->added + tok->n_added;
+        rc = read_token(r, o, json_is_integer(id) ? json_integer_value(id) : -1, t);
+        if (!rc)
+            rc = enter(r, tok, t);
+        tok->n_added++;
+    }
+    if (!rc)
+        rc = read_more(r, tok, more);
+    return rc ? rc : fill_sets(r, tok);
+}

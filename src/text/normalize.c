@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Normalizers rewrite a whole piece of text before it is cut into words. Each reads *text, writes *spare and swaps the two. */
+#include "base/mem.h"
+#include "text/parts.h"
+#include "text/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+static const struct {
+    const char *name;
+    enum normalizer_kind kind;
+    int form;
+} kinds[] = {
+    {"NFC", NORMALIZE_UNICODE, UTF8PROC_COMPOSE},
+    {"NFD", NORMALIZE_UNICODE, UTF8PROC_DECOMPOSE},
+    {"NFKC", NORMALIZE_UNICODE, UTF8PROC_COMPOSE | UTF8PROC_COMPAT},
+    {"NFKD", NORMALIZE_UNICODE, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT},
+    {"Prepend", NORMALIZE_PREPEND, 0},
+    {"Replace", NORMALIZE_REPLACE, 0},
+    {"Lowercase", NORMALIZE_LOWERCASE, 0},
+    {"Strip", NORMALIZE_STRIP, 0},
+    {"StripAccents", NORMALIZE_STRIP_ACCENTS, 0},
+    {"BertNormalizer", NORMALIZE_BERT, 0},
+    {"ByteLevel", NORMALIZE_BYTE_LEVEL, 0},
+    {"Sequence", NORMALIZE_SEQUENCE, 0},
+};
+
+static int read_sequence(struct reader *r, const json_t *o, struct normalizer *out)
+{
+    const json_t *list = json_object_get(o, "normalizers");
+    if (!json_is_array(list))
+        return reader_fail(r, "normalizer Sequence: wanted an array \"normalizers\"");
+    if (++r->depth > PARTS_MAX_DEPTH)
+        return reader_fail(r, "normalizer: more than %d Sequences inside each other", PARTS_MAX_DEPTH);
+    out->n_child = json_array_size(list);
+    out->child = arena_alloc(r->arena, (out->n_child + 1) * sizeof *out->child);
+    if (!out->child)
+        return reader_nomem(r);
+    int rc = 0;
+    for (size_t i = 0; i < out->n_child && !rc; i++)
+        rc = normalizer_read(r, json_array_get(list, i), out->child + i);
+    r->depth--;
+    return rc;
+}
+
+static int read_bert(struct reader *r, const json_t *o, struct normalizer *out)
+{
+    const char *what = "normalizer BertNormalizer";
+    int rc = read_flag(r, o, what, "clean_text", 1, &out->clean);
+    if (!rc)
+        rc = read_flag(r, o, what, "handle_chinese_chars", 1, &out->chinese);
+    if (!rc)
+        rc = read_flag(r, o, what, "lowercase", 1, &out->lowercase);
+    if (!rc)
+        rc = read_flag(r, o, what, "strip_accents", out->lowercase, &out->accents);
+    return rc;
+}
+
+int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out)
+{
+    const char *type;
+    int rc = read_type(r, o, "normalizer", &type);
+    if (rc)
+        return rc;
+    size_t i = 0, n = sizeof kinds / sizeof *kinds;
+    while (i < n && strcmp(type, kinds[i].name))
+        i++;
+    if (i == n)
+        return reader_fail(r, "normalizer: type \"%s\" is not supported", type);
+    out->kind = kinds[i].kind;
+    out->form = kinds[i].form;
+    switch (out->kind) {
+    case NORMALIZE_SEQUENCE:
+        return read_sequence(r, o, out);
+    case NORMALIZE_PREPEND:
+        return read_text(r, o, "normalizer Prepend", "prepend", NULL, &out->text, &out->n_text);
+    case NORMALIZE_REPLACE:
+        rc = read_pattern(r, o, "normalizer Replace", "pattern", &out->pattern);
+        return rc ? rc : read_text(r, o, "normalizer Replace", "content", NULL, &out->text, &out->n_text);
+    case NORMALIZE_STRIP:
+        rc = read_flag(r, o, "normalizer Strip", "strip_left", 1, &out->left);
+        return rc ? rc : read_flag(r, o, "normalizer Strip", "strip_right", 1, &out->right);
+    case NORMALIZE_BERT:
+        return read_bert(r, o, out);
+    default:
+        return 0;
+    }
+}
+
+static int unicode_form(int form, const struct buf *text, struct buf *out, struct error *err)
+{
+    utf8proc_uint8_t *result = NULL;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text->data, (utf8proc_ssize_t)text->len, &result,
+                                      (utf8proc_option_t)(form | UTF8PROC_STABLE));
+    if (n < 0)
+        return error_set(err, n == UTF8PROC_ERROR_NOMEM ? ERROR_NOMEM : ERROR_DATA, "Unicode normalization failed: %s", utf8proc_errmsg(n));
+    buf_append(out, result, (size_t)n);
+    free(result);
+    return 0;
+}
+
+static int replace(const struct normalizer *z, const struct buf *text, struct buf *out, struct error *err)
+{
+    struct regex_match *m = regex_match_new();
+    if (!m)
+        return error_set_nomem(err, sizeof(void *), "a match");
+    size_t from = 0, at = 0, start, end;
+    int found = 0;
+    while (at <= text->len && (found = regex_find(z->pattern, m, text->data, text->len, at, &start, &end, err)) > 0) {
+        buf_append(out, text->data + from, start - from);
+        buf_append(out, z->text, z->n_text);
+        from = at = end;
+        if (end == start) {
+            uint32_t cp;
+            size_t k = utf8_decode(text->data + at, text->len - at, &cp);
+            at += k ? k : 1;
+        }
+    }
+    regex_match_free(m);
+    if (found < 0)
+        return found;
+    buf_append(out, text->data + from, text->len - from);
+    return 0;
+}
+
+/* Rust's char::to_lowercase: one character at a time, and only U+0130 becomes two. */
+static void put_lower(struct buf *out, uint32_t cp)
+{
+    if (cp == 0x130)
+        buf_puts(out, "i\xcc\x87");
+    else
+        utf8_put(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp));
+}
+
+static void strip(const struct normalizer *z, const struct buf *text, struct buf *out)
+{
+    size_t from = 0, to = text->len, k;
+    uint32_t cp;
+    while (z->left && from < to && (k = utf8_decode(text->data + from, to - from, &cp)) && utf8_is_space(cp))
+        from += k;
+    while (z->right && to > from) {
+        k = utf8_prev(text->data, to);
+        if (!utf8_decode(text->data + to - k, k, &cp) || !utf8_is_space(cp))
+            break;
+        to -= k;
+    }
+    buf_append(out, text->data + from, to - from);
+}
+
+static int is_chinese(uint32_t c)
+{
+    /* The ranges of the tokenizers library (0x2B920 where BERT's Python has 0x2B820). */
+    return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
+           (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+static void bert_characters(const struct normalizer *z, const struct buf *text, struct buf *out)
+{
+    uint32_t cp;
+    for (size_t i = 0, k; i < text->len && (k = utf8_decode(text->data + i, text->len - i, &cp)); i += k) {
+        if (z->clean) {
+            int space = cp == '\t' || cp == '\n' || cp == '\r';
+            utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+            if (!cp || cp == 0xfffd || (!space && (c >= UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CN)))
+                continue;
+            if (utf8_is_space(cp))
+                cp = ' ';
+        }
+        int wide = z->chinese && is_chinese(cp);
+        if (wide)
+            buf_putc(out, ' ');
+        utf8_put(out, cp);
+        if (wide)
+            buf_putc(out, ' ');
+    }
+}
+
+/* Copies the characters that keep(cp) wants, lowered or not. */
+static void filter(const struct buf *text, struct buf *out, int (*drop)(uint32_t), int lower)
+{
+    uint32_t cp;
+    for (size_t i = 0, k; i < text->len && (k = utf8_decode(text->data + i, text->len - i, &cp)); i += k) {
+        if (drop && drop(cp))
+            continue;
+        if (lower)
+            put_lower(out, cp);
+        else
+            buf_append(out, text->data + i, k);
+    }
+}
+
+static int is_nonspacing(uint32_t cp)
+{
+    return utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_MN;
+}
+
+static void swap(struct buf *a, struct buf *b)
+{
+    struct buf t = *a;
+    *a = *b;
+    *b = t;
+    buf_reset(b);
+}
+
+static int bert(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err)
+{
+    bert_characters(z, text, spare);
+    swap(text, spare);
+    if (z->accents) {
+        int rc = unicode_form(UTF8PROC_DECOMPOSE, text, spare, err);
+        if (rc)
+            return rc;
+        swap(text, spare);
+    }
+    filter(text, spare, z->accents ? is_nonspacing : NULL, z->lowercase);
+    return 0;
+}
+
+int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err)
+{
+    int rc = 0;
+    if (z->kind == NORMALIZE_SEQUENCE) {
+        for (size_t i = 0; i < z->n_child && !rc; i++)
+            rc = normalizer_apply(z->child + i, text, spare, err);
+        return rc;
+    }
+    if (!text->len)
+        return 0;
+    buf_reset(spare);
+    switch (z->kind) {
+    case NORMALIZE_UNICODE: rc = unicode_form(z->form, text, spare, err); break;
+    case NORMALIZE_PREPEND:
+        buf_append(spare, z->text, z->n_text);
+        buf_append(spare, text->data, text->len);
+        break;
+    case NORMALIZE_REPLACE: rc = replace(z, text, spare, err); break;
+    case NORMALIZE_LOWERCASE: filter(text, spare, NULL, 1); break;
+    case NORMALIZE_STRIP: strip(z, text, spare); break;
+    case NORMALIZE_STRIP_ACCENTS: filter(text, spare, utf8_is_mark, 0); break;
+    case NORMALIZE_BERT: rc = bert(z, text, spare, err); break;
+    default: byte_level_write(spare, text->data, text->len); break;
+    }
+    if (spare->failed)
+        rc = error_set_nomem(err, text->len, "normalized text");
+    if (!rc)
+        swap(text, spare);
+    return rc;
+}

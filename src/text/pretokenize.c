@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pre-tokenizers cut pieces into words. All cutting is one act: a matcher (a regex or a class of characters) marks stretches
+ * of the piece as match or gap, and a behaviour says which stretches become words. */
+#include "base/mem.h"
+#include "text/parts.h"
+#include "text/utf8.h"
+
+#include <string.h>
+
+/* GPT-2's pattern (openai/gpt-2, encoder.py), with its branches in that order. */
+#define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
+static int read_behavior(struct reader *r, const json_t *o, const char *what, enum split_behavior otherwise, enum split_behavior *out)
+{
+    static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+    const char *name;
+    *out = otherwise;
+    int rc = read_text(r, o, what, "behavior", names[otherwise], &name, NULL);
+    if (rc)
+        return rc;
+    for (int i = 0; i < 5; i++)
+        if (!strcmp(name, names[i])) {
+            *out = (enum split_behavior)i;
+            return 0;
+        }
+    return reader_fail(r, "%s: behavior \"%s\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", what, name);
+}
+
+int metaspace_read(struct reader *r, const json_t *o, const char *what, const char **replacement, enum metaspace_scheme *scheme, int *split)
+{
+    const char *name;
+    int prefix, rc = read_text(r, o, what, "replacement", "\xe2\x96\x81", replacement, NULL);
+    if (!rc && utf8_count(*replacement, strlen(*replacement)) != 1)
+        rc = reader_fail(r, "%s: replacement: wanted one character, found \"%s\"", what, *replacement);
+    if (!rc)
+        rc = read_flag(r, o, what, "add_prefix_space", 1, &prefix); /* what files had before prepend_scheme */
+    if (!rc)
+        rc = read_text(r, o, what, "prepend_scheme", prefix ? "always" : "never", &name, NULL);
+    if (!rc)
+        rc = read_flag(r, o, what, "split", 1, split);
+    if (rc)
+        return rc;
+    *scheme = !strcmp(name, "always") ? METASPACE_ALWAYS : !strcmp(name, "first") ? METASPACE_FIRST : METASPACE_NEVER;
+    if (*scheme == METASPACE_NEVER && strcmp(name, "never"))
+        return reader_fail(r, "%s: prepend_scheme \"%s\" is not one of always, first, never", what, name);
+    return 0;
+}
+
+static int read_class(struct reader *r, const json_t *o, const char *type, struct pretokenizer *out)
+{
+    int individual;
+    out->kind = PRETOKENIZE_CLASS;
+    if (!strcmp(type, "Digits")) {
+        out->is_match = utf8_is_numeric;
+        int rc = read_flag(r, o, "pre_tokenizer Digits", "individual_digits", 0, &individual);
+        out->behavior = individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS;
+        return rc;
+    }
+    if (!strcmp(type, "Punctuation")) {
+        out->is_match = utf8_is_punctuation;
+        return read_behavior(r, o, "pre_tokenizer Punctuation", SPLIT_ISOLATED, &out->behavior);
+    }
+    out->is_match = utf8_is_space;
+    out->behavior = SPLIT_REMOVED;
+    return 0;
+}
+
+static int read_sequence(struct reader *r, const json_t *o, struct pretokenizer *out)
+{
+    const json_t *list = json_object_get(o, "pretokenizers");
+    if (!json_is_array(list))
+        return reader_fail(r, "pre_tokenizer Sequence: wanted an array \"pretokenizers\"");
+    if (++r->depth > PARTS_MAX_DEPTH)
+        return reader_fail(r, "pre_tokenizer: more than %d Sequences inside each other", PARTS_MAX_DEPTH);
+    out->kind = PRETOKENIZE_SEQUENCE;
+    out->n_child = json_array_size(list);
+    out->child = arena_alloc(r->arena, (out->n_child + 1) * sizeof *out->child);
+    if (!out->child)
+        return reader_nomem(r);
+    int rc = 0;
+    for (size_t i = 0; i < out->n_child && !rc; i++)
+        rc = pretokenizer_read(r, json_array_get(list, i), out->child + i);
+    r->depth--;
+    return rc;
+}
+
+/* BERT's: white space goes, then every punctuation character stands alone. */
+static int make_bert(struct reader *r, struct pretokenizer *out)
+{
+    out->kind = PRETOKENIZE_SEQUENCE;
+    out->n_child = 2;
+    out->child = arena_alloc(r->arena, 2 * sizeof *out->child);
+    if (!out->child)
+        return reader_nomem(r);
+    out->child[0] = (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = utf8_is_space, .behavior = SPLIT_REMOVED};
+    out->child[1] = (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = utf8_is_punctuation, .behavior = SPLIT_ISOLATED};
+    return 0;
+}
+
+static int read_byte_level(struct reader *r, const json_t *o, struct pretokenizer *out)
+{
+    const char *what = "pre_tokenizer ByteLevel";
+    int use_regex, rc = read_flag(r, o, what, "add_prefix_space", 1, &out->prefix_space);
+    out->kind = PRETOKENIZE_BYTE_LEVEL;
+    if (!rc)
+        rc = read_flag(r, o, what, "use_regex", 1, &use_regex);
+    if (!rc && use_regex)
+        rc = read_regex(r, what, GPT2_PATTERN, strlen(GPT2_PATTERN), 0, &out->pattern);
+    return rc;
+}
+
+static int read_split(struct reader *r, const json_t *o, struct pretokenizer *out)
+{
+    const char *what = "pre_tokenizer Split";
+    out->kind = PRETOKENIZE_REGEX;
+    int rc = read_pattern(r, o, what, "pattern", &out->pattern);
+    if (!rc && !json_object_get(o, "behavior"))
+        rc = reader_fail(r, "%s: behavior is missing", what);
+    if (!rc)
+        rc = read_behavior(r, o, what, SPLIT_ISOLATED, &out->behavior);
+    return rc ? rc : read_flag(r, o, what, "invert", 0, &out->invert);
+}
+
+int pretokenizer_read(struct reader *r, const json_t *o, struct pretokenizer *out)
+{
+    const char *type;
+    int rc = read_type(r, o, "pre_tokenizer", &type);
+    if (rc)
+        return rc;
+    if (!strcmp(type, "Sequence"))
+        return read_sequence(r, o, out);
+    if (!strcmp(type, "ByteLevel"))
+        return read_byte_level(r, o, out);
+    if (!strcmp(type, "Split"))
+        return read_split(r, o, out);
+    if (!strcmp(type, "Digits") || !strcmp(type, "Punctuation") || !strcmp(type, "WhitespaceSplit"))
+        return read_class(r, o, type, out);
+    if (!strcmp(type, "BertPreTokenizer"))
+        return make_bert(r, out);
+    if (!strcmp(type, "Metaspace")) {
+        out->kind = PRETOKENIZE_METASPACE;
+        return metaspace_read(r, o, "pre_tokenizer Metaspace", &out->replacement, &out->scheme, &out->split);
+    }
+    if (!strcmp(type, "Whitespace")) {
+        *out = (struct pretokenizer){.kind = PRETOKENIZE_REGEX, .behavior = SPLIT_REMOVED, .invert = 1};
+        return read_regex(r, "pre_tokenizer Whitespace", "\\w+|[^\\w\\s]+", 13, 0, &out->pattern);
+    }
+    if (!strcmp(type, "CharDelimiterSplit")) {
+        const char *delimiter;
+        size_t n;
+        *out = (struct pretokenizer){.kind = PRETOKENIZE_REGEX, .behavior = SPLIT_REMOVED};
+        rc = read_text(r, o, "pre_tokenizer CharDelimiterSplit", "delimiter", NULL, &delimiter, &n);
+        return rc ? rc : read_regex(r, "pre_tokenizer CharDelimiterSplit", delimiter, n, 1, &out->pattern);
+    }
+    return reader_fail(r, "pre_tokenizer: type \"%s\" is not supported", type);
+}
+
+/* --- cutting --- */
+
+/* Stretches arrive in order; a word is [from, to) and grows until the behaviour says it is done. */
+struct cutter {
+    struct pieces *out;
+    const char *text;
+    enum split_behavior behavior;
+    size_t from, to;
+    int open, match_before; /* open: there is a word under way; match_before: the last stretch was a match */
+    int at_start;
+};
+
+static void close_word(struct cutter *c)
+{
+    if (!c->open)
+        return;
+    pieces_add(c->out, c->text + c->from, c->to - c->from, -1, c->at_start && !c->from);
+    c->open = 0;
+}
+
+static void stretch(struct cutter *c, size_t start, size_t end, int match)
+{
+    int joins = 0;
+    switch (c->behavior) {
+    case SPLIT_REMOVED:
+    case SPLIT_ISOLATED: break;
+    case SPLIT_CONTIGUOUS: joins = match == c->match_before; break;
+    case SPLIT_WITH_PREVIOUS: joins = match && !c->match_before; break;
+    case SPLIT_WITH_NEXT: joins = !match && c->match_before; break;
+    }
+    if (!joins || !c->open) {
+        close_word(c);
+        c->from = start;
+        c->open = c->behavior != SPLIT_REMOVED || !match;
+    }
+    c->to = end;
+    c->match_before = match;
+}
+
+static int cut_by_regex(const struct pretokenizer *z, struct cutter *c, size_t n, struct regex_match *m, struct error *err)
+{
+    size_t prev = 0, at = 0, start, end;
+    int found = 0, any = 0;
+    while (at <= n && (found = regex_find(z->pattern, m, c->text, n, at, &start, &end, err)) > 0) {
+        int again = start == end && any && end == prev; /* an empty match right behind a match is none */
+        if (!again) {
+            if (prev != start)
+                stretch(c, prev, start, z->invert);
+            stretch(c, start, end, !z->invert);
+            prev = end;
+            any = 1;
+        }
+        at = end;
+        if (start == end) {
+            uint32_t cp;
+            size_t k = utf8_decode(c->text + at, n - at, &cp);
+            at += k ? k : 1;
+        }
+    }
+    if (found >= 0 && prev != n)
+        stretch(c, prev, n, z->invert);
+    return found < 0 ? found : 0;
+}
+
+static void cut_by_class(const struct pretokenizer *z, struct cutter *c, size_t n)
+{
+    size_t from = 0, k;
+    uint32_t cp;
+    for (size_t at = 0; at < n && (k = utf8_decode(c->text + at, n - at, &cp)); at += k) {
+        if (!z->is_match(cp))
+            continue;
+        if (at != from)
+            stretch(c, from, at, z->invert);
+        stretch(c, at, at + k, !z->invert);
+        from = at + k;
+    }
+    if (from != n)
+        stretch(c, from, n, z->invert);
+}
+
+static int cut(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct regex_match *m,
+               struct error *err)
+{
+    struct cutter c = {.out = out, .text = text, .behavior = z->behavior, .at_start = p->at_start};
+    int rc = 0;
+    if (z->pattern)
+        rc = cut_by_regex(z, &c, p->n, m, err);
+    else
+        cut_by_class(z, &c, p->n);
+    close_word(&c);
+    return rc;
+}
+
+/* Spaces become the mark, the text gets one in front, and words begin at marks. */
+static void metaspace(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct buf *word)
+{
+    size_t k = strlen(z->replacement);
+    int marked = p->n >= k && !memcmp(text, z->replacement, k);
+    buf_reset(word);
+    if (text[0] != ' ' && !marked && (z->scheme == METASPACE_ALWAYS || (z->scheme == METASPACE_FIRST && p->at_start)))
+        buf_puts(word, z->replacement);
+    for (size_t i = 0; i < p->n; i++)
+        if (text[i] == ' ')
+            buf_puts(word, z->replacement);
+        else
+            buf_putc(word, text[i]);
+    size_t from = 0;
+    for (size_t i = 1; z->split && i + k <= word->len; i++)
+        if (!memcmp(word->data + i, z->replacement, k)) {
+            pieces_add(out, word->data + from, i - from, -1, p->at_start && !from);
+            from = i;
+            i += k - 1;
+        }
+    pieces_add(out, word->data ? word->data + from : "", word->len - from, -1, p->at_start && !from);
+}
+
+static int byte_level(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct buf *word,
+                      struct regex_match *m, struct error *err)
+{
+    struct piece whole = *p;
+    buf_reset(word);
+    if (z->prefix_space && text[0] != ' ')
+        buf_putc(word, ' ');
+    buf_append(word, text, p->n);
+    whole.n = word->len;
+    size_t first = out->n;
+    int rc = 0;
+    if (word->failed)
+        return 0;
+    if (z->pattern)
+        rc = cut(&(struct pretokenizer){.pattern = z->pattern, .behavior = SPLIT_ISOLATED}, &whole, word->data, out, m, err);
+    else
+        pieces_add(out, word->data, word->len, -1, p->at_start);
+    if (rc || pieces_failed(out))
+        return rc;
+    /* Spell the new words in the byte-level alphabet, in place of their bytes. */
+    buf_reset(word);
+    for (size_t i = first; i < out->n; i++) {
+        struct piece *w = out->v + i;
+        size_t at = word->len;
+        byte_level_write(word, out->text.data + w->at, w->n);
+        w->n = word->len - at;
+    }
+    size_t at = first < out->n ? out->v[first].at : out->text.len;
+    out->text.len = at;
+    buf_append(&out->text, word->data, word->len);
+    for (size_t i = first; i < out->n; i++) {
+        out->v[i].at = at;
+        at += out->v[i].n;
+    }
+    return 0;
+}
+
+static void exchange(struct pieces *a, struct pieces *b)
+{
+    struct pieces t = *a;
+    *a = *b;
+    *b = t;
+}
+
+int pretokenizer_apply(const struct pretokenizer *z, struct pieces *in, struct pieces *out, struct error *err)
+{
+    int rc = 0;
+    if (z->kind == PRETOKENIZE_SEQUENCE) {
+        for (size_t i = 0; i < z->n_child && !rc; i++)
+            rc = pretokenizer_apply(z->child + i, in, out, err);
+        return rc;
+    }
+    struct regex_match *m = regex_match_new();
+    struct buf word = BUF_INIT;
+    if (!m)
+        return error_set_nomem(err, sizeof(void *), "a match");
+    pieces_reset(out);
+    for (size_t i = 0; i < in->n && !rc; i++) {
+        const struct piece *p = in->v + i;
+        const char *text = in->text.data + p->at;
+        if (p->id >= 0)
+            pieces_add(out, text, p->n, p->id, p->at_start);
+        else if (z->kind == PRETOKENIZE_METASPACE)
+            metaspace(z, p, text, out, &word);
+        else if (z->kind == PRETOKENIZE_BYTE_LEVEL)
+            rc = byte_level(z, p, text, out, &word, m, err);
+        else
+            rc = cut(z, p, text, out, m, err);
+    }
+    if (!rc && (word.failed || pieces_failed(out)))
+        rc = error_set_nomem(err, in->text.len, "the words of a text");
+    buf_free(&word);
+    regex_match_free(m);
+    exchange(in, out);
+    return rc;
+}

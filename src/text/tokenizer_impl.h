@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A tokenizer in memory, and the steps from files to it: a source becomes two JSON documents in the form of
+ * tokenizer.json and tokenizer_config.json, and those are read into the struct. */
+#ifndef TEXT_TOKENIZER_IMPL_H
+#define TEXT_TOKENIZER_IMPL_H
+
+#include "text/bpe.h"
+#include "text/parts.h"
+
+struct tokenizer {
+    struct arena arena;
+    struct regex_list regexes;
+    struct vocab vocab;
+    struct bpe bpe;
+    struct added_token *added; /* [n_added] */
+    size_t n_added;
+    struct added_set *raw, *normal; /* searched for in the raw and in the normalized text; normal NULL: empty */
+    int has_normalizer, has_pretokenizer;
+    struct normalizer normalizer;
+    struct pretokenizer pretokenizer;
+    struct around around;
+    struct decoder *decoder;
+    size_t n_decoder;
+    int32_t *special;
+    size_t n_special;
+    struct tokenizer_info info;
+};
+
+/* The documents of a source; both owned. config may be NULL. */
+struct tokenizer_source {
+    json_t *json, *config;
+};
+/* path as tokenizer_open has it. */
+int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct error *err);
+void tokenizer_source_free(struct tokenizer_source *s);
+
+/* Reads the documents into tok (zeroed). */
+int tokenizer_build(struct tokenizer *tok, const char *name, const struct tokenizer_source *s, struct error *err);
+/* model and added_tokens of tokenizer.json. */
+int model_read(struct reader *r, struct tokenizer *tok, const json_t *model);
+int added_read(struct reader *r, struct tokenizer *tok, const json_t *list, const json_t *config);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UTF-8 as Unicode defines it (no surrogates, nothing above U+10FFFF, shortest form), and the classes of characters
+ * that tokenizer files speak of. Data from utf8proc. */
+#ifndef TEXT_UTF8_H
+#define TEXT_UTF8_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+/* Bytes of the valid character at s (1..4, its code point in *cp), or 0 when there is none. */
+size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
+size_t utf8_encode(uint32_t cp, char out[4]); /* bytes written */
+void utf8_put(struct buf *b, uint32_t cp);
+/* Where s[0..n) does not begin with a valid character: the length of the maximal part of an ill-formed sequence (what one
+ * U+FFFD replaces, 1..3), or 0 when all of s[0..n) is the beginning of a character that more bytes may complete. */
+size_t utf8_bad(const char *s, size_t n);
+size_t utf8_valid(const char *s, size_t n); /* bytes before the first that is wrong; n when all is well */
+size_t utf8_count(const char *s, size_t n); /* characters of valid text */
+size_t utf8_prev(const char *s, size_t n);  /* bytes of the last character of valid s[0..n); 0 when n is 0 */
+/* Appends s with every maximal ill-formed part replaced by U+FFFD. With hold, an unfinished character at the end is
+ * left out; returns the bytes taken. */
+size_t utf8_lossy(struct buf *out, const char *s, size_t n, int hold);
+
+int utf8_is_space(uint32_t cp);       /* White_Space */
+int utf8_is_numeric(uint32_t cp);     /* categories N* */
+int utf8_is_word(uint32_t cp);        /* \w: letters, marks, decimal and letter numbers, connectors, joiners */
+int utf8_is_punctuation(uint32_t cp); /* ASCII punctuation and symbols, and categories P* */
+int utf8_is_mark(uint32_t cp);        /* categories M* */
+
+#endif
