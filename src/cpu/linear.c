@@ -1,149 +1,120 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products with a packed weight and its gradients. Threads split outputs, never the summed dimension. */
+/* y = epilogue(x w^T). Panels lie ready in the weight, or are widened from bf16 where the kernel multiplies floats. A gate's part is a panel of
+ * gate rows with the panel of up rows for the same columns; where F is no multiple of 32 the up columns straddle two panels. */
 #include "cpu/linear.h"
 
-#include <math.h>
 #include <string.h>
 
 struct forward {
-    struct queue *q;
     const struct linear_args *a;
-    const struct weight *w;
+    const float *x;
+    const uint16_t *x_bf16;
     const int32_t *rows;
-    int64_t x_stride, y_stride, n_out;
+    int64_t x_stride, n_out, n_panel;
+    struct finish_call finish; /* addresses of row 0, column 0 */
+    int part_panels;
 };
 
-static float x_at(const struct forward *f, int64_t t, int64_t k)
+static const void *panel_at(const struct weight *w, int64_t panel, int64_t k)
 {
-    int64_t at = (f->rows ? f->rows[t] : t) * f->x_stride + k;
-    float v = f->a->x_dtype == DTYPE_BF16 ? bf16_to_f32(((const uint16_t *)cpu_ptr(f->a->x))[at]) : ((const float *)cpu_ptr(f->a->x))[at];
-    return f->w->dtype == DTYPE_BF16 ? bf16_to_f32(f32_to_bf16(v)) : v;
+    if (w->dtype == DTYPE_F32)
+        return panel_f32(w, panel) + k * PANEL;
+    return panel_bf16(w, panel) + k * PANEL;
 }
 
-/* tile [chunk][32] f32 := panel's k begin..begin+n */
-static void expand(const struct weight *w, int64_t panel, int64_t begin, int64_t n, float *tile)
+static int part_panels(const struct forward *f, int64_t part, int64_t panels[MAX_PANELS])
 {
-    const uint16_t *h = panel_bf16(w, panel);
-    if (w->dtype == DTYPE_F32) {
-        memcpy(tile, panel_f32(w, panel) + begin * PANEL, (size_t)n * PANEL * sizeof *tile);
-        return;
+    if (f->a->gate) {
+        int64_t up = (f->n_out + part * PANEL) / PANEL;
+        panels[0] = part;
+        panels[1] = up;
+        panels[2] = up + 1 < f->n_panel ? up + 1 : up;
+        return f->part_panels;
     }
-    for (int64_t k = 0; k < n; k++)
-        for (int64_t j = 0; j < PANEL; j++)
-            tile[k * PANEL + j] = bf16_to_f32(h[bf16_at(begin + k, j)]);
+    panels[0] = part * f->part_panels;
+    panels[1] = panels[0] + 1;
+    return f->n_panel - panels[0] < f->part_panels ? 1 : f->part_panels;
 }
 
-static void product_row(const struct forward *f, int64_t t, int64_t panel, float *acc, float *scratch)
+static int forward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
 {
-    enum { CHUNK = 256 };
-    float x[CHUNK];
-    memset(acc, 0, PANEL * sizeof *acc);
-    for (int64_t begin = 0; begin < f->w->k; begin += CHUNK) {
-        int64_t n = f->w->k - begin < CHUNK ? f->w->k - begin : CHUNK;
-        for (int64_t i = 0; i < n; i++)
-            x[i] = x_at(f, t, begin + i);
-        expand(f->w, panel, begin, n, scratch);
-        linear_chain_generic(acc, x, n, scratch);
+    const struct forward *f = p->context;
+    int64_t panels[MAX_PANELS];
+    int count = part_panels(f, part, panels);
+    for (int i = 0; i < count; i++) {
+        out[i] = panel_at(f->a->w, panels[i], begin);
+        if (!p->built)
+            continue;
+        float *to = (float *)room + i * n * PANEL;
+        p->kernel->lanes->expand(out[i], n / 2 * PANEL, to);
+        out[i] = to;
     }
+    return count;
 }
 
-static float one_product(const struct forward *f, const float *sums, int64_t n)
+static void forward_prepare(const struct product *p, int64_t row, int m, char *block)
 {
-    const float *bias = cpu_ptr(f->a->bias);
-    return bias ? sums[n] + bias[n] : sums[n];
-}
-
-static void forward_row(void *context, int piece, int worker)
-{
-    const struct forward *f = context;
-    const struct linear_args *a = f->a;
-    int64_t t = piece, n_panel = (f->w->n + PANEL - 1) / PANEL;
-    float *scratch = cpu_scratch(f->q, worker), *sums = scratch + 256 * PANEL;
-    for (int64_t p = 0; p < n_panel; p++)
-        product_row(f, t, p, sums + p * PANEL, scratch);
-    const float *residual = cpu_ptr(a->residual);
-    for (int64_t n = 0; n < f->n_out; n++) {
-        float v = one_product(f, sums, n);
-        if (a->gate)
-            v = v / (1 + expf(-v)) * one_product(f, sums, f->n_out + n);
-        if (residual)
-            v = v + residual[t * f->n_out + n];
-        if (a->y_dtype == DTYPE_BF16)
-            ((uint16_t *)cpu_ptr(a->y))[t * f->y_stride + n] = f32_to_bf16(v);
+    const struct forward *f = p->context;
+    for (int r = 0; r < m; r++) {
+        int64_t at = (f->rows ? f->rows[row + r] : row + r) * f->x_stride, k = f->a->w->k;
+        if (f->x)
+            product_put_row(p, block, r, f->x + at, k, f->a->w->dtype == DTYPE_BF16);
         else
-            ((float *)cpu_ptr(a->y))[t * f->y_stride + n] = v;
+            product_put_row_bf16(p, block, r, f->x_bf16 + at, k);
     }
+}
+
+static void forward_finish(const struct product *p, int64_t part, int64_t row, int m, const float *acc)
+{
+    const struct forward *f = p->context;
+    struct finish_call c = f->finish;
+    int64_t column = part * PANEL * (f->a->gate ? 1 : f->part_panels), left = f->n_out - column, most = PANEL * (f->a->gate ? 1 : f->part_panels);
+    c.m = m;
+    c.n = (int)(left < most ? left : most);
+    c.acc = acc;
+    c.up = f->a->gate ? acc + PANEL + (f->n_out + column) % PANEL : NULL;
+    c.bias = c.bias ? c.bias + column : NULL;
+    c.bias_up = c.bias_up ? c.bias_up + column : NULL;
+    c.residual = c.residual ? c.residual + row * c.residual_stride + column : NULL;
+    c.y = c.y ? c.y + row * c.y_stride + column : NULL;
+    c.y_bf16 = c.y_bf16 ? c.y_bf16 + row * c.y_stride + column : NULL;
+    p->kernel->lanes->finish(&c);
+}
+
+static void forward_outputs(struct forward *f)
+{
+    const struct linear_args *a = f->a;
+    struct finish_call *c = &f->finish;
+    c->bias = cpu_ptr(a->bias);
+    c->bias_up = c->bias ? c->bias + f->n_out : NULL;
+    c->residual = cpu_ptr(a->residual);
+    c->residual_stride = f->n_out;
+    c->y_stride = a->y_stride ? a->y_stride : f->n_out;
+    c->y = a->y_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->y);
+    c->y_bf16 = a->y_dtype == DTYPE_BF16 ? cpu_ptr(a->y) : NULL;
 }
 
 void cpu_linear(struct queue *q, const struct linear_args *a)
 {
-    int64_t n_out = a->gate ? a->w->n / 2 : a->w->n;
-    struct forward f = {.q = q, .a = a, .w = a->w, .rows = cpu_ptr(a->rows), .n_out = n_out,
-                        .x_stride = a->x_stride ? a->x_stride : a->w->k, .y_stride = a->y_stride ? a->y_stride : n_out};
-    pool_run(cpu_pool(q), a->n_row, forward_row, &f);
-}
-
-struct backward {
-    const struct linear_dx_args *a;
-    const float *dy;
-    float *dx;
-    int64_t dy_stride, dx_stride;
-};
-
-static void dx_row(void *context, int t, int worker)
-{
-    (void)worker;
-    const struct backward *b = context;
-    const struct weight *w = b->a->w;
-    for (int64_t k = 0; k < w->k; k++) {
-        float sum = 0;
-        for (int64_t n = 0; n < w->n; n++) {
-            float d = b->dy[t * b->dy_stride + n];
-            if (w->dtype == DTYPE_F32)
-                sum = fmaf(d, panel_f32(w, n / PANEL)[k * PANEL + n % PANEL], sum);
-            else
-                sum = fmaf(bf16_to_f32(f32_to_bf16(d)), bf16_to_f32(panel_bf16(w, n / PANEL)[bf16_at(k, n % PANEL)]), sum);
-        }
-        float *to = b->dx + t * b->dx_stride + k;
-        *to = b->a->accumulate ? *to + sum : sum;
+    const struct weight *w = a->w;
+    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .k = w->k};
+    struct forward f = {.a = a, .rows = cpu_ptr(a->rows), .n_panel = (w->n + PANEL - 1) / PANEL, .n_out = a->gate ? w->n / 2 : w->n};
+    f.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
+    f.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
+    f.x_stride = a->x_stride ? a->x_stride : w->k;
+    forward_outputs(&f);
+    f.part_panels = a->gate ? (f.n_out % PANEL ? 3 : 2) : p.kernel->form == FORM_TILES && a->n_row <= 16 ? 2 : 1;
+    p.n_part = a->gate ? (f.n_out + PANEL - 1) / PANEL : (f.n_panel + f.part_panels - 1) / f.part_panels;
+    p.k = w->dtype == DTYPE_BF16 ? round_up(w->k, K_STEP) : w->k;
+    p.built = w->dtype == DTYPE_BF16 && p.kernel->form == FORM_F32 ? f.part_panels : 0;
+    p.panels = forward_panels;
+    p.prepare = forward_prepare;
+    p.finish = forward_finish;
+    p.context = &f;
+    if (p.kernel->form == FORM_TILES && f.x_bf16 && !f.rows && w->k % K_STEP == 0) {
+        p.prepare = NULL;
+        p.a = (const char *)f.x_bf16;
+        p.a_row = 2 * f.x_stride, p.a_step = 64, p.a_half = 16 * p.a_row;
     }
-}
-
-void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
-{
-    struct backward b = {.a = a, .dy = cpu_ptr(a->dy), .dx = cpu_ptr(a->dx),
-                         .dy_stride = a->dy_stride ? a->dy_stride : a->w->n, .dx_stride = a->dx_stride ? a->dx_stride : a->w->k};
-    pool_run(cpu_pool(q), a->n_row, dx_row, &b);
-}
-
-struct outer {
-    const struct linear_dw_args *a;
-    const float *dy;
-    const void *x;
-    float *dw;
-    int64_t dy_stride, x_stride;
-};
-
-static void dw_row(void *context, int n, int worker)
-{
-    (void)worker;
-    const struct outer *o = context;
-    const struct linear_dw_args *a = o->a;
-    int half = a->compute == DTYPE_BF16;
-    float *dw = o->dw + n * a->k;
-    for (int64_t t = 0; t < a->n_row; t++) {
-        float d = o->dy[t * o->dy_stride + n];
-        d = half ? bf16_to_f32(f32_to_bf16(d)) : d;
-        for (int64_t k = 0; k < a->k; k++) {
-            float x = a->x_dtype == DTYPE_BF16 ? bf16_to_f32(((const uint16_t *)o->x)[t * o->x_stride + k]) : ((const float *)o->x)[t * o->x_stride + k];
-            dw[k] = fmaf(d, half ? bf16_to_f32(f32_to_bf16(x)) : x, dw[k]);
-        }
-    }
-}
-
-void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
-{
-    struct outer o = {.a = a, .dy = cpu_ptr(a->dy), .x = cpu_ptr(a->x), .dw = cpu_ptr(a->dw),
-                      .dy_stride = a->dy_stride ? a->dy_stride : a->n, .x_stride = a->x_stride ? a->x_stride : a->k};
-    pool_run(cpu_pool(q), (int)a->n, dw_row, &o);
+    product_run(q, &p);
 }

@@ -1,11 +1,96 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inner kernels of the matrix products. */
+/* All three products of a layer are C[M,N] (+)= A[M,K] B[K,N] of one driver:
+ *   forward  y  = x w^T    rows of x,              panels as packed
+ *   dx       dx = dy w     rows of dy,             panels of w transposed in a thread's scratch
+ *   dw       dw += dy^T x  columns of dy as rows,  panels of x's columns
+ * A is prepared in row blocks (converted, gathered, padded), B comes in panels of 32 columns, a kernel computes up to `rows` x 32 sums at once over
+ * the whole of K, and `finish` writes them out. K is never split between threads, and sums that are put down in between are f32 as in
+ * the registers, so that a sum does not depend on blocking.
+ *
+ * Forms of A and panels:
+ *   FORM_F32   A [chunk of 512 k][rows][528] f32; panel [K][32] f32
+ *   FORM_PAIRS the same with a word of two bf16 (k, k+1) in place of a float; panel [K/2][32] words
+ *   FORM_TILES A [half][K/32][16][32] bf16: two halves of 16 rows; panel as PAIRS. */
 #ifndef CPU_LINEAR_H
 #define CPU_LINEAR_H
 
 #include "cpu/weight.h"
 
-/* acc[j] += sum_k x[k] b[k][j], one fused chain over k for each of 32 lanes. */
-void linear_chain_generic(float *acc, const float *x, int64_t k, const float *b);
+enum { CHUNK = 512, CHUNK_STRIDE = CHUNK + 16, ACC_STRIDE = 96, MAX_PANELS = 3, PART_ROWS = 1024 };
+enum product_form { FORM_F32, FORM_PAIRS, FORM_TILES };
+
+/* One block of rows times n_panel panels over k in [begin, begin + n); begin is a multiple of CHUNK. */
+struct product_call {
+    int m, n_panel, first; /* first: sums start from zero, else from acc */
+    int64_t begin, n;
+    const char *a;                  /* the block's start */
+    int64_t a_row, a_step, a_half;  /* TILES: bytes between rows, between steps of 32 k, between halves */
+    const void *panels[MAX_PANELS]; /* at begin */
+    float *acc;                     /* [m][ACC_STRIDE], panel i in columns 32 i .. */
+};
+
+/* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the first row. */
+struct finish_call {
+    int m, n;
+    const float *acc, *up;                         /* up: the other half of a gate, in acc too; NULL: no gate */
+    const float *bias, *bias_up, *residual;        /* or NULL */
+    int64_t residual_stride, y_stride;
+    float *y;                                      /* one of them */
+    uint16_t *y_bf16;
+};
+/* The same functions on every instruction set, in lanes (cpu/lanes.h). */
+struct linear_lanes {
+    void (*finish)(const struct finish_call *f);
+    void (*expand)(const uint32_t *pairs, int64_t n, float *out);       /* n words [n/32][32] of a BF16 panel to floats [2 n/32][32] */
+    void (*round)(const float *x, int64_t n, float *out);               /* to bf16 and back */
+    void (*to_bf16)(const float *x, int64_t n, uint16_t *out);
+    void (*transpose)(const float *x, int64_t stride, float *out, int64_t out_stride); /* 32 x 32 */
+    void (*transpose_pairs)(const uint32_t *x, uint32_t *out); /* words [k/2][32 n] of 32 x 32 values to [n/2][32 k] */
+};
+
+struct product_kernel {
+    const struct linear_lanes *lanes;
+    enum product_form form;
+    int rows; /* most rows of a call */
+    void (*run)(const struct product_call *c);
+    void (*enter)(int m), (*leave)(void); /* before and after a thread's calls of one m; or NULL */
+};
+/* The kernel for products of this type; `streaming`: for dw, where sums must not depend on how rows are split over calls. */
+const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming);
+
+struct product {
+    const struct product_kernel *kernel;
+    int64_t m, k;   /* k: A's depth (FORM_PAIRS, FORM_TILES: rounded up to 32) */
+    int64_t n_part; /* columns are dealt in parts of up to MAX_PANELS panels */
+    int built;      /* panels are built in scratch, this many at most a part; 0: they lie ready */
+    /* Fills panels[] for k in [begin, begin + n), in `room` when built; returns how many. */
+    int (*panels)(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **panels);
+    /* Puts rows [row, row + m) in a block. NULL: A lies ready at a, TILES only. */
+    void (*prepare)(const struct product *p, int64_t row, int m, char *block);
+    void (*start)(const struct product *p, int64_t part, int64_t row, int m, float *acc); /* NULL: from zero */
+    void (*finish)(const struct product *p, int64_t part, int64_t row, int m, const float *acc);
+    const void *context;
+    const char *a; /* prepared rows: set by product_run, or by the caller when they lie ready */
+    size_t a_block;
+    int64_t a_row, a_step, a_half;
+    int64_t first_row, last_row; /* of the rows now prepared */
+};
+void product_run(struct queue *q, struct product *p);
+
+/* Place of (row r, k) in a prepared block, in elements of 4 bytes (F32, PAIRS: k counts pairs) or of 2 (TILES). */
+static inline size_t chunk_at(int rows, int r, int64_t k)
+{
+    return (size_t)(((k / CHUNK) * rows + r) * CHUNK_STRIDE + k % CHUNK);
+}
+static inline size_t tile_at(int64_t k_padded, int r, int64_t k)
+{
+    return (size_t)((r / 16) * 16 * k_padded + k / 32 * 512 + r % 16 * 32 + k % 32);
+}
+/* Stores one row of n floats (bf16 forms and `round`: rounded) in a block; what follows up to p->k is zeroed. */
+void product_put_row(const struct product *p, char *block, int r, const float *row, int64_t n, int round);
+void product_put_row_bf16(const struct product *p, char *block, int r, const uint16_t *row, int64_t n);
+
+extern const struct linear_lanes lanes_generic, lanes_avx2, lanes_avx512, lanes_neon;
+extern const struct product_kernel kernel_generic, kernel_generic_fma, kernel_avx2, kernel_avx512, kernel_avx512bf16, kernel_amx, kernel_neon;
 
 #endif

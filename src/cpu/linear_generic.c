@@ -1,39 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The products in plain C. fmaf is one instruction where the processor has it (its bits are the same as the library's). */
-#include "cpu/linear.h"
+/* The f32 kernel in plain C. Where the processor has a fused multiply-add the same source is compiled for it: fmaf's bits either way. */
+#define LANES_NAME lanes_generic
+#include "cpu/linear_lanes.h"
 
 #include <math.h>
+#include <string.h>
 
-static inline __attribute__((always_inline)) void chain(float *acc, const float *x, int64_t k, const float *b)
+static inline __attribute__((always_inline)) void chain(float *acc, const float *x, int64_t n, const float *b, int first)
 {
     float sum[PANEL];
     for (int j = 0; j < PANEL; j++)
-        sum[j] = acc[j];
-    for (int64_t i = 0; i < k; i++)
+        sum[j] = first ? 0 : acc[j];
+    for (int64_t k = 0; k < n; k++)
         for (int j = 0; j < PANEL; j++)
-            sum[j] = fmaf(x[i], b[i * PANEL + j], sum[j]);
-    for (int j = 0; j < PANEL; j++)
-        acc[j] = sum[j];
+            sum[j] = fmaf(x[k], b[k * PANEL + j], sum[j]);
+    memcpy(acc, sum, sizeof sum);
 }
 
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static void chain_fma(float *acc, const float *x, int64_t k, const float *b)
+enum { ROWS = 8 };
+static inline __attribute__((always_inline)) void run_rows(const struct product_call *c)
 {
-    chain(acc, x, k, b);
+    for (int i = 0; i < c->n_panel; i++)
+        for (int64_t k = 0; k < c->n || k == 0; k += CHUNK) {
+            int64_t n = c->n - k < CHUNK ? c->n - k : CHUNK;
+            for (int r = 0; r < c->m; r++)
+                chain(c->acc + r * ACC_STRIDE + i * PANEL, (const float *)c->a + chunk_at(ROWS, r, c->begin + k), n,
+                      (const float *)c->panels[i] + k * PANEL, c->first && k == 0);
+        }
 }
-#endif
 
-void linear_chain_generic(float *acc, const float *x, int64_t k, const float *b)
+static void run(const struct product_call *c)
 {
-#if defined(__x86_64__)
-    static int fma = -1;
-    int has = __atomic_load_n(&fma, __ATOMIC_RELAXED);
-    if (has < 0)
-        __atomic_store_n(&fma, has = isa_has_fma(), __ATOMIC_RELAXED);
-    if (has) {
-        chain_fma(acc, x, k, b);
-        return;
-    }
-#endif
-    chain(acc, x, k, b);
+    run_rows(c);
 }
+const struct product_kernel kernel_generic = {.lanes = &lanes_generic, .form = FORM_F32, .rows = ROWS, .run = run};
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,fma"))) static void run_fma(const struct product_call *c)
+{
+    run_rows(c);
+}
+const struct product_kernel kernel_generic_fma = {.lanes = &lanes_generic, .form = FORM_F32, .rows = ROWS, .run = run_fma};
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dx = dy w from the forward's packed weight: a part is 32 columns of dx, its panel [N][32] is transposed out of the forward panels in a
+ * thread's scratch, 32 x 32 values at a time. */
+#include "cpu/linear.h"
+
+#include <string.h>
+
+struct backward {
+    const struct linear_dx_args *a;
+    const float *dy;
+    float *dx;
+    int64_t dy_stride, dx_stride;
+};
+
+static void transposed_f32(const struct product *p, const struct weight *w, int64_t k, int64_t n, int64_t count, float *out)
+{
+    const float *panel = panel_f32(w, n / PANEL) + k * PANEL;
+    if (count == PANEL && k + PANEL <= w->k) {
+        p->kernel->lanes->transpose(panel, PANEL, out, PANEL);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < PANEL; j++)
+            out[i * PANEL + j] = k + j < w->k ? panel[j * PANEL + i] : 0;
+}
+
+/* Weights in bf16 have K padded to 32, so blocks are whole. */
+static void transposed_widened(const struct product *p, const struct weight *w, int64_t k, int64_t n, float *out)
+{
+    float wide[PANEL * PANEL];
+    p->kernel->lanes->expand((const uint32_t *)(panel_bf16(w, n / PANEL) + k * PANEL), PANEL / 2 * PANEL, wide);
+    p->kernel->lanes->transpose(wide, PANEL, out, PANEL);
+}
+
+static int backward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
+{
+    const struct backward *b = p->context;
+    const struct weight *w = b->a->w;
+    for (int64_t i = 0; i < n; i += PANEL) {
+        int64_t count = n - i < PANEL ? n - i : PANEL, k = part * PANEL;
+        if (w->dtype == DTYPE_F32)
+            transposed_f32(p, w, k, begin + i, count, (float *)room + i * PANEL);
+        else if (p->kernel->form == FORM_F32)
+            transposed_widened(p, w, k, begin + i, (float *)room + i * PANEL);
+        else
+            p->kernel->lanes->transpose_pairs((const uint32_t *)(panel_bf16(w, (begin + i) / PANEL) + k * PANEL), (uint32_t *)room + i / 2 * PANEL);
+    }
+    out[0] = room;
+    return 1;
+}
+
+static void backward_prepare(const struct product *p, int64_t row, int m, char *block)
+{
+    const struct backward *b = p->context;
+    for (int r = 0; r < m; r++)
+        product_put_row(p, block, r, b->dy + (row + r) * b->dy_stride, b->a->w->n, b->a->w->dtype == DTYPE_BF16);
+}
+
+static void backward_finish(const struct product *p, int64_t part, int64_t row, int m, const float *acc)
+{
+    const struct backward *b = p->context;
+    int64_t column = part * PANEL, left = b->a->w->k - column;
+    float *dx = b->dx + row * b->dx_stride + column;
+    struct finish_call c = {.m = m, .n = (int)(left < PANEL ? left : PANEL), .acc = acc, .y = dx, .y_stride = b->dx_stride};
+    if (b->a->accumulate)
+        c.residual = dx, c.residual_stride = b->dx_stride;
+    p->kernel->lanes->finish(&c);
+}
+
+void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
+{
+    const struct weight *w = a->w;
+    struct backward b = {.a = a, .dy = cpu_ptr(a->dy), .dx = cpu_ptr(a->dx),
+                         .dy_stride = a->dy_stride ? a->dy_stride : w->n, .dx_stride = a->dx_stride ? a->dx_stride : w->k};
+    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .n_part = (w->k + PANEL - 1) / PANEL, .built = 1,
+                        .k = w->dtype == DTYPE_BF16 ? round_up(w->n, PANEL) : w->n,
+                        .panels = backward_panels, .prepare = backward_prepare, .finish = backward_finish, .context = &b};
+    product_run(q, &p);
+}

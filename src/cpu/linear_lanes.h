@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of a product that are not sums, in lanes. The including file defines LANES_NAME. */
+#include "cpu/linear.h"
+#include "cpu/vecmath.h"
+
+static inline __attribute__((always_inline)) vf finish_one(const struct finish_call *f, const float *acc, const float *up, const float *residual, int at, int n)
+{
+    vf v = v_load(acc + at);
+    if (f->bias)
+        v = v_add(v, v_load_n(f->bias + at, n));
+    if (up) {
+        vf u = v_load(up + at);
+        if (f->bias_up)
+            u = v_add(u, v_load_n(f->bias_up + at, n));
+        v = v_mul(v_silu(v), u);
+    }
+    return residual ? v_add(v, v_load_n(residual + at, n)) : v;
+}
+
+static void finish(const struct finish_call *f)
+{
+    for (int r = 0; r < f->m; r++) {
+        const float *acc = f->acc + r * ACC_STRIDE, *up = f->up ? f->up + r * ACC_STRIDE : NULL;
+        const float *residual = f->residual ? f->residual + r * f->residual_stride : NULL;
+        for (int at = 0; at < f->n; at += LANES) {
+            vf v = finish_one(f, acc, up, residual, at, f->n - at);
+            if (f->y)
+                v_store_n(f->y + r * f->y_stride + at, v, f->n - at);
+            else
+                v_store_bf16_n(f->y_bf16 + r * f->y_stride + at, v, f->n - at);
+        }
+    }
+}
+
+static void expand(const uint32_t *pairs, int64_t n, float *out)
+{
+    uint32_t *bits = (uint32_t *)out;
+    for (int64_t i = 0; i < n; i += PANEL) {
+        for (int j = 0; j < PANEL; j++)
+            bits[2 * i + j] = pairs[i + j] << 16;
+        for (int j = 0; j < PANEL; j++)
+            bits[2 * i + PANEL + j] = pairs[i + j] & 0xffff0000u;
+    }
+}
+
+static void to_bf16(const float *x, int64_t n, uint16_t *out)
+{
+    for (int64_t i = 0; i < n; i += LANES)
+        v_store_bf16_n(out + i, v_load_n(x + i, n - i < LANES ? (int)(n - i) : LANES), n - i < LANES ? (int)(n - i) : LANES);
+}
+
+static void round_row(const float *x, int64_t n, float *out)
+{
+    uint16_t half[LANES] = {0};
+    for (int64_t i = 0; i < n; i += LANES) {
+        int count = n - i < LANES ? (int)(n - i) : LANES;
+        v_store_bf16(half, v_load_n(x + i, count));
+        v_store_n(out + i, v_load_bf16(half), count);
+    }
+}
+
+static void transpose(const float *x, int64_t stride, float *out, int64_t out_stride)
+{
+    for (int i = 0; i < 32; i += 8)
+        for (int j = 0; j < 32; j += 8)
+            for (int a = 0; a < 8; a++)
+                for (int b = 0; b < 8; b++)
+                    out[(j + a) * out_stride + i + b] = x[(i + b) * stride + j + a];
+}
+
+static void transpose_pairs(const uint32_t *x, uint32_t *out)
+{
+    for (int n = 0; n < 32; n += 2)
+        for (int k = 0; k < 16; k++) {
+            uint32_t even = x[k * PANEL + n], odd = x[k * PANEL + n + 1];
+            out[n / 2 * PANEL + 2 * k] = (even & 0xffff) | odd << 16;
+            out[n / 2 * PANEL + 2 * k + 1] = even >> 16 | (odd & 0xffff0000u);
+        }
+}
+
+const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand, .round = round_row, .to_bf16 = to_bf16, .transpose = transpose,
+                                        .transpose_pairs = transpose_pairs};

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Deals a product to the threads: pieces are (group of rows) x (group of parts). A group's rows fit a core's second-level cache and are read
+ * again for each of the piece's panels; a panel is read once a piece. */
+#include "cpu/linear.h"
+
+#include <string.h>
+
+enum { GROUP_BYTES = 512 << 10, ROOM_BYTES = 3 << 20, PIECES_PER_THREAD = 4 };
+
+const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming)
+{
+    switch (isa) {
+#if defined(__x86_64__)
+    case ISA_AMX:
+        return t == DTYPE_BF16 && !streaming ? &kernel_amx : &kernel_avx512;
+    case ISA_AVX512BF16:
+        return t == DTYPE_BF16 ? &kernel_avx512bf16 : &kernel_avx512;
+    case ISA_AVX512:
+        return &kernel_avx512;
+    case ISA_AVX2:
+        return &kernel_avx2;
+    default:
+        return isa_has_fma() ? &kernel_generic_fma : &kernel_generic;
+#elif defined(__aarch64__)
+    case ISA_NEON:
+        return &kernel_neon;
+    default:
+        return &kernel_generic;
+#else
+    default:
+        return &kernel_generic;
+#endif
+    }
+}
+
+static void zero_words(uint32_t *block, int rows, int r, int64_t from, int64_t to)
+{
+    for (int64_t k = from; k < to; k++)
+        block[chunk_at(rows, r, k)] = 0;
+}
+
+static void put_f32(const struct product *p, float *block, int r, const float *row, int64_t n, int round)
+{
+    for (int64_t k = 0; k < n; k += CHUNK) {
+        int64_t count = n - k < CHUNK ? n - k : CHUNK;
+        float *to = block + chunk_at(p->kernel->rows, r, k);
+        if (!round)
+            memcpy(to, row + k, (size_t)count * sizeof *to);
+        else
+            p->kernel->lanes->round(row + k, count, to);
+    }
+    zero_words((uint32_t *)block, p->kernel->rows, r, n, p->k);
+}
+
+void product_put_row_bf16(const struct product *p, char *block, int r, const uint16_t *row, int64_t n)
+{
+    int rows = p->kernel->rows;
+    uint32_t *words = (uint32_t *)block;
+    if (p->kernel->form == FORM_F32) {
+        for (int64_t k = 0; k < n; k++)
+            words[chunk_at(rows, r, k)] = (uint32_t)row[k] << 16;
+        zero_words(words, rows, r, n, p->k);
+    } else if (p->kernel->form == FORM_PAIRS) {
+        for (int64_t k = 0; k < n / 2; k++)
+            words[chunk_at(rows, r, k)] = row[2 * k] | (uint32_t)row[2 * k + 1] << 16;
+        zero_words(words, rows, r, n / 2, p->k / 2);
+        if (n % 2)
+            words[chunk_at(rows, r, n / 2)] = row[n - 1];
+    } else {
+        uint16_t *tiles = (uint16_t *)block;
+        for (int64_t k = 0; k < p->k; k += 32) {
+            uint16_t *to = tiles + tile_at(p->k, r, k);
+            int64_t count = n - k < 32 ? n - k : 32;
+            if (count < 32)
+                memset(to, 0, 64);
+            if (count > 0)
+                memcpy(to, row + k, (size_t)count * 2);
+        }
+    }
+}
+
+void product_put_row(const struct product *p, char *block, int r, const float *row, int64_t n, int round)
+{
+    if (p->kernel->form == FORM_F32) {
+        put_f32(p, (float *)block, r, row, n, round);
+        return;
+    }
+    if (p->kernel->form == FORM_TILES) {
+        uint16_t *tiles = (uint16_t *)block;
+        for (int64_t k = 0; k < p->k; k += 32) {
+            uint16_t *to = tiles + tile_at(p->k, r, k);
+            if (n - k < 32)
+                memset(to, 0, 64);
+            p->kernel->lanes->to_bf16(row + k, n - k < 32 ? n - k : 32, to);
+        }
+        return;
+    }
+    uint32_t *words = (uint32_t *)block;
+    for (int64_t k = 0; k < p->k / 2; k++) {
+        uint32_t low = 2 * k < n ? f32_to_bf16(row[2 * k]) : 0, high = 2 * k + 1 < n ? f32_to_bf16(row[2 * k + 1]) : 0;
+        words[chunk_at(p->kernel->rows, r, k)] = low | high << 16;
+    }
+}
+
+static size_t block_bytes(const struct product *p)
+{
+    int64_t elements = p->kernel->form == FORM_F32 ? p->k : p->k / 2;
+    if (p->kernel->form == FORM_TILES)
+        return (size_t)(p->kernel->rows * p->k * 2);
+    return (size_t)((elements + CHUNK - 1) / CHUNK * p->kernel->rows * CHUNK_STRIDE * 4);
+}
+
+struct deal {
+    struct queue *q;
+    const struct product *p;
+    int64_t group_rows, n_group, n_share; /* rows of a group; groups of rows; groups of parts */
+};
+
+static const char *block_of(const struct product *p, int64_t row)
+{
+    if (!p->prepare)
+        return p->a + row * p->a_row;
+    return p->a + (size_t)((row - p->first_row) / p->kernel->rows) * p->a_block;
+}
+
+static void one_block(const struct product *p, struct product_call *c, int64_t part, int64_t row, int64_t end, int last)
+{
+    int m = end - row < p->kernel->rows ? (int)(end - row) : p->kernel->rows;
+    if (p->kernel->enter && c->m != m)
+        p->kernel->enter(m);
+    c->m = m;
+    c->a = block_of(p, row);
+    if (c->first && p->start) {
+        p->start(p, part, row, m, c->acc);
+        c->first = 0;
+    }
+    p->kernel->run(c);
+    if (last)
+        p->finish(p, part, row, m, c->acc);
+}
+
+/* One part for the rows of a group. Only when the panels do not fit the room are the sums of all rows kept between visits. */
+static void one_part(const struct product *p, struct product_call *c, int64_t part, int64_t row, int64_t end, char *room, float *acc)
+{
+    int64_t step = p->built ? ROOM_BYTES / (p->built * PANEL * (p->kernel->form == FORM_F32 ? 4 : 2)) / (2 * CHUNK) * (2 * CHUNK) : p->k;
+    for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
+        c->begin = begin;
+        c->n = p->k - begin < step ? p->k - begin : step;
+        c->n_panel = p->panels(p, part, begin, c->n, room, c->panels);
+        int last = begin + c->n >= p->k;
+        for (int64_t r = row; r < end; r += p->kernel->rows) {
+            c->first = begin == 0;
+            c->acc = begin == 0 && last ? acc : acc + (r - row) * ACC_STRIDE;
+            one_block(p, c, part, r, end, last);
+        }
+        if (last)
+            break;
+    }
+}
+
+static void piece_run(void *context, int piece, int worker)
+{
+    const struct deal *d = context;
+    const struct product *p = d->p;
+    int64_t group = piece / d->n_share, share = piece % d->n_share;
+    int64_t row = p->first_row + group * d->group_rows, end = row + d->group_rows < p->last_row ? row + d->group_rows : p->last_row;
+    char *room = cpu_scratch(d->q, worker);
+    float *acc = (float *)(room + ROOM_BYTES);
+    struct product_call c = {.m = 0, .a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half};
+    for (int64_t part = share * p->n_part / d->n_share; part < (share + 1) * p->n_part / d->n_share; part++)
+        one_part(p, &c, part, row, end, room, acc);
+    if (p->kernel->leave && c.m)
+        p->kernel->leave();
+}
+
+static void prepare_block(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct product *p = context;
+    int64_t row = p->first_row + (int64_t)piece * p->kernel->rows, left = p->last_row - row;
+    p->prepare(p, row, left < p->kernel->rows ? (int)left : p->kernel->rows, (char *)p->a + (size_t)piece * p->a_block);
+}
+
+static void run_rows(struct queue *q, struct product *p)
+{
+    int rows = p->kernel->rows, n_thread = pool_size(cpu_pool(q));
+    int64_t m = p->last_row - p->first_row, n_block = (m + rows - 1) / rows;
+    if (p->prepare) {
+        if (m * p->k < 1 << 15)
+            for (int i = 0; i < n_block; i++)
+                prepare_block(p, i, 0);
+        else
+            pool_run(cpu_pool(q), (int)n_block, prepare_block, p);
+    }
+    int64_t most = p->built ? PART_ROWS : (int64_t)(GROUP_BYTES / (p->a_block ? p->a_block : 1)) * rows;
+    struct deal d = {.q = q, .p = p};
+    d.group_rows = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
+    d.n_group = (m + d.group_rows - 1) / d.group_rows;
+    d.group_rows = ((m + d.n_group - 1) / d.n_group + rows - 1) / rows * rows;
+    d.n_group = (m + d.group_rows - 1) / d.group_rows;
+    d.n_share = (PIECES_PER_THREAD * n_thread + d.n_group - 1) / d.n_group;
+    if (n_thread == 1 || d.n_share > p->n_part)
+        d.n_share = n_thread == 1 ? 1 : p->n_part;
+    pool_run(cpu_pool(q), (int)(d.n_group * d.n_share), piece_run, &d);
+}
+
+void product_run(struct queue *q, struct product *p)
+{
+    if (p->m <= 0 || p->n_part <= 0)
+        return;
+    int rows = p->kernel->rows;
+    int64_t at_once = p->m;
+    p->a_block = block_bytes(p);
+    if (p->prepare) {
+        p->a = cpu_shared(q);
+        p->a_row = 64, p->a_step = 1024, p->a_half = 32 * p->k;
+        if (p->a_block)
+            at_once = (int64_t)(CPU_SHARED / p->a_block) * rows;
+    }
+    for (p->first_row = 0; p->first_row < p->m; p->first_row = p->last_row) {
+        p->last_row = p->first_row + at_once < p->m ? p->first_row + at_once : p->m;
+        run_rows(q, p);
+    }
+}
