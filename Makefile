@@ -37,12 +37,13 @@ BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 # tools/world_*.c are the synthetic world that models/ is made from; the tools and tests that use it link it.
 WORLD_SRC := $(wildcard tools/world_*.c)
 WORLD_LIB := $(BUILD)/tools/libworld.a
+FUZZ_BIN := $(patsubst fuzz/fuzz_%.c,$(BUILD)/fuzz/replay_%,$(wildcard fuzz/fuzz_*.c))
 TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools/*.c)))
 
-.PHONY: all lib check models clean install deps tests bench-bins tool-bins
+.PHONY: all lib check fuzz models clean install deps tests bench-bins tool-bins
 all: deps $(BUILD)/isara
 lib: $(LIB)
-tests: $(TEST_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN)
 bench-bins: $(BENCH_BIN)
 tool-bins: $(TOOL_BIN)
 
@@ -61,6 +62,11 @@ $(WORLD_LIB): $(WORLD_SRC:%.c=$(BUILD)/%.o)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB) -lcmocka $(LDLIBS_ALL)
+# One fuzz target, two drivers: replay_X runs the corpus with any compiler, libfuzzer_X (tools/fuzz) needs clang.
+$(BUILD)/fuzz/replay_%: $(BUILD)/fuzz/fuzz_%.o $(BUILD)/fuzz/replay.o $(LIB)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+$(BUILD)/fuzz/libfuzzer_%: $(BUILD)/fuzz/fuzz_%.o $(LIB)
+	@$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 $(BUILD)/tools/%: $(BUILD)/tools/%.o $(WORLD_LIB) $(LIB)
@@ -73,6 +79,8 @@ check: all tests
 # Rebuilds models/ from its recipe (models/README.md); up to an hour.
 models: all $(BUILD)/tools/world
 	@BUILD=$(BUILD) tools/make-models
+fuzz:
+	@tools/fuzz
 clean:
 	rm -rf build
 

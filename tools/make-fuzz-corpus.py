@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the first seeds of fuzz/corpus/safetensors and fuzz/corpus/gguf: small valid files and one file for each thing that must be refused.
+Needs nothing but Python 3."""
+import json, os, struct
+
+ROOT = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus")
+
+
+def save(target, name, data):
+    os.makedirs(os.path.join(ROOT, target), exist_ok=True)
+    open(os.path.join(ROOT, target, name), "wb").write(data)
+
+
+def st(header, data=b"", length=None):
+    h = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(h) if length is None else length) + h + data
+
+
+def safetensors():
+    one = {"a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
+    t = lambda **k: {"a": {**one["a"], **k}}
+    d = bytes(range(16))
+    save("safetensors", "one", st(one, d))
+    save("safetensors", "padded", st(json.dumps(one).encode() + b"   ", d))
+    save("safetensors", "empty", st({}))
+    save("safetensors", "scalar_and_empty_tensor", st({"__metadata__": {"format": "pt"}, "s": {"dtype": "BF16", "shape": [], "data_offsets": [0, 2]},
+         "z": {"dtype": "F16", "shape": [0, 7], "data_offsets": [2, 2]}, "i": {"dtype": "I64", "shape": [1], "data_offsets": [2, 10]}}, d[:10]))
+    save("safetensors", "all_types", st({n: {"dtype": n, "shape": [4], "data_offsets": [i * 32, i * 32 + 32]} for i, n in enumerate(["F64", "I64", "U64", "C64"])}, bytes(128)))
+    save("safetensors", "huge_header", st(one, d, 1 << 60))
+    save("safetensors", "header_past_end", st(one, d, 400))
+    save("safetensors", "truncated", st(one, d[:9]))
+    save("safetensors", "trailing", st(one, d + b"x"))
+    save("safetensors", "overlap", st({**one, "b": {"dtype": "F32", "shape": [2], "data_offsets": [8, 16]}}, d))
+    save("safetensors", "hole", st({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "b": {"dtype": "F32", "shape": [1], "data_offsets": [8, 12]}}, d[:12]))
+    save("safetensors", "negative", st(t(data_offsets=[-1, 15]), d))
+    save("safetensors", "reversed", st(t(data_offsets=[16, 0]), d))
+    save("safetensors", "overflow", st(t(shape=[1 << 40, 1 << 40]), d))
+    save("safetensors", "float_shape", st(t(shape=[2.0, 2]), d))
+    save("safetensors", "bad_dtype", st(t(dtype="F31"), d))
+    save("safetensors", "nul_name", st(b'{"a\\u0000b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', b"x"))
+    save("safetensors", "duplicate", st(b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', b"x"))
+    save("safetensors", "deep", st(b'{"a":' + b"[" * 3000))
+    save("safetensors", "metadata_number", st({"__metadata__": {"a": 1}}))
+
+
+def s(x):
+    x = x if isinstance(x, bytes) else x.encode()
+    return struct.pack("<Q", len(x)) + x
+
+
+def kv(key, kind, payload):
+    return s(key) + struct.pack("<I", kind) + payload
+
+
+def gguf(pairs, tensors, data=b"", version=3, n_kv=None, n_tensor=None):
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors) if n_tensor is None else n_tensor, len(pairs) if n_kv is None else n_kv) + b"".join(pairs)
+    for name, dims, kind, offset in tensors:
+        out += s(name) + struct.pack("<I", len(dims)) + b"".join(struct.pack("<Q", d) for d in dims) + struct.pack("<IQ", kind, offset)
+    return out + bytes(-len(out) % 32) + data
+
+
+def u32(key, v):
+    return kv(key, 4, struct.pack("<I", v))
+
+
+def ggufs():
+    arr = lambda kind, n, body: struct.pack("<IQ", kind, n) + body
+    base = [kv("general.architecture", 8, s("llama")), u32("llama.block_count", 1), u32("llama.embedding_length", 32), u32("llama.attention.head_count", 4),
+            u32("llama.attention.head_count_kv", 2), u32("llama.feed_forward_length", 32), u32("llama.context_length", 16),
+            kv("llama.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5)), kv("tokenizer.ggml.tokens", 9, arr(8, 2, s("a") + s("b"))),
+            kv("tokenizer.ggml.scores", 9, arr(6, 2, bytes(8))), kv("nested", 9, arr(9, 1, arr(0, 3, b"abc")))]
+    tensors = [("token_embd.weight", [32, 2], 8, 0), ("blk.0.attn_q.weight", [32, 2], 2, 96), ("output_norm.weight", [2], 0, 160)]
+    data = bytes(range(200))
+    save("gguf", "small", gguf(base, tensors, data))
+    save("gguf", "version2", gguf(base, tensors, data, 2))
+    save("gguf", "version1", gguf(base, tensors, data, 1))
+    save("gguf", "big_endian", gguf(base, tensors, data, 3 << 24))
+    save("gguf", "empty", gguf([], []))
+    save("gguf", "scaled_rope", gguf(base + [kv("llama.rope.scaling.type", 8, s("linear")), kv("llama.rope.scaling.factor", 6, struct.pack("<f", 2))], tensors, data))
+    save("gguf", "llama3_rope", gguf(base + [("llama.rope.freq_base" and kv("llama.rope.freq_base", 6, struct.pack("<f", 5e5)))], tensors + [("rope_freqs.weight", [4], 0, 192)], data + bytes(8)))
+    save("gguf", "many_pairs", gguf(base, tensors, data, n_kv=1 << 62))
+    save("gguf", "many_tensors", gguf(base, tensors, data, n_tensor=1 << 62))
+    save("gguf", "long_string", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1 << 63))
+    save("gguf", "long_array", gguf([kv("a", 9, arr(8, 1 << 61, b""))], []))
+    save("gguf", "deep_array", gguf([kv("a", 9, arr(9, 1, arr(9, 1, arr(9, 1, arr(9, 1, arr(9, 1, arr(0, 0, b"")))))))], []))
+    save("gguf", "bad_type", gguf([kv("a", 77, b"")], []))
+    save("gguf", "duplicate_key", gguf([u32("a", 1), u32("a", 2)], []))
+    save("gguf", "duplicate_tensor", gguf([], [("a", [1], 0, 0), ("a", [1], 0, 32)], bytes(64)))
+    save("gguf", "overlap", gguf([], [("a", [16], 0, 0), ("b", [16], 0, 32)], bytes(96)))
+    save("gguf", "past_end", gguf([], [("a", [64], 0, 0)], bytes(32)))
+    save("gguf", "offset_wraps", gguf([], [("a", [64], 0, (1 << 64) - 32)], bytes(32)))
+    save("gguf", "dims_overflow", gguf([], [("a", [1 << 33, 1 << 33], 0, 0)], bytes(32)))
+    save("gguf", "odd_blocks", gguf([], [("a", [33], 8, 0)], bytes(64)))
+    save("gguf", "five_dims", gguf([], [("a", [1] * 5, 0, 0)], bytes(32)))
+    save("gguf", "nul_name", gguf([], [(b"a\0b", [1], 0, 0)], bytes(32)))
+    save("gguf", "alignment", gguf([u32("general.alignment", 7)], [("a", [1], 0, 0)], bytes(32)))
+
+
+safetensors()
+ggufs()
