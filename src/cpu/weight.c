@@ -13,7 +13,7 @@ int cpu_weight_supported(const struct device *d, enum dtype t)
 int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes)
 {
     (void)d;
-    if (n < 0 || k < 0 || n > (int64_t)1 << 31 || k > 1 << 20)
+    if (n < 0 || k < 0 || n > N_MOST || k > K_MOST)
         return -1;
     size_t columns = (size_t)(t == DTYPE_F32 ? k : round_up(k, K_STEP));
     return size_mul((size_t)round_up(n, PANEL), columns, bytes) || size_mul(*bytes, dtype_size(t), bytes) ? -1 : 0;
