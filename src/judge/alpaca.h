@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* alpaca_eval's numbers from its annotations, and the order in which it shows the two outputs to a judge. */
+#ifndef JUDGE_ALPACA_H
+#define JUDGE_ALPACA_H
+
+#include "base/error.h"
+
+#include <jansson.h>
+
+struct alpaca_metrics {
+    double win_rate, standard_error, discrete_win_rate; /* per cent */
+    int n_wins, n_wins_base, n_draws, n_total;          /* n_total: rows with a preference */
+    int n_rows, n_missing;                              /* all rows; rows whose preference is null */
+    int avg_length;                                     /* of output_2 in code points, over all rows that have one */
+};
+/* annotations: the array of annotations.json. preference in [1,2], 2 = the model (output_2) is better, 1.5 and 0 = a draw, null = not
+ * parsed. ERROR_DATA names the row. No row with a preference is an error, not a zero. */
+int alpaca_metrics_of(const json_t *annotations, const char *where, struct alpaca_metrics *out, struct error *err);
+
+/* Whether alpaca_eval shows this instruction's outputs switched (Python's random.Random seeded with a string), and its first random number. */
+int alpaca_switched(const char *instruction, int *switched, double *random, struct error *err);
+
+#endif
