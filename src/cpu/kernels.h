@@ -30,6 +30,28 @@ struct norm_dw_columns {
     float *dweight, *dbias;
 };
 
+/* s[row][key] := sum_d q[row][d] k[d][key] for n_key keys, rounded up to 16 (which k and s must hold). Strides in elements. */
+struct score_tile {
+    int n_row, n_key, head_dim;
+    enum dtype dtype; /* of k */
+    const float *q;
+    const void *k;
+    float *s;
+    size_t q_stride, k_stride, s_stride;
+};
+/* out[row][d] += sum_key p[row][key] v[key][d], over keys in order; out f32. */
+struct value_tile {
+    int n_row, n_key, head_dim;
+    enum dtype dtype; /* of v */
+    const float *p;
+    const void *v;
+    float *out;
+    size_t p_row_stride, p_key_stride, v_stride, out_stride;
+};
+struct softmax_state {
+    float max, sum;
+};
+
 #define KERNELS(X)                                                                                                                \
     X(void, norm, (const struct norm_row *r))                                                                                     \
     X(void, norm_dx, (const struct norm_dx_row *r))                                                                               \
@@ -39,7 +61,15 @@ struct norm_dw_columns {
     X(void, divide, (float *y, float a, size_t n))                                                                                \
     X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                                     \
     X(void, gate, (enum activation act, void *y, enum dtype y_dtype, const float *g, const float *u, int n))                      \
-    X(void, gate_dx, (enum activation act, float *dg, float *du, const float *g, const float *u, const float *dy, int n))
+    X(void, gate_dx, (enum activation act, float *dg, float *du, const float *g, const float *u, const float *dy, int n))                      \
+    X(void, scores, (const struct score_tile *t))                                                                                 \
+    X(void, values, (const struct value_tile *t))                                                                                 \
+    X(void, softmax, (float *s, int n, int width, float *max, float *sum))                                                        \
+    X(void, merge, (struct softmax_state *whole, const struct softmax_state *part, float *o, const float *part_o, int n))         \
+    X(void, finish, (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse))      \
+    X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                                          \
+    X(float, dot, (const float *x, const float *y, int n))                                                                        \
+    X(void, softmax_dx, (float *s, float *dp, int n, int width, float lse, float delta, float scale))
 
 struct kernels {
 #define X(type, name, parameters) type(*name) parameters;

@@ -5,6 +5,7 @@
 
 #include "cpu/norm_body.h"
 #include "cpu/pointwise_body.h"
+#include "cpu/attend_body.h"
 
 const struct kernels KERNELS_NAME = {
 #define X(type, name, parameters) .name = name##_kernel,

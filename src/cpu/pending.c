@@ -8,10 +8,6 @@
         (void)q, (void)args;                                  \
         __builtin_trap();                                     \
     }
-PENDING(kv_store)
-PENDING(kv_copy)
-PENDING(attend)
-PENDING(attend_train)
 PENDING(attend_train_dx)
 PENDING(cross_entropy)
 PENDING(candidates)

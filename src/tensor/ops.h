@@ -71,7 +71,8 @@ static inline size_t kv_page_bytes(const struct kv_layout *l)
 {
     return (size_t)2 * (size_t)l->n_kv_head * (size_t)l->head_dim * (size_t)l->page * dtype_size(l->dtype);
 }
-/* Stores k, v f32 [T, K*D] rows (given row stride) at (row_seq[t], positions[t]). The first store into a page (slot 0) zeroes its tail. */
+/* Stores k, v f32 [T, K*D] rows (given row stride) at (row_seq[t], positions[t]). The first store into a page (slot 0) zeroes its tail.
+ * row_seq < 0: the row is skipped. */
 struct kv_store_args {
     struct kv_layout layout; int n_row; struct span k, v; int64_t stride;
     struct span pages, block_table; int table_stride; struct span row_seq, positions;
@@ -80,7 +81,7 @@ struct kv_store_args {
 struct kv_copy_args { struct kv_layout layout; int n; struct span pairs, pages; };
 /* out[t] = softmax(q[t] K^T scale) V over positions 0..positions[t] of sequence row_seq[t]. Softmax state per fixed 256-position chunk of absolute position,
  * merged in order; K and V are read as stored. Rows of one sequence are adjacent. Sequences that share leading pages should be adjacent:
- * the backend may read those pages once. q f32 [T, H*D]; out [T, H*D]. */
+ * the backend may read those pages once. q f32 [T, H*D]; out [T, H*D]. row_seq < 0: zeros. */
 struct attend_args {
     struct kv_layout layout; int n_row, n_head, n_seq; float scale;
     struct span q; int64_t q_stride; struct span pages, block_table; int table_stride; struct span row_seq, positions;

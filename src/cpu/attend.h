@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A tile of attention: some rows times the query heads that share one key head ("query rows"), taken through the keys in chunks of 256 absolute
+ * positions. Paged and bordered attention differ only in where a chunk's keys lie, which they say as runs. */
+#ifndef CPU_ATTEND_H
+#define CPU_ATTEND_H
+
+#include "cpu/kernels.h"
+
+enum { CHUNK = 256, SCORE_STRIDE = CHUNK + 16, TILE_ROWS = 16, TILE_QUERIES = 48 }; /* the stride keeps rows off each other's cache sets */
+
+struct attend_tile {
+    const struct kernels *k;
+    int n_query, head_dim;
+    float *q, *o, *part;  /* [n_query][head_dim]; q is already scaled */
+    float *s;             /* [n_query][SCORE_STRIDE] */
+    struct softmax_state *state, *part_state;
+    int *n_key;           /* [n_query] keys of the chunk that each query row sees */
+};
+struct key_run { /* query rows first..first+n see keys key..key+n_key of the chunk at k and v */
+    int first, n_query, key, n_key;
+    const void *k, *v;
+    size_t k_stride, v_stride;
+};
+
+/* Places for n_query query rows in `memory`; returns the bytes used. A tile that is only in use between others' uses may borrow the
+ * chunk's places (part, s, part_state, n_key) from `lender`, which must be at least as large. */
+size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int head_dim, const struct attend_tile *lender);
+/* One chunk: every query row's softmax state and output move on. chunk 0 starts them. */
+void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *runs, int n_run, enum dtype dtype);
+/* out [head_dim, 256] f32 := rows x[i][0..head_dim), i < n, turned so that keys lie across; the last lanes of a vector are zeros. */
+void attend_turn(float *out, const float *x, size_t stride, int n, int head_dim);
+
+#endif

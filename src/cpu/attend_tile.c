@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The arithmetic of a tile, the same for prefill, decoding and training. */
+#include "cpu/attend.h"
+
+#include <string.h>
+
+static void place(char **at, size_t bytes)
+{
+    *at += (bytes + 63) & ~(size_t)63;
+}
+
+size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int head_dim, const struct attend_tile *lender)
+{
+    char *at = memory;
+    size_t rows = (size_t)n_query * (size_t)head_dim * sizeof(float);
+    t->n_query = n_query;
+    t->head_dim = head_dim;
+    t->q = (float *)at, place(&at, rows);
+    t->o = (float *)at, place(&at, rows);
+    t->state = (struct softmax_state *)at, place(&at, (size_t)n_query * sizeof *t->state);
+    if (lender) {
+        t->part = lender->part;
+        t->s = lender->s;
+        t->part_state = lender->part_state;
+        t->n_key = lender->n_key;
+        return (size_t)(at - memory);
+    }
+    t->part = (float *)at, place(&at, rows);
+    t->s = (float *)at, place(&at, (size_t)n_query * SCORE_STRIDE * sizeof(float));
+    t->part_state = (struct softmax_state *)at, place(&at, (size_t)n_query * sizeof *t->state);
+    t->n_key = (int *)at, place(&at, (size_t)n_query * sizeof *t->n_key);
+    return (size_t)(at - memory);
+}
+
+static void run_scores(const struct attend_tile *t, const struct key_run *r, enum dtype dtype)
+{
+    struct score_tile s = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = t->head_dim, .dtype = dtype, .k = r->k, .k_stride = r->k_stride,
+                           .q = t->q + (size_t)r->first * (size_t)t->head_dim, .q_stride = (size_t)t->head_dim,
+                           .s = t->s + (size_t)r->first * SCORE_STRIDE + r->key, .s_stride = SCORE_STRIDE};
+    t->k->scores(&s);
+}
+
+static void run_values(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, float *out)
+{
+    struct value_tile v = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = t->head_dim, .dtype = dtype, .v = r->v, .v_stride = r->v_stride,
+                           .p = t->s + (size_t)r->first * SCORE_STRIDE + r->key, .p_row_stride = SCORE_STRIDE, .p_key_stride = 1,
+                           .out = out + (size_t)r->first * (size_t)t->head_dim, .out_stride = (size_t)t->head_dim};
+    t->k->values(&v);
+}
+
+void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *runs, int n_run, enum dtype dtype)
+{
+    int width = 0;
+    float *out = chunk ? t->part : t->o;
+    struct softmax_state *state = chunk ? t->part_state : t->state;
+    for (int i = 0; i < n_run; i++) {
+        run_scores(t, &runs[i], dtype);
+        int end = runs[i].key + runs[i].n_key;
+        width = end > width ? end : width;
+    }
+    memset(out, 0, (size_t)t->n_query * (size_t)t->head_dim * sizeof *out);
+    for (int i = 0; i < t->n_query; i++)
+        if (t->n_key[i] > 0)
+            t->k->softmax(t->s + (size_t)i * SCORE_STRIDE, t->n_key[i], (width + 15) / 16 * 16, &state[i].max, &state[i].sum);
+    for (int i = 0; i < n_run; i++)
+        run_values(t, &runs[i], dtype, out);
+    for (int i = 0; chunk && i < t->n_query; i++)
+        if (t->n_key[i] > 0)
+            t->k->merge(&t->state[i], &state[i], t->o + (size_t)i * (size_t)t->head_dim, out + (size_t)i * (size_t)t->head_dim, t->head_dim);
+}
+
+void attend_turn(float *out, const float *x, size_t stride, int n, int head_dim)
+{
+    int whole = (n + 15) / 16 * 16;
+    for (int d = 0; d < head_dim; d++) {
+        for (int i = 0; i < n; i++)
+            out[(size_t)d * CHUNK + (size_t)i] = x[(size_t)i * stride + (size_t)d];
+        for (int i = n; i < whole; i++)
+            out[(size_t)d * CHUNK + (size_t)i] = 0;
+    }
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention over pages and inside borders: against a double-precision softmax, and the same bits however the rows are batched, the pages sized or
+ * shared, and whichever of the two forms computes them. */
+#include "tests/ops_check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SEQ = 8 };
+struct setup {
+    int n_head, n_kv_head, head_dim, n_seq, length[MAX_SEQ], page;
+    enum dtype dtype;
+    int shared;     /* leading positions that all sequences have in common */
+    int by_row;     /* rows one call each instead of all at once */
+    int share_pages;
+};
+
+static int total(const struct setup *s)
+{
+    int n = 0;
+    for (int i = 0; i < s->n_seq; i++)
+        n += s->length[i];
+    return n;
+}
+
+/* Element i of row t of sequence s of q (what 0), k (1), v (2); equal for sequences where they are shared. */
+static float element(const struct setup *s, int what, int seq, int t, int i)
+{
+    uint64_t key = (uint64_t)(t < s->shared && what ? 0 : seq + 1);
+    float x = ops_random(100 + (uint64_t)what * 10 + key, (uint64_t)t * 4096 + (uint64_t)i);
+    return what == 2 ? x : 2 * x;
+}
+
+static float stored(const struct setup *s, float x)
+{
+    return s->dtype == DTYPE_BF16 ? bf16_to_f32(f32_to_bf16(x)) : x;
+}
+
+static float *rows_of(const struct setup *s, int what, int width)
+{
+    float *x = malloc((size_t)total(s) * (size_t)width * sizeof *x);
+    assert_non_null(x);
+    for (int seq = 0, row = 0; seq < s->n_seq; seq++)
+        for (int t = 0; t < s->length[seq]; t++, row++)
+            for (int i = 0; i < width; i++)
+                x[(size_t)row * (size_t)width + (size_t)i] = element(s, what, seq, t, i);
+    return x;
+}
+
+static size_t paged(struct ops *o, const void *parameter, float *out)
+{
+    const struct setup *s = parameter;
+    enum { TABLE = 40 };
+    struct kv_layout layout = {s->dtype, s->page, s->n_kv_head, s->head_dim};
+    int n = total(s), width = s->n_head * s->head_dim, kv = s->n_kv_head * s->head_dim, n_page = 1;
+    int32_t table[MAX_SEQ * TABLE], *seq = malloc((size_t)n * sizeof *seq), *position = malloc((size_t)n * sizeof *position), *owner = malloc((size_t)n * sizeof *owner);
+    for (int i = 0, row = 0; i < s->n_seq; i++) {
+        for (int p = 0; p < TABLE; p++) {
+            int common = s->share_pages && (p + 1) * s->page <= s->shared && i;
+            int used = p * s->page < s->length[i];
+            table[i * TABLE + p] = common ? table[p] : used ? n_page++ : -1000000;
+        }
+        for (int t = 0; t < s->length[i]; t++, row++)
+            seq[row] = i, position[row] = t, owner[row] = i && s->share_pages && t < s->shared / s->page * s->page ? -1 : i; /* stored once */
+    }
+    for (int i = 0; i < s->n_seq * TABLE && !s->share_pages; i++) /* page numbers in decreasing order: nothing may lean on neighbours */
+        if (table[i] >= 0)
+            table[i] = n_page - table[i];
+    float *q = rows_of(s, 0, width), *k = rows_of(s, 1, kv), *v = rows_of(s, 2, kv);
+    struct span bq = ops_new(o, q, (size_t)n * (size_t)width * 4), bk = ops_new(o, k, (size_t)n * (size_t)kv * 4), bv = ops_new(o, v, (size_t)n * (size_t)kv * 4);
+    struct span pages = ops_new(o, NULL, kv_page_bytes(&layout) * (size_t)(n_page + 1)), bt = ops_new(o, table, sizeof table);
+    struct span bs = ops_new(o, seq, (size_t)n * 4), bp = ops_new(o, position, (size_t)n * 4), bw = ops_new(o, owner, (size_t)n * 4), bo = ops_new(o, NULL, (size_t)n * (size_t)width * 4);
+    for (int row = 0; row < n; row += s->by_row ? 1 : n) {
+        size_t r = (size_t)row;
+        struct span rs = span_at(bs, r * 4), rp = span_at(bp, r * 4);
+        int rows = s->by_row ? 1 : n;
+        tensor_kv_store(o->queue, &(struct kv_store_args){.layout = layout, .n_row = rows, .k = span_at(bk, r * (size_t)kv * 4), .v = span_at(bv, r * (size_t)kv * 4),
+                                                          .pages = pages, .block_table = bt, .table_stride = TABLE, .row_seq = span_at(bw, r * 4), .positions = rp});
+        tensor_attend(o->queue, &(struct attend_args){.layout = layout, .n_row = rows, .n_head = s->n_head, .n_seq = s->n_seq, .scale = 0.3f,
+                                                      .q = span_at(bq, r * (size_t)width * 4), .pages = pages, .block_table = bt, .table_stride = TABLE,
+                                                      .row_seq = rs, .positions = rp, .out = span_at(bo, r * (size_t)width * 4)});
+    }
+    ops_get(o, out, bo, (size_t)n * (size_t)width * 4);
+    free(q), free(k), free(v), free(seq), free(position), free(owner);
+    return (size_t)n * (size_t)width;
+}
+
+static size_t bordered(struct ops *o, const void *parameter, float *out)
+{
+    const struct setup *s = parameter;
+    int n = total(s), width = s->n_head * s->head_dim, kv = s->n_kv_head * s->head_dim, all = width + 2 * kv, longest = 0;
+    int32_t borders[MAX_SEQ + 1] = {0};
+    for (int i = 0; i < s->n_seq; i++) {
+        borders[i + 1] = borders[i] + s->length[i];
+        longest = s->length[i] > longest ? s->length[i] : longest;
+    }
+    float *q = rows_of(s, 0, width), *k = rows_of(s, 1, kv), *v = rows_of(s, 2, kv), *x = malloc((size_t)n * (size_t)all * sizeof *x);
+    for (int t = 0; t < n; t++) {
+        memcpy(x + (size_t)t * (size_t)all, q + (size_t)t * (size_t)width, (size_t)width * 4);
+        memcpy(x + (size_t)t * (size_t)all + width, k + (size_t)t * (size_t)kv, (size_t)kv * 4);
+        memcpy(x + (size_t)t * (size_t)all + width + kv, v + (size_t)t * (size_t)kv, (size_t)kv * 4);
+    }
+    struct span b = ops_new(o, x, (size_t)n * (size_t)all * 4), bo = ops_new(o, NULL, (size_t)n * (size_t)width * 4), bb = ops_new(o, borders, sizeof borders);
+    tensor_attend_train(o->queue, &(struct attend_train_args){.n_row = n, .n_seq = s->n_seq, .n_head = s->n_head, .n_kv_head = s->n_kv_head, .head_dim = s->head_dim,
+                                                              .max_len = longest, .causal = 1, .scale = 0.3f, .q = b, .k = span_at(b, (size_t)width * 4),
+                                                              .v = span_at(b, (size_t)(width + kv) * 4), .stride = all, .borders = bb, .out = bo});
+    ops_get(o, out, bo, (size_t)n * (size_t)width * 4);
+    free(q), free(k), free(v), free(x);
+    return (size_t)n * (size_t)width;
+}
+
+static void oracle_row(const struct setup *s, int seq, int t, int head, double *out)
+{
+    int kv = head / (s->n_head / s->n_kv_head), d_count = s->head_dim;
+    double *p = malloc((size_t)(t + 1) * sizeof *p), top = -INFINITY, sum = 0;
+    for (int j = 0; j <= t; j++) {
+        p[j] = 0;
+        for (int d = 0; d < d_count; d++)
+            p[j] += (double)element(s, 0, seq, t, head * d_count + d) * stored(s, element(s, 1, seq, j, kv * d_count + d));
+        p[j] *= 0.3f;
+        top = p[j] > top ? p[j] : top;
+    }
+    for (int j = 0; j <= t; j++)
+        sum += p[j] = exp(p[j] - top);
+    for (int d = 0; d < d_count; d++) {
+        out[d] = 0;
+        for (int j = 0; j <= t; j++)
+            out[d] += p[j] / sum * stored(s, element(s, 2, seq, j, kv * d_count + d));
+    }
+    free(p);
+}
+
+static void check_oracle(const struct setup *s, const float *got)
+{
+    double want[512];
+    for (int seq = 0, row = 0; seq < s->n_seq; seq++)
+        for (int t = 0; t < s->length[seq]; t++, row++)
+            for (int h = 0; h < s->n_head && (t < 3 || t % 61 == 0 || t + 2 > s->length[seq] || (t & 255) > 253 || (t & 255) < 2); h++) {
+                size_t at = ((size_t)row * (size_t)s->n_head + (size_t)h) * (size_t)s->head_dim;
+                oracle_row(s, seq, t, h, want);
+                for (int d = 0; d < s->head_dim; d++)
+                    ops_close_to("out", at + (size_t)d, got[at + (size_t)d], want[d], 1e-5, 1e-5);
+            }
+}
+
+static void same_as(const struct setup *s, ops_case *run, const float *want, size_t n)
+{
+    struct ops o;
+    float *got = malloc((n + 1) * sizeof *got);
+    ops_open(&o, NULL, 2);
+    assert_int_equal(run(&o, s, got), n);
+    ops_close(&o);
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&got[i], &want[i], 4))
+            fail_msg("page %d, by_row %d, share_pages %d: element %zu is %.9g, elsewhere %.9g", s->page, s->by_row, s->share_pages, i, (double)got[i], (double)want[i]);
+    free(got);
+}
+
+static const struct setup setups[] = {
+    {.n_head = 9, .n_kv_head = 3, .head_dim = 64, .n_seq = 4, .length = {300, 257, 33, 1}, .shared = 33},
+    {.n_head = 4, .n_kv_head = 4, .head_dim = 40, .n_seq = 5, .length = {31, 32, 63, 255, 256}, .shared = 0},
+    {.n_head = 6, .n_kv_head = 1, .head_dim = 17, .n_seq = 3, .length = {140, 150, 160}, .shared = 137},
+    {.n_head = 2, .n_kv_head = 2, .head_dim = 128, .n_seq = 1, .length = {530}},
+    {.n_head = 7, .n_kv_head = 1, .head_dim = 8, .n_seq = 3, .length = {65, 1, 2}},
+};
+enum { N_SETUP = sizeof setups / sizeof *setups };
+
+static void check_setup(struct setup s, int forms)
+{
+    size_t n;
+    s.page = 32;
+    float *first = ops_same_bits(paged, &s, &n);
+    check_oracle(&s, first);
+    for (s.page = 32; s.page <= 128; s.page *= 2)
+        for (s.by_row = 0; s.by_row < 2; s.by_row++)
+            for (s.share_pages = 0; s.share_pages < 2; s.share_pages++)
+                same_as(&s, paged, first, n);
+    if (forms)
+        same_as(&s, bordered, first, n);
+    free(first);
+}
+
+static void f32_cache_matches_oracle_and_all_batchings(void **state)
+{
+    (void)state;
+    for (int i = 0; i < (ops_reduced() ? 1 : N_SETUP); i++)
+        check_setup(setups[i], 1);
+}
+
+static void bf16_cache_matches_oracle_and_all_batchings(void **state)
+{
+    (void)state;
+    for (int i = 0; i < (ops_reduced() ? 1 : N_SETUP); i++) {
+        struct setup s = setups[i];
+        s.dtype = DTYPE_BF16;
+        check_setup(s, 0);
+    }
+}
+
+static void bordered_form_has_the_same_bits_everywhere(void **state)
+{
+    (void)state;
+    for (int i = 0; i < (ops_reduced() ? 1 : 3); i++) {
+        size_t n;
+        float *first = ops_same_bits(bordered, &setups[i], &n);
+        check_oracle(&setups[i], first);
+        free(first);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(f32_cache_matches_oracle_and_all_batchings),
+        cmocka_unit_test(bf16_cache_matches_oracle_and_all_batchings),
+        cmocka_unit_test(bordered_form_has_the_same_bits_everywhere),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
