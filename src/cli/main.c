@@ -1,8 +1,83 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
+/* isara VERB [options]: finds the verb, parses its options, runs it, turns the error into a line and an exit code. */
+#include "cli/cli.h"
 
-int main(void)
+#include "base/interrupt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ISARA_VERSION "0.1.0"
+
+static const struct verb *find_verb(const char *name)
 {
-    fputs("isara: no verbs yet\n", stderr);
-    return 2;
+    for (int i = 0; i < cli_n_verb; i++)
+        if (!strcmp(cli_verbs[i].name, name))
+            return &cli_verbs[i];
+    return NULL;
+}
+
+static int fail(const struct verb *verb, const struct error *err, int rc)
+{
+    terminal_end();
+    fprintf(stderr, "isara%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", err->message[0] ? err->message : error_name(rc));
+    return error_exit_code(rc);
+}
+
+static int run_verb(const struct verb *verb, int argc, char **argv)
+{
+    struct error err = {0};
+    struct options options = {.arena = ARENA_INIT};
+    struct cli_values values;
+    cli_values_default(&values);
+    int rc = options_parse(&options, argc, argv, verb->groups | GROUP_COMMON, &err);
+    if (!rc)
+        rc = options_apply(&options, SCOPE_PLAIN, ~(unsigned)(GROUP_DECODE | GROUP_TRAIN), &values, &err);
+    if (rc) {
+        int code = fail(verb, &err, rc);
+        options_free(&options);
+        return code;
+    }
+    if (values.help) {
+        help_verb(verb);
+        options_free(&options);
+        return 0;
+    }
+    interrupt_install();
+    terminal_start(&values);
+    rc = verb->run(verb, &options, &values, &err);
+    terminal_end();
+    int code = rc == 0 ? 0 : rc == CLI_SOME_FAILED ? 1 : fail(verb, &err, rc);
+    options_free(&options);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        help_main();
+        return 2;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        const struct verb *verb = argc > 2 ? find_verb(argv[2]) : NULL;
+        if (verb)
+            help_verb(verb);
+        else
+            help_main();
+        return 0;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        puts("isara " ISARA_VERSION);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--man")) {
+        help_man();
+        return 0;
+    }
+    const struct verb *verb = find_verb(argv[1]);
+    if (!verb) {
+        fprintf(stderr, "isara: %s: no such verb; isara --help lists them\n", argv[1]);
+        return 2;
+    }
+    return run_verb(verb, argc - 2, argv + 2);
 }

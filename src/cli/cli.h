@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the verbs share: parsed options, opened parts, records in and out. Only this floor prints and chooses exit codes. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "cli/options.h"
+#include "generate/generate.h"
+#include "io/checkpoint.h"
+#include "text/tokenizer.h"
+#include "train/train.h"
+
+struct verb {
+    const char *name, *summary, *arguments, *example;
+    unsigned groups;
+    int (*run)(const struct verb *verb, struct options *options, const struct cli_values *values, struct error *err);
+};
+extern const struct verb cli_verbs[];
+extern const int cli_n_verb;
+
+int verb_align(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_generate(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_score(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_embed(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_tokenize(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_train(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_convert(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_inspect(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_plan(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_doctor(const struct verb *, struct options *, const struct cli_values *, struct error *);
+
+/* A verb that did its work but for some records returns this: exit code 1, the records carry their errors. */
+enum { CLI_SOME_FAILED = 1 };
+
+/* --- open.c: a model with everything around it --- */
+struct parts {
+    struct device *device;
+    struct checkpoint *checkpoint;
+    struct tokenizer *tokenizer; /* NULL when the model has none (and then only ids are taken) */
+    struct model *model;
+};
+int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype, struct error *err);
+int cli_open_device(struct parts *p, const struct cli_values *v, struct error *err);
+int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required, struct error *err); /* opens the checkpoint too */
+int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task, struct error *err);
+void cli_close(struct parts *p);
+int cli_require(const char *value, const char *option, const char *what, struct error *err);
+
+/* --- records.c: JSON Lines through a verb --- */
+struct records { json_t **items; char **errors; int n; };
+/* Reads every record of --input into memory (seeds and prompts are small); each is an object. */
+int records_read(struct records *r, const char *path, int limit, struct error *err);
+void records_free(struct records *r);
+json_t *records_id(const struct records *r, int i);                    /* its id, or its line number from 0; new reference */
+void records_fail(struct records *r, int i, const char *message);      /* remembers why record i has no result */
+/* Refuses fields that are not in the list (NULL-terminated). 0, or -1 with the record failed. */
+int records_check_fields(struct records *r, int i, const char *const *fields);
+/* The ids in ids_field as they are, or the text in text_field tokenised (add_special: with the tokenizer's BOS). Appends to out; -1 with the record failed. */
+int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t, int add_special, int n_vocab, struct tokens *out);
+
+/* Output, one line a record, in input order, each written once and whole. To standard output: as soon as its turn comes. To a file: results are first kept, in the
+ * order they come, in PATH.partial, whose first line names the key (what the results depend on: options, model, input); a run that was
+ * killed and is started again with the same key takes them from there; close writes PATH whole and removes it. */
+struct writer;
+int writer_open(struct writer **out, const char *path, const struct records *r, const struct buf *key, struct error *err);
+int writer_has(const struct writer *w, int index);
+int writer_put(struct writer *w, int index, json_t *line, struct error *err); /* takes line */
+int writer_close(struct writer *w, int finish, struct error *err); /* finish 0: leaves the partial file for the next run */
+
+/* --- terminal.c --- */
+void terminal_start(const struct cli_values *v);
+void terminal_end(void);
+/* --- help.c --- */
+void help_main(void);
+void help_verb(const struct verb *verb);
+void help_man(void);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara generate: one request a record; every record may override the decoding options. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct work {
+    struct parts parts;
+    struct records records;
+    struct generate_options defaults;
+    struct generate_request *requests; /* of the records that can run */
+    struct tokens *prompts;
+    int *record_of;                    /* request -> record */
+    int n_request;
+    struct writer *writer;
+    struct progress progress;
+    struct error *err;
+    int n_failed;
+};
+
+static json_t *token_array(const int32_t *ids, int n)
+{
+    json_t *array = json_array();
+    for (int i = 0; i < n; i++)
+        json_array_append_new(array, json_integer(ids[i]));
+    return array;
+}
+
+static json_t *text_or_null(const char *text)
+{
+    return text ? json_string(text) : json_null();
+}
+
+static json_t *result_line(struct work *w, int record, const struct generate_request *request, const struct generate_result *r)
+{
+    const struct generate_sequence *best = &r->sequences[0];
+    json_t *line = json_object();
+    json_object_set_new(line, "id", records_id(&w->records, record));
+    json_object_set_new(line, "text", text_or_null(best->text));
+    json_object_set_new(line, "token_ids", token_array(best->ids, best->n));
+    json_object_set_new(line, "n_prompt_tokens", json_integer(request->n_prompt));
+    json_object_set_new(line, "finish_reason", json_string(best->finish == FINISH_STOP ? "stop" : "length"));
+    json_object_set_new(line, "sum_logprob", json_real(best->sum_logprob));
+    json_object_set_new(line, "score", json_real(best->score));
+    if (request->options.num_return_sequences > 1) {
+        json_t *all = json_array();
+        for (int i = 0; i < r->n; i++)
+            json_array_append_new(all, json_pack("{s:o,s:o,s:f}", "text", text_or_null(r->sequences[i].text), "token_ids",
+                                                 token_array(r->sequences[i].ids, r->sequences[i].n), "score", (double)r->sequences[i].score));
+        json_object_set_new(line, "sequences", all);
+    }
+    return line;
+}
+
+static int write_error(struct work *w, int record, const char *message)
+{
+    w->n_failed++;
+    json_t *line = json_pack("{s:o,s:s}", "id", records_id(&w->records, record), "error", message);
+    return writer_put(w->writer, record, line, w->err);
+}
+
+static int done(void *user, int index, const struct generate_result *r)
+{
+    struct work *w = user;
+    int record = w->record_of[index];
+    w->progress.done++;
+    if (r->n)
+        w->progress.tokens += r->sequences[0].n;
+    progress_show(&w->progress);
+    if (r->error.code)
+        return write_error(w, record, r->error.message);
+    return writer_put(w->writer, record, result_line(w, record, &w->requests[index], r), w->err);
+}
+
+static const char *const prompt_fields[] = {"id", "prompt", "prompt_token_ids", "messages", NULL};
+
+static int is_prompt_field(const char *name)
+{
+    for (int i = 0; prompt_fields[i]; i++)
+        if (!strcmp(prompt_fields[i], name))
+            return 1;
+    return 0;
+}
+
+/* Defaults, then the record's own options. -1 with the record failed. */
+static int record_options(struct work *w, int i, struct generate_options *o)
+{
+    const char *name;
+    json_t *value;
+    struct error reason = {0};
+    *o = w->defaults;
+    json_object_foreach(w->records.items[i], name, value) {
+        if (is_prompt_field(name))
+            continue;
+        int rc = options_set_json(name, value, GROUP_DECODE, o, &reason);
+        if (rc == ERROR_USAGE && !reason.message[0])
+            error_set(&reason, ERROR_DATA, "\"%s\": no such field; wanted prompt, prompt_token_ids or messages, id, or a decoding option", name);
+        if (rc) {
+            records_fail(&w->records, i, reason.message);
+            return -1;
+        }
+    }
+    if (generate_options_check(o, &reason)) {
+        records_fail(&w->records, i, reason.message);
+        return -1;
+    }
+    return 0;
+}
+
+static uint64_t id_hash(const json_t *id)
+{
+    char *text = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
+    uint64_t hash = text ? hash64(text, strlen(text)) : 0;
+    free(text);
+    return hash;
+}
+
+static int prepare(struct work *w, const struct cli_values *v, struct error *err)
+{
+    int n = w->records.n;
+    w->requests = mem_calloc((size_t)n + 1, sizeof *w->requests);
+    w->prompts = mem_calloc((size_t)n + 1, sizeof *w->prompts);
+    w->record_of = mem_calloc((size_t)n + 1, sizeof *w->record_of);
+    if (!w->requests || !w->prompts || !w->record_of)
+        return error_set_nomem(err, (size_t)n * sizeof *w->requests, "requests");
+    for (int i = 0; i < n; i++) {
+        struct generate_request *r = &w->requests[w->n_request];
+        if (w->records.errors[i] || record_options(w, i, &r->options) ||
+            records_tokens(&w->records, i, "prompt", "prompt_token_ids", w->parts.tokenizer, 1, model_desc(w->parts.model)->n_vocab, &w->prompts[i]))
+            continue;
+        json_t *id = records_id(&w->records, i);
+        r->prompt = w->prompts[i].ids;
+        r->n_prompt = (int)w->prompts[i].n;
+        r->seed = v->seed;
+        r->key_a = id_hash(id);
+        json_decref(id);
+        w->record_of[w->n_request++] = i;
+    }
+    return 0;
+}
+
+/* Takes out the requests whose lines an interrupted run has already written. */
+static void drop_written(struct work *w)
+{
+    int kept = 0;
+    for (int j = 0; j < w->n_request; j++)
+        if (!writer_has(w->writer, w->record_of[j])) {
+            w->requests[kept] = w->requests[j];
+            w->record_of[kept++] = w->record_of[j];
+        }
+    if (kept < w->n_request)
+        log_line(LOG_INFO, "%d of %d records are already done", w->n_request - kept, w->n_request);
+    w->n_request = kept;
+}
+
+static void show_options(const struct generate_options *o)
+{
+    log_line(LOG_INFO, "decoding: %d new tokens, %d beams%s, temperature %g, top_k %d, top_p %g, repetition_penalty %g, no_repeat_ngram_size %d, length_penalty %g, %d EOS ids",
+             o->max_new_tokens, o->num_beams, o->do_sample ? ", sampling" : "", (double)o->temperature, o->top_k, (double)o->top_p,
+             (double)o->repetition_penalty, o->no_repeat_ngram_size, (double)o->length_penalty, o->n_eos);
+}
+
+static int open_output(struct work *w, const struct cli_values *v, struct error *err)
+{
+    struct buf key = BUF_INIT;
+    char model[65];
+    int rc = checkpoint_sha256(w->parts.checkpoint, model, err);
+    if (rc)
+        return rc;
+    buf_printf(&key, "generate %s %s %s seed %llu ", model, dtype_name(model_dtype(w->parts.model)), device_isa(w->parts.device), v->seed);
+    buf_append(&key, &w->defaults, sizeof w->defaults);
+    rc = writer_open(&w->writer, v->output, &w->records, &key, err);
+    buf_free(&key);
+    return rc;
+}
+
+static int run(struct work *w, const struct cli_values *v, struct error *err)
+{
+    struct generate_engine_options eo = {.page = v->page_size, .kv_dtype = model_dtype(w->parts.model) == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16,
+                                         .memory_bytes = (size_t)v->kv_limit_mib << 20, .prefill_chunk = v->prefill_chunk, .prefix_cache = v->prefix_cache};
+    struct generate_engine *engine = NULL;
+    int rc = generate_engine_new(&engine, w->parts.model, w->parts.tokenizer, &eo, err);
+    if (rc)
+        return rc;
+    w->progress = (struct progress){.stage = "generate", .unit = "records", .total = w->n_request, .started = clock_now()};
+    if (w->n_request)
+        rc = generate_run(engine, w->requests, w->n_request, done, w, err);
+    struct generate_stats s = generate_engine_stats(engine);
+    double seconds = clock_now() - w->progress.started;
+    if (!rc)
+        log_line(LOG_INFO, "%d records, %ld prompt tokens (%ld computed), %ld generated, %.2f s, peak %zu MiB resident", w->n_request, s.prompt_tokens,
+                 s.computed_prompt_tokens, s.generated_tokens, seconds, clock_rss_peak() >> 20);
+    if (!rc && v->json && v->output && strcmp(v->output, "-"))
+        printf("{\"records\": %d, \"failed\": %d, \"prompt_tokens\": %ld, \"computed_prompt_tokens\": %ld, \"generated_tokens\": %ld, \"seconds\": %.3f}\n",
+               w->records.n, w->n_failed, s.prompt_tokens, s.computed_prompt_tokens, s.generated_tokens, seconds);
+    generate_engine_free(engine);
+    return rc;
+}
+
+static void free_work(struct work *w)
+{
+    for (int i = 0; w->prompts && i < w->records.n; i++)
+        tokens_free(&w->prompts[i]);
+    mem_free(w->prompts);
+    mem_free(w->requests);
+    mem_free(w->record_of);
+    records_free(&w->records);
+    cli_close(&w->parts);
+}
+
+int verb_generate(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+{
+    (void)verb;
+    struct work w = {.err = err};
+    generate_options_default(&w.defaults);
+    int rc = cli_open_tokenizer(&w.parts, v, 0, err);
+    if (!rc)
+        rc = records_read(&w.records, v->input ? v->input : "-", v->limit, err);
+    if (!rc)
+        rc = cli_open_model(&w.parts, v, DTYPE_BF16, MODEL_LM, err);
+    if (!rc)
+        rc = generate_options_merge(&w.defaults, checkpoint_generation_config(w.parts.checkpoint), model_desc(w.parts.model), checkpoint_path(w.parts.checkpoint), err);
+    if (!rc)
+        rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &w.defaults, err);
+    if (!rc)
+        rc = generate_options_check(&w.defaults, err);
+    if (!rc)
+        show_options(&w.defaults);
+    if (!rc)
+        rc = prepare(&w, v, err);
+    if (!rc)
+        rc = open_output(&w, v, err);
+    if (!rc)
+        drop_written(&w);
+    for (int i = 0; i < w.records.n && !rc; i++)
+        if (w.records.errors[i])
+            rc = write_error(&w, i, w.records.errors[i]);
+    if (!rc)
+        rc = run(&w, v, err);
+    if (w.writer) {
+        int closed = writer_close(w.writer, rc == 0, rc ? NULL : err);
+        rc = rc ? rc : closed;
+    }
+    if (!rc && w.n_failed) {
+        log_line(LOG_WARNING, "%d of %d records failed; their lines carry the error", w.n_failed, w.records.n);
+        rc = CLI_SOME_FAILED;
+    }
+    free_work(&w);
+    return rc;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The option table: one row an option, from which parsing, --config files, per-record overrides, --help and the man page all follow.
+ *
+ * Parsing yields assignments (option, scope, text), configuration file first, command line after it; they are checked when parsed and applied to the
+ * structs of the floors below when those are filled in, so that defaults < generation_config.json < file < command line. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+enum option_group {
+    GROUP_COMMON = 1, GROUP_MODEL = 2, GROUP_DECODE = 4, GROUP_TRAIN = 8, GROUP_ALIGN = 16, GROUP_FILES = 32, GROUP_TOKENIZE = 64,
+    GROUP_EMBED = 128, GROUP_CONVERT = 256, GROUP_INSPECT = 512, GROUP_TRAINVERB = 1024, GROUP_ENGINE = 2048, GROUP_EVAL = 4096
+};
+enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
+enum option_type { OPTION_FLAG, OPTION_INT, OPTION_U64, OPTION_FLOAT, OPTION_DOUBLE, OPTION_STRING, OPTION_CHOICE, OPTION_IDS, OPTION_STOP };
+
+struct option_spec {
+    const char *name;          /* with hyphens */
+    enum option_type type;
+    unsigned group;
+    size_t offset;             /* in the group's struct: generate_options, train_options or cli_values */
+    const char *argument;      /* what --help shows: N, FILE, or the choices "a|b|c" */
+    double low, high;          /* allowed range of numbers */
+    const char *help;
+};
+
+struct cli_values { /* everything that is not decoding or training */
+    const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *retriever, *encoder, *pool, *start,
+        *template_file, *task, *judge, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style;
+    int threads, json, dry_run, resume, review, preview, rounds, attempts, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
+        accept_different_bits, arms, limit, progress, help, beams, profile, baselines, no_special;
+    unsigned long long seed;
+    double stop_novelty, sift_threshold, threshold;
+};
+void cli_values_default(struct cli_values *v);
+
+struct assignment {
+    const struct option_spec *spec;
+    enum option_scope scope;
+    const char *text;
+    struct assignment *next;
+};
+struct options {
+    struct arena arena;
+    struct assignment *first, *last;
+    const char **rest;         /* arguments that are not options */
+    int n_rest;
+};
+/* groups: those that the verb takes. Prefixes ask-, answer-, train- are options only when groups has GROUP_ALIGN. Names the nearest option for a misspelt one. */
+int options_parse(struct options *o, int argc, char **argv, unsigned groups, struct error *err);
+int options_read_config(struct options *o, const char *path, unsigned groups, struct error *err);
+/* As one line of a configuration file: name (with a prefix or not) and value. */
+int options_set_text(struct options *o, const char *name, const char *value, unsigned groups, struct error *err);
+void options_free(struct options *o);
+/* Writes every assignment of the scope and groups into target. */
+int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err);
+int options_given(const struct options *o, const char *name); /* in any scope */
+/* One option from a JSON value (a record's override): 0, or an error naming option, wanted and found. ERROR_USAGE with an empty message when there is no such option in groups. */
+int options_set_json(const char *name, const json_t *value, unsigned groups, void *target, struct error *err);
+const struct option_spec *option_table(int *n);
+const struct option_spec *option_find(const char *name, unsigned groups);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON Lines into a verb: a record that cannot be used keeps the reason, and the others go on. */
+#include "cli/cli.h"
+
+#include "base/mem.h"
+#include "io/jsonl.h"
+
+#include <string.h>
+
+static int push(struct records *r, int *cap, json_t *item, struct error *err)
+{
+    if (r->n == *cap) {
+        int more = *cap ? *cap * 2 : 64;
+        json_t **items = mem_resize(r->items, (size_t)more * sizeof *items);
+        if (items)
+            r->items = items;
+        char **errors = items ? mem_resize(r->errors, (size_t)more * sizeof *errors) : NULL;
+        if (!errors) {
+            json_decref(item);
+            return error_set_nomem(err, (size_t)more * sizeof *items, "records");
+        }
+        r->errors = errors;
+        *cap = more;
+    }
+    r->items[r->n] = item;
+    r->errors[r->n++] = NULL;
+    return 0;
+}
+
+int records_read(struct records *r, const char *path, int limit, struct error *err)
+{
+    struct jsonl *reader = NULL;
+    json_t *item = NULL;
+    int cap = 0, rc = jsonl_open(&reader, path, err);
+    *r = (struct records){0};
+    while (!rc && (!limit || r->n < limit) && (rc = jsonl_next(reader, &item, err)) == 1)
+        rc = push(r, &cap, item, err);
+    jsonl_close(reader);
+    return rc < 0 ? rc : 0;
+}
+
+void records_free(struct records *r)
+{
+    for (int i = 0; i < r->n; i++) {
+        json_decref(r->items[i]);
+        mem_free(r->errors[i]);
+    }
+    mem_free(r->items);
+    mem_free(r->errors);
+    *r = (struct records){0};
+}
+
+json_t *records_id(const struct records *r, int i)
+{
+    json_t *id = json_object_get(r->items[i], "id");
+    return id && !json_is_null(id) ? json_incref(id) : json_integer(i);
+}
+
+void records_fail(struct records *r, int i, const char *message)
+{
+    if (!r->errors[i])
+        r->errors[i] = mem_strdup(message);
+}
+
+static int failed(struct records *r, int i, const struct error *reason)
+{
+    records_fail(r, i, reason->message);
+    return -1;
+}
+
+int records_check_fields(struct records *r, int i, const char *const *fields)
+{
+    const char *name;
+    json_t *value;
+    struct error reason = {0};
+    if (r->errors[i])
+        return -1;
+    json_object_foreach(r->items[i], name, value) {
+        int known = 0;
+        for (int f = 0; fields[f]; f++)
+            known |= !strcmp(fields[f], name);
+        if (!known) {
+            error_set(&reason, ERROR_DATA, "\"%s\": no such field; wanted %s, %s", name, fields[0], fields[1]);
+            return failed(r, i, &reason);
+        }
+    }
+    return 0;
+}
+
+static int push_ids(struct records *r, int i, const char *field, const json_t *ids, int n_vocab, struct tokens *out)
+{
+    struct error reason = {0};
+    for (size_t j = 0; j < json_array_size(ids); j++) {
+        const json_t *id = json_array_get(ids, j);
+        json_int_t value = json_integer_value(id);
+        if (!json_is_integer(id) || value < 0 || value >= n_vocab) {
+            error_set(&reason, ERROR_DATA, "\"%s\"[%zu]: wanted a token id from 0 to %d", field, j, n_vocab - 1);
+            return failed(r, i, &reason);
+        }
+        if (tokens_push(out, (int32_t)value)) {
+            error_set_nomem(&reason, json_array_size(ids) * 4, "token ids");
+            return failed(r, i, &reason);
+        }
+    }
+    return 0;
+}
+
+int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t, int add_special, int n_vocab, struct tokens *out)
+{
+    struct error reason = {0};
+    const json_t *text = json_object_get(r->items[i], text_field), *ids = json_object_get(r->items[i], ids_field);
+    size_t before = out->n;
+    if (r->errors[i])
+        return -1;
+    if (ids && text)
+        error_set(&reason, ERROR_DATA, "wanted \"%s\" or \"%s\", found both", text_field, ids_field);
+    else if (ids && !json_is_array(ids))
+        error_set(&reason, ERROR_DATA, "\"%s\": wanted an array of token ids", ids_field);
+    else if (ids && push_ids(r, i, ids_field, ids, n_vocab, out))
+        return -1;
+    else if (!ids && !json_is_string(text))
+        error_set(&reason, ERROR_DATA, "wanted \"%s\" (a string) or \"%s\"", text_field, ids_field);
+    else if (!ids && !t)
+        error_set(&reason, ERROR_DATA, "\"%s\": the model has no tokenizer; give \"%s\"", text_field, ids_field);
+    else if (!ids && !tokenizer_encode(t, json_string_value(text), json_string_length(text), TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0), out, &reason) && out->n > before)
+        for (size_t j = before; j < out->n; j++)
+            if (out->ids[j] >= n_vocab) {
+                error_set(&reason, ERROR_DATA, "\"%s\": token id %d is outside the model's vocabulary of %d", text_field, (int)out->ids[j], n_vocab);
+                break;
+            }
+    if (!reason.code && out->n == before)
+        error_set(&reason, ERROR_DATA, "\"%s\" is empty", text ? text_field : ids_field);
+    return reason.code ? failed(r, i, &reason) : 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara score and isara embed: one number a token, one vector a text. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct texts {
+    struct parts parts;
+    struct records records;
+    struct tokens *tokens;  /* one a record */
+    struct model_text *items;
+    int *record_of;
+    int n;
+    long n_result;          /* completion tokens over all */
+};
+
+static int texts_open(struct texts *t, const struct cli_values *v, struct error *err)
+{
+    int rc = cli_open_tokenizer(&t->parts, v, 0, err);
+    if (!rc)
+        rc = records_read(&t->records, v->input ? v->input : "-", v->limit, err);
+    if (!rc)
+        rc = cli_open_model(&t->parts, v, DTYPE_BF16, MODEL_LM, err);
+    if (rc)
+        return rc;
+    size_t n = (size_t)t->records.n + 1;
+    t->tokens = mem_calloc(n, sizeof *t->tokens);
+    t->items = mem_calloc(n, sizeof *t->items);
+    t->record_of = mem_calloc(n, sizeof *t->record_of);
+    return t->tokens && t->items && t->record_of ? 0 : error_set_nomem(err, n * sizeof *t->items, "records");
+}
+
+static void texts_close(struct texts *t)
+{
+    for (int i = 0; t->tokens && i < t->records.n; i++)
+        tokens_free(&t->tokens[i]);
+    mem_free(t->tokens);
+    mem_free(t->items);
+    mem_free(t->record_of);
+    records_free(&t->records);
+    cli_close(&t->parts);
+}
+
+static void texts_add(struct texts *t, int i, int n_prompt)
+{
+    const struct model_desc *d = model_desc(t->parts.model);
+    int n = (int)t->tokens[i].n;
+    if (n > d->n_ctx) {
+        char text[128];
+        snprintf(text, sizeof text, "%d tokens, but the model's context holds %d", n, d->n_ctx);
+        records_fail(&t->records, i, text);
+        return;
+    }
+    t->items[t->n] = (struct model_text){t->tokens[i].ids, n, n_prompt};
+    t->record_of[t->n++] = i;
+    t->n_result += n - n_prompt;
+}
+
+/* Writes the lines of the records that failed and those that line(i, item) makes; reports. */
+static int texts_write(struct texts *t, const struct cli_values *v, json_t *(*line)(struct texts *, int item, long at, const float *values),
+                       const float *values, double seconds, long n_token, struct error *err)
+{
+    struct writer *w = NULL;
+    struct buf key = BUF_INIT;
+    int n_failed = 0;
+    buf_puts(&key, "texts");
+    int rc = writer_open(&w, v->output, &t->records, &key, err);
+    buf_free(&key);
+    for (int i = 0; i < t->records.n && !rc; i++)
+        if (t->records.errors[i]) {
+            n_failed++;
+            rc = writer_put(w, i, json_pack("{s:o,s:s}", "id", records_id(&t->records, i), "error", t->records.errors[i]), err);
+        }
+    long at = 0;
+    for (int i = 0; i < t->n && !rc; i++) {
+        rc = writer_put(w, t->record_of[i], line(t, i, at, values), err);
+        at += t->items[i].n - t->items[i].n_prompt;
+    }
+    if (w) {
+        int closed = writer_close(w, rc == 0, rc ? NULL : err);
+        rc = rc ? rc : closed;
+    }
+    if (!rc)
+        log_line(LOG_INFO, "%d records, %ld tokens, %.2f s, %.0f tokens/s", t->n, n_token, seconds, seconds > 0 ? (double)n_token / seconds : 0);
+    if (!rc && n_failed) {
+        log_line(LOG_WARNING, "%d of %d records failed; their lines carry the error", n_failed, t->records.n);
+        rc = CLI_SOME_FAILED;
+    }
+    return rc;
+}
+
+static json_t *score_line(struct texts *t, int item, long at, const float *values)
+{
+    const struct model_text *x = &t->items[item];
+    json_t *ids = json_array(), *logprobs = json_array();
+    double sum = 0;
+    int n = x->n - x->n_prompt;
+    for (int j = 0; j < n; j++) {
+        json_array_append_new(ids, json_integer(x->ids[x->n_prompt + j]));
+        json_array_append_new(logprobs, json_real(values[at + j]));
+        sum += (double)values[at + j];
+    }
+    return json_pack("{s:o,s:i,s:f,s:o,s:o}", "id", records_id(&t->records, t->record_of[item]), "n_tokens", n, "sum_logprob", sum, "token_ids", ids,
+                     "token_logprobs", logprobs);
+}
+
+static int score_record(struct texts *t, int i)
+{
+    static const char *const fields[] = {"prompt", "completion", "id", "prompt_token_ids", "completion_token_ids", NULL};
+    int n_vocab = model_desc(t->parts.model)->n_vocab;
+    if (records_check_fields(&t->records, i, fields) ||
+        records_tokens(&t->records, i, "prompt", "prompt_token_ids", t->parts.tokenizer, 1, n_vocab, &t->tokens[i]))
+        return -1;
+    int n_prompt = (int)t->tokens[i].n;
+    if (records_tokens(&t->records, i, "completion", "completion_token_ids", t->parts.tokenizer, 0, n_vocab, &t->tokens[i]))
+        return -1;
+    texts_add(t, i, n_prompt);
+    return 0;
+}
+
+int verb_score(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+{
+    (void)verb;
+    (void)options;
+    struct texts t = {0};
+    float *values = NULL;
+    long n_token = 0;
+    int rc = texts_open(&t, v, err);
+    for (int i = 0; i < t.records.n && !rc; i++)
+        score_record(&t, i);
+    for (int i = 0; i < t.n; i++)
+        n_token += t.items[i].n;
+    double start = clock_now();
+    if (!rc && !(values = mem_calloc((size_t)t.n_result + 1, sizeof *values)))
+        rc = error_set_nomem(err, (size_t)t.n_result * 4, "log-probabilities");
+    if (!rc)
+        rc = model_score(t.parts.model, t.items, t.n, values, err);
+    if (!rc)
+        rc = texts_write(&t, v, score_line, values, clock_now() - start, n_token, err);
+    mem_free(values);
+    texts_close(&t);
+    return rc;
+}
+
+static json_t *embed_line(struct texts *t, int item, long at, const float *values)
+{
+    (void)at;
+    int n = model_desc(t->parts.model)->n_embd;
+    json_t *vector = json_array();
+    for (int j = 0; j < n; j++)
+        json_array_append_new(vector, json_real(values[(long)item * n + j]));
+    return json_pack("{s:o,s:o}", "id", records_id(&t->records, t->record_of[item]), "embedding", vector);
+}
+
+int verb_embed(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+{
+    (void)verb;
+    (void)options;
+    static const char *const fields[] = {"text", "token_ids", "id", NULL};
+    struct texts t = {0};
+    float *values = NULL;
+    long n_token = 0;
+    int rc = texts_open(&t, v, err);
+    for (int i = 0; i < t.records.n && !rc; i++)
+        if (!records_check_fields(&t.records, i, fields) &&
+            !records_tokens(&t.records, i, "text", "token_ids", t.parts.tokenizer, 1, model_desc(t.parts.model)->n_vocab, &t.tokens[i])) {
+            texts_add(&t, i, (int)t.tokens[i].n);
+            n_token += (long)t.tokens[i].n;
+        }
+    double start = clock_now();
+    size_t n_value = rc ? 0 : (size_t)t.n * (size_t)model_desc(t.parts.model)->n_embd;
+    if (!rc && !(values = mem_calloc(n_value + 1, sizeof *values)))
+        rc = error_set_nomem(err, n_value * 4, "embeddings");
+    if (!rc)
+        rc = model_embed(t.parts.model, t.items, t.n, v->normalize, values, err);
+    if (!rc)
+        rc = texts_write(&t, v, embed_line, values, clock_now() - start, n_token, err);
+    mem_free(values);
+    texts_close(&t);
+    return rc;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara train: rows from a file, one call of the trainer, progress by step. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void on_step(void *user, const struct train_step *s)
+{
+    struct progress *p = user;
+    char note[96];
+    snprintf(note, sizeof note, "loss %.4f lr %.2e", s->loss, s->learning_rate);
+    p->done = s->step;
+    p->total = s->total;
+    p->tokens += (double)s->tokens;
+    p->note = note;
+    progress_show(p);
+    p->note = NULL;
+}
+
+/* --init config.json: the tokenizer stands beside it; the weights come from the seed. */
+static int open_scratch(struct parts *p, const struct cli_values *v, enum dtype dtype, struct error *err)
+{
+    char *dir = mem_strdup(v->init);
+    char *slash = dir ? strrchr(dir, '/') : NULL;
+    struct buf text = BUF_INIT;
+    json_error_t problem;
+    int rc = dir ? 0 : error_set_nomem(err, strlen(v->init), "a path");
+    if (slash)
+        *slash = 0;
+    if (!rc)
+        rc = file_read(&text, v->init, 1 << 20, err);
+    json_t *config = rc ? NULL : json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &problem);
+    if (!rc && !config)
+        rc = error_set(err, ERROR_CONFIG, "%s:%d: %s", v->init, problem.line, problem.text);
+    if (!rc)
+        rc = tokenizer_open(&p->tokenizer, slash ? dir : ".", err);
+    if (!rc)
+        rc = model_init(&p->model, p->device, config, v->init, v->seed, dtype, err);
+    json_decref(config);
+    buf_free(&text);
+    mem_free(dir);
+    return rc;
+}
+
+static int open_parts(struct parts *p, const struct cli_values *v, enum model_task task, enum dtype dtype, struct error *err)
+{
+    int rc = cli_open_device(p, v, err);
+    if (rc || v->init)
+        return rc ? rc : open_scratch(p, v, dtype, err);
+    rc = cli_open_tokenizer(p, v, 0, err);
+    return rc ? rc : cli_open_model(p, v, dtype, task, err);
+}
+
+static void report_data(const char *path, const struct train_data *d)
+{
+    log_line(LOG_INFO, "%s: %d rows, %ld tokens, %ld of them targets", path, d->n, d->n_token, d->n_target);
+    if (d->n_boundary)
+        log_line(LOG_WARNING, "%s: %d rows tokenise differently when prompt and completion stand together", path, d->n_boundary);
+    if (d->n_truncated || d->n_dropped)
+        log_line(LOG_WARNING, "%s: %d rows cut to --max-length, %d dropped because no target was left", path, d->n_truncated, d->n_dropped);
+}
+
+static int read_data(struct train_data *d, const char *path, const struct parts *p, const struct train_options *o, struct error *err)
+{
+    int rc = train_data_read(d, path, p->tokenizer, model_desc(p->model), o->max_length, err);
+    if (!rc)
+        report_data(path, d);
+    return rc;
+}
+
+int verb_train(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+{
+    (void)verb;
+    struct parts p = {0};
+    struct train_options o;
+    struct train_data data = {0}, eval = {0};
+    struct train_result result = {0};
+    struct progress progress = {.stage = "train", .unit = "steps"};
+    enum model_task task = v->task && !strcmp(v->task, "classify") ? MODEL_CLASSIFY : MODEL_LM;
+    train_options_default(&o);
+    o.seed = v->seed;
+    int rc = cli_dtype(v, DTYPE_BF16, &o.dtype, err);
+    if (!rc)
+        rc = options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, &o, err);
+    if (!rc)
+        rc = train_options_check(&o, err);
+    if (!rc && v->task && task == MODEL_LM && strcmp(v->task, "sft"))
+        rc = error_set(err, ERROR_USAGE, "--task: wanted sft or classify, found \"%s\"", v->task);
+    if (!rc && !v->data)
+        rc = cli_require(NULL, "data", "training rows, JSON Lines", err);
+    if (!rc && !v->output)
+        rc = cli_require(NULL, "output", "a directory for the tuned model", err);
+    if (!rc)
+        rc = open_parts(&p, v, task, o.dtype, err);
+    if (!rc)
+        rc = read_data(&data, v->data, &p, &o, err);
+    if (!rc && v->eval_data)
+        rc = read_data(&eval, v->eval_data, &p, &o, err);
+    if (!rc)
+        log_line(LOG_INFO, "memory at most %zu MiB", train_memory(model_desc(p.model), &o, o.max_length * o.batch_size) >> 20);
+    progress.started = clock_now();
+    struct train_job job = {.model = p.model, .source = p.checkpoint, .data = &data, .eval_data = v->eval_data ? &eval : NULL, .options = &o, .directory = v->output,
+                            .tokenizer = p.tokenizer, .on_step = on_step, .user = &progress};
+    if (!rc && !v->dry_run)
+        rc = train_run(&job, &result, err);
+    if (!rc && !v->dry_run) {
+        double seconds = clock_now() - progress.started;
+        log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident; model in %s", result.steps, result.first_loss, result.last_loss,
+                 seconds, progress.tokens / (seconds > 0 ? seconds : 1), clock_rss_peak() >> 20, v->output);
+        if (v->json)
+            printf("{\"steps\": %ld, \"first_loss\": %.9g, \"last_loss\": %.9g, \"seconds\": %.3f, \"tokens\": %.0f}\n", result.steps, result.first_loss,
+                   result.last_loss, seconds, progress.tokens);
+    }
+    if (rc == ERROR_INTERRUPTED)
+        error_prefix(err, "checkpoint written to %s; the same command goes on", v->output);
+    train_data_free(&data);
+    train_data_free(&eval);
+    cli_close(&p);
+    return rc;
+}
