@@ -74,4 +74,7 @@ void help_main(void);
 void help_verb(const struct verb *verb);
 void help_man(void);
 
+struct align_options;
+int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err);
+
 #endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara align: options into the method's, its summary out. */
+#include "cli/cli.h"
+
+#include "base/log.h"
+#include "method/method.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int choice(const char *text, const char *const *names, int fallback)
+{
+    for (int i = 0; names[i]; i++)
+        if (text && !strcmp(text, names[i]))
+            return i;
+    return fallback;
+}
+
+/* A decoding option without a prefix holds for both phases; with ask- or answer- it goes over that. */
+static int decoding(const struct options *options, struct align_options *o, struct error *err)
+{
+    int rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o->ask, err);
+    if (!rc)
+        rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o->answer, err);
+    if (!rc)
+        rc = options_apply(options, SCOPE_ASK, GROUP_DECODE, &o->ask, err);
+    if (!rc)
+        rc = options_apply(options, SCOPE_ANSWER, GROUP_DECODE, &o->answer, err);
+    if (!rc)
+        rc = options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, &o->train, err);
+    return rc ? rc : options_apply(options, SCOPE_TRAIN, GROUP_TRAIN, &o->train, err);
+}
+
+int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err)
+{
+    static const char *const retrievers[] = {"model", "encoder", "bm25", NULL}, *const pools[] = {"seeds", "grown", NULL},
+                      *const starts[] = {"pretrained", "last", NULL};
+    align_options_default(o);
+    o->model = v->model, o->seeds = v->seeds, o->output = v->output;
+    o->test = v->test, o->template_file = v->template_file, o->encoder = v->encoder, o->judge = v->judge;
+    o->rounds = v->rounds, o->attempts = v->attempts, o->k = v->k;
+    o->stop_novelty = v->stop_novelty;
+    o->sift.threshold = v->sift_threshold;
+    o->retriever = (enum align_retriever)choice(v->retriever, retrievers, 0);
+    o->pool = (enum align_pool)choice(v->pool, pools, 0);
+    o->start = (enum align_start)choice(v->start, starts, 0);
+    o->seed = v->seed;
+    o->preview = v->preview, o->review = v->review, o->resume = v->resume, o->baselines = v->baselines;
+    o->threshold = v->threshold;
+    o->accept_different_bits = v->accept_different_bits;
+    int rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
+    return rc ? rc : decoding(options, o, err);
+}
+
+static void show(void *user, const char *text)
+{
+    (void)user;
+    fputs(text, stdout);
+}
+
+int verb_align(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+{
+    struct parts p = {0};
+    struct align_options o;
+    struct align_result r = {0};
+    int rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
+    if (!rc)
+        rc = cli_require(v->seeds, "seeds", "fewer than 100 question-answer pairs, JSON Lines", err);
+    if (!rc && !v->preview && !v->dry_run)
+        rc = cli_require(v->output, "output", "the run directory", err);
+    if (!rc)
+        rc = cli_align_options(options, v, &o, err);
+    if (!rc && v->dry_run)
+        return verb_plan(verb, options, v, err);
+    if (!rc)
+        rc = cli_open_device(&p, v, err);
+    o.show = show;
+    if (!rc)
+        rc = align_options_check(&o, err);
+    if (!rc)
+        rc = method_align(p.device, &o, &r, err);
+    if (!rc && v->json && r.json.data)
+        puts(r.json.data);
+    else if (!rc && r.summary.data) {
+        terminal_end();
+        fputs(r.summary.data, stdout);
+    }
+    align_result_free(&r);
+    cli_close(&p);
+    return rc;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara inspect: a model, the training rows of a data file with their masks, or one attempt of a run generated again. */
+#include "cli/cli.h"
+
+#include "base/log.h"
+#include "io/file.h"
+#include "method/method.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int inspect_model(struct parts *p, const struct cli_values *v, struct error *err)
+{
+    struct model_desc d;
+    char sha[65];
+    int rc = checkpoint_open(&p->checkpoint, v->model, err);
+    if (!rc)
+        rc = model_desc_parse(&d, checkpoint_config(p->checkpoint), checkpoint_path(p->checkpoint), err);
+    if (!rc)
+        rc = checkpoint_sha256(p->checkpoint, sha, err);
+    if (rc)
+        return rc;
+    printf("path      %s\nfamily    %s%s\nshape     %d layers, %d wide, %d heads over %d, head size %d, feed-forward %d, vocabulary %d%s, context %d\n", checkpoint_path(p->checkpoint),
+           d.family, d.task == MODEL_CLASSIFY ? ", classifier" : "", d.n_layer, d.n_embd, d.n_head, d.n_kv_head, d.head_dim, d.n_ff, d.n_vocab, d.tied ? " (tied)" : "", d.n_ctx);
+    printf("size      %.3fM parameters, stored as %s\nsha256    %s\n", d.n_param * 1e-6, dtype_name(checkpoint_dtype(p->checkpoint)), sha);
+    struct error reason = {0};
+    if (tokenizer_open(&p->tokenizer, checkpoint_path(p->checkpoint), &reason)) {
+        printf("tokenizer none: %s\n", reason.message);
+    } else {
+        const struct tokenizer_info *t = tokenizer_info(p->tokenizer);
+        printf("tokenizer %s, %d ids, bos %d%s, eos %d%s, pad %d%s\n", t->model, (int)tokenizer_size(p->tokenizer), (int)t->bos, t->add_bos ? " (added)" : "", (int)t->eos,
+               t->add_eos ? " (added)" : "", (int)t->pad, t->chat_template ? ", with a chat template" : "");
+    }
+    for (size_t i = 0; i < checkpoint_n_tensor(p->checkpoint); i++) {
+        const struct tensor_info *t = checkpoint_tensor(p->checkpoint, i);
+        printf("  %-56s %-5s [", t->name, storage_name(t->storage));
+        for (int j = 0; j < t->n_dim; j++)
+            printf("%s%lld", j ? ", " : "", (long long)t->shape[j]);
+        puts("]");
+    }
+    return 0;
+}
+
+/* Targets in green, the rest dim; without colour targets stand in brackets. */
+static void print_row(const struct train_row *row, const struct tokenizer *t, int color)
+{
+    int n_target = 0;
+    for (int i = 0; i < row->n; i++)
+        n_target += row->target[i];
+    printf("--- row %s: %d tokens, %d targets\n", row->id, row->n, n_target);
+    for (int i = 0; i < row->n; i++) {
+        struct buf piece = BUF_INIT;
+        if (t)
+            tokenizer_decode(t, &row->ids[i], 1, 0, &piece, NULL);
+        else
+            buf_printf(&piece, "%d ", row->ids[i]);
+        const char *text = piece.data ? piece.data : "";
+        if (color)
+            printf("%s%s\033[0m", row->target[i] ? "\033[32m" : "\033[2m", text);
+        else
+            printf(row->target[i] ? "[%s]" : "%s", text);
+        buf_free(&piece);
+    }
+    puts("");
+}
+
+static int inspect_data(struct parts *p, struct options *options, const struct cli_values *v, struct error *err)
+{
+    struct train_data data = {0};
+    struct train_options o;
+    struct model_desc d;
+    const char *no = getenv("NO_COLOR");
+    train_options_default(&o);
+    int rc = options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, &o, err);
+    if (!rc)
+        rc = cli_open_tokenizer(p, v, 0, err);
+    if (!rc)
+        rc = model_desc_parse(&d, checkpoint_config(p->checkpoint), checkpoint_path(p->checkpoint), err);
+    if (!rc)
+        rc = train_data_read(&data, v->data, p->tokenizer, &d, o.max_length, err);
+    if (rc)
+        return rc;
+    for (int i = 0; i < data.n; i++)
+        print_row(&data.rows[i], p->tokenizer, isatty(1) && !(no && *no));
+    printf("%d rows, %ld tokens, %ld targets; %d tokenise differently together, %d cut, %d dropped\n", data.n, data.n_token, data.n_target, data.n_boundary,
+           data.n_truncated, data.n_dropped);
+    train_data_free(&data);
+    return 0;
+}
+
+static int replay(struct parts *p, const struct cli_values *v, const char *run, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    int same = 0, rc = cli_open_device(p, v, err);
+    if (!rc)
+        rc = method_replay(p->device, run, v->replay, &same, &text, err);
+    if (!rc) {
+        fputs(text.data ? text.data : "", stdout);
+        if (!same)
+            rc = error_set(err, ERROR_FAILED, "%s: attempt %s came out different", run, v->replay);
+    }
+    buf_free(&text);
+    return rc;
+}
+
+int verb_inspect(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+{
+    (void)verb;
+    struct parts p = {0};
+    struct cli_values with = *v;
+    const char *path = options->n_rest ? options->rest[0] : v->model;
+    int rc;
+    if (v->replay)
+        rc = path ? replay(&p, v, path, err) : error_set(err, ERROR_USAGE, "--replay needs the run directory before it: isara inspect RUN --replay ID");
+    else if (v->data)
+        rc = inspect_data(&p, options, v, err);
+    else if (!path)
+        rc = error_set(err, ERROR_USAGE, "wanted a model, a run directory, or --data FILE --model M");
+    else {
+        with.model = path;
+        rc = inspect_model(&p, &with, err);
+    }
+    cli_close(&p);
+    return rc;
+}
