@@ -84,4 +84,11 @@ fuzz:
 clean:
 	rm -rf build
 
+# make install PREFIX=/usr/local: the binary, its man page and bash completion
+install: all
+	install -D -m 755 $(BUILD)/isara $(DESTDIR)$(PREFIX)/bin/isara
+	$(BUILD)/isara --man > $(BUILD)/isara.1
+	install -D -m 644 $(BUILD)/isara.1 $(DESTDIR)$(PREFIX)/share/man/man1/isara.1
+	install -D -m 644 tools/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/isara
+
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
