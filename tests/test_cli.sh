@@ -10,14 +10,14 @@ want() { # want CODE PATTERN command...
 }
 want 2 "usage: isara VERB" "$ISARA"
 want 0 "usage: isara VERB" "$ISARA" --help
-for verb in align generate score embed tokenize train convert inspect plan doctor; do
+for verb in score embed tokenize doctor; do
   want 0 "example:" "$ISARA" $verb --help
 done
 want 0 "\.TH ISARA" "$ISARA" --man
 want 2 "no such verb" "$ISARA" algin
-want 2 "did you mean --model" "$ISARA" generate --modle x
-want 66 "nowhere" "$ISARA" generate --model /nowhere
-want 2 "\-\-model is needed" "$ISARA" generate
+want 2 "did you mean --model" "$ISARA" score --modle x
+want 66 "nowhere" "$ISARA" score --model /nowhere
+want 2 "\-\-model is needed" "$ISARA" score
 want 0 "instruction set" "$ISARA" doctor
 want 0 "instruction set  generic" "$ISARA" doctor --isa generic
 exit $fails
