@@ -53,10 +53,17 @@ struct generate_engine_options {
     int prefix_cache;       /* [1] */
     int max_batch;          /* sequences in flight at most; 0: chosen */
 };
-struct generate_stats { long prompt_tokens, computed_prompt_tokens, generated_tokens, steps; size_t peak_pages; };
+struct generate_stats {
+    long prompt_tokens, computed_prompt_tokens, generated_tokens, steps;
+    long rows, step_allocations; /* token rows of all passes; mem_* allocations inside steps, which should be none */
+    size_t peak_pages, kv_bytes; /* pages ever in use at once; bytes that the pages may take */
+    double model_seconds, host_seconds; /* waiting for the device; everything else inside steps */
+};
 
+/* The defaults above; kv_dtype fits the model's. */
+void generate_engine_options_default(struct generate_engine_options *o, const struct model *m);
 struct generate_engine;
-int generate_engine_new(struct generate_engine **out, struct model *m, const struct tokenizer *t /* or NULL */, const struct generate_engine_options *options, struct error *err);
+int generate_engine_new(struct generate_engine **out, struct model *m, const struct tokenizer *t /* or NULL */, const struct generate_engine_options *options /* or NULL: defaults */, struct error *err);
 void generate_engine_free(struct generate_engine *e);
 /* Runs all requests; done(user, i, result) is called once a request in the order they finish, result borrowed for the call; a non-zero return stops
  * the run with that code. A request that cannot run (too long, option out of range, one request over the memory budget) gets result.error and the others go on.

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the engine, shared by engine.c (set-up, the run), admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
+ *
+ * A request that runs is a job with lanes: its beams, or its samples, or one. A lane has a slot: a row of the block table that says
+ * which pages hold its keys and values. A step makes one model pass over rows of all jobs: a chunk of the prompts that are not in the cache
+ * yet and the newest token of every lane; then processors and the choice of tokens run on the device, and the host merges a handful of
+ * candidates a lane. Everything a step needs is there before it starts; it allocates nothing. */
+#ifndef GENERATE_ENGINE_H
+#define GENERATE_ENGINE_H
+
+#include "generate/beam.h"
+#include "generate/pages.h"
+#include "generate/rules.h"
+
+enum job_kind { JOB_GREEDY, JOB_BEAM, JOB_SAMPLE, JOB_KINDS };
+struct lane {
+    int slot, live, n;        /* n: generated so far (greedy, sample) */
+    int32_t *ids;             /* [max_new] */
+    float *logprobs;
+    enum finish_reason finish;
+};
+struct job {
+    int index, number;        /* of the request; number from 1: its slot among the jobs, + 1 */
+    enum job_kind kind;
+    const struct generate_request *request;
+    int n_lane, n_live, n_stored; /* n_stored: prompt positions computed or found */
+    int decoding, finished;
+    int bound;                /* pages it may need at worst */
+    int from, n_full;         /* tree: pages found */
+    int *prompt_pages, n_prompt_page;
+    int *slot_of, *spare;     /* [n_lane] scratch of job_follow */
+    struct lane *lanes;
+    struct beam_search beam;
+    void *memory;
+};
+struct slot {
+    int *table, n_block;
+};
+struct out_row {
+    struct job *job;
+    int lane, row;
+};
+/* Host mirror of the arrays a step uploads at once. */
+struct staging {
+    char *host;
+    struct span device;
+    size_t used, capacity;
+};
+struct finder; /* stop.h */
+
+struct generate_engine {
+    struct model *model;
+    const struct model_desc *desc;
+    const struct tokenizer *tokenizer;
+    struct generate_engine_options options;
+    struct device *device;
+    struct queue *queue;
+    struct generate_stats stats;
+
+    struct kv_layout layout;
+    struct pages pages;
+    struct buffer *kv;
+    struct span *layer_pages;     /* [L] */
+
+    /* sized for one run */
+    int max_batch, max_out, max_len, n_top, stride, uses_rules;
+    struct model_workspace *workspace;
+    int workspace_row, workspace_out;
+    struct buffer *device_io;     /* inputs, logits and results */
+    size_t device_io_bytes;
+    struct staging in;
+    struct span logits, values, ids, raw;
+    int head_rows;                /* rows of logits at once */
+    float *host_values, *host_raw;
+    int32_t *host_ids;
+    char *slab;                   /* host arrays of the run */
+    size_t slab_bytes;
+
+    struct slot *slots;
+    int *free_slots, n_free_slot;
+    struct job *jobs;             /* [max_batch] */
+    struct job **active;          /* in order of admission */
+    int n_active, max_job;
+    int *waiting, n_waiting;      /* request numbers in order */
+    const struct generate_request *requests;
+
+    /* one step */
+    int32_t *tokens, *positions, *row_seq, *pairs, *seen_offsets, *seen_ids, *banned_offsets, *banned_ids, *blocks;
+    float *bias, *penalty, *knobs, *uniform;
+    int *out_index;
+    int n_row, n_seq, n_pair, prompt_rows;
+    int *pinned, n_pinned;        /* pages being copied from */
+    int *found, *zeros;           /* scratch [stride], [max_batch] */
+    struct out_row *outs[JOB_KINDS];
+    int n_out[JOB_KINDS];
+    struct beam_candidate *candidates;
+    struct rule_marks marks;
+    struct finder *finder;
+    struct job **done;
+    int n_done;
+};
+
+/* job.c */
+int job_lanes(const struct generate_options *o);
+/* Pages it needs at worst when n_full pages of its prompt are found and one more is copied from (partial). */
+int job_bound(const struct generate_options *o, int n_prompt, int page, int n_full, int partial);
+int job_start(struct generate_engine *e, struct job *job, int index, struct error *err);
+/* Lane i goes on as lane parent[i] was. */
+void job_follow(struct generate_engine *e, struct job *job, const int *parent);
+void job_release_lane(struct generate_engine *e, struct lane *lane);
+void job_end(struct generate_engine *e, struct job *job); /* gives everything back */
+int job_result(struct generate_engine *e, struct job *job, struct generate_result *result, struct error *err);
+void result_free(struct generate_result *result);
+
+/* admit.c: lets waiting requests in while there is room. */
+int admit(struct generate_engine *e, struct error *err);
+/* Why a request can never run, as result->error; 0 when it can. */
+int admit_check(const struct generate_engine *e, const struct generate_request *r, struct error *err);
+
+/* step.c */
+void step(struct generate_engine *e);
+
+/* A place for a write at position pos of the slot: takes or copies a page if need be. */
+void slot_make_writable(struct generate_engine *e, int slot, int pos, int share);
+
+#endif
