@@ -16,8 +16,8 @@
 #include "world.h"
 
 #include "base/mem.h"
+#include "judge/rouge.h"
 
-#include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,64 +32,39 @@ struct options {
     int n_bound;
 };
 
-/* A question's words in lower case, as offsets into text. */
-struct words {
-    char text[256];
-    uint8_t start[64];
-    size_t n;
-};
-
-static void split_words(struct words *w, const char *text) {
-    snprintf(w->text, sizeof w->text, "%s", text);
-    w->n = 0;
-    int inside = 0;
-    for (size_t i = 0; i < sizeof w->text && w->text[i]; i++) {
-        int letter = isalnum((unsigned char)w->text[i]);
-        w->text[i] = letter ? (char)tolower((unsigned char)w->text[i]) : ' ';
-        if (letter && !inside && w->n < 64) w->start[w->n++] = (uint8_t)i;
-        inside = letter;
-    }
-    for (size_t i = 0; i < sizeof w->text; i++)
-        if (w->text[i] == ' ') w->text[i] = 0;
-}
-
-/* ROUGE-L F1 of two questions: the longest common subsequence of their words. */
-static double rouge_l(const struct words *a, const struct words *b) {
-    int row[65] = {0};
-    for (size_t i = 0; i < a->n; i++) {
-        int diagonal = 0;
-        for (size_t j = 1; j <= b->n; j++) {
-            int above = row[j];
-            if (strcmp(a->text + a->start[i], b->text + b->start[j - 1]) == 0) row[j] = diagonal + 1;
-            else if (row[j - 1] > row[j]) row[j] = row[j - 1];
-            diagonal = above;
-        }
-    }
-    return a->n + b->n ? 2.0 * row[b->n] / (double)(a->n + b->n) : 0;
-}
-
 /* Questions kept so far. */
 struct question_set {
-    struct words *item;
+    struct rouge_vocab *vocab;
+    struct rouge_text *item;
     size_t n, cap;
 };
 
-static int set_add(struct question_set *set, const struct words *w) {
+static void set_deinit(struct question_set *set) {
+    for (size_t i = 0; i < set->n; i++) rouge_text_deinit(&set->item[i]);
+    rouge_vocab_free(set->vocab);
+    mem_free(set->item);
+}
+
+/* Adds the question unless its ROUGE-L F1 with one of them is above 0.7; returns 1 when it was added, 0 when not. */
+static int set_add(struct question_set *set, const char *question, struct error *err) {
     if (set->n == set->cap) {
         size_t cap = set->cap ? 2 * set->cap : 256;
-        struct words *item = mem_resize(set->item, cap * sizeof *item);
-        if (!item) return -1;
+        struct rouge_text *item = mem_resize(set->item, cap * sizeof *item);
+        if (!item) return error_set_nomem(err, cap * sizeof *item, "questions");
         set->item = item;
         set->cap = cap;
     }
-    set->item[set->n++] = *w;
-    return 0;
-}
-
-static int set_has_near(const struct question_set *set, const struct words *w) {
-    for (size_t i = 0; i < set->n; i++)
-        if (rouge_l(w, &set->item[i]) > 0.7) return 1;
-    return 0;
+    struct rouge_text *mine = &set->item[set->n];
+    int status = rouge_text_init(mine, set->vocab, question, strlen(question), err);
+    if (status) return status;
+    struct rouge_score score = {0};
+    for (size_t i = 0; status == 0 && i < set->n && score.f <= 0.7; i++) status = rouge_l(&set->item[i], mine, &score, err);
+    if (status || score.f > 0.7) {
+        rouge_text_deinit(mine);
+        return status;
+    }
+    set->n++;
+    return 1;
 }
 
 static int set_load(struct question_set *set, const char *path, struct error *err) {
@@ -98,18 +73,16 @@ static int set_load(struct question_set *set, const char *path, struct error *er
     char *line = NULL;
     size_t cap = 0;
     int status = 0;
-    for (long n = 1; status == 0 && getline(&line, &cap, file) > 0; n++) {
+    for (long n = 1; status >= 0 && getline(&line, &cap, file) > 0; n++) {
         json_t *row = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
         const char *question = json_string_value(json_object_get(row, "question"));
-        struct words w;
-        split_words(&w, question ? question : "");
-        if (!question) status = error_set(err, ERROR_DATA, "%s:%ld: wanted a string \"question\"", path, n);
-        else if (set_add(set, &w)) status = error_set_nomem(err, sizeof w, "questions");
+        status = question ? set_add(set, question, err)
+                          : error_set(err, ERROR_DATA, "%s:%ld: wanted a string \"question\"", path, n);
         json_decref(row);
     }
     free(line);
     fclose(file);
-    return status;
+    return status < 0 ? status : 0;
 }
 
 static int put_row(FILE *out, json_t *row) {
@@ -135,22 +108,21 @@ static int write_corpus(const struct options *o, FILE *out, struct error *err) {
 /* Careful pairs, each at most 0.7 in ROUGE-L from every question before it and from those of --seeds. */
 static int write_pairs(const struct options *o, FILE *out, uint64_t stream, int topics, enum world_share share, struct error *err) {
     struct question_set set = {0};
-    int status = o->seeds ? set_load(&set, o->seeds, err) : 0;
+    int status = rouge_vocab_new(&set.vocab, err);
+    if (status == 0 && o->seeds) status = set_load(&set, o->seeds, err);
     uint64_t draw = 0;
     for (long written = 0; status == 0 && written < o->n; draw++) {
         struct world_pair pair;
-        struct words w;
         struct world_dice dice = {{o->seed, stream, draw}, 0};
         world_question_of(&pair, &dice, topics, share);
         world_answer(&pair, &dice, WORLD_CAREFUL);
-        split_words(&w, pair.question);
-        if (set_has_near(&set, &w)) continue;
-        if (set_add(&set, &w)) status = error_set_nomem(err, sizeof w, "questions");
-        else if (put_row(out, json_pack("{s:s, s:s}", "question", pair.question, "answer", pair.answer)))
+        int added = set_add(&set, pair.question, err);
+        status = added < 0 ? added : 0;
+        if (added == 1 && put_row(out, json_pack("{s:s, s:s}", "question", pair.question, "answer", pair.answer)))
             status = error_set_errno(err, "writing pairs");
-        written++;
+        written += added == 1;
     }
-    mem_free(set.item);
+    set_deinit(&set);
     return status;
 }
 
