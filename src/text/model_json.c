@@ -47,7 +47,7 @@ static int32_t joined(struct reader *r, struct tokenizer *tok, const char *left,
     return word->failed ? -1 : vocab_find_model(&tok->vocab, word->data, word->len);
 }
 
-static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, const char *left, size_t n_left, const char *right, size_t n_right,
+static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, uint32_t rank, const char *left, size_t n_left, const char *right, size_t n_right,
                      struct buf *word)
 {
     int32_t a = vocab_find_model(&tok->vocab, left, n_left), b = vocab_find_model(&tok->vocab, right, n_right);
@@ -59,10 +59,10 @@ static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, const ch
                            a < 0 ? left : right);
     if (id < 0)
         return reader_fail(r, "model: merges: entry %zu: \"%.*s\" + \"%.*s\" is not in the vocabulary", i, (int)n_left, left, (int)n_right, right);
-    return bpe_add_merge(&tok->bpe, a, b, (uint32_t)i, id) ? reader_nomem(r) : 0;
+    return bpe_add_merge(&tok->bpe, a, b, rank, id) ? reader_nomem(r) : 0;
 }
 
-static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *merges)
+static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *merges, const json_t *ranks)
 {
     struct buf word = BUF_INIT;
     int rc = 0;
@@ -72,10 +72,11 @@ static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *me
     for (size_t i = 0; i < n && !rc; i++) {
         const json_t *m = json_array_get(merges, i), *a = json_array_get(m, 0), *b = json_array_get(m, 1);
         const char *text = json_string_value(m), *space = text ? memchr(text, ' ', json_string_length(m)) : NULL;
+        uint32_t rank = ranks ? (uint32_t)json_integer_value(json_array_get(ranks, i)) : (uint32_t)i;
         if (space)
-            rc = add_merge(r, tok, i, text, (size_t)(space - text), space + 1, json_string_length(m) - (size_t)(space + 1 - text), &word);
+            rc = add_merge(r, tok, i, rank, text, (size_t)(space - text), space + 1, json_string_length(m) - (size_t)(space + 1 - text), &word);
         else if (json_is_string(a) && json_is_string(b) && json_array_size(m) == 2)
-            rc = add_merge(r, tok, i, json_string_value(a), json_string_length(a), json_string_value(b), json_string_length(b), &word);
+            rc = add_merge(r, tok, i, rank, json_string_value(a), json_string_length(a), json_string_value(b), json_string_length(b), &word);
         else
             rc = reader_fail(r, "model: merges: entry %zu: wanted \"left right\" or [\"left\", \"right\"]", i);
     }
@@ -83,7 +84,7 @@ static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *me
     return rc;
 }
 
-static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m)
+static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, const json_t *ranks)
 {
     struct bpe *b = &tok->bpe;
     const char *unk;
@@ -99,7 +100,7 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m)
         (rc = read_flag(r, m, "model", "fuse_unk", 0, &b->fuse_unk)) ||
         (rc = read_flag(r, m, "model", "byte_fallback", 0, &b->byte_fallback)) ||
         (rc = read_flag(r, m, "model", "ignore_merges", 0, &b->ignore_merges)) ||
-        (rc = read_vocab(r, tok, json_object_get(m, "vocab"))) || (rc = read_merges(r, tok, json_object_get(m, "merges"))))
+        (rc = read_vocab(r, tok, json_object_get(m, "vocab"))) || (rc = read_merges(r, tok, json_object_get(m, "merges"), ranks)))
         return rc;
     b->unk = n_unk ? vocab_find(&tok->vocab, unk, n_unk) : -1;
     if (n_unk && b->unk < 0)
@@ -113,7 +114,7 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m)
     return 0;
 }
 
-int model_read(struct reader *r, struct tokenizer *tok, const json_t *model)
+int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, const json_t *ranks)
 {
     const char *type = "BPE"; /* old files do not say */
     if (!json_is_object(model))
@@ -125,7 +126,7 @@ int model_read(struct reader *r, struct tokenizer *tok, const json_t *model)
     }
     if (!strcmp(type, "BPE")) {
         tok->info.model = "BPE";
-        return read_bpe(r, tok, model);
+        return read_bpe(r, tok, model, ranks);
     }
     return reader_fail(r, "model: type \"%s\" is not supported (BPE is)", type);
 }

@@ -6,6 +6,7 @@
 
 #include "text/bpe.h"
 #include "text/parts.h"
+#include "text/source.h"
 
 struct tokenizer {
     struct arena arena;
@@ -26,18 +27,10 @@ struct tokenizer {
     struct tokenizer_info info;
 };
 
-/* The documents of a source; both owned. config may be NULL. */
-struct tokenizer_source {
-    json_t *json, *config;
-};
-/* path as tokenizer_open has it. */
-int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct error *err);
-void tokenizer_source_free(struct tokenizer_source *s);
-
 /* Reads the documents into tok (zeroed). */
 int tokenizer_build(struct tokenizer *tok, const char *name, const struct tokenizer_source *s, struct error *err);
-/* model and added_tokens of tokenizer.json. */
-int model_read(struct reader *r, struct tokenizer *tok, const json_t *model);
+/* model and added_tokens of tokenizer.json; ranks may be NULL. */
+int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, const json_t *ranks);
 int added_read(struct reader *r, struct tokenizer *tok, const json_t *list, const json_t *config);
 
 #endif

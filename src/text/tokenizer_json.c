@@ -6,15 +6,15 @@
 
 #include <string.h>
 
-static int read_components(struct reader *r, struct tokenizer *tok, const json_t *doc, const json_t *config)
+static int read_components(struct reader *r, struct tokenizer *tok, const struct tokenizer_source *s)
 {
-    const json_t *o = json_object_get(doc, "version");
+    const json_t *doc = s->json, *config = s->config, *o = json_object_get(doc, "version");
     int rc;
     if (!json_is_object(doc))
         return reader_fail(r, "wanted an object with \"model\"");
     if (o && (!json_is_string(o) || strcmp(json_string_value(o), "1.0")))
         return reader_fail(r, "version: wanted \"1.0\", found \"%s\"", json_is_string(o) ? json_string_value(o) : "something else");
-    if ((rc = model_read(r, tok, json_object_get(doc, "model"))))
+    if ((rc = model_read(r, tok, json_object_get(doc, "model"), s->ranks)))
         return rc;
     o = json_object_get(doc, "normalizer");
     tok->has_normalizer = o && !json_is_null(o);
@@ -80,12 +80,27 @@ static int32_t *one_id(struct reader *r, int32_t id, size_t *n)
     return list;
 }
 
-static int read_config(struct reader *r, struct tokenizer *tok, const json_t *config)
+/* bos_token_id and the like of config.json: an id, or several of which the first counts. */
+static int32_t numbered_id(const struct tokenizer *tok, const json_t *config, const char *key)
+{
+    const json_t *v = json_object_get(config, key);
+    if (json_is_array(v))
+        v = json_array_get(v, 0);
+    json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
+    return id >= 0 && id < VOCAB_MAX_ID && vocab_at(&tok->vocab, (int32_t)id) ? (int32_t)id : -1;
+}
+
+static int read_config(struct reader *r, struct tokenizer *tok, const json_t *config, const json_t *model_config)
 {
     struct tokenizer_info *info = &tok->info;
     info->bos = named_id(tok, config, "bos_token");
     info->eos = named_id(tok, config, "eos_token");
     info->pad = named_id(tok, config, "pad_token");
+    if (!config) {
+        info->bos = numbered_id(tok, model_config, "bos_token_id");
+        info->eos = numbered_id(tok, model_config, "eos_token_id");
+        info->pad = numbered_id(tok, model_config, "pad_token_id");
+    }
     int32_t unk = named_id(tok, config, "unk_token");
     if (unk >= 0)
         info->unk = unk;
@@ -98,7 +113,7 @@ static int read_config(struct reader *r, struct tokenizer *tok, const json_t *co
             return reader_nomem(r);
     }
     const struct around *a = &tok->around;
-    if (!config && a->n_before && tok->vocab.entry[a->before[0]].flags & VOCAB_SPECIAL)
+    if (!config && info->bos < 0 && a->n_before && tok->vocab.entry[a->before[0]].flags & VOCAB_SPECIAL)
         info->bos = a->before[0]; /* a lone tokenizer.json: what it puts first is as good as a name */
     info->add_bos = info->bos >= 0 && a->n_before && a->before[0] == info->bos;
     info->add_eos = info->eos >= 0 && a->n_after && a->after[a->n_after - 1] == info->eos;
@@ -167,11 +182,11 @@ int tokenizer_build(struct tokenizer *tok, const char *name, const struct tokeni
         return reader_nomem(&r);
     if (s->config && !json_is_object(s->config))
         return reader_fail(&r, "tokenizer_config: wanted an object");
-    int rc = read_components(&r, tok, s->json, s->config);
+    int rc = read_components(&r, tok, s);
     if (!rc)
         rc = read_limits(&r, tok, s->json);
     if (!rc)
-        rc = read_config(&r, tok, s->config);
+        rc = read_config(&r, tok, s->config, s->model_config);
     if (!rc)
         rc = collect_special(&r, tok);
     tok->info.is_byte_level = !rc && is_byte_level(tok);

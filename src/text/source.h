@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Readers of the other forms a tokenizer comes in, each written as the documents that a Hugging Face directory would have. */
+#ifndef TEXT_SOURCE_H
+#define TEXT_SOURCE_H
+
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tokenizer_source {
+    json_t *json;   /* tokenizer.json */
+    json_t *config; /* tokenizer_config.json completed from special_tokens_map.json; may be NULL */
+    json_t *model_config; /* config.json, for the ids of special tokens when config names none; may be NULL */
+    json_t *ranks;  /* NULL, or a rank for every merge: sentencepiece's, where merges that make the same token tie */
+};
+/* path as tokenizer_open has it. */
+int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct error *err);
+void tokenizer_source_free(struct tokenizer_source *s);
+
+int source_from_gguf(struct tokenizer_source *out, const char *path, struct error *err);
+/* A sentencepiece model file; s->config is read (legacy, add_bos_token) and completed, added (added_tokens.json) may be NULL. */
+int source_from_spm(struct tokenizer_source *s, const char *path, const json_t *added, struct error *err);
+/* vocab.json and merges.txt; vocab may be "" for GPT-2's ids, which follow from its merges alone. */
+int source_from_merges(struct tokenizer_source *s, const char *vocab, const char *merges, const json_t *added, struct error *err);
+
+/* --- shared by them --- */
+/* sentencepiece's types of pieces */
+enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN = 2, PIECE_CONTROL = 3, PIECE_USER = 4, PIECE_UNUSED = 5, PIECE_BYTE = 6 };
+struct spm_piece {
+    const char *text; /* NUL-terminated, valid UTF-8 */
+    double score;
+    int type;
+};
+/* The tokenizer.json of a sentencepiece BPE vocabulary. prefix: a space is put before the text; first_only: not before every
+ * piece between special tokens. */
+int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_piece *piece, size_t n, int prefix, int first_only,
+                    struct error *err);
+/* The tokenizer.json of a byte-level BPE; takes vocab and merges (also on error). pre: a pre_tokenizer in JSON. */
+int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre, int ignore_merges,
+                    struct error *err);
+/* Appends to added_tokens. */
+int source_add_token(json_t *json, int64_t id, const char *text, int special);
+/* Sets post_processor to bos A eos; -1 for none. */
+int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t eos, const char *eos_text);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tokenizer inside a GGUF file: tokens, their types, merges or scores, and the name of the pre-tokenizer. That name is all the file says
+ * of how words are cut, and a wrong guess gives other ids; an unknown one is refused. */
+#include "text/source.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/gguf.h"
+#include "text/utf8.h"
+#include "text/vocab.h"
+
+#include <string.h>
+
+#define SPLIT(regex) "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"Isolated\",\"invert\":false}"
+#define BYTES(use_regex) "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" use_regex "}"
+#define SEQUENCE(a, b) "{\"type\":\"Sequence\",\"pretokenizers\":[" a "," b "]}"
+#define WORDS_LIKE_LLAMA3(digits)                                                                                                 \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                                                \
+    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+
+static const char gpt2[] = BYTES("true");
+static const char digits_then_gpt2[] = SEQUENCE("{\"type\":\"Digits\",\"individual_digits\":true}", BYTES("true"));
+static const char llama3[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}{1,3}")), BYTES("false"));
+static const char qwen2[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}")), BYTES("false"));
+
+/* The names llama.cpp's converter writes, with the tokenizer.json of the models it writes them for. */
+static const struct pre {
+    const char *name, *json;
+    int ignore_merges, add_bos, nfc; /* add_bos: when the file does not say */
+} pres[] = {
+    {"default", gpt2, 0, 0, 0},
+    {"gpt-2", gpt2, 0, 0, 0},
+    {"phi-2", gpt2, 0, 0, 0},
+    {"olmo", gpt2, 0, 0, 0},
+    {"roberta-bpe", gpt2, 0, 1, 0},
+    {"smollm", digits_then_gpt2, 0, 0, 0},
+    {"starcoder", digits_then_gpt2, 0, 0, 0},
+    {"refact", digits_then_gpt2, 0, 0, 0},
+    {"codeshell", digits_then_gpt2, 0, 0, 0},
+    {"llama-bpe", llama3, 1, 1, 0},
+    {"llama3", llama3, 1, 1, 0},
+    {"llama-v3", llama3, 1, 1, 0},
+    {"smaug-bpe", llama3, 0, 0, 0},
+    {"dbrx", llama3, 0, 0, 0},
+    {"qwen2", qwen2, 0, 0, 1},
+    {"stablelm2", qwen2, 0, 0, 0},
+};
+
+struct gguf_tokens {
+    struct gguf_string *text;
+    int64_t *type;    /* all NORMAL when the file has none */
+    char **copy;      /* NUL-terminated */
+    size_t n;
+};
+
+static int fail_nomem(const char *path, struct error *err)
+{
+    return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
+}
+
+static void tokens_deinit(struct gguf_tokens *t)
+{
+    for (size_t i = 0; t->copy && i < t->n; i++)
+        mem_free(t->copy[i]);
+    mem_free(t->copy);
+    mem_free(t->text);
+    mem_free(t->type);
+}
+
+/* The token must be text that a JSON key can hold. */
+static int check_token(const char *path, const struct gguf_string *s, size_t i, struct error *err)
+{
+    if (utf8_valid(s->data, s->len) != s->len || memchr(s->data, 0, s->len))
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: token %zu is not UTF-8 text without NUL", path, i);
+    return 0;
+}
+
+static int read_tokens(struct gguf_tokens *t, const struct gguf *g, const char *path, struct error *err)
+{
+    enum gguf_type kind;
+    int64_t n = gguf_array_length(g, "tokenizer.ggml.tokens", &kind), n_type = gguf_array_length(g, "tokenizer.ggml.token_type", NULL);
+    if (n <= 0 || kind != GGUF_STRING)
+        return error_set(err, ERROR_DATA, "%s: no array of strings tokenizer.ggml.tokens", path);
+    if (n > VOCAB_MAX_ID)
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: %lld tokens, at most %d are read", path, (long long)n, VOCAB_MAX_ID);
+    if (n_type >= 0 && n_type != n)
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.token_type: wanted %lld entries, found %lld", path, (long long)n, (long long)n_type);
+    t->n = (size_t)n;
+    t->text = mem_calloc(t->n, sizeof *t->text);
+    t->type = mem_calloc(t->n, sizeof *t->type);
+    t->copy = mem_calloc(t->n, sizeof *t->copy);
+    if (!t->text || !t->type || !t->copy)
+        return fail_nomem(path, err);
+    gguf_array_strings(g, "tokenizer.ggml.tokens", t->text);
+    for (size_t i = 0; i < t->n; i++)
+        t->type[i] = PIECE_NORMAL;
+    if (n_type >= 0 && gguf_array_ints(g, "tokenizer.ggml.token_type", t->type))
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.token_type: wanted integers", path);
+    int rc = 0;
+    for (size_t i = 0; i < t->n && !rc; i++) {
+        rc = check_token(path, t->text + i, i, err);
+        if (!rc && !(t->copy[i] = mem_strndup(t->text[i].data, t->text[i].len)))
+            rc = fail_nomem(path, err);
+    }
+    return rc;
+}
+
+static const struct pre *find_pre(const struct gguf *g, const char *path, struct error *err)
+{
+    struct gguf_string name = {"default", 7};
+    struct buf known = BUF_INIT;
+    gguf_get_string(g, "tokenizer.ggml.pre", &name);
+    for (size_t i = 0; i < sizeof pres / sizeof *pres; i++) {
+        if (strlen(pres[i].name) == name.len && !memcmp(pres[i].name, name.data, name.len)) {
+            buf_free(&known);
+            return pres + i;
+        }
+        buf_printf(&known, "%s%s", i ? ", " : "", pres[i].name);
+    }
+    error_set(err, ERROR_DATA, "%s: tokenizer.ggml.pre: the pre-tokenizer \"%.*s\" is not known (known: %s); use the model's Hugging Face directory",
+              path, (int)name.len, name.data, known.data ? known.data : "");
+    buf_free(&known);
+    return NULL;
+}
+
+static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path, struct error *err)
+{
+    const struct pre *pre = find_pre(g, path, err);
+    enum gguf_type kind;
+    int64_t n = gguf_array_length(g, "tokenizer.ggml.merges", &kind);
+    if (!pre)
+        return ERROR_DATA;
+    if (n < 0 || kind != GGUF_STRING)
+        return error_set(err, ERROR_DATA, "%s: no array of strings tokenizer.ggml.merges", path);
+    struct gguf_string *line = mem_alloc((size_t)n * sizeof *line);
+    if (!line)
+        return fail_nomem(path, err);
+    gguf_array_strings(g, "tokenizer.ggml.merges", line);
+    json_t *vocab = json_object(), *merges = json_array();
+    int rc = 0;
+    for (size_t i = 0; i < t->n && !rc; i++) {
+        if (json_object_get(vocab, t->copy[i]))
+            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path, t->copy[i], i);
+        else if (json_object_set_new(vocab, t->copy[i], json_integer((json_int_t)i)))
+            rc = fail_nomem(path, err);
+    }
+    for (size_t i = 0; i < (size_t)n && !rc; i++) {
+        if (utf8_valid(line[i].data, line[i].len) != line[i].len)
+            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.merges: entry %zu is not UTF-8", path, i);
+        else if (json_array_append_new(merges, json_stringn(line[i].data, line[i].len)))
+            rc = fail_nomem(path, err);
+    }
+    mem_free(line);
+    if (rc) {
+        json_decref(vocab);
+        json_decref(merges);
+        return rc;
+    }
+    rc = source_make_bpe(out, path, vocab, merges, pre->json, pre->ignore_merges, err);
+    if (!rc && pre->nfc)
+        rc = json_object_set_new(out->json, "normalizer", json_pack("{s:s}", "type", "NFC")) ? fail_nomem(path, err) : 0;
+    for (size_t i = 0; i < t->n && !rc; i++)
+        if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
+            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err) : 0;
+    return rc;
+}
+
+static int make_spm(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path, struct error *err)
+{
+    int64_t n = gguf_array_length(g, "tokenizer.ggml.scores", NULL);
+    int prefix = 1;
+    if (n != (int64_t)t->n)
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.scores: wanted %zu entries, found %lld", path, t->n, (long long)n);
+    gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &prefix);
+    double *score = mem_alloc(t->n * sizeof *score);
+    struct spm_piece *piece = mem_alloc(t->n * sizeof *piece);
+    int rc = !score || !piece ? fail_nomem(path, err) : 0;
+    if (!rc && gguf_array_floats(g, "tokenizer.ggml.scores", score))
+        rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.scores: wanted numbers", path);
+    for (size_t i = 0; i < t->n && !rc; i++)
+        piece[i] = (struct spm_piece){t->copy[i], score[i], (int)t->type[i]};
+    if (!rc)
+        rc = source_make_spm(out, path, piece, t->n, prefix, 0, err);
+    mem_free(score);
+    mem_free(piece);
+    return rc;
+}
+
+/* The token whose id stands at key, or -1. */
+static int special_id(const struct gguf *g, const struct gguf_tokens *t, const char *key, const char *path, int64_t *id, struct error *err)
+{
+    *id = -1;
+    if (gguf_get_int(g, key, id))
+        return 0;
+    if (*id < 0 || (uint64_t)*id >= t->n)
+        return error_set(err, ERROR_DATA, "%s: %s: wanted an id in 0..%zu, found %lld", path, key, t->n - 1, (long long)*id);
+    return 0;
+}
+
+/* tokenizer_config.json's part, and the post-processor. */
+static int make_config(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, int add_bos, const char *path,
+                       struct error *err)
+{
+    static const char *const keys[][2] = {{"tokenizer.ggml.bos_token_id", "bos_token"}, {"tokenizer.ggml.eos_token_id", "eos_token"},
+                                          {"tokenizer.ggml.unknown_token_id", "unk_token"}, {"tokenizer.ggml.padding_token_id", "pad_token"}};
+    int64_t id[4];
+    struct gguf_string chat;
+    int add_eos = 0, bad = 0;
+    out->config = json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
+    for (int i = 0; i < 4; i++) {
+        int rc = special_id(g, t, keys[i][0], path, id + i, err);
+        if (rc)
+            return rc;
+        if (id[i] >= 0)
+            bad |= json_object_set_new(out->config, keys[i][1], json_string(t->copy[id[i]]));
+    }
+    gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &add_bos);
+    gguf_get_bool(g, "tokenizer.ggml.add_eos_token", &add_eos);
+    add_bos = add_bos && id[0] >= 0;
+    add_eos = add_eos && id[1] >= 0;
+    bad |= json_object_set_new(out->config, "add_bos_token", json_boolean(add_bos));
+    bad |= json_object_set_new(out->config, "add_eos_token", json_boolean(add_eos));
+    if (!gguf_get_string(g, "tokenizer.chat_template", &chat)) {
+        json_t *text = json_stringn(chat.data, chat.len);
+        if (!text)
+            return error_set(err, ERROR_DATA, "%s: tokenizer.chat_template is not UTF-8", path);
+        bad |= json_object_set_new(out->config, "chat_template", text);
+    }
+    bad |= source_set_around(out->json, add_bos ? id[0] : -1, add_bos ? t->copy[id[0]] : NULL, add_eos ? id[1] : -1,
+                             add_eos ? t->copy[id[1]] : NULL);
+    return bad ? fail_nomem(path, err) : 0;
+}
+
+static int from_metadata(struct tokenizer_source *out, const struct gguf *g, const char *path, struct error *err)
+{
+    struct gguf_tokens t = {0};
+    struct gguf_string model;
+    int spm, rc;
+    if (gguf_get_string(g, "tokenizer.ggml.model", &model))
+        return error_set(err, ERROR_DATA, "%s: no tokenizer in this file (no tokenizer.ggml.model)", path);
+    spm = model.len == 5 && !memcmp(model.data, "llama", 5);
+    if (!spm && (model.len != 4 || memcmp(model.data, "gpt2", 4)))
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.model: \"%.*s\" is not supported (gpt2 and llama are)", path, (int)model.len,
+                         model.data);
+    rc = read_tokens(&t, g, path, err);
+    if (!rc)
+        rc = spm ? make_spm(out, g, &t, path, err) : make_bpe(out, g, &t, path, err);
+    if (!rc) {
+        const struct pre *pre = spm ? NULL : find_pre(g, path, err);
+        rc = make_config(out, g, &t, spm || (pre && pre->add_bos), path, err);
+    }
+    tokens_deinit(&t);
+    return rc;
+}
+
+int source_from_gguf(struct tokenizer_source *out, const char *path, struct error *err)
+{
+    struct file_map map;
+    struct gguf *g;
+    int rc = file_map(&map, path, err);
+    if (rc)
+        return rc;
+    rc = gguf_parse(&g, map.data, map.size, path, err);
+    if (!rc) {
+        rc = from_metadata(out, g, path, err);
+        gguf_free(g);
+    }
+    file_unmap(&map);
+    return rc;
+}

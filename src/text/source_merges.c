@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* vocab.json and merges.txt, the two files of a GPT-2 tokenizer. What they do not say follows GPT-2: byte-level words, and the usual names
+ * of special tokens when no config names them. */
+#include "text/source.h"
+
+#include "base/buf.h"
+#include "io/file.h"
+#include "text/parts.h"
+#include "text/utf8.h"
+
+#include <string.h>
+
+#define MAX_BYTES ((size_t)1 << 30)
+
+/* One line of merges.txt to one entry; the "#version" line and empty lines say nothing. */
+static int read_merges(json_t *out, const char *path, const struct buf *text, struct error *err)
+{
+    size_t at = 0, line = 0;
+    while (at < text->len) {
+        const char *s = text->data + at, *end = memchr(s, '\n', text->len - at);
+        size_t n = end ? (size_t)(end - s) : text->len - at;
+        at += n + 1;
+        line++;
+        if (n && s[n - 1] == '\r')
+            n--;
+        if (!n || (line == 1 && n >= 8 && !memcmp(s, "#version", 8)))
+            continue;
+        if (!memchr(s, ' ', n) || utf8_valid(s, n) != n)
+            return error_set(err, ERROR_DATA, "%s: line %zu: wanted \"left right\" in UTF-8", path, line);
+        if (json_array_append_new(out, json_stringn(s, n)))
+            return error_set(err, ERROR_NOMEM, "%s: out of memory", path);
+    }
+    return 0;
+}
+
+/* GPT-2's ids: the 256 bytes, visible ones first, then every merge in order, then <|endoftext|>. */
+static int gpt2_vocab(json_t *vocab, const json_t *merges)
+{
+    json_int_t id = 0;
+    int bad = 0;
+    char c[5] = {0};
+    for (int pass = 0; pass < 2; pass++)
+        for (int b = 0; b < 256; b++)
+            if ((byte_level_char((unsigned char)b) < 256) == !pass) {
+                c[utf8_encode(byte_level_char((unsigned char)b), c)] = 0;
+                bad |= json_object_set_new(vocab, c, json_integer(id++));
+            }
+    struct buf word = BUF_INIT;
+    for (size_t i = 0; i < json_array_size(merges) && !bad; i++) {
+        const char *line = json_string_value(json_array_get(merges, i)), *space = strchr(line, ' ');
+        buf_reset(&word);
+        buf_append(&word, line, (size_t)(space - line));
+        buf_puts(&word, space + 1);
+        bad |= word.failed || json_object_set_new(vocab, word.data, json_integer(id++));
+    }
+    buf_free(&word);
+    return bad || json_object_set_new(vocab, "<|endoftext|>", json_integer(id)) ? -1 : 0;
+}
+
+static int is_named(const json_t *config, const char *text)
+{
+    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *v = json_object_get(config, keys[i]);
+        const char *name = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
+        if (name && !strcmp(name, text))
+            return 1;
+    }
+    return 0;
+}
+
+static int add_tokens(struct tokenizer_source *s, const json_t *vocab, const json_t *added)
+{
+    static const char *const usual[] = {"<|endoftext|>", "<s>", "</s>", "<unk>", "<pad>", "<mask>"};
+    const char *text;
+    json_t *id;
+    int bad = 0;
+    json_object_foreach((json_t *)vocab, text, id)
+    {
+        int special = is_named(s->config, text);
+        for (size_t i = 0; i < sizeof usual / sizeof *usual && !s->config; i++)
+            special |= !strcmp(text, usual[i]);
+        if (special)
+            bad |= source_add_token(s->json, json_integer_value(id), text, 1);
+    }
+    json_object_foreach((json_t *)added, text, id)
+        if (!json_object_get(vocab, text))
+            bad |= source_add_token(s->json, json_integer_value(id), text, is_named(s->config, text));
+    return bad ? -1 : 0;
+}
+
+/* RoBERTa puts <s> and </s> around a text; OPT says add_bos_token in its config. */
+static int roberta(struct tokenizer_source *s, const json_t *vocab)
+{
+    const char *class = json_string_value(json_object_get(s->config, "tokenizer_class"));
+    const json_t *bos = json_object_get(vocab, "<s>"), *eos = json_object_get(vocab, "</s>");
+    if (!class || !strstr(class, "Roberta") || !bos || !eos)
+        return 0;
+    return json_object_set_new(s->json, "post_processor",
+                               json_pack("{s:s, s:[s,I], s:[s,I], s:b, s:b}", "type", "RobertaProcessing", "sep", "</s>",
+                                         json_integer_value(eos), "cls", "<s>", json_integer_value(bos), "trim_offsets", 1,
+                                         "add_prefix_space", 0));
+}
+
+int source_from_merges(struct tokenizer_source *s, const char *vocab, const char *merges, const json_t *added, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    json_error_t why;
+    json_t *ids = NULL, *list = json_array();
+    int rc = file_read(&text, merges, MAX_BYTES, err);
+    if (!rc)
+        rc = read_merges(list, merges, &text, err);
+    buf_free(&text);
+    if (!rc && *vocab) {
+        ids = json_load_file(vocab, JSON_REJECT_DUPLICATES, &why);
+        if (!ids)
+            rc = error_set(err, ERROR_DATA, "%s: line %d, column %d: %s", vocab, why.line, why.column, why.text);
+    } else if (!rc) {
+        ids = json_object();
+        rc = gpt2_vocab(ids, list) ? error_set(err, ERROR_NOMEM, "%s: out of memory", merges) : 0;
+    }
+    if (rc) {
+        json_decref(list);
+        json_decref(ids);
+        return rc;
+    }
+    const char *pre = json_is_true(json_object_get(s->config, "add_prefix_space"))
+                          ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}"
+                          : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
+    json_incref(ids);
+    rc = source_make_bpe(s, merges, ids, list, pre, 0, err);
+    if (!rc && (add_tokens(s, ids, added) || roberta(s, ids)))
+        rc = error_set(err, ERROR_NOMEM, "%s: out of memory", merges);
+    json_decref(ids);
+    return rc;
+}
