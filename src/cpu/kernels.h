@@ -52,6 +52,13 @@ struct softmax_state {
     float max, sum;
 };
 
+/* The greatest so far, in decreasing order. */
+struct top_list {
+    int n, max;
+    float *values;
+    int32_t *ids;
+};
+
 #define KERNELS(X)                                                                                                                \
     X(void, norm, (const struct norm_row *r))                                                                                     \
     X(void, norm_dx, (const struct norm_dx_row *r))                                                                               \
@@ -69,7 +76,14 @@ struct softmax_state {
     X(void, finish, (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse))      \
     X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                                          \
     X(float, dot, (const float *x, const float *y, int n))                                                                        \
-    X(void, softmax_dx, (float *s, float *dp, int n, int width, float lse, float delta, float scale))
+    X(void, softmax_dx, (float *s, float *dp, int n, int width, float lse, float delta, float scale))                     \
+    X(float, row_max, (const float *x, int n))                                                                                    \
+    X(float, row_exp_sum, (float *x, int n, float max, int keep))                                                                 \
+    X(void, row_log_softmax, (float *y, const float *x, int n, float max, float log_sum))                                         \
+    X(void, row_top, (struct top_list *top, const float *x, int n, const float *bias))                                            \
+    X(int, row_band, (int32_t *ids, const float *x, int n, float low, float high))                                                \
+    X(double, squares, (const float *x, size_t n))                                                                                \
+    X(void, adamw, (const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n))
 
 struct kernels {
 #define X(type, name, parameters) type(*name) parameters;

@@ -6,6 +6,7 @@
 #include "cpu/norm_body.h"
 #include "cpu/pointwise_body.h"
 #include "cpu/attend_body.h"
+#include "cpu/loss_body.h"
 
 const struct kernels KERNELS_NAME = {
 #define X(type, name, parameters) .name = name##_kernel,

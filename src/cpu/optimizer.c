@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The gradient's norm and AdamW, in blocks of 4096 elements: blocks are pieces, and their sums are added in order by one thread. */
+#include "cpu/kernels.h"
+
+enum { BLOCK = 4096, BLOCKS_A_PIECE = 8 };
+
+struct squares_work {
+    const struct kernels *k;
+    const float *x;
+    size_t n;
+    double *sums;
+};
+
+static int n_block(size_t n)
+{
+    return (int)((n + BLOCK - 1) / BLOCK);
+}
+static size_t block_size(size_t n, int block)
+{
+    size_t left = n - (size_t)block * BLOCK;
+    return left < BLOCK ? left : BLOCK;
+}
+
+static void squares_blocks(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct squares_work *w = context;
+    for (int i = piece * BLOCKS_A_PIECE; i < (piece + 1) * BLOCKS_A_PIECE && i < n_block(w->n); i++)
+        w->sums[i] = w->k->squares(w->x + (size_t)i * BLOCK, block_size(w->n, i));
+}
+
+void cpu_sum_squares(struct queue *q, const struct sum_squares_args *a)
+{
+    enum { MOST = CPU_SHARED / sizeof(double) };
+    double *out = cpu_ptr(a->out), total = a->accumulate ? *out : 0;
+    for (size_t done = 0; done < a->n; done += (size_t)MOST * BLOCK) {
+        size_t n = a->n - done < (size_t)MOST * BLOCK ? a->n - done : (size_t)MOST * BLOCK;
+        struct squares_work w = {.k = cpu_kernels(q), .x = (const float *)cpu_ptr(a->x) + done, .n = n, .sums = cpu_shared(q)};
+        pool_run(cpu_pool(q), (n_block(n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, squares_blocks, &w);
+        for (int i = 0; i < n_block(n); i++)
+            total += w.sums[i];
+    }
+    *out = total;
+}
+
+struct adamw_work {
+    const struct adamw_args *a;
+    const struct kernels *k;
+};
+
+static void adamw_blocks(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct adamw_work *w = context;
+    const struct adamw_args *a = w->a;
+    for (int i = piece * BLOCKS_A_PIECE; i < (piece + 1) * BLOCKS_A_PIECE && i < n_block(a->n); i++) {
+        size_t at = (size_t)i * BLOCK;
+        w->k->adamw(a, (float *)cpu_ptr(a->param) + at, (const float *)cpu_ptr(a->grad) + at, (float *)cpu_ptr(a->m) + at, (float *)cpu_ptr(a->v) + at,
+                    block_size(a->n, i));
+    }
+}
+
+void cpu_adamw(struct queue *q, const struct adamw_args *a)
+{
+    struct adamw_work w = {a, cpu_kernels(q)};
+    pool_run(cpu_pool(q), (n_block(a->n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, adamw_blocks, &w);
+}
