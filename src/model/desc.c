@@ -170,6 +170,25 @@ static int read_eos(struct model_desc *d, const struct reader *r)
     return 0;
 }
 
+/* id2label's keys are numbers written as strings: "10" comes behind "2". */
+static int read_labels(struct model_desc *d, const struct reader *r)
+{
+    const json_t *labels = value_of(r->config, "id2label");
+    int given = json_is_object(labels) ? (int)json_object_size(labels) : 0;
+    int rc = read_int(r, "num_labels", 1, 1 << 20, given ? given : 2, &d->n_label);
+    if (!rc && given && given != d->n_label)
+        return error_set(r->err, ERROR_CONFIG, "%s: num_labels %d, but id2label has %d", r->where, d->n_label, given);
+    for (int i = 0; !rc && given && i < d->n_label && i < MODEL_MAX_LABEL; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        const json_t *name = json_object_get(labels, key);
+        if (!json_is_string(name) || json_string_length(name) >= sizeof d->labels[i])
+            return refuse(r, "id2label", "a name of at most 63 bytes for every id from \"0\" on", labels);
+        snprintf(d->labels[i], sizeof d->labels[i], "%s", json_string_value(name));
+    }
+    return rc;
+}
+
 static int read_task(struct model_desc *d, const struct reader *r)
 {
     const json_t *names = value_of(r->config, "architectures"), *first = json_array_get(names, 0);
@@ -181,9 +200,7 @@ static int read_task(struct model_desc *d, const struct reader *r)
     if (strcmp(name, "LlamaForSequenceClassification"))
         return refuse(r, "architectures", "LlamaForCausalLM or LlamaForSequenceClassification", names);
     d->task = MODEL_CLASSIFY;
-    const json_t *labels = value_of(r->config, "id2label");
-    int n_label = json_is_object(labels) ? (int)json_object_size(labels) : 2;
-    return read_int(r, "num_labels", 1, 1 << 20, n_label, &d->n_label);
+    return read_labels(d, r);
 }
 
 /* What the family has and this program does not, each refused when it is on. */

@@ -11,18 +11,6 @@ struct model_workspace {
     int max_row, max_out;
 };
 
-/* Hands out pieces of one slab; with no buffer it only counts. */
-struct carver {
-    struct buffer *buffer;
-    size_t used;
-};
-static struct span carve(struct carver *c, size_t rows, int64_t width, enum dtype t)
-{
-    struct span s = {c->buffer, c->used};
-    c->used += (rows * (size_t)width * dtype_size(t) + 63) / 64 * 64;
-    return s;
-}
-
 static void carve_workspace(struct carver *c, const struct model_desc *d, enum dtype dtype, int max_row, int max_out, struct model_workspace *w)
 {
     enum dtype act = dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;

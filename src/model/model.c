@@ -165,7 +165,7 @@ static int make_groups(struct model *m, struct error *err)
     return rc;
 }
 
-static int model_make(struct model **out, struct device *device, const struct model_desc *d, enum dtype dtype, struct error *err)
+static int model_make(struct model **out, struct device *device, const struct model_desc *d, const json_t *config, enum dtype dtype, struct error *err)
 {
     struct model *m = mem_calloc(1, sizeof *m);
     *out = NULL;
@@ -175,6 +175,9 @@ static int model_make(struct model **out, struct device *device, const struct mo
     m->device = device;
     m->dtype = dtype;
     int rc = weight_supported(device, dtype) ? 0 : error_set(err, ERROR_UNAVAILABLE, "weights in %s are not available on this device", dtype_name(dtype));
+    m->config = json_deep_copy(config);
+    if (!rc && !m->config)
+        rc = error_set_nomem(err, 1024, "a configuration");
     if (rc || (rc = model_tables(m, err)) || (rc = make_groups(m, err)) || (rc = make_rope(m, err))) {
         model_close(m);
         return rc;
@@ -192,8 +195,33 @@ void model_close(struct model *m)
         weight_free(m->groups[i].weight);
     buffer_free(m->vectors);
     buffer_free(m->rope);
+    json_decref(m->config);
     arena_free(&m->arena);
     mem_free(m);
+}
+
+/* A language model that is opened as a classifier gets a new head, and its configuration says so. */
+static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err)
+{
+    if (o->task != MODEL_CLASSIFY || (d->task == MODEL_CLASSIFY && (!o->n_label || o->n_label == d->n_label)))
+        return 0;
+    if (d->task == MODEL_CLASSIFY)
+        return error_set(err, ERROR_CONFIG, "%s: a classifier of %d labels, wanted %d", path, d->n_label, o->n_label);
+    if (o->n_label < 1 || !o->labels)
+        return error_set(err, ERROR_CONFIG, "%s: is no classifier, and which labels a new head should have is not given", path);
+    json_t *names = json_object(), *ids = json_object();
+    for (int i = 0; i < o->n_label; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", i);
+        json_object_set_new(names, key, json_string(o->labels[i]));
+        json_object_set_new(ids, o->labels[i], json_integer(i));
+    }
+    json_object_set_new(config, "architectures", json_pack("[s]", "LlamaForSequenceClassification"));
+    json_object_set_new(config, "problem_type", json_string("multi_label_classification"));
+    json_object_del(config, "num_labels");
+    json_object_set_new(config, "id2label", names);
+    json_object_set_new(config, "label2id", ids);
+    return model_desc_parse(d, config, path, err);
 }
 
 int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err)
@@ -203,16 +231,12 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     int rc = model_desc_parse(&d, checkpoint_config(source), checkpoint_path(source), err);
     if (rc)
         return rc;
-    if (options->task == MODEL_CLASSIFY && d.task == MODEL_LM) {
-        if (options->n_label < 1)
-            return error_set(err, ERROR_CONFIG, "%s: is no classifier, and how many labels a new head should have is not given", checkpoint_path(source));
-        d.task = MODEL_CLASSIFY;
-        d.n_label = options->n_label;
-        d.n_param += (double)d.n_label * d.n_embd - (d.tied ? 0 : (double)d.n_vocab * d.n_embd);
-    } else if (options->task == MODEL_CLASSIFY && options->n_label && options->n_label != d.n_label) {
-        return error_set(err, ERROR_CONFIG, "%s: a classifier of %d labels, wanted %d", checkpoint_path(source), d.n_label, options->n_label);
-    }
-    if ((rc = model_make(out, device, &d, options->dtype, err)))
+    json_t *config = json_deep_copy(checkpoint_config(source));
+    rc = config ? set_task(&d, config, checkpoint_path(source), options, err) : error_set_nomem(err, 1024, "a configuration");
+    if (!rc)
+        rc = model_make(out, device, &d, config, options->dtype, err);
+    json_decref(config);
+    if (rc)
         return rc;
     struct transfer t = {.m = *out, .source = source, .check_finite = options->check_finite, .q = device_queue(device)};
     report_unknown(&t);
@@ -228,7 +252,7 @@ int model_init(struct model **out, struct device *device, const json_t *config, 
     struct model_desc d;
     *out = NULL;
     int rc = model_desc_parse(&d, config, where, err);
-    if (rc || (rc = model_make(out, device, &d, dtype, err)))
+    if (rc || (rc = model_make(out, device, &d, config, dtype, err)))
         return rc;
     struct transfer t = {.m = *out, .seed = seed, .q = device_queue(device)};
     if ((rc = transfer_all(&t, err))) {
@@ -263,6 +287,7 @@ void model_pack(struct model *m, struct queue *q, struct span masters)
 }
 
 const struct model_desc *model_desc(const struct model *m) { return &m->desc; }
+const json_t *model_config(const struct model *m) { return m->config; }
 struct device *model_device(const struct model *m) { return m->device; }
 enum dtype model_dtype(const struct model *m) { return m->dtype; }
 int model_n_param(const struct model *m) { return m->n_param; }

@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-enum { MODEL_MAX_EOS = 16 };
+enum { MODEL_MAX_EOS = 16, MODEL_MAX_LABEL = 31 };
 enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD };
 
 struct model_desc {
@@ -29,6 +29,7 @@ struct model_desc {
     int eos_ids[MODEL_MAX_EOS], n_eos;
     float init_range;      /* initializer_range, for training from scratch */
     enum model_task task;
+    char labels[MODEL_MAX_LABEL][64]; /* names of the first labels of a classifier, in order of their ids */
     double n_param;        /* filled in by model_desc_parse */
 };
 /* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the file). */
@@ -47,7 +48,8 @@ struct model_options {
     enum dtype dtype;      /* of the packed weights: F32, BF16, Q8 */
     enum model_task task;  /* MODEL_LM unless the checkpoint is a classifier */
     int check_finite;      /* refuse NaN and infinities, naming the tensor */
-    int n_label;           /* CLASSIFY of a language model: labels of the new head; else 0 */
+    int n_label;           /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
+    const char *const *labels;
 };
 /* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing or of another shape is a named error; unknown
  * ones are ignored with a log line. A classification head that the checkpoint lacks is initialised (seed 0). */
@@ -56,6 +58,7 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
 int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err);
 void model_close(struct model *m);
 const struct model_desc *model_desc(const struct model *m);
+const json_t *model_config(const struct model *m); /* config.json as it was given; with a new head, the classifier's */
 struct device *model_device(const struct model *m);
 enum dtype model_dtype(const struct model *m);
 int model_n_param(const struct model *m);

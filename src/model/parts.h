@@ -20,6 +20,7 @@ enum layer_part { PART_ATTN_NORM, PART_QKV, PART_O, PART_MLP_NORM, PART_GATE_UP,
 
 struct model {
     struct model_desc desc;
+    json_t *config;
     struct device *device;
     enum dtype dtype;
     struct arena arena; /* the tables and names */
@@ -70,6 +71,18 @@ void layer_backward(const struct model *m, struct queue *q, int layer, const str
                     const struct layer_grad *g);
 /* y act [n,C] := final norm of x f32 [n,C]. */
 void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct span inverse, struct span y, enum dtype y_dtype);
+
+/* Hands out pieces of one slab, in rows of `width` elements; with no buffer it only counts. */
+struct carver {
+    struct buffer *buffer;
+    size_t used;
+};
+static inline struct span carve(struct carver *c, size_t rows, int64_t width, enum dtype t)
+{
+    struct span s = {c->buffer, c->used};
+    c->used += (rows * (size_t)width * dtype_size(t) + 63) / 64 * 64;
+    return s;
+}
 
 /* Sequences laid out as a bordered batch: each begins at an even row; a padding row has token -1. Host arrays, filled from empty, uploaded at
  * once. Sizes are fixed when made. */

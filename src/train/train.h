@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Supervised fine-tuning: the one trainer behind `isara train` and align's tune step.
- * Loss = sum over target tokens of the whole optimizer step / their number, whatever the micro-batch split (PROTOCOLS 5.3). */
+ * Loss = sum over target tokens of the whole optimizer step / their number, whatever the micro-batch split. */
 #ifndef TRAIN_TRAIN_H
 #define TRAIN_TRAIN_H
 
@@ -39,10 +39,19 @@ struct train_data {
 int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err);
 /* From texts in memory (align's tune step). */
 int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *prompt, const char *completion, int max_length, const char *id, struct error *err);
+/* Ids as they are, nothing appended; those from n_prompt on are targets. */
+int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt, int max_length, const char *id, struct error *err);
+/* The text a classifier reads, trained and judged alike: PKU-Alignment's QAModeration form to which the end-of-sequence token is added. 0 or -1. */
+int train_classify_text(struct buf *out, const char *prompt, const char *response);
 void train_data_free(struct train_data *data);
 
 struct train_step { long step, total; double loss, grad_norm, learning_rate, epoch; long tokens, target_tokens; };
-struct train_result { long steps; double first_loss, last_loss; int resumed_from; };
+struct train_result {
+    long steps;            /* done by this call */
+    double first_loss, last_loss, eval_loss; /* eval_loss: at the end, NAN without eval_data */
+    int resumed_from;      /* the step of the checkpoint this call went on from, 0: none */
+    long allocations;      /* made inside optimizer steps: 0 */
+};
 struct train_job {
     struct model *model;               /* packed in the compute dtype; holds the tuned weights at the end */
     const struct checkpoint *source;   /* masters come from here; NULL: initialised from seed */
@@ -55,7 +64,8 @@ struct train_job {
 /* Resumes from the directory's last checkpoint when there is one for the same data and options (others are refused by name).
  * ERROR_INTERRUPTED after writing a checkpoint when interrupt_requested(). */
 int train_run(const struct train_job *job, struct train_result *result, struct error *err);
-/* Peak bytes of tuning (masters, gradients, moments, activations, packed weights). */
-size_t train_memory(const struct model_desc *d, const struct train_options *o, int max_row_tokens);
+/* Peak bytes of tuning (masters, gradients, moments, activations, packed weights). micro_tokens: token rows of the largest micro-batch,
+ * at most max_length x batch_size. */
+size_t train_memory(const struct model_desc *d, const struct train_options *o, int micro_tokens);
 
 #endif

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Training rows. A row is tokens and a mask: which of them are trained. The end-of-sequence token that closes a text is trained like any other,
+ * padding never exists. Prompt and completion are tokenised apart, so that the prompt's tokens are those that generation will see; rows
+ * that would tokenise differently together are counted. */
+#include "train/parts.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+void train_data_free(struct train_data *data)
+{
+    for (int i = 0; i < data->n; i++) {
+        mem_free(data->rows[i].ids);
+        mem_free(data->rows[i].target);
+    }
+    mem_free(data->rows);
+    *data = (struct train_data){0};
+}
+
+/* Room for one more; the array doubles at powers of two. */
+static struct train_row *new_row(struct train_data *data)
+{
+    if ((data->n & (data->n - 1)) == 0) {
+        struct train_row *rows = mem_resize(data->rows, (size_t)(data->n ? 2 * data->n : 1) * sizeof *rows);
+        if (!rows)
+            return NULL;
+        data->rows = rows;
+    }
+    return &data->rows[data->n];
+}
+
+int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt, int max_length, const char *id,
+                       struct error *err)
+{
+    int limit = max_length > 0 && max_length < d->n_ctx ? max_length : d->n_ctx, cut = n > limit, targets = 0;
+    for (int i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= d->n_vocab)
+            return error_set(err, ERROR_DATA, "token id %d at %d is outside of the vocabulary of %d", (int)ids[i], i, d->n_vocab);
+    n = cut ? limit : n;
+    data->n_truncated += cut;
+    n_prompt = n_prompt < 1 ? 1 : n_prompt;
+    targets = d->task == MODEL_LM ? n - n_prompt : n > 0;
+    if (targets < 1) {
+        data->n_dropped++;
+        return 0;
+    }
+    struct train_row *r = new_row(data);
+    int32_t *copy = mem_alloc((size_t)n * sizeof *copy);
+    uint8_t *target = mem_calloc((size_t)n, 1);
+    if (!r || !copy || !target) {
+        mem_free(copy);
+        mem_free(target);
+        return error_set_nomem(err, (size_t)n * 5, "a training row");
+    }
+    memcpy(copy, ids, (size_t)n * sizeof *copy);
+    if (d->task == MODEL_LM)
+        memset(target + n_prompt, 1, (size_t)(n - n_prompt));
+    *r = (struct train_row){.ids = copy, .target = target, .n = n};
+    snprintf(r->id, sizeof r->id, "%s", id);
+    data->n++;
+    data->n_token += n;
+    data->n_target += targets;
+    return 0;
+}
+
+static int32_t end_of_text(const struct tokenizer *t, const struct model_desc *d)
+{
+    return d->n_eos ? d->eos_ids[0] : tokenizer_info(t)->eos;
+}
+
+/* Length of text without the end token's own spelling at its end: trl appends one only when there is none. */
+static size_t length_before_end(const struct tokenizer *t, int32_t eos, const char *text, size_t n)
+{
+    size_t length = 0;
+    const char *token = eos < 0 ? NULL : tokenizer_token(t, eos, &length);
+    return token && length && n >= length && !memcmp(text + n - length, token, length) ? n - length : n;
+}
+
+/* Ids of a text that begins a row: what the tokenizer puts in front, and nothing behind. */
+static int encode_start(const struct tokenizer *t, int32_t eos, const char *text, size_t n, struct tokens *out, struct error *err)
+{
+    int rc = tokenizer_encode(t, text, n, TOKENIZER_ADD_SPECIAL, out, err);
+    if (!rc && tokenizer_info(t)->add_eos && out->n && out->ids[out->n - 1] == eos)
+        out->n--;
+    return rc;
+}
+
+/* Whether prompt and completion give other tokens together than apart. */
+static int crosses_boundary(const struct tokenizer *t, int32_t eos, const char *prompt, const char *completion, size_t n_completion,
+                            const struct tokens *apart, int *crosses, struct error *err)
+{
+    struct buf both = BUF_INIT;
+    struct tokens ids = TOKENS_INIT;
+    buf_puts(&both, prompt);
+    buf_append(&both, completion, n_completion);
+    int rc = both.failed ? error_set_nomem(err, both.len, "a row's text") : encode_start(t, eos, both.data, both.len, &ids, err);
+    *crosses = !rc && (ids.n != apart->n || memcmp(ids.ids, apart->ids, ids.n * sizeof *ids.ids));
+    buf_free(&both);
+    tokens_free(&ids);
+    return rc;
+}
+
+int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *prompt, const char *completion, int max_length,
+                   const char *id, struct error *err)
+{
+    struct tokens ids = TOKENS_INIT;
+    int32_t eos = end_of_text(t, d);
+    size_t n = length_before_end(t, eos, completion, strlen(completion)), n_prompt = 0;
+    int crosses = 0, kept = data->n, rc;
+    if (prompt[0]) {
+        rc = encode_start(t, eos, prompt, strlen(prompt), &ids, err);
+        n_prompt = ids.n;
+        if (!rc)
+            rc = tokenizer_encode(t, completion, n, 0, &ids, err);
+        if (!rc)
+            rc = crosses_boundary(t, eos, prompt, completion, n, &ids, &crosses, err);
+    } else {
+        rc = encode_start(t, eos, completion, n, &ids, err);
+    }
+    if (!rc && eos >= 0 && tokens_push(&ids, eos))
+        rc = error_set_nomem(err, ids.n * 4, "a training row");
+    if (!rc)
+        rc = train_data_add_ids(data, d, ids.ids, (int)ids.n, (int)n_prompt, max_length, id, err);
+    data->n_boundary += !rc && crosses && data->n > kept;
+    tokens_free(&ids);
+    return rc;
+}
+
+int train_classify_text(struct buf *out, const char *prompt, const char *response)
+{
+    buf_printf(out, "BEGINNING OF CONVERSATION: USER: %s ASSISTANT:%s", prompt, response);
+    return out->failed ? -1 : 0;
+}
+
+void train_data_hash(const struct train_data *data, char hex[65])
+{
+    struct sha256 *h = sha256_new();
+    for (int i = 0; h && i < data->n; i++) {
+        const struct train_row *r = &data->rows[i];
+        int32_t head[2] = {r->n, r->label};
+        sha256_add(h, head, sizeof head);
+        sha256_add(h, r->ids, (size_t)r->n * sizeof *r->ids);
+        if (r->target)
+            sha256_add(h, r->target, (size_t)r->n);
+    }
+    if (h)
+        sha256_finish(h, hex);
+    else
+        memset(hex, '0', 64), hex[64] = 0;
+}

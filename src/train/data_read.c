@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON Lines to training rows. A record's keys say what it is; a record that is none of the known kinds, or lacks a field, is an error that names file and
+ * line. Question-answer records (the seed formats) are put into align's own template; everything else is taken as it is. */
+#include "train/parts.h"
+
+#include "base/mem.h"
+#include "io/input.h"
+#include "io/jsontext.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LINE = 64 << 20 };
+
+struct reader {
+    struct train_data *data;
+    const struct tokenizer *t;
+    const struct model_desc *d;
+    int max_length;
+    char id[40];        /* of the record */
+    char where[300];    /* FILE:LINE */
+    struct error *err;
+};
+
+static int bad(const struct reader *r, const char *key, const char *wanted)
+{
+    return error_set(r->err, ERROR_DATA, "%s: \"%s\": wanted %s", r->where, key, wanted);
+}
+
+static int need_string(const struct reader *r, const json_t *record, const char *key, const char **out)
+{
+    const json_t *v = json_object_get(record, key);
+    if (!json_is_string(v))
+        return bad(r, key, "a string");
+    *out = json_string_value(v);
+    return 0;
+}
+
+static int need_tokenizer(const struct reader *r)
+{
+    return r->t ? 0 : error_set(r->err, ERROR_DATA, "%s: text, but the model has no tokenizer; give *_token_ids", r->where);
+}
+
+static int add(struct reader *r, const char *prompt, const char *completion)
+{
+    int rc = need_tokenizer(r);
+    return rc ? rc : train_data_add(r->data, r->t, r->d, prompt, completion, r->max_length, r->id, r->err);
+}
+
+/* A pair in the template of ask, answer and tune (docs/METHOD.md). */
+static int add_pair(struct reader *r, const char *question, const char *extra, const char *answer)
+{
+    struct buf prompt = BUF_INIT, completion = BUF_INIT;
+    buf_printf(&prompt, "Question: %s%s%s\nAnswer:", question, extra && *extra ? "\n" : "", extra ? extra : "");
+    buf_printf(&completion, " %s", answer);
+    int rc = prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row") : add(r, prompt.data, completion.data);
+    buf_free(&prompt);
+    buf_free(&completion);
+    return rc;
+}
+
+static int read_ids(const struct reader *r, const json_t *record, const char *key, struct tokens *out)
+{
+    const json_t *list = json_object_get(record, key), *v;
+    size_t i;
+    if (!json_is_array(list))
+        return bad(r, key, "a list of token ids");
+    json_array_foreach(list, i, v) {
+        if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
+            return bad(r, key, "a list of token ids");
+        if (tokens_push(out, (int32_t)json_integer_value(v)))
+            return error_set_nomem(r->err, out->n * 4, "token ids");
+    }
+    return 0;
+}
+
+static int add_token_ids(struct reader *r, const json_t *record)
+{
+    struct tokens ids = TOKENS_INIT;
+    int rc = read_ids(r, record, "prompt_token_ids", &ids);
+    size_t n_prompt = ids.n;
+    if (!rc)
+        rc = read_ids(r, record, "completion_token_ids", &ids);
+    if (!rc)
+        rc = train_data_add_ids(r->data, r->d, ids.ids, (int)ids.n, (int)n_prompt, r->max_length, r->id, r->err);
+    tokens_free(&ids);
+    return rc;
+}
+
+/* A label is its name, or its id. */
+static int label_index(const struct reader *r, const json_t *v)
+{
+    int n = r->d->n_label < MODEL_MAX_LABEL ? r->d->n_label : MODEL_MAX_LABEL;
+    if (json_is_integer(v))
+        return json_integer_value(v) >= 0 && json_integer_value(v) < n ? (int)json_integer_value(v) : -1;
+    for (int i = 0; json_is_string(v) && i < n; i++)
+        if (!strcmp(r->d->labels[i], json_string_value(v)))
+            return i;
+    return -1;
+}
+
+static int add_labelled(struct reader *r, const json_t *record)
+{
+    const char *prompt, *response;
+    const json_t *list = json_object_get(record, "labels"), *v;
+    struct buf text = BUF_INIT;
+    int label = 0, n = r->data->n, rc;
+    size_t i;
+    if ((rc = need_string(r, record, "prompt", &prompt)) || (rc = need_string(r, record, "response", &response)))
+        return rc;
+    if (!json_is_array(list))
+        return bad(r, "labels", "a list of labels");
+    json_array_foreach(list, i, v) {
+        int at = label_index(r, v);
+        if (at < 0) {
+            char *found = json_dumps(v, JSON_ENCODE_ANY);
+            rc = error_set(r->err, ERROR_DATA, "%s: \"labels\": the model has no label %.100s", r->where, found ? found : "");
+            free(found);
+            return rc;
+        }
+        label |= 1 << at;
+    }
+    rc = train_classify_text(&text, prompt, response) ? error_set_nomem(r->err, text.len, "a training row") : add(r, "", text.data);
+    if (!rc && r->data->n > n)
+        r->data->rows[n].label = label;
+    buf_free(&text);
+    return rc;
+}
+
+static int has(const json_t *record, const char *key)
+{
+    const json_t *v = json_object_get(record, key);
+    return v && !json_is_null(v);
+}
+
+/* The first pair of keys that the record has, of those that mean question and answer. */
+static int add_question(struct reader *r, const json_t *record)
+{
+    static const char *const pairs[][2] = {{"question", "answer"}, {"prompt", "response"}, {"instruction", "output"}};
+    const char *question, *answer, *extra = NULL;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        if (!has(record, pairs[i][0]) || !has(record, pairs[i][1]))
+            continue;
+        int rc = need_string(r, record, pairs[i][0], &question);
+        if (!rc)
+            rc = need_string(r, record, pairs[i][1], &answer);
+        if (!rc && i == 2 && has(record, "input"))
+            rc = need_string(r, record, "input", &extra);
+        return rc ? rc : add_pair(r, question, extra, answer);
+    }
+    return error_set(r->err, ERROR_DATA, "%s: no known kind of record; wanted prompt and completion, prompt_token_ids and completion_token_ids, text, "
+                     "question and answer, prompt and response, or instruction and output", r->where);
+}
+
+static int add_record(struct reader *r, const json_t *record)
+{
+    const char *prompt, *completion;
+    int rc;
+    if (r->d->task != MODEL_LM)
+        return add_labelled(r, record);
+    if (has(record, "messages"))
+        return error_set(r->err, ERROR_UNAVAILABLE, "%s: \"messages\": chat templates are not available; give prompt and completion", r->where);
+    if (has(record, "prompt_token_ids") || has(record, "completion_token_ids"))
+        return add_token_ids(r, record);
+    if (has(record, "text"))
+        return (rc = need_string(r, record, "text", &completion)) ? rc : add(r, "", completion);
+    if (!has(record, "completion"))
+        return add_question(r, record);
+    if ((rc = need_string(r, record, "prompt", &prompt)) || (rc = need_string(r, record, "completion", &completion)))
+        return rc;
+    return add(r, prompt, completion);
+}
+
+/* The record's own id, else its line number from 0. */
+static void name_record(struct reader *r, const json_t *record, long line)
+{
+    const json_t *id = json_object_get(record, "id");
+    if (json_is_string(id))
+        snprintf(r->id, sizeof r->id, "%s", json_string_value(id));
+    else if (json_is_integer(id))
+        snprintf(r->id, sizeof r->id, "%lld", (long long)json_integer_value(id));
+    else
+        snprintf(r->id, sizeof r->id, "%ld", line);
+}
+
+static int is_blank(const struct buf *line)
+{
+    return !line->len || strspn(line->data, " \t\r") == line->len;
+}
+
+int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err)
+{
+    struct input *in = NULL;
+    struct buf line = BUF_INIT;
+    struct reader r = {.data = out, .t = t, .d = d, .max_length = max_length, .err = err};
+    long repaired = 0, number = 0;
+    *out = (struct train_data){0};
+    int more = 0, rc = input_open(&in, path, err);
+    while (!rc && (more = input_line(in, &line, MAX_LINE, err)) > 0) {
+        json_t *record = NULL;
+        snprintf(r.where, sizeof r.where, "%s:%ld", input_name(in), number + 1);
+        if (!is_blank(&line)) {
+            rc = jsontext_parse(&record, line.data, line.len, input_name(in), number + 1, &repaired, err);
+            if (!rc && !json_is_object(record))
+                rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", r.where);
+            if (!rc) {
+                name_record(&r, record, number);
+                rc = add_record(&r, record);
+                if (rc && !strstr(err ? err->message : "", r.where))
+                    error_prefix(err, "%s", r.where);
+            }
+            json_decref(record);
+        }
+        number++;
+    }
+    rc = rc ? rc : more < 0 ? more : 0;
+    if (!rc && !out->n)
+        rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld lines, %d dropped)", path, number, out->n_dropped);
+    input_close(in);
+    buf_free(&line);
+    train_data_hash(out, out->sha256);
+    if (rc)
+        train_data_free(out);
+    return rc;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tuning will take, from the descriptor alone: the same carving that pass.c does, with every size at its bound. */
+#include "train/parts.h"
+
+size_t train_memory(const struct model_desc *d, const struct train_options *o, int micro_tokens)
+{
+    int64_t step = (int64_t)rows_even(micro_tokens) * o->accumulation;
+    struct order_sizes s = {.rows = o->batch_size, .sequences = o->batch_size, .tokens = rows_even(micro_tokens), .targets = rows_even(micro_tokens)};
+    s.step_tokens = s.step_targets = (int)(step < 1 << 30 ? step : 1 << 30);
+    size_t n = (size_t)d->n_param, packed = n * dtype_size(o->dtype);
+    return 16 * n + packed + pass_bytes(d, o->dtype, o->recompute, &s) + (size_t)d->n_ctx * (size_t)d->head_dim * 4;
+}

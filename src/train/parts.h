@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the trainer's files share. order.c says which rows make which step, pass.c runs forward and backward of one micro-batch,
+ * trainer.c loops, state.c keeps checkpoints, journal.c writes logs, save.c the final directory. */
+#ifndef TRAIN_PARTS_H
+#define TRAIN_PARTS_H
+
+#include "model/parts.h"
+#include "train/train.h"
+
+/* data.c */
+void train_data_hash(const struct train_data *data, char hex[65]);
+/* options.c */
+double train_learning_rate(const struct train_options *o, long step, long total);
+
+/* --- order.c: rows of a step, in order, cut into micro-batches. */
+struct order {
+    const struct train_data *data;
+    const struct train_options *options;
+    int task;                      /* enum model_task */
+    long per_epoch, total, epoch;  /* steps; epoch of `permutation`, -1: none */
+    uint32_t *permutation;         /* [n] */
+    const struct train_row **rows; /* [rows a step]: the step's rows as they are computed */
+    int *ends;                     /* [rows a step]: where each micro-batch ends in rows */
+    int n_row, n_micro, capacity;
+    int *fill, *bin, *sorted;      /* packing: tokens in each bin; bin of each row; rows by length */
+};
+struct order_sizes { int rows, tokens, targets, sequences, step_tokens, step_targets; }; /* greatest: of a micro-batch, then of a step */
+int order_init(struct order *o, const struct train_data *data, const struct train_options *options, int task, struct error *err);
+void order_deinit(struct order *o);
+void order_step(struct order *o, long step); /* fills rows, ends, n_row, n_micro */
+/* The greatest sizes over steps [0, total), looking at every step. */
+void order_measure(struct order *o, struct order_sizes *s);
+/* The same for rows taken in order, batch_size at a time (evaluation). */
+void rows_measure(const struct train_data *data, int batch_size, int task, struct order_sizes *s);
+/* Tokens of a row that are computed: up to the last target's predictor (all for a classifier); targets it has. */
+int row_tokens(const struct train_row *r, int task);
+int row_targets(const struct train_row *r, int task);
+
+/* --- pass.c */
+struct pass {
+    const struct model *m;
+    struct queue *q;
+    struct rows rows;
+    struct order_sizes sizes;
+    int recompute, chunk;
+    struct buffer *slab;
+    struct layer_io *layers;        /* [L]; with recomputation they share everything but x */
+    struct span last;               /* [T,C]: the residual stream behind the last layer */
+    struct layer_grad grad;
+    struct span head_x, head_inverse, head_h, head_dh, logits; /* [n_target,C] ...; act for h; [chunk,V] */
+    struct span out_rows, targets, nll;                        /* i32 [n_target] twice; f32 [step_targets] */
+    struct span step_dx, step_tokens;                          /* of the whole step: [step_tokens,C], i32 */
+    int32_t *host_rows, *host_targets;
+    float *host_nll, *host_logits;
+    int step_row, step_target;      /* filled so far in this step; targets with padding */
+    double label_loss;              /* classify: summed on the host */
+};
+size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, const struct order_sizes *s);
+int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err);
+void pass_free(struct pass *p);
+void pass_begin(struct pass *p);
+/* Forward, and with grad_scale != 0 backward into `gradients` (flat): loss gradients are multiplied by grad_scale. */
+void pass_run(struct pass *p, const struct train_row *const *rows, int n, float grad_scale, struct span gradients);
+/* Behind the step's last micro-batch: the look-up's gradients (not when only evaluating). */
+void pass_end(struct pass *p, struct span gradients);
+/* Waits; the sum of the step's losses in row order (double). row_loss, if not NULL, gets one sum a row in the order they were run. */
+double pass_loss(struct pass *p);
+
+/* --- trainer.c: the state between steps. */
+struct trainer {
+    const struct train_job *job;
+    struct model *m;
+    struct queue *q;
+    struct order order;
+    struct pass pass;
+    struct buffer *masters, *gradients, *moment1, *moment2, *norm; /* flat f32; norm: f64 [1] */
+    long step;                   /* steps done */
+    char data_sha256[65];
+    json_t *settings;            /* name -> text of everything that a resume must find unchanged */
+};
+
+/* --- state.c: checkpoint.safetensors in the job's directory. */
+int state_settings(struct trainer *t, struct error *err);
+int state_save(struct trainer *t, struct error *err);
+/* 1: resumed (masters, moments and step are set); 0: there is nothing to resume from; or an error. */
+int state_load(struct trainer *t, struct error *err);
+void state_remove(const struct trainer *t);
+
+/* --- journal.c: log.jsonl, trainer_state.json, TensorBoard events. */
+struct journal;
+int journal_open(struct journal **out, const struct trainer *t, struct error *err); /* lines of steps after t->step are dropped */
+int journal_step(struct journal *j, const struct train_step *s, double eval_loss /* NAN: none */, struct error *err);
+int journal_state(struct journal *j, const struct trainer *t, struct error *err); /* trainer_state.json */
+void journal_close(struct journal *j);
+
+/* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory. */
+int save_model(struct trainer *t, struct error *err);
+
+#endif

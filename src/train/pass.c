@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Forward and backward of one micro-batch.
+ *
+ * Everything accumulates in place in a fixed order: weight gradients continue their chains over token rows from one micro-batch to the next, the
+ * vocabulary projection exists for `chunk` target rows at a time, and the residual stream's gradient at the embedding is kept for the whole step,
+ * so that look-up gradients can be added behind the (tied) head's. That is why the split of a step into micro-batches changes no bit.
+ * Target rows of a sequence are padded to an even number, as its token rows are; a padding row has target -1 and zero gradient. */
+#include "train/parts.h"
+
+#include "base/maths.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LOGIT_BYTES = 64 << 20 };
+
+static int64_t logit_width(const struct model_desc *d)
+{
+    return d->task == MODEL_LM ? d->n_vocab : d->n_label;
+}
+
+static int logit_rows(const struct model_desc *d, const struct order_sizes *s)
+{
+    int64_t fit = LOGIT_BYTES / 4 / logit_width(d) / 64 * 64;
+    fit = fit < 64 ? 64 : fit;
+    return fit < s->targets && d->task == MODEL_LM ? (int)fit : s->targets;
+}
+
+/* What layer_backward reads. With recomputation one set serves all layers. */
+static void carve_saved(struct carver *c, const struct model_desc *d, int tokens, struct layer_io *io)
+{
+    size_t t = (size_t)tokens;
+    io->inverse1 = carve(c, t, 1, DTYPE_F32);
+    io->inverse2 = carve(c, t, 1, DTYPE_F32);
+    io->qkv = carve(c, t, ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim, DTYPE_F32);
+    io->lse = carve(c, t, d->n_head, DTYPE_F32);
+    io->att = carve(c, t, (int64_t)d->n_head * d->head_dim, DTYPE_F32);
+    io->mid = carve(c, t, d->n_embd, DTYPE_F32);
+    io->gate_up = carve(c, t, 2 * (int64_t)d->n_ff, DTYPE_F32);
+    io->att_dtype = DTYPE_F32;
+}
+
+static void carve_layers(struct carver *c, const struct model_desc *d, enum dtype act, const struct order_sizes *s, struct pass *p)
+{
+    size_t t = (size_t)s->tokens;
+    struct span h = carve(c, t, d->n_embd, act), mlp = carve(c, t, d->n_ff, act), x = carve(c, t, d->n_embd, DTYPE_F32);
+    struct layer_io io = {0};
+    for (int l = 0; l < d->n_layer; l++) {
+        if (!p->recompute || l == 0)
+            carve_saved(c, d, s->tokens, &io);
+        io.h1 = io.h2 = h;
+        io.mlp = mlp;
+        io.x = x;
+        x = io.y = carve(c, t, d->n_embd, DTYPE_F32);
+        if (p->layers)
+            p->layers[l] = io;
+    }
+    p->last = x;
+}
+
+static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype dtype, const struct order_sizes *s, struct pass *p)
+{
+    enum dtype act = dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
+    size_t t = (size_t)s->tokens, n = (size_t)s->targets;
+    carve_layers(c, d, act, s, p);
+    p->grad.dh = carve(c, t, d->n_embd, DTYPE_F32);
+    p->grad.dqkv = carve(c, t, ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim, DTYPE_F32);
+    p->grad.datt = carve(c, t, (int64_t)d->n_head * d->head_dim, DTYPE_F32);
+    p->grad.dmlp = carve(c, t, d->n_ff, DTYPE_F32);
+    p->head_x = carve(c, n, d->n_embd, DTYPE_F32);
+    p->head_inverse = carve(c, n, 1, DTYPE_F32);
+    p->head_h = carve(c, n, d->n_embd, act);
+    p->head_dh = carve(c, n, d->n_embd, DTYPE_F32);
+    p->chunk = logit_rows(d, s);
+    p->logits = carve(c, (size_t)p->chunk, logit_width(d), DTYPE_F32);
+    p->out_rows = carve(c, n, 1, DTYPE_I32);
+    p->targets = carve(c, n, 1, DTYPE_I32);
+    p->nll = carve(c, (size_t)s->step_targets, 1, DTYPE_F32);
+    p->step_dx = carve(c, (size_t)s->step_tokens, d->n_embd, DTYPE_F32);
+    p->step_tokens = carve(c, (size_t)s->step_tokens, 1, DTYPE_I32);
+}
+
+size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, const struct order_sizes *s)
+{
+    struct carver c = {NULL, 0};
+    struct pass p = {.recompute = recompute};
+    carve_pass(&c, d, dtype, s, &p);
+    return c.used;
+}
+
+int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err)
+{
+    const struct model_desc *d = &m->desc;
+    *p = (struct pass){.m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute};
+    size_t host = (size_t)s->step_targets * 4, logits = (size_t)logit_rows(d, s) * (size_t)d->n_label * 4;
+    p->layers = mem_calloc((size_t)d->n_layer, sizeof *p->layers);
+    p->host_rows = mem_alloc(host);
+    p->host_targets = mem_alloc(host);
+    p->host_nll = mem_alloc(host);
+    p->host_logits = mem_alloc(logits);
+    if (!p->layers || !p->host_rows || !p->host_targets || !p->host_nll || !p->host_logits)
+        return error_set_nomem(err, host, "a training pass");
+    int rc = rows_new(&p->rows, m->device, s->tokens, s->sequences, err);
+    if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->dtype, recompute, s), "activations and their gradients", err)))
+        return rc;
+    struct carver c = {p->slab, 0};
+    carve_pass(&c, d, m->dtype, s, p);
+    return 0;
+}
+
+void pass_free(struct pass *p)
+{
+    if (p->q)
+        queue_wait(p->q);
+    rows_free(&p->rows);
+    buffer_free(p->slab);
+    mem_free(p->layers);
+    mem_free(p->host_rows);
+    mem_free(p->host_targets);
+    mem_free(p->host_nll);
+    mem_free(p->host_logits);
+    *p = (struct pass){0};
+}
+
+void pass_begin(struct pass *p)
+{
+    p->step_row = p->step_target = 0;
+    p->label_loss = 0;
+}
+
+static void add_target(struct pass *p, int *n, int row, int target)
+{
+    p->host_rows[*n] = row;
+    p->host_targets[(*n)++] = target;
+}
+
+/* Lays the rows out and uploads them; returns the number of target rows, padding included. */
+static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
+{
+    int task = (int)p->m->desc.task, n_target = 0;
+    rows_reset(&p->rows);
+    for (int i = 0; i < n; i++) {
+        const struct train_row *r = rows[i];
+        int tokens = row_tokens(r, task), first = rows_add(&p->rows, r->ids, tokens);
+        if (task != MODEL_LM)
+            add_target(p, &n_target, first + tokens - 1, 0);
+        for (int j = 1; task == MODEL_LM && j <= tokens; j++)
+            if (r->target[j])
+                add_target(p, &n_target, first + j - 1, r->ids[j]);
+        if (n_target & 1)
+            add_target(p, &n_target, first, -1);
+    }
+    rows_upload(&p->rows, p->q);
+    queue_upload(p->q, p->out_rows, p->host_rows, (size_t)n_target * 4);
+    queue_upload(p->q, p->targets, p->host_targets, (size_t)n_target * 4);
+    queue_upload(p->q, span_at(p->step_tokens, (size_t)p->step_row * 4), p->rows.tokens, (size_t)p->rows.n_row * 4);
+    return n_target;
+}
+
+/* Multi-label sigmoid cross-entropy on the host, where so few numbers belong: logits become gradients, losses are summed in double.
+ * softplus(z) - y z, in the form that does not overflow. */
+static void label_gradients(struct pass *p, const struct train_row *const *rows, int n_target, float grad_scale)
+{
+    int n_label = p->m->desc.n_label;
+    size_t bytes = (size_t)n_target * (size_t)n_label * 4;
+    queue_download(p->q, p->host_logits, p->logits, bytes);
+    queue_wait(p->q);
+    for (int i = 0; i < n_target; i++)
+        for (int j = 0; j < n_label; j++) {
+            float *z = &p->host_logits[i * n_label + j];
+            if (p->host_targets[i] < 0) {
+                *z = 0;
+                continue;
+            }
+            double x = *z, y = rows[i / 2]->label >> j & 1, e = maths_exp(-fabs(x));
+            p->label_loss += (x > 0 ? x : 0) - y * x + maths_log(1 + e);
+            *z = (float)(((x >= 0 ? 1 / (1 + e) : e / (1 + e)) - y) * (double)grad_scale);
+        }
+    queue_upload(p->q, p->logits, p->host_logits, bytes);
+}
+
+/* Logits, loss and the head's gradients for n target rows from `at` on. */
+static void head_chunk(struct pass *p, const struct train_row *const *rows, int at, int n, float grad_scale, struct span gradients)
+{
+    const struct model *m = p->m;
+    const struct model_group *head = &m->groups[m->head];
+    enum dtype act = model_act_dtype(m);
+    struct span h = span_at(p->head_h, (size_t)at * (size_t)m->desc.n_embd * dtype_size(act));
+    tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = n, .x = h, .x_dtype = act, .y = p->logits});
+    if (m->desc.task == MODEL_LM)
+        tensor_cross_entropy(p->q, &(struct cross_entropy_args){n, m->desc.n_vocab, p->logits, span_at(p->targets, (size_t)at * 4),
+                                                                span_at(p->nll, (size_t)(p->step_target + at) * 4), grad_scale});
+    else
+        label_gradients(p, rows, n, grad_scale);
+    if (grad_scale == 0)
+        return;
+    tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n, .k = head->k, .n_row = n, .compute = act, .dy = p->logits, .x = h, .x_dtype = act,
+                                                    .dw = span_at(gradients, (size_t)head->offset * 4)});
+    tensor_linear_dx(p->q, &(struct linear_dx_args){.w = head->weight, .n_row = n, .dy = p->logits,
+                                                    .dx = span_at(p->head_dh, (size_t)at * (size_t)m->desc.n_embd * 4)});
+}
+
+/* From the residual stream behind the last layer to the loss, and back to its gradient in grad.dx. */
+static void head_run(struct pass *p, const struct train_row *const *rows, int n_target, float grad_scale, struct span gradients)
+{
+    const struct model *m = p->m;
+    const struct model_group *norm = &m->groups[m->final_norm];
+    int c = m->desc.n_embd;
+    tensor_gather_rows(p->q, &(struct gather_rows_args){n_target, c, p->last, p->out_rows, p->head_x});
+    final_norm_forward(m, p->q, n_target, p->head_x, p->head_inverse, p->head_h, model_act_dtype(m));
+    for (int at = 0; at < n_target; at += p->chunk)
+        head_chunk(p, rows, at, n_target - at < p->chunk ? n_target - at : p->chunk, grad_scale, gradients);
+    if (grad_scale == 0)
+        return;
+    struct span dx = p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
+    tensor_norm_dx(p->q, &(struct norm_dx_args){.kind = m->desc.norm, .n_row = n_target, .n_col = c, .x = p->head_x, .weight = norm->vector,
+                                                .inverse = p->head_inverse, .dy = p->head_dh, .dx = dx,
+                                                .dweight = span_at(gradients, (size_t)norm->offset * 4)});
+    tensor_fill(p->q, &(struct fill_args){(size_t)p->rows.n_row * (size_t)c * 4, p->grad.dx});
+    tensor_scatter_add_rows(p->q, &(struct scatter_add_rows_args){n_target, c, dx, p->out_rows, p->grad.dx});
+}
+
+void pass_run(struct pass *p, const struct train_row *const *rows, int n, float grad_scale, struct span gradients)
+{
+    const struct model *m = p->m;
+    struct model_batch b;
+    int n_target = load_rows(p, rows, n), n_layer = m->desc.n_layer;
+    rows_batch(&p->rows, &b);
+    p->grad.dx = span_at(p->step_dx, (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
+    p->grad.gradients = gradients;
+    tensor_embed(p->q, &(struct embed_args){m->groups[0].weight, b.n_row, b.tokens, p->layers[0].x});
+    for (int l = 0; l < n_layer; l++)
+        layer_forward(m, p->q, l, &b, &p->layers[l]);
+    head_run(p, rows, n_target, grad_scale, gradients);
+    for (int l = n_layer - 1; l >= 0 && grad_scale != 0; l--) {
+        if (p->recompute && l != n_layer - 1)
+            layer_forward(m, p->q, l, &b, &p->layers[l]);
+        layer_backward(m, p->q, l, &b, &p->layers[l], &p->grad);
+    }
+    p->step_row += b.n_row;
+    p->step_target += n_target;
+}
+
+void pass_end(struct pass *p, struct span gradients)
+{
+    tensor_embed_dw(p->q, &(struct embed_dw_args){p->m->desc.n_vocab, p->step_row, p->m->desc.n_embd, p->step_tokens, p->step_dx, gradients});
+}
+
+double pass_loss(struct pass *p)
+{
+    double sum = 0;
+    if (p->m->desc.task != MODEL_LM) {
+        queue_wait(p->q);
+        return p->label_loss;
+    }
+    queue_download(p->q, p->host_nll, p->nll, (size_t)p->step_target * 4);
+    queue_wait(p->q);
+    for (int i = 0; i < p->step_target; i++)
+        sum += (double)p->host_nll[i];
+    return sum;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of training: the masters are rounded to the dtype that is saved, so that the model in memory and the one on disk are the same, packed,
+ * and written as a Hugging Face directory: weights, configuration, generation settings, tokenizer files. */
+#include "train/parts.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+#include "io/safetensors.h"
+
+#include <string.h>
+
+enum { PIECE = 1 << 20 }; /* elements */
+
+/* The source's type; without one what config.json says. */
+static enum dtype saved_dtype(const struct trainer *t)
+{
+    const json_t *config = model_config(t->m), *name = json_object_get(config, "dtype");
+    if (t->job->source)
+        return checkpoint_dtype(t->job->source);
+    const char *text = json_string_value(json_is_string(name) ? name : json_object_get(config, "torch_dtype"));
+    return text && !strcmp(text, "bfloat16") ? DTYPE_BF16 : text && !strcmp(text, "float16") ? DTYPE_F16 : DTYPE_F32;
+}
+
+static const char *torch_name(enum dtype t)
+{
+    return t == DTYPE_BF16 ? "bfloat16" : t == DTYPE_F16 ? "float16" : "float32";
+}
+
+/* Rounds the masters in place, with the gradients' memory as the way station. */
+static void round_masters(struct trainer *t, enum dtype dtype)
+{
+    struct span masters = {t->masters, 0}, way = {t->gradients, 0};
+    size_t n = (size_t)t->m->n_element;
+    if (dtype == DTYPE_F32)
+        return;
+    tensor_cast(t->q, &(struct cast_args){n, masters, DTYPE_F32, way, dtype});
+    tensor_cast(t->q, &(struct cast_args){n, way, dtype, masters, DTYPE_F32});
+}
+
+static int write_param(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
+{
+    const struct model_param *p = &t->m->params[i];
+    int rc = 0;
+    for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
+        int64_t n = p->count - first < PIECE ? p->count - first : PIECE;
+        queue_download(t->q, piece, (struct span){t->masters, (size_t)(p->offset + first) * 4}, (size_t)n * 4);
+        queue_wait(t->q);
+        rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)n, err);
+    }
+    return rc;
+}
+
+static int write_weights(struct trainer *t, const char *path, enum dtype dtype, struct error *err)
+{
+    size_t n = (size_t)t->m->n_param;
+    struct safetensors_writer *w = NULL;
+    struct tensor_info *info = mem_calloc(n, sizeof *info);
+    float *piece = mem_alloc(PIECE * sizeof *piece);
+    json_t *metadata = json_pack("{s:s}", "format", "pt");
+    int rc = info && piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
+    for (size_t i = 0; !rc && i < n; i++) {
+        const struct model_param *p = &t->m->params[i];
+        info[i] = (struct tensor_info){.name = p->name, .storage = storage_of_dtype(dtype), .n_dim = p->ndim, .shape = {p->shape[0], p->shape[1]}};
+    }
+    if (!rc)
+        rc = safetensors_create(&w, path, info, n, metadata, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = write_param(t, w, (int)i, piece, err);
+    if (!rc) {
+        rc = safetensors_commit(w, err);
+        w = NULL;
+    }
+    safetensors_abort(w);
+    json_decref(metadata);
+    mem_free(piece);
+    mem_free(info);
+    return rc;
+}
+
+static int write_config(const struct trainer *t, const char *path, enum dtype dtype, struct error *err)
+{
+    json_t *config = json_deep_copy(model_config(t->m));
+    int rc = config ? 0 : error_set_nomem(err, 1024, "a configuration");
+    if (!rc) {
+        json_object_set_new(config, json_object_get(config, "dtype") ? "dtype" : "torch_dtype", json_string(torch_name(dtype)));
+        rc = jsontext_write(path, config, err);
+    }
+    json_decref(config);
+    return rc;
+}
+
+static int write_generation_config(const struct trainer *t, const char *path, struct error *err)
+{
+    const json_t *given = t->job->source ? checkpoint_generation_config(t->job->source) : NULL, *v;
+    json_t *made = given ? json_deep_copy(given) : json_pack("{s:b}", "_from_model_config", 1);
+    static const char *const keys[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
+    for (size_t i = 0; !given && i < sizeof keys / sizeof *keys; i++)
+        if ((v = json_object_get(model_config(t->m), keys[i])) && !json_is_null(v))
+            json_object_set_new(made, keys[i], json_deep_copy(v));
+    int rc = made ? jsontext_write(path, made, err) : error_set_nomem(err, 256, "generation_config.json");
+    json_decref(made);
+    return rc;
+}
+
+static int write_into(const char *directory, const char *name, const void *bytes, size_t n, struct error *err)
+{
+    char *path = path_join(directory, name);
+    int rc = path ? file_write(path, bytes, n, err) : error_set_nomem(err, 256, "a path");
+    mem_free(path);
+    return rc;
+}
+
+/* The source's own files, byte for byte; without them (GGUF, or from scratch) the tokenizer writes itself. */
+static int write_tokenizer(const struct trainer *t, const char *directory, struct error *err)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+                                        "vocab.txt", "tokenizer.model", "chat_template.jinja"};
+    int rc = 0, copied = 0;
+    for (size_t i = 0; !rc && t->job->source && i < sizeof names / sizeof *names; i++) {
+        const char *from = checkpoint_file(t->job->source, names[i]);
+        char *to = from ? path_join(directory, names[i]) : NULL;
+        if (from)
+            rc = to ? file_copy(from, to, err) : error_set_nomem(err, 256, "a path");
+        copied |= from != NULL;
+        mem_free(to);
+    }
+    if (rc || copied || !t->job->tokenizer)
+        return rc;
+    struct buf json = BUF_INIT, config = BUF_INIT, map = BUF_INIT;
+    rc = tokenizer_export(t->job->tokenizer, &json, &config, &map, err);
+    if (!rc)
+        rc = write_into(directory, "tokenizer.json", json.data, json.len, err);
+    if (!rc && config.len)
+        rc = write_into(directory, "tokenizer_config.json", config.data, config.len, err);
+    if (!rc && map.len)
+        rc = write_into(directory, "special_tokens_map.json", map.data, map.len, err);
+    buf_free(&json);
+    buf_free(&config);
+    buf_free(&map);
+    return rc;
+}
+
+int save_model(struct trainer *t, struct error *err)
+{
+    const char *directory = t->job->directory;
+    enum dtype dtype = saved_dtype(t);
+    round_masters(t, dtype);
+    model_pack(t->m, t->q, (struct span){t->masters, 0});
+    if (!directory)
+        return 0;
+    char *config = path_join(directory, "config.json"), *generation = path_join(directory, "generation_config.json");
+    char *weights = path_join(directory, "model.safetensors");
+    int rc = config && generation && weights ? 0 : error_set_nomem(err, 256, "a path");
+    if (!rc)
+        rc = write_config(t, config, dtype, err);
+    if (!rc && t->m->desc.task == MODEL_LM)
+        rc = write_generation_config(t, generation, err);
+    if (!rc)
+        rc = write_tokenizer(t, directory, err);
+    if (!rc)
+        rc = write_weights(t, weights, dtype, err);
+    mem_free(config);
+    mem_free(generation);
+    mem_free(weights);
+    return rc;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checkpoints: masters, both moments and the number of steps done in one safetensors file, which appears whole or not at all. Rows and learning
+ * rates are functions of the step, so there is nothing else to remember. The file's metadata holds every setting that the
+ * result depends on; a run that differs in one is refused with its name. How a step is split into micro-batches, recomputation and
+ * the number of threads change no bit and may change between the runs. */
+#include "train/parts.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/safetensors.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PIECE = 1 << 20 }; /* elements */
+static const char file_name[] = "checkpoint.safetensors";
+static const char *const tensor_names[] = {"exp_avg", "exp_avg_sq", "masters"};
+
+static void set(struct trainer *t, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void set(struct trainer *t, const char *name, const char *format, ...)
+{
+    char text[160];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_object_set_new(t->settings, name, json_string(text));
+}
+
+static int set_source(struct trainer *t, struct error *err)
+{
+    char hex[65] = "none (initialised from the seed)";
+    int rc = t->job->source ? checkpoint_sha256(t->job->source, hex, err) : 0;
+    if (!rc)
+        set(t, "model", "%s", hex);
+    return rc;
+}
+
+int state_settings(struct trainer *t, struct error *err)
+{
+    const struct train_options *o = t->job->options;
+    t->settings = json_object();
+    if (!t->settings)
+        return error_set_nomem(err, 64, "the settings of a checkpoint");
+    train_data_hash(t->job->data, t->data_sha256);
+    set(t, "data", "%s", t->data_sha256);
+    set(t, "learning_rate", "%.17g", o->learning_rate);
+    set(t, "min_lr_ratio", "%.17g", o->min_lr_ratio);
+    set(t, "lr_scheduler_type", "%s", o->schedule == LR_COSINE ? "cosine" : o->schedule == LR_LINEAR ? "linear" : "constant");
+    set(t, "warmup_ratio", "%.17g", o->warmup_ratio);
+    set(t, "steps", "%ld", t->order.total);
+    set(t, "weight_decay", "%.17g", o->weight_decay);
+    set(t, "adam_beta1", "%.17g", o->adam_beta1);
+    set(t, "adam_beta2", "%.17g", o->adam_beta2);
+    set(t, "adam_epsilon", "%.17g", o->adam_epsilon);
+    set(t, "max_grad_norm", "%.17g", o->max_grad_norm);
+    set(t, "rows a step (per_device_train_batch_size x gradient_accumulation_steps)", "%ld", (long)o->batch_size * o->accumulation);
+    set(t, "packing", "%d", o->packing ? o->max_length : 0);
+    set(t, "shuffle", "%d", o->shuffle != 0);
+    set(t, "seed", "%llu", (unsigned long long)o->seed);
+    set(t, "dtype", "%s", dtype_name(o->dtype));
+    /* bf16's products differ between instruction sets. */
+    set(t, "instruction set", "%s", o->dtype == DTYPE_F32 ? "any" : device_isa(t->m->device));
+    return t->job->directory ? set_source(t, err) : 0;
+}
+
+static struct buffer *tensor_buffer(const struct trainer *t, size_t i)
+{
+    return i == 0 ? t->moment1 : i == 1 ? t->moment2 : t->masters;
+}
+
+static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, float *piece, struct error *err)
+{
+    int64_t n = t->m->n_element;
+    int rc = 0;
+    for (int64_t first = 0; !rc && first < n; first += PIECE) {
+        size_t bytes = (size_t)(n - first < PIECE ? n - first : PIECE) * 4;
+        queue_download(t->q, piece, (struct span){tensor_buffer(t, i), (size_t)first * 4}, bytes);
+        queue_wait(t->q);
+        rc = safetensors_write_bytes(w, i, (uint64_t)first * 4, piece, bytes, err);
+    }
+    return rc;
+}
+
+int state_save(struct trainer *t, struct error *err)
+{
+    struct tensor_info info[3];
+    struct safetensors_writer *w = NULL;
+    char step[32];
+    char *path = path_join(t->job->directory, file_name);
+    float *piece = mem_alloc(PIECE * sizeof *piece);
+    json_t *metadata = json_copy(t->settings);
+    snprintf(step, sizeof step, "%ld", t->step);
+    int rc = path && piece && metadata && !json_object_set_new(metadata, "step", json_string(step)) ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
+    for (size_t i = 0; i < 3; i++)
+        info[i] = (struct tensor_info){.name = tensor_names[i], .storage = STORAGE_F32, .n_dim = 1, .shape = {t->m->n_element}};
+    if (!rc)
+        rc = safetensors_create(&w, path, info, 3, metadata, err);
+    for (size_t i = 0; !rc && i < 3; i++)
+        rc = save_tensor(t, w, i, piece, err);
+    if (!rc) {
+        rc = safetensors_commit(w, err);
+        w = NULL;
+    }
+    safetensors_abort(w);
+    json_decref(metadata);
+    mem_free(piece);
+    mem_free(path);
+    return rc;
+}
+
+/* Every setting equal, or the first that differs by name. */
+static int compare_settings(const struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(t->settings, name, value) {
+        const char *then = safetensors_metadata(s, name), *now = json_string_value(value);
+        if (!then || strcmp(then, now))
+            return error_set(err, ERROR_CONFIG, "%s: was written with %s %s, this run has %s; repeat the run with the old setting, or give another output directory", path,
+                             name, then ? then : "(not recorded)", now);
+    }
+    return 0;
+}
+
+static int load_tensors(struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
+{
+    const char *text = safetensors_metadata(s, "step");
+    char *end = NULL;
+    long step = text ? strtol(text, &end, 10) : -1;
+    if (step < 0 || step > t->order.total || *end)
+        return error_set(err, ERROR_DATA, "%s: \"step\" is %s, wanted 0 to %ld", path, text ? text : "missing", t->order.total);
+    for (size_t i = 0; i < 3; i++) {
+        long at = safetensors_find(s, tensor_names[i]);
+        const struct tensor_info *info = at < 0 ? NULL : safetensors_tensor(s, (size_t)at);
+        if (!info || info->storage != STORAGE_F32 || info->n_element != (uint64_t)t->m->n_element)
+            return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld f32 values", path, tensor_names[i], (long long)t->m->n_element);
+        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, safetensors_data(s, (size_t)at), (size_t)t->m->n_element * 4);
+    }
+    t->step = step;
+    return 0;
+}
+
+int state_load(struct trainer *t, struct error *err)
+{
+    struct file_map map = {0};
+    struct safetensors *s = NULL;
+    char *path = path_join(t->job->directory, file_name);
+    if (!path)
+        return error_set_nomem(err, 256, "a path");
+    int rc = 0, found = file_exists(path);
+    if (found && !(rc = file_map(&map, path, err)) && !(rc = safetensors_parse(&s, map.data, map.size, path, err)) &&
+        !(rc = compare_settings(t, s, path, err)))
+        rc = load_tensors(t, s, path, err);
+    queue_wait(t->q);
+    safetensors_free(s);
+    if (map.data)
+        file_unmap(&map);
+    mem_free(path);
+    return rc ? rc : found;
+}
+
+void state_remove(const struct trainer *t)
+{
+    char *path = path_join(t->job->directory, file_name);
+    if (path)
+        unlink(path);
+    mem_free(path);
+}

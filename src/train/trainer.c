@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop. One optimizer step is: zero the gradients, run its micro-batches, look at the loss and the gradient's norm, let AdamW write
+ * the masters, pack them. Nothing in it allocates. Between steps come the log line, checkpoints and the question whether to stop. */
+#include "train/parts.h"
+
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct span at(struct buffer *b, int64_t element)
+{
+    return (struct span){b, (size_t)element * 4};
+}
+
+static int is_lm(const struct trainer *t)
+{
+    return t->m->desc.task == MODEL_LM;
+}
+
+/* What the step's summed loss is divided by: targets, or rows x labels. */
+static double step_weight(const struct trainer *t, long *targets, long *tokens)
+{
+    long n = 0;
+    *tokens = 0;
+    for (int i = 0; i < t->order.n_row; i++) {
+        n += row_targets(t->order.rows[i], (int)t->m->desc.task);
+        *tokens += t->order.rows[i]->n;
+    }
+    *targets = n;
+    return is_lm(t) ? (double)n : (double)n * t->m->desc.n_label;
+}
+
+/* beta^step by repeated squaring: the same bits everywhere. */
+static double power(double beta, long n)
+{
+    double result = 1;
+    for (; n; n >>= 1, beta *= beta)
+        if (n & 1)
+            result *= beta;
+    return result;
+}
+
+static void adamw(struct trainer *t, int64_t offset, int64_t n, double lr, double decay, double grad_scale)
+{
+    const struct train_options *o = t->job->options;
+    tensor_adamw(t->q, &(struct adamw_args){
+        .n = (size_t)n, .param = at(t->masters, offset), .grad = at(t->gradients, offset), .m = at(t->moment1, offset), .v = at(t->moment2, offset),
+        .lr = (float)lr, .beta1 = (float)o->adam_beta1, .beta2 = (float)o->adam_beta2, .eps = (float)o->adam_epsilon, .decay = (float)decay,
+        .grad_scale = (float)grad_scale, .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)), .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
+    });
+}
+
+static void update(struct trainer *t, double lr, double grad_norm)
+{
+    const struct train_options *o = t->job->options;
+    double scale = o->max_grad_norm > 0 ? o->max_grad_norm / (grad_norm + 1e-6) : 1; /* torch.nn.utils.clip_grad_norm_ */
+    scale = scale < 1 ? scale : 1;
+    if (o->weight_decay == 0)
+        adamw(t, 0, t->m->n_element, lr, 0, scale);
+    for (int i = 0; o->weight_decay != 0 && i < t->m->n_param; i++) {
+        const struct model_param *p = &t->m->params[i];
+        adamw(t, p->offset, p->count, lr, p->decay ? o->weight_decay : 0, scale);
+    }
+    model_pack(t->m, t->q, at(t->masters, 0));
+}
+
+/* Names the first rows of the step, and how many there are. */
+static int diverged(const struct trainer *t, const struct train_step *s, struct error *err)
+{
+    char names[256] = "";
+    size_t used = 0;
+    int i = 0;
+    for (; i < t->order.n_row && used + sizeof t->order.rows[i]->id + 8 < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", t->order.rows[i]->id);
+    return error_set(err, ERROR_FAILED, "training diverged at step %ld: loss %g, gradient norm %g; rows of the step: %s%s; a lower learning_rate than %g may help, or look at these rows",
+                     s->step, s->loss, s->grad_norm, names, i < t->order.n_row ? ", ..." : "", t->job->options->learning_rate);
+}
+
+static int run_step(struct trainer *t, struct train_step *s, struct error *err)
+{
+    double weight, squares = 0;
+    order_step(&t->order, t->step);
+    weight = step_weight(t, &s->target_tokens, &s->tokens);
+    s->step = t->step + 1;
+    s->total = t->order.total;
+    s->learning_rate = train_learning_rate(t->job->options, t->step, t->order.total);
+    s->epoch = (double)s->step / (double)t->order.per_epoch;
+    tensor_fill(t->q, &(struct fill_args){(size_t)t->m->n_element * 4, at(t->gradients, 0)});
+    pass_begin(&t->pass);
+    for (int i = 0, begin = 0; i < t->order.n_micro; begin = t->order.ends[i++])
+        pass_run(&t->pass, t->order.rows + begin, t->order.ends[i] - begin, (float)(1 / weight), at(t->gradients, 0));
+    pass_end(&t->pass, at(t->gradients, 0));
+    tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->m->n_element, at(t->gradients, 0), at(t->norm, 0), 0});
+    queue_download(t->q, &squares, at(t->norm, 0), sizeof squares);
+    s->loss = pass_loss(&t->pass) / weight;
+    s->grad_norm = sqrt(squares);
+    if (!isfinite(s->loss) || !isfinite(s->grad_norm))
+        return diverged(t, s, err);
+    update(t, s->learning_rate, s->grad_norm);
+    t->step++;
+    return 0;
+}
+
+/* Mean loss of the evaluation rows under the packed weights. */
+static double evaluate(struct trainer *t)
+{
+    const struct train_data *data = t->job->eval_data;
+    const struct train_row *rows[64];
+    double sum = 0, weight = 0;
+    for (int first = 0; first < data->n;) {
+        int n = 0;
+        for (; n < t->job->options->batch_size && n < 64 && first < data->n; n++) {
+            rows[n] = &data->rows[first++];
+            weight += row_targets(rows[n], (int)t->m->desc.task) * (is_lm(t) ? 1.0 : t->m->desc.n_label);
+        }
+        pass_begin(&t->pass);
+        pass_run(&t->pass, rows, n, 0, SPAN_NONE);
+        sum += pass_loss(&t->pass);
+    }
+    return sum / weight;
+}
+
+static int check_data(const struct train_job *job, const struct train_data *data, struct error *err)
+{
+    const struct model_desc *d = model_desc(job->model);
+    for (int i = 0; i < data->n; i++) {
+        const struct train_row *r = &data->rows[i];
+        if (r->n > d->n_ctx)
+            return error_set(err, ERROR_DATA, "row %s: %d tokens, the model's context holds %d", r->id, r->n, d->n_ctx);
+        if (row_targets(r, (int)d->task) < 1 || r->n < 1)
+            return error_set(err, ERROR_DATA, "row %s: nothing to train on", r->id);
+        for (int j = 0; j < r->n; j++)
+            if (r->ids[j] < 0 || r->ids[j] >= d->n_vocab)
+                return error_set(err, ERROR_DATA, "row %s: token id %d at %d is outside of the vocabulary of %d", r->id, (int)r->ids[j], j, d->n_vocab);
+    }
+    return 0;
+}
+
+static int trainer_init(struct trainer *t, const struct train_job *job, struct error *err)
+{
+    struct order_sizes sizes = {0};
+    *t = (struct trainer){.job = job, .m = job->model, .q = device_queue(model_device(job->model))};
+    size_t bytes = (size_t)t->m->n_element * 4;
+    struct device *d = t->m->device;
+    int rc;
+    if (job->data->n < 1)
+        return error_set(err, ERROR_DATA, "there are no rows to train on");
+    if (job->options->dtype != t->m->dtype)
+        return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s", dtype_name(t->m->dtype), dtype_name(job->options->dtype));
+    if ((rc = train_options_check(job->options, err)) || (rc = check_data(job, job->data, err)) || (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
+        (rc = order_init(&t->order, job->data, job->options, (int)t->m->desc.task, err)) || (rc = state_settings(t, err)))
+        return rc;
+    order_measure(&t->order, &sizes);
+    if (job->eval_data)
+        rows_measure(job->eval_data, job->options->batch_size < 64 ? job->options->batch_size : 64, (int)t->m->desc.task, &sizes);
+    if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) || (rc = buffer_new(&t->gradients, d, bytes, "gradients", err)) ||
+        (rc = buffer_new(&t->moment1, d, bytes, "first moments", err)) || (rc = buffer_new(&t->moment2, d, bytes, "second moments", err)) ||
+        (rc = buffer_new(&t->norm, d, sizeof(double), "the gradient's norm", err)))
+        return rc;
+    return pass_new(&t->pass, t->m, job->options->recompute, &sizes, err);
+}
+
+static void trainer_deinit(struct trainer *t)
+{
+    queue_wait(t->q);
+    pass_free(&t->pass);
+    order_deinit(&t->order);
+    buffer_free(t->masters);
+    buffer_free(t->gradients);
+    buffer_free(t->moment1);
+    buffer_free(t->moment2);
+    buffer_free(t->norm);
+    json_decref(t->settings);
+}
+
+/* Masters from the last checkpoint, from the source, or from the seed; packed. */
+static int load_masters(struct trainer *t, struct train_result *result, struct error *err)
+{
+    int rc = t->job->directory ? state_load(t, err) : 0;
+    if (rc < 0)
+        return rc;
+    result->resumed_from = rc ? (int)t->step : 0;
+    if (!rc && t->job->source)
+        rc = model_read_masters(t->m, t->job->source, t->q, at(t->masters, 0), err);
+    else if (!rc)
+        rc = model_init_masters(t->m, t->job->options->seed, t->q, at(t->masters, 0), err);
+    else
+        rc = 0;
+    if (!rc)
+        model_pack(t->m, t->q, at(t->masters, 0));
+    return rc;
+}
+
+static int between_steps(struct trainer *t, struct journal *journal, const struct train_step *s, struct train_result *result, struct error *err)
+{
+    const struct train_options *o = t->job->options;
+    double eval_loss = NAN;
+    int rc = 0, ends_epoch = s->step % t->order.per_epoch == 0 || s->step == s->total;
+    if (t->job->eval_data && t->job->eval_data->n && ends_epoch)
+        eval_loss = evaluate(t);
+    result->eval_loss = eval_loss;
+    if (journal)
+        rc = journal_step(journal, s, eval_loss, err);
+    if (t->job->on_step)
+        t->job->on_step(t->job->user, s);
+    int stop = interrupt_requested() && s->step < s->total;
+    if (!rc && journal && ((o->save_steps && s->step % o->save_steps == 0 && s->step < s->total) || stop)) {
+        rc = state_save(t, err);
+        if (!rc)
+            rc = journal_state(journal, t, err);
+    }
+    return rc || !stop ? rc : interrupt_check(err);
+}
+
+static int run_steps(struct trainer *t, struct journal *journal, struct train_result *result, struct error *err)
+{
+    int rc = 0;
+    while (!rc && t->step < t->order.total) {
+        struct train_step s = {0};
+        mem_guard_enter();
+        rc = run_step(t, &s, err);
+        result->allocations += mem_guard_leave();
+        if (rc)
+            break;
+        if (!result->steps)
+            result->first_loss = s.loss;
+        result->last_loss = s.loss;
+        result->steps++;
+        rc = between_steps(t, journal, &s, result, err);
+    }
+    return rc;
+}
+
+int train_run(const struct train_job *job, struct train_result *result, struct error *err)
+{
+    struct trainer t;
+    struct journal *journal = NULL;
+    *result = (struct train_result){.eval_loss = NAN};
+    int rc = trainer_init(&t, job, err);
+    if (!rc && job->directory)
+        rc = dirs_make(job->directory, err);
+    if (!rc)
+        rc = load_masters(&t, result, err);
+    if (!rc && job->directory)
+        rc = journal_open(&journal, &t, err);
+    if (!rc)
+        rc = run_steps(&t, journal, result, err);
+    if (!rc)
+        rc = save_model(&t, err);
+    if (!rc && journal)
+        rc = journal_state(journal, &t, err);
+    if (!rc && job->directory)
+        state_remove(&t);
+    journal_close(journal);
+    trainer_deinit(&t);
+    return rc;
+}
