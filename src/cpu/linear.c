@@ -64,6 +64,14 @@ static void forward_prepare(const struct product *p, int64_t row, int m, char *b
     }
 }
 
+static float *forward_place(const struct product *p, int64_t part, int64_t row, int64_t *stride)
+{
+    const struct forward *f = p->context;
+    int64_t column = part * PANEL * f->part_panels;
+    *stride = f->finish.y_stride;
+    return column + PANEL * f->part_panels <= f->n_out ? f->finish.y + row * f->finish.y_stride + column : NULL;
+}
+
 static void forward_finish(const struct product *p, int64_t part, int64_t row, int m, const float *acc)
 {
     const struct forward *f = p->context;
@@ -110,6 +118,7 @@ void cpu_linear(struct queue *q, const struct linear_args *a)
     p.panels = forward_panels;
     p.prepare = forward_prepare;
     p.finish = forward_finish;
+    p.place = f.finish.y && !a->gate && !f.finish.bias && !f.finish.residual ? forward_place : NULL;
     p.context = &f;
     if (p.kernel->form == FORM_TILES && f.x_bf16 && !f.rows && w->k % K_STEP == 0) {
         p.prepare = NULL;

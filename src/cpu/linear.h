@@ -26,10 +26,12 @@ struct product_call {
     const char *a;                  /* the block's start */
     int64_t a_row, a_step, a_half;  /* TILES: bytes between rows, between steps of 32 k, between halves */
     const void *panels[MAX_PANELS]; /* at begin */
-    float *acc;                     /* [m][ACC_STRIDE], panel i in columns 32 i .. */
+    float *acc;                     /* m rows, panel i in columns 32 i .. */
+    int64_t acc_stride;
 };
 
-/* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the first row. */
+/* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the first row.
+ * acc and up have ACC_STRIDE. */
 struct finish_call {
     int m, n;
     const float *acc, *up;                         /* up: the other half of a gate, in acc too; NULL: no gate */
@@ -54,6 +56,7 @@ struct product_kernel {
     int rows; /* most rows of a call */
     void (*run)(const struct product_call *c);
     void (*enter)(int m), (*leave)(void); /* before and after a thread's calls of one m; or NULL */
+    void (*put)(const float *row, int64_t n, int64_t k, uint16_t *tile_row); /* TILES: a row of n floats, zeros up to k */
 };
 /* The kernel for products of this type; `streaming`: for dw, where sums must not depend on how rows are split over calls. */
 const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming);
@@ -67,6 +70,9 @@ struct product {
     int (*panels)(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **panels);
     /* Puts rows [row, row + m) in a block. NULL: A lies ready at a, TILES only. */
     void (*prepare)(const struct product *p, int64_t row, int m, char *block);
+    /* Where sums may lie from the beginning, full panels only: the output itself; NULL: they need start and finish. */
+    float *(*place)(const struct product *p, int64_t part, int64_t row, int64_t *stride);
+    int adds; /* sums go on from what lies at place */
     void (*start)(const struct product *p, int64_t part, int64_t row, int m, float *acc); /* NULL: from zero */
     void (*finish)(const struct product *p, int64_t part, int64_t row, int m, const float *acc);
     const void *context;

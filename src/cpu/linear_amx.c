@@ -42,7 +42,7 @@ static void leave(void)
     _tile_release();
 }
 
-enum { ROW_BYTES = ACC_STRIDE * 4, B_ROW = PANEL * 4 };
+enum { B_ROW = PANEL * 4 };
 
 static inline __attribute__((always_inline)) void sums_start(const struct product_call *c, const float *s0, const float *s1, const float *s2, const float *s3)
 {
@@ -52,25 +52,25 @@ static inline __attribute__((always_inline)) void sums_start(const struct produc
         _tile_zero(2);
         _tile_zero(3);
     } else {
-        _tile_loadd(0, s0, ROW_BYTES);
-        _tile_loadd(1, s1, ROW_BYTES);
-        _tile_loadd(2, s2, ROW_BYTES);
-        _tile_loadd(3, s3, ROW_BYTES);
+        _tile_loadd(0, s0, c->acc_stride * 4);
+        _tile_loadd(1, s1, c->acc_stride * 4);
+        _tile_loadd(2, s2, c->acc_stride * 4);
+        _tile_loadd(3, s3, c->acc_stride * 4);
     }
 }
 
-static inline __attribute__((always_inline)) void sums_store(float *s0, float *s1, float *s2, float *s3)
+static inline __attribute__((always_inline)) void sums_store(const struct product_call *c, float *s0, float *s1, float *s2, float *s3)
 {
-    _tile_stored(0, s0, ROW_BYTES);
-    _tile_stored(1, s1, ROW_BYTES);
-    _tile_stored(2, s2, ROW_BYTES);
-    _tile_stored(3, s3, ROW_BYTES);
+    _tile_stored(0, s0, c->acc_stride * 4);
+    _tile_stored(1, s1, c->acc_stride * 4);
+    _tile_stored(2, s2, c->acc_stride * 4);
+    _tile_stored(3, s3, c->acc_stride * 4);
 }
 
 /* 17 to 32 rows, one panel. */
 static void two_by_two(const struct product_call *c, int panel)
 {
-    float *s = c->acc + panel * PANEL, *low = s + 16 * ACC_STRIDE;
+    float *s = c->acc + panel * PANEL, *low = s + 16 * c->acc_stride;
     const char *a = c->a + c->begin / 32 * c->a_step, *b = c->panels[panel];
     sums_start(c, s, s + 16, low, low + 16);
     for (int64_t k = 0; k < c->n; k += 32, a += c->a_step, b += STEP_BYTES) {
@@ -83,7 +83,7 @@ static void two_by_two(const struct product_call *c, int panel)
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
-    sums_store(s, s + 16, low, low + 16);
+    sums_store(c, s, s + 16, low, low + 16);
 }
 
 /* Up to 16 rows, two panels. */
@@ -103,7 +103,7 @@ static void one_by_four(const struct product_call *c, int panel)
         _tile_loadd(5, d + 64, B_ROW);
         _tile_dpbf16ps(3, 4, 5);
     }
-    sums_store(s, s + 16, s + 32, s + 48);
+    sums_store(c, s, s + 16, s + 32, s + 48);
 }
 
 /* Up to 16 rows, one panel. */
@@ -115,8 +115,8 @@ static void one_by_two(const struct product_call *c, int panel)
         _tile_zero(0);
         _tile_zero(1);
     } else {
-        _tile_loadd(0, s, ROW_BYTES);
-        _tile_loadd(1, s + 16, ROW_BYTES);
+        _tile_loadd(0, s, c->acc_stride * 4);
+        _tile_loadd(1, s + 16, c->acc_stride * 4);
     }
     for (int64_t k = 0; k < c->n; k += 32, a += c->a_step, b += STEP_BYTES) {
         _tile_loadd(4, a, c->a_row);
@@ -125,8 +125,8 @@ static void one_by_two(const struct product_call *c, int panel)
         _tile_loadd(6, b + 64, B_ROW);
         _tile_dpbf16ps(1, 4, 6);
     }
-    _tile_stored(0, s, ROW_BYTES);
-    _tile_stored(1, s + 16, ROW_BYTES);
+    _tile_stored(0, s, c->acc_stride * 4);
+    _tile_stored(1, s + 16, c->acc_stride * 4);
 }
 
 static void run(const struct product_call *c)
@@ -142,4 +142,17 @@ static void run(const struct product_call *c)
         one_by_two(c, i);
 }
 
-const struct product_kernel kernel_amx = {.lanes = &lanes_avx512, .form = FORM_TILES, .rows = ROWS, .run = run, .enter = enter, .leave = leave};
+/* Denormals become zeros here or in the product: the same sums. */
+static void put(const float *row, int64_t n, int64_t k, uint16_t *to)
+{
+    int64_t at = 0;
+    for (; at + 32 <= n; at += 32, to += 512)
+        _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(row + at + 16), _mm512_loadu_ps(row + at)));
+    for (; at < k; at += 32, to += 512) {
+        uint32_t mask = at >= n ? 0 : (uint32_t)(((uint64_t)1 << (n - at)) - 1);
+        __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, row + at), high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), row + at + 16);
+        _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+}
+
+const struct product_kernel kernel_amx = {.lanes = &lanes_avx512, .form = FORM_TILES, .rows = ROWS, .run = run, .enter = enter, .leave = leave, .put = put};

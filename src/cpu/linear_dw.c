@@ -92,6 +92,15 @@ static float *dw_at(const struct outer *o, int64_t part, int64_t row, int *n)
     return o->dw + row * o->a->k + part * PANEL;
 }
 
+static float *dw_place(const struct product *p, int64_t part, int64_t row, int64_t *stride)
+{
+    const struct outer *o = p->context;
+    int n;
+    float *dw = dw_at(o, part, row, &n);
+    *stride = o->a->k;
+    return n == PANEL ? dw : NULL;
+}
+
 static void dw_start(const struct product *p, int64_t part, int64_t row, int m, float *acc)
 {
     const struct outer *o = p->context;
@@ -117,7 +126,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
     o.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     o.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, 1), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .built = 1,
-                        .panels = x_panels, .prepare = dy_prepare, .start = dw_start, .finish = dw_finish, .context = &o};
+                        .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = 1, .start = dw_start, .finish = dw_finish, .context = &o};
     for (o.first = 0; o.first < a->n_row; o.first += MOST_ROWS) {
         o.n_row = a->n_row - o.first < MOST_ROWS ? a->n_row - o.first : MOST_ROWS;
         p.k = p.kernel->form == FORM_F32 ? o.n_row : round_up(o.n_row, 2);

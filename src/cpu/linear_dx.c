@@ -56,6 +56,13 @@ static void backward_prepare(const struct product *p, int64_t row, int m, char *
         product_put_row(p, block, r, b->dy + (row + r) * b->dy_stride, b->a->w->n, b->a->w->dtype == DTYPE_BF16);
 }
 
+static float *backward_place(const struct product *p, int64_t part, int64_t row, int64_t *stride)
+{
+    const struct backward *b = p->context;
+    *stride = b->dx_stride;
+    return (part + 1) * PANEL <= b->a->w->k ? b->dx + row * b->dx_stride + part * PANEL : NULL;
+}
+
 static void backward_finish(const struct product *p, int64_t part, int64_t row, int m, const float *acc)
 {
     const struct backward *b = p->context;
@@ -74,6 +81,7 @@ void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
                          .dy_stride = a->dy_stride ? a->dy_stride : w->n, .dx_stride = a->dx_stride ? a->dx_stride : w->k};
     struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .n_part = (w->k + PANEL - 1) / PANEL, .built = 1,
                         .k = w->dtype == DTYPE_BF16 ? round_up(w->n, PANEL) : w->n,
-                        .panels = backward_panels, .prepare = backward_prepare, .finish = backward_finish, .context = &b};
+                        .panels = backward_panels, .prepare = backward_prepare, .finish = backward_finish,
+                        .place = a->accumulate ? NULL : backward_place, .context = &b};
     product_run(q, &p);
 }

@@ -86,13 +86,7 @@ void product_put_row(const struct product *p, char *block, int r, const float *r
         return;
     }
     if (p->kernel->form == FORM_TILES) {
-        uint16_t *tiles = (uint16_t *)block;
-        for (int64_t k = 0; k < p->k; k += 32) {
-            uint16_t *to = tiles + tile_at(p->k, r, k);
-            if (n - k < 32)
-                memset(to, 0, 64);
-            p->kernel->lanes->to_bf16(row + k, n - k < 32 ? n - k : 32, to);
-        }
+        p->kernel->put(row, n, p->k, (uint16_t *)block + tile_at(p->k, r, 0));
         return;
     }
     uint32_t *words = (uint32_t *)block;
@@ -123,36 +117,84 @@ static const char *block_of(const struct product *p, int64_t row)
     return p->a + (size_t)((row - p->first_row) / p->kernel->rows) * p->a_block;
 }
 
-static void one_block(const struct product *p, struct product_call *c, int64_t part, int64_t row, int64_t end, int last)
+/* A thread at one piece. A block's sums are finished after the next block's have been started on their way, which hides the tiles' latency. */
+struct visit {
+    const struct product *p;
+    struct product_call c;
+    char *room;
+    float *acc;
+    int slot;
+    struct { int64_t part, row; int m; const float *acc; } pending; /* m 0: none */
+};
+
+static void finish_pending(struct visit *v)
 {
-    int m = end - row < p->kernel->rows ? (int)(end - row) : p->kernel->rows;
-    if (p->kernel->enter && c->m != m)
-        p->kernel->enter(m);
-    c->m = m;
-    c->a = block_of(p, row);
-    if (c->first && p->start) {
-        p->start(p, part, row, m, c->acc);
-        c->first = 0;
-    }
-    p->kernel->run(c);
-    if (last)
-        p->finish(p, part, row, m, c->acc);
+    if (v->pending.m)
+        v->p->finish(v->p, v->pending.part, v->pending.row, v->pending.m, v->pending.acc);
+    v->pending.m = 0;
 }
 
-/* One part for the rows of a group. Only when the panels do not fit the room are the sums of all rows kept between visits. */
-static void one_part(const struct product *p, struct product_call *c, int64_t part, int64_t row, int64_t end, char *room, float *acc)
+static void enter(struct visit *v, int64_t row, int64_t end)
 {
+    int m = end - row < v->p->kernel->rows ? (int)(end - row) : v->p->kernel->rows;
+    if (v->p->kernel->enter && v->c.m != m)
+        v->p->kernel->enter(m);
+    v->c.m = m;
+    v->c.a = block_of(v->p, row);
+}
+
+/* All of K at once. */
+static void whole_block(struct visit *v, int64_t part, int64_t row, int64_t end)
+{
+    const struct product *p = v->p;
+    enter(v, row, end);
+    v->c.acc = p->place ? p->place(p, part, row, &v->c.acc_stride) : NULL;
+    if (v->c.acc) {
+        v->c.first = !p->adds;
+        p->kernel->run(&v->c);
+        return;
+    }
+    v->c.acc = v->acc + (v->slot ^= 1) * p->kernel->rows * ACC_STRIDE;
+    v->c.acc_stride = ACC_STRIDE;
+    v->c.first = !p->start;
+    if (p->start)
+        p->start(p, part, row, v->c.m, v->c.acc);
+    p->kernel->run(&v->c);
+    finish_pending(v);
+    v->pending.part = part, v->pending.row = row, v->pending.m = v->c.m, v->pending.acc = v->c.acc;
+}
+
+/* A stretch of K: the sums of a group's rows are kept between stretches. */
+static void stretch_of_block(struct visit *v, int64_t part, int64_t row, int64_t end, int64_t at, int last)
+{
+    const struct product *p = v->p;
+    enter(v, row, end);
+    v->c.acc = v->acc + at * ACC_STRIDE;
+    v->c.acc_stride = ACC_STRIDE;
+    v->c.first = v->c.begin == 0 && !p->start;
+    if (v->c.begin == 0 && p->start)
+        p->start(p, part, row, v->c.m, v->c.acc);
+    p->kernel->run(&v->c);
+    if (last)
+        p->finish(p, part, row, v->c.m, v->c.acc);
+}
+
+static void one_part(struct visit *v, int64_t part, int64_t row, int64_t end)
+{
+    const struct product *p = v->p;
     int64_t step = p->built ? ROOM_BYTES / (p->built * PANEL * (p->kernel->form == FORM_F32 ? 4 : 2)) / (2 * CHUNK) * (2 * CHUNK) : p->k;
+    if (step < p->k)
+        finish_pending(v);
     for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
-        c->begin = begin;
-        c->n = p->k - begin < step ? p->k - begin : step;
-        c->n_panel = p->panels(p, part, begin, c->n, room, c->panels);
-        int last = begin + c->n >= p->k;
-        for (int64_t r = row; r < end; r += p->kernel->rows) {
-            c->first = begin == 0;
-            c->acc = begin == 0 && last ? acc : acc + (r - row) * ACC_STRIDE;
-            one_block(p, c, part, r, end, last);
-        }
+        v->c.begin = begin;
+        v->c.n = p->k - begin < step ? p->k - begin : step;
+        v->c.n_panel = p->panels(p, part, begin, v->c.n, v->room, v->c.panels);
+        int last = begin + v->c.n >= p->k;
+        for (int64_t r = row; r < end; r += p->kernel->rows)
+            if (begin == 0 && last)
+                whole_block(v, part, r, end);
+            else
+                stretch_of_block(v, part, r, end, r - row, last);
         if (last)
             break;
     }
@@ -164,12 +206,12 @@ static void piece_run(void *context, int piece, int worker)
     const struct product *p = d->p;
     int64_t group = piece / d->n_share, share = piece % d->n_share;
     int64_t row = p->first_row + group * d->group_rows, end = row + d->group_rows < p->last_row ? row + d->group_rows : p->last_row;
-    char *room = cpu_scratch(d->q, worker);
-    float *acc = (float *)(room + ROOM_BYTES);
-    struct product_call c = {.m = 0, .a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half};
+    struct visit v = {.p = p, .c = {.a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half}, .room = cpu_scratch(d->q, worker)};
+    v.acc = (float *)(v.room + ROOM_BYTES);
     for (int64_t part = share * p->n_part / d->n_share; part < (share + 1) * p->n_part / d->n_share; part++)
-        one_part(p, &c, part, row, end, room, acc);
-    if (p->kernel->leave && c.m)
+        one_part(&v, part, row, end);
+    finish_pending(&v);
+    if (p->kernel->leave)
         p->kernel->leave();
 }
 

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Products at SmolLM2-135M's shapes against the measured limit of this processor and, when built with
+ *   make BUILD=build/bench bench-bins CFLAGS=-DBENCH_DNNL LDLIBS=-ldnnl
+ * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16] [threads] [forward|dx|dw] [rows] */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "tensor/ops.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#ifdef BENCH_DNNL
+#include <dnnl.h>
+#endif
+
+enum { REPEATS = 7, MOST_M = 2048, MOST_K = 1536 };
+static const int shapes[][2] = {{576, 576}, {960, 576}, {3072, 576}, {576, 1536}, {49152, 576}};
+static const int rows[] = {1, 5, 32, 160, 2048};
+
+struct setting {
+    struct device *d;
+    struct queue *q;
+    enum dtype t;
+    const char *what;
+    struct buffer *x, *x_bf16, *y, *w;
+    struct weight *weight;
+    int m, n, k;
+};
+
+static double run_isara(const struct setting *s, int count, int x_bf16)
+{
+    struct span x = {x_bf16 ? s->x_bf16 : s->x, 0}, y = {s->y, 0};
+    double start = clock_now();
+    for (int i = 0; i < count; i++)
+        if (!strcmp(s->what, "dx"))
+            tensor_linear_dx(s->q, &(struct linear_dx_args){.w = s->weight, .n_row = s->m, .dy = y, .dx = x});
+        else if (!strcmp(s->what, "dw"))
+            tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n, .k = s->k, .n_row = s->m & ~1, .compute = s->t, .dy = y, .x = x, .dw = {s->w, 0}});
+        else
+            tensor_linear(s->q, &(struct linear_args){.w = s->weight, .n_row = s->m, .x = x, .x_dtype = x_bf16 ? DTYPE_BF16 : DTYPE_F32, .y = y});
+    queue_wait(s->q);
+    return (clock_now() - start) / count;
+}
+
+#ifdef BENCH_DNNL
+struct peer {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    dnnl_primitive_t product;
+    dnnl_exec_arg_t args[3];
+};
+
+static dnnl_memory_t peer_memory(struct peer *p, const dnnl_memory_desc_t *desc)
+{
+    dnnl_memory_t m;
+    dnnl_memory_create(&m, desc, p->engine, DNNL_MEMORY_ALLOCATE);
+    void *data;
+    dnnl_memory_get_data_handle(m, &data);
+    memset(data, 0, dnnl_memory_desc_get_size(desc));
+    return m;
+}
+
+static void peer_open(struct peer *p, const struct setting *s)
+{
+    dnnl_data_type_t t = s->t == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+    dnnl_engine_create(&p->engine, dnnl_cpu, 0);
+    dnnl_stream_create(&p->stream, p->engine, dnnl_stream_default_flags);
+    dnnl_memory_desc_t x, w, y;
+    dnnl_memory_desc_init_by_tag(&x, 2, (dnnl_dims_t){s->m, s->k}, t, dnnl_ab);
+    dnnl_memory_desc_init_by_tag(&w, 2, (dnnl_dims_t){s->k, s->n}, t, dnnl_format_tag_any);
+    dnnl_memory_desc_init_by_tag(&y, 2, (dnnl_dims_t){s->m, s->n}, dnnl_f32, dnnl_ab);
+    dnnl_matmul_desc_t product;
+    dnnl_matmul_desc_init(&product, &x, &w, NULL, &y);
+    dnnl_primitive_desc_t desc;
+    dnnl_primitive_desc_create(&desc, &product, NULL, p->engine, NULL);
+    dnnl_primitive_create(&p->product, desc);
+    p->args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, peer_memory(p, &x)};
+    p->args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, peer_memory(p, dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0))};
+    p->args[2] = (dnnl_exec_arg_t){DNNL_ARG_DST, peer_memory(p, &y)};
+    dnnl_primitive_desc_destroy(desc);
+}
+
+static double run_peer(struct peer *p, int count)
+{
+    double start = clock_now();
+    for (int i = 0; i < count; i++)
+        dnnl_primitive_execute(p->product, p->stream, 3, p->args);
+    dnnl_stream_wait(p->stream);
+    return (clock_now() - start) / count;
+}
+
+static void peer_close(struct peer *p)
+{
+    for (int i = 0; i < 3; i++)
+        dnnl_memory_destroy(p->args[i].memory);
+    dnnl_primitive_destroy(p->product);
+    dnnl_stream_destroy(p->stream);
+    dnnl_engine_destroy(p->engine);
+}
+#else
+struct peer { int none; };
+static void peer_open(struct peer *p, const struct setting *s) { (void)s; p->none = 1; }
+static double run_peer(struct peer *p, int count) { (void)p, (void)count; return 0; }
+static void peer_close(struct peer *p) { (void)p; }
+#endif
+
+/* What one core's multipliers can do at all, from registers only. */
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) static double fma_limit(void)
+{
+    __m512 a = _mm512_set1_ps(1), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, x = _mm512_set1_ps(0.5f);
+    enum { N = 400000 };
+    double start = clock_now();
+    for (int n = 0; n < N; n++)
+        __asm__ volatile("vfmadd213ps %10,%10,%0\n vfmadd213ps %10,%10,%1\n vfmadd213ps %10,%10,%2\n vfmadd213ps %10,%10,%3\n vfmadd213ps %10,%10,%4\n"
+                         "vfmadd213ps %10,%10,%5\n vfmadd213ps %10,%10,%6\n vfmadd213ps %10,%10,%7\n vfmadd213ps %10,%10,%8\n vfmadd213ps %10,%10,%9\n"
+                         : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j) : "v"(x));
+    return 10.0 * 32 * N / (clock_now() - start) / 1e9;
+}
+
+__attribute__((target("amx-tile,amx-bf16"))) static double amx_limit(void)
+{
+    static struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } t __attribute__((aligned(64)));
+    t.palette = 1;
+    for (int i = 0; i < 8; i++)
+        t.bytes[i] = 64, t.rows[i] = 16;
+    __asm__ volatile("ldtilecfg %0\n tilezero %%tmm0\n tilezero %%tmm1\n tilezero %%tmm2\n tilezero %%tmm3\n tilezero %%tmm4\n tilezero %%tmm5" : : "m"(t));
+    enum { N = 100000 };
+    double start = clock_now();
+    for (int n = 0; n < N; n++)
+        __asm__ volatile("tdpbf16ps %tmm5,%tmm4,%tmm0\n tdpbf16ps %tmm5,%tmm4,%tmm1\n tdpbf16ps %tmm5,%tmm4,%tmm2\n tdpbf16ps %tmm5,%tmm4,%tmm3");
+    double seconds = clock_now() - start;
+    __asm__ volatile("tilerelease");
+    return 4.0 * 16 * 16 * 32 * 2 * N / seconds / 1e9;
+}
+#endif
+
+static double limit_of(const struct setting *s)
+{
+#if defined(__x86_64__)
+    if (s->t == DTYPE_BF16 && !strcmp(device_isa(s->d), "amx"))
+        return amx_limit();
+    if (!strncmp(device_isa(s->d), "avx512", 6) || !strcmp(device_isa(s->d), "amx"))
+        return fma_limit();
+#endif
+    (void)s;
+    return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *v)
+{
+    qsort(v, REPEATS, sizeof *v, by_value);
+    return v[REPEATS / 2];
+}
+
+static void measure(struct setting *s)
+{
+    struct peer peer;
+    peer_open(&peer, s);
+    double f32[REPEATS], bf16[REPEATS], peers[REPEATS], limit[REPEATS], flops = 2.0 * s->m * s->n * s->k;
+    int count = (int)(0.02 / run_isara(s, 1, 0)) + 1;
+    run_peer(&peer, 2);
+    for (int i = 0; i < REPEATS; i++) {
+        limit[i] = limit_of(s) * device_n_thread(s->d);
+        f32[i] = run_isara(s, count, 0);
+        bf16[i] = s->t == DTYPE_BF16 && !strcmp(s->what, "forward") ? run_isara(s, count, 1) : f32[i];
+        peers[i] = run_peer(&peer, count);
+    }
+    double a = median(f32), b = median(bf16), c = median(peers), most = median(limit);
+    printf("M %4d N %5d K %4d: x f32 %7.1f GFLOP/s (%3.0f %%), x bf16 %7.1f (%3.0f %%)", s->m, s->n, s->k, flops / a / 1e9, flops / a / 1e7 / most,
+           flops / b / 1e9, flops / b / 1e7 / most);
+    if (c > 0)
+        printf(", oneDNN %7.1f: ratio %.2f (x f32), %.2f (same x)", flops / c / 1e9, c / a, c / b);
+    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k * (s->t == DTYPE_BF16 ? 2 : 4) / b / 1e9);
+    fflush(stdout);
+    peer_close(&peer);
+}
+
+static int bench(struct setting *s, int only, struct error *err)
+{
+    size_t most = (size_t)49152 * 576 * 4 + (size_t)MOST_M * MOST_K * 4;
+    if (buffer_new(&s->x, s->d, (size_t)MOST_M * MOST_K * 4, "x", err) || buffer_new(&s->x_bf16, s->d, (size_t)MOST_M * MOST_K * 2, "x", err) ||
+        buffer_new(&s->y, s->d, (size_t)MOST_M * 49152 * 4, "y", err) || buffer_new(&s->w, s->d, most, "w", err))
+        return -1;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        s->n = shapes[i][0];
+        s->k = shapes[i][1];
+        if (weight_new(&s->weight, s->d, s->n, s->k, s->t, "weight", err))
+            return -1;
+        for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
+            s->m = rows[j];
+            if ((s->n < 40000 || s->m < 1000) && (!only || only == s->m))
+                measure(s);
+        }
+        weight_free(s->weight);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = {0};
+    struct setting s = {.t = argc > 1 && !strcmp(argv[1], "f32") ? DTYPE_F32 : DTYPE_BF16, .what = argc > 3 ? argv[3] : "forward"};
+    struct device_options options = {.n_thread = argc > 2 ? atoi(argv[2]) : 0};
+    if (device_open_cpu(&s.d, &options, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    s.q = device_queue(s.d);
+    printf("%s %s, %s, %d threads, limit measured %.0f GFLOP/s a thread\n", s.what, dtype_name(s.t), device_isa(s.d), device_n_thread(s.d), limit_of(&s));
+    if (bench(&s, argc > 4 ? atoi(argv[4]) : 0, &err)) {
+        fprintf(stderr, "%s\n", err.message);
+        return 1;
+    }
+    struct buffer *all[] = {s.x, s.x_bf16, s.y, s.w};
+    for (int i = 0; i < 4; i++)
+        buffer_free(all[i]);
+    device_close(s.d);
+    return 0;
+}
