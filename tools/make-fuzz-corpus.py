@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first seeds of fuzz/corpus/safetensors and fuzz/corpus/gguf: small valid files and one file for each thing that must be refused.
+"""Writes the first seeds of fuzz/corpus/{safetensors,gguf,jsonl,csv}: small valid files and one file for each thing that must be refused.
 Needs nothing but Python 3."""
 import json, os, struct
 
@@ -97,5 +97,17 @@ def ggufs():
     save("gguf", "alignment", gguf([u32("general.alignment", 7)], [("a", [1], 0, 0)], bytes(32)))
 
 
+def text():
+    import gzip
+    z = lambda b: gzip.compress(b, mtime=0)
+    for i, b in enumerate([b'{"a": 1}\n{"b": [1.5, null, true]}\r\n\n{"c": "\xc3\xa4\\n"}', b'\xef\xbb\xbf[{"a": "]}\\""}, {"b": {}}]', b'{"a": "\\ud83d x"}',
+                           b'{"a": 1, "a": 2}', b'{"a": "\xff"}', b'[{"a": 1}', b'[' * 3000, b'{"a": 1e400}', b'{"a": "\\u0000"}', z(b'{"a": 1}\n' * 50), z(b'{"a": 1}\n')[:-9],
+                           z(b'[{"a": 1}]') + z(b'\n')]):
+        save("jsonl", "%02d" % i, b)
+    for i, b in enumerate([b'a,b\n1,2\n', b'\xef\xbb\xbfa,"b ""q"""\r\n\r\n"x\r\ny",z\r\n', b'a\n"open', b'a\n"x"y', b'a,b\n1', b'a\n\0', b'a\n\xff', b',' * 9000, z(b'a,b\n1,2\n')]):
+        save("csv", "%02d" % i, b)
+
+
 safetensors()
 ggufs()
+text()

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records from JSON Lines, or from one JSON array of objects, plain or gzip, "-" for standard input. UTF-8 with BOM and CRLF are tolerated; blank lines
- * are skipped. Errors name FILE:LINE (and the byte where it is not UTF-8). */
+/* Records, one JSON object each, streamed from JSON Lines or from one JSON array of objects (told apart by the first character), plain or gzip, from
+ * a file or standard input ("-"). A BOM, CRLF line ends and blank lines are fine. Everything else that is wrong is an error with FILE:LINE. */
 #ifndef IO_JSONL_H
 #define IO_JSONL_H
 
 #include "base/error.h"
 
 #include <jansson.h>
+#include <stddef.h>
 
 struct jsonl;
 int jsonl_open(struct jsonl **out, const char *path, struct error *err);
-int jsonl_open_bytes(struct jsonl **out, const void *bytes, size_t n, const char *name, struct error *err); /* bytes stay the caller's */
-void jsonl_close(struct jsonl *r); /* NULL is fine */
-/* 1 with a new object (the caller's reference), 0 at the end, or an error code: not JSON, not an object, too long. */
+/* From bytes the caller keeps. */
+int jsonl_open_bytes(struct jsonl **out, const void *bytes, size_t n, const char *name, struct error *err);
+/* 1 with a new reference in *record, 0 at the end, or an error code (then no more can be read). */
 int jsonl_next(struct jsonl *r, json_t **record, struct error *err);
-long jsonl_line(const struct jsonl *r);     /* of the last record, from 1 */
+long jsonl_line(const struct jsonl *r);     /* where the last record began, from 1 */
+/* Records whose lone surrogate escapes ("\ud83d" alone, as Python writes them) were replaced by U+FFFD. Tell the user when it is not 0. */
+long jsonl_repaired(const struct jsonl *r);
 const char *jsonl_name(const struct jsonl *r);
-long jsonl_repaired(const struct jsonl *r); /* lone surrogates replaced so far */
+void jsonl_close(struct jsonl *r); /* NULL is fine */
+
+/* All records of a file as an array (a new reference); *repaired may be NULL. */
+int jsonl_load(json_t **array, const char *path, long *repaired, struct error *err);
 
 #endif

@@ -67,16 +67,17 @@ static long replace_lone_surrogates(const char *text, size_t n, char *copy)
     return count;
 }
 
-static int bad_utf8(const char *text, size_t at, const char *name, long line, struct error *err)
+static int bad_utf8(const char *text, size_t at, const char *name, long line, long column, struct error *err)
 {
     size_t start = 0;
     for (size_t i = 0; i < at; i++)
         if (text[i] == '\n') {
             line++;
             start = i + 1;
+            column = 1;
         }
-    return error_set(err, ERROR_DATA, "%s:%ld: byte 0x%02x at byte %zu of the line is not valid UTF-8; save the file as UTF-8", name, line,
-                     (unsigned char)text[at], at - start + 1);
+    return error_set(err, ERROR_DATA, "%s:%ld: byte 0x%02x at byte %ld of the line is not valid UTF-8; save the file as UTF-8", name, line,
+                     (unsigned char)text[at], (long)(at - start) + column);
 }
 
 /* jansson sets no text at all where an allocation failed below its parser. */
@@ -87,6 +88,12 @@ static int out_of_memory(const json_error_t *e)
 
 int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired, struct error *err)
 {
+    return jsontext_parse_at(out, text, n, name, first_line, 1, repaired, err);
+}
+
+int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column, long *repaired,
+                      struct error *err)
+{
     *out = NULL;
     if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
         text += 3;
@@ -94,7 +101,7 @@ int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, l
     }
     size_t valid = utf8_valid_length(text, n);
     if (valid < n)
-        return bad_utf8(text, valid, name, first_line, err);
+        return bad_utf8(text, valid, name, first_line, first_column, err);
     json_error_t je;
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
     *out = json_loadb(text, n, flags, &je);
@@ -112,7 +119,8 @@ int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, l
         return 0;
     if (out_of_memory(&je))
         return error_set_nomem(err, n, name);
-    return error_set(err, ERROR_DATA, "%s:%ld:%d: not valid JSON: %s", name, first_line + je.line - 1, je.column, je.text);
+    return error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
+                     je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
 }
 
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err)

@@ -12,6 +12,9 @@
  * repaired, if not NULL: lone surrogate escapes (\ud83d without its half, as Python writes them) are replaced by U+FFFD and added to it;
  * if NULL they are an error. */
 int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired, struct error *err);
+/* The same for a piece of a file that begins in that column (from 1) of its line. */
+int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column, long *repaired,
+                      struct error *err);
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err); /* a whole file */
 /* Appends value to out, in one line or indented by two, spaced as Python's json does; keys in the order they were put in, reals in the
  * shortest form that reads back equal, nothing escaped to ASCII. */

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One byte at a time through four states. A row is one buffer of NUL-terminated fields and the places where they begin. */
+#include "io/csv.h"
+
+#include "base/mem.h"
+#include "io/input.h"
+#include "io/jsontext.h"
+
+#include <string.h>
+
+enum { MAX_FIELD = 1 << 14, MAX_ROW = 1 << 26 };
+enum state { AT_START, PLAIN, QUOTED, QUOTE_SEEN };
+
+struct row {
+    struct buf text;
+    size_t *begin; /* of each field in text */
+    size_t n, cap;
+};
+struct csv {
+    struct input *in;
+    struct row names, row;
+    long line, row_line;
+    int done;
+};
+
+static int begin_field(struct csv *c, struct row *row, struct error *err)
+{
+    if (row->n == row->cap) {
+        size_t cap = row->cap ? row->cap * 2 : 16;
+        size_t *begin = cap > MAX_FIELD ? NULL : mem_resize(row->begin, cap * sizeof *begin);
+        if (cap > MAX_FIELD)
+            return error_set(err, ERROR_DATA, "%s:%ld: more than %d fields in a row", input_name(c->in), c->row_line, MAX_FIELD / 2);
+        if (!begin)
+            return error_set_nomem(err, cap * sizeof *begin, input_name(c->in));
+        row->begin = begin;
+        row->cap = cap;
+    }
+    row->begin[row->n++] = row->text.len;
+    return 0;
+}
+
+static int finish_row(struct csv *c, struct row *row, struct error *err)
+{
+    buf_putc(&row->text, 0);
+    if (row->text.failed)
+        return error_set_nomem(err, row->text.len, input_name(c->in));
+    size_t valid = utf8_valid_length(row->text.data, row->text.len);
+    if (valid < row->text.len)
+        return error_set(err, ERROR_DATA, "%s:%ld: byte 0x%02x, byte %zu of the row that begins here, is not valid UTF-8; save the file as UTF-8", input_name(c->in),
+                         c->row_line, (unsigned char)row->text.data[valid], valid + 1);
+    return 1;
+}
+
+/* Takes one byte; 1 when the row is complete, 0, or an error code. */
+static int step(struct csv *c, struct row *row, enum state *state, char byte, struct error *err)
+{
+    if (byte == 0)
+        return error_set(err, ERROR_DATA, "%s:%ld: a NUL byte; this is no text", input_name(c->in), c->line);
+    c->line += byte == '\n';
+    if (*state == QUOTED) {
+        if (byte == '"')
+            *state = QUOTE_SEEN;
+        else
+            buf_putc(&row->text, byte);
+        return 0;
+    }
+    if (byte == '"' && (*state == AT_START || *state == QUOTE_SEEN)) {
+        if (*state == QUOTE_SEEN)
+            buf_putc(&row->text, '"');
+        *state = QUOTED;
+        return 0;
+    }
+    if (byte == ',') {
+        buf_putc(&row->text, 0);
+        *state = AT_START;
+        return begin_field(c, row, err);
+    }
+    if (byte == '\n') {
+        if (row->text.len > row->begin[row->n - 1] && row->text.data[row->text.len - 1] == '\r' && *state == PLAIN)
+            row->text.data[--row->text.len] = 0;
+        return 1;
+    }
+    if (*state == QUOTE_SEEN) {
+        if (byte == '\r')
+            return 0;
+        return error_set(err, ERROR_DATA, "%s:%ld: wanted ',' or a line end behind a closing quote, found 0x%02x; double the quotes inside a quoted field",
+                         input_name(c->in), c->line, (unsigned char)byte);
+    }
+    *state = PLAIN;
+    buf_putc(&row->text, byte);
+    return 0;
+}
+
+static int end_of_input(struct csv *c, struct row *row, enum state state, struct error *err)
+{
+    c->done = 1;
+    if (state == QUOTED)
+        return error_set(err, ERROR_DATA, "%s:%ld: a quoted field of the row that begins here is never closed", input_name(c->in), c->row_line);
+    return row->n == 1 && !row->text.len && state == AT_START ? 0 : finish_row(c, row, err);
+}
+
+static int read_row(struct csv *c, struct row *row, struct error *err)
+{
+    enum state state = AT_START;
+    buf_reset(&row->text);
+    row->n = 0;
+    c->row_line = c->line;
+    int rc = begin_field(c, row, err);
+    while (!rc) {
+        const char *bytes = NULL;
+        size_t n = 0, i = 0;
+        int got = input_peek(c->in, &bytes, &n, err);
+        if (got < 0)
+            return got;
+        if (!got)
+            return end_of_input(c, row, state, err);
+        while (!rc && i < n)
+            rc = step(c, row, &state, bytes[i++], err);
+        input_skip(c->in, i);
+        if (!rc && row->text.len > MAX_ROW)
+            rc = error_set(err, ERROR_DATA, "%s:%ld: a row is longer than %d bytes", input_name(c->in), c->row_line, MAX_ROW);
+        if (rc == 1 && row->n == 1 && !row->text.len && state != QUOTE_SEEN) { /* a blank line */
+            state = AT_START;
+            c->row_line = c->line;
+            rc = 0;
+        }
+    }
+    return rc < 0 ? rc : finish_row(c, row, err);
+}
+
+static int start(struct csv **out, struct csv *c, int rc, struct error *err)
+{
+    const char *bytes = NULL;
+    size_t n = 0;
+    if (!rc && (rc = input_peek(c->in, &bytes, &n, err)) == 1) {
+        if (n >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3))
+            input_skip(c->in, 3);
+        c->line = 1;
+        rc = read_row(c, &c->names, err);
+    }
+    if (rc == 0)
+        rc = error_set(err, ERROR_DATA, "%s: empty; wanted a first row with the names of the columns", input_name(c->in));
+    if (rc < 0) {
+        csv_close(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+int csv_open(struct csv **out, const char *path, struct error *err)
+{
+    *out = NULL;
+    struct csv *c = mem_calloc(1, sizeof *c);
+    return c ? start(out, c, input_open(&c->in, path, err), err) : error_set_nomem(err, sizeof *c, path);
+}
+
+int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *name, struct error *err)
+{
+    *out = NULL;
+    struct csv *c = mem_calloc(1, sizeof *c);
+    return c ? start(out, c, input_open_bytes(&c->in, bytes, n, name, err), err) : error_set_nomem(err, sizeof *c, name);
+}
+
+void csv_close(struct csv *c)
+{
+    if (!c)
+        return;
+    input_close(c->in);
+    buf_free(&c->names.text);
+    buf_free(&c->row.text);
+    mem_free(c->names.begin);
+    mem_free(c->row.begin);
+    mem_free(c);
+}
+
+size_t csv_n_column(const struct csv *c)
+{
+    return c->names.n;
+}
+
+const char *csv_column_name(const struct csv *c, size_t i)
+{
+    return c->names.text.data + c->names.begin[i];
+}
+
+long csv_column(const struct csv *c, const char *name)
+{
+    for (size_t i = 0; i < c->names.n; i++)
+        if (!strcmp(csv_column_name(c, i), name))
+            return (long)i;
+    return -1;
+}
+
+int csv_next(struct csv *c, struct error *err)
+{
+    if (c->done)
+        return 0;
+    int rc = read_row(c, &c->row, err);
+    if (rc == 1 && c->row.n != c->names.n)
+        rc = error_set(err, ERROR_DATA, "%s:%ld: wanted %zu fields as in the first row, found %zu", input_name(c->in), c->row_line, c->names.n, c->row.n);
+    if (rc < 0)
+        c->done = 1;
+    return rc;
+}
+
+const char *csv_field(const struct csv *c, size_t i)
+{
+    return c->row.text.data + c->row.begin[i];
+}
+
+long csv_line(const struct csv *c)
+{
+    return c->row_line;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CSV as RFC 4180 has it: fields between commas, quoted when they hold commas, quotes (doubled) or newlines; LF or CRLF. The first row names the columns; every
+ * other row must have as many fields. A BOM and blank lines are fine. Input as in io/input.h. */
+#ifndef IO_CSV_H
+#define IO_CSV_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+struct csv;
+int csv_open(struct csv **out, const char *path, struct error *err); /* reads the row of names */
+int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *name, struct error *err);
+void csv_close(struct csv *c); /* NULL is fine */
+
+size_t csv_n_column(const struct csv *c);
+const char *csv_column_name(const struct csv *c, size_t i);
+long csv_column(const struct csv *c, const char *name); /* index, or -1 */
+/* 1 with the next row at hand, 0 at the end, or an error code with FILE:LINE. */
+int csv_next(struct csv *c, struct error *err);
+const char *csv_field(const struct csv *c, size_t i); /* of the row at hand; valid UTF-8 without NUL; until the next csv_next */
+long csv_line(const struct csv *c);                   /* where the row began, from 1 */
+
+#endif
