@@ -3,6 +3,9 @@
 #include "cli/cli.h"
 
 const struct verb cli_verbs[] = {
+    {"generate", "batch text generation", "--model M --input FILE --output FILE",
+     "echo '{\"prompt\":\"Question: How do I store apples?\\nAnswer:\"}' | isara generate --model models/miniature --stop '\\n\\n'",
+     GROUP_MODEL | GROUP_FILES | GROUP_DECODE | GROUP_ENGINE, verb_generate},
     {"score", "log-probabilities of given completions", "--model M --input FILE --output FILE",
      "echo '{\"prompt\":\"2 + 2 =\",\"completion\":\" 4\"}' | isara score --model models/miniature", GROUP_MODEL | GROUP_FILES, verb_score},
     {"embed", "sentence embeddings: mean-pooled final hidden states", "--model M --input FILE --output FILE",
