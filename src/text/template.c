@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every field is a string with holes {q} and {a}; nothing else in it means anything, so any text can stand in a template. */
+#include "text/template.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "text/utf8.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+enum field { PAIR, PREAMBLE, SEPARATOR, ASK, ANSWER, COMPLETION, QUESTION_END, ANSWER_END, N_FIELD };
+static const char *const names[N_FIELD] = {"pair", "preamble", "separator", "ask", "answer", "completion", "question_end", "answer_end"};
+struct template {
+    char *field[N_FIELD];
+};
+
+void template_free(struct template *t)
+{
+    if (!t)
+        return;
+    for (int i = 0; i < N_FIELD; i++)
+        mem_free(t->field[i]);
+    mem_free(t);
+}
+
+static int fail(struct error *err, const char *name, const char *why)
+{
+    return error_set(err, ERROR_CONFIG, "%s: template: %s", name, why);
+}
+
+static int set_field(struct template *t, const char *key, const char *value, size_t n, const char *name, struct error *err)
+{
+    int i = 0;
+    while (i < N_FIELD && strcmp(names[i], key))
+        i++;
+    if (i == N_FIELD)
+        return error_set(err, ERROR_CONFIG, "%s: template: unknown field \"%.60s\" (known: pair, preamble, separator, ask, answer, completion, question_end, answer_end)",
+                         name, key);
+    if (t->field[i])
+        return error_set(err, ERROR_CONFIG, "%s: template: field \"%s\" is there twice", name, key);
+    if (memchr(value, 0, n) || utf8_valid(value, n) != n)
+        return error_set(err, ERROR_CONFIG, "%s: template: field \"%s\" is not UTF-8 text without NUL", name, key);
+    t->field[i] = mem_strndup(value, n);
+    return t->field[i] ? 0 : error_set_nomem(err, n, "a template");
+}
+
+/* --- the file --- */
+
+static int read_json(struct template *t, const char *text, size_t n, const char *name, struct error *err)
+{
+    json_error_t why;
+    const char *key;
+    json_t *value, *doc = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
+    int rc = doc ? 0 : error_set(err, ERROR_CONFIG, "%s: template: line %d, column %d: %s", name, why.line, why.column, why.text);
+    json_object_foreach(doc, key, value)
+    {
+        if (!rc && !json_is_string(value))
+            rc = error_set(err, ERROR_CONFIG, "%s: template: field \"%.60s\": wanted a string", name, key);
+        if (!rc)
+            rc = set_field(t, key, json_string_value(value), json_string_length(value), name, err);
+    }
+    json_decref(doc);
+    return rc;
+}
+
+/* A mapping of scalars and nothing else: events key, value, key, value, ... inside one mapping. */
+static int read_events(struct template *t, yaml_parser_t *parser, const char *name, struct error *err)
+{
+    char *key = NULL;
+    int rc = 0, depth = 0, done = 0;
+    while (!rc && !done) {
+        yaml_event_t e;
+        if (!yaml_parser_parse(parser, &e)) {
+            rc = error_set(err, ERROR_CONFIG, "%s: template: line %zu: %s", name, parser->problem_mark.line + 1,
+                           parser->problem ? parser->problem : "not YAML");
+            break;
+        }
+        size_t line = e.start_mark.line + 1;
+        if (e.type == YAML_MAPPING_START_EVENT && !depth) {
+            depth = 1;
+        } else if (e.type == YAML_SCALAR_EVENT && depth && !key) {
+            key = mem_strndup((char *)e.data.scalar.value, e.data.scalar.length);
+            rc = key ? 0 : error_set_nomem(err, e.data.scalar.length, "a template");
+        } else if (e.type == YAML_SCALAR_EVENT && depth) {
+            rc = set_field(t, key, (char *)e.data.scalar.value, e.data.scalar.length, name, err);
+            mem_free(key);
+            key = NULL;
+        } else if (e.type == YAML_STREAM_END_EVENT) {
+            done = 1;
+        } else if (e.type != YAML_MAPPING_END_EVENT && e.type != YAML_STREAM_START_EVENT && e.type != YAML_DOCUMENT_START_EVENT &&
+                   e.type != YAML_DOCUMENT_END_EVENT) {
+            rc = error_set(err, ERROR_CONFIG, "%s: template: line %zu: wanted a mapping of strings", name, line);
+        }
+        yaml_event_delete(&e);
+    }
+    mem_free(key);
+    return rc;
+}
+
+static int read_yaml(struct template *t, const char *text, size_t n, const char *name, struct error *err)
+{
+    yaml_parser_t parser;
+    if (!yaml_parser_initialize(&parser))
+        return error_set_nomem(err, sizeof parser, "a template");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
+    int rc = read_events(t, &parser, name, err);
+    yaml_parser_delete(&parser);
+    return rc;
+}
+
+/* --- what follows from the pair --- */
+
+static int is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static size_t trimmed(const char *s, size_t n)
+{
+    while (n && is_space(s[n - 1]))
+        n--;
+    return n;
+}
+
+static int holes(const char *s, const char *hole)
+{
+    int count = 0;
+    for (s = strstr(s, hole); s; s = strstr(s + 1, hole))
+        count++;
+    return count;
+}
+
+static int derive(struct template *t, enum field f, const char *a, size_t n, const char *b)
+{
+    if (t->field[f])
+        return 0;
+    struct buf text = BUF_INIT;
+    buf_append(&text, a, n);
+    buf_puts(&text, b);
+    t->field[f] = buf_take(&text);
+    return t->field[f] ? 0 : -1;
+}
+
+static int complete(struct template *t, const char *name, struct error *err)
+{
+    const char *pair = t->field[PAIR];
+    if (!pair)
+        return fail(err, name, "the field \"pair\" is missing, for example pair: \"Question: {q}\\nAnswer: {a}\"");
+    if (holes(pair, "{q}") != 1 || holes(pair, "{a}") != 1 || strstr(pair, "{q}") > strstr(pair, "{a}"))
+        return fail(err, name, "pair: wanted {q} once and then {a} once");
+    size_t to_q = (size_t)(strstr(pair, "{q}") - pair), to_a = (size_t)(strstr(pair, "{a}") - pair), n = trimmed(pair, to_a);
+    if (n < to_q + 3)
+        n = to_q + 3;
+    if (derive(t, PREAMBLE, "", 0, "") || derive(t, SEPARATOR, "\n\n", 2, "") || derive(t, ASK, pair, trimmed(pair, to_q), "") ||
+        derive(t, ANSWER, pair, n, "") || derive(t, COMPLETION, pair + n, to_a - n, "{a}") || derive(t, QUESTION_END, "\n", 1, "") ||
+        derive(t, ANSWER_END, *t->field[ASK] ? "\n" : "", *t->field[ASK] ? 1 : 0, *t->field[ASK] ? t->field[ASK] : t->field[SEPARATOR]))
+        return error_set_nomem(err, strlen(pair), "a template");
+    if (holes(t->field[ANSWER], "{q}") != 1 || holes(t->field[ANSWER], "{a}"))
+        return fail(err, name, "answer: wanted {q} once and no {a}");
+    if (holes(t->field[COMPLETION], "{a}") != 1 || holes(t->field[COMPLETION], "{q}"))
+        return fail(err, name, "completion: wanted {a} once and no {q}");
+    if (!*t->field[QUESTION_END] || !*t->field[ANSWER_END])
+        return fail(err, name, "question_end and answer_end must not be empty");
+    return 0;
+}
+
+int template_read(struct template **out, const char *text, size_t n, const char *name, struct error *err)
+{
+    struct template *t = mem_calloc(1, sizeof *t);
+    size_t at = 0;
+    *out = NULL;
+    if (!t)
+        return error_set_nomem(err, sizeof *t, "a template");
+    while (at < n && is_space(text[at]))
+        at++;
+    int rc = at < n && text[at] == '{' ? read_json(t, text, n, name, err) : read_yaml(t, text, n, name, err);
+    if (!rc)
+        rc = complete(t, name, err);
+    if (rc)
+        template_free(t);
+    else
+        *out = t;
+    return rc;
+}
+
+int template_load(struct template **out, const char *path, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    *out = NULL;
+    int rc = file_read(&text, path, 1 << 20, err);
+    if (!rc)
+        rc = template_read(out, text.data ? text.data : "", text.len, path, err);
+    buf_free(&text);
+    return rc;
+}
+
+int template_builtin(struct template **out, struct error *err)
+{
+    static const char text[] = "{\"pair\": \"Question: {q}\\nAnswer: {a}\"}";
+    return template_read(out, text, sizeof text - 1, "built-in", err);
+}
+
+void template_describe(const struct template *t, struct buf *out)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < N_FIELD; i++)
+        json_object_set_new(o, names[i], json_string(t->field[i]));
+    char *text = json_dumps(o, JSON_COMPACT);
+    if (text)
+        buf_puts(out, text);
+    else
+        out->failed = 1;
+    free(text);
+    json_decref(o);
+}
+
+/* --- writing --- */
+
+static void put_trimmed(struct buf *out, const char *s)
+{
+    while (is_space(*s))
+        s++;
+    buf_append(out, s, trimmed(s, strlen(s)));
+}
+
+static void fill(struct buf *out, const char *text, const char *q, const char *a)
+{
+    while (*text) {
+        if (q && !strncmp(text, "{q}", 3)) {
+            put_trimmed(out, q);
+            text += 3;
+        } else if (a && !strncmp(text, "{a}", 3)) {
+            put_trimmed(out, a);
+            text += 3;
+        } else {
+            buf_putc(out, *text++);
+        }
+    }
+}
+
+static void put_examples(const struct template *t, const struct example *e, size_t n, struct buf *out)
+{
+    buf_puts(out, t->field[PREAMBLE]);
+    for (size_t i = 0; i < n; i++) {
+        fill(out, t->field[PAIR], e[i].question, e[i].answer);
+        buf_puts(out, t->field[SEPARATOR]);
+    }
+}
+
+void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out)
+{
+    put_examples(t, examples, n, out);
+    buf_puts(out, t->field[ASK]);
+}
+
+void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out)
+{
+    put_examples(t, examples, n, out);
+    fill(out, t->field[ANSWER], question, NULL);
+}
+
+void template_tune_prompt(const struct template *t, const char *question, struct buf *out)
+{
+    template_answer(t, NULL, 0, question, out);
+}
+
+void template_tune_completion(const struct template *t, const char *answer, struct buf *out)
+{
+    fill(out, t->field[COMPLETION], NULL, answer);
+}
+
+/* --- reading what the model wrote --- */
+
+const char *template_ask_stop(const struct template *t)
+{
+    return t->field[QUESTION_END];
+}
+
+const char *template_answer_stop(const struct template *t)
+{
+    return t->field[ANSWER_END];
+}
+
+static int cut_out(const char *s, size_t n, const char *mark, int at_eos, struct buf *out)
+{
+    const char *end = memmem(s, n, mark, strlen(mark));
+    if (end)
+        n = (size_t)(end - s);
+    n = trimmed(s, n);
+    while (n && is_space(*s)) {
+        s++;
+        n--;
+    }
+    buf_append(out, s, n);
+    return end || at_eos;
+}
+
+int template_parse_question(const struct template *t, const char *generated, size_t n, int at_eos, struct buf *out)
+{
+    return cut_out(generated, n, t->field[QUESTION_END], at_eos, out);
+}
+
+int template_parse_answer(const struct template *t, const char *generated, size_t n, int at_eos, struct buf *out)
+{
+    const char *mark = t->field[ANSWER_END];
+    size_t at = 0, k = strlen(mark);
+    while (at < n && is_space(generated[at]))
+        at++;
+    if (*mark == '\n' && k > 1 && n - at >= k - 1 && !memcmp(generated + at, mark + 1, k - 1))
+        return 1; /* the next question at once: an empty answer */
+    return cut_out(generated, n, mark, at_eos, out);
+}

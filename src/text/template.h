@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The prompts of the method: example pairs, then the beginning of one more, which the model goes on with. With the built-in template
+ *
+ *     Question: Why is the sky blue?\nAnswer: Air scatters blue light most.\n\n      <- pair, separator
+ *     Question: How do magnets work?\nAnswer: ...\n\n
+ *     Question:                                                                       <- ask: the model writes a question
+ *     Question: What is rust?\nAnswer:                                                <- or answer: the model writes an answer
+ *
+ * and a model is tuned on the prompt "Question: What is rust?\nAnswer:" with the completion " Iron oxide." (the caller appends EOS).
+ *
+ * A template file is a YAML mapping or a JSON object of strings; only `pair` must be there, the rest follows from it:
+ *
+ *     pair: "Question: {q}\nAnswer: {a}"     {q} once, then {a} once
+ *     preamble: ""                           before everything
+ *     separator: "\n\n"                      between pairs, and between the last pair and what is asked for
+ *     ask: "Question:"                       pair up to {q}, white space at its end cut
+ *     answer: "Question: {q}\nAnswer:"       pair up to {a}, white space at its end cut
+ *     completion: " {a}"                     the rest of pair up to {a}, and {a}
+ *     question_end: "\n"                     where a written question ends
+ *     answer_end: "\nQuestion:"              where a written answer ends: a line feed and ask; separator when ask is empty
+ *
+ * Everything here is text in, text out: no tokens, no files but the template's own. */
+#ifndef TEXT_TEMPLATE_H
+#define TEXT_TEMPLATE_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+struct template;
+struct example {
+    const char *question, *answer;
+};
+
+int template_builtin(struct template **out, struct error *err);
+int template_load(struct template **out, const char *path, struct error *err);
+/* The same from text; name stands for the file in messages. */
+int template_read(struct template **out, const char *text, size_t n, const char *name, struct error *err);
+void template_free(struct template *t); /* NULL is fine */
+/* All fields with their effective values, as one JSON object (for a run's resolved configuration). */
+void template_describe(const struct template *t, struct buf *out);
+
+/* All append; out->failed when out of memory. Questions and answers go in with the white space around them cut. */
+void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out);
+void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out);
+void template_tune_prompt(const struct template *t, const char *question, struct buf *out); /* template_answer without examples */
+void template_tune_completion(const struct template *t, const char *answer, struct buf *out);
+
+/* Generation may stop as soon as its text holds this string: nothing behind it is looked at. */
+const char *template_ask_stop(const struct template *t);
+const char *template_answer_stop(const struct template *t);
+
+/* What the model wrote, cut out of the n bytes that it generated and appended to out without the white space around it (it may be empty).
+ * at_eos: generation ended at the end-of-sequence token. Returns 1 when the text ended by itself (at its end mark or at EOS), 0 when it
+ * was cut off. An answer's end mark counts at its very beginning too, where the line feed may be missing. */
+int template_parse_question(const struct template *t, const char *generated, size_t n, int at_eos, struct buf *out);
+int template_parse_answer(const struct template *t, const char *generated, size_t n, int at_eos, struct buf *out);
+
+#endif
