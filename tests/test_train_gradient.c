@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gradients of whole tiny models: every parameter's, from one training pass in f32, against central differences of the double-precision oracle. */
+#include "check.h"
+
+#include "oracle_llama.h"
+#include "train/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_ROW = 4 };
+static int32_t ids[N_ROW][12] = {{3, 7, 7, 1, 20, 4, 2}, {9, 2}, {5, 6, 28, 0, 0, 11, 12, 13, 2}, {1, 1, 8, 2}};
+static uint8_t targets[N_ROW][12] = {{0, 0, 0, 1, 1, 1, 1}, {0, 1}, {0, 0, 1, 0, 1, 1, 0, 0, 0}, {0, 0, 0, 1}};
+static const struct train_row rows[N_ROW] = {
+    {.ids = ids[0], .target = targets[0], .n = 7, .label = 1}, {.ids = ids[1], .target = targets[1], .n = 2, .label = 6},
+    {.ids = ids[2], .target = targets[2], .n = 9, .label = 0}, {.ids = ids[3], .target = targets[3], .n = 4, .label = 5},
+};
+
+static struct device *device;
+static int open_device(void **state)
+{
+    (void)state;
+    return device_open_cpu(&device, &(struct device_options){.n_thread = 2}, NULL);
+}
+static int close_device(void **state)
+{
+    (void)state;
+    device_close(device);
+    return 0;
+}
+
+static struct model *tiny(const char *extra, enum dtype dtype)
+{
+    struct model *m;
+    struct error err = {0};
+    json_t *config = oracle_config(extra);
+    if (model_init(&m, device, config, "tiny", 4, dtype, &err))
+        fail_msg("%s", err.message);
+    json_decref(config);
+    return m;
+}
+
+static double sum_loss(const struct model *m, const double *flat)
+{
+    double loss = 0;
+    for (int i = 0; i < N_ROW; i++)
+        loss += oracle_loss(m, flat, &rows[i]);
+    return loss;
+}
+
+/* Gradients of the four rows as micro-batches that end where `ends` says; flat, caller frees. */
+static float *gradients_of(struct model *m, int recompute, const int *ends, int n_micro, double *loss)
+{
+    struct pass p;
+    struct order_sizes sizes = {.rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
+    struct buffer *g;
+    size_t bytes = (size_t)m->n_element * 4;
+    const struct train_row *list[N_ROW] = {&rows[0], &rows[1], &rows[2], &rows[3]};
+    float *out = malloc(bytes);
+    assert_int_equal(pass_new(&p, m, recompute, &sizes, NULL), 0);
+    assert_int_equal(buffer_new(&g, device, bytes, "gradients", NULL), 0);
+    pass_begin(&p);
+    for (int i = 0, begin = 0; i < n_micro; begin = ends[i++])
+        pass_run(&p, list + begin, ends[i] - begin, 0.25f, (struct span){g, 0});
+    pass_end(&p, (struct span){g, 0});
+    *loss = pass_loss(&p);
+    queue_download(p.q, out, (struct span){g, 0}, bytes);
+    queue_wait(p.q);
+    buffer_free(g);
+    pass_free(&p);
+    return out;
+}
+
+static void check_parameter(const struct model *m, double *flat, const float *got, const struct model_param *p, int stride)
+{
+    double worst = 0, greatest = 0;
+    for (int64_t i = p->offset; i < p->offset + p->count; i += stride) {
+        double keep = flat[i], h = 1e-4, up, down;
+        flat[i] = keep + h;
+        up = sum_loss(m, flat);
+        flat[i] = keep - h;
+        down = sum_loss(m, flat);
+        flat[i] = keep;
+        double wanted = 0.25 * (up - down) / (2 * h);
+        greatest = fmax(greatest, fabs(wanted));
+        worst = fmax(worst, fabs(wanted - (double)got[i]));
+    }
+    if (!(worst <= 1e-5 * greatest + 1e-7))
+        fail_msg("%s: gradients up to %g differ by %g", p->name, greatest, worst);
+}
+
+static void check_model(const char *extra, int recompute)
+{
+    static const int all[] = {4};
+    struct model *m = tiny(extra, DTYPE_F32);
+    double *flat = oracle_weights(m, 4), loss;
+    float *got = gradients_of(m, recompute, all, 1, &loss);
+    int stride = getenv("ISARA_REDUCED") && *getenv("ISARA_REDUCED") ? 37 : 3;
+    assert_true(fabs(loss - sum_loss(m, flat)) < 1e-5 * loss);
+    for (int i = 0; i < m->n_param; i++)
+        check_parameter(m, flat, got, &m->params[i], stride);
+    free(got);
+    free(flat);
+    model_close(m);
+}
+
+static void test_tied_model(void **state)
+{
+    (void)state;
+    check_model(NULL, 0);
+}
+
+static void test_untied_model_with_odd_sizes(void **state)
+{
+    (void)state;
+    check_model("{\"tie_word_embeddings\":false,\"head_dim\":6,\"num_key_value_heads\":1,\"hidden_size\":18,\"intermediate_size\":21,\"num_hidden_layers\":3}", 0);
+}
+
+static void test_recomputed_activations(void **state)
+{
+    (void)state;
+    check_model("{\"num_hidden_layers\":3}", 1);
+}
+
+static void test_classifier(void **state)
+{
+    (void)state;
+    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3}", 0);
+}
+
+/* Same row order, same bits: every way to cut the four rows into micro-batches, with and without recomputation, in f32 and bf16. */
+static void test_bits_do_not_depend_on_the_split_or_on_recomputation(void **state)
+{
+    (void)state;
+    static const int splits[][4] = {{4}, {1, 2, 3, 4}, {2, 4}, {1, 4}, {3, 4}};
+    static const int counts[] = {1, 4, 2, 2, 2};
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
+    for (int d = 0; d < 2; d++) {
+        struct model *m = tiny(NULL, dtypes[d]);
+        double loss, other;
+        float *first = gradients_of(m, 0, splits[0], counts[0], &loss);
+        for (int i = 0; i < 10; i++) {
+            float *again = gradients_of(m, i & 1, splits[i / 2], counts[i / 2], &other);
+            assert_true(loss == other);
+            assert_memory_equal(first, again, (size_t)m->n_element * 4);
+            free(again);
+        }
+        free(first);
+        model_close(m);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tied_model),
+        cmocka_unit_test(test_untied_model_with_odd_sizes),
+        cmocka_unit_test(test_recomputed_activations),
+        cmocka_unit_test(test_classifier),
+        cmocka_unit_test(test_bits_do_not_depend_on_the_split_or_on_recomputation),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
