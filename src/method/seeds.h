@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Question-answer pairs from any of the formats that the field uses, and what is wrong with them.
+ *
+ * The first record's keys say what the file is: question/answer, prompt/response, prompt/completion, instruction/input/output, messages, conversations,
+ * self-instruct (instances), BeaverTails (prompt, response, is_safe, category: safe pairs only, contradictory annotations by majority), TruthfulQA (CSV or
+ * question/best_answer). CSV by the name's end (.csv, .csv.gz), else JSON Lines or an array. */
+#ifndef METHOD_SEEDS_H
+#define METHOD_SEEDS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+
+struct seed {
+    const char *question, *answer; /* trimmed, UTF-8; answer NULL where a test question has none */
+    const char *id;                /* the record's, else its number from 0 */
+    long line;                     /* in the file, from 1 */
+};
+struct seeds {
+    struct seed *items; int n;
+    const char *format;            /* "question-answer", "beavertails", ... */
+    int n_record;                  /* in the file */
+    int n_unsafe, n_contradictory; /* BeaverTails rows left out */
+    int n_turns;                   /* records of which only the first question and answer were taken */
+    char unknown[200];             /* fields that mean nothing here, by name, or "" */
+    struct arena arena;
+    char sha256[65];               /* of all pairs, in order */
+};
+/* need_answer: a record without one is an error (seeds); else its answer is NULL (tests). Unknown format, missing field, empty text: ERROR_DATA with
+ * FILE:LINE. */
+int seeds_read(struct seeds *out, const char *path, int need_answer, struct error *err);
+void seeds_free(struct seeds *s);
+
+/* What a person should look at before hours are spent. `say` gets one line a finding; fatal ones (duplicates, fewer pairs than need_pairs) also end with ERROR_DATA. */
+int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*say)(void *user, const char *line), void *user, struct error *err);
+/* Test questions that a seed repeats (ROUGE-L F1 > 0.7, the sift's rule): how many, and the first one's line. */
+int seeds_overlap(const struct seeds *seeds, const struct seeds *test, int *n_same, int *n_similar, long *first_line, struct error *err);
+
+#endif
