@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "method/sift.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { LONG_QUESTION = 1500, LONG_ANSWER = 4000, MANY = 100 }; /* bytes; the paper's "fewer than 100" */
@@ -80,7 +81,7 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
     struct sift_options o;
     struct sift *sift;
     int n = 0, similar = 0, rc;
-    long with = 0, similar_with = 0;
+    long with = 0;
     sift_options_default(&o);
     if ((rc = sift_new(&sift, &o, err)))
         return rc;
@@ -93,11 +94,8 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
             with = l->s->items[m.name].line;
         if (same)
             lines[n++] = l->s->items[i].line;
-        else if (m.f1 > o.threshold) {
-            similar_with = similar++ ? similar_with : l->s->items[i].line;
-            if (similar == 1)
-                buf_printf(&l->text, "line %ld with line %ld", l->s->items[i].line, l->s->items[m.name].line);
-        }
+        else if (m.f1 > o.threshold && similar++ == 0)
+            buf_printf(&l->text, "line %ld with line %ld", l->s->items[i].line, l->s->items[m.name].line);
     }
     if (similar && !rc) {
         char first[80];

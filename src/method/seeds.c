@@ -9,6 +9,7 @@
 #include "io/csv.h"
 #include "io/jsonl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum kind { PLAIN, TURNS, INSTANCES, SAFETY };
