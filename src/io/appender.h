@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An append-only file of lines (JSON Lines). Each record goes out whole, with its newline, in one write(); a crash can therefore tear at most the last line,
  * and opening cuts such a line off. One process at a time (the file is locked), one thread at a time. */
-#ifndef IO_JOURNAL_H
-#define IO_JOURNAL_H
+#ifndef IO_APPENDER_H
+#define IO_APPENDER_H
 
 #include "base/error.h"
 
@@ -10,14 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct journal;
+struct appender;
 /* Makes the file if it is not there. sync: every record is durable (fdatasync) when append returns. */
-int journal_open(struct journal **out, const char *path, int sync, struct error *err);
+int appender_open(struct appender **out, const char *path, int sync, struct error *err);
 /* n bytes without a newline among them. On failure (a full disk) the file is as it was before. */
-int journal_append(struct journal *j, const char *line, size_t n, struct error *err);
-int journal_append_json(struct journal *j, const json_t *record, struct error *err);
-uint64_t journal_cut(const struct journal *j); /* bytes that opening cut off */
-int journal_sync(struct journal *j, struct error *err);
-void journal_close(struct journal *j); /* NULL is fine; does not sync */
+int appender_append(struct appender *a, const char *line, size_t n, struct error *err);
+int appender_append_json(struct appender *a, const json_t *record, struct error *err);
+uint64_t appender_cut(const struct appender *a); /* bytes that opening cut off */
+int appender_sync(struct appender *a, struct error *err);
+void appender_close(struct appender *a); /* NULL is fine; does not sync */
 
 #endif
