@@ -155,8 +155,8 @@ static int make_pages(struct generate_engine *e, int n_page, struct error *err)
     e->kv = NULL;
     if (e->pages.page)
         pages_deinit(&e->pages);
-    if ((code = pages_init(&e->pages, n_page, e->options.page, err)) ||
-        (code = buffer_new(&e->kv, e->device, layer * (size_t)e->desc->n_layer, "the KV cache", err)))
+    if ((code = buffer_new(&e->kv, e->device, layer * (size_t)e->desc->n_layer, "the KV cache", err)) ||
+        (code = pages_init(&e->pages, n_page, e->options.page, err)))
         return code;
     for (int l = 0; l < e->desc->n_layer; l++)
         e->layer_pages[l] = (struct span){e->kv, layer * (size_t)l};

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine on a small random model: the same bytes for a request whatever is around it, prefixes computed once, budgets kept, errors named. */
+#include "generate/generate.h"
+
+#include "base/interrupt.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "tests/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VOCAB = 97, CONTEXT = 400, MAX_REQUEST = 24 };
+
+static struct device *cpu_device(int n_thread)
+{
+    struct device *d;
+    struct error err;
+    assert_int_equal(device_open_cpu(&d, &(struct device_options){.n_thread = n_thread}, &err), 0);
+    return d;
+}
+
+static struct model *small_model(struct device *d, enum dtype dtype)
+{
+    struct model *m;
+    struct error err;
+    json_t *config = json_loads("{\"model_type\":\"llama\",\"hidden_size\":64,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"
+                                "\"intermediate_size\":96,\"vocab_size\":97,\"max_position_embeddings\":400,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,"
+                                "\"tie_word_embeddings\":true,\"initializer_range\":0.3,\"eos_token_id\":2,\"bos_token_id\":1,\"hidden_act\":\"silu\"}", 0, NULL);
+    assert_non_null(config);
+    if (model_init(&m, d, config, "config.json", 5, dtype, &err))
+        fail_msg("%s", err.message);
+    json_decref(config);
+    return m;
+}
+
+/* Everything about a result, as bytes to compare. */
+struct record { char *bytes; size_t n; int code; char message[256]; int calls; };
+
+static int keep(void *user, int index, const struct generate_result *result)
+{
+    struct record *r = (struct record *)user + index;
+    r->calls++;
+    r->code = result->error.code;
+    snprintf(r->message, sizeof r->message, "%.255s", result->error.code ? result->error.message : "");
+    FILE *f = open_memstream(&r->bytes, &r->n);
+    for (int i = 0; i < result->n; i++) {
+        const struct generate_sequence *s = &result->sequences[i];
+        fwrite(s->ids, 4, (size_t)s->n, f);
+        fwrite(s->logprobs, 4, (size_t)s->n, f);
+        fwrite(&s->score, 4, 1, f);
+        fwrite(&s->sum_logprob, 8, 1, f);
+        fwrite(&s->finish, sizeof s->finish, 1, f);
+    }
+    fclose(f);
+    return 0;
+}
+
+static void forget_records(struct record *r, int n)
+{
+    for (int i = 0; i < n; i++)
+        free(r[i].bytes);
+    memset(r, 0, (size_t)n * sizeof *r);
+}
+
+static struct rng_stream dice = {41, 42, 43};
+static uint64_t thrown;
+static int below(int n)
+{
+    return (int)rng_below(&dice, thrown++, (uint32_t)n);
+}
+
+/* A random mix: greedy, sampling and beams with every option, prompts that share pieces. */
+static void random_requests(struct generate_request *q, int n, int32_t (*prompts)[CONTEXT])
+{
+    for (int i = 0; i < n; i++) {
+        int from = i ? below(i) : 0, share = i && below(3) ? below(q[from].n_prompt + 1) : 0, len = share + 1 + below(below(3) ? 40 : 150);
+        struct generate_options *o = &q[i].options;
+        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = len < 250 ? len : 250, .seed = 3, .key_a = (uint64_t)i, .key_b = 9};
+        for (int t = 0; t < q[i].n_prompt; t++)
+            prompts[i][t] = t < share ? prompts[from][t] : 3 + below(VOCAB - 3);
+        generate_options_default(o);
+        o->n_eos = below(3);
+        o->eos_ids[0] = 2;
+        o->eos_ids[1] = 11;
+        o->max_new_tokens = 1 + below(24);
+        o->min_new_tokens = below(4) ? 0 : below(6);
+        o->repetition_penalty = below(3) ? 1 : 1.3f;
+        o->no_repeat_ngram_size = below(3) ? 0 : 1 + below(3);
+        o->penalty_scope = (enum penalty_scope)below(2);
+        switch (below(3)) {
+        case 0:
+            o->num_beams = 2 + below(4);
+            o->num_return_sequences = 1 + below(o->num_beams);
+            o->length_penalty = (float)below(5) / 2 - 0.5f;
+            o->early_stopping = (enum early_stopping)below(3);
+            o->beam_compat = (enum beam_compat)below(3);
+            break;
+        case 1:
+            o->do_sample = 1;
+            o->num_return_sequences = 1 + below(3);
+            o->temperature = 0.7f;
+            o->top_k = below(2) ? 0 : 20;
+            o->top_p = below(2) ? 1 : 0.9f;
+            o->min_p = below(2) ? 0 : 0.02f;
+        }
+    }
+}
+
+static void run_all(struct generate_engine *e, const struct generate_request *q, int n, struct record *r)
+{
+    struct error err;
+    if (generate_run(e, q, n, keep, r, &err))
+        fail_msg("%s", err.message);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(r[i].calls, 1);
+}
+
+static struct generate_engine *engine_with(struct model *m, const struct generate_engine_options *o)
+{
+    struct generate_engine *e;
+    struct error err;
+    if (generate_engine_new(&e, m, NULL, o, &err))
+        fail_msg("%s", err.message);
+    return e;
+}
+
+static void expect_same(const struct record *want, const struct record *got, const char *what, int round, int i)
+{
+    if (want->n == got->n && !memcmp(want->bytes, got->bytes, want->n) && want->code == got->code)
+        return;
+    fail_msg("round %d, request %d differs %s: %s", round, i, what, got->message);
+}
+
+/* Alone on a cold engine is the truth; then the whole mix in random order under other settings, twice (cold and hot). */
+static void same_bytes(enum dtype dtype, int remote, int n_round)
+{
+    static int32_t prompts[MAX_REQUEST][CONTEXT];
+    static const int pages[] = {32, 64, 128}, chunks[] = {1, 7, 33, 512};
+    struct generate_request q[MAX_REQUEST], mixed[MAX_REQUEST];
+    struct record alone[MAX_REQUEST] = {{0}}, got[MAX_REQUEST] = {{0}};
+    struct device *first = cpu_device(1), *second;
+    struct error err;
+    if (remote)
+        assert_int_equal(device_open_remote(&second, &(struct device_options){.n_thread = 2}, &err), 0);
+    else
+        second = cpu_device(2);
+    struct model *m1 = small_model(first, dtype), *m2 = small_model(second, dtype);
+    for (int round = 0; round < n_round; round++) {
+        int n = 2 + below(MAX_REQUEST - 2);
+        random_requests(q, n, prompts);
+        struct generate_engine_options plain;
+        generate_engine_options_default(&plain, m1);
+        for (int i = 0; i < n; i++) {
+            struct generate_engine *e = engine_with(m1, &plain);
+            run_all(e, &q[i], 1, &alone[i]);
+            generate_engine_free(e);
+        }
+        struct generate_engine_options o = plain;
+        o.page = pages[below(3)];
+        o.prefill_chunk = chunks[below(4)];
+        o.prefix_cache = below(4) != 0;
+        o.max_batch = below(2) ? 0 : 5 + below(12);
+        if (below(2)) /* little more than the greediest request needs: eviction and waiting */
+            o.memory_bytes = (size_t)(12 + below(12)) * (size_t)(128 / o.page) * 2 * 2 * 2 * 16 * (size_t)o.page * dtype_size(o.kv_dtype);
+        struct generate_engine *e = engine_with(m2, &o);
+        for (int again = 0; again < 2; again++) {
+            int order[MAX_REQUEST];
+            for (int i = 0; i < n; i++) {
+                int at = below(i + 1);
+                order[i] = order[at];
+                order[at] = i;
+            }
+            for (int i = 0; i < n; i++)
+                mixed[i] = q[order[i]];
+            run_all(e, mixed, n, got);
+            for (int i = 0; i < n; i++)
+                expect_same(&alone[order[i]], &got[i], again ? "in a hot mix" : "in a mix", round, order[i]);
+            forget_records(got, n);
+        }
+        generate_engine_free(e);
+        forget_records(alone, n);
+    }
+    model_close(m1);
+    model_close(m2);
+    device_close(first);
+    device_close(second);
+}
+
+static int rounds(int n)
+{
+    const char *reduced = getenv("ISARA_REDUCED");
+    return reduced && *reduced ? (n + 3) / 4 : n;
+}
+
+static void a_request_gives_the_same_bytes_alone_and_in_any_mix_f32(void **state)
+{
+    (void)state;
+    same_bytes(DTYPE_F32, 0, rounds(12));
+}
+
+static void a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16(void **state)
+{
+    (void)state;
+    same_bytes(DTYPE_BF16, 0, rounds(12));
+}
+
+static void the_remote_backend_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    same_bytes(DTYPE_F32, 1, rounds(4));
+    same_bytes(DTYPE_BF16, 1, rounds(4));
+}
+
+struct fixture { struct device *d; struct model *m; };
+static struct fixture fixture_open(enum dtype dtype)
+{
+    struct fixture f;
+    f.d = cpu_device(1);
+    f.m = small_model(f.d, dtype);
+    return f;
+}
+static void fixture_close(struct fixture *f)
+{
+    model_close(f->m);
+    device_close(f->d);
+}
+
+/* 64 prompts with a common start of 300 tokens, then one of their own: 300 + 64 token rows are computed, not 64 * 301. */
+static void a_common_prefix_is_computed_once(void **state)
+{
+    (void)state;
+    static int32_t prompts[64][301];
+    static const int pages[] = {32, 64, 128}, chunks[] = {50, 512};
+    struct generate_request q[64];
+    struct record r[64] = {{0}};
+    struct fixture f = fixture_open(DTYPE_F32);
+    for (int i = 0; i < 64; i++) {
+        for (int t = 0; t < 300; t++)
+            prompts[i][t] = 3 + t % 90;
+        prompts[i][300] = 3 + i;
+        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = 301};
+        generate_options_default(&q[i].options);
+        q[i].options.max_new_tokens = 2;
+    }
+    for (int k = 0; k < 6; k++) {
+        struct generate_engine_options o;
+        generate_engine_options_default(&o, f.m);
+        o.page = pages[k % 3];
+        o.prefill_chunk = chunks[k / 3];
+        struct generate_engine *e = engine_with(f.m, &o);
+        run_all(e, q, 64, r);
+        struct generate_stats s = generate_engine_stats(e);
+        assert_int_equal(s.prompt_tokens, 64 * 301);
+        assert_int_equal(s.computed_prompt_tokens, 300 + 64);
+        assert_int_equal(s.step_allocations, 0);
+        forget_records(r, 64);
+        run_all(e, q, 64, r); /* hot: only the last token of each again */
+        assert_int_equal(generate_engine_stats(e).computed_prompt_tokens, 300 + 64 + 64);
+        generate_engine_forget(e);
+        forget_records(r, 64);
+        run_all(e, q, 64, r);
+        assert_int_equal(generate_engine_stats(e).computed_prompt_tokens, 2 * (300 + 64) + 64);
+        forget_records(r, 64);
+        generate_engine_free(e);
+    }
+    fixture_close(&f);
+}
+
+/* Twice the prompts, twice the work; and the five beams of a request share its prompt's pages. */
+static void work_grows_with_the_prompts_and_beams_share_their_prompt(void **state)
+{
+    (void)state;
+    static int32_t prompts[16][200];
+    struct generate_request q[16];
+    struct record r[16] = {{0}};
+    long rows[2];
+    struct fixture f = fixture_open(DTYPE_F32);
+    for (int i = 0; i < 16; i++) {
+        for (int t = 0; t < 200; t++)
+            prompts[i][t] = 3 + below(VOCAB - 3);
+        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = 200};
+        generate_options_default(&q[i].options);
+        q[i].options.max_new_tokens = 20;
+        q[i].options.num_beams = 5;
+    }
+    for (int k = 0; k < 2; k++) {
+        struct generate_engine *e = engine_with(f.m, NULL);
+        run_all(e, q, k ? 16 : 8, r);
+        struct generate_stats s = generate_engine_stats(e);
+        rows[k] = s.rows;
+        assert_int_equal(s.step_allocations, 0);
+        assert_in_range(s.peak_pages, 1, (size_t)(k ? 16 : 8) * (4 + 5));
+        forget_records(r, 16);
+        generate_engine_free(e);
+    }
+    assert_int_equal(rows[0], 8 * (200 + 19 * 5));
+    assert_int_equal(rows[1], 2 * rows[0]);
+    fixture_close(&f);
+}
+
+static void a_request_that_cannot_run_says_why_and_the_others_go_on(void **state)
+{
+    (void)state;
+    int32_t prompt[CONTEXT];
+    struct generate_request q[7];
+    struct record r[7] = {{0}};
+    struct fixture f = fixture_open(DTYPE_F32);
+    for (int t = 0; t < CONTEXT; t++)
+        prompt[t] = 3 + t % 50;
+    for (int i = 0; i < 7; i++) {
+        q[i] = (struct generate_request){.prompt = prompt, .n_prompt = 40};
+        generate_options_default(&q[i].options);
+        q[i].options.max_new_tokens = 8;
+    }
+    int32_t bad[2] = {5, VOCAB};
+    q[0].n_prompt = CONTEXT - 3;
+    q[1].options.temperature = -1;
+    q[2].prompt = bad;
+    q[2].n_prompt = 2;
+    q[3].options.num_beams = 5;
+    q[3].options.max_new_tokens = 300;
+    q[5].n_prompt = 0;
+    q[6].options.n_stop = 1;
+    strcpy(q[6].options.stop[0], "x");
+    struct generate_engine_options o;
+    generate_engine_options_default(&o, f.m);
+    o.memory_bytes = 10 * 2 * 2 * 2 * 16 * 64 * 4; /* 10 pages */
+    struct generate_engine *e = engine_with(f.m, &o);
+    run_all(e, q, 7, r);
+    const char *says[7] = {"context of 400", "temperature", "token 1 is 97", "memory", NULL, "prompt", "stop"};
+    for (int i = 0; i < 7; i++) {
+        assert_int_equal(r[i].code != 0, says[i] != NULL);
+        if (says[i] && !strstr(r[i].message, says[i]))
+            fail_msg("%d: %s", i, r[i].message);
+    }
+    assert_true(generate_engine_stats(e).peak_pages <= 10);
+    forget_records(r, 7);
+    generate_engine_free(e);
+    fixture_close(&f);
+}
+
+static int stop_at_second(void *user, int index, const struct generate_result *result)
+{
+    (void)index, (void)result;
+    return ++*(int *)user == 2 ? ERROR_IO : 0;
+}
+
+static int interrupt_at_first(void *user, int index, const struct generate_result *result)
+{
+    (void)user, (void)index, (void)result;
+    interrupt_request(2);
+    return 0;
+}
+
+/* Stopping in the middle, by the caller or a signal, leaves an engine that gives the same bytes again and has lost no page. */
+static void an_engine_that_was_stopped_goes_on_as_new(void **state)
+{
+    (void)state;
+    static int32_t prompts[MAX_REQUEST][CONTEXT];
+    struct generate_request q[12];
+    struct record want[12] = {{0}}, got[12] = {{0}};
+    struct fixture f = fixture_open(DTYPE_F32);
+    struct error err;
+    random_requests(q, 12, prompts);
+    struct generate_engine_options o;
+    generate_engine_options_default(&o, f.m);
+    o.prefill_chunk = 40;
+    struct generate_engine *e = engine_with(f.m, &o);
+    run_all(e, q, 12, want);
+    for (int k = 0; k < 4; k++) {
+        int n = 0;
+        if (k % 2)
+            generate_engine_forget(e);
+        if (k < 2) {
+            assert_int_equal(generate_run(e, q, 12, stop_at_second, &n, &err), ERROR_IO);
+            assert_int_equal(n, 2);
+        } else {
+            assert_int_equal(generate_run(e, q, 12, interrupt_at_first, NULL, &err), ERROR_INTERRUPTED);
+            interrupt_clear();
+        }
+        run_all(e, q, 12, got);
+        for (int i = 0; i < 12; i++)
+            expect_same(&want[i], &got[i], "after a stop", k, i);
+        forget_records(got, 12);
+    }
+    forget_records(want, 12);
+    generate_engine_free(e);
+    fixture_close(&f);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    static int32_t prompts[MAX_REQUEST][CONTEXT];
+    struct generate_request q[4];
+    struct record want[4] = {{0}}, got[4] = {{0}};
+    struct fixture f = fixture_open(DTYPE_F32);
+    struct error err;
+    random_requests(q, 4, prompts);
+    struct generate_engine *e = engine_with(f.m, NULL);
+    run_all(e, q, 4, want);
+    generate_engine_free(e);
+    for (long n = 0;; n++) {
+        mem_fail_at(n);
+        int code = generate_engine_new(&e, f.m, NULL, NULL, &err);
+        if (!code) {
+            code = generate_run(e, q, 4, keep, got, &err);
+            int pending = mem_fail_pending();
+            mem_fail_at(-1);
+            forget_records(got, 4);
+            run_all(e, q, 4, got); /* it can go on */
+            for (int i = 0; i < 4; i++)
+                expect_same(&want[i], &got[i], "after a failed allocation", (int)n, i);
+            forget_records(got, 4);
+            generate_engine_free(e);
+            if (!code && pending)
+                break;
+        }
+        mem_fail_at(-1);
+        assert_true(code == 0 || code == ERROR_NOMEM);
+        assert_true(n < 2000);
+    }
+    forget_records(want, 4);
+    fixture_close(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_f32),
+        cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16),
+        cmocka_unit_test(the_remote_backend_gives_the_same_bytes),
+        cmocka_unit_test(a_common_prefix_is_computed_once),
+        cmocka_unit_test(work_grows_with_the_prompts_and_beams_share_their_prompt),
+        cmocka_unit_test(a_request_that_cannot_run_says_why_and_the_others_go_on),
+        cmocka_unit_test(an_engine_that_was_stopped_goes_on_as_new),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

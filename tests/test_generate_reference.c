@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole texts against transformers: SmolLM2's beams under four settings and its greedy text (smollm2_reference/beams.json, whose meta.how says how
+ * they were made), and the greedy text of the 656K story model. All in one run each, so the mix is part of the test. */
+#include "generate/generate.h"
+
+#include "io/checkpoint.h"
+#include "tests/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_CASE = 64, MAX_ID = 1024 };
+
+struct loaded { struct device *device; struct checkpoint *checkpoint; struct model *model; };
+
+static struct loaded load(const char *path)
+{
+    struct loaded l;
+    struct error err;
+    if (device_open_cpu(&l.device, &(struct device_options){0}, &err) || checkpoint_open(&l.checkpoint, path, &err) ||
+        model_open(&l.model, l.device, l.checkpoint, &(struct model_options){.dtype = DTYPE_F32}, &err))
+        fail_msg("%s", err.message);
+    return l;
+}
+
+static void unload(struct loaded *l)
+{
+    model_close(l->model);
+    checkpoint_close(l->checkpoint);
+    device_close(l->device);
+}
+
+static int read_ids(const json_t *list, int32_t *ids)
+{
+    size_t n = json_array_size(list);
+    assert_true(n > 0 && n <= MAX_ID);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (int32_t)json_integer_value(json_array_get(list, i));
+    return (int)n;
+}
+
+struct sequences { struct generate_sequence s[8]; int n; int32_t ids[8][MAX_ID]; };
+
+static int keep(void *user, int index, const struct generate_result *result)
+{
+    struct sequences *to = (struct sequences *)user + index;
+    if (result->error.code)
+        fail_msg("%s", result->error.message);
+    to->n = result->n;
+    for (int i = 0; i < result->n; i++) {
+        to->s[i] = result->sequences[i];
+        memcpy(to->ids[i], result->sequences[i].ids, (size_t)result->sequences[i].n * 4);
+    }
+    return 0;
+}
+
+static void expect_ids(const json_t *want, const struct sequences *got, int i, int which, const char *what)
+{
+    static int32_t ids[MAX_ID];
+    int n = read_ids(want, ids);
+    for (int t = 0; t < n || t < got->s[i].n; t++)
+        if (t >= n || t >= got->s[i].n || ids[t] != got->ids[i][t])
+            fail_msg("case %d, %s %d: id %d differs (%d ids wanted, %d found)", which, what, i, t, n, got->s[i].n);
+}
+
+static void smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases(void **state)
+{
+    (void)state;
+    static int32_t prompts[MAX_CASE][MAX_ID];
+    static struct generate_request q[2 * MAX_CASE];
+    static struct sequences got[2 * MAX_CASE];
+    const char *path = check_data("smollm2_reference/beams.json");
+    if (!path || !check_smollm2())
+        SKIP_TEST("needs smollm2_reference and models/smollm2");
+    json_t *root = json_load_file(path, 0, NULL), *cases = json_object_get(root, "cases");
+    int n = (int)json_array_size(cases);
+    const char *reduced = getenv("ISARA_REDUCED");
+    assert_in_range(n, 1, MAX_CASE);
+    if (reduced && *reduced)
+        n = 1;
+    struct loaded l = load(check_smollm2());
+    for (int i = 0; i < n; i++) {
+        json_t *c = json_array_get(cases, (size_t)i), *params = json_object_get(c, "params");
+        struct generate_options *o = &q[i].options;
+        struct error err;
+        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = read_ids(json_object_get(c, "prompt_ids"), prompts[i])};
+        generate_options_default(o);
+        if (generate_options_merge(o, params, NULL, path, &err))
+            fail_msg("%s", err.message);
+        o->max_new_tokens = (int)json_integer_value(json_object_get(c, "max_new_tokens"));
+        const json_t *eos = json_object_get(c, "eos_token_ids");
+        o->n_eos = (int)json_array_size(eos);
+        for (int k = 0; k < o->n_eos; k++)
+            o->eos_ids[k] = (int)json_integer_value(json_array_get(eos, (size_t)k));
+        o->num_beams = (int)json_integer_value(json_object_get(c, "num_beams"));
+        q[n + i] = q[i]; /* and greedily, with the same EOS set and no penalty */
+        generate_options_default(&q[n + i].options);
+        q[n + i].options.max_new_tokens = o->max_new_tokens;
+        q[n + i].options.n_eos = o->n_eos;
+        memcpy(q[n + i].options.eos_ids, o->eos_ids, sizeof o->eos_ids);
+    }
+    struct generate_engine *e;
+    struct error err;
+    if (generate_engine_new(&e, l.model, NULL, NULL, &err) || generate_run(e, q, 2 * n, keep, got, &err))
+        fail_msg("%s", err.message);
+    struct generate_stats s = generate_engine_stats(e);
+    printf("%ld of %ld prompt tokens computed, %ld generated, %ld steps; %.2f s in the model, %.4f s on the host\n", s.computed_prompt_tokens,
+           s.prompt_tokens, s.generated_tokens, s.steps, s.model_seconds, s.host_seconds);
+    assert_int_equal(s.step_allocations, 0);
+    double worst = 0;
+    for (int i = 0; i < n; i++) {
+        json_t *c = json_array_get(cases, (size_t)i), *ids = json_object_get(c, "output_ids"), *scores = json_object_get(c, "sequences_scores");
+        assert_int_equal(got[i].n, json_array_size(ids));
+        for (int k = 0; k < got[i].n; k++) {
+            double off = fabs((double)got[i].s[k].score - json_real_value(json_array_get(scores, (size_t)k)));
+            expect_ids(json_array_get(ids, (size_t)k), &got[i], k, i, json_string_value(json_object_get(c, "setting")));
+            worst = off > worst ? off : worst;
+        }
+        expect_ids(json_object_get(c, "greedy_ids"), &got[n + i], 0, i, "greedy");
+    }
+    printf("greatest difference of a score: %.2e\n", worst);
+    assert_true(worst < 1e-4);
+    json_decref(root);
+    generate_engine_free(e);
+    unload(&l);
+}
+
+static void the_story_model_tells_its_story_greedily(void **state)
+{
+    (void)state;
+    static struct sequences got[1];
+    const char *dir = check_data("tinystories_656K_llama");
+    if (!dir)
+        SKIP_TEST("needs tinystories_656K_llama");
+    struct loaded l = load(dir);
+    json_t *want = json_load_file(check_data("tinystories_656K_llama/greedy_ids_from_bos.json"), 0, NULL);
+    int32_t bos = 1;
+    struct generate_request q = {.prompt = &bos, .n_prompt = 1};
+    struct generate_engine *e;
+    struct error err;
+    generate_options_default(&q.options);
+    q.options.max_new_tokens = (int)json_array_size(want);
+    if (generate_engine_new(&e, l.model, NULL, NULL, &err) || generate_run(e, &q, 1, keep, got, &err))
+        fail_msg("%s", err.message);
+    expect_ids(want, got, 0, 0, "greedy");
+    json_decref(want);
+    generate_engine_free(e);
+    unload(&l);
+}
+
+/* tests/golden/beams_story.json (tools/golden_beams.py): random settings of every beam option, EOS lists, penalties, minimum lengths. */
+static void the_story_model_decodes_as_transformers_under_sixty_random_settings(void **state)
+{
+    (void)state;
+    static int32_t prompts[MAX_CASE][MAX_ID];
+    static struct generate_request q[MAX_CASE];
+    static struct sequences got[MAX_CASE];
+    const char *dir = check_data("tinystories_656K_llama");
+    if (!dir)
+        SKIP_TEST("needs tinystories_656K_llama");
+    struct loaded l = load(dir);
+    json_t *root = json_load_file("tests/golden/beams_story.json", 0, NULL), *cases = json_object_get(root, "cases");
+    int n = (int)json_array_size(cases);
+    struct error err;
+    assert_in_range(n, 60, MAX_CASE);
+    for (int i = 0; i < n; i++) {
+        json_t *c = json_array_get(cases, (size_t)i);
+        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = read_ids(json_object_get(c, "prompt"), prompts[i])};
+        generate_options_default(&q[i].options);
+        if (generate_options_merge(&q[i].options, json_object_get(c, "params"), model_desc(l.model), "beams_story.json", &err))
+            fail_msg("%s", err.message);
+    }
+    struct generate_engine *e;
+    if (generate_engine_new(&e, l.model, NULL, NULL, &err) || generate_run(e, q, n, keep, got, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(generate_engine_stats(e).step_allocations, 0);
+    for (int i = 0; i < n; i++) {
+        json_t *c = json_array_get(cases, (size_t)i), *ids = json_object_get(c, "ids"), *scores = json_object_get(c, "scores");
+        assert_int_equal(got[i].n, json_array_size(ids));
+        for (int k = 0; k < got[i].n; k++) {
+            double want = json_is_array(scores) ? json_real_value(json_array_get(scores, (size_t)k)) : (double)got[i].s[k].score;
+            expect_ids(json_array_get(ids, (size_t)k), &got[i], k, i, "golden");
+            assert_true(fabs((double)got[i].s[k].score - want) <= 1e-4 * fmax(1, fabs(want)));
+        }
+    }
+    json_decref(root);
+    generate_engine_free(e);
+    unload(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases),
+        cmocka_unit_test(the_story_model_tells_its_story_greedily),
+        cmocka_unit_test(the_story_model_decodes_as_transformers_under_sixty_random_settings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

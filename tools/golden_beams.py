@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/golden/beams_story.json: what transformers' generate gives on the 656K story model (reference data
+tinystories_656K_llama) for beams and greedy under many settings. Needs torch and transformers; versions are noted in the file.
+
+    tools/golden_beams.py ../shared/data/tinystories_656K_llama tests/golden/beams_story.json
+
+A case is kept only when float32 and float64 weights give the same ids, so that none is a near-tie."""
+import json, random, sys
+import torch, transformers
+from transformers import LlamaForCausalLM
+
+source, target = sys.argv[1], sys.argv[2]
+torch.manual_seed(0)
+random.seed(20)
+story = json.load(open(source + "/greedy_ids_from_bos.json"))
+models = [LlamaForCausalLM.from_pretrained(source, dtype=t).eval() for t in (torch.float32, torch.float64)]
+
+
+def draw():
+    """One random setting; the model's own EOS (2) seldom comes, so frequent tokens stand in for it."""
+    p = {"max_new_tokens": random.choice([1, 2, 8, 20, 40]), "num_beams": random.choice([1, 2, 3, 5, 8])}
+    p["eos_token_id"] = random.choice([[2], [2, 319], [319, 122, 303], [100, 319]])
+    if p["num_beams"] > 1:
+        p["length_penalty"] = random.choice([-1.0, 0.0, 0.6, 1.0, 2.0])
+        p["early_stopping"] = random.choice([True, False, "never"])
+        p["num_return_sequences"] = random.randint(1, p["num_beams"])
+    if random.random() < 0.4:
+        p["repetition_penalty"] = random.choice([1.1, 1.3])
+    if random.random() < 0.4:
+        p["no_repeat_ngram_size"] = random.choice([1, 2, 3])
+    if random.random() < 0.3:
+        p["min_new_tokens"] = random.choice([2, 6])
+    return p
+
+
+def run(model, prompt, p):
+    # min_new_tokens is counted from the prompt's length, as the generation loop does
+    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False, pad_token_id=0,
+                         bos_token_id=1, output_scores=True, return_dict_in_generate=True, **p)
+    ids = []
+    for row in out.sequences[:, len(prompt):].tolist():
+        cut = next((i + 1 for i, t in enumerate(row) if t in p["eos_token_id"]), len(row))
+        ids.append(row[:cut])
+    scores = getattr(out, "sequences_scores", None)
+    return ids, scores.tolist() if scores is not None else None
+
+
+cases, dropped = [], 0
+while len(cases) < 60:
+    p, start = draw(), random.randint(0, 60)
+    prompt = [1] + story[:random.randint(0, 70)] if random.random() < 0.5 else [1] + story[start:start + random.randint(1, 40)]
+    with torch.no_grad():
+        (ids, scores), (ids64, _) = (run(m, prompt, p) for m in models)
+    if ids != ids64:
+        dropped += 1
+        continue
+    cases.append({"prompt": prompt, "params": p, "ids": ids, "scores": scores})
+meta = {"torch": torch.__version__, "transformers": transformers.__version__, "near_ties_dropped": dropped,
+        "how": "generate(), float32, one prompt per call; ids without the prompt, up to the first EOS; scores: sequences_scores (beams)"}
+with open(target, "w") as f:
+    f.write('{"meta": %s,\n "cases": [\n' % json.dumps(meta))
+    f.write(",\n".join("  " + json.dumps(c, separators=(",", ":")) for c in cases))
+    f.write("\n]}\n")
