@@ -251,6 +251,7 @@ static int synthesise(struct synthesis *s)
     put(s, "architectures", json_pack("[s]", arch->class));
     put(s, "model_type", json_string(arch->model_type));
     put(s, "hidden_act", json_string("silu"));
+    put(s, "torch_dtype", json_string("float32"));
     int rc;
     if ((rc = take_shape(s, &head_dim)) || (rc = take_rope(s, head_dim)) || (rc = take_vocabulary(s)))
         return rc;

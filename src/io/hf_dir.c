@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/hf_dir.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+#include "io/safetensors.h"
+
+#include <string.h>
+
+enum { PIECE = 1 << 18 }; /* elements in flight */
+
+const char *hf_dtype_name(enum dtype t)
+{
+    return t == DTYPE_BF16 ? "bfloat16" : t == DTYPE_F16 ? "float16" : "float32";
+}
+
+static int write_json(const char *dir, const char *name, const json_t *value, struct error *err)
+{
+    char *path = path_join(dir, name);
+    int rc = path && value ? jsontext_write(path, value, err) : error_set_nomem(err, 1024, name);
+    mem_free(path);
+    return rc;
+}
+
+int hf_dir_config(const char *dir, const json_t *config, enum dtype t, struct error *err)
+{
+    json_t *copy = json_copy((json_t *)config); /* shallow: only a member is replaced */
+    if (copy && json_object_set_new(copy, json_object_get(copy, "dtype") ? "dtype" : "torch_dtype", json_string(hf_dtype_name(t)))) {
+        json_decref(copy);
+        copy = NULL;
+    }
+    int rc = write_json(dir, "config.json", copy, err);
+    json_decref(copy);
+    return rc;
+}
+
+int hf_dir_generation(const char *dir, const json_t *generation, const json_t *config, struct error *err)
+{
+    static const char *const keys[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
+    if (generation)
+        return write_json(dir, "generation_config.json", generation, err);
+    json_t *made = json_pack("{s:b}", "_from_model_config", 1), *v;
+    int bad = 0;
+    for (size_t i = 0; made && i < sizeof keys / sizeof *keys; i++)
+        if ((v = json_object_get(config, keys[i])) && !json_is_null(v))
+            bad |= json_object_set(made, keys[i], v);
+    int rc = bad ? error_set_nomem(err, 256, "generation_config.json") : write_json(dir, "generation_config.json", made, err);
+    json_decref(made);
+    return rc;
+}
+
+int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, struct error *err)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+                                        "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "chat_template.jinja", "chat_template.json"};
+    int rc = 0, copied = 0;
+    for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++) {
+        const char *from = checkpoint_file(source, names[i]);
+        char *to = from ? path_join(dir, names[i]) : NULL;
+        if (from)
+            rc = to ? file_copy(from, to, err) : error_set_nomem(err, strlen(dir), dir);
+        copied += from != NULL;
+        mem_free(to);
+    }
+    if (n)
+        *n = copied;
+    return rc;
+}
+
+static int ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && !strcmp(s + n - k, tail);
+}
+
+/* What the tensor is called in the new file; NULL when it is left out. */
+static const char *new_name(const struct checkpoint *source, const struct tensor_info *t)
+{
+    int tied = json_is_true(json_object_get(checkpoint_config(source), "tie_word_embeddings"));
+    if (ends_with(t->name, "rotary_emb.inv_freq") || ends_with(t->name, "masked_bias") || ends_with(t->name, "position_ids"))
+        return NULL;
+    if (tied && !strcmp(t->name, "lm_head.weight")) {
+        const struct tensor_info *embed = checkpoint_find(source, "model.embed_tokens.weight");
+        return embed == t ? "model.embed_tokens.weight" : embed ? NULL : t->name;
+    }
+    return t->name;
+}
+
+static enum storage new_storage(enum storage s, enum dtype t)
+{
+    switch (s) {
+    case STORAGE_BOOL:
+    case STORAGE_U8: case STORAGE_I8: case STORAGE_I16: case STORAGE_U16: case STORAGE_I32: case STORAGE_U32: case STORAGE_I64: case STORAGE_U64:
+    case STORAGE_C64: return s;
+    default: return storage_of_dtype(t);
+    }
+}
+
+static int copy_tensor(struct safetensors_writer *w, size_t i, const struct checkpoint *source, const struct tensor_info *t, enum storage to,
+                       float *piece, struct error *err)
+{
+    const void *raw = checkpoint_raw(source, t);
+    int rc = 0;
+    if (raw && to == t->storage)
+        return safetensors_write_bytes(w, i, 0, raw, t->n_byte, err);
+    if (!storage_converts(t->storage))
+        return checkpoint_read_f32(source, t, 0, 0, piece, err); /* says why not */
+    int64_t rows = t->n_col ? PIECE / t->n_col : t->n_row;
+    if (raw) { /* contiguous: pieces of any length, however long the rows */
+        for (uint64_t at = 0; !rc && at < t->n_element; at += PIECE) {
+            uint64_t n = t->n_element - at < PIECE ? t->n_element - at : PIECE;
+            storage_to_f32(t->storage, raw, at, n, piece);
+            rc = safetensors_write_f32(w, i, at, piece, n, err);
+        }
+        return rc;
+    }
+    if (!rows)
+        return error_set(err, ERROR_DATA, "%s: tensor %s: rows of more than %d elements", checkpoint_path(source), t->name, PIECE);
+    for (int64_t r = 0; !rc && r < t->n_row; r += rows) {
+        int64_t n = t->n_row - r < rows ? t->n_row - r : rows;
+        if (!(rc = checkpoint_read_f32(source, t, r, n, piece, err)))
+            rc = safetensors_write_f32(w, i, (uint64_t)(r * t->n_col), piece, (uint64_t)(n * t->n_col), err);
+    }
+    return rc;
+}
+
+static int write_all(const char *path, const struct checkpoint *source, enum dtype dtype, struct tensor_info *info, const struct tensor_info **from,
+                     float *piece, const json_t *metadata, struct error *err)
+{
+    struct safetensors_writer *w;
+    size_t n = 0;
+    for (size_t i = 0; i < checkpoint_n_tensor(source); i++) {
+        const struct tensor_info *t = checkpoint_tensor(source, i);
+        const char *name = new_name(source, t);
+        if (!name)
+            continue;
+        from[n] = t;
+        info[n] = *t;
+        info[n].name = name;
+        info[n++].storage = new_storage(t->storage, dtype);
+    }
+    int rc = safetensors_create(&w, path, info, n, metadata, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = copy_tensor(w, i, source, from[i], info[i].storage, piece, err);
+    if (!rc)
+        return safetensors_commit(w, err);
+    safetensors_abort(w);
+    return rc;
+}
+
+int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err)
+{
+    size_t n = checkpoint_n_tensor(source);
+    struct tensor_info *info = mem_calloc(n, sizeof *info);
+    const struct tensor_info **from = mem_calloc(n, sizeof *from);
+    float *piece = mem_alloc(PIECE * sizeof *piece);
+    json_t *metadata = json_pack("{s:s}", "format", "pt");
+    char *path = path_join(dir, "model.safetensors");
+    int rc = info && from && piece && metadata && path ? write_all(path, source, t, info, from, piece, metadata, err)
+                                                       : error_set_nomem(err, PIECE * sizeof *piece, "writing weights");
+    json_decref(metadata);
+    mem_free(path);
+    mem_free(piece);
+    mem_free(from);
+    mem_free(info);
+    return rc;
+}
