@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Norms, rotation, activations and moves against plain double-precision code at odd sizes; gradients against central differences of that code;
+ * and the same bits on every instruction set and thread count. */
+#include "tests/ops_check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const int sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 127, 130, 255, 256, 257, 576};
+enum { N_SIZE = sizeof sizes / sizeof *sizes, ROWS = 11, MOST = 600 };
+
+struct norm_case { enum norm_kind kind; int n, bias; enum dtype y_dtype; };
+
+static void norm_oracle(const struct norm_case *c, const double *x, const double *w, const double *b, double *y, double *inverse, double *mean)
+{
+    double m = 0, ss = 0;
+    for (int i = 0; i < c->n && c->kind == NORM_LAYER; i++)
+        m += x[i] / c->n;
+    for (int i = 0; i < c->n; i++)
+        ss += (x[i] - m) * (x[i] - m) / c->n;
+    *inverse = 1 / sqrt(ss + 1e-3f), *mean = m;
+    for (int i = 0; i < c->n; i++)
+        y[i] = (x[i] - m) * *inverse * w[i] + (c->bias ? b[i] : 0);
+}
+
+static void norm_inputs(const struct norm_case *c, float *x, float *w, float *b, float *dy)
+{
+    ops_fill(x, (size_t)(ROWS * c->n), 1);
+    ops_fill(w, (size_t)c->n, 2);
+    ops_fill(b, (size_t)c->n, 3);
+    ops_fill(dy, (size_t)(ROWS * c->n), 4);
+    for (int i = 0; i < ROWS * c->n; i++)
+        x[i] += 0.5f;
+}
+
+static float nx[ROWS * MOST], nw[MOST], nb[MOST], ndy[ROWS * MOST];
+
+/* out: y, inverse, mean, dx (accumulated on 0.25), dweight (on 0.5), dbias (on 0.5; rows in two calls) */
+static size_t norm_run(struct ops *o, const void *parameter, float *out)
+{
+    const struct norm_case *c = parameter;
+    size_t n = (size_t)c->n, all = ROWS * n, row = 4 * n;
+    norm_inputs(c, nx, nw, nb, ndy);
+    float *start = malloc(all * 4), *half = malloc(n * 4);
+    for (size_t i = 0; i < all; i++)
+        start[i] = 0.25f;
+    for (size_t i = 0; i < n; i++)
+        half[i] = 0.5f;
+    struct span x = ops_new(o, nx, all * 4), w = ops_new(o, nw, row), b = c->bias ? ops_new(o, nb, row) : SPAN_NONE, dy = ops_new(o, ndy, all * 4);
+    struct span y = ops_new(o, NULL, all * dtype_size(c->y_dtype)), inverse = ops_new(o, NULL, ROWS * 4), mean = ops_new(o, NULL, ROWS * 4);
+    struct span dx = ops_new(o, start, all * 4), dw = ops_new(o, half, row), db = ops_new(o, half, row);
+    tensor_norm(o->queue, &(struct norm_args){.kind = c->kind, .n_row = ROWS, .n_col = c->n, .eps = 1e-3f, .x = x, .weight = w, .bias = b, .y = y,
+                                              .y_dtype = c->y_dtype, .inverse = inverse, .mean = mean});
+    for (int t = 0; t < ROWS; t += 4) {
+        size_t at = (size_t)t * n * 4;
+        tensor_norm_dx(o->queue, &(struct norm_dx_args){.kind = c->kind, .n_row = t + 4 < ROWS ? 4 : ROWS - t, .n_col = c->n, .x = span_at(x, at), .weight = w,
+                                                        .inverse = span_at(inverse, (size_t)t * 4), .mean = span_at(mean, (size_t)t * 4), .dy = span_at(dy, at),
+                                                        .dx = span_at(dx, at), .accumulate = 1, .dweight = dw, .dbias = c->bias ? db : SPAN_NONE});
+    }
+    float *p = out;
+    if (c->y_dtype == DTYPE_BF16) {
+        uint16_t *h = malloc(all * 2);
+        ops_get(o, h, y, all * 2);
+        for (size_t i = 0; i < all; i++)
+            p[i] = bf16_to_f32(h[i]);
+        free(h);
+    } else
+        ops_get(o, p, y, all * 4);
+    ops_get(o, p += all, inverse, ROWS * 4);
+    if (c->kind == NORM_LAYER)
+        ops_get(o, p + ROWS, mean, ROWS * 4);
+    else
+        memset(p + ROWS, 0, ROWS * 4);
+    ops_get(o, p += 2 * ROWS, dx, all * 4);
+    ops_get(o, p += all, dw, row);
+    ops_get(o, p += n, db, row);
+    free(start), free(half);
+    return 2 * all + 2 * ROWS + 2 * n;
+}
+
+/* Loss = sum of y*dy; d(loss)/d(what[i]) by central differences of the oracle. */
+static double norm_slope(const struct norm_case *c, double *x, double *w, double *b, double *what, const float *dy)
+{
+    double y[MOST], inverse, mean, sum[2] = {0}, was = *what;
+    for (int side = 0; side < 2; side++) {
+        *what = was + (side ? 1e-5 : -1e-5);
+        norm_oracle(c, x, w, b, y, &inverse, &mean);
+        for (int i = 0; i < c->n; i++)
+            sum[side] += y[i] * dy[i];
+    }
+    *what = was;
+    return (sum[1] - sum[0]) / 2e-5;
+}
+
+static void norm_check(const struct norm_case *c)
+{
+    size_t count, n = (size_t)c->n;
+    float *got = ops_same_bits(norm_run, c, &count), *dx = got + ROWS * n + 2 * ROWS, *dw = dx + ROWS * n;
+    double x[MOST], w[MOST], b[MOST], y[MOST], inverse, mean, sw[MOST] = {0}, sb[MOST] = {0};
+    for (size_t t = 0; t < ROWS; t++) {
+        for (size_t i = 0; i < n; i++)
+            x[i] = nx[t * n + i], w[i] = nw[i], b[i] = nb[i];
+        norm_oracle(c, x, w, b, y, &inverse, &mean);
+        ops_close_to("inverse", t, got[ROWS * n + t], inverse, 0, 1e-6);
+        if (c->kind == NORM_LAYER)
+            ops_close_to("mean", t, got[ROWS * n + ROWS + t], mean, 1e-6, 1e-6);
+        for (size_t i = 0; i < n; i++) {
+            ops_close_to("y", t * n + i, got[t * n + i], y[i], 3e-6, c->y_dtype == DTYPE_BF16 ? 0x1p-8 : 2e-6);
+            sw[i] += ndy[t * n + i] * (x[i] - mean) * inverse;
+            sb[i] += ndy[t * n + i];
+            if (t == 0 || i % 37 == 0)
+                ops_close_to("dx", t * n + i, dx[t * n + i], 0.25 + norm_slope(c, x, w, b, &x[i], ndy + t * n), 1e-5, 1e-5);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        ops_close_to("dweight", i, dw[i], 0.5 + sw[i], 1e-5, 1e-5);
+        ops_close_to("dbias", i, dw[n + i], 0.5 + (c->bias ? sb[i] : 0), 1e-5, 1e-5);
+    }
+    free(got);
+}
+
+static void norms_and_gradients_match_oracle(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SIZE; i += ops_reduced() ? 5 : 1) {
+        norm_check(&(struct norm_case){NORM_RMS, sizes[i], 0, DTYPE_F32});
+        norm_check(&(struct norm_case){NORM_LAYER, sizes[i], 1, DTYPE_F32});
+        norm_check(&(struct norm_case){NORM_RMS, sizes[i], 0, DTYPE_BF16});
+    }
+}
+
+/* Rope: 5 rows of 3 heads inside a wider row, there and back. */
+static size_t rope_run(struct ops *o, const void *parameter, float *out)
+{
+    int d = *(const int *)parameter, stride = 4 * d + 3;
+    float x[5 * (4 * 128 + 3)], freq[64];
+    int32_t positions[5] = {0, 1, 7, 99, 1000};
+    ops_fill(x, (size_t)(5 * stride), 5);
+    for (int i = 0; i < d / 2; i++)
+        freq[i] = (float)pow(10000, -2.0 * i / d);
+    struct span bx = ops_new(o, x, (size_t)(5 * stride) * 4), bf = ops_new(o, freq, (size_t)(d / 2) * 4), bp = ops_new(o, positions, sizeof positions);
+    struct span table = ops_new(o, NULL, (size_t)(1001 * d) * 4);
+    tensor_rope_table(o->queue, &(struct rope_table_args){.n_pos = 1001, .head_dim = d, .inv_freq = bf, .table = table});
+    struct rope_args a = {.n_row = 5, .n_head = 3, .head_dim = d, .x = span_at(bx, (size_t)d * 4), .x_stride = stride, .positions = bp, .table = table};
+    tensor_rope(o->queue, &a);
+    ops_get(o, out, bx, (size_t)(5 * stride) * 4);
+    a.inverse = 1;
+    tensor_rope(o->queue, &a);
+    ops_get(o, out + 5 * stride, bx, (size_t)(5 * stride) * 4);
+    return (size_t)(10 * stride);
+}
+
+static void rope_rotates_and_rotates_back(void **state)
+{
+    (void)state;
+    static const int dims[] = {2, 16, 30, 64, 128};
+    for (int k = 0; k < 5; k++) {
+        int d = dims[k], stride = 4 * d + 3;
+        size_t n;
+        float *got = ops_same_bits(rope_run, &d, &n), x[5 * (4 * 128 + 3)];
+        static const int positions[5] = {0, 1, 7, 99, 1000};
+        ops_fill(x, (size_t)(5 * stride), 5);
+        for (int t = 0; t < 5; t++)
+            for (int i = 0; i < stride; i++) {
+                int at = t * stride + i, e = (i - d) % d, j = e % (d / 2);
+                double want = x[at];
+                if (i >= d && i < 4 * d) {
+                    float angle = (float)positions[t] * (float)pow(10000, -2.0 * j / d);
+                    int other = e < d / 2 ? at + d / 2 : at - d / 2;
+                    want = x[at] * cos(angle) + (e < d / 2 ? -x[other] : x[other]) * sin(angle);
+                }
+                ops_close_to("rope", (size_t)at, got[at], want, 5e-7, 0);
+                ops_close_to("back", (size_t)at, got[5 * stride + at], x[at], 5e-7, 0);
+            }
+        free(got);
+    }
+}
+
+struct gate_case { enum activation act; int gated, n; enum dtype dtype; };
+
+static double act_oracle(enum activation act, double x)
+{
+    switch (act) {
+    case ACT_SILU:
+        return x / (1 + exp(-x));
+    case ACT_RELU:
+        return x > 0 ? x : 0;
+    case ACT_GELU:
+        return 0.5 * x * erfc(-x / sqrt(2));
+    default:
+        return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    }
+}
+
+static float gx[ROWS * 2 * MOST], gdy[ROWS * MOST];
+
+static size_t gate_run(struct ops *o, const void *parameter, float *out)
+{
+    const struct gate_case *c = parameter;
+    size_t n = (size_t)(ROWS * c->n), width = n * (c->gated ? 2 : 1);
+    ops_fill(gx, width, 8);
+    ops_fill(gdy, n, 9);
+    for (size_t i = 0; i < width; i++)
+        gx[i] *= i % 3 ? 4 : 12;
+    struct span x = ops_new(o, gx, width * 4), dy = ops_new(o, gdy, n * 4), y = ops_new(o, NULL, n * dtype_size(c->dtype));
+    tensor_gate(o->queue, &(struct gate_args){c->act, c->gated, ROWS, c->n, x, y, c->dtype});
+    if (c->dtype == DTYPE_BF16) {
+        uint16_t *h = malloc(n * 2);
+        ops_get(o, h, y, n * 2);
+        for (size_t i = 0; i < n; i++)
+            out[i] = bf16_to_f32(h[i]);
+        free(h);
+    } else
+        ops_get(o, out, y, n * 4);
+    tensor_gate_dx(o->queue, &(struct gate_dx_args){c->act, c->gated, ROWS, c->n, x, dy, x});
+    ops_get(o, out + n, x, width * 4);
+    return n + width;
+}
+
+static void gate_check(const struct gate_case *c)
+{
+    size_t count, n = (size_t)c->n, rows = ROWS * n;
+    float *got = ops_same_bits(gate_run, c, &count);
+    for (size_t i = 0; i < rows; i++) {
+        size_t g = i / n * n * (c->gated ? 2 : 1) + i % n;
+        double x = gx[g], u = c->gated ? gx[g + n] : 1, h = 1e-5;
+        double slope = (act_oracle(c->act, x + h) - act_oracle(c->act, x - h)) / (2 * h);
+        ops_close_to("y", i, got[i], act_oracle(c->act, x) * u, 2e-6, c->dtype == DTYPE_BF16 ? 0x1p-8 : 1e-6);
+        ops_close_to("dgate", i, got[rows + g], gdy[i] * u * slope, 1e-5, 2e-6);
+        if (c->gated)
+            ops_close_to("dup", i, got[rows + g + n], gdy[i] * act_oracle(c->act, x), 2e-6, 1e-6);
+    }
+    free(got);
+}
+
+static void activations_and_gradients_match_oracle(void **state)
+{
+    (void)state;
+    for (int act = ACT_SILU; act <= ACT_GELU_TANH; act++)
+        for (int i = 0; i < N_SIZE; i += ops_reduced() ? 5 : 2)
+            for (int gated = 0; gated < 2; gated++)
+                gate_check(&(struct gate_case){(enum activation)act, gated, sizes[i], gated && i % 4 ? DTYPE_BF16 : DTYPE_F32});
+}
+
+static size_t move_run(struct ops *o, const void *parameter, float *out)
+{
+    size_t n = *(const size_t *)parameter, bytes = n * 4;
+    float *x = malloc(bytes + 4), *y = malloc(bytes + 4);
+    ops_fill(x, n, 11);
+    ops_fill(y, n, 12);
+    if (n > 3)
+        x[0] = NAN, x[1] = INFINITY, x[2] = -0.0f, x[3] = 0x1.018p0f;
+    struct span bx = ops_new(o, x, bytes), by = ops_new(o, y, bytes), bh = ops_new(o, NULL, n * 2), bc = ops_new(o, NULL, bytes), bz = ops_new(o, NULL, bytes);
+    tensor_cast(o->queue, &(struct cast_args){n, bx, DTYPE_F32, bh, DTYPE_BF16});
+    tensor_cast(o->queue, &(struct cast_args){n, bh, DTYPE_BF16, bc, DTYPE_F32});
+    ops_get(o, out, bc, bytes);
+    tensor_cast(o->queue, &(struct cast_args){n, bx, DTYPE_F32, bh, DTYPE_F16});
+    tensor_cast(o->queue, &(struct cast_args){n, bh, DTYPE_F16, bc, DTYPE_F32});
+    ops_get(o, out + n, bc, bytes);
+    tensor_add(o->queue, &(struct add_args){n, bx, by});
+    ops_get(o, out + 2 * n, by, bytes);
+    tensor_copy(o->queue, &(struct copy_args){bytes, by, bz});
+    ops_get(o, out + 3 * n, bz, bytes);
+    tensor_fill(o->queue, &(struct fill_args){bytes, bz});
+    ops_get(o, out + 4 * n, bz, bytes);
+    free(x), free(y);
+    return 5 * n;
+}
+
+static void moves_and_casts_are_exact(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {0, 1, 7, 8, 9, 15, 16, 17, 63, 65, 4095, 4096, 4097, 20000};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        size_t n = counts[i], count;
+        float *got = ops_same_bits(move_run, &n, &count);
+        for (size_t j = 4; j < n; j++) {
+            float x = ops_random(11, j), y = ops_random(12, j);
+            assert_float_equal(got[j], bf16_to_f32(f32_to_bf16(x)), 0);
+            assert_float_equal(got[n + j], f16_to_f32(f32_to_f16(x)), 0);
+            assert_float_equal(got[2 * n + j], y + x, 0);
+            assert_float_equal(got[3 * n + j], y + x, 0);
+            assert_float_equal(got[4 * n + j], 0, 0);
+        }
+        if (n > 3) {
+            assert_true(isnan(got[0]) && isinf(got[1]) && signbit(got[2]));
+            assert_float_equal(got[3], 0x1.02p0f, 0); /* a tie goes to even */
+        }
+        free(got);
+    }
+}
+
+static size_t rows_run(struct ops *o, const void *parameter, float *out)
+{
+    size_t n = (size_t) * (const int *)parameter, bytes = 6 * n * 4;
+    float x[6 * 300], y[6 * 300];
+    int32_t rows[6] = {3, 0, 3, 5, 3, 1}, borders[4] = {0, 1, 4, 6}, valid[3] = {1, 2, 0};
+    ops_fill(x, 6 * n, 13);
+    ops_fill(y, 6 * n, 14);
+    struct span bx = ops_new(o, x, bytes), by = ops_new(o, y, bytes), br = ops_new(o, rows, sizeof rows), bb = ops_new(o, borders, sizeof borders);
+    struct span bv = ops_new(o, valid, sizeof valid), bg = ops_new(o, NULL, bytes), bm = ops_new(o, NULL, 3 * n * 4);
+    tensor_gather_rows(o->queue, &(struct gather_rows_args){6, (int)n, bx, br, bg});
+    tensor_scatter_add_rows(o->queue, &(struct scatter_add_rows_args){6, (int)n, bx, br, by});
+    ops_get(o, out, bg, bytes);
+    ops_get(o, out + 6 * n, by, bytes);
+    tensor_pool_mean(o->queue, &(struct pool_mean_args){3, (int)n, bx, bb, SPAN_NONE, bm});
+    ops_get(o, out + 12 * n, bm, 3 * n * 4);
+    tensor_pool_mean(o->queue, &(struct pool_mean_args){3, (int)n, bx, bb, bv, bm});
+    ops_get(o, out + 15 * n, bm, 3 * n * 4);
+    return 18 * n;
+}
+
+static void rows_gather_scatter_and_pool(void **state)
+{
+    (void)state;
+    static const int widths[] = {1, 15, 16, 17, 63, 65, 256, 257};
+    for (int k = 0; k < 8; k++) {
+        int n = widths[k];
+        size_t count;
+        float *got = ops_same_bits(rows_run, &n, &count);
+        float x[6 * 300], y[6 * 300];
+        ops_fill(x, (size_t)(6 * n), 13);
+        ops_fill(y, (size_t)(6 * n), 14);
+        static const int rows[6] = {3, 0, 3, 5, 3, 1};
+        for (int i = 0; i < 6; i++)
+            for (int c = 0; c < n; c++) {
+                assert_float_equal(got[i * n + c], x[rows[i] * n + c], 0);
+                y[rows[i] * n + c] += x[i * n + c];
+            }
+        for (int i = 0; i < 6 * n; i++)
+            assert_float_equal(got[6 * n + i], y[i], 0);
+        for (int c = 0; c < n; c++) {
+            const float *all = got + 12 * n, *some = got + 15 * n;
+            ops_close_to("mean", (size_t)c, all[n + c], ((double)x[n + c] + x[2 * n + c] + x[3 * n + c]) / 3, 1e-7, 1e-7);
+            ops_close_to("mean", (size_t)c, all[2 * n + c], ((double)x[4 * n + c] + x[5 * n + c]) / 2, 1e-7, 1e-7);
+            ops_close_to("mean", (size_t)c, some[c], x[c], 0, 0);
+            ops_close_to("mean", (size_t)c, some[n + c], ((double)x[n + c] + x[2 * n + c]) / 2, 1e-7, 1e-7);
+            ops_close_to("mean", (size_t)c, some[2 * n + c], 0, 0, 0);
+        }
+        free(got);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(norms_and_gradients_match_oracle),
+        cmocka_unit_test(rope_rotates_and_rotates_back),
+        cmocka_unit_test(activations_and_gradients_match_oracle),
+        cmocka_unit_test(moves_and_casts_are_exact),
+        cmocka_unit_test(rows_gather_scatter_and_pool),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
