@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only training needs: attention's gradient against central differences of a double-precision oracle, the loss and its gradient, the gradient's
+ * norm, AdamW; the same bits on every instruction set and thread count, and whatever else is in the batch. */
+#include "tests/ops_check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SEQ = 4 };
+struct attend_case {
+    int n_head, n_kv_head, head_dim, causal, n_seq, length[MAX_SEQ], valid[MAX_SEQ];
+};
+static const float scale = 0.4f;
+
+static int total_rows(const struct attend_case *c)
+{
+    int n = 0;
+    for (int i = 0; i < c->n_seq; i++)
+        n += c->length[i];
+    return n;
+}
+
+/* Row t of sequence s holds q, k, v side by side; values depend on (s, t) only. Padding rows hold numbers too: they must not matter. */
+static void fill_rows(const struct attend_case *c, float *x, float *dout)
+{
+    int all = (c->n_head + 2 * c->n_kv_head) * c->head_dim, width = c->n_head * c->head_dim;
+    for (int s = 0, row = 0; s < c->n_seq; s++)
+        for (int t = 0; t < c->length[s]; t++, row++) {
+            for (int i = 0; i < all; i++)
+                x[row * all + i] = 1.5f * ops_random(30 + (uint64_t)c->length[s], (uint64_t)(t * 10000 + i));
+            for (int i = 0; i < width; i++)
+                dout[row * width + i] = t < c->valid[s] ? ops_random(60 + (uint64_t)c->length[s], (uint64_t)(t * 10000 + i)) : 0;
+        }
+}
+
+/* out: out [T,HD], lse [T,H], then dq, dk, dv rows [T, all] */
+static size_t attend_run(struct ops *o, const void *parameter, float *out)
+{
+    const struct attend_case *c = parameter;
+    int n = total_rows(c), all = (c->n_head + 2 * c->n_kv_head) * c->head_dim, width = c->n_head * c->head_dim, longest = 0;
+    int32_t borders[MAX_SEQ + 1] = {0};
+    for (int i = 0; i < c->n_seq; i++) {
+        borders[i + 1] = borders[i] + c->length[i];
+        longest = c->length[i] > longest ? c->length[i] : longest;
+    }
+    size_t bytes = (size_t)(n * width) * 4, wide = (size_t)(n * all) * 4;
+    float *x = malloc(wide), *dout = malloc(bytes);
+    fill_rows(c, x, dout);
+    struct span bx = ops_new(o, x, wide), bd = ops_new(o, dout, bytes), bo = ops_new(o, NULL, bytes), bl = ops_new(o, NULL, (size_t)(n * c->n_head) * 4);
+    struct span bb = ops_new(o, borders, sizeof borders), bv = ops_new(o, c->valid, sizeof c->valid), bg = ops_new(o, NULL, wide);
+    struct attend_train_args f = {.n_row = n, .n_seq = c->n_seq, .n_head = c->n_head, .n_kv_head = c->n_kv_head, .head_dim = c->head_dim, .max_len = longest,
+                                  .causal = c->causal, .scale = scale, .q = bx, .k = span_at(bx, (size_t)width * 4),
+                                  .v = span_at(bx, (size_t)(width + c->n_kv_head * c->head_dim) * 4), .stride = all, .borders = bb, .valid = bv, .out = bo, .lse = bl};
+    tensor_attend_train(o->queue, &f);
+    tensor_attend_train_dx(o->queue, &(struct attend_train_dx_args){.forward = f, .dout = bd, .dq = bg, .dk = span_at(bg, (size_t)width * 4),
+                                                                    .dv = span_at(bg, (size_t)(width + c->n_kv_head * c->head_dim) * 4), .dstride = all});
+    ops_get(o, out, bo, bytes);
+    ops_get(o, out + n * width, bl, (size_t)(n * c->n_head) * 4);
+    ops_get(o, out + n * width + n * c->n_head, bg, wide);
+    free(x), free(dout);
+    return (size_t)(n * width + n * c->n_head + n * all);
+}
+
+/* Loss of one sequence (rows x, real rows n): sum of out*dout over rows `only` (or all when < 0). */
+static double sequence_loss(const struct attend_case *c, const double *x, const float *dout, int n, double *out, double *lse)
+{
+    int d_count = c->head_dim, all = (c->n_head + 2 * c->n_kv_head) * d_count, width = c->n_head * d_count, group = c->n_head / c->n_kv_head;
+    double loss = 0, *p = malloc((size_t)n * sizeof *p);
+    for (int t = 0; t < n; t++)
+        for (int h = 0; h < c->n_head; h++) {
+            const double *q = x + t * all + h * d_count;
+            int n_key = c->causal ? t + 1 : n;
+            double top = -INFINITY, sum = 0;
+            for (int j = 0; j < n_key; j++) {
+                const double *k = x + j * all + width + h / group * d_count;
+                p[j] = 0;
+                for (int d = 0; d < d_count; d++)
+                    p[j] += q[d] * k[d] * scale;
+                top = p[j] > top ? p[j] : top;
+            }
+            for (int j = 0; j < n_key; j++)
+                sum += p[j] = exp(p[j] - top);
+            if (lse)
+                lse[t * c->n_head + h] = top + log(sum);
+            for (int d = 0; d < d_count; d++) {
+                double y = 0;
+                for (int j = 0; j < n_key; j++)
+                    y += p[j] / sum * x[j * all + width + (c->n_kv_head + h / group) * d_count + d];
+                loss += y * dout[t * width + h * d_count + d];
+                if (out)
+                    out[t * width + h * d_count + d] = y;
+            }
+        }
+    free(p);
+    return loss;
+}
+
+static void check_sequence(const struct attend_case *c, const float *got, int s, int first, int samples)
+{
+    int d_count = c->head_dim, all = (c->n_head + 2 * c->n_kv_head) * d_count, width = c->n_head * d_count, n = c->valid[s], rows = total_rows(c);
+    const float *lse = got + rows * width, *dx = lse + rows * c->n_head;
+    float *fx = malloc((size_t)(rows * all) * 4), *dout = malloc((size_t)(rows * width) * 4);
+    double *x = malloc((size_t)(c->length[s] * all) * sizeof *x), *out = malloc((size_t)(c->length[s] * width) * sizeof *out);
+    double *want_lse = malloc((size_t)(c->length[s] * c->n_head) * sizeof *want_lse);
+    fill_rows(c, fx, dout);
+    for (int i = 0; i < c->length[s] * all; i++)
+        x[i] = fx[first * all + i];
+    sequence_loss(c, x, dout + first * width, n, out, want_lse);
+    for (int i = 0; i < c->length[s] * width; i++)
+        ops_close_to("out", (size_t)i, got[first * width + i], i < n * width ? out[i] : 0, i < n * width ? 1e-5 : 0, 1e-5);
+    for (int i = 0; i < c->length[s] * c->n_head; i++)
+        ops_close_to("lse", (size_t)i, lse[first * c->n_head + i], i < n * c->n_head ? want_lse[i] : 0, 2e-6, 1e-6);
+    for (int i = n * all; i < c->length[s] * all; i++)
+        ops_close_to("padding", (size_t)i, dx[first * all + i], 0, 0, 0);
+    for (int k = 0; k < samples; k++) {
+        int i = (int)((double)(ops_random(77, (uint64_t)k) + 1) / 2 * n * all) % (n * all);
+        double was = x[i], h = 1e-4;
+        x[i] = was + h;
+        double up = sequence_loss(c, x, dout + first * width, n, NULL, NULL);
+        x[i] = was - h;
+        double down = sequence_loss(c, x, dout + first * width, n, NULL, NULL);
+        x[i] = was;
+        ops_close_to("dx", (size_t)i, dx[first * all + i], (up - down) / (2 * h), 2e-5, 2e-5);
+    }
+    free(fx), free(dout), free(x), free(out), free(want_lse);
+}
+
+static const struct attend_case attend_cases[] = {
+    {4, 2, 8, 1, 4, {2, 18, 66, 1}, {2, 17, 65, 1}},
+    {3, 1, 17, 1, 2, {64, 5}, {64, 4}},
+    {2, 2, 40, 0, 3, {33, 2, 16}, {31, 1, 16}},
+    {6, 2, 16, 1, 2, {270, 12}, {258, 12}},
+    {1, 1, 64, 0, 1, {300}, {299}},
+};
+
+static void attention_and_gradient_match_oracle(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof attend_cases / sizeof *attend_cases; i++) {
+        const struct attend_case *c = &attend_cases[i];
+        size_t n;
+        float *got = ops_same_bits(attend_run, c, &n);
+        for (int s = 0, first = 0; s < c->n_seq; first += c->length[s++])
+            check_sequence(c, got, s, first, c->length[s] > 200 ? 10 : 60);
+        free(got);
+    }
+}
+
+static void attention_of_a_sequence_does_not_depend_on_its_batch(void **state)
+{
+    (void)state;
+    struct attend_case c = {6, 2, 16, 1, 3, {30, 270, 12}, {29, 258, 12}}, alone = {6, 2, 16, 1, 1, {270}, {258}};
+    size_t n, m, width = 96, all = 160;
+    float *together = ops_same_bits(attend_run, &c, &n), *single = ops_same_bits(attend_run, &alone, &m);
+    assert_memory_equal(together + 30 * width, single, 270 * width * 4);
+    assert_memory_equal(together + 312 * width + 30 * 6, single + 270 * width, 270 * 6 * 4);
+    assert_memory_equal(together + 312 * (width + 6) + 30 * all, single + 270 * (width + 6), 270 * all * 4);
+    free(together), free(single);
+}
+
+struct loss_case { int rows, vocab; float scale; };
+
+static size_t loss_run(struct ops *o, const void *parameter, float *out)
+{
+    const struct loss_case *c = parameter;
+    size_t n = (size_t)(c->rows * c->vocab);
+    float *x = malloc(n * 4 + 4);
+    int32_t *targets = malloc((size_t)c->rows * 4 + 4);
+    ops_fill(x, n, 21);
+    for (int t = 0; t < c->rows; t++) {
+        for (int i = 0; i < c->vocab; i++)
+            x[t * c->vocab + i] = x[t * c->vocab + i] * 9 + (float)t;
+        targets[t] = t == 2 ? -1 : (t * 7919) % c->vocab;
+    }
+    if (c->vocab > 4)
+        x[3] = -INFINITY;
+    struct span bx = ops_new(o, x, n * 4), bt = ops_new(o, targets, (size_t)c->rows * 4), bn = ops_new(o, NULL, (size_t)c->rows * 4);
+    tensor_cross_entropy(o->queue, &(struct cross_entropy_args){c->rows, c->vocab, bx, bt, bn, c->scale});
+    ops_get(o, out, bn, (size_t)c->rows * 4);
+    ops_get(o, out + c->rows, bx, n * 4);
+    free(x), free(targets);
+    return (size_t)c->rows + n;
+}
+
+static void loss_check(const struct loss_case *c)
+{
+    size_t count, n = (size_t)(c->rows * c->vocab);
+    float *got = ops_same_bits(loss_run, c, &count), *x = malloc(n * 4 + 4);
+    ops_fill(x, n, 21);
+    for (int t = 0; t < c->rows; t++) {
+        double top = -INFINITY, sum = 0, *row = malloc((size_t)c->vocab * sizeof *row);
+        for (int i = 0; i < c->vocab; i++) {
+            row[i] = t == 0 && i == 3 && c->vocab > 4 ? -INFINITY : x[t * c->vocab + i] * 9 + (float)t;
+            top = row[i] > top ? row[i] : top;
+        }
+        for (int i = 0; i < c->vocab; i++)
+            sum += exp(row[i] - top);
+        int target = t == 2 ? -1 : (t * 7919) % c->vocab;
+        ops_close_to("nll", (size_t)t, got[t], target < 0 ? 0 : top + log(sum) - row[target], 2e-6, 1e-6);
+        for (int i = 0; i < c->vocab; i++) {
+            double p = exp(row[i] - top) / sum - (i == target);
+            double want = c->scale == 0 ? row[i] : target < 0 ? 0 : p * c->scale;
+            size_t at = (size_t)(t * c->vocab + i);
+            if (!(isinf(want) && (double)got[(size_t)c->rows + at] == want))
+                ops_close_to("dlogits", at, got[(size_t)c->rows + at], want, 1e-7 * fabs((double)c->scale), 2e-6);
+        }
+        free(row);
+    }
+    free(got), free(x);
+}
+
+static void loss_and_gradient_match_oracle(void **state)
+{
+    (void)state;
+    static const int vocab[] = {1, 2, 7, 15, 16, 17, 65, 255, 257, 49152};
+    for (int i = 0; i < 10; i++) {
+        loss_check(&(struct loss_case){vocab[i] > 10000 ? 5 : 7, vocab[i], 0.125f});
+        loss_check(&(struct loss_case){3, vocab[i], 0});
+    }
+}
+
+static size_t optimizer_run(struct ops *o, const void *parameter, float *out)
+{
+    size_t n = *(const size_t *)parameter, bytes = n * 4;
+    float *x[4];
+    struct span s[4], norm = ops_new(o, NULL, 8);
+    for (int i = 0; i < 4; i++) {
+        x[i] = malloc(bytes + 4);
+        ops_fill(x[i], n, 41 + (uint64_t)i);
+        for (size_t j = 0; i == 3 && j < n; j++)
+            x[i][j] = fabsf(x[i][j]);
+        s[i] = ops_new(o, x[i], bytes);
+    }
+    tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[1], norm, 0});
+    tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[0], norm, 1});
+    ops_get(o, out, norm, 8);
+    tensor_adamw(o->queue, &(struct adamw_args){n, s[0], s[1], s[2], s[3], 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.5f, 0.19f, 0.0975f});
+    for (int i = 0; i < 4; i++)
+        ops_get(o, out + 2 + (size_t)i * n, s[i], bytes);
+    for (int i = 0; i < 4; i++)
+        free(x[i]);
+    return 2 + 4 * n;
+}
+
+static void optimizer_matches_oracle(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {0, 1, 7, 8, 9, 15, 16, 17, 63, 65, 4095, 4096, 4097, 100000};
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        size_t n = counts[k], count;
+        float *got = ops_same_bits(optimizer_run, &n, &count);
+        double norm, want = 0;
+        memcpy(&norm, got, 8);
+        for (size_t i = 0; i < n; i++) {
+            double p = ops_random(41, i), grad = ops_random(42, i), m = ops_random(43, i), v = fabs((double)ops_random(44, i));
+            want += grad * grad + p * p;
+            double g = grad * 0.5;
+            m = 0.9f * m + (1 - 0.9f) * g;
+            v = 0.95f * v + (1 - 0.95f) * g * g;
+            p = p * (1 - 0.001) - 0.01 * (m / 0.19f) / (sqrt(v / 0.0975f) + 1e-8f);
+            ops_close_to("param", i, got[2 + i], p, 3e-7, 1e-6);
+            ops_close_to("grad", i, got[2 + n + i], grad, 0, 0);
+            ops_close_to("m", i, got[2 + 2 * n + i], m, 2e-7, 1e-6);
+            ops_close_to("v", i, got[2 + 3 * n + i], v, 2e-7, 1e-6);
+        }
+        ops_close_to("sum of squares", 0, norm, want, 1e-12, 1e-13);
+        free(got);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(attention_and_gradient_match_oracle),
+        cmocka_unit_test(attention_of_a_sequence_does_not_depend_on_its_batch),
+        cmocka_unit_test(loss_and_gradient_match_oracle),
+        cmocka_unit_test(optimizer_matches_oracle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
