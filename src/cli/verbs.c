@@ -12,6 +12,8 @@ const struct verb cli_verbs[] = {
      "echo '{\"text\":\"How do I store apples?\"}' | isara embed --model models/miniature", GROUP_MODEL | GROUP_FILES | GROUP_EMBED, verb_embed},
     {"tokenize", "text to token ids and back", "--model M (--text STRING | --input FILE)",
      "isara tokenize --model models/miniature --text 'How do I store apples?'", GROUP_MODEL | GROUP_FILES | GROUP_TOKENIZE, verb_tokenize},
+    {"train", "supervised fine-tuning, or training from scratch", "--model M | --init CONFIG, --data FILE --output DIR",
+     "isara train --model models/miniature --data models/seeds.jsonl --output runs/sft --dtype f32", GROUP_MODEL | GROUP_TRAIN | GROUP_TRAINVERB, verb_train},
     {"eval", "a benchmark's metrics over files of outputs", "--task NAME ...", "isara eval --task alpaca-eval --annotations annotations.json",
      GROUP_EVAL, verb_eval},
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
