@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Beginning, continuing and locking a run. The lock is flock on run.lock: the system drops it when the process dies, however it dies. */
+#include "run/parts.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+enum { APPLICATION_ID = 0x69736172, VERSION = 1 }; /* "isar" */
+
+static const char schema[] =
+    "CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL);"
+    "CREATE TABLE round(round INTEGER PRIMARY KEY, state TEXT NOT NULL, attempts INTEGER, kept INTEGER, steps INTEGER, model_sha256 TEXT);"
+    "CREATE TABLE attempt(round INTEGER, idx INTEGER, question TEXT, question_error TEXT, question_ids BLOB, question_logprobs BLOB, question_score REAL,"
+    " question_ended INTEGER, question_contexts BLOB, question_dropped INTEGER, neighbours BLOB, nearness BLOB, answer TEXT, answer_error TEXT, answer_ids BLOB,"
+    " answer_logprobs BLOB, answer_score REAL, answer_ended INTEGER, answer_contexts BLOB, answer_dropped INTEGER, kept INTEGER, reason TEXT, matched INTEGER,"
+    " f1 REAL, PRIMARY KEY(round, idx));"
+    "CREATE TABLE result(arm TEXT, part TEXT, idx INTEGER, text TEXT, logprob REAL, n_token INTEGER, probabilities BLOB, flagged INTEGER,"
+    " PRIMARY KEY(arm, part, idx));"
+    "CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, kind TEXT, text TEXT);";
+
+const char *run_network_name(long magic)
+{
+    static const struct { unsigned long magic; const char *name; } table[] = { /* linux/magic.h and the file systems' own headers */
+        {0x6969, "NFS"}, {0x517b, "SMB"}, {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"}, {0x5346414f, "AFS"}, {0x73757245, "Coda"}, {0x564c, "NCP"},
+        {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"}, {0x00c36400, "Ceph"}, {0x19830326, "BeeGFS"}, {0x20030528, "OrangeFS"}, {0xaad7aaea, "PanFS"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (table[i].magic == ((unsigned long)magic & 0xffffffff))
+            return table[i].name;
+    return NULL;
+}
+
+int run_sqlite_error(struct run *r, const char *what, struct error *err)
+{
+    int code = r->db ? sqlite3_errcode(r->db) & 0xff : SQLITE_NOMEM;
+    if (code == SQLITE_NOMEM)
+        return error_set_nomem(err, 0, "SQLite");
+    if (code == SQLITE_FULL)
+        return error_set(err, ERROR_IO, "%s: the disk is full; make room and run the same command again", r->db_path);
+    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+        return error_set(err, ERROR_DATA, "%s: %s: not a journal of isara, or damaged; choose another directory", r->db_path, sqlite3_errmsg(r->db));
+    return error_set(err, code == SQLITE_READONLY || code == SQLITE_PERM ? ERROR_PERMISSION : ERROR_IO, "%s: %s: %s", r->db_path, what, sqlite3_errmsg(r->db));
+}
+
+int run_exec(struct run *r, const char *sql, struct error *err)
+{
+    return sqlite3_exec(r->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : run_sqlite_error(r, "cannot write", err);
+}
+
+int run_prepare(struct run *r, sqlite3_stmt **out, const char *sql, struct error *err)
+{
+    return sqlite3_prepare_v2(r->db, sql, -1, out, NULL) == SQLITE_OK ? 0 : run_sqlite_error(r, "cannot read", err);
+}
+
+int run_finish(struct run *r, sqlite3_stmt *s, const char *what, struct error *err)
+{
+    int rc = sqlite3_step(s) == SQLITE_DONE ? 0 : run_sqlite_error(r, what, err);
+    sqlite3_finalize(s);
+    return rc;
+}
+
+static int take_lock(struct run *r, struct error *err)
+{
+    char *path = path_join(r->directory, "run.lock"), pid[32] = "";
+    if (!path)
+        return error_set_nomem(err, 0, "path");
+    int rc = 0;
+    r->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (r->lock < 0) {
+        rc = error_set_errno(err, "%s: cannot open", path);
+    } else if (flock(r->lock, LOCK_EX | LOCK_NB)) {
+        int busy = errno == EWOULDBLOCK;
+        ssize_t n = pread(r->lock, pid, sizeof pid - 1, 0);
+        pid[n > 0 ? n : 0] = 0;
+        pid[strcspn(pid, "\n")] = 0;
+        rc = busy ? error_set(err, ERROR_UNAVAILABLE, "%s: process %s is working on this run; wait for it, or choose another directory", r->directory, pid)
+                  : error_set_errno(err, "%s: cannot lock", path);
+    } else {
+        snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+        if (ftruncate(r->lock, 0) || pwrite(r->lock, pid, strlen(pid), 0) < 0)
+            rc = error_set_errno(err, "%s: cannot write", path);
+    }
+    mem_free(path);
+    return rc;
+}
+
+static int check_file_system(const char *directory, struct error *err)
+{
+    struct statfs s;
+    if (statfs(directory, &s))
+        return error_set_errno(err, "%s", directory);
+    const char *name = run_network_name((long)s.f_type);
+    if (name)
+        return error_set(err, ERROR_CONFIG, "%s: is on a network file system (%s), where the journal's locks do not hold; choose a local --output and copy it afterwards",
+                         directory, name);
+    return 0;
+}
+
+static int pragma(struct run *r, const char *sql, long *value, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = run_prepare(r, &s, sql, err);
+    if (rc)
+        return rc;
+    *value = sqlite3_step(s) == SQLITE_ROW ? (long)sqlite3_column_int64(s, 0) : -1;
+    sqlite3_finalize(s);
+    return 0;
+}
+
+static int open_db(struct run *r, int readonly, struct error *err)
+{
+    char setup[200];
+    long id, version;
+    int rc, flags = readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    if (sqlite3_open_v2(r->db_path, &r->db, flags, NULL) != SQLITE_OK)
+        return run_sqlite_error(r, "cannot open", err);
+    sqlite3_busy_timeout(r->db, 10000);
+    if ((!readonly && (rc = run_exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err))) || (rc = pragma(r, "PRAGMA application_id", &id, err)) ||
+        (rc = pragma(r, "PRAGMA user_version", &version, err)))
+        return rc;
+    if (!readonly && id == 0 && version == 0) {
+        snprintf(setup, sizeof setup, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;", APPLICATION_ID, VERSION);
+        if ((rc = run_exec(r, "BEGIN IMMEDIATE;", err)) || (rc = run_exec(r, schema, err)))
+            return rc;
+        return run_exec(r, setup, err);
+    }
+    if (id != APPLICATION_ID || version != VERSION)
+        return error_set(err, ERROR_DATA, "%s: not a journal of this version of isara (id %lx, version %ld; wanted %x, %d)", r->db_path, id, version,
+                         APPLICATION_ID, VERSION);
+    return 0;
+}
+
+static int new_run(struct run **out, const char *directory, struct error *err)
+{
+    struct run *r = mem_calloc(1, sizeof *r);
+    if (r) {
+        r->lock = -1;
+        r->directory = mem_strdup(directory);
+        r->db_path = path_join(directory, "run.db");
+    }
+    if (!r || !r->directory || !r->db_path) {
+        run_close(r);
+        return error_set_nomem(err, 0, "run");
+    }
+    *out = r;
+    return 0;
+}
+
+void run_close(struct run *r)
+{
+    if (!r)
+        return;
+    sqlite3_close(r->db);
+    if (r->lock >= 0)
+        close(r->lock);
+    mem_free(r->directory);
+    mem_free(r->db_path);
+    mem_free(r);
+}
+
+const char *run_directory(const struct run *r)
+{
+    return r->directory;
+}
+
+static void show(const json_t *v, char *text, size_t n)
+{
+    char *s = v ? json_dumps(v, JSON_ENCODE_ANY) : NULL;
+    snprintf(text, n, "%.*s", (int)n - 1, s ? s : "nothing");
+    free(s);
+}
+
+/* The first difference between what the run was begun with and what is wanted now, bits apart. */
+static int compare(struct run *r, const json_t *old, const json_t *new, int accept, struct error *err)
+{
+    const char *key;
+    json_t *v;
+    char was[200], is[200];
+    for (int side = 0; side < 2; side++)
+        json_object_foreach((json_t *)(side ? old : new), key, v) {
+            const json_t *a = json_object_get(old, key), *b = json_object_get(new, key);
+            int bits = !strcmp(key, "bits");
+            if ((a && b && json_equal(a, b)) || (bits && accept))
+                continue;
+            show(a, was, sizeof was), show(b, is, sizeof is);
+            if (bits)
+                return error_set(err, ERROR_CONFIG, "%s: was begun where the same numbers have other bits (%s, now %s); continue there, or give "
+                                 "--accept-different-bits", r->directory, was, is);
+            return error_set(err, ERROR_CONFIG, "%s: was begun with %s %s, now %s; give the same again to continue, or choose another --output", r->directory,
+                             key, was, is);
+        }
+    return 0;
+}
+
+static int write_member(struct run *r, const char *name, const json_t *value, struct error *err)
+{
+    char *path = path_join(r->directory, name);
+    int rc = path ? jsontext_write(path, value, err) : error_set_nomem(err, 0, "path");
+    mem_free(path);
+    return rc;
+}
+
+static int begin_or_compare(struct run *r, const json_t *settings, const json_t *manifest, int accept, int *resumed, struct error *err)
+{
+    json_t *old = NULL;
+    int rc = run_settings(r, &old, err);
+    *resumed = old != NULL;
+    if (!rc && old)
+        rc = compare(r, old, settings, accept, err);
+    json_decref(old);
+    if (rc || *resumed)
+        return rc ? rc : run_add_event(r, "continued", "", err);
+    char *text = json_dumps(settings, JSON_COMPACT);
+    rc = text ? 0 : error_set_nomem(err, 0, "settings");
+    if (!rc && !(rc = write_member(r, "config.resolved.json", settings, err)) && !(rc = write_member(r, "manifest.json", manifest, err)) &&
+        !(rc = run_add_event(r, "begun", "", err)))
+        rc = run_put_fact(r, "settings", text, err); /* last: before it, the run was not begun */
+    free(text);
+    return rc;
+}
+
+int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest, int accept_different_bits, int *resumed, struct error *err)
+{
+    struct run *r;
+    int rc = dirs_make(directory, err);
+    if (rc || (rc = check_file_system(directory, err)) || (rc = new_run(&r, directory, err)))
+        return rc;
+    if ((rc = take_lock(r, err)) || (rc = open_db(r, 0, err)) || (rc = begin_or_compare(r, settings, manifest, accept_different_bits, resumed, err))) {
+        run_close(r);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+int run_open_readonly(struct run **out, const char *directory, struct error *err)
+{
+    struct run *r;
+    int rc = new_run(&r, directory, err);
+    if (rc)
+        return rc;
+    if (!file_exists(r->db_path))
+        rc = error_set(err, ERROR_NOINPUT, "%s: no run.db there; wanted a run directory of isara align", directory);
+    if (rc || (rc = open_db(r, 1, err))) {
+        run_close(r);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+int run_settings(struct run *r, json_t **settings, struct error *err)
+{
+    struct arena arena = ARENA_INIT;
+    const char *text;
+    *settings = NULL;
+    int rc = run_get_fact(r, "settings", &text, &arena, err);
+    if (!rc && text && !(*settings = json_loads(text, JSON_REJECT_DUPLICATES, NULL)))
+        rc = error_set(err, ERROR_DATA, "%s: the stored settings are not JSON", r->db_path);
+    arena_free(&arena);
+    return rc;
+}
