@@ -118,7 +118,7 @@ static void plan_add(struct plan *p, const struct generate_request *r, int page)
     int keep = o->num_beams > 1 ? beam_keep(o->num_beams, o->n_eos) : 1;
     p->n++;
     p->lanes += n_lane;
-    p->pages += bound;
+    p->pages += bound + 1; /* the page it may copy from */
     p->max_len = len > p->max_len ? len : p->max_len;
     p->max_lane = n_lane > p->max_lane ? n_lane : p->max_lane;
     p->max_bound = bound > p->max_bound ? bound : p->max_bound;
@@ -140,7 +140,7 @@ static int budget_pages(const struct generate_engine *e, const struct plan *p)
         return n > 1 << 24 ? 1 << 24 : (int)n;
     }
     size_t quarter = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE), most = quarter / per_page;
-    size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1, want = 2 * jobs * (size_t)p->max_bound;
+    size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1, want = 2 * jobs * ((size_t)p->max_bound + 1);
     want = (long)want < p->pages ? want : (size_t)p->pages;
     return (int)(want < most ? want : most);
 }

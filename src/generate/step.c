@@ -381,6 +381,7 @@ void step(struct generate_engine *e)
     }
     assemble(e, &pass);
     double assembled = clock_now();
+if (getenv("TRACE")) fprintf(stderr, "step %ld rows %d prompt %d active %d waiting %d outs %d pairs %d\n", e->stats.steps, e->n_row, e->prompt_rows, e->n_active, e->n_waiting, pass.batch.n_out, e->n_pair);
     enqueue(e, &pass);
     queue_wait(e->queue);
     double done = clock_now();
@@ -393,6 +394,7 @@ void step(struct generate_engine *e)
     take_results(e, pass.groups);
     e->stats.steps++;
     e->stats.rows += e->n_row;
+    e->stats.head_rows += pass.batch.n_out;
     e->stats.model_seconds += done - assembled;
     e->stats.host_seconds += assembled - start + clock_now() - done;
 }
