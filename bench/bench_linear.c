@@ -26,7 +26,7 @@ struct setting {
     struct queue *q;
     enum dtype t;
     const char *what;
-    struct buffer *x, *x_bf16, *y, *w;
+    struct buffer *x, *x_bf16, *y, *w, *borders;
     struct weight *weight;
     int m, n, k;
 };
@@ -39,7 +39,7 @@ static double run_isara(const struct setting *s, int count, int x_bf16)
         if (!strcmp(s->what, "dx"))
             tensor_linear_dx(s->q, &(struct linear_dx_args){.w = s->weight, .n_row = s->m, .dy = y, .dx = x});
         else if (!strcmp(s->what, "dw"))
-            tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n, .k = s->k, .n_row = s->m & ~1, .compute = s->t, .dy = y, .x = x, .dw = {s->w, 0}});
+            tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n, .k = s->k, .n_row = s->m, .compute = s->t, .dy = y, .x = x, .dw = {s->w, 0}, .borders = {s->borders, 0}, .n_seq = 1});
         else
             tensor_linear(s->q, &(struct linear_args){.w = s->weight, .n_row = s->m, .x = x, .x_dtype = x_bf16 ? DTYPE_BF16 : DTYPE_F32, .y = y});
     queue_wait(s->q);
@@ -190,7 +190,8 @@ static int bench(struct setting *s, int only, struct error *err)
 {
     size_t most = (size_t)49152 * 576 * 4 + (size_t)MOST_M * MOST_K * 4;
     if (buffer_new(&s->x, s->d, (size_t)MOST_M * MOST_K * 4, "x", err) || buffer_new(&s->x_bf16, s->d, (size_t)MOST_M * MOST_K * 2, "x", err) ||
-        buffer_new(&s->y, s->d, (size_t)MOST_M * 49152 * 4, "y", err) || buffer_new(&s->w, s->d, most, "w", err))
+        buffer_new(&s->y, s->d, (size_t)MOST_M * 49152 * 4, "y", err) || buffer_new(&s->w, s->d, most, "w", err) ||
+        buffer_new(&s->borders, s->d, 8, "borders", err))
         return -1;
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         s->n = shapes[i][0];
@@ -199,6 +200,7 @@ static int bench(struct setting *s, int only, struct error *err)
             return -1;
         for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
             s->m = rows[j];
+            queue_upload(s->q, (struct span){s->borders, 0}, (int32_t[]){0, s->m}, 8);
             if ((s->n < 40000 || s->m < 1000) && (!only || only == s->m))
                 measure(s);
         }
@@ -222,8 +224,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    struct buffer *all[] = {s.x, s.x_bf16, s.y, s.w};
-    for (int i = 0; i < 4; i++)
+    struct buffer *all[] = {s.x, s.x_bf16, s.y, s.w, s.borders};
+    for (int i = 0; i < 5; i++)
         buffer_free(all[i]);
     device_close(s.d);
     return 0;

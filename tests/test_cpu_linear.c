@@ -473,6 +473,44 @@ static void dw_does_not_depend_on_how_rows_are_split(void **state)
         }
 }
 
+static void dw_by_sequences_does_not_depend_on_how_they_are_split(void **state)
+{
+    (void)state;
+    enum { N = 70, K = 50, M = 64, S = 5 };
+    static const int32_t borders[S + 1] = {0, 10, 10, 44, 46, 64};
+    for (int i = 0; i < N_ISA; i++)
+        for (int t = 0; t < 2; t++) {
+            struct bench b;
+            if (bench_open(&b, isas[i], 2))
+                continue;
+            queue_upload(b.q, at(b.rows), borders, sizeof borders);
+            oracle_dw(M, N, K, (enum dtype)t, w);
+            for (int cut = 0; cut <= S; cut++) {
+                prepare_y(&b, w, N * K);
+                struct linear_dw_args a = {.n = N, .k = K, .n_row = borders[cut], .compute = (enum dtype)t, .dy = at(b.dy), .x = at(b.x), .dw = y_span(&b), .borders = at(b.rows)};
+                a.n_seq = cut;
+                tensor_linear_dw(b.q, &a);
+                /* The second call's rows begin anew at zero. */
+                int32_t rest[S + 1] = {0};
+                for (int j = cut; j <= S; j++)
+                    rest[j - cut] = borders[j] - borders[cut];
+                queue_upload(b.q, (struct span){b.rows, 64}, rest, sizeof rest);
+                a.borders.offset = 64;
+                a.n_seq = S - cut;
+                a.n_row = M - borders[cut];
+                a.dy.offset = (size_t)borders[cut] * N * 4;
+                a.x.offset = (size_t)borders[cut] * K * 4;
+                tensor_linear_dw(b.q, &a);
+                fetch_y(&b, N * K);
+                if (cut == 0)
+                    memcpy(other, y, N * K * 4);
+                assert_memory_equal(other, y, N * K * 4);
+                assert_close("dw by sequences", isas[i], M, N, K, N * K, M);
+            }
+            bench_close(&b);
+        }
+}
+
 /* A NaN among the inputs reaches its own row and nothing else, although rows share tiles and padding. */
 static void a_row_of_nan_stays_alone(void **state)
 {
@@ -562,6 +600,7 @@ int main(void)
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(a_row_does_not_depend_on_its_neighbours),
         cmocka_unit_test(dw_does_not_depend_on_how_rows_are_split),
+        cmocka_unit_test(dw_by_sequences_does_not_depend_on_how_they_are_split),
         cmocka_unit_test(a_row_of_nan_stays_alone),
         cmocka_unit_test(unpack_gives_the_values_back),
         cmocka_unit_test(embedding_and_its_gradient),

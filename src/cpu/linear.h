@@ -46,8 +46,11 @@ struct linear_lanes {
     void (*expand)(const uint32_t *pairs, int64_t n, float *out);       /* n words [n/32][32] of a BF16 panel to floats [2 n/32][32] */
     void (*round)(const float *x, int64_t n, float *out);               /* to bf16 and back */
     void (*to_bf16)(const float *x, int64_t n, uint16_t *out);
-    void (*transpose)(const float *x, int64_t stride, float *out, int64_t out_stride); /* 32 x 32 */
+    /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of n_col. */
+    void (*transpose)(const float *x, int64_t stride, int n_row, int n_col, float *out, int64_t out_stride);
     void (*transpose_pairs)(const uint32_t *x, uint32_t *out); /* words [k/2][32 n] of 32 x 32 values to [n/2][32 k] */
+    /* n <= 16 words (bf16 of low[i], bf16 of high[i]) and zeros up to 16; NULL counts as zeros. */
+    void (*pair)(const float *low, const float *high, int n, uint32_t *out);
 };
 
 struct product_kernel {

@@ -5,84 +5,116 @@
 
 #include <string.h>
 
-enum { MOST_ROWS = 16384 };
+enum { STEP = 32, MOST_STEPS = 512 };
+/* Token rows are taken in steps of 32: all of them in a row, or, for tiles, beginning anew with every sequence, so that what is added up
+ * inside a tile does not depend on which sequences are in the call. */
+struct step {
+    int32_t first, count; /* rows */
+};
 struct outer {
     const struct linear_dw_args *a;
     const float *dy, *x;
     const uint16_t *x_bf16;
     float *dw;
-    int64_t dy_stride, x_stride, first, n_row; /* token rows of this run */
+    int64_t dy_stride, x_stride;
+    struct step steps[MOST_STEPS]; /* of this run */
+    int n_step;
 };
-
-static int rounded(const struct outer *o)
-{
-    return o->a->compute == DTYPE_BF16;
-}
 
 /* 32 columns of one row of x as floats; past K zeros. */
 static void x_row(const struct product *p, const struct outer *o, int64_t t, int64_t k, float *out)
 {
-    int64_t n = o->a->k - k < PANEL ? o->a->k - k : PANEL, at = (o->first + t) * o->x_stride + k;
+    int64_t n = o->a->k - k < PANEL ? o->a->k - k : PANEL, at = t * o->x_stride + k;
     if (n < PANEL)
         memset(out, 0, PANEL * sizeof *out);
     if (o->x_bf16)
         for (int64_t j = 0; j < n; j++)
             out[j] = bf16_to_f32(o->x_bf16[at + j]);
-    else if (rounded(o))
+    else if (o->a->compute == DTYPE_BF16)
         p->kernel->lanes->round(o->x + at, n, out);
     else
         memcpy(out, o->x + at, (size_t)n * sizeof *out);
 }
 
-static uint32_t bits_of(float f)
+static void x_pair(const struct product *p, const struct outer *o, int64_t t, int has_second, int64_t k, uint32_t *out)
 {
-    uint32_t bits;
-    memcpy(&bits, &f, 4);
-    return bits;
+    int64_t n = o->a->k - k < PANEL ? o->a->k - k : PANEL, at = t * o->x_stride + k;
+    if (o->x) {
+        const float *low = o->x + at, *high = has_second ? low + o->x_stride : NULL;
+        p->kernel->lanes->pair(low, high, n < 16 ? (int)n : 16, out);
+        p->kernel->lanes->pair(low + 16, high ? high + 16 : NULL, n < 16 ? 0 : (int)n - 16, out + 16);
+        return;
+    }
+    const uint16_t *low = o->x_bf16 + at;
+    for (int64_t j = 0; j < PANEL; j++)
+        out[j] = j >= n ? 0 : low[j] | (has_second ? (uint32_t)low[j + o->x_stride] << 16 : 0);
 }
 
 static int x_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
 {
     const struct outer *o = p->context;
     out[0] = room;
-    if (p->kernel->form == FORM_F32) {
-        for (int64_t t = 0; t < n; t++)
-            x_row(p, o, begin + t, part * PANEL, (float *)room + t * PANEL);
-        return 1;
-    }
-    float low[PANEL], high[PANEL];
-    for (int64_t t = 0; t < n; t += 2) {
-        memset(low, 0, sizeof low);
-        memset(high, 0, sizeof high);
-        if (begin + t < o->n_row)
-            x_row(p, o, begin + t, part * PANEL, low);
-        if (begin + t + 1 < o->n_row)
-            x_row(p, o, begin + t + 1, part * PANEL, high);
-        uint32_t *to = (uint32_t *)room + t / 2 * PANEL;
-        for (int j = 0; j < PANEL; j++)
-            to[j] = bits_of(low[j]) >> 16 | (bits_of(high[j]) & 0xffff0000u);
+    for (int64_t at = 0; at < n; at += STEP) {
+        struct step s = o->steps[(begin + at) / STEP];
+        if (p->kernel->form == FORM_F32)
+            for (int i = 0; i < s.count; i++)
+                x_row(p, o, s.first + i, part * PANEL, (float *)room + (at + i) * PANEL);
+        else
+            for (int i = 0; i < STEP && at + i < n; i += 2) {
+                uint32_t *to = (uint32_t *)room + (at + i) / 2 * PANEL;
+                if (i < s.count)
+                    x_pair(p, o, s.first + i, i + 1 < s.count, part * PANEL, to);
+                else
+                    memset(to, 0, PANEL * sizeof *to);
+            }
     }
     return 1;
 }
 
-/* Columns [n, n + m) of dy as rows, CHUNK token rows at a time. */
+/* A step's pairs of rows for 16 columns of dy: [16 pairs][16]. */
+static void dy_pairs(const struct product *p, const struct outer *o, struct step s, int64_t n, int m, uint32_t *out)
+{
+    for (int i = 0; i < STEP; i += 2, out += 16) {
+        const float *low = i < s.count ? o->dy + (s.first + i) * o->dy_stride + n : NULL;
+        p->kernel->lanes->pair(low, i + 1 < s.count ? low + o->dy_stride : NULL, m, out);
+    }
+}
+
+static void dy_step(const struct product *p, const struct outer *o, int at, int64_t n, int m, char *block)
+{
+    struct step s = o->steps[at];
+    int rows = p->kernel->rows, bottom;
+    uint32_t pairs[16 * 16];
+    float *f = (float *)block + chunk_at(rows, 0, at * (int64_t)STEP);
+    const struct linear_lanes *lanes = p->kernel->lanes;
+    switch (p->kernel->form) {
+    case FORM_F32:
+        for (int i = 0; i < s.count; i += 16)
+            lanes->transpose(o->dy + (s.first + i) * o->dy_stride + n, o->dy_stride, s.count - i < 16 ? s.count - i : 16, m, f + i, CHUNK_STRIDE);
+        for (int r = 0; r < m && o->a->compute == DTYPE_BF16; r++)
+            lanes->round(f + r * CHUNK_STRIDE, s.count, f + r * CHUNK_STRIDE);
+        break;
+    case FORM_PAIRS:
+        dy_pairs(p, o, s, n, m, pairs);
+        lanes->transpose((const float *)pairs, 16, 16, m, (float *)block + chunk_at(rows, 0, at * (int64_t)STEP / 2), CHUNK_STRIDE);
+        break;
+    case FORM_TILES:
+        bottom = m - 16;
+        dy_pairs(p, o, s, n, m < 16 ? m : 16, pairs);
+        lanes->transpose((const float *)pairs, 16, 16, m < 16 ? m : 16, (float *)block + at * 256, 16);
+        if (bottom <= 0)
+            break;
+        dy_pairs(p, o, s, n + 16, bottom, pairs);
+        lanes->transpose((const float *)pairs, 16, 16, bottom, (float *)block + (p->k / STEP + at) * 256, 16);
+    }
+}
+
+/* Columns [n, n + m) of dy as rows. */
 static void dy_prepare(const struct product *p, int64_t n, int m, char *block)
 {
     const struct outer *o = p->context;
-    int rows = p->kernel->rows;
-    for (int64_t t = 0; t < p->k; t++) {
-        const float *from = o->dy + (o->first + t) * o->dy_stride + n;
-        int there = t < o->n_row;
-        if (p->kernel->form == FORM_F32) {
-            float *to = (float *)block + chunk_at(rows, 0, t);
-            for (int r = 0; r < m; r++)
-                to[r * CHUNK_STRIDE] = !there ? 0 : rounded(o) ? bf16_to_f32(f32_to_bf16(from[r])) : from[r];
-        } else {
-            uint16_t *to = (uint16_t *)((uint32_t *)block + chunk_at(rows, 0, t / 2)) + t % 2;
-            for (int r = 0; r < m; r++)
-                to[2 * r * CHUNK_STRIDE] = there ? f32_to_bf16(from[r]) : 0;
-        }
-    }
+    for (int i = 0; i < o->n_step; i++)
+        dy_step(p, o, i, n, m, block);
 }
 
 static float *dw_at(const struct outer *o, int64_t part, int64_t row, int *n)
@@ -119,17 +151,36 @@ static void dw_finish(const struct product *p, int64_t part, int64_t row, int m,
         memcpy(dw + r * o->a->k, acc + r * ACC_STRIDE, (size_t)n * sizeof *dw);
 }
 
+/* The next steps from row *t of sequence *sequence on; 0 when there are none. */
+static int next_steps(struct outer *o, const int32_t *borders, int n_seq, int *sequence, int32_t *t)
+{
+    for (o->n_step = 0; o->n_step < MOST_STEPS && *sequence < n_seq;) {
+        int32_t end = borders[*sequence + 1], count = end - *t < STEP ? end - *t : STEP;
+        if (count > 0)
+            o->steps[o->n_step++] = (struct step){*t, count};
+        *t += STEP;
+        if (*t >= end && ++*sequence < n_seq)
+            *t = borders[*sequence];
+    }
+    return o->n_step;
+}
+
 void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
 {
     struct outer o = {.a = a, .dy = cpu_ptr(a->dy), .dw = cpu_ptr(a->dw),
                       .dy_stride = a->dy_stride ? a->dy_stride : a->n, .x_stride = a->x_stride ? a->x_stride : a->k};
     o.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     o.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
-    struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, 1), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .built = 1,
+    const int32_t whole[2] = {0, a->n_row}, *borders = cpu_ptr(a->borders);
+    struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .built = 1,
                         .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = 1, .start = dw_start, .finish = dw_finish, .context = &o};
-    for (o.first = 0; o.first < a->n_row; o.first += MOST_ROWS) {
-        o.n_row = a->n_row - o.first < MOST_ROWS ? a->n_row - o.first : MOST_ROWS;
-        p.k = p.kernel->form == FORM_F32 ? o.n_row : round_up(o.n_row, 2);
+    int n_seq = a->n_seq, sequence = 0;
+    if (!borders || p.kernel->form != FORM_TILES)
+        borders = whole, n_seq = 1;
+    int32_t t = borders[0];
+    while (next_steps(&o, borders, n_seq, &sequence, &t)) {
+        p.k = (int64_t)(o.n_step - 1) * STEP + o.steps[o.n_step - 1].count;
+        p.k = p.kernel->form == FORM_TILES ? round_up(p.k, STEP) : p.kernel->form == FORM_PAIRS ? round_up(p.k, 2) : p.k;
         product_run(q, &p);
     }
 }

@@ -12,16 +12,14 @@ struct backward {
     int64_t dy_stride, dx_stride;
 };
 
-static void transposed_f32(const struct product *p, const struct weight *w, int64_t k, int64_t n, int64_t count, float *out)
+/* [count n][32 k], 16 x 16 at a time; k past K become zeros. */
+static void transposed(const struct product *p, const float *panel, int64_t n_k, int64_t count, float *out)
 {
-    const float *panel = panel_f32(w, n / PANEL) + k * PANEL;
-    if (count == PANEL && k + PANEL <= w->k) {
-        p->kernel->lanes->transpose(panel, PANEL, out, PANEL);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t j = 0; j < PANEL; j++)
-            out[i * PANEL + j] = k + j < w->k ? panel[j * PANEL + i] : 0;
+    for (int64_t j = 0; j < PANEL; j += 16)
+        for (int64_t i = 0; i < count; i += 16) {
+            int rows = n_k - j >= 16 ? 16 : n_k - j <= 0 ? 0 : (int)(n_k - j);
+            p->kernel->lanes->transpose(panel + j * PANEL + i, PANEL, rows, count - i < 16 ? (int)(count - i) : 16, out + i * PANEL + j, PANEL);
+        }
 }
 
 /* Weights in bf16 have K padded to 32, so blocks are whole. */
@@ -29,7 +27,7 @@ static void transposed_widened(const struct product *p, const struct weight *w, 
 {
     float wide[PANEL * PANEL];
     p->kernel->lanes->expand((const uint32_t *)(panel_bf16(w, n / PANEL) + k * PANEL), PANEL / 2 * PANEL, wide);
-    p->kernel->lanes->transpose(wide, PANEL, out, PANEL);
+    transposed(p, wide, PANEL, PANEL, out);
 }
 
 static int backward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
@@ -39,7 +37,7 @@ static int backward_panels(const struct product *p, int64_t part, int64_t begin,
     for (int64_t i = 0; i < n; i += PANEL) {
         int64_t count = n - i < PANEL ? n - i : PANEL, k = part * PANEL;
         if (w->dtype == DTYPE_F32)
-            transposed_f32(p, w, k, begin + i, count, (float *)room + i * PANEL);
+            transposed(p, panel_f32(w, (begin + i) / PANEL) + k * PANEL, w->k - k, count, (float *)room + i * PANEL);
         else if (p->kernel->form == FORM_F32)
             transposed_widened(p, w, k, begin + i, (float *)room + i * PANEL);
         else

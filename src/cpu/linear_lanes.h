@@ -59,13 +59,14 @@ static void round_row(const float *x, int64_t n, float *out)
     }
 }
 
-static void transpose(const float *x, int64_t stride, float *out, int64_t out_stride)
+#if defined(__AVX512F__)
+#include "cpu/linear_transpose_avx512.h"
+#else
+static void transpose(const float *x, int64_t stride, int n_row, int n_col, float *out, int64_t out_stride)
 {
-    for (int i = 0; i < 32; i += 8)
-        for (int j = 0; j < 32; j += 8)
-            for (int a = 0; a < 8; a++)
-                for (int b = 0; b < 8; b++)
-                    out[(j + a) * out_stride + i + b] = x[(i + b) * stride + j + a];
+    for (int c = 0; c < n_col; c++)
+        for (int r = 0; r < 16; r++)
+            out[c * out_stride + r] = r < n_row ? x[r * stride + c] : 0;
 }
 
 static void transpose_pairs(const uint32_t *x, uint32_t *out)
@@ -78,5 +79,12 @@ static void transpose_pairs(const uint32_t *x, uint32_t *out)
         }
 }
 
+static void pair(const float *low, const float *high, int n, uint32_t *out)
+{
+    for (int i = 0; i < 16; i++)
+        out[i] = (low && i < n ? f32_to_bf16(low[i]) : 0u) | (uint32_t)(high && i < n ? f32_to_bf16(high[i]) : 0) << 16;
+}
+#endif
+
 const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand, .round = round_row, .to_bf16 = to_bf16, .transpose = transpose,
-                                        .transpose_pairs = transpose_pairs};
+                                        .transpose_pairs = transpose_pairs, .pair = pair};

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { GROUP_BYTES = 512 << 10, ROOM_BYTES = 3 << 20, PIECES_PER_THREAD = 4 };
+enum { GROUP_BYTES = 256 << 10, ROOM_BYTES = 3 << 20, PIECES_PER_THREAD = 4 };
 
 const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming)
 {
@@ -90,10 +90,10 @@ void product_put_row(const struct product *p, char *block, int r, const float *r
         return;
     }
     uint32_t *words = (uint32_t *)block;
-    for (int64_t k = 0; k < p->k / 2; k++) {
-        uint32_t low = 2 * k < n ? f32_to_bf16(row[2 * k]) : 0, high = 2 * k + 1 < n ? f32_to_bf16(row[2 * k + 1]) : 0;
-        words[chunk_at(p->kernel->rows, r, k)] = low | high << 16;
-    }
+    int rows = p->kernel->rows;
+    zero_words(words, rows, r, n / 2, p->k / 2);
+    for (int64_t k = 0; k < n; k += 2 * CHUNK)
+        p->kernel->lanes->to_bf16(row + k, n - k < 2 * CHUNK ? n - k : 2 * CHUNK, (uint16_t *)(words + chunk_at(rows, r, k / 2)));
 }
 
 static size_t block_bytes(const struct product *p)

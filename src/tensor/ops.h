@@ -39,8 +39,10 @@ struct linear_args {
 struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64_t dy_stride; struct span dx; int64_t dx_stride; int accumulate; };
 /* dw[n,k] = dw[n,k] then one chain over t of dy[t,n] x[t,k], in order of t, continuing from the value in dw: so splitting the rows over several
  * calls gives the same bits. compute BF16: dy and x are rounded to bf16 and taken in pairs of rows (2i, 2i+1): n_row must be even and
- * callers pad every training row (sequence) to an even number of token rows with exact zeros. dw f32 [N,K]. */
-struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw; };
+ * callers pad every training row (sequence) to an even number of token rows with exact zeros. dw f32 [N,K].
+ * borders i32 [n_seq+1] (or SPAN_NONE): rows of sequence i are borders[i]..borders[i+1], all rows in order; lets a backend sum over tiles of rows that
+ * begin with each sequence: same bits for any split into calls of whole sequences, and several times the speed where there is AMX. */
+struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw, borders; int n_seq; };
 
 /* y[t] = row tokens[t] of the table w (a weight [V,C]), y f32 [T,C]. Token < 0 (padding): zeros. */
 struct embed_args { const struct weight *w; int n_row; struct span tokens, y; };
