@@ -87,6 +87,12 @@ static void vectors_llama_spm_gguf(void **state)
     check_vectors("tokenizer_vectors/ggml-vocab-llama-spm.gguf", "tokenizer_vectors/ggml-vocab-llama-spm.gguf");
 }
 
+static void vectors_bert_gguf(void **state)
+{
+    (void)state;
+    check_vectors("tokenizer_vectors/ggml-vocab-bert-bge.gguf", "tokenizer_vectors/ggml-vocab-bert-bge.gguf");
+}
+
 static void vectors_llama_tokenizer_model(void **state)
 {
     (void)state;
@@ -216,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors_gpt2_gguf),
         cmocka_unit_test(vectors_llama_spm_gguf),
+        cmocka_unit_test(vectors_bert_gguf),
         cmocka_unit_test(vectors_llama_tokenizer_model),
         cmocka_unit_test(vectors_llama2_tokenizer_json),
         cmocka_unit_test(vectors_roberta_vocab_and_merges),

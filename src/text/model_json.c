@@ -114,6 +114,30 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, co
     return 0;
 }
 
+static int read_wordpiece(struct reader *r, struct tokenizer *tok, const json_t *m)
+{
+    struct wordpiece *w = &tok->wordpiece;
+    const char *unk;
+    size_t n_unk;
+    long max_chars;
+    int rc = 0;
+    w->vocab = &tok->vocab;
+    if ((rc = read_text(r, m, "model", "continuing_subword_prefix", "##", &w->prefix, NULL)) ||
+        (rc = read_text(r, m, "model", "unk_token", "[UNK]", &unk, &n_unk)) ||
+        (rc = read_count(r, m, "model", "max_input_chars_per_word", 100, &max_chars)) ||
+        (rc = read_vocab(r, tok, json_object_get(m, "vocab"))))
+        return rc;
+    w->max_chars = (size_t)max_chars;
+    w->unk = tok->info.unk = vocab_find(&tok->vocab, unk, n_unk);
+    if (w->unk < 0)
+        return reader_fail(r, "model: unk_token \"%s\" is not in the vocabulary", unk);
+    for (int32_t id = 0; id < tok->vocab.size; id++)
+        if (tok->vocab.entry[id].n > w->longest)
+            w->longest = tok->vocab.entry[id].n;
+    tok->is_wordpiece = 1;
+    return 0;
+}
+
 int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, const json_t *ranks)
 {
     const char *type = "BPE"; /* old files do not say */
@@ -128,7 +152,11 @@ int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, con
         tok->info.model = "BPE";
         return read_bpe(r, tok, model, ranks);
     }
-    return reader_fail(r, "model: type \"%s\" is not supported (BPE is)", type);
+    if (!strcmp(type, "WordPiece")) {
+        tok->info.model = "WordPiece";
+        return read_wordpiece(r, tok, model);
+    }
+    return reader_fail(r, "model: type \"%s\" is not supported (BPE and WordPiece are)", type);
 }
 
 /* --- added tokens --- */

@@ -40,9 +40,13 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
 /* The tokenizer.json of a byte-level BPE; takes vocab and merges (also on error). pre: a pre_tokenizer in JSON. */
 int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre, int ignore_merges,
                     struct error *err);
+/* The tokenizer.json of an uncased BERT vocabulary; takes vocab (also on error). */
+int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t *vocab, const char *unk, struct error *err);
 /* Appends to added_tokens. */
 int source_add_token(json_t *json, int64_t id, const char *text, int special);
 /* Sets post_processor to bos A eos; -1 for none. */
 int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t eos, const char *eos_text);
+/* The same from add_bos_token and add_eos_token of the config, for sources without a post-processor. 0 or -1 (memory). */
+int source_around_from_config(struct tokenizer_source *out);
 
 #endif

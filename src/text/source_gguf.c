@@ -186,6 +186,48 @@ static int make_spm(struct tokenizer_source *out, const struct gguf *g, const st
     return rc;
 }
 
+/* BERT's vocabulary in llama.cpp's spelling: a word's first token has U+2581 before it where WordPiece's others have "##". */
+static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, struct gguf_tokens *t, const char *path, struct error *err)
+{
+    json_t *vocab = json_object();
+    struct buf name = BUF_INIT;
+    int64_t unk = -1;
+    int rc = 0;
+    gguf_get_int(g, "tokenizer.ggml.unknown_token_id", &unk);
+    for (size_t i = 0; i < t->n && !rc; i++) {
+        const char *s = t->copy[i];
+        size_t n = strlen(s);
+        buf_reset(&name);
+        if (!strncmp(s, "\xe2\x96\x81", 3))
+            buf_puts(&name, s + 3);
+        else
+            buf_printf(&name, "%s%s", n && s[0] == '[' && s[n - 1] == ']' ? "" : "##", s);
+        char *spelled = name.failed ? NULL : mem_strdup(name.data);
+        if (spelled) {
+            mem_free(t->copy[i]);
+            t->copy[i] = spelled;
+        }
+        if (!spelled)
+            rc = fail_nomem(path, err);
+        else if (json_object_get(vocab, spelled))
+            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path, spelled, i);
+        else if (json_object_set_new(vocab, spelled, json_integer((json_int_t)i)))
+            rc = fail_nomem(path, err);
+    }
+    buf_free(&name);
+    if (!rc && (unk < 0 || (uint64_t)unk >= t->n))
+        rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.unknown_token_id: wanted an id in 0..%zu, found %lld", path, t->n - 1, (long long)unk);
+    if (rc) {
+        json_decref(vocab);
+        return rc;
+    }
+    rc = source_make_wordpiece(out, path, vocab, t->copy[unk], err);
+    for (size_t i = 0; i < t->n && !rc; i++)
+        if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
+            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err) : 0;
+    return rc;
+}
+
 /* The token whose id stands at key, or -1. */
 static int special_id(const struct gguf *g, const struct gguf_tokens *t, const char *key, const char *path, int64_t *id, struct error *err)
 {
@@ -198,18 +240,20 @@ static int special_id(const struct gguf *g, const struct gguf_tokens *t, const c
 }
 
 /* tokenizer_config.json's part, and the post-processor. */
-static int make_config(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, int add_bos, const char *path,
+static int make_config(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, int add_bos, int add_eos, const char *path,
                        struct error *err)
 {
     static const char *const keys[][2] = {{"tokenizer.ggml.bos_token_id", "bos_token"}, {"tokenizer.ggml.eos_token_id", "eos_token"},
                                           {"tokenizer.ggml.unknown_token_id", "unk_token"}, {"tokenizer.ggml.padding_token_id", "pad_token"}};
     int64_t id[4];
     struct gguf_string chat;
-    int add_eos = 0, bad = 0;
+    int bad = 0;
     out->config = json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
     for (int i = 0; i < 4; i++) {
         int rc = special_id(g, t, keys[i][0], path, id + i, err);
         if (rc)
+            return rc;
+        if (id[i] < 0 && i < 2 && (rc = special_id(g, t, i ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.cls_token_id", path, id + i, err)))
             return rc;
         if (id[i] >= 0)
             bad |= json_object_set_new(out->config, keys[i][1], json_string(t->copy[id[i]]));
@@ -235,19 +279,20 @@ static int from_metadata(struct tokenizer_source *out, const struct gguf *g, con
 {
     struct gguf_tokens t = {0};
     struct gguf_string model;
-    int spm, rc;
+    int spm, bert, rc;
     if (gguf_get_string(g, "tokenizer.ggml.model", &model))
         return error_set(err, ERROR_DATA, "%s: no tokenizer in this file (no tokenizer.ggml.model)", path);
     spm = model.len == 5 && !memcmp(model.data, "llama", 5);
-    if (!spm && (model.len != 4 || memcmp(model.data, "gpt2", 4)))
-        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.model: \"%.*s\" is not supported (gpt2 and llama are)", path, (int)model.len,
+    bert = model.len == 4 && !memcmp(model.data, "bert", 4);
+    if (!spm && !bert && (model.len != 4 || memcmp(model.data, "gpt2", 4)))
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.model: \"%.*s\" is not supported (gpt2, llama and bert are)", path, (int)model.len,
                          model.data);
     rc = read_tokens(&t, g, path, err);
     if (!rc)
-        rc = spm ? make_spm(out, g, &t, path, err) : make_bpe(out, g, &t, path, err);
+        rc = spm ? make_spm(out, g, &t, path, err) : bert ? make_wordpiece(out, g, &t, path, err) : make_bpe(out, g, &t, path, err);
     if (!rc) {
-        const struct pre *pre = spm ? NULL : find_pre(g, path, err);
-        rc = make_config(out, g, &t, spm || (pre && pre->add_bos), path, err);
+        const struct pre *pre = spm || bert ? NULL : find_pre(g, path, err);
+        rc = make_config(out, g, &t, spm || bert || (pre && pre->add_bos), bert, path, err);
     }
     tokens_deinit(&t);
     return rc;

@@ -45,6 +45,24 @@ int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t e
     return rc ? -1 : 0;
 }
 
+int source_around_from_config(struct tokenizer_source *out)
+{
+    const char *text[2] = {NULL, NULL};
+    int64_t id[2] = {-1, -1};
+    static const char *const keys[2][2] = {{"add_bos_token", "bos_token"}, {"add_eos_token", "eos_token"}};
+    for (int i = 0; i < 2; i++) {
+        const json_t *name = json_object_get(out->config, keys[i][1]), *found;
+        if (json_is_object(name))
+            name = json_object_get(name, "content");
+        found = json_is_string(name) ? json_object_get(json_object_get(json_object_get(out->json, "model"), "vocab"), json_string_value(name)) : NULL;
+        if (found && json_is_true(json_object_get(out->config, keys[i][0]))) {
+            id[i] = json_integer_value(found);
+            text[i] = json_string_value(name);
+        }
+    }
+    return source_set_around(out->json, id[0], text[0], id[1], text[1]);
+}
+
 /* A document around a model; takes all three. */
 static json_t *document(json_t *normalizer, json_t *pre, json_t *decoder, json_t *model)
 {
@@ -61,6 +79,17 @@ int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *voca
                               "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
                               ignore_merges, "vocab", vocab, "merges", merges);
     out->json = document(NULL, json_loads(pre, 0, NULL), decoder, model);
+    return out->json ? 0 : nomem(name, err);
+}
+
+int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t *vocab, const char *unk, struct error *err)
+{
+    json_t *normalizer = json_pack("{s:s, s:b, s:b, s:n, s:b}", "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars", 1,
+                                   "strip_accents", "lowercase", 1);
+    json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:o}", "type", "WordPiece", "unk_token", unk, "continuing_subword_prefix", "##",
+                              "max_input_chars_per_word", 100, "vocab", vocab);
+    out->json = document(normalizer, json_pack("{s:s}", "type", "BertPreTokenizer"),
+                         json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 1), model);
     return out->json ? 0 : nomem(name, err);
 }
 

@@ -90,12 +90,12 @@ static int add_tokens(struct tokenizer_source *s, const json_t *vocab, const jso
 }
 
 /* RoBERTa puts <s> and </s> around a text; OPT says add_bos_token in its config. */
-static int roberta(struct tokenizer_source *s, const json_t *vocab)
+static int put_around(struct tokenizer_source *s, const json_t *vocab)
 {
     const char *class = json_string_value(json_object_get(s->config, "tokenizer_class"));
     const json_t *bos = json_object_get(vocab, "<s>"), *eos = json_object_get(vocab, "</s>");
     if (!class || !strstr(class, "Roberta") || !bos || !eos)
-        return 0;
+        return source_around_from_config(s);
     return json_object_set_new(s->json, "post_processor",
                                json_pack("{s:s, s:[s,I], s:[s,I], s:b, s:b}", "type", "RobertaProcessing", "sep", "</s>",
                                          json_integer_value(eos), "cls", "<s>", json_integer_value(bos), "trim_offsets", 1,
@@ -129,7 +129,7 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
                           : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
     json_incref(ids);
     rc = source_make_bpe(s, merges, ids, list, pre, 0, err);
-    if (!rc && (add_tokens(s, ids, added) || roberta(s, ids)))
+    if (!rc && (add_tokens(s, ids, added) || put_around(s, ids)))
         rc = error_set(err, ERROR_NOMEM, "%s: out of memory", merges);
     json_decref(ids);
     return rc;

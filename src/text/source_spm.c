@@ -196,25 +196,6 @@ static int complete(struct tokenizer_source *out, const struct spm *s, const cha
     return bad ? error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path) : 0;
 }
 
-/* The post-processor that the config comes to. */
-static int put_around(struct tokenizer_source *out)
-{
-    const char *text[2] = {NULL, NULL};
-    int64_t id[2] = {-1, -1};
-    static const char *const keys[2][2] = {{"add_bos_token", "bos_token"}, {"add_eos_token", "eos_token"}};
-    for (int i = 0; i < 2; i++) {
-        const json_t *name = json_object_get(out->config, keys[i][1]), *found;
-        if (json_is_object(name))
-            name = json_object_get(name, "content");
-        found = json_is_string(name) ? json_object_get(json_object_get(json_object_get(out->json, "model"), "vocab"), json_string_value(name)) : NULL;
-        if (found && json_is_true(json_object_get(out->config, keys[i][0]))) {
-            id[i] = json_integer_value(found);
-            text[i] = json_string_value(name);
-        }
-    }
-    return source_set_around(out->json, id[0], text[0], id[1], text[1]);
-}
-
 static int add_added(json_t *json, const json_t *added, const json_t *config, const char *path, struct error *err)
 {
     static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
@@ -251,7 +232,7 @@ int source_from_spm(struct tokenizer_source *out, const char *path, const json_t
         rc = source_make_spm(out, path, s.piece, s.n, s.dummy_prefix, !legacy, err);
     if (!rc)
         rc = complete(out, &s, path, err);
-    if (!rc && put_around(out))
+    if (!rc && source_around_from_config(out))
         rc = error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
     if (!rc)
         rc = add_added(out->json, added, out->config, path, err);

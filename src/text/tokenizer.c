@@ -139,13 +139,18 @@ static int push_all(struct tokens *out, const int32_t *ids, size_t n)
     return 0;
 }
 
+static int encode_word(const struct tokenizer *tok, struct encoder *e, const char *word, size_t n, struct tokens *out)
+{
+    return tok->is_wordpiece ? wordpiece_encode(&tok->wordpiece, &e->spare, word, n, out) : bpe_encode(&tok->bpe, &e->bpe, word, n, out);
+}
+
 static int to_ids(const struct tokenizer *tok, struct encoder *e, int flags, struct tokens *out)
 {
     if (flags & TOKENIZER_ADD_SPECIAL && push_all(out, tok->around.before, tok->around.n_before))
         return -1;
     for (size_t i = 0; i < e->now.n; i++) {
         const struct piece *p = e->now.v + i;
-        int rc = p->id >= 0 ? tokens_push(out, p->id) : bpe_encode(&tok->bpe, &e->bpe, e->now.text.data + p->at, p->n, out);
+        int rc = p->id >= 0 ? tokens_push(out, p->id) : encode_word(tok, e, e->now.text.data + p->at, p->n, out);
         if (rc)
             return -1;
     }

@@ -7,12 +7,15 @@
 #include "text/bpe.h"
 #include "text/parts.h"
 #include "text/source.h"
+#include "text/wordpiece.h"
 
 struct tokenizer {
     struct arena arena;
     struct regex_list regexes;
     struct vocab vocab;
+    int is_wordpiece;
     struct bpe bpe;
+    struct wordpiece wordpiece;
     struct added_token *added; /* [n_added] */
     size_t n_added;
     struct added_set *raw, *normal; /* searched for in the raw and in the normalized text; normal NULL: empty */

@@ -71,15 +71,6 @@ static int32_t named_id(const struct tokenizer *tok, const json_t *config, const
     return json_is_string(v) ? vocab_find(&tok->vocab, json_string_value(v), json_string_length(v)) : -1;
 }
 
-static int32_t *one_id(struct reader *r, int32_t id, size_t *n)
-{
-    int32_t *list = arena_alloc(r->arena, sizeof *list);
-    if (list)
-        *list = id;
-    *n = list != NULL;
-    return list;
-}
-
 /* bos_token_id and the like of config.json: an id, or several of which the first counts. */
 static int32_t numbered_id(const struct tokenizer *tok, const json_t *config, const char *key)
 {
@@ -104,14 +95,6 @@ static int read_config(struct reader *r, struct tokenizer *tok, const json_t *co
     int32_t unk = named_id(tok, config, "unk_token");
     if (unk >= 0)
         info->unk = unk;
-    const json_t *bos = json_object_get(config, "add_bos_token"), *eos = json_object_get(config, "add_eos_token");
-    if (json_is_boolean(bos) || json_is_boolean(eos)) { /* said outright, it overrides the post-processor */
-        tok->around = (struct around){0};
-        if (json_is_true(bos) && info->bos >= 0 && !(tok->around.before = one_id(r, info->bos, &tok->around.n_before)))
-            return reader_nomem(r);
-        if (json_is_true(eos) && info->eos >= 0 && !(tok->around.after = one_id(r, info->eos, &tok->around.n_after)))
-            return reader_nomem(r);
-    }
     const struct around *a = &tok->around;
     if (!config && info->bos < 0 && a->n_before && tok->vocab.entry[a->before[0]].flags & VOCAB_SPECIAL)
         info->bos = a->before[0]; /* a lone tokenizer.json: what it puts first is as good as a name */
