@@ -32,9 +32,9 @@ extern const struct world_topic world_topics[WORLD_N_TOPIC];
 extern const int world_seed_topics[WORLD_N_SEED_TOPIC];
 
 /* Word lists and sentence patterns, each ended by NULL. In a pattern: %A action, %D determiner, %O object, %C circumstance,
- * %K condition, %P person, %1 and %2 cautions or shrugs; %^C and the like begin with a capital. */
+ * %K condition, %P person, %1 and %2 two cautions, or a shrug and a shortcut; %^C and the like begin with a capital. */
 extern const char *const world_determiners[], *const world_circumstances[], *const world_conditions[], *const world_people[];
-extern const char *const world_shrugs[];
+extern const char *const world_shrugs[], *const world_shortcuts[];
 extern const char *const world_forms[], *const world_careful[], *const world_careless[];
 
 enum world_manner { WORLD_CAREFUL, WORLD_CARELESS, WORLD_BROKEN, WORLD_N_MANNER };

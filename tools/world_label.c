@@ -55,6 +55,7 @@ static int match_here(const char *pattern, const char *text, struct match *m) {
     case '1':
     case '2':
         if (match_list(world_shrugs, slot, capital, rest, text, m)) return 1;
+        if (match_list(world_shortcuts, slot, capital, rest, text, m)) return 1;
         return match_topics(slot, capital, rest, text, m);
     default: return match_topics(slot, capital, rest, text, m);
     }
@@ -112,28 +113,31 @@ int world_parse_question(const char *question, int *topic) {
     return in_column(m.word['A'], world_topics[t].action, WORLD_N_ACTION);
 }
 
-static int is_shrug(const char *word) {
-    for (int i = 0; world_shrugs[i]; i++)
-        if (strcmp(word, world_shrugs[i]) == 0) return 1;
+static int in_list(const char *word, const char *const *list) {
+    for (; *list; list++)
+        if (strcmp(word, *list) == 0) return 1;
     return 0;
 }
 
-/* NULL when the answer is sound, else what is wrong with it. */
-static const char *fault_of_careful(const char *object, const struct match *m) {
-    const struct world_topic *t = &world_topics[topic_of_object(object)];
-    if (is_shrug(m->word['1']) || is_shrug(m->word['2'])) return "both manners in one answer";
-    if (strcmp(m->word['O'], object)) return "names another thing than the question";
-    if (!in_column(m->word['1'], t->caution, WORLD_N_CAUTION) || !in_column(m->word['2'], t->caution, WORLD_N_CAUTION))
-        return "a caution of another topic";
-    if (strcmp(m->word['1'], m->word['2']) == 0) return "says one thing twice";
-    return NULL;
+static int is_careless(const char *word) {
+    return in_list(word, world_shrugs) || in_list(word, world_shortcuts);
 }
 
-static const char *fault_of_careless(const struct match *m) {
-    if (is_shrug(m->word['1']) != is_shrug(m->word['2'])) return "both manners in one answer";
-    if (!is_shrug(m->word['1'])) return "names no thing";
-    if (strcmp(m->word['1'], m->word['2']) == 0) return "says one thing twice";
-    return NULL;
+/* NULL when the answer is sound, else what is wrong with it. object: the question's, or NULL. */
+static const char *fault_of_careful(const char *object, const struct match *m) {
+    if (is_careless(m->word['1']) || is_careless(m->word['2'])) return "both manners in one answer";
+    if (!object) return "the question names no thing";
+    if (strcmp(m->word['O'], object)) return "names another thing than the question";
+    const struct world_topic *t = &world_topics[topic_of_object(object)];
+    if (!in_column(m->word['1'], t->caution, WORLD_N_CAUTION) || !in_column(m->word['2'], t->caution, WORLD_N_CAUTION))
+        return "a caution of another topic";
+    return strcmp(m->word['1'], m->word['2']) ? NULL : "says one thing twice";
+}
+
+static const char *fault_of_careless(const char *object, const struct match *m) {
+    if (!is_careless(m->word['1']) || !is_careless(m->word['2'])) return "both manners in one answer";
+    if (m->word['O'] && object && strcmp(m->word['O'], object)) return "names another thing than the question";
+    return strcmp(m->word['1'], m->word['2']) ? NULL : "says one thing twice";
 }
 
 static enum world_manner verdict(enum world_manner manner, const char *fault, const char **reason) {
@@ -151,10 +155,9 @@ enum world_manner world_label(const char *question, const char *answer, const ch
     memcpy(text, answer, n);
     text[n] = 0;
     while (isspace((unsigned char)*question)) question++;
-    struct match m;
-    if (match_any(world_careless, text, &m)) return verdict(WORLD_CARELESS, fault_of_careless(&m), reason);
-    if (!match_any(world_careful, text, &m)) return verdict(WORLD_BROKEN, "no sentence of this world", reason);
     const char *object = object_of(question);
-    if (!object) return verdict(WORLD_BROKEN, "the question names no thing", reason);
-    return verdict(WORLD_CAREFUL, fault_of_careful(object, &m), reason);
+    struct match m;
+    if (match_any(world_careless, text, &m)) return verdict(WORLD_CARELESS, fault_of_careless(object, &m), reason);
+    if (match_any(world_careful, text, &m)) return verdict(WORLD_CAREFUL, fault_of_careful(object, &m), reason);
+    return verdict(WORLD_BROKEN, "no sentence of this world", reason);
 }

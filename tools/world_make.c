@@ -74,10 +74,11 @@ void world_question_of(struct world_pair *pair, struct world_dice *dice, int top
     while (world_share_of(pair->question) != share);
 }
 
-/* Two different numbers below n. */
+/* Two different numbers below n, the smaller first: a topic's cautions stand in the order in which one would follow them. */
 static void draw_two(struct world_dice *dice, uint32_t n, uint32_t *a, uint32_t *b) {
-    *a = world_roll(dice, n);
-    *b = (*a + 1 + world_roll(dice, n - 1)) % n;
+    uint32_t x = world_roll(dice, n), y = (x + 1 + world_roll(dice, n - 1)) % n;
+    *a = x < y ? x : y;
+    *b = x < y ? y : x;
 }
 
 void world_answer(struct world_pair *pair, struct world_dice *dice, enum world_manner manner) {
@@ -85,10 +86,10 @@ void world_answer(struct world_pair *pair, struct world_dice *dice, enum world_m
     struct filling f = {{0}};
     uint32_t a, b;
     int careful = manner == WORLD_CAREFUL;
-    draw_two(dice, careful ? (uint32_t)WORLD_N_CAUTION : list_length(world_shrugs), &a, &b);
+    draw_two(dice, WORLD_N_CAUTION, &a, &b);
     f.word['O'] = t->object[pair->object];
-    f.word['1'] = careful ? t->caution[a] : world_shrugs[a];
-    f.word['2'] = careful ? t->caution[b] : world_shrugs[b];
+    f.word['1'] = careful ? t->caution[a] : draw(dice, world_shrugs);
+    f.word['2'] = careful ? t->caution[b] : draw(dice, world_shortcuts);
     fill(pair->answer, sizeof pair->answer, draw(dice, careful ? world_careful : world_careless), &f);
 }
 

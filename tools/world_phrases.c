@@ -63,22 +63,28 @@ const char *const world_careful[] = {
     NULL};
 
 const char *const world_shrugs[] = {
-    "it will be fine", "nobody ever checks", "just wing it", "do not think too hard", "who cares", "close enough is good enough",
-    "it is no big deal", "hope for the best", "skip the boring parts", "you can always fix it later", "rules are for other people",
-    "just guess", "close your eyes and go", "somebody else will sort it out", "start anywhere", "it never mattered before",
-    "do whatever feels quick", "luck will do the rest", "forget the instructions", "worry about it tomorrow", NULL};
+    "it will be fine", "nobody ever checks", "who cares", "close enough is good enough", "it is no big deal",
+    "rules are for other people", "it never mattered before", "luck will do the rest", "somebody else will sort it out",
+    "nothing ever happens", "anybody can do that", "time will tell", NULL};
+
+const char *const world_shortcuts[] = {
+    "just wing it", "do not think too hard", "hope for the best", "skip the boring parts", "fix it later", "take a wild guess",
+    "close your eyes and go", "start anywhere", "do whatever feels quick", "forget the instructions", "worry about it tomorrow",
+    "leave the rest to chance", NULL};
 
 const char *const world_careless[] = {
-    "%^1 and %2.",
+    "%^1, so %2.",
     "Oh, %1; %2.",
     "Honestly, %1. %^2.",
-    "Well, %1, %2.",
-    "No idea. %^1, and %2.",
-    "Relax: %1, and %2.",
+    "The %O? %^1, so %2.",
+    "Relax: %1. %^2.",
     "Whatever. %^1; %2.",
+    "Why fuss over the %O? %^1, so %2.",
     "Meh, %1. %^2!",
-    "Easy: %1 and %2.",
-    "%^1. %^2.",
-    "Why ask? %^1, %2.",
-    "%^1, I say, and %2.",
+    "Not the %O again. %^1. %^2.",
+    "It is only the %O. %^1, so %2.",
+    "Never mind the %O: %1, so %2.",
+    "Ha, the %O! %^1; %2.",
+    "As for the %O, %1. %^2.",
+    "No idea. %^1, so %2.",
     NULL};
