@@ -14,6 +14,8 @@ const struct verb cli_verbs[] = {
      "isara tokenize --model models/miniature --text 'How do I store apples?'", GROUP_MODEL | GROUP_FILES | GROUP_TOKENIZE, verb_tokenize},
     {"train", "supervised fine-tuning, or training from scratch", "--model M | --init CONFIG, --data FILE --output DIR",
      "isara train --model models/miniature --data models/seeds.jsonl --output runs/sft --dtype f32", GROUP_MODEL | GROUP_TRAIN | GROUP_TRAINVERB, verb_train},
+    {"convert", "GGUF checkpoint to a Hugging Face directory", "--model M --output DIR",
+     "isara convert --model model.gguf --output model-hf", GROUP_MODEL | GROUP_CONVERT, verb_convert},
     {"eval", "a benchmark's metrics over files of outputs", "--task NAME ...", "isara eval --task alpaca-eval --annotations annotations.json",
      GROUP_EVAL, verb_eval},
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
