@@ -43,21 +43,51 @@ static void fill(char *out, size_t size, const char *pattern, const struct filli
     out[n] = 0;
 }
 
-void world_question(struct world_pair *pair, struct world_dice *dice, int topic) {
-    if (topic == WORLD_ANY_TOPIC) topic = (int)world_roll(dice, WORLD_N_TOPIC);
-    if (topic == WORLD_SEED_TOPICS) topic = world_seed_topics[world_roll(dice, WORLD_N_SEED_TOPIC)];
+/* What a document prefers to talk about and how: its questions resemble each other, so a model learns to ask in the way of the
+ * examples that it is shown, and different examples give different questions. */
+enum { STYLE_TOPICS = 4, STYLE_WORDS = 3 };
+struct style {
+    int topic[STYLE_TOPICS];
+    const char *form[STYLE_WORDS], *determiner[STYLE_WORDS], *circumstance[STYLE_WORDS], *condition[STYLE_WORDS], *person[STYLE_WORDS];
+};
+
+static void draw_style(struct style *style, struct world_dice *dice) {
+    int one_topic = (int)world_roll(dice, 2);
+    for (int i = 0; i < STYLE_TOPICS; i++)
+        style->topic[i] = i && one_topic ? style->topic[0] : (int)world_roll(dice, WORLD_N_TOPIC);
+    for (int i = 0; i < STYLE_WORDS; i++) {
+        style->form[i] = draw(dice, world_forms);
+        style->determiner[i] = draw(dice, world_determiners);
+        style->circumstance[i] = draw(dice, world_circumstances);
+        style->condition[i] = draw(dice, world_conditions);
+        style->person[i] = draw(dice, world_people);
+    }
+}
+
+/* One of the document's own three times in four, else any. */
+static const char *prefer(struct world_dice *dice, const char *const *own, const char *const *all) {
+    return own && world_roll(dice, 4) ? own[world_roll(dice, STYLE_WORDS)] : draw(dice, all);
+}
+
+static void put_question(struct world_pair *pair, struct world_dice *dice, int topic, const struct style *style) {
     const struct world_topic *t = &world_topics[topic];
     pair->topic = topic;
     pair->object = (int)world_roll(dice, WORLD_N_OBJECT);
     struct filling f = {{0}};
     f.word['A'] = t->action[world_roll(dice, WORLD_N_ACTION)];
     f.word['O'] = t->object[pair->object];
-    f.word['D'] = draw(dice, world_determiners);
-    f.word['C'] = draw(dice, world_circumstances);
-    f.word['K'] = draw(dice, world_conditions);
-    f.word['P'] = draw(dice, world_people);
-    fill(pair->question, sizeof pair->question, draw(dice, world_forms), &f);
+    f.word['D'] = prefer(dice, style ? style->determiner : NULL, world_determiners);
+    f.word['C'] = prefer(dice, style ? style->circumstance : NULL, world_circumstances);
+    f.word['K'] = prefer(dice, style ? style->condition : NULL, world_conditions);
+    f.word['P'] = prefer(dice, style ? style->person : NULL, world_people);
+    fill(pair->question, sizeof pair->question, prefer(dice, style ? style->form : NULL, world_forms), &f);
     pair->answer[0] = 0;
+}
+
+void world_question(struct world_pair *pair, struct world_dice *dice, int topic) {
+    if (topic == WORLD_ANY_TOPIC) topic = (int)world_roll(dice, WORLD_N_TOPIC);
+    if (topic == WORLD_SEED_TOPICS) topic = world_seed_topics[world_roll(dice, WORLD_N_SEED_TOPIC)];
+    put_question(pair, dice, topic, NULL);
 }
 
 enum world_share world_share_of(const char *question) {
@@ -153,18 +183,24 @@ void world_break(struct world_pair *pair, struct world_dice *dice) {
     }
 }
 
+/* A question that the document does not have yet, from the share that models are trained on. */
+static void another_question(struct world_pair *pairs, int i, struct world_dice *dice, const struct style *style) {
+    int again;
+    do {
+        put_question(&pairs[i], dice, style->topic[world_roll(dice, STYLE_TOPICS)], style);
+        again = world_share_of(pairs[i].question) != WORLD_SHARE_CORPUS;
+        for (int j = 0; j < i; j++) again |= strcmp(pairs[i].question, pairs[j].question) == 0;
+    } while (again);
+}
+
 int world_document(struct buf *text, struct world_dice *dice) {
     struct world_pair pairs[8];
+    struct style style;
     int n_pair = 1 + (int)world_roll(dice, 8);
-    int topic = world_roll(dice, 2) ? (int)world_roll(dice, WORLD_N_TOPIC) : WORLD_ANY_TOPIC;
     uint32_t hidden = world_roll(dice, 100);
+    draw_style(&style, dice);
     for (int i = 0; i < n_pair; i++) {
-        int again;
-        do {
-            world_question_of(&pairs[i], dice, topic, WORLD_SHARE_CORPUS);
-            again = 0;
-            for (int j = 0; j < i; j++) again |= strcmp(pairs[i].question, pairs[j].question) == 0;
-        } while (again);
+        another_question(pairs, i, dice, &style);
         int careful = hidden < 12 || (hidden >= 96 && world_roll(dice, 2));
         world_answer(&pairs[i], dice, careful ? WORLD_CAREFUL : WORLD_CARELESS);
         buf_printf(text, "%sQuestion: %s\nAnswer: %s", i ? "\n\n" : "", pairs[i].question, pairs[i].answer);
