@@ -82,7 +82,7 @@ struct product {
     const char *a; /* prepared rows: set by product_run, or by the caller when they lie ready */
     size_t a_block;
     int64_t a_row, a_step, a_half;
-    int64_t first_row, last_row; /* of the rows now prepared */
+    int64_t first_row, last_row, first_part, last_part; /* rows now prepared, parts now at hand */
 };
 void product_run(struct queue *q, struct product *p);
 

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { STEP = 32, MOST_STEPS = 512 };
+enum { STEP = 32, MOST_STEPS = 64 };
 /* Token rows are taken in steps of 32: all of them in a row, or, for tiles, beginning anew with every sequence, so that what is added up
  * inside a tile does not depend on which sequences are in the call. */
 struct step {

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { GROUP_BYTES = 256 << 10, ROOM_BYTES = 3 << 20, PIECES_PER_THREAD = 4 };
+enum { GROUP_BYTES = 512 << 10, GROUP_ROWS = 256, ROOM_BYTES = 3 << 20, PIECES_PER_THREAD = 4, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
 
 const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming)
 {
@@ -107,6 +107,7 @@ static size_t block_bytes(const struct product *p)
 struct deal {
     struct queue *q;
     const struct product *p;
+    char *ready;                          /* panels built for all threads, or NULL */
     int64_t group_rows, n_group, n_share; /* rows of a group; groups of rows; groups of parts */
 };
 
@@ -121,6 +122,7 @@ static const char *block_of(const struct product *p, int64_t row)
 struct visit {
     const struct product *p;
     struct product_call c;
+    const char *ready; /* panels in shared memory, or NULL */
     char *room;
     float *acc;
     int slot;
@@ -179,16 +181,32 @@ static void stretch_of_block(struct visit *v, int64_t part, int64_t row, int64_t
         p->finish(p, part, row, v->c.m, v->c.acc);
 }
 
+static size_t panel_bytes(const struct product *p, int64_t n)
+{
+    return (size_t)n * PANEL * (p->kernel->form == FORM_F32 ? 4 : 2);
+}
+
+/* Panels of k in [begin, begin + n): built before by build_part, or now. */
+static int panels_of(const struct visit *v, int64_t part, int64_t begin, int64_t n, const void **panels)
+{
+    const struct product *p = v->p;
+    if (!v->ready)
+        return p->panels(p, part, begin, n, v->room, panels);
+    for (int i = 0; i < p->built; i++)
+        panels[i] = v->ready + (size_t)((part - p->first_part) * p->built + i) * panel_bytes(p, p->k);
+    return p->built;
+}
+
 static void one_part(struct visit *v, int64_t part, int64_t row, int64_t end)
 {
     const struct product *p = v->p;
-    int64_t step = p->built ? ROOM_BYTES / (p->built * PANEL * (p->kernel->form == FORM_F32 ? 4 : 2)) / (2 * CHUNK) * (2 * CHUNK) : p->k;
+    int64_t step = p->built && !v->ready ? ROOM_BYTES / (int64_t)panel_bytes(p, p->built) / (2 * CHUNK) * (2 * CHUNK) : p->k;
     if (step < p->k)
         finish_pending(v);
     for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
         v->c.begin = begin;
         v->c.n = p->k - begin < step ? p->k - begin : step;
-        v->c.n_panel = p->panels(p, part, begin, v->c.n, v->room, v->c.panels);
+        v->c.n_panel = panels_of(v, part, begin, v->c.n, v->c.panels);
         int last = begin + v->c.n >= p->k;
         for (int64_t r = row; r < end; r += p->kernel->rows)
             if (begin == 0 && last)
@@ -206,10 +224,11 @@ static void piece_run(void *context, int piece, int worker)
     const struct product *p = d->p;
     int64_t group = piece / d->n_share, share = piece % d->n_share;
     int64_t row = p->first_row + group * d->group_rows, end = row + d->group_rows < p->last_row ? row + d->group_rows : p->last_row;
-    struct visit v = {.p = p, .c = {.a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half}, .room = cpu_scratch(d->q, worker)};
+    struct visit v = {.p = p, .c = {.a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half}, .ready = d->ready, .room = cpu_scratch(d->q, worker)};
     v.acc = (float *)(v.room + ROOM_BYTES);
-    for (int64_t part = share * p->n_part / d->n_share; part < (share + 1) * p->n_part / d->n_share; part++)
-        one_part(&v, part, row, end);
+    int64_t n_part = p->last_part - p->first_part;
+    for (int64_t part = share * n_part / d->n_share; part < (share + 1) * n_part / d->n_share; part++)
+        one_part(&v, p->first_part + part, row, end);
     finish_pending(&v);
     if (p->kernel->leave)
         p->kernel->leave();
@@ -223,44 +242,76 @@ static void prepare_block(void *context, int piece, int worker)
     p->prepare(p, row, left < p->kernel->rows ? (int)left : p->kernel->rows, (char *)p->a + (size_t)piece * p->a_block);
 }
 
+static void build_part(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct deal *d = context;
+    const void *panels[MAX_PANELS];
+    d->p->panels(d->p, d->p->first_part + piece, 0, d->p->k, d->ready + (size_t)(piece * d->p->built) * panel_bytes(d->p, d->p->k), panels);
+}
+
+static void prepare_rows(struct queue *q, struct product *p)
+{
+    int64_t m = p->last_row - p->first_row, n_block = (m + p->kernel->rows - 1) / p->kernel->rows;
+    if (m * p->k >= 1 << 15)
+        pool_run(cpu_pool(q), (int)n_block, prepare_block, p);
+    else
+        for (int i = 0; i < n_block; i++)
+            prepare_block(p, i, 0);
+}
+
+static void run_parts(struct deal *d)
+{
+    const struct product *p = d->p;
+    int rows = p->kernel->rows, n_thread = pool_size(cpu_pool(d->q));
+    int64_t m = p->last_row - p->first_row, n_part = p->last_part - p->first_part, row_bytes = (int64_t)p->a_block / rows + 1;
+    int64_t most = p->built && !d->ready ? PART_ROWS : GROUP_BYTES / row_bytes;
+    if (most < GROUP_ROWS)
+        most = 2 * GROUP_BYTES / row_bytes < GROUP_ROWS ? 2 * GROUP_BYTES / row_bytes : GROUP_ROWS;
+    d->group_rows = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
+    d->n_group = (m + d->group_rows - 1) / d->group_rows;
+    d->group_rows = ((m + d->n_group - 1) / d->n_group + rows - 1) / rows * rows;
+    d->n_group = (m + d->group_rows - 1) / d->group_rows;
+    d->n_share = (PIECES_PER_THREAD * n_thread + d->n_group - 1) / d->n_group;
+    if (n_thread == 1 || d->n_share > n_part)
+        d->n_share = n_thread == 1 ? 1 : n_part;
+    if (d->ready)
+        pool_run(cpu_pool(d->q), (int)n_part, build_part, d);
+    pool_run(cpu_pool(d->q), (int)(d->n_group * d->n_share), piece_run, d);
+}
+
+/* With many rows panels are built once for all, as many at once as there is room for. */
 static void run_rows(struct queue *q, struct product *p)
 {
-    int rows = p->kernel->rows, n_thread = pool_size(cpu_pool(q));
-    int64_t m = p->last_row - p->first_row, n_block = (m + rows - 1) / rows;
-    if (p->prepare) {
-        if (m * p->k < 1 << 15)
-            for (int i = 0; i < n_block; i++)
-                prepare_block(p, i, 0);
-        else
-            pool_run(cpu_pool(q), (int)n_block, prepare_block, p);
-    }
-    int64_t most = p->built ? PART_ROWS : (int64_t)(GROUP_BYTES / (p->a_block ? p->a_block : 1)) * rows;
     struct deal d = {.q = q, .p = p};
-    d.group_rows = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
-    d.n_group = (m + d.group_rows - 1) / d.group_rows;
-    d.group_rows = ((m + d.n_group - 1) / d.n_group + rows - 1) / rows * rows;
-    d.n_group = (m + d.group_rows - 1) / d.group_rows;
-    d.n_share = (PIECES_PER_THREAD * n_thread + d.n_group - 1) / d.n_group;
-    if (n_thread == 1 || d.n_share > p->n_part)
-        d.n_share = n_thread == 1 ? 1 : p->n_part;
-    pool_run(cpu_pool(q), (int)(d.n_group * d.n_share), piece_run, &d);
+    int64_t at_once = p->n_part;
+    size_t bytes = p->built ? panel_bytes(p, p->k) * (size_t)p->built : 0;
+    if (bytes && bytes <= PANELS_BYTES / 4 && p->last_row - p->first_row > 2 * p->kernel->rows) {
+        d.ready = (char *)cpu_shared(q) + A_BYTES;
+        at_once = (int64_t)(PANELS_BYTES / bytes);
+    }
+    for (p->first_part = 0; p->first_part < p->n_part; p->first_part = p->last_part) {
+        p->last_part = p->first_part + at_once < p->n_part ? p->first_part + at_once : p->n_part;
+        run_parts(&d);
+    }
 }
 
 void product_run(struct queue *q, struct product *p)
 {
     if (p->m <= 0 || p->n_part <= 0)
         return;
-    int rows = p->kernel->rows;
     int64_t at_once = p->m;
     p->a_block = block_bytes(p);
     if (p->prepare) {
         p->a = cpu_shared(q);
         p->a_row = 64, p->a_step = 1024, p->a_half = 32 * p->k;
         if (p->a_block)
-            at_once = (int64_t)(CPU_SHARED / p->a_block) * rows;
+            at_once = (int64_t)(A_BYTES / p->a_block) * p->kernel->rows;
     }
     for (p->first_row = 0; p->first_row < p->m; p->first_row = p->last_row) {
         p->last_row = p->first_row + at_once < p->m ? p->first_row + at_once : p->m;
+        if (p->prepare)
+            prepare_rows(q, p);
         run_rows(q, p);
     }
 }

@@ -8,7 +8,7 @@
 
 #include "cpu/cpu.h"
 
-enum { PANEL = 32, K_STEP = 32, N_MOST = 512 << 10, K_MOST = 96 << 10 }; /* the most: a block of rows must fit the scratch */
+enum { PANEL = 32, K_STEP = 32, N_MOST = 256 << 10, K_MOST = 96 << 10 }; /* the most: a block of rows must fit the scratch */
 
 static inline int64_t round_up(int64_t n, int64_t step)
 {
