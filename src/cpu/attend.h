@@ -6,13 +6,13 @@
 
 #include "cpu/kernels.h"
 
-enum { CHUNK = 256, SCORE_STRIDE = CHUNK + 16, TILE_ROWS = 16, TILE_QUERIES = 48 }; /* the stride keeps rows off each other's cache sets */
+enum { CHUNK = 256, CHUNK_STRIDE = CHUNK + 16, TILE_ROWS = 16, TILE_QUERIES = 48 }; /* the stride keeps rows off each other's cache sets */
 
 struct attend_tile {
     const struct kernels *k;
     int n_query, head_dim;
     float *q, *o, *part;  /* [n_query][head_dim]; q is already scaled */
-    float *s;             /* [n_query][SCORE_STRIDE] */
+    float *s;             /* [n_query][CHUNK_STRIDE] */
     struct softmax_state *state, *part_state;
     int *n_key;           /* [n_query] keys of the chunk that each query row sees */
 };
@@ -27,7 +27,7 @@ struct key_run { /* query rows first..first+n see keys key..key+n_key of the chu
 size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int head_dim, const struct attend_tile *lender);
 /* One chunk: every query row's softmax state and output move on. chunk 0 starts them. */
 void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *runs, int n_run, enum dtype dtype);
-/* out [head_dim, 256] f32 := rows x[i][0..head_dim), i < n, turned so that keys lie across; the last lanes of a vector are zeros. */
+/* out [head_dim, CHUNK_STRIDE] f32 := rows x[i][0..head_dim), i < n, turned so that keys lie across; the last lanes of a vector are zeros. */
 void attend_turn(float *out, const float *x, size_t stride, int n, int head_dim);
 
 #endif

@@ -26,7 +26,7 @@ size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int h
         return (size_t)(at - memory);
     }
     t->part = (float *)at, place(&at, rows);
-    t->s = (float *)at, place(&at, (size_t)n_query * SCORE_STRIDE * sizeof(float));
+    t->s = (float *)at, place(&at, (size_t)n_query * CHUNK_STRIDE * sizeof(float));
     t->part_state = (struct softmax_state *)at, place(&at, (size_t)n_query * sizeof *t->state);
     t->n_key = (int *)at, place(&at, (size_t)n_query * sizeof *t->n_key);
     return (size_t)(at - memory);
@@ -36,14 +36,14 @@ static void run_scores(const struct attend_tile *t, const struct key_run *r, enu
 {
     struct score_tile s = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = t->head_dim, .dtype = dtype, .k = r->k, .k_stride = r->k_stride,
                            .q = t->q + (size_t)r->first * (size_t)t->head_dim, .q_stride = (size_t)t->head_dim,
-                           .s = t->s + (size_t)r->first * SCORE_STRIDE + r->key, .s_stride = SCORE_STRIDE};
+                           .s = t->s + (size_t)r->first * CHUNK_STRIDE + r->key, .s_stride = CHUNK_STRIDE};
     t->k->scores(&s);
 }
 
 static void run_values(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, float *out)
 {
     struct value_tile v = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = t->head_dim, .dtype = dtype, .v = r->v, .v_stride = r->v_stride,
-                           .p = t->s + (size_t)r->first * SCORE_STRIDE + r->key, .p_row_stride = SCORE_STRIDE, .p_key_stride = 1,
+                           .p = t->s + (size_t)r->first * CHUNK_STRIDE + r->key, .p_row_stride = CHUNK_STRIDE, .p_key_stride = 1,
                            .out = out + (size_t)r->first * (size_t)t->head_dim, .out_stride = (size_t)t->head_dim};
     t->k->values(&v);
 }
@@ -61,7 +61,7 @@ void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *
     memset(out, 0, (size_t)t->n_query * (size_t)t->head_dim * sizeof *out);
     for (int i = 0; i < t->n_query; i++)
         if (t->n_key[i] > 0)
-            t->k->softmax(t->s + (size_t)i * SCORE_STRIDE, t->n_key[i], (width + 15) / 16 * 16, &state[i].max, &state[i].sum);
+            t->k->softmax(t->s + (size_t)i * CHUNK_STRIDE, t->n_key[i], (width + 15) / 16 * 16, &state[i].max, &state[i].sum);
     for (int i = 0; i < n_run; i++)
         run_values(t, &runs[i], dtype, out);
     for (int i = 0; chunk && i < t->n_query; i++)
@@ -74,8 +74,8 @@ void attend_turn(float *out, const float *x, size_t stride, int n, int head_dim)
     int whole = (n + 15) / 16 * 16;
     for (int d = 0; d < head_dim; d++) {
         for (int i = 0; i < n; i++)
-            out[(size_t)d * CHUNK + (size_t)i] = x[(size_t)i * stride + (size_t)d];
+            out[(size_t)d * CHUNK_STRIDE + (size_t)i] = x[(size_t)i * stride + (size_t)d];
         for (int i = n; i < whole; i++)
-            out[(size_t)d * CHUNK + (size_t)i] = 0;
+            out[(size_t)d * CHUNK_STRIDE + (size_t)i] = 0;
     }
 }

@@ -60,7 +60,7 @@ static void tile_chunk(const struct bordered *b, const struct block *k, struct a
         tile->n_key[i] = n < 0 ? 0 : n > CHUNK ? CHUNK : n;
         most = tile->n_key[i] > most ? tile->n_key[i] : most;
     }
-    struct key_run run = {.n_query = tile->n_query, .n_key = most, .k = turned, .k_stride = CHUNK, .v = row_at(b, b->a->v, k->first + from, k->head),
+    struct key_run run = {.n_query = tile->n_query, .n_key = most, .k = turned, .k_stride = CHUNK_STRIDE, .v = row_at(b, b->a->v, k->first + from, k->head),
                           .v_stride = b->stride};
     if (most)
         attend_chunk(tile, chunk, &run, 1, DTYPE_F32);
@@ -92,7 +92,7 @@ static void attend_block(void *context, int piece, int worker)
     struct attend_tile tiles[BLOCK_ROWS];
     char *memory = cpu_scratch(b->q, worker);
     float *turned = (float *)memory;
-    memory += CHUNK * b->d * sizeof *turned;
+    memory += CHUNK_STRIDE * b->d * sizeof *turned;
     for (int i = 0; i < n_tile_of(b, &k); i++) {
         tiles[i].k = b->k;
         memory += attend_tile_place(&tiles[i], memory, (tile_begin(b, &k, i + 1) - tile_begin(b, &k, i)) * b->group, a->head_dim, i ? &tiles[0] : NULL);

@@ -17,9 +17,9 @@ struct gradient {
 };
 struct work { /* one piece, and its places in the worker's scratch */
     int first, n_row, head;     /* real rows of the sequence */
-    float *keys, *values;       /* [D,256] the chunk, turned */
+    float *keys, *values;       /* [D][CHUNK_STRIDE] the chunk, turned */
     float *q, *q_scaled, *dout, *dq; /* [query rows][D] */
-    float *s, *dp;              /* [query rows][SCORE_STRIDE] */
+    float *s, *dp;              /* [query rows][CHUNK_STRIDE] */
 };
 
 static float *at_head(struct span s, int row, size_t stride, int head, size_t d)
@@ -63,7 +63,7 @@ static void turn_probabilities(const struct gradient *g, const struct work *w, i
         int row = begin + i / g->group, head = w->head * g->group + i % g->group, n = f->causal ? row + 1 - from : n_key;
         size_t at = (size_t)(w->first + row) * (size_t)f->n_head + (size_t)head;
         float delta = g->k->dot(w->dout + (size_t)i * g->d, (const float *)cpu_ptr(f->out) + at * g->d, (int)g->d);
-        g->k->softmax_dx(w->s + (size_t)i * SCORE_STRIDE, w->dp + (size_t)i * SCORE_STRIDE, n < 0 ? 0 : n > n_key ? n_key : n, (n_key + 15) / 16 * 16,
+        g->k->softmax_dx(w->s + (size_t)i * CHUNK_STRIDE, w->dp + (size_t)i * CHUNK_STRIDE, n < 0 ? 0 : n > n_key ? n_key : n, (n_key + 15) / 16 * 16,
                          ((const float *)cpu_ptr(f->lse))[at], delta, f->scale);
     }
 }
@@ -71,19 +71,19 @@ static void turn_probabilities(const struct gradient *g, const struct work *w, i
 static void tile_gradient(const struct gradient *g, const struct work *w, int begin, int n_row, int from, int n_key)
 {
     int n = n_row * g->group;
-    struct score_tile s = {.n_row = n, .n_key = n_key, .head_dim = (int)g->d, .q = w->q_scaled, .q_stride = g->d, .k = w->keys, .k_stride = CHUNK, .s = w->s,
-                           .s_stride = SCORE_STRIDE};
+    struct score_tile s = {.n_row = n, .n_key = n_key, .head_dim = (int)g->d, .q = w->q_scaled, .q_stride = g->d, .k = w->keys, .k_stride = CHUNK_STRIDE, .s = w->s,
+                           .s_stride = CHUNK_STRIDE};
     load_tile(g, w, begin, n_row);
     g->k->scores(&s);
     s.q = w->dout, s.k = w->values, s.s = w->dp;
     g->k->scores(&s);
     turn_probabilities(g, w, begin, n, from, n_key);
-    struct value_tile dq = {.n_row = n, .n_key = n_key, .head_dim = (int)g->d, .p = w->dp, .p_row_stride = SCORE_STRIDE, .p_key_stride = 1,
+    struct value_tile dq = {.n_row = n, .n_key = n_key, .head_dim = (int)g->d, .p = w->dp, .p_row_stride = CHUNK_STRIDE, .p_key_stride = 1,
                             .v = at_head(g->a->forward.k, w->first + from, g->stride, w->head, g->d), .v_stride = g->stride, .out = w->dq, .out_stride = g->d};
     g->k->values(&dq);
     store_dq(g, w, begin, n_row);
     /* the other way round: key rows collect over query rows */
-    struct value_tile dv = {.n_row = n_key, .n_key = n, .head_dim = (int)g->d, .p = w->s, .p_row_stride = 1, .p_key_stride = SCORE_STRIDE, .v = w->dout,
+    struct value_tile dv = {.n_row = n_key, .n_key = n, .head_dim = (int)g->d, .p = w->s, .p_row_stride = 1, .p_key_stride = CHUNK_STRIDE, .v = w->dout,
                             .v_stride = g->d, .out = at_head(g->a->dv, w->first + from, g->dstride, w->head, g->d), .out_stride = g->dstride};
     g->k->values(&dv);
     dv.p = w->dp, dv.v = w->q, dv.out = at_head(g->a->dk, w->first + from, g->dstride, w->head, g->d);
@@ -93,13 +93,13 @@ static void tile_gradient(const struct gradient *g, const struct work *w, int be
 static void place(const struct gradient *g, struct work *w, float *at)
 {
     size_t queries = (size_t)g->tile_rows * (size_t)g->group, rows = (queries * g->d + 15) / 16 * 16;
-    w->keys = at, at += CHUNK * g->d;
-    w->values = at, at += CHUNK * g->d;
+    w->keys = at, at += CHUNK_STRIDE * g->d;
+    w->values = at, at += CHUNK_STRIDE * g->d;
     w->q = at, at += rows;
     w->q_scaled = at, at += rows;
     w->dout = at, at += rows;
     w->dq = at, at += rows;
-    w->s = at, at += queries * SCORE_STRIDE;
+    w->s = at, at += queries * CHUNK_STRIDE;
     w->dp = at;
 }
 

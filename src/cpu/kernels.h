@@ -82,6 +82,7 @@ struct top_list {
     X(void, row_log_softmax, (float *y, const float *x, int n, float max, float log_sum))                                         \
     X(void, row_top, (struct top_list *top, const float *x, int n, const float *bias))                                            \
     X(int, row_band, (int32_t *ids, const float *x, int n, float low, float high))                                                \
+    X(float, exp_one, (float x))                                                                                                  \
     X(double, squares, (const float *x, size_t n))                                                                                \
     X(void, adamw, (const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n))
 

@@ -26,6 +26,11 @@ static float row_exp_sum_kernel(float *x, int n, float max, int keep)
     return v_fold(sum);
 }
 
+static float exp_one_kernel(float x)
+{
+    return f_exp(x);
+}
+
 /* Fills free places first; afterwards only what is greater than the last: ids come in order, so ties stay with the lower. */
 LANE_FN void top_push(struct top_list *top, float value, int32_t id)
 {

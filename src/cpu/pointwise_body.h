@@ -75,17 +75,18 @@ LANE_FN vf activate(enum activation act, vf x)
         return v_gelu_tanh(x);
     }
 }
-LANE_FN vf slope(enum activation act, vf x)
+LANE_FN vf slope(enum activation act, vf x, vf *value)
 {
     switch (act) {
     case ACT_SILU:
-        return v_silu_slope(x);
+        return v_silu_slope(x, value);
     case ACT_RELU:
+        *value = v_max(v_zero(), x);
         return v_select(v_lt(v_zero(), x), v_set(1), v_zero());
     case ACT_GELU:
-        return v_gelu_slope(x);
+        return v_gelu_slope(x, value);
     default:
-        return v_gelu_tanh_slope(x);
+        return v_gelu_tanh_slope(x, value);
     }
 }
 
@@ -111,10 +112,10 @@ LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const float 
 {
     for (int i = 0; i < n; i += LANES) {
         int left = n - i;
-        vf x = v_load_n(g + i, left), d = v_load_n(dy + i, left), s = slope(act, x);
+        vf x = v_load_n(g + i, left), d = v_load_n(dy + i, left), value, s = slope(act, x, &value);
         if (u) {
             vf up = v_load_n(u + i, left);
-            v_store_n(du + i, v_mul(d, activate(act, x)), left);
+            v_store_n(du + i, v_mul(d, value), left);
             s = v_mul(s, up);
         }
         v_store_n(dg + i, v_mul(d, s), left);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sampling one id a row. All that temperature, top-k, top-p and min-p need is the ids in decreasing order, and rarely many of them: they come lazily from a heap that
- * holds one band of values at a time (within 8 of the greatest, within 20, the rest). What has been drawn stays behind the heap, in order.
- * Sums of probabilities along the order run in double. */
+ * holds one band of values at a time (about the greatest 512, about 4096, the rest: borders are read off every 64th value). What has been
+ * drawn stays behind the heap, in order. Sums of probabilities along the order run in double. */
 #include "cpu/rules.h"
 #include "cpu/vecmath.h"
 
 #include <float.h>
 
+enum { N_BAND = 3, STEP = 64, SAMPLES = 64 };
 struct order {
     const struct kernels *k;
     const float *x;    /* the row after processors and temperature */
@@ -14,10 +15,9 @@ struct order {
     float top;
     int32_t *ids;      /* bands one after another; in each, a heap and then what was drawn from it, last drawn first */
     int band, begin, heap, end; /* the current band is begin..end of ids, its first `heap` still to come */
-    int ends[4];
+    int ends[N_BAND];
+    float lows[N_BAND]; /* least value of each band */
 };
-static const float bands[] = {8, 20, INFINITY};
-enum { N_BAND = 3 };
 
 static int before(const float *x, int32_t a, int32_t b)
 {
@@ -37,12 +37,28 @@ static void sink(const float *x, int32_t *heap, int n, int at)
     heap[at] = id;
 }
 
+static void choose_bands(struct order *o)
+{
+    float values[SAMPLES];
+    int n = 0;
+    for (int i = 0; i < o->n_vocab; i += STEP) {
+        if (n == SAMPLES && !(o->x[i] > values[n - 1]))
+            continue;
+        int at = n < SAMPLES ? n++ : SAMPLES - 1;
+        for (; at && values[at - 1] < o->x[i]; at--)
+            values[at] = values[at - 1];
+        values[at] = o->x[i];
+    }
+    o->lows[0] = n == SAMPLES ? fmaxf(values[512 / STEP], -FLT_MAX) : -FLT_MAX;
+    o->lows[1] = n == SAMPLES ? fmaxf(values[SAMPLES - 1], -FLT_MAX) : -FLT_MAX;
+    o->lows[2] = -FLT_MAX;
+}
+
 static int fill_band(struct order *o)
 {
     while (o->heap == 0 && o->band < N_BAND) {
-        float low = o->band == N_BAND - 1 ? -FLT_MAX : o->top - bands[o->band], high = o->band ? o->top - bands[o->band - 1] : INFINITY;
         o->begin = o->end;
-        o->heap = o->k->row_band(o->ids + o->begin, o->x, o->n_vocab, low, high);
+        o->heap = o->k->row_band(o->ids + o->begin, o->x, o->n_vocab, o->lows[o->band], o->band ? o->lows[o->band - 1] : INFINITY);
         o->ends[o->band++] = o->end = o->begin + o->heap;
         for (int i = o->heap / 2 - 1; i >= 0; i--)
             sink(o->x, o->ids + o->begin, o->heap, i);
@@ -72,7 +88,7 @@ static int32_t drawn(const struct order *o, int i) /* the i-th that was drawn */
 
 static double weight_of(const struct order *o, int32_t id)
 {
-    return (double)f_exp(o->x[id] - o->top);
+    return (double)o->k->exp_one(o->x[id] - o->top);
 }
 
 struct knobs {
@@ -156,6 +172,7 @@ static void sample_row(void *context, int t, int worker)
     if (knobs->temperature > 0 && knobs->temperature != 1)
         w->k->divide(scores, knobs->temperature, (size_t)n);
     struct order o = {.k = w->k, .x = scores, .n_vocab = n, .ids = (int32_t *)(scores + (n + 15) / 16 * 16), .top = w->k->row_max(scores, n)};
+    choose_bands(&o);
     int whole = !(knobs->top_k >= 1 && knobs->top_k < (float)n);
     int32_t id = pick(&o, knobs, whole ? (double)w->k->row_exp_sum(scores, n, o.top, 0) : 0, ((const float *)cpu_ptr(a->uniform))[t]);
     id = id < 0 ? 0 : id; /* nothing has a probability: every id is banned */
