@@ -91,12 +91,12 @@ void layer_forward(const struct model *m, struct queue *q, int layer, const stru
 }
 
 /* Gradients of y = x . w^T: the weight's into its place of the flat gradients, and x's. */
-static void linear_backward(const struct model *m, struct queue *q, int n_row, const struct model_group *g, struct span dy, struct span x,
-                            enum dtype x_dtype, struct span dx, struct span gradients)
+static void linear_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct model_group *g, struct span dy,
+                            struct span x, enum dtype x_dtype, struct span dx, struct span gradients)
 {
-    tensor_linear_dw(q, &(struct linear_dw_args){.n = g->n, .k = g->k, .n_row = n_row, .compute = model_act_dtype(m), .dy = dy, .x = x,
-                                                 .x_dtype = x_dtype, .dw = span_at(gradients, (size_t)g->offset * 4)});
-    tensor_linear_dx(q, &(struct linear_dx_args){.w = g->weight, .n_row = n_row, .dy = dy, .dx = dx});
+    tensor_linear_dw(q, &(struct linear_dw_args){.n = g->n, .k = g->k, .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = model_act_dtype(m), .dy = dy,
+                                                 .x = x, .x_dtype = x_dtype, .dw = span_at(gradients, (size_t)g->offset * 4)});
+    tensor_linear_dx(q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = dy, .dx = dx});
 }
 
 static void norm_backward(const struct model *m, struct queue *q, int n_row, const struct model_group *g, struct span x, struct span inverse,
@@ -107,15 +107,16 @@ static void norm_backward(const struct model *m, struct queue *q, int n_row, con
                                              .dweight = span_at(gradients, (size_t)g->offset * 4)});
 }
 
-static void mlp_backward(const struct model *m, struct queue *q, int layer, int n, const struct layer_io *io, const struct layer_grad *g)
+static void mlp_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, const struct layer_grad *g)
 {
     const struct model_desc *d = &m->desc;
     enum dtype act = model_act_dtype(m);
+    int n = b->n_row;
     tensor_gate(q, &(struct gate_args){d->act, d->gated, n, d->n_ff, io->gate_up, io->mlp, act});
-    linear_backward(m, q, n, layer_group(m, layer, PART_DOWN), g->dx, io->mlp, act, g->dmlp, g->gradients);
+    linear_backward(m, q, b, layer_group(m, layer, PART_DOWN), g->dx, io->mlp, act, g->dmlp, g->gradients);
     tensor_gate_dx(q, &(struct gate_dx_args){d->act, d->gated, n, d->n_ff, io->gate_up, g->dmlp, io->gate_up});
     norm_forward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, io->h2, act);
-    linear_backward(m, q, n, layer_group(m, layer, PART_GATE_UP), io->gate_up, io->h2, act, g->dh, g->gradients);
+    linear_backward(m, q, b, layer_group(m, layer, PART_GATE_UP), io->gate_up, io->h2, act, g->dh, g->gradients);
     norm_backward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, g->dh, g->dx, g->gradients);
 }
 
@@ -125,19 +126,19 @@ static void attention_backward(const struct model *m, struct queue *q, int layer
     const struct model_desc *d = &m->desc;
     enum dtype act = model_act_dtype(m);
     int n = b->n_row;
-    linear_backward(m, q, n, layer_group(m, layer, PART_O), g->dx, io->att, io->att_dtype, g->datt, g->gradients);
+    linear_backward(m, q, b, layer_group(m, layer, PART_O), g->dx, io->att, io->att_dtype, g->datt, g->gradients);
     tensor_attend_train_dx(q, &(struct attend_train_dx_args){.forward = bordered_attention(d, b, io), .dout = g->datt, .dq = g->dqkv,
                                                              .dk = heads_at(g->dqkv, d, d->n_head),
                                                              .dv = heads_at(g->dqkv, d, d->n_head + d->n_kv_head), .dstride = qkv_width(d)});
     rotate(m, q, b, g->dqkv, 1);
     norm_forward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, io->h1, act);
-    linear_backward(m, q, n, layer_group(m, layer, PART_QKV), g->dqkv, io->h1, act, g->dh, g->gradients);
+    linear_backward(m, q, b, layer_group(m, layer, PART_QKV), g->dqkv, io->h1, act, g->dh, g->gradients);
     norm_backward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, g->dh, g->dx, g->gradients);
 }
 
 void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,
                     const struct layer_grad *g)
 {
-    mlp_backward(m, q, layer, b->n_row, io, g);
+    mlp_backward(m, q, layer, b, io, g);
     attention_backward(m, q, layer, b, io, g);
 }
