@@ -341,6 +341,42 @@ static void a_request_that_cannot_run_says_why_and_the_others_go_on(void **state
     fixture_close(&f);
 }
 
+/* Sample k depends on its key and k alone, not on how many are drawn; one candidate left is greedy; another seed is another text. */
+static void samples_are_keyed_and_top_k_one_is_greedy(void **state)
+{
+    (void)state;
+    int32_t prompt[30];
+    struct generate_request q[5];
+    struct record r[5] = {{0}};
+    struct fixture f = fixture_open(DTYPE_F32);
+    for (int t = 0; t < 30; t++)
+        prompt[t] = 3 + 7 * t % 90;
+    for (int i = 0; i < 5; i++) {
+        q[i] = (struct generate_request){.prompt = prompt, .n_prompt = 30, .seed = 1, .key_a = 2, .key_b = 3};
+        generate_options_default(&q[i].options);
+        q[i].options.max_new_tokens = 16;
+        q[i].options.do_sample = i != 4;
+        q[i].options.top_k = 0;
+        q[i].options.temperature = 3;
+    }
+    q[0].options.num_return_sequences = 4;
+    q[1].options.num_return_sequences = 2;
+    q[2].seed = 2;
+    q[3].options.top_k = 1;
+    struct generate_engine *e = engine_with(f.m, NULL);
+    run_all(e, q, 5, r);
+    size_t one = r[2].n;
+    assert_int_equal(r[0].n, 4 * one);
+    assert_memory_equal(r[0].bytes, r[1].bytes, 2 * one);
+    assert_memory_not_equal(r[0].bytes, r[0].bytes + one, 64);
+    assert_memory_not_equal(r[0].bytes, r[2].bytes, 64);
+    assert_int_equal(r[3].n, r[4].n);
+    assert_memory_equal(r[3].bytes, r[4].bytes, r[3].n);
+    forget_records(r, 5);
+    generate_engine_free(e);
+    fixture_close(&f);
+}
+
 static int stop_at_second(void *user, int index, const struct generate_result *result)
 {
     (void)index, (void)result;
@@ -435,6 +471,7 @@ int main(void)
         cmocka_unit_test(a_common_prefix_is_computed_once),
         cmocka_unit_test(work_grows_with_the_prompts_and_beams_share_their_prompt),
         cmocka_unit_test(a_request_that_cannot_run_says_why_and_the_others_go_on),
+        cmocka_unit_test(samples_are_keyed_and_top_k_one_is_greedy),
         cmocka_unit_test(an_engine_that_was_stopped_goes_on_as_new),
         cmocka_unit_test(every_allocation_may_fail),
     };

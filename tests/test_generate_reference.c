@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CASE = 64, MAX_ID = 1024 };
+enum { MAX_CASE = 96, MAX_ID = 1024 };
 
 struct loaded { struct device *device; struct checkpoint *checkpoint; struct model *model; };
 
@@ -40,7 +40,7 @@ static int read_ids(const json_t *list, int32_t *ids)
     return (int)n;
 }
 
-struct sequences { struct generate_sequence s[8]; int n; int32_t ids[8][MAX_ID]; };
+struct sequences { struct generate_sequence s[8]; int n; char text[4096]; int32_t ids[8][MAX_ID]; };
 
 static int keep(void *user, int index, const struct generate_result *result)
 {
@@ -48,6 +48,7 @@ static int keep(void *user, int index, const struct generate_result *result)
     if (result->error.code)
         fail_msg("%s", result->error.message);
     to->n = result->n;
+    snprintf(to->text, sizeof to->text, "%s", result->sequences[0].text ? result->sequences[0].text : "");
     for (int i = 0; i < result->n; i++) {
         to->s[i] = result->sequences[i];
         memcpy(to->ids[i], result->sequences[i].ids, (size_t)result->sequences[i].n * 4);
@@ -149,8 +150,8 @@ static void the_story_model_tells_its_story_greedily(void **state)
     unload(&l);
 }
 
-/* tests/golden/beams_story.json (tools/golden_beams.py): random settings of every beam option, EOS lists, penalties, minimum lengths. */
-static void the_story_model_decodes_as_transformers_under_sixty_random_settings(void **state)
+/* tests/golden/beams_story.json (tools/golden_beams.py): random settings of every beam option, EOS lists, penalties, minimum lengths, stop strings. */
+static void the_story_model_decodes_as_transformers_under_ninety_random_settings(void **state)
 {
     (void)state;
     static int32_t prompts[MAX_CASE][MAX_ID];
@@ -163,16 +164,21 @@ static void the_story_model_decodes_as_transformers_under_sixty_random_settings(
     json_t *root = json_load_file("tests/golden/beams_story.json", 0, NULL), *cases = json_object_get(root, "cases");
     int n = (int)json_array_size(cases);
     struct error err;
-    assert_in_range(n, 60, MAX_CASE);
+    assert_in_range(n, 90, MAX_CASE);
     for (int i = 0; i < n; i++) {
         json_t *c = json_array_get(cases, (size_t)i);
         q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = read_ids(json_object_get(c, "prompt"), prompts[i])};
         generate_options_default(&q[i].options);
         if (generate_options_merge(&q[i].options, json_object_get(c, "params"), model_desc(l.model), "beams_story.json", &err))
             fail_msg("%s", err.message);
+        json_t *stops = json_object_get(json_object_get(c, "params"), "stop_strings");
+        q[i].options.n_stop = (int)json_array_size(stops);
+        for (int k = 0; k < q[i].options.n_stop; k++)
+            snprintf(q[i].options.stop[k], sizeof q[i].options.stop[k], "%s", json_string_value(json_array_get(stops, (size_t)k)));
     }
     struct generate_engine *e;
-    if (generate_engine_new(&e, l.model, NULL, NULL, &err) || generate_run(e, q, n, keep, got, &err))
+    struct tokenizer *tok;
+    if (tokenizer_open(&tok, dir, &err) || generate_engine_new(&e, l.model, tok, NULL, &err) || generate_run(e, q, n, keep, got, &err))
         fail_msg("%s", err.message);
     assert_int_equal(generate_engine_stats(e).step_allocations, 0);
     for (int i = 0; i < n; i++) {
@@ -186,6 +192,51 @@ static void the_story_model_decodes_as_transformers_under_sixty_random_settings(
     }
     json_decref(root);
     generate_engine_free(e);
+    tokenizer_close(tok);
+    unload(&l);
+}
+
+/* The text with a stop string is the text without it, cut; nothing beyond the token that completes it is generated. */
+static void a_stop_string_cuts_the_text_wherever_tokens_end(void **state)
+{
+    (void)state;
+    static const char *const stops[] = {"Tim", "ark.", "a", " ", "y was very hap", "never in this story"};
+    enum { N = 1 + sizeof stops / sizeof *stops };
+    static struct generate_request q[N];
+    static struct sequences got[N];
+    const char *dir = check_data("tinystories_656K_llama");
+    if (!dir)
+        SKIP_TEST("needs tinystories_656K_llama");
+    struct loaded l = load(dir);
+    int32_t bos = 1;
+    struct generate_engine *e;
+    struct tokenizer *tok;
+    struct error err;
+    for (int i = 0; i < N; i++) {
+        q[i] = (struct generate_request){.prompt = &bos, .n_prompt = 1};
+        generate_options_default(&q[i].options);
+        q[i].options.max_new_tokens = 120;
+        q[i].options.n_stop = i > 0;
+        if (i)
+            snprintf(q[i].options.stop[0], sizeof q[i].options.stop[0], "%s", stops[i - 1]);
+    }
+    if (tokenizer_open(&tok, dir, &err) || generate_engine_new(&e, l.model, tok, NULL, &err) || generate_run(e, q, N, keep, got, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(generate_engine_stats(e).step_allocations, 0);
+    for (int i = 1; i < N; i++) {
+        const char *at = strstr(got[0].text, stops[i - 1]);
+        size_t n = at ? (size_t)(at - got[0].text) : strlen(got[0].text);
+        struct buf b = BUF_INIT;
+        assert_int_equal(strlen(got[i].text), n);
+        assert_memory_equal(got[i].text, got[0].text, n);
+        assert_int_equal(got[i].s[0].finish, at ? FINISH_STOP : FINISH_LENGTH);
+        assert_memory_equal(got[i].ids[0], got[0].ids[0], (size_t)got[i].s[0].n * 4);
+        assert_int_equal(tokenizer_decode(tok, got[i].ids[0], (size_t)got[i].s[0].n - 1, 1, &b, &err), 0);
+        assert_true(!at || !b.data || !strstr(b.data, stops[i - 1])); /* one token earlier it was not there */
+        buf_free(&b);
+    }
+    generate_engine_free(e);
+    tokenizer_close(tok);
     unload(&l);
 }
 
@@ -194,7 +245,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases),
         cmocka_unit_test(the_story_model_tells_its_story_greedily),
-        cmocka_unit_test(the_story_model_decodes_as_transformers_under_sixty_random_settings),
+        cmocka_unit_test(the_story_model_decodes_as_transformers_under_ninety_random_settings),
+        cmocka_unit_test(a_stop_string_cuts_the_text_wherever_tokens_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,15 @@ tinystories_656K_llama) for beams and greedy under many settings. Needs torch an
 A case is kept only when float32 and float64 weights give the same ids, so that none is a near-tie."""
 import json, random, sys
 import torch, transformers
-from transformers import LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaForCausalLM
 
 source, target = sys.argv[1], sys.argv[2]
 torch.manual_seed(0)
 random.seed(20)
 story = json.load(open(source + "/greedy_ids_from_bos.json"))
+tokenizer = AutoTokenizer.from_pretrained(source)
+PAD = 2047  # a token that does not come; 0 would count as "no padding token" and let the first EOS fill instead
+STOPS = ["mom", "and", " very", "park", ".", "ed to", "s", "\n", "play", "l"]
 models = [LlamaForCausalLM.from_pretrained(source, dtype=t).eval() for t in (torch.float32, torch.float64)]
 
 
@@ -31,23 +34,28 @@ def draw():
         p["no_repeat_ngram_size"] = random.choice([1, 2, 3])
     if random.random() < 0.3:
         p["min_new_tokens"] = random.choice([2, 6])
+    if random.random() < 0.35:
+        p["stop_strings"] = random.sample(STOPS, random.randint(1, 3))
     return p
 
 
 def run(model, prompt, p):
     # min_new_tokens is counted from the prompt's length, as the generation loop does
-    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False, pad_token_id=0,
-                         bos_token_id=1, output_scores=True, return_dict_in_generate=True, **p)
+    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False, pad_token_id=PAD,
+                         bos_token_id=1, output_scores=True, return_dict_in_generate=True, tokenizer=tokenizer, **p)
     ids = []
     for row in out.sequences[:, len(prompt):].tolist():
         cut = next((i + 1 for i, t in enumerate(row) if t in p["eos_token_id"]), len(row))
-        ids.append(row[:cut])
+        row = row[:cut]
+        while row and row[-1] == PAD:
+            row.pop()
+        ids.append(row)
     scores = getattr(out, "sequences_scores", None)
     return ids, scores.tolist() if scores is not None else None
 
 
 cases, dropped = [], 0
-while len(cases) < 60:
+while len(cases) < 90:
     p, start = draw(), random.randint(0, 60)
     prompt = [1] + story[:random.randint(0, 70)] if random.random() < 0.5 else [1] + story[start:start + random.randint(1, 40)]
     with torch.no_grad():

@@ -107,7 +107,7 @@ struct generate_stats generate_engine_stats(const struct generate_engine *e)
 /* ---- planning a run ---- */
 
 struct plan { /* what the requests that can run need together */
-    int n, max_len, max_lane, n_keep, uses_rules, max_bound;
+    int n, max_len, max_lane, n_keep, uses_rules, uses_stop, max_bound;
     long lanes, pages;
 };
 
@@ -123,6 +123,7 @@ static void plan_add(struct plan *p, const struct generate_request *r, int page)
     p->max_lane = n_lane > p->max_lane ? n_lane : p->max_lane;
     p->max_bound = bound > p->max_bound ? bound : p->max_bound;
     p->n_keep = keep > p->n_keep ? keep : p->n_keep;
+    p->uses_stop |= o->n_stop > 0;
     p->uses_rules |= o->repetition_penalty != 1 || o->no_repeat_ngram_size || o->min_new_tokens;
 }
 
@@ -265,6 +266,8 @@ static int set_up(struct generate_engine *e, const struct plan *p, int n_request
     carve_host(e, &(struct carver){e->slab, 0}, n_request, p);
     if ((code = make_workspace(e, err)) || (code = make_device_io(e, err)))
         return code;
+    if (p->uses_stop)
+        finder_warm(e->finder);
     e->n_free_slot = e->max_batch;
     for (int i = 0; i < e->max_batch; i++)
         e->free_slots[i] = e->max_batch - 1 - i;

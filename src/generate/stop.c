@@ -9,6 +9,8 @@
 enum { TAIL = 72, RESERVE = 8192 };
 
 struct finder {
+    const struct tokenizer *tokenizer;
+    int warm;
     struct tokenizer_stream *before, *after;
     struct buf text;
 };
@@ -18,6 +20,7 @@ int finder_new(struct finder **out, const struct tokenizer *t, struct error *err
     struct finder *f = *out = mem_calloc(1, sizeof *f);
     if (!f)
         return error_set_nomem(err, sizeof *f, "stop strings");
+    f->tokenizer = t;
     int code = tokenizer_stream_new(&f->before, t, 1, err);
     if (!code)
         code = tokenizer_stream_new(&f->after, t, 1, err);
@@ -48,6 +51,19 @@ void finder_begin(struct finder *f, const int32_t *ids, int n)
     buf_reset(&f->text);
     for (int i = n > TAIL ? n - TAIL : 0; i < n; i++)
         tokenizer_stream_push(f->before, ids[i], &f->text);
+}
+
+void finder_warm(struct finder *f)
+{
+    static const struct generate_options none;
+    int32_t size = f->warm ? 0 : tokenizer_size(f->tokenizer), tail[TAIL];
+    for (int32_t id = 0; id < size; id++) {
+        tail[id % TAIL] = id;
+        if (id % TAIL == TAIL - 1)
+            finder_begin(f, tail, TAIL);
+        finder_ends(f, &none, id);
+    }
+    f->warm = 1;
 }
 
 static const char *find(const char *text, size_t n, const char *stop)
