@@ -5,6 +5,8 @@ tests/golden/tokenizer_cases.json: what the tokenizers library makes of hard and
 A setting is a patch: top-level members of tokenizer.json that replace the base file's ("model" is merged member by member).
 Made with tokenizers 0.23.3. Random characters are those of Unicode 3.2, about which all Unicode tables agree.
 
+Also writes fuzz/corpus/tokenizer/: every setting over a vocabulary of a few tokens.
+
     tools/golden_tokenizer.py"""
 import json
 import os
@@ -116,6 +118,28 @@ def settings(size):
         "no_cleanup": dict(marks, decoder={"type": "WordPiece", "prefix": "##", "cleanup": False})}
 
 
+def corpus(patches, base):
+    """Seeds for fuzzing: the same components, nothing else of any size."""
+    chars = ["<unk>", "<s>", "</s>", "<pad>", "[UNK]", "[CLS]", "[SEP]", "<0xC2>", "<0xBD>", "<0xF0>", "a", "b", "e", "t", "s", "'", "1", "2", "\u0120", "\u2581", "##b", "ab", "##ab"]
+    vocab = {c: i for i, c in enumerate(chars)}
+    model = {"bytelevel": {"type": "BPE", "vocab": vocab, "merges": ["a b"]},
+             "spm": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "vocab": vocab, "merges": [["a", "b"]]},
+             "wordpiece": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocab}}[base]
+    for name, patch in patches.items():
+        doc = {"version": "1.0", "model": model, "decoder": {"type": "ByteLevel"} if base == "bytelevel" else {"type": "WordPiece"} if base == "wordpiece" else
+               {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+                                                 {"type": "Strip", "content": " ", "start": 1, "stop": 1}]}}
+        for key, value in patch.items():
+            if key == "added_tokens":
+                value = [dict(t, id=vocab.get(t["content"], 30 + i)) for i, t in enumerate(value)]
+            if key == "post_processor":
+                value = around([("<s>", 1)], [("</s>", 2)])
+            doc[key] = dict(doc[key], **value) if key == "model" else value
+        os.makedirs(os.path.join(HERE, "../../fuzz/corpus/tokenizer"), exist_ok=True)
+        with open(os.path.join(HERE, "../../fuzz/corpus/tokenizer", f"{base}_{name}"), "w", encoding="utf-8") as f:
+            json.dump(doc, f, ensure_ascii=False, separators=(",", ":"))
+
+
 def texts(rng, n):
     known = [chr(c) for c in range(0x20000) if unicodedata.ucd_3_2_0.category(chr(c)) not in ("Cn", "Cs", "Co")]
     for _ in range(n):
@@ -132,6 +156,7 @@ def main():
             f.write("\n")
     rng = random.Random(1)
     for base, patches in settings(size):
+        corpus(patches, base)
         for name, patch in patches.items():
             doc = dict(docs[base])
             for key, value in patch.items():

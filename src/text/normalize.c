@@ -207,10 +207,12 @@ static void swap(struct buf *a, struct buf *b)
 static int bert(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err)
 {
     bert_characters(z, text, spare);
+    if (spare->failed)
+        return 0; /* the caller sees it */
     swap(text, spare);
     if (z->accents) {
         int rc = unicode_form(UTF8PROC_DECOMPOSE, text, spare, err);
-        if (rc)
+        if (rc || spare->failed)
             return rc;
         swap(text, spare);
     }

@@ -339,9 +339,9 @@ int pretokenizer_apply(const struct pretokenizer *z, struct pieces *in, struct p
             rc = byte_level(z, p, text, out, &word, m, err);
         else
             rc = cut(z, p, text, out, m, err);
+        if (!rc && (word.failed || pieces_failed(out)))
+            rc = error_set_nomem(err, in->text.len, "the words of a text");
     }
-    if (!rc && (word.failed || pieces_failed(out)))
-        rc = error_set_nomem(err, in->text.len, "the words of a text");
     buf_free(&word);
     regex_match_free(m);
     exchange(in, out);
