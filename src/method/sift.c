@@ -21,6 +21,7 @@ static const struct { const char *name, *text; } reasons[] = {
     {"answer_unended", "answer did not end by itself"}, {"answer_short", "answer is too short"},
     {"answer_long", "answer is too long"}, {"answer_repetitive", "answer repeats itself"},
     {"answer_copied", "answer is copied from a context"}, {"struck", "struck by a person"},
+    {"enough", "not needed: enough were kept"},
 };
 _Static_assert(sizeof reasons / sizeof *reasons == SIFT_REASON_COUNT, "a name for every reason");
 

@@ -29,7 +29,8 @@
     X(ANSWER_LONG, "answer is too long")                                             \
     X(ANSWER_REPETITIVE, "answer repeats itself")                                    \
     X(ANSWER_COPIED, "answer is copied from a context")                              \
-    X(STRUCK, "struck by a person")
+    X(STRUCK, "struck by a person")                                                  \
+    X(ENOUGH, "not needed: enough were kept")
 enum sift_reason {
 #define X(name, text) SIFT_##name,
     SIFT_REASONS(X)

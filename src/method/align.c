@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop. A round's state in the journal says which phase it is in; each phase does what its rows still lack and the state moves on. So continuing after a kill
+ * is the same code as not having been killed. */
+#include "method/parts.h"
+
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEPT_TRIES = 10 }; /* counting kept pairs, at most this many times as many attempts are made */
+
+void align_result_free(struct align_result *r)
+{
+    buf_free(&r->summary);
+    buf_free(&r->json);
+    *r = (struct align_result){0};
+}
+
+int align_load_round(struct align *a, int round, int n, struct error *err)
+{
+    struct run_attempt *attempts = mem_resize(a->attempts, ((size_t)n + 1) * sizeof *attempts);
+    if (!attempts)
+        return error_set_nomem(err, (size_t)n * sizeof *attempts, "attempts");
+    arena_free(&a->round_arena);
+    a->attempts = attempts, a->n_attempt = n, a->round = round;
+    for (int i = 0; i < n; i++)
+        attempts[i] = (struct run_attempt){.index = i, .match = -1};
+    return a->run ? run_get_attempts(a->run, round, n, attempts, &a->round_arena, err) : 0;
+}
+
+/* Adds to the seconds that a phase has taken over all starts. */
+static int add_seconds(struct align *a, const char *phase, double seconds, struct error *err)
+{
+    char name[64], text[32];
+    const char *before;
+    struct arena arena = ARENA_INIT;
+    snprintf(name, sizeof name, "seconds-%s", phase);
+    int rc = run_get_fact(a->run, name, &before, &arena, err);
+    snprintf(text, sizeof text, "%.3f", seconds + (before ? strtod(before, NULL) : 0));
+    arena_free(&arena);
+    return rc ? rc : run_put_fact(a->run, name, text, err);
+}
+
+static int do_phase(struct align *a, const char *name, int (*work)(struct align *a, struct error *err), struct error *err)
+{
+    double start = clock_now();
+    int rc = interrupt_check(err);
+    if (!rc)
+        rc = work(a, err);
+    struct error second;
+    int also = add_seconds(a, name, clock_now() - start, rc ? &second : err);
+    return rc ? rc : also;
+}
+
+static int move_to(struct align *a, struct run_round *round, enum run_state state, struct error *err)
+{
+    round->state = state;
+    return run_put_round(a->run, a->round, round, err);
+}
+
+/* Counting kept pairs: another block of attempts while there are too few. */
+static int more_attempts(const struct align *a, const struct run_round *round)
+{
+    return a->o.count == ALIGN_COUNT_KEPT && round->kept < a->o.attempts && round->attempts < KEPT_TRIES * a->o.attempts &&
+           round->kept >= a->o.stop_novelty * round->attempts;
+}
+
+static int sift_round(struct align *a, struct run_round *round, struct error *err)
+{
+    int rc = align_verdicts(a, a->o.count == ALIGN_COUNT_KEPT ? a->o.attempts : INT32_MAX, &round->kept, err);
+    if (rc)
+        return rc;
+    if (more_attempts(a, round)) {
+        round->attempts += a->o.attempts;
+        rc = move_to(a, round, RUN_STATE_ASK, err);
+        return rc ? rc : align_load_round(a, a->round, round->attempts, err);
+    }
+    log_line(LOG_INFO, "round %d: %d of %d attempts kept (%.1f %%)", a->round, round->kept, round->attempts, 100.0 * round->kept / round->attempts);
+    rc = align_write_generated(a, err);
+    if (!rc && a->o.review)
+        rc = align_write_review(a, err);
+    return rc ? rc : move_to(a, round, a->o.review ? RUN_STATE_REVIEW : RUN_STATE_TUNE, err);
+}
+
+static int review_round(struct align *a, struct run_round *round, int *stop, struct error *err)
+{
+    if (!a->o.resume) {
+        *stop = 1;
+        return 0;
+    }
+    int rc = align_read_review(a, &round->kept, err);
+    if (!rc)
+        rc = align_write_generated(a, err);
+    a->o.resume = 0; /* the next round's review is another one */
+    return rc ? rc : move_to(a, round, RUN_STATE_TUNE, err);
+}
+
+static int ran_out(const struct align *a, const struct run_round *round)
+{
+    return round->kept < 1 || round->kept < a->o.stop_novelty * round->attempts;
+}
+
+static int tune_round(struct align *a, struct run_round *round, struct error *err)
+{
+    int rc = 0;
+    if (!ran_out(a, round)) {
+        rc = align_add_kept(a, a->attempts, a->n_attempt, a->round, err);
+        if (!rc)
+            rc = align_tune(a, &round->steps, round->model_sha256, err);
+    }
+    return rc ? rc : move_to(a, round, RUN_STATE_DONE, err);
+}
+
+/* Loads a finished round's kept pairs, or works on it until it is finished. *stop: a person is to look first. */
+static int do_round(struct align *a, struct run_round *round, int *stop, struct error *err)
+{
+    double start = clock_now();
+    int rc = 0;
+    if (round->state == RUN_STATE_DONE)
+        return round->model_sha256[0] ? align_add_kept(a, a->attempts, a->n_attempt, a->round, err) : 0;
+    rc = align_make_pool(a, err);
+    while (!rc && !*stop && round->state != RUN_STATE_DONE) {
+        switch (round->state) {
+        case RUN_STATE_NONE: rc = move_to(a, round, RUN_STATE_ASK, err); break;
+        case RUN_STATE_ASK: rc = (rc = do_phase(a, "ask", align_ask, err)) ? rc : move_to(a, round, RUN_STATE_RETRIEVE, err); break;
+        case RUN_STATE_RETRIEVE: rc = (rc = do_phase(a, "retrieve", align_retrieve, err)) ? rc : move_to(a, round, RUN_STATE_ANSWER, err); break;
+        case RUN_STATE_ANSWER: rc = (rc = do_phase(a, "answer", align_answer, err)) ? rc : move_to(a, round, RUN_STATE_SIFT, err); break;
+        case RUN_STATE_SIFT: rc = (rc = interrupt_check(err)) ? rc : sift_round(a, round, err); break;
+        case RUN_STATE_REVIEW: rc = review_round(a, round, stop, err); break;
+        case RUN_STATE_TUNE:
+            start = clock_now();
+            rc = (rc = interrupt_check(err)) ? rc : tune_round(a, round, err);
+            struct error second;
+            add_seconds(a, "tune", clock_now() - start, &second);
+            break;
+        case RUN_STATE_DONE: break;
+        }
+    }
+    return rc;
+}
+
+static int do_rounds(struct align *a, struct align_result *r, struct error *err)
+{
+    int rc = 0, stop = 0;
+    for (int t = 1; t <= a->o.rounds && !rc && !stop; t++) {
+        struct run_round round;
+        if ((rc = run_get_round(a->run, t, &round, err)))
+            break;
+        if (round.state == RUN_STATE_NONE)
+            round.attempts = a->o.attempts;
+        if ((rc = align_load_round(a, t, round.attempts, err)) || (rc = do_round(a, &round, &stop, err)))
+            break;
+        if (stop) {
+            r->stopped_for_review = t;
+        } else if (!round.model_sha256[0]) {
+            r->novelty_ran_out = t;
+            stop = 1;
+        } else {
+            r->rounds = t;
+        }
+    }
+    return rc;
+}
+
+static void show_text(const struct align *a, struct buf *b)
+{
+    if (a->o.show && !b->failed && b->data)
+        a->o.show(a->o.user, b->data);
+    buf_reset(b);
+}
+
+static int show_attempt(struct align *a, int index, struct buf *b, struct error *err)
+{
+    const struct run_attempt *t = &a->attempts[index];
+    struct prompt ask = {0}, answer = {0};
+    int rc = prompt_ask(a, t->question.contexts, t->question.n_context, &ask, err);
+    if (!rc && t->answer.text)
+        rc = prompt_answer(a, t->answer.contexts, t->answer.n_context, t->question.text, &answer, err);
+    buf_printf(b, "=== attempt %d: the prompt that asks (%zu tokens)\n%s\n--- question: %s\n", index, ask.ids.n, rc ? "" : ask.text.data,
+               t->question.text ? t->question.text : t->question.error);
+    if (t->answer.text)
+        buf_printf(b, "=== attempt %d: the prompt that answers (%zu tokens)\n%s\n--- answer: %s\n", index, answer.ids.n, rc ? "" : answer.text.data, t->answer.text);
+    buf_printf(b, "--- verdict: %s\n\n", sift_reason_text((enum sift_reason)sift_reason_find(t->reason)));
+    prompt_free(&ask);
+    prompt_free(&answer);
+    return rc;
+}
+
+static int preview(struct align *a, struct error *err)
+{
+    struct buf b = BUF_INIT;
+    int kept, rc = align_load_round(a, 1, a->o.preview, err);
+    if (!rc && !(rc = align_make_pool(a, err)) && !(rc = align_ask(a, err)) && !(rc = align_retrieve(a, err)) && !(rc = align_answer(a, err)))
+        rc = align_verdicts(a, INT32_MAX, &kept, err);
+    for (int i = 0; i < a->n_attempt && !rc; i++) {
+        rc = show_attempt(a, i, &b, err);
+        show_text(a, &b);
+    }
+    buf_free(&b);
+    return rc;
+}
+
+static int begin(struct align *a, struct error *err)
+{
+    json_t *settings = align_settings(a), *manifest = align_manifest(a);
+    int resumed, rc = settings && manifest ? 0 : error_set_nomem(err, 4096, "settings");
+    if (!rc)
+        rc = run_open(&a->run, a->o.output, settings, manifest, a->o.accept_different_bits, &resumed, err);
+    if (!rc && resumed)
+        log_line(LOG_INFO, "%s: continuing", a->o.output);
+    json_decref(settings);
+    json_decref(manifest);
+    return rc;
+}
+
+static int evidence(struct align *a, struct align_result *r, struct error *err)
+{
+    struct arms arms = {0};
+    double start = clock_now();
+    struct error second;
+    int rc = align_arms(a, &arms, err);
+    if (!rc)
+        rc = align_measure(a, &arms, err);
+    add_seconds(a, "evidence", clock_now() - start, &second);
+    if (!rc)
+        rc = align_report(a, &arms, r, err);
+    arms_free(&arms);
+    return rc;
+}
+
+static void review_summary(const struct align *a, struct align_result *r)
+{
+    buf_printf(&r->summary, "Round %d waits for review: strike lines from %s/round-%d/review.jsonl, then run the same command with --resume.\n", r->stopped_for_review,
+               a->o.output, r->stopped_for_review);
+    buf_printf(&r->json, "{\"stopped_for_review\": %d}", r->stopped_for_review);
+}
+
+int method_align(struct device *device, const struct align_options *options, struct align_result *result, struct error *err)
+{
+    struct align a = {0};
+    *result = (struct align_result){0};
+    int rc = align_options_check(options, err);
+    if (rc)
+        return rc;
+    rc = align_open(&a, device, options, err);
+    if (!rc && options->preview) {
+        rc = preview(&a, err);
+    } else if (!rc && !(rc = begin(&a, err))) {
+        rc = do_rounds(&a, result, err);
+        if (!rc && result->stopped_for_review)
+            review_summary(&a, result);
+        else if (!rc)
+            rc = evidence(&a, result, err);
+        if (rc == ERROR_INTERRUPTED && err) {
+            struct error was = *err;
+            error_set(err, rc, "%s in round %d; everything finished is kept in %s: run the same command again to go on", was.message, a.round, a.o.output);
+        }
+    }
+    align_close(&a);
+    return rc;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The arms: what is compared, on the same footing. Each is a model (the pretrained one, one tuned on the seeds, a round's) and a way to prompt it; the prompts, the
+ * decoding and the questions are the same for all. */
+#include "method/parts.h"
+
+#include "base/interrupt.h"
+#include "base/mem.h"
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void arms_free(struct arms *arms)
+{
+    for (int i = 0; i < arms->n; i++) {
+        mem_free(arms->list[i].model);
+        mem_free(arms->list[i].results);
+    }
+    mem_free(arms->items);
+    mem_free(arms->contexts);
+    mem_free(arms->n_context);
+    *arms = (struct arms){0};
+}
+
+static struct arm *add(struct arms *arms, const char *name, char *model, struct error *err)
+{
+    struct run_result *results = mem_calloc((size_t)arms->n_item + 1, sizeof *results);
+    if (!model || !results || arms->n == ALIGN_MAX_ARM) {
+        mem_free(model), mem_free(results);
+        error_set_nomem(err, (size_t)arms->n_item * sizeof *results, "arms");
+        return NULL;
+    }
+    struct arm *arm = &arms->list[arms->n++];
+    *arm = (struct arm){.model = model, .results = results};
+    snprintf(arm->name, sizeof arm->name, "%s", name);
+    return arm;
+}
+
+/* What is measured on: the test set, else the held-out seeds. */
+static int choose_items(struct align *a, struct arms *arms, struct error *err)
+{
+    int n = a->o.test ? a->test.n : a->n_held;
+    arms->set = a->o.test ? "test" : "holdout";
+    arms->items = mem_calloc((size_t)n + 1, sizeof *arms->items);
+    if (!arms->items)
+        return error_set_nomem(err, (size_t)n * sizeof *arms->items, "questions");
+    for (int i = 0; i < n; i++)
+        arms->items[i] = a->o.test ? a->test.items[i] : a->seeds.items[a->held[i]];
+    arms->n_item = n;
+    arms->n_text = a->o.judge || a->o.baselines || a->o.samples > n ? n : a->o.samples;
+    return 0;
+}
+
+/* Tuned on the seeds alone; remembered in the journal, so that it is done once. */
+static int tune_baseline(struct align *a, struct arms *arms, const char *name, int max_steps, struct error *err)
+{
+    char fact[64], text[128];
+    const char *done;
+    struct buf path = BUF_INIT;
+    buf_printf(&path, "%s/baseline-%s/model", a->o.output, name);
+    struct arm *arm = path.failed ? NULL : add(arms, name, buf_take(&path), err);
+    if (!arm)
+        return ERROR_NOMEM;
+    snprintf(fact, sizeof fact, "baseline-%s", name);
+    int rc = run_get_fact(a->run, fact, &done, &a->arena, err);
+    if (rc || (done && sscanf(done, "%ld %64s", &arm->steps, arm->sha256) == 2))
+        return rc;
+    struct pool_item *items = mem_calloc((size_t)a->n_given + 1, sizeof *items);
+    rc = items ? interrupt_check(err) : error_set_nomem(err, 64, "seeds");
+    for (int i = 0; i < a->n_given && !rc; i++)
+        items[i] = (struct pool_item){a->seeds.items[a->given[i]].question, a->seeds.items[a->given[i]].answer, 0, a->given[i]};
+    if (!rc)
+        rc = align_tune_on(a, arm->model, checkpoint_path(a->source), items, a->n_given, max_steps, &arm->steps, arm->sha256, err);
+    mem_free(items);
+    snprintf(text, sizeof text, "%ld %s", arm->steps, arm->sha256);
+    return rc ? rc : run_put_fact(a->run, fact, text, err);
+}
+
+static int add_baselines(struct align *a, struct arms *arms, long steps, struct error *err)
+{
+    struct arm *nearest = add(arms, "icl-knn", align_model_path(a, 0), err), *random = nearest ? add(arms, "icl-random", align_model_path(a, 0), err) : NULL;
+    if (!random)
+        return ERROR_NOMEM;
+    nearest->nearest = 1, random->random = 1;
+    int rc = tune_baseline(a, arms, "sft-seeds", 0, err);
+    return rc || !steps ? rc : tune_baseline(a, arms, "sft-seeds-steps", (int)steps, err);
+}
+
+/* The nearest seeds of every question, for ICL-kNN. */
+static int find_contexts(struct align *a, struct arms *arms, struct error *err)
+{
+    size_t n = (size_t)arms->n_item + 1, k = (size_t)a->o.k;
+    enum align_pool pool = a->o.pool;
+    a->o.pool = ALIGN_POOL_SEEDS;
+    int rc = align_make_pool(a, err);
+    a->o.pool = pool;
+    struct retriever_hit *hits = mem_calloc(n * k, sizeof *hits);
+    const char **texts = mem_calloc(n, sizeof *texts);
+    arms->contexts = mem_calloc(n * k, sizeof *arms->contexts);
+    arms->n_context = mem_calloc(n, sizeof *arms->n_context);
+    if (!rc && (!hits || !texts || !arms->contexts || !arms->n_context))
+        rc = error_set_nomem(err, n * k * sizeof *hits, "contexts");
+    for (int i = 0; i < arms->n_item && !rc; i++)
+        texts[i] = arms->items[i].question;
+    if (!rc)
+        rc = align_nearest(a, texts, arms->n_item, a->o.k, hits, arms->n_context, err);
+    for (int i = 0; i < arms->n_item && !rc; i++)
+        for (int c = 0; c < arms->n_context[i]; c++)
+            arms->contexts[(size_t)i * k + (size_t)c] = hits[(size_t)i * k + (size_t)(arms->n_context[i] - 1 - c)].index;
+    mem_free(hits), mem_free(texts);
+    return rc;
+}
+
+int align_arms(struct align *a, struct arms *arms, struct error *err)
+{
+    struct run_round rounds[ALIGN_MAX_ARM];
+    long steps = 0;
+    int n = 0, rc = choose_items(a, arms, err);
+    for (int t = 1; t <= a->o.rounds && n < ALIGN_MAX_ARM - 8 && !rc; t++, n++) {
+        rc = run_get_round(a->run, t, &rounds[n], err);
+        if (rc || !rounds[n].model_sha256[0])
+            break;
+        steps = a->o.start == ALIGN_START_LAST ? steps + rounds[n].steps : rounds[n].steps;
+    }
+    struct arm *arm = rc ? NULL : add(arms, "pretrained", align_model_path(a, 0), err);
+    rc = rc ? rc : arm ? 0 : ERROR_NOMEM;
+    if (!rc)
+        snprintf(arm->sha256, sizeof arm->sha256, "%s", a->source_sha256);
+    if (!rc && a->o.baselines && arms->n_item && !(rc = find_contexts(a, arms, err)))
+        rc = add_baselines(a, arms, steps, err);
+    for (int t = 1; t <= n && !rc; t++) {
+        char name[32];
+        snprintf(name, sizeof name, "round-%d", t);
+        if (!(arm = add(arms, name, align_model_path(a, t), err)))
+            return ERROR_NOMEM;
+        arm->round = t;
+        arm->steps = rounds[t - 1].steps + (a->o.start == ALIGN_START_LAST && t > 1 ? arms->list[arms->n - 2].steps : 0);
+        snprintf(arm->sha256, sizeof arm->sha256, "%s", rounds[t - 1].model_sha256);
+    }
+    return rc;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Measuring the arms: log-likelihood of the reference answers, generated answers, and the judge's labels on those. Every result is a row in the journal as soon as it is
+ * there; what has a row is not done again. */
+#include "method/parts.h"
+
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/maths.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { JUDGE_LENGTH = 512 }; /* Beaver-Dam's: longer texts are cut on the right, the end of sequence with them */
+
+struct measuring {
+    struct align *a;
+    struct arms *arms;
+    struct arm *arm;
+    struct prompt *prompts;
+    int *indices;
+    struct progress progress;
+    struct error *err;
+};
+
+/* The question as this arm is asked it. */
+static int make_prompt(const struct measuring *m, int i, struct prompt *out, struct error *err)
+{
+    const struct align *a = m->a;
+    int k = a->o.k, n = 0;
+    const int *contexts = NULL;
+    int *random = mem_calloc((size_t)k + 1, sizeof *random);
+    if (!random)
+        return error_set_nomem(err, (size_t)k * sizeof *random, "contexts");
+    if (m->arm->nearest)
+        contexts = m->arms->contexts + (size_t)i * (size_t)k, n = m->arms->n_context[i];
+    else if (m->arm->random)
+        contexts = random, n = retrieve_random(&(struct rng_stream){a->o.seed, PHASE_EVALUATE, (uint64_t)i}, a->n_pool, k, random);
+    int rc = prompt_answer(a, contexts, n, m->arms->items[i].question, out, err);
+    mem_free(random);
+    return rc;
+}
+
+/* Ids of prompt and reference answer (without end of sequence) for the items that lack a score. */
+static int score_texts(struct measuring *m, struct model_text *texts, int *n, struct tokens *all, struct error *err)
+{
+    int rc = 0;
+    *n = 0;
+    for (int i = 0; i < m->arms->n_item && !rc; i++) {
+        struct prompt p = {0};
+        struct buf completion = BUF_INIT;
+        struct tokens ids = TOKENS_INIT;
+        struct error own;
+        if (!m->arms->items[i].answer || !isnan(m->arm->results[i].logprob))
+            continue;
+        template_tune_completion(m->a->template, m->arms->items[i].answer, &completion);
+        rc = completion.failed ? error_set_nomem(err, completion.len, "an answer") : tokenizer_encode(m->a->tokenizer, completion.data, completion.len, 0, &ids, err);
+        int made = rc ? rc : make_prompt(m, i, &p, &own);
+        if (made == ERROR_NOMEM)
+            rc = error_set(err, made, "%s", own.message);
+        if (!rc && !made && ids.n && (int)(p.ids.n + ids.n) <= m->a->desc.n_ctx) { /* what does not fit stays unscored and is counted as missing */
+            m->indices[*n] = i;
+            texts[(*n)++] = (struct model_text){NULL, (int)(p.ids.n + ids.n), (int)p.ids.n};
+            for (size_t k = 0; k < p.ids.n && !rc; k++)
+                rc = tokens_push(all, p.ids.ids[k]) ? error_set_nomem(err, all->n * 4, "tokens") : 0;
+            for (size_t k = 0; k < ids.n && !rc; k++)
+                rc = tokens_push(all, ids.ids[k]) ? error_set_nomem(err, all->n * 4, "tokens") : 0;
+        }
+        prompt_free(&p);
+        buf_free(&completion);
+        tokens_free(&ids);
+    }
+    size_t at = 0;
+    for (int i = 0; i < *n && !rc; i++) {
+        texts[i].ids = all->ids + at;
+        at += (size_t)texts[i].n;
+    }
+    return rc;
+}
+
+static int put(struct measuring *m, int i, struct error *err)
+{
+    return run_put_result(m->a->run, m->arm->name, m->arms->set, i, &m->arm->results[i], err);
+}
+
+static int score(struct measuring *m, struct error *err)
+{
+    struct model_text *texts = mem_calloc((size_t)m->arms->n_item + 1, sizeof *texts);
+    struct tokens all = TOKENS_INIT;
+    float *logprobs = NULL;
+    int n = 0, rc = texts ? score_texts(m, texts, &n, &all, err) : error_set_nomem(err, (size_t)m->arms->n_item * sizeof *texts, "texts");
+    if (!rc && n && !(logprobs = mem_alloc(all.n * sizeof *logprobs)))
+        rc = error_set_nomem(err, all.n * sizeof *logprobs, "log-probabilities");
+    if (!rc && n && !(rc = align_load(m->a, m->arm->model, m->a->o.dtype, err)) && !(rc = model_score(m->a->model, texts, n, logprobs, err)) &&
+        !(rc = run_begin(m->a->run, err))) {
+        const float *l = logprobs;
+        for (int i = 0; i < n && !rc; i++) {
+            struct run_result *r = &m->arm->results[m->indices[i]];
+            r->n_token = texts[i].n - texts[i].n_prompt, r->logprob = 0;
+            for (int k = 0; k < r->n_token; k++)
+                r->logprob += (double)*l++;
+            rc = put(m, m->indices[i], err);
+        }
+        if (!rc)
+            rc = run_commit(m->a->run, err);
+        else
+            run_rollback(m->a->run);
+    }
+    mem_free(texts), mem_free(logprobs);
+    tokens_free(&all);
+    return rc;
+}
+
+static int answered(void *user, int i, const struct generate_result *result)
+{
+    struct measuring *m = user;
+    struct run_result *r = &m->arm->results[m->indices[i]];
+    struct buf text = BUF_INIT;
+    if (!result->error.code && result->n > 0) {
+        const char *raw = result->sequences[0].text ? result->sequences[0].text : "";
+        template_parse_answer(m->a->template, raw, strlen(raw), result->sequences[0].finish == FINISH_STOP, &text);
+        m->progress.tokens += result->sequences[0].n;
+    }
+    r->text = text.failed ? NULL : arena_strdup(&m->a->arena, text.data ? text.data : "");
+    buf_free(&text);
+    m->progress.done++;
+    progress_show(&m->progress);
+    return r->text ? put(m, m->indices[i], m->err) : error_set_nomem(m->err, 64, "an answer");
+}
+
+static int answer(struct measuring *m, struct error *err)
+{
+    struct generate_request *requests = mem_calloc((size_t)m->arms->n_text + 1, sizeof *requests);
+    struct generate_engine *engine = NULL;
+    int n = 0, rc = requests ? 0 : error_set_nomem(err, (size_t)m->arms->n_text * sizeof *requests, "requests");
+    for (int i = 0; i < m->arms->n_text && !rc; i++) {
+        struct error own;
+        if (m->arm->results[i].text)
+            continue;
+        struct prompt *p = &m->prompts[n];
+        rc = make_prompt(m, i, p, &own);
+        if (rc == ERROR_DATA) { /* too long for the context: no answer, counted as missing */
+            prompt_free(p);
+            rc = 0;
+            continue;
+        }
+        if (rc)
+            return error_set(err, rc, "%s", own.message);
+        struct generate_request *r = &requests[n];
+        *r = (struct generate_request){.prompt = p->ids.ids, .n_prompt = (int)p->ids.n, .options = m->a->o.answer, .seed = m->a->o.seed, .key_a = PHASE_EVALUATE,
+                                       .key_b = (uint64_t)i};
+        const char *stop = template_answer_stop(m->a->template);
+        if (*stop && r->options.n_stop < GENERATE_MAX_STOP)
+            snprintf(r->options.stop[r->options.n_stop++], sizeof r->options.stop[0], "%s", stop);
+        m->indices[n++] = i;
+    }
+    m->progress = (struct progress){m->arm->name, "answers", 0, n, clock_now(), 0, NULL};
+    if (!rc && n && !(rc = align_load(m->a, m->arm->model, m->a->o.dtype, err)) &&
+        !(rc = generate_engine_new(&engine, m->a->model, m->a->tokenizer, m->a->o.engine.page ? &m->a->o.engine : NULL, err)))
+        rc = generate_run(engine, requests, n, answered, m, err);
+    generate_engine_free(engine);
+    mem_free(requests);
+    return rc;
+}
+
+static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, struct error *err)
+{
+    size_t n = (size_t)arms->n_item + 1;
+    struct measuring m = {.a = a, .arms = arms, .arm = arm, .prompts = mem_calloc(n, sizeof *m.prompts), .indices = mem_calloc(n, sizeof *m.indices), .err = err};
+    int found, rc = m.prompts && m.indices ? interrupt_check(err) : error_set_nomem(err, n * sizeof *m.prompts, "questions");
+    if (!rc)
+        rc = run_get_results(a->run, arm->name, arms->set, arms->n_item, arm->results, &found, &a->arena, err);
+    if (!rc)
+        rc = score(&m, err);
+    if (!rc)
+        rc = interrupt_check(err);
+    if (!rc)
+        rc = answer(&m, err);
+    for (int i = 0; m.prompts && i < arms->n_item; i++)
+        prompt_free(&m.prompts[i]);
+    mem_free(m.prompts), mem_free(m.indices);
+    return rc;
+}
+
+struct judge { struct checkpoint *ck; struct tokenizer *t; struct model *m; };
+
+static int judge_open(struct judge *j, struct align *a, struct error *err)
+{
+    struct model_options o = {.dtype = a->o.dtype, .task = MODEL_CLASSIFY, .check_finite = 1};
+    int rc = checkpoint_open(&j->ck, a->o.judge, err);
+    if (rc || (rc = tokenizer_open(&j->t, checkpoint_path(j->ck), err)))
+        return rc;
+    struct model_desc d;
+    if ((rc = model_desc_parse(&d, checkpoint_config(j->ck), checkpoint_path(j->ck), err)))
+        return rc;
+    if (d.task != MODEL_CLASSIFY)
+        return error_set(err, ERROR_DATA, "%s: is a language model; --judge wants a sequence classifier (isara train --task classify)", a->o.judge);
+    return model_open(&j->m, a->device, j->ck, &o, err);
+}
+
+static void judge_close(struct judge *j)
+{
+    model_close(j->m);
+    tokenizer_close(j->t);
+    checkpoint_close(j->ck);
+}
+
+/* The ids the judge reads: as it was trained, end of sequence at the end unless the text was cut. */
+static int judge_ids(const struct judge *j, const char *question, const char *answer, struct tokens *ids, struct error *err)
+{
+    const struct model_desc *d = model_desc(j->m);
+    const struct tokenizer_info *info = tokenizer_info(j->t);
+    int limit = d->n_ctx < JUDGE_LENGTH ? d->n_ctx : JUDGE_LENGTH;
+    int32_t eos = d->n_eos ? d->eos_ids[0] : info->eos;
+    struct buf text = BUF_INIT;
+    int rc = train_classify_text(&text, question, answer) ? error_set_nomem(err, text.len, "a text to judge")
+                                                          : tokenizer_encode(j->t, text.data, text.len, TOKENIZER_ADD_SPECIAL, ids, err);
+    if (!rc && info->add_eos && ids->n && ids->ids[ids->n - 1] == eos)
+        ids->n--;
+    if (!rc && eos >= 0 && tokens_push(ids, eos))
+        rc = error_set_nomem(err, ids->n * 4, "tokens");
+    if (!rc && (int)ids->n > limit)
+        ids->n = (size_t)limit;
+    buf_free(&text);
+    return rc;
+}
+
+static int judge_one(struct judge *j, struct measuring *m, int i, struct error *err)
+{
+    struct run_result *r = &m->arm->results[i];
+    struct tokens ids = TOKENS_INIT;
+    int n = model_desc(j->m)->n_label;
+    float *p = arena_alloc(&m->a->arena, (size_t)n * sizeof *p);
+    int rc = p ? judge_ids(j, m->arms->items[i].question, r->text, &ids, err) : error_set_nomem(err, 64, "probabilities");
+    if (!rc)
+        rc = model_classify(j->m, &(struct model_text){ids.ids, (int)ids.n, 0}, 1, p, err);
+    r->flagged = 0;
+    for (int k = 0; k < n && !rc; k++) {
+        p[k] = (float)(1 / (1 + maths_exp(-(double)p[k])));
+        r->flagged |= (double)p[k] > m->a->o.threshold;
+    }
+    r->probabilities = p, r->n_probability = n;
+    tokens_free(&ids);
+    return rc ? rc : put(m, i, err);
+}
+
+static int judge_all(struct align *a, struct arms *arms, struct error *err)
+{
+    struct judge j = {0};
+    int rc = judge_open(&j, a, err);
+    struct measuring m = {.a = a, .arms = arms};
+    if (!rc) {
+        arms->n_label = model_desc(j.m)->n_label < MODEL_MAX_LABEL ? model_desc(j.m)->n_label : MODEL_MAX_LABEL;
+        memcpy(arms->labels, model_desc(j.m)->labels, sizeof arms->labels);
+    }
+    for (int k = 0; k < arms->n && !rc; k++) {
+        m.arm = &arms->list[k];
+        rc = (rc = interrupt_check(err)) ? rc : run_begin(a->run, err);
+        for (int i = 0; i < arms->n_text && !rc; i++)
+            if (m.arm->results[i].text && m.arm->results[i].flagged < 0)
+                rc = judge_one(&j, &m, i, err);
+        if (!rc)
+            rc = run_commit(a->run, err);
+        else
+            run_rollback(a->run);
+    }
+    judge_close(&j);
+    return rc;
+}
+
+/* arms/NAME.jsonl: every answer with what the judge gave it. */
+static int write_arm(struct align *a, const struct arms *arms, const struct arm *arm, struct error *err)
+{
+    struct buf b = BUF_INIT, path = BUF_INIT;
+    buf_printf(&path, "%s/arms", a->o.output);
+    int rc = path.failed ? error_set_nomem(err, 64, "path") : dirs_make(path.data, err);
+    buf_printf(&path, "/%s.jsonl", arm->name);
+    for (int i = 0; i < arms->n_item && !rc; i++) {
+        const struct run_result *r = &arm->results[i];
+        json_t *row = json_pack("{s:s, s:s, s:s?}", "id", arms->items[i].id, "question", arms->items[i].question, "answer", r->text), *p = json_object();
+        if (!isnan(r->logprob))
+            json_object_set_new(row, "reference_logprob", json_real(r->logprob)), json_object_set_new(row, "reference_tokens", json_integer(r->n_token));
+        for (int k = 0; k < r->n_probability && k < arms->n_label; k++)
+            json_object_set_new(p, arms->labels[k], json_real((double)r->probabilities[k]));
+        if (r->flagged >= 0)
+            json_object_set_new(row, "flagged", json_boolean(r->flagged)), json_object_set(row, "probabilities", p);
+        json_decref(p);
+        rc = jsontext_dump(&b, row, 0, err);
+        buf_putc(&b, '\n');
+        json_decref(row);
+    }
+    if (!rc)
+        rc = b.failed || path.failed ? error_set_nomem(err, b.len, "rows") : file_write(path.data, b.data ? b.data : "", b.len, err);
+    buf_free(&b);
+    buf_free(&path);
+    return rc;
+}
+
+int align_measure(struct align *a, struct arms *arms, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; i < arms->n && !rc && arms->n_item; i++)
+        rc = measure_arm(a, arms, &arms->list[i], err);
+    if (!rc && a->o.judge)
+        rc = judge_all(a, arms, err);
+    for (int i = 0; i < arms->n && !rc && arms->n_item; i++)
+        rc = write_arm(a, arms, &arms->list[i], err);
+    return rc;
+}

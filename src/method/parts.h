@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of method/: one alignment at work. The phases of a round (ask, retrieve, answer, verdicts, tune) each look at the round's attempts, do what is not done yet
+ * and put it into the journal; so a phase is also its own resumption. */
+#ifndef METHOD_PARTS_H
+#define METHOD_PARTS_H
+
+#include "base/arena.h"
+#include "method/method.h"
+#include "method/seeds.h"
+#include "retrieve/retrieve.h"
+#include "run/run.h"
+#include "text/template.h"
+
+enum phase { PHASE_ASK = 1, PHASE_ANSWER, PHASE_EVALUATE, PHASE_CONTEXTS }; /* name streams of random numbers */
+
+struct pool_item { const char *question, *answer; int round, index; }; /* round 0: a seed, index in the file */
+void pool_name(const struct pool_item *p, char name[40]);              /* "seed-3", "r1-a17" */
+
+struct align {
+    struct align_options o;
+    struct device *device;
+    struct checkpoint *source;      /* the pretrained model */
+    struct tokenizer *tokenizer;
+    struct template *template;
+    struct model_desc desc;
+    char ask_cue[64], answer_cue[64]; /* what a text must not hold: "Question:", "Answer:" */
+    struct seeds seeds, test;
+    int *given, n_given, *held, n_held; /* indices of seeds in the method and kept out of it */
+    struct pool_item *pool; int n_pool; /* contexts of this round */
+    struct pool_item *kept; int n_kept, cap_kept; /* of earlier rounds and, after its verdicts, this one */
+    struct retriever *retriever; int n_retriever; /* over the pool's first n_retriever items */
+    struct run *run;                /* NULL: nothing is written (preview) */
+    struct model *model;            /* what is loaded, from model_path in model_dtype */
+    char *model_path;
+    char source_sha256[65];
+    struct arena arena, round_arena; /* the run's; the round's */
+    int round;
+    struct run_attempt *attempts; int n_attempt;
+};
+
+/* options.c */
+json_t *align_settings(const struct align *a);  /* everything that decides the bits; new reference or NULL */
+json_t *align_manifest(const struct align *a);
+/* Options from a run's settings and manifest (replay). Strings are the settings'. */
+int align_options_from(struct align_options *o, const json_t *settings, const char *where, struct error *err);
+
+/* setup.c */
+int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err); /* everything but the run */
+void align_close(struct align *a);
+int align_load(struct align *a, const char *path, enum dtype dtype, struct error *err);  /* a->model := that one */
+int align_load_pretrained(struct align *a, struct error *err);
+int align_read_cues(struct align *a, struct error *err); /* after the template changed */
+char *align_round_file(const struct align *a, int round, const char *name); /* RUN/round-t/name; mem_free */
+/* RUN/round-t/model of the round's model, or the pretrained one's path for round 0; mem_free. */
+char *align_model_path(const struct align *a, int round);
+int align_encode_prompt(const struct align *a, const char *text, struct tokens *out, struct error *err); /* replaces out's content */
+void align_end_ids(const struct align *a, struct generate_options *o);      /* n_eos 0: the model's */
+struct example align_example(const struct align *a, int pool_index);
+
+/* pool.c */
+int align_make_pool(struct align *a, struct error *err);                    /* as it stands when a->round begins */
+int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, int round, struct error *err);
+int align_embed(struct align *a, const char *const *texts, int n, float **out, int *dim, struct error *err); /* with the retriever's model; mem_free */
+int align_make_retriever(struct align *a, struct error *err);
+/* k nearest of the pool to each text: hits[i*k..], found[i]. */
+int align_nearest(struct align *a, const char *const *texts, int n, int k, struct retriever_hit *hits, int *found, struct error *err);
+
+/* prompt.c: fits contexts into the window, dropping the first ones (the farthest). Contexts are pool indices in the prompt's order. */
+struct prompt { struct tokens ids; int dropped; struct buf text; };
+void prompt_free(struct prompt *p);
+int prompt_ask(const struct align *a, const int *contexts, int n, struct prompt *out, struct error *err);
+int prompt_answer(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err);
+/* Does the text read back as what it was meant to be? */
+int prompt_question_parses(const struct align *a, const char *question);
+int prompt_answer_parses(const struct align *a, const char *answer);
+
+/* make.c: runs requests for attempts and hands each text to `put` as it finishes. */
+struct making { int index; struct prompt prompt; const int *contexts; int n_context; int question; };
+int align_make(struct align *a, struct making *list, int n, int is_question, const char *stage,
+               int (*put)(struct align *a, int index, const struct run_text *t, struct error *err), struct error *err);
+
+/* ask.c, answer.c, verdicts.c, tune.c, export.c */
+int align_ask(struct align *a, struct error *err);
+int align_retrieve(struct align *a, struct error *err);
+int align_answer(struct align *a, struct error *err);
+int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err);
+/* Why the question alone is rejected, against seeds and earlier rounds and the same words earlier in this round; SIFT_KEPT if it is not. */
+int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match, struct error *err);
+int align_sift_before(struct align *a, struct sift **out, struct error *err);
+int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err);
+int align_tune(struct align *a, long *steps, char sha256[65], struct error *err);
+int align_tune_on(struct align *a, const char *directory, const char *from, const struct pool_item *items, int n, int max_steps, long *steps, char sha256[65],
+                  struct error *err);
+int align_write_generated(struct align *a, struct error *err);
+int align_write_review(struct align *a, struct error *err);
+int align_read_review(struct align *a, int *kept, struct error *err);
+
+/* align.c: the round's attempts from the journal into memory. */
+int align_load_round(struct align *a, int round, int n, struct error *err);
+
+/* arms.c, evidence.c: what each arm gives for the questions it is measured on. */
+struct arm {
+    char name[32];
+    char *model;                    /* path; the pretrained one's for arms without tuning */
+    int round;                      /* of align; 0: a baseline */
+    int nearest, random;            /* in-context: k nearest or k random seeds before the question */
+    long steps;
+    char sha256[65];
+    struct run_result *results;     /* [n] of the set */
+};
+struct arms {
+    struct arm list[ALIGN_MAX_ARM]; int n;
+    const char *set;                /* "test" or "holdout" */
+    struct seed *items; int n_item; /* what is measured on; borrowed texts */
+    int n_text;                     /* of the first so many, answers are generated */
+    int *contexts, *n_context;      /* [n_item,k] nearest last; for ICL-kNN */
+    char labels[MODEL_MAX_LABEL][64]; int n_label; /* of the judge */
+};
+int align_arms(struct align *a, struct arms *arms, struct error *err);      /* makes the list, tunes the baselines */
+int align_measure(struct align *a, struct arms *arms, struct error *err);   /* fills the results */
+void arms_free(struct arms *arms);
+/* report.c: tables and metrics.json. */
+int align_report(struct align *a, struct arms *arms, struct align_result *r, struct error *err);
+
+#endif

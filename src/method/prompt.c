@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prompts that fit. When the contexts, the question and the tokens to come are more than the window holds, the first context goes, again and again: it is the farthest. */
+#include "method/parts.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+void prompt_free(struct prompt *p)
+{
+    tokens_free(&p->ids);
+    buf_free(&p->text);
+    *p = (struct prompt){0};
+}
+
+/* question NULL: ask. */
+static int fit(const struct align *a, const int *contexts, int n, const char *question, int new_tokens, struct prompt *out, struct error *err)
+{
+    struct example *examples = mem_calloc((size_t)n + 1, sizeof *examples);
+    int rc = examples ? 0 : error_set_nomem(err, (size_t)n * sizeof *examples, "a prompt"), least = question ? 0 : 1;
+    for (int i = 0; i < n && !rc; i++)
+        examples[i] = align_example(a, contexts[i]);
+    for (int skip = 0; !rc; skip++) {
+        buf_reset(&out->text);
+        if (question)
+            template_answer(a->template, examples + skip, (size_t)(n - skip), question, &out->text);
+        else
+            template_ask(a->template, examples + skip, (size_t)(n - skip), &out->text);
+        if (out->text.failed)
+            rc = error_set_nomem(err, out->text.len, "a prompt");
+        if (!rc && (rc = align_encode_prompt(a, out->text.data ? out->text.data : "", &out->ids, err)))
+            break;
+        out->dropped = skip;
+        if (!rc && (int)out->ids.n + new_tokens <= a->desc.n_ctx)
+            break;
+        if (!rc && n - skip <= least)
+            rc = error_set(err, ERROR_DATA, "a prompt of %zu tokens and %d new ones do not fit into the context of %d", out->ids.n, new_tokens, a->desc.n_ctx);
+    }
+    if (!rc && !out->ids.n)
+        rc = error_set(err, ERROR_DATA, "the prompt is empty");
+    mem_free(examples);
+    return rc;
+}
+
+int prompt_ask(const struct align *a, const int *contexts, int n, struct prompt *out, struct error *err)
+{
+    return fit(a, contexts, n, NULL, a->o.ask.max_new_tokens, out, err);
+}
+
+int prompt_answer(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err)
+{
+    return fit(a, contexts, n, question, a->o.answer.max_new_tokens, out, err);
+}
+
+int prompt_question_parses(const struct align *a, const char *question)
+{
+    return (!a->ask_cue[0] || !strstr(question, a->ask_cue)) && (!a->answer_cue[0] || !strstr(question, a->answer_cue));
+}
+
+/* An answer may speak of "Question:" but no line of it may begin so. */
+int prompt_answer_parses(const struct align *a, const char *answer)
+{
+    for (const char *line = answer; line; line = strchr(line, '\n')) {
+        while (*line && (unsigned char)*line <= ' ')
+            line++;
+        if ((a->ask_cue[0] && !strncmp(line, a->ask_cue, strlen(a->ask_cue))) || (a->answer_cue[0] && !strncmp(line, a->answer_cue, strlen(a->answer_cue))))
+            return 0;
+    }
+    return 1;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One attempt again, alone: the same contexts are drawn, the same question and answer generated, and all of it compared with the journal, log-probabilities bit for bit. */
+#include "method/parts.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+
+#include <string.h>
+
+struct opened { json_t *settings, *manifest; };
+
+static const char *path_in(const json_t *manifest, const char *part)
+{
+    return json_string_value(json_object_get(json_object_get(manifest, part), "path"));
+}
+
+static int read_run(struct run *run, const char *directory, struct opened *o, struct error *err)
+{
+    char *path = path_join(directory, "manifest.json");
+    int rc = path ? run_settings(run, &o->settings, err) : error_set_nomem(err, 64, "path");
+    if (!rc && !o->settings)
+        rc = error_set(err, ERROR_DATA, "%s: the run was never begun", directory);
+    if (!rc)
+        rc = jsontext_load(&o->manifest, path, 1 << 20, err);
+    if (!rc && (!path_in(o->manifest, "model") || !path_in(o->manifest, "seeds")))
+        rc = error_set(err, ERROR_DATA, "%s: does not name model and seeds", path);
+    mem_free(path);
+    return rc;
+}
+
+/* The template of the run, whatever file it came from. */
+static int restore_template(struct align *a, const json_t *settings, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    struct template *t = NULL;
+    int rc = jsontext_dump(&text, json_object_get(settings, "template"), 0, err);
+    if (!rc)
+        rc = template_read(&t, text.data, text.len, "config.resolved.json", err);
+    buf_free(&text);
+    if (rc)
+        return rc;
+    template_free(a->template);
+    a->template = t;
+    return align_read_cues(a, err);
+}
+
+static int check_same(const json_t *settings, const char *key, const char *found, const char *path, struct error *err)
+{
+    const char *wanted = json_string_value(json_object_get(settings, key));
+    if (wanted && !strcmp(wanted, found))
+        return 0;
+    return error_set(err, ERROR_DATA, "%s: has changed since the run (SHA-256 %.16s, now %.16s)", path, wanted ? wanted : "unknown", found);
+}
+
+static int open_as_begun(struct align *a, struct device *device, struct run *run, const char *directory, struct opened *o, struct error *err)
+{
+    struct align_options options;
+    int rc = read_run(run, directory, o, err);
+    if (rc || (rc = align_options_from(&options, o->settings, directory, err)))
+        return rc;
+    options.model = path_in(o->manifest, "model"), options.seeds = path_in(o->manifest, "seeds"), options.test = path_in(o->manifest, "test");
+    options.encoder = json_string_value(json_object_get(o->settings, "encoder")), options.output = directory;
+    if ((rc = align_open(a, device, &options, err)))
+        return rc;
+    if ((rc = check_same(o->settings, "model-sha256", a->source_sha256, options.model, err)) ||
+        (rc = check_same(o->settings, "seeds-sha256", a->seeds.sha256, options.seeds, err)))
+        return rc;
+    return restore_template(a, o->settings, err);
+}
+
+/* The round as it stood, with what was kept before it. */
+static int load_until(struct align *a, int round, int index, struct error *err)
+{
+    struct run_round r;
+    int rc = 0;
+    for (int t = 1; t <= round && !rc; t++) {
+        if ((rc = run_get_round(a->run, t, &r, err)))
+            return rc;
+        if (r.state == RUN_STATE_NONE)
+            return error_set(err, ERROR_NOINPUT, "%s: round %d was not begun", a->o.output, t);
+        rc = align_load_round(a, t, r.attempts, err);
+        if (!rc && t < round)
+            rc = align_add_kept(a, a->attempts, a->n_attempt, t, err);
+    }
+    if (!rc && (index >= a->n_attempt || (!a->attempts[index].question.text && !a->attempts[index].question.error)))
+        rc = error_set(err, ERROR_NOINPUT, "%s: round %d has no finished attempt %d (it has %d)", a->o.output, round, index, a->n_attempt);
+    return rc ? rc : align_make_pool(a, err);
+}
+
+static int same_text(const struct run_text *x, const struct run_text *y, const char *what, struct buf *text)
+{
+    int same = !x->text == !y->text && (!x->text || !strcmp(x->text, y->text)) && x->n == y->n && x->n_context == y->n_context && x->ended == y->ended &&
+               (!x->n || (!memcmp(x->ids, y->ids, (size_t)x->n * sizeof *x->ids) && !memcmp(x->logprobs, y->logprobs, (size_t)x->n * sizeof *x->logprobs))) &&
+               (!x->n_context || !memcmp(x->contexts, y->contexts, (size_t)x->n_context * sizeof *x->contexts));
+    buf_printf(text, "%s, in the journal: %s\n", what, x->text ? x->text : x->error ? x->error : "(none)");
+    buf_printf(text, "%s, again:          %s\n%s\n", what, y->text ? y->text : y->error ? y->error : "(none)",
+               same ? "the same: contexts, text, token ids, log-probabilities bit for bit" : "NOT the same");
+    return same;
+}
+
+static int again(struct align *a, int index, int *same, struct buf *text, struct error *err)
+{
+    struct run_attempt was = a->attempts[index];
+    struct run *run = a->run;
+    struct arena keep = a->round_arena;
+    a->round_arena = (struct arena)ARENA_INIT;
+    a->run = NULL; /* from here on nothing is written */
+    a->attempts[index] = (struct run_attempt){.index = index, .match = -1};
+    int rc = align_ask(a, err);
+    if (!rc)
+        *same = same_text(&was.question, &a->attempts[index].question, "question", text);
+    if (!rc && was.n_neighbour && !(rc = align_retrieve(a, err)))
+        rc = align_answer(a, err);
+    if (!rc && was.n_neighbour)
+        *same &= same_text(&was.answer, &a->attempts[index].answer, "answer", text);
+    if (!rc && was.reason)
+        buf_printf(text, "verdict: %s\n", sift_reason_text((enum sift_reason)sift_reason_find(was.reason)));
+    a->run = run;
+    arena_free(&keep);
+    return rc ? rc : text->failed ? error_set_nomem(err, text->len, "text") : 0;
+}
+
+/* Other attempts' unfinished work must not be done here: they are given a stand-in. */
+static void settle_others(struct align *a, int index)
+{
+    for (int i = 0; i < a->n_attempt; i++) {
+        struct run_attempt *t = &a->attempts[i];
+        if (i == index)
+            continue;
+        if (!t->question.text && !t->question.error)
+            t->question.error = "not made";
+        if (!t->n_neighbour || (!t->answer.text && !t->answer.error)) {
+            static const int none = 0;
+            t->neighbours = &none, t->n_neighbour = 1, t->answer.error = "not made";
+        }
+    }
+}
+
+int method_replay(struct device *device, const char *run_directory, const char *id, int *same, struct buf *text, struct error *err)
+{
+    struct align a = {0};
+    struct opened o = {NULL, NULL};
+    struct run *run = NULL;
+    int round, index, used = 0, rc;
+    *same = 0;
+    if (sscanf(id, "r%d-a%d%n", &round, &index, &used) != 2 || id[used] || round < 1 || index < 0)
+        return error_set(err, ERROR_USAGE, "--replay %s: wanted an attempt's id as generated.jsonl has it, such as r1-a17", id);
+    rc = run_open_readonly(&run, run_directory, err);
+    if (!rc)
+        rc = open_as_begun(&a, device, run, run_directory, &o, err);
+    a.run = run;
+    if (!rc)
+        rc = load_until(&a, round, index, err);
+    if (!rc) {
+        settle_others(&a, index);
+        rc = again(&a, index, same, text, err);
+    }
+    align_close(&a);
+    json_decref(o.settings);
+    json_decref(o.manifest);
+    return rc;
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening what an alignment needs and checking it before any long work: tokenizer, template, seeds, test set; and having one model in memory at a time. Tuned weights are
+ * always read back from the file they were saved to, so that a run that was broken there and one that was not go on with the same bits. */
+#include "method/parts.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+
+#include <string.h>
+
+static void warn(void *user, const char *line)
+{
+    (void)user;
+    log_line(LOG_WARNING, "%s", line);
+}
+
+/* The template's words that a text must not hold, read off an empty prompt. */
+int align_read_cues(struct align *a, struct error *err)
+{
+    struct buf ask = BUF_INIT, answer = BUF_INIT;
+    template_ask(a->template, NULL, 0, &ask);
+    template_tune_prompt(a->template, "\x01", &answer);
+    int rc = ask.failed || answer.failed ? error_set_nomem(err, 64, "template") : 0;
+    if (!rc) {
+        const char *ask_text = ask.data ? ask.data : "", *behind = answer.data ? strchr(answer.data, 1) : NULL;
+        const char *line = strrchr(ask_text, '\n');
+        snprintf(a->ask_cue, sizeof a->ask_cue, "%s", line ? line + 1 : ask_text);
+        behind = behind ? behind + 1 : "";
+        while (*behind && (unsigned char)*behind <= ' ')
+            behind++;
+        snprintf(a->answer_cue, sizeof a->answer_cue, "%s", behind);
+    }
+    buf_free(&ask);
+    buf_free(&answer);
+    return rc;
+}
+
+/* Every seed must fit into the context beside a question of its own. */
+static int check_lengths(struct align *a, const struct seeds *s, const char *path, struct error *err)
+{
+    struct tokens ids = TOKENS_INIT;
+    int rc = 0;
+    for (int i = 0; i < s->n && !rc; i++) {
+        struct buf text = BUF_INIT;
+        struct example e = {s->items[i].question, s->items[i].answer ? s->items[i].answer : ""};
+        template_answer(a->template, &e, 1, "", &text);
+        rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : align_encode_prompt(a, text.data, &ids, err);
+        if (!rc && (int)ids.n + 16 > a->desc.n_ctx)
+            rc = error_set(err, ERROR_DATA, "%s:%ld: the pair has %zu tokens and does not fit into the model's context of %d; shorten or strike it", path,
+                           s->items[i].line, ids.n, a->desc.n_ctx);
+        buf_free(&text);
+    }
+    tokens_free(&ids);
+    return rc;
+}
+
+/* Which seeds are kept out of the method: one in eight by the run's seed, or as many as asked. */
+static int split_seeds(struct align *a, struct error *err)
+{
+    int n = a->seeds.n, holdout = a->o.holdout < 0 ? (a->o.test ? 0 : n / 8) : a->o.holdout;
+    a->given = mem_calloc((size_t)n + 1, sizeof *a->given);
+    a->held = mem_calloc((size_t)n + 1, sizeof *a->held);
+    int *drawn = mem_calloc((size_t)n + 1, sizeof *drawn);
+    if (!a->given || !a->held || !drawn) {
+        mem_free(drawn);
+        return error_set_nomem(err, (size_t)n * sizeof *drawn, "seeds");
+    }
+    int rc = 0;
+    if (n - holdout < a->o.k + 1)
+        rc = error_set(err, ERROR_DATA, "%s: %d pairs, %d of them held out; wanted at least %d for the method (k and one more); give more seeds or a smaller --k",
+                       a->o.seeds, n, holdout, a->o.k + 1);
+    int n_drawn = rc ? 0 : retrieve_random(&(struct rng_stream){a->o.seed, PHASE_CONTEXTS, UINT64_MAX}, n, holdout, drawn);
+    for (int i = 0; i < n; i++) {
+        int out = 0;
+        for (int j = 0; j < n_drawn; j++)
+            out |= drawn[j] == i;
+        if (out)
+            a->held[a->n_held++] = i;
+        else
+            a->given[a->n_given++] = i;
+    }
+    mem_free(drawn);
+    return rc;
+}
+
+static int open_data(struct align *a, struct error *err)
+{
+    int rc = seeds_read(&a->seeds, a->o.seeds, 1, err), same, similar;
+    long line;
+    if (rc || (rc = seeds_lint(&a->seeds, a->o.seeds, a->o.k + 1, warn, NULL, err)) || (rc = check_lengths(a, &a->seeds, a->o.seeds, err)))
+        return rc;
+    log_line(LOG_INFO, "%s: %d pairs (%s)", a->o.seeds, a->seeds.n, a->seeds.format);
+    if (a->o.test) {
+        if ((rc = seeds_read(&a->test, a->o.test, 0, err)) || (rc = check_lengths(a, &a->test, a->o.test, err)) ||
+            (rc = seeds_overlap(&a->seeds, &a->test, &same, &similar, &line, err)))
+            return rc;
+        if (same || similar)
+            log_line(LOG_WARNING, "%s: %d test questions are seeds and %d are much like one (ROUGE-L above 0.7), first on line %ld", a->o.test, same, similar, line);
+    }
+    return split_seeds(a, err);
+}
+
+int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err)
+{
+    *a = (struct align){.o = *o, .device = device};
+    a->o.train.dtype = o->dtype;
+    a->o.train.seed = o->seed;
+    int rc = checkpoint_open(&a->source, o->model, err);
+    if (rc || (rc = model_desc_parse(&a->desc, checkpoint_config(a->source), checkpoint_path(a->source), err)) ||
+        (rc = tokenizer_open(&a->tokenizer, checkpoint_path(a->source), err)) ||
+        (rc = o->template_file ? template_load(&a->template, o->template_file, err) : template_builtin(&a->template, err)) || (rc = align_read_cues(a, err)))
+        return rc;
+    if (a->desc.task != MODEL_LM)
+        return error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
+    align_end_ids(a, &a->o.ask);
+    align_end_ids(a, &a->o.answer);
+    rc = open_data(a, err);
+    return rc ? rc : checkpoint_sha256(a->source, a->source_sha256, err);
+}
+
+void align_close(struct align *a)
+{
+    run_close(a->run);
+    retriever_free(a->retriever);
+    model_close(a->model);
+    mem_free(a->model_path);
+    mem_free(a->pool);
+    mem_free(a->kept);
+    mem_free(a->given);
+    mem_free(a->held);
+    mem_free(a->attempts);
+    seeds_free(&a->seeds);
+    seeds_free(&a->test);
+    template_free(a->template);
+    tokenizer_close(a->tokenizer);
+    checkpoint_close(a->source);
+    arena_free(&a->arena);
+    arena_free(&a->round_arena);
+    *a = (struct align){0};
+}
+
+int align_load(struct align *a, const char *path, enum dtype dtype, struct error *err)
+{
+    struct checkpoint *ck = NULL;
+    struct model_options o = {.dtype = dtype, .task = MODEL_LM, .check_finite = 1};
+    if (a->model && a->model_path && !strcmp(a->model_path, path) && model_dtype(a->model) == dtype)
+        return 0;
+    model_close(a->model);
+    mem_free(a->model_path);
+    a->model = NULL;
+    a->model_path = mem_strdup(path);
+    int rc = a->model_path ? checkpoint_open(&ck, path, err) : error_set_nomem(err, strlen(path), "path");
+    if (!rc)
+        rc = model_open(&a->model, a->device, ck, &o, err);
+    checkpoint_close(ck);
+    return rc;
+}
+
+int align_load_pretrained(struct align *a, struct error *err)
+{
+    return align_load(a, checkpoint_path(a->source), a->o.dtype, err);
+}
+
+char *align_round_file(const struct align *a, int round, const char *name)
+{
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s/round-%d%s%s", a->o.output, round, *name ? "/" : "", name);
+    return buf_take(&b);
+}
+
+char *align_model_path(const struct align *a, int round)
+{
+    return round ? align_round_file(a, round, "model") : mem_strdup(checkpoint_path(a->source));
+}
+
+int align_encode_prompt(const struct align *a, const char *text, struct tokens *out, struct error *err)
+{
+    const struct tokenizer_info *info = tokenizer_info(a->tokenizer);
+    out->n = 0;
+    int rc = tokenizer_encode(a->tokenizer, text, strlen(text), TOKENIZER_ADD_SPECIAL, out, err);
+    if (!rc && info->add_eos && out->n && out->ids[out->n - 1] == info->eos)
+        out->n--;
+    return rc;
+}
+
+void align_end_ids(const struct align *a, struct generate_options *o)
+{
+    if (o->n_eos)
+        return;
+    for (int i = 0; i < a->desc.n_eos; i++)
+        o->eos_ids[o->n_eos++] = a->desc.eos_ids[i];
+    int eos = (int)tokenizer_info(a->tokenizer)->eos;
+    if (!o->n_eos && eos >= 0)
+        o->eos_ids[o->n_eos++] = eos;
+}
+
+struct example align_example(const struct align *a, int pool_index)
+{
+    return (struct example){a->pool[pool_index].question, a->pool[pool_index].answer};
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tune: supervised fine-tuning on the seeds and all that was kept so far, from the pretrained model or from the last one. */
+#include "method/parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+static void show_step(void *user, const struct train_step *s)
+{
+    struct progress *p = user;
+    char note[64];
+    snprintf(note, sizeof note, "loss %.4f", s->loss);
+    p->done = s->step, p->total = s->total, p->tokens += (double)s->tokens, p->note = note;
+    progress_show(p);
+    p->note = NULL;
+}
+
+static int add_rows(struct align *a, struct train_data *data, const struct pool_item *items, int n, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; i < n && !rc; i++) {
+        struct buf prompt = BUF_INIT, completion = BUF_INIT;
+        char id[40];
+        pool_name(&items[i], id);
+        template_tune_prompt(a->template, items[i].question, &prompt);
+        template_tune_completion(a->template, items[i].answer, &completion);
+        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
+                                                : train_data_add(data, a->tokenizer, &a->desc, prompt.data, completion.data, a->o.train.max_length, id, err);
+        buf_free(&prompt);
+        buf_free(&completion);
+    }
+    return rc;
+}
+
+static int sha256_of(const char *directory, char sha256[65], struct error *err)
+{
+    struct checkpoint *ck;
+    int rc = checkpoint_open(&ck, directory, err);
+    if (rc)
+        return rc;
+    rc = checkpoint_sha256(ck, sha256, err);
+    checkpoint_close(ck);
+    return rc;
+}
+
+int align_tune_on(struct align *a, const char *directory, const char *from, const struct pool_item *items, int n, int max_steps, long *steps, char sha256[65],
+                  struct error *err)
+{
+    struct train_data data = {0};
+    struct train_options options = a->o.train;
+    struct train_result result = {0};
+    struct checkpoint *source = NULL;
+    struct progress progress = {.stage = "tune", .unit = "steps", .started = clock_now()};
+    if (max_steps)
+        options.max_steps = max_steps;
+    int rc = add_rows(a, &data, items, n, err);
+    if (!rc && (data.n_truncated || data.n_dropped))
+        log_line(LOG_WARNING, "tune: %d of %d rows were cut to %d tokens, %d had nothing left to train on", data.n_truncated, n, options.max_length, data.n_dropped);
+    if (!rc && !data.n)
+        rc = error_set(err, ERROR_DATA, "tune: none of %d pairs has anything to train on", n);
+    if (!rc)
+        rc = align_load(a, from, options.dtype, err);
+    if (!rc)
+        rc = checkpoint_open(&source, from, err);
+    if (!rc) {
+        struct train_job job = {.model = a->model, .source = source, .data = &data, .options = &options, .directory = directory, .tokenizer = a->tokenizer,
+                                .on_step = show_step, .user = &progress};
+        mem_free(a->model_path); /* what is in memory is no longer what was loaded, nor exactly what is saved */
+        a->model_path = NULL;
+        rc = train_run(&job, &result, err);
+    }
+    if (!rc)
+        rc = sha256_of(directory, sha256, err);
+    *steps = result.resumed_from + result.steps;
+    checkpoint_close(source);
+    train_data_free(&data);
+    return rc;
+}
+
+int align_tune(struct align *a, long *steps, char sha256[65], struct error *err)
+{
+    int n = a->n_given + a->n_kept, rc;
+    struct pool_item *items = mem_calloc((size_t)n + 1, sizeof *items);
+    char *directory = align_model_path(a, a->round), *from = align_model_path(a, a->o.start == ALIGN_START_LAST ? a->round - 1 : 0);
+    if (!items || !directory || !from) {
+        rc = error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
+    } else {
+        for (int i = 0; i < a->n_given; i++)
+            items[i] = (struct pool_item){a->seeds.items[a->given[i]].question, a->seeds.items[a->given[i]].answer, 0, a->given[i]};
+        if (a->n_kept)
+            memcpy(items + a->n_given, a->kept, (size_t)a->n_kept * sizeof *items);
+        rc = align_tune_on(a, directory, from, items, n, 0, steps, sha256, err);
+    }
+    mem_free(items), mem_free(directory), mem_free(from);
+    return rc;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Retrieval for the questions worth answering, and the verdicts. A question that fails for reasons known before the round's answers (its own form, a repeat of a seed or of
+ * an earlier round, the same words as an earlier question of this round) is not answered. Verdicts are then given in index order over everything. */
+#include "method/parts.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+int align_sift_before(struct align *a, struct sift **out, struct error *err)
+{
+    int rc = sift_new(out, &a->o.sift, err);
+    for (int i = 0; i < a->seeds.n && !rc; i++) /* held-out seeds too: what is made must not repeat what it is measured on */
+        rc = sift_add(*out, a->seeds.items[i].question, -2, err);
+    for (int i = 0; i < a->n_kept && !rc; i++)
+        rc = sift_add(*out, a->kept[i].question, -2, err);
+    if (rc) {
+        sift_free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
+int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match, struct error *err)
+{
+    const struct run_text *q = &a->attempts[index].question;
+    struct sift_match m = {-1, 0};
+    int rc = 0;
+    *match = -1;
+    *reason = q->error ? SIFT_ERROR : sift_question(before, &(struct sift_text){q->text, q->ended, q->text && prompt_question_parses(a, q->text)});
+    if (*reason == SIFT_KEPT && !(rc = sift_repeat(before, q->text, &m, err)) && m.name != -1)
+        *reason = SIFT_QUESTION_REPEAT, *match = m.name < 0 ? -1 : m.name;
+    for (int j = 0; j < index && *reason == SIFT_KEPT && !rc; j++)
+        if (a->attempts[j].question.text && !strcmp(a->attempts[j].question.text, q->text))
+            *reason = SIFT_QUESTION_REPEAT, *match = j;
+    return rc;
+}
+
+/* Questions to retrieve for: indices. */
+static int worth_answering(struct align *a, int *list, int *n, struct error *err)
+{
+    struct sift *before;
+    int rc = align_sift_before(a, &before, err), match;
+    *n = 0;
+    for (int i = 0; i < a->n_attempt && !rc; i++) {
+        enum sift_reason reason;
+        if (a->attempts[i].n_neighbour)
+            continue;
+        rc = align_question_fault(a, before, i, &reason, &match, err);
+        if (!rc && reason == SIFT_KEPT)
+            list[(*n)++] = i;
+    }
+    sift_free(before);
+    return rc;
+}
+
+static int put_neighbours(struct align *a, int index, const struct retriever_hit *hits, int found, struct error *err)
+{
+    int *neighbours = arena_alloc(&a->round_arena, (size_t)found * sizeof *neighbours + 1);
+    double *nearness = arena_alloc(&a->round_arena, (size_t)found * sizeof *nearness + 1);
+    if (!neighbours || !nearness)
+        return error_set_nomem(err, (size_t)found * 12, "neighbours");
+    for (int i = 0; i < found; i++)
+        neighbours[i] = hits[i].index, nearness[i] = hits[i].score;
+    struct run_attempt *t = &a->attempts[index];
+    t->neighbours = neighbours, t->nearness = nearness, t->n_neighbour = found;
+    return a->run ? run_put_neighbours(a->run, a->round, index, neighbours, nearness, found, err) : 0;
+}
+
+int align_retrieve(struct align *a, struct error *err)
+{
+    size_t n_all = (size_t)a->n_attempt + 1;
+    int *list = mem_calloc(n_all, sizeof *list), *found = mem_calloc(n_all, sizeof *found), n = 0;
+    const char **texts = mem_calloc(n_all, sizeof *texts);
+    struct retriever_hit *hits = mem_calloc(n_all * (size_t)a->o.k, sizeof *hits);
+    int rc = list && found && texts && hits ? worth_answering(a, list, &n, err) : error_set_nomem(err, n_all * sizeof *hits, "neighbours");
+    for (int i = 0; i < n && !rc; i++)
+        texts[i] = a->attempts[list[i]].question.text;
+    if (!rc && n)
+        rc = align_nearest(a, texts, n, a->o.k, hits, found, err);
+    if (!rc && a->run)
+        rc = run_begin(a->run, err);
+    for (int i = 0; i < n && !rc; i++)
+        rc = put_neighbours(a, list[i], hits + (size_t)i * (size_t)a->o.k, found[i], err);
+    if (a->run && !rc)
+        rc = run_commit(a->run, err);
+    else if (a->run)
+        run_rollback(a->run);
+    mem_free(list), mem_free(found), mem_free(texts), mem_free(hits);
+    return rc;
+}
+
+static int answer_fault(struct align *a, struct sift *s, const struct run_attempt *t, enum sift_reason *reason, int *match, struct error *err)
+{
+    const char **contexts = mem_calloc((size_t)t->answer.n_context + 1, sizeof *contexts);
+    struct sift_match m;
+    int rc = contexts ? 0 : error_set_nomem(err, 64, "contexts");
+    *reason = t->answer.error ? SIFT_ERROR
+                              : sift_answer(s, &(struct sift_text){t->answer.text, t->answer.ended, t->answer.text && prompt_answer_parses(a, t->answer.text)});
+    if (!rc && *reason == SIFT_KEPT) {
+        for (int i = 0; i < t->answer.n_context; i++)
+            contexts[i] = a->pool[t->answer.contexts[i]].answer;
+        rc = sift_copied(s, t->answer.text, contexts, t->answer.n_context, &m, err);
+        if (!rc && m.name >= 0 && m.f1 > a->o.sift.copy)
+            *reason = SIFT_ANSWER_COPIED, *match = t->answer.contexts[m.name];
+    }
+    mem_free(contexts);
+    return rc;
+}
+
+static int verdict(struct align *a, struct sift *s, int index, int full, struct error *err)
+{
+    struct run_attempt *t = &a->attempts[index];
+    struct sift_match nearest = {-1, 0};
+    enum sift_reason reason;
+    int rc = align_question_fault(a, s, index, &reason, &t->match, err);
+    if (!rc && t->question.text)
+        rc = sift_nearest(s, t->question.text, &nearest, err);
+    if (!rc && reason == SIFT_KEPT)
+        rc = answer_fault(a, s, t, &reason, &t->match, err);
+    if (!rc && reason == SIFT_KEPT && !full)
+        rc = sift_add(s, t->question.text, index, err);
+    t->reason = sift_reason_name(full && reason == SIFT_KEPT ? SIFT_ENOUGH : reason);
+    t->kept = reason == SIFT_KEPT && !full, t->f1 = nearest.f1;
+    return rc || !a->run ? rc : run_put_verdict(a->run, a->round, index, t->kept, t->reason, t->match, t->f1, err);
+}
+
+/* most_kept: stop keeping after that many (when kept ones are counted, not attempts). */
+int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err)
+{
+    struct sift *s;
+    int rc = align_sift_before(a, &s, err);
+    *kept = 0;
+    if (!rc && a->run)
+        rc = run_begin(a->run, err);
+    for (int i = 0; i < a->n_attempt && !rc; i++) {
+        rc = verdict(a, s, i, *kept >= most_kept, err);
+        *kept += !rc && a->attempts[i].kept;
+    }
+    if (a->run && !rc)
+        rc = run_commit(a->run, err);
+    else if (a->run)
+        run_rollback(a->run);
+    sift_free(s);
+    return rc;
+}
