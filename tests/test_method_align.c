@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole loop on a tiny model: the same bytes for any number of threads and however often it was killed; review, replay, refusal of other settings. */
+#include "tests/check.h"
+#include "tests/tiny_model.h"
+
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+#include "method/method.h"
+#include "run/run.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char root[1024], reference[1100], model_path[1100], seeds_path[1100], test_path[1100], judge_path[1100];
+
+static struct device *open_device(int threads)
+{
+    struct device *d;
+    struct error err = {0, ""};
+    if (device_open_cpu(&d, &(struct device_options){.n_thread = threads}, &err))
+        fail_msg("%s", err.message);
+    return d;
+}
+
+static void options_for(struct align_options *o, const char *output)
+{
+    align_options_default(o);
+    o->model = model_path, o->seeds = seeds_path, o->output = output;
+    o->rounds = 2, o->attempts = 6, o->k = 2, o->samples = 2;
+    o->dtype = DTYPE_F32;
+    o->stop_novelty = 0;
+    o->ask.num_beams = o->answer.num_beams = 2;
+    o->ask.max_new_tokens = 40, o->answer.max_new_tokens = 30;
+    o->ask.do_sample = 1, o->ask.num_beams = 1, o->ask.no_repeat_ngram_size = 0; /* sampled, so that questions differ */
+    o->sift = (struct sift_options){.threshold = 0.9, .question_min_words = 1, .question_max_words = 100, .answer_min_words = 0, .answer_max_words = 100, .repetition = 1,
+                                    .copy = 1, .need_end = 0};
+    o->train.num_train_epochs = 1;
+    o->train.learning_rate = 1e-3;
+    o->train.save_steps = 2;
+}
+
+static void align(const struct align_options *o, int threads, struct align_result *r)
+{
+    struct device *d = open_device(threads);
+    struct error err = {0, ""};
+    if (method_align(d, o, r, &err))
+        fail_msg("%s", err.message);
+    device_close(d);
+}
+
+static void hash_of(const char *run, const char *name, char hex[65])
+{
+    char path[2048];
+    struct error err = {0, ""};
+    snprintf(path, sizeof path, "%s/%s", run, name);
+    if (sha256_file(path, hex, &err))
+        fail_msg("%s", err.message);
+}
+
+static void same_run(const char *a, const char *b)
+{
+    static const char *const files[] = {"round-1/generated.jsonl", "round-2/generated.jsonl", "round-1/model/model.safetensors", "round-2/model/model.safetensors",
+                                        "config.resolved.json", "arms/round-2.jsonl"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char x[65], y[65];
+        hash_of(a, files[i], x), hash_of(b, files[i], y);
+        if (strcmp(x, y))
+            fail_msg("%s differs between %s and %s", files[i], a, b);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    /* in memory where that can be: thousands of commits wait for the disk otherwise */
+    snprintf(root, sizeof root, "/dev/shm/isara-align-%ld", (long)getpid());
+    if (mkdir(root, 0700))
+        snprintf(root, sizeof root, "%s", check_tmpdir("align"));
+    snprintf(reference, sizeof reference, "%s/reference", root);
+    snprintf(model_path, sizeof model_path, "%s/model", root), snprintf(judge_path, sizeof judge_path, "%s/judge", root);
+    snprintf(seeds_path, sizeof seeds_path, "%s/seeds.jsonl", root), snprintf(test_path, sizeof test_path, "%s/test.jsonl", root);
+    struct device *d = open_device(1);
+    tiny_model_make(d, root);
+    tiny_judge_make(d, root);
+    device_close(d);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return tree_remove(root, NULL);
+}
+
+static void two_rounds_end_with_evidence(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    options_for(&o, reference);
+    align(&o, 1, &r);
+    assert_int_equal(r.rounds, 2);
+    assert_int_equal(r.n_arm, 3);
+    assert_string_equal(r.arms[0].name, "pretrained");
+    assert_string_equal(r.arms[2].name, "round-2");
+    assert_int_equal(r.arms[2].n, 3); /* held-out seeds: one in eight of 24 */
+    assert_true(r.arms[2].steps > 0 && strlen(r.arms[2].model_sha256) == 64);
+    assert_non_null(strstr(r.summary.data, "round 2: "));
+    assert_non_null(strstr(r.summary.data, "Side by side"));
+    json_t *metrics = json_loads(r.json.data, JSON_REJECT_DUPLICATES, NULL);
+    assert_int_equal(json_array_size(json_object_get(metrics, "arms")), 3);
+    json_decref(metrics);
+    align_result_free(&r);
+    align(&o, 1, &r); /* again: nothing is left to do, the same comes out */
+    assert_int_equal(r.rounds, 2);
+    align_result_free(&r);
+}
+
+static void threads_do_not_change_a_byte(void **state)
+{
+    (void)state;
+    char output[1100];
+    struct align_options o;
+    struct align_result r;
+    snprintf(output, sizeof output, "%s/threads", root);
+    options_for(&o, output);
+    align(&o, 3, &r);
+    align_result_free(&r);
+    same_run(reference, output);
+}
+
+struct kill_plan { long after, seen; int interrupt; };
+
+static void count_and_kill(void *user, const struct progress *p)
+{
+    struct kill_plan *plan = user;
+    (void)p;
+    if (plan->seen++ != plan->after)
+        return;
+    if (plan->interrupt)
+        interrupt_request(SIGINT);
+    else
+        kill(getpid(), SIGKILL);
+}
+
+/* One process that is killed, or interrupted, at its n-th sign of progress. Returns 1 when it ended before that. */
+static int run_until(const struct align_options *o, long after, int interrupt)
+{
+    pid_t child = fork();
+    if (!child) {
+        struct kill_plan plan = {after, 0, interrupt};
+        struct device *d;
+        struct align_result r;
+        struct error err = {0, ""};
+        log_set_sink(&(struct log_sink){NULL, count_and_kill, &plan});
+        if (device_open_cpu(&d, &(struct device_options){.n_thread = 2}, &err))
+            _exit(2);
+        int rc = method_align(d, o, &r, &err);
+        _exit(rc == ERROR_INTERRUPTED && strstr(err.message, "run the same command again") ? 75 : rc ? 3 : 0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status))
+        return 0;
+    if (interrupt && WEXITSTATUS(status) == 75)
+        return 0;
+    assert_int_equal(WEXITSTATUS(status), 0);
+    return 1;
+}
+
+static void a_run_killed_again_and_again_ends_with_the_same_bytes(void **state)
+{
+    (void)state;
+    const char *reduced = getenv("ISARA_REDUCED");
+    for (int interrupt = 0; interrupt < (reduced && *reduced ? 1 : 2); interrupt++) {
+        char output[1100];
+        struct align_options o;
+        int starts = 1;
+        snprintf(output, sizeof output, "%s/killed-%d", root, interrupt);
+        options_for(&o, output);
+        while (!run_until(&o, 3 + starts * 5 % 17, interrupt))
+            assert_true(++starts < 60);
+        assert_true(starts > 3);
+        same_run(reference, output);
+    }
+}
+
+static void other_settings_are_refused_by_name(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    struct error err;
+    struct device *d = open_device(1);
+    options_for(&o, reference);
+    o.attempts = 7;
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "was begun with attempts 6, now 7"));
+    align_result_free(&r);
+    options_for(&o, reference);
+    o.answer.length_penalty = 2;
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "answer-length-penalty"));
+    align_result_free(&r);
+    device_close(d);
+}
+
+static void every_attempt_can_be_replayed(void **state)
+{
+    (void)state;
+    struct device *d = open_device(2);
+    static const char *const ids[] = {"r1-a0", "r1-a5", "r2-a3"};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        struct buf text = BUF_INIT;
+        struct error err = {0, ""};
+        int same;
+        if (method_replay(d, reference, ids[i], &same, &text, &err))
+            fail_msg("%s", err.message);
+        if (!same)
+            fail_msg("%s: %s", ids[i], text.data);
+        buf_free(&text);
+    }
+    struct buf text = BUF_INIT;
+    struct error err;
+    int same;
+    assert_int_equal(method_replay(d, reference, "r1-a99", &same, &text, &err), ERROR_NOINPUT);
+    assert_int_equal(method_replay(d, reference, "17", &same, &text, &err), ERROR_USAGE);
+    buf_free(&text);
+    device_close(d);
+}
+
+static void review_stops_and_struck_lines_are_not_trained_on(void **state)
+{
+    (void)state;
+    char output[1100], path[2048];
+    struct align_options o;
+    struct align_result r;
+    struct buf lines = BUF_INIT;
+    snprintf(output, sizeof output, "%s/review", root);
+    options_for(&o, output);
+    o.rounds = 1, o.review = 1;
+    align(&o, 1, &r);
+    assert_int_equal(r.stopped_for_review, 1);
+    align_result_free(&r);
+    align(&o, 1, &r); /* without --resume it still waits */
+    assert_int_equal(r.stopped_for_review, 1);
+    align_result_free(&r);
+    snprintf(path, sizeof path, "%s/round-1/review.jsonl", output);
+    assert_int_equal(file_read(&lines, path, 1 << 20, NULL), 0);
+    char *second = strchr(lines.data, '\n') + 1, id[16];
+    assert_int_equal(sscanf(lines.data, "{\"id\": \"%15[^\"]", id), 1);
+    assert_int_equal(file_write(path, second, strlen(second), NULL), 0);
+    o.resume = 1;
+    align(&o, 1, &r);
+    assert_int_equal(r.rounds, 1);
+    align_result_free(&r);
+    buf_reset(&lines);
+    snprintf(path, sizeof path, "%s/round-1/generated.jsonl", output);
+    assert_int_equal(file_read(&lines, path, 1 << 20, NULL), 0);
+    char *row = strstr(lines.data, id);
+    assert_non_null(row);
+    *strchr(row, '\n') = 0;
+    assert_non_null(strstr(row, "\"reason\": \"struck\""));
+    buf_free(&lines);
+}
+
+static void arms_with_a_test_set_and_a_judge(void **state)
+{
+    (void)state;
+    char output[1100];
+    static const char *const names[] = {"pretrained", "icl-knn", "icl-random", "sft-seeds", "sft-seeds-steps", "round-1"};
+    struct align_options o;
+    struct align_result r;
+    snprintf(output, sizeof output, "%s/arms", root);
+    options_for(&o, output);
+    o.rounds = 1, o.test = test_path, o.judge = judge_path, o.baselines = 1;
+    o.pool = ALIGN_POOL_GROWN, o.start = ALIGN_START_LAST, o.retriever = ALIGN_RETRIEVER_BM25, o.ask_contexts = ALIGN_CONTEXTS_ANCHOR;
+    align(&o, 2, &r);
+    assert_int_equal(r.n_arm, 6);
+    for (int i = 0; i < 6; i++) {
+        assert_string_equal(r.arms[i].name, names[i]);
+        assert_int_equal(r.arms[i].n, 6);
+        assert_int_equal(r.arms[i].n_judged, 6);
+        assert_true(r.arms[i].rate_low <= r.arms[i].rate && r.arms[i].rate <= r.arms[i].rate_high);
+    }
+    assert_int_equal(r.arms[4].steps, r.arms[5].steps); /* as many steps */
+    assert_true(r.arms[3].steps < r.arms[5].steps);
+    align_result_free(&r);
+}
+
+static void novelty_that_runs_out_stops_the_loop(void **state)
+{
+    (void)state;
+    char output[1100];
+    struct align_options o;
+    struct align_result r;
+    snprintf(output, sizeof output, "%s/novelty", root);
+    options_for(&o, output);
+    o.sift.question_min_words = 90;
+    o.stop_novelty = 0.1;
+    align(&o, 1, &r);
+    assert_true(r.novelty_ran_out == 1 && r.rounds == 0 && r.n_arm == 1);
+    align_result_free(&r);
+}
+
+static void show(void *user, const char *text)
+{
+    buf_puts(user, text);
+}
+
+static void preview_shows_prompts_and_writes_nothing(void **state)
+{
+    (void)state;
+    char output[1100];
+    struct align_options o;
+    struct align_result r;
+    struct buf text = BUF_INIT;
+    snprintf(output, sizeof output, "%s/preview", root);
+    options_for(&o, output);
+    o.preview = 2, o.show = show, o.user = &text;
+    align(&o, 1, &r);
+    assert_non_null(strstr(text.data, "=== attempt 1: the prompt that asks"));
+    assert_non_null(strstr(text.data, "Question: "));
+    assert_non_null(strstr(text.data, "--- verdict: "));
+    assert_false(file_exists(output));
+    buf_free(&text);
+    align_result_free(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_rounds_end_with_evidence), cmocka_unit_test(threads_do_not_change_a_byte),
+        cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes), cmocka_unit_test(other_settings_are_refused_by_name),
+        cmocka_unit_test(every_attempt_can_be_replayed), cmocka_unit_test(review_stops_and_struck_lines_are_not_trained_on),
+        cmocka_unit_test(arms_with_a_test_set_and_a_judge), cmocka_unit_test(novelty_that_runs_out_stops_the_loop),
+        cmocka_unit_test(preview_shows_prompts_and_writes_nothing),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
