@@ -193,6 +193,33 @@ static void a_run_killed_again_and_again_ends_with_the_same_bytes(void **state)
     }
 }
 
+/* An allocation fails somewhere, again and again: an error each time, and a run that goes on to the same bytes. */
+static void failed_allocations_leave_a_run_that_continues(void **state)
+{
+    (void)state;
+    char output[1100];
+    struct align_options o;
+    struct device *d = open_device(1);
+    long step = 37, at = 0;
+    int done = 0;
+    snprintf(output, sizeof output, "%s/memory", root);
+    options_for(&o, output);
+    for (int run = 0; !done; run++, at += step, step += 61) {
+        struct align_result r;
+        struct error err = {0, ""};
+        mem_fail_at(at);
+        int rc = method_align(d, &o, &r, &err);
+        done = mem_fail_pending();
+        mem_fail_at(-1);
+        if (rc != (done ? 0 : ERROR_NOMEM))
+            fail_msg("allocation %ld: %d: %s", at, rc, err.message);
+        align_result_free(&r);
+        assert_true(run < 400);
+    }
+    device_close(d);
+    same_run(reference, output);
+}
+
 static void other_settings_are_refused_by_name(void **state)
 {
     (void)state;
@@ -339,7 +366,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_rounds_end_with_evidence), cmocka_unit_test(threads_do_not_change_a_byte),
-        cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes), cmocka_unit_test(other_settings_are_refused_by_name),
+        cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes),
+        cmocka_unit_test(failed_allocations_leave_a_run_that_continues), cmocka_unit_test(other_settings_are_refused_by_name),
         cmocka_unit_test(every_attempt_can_be_replayed), cmocka_unit_test(review_stops_and_struck_lines_are_not_trained_on),
         cmocka_unit_test(arms_with_a_test_set_and_a_judge), cmocka_unit_test(novelty_that_runs_out_stops_the_loop),
         cmocka_unit_test(preview_shows_prompts_and_writes_nothing),
