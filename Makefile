@@ -47,7 +47,8 @@ tests: $(TEST_BIN) $(FUZZ_BIN)
 bench-bins: $(BENCH_BIN)
 tool-bins: $(TOOL_BIN)
 
-isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
+isa_name = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
+isa_of = $(ISA_$(isa_name)) $(if $(and $(SAN),$(ISA_$(isa_name))),-fno-sanitize=undefined)
 $(BUILD)/%.o: %.c Makefile | deps
 	@mkdir -p $(@D)
 	@echo "  CC $<"

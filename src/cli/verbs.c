@@ -3,6 +3,9 @@
 #include "cli/cli.h"
 
 const struct verb cli_verbs[] = {
+    {"align", "align a model to a domain from fewer than 100 question-answer pairs", "--model M --seeds FILE --output RUN",
+     "isara align --model models/miniature --seeds models/seeds.jsonl --output runs/first --attempts 64",
+     GROUP_MODEL | GROUP_ALIGN | GROUP_DECODE | GROUP_TRAIN, verb_align},
     {"generate", "batch text generation", "--model M --input FILE --output FILE",
      "echo '{\"prompt\":\"Question: How do I store apples?\\nAnswer:\"}' | isara generate --model models/miniature --stop '\\n\\n'",
      GROUP_MODEL | GROUP_FILES | GROUP_DECODE | GROUP_ENGINE, verb_generate},
@@ -16,6 +19,10 @@ const struct verb cli_verbs[] = {
      "isara train --model models/miniature --data models/seeds.jsonl --output runs/sft --dtype f32", GROUP_MODEL | GROUP_TRAIN | GROUP_TRAINVERB, verb_train},
     {"convert", "GGUF checkpoint to a Hugging Face directory", "--model M --output DIR",
      "isara convert --model model.gguf --output model-hf", GROUP_MODEL | GROUP_CONVERT, verb_convert},
+    {"inspect", "what is in a model, tokenizer, data file or run directory", "PATH [--replay ID] | --data FILE --model M",
+     "isara inspect models/miniature", GROUP_MODEL | GROUP_INSPECT | GROUP_TRAIN, verb_inspect},
+    {"plan", "memory and time of a run, before anything is loaded", "--model M", "isara plan --model models/miniature",
+     GROUP_MODEL | GROUP_ALIGN | GROUP_TRAIN | GROUP_DECODE | GROUP_INSPECT, verb_plan},
     {"eval", "a benchmark's metrics over files of outputs", "--task NAME ...", "isara eval --task alpaca-eval --annotations annotations.json",
      GROUP_EVAL, verb_eval},
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
