@@ -26,7 +26,7 @@ if [ -f $m/model.safetensors ]; then
   tmp=${BUILD:-build}/tmp/cli; rm -rf "$tmp"; mkdir -p "$tmp"
   head -n 6 models/test.jsonl | sed 's/.*"question": *"\([^"]*\)".*/{"prompt":"Question: \1\\nAnswer:","max_new_tokens":12}/' >"$tmp/in.jsonl"
   echo '{"prompt":""}' >>"$tmp/in.jsonl"
-  want 1 '"error":"\"prompt\" is empty"' "$ISARA" generate --model $m --input "$tmp/in.jsonl" --dtype f32
+  want 1 'prompt.. is empty' "$ISARA" generate --model $m --input "$tmp/in.jsonl" --dtype f32
   head -n 6 "$tmp/in.jsonl" >"$tmp/good.jsonl"; tac "$tmp/good.jsonl" | sed 's/^{/{"id":0,/' >"$tmp/back.jsonl"; sed 's/^{/{"id":0,/' "$tmp/good.jsonl" >"$tmp/fore.jsonl"
   "$ISARA" generate --model $m --input "$tmp/fore.jsonl" --output "$tmp/1.jsonl" --num-beams 3 --log-level quiet || fails=1
   "$ISARA" generate --model $m --input "$tmp/back.jsonl" --output "$tmp/2.jsonl" --num-beams 3 --threads 1 --log-level quiet || fails=1
