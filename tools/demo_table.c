@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the demo ends with: the arms of a finished run over models/test.jsonl, labelled by the rule that knows the world and, beside
+ * it, by the learned judge; ten questions before and after; where everything was written.
+ *
+ *     demo_table RUN TEST
+ */
+#include "world.h"
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "run/run.h"
+#include "stats/stats.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_QUESTION = 4096, N_SHOWN = 10 };
+
+struct table {
+    char **questions;
+    int n_question;
+    struct run *run;
+    struct arena arena;
+    struct run_result *first, *last; /* the pretrained model's and the last round's answers */
+    long n_judged, n_judge_wrong;
+};
+
+static const struct { const char *name, *text; } arms[] = {
+    {"pretrained", "pretrained, no examples"},
+    {"icl-knn", "pretrained, 5 nearest seeds in the prompt"},
+    {"sft-seeds", "tuned on the seeds"},
+    {"sft-seeds-steps", "tuned on the seeds, as many steps as ISARA"},
+    {"round-1", "ISARA, round 1"}, {"round-2", "ISARA, round 2"}, {"round-3", "ISARA, round 3"}, {"round-4", "ISARA, round 4"},
+};
+
+static int read_questions(struct table *t, const char *path, struct error *err) {
+    FILE *file = fopen(path, "r");
+    if (!file) return error_set_errno(err, "%s", path);
+    char *line = NULL;
+    size_t cap = 0;
+    int status = 0;
+    t->questions = mem_calloc(MAX_QUESTION, sizeof *t->questions);
+    if (!t->questions) status = error_set_nomem(err, MAX_QUESTION * sizeof *t->questions, "questions");
+    while (status == 0 && t->n_question < MAX_QUESTION && getline(&line, &cap, file) > 0) {
+        json_t *row = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+        const char *question = json_string_value(json_object_get(row, "question"));
+        if (!question) status = error_set(err, ERROR_DATA, "%s:%d: wanted a string \"question\"", path, t->n_question + 1);
+        else if (!(t->questions[t->n_question++] = mem_strdup(question))) status = error_set_nomem(err, strlen(question), "a question");
+        json_decref(row);
+    }
+    free(line);
+    fclose(file);
+    return status;
+}
+
+static void print_share(long k, long n) {
+    struct stats_interval w = stats_wilson(k, n, 0.95);
+    printf("  %5.1f %% (%3.0f-%3.0f)", 100.0 * (double)k / (double)n, 100 * w.low, 100 * w.high);
+}
+
+/* One line of the table; the judge's verdicts on the same answers are counted on the way. */
+static void print_arm(struct table *t, const char *text, const struct run_result *results) {
+    long count[WORLD_N_MANNER] = {0}, n = 0;
+    for (int i = 0; i < t->n_question; i++) {
+        if (!results[i].text) continue;
+        enum world_manner manner = world_label(t->questions[i], results[i].text, NULL);
+        count[manner]++;
+        n++;
+        if (results[i].flagged < 0) continue;
+        t->n_judged++;
+        t->n_judge_wrong += (manner != WORLD_CAREFUL) != results[i].flagged;
+    }
+    if (!n) return;
+    printf("%-43s", text);
+    for (int m = 0; m < WORLD_N_MANNER; m++) print_share(count[m], n);
+    putchar('\n');
+}
+
+static int print_arms(struct table *t, struct error *err) {
+    printf("\n%-43s%20s%20s%20s\n", "answers, in % (95 % interval)", "careful     ", "careless    ", "broken     ");
+    for (size_t i = 0; i < sizeof arms / sizeof *arms; i++) {
+        int found = 0;
+        struct run_result *results = arena_alloc(&t->arena, (size_t)t->n_question * sizeof *results);
+        if (!results) return error_set_nomem(err, (size_t)t->n_question * sizeof *results, "results");
+        int status = run_get_results(t->run, arms[i].name, "test", t->n_question, results, &found, &t->arena, err);
+        if (status) return status;
+        if (!found) continue;
+        print_arm(t, arms[i].text, results);
+        if (i == 0) t->first = results;
+        t->last = results;
+    }
+    if (t->n_judged)
+        printf("\nThese labels come from a rule that knows the generator. The learned judge errs on %ld of %ld answers (%.1f %%).\n",
+               t->n_judge_wrong, t->n_judged, 100.0 * (double)t->n_judge_wrong / (double)t->n_judged);
+    return 0;
+}
+
+static void print_examples(const struct table *t) {
+    if (!t->first || t->last == t->first) return;
+    printf("\nBefore and after:\n");
+    for (int k = 0; k < N_SHOWN && k < t->n_question; k++) {
+        int i = k * (t->n_question / N_SHOWN);
+        const char *before = t->first[i].text, *after = t->last[i].text;
+        printf("  %s\n    before  %s\n    after   %s\n", t->questions[i], before ? before : "", after ? after : "");
+    }
+}
+
+static int print_model(struct table *t, struct error *err) {
+    struct run_round round;
+    int last = 0, status = 0;
+    while (status == 0 && (status = run_get_round(t->run, last + 1, &round, err)) == 0 && round.model_sha256[0]) last++;
+    if (status || !last) return status;
+    char hex[65];
+    struct buf path = BUF_INIT;
+    buf_printf(&path, "%s/round-%d/model/model.safetensors", run_directory(t->run), last);
+    status = path.failed ? error_set_nomem(err, 64, "a path") : sha256_file(path.data, hex, err);
+    if (status == 0) printf("\nThe aligned model: %s/round-%d/model\nSHA-256 of its model.safetensors: %s\n", run_directory(t->run), last, hex);
+    buf_free(&path);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        fprintf(stderr, "usage: demo_table RUN TEST\n");
+        return 2;
+    }
+    struct table t = {0};
+    struct error err = {0};
+    int status = run_open_readonly(&t.run, argv[1], &err);
+    if (status == 0) status = read_questions(&t, argv[2], &err);
+    if (status == 0) status = print_arms(&t, &err);
+    if (status == 0) {
+        print_examples(&t);
+        status = print_model(&t, &err);
+    }
+    if (status) fprintf(stderr, "demo_table: %s\n", err.message);
+    for (int i = 0; i < t.n_question; i++) mem_free(t.questions[i]);
+    mem_free(t.questions);
+    arena_free(&t.arena);
+    run_close(t.run);
+    return error_exit_code(status);
+}
