@@ -81,7 +81,7 @@ def ggufs():
     save("gguf", "llama3_rope", gguf(base + [("llama.rope.freq_base" and kv("llama.rope.freq_base", 6, struct.pack("<f", 5e5)))], tensors + [("rope_freqs.weight", [4], 0, 192)], data + bytes(8)))
     save("gguf", "many_pairs", gguf(base, tensors, data, n_kv=1 << 62))
     save("gguf", "many_tensors", gguf(base, tensors, data, n_tensor=1 << 62))
-    save("gguf", "long_string", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1 << 63))
+    save("gguf", "long_string", b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1 << 63) + b"x" * 16)
     save("gguf", "long_array", gguf([kv("a", 9, arr(8, 1 << 61, b""))], []))
     save("gguf", "deep_array", gguf([kv("a", 9, arr(9, 1, arr(9, 1, arr(9, 1, arr(9, 1, arr(9, 1, arr(0, 0, b"")))))))], []))
     save("gguf", "bad_type", gguf([kv("a", 77, b"")], []))

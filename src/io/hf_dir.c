@@ -25,7 +25,11 @@ static int write_json(const char *dir, const char *name, const json_t *value, st
 
 int hf_dir_config(const char *dir, const json_t *config, enum dtype t, struct error *err)
 {
-    json_t *copy = json_copy((json_t *)config); /* shallow: only a member is replaced */
+    json_t *copy = json_copy((json_t *)config); /* shallow: only a member is replaced; out of memory it may drop members */
+    if (copy && json_object_size(copy) != json_object_size(config)) {
+        json_decref(copy);
+        copy = NULL;
+    }
     if (copy && json_object_set_new(copy, json_object_get(copy, "dtype") ? "dtype" : "torch_dtype", json_string(hf_dtype_name(t)))) {
         json_decref(copy);
         copy = NULL;

@@ -37,15 +37,21 @@ static size_t name_part(const char *s)
     return strspn(s, ".") == n ? 0 : n;
 }
 
-static int read_ref(const char *repo, const char *revision, struct buf *commit)
+/* The commit that a branch or tag means; a revision without such a file is a commit itself. */
+static void read_ref(const char *repo, const char *revision, struct buf *commit)
 {
     struct buf path = BUF_INIT;
     buf_printf(&path, "%s/refs/%s", repo, revision);
-    int rc = path.failed ? -1 : file_read(commit, path.data, 4096, NULL);
+    int rc = path.failed ? ERROR_NOMEM : file_read(commit, path.data, 4096, NULL);
+    buf_free(&path);
     while (!rc && commit->len && strchr("\r\n ", commit->data[commit->len - 1]))
         commit->data[--commit->len] = 0;
-    buf_free(&path);
-    return rc || !name_part(commit->data) || commit->data[name_part(commit->data)] ? -1 : 0;
+    if (rc == ERROR_NOMEM) {
+        commit->failed = 1;
+    } else if (rc || !name_part(commit->data) || commit->data[name_part(commit->data)]) {
+        buf_reset(commit);
+        buf_puts(commit, revision);
+    }
 }
 
 static int find_snapshot(char **out, const char *path, size_t org, size_t name, const char *revision, struct error *err)
@@ -57,10 +63,7 @@ static int find_snapshot(char **out, const char *path, size_t org, size_t name, 
     if (!cache || repo.failed) {
         rc = error_set_nomem(err, repo.len, "the Hugging Face cache's path");
     } else if (file_is_directory(repo.data)) {
-        if (read_ref(repo.data, revision, &commit)) {
-            buf_reset(&commit);
-            buf_puts(&commit, revision); /* a commit itself */
-        }
+        read_ref(repo.data, revision, &commit);
         buf_printf(&snapshot, "%s/snapshots/%s", repo.data, commit.failed ? "" : commit.data);
         if (commit.failed || snapshot.failed)
             rc = error_set_nomem(err, snapshot.len, "the Hugging Face cache's path");

@@ -5,6 +5,7 @@
 #include "io/file.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,10 +81,43 @@ static int bad_utf8(const char *text, size_t at, const char *name, long line, lo
                      (unsigned char)text[at], (long)(at - start) + column);
 }
 
-/* jansson sets no text at all where an allocation failed below its parser. */
-static int out_of_memory(const json_error_t *e)
+/* jansson's lexer does not take a failed allocation: it goes on with a character missing and may run past its buffer. So while it parses, a
+ * failure of mem_alloc is only noted (and the system asked once more); what was parsed is then thrown away and the caller told. */
+static json_malloc_t outer_malloc;
+static _Thread_local int parsing, allocation_failed;
+
+static void *noted_alloc(size_t n)
 {
-    return !e->text[0] || json_error_code(e) == json_error_out_of_memory;
+    void *p = outer_malloc(n);
+    if (p || !parsing)
+        return p;
+    allocation_failed = 1;
+    return outer_malloc == mem_alloc ? malloc(n) : NULL;
+}
+
+static void set_hook(void)
+{
+    json_free_t outer_free;
+    json_get_alloc_funcs(&outer_malloc, &outer_free);
+    if (outer_malloc == malloc) /* else the program around this library has its own: they are kept */
+        outer_malloc = mem_alloc;
+    json_set_alloc_funcs(noted_alloc, outer_free);
+}
+
+/* 0, ERROR_DATA with jansson's error, or ERROR_NOMEM. */
+static int load(json_t **out, const char *text, size_t n, json_error_t *e)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_hook);
+    allocation_failed = 0;
+    parsing = 1;
+    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, e);
+    parsing = 0;
+    if (!allocation_failed)
+        return *out ? 0 : ERROR_DATA;
+    json_decref(*out);
+    *out = NULL;
+    return ERROR_NOMEM;
 }
 
 int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired, struct error *err)
@@ -102,25 +136,23 @@ int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name
     size_t valid = utf8_valid_length(text, n);
     if (valid < n)
         return bad_utf8(text, valid, name, first_line, first_column, err);
-    json_error_t je;
-    size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY;
-    *out = json_loadb(text, n, flags, &je);
-    if (!*out && repaired && !out_of_memory(&je)) {
-        json_error_t again;
+    json_error_t je, again;
+    int rc = load(out, text, n, &je);
+    if (rc == ERROR_DATA && repaired) {
         char *copy = mem_alloc(n);
         if (!copy)
             return error_set_nomem(err, n, name);
         long count = replace_lone_surrogates(text, n, copy);
-        if (count && (*out = json_loadb(copy, n, flags, &again)))
-            *repaired += count;
+        int repaired_rc = count ? load(out, copy, n, &again) : rc;
         mem_free(copy);
+        if (!repaired_rc)
+            *repaired += count;
+        rc = repaired_rc;
     }
-    if (*out)
-        return 0;
-    if (out_of_memory(&je))
+    if (rc == ERROR_NOMEM)
         return error_set_nomem(err, n, name);
-    return error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
-                     je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
+    return !rc ? 0 : error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
+                               je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
 }
 
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err)

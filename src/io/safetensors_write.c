@@ -93,7 +93,7 @@ static void append_header(struct safetensors_writer *w, const uint32_t *order, c
         at += s->info.n_byte;
     }
     buf_putc(out, '}');
-    while (out->len % 8)
+    while (out->len % 8 && !out->failed)
         buf_putc(out, ' ');
     w->total = at;
 }
