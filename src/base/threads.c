@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Workers spin a little between runs (operators follow each other within microseconds), then sleep on a condition. */
+/* Workers spin a little between runs (operators follow each other within microseconds), then sleep on a condition. A run waits only for workers that
+ * have joined it: who comes late, because asleep or not scheduled, finds it closed. */
 #include "base/threads.h"
 
 #include "base/mem.h"
@@ -19,15 +20,20 @@ struct pool {
     struct worker *workers;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    atomic_uint generation; /* bumped for every run */
-    atomic_int next, busy;  /* next piece; workers not yet done with this run */
+    atomic_ullong state;    /* generation, bumped for every run; OPEN while it may be joined; number of workers inside */
+    atomic_int next;        /* piece */
     atomic_int sleeping;
     atomic_int stop;
     int n;
     void (*fn)(void *, int, int);
     void *context;
 };
-enum { SPINS = 2000 };
+enum { SPINS = 2000, INSIDE = 0xffff, OPEN = 0x10000, GENERATION_SHIFT = 17 };
+
+static unsigned long long generation_of(struct pool *p)
+{
+    return atomic_load(&p->state) >> GENERATION_SHIFT;
+}
 
 static void work(struct pool *p, int worker)
 {
@@ -44,33 +50,44 @@ static void relax(int turn)
         sched_yield();
 }
 
+/* Joins the run if it is still open. Returns its generation either way. */
+static unsigned long long join_run(struct pool *p, int worker)
+{
+    unsigned long long state = atomic_load(&p->state);
+    while (state & OPEN)
+        if (atomic_compare_exchange_weak(&p->state, &state, state + 1)) {
+            work(p, worker);
+            atomic_fetch_sub(&p->state, 1);
+            break;
+        }
+    return state >> GENERATION_SHIFT;
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *w = argument;
     struct pool *p = w->pool;
-    unsigned seen = 0;
+    unsigned long long seen = 0;
     for (;;) {
-        for (int i = 0; i < SPINS && atomic_load(&p->generation) == seen; i++)
+        for (int i = 0; i < SPINS && generation_of(p) == seen; i++)
             relax(i);
-        if (atomic_load(&p->generation) == seen) {
+        if (generation_of(p) == seen) {
             pthread_mutex_lock(&p->mutex);
             atomic_fetch_add(&p->sleeping, 1);
-            while (atomic_load(&p->generation) == seen)
+            while (generation_of(p) == seen)
                 pthread_cond_wait(&p->wake, &p->mutex);
             atomic_fetch_sub(&p->sleeping, 1);
             pthread_mutex_unlock(&p->mutex);
         }
-        seen = atomic_load(&p->generation);
         if (atomic_load(&p->stop))
             return NULL;
-        work(p, w->index);
-        atomic_fetch_sub(&p->busy, 1);
+        seen = join_run(p, w->index);
     }
 }
 
-static void start_generation(struct pool *p)
+static void start_generation(struct pool *p, unsigned open)
 {
-    atomic_fetch_add(&p->generation, 1);
+    atomic_store(&p->state, (generation_of(p) + 1) << GENERATION_SHIFT | open);
     if (atomic_load(&p->sleeping)) {
         pthread_mutex_lock(&p->mutex);
         pthread_cond_broadcast(&p->wake);
@@ -109,7 +126,7 @@ void pool_free(struct pool *p)
     if (!p)
         return;
     atomic_store(&p->stop, 1);
-    start_generation(p);
+    start_generation(p, 0);
     for (int i = 1; i < p->n_started; i++)
         pthread_join(p->workers[i].thread, NULL);
     pthread_cond_destroy(&p->wake);
@@ -134,10 +151,10 @@ void pool_run(struct pool *p, int n, void (*fn)(void *, int, int), void *context
     p->fn = fn;
     p->context = context;
     atomic_store(&p->next, 0);
-    atomic_store(&p->busy, p->n_thread - 1);
-    start_generation(p);
+    start_generation(p, OPEN);
     work(p, 0);
-    for (int i = 0; atomic_load(&p->busy) > 0; i++)
+    atomic_fetch_and(&p->state, ~(unsigned long long)OPEN);
+    for (int i = 0; atomic_load(&p->state) & INSIDE; i++)
         relax(i);
 }
 
