@@ -48,7 +48,7 @@ int isa_available(enum cpu_isa isa)
     unsigned long long state = saved_state();
     int avx2 = bit(c1, 12) && bit(c1, 28) && bit(c1, 29) && bit(b7, 5) && (state & 6) == 6;
     int avx512 = avx2 && bit(b7, 16) && bit(b7, 17) && bit(b7, 30) && bit(b7, 31) && (state & 0xe6) == 0xe6;
-    int bf16 = avx512 && bit(a71, 5) && bit(c7, 11);
+    int bf16 = avx512 && bit(a71, 5) && bit(c7, 11) && bit(c7, 1); /* with VNNI and VBMI */
     int amx = bf16 && bit(d7, 22) && bit(d7, 24) && bit(d7, 25) && (state >> 17 & 3) == 3;
     switch (isa) {
     case ISA_AVX2:

@@ -44,6 +44,7 @@ struct finish_call {
 struct linear_lanes {
     void (*finish)(const struct finish_call *f);
     void (*expand)(const uint32_t *pairs, int64_t n, float *out);       /* n words [n/32][32] of a BF16 panel to floats [2 n/32][32] */
+    void (*expand_q8)(const char *blocks, int64_t n_block, float *out);       /* blocks of a Q8 panel to floats [32 n_block][32] */
     void (*round)(const float *x, int64_t n, float *out);               /* to bf16 and back */
     void (*to_bf16)(const float *x, int64_t n, uint16_t *out);
     /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of n_col. */
@@ -58,6 +59,7 @@ struct product_kernel {
     enum product_form form;
     int rows; /* most rows of a call */
     void (*run)(const struct product_call *c);
+    void (*q8)(const char *blocks, int64_t n_block, uint32_t *out); /* PAIRS, TILES: words of a BF16 panel from a Q8 panel's blocks */
     void (*enter)(int m), (*leave)(void); /* before and after a thread's calls of one m; or NULL */
     void (*put)(const float *row, int64_t n, int64_t k, uint16_t *tile_row); /* TILES: a row of n floats, zeros up to k */
 };
