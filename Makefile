@@ -40,7 +40,9 @@ WORLD_LIB := $(BUILD)/tools/libworld.a
 FUZZ_BIN := $(patsubst fuzz/fuzz_%.c,$(BUILD)/fuzz/replay_%,$(wildcard fuzz/fuzz_*.c))
 TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools/*.c)))
 
-.PHONY: all lib check fuzz models clean install deps tests bench-bins tool-bins
+
+.SECONDARY:
+.PHONY: demo install all lib check fuzz models clean install deps tests bench-bins tool-bins
 all: deps $(BUILD)/isara
 lib: $(LIB)
 tests: $(TEST_BIN) $(FUZZ_BIN)
@@ -82,6 +84,10 @@ models: all $(BUILD)/tools/world
 	@BUILD=$(BUILD) tools/make-models
 fuzz:
 	@tools/fuzz
+# aligns the bundled miniature; the table at the end is in the README
+demo: all $(BUILD)/tools/demo_table
+	@BUILD=$(BUILD) tools/demo
+
 clean:
 	rm -rf build
 
