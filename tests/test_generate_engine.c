@@ -279,7 +279,7 @@ static void work_grows_with_the_prompts_and_beams_share_their_prompt(void **stat
     struct fixture f = fixture_open(DTYPE_F32);
     for (int i = 0; i < 16; i++) {
         for (int t = 0; t < 200; t++)
-            prompts[i][t] = 3 + below(VOCAB - 3);
+            prompts[i][t] = t ? 3 + below(VOCAB - 3) : 3 + i; /* nothing in common */
         q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = 200};
         generate_options_default(&q[i].options);
         q[i].options.max_new_tokens = 20;

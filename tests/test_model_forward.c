@@ -210,7 +210,7 @@ static void test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass(void 
 
 static struct model *open_golden(struct checkpoint **ck, const char *path, enum dtype dtype)
 {
-    struct model *m;
+    struct model *m = NULL;
     struct error err = {0};
     if (checkpoint_open(ck, path, &err) || model_open(&m, device, *ck, &(struct model_options){.dtype = dtype, .check_finite = 1}, &err))
         fail_msg("%s", err.message);

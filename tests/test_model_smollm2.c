@@ -25,8 +25,8 @@ static int close_device(void **state)
 
 static struct model *open_model(const char *path, enum dtype dtype)
 {
-    struct checkpoint *ck;
-    struct model *m;
+    struct checkpoint *ck = NULL;
+    struct model *m = NULL;
     struct error err = {0};
     if (checkpoint_open(&ck, path, &err) || model_open(&m, device, ck, &(struct model_options){.dtype = dtype}, &err))
         fail_msg("%s", err.message);

@@ -266,8 +266,8 @@ static int set_up(struct generate_engine *e, const struct plan *p, int n_request
     carve_host(e, &(struct carver){e->slab, 0}, n_request, p);
     if ((code = make_workspace(e, err)) || (code = make_device_io(e, err)))
         return code;
-    if (p->uses_stop)
-        finder_warm(e->finder);
+    if (p->uses_stop && finder_warm(e->finder))
+        return error_set_nomem(err, 0, "looking for stop strings");
     e->n_free_slot = e->max_batch;
     for (int i = 0; i < e->max_batch; i++)
         e->free_slots[i] = e->max_batch - 1 - i;

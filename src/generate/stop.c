@@ -53,7 +53,7 @@ void finder_begin(struct finder *f, const int32_t *ids, int n)
         tokenizer_stream_push(f->before, ids[i], &f->text);
 }
 
-void finder_warm(struct finder *f)
+int finder_warm(struct finder *f)
 {
     static const struct generate_options none;
     int32_t size = f->warm ? 0 : tokenizer_size(f->tokenizer), tail[TAIL];
@@ -61,9 +61,14 @@ void finder_warm(struct finder *f)
         tail[id % TAIL] = id;
         if (id % TAIL == TAIL - 1)
             finder_begin(f, tail, TAIL);
+        if (f->text.failed)
+            return -1;
         finder_ends(f, &none, id);
+        if (f->text.failed)
+            return -1;
     }
     f->warm = 1;
+    return 0;
 }
 
 static const char *find(const char *text, size_t n, const char *stop)
@@ -75,8 +80,10 @@ int finder_ends(struct finder *f, const struct generate_options *o, int32_t toke
 {
     size_t before = f->text.len;
     int found = 0;
-    if (tokenizer_stream_copy(f->after, f->before))
+    if (tokenizer_stream_copy(f->after, f->before)) {
+        f->text.failed = 1;
         return 0;
+    }
     tokenizer_stream_push(f->after, token, &f->text);
     tokenizer_stream_peek(f->after, &f->text);
     for (int i = 0; i < o->n_stop && !found; i++)

@@ -9,7 +9,7 @@ struct finder;
 int finder_new(struct finder **out, const struct tokenizer *t, struct error *err);
 void finder_free(struct finder *f);
 /* Grows the buffers by showing them every token once. */
-void finder_warm(struct finder *f);
+int finder_warm(struct finder *f); /* 0, or -1: out of memory */
 /* Remembers ids[0..n) as the text so far; then finder_ends asks whether a token after it completes a stop string. Only the
  * last tokens matter, so a call costs the same however long the text is. Allocates nothing once its buffers have grown. */
 void finder_begin(struct finder *f, const int32_t *ids, int n);

@@ -17,6 +17,13 @@ void tokenizer_source_free(struct tokenizer_source *s)
     *s = (struct tokenizer_source){0};
 }
 
+int text_json_error(const json_error_t *why, const char *name, const char *part, struct error *err)
+{
+    if (!why->text[0] || json_error_code(why) == json_error_out_of_memory)
+        return error_set(err, ERROR_NOMEM, "%s: %sout of memory", name, part);
+    return error_set(err, ERROR_DATA, "%s: %sline %d, column %d: %s", name, part, why->line, why->column, why->text);
+}
+
 /* Configs hold model_max_length 1e30 written out, which is no integer to jansson: flags says to read numbers as reals. */
 static int load_json(json_t **out, const char *path, size_t flags, struct error *err)
 {
@@ -26,7 +33,7 @@ static int load_json(json_t **out, const char *path, size_t flags, struct error 
     if (!rc) {
         *out = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &why);
         if (!*out)
-            rc = error_set(err, ERROR_DATA, "%s: line %d, column %d: %s", path, why.line, why.column, why.text);
+            rc = text_json_error(&why, path, "", err);
     }
     buf_free(&text);
     return rc;

@@ -49,4 +49,7 @@ int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t e
 /* The same from add_bos_token and add_eos_token of the config, for sources without a post-processor. 0 or -1 (memory). */
 int source_around_from_config(struct tokenizer_source *out);
 
+/* jansson's reason for a document that could not be read, as ours: ERROR_NOMEM when it ran out of memory (it then has no text), else ERROR_DATA with the place. */
+int text_json_error(const json_error_t *why, const char *name, const char *part, struct error *err);
+
 #endif

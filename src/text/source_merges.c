@@ -114,7 +114,7 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
     if (!rc && *vocab) {
         ids = json_load_file(vocab, JSON_REJECT_DUPLICATES, &why);
         if (!ids)
-            rc = error_set(err, ERROR_DATA, "%s: line %d, column %d: %s", vocab, why.line, why.column, why.text);
+            rc = text_json_error(&why, vocab, "", err);
     } else if (!rc) {
         ids = json_object();
         rc = gpt2_vocab(ids, list) ? error_set(err, ERROR_NOMEM, "%s: out of memory", merges) : 0;

@@ -59,7 +59,7 @@ int tokenizer_open_json(struct tokenizer **out, const char *name, const char *js
     if (s.json && config)
         s.config = json_loadb(config, n_config, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
     if (!s.json || (config && !s.config)) {
-        int rc = error_set(err, ERROR_DATA, "%s: %sline %d, column %d: %s", name, s.json ? "tokenizer_config: " : "", why.line, why.column, why.text);
+        int rc = text_json_error(&why, name, s.json ? "tokenizer_config: " : "", err);
         tokenizer_source_free(&s);
         return rc;
     }

@@ -94,8 +94,12 @@ static int log_history(const struct journal *j, json_t *history, struct error *e
 {
     struct buf text = BUF_INIT;
     int rc = file_read(&text, j->path, MAX_LOG, err);
+    long number = 0;
     for (char *line = text.data, *stop; !rc && line && (stop = strchr(line, '\n')); line = stop + 1) {
-        json_t *step = json_loadb(line, (size_t)(stop - line), 0, NULL), *loss = json_object_get(step, "eval_loss");
+        json_t *step = NULL;
+        if ((rc = jsontext_parse(&step, line, (size_t)(stop - line), j->path, ++number, NULL, err)))
+            break;
+        json_t *loss = json_object_get(step, "eval_loss");
         if (loss) {
             json_t *eval = json_pack("{s:O,s:O,s:O}", "epoch", json_object_get(step, "epoch"), "eval_loss", loss, "step", json_object_get(step, "step"));
             json_object_del(step, "eval_loss");
