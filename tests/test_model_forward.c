@@ -121,7 +121,7 @@ static void test_a_texts_bits_do_not_depend_on_its_company_or_the_threads(void *
     (void)state;
     for (int bf16 = 0; bf16 < 2; bf16++) {
         int32_t ids[3][40];
-        float together[100], alone[40];
+        float together[30 + 34 + 38], alone[40];
         struct model_text texts[3];
         struct model *m = tiny(NULL, 9, bf16 ? DTYPE_BF16 : DTYPE_F32);
         for (int i = 0; i < 3; i++) {
@@ -293,8 +293,8 @@ static void test_a_checkpoint_that_contradicts_its_config_is_named(void **state)
 static void test_masters_pack_to_the_opened_model(void **state)
 {
     (void)state;
-    struct checkpoint *ck;
-    struct model *m = open_golden(&ck, "tests/golden/random_llama", DTYPE_BF16), *other = open_golden(&ck, "tests/golden/random_llama", DTYPE_BF16);
+    struct checkpoint *ck, *again;
+    struct model *m = open_golden(&ck, "tests/golden/random_llama", DTYPE_BF16), *other = open_golden(&again, "tests/golden/random_llama", DTYPE_BF16);
     struct buffer *masters;
     struct queue *q = device_queue(device);
     int32_t ids[20];
@@ -315,6 +315,7 @@ static void test_masters_pack_to_the_opened_model(void **state)
     model_close(m);
     model_close(other);
     checkpoint_close(ck);
+    checkpoint_close(again);
 }
 
 int main(void)

@@ -107,7 +107,7 @@ int pool_new(struct pool **out, int n_thread, struct error *err)
     p->workers = mem_calloc((size_t)p->n_thread, sizeof *p->workers);
     if (!p->workers) {
         pool_free(p);
-        return error_set_nomem(err, (size_t)p->n_thread * sizeof *p->workers, "the thread pool");
+        return error_set_nomem(err, (size_t)n_thread * sizeof(struct worker), "the thread pool");
     }
     for (int i = 1; i < p->n_thread; i++) {
         p->workers[i] = (struct worker){.pool = p, .index = i};

@@ -167,7 +167,8 @@ int sift_add(struct sift *s, const char *question, int name, struct error *err)
         if (post(&s->postings[t.words[i]], s->n))
             rc = error_set_nomem(err, sizeof(int), "word lists");
     if (!rc) {
-        memcpy(s->words + s->n_word, t.words, (size_t)t.n * sizeof *t.words);
+        if (t.n)
+            memcpy(s->words + s->n_word, t.words, (size_t)t.n * sizeof *t.words);
         s->kept[s->n++] = (struct kept){s->n_word, t.n, name, hash64(question, strlen(question))};
         s->n_word += (size_t)t.n;
     }
