@@ -10,6 +10,7 @@ struct backward {
     const float *dy;
     float *dx;
     int64_t dy_stride, dx_stride;
+    int64_t first, count; /* rows of w */
 };
 
 /* [count n][32 k], 16 x 16 at a time; k past K become zeros. */
@@ -37,11 +38,11 @@ static int backward_panels(const struct product *p, int64_t part, int64_t begin,
     for (int64_t i = 0; i < n; i += PANEL) {
         int64_t count = n - i < PANEL ? n - i : PANEL, k = part * PANEL;
         if (w->dtype == DTYPE_F32)
-            transposed(p, panel_f32(w, (begin + i) / PANEL) + k * PANEL, w->k - k, count, (float *)room + i * PANEL);
+            transposed(p, panel_f32(w, (b->first + begin + i) / PANEL) + k * PANEL, w->k - k, count, (float *)room + i * PANEL);
         else if (p->kernel->form == FORM_F32)
-            transposed_widened(p, w, k, begin + i, (float *)room + i * PANEL);
+            transposed_widened(p, w, k, b->first + begin + i, (float *)room + i * PANEL);
         else
-            p->kernel->lanes->transpose_pairs((const uint32_t *)(panel_bf16(w, (begin + i) / PANEL) + k * PANEL), (uint32_t *)room + i / 2 * PANEL);
+            p->kernel->lanes->transpose_pairs((const uint32_t *)(panel_bf16(w, (b->first + begin + i) / PANEL) + k * PANEL), (uint32_t *)room + i / 2 * PANEL);
     }
     out[0] = room;
     return 1;
@@ -51,7 +52,7 @@ static void backward_prepare(const struct product *p, int64_t row, int m, char *
 {
     const struct backward *b = p->context;
     for (int r = 0; r < m; r++)
-        product_put_row(p, block, r, b->dy + (row + r) * b->dy_stride, b->a->w->n, b->a->w->dtype == DTYPE_BF16);
+        product_put_row(p, block, r, b->dy + (row + r) * b->dy_stride + b->first, b->count, b->a->w->dtype == DTYPE_BF16);
 }
 
 static float *backward_place(const struct product *p, int64_t part, int64_t row, int64_t *stride)
@@ -76,9 +77,10 @@ void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
 {
     const struct weight *w = a->w;
     struct backward b = {.a = a, .dy = cpu_ptr(a->dy), .dx = cpu_ptr(a->dx),
-                         .dy_stride = a->dy_stride ? a->dy_stride : w->n, .dx_stride = a->dx_stride ? a->dx_stride : w->k};
+                         .dy_stride = a->dy_stride ? a->dy_stride : w->n, .dx_stride = a->dx_stride ? a->dx_stride : w->k,
+                         .first = a->first, .count = a->count ? a->count : w->n - a->first};
     struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .n_part = (w->k + PANEL - 1) / PANEL, .built = 1,
-                        .k = w->dtype == DTYPE_BF16 ? round_up(w->n, PANEL) : w->n,
+                        .k = w->dtype == DTYPE_BF16 ? round_up(b.count, PANEL) : b.count,
                         .panels = backward_panels, .prepare = backward_prepare, .finish = backward_finish,
                         .place = a->accumulate ? NULL : backward_place, .context = &b};
     product_run(q, &p);

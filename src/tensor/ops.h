@@ -35,8 +35,9 @@ struct linear_args {
     struct span bias, residual;                             /* or SPAN_NONE */
     int gate;
 };
-/* dx[t,k] (+)= sum_n dy[t,n] w[n,k], chain over n in order. accumulate: the chain's result is added to dx. dx f32 [T,K], dy f32 [T,N]. */
-struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64_t dy_stride; struct span dx; int64_t dx_stride; int accumulate; };
+/* dx[t,k] (+)= sum_n dy[t,n] w[n,k], chain over n in order. accumulate: the chain's result is added to dx. dx f32 [T,K], dy f32 [T,N].
+ * count: only over n in [first, first + count), first a multiple of 32; 0: all. */
+struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64_t dy_stride; struct span dx; int64_t dx_stride; int accumulate; int64_t first, count; };
 /* dw[n,k] = dw[n,k] then one chain over t of dy[t,n] x[t,k], in order of t, continuing from the value in dw: so splitting the rows over several
  * calls gives the same bits. compute BF16: dy and x are rounded to bf16 and taken in pairs of rows (2i, 2i+1): n_row must be even and
  * callers pad every training row (sequence) to an even number of token rows with exact zeros. dw f32 [N,K].

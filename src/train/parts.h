@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the trainer's files share. order.c says which rows make which step, pass.c runs forward and backward of one micro-batch,
- * trainer.c loops, state.c keeps checkpoints, journal.c writes logs, save.c the final directory. */
+ * trainer.c loops, state.c keeps checkpoints, runlog.c writes logs, save.c the final directory. */
 #ifndef TRAIN_PARTS_H
 #define TRAIN_PARTS_H
 
@@ -37,6 +37,7 @@ int row_tokens(const struct train_row *r, int task);
 int row_targets(const struct train_row *r, int task);
 
 /* --- pass.c */
+struct head_chunk { int first, n, border, n_block; }; /* target rows; its borders in `borders`; its blocks */
 struct pass {
     const struct model *m;
     struct queue *q;
@@ -50,7 +51,10 @@ struct pass {
     struct span head_x, head_inverse, head_h, head_dh, logits; /* [n_target,C] ...; act for h; [chunk,V] */
     struct span out_rows, targets, nll;                        /* i32 [n_target] twice; f32 [step_targets] */
     struct span step_dx, step_tokens;                          /* of the whole step: [step_tokens,C], i32 */
-    int32_t *host_rows, *host_targets;
+    struct span borders;            /* i32: of blocks of target rows, counted from the beginning of their chunk */
+    struct head_chunk *chunks;
+    int n_chunk, n_border, block;   /* block: first row of the one being filled */
+    int32_t *host_rows, *host_targets, *host_borders;
     float *host_nll, *host_logits;
     int step_row, step_target;      /* filled so far in this step; targets with padding */
     double label_loss;              /* classify: summed on the host */
@@ -86,12 +90,12 @@ int state_save(struct trainer *t, struct error *err);
 int state_load(struct trainer *t, struct error *err);
 void state_remove(const struct trainer *t);
 
-/* --- journal.c: log.jsonl, trainer_state.json, TensorBoard events. */
-struct journal;
-int journal_open(struct journal **out, const struct trainer *t, struct error *err); /* lines of steps after t->step are dropped */
-int journal_step(struct journal *j, const struct train_step *s, double eval_loss /* NAN: none */, struct error *err);
-int journal_state(struct journal *j, const struct trainer *t, struct error *err); /* trainer_state.json */
-void journal_close(struct journal *j);
+/* --- runlog.c: log.jsonl, trainer_state.json, TensorBoard events. */
+struct runlog;
+int runlog_open(struct runlog **out, const struct trainer *t, struct error *err); /* lines of steps after t->step are dropped */
+int runlog_step(struct runlog *j, const struct train_step *s, double eval_loss /* NAN: none */, struct error *err);
+int runlog_state(struct runlog *j, const struct trainer *t, struct error *err); /* trainer_state.json */
+void runlog_close(struct runlog *j);
 
 /* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory. */
 int save_model(struct trainer *t, struct error *err);

@@ -4,7 +4,8 @@
  * Everything accumulates in place in a fixed order: weight gradients continue their chains over token rows from one micro-batch to the next, the
  * vocabulary projection exists for `chunk` target rows at a time, and the residual stream's gradient at the embedding is kept for the whole step,
  * so that look-up gradients can be added behind the (tied) head's. That is why the split of a step into micro-batches changes no bit.
- * Target rows of a sequence are padded to an even number, as its token rows are; a padding row has target -1 and zero gradient. */
+ * Target rows of a sequence are padded to an even number, as its token rows are; a padding row has target -1 and zero gradient. Where rows of
+ * a sequence are summed in pieces, the pieces are counted from its own beginning: chunks of the projection hold whole blocks of them. */
 #include "train/parts.h"
 
 #include "base/maths.h"
@@ -13,7 +14,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { LOGIT_BYTES = 64 << 20 };
+enum {
+    LOGIT_BYTES = 64 << 20,
+    BLOCK = 256,    /* target rows of one sequence that stay together */
+    STRETCH = 2048, /* vocabulary entries in one chain of the head's dx: in longer ones the many tiny terms would be lost against the sum */
+};
 
 static int64_t logit_width(const struct model_desc *d)
 {
@@ -22,8 +27,8 @@ static int64_t logit_width(const struct model_desc *d)
 
 static int logit_rows(const struct model_desc *d, const struct order_sizes *s)
 {
-    int64_t fit = LOGIT_BYTES / 4 / logit_width(d) / 64 * 64;
-    fit = fit < 64 ? 64 : fit;
+    int64_t fit = LOGIT_BYTES / 4 / logit_width(d);
+    fit = fit < BLOCK ? BLOCK : fit;
     return fit < s->targets && d->task == MODEL_LM ? (int)fit : s->targets;
 }
 
@@ -76,6 +81,7 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     p->logits = carve(c, (size_t)p->chunk, logit_width(d), DTYPE_F32);
     p->out_rows = carve(c, n, 1, DTYPE_I32);
     p->targets = carve(c, n, 1, DTYPE_I32);
+    p->borders = carve(c, n + 2, 1, DTYPE_I32);
     p->nll = carve(c, (size_t)s->step_targets, 1, DTYPE_F32);
     p->step_dx = carve(c, (size_t)s->step_tokens, d->n_embd, DTYPE_F32);
     p->step_tokens = carve(c, (size_t)s->step_tokens, 1, DTYPE_I32);
@@ -98,8 +104,10 @@ int pass_new(struct pass *p, const struct model *m, int recompute, const struct 
     p->host_rows = mem_alloc(host);
     p->host_targets = mem_alloc(host);
     p->host_nll = mem_alloc(host);
+    p->host_borders = mem_alloc(((size_t)s->targets + 2) * 4);
+    p->chunks = mem_alloc(((size_t)s->targets / 2 + 1) * sizeof *p->chunks);
     p->host_logits = mem_alloc(logits);
-    if (!p->layers || !p->host_rows || !p->host_targets || !p->host_nll || !p->host_logits)
+    if (!p->layers || !p->host_rows || !p->host_targets || !p->host_nll || !p->host_logits || !p->host_borders || !p->chunks)
         return error_set_nomem(err, host, "a training pass");
     int rc = rows_new(&p->rows, m->device, s->tokens, s->sequences, err);
     if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->dtype, recompute, s), "activations and their gradients", err)))
@@ -119,6 +127,8 @@ void pass_free(struct pass *p)
     mem_free(p->host_rows);
     mem_free(p->host_targets);
     mem_free(p->host_nll);
+    mem_free(p->host_borders);
+    mem_free(p->chunks);
     mem_free(p->host_logits);
     *p = (struct pass){0};
 }
@@ -135,25 +145,48 @@ static void add_target(struct pass *p, int *n, int row, int target)
     p->host_targets[(*n)++] = target;
 }
 
+/* Ends the block of target rows before `end`, in the chunk it still fits or in a new one. */
+static void close_block(struct pass *p, int end)
+{
+    struct head_chunk *c = p->n_chunk ? &p->chunks[p->n_chunk - 1] : NULL;
+    if (end == p->block)
+        return;
+    if (!c || end - c->first > p->chunk) {
+        c = &p->chunks[p->n_chunk++];
+        *c = (struct head_chunk){.first = p->block, .border = p->n_border};
+        p->host_borders[p->n_border++] = 0;
+    }
+    c->n = end - c->first;
+    c->n_block++;
+    p->host_borders[p->n_border++] = c->n;
+    p->block = end;
+}
+
 /* Lays the rows out and uploads them; returns the number of target rows, padding included. */
 static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
 {
     int task = (int)p->m->desc.task, n_target = 0;
     rows_reset(&p->rows);
+    p->n_chunk = p->n_border = p->block = 0;
     for (int i = 0; i < n; i++) {
         const struct train_row *r = rows[i];
         int tokens = row_tokens(r, task), first = rows_add(&p->rows, r->ids, tokens);
         if (task != MODEL_LM)
             add_target(p, &n_target, first + tokens - 1, 0);
         for (int j = 1; task == MODEL_LM && j <= tokens; j++)
-            if (r->target[j])
+            if (r->target[j]) {
+                if (n_target - p->block == BLOCK)
+                    close_block(p, n_target);
                 add_target(p, &n_target, first + j - 1, r->ids[j]);
+            }
         if (n_target & 1)
             add_target(p, &n_target, first, -1);
+        close_block(p, n_target);
     }
     rows_upload(&p->rows, p->q);
     queue_upload(p->q, p->out_rows, p->host_rows, (size_t)n_target * 4);
     queue_upload(p->q, p->targets, p->host_targets, (size_t)n_target * 4);
+    queue_upload(p->q, p->borders, p->host_borders, (size_t)p->n_border * 4);
     queue_upload(p->q, span_at(p->step_tokens, (size_t)p->step_row * 4), p->rows.tokens, (size_t)p->rows.n_row * 4);
     return n_target;
 }
@@ -180,25 +213,34 @@ static void label_gradients(struct pass *p, const struct train_row *const *rows,
     queue_upload(p->q, p->logits, p->host_logits, bytes);
 }
 
-/* Logits, loss and the head's gradients for n target rows from `at` on. */
-static void head_chunk(struct pass *p, const struct train_row *const *rows, int at, int n, float grad_scale, struct span gradients)
+/* Gradient of the head's input: chains over stretches of the vocabulary, added in order. */
+static void head_dx(struct pass *p, int n, struct span dx)
+{
+    const struct model_group *head = &p->m->groups[p->m->head];
+    for (int64_t first = 0; first < head->n; first += STRETCH)
+        tensor_linear_dx(p->q, &(struct linear_dx_args){.w = head->weight, .n_row = n, .dy = p->logits, .dx = dx, .accumulate = first > 0, .first = first,
+                                                        .count = head->n - first < STRETCH ? head->n - first : STRETCH});
+}
+
+/* Logits, loss and the head's gradients of one chunk of target rows. */
+static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, float grad_scale, struct span gradients)
 {
     const struct model *m = p->m;
     const struct model_group *head = &m->groups[m->head];
     enum dtype act = model_act_dtype(m);
-    struct span h = span_at(p->head_h, (size_t)at * (size_t)m->desc.n_embd * dtype_size(act));
-    tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = n, .x = h, .x_dtype = act, .y = p->logits});
+    struct span h = span_at(p->head_h, (size_t)c->first * (size_t)m->desc.n_embd * dtype_size(act));
+    tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = c->n, .x = h, .x_dtype = act, .y = p->logits});
     if (m->desc.task == MODEL_LM)
-        tensor_cross_entropy(p->q, &(struct cross_entropy_args){n, m->desc.n_vocab, p->logits, span_at(p->targets, (size_t)at * 4),
-                                                                span_at(p->nll, (size_t)(p->step_target + at) * 4), grad_scale});
+        tensor_cross_entropy(p->q, &(struct cross_entropy_args){c->n, m->desc.n_vocab, p->logits, span_at(p->targets, (size_t)c->first * 4),
+                                                                span_at(p->nll, (size_t)(p->step_target + c->first) * 4), grad_scale});
     else
-        label_gradients(p, rows, n, grad_scale);
+        label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
         return;
-    tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n, .k = head->k, .n_row = n, .compute = act, .dy = p->logits, .x = h, .x_dtype = act,
-                                                    .dw = span_at(gradients, (size_t)head->offset * 4)});
-    tensor_linear_dx(p->q, &(struct linear_dx_args){.w = head->weight, .n_row = n, .dy = p->logits,
-                                                    .dx = span_at(p->head_dh, (size_t)at * (size_t)m->desc.n_embd * 4)});
+    tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n, .k = head->k, .n_row = c->n, .compute = act, .dy = p->logits, .x = h, .x_dtype = act,
+                                                    .dw = span_at(gradients, (size_t)head->offset * 4),
+                                                    .borders = span_at(p->borders, (size_t)c->border * 4), .n_seq = c->n_block});
+    head_dx(p, c->n, span_at(p->head_dh, (size_t)c->first * (size_t)m->desc.n_embd * 4));
 }
 
 /* From the residual stream behind the last layer to the loss, and back to its gradient in grad.dx. */
@@ -209,8 +251,8 @@ static void head_run(struct pass *p, const struct train_row *const *rows, int n_
     int c = m->desc.n_embd;
     tensor_gather_rows(p->q, &(struct gather_rows_args){n_target, c, p->last, p->out_rows, p->head_x});
     final_norm_forward(m, p->q, n_target, p->head_x, p->head_inverse, p->head_h, model_act_dtype(m));
-    for (int at = 0; at < n_target; at += p->chunk)
-        head_chunk(p, rows, at, n_target - at < p->chunk ? n_target - at : p->chunk, grad_scale, gradients);
+    for (int i = 0; i < p->n_chunk; i++)
+        head_chunk(p, rows, &p->chunks[i], grad_scale, gradients);
     if (grad_scale == 0)
         return;
     struct span dx = p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */

@@ -60,6 +60,7 @@ struct train_job {
     const char *directory;             /* checkpoints, log.jsonl, trainer_state.json and the final Hugging Face directory; NULL: nothing is written */
     const struct tokenizer *tokenizer; /* for the written directory, or NULL */
     void (*on_step)(void *user, const struct train_step *step); void *user;
+    long stop_after;                   /* > 0: ends behind that step as if it were the last, with the schedule of all steps */
 };
 /* Resumes from the directory's last checkpoint when there is one for the same data and options (others are refused by name).
  * ERROR_INTERRUPTED after writing a checkpoint when interrupt_requested(). */

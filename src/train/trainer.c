@@ -195,7 +195,7 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
     return rc;
 }
 
-static int between_steps(struct trainer *t, struct journal *journal, const struct train_step *s, struct train_result *result, struct error *err)
+static int between_steps(struct trainer *t, struct runlog *log, const struct train_step *s, struct train_result *result, struct error *err)
 {
     const struct train_options *o = t->job->options;
     double eval_loss = NAN;
@@ -203,23 +203,24 @@ static int between_steps(struct trainer *t, struct journal *journal, const struc
     if (t->job->eval_data && t->job->eval_data->n && ends_epoch)
         eval_loss = evaluate(t);
     result->eval_loss = eval_loss;
-    if (journal)
-        rc = journal_step(journal, s, eval_loss, err);
+    if (log)
+        rc = runlog_step(log, s, eval_loss, err);
     if (t->job->on_step)
         t->job->on_step(t->job->user, s);
     int stop = interrupt_requested() && s->step < s->total;
-    if (!rc && journal && ((o->save_steps && s->step % o->save_steps == 0 && s->step < s->total) || stop)) {
+    if (!rc && log && ((o->save_steps && s->step % o->save_steps == 0 && s->step < s->total) || stop)) {
         rc = state_save(t, err);
         if (!rc)
-            rc = journal_state(journal, t, err);
+            rc = runlog_state(log, t, err);
     }
     return rc || !stop ? rc : interrupt_check(err);
 }
 
-static int run_steps(struct trainer *t, struct journal *journal, struct train_result *result, struct error *err)
+static int run_steps(struct trainer *t, struct runlog *log, struct train_result *result, struct error *err)
 {
     int rc = 0;
-    while (!rc && t->step < t->order.total) {
+    long last = t->job->stop_after > 0 && t->job->stop_after < t->order.total ? t->job->stop_after : t->order.total;
+    while (!rc && t->step < last) {
         struct train_step s = {0};
         mem_guard_enter();
         rc = run_step(t, &s, err);
@@ -230,7 +231,7 @@ static int run_steps(struct trainer *t, struct journal *journal, struct train_re
             result->first_loss = s.loss;
         result->last_loss = s.loss;
         result->steps++;
-        rc = between_steps(t, journal, &s, result, err);
+        rc = between_steps(t, log, &s, result, err);
     }
     return rc;
 }
@@ -238,7 +239,7 @@ static int run_steps(struct trainer *t, struct journal *journal, struct train_re
 int train_run(const struct train_job *job, struct train_result *result, struct error *err)
 {
     struct trainer t;
-    struct journal *journal = NULL;
+    struct runlog *log = NULL;
     *result = (struct train_result){.eval_loss = NAN};
     int rc = trainer_init(&t, job, err);
     if (!rc && job->directory)
@@ -246,16 +247,16 @@ int train_run(const struct train_job *job, struct train_result *result, struct e
     if (!rc)
         rc = load_masters(&t, result, err);
     if (!rc && job->directory)
-        rc = journal_open(&journal, &t, err);
+        rc = runlog_open(&log, &t, err);
     if (!rc)
-        rc = run_steps(&t, journal, result, err);
+        rc = run_steps(&t, log, result, err);
     if (!rc)
         rc = save_model(&t, err);
-    if (!rc && journal)
-        rc = journal_state(journal, &t, err);
+    if (!rc && log)
+        rc = runlog_state(log, &t, err);
     if (!rc && job->directory)
         state_remove(&t);
-    journal_close(journal);
+    runlog_close(log);
     trainer_deinit(&t);
     return rc;
 }

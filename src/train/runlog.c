@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-struct journal {
+struct runlog {
     char *path, *state_path;
     FILE *file;
     struct events *events;
@@ -45,11 +45,11 @@ static int trim_log(const char *path, long last, struct error *err)
     return rc;
 }
 
-int journal_open(struct journal **out, const struct trainer *t, struct error *err)
+int runlog_open(struct runlog **out, const struct trainer *t, struct error *err)
 {
-    struct journal *j = *out = mem_calloc(1, sizeof *j);
+    struct runlog *j = *out = mem_calloc(1, sizeof *j);
     if (!j)
-        return error_set_nomem(err, sizeof *j, "a journal");
+        return error_set_nomem(err, sizeof *j, "a run log");
     j->path = path_join(t->job->directory, "log.jsonl");
     j->state_path = path_join(t->job->directory, "trainer_state.json");
     int rc = j->path && j->state_path ? trim_log(j->path, t->step, err) : error_set_nomem(err, 256, "a path");
@@ -58,13 +58,13 @@ int journal_open(struct journal **out, const struct trainer *t, struct error *er
     if (!rc)
         rc = events_open(&j->events, t->job->directory, err);
     if (rc) {
-        journal_close(j);
+        runlog_close(j);
         *out = NULL;
     }
     return rc;
 }
 
-static int add_events(struct journal *j, const struct train_step *s, double eval_loss, struct error *err)
+static int add_events(struct runlog *j, const struct train_step *s, double eval_loss, struct error *err)
 {
     const struct { const char *tag; double value; } scalars[] = {
         {"train/loss", s->loss}, {"train/learning_rate", s->learning_rate}, {"train/grad_norm", s->grad_norm}, {"train/epoch", s->epoch},
@@ -77,7 +77,7 @@ static int add_events(struct journal *j, const struct train_step *s, double eval
     return rc;
 }
 
-int journal_step(struct journal *j, const struct train_step *s, double eval_loss, struct error *err)
+int runlog_step(struct runlog *j, const struct train_step *s, double eval_loss, struct error *err)
 {
     int bad = fprintf(j->file, "{\"step\": %ld, \"loss\": %.9g, \"grad_norm\": %.9g, \"learning_rate\": %.9g, \"epoch\": %.9g, \"tokens\": %ld, \"target_tokens\": %ld",
                       s->step, s->loss, s->grad_norm, s->learning_rate, s->epoch, s->tokens, s->target_tokens) < 0;
@@ -90,7 +90,7 @@ int journal_step(struct journal *j, const struct train_step *s, double eval_loss
 }
 
 /* log_history as transformers' Trainer keeps it: one object a step, the evaluation in one of its own. */
-static int log_history(const struct journal *j, json_t *history, struct error *err)
+static int log_history(const struct runlog *j, json_t *history, struct error *err)
 {
     struct buf text = BUF_INIT;
     int rc = file_read(&text, j->path, MAX_LOG, err);
@@ -113,7 +113,7 @@ static int log_history(const struct journal *j, json_t *history, struct error *e
     return rc;
 }
 
-int journal_state(struct journal *j, const struct trainer *t, struct error *err)
+int runlog_state(struct runlog *j, const struct trainer *t, struct error *err)
 {
     const struct train_options *o = t->job->options;
     json_t *history = json_array();
@@ -131,7 +131,7 @@ int journal_state(struct journal *j, const struct trainer *t, struct error *err)
     return rc;
 }
 
-void journal_close(struct journal *j)
+void runlog_close(struct runlog *j)
 {
     if (!j)
         return;
