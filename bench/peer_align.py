@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of one align round strung together from transformers and trl in bf16 (peer of bench/bench-align).
+"""The work of one align round strung together from transformers and trl in bf16 (a peer of isara align).
 
 Reads the prompts isara used (run.db of its run), generates with 5 beams and the same limits, then fine-tunes with trl on
 the rows isara kept plus the seeds. Prints seconds per phase as one JSON line.  usage: peer_align.py MODEL_DIR RUN_DIR SEEDS"""
