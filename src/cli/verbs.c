@@ -23,8 +23,8 @@ const struct verb cli_verbs[] = {
      "isara inspect models/miniature", GROUP_MODEL | GROUP_INSPECT | GROUP_TRAIN, verb_inspect},
     {"plan", "memory and time of a run, before anything is loaded", "--model M", "isara plan --model models/miniature",
      GROUP_MODEL | GROUP_ALIGN | GROUP_TRAIN | GROUP_DECODE | GROUP_INSPECT, verb_plan},
-    {"eval", "a benchmark's metrics over files of outputs", "--task NAME ...", "isara eval --task alpaca-eval --annotations annotations.json",
-     GROUP_EVAL, verb_eval},
+    {"eval", "a benchmark's metrics over a model or over files of outputs", "--task NAME ...", "isara eval --task alpaca-eval --annotations annotations.json",
+     GROUP_MODEL | GROUP_EVAL | GROUP_DECODE | GROUP_ENGINE, verb_eval},
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
 };
 const int cli_n_verb = (int)(sizeof cli_verbs / sizeof cli_verbs[0]);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of isara eval: a table of tasks, one file each (eval_NAME.c), and what they share: a report that cannot hide how it came about, and a journal from which
+ * a task goes on at the sample where it was stopped. */
+#ifndef CLI_EVAL_H
+#define CLI_EVAL_H
+
+#include "cli/cli.h"
+#include "stats/stats.h"
+
+struct eval_task {
+    const char *name, *summary;
+    int (*run)(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err);
+};
+extern const struct eval_task eval_alpaca, eval_truthfulqa;
+
+/* --- eval_report.c --- */
+/* What every table states. Counts are of rows; a row may count in several. */
+struct eval_facts {
+    const char *task;      /* "truthfulqa" */
+    int n_row;             /* rows that should have been measured */
+    int n_missing;         /* without an output */
+    int n_truncated;       /* an output that did not end by itself, or a judge's input that was cut */
+    int n_unparsed;        /* a judge's answer that could not be read */
+    double threshold;      /* NAN: none */
+    const char *style;     /* prompt style; NULL: outputs were read */
+    const char *judge, *judge_sha256; /* NULL: no judge (the metric is computed) */
+};
+struct eval_report { json_t *json; struct buf text; int n_row, marked, rc; struct error *err; };
+#define EVAL_NO_INTERVAL ((struct stats_interval){NAN, NAN})
+/* Begins with the facts; then values in their order; then print, which frees. The first failure stays in r->rc and print returns it. */
+void eval_report_begin(struct eval_report *r, const struct eval_facts *facts, struct error *err);
+/* A metric over n rows: JSON gets NAME and, with an interval, NAME_low and NAME_high; with n < n_row NAME_n, and the table marks it. n 0 or a value that is not finite
+ * is an error ("cannot be computed"), not a zero. */
+void eval_report_value(struct eval_report *r, const char *name, double value, int n, struct stats_interval interval);
+void eval_report_fact(struct eval_report *r, const char *name, json_t *value); /* takes value: anything else that should be said; shown as NAME VALUE */
+void eval_report_note(struct eval_report *r, const char *format, ...) __attribute__((format(printf, 2, 3))); /* a line under the table, not in the JSON */
+int eval_report_print(struct eval_report *r, const struct cli_values *v); /* one JSON object with --json, else the table */
+int eval_report_end(struct eval_report *r);                               /* frees without printing; the first failure */
+
+/* --- eval_journal.c --- */
+/* Rows by (stage, index), each durable when put returns: DIRECTORY/journal.jsonl. Its first line holds the settings that decide the rows; a later start with others
+ * is refused with the name of the difference, and with the same finds what is done. directory NULL: in memory only. */
+struct eval_journal;
+int eval_journal_open(struct eval_journal **out, const char *directory, const json_t *settings, struct error *err);
+const json_t *eval_journal_get(const struct eval_journal *j, const char *stage, int index); /* NULL: not done; borrowed until close */
+int eval_journal_put(struct eval_journal *j, const char *stage, int index, json_t *row, struct error *err); /* takes row; a second row for the same place is ignored */
+int eval_journal_count(const struct eval_journal *j, const char *stage);
+void eval_journal_close(struct eval_journal *j); /* NULL is fine; the file stays */
+
+/* --- eval.c: reading, for all tasks --- */
+int eval_load_array(json_t **array, const char *path, struct error *err); /* JSON Lines or one array of objects */
+const char *eval_output_text(const json_t *record); /* "answer", "text", "output" or "response"; NULL: none */
+
+#endif
