@@ -5,6 +5,7 @@
 #define METHOD_PARTS_H
 
 #include "base/arena.h"
+#include "method/answers.h"
 #include "method/method.h"
 #include "method/seeds.h"
 #include "retrieve/retrieve.h"
@@ -22,6 +23,7 @@ struct align {
     struct checkpoint *source;      /* the pretrained model */
     struct tokenizer *tokenizer;
     struct template *template;
+    const struct prompt_style *style; /* of answers outside of a run; NULL: the template */
     struct model_desc desc;
     char ask_cue[64], answer_cue[64]; /* what a text must not hold: "Question:", "Answer:" */
     struct seeds seeds, test;
@@ -70,6 +72,8 @@ struct prompt { struct tokens ids; int dropped; struct buf text; };
 void prompt_free(struct prompt *p);
 int prompt_ask(const struct align *a, const int *contexts, int n, struct prompt *out, struct error *err);
 int prompt_answer(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err);
+/* As prompt_answer, with what the style puts before an answer that is given; no room is kept for new tokens. */
+int prompt_score(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err);
 /* Does the text read back as what it was meant to be? */
 int prompt_question_parses(const struct align *a, const char *question);
 int prompt_answer_parses(const struct align *a, const char *answer);

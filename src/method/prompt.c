@@ -13,8 +13,27 @@ void prompt_free(struct prompt *p)
     *p = (struct prompt){0};
 }
 
+static int write_answer(const struct align *a, const struct example *examples, size_t n, const char *question, const char *cue, struct prompt *out, struct error *err)
+{
+    int rc = 0;
+    if (a->style)
+        rc = a->style->compose(a->style->user, examples, n, question, &out->text, err);
+    else
+        template_answer(a->template, examples, n, question, &out->text);
+    buf_puts(&out->text, cue);
+    return rc;
+}
+
+static int encode(const struct align *a, const char *text, struct tokens *out, struct error *err)
+{
+    if (!a->style || !a->style->special)
+        return align_encode_prompt(a, text, out, err);
+    out->n = 0;
+    return tokenizer_encode(a->tokenizer, text, strlen(text), TOKENIZER_PARSE_SPECIAL, out, err);
+}
+
 /* question NULL: ask. */
-static int fit(const struct align *a, const int *contexts, int n, const char *question, int new_tokens, struct prompt *out, struct error *err)
+static int fit(const struct align *a, const int *contexts, int n, const char *question, const char *cue, int new_tokens, struct prompt *out, struct error *err)
 {
     struct example *examples = mem_calloc((size_t)n + 1, sizeof *examples);
     int rc = examples ? 0 : error_set_nomem(err, (size_t)n * sizeof *examples, "a prompt"), least = question ? 0 : 1;
@@ -23,12 +42,12 @@ static int fit(const struct align *a, const int *contexts, int n, const char *qu
     for (int skip = 0; !rc; skip++) {
         buf_reset(&out->text);
         if (question)
-            template_answer(a->template, examples + skip, (size_t)(n - skip), question, &out->text);
+            rc = write_answer(a, examples + skip, (size_t)(n - skip), question, cue, out, err);
         else
             template_ask(a->template, examples + skip, (size_t)(n - skip), &out->text);
-        if (out->text.failed)
+        if (!rc && out->text.failed)
             rc = error_set_nomem(err, out->text.len, "a prompt");
-        if (!rc && (rc = align_encode_prompt(a, out->text.data ? out->text.data : "", &out->ids, err)))
+        if (!rc && (rc = encode(a, out->text.data ? out->text.data : "", &out->ids, err)))
             break;
         out->dropped = skip;
         if (!rc && (int)out->ids.n + new_tokens <= a->desc.n_ctx)
@@ -44,12 +63,17 @@ static int fit(const struct align *a, const int *contexts, int n, const char *qu
 
 int prompt_ask(const struct align *a, const int *contexts, int n, struct prompt *out, struct error *err)
 {
-    return fit(a, contexts, n, NULL, a->o.ask.max_new_tokens, out, err);
+    return fit(a, contexts, n, NULL, "", a->o.ask.max_new_tokens, out, err);
 }
 
 int prompt_answer(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err)
 {
-    return fit(a, contexts, n, question, a->o.answer.max_new_tokens, out, err);
+    return fit(a, contexts, n, question, "", a->o.answer.max_new_tokens, out, err);
+}
+
+int prompt_score(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err)
+{
+    return fit(a, contexts, n, question, a->style ? a->style->score_cue : "", 1, out, err);
 }
 
 int prompt_question_parses(const struct align *a, const char *question)
