@@ -4,6 +4,7 @@
 
 #include "cli/options.h"
 #include "generate/generate.h"
+#include "method/method.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -45,6 +46,27 @@ static void scopes_and_spelling(void **state)
     assert_true(train.learning_rate == 1e-3);
     assert_int_equal(train.shuffle, 0);
     assert_int_equal(o.n_rest, 1);
+    options_free(&o);
+}
+
+static void method_switches(void **state)
+{
+    (void)state;
+    struct options o;
+    struct error err = {0};
+    struct align_options a;
+    align_options_default(&a);
+    assert_int_equal(parse(&o, ALIGN_GROUPS | GROUP_METHOD, &err, 10, "--ask-contexts", "anchor", "--count=kept", "--sift-copy", "0.5", "--no-sift-need-end", "--pool", "grown", "--holdout",
+                           "3"), 0);
+    assert_int_equal(options_apply(&o, SCOPE_PLAIN, GROUP_METHOD, &a, &err), 0);
+    assert_int_equal(a.ask_contexts, ALIGN_CONTEXTS_ANCHOR);
+    assert_int_equal(a.count, ALIGN_COUNT_KEPT);
+    assert_int_equal(a.pool, ALIGN_POOL_GROWN);
+    assert_int_equal(a.start, ALIGN_START_PRETRAINED);
+    assert_true(a.sift.copy == 0.5 && a.sift.threshold == 0.7);
+    assert_int_equal(a.sift.need_end, 0);
+    assert_int_equal(a.holdout, 3);
+    assert_int_equal(a.attempts, 512);
     options_free(&o);
 }
 
@@ -117,7 +139,7 @@ static void records_override(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(scopes_and_spelling), cmocka_unit_test(errors_say_what_is_wanted),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(scopes_and_spelling), cmocka_unit_test(method_switches), cmocka_unit_test(errors_say_what_is_wanted),
                                        cmocka_unit_test(command_line_goes_over_the_file), cmocka_unit_test(records_override)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

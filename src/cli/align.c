@@ -33,22 +33,19 @@ static int decoding(const struct options *options, struct align_options *o, stru
 
 int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err)
 {
-    static const char *const retrievers[] = {"model", "encoder", "bm25", NULL}, *const pools[] = {"seeds", "grown", NULL},
-                      *const starts[] = {"pretrained", "last", NULL};
+    static const char *const retrievers[] = {"model", "encoder", "bm25", NULL};
     align_options_default(o);
     o->model = v->model, o->seeds = v->seeds, o->output = v->output;
     o->test = v->test, o->template_file = v->template_file, o->encoder = v->encoder, o->judge = v->judge;
-    o->rounds = v->rounds, o->attempts = v->attempts, o->k = v->k;
-    o->stop_novelty = v->stop_novelty;
-    o->sift.threshold = v->sift_threshold;
+    o->k = v->k;
     o->retriever = (enum align_retriever)choice(v->retriever, retrievers, 0);
-    o->pool = (enum align_pool)choice(v->pool, pools, 0);
-    o->start = (enum align_start)choice(v->start, starts, 0);
     o->seed = v->seed;
     o->preview = v->preview, o->review = v->review, o->resume = v->resume, o->baselines = v->baselines;
     o->threshold = v->threshold;
     o->accept_different_bits = v->accept_different_bits;
-    int rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
+    int rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, o, err);
+    if (!rc)
+        rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
     return rc ? rc : decoding(options, o, err);
 }
 

@@ -32,7 +32,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     cli_values_default(&values);
     int rc = options_parse(&options, argc, argv, verb->groups | GROUP_COMMON, &err);
     if (!rc)
-        rc = options_apply(&options, SCOPE_PLAIN, ~(unsigned)(GROUP_DECODE | GROUP_TRAIN), &values, &err);
+        rc = options_apply(&options, SCOPE_PLAIN, ~(unsigned)(GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD), &values, &err);
     if (rc) {
         int code = fail(verb, &err, rc);
         options_free(&options);

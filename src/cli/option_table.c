@@ -3,10 +3,12 @@
 #include "cli/options.h"
 
 #include "generate/generate.h"
+#include "method/method.h"
 #include "train/train.h"
 
 #define D(n, t, field, arg, lo, hi, h) {n, t, GROUP_DECODE, offsetof(struct generate_options, field), arg, lo, hi, h}
 #define T(n, t, field, arg, lo, hi, h) {n, t, GROUP_TRAIN, offsetof(struct train_options, field), arg, lo, hi, h}
+#define M(n, t, field, arg, lo, hi, h) {n, t, GROUP_METHOD, offsetof(struct align_options, field), arg, lo, hi, h}
 #define V(n, t, g, field, arg, lo, hi, h) {n, t, g, offsetof(struct cli_values, field), arg, lo, hi, h}
 
 static const struct option_spec table[] = {
@@ -16,15 +18,26 @@ static const struct option_spec table[] = {
     V("output", OPTION_STRING, GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL, output, "PATH", 0, 0, "JSON Lines to write [-]; for align, train, convert and eval a directory"),
     V("seeds", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, seeds, "FILE", 0, 0, "question-answer pairs, fewer than 100, in any of the formats of docs/FORMATS.md"),
     V("test", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, test, "FILE", 0, 0, "question-answer pairs that each round is measured on"),
-    V("rounds", OPTION_INT, GROUP_ALIGN, rounds, "T", 1, 1000, "rounds of ask, answer, sift, tune [2]"),
-    V("attempts", OPTION_INT, GROUP_ALIGN, attempts, "N", 1, 1e7, "questions asked in a round [512]"),
-    V("stop-novelty", OPTION_DOUBLE, GROUP_ALIGN, stop_novelty, "ALPHA", 0, 1, "stop when a smaller share of a round's attempts is kept [0.1]"),
-    V("sift-threshold", OPTION_DOUBLE, GROUP_ALIGN, sift_threshold, "F", 0, 1, "reject a question whose ROUGE-L F1 with a kept one is above this [0.7]"),
+    M("rounds", OPTION_INT, rounds, "T", 1, 1000, "rounds of ask, answer, sift, tune [2]"),
+    M("attempts", OPTION_INT, attempts, "N", 1, 1e7, "questions asked in a round [512]"),
+    M("count", OPTION_CHOICE, count, "attempts|kept", 0, 0, "what --attempts counts; kept: blocks of N are made until N are kept, ten at most [attempts]"),
+    M("stop-novelty", OPTION_DOUBLE, stop_novelty, "ALPHA", 0, 1, "stop when a smaller share of a round's attempts is kept [0.1]"),
+    M("ask-contexts", OPTION_CHOICE, ask_contexts, "random|anchor", 0, 0, "pairs before an asked question: drawn at random, or a random one and its nearest [random]"),
+    M("pool", OPTION_CHOICE, pool, "seeds|grown", 0, 0, "what context pairs are drawn from [seeds]"),
+    M("start", OPTION_CHOICE, start, "pretrained|last", 0, 0, "the weights each tune step starts from [pretrained]"),
+    M("sift-threshold", OPTION_DOUBLE, sift.threshold, "F", 0, 1, "reject a question whose ROUGE-L F1 with a seed or a kept one is above this [0.7]"),
+    M("sift-copy", OPTION_DOUBLE, sift.copy, "F", 0, 1, "reject an answer whose ROUGE-L F1 with a context's answer is above this [0.95]"),
+    M("sift-repetition", OPTION_DOUBLE, sift.repetition, "P", 0, 1, "reject a text when a greater share of its 4-grams of words occurred before in it [0.3]"),
+    M("sift-need-end", OPTION_FLAG, sift.need_end, NULL, 0, 0, "reject a text that was cut at the token limit [on; --no-sift-need-end]"),
+    M("question-min-words", OPTION_INT, sift.question_min_words, "N", 0, 1e6, "reject shorter questions [3]"),
+    M("question-max-words", OPTION_INT, sift.question_max_words, "N", 0, 1e6, "reject longer questions [150]"),
+    M("answer-min-words", OPTION_INT, sift.answer_min_words, "N", 0, 1e6, "reject shorter answers [1]"),
+    M("answer-max-words", OPTION_INT, sift.answer_max_words, "N", 0, 1e6, "reject longer answers [400]"),
+    M("holdout", OPTION_INT, holdout, "N", -1, 1e6, "seeds kept out of the method to measure it on [one in eight; none with --test]"),
+    M("samples", OPTION_INT, samples, "N", 0, 1e6, "questions answered side by side at the end [10]"),
     V("k", OPTION_INT, GROUP_ALIGN | GROUP_EVAL, k, "K", 1, 1000, "context pairs in a prompt [5]"),
     V("retriever", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, retriever, "model|encoder|bm25", 0, 0, "how an answer's context pairs are found [model: its own mean-pooled states]"),
     V("encoder", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, encoder, "DIR", 0, 0, "sentence encoder for --retriever encoder"),
-    V("pool", OPTION_STRING, GROUP_ALIGN, pool, "seeds|grown", 0, 0, "what context pairs are drawn from [seeds]"),
-    V("start", OPTION_STRING, GROUP_ALIGN, start, "pretrained|last", 0, 0, "the weights each tune step starts from [pretrained]"),
     V("template", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, template_file, "FILE", 0, 0, "prompt template (docs/FORMATS.md) [Question: ... Answer: ...]"),
     V("preview", OPTION_INT, GROUP_ALIGN, preview, "N", 0, 1000, "show N finished attempts with their prompts, then stop [0]"),
     V("review", OPTION_FLAG, GROUP_ALIGN, review, NULL, 0, 0, "stop before tune and export what was kept, to be struck by hand"),
@@ -106,7 +119,6 @@ const struct option_spec *option_table(int *n)
 
 void cli_values_default(struct cli_values *v)
 {
-    *v = (struct cli_values){.rounds = 2, .attempts = 512, .k = 5, .stop_novelty = 0.1, .sift_threshold = 0.7, .threshold = 0.5, .retriever = "model",
-                             .pool = "seeds", .start = "pretrained", .normalize = 1, .page_size = 64, .prefill_chunk = 512, .prefix_cache = 1,
+    *v = (struct cli_values){.k = 5, .threshold = 0.5, .retriever = "model", .normalize = 1, .page_size = 64, .prefill_chunk = 512, .prefix_cache = 1,
                              .log_level = "info"};
 }

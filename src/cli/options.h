@@ -14,7 +14,7 @@
 
 enum option_group {
     GROUP_COMMON = 1, GROUP_MODEL = 2, GROUP_DECODE = 4, GROUP_TRAIN = 8, GROUP_ALIGN = 16, GROUP_FILES = 32, GROUP_TOKENIZE = 64,
-    GROUP_EMBED = 128, GROUP_CONVERT = 256, GROUP_INSPECT = 512, GROUP_TRAINVERB = 1024, GROUP_ENGINE = 2048, GROUP_EVAL = 4096
+    GROUP_EMBED = 128, GROUP_CONVERT = 256, GROUP_INSPECT = 512, GROUP_TRAINVERB = 1024, GROUP_ENGINE = 2048, GROUP_EVAL = 4096, GROUP_METHOD = 8192
 };
 enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
 enum option_type { OPTION_FLAG, OPTION_INT, OPTION_U64, OPTION_FLOAT, OPTION_DOUBLE, OPTION_STRING, OPTION_CHOICE, OPTION_IDS, OPTION_STOP };
@@ -23,19 +23,19 @@ struct option_spec {
     const char *name;          /* with hyphens */
     enum option_type type;
     unsigned group;
-    size_t offset;             /* in the group's struct: generate_options, train_options or cli_values */
+    size_t offset;             /* in the group's struct: generate_options, train_options, align_options (GROUP_METHOD) or cli_values */
     const char *argument;      /* what --help shows: N, FILE, or the choices "a|b|c" */
     double low, high;          /* allowed range of numbers */
     const char *help;
 };
 
 struct cli_values { /* everything that is not decoding or training */
-    const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *retriever, *encoder, *pool, *start,
+    const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *retriever, *encoder,
         *template_file, *task, *judge, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style;
-    int threads, json, dry_run, resume, review, preview, rounds, attempts, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
+    int threads, json, dry_run, resume, review, preview, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
         accept_different_bits, arms, limit, progress, help, beams, profile, baselines, no_special;
     unsigned long long seed;
-    double stop_novelty, sift_threshold, threshold;
+    double threshold;
 };
 void cli_values_default(struct cli_values *v);
 

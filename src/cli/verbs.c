@@ -5,7 +5,7 @@
 const struct verb cli_verbs[] = {
     {"align", "align a model to a domain from fewer than 100 question-answer pairs", "--model M --seeds FILE --output RUN",
      "isara align --model models/miniature --seeds models/seeds.jsonl --output runs/first --attempts 64",
-     GROUP_MODEL | GROUP_ALIGN | GROUP_DECODE | GROUP_TRAIN, verb_align},
+     GROUP_MODEL | GROUP_ALIGN | GROUP_METHOD | GROUP_DECODE | GROUP_TRAIN, verb_align},
     {"generate", "batch text generation", "--model M --input FILE --output FILE",
      "echo '{\"prompt\":\"Question: How do I store apples?\\nAnswer:\"}' | isara generate --model models/miniature --stop '\\n\\n'",
      GROUP_MODEL | GROUP_FILES | GROUP_DECODE | GROUP_ENGINE, verb_generate},
@@ -22,7 +22,7 @@ const struct verb cli_verbs[] = {
     {"inspect", "what is in a model, tokenizer, data file or run directory", "PATH [--replay ID] | --data FILE --model M",
      "isara inspect models/miniature", GROUP_MODEL | GROUP_INSPECT | GROUP_TRAIN, verb_inspect},
     {"plan", "memory and time of a run, before anything is loaded", "--model M", "isara plan --model models/miniature",
-     GROUP_MODEL | GROUP_ALIGN | GROUP_TRAIN | GROUP_DECODE | GROUP_INSPECT, verb_plan},
+     GROUP_MODEL | GROUP_ALIGN | GROUP_METHOD | GROUP_TRAIN | GROUP_DECODE | GROUP_INSPECT, verb_plan},
     {"eval", "a benchmark's metrics over a model or over files of outputs", "--task NAME ...", "isara eval --task alpaca-eval --annotations annotations.json",
      GROUP_MODEL | GROUP_EVAL | GROUP_DECODE | GROUP_ENGINE, verb_eval},
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
