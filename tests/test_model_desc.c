@@ -91,6 +91,7 @@ static void test_contradictions_name_their_key(void **state)
         {"mlp_bias", "1", "mlp_bias"},
         {"rms_norm_eps", "0", "rms_norm_eps"},
         {"rope_theta", "\"big\"", "rope_theta"},
+        {"rope_theta", "1e-300", "rope_theta 1e-300"},
         {"rope_scaling", "{\"type\":\"yarn\",\"factor\":2.0}", "rope_scaling"},
         {"rope_scaling", "{\"type\":\"linear\"}", "factor"},
         {"rope_scaling", "[]", "rope_scaling"},

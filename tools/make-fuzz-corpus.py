@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first seeds of fuzz/corpus/{safetensors,gguf,jsonl,csv}: small valid files and one file for each thing that must be refused.
+"""Writes the first seeds of fuzz/corpus/{safetensors,gguf,jsonl,csv,config}: small valid files and one file for each thing that must be refused.
 Needs nothing but Python 3."""
 import json, os, struct
 
@@ -108,6 +108,30 @@ def text():
         save("csv", "%02d" % i, b)
 
 
+def configs():
+    base = {"model_type": "llama", "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 80, "vocab_size": 100,
+            "max_position_embeddings": 64, "eos_token_id": [2, 5], "bos_token_id": 1}
+    c = lambda name, **k: save("config", name, json.dumps({**base, **k}).encode())
+    c("plain")
+    c("tied", tie_word_embeddings=True, head_dim=20, rms_norm_eps=1e-5, hidden_act="silu", architectures=["LlamaForCausalLM"], pad_token_id=None, initializer_range=0.02)
+    c("linear", rope_scaling={"type": "linear", "factor": 4.0})
+    c("llama3", rope_scaling={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 1024})
+    c("joint_rope", rope_parameters={"rope_type": "default", "rope_theta": 500000.0})
+    c("tiny_theta", rope_theta=5e-324, head_dim=1024)
+    c("huge_theta", rope_theta=1e308, rope_scaling={"type": "linear", "factor": 1e-308})
+    c("classifier", architectures=["LlamaForSequenceClassification"], id2label={"0": "safe", "1": "unsafe"}, num_labels=2)
+    c("many_labels", architectures=["LlamaForSequenceClassification"], num_labels=1 << 20)
+    c("greatest", hidden_size=1 << 20, num_hidden_layers=4096, intermediate_size=1 << 24, vocab_size=1 << 24, num_attention_heads=16384, num_key_value_heads=16384, head_dim=1024)
+    c("generation", do_sample=True, temperature=0.7, top_k=50, top_p=0.9, repetition_penalty=1.1, num_beams=4, max_new_tokens=64, no_repeat_ngram_size=3, early_stopping="never")
+    c("negative", hidden_size=-4)
+    c("odd_head", head_dim=13)
+    c("eos_outside", eos_token_id=100)
+    c("quantized", quantization_config={"bits": 4})
+    save("config", "list", b"[]")
+    save("config", "duplicate", b'{"model_type":"llama","model_type":"opt"}')
+
+
 safetensors()
 ggufs()
 text()
+configs()

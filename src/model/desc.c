@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/maths.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,7 +135,10 @@ static int read_rope(struct model_desc *d, const struct reader *r)
         return refuse(r, key, "high_freq_factor above low_freq_factor", scaling);
     for (int i = 0; i < d->head_dim / 2; i++) {
         double f = 1 / maths_pow(d->rope_theta, 2.0 * i / d->head_dim);
-        d->rope_inv_freq[i] = (float)(llama3 ? llama3_frequency(f, factor, low, high, original) : f / factor);
+        f = llama3 ? llama3_frequency(f, factor, low, high, original) : f / factor;
+        if (!(f >= 0 && f <= (double)FLT_MAX)) /* the float below would be no number */
+            return error_set(r->err, ERROR_CONFIG, "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one", r->where, d->rope_theta, factor, f);
+        d->rope_inv_freq[i] = (float)f;
     }
     return 0;
 }
