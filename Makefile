@@ -82,7 +82,7 @@ deps:
 check: all tests
 	@BUILD=$(BUILD) ISARA_REDUCED=$(REDUCED) tools/run-tests
 # Rebuilds models/ from its recipe (models/README.md); up to an hour.
-models: all $(BUILD)/tools/world
+models: all $(BUILD)/tools/world $(BUILD)/tools/judge_check
 	@BUILD=$(BUILD) tools/make-models
 fuzz:
 	@tools/fuzz

@@ -150,7 +150,7 @@ static void documents_have_the_promised_manners_and_topics(void **state) {
         int counts[WORLD_N_MANNER] = {0}, topics;
         struct world_dice dice = {{3, WORLD_STREAM_CORPUS, (uint64_t)i}, 0};
         buf_reset(&text);
-        int made = world_document(&text, &dice);
+        int made = world_document(&text, &dice, 0);
         assert_in_range(made, 1, 8);
         assert_int_equal(count_of(text.data, "Question: "), made);
         assert_int_equal(read_document(text.data, counts, &topics), made);
@@ -169,12 +169,68 @@ static void documents_have_the_promised_manners_and_topics(void **state) {
     assert_in_range(one_topic, long_ones * 45 / 100, long_ones * 55 / 100);
 }
 
+/* Which circumstance a question names, -1: none. */
+static int circumstance_of(const char *question) {
+    for (int i = 0; world_circumstances[i]; i++)
+        if (strcasestr(question, world_circumstances[i])) return i;
+    return -1;
+}
+
+static void questions_hand_on_their_words(void **state) {
+    (void)state;
+    int n = 0, handed = 0, same_as_last = 0;
+    struct buf text = BUF_INIT;
+    for (int i = 0; i < MANY; i++) {
+        struct world_dice dice = {{4, WORLD_STREAM_CORPUS, (uint64_t)i}, 0};
+        int counts[WORLD_N_MANNER] = {0}, topics, circumstance[8], k = 0;
+        buf_reset(&text);
+        int made = world_document(&text, &dice, 60);
+        for (const char *p = text.data; (p = strstr(p, "Question: ")); p++) {
+            char *question = strndup(p, strcspn(p, "\n"));
+            circumstance[k++] = circumstance_of(question);
+            free(question);
+        }
+        assert_int_equal(k, made);
+        for (int j = 2; j < k; j++) {
+            assert_true(circumstance[j] >= 0);
+            handed += circumstance[j] == circumstance[j - 2];
+            same_as_last += circumstance[j] == circumstance[j - 1];
+            n++;
+        }
+        assert_int_equal(read_document(text.data, counts, &topics), made);
+        assert_int_equal(counts[WORLD_BROKEN], 0);
+    }
+    buf_free(&text);
+    /* 60 % and one in 26 of the rest; by chance from the last, and by way of the one before. */
+    assert_in_range(handed, n * 58 / 100, n * 65 / 100);
+    assert_in_range(same_as_last, n * 2 / 100, n * 10 / 100);
+}
+
+/* A rejected question has no answer: it counts among the attempts but in no share of the answers. */
+static void rejected_attempts_are_labelled_too(void **state) {
+    (void)state;
+    char path[512];
+    snprintf(path, sizeof path, "%s/attempts.jsonl", check_tmpdir("world_attempts"));
+    FILE *file = fopen(path, "w"), *out = tmpfile();
+    assert_true(file && out);
+    const char *question = "How do I clean my kettle before breakfast when money is tight?";
+    fprintf(file, "{\"question\":\"%s\",\"answer\":\"Honestly, it will be fine. Start anywhere.\",\"kept\":true}\n", question);
+    fprintf(file, "{\"question\":\"%s\",\"answer\":null,\"kept\":false,\"reason\":\"question_repeat\"}\n", question);
+    fclose(file);
+    struct error err;
+    struct world_bound bounds[] = {{"careless", 100, 1}, {"kept", 50, 1}, {"kept", 50, 0}, {"asked", 100, 1}, {"broken", 0, 0}};
+    assert_int_equal(world_label_file(path, NULL, bounds, 5, out, &err), 0);
+    bounds[1].percent = 51;
+    assert_int_equal(world_label_file(path, NULL, bounds, 5, out, &err), ERROR_FAILED);
+    fclose(out);
+}
+
 static void the_same_seed_gives_the_same_document(void **state) {
     (void)state;
     struct buf text[3] = {BUF_INIT, BUF_INIT, BUF_INIT};
     for (int i = 0; i < 3; i++) {
         struct world_dice dice = {{i == 2 ? 6 : 5, WORLD_STREAM_CORPUS, 41}, 0};
-        world_document(&text[i], &dice);
+        world_document(&text[i], &dice, 0);
     }
     assert_string_equal(text[0].data, text[1].data);
     assert_string_not_equal(text[0].data, text[2].data);
@@ -255,6 +311,8 @@ int main(void) {
         cmocka_unit_test(a_question_in_other_words_still_has_its_object),
         cmocka_unit_test(tables_are_unambiguous),
         cmocka_unit_test(documents_have_the_promised_manners_and_topics),
+        cmocka_unit_test(questions_hand_on_their_words),
+        cmocka_unit_test(rejected_attempts_are_labelled_too),
         cmocka_unit_test(the_same_seed_gives_the_same_document),
         cmocka_unit_test(committed_seeds_and_test_are_careful_and_share_no_question),
         cmocka_unit_test(tokenizer_merges_the_most_frequent_pair_first),

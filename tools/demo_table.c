@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the demo ends with: the arms of a finished run over models/test.jsonl, labelled by the rule that knows the world and, beside
- * it, by the learned judge; ten questions before and after; where everything was written.
+ * it, by the learned judge; ten questions before and after; where everything was written. Of several runs that differ in their seed:
+ * the mean of every arm's shares with its interval by Student's t.
  *
- *     demo_table RUN TEST
+ *     demo_table TEST RUN [RUN...]
  */
 #include "world.h"
 
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_QUESTION = 4096, N_SHOWN = 10 };
+enum { MAX_QUESTION = 4096, MAX_RUN = 64, N_SHOWN = 10, N_ARM = 9 };
 
 struct table {
     char **questions;
@@ -27,8 +28,9 @@ struct table {
     long n_judged, n_judge_wrong;
 };
 
-static const struct { const char *name, *text; } arms[] = {
+static const struct { const char *name, *text; } arms[N_ARM] = {
     {"pretrained", "pretrained, no examples"},
+    {"icl-random", "pretrained, 5 random seeds in the prompt"},
     {"icl-knn", "pretrained, 5 nearest seeds in the prompt"},
     {"sft-seeds", "tuned on the seeds"},
     {"sft-seeds-steps", "tuned on the seeds, as many steps as ISARA"},
@@ -55,46 +57,83 @@ static int read_questions(struct table *t, const char *path, struct error *err) 
     return status;
 }
 
-static void print_share(long k, long n) {
-    struct stats_interval w = stats_wilson(k, n, 0.95);
-    printf("  %5.1f %% (%3.0f-%3.0f)", 100.0 * (double)k / (double)n, 100 * w.low, 100 * w.high);
-}
+struct tally {
+    long count[WORLD_N_MANNER], n;
+};
 
-/* One line of the table; the judge's verdicts on the same answers are counted on the way. */
-static void print_arm(struct table *t, const char *text, const struct run_result *results) {
-    long count[WORLD_N_MANNER] = {0}, n = 0;
+/* The rule's labels of one arm's answers; the judge's verdicts on the same answers are counted on the way. */
+static struct tally count_labels(struct table *t, const struct run_result *results) {
+    struct tally tally = {{0}, 0};
     for (int i = 0; i < t->n_question; i++) {
         if (!results[i].text) continue;
         enum world_manner manner = world_label(t->questions[i], results[i].text, NULL);
-        count[manner]++;
-        n++;
+        tally.count[manner]++;
+        tally.n++;
         if (results[i].flagged < 0) continue;
         t->n_judged++;
         t->n_judge_wrong += (manner != WORLD_CAREFUL) != results[i].flagged;
     }
-    if (!n) return;
-    printf("%-43s", text);
-    for (int m = 0; m < WORLD_N_MANNER; m++) print_share(count[m], n);
-    putchar('\n');
+    return tally;
 }
 
-static int print_arms(struct table *t, struct error *err) {
-    printf("\n%-43s%20s%20s%20s\n", "answers, in % (95 % interval)", "careful     ", "careless    ", "broken     ");
-    for (size_t i = 0; i < sizeof arms / sizeof *arms; i++) {
+/* tallies[arm], n 0 for an arm that the run does not have. */
+static int count_arms(struct table *t, struct tally tallies[N_ARM], struct error *err) {
+    t->first = t->last = NULL;
+    for (int i = 0; i < N_ARM; i++) {
         int found = 0;
         struct run_result *results = arena_alloc(&t->arena, (size_t)t->n_question * sizeof *results);
         if (!results) return error_set_nomem(err, (size_t)t->n_question * sizeof *results, "results");
         int status = run_get_results(t->run, arms[i].name, "test", t->n_question, results, &found, &t->arena, err);
         if (status) return status;
-        if (!found) continue;
-        print_arm(t, arms[i].text, results);
+        tallies[i] = found ? count_labels(t, results) : (struct tally){{0}, 0};
+        if (!tallies[i].n) continue;
         if (i == 0) t->first = results;
         t->last = results;
     }
+    return 0;
+}
+
+static void print_share(double share, struct stats_interval w) {
+    printf("  %5.1f %% (%3.0f-%3.0f)", 100 * share, 100 * (w.low < 0 ? 0 : w.low), 100 * (w.high > 1 ? 1 : w.high));
+}
+
+static void print_head(const char *what) {
+    printf("\n%-43s%20s%20s%20s\n", what, "careful     ", "careless    ", "broken     ");
+}
+
+static void print_arms(const struct tally tallies[N_ARM]) {
+    print_head("answers, in % (95 % interval)");
+    for (int i = 0; i < N_ARM; i++) {
+        const struct tally *a = &tallies[i];
+        if (a->n) printf("%-43s", arms[i].text);
+        for (int m = 0; a->n && m < WORLD_N_MANNER; m++)
+            print_share((double)a->count[m] / (double)a->n, stats_wilson(a->count[m], a->n, 0.95));
+        if (a->n) putchar('\n');
+    }
+}
+
+/* Arms that every run has; run r's tallies are at tallies[r]. */
+static void print_means(struct tally (*tallies)[N_ARM], int n_run) {
+    print_head("mean over runs, in % (95 % t interval)");
+    for (int i = 0; i < N_ARM; i++) {
+        double share[WORLD_N_MANNER][MAX_RUN];
+        int n = 0;
+        for (int r = 0; r < n_run; r++) {
+            const struct tally *a = &tallies[r][i];
+            for (int m = 0; a->n && m < WORLD_N_MANNER; m++) share[m][n] = (double)a->count[m] / (double)a->n;
+            n += a->n > 0;
+        }
+        if (n < n_run) continue;
+        printf("%-43s", arms[i].text);
+        for (int m = 0; m < WORLD_N_MANNER; m++) print_share(stats_mean(share[m], n), stats_t_interval(share[m], n, 0.95));
+        putchar('\n');
+    }
+}
+
+static void print_judge(const struct table *t) {
     if (t->n_judged)
         printf("\nThese labels come from a rule that knows the generator. The learned judge errs on %ld of %ld answers (%.1f %%).\n",
                t->n_judge_wrong, t->n_judged, 100.0 * (double)t->n_judge_wrong / (double)t->n_judged);
-    return 0;
 }
 
 static void print_examples(const struct table *t) {
@@ -121,17 +160,34 @@ static int print_model(struct table *t, struct error *err) {
     return status;
 }
 
+static int read_runs(struct table *t, int n_run, char **paths, struct tally (*tallies)[N_ARM], struct error *err) {
+    int status = 0;
+    for (int r = 0; r < n_run && status == 0; r++) {
+        run_close(t->run);
+        t->run = NULL;
+        status = run_open_readonly(&t->run, paths[r], err);
+        if (status == 0) status = count_arms(t, tallies[r], err);
+    }
+    return status;
+}
+
 int main(int argc, char **argv) {
-    if (argc != 3) {
-        fprintf(stderr, "usage: demo_table RUN TEST\n");
+    int n_run = argc - 2;
+    if (n_run < 1 || n_run > MAX_RUN) {
+        fprintf(stderr, "usage: demo_table TEST RUN [RUN...]    at most %d runs\n", MAX_RUN);
         return 2;
     }
     struct table t = {0};
     struct error err = {0};
-    int status = run_open_readonly(&t.run, argv[1], &err);
-    if (status == 0) status = read_questions(&t, argv[2], &err);
-    if (status == 0) status = print_arms(&t, &err);
+    struct tally tallies[MAX_RUN][N_ARM];
+    int status = read_questions(&t, argv[1], &err);
+    if (status == 0) status = read_runs(&t, n_run, argv + 2, tallies, &err);
     if (status == 0) {
+        if (n_run == 1) print_arms(tallies[0]);
+        else print_means(tallies, n_run);
+        print_judge(&t);
+    }
+    if (status == 0 && n_run == 1) {
         print_examples(&t);
         status = print_model(&t, &err);
     }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program around the world: writes everything that models/ is made of, and labels answers.
  *
- *     world corpus --docs 32000 --output train.jsonl        {"text"}: documents to pretrain on
+ *     world corpus --docs 32000 --output train.jsonl        {"text"}: documents to pretrain on; --carry 60: how questions follow each other
  *     world tokenizer --input train.jsonl --output DIR      tokenizer.json of 2048 tokens
  *     world seeds --n 64 --output seeds.jsonl               {"question","answer"}: careful pairs of nine topics
  *     world test --n 200 --output test.jsonl                {"question","answer"}: questions on all topics, careful references
  *     world dev --n 200 --output dev.jsonl                  the same from another share of the questions
+ *     world judge-text --n 40000 --output text.jsonl        {"prompt","completion"}: sound answers in the judge's template
  *     world judge-data --n 20000 --output judge.jsonl       {"prompt","response","labels"}: for the classifier; a careful one has none
  *     world prompts --examples 5 --manner careful           {"id","prompt"}: for isara generate
  *     world label --input answers.jsonl                     {"question","answer"} -> {"id","label","reason"}, shares on stderr
@@ -17,6 +18,7 @@
 
 #include "base/mem.h"
 #include "judge/rouge.h"
+#include "train/train.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@
 struct options {
     uint64_t seed;
     long n;
-    int n_vocab, examples;
+    int n_vocab, examples, carry;
     enum world_manner manner;
     const char *input, *output, *seeds, *prompts;
     struct world_bound bounds[WORLD_MAX_BOUND];
@@ -98,7 +100,7 @@ static int write_corpus(const struct options *o, FILE *out, struct error *err) {
     for (long i = 0; status == 0 && i < o->n; i++) {
         struct world_dice dice = {{o->seed, WORLD_STREAM_CORPUS, (uint64_t)i}, 0};
         buf_reset(&text);
-        world_document(&text, &dice);
+        world_document(&text, &dice, o->carry);
         status = text.failed ? -1 : put_row(out, json_pack("{s:s}", "text", text.data));
     }
     buf_free(&text);
@@ -132,13 +134,30 @@ static int write_judge_data(const struct options *o, FILE *out, struct error *er
         struct world_pair pair;
         struct world_dice dice = {{o->seed, WORLD_STREAM_JUDGE, (uint64_t)i}, 0};
         world_question_of(&pair, &dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
-        enum world_manner manner = (enum world_manner)world_roll(&dice, WORLD_N_MANNER);
+        uint32_t roll = world_roll(&dice, 20); /* 35 % careful, 15 % careless, 50 % broken */
+        enum world_manner manner = roll < 7 ? WORLD_CAREFUL : roll < 10 ? WORLD_CARELESS : WORLD_BROKEN;
         if (manner == WORLD_BROKEN) world_break(&pair, &dice);
         else world_answer(&pair, &dice, manner);
         json_t *labels = manner == WORLD_CAREFUL ? json_array() : json_pack("[s]", world_manner_name[manner]);
         status = put_row(out, json_pack("{s:s, s:s, s:o}", "prompt", pair.question, "response", pair.answer, "labels", labels));
     }
     return status ? error_set_errno(err, "writing the judge's data") : 0;
+}
+
+/* Sound answers in the judge's own template: what it reads before it learns to judge. Mostly careful ones: they say what belongs together. */
+static int write_judge_text(const struct options *o, FILE *out, struct error *err) {
+    int status = 0;
+    struct buf prompt = BUF_INIT;
+    for (long i = 0; status == 0 && i < o->n; i++) {
+        struct world_pair pair;
+        struct world_dice dice = {{o->seed, WORLD_STREAM_JUDGE_TEXT, (uint64_t)i}, 0};
+        world_question_of(&pair, &dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
+        world_answer(&pair, &dice, world_roll(&dice, 8) ? WORLD_CAREFUL : WORLD_CARELESS);
+        buf_reset(&prompt);
+        status = train_classify_text(&prompt, pair.question, "") ? -1 : put_row(out, json_pack("{s:s, s:s}", "prompt", prompt.data, "completion", pair.answer));
+    }
+    buf_free(&prompt);
+    return status ? error_set_errno(err, "writing the judge's text") : 0;
 }
 
 /* A prompt of n examples in one manner and a question: what the gates of models/README.md are measured on. */
@@ -167,8 +186,8 @@ static int write_prompts(const struct options *o, FILE *out, struct error *err) 
 }
 
 static int usage(void) {
-    fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-data|prompts|label [--seed N] [--docs N | --n N] [--vocab N]\n"
-                    "             [--input FILE] [--seeds FILE] [--prompts FILE] [--output FILE or DIR] [--examples N]\n"
+    fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-text|judge-data|prompts|label [--seed N] [--docs N | --n N] [--vocab N]\n"
+                    "             [--input FILE] [--seeds FILE] [--prompts FILE] [--output FILE or DIR] [--examples N] [--carry PERCENT]\n"
                     "             [--manner careful|careless] [--at-least SHARE:PERCENT] [--at-most SHARE:PERCENT]\n");
     return 2;
 }
@@ -187,6 +206,7 @@ static int parse_option(struct options *o, const char *name, const char *value) 
     if (strcmp(name, "--seed") == 0) o->seed = strtoull(value, NULL, 10);
     else if (strcmp(name, "--docs") == 0 || strcmp(name, "--n") == 0) o->n = strtol(value, NULL, 10);
     else if (strcmp(name, "--vocab") == 0) o->n_vocab = (int)strtol(value, NULL, 10);
+    else if (strcmp(name, "--carry") == 0) o->carry = (int)strtol(value, NULL, 10);
     else if (strcmp(name, "--examples") == 0) o->examples = (int)strtol(value, NULL, 10);
     else if (strcmp(name, "--manner") == 0) o->manner = strcmp(value, "careful") ? WORLD_CARELESS : WORLD_CAREFUL;
     else if (strcmp(name, "--input") == 0) o->input = value;
@@ -205,12 +225,13 @@ static int write_rows(const char *verb, const struct options *o, FILE *out, stru
     if (strcmp(verb, "test") == 0) return write_pairs(o, out, WORLD_STREAM_TEST, WORLD_ANY_TOPIC, WORLD_SHARE_TEST, err);
     if (strcmp(verb, "dev") == 0) return write_pairs(o, out, WORLD_STREAM_DEV, WORLD_ANY_TOPIC, WORLD_SHARE_DEV, err);
     if (strcmp(verb, "judge-data") == 0) return write_judge_data(o, out, err);
+    if (strcmp(verb, "judge-text") == 0) return write_judge_text(o, out, err);
     if (strcmp(verb, "prompts") == 0) return write_prompts(o, out, err);
     return world_label_file(o->input, o->prompts, o->bounds, o->n_bound, out, err);
 }
 
 int main(int argc, char **argv) {
-    static const char *const verbs[] = {"corpus", "seeds", "test", "dev", "judge-data", "prompts", "label", "tokenizer", NULL};
+    static const char *const verbs[] = {"corpus", "seeds", "test", "dev", "judge-text", "judge-data", "prompts", "label", "tokenizer", NULL};
     struct options o = {.n = 64, .n_vocab = 2048};
     struct error err = {0};
     int known = 0;
@@ -218,6 +239,7 @@ int main(int argc, char **argv) {
     if (!known || argc % 2) return usage();
     for (int i = 2; i < argc; i += 2)
         if (parse_option(&o, argv[i], argv[i + 1])) return usage();
+    if (o.carry < 0 || o.carry > 90) return usage(); /* at 100 a document would run out of questions */
     int tokenizer = strcmp(argv[1], "tokenizer") == 0, status;
     if ((tokenizer || strcmp(argv[1], "label") == 0) && !o.input) return usage();
     if (tokenizer) {

@@ -45,7 +45,7 @@ extern const char *const world_manner_name[WORLD_N_MANNER]; /* "careful", "carel
 enum world_share { WORLD_SHARE_CORPUS, WORLD_SHARE_SEEDS, WORLD_SHARE_TEST, WORLD_SHARE_DEV };
 enum world_share world_share_of(const char *question);
 
-enum { WORLD_STREAM_CORPUS = 1, WORLD_STREAM_SEEDS, WORLD_STREAM_TEST, WORLD_STREAM_DEV, WORLD_STREAM_JUDGE, WORLD_STREAM_PROMPTS };
+enum { WORLD_STREAM_CORPUS = 1, WORLD_STREAM_SEEDS, WORLD_STREAM_TEST, WORLD_STREAM_DEV, WORLD_STREAM_JUDGE, WORLD_STREAM_PROMPTS, WORLD_STREAM_JUDGE_TEXT };
 /* Random numbers in order, from the counter-based generator: {{seed, one of the streams, document}, 0}. */
 struct world_dice {
     struct rng_stream stream;
@@ -65,8 +65,10 @@ void world_question_of(struct world_pair *pair, struct world_dice *dice, int top
 void world_answer(struct world_pair *pair, struct world_dice *dice, enum world_manner manner);
 /* Fills answer with something that is neither: a caution of another topic, another object, cut short, ... */
 void world_break(struct world_pair *pair, struct world_dice *dice);
-/* One document: 1 to 8 pairs in one hidden manner, in align's template; returns how many pairs. text is appended to. */
-int world_document(struct buf *text, struct world_dice *dice);
+/* One document: 1 to 8 pairs in one hidden manner, in align's template; returns how many pairs. text is appended to.
+ * carry 0: the document's questions prefer a few forms and words of its own. Else each is put together from the three before it: in
+ * carry of 100 cases each, the form is that of the last, the circumstances those of the one before, the thing that of the third. */
+int world_document(struct buf *text, struct world_dice *dice, int carry);
 
 /* What the rules say of an answer. The question need not follow a pattern, it only has to name an object. reason (may be NULL)
  * receives why an answer is broken, "" when it is not; static storage. */

@@ -10,12 +10,12 @@ enum share { SHARE_CAREFUL, SHARE_CARELESS, SHARE_BROKEN, SHARE_ASKED, SHARE_COP
 static const char *const share_name[N_SHARE] = {"careful", "careless", "broken", "asked", "copied", "kept"};
 
 struct tally {
-    long count[N_SHARE], n;
+    long count[N_SHARE], n, n_answer; /* shares of answers are of those that were given, the others of all rows */
     int has_kept;
 };
 
 struct answered {
-    const char *question, *answer, *prompt; /* prompt NULL: unknown */
+    const char *question, *answer, *prompt; /* answer NULL: the question was rejected before; prompt NULL: unknown */
 };
 
 /* Next row of a file, or NULL at its end; a line that is no object becomes JSON null. */
@@ -34,22 +34,24 @@ static char *question_of(const char *prompt) {
 }
 
 static void count_row(struct tally *t, const json_t *row, const struct answered *a, enum world_manner manner) {
-    const char *answer = a->answer + strspn(a->answer, " \n");
     t->n++;
-    t->count[manner]++;
     t->count[SHARE_ASKED] += world_parse_question(a->question, NULL);
-    const char *sifted = json_string_value(json_object_get(row, "reason"));
-    t->count[SHARE_COPIED] += (a->prompt && *answer && strstr(a->prompt, answer)) || (sifted && strcmp(sifted, "answer_copied") == 0);
     if (json_object_get(row, "kept")) t->has_kept = 1;
     t->count[SHARE_KEPT] += json_is_true(json_object_get(row, "kept"));
+    if (!a->answer) return;
+    const char *answer = a->answer + strspn(a->answer, " \n");
+    const char *sifted = json_string_value(json_object_get(row, "reason"));
+    t->n_answer++;
+    t->count[manner]++;
+    t->count[SHARE_COPIED] += (a->prompt && *answer && strstr(a->prompt, answer)) || (sifted && strcmp(sifted, "answer_copied") == 0);
 }
 
 static int label_row(struct tally *t, const json_t *row, const struct answered *a, FILE *out) {
-    const char *reason;
-    enum world_manner manner = world_label(a->question, a->answer, &reason);
+    const char *reason = "no answer";
+    enum world_manner manner = a->answer ? world_label(a->question, a->answer, &reason) : WORLD_BROKEN;
     json_t *id = json_object_get(row, "id");
-    json_t *label = json_pack("{s:o, s:s, s:s}", "id", id ? json_incref(id) : json_integer(t->n), "label", world_manner_name[manner],
-                              "reason", reason);
+    json_t *label = json_pack("{s:o, s:s?, s:s}", "id", id ? json_incref(id) : json_integer(t->n), "label",
+                              a->answer ? world_manner_name[manner] : NULL, "reason", reason);
     count_row(t, row, a, manner);
     int status = !label || json_dumpf(label, out, JSON_COMPACT) || fputc('\n', out) == EOF;
     json_decref(label);
@@ -57,7 +59,8 @@ static int label_row(struct tally *t, const json_t *row, const struct answered *
 }
 
 static double percent(const struct tally *t, int share) {
-    return t->n ? 100.0 * (double)t->count[share] / (double)t->n : 0;
+    long n = share == SHARE_ASKED || share == SHARE_KEPT ? t->n : t->n_answer;
+    return n ? 100.0 * (double)t->count[share] / (double)n : 0;
 }
 
 static int check_bounds(const struct tally *t, const struct world_bound *bounds, int n_bound, struct error *err) {
@@ -84,7 +87,7 @@ static int label_rows(struct tally *t, FILE *in, FILE *asked, const char *input,
                              .prompt = json_string_value(json_object_get(prompt, "prompt"))};
         char *question = a.prompt ? question_of(a.prompt) : NULL;
         a.question = question ? question : json_string_value(json_object_get(row, "question"));
-        if (!a.question || !a.answer)
+        if (!a.question || (!a.answer && !json_is_null(json_object_get(row, "answer"))))
             status = error_set(err, ERROR_DATA, "%s:%ld: wanted a question and an answer", input, t->n + 1);
         else if (label_row(t, row, &a, out))
             status = error_set_errno(err, "writing labels");
@@ -98,7 +101,7 @@ static int label_rows(struct tally *t, FILE *in, FILE *asked, const char *input,
 }
 
 int world_label_file(const char *input, const char *prompts, const struct world_bound *bounds, int n_bound, FILE *out, struct error *err) {
-    struct tally t = {{0}, 0, 0};
+    struct tally t = {0};
     FILE *in = strcmp(input, "-") ? fopen(input, "r") : stdin, *asked = NULL;
     if (!in) return error_set_errno(err, "%s", input);
     int status = 0;
@@ -106,7 +109,7 @@ int world_label_file(const char *input, const char *prompts, const struct world_
     if (status == 0) status = label_rows(&t, in, asked, input, out, err);
     for (int s = 0; status == 0 && s < (t.has_kept ? N_SHARE : SHARE_KEPT); s++)
         fprintf(stderr, "%s%s %.1f %%", s ? ", " : "", share_name[s], percent(&t, s));
-    if (status == 0) fprintf(stderr, " of %ld\n", t.n);
+    if (status == 0) fprintf(stderr, " of %ld (%ld answered)\n", t.n, t.n_answer);
     if (status == 0) status = check_bounds(&t, bounds, n_bound, err);
     if (asked) fclose(asked);
     if (in != stdin) fclose(in);
