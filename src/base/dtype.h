@@ -7,15 +7,21 @@
 #include <stdint.h>
 #include <string.h>
 
-enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_I32, DTYPE_Q8 }; /* Q8: weights only, int8 with a scale per block */
+/* From Q8 on: weights only, blocks of 32 whole numbers with a scale, as GGUF's Q8_0, Q4_0 and Q4_1 have them. */
+enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_I32, DTYPE_Q8, DTYPE_Q4_0, DTYPE_Q4_1 };
 
-static inline size_t dtype_size(enum dtype t) /* bytes of one element; Q8 is a weight format and has none (0) */
+static inline int dtype_is_quantised(enum dtype t)
 {
-    return t == DTYPE_F32 || t == DTYPE_I32 ? 4 : t == DTYPE_Q8 ? 0 : 2;
+    return t >= DTYPE_Q8;
+}
+static inline size_t dtype_size(enum dtype t) /* bytes of one element; quantised types have none (0) */
+{
+    return t == DTYPE_F32 || t == DTYPE_I32 ? 4 : dtype_is_quantised(t) ? 0 : 2;
 }
 static inline const char *dtype_name(enum dtype t)
 {
-    return t == DTYPE_F32 ? "f32" : t == DTYPE_BF16 ? "bf16" : t == DTYPE_F16 ? "f16" : t == DTYPE_I32 ? "i32" : "q8";
+    static const char *const names[] = {"f32", "bf16", "f16", "i32", "q8", "q4_0", "q4_1"};
+    return names[t];
 }
 static inline float bf16_to_f32(uint16_t h)
 {

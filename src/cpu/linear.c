@@ -17,8 +17,8 @@ struct forward {
 
 static const void *panel_at(const struct weight *w, int64_t panel, int64_t k)
 {
-    if (w->dtype == DTYPE_Q8)
-        return panel_q8(w, panel, k);
+    if (dtype_is_quantised(w->dtype))
+        return panel_quantised(w, panel, k);
     if (w->dtype == DTYPE_F32)
         return panel_f32(w, panel) + k * PANEL;
     return panel_bf16(w, panel) + k * PANEL;
@@ -38,18 +38,6 @@ static int part_panels(const struct forward *f, int64_t part, int64_t panels[MAX
     return f->n_panel - panels[0] < f->part_panels ? 1 : f->part_panels;
 }
 
-/* Widens a panel for the kernel. */
-static void widen(const struct product *p, const struct weight *w, const void *from, int64_t n, char *to)
-{
-    const struct linear_lanes *lanes = p->kernel->lanes;
-    if (w->dtype == DTYPE_BF16)
-        lanes->expand(from, n / 2 * PANEL, (float *)to);
-    else if (p->kernel->form == FORM_F32)
-        lanes->expand_q8(from, n / K_STEP, (float *)to);
-    else
-        p->kernel->q8(from, n / K_STEP, (uint32_t *)to);
-}
-
 static int forward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
 {
     const struct forward *f = p->context;
@@ -61,7 +49,7 @@ static int forward_panels(const struct product *p, int64_t part, int64_t begin, 
         if (!p->built)
             continue;
         char *to = room + (size_t)i * bytes;
-        widen(p, f->a->w, out[i], n, to);
+        p->kernel->lanes->expand(out[i], n / 2 * PANEL, (float *)to);
         out[i] = to;
     }
     return count;
@@ -72,7 +60,9 @@ static void forward_prepare(const struct product *p, int64_t row, int m, char *b
     const struct forward *f = p->context;
     for (int r = 0; r < m; r++) {
         int64_t at = (f->rows ? f->rows[row + r] : row + r) * f->x_stride, k = f->a->w->k;
-        if (f->x)
+        if (p->kernel->form == FORM_BYTES)
+            p->kernel->quantise(f->x ? f->x + at : NULL, f->x ? NULL : f->x_bf16 + at, k, p->k, block + r * p->a_row);
+        else if (f->x)
             product_put_row(p, block, r, f->x + at, k, f->a->w->dtype != DTYPE_F32);
         else
             product_put_row_bf16(p, block, r, f->x_bf16 + at, k);
@@ -120,7 +110,7 @@ static void forward_outputs(struct forward *f)
 void cpu_linear(struct queue *q, const struct linear_args *a)
 {
     const struct weight *w = a->w;
-    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, 0), .m = a->n_row, .k = w->k};
+    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .k = w->k};
     struct forward f = {.a = a, .rows = cpu_ptr(a->rows), .n_panel = (w->n + PANEL - 1) / PANEL, .n_out = a->gate ? w->n / 2 : w->n};
     f.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     f.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
@@ -129,7 +119,7 @@ void cpu_linear(struct queue *q, const struct linear_args *a)
     f.part_panels = a->gate ? (f.n_out % PANEL ? 3 : 2) : p.kernel->form == FORM_TILES && a->n_row <= 16 ? 2 : 1;
     p.n_part = a->gate ? (f.n_out + PANEL - 1) / PANEL : (f.n_panel + f.part_panels - 1) / f.part_panels;
     p.k = panel_k(w);
-    p.built = w->dtype == DTYPE_Q8 || (w->dtype == DTYPE_BF16 && p.kernel->form == FORM_F32) ? f.part_panels : 0;
+    p.built = w->dtype == DTYPE_BF16 && p.kernel->form == FORM_F32 ? f.part_panels : 0;
     p.panels = forward_panels;
     p.prepare = forward_prepare;
     p.finish = forward_finish;

@@ -10,21 +10,22 @@
  * Forms of A and panels:
  *   FORM_F32   A [chunk of 512 k][rows][528] f32; panel [K][32] f32
  *   FORM_PAIRS the same with a word of two bf16 (k, k+1) in place of a float; panel [K/2][32] words
- *   FORM_TILES A [half][K/32][16][32] bf16: two halves of 16 rows; panel as PAIRS. */
+ *   FORM_TILES A [half][K/32][16][32] bf16: two halves of 16 rows; panel as PAIRS.
+ *   FORM_BYTES A rows of int8 a_row bytes apart, panel of a quantised weight (cpu/linear_q8.h); a call takes the whole of K. */
 #ifndef CPU_LINEAR_H
 #define CPU_LINEAR_H
 
 #include "cpu/weight.h"
 
 enum { CHUNK = 512, CHUNK_STRIDE = CHUNK + 16, ACC_STRIDE = 96, MAX_PANELS = 3, PART_ROWS = 1024 };
-enum product_form { FORM_F32, FORM_PAIRS, FORM_TILES };
+enum product_form { FORM_F32, FORM_PAIRS, FORM_TILES, FORM_BYTES };
 
 /* One block of rows times n_panel panels over k in [begin, begin + n); begin is a multiple of CHUNK. */
 struct product_call {
     int m, n_panel, first; /* first: sums start from zero, else from acc */
     int64_t begin, n;
     const char *a;                  /* the block's start */
-    int64_t a_row, a_step, a_half;  /* TILES: bytes between rows, between steps of 32 k, between halves */
+    int64_t a_row, a_step, a_half;  /* BYTES, TILES: bytes between rows; TILES: between steps of 32 k, between halves */
     const void *panels[MAX_PANELS]; /* at begin */
     float *acc;                     /* m rows, panel i in columns 32 i .. */
     int64_t acc_stride;
@@ -44,7 +45,6 @@ struct finish_call {
 struct linear_lanes {
     void (*finish)(const struct finish_call *f);
     void (*expand)(const uint32_t *pairs, int64_t n, float *out);       /* n words [n/32][32] of a BF16 panel to floats [2 n/32][32] */
-    void (*expand_q8)(const char *blocks, int64_t n_block, float *out);       /* blocks of a Q8 panel to floats [32 n_block][32] */
     void (*round)(const float *x, int64_t n, float *out);               /* to bf16 and back */
     void (*to_bf16)(const float *x, int64_t n, uint16_t *out);
     /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of n_col. */
@@ -59,9 +59,9 @@ struct product_kernel {
     enum product_form form;
     int rows; /* most rows of a call */
     void (*run)(const struct product_call *c);
-    void (*q8)(const char *blocks, int64_t n_block, uint32_t *out); /* PAIRS, TILES: words of a BF16 panel from a Q8 panel's blocks */
     void (*enter)(int m), (*leave)(void); /* before and after a thread's calls of one m; or NULL */
     void (*put)(const float *row, int64_t n, int64_t k, uint16_t *tile_row); /* TILES: a row of n floats, zeros up to k */
+    void (*quantise)(const float *x, const uint16_t *x_bf16, int64_t n, int64_t k, char *row); /* BYTES: a row of n floats or bf16 (the other NULL), zeros up to k */
 };
 /* The kernel for products of this type; `streaming`: for dw, where sums must not depend on how rows are split over calls. */
 const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming);

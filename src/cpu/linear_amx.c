@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bf16 products in tiles of 16 rows x 16 columns. Each of them sums steps of 32 k in order from zero in one tile, whatever the number
  * of rows, so a row's result does not depend on its neighbours. Up to 16 rows: four columns' tiles at once (two panels); above: two by two. */
-#include "cpu/linear_q8_avx512bf16.h"
+#include "cpu/linear.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -155,4 +155,4 @@ static void put(const float *row, int64_t n, int64_t k, uint16_t *to)
     }
 }
 
-const struct product_kernel kernel_amx = {.lanes = &lanes_avx512, .q8 = q8_words, .form = FORM_TILES, .rows = ROWS, .run = run, .enter = enter, .leave = leave, .put = put};
+const struct product_kernel kernel_amx = {.lanes = &lanes_avx512, .form = FORM_TILES, .rows = ROWS, .run = run, .enter = enter, .leave = leave, .put = put};

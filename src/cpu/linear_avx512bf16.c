@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* bf16 pairs: one instruction adds two products to each of 16 sums. The chain runs over pairs of k in order. */
-#include "cpu/linear_q8_avx512bf16.h"
+#include "cpu/linear.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -51,4 +51,4 @@ static void run(const struct product_call *c)
         }
 }
 
-const struct product_kernel kernel_avx512bf16 = {.lanes = &lanes_avx512, .q8 = q8_words, .form = FORM_PAIRS, .rows = ROWS, .run = run};
+const struct product_kernel kernel_avx512bf16 = {.lanes = &lanes_avx512, .form = FORM_PAIRS, .rows = ROWS, .run = run};

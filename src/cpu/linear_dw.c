@@ -106,6 +106,9 @@ static void dy_step(const struct product *p, const struct outer *o, int at, int6
             break;
         dy_pairs(p, o, s, n + 16, bottom, pairs);
         lanes->transpose((const float *)pairs, 16, 16, bottom, (float *)block + (p->k / STEP + at) * 256, 16);
+        break;
+    case FORM_BYTES: /* weights only */
+        break;
     }
 }
 

@@ -59,32 +59,6 @@ static void round_row(const float *x, int64_t n, float *out)
     }
 }
 
-static void q8_scales(const char *block, float *out)
-{
-    uint16_t scales[PANEL];
-    memcpy(scales, block, sizeof scales);
-    for (int j = 0; j < PANEL; j++)
-        out[j] = f16_to_f32(scales[j]);
-}
-
-static void expand_q8(const char *blocks, int64_t n_block, float *out)
-{
-    float scales[PANEL];
-    uint16_t half[LANES];
-    for (int64_t b = 0; b < n_block; b++, blocks += Q8_BLOCK) {
-        q8_scales(blocks, scales);
-        const uint8_t *q = (const uint8_t *)blocks + Q8_SCALES;
-        for (int k = 0; k < K_STEP; k++, out += PANEL) {
-            for (int j = 0; j < PANEL; j++)
-                out[j] = (float)(q[k / 2 * (2 * PANEL) + 2 * j + k % 2] - 128) * scales[j];
-            for (int j = 0; j < PANEL; j += LANES) {
-                v_store_bf16(half, v_load(out + j));
-                v_store(out + j, v_load_bf16(half));
-            }
-        }
-    }
-}
-
 #if defined(__AVX512F__)
 #include "cpu/linear_transpose_avx512.h"
 #else
@@ -112,6 +86,6 @@ static void pair(const float *low, const float *high, int n, uint32_t *out)
 }
 #endif
 
-const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand, .expand_q8 = expand_q8,
+const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand,
                                         .round = round_row, .to_bf16 = to_bf16, .transpose = transpose,
                                         .transpose_pairs = transpose_pairs, .pair = pair};

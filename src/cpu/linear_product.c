@@ -1,14 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Deals a product to the threads: pieces are (group of rows) x (group of parts). A group's rows fit a core's second-level cache and are read
  * again for each of the piece's panels; a panel is read once a piece. */
-#include "cpu/linear.h"
+#include "cpu/linear_q8.h"
 
 #include <string.h>
 
 enum { GROUP_BYTES = 512 << 10, GROUP_ROWS = 256, ROOM_BYTES = 3 << 20, PIECES_PER_THREAD = 4, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
 
+static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
+{
+    int i = (int)t - DTYPE_Q8;
+#if defined(__x86_64__)
+    if (isa >= ISA_AVX512BF16)
+        return &kernels_q8_vnni[i];
+    if (isa >= ISA_AVX2)
+        return &kernels_q8_avx2[i];
+    if (isa_has_fma())
+        return &kernels_q8_fma[i];
+#endif
+    (void)isa;
+    return &kernels_q8_generic[i];
+}
+
 const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming)
 {
+    if (dtype_is_quantised(t))
+        return quantised_kernel(isa, t);
     switch (isa) {
 #if defined(__x86_64__)
     case ISA_AMX:
@@ -96,11 +113,19 @@ void product_put_row(const struct product *p, char *block, int r, const float *r
         p->kernel->lanes->to_bf16(row + k, n - k < 2 * CHUNK ? n - k : 2 * CHUNK, (uint16_t *)(words + chunk_at(rows, r, k / 2)));
 }
 
+/* An odd number of cache lines, so that rows begin in different sets of the first cache. */
+static size_t quantised_row_bytes(const struct product *p)
+{
+    return (size_t)round_up((int64_t)q8_row_bytes(p->k), 64) | 64;
+}
+
 static size_t block_bytes(const struct product *p)
 {
     int64_t elements = p->kernel->form == FORM_F32 ? p->k : p->k / 2;
     if (p->kernel->form == FORM_TILES)
         return (size_t)(p->kernel->rows * p->k * 2);
+    if (p->kernel->form == FORM_BYTES)
+        return (size_t)p->kernel->rows * quantised_row_bytes(p);
     return (size_t)((elements + CHUNK - 1) / CHUNK * p->kernel->rows * CHUNK_STRIDE * 4);
 }
 
@@ -305,6 +330,8 @@ void product_run(struct queue *q, struct product *p)
     if (p->prepare) {
         p->a = cpu_shared(q);
         p->a_row = 64, p->a_step = 1024, p->a_half = 32 * p->k;
+        if (p->kernel->form == FORM_BYTES)
+            p->a_row = (int64_t)quantised_row_bytes(p);
         if (p->a_block)
             at_once = (int64_t)(A_BYTES / p->a_block) * p->kernel->rows;
     }

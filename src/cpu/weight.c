@@ -9,7 +9,7 @@
 int cpu_weight_supported(const struct device *d, enum dtype t)
 {
     (void)d;
-    return t == DTYPE_F32 || t == DTYPE_BF16 || t == DTYPE_Q8;
+    return t == DTYPE_F32 || t == DTYPE_BF16 || dtype_is_quantised(t);
 }
 
 int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes)
@@ -18,8 +18,8 @@ int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t,
     if (n < 0 || k < 0 || n > N_MOST || k > K_MOST)
         return -1;
     size_t columns = (size_t)(t == DTYPE_F32 ? k : round_up(k, K_STEP));
-    if (t == DTYPE_Q8)
-        return size_mul((size_t)round_up(n, PANEL) / PANEL, columns / K_STEP * Q8_BLOCK, bytes);
+    if (dtype_is_quantised(t))
+        return size_mul((size_t)round_up(n, PANEL) / PANEL, columns / K_STEP * quantised_block(t), bytes);
     return size_mul((size_t)round_up(n, PANEL), columns, bytes) || size_mul(*bytes, dtype_size(t), bytes) ? -1 : 0;
 }
 
@@ -43,36 +43,6 @@ static void pack_bf16(const struct work *w, int64_t n, const float *src)
         dst[bf16_at(k, n % PANEL)] = f32_to_bf16(src[k]);
 }
 
-/* One block of 32 k (fewer at the end) of one output. The nearest integer, ties to even, by adding 1.5 * 2^23. */
-static void quantise(const float *src, int64_t n, int64_t lane, char *block)
-{
-    float largest = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float size = src[i] < 0 ? -src[i] : src[i];
-        largest = size > largest ? size : largest;
-    }
-    uint16_t scale = f32_to_f16(largest / 127);
-    float unit = f16_to_f32(scale);
-    memcpy(block + 2 * lane, &scale, 2);
-    for (int64_t i = 0; i < n; i++) {
-        float q = unit > 0 ? src[i] / unit : 0;
-        q = q > 127 ? 127 : q < -127 ? -127 : q;
-        ((uint8_t *)block)[Q8_SCALES + i / 2 * (2 * PANEL) + 2 * lane + i % 2] = (uint8_t)(128 + (int)(q + 0x1.8p23f - 0x1.8p23f));
-    }
-}
-
-static void pack_q8(const struct work *w, int64_t n, const void *src)
-{
-    float part[K_STEP];
-    const struct weight *weight = w->a.w;
-    for (int64_t k = 0; k < weight->k; k += K_STEP) {
-        int64_t count = weight->k - k < K_STEP ? weight->k - k : K_STEP;
-        for (int64_t i = 0; i < count; i++)
-            part[i] = w->a.src_dtype == DTYPE_BF16 ? bf16_to_f32(((const uint16_t *)src)[k + i]) : ((const float *)src)[k + i];
-        quantise(part, count, n % PANEL, (char *)panel_q8(weight, n / PANEL, k));
-    }
-}
-
 static void pack_from_bf16(const struct work *w, int64_t n, const uint16_t *src)
 {
     const struct weight *weight = w->a.w;
@@ -90,11 +60,12 @@ static void pack_panel(void *context, int piece, int worker)
     (void)worker;
     const struct work *w = context;
     int64_t k = w->a.w->k, end = w->a.row + w->a.n_row, panel = w->first + piece;
+    size_t row_bytes = dtype_is_quantised(w->a.src_dtype) ? (size_t)(k / K_STEP) * quantised_file_block(w->a.src_dtype) : (size_t)k * dtype_size(w->a.src_dtype);
     for (int64_t n = panel * PANEL; n < (panel + 1) * PANEL; n++) {
         if (n < w->a.row || n >= end)
             continue;
-        if (w->a.w->dtype == DTYPE_Q8)
-            pack_q8(w, n, (const char *)w->src + (size_t)((n - w->a.row) * k) * dtype_size(w->a.src_dtype));
+        if (dtype_is_quantised(w->a.w->dtype))
+            quantised_pack(w->a.w, n, (const char *)w->src + (size_t)(n - w->a.row) * row_bytes, w->a.src_dtype);
         else if (w->a.src_dtype == DTYPE_BF16)
             pack_from_bf16(w, n, (const uint16_t *)w->src + (n - w->a.row) * k);
         else if (w->a.w->dtype == DTYPE_F32)
@@ -112,16 +83,10 @@ void cpu_weight_pack(struct queue *q, const struct weight_pack_args *a)
     pool_run(cpu_pool(q), (int)((a->row + a->n_row - 1) / PANEL - w.first + 1), pack_panel, &w);
 }
 
-static void q8_row(const struct weight *w, int64_t n, float *out)
-{
-    for (int64_t k = 0; k < w->k; k++)
-        out[k] = q8_value(panel_q8(w, n / PANEL, k / K_STEP * K_STEP), k % K_STEP, n % PANEL);
-}
-
 void weight_row(const struct weight *w, int64_t n, float *out)
 {
-    if (w->dtype == DTYPE_Q8) {
-        q8_row(w, n, out);
+    if (dtype_is_quantised(w->dtype)) {
+        quantised_row(w, n, out);
         return;
     }
     const float *f = panel_f32(w, n / PANEL) + n % PANEL;

@@ -2,9 +2,11 @@
 /* The packed form of a weight [N,K], the same for every instruction set: panels of 32 outputs, so that vector lanes run across outputs.
  *   F32:  [N/32][K][32]
  *   BF16: [N/32][KP/2][32][2], KP = K up to a multiple of 32: pairs of k side by side, as pair products and AMX tiles want them.
- *   Q8:   [N/32][KP/32] blocks of 32 f16 scales (one an output) and [16][32][2] integers in BF16's order, stored plus 128; a value is bf16(integer * scale), so that
- *         products are BF16's, only fewer bytes are read. Scales are |largest| / 127 of 32 k: values that came from GGUF's Q8_0 are kept exactly.
- * Outputs past N and inputs past K are zeros. */
+ *   Q8:   [N/32][KP/32] blocks of 32 x 32: 32 f16 scales d (one an output) and [8][32][4] bytes q + 128, four k of an output side by side, as a dot product of
+ *         bytes wants them. A value is d q. Quantised here, d is |largest| / 127 of an output's 32 k.
+ *   Q4_0, Q4_1: the same with [4][32][4] bytes that hold four bits of k in the low half and of k + 16 in the high one; 32 scales d and for Q4_1 32 f16 minima m.
+ *         A value is d (q - 8), or d q + m. These, and Q8 from a file, are GGUF's numbers, only laid out anew.
+ * Outputs past N and inputs past K are zeros or never read. */
 #ifndef CPU_WEIGHT_H
 #define CPU_WEIGHT_H
 
@@ -14,7 +16,19 @@
 
 enum { PANEL = 32, K_STEP = 32, N_MOST = 256 << 10, K_MOST = 96 << 10 }; /* the most: a block of rows must fit the scratch */
 
-enum { Q8_SCALES = PANEL * 2, Q8_BLOCK = Q8_SCALES + PANEL * K_STEP };
+/* One block of a quantised panel. */
+static inline size_t quantised_head(enum dtype t) /* bytes of scales and minima */
+{
+    return t == DTYPE_Q4_1 ? 4 * PANEL : 2 * PANEL;
+}
+static inline size_t quantised_block(enum dtype t)
+{
+    return quantised_head(t) + PANEL * K_STEP / (t == DTYPE_Q8 ? 1 : 2);
+}
+static inline int quantised_zero(enum dtype t) /* what is stored for zero; Q4_1 has minima instead */
+{
+    return t == DTYPE_Q8 ? 128 : t == DTYPE_Q4_0 ? 8 : 0;
+}
 
 static inline int64_t round_up(int64_t n, int64_t step)
 {
@@ -32,16 +46,9 @@ static inline const uint16_t *panel_bf16(const struct weight *w, int64_t panel)
 {
     return (const uint16_t *)w->panels->data + (size_t)panel * PANEL * (size_t)panel_k(w);
 }
-static inline const char *panel_q8(const struct weight *w, int64_t panel, int64_t k) /* k a multiple of 32 */
+static inline char *panel_quantised(const struct weight *w, int64_t panel, int64_t k) /* the block of k, a multiple of 32 */
 {
-    return (const char *)w->panels->data + ((size_t)panel * (size_t)(panel_k(w) / K_STEP) + (size_t)(k / K_STEP)) * Q8_BLOCK;
-}
-static inline float q8_value(const char *block, int64_t k, int64_t lane)
-{
-    uint16_t scale;
-    memcpy(&scale, block + 2 * lane, 2);
-    int q = ((const uint8_t *)block)[Q8_SCALES + k / 2 * (2 * PANEL) + 2 * lane + k % 2] - 128;
-    return bf16_to_f32(f32_to_bf16((float)q * f16_to_f32(scale)));
+    return (char *)w->panels->data + ((size_t)panel * (size_t)(panel_k(w) / K_STEP) + (size_t)(k / K_STEP)) * quantised_block(w->dtype);
 }
 static inline size_t bf16_at(int64_t k, int64_t lane) /* place in a BF16 panel */
 {
@@ -49,5 +56,12 @@ static inline size_t bf16_at(int64_t k, int64_t lane) /* place in a BF16 panel *
 }
 /* out f32 [K] := row n of w. */
 void weight_row(const struct weight *w, int64_t n, float *out);
+/* The same for a quantised weight; and row n of it := K values of `from` (Q8 only), or its row of blocks as it lies in a GGUF file when `from` is w's own type. */
+void quantised_row(const struct weight *w, int64_t n, float *out);
+void quantised_pack(const struct weight *w, int64_t n, const void *src, enum dtype from);
+static inline size_t quantised_file_block(enum dtype t) /* GGUF: the scale, for Q4_1 the minimum, the integers of 32 k */
+{
+    return quantised_head(t) / PANEL + (t == DTYPE_Q8 ? K_STEP : K_STEP / 2);
+}
 
 #endif

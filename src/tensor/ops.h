@@ -6,6 +6,8 @@
  * zero (or from the accumulator, in linear_dw), so the bits do not depend on rows, threads or vector width. Norms and dot products
  * reduce over 16 lanes (lane = index mod 16, each lane one chain in order; then lanes are added pairwise: 8 apart, 4, 2, 1).
  * exp, log, sigmoid are the backend's own polynomials with the same operation order on every instruction set.
+ * quantised weights: activations are rounded to int8 in blocks of 32 k, a block's products are one exact integer sum, and a chain of fused multiply-adds runs
+ * over the blocks in order: the same bits on every instruction set. Forward products, look-up, pack and unpack only.
  * bf16 weights: activations are rounded to bf16, products accumulate in f32; bits may differ between instruction sets only.
  * All activations are f32 unless a dtype member says otherwise; bf16 members are allowed where noted. Strides are in elements; 0 = dense. */
 #ifndef TENSOR_OPS_H
@@ -19,7 +21,8 @@
     X(add) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy) X(candidates) X(sample)                   \
     X(sum_squares) X(adamw)
 
-/* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16. */
+/* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16 (not for Q4_0 and Q4_1); or, for a quantised w, its own type: rows of K/32 blocks as
+ * they lie in a GGUF file (Q8: Q8_0). */
 struct weight_pack_args { struct weight *w; int64_t row, n_row; struct span src; enum dtype src_dtype; };
 /* dst f32 [n_row,K] := rows of w. */
 struct weight_unpack_args { const struct weight *w; int64_t row, n_row; struct span dst; };

@@ -55,7 +55,7 @@ void queue_download(struct queue *q, void *dst, struct span src, size_t bytes);
 void queue_wait(struct queue *q);
 struct device *queue_device(struct queue *q);
 
-/* N outputs, K inputs. dtype F32 or BF16 (and Q8, generation only, where the device has it: weight_supported). */
+/* N outputs, K inputs. dtype F32 or BF16 (and Q8, Q4_0, Q4_1, without gradients, where the device has them: weight_supported). */
 int weight_supported(const struct device *d, enum dtype t);
 size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t);
 int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what, struct error *err);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of activations to int8, compiled for each instruction set: loops of 32 that compilers turn into vectors, every value rounded by one product and one
+ * addition, so that the bits are the same everywhere. */
+#include "cpu/linear_q8.h"
+
+#include <string.h>
+
+/* The block at k: n floats or bf16 from there, zeros behind them; in place where it is whole. */
+static inline const float *block_at(const float *x, const uint16_t *h, int64_t n, int64_t k, float part[K_STEP])
+{
+    int64_t left = n - k;
+    if (x && left >= K_STEP)
+        return x + k;
+    for (int64_t i = 0; i < K_STEP; i++)
+        part[i] = i >= left ? 0 : x ? x[k + i] : bf16_to_f32(h[k + i]);
+    return part;
+}
+
+/* |largest| as bits, whose order is that of the values; infinities and NaN are above them. */
+static inline uint32_t largest_of(const float *x)
+{
+    uint32_t bits[K_STEP], most = 0;
+    memcpy(bits, x, sizeof bits);
+    for (int i = 0; i < K_STEP; i++) {
+        uint32_t b = bits[i] & 0x7fffffffu;
+        most = b > most ? b : most;
+    }
+    return most;
+}
+
+static inline int round_block(const float *x, float unit, int32_t *words)
+{
+    float y[K_STEP];
+    int32_t bits[K_STEP];
+    int8_t q[K_STEP];
+    int sum = 0;
+    for (int i = 0; i < K_STEP; i++)
+        y[i] = x[i] * unit + 0x1.8p23f;
+    memcpy(bits, y, sizeof bits);
+    for (int i = 0; i < K_STEP; i++)
+        q[i] = (int8_t)bits[i];
+    for (int i = 0; i < K_STEP; i++)
+        sum += bits[i] - 0x4b400000;
+    memcpy(words, q, sizeof q);
+    return sum;
+}
+
+/* The most halvings of the row's unit, up to Q8_SHIFT, that a block with this largest allows. */
+static inline int finer(float row_largest, uint32_t bits)
+{
+    float largest, ratio;
+    uint32_t ratio_bits;
+    memcpy(&largest, &bits, sizeof largest);
+    ratio = row_largest / largest;
+    memcpy(&ratio_bits, &ratio, sizeof ratio);
+    int exponent = (int)(ratio_bits >> 23) - 127;
+    return exponent < Q8_SHIFT ? exponent : Q8_SHIFT;
+}
+
+static inline __attribute__((always_inline)) void quantise(const float *x, const uint16_t *h, int64_t n, int64_t k, int zero, char *to)
+{
+    struct q8_step *steps = (struct q8_step *)(void *)to;
+    float part[K_STEP], largest, scale;
+    uint32_t most = 0;
+    int64_t n_step = k / K_STEP;
+    for (int64_t b = 0; b < n_step; b++) {
+        uint32_t bits = largest_of(block_at(x, h, n, b * K_STEP, part));
+        steps[b].start = (int32_t)bits;
+        most = bits > most ? bits : most;
+    }
+    memcpy(&largest, &most, sizeof largest);
+    scale = most >= 0x7f800000u ? (float)NAN : largest > 0x1p-100f ? largest / 127 * (1.0f / (1 << Q8_SHIFT)) : 0;
+    memcpy(&steps[n_step], &scale, sizeof scale);
+    if (!(scale > 0)) {
+        memset(steps, 0, (size_t)n_step * sizeof *steps);
+        return;
+    }
+    float unit = 127 / largest;
+    for (int64_t b = 0; b < n_step; b++) {
+        struct q8_step *s = &steps[b];
+        int halvings = finer(largest, (uint32_t)s->start);
+        int sum = round_block(block_at(x, h, n, b * K_STEP, part), unit * (float)(1 << halvings), s->q);
+        s->shift = Q8_SHIFT - halvings;
+        s->start = -zero * sum;
+        s->sum = (float)(sum * (1 << s->shift));
+    }
+}
+
+#define QUANTISE_FOR(NAME, TYPE)                                                                        \
+    static void NAME(const float *x, const uint16_t *h, int64_t n, int64_t k, char *to)                 \
+    {                                                                                                   \
+        quantise(x, h, n, k, quantised_zero(TYPE), to);                                                 \
+    }
+QUANTISE_FOR(quantise_q8, DTYPE_Q8)
+QUANTISE_FOR(quantise_q4_0, DTYPE_Q4_0)
+QUANTISE_FOR(quantise_q4_1, DTYPE_Q4_1)
