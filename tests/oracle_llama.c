@@ -102,8 +102,20 @@ void oracle_logits(const struct model *m, const double *flat, const double *hidd
     linear(hidden, flat + head->offset, n, (int)head->n, (int)head->k, 0, logits);
 }
 
+static double score_of(const struct model *m, const double *flat, const int32_t *ids, int n)
+{
+    double *hidden = calloc((size_t)n * (size_t)(m->desc.n_embd + 1), sizeof *hidden), *score = hidden + n * m->desc.n_embd, last;
+    oracle_hidden(m, flat, ids, n, hidden);
+    oracle_logits(m, flat, hidden, n, score);
+    last = score[n - 1];
+    free(hidden);
+    return last;
+}
+
 double oracle_loss(const struct model *m, const double *flat, const struct train_row *row)
 {
+    if (m->desc.task == MODEL_REWARD)
+        return log1p(exp(score_of(m, flat, row->rejected, row->n_rejected) - score_of(m, flat, row->ids, row->n)));
     int c = m->desc.n_embd, width = (int)m->groups[m->head].n;
     double *hidden = calloc((size_t)row->n * (size_t)(c + width), sizeof *hidden), *logits = hidden + row->n * c, loss = 0;
     oracle_hidden(m, flat, row->ids, row->n, hidden);
@@ -114,10 +126,13 @@ double oracle_loss(const struct model *m, const double *flat, const struct train
             sum += exp(z[j]);
         loss += row->target[i] ? log(sum) - z[row->ids[i]] : 0;
     }
+    double sum = 0, *z = logits + model_pool_row(&m->desc, row->ids, row->n) * width;
     for (int j = 0; m->desc.task != MODEL_LM && j < width; j++) {
-        double z = logits[(row->n - 1) * width + j];
-        loss += log1p(exp(z)) - (row->label >> j & 1) * z;
+        sum += exp(z[j]);
+        loss += m->desc.problem == PROBLEM_SINGLE_LABEL ? 0 : log1p(exp(z[j]));
+        loss -= (row->label >> j & 1) * z[j];
     }
+    loss += m->desc.task == MODEL_CLASSIFY && m->desc.problem == PROBLEM_SINGLE_LABEL ? log(sum) : 0;
     free(hidden);
     return loss;
 }

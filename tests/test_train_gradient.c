@@ -12,7 +12,7 @@
 enum { N_ROW = 4 };
 static int32_t ids[N_ROW][12] = {{3, 7, 7, 1, 20, 4, 2}, {9, 2}, {5, 6, 28, 0, 0, 11, 12, 13, 2}, {1, 1, 8, 2}};
 static uint8_t targets[N_ROW][12] = {{0, 0, 0, 1, 1, 1, 1}, {0, 1}, {0, 0, 1, 0, 1, 1, 0, 0, 0}, {0, 0, 0, 1}};
-static const struct train_row rows[N_ROW] = {
+static struct train_row rows[N_ROW] = {
     {.ids = ids[0], .target = targets[0], .n = 7, .label = 1}, {.ids = ids[1], .target = targets[1], .n = 2, .label = 6},
     {.ids = ids[2], .target = targets[2], .n = 9, .label = 0}, {.ids = ids[3], .target = targets[3], .n = 4, .label = 5},
 };
@@ -53,7 +53,7 @@ static double sum_loss(const struct model *m, const double *flat)
 static float *gradients_of(struct model *m, int recompute, const int *ends, int n_micro, double *loss)
 {
     struct pass p;
-    struct order_sizes sizes = {.rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
+    struct order_sizes sizes = {.rows = 4, .sequences = 8, .tokens = 64, .targets = 32, .step_tokens = 64, .step_targets = 64};
     struct buffer *g;
     size_t bytes = (size_t)m->n_element * 4;
     const struct train_row *list[N_ROW] = {&rows[0], &rows[1], &rows[2], &rows[3]};
@@ -126,10 +126,30 @@ static void test_recomputed_activations(void **state)
     check_model("{\"num_hidden_layers\":3}", 1, 3);
 }
 
-static void test_classifier(void **state)
+static void test_classifiers(void **state)
 {
     (void)state;
-    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3}", 0, 3);
+    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_label_classification\"}", 0, 3);
+    /* pad_token_id is what three rows end with: they are read before it. */
+    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_label_classification\",\"pad_token_id\":2}", 0, 7);
+    int labels[N_ROW];
+    for (int i = 0; i < N_ROW; i++)
+        labels[i] = rows[i].label, rows[i].label = 1 << i % 3;
+    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3}", 1, 3);
+    for (int i = 0; i < N_ROW; i++)
+        rows[i].label = labels[i];
+}
+
+/* Pairs of texts of odd and even lengths. The bias cancels: its gradient is exactly zero. */
+static void test_reward_model(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_ROW; i++)
+        rows[i].rejected = ids[(i + 1) % N_ROW], rows[i].n_rejected = rows[(i + 1) % N_ROW].n;
+    check_model("{\"architectures\":[\"LlamaForScore\"]}", 0, 3);
+    check_model("{\"architectures\":[\"LlamaModelForScore\"],\"score_bias\":true}", 1, 7);
+    for (int i = 0; i < N_ROW; i++)
+        rows[i].n_rejected = 0;
 }
 
 static void test_vocabulary_of_more_than_one_stretch(void **state)
@@ -139,14 +159,13 @@ static void test_vocabulary_of_more_than_one_stretch(void **state)
 }
 
 /* Same row order, same bits: every way to cut the four rows into micro-batches, with and without recomputation, in f32 and bf16. */
-static void test_bits_do_not_depend_on_the_split_or_on_recomputation(void **state)
+static void check_bits(const char *extra)
 {
-    (void)state;
     static const int splits[][4] = {{4}, {1, 2, 3, 4}, {2, 4}, {1, 4}, {3, 4}};
     static const int counts[] = {1, 4, 2, 2, 2};
     static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
     for (int d = 0; d < 2; d++) {
-        struct model *m = tiny(NULL, dtypes[d]);
+        struct model *m = tiny(extra, dtypes[d]);
         double loss, other;
         float *first = gradients_of(m, 0, splits[0], counts[0], &loss);
         for (int i = 0; i < 10; i++) {
@@ -160,13 +179,26 @@ static void test_bits_do_not_depend_on_the_split_or_on_recomputation(void **stat
     }
 }
 
+static void test_bits_do_not_depend_on_the_split_or_on_recomputation(void **state)
+{
+    (void)state;
+    check_bits(NULL);
+    check_bits("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_label_classification\"}");
+    for (int i = 0; i < N_ROW; i++)
+        rows[i].rejected = ids[(i + 1) % N_ROW], rows[i].n_rejected = rows[(i + 1) % N_ROW].n;
+    check_bits("{\"architectures\":[\"LlamaForScore\"]}");
+    for (int i = 0; i < N_ROW; i++)
+        rows[i].n_rejected = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tied_model),
         cmocka_unit_test(test_untied_model_with_odd_sizes),
         cmocka_unit_test(test_recomputed_activations),
-        cmocka_unit_test(test_classifier),
+        cmocka_unit_test(test_classifiers),
+        cmocka_unit_test(test_reward_model),
         cmocka_unit_test(test_vocabulary_of_more_than_one_stretch),
         cmocka_unit_test(test_bits_do_not_depend_on_the_split_or_on_recomputation),
     };

@@ -43,6 +43,8 @@ int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype
 int cli_open_device(struct parts *p, const struct cli_values *v, struct error *err);
 int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required, struct error *err); /* opens the checkpoint too */
 int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task, struct error *err);
+/* open_head.c: the same with a classifier's or reward model's head, a new one where the model has none (--data says its labels). Device, checkpoint, tokenizer are open. */
+int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype, enum model_task task, struct error *err);
 void cli_close(struct parts *p);
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 

@@ -87,7 +87,7 @@ static const struct option_spec table[] = {
     V("data", OPTION_STRING, GROUP_TRAINVERB | GROUP_INSPECT | GROUP_EVAL, data, "FILE", 0, 0, "training rows, JSON Lines (docs/FORMATS.md)"),
     V("eval-data", OPTION_STRING, GROUP_TRAINVERB, eval_data, "FILE", 0, 0, "rows for a validation loss"),
     V("init", OPTION_STRING, GROUP_TRAINVERB, init, "CONFIG", 0, 0, "train from scratch with this config.json instead of --model (tokenizer files beside it)"),
-    V("task", OPTION_STRING, GROUP_TRAINVERB | GROUP_EVAL, task, "NAME", 0, 0, "train: sft|classify [sft]; eval: see isara eval --task list"),
+    V("task", OPTION_STRING, GROUP_TRAINVERB | GROUP_EVAL, task, "NAME", 0, 0, "train: sft|classify|reward [sft]; eval: see isara eval --task list"),
     V("profile", OPTION_FLAG, GROUP_TRAINVERB, profile, NULL, 0, 0, "print where the time went"),
     V("text", OPTION_STRING, GROUP_TOKENIZE, text, "STRING", 0, 0, "one text instead of --input"),
     V("decode", OPTION_FLAG, GROUP_TOKENIZE, decode, NULL, 0, 0, "token ids to text"),

@@ -54,6 +54,8 @@ static int open_parts(struct parts *p, const struct cli_values *v, enum model_ta
     if (rc || v->init)
         return rc ? rc : open_scratch(p, v, dtype, err);
     rc = cli_open_tokenizer(p, v, 0, err);
+    if (!rc && task != MODEL_LM)
+        return cli_open_head(p, v, dtype, task, err);
     return rc ? rc : cli_open_model(p, v, dtype, task, err);
 }
 
@@ -62,6 +64,8 @@ static void report_data(const char *path, const struct train_data *d)
     log_line(LOG_INFO, "%s: %d rows, %ld tokens, %ld of them targets", path, d->n, d->n_token, d->n_target);
     if (d->n_boundary)
         log_line(LOG_WARNING, "%s: %d rows tokenise differently when prompt and completion stand together", path, d->n_boundary);
+    if (d->n_unsafe)
+        log_line(LOG_WARNING, "%s: %d rows marked unsafe are left out", path, d->n_unsafe);
     if (d->n_truncated || d->n_dropped)
         log_line(LOG_WARNING, "%s: %d rows cut to --max-length, %d dropped because no target was left", path, d->n_truncated, d->n_dropped);
 }
@@ -82,7 +86,7 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     struct train_data data = {0}, eval = {0};
     struct train_result result = {0};
     struct progress progress = {.stage = "train", .unit = "steps"};
-    enum model_task task = v->task && !strcmp(v->task, "classify") ? MODEL_CLASSIFY : MODEL_LM;
+    enum model_task task = v->task && !strcmp(v->task, "classify") ? MODEL_CLASSIFY : v->task && !strcmp(v->task, "reward") ? MODEL_REWARD : MODEL_LM;
     train_options_default(&o);
     o.seed = v->seed;
     int rc = cli_dtype(v, DTYPE_BF16, &o.dtype, err);
@@ -91,7 +95,7 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     if (!rc)
         rc = train_options_check(&o, err);
     if (!rc && v->task && task == MODEL_LM && strcmp(v->task, "sft"))
-        rc = error_set(err, ERROR_USAGE, "--task: wanted sft or classify, found \"%s\"", v->task);
+        rc = error_set(err, ERROR_USAGE, "--task: wanted sft, classify or reward, found \"%s\"", v->task);
     if (!rc && !v->data)
         rc = cli_require(NULL, "data", "training rows, JSON Lines", err);
     if (!rc && !v->output)

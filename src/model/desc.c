@@ -193,6 +193,50 @@ static int read_labels(struct model_desc *d, const struct reader *r)
     return rc;
 }
 
+/* Null means what transformers' pipeline takes it for: a softmax over several labels, a sigmoid for one. */
+static int read_problem(struct model_desc *d, const struct reader *r)
+{
+    const json_t *v = value_of(r->config, "problem_type");
+    const char *name = v ? json_string_value(v) : d->n_label > 1 ? "single_label_classification" : "multi_label_classification";
+    d->has_pool_pad = value_of(r->config, "pad_token_id") != NULL;
+    d->problem = name && !strcmp(name, "single_label_classification") ? PROBLEM_SINGLE_LABEL : PROBLEM_MULTI_LABEL;
+    if (d->problem == PROBLEM_MULTI_LABEL && (!name || (strcmp(name, "multi_label_classification") && strcmp(name, "regression"))))
+        return refuse(r, "problem_type", "multi_label_classification, single_label_classification or regression", v);
+    return 0;
+}
+
+/* One list of the normaliser: absent in most files, whose tensors have the numbers. */
+static int read_numbers(const struct reader *r, const char *key, int n, double missing, double *out)
+{
+    const json_t *v = value_of(r->config, key);
+    if (v && (!json_is_array(v) || (int)json_array_size(v) != n))
+        return refuse(r, key, "a list of as many numbers as score_dim says", v);
+    for (int i = 0; i < n; i++) {
+        const json_t *x = json_array_get(v, (size_t)i);
+        if (v && !json_is_number(x))
+            return refuse(r, key, "a list of as many numbers as score_dim says", v);
+        out[i] = v ? json_number_value(x) : missing;
+    }
+    return 0;
+}
+
+/* PKU-Alignment's score models. */
+static int read_score(struct model_desc *d, const struct reader *r)
+{
+    const json_t *type = value_of(r->config, "score_type");
+    const char *name = type ? json_string_value(type) : "reward";
+    int rc, old, now;
+    if (!name || (strcmp(name, "reward") && strcmp(name, "cost") && strcmp(name, "critic")))
+        return refuse(r, "score_type", "reward, cost or critic", type);
+    d->score_type = *name == 'r' ? SCORE_REWARD : name[1] == 'o' ? SCORE_COST : SCORE_CRITIC;
+    if ((rc = read_int(r, "score_dim", 1, MODEL_MAX_LABEL, 1, &d->n_label)) || (rc = read_bool(r, "do_normalize", 0, &d->normalize)) ||
+        (rc = read_bool(r, "bias", 0, &old)) || (rc = read_bool(r, "score_bias", 0, &now)) || (rc = read_numbers(r, "mean", d->n_label, 0, d->score_mean)) ||
+        (rc = read_numbers(r, "var", d->n_label, 1, d->score_var)))
+        return rc;
+    d->head_bias = old || now; /* of a new model; for a checkpoint its tensors decide */
+    return 0;
+}
+
 static int read_task(struct model_desc *d, const struct reader *r)
 {
     const json_t *names = value_of(r->config, "architectures"), *first = json_array_get(names, 0);
@@ -201,10 +245,15 @@ static int read_task(struct model_desc *d, const struct reader *r)
     const char *name = first ? json_string_value(first) : "LlamaForCausalLM";
     if (!strcmp(name, "LlamaForCausalLM") || !strcmp(name, "LlamaModel"))
         return 0;
+    if (!strcmp(name, "LlamaForScore") || !strcmp(name, "LlamaModelForScore")) {
+        d->task = MODEL_REWARD;
+        return read_score(d, r);
+    }
     if (strcmp(name, "LlamaForSequenceClassification"))
-        return refuse(r, "architectures", "LlamaForCausalLM or LlamaForSequenceClassification", names);
+        return refuse(r, "architectures", "LlamaForCausalLM, LlamaForSequenceClassification or LlamaForScore", names);
     d->task = MODEL_CLASSIFY;
-    return read_labels(d, r);
+    int rc = read_labels(d, r);
+    return rc ? rc : read_problem(d, r);
 }
 
 /* What the family has and this program does not, each refused when it is on. */
@@ -231,7 +280,7 @@ static void count_parameters(struct model_desc *d)
     if (d->task == MODEL_LM && !d->tied)
         d->n_param += v * c;
     if (d->task != MODEL_LM)
-        d->n_param += d->n_label * c;
+        d->n_param += d->n_label * (c + d->head_bias);
 }
 
 int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err)

@@ -77,5 +77,5 @@ void model_forward(const struct model *m, struct queue *q, struct model_workspac
 
 void model_head(const struct model *m, struct queue *q, struct span hidden, int n, struct span logits)
 {
-    tensor_linear(q, &(struct linear_args){.w = m->groups[m->head].weight, .n_row = n, .x = hidden, .y = logits});
+    tensor_linear(q, &(struct linear_args){.w = m->groups[m->head].weight, .n_row = n, .x = hidden, .y = logits, .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
 }

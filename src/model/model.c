@@ -25,12 +25,14 @@ struct transfer {
     int64_t capacity; /* elements of host and stage */
 };
 
-static void init_values(const struct transfer *t, const struct model_param *p, int64_t first, int64_t n)
+/* Norms are 1, the bias of a score head 0. */
+static void init_values(const struct transfer *t, int index, int64_t first, int64_t n)
 {
+    const struct model_param *p = &t->m->params[index];
     struct rng_stream stream = {t->seed, hash64(p->name, strlen(p->name)), 0};
     double range = (double)t->m->desc.init_range;
     for (int64_t i = 0; i < n; i++)
-        t->host[i] = p->ndim == 1 ? 1.0f : (float)(range * rng_normal(&stream, (uint64_t)(first + i)));
+        t->host[i] = p->ndim == 1 ? (float)(index != t->m->n_param - 1 || !t->m->head_bias) : (float)(range * rng_normal(&stream, (uint64_t)(first + i)));
 }
 
 static int read_values(const struct transfer *t, const struct tensor_info *info, int64_t row, int64_t n_row, struct error *err)
@@ -54,10 +56,10 @@ static int find_tensor(const struct transfer *t, const struct model_param *p, co
     return 0;
 }
 
-/* A classification head that the checkpoint lacks is a new one. */
+/* A classification or score head that the checkpoint lacks is a new one. */
 static int is_new_head(const struct transfer *t, const struct model_param *p)
 {
-    return t->m->desc.task != MODEL_LM && p == &t->m->params[t->m->n_param - 1] && !checkpoint_find(t->source, p->name);
+    return t->m->desc.task != MODEL_LM && p->offset >= t->m->groups[t->m->head].offset && !checkpoint_find(t->source, p->name);
 }
 
 static void put_values(const struct transfer *t, int index, int64_t first, int64_t n)
@@ -88,7 +90,7 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
     for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
         int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;
         if (fresh)
-            init_values(t, p, row * width, n * width);
+            init_values(t, index, row * width, n * width);
         else
             rc = read_values(t, info, row, n, err);
         if (!rc)
@@ -104,6 +106,7 @@ static void report_unknown(const struct transfer *t)
         int known = 0;
         for (int j = 0; j < t->m->n_param && !known; j++)
             known = !strcmp(name, t->m->params[j].name);
+        known |= t->m->desc.task == MODEL_REWARD && !strncmp(name, "normalizer.", 11);
         if (!known)
             log_line(LOG_INFO, "%s: tensor %s is not used", checkpoint_path(t->source), name);
     }
@@ -200,15 +203,8 @@ void model_close(struct model *m)
     mem_free(m);
 }
 
-/* A language model that is opened as a classifier gets a new head, and its configuration says so. */
-static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err)
+static void set_classifier(json_t *config, const struct model_options *o)
 {
-    if (o->task != MODEL_CLASSIFY || (d->task == MODEL_CLASSIFY && (!o->n_label || o->n_label == d->n_label)))
-        return 0;
-    if (d->task == MODEL_CLASSIFY)
-        return error_set(err, ERROR_CONFIG, "%s: a classifier of %d labels, wanted %d", path, d->n_label, o->n_label);
-    if (o->n_label < 1 || !o->labels)
-        return error_set(err, ERROR_CONFIG, "%s: is no classifier, and which labels a new head should have is not given", path);
     json_t *names = json_object(), *ids = json_object();
     for (int i = 0; i < o->n_label; i++) {
         char key[16];
@@ -217,11 +213,62 @@ static int set_task(struct model_desc *d, json_t *config, const char *path, cons
         json_object_set_new(ids, o->labels[i], json_integer(i));
     }
     json_object_set_new(config, "architectures", json_pack("[s]", "LlamaForSequenceClassification"));
-    json_object_set_new(config, "problem_type", json_string("multi_label_classification"));
+    json_object_set_new(config, "problem_type", json_string(o->problem == PROBLEM_SINGLE_LABEL ? "single_label_classification" : "multi_label_classification"));
     json_object_del(config, "num_labels");
     json_object_set_new(config, "id2label", names);
     json_object_set_new(config, "label2id", ids);
+    if (o->set_pad)
+        json_object_set_new(config, "pad_token_id", json_integer(o->pad_id));
+}
+
+static void set_score(json_t *config)
+{
+    json_object_set_new(config, "architectures", json_pack("[s]", "LlamaForScore"));
+    json_object_set_new(config, "score_dim", json_integer(1));
+    json_object_set_new(config, "score_type", json_string("reward"));
+    json_object_set_new(config, "score_bias", json_false());
+    json_object_set_new(config, "do_normalize", json_false());
+    json_object_set_new(config, "normalizer_type", json_null());
+}
+
+/* A language model that is opened as a classifier or reward model gets a new head, and its configuration says so. */
+static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err)
+{
+    static const char *const kinds[] = {"language model", "classifier", "reward model"};
+    if (o->task == MODEL_LM || (d->task == o->task && (!o->n_label || o->n_label == d->n_label)))
+        return 0;
+    if (d->task == o->task)
+        return error_set(err, ERROR_CONFIG, "%s: a classifier of %d labels, wanted %d", path, d->n_label, o->n_label);
+    if (d->task != MODEL_LM)
+        return error_set(err, ERROR_CONFIG, "%s: is a %s, wanted a %s or a language model", path, kinds[d->task], kinds[o->task]);
+    if (o->task == MODEL_CLASSIFY && (o->n_label < 1 || !o->labels))
+        return error_set(err, ERROR_CONFIG, "%s: is no classifier, and which labels a new head should have is not given", path);
+    if (o->task == MODEL_CLASSIFY)
+        set_classifier(config, o);
+    else
+        set_score(config);
     return model_desc_parse(d, config, path, err);
+}
+
+/* What the tensors of a reward model say goes over its configuration. */
+static int read_score_tensors(struct model_desc *d, const struct checkpoint *source, struct error *err)
+{
+    static const char *const names[] = {"normalizer.mean", "normalizer.var"};
+    double *const into[] = {d->score_mean, d->score_var};
+    float values[MODEL_MAX_LABEL];
+    int rc = 0;
+    if (d->task != MODEL_REWARD)
+        return 0;
+    d->head_bias = checkpoint_find(source, "score_head.bias") != NULL;
+    for (int i = 0; i < 2 && !rc; i++) {
+        const struct tensor_info *info = checkpoint_find(source, names[i]);
+        if (info && info->n_element != (uint64_t)d->n_label)
+            rc = error_set(err, ERROR_DATA, "%s: %s: wanted score_dim = %d values, found %llu", checkpoint_path(source), names[i], d->n_label, (unsigned long long)info->n_element);
+        else if (info && !(rc = checkpoint_read_f32(source, info, 0, info->n_row, values, err)))
+            for (int k = 0; k < d->n_label; k++)
+                into[i][k] = (double)values[k];
+    }
+    return rc;
 }
 
 int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err)
@@ -233,6 +280,8 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
         return rc;
     json_t *config = json_deep_copy(checkpoint_config(source));
     rc = config ? set_task(&d, config, checkpoint_path(source), options, err) : error_set_nomem(err, 1024, "a configuration");
+    if (!rc)
+        rc = read_score_tensors(&d, source, err);
     if (!rc)
         rc = model_make(out, device, &d, config, options->dtype, err);
     json_decref(config);

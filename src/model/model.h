@@ -3,7 +3,7 @@
  * weights on a device, which serves generation, scoring, embedding and the training forward.
  *
  * Order of parameters ("flat"): embedding [V,C]; per layer: attention norm [C], qkv [(H+2K)D,C], o [C,HD], mlp norm [C], gate_up [2F,C], down [C,F];
- * final norm [C]; head [V,C] unless tied; score [n_label,C] for classifiers. Hugging Face names are slices of these
+ * final norm [C]; head [V,C] unless tied; score [n_label,C] for classifiers, score_head [n_label,C] and its bias for reward models. Hugging Face names are slices of these
  * (q_proj, k_proj, v_proj are consecutive rows of qkv, gate_proj and up_proj of gate_up). */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -15,6 +15,8 @@
 
 enum { MODEL_MAX_EOS = 16, MODEL_MAX_LABEL = 31 };
 enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD };
+enum model_problem { PROBLEM_MULTI_LABEL, PROBLEM_SINGLE_LABEL }; /* a classifier's logits: a sigmoid each, or one softmax over them */
+enum score_type { SCORE_REWARD, SCORE_COST, SCORE_CRITIC };       /* of a reward model: higher is better, higher is more harmful, as it is */
 
 struct model_desc {
     char family[32];       /* model_type of config.json: "llama", ... */
@@ -30,6 +32,11 @@ struct model_desc {
     float init_range;      /* initializer_range, for training from scratch */
     enum model_task task;
     char labels[MODEL_MAX_LABEL][64]; /* names of the first labels of a classifier, in order of their ids */
+    enum model_problem problem; /* of a classifier */
+    int has_pool_pad;      /* a classifier whose config has a pad_token_id is read at the last token that is another one */
+    enum score_type score_type; /* REWARD: n_label is score_dim */
+    int head_bias, normalize;   /* REWARD: score_head.bias is there; scores are normalised (model_normalize) */
+    double score_mean[MODEL_MAX_LABEL], score_var[MODEL_MAX_LABEL];
     double n_param;        /* filled in by model_desc_parse */
 };
 /* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the file). */
@@ -50,9 +57,11 @@ struct model_options {
     int check_finite;      /* refuse NaN and infinities, naming the tensor */
     int n_label;           /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
     const char *const *labels;
+    enum model_problem problem; /* of a new classification head */
+    int set_pad, pad_id;   /* of a new classification head's configuration, when set_pad; else the model's own */
 };
 /* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing or of another shape is a named error; unknown
- * ones are ignored with a log line. A classification head that the checkpoint lacks is initialised (seed 0). */
+ * ones are ignored with a log line. A classification or score head that the checkpoint lacks is initialised (seed 0). */
 int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err);
 /* Without a checkpoint: weights ~ N(0, init_range), norms 1, keyed by (seed, parameter, element). */
 int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err);
@@ -101,7 +110,12 @@ struct model_text { const int32_t *ids; int n, n_prompt; };
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
 /* Mean-pooled final hidden states f32 [n_text,C], L2-normalised if asked. */
 int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out, struct error *err);
-/* Logits of the classification head at the last token, f32 [n_text,n_label]. */
+/* Where a classifier or reward model reads a sequence: a classifier at its last token that is not pad_token_id, as transformers does (a text that ends
+ * with an end-of-sequence token which is the pad token too is read before it), a reward model at the last one. */
+int model_pool_row(const struct model_desc *d, const int32_t *ids, int n);
+/* Logits of the classification head, or raw scores, there: f32 [n_text,n_label]. */
 int model_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err);
+/* A raw score as the reward model's configuration normalises it: (x - mean) / (sd + 1e-8), x / (sd + 1e-8) for costs, x for critics; x when it does not. */
+double model_normalize(const struct model_desc *d, int dim, double x);
 
 #endif

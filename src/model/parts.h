@@ -27,7 +27,7 @@ struct model {
     struct model_group *groups;
     struct model_param *params;
     int *param_group; /* group of each parameter */
-    int n_group, n_param, final_norm, head; /* group indices; head is the embedding's when tied */
+    int n_group, n_param, final_norm, head, head_bias; /* group indices; head is the embedding's when tied; head_bias 0: none */
     int64_t n_element;
     struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
     struct span rope_table;

@@ -55,7 +55,7 @@ static void add_layer(struct builder *b, int l)
 int model_tables(struct model *m, struct error *err)
 {
     const struct model_desc *d = &m->desc;
-    size_t n_group = (size_t)d->n_layer * PART_COUNT + 3, n_param = (size_t)d->n_layer * 9 + 3;
+    size_t n_group = (size_t)d->n_layer * PART_COUNT + 4, n_param = (size_t)d->n_layer * 9 + 4;
     m->groups = arena_alloc(&m->arena, n_group * sizeof *m->groups);
     m->params = arena_alloc(&m->arena, n_param * sizeof *m->params);
     m->param_group = arena_alloc(&m->arena, n_param * sizeof *m->param_group);
@@ -74,7 +74,13 @@ int model_tables(struct model *m, struct error *err)
         int64_t n = d->task == MODEL_LM ? d->n_vocab : d->n_label;
         m->head = m->n_group;
         add_group(&b, n, d->n_embd);
-        add_param(&b, d->task == MODEL_LM ? "lm_head.weight" : "score.weight", 0, 0, n, d->n_embd);
+        add_param(&b, d->task == MODEL_LM ? "lm_head.weight" : d->task == MODEL_CLASSIFY ? "score.weight" : "score_head.weight", 0, 0, n, d->n_embd);
+    }
+    m->head_bias = 0;
+    if (d->task == MODEL_REWARD && d->head_bias) {
+        m->head_bias = m->n_group;
+        add_group(&b, d->n_label, 0);
+        add_param(&b, "score_head.bias", 0, 0, d->n_label, 0);
     }
     return b.failed ? error_set_nomem(err, 128, "parameter names") : 0;
 }

@@ -192,11 +192,26 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
     return rc;
 }
 
+int model_pool_row(const struct model_desc *d, const int32_t *ids, int n)
+{
+    int at = n - 1;
+    while (d->task == MODEL_CLASSIFY && d->has_pool_pad && at > 0 && ids[at] == d->pad_id)
+        at--;
+    return at;
+}
+
+double model_normalize(const struct model_desc *d, int dim, double x)
+{
+    if (!d->normalize || d->score_type == SCORE_CRITIC)
+        return x;
+    return (d->score_type == SCORE_REWARD ? x - d->score_mean[dim] : x) / (sqrt(d->score_var[dim]) + 1e-8);
+}
+
 int model_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err)
 {
     struct run r;
     if (m->desc.task == MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "the model has no classification head");
+        return error_set(err, ERROR_CONFIG, "the model has no classification or score head");
     int width = m->desc.n_label, rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)
         return rc;
@@ -204,7 +219,7 @@ int model_classify(const struct model *m, const struct model_text *texts, int n_
     for (int first = 0; !rc && first < n_text;) {
         int end = fill_pass(&r, texts, first, n_text);
         for (int i = first; i < end; i++)
-            r.out[i - first] = r.rows.borders[i - first] + texts[i].n - 1;
+            r.out[i - first] = r.rows.borders[i - first] + model_pool_row(&m->desc, texts[i].ids, texts[i].n);
         struct span hidden;
         forward_rows(&r, end - first, &hidden);
         model_head(m, r.q, hidden, end - first, r.pooled);

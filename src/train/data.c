@@ -14,6 +14,7 @@ void train_data_free(struct train_data *data)
     for (int i = 0; i < data->n; i++) {
         mem_free(data->rows[i].ids);
         mem_free(data->rows[i].target);
+        mem_free(data->rows[i].rejected);
     }
     mem_free(data->rows);
     *data = (struct train_data){0};
@@ -31,17 +32,33 @@ static struct train_row *new_row(struct train_data *data)
     return &data->rows[data->n];
 }
 
-int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt, int max_length, const char *id,
-                       struct error *err)
+static int check_ids(const struct model_desc *d, const int32_t *ids, int n, struct error *err)
 {
-    int limit = max_length > 0 && max_length < d->n_ctx ? max_length : d->n_ctx, cut = n > limit, targets = 0;
     for (int i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= d->n_vocab)
             return error_set(err, ERROR_DATA, "token id %d at %d is outside of the vocabulary of %d", (int)ids[i], i, d->n_vocab);
-    n = cut ? limit : n;
-    data->n_truncated += cut;
-    n_prompt = n_prompt < 1 ? 1 : n_prompt;
-    targets = d->task == MODEL_LM ? n - n_prompt : n > 0;
+    return 0;
+}
+
+static int cut_to(struct train_data *data, const struct model_desc *d, int n, int max_length)
+{
+    int limit = max_length > 0 && max_length < d->n_ctx ? max_length : d->n_ctx;
+    data->n_truncated += n > limit;
+    return n > limit ? limit : n;
+}
+
+/* mask NULL: everything from n_prompt on is a target. */
+static int add_row(struct train_data *data, const struct model_desc *d, const int32_t *ids, const uint8_t *mask, int n, int n_prompt, int max_length, const char *id,
+                   struct error *err)
+{
+    int targets = 0, rc = check_ids(d, ids, n, err);
+    if (rc)
+        return rc;
+    n = cut_to(data, d, n, max_length);
+    for (int i = 1; d->task == MODEL_LM && i < n; i++)
+        targets += mask ? mask[i] != 0 : i >= n_prompt;
+    if (d->task != MODEL_LM)
+        targets = n > 0;
     if (targets < 1) {
         data->n_dropped++;
         return 0;
@@ -55,14 +72,26 @@ int train_data_add_ids(struct train_data *data, const struct model_desc *d, cons
         return error_set_nomem(err, (size_t)n * 5, "a training row");
     }
     memcpy(copy, ids, (size_t)n * sizeof *copy);
-    if (d->task == MODEL_LM)
-        memset(target + n_prompt, 1, (size_t)(n - n_prompt));
+    for (int i = 1; d->task == MODEL_LM && i < n; i++)
+        target[i] = mask ? mask[i] != 0 : i >= n_prompt;
     *r = (struct train_row){.ids = copy, .target = target, .n = n};
     snprintf(r->id, sizeof r->id, "%s", id);
     data->n++;
     data->n_token += n;
     data->n_target += targets;
     return 0;
+}
+
+int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt, int max_length, const char *id,
+                       struct error *err)
+{
+    return add_row(data, d, ids, NULL, n, n_prompt, max_length, id, err);
+}
+
+int train_data_add_masked(struct train_data *data, const struct model_desc *d, const int32_t *ids, const uint8_t *target, int n, int max_length, const char *id,
+                          struct error *err)
+{
+    return add_row(data, d, ids, target, n, 0, max_length, id, err);
 }
 
 static int32_t end_of_text(const struct tokenizer *t, const struct model_desc *d)
@@ -128,6 +157,30 @@ int train_data_add(struct train_data *data, const struct tokenizer *t, const str
     return rc;
 }
 
+int train_data_add_pair(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *chosen, const char *rejected, int max_length,
+                        const char *id, struct error *err)
+{
+    struct tokens ids = TOKENS_INIT;
+    int32_t eos = end_of_text(t, d), *copy = NULL;
+    int kept = data->n, n = 0, rc = encode_start(t, eos, rejected, length_before_end(t, eos, rejected, strlen(rejected)), &ids, err);
+    if (!rc && eos >= 0 && tokens_push(&ids, eos))
+        rc = error_set_nomem(err, ids.n * 4, "a training row");
+    if (!rc && !(rc = check_ids(d, ids.ids, (int)ids.n, err)))
+        rc = train_data_add(data, t, d, "", chosen, max_length, id, err);
+    if (!rc && data->n > kept) {
+        n = cut_to(data, d, (int)ids.n, max_length);
+        copy = mem_alloc((size_t)n * sizeof *copy + 1);
+        rc = copy ? 0 : error_set_nomem(err, (size_t)n * 4, "a training row");
+    }
+    if (copy) {
+        memcpy(copy, ids.ids, (size_t)n * sizeof *copy);
+        data->rows[kept].rejected = copy, data->rows[kept].n_rejected = n;
+        data->n_token += n;
+    }
+    tokens_free(&ids);
+    return rc;
+}
+
 int train_classify_text(struct buf *out, const char *prompt, const char *response)
 {
     buf_printf(out, "BEGINNING OF CONVERSATION: USER: %s ASSISTANT:%s", prompt, response);
@@ -142,6 +195,8 @@ void train_data_hash(const struct train_data *data, char hex[65])
         int32_t head[2] = {r->n, r->label};
         sha256_add(h, head, sizeof head);
         sha256_add(h, r->ids, (size_t)r->n * sizeof *r->ids);
+        if (r->n_rejected)
+            sha256_add(h, &r->n_rejected, sizeof r->n_rejected), sha256_add(h, r->rejected, (size_t)r->n_rejected * sizeof *r->rejected);
         if (r->target)
             sha256_add(h, r->target, (size_t)r->n);
     }

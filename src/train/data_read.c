@@ -99,38 +99,99 @@ static int label_index(const struct reader *r, const json_t *v)
     return -1;
 }
 
-static int add_labelled(struct reader *r, const json_t *record)
-{
-    const char *prompt, *response;
-    const json_t *list = json_object_get(record, "labels"), *v;
-    struct buf text = BUF_INIT;
-    int label = 0, n = r->data->n, rc;
-    size_t i;
-    if ((rc = need_string(r, record, "prompt", &prompt)) || (rc = need_string(r, record, "response", &response)))
-        return rc;
-    if (!json_is_array(list))
-        return bad(r, "labels", "a list of labels");
-    json_array_foreach(list, i, v) {
-        int at = label_index(r, v);
-        if (at < 0) {
-            char *found = json_dumps(v, JSON_ENCODE_ANY);
-            rc = error_set(r->err, ERROR_DATA, "%s: \"labels\": the model has no label %.100s", r->where, found ? found : "");
-            free(found);
-            return rc;
-        }
-        label |= 1 << at;
-    }
-    rc = train_classify_text(&text, prompt, response) ? error_set_nomem(r->err, text.len, "a training row") : add(r, "", text.data);
-    if (!rc && r->data->n > n)
-        r->data->rows[n].label = label;
-    buf_free(&text);
-    return rc;
-}
-
 static int has(const json_t *record, const char *key)
 {
     const json_t *v = json_object_get(record, key);
     return v && !json_is_null(v);
+}
+
+static int add_label(const struct reader *r, const char *key, const json_t *v, int *labels)
+{
+    int at = label_index(r, v);
+    if (at < 0) {
+        char *found = json_dumps(v, JSON_ENCODE_ANY);
+        int rc = error_set(r->err, ERROR_DATA, "%s: \"%s\": the model has no label %.100s", r->where, key, found ? found : "");
+        free(found);
+        return rc;
+    }
+    *labels |= 1 << at;
+    return 0;
+}
+
+/* "labels": a list; "label": one; "category": BeaverTails' object of booleans. */
+static int read_labels(const struct reader *r, const json_t *record, int *labels)
+{
+    const json_t *list = json_object_get(record, "labels"), *one = json_object_get(record, "label"), *category = json_object_get(record, "category"), *v;
+    const char *name;
+    size_t i;
+    int rc = 0;
+    *labels = 0;
+    if (json_is_array(list)) {
+        json_array_foreach(list, i, v)
+            rc = rc ? rc : add_label(r, "labels", v, labels);
+    } else if (json_is_string(one) || json_is_integer(one)) {
+        rc = add_label(r, "label", one, labels);
+    } else if (json_is_object(category)) {
+        json_object_foreach((json_t *)(uintptr_t)category, name, list) {
+            json_t *key = json_string(name);
+            if (json_is_true(list))
+                rc = rc ? rc : add_label(r, "category", key, labels);
+            json_decref(key);
+        }
+    } else {
+        return bad(r, "labels", "a list of labels (or \"label\", or BeaverTails' \"category\")");
+    }
+    if (!rc && r->d->problem == PROBLEM_SINGLE_LABEL && (!*labels || *labels & (*labels - 1)))
+        return bad(r, list ? "labels" : "label", "exactly one label (the model's problem_type is single_label_classification)");
+    return rc;
+}
+
+static int need_conversation(const struct reader *r, const json_t *record, const char *prompt, const char *key, struct buf *out)
+{
+    const char *response;
+    int rc = need_string(r, record, key, &response);
+    return rc ? rc : train_classify_text(out, prompt, response) ? error_set_nomem(r->err, out->len, "a training row") : 0;
+}
+
+static int add_labelled(struct reader *r, const json_t *record)
+{
+    const char *text, *prompt;
+    struct buf conversation = BUF_INIT;
+    int labels = 0, n = r->data->n, rc = read_labels(r, record, &labels);
+    if (!rc && has(record, "text")) {
+        rc = need_string(r, record, "text", &text);
+    } else if (!rc && !(rc = need_string(r, record, "prompt", &prompt)) && !(rc = need_conversation(r, record, prompt, "response", &conversation))) {
+        text = conversation.data;
+    }
+    if (!rc)
+        rc = add(r, "", text);
+    if (!rc && r->data->n > n)
+        r->data->rows[n].label = labels;
+    buf_free(&conversation);
+    return rc;
+}
+
+/* {"prompt","chosen","rejected"}, or PKU-SafeRLHF's two responses and which is better. */
+static int add_preference(struct reader *r, const json_t *record)
+{
+    const json_t *better = json_object_get(record, "better_response_id");
+    const char *names[2] = {"chosen", "rejected"}, *prompt;
+    struct buf texts[2] = {BUF_INIT, BUF_INIT};
+    int rc = need_string(r, record, "prompt", &prompt);
+    if (!rc && better) {
+        if (!json_is_integer(better) || json_integer_value(better) < 0 || json_integer_value(better) > 1)
+            return bad(r, "better_response_id", "0 or 1");
+        names[0] = json_integer_value(better) ? "response_1" : "response_0";
+        names[1] = json_integer_value(better) ? "response_0" : "response_1";
+    }
+    for (int i = 0; i < 2 && !rc; i++)
+        rc = need_conversation(r, record, prompt, names[i], &texts[i]);
+    rc = rc ? rc : need_tokenizer(r);
+    if (!rc)
+        rc = train_data_add_pair(r->data, r->t, r->d, texts[0].data, texts[1].data, r->max_length, r->id, r->err);
+    buf_free(&texts[0]);
+    buf_free(&texts[1]);
+    return rc;
 }
 
 /* The first pair of keys that the record has, of those that mean question and answer. */
@@ -157,7 +218,11 @@ static int add_record(struct reader *r, const json_t *record)
     const char *prompt, *completion;
     int rc;
     if (r->d->task != MODEL_LM)
-        return add_labelled(r, record);
+        return r->d->task == MODEL_CLASSIFY ? add_labelled(r, record) : add_preference(r, record);
+    if (json_is_false(json_object_get(record, "is_safe"))) {
+        r->data->n_unsafe++;
+        return 0;
+    }
     if (has(record, "messages"))
         return error_set(r->err, ERROR_UNAVAILABLE, "%s: \"messages\": chat templates are not available; give prompt and completion", r->where);
     if (has(record, "prompt_token_ids") || has(record, "completion_token_ids"))

@@ -26,7 +26,7 @@ int row_tokens(const struct train_row *r, int task)
 {
     int last = r->n - 1;
     if (task != MODEL_LM)
-        return r->n;
+        return r->n_rejected ? rows_even(r->n) + r->n_rejected : r->n;
     while (last > 0 && !r->target[last])
         last--;
     return last;
@@ -155,7 +155,7 @@ static void measure_micro(const struct train_row *const *rows, int n, int task, 
         targets += rows_even(row_targets(rows[i], task));
     }
     raise_to(&s->rows, n);
-    raise_to(&s->sequences, n);
+    raise_to(&s->sequences, task == MODEL_REWARD ? 2 * n : n);
     raise_to(&s->tokens, tokens);
     raise_to(&s->targets, targets);
     *step_tokens += tokens;
@@ -187,7 +187,7 @@ void rows_measure(const struct train_data *data, int batch_size, int task, struc
             measure_micro(&row, 1, task, &one, &tokens, &targets);
         }
         raise_to(&s->rows, n);
-        raise_to(&s->sequences, n);
+        raise_to(&s->sequences, task == MODEL_REWARD ? 2 * n : n);
         raise_to(&s->tokens, tokens);
         raise_to(&s->targets, targets);
         raise_to(&s->step_tokens, tokens);

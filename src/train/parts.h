@@ -32,9 +32,14 @@ void order_step(struct order *o, long step); /* fills rows, ends, n_row, n_micro
 void order_measure(struct order *o, struct order_sizes *s);
 /* The same for rows taken in order, batch_size at a time (evaluation). */
 void rows_measure(const struct train_data *data, int batch_size, int task, struct order_sizes *s);
-/* Tokens of a row that are computed: up to the last target's predictor (all for a classifier); targets it has. */
+/* Tokens of a row that are computed: up to the last target's predictor (all for a classifier, both texts of a pair); targets it has. */
 int row_tokens(const struct train_row *r, int task);
 int row_targets(const struct train_row *r, int task);
+
+/* --- heads.c: the step's summed loss is divided by the sum of its rows' weights. */
+double row_weight(const struct train_row *r, const struct model_desc *d);
+/* Adds the losses of n_row rows to *loss, one after the other; logits f32 [2 n_row, n_label] become their gradients times scale. */
+void head_loss(const struct model_desc *d, const struct train_row *const *rows, int n_row, float *logits, double scale, double *loss);
 
 /* --- pass.c */
 struct head_chunk { int first, n, border, n_block; }; /* target rows; its borders in `borders`; its blocks */

@@ -8,7 +8,6 @@
  * a sequence are summed in pieces, the pieces are counted from its own beginning: chunks of the projection hold whole blocks of them. */
 #include "train/parts.h"
 
-#include "base/maths.h"
 #include "base/mem.h"
 
 #include <math.h>
@@ -170,9 +169,11 @@ static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
     p->n_chunk = p->n_border = p->block = 0;
     for (int i = 0; i < n; i++) {
         const struct train_row *r = rows[i];
-        int tokens = row_tokens(r, task), first = rows_add(&p->rows, r->ids, tokens);
+        int tokens = task == MODEL_LM ? row_tokens(r, task) : r->n, first = rows_add(&p->rows, r->ids, tokens);
         if (task != MODEL_LM)
-            add_target(p, &n_target, first + tokens - 1, 0);
+            add_target(p, &n_target, first + model_pool_row(&p->m->desc, r->ids, tokens), 0);
+        if (r->n_rejected)
+            add_target(p, &n_target, rows_add(&p->rows, r->rejected, r->n_rejected) + r->n_rejected - 1, 0);
         for (int j = 1; task == MODEL_LM && j <= tokens; j++)
             if (r->target[j]) {
                 if (n_target - p->block == BLOCK)
@@ -191,25 +192,12 @@ static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
     return n_target;
 }
 
-/* Multi-label sigmoid cross-entropy on the host, where so few numbers belong: logits become gradients, losses are summed in double.
- * softplus(z) - y z, in the form that does not overflow. */
 static void label_gradients(struct pass *p, const struct train_row *const *rows, int n_target, float grad_scale)
 {
-    int n_label = p->m->desc.n_label;
-    size_t bytes = (size_t)n_target * (size_t)n_label * 4;
+    size_t bytes = (size_t)n_target * (size_t)p->m->desc.n_label * 4;
     queue_download(p->q, p->host_logits, p->logits, bytes);
     queue_wait(p->q);
-    for (int i = 0; i < n_target; i++)
-        for (int j = 0; j < n_label; j++) {
-            float *z = &p->host_logits[i * n_label + j];
-            if (p->host_targets[i] < 0) {
-                *z = 0;
-                continue;
-            }
-            double x = *z, y = rows[i / 2]->label >> j & 1, e = maths_exp(-fabs(x));
-            p->label_loss += (x > 0 ? x : 0) - y * x + maths_log(1 + e);
-            *z = (float)(((x >= 0 ? 1 / (1 + e) : e / (1 + e)) - y) * (double)grad_scale);
-        }
+    head_loss(&p->m->desc, rows, n_target / 2, p->host_logits, (double)grad_scale, &p->label_loss);
     queue_upload(p->q, p->logits, p->host_logits, bytes);
 }
 
@@ -229,7 +217,8 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
     const struct model_group *head = &m->groups[m->head];
     enum dtype act = model_act_dtype(m);
     struct span h = span_at(p->head_h, (size_t)c->first * (size_t)m->desc.n_embd * dtype_size(act));
-    tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = c->n, .x = h, .x_dtype = act, .y = p->logits});
+    tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = c->n, .x = h, .x_dtype = act, .y = p->logits,
+                                              .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
     if (m->desc.task == MODEL_LM)
         tensor_cross_entropy(p->q, &(struct cross_entropy_args){c->n, m->desc.n_vocab, p->logits, span_at(p->targets, (size_t)c->first * 4),
                                                                 span_at(p->nll, (size_t)(p->step_target + c->first) * 4), grad_scale});

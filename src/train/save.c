@@ -51,11 +51,23 @@ static int write_param(struct trainer *t, struct safetensors_writer *w, int i, f
     return rc;
 }
 
+/* What a reward model's file holds besides parameters: taken over as it is. */
+static int list_extra(const struct trainer *t, const struct tensor_info *extra[3])
+{
+    static const char *const names[] = {"normalizer.mean", "normalizer.var", "normalizer.count"};
+    int n = 0;
+    for (int i = 0; i < 3 && t->job->source && t->m->desc.task == MODEL_REWARD; i++)
+        if ((extra[n] = checkpoint_find(t->job->source, names[i])) && checkpoint_raw(t->job->source, extra[n]))
+            n++;
+    return n;
+}
+
 static int write_weights(struct trainer *t, const char *path, enum dtype dtype, struct error *err)
 {
-    size_t n = (size_t)t->m->n_param;
+    const struct tensor_info *extra[3];
+    size_t n = (size_t)t->m->n_param, n_extra = (size_t)list_extra(t, extra);
     struct safetensors_writer *w = NULL;
-    struct tensor_info *info = mem_calloc(n, sizeof *info);
+    struct tensor_info *info = mem_calloc(n + n_extra, sizeof *info);
     float *piece = mem_alloc(PIECE * sizeof *piece);
     json_t *metadata = json_pack("{s:s}", "format", "pt");
     int rc = info && piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
@@ -63,10 +75,14 @@ static int write_weights(struct trainer *t, const char *path, enum dtype dtype, 
         const struct model_param *p = &t->m->params[i];
         info[i] = (struct tensor_info){.name = p->name, .storage = storage_of_dtype(dtype), .n_dim = p->ndim, .shape = {p->shape[0], p->shape[1]}};
     }
+    for (size_t i = 0; !rc && i < n_extra; i++)
+        info[n + i] = *extra[i];
     if (!rc)
-        rc = safetensors_create(&w, path, info, n, metadata, err);
+        rc = safetensors_create(&w, path, info, n + n_extra, metadata, err);
     for (size_t i = 0; !rc && i < n; i++)
         rc = write_param(t, w, (int)i, piece, err);
+    for (size_t i = 0; !rc && i < n_extra; i++)
+        rc = safetensors_write_bytes(w, n + i, 0, checkpoint_raw(t->job->source, extra[i]), (size_t)extra[i]->n_byte, err);
     if (!rc) {
         rc = safetensors_commit(w, err);
         w = NULL;

@@ -26,12 +26,14 @@ int train_options_check(const struct train_options *o, struct error *err);
 struct train_row { /* one sequence; target[i] says whether ids[i] is trained (i >= 1) */
     int32_t *ids; uint8_t *target; int n;
     int label;             /* classify: bit mask of labels */
+    int32_t *rejected; int n_rejected; /* reward: ids is the chosen text, this the other */
     char id[40];           /* names the row in messages: its id or line number */
 };
 struct train_data {
     struct train_row *rows; int n;
     int n_boundary;        /* rows whose prompt and completion tokenise differently together */
     int n_truncated, n_dropped;
+    int n_unsafe;          /* BeaverTails rows that are not safe: left out of supervised fine-tuning */
     long n_token, n_target;
     char sha256[65];
 };
@@ -41,6 +43,14 @@ int train_data_read(struct train_data *out, const char *path, const struct token
 int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *prompt, const char *completion, int max_length, const char *id, struct error *err);
 /* Ids as they are, nothing appended; those from n_prompt on are targets. */
 int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt, int max_length, const char *id, struct error *err);
+/* The same with a mask: target[i] says whether ids[i] is trained. */
+int train_data_add_masked(struct train_data *data, const struct model_desc *d, const int32_t *ids, const uint8_t *target, int n, int max_length, const char *id, struct error *err);
+/* Two texts of which the first is preferred, each with EOS (reward models). */
+int train_data_add_pair(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *chosen, const char *rejected, int max_length, const char *id, struct error *err);
+/* What labels the rows of a classifier's data have, for a new head: the keys of "category" in their order, else the names in "labels" or "label" sorted, else
+ * LABEL_0, LABEL_1, ... for numbers. "label" in the first row means one label a row (single-label), else any number of them. */
+struct train_labels { char names[MODEL_MAX_LABEL][64]; int n; enum model_problem problem; };
+int train_labels_read(struct train_labels *out, const char *path, struct error *err);
 /* The text a classifier reads, trained and judged alike: PKU-Alignment's QAModeration form to which the end-of-sequence token is added. 0 or -1. */
 int train_classify_text(struct buf *out, const char *prompt, const char *response);
 void train_data_free(struct train_data *data);

@@ -16,22 +16,18 @@ static struct span at(struct buffer *b, int64_t element)
     return (struct span){b, (size_t)element * 4};
 }
 
-static int is_lm(const struct trainer *t)
-{
-    return t->m->desc.task == MODEL_LM;
-}
-
-/* What the step's summed loss is divided by: targets, or rows x labels. */
+/* What the step's summed loss is divided by. */
 static double step_weight(const struct trainer *t, long *targets, long *tokens)
 {
-    long n = 0;
-    *tokens = 0;
+    double weight = 0;
+    *targets = *tokens = 0;
     for (int i = 0; i < t->order.n_row; i++) {
-        n += row_targets(t->order.rows[i], (int)t->m->desc.task);
-        *tokens += t->order.rows[i]->n;
+        const struct train_row *r = t->order.rows[i];
+        weight += row_weight(r, &t->m->desc);
+        *targets += row_targets(r, (int)t->m->desc.task);
+        *tokens += r->n + r->n_rejected;
     }
-    *targets = n;
-    return is_lm(t) ? (double)n : (double)n * t->m->desc.n_label;
+    return weight;
 }
 
 /* beta^step by repeated squaring: the same bits everywhere. */
@@ -115,7 +111,7 @@ static double evaluate(struct trainer *t)
         int n = 0;
         for (; n < t->job->options->batch_size && n < 64 && first < data->n; n++) {
             rows[n] = &data->rows[first++];
-            weight += row_targets(rows[n], (int)t->m->desc.task) * (is_lm(t) ? 1.0 : t->m->desc.n_label);
+            weight += row_weight(rows[n], &t->m->desc);
         }
         pass_begin(&t->pass);
         pass_run(&t->pass, rows, n, 0, SPAN_NONE);
@@ -129,13 +125,15 @@ static int check_data(const struct train_job *job, const struct train_data *data
     const struct model_desc *d = model_desc(job->model);
     for (int i = 0; i < data->n; i++) {
         const struct train_row *r = &data->rows[i];
-        if (r->n > d->n_ctx)
-            return error_set(err, ERROR_DATA, "row %s: %d tokens, the model's context holds %d", r->id, r->n, d->n_ctx);
-        if (row_targets(r, (int)d->task) < 1 || r->n < 1)
+        if (r->n > d->n_ctx || r->n_rejected > d->n_ctx)
+            return error_set(err, ERROR_DATA, "row %s: %d tokens, the model's context holds %d", r->id, r->n > d->n_ctx ? r->n : r->n_rejected, d->n_ctx);
+        if (row_targets(r, (int)d->task) < 1 || r->n < 1 || (d->task == MODEL_REWARD && r->n_rejected < 1))
             return error_set(err, ERROR_DATA, "row %s: nothing to train on", r->id);
-        for (int j = 0; j < r->n; j++)
-            if (r->ids[j] < 0 || r->ids[j] >= d->n_vocab)
-                return error_set(err, ERROR_DATA, "row %s: token id %d at %d is outside of the vocabulary of %d", r->id, (int)r->ids[j], j, d->n_vocab);
+        for (int j = 0; j < r->n + r->n_rejected; j++) {
+            int32_t id = j < r->n ? r->ids[j] : r->rejected[j - r->n];
+            if (id < 0 || id >= d->n_vocab)
+                return error_set(err, ERROR_DATA, "row %s: token id %d at %d is outside of the vocabulary of %d", r->id, (int)id, j, d->n_vocab);
+        }
     }
     return 0;
 }
