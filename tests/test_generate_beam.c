@@ -142,7 +142,7 @@ static void reference_list(const struct toy *t, int old, struct answer *a)
         }
         assert_int_equal(n_next, nb);
         if (l.n >= nb) {
-            double best = flat[index[0]], attainable = best / denominator;
+            double best = flat[index[0]], attainable = best / pow(old ? cur_len + 1 : cur_len - t->n_prompt, lp);
             if (t->o.early_stopping == EARLY_NEVER && lp > 0)
                 attainable = best / pow(old ? t->n_prompt + t->o.max_new_tokens : t->o.max_new_tokens, lp);
             done = t->o.early_stopping == EARLY_TRUE || l.worst >= attainable;

@@ -5,6 +5,9 @@ tinystories_656K_llama) for beams and greedy under many settings. Needs torch an
 
     tools/golden_beams.py ../shared/data/tinystories_656K_llama tests/golden/beams_story.json
 
+With transformers 4.35.2 and 4.48.3 (numpy < 2 for the former) it writes beams_story_4.35.json and beams_story_4.48.json: the earlier rules, beams only. They know
+no stop strings that end a single beam, and write the first EOS of the list whichever came.
+
 A case is kept only when float32 and float64 weights give the same ids, so that none is a near-tie."""
 import json, random, sys
 import torch, transformers
@@ -14,15 +17,16 @@ source, target = sys.argv[1], sys.argv[2]
 torch.manual_seed(0)
 random.seed(20)
 story = json.load(open(source + "/greedy_ids_from_bos.json"))
-tokenizer = AutoTokenizer.from_pretrained(source)
+OLD = tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 49)
+tokenizer = None if OLD else AutoTokenizer.from_pretrained(source)
 PAD = 2047  # a token that does not come; 0 would count as "no padding token" and let the first EOS fill instead
 STOPS = ["mom", "and", " very", "park", ".", "ed to", "s", "\n", "play", "l"]
-models = [LlamaForCausalLM.from_pretrained(source, dtype=t).eval() for t in (torch.float32, torch.float64)]
+models = [LlamaForCausalLM.from_pretrained(source, **{"torch_dtype" if OLD else "dtype": t}).eval() for t in (torch.float32, torch.float64)]
 
 
 def draw():
     """One random setting; the model's own EOS (2) seldom comes, so frequent tokens stand in for it."""
-    p = {"max_new_tokens": random.choice([1, 2, 8, 20, 40]), "num_beams": random.choice([1, 2, 3, 5, 8])}
+    p = {"max_new_tokens": random.choice([1, 2, 8, 20, 40]), "num_beams": random.choice([2, 3, 4, 5, 8] if OLD else [1, 2, 3, 5, 8])}
     p["eos_token_id"] = random.choice([[2], [2, 319], [319, 122, 303], [100, 319]])
     if p["num_beams"] > 1:
         p["length_penalty"] = random.choice([-1.0, 0.0, 0.6, 1.0, 2.0])
@@ -34,15 +38,16 @@ def draw():
         p["no_repeat_ngram_size"] = random.choice([1, 2, 3])
     if random.random() < 0.3:
         p["min_new_tokens"] = random.choice([2, 6])
-    if random.random() < 0.35:
+    if random.random() < 0.35 and not OLD:
         p["stop_strings"] = random.sample(STOPS, random.randint(1, 3))
     return p
 
 
 def run(model, prompt, p):
+    torch.set_default_dtype(model.dtype)  # 4.35 makes its attention mask in the default type
     # min_new_tokens is counted from the prompt's length, as the generation loop does
     out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt), dtype=torch.long), do_sample=False, pad_token_id=PAD,
-                         bos_token_id=1, output_scores=True, return_dict_in_generate=True, tokenizer=tokenizer, **p)
+                         bos_token_id=1, output_scores=True, return_dict_in_generate=True, **({} if OLD else {"tokenizer": tokenizer}), **p)
     ids = []
     for row in out.sequences[:, len(prompt):].tolist():
         cut = next((i + 1 for i, t in enumerate(row) if t in p["eos_token_id"]), len(row))

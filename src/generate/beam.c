@@ -223,7 +223,7 @@ static void step_list(struct beam_search *b, const struct beam_candidate *c, int
     int real = n_next;
     for (; n_next < b->n_beam; n_next++) /* only where a stop string ends nearly everything */
         b->picked[n_next] = n - 1;
-    b->done = list_done(b, c[0].score, length);
+    b->done = list_done(b, c[0].score, (with_prompt ? b->n_prompt : 0) + b->n_new + 1);
     advance(b, c, b->picked);
     for (int j = 0; j < b->n_beam; j++)
         b->score[j] = j < real ? c[b->picked[j]].score : NEVER;

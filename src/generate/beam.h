@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Beam search as a pure function over candidate lists: no model, no logits, no device. The caller hands in the best continuations of the
  * running beams and gets back which beams run on. Three published rules (PROTOCOLS 8.2):
- *   4.35  a finished beam scores sum / (prompt + generated without EOS) ^ length_penalty, in double;
+ *   4.35  a finished beam scores sum / (prompt + generated without EOS) ^ length_penalty, in double; what is attainable counts the new token
+ *         too (4.35.2's process() adds 1 to the length that is_done gets);
  *   4.48  sum / (generated with EOS) ^ length_penalty, in double;
  *   4.49  the same, in float as the vectorised code has it; beams at the length limit are banked like finished ones.
  * Equal scores: the lower flat index (beam * vocabulary + token) first. Nothing is allocated after beam_init. */
