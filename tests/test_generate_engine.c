@@ -179,6 +179,9 @@ static void same_bytes(enum dtype dtype, int remote, int n_round)
                 expect_same(&alone[order[i]], &got[i], again ? "in a hot mix" : "in a mix", round, order[i]);
             forget_records(got, n);
         }
+        struct generate_stats s = generate_engine_stats(e);
+        assert_int_equal(s.step_allocations, 0);
+        assert_true(!o.memory_bytes || (s.kv_bytes <= o.memory_bytes && s.peak_pages * 2 * 2 * 2 * 16 * (size_t)o.page * dtype_size(o.kv_dtype) <= s.kv_bytes));
         generate_engine_free(e);
         forget_records(alone, n);
     }
@@ -204,6 +207,12 @@ static void a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16(void **stat
 {
     (void)state;
     same_bytes(DTYPE_BF16, 0, rounds(12));
+}
+
+static void a_request_gives_the_same_bytes_alone_and_in_any_mix_q8(void **state)
+{
+    (void)state;
+    same_bytes(DTYPE_Q8, 0, rounds(6));
 }
 
 static void the_remote_backend_gives_the_same_bytes(void **state)
@@ -275,7 +284,7 @@ static void work_grows_with_the_prompts_and_beams_share_their_prompt(void **stat
     static int32_t prompts[16][200];
     struct generate_request q[16];
     struct record r[16] = {{0}};
-    long rows[2];
+    long rows[2], head_rows[2];
     struct fixture f = fixture_open(DTYPE_F32);
     for (int i = 0; i < 16; i++) {
         for (int t = 0; t < 200; t++)
@@ -290,6 +299,7 @@ static void work_grows_with_the_prompts_and_beams_share_their_prompt(void **stat
         run_all(e, q, k ? 16 : 8, r);
         struct generate_stats s = generate_engine_stats(e);
         rows[k] = s.rows;
+        head_rows[k] = s.head_rows;
         assert_int_equal(s.step_allocations, 0);
         assert_in_range(s.peak_pages, 1, (size_t)(k ? 16 : 8) * (4 + 5));
         forget_records(r, 16);
@@ -297,6 +307,39 @@ static void work_grows_with_the_prompts_and_beams_share_their_prompt(void **stat
     }
     assert_int_equal(rows[0], 8 * (200 + 19 * 5));
     assert_int_equal(rows[1], 2 * rows[0]);
+    assert_int_equal(head_rows[0], 8 * (1 + 19 * 5)); /* of a prompt only the last row meets the vocabulary */
+    assert_int_equal(head_rows[1], 2 * head_rows[0]);
+    fixture_close(&f);
+}
+
+/* Two places. A long text decodes in one of them while ten short ones follow each other in the other, and a long prompt comes in by chunks of 10
+ * rows: nobody waits for anybody, so there are hardly more steps than the longest text has tokens. */
+static void finished_requests_leave_at_once_and_long_prompts_hold_nobody_up(void **state)
+{
+    (void)state;
+    static int32_t prompts[12][CONTEXT];
+    struct generate_request q[12];
+    struct record r[12] = {{0}};
+    struct fixture f = fixture_open(DTYPE_F32);
+    struct generate_engine_options o;
+    generate_engine_options_default(&o, f.m);
+    o.max_batch = 2;
+    o.prefill_chunk = 10;
+    for (int i = 0; i < 12; i++) {
+        int n = i == 11 ? 200 : 5;
+        for (int t = 0; t < n; t++)
+            prompts[i][t] = t ? 3 + below(VOCAB - 3) : 3 + i; /* in this order */
+        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = n};
+        generate_options_default(&q[i].options);
+        q[i].options.max_new_tokens = i ? 2 : 60;
+    }
+    struct generate_engine *e = engine_with(f.m, &o);
+    run_all(e, q, 12, r);
+    struct generate_stats s = generate_engine_stats(e);
+    assert_int_equal(s.rows, 5 + 59 + 10 * (5 + 1) + 200 + 1);
+    assert_in_range(s.steps, 60, 62); /* 10 * 2 + 200 / 10 + 1 run beside the 60 */
+    forget_records(r, 12);
+    generate_engine_free(e);
     fixture_close(&f);
 }
 
@@ -467,9 +510,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_f32),
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16),
+        cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_q8),
         cmocka_unit_test(the_remote_backend_gives_the_same_bytes),
         cmocka_unit_test(a_common_prefix_is_computed_once),
         cmocka_unit_test(work_grows_with_the_prompts_and_beams_share_their_prompt),
+        cmocka_unit_test(finished_requests_leave_at_once_and_long_prompts_hold_nobody_up),
         cmocka_unit_test(a_request_that_cannot_run_says_why_and_the_others_go_on),
         cmocka_unit_test(samples_are_keyed_and_top_k_one_is_greedy),
         cmocka_unit_test(an_engine_that_was_stopped_goes_on_as_new),

@@ -229,7 +229,16 @@ static void generation_config_overrides_the_descriptor_and_is_checked(void **sta
     assert_true(o.n_eos == 2 && o.eos_ids[1] == 9 && o.do_sample && o.temperature == 0.6f && o.top_p == 0.9f && o.top_k == 50);
     assert_int_equal(o.early_stopping, EARLY_NEVER);
     json_decref(c);
-    const char *bad[] = {"{\"temperature\": \"hot\"}", "{\"eos_token_id\": [1, -3]}", "{\"do_sample\": 1}", "{\"num_beams\": 2.5}", "[]"};
+    c = json_loads("{\"stop_strings\": [\"\\n\", \"END\"], \"typical_p\": 1.0, \"diversity_penalty\": 0}", 0, NULL);
+    assert_int_equal(generate_options_merge(&o, c, &d, "generation_config.json", &err), 0);
+    assert_true(o.n_stop == 2 && !strcmp(o.stop[0], "\n") && !strcmp(o.stop[1], "END"));
+    assert_null(generate_options_unknown(c));
+    json_object_set_new(c, "bad_words_ids", json_pack("[[i]]", 4));
+    assert_string_equal(generate_options_unknown(c), "bad_words_ids");
+    json_object_set_new(c, "typical_p", json_real(0.9));
+    assert_string_equal(generate_options_unknown(c), "typical_p");
+    json_decref(c);
+    const char *bad[] = {"{\"temperature\": \"hot\"}", "{\"stop_strings\": [\"\"]}", "{\"stop_strings\": 3}", "{\"eos_token_id\": [1, -3]}", "{\"do_sample\": 1}", "{\"num_beams\": 2.5}", "[]"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         c = json_loads(bad[i], 0, NULL);
         assert_int_equal(generate_options_merge(&o, c, &d, "generation_config.json", &err), ERROR_CONFIG);

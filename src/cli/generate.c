@@ -159,11 +159,29 @@ static void drop_written(struct work *w)
     w->n_request = kept;
 }
 
-static void show_options(const struct generate_options *o)
+/* The merged settings (the defaults under generation_config.json under the command line), as one JSON object. */
+static void show_options(const struct work *w)
 {
-    log_line(LOG_INFO, "decoding: %d new tokens, %d beams%s, temperature %g, top_k %d, top_p %g, repetition_penalty %g, no_repeat_ngram_size %d, length_penalty %g, %d EOS ids",
-             o->max_new_tokens, o->num_beams, o->do_sample ? ", sampling" : "", (double)o->temperature, o->top_k, (double)o->top_p,
-             (double)o->repetition_penalty, o->no_repeat_ngram_size, (double)o->length_penalty, o->n_eos);
+    static const char *const early[] = {"false", "true", "never"}, *const compat[] = {"4.35", "4.48", "4.49"}, *const scope[] = {"all", "generated"};
+    const struct generate_options *o = &w->defaults;
+    const char *unknown = generate_options_unknown(checkpoint_generation_config(w->parts.checkpoint));
+    json_t *stops = json_array();
+    for (int i = 0; i < o->n_stop; i++)
+        json_array_append_new(stops, json_string(o->stop[i]));
+    json_t *all = json_pack("{s:i,s:i,s:i,s:i,s:b}", "max_new_tokens", o->max_new_tokens, "min_new_tokens", o->min_new_tokens, "num_beams", o->num_beams,
+                            "num_return_sequences", o->num_return_sequences, "do_sample", o->do_sample);
+    if (o->do_sample)
+        json_object_update_new(all, json_pack("{s:f,s:i,s:f,s:f}", "temperature", (double)o->temperature, "top_k", o->top_k, "top_p", (double)o->top_p, "min_p", (double)o->min_p));
+    if (o->num_beams > 1)
+        json_object_update_new(all, json_pack("{s:f,s:s,s:s}", "length_penalty", (double)o->length_penalty, "early_stopping", early[o->early_stopping], "beam_compat", compat[o->beam_compat]));
+    json_object_update_new(all, json_pack("{s:f,s:i,s:s,s:o,s:o}", "repetition_penalty", (double)o->repetition_penalty, "no_repeat_ngram_size", o->no_repeat_ngram_size, "penalty_scope",
+                                          scope[o->penalty_scope], "eos_token_id", token_array(o->eos_ids, o->n_eos), "stop", stops));
+    char *text = json_dumps(all, JSON_REAL_PRECISION(6));
+    log_line(LOG_INFO, "decoding: %s", text ? text : "");
+    free(text);
+    json_decref(all);
+    if (unknown)
+        log_line(LOG_WARNING, "%s: generation_config.json sets %s, which is not offered here and is not applied", checkpoint_path(w->parts.checkpoint), unknown);
 }
 
 static int open_output(struct work *w, const struct cli_values *v, struct error *err)
@@ -231,7 +249,7 @@ int verb_generate(const struct verb *verb, struct options *options, const struct
     if (!rc)
         rc = generate_options_check(&w.defaults, err);
     if (!rc)
-        show_options(&w.defaults);
+        show_options(&w);
     if (!rc)
         rc = prepare(&w, v, err);
     if (!rc)

@@ -23,8 +23,10 @@ struct generate_options {
 };
 /* 256 new tokens, 1 beam, no sampling, temperature 1, top_k 50, top_p 1, penalties off, early_stopping false, rule 4.49, scope all. */
 void generate_options_default(struct generate_options *o);
-/* Takes what a generation_config.json and the descriptor say (EOS list, sampling defaults). */
+/* Takes what a generation_config.json and the descriptor say: EOS list, decoding options, stop strings. */
 int generate_options_merge(struct generate_options *o, const json_t *generation_config, const struct model_desc *d, const char *where, struct error *err);
+/* A setting of a generation_config.json that transformers would act on and this engine does not; NULL when there is none. */
+const char *generate_options_unknown(const json_t *generation_config);
 /* Names the option that is out of range. */
 int generate_options_check(const struct generate_options *o, struct error *err);
 

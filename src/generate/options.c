@@ -2,7 +2,7 @@
 /* The decoding options: defaults, what a checkpoint's generation_config.json says over them, and the ranges. */
 #include "generate/generate.h"
 
-
+#include <math.h>
 #include <string.h>
 
 void generate_options_default(struct generate_options *o)
@@ -55,6 +55,37 @@ static int merge_eos(struct generate_options *o, const json_t *v, const char *wh
     return 0;
 }
 
+static int merge_stops(struct generate_options *o, const json_t *v, const char *where, struct error *err)
+{
+    size_t n = json_is_array(v) ? json_array_size(v) : 1;
+    if (n > GENERATE_MAX_STOP)
+        return error_set(err, ERROR_CONFIG, "%s: stop_strings: %zu strings; at most %d can be kept", where, n, GENERATE_MAX_STOP);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = json_is_array(v) ? json_array_get(v, i) : v;
+        size_t length = json_string_length(one);
+        if (!json_is_string(one) || !length || length >= sizeof o->stop[i])
+            return error_set(err, ERROR_CONFIG, "%s: stop_strings: wanted strings of 1 to %zu bytes", where, sizeof o->stop[i] - 1);
+        memcpy(o->stop[i], json_string_value(one), length + 1);
+    }
+    o->n_stop = (int)n;
+    return 0;
+}
+
+const char *generate_options_unknown(const json_t *config)
+{
+    static const struct { const char *name; double inert; } known[] = { /* inert: the number at which it does nothing */
+        {"typical_p", 1}, {"epsilon_cutoff", 0}, {"eta_cutoff", 0}, {"encoder_repetition_penalty", 1}, {"encoder_no_repeat_ngram_size", 0}, {"diversity_penalty", 0},
+        {"guidance_scale", 1}, {"min_length", 0}, {"penalty_alpha", 0}, {"bad_words_ids", NAN}, {"force_words_ids", NAN}, {"suppress_tokens", NAN},
+        {"begin_suppress_tokens", NAN}, {"forced_bos_token_id", NAN}, {"forced_eos_token_id", NAN}, {"sequence_bias", NAN}, {"exponential_decay_length_penalty", NAN},
+        {"renormalize_logits", NAN}, {"watermarking_config", NAN}, {"constraints", NAN}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const json_t *v = json_object_get(config, known[i].name);
+        if (v && !json_is_null(v) && !json_is_false(v) && !(json_is_number(v) && json_number_value(v) == known[i].inert))
+            return known[i].name;
+    }
+    return NULL;
+}
+
 int generate_options_merge(struct generate_options *o, const json_t *config, const struct model_desc *d, const char *where, struct error *err)
 {
     if (d) {
@@ -80,6 +111,8 @@ int generate_options_merge(struct generate_options *o, const json_t *config, con
         (code = merge_float(&o->min_p, config, "min_p", where, err)) ||
         (code = merge_float(&o->repetition_penalty, config, "repetition_penalty", where, err)) ||
         (code = merge_float(&o->length_penalty, config, "length_penalty", where, err)))
+        return code;
+    if ((v = json_object_get(config, "stop_strings")) && !json_is_null(v) && (code = merge_stops(o, v, where, err)))
         return code;
     if ((v = json_object_get(config, "do_sample")) && !json_is_null(v)) {
         if (!json_is_boolean(v))

@@ -381,7 +381,6 @@ void step(struct generate_engine *e)
     }
     assemble(e, &pass);
     double assembled = clock_now();
-if (getenv("TRACE")) fprintf(stderr, "step %ld rows %d prompt %d active %d waiting %d outs %d pairs %d\n", e->stats.steps, e->n_row, e->prompt_rows, e->n_active, e->n_waiting, pass.batch.n_out, e->n_pair);
     enqueue(e, &pass);
     queue_wait(e->queue);
     double done = clock_now();
