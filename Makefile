@@ -42,7 +42,7 @@ TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools
 
 
 .SECONDARY:
-.PHONY: demo install all lib check fuzz models clean install deps tests bench-bins tool-bins
+.PHONY: demo install all lib check fuzz models clean install deps tests bench-bins tool-bins bench-generate
 all: deps $(BUILD)/isara
 lib: $(LIB)
 tests: $(TEST_BIN) $(FUZZ_BIN)
@@ -81,6 +81,13 @@ deps:
 	@tools/install-deps
 check: all tests
 	@BUILD=$(BUILD) ISARA_REDUCED=$(REDUCED) tools/run-tests
+# isara beside its peers, interleaved: make bench-generate WORKS="W2 W3" DTYPES=bf16 PEERS=openvino REPEATS=3 PEER_PYTHON=venv/bin/python (bench/requirements.txt);
+# REPORT=1 prints the table of all results so far
+SMOLLM2 ?= $(firstword $(wildcard $(ISARA_SMOLLM2) models/smollm2/*.gguf))
+bench-generate: all $(BUILD)/bench/bench_generate $(BUILD)/bench/bench_limits
+	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) bench/peer-models $(SMOLLM2) $(BUILD)/peers
+	@$(or $(PEER_PYTHON),python3) bench/peers.py --build $(BUILD) --models $(BUILD)/peers --gguf $(SMOLLM2) --work-json $(or $(ISARA_DATA),../shared/data)/smollm2_load/work.json \
+	  $(if $(WORKS),--works "$(WORKS)") $(if $(DTYPES),--dtypes "$(DTYPES)") $(if $(PEERS),--peers "$(PEERS)") $(if $(REPEATS),--repeats $(REPEATS)) $(if $(REPORT),--report)
 # Rebuilds models/ from its recipe (models/README.md); up to an hour.
 models: all $(BUILD)/tools/world $(BUILD)/tools/judge_check
 	@BUILD=$(BUILD) tools/make-models

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The method's own load (reference data smollm2_load): W1 ask, W2 answer (beams of 5), W3 greedy, W4 one sequence.
- * Usage: bench_generate MODEL work.json [W1|W2|W3|W4|all] [f32|bf16|q8] [threads] [repeats] [page] [chunk]
- * One JSON line a run: seconds, new tokens a second (of the best sequence of each request, and of all rows decoded), and where the time went. */
+/* The method's own load (reference data smollm2_load): W1 ask, W2 answer (beams of 5), W3 greedy, W4 one sequence, W6 scoring.
+ * Usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk]
+ * One JSON line a run: seconds, new tokens a second (of the best sequence of each request), rows computed, and where the time went.
+ * With - it loads once and does the work that each line of standard input names, and the answers come along ("ids", "logprobs"):
+ * so bench/peers.py runs it in turn with its peers. */
 #include "base/clock.h"
 #include "generate/generate.h"
 
@@ -12,48 +14,103 @@
 enum { MOST = 64 };
 
 struct work {
-    const char *name;
+    const char *name, *key;
     int n, n_beam, max_new;
     int32_t *ids[MOST];
-    int n_id[MOST];
+    int n_id[MOST], n_prompt[MOST]; /* W6: n_prompt of the n_id are the prompt */
 };
 
-static int read_work(struct work *w, const json_t *ids, const char *name)
+static const struct work works[] = {{.name = "W1", .key = "W1", .n = 32, .n_beam = 5, .max_new = 32},
+                                    {.name = "W2", .key = "W2", .n = 32, .n_beam = 5, .max_new = 96},
+                                    {.name = "W3", .key = "W2", .n = 32, .n_beam = 1, .max_new = 96},
+                                    {.name = "W4", .key = "W2", .n = 1, .n_beam = 1, .max_new = 128},
+                                    {.name = "W6", .key = "W6", .n = 64}};
+enum { N_WORK = sizeof works / sizeof *works };
+
+static void append(struct work *w, int i, const json_t *ids)
 {
-    static const struct { const char *name, *key; int n, n_beam, max_new; } table[] = {
-        {"W1", "W1", 32, 5, 32}, {"W2", "W2", 32, 5, 96}, {"W3", "W2", 32, 1, 96}, {"W4", "W2", 1, 1, 128}};
-    for (size_t t = 0; t < sizeof table / sizeof *table; t++) {
-        if (strcmp(name, table[t].name))
+    size_t n = json_array_size(ids);
+    w->ids[i] = realloc(w->ids[i], ((size_t)w->n_id[i] + n + 1) * sizeof **w->ids);
+    for (size_t k = 0; w->ids[i] && k < n; k++)
+        w->ids[i][w->n_id[i]++] = (int32_t)json_integer_value(json_array_get(ids, k));
+}
+
+static int read_work(struct work *w, const json_t *root, const char *name)
+{
+    for (int t = 0; t < N_WORK; t++) {
+        if (strcmp(name, works[t].name))
             continue;
-        const json_t *list = json_object_get(ids, table[t].key);
-        *w = (struct work){.name = table[t].name, .n = table[t].n, .n_beam = table[t].n_beam, .max_new = table[t].max_new};
+        *w = works[t];
+        const json_t *list = json_object_get(json_object_get(root, "ids"), w->key);
         for (int i = 0; i < w->n; i++) {
             const json_t *one = json_array_get(list, (size_t)i);
-            w->n_id[i] = (int)json_array_size(one);
-            w->ids[i] = malloc((size_t)w->n_id[i] * sizeof **w->ids);
-            for (int k = 0; w->ids[i] && k < w->n_id[i]; k++)
-                w->ids[i][k] = (int32_t)json_integer_value(json_array_get(one, (size_t)k));
+            append(w, i, w->max_new ? one : json_array_get(one, 0));
+            w->n_prompt[i] = w->n_id[i];
+            append(w, i, w->max_new ? NULL : json_array_get(one, 1));
         }
         return w->n_id[0] ? 0 : -1;
     }
     return -1;
 }
 
-static int count(void *user, int index, const struct generate_result *result)
+static void free_work(struct work *w)
 {
-    (void)index;
-    if (result->error.code)
+    for (int i = 0; i < w->n; i++)
+        free(w->ids[i]);
+}
+
+struct answers { json_t *ids; long tokens; };
+
+static int keep(void *user, int index, const struct generate_result *result)
+{
+    struct answers *a = user;
+    if (result->error.code) {
         fprintf(stderr, "%s\n", result->error.message);
-    else
-        *(long *)user += result->sequences[0].n;
+        return 0;
+    }
+    json_t *ids = json_array();
+    for (int i = 0; i < result->sequences[0].n; i++)
+        json_array_append_new(ids, json_integer(result->sequences[0].ids[i]));
+    json_array_set_new(a->ids, (size_t)index, ids);
+    a->tokens += result->sequences[0].n;
     return 0;
 }
 
-static int run(struct model *m, const struct work *w, const struct generate_engine_options *eo, struct error *err)
+static json_t *report(const struct model *m, const struct work *w, double seconds)
+{
+    return json_pack("{s:s,s:s,s:s,s:i,s:f}", "work", w->name, "dtype", dtype_name(model_dtype(m)), "isa", device_isa(model_device(m)), "threads",
+                     device_n_thread(model_device(m)), "seconds", seconds);
+}
+
+static json_t *score(struct model *m, const struct work *w, struct error *err)
+{
+    struct model_text texts[MOST];
+    int n = 0, tokens = 0;
+    for (int i = 0; i < w->n; i++) {
+        texts[i] = (struct model_text){w->ids[i], w->n_id[i], w->n_prompt[i]};
+        n += w->n_id[i] - w->n_prompt[i];
+        tokens += w->n_id[i];
+    }
+    float *logprobs = calloc((size_t)n, sizeof *logprobs);
+    double start = clock_now();
+    int code = logprobs ? model_score(m, texts, w->n, logprobs, err) : error_set_nomem(err, (size_t)n * 4, "scores");
+    json_t *out = code ? NULL : report(m, w, clock_now() - start), *list = json_array();
+    for (int i = 0; i < n; i++)
+        json_array_append_new(list, json_real(logprobs[i]));
+    if (out) {
+        json_object_set_new(out, "rows", json_integer(tokens));
+        json_object_set(out, "logprobs", list);
+    }
+    json_decref(list);
+    free(logprobs);
+    return out;
+}
+
+static json_t *generate(struct model *m, const struct work *w, const struct generate_engine_options *eo, struct error *err)
 {
     struct generate_request q[MOST];
     struct generate_engine *e;
-    long tokens = 0;
+    struct answers answers = {json_array(), 0};
     for (int i = 0; i < w->n; i++) {
         struct generate_options *o = &q[i].options;
         q[i] = (struct generate_request){.prompt = w->ids[i], .n_prompt = w->n_id[i]};
@@ -62,29 +119,66 @@ static int run(struct model *m, const struct work *w, const struct generate_engi
         o->max_new_tokens = w->max_new;
         if (!strcmp(w->name, "W1")) /* the others: exactly max_new tokens */
             generate_options_merge(o, NULL, model_desc(m), "", err);
+        json_array_append_new(answers.ids, json_null());
     }
-    int code = generate_engine_new(&e, m, NULL, eo, err);
-    if (code)
-        return code;
+    if (generate_engine_new(&e, m, NULL, eo, err))
+        return NULL;
     double start = clock_now();
-    code = generate_run(e, q, w->n, count, &tokens, err);
+    int code = generate_run(e, q, w->n, keep, &answers, err);
     double seconds = clock_now() - start;
     struct generate_stats s = generate_engine_stats(e);
     const struct model_desc *d = model_desc(m);
     double body = d->n_param - (double)d->n_vocab * d->n_embd * (d->tied ? 1 : 2);
     double flop = 2 * ((double)s.rows * body + (double)s.head_rows * d->n_vocab * d->n_embd);
-    printf("{\"work\": \"%s\", \"dtype\": \"%s\", \"isa\": \"%s\", \"threads\": %d, \"seconds\": %.3f, \"tokens\": %ld, \"tokens_per_second\": %.1f, \"rows\": %ld, \"prompt_computed\": %ld, "
-           "\"steps\": %ld, \"gflop_per_second\": %.1f, \"model_seconds\": %.3f, \"host_seconds\": %.4f, \"step_allocations\": %ld}\n",
-           w->name, dtype_name(model_dtype(m)), device_isa(model_device(m)), device_n_thread(model_device(m)), seconds, tokens, (double)tokens / seconds, s.rows,
-           s.computed_prompt_tokens, s.steps, flop / seconds * 1e-9, s.model_seconds, s.host_seconds, s.step_allocations);
-    fflush(stdout);
+    json_t *out = code ? NULL : report(m, w, seconds);
+    if (out) {
+        json_t *more = json_pack("{s:i,s:f,s:i,s:i,s:i,s:f,s:f,s:f,s:i}", "tokens", (int)answers.tokens, "tokens_per_second", (double)answers.tokens / seconds, "rows",
+                                 (int)s.rows, "prompt_computed", (int)s.computed_prompt_tokens, "steps", (int)s.steps, "gflop_per_second", flop / seconds * 1e-9,
+                                 "model_seconds", s.model_seconds, "host_seconds", s.host_seconds, "step_allocations", (int)s.step_allocations);
+        json_object_update(out, more);
+        json_object_set(out, "ids", answers.ids);
+        json_decref(more);
+    }
+    json_decref(answers.ids);
     generate_engine_free(e);
+    return out;
+}
+
+static int run(struct model *m, const json_t *root, const char *name, const struct generate_engine_options *eo, int with_answers, struct error *err)
+{
+    struct work w;
+    if (read_work(&w, root, name))
+        return error_set(err, ERROR_DATA, "no work named %s", name);
+    json_t *out = w.max_new ? generate(m, &w, eo, err) : score(m, &w, err);
+    free_work(&w);
+    if (!out)
+        return err->code;
+    if (!with_answers) {
+        json_object_del(out, "ids");
+        json_object_del(out, "logprobs");
+    }
+    json_dumpf(out, stdout, JSON_REAL_PRECISION(9));
+    printf("\n");
+    fflush(stdout);
+    json_decref(out);
+    return 0;
+}
+
+static int serve(struct model *m, const json_t *root, const struct generate_engine_options *eo, struct error *err)
+{
+    char line[64];
+    int code = 0;
+    printf("{\"ready\": true}\n");
+    fflush(stdout);
+    while (!code && fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        code = run(m, root, line, eo, 1, err);
+    }
     return code;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const all[] = {"W1", "W2", "W3", "W4"};
     const char *which = argc > 3 ? argv[3] : "all", *type = argc > 4 ? argv[4] : "bf16";
     int repeats = argc > 6 ? atoi(argv[6]) : 3, code = 0;
     struct error err = {0, ""};
@@ -94,7 +188,7 @@ int main(int argc, char **argv)
     struct model_options mo = {.dtype = !strcmp(type, "f32") ? DTYPE_F32 : !strcmp(type, "q8") ? DTYPE_Q8 : DTYPE_BF16};
     json_t *root = argc > 2 ? json_load_file(argv[2], 0, NULL) : NULL;
     if (!root) {
-        fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|all] [f32|bf16|q8] [threads] [repeats] [page] [chunk]\n");
+        fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk]\n");
         return 2;
     }
     if (device_open_cpu(&device, &(struct device_options){.n_thread = argc > 5 ? atoi(argv[5]) : 0}, &err) || checkpoint_open(&checkpoint, argv[1], &err) ||
@@ -106,19 +200,12 @@ int main(int argc, char **argv)
     generate_engine_options_default(&eo, model);
     eo.page = argc > 7 ? atoi(argv[7]) : eo.page;
     eo.prefill_chunk = argc > 8 ? atoi(argv[8]) : eo.prefill_chunk;
-    for (int r = 0; r < repeats && !code; r++)
-        for (size_t i = 0; i < sizeof all / sizeof *all && !code; i++) {
-            struct work w;
-            if (strcmp(which, "all") && strcmp(which, all[i]))
-                continue;
-            if (read_work(&w, json_object_get(root, "ids"), all[i])) {
-                fprintf(stderr, "%s: no work %s\n", argv[2], all[i]);
-                return 1;
-            }
-            code = run(model, &w, &eo, &err);
-            for (int k = 0; k < w.n; k++)
-                free(w.ids[k]);
-        }
+    if (!strcmp(which, "-"))
+        code = serve(model, root, &eo, &err);
+    for (int r = 0; r < repeats && !code && strcmp(which, "-"); r++)
+        for (int i = 0; i < N_WORK && !code; i++)
+            if (!strcmp(which, "all") || !strcmp(which, works[i].name))
+                code = run(model, root, works[i].name, &eo, 0, &err);
     if (code)
         fprintf(stderr, "%s\n", err.message);
     json_decref(root);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this machine allows, on all its cores at once: multiply-adds from registers (f32 FMA, bf16 vdpbf16ps, int8 vpdpbusd) and reading memory.
+ * Prints one JSON line, {"f32": GFLOP/s, "bf16": ..., "q8": GOP/s, "read": GB/s}; 0 where the instruction is missing. With any argument it
+ * measures again for each line of standard input. Usage: bench_limits [-] */
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MOST_THREAD = 64, ROUNDS = 5, N = 1500000, READ_BYTES = 256 << 20 };
+enum kind { F32, BF16, Q8, READ, KINDS };
+
+struct part { pthread_t thread; enum kind kind; const char *memory; double sum; };
+
+#if defined(__x86_64__)
+#define TEN(op) op " %10,%11,%0\n" op " %10,%11,%1\n" op " %10,%11,%2\n" op " %10,%11,%3\n" op " %10,%11,%4\n" \
+                op " %10,%11,%5\n" op " %10,%11,%6\n" op " %10,%11,%7\n" op " %10,%11,%8\n" op " %10,%11,%9\n"
+typedef float wide __attribute__((vector_size(64)));
+#define LOOP(name, op, isa)                                                                                                                                  \
+    __attribute__((target(isa))) static double name(void)                                                                                                    \
+    {                                                                                                                                                        \
+        wide v[10] = {{0}}, x = {0}, y = {0};                                                                                                                \
+        for (int n = 0; n < N; n++)                                                                                                                          \
+            __asm__ volatile(TEN(op) : "+v"(v[0]), "+v"(v[1]), "+v"(v[2]), "+v"(v[3]), "+v"(v[4]), "+v"(v[5]), "+v"(v[6]), "+v"(v[7]), "+v"(v[8]), "+v"(v[9]) \
+                             : "v"(x), "v"(y));                                                                                                              \
+        return (double)v[0][0];                                                                                                                              \
+    }
+LOOP(loop_f32, "vfmadd231ps", "avx512f")
+LOOP(loop_bf16, "vdpbf16ps", "avx512f,avx512bf16")
+LOOP(loop_q8, "vpdpbusd", "avx512f,avx512vnni")
+
+static int supported(enum kind kind)
+{
+    return kind == READ || (__builtin_cpu_supports("avx512f") && (kind == F32 || (kind == BF16 ? __builtin_cpu_supports("avx512bf16") : __builtin_cpu_supports("avx512vnni"))));
+}
+#else
+static double loop_f32(void) { return 0; }
+static double loop_bf16(void) { return 0; }
+static double loop_q8(void) { return 0; }
+static int supported(enum kind kind) { return kind == READ; }
+#endif
+
+static double loop_read(const char *memory)
+{
+    const unsigned long *at = (const unsigned long *)(const void *)memory;
+    unsigned long a = 0, b = 0, c = 0, d = 0;
+    for (size_t i = 0; i < READ_BYTES / sizeof *at; i += 32) { /* a line of 64 bytes is read when any word of it is */
+        a += at[i];
+        b += at[i + 8];
+        c += at[i + 16];
+        d += at[i + 24];
+    }
+    return (double)(a + b + c + d);
+}
+
+static void *work(void *argument)
+{
+    struct part *p = argument;
+    p->sum = p->kind == F32 ? loop_f32() : p->kind == BF16 ? loop_bf16() : p->kind == Q8 ? loop_q8() : loop_read(p->memory);
+    return NULL;
+}
+
+/* The best of some rounds, in 1e9 a second. */
+static double measure(enum kind kind, struct part *parts, int n)
+{
+    static const double amounts[KINDS] = {10.0 * 32 * N, 10.0 * 64 * N, 10.0 * 128 * N, READ_BYTES};
+    double best = 0;
+    for (int round = 0; supported(kind) && round < ROUNDS; round++) {
+        double start = clock_now();
+        for (int i = 0; i < n; i++) {
+            parts[i].kind = kind;
+            if (pthread_create(&parts[i].thread, NULL, work, &parts[i]))
+                return 0;
+        }
+        for (int i = 0; i < n; i++)
+            pthread_join(parts[i].thread, NULL);
+        double rate = amounts[kind] * n / (clock_now() - start) / 1e9;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const names[KINDS] = {"f32", "bf16", "q8", "read"};
+    static struct part parts[MOST_THREAD];
+    int n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    char line[64];
+    (void)argv;
+    n = n > MOST_THREAD ? MOST_THREAD : n;
+    for (int i = 0; i < n; i++) {
+        char *memory = mem_slab(READ_BYTES);
+        if (!memory)
+            return 1;
+        for (size_t k = 0; k < READ_BYTES; k += 4096)
+            memory[k] = 1;
+        parts[i].memory = memory;
+    }
+    if (argc > 1)
+        printf("{\"ready\": true}\n"), fflush(stdout);
+    while (argc < 2 || fgets(line, sizeof line, stdin)) {
+        printf("{\"threads\": %d", n);
+        for (int k = 0; k < KINDS; k++)
+            printf(", \"%s\": %.1f", names[k], measure((enum kind)k, parts, n));
+        printf("}\n");
+        fflush(stdout);
+        if (argc < 2)
+            break;
+    }
+    return 0;
+}
