@@ -153,9 +153,9 @@ static void bench_rows(struct bench *b)
     TIME("norm_dx rms", 6 * rc, 14.0 * ROWS * C, tensor_norm_dx(b->q, &(struct norm_dx_args){NORM_RMS, ROWS, C, x, w, inverse, SPAN_NONE, y, dx, 1, dw, SPAN_NONE}));
     TIME("rope_table 1024 positions", 4.0 * ROWS * D, 0, tensor_rope_table(b->q, &(struct rope_table_args){ROWS, D, freq, table}));
     TIME("rope 9 heads", 2 * rc, 6.0 * ROWS * C, tensor_rope(b->q, &(struct rope_args){ROWS, H, D, x, C, positions, table, 0}));
-    TIME("gate silu f32", 3 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_F32}));
-    TIME("gate silu to bf16", 2.5 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_BF16}));
-    TIME("gate_dx silu", 5 * rf, 45.0 * ROWS * F, tensor_gate_dx(b->q, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, wide, act, wide}));
+    TIME("gate silu f32", 3 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_F32, DTYPE_F32}));
+    TIME("gate silu to bf16", 2.5 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_BF16, DTYPE_F32}));
+    TIME("gate_dx silu", 5 * rf, 45.0 * ROWS * F, tensor_gate_dx(b->q, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, wide, act, wide, DTYPE_F32}));
     TIME("add", 3 * rc, 1.0 * ROWS * C, tensor_add(b->q, &(struct add_args){ROWS * C, x, y}));
     TIME("cast f32 to bf16", 1.5 * rf, 0, tensor_cast(b->q, &(struct cast_args){(size_t)ROWS * F, act, DTYPE_F32, wide, DTYPE_BF16}));
     TIME("gather_rows", 2 * rc, 0, tensor_gather_rows(b->q, &(struct gather_rows_args){ROWS, C, x, positions, y}));
@@ -194,7 +194,7 @@ static void bench_optimizer(struct bench *b)
     size_t n = 32 << 20;
     struct span p = fresh(b, n * 4, 1), g = fresh(b, n * 4, 1), m = fresh(b, n * 4, 1), v = fresh(b, n * 4, 0), out = fresh(b, 64, 0);
     TIME("sum_squares 32M", 4.0 * (double)n, 2.0 * (double)n, tensor_sum_squares(b->q, &(struct sum_squares_args){n, g, out, 0}));
-    TIME("adamw 32M", 28.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f}));
+    TIME("adamw 32M", 28.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f, DTYPE_F32, 0, 0}));
     TIME("fill 128 MiB", 4.0 * (double)n, 0, tensor_fill(b->q, &(struct fill_args){n * 4, g}));
 }
 

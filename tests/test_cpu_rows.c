@@ -204,7 +204,7 @@ static size_t gate_run(struct ops *o, const void *parameter, float *out)
     for (size_t i = 0; i < width; i++)
         gx[i] *= i % 3 ? 4 : 12;
     struct span x = ops_new(o, gx, width * 4), dy = ops_new(o, gdy, n * 4), y = ops_new(o, NULL, n * dtype_size(c->dtype));
-    tensor_gate(o->queue, &(struct gate_args){c->act, c->gated, ROWS, c->n, x, y, c->dtype});
+    tensor_gate(o->queue, &(struct gate_args){c->act, c->gated, ROWS, c->n, x, y, c->dtype, DTYPE_F32});
     if (c->dtype == DTYPE_BF16) {
         uint16_t *h = malloc(n * 2);
         ops_get(o, h, y, n * 2);
@@ -213,7 +213,7 @@ static size_t gate_run(struct ops *o, const void *parameter, float *out)
         free(h);
     } else
         ops_get(o, out, y, n * 4);
-    tensor_gate_dx(o->queue, &(struct gate_dx_args){c->act, c->gated, ROWS, c->n, x, dy, x});
+    tensor_gate_dx(o->queue, &(struct gate_dx_args){c->act, c->gated, ROWS, c->n, x, dy, x, DTYPE_F32});
     ops_get(o, out + n, x, width * 4);
     return n + width;
 }

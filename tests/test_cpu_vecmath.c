@@ -76,8 +76,8 @@ static void fused_and_called_plain_kernels_have_equal_bits(void **state)
         ops_fill(x, N, 91), ops_fill(c, N, 92);
         for (int i = 0; i < N; i++)
             x[i] *= 15;
-        kernels_generic.gate((enum activation)act, a, DTYPE_F32, x, c, N);
-        kernels_fma.gate((enum activation)act, b, DTYPE_F32, x, c, N);
+        kernels_generic.gate((enum activation)act, a, DTYPE_F32, x, c, DTYPE_F32, N);
+        kernels_fma.gate((enum activation)act, b, DTYPE_F32, x, c, DTYPE_F32, N);
         assert_memory_equal(a, b, N * sizeof *a);
     }
     float one = kernels_generic.row_exp_sum(x, N, 15, 0), two = kernels_fma.row_exp_sum(x, N, 15, 0);

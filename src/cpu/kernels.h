@@ -67,8 +67,8 @@ struct top_list {
     X(void, add, (float *y, const float *x, size_t n))                                                                            \
     X(void, divide, (float *y, float a, size_t n))                                                                                \
     X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                                     \
-    X(void, gate, (enum activation act, void *y, enum dtype y_dtype, const float *g, const float *u, int n))                      \
-    X(void, gate_dx, (enum activation act, float *dg, float *du, const float *g, const float *u, const float *dy, int n))                      \
+    X(void, gate, (enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n))   \
+    X(void, gate_dx, (enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)) \
     X(void, scores, (const struct score_tile *t))                                                                                 \
     X(void, values, (const struct value_tile *t))                                                                                 \
     X(void, softmax, (float *s, int n, int width, float *max, float *sum))                                                        \
@@ -84,6 +84,7 @@ struct top_list {
     X(int, row_band, (int32_t *ids, const float *x, int n, float low, float high))                                                \
     X(float, exp_one, (float x))                                                                                                  \
     X(double, squares, (const float *x, size_t n))                                                                                \
+    X(void, round_moments, (uint16_t *m, uint16_t *v, const float *m_f32, const float *v_f32, size_t n, uint32_t key, uint32_t first)) \
     X(void, adamw, (const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n))
 
 struct kernels {

@@ -101,7 +101,7 @@ static void forward_outputs(struct forward *f)
     c->bias = cpu_ptr(a->bias);
     c->bias_up = c->bias ? c->bias + f->n_out : NULL;
     c->residual = cpu_ptr(a->residual);
-    c->residual_stride = f->n_out;
+    c->residual_stride = a->residual_stride ? a->residual_stride : f->n_out;
     c->y_stride = a->y_stride ? a->y_stride : f->n_out;
     c->y = a->y_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->y);
     c->y_bf16 = a->y_dtype == DTYPE_BF16 ? cpu_ptr(a->y) : NULL;

@@ -176,7 +176,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
     o.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     const int32_t whole[2] = {0, a->n_row}, *borders = cpu_ptr(a->borders);
     struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .built = 1,
-                        .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = 1, .start = dw_start, .finish = dw_finish, .context = &o};
+                        .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = !a->fresh, .start = a->fresh ? NULL : dw_start, .finish = dw_finish, .context = &o};
     int n_seq = a->n_seq, sequence = 0;
     if (!borders || p.kernel->form != FORM_TILES)
         borders = whole, n_seq = 1;
@@ -185,5 +185,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
         p.k = (int64_t)(o.n_step - 1) * STEP + o.steps[o.n_step - 1].count;
         p.k = p.kernel->form == FORM_TILES ? round_up(p.k, STEP) : p.kernel->form == FORM_PAIRS ? round_up(p.k, 2) : p.k;
         product_run(q, &p);
+        p.adds = 1;
+        p.start = dw_start;
     }
 }

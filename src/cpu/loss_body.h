@@ -122,3 +122,32 @@ static void adamw_kernel(const struct adamw_args *a, float *param, const float *
         v_store_n(param + i, v_sub(v_mul(v_load_n(param + i, left), keep), v_mul(lr, step)), left);
     }
 }
+
+/* 32 bits for element i: murmur3's finalizer over key and index. */
+LANE_FN uint32_t noise(uint32_t key, uint32_t i)
+{
+    uint32_t x = i * 0x9e3779b9u ^ key;
+    x = (x ^ x >> 16) * 0x85ebca6bu;
+    x = (x ^ x >> 13) * 0xc2b2ae35u;
+    return x ^ x >> 16;
+}
+
+/* bf16 by adding 16 random bits and cutting 16 off: up with the probability that makes the mean exact. */
+static void round_moments_kernel(uint16_t *m, uint16_t *v, const float *m_f32, const float *v_f32, size_t n, uint32_t key, uint32_t first)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t count = n - i < LANES ? n - i : LANES;
+        uint32_t a[LANES] = {0}, b[LANES] = {0};
+        memcpy(a, m_f32 + i, count * sizeof *a);
+        memcpy(b, v_f32 + i, count * sizeof *b);
+        for (uint32_t j = 0; j < LANES; j++) {
+            uint32_t r = noise(key, first + (uint32_t)i + j);
+            a[j] = (a[j] + (r & 0xffff)) >> 16;
+            b[j] = (b[j] + (r >> 16)) >> 16;
+        }
+        for (size_t j = 0; j < count; j++) {
+            m[i + j] = (uint16_t)a[j];
+            v[i + j] = (uint16_t)b[j];
+        }
+    }
+}

@@ -38,6 +38,25 @@ void cpu_add(struct queue *q, const struct add_args *a)
     pool_run(cpu_pool(q), n_block(a->n, BLOCK), add_block, &w);
 }
 
+struct scale_work {
+    const struct kernels *k;
+    const struct scale_args *a;
+};
+
+static void scale_block(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct scale_work *w = context;
+    size_t at = (size_t)piece * BLOCK;
+    w->k->copy_scaled((float *)cpu_ptr(w->a->y) + at, (const float *)cpu_ptr(w->a->x) + at, w->a->factor, (int)block_size(w->a->n, BLOCK, piece));
+}
+
+void cpu_scale(struct queue *q, const struct scale_args *a)
+{
+    struct scale_work w = {cpu_kernels(q), a};
+    pool_run(cpu_pool(q), n_block(a->n, BLOCK), scale_block, &w);
+}
+
 static void fill_block(void *context, int piece, int worker)
 {
     (void)worker;

@@ -48,15 +48,30 @@ struct adamw_work {
     const struct kernels *k;
 };
 
+static void adamw_bf16(const struct adamw_work *w, float *param, const float *grad, size_t at, size_t n)
+{
+    float m[BLOCK], v[BLOCK];
+    uint16_t *m_kept = (uint16_t *)cpu_ptr(w->a->m) + at, *v_kept = (uint16_t *)cpu_ptr(w->a->v) + at;
+    uint64_t first = w->a->first + at, key = w->a->key ^ (first >> 32) * 0x9e3779b97f4a7c15u;
+    w->k->cast(m, DTYPE_F32, m_kept, DTYPE_BF16, n);
+    w->k->cast(v, DTYPE_F32, v_kept, DTYPE_BF16, n);
+    w->k->adamw(w->a, param, grad, m, v, n);
+    w->k->round_moments(m_kept, v_kept, m, v, n, (uint32_t)(key ^ key >> 32), (uint32_t)first);
+}
+
 static void adamw_blocks(void *context, int piece, int worker)
 {
     (void)worker;
     const struct adamw_work *w = context;
     const struct adamw_args *a = w->a;
     for (int i = piece * BLOCKS_A_PIECE; i < (piece + 1) * BLOCKS_A_PIECE && i < n_block(a->n); i++) {
-        size_t at = (size_t)i * BLOCK;
-        w->k->adamw(a, (float *)cpu_ptr(a->param) + at, (const float *)cpu_ptr(a->grad) + at, (float *)cpu_ptr(a->m) + at, (float *)cpu_ptr(a->v) + at,
-                    block_size(a->n, i));
+        size_t at = (size_t)i * BLOCK, n = block_size(a->n, i);
+        float *param = (float *)cpu_ptr(a->param) + at;
+        const float *grad = (const float *)cpu_ptr(a->grad) + at;
+        if (a->moments == DTYPE_BF16)
+            adamw_bf16(w, param, grad, at, n);
+        else
+            w->k->adamw(a, param, grad, (float *)cpu_ptr(a->m) + at, (float *)cpu_ptr(a->v) + at, n);
     }
 }
 

@@ -90,41 +90,45 @@ LANE_FN vf slope(enum activation act, vf x, vf *value)
     }
 }
 
-LANE_FN void gate_row(enum activation act, void *y, enum dtype y_dtype, const float *g, const float *u, int n)
+LANE_FN void gate_row(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n)
 {
     for (int i = 0; i < n; i += LANES) {
         int left = n - i;
-        vf v = activate(act, v_load_n(g + i, left));
+        vf v = activate(act, load_as(g, x_dtype, (size_t)i, left));
         if (u)
-            v = v_mul(v, v_load_n(u + i, left));
+            v = v_mul(v, load_as(u, x_dtype, (size_t)i, left));
         store_as(y, y_dtype, (size_t)i, v, left);
     }
 }
-static void gate_kernel(enum activation act, void *y, enum dtype y_dtype, const float *g, const float *u, int n)
+static void gate_kernel(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n)
 {
-    if (act == ACT_SILU) /* a constant lets the compiler choose once */
-        gate_row(ACT_SILU, y, y_dtype, g, u, n);
+    if (act == ACT_SILU && x_dtype == DTYPE_BF16) /* constants let the compiler choose once */
+        gate_row(ACT_SILU, y, y_dtype, g, u, DTYPE_BF16, n);
+    else if (act == ACT_SILU)
+        gate_row(ACT_SILU, y, y_dtype, g, u, DTYPE_F32, n);
     else
-        gate_row(act, y, y_dtype, g, u, n);
+        gate_row(act, y, y_dtype, g, u, x_dtype, n);
 }
 
-LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const float *g, const float *u, const float *dy, int n)
+LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)
 {
     for (int i = 0; i < n; i += LANES) {
         int left = n - i;
-        vf x = v_load_n(g + i, left), d = v_load_n(dy + i, left), value, s = slope(act, x, &value);
+        vf x = load_as(g, x_dtype, (size_t)i, left), d = v_load_n(dy + i, left), value, s = slope(act, x, &value);
         if (u) {
-            vf up = v_load_n(u + i, left);
+            vf up = load_as(u, x_dtype, (size_t)i, left);
             v_store_n(du + i, v_mul(d, value), left);
             s = v_mul(s, up);
         }
         v_store_n(dg + i, v_mul(d, s), left);
     }
 }
-static void gate_dx_kernel(enum activation act, float *dg, float *du, const float *g, const float *u, const float *dy, int n)
+static void gate_dx_kernel(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)
 {
-    if (act == ACT_SILU)
-        gate_dx_row(ACT_SILU, dg, du, g, u, dy, n);
+    if (act == ACT_SILU && x_dtype == DTYPE_BF16)
+        gate_dx_row(ACT_SILU, dg, du, g, u, DTYPE_BF16, dy, n);
+    else if (act == ACT_SILU)
+        gate_dx_row(ACT_SILU, dg, du, g, u, DTYPE_F32, dy, n);
     else
-        gate_dx_row(act, dg, du, g, u, dy, n);
+        gate_dx_row(act, dg, du, g, u, x_dtype, dy, n);
 }

@@ -28,6 +28,7 @@ struct device {
     struct queue *queue;
     const char *isa;
     int n_thread;
+    struct op_profile *profile; /* or NULL */
 };
 
 struct buffer {

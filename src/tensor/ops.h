@@ -18,7 +18,7 @@
 #define TENSOR_OPS(X)                                                                                                     \
     X(weight_pack) X(weight_unpack) X(linear) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)           \
     X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx)         \
-    X(add) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy) X(candidates) X(sample)                   \
+    X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy) X(candidates) X(sample)                   \
     X(sum_squares) X(adamw)
 
 /* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16 (not for Q4_0 and Q4_1); or, for a quantised w, its own type: rows of K/32 blocks as
@@ -28,7 +28,8 @@ struct weight_pack_args { struct weight *w; int64_t row, n_row; struct span src;
 struct weight_unpack_args { const struct weight *w; int64_t row, n_row; struct span dst; };
 
 /* y[t,n] = epilogue(sum_k x[r(t),k] w[n,k]); r(t) = rows[t] when rows is given, else t.
- * gate: w has 2F rows (F gate rows, then F up rows); y [T,F] = silu(gate) * up. bias f32 [N]. residual f32 [T,N] is added last and may be y itself. */
+ * gate: w has 2F rows (F gate rows, then F up rows); y [T,F] = silu(gate) * up. bias f32 [N]. residual f32 [T,N] is added last and may be y itself;
+ * its rows are residual_stride apart (0: dense). */
 struct linear_args {
     const struct weight *w;
     int n_row;
@@ -37,6 +38,7 @@ struct linear_args {
     struct span y; enum dtype y_dtype; int64_t y_stride;   /* [T,N] or [T,F]; f32 or bf16 */
     struct span bias, residual;                             /* or SPAN_NONE */
     int gate;
+    int64_t residual_stride;
 };
 /* dx[t,k] (+)= sum_n dy[t,n] w[n,k], chain over n in order. accumulate: the chain's result is added to dx. dx f32 [T,K], dy f32 [T,N].
  * count: only over n in [first, first + count), first a multiple of 32; 0: all. */
@@ -45,8 +47,9 @@ struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64
  * calls gives the same bits. compute BF16: dy and x are rounded to bf16 and taken in pairs of rows (2i, 2i+1): n_row must be even and
  * callers pad every training row (sequence) to an even number of token rows with exact zeros. dw f32 [N,K].
  * borders i32 [n_seq+1] (or SPAN_NONE): rows of sequence i are borders[i]..borders[i+1], all rows in order; lets a backend sum over tiles of rows that
- * begin with each sequence: same bits for any split into calls of whole sequences, and several times the speed where there is AMX. */
-struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw, borders; int n_seq; };
+ * begin with each sequence: same bits for any split into calls of whole sequences, and several times the speed where there is AMX.
+ * fresh: dw is written as if it had held zeros. */
+struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw, borders; int n_seq, fresh; };
 
 /* y[t] = row tokens[t] of the table w (a weight [V,C]), y f32 [T,C]. Token < 0 (padding): zeros. */
 struct embed_args { const struct weight *w; int n_row; struct span tokens, y; };
@@ -104,12 +107,13 @@ struct attend_train_args {
 struct attend_train_dx_args { struct attend_train_args forward; struct span dout, dq, dk, dv; int64_t dstride; };
 
 enum activation { ACT_SILU, ACT_RELU, ACT_GELU, ACT_GELU_TANH };
-/* y[t,f] = act(x[t,f]) * x[t,F+f] when gated (x [T,2F]), else act(x[t,f]). x f32; y f32 or bf16. */
-struct gate_args { enum activation act; int gated, n_row, n_col /* F */; struct span x, y; enum dtype y_dtype; };
-/* dx [T,2F] or [T,F] from dy [T,F]. dx may be x. */
-struct gate_dx_args { enum activation act; int gated, n_row, n_col; struct span x, dy, dx; };
+/* y[t,f] = act(x[t,f]) * x[t,F+f] when gated (x [T,2F]), else act(x[t,f]). x and y f32 or bf16. */
+struct gate_args { enum activation act; int gated, n_row, n_col /* F */; struct span x, y; enum dtype y_dtype, x_dtype; };
+/* dx f32 [T,2F] or [T,F] from dy [T,F]; x f32 or bf16. An f32 x may be dx. */
+struct gate_dx_args { enum activation act; int gated, n_row, n_col; struct span x, dy, dx; enum dtype x_dtype; };
 
 struct add_args { size_t n; struct span x, y; };                                     /* y += x, f32 */
+struct scale_args { size_t n; float factor; struct span x, y; };                     /* y = factor x, f32; y may be x */
 struct fill_args { size_t bytes; struct span y; };                                   /* zeroes */
 struct copy_args { size_t bytes; struct span x, y; };
 struct cast_args { size_t n; struct span x; enum dtype x_dtype; struct span y; enum dtype y_dtype; };
@@ -137,8 +141,9 @@ struct sample_args { int n_row, n_vocab; struct span logits; struct logit_rules 
 
 /* out f64 [1] (+)= sum of squares of x f32 [n]; fixed blocks of 4096, each 16 double lanes, blocks added in order. */
 struct sum_squares_args { size_t n; struct span x, out; int accumulate; };
-/* Decoupled AdamW as torch.optim.AdamW, f32: g = grad * grad_scale; p *= 1 - lr*decay; m, v; p -= lr * (m/c1) / (sqrt(v/c2) + eps), c1 = 1-beta1^t, c2 = 1-beta2^t. */
-struct adamw_args { size_t n; struct span param, grad, m, v; float lr, beta1, beta2, eps, decay, grad_scale, c1, c2; };
+/* Decoupled AdamW as torch.optim.AdamW, f32: g = grad * grad_scale; p *= 1 - lr*decay; m, v; p -= lr * (m/c1) / (sqrt(v/c2) + eps), c1 = 1-beta1^t, c2 = 1-beta2^t.
+ * moments BF16: m and v are kept in bf16, rounded at random, up as often as what is cut off says; the numbers are functions of (key, first + index). */
+struct adamw_args { size_t n; struct span param, grad, m, v; float lr, beta1, beta2, eps, decay, grad_scale, c1, c2; enum dtype moments; uint64_t key, first; };
 
 struct backend_ops {
 #define X(op) void (*op)(struct queue *q, const struct op##_args *args);

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Forms that operators have beside their plain one: gates of bf16, sums that start from nothing, residuals with a stride, scaling, and moments in
+ * bf16. Each is compared with the plain form or with double precision, on every instruction set. */
+#include "ops_check.h"
+
+#include "base/dtype.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 5, F = 37 };
+
+/* The gate and its gradient of values that bf16 holds exactly, given as bf16 or as f32. */
+static size_t gate_run(struct ops *o, const void *parameter, float *out)
+{
+    enum dtype t = *(const enum dtype *)parameter;
+    enum { N = ROWS * 2 * F };
+    float wide[N], dy[ROWS * F];
+    uint16_t narrow[N];
+    ops_fill(wide, N, 1);
+    ops_fill(dy, ROWS * F, 2);
+    for (int i = 0; i < N; i++) {
+        narrow[i] = f32_to_bf16(4 * wide[i]);
+        wide[i] = bf16_to_f32(narrow[i]);
+    }
+    struct span x = t == DTYPE_BF16 ? ops_new(o, narrow, sizeof narrow) : ops_new(o, wide, sizeof wide), g = ops_new(o, dy, sizeof dy);
+    struct span y = ops_new(o, NULL, sizeof dy), dx = ops_new(o, NULL, sizeof wide);
+    tensor_gate(o->queue, &(struct gate_args){ACT_SILU, 1, ROWS, F, x, y, DTYPE_F32, t});
+    tensor_gate_dx(o->queue, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, x, g, dx, t});
+    ops_get(o, out, y, sizeof dy);
+    ops_get(o, out + ROWS * F, dx, sizeof wide);
+    return ROWS * F * 3;
+}
+
+static void gates_of_bf16_are_those_of_the_same_values(void **state)
+{
+    (void)state;
+    size_t n, m;
+    float *a = ops_same_bits(gate_run, &(enum dtype){DTYPE_F32}, &n), *b = ops_same_bits(gate_run, &(enum dtype){DTYPE_BF16}, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(a, b, n * sizeof *a);
+    free(a);
+    free(b);
+}
+
+/* dw over `rows` rows, twice, starting from zeros or fresh over garbage. */
+struct dw_case { int fresh, rows; enum dtype compute; };
+static size_t dw_run(struct ops *o, const void *parameter, float *out)
+{
+    const struct dw_case *c = parameter;
+    enum { N = 35, K = 33, MOST = 2100 };
+    size_t rows = (size_t)c->rows;
+    float *dy = malloc(MOST * N * 4), *x = malloc(MOST * K * 4), zeros[N * K] = {0};
+    ops_fill(dy, MOST * N, 3);
+    ops_fill(x, MOST * K, 4);
+    struct span d = ops_new(o, dy, rows * N * 4), s = ops_new(o, x, rows * K * 4), dw = ops_new(o, c->fresh ? NULL : zeros, sizeof zeros);
+    struct linear_dw_args a = {.n = N, .k = K, .n_row = c->rows, .compute = c->compute, .dy = d, .x = s, .dw = dw, .fresh = c->fresh};
+    tensor_linear_dw(o->queue, &a);
+    a.fresh = 0;
+    tensor_linear_dw(o->queue, &a);
+    ops_get(o, out, dw, sizeof zeros);
+    free(dy);
+    free(x);
+    return N * K;
+}
+
+static void fresh_sums_are_those_from_zero(void **state)
+{
+    (void)state;
+    static const int rows[] = {2, 34, 2100}; /* more than one run of steps */
+    for (int t = 0; t < 2; t++)
+        for (int i = 0; i < 3; i++) {
+            size_t n;
+            struct dw_case c = {0, rows[i], t ? DTYPE_BF16 : DTYPE_F32};
+            float *zero = ops_same_bits(dw_run, &c, &n);
+            c.fresh = 1;
+            float *fresh = ops_same_bits(dw_run, &c, &n);
+            assert_memory_equal(zero, fresh, n * sizeof *zero);
+            free(zero);
+            free(fresh);
+        }
+}
+
+/* Two products side by side in one wide y, each added to what was there. */
+static size_t residual_run(struct ops *o, const void *parameter, float *out)
+{
+    (void)parameter;
+    enum { N = 35, K = 3, WIDE = 80 };
+    float x[ROWS * K], w[N * K], y[ROWS * WIDE];
+    struct weight *weight;
+    ops_fill(x, ROWS * K, 5), ops_fill(w, N * K, 6), ops_fill(y, ROWS * WIDE, 7);
+    struct span from = ops_new(o, w, sizeof w), in = ops_new(o, x, sizeof x), all = ops_new(o, y, sizeof y);
+    assert_int_equal(weight_new(&weight, o->device, N, K, DTYPE_F32, "w", NULL), 0);
+    tensor_weight_pack(o->queue, &(struct weight_pack_args){weight, 0, N, from, DTYPE_F32});
+    for (int i = 0; i < 2; i++) {
+        struct span to = span_at(all, (size_t)(i * 41) * 4);
+        tensor_linear(o->queue, &(struct linear_args){.w = weight, .n_row = ROWS, .x = in, .y = to, .y_stride = WIDE, .residual = to, .residual_stride = WIDE});
+    }
+    tensor_scale(o->queue, &(struct scale_args){ROWS * WIDE, 0.5f, all, all});
+    ops_get(o, out, all, sizeof y);
+    queue_wait(o->queue);
+    weight_free(weight);
+    return ROWS * WIDE;
+}
+
+static void residuals_may_lie_in_wider_rows_and_scaling_scales(void **state)
+{
+    (void)state;
+    size_t n;
+    float *got = ops_same_bits(residual_run, NULL, &n);
+    for (int t = 0; t < ROWS; t++)
+        for (int c = 0; c < 80; c++) {
+            int column = c < 35 ? c : c >= 41 && c < 76 ? c - 41 : -1;
+            double want = (double)ops_random(7, (uint64_t)(t * 80 + c));
+            for (int k = 0; k < 3 && column >= 0; k++)
+                want += (double)ops_random(5, (uint64_t)(t * 3 + k)) * (double)ops_random(6, (uint64_t)(column * 3 + k));
+            ops_close_to("y", (size_t)(t * 80 + c), (double)got[t * 80 + c], 0.5 * want, 2e-7, 0);
+        }
+    free(got);
+}
+
+/* Moments in bf16 after one step, as floats; `first` moves the counters. */
+static size_t moments_run(struct ops *o, const void *parameter, float *out)
+{
+    enum { N = 100000 };
+    const uint64_t *key_first = parameter;
+    float *x = malloc(N * 4);
+    uint16_t *h = malloc(N * 2);
+    struct span p, g, m[2];
+    ops_fill(x, N, 8);
+    p = ops_new(o, x, N * 4);
+    ops_fill(x, N, 9);
+    g = ops_new(o, x, N * 4);
+    for (int i = 0; i < 2; i++) {
+        for (int j = 0; j < N; j++)
+            h[j] = f32_to_bf16(fabsf(ops_random(10 + (uint64_t)i, (uint64_t)j)));
+        m[i] = ops_new(o, h, N * 2);
+    }
+    tensor_adamw(o->queue, &(struct adamw_args){.n = N, .param = p, .grad = g, .m = m[0], .v = m[1], .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .grad_scale = 1,
+                                                .c1 = 0.1f, .c2 = 0.05f, .moments = DTYPE_BF16, .key = key_first[0], .first = key_first[1]});
+    for (int i = 0; i < 2; i++) {
+        ops_get(o, h, m[i], N * 2);
+        for (int j = 0; j < N; j++)
+            out[i * N + j] = bf16_to_f32(h[j]);
+    }
+    free(x);
+    free(h);
+    return 2 * N;
+}
+
+static void moments_in_bf16_are_right_on_average(void **state)
+{
+    (void)state;
+    const uint64_t counters[][2] = {{5, 0}, {5, 1}, {6, 0}};
+    size_t n;
+    float *got[3];
+    for (int i = 0; i < 3; i++)
+        got[i] = ops_same_bits(moments_run, counters[i], &n);
+    double off[2] = {0}, greatest = 0;
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 100000; j++) {
+            double g = (double)ops_random(9, (uint64_t)j), old = (double)bf16_to_f32(f32_to_bf16(fabsf(ops_random(10 + (uint64_t)i, (uint64_t)j))));
+            double want = i ? (double)0.95f * old + (1 - (double)0.95f) * g * g : (double)0.9f * old + (1 - (double)0.9f) * g;
+            double error = ((double)got[0][i * 100000 + j] - want) / (fabs(want) + 1e-3);
+            off[i] += error / 100000;
+            greatest = fmax(greatest, fabs(error));
+        }
+    assert_true(greatest < 0x1p-7 * 1.001); /* one step of bf16, either way */
+    assert_true(fabs(off[0]) < 5e-5 && fabs(off[1]) < 5e-5); /* rounding towards zero would be off by 2e-3 */
+    assert_memory_not_equal(got[0], got[1], n * sizeof **got);
+    assert_memory_not_equal(got[0], got[2], n * sizeof **got);
+    for (int i = 0; i < 3; i++)
+        free(got[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gates_of_bf16_are_those_of_the_same_values),
+        cmocka_unit_test(fresh_sums_are_those_from_zero),
+        cmocka_unit_test(residuals_may_lie_in_wider_rows_and_scaling_scales),
+        cmocka_unit_test(moments_in_bf16_are_right_on_average),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
