@@ -60,7 +60,7 @@ static float *gradients_of(struct model *m, int recompute, const int *ends, int 
     float *out = malloc(bytes);
     assert_int_equal(pass_new(&p, m, recompute, &sizes, NULL), 0);
     assert_int_equal(buffer_new(&g, device, bytes, "gradients", NULL), 0);
-    pass_begin(&p);
+    pass_begin(&p, (struct span){g, 0});
     for (int i = 0, begin = 0; i < n_micro; begin = ends[i++])
         pass_run(&p, list + begin, ends[i] - begin, 0.25f, (struct span){g, 0});
     pass_end(&p, (struct span){g, 0});

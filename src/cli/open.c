@@ -24,11 +24,17 @@ int cli_open_device(struct parts *p, const struct cli_values *v, struct error *e
     return device_open_cpu(&p->device, &o, err);
 }
 
-int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required, struct error *err)
+static int open_checkpoint(struct parts *p, const struct cli_values *v, struct error *err)
 {
     int rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
-    if (!rc && !p->checkpoint)
-        rc = checkpoint_open(&p->checkpoint, v->model, err);
+    if (rc || p->checkpoint)
+        return rc;
+    return v->adapter ? checkpoint_open_adapter(&p->checkpoint, v->model, v->adapter, err) : checkpoint_open(&p->checkpoint, v->model, err);
+}
+
+int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required, struct error *err)
+{
+    int rc = open_checkpoint(p, v, err);
     if (rc)
         return rc;
     struct error reason = {0};
@@ -49,9 +55,7 @@ int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallb
     if (!rc && !weight_supported(p->device, o.dtype))
         rc = error_set(err, ERROR_UNAVAILABLE, "--dtype %s: not available with instruction set %s; use f32 or bf16", dtype_name(o.dtype), device_isa(p->device));
     if (!rc && !p->checkpoint)
-        rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
-    if (!rc && !p->checkpoint)
-        rc = checkpoint_open(&p->checkpoint, v->model, err);
+        rc = open_checkpoint(p, v, err);
     return rc ? rc : model_open(&p->model, p->device, p->checkpoint, &o, err);
 }
 

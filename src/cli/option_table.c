@@ -13,6 +13,7 @@
 
 static const struct option_spec table[] = {
     V("model", OPTION_STRING, GROUP_MODEL, model, "M", 0, 0, "Hugging Face directory, .gguf file, or org/name in the Hugging Face cache"),
+    V("adapter", OPTION_STRING, GROUP_MODEL, adapter, "DIR", 0, 0, "LoRA adapter in PEFT's files to lay over --model (or give its directory as --model)"),
     V("dtype", OPTION_STRING, GROUP_MODEL, dtype, "f32|bf16|q8", 0, 0, "arithmetic of the weights' products [bf16; training keeps f32 master weights]"),
     V("input", OPTION_STRING, GROUP_FILES | GROUP_EVAL, input, "FILE", 0, 0, "JSON Lines to read, - for standard input, .gz is read [-]"),
     V("output", OPTION_STRING, GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL, output, "PATH", 0, 0, "JSON Lines to write [-]; for align, train, convert and eval a directory"),
@@ -82,6 +83,10 @@ static const struct option_spec table[] = {
     T("packing", OPTION_FLAG, packing, NULL, 0, 0, "best fit of rows into max-length"),
     T("shuffle", OPTION_FLAG, shuffle, NULL, 0, 0, "new row order every epoch, by the seed [on; --no-shuffle]"),
     T("save-steps", OPTION_INT, save_steps, "N", 0, 1e9, "checkpoint every N steps, 0 = only when interrupted [0]"),
+    T("lora-r", OPTION_INT, lora_r, "R", 0, 65536, "train a low-rank adapter of this rank instead of the weights, 0 = the weights [0]"),
+    T("lora-alpha", OPTION_DOUBLE, lora_alpha, "X", 1e-6, 1e6, "the adapter counts alpha / r times [32]"),
+    T("lora-target-modules", OPTION_STRING, lora_targets, "NAMES", 0, 0, "matrices that get an adapter, with commas between, or all-linear [q_proj,v_proj]"),
+    T("bf16-moments", OPTION_FLAG, bf16_moments, NULL, 0, 0, "Adam's moments in bf16, rounded at random: half the memory of the optimizer state"),
     T("gradient-checkpointing", OPTION_FLAG, recompute, NULL, 0, 0, "keep only each layer's input and compute the rest again"),
 
     V("data", OPTION_STRING, GROUP_TRAINVERB | GROUP_INSPECT | GROUP_EVAL, data, "FILE", 0, 0, "training rows, JSON Lines (docs/FORMATS.md)"),

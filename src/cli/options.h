@@ -31,7 +31,7 @@ struct option_spec {
 
 struct cli_values { /* everything that is not decoding or training */
     const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *retriever, *encoder,
-        *template_file, *task, *judge, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style;
+        *template_file, *task, *judge, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style, *adapter;
     int threads, json, dry_run, resume, review, preview, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
         accept_different_bits, arms, limit, progress, help, beams, profile, baselines, no_special;
     unsigned long long seed;

@@ -27,13 +27,28 @@ static int finish(struct checkpoint *ck, struct error *err)
     return 0;
 }
 
-int checkpoint_open(struct checkpoint **out, const char *path, struct error *err)
+static int has_file(const char *directory, const char *name)
+{
+    char *path = path_join(directory, name);
+    int found = path && file_exists(path);
+    mem_free(path);
+    return found;
+}
+
+static int is_adapter(const char *path)
+{
+    return file_is_directory(path) && has_file(path, "adapter_config.json") && !has_file(path, "config.json");
+}
+
+int checkpoint_open_base(struct checkpoint **out, const char *path, struct error *err)
 {
     *out = NULL;
     struct checkpoint *ck = mem_calloc(1, sizeof *ck);
     if (!ck)
         return error_set_nomem(err, sizeof *ck, path);
     int rc = hub_resolve(&ck->path, path, err);
+    if (!rc && is_adapter(ck->path))
+        rc = error_set(err, ERROR_CONFIG, "%s: is an adapter, wanted a base model; merge it first: isara convert", ck->path);
     if (!rc)
         rc = file_is_directory(ck->path) ? checkpoint_open_directory(ck, err) : checkpoint_open_gguf(ck, err);
     if (!rc)
@@ -42,6 +57,17 @@ int checkpoint_open(struct checkpoint **out, const char *path, struct error *err
         checkpoint_close(ck);
     else
         *out = ck;
+    return rc;
+}
+
+int checkpoint_open(struct checkpoint **out, const char *path, struct error *err)
+{
+    char *resolved = NULL;
+    *out = NULL;
+    int rc = hub_resolve(&resolved, path, err);
+    if (!rc)
+        rc = is_adapter(resolved) ? checkpoint_open_adapter(out, NULL, resolved, err) : checkpoint_open_base(out, path, err);
+    mem_free(resolved);
     return rc;
 }
 
@@ -138,21 +164,34 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
     if (rc)
         return rc;
     uint64_t col = (uint64_t)t->n_col;
-    if (!c->heads) {
+    if (!c->heads)
         storage_to_f32(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
-        return 0;
-    }
-    for (int64_t r = 0; r < n_row; r++)
+    for (int64_t r = 0; c->heads && r < n_row; r++)
         storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
+    if (c->delta)
+        checkpoint_add_delta(c, first_row, n_row, dst);
     return 0;
+}
+
+static int read_adapted_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst, struct error *err)
+{
+    float *row = mem_alloc((size_t)t->n_col * sizeof *row);
+    int rc = row ? 0 : error_set_nomem(err, (size_t)t->n_col * sizeof *row, "a row of weights");
+    for (int64_t r = 0; !rc && r < n_row; r++) {
+        rc = checkpoint_read_f32(ck, t, first_row + r, 1, row, err);
+        for (int64_t i = 0; !rc && i < t->n_col; i++)
+            dst[r * t->n_col + i] = f32_to_bf16(row[i]);
+    }
+    mem_free(row);
+    return rc;
 }
 
 int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst, struct error *err)
 {
     const struct checkpoint_tensor *c = whole(t);
     int rc = check_rows(ck, t, first_row, n_row, err);
-    if (rc)
-        return rc;
+    if (rc || c->delta)
+        return rc ? rc : read_adapted_bf16(ck, t, first_row, n_row, dst, err);
     uint64_t col = (uint64_t)t->n_col;
     if (!c->heads) {
         storage_to_bf16(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
@@ -166,7 +205,7 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t)
 {
     (void)ck;
-    return whole(t)->heads ? NULL : whole(t)->data;
+    return whole(t)->heads || whole(t)->delta ? NULL : whole(t)->data;
 }
 
 enum dtype checkpoint_dtype(const struct checkpoint *ck)

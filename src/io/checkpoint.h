@@ -22,8 +22,13 @@
 struct checkpoint;
 struct gguf;
 
-/* path: a directory with config.json, a .gguf file, or org/name found in the Hugging Face cache (io/hub.h). */
+/* path: a directory with config.json, a .gguf file, or org/name found in the Hugging Face cache (io/hub.h); or a PEFT adapter's directory (see below). */
 int checkpoint_open(struct checkpoint **out, const char *path, struct error *err);
+/* A LoRA adapter in PEFT's files over its base model: every read gives base + scale B A, summed in double and rounded once. base: as above, or NULL
+ * for what adapter_config.json names (as it stands, or beside the adapter). What isara does not compute (DoRA, trained biases, whole modules, patterns of
+ * ranks) is refused by name. The path is the base's. */
+int checkpoint_open_adapter(struct checkpoint **out, const char *base, const char *adapter, struct error *err);
+int checkpoint_is_adapted(const struct checkpoint *ck);
 void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
 
 const char *checkpoint_path(const struct checkpoint *ck);       /* the resolved directory or file */
@@ -50,7 +55,7 @@ int checkpoint_need(const struct checkpoint *ck, const char *name, const struct 
 int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, float *dst, struct error *err);
 int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst,
                          struct error *err);
-/* The tensor's bytes in the file, any alignment; NULL when its rows are stored in another order than Hugging Face's (GGUF q and k). */
+/* The tensor's bytes in the file, any alignment; NULL when its rows are stored in another order than Hugging Face's (GGUF q and k), or adapted. */
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t);
 /* The type most of the weights are stored in, as a type that can be computed with and saved: F32, BF16 or F16 (F32 for quantised files). */
 enum dtype checkpoint_dtype(const struct checkpoint *ck);

@@ -8,11 +8,18 @@
 #include "io/file.h"
 #include "io/safetensors.h"
 
+/* What an adapter adds to a matrix: scale B A. */
+struct checkpoint_delta {
+    int64_t rank;
+    double scale;
+    const float *a, *b; /* [rank, n_col], [n_row, rank], in the arena */
+};
 struct checkpoint_tensor {
     struct tensor_info info; /* first: tensor_info pointers handed out are these */
     const unsigned char *data;
     int64_t heads; /* > 0: rows are interleaved within each of so many heads (gguf_hf_row) */
     int file;      /* index into files */
+    const struct checkpoint_delta *delta; /* or NULL */
 };
 struct checkpoint_file {
     char *path;        /* in the arena */
@@ -34,10 +41,14 @@ struct checkpoint {
     size_t n_tensor;
     struct checkpoint_side_file *side_files;
     int n_side_file;
-    int tied;
+    int tied, adapted;
 };
 
+/* Not an adapter. */
+int checkpoint_open_base(struct checkpoint **out, const char *path, struct error *err);
 int checkpoint_open_directory(struct checkpoint *ck, struct error *err);
 int checkpoint_open_gguf(struct checkpoint *ck, struct error *err);
+/* Rows of delta added to dst [n_row, n_col]. */
+void checkpoint_add_delta(const struct checkpoint_tensor *c, int64_t first_row, int64_t n_row, float *dst);
 
 #endif

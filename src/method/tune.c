@@ -66,7 +66,7 @@ int align_tune_on(struct align *a, const char *directory, const char *from, cons
     if (!rc)
         rc = checkpoint_open(&source, from, err);
     if (!rc) {
-        struct train_job job = {.model = a->model, .source = source, .data = &data, .options = &options, .directory = directory, .tokenizer = a->tokenizer,
+        struct train_job job = {.model = a->model, .source = source, .data = &data, .options = &options, .directory = directory, .tokenizer = a->tokenizer, .merge = 1,
                                 .on_step = show_step, .user = &progress};
         mem_free(a->model_path); /* what is in memory is no longer what was loaded, nor exactly what is saved */
         a->model_path = NULL;

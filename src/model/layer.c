@@ -2,7 +2,7 @@
 /* The one layer of the one transformer, and its gradient beside it. Paged and bordered passes, inference and training all go
  * through layer_forward; what differs is only which spans the caller gave. The backward pass recomputes what is cheap (both norms and the gated
  * product) and reads the rest, so it needs x, qkv, lse, att, mid and gate_up; with recomputation layer_forward makes those anew, with the same bits. */
-#include "model/parts.h"
+#include "model/lora.h"
 
 #include "base/maths.h"
 
@@ -62,13 +62,48 @@ static void rotate(const struct model *m, struct queue *q, const struct model_ba
     tensor_rope(q, &(struct rope_args){b->n_row, d->n_head + d->n_kv_head, d->head_dim, qkv, qkv_width(d), b->positions, m->rope_table, inverse});
 }
 
+static void add_adapter(const struct model *m, struct queue *q, int layer, enum layer_part part, int n, struct span x, enum dtype x_dtype, struct span u, struct span y)
+{
+    const struct lora_group *g = m->lora ? &m->lora->groups[1 + layer * PART_COUNT + (int)part] : NULL;
+    if (g && g->n_module)
+        lora_forward(m, q, g, n, x, x_dtype, u, y, layer_group(m, layer, part)->n);
+}
+
+/* y [T,N] f32 = x w^T, with the residual and with the adapter's part. */
+static void project(const struct model *m, struct queue *q, int layer, enum layer_part part, int n, struct span x, enum dtype x_dtype, struct span u, struct span y, struct span residual)
+{
+    tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, part)->weight, .n_row = n, .x = x, .x_dtype = x_dtype, .y = y, .residual = residual});
+    add_adapter(m, q, layer, part, n, x, x_dtype, u, y);
+}
+
+/* Gate and up, kept in bf16 where products are computed in it; what comes after reads what is kept, so that both ways to it give the same bits. */
+static void project_gate_up(const struct model *m, struct queue *q, int layer, int n, const struct layer_io *io)
+{
+    enum dtype act = model_act_dtype(m);
+    struct span y = io->gate_up;
+    int narrow = io->gate_up_dtype == DTYPE_BF16, adapted = m->lora && m->lora->groups[1 + layer * PART_COUNT + PART_GATE_UP].n_module;
+    if (narrow && !adapted) {
+        tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, PART_GATE_UP)->weight, .n_row = n, .x = io->h2, .x_dtype = act, .y = y, .y_dtype = DTYPE_BF16});
+        return;
+    }
+    project(m, q, layer, PART_GATE_UP, n, io->h2, act, io->u, narrow ? io->wide : y, SPAN_NONE);
+    if (narrow)
+        tensor_cast(q, &(struct cast_args){(size_t)n * (size_t)layer_group(m, layer, PART_GATE_UP)->n, io->wide, DTYPE_F32, y, DTYPE_BF16});
+}
+
+static void gate_forward(const struct model *m, struct queue *q, int n, const struct layer_io *io)
+{
+    const struct model_desc *d = &m->desc;
+    tensor_gate(q, &(struct gate_args){d->act, d->gated, n, d->n_ff, io->gate_up, io->mlp, model_act_dtype(m), io->gate_up_dtype});
+}
+
 void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io)
 {
     const struct model_desc *d = &m->desc;
     enum dtype act = model_act_dtype(m);
     int n = b->n_row;
     norm_forward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, io->h1, act);
-    tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, PART_QKV)->weight, .n_row = n, .x = io->h1, .x_dtype = act, .y = io->qkv});
+    project(m, q, layer, PART_QKV, n, io->h1, act, io->u, io->qkv, SPAN_NONE);
     rotate(m, q, b, io->qkv, 0);
     if (b->pages) {
         attend_paged(m, q, layer, b, io);
@@ -76,27 +111,35 @@ void layer_forward(const struct model *m, struct queue *q, int layer, const stru
         struct attend_train_args a = bordered_attention(d, b, io);
         tensor_attend_train(q, &a);
     }
-    tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, PART_O)->weight, .n_row = n, .x = io->att, .x_dtype = io->att_dtype,
-                                           .y = io->mid, .residual = io->x});
+    project(m, q, layer, PART_O, n, io->att, io->att_dtype, io->u, io->mid, io->x);
     norm_forward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, io->h2, act);
-    const struct weight *gate_up = layer_group(m, layer, PART_GATE_UP)->weight;
     if (io->gate_up.buffer) {
-        tensor_linear(q, &(struct linear_args){.w = gate_up, .n_row = n, .x = io->h2, .x_dtype = act, .y = io->gate_up});
-        tensor_gate(q, &(struct gate_args){d->act, d->gated, n, d->n_ff, io->gate_up, io->mlp, act});
+        project_gate_up(m, q, layer, n, io);
+        gate_forward(m, q, n, io);
     } else {
+        const struct weight *gate_up = layer_group(m, layer, PART_GATE_UP)->weight;
         tensor_linear(q, &(struct linear_args){.w = gate_up, .n_row = n, .x = io->h2, .x_dtype = act, .y = io->mlp, .y_dtype = act, .gate = 1});
     }
-    tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, PART_DOWN)->weight, .n_row = n, .x = io->mlp, .x_dtype = act, .y = io->y,
-                                           .residual = io->mid});
+    project(m, q, layer, PART_DOWN, n, io->mlp, act, io->u, io->y, io->mid);
 }
 
-/* Gradients of y = x . w^T: the weight's into its place of the flat gradients, and x's. */
-static void linear_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct model_group *g, struct span dy,
-                            struct span x, enum dtype x_dtype, struct span dx, struct span gradients)
+/* Whether a gradient of this matrix, or of its adapter, is wanted: then its input is needed again. */
+static int is_trained(const struct model *m, int layer, enum layer_part part)
 {
-    tensor_linear_dw(q, &(struct linear_dw_args){.n = g->n, .k = g->k, .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = model_act_dtype(m), .dy = dy,
-                                                 .x = x, .x_dtype = x_dtype, .dw = span_at(gradients, (size_t)g->offset * 4)});
+    return !m->lora || m->lora->groups[1 + layer * PART_COUNT + (int)part].n_module;
+}
+
+/* Gradients of y = x . w^T: the weight's (or its adapter's) into its place of the flat gradients, and x's. */
+static void project_backward(const struct model *m, struct queue *q, int layer, enum layer_part part, const struct model_batch *b, struct span dy, struct span x,
+                             enum dtype x_dtype, struct span u, struct span dx, const struct layer_grad *grad)
+{
+    const struct model_group *g = layer_group(m, layer, part);
+    if (!m->lora)
+        tensor_linear_dw(q, &(struct linear_dw_args){.n = g->n, .k = g->k, .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = model_act_dtype(m), .dy = dy,
+                                                     .x = x, .x_dtype = x_dtype, .dw = span_at(grad->gradients, (size_t)g->offset * 4), .fresh = grad->fresh});
     tensor_linear_dx(q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = dy, .dx = dx});
+    if (m->lora && is_trained(m, layer, part))
+        lora_backward(m, q, b, &m->lora->groups[1 + layer * PART_COUNT + (int)part], dy, g->n, x, x_dtype, u, grad->du, dx, grad->gradients);
 }
 
 static void norm_backward(const struct model *m, struct queue *q, int n_row, const struct model_group *g, struct span x, struct span inverse,
@@ -104,19 +147,22 @@ static void norm_backward(const struct model *m, struct queue *q, int n_row, con
 {
     tensor_norm_dx(q, &(struct norm_dx_args){.kind = m->desc.norm, .n_row = n_row, .n_col = m->desc.n_embd, .x = x, .weight = g->vector,
                                              .inverse = inverse, .dy = dy, .dx = dx, .accumulate = 1,
-                                             .dweight = span_at(gradients, (size_t)g->offset * 4)});
+                                             .dweight = m->lora ? SPAN_NONE : span_at(gradients, (size_t)g->offset * 4)});
 }
 
 static void mlp_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, const struct layer_grad *g)
 {
     const struct model_desc *d = &m->desc;
     enum dtype act = model_act_dtype(m);
+    struct span dwide = io->gate_up_dtype == DTYPE_BF16 ? io->wide : io->gate_up;
     int n = b->n_row;
-    tensor_gate(q, &(struct gate_args){d->act, d->gated, n, d->n_ff, io->gate_up, io->mlp, act});
-    linear_backward(m, q, b, layer_group(m, layer, PART_DOWN), g->dx, io->mlp, act, g->dmlp, g->gradients);
-    tensor_gate_dx(q, &(struct gate_dx_args){d->act, d->gated, n, d->n_ff, io->gate_up, g->dmlp, io->gate_up});
-    norm_forward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, io->h2, act);
-    linear_backward(m, q, b, layer_group(m, layer, PART_GATE_UP), io->gate_up, io->h2, act, g->dh, g->gradients);
+    if (is_trained(m, layer, PART_DOWN))
+        gate_forward(m, q, n, io);
+    project_backward(m, q, layer, PART_DOWN, b, g->dx, io->mlp, act, io->u, g->dmlp, g);
+    tensor_gate_dx(q, &(struct gate_dx_args){d->act, d->gated, n, d->n_ff, io->gate_up, g->dmlp, dwide, io->gate_up_dtype});
+    if (is_trained(m, layer, PART_GATE_UP))
+        norm_forward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, io->h2, act);
+    project_backward(m, q, layer, PART_GATE_UP, b, dwide, io->h2, act, io->u, g->dh, g);
     norm_backward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, g->dh, g->dx, g->gradients);
 }
 
@@ -126,13 +172,14 @@ static void attention_backward(const struct model *m, struct queue *q, int layer
     const struct model_desc *d = &m->desc;
     enum dtype act = model_act_dtype(m);
     int n = b->n_row;
-    linear_backward(m, q, b, layer_group(m, layer, PART_O), g->dx, io->att, io->att_dtype, g->datt, g->gradients);
+    project_backward(m, q, layer, PART_O, b, g->dx, io->att, io->att_dtype, io->u, g->datt, g);
     tensor_attend_train_dx(q, &(struct attend_train_dx_args){.forward = bordered_attention(d, b, io), .dout = g->datt, .dq = g->dqkv,
                                                              .dk = heads_at(g->dqkv, d, d->n_head),
                                                              .dv = heads_at(g->dqkv, d, d->n_head + d->n_kv_head), .dstride = qkv_width(d)});
     rotate(m, q, b, g->dqkv, 1);
-    norm_forward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, io->h1, act);
-    linear_backward(m, q, b, layer_group(m, layer, PART_QKV), g->dqkv, io->h1, act, g->dh, g->gradients);
+    if (is_trained(m, layer, PART_QKV))
+        norm_forward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, io->h1, act);
+    project_backward(m, q, layer, PART_QKV, b, g->dqkv, io->h1, act, io->u, g->dh, g);
     norm_backward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, g->dh, g->dx, g->gradients);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, initialising and packing. Values travel in pieces: from a file (or a random stream) into a small host buffer, from there to the device,
  * there into a packed matrix or into the f32 masters. Nothing holds the whole model twice. */
-#include "model/parts.h"
+#include "model/lora.h"
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -194,6 +194,7 @@ void model_close(struct model *m)
     if (!m)
         return;
     queue_wait(device_queue(m->device));
+    lora_remove(m);
     for (int i = 0; m->groups && i < m->n_group; i++)
         weight_free(m->groups[i].weight);
     buffer_free(m->vectors);

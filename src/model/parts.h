@@ -18,6 +18,7 @@ struct model_group {
 /* Groups of one layer, in order. */
 enum layer_part { PART_ATTN_NORM, PART_QKV, PART_O, PART_MLP_NORM, PART_GATE_UP, PART_DOWN, PART_COUNT };
 
+struct lora; /* model/lora.h */
 struct model {
     struct model_desc desc;
     json_t *config;
@@ -31,6 +32,7 @@ struct model {
     int64_t n_element;
     struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
     struct span rope_table;
+    struct lora *lora; /* NULL; while it is trained, what stands beside the frozen matrices */
 };
 static inline const struct model_group *layer_group(const struct model *m, int layer, enum layer_part part)
 {
@@ -45,16 +47,18 @@ static inline enum dtype model_act_dtype(const struct model *m)
 int model_tables(struct model *m, struct error *err);
 
 /* Where one layer's pass reads and writes. [T,.] rows; "act" marks model_act_dtype, the rest is f32. In inference x, mid and y may be one
- * buffer, lse, inverses and gate_up SPAN_NONE. In training everything but h1, h2 and mlp (recomputed) is kept for layer_backward. */
+ * buffer, lse, inverses and gate_up SPAN_NONE. In training everything but h1, h2, mlp, wide and u is kept for layer_backward. */
 struct layer_io {
     struct span x;                     /* [T,C] in */
     struct span inverse1, h1;          /* [T]; act [T,C] */
     struct span qkv, lse, att;         /* [T,(H+2K)D]; [T,H]; [T,HD] of att_dtype */
     struct span mid;                   /* [T,C]: x + attention */
-    struct span inverse2, h2, gate_up; /* [T]; act [T,C]; [T,2F] */
+    struct span inverse2, h2, gate_up; /* [T]; act [T,C]; [T,2F] of gate_up_dtype */
     struct span mlp;                   /* act [T,F] */
     struct span y;                     /* [T,C] out: mid + MLP */
-    enum dtype att_dtype;
+    struct span wide;                  /* [T,2F], scratch where gate_up is bf16 */
+    struct span u;                     /* act [T, widest adapter's rows], scratch */
+    enum dtype att_dtype, gate_up_dtype;
 };
 void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io);
 
@@ -64,9 +68,11 @@ struct layer_grad {
     struct span dh;              /* [T,C] */
     struct span dqkv, datt;      /* [T,(H+2K)D]; [T,HD] */
     struct span dmlp;            /* [T,F] */
-    struct span gradients;       /* flat f32, accumulated into */
+    struct span du;              /* [T, widest adapter's rows] */
+    struct span gradients;       /* flat f32, accumulated into; of the adapters when the model has some */
+    int fresh;                   /* matrices' gradients are written as if they had been zeros */
 };
-/* Overwrites io->gate_up. Positions and borders as in the forward pass. */
+/* Overwrites io->gate_up (f32). Positions and borders as in the forward pass. */
 void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,
                     const struct layer_grad *g);
 /* y act [n,C] := final norm of x f32 [n,C]. */

@@ -7,6 +7,11 @@ size_t train_memory(const struct model_desc *d, const struct train_options *o, i
     int64_t step = (int64_t)rows_even(micro_tokens) * o->accumulation;
     struct order_sizes s = {.rows = o->batch_size, .sequences = o->batch_size, .tokens = rows_even(micro_tokens), .targets = rows_even(micro_tokens)};
     s.step_tokens = s.step_targets = (int)(step < 1 << 30 ? step : 1 << 30);
-    size_t n = (size_t)d->n_param, packed = n * dtype_size(o->dtype);
-    return 16 * n + packed + pass_bytes(d, o->dtype, o->recompute, &s) + (size_t)d->n_ctx * (size_t)d->head_dim * 4;
+    size_t all = (size_t)d->n_param, n = all;
+    int64_t adapter = 0;
+    int widest = 0;
+    if (o->lora_r && !lora_sizes(d, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, &adapter, &widest, NULL))
+        n = (size_t)adapter, all += n;
+    return n * (8 + 2 * dtype_size(moment_dtype(o))) + all * dtype_size(o->dtype) + pass_bytes(d, o->dtype, o->recompute, widest, &s) +
+           (size_t)d->n_ctx * (size_t)d->head_dim * 4;
 }

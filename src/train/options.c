@@ -12,6 +12,7 @@ void train_options_default(struct train_options *o)
     *o = (struct train_options){
         .learning_rate = 2e-5, .warmup_ratio = 0.03, .num_train_epochs = 3, .adam_beta1 = 0.9, .adam_beta2 = 0.95, .adam_epsilon = 1e-8,
         .max_grad_norm = 1, .schedule = LR_COSINE, .batch_size = 4, .accumulation = 1, .max_length = 512, .shuffle = 1, .dtype = DTYPE_BF16,
+        .lora_alpha = 32, .lora_targets = "q_proj,v_proj",
     };
 }
 
@@ -31,6 +32,8 @@ int train_options_check(const struct train_options *o, struct error *err)
         {"per_device_train_batch_size", o->batch_size, 1, 65536},
         {"gradient_accumulation_steps", o->accumulation, 1, 65536},
         {"max_length", o->max_length, 2, 1 << 24},
+        {"lora_r", o->lora_r, 0, 65536},
+        {"lora_alpha", o->lora_alpha, 1e-6, 1e6},
         {"save_steps", o->save_steps, 0, 2147483647},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)

@@ -4,12 +4,16 @@
 #ifndef TRAIN_PARTS_H
 #define TRAIN_PARTS_H
 
-#include "model/parts.h"
+#include "model/lora.h"
 #include "train/train.h"
 
 /* data.c */
 void train_data_hash(const struct train_data *data, char hex[65]);
 /* options.c */
+static inline enum dtype moment_dtype(const struct train_options *o)
+{
+    return o->bf16_moments ? DTYPE_BF16 : DTYPE_F32;
+}
 double train_learning_rate(const struct train_options *o, long step, long total);
 
 /* --- order.c: rows of a step, in order, cut into micro-batches. */
@@ -48,29 +52,32 @@ struct pass {
     struct queue *q;
     struct rows rows;
     struct order_sizes sizes;
-    int recompute, chunk;
+    int recompute, adapter, chunk;
     struct buffer *slab;
     struct layer_io *layers;        /* [L]; with recomputation they share everything but x */
     struct span last;               /* [T,C]: the residual stream behind the last layer */
     struct layer_grad grad;
     struct span head_x, head_inverse, head_h, head_dh, logits; /* [n_target,C] ...; act for h; [chunk,V] */
     struct span out_rows, targets, nll;                        /* i32 [n_target] twice; f32 [step_targets] */
-    struct span step_dx, step_tokens;                          /* of the whole step: [step_tokens,C], i32 */
+    struct span step_dx, step_tokens;                          /* of the whole step: [step_tokens,C], i32; with an adapter, of the micro-batch only */
     struct span borders;            /* i32: of blocks of target rows, counted from the beginning of their chunk */
     struct head_chunk *chunks;
     int n_chunk, n_border, block;   /* block: first row of the one being filled */
     int32_t *host_rows, *host_targets, *host_borders;
     float *host_nll, *host_logits;
     int step_row, step_target;      /* filled so far in this step; targets with padding */
+    int fresh;                      /* nothing has been added to this step's gradients yet */
     double label_loss;              /* classify: summed on the host */
 };
-size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, const struct order_sizes *s);
+/* adapter: rows of the widest one, 0: all weights are trained. */
+size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter, const struct order_sizes *s);
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err);
 void pass_free(struct pass *p);
-void pass_begin(struct pass *p);
+/* A step begins; what `gradients` holds is no longer wanted (SPAN_NONE: only evaluating). */
+void pass_begin(struct pass *p, struct span gradients);
 /* Forward, and with grad_scale != 0 backward into `gradients` (flat): loss gradients are multiplied by grad_scale. */
 void pass_run(struct pass *p, const struct train_row *const *rows, int n, float grad_scale, struct span gradients);
-/* Behind the step's last micro-batch: the look-up's gradients (not when only evaluating). */
+/* Behind the step's last micro-batch: the look-up's gradients, or the adapters' scale (not when only evaluating). */
 void pass_end(struct pass *p, struct span gradients);
 /* Waits; the sum of the step's losses in row order (double). row_loss, if not NULL, gets one sum a row in the order they were run. */
 double pass_loss(struct pass *p);
@@ -82,7 +89,8 @@ struct trainer {
     struct queue *q;
     struct order order;
     struct pass pass;
-    struct buffer *masters, *gradients, *moment1, *moment2, *norm; /* flat f32; norm: f64 [1] */
+    struct trained trained;
+    struct buffer *masters, *gradients, *moment1, *moment2, *norm; /* flat f32 (moments perhaps bf16); norm: f64 [1] */
     long step;                   /* steps done */
     char data_sha256[65];
     json_t *settings;            /* name -> text of everything that a resume must find unchanged */
@@ -102,7 +110,11 @@ int runlog_step(struct runlog *j, const struct train_step *s, double eval_loss /
 int runlog_state(struct runlog *j, const struct trainer *t, struct error *err); /* trainer_state.json */
 void runlog_close(struct runlog *j);
 
-/* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory. */
+/* --- adapter.c: adapter_config.json and adapter_model.safetensors as PEFT writes them, the latter last. */
+int adapter_write(struct trainer *t, const char *directory, struct error *err);
+
+/* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory; or an adapter's. */
+int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct error *err); /* the masters by their names, streaming */
 int save_model(struct trainer *t, struct error *err);
 
 #endif

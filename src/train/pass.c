@@ -32,7 +32,7 @@ static int logit_rows(const struct model_desc *d, const struct order_sizes *s)
 }
 
 /* What layer_backward reads. With recomputation one set serves all layers. */
-static void carve_saved(struct carver *c, const struct model_desc *d, int tokens, struct layer_io *io)
+static void carve_saved(struct carver *c, const struct model_desc *d, enum dtype act, int tokens, struct layer_io *io)
 {
     size_t t = (size_t)tokens;
     io->inverse1 = carve(c, t, 1, DTYPE_F32);
@@ -41,7 +41,8 @@ static void carve_saved(struct carver *c, const struct model_desc *d, int tokens
     io->lse = carve(c, t, d->n_head, DTYPE_F32);
     io->att = carve(c, t, (int64_t)d->n_head * d->head_dim, DTYPE_F32);
     io->mid = carve(c, t, d->n_embd, DTYPE_F32);
-    io->gate_up = carve(c, t, 2 * (int64_t)d->n_ff, DTYPE_F32);
+    io->gate_up_dtype = act;
+    io->gate_up = carve(c, t, 2 * (int64_t)d->n_ff, act);
     io->att_dtype = DTYPE_F32;
 }
 
@@ -49,12 +50,15 @@ static void carve_layers(struct carver *c, const struct model_desc *d, enum dtyp
 {
     size_t t = (size_t)s->tokens;
     struct span h = carve(c, t, d->n_embd, act), mlp = carve(c, t, d->n_ff, act), x = carve(c, t, d->n_embd, DTYPE_F32);
+    struct span wide = act == DTYPE_BF16 ? carve(c, t, 2 * (int64_t)d->n_ff, DTYPE_F32) : SPAN_NONE, u = carve(c, t, p->adapter, act);
     struct layer_io io = {0};
     for (int l = 0; l < d->n_layer; l++) {
         if (!p->recompute || l == 0)
-            carve_saved(c, d, s->tokens, &io);
+            carve_saved(c, d, act, s->tokens, &io);
         io.h1 = io.h2 = h;
         io.mlp = mlp;
+        io.wide = wide;
+        io.u = u;
         io.x = x;
         x = io.y = carve(c, t, d->n_embd, DTYPE_F32);
         if (p->layers)
@@ -72,6 +76,7 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     p->grad.dqkv = carve(c, t, ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim, DTYPE_F32);
     p->grad.datt = carve(c, t, (int64_t)d->n_head * d->head_dim, DTYPE_F32);
     p->grad.dmlp = carve(c, t, d->n_ff, DTYPE_F32);
+    p->grad.du = carve(c, t, p->adapter, DTYPE_F32);
     p->head_x = carve(c, n, d->n_embd, DTYPE_F32);
     p->head_inverse = carve(c, n, 1, DTYPE_F32);
     p->head_h = carve(c, n, d->n_embd, act);
@@ -82,22 +87,30 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     p->targets = carve(c, n, 1, DTYPE_I32);
     p->borders = carve(c, n + 2, 1, DTYPE_I32);
     p->nll = carve(c, (size_t)s->step_targets, 1, DTYPE_F32);
-    p->step_dx = carve(c, (size_t)s->step_tokens, d->n_embd, DTYPE_F32);
+    p->step_dx = carve(c, p->adapter ? t : (size_t)s->step_tokens, d->n_embd, DTYPE_F32);
     p->step_tokens = carve(c, (size_t)s->step_tokens, 1, DTYPE_I32);
 }
 
-size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, const struct order_sizes *s)
+size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter, const struct order_sizes *s)
 {
     struct carver c = {NULL, 0};
-    struct pass p = {.recompute = recompute};
+    struct pass p = {.recompute = recompute, .adapter = adapter};
     carve_pass(&c, d, dtype, s, &p);
     return c.used;
+}
+
+static int widest_adapter(const struct model *m)
+{
+    int widest = 0;
+    for (int i = 0; m->lora && i < m->n_group; i++)
+        widest = m->lora->groups[i].n_module * m->lora->rank > widest ? m->lora->groups[i].n_module * m->lora->rank : widest;
+    return widest;
 }
 
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err)
 {
     const struct model_desc *d = &m->desc;
-    *p = (struct pass){.m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute};
+    *p = (struct pass){.m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = widest_adapter(m)};
     size_t host = (size_t)s->step_targets * 4, logits = (size_t)logit_rows(d, s) * (size_t)d->n_label * 4;
     p->layers = mem_calloc((size_t)d->n_layer, sizeof *p->layers);
     p->host_rows = mem_alloc(host);
@@ -109,7 +122,7 @@ int pass_new(struct pass *p, const struct model *m, int recompute, const struct 
     if (!p->layers || !p->host_rows || !p->host_targets || !p->host_nll || !p->host_logits || !p->host_borders || !p->chunks)
         return error_set_nomem(err, host, "a training pass");
     int rc = rows_new(&p->rows, m->device, s->tokens, s->sequences, err);
-    if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->dtype, recompute, s), "activations and their gradients", err)))
+    if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->dtype, recompute, p->adapter, s), "activations and their gradients", err)))
         return rc;
     struct carver c = {p->slab, 0};
     carve_pass(&c, d, m->dtype, s, p);
@@ -132,10 +145,28 @@ void pass_free(struct pass *p)
     *p = (struct pass){0};
 }
 
-void pass_begin(struct pass *p)
+/* Products of the first micro-batch write the gradients of matrices anew; zeroed are those that only ever are added to. */
+static void zero_rest(struct pass *p, struct span gradients)
+{
+    const struct model *m = p->m;
+    if (m->lora) {
+        tensor_fill(p->q, &(struct fill_args){(size_t)m->lora->n_element * 4, gradients});
+        return;
+    }
+    for (int i = 0; i < m->n_group; i++) {
+        const struct model_group *g = &m->groups[i];
+        if (g->is_vector || (i == 0 && m->head != 0))
+            tensor_fill(p->q, &(struct fill_args){(size_t)(g->n * g->k) * 4, span_at(gradients, (size_t)g->offset * 4)});
+    }
+}
+
+void pass_begin(struct pass *p, struct span gradients)
 {
     p->step_row = p->step_target = 0;
     p->label_loss = 0;
+    p->fresh = 1;
+    if (gradients.buffer)
+        zero_rest(p, gradients);
 }
 
 static void add_target(struct pass *p, int *n, int row, int target)
@@ -211,7 +242,7 @@ static void head_dx(struct pass *p, int n, struct span dx)
 }
 
 /* Logits, loss and the head's gradients of one chunk of target rows. */
-static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, float grad_scale, struct span gradients)
+static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, int fresh, float grad_scale, struct span gradients)
 {
     const struct model *m = p->m;
     const struct model_group *head = &m->groups[m->head];
@@ -226,9 +257,10 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
         label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
         return;
-    tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n, .k = head->k, .n_row = c->n, .compute = act, .dy = p->logits, .x = h, .x_dtype = act,
+    if (!m->lora)
+        tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n, .k = head->k, .n_row = c->n, .compute = act, .dy = p->logits, .x = h, .x_dtype = act,
                                                     .dw = span_at(gradients, (size_t)head->offset * 4),
-                                                    .borders = span_at(p->borders, (size_t)c->border * 4), .n_seq = c->n_block});
+                                                    .borders = span_at(p->borders, (size_t)c->border * 4), .n_seq = c->n_block, .fresh = fresh});
     head_dx(p, c->n, span_at(p->head_dh, (size_t)c->first * (size_t)m->desc.n_embd * 4));
 }
 
@@ -241,13 +273,13 @@ static void head_run(struct pass *p, const struct train_row *const *rows, int n_
     tensor_gather_rows(p->q, &(struct gather_rows_args){n_target, c, p->last, p->out_rows, p->head_x});
     final_norm_forward(m, p->q, n_target, p->head_x, p->head_inverse, p->head_h, model_act_dtype(m));
     for (int i = 0; i < p->n_chunk; i++)
-        head_chunk(p, rows, &p->chunks[i], grad_scale, gradients);
+        head_chunk(p, rows, &p->chunks[i], p->fresh && i == 0, grad_scale, gradients);
     if (grad_scale == 0)
         return;
     struct span dx = p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
     tensor_norm_dx(p->q, &(struct norm_dx_args){.kind = m->desc.norm, .n_row = n_target, .n_col = c, .x = p->head_x, .weight = norm->vector,
                                                 .inverse = p->head_inverse, .dy = p->head_dh, .dx = dx,
-                                                .dweight = span_at(gradients, (size_t)norm->offset * 4)});
+                                                .dweight = m->lora ? SPAN_NONE : span_at(gradients, (size_t)norm->offset * 4)});
     tensor_fill(p->q, &(struct fill_args){(size_t)p->rows.n_row * (size_t)c * 4, p->grad.dx});
     tensor_scatter_add_rows(p->q, &(struct scatter_add_rows_args){n_target, c, dx, p->out_rows, p->grad.dx});
 }
@@ -258,8 +290,9 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     struct model_batch b;
     int n_target = load_rows(p, rows, n), n_layer = m->desc.n_layer;
     rows_batch(&p->rows, &b);
-    p->grad.dx = span_at(p->step_dx, (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
+    p->grad.dx = span_at(p->step_dx, m->lora ? 0 : (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
     p->grad.gradients = gradients;
+    p->grad.fresh = p->fresh;
     tensor_embed(p->q, &(struct embed_args){m->groups[0].weight, b.n_row, b.tokens, p->layers[0].x});
     for (int l = 0; l < n_layer; l++)
         layer_forward(m, p->q, l, &b, &p->layers[l]);
@@ -269,12 +302,17 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
             layer_forward(m, p->q, l, &b, &p->layers[l]);
         layer_backward(m, p->q, l, &b, &p->layers[l], &p->grad);
     }
+    p->fresh = 0;
     p->step_row += b.n_row;
     p->step_target += n_target;
 }
 
 void pass_end(struct pass *p, struct span gradients)
 {
+    if (p->m->lora) {
+        lora_finish_gradients(p->m, p->q, gradients);
+        return;
+    }
     tensor_embed_dw(p->q, &(struct embed_dw_args){p->m->desc.n_vocab, p->step_row, p->m->desc.n_embd, p->step_tokens, p->step_dx, gradients});
 }
 

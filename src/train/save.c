@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "io/file.h"
-#include "io/jsontext.h"
+#include "io/hf_dir.h"
 #include "io/safetensors.h"
 
 #include <string.h>
@@ -22,11 +22,6 @@ static enum dtype saved_dtype(const struct trainer *t)
     return text && !strcmp(text, "bfloat16") ? DTYPE_BF16 : text && !strcmp(text, "float16") ? DTYPE_F16 : DTYPE_F32;
 }
 
-static const char *torch_name(enum dtype t)
-{
-    return t == DTYPE_BF16 ? "bfloat16" : t == DTYPE_F16 ? "float16" : "float32";
-}
-
 /* Rounds the masters in place, with the gradients' memory as the way station. */
 static void round_masters(struct trainer *t, enum dtype dtype)
 {
@@ -40,7 +35,7 @@ static void round_masters(struct trainer *t, enum dtype dtype)
 
 static int write_param(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
 {
-    const struct model_param *p = &t->m->params[i];
+    const struct model_param *p = &t->trained.params[i];
     int rc = 0;
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t n = p->count - first < PIECE ? p->count - first : PIECE;
@@ -62,17 +57,17 @@ static int list_extra(const struct trainer *t, const struct tensor_info *extra[3
     return n;
 }
 
-static int write_weights(struct trainer *t, const char *path, enum dtype dtype, struct error *err)
+int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct error *err)
 {
     const struct tensor_info *extra[3];
-    size_t n = (size_t)t->m->n_param, n_extra = (size_t)list_extra(t, extra);
+    size_t n = (size_t)t->trained.n_param, n_extra = (size_t)list_extra(t, extra);
     struct safetensors_writer *w = NULL;
     struct tensor_info *info = mem_calloc(n + n_extra, sizeof *info);
     float *piece = mem_alloc(PIECE * sizeof *piece);
     json_t *metadata = json_pack("{s:s}", "format", "pt");
     int rc = info && piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
     for (size_t i = 0; !rc && i < n; i++) {
-        const struct model_param *p = &t->m->params[i];
+        const struct model_param *p = &t->trained.params[i];
         info[i] = (struct tensor_info){.name = p->name, .storage = storage_of_dtype(dtype), .n_dim = p->ndim, .shape = {p->shape[0], p->shape[1]}};
     }
     for (size_t i = 0; !rc && i < n_extra; i++)
@@ -94,31 +89,6 @@ static int write_weights(struct trainer *t, const char *path, enum dtype dtype, 
     return rc;
 }
 
-static int write_config(const struct trainer *t, const char *path, enum dtype dtype, struct error *err)
-{
-    json_t *config = json_deep_copy(model_config(t->m));
-    int rc = config ? 0 : error_set_nomem(err, 1024, "a configuration");
-    if (!rc) {
-        json_object_set_new(config, json_object_get(config, "dtype") ? "dtype" : "torch_dtype", json_string(torch_name(dtype)));
-        rc = jsontext_write(path, config, err);
-    }
-    json_decref(config);
-    return rc;
-}
-
-static int write_generation_config(const struct trainer *t, const char *path, struct error *err)
-{
-    const json_t *given = t->job->source ? checkpoint_generation_config(t->job->source) : NULL, *v;
-    json_t *made = given ? json_deep_copy(given) : json_pack("{s:b}", "_from_model_config", 1);
-    static const char *const keys[] = {"bos_token_id", "eos_token_id", "pad_token_id"};
-    for (size_t i = 0; !given && i < sizeof keys / sizeof *keys; i++)
-        if ((v = json_object_get(model_config(t->m), keys[i])) && !json_is_null(v))
-            json_object_set_new(made, keys[i], json_deep_copy(v));
-    int rc = made ? jsontext_write(path, made, err) : error_set_nomem(err, 256, "generation_config.json");
-    json_decref(made);
-    return rc;
-}
-
 static int write_into(const char *directory, const char *name, const void *bytes, size_t n, struct error *err)
 {
     char *path = path_join(directory, name);
@@ -130,17 +100,7 @@ static int write_into(const char *directory, const char *name, const void *bytes
 /* The source's own files, byte for byte; without them (GGUF, or from scratch) the tokenizer writes itself. */
 static int write_tokenizer(const struct trainer *t, const char *directory, struct error *err)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
-                                        "vocab.txt", "tokenizer.model", "chat_template.jinja"};
-    int rc = 0, copied = 0;
-    for (size_t i = 0; !rc && t->job->source && i < sizeof names / sizeof *names; i++) {
-        const char *from = checkpoint_file(t->job->source, names[i]);
-        char *to = from ? path_join(directory, names[i]) : NULL;
-        if (from)
-            rc = to ? file_copy(from, to, err) : error_set_nomem(err, 256, "a path");
-        copied |= from != NULL;
-        mem_free(to);
-    }
+    int copied = 0, rc = t->job->source ? hf_dir_tokenizer(directory, t->job->source, &copied, err) : 0;
     if (rc || copied || !t->job->tokenizer)
         return rc;
     struct buf json = BUF_INIT, config = BUF_INIT, map = BUF_INIT;
@@ -157,27 +117,56 @@ static int write_tokenizer(const struct trainer *t, const char *directory, struc
     return rc;
 }
 
-int save_model(struct trainer *t, struct error *err)
+/* Configuration, generation settings, tokenizer: everything of a Hugging Face directory but the weights. */
+static int write_surroundings(const struct trainer *t, const char *directory, enum dtype dtype, struct error *err)
+{
+    int rc = hf_dir_config(directory, model_config(t->m), dtype, err);
+    if (!rc && t->m->desc.task == MODEL_LM)
+        rc = hf_dir_generation(directory, t->job->source ? checkpoint_generation_config(t->job->source) : NULL, model_config(t->m), err);
+    return rc ? rc : write_tokenizer(t, directory, err);
+}
+
+static int save_full(struct trainer *t, enum dtype dtype, struct error *err)
 {
     const char *directory = t->job->directory;
-    enum dtype dtype = saved_dtype(t);
     round_masters(t, dtype);
     model_pack(t->m, t->q, (struct span){t->masters, 0});
     if (!directory)
         return 0;
-    char *config = path_join(directory, "config.json"), *generation = path_join(directory, "generation_config.json");
     char *weights = path_join(directory, "model.safetensors");
-    int rc = config && generation && weights ? 0 : error_set_nomem(err, 256, "a path");
+    int rc = weights ? write_surroundings(t, directory, dtype, err) : error_set_nomem(err, 256, "a path");
     if (!rc)
-        rc = write_config(t, config, dtype, err);
-    if (!rc && t->m->desc.task == MODEL_LM)
-        rc = write_generation_config(t, generation, err);
-    if (!rc)
-        rc = write_tokenizer(t, directory, err);
-    if (!rc)
-        rc = write_weights(t, weights, dtype, err);
-    mem_free(config);
-    mem_free(generation);
+        rc = write_tensors(t, weights, dtype, err);
     mem_free(weights);
     return rc;
+}
+
+/* The adapter, and base and adapter as one model when that is asked for. */
+static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
+{
+    const char *directory = t->job->directory;
+    struct checkpoint *merged = NULL;
+    if (!directory)
+        return 0;
+    char *inner = path_join(directory, "adapter");
+    const char *place = t->job->merge ? inner : directory;
+    int rc = inner ? dirs_make(place, err) : error_set_nomem(err, 256, "a path");
+    if (!rc)
+        rc = adapter_write(t, place, err);
+    if (!rc && t->job->merge) {
+        rc = checkpoint_open_adapter(&merged, checkpoint_path(t->job->source), place, err);
+        if (!rc)
+            rc = write_surroundings(t, directory, dtype, err);
+        if (!rc)
+            rc = hf_dir_weights(directory, merged, dtype, err);
+    }
+    checkpoint_close(merged);
+    mem_free(inner);
+    return rc;
+}
+
+int save_model(struct trainer *t, struct error *err)
+{
+    enum dtype dtype = saved_dtype(t);
+    return t->m->lora ? save_adapter(t, dtype, err) : save_full(t, dtype, err);
 }

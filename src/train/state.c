@@ -61,6 +61,12 @@ int state_settings(struct trainer *t, struct error *err)
     set(t, "shuffle", "%d", o->shuffle != 0);
     set(t, "seed", "%llu", (unsigned long long)o->seed);
     set(t, "dtype", "%s", dtype_name(o->dtype));
+    set(t, "moments", "%s", dtype_name(moment_dtype(o)));
+    set(t, "lora_r", "%d", o->lora_r);
+    if (o->lora_r) {
+        set(t, "lora_alpha", "%.17g", o->lora_alpha);
+        set(t, "lora_target_modules", "%s", o->lora_targets);
+    }
     /* bf16's products differ between instruction sets. */
     set(t, "instruction set", "%s", o->dtype == DTYPE_F32 ? "any" : device_isa(t->m->device));
     return t->job->directory ? set_source(t, err) : 0;
@@ -71,15 +77,21 @@ static struct buffer *tensor_buffer(const struct trainer *t, size_t i)
     return i == 0 ? t->moment1 : i == 1 ? t->moment2 : t->masters;
 }
 
+static enum dtype tensor_dtype(const struct trainer *t, size_t i)
+{
+    return i < 2 ? moment_dtype(t->job->options) : DTYPE_F32;
+}
+
 static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, float *piece, struct error *err)
 {
-    int64_t n = t->m->n_element;
+    int64_t n = t->trained.n_element;
+    size_t size = dtype_size(tensor_dtype(t, i));
     int rc = 0;
     for (int64_t first = 0; !rc && first < n; first += PIECE) {
-        size_t bytes = (size_t)(n - first < PIECE ? n - first : PIECE) * 4;
-        queue_download(t->q, piece, (struct span){tensor_buffer(t, i), (size_t)first * 4}, bytes);
+        size_t bytes = (size_t)(n - first < PIECE ? n - first : PIECE) * size;
+        queue_download(t->q, piece, (struct span){tensor_buffer(t, i), (size_t)first * size}, bytes);
         queue_wait(t->q);
-        rc = safetensors_write_bytes(w, i, (uint64_t)first * 4, piece, bytes, err);
+        rc = safetensors_write_bytes(w, i, (uint64_t)first * size, piece, bytes, err);
     }
     return rc;
 }
@@ -95,7 +107,7 @@ int state_save(struct trainer *t, struct error *err)
     snprintf(step, sizeof step, "%ld", t->step);
     int rc = path && piece && metadata && !json_object_set_new(metadata, "step", json_string(step)) ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
     for (size_t i = 0; i < 3; i++)
-        info[i] = (struct tensor_info){.name = tensor_names[i], .storage = STORAGE_F32, .n_dim = 1, .shape = {t->m->n_element}};
+        info[i] = (struct tensor_info){.name = tensor_names[i], .storage = storage_of_dtype(tensor_dtype(t, i)), .n_dim = 1, .shape = {t->trained.n_element}};
     if (!rc)
         rc = safetensors_create(&w, path, info, 3, metadata, err);
     for (size_t i = 0; !rc && i < 3; i++)
@@ -135,9 +147,10 @@ static int load_tensors(struct trainer *t, const struct safetensors *s, const ch
     for (size_t i = 0; i < 3; i++) {
         long at = safetensors_find(s, tensor_names[i]);
         const struct tensor_info *info = at < 0 ? NULL : safetensors_tensor(s, (size_t)at);
-        if (!info || info->storage != STORAGE_F32 || info->n_element != (uint64_t)t->m->n_element)
-            return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld f32 values", path, tensor_names[i], (long long)t->m->n_element);
-        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, safetensors_data(s, (size_t)at), (size_t)t->m->n_element * 4);
+        enum dtype wanted = tensor_dtype(t, i);
+        if (!info || info->storage != storage_of_dtype(wanted) || info->n_element != (uint64_t)t->trained.n_element)
+            return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld values in %s", path, tensor_names[i], (long long)t->trained.n_element, dtype_name(wanted));
+        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, safetensors_data(s, (size_t)at), (size_t)info->n_byte);
     }
     t->step = step;
     return 0;

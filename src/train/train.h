@@ -17,6 +17,10 @@ struct train_options {
     int max_length, packing, shuffle;
     int save_steps;                  /* 0: only at the end and when interrupted */
     int recompute;                   /* activations by recomputation per layer */
+    int bf16_moments;                /* Adam's moments in bf16, rounded at random */
+    int lora_r;                      /* > 0: train an adapter of this rank instead of the weights */
+    double lora_alpha;
+    const char *lora_targets;        /* names of modules with commas between, or all-linear */
     enum dtype dtype;                /* compute */
     uint64_t seed;
 };
@@ -63,13 +67,14 @@ struct train_result {
     long allocations;      /* made inside optimizer steps: 0 */
 };
 struct train_job {
-    struct model *model;               /* packed in the compute dtype; holds the tuned weights at the end */
+    struct model *model;               /* packed in the compute dtype; holds the tuned weights at the end (with an adapter: the base's, as before) */
     const struct checkpoint *source;   /* masters come from here; NULL: initialised from seed */
     const struct train_data *data, *eval_data; /* eval_data may be NULL */
     const struct train_options *options;
     const char *directory;             /* checkpoints, log.jsonl, trainer_state.json and the final Hugging Face directory; NULL: nothing is written */
     const struct tokenizer *tokenizer; /* for the written directory, or NULL */
     void (*on_step)(void *user, const struct train_step *step); void *user;
+    int merge;                         /* with an adapter: it is written to directory/adapter, and the directory holds base and adapter merged */
     long stop_after;                   /* > 0: ends behind that step as if it were the last, with the schedule of all steps */
 };
 /* Resumes from the directory's last checkpoint when there is one for the same data and options (others are refused by name).

@@ -11,6 +11,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { PIECE = 1 << 18, PANEL_ROWS = 32 }; /* elements that stay in the cache; rows that are packed together */
+
 static struct span at(struct buffer *b, int64_t element)
 {
     return (struct span){b, (size_t)element * 4};
@@ -40,14 +42,32 @@ static double power(double beta, long n)
     return result;
 }
 
+/* One range of the flat order. */
 static void adamw(struct trainer *t, int64_t offset, int64_t n, double lr, double decay, double grad_scale)
 {
     const struct train_options *o = t->job->options;
+    enum dtype moments = moment_dtype(o);
     tensor_adamw(t->q, &(struct adamw_args){
-        .n = (size_t)n, .param = at(t->masters, offset), .grad = at(t->gradients, offset), .m = at(t->moment1, offset), .v = at(t->moment2, offset),
+        .n = (size_t)n, .param = at(t->masters, offset), .grad = at(t->gradients, offset), .moments = moments,
+        .m = {t->moment1, (size_t)offset * dtype_size(moments)}, .v = {t->moment2, (size_t)offset * dtype_size(moments)},
         .lr = (float)lr, .beta1 = (float)o->adam_beta1, .beta2 = (float)o->adam_beta2, .eps = (float)o->adam_epsilon, .decay = (float)decay,
         .grad_scale = (float)grad_scale, .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)), .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
+        .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u, .first = (uint64_t)offset,
     });
+}
+
+/* AdamW and packing take turns piece by piece, so that a piece is packed from the cache. */
+static void update_group(struct trainer *t, const struct model_group *g, double lr, double decay, double scale)
+{
+    int64_t rows = g->is_vector ? g->n : (PIECE / g->k + PANEL_ROWS) / PANEL_ROWS * PANEL_ROWS;
+    for (int64_t row = 0; row < g->n; row += rows) {
+        int64_t n = g->n - row < rows ? g->n - row : rows, offset = g->offset + row * g->k;
+        adamw(t, offset, n * g->k, lr, decay, scale);
+        if (g->weight)
+            tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n, at(t->masters, offset), DTYPE_F32});
+        else
+            tensor_copy(t->q, &(struct copy_args){(size_t)n * 4, at(t->masters, offset), g->vector});
+    }
 }
 
 static void update(struct trainer *t, double lr, double grad_norm)
@@ -55,13 +75,13 @@ static void update(struct trainer *t, double lr, double grad_norm)
     const struct train_options *o = t->job->options;
     double scale = o->max_grad_norm > 0 ? o->max_grad_norm / (grad_norm + 1e-6) : 1; /* torch.nn.utils.clip_grad_norm_ */
     scale = scale < 1 ? scale : 1;
-    if (o->weight_decay == 0)
-        adamw(t, 0, t->m->n_element, lr, 0, scale);
-    for (int i = 0; o->weight_decay != 0 && i < t->m->n_param; i++) {
-        const struct model_param *p = &t->m->params[i];
-        adamw(t, p->offset, p->count, lr, p->decay ? o->weight_decay : 0, scale);
+    if (t->m->lora) {
+        adamw(t, 0, t->trained.n_element, lr, o->weight_decay, scale);
+        lora_pack(t->m, t->q, at(t->masters, 0));
+        return;
     }
-    model_pack(t->m, t->q, at(t->masters, 0));
+    for (int i = 0; i < t->m->n_group; i++) /* vectors are norms: without decay */
+        update_group(t, &t->m->groups[i], lr, t->m->groups[i].is_vector ? 0 : o->weight_decay, scale);
 }
 
 /* Names the first rows of the step, and how many there are. */
@@ -85,12 +105,11 @@ static int run_step(struct trainer *t, struct train_step *s, struct error *err)
     s->total = t->order.total;
     s->learning_rate = train_learning_rate(t->job->options, t->step, t->order.total);
     s->epoch = (double)s->step / (double)t->order.per_epoch;
-    tensor_fill(t->q, &(struct fill_args){(size_t)t->m->n_element * 4, at(t->gradients, 0)});
-    pass_begin(&t->pass);
+    pass_begin(&t->pass, at(t->gradients, 0));
     for (int i = 0, begin = 0; i < t->order.n_micro; begin = t->order.ends[i++])
         pass_run(&t->pass, t->order.rows + begin, t->order.ends[i] - begin, (float)(1 / weight), at(t->gradients, 0));
     pass_end(&t->pass, at(t->gradients, 0));
-    tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->m->n_element, at(t->gradients, 0), at(t->norm, 0), 0});
+    tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->gradients, 0), at(t->norm, 0), 0});
     queue_download(t->q, &squares, at(t->norm, 0), sizeof squares);
     s->loss = pass_loss(&t->pass) / weight;
     s->grad_norm = sqrt(squares);
@@ -113,7 +132,7 @@ static double evaluate(struct trainer *t)
             rows[n] = &data->rows[first++];
             weight += row_weight(rows[n], &t->m->desc);
         }
-        pass_begin(&t->pass);
+        pass_begin(&t->pass, SPAN_NONE);
         pass_run(&t->pass, rows, n, 0, SPAN_NONE);
         sum += pass_loss(&t->pass);
     }
@@ -142,21 +161,27 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
 {
     struct order_sizes sizes = {0};
     *t = (struct trainer){.job = job, .m = job->model, .q = device_queue(model_device(job->model))};
-    size_t bytes = (size_t)t->m->n_element * 4;
+    const struct train_options *o = job->options;
     struct device *d = t->m->device;
     int rc;
     if (job->data->n < 1)
         return error_set(err, ERROR_DATA, "there are no rows to train on");
     if (job->options->dtype != t->m->dtype)
         return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s", dtype_name(t->m->dtype), dtype_name(job->options->dtype));
+    if (job->options->lora_r && (t->m->desc.task != MODEL_LM || !job->source || checkpoint_is_adapted(job->source)))
+        return error_set(err, ERROR_USAGE, "lora_r: an adapter is trained for a language model that has a file of its own: not from scratch, not on another adapter (merge that first: isara convert), not with a classification head");
     if ((rc = train_options_check(job->options, err)) || (rc = check_data(job, job->data, err)) || (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
         (rc = order_init(&t->order, job->data, job->options, (int)t->m->desc.task, err)) || (rc = state_settings(t, err)))
         return rc;
+    if (o->lora_r && (rc = lora_add(t->m, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, err)))
+        return rc;
+    t->trained = model_trained(t->m);
     order_measure(&t->order, &sizes);
     if (job->eval_data)
         rows_measure(job->eval_data, job->options->batch_size < 64 ? job->options->batch_size : 64, (int)t->m->desc.task, &sizes);
+    size_t bytes = (size_t)t->trained.n_element * 4, moments = (size_t)t->trained.n_element * dtype_size(moment_dtype(o));
     if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) || (rc = buffer_new(&t->gradients, d, bytes, "gradients", err)) ||
-        (rc = buffer_new(&t->moment1, d, bytes, "first moments", err)) || (rc = buffer_new(&t->moment2, d, bytes, "second moments", err)) ||
+        (rc = buffer_new(&t->moment1, d, moments, "first moments", err)) || (rc = buffer_new(&t->moment2, d, moments, "second moments", err)) ||
         (rc = buffer_new(&t->norm, d, sizeof(double), "the gradient's norm", err)))
         return rc;
     return pass_new(&t->pass, t->m, job->options->recompute, &sizes, err);
@@ -172,6 +197,7 @@ static void trainer_deinit(struct trainer *t)
     buffer_free(t->moment1);
     buffer_free(t->moment2);
     buffer_free(t->norm);
+    lora_remove(t->m);
     json_decref(t->settings);
 }
 
@@ -182,13 +208,17 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
     if (rc < 0)
         return rc;
     result->resumed_from = rc ? (int)t->step : 0;
-    if (!rc && t->job->source)
+    int resumed = rc;
+    rc = 0;
+    if (!resumed && t->m->lora)
+        rc = lora_init_masters(t->m, t->job->options->seed, t->q, at(t->masters, 0), err);
+    else if (!resumed && t->job->source)
         rc = model_read_masters(t->m, t->job->source, t->q, at(t->masters, 0), err);
-    else if (!rc)
+    else if (!resumed)
         rc = model_init_masters(t->m, t->job->options->seed, t->q, at(t->masters, 0), err);
-    else
-        rc = 0;
-    if (!rc)
+    if (!rc && t->m->lora)
+        lora_pack(t->m, t->q, at(t->masters, 0));
+    else if (!rc)
         model_pack(t->m, t->q, at(t->masters, 0));
     return rc;
 }

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Low-rank adapters while they are trained: beside a frozen matrix W [N,K] stand A [r,K] and B [N,r], and the layer gives x W^T + s (x A^T) B^T with
+ * s = alpha / r. The device holds s A and B as packed matrices, those of one group's modules with their A's stacked, so that x is read once. A trained adapter
+ * becomes a model by merging (io/checkpoint.h); nothing but the trainer sees one. */
+#ifndef MODEL_LORA_H
+#define MODEL_LORA_H
+
+#include "model/parts.h"
+
+enum { LORA_N_MODULE = 7 };
+struct lora_options {
+    int r;               /* 0: no adapter */
+    double alpha;
+    const char *targets; /* names of modules with commas between (q_proj,v_proj), or all-linear */
+};
+struct lora_module { /* one module's B, rows [row, row + n) of its group's output */
+    int64_t row, n, b;     /* b: flat elements */
+    struct weight *weight; /* B [n,r] */
+};
+struct lora_group {
+    int n_module;
+    struct lora_module modules[3];
+    int64_t a;             /* flat elements */
+    struct weight *weight; /* s A, stacked: [n_module r, K] */
+};
+struct lora {
+    int rank;
+    float scale;
+    struct lora_group *groups;  /* [n_group] of the model */
+    struct model_param *params; /* PEFT's names */
+    int n_param;
+    int64_t n_element;          /* flat: of every group A's, then its B's, each from a multiple of 16 */
+    struct buffer *stage;       /* the largest stacked A, scaled */
+};
+/* Elements of the flat order and rows of the widest stacked A, from the descriptor alone; names what is wrong with the targets. */
+int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t *n_element, int *widest, struct error *err);
+/* The target modules, by name, in the model's order; NULL behind the last. */
+void lora_targets(const struct lora_options *o, const char *names[LORA_N_MODULE + 1]);
+/* Hangs adapters on the model; it must have none. */
+int lora_add(struct model *m, const struct lora_options *o, struct error *err);
+void lora_remove(struct model *m);
+/* A ~ U(-1/sqrt(K), 1/sqrt(K)) (PEFT's Kaiming uniform), B 0; keyed by (seed, parameter, element). */
+int lora_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
+void lora_pack(struct model *m, struct queue *q, struct span masters);
+/* y [T, stride] += s (x A^T) B^T; u act [T, n_module r] is left with s x A^T. */
+void lora_forward(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x, enum dtype x_dtype, struct span u, struct span y, int64_t y_stride);
+/* From dy [T, stride]: gradients of A (still without s) and B, and dx += (x anew gives u). du f32 [T, n_module r]. dx may be SPAN_NONE. */
+void lora_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct lora_group *g, struct span dy, int64_t dy_stride, struct span x,
+                   enum dtype x_dtype, struct span u, struct span du, struct span dx, struct span gradients);
+/* At the end of a step: the gradients of A times s. */
+void lora_finish_gradients(const struct model *m, struct queue *q, struct span gradients);
+
+/* What training changes: the adapters when there are some, else everything. */
+struct trained {
+    const struct model_param *params;
+    int n_param;
+    int64_t n_element;
+};
+static inline struct trained model_trained(const struct model *m)
+{
+    if (m->lora)
+        return (struct trained){m->lora->params, m->lora->n_param, m->lora->n_element};
+    return (struct trained){m->params, m->n_param, m->n_element};
+}
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Adapters: gradients, log-probabilities and the merged matrices are PEFT's (tests/golden/lora, float64); what is trained is the same bits for every split, with
+ * recomputation and for any number of threads; what is written loads again and says the same merged as it did beside the base. */
+#include "check.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+#include "io/safetensors.h"
+#include "train/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char model_path[] = "tests/golden/lora/model", adapter_path[] = "tests/golden/lora/adapter";
+static json_t *golden;
+static struct train_data data;
+
+static int setup(void **state)
+{
+    (void)state;
+    const json_t *row;
+    size_t i, j;
+    struct model_desc d = {.n_vocab = 48, .n_ctx = 32};
+    if (!(golden = json_load_file("tests/golden/lora/lora.json", 0, NULL)))
+        return -1;
+    json_array_foreach(json_object_get(golden, "rows"), i, row) {
+        int32_t ids[32];
+        const json_t *list = json_object_get(row, "ids"), *v;
+        json_array_foreach(list, j, v)
+            ids[j] = (int32_t)json_integer_value(v);
+        if (train_data_add_ids(&data, &d, ids, (int)json_array_size(list), (int)json_integer_value(json_object_get(row, "n_prompt")), 32, "row", NULL))
+            return -1;
+    }
+    return data.n == 4 ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    train_data_free(&data);
+    json_decref(golden);
+    return 0;
+}
+
+struct place { struct device *device; struct checkpoint *source; struct model *model; };
+
+static void open_place(struct place *p, const char *path, int n_thread, enum dtype dtype)
+{
+    struct error err = {0};
+    if (device_open_cpu(&p->device, &(struct device_options){.n_thread = n_thread}, &err) || checkpoint_open(&p->source, path, &err) ||
+        model_open(&p->model, p->device, p->source, &(struct model_options){.dtype = dtype}, &err))
+        fail_msg("%s", err.message);
+}
+
+static void close_place(struct place *p)
+{
+    model_close(p->model);
+    checkpoint_close(p->source);
+    device_close(p->device);
+}
+
+/* PEFT's factors as masters. */
+static void load_factors(struct model *m, struct queue *q, struct span masters)
+{
+    struct file_map map;
+    struct safetensors *s;
+    char path[200];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", adapter_path);
+    assert_int_equal(file_map(&map, path, NULL), 0);
+    assert_int_equal(safetensors_parse(&s, map.data, map.size, path, NULL), 0);
+    assert_int_equal(safetensors_n_tensor(s), m->lora->n_param);
+    for (int i = 0; i < m->lora->n_param; i++) {
+        const struct model_param *p = &m->lora->params[i];
+        long at = safetensors_find(s, p->name);
+        if (at < 0)
+            fail_msg("PEFT has no %s", p->name);
+        assert_int_equal(safetensors_tensor(s, (size_t)at)->n_element, p->count);
+        queue_upload(q, span_at(masters, (size_t)p->offset * 4), safetensors_data(s, (size_t)at), (size_t)p->count * 4);
+    }
+    queue_wait(q);
+    safetensors_free(s);
+    file_unmap(&map);
+}
+
+static void test_loss_and_gradients_are_pefts(void **state)
+{
+    (void)state;
+    struct place p;
+    struct buffer *masters, *gradients;
+    struct pass pass;
+    struct order_sizes sizes = {.rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
+    const struct train_row *rows[4] = {&data.rows[0], &data.rows[1], &data.rows[2], &data.rows[3]};
+    open_place(&p, model_path, 2, DTYPE_F32);
+    assert_int_equal(lora_add(p.model, &(struct lora_options){3, 5, "all-linear"}, NULL), 0);
+    size_t bytes = (size_t)p.model->lora->n_element * 4;
+    float *got = malloc(bytes);
+    assert_int_equal(buffer_new(&masters, p.device, bytes, "masters", NULL), 0);
+    assert_int_equal(buffer_new(&gradients, p.device, bytes, "gradients", NULL), 0);
+    assert_int_equal(pass_new(&pass, p.model, 0, &sizes, NULL), 0);
+    load_factors(p.model, pass.q, (struct span){masters, 0});
+    lora_pack(p.model, pass.q, (struct span){masters, 0});
+    pass_begin(&pass, (struct span){gradients, 0});
+    pass_run(&pass, rows, 1, 1 / (float)data.n_target, (struct span){gradients, 0});
+    pass_run(&pass, rows + 1, 3, 1 / (float)data.n_target, (struct span){gradients, 0});
+    pass_end(&pass, (struct span){gradients, 0});
+    double loss = pass_loss(&pass) / (double)data.n_target, wanted_loss = json_number_value(json_object_get(golden, "loss"));
+    if (!(fabs(loss / wanted_loss - 1) < 1e-6))
+        fail_msg("loss %.9g, wanted %.9g", loss, wanted_loss);
+    queue_download(pass.q, got, (struct span){gradients, 0}, bytes);
+    queue_wait(pass.q);
+    for (int i = 0; i < p.model->lora->n_param; i++) {
+        const struct model_param *param = &p.model->lora->params[i];
+        const json_t *wanted = json_object_get(json_object_get(golden, "gradients"), param->name);
+        assert_int_equal(json_array_size(wanted), param->count);
+        double worst = 0, greatest = 0;
+        for (int64_t j = 0; j < param->count; j++) {
+            double w = json_number_value(json_array_get(wanted, (size_t)j));
+            greatest = fmax(greatest, fabs(w));
+            worst = fmax(worst, fabs(w - (double)got[param->offset + j]));
+        }
+        if (!(worst <= 1e-5 * greatest + 1e-8))
+            fail_msg("%s: gradients up to %g differ by %g", param->name, greatest, worst);
+    }
+    free(got);
+    pass_free(&pass);
+    buffer_free(masters);
+    buffer_free(gradients);
+    close_place(&p);
+}
+
+static void test_an_adapter_is_read_as_its_merged_model(void **state)
+{
+    (void)state;
+    struct place p;
+    const char *name;
+    json_t *wanted;
+    open_place(&p, adapter_path, 1, DTYPE_F32);
+    assert_true(checkpoint_is_adapted(p.source));
+    json_object_foreach(json_object_get(golden, "merged"), name, wanted) {
+        const struct tensor_info *t = checkpoint_find(p.source, name);
+        float *got = malloc(t->n_element * 4);
+        assert_null(checkpoint_raw(p.source, t));
+        assert_int_equal(checkpoint_read_f32(p.source, t, 0, 1, got, NULL), 0);
+        assert_int_equal(checkpoint_read_f32(p.source, t, 1, t->n_row - 1, got + t->n_col, NULL), 0);
+        for (uint64_t i = 0; i < t->n_element; i++) {
+            double w = json_number_value(json_array_get(wanted, i)); /* float64: ours is that, rounded once */
+            if (!(fabs(w - (double)got[i]) <= fabs(w) * 0x1p-24 + 1e-12))
+                fail_msg("%s[%d]: %.9g, wanted %.12g", name, (int)i, (double)got[i], w);
+        }
+        free(got);
+    }
+    for (int i = 0; i < data.n; i++) {
+        const struct train_row *r = &data.rows[i];
+        const json_t *list = json_array_get(json_object_get(golden, "logprobs"), (size_t)i);
+        int n = (int)json_array_size(list);
+        float got[32];
+        assert_int_equal(model_score(p.model, &(struct model_text){r->ids, r->n, r->n - n}, 1, got, NULL), 0);
+        for (int j = 0; j < n; j++)
+            assert_true(fabs((double)got[j] - json_number_value(json_array_get(list, (size_t)j))) < 1e-5);
+    }
+    close_place(&p);
+}
+
+static void expect_refused(const char *config, const char *weights_from, const char *base, const char *says)
+{
+    char dir[300], path[400], from[400];
+    struct checkpoint *ck = NULL;
+    struct error err = {0};
+    snprintf(dir, sizeof dir, "%s/a", check_tmpdir("lora_refused"));
+    assert_int_equal(dirs_make(dir, NULL), 0);
+    snprintf(path, sizeof path, "%s/adapter_config.json", dir);
+    assert_int_equal(file_write(path, config, strlen(config), NULL), 0);
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
+    snprintf(from, sizeof from, "%s/%s", weights_from, strstr(weights_from, "adapter") ? "adapter_model.safetensors" : "model.safetensors");
+    assert_int_equal(file_copy(from, path, NULL), 0);
+    int rc = checkpoint_open_adapter(&ck, base, dir, &err);
+    if (!rc || !strstr(err.message, says))
+        fail_msg("%s: rc %d \"%s\", wanted \"%s\"", config, rc, err.message, says);
+    assert_null(ck);
+}
+
+static void test_what_is_not_computed_is_refused_by_name(void **state)
+{
+    (void)state;
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5,\"use_dora\":true}", adapter_path, model_path, "\"use_dora\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5,\"modules_to_save\":[\"lm_head\"]}", adapter_path, model_path, "\"modules_to_save\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5,\"bias\":\"all\"}", adapter_path, model_path, "\"bias\"");
+    expect_refused("{\"peft_type\":\"IA3\",\"lora_alpha\":5}", adapter_path, model_path, "\"peft_type\"");
+    expect_refused("{\"peft_type\":\"LORA\"}", adapter_path, model_path, "\"lora_alpha\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, NULL, "base_model_name_or_path");
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, "tests/golden/random_llama", "made for another model");
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", model_path, model_path, "adapts nothing");
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, adapter_path, "is an adapter, wanted a base model");
+    struct model_desc d = {.n_layer = 1, .n_embd = 8, .n_head = 1, .n_kv_head = 1, .head_dim = 8, .n_ff = 8};
+    struct error err = {0};
+    int64_t n;
+    int widest;
+    assert_int_equal(lora_sizes(&d, &(struct lora_options){4, 8, "q_proj,w_proj"}, &n, &widest, &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "\"w_proj\""));
+    assert_int_equal(lora_sizes(&d, &(struct lora_options){4, 8, "q_proj,v_proj"}, &n, &widest, &err), 0);
+    assert_int_equal(n, 64 + 2 * 32);
+    assert_int_equal(widest, 8);
+}
+
+static void train_options(struct train_options *o, enum dtype dtype, const char *targets)
+{
+    train_options_default(o);
+    o->dtype = dtype;
+    o->learning_rate = 0.02;
+    o->num_train_epochs = 6;
+    o->batch_size = 4;
+    o->lora_r = 3;
+    o->lora_alpha = 5;
+    o->lora_targets = targets;
+}
+
+/* SHA-256 of the adapter that training writes. */
+static void train(const char *directory, const struct train_options *o, int n_thread, int merge, struct train_result *result, char hex[65])
+{
+    struct place p;
+    struct error err = {0};
+    struct checkpoint *written;
+    open_place(&p, model_path, n_thread, o->dtype);
+    struct train_job job = {.model = p.model, .source = p.source, .data = &data, .eval_data = &data, .options = o, .directory = directory, .merge = merge};
+    if (train_run(&job, result, &err))
+        fail_msg("%s", err.message);
+    assert_null(p.model->lora);
+    assert_int_equal(result->allocations, 0);
+    if (checkpoint_open(&written, directory, &err) || checkpoint_sha256(written, hex, &err))
+        fail_msg("%s", err.message);
+    checkpoint_close(written);
+    close_place(&p);
+}
+
+static void test_bits_do_not_depend_on_split_recomputation_or_threads(void **state)
+{
+    (void)state;
+    static const struct { int batch, accumulation, recompute, threads; } ways[] = {{4, 1, 0, 2}, {1, 4, 0, 1}, {2, 2, 1, 2}, {4, 1, 1, 1}};
+    for (int way = 0; way < 4; way++) {
+        struct train_options o;
+        char first[65], again[65];
+        train_options(&o, way & 1 ? DTYPE_BF16 : DTYPE_F32, way & 2 ? "q_proj,v_proj" : "all-linear");
+        for (int i = 0; i < 4; i++) {
+            struct train_result result;
+            o.batch_size = ways[i].batch;
+            o.accumulation = ways[i].accumulation;
+            o.recompute = ways[i].recompute;
+            train(check_tmpdir("lora_bits"), &o, ways[i].threads, 0, &result, i ? again : first);
+            assert_true(result.last_loss < result.first_loss - 0.1);
+            if (i)
+                assert_string_equal(first, again);
+        }
+    }
+}
+
+static double score_data(const char *path)
+{
+    struct place p;
+    double sum = 0;
+    open_place(&p, path, 1, DTYPE_F32);
+    for (int i = 0; i < data.n; i++) {
+        const struct train_row *r = &data.rows[i];
+        float got[32];
+        int n_prompt = 1;
+        while (!r->target[n_prompt])
+            n_prompt++;
+        assert_int_equal(model_score(p.model, &(struct model_text){r->ids, r->n, n_prompt}, 1, got, NULL), 0);
+        for (int j = 0; j < r->n - n_prompt; j++)
+            sum -= (double)got[j];
+    }
+    close_place(&p);
+    return sum / (double)data.n_target;
+}
+
+static void test_what_is_written_says_what_was_trained(void **state)
+{
+    (void)state;
+    struct train_options o;
+    struct train_result result;
+    char hex[65], directory[300];
+    for (int merge = 0; merge < 2; merge++) {
+        snprintf(directory, sizeof directory, "%s", check_tmpdir(merge ? "lora_merged" : "lora_written"));
+        train_options(&o, DTYPE_F32, "all-linear");
+        train(directory, &o, 2, merge, &result, hex);
+        double loss = score_data(directory);
+        if (!(fabs(loss / result.eval_loss - 1) < 1e-5))
+            fail_msg("%s: loss %.9g, in training it was %.9g", directory, loss, result.eval_loss);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss_and_gradients_are_pefts),
+        cmocka_unit_test(test_an_adapter_is_read_as_its_merged_model),
+        cmocka_unit_test(test_what_is_not_computed_is_refused_by_name),
+        cmocka_unit_test(test_bits_do_not_depend_on_split_recomputation_or_threads),
+        cmocka_unit_test(test_what_is_written_says_what_was_trained),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
