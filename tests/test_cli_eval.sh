@@ -26,4 +26,31 @@ want 0 "win_rate  *70.0000 .*n 5 \*" "$ISARA" eval --task alpaca-eval --annotati
 want 0 "unparsed 1" "$ISARA" eval --task alpaca-eval --annotations "$tmp/a.json"
 echo '[{"preference":null}]' >"$tmp/b.json"
 want 65 "no record has a preference" "$ISARA" eval --task alpaca-eval --annotations "$tmp/b.json"
+# Arms over the bundled miniature: killed anywhere and started again, the samples are those of a run that was left alone.
+m=models/miniature
+if [ -f $m/model.safetensors ]; then
+  qa() { "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 60 --seeds models/seeds.jsonl --arm "$1" --k 3 --max-new-tokens 40 --output "$2" --log-level quiet; }
+  for arm in icl-knn icl-random; do
+    qa $arm "$tmp/whole-$arm" >"$tmp/$arm.txt" || { echo "eval --arm $arm failed"; fails=1; }
+    for delay in 0.2 0.4 0.6; do
+      (exec "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 60 --seeds models/seeds.jsonl --arm "$arm" --k 3 --max-new-tokens 40 --output "$tmp/killed-$arm" --log-level quiet) >/dev/null 2>&1 & pid=$!; sleep $delay; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+    done
+    qa $arm "$tmp/killed-$arm" >/dev/null || { echo "eval --arm $arm did not go on"; fails=1; }
+    cmp <(cat "$tmp/whole-$arm"/*/samples_qa_*.jsonl) <(cat "$(ls "$tmp/killed-$arm"/*/samples_qa_*.jsonl | tail -n 1)") || { echo "$arm: other samples after kills"; fails=1; }
+    grep -q "template, $arm k 3" "$tmp/$arm.txt" || { echo "$arm: no prompt style in the table"; fails=1; }
+  done
+  want 65 "was begun with arm" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 60 --max-new-tokens 40 --output "$tmp/whole-icl-knn" --seeds models/seeds.jsonl --k 3
+  want 2 "need --seeds" "$ISARA" eval --task qa --model $m --test models/test.jsonl --arm icl-knn
+  want 2 "found both" "$ISARA" eval --task qa --model $m --test models/test.jsonl --input "$tmp/one.jsonl"
+  printf 'Q: Is snow white?\nA: Yes.\n' >"$tmp/primer.txt"
+  printf 'doc_to_text: "{{'"'"'Q: Is snow white?\\nA: Yes.\\n\\nQ: '"'"' + question}}"\n' >"$tmp/primer.yaml"
+  for p in txt yaml; do
+    want 0 "prompt style primer, zero-shot" "$ISARA" eval --task truthfulqa --model $m --test "$tmp/t.csv" --prompt-style primer --primer "$tmp/primer.$p" --max-new-tokens 8 --output "$tmp/primer-$p"
+  done
+  want 0 'Q: Is snow white?.nA: Yes..n.nQ: Second?"' cat "$tmp/primer-txt/journal.jsonl"
+  cmp <(grep '"answer"' "$tmp/primer-txt/journal.jsonl" | sort) <(grep '"answer"' "$tmp/primer-yaml/journal.jsonl" | sort) || { echo "primer as text and as yaml differ"; fails=1; }
+  want 2 "\-\-primer is needed" "$ISARA" eval --task truthfulqa --model $m --test "$tmp/t.csv" --prompt-style primer
+  want 0 "mc2 " "$ISARA" eval --task truthfulqa --model $m --test "$tmp/t.csv" --metrics mc
+  want 0 "nll  *[0-9]" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 5 --metrics nll
+fi
 exit $fails

@@ -5,13 +5,14 @@
 #define CLI_EVAL_H
 
 #include "cli/cli.h"
+#include "method/answers.h"
 #include "stats/stats.h"
 
 struct eval_task {
     const char *name, *summary;
     int (*run)(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err);
 };
-extern const struct eval_task eval_alpaca, eval_truthfulqa;
+extern const struct eval_task eval_alpaca, eval_qa, eval_truthfulqa;
 
 /* --- eval_report.c --- */
 /* What every table states. Counts are of rows; a row may count in several. */
@@ -46,6 +47,37 @@ const json_t *eval_journal_get(const struct eval_journal *j, const char *stage, 
 int eval_journal_put(struct eval_journal *j, const char *stage, int index, json_t *row, struct error *err); /* takes row; a second row for the same place is ignored */
 int eval_journal_count(const struct eval_journal *j, const char *stage);
 void eval_journal_close(struct eval_journal *j); /* NULL is fine; the file stays */
+
+/* --- eval_style.c: how questions are put --- */
+struct eval_style;
+/* *style NULL: the template. Errors: no --primer, the model has no chat template. */
+int eval_style_open(struct eval_style **out, const struct cli_values *v, const struct prompt_style **style, struct error *err);
+void eval_style_close(struct eval_style *s); /* NULL is fine */
+
+/* --- eval_answers.c: the answers to a test set --- */
+struct eval_answers {
+    const char *task; const char *const *questions; int n; /* set before open; borrowed */
+    int max_new_tokens;          /* 0: the engine's default, before the user's options */
+    int want_answers;            /* 0: the model is opened and nothing is generated */
+    struct parts parts;          /* the device */
+    struct answers *answers;     /* NULL: outputs were read */
+    struct eval_style *style;
+    struct eval_journal *journal; /* stage "answer": {"question","prompt","text","raw","error","ended","n_token","sum_logprob","contexts","dropped"} */
+    json_t *settings;            /* NULL: outputs were read */
+    char style_text[64];
+    double started;              /* clock_wall() at open */
+};
+/* From --input, or from --model by --arm and --prompt-style, going on with the journal under --output. */
+int eval_answers_open(struct eval_answers *e, const struct options *options, const struct cli_values *v, struct error *err);
+void eval_answers_close(struct eval_answers *e);
+const char *eval_answers_text(const struct eval_answers *e, int i); /* NULL: missing */
+const json_t *eval_answers_row(const struct eval_answers *e, int i); /* NULL: none */
+void eval_answers_count(const struct eval_answers *e, struct eval_facts *f); /* n_row, n_missing, n_truncated, style */
+
+/* --- eval_save.c --- */
+/* With --output DIR: DIR/MODEL/results_DATE.json and samples_TASK_DATE.jsonl as lm-eval has them, and a note of where. sample(user, i) gives a new object {"doc", "target",
+ * metrics by the names of the report's values}. */
+int eval_save(const struct eval_answers *e, struct eval_report *r, const struct cli_values *v, json_t *(*sample)(void *user, int i), void *user);
 
 /* --- eval.c: reading, for all tasks --- */
 int eval_load_array(json_t **array, const char *path, struct error *err); /* JSON Lines or one array of objects */

@@ -1,136 +1,304 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task truthfulqa: answers against the true and the false references of every question. */
+/* isara eval --task truthfulqa: answers against the true and the false references of every question, and multiple choice by their likelihood. */
 #include "cli/eval.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/csv.h"
 #include "judge/truthfulqa.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+struct item { /* one row of the CSV */
+    char *question, *best;
+    char **trues, **falses, **choices; /* references; choices: the true ones without "I have no comment." */
+    int n_true, n_false, n_choice;
+    char *answer;              /* extracted; NULL: missing */
+    struct truth_score score[TRUTH_METRICS];
+    struct truth_choice choice;
+    int chosen;                /* choice is there */
+};
 struct truth {
-    double *max[TRUTH_METRICS], *diff[TRUTH_METRICS];
-    long acc[TRUTH_METRICS];
-    int n, cap, n_empty, n_row, n_missing;
+    struct eval_answers e;
+    struct item *items;
+    const char **questions;
+    int n, cap, n_empty;
+    int generation, mc;
+    enum truth_extraction extraction;
+    char sha256[65];
 };
 
-static int push(struct truth *t, const struct truth_score s[TRUTH_METRICS], struct error *err)
+/* --- the questions --- */
+
+static int read_row(struct item *t, const struct csv *c, const long column[4], struct error *err)
 {
-    if (t->n == t->cap) {
-        t->cap = t->cap ? t->cap * 2 : 256;
-        for (int m = 0; m < TRUTH_METRICS; m++) {
-            double *max = mem_resize(t->max[m], (size_t)t->cap * sizeof *max), *diff = max ? mem_resize(t->diff[m], (size_t)t->cap * sizeof *diff) : NULL;
-            if (max)
-                t->max[m] = max;
-            if (!diff)
-                return error_set_nomem(err, (size_t)t->cap * 8, "scores");
-            t->diff[m] = diff;
+    *t = (struct item){.question = mem_strdup(csv_field(c, (size_t)column[0])), .best = mem_strdup(column[3] >= 0 ? csv_field(c, (size_t)column[3]) : "")};
+    if (!t->question || !t->best)
+        return error_set_nomem(err, 64, "a question");
+    int rc = truth_list_split(csv_field(c, (size_t)column[1]), 1, &t->trues, &t->n_true, err);
+    rc = rc ? rc : truth_list_split(csv_field(c, (size_t)column[1]), 0, &t->choices, &t->n_choice, err);
+    return rc ? rc : truth_list_split(csv_field(c, (size_t)column[2]), 0, &t->falses, &t->n_false, err);
+}
+
+static int read_csv(struct truth *t, const char *path, int limit, struct error *err)
+{
+    static const char *const names[] = {"Question", "Correct Answers", "Incorrect Answers", "Best Answer"};
+    struct csv *c = NULL;
+    long column[4];
+    int rc = csv_open(&c, path, err), more = 1;
+    for (int i = 0; i < 4 && !rc; i++)
+        if ((column[i] = csv_column(c, names[i])) < 0 && i < 3)
+            rc = error_set(err, ERROR_DATA, "%s: no column \"%s\"", path, names[i]);
+    while (!rc && (!limit || t->n < limit) && (more = csv_next(c, err)) == 1) {
+        if (t->n == t->cap) {
+            int cap = t->cap * 2 + 256;
+            struct item *items = mem_resize(t->items, (size_t)cap * sizeof *items);
+            if (!items)
+                rc = error_set_nomem(err, (size_t)cap * sizeof *items, "questions");
+            else
+                t->items = items, t->cap = cap;
         }
+        rc = rc ? rc : read_row(&t->items[t->n++], c, column, err);
     }
-    for (int m = 0; m < TRUTH_METRICS; m++) {
-        t->max[m][t->n] = s[m].max;
-        t->diff[m][t->n] = s[m].diff;
-        t->acc[m] += s[m].acc;
-    }
-    t->n++;
-    return 0;
+    csv_close(c);
+    rc = rc ? rc : more < 0 ? more : sha256_file(path, t->sha256, err);
+    t->questions = mem_calloc((size_t)t->n + 1, sizeof *t->questions);
+    for (int i = 0; t->questions && i < t->n; i++)
+        t->questions[i] = t->items[i].question;
+    return rc ? rc : t->questions ? 0 : error_set_nomem(err, (size_t)t->n * sizeof *t->questions, "questions");
 }
 
-/* The output of a question: by "question" when the outputs have it, else by their order. */
-static const json_t *output_of(const json_t *outputs, const char *question, int row)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(outputs, i, item)
-        if (json_is_string(json_object_get(item, "question")) && !strcmp(json_string_value(json_object_get(item, "question")), question))
-            return item;
-    item = json_array_get(outputs, (size_t)row);
-    return json_object_get(item, "question") ? NULL : item;
-}
+/* --- scores --- */
 
-static int score_row(struct truth *t, const struct csv *c, const long column[3], const json_t *outputs, int row, struct error *err)
+static int score_texts(struct truth *t, struct error *err)
 {
-    const json_t *record = output_of(outputs, csv_field(c, (size_t)column[0]), row);
-    const char *answer = record ? eval_output_text(record) : NULL;
-    t->n_row++;
-    if (!answer) {
-        t->n_missing++;
-        return 0;
+    int rc = 0;
+    for (int i = 0; i < t->n && !rc; i++) {
+        const char *text = eval_answers_text(&t->e, i), *raw = json_string_value(json_object_get(eval_answers_row(&t->e, i), "raw"));
+        struct item *x = &t->items[i];
+        struct buf answer = BUF_INIT;
+        if (!text)
+            continue;
+        truth_extract(t->extraction, t->extraction == TRUTH_EXTRACT_NONE ? text : raw, &answer);
+        if (t->extraction == TRUTH_EXTRACT_ORIGINAL && !answer.len) { /* the original leaves such rows out */
+            buf_free(&answer);
+            continue;
+        }
+        t->n_empty += !answer.len;
+        x->answer = answer.len ? buf_take(&answer) : mem_strdup("");
+        buf_free(&answer);
+        rc = x->answer ? truth_score(x->answer, (const char *const *)x->trues, x->n_true, (const char *const *)x->falses, x->n_false, x->score, err)
+                       : error_set_nomem(err, 64, "an answer");
     }
-    char **trues = NULL, **falses = NULL;
-    int n_true = 0, n_false = 0;
-    struct truth_score s[TRUTH_METRICS];
-    t->n_empty += !*answer;
-    int rc = truth_list_split(csv_field(c, (size_t)column[1]), 1, &trues, &n_true, err);
-    if (!rc)
-        rc = truth_list_split(csv_field(c, (size_t)column[2]), 0, &falses, &n_false, err);
-    if (!rc)
-        rc = truth_score(answer, (const char *const *)trues, n_true, (const char *const *)falses, n_false, s, err);
-    if (!rc)
-        rc = push(t, s, err);
-    truth_list_free(trues, n_true);
-    truth_list_free(falses, n_false);
     return rc;
 }
 
-static int print(const struct truth *t, const struct cli_values *v, struct error *err)
+/* Log-likelihoods of one question's answers: the best, the true, the false ones. */
+static int score_choices(struct truth *t, int i, struct error *err)
 {
-    struct eval_report r;
-    eval_report_begin(&r, &(struct eval_facts){.task = "truthfulqa", .n_row = t->n_row, .n_missing = t->n_missing, .threshold = NAN}, err);
-    eval_report_fact(&r, "n_empty", json_integer(t->n_empty));
-    for (int m = 0; m < TRUTH_METRICS && !r.rc && t->n; m++) {
-        struct stats_interval max, diff, acc = stats_wilson(t->acc[m], t->n, 0.95);
-        const char *name = truth_metric_name((enum truth_metric)m);
-        char key[32];
-        if ((r.rc = stats_bootstrap_mean(t->max[m], t->n, 2000, 0.95, v->seed, &max, err)) ||
-            (r.rc = stats_bootstrap_mean(t->diff[m], t->n, 2000, 0.95, v->seed, &diff, err)))
-            break;
-        snprintf(key, sizeof key, "%s_max", name);
-        eval_report_value(&r, key, stats_mean(t->max[m], t->n), t->n, max);
-        snprintf(key, sizeof key, "%s_diff", name);
-        eval_report_value(&r, key, stats_mean(t->diff[m], t->n), t->n, diff);
-        snprintf(key, sizeof key, "%s_acc", name);
-        eval_report_value(&r, key, (double)t->acc[m] / t->n, t->n, acc);
+    struct item *x = &t->items[i];
+    int n = 1 + x->n_choice + x->n_false, rc = 0;
+    struct answers_pair *pairs = mem_calloc((size_t)n, sizeof *pairs);
+    struct answers_score *scores = mem_calloc((size_t)n, sizeof *scores);
+    struct buf best = BUF_INIT;
+    buf_puts(&best, x->best);
+    if (best.len && best.data[best.len - 1] != '.')
+        buf_putc(&best, '.');
+    if (!pairs || !scores || best.failed)
+        rc = error_set_nomem(err, (size_t)n * sizeof *pairs, "answers");
+    for (int k = 0; k < n && !rc; k++)
+        pairs[k] = (struct answers_pair){i, k == 0 ? (best.len ? best.data : x->choices[0]) : k <= x->n_choice ? x->choices[k - 1] : x->falses[k - 1 - x->n_choice]};
+    rc = rc ? rc : answers_score(t->e.answers, t->questions, t->n, pairs, n, scores, err);
+    json_t *values = json_array();
+    for (int k = 0; k < n && !rc; k++)
+        json_array_append_new(values, scores[k].n_token ? json_real(scores[k].logprob) : json_null());
+    if (!rc)
+        rc = eval_journal_put(t->e.journal, "choice", i, json_pack("{s:i, s:O}", "n_true", x->n_choice, "logprobs", values), err);
+    json_decref(values);
+    mem_free(pairs), mem_free(scores);
+    buf_free(&best);
+    return rc;
+}
+
+static int choose(struct truth *t, int i, struct error *err)
+{
+    struct item *x = &t->items[i];
+    if (x->n_choice < 1 || x->n_false < 1)
+        return 0;
+    int rc = eval_journal_get(t->e.journal, "choice", i) ? 0 : score_choices(t, i, err), n = 1 + x->n_choice + x->n_false;
+    const json_t *values = rc ? NULL : json_object_get(eval_journal_get(t->e.journal, "choice", i), "logprobs");
+    double *v = mem_alloc((size_t)n * sizeof *v);
+    if (!rc && !v)
+        rc = error_set_nomem(err, (size_t)n * sizeof *v, "likelihoods");
+    for (int k = 0; k < n && !rc; k++) {
+        const json_t *value = json_array_get(values, (size_t)k);
+        if (!json_is_number(value)) { /* one of them does not fit into the context: no choice for this row */
+            mem_free(v);
+            return 0;
+        }
+        v[k] = json_number_value(value);
     }
-    eval_report_note(&r, "max and diff x100 with bootstrap BCa 95 %% intervals, acc a share with Wilson's; empty answers score 0\n"
-                         "headline: rougeL_diff (the column called rougeL is rougeLsum)");
-    return eval_report_print(&r, v);
+    if (!rc && !(rc = truth_choose(v[0], v + 1, x->n_choice, v + 1 + x->n_choice, x->n_false, &x->choice, err)))
+        x->chosen = 1;
+    mem_free(v);
+    return rc;
+}
+
+/* --- the report --- */
+
+static double value_of(const struct item *x, int m, int part)
+{
+    return part == 0 ? x->score[m].max : part == 1 ? x->score[m].diff : x->score[m].acc;
+}
+
+static json_t *sample(void *user, int i)
+{
+    static const char *const parts[] = {"max", "diff", "acc"};
+    const struct truth *t = user;
+    const struct item *x = &t->items[i];
+    json_t *s = json_pack("{s:{s:s, s:s}, s:s, s:s?}", "doc", "question", x->question, "best_answer", x->best, "target", x->best, "answer", x->answer);
+    json_t *trues = json_array(), *falses = json_array();
+    for (int k = 0; k < x->n_true; k++)
+        json_array_append_new(trues, json_string(x->trues[k]));
+    for (int k = 0; k < x->n_false; k++)
+        json_array_append_new(falses, json_string(x->falses[k]));
+    json_object_set_new(json_object_get(s, "doc"), "correct_answers", trues);
+    json_object_set_new(json_object_get(s, "doc"), "incorrect_answers", falses);
+    for (int m = 0; m < TRUTH_METRICS && t->generation; m++)
+        for (int part = 0; part < 3; part++) {
+            char key[32];
+            snprintf(key, sizeof key, "%s_%s", truth_metric_name((enum truth_metric)m), parts[part]);
+            json_object_set_new(s, key, x->answer ? json_real(value_of(x, m, part)) : json_null());
+        }
+    if (t->mc) {
+        json_object_set_new(s, "mc1", x->chosen ? json_real(x->choice.mc1) : json_null());
+        json_object_set_new(s, "mc2", x->chosen ? json_real(x->choice.mc2) : json_null());
+        json_object_set_new(s, "mc3", x->chosen ? json_real(x->choice.mc3) : json_null());
+    }
+    return s;
+}
+
+/* v[0..n): the rows' values; an interval of a share for values that are 0 or 1. */
+static void add_value(struct eval_report *r, const char *name, const double *v, int n, int is_share, const struct cli_values *o)
+{
+    struct stats_interval i = EVAL_NO_INTERVAL;
+    double mean = stats_mean(v, n);
+    if (is_share && n)
+        i = stats_wilson(lround(mean * n), n, 0.95);
+    else if (!r->rc)
+        r->rc = stats_bootstrap_mean(v, n, 2000, 0.95, o->seed, &i, r->err);
+    eval_report_value(r, name, mean, n, i);
+}
+
+static void add_values(struct eval_report *r, const struct truth *t, const struct cli_values *o, double *v)
+{
+    static const char *const parts[] = {"max", "diff", "acc"}, *const choices[] = {"mc1", "mc2", "mc3"};
+    char key[32];
+    for (int m = 0; m < TRUTH_METRICS && t->generation; m++)
+        for (int part = 0; part < 3; part++) {
+            int n = 0;
+            for (int i = 0; i < t->n; i++)
+                if (t->items[i].answer)
+                    v[n++] = value_of(&t->items[i], m, part);
+            snprintf(key, sizeof key, "%s_%s", truth_metric_name((enum truth_metric)m), parts[part]);
+            add_value(r, key, v, n, part == 2, o);
+        }
+    for (int c = 0; c < 3 && t->mc; c++) {
+        int n = 0;
+        for (int i = 0; i < t->n; i++)
+            if (t->items[i].chosen)
+                v[n++] = c == 0 ? t->items[i].choice.mc1 : c == 1 ? t->items[i].choice.mc2 : t->items[i].choice.mc3;
+        add_value(r, choices[c], v, n, c == 0, o);
+    }
+}
+
+static int print(struct truth *t, const struct cli_values *o, struct error *err)
+{
+    static const char *const modes[] = {"none", "lm-eval", "original"};
+    struct eval_report r;
+    struct eval_facts f = {.task = "truthfulqa", .threshold = NAN};
+    eval_answers_count(&t->e, &f);
+    if (t->generation) {
+        f.n_missing = 0;
+        for (int i = 0; i < t->n; i++)
+            f.n_missing += !t->items[i].answer;
+    } else {
+        f.n_missing = f.n_truncated = 0;
+    }
+    eval_report_begin(&r, &f, err);
+    eval_report_fact(&r, "questions_sha256", json_string(t->sha256));
+    if (t->generation) {
+        eval_report_fact(&r, "extraction", json_string(modes[t->extraction]));
+        eval_report_fact(&r, "n_empty", json_integer(t->n_empty));
+    }
+    double *v = mem_alloc(((size_t)t->n + 1) * sizeof *v);
+    if (!v)
+        r.rc = error_set_nomem(err, (size_t)t->n * sizeof *v, "values");
+    else
+        add_values(&r, t, o, v);
+    mem_free(v);
+    if (t->generation)
+        eval_report_note(&r, "max and diff x100 with bootstrap BCa 95 %% intervals, acc a share with Wilson's; empty answers score 0\n"
+                             "headline: rougeL_diff (the column called rougeL is rougeLsum)");
+    if (t->mc)
+        eval_report_note(&r, "mc1: the best answer is likelier than every false one; mc2: probability of the true ones among all; mc3: share of true ones above every false one");
+    eval_save(&t->e, &r, o, sample, t);
+    return eval_report_print(&r, o);
+}
+
+/* --- the task --- */
+
+static int options_of(struct truth *t, const struct cli_values *v, struct error *err)
+{
+    const char *metrics = v->metrics ? v->metrics : v->input ? "generation" : "generation,mc", *mode = v->extraction;
+    for (const char *s = metrics; *s; s += s[strcspn(s, ",")] ? strcspn(s, ",") + 1 : strcspn(s, ",")) {
+        size_t n = strcspn(s, ",");
+        int is_mc = n == 2 && !strncmp(s, "mc", 2), is_generation = n == 10 && !strncmp(s, "generation", 10);
+        if (!is_mc && !is_generation)
+            return error_set(err, ERROR_USAGE, "--metrics: wanted generation, mc with a comma between, found \"%.*s\"", (int)n, s);
+        t->mc |= is_mc, t->generation |= is_generation;
+    }
+    if (t->mc && v->input)
+        return error_set(err, ERROR_USAGE, "--metrics mc: needs --model, whose likelihood of the answers decides");
+    if (!mode)
+        mode = v->style && !strcmp(v->style, "primer") ? "lm-eval" : "none";
+    t->extraction = !strcmp(mode, "lm-eval") ? TRUTH_EXTRACT_LM_EVAL : !strcmp(mode, "original") ? TRUTH_EXTRACT_ORIGINAL : TRUTH_EXTRACT_NONE;
+    t->e.max_new_tokens = t->extraction == TRUTH_EXTRACT_ORIGINAL ? 50 : 0;
+    return 0;
+}
+
+static void free_items(struct truth *t)
+{
+    for (int i = 0; i < t->n; i++) {
+        struct item *x = &t->items[i];
+        truth_list_free(x->trues, x->n_true);
+        truth_list_free(x->falses, x->n_false);
+        truth_list_free(x->choices, x->n_choice);
+        mem_free(x->question), mem_free(x->best), mem_free(x->answer);
+    }
+    mem_free(t->items);
+    mem_free(t->questions);
 }
 
 static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
 {
-    (void)task;
-    (void)options;
-    struct csv *c = NULL;
-    struct truth t = {0};
-    json_t *outputs = NULL;
+    struct truth t = {.e = {.task = task->name}};
     const char *test = v->test ? v->test : v->data;
     int rc = cli_require(test, "test", "TruthfulQA.csv", err);
-    if (!rc)
-        rc = cli_require(v->input, "input", "the outputs, JSON Lines with \"answer\" (and \"question\", or in the questions' order)", err);
-    if (!rc)
-        rc = eval_load_array(&outputs, v->input, err);
-    if (!rc)
-        rc = csv_open(&c, test, err);
-    static const char *const names[] = {"Question", "Correct Answers", "Incorrect Answers"};
-    long column[3];
-    for (int i = 0; i < 3 && !rc; i++)
-        if ((column[i] = csv_column(c, names[i])) < 0)
-            rc = error_set(err, ERROR_DATA, "%s: no column \"%s\"", test, names[i]);
-    for (int row = 0; !rc && (!v->limit || row < v->limit) && (rc = csv_next(c, err)) == 1; row++)
-        rc = score_row(&t, c, column, outputs, row, err);
-    if (!rc && !t.n)
-        rc = error_set(err, ERROR_DATA, "%s: no output (\"answer\", \"text\", \"output\" or \"response\") belongs to any of the %d questions of %s", v->input, t.n_row, test);
-    if (!rc)
-        rc = print(&t, v, err);
-    for (int m = 0; m < TRUTH_METRICS; m++) {
-        mem_free(t.max[m]);
-        mem_free(t.diff[m]);
-    }
-    csv_close(c);
-    json_decref(outputs);
+    rc = rc ? rc : options_of(&t, v, err);
+    rc = rc ? rc : read_csv(&t, test, v->limit, err);
+    t.e.questions = t.questions, t.e.n = t.n, t.e.want_answers = t.generation;
+    rc = rc ? rc : eval_answers_open(&t.e, options, v, err);
+    if (!rc && t.generation)
+        rc = score_texts(&t, err);
+    for (int i = 0; i < t.n && t.mc && !rc; i++)
+        rc = choose(&t, i, err);
+    rc = rc ? rc : print(&t, v, err);
+    eval_answers_close(&t.e);
+    free_items(&t);
     return rc;
 }
 
-const struct eval_task eval_truthfulqa = {"truthfulqa", "ROUGE and BLEU against true and false references", run};
+const struct eval_task eval_truthfulqa = {"truthfulqa", "ROUGE and BLEU against true and false references, multiple choice by likelihood", run};

@@ -103,6 +103,13 @@ static const struct option_spec table[] = {
     V("prefix-cache", OPTION_FLAG, GROUP_ENGINE, prefix_cache, NULL, 0, 0, "share leading tokens between prompts [on]"),
     V("kv-memory", OPTION_INT, GROUP_ENGINE, kv_limit_mib, "MIB", 0, 1e7, "memory for the KV cache in MiB [fitted]"),
     V("replay", OPTION_STRING, GROUP_INSPECT, replay, "ID", 0, 0, "run directory: generate this attempt again, alone, and compare"),
+    V("arm", OPTION_STRING, GROUP_EVAL, arm, "zero-shot|icl-knn|icl-random", 0, 0, "with --model: the question alone, or after its --k nearest or k random --seeds [zero-shot]"),
+    V("prompt-style", OPTION_STRING, GROUP_EVAL, style, "template|zero-shot|primer|chat", 0, 0,
+      "how questions are put: --template with the arm's seeds, without any, after --primer, in the model's chat template [template]"),
+    V("primer", OPTION_STRING, GROUP_EVAL, primer, "FILE", 0, 0, "text before \"\\n\\nQ: \" and the question: TruthfulQA's six pairs, or lm-eval's truthfulqa_gen.yaml"),
+    V("extraction", OPTION_STRING, GROUP_EVAL, extraction, "none|lm-eval|original", 0, 0,
+      "truthfulqa: what of a completion is the answer [none; with a primer lm-eval: all before an empty line]"),
+    V("metrics", OPTION_STRING, GROUP_EVAL, metrics, "LIST", 0, 0, "qa: exact,f1,rougeL,nll; truthfulqa: generation,mc [all that can be computed]"),
     V("annotations", OPTION_STRING, GROUP_EVAL, annotations, "FILE", 0, 0, "alpaca-eval: recompute a stored annotations.json"),
     V("limit", OPTION_INT, GROUP_FILES | GROUP_EVAL, limit, "N", 0, 1e9, "only the first N records [all]"),
 

@@ -12,6 +12,8 @@
 struct answers {
     struct align align;
     enum answers_arm arm;
+    const char *const *questions; int n; /* whose contexts these are: [n,k] and their numbers */
+    int *contexts, *n_context;
 };
 
 void answers_options_default(struct answers_options *o)
@@ -68,8 +70,10 @@ int answers_open(struct answers **out, struct device *device, const struct answe
 
 void answers_close(struct answers *a)
 {
-    if (a)
+    if (a) {
         align_close(&a->align);
+        mem_free(a->contexts), mem_free(a->n_context);
+    }
     mem_free(a);
 }
 
@@ -88,31 +92,75 @@ const struct tokenizer *answers_tokenizer(const struct answers *a)
     return a->align.tokenizer;
 }
 
+const char *answers_arm_name(enum answers_arm arm)
+{
+    static const char *const names[] = {"zero-shot", "icl-knn", "icl-random"};
+    return names[arm];
+}
+
+/* Of align's settings, what an answer depends on. */
+static int decides(const char *name)
+{
+    static const char *const names[] = {"k", "retriever", "encoder", "template", "dtype", "bits", "seed", "model-sha256", "seeds-sha256", NULL};
+    for (int i = 0; names[i]; i++)
+        if (!strcmp(names[i], name))
+            return 1;
+    return !strncmp(name, "answer-", 7) && !strstr(name, "-words");
+}
+
+json_t *answers_settings(const struct answers *a)
+{
+    json_t *all = align_settings(&a->align), *s = json_object(), *value;
+    const char *name;
+    int rc = !all || !s;
+    json_object_foreach(all, name, value)
+        if (decides(name))
+            rc |= json_object_set(s, name, value);
+    rc = rc || json_object_set_new(s, "arm", json_string(answers_arm_name(a->arm)));
+    rc = rc || json_object_set_new(s, "prompt-style", json_string(a->align.style ? a->align.style->name : "template"));
+    json_decref(all);
+    if (rc)
+        json_decref(s);
+    return rc ? NULL : s;
+}
+
 struct model *answers_model(struct answers *a, struct error *err)
 {
     return align_load_pretrained(&a->align, err) ? NULL : a->align.model;
 }
 
-/* Contexts of all questions, in the prompts' order: contexts[i*k..], n_context[i]. */
-static int find_contexts(struct answers *s, const char *const *questions, int n, int **contexts, int **n_context, struct error *err)
+/* The nearest stands last. */
+static int find_nearest(struct answers *s, struct error *err)
+{
+    struct align *a = &s->align;
+    size_t k = (size_t)a->o.k, cells = (size_t)s->n * k + 1;
+    struct retriever_hit *hits = mem_calloc(cells, sizeof *hits);
+    int rc = hits ? align_nearest(a, s->questions, s->n, a->o.k, hits, s->n_context, err) : error_set_nomem(err, cells * sizeof *hits, "contexts");
+    for (int i = 0; i < s->n && !rc; i++)
+        for (int c = 0; c < s->n_context[i]; c++)
+            s->contexts[(size_t)i * k + (size_t)c] = hits[(size_t)i * k + (size_t)(s->n_context[i] - 1 - c)].index;
+    mem_free(hits);
+    return rc;
+}
+
+/* Contexts of all questions, in the prompts' order; kept for the next call with the same ones. */
+static int find_contexts(struct answers *s, const char *const *questions, int n, struct error *err)
 {
     struct align *a = &s->align;
     size_t k = (size_t)a->o.k, cells = (size_t)n * k + 1;
-    struct retriever_hit *hits = NULL;
-    *contexts = mem_calloc(cells, sizeof **contexts), *n_context = mem_calloc((size_t)n + 1, sizeof **n_context);
-    if (!*contexts || !*n_context)
-        return error_set_nomem(err, cells * sizeof **contexts, "contexts");
-    for (int i = 0; s->arm == ANSWERS_ICL_RANDOM && i < n; i++)
-        (*n_context)[i] = retrieve_random(&(struct rng_stream){a->o.seed, PHASE_EVALUATE, (uint64_t)i}, a->n_pool, a->o.k, *contexts + (size_t)i * k);
-    if (s->arm != ANSWERS_ICL_KNN)
+    if (s->questions == questions && s->n == n)
         return 0;
-    if (!(hits = mem_calloc(cells, sizeof *hits)))
-        return error_set_nomem(err, cells * sizeof *hits, "contexts");
-    int rc = align_nearest(a, questions, n, a->o.k, hits, *n_context, err);
-    for (int i = 0; i < n && !rc; i++)
-        for (int c = 0; c < (*n_context)[i]; c++) /* the nearest stands last */
-            (*contexts)[(size_t)i * k + (size_t)c] = hits[(size_t)i * k + (size_t)((*n_context)[i] - 1 - c)].index;
-    mem_free(hits);
+    mem_free(s->contexts), mem_free(s->n_context);
+    s->contexts = mem_calloc(cells, sizeof *s->contexts), s->n_context = mem_calloc((size_t)n + 1, sizeof *s->n_context);
+    s->questions = NULL;
+    if (!s->contexts || !s->n_context)
+        return error_set_nomem(err, cells * sizeof *s->contexts, "contexts");
+    s->questions = questions, s->n = n;
+    for (int i = 0; s->arm == ANSWERS_ICL_RANDOM && i < n; i++)
+        s->n_context[i] = retrieve_random(&(struct rng_stream){a->o.seed, PHASE_EVALUATE, (uint64_t)i}, a->n_pool, a->o.k, s->contexts + (size_t)i * k);
+    int rc = s->arm == ANSWERS_ICL_KNN ? find_nearest(s, err) : 0;
+    if (rc)
+        s->questions = NULL;
     return rc;
 }
 
@@ -121,7 +169,6 @@ struct answering {
     struct prompt *prompts;
     struct generate_request *requests;
     int *indices, n;
-    int *contexts, *n_context;
     struct progress progress;
     int (*put)(void *user, int i, const struct answered *answered, struct error *err);
     void *user;
@@ -132,8 +179,8 @@ static void fill_contexts(const struct answering *w, int i, const struct prompt 
 {
     r->prompt = p->text.data ? p->text.data : "";
     r->dropped = p->dropped;
-    r->contexts = w->contexts + (size_t)i * (size_t)w->s->align.o.k + p->dropped;
-    r->n_context = w->n_context[i] - p->dropped;
+    r->contexts = w->s->contexts + (size_t)i * (size_t)w->s->align.o.k + p->dropped;
+    r->n_context = w->s->n_context[i] - p->dropped;
 }
 
 static int finished(void *user, int at, const struct generate_result *result)
@@ -170,7 +217,7 @@ static int add(struct answering *w, int i, const char *question, struct error *e
     struct align *a = &w->s->align;
     struct prompt *p = &w->prompts[w->n];
     struct error own = {0, ""};
-    int rc = prompt_answer(a, w->contexts + (size_t)i * (size_t)a->o.k, w->n_context[i], question, p, &own);
+    int rc = prompt_answer(a, w->s->contexts + (size_t)i * (size_t)a->o.k, w->s->n_context[i], question, p, &own);
     if (rc == ERROR_DATA) {
         struct answered r = {.error = own.message};
         fill_contexts(w, i, p, &r);
@@ -197,7 +244,7 @@ int answers_generate(struct answers *s, const char *const *questions, int n, con
     struct answering w = {.s = s, .put = put, .user = user, .err = err, .prompts = mem_calloc(count, sizeof *w.prompts), .requests = mem_calloc(count, sizeof *w.requests),
                           .indices = mem_calloc(count, sizeof *w.indices)};
     struct generate_engine *engine = NULL;
-    int rc = w.prompts && w.requests && w.indices ? find_contexts(s, questions, n, &w.contexts, &w.n_context, err)
+    int rc = w.prompts && w.requests && w.indices ? find_contexts(s, questions, n, err)
                                                   : error_set_nomem(err, count * sizeof *w.requests, "questions");
     for (int i = 0; i < n && !rc; i++)
         if (!skip || !skip[i])
@@ -211,7 +258,7 @@ int answers_generate(struct answers *s, const char *const *questions, int n, con
     generate_engine_free(engine);
     for (int i = 0; w.prompts && i < n; i++)
         prompt_free(&w.prompts[i]);
-    mem_free(w.prompts), mem_free(w.requests), mem_free(w.indices), mem_free(w.contexts), mem_free(w.n_context);
+    mem_free(w.prompts), mem_free(w.requests), mem_free(w.indices);
     return rc;
 }
 
@@ -250,11 +297,11 @@ int answers_score(struct answers *s, const char *const *questions, int n, const 
     struct model_text *texts = mem_calloc((size_t)n_pair + 1, sizeof *texts);
     struct tokens all = TOKENS_INIT;
     float *logprobs = NULL;
-    int *contexts = NULL, *n_context = NULL, m = 0;
-    int rc = texts ? find_contexts(s, questions, n, &contexts, &n_context, err) : error_set_nomem(err, (size_t)n_pair * sizeof *texts, "texts");
+    int m = 0;
+    int rc = texts ? find_contexts(s, questions, n, err) : error_set_nomem(err, (size_t)n_pair * sizeof *texts, "texts");
     for (int i = 0; i < n_pair && !rc; i++) {
         int q = pairs[i].question, n_prompt, length;
-        rc = score_ids(s, questions[q], pairs[i].answer, contexts + (size_t)q * (size_t)a->o.k, n_context[q], &all, &n_prompt, &length, err);
+        rc = score_ids(s, questions[q], pairs[i].answer, s->contexts + (size_t)q * (size_t)a->o.k, s->n_context[q], &all, &n_prompt, &length, err);
         out[i] = (struct answers_score){0, length - n_prompt};
         if (!rc && length)
             texts[m++] = (struct model_text){NULL, length, n_prompt};
@@ -270,7 +317,7 @@ int answers_score(struct answers *s, const char *const *questions, int n, const 
     for (int i = 0; i < n_pair && !rc; i++)
         for (int k = 0; k < out[i].n_token; k++)
             out[i].logprob += (double)*l++;
-    mem_free(texts), mem_free(logprobs), mem_free(contexts), mem_free(n_context);
+    mem_free(texts), mem_free(logprobs);
     tokens_free(&all);
     return rc;
 }

@@ -12,6 +12,8 @@
 #include "method/method.h"
 #include "text/template.h"
 
+#include <jansson.h>
+
 enum answers_arm { ANSWERS_ZERO_SHOT, ANSWERS_ICL_KNN, ANSWERS_ICL_RANDOM };
 
 /* How a question is put to the model when not by the method's template. */
@@ -44,6 +46,9 @@ void answers_close(struct answers *a); /* NULL is fine */
 const char *answers_sha256(const struct answers *a);           /* of the model's weights */
 const struct seeds *answers_seeds(const struct answers *a);    /* n 0 without */
 const struct tokenizer *answers_tokenizer(const struct answers *a);
+/* Everything that decides an answer's bits: model, seeds, arm, style, template, decoding. A new reference, or NULL when out of memory. */
+json_t *answers_settings(const struct answers *a);
+const char *answers_arm_name(enum answers_arm arm);            /* "zero-shot", ... */
 struct model *answers_model(struct answers *a, struct error *err); /* loads it; NULL with err set */
 
 /* One answer. Everything is borrowed for the call. */

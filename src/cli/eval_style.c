@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prompt styles besides the template. A primer is a text of solved pairs put before "\n\nQ: " and the question and nothing else, as TruthfulQA and lm-eval ask
+ * their generation questions; the text is the user's own copy. */
+#include "cli/eval.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+
+#include <string.h>
+#include <yaml.h>
+
+struct eval_style {
+    struct prompt_style style;
+    struct buf primer;
+};
+
+static int compose_primer(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
+{
+    const struct eval_style *s = user;
+    (void)examples, (void)n, (void)err;
+    buf_append(out, s->primer.data, s->primer.len);
+    buf_puts(out, "\n\nQ: ");
+    buf_puts(out, question);
+    return 0;
+}
+
+/* The value of a key of a YAML mapping at the top, or NULL. */
+static char *yaml_value(const struct buf *text, const char *key)
+{
+    yaml_parser_t parser;
+    yaml_event_t event;
+    char *found = NULL;
+    int wanted = 0, more = yaml_parser_initialize(&parser);
+    if (more)
+        yaml_parser_set_input_string(&parser, (const unsigned char *)text->data, text->len);
+    while (more && !found && yaml_parser_parse(&parser, &event)) {
+        if (event.type == YAML_SCALAR_EVENT && wanted)
+            found = mem_strdup((const char *)event.data.scalar.value);
+        wanted = event.type == YAML_SCALAR_EVENT && !strcmp((const char *)event.data.scalar.value, key);
+        more = event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return found;
+}
+
+/* lm-eval's doc_to_text is {{'PAIRS\n\nQ: ' + question}}: keeps PAIRS. */
+static int primer_from_yaml(struct buf *b, const char *path, struct error *err)
+{
+    char *value = yaml_value(b, "doc_to_text"), *start = value ? strchr(value, '\'') : NULL, *end = start ? strstr(start + 1, "\\n\\nQ: ' + question") : NULL;
+    if (start && !end)
+        end = strstr(start + 1, "\n\nQ: ' + question");
+    int rc = end ? 0 : error_set(err, ERROR_DATA, "%s: wanted doc_to_text: \"{{'...\\n\\nQ: ' + question}}\" as lm-eval's truthfulqa_gen has it", path);
+    if (!rc) {
+        buf_reset(b);
+        for (const char *p = start + 1; p < end; p++) {
+            int escaped = p[0] == '\\' && (p[1] == 'n' || p[1] == '\'');
+            buf_putc(b, !escaped ? *p : p[1] == 'n' ? '\n' : '\'');
+            p += escaped;
+        }
+    }
+    mem_free(value);
+    return rc;
+}
+
+static int open_primer(struct eval_style *s, const struct cli_values *v, struct error *err)
+{
+    int rc = cli_require(v->primer, "primer", "the text of solved pairs that stands before the question (TruthfulQA's six, or lm-eval's truthfulqa_gen.yaml)", err);
+    rc = rc ? rc : file_read(&s->primer, v->primer, 1 << 20, err);
+    size_t n = rc ? 0 : strlen(v->primer);
+    if (n > 5 && !strcmp(v->primer + n - 5, ".yaml"))
+        rc = primer_from_yaml(&s->primer, v->primer, err);
+    while (s->primer.len && (unsigned char)s->primer.data[s->primer.len - 1] <= ' ')
+        s->primer.data[--s->primer.len] = 0;
+    if (!rc && s->primer.failed)
+        rc = error_set_nomem(err, s->primer.len, "a primer");
+    if (!rc && !s->primer.len)
+        rc = error_set(err, ERROR_DATA, "%s: is empty; wanted solved pairs", v->primer);
+    int original = v->extraction && !strcmp(v->extraction, "original");
+    s->style = (struct prompt_style){.name = "primer", .compose = compose_primer, .user = s, .stop = original ? "Q:" : "\n\n", .score_cue = "\nA:", .score_prefix = " "};
+    return rc;
+}
+
+int eval_style_open(struct eval_style **out, const struct cli_values *v, const struct prompt_style **style, struct error *err)
+{
+    *style = NULL;
+    if (!v->style || !strcmp(v->style, "template") || !strcmp(v->style, "zero-shot"))
+        return 0;
+    struct eval_style *s = *out = mem_calloc(1, sizeof *s);
+    if (!s)
+        return error_set_nomem(err, sizeof *s, "a prompt style");
+    *style = &s->style;
+    if (!strcmp(v->style, "primer"))
+        return open_primer(s, v, err);
+    return error_set(err, ERROR_UNAVAILABLE, "--prompt-style chat: this build reads no chat templates");
+}
+
+void eval_style_close(struct eval_style *s)
+{
+    if (s)
+        buf_free(&s->primer);
+    mem_free(s);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Exact match and word F1 of a short answer as SQuAD's scorer has them: lower case, punctuation and the articles a, an, the removed, white space joined. */
+#ifndef JUDGE_QA_H
+#define JUDGE_QA_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* Appends the normalised text. ASCII letters and punctuation only, as in the original; the rest is kept. */
+void qa_normalize(const char *text, struct buf *out);
+struct qa_score { int exact; double f1; };
+int qa_score(const char *answer, const char *reference, struct qa_score *out, struct error *err);
+
+#endif
