@@ -63,7 +63,8 @@ struct eval_answers {
     struct answers *answers;     /* NULL: outputs were read */
     struct eval_style *style;
     struct eval_journal *journal; /* stage "answer": {"question","prompt","text","raw","error","ended","n_token","sum_logprob","contexts","dropped"} */
-    json_t *settings;            /* NULL: outputs were read */
+    json_t *more_settings;       /* what else decides the journal's rows (a judge, ...); taken at open; NULL: nothing */
+    json_t *settings;            /* of the journal */
     char style_text[64];
     double started;              /* clock_wall() at open */
 };
@@ -74,7 +75,21 @@ const char *eval_answers_text(const struct eval_answers *e, int i); /* NULL: mis
 const json_t *eval_answers_row(const struct eval_answers *e, int i); /* NULL: none */
 void eval_answers_count(const struct eval_answers *e, struct eval_facts *f); /* n_row, n_missing, n_truncated, style */
 
+/* --- eval_judge.c: a language model that compares two outputs --- */
+struct eval_judge;
+struct eval_question { const char *instruction, *output_1, *output_2; };
+struct eval_verdict { double preference; /* 1 = output_1 is better, 2 = output_2; NAN: unread */ char why[128]; json_t *raw; /* caller's */ int truncated; };
+/* --judge M, or --endpoint URL and --judge-model NAME; the prompt from --judge-prompt or ours. */
+int eval_judge_open(struct eval_judge **out, const struct cli_values *v, struct error *err);
+void eval_judge_close(struct eval_judge *j); /* NULL is fine */
+const char *eval_judge_name(const struct eval_judge *j);
+const char *eval_judge_sha256(const struct eval_judge *j);        /* of the weights; of name and endpoint where those are elsewhere */
+const char *eval_judge_prompt_sha256(const struct eval_judge *j);
+int eval_judge_batch(const struct eval_judge *j);                 /* questions worth asking together */
+int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out, struct error *err);
+
 /* --- eval_save.c --- */
+void eval_sanitize(const char *name, struct buf *out); /* a model's name as lm-eval makes it a directory's */
 /* With --output DIR: DIR/MODEL/results_DATE.json and samples_TASK_DATE.jsonl as lm-eval has them, and a note of where. sample(user, i) gives a new object {"doc", "target",
  * metrics by the names of the report's values}. */
 int eval_save(const struct eval_answers *e, struct eval_report *r, const struct cli_values *v, json_t *(*sample)(void *user, int i), void *user);

@@ -44,6 +44,27 @@ static int put(void *user, int i, const struct answered *a, struct error *err)
     return row ? eval_journal_put(e->journal, stage, i, row, err) : error_set_nomem(err, 64, "an answer");
 }
 
+static void digest_questions(const struct eval_answers *e, char hex[65])
+{
+    struct sha256 *h = sha256_new();
+    hex[0] = 0;
+    if (!h)
+        return;
+    for (int i = 0; i < e->n; i++)
+        sha256_add(h, e->questions[i], strlen(e->questions[i]) + 1);
+    sha256_finish(h, hex);
+}
+
+/* e->settings hold what is known of the answers; the rest is added. */
+static int open_journal(struct eval_answers *e, const struct cli_values *v, struct error *err)
+{
+    char hex[65];
+    digest_questions(e, hex);
+    int rc = !e->settings || json_object_set_new(e->settings, "task", json_string(e->task)) || json_object_set_new(e->settings, "questions-sha256", json_string(hex));
+    rc = rc || (e->more_settings && json_object_update(e->settings, e->more_settings));
+    return rc ? error_set_nomem(err, 64, "settings") : eval_journal_open(&e->journal, v->output, e->settings, err);
+}
+
 /* --- a file of outputs --- */
 
 /* The output of a question: by its text when the outputs name questions, else by their order. */
@@ -67,7 +88,11 @@ static int read_outputs(struct eval_answers *e, const struct cli_values *v, stru
 {
     json_t *outputs = NULL;
     int found = 0, rc = eval_load_array(&outputs, v->input, err);
-    rc = rc ? rc : eval_journal_open(&e->journal, NULL, NULL, err);
+    char hex[65] = "";
+    if (!rc && strcmp(v->input, "-"))
+        rc = sha256_file(v->input, hex, err);
+    e->settings = json_pack("{s:s}", "input-sha256", hex);
+    rc = rc ? rc : open_journal(e, v, err);
     for (int i = 0; i < e->n && !rc; i++) {
         const json_t *record = output_of(outputs, e->questions[i], i);
         const char *text = record ? eval_output_text(record) : NULL, *finish = json_string_value(json_object_get(record, "finish_reason"));
@@ -128,27 +153,10 @@ static int open_model(struct eval_answers *e, const struct options *options, con
     return rc;
 }
 
-static void digest_questions(const struct eval_answers *e, char hex[65])
-{
-    struct sha256 *h = sha256_new();
-    hex[0] = 0;
-    if (!h)
-        return;
-    for (int i = 0; i < e->n; i++)
-        sha256_add(h, e->questions[i], strlen(e->questions[i]) + 1);
-    sha256_finish(h, hex);
-}
-
 static int generate(struct eval_answers *e, const struct cli_values *v, struct error *err)
 {
-    char hex[65];
-    digest_questions(e, hex);
-    json_t *settings = answers_settings(e->answers);
-    int rc = settings && !json_object_set_new(settings, "task", json_string(e->task)) && !json_object_set_new(settings, "questions-sha256", json_string(hex))
-                 ? 0 : error_set_nomem(err, 64, "settings");
-    if (!rc)
-        rc = eval_journal_open(&e->journal, v->output, settings, err);
-    e->settings = settings;
+    e->settings = answers_settings(e->answers);
+    int rc = open_journal(e, v, err);
     char *skip = mem_calloc((size_t)e->n + 1, 1);
     rc = rc ? rc : skip ? 0 : error_set_nomem(err, (size_t)e->n, "questions");
     int done = 0;
@@ -181,6 +189,6 @@ void eval_answers_close(struct eval_answers *e)
     answers_close(e->answers);
     eval_journal_close(e->journal);
     eval_style_close(e->style);
-    json_decref(e->settings);
+    json_decref(e->settings), json_decref(e->more_settings);
     cli_close(&e->parts);
 }

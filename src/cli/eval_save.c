@@ -14,7 +14,7 @@
 #include <time.h>
 
 /* lm-eval's: runs of "<>:/|\?*[] become "__". */
-static void sanitize(const char *name, struct buf *out)
+void eval_sanitize(const char *name, struct buf *out)
 {
     for (const char *s = name; *s;) {
         size_t bad = strspn(s, "\"<>:/|\\?*[]");
@@ -111,7 +111,7 @@ static json_t *results_of(const struct eval_answers *e, const struct eval_report
     }
     char seconds[32];
     struct buf sanitized = BUF_INIT;
-    sanitize(model, &sanitized);
+    eval_sanitize(model, &sanitized);
     snprintf(seconds, sizeof seconds, "%.3f", now - started);
     int shots = v->arm && strcmp(v->arm, "zero-shot") ? v->k : 0;
     json_t *all = json_pack("{s:{s:o}, s:{s:O?}, s:{s:i}, s:{s:i}, s:{s:{s:i,s:i}}, s:{s:s, s:s, s:O?, s:i, s:I}, s:f, s:s, s:s, s:s?, s:s, s:O}", "results", task, values, "configs",
@@ -132,7 +132,7 @@ int eval_save(const struct eval_answers *e, struct eval_report *r, const struct 
     json_t *samples = json_array(), *results = NULL;
     date_name(now, date);
     buf_printf(&directory, "%s/", v->output);
-    sanitize(v->model ? v->model : v->input, &directory);
+    eval_sanitize(v->model ? v->model : v->input, &directory);
     int rc = directory.failed ? error_set_nomem(r->err, 64, "path") : dirs_make(directory.data, r->err);
     for (int i = 0; i < e->n && !rc; i++) {
         json_t *given = sample(user, i), *s = given ? sample_line(e, i, given) : NULL;

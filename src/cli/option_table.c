@@ -109,6 +109,17 @@ static const struct option_spec table[] = {
     V("primer", OPTION_STRING, GROUP_EVAL, primer, "FILE", 0, 0, "text before \"\\n\\nQ: \" and the question: TruthfulQA's six pairs, or lm-eval's truthfulqa_gen.yaml"),
     V("extraction", OPTION_STRING, GROUP_EVAL, extraction, "none|lm-eval|original", 0, 0,
       "truthfulqa: what of a completion is the answer [none; with a primer lm-eval: all before an empty line]"),
+    V("reference", OPTION_STRING, GROUP_EVAL, reference, "FILE", 0, 0, "alpaca-eval: reference outputs, an array of {\"instruction\",\"output\"}"),
+    V("endpoint", OPTION_STRING, GROUP_EVAL, endpoint, "URL", 0, 0, "judge behind an OpenAI-compatible endpoint, http://HOST/v1; the key from OPENAI_API_KEY"),
+    V("judge-model", OPTION_STRING, GROUP_EVAL, judge_model, "NAME", 0, 0, "the judge's name at --endpoint"),
+    V("judge-prompt", OPTION_STRING, GROUP_EVAL, judge_prompt, "FILE", 0, 0, "judge's prompt with {instruction}, {output_1}, {output_2} [our own]"),
+    V("judge-order", OPTION_STRING, GROUP_EVAL, judge_order, "both|alpaca", 0, 0, "show each pair in both orders, or in alpaca_eval's random one [both]"),
+    V("judge-timeout", OPTION_DOUBLE, GROUP_EVAL, judge_timeout, "S", 0.01, 86400, "--endpoint: seconds a request may take [60]"),
+    V("judge-tries", OPTION_INT, GROUP_EVAL, judge_tries, "N", 1, 1000, "--endpoint: tries for one answer [6]"),
+    V("judge-pause", OPTION_DOUBLE, GROUP_EVAL, judge_pause, "S", 0, 3600, "--endpoint: seconds before the second try, doubled for each further one [1]"),
+    V("judge-rate", OPTION_DOUBLE, GROUP_EVAL, judge_rate, "N", 0, 1e6, "--endpoint: requests a minute at most, 0 = no limit [0]"),
+    V("df-gamed", OPTION_STRING, GROUP_EVAL, df_gamed, "FILE", 0, 0, "alpaca-eval: its df_gamed.csv, for length_controlled_v1 [length_controlled_minimal]"),
+    V("max-missing", OPTION_DOUBLE, GROUP_EVAL, max_missing, "SHARE", 0, 1, "no win rate when more rows than this lack an output or a verdict [0.1]"),
     V("metrics", OPTION_STRING, GROUP_EVAL, metrics, "LIST", 0, 0, "qa: exact,f1,rougeL,nll; truthfulqa: generation,mc [all that can be computed]"),
     V("annotations", OPTION_STRING, GROUP_EVAL, annotations, "FILE", 0, 0, "alpaca-eval: recompute a stored annotations.json"),
     V("limit", OPTION_INT, GROUP_FILES | GROUP_EVAL, limit, "N", 0, 1e9, "only the first N records [all]"),
@@ -132,5 +143,5 @@ const struct option_spec *option_table(int *n)
 void cli_values_default(struct cli_values *v)
 {
     *v = (struct cli_values){.k = 5, .threshold = 0.5, .retriever = "model", .normalize = 1, .page_size = 64, .prefill_chunk = 512, .prefix_cache = 1,
-                             .log_level = "info"};
+                             .log_level = "info", .judge_timeout = 60, .judge_tries = 6, .judge_pause = 1, .max_missing = 0.1};
 }

@@ -34,7 +34,9 @@ struct cli_values { /* everything that is not decoding or training */
         *template_file, *task, *judge, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style, *adapter;
     int threads, json, dry_run, resume, review, preview, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
         accept_different_bits, arms, limit, progress, help, beams, profile, baselines, no_special;
-    const char *primer, *extraction;                  /* eval */
+    const char *primer, *extraction, *judge_model, *judge_prompt, *judge_order, *df_gamed, *benchmark; /* eval */
+    int judge_tries;
+    double judge_timeout, judge_pause, judge_rate, max_missing;
     unsigned long long seed;
     double threshold;
 };

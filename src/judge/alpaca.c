@@ -3,13 +3,14 @@
 #include "judge/alpaca.h"
 
 #include "base/mem.h"
+#include "judge/mt19937.h"
 #include "stats/stats.h"
 
 #include <math.h>
 #include <openssl/evp.h>
 #include <string.h>
 
-static long code_points(const char *s)
+long alpaca_code_points(const char *s)
 {
     long n = 0;
     for (; *s; s++)
@@ -17,8 +18,7 @@ static long code_points(const char *s)
     return n;
 }
 
-/* 0 and *preference, NAN when it is null or absent. */
-static int preference_of(const json_t *row, const char *where, size_t i, double *preference, struct error *err)
+int alpaca_preference_of(const json_t *row, const char *where, size_t i, double *preference, struct error *err)
 {
     const json_t *p = json_object_get(row, "preference");
     if (!json_is_object(row))
@@ -51,10 +51,10 @@ int alpaca_metrics_of(const json_t *annotations, const char *where, struct alpac
     for (size_t i = 0; i < rows && !rc; i++) {
         const json_t *row = json_array_get(annotations, i), *output = json_object_get(row, "output_2");
         double p;
-        if ((rc = preference_of(row, where, i, &p, err)))
+        if ((rc = alpaca_preference_of(row, where, i, &p, err)))
             break;
         if (json_is_string(output))
-            length += code_points(json_string_value(output)), n_output++;
+            length += alpaca_code_points(json_string_value(output)), n_output++;
         out->n_rows++;
         if (isnan(p)) {
             out->n_missing++;
@@ -79,46 +79,13 @@ int alpaca_metrics_of(const json_t *annotations, const char *where, struct alpac
     return rc;
 }
 
-/* MT19937 as CPython has it (Matsumoto and Nishimura 2002, init_by_array). */
-enum { MT_N = 624, MT_M = 397 };
-
-static void mt_init(uint32_t *mt, const uint32_t *key, int n_key)
-{
-    mt[0] = 19650218;
-    for (uint32_t i = 1; i < MT_N; i++)
-        mt[i] = 1812433253u * (mt[i - 1] ^ mt[i - 1] >> 30) + i;
-    uint32_t i = 1;
-    for (int k = 0, j = 0; k < (n_key > MT_N ? n_key : MT_N); k++) {
-        mt[i] = (mt[i] ^ (mt[i - 1] ^ mt[i - 1] >> 30) * 1664525u) + key[j] + (uint32_t)j;
-        j = j + 1 < n_key ? j + 1 : 0;
-        if (++i >= MT_N)
-            mt[0] = mt[MT_N - 1], i = 1;
-    }
-    for (int k = 0; k < MT_N - 1; k++) {
-        mt[i] = (mt[i] ^ (mt[i - 1] ^ mt[i - 1] >> 30) * 1566083941u) - i;
-        if (++i >= MT_N)
-            mt[0] = mt[MT_N - 1], i = 1;
-    }
-    mt[0] = 0x80000000u;
-}
-
-/* Output number i (0 or 1) of a fresh state. */
-static uint32_t mt_output(const uint32_t *mt, int i)
-{
-    uint32_t y = (mt[i] & 0x80000000u) | (mt[i + 1] & 0x7fffffffu);
-    y = mt[i + MT_M] ^ y >> 1 ^ (y & 1 ? 0x9908b0dfu : 0);
-    y ^= y >> 11;
-    y ^= y << 7 & 0x9d2c5680u;
-    y ^= y << 15 & 0xefc60000u;
-    return y ^ y >> 18;
-}
-
 int alpaca_switched(const char *instruction, int *switched, double *random, struct error *err)
 {
     static const char prefix[] = "is_switched_outputs";
     size_t n = sizeof prefix - 1 + strlen(instruction) + 1, all = n + 64;
     unsigned char *seed = mem_alloc(all);
-    uint32_t *key = mem_calloc(all / 4 + 1, sizeof *key), mt[MT_N];
+    uint32_t *key = mem_calloc(all / 4 + 1, sizeof *key);
+    struct mt19937 mt;
     unsigned int digest = 0;
     int rc = seed && key ? 0 : error_set_nomem(err, all * 2, "seed");
     if (!rc) {
@@ -134,8 +101,9 @@ int alpaca_switched(const char *instruction, int *switched, double *random, stru
         int n_key = (int)((all + 3) / 4);
         while (n_key > 1 && !key[n_key - 1])
             n_key--;
-        mt_init(mt, key, n_key);
-        *random = ((double)(mt_output(mt, 0) >> 5) * 67108864 + (double)(mt_output(mt, 1) >> 6)) / 9007199254740992.0;
+        mt19937_seed_array(&mt, key, n_key);
+        double high = (double)(mt19937_next(&mt) >> 5);
+        *random = (high * 67108864 + (double)(mt19937_next(&mt) >> 6)) / 9007199254740992.0;
         *switched = *random >= 0.5;
     }
     mem_free(seed);

@@ -108,6 +108,8 @@ void model_head(const struct model *m, struct queue *q, struct span hidden, int 
 struct model_text { const int32_t *ids; int n, n_prompt; };
 /* logprobs: concatenated f32, n - n_prompt a text (those of ids[n_prompt..n)). n_prompt >= 1. */
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
+/* Log-probabilities of each candidate id as the token after each text, out of the full softmax: f32 [n_text,n_candidate]. */
+int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates, int n_candidate, float *out, struct error *err);
 /* Mean-pooled final hidden states f32 [n_text,C], L2-normalised if asked. */
 int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out, struct error *err);
 /* Where a classifier or reward model reads a sequence: a classifier at its last token that is not pad_token_id, as transformers does (a text that ends

@@ -158,6 +158,52 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
     return rc;
 }
 
+/* The last rows of one pass against every candidate: out [end - first, n_candidate]. */
+static void next_pass(struct run *r, const struct model_text *texts, int first, int end, const int32_t *candidates, int n_candidate, float *out)
+{
+    int n = end - first, width = r->m->desc.n_embd;
+    struct span hidden;
+    for (int i = 0; i < n; i++)
+        r->out[i] = r->rows.borders[i] + texts[first + i].n - 1;
+    forward_rows(r, n, &hidden);
+    for (int at = 0; at < n; at += r->chunk) {
+        int some = n - at < r->chunk ? n - at : r->chunk;
+        model_head(r->m, r->q, span_at(hidden, (size_t)at * (size_t)width * 4), some, r->logits);
+        for (int c = 0; c < n_candidate; c++) {
+            for (int i = 0; i < some; i++)
+                r->targets[i] = candidates[c];
+            queue_upload(r->q, r->d_targets, r->targets, (size_t)some * 4);
+            tensor_cross_entropy(r->q, &(struct cross_entropy_args){some, r->m->desc.n_vocab, r->logits, r->d_targets, r->d_nll, 0});
+            queue_download(r->q, r->host, r->d_nll, (size_t)some * 4);
+            queue_wait(r->q);
+            for (int i = 0; i < some; i++)
+                out[(size_t)(at + i) * (size_t)n_candidate + (size_t)c] = -r->host[i];
+        }
+    }
+}
+
+int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates, int n_candidate, float *out, struct error *err)
+{
+    struct run r;
+    if (m->desc.task != MODEL_LM)
+        return error_set(err, ERROR_CONFIG, "a classifier gives no log-probabilities of tokens");
+    for (int c = 0; c < n_candidate; c++)
+        if (candidates[c] < 0 || candidates[c] >= m->desc.n_vocab)
+            return error_set(err, ERROR_DATA, "candidate %d: token id %d is outside of the vocabulary of %d", c, (int)candidates[c], m->desc.n_vocab);
+    int rc = check_texts(m, texts, n_text, 0, err);
+    if (rc || n_text < 1)
+        return rc;
+    rc = run_init(&r, m, texts, n_text, m->desc.n_vocab, err);
+    for (int first = 0; !rc && first < n_text;) {
+        int end = fill_pass(&r, texts, first, n_text);
+        next_pass(&r, texts, first, end, candidates, n_candidate, out + (size_t)first * (size_t)n_candidate);
+        first = end;
+        rc = interrupt_check(err);
+    }
+    run_deinit(&r);
+    return rc;
+}
+
 /* x / |x|, the square sum in double. */
 static void normalise(float *x, int n)
 {

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The judge of isara eval: a language model of this machine, whose exact next-token probabilities of the two identifiers are the verdict, or one behind an OpenAI-compatible
+ * endpoint. */
+#include "cli/eval.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "judge/http.h"
+#include "judge/pairwise.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct eval_judge {
+    struct pairwise_prompt prompt;
+    struct parts parts;        /* local; the model is loaded at the first question */
+    struct cli_values values;  /* as given, --model being the judge */
+    int32_t ids[2];            /* m, M */
+    struct http *http;
+    char *name, sha256[65];
+};
+
+const char *eval_judge_name(const struct eval_judge *j) { return j->name; }
+const char *eval_judge_sha256(const struct eval_judge *j) { return j->sha256; }
+const char *eval_judge_prompt_sha256(const struct eval_judge *j) { return j->prompt.sha256; }
+
+static int open_endpoint(struct eval_judge *j, const struct cli_values *v, struct error *err)
+{
+    struct http_options o;
+    struct buf identity = BUF_INIT;
+    int rc = cli_require(v->judge_model, "judge-model", "the name of the model behind --endpoint", err);
+    http_options_default(&o);
+    o.endpoint = v->endpoint, o.key = getenv("OPENAI_API_KEY"), o.timeout = v->judge_timeout, o.tries = v->judge_tries, o.per_minute = v->judge_rate, o.pause = v->judge_pause;
+    if (rc)
+        return rc;
+    buf_printf(&identity, "%s at %s", v->judge_model, v->endpoint);
+    sha256_bytes(identity.data ? identity.data : "", identity.len, j->sha256); /* of the name: the weights cannot be seen */
+    j->name = buf_take(&identity);
+    return j->name ? http_open(&j->http, &o, err) : error_set_nomem(err, 64, "a judge");
+}
+
+/* Behind white space the identifiers begin a word; elsewhere they follow a space. */
+static int identifiers(struct eval_judge *j, const char *prefix, struct error *err)
+{
+    for (int k = 0; k < 2; k++) {
+        char text[4];
+        struct tokens ids = TOKENS_INIT;
+        snprintf(text, sizeof text, "%s%s", prefix, k ? "M" : "m");
+        int rc = tokenizer_encode(j->parts.tokenizer, text, strlen(text), 0, &ids, err);
+        if (!rc && ids.n != 1)
+            rc = error_set(err, ERROR_DATA, "%s: its tokenizer has no single token for \"%s\"; this model cannot be the judge", j->name, text);
+        j->ids[k] = rc ? 0 : ids.ids[0];
+        tokens_free(&ids);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+int eval_judge_open(struct eval_judge **out, const struct cli_values *v, struct error *err)
+{
+    struct eval_judge *j = mem_calloc(1, sizeof *j);
+    if (!j)
+        return error_set_nomem(err, sizeof *j, "a judge");
+    j->values = *v;
+    j->values.model = v->judge;
+    int rc = pairwise_prompt_open(&j->prompt, v->judge_prompt, err);
+    if (!rc && v->judge && v->endpoint)
+        rc = error_set(err, ERROR_USAGE, "wanted --judge (a model here) or --endpoint, found both");
+    if (!rc && v->endpoint)
+        rc = open_endpoint(j, v, err);
+    else if (!rc && !(rc = cli_require(v->judge, "judge", "a language model that compares the outputs (or --endpoint URL and --judge-model NAME)", err)) &&
+             !(rc = cli_open_tokenizer(&j->parts, &j->values, 1, err)) && !(rc = checkpoint_sha256(j->parts.checkpoint, j->sha256, err)))
+        rc = (j->name = mem_strdup(v->judge)) ? identifiers(j, " ", err) : error_set_nomem(err, 64, "a judge");
+    if (rc)
+        eval_judge_close(j);
+    else
+        *out = j;
+    return rc;
+}
+
+void eval_judge_close(struct eval_judge *j)
+{
+    if (!j)
+        return;
+    pairwise_prompt_free(&j->prompt);
+    http_close(j->http);
+    cli_close(&j->parts);
+    mem_free(j->name);
+    mem_free(j);
+}
+
+/* The messages one after another as plain text, special tokens written in them staying text, and a cue for the identifier. */
+static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled, struct tokens *ids, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    for (int i = 0; i < filled->n; i++) {
+        buf_append(&text, filled->messages[i].content.data, filled->messages[i].content.len);
+        buf_puts(&text, "\n\n");
+    }
+    buf_puts(&text, "The better reply is reply");
+    int rc = text.failed ? error_set_nomem(err, text.len, "a judge's prompt") : tokenizer_encode(j->parts.tokenizer, text.data, text.len, TOKENIZER_ADD_SPECIAL, ids, err);
+    const struct tokenizer_info *info = tokenizer_info(j->parts.tokenizer);
+    if (!rc && info->add_eos && ids->n && ids->ids[ids->n - 1] == info->eos)
+        ids->n--;
+    buf_free(&text);
+    return rc;
+}
+
+static int ask_local(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out, struct error *err)
+{
+    struct tokens *ids = mem_calloc((size_t)n + 1, sizeof *ids);
+    struct model_text *texts = mem_calloc((size_t)n + 1, sizeof *texts);
+    float *logprobs = mem_alloc(((size_t)n + 1) * 2 * sizeof *logprobs);
+    int *rows = mem_calloc((size_t)n + 1, sizeof *rows), m = 0;
+    int rc = ids && texts && logprobs && rows ? 0 : error_set_nomem(err, (size_t)n * sizeof *texts, "questions to the judge");
+    if (!rc && !j->parts.model)
+        rc = cli_open_model(&j->parts, &j->values, DTYPE_BF16, MODEL_LM, err);
+    for (int i = 0; i < n && !rc; i++) {
+        struct pairwise_prompt filled;
+        out[i] = (struct eval_verdict){.preference = NAN};
+        if ((rc = pairwise_fill(&j->prompt, q[i].instruction, q[i].output_1, q[i].output_2, &filled, err)))
+            break;
+        rc = local_ids(j, &filled, &ids[i], err);
+        pairwise_prompt_free(&filled);
+        if (!rc && (int)ids[i].n > model_desc(j->parts.model)->n_ctx)
+            snprintf(out[i].why, sizeof out[i].why, "the prompt has %zu tokens, the judge's context holds %d", ids[i].n, model_desc(j->parts.model)->n_ctx), out[i].truncated = 1;
+        else if (!rc)
+            texts[m] = (struct model_text){ids[i].ids, (int)ids[i].n, 0}, rows[m++] = i;
+    }
+    if (!rc && m)
+        rc = model_next(j->parts.model, texts, m, j->ids, 2, logprobs, err);
+    for (int k = 0; k < m && !rc; k++) {
+        struct eval_verdict *v = &out[rows[k]];
+        v->preference = pairwise_preference((double)logprobs[2 * k], (double)logprobs[2 * k + 1]);
+        v->raw = json_pack("{s:f, s:f}", "m", (double)logprobs[2 * k], "M", (double)logprobs[2 * k + 1]);
+    }
+    for (int i = 0; ids && i < n; i++)
+        tokens_free(&ids[i]);
+    mem_free(ids), mem_free(texts), mem_free(logprobs), mem_free(rows);
+    return rc;
+}
+
+static int ask_endpoint(struct eval_judge *j, const struct eval_question *q, struct eval_verdict *out, struct error *err)
+{
+    struct pairwise_prompt filled;
+    const char *why = NULL;
+    *out = (struct eval_verdict){.preference = NAN};
+    int rc = pairwise_fill(&j->prompt, q->instruction, q->output_1, q->output_2, &filled, err);
+    if (rc)
+        return rc;
+    json_t *request = pairwise_request(&filled, j->values.judge_model);
+    rc = request ? http_post(j->http, "/chat/completions", request, &out->raw, NULL, err) : error_set_nomem(err, 64, "a request");
+    if (!rc)
+        out->preference = pairwise_parse(out->raw, &why);
+    if (why)
+        snprintf(out->why, sizeof out->why, "%s", why);
+    json_decref(request);
+    pairwise_prompt_free(&filled);
+    return rc;
+}
+
+int eval_judge_batch(const struct eval_judge *j)
+{
+    return j->http ? 1 : 16;
+}
+
+int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out, struct error *err)
+{
+    int rc = 0;
+    if (!j->http)
+        return ask_local(j, q, n, out, err);
+    for (int i = 0; i < n && !rc; i++)
+        rc = ask_endpoint(j, &q[i], &out[i], err);
+    return rc;
+}

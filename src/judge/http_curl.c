@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One easy handle, one request at a time: the connection is kept alive between them. */
+#include "judge/http.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/jsontext.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MAX_BODY = 16 << 20, MAX_PAUSE = 60 };
+
+struct http {
+    struct http_options o;
+    char *endpoint;
+    CURL *curl;
+    struct curl_slist *headers;
+    double next;               /* clock_now() before which no request may go out */
+    struct buf body;
+    double retry_after;        /* seconds the last answer asked for, or -1 */
+};
+
+static size_t take_body(char *bytes, size_t size, size_t n, void *user)
+{
+    struct http *h = user;
+    if (h->body.len + size * n > MAX_BODY)
+        return 0;
+    buf_append(&h->body, bytes, size * n);
+    return h->body.failed ? 0 : size * n;
+}
+
+static size_t take_header(char *line, size_t size, size_t n, void *user)
+{
+    struct http *h = user;
+    static const char name[] = "retry-after:";
+    size_t length = size * n;
+    char number[32] = "";
+    if (length > sizeof name && length < sizeof name + 24) {
+        memcpy(number, line + sizeof name - 1, length - sizeof name + 1);
+        line[length - 1] = 0;
+        if (!strncasecmp(line, name, sizeof name - 1))
+            h->retry_after = strtod(number, NULL);
+    }
+    return length;
+}
+
+static int stop_when_interrupted(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)user, (void)a, (void)b, (void)c, (void)d;
+    return interrupt_requested();
+}
+
+static int add_header(struct http *h, const char *line)
+{
+    struct curl_slist *more = curl_slist_append(h->headers, line);
+    if (!more)
+        return -1;
+    h->headers = more;
+    return 0;
+}
+
+int http_open(struct http **out, const struct http_options *o, struct error *err)
+{
+    struct http *h = mem_calloc(1, sizeof *h);
+    struct buf bearer = BUF_INIT;
+    if (!h)
+        return error_set_nomem(err, sizeof *h, "a connection");
+    h->o = *o;
+    h->endpoint = mem_strdup(o->endpoint);
+    h->curl = curl_easy_init();
+    if (o->key)
+        buf_printf(&bearer, "Authorization: Bearer %s", o->key);
+    if (!h->endpoint || !h->curl || bearer.failed || add_header(h, "Content-Type: application/json") || (o->key && add_header(h, bearer.data))) {
+        buf_free(&bearer);
+        http_close(h);
+        return error_set_nomem(err, 64, "a connection");
+    }
+    buf_free(&bearer);
+    for (size_t n = strlen(h->endpoint); n && h->endpoint[n - 1] == '/';)
+        h->endpoint[--n] = 0;
+    CURL *c = h->curl;
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, stop_when_interrupted);
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(o->timeout * 1000));
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    *out = h;
+    return 0;
+}
+
+void http_close(struct http *h)
+{
+    if (!h)
+        return;
+    curl_easy_cleanup(h->curl);
+    curl_slist_free_all(h->headers);
+    buf_free(&h->body);
+    mem_free(h->endpoint);
+    mem_free(h);
+}
+
+static int wait_until(double when, struct error *err)
+{
+    int rc;
+    while (!(rc = interrupt_check(err))) {
+        double left = when - clock_now();
+        if (left <= 0)
+            return 0;
+        left = left > 0.1 ? 0.1 : left;
+        nanosleep(&(struct timespec){0, (long)(left * 1e9)}, NULL);
+    }
+    return rc;
+}
+
+/* What the server said of an error, cut short: error.message of the body, or its first bytes. */
+static void said(const struct http *h, char text[200])
+{
+    json_t *body = h->body.len ? json_loadb(h->body.data, h->body.len, 0, NULL) : NULL;
+    const json_t *error = json_object_get(body, "error");
+    const char *message = json_string_value(json_is_object(error) ? json_object_get(error, "message") : error);
+    snprintf(text, 200, "%.190s", message ? message : h->body.data ? h->body.data : "");
+    for (char *s = text; *s; s++)
+        *s = (unsigned char)*s < ' ' ? ' ' : *s;
+    json_decref(body);
+}
+
+static int may_help(long status)
+{
+    return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+/* One try. 0 with *answer; 1 when another may help, the reason in err; or an error code. */
+static int try_once(struct http *h, const char *url, json_t **answer, struct error *err)
+{
+    long status = 0;
+    char text[200];
+    buf_reset(&h->body);
+    h->retry_after = -1;
+    CURLcode code = curl_easy_perform(h->curl);
+    int rc = interrupt_check(err);
+    if (rc)
+        return rc;
+    if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT)
+        return error_set(err, ERROR_USAGE, "%s: wanted http://HOST[:PORT]/v1 or https://...", url);
+    if (code != CURLE_OK) {
+        error_set(err, ERROR_UNAVAILABLE, "%s: %s", url, code == CURLE_WRITE_ERROR ? "the answer is longer than 16 MiB" : curl_easy_strerror(code));
+        return 1;
+    }
+    curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200 || status > 299) {
+        said(h, text);
+        rc = error_set(err, ERROR_UNAVAILABLE, "%s: status %ld: %s", url, status, text);
+        return may_help(status) ? 1 : rc;
+    }
+    if (jsontext_parse(answer, h->body.data ? h->body.data : "", h->body.len, url, 1, NULL, NULL)) {
+        said(h, text);
+        error_set(err, ERROR_UNAVAILABLE, "%s: the answer is not JSON: %.80s", url, text);
+        return 1;
+    }
+    return 0;
+}
+
+int http_post(struct http *h, const char *path, const json_t *body, json_t **answer, int *n_try, struct error *err)
+{
+    struct buf url = BUF_INIT, text = BUF_INIT;
+    buf_printf(&url, "%s%s", h->endpoint, path);
+    int rc = jsontext_dump(&text, body, 0, err), again = 1, tries = 0;
+    if (!rc && (url.failed || text.failed))
+        rc = error_set_nomem(err, text.len, "a request");
+    if (!rc) {
+        curl_easy_setopt(h->curl, CURLOPT_URL, url.data);
+        curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)text.len);
+        curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, text.data);
+    }
+    for (double pause = h->o.pause; !rc && again && tries < h->o.tries; pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE) {
+        if ((rc = wait_until(h->next, err)))
+            break;
+        double began = clock_now();
+        again = try_once(h, url.data, answer, err);
+        rc = again < 0 ? again : 0;
+        tries++;
+        double gap = h->o.per_minute > 0 ? 60 / h->o.per_minute : 0;
+        h->next = began + gap;
+        if (again == 1 && tries < h->o.tries) {
+            double wanted = h->retry_after >= 0 ? h->retry_after : pause;
+            log_line(LOG_WARNING, "%s; trying again in %.1f s", err ? err->message : "no answer", wanted);
+            h->next = clock_now() + wanted > h->next ? clock_now() + wanted : h->next;
+        }
+    }
+    if (!rc && again == 1)
+        rc = error_prefix(err, "after %d tries", tries);
+    if (n_try)
+        *n_try = tries;
+    buf_free(&url);
+    buf_free(&text);
+    return rc;
+}
