@@ -32,6 +32,16 @@ if [ -f $m/model.safetensors ]; then
   "$ISARA" generate --model $m --input "$tmp/back.jsonl" --output "$tmp/2.jsonl" --num-beams 3 --threads 1 --log-level quiet || fails=1
   tac "$tmp/2.jsonl" | cmp - "$tmp/1.jsonl" || { echo "reversed input, one thread: other lines"; fails=1; }
   want 0 "parameters" "$ISARA" inspect $m
+  # Conversations: a template beside the tokenizer, the prompt in the output, only the assistant trained; colour when asked for, and not with NO_COLOR.
+  mkdir -p "$tmp/chat"; cp $m/*.json $m/model.safetensors "$tmp/chat/"
+  printf '%s' "{% for m in messages %}{{ 'Question: ' + m.content + '\n' if m.role == 'user' else 'Answer: ' + m.content + '\n\n' }}{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}" >"$tmp/chat/chat_template.jinja"
+  echo '{"messages":[{"role":"user","content":"How do I store apples?"}],"max_new_tokens":4}' >"$tmp/ask.jsonl"
+  want 0 '"prompt": "Question: How do I store apples?.nAnswer:"\|"prompt":"Question: How do I store apples?.nAnswer:"' "$ISARA" generate --model "$tmp/chat" --input "$tmp/ask.jsonl"
+  want 1 "need a chat template" "$ISARA" generate --model $m --input "$tmp/ask.jsonl"
+  echo '{"messages":[{"role":"user","content":"Why?"},{"role":"assistant","content":"So."}]}' >"$tmp/rows.jsonl"
+  want 0 "1 assistant turns, 0 not trained" env NO_COLOR=1 CLICOLOR_FORCE=1 "$ISARA" inspect --data "$tmp/rows.jsonl" --model "$tmp/chat"
+  env NO_COLOR=1 CLICOLOR_FORCE=1 "$ISARA" inspect --data "$tmp/rows.jsonl" --model "$tmp/chat" 2>/dev/null | grep -q "$(printf '\033')" && { echo "colour in spite of NO_COLOR"; fails=1; }
+  env -u NO_COLOR CLICOLOR_FORCE=1 "$ISARA" inspect --data "$tmp/rows.jsonl" --model "$tmp/chat" 2>/dev/null | grep -q "$(printf '\033')\[32m\|$(printf '\033')\[92m" || { echo "no colour in spite of CLICOLOR_FORCE"; fails=1; }
   want 0 "weights_bytes" "$ISARA" plan --model $m --json
   want 0 '"token_ids"' "$ISARA" tokenize --model $m --text "How do I store apples?"
   head -c 1000 $m/model.safetensors >"$tmp/cut.safetensors"; mkdir -p "$tmp/cut"; cp $m/*.json "$tmp/cut/"; mv "$tmp/cut.safetensors" "$tmp/cut/model.safetensors"

@@ -103,6 +103,43 @@ static void test_truncation_keeps_the_start_and_drops_rows_without_targets(void 
     train_data_free(&data);
 }
 
+static void test_unsafe_rows_are_not_fine_tuned_on(void **state)
+{
+    (void)state;
+    struct train_data data;
+    assert_int_equal(read_text(&data, "{\"prompt\":\"a\",\"completion\":\"b\",\"is_safe\":false}\n{\"prompt\":\"a\",\"completion\":\"b\",\"is_safe\":true}\n", &desc, 90, NULL), 0);
+    assert_int_equal(data.n, 1);
+    assert_int_equal(data.n_unsafe, 1);
+    train_data_free(&data);
+}
+
+static void expect_labels(const char *text, const char *wanted, enum model_problem problem)
+{
+    char path[300], names[300] = "";
+    struct train_labels l;
+    struct error err = {0};
+    snprintf(path, sizeof path, "%s/labels.jsonl", check_tmpdir("train_labels"));
+    assert_int_equal(file_write(path, text, strlen(text), NULL), 0);
+    int rc = train_labels_read(&l, path, &err);
+    for (int i = 0; i < l.n && !rc; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s|", l.names[i]);
+    assert_string_equal(rc ? strstr(err.message, wanted) ? wanted : err.message : names, wanted);
+    if (!rc)
+        assert_int_equal(l.problem, problem);
+}
+
+static void test_labels_of_a_new_head_come_from_the_rows(void **state)
+{
+    (void)state;
+    expect_labels("{\"labels\":[\"b\"]}\n{\"labels\":[\"a\",\"b\"]}\n", "a|b|", PROBLEM_MULTI_LABEL);
+    expect_labels("{\"label\":\"no\"}\n{\"label\":\"yes\"}\n", "no|yes|", PROBLEM_SINGLE_LABEL);
+    expect_labels("{\"labels\":[2]}\n{\"labels\":[]}\n", "LABEL_0|LABEL_1|LABEL_2|", PROBLEM_MULTI_LABEL);
+    expect_labels("{\"category\":{\"z,a\":true,\"b\":false}}\n", "z,a|b|", PROBLEM_MULTI_LABEL);
+    expect_labels("{\"label\":\"one\"}\n", "found 1 labels", 0);
+    expect_labels("{\"labels\":[\"a\",1]}\n", "some labels are names and some numbers", 0);
+    expect_labels("{\"prompt\":\"a\"}\n", "found 0 labels", 0);
+}
+
 static void test_labels_are_names_or_ids(void **state)
 {
     (void)state;
@@ -134,7 +171,7 @@ static void test_bad_records_name_file_line_and_key(void **state)
         {"[1]", "rows.jsonl:1: wanted a JSON object"},
         {"{\"prompt\":", "rows.jsonl:1"},
         {"{\"text\":\"a\",\"text\":\"b\"}", "rows.jsonl:1"},
-        {"{\"messages\":[]}", "chat templates"},
+        {"{\"messages\":[]}", "need a chat template"},
         {"{\"prompt_token_ids\":[1,-2],\"completion_token_ids\":[1]}", "prompt_token_ids"},
         {"{\"prompt_token_ids\":[1],\"completion_token_ids\":[1,40]}", "vocabulary of 40"},
         {"{\"prompt_token_ids\":[1]}", "completion_token_ids"},
@@ -296,6 +333,8 @@ int main(void)
         cmocka_unit_test(test_completions_and_their_end_are_trained_and_prompts_are_not),
         cmocka_unit_test(test_boundaries_inside_a_token_are_counted),
         cmocka_unit_test(test_truncation_keeps_the_start_and_drops_rows_without_targets),
+        cmocka_unit_test(test_unsafe_rows_are_not_fine_tuned_on),
+        cmocka_unit_test(test_labels_of_a_new_head_come_from_the_rows),
         cmocka_unit_test(test_labels_are_names_or_ids),
         cmocka_unit_test(test_bad_records_name_file_line_and_key),
         cmocka_unit_test(test_every_epoch_takes_every_row_once_in_its_own_order),

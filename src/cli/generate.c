@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "text/chat.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,8 @@ struct work {
     struct generate_options defaults;
     struct generate_request *requests; /* of the records that can run */
     struct tokens *prompts;
+    char **texts;                      /* rendered conversations, else NULL */
+    struct chat *chat;
     int *record_of;                    /* request -> record */
     int n_request;
     struct writer *writer;
@@ -42,6 +45,8 @@ static json_t *result_line(struct work *w, int record, const struct generate_req
     const struct generate_sequence *best = &r->sequences[0];
     json_t *line = json_object();
     json_object_set_new(line, "id", records_id(&w->records, record));
+    if (w->texts[record])
+        json_object_set_new(line, "prompt", json_string(w->texts[record]));
     json_object_set_new(line, "text", text_or_null(best->text));
     json_object_set_new(line, "token_ids", token_array(best->ids, best->n));
     json_object_set_new(line, "n_prompt_tokens", json_integer(request->n_prompt));
@@ -78,7 +83,7 @@ static int done(void *user, int index, const struct generate_result *r)
     return writer_put(w->writer, record, result_line(w, record, &w->requests[index], r), w->err);
 }
 
-static const char *const prompt_fields[] = {"id", "prompt", "prompt_token_ids", "messages", NULL};
+static const char *const prompt_fields[] = {"id", "prompt", "prompt_token_ids", "messages", "tools", "documents", "chat_template_kwargs", NULL};
 
 static int is_prompt_field(const char *name)
 {
@@ -113,6 +118,38 @@ static int record_options(struct work *w, int i, struct generate_options *o)
     return 0;
 }
 
+static int has_messages(const json_t *record)
+{
+    return json_object_get(record, "messages") != NULL;
+}
+
+/* A conversation through the model's template; what was rendered is kept for the output. -1 with the record failed. */
+static int chat_tokens(struct work *w, int i)
+{
+    const json_t *record = w->records.items[i];
+    struct error reason = {0};
+    struct buf text = BUF_INIT;
+    int rc = json_object_get(record, "prompt") || json_object_get(record, "prompt_token_ids") ? error_set(&reason, ERROR_DATA, "wanted \"messages\" or a prompt, found both") : 0;
+    if (!rc && !w->parts.tokenizer)
+        rc = error_set(&reason, ERROR_DATA, "\"messages\": the model has no tokenizer");
+    if (!rc && !w->chat)
+        rc = chat_open(&w->chat, w->parts.tokenizer, &reason);
+    if (!rc)
+        rc = chat_render(w->chat, record, 1, &text, &reason);
+    if (!rc)
+        rc = chat_encode(w->chat, text.data ? text.data : "", text.len, &w->prompts[i], &reason);
+    if (!rc && !w->prompts[i].n)
+        rc = error_set(&reason, ERROR_DATA, "\"messages\": the chat template writes nothing");
+    for (size_t k = 0; !rc && k < w->prompts[i].n; k++)
+        if (w->prompts[i].ids[k] >= model_desc(w->parts.model)->n_vocab)
+            rc = error_set(&reason, ERROR_DATA, "\"messages\": token id %d is outside of the model's vocabulary", (int)w->prompts[i].ids[k]);
+    w->texts[i] = rc ? NULL : buf_take(&text);
+    buf_free(&text);
+    if (rc)
+        records_fail(&w->records, i, reason.message);
+    return rc ? -1 : 0;
+}
+
 static uint64_t id_hash(const json_t *id)
 {
     char *text = json_dumps(id, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -127,12 +164,13 @@ static int prepare(struct work *w, const struct cli_values *v, struct error *err
     w->requests = mem_calloc((size_t)n + 1, sizeof *w->requests);
     w->prompts = mem_calloc((size_t)n + 1, sizeof *w->prompts);
     w->record_of = mem_calloc((size_t)n + 1, sizeof *w->record_of);
-    if (!w->requests || !w->prompts || !w->record_of)
+    w->texts = mem_calloc((size_t)n + 1, sizeof *w->texts);
+    if (!w->requests || !w->prompts || !w->record_of || !w->texts)
         return error_set_nomem(err, (size_t)n * sizeof *w->requests, "requests");
     for (int i = 0; i < n; i++) {
         struct generate_request *r = &w->requests[w->n_request];
         if (w->records.errors[i] || record_options(w, i, &r->options) ||
-            records_tokens(&w->records, i, "prompt", "prompt_token_ids", w->parts.tokenizer, 1, model_desc(w->parts.model)->n_vocab, &w->prompts[i]))
+            (has_messages(w->records.items[i]) ? chat_tokens(w, i) : records_tokens(&w->records, i, "prompt", "prompt_token_ids", w->parts.tokenizer, 1, model_desc(w->parts.model)->n_vocab, &w->prompts[i])))
             continue;
         json_t *id = records_id(&w->records, i);
         r->prompt = w->prompts[i].ids;
@@ -225,6 +263,10 @@ static void free_work(struct work *w)
 {
     for (int i = 0; w->prompts && i < w->records.n; i++)
         tokens_free(&w->prompts[i]);
+    for (int i = 0; w->texts && i < w->records.n; i++)
+        mem_free(w->texts[i]);
+    mem_free(w->texts);
+    chat_close(w->chat);
     mem_free(w->prompts);
     mem_free(w->requests);
     mem_free(w->record_of);

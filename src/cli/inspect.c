@@ -43,7 +43,7 @@ static int inspect_model(struct parts *p, const struct cli_values *v, struct err
     return 0;
 }
 
-/* Targets in green, the rest dim; without colour targets stand in brackets. */
+/* Targets in green, the rest grey, neighbours in two shades; without colour targets stand in brackets and other tokens end with a bar. */
 static void print_row(const struct train_row *row, const struct tokenizer *t, int color)
 {
     int n_target = 0;
@@ -58,12 +58,22 @@ static void print_row(const struct train_row *row, const struct tokenizer *t, in
             buf_printf(&piece, "%d ", row->ids[i]);
         const char *text = piece.data ? piece.data : "";
         if (color)
-            printf("%s%s\033[0m", row->target[i] ? "\033[32m" : "\033[2m", text);
+            printf("%s%s\033[0m", row->target[i] ? i & 1 ? "\033[32m" : "\033[92m" : i & 1 ? "\033[2m" : "\033[90m", text);
         else
-            printf(row->target[i] ? "[%s]" : "%s", text);
+            printf(row->target[i] ? "[%s]" : "%s|", text);
         buf_free(&piece);
     }
     puts("");
+}
+
+/* NO_COLOR with any value, CLICOLOR=0 and TERM=dumb mean no; CLICOLOR_FORCE and FORCE_COLOR mean yes, terminal or not. */
+static int use_color(void)
+{
+    const char *no = getenv("NO_COLOR"), *click = getenv("CLICOLOR"), *term = getenv("TERM"), *force = getenv("CLICOLOR_FORCE");
+    force = force && *force ? force : getenv("FORCE_COLOR");
+    if ((no && *no) || (click && !strcmp(click, "0")))
+        return 0;
+    return force && *force && strcmp(force, "0") ? 1 : isatty(1) && !(term && !strcmp(term, "dumb"));
 }
 
 static int inspect_data(struct parts *p, struct options *options, const struct cli_values *v, struct error *err)
@@ -71,7 +81,6 @@ static int inspect_data(struct parts *p, struct options *options, const struct c
     struct train_data data = {0};
     struct train_options o;
     struct model_desc d;
-    const char *no = getenv("NO_COLOR");
     train_options_default(&o);
     int rc = options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, &o, err);
     if (!rc)
@@ -83,9 +92,13 @@ static int inspect_data(struct parts *p, struct options *options, const struct c
     if (rc)
         return rc;
     for (int i = 0; i < data.n; i++)
-        print_row(&data.rows[i], p->tokenizer, isatty(1) && !(no && *no));
+        print_row(&data.rows[i], p->tokenizer, use_color());
     printf("%d rows, %ld tokens, %ld targets; %d tokenise differently together, %d cut, %d dropped\n", data.n, data.n_token, data.n_target, data.n_boundary,
            data.n_truncated, data.n_dropped);
+    if (data.n_turn)
+        printf("%d assistant turns, %d not trained\n", data.n_turn, data.n_turn_skipped);
+    if (data.n_unsafe)
+        printf("%d rows marked unsafe left out\n", data.n_unsafe);
     train_data_free(&data);
     return 0;
 }

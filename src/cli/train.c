@@ -64,6 +64,8 @@ static void report_data(const char *path, const struct train_data *d)
     log_line(LOG_INFO, "%s: %d rows, %ld tokens, %ld of them targets", path, d->n, d->n_token, d->n_target);
     if (d->n_boundary)
         log_line(LOG_WARNING, "%s: %d rows tokenise differently when prompt and completion stand together", path, d->n_boundary);
+    if (d->n_turn_skipped)
+        log_line(LOG_WARNING, "%s: %d of %d assistant turns are not trained: the chat template writes them otherwise when more follows", path, d->n_turn_skipped, d->n_turn);
     if (d->n_unsafe)
         log_line(LOG_WARNING, "%s: %d rows marked unsafe are left out", path, d->n_unsafe);
     if (d->n_truncated || d->n_dropped)

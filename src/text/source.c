@@ -126,6 +126,26 @@ static int load_directory(struct tokenizer_source *s, const char *dir, const jso
     return error_set(err, ERROR_NOINPUT, "%s: no tokenizer here: wanted tokenizer.json, tokenizer.model, or vocab.json and merges.txt", dir);
 }
 
+/* chat_template.jinja goes over the configuration's chat_template, as in transformers. */
+static int load_chat_template(struct tokenizer_source *out, const char *dir, struct error *err)
+{
+    char *path = path_join(dir, "chat_template.jinja");
+    struct buf text = BUF_INIT;
+    int rc = path ? 0 : error_set_nomem(err, strlen(dir), "a path");
+    if (!rc && file_exists(path) && !(rc = file_read(&text, path, (size_t)1 << 24, err))) {
+        json_t *value = json_stringn(text.data ? text.data : "", text.len);
+        if (!value)
+            rc = error_set(err, ERROR_DATA, "%s: is not UTF-8", path);
+        else if (!out->config)
+            out->config = json_object();
+        if (!rc && json_object_set_new(out->config, "chat_template", value))
+            rc = error_set_nomem(err, text.len, "a chat template");
+    }
+    buf_free(&text);
+    mem_free(path);
+    return rc;
+}
+
 int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct error *err)
 {
     json_t *map = NULL, *added = NULL;
@@ -141,7 +161,7 @@ int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct
         return error_set_nomem(err, strlen(path), "a path");
     if ((rc = load_beside(&out->config, dir, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, err)) ||
         (rc = load_beside(&map, dir, "special_tokens_map.json", 0, err)) || (rc = load_beside(&added, dir, "added_tokens.json", 0, err)) ||
-        (rc = load_beside(&out->model_config, dir, "config.json", 0, err)))
+        (rc = load_beside(&out->model_config, dir, "config.json", 0, err)) || (rc = load_chat_template(out, dir, err)))
         ;
     else if (complete_config(out, map))
         rc = error_set_nomem(err, strlen(path), "a config");

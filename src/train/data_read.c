@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/input.h"
 #include "io/jsontext.h"
+#include "text/chat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct reader {
     const struct tokenizer *t;
     const struct model_desc *d;
     int max_length;
+    struct chat *chat;  /* opened at the first conversation */
     char id[40];        /* of the record */
     char where[300];    /* FILE:LINE */
     struct error *err;
@@ -194,6 +196,22 @@ static int add_preference(struct reader *r, const json_t *record)
     return rc;
 }
 
+/* A conversation in the model's own template: the assistant's turns are trained, each with its end. */
+static int add_messages(struct reader *r, const json_t *record)
+{
+    struct chat_row row;
+    int kept = r->data->n, rc = need_tokenizer(r);
+    if (!rc && !r->chat)
+        rc = chat_open(&r->chat, r->t, r->err);
+    if (rc || (rc = chat_row(r->chat, record, &row, r->err)))
+        return rc;
+    r->data->n_turn += row.n_turn, r->data->n_turn_skipped += row.n_skipped;
+    rc = train_data_add_masked(r->data, r->d, row.ids.ids, row.target, (int)row.ids.n, r->max_length, r->id, r->err);
+    r->data->n_boundary += !rc && row.crosses && r->data->n > kept;
+    chat_row_free(&row);
+    return rc;
+}
+
 /* The first pair of keys that the record has, of those that mean question and answer. */
 static int add_question(struct reader *r, const json_t *record)
 {
@@ -209,7 +227,7 @@ static int add_question(struct reader *r, const json_t *record)
             rc = need_string(r, record, "input", &extra);
         return rc ? rc : add_pair(r, question, extra, answer);
     }
-    return error_set(r->err, ERROR_DATA, "%s: no known kind of record; wanted prompt and completion, prompt_token_ids and completion_token_ids, text, "
+    return error_set(r->err, ERROR_DATA, "%s: no known kind of record; wanted messages, prompt and completion, prompt_token_ids and completion_token_ids, text, "
                      "question and answer, prompt and response, or instruction and output", r->where);
 }
 
@@ -224,7 +242,7 @@ static int add_record(struct reader *r, const json_t *record)
         return 0;
     }
     if (has(record, "messages"))
-        return error_set(r->err, ERROR_UNAVAILABLE, "%s: \"messages\": chat templates are not available; give prompt and completion", r->where);
+        return add_messages(r, record);
     if (has(record, "prompt_token_ids") || has(record, "completion_token_ids"))
         return add_token_ids(r, record);
     if (has(record, "text"))
@@ -278,6 +296,7 @@ int train_data_read(struct train_data *out, const char *path, const struct token
         }
         number++;
     }
+    chat_close(r.chat);
     rc = rc ? rc : more < 0 ? more : 0;
     if (!rc && !out->n)
         rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld lines, %d dropped)", path, number, out->n_dropped);

@@ -37,6 +37,7 @@ struct train_data {
     struct train_row *rows; int n;
     int n_boundary;        /* rows whose prompt and completion tokenise differently together */
     int n_truncated, n_dropped;
+    int n_turn, n_turn_skipped; /* of conversations: the assistant's turns, and those that the template does not let be told apart */
     int n_unsafe;          /* BeaverTails rows that are not safe: left out of supervised fine-tuning */
     long n_token, n_target;
     char sha256[65];

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conversations through the model's template (text/chat.h). */
+#include "text/chat.h"
+
+#include "base/mem.h"
+#include "text/jinja.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct chat {
+    const struct tokenizer *t;
+    struct jinja *template;
+    json_t *special; /* bos_token, ... */
+    int64_t now;
+};
+
+static int add_special(struct chat *c, const char *name, int32_t id)
+{
+    size_t n;
+    const char *text = id < 0 ? NULL : tokenizer_token(c->t, id, &n);
+    return text ? json_object_set_new(c->special, name, json_stringn(text, n)) : 0;
+}
+
+int chat_open(struct chat **out, const struct tokenizer *t, struct error *err)
+{
+    const struct tokenizer_info *info = tokenizer_info(t);
+    const char *date = getenv("SOURCE_DATE_EPOCH");
+    *out = NULL;
+    if (!info->chat_template)
+        return error_set(err, ERROR_UNAVAILABLE, "%s: \"messages\" need a chat template, and this tokenizer has none; give prompt and completion instead", info->source ? info->source : "tokenizer");
+    struct chat *c = mem_calloc(1, sizeof *c);
+    if (!c || !(c->special = json_object())) {
+        mem_free(c);
+        return error_set_nomem(err, sizeof *c, "a chat template");
+    }
+    c->t = t;
+    c->now = date ? strtoll(date, NULL, 10) : (int64_t)time(NULL);
+    int rc = add_special(c, "bos_token", info->bos) || add_special(c, "eos_token", info->eos) || add_special(c, "pad_token", info->pad) || add_special(c, "unk_token", info->unk)
+                 ? error_set_nomem(err, 64, "special tokens") : 0;
+    if (!rc)
+        rc = jinja_parse(&c->template, info->chat_template, strlen(info->chat_template), info->source ? info->source : "tokenizer", err);
+    if (rc)
+        chat_close(c);
+    else
+        *out = c;
+    return rc;
+}
+
+void chat_close(struct chat *c)
+{
+    if (!c)
+        return;
+    jinja_free(c->template);
+    json_decref(c->special);
+    mem_free(c);
+}
+
+static int check(const json_t *conversation, struct error *err)
+{
+    const json_t *messages = json_object_get(conversation, "messages"), *m;
+    size_t i;
+    if (!json_is_array(messages) || !json_array_size(messages))
+        return error_set(err, ERROR_DATA, "\"messages\": wanted a list of at least one message");
+    json_array_foreach(messages, i, m)
+        if (!json_is_object(m) || !json_is_string(json_object_get(m, "role")))
+            return error_set(err, ERROR_DATA, "\"messages\"[%zu]: wanted an object with \"role\" and \"content\"", i);
+    return 0;
+}
+
+/* The first n messages. */
+static int render(const struct chat *c, const json_t *conversation, size_t n, int prompt, struct buf *out, struct jinja_spans *spans, struct error *err)
+{
+    json_t *v = json_copy(c->special), *messages = json_array(), *all = json_object_get(conversation, "messages");
+    static const char *const names[] = {"tools", "documents"};
+    int bad = !v || !messages;
+    for (size_t i = 0; i < n && !bad; i++)
+        bad = json_array_append(messages, json_array_get(all, i));
+    bad = bad || json_object_set(v, "messages", messages) || json_object_set_new(v, "add_generation_prompt", json_boolean(prompt));
+    for (int i = 0; i < 2 && !bad; i++) /* absent means null, as apply_chat_template passes it */
+        bad = json_object_get(conversation, names[i]) ? json_object_set(v, names[i], json_object_get(conversation, names[i])) : json_object_set_new(v, names[i], json_null());
+    if (!bad && json_object_get(conversation, "chat_template_kwargs"))
+        json_object_update(v, json_object_get(conversation, "chat_template_kwargs"));
+    int rc = bad ? error_set_nomem(err, 256, "a conversation") : jinja_render(c->template, v, c->now, out, spans, err);
+    json_decref(messages);
+    json_decref(v);
+    return rc;
+}
+
+int chat_render(const struct chat *c, const json_t *conversation, int prompt, struct buf *out, struct error *err)
+{
+    int rc = check(conversation, err);
+    return rc ? rc : render(c, conversation, json_array_size(json_object_get(conversation, "messages")), prompt, out, NULL, err);
+}
+
+int chat_encode(const struct chat *c, const char *text, size_t n, struct tokens *out, struct error *err)
+{
+    return tokenizer_encode(c->t, text, n, TOKENIZER_PARSE_SPECIAL, out, err);
+}
+
+void chat_row_free(struct chat_row *r)
+{
+    tokens_free(&r->ids);
+    mem_free(r->target);
+    *r = (struct chat_row){0};
+}
+
+/* How many of the row's first tokens are the text's first `byte` bytes; a token that reaches over that place is not among them. */
+static int token_at(const struct chat *c, struct chat_row *r, const struct buf *text, size_t byte, size_t *at, struct error *err)
+{
+    struct tokens ids = TOKENS_INIT;
+    int rc = chat_encode(c, text->data, byte, &ids, err);
+    for (*at = 0; !rc && *at < ids.n && *at < r->ids.n && ids.ids[*at] == r->ids.ids[*at];)
+        ++*at;
+    r->crosses |= !rc && *at < ids.n;
+    tokens_free(&ids);
+    return rc;
+}
+
+/* Marks bytes [begin, end) of the text as the assistant's. */
+static int mark(const struct chat *c, struct chat_row *r, const struct buf *text, size_t begin, size_t end, struct error *err)
+{
+    size_t from, to, special;
+    int rc = token_at(c, r, text, begin, &from, err);
+    if (!rc)
+        rc = token_at(c, r, text, end, &to, err);
+    if (rc)
+        return rc;
+    for (special = to; special > from && !tokenizer_is_special(c->t, r->ids.ids[special - 1]);)
+        special--;
+    if (special > from && special < to) { /* only blanks behind the end of the turn? */
+        struct buf rest = BUF_INIT;
+        rc = tokenizer_decode(c->t, r->ids.ids + special, to - special, 0, &rest, err);
+        if (!rc && rest.data && strspn(rest.data, " \t\r\n") == rest.len)
+            to = special;
+        buf_free(&rest);
+    }
+    for (size_t i = from; i < to; i++)
+        r->target[i] = 1;
+    return rc;
+}
+
+static int starts_with(const struct buf *whole, const struct buf *part)
+{
+    return part->len <= whole->len && (!part->len || !memcmp(whole->data, part->data, part->len));
+}
+
+/* The i-th message is the assistant's: its text is what comes after the prompt of the messages before it. */
+static int mark_turn(const struct chat *c, const json_t *conversation, size_t i, struct chat_row *r, const struct buf *text, struct error *err)
+{
+    struct buf before = BUF_INIT, with = BUF_INIT;
+    int rc = render(c, conversation, i, 1, &before, NULL, err);
+    if (!rc)
+        rc = render(c, conversation, i + 1, 0, &with, NULL, err);
+    if (!rc && starts_with(&with, &before) && starts_with(text, &with))
+        rc = mark(c, r, text, before.len, with.len, err);
+    else if (!rc)
+        r->n_skipped++;
+    buf_free(&before);
+    buf_free(&with);
+    return rc;
+}
+
+int chat_row(const struct chat *c, const json_t *conversation, struct chat_row *out, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    struct jinja_spans spans = {0};
+    *out = (struct chat_row){0};
+    int rc = check(conversation, err);
+    const json_t *messages = json_object_get(conversation, "messages"), *m;
+    size_t i;
+    if (!rc)
+        rc = render(c, conversation, json_array_size(messages), 0, &text, &spans, err);
+    if (!rc)
+        rc = chat_encode(c, text.data ? text.data : "", text.len, &out->ids, err);
+    if (!rc && !(out->target = mem_calloc(out->ids.n + 1, 1)))
+        rc = error_set_nomem(err, out->ids.n, "a conversation");
+    for (int k = 0; k < spans.n && !rc; k++)
+        rc = mark(c, out, &text, spans.items[k].begin, spans.items[k].end, err);
+    json_array_foreach(messages, i, m) {
+        const char *role = json_string_value(json_object_get(m, "role"));
+        if (rc || !role || strcmp(role, "assistant"))
+            continue;
+        out->n_turn++;
+        if (!spans.n)
+            rc = i ? mark_turn(c, conversation, i, out, &text, err) : (out->n_skipped++, 0);
+    }
+    mem_free(spans.items);
+    buf_free(&text);
+    if (rc)
+        chat_row_free(out);
+    return rc;
+}

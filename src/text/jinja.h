@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of Jinja2 that chat templates are written in, as transformers renders them: trim_blocks, lstrip_blocks, loop controls, {% generation %}, tojson without
+ * HTML escaping, undefined values that are false and empty. What is not known (another statement, filter, test, method or function) is an error that names it and
+ * the line: a template that runs with something left out would give a plausible wrong prompt.
+ *
+ *     if (jinja_parse(&t, text, n, "tokenizer_config.json", &err) || jinja_render(t, variables, 0, &out, NULL, &err)) ...
+ *
+ * Known: if/elif/else, for (if, else, loop.*, break, continue), set (tuples, namespace attributes, blocks), macro, generation, raw, comments; all operators; calls
+ * with keywords; slices; filters abs capitalize default dictsort first float indent int items join last length list lower map reject rejectattr replace reverse
+ * safe select selectattr sort string title tojson trim unique upper; tests; methods of strings and dicts; raise_exception, strftime_now, namespace, range, dict. */
+#ifndef TEXT_JINJA_H
+#define TEXT_JINJA_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stdint.h>
+
+struct jinja;
+/* name stands for the file in messages. ERROR_UNAVAILABLE for what is Jinja but not known here, ERROR_DATA for what is no template. */
+int jinja_parse(struct jinja **out, const char *text, size_t n, const char *name, struct error *err);
+void jinja_free(struct jinja *t); /* NULL is fine */
+
+struct jinja_span { size_t begin, end; }; /* bytes of the output */
+struct jinja_spans { struct jinja_span *items; int n; }; /* what {% generation %} blocks wrote, in order; mem_free(items) */
+/* Appends the rendered text. variables: an object. now: seconds since 1970 for strftime_now (UTC). spans may be NULL. A template's own raise_exception, an
+ * undefined value used, too much work or memory: ERROR_DATA with the line. */
+int jinja_render(const struct jinja *t, const json_t *variables, int64_t now, struct buf *out, struct jinja_spans *spans, struct error *err);
+
+#endif
