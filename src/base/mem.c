@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/mman.h>
 
 static atomic_long fail_after = -1;
@@ -128,4 +130,28 @@ int size_mul(size_t a, size_t b, size_t *result)
 int size_add(size_t a, size_t b, size_t *result)
 {
     return __builtin_add_overflow(a, b, result) ? -1 : 0;
+}
+
+/* The number behind `key` in a small file of the kernel's (key "": the first thing in it); `missing` when there is none. */
+static double number_in(const char *path, const char *key, double missing)
+{
+    char line[256];
+    double value = missing, found;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key)) && sscanf(line + strlen(key), "%lf", &found) == 1) {
+            value = found;
+            break;
+        }
+    if (f)
+        fclose(f);
+    return value;
+}
+
+size_t mem_available(void)
+{
+    double all = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), free = 1024 * number_in("/proc/meminfo", "MemAvailable:", all / 1024);
+    double group = number_in("/sys/fs/cgroup/memory.max", "", 1e18) - number_in("/sys/fs/cgroup/memory.current", "", 0);
+    free = group < free ? group : free;
+    return free > 0 ? (size_t)free : 0;
 }

@@ -87,7 +87,7 @@ static const struct option_spec table[] = {
     T("lora-alpha", OPTION_DOUBLE, lora_alpha, "X", 1e-6, 1e6, "the adapter counts alpha / r times [32]"),
     T("lora-target-modules", OPTION_STRING, lora_targets, "NAMES", 0, 0, "matrices that get an adapter, with commas between, or all-linear [q_proj,v_proj]"),
     T("bf16-moments", OPTION_FLAG, bf16_moments, NULL, 0, 0, "Adam's moments in bf16, rounded at random: half the memory of the optimizer state"),
-    T("gradient-checkpointing", OPTION_FLAG, recompute, NULL, 0, 0, "keep only each layer's input and compute the rest again"),
+    T("gradient-checkpointing", OPTION_FLAG, recompute, NULL, 0, 0, "keep only each layer's input and compute the rest again [when the rest would not fit]"),
 
     V("data", OPTION_STRING, GROUP_TRAINVERB | GROUP_INSPECT | GROUP_EVAL, data, "FILE", 0, 0, "training rows, JSON Lines (docs/FORMATS.md)"),
     V("eval-data", OPTION_STRING, GROUP_TRAINVERB, eval_data, "FILE", 0, 0, "rows for a validation loss"),

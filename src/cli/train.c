@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "tensor/profile.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +81,26 @@ static int read_data(struct train_data *d, const char *path, const struct parts 
     return rc;
 }
 
+/* Operators by the time they took, greatest first. */
+static void print_profile(const struct op_profile *p)
+{
+    double all = 0;
+    int printed[TENSOR_N_OP] = {0};
+    for (int i = 0; i < TENSOR_N_OP; i++)
+        all += p->seconds[i];
+    fprintf(stderr, "operator              calls    seconds  share\n");
+    for (int n = 0; n < TENSOR_N_OP; n++) {
+        int most = -1;
+        for (int i = 0; i < TENSOR_N_OP; i++)
+            if (!printed[i] && p->calls[i] && (most < 0 || p->seconds[i] > p->seconds[most]))
+                most = i;
+        if (most < 0)
+            break;
+        printed[most] = 1;
+        fprintf(stderr, "%-18s %8ld %10.3f %5.1f %%\n", tensor_op_name(most), p->calls[most], p->seconds[most], 100 * p->seconds[most] / all);
+    }
+}
+
 int verb_train(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
@@ -111,10 +132,15 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     if (!rc)
         log_line(LOG_INFO, "memory at most %zu MiB", train_memory(model_desc(p.model), &o, o.max_length * o.batch_size) >> 20);
     progress.started = clock_now();
+    struct op_profile profile = {0};
+    if (!rc && v->profile)
+        device_set_profile(p.device, &profile);
     struct train_job job = {.model = p.model, .source = p.checkpoint, .data = &data, .eval_data = v->eval_data ? &eval : NULL, .options = &o, .directory = v->output,
                             .tokenizer = p.tokenizer, .on_step = on_step, .user = &progress};
     if (!rc && !v->dry_run)
         rc = train_run(&job, &result, err);
+    if (!rc && v->profile && !v->dry_run)
+        print_profile(&profile);
     if (!rc && !v->dry_run) {
         double seconds = clock_now() - progress.started;
         log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident; model in %s", result.steps, result.first_loss, result.last_loss,

@@ -87,6 +87,12 @@ void checkpoint_close(struct checkpoint *ck)
     mem_free(ck);
 }
 
+void checkpoint_release(const struct checkpoint *ck)
+{
+    for (int i = 0; i < ck->n_file; i++)
+        file_map_release(&ck->files[i].map);
+}
+
 const char *checkpoint_path(const struct checkpoint *ck)
 {
     return ck->path;

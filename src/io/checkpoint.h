@@ -31,6 +31,8 @@ int checkpoint_open_adapter(struct checkpoint **out, const char *base, const cha
 int checkpoint_is_adapted(const struct checkpoint *ck);
 void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
 
+/* Lets the system take back what was read of the files. */
+void checkpoint_release(const struct checkpoint *ck);
 const char *checkpoint_path(const struct checkpoint *ck);       /* the resolved directory or file */
 /* config.json as it is; for GGUF made from the metadata: architectures, model_type, hidden_size, num_hidden_layers, num_attention_heads,
  * num_key_value_heads, head_dim, intermediate_size, vocab_size, rms_norm_eps, rope_theta, rope_scaling, max_position_embeddings,

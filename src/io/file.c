@@ -36,6 +36,12 @@ int file_map(struct file_map *m, const char *path, struct error *err)
     return rc;
 }
 
+void file_map_release(const struct file_map *m)
+{
+    if (m->data)
+        madvise((void *)(uintptr_t)m->data, m->size, MADV_DONTNEED);
+}
+
 void file_unmap(struct file_map *m)
 {
     if (m->data)

@@ -17,6 +17,8 @@ struct file_map {
 };
 int file_map(struct file_map *m, const char *path, struct error *err);
 void file_unmap(struct file_map *m);
+/* Lets the system take the pages back; they are read again when they are touched. */
+void file_map_release(const struct file_map *m);
 
 /* Appends the whole file (plain, or gzip by its magic; "-" = standard input) to out; more than max_bytes is an error. */
 int file_read(struct buf *out, const char *path, size_t max_bytes, struct error *err);

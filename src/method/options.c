@@ -66,10 +66,10 @@ static int put(json_t *object, const char *prefix, const char *name, json_t *val
 #define DECODE_REALS(X) X(temperature, "temperature") X(top_p, "top-p") X(min_p, "min-p") X(repetition_penalty, "repetition-penalty") \
     X(length_penalty, "length-penalty")
 #define TRAIN_INTS(X) X(max_steps, "max-steps") X(batch_size, "per-device-train-batch-size") X(accumulation, "gradient-accumulation-steps") \
-    X(max_length, "max-length") X(packing, "packing") X(shuffle, "shuffle")
+    X(max_length, "max-length") X(packing, "packing") X(shuffle, "shuffle") X(lora_r, "lora-r") X(bf16_moments, "bf16-moments")
 #define TRAIN_REALS(X) X(learning_rate, "learning-rate") X(warmup_ratio, "warmup-ratio") X(num_train_epochs, "num-train-epochs") \
     X(weight_decay, "weight-decay") X(adam_beta1, "adam-beta1") X(adam_beta2, "adam-beta2") X(adam_epsilon, "adam-epsilon") \
-    X(max_grad_norm, "max-grad-norm") X(min_lr_ratio, "min-lr-ratio")
+    X(max_grad_norm, "max-grad-norm") X(min_lr_ratio, "min-lr-ratio") X(lora_alpha, "lora-alpha")
 #define ALIGN_INTS(X) X(rounds, "rounds") X(attempts, "attempts") X(k, "k") X(holdout, "holdout") X(samples, "samples") X(baselines, "baselines") \
     X(sift.question_min_words, "question-min-words") X(sift.question_max_words, "question-max-words") \
     X(sift.answer_min_words, "answer-min-words") X(sift.answer_max_words, "answer-max-words") X(sift.need_end, "sift-need-end")
@@ -121,6 +121,7 @@ json_t *align_settings(const struct align *a)
     TRAIN_REALS(X)
 #undef X
     rc |= put(s, "train-", "lr-scheduler-type", json_string(schedules[o->train.schedule]));
+    rc |= put(s, "train-", "lora-target-modules", json_string(o->train.lora_targets));
     rc |= put(s, "", "retriever", json_string(retrievers[o->retriever])) | put(s, "", "pool", json_string(pools[o->pool]));
     rc |= put(s, "", "start", json_string(starts[o->start])) | put(s, "", "ask-contexts", json_string(contexts[o->ask_contexts]));
     rc |= put(s, "", "count", json_string(counts[o->count])) | put(s, "", "dtype", json_string(dtype_name(o->dtype)));

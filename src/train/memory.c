@@ -2,7 +2,9 @@
 /* What tuning will take, from the descriptor alone: the same carving that pass.c does, with every size at its bound. */
 #include "train/parts.h"
 
-size_t train_memory(const struct model_desc *d, const struct train_options *o, int micro_tokens)
+enum { PROCESS_BYTES = 48 << 20 }; /* the operators' shared scratch, the tokenizer, the program */
+
+size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens)
 {
     int64_t step = (int64_t)rows_even(micro_tokens) * o->accumulation;
     struct order_sizes s = {.rows = o->batch_size, .sequences = o->batch_size, .tokens = rows_even(micro_tokens), .targets = rows_even(micro_tokens)};
@@ -12,6 +14,11 @@ size_t train_memory(const struct model_desc *d, const struct train_options *o, i
     int widest = 0;
     if (o->lora_r && !lora_sizes(d, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, &adapter, &widest, NULL))
         n = (size_t)adapter, all += n;
-    return n * (8 + 2 * dtype_size(moment_dtype(o))) + all * dtype_size(o->dtype) + pass_bytes(d, o->dtype, o->recompute, widest, &s) +
+    return n * (8 + 2 * dtype_size(moment_dtype(o))) + all * dtype_size(o->dtype) + pass_bytes(d, o->dtype, o->recompute == 1, widest, &s) +
            (size_t)d->n_ctx * (size_t)d->head_dim * 4;
+}
+
+size_t train_memory(const struct model_desc *d, const struct train_options *o, int micro_tokens)
+{
+    return train_memory_slabs(d, o, micro_tokens) + PROCESS_BYTES;
 }

@@ -12,7 +12,7 @@ void train_options_default(struct train_options *o)
     *o = (struct train_options){
         .learning_rate = 2e-5, .warmup_ratio = 0.03, .num_train_epochs = 3, .adam_beta1 = 0.9, .adam_beta2 = 0.95, .adam_epsilon = 1e-8,
         .max_grad_norm = 1, .schedule = LR_COSINE, .batch_size = 4, .accumulation = 1, .max_length = 512, .shuffle = 1, .dtype = DTYPE_BF16,
-        .lora_alpha = 32, .lora_targets = "q_proj,v_proj",
+        .recompute = -1, .lora_alpha = 32, .lora_targets = "q_proj,v_proj",
     };
 }
 

@@ -71,6 +71,7 @@ struct pass {
 };
 /* adapter: rows of the widest one, 0: all weights are trained. */
 size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter, const struct order_sizes *s);
+int pass_adapter(const struct model *m); /* rows of the model's widest adapter, or 0 */
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err);
 void pass_free(struct pass *p);
 /* A step begins; what `gradients` holds is no longer wanted (SPAN_NONE: only evaluating). */
@@ -81,6 +82,9 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
 void pass_end(struct pass *p, struct span gradients);
 /* Waits; the sum of the step's losses in row order (double). row_loss, if not NULL, gets one sum a row in the order they were run. */
 double pass_loss(struct pass *p);
+
+/* --- memory.c: train_memory without what any process takes. */
+size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens);
 
 /* --- trainer.c: the state between steps. */
 struct trainer {

@@ -99,7 +99,7 @@ size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, i
     return c.used;
 }
 
-static int widest_adapter(const struct model *m)
+int pass_adapter(const struct model *m)
 {
     int widest = 0;
     for (int i = 0; m->lora && i < m->n_group; i++)
@@ -110,7 +110,7 @@ static int widest_adapter(const struct model *m)
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err)
 {
     const struct model_desc *d = &m->desc;
-    *p = (struct pass){.m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = widest_adapter(m)};
+    *p = (struct pass){.m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = pass_adapter(m)};
     size_t host = (size_t)s->step_targets * 4, logits = (size_t)logit_rows(d, s) * (size_t)d->n_label * 4;
     p->layers = mem_calloc((size_t)d->n_layer, sizeof *p->layers);
     p->host_rows = mem_alloc(host);

@@ -118,10 +118,13 @@ int runlog_state(struct runlog *j, const struct trainer *t, struct error *err)
     const struct train_options *o = t->job->options;
     json_t *history = json_array();
     int rc = log_history(j, history, err);
-    json_t *state = json_pack("{s:n,s:n,s:f,s:I,s:I,s:f,s:I,s:i,s:i,s:b,s:b,s:O}", "best_metric", "best_model_checkpoint", "epoch",
+    json_t *state = json_pack("{s:n,s:n,s:n,s:f,s:I,s:I,s:I,s:I,s:i,s:i,s:b,s:b,s:b,s:i,s:f,s:n,s:n,s:{},s:I,s:O}", "best_metric", "best_model_checkpoint", "best_global_step", "epoch",
                               (double)t->step / (double)t->order.per_epoch, "global_step", (json_int_t)t->step, "max_steps", (json_int_t)t->order.total,
-                              "num_train_epochs", o->max_steps > 0 ? ceil((double)t->order.total / (double)t->order.per_epoch) : o->num_train_epochs, "save_steps", (json_int_t)o->save_steps, "logging_steps", 1,
-                              "train_batch_size", o->batch_size, "is_local_process_zero", 1, "is_world_process_zero", 1, "log_history", history);
+                              "num_train_epochs",
+                              (json_int_t)ceil(o->max_steps > 0 ? (double)t->order.total / (double)t->order.per_epoch : o->num_train_epochs), "save_steps", (json_int_t)o->save_steps, "logging_steps", 1,
+                              "train_batch_size", o->batch_size, "is_local_process_zero", 1, "is_world_process_zero", 1, "is_hyper_param_search", 0,
+                              "num_input_tokens_seen", 0, "total_flos", 0.0, "trial_name", "trial_params", "stateful_callbacks", "eval_steps", (json_int_t)t->order.per_epoch,
+                              "log_history", history);
     if (!rc && !state)
         rc = error_set_nomem(err, 1024, "trainer_state.json");
     if (!rc)

@@ -16,7 +16,7 @@ struct train_options {
     int batch_size, accumulation;    /* rows a micro-batch, micro-batches a step */
     int max_length, packing, shuffle;
     int save_steps;                  /* 0: only at the end and when interrupted */
-    int recompute;                   /* activations by recomputation per layer */
+    int recompute;                   /* activations by recomputation per layer: 1, 0, or -1: when they would not fit into this machine's free memory */
     int bf16_moments;                /* Adam's moments in bf16, rounded at random */
     int lora_r;                      /* > 0: train an adapter of this rank instead of the weights */
     double lora_alpha;

@@ -157,6 +157,18 @@ static int check_data(const struct train_job *job, const struct train_data *data
     return 0;
 }
 
+/* Keeping the activations is faster; what does not fit is computed again. The bits are the same. */
+static int must_recompute(const struct trainer *t, const struct order_sizes *sizes)
+{
+    const struct train_options *o = t->job->options;
+    size_t state = (size_t)t->trained.n_element * (8 + 2 * dtype_size(moment_dtype(o))), kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
+    size_t room = o->recompute < 0 ? mem_available() : 0;
+    if (o->recompute >= 0 || state + kept <= room)
+        return o->recompute > 0;
+    log_line(LOG_INFO, "activations are computed again layer by layer: keeping them would take %zu MiB more than the %zu MiB that are free", (state + kept - room) >> 20, room >> 20);
+    return 1;
+}
+
 static int trainer_init(struct trainer *t, const struct train_job *job, struct error *err)
 {
     struct order_sizes sizes = {0};
@@ -184,7 +196,7 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
         (rc = buffer_new(&t->moment1, d, moments, "first moments", err)) || (rc = buffer_new(&t->moment2, d, moments, "second moments", err)) ||
         (rc = buffer_new(&t->norm, d, sizeof(double), "the gradient's norm", err)))
         return rc;
-    return pass_new(&t->pass, t->m, job->options->recompute, &sizes, err);
+    return pass_new(&t->pass, t->m, must_recompute(t, &sizes), &sizes, err);
 }
 
 static void trainer_deinit(struct trainer *t)
@@ -216,6 +228,9 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
         rc = model_read_masters(t->m, t->job->source, t->q, at(t->masters, 0), err);
     else if (!resumed)
         rc = model_init_masters(t->m, t->job->options->seed, t->q, at(t->masters, 0), err);
+    queue_wait(t->q);
+    if (t->job->source)
+        checkpoint_release(t->job->source);
     if (!rc && t->m->lora)
         lora_pack(t->m, t->q, at(t->masters, 0));
     else if (!rc)

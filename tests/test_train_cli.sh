@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# isara train as a user meets it, on the bundled miniature: SIGTERM and the same command again, an adapter trained, read back and merged, the profile.
+set -u
+m=models/miniature
+if [ ! -f $m/model.safetensors ]; then echo "no models/miniature"; exit 77; fi
+tmp=${BUILD:-build}/tmp/train_cli; rm -rf "$tmp"; mkdir -p "$tmp"
+fails=0
+fail() { echo "$*"; fails=1; }
+quiet="--log-level quiet"
+args=(train --model $m --data models/seeds.jsonl --max-steps 12 --dtype f32 --log-level warning)
+train() { "$ISARA" "${args[@]}" "$@"; }
+
+train --output "$tmp/whole" $quiet || fail "training failed"
+"$ISARA" "${args[@]}" --output "$tmp/cut" $quiet & child=$!
+for _ in $(seq 600); do [ -s "$tmp/cut/log.jsonl" ] && break; sleep 0.02; done
+kill -TERM $child; wait $child; rc=$?
+if [ $rc = 75 ]; then
+  [ -f "$tmp/cut/checkpoint.safetensors" ] || fail "SIGTERM left no checkpoint"
+elif [ $rc != 0 ]; then fail "SIGTERM: exit code $rc, wanted 75"; fi
+train --output "$tmp/cut" $quiet || fail "going on failed"
+cmp "$tmp/whole/model.safetensors" "$tmp/cut/model.safetensors" || fail "interrupted: other weights"
+cmp "$tmp/whole/log.jsonl" "$tmp/cut/log.jsonl" || fail "interrupted: another log"
+
+out=$(train --output "$tmp/adapter" --lora-r 4 --lora-target-modules all-linear --learning-rate 0.01 --profile 2>&1) || fail "LoRA: $out"
+grep -q "^linear_dx " <<<"$out" || fail "no profile: $out"
+[ ! -f "$tmp/adapter/model.safetensors" ] || fail "LoRA wrote a whole model"
+head -n 4 models/test.jsonl | sed 's/.*"question": *"\([^"]*\)".*/{"prompt":"Question: \1\\nAnswer:","max_new_tokens":16}/' >"$tmp/in.jsonl"
+say() { "$ISARA" generate --input "$tmp/in.jsonl" --dtype f32 $quiet "$@"; }
+"$ISARA" convert --model "$tmp/adapter" --output "$tmp/merged" --dtype f32 $quiet || fail "convert failed"
+say --model "$tmp/adapter" >"$tmp/1"; say --model $m --adapter "$tmp/adapter" >"$tmp/2"; say --model "$tmp/merged" >"$tmp/3"; say --model $m >"$tmp/4"
+cmp "$tmp/1" "$tmp/2" || fail "--adapter says other things than --model"
+cmp "$tmp/1" "$tmp/3" || fail "the merged model says other things than base and adapter"
+! cmp -s "$tmp/1" "$tmp/4" || fail "the adapter changes nothing"
+exit $fails

@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs that are killed, interrupted, resumed, refused or go wrong: whatever happens, the same command ends with the weights of a run that nothing happened to,
+ * or says by name why it does not. Children do the training, so that they can really be killed. */
+#include "check.h"
+
+#include "base/interrupt.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+#include "io/safetensors.h"
+#include "train/parts.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char model_path[] = "tests/golden/lora/model";
+enum { N_ROW = 22, ROWS_A_STEP = 4, PER_EPOCH = 6, STEPS = 3 * PER_EPOCH };
+
+/* Rows of a little language: what comes next is 7 more, modulo 40. */
+static void make_data(struct train_data *data, int first, int n)
+{
+    struct model_desc d = {.n_vocab = 48, .n_ctx = 32};
+    *data = (struct train_data){0};
+    for (int i = first; i < first + n; i++) {
+        int32_t ids[20];
+        char id[16];
+        int length = 5 + i % 13;
+        for (int j = 0; j < length; j++)
+            ids[j] = (i * 11 + 7 * j) % 40 + 3;
+        snprintf(id, sizeof id, "row-%d", i);
+        assert_int_equal(train_data_add_ids(data, &d, ids, length, 2, 32, id, NULL), 0);
+    }
+}
+
+static void plain_options(struct train_options *o)
+{
+    train_options_default(o);
+    o->dtype = DTYPE_F32;
+    o->learning_rate = 0.02;
+    o->batch_size = ROWS_A_STEP;
+    o->seed = 3;
+}
+
+struct run { /* one call of train_run */
+    const char *source, *directory;
+    struct train_options options;
+    int n_thread, first_row, n_row;
+    long interrupt_at, stop_after;
+    void (*on_step)(void *user, const struct train_step *step);
+    void *user;
+    struct train_result result;
+    struct error err;
+};
+
+static void interrupt_there(void *user, const struct train_step *s)
+{
+    const struct run *r = user;
+    if (s->step == r->interrupt_at)
+        interrupt_request(SIGTERM);
+}
+
+static int run_here(struct run *r)
+{
+    struct device *device;
+    struct checkpoint *source;
+    struct model *model;
+    struct train_data data, eval;
+    make_data(&data, r->first_row, r->n_row ? r->n_row : N_ROW);
+    make_data(&eval, 100, 5);
+    r->err = (struct error){0};
+    if (device_open_cpu(&device, &(struct device_options){.n_thread = r->n_thread}, &r->err) || checkpoint_open(&source, r->source ? r->source : model_path, &r->err) ||
+        model_open(&model, device, source, &(struct model_options){.dtype = r->options.dtype}, &r->err))
+        fail_msg("%s", r->err.message);
+    struct train_job job = {.model = model, .source = source, .data = &data, .eval_data = &eval, .options = &r->options, .directory = r->directory, .stop_after = r->stop_after,
+                            .on_step = r->interrupt_at ? interrupt_there : r->on_step, .user = r->interrupt_at ? r : r->user};
+    int rc = train_run(&job, &r->result, &r->err);
+    interrupt_clear();
+    model_close(model);
+    checkpoint_close(source);
+    device_close(device);
+    train_data_free(&data);
+    train_data_free(&eval);
+    return rc;
+}
+
+static void must_run(struct run *r)
+{
+    if (run_here(r))
+        fail_msg("%s", r->err.message);
+    assert_int_equal(r->result.allocations, 0);
+}
+
+static char *in(const char *directory, const char *name)
+{
+    static char path[4][400];
+    static int turn;
+    snprintf(path[turn = (turn + 1) % 4], sizeof path[0], "%s/%s", directory, name);
+    return path[turn];
+}
+
+static void same_file(const char *a, const char *b)
+{
+    struct buf x = BUF_INIT, y = BUF_INIT;
+    assert_int_equal(file_read(&x, a, 1 << 24, NULL), 0);
+    assert_int_equal(file_read(&y, b, 1 << 24, NULL), 0);
+    if (x.len != y.len || memcmp(x.data, y.data, x.len))
+        fail_msg("%s and %s differ", a, b);
+    buf_free(&x);
+    buf_free(&y);
+}
+
+static const char *directories(const char *name, const char **whole)
+{
+    static char a[300], b[320];
+    snprintf(a, sizeof a, "%s", check_tmpdir(name));
+    snprintf(b, sizeof b, "%s-whole", a);
+    tree_remove(b, NULL);
+    *whole = b;
+    return a;
+}
+
+/* Weights and log of both, and nothing left over. */
+static void same_end(const char *directory, const char *whole, const char *weights)
+{
+    same_file(in(directory, weights), in(whole, weights));
+    same_file(in(directory, "log.jsonl"), in(whole, "log.jsonl"));
+    same_file(in(directory, "trainer_state.json"), in(whole, "trainer_state.json"));
+    assert_false(file_exists(in(directory, "checkpoint.safetensors")));
+}
+
+/* ---- kill -9 at random moments */
+static void nap(long microseconds)
+{
+    struct timespec t = {microseconds / 1000000, microseconds % 1000000 * 1000};
+    while (nanosleep(&t, &t) && errno == EINTR)
+        ;
+}
+
+/* A child that trains; killed after so many microseconds unless it is done. 1: it finished. */
+static int child_run(struct run *r, long microseconds)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child)
+        _exit(run_here(r) ? 1 : 0);
+    int status, waited = 0;
+    while (waited < microseconds && waitpid(child, &status, WNOHANG) == 0)
+        nap(500), waited += 500;
+    if (waited >= microseconds)
+        kill(child, SIGKILL);
+    else {
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        return 1;
+    }
+    assert_true(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void slow_step(void *user, const struct train_step *s)
+{
+    (void)user, (void)s;
+    nap(1000);
+}
+
+static void killed_and_whole(const char *name, int n_thread, enum dtype dtype, int lora_r)
+{
+    const char *whole, *directory = directories(name, &whole);
+    struct run r = {.directory = whole, .n_thread = n_thread};
+    plain_options(&r.options);
+    r.options.dtype = dtype;
+    r.options.lora_r = lora_r;
+    r.options.bf16_moments = lora_r != 0;
+    r.options.save_steps = 2;
+    must_run(&r);
+    r.directory = directory;
+    r.on_step = slow_step;
+    int kills = 0;
+    const struct rng_stream moments = {1, (uint64_t)(n_thread + 10 * lora_r), 0};
+    while (!child_run(&r, kills < 40 ? 3000 + rng_below(&moments, (uint64_t)kills, 25000) : 60000000))
+        kills++;
+    printf("%s: killed %d times\n", name, kills);
+    assert_true(kills > 0);
+    same_end(directory, whole, lora_r ? "adapter_model.safetensors" : "model.safetensors");
+}
+
+static void test_kills_at_random_moments_leave_no_trace(void **state)
+{
+    (void)state;
+    killed_and_whole("kill_1", 1, DTYPE_F32, 0);
+    killed_and_whole("kill_2", 2, DTYPE_BF16, 0);
+    killed_and_whole("kill_lora", 2, DTYPE_BF16, 2);
+}
+
+/* ---- interruptions */
+static void test_an_interruption_writes_a_checkpoint_and_any_step_can_be_gone_on_from(void **state)
+{
+    (void)state;
+    const char *whole, *directory = directories("interrupted", &whole);
+    struct run r = {.directory = whole, .n_thread = 1};
+    plain_options(&r.options);
+    must_run(&r);
+    assert_int_equal(r.result.steps, STEPS);
+    for (long at = 1; at < STEPS; at += at == 1 || at == PER_EPOCH ? 1 : 2) { /* the ends of epochs among them */
+        tree_remove(directory, NULL);
+        r.directory = directory;
+        r.interrupt_at = at;
+        assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
+        assert_int_equal(r.result.steps, at);
+        assert_true(file_exists(in(directory, "checkpoint.safetensors")));
+        assert_false(file_exists(in(directory, "model.safetensors")));
+        r.interrupt_at = 0;
+        r.n_thread = 1 + (at & 1);
+        must_run(&r);
+        assert_int_equal(r.result.resumed_from, at);
+        assert_int_equal(r.result.steps, STEPS - at);
+        same_end(directory, whole, "model.safetensors");
+    }
+}
+
+static void test_splits_and_recomputation_may_change_on_the_way(void **state)
+{
+    (void)state;
+    const char *whole, *directory = directories("split", &whole);
+    struct run r = {.directory = whole, .n_thread = 1};
+    plain_options(&r.options);
+    must_run(&r);
+    r.directory = directory;
+    r.interrupt_at = 4;
+    assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
+    r.interrupt_at = 9;
+    r.options.batch_size = 2, r.options.accumulation = 2;
+    assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
+    r.interrupt_at = 0;
+    r.options.batch_size = 1, r.options.accumulation = 4, r.options.recompute = 1;
+    must_run(&r);
+    same_file(in(directory, "model.safetensors"), in(whole, "model.safetensors"));
+}
+
+static void test_what_changed_is_named(void **state)
+{
+    (void)state;
+    const char *whole, *directory = directories("changed", &whole);
+    struct run r = {.directory = directory, .n_thread = 1, .interrupt_at = 3};
+    plain_options(&r.options);
+    assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
+    r.interrupt_at = 0;
+    struct run changed[9];
+    static const char *const says[9] = {"learning_rate", "seed", "rows a step", "steps", "data", "weight_decay", "lora_r", "moments", "dtype"};
+    for (int i = 0; i < 9; i++)
+        changed[i] = r;
+    changed[0].options.learning_rate = 0.01;
+    changed[1].options.seed = 4;
+    changed[2].options.batch_size = 5;
+    changed[2].options.max_steps = STEPS;
+    changed[3].options.max_steps = 17;
+    changed[4].first_row = 1;
+    changed[5].options.weight_decay = 0.1;
+    changed[6].options.lora_r = 2;
+    changed[7].options.bf16_moments = 1;
+    changed[8].options.dtype = DTYPE_BF16;
+    for (int i = 0; i < 9; i++) {
+        int rc = run_here(&changed[i]);
+        if (rc != ERROR_CONFIG || !strstr(changed[i].err.message, says[i]))
+            fail_msg("%s: rc %d \"%s\"", says[i], rc, changed[i].err.message);
+    }
+    must_run(&r); /* the checkpoint is as it was */
+    assert_int_equal(r.result.resumed_from, 3);
+}
+
+/* ---- a disk that fills up: files may not grow beyond `bytes` */
+static int child_with_limit(struct run *r, rlim_t bytes)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (!child) {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, bytes});
+        int rc = run_here(r);
+        _exit(rc == ERROR_IO ? 3 : rc ? 1 : 0);
+    }
+    int status;
+    assert_true(waitpid(child, &status, 0) == child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_a_full_disk_leaves_the_last_good_checkpoint(void **state)
+{
+    (void)state;
+    const char *whole, *directory = directories("full", &whole);
+    struct run r = {.directory = whole, .n_thread = 1};
+    plain_options(&r.options);
+    must_run(&r);
+    r.directory = directory;
+    r.interrupt_at = 5;
+    assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
+    assert_int_equal(file_copy(in(directory, "checkpoint.safetensors"), in(whole, "kept"), NULL), 0);
+    r.interrupt_at = 0;
+    r.options.save_steps = 2;
+    assert_int_equal(child_with_limit(&r, 8192), 3);
+    same_file(in(directory, "checkpoint.safetensors"), in(whole, "kept"));
+    r.options.save_steps = 0;
+    must_run(&r);
+    assert_int_equal(r.result.resumed_from, 5);
+    same_end(directory, whole, "model.safetensors");
+}
+
+/* ---- divergence: a copy of the model whose last norm overflows */
+static void write_broken_model(const char *directory)
+{
+    struct buf bytes = BUF_INIT;
+    struct safetensors *s;
+    float huge[16];
+    assert_int_equal(dirs_make(directory, NULL), 0);
+    assert_int_equal(file_copy(in(model_path, "config.json"), in(directory, "config.json"), NULL), 0);
+    assert_int_equal(file_read(&bytes, in(model_path, "model.safetensors"), 1 << 20, NULL), 0);
+    assert_int_equal(safetensors_parse(&s, bytes.data, bytes.len, "m", NULL), 0);
+    for (int i = 0; i < 16; i++)
+        huge[i] = 3e38f;
+    size_t at = (size_t)(safetensors_data(s, (size_t)safetensors_find(s, "model.norm.weight")) - (const unsigned char *)bytes.data);
+    memcpy(bytes.data + at, huge, sizeof huge);
+    safetensors_free(s);
+    assert_int_equal(file_write(in(directory, "model.safetensors"), bytes.data, bytes.len, NULL), 0);
+    buf_free(&bytes);
+}
+
+static void test_divergence_stops_with_step_and_rows(void **state)
+{
+    (void)state;
+    const char *whole, *directory = directories("diverged", &whole);
+    write_broken_model(whole);
+    struct run r = {.source = whole, .directory = directory, .n_thread = 1};
+    plain_options(&r.options);
+    r.options.shuffle = 0;
+    assert_int_equal(run_here(&r), ERROR_FAILED);
+    if (!strstr(r.err.message, "step 1") || !strstr(r.err.message, "row-0, row-1, row-2, row-3"))
+        fail_msg("%s", r.err.message);
+    assert_false(file_exists(in(directory, "model.safetensors")));
+}
+
+/* ---- what a run writes about itself */
+static void test_logs_are_transformers(void **state)
+{
+    (void)state;
+    static const char *const keys[] = {"best_global_step", "best_metric", "best_model_checkpoint", "epoch", "eval_steps", "global_step", "is_hyper_param_search", "is_local_process_zero",
+                                       "is_world_process_zero", "log_history", "logging_steps", "max_steps", "num_input_tokens_seen", "num_train_epochs", "save_steps",
+                                       "stateful_callbacks", "total_flos", "train_batch_size", "trial_name", "trial_params"};
+    const char *whole, *directory = directories("logs", &whole);
+    struct run r = {.directory = directory, .n_thread = 1};
+    json_t *root, *entry;
+    size_t i;
+    int evals = 0;
+    plain_options(&r.options);
+    must_run(&r);
+    assert_int_equal(jsontext_load(&root, in(directory, "trainer_state.json"), 1 << 20, NULL), 0);
+    assert_int_equal(json_object_size(root), sizeof keys / sizeof *keys);
+    for (i = 0; i < sizeof keys / sizeof *keys; i++)
+        assert_non_null(json_object_get(root, keys[i]));
+    assert_int_equal(json_integer_value(json_object_get(root, "global_step")), STEPS);
+    json_array_foreach(json_object_get(root, "log_history"), i, entry) {
+        evals += !!json_object_get(entry, "eval_loss");
+        assert_non_null(json_object_get(entry, json_object_get(entry, "eval_loss") ? "epoch" : "grad_norm"));
+    }
+    assert_int_equal(evals, 3);
+    assert_int_equal(i, STEPS + 3);
+    assert_true(r.result.last_loss < r.result.first_loss - 0.3);
+    assert_true(isfinite(r.result.eval_loss));
+    json_decref(root);
+}
+
+/* ---- the plan: slabs are what a run takes; a model this small shows whether every one is counted */
+static void note_slabs(void *user, const struct train_step *s)
+{
+    (void)s;
+    *(size_t *)user = mem_slab_bytes();
+}
+
+static void test_the_plan_counts_every_slab(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 8; way++) {
+        struct train_options o;
+        struct device *device;
+        struct checkpoint *source;
+        struct model *model;
+        struct train_result result;
+        struct train_data data = {0};
+        int32_t ids[32] = {1, 2, 3, 4, 5, 6, 7, 8};
+        plain_options(&o);
+        o.dtype = way & 1 ? DTYPE_BF16 : DTYPE_F32;
+        o.recompute = way >> 1 & 1;
+        o.lora_r = way & 4 ? 4 : 0;
+        o.max_length = 32;
+        o.batch_size = 64;
+        o.max_steps = 1;
+        assert_int_equal(device_open_cpu(&device, &(struct device_options){.n_thread = 1}, NULL), 0);
+        size_t before = mem_slab_bytes(), held = 0;
+        assert_int_equal(checkpoint_open(&source, model_path, NULL), 0);
+        assert_int_equal(model_open(&model, device, source, &(struct model_options){.dtype = o.dtype}, NULL), 0);
+        for (int i = 0; i < 64; i++)
+            assert_int_equal(train_data_add_ids(&data, model_desc(model), ids, 32, 1, 32, "r", NULL), 0);
+        struct train_job job = {.model = model, .source = source, .data = &data, .options = &o, .on_step = note_slabs, .user = &held};
+        assert_int_equal(train_run(&job, &result, NULL), 0);
+        double took = (double)(held - before), planned = (double)train_memory_slabs(model_desc(model), &o, 64 * 32);
+        if (!(fabs(took / planned - 1) < 0.1))
+            fail_msg("way %d: planned %.0f bytes, took %.0f", way, planned, took);
+        train_data_free(&data);
+        model_close(model);
+        checkpoint_close(source);
+        device_close(device);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kills_at_random_moments_leave_no_trace),
+        cmocka_unit_test(test_an_interruption_writes_a_checkpoint_and_any_step_can_be_gone_on_from),
+        cmocka_unit_test(test_splits_and_recomputation_may_change_on_the_way),
+        cmocka_unit_test(test_what_changed_is_named),
+        cmocka_unit_test(test_a_full_disk_leaves_the_last_good_checkpoint),
+        cmocka_unit_test(test_divergence_stops_with_step_and_rows),
+        cmocka_unit_test(test_logs_are_transformers),
+        cmocka_unit_test(test_the_plan_counts_every_slab),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
