@@ -46,6 +46,12 @@ int train_options_check(const struct train_options *o, struct error *err)
     return 0;
 }
 
+double train_clip(double max_norm, double norm)
+{
+    double scale = max_norm > 0 ? max_norm / (norm + 1e-6) : 1;
+    return scale < 1 ? scale : 1;
+}
+
 /* Step s of T (from 0), w = ceil(ratio T): lr s/w while s < w, then the schedule over (s-w)/(T-w); transformers' get_*_schedule_with_warmup. */
 double train_learning_rate(const struct train_options *o, long step, long total)
 {

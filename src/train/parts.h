@@ -14,6 +14,8 @@ static inline enum dtype moment_dtype(const struct train_options *o)
 {
     return o->bf16_moments ? DTYPE_BF16 : DTYPE_F32;
 }
+/* What gradients are multiplied by: torch.nn.utils.clip_grad_norm_. max_norm 0: not clipped. */
+double train_clip(double max_norm, double norm);
 double train_learning_rate(const struct train_options *o, long step, long total);
 
 /* --- order.c: rows of a step, in order, cut into micro-batches. */

@@ -73,8 +73,7 @@ static void update_group(struct trainer *t, const struct model_group *g, double 
 static void update(struct trainer *t, double lr, double grad_norm)
 {
     const struct train_options *o = t->job->options;
-    double scale = o->max_grad_norm > 0 ? o->max_grad_norm / (grad_norm + 1e-6) : 1; /* torch.nn.utils.clip_grad_norm_ */
-    scale = scale < 1 ? scale : 1;
+    double scale = train_clip(o->max_grad_norm, grad_norm);
     if (t->m->lora) {
         adamw(t, 0, t->trained.n_element, lr, o->weight_decay, scale);
         lora_pack(t->m, t->q, at(t->masters, 0));
