@@ -9,7 +9,6 @@ enum { SCORE_ROWS = 6, SCORE_VECTORS = 1, VALUE_ROWS = 6, VALUE_VECTORS = 1 };
 #else
 enum { SCORE_ROWS = 2, SCORE_VECTORS = 1, VALUE_ROWS = 2, VALUE_VECTORS = 1 };
 #endif
-#define UNROLL _Pragma("GCC unroll 16")
 
 LANE_FN vf load_either(const void *p, size_t at, int half)
 {

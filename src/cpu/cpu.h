@@ -11,6 +11,13 @@
 
 enum { CPU_SCRATCH = 4 << 20, CPU_SHARED = 32 << 20 };
 
+/* Before a loop of a constant number of turns, at most 16: all of them in a row. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 struct pool *cpu_pool(struct queue *q);
 enum cpu_isa cpu_isa(const struct queue *q);
 void *cpu_scratch(struct queue *q, int worker);

@@ -12,7 +12,6 @@ struct forward {
     const int32_t *rows;
     int64_t x_stride, n_out, n_panel;
     struct finish_call finish; /* addresses of row 0, column 0 */
-    int part_panels;
 };
 
 static const void *panel_at(const struct weight *w, int64_t panel, int64_t k)
@@ -24,25 +23,22 @@ static const void *panel_at(const struct weight *w, int64_t panel, int64_t k)
     return panel_bf16(w, panel) + k * PANEL;
 }
 
-static int part_panels(const struct forward *f, int64_t part, int64_t panels[MAX_PANELS])
+static int panels_of_part(const struct product *p, int64_t part, int64_t panels[MAX_PANELS])
 {
+    const struct forward *f = p->context;
+    panels[0] = part;
     if (f->a->gate) {
-        int64_t up = (f->n_out + part * PANEL) / PANEL;
-        panels[0] = part;
-        panels[1] = up;
-        panels[2] = up + 1 < f->n_panel ? up + 1 : up;
-        return f->part_panels;
+        panels[1] = (f->n_out + part * PANEL) / PANEL;
+        panels[2] = panels[1] + 1 < f->n_panel ? panels[1] + 1 : panels[1];
     }
-    panels[0] = part * f->part_panels;
-    panels[1] = panels[0] + 1;
-    return f->n_panel - panels[0] < f->part_panels ? 1 : f->part_panels;
+    return p->part_panels;
 }
 
 static int forward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
 {
     const struct forward *f = p->context;
     int64_t panels[MAX_PANELS];
-    int count = part_panels(f, part, panels);
+    int count = panels_of_part(p, part, panels);
     size_t bytes = (size_t)n * PANEL * (p->kernel->form == FORM_F32 ? 4 : 2);
     for (int i = 0; i < count; i++) {
         out[i] = panel_at(f->a->w, panels[i], begin);
@@ -55,35 +51,34 @@ static int forward_panels(const struct product *p, int64_t part, int64_t begin, 
     return count;
 }
 
-static void forward_prepare(const struct product *p, int64_t row, int m, char *block)
+static void forward_prepare(const struct product *p, int64_t row, int m, char *to)
 {
     const struct forward *f = p->context;
     for (int r = 0; r < m; r++) {
         int64_t at = (f->rows ? f->rows[row + r] : row + r) * f->x_stride, k = f->a->w->k;
         if (p->kernel->form == FORM_BYTES)
-            p->kernel->quantise(f->x ? f->x + at : NULL, f->x ? NULL : f->x_bf16 + at, k, p->k, block + r * p->a_row);
+            p->kernel->quantise(f->x ? f->x + at : NULL, f->x ? NULL : f->x_bf16 + at, k, p->k, row_at(p, to, r));
         else if (f->x)
-            product_put_row(p, block, r, f->x + at, k, f->a->w->dtype != DTYPE_F32);
+            product_put_row(p, to, r, f->x + at, k, f->a->w->dtype != DTYPE_F32);
         else
-            product_put_row_bf16(p, block, r, f->x_bf16 + at, k);
+            product_put_row_bf16(p, to, r, f->x_bf16 + at, k);
     }
 }
 
 static float *forward_place(const struct product *p, int64_t part, int64_t row, int64_t *stride)
 {
     const struct forward *f = p->context;
-    int64_t column = part * PANEL * f->part_panels;
     *stride = f->finish.y_stride;
-    return column + PANEL * f->part_panels <= f->n_out ? f->finish.y + row * f->finish.y_stride + column : NULL;
+    return (part + 1) * PANEL <= f->n_out ? f->finish.y + row * f->finish.y_stride + part * PANEL : NULL;
 }
 
 static void forward_finish(const struct product *p, int64_t part, int64_t row, int m, const float *acc)
 {
     const struct forward *f = p->context;
     struct finish_call c = f->finish;
-    int64_t column = part * PANEL * (f->a->gate ? 1 : f->part_panels), left = f->n_out - column, most = PANEL * (f->a->gate ? 1 : f->part_panels);
+    int64_t column = part * PANEL, left = f->n_out - column;
     c.m = m;
-    c.n = (int)(left < most ? left : most);
+    c.n = (int)(left < PANEL ? left : PANEL);
     c.acc = acc;
     c.up = f->a->gate ? acc + PANEL + (f->n_out + column) % PANEL : NULL;
     c.bias = c.bias ? c.bias + column : NULL;
@@ -107,28 +102,37 @@ static void forward_outputs(struct forward *f)
     c->y_bf16 = a->y_dtype == DTYPE_BF16 ? cpu_ptr(a->y) : NULL;
 }
 
+/* Rows that need no copy, as the kernel's form wants them. */
+static void rows_in_place(struct product *p, const struct forward *f)
+{
+    enum product_form form = p->kernel->form;
+    const void *x = form == FORM_BYTES ? NULL : form != FORM_F32 ? (const void *)f->x_bf16 : f->a->w->dtype == DTYPE_F32 ? (const void *)f->x : NULL;
+    int64_t row = f->x_stride * (form == FORM_F32 ? 4 : 2);
+    if (!x || f->rows || p->k != f->a->w->k || (uintptr_t)x % 4 || row % 4 || (form != FORM_TILES && !rows_apart(row, p->m)))
+        return;
+    p->prepare = NULL;
+    p->a = x;
+    p->a_row = row, p->a_step = 64, p->a_half = 16 * row;
+}
+
 void cpu_linear(struct queue *q, const struct linear_args *a)
 {
     const struct weight *w = a->w;
-    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .k = w->k};
+    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .k = panel_k(w), .part_panels = 1};
     struct forward f = {.a = a, .rows = cpu_ptr(a->rows), .n_panel = (w->n + PANEL - 1) / PANEL, .n_out = a->gate ? w->n / 2 : w->n};
     f.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     f.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     f.x_stride = a->x_stride ? a->x_stride : w->k;
     forward_outputs(&f);
-    f.part_panels = a->gate ? (f.n_out % PANEL ? 3 : 2) : p.kernel->form == FORM_TILES && a->n_row <= 16 ? 2 : 1;
-    p.n_part = a->gate ? (f.n_out + PANEL - 1) / PANEL : (f.n_panel + f.part_panels - 1) / f.part_panels;
-    p.k = panel_k(w);
-    p.built = w->dtype == DTYPE_BF16 && p.kernel->form == FORM_F32 ? f.part_panels : 0;
+    if (a->gate)
+        p.part_panels = f.n_out % PANEL ? 3 : 2;
+    p.n_part = (f.n_out + PANEL - 1) / PANEL;
+    p.built = w->dtype == DTYPE_BF16 && p.kernel->form == FORM_F32;
     p.panels = forward_panels;
     p.prepare = forward_prepare;
     p.finish = forward_finish;
     p.place = f.finish.y && !a->gate && !f.finish.bias && !f.finish.residual ? forward_place : NULL;
     p.context = &f;
-    if (p.kernel->form == FORM_TILES && f.x_bf16 && !f.rows && w->k % K_STEP == 0) {
-        p.prepare = NULL;
-        p.a = (const char *)f.x_bf16;
-        p.a_row = 2 * f.x_stride, p.a_step = 64, p.a_half = 16 * p.a_row;
-    }
+    rows_in_place(&p, &f);
     product_run(q, &p);
 }

@@ -8,24 +8,25 @@
  * the registers, so that a sum does not depend on blocking.
  *
  * Forms of A and panels:
- *   FORM_F32   A [chunk of 512 k][rows][528] f32; panel [K][32] f32
+ *   FORM_F32   A rows of f32, any distance apart; panel [K][32] f32
  *   FORM_PAIRS the same with a word of two bf16 (k, k+1) in place of a float; panel [K/2][32] words
- *   FORM_TILES A [half][K/32][16][32] bf16: two halves of 16 rows; panel as PAIRS.
- *   FORM_BYTES A rows of int8 a_row bytes apart, panel of a quantised weight (cpu/linear_q8.h); a call takes the whole of K. */
+ *   FORM_TILES A in blocks of two halves of 16 rows, [half][K/32][16][32] bf16, or rows as PAIRS; panel as PAIRS.
+ *   FORM_BYTES A rows of int8, panel of a quantised weight (cpu/linear_q8.h); a call takes the whole of K
+ * Rows that lie in memory as a kernel wants them are not copied. */
 #ifndef CPU_LINEAR_H
 #define CPU_LINEAR_H
 
 #include "cpu/weight.h"
 
-enum { CHUNK = 512, CHUNK_STRIDE = CHUNK + 16, ACC_STRIDE = 96, MAX_PANELS = 3, PART_ROWS = 1024 };
+enum { MAX_PANELS = 4, ACC_STRIDE = 32 * MAX_PANELS, PART_ROWS = 512, STRETCH = 1024 };
 enum product_form { FORM_F32, FORM_PAIRS, FORM_TILES, FORM_BYTES };
 
-/* One block of rows times n_panel panels over k in [begin, begin + n); begin is a multiple of CHUNK. */
+/* One block of rows times n_panel panels over k in [begin, begin + n); begin is a multiple of STRETCH. */
 struct product_call {
     int m, n_panel, first; /* first: sums start from zero, else from acc */
     int64_t begin, n;
     const char *a;                  /* the block's start */
-    int64_t a_row, a_step, a_half;  /* BYTES, TILES: bytes between rows; TILES: between steps of 32 k, between halves */
+    int64_t a_row, a_step, a_half;  /* bytes between rows; TILES: between steps of 32 k, between halves */
     const void *panels[MAX_PANELS]; /* at begin */
     float *acc;                     /* m rows, panel i in columns 32 i .. */
     int64_t acc_stride;
@@ -57,7 +58,8 @@ struct linear_lanes {
 struct product_kernel {
     const struct linear_lanes *lanes;
     enum product_form form;
-    int rows; /* most rows of a call */
+    int rows;                   /* most rows of a call */
+    int (*at_once)(int m);      /* panels that a call with m rows should have, if there are as many: few rows need several to keep the multipliers busy; NULL: 1 */
     void (*run)(const struct product_call *c);
     void (*enter)(int m), (*leave)(void); /* before and after a thread's calls of one m; or NULL */
     void (*put)(const float *row, int64_t n, int64_t k, uint16_t *tile_row); /* TILES: a row of n floats, zeros up to k */
@@ -69,37 +71,43 @@ const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int 
 struct product {
     const struct product_kernel *kernel;
     int64_t m, k;   /* k: A's depth (FORM_PAIRS, FORM_TILES: rounded up to 32) */
-    int64_t n_part; /* columns are dealt in parts of up to MAX_PANELS panels */
-    int built;      /* panels are built in scratch, this many at most a part; 0: they lie ready */
+    int64_t n_part;  /* columns are dealt in parts; parts side by side have columns side by side */
+    int part_panels; /* panels of a part at most; only parts of 1 are taken several at once */
+    int built;       /* panels are built in scratch; 0: they lie ready */
     /* Fills panels[] for k in [begin, begin + n), in `room` when built; returns how many. */
     int (*panels)(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **panels);
-    /* Puts rows [row, row + m) in a block. NULL: A lies ready at a, TILES only. */
-    void (*prepare)(const struct product *p, int64_t row, int m, char *block);
-    /* Where sums may lie from the beginning, full panels only: the output itself; NULL: they need start and finish. */
+    /* Puts rows [row, row + m) at `to`, a_row apart or (TILES) in a block. NULL: A lies ready at a. */
+    void (*prepare)(const struct product *p, int64_t row, int m, char *to);
+    /* Where a part's sums may lie from the beginning, full panels only: the output itself; NULL: they need start and finish. */
     float *(*place)(const struct product *p, int64_t part, int64_t row, int64_t *stride);
     int adds; /* sums go on from what lies at place */
     void (*start)(const struct product *p, int64_t part, int64_t row, int m, float *acc); /* NULL: from zero */
     void (*finish)(const struct product *p, int64_t part, int64_t row, int m, const float *acc);
     const void *context;
-    const char *a; /* prepared rows: set by product_run, or by the caller when they lie ready */
-    size_t a_block;
+    const char *a; /* prepared rows: set by product_run, or by the caller when they lie ready, with a_row and, for TILES, a_step and a_half */
     int64_t a_row, a_step, a_half;
     int64_t first_row, last_row, first_part, last_part; /* rows now prepared, parts now at hand */
 };
 void product_run(struct queue *q, struct product *p);
 
-/* Place of (row r, k) in a prepared block, in elements of 4 bytes (F32, PAIRS: k counts pairs) or of 2 (TILES). */
-static inline size_t chunk_at(int rows, int r, int64_t k)
+/* Row r of what `prepare` writes, for FORM_F32 and FORM_PAIRS. */
+static inline char *row_at(const struct product *p, char *to, int r)
 {
-    return (size_t)(((k / CHUNK) * rows + r) * CHUNK_STRIDE + k % CHUNK);
+    return to + r * p->a_row;
 }
+/* Place of (row r, k) in a block of TILES, in elements of 2 bytes. */
 static inline size_t tile_at(int64_t k_padded, int r, int64_t k)
 {
     return (size_t)((r / 16) * 16 * k_padded + k / 32 * 512 + r % 16 * 32 + k % 32);
 }
-/* Stores one row of n floats (bf16 forms and `round`: rounded) in a block; what follows up to p->k is zeroed. */
-void product_put_row(const struct product *p, char *block, int r, const float *row, int64_t n, int round);
-void product_put_row_bf16(const struct product *p, char *block, int r, const uint16_t *row, int64_t n);
+/* Rows a_row bytes apart may be read where they lie: not when a dozen of them would share two sets of a first-level cache. */
+static inline int rows_apart(int64_t a_row, int64_t m)
+{
+    return m <= 4 || a_row % 2048;
+}
+/* Stores one row of n floats (bf16 forms and `round`: rounded) as row r at `to`; what follows up to p->k is zeroed. */
+void product_put_row(const struct product *p, char *to, int r, const float *row, int64_t n, int round);
+void product_put_row_bf16(const struct product *p, char *to, int r, const uint16_t *row, int64_t n);
 
 extern const struct linear_lanes lanes_generic, lanes_avx2, lanes_avx512, lanes_neon;
 extern const struct product_kernel kernel_generic, kernel_generic_fma, kernel_avx2, kernel_avx512, kernel_avx512bf16, kernel_amx, kernel_neon;

@@ -142,6 +142,11 @@ static void run(const struct product_call *c)
         one_by_two(c, i);
 }
 
+static int at_once(int m)
+{
+    return m > 16 ? 1 : 2;
+}
+
 /* Denormals become zeros here or in the product: the same sums. */
 static void put(const float *row, int64_t n, int64_t k, uint16_t *to)
 {
@@ -155,4 +160,4 @@ static void put(const float *row, int64_t n, int64_t k, uint16_t *to)
     }
 }
 
-const struct product_kernel kernel_amx = {.lanes = &lanes_avx512, .form = FORM_TILES, .rows = ROWS, .run = run, .enter = enter, .leave = leave, .put = put};
+const struct product_kernel kernel_amx = {.lanes = &lanes_avx512, .form = FORM_TILES, .rows = ROWS, .at_once = at_once, .run = run, .enter = enter, .leave = leave, .put = put};

@@ -5,50 +5,26 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { ROWS = 12 };
-
-static inline __attribute__((always_inline)) void pair_rows(int m, int64_t n, const uint32_t *a, const uint32_t *b, float *acc, int64_t stride, int first)
+static inline __attribute__((always_inline)) __m512bh pair_everywhere(const char *p)
 {
-    __m512 sum[ROWS][2];
-#pragma GCC unroll 16
-    for (int r = 0; r < m; r++) {
-        sum[r][0] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(acc + r * stride);
-        sum[r][1] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(acc + r * stride + 16);
-    }
-    for (int64_t k = 0; k < n; k++) {
-        __m512bh b0 = (__m512bh)_mm512_loadu_si512(b + k * PANEL), b1 = (__m512bh)_mm512_loadu_si512(b + k * PANEL + 16);
-#pragma GCC unroll 16
-        for (int r = 0; r < m; r++) {
-            __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[r * CHUNK_STRIDE + k]);
-            sum[r][0] = _mm512_dpbf16_ps(sum[r][0], x, b0);
-            sum[r][1] = _mm512_dpbf16_ps(sum[r][1], x, b1);
-        }
-    }
-#pragma GCC unroll 16
-    for (int r = 0; r < m; r++) {
-        _mm512_storeu_ps(acc + r * stride, sum[r][0]);
-        _mm512_storeu_ps(acc + r * stride + 16, sum[r][1]);
-    }
+    int word;
+    memcpy(&word, p, 4);
+    return (__m512bh)_mm512_set1_epi32(word);
 }
 
-#define PAIRS_OF(M)                                                                                            \
-    static void pairs_##M(int64_t n, const uint32_t *a, const uint32_t *b, float *acc, int64_t stride, int first)              \
-    {                                                                                                          \
-        pair_rows(M, n, a, b, acc, stride, first);                                                                     \
-    }
-PAIRS_OF(1) PAIRS_OF(2) PAIRS_OF(3) PAIRS_OF(4) PAIRS_OF(5) PAIRS_OF(6) PAIRS_OF(7) PAIRS_OF(8) PAIRS_OF(9) PAIRS_OF(10) PAIRS_OF(11) PAIRS_OF(12)
-static void (*const pairs[])(int64_t, const uint32_t *, const uint32_t *, float *, int64_t, int) = {
-    pairs_1, pairs_2, pairs_3, pairs_4, pairs_5, pairs_6, pairs_7, pairs_8, pairs_9, pairs_10, pairs_11, pairs_12,
-};
+#define V __m512
+#define V_LANES 16
+#define V_LOAD(p) _mm512_loadu_ps(p)
+#define V_STORE(p, v) _mm512_storeu_ps(p, v)
+#define V_ZERO _mm512_setzero_ps()
+#define B __m512bh
+#define B_LOAD(p) (__m512bh)_mm512_loadu_si512(p)
+#define B_SET1(p) pair_everywhere(p)
+#define V_MAC(a, b, c) _mm512_dpbf16_ps(c, a, b)
+#define TILE_FORM FORM_PAIRS
+#define TILE_ROWS 12
+#define TILE_WIDE(m) ((m) <= 2 ? 8 : (m) <= 6 ? 4 : 2)
+#define TILE_WIDEST 8
+#include "cpu/linear_tile.h"
 
-static void run(const struct product_call *c)
-{
-    for (int i = 0; i < c->n_panel; i++)
-        for (int64_t k = 0; k < c->n / 2 || k == 0; k += CHUNK) {
-            int64_t n = c->n / 2 - k < CHUNK ? c->n / 2 - k : CHUNK;
-            pairs[c->m - 1](n, (const uint32_t *)c->a + chunk_at(ROWS, 0, c->begin / 2 + k), (const uint32_t *)c->panels[i] + k * PANEL,
-                            c->acc + i * PANEL, c->acc_stride, c->first && k == 0);
-        }
-}
-
-const struct product_kernel kernel_avx512bf16 = {.lanes = &lanes_avx512, .form = FORM_PAIRS, .rows = ROWS, .run = run};
+const struct product_kernel kernel_avx512bf16 = {.lanes = &lanes_avx512, .form = FORM_PAIRS, .rows = TILE_ROWS, .at_once = at_once, .run = run};

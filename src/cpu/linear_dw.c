@@ -80,32 +80,33 @@ static void dy_pairs(const struct product *p, const struct outer *o, struct step
     }
 }
 
-static void dy_step(const struct product *p, const struct outer *o, int at, int64_t n, int m, char *block)
+static void dy_step(const struct product *p, const struct outer *o, int at, int64_t n, int m, char *to)
 {
     struct step s = o->steps[at];
-    int rows = p->kernel->rows, bottom;
+    int bottom;
+    int64_t apart = p->a_row / 4;
     uint32_t pairs[16 * 16];
-    float *f = (float *)block + chunk_at(rows, 0, at * (int64_t)STEP);
+    float *f = (float *)to + at * STEP, *tiles = (float *)to + at * 256;
     const struct linear_lanes *lanes = p->kernel->lanes;
     switch (p->kernel->form) {
     case FORM_F32:
         for (int i = 0; i < s.count; i += 16)
-            lanes->transpose(o->dy + (s.first + i) * o->dy_stride + n, o->dy_stride, s.count - i < 16 ? s.count - i : 16, m, f + i, CHUNK_STRIDE);
+            lanes->transpose(o->dy + (s.first + i) * o->dy_stride + n, o->dy_stride, s.count - i < 16 ? s.count - i : 16, m, f + i, apart);
         for (int r = 0; r < m && o->a->compute == DTYPE_BF16; r++)
-            lanes->round(f + r * CHUNK_STRIDE, s.count, f + r * CHUNK_STRIDE);
+            lanes->round(f + r * apart, s.count, f + r * apart);
         break;
     case FORM_PAIRS:
         dy_pairs(p, o, s, n, m, pairs);
-        lanes->transpose((const float *)pairs, 16, 16, m, (float *)block + chunk_at(rows, 0, at * (int64_t)STEP / 2), CHUNK_STRIDE);
+        lanes->transpose((const float *)pairs, 16, 16, m, (float *)to + at * STEP / 2, apart);
         break;
     case FORM_TILES:
         bottom = m - 16;
         dy_pairs(p, o, s, n, m < 16 ? m : 16, pairs);
-        lanes->transpose((const float *)pairs, 16, 16, m < 16 ? m : 16, (float *)block + at * 256, 16);
+        lanes->transpose((const float *)pairs, 16, 16, m < 16 ? m : 16, tiles, 16);
         if (bottom <= 0)
             break;
         dy_pairs(p, o, s, n + 16, bottom, pairs);
-        lanes->transpose((const float *)pairs, 16, 16, bottom, (float *)block + (p->k / STEP + at) * 256, 16);
+        lanes->transpose((const float *)pairs, 16, 16, bottom, tiles + p->k / STEP * 256, 16);
         break;
     case FORM_BYTES: /* weights only */
         break;
@@ -113,11 +114,11 @@ static void dy_step(const struct product *p, const struct outer *o, int at, int6
 }
 
 /* Columns [n, n + m) of dy as rows. */
-static void dy_prepare(const struct product *p, int64_t n, int m, char *block)
+static void dy_prepare(const struct product *p, int64_t n, int m, char *to)
 {
     const struct outer *o = p->context;
     for (int i = 0; i < o->n_step; i++)
-        dy_step(p, o, i, n, m, block);
+        dy_step(p, o, i, n, m, to);
 }
 
 static float *dw_at(const struct outer *o, int64_t part, int64_t row, int *n)
@@ -175,7 +176,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
     o.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     o.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     const int32_t whole[2] = {0, a->n_row}, *borders = cpu_ptr(a->borders);
-    struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .built = 1,
+    struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .part_panels = 1, .built = 1,
                         .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = !a->fresh, .start = a->fresh ? NULL : dw_start, .finish = dw_finish, .context = &o};
     int n_seq = a->n_seq, sequence = 0;
     if (!borders || p.kernel->form != FORM_TILES)

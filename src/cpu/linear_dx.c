@@ -48,11 +48,11 @@ static int backward_panels(const struct product *p, int64_t part, int64_t begin,
     return 1;
 }
 
-static void backward_prepare(const struct product *p, int64_t row, int m, char *block)
+static void backward_prepare(const struct product *p, int64_t row, int m, char *to)
 {
     const struct backward *b = p->context;
     for (int r = 0; r < m; r++)
-        product_put_row(p, block, r, b->dy + (row + r) * b->dy_stride + b->first, b->count, b->a->w->dtype == DTYPE_BF16);
+        product_put_row(p, to, r, b->dy + (row + r) * b->dy_stride + b->first, b->count, b->a->w->dtype == DTYPE_BF16);
 }
 
 static float *backward_place(const struct product *p, int64_t part, int64_t row, int64_t *stride)
@@ -79,9 +79,12 @@ void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
     struct backward b = {.a = a, .dy = cpu_ptr(a->dy), .dx = cpu_ptr(a->dx),
                          .dy_stride = a->dy_stride ? a->dy_stride : w->n, .dx_stride = a->dx_stride ? a->dx_stride : w->k,
                          .first = a->first, .count = a->count ? a->count : w->n - a->first};
-    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .n_part = (w->k + PANEL - 1) / PANEL, .built = 1,
+    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .n_part = (w->k + PANEL - 1) / PANEL, .part_panels = 1, .built = 1,
                         .k = w->dtype == DTYPE_BF16 ? round_up(b.count, PANEL) : b.count,
                         .panels = backward_panels, .prepare = backward_prepare, .finish = backward_finish,
                         .place = a->accumulate ? NULL : backward_place, .context = &b};
+    int64_t row = 4 * b.dy_stride;
+    if (w->dtype == DTYPE_F32 && rows_apart(row, p.m))
+        p.prepare = NULL, p.a = (const char *)(b.dy + b.first), p.a_row = row;
     product_run(q, &p);
 }

@@ -21,12 +21,8 @@ enum { ROWS = 8 };
 static inline __attribute__((always_inline)) void run_rows(const struct product_call *c)
 {
     for (int i = 0; i < c->n_panel; i++)
-        for (int64_t k = 0; k < c->n || k == 0; k += CHUNK) {
-            int64_t n = c->n - k < CHUNK ? c->n - k : CHUNK;
-            for (int r = 0; r < c->m; r++)
-                chain(c->acc + r * c->acc_stride + i * PANEL, (const float *)c->a + chunk_at(ROWS, r, c->begin + k), n,
-                      (const float *)c->panels[i] + k * PANEL, c->first && k == 0);
-        }
+        for (int r = 0; r < c->m; r++)
+            chain(c->acc + r * c->acc_stride + i * PANEL, (const float *)(c->a + r * c->a_row) + c->begin, c->n, c->panels[i], c->first);
 }
 
 static void run(const struct product_call *c)

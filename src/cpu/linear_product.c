@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-enum { GROUP_BYTES = 512 << 10, GROUP_ROWS = 256, ROOM_BYTES = 3 << 20, PIECES_PER_THREAD = 4, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
+enum { GROUP_BYTES = 512 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
+enum { PIECES_PER_THREAD = 8, PIECE_PRODUCTS = 1 << 18 }; /* the most pieces; and the fewest multiplications of one */
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
 {
@@ -50,132 +51,134 @@ const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int 
     }
 }
 
-static void zero_words(uint32_t *block, int rows, int r, int64_t from, int64_t to)
+static void put_f32(const struct product *p, float *to, const float *row, int64_t n, int round)
 {
-    for (int64_t k = from; k < to; k++)
-        block[chunk_at(rows, r, k)] = 0;
+    if (round)
+        p->kernel->lanes->round(row, n, to);
+    else
+        memcpy(to, row, (size_t)n * sizeof *to);
+    memset(to + n, 0, (size_t)(p->k - n) * sizeof *to);
 }
 
-static void put_f32(const struct product *p, float *block, int r, const float *row, int64_t n, int round)
+static void put_tiles(const struct product *p, uint16_t *tiles, int r, const uint16_t *row, int64_t n)
 {
-    for (int64_t k = 0; k < n; k += CHUNK) {
-        int64_t count = n - k < CHUNK ? n - k : CHUNK;
-        float *to = block + chunk_at(p->kernel->rows, r, k);
-        if (!round)
-            memcpy(to, row + k, (size_t)count * sizeof *to);
-        else
-            p->kernel->lanes->round(row + k, count, to);
+    for (int64_t k = 0; k < p->k; k += 32) {
+        uint16_t *to = tiles + tile_at(p->k, r, k);
+        int64_t count = n - k < 32 ? n - k : 32;
+        if (count < 32)
+            memset(to, 0, 64);
+        if (count > 0)
+            memcpy(to, row + k, (size_t)count * 2);
     }
-    zero_words((uint32_t *)block, p->kernel->rows, r, n, p->k);
 }
 
-void product_put_row_bf16(const struct product *p, char *block, int r, const uint16_t *row, int64_t n)
+void product_put_row_bf16(const struct product *p, char *to, int r, const uint16_t *row, int64_t n)
 {
-    int rows = p->kernel->rows;
-    uint32_t *words = (uint32_t *)block;
-    if (p->kernel->form == FORM_F32) {
+    uint32_t *words = (uint32_t *)row_at(p, to, r);
+    switch (p->kernel->form) {
+    case FORM_F32:
         for (int64_t k = 0; k < n; k++)
-            words[chunk_at(rows, r, k)] = (uint32_t)row[k] << 16;
-        zero_words(words, rows, r, n, p->k);
-    } else if (p->kernel->form == FORM_PAIRS) {
-        for (int64_t k = 0; k < n / 2; k++)
-            words[chunk_at(rows, r, k)] = row[2 * k] | (uint32_t)row[2 * k + 1] << 16;
-        zero_words(words, rows, r, n / 2, p->k / 2);
-        if (n % 2)
-            words[chunk_at(rows, r, n / 2)] = row[n - 1];
-    } else {
-        uint16_t *tiles = (uint16_t *)block;
-        for (int64_t k = 0; k < p->k; k += 32) {
-            uint16_t *to = tiles + tile_at(p->k, r, k);
-            int64_t count = n - k < 32 ? n - k : 32;
-            if (count < 32)
-                memset(to, 0, 64);
-            if (count > 0)
-                memcpy(to, row + k, (size_t)count * 2);
-        }
+            words[k] = (uint32_t)row[k] << 16;
+        memset(words + n, 0, (size_t)(p->k - n) * 4);
+        break;
+    case FORM_PAIRS:
+        memcpy(words, row, (size_t)n * 2);
+        memset((uint16_t *)words + n, 0, (size_t)(p->k - n) * 2);
+        break;
+    case FORM_TILES:
+        put_tiles(p, (uint16_t *)to, r, row, n);
+        break;
+    case FORM_BYTES: /* kernel->quantise */
+        break;
     }
 }
 
-void product_put_row(const struct product *p, char *block, int r, const float *row, int64_t n, int round)
+void product_put_row(const struct product *p, char *to, int r, const float *row, int64_t n, int round)
 {
-    if (p->kernel->form == FORM_F32) {
-        put_f32(p, (float *)block, r, row, n, round);
-        return;
+    switch (p->kernel->form) {
+    case FORM_F32:
+        put_f32(p, (float *)row_at(p, to, r), row, n, round);
+        break;
+    case FORM_PAIRS:
+        p->kernel->lanes->to_bf16(row, n, (uint16_t *)row_at(p, to, r));
+        memset((uint16_t *)row_at(p, to, r) + n, 0, (size_t)(p->k - n) * 2);
+        break;
+    case FORM_TILES:
+        p->kernel->put(row, n, p->k, (uint16_t *)to + tile_at(p->k, r, 0));
+        break;
+    case FORM_BYTES:
+        break;
     }
-    if (p->kernel->form == FORM_TILES) {
-        p->kernel->put(row, n, p->k, (uint16_t *)block + tile_at(p->k, r, 0));
-        return;
-    }
-    uint32_t *words = (uint32_t *)block;
-    int rows = p->kernel->rows;
-    zero_words(words, rows, r, n / 2, p->k / 2);
-    for (int64_t k = 0; k < n; k += 2 * CHUNK)
-        p->kernel->lanes->to_bf16(row + k, n - k < 2 * CHUNK ? n - k : 2 * CHUNK, (uint16_t *)(words + chunk_at(rows, r, k / 2)));
 }
 
-/* An odd number of cache lines, so that rows begin in different sets of the first cache. */
-static size_t quantised_row_bytes(const struct product *p)
+static int64_t row_bytes(const struct product *p)
 {
-    return (size_t)round_up((int64_t)q8_row_bytes(p->k), 64) | 64;
+    return p->kernel->form == FORM_BYTES ? (int64_t)q8_row_bytes(p->k) : p->k * (p->kernel->form == FORM_F32 ? 4 : 2);
 }
 
-static size_t block_bytes(const struct product *p)
-{
-    int64_t elements = p->kernel->form == FORM_F32 ? p->k : p->k / 2;
-    if (p->kernel->form == FORM_TILES)
-        return (size_t)(p->kernel->rows * p->k * 2);
-    if (p->kernel->form == FORM_BYTES)
-        return (size_t)p->kernel->rows * quantised_row_bytes(p);
-    return (size_t)((elements + CHUNK - 1) / CHUNK * p->kernel->rows * CHUNK_STRIDE * 4);
-}
-
+/* Work in order: group by group of rows, in each part by part; pieces are equal stretches of that line. */
 struct deal {
     struct queue *q;
     const struct product *p;
-    char *ready;                          /* panels built for all threads, or NULL */
-    int64_t group_rows, n_group, n_share; /* rows of a group; groups of rows; groups of parts */
+    char *ready; /* panels built for all threads, or NULL */
+    int64_t group_rows, n_group, n_piece;
+    int block_rows; /* of a call */
 };
 
-static const char *block_of(const struct product *p, int64_t row)
+static const char *rows_from(const struct product *p, int64_t row)
 {
     if (!p->prepare)
         return p->a + row * p->a_row;
-    return p->a + (size_t)((row - p->first_row) / p->kernel->rows) * p->a_block;
+    if (p->kernel->form == FORM_TILES)
+        return p->a + (row - p->first_row) / p->kernel->rows * (p->kernel->rows * p->k * 2);
+    return p->a + (row - p->first_row) * p->a_row;
 }
 
 /* A thread at one piece. A block's sums are finished after the next block's have been started on their way, which hides the tiles' latency. */
 struct visit {
+    const struct deal *d;
     const struct product *p;
     struct product_call c;
-    const char *ready; /* panels in shared memory, or NULL */
     char *room;
     float *acc;
     int slot;
-    struct { int64_t part, row; int m; const float *acc; } pending; /* m 0: none */
+    struct { int64_t part, row; int m, n_part; const float *acc; } pending; /* m 0: none */
 };
+
+static void finish_parts(const struct product *p, int64_t part, int n_part, int64_t row, int m, const float *acc)
+{
+    for (int i = 0; i < n_part; i++)
+        p->finish(p, part + i, row, m, acc + i * PANEL);
+}
 
 static void finish_pending(struct visit *v)
 {
     if (v->pending.m)
-        v->p->finish(v->p, v->pending.part, v->pending.row, v->pending.m, v->pending.acc);
+        finish_parts(v->p, v->pending.part, v->pending.n_part, v->pending.row, v->pending.m, v->pending.acc);
     v->pending.m = 0;
+}
+
+static void start_parts(const struct product *p, int64_t part, int n_part, int64_t row, int m, float *acc)
+{
+    for (int i = 0; p->start && i < n_part; i++)
+        p->start(p, part + i, row, m, acc + i * PANEL);
 }
 
 static void enter(struct visit *v, int64_t row, int64_t end)
 {
-    int m = end - row < v->p->kernel->rows ? (int)(end - row) : v->p->kernel->rows;
+    int m = end - row < v->d->block_rows ? (int)(end - row) : v->d->block_rows;
     if (v->p->kernel->enter && v->c.m != m)
         v->p->kernel->enter(m);
     v->c.m = m;
-    v->c.a = block_of(v->p, row);
+    v->c.a = rows_from(v->p, row);
 }
 
 /* All of K at once. */
-static void whole_block(struct visit *v, int64_t part, int64_t row, int64_t end)
+static void whole_block(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end)
 {
     const struct product *p = v->p;
     enter(v, row, end);
-    v->c.acc = p->place ? p->place(p, part, row, &v->c.acc_stride) : NULL;
+    v->c.acc = p->place && p->place(p, part + n_part - 1, row, &v->c.acc_stride) ? p->place(p, part, row, &v->c.acc_stride) : NULL;
     if (v->c.acc) {
         v->c.first = !p->adds;
         p->kernel->run(&v->c);
@@ -184,26 +187,25 @@ static void whole_block(struct visit *v, int64_t part, int64_t row, int64_t end)
     v->c.acc = v->acc + (v->slot ^= 1) * p->kernel->rows * ACC_STRIDE;
     v->c.acc_stride = ACC_STRIDE;
     v->c.first = !p->start;
-    if (p->start)
-        p->start(p, part, row, v->c.m, v->c.acc);
+    start_parts(p, part, n_part, row, v->c.m, v->c.acc);
     p->kernel->run(&v->c);
     finish_pending(v);
-    v->pending.part = part, v->pending.row = row, v->pending.m = v->c.m, v->pending.acc = v->c.acc;
+    v->pending.part = part, v->pending.n_part = n_part, v->pending.row = row, v->pending.m = v->c.m, v->pending.acc = v->c.acc;
 }
 
 /* A stretch of K: the sums of a group's rows are kept between stretches. */
-static void stretch_of_block(struct visit *v, int64_t part, int64_t row, int64_t end, int64_t at, int last)
+static void stretch_of_block(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end, int64_t at, int last)
 {
     const struct product *p = v->p;
     enter(v, row, end);
     v->c.acc = v->acc + at * ACC_STRIDE;
     v->c.acc_stride = ACC_STRIDE;
     v->c.first = v->c.begin == 0 && !p->start;
-    if (v->c.begin == 0 && p->start)
-        p->start(p, part, row, v->c.m, v->c.acc);
+    if (v->c.begin == 0)
+        start_parts(p, part, n_part, row, v->c.m, v->c.acc);
     p->kernel->run(&v->c);
     if (last)
-        p->finish(p, part, row, v->c.m, v->c.acc);
+        finish_parts(p, part, n_part, row, v->c.m, v->c.acc);
 }
 
 static size_t panel_bytes(const struct product *p, int64_t n)
@@ -211,35 +213,49 @@ static size_t panel_bytes(const struct product *p, int64_t n)
     return (size_t)n * PANEL * (p->kernel->form == FORM_F32 ? 4 : 2);
 }
 
-/* Panels of k in [begin, begin + n): built before by build_part, or now. */
-static int panels_of(const struct visit *v, int64_t part, int64_t begin, int64_t n, const void **panels)
+/* Panels of k in [begin, begin + n) of n_part parts: built before by build_part, or now, or as they lie. */
+static void panels_of(struct visit *v, int64_t part, int n_part, int64_t begin, int64_t n)
 {
     const struct product *p = v->p;
-    if (!v->ready)
-        return p->panels(p, part, begin, n, v->room, panels);
-    for (int i = 0; i < p->built; i++)
-        panels[i] = v->ready + (size_t)((part - p->first_part) * p->built + i) * panel_bytes(p, p->k);
-    return p->built;
+    const void **panels = v->c.panels;
+    v->c.begin = begin;
+    v->c.n = n;
+    v->c.n_panel = n_part * p->part_panels;
+    for (int i = 0; i < v->c.n_panel && v->d->ready; i++)
+        panels[i] = v->d->ready + (size_t)((part - p->first_part) * p->part_panels + i) * panel_bytes(p, p->k);
+    for (int i = 0; i < n_part && !v->d->ready; i++)
+        p->panels(p, part + i, begin, n, v->room + (size_t)i * panel_bytes(p, n), panels + i * p->part_panels);
 }
 
-static void one_part(struct visit *v, int64_t part, int64_t row, int64_t end)
+static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end)
 {
     const struct product *p = v->p;
-    int64_t step = p->built && !v->ready ? ROOM_BYTES / (int64_t)panel_bytes(p, p->built) / (2 * CHUNK) * (2 * CHUNK) : p->k;
+    int64_t step = p->built && !v->d->ready ? ROOM_BYTES / (int64_t)panel_bytes(p, n_part * p->part_panels) / STRETCH * STRETCH : p->k;
     if (step < p->k)
         finish_pending(v);
     for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
-        v->c.begin = begin;
-        v->c.n = p->k - begin < step ? p->k - begin : step;
-        v->c.n_panel = panels_of(v, part, begin, v->c.n, v->c.panels);
-        int last = begin + v->c.n >= p->k;
-        for (int64_t r = row; r < end; r += p->kernel->rows)
+        int last = begin + step >= p->k;
+        panels_of(v, part, n_part, begin, last ? p->k - begin : step);
+        for (int64_t r = row; r < end; r += v->d->block_rows)
             if (begin == 0 && last)
-                whole_block(v, part, r, end);
+                whole_block(v, part, n_part, r, end);
             else
-                stretch_of_block(v, part, r, end, r - row, last);
+                stretch_of_block(v, part, n_part, r, end, r - row, last);
         if (last)
             break;
+    }
+}
+
+/* Parts [part, end) of a group: several at once where rows are few, in equal shares. */
+static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t end)
+{
+    const struct product *p = v->p;
+    int64_t row = p->first_row + group * v->d->group_rows, last = row + v->d->group_rows < p->last_row ? row + v->d->group_rows : p->last_row;
+    int m = last - row < v->d->block_rows ? (int)(last - row) : v->d->block_rows, most = p->part_panels > 1 || !p->kernel->at_once ? 1 : p->kernel->at_once(m);
+    for (int64_t left = (end - part + most - 1) / most; left > 0; left--) {
+        int n = (int)((end - part + left - 1) / left);
+        some_parts(v, p->first_part + part, n, row, last);
+        part += n;
     }
 }
 
@@ -247,13 +263,14 @@ static void piece_run(void *context, int piece, int worker)
 {
     const struct deal *d = context;
     const struct product *p = d->p;
-    int64_t group = piece / d->n_share, share = piece % d->n_share;
-    int64_t row = p->first_row + group * d->group_rows, end = row + d->group_rows < p->last_row ? row + d->group_rows : p->last_row;
-    struct visit v = {.p = p, .c = {.a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half}, .ready = d->ready, .room = cpu_scratch(d->q, worker)};
+    struct visit v = {.d = d, .p = p, .c = {.a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half}, .room = cpu_scratch(d->q, worker)};
     v.acc = (float *)(v.room + ROOM_BYTES);
-    int64_t n_part = p->last_part - p->first_part;
-    for (int64_t part = share * n_part / d->n_share; part < (share + 1) * n_part / d->n_share; part++)
-        one_part(&v, p->first_part + part, row, end);
+    int64_t n_part = p->last_part - p->first_part, all = n_part * d->n_group, at = piece * all / d->n_piece, end = (piece + 1) * all / d->n_piece;
+    while (at < end) {
+        int64_t group = at / n_part, group_end = (group + 1) * n_part, until = end < group_end ? end : group_end;
+        some_of_group(&v, group, at - group * n_part, until - group * n_part);
+        at = until;
+    }
     finish_pending(&v);
     if (p->kernel->leave)
         p->kernel->leave();
@@ -264,7 +281,7 @@ static void prepare_block(void *context, int piece, int worker)
     (void)worker;
     const struct product *p = context;
     int64_t row = p->first_row + (int64_t)piece * p->kernel->rows, left = p->last_row - row;
-    p->prepare(p, row, left < p->kernel->rows ? (int)left : p->kernel->rows, (char *)p->a + (size_t)piece * p->a_block);
+    p->prepare(p, row, left < p->kernel->rows ? (int)left : p->kernel->rows, (char *)rows_from(p, row));
 }
 
 static void build_part(void *context, int piece, int worker)
@@ -272,7 +289,7 @@ static void build_part(void *context, int piece, int worker)
     (void)worker;
     const struct deal *d = context;
     const void *panels[MAX_PANELS];
-    d->p->panels(d->p, d->p->first_part + piece, 0, d->p->k, d->ready + (size_t)(piece * d->p->built) * panel_bytes(d->p, d->p->k), panels);
+    d->p->panels(d->p, d->p->first_part + piece, 0, d->p->k, d->ready + (size_t)(piece * d->p->part_panels) * panel_bytes(d->p, d->p->k), panels);
 }
 
 static void prepare_rows(struct queue *q, struct product *p)
@@ -285,24 +302,36 @@ static void prepare_rows(struct queue *q, struct product *p)
             prepare_block(p, i, 0);
 }
 
+/* Groups of equal size that fit the cache, in blocks of equal size. */
+static void deal_rows(struct deal *d)
+{
+    const struct product *p = d->p;
+    int rows = p->kernel->rows;
+    int64_t m = p->last_row - p->first_row, most = GROUP_BYTES / (row_bytes(p) + 1);
+    most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
+    d->n_group = (m + most - 1) / most;
+    d->block_rows = rows;
+    if (p->kernel->form != FORM_TILES) {
+        int64_t blocks = d->n_group * ((m + d->n_group * rows - 1) / (d->n_group * rows));
+        d->block_rows = (int)((m + blocks - 1) / blocks);
+    }
+    d->group_rows = ((m + d->n_group - 1) / d->n_group + d->block_rows - 1) / d->block_rows * d->block_rows;
+    d->n_group = (m + d->group_rows - 1) / d->group_rows;
+}
+
 static void run_parts(struct deal *d)
 {
     const struct product *p = d->p;
-    int rows = p->kernel->rows, n_thread = pool_size(cpu_pool(d->q));
-    int64_t m = p->last_row - p->first_row, n_part = p->last_part - p->first_part, row_bytes = (int64_t)p->a_block / rows + 1;
-    int64_t most = p->built && !d->ready ? PART_ROWS : GROUP_BYTES / row_bytes;
-    if (most < GROUP_ROWS)
-        most = 2 * GROUP_BYTES / row_bytes < GROUP_ROWS ? 2 * GROUP_BYTES / row_bytes : GROUP_ROWS;
-    d->group_rows = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
-    d->n_group = (m + d->group_rows - 1) / d->group_rows;
-    d->group_rows = ((m + d->n_group - 1) / d->n_group + rows - 1) / rows * rows;
-    d->n_group = (m + d->group_rows - 1) / d->group_rows;
-    d->n_share = (PIECES_PER_THREAD * n_thread + d->n_group - 1) / d->n_group;
-    if (n_thread == 1 || d->n_share > n_part)
-        d->n_share = n_thread == 1 ? 1 : n_part;
+    int n_thread = pool_size(cpu_pool(d->q));
+    int64_t m = p->last_row - p->first_row, n_part = p->last_part - p->first_part;
+    deal_rows(d);
+    int64_t products = (m < 4 ? 4 : m) * p->k * n_part * p->part_panels * PANEL, each = products / n_thread / PIECE_PRODUCTS;
+    d->n_piece = n_thread == 1 ? 1 : n_thread * (each < 1 ? 1 : each > PIECES_PER_THREAD ? PIECES_PER_THREAD : each);
+    if (d->n_piece > n_part * d->n_group)
+        d->n_piece = n_part * d->n_group;
     if (d->ready)
         pool_run(cpu_pool(d->q), (int)n_part, build_part, d);
-    pool_run(cpu_pool(d->q), (int)(d->n_group * d->n_share), piece_run, d);
+    pool_run(cpu_pool(d->q), (int)d->n_piece, piece_run, d);
 }
 
 /* With many rows panels are built once for all, as many at once as there is room for. */
@@ -310,7 +339,7 @@ static void run_rows(struct queue *q, struct product *p)
 {
     struct deal d = {.q = q, .p = p};
     int64_t at_once = p->n_part;
-    size_t bytes = p->built ? panel_bytes(p, p->k) * (size_t)p->built : 0;
+    size_t bytes = p->built ? panel_bytes(p, p->k) * (size_t)p->part_panels : 0;
     if (bytes && bytes <= PANELS_BYTES / 4 && p->last_row - p->first_row > 2 * p->kernel->rows) {
         d.ready = (char *)cpu_shared(q) + A_BYTES;
         at_once = (int64_t)(PANELS_BYTES / bytes);
@@ -321,19 +350,24 @@ static void run_rows(struct queue *q, struct product *p)
     }
 }
 
+/* Bytes between prepared rows: an odd number of cache lines, so that rows begin in different sets of the first cache. */
+static int64_t prepared_row(const struct product *p)
+{
+    return round_up(row_bytes(p), 64) | 64;
+}
+
 void product_run(struct queue *q, struct product *p)
 {
     if (p->m <= 0 || p->n_part <= 0)
         return;
     int64_t at_once = p->m;
-    p->a_block = block_bytes(p);
     if (p->prepare) {
+        int tiles = p->kernel->form == FORM_TILES;
         p->a = cpu_shared(q);
-        p->a_row = 64, p->a_step = 1024, p->a_half = 32 * p->k;
-        if (p->kernel->form == FORM_BYTES)
-            p->a_row = (int64_t)quantised_row_bytes(p);
-        if (p->a_block)
-            at_once = (int64_t)(A_BYTES / p->a_block) * p->kernel->rows;
+        p->a_row = tiles ? 64 : prepared_row(p), p->a_step = 1024, p->a_half = 32 * p->k;
+        int64_t block = p->kernel->rows * (tiles ? p->k * 2 : p->a_row);
+        if (block)
+            at_once = A_BYTES / block * p->kernel->rows;
     }
     for (p->first_row = 0; p->first_row < p->m; p->first_row = p->last_row) {
         p->last_row = p->first_row + at_once < p->m ? p->first_row + at_once : p->m;

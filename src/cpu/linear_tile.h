@@ -1,58 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The f32 kernel, written once over vectors: sums of M rows by 2 vectors stay in registers over a chunk of K. The including file defines V,
- * V_LANES, V_LOAD, V_STORE, V_SET1, V_FMA(a,b,c) = a b + c, TILE_ROWS, TILE_NAME and LANES_NAME. */
-#include "cpu/linear_lanes.h"
+/* The kernel of FORM_F32 and FORM_PAIRS, written once over vectors: sums of M rows by W vectors stay in registers over the whole of K. Twelve rows
+ * by two vectors of 16 keep the multipliers busy (24 sums, 2 + 12 loads a step of k); few rows take more vectors side by side, or each sum
+ * would wait for its last one. The including file defines V (sums), B (columns or one word of a row in all lanes), V_LANES, V_LOAD, V_STORE,
+ * V_ZERO, B_LOAD, B_SET1 (of an address), V_MAC(a, b, c) = a b + c, TILE_FORM, TILE_ROWS, TILE_WIDE (of m), TILE_WIDEST and TILE_NAME. */
+#include "cpu/linear.h"
 
-static inline __attribute__((always_inline)) void tile_rows(int m, int64_t n, const float *a, const float *b, float *acc, int64_t stride, int first)
+enum { PANEL_VECTORS = PANEL / V_LANES };
+
+/* Vector v's columns begin at b[v / PANEL_VECTORS], at its lane there. */
+static inline __attribute__((always_inline)) void tile_rows(int m, int w, const struct product_call *c, const uint32_t *const *b, float *acc)
 {
-    V sum[TILE_ROWS][2];
-#pragma GCC unroll 16
-    for (int r = 0; r < m; r++) {
-        sum[r][0] = first ? V_SET1(0) : V_LOAD(acc + r * stride);
-        sum[r][1] = first ? V_SET1(0) : V_LOAD(acc + r * stride + V_LANES);
-    }
-    for (int64_t k = 0; k < n; k++) {
-        V b0 = V_LOAD(b + k * PANEL), b1 = V_LOAD(b + k * PANEL + V_LANES);
-#pragma GCC unroll 16
-        for (int r = 0; r < m; r++) {
-            V x = V_SET1(a[r * CHUNK_STRIDE + k]);
-            sum[r][0] = V_FMA(x, b0, sum[r][0]);
-            sum[r][1] = V_FMA(x, b1, sum[r][1]);
+    V sum[TILE_ROWS][8];
+    const char *a = c->a + c->begin * (TILE_FORM == FORM_PAIRS ? 2 : 4);
+    int64_t n = TILE_FORM == FORM_PAIRS ? c->n / 2 : c->n;
+    UNROLL for (int r = 0; r < m; r++) /* the places of the sums are at hand when they are wanted */
+        UNROLL for (int v = 0; v < w; v += 64 / (int)sizeof(V))
+            __builtin_prefetch(acc + r * c->acc_stride + v * V_LANES, 1);
+    UNROLL for (int r = 0; r < m; r++)
+        UNROLL for (int v = 0; v < w; v++)
+            sum[r][v] = c->first ? V_ZERO : V_LOAD(acc + r * c->acc_stride + v * V_LANES);
+    for (int64_t k = 0; k < n; k++, a += 4) {
+        B column[8];
+        UNROLL for (int v = 0; v < w; v++)
+            column[v] = B_LOAD(b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES);
+        UNROLL for (int r = 0; r < m; r++) {
+            B x = B_SET1(a + r * c->a_row);
+            UNROLL for (int v = 0; v < w; v++)
+                sum[r][v] = V_MAC(x, column[v], sum[r][v]);
         }
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < m; r++) {
-        V_STORE(acc + r * stride, sum[r][0]);
-        V_STORE(acc + r * stride + V_LANES, sum[r][1]);
-    }
+    UNROLL for (int r = 0; r < m; r++)
+        UNROLL for (int v = 0; v < w; v++)
+            V_STORE(acc + r * c->acc_stride + v * V_LANES, sum[r][v]);
 }
 
-#define TILE_OF(M)                                                                                        \
-    static void tile_##M(int64_t n, const float *a, const float *b, float *acc, int64_t stride, int first)                \
-    {                                                                                                     \
-        tile_rows(M, n, a, b, acc, stride, first);                                                                \
+#define TILE_OF(M, W)                                                                             \
+    static void tile_##M##_##W(const struct product_call *c, const uint32_t *const *b, float *acc) \
+    {                                                                                             \
+        tile_rows(M, W, c, b, acc);                                                               \
     }
-TILE_OF(1) TILE_OF(2) TILE_OF(3) TILE_OF(4) TILE_OF(5) TILE_OF(6)
+#define TILES_OF(W) TILE_OF(1, W) TILE_OF(2, W) TILE_OF(3, W)
+TILES_OF(2) TILE_OF(4, 2) TILE_OF(5, 2) TILE_OF(6, 2)
+TILES_OF(4)
 #if TILE_ROWS > 6
-TILE_OF(7) TILE_OF(8) TILE_OF(9) TILE_OF(10) TILE_OF(11) TILE_OF(12)
+TILE_OF(7, 2) TILE_OF(8, 2) TILE_OF(9, 2) TILE_OF(10, 2) TILE_OF(11, 2) TILE_OF(12, 2)
+TILE_OF(4, 4) TILE_OF(5, 4) TILE_OF(6, 4)
+TILES_OF(6) TILES_OF(8)
 #endif
 
-static void (*const tiles[])(int64_t, const float *, const float *, float *, int64_t, int) = {
-    tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
+static void (*const tiles[TILE_ROWS][TILE_WIDEST / 2])(const struct product_call *, const uint32_t *const *, float *) = {
 #if TILE_ROWS > 6
-    tile_7, tile_8, tile_9, tile_10, tile_11, tile_12,
+    {tile_1_2, tile_1_4, tile_1_6, tile_1_8}, {tile_2_2, tile_2_4, tile_2_6, tile_2_8}, {tile_3_2, tile_3_4, tile_3_6, tile_3_8},
+    {tile_4_2, tile_4_4}, {tile_5_2, tile_5_4}, {tile_6_2, tile_6_4},
+    {tile_7_2}, {tile_8_2}, {tile_9_2}, {tile_10_2}, {tile_11_2}, {tile_12_2},
+#else
+    {tile_1_2, tile_1_4}, {tile_2_2, tile_2_4}, {tile_3_2, tile_3_4}, {tile_4_2}, {tile_5_2}, {tile_6_2},
 #endif
 };
 
+/* Vectors from `at` on, as many as the rows allow, never beginning within a panel and ending in another. */
 static void run(const struct product_call *c)
 {
-    for (int i = 0; i < c->n_panel; i++)
-        for (int64_t k = 0; k < c->n || k == 0; k += CHUNK) {
-            const float *a = (const float *)c->a + chunk_at(TILE_ROWS, 0, c->begin + k), *b = (const float *)c->panels[i] + k * PANEL;
-            int64_t n = c->n - k < CHUNK ? c->n - k : CHUNK;
-            for (int column = 0; column < PANEL; column += 2 * V_LANES)
-                tiles[c->m - 1](n, a, b + column, c->acc + i * PANEL + column, c->acc_stride, c->first && k == 0);
-        }
+    int n = c->n_panel * PANEL_VECTORS, most = TILE_WIDE(c->m), width;
+    for (int at = 0; at < n; at += width) {
+        const uint32_t *b[MAX_PANELS];
+        width = n - at < most ? n - at : most;
+        for (int i = 0; i * PANEL_VECTORS < width; i++)
+            b[i] = (const uint32_t *)c->panels[at / PANEL_VECTORS + i] + at % PANEL_VECTORS * V_LANES;
+        tiles[c->m - 1][width / 2 - 1](c, b, c->acc + at * V_LANES);
+    }
 }
 
-const struct product_kernel TILE_NAME = {.lanes = &LANES_NAME, .form = FORM_F32, .rows = TILE_ROWS, .run = run};
+static int at_once(int m)
+{
+    return (TILE_WIDE(m) + PANEL_VECTORS - 1) / PANEL_VECTORS;
+}

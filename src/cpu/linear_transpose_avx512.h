@@ -4,20 +4,17 @@
 static inline __attribute__((always_inline)) void transpose_registers(__m512i r[16])
 {
     __m512i t[16];
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i += 2) {
+    UNROLL for (int i = 0; i < 16; i += 2) {
         t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
         t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i += 4) { /* r[i + j]: column j of each 4 x 4 block */
+    UNROLL for (int i = 0; i < 16; i += 4) { /* r[i + j]: column j of each 4 x 4 block */
         r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
         r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
         r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
         r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
     }
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
+    UNROLL for (int j = 0; j < 4; j++) {
         __m512i a = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88), b = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
         __m512i c = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88), d = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
         t[j] = _mm512_shuffle_i32x4(a, c, 0x88);
@@ -25,8 +22,7 @@ static inline __attribute__((always_inline)) void transpose_registers(__m512i r[
         t[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
         t[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
+    UNROLL for (int i = 0; i < 16; i++)
         r[i] = t[i];
 }
 
@@ -34,12 +30,10 @@ static void transpose(const float *x, int64_t stride, int n_row, int n_col, floa
 {
     __m512i r[16];
     __mmask16 columns = (__mmask16)((1u << n_col) - 1);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
+    UNROLL for (int i = 0; i < 16; i++)
         r[i] = i < n_row ? _mm512_maskz_loadu_epi32(columns, x + i * stride) : _mm512_setzero_si512();
     transpose_registers(r);
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i++)
+    UNROLL for (int i = 0; i < 16; i++)
         if (i < n_col)
             _mm512_storeu_si512(out + i * out_stride, r[i]);
 }
@@ -47,12 +41,10 @@ static void transpose(const float *x, int64_t stride, int n_row, int n_col, floa
 static inline __attribute__((always_inline)) void transpose_half(const uint32_t *x, uint32_t *out)
 {
     __m512i r[16], first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
-#pragma GCC unroll 16
-    for (int k = 0; k < 16; k++)
+    UNROLL for (int k = 0; k < 16; k++)
         r[k] = _mm512_loadu_si512(x + k * PANEL);
     transpose_registers(r);
-#pragma GCC unroll 16
-    for (int n = 0; n < 16; n += 2) {
+    UNROLL for (int n = 0; n < 16; n += 2) {
         __m512i even = _mm512_mask_blend_epi16(0xaaaaaaaa, r[n], _mm512_slli_epi32(r[n + 1], 16));
         __m512i odd = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(r[n], 16), r[n + 1]);
         _mm512_storeu_si512(out + n / 2 * PANEL, _mm512_permutex2var_epi32(even, first, odd));
