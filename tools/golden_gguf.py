@@ -101,6 +101,33 @@ def tiny():
     json.dump({k: config[k] for k in keep}, open(os.path.join(OUT, "tiny_llama.json"), "w"), indent=1)
 
 
+def four_bits():
+    """Layer 0 all Q4_0; layer 1 all Q4_1, but its gate and up differ; the embedding Q8_0 and tied."""
+    import gguf
+    rng = np.random.default_rng(3)
+    H, C, KV, D, F, V, L = 4, 64, 2, 16, 96, 50, 2
+    w = gguf.GGUFWriter(os.path.join(OUT, "tiny_q4.gguf"), "llama")
+    w.add_block_count(L); w.add_context_length(128); w.add_embedding_length(C); w.add_feed_forward_length(F); w.add_head_count(H)
+    w.add_head_count_kv(KV); w.add_rope_freq_base(10000.0); w.add_layer_norm_rms_eps(1e-5); w.add_vocab_size(V); w.add_rope_dimension_count(D)
+    w.add_tokenizer_model("gpt2"); w.add_tokenizer_pre("gpt-2")
+    w.add_token_list([chr(33 + i) for i in range(V)]); w.add_token_types([3, 3, 3] + [1] * (V - 3)); w.add_token_merges(["$ %"])
+    w.add_bos_token_id(1); w.add_eos_token_id(2); w.add_pad_token_id(0); w.add_add_bos_token(False)
+
+    def put(name, shape, kind):
+        x = (rng.standard_normal(shape) * 0.3).astype(np.float32)
+        kind = gguf.GGMLQuantizationType[kind]
+        w.add_tensor(name, gguf.quants.quantize(x, kind), raw_dtype=kind)
+
+    put("token_embd.weight", (V, C), "Q8_0"); w.add_tensor("output_norm.weight", np.ones(C, np.float32))
+    for i, kind in enumerate(["Q4_0", "Q4_1"]):
+        b = f"blk.{i}."
+        w.add_tensor(b + "attn_norm.weight", np.ones(C, np.float32)); w.add_tensor(b + "ffn_norm.weight", np.ones(C, np.float32))
+        put(b + "attn_q.weight", (H * D, C), kind); put(b + "attn_k.weight", (KV * D, C), kind); put(b + "attn_v.weight", (KV * D, C), kind)
+        put(b + "attn_output.weight", (C, H * D), kind); put(b + "ffn_gate.weight", (F, C), kind); put(b + "ffn_up.weight", (F, C), "Q4_0")
+        put(b + "ffn_down.weight", (C, F), kind)
+    w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
+
+
 def smollm2(path):
     _, state = load_with_transformers(path)
     with open(os.path.join(OUT, "smollm2_tensors.txt"), "w") as f:
@@ -117,6 +144,7 @@ if __name__ == "__main__":
     else:
         types()
         tiny()
+        four_bits()
     open(os.path.join(OUT, "gguf.md"), "w").write(
-        "gguf_types.*, tiny_llama.*, smollm2_tensors.txt: made by tools/golden_gguf.py with gguf %s, torch %s, transformers %s, numpy %s, safetensors %s.\n"
+        "gguf_types.*, tiny_llama.*, tiny_q4.gguf, smollm2_tensors.txt: made by tools/golden_gguf.py with gguf %s, torch %s, transformers %s, numpy %s, safetensors %s.\n"
         % (version("gguf"), torch.__version__, transformers.__version__, np.__version__, version("safetensors")))

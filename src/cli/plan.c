@@ -51,19 +51,16 @@ static double head_flop(const struct model_desc *d)
     return 2.0 * d->n_embd * d->n_vocab;
 }
 
-static double weights_bytes(const struct model_desc *d, struct device *device, enum dtype t)
+static int fill(struct plan *p, const struct model_desc *d, const struct parts *parts, const struct align_options *o, struct error *err)
 {
-    double q = (double)(d->n_head + 2 * d->n_kv_head) * d->head_dim;
-    double layer = (double)weight_bytes(device, (int64_t)q, d->n_embd, t) + (double)weight_bytes(device, d->n_embd, (int64_t)d->n_head * d->head_dim, t) +
-                   (double)weight_bytes(device, (d->gated ? 2 : 1) * (int64_t)d->n_ff, d->n_embd, t) + (double)weight_bytes(device, d->n_embd, d->n_ff, t);
-    return layer * d->n_layer + (double)weight_bytes(device, d->n_vocab, d->n_embd, t) * (d->tied ? 1 : 2);
-}
-
-static void fill(struct plan *p, const struct model_desc *d, struct device *device, const struct align_options *o)
-{
+    struct device *device = parts->device;
+    size_t weights;
+    int rc = model_weight_bytes(&weights, d, device, parts->checkpoint, o->dtype, err);
+    if (rc)
+        return rc;
     double row = layer_flop(d), head = head_flop(d), prompt = (double)PROMPT_PAIR_TOKENS * (o->k + 1);
     double attempts = (double)o->attempts * o->rounds;
-    p->weights = weights_bytes(d, device, o->dtype);
+    p->weights = (double)weights;
     struct kv_layout layout = {.dtype = o->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, .page = 64, .n_kv_head = d->n_kv_head, .head_dim = d->head_dim};
     double pages = (prompt / 64 + 1) + o->answer.num_beams * (o->answer.max_new_tokens / 64.0 + 2);
     double in_flight = o->attempts < 32 ? o->attempts : 32;
@@ -74,9 +71,10 @@ static void fill(struct plan *p, const struct model_desc *d, struct device *devi
     p->ask_flop = attempts * (prompt / 2 * row + (double)o->ask.num_beams * 20 * (row + head));
     p->answer_flop = attempts * (prompt * row + (double)o->answer.num_beams * 60 * (row + head));
     p->train_flop = 3 * o->train.num_train_epochs * attempts * 0.5 * (80 * row + 40 * head);
-    p->rate = measured_rate(device, o->dtype == DTYPE_Q8 ? DTYPE_BF16 : o->dtype, 160) * 0.5;
+    p->rate = measured_rate(device, o->dtype, 160) * 0.5;
     p->train_rate = measured_rate(device, o->train.dtype, 512) * 0.4;
     p->memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    return 0;
 }
 
 static void print(const struct plan *p, const struct model_desc *d, const struct align_options *o, int json)
@@ -114,10 +112,10 @@ int verb_plan(const struct verb *verb, struct options *options, const struct cli
         rc = checkpoint_open(&p.checkpoint, v->model, err);
     if (!rc)
         rc = model_desc_parse(&d, checkpoint_config(p.checkpoint), checkpoint_path(p.checkpoint), err);
-    if (!rc) {
-        fill(&plan, &d, p.device, &o);
+    if (!rc)
+        rc = fill(&plan, &d, &p, &o, err);
+    if (!rc)
         print(&plan, &d, &o, v->json);
-    }
     cli_close(&p);
     return rc;
 }

@@ -208,6 +208,31 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
     return 0;
 }
 
+int checkpoint_has_blocks(const struct tensor_info *t)
+{
+    return !whole(t)->delta && (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
+}
+
+int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, void *dst, struct error *err)
+{
+    const struct checkpoint_tensor *c = whole(t);
+    int rc = check_rows(ck, t, first_row, n_row, err), elements = storage_block_elements(t->storage);
+    uint64_t col = (uint64_t)t->n_col, row_bytes = t->n_row ? t->n_byte / (uint64_t)t->n_row : 0;
+    float values[256];
+    for (int64_t r = 0; !rc && r < n_row; r++) {
+        const unsigned char *from = c->data + (uint64_t)(c->heads ? gguf_hf_row(first_row + r, t->n_row, c->heads) : first_row + r) * row_bytes;
+        memcpy((char *)dst + (uint64_t)r * row_bytes, from, row_bytes);
+        for (uint64_t i = 0; !rc && i < col; i += (uint64_t)elements) {
+            const unsigned char *block = from + i / (uint64_t)elements * (uint64_t)storage_block_bytes(t->storage);
+            if (storage_block_finite(t->storage, block))
+                continue;
+            storage_to_f32(t->storage, block, 0, (uint64_t)elements, values);
+            rc = tensor_check_finite(ck, t, (uint64_t)(first_row + r) * col + i, values, (uint64_t)elements, err);
+        }
+    }
+    return rc;
+}
+
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t)
 {
     (void)ck;

@@ -66,8 +66,20 @@ enum storage storage_of_dtype(enum dtype t)
     case DTYPE_BF16: return STORAGE_BF16;
     case DTYPE_F16: return STORAGE_F16;
     case DTYPE_I32: return STORAGE_I32;
-    default: return STORAGE_I8;
+    case DTYPE_Q4_0: return STORAGE_Q4_0;
+    case DTYPE_Q4_1: return STORAGE_Q4_1;
+    default: return STORAGE_Q8_0;
     }
+}
+
+static int f16_finite(const unsigned char *p)
+{
+    return (p[1] & 0x7c) != 0x7c;
+}
+
+int storage_block_finite(enum storage t, const void *block)
+{
+    return (t == STORAGE_Q8_0 || t == STORAGE_Q4_0 || t == STORAGE_Q4_1) && f16_finite(block) && (t != STORAGE_Q4_1 || f16_finite((const unsigned char *)block + 2));
 }
 
 int storage_bytes(enum storage t, uint64_t n, uint64_t *bytes)

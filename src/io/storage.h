@@ -55,7 +55,8 @@ int storage_block_bytes(enum storage t);
 int storage_converts(enum storage t);              /* 1: storage_to_f32 knows it */
 int storage_from_safetensors(const char *name, enum storage *out); /* 0, or -1: no such type */
 int storage_from_gguf(uint32_t number, enum storage *out);         /* 0, or -1 */
-enum storage storage_of_dtype(enum dtype t);       /* F32, BF16, F16, I32 (Q8: I8) */
+enum storage storage_of_dtype(enum dtype t);       /* F32, BF16, F16, I32, Q8_0, Q4_0, Q4_1 */
+int storage_block_finite(enum storage t, const void *block); /* Q8_0, Q4_0, Q4_1: whether its scale and minimum are; 0 for other types, which must be looked at */
 /* Bytes of n elements; -1 when n is no whole number of blocks or it overflows. */
 int storage_bytes(enum storage t, uint64_t n, uint64_t *bytes);
 

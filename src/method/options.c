@@ -41,8 +41,6 @@ int align_options_check(const struct align_options *o, struct error *err)
         return error_set(err, ERROR_USAGE, "align: --retriever encoder needs --encoder DIR");
     if (o->judge && !o->test)
         return error_set(err, ERROR_USAGE, "align: --judge needs --test FILE, the questions whose answers it judges");
-    if (o->dtype == DTYPE_Q8)
-        return error_set(err, ERROR_USAGE, "align: --dtype q8 cannot be tuned; use bf16 or f32");
     if (o->ask.num_return_sequences > 1 || o->answer.num_return_sequences > 1)
         return error_set(err, ERROR_USAGE, "align: num-return-sequences: wanted 1");
     int rc = sift_options_check(&o->sift, err);
@@ -219,7 +217,7 @@ int align_options_from(struct align_options *o, const json_t *s, const char *whe
     o->start = (enum align_start)INDEX_OF(s, "start", starts);
     o->ask_contexts = (enum align_contexts)INDEX_OF(s, "ask-contexts", contexts);
     o->count = (enum align_count)INDEX_OF(s, "count", counts);
-    o->dtype = !strcmp(dtype, "f32") ? DTYPE_F32 : DTYPE_BF16;
+    o->dtype = !strcmp(dtype, "f32") ? DTYPE_F32 : !strcmp(dtype, "q8") ? DTYPE_Q8 : DTYPE_BF16;
     o->seed = strtoull(seed, NULL, 10);
     get_decoding(s, "ask-", &o->ask);
     get_decoding(s, "answer-", &o->answer);

@@ -104,7 +104,7 @@ static int open_data(struct align *a, struct error *err)
 int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err)
 {
     *a = (struct align){.o = *o, .device = device};
-    a->o.train.dtype = o->dtype;
+    a->o.train.dtype = o->dtype == DTYPE_Q8 ? DTYPE_BF16 : o->dtype; /* there is no gradient of whole numbers */
     a->o.train.seed = o->seed;
     int rc = checkpoint_open(&a->source, o->model, err);
     if (rc || (rc = model_desc_parse(&a->desc, checkpoint_config(a->source), checkpoint_path(a->source), err)) ||

@@ -62,6 +62,26 @@ static int is_new_head(const struct transfer *t, const struct model_param *p)
     return t->m->desc.task != MODEL_LM && p->offset >= t->m->groups[t->m->head].offset && !checkpoint_find(t->source, p->name);
 }
 
+/* A matrix whose blocks the group keeps as the file has them. */
+static int keeps_blocks(const struct transfer *t, int index, const struct tensor_info *info)
+{
+    const struct weight *w = t->m->groups[t->m->param_group[index]].weight;
+    return !t->masters.buffer && w && dtype_is_quantised(weight_dtype(w)) && checkpoint_has_blocks(info) && info->storage == storage_of_dtype(weight_dtype(w));
+}
+
+static int put_blocks(const struct transfer *t, int index, const struct tensor_info *info, int64_t row, int64_t n, struct error *err)
+{
+    const struct model_param *p = &t->m->params[index];
+    const struct model_group *g = &t->m->groups[t->m->param_group[index]];
+    struct span stage = {t->stage, 0};
+    int rc = checkpoint_read_blocks(t->source, info, row, n, t->host, err);
+    if (rc)
+        return rc;
+    queue_upload(t->q, stage, t->host, (size_t)n * (size_t)(info->n_byte / (uint64_t)info->n_row));
+    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + row, n, stage, weight_dtype(g->weight)});
+    return 0;
+}
+
 static void put_values(const struct transfer *t, int index, int64_t first, int64_t n)
 {
     const struct model_param *p = &t->m->params[index];
@@ -89,6 +109,10 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
     int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = t->capacity / width;
     for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
         int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;
+        if (info && keeps_blocks(t, index, info)) {
+            rc = put_blocks(t, index, info, row, n, err);
+            continue;
+        }
         if (fresh)
             init_values(t, index, row * width, n * width);
         else
@@ -148,8 +172,38 @@ static int make_rope(struct model *m, struct error *err)
     return 0;
 }
 
+/* Q8 keeps four bits where the file has them in every matrix of the group. */
+static enum dtype group_dtype(const struct model *m, int group, const struct checkpoint *source)
+{
+    enum dtype four = DTYPE_F32;
+    for (int i = 0; i < m->n_param && m->dtype == DTYPE_Q8 && source; i++) {
+        const struct tensor_info *info = m->param_group[i] == group ? checkpoint_find(source, m->params[i].name) : NULL;
+        if (m->param_group[i] != group)
+            continue;
+        int kept = info && checkpoint_has_blocks(info);
+        enum dtype t = kept && info->storage == STORAGE_Q4_0 ? DTYPE_Q4_0 : kept && info->storage == STORAGE_Q4_1 ? DTYPE_Q4_1 : DTYPE_Q8;
+        if (t == DTYPE_Q8 || (four != DTYPE_F32 && four != t))
+            return DTYPE_Q8;
+        four = t;
+    }
+    return four == DTYPE_F32 ? m->dtype : four;
+}
+
+int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device, const struct checkpoint *source, enum dtype dtype, struct error *err)
+{
+    struct model m = {.desc = *d, .dtype = dtype};
+    int rc = model_tables(&m, err);
+    *bytes = 0;
+    for (int i = 0; !rc && i < m.n_group; i++) {
+        const struct model_group *g = &m.groups[i];
+        *bytes += g->is_vector ? ((size_t)g->n * 4 + 63) / 64 * 64 : weight_bytes(device, g->n, g->k, group_dtype(&m, i, source));
+    }
+    arena_free(&m.arena);
+    return rc;
+}
+
 /* Device memory for every group. */
-static int make_groups(struct model *m, struct error *err)
+static int make_groups(struct model *m, const struct checkpoint *source, struct error *err)
 {
     size_t bytes = 0;
     for (int i = 0; i < m->n_group; i++)
@@ -159,7 +213,7 @@ static int make_groups(struct model *m, struct error *err)
     for (int i = 0; !rc && i < m->n_group; i++) {
         struct model_group *g = &m->groups[i];
         if (!g->is_vector) {
-            rc = weight_new(&g->weight, m->device, g->n, g->k, m->dtype, "weights", err);
+            rc = weight_new(&g->weight, m->device, g->n, g->k, group_dtype(m, i, source), "weights", err);
             continue;
         }
         g->vector = (struct span){m->vectors, used};
@@ -168,7 +222,8 @@ static int make_groups(struct model *m, struct error *err)
     return rc;
 }
 
-static int model_make(struct model **out, struct device *device, const struct model_desc *d, const json_t *config, enum dtype dtype, struct error *err)
+static int model_make(struct model **out, struct device *device, const struct model_desc *d, const json_t *config, const struct checkpoint *source, enum dtype dtype,
+                      struct error *err)
 {
     struct model *m = mem_calloc(1, sizeof *m);
     *out = NULL;
@@ -181,7 +236,7 @@ static int model_make(struct model **out, struct device *device, const struct mo
     m->config = json_deep_copy(config);
     if (!rc && !m->config)
         rc = error_set_nomem(err, 1024, "a configuration");
-    if (rc || (rc = model_tables(m, err)) || (rc = make_groups(m, err)) || (rc = make_rope(m, err))) {
+    if (rc || (rc = model_tables(m, err)) || (rc = make_groups(m, source, err)) || (rc = make_rope(m, err))) {
         model_close(m);
         return rc;
     }
@@ -284,7 +339,7 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     if (!rc)
         rc = read_score_tensors(&d, source, err);
     if (!rc)
-        rc = model_make(out, device, &d, config, options->dtype, err);
+        rc = model_make(out, device, &d, config, source, options->dtype, err);
     json_decref(config);
     if (rc)
         return rc;
@@ -302,7 +357,7 @@ int model_init(struct model **out, struct device *device, const json_t *config, 
     struct model_desc d;
     *out = NULL;
     int rc = model_desc_parse(&d, config, where, err);
-    if (rc || (rc = model_make(out, device, &d, config, dtype, err)))
+    if (rc || (rc = model_make(out, device, &d, config, NULL, dtype, err)))
         return rc;
     struct transfer t = {.m = *out, .seed = seed, .q = device_queue(device)};
     if ((rc = transfer_all(&t, err))) {

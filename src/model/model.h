@@ -52,7 +52,7 @@ struct model_param {
 
 struct model;
 struct model_options {
-    enum dtype dtype;      /* of the packed weights: F32, BF16, Q8 */
+    enum dtype dtype;      /* of the packed weights: F32, BF16, Q8 (int8, and what a GGUF file has as Q4_0 or Q4_1 in its own four bits) */
     enum model_task task;  /* MODEL_LM unless the checkpoint is a classifier */
     int check_finite;      /* refuse NaN and infinities, naming the tensor */
     int n_label;           /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
@@ -66,6 +66,8 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
 /* Without a checkpoint: weights ~ N(0, init_range), norms 1, keyed by (seed, parameter, element). */
 int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err);
 void model_close(struct model *m);
+/* What the packed weights take, before anything is loaded. source: NULL when there is none. */
+int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device, const struct checkpoint *source, enum dtype dtype, struct error *err);
 const struct model_desc *model_desc(const struct model *m);
 const json_t *model_config(const struct model *m); /* config.json as it was given; with a new head, the classifier's */
 struct device *model_device(const struct model *m);

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models in q8: what a GGUF file has in four or eight bits is kept as it is, the rest becomes int8; scores stay near f32's and have the same bits for every
+ * instruction set, number of threads and company. tests/golden/tiny_q4.gguf: layer 0 all Q4_0; layer 1 Q4_1, but its gate and up differ; a tied Q8_0 embedding. */
+#include "check.h"
+
+#include "model/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N_TEXT = 4, LENGTH = 40, N_SCORE = N_TEXT * (LENGTH - 1) };
+
+static struct device *open_device(const char *isa, int n_thread)
+{
+    struct device *d = NULL;
+    return device_open_cpu(&d, &(struct device_options){.n_thread = n_thread, .isa = isa}, NULL) ? NULL : d;
+}
+
+static struct model *open_model(struct device *d, const char *path, enum dtype dtype)
+{
+    struct checkpoint *ck = NULL;
+    struct model *m = NULL;
+    struct error err = {0};
+    if (checkpoint_open(&ck, path, &err) || model_open(&m, d, ck, &(struct model_options){.dtype = dtype, .check_finite = 1}, &err))
+        fail_msg("%s", err.message);
+    checkpoint_close(ck);
+    return m;
+}
+
+/* Whole texts from their second token on. */
+static void score(const struct model *m, float *out, int together)
+{
+    static int32_t ids[N_TEXT][LENGTH];
+    struct model_text texts[N_TEXT];
+    unsigned seed = 5;
+    for (int i = 0; i < N_TEXT; i++) {
+        for (int j = 0; j < LENGTH; j++)
+            ids[i][j] = (int32_t)((seed = seed * 1664525u + 1013904223u) >> 8) % m->desc.n_vocab;
+        texts[i] = (struct model_text){ids[i], LENGTH, 1};
+    }
+    for (int i = 0; i < N_TEXT; i += together)
+        assert_int_equal(model_score(m, texts + i, together, out + i * (LENGTH - 1), NULL), 0);
+}
+
+static void check_rows(struct device *d, const struct model *m, const struct checkpoint *ck, int index, int kept)
+{
+    const struct model_param *p = &m->params[index];
+    const struct model_group *g = &m->groups[m->param_group[index]];
+    size_t count = (size_t)p->count;
+    float *wanted = malloc(count * 4), *got = malloc(count * 4);
+    struct buffer *b;
+    struct error err = {0};
+    assert_int_equal(buffer_new(&b, d, count * 4, "rows", &err), 0);
+    tensor_weight_unpack(device_queue(d), &(struct weight_unpack_args){g->weight, (p->offset - g->offset) / g->k, p->shape[0], {b, 0}});
+    queue_download(device_queue(d), got, (struct span){b, 0}, count * 4);
+    queue_wait(device_queue(d));
+    assert_int_equal(checkpoint_read_f32(ck, checkpoint_find(ck, p->name), 0, p->shape[0], wanted, &err), 0);
+    for (size_t i = 0; i < count; i++)
+        if (kept ? got[i] != wanted[i] : fabsf(got[i] - wanted[i]) > 0.01f)
+            fail_msg("%s: element %zu is %g, wanted %g", p->name, i, got[i], wanted[i]);
+    buffer_free(b);
+    free(wanted);
+    free(got);
+}
+
+static void test_a_files_blocks_are_kept(void **state)
+{
+    (void)state;
+    struct device *d = open_device(NULL, 2);
+    struct checkpoint *ck;
+    struct error err = {0};
+    size_t bytes, sum = 0, vectors = 0;
+    assert_int_equal(checkpoint_open(&ck, "tests/golden/tiny_q4.gguf", &err), 0);
+    struct model *m = open_model(d, "tests/golden/tiny_q4.gguf", DTYPE_Q8);
+    assert_int_equal(weight_dtype(m->groups[0].weight), DTYPE_Q8);
+    for (int part = 0; part < PART_COUNT; part++)
+        for (int layer = 0; layer < 2 && part != PART_ATTN_NORM && part != PART_MLP_NORM; layer++) {
+            enum dtype wanted = layer == 0 ? DTYPE_Q4_0 : part == PART_GATE_UP ? DTYPE_Q8 : DTYPE_Q4_1;
+            assert_int_equal(weight_dtype(layer_group(m, layer, (enum layer_part)part)->weight), wanted);
+        }
+    for (int i = 0; i < m->n_param; i++)
+        if (m->params[i].ndim == 2)
+            check_rows(d, m, ck, i, m->param_group[i] != 1 + PART_COUNT + PART_GATE_UP);
+    for (int i = 0; i < m->n_group; i++) {
+        const struct model_group *g = &m->groups[i];
+        sum += g->weight ? weight_bytes(d, g->n, g->k, weight_dtype(g->weight)) : 0;
+        vectors += g->weight ? 0 : ((size_t)g->n * 4 + 63) / 64 * 64;
+    }
+    assert_int_equal(model_weight_bytes(&bytes, &m->desc, d, ck, DTYPE_Q8, &err), 0);
+    assert_int_equal(bytes, sum + vectors);
+    model_close(m);
+    checkpoint_close(ck);
+    device_close(d);
+}
+
+/* Greatest and mean distance of q8's scores to f32's. */
+static void compare(const char *path, double most, double most_mean)
+{
+    static float f32[N_SCORE], q8[N_SCORE];
+    struct device *d = open_device(NULL, 2);
+    struct model *m = open_model(d, path, DTYPE_F32);
+    double greatest = 0, mean = 0;
+    score(m, f32, N_TEXT);
+    model_close(m);
+    m = open_model(d, path, DTYPE_Q8);
+    score(m, q8, N_TEXT);
+    model_close(m);
+    device_close(d);
+    for (int i = 0; i < N_SCORE; i++) {
+        greatest = fmax(greatest, fabs((double)q8[i] - (double)f32[i]));
+        mean += fabs((double)q8[i] - (double)f32[i]) / N_SCORE;
+    }
+    printf("%s: q8 against f32: greatest %.3g, mean %.3g\n", path, greatest, mean);
+    assert_true(greatest > 0 && greatest < most && mean < most_mean);
+}
+
+static void test_scores_are_near_f32s(void **state)
+{
+    (void)state;
+    compare("tests/golden/tiny_q4.gguf", 0.8, 0.15);
+    compare("models/miniature", 0.5, 0.08);
+}
+
+static void test_the_same_bits_everywhere(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"tests/golden/tiny_q4.gguf", "models/miniature"}, *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx", "neon"};
+    static float wanted[N_SCORE], got[N_SCORE];
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < 6; i++) {
+            struct device *d = open_device(isas[i], 1 + i % 3);
+            if (!d)
+                continue;
+            struct model *m = open_model(d, paths[p], DTYPE_Q8);
+            score(m, i ? got : wanted, N_TEXT >> i % 3);
+            if (i && memcmp(wanted, got, sizeof got))
+                fail_msg("%s: %s gives other bits than generic", paths[p], isas[i]);
+            model_close(m);
+            device_close(d);
+        }
+}
+
+static void test_a_broken_scale_is_named(void **state)
+{
+    (void)state;
+    char path[300];
+    struct checkpoint *ck;
+    struct model *m = NULL;
+    struct error err = {0};
+    struct device *d = open_device(NULL, 1);
+    FILE *f = fopen("tests/golden/tiny_q4.gguf", "rb");
+    static unsigned char bytes[1 << 17];
+    size_t size = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+    assert_true(size > 0 && size < sizeof bytes);
+    fclose(f);
+    assert_int_equal(checkpoint_open(&ck, "tests/golden/tiny_q4.gguf", &err), 0);
+    const struct tensor_info *t = checkpoint_find(ck, "model.layers.1.mlp.down_proj.weight");
+    unsigned char *at = memmem(bytes, size, checkpoint_raw(ck, t), t->n_byte);
+    assert_non_null(at);
+    at[2 * 20 + 3] = 0x7c, at[2 * 20 + 2] = 0; /* the third block's minimum: infinite */
+    checkpoint_close(ck);
+    snprintf(path, sizeof path, "%s/broken.gguf", check_tmpdir("model_quantised"));
+    f = fopen(path, "wb");
+    assert_int_equal(fwrite(bytes, 1, size, f), size);
+    fclose(f);
+    assert_int_equal(checkpoint_open(&ck, path, &err), 0);
+    assert_int_not_equal(model_open(&m, d, ck, &(struct model_options){.dtype = DTYPE_Q8, .check_finite = 1}, &err), 0);
+    assert_non_null(strstr(err.message, "model.layers.1.mlp.down_proj.weight"));
+    assert_non_null(strstr(err.message, "row 0, column 64"));
+    checkpoint_close(ck);
+    device_close(d);
+}
+
+static void test_smollm2_keeps_its_width(void **state)
+{
+    (void)state;
+    const char *path = check_smollm2();
+    struct checkpoint *ck;
+    struct error err = {0};
+    size_t bytes;
+    struct model_desc desc;
+    if (!path)
+        SKIP_TEST("no SmolLM2 (tools/get-smollm2)");
+    struct device *d = open_device(NULL, 1);
+    assert_int_equal(checkpoint_open(&ck, path, &err), 0);
+    assert_int_equal(model_desc_parse(&desc, checkpoint_config(ck), path, &err), 0);
+    assert_int_equal(model_weight_bytes(&bytes, &desc, d, ck, DTYPE_Q8, &err), 0);
+    /* 34 bytes of 32 for the embedding, 20 for the layers' 960 + 576 + 3072 + 1536 * 576 / 576 rows of 576, and 61 norms */
+    assert_int_equal(bytes, 49152 * 18 * 34 + 30 * (960 + 576 + 3072 + 1536) * 18 * 20 + 61 * 576 * 4);
+    checkpoint_close(ck);
+    device_close(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_files_blocks_are_kept),
+        cmocka_unit_test(test_scores_are_near_f32s),
+        cmocka_unit_test(test_the_same_bits_everywhere),
+        cmocka_unit_test(test_a_broken_scale_is_named),
+        cmocka_unit_test(test_smollm2_keeps_its_width),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
