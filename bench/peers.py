@@ -9,7 +9,7 @@ import argparse, collections, json, os, statistics, subprocess, sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLAN = [  # work, dtype, peers (name, model)
     ("W1", "bf16", ["openvino", "transformers"]), ("W2", "bf16", ["openvino", "transformers"]), ("W2", "q8", ["openvino"]), ("W3", "bf16", ["openvino", "transformers"]),
-    ("W4", "bf16", ["llama.cpp"]), ("W4", "q8", ["llama.cpp", "llama.cpp-q4_1"]), ("W6", "bf16", ["llama.cpp", "transformers"]),
+    ("W4", "bf16", ["llama.cpp"]), ("W4", "q8", ["llama.cpp"]), ("W4", "q4_1", ["llama.cpp"]), ("W6", "bf16", ["llama.cpp", "transformers"]),
     ("W1", "f32", ["transformers"]), ("W2", "f32", ["transformers"]), ("W3", "f32", ["transformers"])]
 N_BEAM, MAX_NEW = {"W1": 5, "W2": 5, "W3": 1, "W4": 1}, {"W1": 32, "W2": 96, "W3": 96, "W4": 128}
 
@@ -50,18 +50,19 @@ def command_of(peer, dtype):
         return [args.python, os.path.join(HERE, script), model, args.work_json, *more]
 
     if peer == "isara":
-        return [os.path.join(args.build, "bench/bench_generate"), args.gguf if dtype == "q8" else here("hf-bf16"), args.work_json, "-", dtype]
+        model = args.gguf if dtype == "q4_1" else here("q8_0.gguf" if dtype == "q8" else "hf-bf16")
+        return [os.path.join(args.build, "bench/bench_generate"), model, args.work_json, "-", "q8" if dtype == "q4_1" else dtype]
     if peer == "transformers":
         return python("peer_transformers.py", here("hf-bf16"), dtype)
     if peer == "openvino":
         return python("peer_openvino.py", here("ov-int8" if dtype == "q8" else "ov-fp16"), dtype)
     if peer == "llama.cpp":
-        return python("peer_llama_cpp.py", here("q8_0.gguf" if dtype == "q8" else "bf16.gguf"))
-    return python("peer_llama_cpp.py", args.gguf)
+        return python("peer_llama_cpp.py", args.gguf if dtype == "q4_1" else here("q8_0.gguf" if dtype == "q8" else "bf16.gguf"))
+    raise Missing(f"{peer}: no such peer")
 
 
 def amounts():
-    """work -> floating-point operations, and the weights' number."""
+    """work -> floating-point operations; the weights' number; how many of them are the vocabulary's."""
     c = json.load(open(os.path.join(args.models, "hf-bf16/config.json")))
     ids = json.load(open(args.work_json))["ids"]
     head, kv = c["head_dim"], c["num_key_value_heads"] * c["head_dim"]
@@ -72,14 +73,17 @@ def amounts():
         new = len(ids[key]) * N_BEAM[w] * MAX_NEW[w]
         flop[w] = 2 * ((sum(map(len, ids[key])) + new) * body + new * vocabulary)
     flop["W6"] = 2 * (sum(len(p) + len(c) for p, c in ids["W6"]) * body + sum(len(c) for _, c in ids["W6"]) * vocabulary)
-    return flop, body + vocabulary
+    return flop, body + vocabulary, vocabulary
 
 
 def share(work, dtype, seconds, limits):
-    flop, n_weight = amounts()
+    flop, n_weight, n_head = amounts()
     if work == "W4":
-        return n_weight * {"f32": 4, "bf16": 2, "q8": 1}[dtype] * MAX_NEW[work] / 1e9 / limits["read"] / seconds
-    return flop[work] / 1e9 / limits[dtype] / seconds if limits[dtype] else None
+        bytes = {"f32": 4, "bf16": 2, "q8": 34 / 32}.get(dtype)
+        bytes = n_weight * bytes if bytes else (n_weight - n_head) * 20 / 32 + n_head * 34 / 32  # the file's layers are Q4_1, its vocabulary Q8_0
+        return bytes * MAX_NEW[work] / 1e9 / limits["read"] / seconds
+    limit = limits["q8" if dtype == "q4_1" else dtype]
+    return flop[work] / 1e9 / limit / seconds if limit else None
 
 
 def agreement(mine, theirs):
@@ -96,7 +100,7 @@ def measure():
     workers, missing = {}, {}
 
     def worker(name, dtype):
-        key = name if name.endswith("q4_1") else f"{name}-{dtype}"
+        key = f"{name}-{dtype}"
         if key in missing:
             raise Missing(missing[key])
         if key not in workers:
@@ -107,7 +111,7 @@ def measure():
                 raise Missing(str(e))
         return workers[key]
 
-    plan = [(w, d, [p for p in peers if p.split("-")[0] in args.peers]) for w, d, peers in PLAN if w in args.works and d in args.dtypes]
+    plan = [(w, d, [p for p in peers if p in args.peers]) for w, d, peers in PLAN if w in args.works and d in args.dtypes]
     limits = Worker("limits", [os.path.join(args.build, "bench/bench_limits"), "-"])
     for _, dtype, peers in plan:
         for name in ["isara"] + peers:
@@ -170,7 +174,7 @@ parser.add_argument("--gguf", required=True, help="SmolLM2-135M-Instruct.Q4_1.gg
 parser.add_argument("--work-json", required=True)
 parser.add_argument("--python", default=sys.executable, help="the interpreter that has the peers (bench/requirements.txt)")
 parser.add_argument("--works", type=words, default=words("W1 W2 W3 W4 W6"))
-parser.add_argument("--dtypes", type=words, default=words("bf16 q8 f32"))
+parser.add_argument("--dtypes", type=words, default=words("bf16 q8 q4_1 f32"))
 parser.add_argument("--peers", type=words, default=words("openvino transformers llama.cpp"))
 parser.add_argument("--repeats", type=int, default=3)
 parser.add_argument("--results", default="")

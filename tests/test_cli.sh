@@ -31,6 +31,14 @@ if [ -f $m/model.safetensors ]; then
   "$ISARA" generate --model $m --input "$tmp/fore.jsonl" --output "$tmp/1.jsonl" --num-beams 3 --log-level quiet || fails=1
   "$ISARA" generate --model $m --input "$tmp/back.jsonl" --output "$tmp/2.jsonl" --num-beams 3 --threads 1 --log-level quiet || fails=1
   tac "$tmp/2.jsonl" | cmp - "$tmp/1.jsonl" || { echo "reversed input, one thread: other lines"; fails=1; }
+  # Eight bits: what is generated, scored and embedded does not depend on threads, order or instruction set.
+  "$ISARA" generate --model $m --input "$tmp/fore.jsonl" --output "$tmp/3.jsonl" --dtype q8 --num-beams 3 --log-level quiet || fails=1
+  "$ISARA" generate --model $m --input "$tmp/back.jsonl" --output "$tmp/4.jsonl" --dtype q8 --num-beams 3 --threads 1 --isa generic --log-level quiet || fails=1
+  tac "$tmp/4.jsonl" | cmp - "$tmp/3.jsonl" || { echo "q8, reversed input, generic: other lines"; fails=1; }
+  sed 's/,"max_new_tokens":12/,"completion":" Keep them cool."/' "$tmp/good.jsonl" >"$tmp/score.jsonl"; echo '{"text":"Keep them cool."}' >"$tmp/embed.jsonl"
+  want 0 '"sum_logprob"' "$ISARA" score --model $m --input "$tmp/score.jsonl" --dtype q8
+  want 0 '"embedding"' "$ISARA" embed --model $m --input "$tmp/embed.jsonl" --dtype q8
+  want 2 "not in q8" "$ISARA" train --model $m --data models/seeds.jsonl --output "$tmp/q8" --dtype q8
   want 0 "parameters" "$ISARA" inspect $m
   # Conversations: a template beside the tokenizer, the prompt in the output, only the assistant trained; colour when asked for, and not with NO_COLOR.
   mkdir -p "$tmp/chat"; cp $m/*.json $m/model.safetensors "$tmp/chat/"

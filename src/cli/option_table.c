@@ -14,7 +14,7 @@
 static const struct option_spec table[] = {
     V("model", OPTION_STRING, GROUP_MODEL, model, "M", 0, 0, "Hugging Face directory, .gguf file, or org/name in the Hugging Face cache"),
     V("adapter", OPTION_STRING, GROUP_MODEL, adapter, "DIR", 0, 0, "LoRA adapter in PEFT's files to lay over --model (or give its directory as --model)"),
-    V("dtype", OPTION_STRING, GROUP_MODEL, dtype, "f32|bf16|q8", 0, 0, "arithmetic of the weights' products [bf16; training keeps f32 master weights]"),
+    V("dtype", OPTION_STRING, GROUP_MODEL, dtype, "f32|bf16|q8", 0, 0, "arithmetic of the weights' products [bf16; training keeps f32 master weights; q8: int8 or a GGUF file's four bits, not for training]"),
     V("input", OPTION_STRING, GROUP_FILES | GROUP_EVAL, input, "FILE", 0, 0, "JSON Lines to read, - for standard input, .gz is read [-]"),
     V("output", OPTION_STRING, GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL, output, "PATH", 0, 0, "JSON Lines to write [-]; for align, train, convert and eval a directory"),
     V("seeds", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, seeds, "FILE", 0, 0, "question-answer pairs, fewer than 100, in any of the formats of docs/FORMATS.md"),
