@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-enum { AHEAD = 4 }; /* blocks of a panel to fetch early where rows are few and memory is what limits */
+enum { AHEAD = 8 << 10 }; /* bytes to fetch early where rows are few and memory is what limits */
 
 static inline __attribute__((always_inline)) void dot_four(int m, const struct product_call *c, const struct q8_step *a, int word, __m512i w0, __m512i w1, __m512i sum[][2])
 {
@@ -49,7 +49,7 @@ static inline __attribute__((always_inline)) void panel_of(enum dtype t, int m, 
     for (int64_t b = 0; b < c->n / K_STEP; b++, a++, w += quantised_block(t)) {
         __m512i sum[Q8_ROWS][2];
         for (size_t line = 0; m <= 2 && line < quantised_block(t); line += 64)
-            _mm_prefetch(w + AHEAD * quantised_block(t) + line, _MM_HINT_T0);
+            _mm_prefetch(w + AHEAD + line, _MM_HINT_T0);
 #pragma GCC unroll 8
         for (int r = 0; r < m; r++)
             sum[r][0] = sum[r][1] = _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->start);
