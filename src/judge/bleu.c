@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* BLEU. The tokeniser is three left-to-right substitutions, each a pass over the line's characters in which a match consumes what it matched;
- * tokens and n-grams become numbers by sorting. */
+ * tokens become numbers, n-grams of up to four of them one sortable key. */
 #include "judge/bleu.h"
 
 #include "base/maths.h"
@@ -13,7 +13,8 @@
 /* Unicode general category: letter of the major class. */
 static int is(int32_t c, char major)
 {
-    return utf8proc_category_string(c)[0] == major;
+    static const char ascii[] = "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCZPPPSPPPPPPSPPPPNNNNNNNNNNPPSSSPPLLLLLLLLLLLLLLLLLLLLLLLLLLPPPSPSLLLLLLLLLLLLLLLLLLLLLLLLLLPSPSC";
+    return (c < 128 ? ascii[c] : utf8proc_category_string(c)[0]) == major;
 }
 
 /* Python's str.isspace() */
@@ -80,69 +81,76 @@ static int tokenize(const char *text, struct line *out, struct line *spare, stru
     return 0;
 }
 
-struct token { const int32_t *c; int n, side; };
-
-static int compare_tokens(const void *a, const void *b)
+static int compare_grams(const void *a, const void *b)
 {
-    const struct token *x = *(struct token *const *)a, *y = *(struct token *const *)b;
-    int least = x->n < y->n ? x->n : y->n, order = memcmp(x->c, y->c, (size_t)least * sizeof *x->c);
-    return order ? order : x->n - y->n;
+    const struct bleu_gram *x = a, *y = b;
+    return x->high != y->high ? (x->high > y->high) - (x->high < y->high) : (x->low > y->low) - (x->low < y->low);
 }
 
-static int split(const struct line *l, struct token *tokens, int n, int side)
+static void sort(struct bleu_gram *g, int n)
 {
+    if (n > 64) {
+        qsort(g, (size_t)n, sizeof *g, compare_grams);
+        return;
+    }
+    for (int i = 1; i < n; i++) {
+        struct bleu_gram x = g[i];
+        int k = i;
+        for (; k > 0 && compare_grams(&g[k - 1], &x) > 0; k--)
+            g[k] = g[k - 1];
+        g[k] = x;
+    }
+}
+
+/* Token numbers of the line, into numbers (room for one a character); how many, or -1 when out of memory. */
+static int number_tokens(const struct line *l, struct rouge_vocab *v, int32_t *numbers)
+{
+    int n = 0;
     for (size_t i = 0; i < l->n;) {
         size_t end = i;
         while (end < l->n && !is_space(l->c[end]))
             end++;
-        if (end > i)
-            tokens[n++] = (struct token){l->c + i, (int)(end - i), side};
+        if (end > i && (numbers[n++] = rouge_vocab_number(v, l->c + i, (int)((end - i) * sizeof *l->c))) < 0)
+            return -1;
         i = end + 1;
     }
     return n;
 }
 
-/* Replaces the tokens' sides by numbers: equal tokens, equal numbers. */
-static int to_numbers(struct token *tokens, int n, int *numbers)
+int bleu_text_init(struct bleu_text *t, struct rouge_vocab *v, const char *text, struct error *err)
 {
-    struct token **order = mem_alloc(((size_t)n + 1) * sizeof *order);
-    int number = 0;
-    if (!order)
-        return -1;
-    for (int i = 0; i < n; i++)
-        order[i] = &tokens[i];
-    qsort(order, (size_t)n, sizeof *order, compare_tokens);
-    for (int i = 0; i < n; i++) {
-        number += i && compare_tokens(&order[i - 1], &order[i]);
-        numbers[order[i] - tokens] = number;
+    struct line line = {NULL, 0}, spare = {NULL, 0};
+    *t = (struct bleu_text){0};
+    int rc = tokenize(text, &line, &spare, err);
+    if (!rc && (t->n = number_tokens(&line, v, spare.c)) < 0)
+        rc = error_set_nomem(err, line.n, "tokens");
+    if (!rc && !(t->grams[0] = mem_alloc(((size_t)t->n + 1) * 4 * sizeof *t->grams[0])))
+        rc = error_set_nomem(err, (size_t)t->n * 4 * sizeof *t->grams[0], "n-grams");
+    const int32_t *w = spare.c;
+    for (int k = 0; k < 4 && !rc; k++) {
+        struct bleu_gram *g = t->grams[k] = t->grams[0] + (size_t)k * ((size_t)t->n + 1);
+        for (int i = 0; i + k < t->n; i++)
+            g[i] = (struct bleu_gram){(uint64_t)w[i] << 32 | (k > 0 ? (uint32_t)w[i + 1] : 0), k > 1 ? (uint64_t)w[i + 2] << 32 | (k > 2 ? (uint32_t)w[i + 3] : 0) : 0};
+        sort(g, t->n - k);
     }
-    mem_free(order);
-    return 0;
+    mem_free(line.c);
+    mem_free(spare.c);
+    if (rc)
+        bleu_text_deinit(t);
+    return rc;
 }
 
-struct gram { const int *words; int n; };
-
-static int compare_grams(const void *a, const void *b)
+void bleu_text_deinit(struct bleu_text *t)
 {
-    const struct gram *x = a, *y = b;
-    for (int i = 0; i < x->n; i++)
-        if (x->words[i] != y->words[i])
-            return x->words[i] < y->words[i] ? -1 : 1;
-    return 0;
+    mem_free(t->grams[0]);
+    *t = (struct bleu_text){0};
 }
 
-static long clipped(const int *a, int na, const int *b, int nb, int n, struct gram *work)
+static long clipped(const struct bleu_gram *a, int na, const struct bleu_gram *b, int nb)
 {
-    int ga = na - n + 1 > 0 ? na - n + 1 : 0, gb = nb - n + 1 > 0 ? nb - n + 1 : 0;
     long shared = 0;
-    for (int i = 0; i < ga; i++)
-        work[i] = (struct gram){a + i, n};
-    for (int i = 0; i < gb; i++)
-        work[ga + i] = (struct gram){b + i, n};
-    qsort(work, (size_t)ga, sizeof *work, compare_grams);
-    qsort(work + ga, (size_t)gb, sizeof *work, compare_grams);
-    for (int i = 0, j = 0; i < ga && j < gb;) {
-        int order = compare_grams(&work[i], &work[ga + j]);
+    for (int i = 0, j = 0; i < na && j < nb;) {
+        int order = compare_grams(&a[i], &b[j]);
         shared += order == 0;
         i += order <= 0;
         j += order >= 0;
@@ -150,52 +158,39 @@ static long clipped(const int *a, int na, const int *b, int nb, int n, struct gr
     return shared;
 }
 
-static void score_numbers(const int *ref, int n_ref, const int *sys, int n_sys, struct gram *work, struct bleu_score *out)
+void bleu_compare(const struct bleu_text *reference, const struct bleu_text *prediction, struct bleu_score *out)
 {
     double logs = 0, smooth = 1;
     long total_shared = 0;
+    int n_ref = reference->n, n_sys = prediction->n;
     *out = (struct bleu_score){.sys_len = n_sys, .ref_len = n_ref};
     out->brevity = n_sys >= n_ref ? 1 : n_sys > 0 ? maths_exp(1 - (double)n_ref / n_sys) : 0;
-    for (int n = 1; n <= 4; n++) {
-        long total = n_sys - n + 1 > 0 ? n_sys - n + 1 : 0;
-        if (total == 0)
-            break;
-        long shared = clipped(ref, n_ref, sys, n_sys, n, work);
+    for (int k = 0; k < 4 && n_sys > k; k++) {
+        long total = n_sys - k, shared = clipped(reference->grams[k], n_ref - k, prediction->grams[k], n_sys - k);
         total_shared += shared;
         smooth *= shared ? 1 : 2;
-        out->precisions[n - 1] = shared ? 100.0 * (double)shared / (double)total : 100.0 / (smooth * (double)total);
+        out->precisions[k] = shared ? 100.0 * (double)shared / (double)total : 100.0 / (smooth * (double)total);
     }
     if (!total_shared) {
         memset(out->precisions, 0, sizeof out->precisions);
         return;
     }
-    for (int n = 0; n < 4; n++)
-        logs += out->precisions[n] > 0 ? maths_log(out->precisions[n]) : -9999999999.0;
+    for (int k = 0; k < 4; k++)
+        logs += out->precisions[k] > 0 ? maths_log(out->precisions[k]) : -9999999999.0;
     out->score = logs < -1e9 ? 0 : out->brevity * maths_exp(logs / 4);
 }
 
 int bleu_sentence(const char *reference, const char *prediction, struct bleu_score *out, struct error *err)
 {
-    struct line lines[4] = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
-    struct token *tokens = NULL;
-    struct gram *work = NULL;
-    int *numbers = NULL, rc = tokenize(reference, &lines[0], &lines[1], err);
+    struct rouge_vocab *v = NULL;
+    struct bleu_text a = {0}, b = {0};
+    int rc = rouge_vocab_new(&v, err);
+    rc = rc ? rc : bleu_text_init(&a, v, reference, err);
+    rc = rc ? rc : bleu_text_init(&b, v, prediction, err);
     if (!rc)
-        rc = tokenize(prediction, &lines[2], &lines[3], err);
-    if (!rc) {
-        size_t most = lines[0].n + lines[2].n + 2;
-        tokens = mem_alloc(most * sizeof *tokens), numbers = mem_alloc(most * sizeof *numbers), work = mem_alloc(most * sizeof *work);
-        int n_ref = 0, n = 0;
-        if (tokens && numbers && work)
-            n_ref = split(&lines[0], tokens, 0, 0), n = split(&lines[2], tokens, n_ref, 1);
-        if (!tokens || !numbers || !work || to_numbers(tokens, n, numbers))
-            rc = error_set_nomem(err, most * sizeof *tokens, "tokens");
-        else
-            score_numbers(numbers, n_ref, numbers + n_ref, n - n_ref, work, out);
-    }
-    for (int i = 0; i < 4; i++)
-        mem_free(lines[i].c);
-    mem_free(tokens), mem_free(numbers), mem_free(work);
+        bleu_compare(&a, &b, out);
+    bleu_text_deinit(&a), bleu_text_deinit(&b);
+    rouge_vocab_free(v);
     return rc;
 }
 

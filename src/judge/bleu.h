@@ -6,9 +6,18 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "judge/rouge.h"
+
+#include <stdint.h>
 
 struct bleu_score { double score, precisions[4], brevity; int sys_len, ref_len; };
-/* Texts are UTF-8 (ERROR_DATA else). */
+/* A text's n-grams, to be compared with many. All texts of a comparison share one vocabulary (judge/rouge.h, one of BLEU's own: case counts here). */
+struct bleu_gram { uint64_t high, low; }; /* up to four token numbers of 32 bits, in order */
+struct bleu_text { int n; struct bleu_gram *grams[4]; }; /* n tokens; the n - k k+1-grams, sorted */
+int bleu_text_init(struct bleu_text *t, struct rouge_vocab *v, const char *text, struct error *err);
+void bleu_text_deinit(struct bleu_text *t);
+void bleu_compare(const struct bleu_text *reference, const struct bleu_text *prediction, struct bleu_score *out);
+/* The two in one. Texts are UTF-8 (ERROR_DATA else). */
 int bleu_sentence(const char *reference, const char *prediction, struct bleu_score *out, struct error *err);
 /* The international tokeniser alone: tokens joined by single spaces, appended to out. */
 int bleu_tokenize(const char *text, struct buf *out, struct error *err);

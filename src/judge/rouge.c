@@ -77,8 +77,7 @@ static int grow(struct rouge_vocab *v, size_t n_word)
     return 0;
 }
 
-/* Number of a word, new or known; -1 when out of memory. */
-static int32_t number(struct rouge_vocab *v, const char *word, int n)
+int32_t rouge_vocab_number(struct rouge_vocab *v, const void *word, int n)
 {
     uint64_t hash = hash64(word, (size_t)n);
     uint32_t at = (uint32_t)hash & (v->size - 1);
@@ -136,7 +135,7 @@ int rouge_text_init(struct rouge_text *t, struct rouge_vocab *v, const char *tex
         else
             separates = 1;
         if (separates && length) {
-            if ((t->words[t->n++] = number(v, word, length)) < 0)
+            if ((t->words[t->n++] = rouge_vocab_number(v, word, length)) < 0)
                 rc = error_set_nomem(err, 0, "vocabulary");
             length = 0;
         }
@@ -184,7 +183,15 @@ static uint64_t *grams(const struct rouge_text *t, int n, int *count)
     uint64_t *g = mem_alloc(((size_t)*count + 1) * sizeof *g);
     for (int i = 0; g && i < *count; i++)
         g[i] = n == 1 ? (uint64_t)t->words[i] : (uint64_t)t->words[i] << 32 | (uint32_t)t->words[i + 1];
-    if (g)
+    if (g && *count < 64)
+        for (int i = 1; i < *count; i++) { /* few: by insertion */
+            uint64_t x = g[i];
+            int k = i;
+            for (; k > 0 && g[k - 1] > x; k--)
+                g[k] = g[k - 1];
+            g[k] = x;
+        }
+    else if (g)
         qsort(g, (size_t)*count, sizeof *g, compare_grams);
     return g;
 }

@@ -16,6 +16,7 @@ struct rouge_vocab;
 int rouge_vocab_new(struct rouge_vocab **out, struct error *err);
 void rouge_vocab_free(struct rouge_vocab *v);
 int32_t rouge_vocab_size(const struct rouge_vocab *v);
+int32_t rouge_vocab_number(struct rouge_vocab *v, const void *word, int n); /* of n bytes, new or known; -1 when out of memory */
 
 struct rouge_text {
     int32_t *words; int n;
