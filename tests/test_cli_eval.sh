@@ -26,6 +26,24 @@ want 0 "win_rate  *70.0000 .*n 5 \*" "$ISARA" eval --task alpaca-eval --annotati
 want 0 "unparsed 1" "$ISARA" eval --task alpaca-eval --annotations "$tmp/a.json"
 echo '[{"preference":null}]' >"$tmp/b.json"
 want 65 "no record has a preference" "$ISARA" eval --task alpaca-eval --annotations "$tmp/b.json"
+# Overlap and diversity of small sets.
+echo '{"question":"Why is the sky blue in the morning of every day?","answer":"Because air scatters blue light most."}' >"$tmp/seeds.jsonl"
+cat >"$tmp/test.jsonl" <<'JSON'
+{"question":"Why is the sky blue in the morning of every day, then?","answer":"Scattering."}
+{"question":"How do magnets work?","answer":"Aligned moments."}
+JSON
+want 0 "test_in_seeds_8gram  *0.5000" "$ISARA" eval --task overlap --seeds "$tmp/seeds.jsonl" --test "$tmp/test.jsonl" --output "$tmp/overlap"
+want 0 "test_in_seeds_13gram  *0.0000" "$ISARA" eval --task overlap --seeds "$tmp/seeds.jsonl" --test "$tmp/test.jsonl"
+want 0 '"kind": "rougeL"' cat "$tmp/overlap/overlap_pairs.jsonl"
+want 2 "wanted --seeds FILE" "$ISARA" eval --task overlap --test "$tmp/test.jsonl"
+cat >"$tmp/generated.jsonl" <<'JSON'
+{"id":"r1-a0","question":"Why is the sea salty?","answer":"Rivers carry salt.","kept":true}
+{"id":"r1-a1","question":"Why is the sea salty?","answer":"Rivers carry salt.","kept":false}
+{"id":"r1-a2","question":"How do owls see at night?","answer":"With large eyes.","kept":true}
+JSON
+want 0 "scaling_ratio  *2.0000" "$ISARA" eval --task diversity --input "$tmp/generated.jsonl" --seeds "$tmp/seeds.jsonl"
+want 0 "kept_share  *0.6667" "$ISARA" eval --task diversity --input "$tmp/generated.jsonl"
+want 66 "no round-1/generated.jsonl" "$ISARA" eval --task diversity --input "$tmp"
 # Arms over the bundled miniature: killed anywhere and started again, the samples are those of a run that was left alone.
 m=models/miniature
 if [ -f $m/model.safetensors ]; then
@@ -63,6 +81,10 @@ if [ -f $m/model.safetensors ]; then
   want 65 "max-missing" "$ISARA" eval --task alpaca-eval --judge $m --reference "$tmp/ref.json" --input "$tmp/few.json"
   want 0 "win_rate .*n 1 \*" "$ISARA" eval --task alpaca-eval --judge $m --reference "$tmp/ref.json" --input "$tmp/few.json" --max-missing 1
   want 2 "\-\-judge is needed" "$ISARA" eval --task alpaca-eval --reference "$tmp/ref.json" --input "$tmp/us.json"
+  head -n 12 models/test.jsonl >"$tmp/test12.jsonl"
+  want 0 "mink20_difference .*n 12" "$ISARA" eval --task overlap --model $m --seeds models/seeds.jsonl --test "$tmp/test12.jsonl" --benchmark Chores --output "$tmp/seen"
+  want 0 "completion_rougeL_difference .*n 12" "$ISARA" eval --task overlap --model $m --seeds models/seeds.jsonl --test "$tmp/test12.jsonl" --benchmark Chores --output "$tmp/seen"
+  want 0 "embedding_spread" "$ISARA" eval --task diversity --model $m --input "$tmp/generated.jsonl"
   want 0 "nll  *[0-9]" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 5 --metrics nll
 fi
 exit $fails

@@ -129,6 +129,20 @@ static void samples_one_by_one(void **state)
     }
 }
 
+static void permutations_of_two_groups(void **state)
+{
+    (void)state;
+    EACH("permutation_two") {
+        int nx, ny;
+        double *x = numbers(json_object_get(row, "x"), &nx), *y = numbers(json_object_get(row, "y"), &ny);
+        struct stats_test t;
+        assert_int_equal(stats_permutation_two(x, nx, y, ny, 0, 0, &t, NULL), 0);
+        near(t.p, json_number_value(json_object_get(row, "p")), "permutation p");
+        near(t.statistic, json_number_value(json_object_get(row, "statistic")), "difference of means");
+        mem_free(x), mem_free(y);
+    }
+}
+
 static void corrections_for_many_tests(void **state)
 {
     (void)state;
@@ -181,7 +195,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normal_distribution), cmocka_unit_test(gamma_beta_and_t), cmocka_unit_test(intervals_of_shares),
-        cmocka_unit_test(mcnemar_is_exact), cmocka_unit_test(samples_one_by_one), cmocka_unit_test(corrections_for_many_tests),
+        cmocka_unit_test(mcnemar_is_exact), cmocka_unit_test(samples_one_by_one), cmocka_unit_test(permutations_of_two_groups), cmocka_unit_test(corrections_for_many_tests),
         cmocka_unit_test(effects_and_power),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

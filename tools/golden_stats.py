@@ -64,6 +64,12 @@ for x in samples:
         row["permutation"] = float(stats.permutation_test((a,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue)
     out["samples"].append(row)
 
+out["permutation_two"], other = [], np.random.default_rng(7)
+for nx, ny, draw in [(4, 4, other.normal), (5, 7, other.exponential), (3, 9, lambda size: other.integers(-2, 3, size).astype(float)), (8, 6, other.normal)]:
+    a, b = draw(size=nx), draw(size=ny) + 0.5
+    t = stats.permutation_test((a, b), lambda u, v: u.mean() - v.mean(), permutation_type="independent", n_resamples=np.inf)
+    out["permutation_two"].append({"x": a.tolist(), "y": b.tolist(), "p": float(t.pvalue), "statistic": float(t.statistic)})
+
 lists = [[0.01], [0.04, 0.01, 0.03], [0.2, 0.0001, 0.03, 0.03, 0.9, 0.049], [1.0, 0.5, 0.001, 0.02, 0.02, 0.2, 0.8]]
 out["corrections"] = [{"p": q, "holm": list(map(float, multitest.multipletests(q, method="holm")[1])),
                        "bh": list(map(float, multitest.multipletests(q, method="fdr_bh")[1]))} for q in lists]

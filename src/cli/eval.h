@@ -12,7 +12,7 @@ struct eval_task {
     const char *name, *summary;
     int (*run)(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err);
 };
-extern const struct eval_task eval_alpaca, eval_qa, eval_truthfulqa;
+extern const struct eval_task eval_alpaca, eval_diversity, eval_overlap, eval_qa, eval_truthfulqa;
 
 /* --- eval_report.c --- */
 /* What every table states. Counts are of rows; a row may count in several. */
@@ -87,6 +87,10 @@ const char *eval_judge_sha256(const struct eval_judge *j);        /* of the weig
 const char *eval_judge_prompt_sha256(const struct eval_judge *j);
 int eval_judge_batch(const struct eval_judge *j);                 /* questions worth asking together */
 int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out, struct error *err);
+
+/* --- eval_seen.c: adds to an overlap's report whether --model has seen the test set --- */
+struct eval_set;
+int eval_seen(struct eval_report *r, const struct eval_set *test, const struct options *options, const struct cli_values *v, struct error *err);
 
 /* --- eval_save.c --- */
 void eval_sanitize(const char *name, struct buf *out); /* a model's name as lm-eval makes it a directory's */

@@ -120,6 +120,7 @@ static const struct option_spec table[] = {
     V("judge-rate", OPTION_DOUBLE, GROUP_EVAL, judge_rate, "N", 0, 1e6, "--endpoint: requests a minute at most, 0 = no limit [0]"),
     V("df-gamed", OPTION_STRING, GROUP_EVAL, df_gamed, "FILE", 0, 0, "alpaca-eval: its df_gamed.csv, for length_controlled_v1 [length_controlled_minimal]"),
     V("max-missing", OPTION_DOUBLE, GROUP_EVAL, max_missing, "SHARE", 0, 1, "no win rate when more rows than this lack an output or a verdict [0.1]"),
+    V("benchmark", OPTION_STRING, GROUP_EVAL, benchmark, "NAME", 0, 0, "overlap: the test set's name, to see whether a model completes its questions better when told"),
     V("metrics", OPTION_STRING, GROUP_EVAL, metrics, "LIST", 0, 0, "qa: exact,f1,rougeL,nll; truthfulqa: generation,mc [all that can be computed]"),
     V("annotations", OPTION_STRING, GROUP_EVAL, annotations, "FILE", 0, 0, "alpaca-eval: recompute a stored annotations.json"),
     V("limit", OPTION_INT, GROUP_FILES | GROUP_EVAL, limit, "N", 0, 1e9, "only the first N records [all]"),

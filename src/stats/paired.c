@@ -104,28 +104,73 @@ int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t se
     return 0;
 }
 
+/* Counts of the differences of means at most and at least as large as the observed one. */
+struct tails { double observed, slack; long less, greater, all; };
+
+static void count_tail(struct tails *t, double difference)
+{
+    t->less += difference <= t->observed + t->slack;
+    t->greater += difference >= t->observed - t->slack;
+    t->all++;
+}
+
+/* Number of ways to choose k of n, or `most` when there are more. */
+static long ways(int n, int k, long most)
+{
+    double w = 1;
+    for (int i = 1; i <= k && w < (double)most; i++)
+        w = w * (n - k + i) / i;
+    return w < (double)most ? lround(w) : most;
+}
+
+/* Every choice of nx of the n values as the first group. chosen [nx]. */
+static void all_choices(struct tails *t, const double *all, int n, int nx, double total, int *chosen)
+{
+    for (int i = 0; i < nx; i++)
+        chosen[i] = i;
+    for (int last = 0; last >= 0;) {
+        double sum = 0;
+        for (int k = 0; k < nx; k++)
+            sum += all[chosen[k]];
+        count_tail(t, sum / nx - (total - sum) / (n - nx));
+        for (last = nx - 1; last >= 0 && chosen[last] == n - nx + last; last--) {} /* the next choice in order */
+        if (last >= 0)
+            chosen[last]++;
+        for (int k = last + 1; last >= 0 && k < nx; k++)
+            chosen[k] = chosen[k - 1] + 1;
+    }
+}
+
 int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed, struct stats_test *out, struct error *err)
 {
+    enum { MOST_WAYS = 20000 };
     int n = nx + ny;
+    *out = (struct stats_test){NAN, NAN, n};
+    if (nx < 1 || ny < 1)
+        return 0;
     size_t bytes = ((size_t)n + 1) * (sizeof(double) + sizeof(uint32_t));
-    double *all = mem_alloc(bytes);
+    double *all = mem_alloc(bytes), total = 0, scale = 0;
     if (!all)
         return error_set_nomem(err, bytes, "permutations");
     uint32_t *order = (uint32_t *)(all + n + 1);
     memcpy(all, x, (size_t)nx * sizeof *x);
     memcpy(all + nx, y, (size_t)ny * sizeof *y);
-    double observed = stats_mean(x, nx) - stats_mean(y, ny), total = 0, scale = 0;
     for (int i = 0; i < n; i++)
         total += all[i], scale += fabs(all[i]);
-    long hits = 0;
-    for (int r = 0; r < n_resample; r++) {
+    struct tails t = {.observed = stats_mean(x, nx) - stats_mean(y, ny), .slack = 1e-13 * scale};
+    int exact = ways(n, nx, MOST_WAYS) < MOST_WAYS;
+    if (exact)
+        all_choices(&t, all, n, nx, total, (int *)order);
+    for (int r = 0; r < n_resample && !exact; r++) {
         double sum = 0;
         rng_permutation(&(struct rng_stream){seed, 0x70657232, (uint64_t)r}, order, (uint32_t)n);
         for (int i = 0; i < nx; i++)
             sum += all[order[i]];
-        hits += fabs(sum / nx - (total - sum) / ny) >= fabs(observed) - 1e-13 * scale;
+        count_tail(&t, sum / nx - (total - sum) / ny);
     }
-    *out = (struct stats_test){observed, (double)(hits + 1) / (double)(n_resample + 1), n};
+    long least = t.less < t.greater ? t.less : t.greater;
+    double p = 2 * (double)(least + !exact) / (double)(t.all + !exact);
+    *out = (struct stats_test){t.observed, p > 1 ? 1 : p, n};
     mem_free(all);
     return 0;
 }

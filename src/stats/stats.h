@@ -47,7 +47,7 @@ struct stats_test stats_mcnemar(long b, long c);
 int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error *err);
 /* Sign-flip test of a zero mean difference: all 2^n flips for n <= 20 (n_resample is then ignored), else (hits + 1) / (n_resample + 1). */
 int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out, struct error *err);
-/* Difference of two independent means by re-labelling; Monte Carlo. */
+/* Difference of two independent means by re-labelling, p = twice the smaller tail (scipy's rule): all ways when they are fewer than 20,000, else (hits + 1) / (n_resample + 1). */
 int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed, struct stats_test *out, struct error *err);
 
 /* Adjusted p-values in the input's order (out may be p). */

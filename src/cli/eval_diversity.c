@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara eval --task diversity: what a run has made. How many pairs a seed gave, how novelty ran out, and how different the kept questions are from each other. */
+#include "cli/eval_sets.h"
+
+#include "base/mem.h"
+#include "judge/overlap.h"
+#include "retrieve/retrieve.h"
+
+#include <math.h>
+
+enum { STEPS = 10 }; /* points of the novelty curve a round */
+
+/* Mean cosine distance of all pairs, from the sum of the unit vectors. */
+static double spread_of(const float *x, int n, int dim)
+{
+    double square = 0;
+    for (int k = 0; k < dim; k++) {
+        double sum = 0;
+        for (int i = 0; i < n; i++)
+            sum += (double)x[(size_t)i * (size_t)dim + (size_t)k];
+        square += sum * sum;
+    }
+    return n > 1 ? 1 - (square - n) / ((double)n * (n - 1)) : NAN;
+}
+
+static int add_spread(struct eval_report *r, const char **texts, int n, const struct cli_values *v, struct error *err)
+{
+    struct parts p = {0};
+    float *x = NULL;
+    int rc = cli_open_tokenizer(&p, v, 1, err);
+    rc = rc ? rc : cli_open_model(&p, v, DTYPE_BF16, MODEL_LM, err);
+    int dim = rc ? 1 : model_desc(p.model)->n_embd;
+    if (!rc && !(x = mem_alloc(((size_t)n + 1) * (size_t)dim * sizeof *x)))
+        rc = error_set_nomem(err, (size_t)n * (size_t)dim * sizeof *x, "embeddings");
+    rc = rc ? rc : retrieve_embed(p.model, p.tokenizer, texts, n, x, NULL, err);
+    if (!rc)
+        eval_report_value(r, "embedding_spread", spread_of(x, n, dim), n, EVAL_NO_INTERVAL);
+    mem_free(x);
+    cli_close(&p);
+    return rc;
+}
+
+/* Kept share of each tenth of a round's attempts. */
+static void add_curve(struct eval_report *r, const struct eval_set *s)
+{
+    json_t *rounds = json_array();
+    for (int t = 0, first = 0; t < (s->n_round ? s->n_round : 1); t++) {
+        int end = s->n_round ? s->round_end[t] : s->n, n = end - first;
+        json_t *curve = json_array();
+        for (int k = 0; k < STEPS && n; k++) {
+            int a = first + (int)((long)n * k / STEPS), b = first + (int)((long)n * (k + 1) / STEPS), kept = 0;
+            for (int i = a; i < b; i++)
+                kept += s->items[i].kept;
+            if (b > a)
+                json_array_append_new(curve, json_pack("{s:i, s:f}", "attempts", b - first, "kept_share", (double)kept / (b - a)));
+        }
+        json_array_append_new(rounds, curve);
+        first = end;
+    }
+    eval_report_fact(r, "novelty_curve", rounds);
+}
+
+static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+{
+    (void)options;
+    struct eval_set made = {0}, seeds = {0};
+    struct eval_report r;
+    struct diversity d = {{NAN, NAN, NAN}, NAN, 0};
+    int n = 0, rc = cli_require(v->input, "input", "a run directory of isara align, or a generated.jsonl", err);
+    rc = rc ? rc : eval_set_read_run(&made, v->input, err);
+    rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", v->seeds, err);
+    const char **texts = mem_calloc((size_t)made.n + 1, sizeof *texts);
+    rc = rc ? rc : texts ? 0 : error_set_nomem(err, (size_t)made.n * sizeof *texts, "questions");
+    for (int i = 0; i < made.n && !rc; i++)
+        if (made.items[i].kept)
+            texts[n++] = made.items[i].question;
+    rc = rc ? rc : diversity_of(texts, n, &d, err);
+    eval_report_begin(&r, &(struct eval_facts){.task = task->name, .n_row = rc ? 1 : made.n, .threshold = NAN}, err);
+    r.rc = rc ? rc : r.rc;
+    eval_report_value(&r, "kept_share", (double)n / (made.n ? made.n : 1), made.n, stats_wilson(n, made.n, 0.95));
+    r.n_row = n; /* what follows is of the kept ones, all of them */
+    if (seeds.n)
+        eval_report_value(&r, "scaling_ratio", (double)n / seeds.n, n, EVAL_NO_INTERVAL);
+    eval_report_value(&r, "distinct_1", d.distinct[0], n, EVAL_NO_INTERVAL);
+    eval_report_value(&r, "distinct_2", d.distinct[1], n, EVAL_NO_INTERVAL);
+    eval_report_value(&r, "distinct_3", d.distinct[2], n, EVAL_NO_INTERVAL);
+    eval_report_value(&r, "self_bleu", d.self_bleu, n, EVAL_NO_INTERVAL);
+    if (!r.rc && v->model)
+        r.rc = add_spread(&r, texts, n, v, err);
+    if (!r.rc)
+        add_curve(&r, &made);
+    eval_report_note(&r, "of the kept questions: distinct n-grams / n-grams; self-BLEU 0 to 100, smaller is more diverse; embedding spread: mean cosine distance of all pairs%s",
+                     seeds.n ? "; scaling ratio: kept / seeds" : "");
+    rc = eval_report_print(&r, v);
+    mem_free(texts);
+    eval_set_free(&made), eval_set_free(&seeds);
+    return rc;
+}
+
+const struct eval_task eval_diversity = {"diversity", "what a run made: scaling ratio, novelty curve, distinct-n, self-BLEU, spread", run};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara eval --task overlap: seeds against the test set, what a run generated against both; shared 8- and 13-grams, ROUGE-L, and with --model the nearest embedding. With a model
+ * also whether it has seen the test set (eval_seen.c). Every pair that counts is listed. */
+#include "cli/eval_sets.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+#include "judge/overlap.h"
+#include "retrieve/retrieve.h"
+
+#include <math.h>
+#include <string.h>
+
+#define ROUGE_ALIKE 0.7   /* the sift's and self-instruct's rule */
+#define COSINE_ALIKE 0.95
+
+struct overlap {
+    const struct cli_values *v;
+    struct parts parts;
+    struct eval_report report;
+    struct buf pairs;          /* JSON Lines */
+    int n_pair;
+    struct error *err;
+};
+
+static int list_pair(struct overlap *o, const struct eval_set *a, int i, const struct eval_set *b, int k, const char *kind, double value)
+{
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:s, s:s}", "of", b->name, "in", a->name, "id", b->items[k].id, "other_id", a->items[i].id, "kind", kind, "value", value,
+                            "question", b->items[k].question, "other_question", a->items[i].question);
+    int rc = row ? jsontext_dump(&o->pairs, row, 0, o->err) : error_set_nomem(o->err, 64, "a pair");
+    buf_putc(&o->pairs, '\n');
+    json_decref(row);
+    if (!rc && ++o->n_pair <= 10)
+        eval_report_note(&o->report, "  %s %s ~ %s %s, %s %.3f: %.60s | %.60s", b->name, b->items[k].id, a->name, a->items[i].id, kind, value, b->items[k].question, a->items[i].question);
+    return rc;
+}
+
+static void share(struct overlap *o, const struct eval_set *a, const struct eval_set *b, const char *kind, int hits)
+{
+    char name[64];
+    struct stats_interval i = stats_clopper_pearson(hits, b->n, 0.95);
+    snprintf(name, sizeof name, "%s_in_%s_%s", b->name, a->name, kind);
+    o->report.n_row = b->n; /* each share is over all of its own set */
+    eval_report_value(&o->report, name, (double)hits / b->n, b->n, i);
+}
+
+static int by_words(struct overlap *o, const struct eval_set *a, const struct eval_set *b)
+{
+    struct overlap_text *x = mem_calloc((size_t)a->n + 1, sizeof *x), *y = mem_calloc((size_t)b->n + 1, sizeof *y);
+    struct overlap_hit *hits = mem_calloc((size_t)b->n + 1, sizeof *hits);
+    int rc = x && y && hits ? 0 : error_set_nomem(o->err, (size_t)b->n * sizeof *hits, "overlaps"), n8 = 0, n13 = 0, alike = 0;
+    for (int i = 0; i < a->n && !rc; i++)
+        x[i] = (struct overlap_text){a->items[i].question, a->items[i].text};
+    for (int i = 0; i < b->n && !rc; i++)
+        y[i] = (struct overlap_text){b->items[i].question, b->items[i].text};
+    rc = rc ? rc : overlap_find(x, a->n, y, b->n, hits, o->err);
+    for (int k = 0; k < b->n && !rc; k++) {
+        const struct overlap_hit *h = &hits[k];
+        n8 += h->gram8 >= 0, n13 += h->gram13 >= 0, alike += h->rouge_l > ROUGE_ALIKE;
+        if (h->gram13 >= 0)
+            rc = list_pair(o, a, h->gram13, b, k, "13-gram", 1);
+        else if (h->gram8 >= 0)
+            rc = list_pair(o, a, h->gram8, b, k, "8-gram", 1);
+        if (!rc && h->rouge_l > ROUGE_ALIKE)
+            rc = list_pair(o, a, h->nearest, b, k, "rougeL", h->rouge_l);
+    }
+    if (!rc) {
+        share(o, a, b, "8gram", n8);
+        share(o, a, b, "13gram", n13);
+        share(o, a, b, "rougeL", alike);
+    }
+    mem_free(x), mem_free(y), mem_free(hits);
+    return rc;
+}
+
+static int embed(struct overlap *o, const struct eval_set *s, float **out)
+{
+    const char **texts = mem_calloc((size_t)s->n + 1, sizeof *texts);
+    *out = mem_alloc(((size_t)s->n + 1) * (size_t)model_desc(o->parts.model)->n_embd * sizeof **out);
+    int rc = texts && *out ? 0 : error_set_nomem(o->err, (size_t)s->n * sizeof **out, "embeddings");
+    for (int i = 0; i < s->n && !rc; i++)
+        texts[i] = s->items[i].question;
+    rc = rc ? rc : retrieve_embed(o->parts.model, o->parts.tokenizer, texts, s->n, *out, NULL, o->err);
+    mem_free(texts);
+    return rc;
+}
+
+static int by_embedding(struct overlap *o, const struct eval_set *a, const struct eval_set *b)
+{
+    float *x = NULL, *y = NULL;
+    struct retriever *r = NULL;
+    int dim = model_desc(o->parts.model)->n_embd, alike = 0, rc = embed(o, a, &x);
+    rc = rc ? rc : embed(o, b, &y);
+    rc = rc ? rc : retriever_new_cosine(&r, x, a->n, dim, o->err);
+    for (int k = 0; k < b->n && !rc; k++) {
+        struct retriever_hit hit = {0, 0};
+        int found = 0;
+        rc = retriever_find(r, &(struct retriever_query){b->items[k].question, y + (size_t)k * (size_t)dim}, 1, -1, &hit, &found, o->err);
+        if (!rc && found && hit.score >= COSINE_ALIKE) {
+            alike++;
+            rc = list_pair(o, a, hit.index, b, k, "embedding", hit.score);
+        }
+    }
+    if (!rc)
+        share(o, a, b, "embedding", alike);
+    retriever_free(r);
+    mem_free(x), mem_free(y);
+    return rc;
+}
+
+static int compare(struct overlap *o, const struct eval_set *a, const struct eval_set *b)
+{
+    if (!a->n || !b->n)
+        return 0;
+    int rc = by_words(o, a, b);
+    return rc || !o->parts.model ? rc : by_embedding(o, a, b);
+}
+
+static int write_pairs(struct overlap *o)
+{
+    char *path = o->v->output ? path_join(o->v->output, "overlap_pairs.jsonl") : NULL;
+    if (!o->v->output)
+        return 0;
+    int rc = path && !o->pairs.failed ? dirs_make(o->v->output, o->err) : error_set_nomem(o->err, o->pairs.len, "pairs");
+    rc = rc ? rc : file_write(path, o->pairs.data ? o->pairs.data : "", o->pairs.len, o->err);
+    if (!rc)
+        eval_report_note(&o->report, "pairs: %s", path);
+    mem_free(path);
+    return rc;
+}
+
+static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+{
+    struct eval_set seeds = {.name = "seeds"}, test = {.name = "test"}, made = {.name = "generated"};
+    struct overlap o = {.v = v, .err = err};
+    int rc = cli_require(v->test, "test", "the test set", err);
+    if (!rc && !v->seeds && !v->input)
+        rc = error_set(err, ERROR_USAGE, "wanted --seeds FILE, --input RUN (a run directory or a generated.jsonl), or both, to compare with --test");
+    rc = rc ? rc : eval_set_read(&test, "test", v->test, err);
+    rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", v->seeds, err);
+    rc = rc || !v->input ? rc : eval_set_read_run(&made, v->input, err);
+    if (!rc && v->model && !(rc = cli_open_tokenizer(&o.parts, v, 1, err)))
+        rc = cli_open_model(&o.parts, v, DTYPE_BF16, MODEL_LM, err);
+    eval_report_begin(&o.report, &(struct eval_facts){.task = task->name, .n_row = rc ? 1 : test.n, .threshold = ROUGE_ALIKE, .judge = v->model ? v->model : NULL}, err);
+    o.report.rc = rc ? rc : o.report.rc;
+    eval_report_fact(&o.report, "n_seeds", json_integer(seeds.n));
+    eval_report_fact(&o.report, "n_generated", json_integer(made.n));
+    rc = o.report.rc;
+    rc = rc ? rc : compare(&o, &seeds, &test);
+    rc = rc ? rc : compare(&o, &made, &test);
+    rc = rc ? rc : compare(&o, &seeds, &made);
+    if (!rc)
+        eval_report_note(&o.report, "shares with Clopper-Pearson 95 %% intervals; rougeL: F1 of the questions above %g; embedding: cosine at least %g; n-grams of question and answer; %d pairs",
+                         ROUGE_ALIKE, COSINE_ALIKE, o.n_pair);
+    rc = rc ? rc : write_pairs(&o);
+    cli_close(&o.parts); /* eval_seen loads it its own way */
+    if (!rc && v->model)
+        rc = eval_seen(&o.report, &test, options, v, err);
+    o.report.rc = o.report.rc ? o.report.rc : rc;
+    rc = eval_report_print(&o.report, v);
+    buf_free(&o.pairs);
+    eval_set_free(&seeds), eval_set_free(&test), eval_set_free(&made);
+    return rc;
+}
+
+const struct eval_task eval_overlap = {"overlap", "contamination: seeds, test and generated data in each other; whether a model has seen the test", run};

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "judge/overlap.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "judge/rouge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct gram { uint64_t hash; int text, at; }; /* words [at, at + n) of a text */
+
+static int compare_grams(const void *a, const void *b)
+{
+    const struct gram *x = a, *y = b;
+    return x->hash != y->hash ? (x->hash > y->hash) - (x->hash < y->hash) : x->text != y->text ? x->text - y->text : x->at - y->at;
+}
+
+static struct gram *grams_of(const struct rouge_text *texts, int n_text, int n, size_t *count, struct error *err)
+{
+    size_t all = 0;
+    for (int i = 0; i < n_text; i++)
+        all += texts[i].n >= n ? (size_t)(texts[i].n - n + 1) : 0;
+    struct gram *g = mem_alloc((all + 1) * sizeof *g);
+    *count = 0;
+    if (!g) {
+        error_set_nomem(err, (all + 1) * sizeof *g, "n-grams");
+        return NULL;
+    }
+    for (int i = 0; i < n_text; i++)
+        for (int k = 0; k + n <= texts[i].n; k++)
+            g[(*count)++] = (struct gram){hash64(texts[i].words + k, (size_t)n * sizeof(int32_t)), i, k};
+    qsort(g, *count, sizeof *g, compare_grams);
+    return g;
+}
+
+/* The first text of a that holds one of b's n-grams. */
+static int first_with(const struct rouge_text *a, const struct gram *g, size_t count, const struct rouge_text *b, int n)
+{
+    int first = -1;
+    for (int k = 0; k + n <= b->n; k++) {
+        uint64_t hash = hash64(b->words + k, (size_t)n * sizeof(int32_t));
+        size_t low = 0, high = count;
+        while (low < high) {
+            size_t middle = (low + high) / 2;
+            *(g[middle].hash < hash ? &low : &high) = g[middle].hash < hash ? middle + 1 : middle;
+        }
+        for (; low < count && g[low].hash == hash && (first < 0 || g[low].text < first); low++)
+            if (!memcmp(a[g[low].text].words + g[low].at, b->words + k, (size_t)n * sizeof(int32_t)))
+                first = g[low].text;
+    }
+    return first;
+}
+
+static int find_grams(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int n, struct overlap_hit *hits, struct error *err)
+{
+    size_t count;
+    struct gram *g = grams_of(a, na, n, &count, err);
+    for (int i = 0; g && i < nb; i++)
+        *(n == 8 ? &hits[i].gram8 : &hits[i].gram13) = first_with(a, g, count, &b[i], n);
+    int failed = !g;
+    mem_free(g);
+    return failed ? ERROR_NOMEM : 0;
+}
+
+static int find_nearest(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int32_t n_vocab, struct overlap_hit *hits, struct error *err)
+{
+    struct lcs_pattern p = LCS_PATTERN_INIT;
+    int rc = 0;
+    for (int i = 0; i < nb && !rc; i++) {
+        hits[i].nearest = -1, hits[i].rouge_l = -1;
+        rc = lcs_pattern_set(&p, b[i].words, b[i].n, n_vocab, err);
+        for (int k = 0; k < na && !rc; k++) {
+            int least = a[k].n < b[i].n ? a[k].n : b[i].n;
+            if (rouge_score_of(least, a[k].n, b[i].n).f <= hits[i].rouge_l) /* cannot be nearer */
+                continue;
+            double f = rouge_score_of(lcs_length(&p, a[k].words, a[k].n), a[k].n, b[i].n).f;
+            if (f > hits[i].rouge_l)
+                hits[i].rouge_l = f, hits[i].nearest = k;
+        }
+        if (hits[i].nearest < 0)
+            hits[i].rouge_l = 0;
+    }
+    lcs_pattern_deinit(&p);
+    return rc;
+}
+
+static int read_texts(struct rouge_vocab *v, const struct overlap_text *from, int n, struct rouge_text *questions, struct rouge_text *texts, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; i < n && !rc; i++) {
+        rc = rouge_text_init(&questions[i], v, from[i].question, strlen(from[i].question), err);
+        rc = rc ? rc : rouge_text_init(&texts[i], v, from[i].text, strlen(from[i].text), err);
+    }
+    return rc;
+}
+
+int overlap_find(const struct overlap_text *a, int na, const struct overlap_text *b, int nb, struct overlap_hit *hits, struct error *err)
+{
+    struct rouge_vocab *v = NULL;
+    size_t n = (size_t)na + (size_t)nb + 1;
+    struct rouge_text *questions = mem_calloc(n, sizeof *questions), *texts = mem_calloc(n, sizeof *texts);
+    int rc = questions && texts ? rouge_vocab_new(&v, err) : error_set_nomem(err, n * sizeof *texts, "texts");
+    rc = rc ? rc : read_texts(v, a, na, questions, texts, err);
+    rc = rc ? rc : read_texts(v, b, nb, questions + na, texts + na, err);
+    rc = rc ? rc : find_grams(texts, na, texts + na, nb, 8, hits, err);
+    rc = rc ? rc : find_grams(texts, na, texts + na, nb, 13, hits, err);
+    rc = rc ? rc : find_nearest(questions, na, questions + na, nb, rouge_vocab_size(v), hits, err);
+    for (size_t i = 0; questions && texts && i < n - 1; i++)
+        rouge_text_deinit(&questions[i]), rouge_text_deinit(&texts[i]);
+    mem_free(questions), mem_free(texts);
+    rouge_vocab_free(v);
+    return rc;
+}
