@@ -141,6 +141,22 @@ static void test_the_same_bits_everywhere(void **state)
         }
 }
 
+static void test_memory_out_of_the_hosts_reach(void **state)
+{
+    (void)state;
+    static float wanted[N_SCORE], got[N_SCORE];
+    struct device *near = open_device(NULL, 2), *far = NULL;
+    assert_int_equal(device_open_remote(&far, &(struct device_options){.n_thread = 2}, NULL), 0);
+    struct model *a = open_model(near, "tests/golden/tiny_q4.gguf", DTYPE_Q8), *b = open_model(far, "tests/golden/tiny_q4.gguf", DTYPE_Q8);
+    score(a, wanted, N_TEXT);
+    score(b, got, N_TEXT);
+    assert_memory_equal(wanted, got, sizeof got);
+    model_close(a);
+    model_close(b);
+    device_close(near);
+    device_close(far);
+}
+
 static void test_a_broken_scale_is_named(void **state)
 {
     (void)state;
@@ -198,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_a_files_blocks_are_kept),
         cmocka_unit_test(test_scores_are_near_f32s),
         cmocka_unit_test(test_the_same_bits_everywhere),
+        cmocka_unit_test(test_memory_out_of_the_hosts_reach),
         cmocka_unit_test(test_a_broken_scale_is_named),
         cmocka_unit_test(test_smollm2_keeps_its_width),
     };
