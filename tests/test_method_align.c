@@ -124,6 +124,24 @@ static void two_rounds_end_with_evidence(void **state)
     align_result_free(&r);
 }
 
+/* Sampled and judged in eight bits, tuned in bf16. */
+static void eight_bits_sample_what_bf16_learns(void **state)
+{
+    (void)state;
+    char output[2][1100];
+    struct align_options o;
+    struct align_result r;
+    for (int i = 0; i < 2; i++) {
+        snprintf(output[i], sizeof output[i], "%s/q8-%d", root, i);
+        options_for(&o, output[i]);
+        o.dtype = DTYPE_Q8;
+        align(&o, 1 + i, &r);
+        assert_true(r.arms[2].steps > 0);
+        align_result_free(&r);
+    }
+    same_run(output[0], output[1]);
+}
+
 static void threads_do_not_change_a_byte(void **state)
 {
     (void)state;
@@ -365,7 +383,7 @@ static void preview_shows_prompts_and_writes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_rounds_end_with_evidence), cmocka_unit_test(threads_do_not_change_a_byte),
+        cmocka_unit_test(two_rounds_end_with_evidence), cmocka_unit_test(eight_bits_sample_what_bf16_learns), cmocka_unit_test(threads_do_not_change_a_byte),
         cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes),
         cmocka_unit_test(failed_allocations_leave_a_run_that_continues), cmocka_unit_test(other_settings_are_refused_by_name),
         cmocka_unit_test(every_attempt_can_be_replayed), cmocka_unit_test(review_stops_and_struck_lines_are_not_trained_on),
