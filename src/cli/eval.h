@@ -52,6 +52,8 @@ void eval_journal_close(struct eval_journal *j); /* NULL is fine; the file stays
 struct eval_style;
 /* *style NULL: the template. Errors: no --primer, the model has no chat template. */
 int eval_style_open(struct eval_style **out, const struct cli_values *v, const struct prompt_style **style, struct error *err);
+/* After the model's tokenizer is there; it must outlive the style. Reads the chat template. */
+int eval_style_attach(struct eval_style *s, const struct tokenizer *t, struct error *err);
 void eval_style_close(struct eval_style *s); /* NULL is fine */
 
 /* --- eval_answers.c: the answers to a test set --- */

@@ -146,6 +146,7 @@ static int open_model(struct eval_answers *e, const struct options *options, con
     rc = rc ? rc : decoding(e, options, v, &o, err);
     rc = rc ? rc : cli_open_device(&e->parts, v, err);
     rc = rc ? rc : answers_open(&e->answers, e->parts.device, &o, err);
+    rc = rc ? rc : eval_style_attach(e->style, answers_tokenizer(e->answers), err);
     if (o.arm == ANSWERS_ZERO_SHOT)
         snprintf(e->style_text, sizeof e->style_text, "%s, zero-shot", o.style ? o.style->name : "template");
     else
@@ -186,9 +187,9 @@ int eval_answers_open(struct eval_answers *e, const struct options *options, con
 
 void eval_answers_close(struct eval_answers *e)
 {
+    eval_style_close(e->style); /* it may hold the tokenizer's template */
     answers_close(e->answers);
     eval_journal_close(e->journal);
-    eval_style_close(e->style);
     json_decref(e->settings), json_decref(e->more_settings);
     cli_close(&e->parts);
 }

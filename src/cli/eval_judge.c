@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "judge/http.h"
 #include "judge/pairwise.h"
+#include "text/chat.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@ struct eval_judge {
     struct pairwise_prompt prompt;
     struct parts parts;        /* local; the model is loaded at the first question */
     struct cli_values values;  /* as given, --model being the judge */
+    struct chat *chat;         /* NULL: no template; then plain text */
     int32_t ids[2];            /* m, M */
     struct http *http;
     char *name, sha256[65];
@@ -40,7 +42,7 @@ static int open_endpoint(struct eval_judge *j, const struct cli_values *v, struc
     return j->name ? http_open(&j->http, &o, err) : error_set_nomem(err, 64, "a judge");
 }
 
-/* Behind white space the identifiers begin a word; elsewhere they follow a space. */
+/* With the chat template the identifier begins the reply; in plain text it follows a space. */
 static int identifiers(struct eval_judge *j, const char *prefix, struct error *err)
 {
     for (int k = 0; k < 2; k++) {
@@ -58,6 +60,17 @@ static int identifiers(struct eval_judge *j, const char *prefix, struct error *e
     return 0;
 }
 
+static int open_local(struct eval_judge *j, const struct cli_values *v, struct error *err)
+{
+    struct error none = {0, ""};
+    if (!(j->name = mem_strdup(v->judge)))
+        return error_set_nomem(err, 64, "a judge");
+    int rc = chat_open(&j->chat, j->parts.tokenizer, &none);
+    if (rc && rc != ERROR_UNAVAILABLE)
+        return error_set(err, rc, "%s", none.message);
+    return identifiers(j, j->chat ? "" : " ", err);
+}
+
 int eval_judge_open(struct eval_judge **out, const struct cli_values *v, struct error *err)
 {
     struct eval_judge *j = mem_calloc(1, sizeof *j);
@@ -72,7 +85,7 @@ int eval_judge_open(struct eval_judge **out, const struct cli_values *v, struct 
         rc = open_endpoint(j, v, err);
     else if (!rc && !(rc = cli_require(v->judge, "judge", "a language model that compares the outputs (or --endpoint URL and --judge-model NAME)", err)) &&
              !(rc = cli_open_tokenizer(&j->parts, &j->values, 1, err)) && !(rc = checkpoint_sha256(j->parts.checkpoint, j->sha256, err)))
-        rc = (j->name = mem_strdup(v->judge)) ? identifiers(j, " ", err) : error_set_nomem(err, 64, "a judge");
+        rc = open_local(j, v, err);
     if (rc)
         eval_judge_close(j);
     else
@@ -86,15 +99,52 @@ void eval_judge_close(struct eval_judge *j)
         return;
     pairwise_prompt_free(&j->prompt);
     http_close(j->http);
+    chat_close(j->chat);
     cli_close(&j->parts);
     mem_free(j->name);
     mem_free(j);
+}
+
+/* The chat template's own tokens are read as such, so those that a text spells get a space inside. */
+static char *neutral(const struct eval_judge *j, const char *text)
+{
+    struct buf b = BUF_INIT;
+    size_t n_special;
+    const int32_t *special = tokenizer_special_ids(j->parts.tokenizer, &n_special);
+    for (const char *s = text; *s; s++) {
+        buf_putc(&b, *s);
+        for (size_t i = 0; i < n_special; i++) {
+            size_t n = 0;
+            const char *token = tokenizer_token(j->parts.tokenizer, special[i], &n);
+            if (token && n > 1 && !strncmp(s, token, n)) {
+                buf_putc(&b, ' ');
+                break;
+            }
+        }
+    }
+    return b.len || b.failed ? buf_take(&b) : mem_strdup("");
+}
+
+static int chat_ids(struct eval_judge *j, const struct pairwise_prompt *filled, struct tokens *ids, struct error *err)
+{
+    json_t *messages = json_array(), *conversation;
+    struct buf text = BUF_INIT;
+    for (int i = 0; i < filled->n; i++)
+        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", filled->messages[i].role, "content", filled->messages[i].content.data));
+    conversation = json_pack("{s:o}", "messages", messages);
+    int rc = conversation ? chat_render(j->chat, conversation, 1, &text, err) : error_set_nomem(err, 64, "a conversation");
+    rc = rc ? rc : chat_encode(j->chat, text.data ? text.data : "", text.len, ids, err);
+    json_decref(conversation);
+    buf_free(&text);
+    return rc;
 }
 
 /* The messages one after another as plain text, special tokens written in them staying text, and a cue for the identifier. */
 static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled, struct tokens *ids, struct error *err)
 {
     struct buf text = BUF_INIT;
+    if (j->chat)
+        return chat_ids(j, filled, ids, err);
     for (int i = 0; i < filled->n; i++) {
         buf_append(&text, filled->messages[i].content.data, filled->messages[i].content.len);
         buf_puts(&text, "\n\n");
@@ -105,6 +155,14 @@ static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled,
     if (!rc && info->add_eos && ids->n && ids->ids[ids->n - 1] == info->eos)
         ids->n--;
     buf_free(&text);
+    return rc;
+}
+
+static int fill_neutral(const struct eval_judge *j, const struct eval_question *q, struct pairwise_prompt *filled, struct error *err)
+{
+    char *a = neutral(j, q->instruction), *b = neutral(j, q->output_1), *c = neutral(j, q->output_2);
+    int rc = a && b && c ? pairwise_fill(&j->prompt, a, b, c, filled, err) : error_set_nomem(err, 64, "a judge's prompt");
+    mem_free(a), mem_free(b), mem_free(c);
     return rc;
 }
 
@@ -120,7 +178,7 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
     for (int i = 0; i < n && !rc; i++) {
         struct pairwise_prompt filled;
         out[i] = (struct eval_verdict){.preference = NAN};
-        if ((rc = pairwise_fill(&j->prompt, q[i].instruction, q[i].output_1, q[i].output_2, &filled, err)))
+        if ((rc = fill_neutral(j, &q[i], &filled, err)))
             break;
         rc = local_ids(j, &filled, &ids[i], err);
         pairwise_prompt_free(&filled);

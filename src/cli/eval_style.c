@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "io/file.h"
+#include "text/chat.h"
 
 #include <string.h>
 #include <yaml.h>
@@ -12,6 +13,7 @@
 struct eval_style {
     struct prompt_style style;
     struct buf primer;
+    struct chat *chat;
 };
 
 static int compose_primer(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
@@ -22,6 +24,22 @@ static int compose_primer(void *user, const struct example *examples, size_t n, 
     buf_puts(out, "\n\nQ: ");
     buf_puts(out, question);
     return 0;
+}
+
+/* Examples are earlier turns. */
+static int compose_chat(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
+{
+    const struct eval_style *s = user;
+    json_t *messages = json_array(), *conversation;
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", examples[i].question));
+        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "assistant", "content", examples[i].answer));
+    }
+    json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", question));
+    conversation = json_pack("{s:o}", "messages", messages);
+    int rc = conversation ? chat_render(s->chat, conversation, 1, out, err) : error_set_nomem(err, 64, "a conversation");
+    json_decref(conversation);
+    return rc;
 }
 
 /* The value of a key of a YAML mapping at the top, or NULL. */
@@ -92,12 +110,20 @@ int eval_style_open(struct eval_style **out, const struct cli_values *v, const s
     *style = &s->style;
     if (!strcmp(v->style, "primer"))
         return open_primer(s, v, err);
-    return error_set(err, ERROR_UNAVAILABLE, "--prompt-style chat: this build reads no chat templates");
+    s->style = (struct prompt_style){.name = "chat", .compose = compose_chat, .user = s, .stop = "", .score_cue = "", .score_prefix = "", .special = 1};
+    return 0;
+}
+
+int eval_style_attach(struct eval_style *s, const struct tokenizer *t, struct error *err)
+{
+    return s && s->style.special ? chat_open(&s->chat, t, err) : 0;
 }
 
 void eval_style_close(struct eval_style *s)
 {
-    if (s)
+    if (s) {
+        chat_close(s->chat);
         buf_free(&s->primer);
+    }
     mem_free(s);
 }
