@@ -7,7 +7,8 @@ CC     ?= gcc
 PREFIX ?= /usr/local
 SAN    ?=
 OPT    ?= -O2
-ARCH   := $(shell $(CC) -dumpmachine | cut -d- -f1)
+# On a fresh machine the compiler is installed by this very run: then it is the machine's own architecture.
+ARCH   := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
 PKGS   := jansson libpcre2-8 libutf8proc sqlite3 libcrypto zlib yaml-0.1
 # Optional: a judge over HTTP (libcurl) and the server its tests talk to (libmicrohttpd).
 CURL   := $(shell pkg-config --exists libcurl 2>/dev/null && echo libcurl)
@@ -100,8 +101,14 @@ bench-generate: all $(BUILD)/bench/bench_generate $(BUILD)/bench/bench_limits
 # Rebuilds models/ from its recipe (models/README.md); up to an hour.
 models: all $(BUILD)/tools/world $(BUILD)/tools/judge_check
 	@BUILD=$(BUILD) tools/make-models
+check-aarch64:
+	@BUILD=$(BUILD) tools/check-aarch64
 fuzz:
 	@tools/fuzz
+.PHONY: bench-align check-aarch64
+# align beside transformers + trl; PYTHON has bench/requirements.txt
+bench-align: all
+	@$${PYTHON:-python3} bench/peer_align.py $(BUILD)/isara $(BUILD)/bench-align
 # aligns the bundled miniature; the table at the end is in the README
 demo: all $(BUILD)/tools/demo_table
 	@BUILD=$(BUILD) tools/demo
