@@ -132,6 +132,8 @@ size_t utf8_lossy(struct buf *out, const char *s, size_t n, int hold)
 {
     size_t i = 0, from = 0;
     uint32_t cp;
+    if (!n) /* s may be NULL */
+        return 0;
     while (i < n) {
         size_t k = utf8_decode(s + i, n - i, &cp);
         if (k) {
