@@ -50,7 +50,7 @@ if [ -f $m/model.safetensors ]; then
   want 0 "1 assistant turns, 0 not trained" env NO_COLOR=1 CLICOLOR_FORCE=1 "$ISARA" inspect --data "$tmp/rows.jsonl" --model "$tmp/chat"
   env NO_COLOR=1 CLICOLOR_FORCE=1 "$ISARA" inspect --data "$tmp/rows.jsonl" --model "$tmp/chat" 2>/dev/null | grep -q "$(printf '\033')" && { echo "colour in spite of NO_COLOR"; fails=1; }
   env -u NO_COLOR CLICOLOR_FORCE=1 "$ISARA" inspect --data "$tmp/rows.jsonl" --model "$tmp/chat" 2>/dev/null | grep -q "$(printf '\033')\[32m\|$(printf '\033')\[92m" || { echo "no colour in spite of CLICOLOR_FORCE"; fails=1; }
-  want 0 "weights_bytes" "$ISARA" plan --model $m --json
+  want 0 "peak_bytes" "$ISARA" plan --model $m --json
   want 0 '"token_ids"' "$ISARA" tokenize --model $m --text "How do I store apples?"
   head -c 1000 $m/model.safetensors >"$tmp/cut.safetensors"; mkdir -p "$tmp/cut"; cp $m/*.json "$tmp/cut/"; mv "$tmp/cut.safetensors" "$tmp/cut/model.safetensors"
   want 65 "model.safetensors" "$ISARA" generate --model "$tmp/cut" --input "$tmp/good.jsonl"

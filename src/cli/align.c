@@ -69,11 +69,13 @@ int verb_align(const struct verb *verb, struct options *options, const struct cl
         rc = cli_align_options(options, v, &o, err);
     if (!rc && v->dry_run)
         return verb_plan(verb, options, v, err);
-    if (!rc)
-        rc = cli_open_device(&p, v, err);
     o.show = show;
     if (!rc)
         rc = align_options_check(&o, err);
+    if (!rc)
+        rc = cli_say_plan(v, &o, err);
+    if (!rc)
+        rc = cli_open_device(&p, v, err);
     if (!rc)
         rc = method_align(p.device, &o, &r, err);
     if (!rc && v->json && r.json.data)

@@ -79,5 +79,7 @@ void help_man(void);
 
 struct align_options;
 int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err);
+/* One line of memory and time before an alignment begins; what cannot fit is refused. */
+int cli_say_plan(const struct cli_values *v, const struct align_options *o, struct error *err);
 
 #endif

@@ -1,97 +1,122 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara plan: peak memory and time of generation and of tuning, from the descriptor and the machine, before anything is loaded. */
+/* isara plan: peak memory and time before anything is loaded: of an alignment (with --seeds: of these), of a fine-tuning (--data), of a generation (--input). */
 #include "cli/cli.h"
 
-#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
-#include "base/threads.h"
 #include "method/method.h"
+#include "method/plan.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-struct plan {
-    double weights, kv, workspace, generate_peak, train_peak, memory;
-    double ask_flop, answer_flop, train_flop, rate, train_rate;
-};
-enum { PROMPT_PAIR_TOKENS = 40 }; /* tokens of one context pair, when no seeds are read: a guess that is printed */
+static const double MIB = 1 << 20;
 
-static double measured_rate(struct device *d, enum dtype t, int rows)
+static const char *fits(double bytes, double machine)
 {
-    enum { N = 2048, K = 1024, RUNS = 6 };
-    struct weight *w = NULL;
-    struct buffer *b = NULL;
-    double rate = 1e9;
-    struct queue *q = device_queue(d);
-    if (!weight_new(&w, d, N, K, t, "plan", NULL) && !buffer_new(&b, d, (size_t)rows * (K + N) * 4, "plan", NULL)) {
-        struct linear_args a = {.w = w, .n_row = rows, .x = {b, 0}, .y = {b, (size_t)rows * K * 4}};
-        tensor_linear(q, &a);
-        queue_wait(q);
-        double start = clock_now();
-        for (int i = 0; i < RUNS; i++)
-            tensor_linear(q, &a);
-        queue_wait(q);
-        rate = 2.0 * rows * N * K * RUNS / (clock_now() - start);
-    }
-    weight_free(w);
-    buffer_free(b);
-    return rate;
+    return bytes < machine ? "it fits" : "it does not fit: try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer beams";
 }
 
-/* Floating-point operations of one token row through the layers, and of one row of the vocabulary projection. */
-static double layer_flop(const struct model_desc *d)
+static int plan_method(struct parts *p, const struct model_desc *d, const struct align_options *o, int json, struct error *err)
 {
-    double c = d->n_embd, q = (double)d->n_head * d->head_dim, kv = (double)d->n_kv_head * d->head_dim;
-    return 2 * d->n_layer * (c * (q + 2 * kv) + q * c + (d->gated ? 3.0 : 2.0) * c * d->n_ff);
-}
-
-static double head_flop(const struct model_desc *d)
-{
-    return 2.0 * d->n_embd * d->n_vocab;
-}
-
-static int fill(struct plan *p, const struct model_desc *d, const struct parts *parts, const struct align_options *o, struct error *err)
-{
-    struct device *device = parts->device;
-    size_t weights;
-    int rc = model_weight_bytes(&weights, d, device, parts->checkpoint, o->dtype, err);
+    struct plan plan;
+    struct seeds seeds = {0};
+    int rc = o->seeds ? seeds_read(&seeds, o->seeds, 1, err) : 0;
+    if (!rc)
+        rc = plan_align(&plan, p->device, d, p->checkpoint, p->tokenizer, o->seeds ? &seeds : NULL, o, err);
+    seeds_free(&seeds);
     if (rc)
         return rc;
-    double row = layer_flop(d), head = head_flop(d), prompt = (double)PROMPT_PAIR_TOKENS * (o->k + 1);
-    double attempts = (double)o->attempts * o->rounds;
-    p->weights = (double)weights;
-    struct kv_layout layout = {.dtype = o->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, .page = 64, .n_kv_head = d->n_kv_head, .head_dim = d->head_dim};
-    double pages = (prompt / 64 + 1) + o->answer.num_beams * (o->answer.max_new_tokens / 64.0 + 2);
-    double in_flight = o->attempts < 32 ? o->attempts : 32;
-    p->kv = pages * in_flight * (double)kv_page_bytes(&layout) * d->n_layer;
-    p->workspace = (double)model_workspace_bytes(d, o->dtype, 512, 160) + 160.0 * d->n_vocab * 4;
-    p->generate_peak = p->weights + p->kv + p->workspace;
-    p->train_peak = (double)train_memory(d, &o->train, o->train.batch_size * o->train.max_length);
-    p->ask_flop = attempts * (prompt / 2 * row + (double)o->ask.num_beams * 20 * (row + head));
-    p->answer_flop = attempts * (prompt * row + (double)o->answer.num_beams * 60 * (row + head));
-    p->train_flop = 3 * o->train.num_train_epochs * attempts * 0.5 * (80 * row + 40 * head);
-    p->rate = measured_rate(device, o->dtype, 160) * 0.5;
-    p->train_rate = measured_rate(device, o->train.dtype, 512) * 0.4;
-    p->memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    if (json) {
+        printf("{\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, \"tune_bytes\": %.0f, \"peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
+               "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f}\n",
+               d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds, plan.answer_seconds, plan.tune_seconds);
+        return 0;
+    }
+    printf("model        %s, %.1fM parameters, %d layers, context %d; loaded as %s %.0f MiB\n", d->family, d->n_param * 1e-6, d->n_layer, d->n_ctx, dtype_name(o->dtype), plan.loaded / MIB);
+    printf("memory       %.0f MiB at the peak: ask %.0f, answer %.0f, tune %.0f; the machine has %.0f: %s\n", plan.peak / MIB, plan.ask / MIB, plan.answer / MIB, plan.tune / MIB,
+           plan.machine / MIB, fits(plan.peak, plan.machine));
+    printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds, plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
+    printf("supposing    questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n", plan.question_tokens, plan.answer_tokens,
+           o->seeds ? ", as the seeds have" : " (--seeds FILE counts them)");
     return 0;
 }
 
-static void print(const struct plan *p, const struct model_desc *d, const struct align_options *o, int json)
+/* One phase alone: what is loaded, and what it adds. */
+static void print_one(const char *what, double peak, double machine, int json)
 {
-    double mib = 1 << 20;
-    if (json) {
-        printf("{\"parameters\": %.0f, \"weights_bytes\": %.0f, \"kv_bytes\": %.0f, \"generate_peak_bytes\": %.0f, \"train_peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
-               "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f}\n",
-               d->n_param, p->weights, p->kv, p->generate_peak, p->train_peak, p->memory, p->ask_flop / p->rate, p->answer_flop / p->rate, p->train_flop / p->train_rate);
-        return;
+    if (json)
+        printf("{\"peak_bytes\": %.0f, \"machine_bytes\": %.0f}\n", peak, machine);
+    else
+        printf("memory       %.0f MiB at the peak of %s; the machine has %.0f: %s\n", peak / MIB, what, machine / MIB, fits(peak, machine));
+}
+
+static int plan_train(struct parts *p, const struct model_desc *d, const struct cli_values *v, const struct align_options *o, struct error *err)
+{
+    struct train_data data = {0};
+    size_t bytes = 0;
+    int rc = train_data_read(&data, v->data, p->tokenizer, d, o->train.max_length, err);
+    if (!rc)
+        rc = train_memory_of(d, &o->train, &data, &bytes, err);
+    train_data_free(&data);
+    if (!rc)
+        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0), plan_machine(), v->json);
+    return rc;
+}
+
+static int plan_generate(struct parts *p, const struct model_desc *d, const struct cli_values *v, const struct options *options, enum dtype dtype, struct error *err)
+{
+    struct records r = {0};
+    struct generate_options o;
+    double loaded = 0;
+    generate_options_default(&o);
+    int n = 0, rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o, err);
+    if (!rc)
+        rc = records_read(&r, v->input, v->limit, err);
+    struct generate_load *loads = rc ? NULL : mem_calloc((size_t)r.n + 1, sizeof *loads);
+    if (!rc && !loads)
+        rc = error_set_nomem(err, (size_t)r.n * sizeof *loads, "a plan");
+    for (int i = 0; i < r.n && !rc; i++) {
+        struct tokens ids = TOKENS_INIT;
+        if (r.items[i] && !records_tokens(&r, i, "prompt", "prompt_token_ids", p->tokenizer, 1, d->n_vocab, &ids) && ids.n)
+            loads[n++] = (struct generate_load){(int)ids.n, o.max_new_tokens};
+        tokens_free(&ids);
     }
-    printf("model        %s, %.1fM parameters, %d layers, context %d\n", d->family, d->n_param * 1e-6, d->n_layer, d->n_ctx);
-    printf("generate     %.0f MiB: weights %.0f (%s), KV cache %.0f, workspace %.0f\n", p->generate_peak / mib, p->weights / mib, dtype_name(o->dtype), p->kv / mib, p->workspace / mib);
-    printf("tune         %.0f MiB at batches of %d x %d tokens\n", p->train_peak / mib, o->train.batch_size, o->train.max_length);
-    printf("machine      %.0f MiB; %s\n", p->memory / mib, p->train_peak < p->memory && p->generate_peak < p->memory ? "it fits" : "it does not fit: try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length");
-    printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts, supposing pairs of %d tokens, answers of 60, half of the attempts kept\n",
-           p->ask_flop / p->rate, p->answer_flop / p->rate, p->train_flop / p->train_rate, o->rounds, o->attempts, PROMPT_PAIR_TOKENS);
+    if (!rc)
+        rc = plan_loaded(&loaded, d, p->device, p->checkpoint, dtype, p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0, err);
+    if (!rc)
+        print_one("generation, every sequence as long as allowed", loaded + (double)generate_memory(d, dtype, &o, loads, n), plan_machine(), v->json);
+    mem_free(loads);
+    records_free(&r);
+    return rc;
+}
+
+int cli_say_plan(const struct cli_values *v, const struct align_options *options, struct error *err)
+{
+    struct parts p = {0};
+    struct align_options o = *options;
+    struct model_desc d;
+    struct seeds seeds = {0};
+    struct plan plan;
+    int rc = cli_open_device(&p, v, err);
+    o.train.dtype = o.dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+    if (!rc)
+        rc = cli_open_tokenizer(&p, v, 1, err);
+    if (!rc)
+        rc = model_desc_parse(&d, checkpoint_config(p.checkpoint), checkpoint_path(p.checkpoint), err);
+    if (!rc)
+        rc = seeds_read(&seeds, o.seeds, 1, err);
+    if (!rc)
+        rc = plan_align(&plan, p.device, &d, p.checkpoint, p.tokenizer, &seeds, &o, err);
+    if (!rc)
+        log_line(LOG_INFO, "plan: %.0f MiB at the peak of %.0f; about %.0f s to ask, %.0f s to answer, %.0f s to tune (%d rounds of %d attempts)", plan.peak / MIB, plan.machine / MIB,
+                 plan.ask_seconds, plan.answer_seconds, plan.tune_seconds, o.rounds, o.attempts);
+    if (!rc && plan.peak > plan.machine)
+        rc = error_set(err, ERROR_FAILED, "memory: the plan needs %.0f MiB (ask %.0f, answer %.0f, tune %.0f), the machine has %.0f; %s", plan.peak / MIB, plan.ask / MIB,
+                       plan.answer / MIB, plan.tune / MIB, plan.machine / MIB, "try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer beams");
+    seeds_free(&seeds);
+    cli_close(&p);
+    return rc;
 }
 
 int verb_plan(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
@@ -100,22 +125,22 @@ int verb_plan(const struct verb *verb, struct options *options, const struct cli
     struct parts p = {0};
     struct align_options o;
     struct model_desc d;
-    struct plan plan = {0};
     int rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
     if (!rc)
         rc = cli_align_options(options, v, &o, err);
     if (!rc)
-        o.train.dtype = o.dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
-    if (!rc)
         rc = cli_open_device(&p, v, err);
     if (!rc)
-        rc = checkpoint_open(&p.checkpoint, v->model, err);
+        rc = cli_open_tokenizer(&p, v, 0, err);
     if (!rc)
         rc = model_desc_parse(&d, checkpoint_config(p.checkpoint), checkpoint_path(p.checkpoint), err);
-    if (!rc)
-        rc = fill(&plan, &d, &p, &o, err);
-    if (!rc)
-        print(&plan, &d, &o, v->json);
+    o.train.dtype = o.dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+    if (!rc && v->data)
+        rc = plan_train(&p, &d, v, &o, err);
+    else if (!rc && v->input)
+        rc = plan_generate(&p, &d, v, options, o.dtype, err);
+    else if (!rc)
+        rc = plan_method(&p, &d, &o, v->json, err);
     cli_close(&p);
     return rc;
 }

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH = 256, HEAD_ROWS = 256 }; /* sequences in flight, rows of logits at once, unless told */
-
 void generate_engine_options_default(struct generate_engine_options *o, const struct model *m)
 {
     *o = (struct generate_engine_options){.page = 64, .kv_dtype = model_dtype(m) == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, .prefill_chunk = 512, .prefix_cache = 1};

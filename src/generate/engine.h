@@ -12,6 +12,8 @@
 #include "generate/pages.h"
 #include "generate/rules.h"
 
+enum { BATCH = 256, HEAD_ROWS = 256 }; /* sequences in flight, rows of logits at once, unless told */
+
 enum job_kind { JOB_GREEDY, JOB_BEAM, JOB_SAMPLE, JOB_KINDS };
 struct lane {
     int slot, live, n;        /* n: generated so far (greedy, sample) */

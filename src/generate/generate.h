@@ -75,4 +75,8 @@ int generate_run(struct generate_engine *e, const struct generate_request *reque
 void generate_engine_forget(struct generate_engine *e); /* drops cached prefixes (after the weights changed) */
 struct generate_stats generate_engine_stats(const struct generate_engine *e);
 
+/* Bytes that a run makes resident beside the weights (cache, activations, logits) when each request generates as many tokens as is said. */
+struct generate_load { int n_prompt, n_new; };
+size_t generate_memory(const struct model_desc *d, enum dtype dtype, const struct generate_options *o, const struct generate_load *loads, int n);
+
 #endif

@@ -84,5 +84,7 @@ int train_run(const struct train_job *job, struct train_result *result, struct e
 /* Peak bytes of tuning (masters, gradients, moments, activations, packed weights). micro_tokens: token rows of the largest micro-batch,
  * at most max_length x batch_size. */
 size_t train_memory(const struct model_desc *d, const struct train_options *o, int micro_tokens);
+/* Bytes of its slabs for these rows, looking at every step. */
+int train_memory_of(const struct model_desc *d, const struct train_options *o, const struct train_data *data, size_t *bytes, struct error *err);
 
 #endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan of an alignment: the same functions that size the slabs, over the lengths that the seeds have. */
+#include "method/plan.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { QUESTION = 15, ANSWER = 25, MOST_LOADS = 4096 }; /* tokens of a pair when there are no seeds to count */
+/* Resident beside slabs, measured: the process with its libraries and scratch, and each entry of a vocabulary with its merges and look-up tables. */
+static const double PROCESS_BYTES = 6 << 20, TOKEN_BYTES = 360, STAGE_BYTES = 12 << 20;
+
+int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source, enum dtype t, int tokenizer_size, struct error *err)
+{
+    size_t weights = 0;
+    int rc = model_weight_bytes(&weights, d, device, source, t, err);
+    *bytes = (double)weights + 4.0 * d->n_ctx * d->head_dim + TOKEN_BYTES * tokenizer_size + PROCESS_BYTES;
+    return rc;
+}
+
+double plan_tuning_rest(int tokenizer_size)
+{
+    return TOKEN_BYTES * tokenizer_size + PROCESS_BYTES + STAGE_BYTES;
+}
+
+double plan_machine(void)
+{
+    return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+}
+
+double plan_rate(struct device *d, enum dtype t, int rows)
+{
+    enum { N = 2048, K = 1024, RUNS = 6 };
+    struct weight *w = NULL;
+    struct buffer *b = NULL;
+    double rate = 1e9;
+    struct queue *q = device_queue(d);
+    if (!weight_new(&w, d, N, K, t, "plan", NULL) && !buffer_new(&b, d, (size_t)rows * (K + N) * 4, "plan", NULL)) {
+        struct linear_args a = {.w = w, .n_row = rows, .x = {b, 0}, .y = {b, (size_t)rows * K * 4}};
+        tensor_linear(q, &a);
+        queue_wait(q);
+        double start = clock_now();
+        for (int i = 0; i < RUNS; i++)
+            tensor_linear(q, &a);
+        queue_wait(q);
+        rate = 2.0 * rows * N * K * RUNS / (clock_now() - start);
+    }
+    weight_free(w);
+    buffer_free(b);
+    return rate;
+}
+
+static int count_tokens(const struct tokenizer *t, const char *before, const char *text, const char *behind, int *n, struct error *err)
+{
+    struct tokens ids = TOKENS_INIT;
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s %s%s", before, text, behind);
+    int rc = b.failed ? error_set_nomem(err, b.len, "a plan") : tokenizer_encode(t, b.data, b.len, 0, &ids, err);
+    *n = (int)ids.n;
+    tokens_free(&ids);
+    buf_free(&b);
+    return rc;
+}
+
+struct pair { int question, answer; };
+
+/* Tokens of each seed's question and answer as the built-in template has them; one supposed pair without seeds. */
+static int measure(const struct tokenizer *t, const struct seeds *seeds, struct pair *pairs, int *n, struct error *err)
+{
+    int rc = 0;
+    *n = 0;
+    for (int i = 0; t && seeds && i < seeds->n && !rc; i++) {
+        struct pair *p = &pairs[(*n)++];
+        rc = count_tokens(t, "Question:", seeds->items[i].question, "\n", &p->question, err);
+        if (!rc)
+            rc = count_tokens(t, "Answer:", seeds->items[i].answer ? seeds->items[i].answer : "", "\n\n", &p->answer, err);
+    }
+    if (!*n)
+        pairs[(*n)++] = (struct pair){QUESTION, ANSWER};
+    return rc;
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Every attempt's loads of one phase: k pairs in the prompt, then as much as a pair of the seeds has. */
+static double phase(const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair, int is_question, struct generate_load *loads)
+{
+    const struct generate_options *g = is_question ? &o->ask : &o->answer;
+    int n = least(o->attempts, MOST_LOADS);
+    for (int i = 0; i < n; i++) {
+        int prompt = is_question ? 2 : pairs[i % n_pair].question, last = least(prompt, d->n_ctx);
+        for (int k = 1; k <= o->k; k++) {
+            const struct pair *p = &pairs[(i * 7 + k * 3) % n_pair];
+            prompt += p->question + p->answer;
+        }
+        prompt = prompt + g->max_new_tokens > d->n_ctx ? (d->n_ctx > g->max_new_tokens ? d->n_ctx - g->max_new_tokens : last) : prompt;
+        int new = is_question ? pairs[i % n_pair].question : pairs[i % n_pair].answer;
+        new = new < g->min_new_tokens ? g->min_new_tokens : least(new, g->max_new_tokens);
+        loads[i] = (struct generate_load){prompt < 1 ? 1 : prompt, new};
+    }
+    return (double)generate_memory(d, o->dtype, g, loads, n);
+}
+
+/* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
+static int tune_bytes(const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair, double *bytes, struct error *err)
+{
+    struct train_data data = {0};
+    int n = n_pair + least(o->attempts * o->rounds / 2, MOST_LOADS), rc = 0, longest = o->train.max_length;
+    size_t result = 0;
+    int32_t *ids = mem_calloc((size_t)longest + 1, sizeof *ids);
+    if (!ids)
+        return error_set_nomem(err, (size_t)longest * 4, "a plan");
+    for (int i = 0; i < n && !rc; i++) {
+        const struct pair *p = &pairs[i % n_pair];
+        char id[24];
+        snprintf(id, sizeof id, "%d", i);
+        rc = train_data_add_ids(&data, d, ids, least(p->question + p->answer, longest), least(p->question, longest - 1), longest, id, err);
+    }
+    if (!rc)
+        rc = train_memory_of(d, &o->train, &data, &result, err);
+    *bytes = (double)result;
+    train_data_free(&data);
+    mem_free(ids);
+    return rc;
+}
+
+/* Floating-point operations of one token row through the layers, and of one row of the vocabulary projection. */
+static double layer_flop(const struct model_desc *d)
+{
+    double c = d->n_embd, q = (double)d->n_head * d->head_dim, kv = (double)d->n_kv_head * d->head_dim;
+    return 2 * d->n_layer * (c * (q + 2 * kv) + q * c + (d->gated ? 3.0 : 2.0) * c * d->n_ff);
+}
+
+static void times(struct plan *p, struct device *device, const struct model_desc *d, const struct align_options *o, int n_seed)
+{
+    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, attempts = (double)o->attempts * o->rounds, pair = p->question_tokens + p->answer_tokens;
+    int rows = least(o->attempts * o->ask.num_beams, 160);
+    double rate = plan_rate(device, o->dtype, rows < 1 ? 1 : rows) * 0.5, train_rate = plan_rate(device, o->train.dtype, 512) * 0.4;
+    p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
+    p->answer_seconds = attempts * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
+    double rows_tuned = 0; /* round t has the seeds and half of t rounds' attempts */
+    for (int t = 1; t <= o->rounds; t++)
+        rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size : o->train.num_train_epochs * (n_seed + 0.5 * o->attempts * t);
+    p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
+}
+
+int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source, const struct tokenizer *tokenizer,
+               const struct seeds *seeds, const struct align_options *o, struct error *err)
+{
+    *p = (struct plan){.machine = plan_machine()};
+    int n_pair = 0, rc = 0, size = tokenizer ? (int)tokenizer_size(tokenizer) : 0;
+    struct pair *pairs = mem_calloc(seeds ? (size_t)seeds->n + 1 : 1, sizeof *pairs);
+    struct generate_load *loads = mem_calloc((size_t)least(o->attempts, MOST_LOADS) + 1, sizeof *loads);
+    if (!pairs || !loads)
+        rc = error_set_nomem(err, sizeof *loads, "a plan");
+    if (!rc && !(rc = measure(tokenizer, seeds, pairs, &n_pair, err)) && !(rc = tune_bytes(d, o, pairs, n_pair, &p->tune, err)) &&
+        !(rc = plan_loaded(&p->loaded, d, device, source, o->dtype, size, err))) {
+        for (int i = 0; i < n_pair; i++)
+            p->question_tokens += (double)pairs[i].question / n_pair, p->answer_tokens += (double)pairs[i].answer / n_pair;
+        p->ask = p->loaded + phase(d, o, pairs, n_pair, 1, loads);
+        p->answer = p->loaded + phase(d, o, pairs, n_pair, 0, loads);
+        p->tune += plan_tuning_rest(size);
+        p->peak = p->ask > p->answer ? p->ask : p->answer;
+        p->peak = p->tune > p->peak ? p->tune : p->peak;
+        times(p, device, d, o, seeds ? seeds->n : 64);
+    }
+    mem_free(pairs);
+    mem_free(loads);
+    return rc;
+}

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# isara plan against what really becomes resident (RssAnon of the process, looked at all the time): within 15 % both ways, for train, generate and align.
+set -u
+if grep -q -a __asan_init "$ISARA"; then echo "sanitizers take memory of their own"; exit 77; fi
+[ -r /proc/self/status ] || { echo "there is no /proc here"; exit 77; }
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+fails=0; model=models/miniature
+
+# Greatest RssAnon in KiB while the command runs.
+watch() {
+  "$@" >"$dir/out" 2>"$dir/err" & pid=$!
+  most=0
+  while [ -e "/proc/$pid/status" ] && kill -0 $pid 2>/dev/null; do
+    while read -r key value _; do [ "$key" = RssAnon: ] && [ "$value" -gt $most ] && most=$value; done <"/proc/$pid/status" 2>/dev/null
+  done
+  wait $pid || { echo "failed: $*"; cat "$dir/err"; fails=1; }
+}
+# compare NAME PLAN_OPTIONS...: against $most
+compare() {
+  name=$1; shift
+  planned=$("$ISARA" plan --model $model --json "$@" | sed 's/.*"peak_bytes": \([0-9]*\).*/\1/')
+  planned=$((planned / 1024))
+  echo "$name: planned $planned KiB, measured $most KiB"
+  [ $((planned * 100)) -ge $((most * 85)) ] && [ $((planned * 100)) -le $((most * 115)) ] || { echo "  more than 15 % off"; fails=1; }
+}
+for dtype in bf16 f32; do
+  watch "$ISARA" train --model $model --data models/seeds.jsonl --output "$dir/sft-$dtype" --dtype $dtype --max-steps 8
+  compare "train $dtype" --data models/seeds.jsonl --dtype $dtype --max-steps 8
+done
+sed 's/"question": *\("[^"]*"\).*/"prompt": \1}/' models/seeds.jsonl >"$dir/prompts.jsonl"
+for beams in 1 5; do
+  set -- --input "$dir/prompts.jsonl" --max-new-tokens 48 --num-beams $beams
+  watch "$ISARA" generate --model $model "$@" --min-new-tokens 48 --output "$dir/out-$beams.jsonl"
+  compare "generate $beams" "$@"
+done
+watch "$ISARA" align --model $model --seeds models/seeds.jsonl --output "$dir/run" --rounds 1 --attempts 64 --num-beams 2 --max-steps 8 --samples 0
+compare "align" --seeds models/seeds.jsonl --rounds 1 --attempts 64 --num-beams 2 --max-steps 8
+exit $fails
