@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# An alignment as a user meets it: the preview, the plan's line, a second process, Ctrl-C and going on, replay, review, and what is said of bad seeds.
+set -u
+m=models/miniature; fails=0
+[ -f $m/model.safetensors ] || { echo "models/miniature is not there"; exit 77; }
+tmp=${BUILD:-build}/tmp/cli_align; rm -rf "$tmp"; mkdir -p "$tmp"
+bad() { echo "$*"; fails=1; }
+want() { # want CODE PATTERN command...
+  local code=$1 pattern=$2; shift 2
+  local out; out=$("$@" 2>&1 </dev/null); local rc=$?
+  if [ $rc != "$code" ] || ! grep -q -e "$pattern" <<<"$out"; then bad "wanted $code and '$pattern', got $rc from: $*"; echo "$out" | tail -5; fi
+}
+head -n 24 models/seeds.jsonl >"$tmp/seeds.jsonl"
+align=("$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --num-beams 2 --holdout 4 --samples 2)
+
+out=$("${align[@]}" --preview 3 2>"$tmp/err") || bad "preview failed"
+[ "$(grep -c '^--- verdict: ' <<<"$out")" = 3 ] && grep -q '^Question: ' <<<"$out" || bad "the preview does not show three attempts with their prompts"
+grep -q 'plan: .* MiB at the peak' "$tmp/err" || bad "no plan before the work"
+
+# Ctrl-C: exit code 75, what to do, and nothing lost.
+long=("${align[@]}" --rounds 2 --attempts 200 --max-steps 4 --ask-do-sample --ask-num-beams 1 --output "$tmp/long")
+"${long[@]}" >"$tmp/out" 2>"$tmp/err" & pid=$!
+for _ in $(seq 600); do [ -e "$tmp/long/run.db" ] && break; sleep 0.05; done
+want 69 "is working on this run" "${long[@]}" # the second process on a run
+sleep 0.3; kill -INT $pid; wait $pid; rc=$?
+if [ $rc = 0 ]; then echo "the run was over before it could be interrupted"
+else
+  [ $rc = 75 ] || bad "interrupted: exit code $rc, wanted 75"
+  grep -q 'run the same command again' "$tmp/err" || bad "does not say how to go on: $(tail -n 1 "$tmp/err")"
+fi
+want 78 "attempts" "${align[@]}" --rounds 2 --attempts 100 --max-steps 4 --ask-do-sample --ask-num-beams 1 --output "$tmp/long"
+
+run=("${align[@]}" --rounds 1 --attempts 16 --max-steps 4 --stop-novelty 0 --output "$tmp/run")
+want 0 "strike lines from .*review.jsonl" "${run[@]}" --review
+n=$(wc -l <"$tmp/run/round-1/review.jsonl"); sed -i 1d "$tmp/run/round-1/review.jsonl"
+want 0 "struck by a person" "${run[@]}" --review --resume
+[ "$(grep -c '"kept": true' "$tmp/run/round-1/generated.jsonl")" = $((n - 1)) ] || bad "the struck line was kept"
+want 0 "verdict" "$ISARA" inspect "$tmp/run" --replay r1-a3
+want 2 "wanted an attempt's id" "$ISARA" inspect "$tmp/run" --replay 17
+
+# Seeds: one line with the file, the place, what was wanted and found.
+cp "$tmp/seeds.jsonl" "$tmp/twice.jsonl"; head -n 1 "$tmp/seeds.jsonl" >>"$tmp/twice.jsonl"
+want 65 "twice.jsonl: duplicate question: line 1 again on line 25" "$ISARA" align --model $m --seeds "$tmp/twice.jsonl" --output "$tmp/no"
+echo '{"question":"Why?","answer":"  "}' >"$tmp/empty.jsonl"
+want 65 "empty.jsonl:1" "$ISARA" align --model $m --seeds "$tmp/empty.jsonl" --output "$tmp/no"
+printf '{"question":"Why?","answer":"\xff"}\n' >"$tmp/utf8.jsonl"
+want 65 "utf8.jsonl:1" "$ISARA" align --model $m --seeds "$tmp/utf8.jsonl" --output "$tmp/no"
+head -n 3 "$tmp/seeds.jsonl" >"$tmp/few.jsonl"
+want 65 "wanted at least 6" "$ISARA" align --model $m --seeds "$tmp/few.jsonl" --output "$tmp/no"
+want 66 "nowhere.jsonl" "$ISARA" align --model $m --seeds /nowhere.jsonl --output "$tmp/no"
+want 2 "wanted num_beams 1" "$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --ask-do-sample --num-beams 5 --output "$tmp/no"
+[ ! -e "$tmp/no/run.db" ] || bad "a run was begun with bad seeds"
+exit $fails
