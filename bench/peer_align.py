@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """isara align against the same work strung together from transformers and trl, both in bf16, in one run (`make bench-align`).
 
-usage: bench/peer_align.py [ISARA [WORK]]     environment: ISARA_SMOLLM2 (the GGUF's directory), ISARA_DATA, BENCH_THREADS (all), BENCH_BATCHES ("4 8 16")
+usage: bench/peer_align.py [ISARA [WORK]]     environment: ISARA_SMOLLM2 (the GGUF's directory), ISARA_DATA, BENCH_THREADS (all), BENCH_BATCHES ("4 8 16"), BENCH_ATTEMPTS (32)
 
 One round, 32 attempts, 64 TruthfulQA seeds, SmolLM2-135M-Instruct. isara runs first. The peer is then given the prompts isara used (rebuilt from
 generated.jsonl), the same decoding options and limits, and tunes on the rows isara kept. It generates at the best of several batch sizes, each tried on the first
@@ -32,7 +32,7 @@ def call(*command):
 csv = [f for f in os.listdir(f"{data}/truthfulqa") if f.endswith(".csv")][0]
 call(sys.executable, f"{root}/tools/truthfulqa-split", f"{data}/truthfulqa/{csv}", f"{work}/data")
 call(isara, "convert", "--model", gguf, "--output", f"{work}/model", "--log-level", "warning")
-wall = call(isara, "align", "--model", gguf, "--seeds", f"{work}/data/seeds.jsonl", "--output", f"{work}/run", "--rounds", "1", "--attempts", "32", "--holdout", "0",
+wall = call(isara, "align", "--model", gguf, "--seeds", f"{work}/data/seeds.jsonl", "--output", f"{work}/run", "--rounds", "1", "--attempts", os.environ.get("BENCH_ATTEMPTS", "32"), "--holdout", "0",
             "--samples", "0", "--threads", str(threads), *os.environ.get("BENCH_ALIGN_OPTIONS", "").split())
 mine = json.load(open(f"{work}/run/metrics.json"))["seconds"]
 settings = json.load(open(f"{work}/run/config.resolved.json"))
@@ -49,6 +49,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
 torch.set_num_threads(threads)
 tok = AutoTokenizer.from_pretrained(f"{work}/model", padding_side="left")
 tok.pad_token = tok.pad_token or tok.eos_token
@@ -93,7 +94,7 @@ peer["ask"], ask_tokens, ask_batch = best(ask, "ask-", ["\n"])
 peer["retrieve"] = embed([s["question"] for s in seeds] + [r["question"] for r in answered])
 peer["answer"], answer_tokens, answer_batch = best(answer, "answer-", ["\nQuestion:"])
 train = Dataset.from_list([{"prompt": f"Question: {q}\nAnswer:", "completion": f" {a}{tok.eos_token}"} for q, a in [(s["question"], s["answer"]) for s in seeds] + kept])
-args = trl.SFTConfig(output_dir=f"{work}/trl", per_device_train_batch_size=4, num_train_epochs=3, learning_rate=2e-5, lr_scheduler_type="cosine", warmup_ratio=0.03,
+args = trl.SFTConfig(output_dir=f"{work}/trl", per_device_train_batch_size=4, num_train_epochs=3, max_steps=settings["train-max-steps"] or -1, learning_rate=2e-5, lr_scheduler_type="cosine", warmup_ratio=0.03,
                      max_length=512, bf16=True, use_cpu=True, save_strategy="no", report_to=[], adam_beta2=0.95, gradient_checkpointing=False, logging_steps=100000,
                      disable_tqdm=True, dataloader_pin_memory=False)
 trainer = trl.SFTTrainer(model=AutoModelForCausalLM.from_pretrained(f"{work}/model", dtype=torch.float32), args=args, train_dataset=train, processing_class=tok)

@@ -36,6 +36,7 @@ want 0 "strike lines from .*review.jsonl" "${run[@]}" --review
 n=$(wc -l <"$tmp/run/round-1/review.jsonl"); sed -i 1d "$tmp/run/round-1/review.jsonl"
 want 0 "struck by a person" "${run[@]}" --review --resume
 [ "$(grep -c '"kept": true' "$tmp/run/round-1/generated.jsonl")" = $((n - 1)) ] || bad "the struck line was kept"
+want 0 "round 1 *done: 16 attempts, 16 asked" "$ISARA" inspect "$tmp/run"
 want 0 "verdict" "$ISARA" inspect "$tmp/run" --replay r1-a3
 want 2 "wanted an attempt's id" "$ISARA" inspect "$tmp/run" --replay 17
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara inspect: a model, the training rows of a data file with their masks, or one attempt of a run generated again. */
+/* isara inspect: a model, the training rows of a data file with their masks, what a run has done so far, or one of its attempts generated again. */
 #include "cli/cli.h"
 
 #include "base/log.h"
 #include "io/file.h"
+#include "base/mem.h"
 #include "method/method.h"
+#include "run/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +105,50 @@ static int inspect_data(struct parts *p, struct options *options, const struct c
     return 0;
 }
 
+/* A round's texts and verdicts, counted from the journal. */
+static int inspect_round(struct run *run, int t, const struct run_round *round, struct error *err)
+{
+    struct arena arena = ARENA_INIT;
+    int counts[SIFT_REASON_COUNT] = {0}, asked = 0, answered = 0;
+    struct run_attempt *attempts = mem_calloc((size_t)round->attempts + 1, sizeof *attempts);
+    int rc = attempts ? run_get_attempts(run, t, round->attempts, attempts, &arena, err) : error_set_nomem(err, (size_t)round->attempts * sizeof *attempts, "attempts");
+    for (int i = 0; i < round->attempts && !rc; i++) {
+        int reason = attempts[i].reason ? sift_reason_find(attempts[i].reason) : -1;
+        asked += attempts[i].question.text != NULL, answered += attempts[i].answer.text != NULL;
+        if (reason >= 0)
+            counts[reason]++;
+    }
+    if (!rc)
+        printf("round %-3d %s: %d attempts, %d asked, %d answered, %d kept, %ld optimizer steps%s%s\n", t, run_state_name(round->state), round->attempts, asked, answered, round->kept,
+               round->steps, round->model_sha256[0] ? ", model " : "", round->model_sha256);
+    for (int i = 1; i < SIFT_REASON_COUNT && !rc; i++)
+        if (counts[i])
+            printf("  %5d  %s\n", counts[i], sift_reason_text((enum sift_reason)i));
+    mem_free(attempts);
+    arena_free(&arena);
+    return rc;
+}
+
+static int inspect_run(const char *path, struct error *err)
+{
+    struct run *run = NULL;
+    struct run_round round;
+    json_t *settings = NULL;
+    int rc = run_open_readonly(&run, path, err);
+    if (!rc)
+        rc = run_settings(run, &settings, err);
+    if (!rc)
+        printf("path      %s\nbegun with --rounds %d --attempts %d --k %d --dtype %s --seed %s; every option is in config.resolved.json\n", path,
+               (int)json_integer_value(json_object_get(settings, "rounds")), (int)json_integer_value(json_object_get(settings, "attempts")),
+               (int)json_integer_value(json_object_get(settings, "k")), json_string_value(json_object_get(settings, "dtype")),
+               json_string_value(json_object_get(settings, "seed")));
+    for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.attempts; t++)
+        rc = inspect_round(run, t, &round, err);
+    json_decref(settings);
+    run_close(run);
+    return rc;
+}
+
 static int replay(struct parts *p, const struct cli_values *v, const char *run, struct error *err)
 {
     struct buf text = BUF_INIT;
@@ -118,6 +164,14 @@ static int replay(struct parts *p, const struct cli_values *v, const char *run, 
     return rc;
 }
 
+static int holds_run(const char *path)
+{
+    char *db = path_join(path, "run.db");
+    int there = db && file_exists(db);
+    mem_free(db);
+    return there;
+}
+
 int verb_inspect(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
@@ -131,6 +185,8 @@ int verb_inspect(const struct verb *verb, struct options *options, const struct 
         rc = inspect_data(&p, options, v, err);
     else if (!path)
         rc = error_set(err, ERROR_USAGE, "wanted a model, a run directory, or --data FILE --model M");
+    else if (holds_run(path))
+        rc = inspect_run(path, err);
     else {
         with.model = path;
         rc = inspect_model(&p, &with, err);
