@@ -138,6 +138,7 @@ static int round_json(struct align *a, int t, const struct run_round *round, jso
             f1 += a->attempts[i].f1;
         repeated += reason == SIFT_QUESTION_REPEAT;
     }
+    int unparsed = counts[SIFT_ERROR] + counts[SIFT_QUESTION_EMPTY] + counts[SIFT_QUESTION_UNPARSED];
     struct stats_interval w = stats_wilson(round->kept, round->attempts, 0.95);
     buf_printf(text, "round %d: %d of %d attempts kept, %.1f %% (95 %%: %.1f to %.1f)", t, round->kept, round->attempts, 100.0 * round->kept / round->attempts, 100 * w.low,
                100 * w.high);
@@ -148,7 +149,7 @@ static int round_json(struct align *a, int t, const struct run_round *round, jso
         }
     buf_putc(text, '\n');
     double pairs = distinct_pairs(a, err, &rc);
-    json_array_append_new(list, json_pack("{s:i, s:i, s:i, s:o, s:o, s:i, s:o, s:o, s:i, s:s}", "round", t, "attempts", round->attempts, "kept", round->kept, "share",
+    json_array_append_new(list, json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:i, s:o, s:o, s:i, s:s}", "round", t, "attempts", round->attempts, "questions_parsed", round->attempts - unparsed, "kept", round->kept, "share",
                                           real((double)round->kept / round->attempts), "reasons", reasons, "repeats", repeated, "mean_nearest_f1_of_kept",
                                           real(round->kept ? f1 / round->kept : NAN), "distinct_word_pairs_of_kept", real(pairs), "steps", (int)round->steps, "model_sha256",
                                           round->model_sha256));
