@@ -75,7 +75,7 @@ def best(prompts, prefix, stop):
     """Seconds, tokens and batch of the whole phase at the batch that was fastest on its first 16 prompts."""
     if not prompts:
         return 0.0, 0, 0
-    tried = {b: generate(prompts[:16], prefix, stop, b)[0] for b in batches}
+    tried = {b: generate(prompts[:16], prefix, stop, b)[0] for b in batches} if len(batches) > 1 else {batches[0]: 0}
     batch = min(tried, key=tried.get)
     return *generate(prompts, prefix, stop, batch), batch
 
