@@ -7,7 +7,7 @@ usage: bench/peer_align.py [ISARA [WORK]]     environment: ISARA_SMOLLM2 (the GG
 One round, 32 attempts, 64 TruthfulQA seeds, SmolLM2-135M-Instruct. isara runs first. The peer is then given the prompts isara used (rebuilt from
 generated.jsonl), the same decoding options and limits, and tunes on the rows isara kept. It generates at the best of several batch sizes, each tried on the first
 16 prompts of a phase; loading its model is not counted, loading isara's is. Versions: bench/requirements.txt."""
-import json, os, shutil, subprocess, sys, time
+import json, math, os, shutil, subprocess, sys, time
 
 isara = sys.argv[1] if len(sys.argv) > 1 else "build/isara"
 work = sys.argv[2] if len(sys.argv) > 2 else "build/bench-align"
@@ -45,11 +45,12 @@ answer = [pairs(r["answer_facts"]["contexts"]) + f"Question: {r['question']}\nAn
 kept = [(r["question"], r["answer"]) for r in rows if r["kept"]]
 
 import torch, transformers, trl
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
+disable_progress_bars()
 torch.set_num_threads(threads)
 tok = AutoTokenizer.from_pretrained(f"{work}/model", padding_side="left")
 tok.pad_token = tok.pad_token or tok.eos_token
@@ -94,7 +95,8 @@ peer["ask"], ask_tokens, ask_batch = best(ask, "ask-", ["\n"])
 peer["retrieve"] = embed([s["question"] for s in seeds] + [r["question"] for r in answered])
 peer["answer"], answer_tokens, answer_batch = best(answer, "answer-", ["\nQuestion:"])
 train = Dataset.from_list([{"prompt": f"Question: {q}\nAnswer:", "completion": f" {a}{tok.eos_token}"} for q, a in [(s["question"], s["answer"]) for s in seeds] + kept])
-args = trl.SFTConfig(output_dir=f"{work}/trl", per_device_train_batch_size=4, num_train_epochs=3, max_steps=settings["train-max-steps"] or -1, learning_rate=2e-5, lr_scheduler_type="cosine", warmup_ratio=0.03,
+steps = settings["train-max-steps"] or 3 * math.ceil(len(train) / 4)
+args = trl.SFTConfig(output_dir=f"{work}/trl", per_device_train_batch_size=4, num_train_epochs=3, max_steps=steps, learning_rate=2e-5, lr_scheduler_type="cosine", warmup_steps=math.ceil(0.03 * steps),
                      max_length=512, bf16=True, use_cpu=True, save_strategy="no", report_to=[], adam_beta2=0.95, gradient_checkpointing=False, logging_steps=100000,
                      disable_tqdm=True, dataloader_pin_memory=False)
 trainer = trl.SFTTrainer(model=AutoModelForCausalLM.from_pretrained(f"{work}/model", dtype=torch.float32), args=args, train_dataset=train, processing_class=tok)
