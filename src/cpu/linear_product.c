@@ -25,6 +25,7 @@ static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtyp
 
 const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming)
 {
+    (void)streaming; /* only some instruction sets have a kernel of their own for it */
     if (dtype_is_quantised(t))
         return quantised_kernel(isa, t);
     switch (isa) {
