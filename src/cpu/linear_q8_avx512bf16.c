@@ -5,8 +5,6 @@
 
 #include <immintrin.h>
 
-enum { AHEAD = 8 << 10 }; /* bytes to fetch early where rows are few and memory is what limits */
-
 static inline __attribute__((always_inline)) void dot_four(int m, const struct product_call *c, const struct q8_step *a, int word, __m512i w0, __m512i w1, __m512i sum[][2])
 {
 #pragma GCC unroll 8
@@ -39,63 +37,91 @@ static inline __m512 f16_vector(const char *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-static inline __attribute__((always_inline)) void panel_of(enum dtype t, int m, const struct product_call *c, const char *w, float *out)
+/* A block's sums to their floats. */
+static inline __attribute__((always_inline)) void scale_block(enum dtype t, int m, const struct product_call *c, const struct q8_step *a, const char *w, __m512i sum[][2], __m512 f[][2])
 {
-    __m512 f[Q8_ROWS][2];
-    const struct q8_step *a = (const struct q8_step *)(const void *)c->a;
-#pragma GCC unroll 8
-    for (int r = 0; r < m; r++)
-        f[r][0] = f[r][1] = _mm512_setzero_ps();
-    for (int64_t b = 0; b < c->n / K_STEP; b++, a++, w += quantised_block(t)) {
-        __m512i sum[Q8_ROWS][2];
-        for (size_t line = 0; m <= 2 && line < quantised_block(t); line += 64)
-            _mm_prefetch(w + AHEAD + line, _MM_HINT_T0);
-#pragma GCC unroll 8
-        for (int r = 0; r < m; r++)
-            sum[r][0] = sum[r][1] = _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->start);
-        dot_block(t, m, c, a, w + quantised_head(t), sum);
-        __m512 d0 = f16_vector(w), d1 = f16_vector(w + 32);
-#pragma GCC unroll 8
-        for (int r = 0; r < m; r++) {
-            const struct q8_step *s = (const struct q8_step *)(const void *)((const char *)a + r * c->a_row);
-            __m512i shift = _mm512_set1_epi32(s->shift);
-            f[r][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sllv_epi32(sum[r][0], shift)), d0, f[r][0]);
-            f[r][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sllv_epi32(sum[r][1], shift)), d1, f[r][1]);
-            if (t == DTYPE_Q4_1) {
-                f[r][0] = _mm512_fmadd_ps(_mm512_set1_ps(s->sum), f16_vector(w + 2 * PANEL), f[r][0]);
-                f[r][1] = _mm512_fmadd_ps(_mm512_set1_ps(s->sum), f16_vector(w + 2 * PANEL + 32), f[r][1]);
-            }
-        }
-    }
+    __m512 d0 = f16_vector(w), d1 = f16_vector(w + 32);
 #pragma GCC unroll 8
     for (int r = 0; r < m; r++) {
-        __m512 scale = _mm512_set1_ps(q8_scale(c->a + r * c->a_row, c->n));
-        _mm512_storeu_ps(out + r * c->acc_stride, _mm512_mul_ps(f[r][0], scale));
-        _mm512_storeu_ps(out + r * c->acc_stride + 16, _mm512_mul_ps(f[r][1], scale));
+        const struct q8_step *s = (const struct q8_step *)(const void *)((const char *)a + r * c->a_row);
+        __m512i shift = _mm512_set1_epi32(s->shift);
+        f[r][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sllv_epi32(sum[r][0], shift)), d0, f[r][0]);
+        f[r][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sllv_epi32(sum[r][1], shift)), d1, f[r][1]);
+        if (t == DTYPE_Q4_1) {
+            f[r][0] = _mm512_fmadd_ps(_mm512_set1_ps(s->sum), f16_vector(w + 2 * PANEL), f[r][0]);
+            f[r][1] = _mm512_fmadd_ps(_mm512_set1_ps(s->sum), f16_vector(w + 2 * PANEL + 32), f[r][1]);
+        }
     }
 }
 
-#define PANEL_OF(NAME, TYPE, M)                                                                \
-    static void NAME##_##M(const struct product_call *c, const char *w, float *out)            \
-    {                                                                                          \
-        panel_of(TYPE, M, c, w, out);                                                          \
+/* m rows by n_panel panels from the i-th on, m * n_panel <= 8. */
+static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m, int n_panel, const struct product_call *c, int i)
+{
+    __m512 f[MAX_PANELS][Q8_ROWS][2];
+    const char *w[MAX_PANELS];
+    const struct q8_step *a = (const struct q8_step *)(const void *)c->a;
+    float *out = c->acc + i * PANEL;
+#pragma GCC unroll 4
+    for (int p = 0; p < n_panel; p++) {
+        w[p] = c->panels[i + p];
+#pragma GCC unroll 8
+        for (int r = 0; r < m; r++)
+            f[p][r][0] = f[p][r][1] = _mm512_setzero_ps();
     }
-#define KERNEL(NAME, TYPE)                                                                                                                     \
-    PANEL_OF(NAME, TYPE, 1) PANEL_OF(NAME, TYPE, 2) PANEL_OF(NAME, TYPE, 3) PANEL_OF(NAME, TYPE, 4)                                             \
-    PANEL_OF(NAME, TYPE, 5) PANEL_OF(NAME, TYPE, 6) PANEL_OF(NAME, TYPE, 7) PANEL_OF(NAME, TYPE, 8)                                             \
-    static void NAME(const struct product_call *c)                                                                                             \
-    {                                                                                                                                          \
-        static void (*const rows[Q8_ROWS])(const struct product_call *, const char *, float *) = {NAME##_1, NAME##_2, NAME##_3, NAME##_4,        \
-                                                                                                  NAME##_5, NAME##_6, NAME##_7, NAME##_8};     \
-        for (int i = 0; i < c->n_panel; i++)                                                                                                   \
-            rows[c->m - 1](c, c->panels[i], c->acc + i * PANEL);                                                                               \
+    for (int64_t b = 0; b < c->n / K_STEP; b++, a++)
+#pragma GCC unroll 4
+        for (int p = 0; p < n_panel; p++, w[p - 1] += quantised_block(t)) {
+            __m512i sum[Q8_ROWS][2];
+#pragma GCC unroll 8
+            for (int r = 0; r < m; r++)
+                sum[r][0] = sum[r][1] = _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->start);
+            dot_block(t, m, c, a, w[p] + quantised_head(t), sum);
+            scale_block(t, m, c, a, w[p], sum, f[p]);
+        }
+#pragma GCC unroll 4
+    for (int p = 0; p < n_panel; p++)
+#pragma GCC unroll 8
+        for (int r = 0; r < m; r++) {
+            __m512 scale = _mm512_set1_ps(q8_scale(c->a + r * c->a_row, c->n));
+            _mm512_storeu_ps(out + r * c->acc_stride + p * PANEL, _mm512_mul_ps(f[p][r][0], scale));
+            _mm512_storeu_ps(out + r * c->acc_stride + p * PANEL + 16, _mm512_mul_ps(f[p][r][1], scale));
+        }
+}
+
+/* Few rows wait for memory, which several panels read side by side ask for earlier. */
+static int at_once(int m)
+{
+    return m == 1 ? 4 : m == 2 ? 2 : 1;
+}
+
+#define PANELS_OF(NAME, TYPE, M, P)                                                            \
+    static void NAME##_##M##_##P(const struct product_call *c, int i)                          \
+    {                                                                                          \
+        panels_of(TYPE, M, P, c, i);                                                           \
+    }
+#define KERNEL(NAME, TYPE)                                                                                                                      \
+    PANELS_OF(NAME, TYPE, 1, 1) PANELS_OF(NAME, TYPE, 2, 1) PANELS_OF(NAME, TYPE, 3, 1) PANELS_OF(NAME, TYPE, 4, 1)                              \
+    PANELS_OF(NAME, TYPE, 5, 1) PANELS_OF(NAME, TYPE, 6, 1) PANELS_OF(NAME, TYPE, 7, 1) PANELS_OF(NAME, TYPE, 8, 1)                              \
+    PANELS_OF(NAME, TYPE, 1, 2) PANELS_OF(NAME, TYPE, 1, 3) PANELS_OF(NAME, TYPE, 1, 4) PANELS_OF(NAME, TYPE, 2, 2)                              \
+    static void NAME(const struct product_call *c)                                                                                              \
+    {                                                                                                                                           \
+        static void (*const one[Q8_ROWS])(const struct product_call *, int) = {NAME##_1_1, NAME##_2_1, NAME##_3_1, NAME##_4_1,                   \
+                                                                               NAME##_5_1, NAME##_6_1, NAME##_7_1, NAME##_8_1};                 \
+        static void (*const some[])(const struct product_call *, int) = {NAME##_1_1, NAME##_1_2, NAME##_1_3, NAME##_1_4};                        \
+        int i = 0;                                                                                                                              \
+        if (c->m == 1 && c->n_panel) /* at most MAX_PANELS */                                                                                   \
+            some[c->n_panel - 1](c, 0), i = c->n_panel;                                                                                         \
+        for (; c->m == 2 && i + 2 <= c->n_panel; i += 2)                                                                                        \
+            NAME##_2_2(c, i);                                                                                                                   \
+        for (; i < c->n_panel; i++)                                                                                                             \
+            one[c->m - 1](c, i);                                                                                                                \
     }
 KERNEL(run_q8, DTYPE_Q8)
 KERNEL(run_q4_0, DTYPE_Q4_0)
 KERNEL(run_q4_1, DTYPE_Q4_1)
 
 const struct product_kernel kernels_q8_vnni[3] = {
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .run = run_q8, .quantise = quantise_q8},
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .run = run_q4_0, .quantise = quantise_q4_0},
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .run = run_q4_1, .quantise = quantise_q4_1},
+    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .at_once = at_once, .run = run_q8, .quantise = quantise_q8},
+    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .at_once = at_once, .run = run_q4_0, .quantise = quantise_q4_0},
+    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .at_once = at_once, .run = run_q4_1, .quantise = quantise_q4_1},
 };
