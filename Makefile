@@ -47,7 +47,7 @@ TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools
 
 
 .SECONDARY:
-.PHONY: bench-judge demo install all lib check fuzz models clean install deps tests bench-bins tool-bins bench-generate
+.PHONY: bench-judge demo install all lib check fuzz models clean install deps tests bench-bins tool-bins bench-generate bench-train bench-load
 all: deps $(BUILD)/isara
 lib: $(LIB)
 tests: $(TEST_BIN) $(FUZZ_BIN)
@@ -98,6 +98,15 @@ bench-generate: all $(BUILD)/bench/bench_generate $(BUILD)/bench/bench_limits
 	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) bench/peer-models $(SMOLLM2) $(BUILD)/peers
 	@$(or $(PEER_PYTHON),python3) bench/peers.py --build $(BUILD) --models $(BUILD)/peers --gguf $(SMOLLM2) --work-json $(or $(ISARA_DATA),../shared/data)/smollm2_load/work.json \
 	  $(if $(WORKS),--works "$(WORKS)") $(if $(DTYPES),--dtypes "$(DTYPES)") $(if $(PEERS),--peers "$(PEERS)") $(if $(REPEATS),--repeats $(REPEATS)) $(if $(REPORT),--report)
+# Fine-tuning beside PyTorch, trl and peft: make bench-train WORKS="W5a-bf16 W5b-bf16 W5b-f32 W5b-lora" PEERS="autocast trl f32 peft" REPEATS=3 PROFILE=1 PEER_PYTHON=...
+# bench-load: the method's load end to end, W1 + W2 and three epochs of training
+PEERS_TRAIN = $(or $(PEER_PYTHON),python3) bench/peers_train.py --build $(BUILD) --models $(BUILD)/peers --work-json $(or $(ISARA_DATA),../shared/data)/smollm2_load/work.json
+bench-train: all $(BUILD)/bench/bench_train $(BUILD)/bench/bench_limits
+	@BUILD=$(BUILD) PEERS_ONLY=hf bench/peer-models $(SMOLLM2) $(BUILD)/peers
+	@$(PEERS_TRAIN) $(if $(WORKS),--works "$(WORKS)") $(if $(PEERS),--peers "$(PEERS)") $(if $(REPEATS),--repeats $(REPEATS)) $(if $(PROFILE),--profile)
+bench-load: all $(BUILD)/bench/bench_train $(BUILD)/bench/bench_generate
+	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) bench/peer-models $(SMOLLM2) $(BUILD)/peers
+	@$(PEERS_TRAIN) --load
 # Rebuilds models/ from its recipe (models/README.md); up to an hour.
 models: all $(BUILD)/tools/world $(BUILD)/tools/judge_check
 	@BUILD=$(BUILD) tools/make-models

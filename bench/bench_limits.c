@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this machine allows, on all its cores at once: multiply-adds from registers (f32 FMA, bf16 vdpbf16ps, int8 vpdpbusd) and reading memory.
- * Prints one JSON line, {"f32": GFLOP/s, "bf16": ..., "q8": GOP/s, "read": GB/s}; 0 where the instruction is missing. With any argument it
+/* What this machine allows, on all its cores at once: multiply-adds from registers (f32 FMA, bf16 vdpbf16ps, int8 vpdpbusd), reading memory and copying it.
+ * Prints one JSON line, {"f32": GFLOP/s, "bf16": ..., "q8": GOP/s, "read": GB/s, "copy": GB/s read and written}; 0 where the instruction is missing. With any argument it
  * measures again for each line of standard input. Usage: bench_limits [-] */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -8,12 +8,13 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MOST_THREAD = 64, ROUNDS = 5, N = 1500000, READ_BYTES = 256 << 20 };
-enum kind { F32, BF16, Q8, READ, KINDS };
+enum kind { F32, BF16, Q8, READ, COPY, KINDS };
 
-struct part { pthread_t thread; enum kind kind; const char *memory; double sum; };
+struct part { pthread_t thread; enum kind kind; char *memory; double sum; };
 
 #if defined(__x86_64__)
 #define TEN(op) op " %10,%11,%0\n" op " %10,%11,%1\n" op " %10,%11,%2\n" op " %10,%11,%3\n" op " %10,%11,%4\n" \
@@ -34,13 +35,13 @@ LOOP(loop_q8, "vpdpbusd", "avx512f,avx512vnni")
 
 static int supported(enum kind kind)
 {
-    return kind == READ || (__builtin_cpu_supports("avx512f") && (kind == F32 || (kind == BF16 ? __builtin_cpu_supports("avx512bf16") : __builtin_cpu_supports("avx512vnni"))));
+    return kind >= READ || (__builtin_cpu_supports("avx512f") && (kind == F32 || (kind == BF16 ? __builtin_cpu_supports("avx512bf16") : __builtin_cpu_supports("avx512vnni"))));
 }
 #else
 static double loop_f32(void) { return 0; }
 static double loop_bf16(void) { return 0; }
 static double loop_q8(void) { return 0; }
-static int supported(enum kind kind) { return kind == READ; }
+static int supported(enum kind kind) { return kind >= READ; }
 #endif
 
 static double loop_read(const char *memory)
@@ -56,17 +57,24 @@ static double loop_read(const char *memory)
     return (double)(a + b + c + d);
 }
 
+/* Past the caches, as the C library copies what is large. */
+static double loop_copy(char *memory)
+{
+    memcpy(memory, memory + READ_BYTES / 2, READ_BYTES / 2);
+    return memory[0];
+}
+
 static void *work(void *argument)
 {
     struct part *p = argument;
-    p->sum = p->kind == F32 ? loop_f32() : p->kind == BF16 ? loop_bf16() : p->kind == Q8 ? loop_q8() : loop_read(p->memory);
+    p->sum = p->kind == F32 ? loop_f32() : p->kind == BF16 ? loop_bf16() : p->kind == Q8 ? loop_q8() : p->kind == READ ? loop_read(p->memory) : loop_copy(p->memory);
     return NULL;
 }
 
 /* The best of some rounds, in 1e9 a second. */
 static double measure(enum kind kind, struct part *parts, int n)
 {
-    static const double amounts[KINDS] = {10.0 * 32 * N, 10.0 * 64 * N, 10.0 * 128 * N, READ_BYTES};
+    static const double amounts[KINDS] = {10.0 * 32 * N, 10.0 * 64 * N, 10.0 * 128 * N, READ_BYTES, READ_BYTES};
     double best = 0;
     for (int round = 0; supported(kind) && round < ROUNDS; round++) {
         double start = clock_now();
@@ -85,7 +93,7 @@ static double measure(enum kind kind, struct part *parts, int n)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[KINDS] = {"f32", "bf16", "q8", "read"};
+    static const char *const names[KINDS] = {"f32", "bf16", "q8", "read", "copy"};
     static struct part parts[MOST_THREAD];
     int n = (int)sysconf(_SC_NPROCESSORS_ONLN);
     char line[64];

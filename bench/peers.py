@@ -4,7 +4,9 @@
 Every program is a process that loads once; then they take turns, so that one run holds isara, its peers and the machine's limits under the same conditions.
 Prints a table: median seconds, how many times faster isara is, the share of the measured limit, and whether the answers agree. Every single run is a line of
 RESULTS; --report prints the table of all lines that are there. A peer that cannot run is named as missing."""
-import argparse, collections, json, os, statistics, subprocess, sys
+import argparse, collections, json, os, statistics, sys
+
+from worker import Missing, Worker
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLAN = [  # work, dtype, peers (name, model)
@@ -12,31 +14,6 @@ PLAN = [  # work, dtype, peers (name, model)
     ("W4", "bf16", ["llama.cpp"]), ("W4", "q8", ["llama.cpp"]), ("W4", "q4_1", ["llama.cpp"]), ("W6", "bf16", ["llama.cpp", "transformers"]),
     ("W1", "f32", ["transformers"]), ("W2", "f32", ["transformers"]), ("W3", "f32", ["transformers"])]
 N_BEAM, MAX_NEW = {"W1": 5, "W2": 5, "W3": 1, "W4": 1}, {"W1": 32, "W2": 96, "W3": 96, "W4": 128}
-
-
-class Missing(Exception):
-    pass
-
-
-class Worker:
-    """A process that answers a line with a line of JSON."""
-
-    def __init__(self, name, command):
-        self.name, self.log = name, os.path.join(args.models, f"{name}.log")
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.log, "w"), text=True)
-        self.about = self.read()
-
-    def read(self):
-        for line in iter(self.process.stdout.readline, ""):
-            if line.startswith("{"):
-                return json.loads(line)
-        last = [l for l in open(self.log).read().splitlines() if l.strip()][-1:] or ["no message"]
-        raise Missing(f"{self.name}: {last[0]} (all of it in {self.log})")
-
-    def do(self, work):
-        self.process.stdin.write(work + "\n")
-        self.process.stdin.flush()
-        return self.read()
 
 
 def command_of(peer, dtype):
@@ -105,14 +82,14 @@ def measure():
             raise Missing(missing[key])
         if key not in workers:
             try:
-                workers[key] = Worker(key, command_of(name, dtype))
+                workers[key] = Worker(key, command_of(name, dtype), os.path.join(args.models, f"{key}.log"))
             except (Missing, OSError) as e:
                 missing[key] = str(e)
                 raise Missing(str(e))
         return workers[key]
 
     plan = [(w, d, [p for p in peers if p in args.peers]) for w, d, peers in PLAN if w in args.works and d in args.dtypes]
-    limits = Worker("limits", [os.path.join(args.build, "bench/bench_limits"), "-"])
+    limits = Worker("limits", [os.path.join(args.build, "bench/bench_limits"), "-"], os.path.join(args.models, "limits.log"))
     for _, dtype, peers in plan:
         for name in ["isara"] + peers:
             try:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packs rows of a weight into panels and gives them back. One piece of work is one panel. */
-#include "cpu/weight.h"
+#include "cpu/linear.h"
 
 #include "base/mem.h"
 
@@ -27,6 +27,7 @@ struct work {
     struct weight_pack_args a;
     const void *src;
     int64_t first; /* panel */
+    const struct linear_lanes *lanes;
 };
 
 static void pack_f32(const struct work *w, int64_t n, const float *src)
@@ -55,12 +56,38 @@ static void pack_from_bf16(const struct work *w, int64_t n, const uint16_t *src)
             h[bf16_at(k, n % PANEL)] = src[k];
 }
 
+/* A whole panel from f32 rows, 16 x 16 words at a time; the same values as row by row. */
+static void pack_whole(const struct work *w, int64_t panel, const float *src)
+{
+    const struct weight *weight = w->a.w;
+    int64_t k = weight->k;
+    uint32_t words[16 * 16];
+    for (int64_t at = 0; at < k; at += weight->dtype == DTYPE_F32 ? 16 : K_STEP)
+        for (int64_t j = 0; j < PANEL; j += 16) {
+            if (weight->dtype == DTYPE_F32) {
+                w->lanes->transpose(src + j * k + at, k, 16, k - at < 16 ? (int)(k - at) : 16, (float *)panel_f32(weight, panel) + at * PANEL + j, PANEL);
+                continue;
+            }
+            for (int64_t r = 0; r < 16; r++) {
+                int64_t n = k - at < K_STEP ? k - at : K_STEP;
+                if (n < K_STEP)
+                    memset(words + r * 16, 0, 64);
+                w->lanes->to_bf16(src + (j + r) * k + at, n, (uint16_t *)(words + r * 16));
+            }
+            w->lanes->transpose((const float *)words, 16, 16, 16, (float *)((uint32_t *)panel_bf16(weight, panel) + at / 2 * PANEL + j), PANEL);
+        }
+}
+
 static void pack_panel(void *context, int piece, int worker)
 {
     (void)worker;
     const struct work *w = context;
     int64_t k = w->a.w->k, end = w->a.row + w->a.n_row, panel = w->first + piece;
     size_t row_bytes = dtype_is_quantised(w->a.src_dtype) ? (size_t)(k / K_STEP) * quantised_file_block(w->a.src_dtype) : (size_t)k * dtype_size(w->a.src_dtype);
+    if (w->a.src_dtype == DTYPE_F32 && !dtype_is_quantised(w->a.w->dtype) && panel * PANEL >= w->a.row && (panel + 1) * PANEL <= end) {
+        pack_whole(w, panel, (const float *)w->src + (panel * PANEL - w->a.row) * k);
+        return;
+    }
     for (int64_t n = panel * PANEL; n < (panel + 1) * PANEL; n++) {
         if (n < w->a.row || n >= end)
             continue;
@@ -79,7 +106,7 @@ void cpu_weight_pack(struct queue *q, const struct weight_pack_args *a)
 {
     if (a->n_row <= 0)
         return;
-    struct work w = {.a = *a, .src = cpu_ptr(a->src), .first = a->row / PANEL};
+    struct work w = {.a = *a, .src = cpu_ptr(a->src), .first = a->row / PANEL, .lanes = product_kernel(cpu_isa(q), DTYPE_F32, 0)->lanes};
     pool_run(cpu_pool(q), (int)((a->row + a->n_row - 1) / PANEL - w.first + 1), pack_panel, &w);
 }
 

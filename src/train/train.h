@@ -60,7 +60,7 @@ int train_labels_read(struct train_labels *out, const char *path, struct error *
 int train_classify_text(struct buf *out, const char *prompt, const char *response);
 void train_data_free(struct train_data *data);
 
-struct train_step { long step, total; double loss, grad_norm, learning_rate, epoch; long tokens, target_tokens; };
+struct train_step { long step, total; double loss, grad_norm, learning_rate, epoch; long tokens, target_tokens; double seconds; /* of this step */ };
 struct train_result {
     long steps;            /* done by this call */
     double first_loss, last_loss, eval_loss; /* eval_loss: at the end, NAN without eval_data */

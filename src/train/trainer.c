@@ -3,6 +3,7 @@
  * the masters, pack them. Nothing in it allocates. Between steps come the log line, checkpoints and the question whether to stop. */
 #include "train/parts.h"
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -264,8 +265,11 @@ static int run_steps(struct trainer *t, struct runlog *log, struct train_result 
     long last = t->job->stop_after > 0 && t->job->stop_after < t->order.total ? t->job->stop_after : t->order.total;
     while (!rc && t->step < last) {
         struct train_step s = {0};
+        double start = clock_now();
         mem_guard_enter();
         rc = run_step(t, &s, err);
+        queue_wait(t->q);
+        s.seconds = clock_now() - start;
         result->allocations += mem_guard_leave();
         if (rc)
             break;
