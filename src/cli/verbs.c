@@ -16,7 +16,8 @@ const struct verb cli_verbs[] = {
     {"tokenize", "text to token ids and back", "--model M (--text STRING | --input FILE)",
      "isara tokenize --model models/miniature --text 'How do I store apples?'", GROUP_MODEL | GROUP_FILES | GROUP_TOKENIZE, verb_tokenize},
     {"train", "supervised fine-tuning, or training from scratch", "--model M | --init CONFIG, --data FILE --output DIR",
-     "isara train --model models/miniature --data models/seeds.jsonl --output runs/sft --dtype f32", GROUP_MODEL | GROUP_TRAIN | GROUP_TRAINVERB, verb_train},
+     "isara train --model models/miniature --data models/seeds.jsonl --output runs/sft --dtype f32\n"
+     "  isara train --model models/miniature --data models/seeds.jsonl --output runs/adapter --lora-r 8 --learning-rate 2e-4", GROUP_MODEL | GROUP_TRAIN | GROUP_TRAINVERB, verb_train},
     {"convert", "GGUF checkpoint to a Hugging Face directory", "--model M --output DIR",
      "isara convert --model model.gguf --output model-hf", GROUP_MODEL | GROUP_CONVERT, verb_convert},
     {"inspect", "what is in a model, tokenizer, data file or run directory", "PATH [--replay ID] | --data FILE --model M",

@@ -50,6 +50,7 @@ struct linear_lanes {
     void (*to_bf16)(const float *x, int64_t n, uint16_t *out);
     /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of n_col. */
     void (*transpose)(const float *x, int64_t stride, int n_row, int n_col, float *out, int64_t out_stride);
+    void (*pair_bf16)(const uint16_t *low, const uint16_t *high, uint32_t *out); /* PANEL words of two rows; high may be NULL */
     void (*transpose_pairs)(const uint32_t *x, uint32_t *out); /* words [k/2][32 n] of 32 x 32 values to [n/2][32 k] */
     /* n <= 16 words (bf16 of low[i], bf16 of high[i]) and zeros up to 16; NULL counts as zeros. */
     void (*pair)(const float *low, const float *high, int n, uint32_t *out);

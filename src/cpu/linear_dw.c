@@ -46,6 +46,10 @@ static void x_pair(const struct product *p, const struct outer *o, int64_t t, in
         return;
     }
     const uint16_t *low = o->x_bf16 + at;
+    if (n == PANEL) {
+        p->kernel->lanes->pair_bf16(low, has_second ? low + o->x_stride : NULL, out);
+        return;
+    }
     for (int64_t j = 0; j < PANEL; j++)
         out[j] = j >= n ? 0 : low[j] | (has_second ? (uint32_t)low[j + o->x_stride] << 16 : 0);
 }

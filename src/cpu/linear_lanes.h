@@ -59,6 +59,19 @@ static void round_row(const float *x, int64_t n, float *out)
     }
 }
 
+/* PANEL words of two rows of bf16, the second may be NULL; copies let the compiler use vectors. */
+static void pair_bf16(const uint16_t *low, const uint16_t *high, uint32_t *out)
+{
+    uint16_t a[PANEL], b[PANEL] = {0};
+    uint32_t words[PANEL];
+    memcpy(a, low, sizeof a);
+    if (high)
+        memcpy(b, high, sizeof b);
+    for (int i = 0; i < PANEL; i++)
+        words[i] = a[i] | (uint32_t)b[i] << 16;
+    memcpy(out, words, sizeof words);
+}
+
 #if defined(__AVX512F__)
 #include "cpu/linear_transpose_avx512.h"
 #else
@@ -88,4 +101,4 @@ static void pair(const float *low, const float *high, int n, uint32_t *out)
 
 const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand,
                                         .round = round_row, .to_bf16 = to_bf16, .transpose = transpose,
-                                        .transpose_pairs = transpose_pairs, .pair = pair};
+                                        .transpose_pairs = transpose_pairs, .pair = pair, .pair_bf16 = pair_bf16};
