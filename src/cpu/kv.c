@@ -1,62 +1,70 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing to the KV cache. Storing takes one key head a piece, so that a page's zeroing and its rows keep their order; copying takes slices of
- * pages, so that pairs keep theirs. */
+/* Writing to the KV cache. Storing takes a slice of one key head's elements a piece, so that a page's zeroing and its rows keep their order; copying takes
+ * slices of pages, so that pairs keep theirs. */
 #include "cpu/kernels.h"
 
 #include <string.h>
 
+enum { ELEMENTS = 16 };
 struct store_work {
     const struct kv_store_args *a;
     const struct kernels *k;
+    int n_slice; /* of a head */
 };
 
-static void zero_tail(char *k, char *v, const struct kv_layout *l)
+/* Elements [d, d + n) of positions 1 .. of a fresh page. */
+static void zero_tail(char *k, char *v, const struct kv_layout *l, size_t d, size_t n)
 {
-    size_t element = dtype_size(l->dtype), tail = (size_t)(l->page - 1) * element, row = (size_t)l->head_dim * element;
-    for (int d = 0; d < l->head_dim; d++)
-        memset(k + (size_t)d * (size_t)l->page * element + element, 0, tail);
-    memset(v + row, 0, (size_t)(l->page - 1) * row);
+    size_t element = dtype_size(l->dtype), page = (size_t)l->page, head_dim = (size_t)l->head_dim;
+    for (size_t i = d; i < d + n; i++)
+        memset(k + (i * page + 1) * element, 0, (page - 1) * element);
+    for (size_t slot = 1; slot < page; slot++)
+        memset(v + (slot * head_dim + d) * element, 0, n * element);
 }
 
-static void store_head(void *context, int head, int worker)
+/* Keys lie across: element d of a page's position `slot` is d * page + slot. */
+static void store_key(const struct store_work *w, char *to, const float *k, size_t slot, size_t d, size_t n)
+{
+    size_t page = (size_t)w->a->layout.page;
+    uint16_t half[ELEMENTS];
+    if (w->a->layout.dtype == DTYPE_F32) {
+        for (size_t i = d; i < d + n; i++)
+            ((float *)to)[i * page + slot] = k[i];
+        return;
+    }
+    w->k->cast(half, DTYPE_BF16, k + d, DTYPE_F32, n);
+    for (size_t i = 0; i < n; i++)
+        ((uint16_t *)to)[(d + i) * page + slot] = half[i];
+}
+
+static void store_slice(void *context, int piece, int worker)
 {
     (void)worker;
     const struct store_work *w = context;
     const struct kv_store_args *a = w->a;
     const struct kv_layout *l = &a->layout;
     const int32_t *row_seq = cpu_ptr(a->row_seq), *positions = cpu_ptr(a->positions), *table = cpu_ptr(a->block_table);
-    size_t stride = a->stride ? (size_t)a->stride : (size_t)l->n_kv_head * (size_t)l->head_dim, d_count = (size_t)l->head_dim, page = (size_t)l->page;
-    size_t element = dtype_size(l->dtype), head_bytes = d_count * page * element;
-    uint16_t half[1024];
+    size_t stride = a->stride ? (size_t)a->stride : (size_t)l->n_kv_head * (size_t)l->head_dim, head_dim = (size_t)l->head_dim;
+    size_t element = dtype_size(l->dtype), head_bytes = head_dim * (size_t)l->page * element;
+    size_t head = (size_t)(piece / w->n_slice), d = (size_t)(piece % w->n_slice) * ELEMENTS, n = head_dim - d < ELEMENTS ? head_dim - d : ELEMENTS;
     for (int t = 0; t < a->n_row; t++) {
         if (row_seq[t] < 0 || positions[t] < 0)
             continue;
-        size_t at = (size_t)t * stride + (size_t)head * d_count, slot = (size_t)positions[t] % page;
-        const float *k = (const float *)cpu_ptr(a->k) + at, *v = (const float *)cpu_ptr(a->v) + at;
+        size_t at = (size_t)t * stride + head * head_dim, slot = (size_t)(positions[t] % l->page);
         int64_t id = table[(int64_t)row_seq[t] * a->table_stride + positions[t] / l->page];
-        char *to = (char *)cpu_ptr(a->pages) + (size_t)id * kv_page_bytes(l) + (size_t)head * head_bytes;
+        char *to = (char *)cpu_ptr(a->pages) + (size_t)id * kv_page_bytes(l) + head * head_bytes;
         char *to_v = to + (size_t)l->n_kv_head * head_bytes;
         if (slot == 0)
-            zero_tail(to, to_v, l);
-        w->k->cast(to_v + slot * d_count * element, l->dtype, v, DTYPE_F32, d_count);
-        if (l->dtype == DTYPE_F32) {
-            for (size_t d = 0; d < d_count; d++)
-                ((float *)to)[d * page + slot] = k[d];
-            continue;
-        }
-        for (size_t d = 0; d < d_count; d += 1024) {
-            size_t n = d_count - d < 1024 ? d_count - d : 1024;
-            w->k->cast(half, DTYPE_BF16, k + d, DTYPE_F32, n);
-            for (size_t i = 0; i < n; i++)
-                ((uint16_t *)to)[(d + i) * page + slot] = half[i];
-        }
+            zero_tail(to, to_v, l, d, n);
+        w->k->cast(to_v + (slot * head_dim + d) * element, l->dtype, (const float *)cpu_ptr(a->v) + at + d, DTYPE_F32, n);
+        store_key(w, to, (const float *)cpu_ptr(a->k) + at, slot, d, n);
     }
 }
 
 void cpu_kv_store(struct queue *q, const struct kv_store_args *a)
 {
-    struct store_work w = {a, cpu_kernels(q)};
-    pool_run(cpu_pool(q), a->n_row > 0 ? a->layout.n_kv_head : 0, store_head, &w);
+    struct store_work w = {a, cpu_kernels(q), (a->layout.head_dim + ELEMENTS - 1) / ELEMENTS};
+    pool_run(cpu_pool(q), a->n_row > 0 ? a->layout.n_kv_head * w.n_slice : 0, store_slice, &w);
 }
 
 enum { SLICE = 8192 };
