@@ -227,6 +227,21 @@ static void measure(struct setting *s)
     peer_close(&peer);
 }
 
+/* Every page is written: untouched memory is one page of zeros, which lies in the first cache whatever its size. */
+static void fill(const struct setting *s, struct buffer *b, size_t bytes, enum dtype t)
+{
+    enum { N = 1 << 20 };
+    static uint32_t values[N];
+    for (size_t i = 0; i < N; i++) {
+        float x = (float)(i * 2654435761u % 4096) / 2048 - 1;
+        memcpy(&values[i], &x, 4);
+        if (t == DTYPE_BF16)
+            values[i] = f32_to_bf16(x) * 0x10001u;
+    }
+    for (size_t at = 0; at < bytes; at += sizeof values)
+        queue_upload(s->q, (struct span){b, at}, values, bytes - at < sizeof values ? bytes - at : sizeof values);
+}
+
 static int bench(struct setting *s, int only, struct error *err)
 {
     size_t most = (size_t)49152 * 576 * 4 + (size_t)MOST_M * MOST_K * 4;
@@ -234,11 +249,16 @@ static int bench(struct setting *s, int only, struct error *err)
         buffer_new(&s->y, s->d, (size_t)MOST_M * 49152 * 4, "y", err) || buffer_new(&s->w, s->d, most, "w", err) ||
         buffer_new(&s->borders, s->d, 8, "borders", err))
         return -1;
+    fill(s, s->x, (size_t)MOST_M * MOST_K * 4, DTYPE_F32);
+    fill(s, s->x_bf16, (size_t)MOST_M * MOST_K * 2, DTYPE_BF16);
+    fill(s, s->y, (size_t)MOST_M * 49152 * 4, DTYPE_F32);
+    fill(s, s->w, most, DTYPE_F32);
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         s->n = shapes[i][0];
         s->k = shapes[i][1];
         if (weight_new(&s->weight, s->d, s->n, s->k, s->t, "weight", err))
             return -1;
+        tensor_weight_pack(s->q, &(struct weight_pack_args){.w = s->weight, .n_row = s->n, .src = {s->w, 0}});
         for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
             s->m = rows[j];
             queue_upload(s->q, (struct span){s->borders, 0}, (int32_t[]){0, s->m}, 8);
