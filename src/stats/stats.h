@@ -50,6 +50,13 @@ int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t se
 /* Difference of two independent means by re-labelling, p = twice the smaller tail (scipy's rule): all ways when they are fewer than 20,000, else (hits + 1) / (n_resample + 1). */
 int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed, struct stats_test *out, struct error *err);
 
+/* Probabilities p[n] of a class and whether each row is of it (stats/binary.c), each with the bootstrap's BCa interval over rows (n_resample draws from the seed; resamples
+ * that lack one of the classes are left out). NAN where there are not both classes. ERROR_NOMEM.
+ * Area under the ROC curve: the share of pairs in the right order, ties half. Expected calibration error: n_bin equal bins, sum of n_b / n |mean p - share|. */
+int stats_auroc(const double *p, const unsigned char *positive, int n, int n_resample, double level, uint64_t seed, double *value, struct stats_interval *out, struct error *err);
+int stats_calibration_error(const double *p, const unsigned char *positive, int n, int n_bin, int n_resample, double level, uint64_t seed, double *value,
+                            struct stats_interval *out, struct error *err);
+
 /* Adjusted p-values in the input's order (out may be p). */
 int stats_holm(const double *p, int n, double *out, struct error *err);
 int stats_benjamini_hochberg(const double *p, int n, double *out, struct error *err);
