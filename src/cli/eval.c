@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct eval_task *const tasks[] = {&eval_alpaca, &eval_diversity, &eval_overlap, &eval_qa, &eval_truthfulqa};
+static const struct eval_task *const tasks[] = {&eval_alpaca, &eval_beavertails, &eval_diversity, &eval_judge_task, &eval_overlap, &eval_qa, &eval_truthfulqa, &eval_utility,
+                                                &eval_xstest};
 
 int eval_load_array(json_t **array, const char *path, struct error *err)
 {

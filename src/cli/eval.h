@@ -5,6 +5,7 @@
 #define CLI_EVAL_H
 
 #include "cli/cli.h"
+#include "judge/harm.h"
 #include "method/answers.h"
 #include "stats/stats.h"
 
@@ -12,7 +13,7 @@ struct eval_task {
     const char *name, *summary;
     int (*run)(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err);
 };
-extern const struct eval_task eval_alpaca, eval_diversity, eval_overlap, eval_qa, eval_truthfulqa;
+extern const struct eval_task eval_alpaca, eval_beavertails, eval_diversity, eval_judge_task, eval_overlap, eval_qa, eval_truthfulqa, eval_utility, eval_xstest;
 
 /* --- eval_report.c --- */
 /* What every table states. Counts are of rows; a row may count in several. */
@@ -93,6 +94,17 @@ int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, s
 /* --- eval_seen.c: adds to an overlap's report whether --model has seen the test set --- */
 struct eval_set;
 int eval_seen(struct eval_report *r, const struct eval_set *test, const struct options *options, const struct cli_values *v, struct error *err);
+
+/* --- eval_harm.c: a judge of single answers: a sequence classifier, or a guard model under its chat template --- */
+struct eval_harm;
+int eval_harm_open(struct eval_harm **out, struct device *device, const struct cli_values *v, struct error *err); /* --judge, --judge-mode, --guard-words */
+void eval_harm_close(struct eval_harm *h); /* NULL is fine */
+const char *eval_harm_name(const struct eval_harm *h);   /* path, kind and mode, for the table */
+const char *eval_harm_sha256(const struct eval_harm *h);
+int eval_harm_labels(const struct eval_harm *h, const char **names); /* how many, at most MODEL_MAX_LABEL */
+/* Rows {"probabilities": {label: p}, "truncated", "mass"? (guard)} of all texts[i].answer != NULL into the journal's stage, a few at a time; what is there is not judged again.
+ * A guard's reply that is no verdict, and a text it cannot take, has probabilities null. */
+int eval_harm_run(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts, int n, struct error *err);
 
 /* --- eval_save.c --- */
 void eval_sanitize(const char *name, struct buf *out); /* a model's name as lm-eval makes it a directory's */

@@ -44,7 +44,7 @@ static const struct option_spec table[] = {
     V("review", OPTION_FLAG, GROUP_ALIGN, review, NULL, 0, 0, "stop before tune and export what was kept, to be struck by hand"),
     V("resume", OPTION_FLAG, GROUP_ALIGN, resume, NULL, 0, 0, "go on after --review with the lines that are left"),
     V("baselines", OPTION_FLAG, GROUP_ALIGN, baselines, NULL, 0, 0, "with --test: also ICL-kNN and fine-tuning on the seeds, plain and with as many steps"),
-    V("judge", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, judge, "DIR", 0, 0, "sequence classifier that judges answers to the test questions"),
+    V("judge", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, judge, "DIR", 0, 0, "sequence classifier that judges answers; eval: also a guard model, a reward model, or a model that compares"),
     V("threshold", OPTION_DOUBLE, GROUP_ALIGN | GROUP_EVAL, threshold, "P", 0, 1, "a judge's label counts above this probability [0.5]"),
     V("accept-different-bits", OPTION_FLAG, GROUP_ALIGN, accept_different_bits, NULL, 0, 0, "continue a run begun with another instruction set or build"),
 
@@ -91,6 +91,7 @@ static const struct option_spec table[] = {
 
     V("data", OPTION_STRING, GROUP_TRAINVERB | GROUP_INSPECT | GROUP_EVAL, data, "FILE", 0, 0, "training rows, JSON Lines (docs/FORMATS.md)"),
     V("eval-data", OPTION_STRING, GROUP_TRAINVERB, eval_data, "FILE", 0, 0, "rows for a validation loss"),
+    V("stop-after", OPTION_INT, GROUP_TRAINVERB, stop_after, "STEP", 0, 1e9, "end behind this step as if it were the last, with the schedule of all steps [0 = off]"),
     V("init", OPTION_STRING, GROUP_TRAINVERB, init, "CONFIG", 0, 0, "train from scratch with this config.json instead of --model (tokenizer files beside it)"),
     V("task", OPTION_STRING, GROUP_TRAINVERB | GROUP_EVAL, task, "NAME", 0, 0, "train: sft|classify|reward [sft]; eval: see isara eval --task list"),
     V("profile", OPTION_FLAG, GROUP_TRAINVERB, profile, NULL, 0, 0, "print where the time went"),
@@ -122,7 +123,12 @@ static const struct option_spec table[] = {
     V("max-missing", OPTION_DOUBLE, GROUP_EVAL, max_missing, "SHARE", 0, 1, "no win rate when more rows than this lack an output or a verdict [0.1]"),
     V("benchmark", OPTION_STRING, GROUP_EVAL, benchmark, "NAME", 0, 0, "overlap: the test set's name, to see whether a model completes its questions better when told"),
     V("metrics", OPTION_STRING, GROUP_EVAL, metrics, "LIST", 0, 0, "qa: exact,f1,rougeL,nll; truthfulqa: generation,mc [all that can be computed]"),
-    V("annotations", OPTION_STRING, GROUP_EVAL, annotations, "FILE", 0, 0, "alpaca-eval: recompute a stored annotations.json"),
+    V("judge-mode", OPTION_STRING, GROUP_EVAL, judge_mode, "safe|compat|honest", 0, 0,
+      "classifiers: 512 tokens, special tokens in texts are text; as QAModeration, they are special; 2048 tokens and the end is kept [safe]"),
+    V("guard-words", OPTION_STRING, GROUP_EVAL, guard_words, "UNSAFE,SAFE", 0, 0, "first words of a guard model's verdicts [unsafe,safe]"),
+    V("append-eos", OPTION_FLAG, GROUP_EVAL, append_eos, NULL, 0, 0, "utility: the reward model reads at an end-of-sequence token [on; --no-append-eos]"),
+    V("category", OPTION_STRING, GROUP_EVAL, category, "NAME", 0, 0, "beavertails: only prompts of this category [all]"),
+    V("annotations", OPTION_STRING, GROUP_EVAL, annotations, "FILE", 0, 0, "recompute a stored file: alpaca-eval's annotations.json, beavertails' judged.jsonl"),
     V("limit", OPTION_INT, GROUP_FILES | GROUP_EVAL, limit, "N", 0, 1e9, "only the first N records [all]"),
 
     V("threads", OPTION_INT, GROUP_COMMON, threads, "N", 0, 1024, "threads [all cores]"),
@@ -143,6 +149,6 @@ const struct option_spec *option_table(int *n)
 
 void cli_values_default(struct cli_values *v)
 {
-    *v = (struct cli_values){.k = 5, .threshold = 0.5, .retriever = "model", .normalize = 1, .page_size = 64, .prefill_chunk = 512, .prefix_cache = 1,
+    *v = (struct cli_values){.k = 5, .threshold = 0.5, .retriever = "model", .normalize = 1, .page_size = 64, .prefill_chunk = 512, .prefix_cache = 1, .append_eos = 1,
                              .log_level = "info", .judge_timeout = 60, .judge_tries = 6, .judge_pause = 1, .max_missing = 0.1};
 }

@@ -136,7 +136,7 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     if (!rc && v->profile)
         device_set_profile(p.device, &profile);
     struct train_job job = {.model = p.model, .source = p.checkpoint, .data = &data, .eval_data = v->eval_data ? &eval : NULL, .options = &o, .directory = v->output,
-                            .tokenizer = p.tokenizer, .on_step = on_step, .user = &progress};
+                            .tokenizer = p.tokenizer, .on_step = on_step, .user = &progress, .stop_after = v->stop_after};
     if (!rc && !v->dry_run)
         rc = train_run(&job, &result, err);
     if (!rc && v->profile && !v->dry_run)

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* isara eval --task utility: how often a reward model prefers an answer to the reference answer of the same prompt. A cost model's scores are turned round, so that more is
+ * always better; scores are normalised where the model's configuration says so; equal scores are ties and count half. */
+#include "cli/eval.h"
+
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "method/seeds.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHUNK = 16 };
+struct utility {
+    struct eval_answers e;
+    struct seeds test;
+    const char **questions, **references;
+    json_t *outputs;
+    struct judge *judge;
+    char name[512];
+};
+
+/* By "question", "prompt" or "instruction" when the records have one of them, else by their order. */
+static const char *reference_of(const json_t *outputs, const char *question, int row)
+{
+    static const char *const names[] = {"question", "prompt", "instruction"};
+    size_t i;
+    json_t *item;
+    for (int k = 0; k < 3; k++) {
+        if (!json_is_string(json_object_get(json_array_get(outputs, 0), names[k])))
+            continue;
+        json_array_foreach((json_t *)(uintptr_t)outputs, i, item)
+            if (json_is_string(json_object_get(item, names[k])) && !strcmp(json_string_value(json_object_get(item, names[k])), question))
+                return eval_output_text(item);
+        return NULL;
+    }
+    return eval_output_text(json_array_get(outputs, (size_t)row));
+}
+
+static int read_texts(struct utility *u, const struct cli_values *v, struct error *err)
+{
+    int found = 0, rc = cli_require(v->test, "test", "prompts, in any of the formats of docs/FORMATS.md", err);
+    rc = rc ? rc : cli_require(v->reference, "reference", "the answers that are compared with: JSON Lines with \"answer\" (or \"text\", \"output\", \"response\")", err);
+    rc = rc ? rc : seeds_read(&u->test, v->test, 0, err);
+    rc = rc ? rc : eval_load_array(&u->outputs, v->reference, err);
+    u->e.n = v->limit && v->limit < u->test.n ? v->limit : u->test.n;
+    u->questions = mem_calloc((size_t)u->e.n + 1, sizeof *u->questions), u->references = mem_calloc((size_t)u->e.n + 1, sizeof *u->references);
+    if (!rc && (!u->questions || !u->references))
+        rc = error_set_nomem(err, (size_t)u->e.n * sizeof *u->questions, "questions");
+    for (int i = 0; i < u->e.n && !rc; i++) {
+        u->questions[i] = u->test.items[i].question;
+        u->references[i] = reference_of(u->outputs, u->questions[i], i);
+        found += u->references[i] != NULL;
+    }
+    u->e.questions = u->questions;
+    return rc || found ? rc : error_set(err, ERROR_DATA, "%s: no answer belongs to any of the %d prompts of %s", v->reference, u->e.n, v->test);
+}
+
+static int open_judge(struct utility *u, struct device *device, const struct cli_values *v, struct error *err)
+{
+    static const char *const types[] = {"reward", "cost, sign turned", "critic"};
+    enum dtype dtype;
+    int rc = cli_require(v->judge, "judge", "a reward or cost model (LlamaForScore; isara train --task reward makes one)", err);
+    rc = rc ? rc : cli_dtype(v, DTYPE_BF16, &dtype, err);
+    rc = rc ? rc : judge_open(&u->judge, device, &(struct judge_options){.model = v->judge, .task = MODEL_REWARD, .no_eos = !v->append_eos, .dtype = dtype}, err);
+    if (!rc)
+        snprintf(u->name, sizeof u->name, "%s (%s%s, %s EOS, %s)", v->judge, types[judge_desc(u->judge)->score_type], judge_desc(u->judge)->normalize ? ", normalised" : "",
+                 v->append_eos ? "at" : "without", dtype_name(dtype));
+    return rc;
+}
+
+/* More is better. */
+static double utility_of(const struct utility *u, double raw)
+{
+    const struct model_desc *d = judge_desc(u->judge);
+    double x = model_normalize(d, 0, raw);
+    return d->task == MODEL_REWARD && d->score_type == SCORE_COST ? -x : x;
+}
+
+static int score_chunk(struct utility *u, const int *rows, int n, struct error *err)
+{
+    struct judge_text texts[2 * CHUNK];
+    float scores[2 * CHUNK * MODEL_MAX_LABEL];
+    unsigned char truncated[2 * CHUNK];
+    int width = judge_desc(u->judge)->n_label;
+    for (int i = 0; i < n; i++) {
+        texts[2 * i] = (struct judge_text){u->questions[rows[i]], eval_answers_text(&u->e, rows[i])};
+        texts[2 * i + 1] = (struct judge_text){u->questions[rows[i]], u->references[rows[i]]};
+    }
+    int rc = judge_run(u->judge, texts, 2 * n, scores, truncated, err);
+    for (int i = 0; i < n && !rc; i++)
+        rc = eval_journal_put(u->e.journal, "score", rows[i], json_pack("{s:f, s:f, s:b}", "score", utility_of(u, (double)scores[2 * i * width]), "reference_score",
+                                                                        utility_of(u, (double)scores[(2 * i + 1) * width]), "truncated", truncated[2 * i] || truncated[2 * i + 1]), err);
+    return rc ? rc : interrupt_check(err);
+}
+
+static int score_all(struct utility *u, struct error *err)
+{
+    struct progress progress = {.stage = "utility", .unit = "pairs", .total = u->e.n, .started = clock_now()};
+    int rc = 0;
+    for (int i = 0; i < u->e.n && !rc;) {
+        int rows[CHUNK], n = 0;
+        for (; i < u->e.n && n < CHUNK; i++)
+            if (eval_answers_text(&u->e, i) && u->references[i] && !eval_journal_get(u->e.journal, "score", i))
+                rows[n++] = i;
+        if (n)
+            rc = score_chunk(u, rows, n, err);
+        progress.done = i;
+        progress_show(&progress);
+    }
+    return rc;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int print(struct utility *u, const struct cli_values *v, struct error *err)
+{
+    struct eval_facts f = {.task = "utility", .threshold = NAN, .judge = u->name, .judge_sha256 = judge_sha256(u->judge)};
+    struct eval_report r;
+    struct stats_interval wins, means;
+    int n = 0, ties = 0, won = 0;
+    double *win = mem_alloc(((size_t)u->e.n + 1) * sizeof *win), *difference = mem_alloc(((size_t)u->e.n + 1) * sizeof *difference);
+    int rc = win && difference ? 0 : error_set_nomem(err, (size_t)u->e.n * sizeof *win, "pairs");
+    eval_answers_count(&u->e, &f);
+    f.n_missing = 0;
+    for (int i = 0; i < u->e.n && !rc; i++) {
+        const json_t *row = eval_journal_get(u->e.journal, "score", i);
+        f.n_missing += !row;
+        if (!row)
+            continue;
+        double d = json_real_value(json_object_get(row, "score")) - json_real_value(json_object_get(row, "reference_score"));
+        f.n_truncated += json_is_true(json_object_get(row, "truncated"));
+        ties += d == 0, won += d > 0;
+        win[n] = d > 0 ? 100 : d < 0 ? 0 : 50;
+        difference[n++] = d;
+    }
+    eval_report_begin(&r, &f, err);
+    r.rc = r.rc ? r.rc : rc;
+    r.rc = r.rc ? r.rc : stats_bootstrap_mean(win, n, 2000, 0.95, v->seed, &wins, err);
+    r.rc = r.rc ? r.rc : stats_bootstrap_mean(difference, n, 2000, 0.95, v->seed, &means, err);
+    if (!r.rc) {
+        eval_report_value(&r, "win_rate", n ? stats_mean(win, n) : NAN, n, wins);
+        eval_report_fact(&r, "n_wins", json_integer(won));
+        eval_report_fact(&r, "n_ties", json_integer(ties));
+        eval_report_fact(&r, "n_losses", json_integer(n - won - ties));
+        eval_report_value(&r, "mean_difference", n ? stats_mean(difference, n) : NAN, n, means);
+        qsort(difference, (size_t)n, sizeof *difference, by_value);
+        eval_report_value(&r, "median_difference", n ? stats_quantile_sorted(difference, n, 0.5) : NAN, n, EVAL_NO_INTERVAL);
+    }
+    eval_report_note(&r, "win rate in percent against %s, ties half; bootstrap BCa 95 %% intervals over prompts; scores are relative: their scale means nothing between reward models", v->reference);
+    mem_free(win), mem_free(difference);
+    return eval_report_print(&r, v);
+}
+
+static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+{
+    struct utility u = {.e = {.task = task->name, .want_answers = 1}};
+    struct parts p = {0};
+    int rc = read_texts(&u, v, err);
+    rc = rc ? rc : cli_open_device(&p, v, err);
+    rc = rc ? rc : open_judge(&u, p.device, v, err);
+    if (!rc && !(u.e.more_settings = json_pack("{s:s, s:s, s:s}", "judge", u.name, "judge-sha256", judge_sha256(u.judge), "reference", v->reference)))
+        rc = error_set_nomem(err, 64, "settings");
+    rc = rc ? rc : eval_answers_open(&u.e, options, v, err);
+    rc = rc ? rc : score_all(&u, err);
+    rc = rc ? rc : print(&u, v, err);
+    eval_answers_close(&u.e);
+    judge_close(u.judge);
+    seeds_free(&u.test);
+    json_decref(u.outputs);
+    mem_free(u.questions), mem_free(u.references);
+    cli_close(&p);
+    return rc;
+}
+
+const struct eval_task eval_utility = {"utility", "win rate against reference answers under a reward or cost model", run};
