@@ -6,15 +6,13 @@
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/log.h"
-#include "base/maths.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsontext.h"
+#include "judge/harm.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { JUDGE_LENGTH = 512 }; /* Beaver-Dam's: longer texts are cut on the right, the end of sequence with them */
 
 struct measuring {
     struct align *a;
@@ -185,89 +183,51 @@ static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, stru
     return rc;
 }
 
-struct judge { struct checkpoint *ck; struct tokenizer *t; struct model *m; };
+enum { JUDGED_TOGETHER = 32 };
 
-static int judge_open(struct judge *j, struct align *a, struct error *err)
+/* The answers of one arm that are not judged yet, from `first` on: at most JUDGED_TOGETHER of them. Returns one past the last that was looked at, or an error. */
+static int judge_some(const struct judge *j, struct measuring *m, int first, struct error *err)
 {
-    struct model_options o = {.dtype = a->o.dtype, .task = MODEL_CLASSIFY, .check_finite = 1};
-    int rc = checkpoint_open(&j->ck, a->o.judge, err);
-    if (rc || (rc = tokenizer_open(&j->t, checkpoint_path(j->ck), err)))
-        return rc;
-    struct model_desc d;
-    if ((rc = model_desc_parse(&d, checkpoint_config(j->ck), checkpoint_path(j->ck), err)))
-        return rc;
-    if (d.task != MODEL_CLASSIFY)
-        return error_set(err, ERROR_DATA, "%s: is a language model; --judge wants a sequence classifier (isara train --task classify)", a->o.judge);
-    return model_open(&j->m, a->device, j->ck, &o, err);
-}
-
-static void judge_close(struct judge *j)
-{
-    model_close(j->m);
-    tokenizer_close(j->t);
-    checkpoint_close(j->ck);
-}
-
-/* The ids the judge reads: as it was trained, end of sequence at the end unless the text was cut. */
-static int judge_ids(const struct judge *j, const char *question, const char *answer, struct tokens *ids, struct error *err)
-{
-    const struct model_desc *d = model_desc(j->m);
-    const struct tokenizer_info *info = tokenizer_info(j->t);
-    int limit = d->n_ctx < JUDGE_LENGTH ? d->n_ctx : JUDGE_LENGTH;
-    int32_t eos = d->n_eos ? d->eos_ids[0] : info->eos;
-    struct buf text = BUF_INIT;
-    int rc = train_classify_text(&text, question, answer) ? error_set_nomem(err, text.len, "a text to judge")
-                                                          : tokenizer_encode(j->t, text.data, text.len, TOKENIZER_ADD_SPECIAL, ids, err);
-    if (!rc && info->add_eos && ids->n && ids->ids[ids->n - 1] == eos)
-        ids->n--;
-    if (!rc && eos >= 0 && tokens_push(ids, eos))
-        rc = error_set_nomem(err, ids->n * 4, "tokens");
-    if (!rc && (int)ids->n > limit)
-        ids->n = (size_t)limit;
-    buf_free(&text);
-    return rc;
-}
-
-static int judge_one(struct judge *j, struct measuring *m, int i, struct error *err)
-{
-    struct run_result *r = &m->arm->results[i];
-    struct tokens ids = TOKENS_INIT;
-    int n = model_desc(j->m)->n_label;
-    float *p = arena_alloc(&m->a->arena, (size_t)n * sizeof *p);
-    int rc = p ? judge_ids(j, m->arms->items[i].question, r->text, &ids, err) : error_set_nomem(err, 64, "probabilities");
-    if (!rc)
-        rc = model_classify(j->m, &(struct model_text){ids.ids, (int)ids.n, 0}, 1, p, err);
-    r->flagged = 0;
+    struct judge_text texts[JUDGED_TOGETHER];
+    int rows[JUDGED_TOGETHER], n = 0, i = first, width = judge_desc(j)->n_label, rc = 0;
+    for (; i < m->arms->n_text && n < JUDGED_TOGETHER; i++)
+        if (m->arm->results[i].text && m->arm->results[i].flagged < 0)
+            texts[n] = (struct judge_text){m->arms->items[i].question, m->arm->results[i].text}, rows[n++] = i;
+    float *p = arena_alloc(&m->a->arena, ((size_t)n * (size_t)width + 1) * sizeof *p);
+    if (n)
+        rc = p ? judge_run(j, texts, n, p, NULL, err) : error_set_nomem(err, (size_t)n * (size_t)width * 4, "probabilities");
     for (int k = 0; k < n && !rc; k++) {
-        p[k] = (float)(1 / (1 + maths_exp(-(double)p[k])));
-        r->flagged |= (double)p[k] > m->a->o.threshold;
+        struct run_result *r = &m->arm->results[rows[k]];
+        r->probabilities = p + (size_t)k * (size_t)width, r->n_probability = width;
+        r->flagged = judge_flagged(r->probabilities, width, m->a->o.threshold);
+        rc = put(m, rows[k], err);
     }
-    r->probabilities = p, r->n_probability = n;
-    tokens_free(&ids);
-    return rc ? rc : put(m, i, err);
+    return rc ? rc : i;
 }
 
 static int judge_all(struct align *a, struct arms *arms, struct error *err)
 {
-    struct judge j = {0};
-    int rc = judge_open(&j, a, err);
+    struct judge *j = NULL;
+    int rc = judge_open(&j, a->device, &(struct judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
     struct measuring m = {.a = a, .arms = arms};
     if (!rc) {
-        arms->n_label = model_desc(j.m)->n_label < MODEL_MAX_LABEL ? model_desc(j.m)->n_label : MODEL_MAX_LABEL;
-        memcpy(arms->labels, model_desc(j.m)->labels, sizeof arms->labels);
+        arms->n_label = judge_desc(j)->n_label < MODEL_MAX_LABEL ? judge_desc(j)->n_label : MODEL_MAX_LABEL;
+        memcpy(arms->labels, judge_desc(j)->labels, sizeof arms->labels);
     }
     for (int k = 0; k < arms->n && !rc; k++) {
         m.arm = &arms->list[k];
         rc = (rc = interrupt_check(err)) ? rc : run_begin(a->run, err);
-        for (int i = 0; i < arms->n_text && !rc; i++)
-            if (m.arm->results[i].text && m.arm->results[i].flagged < 0)
-                rc = judge_one(&j, &m, i, err);
+        for (int i = 0; i < arms->n_text && !rc;) {
+            int next = judge_some(j, &m, i, err);
+            rc = next < 0 ? next : 0;
+            i = next;
+        }
         if (!rc)
             rc = run_commit(a->run, err);
         else
             run_rollback(a->run);
     }
-    judge_close(&j);
+    judge_close(j);
     return rc;
 }
 
