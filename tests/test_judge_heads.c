@@ -194,8 +194,8 @@ static void note(void *user, const struct train_step *s)
 static void check_training(const char *source, const char *data_path, enum model_task task, enum model_problem problem, const json_t *wanted, const char *out)
 {
     struct checkpoint *ck;
-    struct tokenizer *t;
-    struct model *m;
+    struct tokenizer *t = NULL;
+    struct model *m = NULL;
     struct error err = {0};
     struct train_data data = {0};
     struct train_options o;
