@@ -155,7 +155,14 @@ static int print_model(struct table *t, struct error *err) {
     struct buf path = BUF_INIT;
     buf_printf(&path, "%s/round-%d/model/model.safetensors", run_directory(t->run), last);
     status = path.failed ? error_set_nomem(err, 64, "a path") : sha256_file(path.data, hex, err);
-    if (status == 0) printf("\nThe aligned model: %s/round-%d/model\nSHA-256 of its model.safetensors: %s\n", run_directory(t->run), last, hex);
+    if (status == 0)
+        printf("\nEverything is in %s/\n"
+               "  run.db                    every attempt: contexts, texts, log-probabilities, verdict\n"
+               "  round-N/generated.jsonl   what each round asked and answered, what was kept, and why the rest was not\n"
+               "  round-N/model/            the model after each round, a Hugging Face directory\n"
+               "  arms/                     every arm's answers to the test questions\n"
+               "  manifest.json, config.resolved.json, metrics.json\n"
+               "\nSHA-256 of the aligned model, %s: %s\n", run_directory(t->run), path.data, hex);
     buf_free(&path);
     return status;
 }
