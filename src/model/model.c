@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/threads.h"
 
 #include <string.h>
 
@@ -20,6 +21,7 @@ struct transfer {
     int check_finite;
     struct queue *q;
     struct span masters;
+    struct pool *pool;
     float *host;
     struct buffer *stage;
     int64_t capacity; /* elements of host and stage */
@@ -33,14 +35,6 @@ static void init_values(const struct transfer *t, int index, int64_t first, int6
     double range = (double)t->m->desc.init_range;
     for (int64_t i = 0; i < n; i++)
         t->host[i] = p->ndim == 1 ? (float)(index != t->m->n_param - 1 || !t->m->head_bias) : (float)(range * rng_normal(&stream, (uint64_t)(first + i)));
-}
-
-static int read_values(const struct transfer *t, const struct tensor_info *info, int64_t row, int64_t n_row, struct error *err)
-{
-    int rc = checkpoint_read_f32(t->source, info, row, n_row, t->host, err);
-    if (!rc && t->check_finite)
-        rc = tensor_check_finite(t->source, info, (uint64_t)(row * info->n_col), t->host, (uint64_t)(n_row * info->n_col), err);
-    return rc;
 }
 
 static int find_tensor(const struct transfer *t, const struct model_param *p, const struct tensor_info **info, struct error *err)
@@ -116,7 +110,7 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
         if (fresh)
             init_values(t, index, row * width, n * width);
         else
-            rc = read_values(t, info, row, n, err);
+            rc = read_rows(t->pool, t->source, info, row, n, t->check_finite, t->host, err);
         if (!rc)
             put_values(t, index, row * width, n * width);
     }
@@ -146,12 +140,14 @@ static int transfer_all(struct transfer *t, struct error *err)
     int rc = buffer_new(&t->stage, t->m->device, (size_t)t->capacity * 4, "loading weights", err);
     if (rc)
         return rc;
-    t->host = mem_alloc((size_t)t->capacity * 4);
-    if (!t->host)
+    rc = pool_new(&t->pool, device_n_thread(t->m->device), err);
+    t->host = rc ? NULL : mem_alloc((size_t)t->capacity * 4);
+    if (!rc && !t->host)
         rc = error_set_nomem(err, (size_t)t->capacity * 4, "loading weights");
     for (int i = 0; !rc && i < t->m->n_param; i++)
         rc = transfer_param(t, i, err);
     queue_wait(t->q);
+    pool_free(t->pool);
     mem_free(t->host);
     buffer_free(t->stage);
     return rc;

@@ -46,6 +46,10 @@ static inline enum dtype model_act_dtype(const struct model *m)
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);
 
+/* read.c: out [n_row, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or infinity is a named error. */
+struct pool;
+int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row, int64_t n_row, int check_finite, float *out, struct error *err);
+
 /* Where one layer's pass reads and writes. [T,.] rows; "act" marks model_act_dtype, the rest is f32. In inference x, mid and y may be one
  * buffer, lse, inverses and gate_up SPAN_NONE. In training everything but h1, h2, mlp, wide and u is kept for layer_backward. */
 struct layer_io {
