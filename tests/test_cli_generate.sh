@@ -32,6 +32,10 @@ for settings in "--threads 1 --page-size 32" "--page-size 128 --prefill-chunk 16
   tac "$tmp/$i.jsonl" | cmp -s - "$tmp/want.jsonl" || bad "reversed input, $settings: other lines"
 done
 
+generate --input "$tmp/in.jsonl" --output "$tmp/kv1.jsonl" --kv-dtype f32 --threads 1 && generate --input "$tmp/back.jsonl" --output "$tmp/kv2.jsonl" --kv-dtype f32 --page-size 32 || bad "failed with --kv-dtype f32"
+tac "$tmp/kv2.jsonl" | cmp -s - "$tmp/kv1.jsonl" || bad "--kv-dtype f32: other lines"
+cmp -s "$tmp/kv1.jsonl" "$tmp/want.jsonl" && bad "--kv-dtype f32 changes nothing"
+
 # The merged settings are shown: generation_config.json over the defaults, the command line over it.
 cp -r $m "$tmp/config"
 echo '{"eos_token_id":[0,7],"do_sample":true,"temperature":0.5,"top_k":9,"stop_strings":["xyzzy"],"typical_p":0.5}' >"$tmp/config/generation_config.json"

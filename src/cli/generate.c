@@ -225,11 +225,11 @@ static void show_options(const struct work *w)
 static int open_output(struct work *w, const struct cli_values *v, struct error *err)
 {
     struct buf key = BUF_INIT;
-    char model[65];
-    int rc = checkpoint_sha256(w->parts.checkpoint, model, err);
+    char model[65] = "";
+    int to_file = v->output && strcmp(v->output, "-"), rc = to_file ? checkpoint_sha256(w->parts.checkpoint, model, err) : 0;
     if (rc)
         return rc;
-    buf_printf(&key, "generate %s %s %s seed %llu ", model, dtype_name(model_dtype(w->parts.model)), device_isa(w->parts.device), v->seed);
+    buf_printf(&key, "generate %s %s %s kv %s seed %llu ", model, dtype_name(model_dtype(w->parts.model)), device_isa(w->parts.device), v->kv_dtype ? v->kv_dtype : "", v->seed);
     buf_append(&key, &w->defaults, sizeof w->defaults);
     rc = writer_open(&w->writer, v->output, &w->records, &key, err);
     buf_free(&key);
@@ -238,7 +238,8 @@ static int open_output(struct work *w, const struct cli_values *v, struct error 
 
 static int run(struct work *w, const struct cli_values *v, struct error *err)
 {
-    struct generate_engine_options eo = {.page = v->page_size, .kv_dtype = model_dtype(w->parts.model) == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16,
+    int kv_f32 = v->kv_dtype ? !strcmp(v->kv_dtype, "f32") : model_dtype(w->parts.model) == DTYPE_F32;
+    struct generate_engine_options eo = {.page = v->page_size, .kv_dtype = kv_f32 ? DTYPE_F32 : DTYPE_BF16,
                                          .memory_bytes = (size_t)v->kv_limit_mib << 20, .prefill_chunk = v->prefill_chunk, .prefix_cache = v->prefix_cache};
     struct generate_engine *engine = NULL;
     int rc = generate_engine_new(&engine, w->parts.model, w->parts.tokenizer, &eo, err);

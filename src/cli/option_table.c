@@ -100,6 +100,7 @@ static const struct option_spec table[] = {
     V("special-tokens", OPTION_FLAG, GROUP_TOKENIZE, special, NULL, 0, 0, "add the tokenizer's own BOS and EOS [off]"),
     V("normalize", OPTION_FLAG, GROUP_EMBED, normalize, NULL, 0, 0, "L2-normalise [on; --no-normalize]"),
     V("page-size", OPTION_INT, GROUP_ENGINE, page_size, "32|64|128", 32, 128, "positions in a page of the KV cache [64]"),
+    V("kv-dtype", OPTION_STRING, GROUP_ENGINE, kv_dtype, "f32|bf16", 0, 0, "what keys and values are stored in [f32 with --dtype f32, else bf16]"),
     V("prefill-chunk", OPTION_INT, GROUP_ENGINE, prefill_chunk, "N", 1, 65536, "token rows in a step at most [512]"),
     V("prefix-cache", OPTION_FLAG, GROUP_ENGINE, prefix_cache, NULL, 0, 0, "share leading tokens between prompts [on]"),
     V("kv-memory", OPTION_INT, GROUP_ENGINE, kv_limit_mib, "MIB", 0, 1e7, "memory for the KV cache in MiB [fitted]"),

@@ -31,7 +31,7 @@ struct option_spec {
 
 struct cli_values { /* everything that is not decoding or training */
     const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *retriever, *encoder,
-        *template_file, *task, *judge, *judge_mode, *category, *guard_words, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style, *adapter;
+        *template_file, *task, *judge, *judge_mode, *category, *guard_words, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style, *adapter, *kv_dtype;
     int threads, json, dry_run, resume, review, preview, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
         accept_different_bits, append_eos, stop_after, arms, limit, progress, help, beams, profile, baselines, no_special;
     const char *primer, *extraction, *judge_model, *judge_prompt, *judge_order, *df_gamed, *benchmark; /* eval */
