@@ -13,11 +13,14 @@
 
 enum { VOCAB = 97, CONTEXT = 400, MAX_REQUEST = 24 };
 
-static struct device *cpu_device(int n_thread)
+static int everything_remote; /* the second time through the tests */
+
+static struct device *open_device(int n_thread)
 {
     struct device *d;
     struct error err;
-    assert_int_equal(device_open_cpu(&d, &(struct device_options){.n_thread = n_thread}, &err), 0);
+    struct device_options o = {.n_thread = n_thread};
+    assert_int_equal(everything_remote ? device_open_remote(&d, &o, &err) : device_open_cpu(&d, &o, &err), 0);
     return d;
 }
 
@@ -134,18 +137,15 @@ static void expect_same(const struct record *want, const struct record *got, con
 }
 
 /* Alone on a cold engine is the truth; then the whole mix in random order under other settings, twice (cold and hot). */
-static void same_bytes(enum dtype dtype, int remote, int n_round)
+static void same_bytes(enum dtype dtype, int n_round)
 {
     static int32_t prompts[MAX_REQUEST][CONTEXT];
     static const int pages[] = {32, 64, 128}, chunks[] = {1, 7, 33, 512};
     struct generate_request q[MAX_REQUEST], mixed[MAX_REQUEST];
     struct record alone[MAX_REQUEST] = {{0}}, got[MAX_REQUEST] = {{0}};
-    struct device *first = cpu_device(1), *second;
+    struct device *second = open_device(2), *first;
     struct error err;
-    if (remote)
-        assert_int_equal(device_open_remote(&second, &(struct device_options){.n_thread = 2}, &err), 0);
-    else
-        second = cpu_device(2);
+    assert_int_equal(device_open_cpu(&first, &(struct device_options){.n_thread = 1}, &err), 0);
     struct model *m1 = small_model(first, dtype), *m2 = small_model(second, dtype);
     for (int round = 0; round < n_round; round++) {
         int n = 2 + below(MAX_REQUEST - 2);
@@ -200,33 +200,26 @@ static int rounds(int n)
 static void a_request_gives_the_same_bytes_alone_and_in_any_mix_f32(void **state)
 {
     (void)state;
-    same_bytes(DTYPE_F32, 0, rounds(12));
+    same_bytes(DTYPE_F32, rounds(everything_remote ? 4 : 12));
 }
 
 static void a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16(void **state)
 {
     (void)state;
-    same_bytes(DTYPE_BF16, 0, rounds(12));
+    same_bytes(DTYPE_BF16, rounds(everything_remote ? 4 : 12));
 }
 
 static void a_request_gives_the_same_bytes_alone_and_in_any_mix_q8(void **state)
 {
     (void)state;
-    same_bytes(DTYPE_Q8, 0, rounds(6));
-}
-
-static void the_remote_backend_gives_the_same_bytes(void **state)
-{
-    (void)state;
-    same_bytes(DTYPE_F32, 1, rounds(4));
-    same_bytes(DTYPE_BF16, 1, rounds(4));
+    same_bytes(DTYPE_Q8, rounds(everything_remote ? 4 : 6));
 }
 
 struct fixture { struct device *d; struct model *m; };
 static struct fixture fixture_open(enum dtype dtype)
 {
     struct fixture f;
-    f.d = cpu_device(1);
+    f.d = open_device(1);
     f.m = small_model(f.d, dtype);
     return f;
 }
@@ -309,6 +302,32 @@ static void work_grows_with_the_prompts_and_beams_share_their_prompt(void **stat
     assert_int_equal(rows[1], 2 * rows[0]);
     assert_int_equal(head_rows[0], 8 * (1 + 19 * 5)); /* of a prompt only the last row meets the vocabulary */
     assert_int_equal(head_rows[1], 2 * head_rows[0]);
+    fixture_close(&f);
+}
+
+/* The weights are read once a pass, whoever is in flight: sixteen texts take the passes of one. */
+static void sixteen_texts_are_decoded_in_the_passes_of_one(void **state)
+{
+    (void)state;
+    static int32_t prompts[16][20];
+    struct generate_request q[16];
+    struct record r[16] = {{0}};
+    struct fixture f = fixture_open(DTYPE_F32);
+    for (int i = 0; i < 16; i++) {
+        for (int t = 0; t < 20; t++)
+            prompts[i][t] = 3 + below(VOCAB - 3);
+        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = 20};
+        generate_options_default(&q[i].options);
+        q[i].options.max_new_tokens = 30;
+        q[i].options.num_beams = 1 + i % 3;
+    }
+    for (int n = 1; n <= 16; n += 15) {
+        struct generate_engine *e = engine_with(f.m, NULL);
+        run_all(e, q, n, r);
+        assert_int_equal(generate_engine_stats(e).steps, 30);
+        forget_records(r, 16);
+        generate_engine_free(e);
+    }
     fixture_close(&f);
 }
 
@@ -511,14 +530,16 @@ int main(void)
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_f32),
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16),
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_q8),
-        cmocka_unit_test(the_remote_backend_gives_the_same_bytes),
         cmocka_unit_test(a_common_prefix_is_computed_once),
         cmocka_unit_test(work_grows_with_the_prompts_and_beams_share_their_prompt),
+        cmocka_unit_test(sixteen_texts_are_decoded_in_the_passes_of_one),
         cmocka_unit_test(finished_requests_leave_at_once_and_long_prompts_hold_nobody_up),
         cmocka_unit_test(a_request_that_cannot_run_says_why_and_the_others_go_on),
         cmocka_unit_test(samples_are_keyed_and_top_k_one_is_greedy),
         cmocka_unit_test(an_engine_that_was_stopped_goes_on_as_new),
         cmocka_unit_test(every_allocation_may_fail),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("on the processor", tests, NULL, NULL);
+    everything_remote = 1;
+    return failed + cmocka_run_group_tests_name("on the remote test backend", tests, NULL, NULL);
 }
