@@ -27,17 +27,21 @@ static int finish(struct checkpoint *ck, struct error *err)
     return 0;
 }
 
-static int has_file(const char *directory, const char *name)
+static int has_file(const char *directory, const char *name, int *found, struct error *err)
 {
     char *path = path_join(directory, name);
-    int found = path && file_exists(path);
+    *found = path && file_exists(path);
     mem_free(path);
-    return found;
+    return path ? 0 : error_set_nomem(err, strlen(directory), "a path");
 }
 
-static int is_adapter(const char *path)
+static int is_adapter(const char *path, int *yes, struct error *err)
 {
-    return file_is_directory(path) && has_file(path, "adapter_config.json") && !has_file(path, "config.json");
+    int adapter = 0, whole = 0, rc = 0;
+    if (file_is_directory(path) && !(rc = has_file(path, "adapter_config.json", &adapter, err)) && adapter)
+        rc = has_file(path, "config.json", &whole, err);
+    *yes = adapter && !whole;
+    return rc;
 }
 
 int checkpoint_open_base(struct checkpoint **out, const char *path, struct error *err)
@@ -46,8 +50,10 @@ int checkpoint_open_base(struct checkpoint **out, const char *path, struct error
     struct checkpoint *ck = mem_calloc(1, sizeof *ck);
     if (!ck)
         return error_set_nomem(err, sizeof *ck, path);
-    int rc = hub_resolve(&ck->path, path, err);
-    if (!rc && is_adapter(ck->path))
+    int adapter = 0, rc = hub_resolve(&ck->path, path, err);
+    if (!rc)
+        rc = is_adapter(ck->path, &adapter, err);
+    if (!rc && adapter)
         rc = error_set(err, ERROR_CONFIG, "%s: is an adapter, wanted a base model; merge it first: isara convert", ck->path);
     if (!rc)
         rc = file_is_directory(ck->path) ? checkpoint_open_directory(ck, err) : checkpoint_open_gguf(ck, err);
@@ -64,9 +70,11 @@ int checkpoint_open(struct checkpoint **out, const char *path, struct error *err
 {
     char *resolved = NULL;
     *out = NULL;
-    int rc = hub_resolve(&resolved, path, err);
+    int adapter = 0, rc = hub_resolve(&resolved, path, err);
     if (!rc)
-        rc = is_adapter(resolved) ? checkpoint_open_adapter(out, NULL, resolved, err) : checkpoint_open_base(out, path, err);
+        rc = is_adapter(resolved, &adapter, err);
+    if (!rc)
+        rc = adapter ? checkpoint_open_adapter(out, NULL, resolved, err) : checkpoint_open_base(out, path, err);
     mem_free(resolved);
     return rc;
 }
