@@ -236,6 +236,23 @@ static int open_output(struct work *w, const struct cli_values *v, struct error 
     return rc;
 }
 
+/* What it will take, before it begins: so far (weights, records), and what the engine adds at most. */
+static void show_memory(struct generate_engine *engine, const struct work *w, const struct cli_values *v)
+{
+    size_t kv, other, now = clock_rss_peak();
+    long prompt = 0, more = 0;
+    generate_memory_bound(engine, w->requests, w->n_request, &kv, &other);
+    for (int i = 0; i < w->n_request; i++) {
+        const struct generate_options *o = &w->requests[i].options;
+        prompt += w->requests[i].n_prompt;
+        more += (long)o->max_new_tokens * (o->num_beams > 1 ? o->num_beams : o->num_return_sequences);
+    }
+    log_line(LOG_INFO, "memory: at most %zu MiB (%zu by now, %zu of keys and values, %zu of activations and logits); tokens: %ld of prompts, at most %ld new in all beams",
+             (now + kv + other) >> 20, now >> 20, kv >> 20, other >> 20, prompt, more);
+    if (v->dry_run && v->json)
+        printf("{\"records\": %d, \"memory_bytes\": %zu, \"kv_bytes\": %zu, \"prompt_tokens\": %ld, \"max_new_tokens\": %ld}\n", w->records.n, now + kv + other, kv, prompt, more);
+}
+
 static int run(struct work *w, const struct cli_values *v, struct error *err)
 {
     int kv_f32 = v->kv_dtype ? !strcmp(v->kv_dtype, "f32") : model_dtype(w->parts.model) == DTYPE_F32;
@@ -245,6 +262,11 @@ static int run(struct work *w, const struct cli_values *v, struct error *err)
     int rc = generate_engine_new(&engine, w->parts.model, w->parts.tokenizer, &eo, err);
     if (rc)
         return rc;
+    show_memory(engine, w, v);
+    if (v->dry_run) {
+        generate_engine_free(engine);
+        return 0;
+    }
     w->progress = (struct progress){.stage = "generate", .unit = "records", .total = w->n_request, .started = clock_now()};
     if (w->n_request)
         rc = generate_run(engine, w->requests, w->n_request, done, w, err);
@@ -295,6 +317,11 @@ int verb_generate(const struct verb *verb, struct options *options, const struct
         show_options(&w);
     if (!rc)
         rc = prepare(&w, v, err);
+    if (!rc && v->dry_run) {
+        rc = run(&w, v, err);
+        free_work(&w);
+        return rc;
+    }
     if (!rc)
         rc = open_output(&w, v, err);
     if (!rc)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine's memory and the run: plan for the requests at hand, then let requests in, step, hand finished ones out. */
+/* The run: plan for the requests at hand (plan.c), then let requests in, step, hand finished ones out. */
 #include "generate/engine.h"
 
 #include "base/interrupt.h"
@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void generate_engine_options_default(struct generate_engine_options *o, const struct model *m)
 {
@@ -64,19 +63,11 @@ int generate_engine_new(struct generate_engine **out, struct model *m, const str
     return 0;
 }
 
-static void free_run(struct generate_engine *e)
-{
-    if (e->slab)
-        mem_slab_free(e->slab, e->slab_bytes);
-    e->slab = NULL;
-    e->jobs = NULL;
-}
-
 void generate_engine_free(struct generate_engine *e)
 {
     if (!e)
         return;
-    free_run(e);
+    plan_drop(e);
     model_workspace_free(e->workspace);
     buffer_free(e->device_io);
     buffer_free(e->kv);
@@ -101,182 +92,6 @@ struct generate_stats generate_engine_stats(const struct generate_engine *e)
     s.kv_bytes = e->kv ? buffer_size(e->kv) : 0;
     return s;
 }
-
-/* ---- planning a run ---- */
-
-struct plan { /* what the requests that can run need together */
-    int n, max_len, max_lane, n_keep, uses_rules, uses_stop, max_bound;
-    long lanes, pages;
-};
-
-static void plan_add(struct plan *p, const struct generate_request *r, int page)
-{
-    const struct generate_options *o = &r->options;
-    int n_lane = job_lanes(o), len = r->n_prompt + o->max_new_tokens, bound = job_bound(o, r->n_prompt, page, 0, 0);
-    int keep = o->num_beams > 1 ? beam_keep(o->num_beams, o->n_eos) : 1;
-    p->n++;
-    p->lanes += n_lane;
-    p->pages += bound + 1; /* the page it may copy from */
-    p->max_len = len > p->max_len ? len : p->max_len;
-    p->max_lane = n_lane > p->max_lane ? n_lane : p->max_lane;
-    p->max_bound = bound > p->max_bound ? bound : p->max_bound;
-    p->n_keep = keep > p->n_keep ? keep : p->n_keep;
-    p->uses_stop |= o->n_stop > 0;
-    p->uses_rules |= o->repetition_penalty != 1 || o->no_repeat_ngram_size || o->min_new_tokens;
-}
-
-static size_t page_bytes(const struct generate_engine *e)
-{
-    return kv_page_bytes(&e->layout) * (size_t)e->desc->n_layer;
-}
-
-/* Pages the budget allows; 0 fits: as many as the requests in flight can use. */
-static int budget_pages(const struct generate_engine *e, const struct plan *p)
-{
-    size_t bytes = e->options.memory_bytes, per_page = page_bytes(e);
-    if (bytes) {
-        size_t n = bytes / per_page;
-        return n > 1 << 24 ? 1 << 24 : (int)n;
-    }
-    size_t quarter = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE), most = quarter / per_page;
-    size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1, want = 2 * jobs * ((size_t)p->max_bound + 1);
-    want = (long)want < p->pages ? want : (size_t)p->pages;
-    return (int)(want < most ? want : most);
-}
-
-static int make_pages(struct generate_engine *e, int n_page, struct error *err)
-{
-    size_t layer = kv_page_bytes(&e->layout) * (size_t)n_page;
-    int code;
-    if (e->pages.page && (e->options.memory_bytes ? e->pages.n_page == n_page : e->pages.n_page >= n_page))
-        return 0;
-    buffer_free(e->kv);
-    e->kv = NULL;
-    if (e->pages.page)
-        pages_deinit(&e->pages);
-    if ((code = buffer_new(&e->kv, e->device, layer * (size_t)e->desc->n_layer, "the KV cache", err)) ||
-        (code = pages_init(&e->pages, n_page, e->options.page, err)))
-        return code;
-    for (int l = 0; l < e->desc->n_layer; l++)
-        e->layer_pages[l] = (struct span){e->kv, layer * (size_t)l};
-    return 0;
-}
-
-/* Hands out 64-byte aligned pieces; without memory it only counts. */
-struct carver { char *memory; size_t used; };
-
-static void *carve(struct carver *c, size_t count, size_t size)
-{
-    void *p = c->memory ? c->memory + c->used : NULL;
-    c->used += (count * size + 63) & ~(size_t)63;
-    return p;
-}
-
-static void carve_host(struct generate_engine *e, struct carver *c, int n_request, const struct plan *p)
-{
-    size_t seqs = (size_t)e->max_batch, rows = seqs + (size_t)e->options.prefill_chunk, stride = (size_t)e->stride;
-    size_t list = p->uses_rules ? seqs * ((size_t)e->max_len + MODEL_MAX_EOS) : 0, results = seqs * (size_t)e->n_top, copies = 2 * seqs + 2;
-    e->slots = carve(c, seqs, sizeof *e->slots);
-    int *tables = carve(c, seqs * stride, sizeof *tables);
-    for (size_t i = 0; c->memory && i < seqs; i++)
-        e->slots[i].table = tables + i * stride;
-    e->free_slots = carve(c, seqs, sizeof *e->free_slots);
-    e->jobs = carve(c, seqs, sizeof *e->jobs);
-    e->active = carve(c, seqs, sizeof *e->active);
-    e->done = carve(c, seqs, sizeof *e->done);
-    e->waiting = carve(c, (size_t)n_request, sizeof *e->waiting);
-    e->tokens = carve(c, rows, 4);
-    e->positions = carve(c, rows, 4);
-    e->row_seq = carve(c, rows, 4);
-    e->blocks = carve(c, seqs * stride, 4);
-    e->pairs = carve(c, 2 * copies, 4);
-    e->pinned = carve(c, copies, sizeof *e->pinned);
-    e->found = carve(c, stride, sizeof *e->found);
-    e->zeros = carve(c, seqs, sizeof *e->zeros);
-    e->out_index = carve(c, seqs, 4);
-    e->seen_offsets = carve(c, seqs + 1, 4);
-    e->banned_offsets = carve(c, seqs + 1, 4);
-    e->seen_ids = carve(c, list, 4);
-    e->banned_ids = carve(c, list, 4);
-    e->bias = carve(c, seqs, 4);
-    e->penalty = carve(c, seqs, 4);
-    e->knobs = carve(c, 4 * seqs, 4);
-    e->uniform = carve(c, seqs, 4);
-    for (int k = 0; k < JOB_KINDS; k++)
-        e->outs[k] = carve(c, seqs, sizeof *e->outs[k]);
-    e->host_values = carve(c, results, 4);
-    e->host_ids = carve(c, results, 4);
-    e->host_raw = carve(c, results, 4);
-    e->candidates = carve(c, (size_t)p->n_keep, sizeof *e->candidates);
-    e->in.capacity = 4 * (3 * rows + seqs * stride + 2 * copies + seqs * 8) + 8 * list + 24 * (seqs + 8) + 64 * 32;
-    e->in.host = carve(c, e->in.capacity, 1);
-}
-
-static int make_device_io(struct generate_engine *e, struct error *err)
-{
-    struct carver c = {NULL, 0};
-    size_t results = (size_t)e->max_batch * (size_t)e->n_top, at[5];
-    for (int i = 0; i < 5; i++) {
-        at[i] = c.used;
-        carve(&c, i == 0 ? e->in.capacity : 4 * (i == 1 ? (size_t)e->head_rows * (size_t)e->desc->n_vocab : results), 1);
-    }
-    if (!e->device_io || buffer_size(e->device_io) < c.used) {
-        buffer_free(e->device_io);
-        e->device_io = NULL;
-        int code = buffer_new(&e->device_io, e->device, c.used, "logits and candidates", err);
-        if (code)
-            return code;
-    }
-    e->in.device = (struct span){e->device_io, at[0]};
-    e->logits = (struct span){e->device_io, at[1]};
-    e->values = (struct span){e->device_io, at[2]};
-    e->ids = (struct span){e->device_io, at[3]};
-    e->raw = (struct span){e->device_io, at[4]};
-    return 0;
-}
-
-static int make_workspace(struct generate_engine *e, struct error *err)
-{
-    int rows = e->max_batch + e->options.prefill_chunk;
-    if (e->workspace && e->workspace_row >= rows && e->workspace_out >= e->max_batch)
-        return 0;
-    model_workspace_free(e->workspace);
-    e->workspace = NULL;
-    e->workspace_row = rows;
-    e->workspace_out = e->max_batch;
-    return model_workspace_new(&e->workspace, e->model, rows, e->max_batch, err);
-}
-
-static int set_up(struct generate_engine *e, const struct plan *p, int n_request, struct error *err)
-{
-    struct carver count = {NULL, 0};
-    int code;
-    e->max_len = p->max_len;
-    e->stride = (p->max_len + e->options.page - 1) / e->options.page;
-    e->n_top = p->n_keep < e->desc->n_vocab ? p->n_keep : e->desc->n_vocab;
-    e->uses_rules = p->uses_rules;
-    e->head_rows = e->max_batch < HEAD_ROWS ? e->max_batch : HEAD_ROWS;
-    free_run(e);
-    carve_host(e, &count, n_request, p);
-    e->slab_bytes = count.used;
-    if (!(e->slab = mem_slab(count.used)))
-        return error_set_nomem(err, count.used, "generation");
-    carve_host(e, &(struct carver){e->slab, 0}, n_request, p);
-    if ((code = make_workspace(e, err)) || (code = make_device_io(e, err)))
-        return code;
-    if (p->uses_stop && finder_warm(e->finder))
-        return error_set_nomem(err, 0, "looking for stop strings");
-    e->n_free_slot = e->max_batch;
-    for (int i = 0; i < e->max_batch; i++)
-        e->free_slots[i] = e->max_batch - 1 - i;
-    for (int i = 0; i < e->max_batch; i++)
-        e->jobs[i].number = i + 1;
-    e->max_job = e->max_batch;
-    e->n_active = e->n_waiting = e->n_pair = e->n_pinned = 0;
-    return 0;
-}
-
-/* ---- the run ---- */
 
 typedef int done_fn(void *user, int index, const struct generate_result *result);
 
@@ -328,7 +143,7 @@ static int sift_by_budget(struct generate_engine *e, const struct sorted *order,
             continue;
         }
         error_set(&result.error, ERROR_FAILED, "memory: this request alone needs %zu MiB of KV cache, the budget is %zu MiB; allow more memory or fewer beams or new tokens",
-                  ((size_t)bound * page_bytes(e) + (1 << 20) - 1) >> 20, ((size_t)e->pages.n_page * page_bytes(e)) >> 20);
+                  ((size_t)bound * plan_page_bytes(e) + (1 << 20) - 1) >> 20, ((size_t)e->pages.n_page * plan_page_bytes(e)) >> 20);
         code = hand_out_one(&result, order[i].index, done, user, err);
     }
     return code;
@@ -396,14 +211,12 @@ int generate_run(struct generate_engine *e, const struct generate_request *reque
     if ((code = sift(e, requests, n, order, &plan, done, user, err)) || !plan.n)
         goto out;
     qsort(order, (size_t)plan.n, sizeof *order, by_tokens);
-    e->max_batch = e->options.max_batch ? e->options.max_batch : BATCH > plan.max_lane ? BATCH : plan.max_lane;
-    e->max_batch = plan.lanes < e->max_batch ? (int)plan.lanes : e->max_batch;
-    if ((code = make_pages(e, budget_pages(e, &plan), err)) || (code = set_up(e, &plan, n, err)))
+    if ((code = plan_set_up(e, &plan, n, err)))
         goto out;
     if (!(code = sift_by_budget(e, order, plan.n, done, user, err)))
         code = run(e, done, user, err);
 out:
     mem_free(order);
-    free_run(e);
+    plan_drop(e);
     return code;
 }

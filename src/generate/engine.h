@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of the engine, shared by engine.c (set-up, the run), admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
+/* The inside of the engine, shared by engine.c (the run), plan.c (sizes and set-up), admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
  *
  * A request that runs is a job with lanes: its beams, or its samples, or one. A lane has a slot: a row of the block table that says
  * which pages hold its keys and values. A step makes one model pass over rows of all jobs: a chunk of the prompts that are not in the cache
@@ -118,6 +118,16 @@ void result_free(struct generate_result *result);
 int admit(struct generate_engine *e, struct error *err);
 /* Why a request can never run, as result->error; 0 when it can. */
 int admit_check(const struct generate_engine *e, const struct generate_request *r, struct error *err);
+
+/* plan.c */
+struct plan { /* what the requests that can run need together */
+    int n, max_len, max_lane, n_keep, uses_rules, uses_stop, max_bound;
+    long lanes, pages;
+};
+void plan_add(struct plan *p, const struct generate_request *r, int page);
+int plan_set_up(struct generate_engine *e, const struct plan *p, int n_request, struct error *err);
+void plan_drop(struct generate_engine *e); /* the host arrays of a run */
+size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all layers */
 
 /* step.c */
 void step(struct generate_engine *e);

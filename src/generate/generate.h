@@ -72,6 +72,8 @@ void generate_engine_free(struct generate_engine *e);
  * Stops with ERROR_INTERRUPTED at the next step when interrupt_requested(). */
 int generate_run(struct generate_engine *e, const struct generate_request *requests, int n,
                  int (*done)(void *user, int index, const struct generate_result *result), void *user, struct error *err);
+/* What a run of these requests can take besides the weights: bytes of pages at most, and of host arrays, activations and logits. */
+void generate_memory_bound(struct generate_engine *e, const struct generate_request *requests, int n, size_t *kv_bytes, size_t *other_bytes);
 void generate_engine_forget(struct generate_engine *e); /* drops cached prefixes (after the weights changed) */
 struct generate_stats generate_engine_stats(const struct generate_engine *e);
 
