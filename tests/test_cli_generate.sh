@@ -115,6 +115,27 @@ size=$(stat -c %s "$tmp/nan/model.safetensors")
 printf '\377\377\377\377' | dd of="$tmp/nan/model.safetensors" bs=1 seek=$((size - 4)) conv=notrunc 2>/dev/null
 want 65 "model.safetensors: tensor model.norm.weight: element .* is not a number" "$ISARA" generate --model "$tmp/nan" --input "$tmp/one.jsonl"
 
+# The memory it names beforehand holds, also when the budget is small; --dry-run names it and does nothing else.
+for budget in "" "--kv-memory 1"; do
+  "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/memory.jsonl" $budget 2>"$tmp/memory.log" || bad "failed with $budget"
+  said=$(sed -n 's/^memory: at most \([0-9]*\) MiB.*/\1/p' "$tmp/memory.log") was=$(sed -n 's/.*peak \([0-9]*\) MiB resident.*/\1/p' "$tmp/memory.log")
+  [ -n "$said" ] && [ -n "$was" ] && [ "$was" -le $((said + 4)) ] || bad "said at most ${said:-?} MiB, took ${was:-?} (results and the allocator may take 4)"
+  rm -f "$tmp/memory.jsonl"
+done
+want 0 "memory: at most" "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/memory.jsonl" --dry-run
+[ ! -e "$tmp/memory.jsonl" ] && [ ! -e "$tmp/memory.jsonl.partial" ] || bad "--dry-run wrote something"
+
+# SIGTERM: exit code 75, what is finished is kept.
+generate --input "$tmp/long.jsonl" --output "$tmp/term.jsonl" --threads 1 & pid=$!
+for _ in $(seq 2000); do
+  [ "$(grep -c '}$' "$tmp/term.jsonl.partial" 2>/dev/null || true)" -gt 4 ] 2>/dev/null && break
+  kill -0 $pid 2>/dev/null || break
+  sleep 0.01
+done
+kill -TERM $pid 2>/dev/null; wait $pid; rc=$?
+[ $rc = 75 ] || [ -e "$tmp/term.jsonl" ] || bad "SIGTERM: exit code $rc"
+generate --input "$tmp/long.jsonl" --output "$tmp/term.jsonl" && cmp -s "$tmp/term.jsonl" "$tmp/whole.jsonl" || bad "after SIGTERM the file is another one"
+
 # Cost in tokens: 64 prompts with a common start of 400 tokens compute it once.
 common=$(seq -s, 3 402)
 for i in $(seq 64); do echo "{\"prompt_token_ids\":[$common,$((500 + i))],\"max_new_tokens\":1}"; done >"$tmp/common.jsonl"

@@ -315,7 +315,7 @@ static void sixteen_texts_are_decoded_in_the_passes_of_one(void **state)
     struct fixture f = fixture_open(DTYPE_F32);
     for (int i = 0; i < 16; i++) {
         for (int t = 0; t < 20; t++)
-            prompts[i][t] = 3 + below(VOCAB - 3);
+            prompts[i][t] = t ? 3 + below(VOCAB - 3) : 3 + i; /* nothing in common, so nobody waits for anybody's prefix */
         q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = 20};
         generate_options_default(&q[i].options);
         q[i].options.max_new_tokens = 30;
