@@ -21,7 +21,7 @@ static void ngram_bans_are_exactly_the_tokens_that_would_repeat_an_ngram(void **
 {
     (void)state;
     uint64_t at = 0;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 5000; round++) {
         int32_t text[41], out[64];
         int n_prompt = 1 + (int)below(&at, 20), n = (int)below(&at, 20), size = 1 + (int)below(&at, 4), vocab = 2 + (int)below(&at, 6);
         struct generate_options o;
@@ -50,7 +50,7 @@ static void the_penalty_hits_each_id_in_scope_once(void **state)
     uint64_t at = 1 << 20;
     uint32_t marks[8] = {0};
     struct rule_marks m = {marks, UINT32_MAX - 500, 8}; /* the marks wrap around within the test */
-    for (int round = 0; round < 1000; round++) {
+    for (int round = 0; round < 5000; round++) {
         int32_t text[20], out[40];
         int n_prompt = 1 + (int)below(&at, 9), n = (int)below(&at, 9);
         struct generate_options o;

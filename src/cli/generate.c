@@ -242,12 +242,13 @@ static void show_memory(struct generate_engine *engine, const struct work *w, co
     size_t kv, other, now = clock_rss_peak();
     long prompt = 0, more = 0;
     generate_memory_bound(engine, w->requests, w->n_request, &kv, &other);
+    other += ((size_t)device_n_thread(w->parts.device) * 4 + 8) << 20; /* the threads' scratch; results until they are written */
     for (int i = 0; i < w->n_request; i++) {
         const struct generate_options *o = &w->requests[i].options;
         prompt += w->requests[i].n_prompt;
         more += (long)o->max_new_tokens * (o->num_beams > 1 ? o->num_beams : o->num_return_sequences);
     }
-    log_line(LOG_INFO, "memory: at most %zu MiB (%zu by now, %zu of keys and values, %zu of activations and logits); tokens: %ld of prompts, at most %ld new in all beams",
+    log_line(LOG_INFO, "memory: at most %zu MiB (%zu by now, %zu of keys and values, %zu of activations, logits and scratch); tokens: %ld of prompts, at most %ld new in all beams",
              (now + kv + other) >> 20, now >> 20, kv >> 20, other >> 20, prompt, more);
     if (v->dry_run && v->json)
         printf("{\"records\": %d, \"memory_bytes\": %zu, \"kv_bytes\": %zu, \"prompt_tokens\": %ld, \"max_new_tokens\": %ld}\n", w->records.n, now + kv + other, kv, prompt, more);
