@@ -66,8 +66,8 @@ static void golden_options(struct train_options *o)
 static void train(const struct train_options *o, const struct train_data *rows, int n_thread, struct log *log)
 {
     struct device *device;
-    struct checkpoint *source;
-    struct model *model;
+    struct checkpoint *source = NULL;
+    struct model *model = NULL;
     struct train_result result;
     struct error err = {0};
     *log = (struct log){0};

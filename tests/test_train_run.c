@@ -70,8 +70,8 @@ static void interrupt_there(void *user, const struct train_step *s)
 static int run_here(struct run *r)
 {
     struct device *device;
-    struct checkpoint *source;
-    struct model *model;
+    struct checkpoint *source = NULL;
+    struct model *model = NULL;
     struct train_data data, eval;
     make_data(&data, r->first_row, r->n_row ? r->n_row : N_ROW);
     make_data(&eval, 100, 5);
