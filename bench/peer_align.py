@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """isara align against the same work strung together from transformers and trl, both in bf16, in one run (`make bench-align`).
 
-usage: bench/peer_align.py [ISARA [WORK]]     environment: ISARA_SMOLLM2 (the GGUF's directory), ISARA_DATA, BENCH_THREADS (all), BENCH_BATCHES ("4 8 16"), BENCH_ATTEMPTS (32)
+usage: bench/peer_align.py [ISARA [WORK]]     environment: ISARA_SMOLLM2 (the .gguf file, or its directory), ISARA_DATA, BENCH_THREADS (all), BENCH_BATCHES ("4 8 16"), BENCH_ATTEMPTS (32)
 
 One round, 32 attempts, 64 TruthfulQA seeds, SmolLM2-135M-Instruct. isara runs first. The peer is then given the prompts isara used (rebuilt from
 generated.jsonl), the same decoding options and limits, and tunes on the rows isara kept. It generates at the best of several batch sizes, each tried on the first
@@ -12,7 +12,9 @@ import json, math, os, shutil, subprocess, sys, time
 isara = sys.argv[1] if len(sys.argv) > 1 else "build/isara"
 work = sys.argv[2] if len(sys.argv) > 2 else "build/bench-align"
 data = os.environ.get("ISARA_DATA", "../shared/data")
-gguf = os.path.join(os.environ.get("ISARA_SMOLLM2", "models/smollm2"), "SmolLM2-135M-Instruct.Q4_1.gguf")
+gguf = os.environ.get("ISARA_SMOLLM2", "models/smollm2")
+if os.path.isdir(gguf):
+    gguf = os.path.join(gguf, "SmolLM2-135M-Instruct.Q4_1.gguf")
 threads = int(os.environ.get("BENCH_THREADS", os.cpu_count()))
 batches = [int(b) for b in os.environ.get("BENCH_BATCHES", "4 8 16").split()]
 root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
@@ -90,10 +92,20 @@ def embed(texts):
     return time.time() - start
 
 
+def report(phase, note):
+    print(f"{phase:10} {mine.get(phase, 0):9.1f} {peer[phase]:9.1f} {peer[phase] / max(mine.get(phase, 0), 1e-3):11.2f}   {note}", flush=True)
+
+
+used = {"ask": sum(r["ask"]["n_tokens"] for r in rows), "answer": sum(r["answer_facts"]["n_tokens"] for r in answered)}
+print(f"torch {torch.__version__}, transformers {transformers.__version__}, trl {trl.__version__}; {threads} threads; {len(ask)} asked, {len(answer)} answered, {len(kept)} kept")
+print(f"{'phase':10} {'isara s':>9} {'peer s':>9} {'peer/isara':>11}   tokens isara / peer, peer's batch", flush=True)
 peer = {}
 peer["ask"], ask_tokens, ask_batch = best(ask, "ask-", ["\n"])
+report("ask", f"{used['ask']} / {ask_tokens}, batch {ask_batch}")
 peer["retrieve"] = embed([s["question"] for s in seeds] + [r["question"] for r in answered])
+report("retrieve", f"{len(seeds) + len(answered)} questions")
 peer["answer"], answer_tokens, answer_batch = best(answer, "answer-", ["\nQuestion:"])
+report("answer", f"{used['answer']} / {answer_tokens}, batch {answer_batch}")
 train = Dataset.from_list([{"prompt": f"Question: {q}\nAnswer:", "completion": f" {a}{tok.eos_token}"} for q, a in [(s["question"], s["answer"]) for s in seeds] + kept])
 steps = settings["train-max-steps"] or 3 * math.ceil(len(train) / 4)
 args = trl.SFTConfig(output_dir=f"{work}/trl", per_device_train_batch_size=4, num_train_epochs=3, max_steps=steps, learning_rate=2e-5, lr_scheduler_type="cosine", warmup_steps=math.ceil(0.03 * steps),
@@ -104,13 +116,6 @@ start = time.time()
 trainer.train()
 trainer.save_model(f"{work}/trl/model")
 peer["tune"] = time.time() - start
-
-used = {"ask": sum(r["ask"]["n_tokens"] for r in rows), "answer": sum(r["answer_facts"]["n_tokens"] for r in answered)}
-print(f"torch {torch.__version__}, transformers {transformers.__version__}, trl {trl.__version__}; {threads} threads; {len(ask)} asked, {len(answer)} answered, {len(kept)} kept")
-print(f"{'phase':10} {'isara s':>9} {'peer s':>9} {'peer/isara':>11}   tokens isara / peer, peer's batch")
-notes = {"ask": f"{used['ask']} / {ask_tokens}, batch {ask_batch}", "answer": f"{used['answer']} / {answer_tokens}, batch {answer_batch}",
-         "tune": f"{len(train)} rows, 3 epochs, batch 4", "retrieve": f"{len(seeds) + len(answered)} questions"}
-for phase in ("ask", "retrieve", "answer", "tune"):
-    print(f"{phase:10} {mine.get(phase, 0):9.1f} {peer[phase]:9.1f} {peer[phase] / max(mine.get(phase, 0), 1e-3):11.2f}   {notes[phase]}")
+report("tune", f"{len(train)} rows, {steps} steps of 4")
 total = sum(mine.get(p, 0) for p in peer)
 print(f"{'total':10} {total:9.1f} {sum(peer.values()):9.1f} {sum(peer.values()) / total:11.2f}   isara's whole process, loading and evidence included: {wall:.1f} s")

@@ -19,6 +19,9 @@ const char *check_smollm2(void)
     const char *path = getenv("ISARA_SMOLLM2");
     if (!path || !*path)
         path = "models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
+    static char inside[1024]; /* its directory will do */
+    snprintf(inside, sizeof inside, "%s/SmolLM2-135M-Instruct.Q4_1.gguf", path);
+    path = access(inside, R_OK) ? path : inside;
     return access(path, R_OK) ? NULL : path;
 }
 
