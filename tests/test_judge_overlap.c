@@ -27,7 +27,7 @@ static void make(void)
             strcat(memory[i], k % 3 ? " " : ", ");
         }
         if (i >= N && i % 5 == 0)
-            strcpy(memory[i], memory[i - N]);
+            memcpy(memory[i], memory[i - N], sizeof memory[i]);
         questions[i] = memory[i];
     }
 }
