@@ -15,7 +15,7 @@ class Worker:
 
     def read(self):
         for line in iter(self.process.stdout.readline, ""):
-            if line.startswith("{"):
+            if line.startswith('{"'):  # not a peer's own prints
                 return json.loads(line)
         last = [l for l in open(self.log).read().splitlines() if l.strip()][-1:] or ["no message"]
         raise Missing(f"{self.name}: {last[0]} (all of it in {self.log})")
