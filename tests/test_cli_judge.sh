@@ -91,6 +91,13 @@ if [ -f $m/model.safetensors ]; then
   want 0 "new head of 2 labels, one a row" "$ISARA" train --task classify --model $m --data "$tmp/single.jsonl" --output "$tmp/single" --learning-rate 1e-3 --max-steps 12 --dtype f32
   want 0 '"single_label_classification"' cat "$tmp/single/config.json"
   want 0 "good accuracy  *1.0000" "$ISARA" eval --task judge --judge "$tmp/single" --test "$tmp/single.jsonl" --dtype f32 --log-level quiet
+  # Where padding is the end of sequence, the classifier gets another pad token, in the configuration and in the tokenizer's files alike.
+  mkdir -p "$tmp/padded"; cp $m/*.json $m/model.safetensors "$tmp/padded/"
+  sed -i 's/"pad_token_id": *1/"pad_token_id": 0/' "$tmp/padded/config.json"
+  for f in tokenizer_config special_tokens_map; do sed -i 's/\("pad_token": *\)"[^"]*"/\1"<|endoftext|>"/' "$tmp/padded/$f.json"; done
+  want 0 "pad_token_id of the classifier: 1" "$ISARA" train --task classify --model "$tmp/padded" --data "$tmp/single.jsonl" --output "$tmp/repadded" --max-steps 1 --dtype f32
+  want 0 '"pad_token_id": 1' cat "$tmp/repadded/config.json"
+  for f in tokenizer_config special_tokens_map; do want 0 "\"pad_token\": \"$(sed -n 's/.*"pad_token": *"\([^"]*\)".*/\1/p' $m/tokenizer_config.json)\"" cat "$tmp/repadded/$f.json"; done
   for i in 1 2 3 4 5 6; do echo "{\"prompt\":\"How do I store apples $i?\",\"chosen\":\"In a cool place.\",\"rejected\":\"apples apples apples\"}"; done >"$tmp/pairs.jsonl"
   want 0 "steps" "$ISARA" train --task reward --model $m --data "$tmp/pairs.jsonl" --output "$tmp/reward" --learning-rate 1e-3 --max-steps 12 --dtype f32
   want 0 '"LlamaForScore"' cat "$tmp/reward/config.json"

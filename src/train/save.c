@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/hf_dir.h"
+#include "io/jsontext.h"
 #include "io/safetensors.h"
 
 #include <string.h>
@@ -117,13 +118,43 @@ static int write_tokenizer(const struct trainer *t, const char *directory, struc
     return rc;
 }
 
+/* A classifier whose pad_token_id is not its base model's: the tokenizer's files name the same token, or a batch padded by them would be read at its padding. */
+static int set_pad_token(const struct trainer *t, const char *directory, struct error *err)
+{
+    static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json"};
+    const struct tokenizer *tok = t->job->tokenizer;
+    int pad = t->m->desc.pad_id, rc = 0;
+    const char *token = tok && pad >= 0 && pad != tokenizer_info(tok)->pad ? tokenizer_token(tok, pad, NULL) : NULL;
+    for (int i = 0; i < 2 && token && !rc; i++) {
+        char *path = path_join(directory, names[i]);
+        struct buf text = BUF_INIT;
+        json_error_t why;
+        rc = path ? 0 : error_set_nomem(err, 256, "a path");
+        if (!rc && (file_exists(path) || i == 0)) {
+            rc = file_exists(path) ? file_read(&text, path, (size_t)1 << 30, err) : 0;
+            json_t *o = rc ? NULL : text.len ? json_loadb(text.data, text.len, 0, &why) : json_object();
+            if (!rc && !o && text.len) /* model_max_length may be 1e30 written out, which is no integer to jansson */
+                o = json_loadb(text.data, text.len, JSON_DECODE_INT_AS_REAL, &why);
+            if (!rc && !json_is_object(o))
+                rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", path);
+            if (!rc)
+                rc = json_object_set_new(o, "pad_token", json_string(token)) ? error_set_nomem(err, 64, "a pad token") : jsontext_write(path, o, err);
+            json_decref(o);
+        }
+        buf_free(&text);
+        mem_free(path);
+    }
+    return rc;
+}
+
 /* Configuration, generation settings, tokenizer: everything of a Hugging Face directory but the weights. */
 static int write_surroundings(const struct trainer *t, const char *directory, enum dtype dtype, struct error *err)
 {
     int rc = hf_dir_config(directory, model_config(t->m), dtype, err);
     if (!rc && t->m->desc.task == MODEL_LM)
         rc = hf_dir_generation(directory, t->job->source ? checkpoint_generation_config(t->job->source) : NULL, model_config(t->m), err);
-    return rc ? rc : write_tokenizer(t, directory, err);
+    rc = rc ? rc : write_tokenizer(t, directory, err);
+    return rc || t->m->desc.task != MODEL_CLASSIFY ? rc : set_pad_token(t, directory, err);
 }
 
 static int save_full(struct trainer *t, enum dtype dtype, struct error *err)
