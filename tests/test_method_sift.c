@@ -128,7 +128,7 @@ static void every_rule_has_its_reason(void **state)
     struct sift *s = make(0.7);
     char words[2000] = "";
     for (int i = 0; i < 151; i++)
-        snprintf(words + strlen(words), 8, "w%d ", i);
+        snprintf(words + strlen(words), sizeof words - strlen(words), "w%d ", i);
     const struct { struct sift_text text; enum sift_reason wanted; } cases[] = {
         {{"How do I cut a board?", 1, 1}, SIFT_KEPT}, {{NULL, 1, 1}, SIFT_QUESTION_EMPTY}, {{" \n\t", 1, 1}, SIFT_QUESTION_EMPTY},
         {{"How do I cut a board?", 1, 0}, SIFT_QUESTION_UNPARSED}, {{"How do I cut a board?", 0, 1}, SIFT_QUESTION_UNENDED},

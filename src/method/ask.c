@@ -91,8 +91,10 @@ static int add(struct align *a, struct batch *b, int index, int n_context, const
         prompt_free(&m->prompt);
         return question ? put_answer(a, index, &t, err) : put_question(a, index, &t, err);
     }
-    if (rc)
+    if (rc) {
+        prompt_free(&m->prompt);
         return error_set(err, rc, "%s", own.message);
+    }
     b->n++;
     return 0;
 }
