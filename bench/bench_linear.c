@@ -202,7 +202,13 @@ static double best_limit(const struct setting *s)
     return best;
 }
 
-/* Both sides' workers spin for a while after a run, so each side runs a little before its clock starts. */
+/* Workers of both sides spin for some milliseconds after a run and would take the other side's core: a side waits until they sleep, then runs a little
+ * before its clock starts. */
+static void settle(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+}
+
 static void measure(struct setting *s)
 {
     struct peer peer;
@@ -211,9 +217,11 @@ static void measure(struct setting *s)
     run_isara(s, 1, 0);
     int count = (int)(0.02 / run_isara(s, 1, 0)) + 1, warm = count / 4 + 1;
     for (int i = 0; i < REPEATS; i++) {
+        settle();
         run_isara(s, warm, 0);
         f32[i] = run_isara(s, count, 0);
         bf16[i] = s->t == DTYPE_BF16 && !strcmp(s->what, "forward") ? run_isara(s, count, 1) : f32[i];
+        settle();
         run_peer(s, &peer, warm);
         peers[i] = run_peer(s, &peer, count);
     }
