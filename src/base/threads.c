@@ -2,7 +2,7 @@
 /* Workers spin a little between runs (operators follow each other within microseconds), then sleep on a condition. A run waits only for workers that
  * have joined it: who comes late, because asleep or not scheduled, finds it closed. Each worker has its own stretch of a run's pieces, so that from run to
  * run it meets the same data in its caches, and helps with the others' when it is through. A pool of as many threads as there are CPUs ties each worker to one:
- * a woken worker is otherwise often put on its waker's CPU and stays there, while another idles. The caller's own thread is left free to give way. */
+ * a woken worker is otherwise often put on its waker's CPU and stays there, while another idles. A caller that is found on a worker's CPU moves to the free one. */
 #include "base/threads.h"
 
 #include "base/mem.h"
@@ -29,6 +29,8 @@ struct pool {
     atomic_ullong state;    /* generation, bumped for every run; OPEN while it may be joined; number of workers inside */
     atomic_int sleeping;
     atomic_int stop;
+    cpu_set_t cpus;  /* that the process may use */
+    int free_cpu;    /* the one without a worker; -1: workers are not tied */
     void (*fn)(void *, int, int);
     void *context;
 };
@@ -108,16 +110,32 @@ static void start_generation(struct pool *p, unsigned open)
 /* Ties worker i to the i-th CPU of those that the process may use, if there is one for each; where that is refused, nothing is lost but speed. */
 static void tie_workers(struct pool *p)
 {
-    cpu_set_t all, one;
-    if (sched_getaffinity(0, sizeof all, &all) || CPU_COUNT(&all) != p->n_thread)
+    cpu_set_t one;
+    p->free_cpu = -1;
+    if (p->n_thread == 1 || sched_getaffinity(0, sizeof p->cpus, &p->cpus) || CPU_COUNT(&p->cpus) != p->n_thread)
         return;
     for (int cpu = 0, i = 0; cpu < CPU_SETSIZE && i < p->n_thread; cpu++) {
-        if (!CPU_ISSET(cpu, &all) || i++ == 0)
+        if (!CPU_ISSET(cpu, &p->cpus))
             continue;
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
-        pthread_setaffinity_np(p->workers[i - 1].thread, sizeof one, &one);
+        if (i == 0)
+            p->free_cpu = cpu;
+        else if (pthread_setaffinity_np(p->workers[i].thread, sizeof one, &one))
+            p->free_cpu = -1;
+        i++;
     }
+}
+
+static void give_way(const struct pool *p)
+{
+    cpu_set_t one;
+    if (p->free_cpu < 0 || sched_getcpu() == p->free_cpu)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET(p->free_cpu, &one);
+    if (!pthread_setaffinity_np(pthread_self(), sizeof one, &one))
+        pthread_setaffinity_np(pthread_self(), sizeof p->cpus, &p->cpus);
 }
 
 int pool_new(struct pool **out, int n_thread, struct error *err)
@@ -173,6 +191,7 @@ void pool_run(struct pool *p, int n, void (*fn)(void *, int, int), void *context
             fn(context, i, 0);
         return;
     }
+    give_way(p);
     p->fn = fn;
     p->context = context;
     for (int i = 0; i < p->n_thread; i++) {

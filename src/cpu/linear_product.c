@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { GROUP_BYTES = 512 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
+enum { GROUP_BYTES = 256 << 10, ONE_GROUP_BYTES = 384 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
 enum { PIECES_PER_THREAD = 8, PIECE_PRODUCTS = 1 << 18 }; /* the most pieces; and the fewest multiplications of one */
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
@@ -303,12 +303,14 @@ static void prepare_rows(struct queue *q, struct product *p)
             prepare_block(p, i, 0);
 }
 
-/* Groups of equal size that fit the cache, in blocks of equal size. */
+/* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not worth reading the panels twice. */
 static void deal_rows(struct deal *d)
 {
     const struct product *p = d->p;
     int rows = p->kernel->rows;
     int64_t m = p->last_row - p->first_row, most = GROUP_BYTES / (row_bytes(p) + 1);
+    if (m * row_bytes(p) <= ONE_GROUP_BYTES)
+        most = m;
     most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
     d->n_group = (m + most - 1) / most;
     d->block_rows = rows;
