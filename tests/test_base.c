@@ -78,6 +78,21 @@ static void pool_runs_every_piece_once(void **state)
     }
 }
 
+/* A worker that is late for the last run meets the generation that stops in its place: it must not sleep on it. */
+static void pool_stops_while_workers_are_late(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        struct pool *p = NULL;
+        atomic_long sum = 0;
+        assert_int_equal(pool_new(&p, 2 + i % 3, NULL), 0);
+        for (int run = 0; run < i % 4; run++)
+            pool_run(p, 2, add_piece, &sum);
+        pool_free(p);
+        assert_int_equal(sum, i % 4 * 3);
+    }
+}
+
 static void buffers_survive_failed_allocations(void **state)
 {
     (void)state;
@@ -116,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maths_agree_with_libm),  cmocka_unit_test(philox_known_answers),
         cmocka_unit_test(permutation_is_one),     cmocka_unit_test(pool_runs_every_piece_once),
+        cmocka_unit_test(pool_stops_while_workers_are_late),
         cmocka_unit_test(errors_carry_exit_codes), cmocka_unit_test(buffers_survive_failed_allocations),
         cmocka_unit_test(sha256_known_answer),
     };

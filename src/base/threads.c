@@ -91,9 +91,9 @@ static void *worker_main(void *argument)
             atomic_fetch_sub(&p->sleeping, 1);
             pthread_mutex_unlock(&p->mutex);
         }
-        if (atomic_load(&p->stop))
-            return NULL;
         seen = join_run(p, w->index);
+        if (atomic_load(&p->stop)) /* looked at last: the generation just seen may be the one that stops */
+            return NULL;
     }
 }
 
