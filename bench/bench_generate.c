@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The method's own load (reference data smollm2_load): W1 ask, W2 answer (beams of 5), W3 greedy, W4 one sequence, W6 scoring.
- * Usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk]
- * One JSON line a run: seconds, new tokens a second (of the best sequence of each request), rows computed, and where the time went.
+ * Usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk] [profile]
+ * One JSON line a run: seconds, new tokens a second (of the best sequence of each request), rows computed, and where the time went (with "profile" by operator).
  * With - it loads once and does the work that each line of standard input names, and the answers come along ("ids", "logprobs"):
  * so bench/peers.py runs it in turn with its peers. */
 #include "base/clock.h"
 #include "generate/generate.h"
+#include "bench/operators.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,12 +145,15 @@ static json_t *generate(struct model *m, const struct work *w, const struct gene
     return out;
 }
 
-static int run(struct model *m, const json_t *root, const char *name, const struct generate_engine_options *eo, int with_answers, struct error *err)
+static int run(struct model *m, const json_t *root, const char *name, const struct generate_engine_options *eo, int with_answers, int with_profile, struct error *err)
 {
     struct work w;
+    struct op_profile profile = {0};
     if (read_work(&w, root, name))
         return error_set(err, ERROR_DATA, "no work named %s", name);
+    device_set_profile(model_device(m), with_profile ? &profile : NULL);
     json_t *out = w.max_new ? generate(m, &w, eo, err) : score(m, &w, err);
+    device_set_profile(model_device(m), NULL);
     free_work(&w);
     if (!out)
         return err->code;
@@ -157,6 +161,8 @@ static int run(struct model *m, const json_t *root, const char *name, const stru
         json_object_del(out, "ids");
         json_object_del(out, "logprobs");
     }
+    if (with_profile)
+        json_object_set_new(out, "operators", profile_json(&profile));
     json_dumpf(out, stdout, JSON_REAL_PRECISION(9));
     printf("\n");
     fflush(stdout);
@@ -172,7 +178,7 @@ static int serve(struct model *m, const json_t *root, const struct generate_engi
     fflush(stdout);
     while (!code && fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        code = run(m, root, line, eo, 1, err);
+        code = run(m, root, line, eo, 1, 0, err);
     }
     return code;
 }
@@ -188,7 +194,7 @@ int main(int argc, char **argv)
     struct model_options mo = {.dtype = !strcmp(type, "f32") ? DTYPE_F32 : !strcmp(type, "q8") ? DTYPE_Q8 : DTYPE_BF16};
     json_t *root = argc > 2 ? json_load_file(argv[2], 0, NULL) : NULL;
     if (!root) {
-        fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk]\n");
+        fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk] [profile]\n");
         return 2;
     }
     if (device_open_cpu(&device, &(struct device_options){.n_thread = argc > 5 ? atoi(argv[5]) : 0}, &err) || checkpoint_open(&checkpoint, argv[1], &err) ||
@@ -205,7 +211,7 @@ int main(int argc, char **argv)
     for (int r = 0; r < repeats && !code && strcmp(which, "-"); r++)
         for (int i = 0; i < N_WORK && !code; i++)
             if (!strcmp(which, "all") || !strcmp(which, works[i].name))
-                code = run(model, root, works[i].name, &eo, 0, &err);
+                code = run(model, root, works[i].name, &eo, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
     if (code)
         fprintf(stderr, "%s\n", err.message);
     json_decref(root);

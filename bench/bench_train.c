@@ -4,7 +4,7 @@
  * r = 16 on q_proj and v_proj); with a third word, "profile", operators are timed one by one. Every time from the weights as they were. Prints one JSON line:
  * seconds of all optimizer steps, loss of each, what was computed, seconds by operator. Not counted: reading the weights. */
 #include "base/clock.h"
-#include "tensor/profile.h"
+#include "bench/operators.h"
 #include "train/train.h"
 
 #include <jansson.h>
@@ -51,15 +51,6 @@ static int add_rows(struct bench *b, struct train_data *data, const struct model
             return rc;
     }
     return 0;
-}
-
-static json_t *profile_json(const struct op_profile *p)
-{
-    json_t *o = json_object();
-    for (int i = 0; i < TENSOR_N_OP; i++)
-        if (p->calls[i])
-            json_object_set_new(o, tensor_op_name(i), json_real(p->seconds[i]));
-    return o;
 }
 
 static int run(struct bench *b, const char *work, const char *way, int with_profile)

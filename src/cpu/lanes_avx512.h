@@ -30,10 +30,7 @@ LANE_FN vm v_first_lanes(int n) { return n >= LANES ? (__mmask16)0xffff : n <= 0
 /* x * 2^i, i the integer that was rounded into the low bits of t = i + 1.5*2^23; -252 <= i <= 252. Rounds once. */
 LANE_FN vf v_scale(vf x, vf t)
 {
-    __m512i i = _mm512_sub_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(0x4b400000)), half = _mm512_srai_epi32(i, 1);
-    __m512i one = _mm512_slli_epi32(_mm512_add_epi32(half, _mm512_set1_epi32(127)), 23);
-    __m512i two = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(i, half), _mm512_set1_epi32(127)), 23);
-    return _mm512_mul_ps(_mm512_mul_ps(x, _mm512_castsi512_ps(one)), _mm512_castsi512_ps(two));
+    return _mm512_scalef_ps(x, _mm512_sub_ps(t, _mm512_set1_ps(0x1.8p23f)));
 }
 LANE_FN vf v_load_bf16(const uint16_t *p)
 {

@@ -89,6 +89,24 @@ static void forward_finish(const struct product *p, int64_t part, int64_t row, i
     p->kernel->lanes->finish(&c);
 }
 
+/* The lines of a part's residual and outputs: they are the only ones of a block that are not near already. */
+static void forward_fetch(const struct product *p, int64_t part, int64_t row, int m)
+{
+    const struct forward *f = p->context;
+    const struct finish_call *c = &f->finish;
+    int64_t column = part * PANEL;
+    for (int r = 0; r < m; r++) {
+        const char *y = c->y ? (const char *)(c->y + (row + r) * c->y_stride + column) : (const char *)(c->y_bf16 + (row + r) * c->y_stride + column);
+        __builtin_prefetch(y, 1);
+        if (c->y)
+            __builtin_prefetch(y + 64, 1);
+        if (!c->residual || (c->residual == c->y && c->residual_stride == c->y_stride))
+            continue;
+        __builtin_prefetch(c->residual + (row + r) * c->residual_stride + column);
+        __builtin_prefetch(c->residual + (row + r) * c->residual_stride + column + 16);
+    }
+}
+
 static void forward_outputs(struct forward *f)
 {
     const struct linear_args *a = f->a;
@@ -130,6 +148,7 @@ void cpu_linear(struct queue *q, const struct linear_args *a)
     p.built = w->dtype == DTYPE_BF16 && p.kernel->form == FORM_F32;
     p.panels = forward_panels;
     p.prepare = forward_prepare;
+    p.fetch = forward_fetch;
     p.finish = forward_finish;
     p.place = f.finish.y && !a->gate && !f.finish.bias && !f.finish.residual ? forward_place : NULL;
     p.context = &f;

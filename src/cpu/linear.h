@@ -30,6 +30,8 @@ struct product_call {
     const void *panels[MAX_PANELS]; /* at begin */
     float *acc;                     /* m rows, panel i in columns 32 i .. */
     int64_t acc_stride;
+    const char *ahead[MAX_PANELS];  /* ahead_bytes from each are asked for meanwhile: a share of the panels that come next, while these are computed with */
+    int64_t ahead_bytes;            /* 0: nothing */
 };
 
 /* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the first row.
@@ -83,6 +85,7 @@ struct product {
     float *(*place)(const struct product *p, int64_t part, int64_t row, int64_t *stride);
     int adds; /* sums go on from what lies at place */
     void (*start)(const struct product *p, int64_t part, int64_t row, int m, float *acc); /* NULL: from zero */
+    void (*fetch)(const struct product *p, int64_t part, int64_t row, int m); /* asks for the memory that finish will want; or NULL */
     void (*finish)(const struct product *p, int64_t part, int64_t row, int m, const float *acc);
     const void *context;
     const char *a; /* prepared rows: set by product_run, or by the caller when they lie ready, with a_row and, for TILES, a_step and a_half */

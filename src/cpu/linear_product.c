@@ -135,7 +135,7 @@ static const char *rows_from(const struct product *p, int64_t row)
     return p->a + (row - p->first_row) * p->a_row;
 }
 
-/* A thread at one piece. A block's sums are finished after the next block's have been started on their way, which hides the tiles' latency. */
+/* A thread at one piece. With tiles a block's sums are finished after the next block's have been started on their way, which hides their latency. */
 struct visit {
     const struct deal *d;
     const struct product *p;
@@ -189,9 +189,13 @@ static void whole_block(struct visit *v, int64_t part, int n_part, int64_t row, 
     v->c.acc_stride = ACC_STRIDE;
     v->c.first = !p->start;
     start_parts(p, part, n_part, row, v->c.m, v->c.acc);
+    for (int i = 0; p->fetch && i < n_part; i++)
+        p->fetch(p, part + i, row, v->c.m);
     p->kernel->run(&v->c);
     finish_pending(v);
     v->pending.part = part, v->pending.n_part = n_part, v->pending.row = row, v->pending.m = v->c.m, v->pending.acc = v->c.acc;
+    if (p->kernel->form != FORM_TILES)
+        finish_pending(v);
 }
 
 /* A stretch of K: the sums of a group's rows are kept between stretches. */
@@ -228,7 +232,25 @@ static void panels_of(struct visit *v, int64_t part, int n_part, int64_t begin, 
         p->panels(p, part + i, begin, n, v->room + (size_t)i * panel_bytes(p, n), panels + i * p->part_panels);
 }
 
-static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end)
+/* The parts that come next, to be fetched from memory while n_block blocks are computed. One or two blocks are bound by memory anyway; many leave time enough. */
+static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_block)
+{
+    const struct product *p = v->p;
+    const void *panels[MAX_PANELS];
+    v->c.ahead_bytes = 0;
+    for (int i = 0; i < MAX_PANELS; i++)
+        v->c.ahead[i] = v->c.panels[0];
+    if (p->built || n_next < 1 || n_block < 3 || n_block > 6)
+        return;
+    for (int i = 0; i < n_next; i++) {
+        int count = p->panels(p, next + i, 0, p->k, NULL, panels);
+        for (int j = 0; j < count; j++)
+            v->c.ahead[i * p->part_panels + j] = panels[j];
+    }
+    v->c.ahead_bytes = (panel_bytes(p, p->k) + n_block - 1) / n_block;
+}
+
+static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end, int n_next)
 {
     const struct product *p = v->p;
     int64_t step = p->built && !v->d->ready ? ROOM_BYTES / (int64_t)panel_bytes(p, n_part * p->part_panels) / STRETCH * STRETCH : p->k;
@@ -237,11 +259,15 @@ static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, i
     for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
         int last = begin + step >= p->k;
         panels_of(v, part, n_part, begin, last ? p->k - begin : step);
-        for (int64_t r = row; r < end; r += v->d->block_rows)
+        look_ahead(v, part + n_part, n_next, (end - row + v->d->block_rows - 1) / v->d->block_rows);
+        for (int64_t r = row; r < end; r += v->d->block_rows) {
             if (begin == 0 && last)
                 whole_block(v, part, n_part, r, end);
             else
                 stretch_of_block(v, part, n_part, r, end, r - row, last);
+            for (int i = 0; i < MAX_PANELS; i++)
+                v->c.ahead[i] += v->c.ahead_bytes;
+        }
         if (last)
             break;
     }
@@ -254,8 +280,8 @@ static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t 
     int64_t row = p->first_row + group * v->d->group_rows, last = row + v->d->group_rows < p->last_row ? row + v->d->group_rows : p->last_row;
     int m = last - row < v->d->block_rows ? (int)(last - row) : v->d->block_rows, most = p->part_panels > 1 || !p->kernel->at_once ? 1 : p->kernel->at_once(m);
     for (int64_t left = (end - part + most - 1) / most; left > 0; left--) {
-        int n = (int)((end - part + left - 1) / left);
-        some_parts(v, p->first_part + part, n, row, last);
+        int n = (int)((end - part + left - 1) / left), after = (int)(end - part - n);
+        some_parts(v, p->first_part + part, n, row, last, after < n ? after : n);
         part += n;
     }
 }
@@ -308,9 +334,7 @@ static void deal_rows(struct deal *d)
 {
     const struct product *p = d->p;
     int rows = p->kernel->rows;
-    int64_t m = p->last_row - p->first_row, most = GROUP_BYTES / (row_bytes(p) + 1);
-    if (m * row_bytes(p) <= ONE_GROUP_BYTES)
-        most = m;
+    int64_t m = p->last_row - p->first_row, bytes = m * row_bytes(p), most = bytes <= ONE_GROUP_BYTES ? m + rows - 1 : GROUP_BYTES / (row_bytes(p) + 1);
     most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
     d->n_group = (m + most - 1) / most;
     d->block_rows = rows;

@@ -8,11 +8,11 @@
 enum { PANEL_VECTORS = PANEL / V_LANES };
 
 /* Vector v's columns begin at b[v / PANEL_VECTORS], at its lane there. */
-static inline __attribute__((always_inline)) void tile_rows(int m, int w, const struct product_call *c, const uint32_t *const *b, float *acc)
+static inline __attribute__((always_inline)) void tile_rows(int m, int w, const struct product_call *c, const uint32_t *const *b, const char *ahead, float *acc)
 {
     V sum[TILE_ROWS][8];
     const char *a = c->a + c->begin * (TILE_FORM == FORM_PAIRS ? 2 : 4);
-    int64_t n = TILE_FORM == FORM_PAIRS ? c->n / 2 : c->n;
+    int64_t n = TILE_FORM == FORM_PAIRS ? c->n / 2 : c->n, ahead_step = m > 6 && n ? (c->ahead_bytes + n - 1) / n : 0;
     UNROLL for (int r = 0; r < m; r++) /* the places of the sums are at hand when they are wanted */
         UNROLL for (int v = 0; v < w; v += 64 / (int)sizeof(V))
             __builtin_prefetch(acc + r * c->acc_stride + v * V_LANES, 1);
@@ -21,6 +21,10 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
             sum[r][v] = c->first ? V_ZERO : V_LOAD(acc + r * c->acc_stride + v * V_LANES);
     for (int64_t k = 0; k < n; k++, a += 4) {
         B column[8];
+        if (m > 6) {
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += ahead_step;
+        }
         UNROLL for (int v = 0; v < w; v++)
             column[v] = B_LOAD(b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES);
         UNROLL for (int r = 0; r < m; r++) {
@@ -35,9 +39,9 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
 }
 
 #define TILE_OF(M, W)                                                                             \
-    static void tile_##M##_##W(const struct product_call *c, const uint32_t *const *b, float *acc) \
-    {                                                                                             \
-        tile_rows(M, W, c, b, acc);                                                               \
+    static void tile_##M##_##W(const struct product_call *c, const uint32_t *const *b, const char *ahead, float *acc) \
+    {                                                                                                                \
+        tile_rows(M, W, c, b, ahead, acc);                                                                           \
     }
 #define TILES_OF(W) TILE_OF(1, W) TILE_OF(2, W) TILE_OF(3, W)
 TILES_OF(2) TILE_OF(4, 2) TILE_OF(5, 2) TILE_OF(6, 2)
@@ -48,7 +52,7 @@ TILE_OF(4, 4) TILE_OF(5, 4) TILE_OF(6, 4)
 TILES_OF(6) TILES_OF(8)
 #endif
 
-static void (*const tiles[TILE_ROWS][TILE_WIDEST / 2])(const struct product_call *, const uint32_t *const *, float *) = {
+static void (*const tiles[TILE_ROWS][TILE_WIDEST / 2])(const struct product_call *, const uint32_t *const *, const char *, float *) = {
 #if TILE_ROWS > 6
     {tile_1_2, tile_1_4, tile_1_6, tile_1_8}, {tile_2_2, tile_2_4, tile_2_6, tile_2_8}, {tile_3_2, tile_3_4, tile_3_6, tile_3_8},
     {tile_4_2, tile_4_4}, {tile_5_2, tile_5_4}, {tile_6_2, tile_6_4},
@@ -67,7 +71,7 @@ static void run(const struct product_call *c)
         width = n - at < most ? n - at : most;
         for (int i = 0; i * PANEL_VECTORS < width; i++)
             b[i] = (const uint32_t *)c->panels[at / PANEL_VECTORS + i] + at % PANEL_VECTORS * V_LANES;
-        tiles[c->m - 1][width / 2 - 1](c, b, c->acc + at * V_LANES);
+        tiles[c->m - 1][width / 2 - 1](c, b, c->ahead[at / PANEL_VECTORS], c->acc + at * V_LANES);
     }
 }
 
