@@ -12,6 +12,7 @@
 #include "method/method.h"
 #include "run/run.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -335,10 +336,42 @@ static void arms_with_a_test_set_and_a_judge(void **state)
         assert_int_equal(r.arms[i].n, 6);
         assert_int_equal(r.arms[i].n_judged, 6);
         assert_true(r.arms[i].rate_low <= r.arms[i].rate && r.arms[i].rate <= r.arms[i].rate_high);
+        assert_true(r.arms[i].n_answered == 6 && r.arms[i].n_cut >= 0 && r.arms[i].n_cut <= 6 && isnan(r.arms[i].p_flags) == !i);
     }
+    assert_non_null(strstr(r.summary.data, "above 0.5 (strictly)"));
+    assert_non_null(strstr(r.summary.data, "mode safe, "));
+    json_t *metrics = json_loads(r.json.data, 0, NULL);
+    assert_int_equal(json_string_length(json_object_get(metrics, "judge_sha256")), 64);
+    json_decref(metrics);
     assert_int_equal(r.arms[4].steps, r.arms[5].steps); /* as many steps */
     assert_true(r.arms[3].steps < r.arms[5].steps);
     align_result_free(&r);
+
+    /* Another threshold is applied to the stored probabilities; another judge at the same path is refused. */
+    long flagged[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        o.threshold = i;
+        align(&o, 1, &r);
+        for (int k = 0; k < 6; k++)
+            flagged[i] += r.arms[k].n_flagged, assert_int_equal(r.arms[k].n_judged, 6);
+        align_result_free(&r);
+    }
+    assert_true(flagged[0] == 36 && flagged[1] == 0);
+    char path[1200], other[1300];
+    struct error err;
+    snprintf(path, sizeof path, "%s/model.safetensors", judge_path), snprintf(other, sizeof other, "%s.kept", path);
+    assert_int_equal(rename(path, other), 0);
+    struct buf weights = BUF_INIT;
+    assert_int_equal(file_read(&weights, other, 1 << 26, NULL), 0);
+    weights.data[weights.len - 1] ^= 1;
+    assert_int_equal(file_write(path, weights.data, weights.len, NULL), 0);
+    buf_free(&weights);
+    struct device *d = open_device(1);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "not those that judged this run"));
+    align_result_free(&r);
+    device_close(d);
+    assert_int_equal(rename(other, path), 0);
 }
 
 static void novelty_that_runs_out_stops_the_loop(void **state)

@@ -122,6 +122,7 @@ static int answered(void *user, int i, const struct generate_result *result)
         template_parse_answer(m->a->template, raw, strlen(raw), result->sequences[0].finish == FINISH_STOP, &text);
         m->progress.tokens += result->sequences[0].n;
     }
+    r->ended = !result->error.code && result->n > 0 ? result->sequences[0].finish == FINISH_STOP : -1;
     r->text = text.failed ? NULL : arena_strdup(&m->a->arena, text.data ? text.data : "");
     buf_free(&text);
     m->progress.done++;
@@ -171,6 +172,9 @@ static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, stru
     int found, rc = m.prompts && m.indices ? interrupt_check(err) : error_set_nomem(err, n * sizeof *m.prompts, "questions");
     if (!rc)
         rc = run_get_results(a->run, arm->name, arms->set, arms->n_item, arm->results, &found, &a->arena, err);
+    for (int i = 0; i < arms->n_item && !rc; i++) /* the threshold may be another one now: what is stored are the probabilities */
+        if (arm->results[i].n_probability)
+            arm->results[i].flagged = judge_flagged(arm->results[i].probabilities, arm->results[i].n_probability, a->o.threshold);
     if (!rc)
         rc = score(&m, err);
     if (!rc)
@@ -205,12 +209,25 @@ static int judge_some(const struct judge *j, struct measuring *m, int first, str
     return rc ? rc : i;
 }
 
+/* Other weights at the same path would mix two judges' verdicts. */
+static int same_judge(struct align *a, const char *sha256, struct error *err)
+{
+    const char *before;
+    int rc = run_get_fact(a->run, "judge-sha256", &before, &a->arena, err);
+    if (!rc && before && strcmp(before, sha256))
+        return error_set(err, ERROR_CONFIG, "%s: its weights are not those that judged this run before (sha256 %.16s, now %.16s); use that judge or another --output", a->o.judge, before, sha256);
+    return rc || before ? rc : run_put_fact(a->run, "judge-sha256", sha256, err);
+}
+
 static int judge_all(struct align *a, struct arms *arms, struct error *err)
 {
     struct judge *j = NULL;
     int rc = judge_open(&j, a->device, &(struct judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
     struct measuring m = {.a = a, .arms = arms};
+    rc = rc ? rc : same_judge(a, judge_sha256(j), err);
     if (!rc) {
+        snprintf(arms->judge_sha256, sizeof arms->judge_sha256, "%s", judge_sha256(j));
+        snprintf(arms->judge_name, sizeof arms->judge_name, "%s (classifier, mode %s, %d tokens, %s)", a->o.judge, judge_mode_name(JUDGE_SAFE), judge_max_length(j), dtype_name(a->o.dtype));
         arms->n_label = judge_desc(j)->n_label < MODEL_MAX_LABEL ? judge_desc(j)->n_label : MODEL_MAX_LABEL;
         memcpy(arms->labels, judge_desc(j)->labels, sizeof arms->labels);
     }

@@ -65,6 +65,9 @@ struct align_arm { /* one line of the table at the end */
     double change, change_low, change_high, p; /* mean paired difference to pretrained of an answer's mean, 95 % BCa, Wilcoxon */
     int n_judged, n_flagged; /* by the judge, over the test questions */
     double rate, rate_low, rate_high; /* flagged share, Wilson 95 % */
+    double p_flags, p_flags_holm; /* of the flags against pretrained's, exact McNemar; corrected for the number of arms. NAN: no pairs */
+    int n_better, n_worse;  /* questions flagged for pretrained only, for this arm only */
+    int n_answered, n_empty, n_cut; /* answers; of those without a word, of those that reached the token limit */
     char model_sha256[65];  /* of the weights; empty where there is no model of its own */
 };
 struct align_result {

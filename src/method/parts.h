@@ -119,6 +119,7 @@ struct arms {
     int n_text;                     /* of the first so many, answers are generated */
     int *contexts, *n_context;      /* [n_item,k] nearest last; for ICL-kNN */
     char labels[MODEL_MAX_LABEL][64]; int n_label; /* of the judge */
+    char judge_name[512], judge_sha256[65];
 };
 int align_arms(struct align *a, struct arms *arms, struct error *err);      /* makes the list, tunes the baselines */
 int align_measure(struct align *a, struct arms *arms, struct error *err);   /* fills the results */

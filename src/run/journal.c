@@ -218,7 +218,7 @@ void run_rollback(struct run *r)
 int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "INSERT OR REPLACE INTO result(arm, part, idx, text, logprob, n_token, probabilities, flagged) VALUES(?, ?, ?, ?, ?, ?, ?, ?)", err);
+    int rc = run_prepare(r, &s, "INSERT OR REPLACE INTO result(arm, part, idx, text, logprob, n_token, probabilities, flagged, ended) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
     if (rc)
         return rc;
     bind_text(s, 1, arm), bind_text(s, 2, set);
@@ -228,16 +228,17 @@ int run_put_result(struct run *r, const char *arm, const char *set, int index, c
     sqlite3_bind_int(s, 6, in->n_token);
     bind_blob(s, 7, in->probabilities, (size_t)in->n_probability * sizeof *in->probabilities);
     sqlite3_bind_int(s, 8, in->flagged);
+    sqlite3_bind_int(s, 9, in->ended);
     return run_finish(r, s, "cannot write a result", err);
 }
 
 int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found, struct arena *arena, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "SELECT idx, text, logprob, n_token, probabilities, flagged FROM result WHERE arm = ? AND part = ? ORDER BY idx", err), step, failed = 0;
+    int rc = run_prepare(r, &s, "SELECT idx, text, logprob, n_token, probabilities, flagged, ended FROM result WHERE arm = ? AND part = ? ORDER BY idx", err), step, failed = 0;
     *found = 0;
     for (int i = 0; i < n; i++)
-        results[i] = (struct run_result){.logprob = NAN, .flagged = -1};
+        results[i] = (struct run_result){.logprob = NAN, .flagged = -1, .ended = -1};
     if (rc)
         return rc;
     bind_text(s, 1, arm), bind_text(s, 2, set);
@@ -250,6 +251,7 @@ int run_get_results(struct run *r, const char *arm, const char *set, int n, stru
         x->logprob = get_real(s, 2), x->n_token = sqlite3_column_int(s, 3);
         x->probabilities = get_blob(s, 4, sizeof *x->probabilities, &x->n_probability, arena, &failed);
         x->flagged = sqlite3_column_int(s, 5);
+        x->ended = sqlite3_column_type(s, 6) == SQLITE_NULL ? -1 : sqlite3_column_int(s, 6);
         ++*found;
     }
     if (failed)

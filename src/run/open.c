@@ -16,7 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x69736172, VERSION = 1 }; /* "isar" */
+enum { APPLICATION_ID = 0x69736172, VERSION = 2 }; /* "isar"; version 1 had no result.ended */
 
 static const char schema[] =
     "CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -25,7 +25,7 @@ static const char schema[] =
     " question_ended INTEGER, question_contexts BLOB, question_dropped INTEGER, neighbours BLOB, nearness BLOB, answer TEXT, answer_error TEXT, answer_ids BLOB,"
     " answer_logprobs BLOB, answer_score REAL, answer_ended INTEGER, answer_contexts BLOB, answer_dropped INTEGER, kept INTEGER, reason TEXT, matched INTEGER,"
     " f1 REAL, PRIMARY KEY(round, idx));"
-    "CREATE TABLE result(arm TEXT, part TEXT, idx INTEGER, text TEXT, logprob REAL, n_token INTEGER, probabilities BLOB, flagged INTEGER,"
+    "CREATE TABLE result(arm TEXT, part TEXT, idx INTEGER, text TEXT, logprob REAL, n_token INTEGER, probabilities BLOB, flagged INTEGER, ended INTEGER,"
     " PRIMARY KEY(arm, part, idx));"
     "CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, kind TEXT, text TEXT);";
 
@@ -135,6 +135,10 @@ static int open_db(struct run *r, int readonly, struct error *err)
             return rc;
         return run_exec(r, setup, err);
     }
+    if (!readonly && id == APPLICATION_ID && version == 1) {
+        snprintf(setup, sizeof setup, "BEGIN IMMEDIATE; ALTER TABLE result ADD COLUMN ended INTEGER; PRAGMA user_version=%d; COMMIT;", VERSION);
+        return run_exec(r, setup, err);
+    }
     if (id != APPLICATION_ID || version != VERSION)
         return error_set(err, ERROR_DATA, "%s: not a journal of this version of isara (id %lx, version %ld; wanted %x, %d)", r->db_path, id, version,
                          APPLICATION_ID, VERSION);
@@ -181,7 +185,7 @@ static void show(const json_t *v, char *text, size_t n)
     free(s);
 }
 
-/* The first difference between what the run was begun with and what is wanted now, bits apart. */
+/* The first difference between what the run was begun with and what is wanted now, bits apart. The judge's threshold may change: probabilities are stored. */
 static int compare(struct run *r, const json_t *old, const json_t *new, int accept, struct error *err)
 {
     const char *key;
@@ -191,7 +195,7 @@ static int compare(struct run *r, const json_t *old, const json_t *new, int acce
         json_object_foreach((json_t *)(side ? old : new), key, v) {
             const json_t *a = json_object_get(old, key), *b = json_object_get(new, key);
             int bits = !strcmp(key, "bits");
-            if ((a && b && json_equal(a, b)) || (bits && accept))
+            if ((a && b && json_equal(a, b)) || (bits && accept) || !strcmp(key, "threshold"))
                 continue;
             show(a, was, sizeof was), show(b, is, sizeof is);
             if (bits)

@@ -15,7 +15,8 @@
 
 struct run;
 /* Begins the run in `directory` (made if needed) or continues it. settings: a flat object, option name to value, kept in config.resolved.json and compared on every
- * later start, and the object's "bits" (what the exact bits depend on): a difference there is refused unless accept_different_bits. manifest is written to manifest.json
+ * later start (but for "threshold", which is applied to stored probabilities), and the object's "bits" (what the exact bits depend on): a difference there is refused
+ * unless accept_different_bits. manifest is written to manifest.json
  * when the run begins. *resumed says whether there was one. */
 int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest, int accept_different_bits, int *resumed, struct error *err);
 /* To look at: no lock, nothing is changed. ERROR_NOINPUT when there is no run. */
@@ -63,9 +64,13 @@ int run_commit(struct run *r, struct error *err);
 void run_rollback(struct run *r);
 
 /* What an arm gave for a question of a set ("test", "holdout", "sample"). NULL text, NAN logprob, no probabilities: not computed. */
-struct run_result { const char *text; double logprob; int n_token; const float *probabilities; int n_probability; int flagged; /* -1: not judged */ };
+struct run_result {
+    const char *text; double logprob; int n_token;
+    const float *probabilities; int n_probability, flagged; /* -1: not judged */
+    int ended;                 /* the answer, by itself; 0: cut at the token limit, -1: not known */
+};
 int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in, struct error *err);
-/* results[0..n); *found: how many have a row. A result without a row has flagged -1, logprob NAN and text NULL. */
+/* results[0..n); *found: how many have a row. A result without a row has flagged and ended -1, logprob NAN and text NULL. */
 int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found, struct arena *arena, struct error *err);
 
 /* Small facts by name (text). *out NULL when there is none. */
