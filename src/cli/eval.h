@@ -43,6 +43,8 @@ int eval_report_end(struct eval_report *r);                               /* fre
 /* Rows by (stage, index), each durable when put returns: DIRECTORY/journal.jsonl. Its first line holds the settings that decide the rows; a later start with others
  * is refused with the name of the difference, and with the same finds what is done. directory NULL: in memory only. */
 struct eval_journal;
+/* Adds NAME: SHA-256 of a file that the rows depend on; nothing for NULL and "-". */
+int eval_journal_file(json_t *settings, const char *name, const char *path, struct error *err);
 int eval_journal_open(struct eval_journal **out, const char *directory, const json_t *settings, struct error *err);
 const json_t *eval_journal_get(const struct eval_journal *j, const char *stage, int index); /* NULL: not done; borrowed until close */
 int eval_journal_put(struct eval_journal *j, const char *stage, int index, json_t *row, struct error *err); /* takes row; a second row for the same place is ignored */

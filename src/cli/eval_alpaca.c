@@ -315,7 +315,8 @@ static int run(const struct eval_task *task, const struct options *options, cons
     struct alpaca a = {.e = {.task = task->name, .want_answers = 1}, .v = v, .both = !v->judge_order || strcmp(v->judge_order, "alpaca")};
     int rc = read_references(&a, err);
     rc = rc ? rc : eval_judge_open(&a.judge, v, err);
-    if (!rc && !(a.e.more_settings = json_pack("{s:s, s:s, s:b}", "judge-sha256", eval_judge_sha256(a.judge), "judge-prompt-sha256", eval_judge_prompt_sha256(a.judge), "both-orders", a.both)))
+    if (!rc && !(a.e.more_settings = json_pack("{s:s, s:s, s:s, s:b}", "judge-sha256", eval_judge_sha256(a.judge), "judge-prompt-sha256",
+                                             eval_judge_prompt_sha256(a.judge), "judge-dtype", v->dtype ? v->dtype : "bf16", "both-orders", a.both)))
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_answers_open(&a.e, options, v, err);
     rc = rc ? rc : judge_all(&a, err);

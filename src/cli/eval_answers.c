@@ -62,7 +62,9 @@ static int open_journal(struct eval_answers *e, const struct cli_values *v, stru
     digest_questions(e, hex);
     int rc = !e->settings || json_object_set_new(e->settings, "task", json_string(e->task)) || json_object_set_new(e->settings, "questions-sha256", json_string(hex));
     rc = rc || (e->more_settings && json_object_update(e->settings, e->more_settings));
-    return rc ? error_set_nomem(err, 64, "settings") : eval_journal_open(&e->journal, v->output, e->settings, err);
+    rc = rc ? error_set_nomem(err, 64, "settings") : eval_journal_file(e->settings, "test-sha256", v->test ? v->test : v->data, err);
+    rc = rc ? rc : eval_journal_file(e->settings, "reference-sha256", v->reference, err);
+    return rc ? rc : eval_journal_open(&e->journal, v->output, e->settings, err);
 }
 
 /* --- a file of outputs --- */

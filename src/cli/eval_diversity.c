@@ -27,7 +27,9 @@ static int add_spread(struct eval_report *r, const char **texts, int n, const st
 {
     struct parts p = {0};
     float *x = NULL;
+    char sha256[65];
     int rc = cli_open_tokenizer(&p, v, 1, err);
+    rc = rc ? rc : checkpoint_sha256(p.checkpoint, sha256, err);
     rc = rc ? rc : cli_open_model(&p, v, DTYPE_BF16, MODEL_LM, err);
     int dim = rc ? 1 : model_desc(p.model)->n_embd;
     if (!rc && !(x = mem_alloc(((size_t)n + 1) * (size_t)dim * sizeof *x)))
@@ -35,6 +37,10 @@ static int add_spread(struct eval_report *r, const char **texts, int n, const st
     rc = rc ? rc : retrieve_embed(p.model, p.tokenizer, texts, n, x, NULL, err);
     if (!rc)
         eval_report_value(r, "embedding_spread", spread_of(x, n, dim), n, EVAL_NO_INTERVAL);
+    if (!rc) {
+        eval_report_fact(r, "embedding_model", json_string(v->model));
+        eval_report_fact(r, "embedding_model_sha256", json_string(sha256));
+    }
     mem_free(x);
     cli_close(&p);
     return rc;

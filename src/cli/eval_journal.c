@@ -2,6 +2,7 @@
 /* An evaluation's journal: an append-only file of {"stage","index","row"} under a head line of settings. A torn last line is cut off when it is opened again. */
 #include "cli/eval.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/appender.h"
 #include "io/file.h"
@@ -114,6 +115,15 @@ static int open_file(struct eval_journal *j, const char *directory, const json_t
     }
     mem_free(path);
     return rc;
+}
+
+int eval_journal_file(json_t *settings, const char *name, const char *path, struct error *err)
+{
+    char hex[65];
+    if (!path || !strcmp(path, "-"))
+        return 0;
+    int rc = sha256_file(path, hex, err);
+    return rc || !json_object_set_new(settings, name, json_string(hex)) ? rc : error_set_nomem(err, 64, "settings");
 }
 
 int eval_journal_open(struct eval_journal **out, const char *directory, const json_t *settings, struct error *err)

@@ -161,7 +161,7 @@ static int run(const struct eval_task *task, const struct options *options, cons
     if (!rc) {
         t.n_label = eval_harm_labels(t.harm, t.names);
         settings = json_pack("{s:s, s:s, s:s, s:s, s:i}", "task", task->name, "judge", eval_harm_name(t.harm), "judge-sha256", eval_harm_sha256(t.harm), "test", v->test, "limit", v->limit);
-        rc = settings ? 0 : error_set_nomem(err, 64, "settings");
+        rc = settings ? eval_journal_file(settings, "test-sha256", v->test, err) : error_set_nomem(err, 64, "settings");
     }
     rc = rc ? rc : read_rows(&t, v, err);
     rc = rc ? rc : eval_journal_open(&t.journal, v->output, settings, err);

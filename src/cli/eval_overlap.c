@@ -134,6 +134,7 @@ static int run(const struct eval_task *task, const struct options *options, cons
 {
     struct eval_set seeds = {.name = "seeds"}, test = {.name = "test"}, made = {.name = "generated"};
     struct overlap o = {.v = v, .err = err};
+    char sha256[65] = "";
     int rc = cli_require(v->test, "test", "the test set", err);
     if (!rc && !v->seeds && !v->input)
         rc = error_set(err, ERROR_USAGE, "wanted --seeds FILE, --input RUN (a run directory or a generated.jsonl), or both, to compare with --test");
@@ -142,7 +143,9 @@ static int run(const struct eval_task *task, const struct options *options, cons
     rc = rc || !v->input ? rc : eval_set_read_run(&made, v->input, err);
     if (!rc && v->model && !(rc = cli_open_tokenizer(&o.parts, v, 1, err)))
         rc = cli_open_model(&o.parts, v, DTYPE_BF16, MODEL_LM, err);
-    eval_report_begin(&o.report, &(struct eval_facts){.task = task->name, .n_row = rc ? 1 : test.n, .threshold = ROUGE_ALIKE, .judge = v->model ? v->model : NULL}, err);
+    if (!rc && v->model)
+        rc = checkpoint_sha256(o.parts.checkpoint, sha256, err);
+    eval_report_begin(&o.report, &(struct eval_facts){.task = task->name, .n_row = rc ? 1 : test.n, .threshold = ROUGE_ALIKE, .judge = v->model, .judge_sha256 = v->model ? sha256 : NULL}, err);
     o.report.rc = rc ? rc : o.report.rc;
     eval_report_fact(&o.report, "n_seeds", json_integer(seeds.n));
     eval_report_fact(&o.report, "n_generated", json_integer(made.n));

@@ -248,6 +248,7 @@ int eval_seen(struct eval_report *r, const struct eval_set *test, const struct o
     if (!rc && (!settings || json_object_set_new(settings, "task", json_string("overlap")) || json_object_set_new(settings, "n-test", json_integer(test->n)) ||
                 json_object_set_new(settings, "benchmark", json_string(v->benchmark ? v->benchmark : ""))))
         rc = error_set_nomem(err, 64, "settings");
+    rc = rc ? rc : eval_journal_file(settings, "test-sha256", v->test, err);
     rc = rc ? rc : eval_journal_open(&s.journal, v->output, settings, err);
     rc = rc ? rc : measure(&s, r, err);
     if (!rc)

@@ -67,7 +67,7 @@ static struct group *group_of(struct group *g, int *n, const char *name, int saf
         g[i].safe = safe, g[i].n = g[i].refused = 0;
         snprintf(g[(*n)++].name, sizeof g->name, "%s", name);
     }
-    return &g[i < MAX_TYPE ? i : MAX_TYPE - 1];
+    return i < MAX_TYPE ? &g[i] : NULL;
 }
 
 static json_t *sample(void *user, int i)
@@ -102,6 +102,8 @@ static int print(struct xstest *t, const struct cli_values *v, struct error *err
             continue;
         enum refusal is = refusal_of(text, NULL);
         struct group *g = group_of(groups, &n_group, t->types[i], t->safe[i]);
+        if (!g)
+            return error_set(err, ERROR_DATA, "%s: more than %d types of prompts", v->test, MAX_TYPE);
         n_empty += is == REFUSAL_EMPTY;
         g->n++, g->refused += is == REFUSAL_PHRASE;
         n[t->safe[i]]++, refused[t->safe[i]] += is == REFUSAL_PHRASE;
