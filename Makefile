@@ -90,10 +90,11 @@ check: all tests
 # isara beside its peers, interleaved: make bench-generate WORKS="W2 W3" DTYPES=bf16 PEERS=openvino REPEATS=3 PEER_PYTHON=venv/bin/python (bench/requirements.txt);
 # REPORT=1 prints the table of all results so far
 SMOLLM2 ?= $(firstword $(wildcard $(ISARA_SMOLLM2) models/smollm2/*.gguf))
-# judging beside transformers, rouge_score and sacrebleu: make bench-judge WORKS="classify text sift" REPEATS=3 PEER_PYTHON=venv/bin/python
+# judging beside transformers, rouge_score and sacrebleu: make bench-judge WORKS="classify text sift" REPEATS=3 ROWS=1000 PEER_PYTHON=venv/bin/python
 bench-judge: all $(BUILD)/bench/bench_judge
-	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) bench/peer-models $(SMOLLM2) $(BUILD)/peers
-	@$(or $(PEER_PYTHON),python3) bench/judges.py --build $(BUILD) --model $(BUILD)/peers/hf-bf16 --data $(or $(ISARA_DATA),../shared/data) $(if $(WORKS),--works $(WORKS)) $(if $(REPEATS),--repeats $(REPEATS))
+	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) PEERS_ONLY=hf bench/peer-models $(SMOLLM2) $(BUILD)/peers
+	@$(or $(PEER_PYTHON),python3) bench/judges.py --build $(BUILD) --model $(BUILD)/peers/hf-bf16 --data $(or $(ISARA_DATA),../shared/data) $(if $(WORKS),--works $(WORKS)) $(if $(REPEATS),--repeats $(REPEATS)) \
+	  $(if $(ROWS),--rows $(ROWS))
 bench-generate: all $(BUILD)/bench/bench_generate $(BUILD)/bench/bench_limits
 	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) bench/peer-models $(SMOLLM2) $(BUILD)/peers
 	@$(or $(PEER_PYTHON),python3) bench/peers.py --build $(BUILD) --models $(BUILD)/peers --gguf $(SMOLLM2) --work-json $(or $(ISARA_DATA),../shared/data)/smollm2_load/work.json \

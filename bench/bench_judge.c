@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What bench/judges.py runs beside its peers. Loads once, then answers each line on standard input with a line of JSON:
- *     classify  logits of every row of ROWS.json (token ids, made there) by the classifier at MODEL, in bf16
+ *     classify K  logits of every row of part K of ROWS.json (lists of token ids, made there) by the classifier at MODEL, in bf16; K -1: a few rows, to warm up
  *     text      ROUGE-1/2/Lsum and BLEU of every answer of ANSWERS.json against all its references
  *     sift      the new questions of QUESTIONS.json against the kept ones
  * Usage: bench_judge MODEL ROWS.json ANSWERS.json QUESTIONS.json */
@@ -163,8 +163,9 @@ int main(int argc, char **argv)
     say(json_pack("{s:s}", "isa", device_isa(device)));
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        if (!strcmp(line, "classify"))
-            classify(m, rows);
+        int part = 0;
+        if (sscanf(line, "classify %d", &part) == 1)
+            classify(m, json_array_get(rows, part < 0 ? json_array_size(rows) - 1 : (size_t)part));
         else if (!strcmp(line, "text"))
             text(answers);
         else if (!strcmp(line, "sift"))

@@ -3,7 +3,9 @@
 """isara's judging beside its peers, in turns in one run: what `make bench-judge` runs.
 
 classify  1,000 BeaverTails rows by a sequence classifier of SmolLM2's size (its weights, a random head of 14 labels), bf16, cut at 512 tokens; transformers at batch 1, 8 and 32,
-          rows sorted by length, the best of them
+          rows sorted by length, the best of them. The rows are measured in parts, both sides one after the other in each: every part holds batches of the whole sorted list, short
+          ones and long ones, so padding is that of the whole list. A batch size that takes more than 1.5 times the best one's time in the first part is left out of the others;
+          its time over all rows is then estimated from its tokens a second, and marked
 text      ROUGE-1, -2, -Lsum and BLEU of one answer to each of TruthfulQA's 817 questions against all its references; rouge_score and sacrebleu called as TruthfulQA does
 sift      new questions against 100,000 kept ones (halves of TruthfulQA's questions put together): is the ROUGE-L F1 with any above 0.7? A rouge_score loop is timed on a few
           new questions against all kept ones; both are seconds a new question
@@ -15,6 +17,7 @@ p.add_argument("--build", default="build"), p.add_argument("--model", required=T
 p.add_argument("--data", default=os.environ.get("ISARA_DATA", "../shared/data")), p.add_argument("--repeats", type=int, default=3)
 p.add_argument("--works", nargs="+", default=["classify", "text", "sift"]), p.add_argument("--rows", type=int, default=1000)
 p.add_argument("--kept", type=int, default=100000), p.add_argument("--peer-questions", type=int, default=4), p.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
+p.add_argument("--parts", type=int, default=8)
 args = p.parse_args()
 work = os.path.join(args.build, "bench-judge")
 os.makedirs(work, exist_ok=True)
@@ -61,14 +64,18 @@ class Classifier:
         texts = [f"BEGINNING OF CONVERSATION: USER: {l['prompt']} ASSISTANT:{l['response']}" for l in lines]
         self.ids = [(x + [2])[:512] for x in tok(texts)["input_ids"]]
         self.versions = f"torch {torch.__version__}, transformers {transformers.__version__}, {torch.get_num_threads()} threads"
-
-    def run(self, batch):
-        torch, out = self.torch, [None] * len(self.ids)
         order = sorted(range(len(self.ids)), key=lambda i: len(self.ids[i]))
+        most = max(args.batches)
+        whole = [order[at : at + most] for at in range(0, len(order), most)]
+        n = max(1, min(args.parts, len(whole)))
+        self.parts = [[i for batch in whole[k::n] for i in batch] for k in [*range(n // 2, n), *range(n // 2)]] # first one of middling length; batch sizes divide the greatest
+
+    def run(self, rows, batch):
+        torch, out = self.torch, []
         start = time.perf_counter()
         with torch.inference_mode():
-            for at in range(0, len(order), batch):
-                some = order[at : at + batch]
+            for at in range(0, len(rows), batch):
+                some = rows[at : at + batch]
                 longest = max(len(self.ids[i]) for i in some)
                 x = torch.zeros(len(some), longest, dtype=torch.long)
                 mask = torch.zeros_like(x)
@@ -77,9 +84,7 @@ class Classifier:
                     mask[k, : len(self.ids[i])] = 1
                 hidden = self.model.model(input_ids=x, attention_mask=mask)[0]
                 last = hidden[torch.arange(len(some)), mask.sum(1) - 1] # the pad id may occur in a text: say where it ends
-                logits = self.model.score(last).float()
-                for k, i in enumerate(some):
-                    out[i] = logits[k].tolist()
+                out += self.model.score(last).float().tolist()
         return time.perf_counter() - start, out
 
 
@@ -125,7 +130,7 @@ q = questions(rows)
 json.dump(rows, open(f"{work}/answers.json", "w")), json.dump(q, open(f"{work}/questions.json", "w"))
 if "classify" in args.works:
     peer = Classifier()
-    json.dump(peer.ids, open(f"{work}/rows.json", "w"))
+    json.dump([[peer.ids[i] for i in rows] for rows in peer.parts] + [[peer.ids[i] for i in peer.parts[-1][:2]]], open(f"{work}/rows.json", "w"))
 elif not os.path.exists(f"{work}/rows.json"):
     sys.exit("run --works classify first: it makes the classifier")
 worker = subprocess.Popen([f"{args.build}/bench/bench_judge", f"{work}/classifier", f"{work}/rows.json", f"{work}/answers.json", f"{work}/questions.json"], stdin=subprocess.PIPE,
@@ -139,21 +144,35 @@ def isara(name):
 
 
 print(f"isara {about['isa']}" + (f"; {peer.versions}" if peer else ""), flush=True)
+def classify():
+    ours, theirs, tokens = [], {b: [] for b in args.batches}, [sum(len(peer.ids[i]) for i in rows) for rows in peer.parts]
+    gap, flips, n, warm = 0.0, 0, 0, peer.parts[-1][:2]
+    isara("classify -1"), [peer.run(warm, b) for b in args.batches]
+    left = list(args.batches)
+    for k, rows in enumerate(peer.parts):
+        def one(side):
+            time.sleep(0.5) # workers of the side before spin for a while
+            return isara(f"classify {k}") if side is None else peer.run(rows, side)
+        got = {side: one(side) for side in ([None] + left)[:: 1 if k % 2 == 0 else -1]}
+        ours.append(got[None]["seconds"])
+        for b in left:
+            theirs[b].append(got[b][0])
+        best = min(left, key=lambda b: sum(theirs[b]))
+        a, b = got[None]["values"], [x for row in got[best][1] for x in row]
+        gap, flips, n = max([gap] + [abs(x - y) for x, y in zip(a, b)]), flips + sum((x > 0) != (y > 0) for x, y in zip(a, b)), n + len(a)
+        print(f"  part {k + 1} of {len(peer.parts)}: {len(rows)} rows, {tokens[k]} tokens: isara {ours[-1]:.2f} s, transformers " + ", ".join(f"batch {b} {got[b][0]:.2f} s" for b in left), flush=True)
+        left = [b for b in left if theirs[b][-1] <= 1.5 * min(theirs[c][-1] for c in left)] if k == 0 else left
+    total = {b: sum(theirs[b]) * sum(tokens) / sum(tokens[: len(theirs[b])]) for b in args.batches}
+    best = min(left, key=lambda b: total[b])
+    ratios = [t / o for t, o in zip(theirs[best], ours)]
+    shown = ", ".join(f"batch {b} {total[b]:.1f} s" + ("" if b in left else f" (estimated from part 1, {theirs[b][0]:.1f} s, where it took {theirs[b][0] / min(theirs[c][0] for c in left):.1f} times the best's time)")
+                      for b in args.batches)
+    print(f"classify {n // 14} rows, {sum(tokens)} tokens: isara {sum(ours):.1f} s; transformers {shown}; ratio {total[best] / sum(ours):.2f} to batch {best} ({min(ratios):.2f} to {max(ratios):.2f} over the parts); "
+          f"logits differ by {gap:.3f} at most, {flips} of {n} on the other side of 0.5", flush=True)
+
+
 if "classify" in args.works:
-    ours, theirs = [], {b: [] for b in args.batches}
-    for _ in range(args.repeats):
-        got = isara("classify")
-        ours.append(got["seconds"])
-        for b in args.batches:
-            seconds, logits = peer.run(b)
-            theirs[b].append(seconds)
-        flat = [x for row in logits for x in row]
-        gap = max(abs(a - b) for a, b in zip(got["values"], flat))
-        flips = sum((a > 0) != (b > 0) for a, b in zip(got["values"], flat))
-        print(f"  classify: isara {ours[-1]:.2f} s, transformers " + ", ".join(f"batch {b} {theirs[b][-1]:.2f} s" for b in args.batches), flush=True)
-    best = min(args.batches, key=lambda b: median(theirs[b]))
-    print(f"classify {len(peer.ids)} rows, {sum(map(len, peer.ids))} tokens: isara {median(ours):.2f} s, transformers {median(theirs[best]):.2f} s (batch {best}), "
-          f"ratio {median(theirs[best]) / median(ours):.2f}; logits differ by {gap:.3f} at most, {flips} of {len(flat)} on the other side of 0.5", flush=True)
+    classify()
 if "text" in args.works:
     ours, theirs = [], []
     for _ in range(args.repeats):
