@@ -109,6 +109,16 @@ for k in f1 rougeL; do
 done
 grep -q '"arg_0": "Question: .*.nAnswer:"' "$samples" || { echo "$samples: no prompt"; fails=1; }
 
+# What of a completion is the answer: three modes, from the same completion (the reference is "It rains.").
+printf '{"question":"Second?","answer":"\\nA: It rains.\\n\\nQ: You fly"}\n' >"$tmp/raw.jsonl"
+mode() { "$ISARA" eval --task truthfulqa --test "$tmp/t.csv" --input "$tmp/raw.jsonl" --extraction "$1" $quiet; }
+want 0 "rougeL_max  *100.0000" mode original
+want 0 "rougeL_max  *80.0000" mode lm-eval # "a it rains" against "it rains"
+want 0 "rougeL_max  *50.0000" mode none    # "a it rains q you fly"
+printf '{"question":"Second?","answer":"\\nA:\\n\\nQ: You fly"}\n' >"$tmp/raw.jsonl"
+want 65 "cannot be computed" mode original # what is empty is left out
+want 0 "n_empty" mode lm-eval
+
 # What the journal's rows rest on has changed: refused, not taken over.
 printf '[{"instruction":"Say hi","output":"good day"}]' >"$tmp/ref.json"
 want 65 "was begun with reference-sha256" compared
