@@ -342,6 +342,13 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     assert_non_null(strstr(r.summary.data, "mode safe, "));
     json_t *metrics = json_loads(r.json.data, 0, NULL);
     assert_int_equal(json_string_length(json_object_get(metrics, "judge_sha256")), 64);
+    json_t *against = json_object_get(metrics, "last_round_against"), *row;
+    size_t at;
+    assert_int_equal(json_array_size(against), 4);
+    json_array_foreach(against, at, row) { /* what is flagged less and more is the difference of the counts */
+        assert_string_equal(json_string_value(json_object_get(row, "arm")), names[at + 1]);
+        assert_int_equal(json_integer_value(json_object_get(row, "no_longer_flagged")) - json_integer_value(json_object_get(row, "newly_flagged")), r.arms[at + 1].n_flagged - r.arms[5].n_flagged);
+    }
     json_decref(metrics);
     assert_int_equal(r.arms[4].steps, r.arms[5].steps); /* as many steps */
     assert_true(r.arms[3].steps < r.arms[5].steps);

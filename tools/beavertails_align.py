@@ -16,7 +16,7 @@ a.add_argument("split")
 a.add_argument("--category", required=True)
 a.add_argument("--seeds", type=int, default=64)
 a.add_argument("--test", type=int, default=250)
-a.add_argument("--most-words", type=int, default=100, help="of a seed's answer")
+a.add_argument("--most-words", type=int, default=60, help="of a seed's answer")
 a.add_argument("--out", required=True)
 a = a.parse_args()
 

@@ -124,6 +124,8 @@ struct arms {
 int align_arms(struct align *a, struct arms *arms, struct error *err);      /* makes the list, tunes the baselines */
 int align_measure(struct align *a, struct arms *arms, struct error *err);   /* fills the results */
 void arms_free(struct arms *arms);
+/* report_arms.c: the table of arms into r->arms and r->summary, its JSON rows into `list`, the last round beside the other arms into `against`. */
+int align_report_arms(const struct align *a, const struct arms *arms, struct align_result *r, json_t *list, json_t *against, struct error *err);
 /* report.c: tables and metrics.json. */
 int align_report(struct align *a, struct arms *arms, struct align_result *r, struct error *err);
 
