@@ -120,6 +120,55 @@ static void residuals_may_lie_in_wider_rows_and_scaling_scales(void **state)
     free(got);
 }
 
+/* AdamW that packs: the master after it, the weight's rows, and the master after AdamW alone. Rows begin and end within panels. */
+enum { PACKED_N = 150, PACKED_K = 45, PACKED_ROW = 13, PACKED_ROWS = 120 };
+static size_t packing_adamw_run(struct ops *o, const void *parameter, float *out)
+{
+    enum { N = PACKED_ROWS * PACKED_K, BYTES = N * 4 };
+    const enum dtype *dtype = parameter;
+    float *x = malloc(BYTES), *all = calloc(PACKED_N * PACKED_K, 4);
+    struct span s[2][4], unpacked = ops_new(o, all, PACKED_N * PACKED_K * 4);
+    struct weight *w;
+    for (int with = 0; with < 2; with++)
+        for (int i = 0; i < 4; i++) {
+            ops_fill(x, N, 50 + (uint64_t)i);
+            for (int j = 0; j < N && i == 3; j++)
+                x[j] = fabsf(x[j]);
+            s[with][i] = ops_new(o, x, BYTES);
+        }
+    assert_int_equal(weight_new(&w, o->device, PACKED_N, PACKED_K, *dtype, "w", NULL), 0);
+    tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, PACKED_N, unpacked, DTYPE_F32});
+    for (int with = 0; with < 2; with++)
+        tensor_adamw(o->queue, &(struct adamw_args){.n = N, .param = s[with][0], .grad = s[with][1], .m = s[with][2], .v = s[with][3], .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f,
+                                                    .eps = 1e-8f, .decay = 0.1f, .grad_scale = 0.5f, .c1 = 0.19f, .c2 = 0.0975f, .w = with ? w : NULL, .row = PACKED_ROW});
+    tensor_weight_unpack(o->queue, &(struct weight_unpack_args){w, 0, PACKED_N, unpacked});
+    ops_get(o, out, s[1][0], BYTES);
+    ops_get(o, out + N, unpacked, PACKED_N * PACKED_K * 4);
+    ops_get(o, out + N + PACKED_N * PACKED_K, s[0][0], BYTES);
+    queue_wait(o->queue);
+    weight_free(w);
+    free(x);
+    free(all);
+    return N + PACKED_N * PACKED_K + N;
+}
+
+static void adamw_packs_what_it_writes(void **state)
+{
+    (void)state;
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
+    for (int t = 0; t < 2; t++) {
+        size_t n;
+        float *got = ops_same_bits(packing_adamw_run, &dtypes[t], &n), *packed = got + PACKED_ROWS * PACKED_K, *alone = packed + PACKED_N * PACKED_K;
+        assert_memory_equal(got, alone, PACKED_ROWS * PACKED_K * 4);
+        for (int i = 0; i < PACKED_N * PACKED_K; i++) {
+            int at = i - PACKED_ROW * PACKED_K;
+            float want = at < 0 || at >= PACKED_ROWS * PACKED_K ? 0 : dtypes[t] == DTYPE_F32 ? got[at] : bf16_to_f32(f32_to_bf16(got[at]));
+            assert_memory_equal(&packed[i], &want, 4);
+        }
+        free(got);
+    }
+}
+
 /* Moments in bf16 after one step, as floats; `first` moves the counters. */
 static size_t moments_run(struct ops *o, const void *parameter, float *out)
 {
@@ -180,7 +229,7 @@ int main(void)
         cmocka_unit_test(gates_of_bf16_are_those_of_the_same_values),
         cmocka_unit_test(fresh_sums_are_those_from_zero),
         cmocka_unit_test(residuals_may_lie_in_wider_rows_and_scaling_scales),
-        cmocka_unit_test(moments_in_bf16_are_right_on_average),
+        cmocka_unit_test(adamw_packs_what_it_writes), cmocka_unit_test(moments_in_bf16_are_right_on_average),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

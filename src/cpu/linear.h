@@ -53,6 +53,9 @@ struct linear_lanes {
     /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of n_col. */
     void (*transpose)(const float *x, int64_t stride, int n_row, int n_col, float *out, int64_t out_stride);
     void (*pair_bf16)(const uint16_t *low, const uint16_t *high, uint32_t *out); /* PANEL words of two rows; high may be NULL */
+    /* 16 rows of 32 values, rounded and turned: out[i][r] (PANEL words apart) := the word of x[r][2i], x[r][2i + 1]; values past n_k <= 32 count as zeros.
+     * out: aligned to 64 bytes, as panels are. */
+    void (*pack)(const float *x, int64_t stride, int n_k, uint32_t *out);
     void (*transpose_pairs)(const uint32_t *x, uint32_t *out); /* words [k/2][32 n] of 32 x 32 values to [n/2][32 k] */
     /* n <= 16 words (bf16 of low[i], bf16 of high[i]) and zeros up to 16; NULL counts as zeros. */
     void (*pair)(const float *low, const float *high, int n, uint32_t *out);
@@ -93,6 +96,15 @@ struct product {
     int64_t first_row, last_row, first_part, last_part; /* rows now prepared, parts now at hand */
 };
 void product_run(struct queue *q, struct product *p);
+
+/* Packing, a panel at a time (weight.c). */
+struct packing {
+    struct weight_pack_args a;
+    const void *src;
+    const struct linear_lanes *lanes;
+};
+struct packing packing_of(struct queue *q, const struct weight_pack_args *a);
+void pack_panel(const struct packing *w, int64_t panel); /* those of its rows that are in [a.row, a.row + a.n_row) */
 
 /* Row r of what `prepare` writes, for FORM_F32 and FORM_PAIRS. */
 static inline char *row_at(const struct product *p, char *to, int r)

@@ -92,6 +92,15 @@ static void transpose_pairs(const uint32_t *x, uint32_t *out)
         }
 }
 
+static void pack(const float *x, int64_t stride, int n_k, uint32_t *out)
+{
+    for (int r = 0; r < 16; r++)
+        for (int i = 0; i < 16; i++) {
+            uint32_t low = 2 * i < n_k ? f32_to_bf16(x[r * stride + 2 * i]) : 0, high = 2 * i + 1 < n_k ? f32_to_bf16(x[r * stride + 2 * i + 1]) : 0;
+            out[i * PANEL + r] = low | high << 16;
+        }
+}
+
 static void pair(const float *low, const float *high, int n, uint32_t *out)
 {
     for (int i = 0; i < 16; i++)
@@ -100,5 +109,5 @@ static void pair(const float *low, const float *high, int n, uint32_t *out)
 #endif
 
 const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand,
-                                        .round = round_row, .to_bf16 = to_bf16, .transpose = transpose,
+                                        .round = round_row, .to_bf16 = to_bf16, .transpose = transpose, .pack = pack,
                                         .transpose_pairs = transpose_pairs, .pair = pair, .pair_bf16 = pair_bf16};

@@ -66,6 +66,22 @@ static inline __attribute__((always_inline)) __m512i bf16_words(const float *x, 
     return _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000)); /* the upper half is the value */
 }
 
+/* Past the caches: whole lines that nobody reads soon, so none has to be read from memory first. The pool's locked instructions make them seen by other threads. */
+static void pack(const float *x, int64_t stride, int n_k, uint32_t *out)
+{
+    __m512i r[16], upper;
+    uint16_t index[32];
+    UNROLL for (int i = 0; i < 32; i++)
+        index[i] = (uint16_t)(2 * i + 1); /* the upper halves of both registers */
+    memcpy(&upper, index, sizeof upper);
+    __mmask32 k = (__mmask32)((1ull << n_k) - 1);
+    UNROLL for (int i = 0; i < 16; i++)
+        r[i] = _mm512_permutex2var_epi16(bf16_words(x + i * stride, (__mmask16)k), upper, bf16_words(x + i * stride + 16, (__mmask16)(k >> 16)));
+    transpose_registers(r);
+    UNROLL for (int i = 0; i < 16; i++)
+        _mm512_stream_si512((void *)(out + i * PANEL), r[i]);
+}
+
 static void pair(const float *low, const float *high, int n, uint32_t *out)
 {
     __mmask16 lanes = (__mmask16)((1u << n) - 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gradient's norm and AdamW, in blocks of 4096 elements: blocks are pieces, and their sums are added in order by one thread. */
+/* The gradient's norm, in blocks of 4096 elements whose sums are added in order by one thread; and AdamW, which packs a weight's rows while they are in the cache. */
 #include "cpu/kernels.h"
+#include "cpu/linear.h"
 
 enum { BLOCK = 4096, BLOCKS_A_PIECE = 8 };
 
@@ -46,6 +47,7 @@ void cpu_sum_squares(struct queue *q, const struct sum_squares_args *a)
 struct adamw_work {
     const struct adamw_args *a;
     const struct kernels *k;
+    struct packing packing; /* of a weight */
 };
 
 static void adamw_bf16(const struct adamw_work *w, float *param, const float *grad, size_t at, size_t n)
@@ -59,13 +61,11 @@ static void adamw_bf16(const struct adamw_work *w, float *param, const float *gr
     w->k->round_moments(m_kept, v_kept, m, v, n, (uint32_t)(key ^ key >> 32), (uint32_t)first);
 }
 
-static void adamw_blocks(void *context, int piece, int worker)
+static void adamw_range(const struct adamw_work *w, size_t at, size_t end)
 {
-    (void)worker;
-    const struct adamw_work *w = context;
     const struct adamw_args *a = w->a;
-    for (int i = piece * BLOCKS_A_PIECE; i < (piece + 1) * BLOCKS_A_PIECE && i < n_block(a->n); i++) {
-        size_t at = (size_t)i * BLOCK, n = block_size(a->n, i);
+    for (; at < end; at += BLOCK) {
+        size_t n = end - at < BLOCK ? end - at : BLOCK;
         float *param = (float *)cpu_ptr(a->param) + at;
         const float *grad = (const float *)cpu_ptr(a->grad) + at;
         if (a->moments == DTYPE_BF16)
@@ -75,8 +75,34 @@ static void adamw_blocks(void *context, int piece, int worker)
     }
 }
 
+static void adamw_piece(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct adamw_work *w = context;
+    size_t step = BLOCK * BLOCKS_A_PIECE, at = (size_t)piece * step, left = w->a->n - at;
+    adamw_range(w, at, at + (left < step ? left : step));
+}
+
+/* The rows of one panel, and their packing from the cache. */
+static void adamw_panel(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct adamw_work *w = context;
+    int64_t row = w->packing.a.row, end = row + w->packing.a.n_row, panel = row / PANEL + piece, k = w->a->w->k;
+    int64_t from = panel * PANEL < row ? row : panel * PANEL, until = (panel + 1) * PANEL < end ? (panel + 1) * PANEL : end;
+    adamw_range(w, (size_t)((from - row) * k), (size_t)((until - row) * k));
+    pack_panel(&w->packing, panel);
+}
+
 void cpu_adamw(struct queue *q, const struct adamw_args *a)
 {
-    struct adamw_work w = {a, cpu_kernels(q)};
-    pool_run(cpu_pool(q), (n_block(a->n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, adamw_blocks, &w);
+    struct adamw_work w = {.a = a, .k = cpu_kernels(q)};
+    if (!a->n)
+        return;
+    if (a->w) {
+        w.packing = packing_of(q, &(struct weight_pack_args){a->w, a->row, (int64_t)a->n / a->w->k, a->param, DTYPE_F32});
+        pool_run(cpu_pool(q), (int)((a->row + w.packing.a.n_row - 1) / PANEL - a->row / PANEL + 1), adamw_panel, &w);
+    } else {
+        pool_run(cpu_pool(q), (n_block(a->n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, adamw_piece, &w);
+    }
 }

@@ -23,28 +23,21 @@ int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t,
     return size_mul((size_t)round_up(n, PANEL), columns, bytes) || size_mul(*bytes, dtype_size(t), bytes) ? -1 : 0;
 }
 
-struct work {
-    struct weight_pack_args a;
-    const void *src;
-    int64_t first; /* panel */
-    const struct linear_lanes *lanes;
-};
-
-static void pack_f32(const struct work *w, int64_t n, const float *src)
+static void pack_f32(const struct packing *w, int64_t n, const float *src)
 {
     float *dst = (float *)panel_f32(w->a.w, n / PANEL) + n % PANEL;
     for (int64_t k = 0; k < w->a.w->k; k++)
         dst[k * PANEL] = src[k];
 }
 
-static void pack_bf16(const struct work *w, int64_t n, const float *src)
+static void pack_bf16(const struct packing *w, int64_t n, const float *src)
 {
     uint16_t *dst = (uint16_t *)panel_bf16(w->a.w, n / PANEL);
     for (int64_t k = 0; k < w->a.w->k; k++)
         dst[bf16_at(k, n % PANEL)] = f32_to_bf16(src[k]);
 }
 
-static void pack_from_bf16(const struct work *w, int64_t n, const uint16_t *src)
+static void pack_from_bf16(const struct packing *w, int64_t n, const uint16_t *src)
 {
     const struct weight *weight = w->a.w;
     float *f = (float *)panel_f32(weight, n / PANEL) + n % PANEL;
@@ -56,33 +49,24 @@ static void pack_from_bf16(const struct work *w, int64_t n, const uint16_t *src)
             h[bf16_at(k, n % PANEL)] = src[k];
 }
 
-/* A whole panel from f32 rows, 16 x 16 words at a time; the same values as row by row. */
-static void pack_whole(const struct work *w, int64_t panel, const float *src)
+/* A whole panel from f32 rows, 16 rows at a time; the same values as row by row. */
+static void pack_whole(const struct packing *w, int64_t panel, const float *src)
 {
     const struct weight *weight = w->a.w;
-    int64_t k = weight->k;
-    uint32_t words[16 * 16];
-    for (int64_t at = 0; at < k; at += weight->dtype == DTYPE_F32 ? 16 : K_STEP)
+    int64_t k = weight->k, step = weight->dtype == DTYPE_F32 ? 16 : K_STEP;
+    for (int64_t at = 0; at < k; at += step)
         for (int64_t j = 0; j < PANEL; j += 16) {
-            if (weight->dtype == DTYPE_F32) {
-                w->lanes->transpose(src + j * k + at, k, 16, k - at < 16 ? (int)(k - at) : 16, (float *)panel_f32(weight, panel) + at * PANEL + j, PANEL);
-                continue;
-            }
-            for (int64_t r = 0; r < 16; r++) {
-                int64_t n = k - at < K_STEP ? k - at : K_STEP;
-                if (n < K_STEP)
-                    memset(words + r * 16, 0, 64);
-                w->lanes->to_bf16(src + (j + r) * k + at, n, (uint16_t *)(words + r * 16));
-            }
-            w->lanes->transpose((const float *)words, 16, 16, 16, (float *)((uint32_t *)panel_bf16(weight, panel) + at / 2 * PANEL + j), PANEL);
+            int n = (int)(k - at < step ? k - at : step);
+            if (weight->dtype == DTYPE_F32)
+                w->lanes->transpose(src + j * k + at, k, 16, n, (float *)panel_f32(weight, panel) + at * PANEL + j, PANEL);
+            else
+                w->lanes->pack(src + j * k + at, k, n, (uint32_t *)panel_bf16(weight, panel) + at / 2 * PANEL + j);
         }
 }
 
-static void pack_panel(void *context, int piece, int worker)
+void pack_panel(const struct packing *w, int64_t panel)
 {
-    (void)worker;
-    const struct work *w = context;
-    int64_t k = w->a.w->k, end = w->a.row + w->a.n_row, panel = w->first + piece;
+    int64_t k = w->a.w->k, end = w->a.row + w->a.n_row;
     size_t row_bytes = dtype_is_quantised(w->a.src_dtype) ? (size_t)(k / K_STEP) * quantised_file_block(w->a.src_dtype) : (size_t)k * dtype_size(w->a.src_dtype);
     if (w->a.src_dtype == DTYPE_F32 && !dtype_is_quantised(w->a.w->dtype) && panel * PANEL >= w->a.row && (panel + 1) * PANEL <= end) {
         pack_whole(w, panel, (const float *)w->src + (panel * PANEL - w->a.row) * k);
@@ -102,12 +86,23 @@ static void pack_panel(void *context, int piece, int worker)
     }
 }
 
+struct packing packing_of(struct queue *q, const struct weight_pack_args *a)
+{
+    return (struct packing){*a, cpu_ptr(a->src), product_kernel(cpu_isa(q), DTYPE_F32, 0)->lanes};
+}
+
+static void pack_piece(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct packing *w = context;
+    pack_panel(w, w->a.row / PANEL + piece);
+}
+
 void cpu_weight_pack(struct queue *q, const struct weight_pack_args *a)
 {
-    if (a->n_row <= 0)
-        return;
-    struct work w = {.a = *a, .src = cpu_ptr(a->src), .first = a->row / PANEL, .lanes = product_kernel(cpu_isa(q), DTYPE_F32, 0)->lanes};
-    pool_run(cpu_pool(q), (int)((a->row + a->n_row - 1) / PANEL - w.first + 1), pack_panel, &w);
+    struct packing w = packing_of(q, a);
+    if (a->n_row > 0)
+        pool_run(cpu_pool(q), (int)((a->row + a->n_row - 1) / PANEL - a->row / PANEL + 1), pack_piece, &w);
 }
 
 void weight_row(const struct weight *w, int64_t n, float *out)

@@ -142,8 +142,9 @@ struct sample_args { int n_row, n_vocab; struct span logits; struct logit_rules 
 /* out f64 [1] (+)= sum of squares of x f32 [n]; fixed blocks of 4096, each 16 double lanes, blocks added in order. */
 struct sum_squares_args { size_t n; struct span x, out; int accumulate; };
 /* Decoupled AdamW as torch.optim.AdamW, f32: g = grad * grad_scale; p *= 1 - lr*decay; m, v; p -= lr * (m/c1) / (sqrt(v/c2) + eps), c1 = 1-beta1^t, c2 = 1-beta2^t.
- * moments BF16: m and v are kept in bf16, rounded at random, up as often as what is cut off says; the numbers are functions of (key, first + index). */
-struct adamw_args { size_t n; struct span param, grad, m, v; float lr, beta1, beta2, eps, decay, grad_scale, c1, c2; enum dtype moments; uint64_t key, first; };
+ * moments BF16: m and v are kept in bf16, rounded at random, up as often as what is cut off says; the numbers are functions of (key, first + index).
+ * w: NULL, or the weight whose rows [row, row + n / K) param holds: they are packed while they are at hand, as weight_pack packs them. */
+struct adamw_args { size_t n; struct span param, grad, m, v; float lr, beta1, beta2, eps, decay, grad_scale, c1, c2; enum dtype moments; uint64_t key, first; struct weight *w; int64_t row; };
 
 struct backend_ops {
 #define X(op) void (*op)(struct queue *q, const struct op##_args *args);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loop. One optimizer step is: zero the gradients, run its micro-batches, look at the loss and the gradient's norm, let AdamW write
- * the masters, pack them. Nothing in it allocates. Between steps come the log line, checkpoints and the question whether to stop. */
+ * the masters and pack them. Nothing in it allocates. Between steps come the log line, checkpoints and the question whether to stop. */
 #include "train/parts.h"
 
 #include "base/clock.h"
@@ -11,8 +11,6 @@
 
 #include <math.h>
 #include <string.h>
-
-enum { PIECE = 1 << 18, PANEL_ROWS = 32 }; /* elements that stay in the cache; rows that are packed together */
 
 static struct span at(struct buffer *b, int64_t element)
 {
@@ -43,8 +41,8 @@ static double power(double beta, long n)
     return result;
 }
 
-/* One range of the flat order. */
-static void adamw(struct trainer *t, int64_t offset, int64_t n, double lr, double decay, double grad_scale)
+/* One range of the flat order; what is a weight's is packed at once. */
+static void adamw(struct trainer *t, int64_t offset, int64_t n, struct weight *w, double lr, double decay, double grad_scale)
 {
     const struct train_options *o = t->job->options;
     enum dtype moments = moment_dtype(o);
@@ -53,22 +51,8 @@ static void adamw(struct trainer *t, int64_t offset, int64_t n, double lr, doubl
         .m = {t->moment1, (size_t)offset * dtype_size(moments)}, .v = {t->moment2, (size_t)offset * dtype_size(moments)},
         .lr = (float)lr, .beta1 = (float)o->adam_beta1, .beta2 = (float)o->adam_beta2, .eps = (float)o->adam_epsilon, .decay = (float)decay,
         .grad_scale = (float)grad_scale, .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)), .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
-        .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u, .first = (uint64_t)offset,
+        .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u, .first = (uint64_t)offset, .w = w,
     });
-}
-
-/* AdamW and packing take turns piece by piece, so that a piece is packed from the cache. */
-static void update_group(struct trainer *t, const struct model_group *g, double lr, double decay, double scale)
-{
-    int64_t rows = g->is_vector ? g->n : (PIECE / g->k + PANEL_ROWS) / PANEL_ROWS * PANEL_ROWS;
-    for (int64_t row = 0; row < g->n; row += rows) {
-        int64_t n = g->n - row < rows ? g->n - row : rows, offset = g->offset + row * g->k;
-        adamw(t, offset, n * g->k, lr, decay, scale);
-        if (g->weight)
-            tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n, at(t->masters, offset), DTYPE_F32});
-        else
-            tensor_copy(t->q, &(struct copy_args){(size_t)n * 4, at(t->masters, offset), g->vector});
-    }
 }
 
 static void update(struct trainer *t, double lr, double grad_norm)
@@ -76,12 +60,16 @@ static void update(struct trainer *t, double lr, double grad_norm)
     const struct train_options *o = t->job->options;
     double scale = train_clip(o->max_grad_norm, grad_norm);
     if (t->m->lora) {
-        adamw(t, 0, t->trained.n_element, lr, o->weight_decay, scale);
+        adamw(t, 0, t->trained.n_element, NULL, lr, o->weight_decay, scale);
         lora_pack(t->m, t->q, at(t->masters, 0));
         return;
     }
-    for (int i = 0; i < t->m->n_group; i++) /* vectors are norms: without decay */
-        update_group(t, &t->m->groups[i], lr, t->m->groups[i].is_vector ? 0 : o->weight_decay, scale);
+    for (int i = 0; i < t->m->n_group; i++) {
+        const struct model_group *g = &t->m->groups[i];
+        adamw(t, g->offset, g->n * g->k, g->weight, lr, g->is_vector ? 0 : o->weight_decay, scale); /* vectors are norms: without decay */
+        if (g->is_vector)
+            tensor_copy(t->q, &(struct copy_args){(size_t)g->n * 4, at(t->masters, g->offset), g->vector});
+    }
 }
 
 /* Names the first rows of the step, and how many there are. */
