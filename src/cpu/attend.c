@@ -49,7 +49,7 @@ static int keys_in(const struct paged *p, int row, int from, int width) /* keys 
 static int find_runs(const struct paged *p, int first, int n_row, int chunk, int head, struct key_run *runs)
 {
     const struct kv_layout *l = &p->a->layout;
-    size_t element = dtype_size(l->dtype), head_bytes = (size_t)l->head_dim * (size_t)l->page * element;
+    size_t head_bytes = kv_head_bytes(l);
     int n_run = 0;
     for (int key = 0; key < CHUNK; key += l->page) {
         int position = chunk * CHUNK + key;
@@ -66,10 +66,21 @@ static int find_runs(const struct paged *p, int first, int n_row, int chunk, int
                 continue;
             }
             runs[n_run++] = (struct key_run){.first = i * p->group, .n_query = p->group, .key = key, .n_key = n, .k = k, .k_stride = (size_t)l->page,
-                                             .v = k + (size_t)l->n_kv_head * head_bytes, .v_stride = (size_t)l->head_dim};
+                                             .v = k + (size_t)l->n_kv_head * head_bytes, .v_stride = (size_t)l->head_dim,
+                                             .k_bytes = head_bytes, .v_bytes = (size_t)n * (size_t)l->head_dim * dtype_size(l->dtype)};
         }
     }
     return n_run;
+}
+
+/* The keys that a row of this head sees from a position on. */
+static struct ahead first_keys(const struct paged *p, int row, int position, int head)
+{
+    const struct kv_layout *l = &p->a->layout;
+    if (row >= p->a->n_row || is_padding(p, row) || position > p->positions[row])
+        return (struct ahead){NULL, 0};
+    size_t id = (size_t)pages_of(p, row)[position / l->page];
+    return (struct ahead){(const char *)cpu_ptr(p->a->pages) + id * kv_page_bytes(l) + (size_t)head * kv_head_bytes(l), kv_head_bytes(l)};
 }
 
 static void finish_tile(const struct paged *p, const struct attend_tile *tile, int first, int head)
@@ -86,6 +97,22 @@ static void finish_tile(const struct paged *p, const struct attend_tile *tile, i
     }
 }
 
+/* The query rows of one row: scaled, and rounded to pairs where keys are kept so. */
+static void copy_queries(const struct paged *p, float *to, const float *q)
+{
+    int d = p->a->layout.head_dim;
+    if (p->a->layout.dtype != DTYPE_BF16) {
+        p->k->copy_scaled(to, q, p->a->scale, p->group * d);
+        return;
+    }
+    for (int h = 0; h < p->group; h++) {
+        uint16_t *row = (uint16_t *)(to + (size_t)h * (size_t)d);
+        p->k->round_scaled(row, q + (size_t)h * (size_t)d, p->a->scale, d);
+        if (d % 2)
+            row[d] = 0;
+    }
+}
+
 static void attend_piece(void *context, int piece, int worker)
 {
     const struct paged *p = context;
@@ -98,14 +125,16 @@ static void attend_piece(void *context, int piece, int worker)
     int end = 0;
     for (int i = 0; i < n_row; i++) {
         const float *q = (const float *)cpu_ptr(a->q) + (size_t)(first + i) * stride + (size_t)(head * p->group) * d;
-        p->k->copy_scaled(tile.q + (size_t)(i * p->group) * d, q, a->scale, p->group * a->layout.head_dim);
+        copy_queries(p, tile.q + (size_t)(i * p->group) * d, q);
         if (!is_padding(p, first + i) && p->positions[first + i] + 1 > end)
             end = p->positions[first + i] + 1;
     }
     for (int chunk = 0; chunk * CHUNK < end; chunk++) {
         for (int i = 0; i < tile.n_query; i++)
             tile.n_key[i] = keys_in(p, first + i / p->group, chunk * CHUNK, CHUNK);
-        attend_chunk(&tile, chunk, runs, find_runs(p, first, n_row, chunk, head, runs), a->layout.dtype);
+        int last = (chunk + 1) * CHUNK >= end, next_head = (piece + 1) % a->layout.n_kv_head;
+        struct ahead next = last ? first_keys(p, next_head ? first : first + n_row, 0, next_head) : first_keys(p, first, (chunk + 1) * CHUNK, head);
+        attend_chunk(&tile, chunk, runs, find_runs(p, first, n_row, chunk, head, runs), a->layout.dtype, next);
     }
     finish_tile(p, &tile, first, head);
 }

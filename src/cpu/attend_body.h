@@ -1,40 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention's two products and its softmax. Scores put lanes across keys (one chain over the head's elements for each), values put lanes across
  * the head's elements (one chain over keys in order for each), so that neither ever sums across lanes. Both hold a block of rows in registers
- * while a key or value vector passes by; the block sizes are what the registers hold and change no bits. */
+ * while a key or value vector passes by; the block sizes are what the registers hold and change no bits. With a cache in bf16 a chain's element is a word of two
+ * products. */
 #if defined(__AVX512F__)
-enum { SCORE_ROWS = 12, SCORE_VECTORS = 2, VALUE_ROWS = 6, VALUE_VECTORS = 4 };
+enum { SCORE_ROWS = 12, SCORE_VECTORS = 4, VALUE_ROWS = 6, VALUE_VECTORS = 4 };
 #elif defined(__AVX2__)
 enum { SCORE_ROWS = 6, SCORE_VECTORS = 1, VALUE_ROWS = 6, VALUE_VECTORS = 1 };
 #else
 enum { SCORE_ROWS = 2, SCORE_VECTORS = 1, VALUE_ROWS = 2, VALUE_VECTORS = 1 };
 #endif
 
-LANE_FN vf load_either(const void *p, size_t at, int half)
+/* sum + x y, or in pairs (sum + x[1] y[1]) + x[0] y[0], each fused: the order in which the instruction for pairs does it, so that it changes no bits either (but for
+ * numbers below the normal ones, which it takes for zeros). */
+LANE_FN vf multiply_add(vf x, vf y, vf sum, int pairs)
 {
-    return half ? v_load_bf16((const uint16_t *)p + at) : v_load((const float *)p + at);
-}
-LANE_FN vf load_either_n(const void *p, size_t at, int half, int n)
-{
-    return half ? v_load_bf16_n((const uint16_t *)p + at, n) : v_load_n((const float *)p + at, n);
+    if (!pairs)
+        return v_fma(x, y, sum);
+#if defined(__AVX512BF16__)
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)y);
+#else
+    vf high = v_set_bits(0xffff0000u);
+    return v_fma(v_shift_16(x), v_shift_16(y), v_fma(v_and(x, high), v_and(y, high), sum));
+#endif
 }
 
-/* `rows` and `vectors` are constants in every call. */
-LANE_FN void score_block(const struct score_tile *t, int row, int key, int rows, int vectors, int half)
+/* A share of what comes next for each of `turns` turns of a loop. */
+LANE_FN size_t share_of(const struct ahead *a, int turns)
 {
+    return a->bytes ? (a->bytes / 64 + (size_t)turns - 1) / (size_t)turns * 64 : 0;
+}
+LANE_FN const char *ask(const char *at, size_t share)
+{
+    for (size_t i = 0; i < share; i += 64)
+        __builtin_prefetch(at + i, 0, 2); /* into the second cache: into the first one it gains nothing */
+    return at + share;
+}
+
+/* `rows`, `vectors` and `pairs` are constants in every call. The first block of rows asks for what comes next. */
+LANE_FN void score_block(const struct score_tile *t, int row, int key, int rows, int vectors, int pairs)
+{
+    size_t share = row ? 0 : share_of(&t->ahead, (t->n_key + LANES - 1) / LANES * t->head_dim) * (size_t)vectors;
+    const char *ahead = t->ahead.at + share / (size_t)vectors * (size_t)(key / LANES * t->head_dim);
     vf sum[SCORE_ROWS][SCORE_VECTORS];
-    const float *q = t->q + (size_t)row * t->q_stride;
+    const float *q = (const float *)t->q + (size_t)row * t->q_stride, *keys = (const float *)t->k + key;
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++)
             sum[r][j] = v_zero();
-    for (int d = 0; d < t->head_dim; d++) {
+    for (int d = 0; d < t->head_dim; d++, keys += t->k_stride) {
         vf k[SCORE_VECTORS];
+        ahead = ask(ahead, share);
         UNROLL for (int j = 0; j < vectors; j++)
-            k[j] = load_either(t->k, (size_t)d * t->k_stride + (size_t)(key + j * LANES), half);
+            k[j] = v_load(keys + j * LANES);
         UNROLL for (int r = 0; r < rows; r++) {
             vf x = v_set(q[(size_t)r * t->q_stride + (size_t)d]);
             UNROLL for (int j = 0; j < vectors; j++)
-                sum[r][j] = v_fma(x, k[j], sum[r][j]);
+                sum[r][j] = multiply_add(x, k[j], sum[r][j], pairs);
         }
     }
     UNROLL for (int r = 0; r < rows; r++)
@@ -42,12 +63,13 @@ LANE_FN void score_block(const struct score_tile *t, int row, int key, int rows,
             v_store(t->s + (size_t)(row + r) * t->s_stride + (size_t)(key + j * LANES), sum[r][j]);
 }
 
+/* Rows in blocks of about equal size; 4 vectors at once only where rows are few. */
 #define SCORE_CASE(n) \
-    case n: score_block(t, row, key, n, vectors, half); break;
-LANE_FN void score_columns(const struct score_tile *t, int key, int vectors, int half)
+    case n: score_block(t, row, key, n, vectors, pairs); break;
+LANE_FN void score_columns(const struct score_tile *t, int key, int vectors, int pairs)
 {
-    for (int row = 0, rows; row < t->n_row; row += rows) {
-        rows = t->n_row - row < SCORE_ROWS ? t->n_row - row : SCORE_ROWS;
+    for (int row = 0, rows, left = (t->n_row + SCORE_ROWS - 1) / SCORE_ROWS; left > 0; row += rows, left--) {
+        rows = (t->n_row - row + left - 1) / left;
         switch (rows) {
             SCORE_CASE(1)
             SCORE_CASE(2)
@@ -58,48 +80,62 @@ LANE_FN void score_columns(const struct score_tile *t, int key, int vectors, int
             SCORE_CASE(6)
 #endif
 #if defined(__AVX512F__)
-            SCORE_CASE(7)
-            SCORE_CASE(8)
-            SCORE_CASE(9)
-            SCORE_CASE(10)
-            SCORE_CASE(11)
-            SCORE_CASE(12)
+        default:
+            if (vectors > 2)
+                break;
+            switch (rows) {
+                SCORE_CASE(7)
+                SCORE_CASE(8)
+                SCORE_CASE(9)
+                SCORE_CASE(10)
+                SCORE_CASE(11)
+                SCORE_CASE(12)
+            }
 #endif
         }
     }
 }
 
-static void scores_kernel(const struct score_tile *t)
+LANE_FN void scores_of(const struct score_tile *t, int pairs)
 {
     int key = 0;
-    for (; key + SCORE_VECTORS * LANES <= t->n_key; key += SCORE_VECTORS * LANES)
-        if (t->dtype == DTYPE_BF16)
-            score_columns(t, key, SCORE_VECTORS, 1);
-        else
-            score_columns(t, key, SCORE_VECTORS, 0);
+#if defined(__AVX512F__)
+    for (; t->n_row <= 6 && key + 3 * LANES < t->n_key; key += 4 * LANES)
+        score_columns(t, key, 4, pairs);
+    for (; key + LANES < t->n_key; key += 2 * LANES)
+        score_columns(t, key, 2, pairs);
+#endif
     for (; key < t->n_key; key += LANES)
-        if (t->dtype == DTYPE_BF16)
-            score_columns(t, key, 1, 1);
-        else
-            score_columns(t, key, 1, 0);
+        score_columns(t, key, 1, pairs);
 }
 
-LANE_FN void value_block(const struct value_tile *t, int row, int d, int rows, int vectors, int half, int lanes)
+static void scores_kernel(const struct score_tile *t)
+{
+    if (t->dtype == DTYPE_BF16)
+        scores_of(t, 1);
+    else
+        scores_of(t, 0);
+}
+
+LANE_FN void value_block(const struct value_tile *t, int row, int d, int rows, int vectors, int pairs, int lanes)
 {
     vf sum[VALUE_ROWS][VALUE_VECTORS];
     float *out = t->out + (size_t)row * t->out_stride + (size_t)d;
-    const float *p = t->p + (size_t)row * t->p_row_stride;
+    const float *p = (const float *)t->p + (size_t)row * t->p_row_stride, *values = (const float *)t->v + d;
+    size_t share = row || d ? 0 : share_of(&t->ahead, t->n_key);
+    const char *ahead = t->ahead.at;
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int j = 0; j < vectors; j++)
             sum[r][j] = v_load_n(out + (size_t)r * t->out_stride + (size_t)(j * LANES), lanes);
-    for (int key = 0; key < t->n_key; key++) {
+    for (int key = 0; key < t->n_key; key++, values += t->v_stride) {
         vf v[VALUE_VECTORS];
+        ahead = ask(ahead, share);
         UNROLL for (int j = 0; j < vectors; j++)
-            v[j] = load_either_n(t->v, (size_t)key * t->v_stride + (size_t)(d + j * LANES), half, lanes);
+            v[j] = v_load_n(values + j * LANES, lanes);
         UNROLL for (int r = 0; r < rows; r++) {
             vf x = v_set(p[(size_t)r * t->p_row_stride + (size_t)key * t->p_key_stride]);
             UNROLL for (int j = 0; j < vectors; j++)
-                sum[r][j] = v_fma(x, v[j], sum[r][j]);
+                sum[r][j] = multiply_add(x, v[j], sum[r][j], pairs);
         }
     }
     UNROLL for (int r = 0; r < rows; r++)
@@ -108,11 +144,11 @@ LANE_FN void value_block(const struct value_tile *t, int row, int d, int rows, i
 }
 
 #define VALUE_CASE(n) \
-    case n: value_block(t, row, d, n, vectors, half, lanes); break;
-LANE_FN void value_columns(const struct value_tile *t, int d, int vectors, int half, int lanes)
+    case n: value_block(t, row, d, n, vectors, pairs, lanes); break;
+LANE_FN void value_columns(const struct value_tile *t, int d, int vectors, int pairs, int lanes)
 {
-    for (int row = 0, rows; row < t->n_row; row += rows) {
-        rows = t->n_row - row < VALUE_ROWS ? t->n_row - row : VALUE_ROWS;
+    for (int row = 0, rows, left = (t->n_row + VALUE_ROWS - 1) / VALUE_ROWS; left > 0; row += rows, left--) {
+        rows = (t->n_row - row + left - 1) / left;
         switch (rows) {
             VALUE_CASE(1)
             VALUE_CASE(2)
@@ -126,15 +162,15 @@ LANE_FN void value_columns(const struct value_tile *t, int d, int vectors, int h
     }
 }
 
-LANE_FN void values_of(const struct value_tile *t, int half)
+LANE_FN void values_of(const struct value_tile *t, int pairs)
 {
     int d = 0;
     for (; d + VALUE_VECTORS * LANES <= t->head_dim; d += VALUE_VECTORS * LANES)
-        value_columns(t, d, VALUE_VECTORS, half, LANES);
+        value_columns(t, d, VALUE_VECTORS, pairs, LANES);
     for (; d + LANES <= t->head_dim; d += LANES)
-        value_columns(t, d, 1, half, LANES);
+        value_columns(t, d, 1, pairs, LANES);
     if (d < t->head_dim)
-        value_columns(t, d, 1, half, t->head_dim - d);
+        value_columns(t, d, 1, pairs, t->head_dim - d);
 }
 static void values_kernel(const struct value_tile *t)
 {
@@ -144,27 +180,38 @@ static void values_kernel(const struct value_tile *t)
         values_of(t, 0);
 }
 
-/* s[0..n) := exp(s - max), s[n..width) := 0; width is a multiple of 16. */
-static void softmax_kernel(float *s, int n, int width, float *max, float *sum)
+/* s[0..n) := exp(s - max), s[n..width) := 0, in BF16 packed to the front, and the sum is of what was stored; width is a multiple of 16. */
+LANE_FN void softmax_row(float *s, int n, int width, int half, struct softmax_state *state)
 {
+    uint16_t *packed = (uint16_t *)(void *)s;
     vf top = v_set(-INFINITY), total = v_zero();
     int i = 0;
     for (; i + LANES <= n; i += LANES)
         top = v_max(top, v_load(s + i));
     if (i < n)
         top = v_max(top, v_select(v_first_lanes(n - i), v_load(s + i), v_set(-INFINITY)));
-    *max = v_fold_max(top);
-    vf m = v_set(*max);
-    for (i = 0; i < n; i += LANES) {
-        vf p = v_exp(v_sub(v_load(s + i), m));
+    state->max = v_fold_max(top);
+    vf m = v_set(state->max);
+    for (i = 0; i < width; i += LANES) {
+        vf p = i < n ? v_exp(v_sub(v_load(s + i), m)) : v_zero();
         if (n - i < LANES)
             p = v_select(v_first_lanes(n - i), p, v_zero());
-        v_store(s + i, p);
+        if (half) {
+            v_store_bf16(packed + i, p);
+            p = v_load_bf16(packed + i);
+        } else {
+            v_store(s + i, p);
+        }
         total = v_add(total, p);
     }
-    for (; i < width; i += LANES)
-        v_store(s + i, v_zero());
-    *sum = v_fold(total);
+    state->sum = v_fold(total);
+}
+static void softmax_kernel(float *s, int n, int width, enum dtype dtype, struct softmax_state *state)
+{
+    if (dtype == DTYPE_BF16)
+        softmax_row(s, n, width, 1, state);
+    else
+        softmax_row(s, n, width, 0, state);
 }
 
 /* Joins a chunk's state to the rows before it: both are brought to the greater maximum. */
@@ -194,6 +241,12 @@ static void copy_scaled_kernel(float *y, const float *x, float scale, int n)
 {
     for (int i = 0; i < n; i += LANES)
         v_store_n(y + i, v_mul(v_load_n(x + i, n - i), v_set(scale)), n - i);
+}
+
+static void round_scaled_kernel(uint16_t *y, const float *x, float scale, int n)
+{
+    for (int i = 0; i < n; i += LANES)
+        v_store_bf16_n(y + i, v_mul(v_load_n(x + i, n - i), v_set(scale)), n - i);
 }
 
 static float dot_kernel(const float *x, const float *y, int n)

@@ -32,38 +32,41 @@ size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int h
     return (size_t)(at - memory);
 }
 
-static void run_scores(const struct attend_tile *t, const struct key_run *r, enum dtype dtype)
+/* With a cache in bf16 rows of q and, once there are probabilities, of s hold words of two. */
+static void run_scores(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, struct ahead next)
 {
-    struct score_tile s = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = t->head_dim, .dtype = dtype, .k = r->k, .k_stride = r->k_stride,
-                           .q = t->q + (size_t)r->first * (size_t)t->head_dim, .q_stride = (size_t)t->head_dim,
-                           .s = t->s + (size_t)r->first * CHUNK_STRIDE + r->key, .s_stride = CHUNK_STRIDE};
+    struct score_tile s = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = dtype == DTYPE_BF16 ? (t->head_dim + 1) / 2 : t->head_dim, .dtype = dtype,
+                           .k = r->k, .k_stride = r->k_stride, .q = t->q + (size_t)r->first * (size_t)t->head_dim, .q_stride = (size_t)t->head_dim,
+                           .s = t->s + (size_t)r->first * CHUNK_STRIDE + r->key, .s_stride = CHUNK_STRIDE, .ahead = next};
     t->k->scores(&s);
 }
 
-static void run_values(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, float *out)
+static void run_values(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, float *out, struct ahead next)
 {
-    struct value_tile v = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = t->head_dim, .dtype = dtype, .v = r->v, .v_stride = r->v_stride,
-                           .p = t->s + (size_t)r->first * CHUNK_STRIDE + r->key, .p_row_stride = CHUNK_STRIDE, .p_key_stride = 1,
-                           .out = out + (size_t)r->first * (size_t)t->head_dim, .out_stride = (size_t)t->head_dim};
+    int pairs = dtype == DTYPE_BF16;
+    struct value_tile v = {.n_row = r->n_query, .n_key = pairs ? (r->n_key + 1) / 2 : r->n_key, .head_dim = t->head_dim, .dtype = dtype, .v = r->v, .v_stride = r->v_stride,
+                           .p = t->s + (size_t)r->first * CHUNK_STRIDE + (pairs ? r->key / 2 : r->key), .p_row_stride = CHUNK_STRIDE, .p_key_stride = 1,
+                           .out = out + (size_t)r->first * (size_t)t->head_dim, .out_stride = (size_t)t->head_dim, .ahead = next};
     t->k->values(&v);
 }
 
-void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *runs, int n_run, enum dtype dtype)
+void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *runs, int n_run, enum dtype dtype, struct ahead next)
 {
     int width = 0;
     float *out = chunk ? t->part : t->o;
     struct softmax_state *state = chunk ? t->part_state : t->state;
     for (int i = 0; i < n_run; i++) {
-        run_scores(t, &runs[i], dtype);
+        const struct key_run *r = i + 1 < n_run ? &runs[i + 1] : &runs[0];
+        run_scores(t, &runs[i], dtype, i + 1 < n_run ? (struct ahead){r->k, r->k_bytes} : (struct ahead){r->v, r->v_bytes});
         int end = runs[i].key + runs[i].n_key;
         width = end > width ? end : width;
     }
     memset(out, 0, (size_t)t->n_query * (size_t)t->head_dim * sizeof *out);
     for (int i = 0; i < t->n_query; i++)
         if (t->n_key[i] > 0)
-            t->k->softmax(t->s + (size_t)i * CHUNK_STRIDE, t->n_key[i], (width + 15) / 16 * 16, &state[i].max, &state[i].sum);
+            t->k->softmax(t->s + (size_t)i * CHUNK_STRIDE, t->n_key[i], (width + 15) / 16 * 16, dtype, &state[i]);
     for (int i = 0; i < n_run; i++)
-        run_values(t, &runs[i], dtype, out);
+        run_values(t, &runs[i], dtype, out, i + 1 < n_run ? (struct ahead){runs[i + 1].v, runs[i + 1].v_bytes} : next);
     for (int i = 0; chunk && i < t->n_query; i++)
         if (t->n_key[i] > 0)
             t->k->merge(&t->state[i], &state[i], t->o + (size_t)i * (size_t)t->head_dim, out + (size_t)i * (size_t)t->head_dim, t->head_dim);

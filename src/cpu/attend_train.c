@@ -63,7 +63,7 @@ static void tile_chunk(const struct bordered *b, const struct block *k, struct a
     struct key_run run = {.n_query = tile->n_query, .n_key = most, .k = turned, .k_stride = CHUNK_STRIDE, .v = row_at(b, b->a->v, k->first + from, k->head),
                           .v_stride = b->stride};
     if (most)
-        attend_chunk(tile, chunk, &run, 1, DTYPE_F32);
+        attend_chunk(tile, chunk, &run, 1, DTYPE_F32, (struct ahead){NULL, 0});
 }
 
 static void finish_tile(const struct bordered *b, const struct block *k, const struct attend_tile *tile, int begin)

@@ -30,23 +30,29 @@ struct norm_dw_columns {
     float *dweight, *dbias;
 };
 
-/* s[row][key] := sum_d q[row][d] k[d][key] for n_key keys, rounded up to 16 (which k and s must hold). Strides in elements. */
+/* Memory that will be wanted next: a kernel asks for it little by little, while it computes. */
+struct ahead {
+    const char *at;
+    size_t bytes;
+};
+/* s[row][key] := sum_d q[row][d] k[d][key] for n_key keys, rounded up to 16 (which k and s must hold). Strides in elements; in BF16 an element is a word of two, (d, d + 1),
+ * head_dim counts words, and both products of a word are added to the sum, the second first. */
 struct score_tile {
     int n_row, n_key, head_dim;
-    enum dtype dtype; /* of k */
-    const float *q;
-    const void *k;
+    enum dtype dtype; /* of q and k */
+    const void *q, *k;
     float *s;
     size_t q_stride, k_stride, s_stride;
+    struct ahead ahead;
 };
-/* out[row][d] += sum_key p[row][key] v[key][d], over keys in order; out f32. */
+/* out[row][d] += sum_key p[row][key] v[key][d], over keys in order; out f32. In BF16 an element of p or v is a word of two keys, (key, key + 1), and n_key counts words. */
 struct value_tile {
     int n_row, n_key, head_dim;
-    enum dtype dtype; /* of v */
-    const float *p;
-    const void *v;
+    enum dtype dtype; /* of p and v */
+    const void *p, *v;
     float *out;
     size_t p_row_stride, p_key_stride, v_stride, out_stride;
+    struct ahead ahead;
 };
 struct softmax_state {
     float max, sum;
@@ -71,10 +77,11 @@ struct top_list {
     X(void, gate_dx, (enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)) \
     X(void, scores, (const struct score_tile *t))                                                                                 \
     X(void, values, (const struct value_tile *t))                                                                                 \
-    X(void, softmax, (float *s, int n, int width, float *max, float *sum))                                                        \
+    X(void, softmax, (float *s, int n, int width, enum dtype dtype, struct softmax_state *state))                                 \
     X(void, merge, (struct softmax_state *whole, const struct softmax_state *part, float *o, const float *part_o, int n))         \
     X(void, finish, (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse))      \
     X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                                          \
+    X(void, round_scaled, (uint16_t *y, const float *x, float scale, int n))                                                      \
     X(float, dot, (const float *x, const float *y, int n))                                                                        \
     X(void, softmax_dx, (float *s, float *dp, int n, int width, float lse, float delta, float scale))                     \
     X(float, row_max, (const float *x, int n))                                                                                    \
@@ -93,7 +100,7 @@ struct kernels {
 #undef X
 };
 
-extern const struct kernels kernels_generic, kernels_fma, kernels_avx2, kernels_avx512;
+extern const struct kernels kernels_generic, kernels_fma, kernels_avx2, kernels_avx512, kernels_avx512bf16;
 const struct kernels *cpu_kernels(const struct queue *q);
 
 #endif

@@ -5,36 +5,74 @@
 
 #include <string.h>
 
-enum { ELEMENTS = 16 };
+enum { ELEMENTS = 16, AHEAD = 4 }; /* of a head in a slice; rows whose places are asked for before they are written */
 struct store_work {
     const struct kv_store_args *a;
     const struct kernels *k;
     int n_slice; /* of a head */
 };
 
-/* Elements [d, d + n) of positions 1 .. of a fresh page. */
-static void zero_tail(char *k, char *v, const struct kv_layout *l, size_t d, size_t n)
+/* Elements [d, d + n) of all positions of a fresh page. An odd head's last element has a zero beside it. */
+static void zero_slice(char *k, char *v, const struct kv_layout *l, size_t d, size_t n)
 {
     size_t element = dtype_size(l->dtype), page = (size_t)l->page, head_dim = (size_t)l->head_dim;
-    for (size_t i = d; i < d + n; i++)
-        memset(k + (i * page + 1) * element, 0, (page - 1) * element);
-    for (size_t slot = 1; slot < page; slot++)
-        memset(v + (slot * head_dim + d) * element, 0, n * element);
+    int pairs = l->dtype == DTYPE_BF16;
+    memset(k + d * page * element, 0, (pairs ? (n + 1) / 2 * 2 : n) * page * element);
+    if (pairs)
+        for (size_t slot = 0; slot < page; slot += 2)
+            memset(v + (slot / 2 * head_dim + d) * 4, 0, n * 4);
+    else
+        for (size_t slot = 0; slot < page; slot++)
+            memset(v + (slot * head_dim + d) * element, 0, n * element);
 }
 
 /* Keys lie across: element d of a page's position `slot` is d * page + slot. */
-static void store_key(const struct store_work *w, char *to, const float *k, size_t slot, size_t d, size_t n)
+static void store_f32(const struct kv_layout *l, float *to_k, float *to_v, const float *k, const float *v, size_t slot, size_t d, size_t n)
+{
+    for (size_t i = d; i < d + n; i++)
+        to_k[i * (size_t)l->page + slot] = k[i];
+    memcpy(to_v + slot * (size_t)l->head_dim + d, v + d, n * sizeof *v);
+}
+
+/* Words of two elements of a key, words of two positions of a value. */
+static void store_pairs(const struct store_work *w, uint32_t *to_k, uint32_t *to_v, const float *k, const float *v, size_t slot, size_t d, size_t n)
 {
     size_t page = (size_t)w->a->layout.page;
-    uint16_t half[ELEMENTS];
-    if (w->a->layout.dtype == DTYPE_F32) {
-        for (size_t i = d; i < d + n; i++)
-            ((float *)to)[i * page + slot] = k[i];
-        return;
-    }
+    uint16_t half[ELEMENTS + 1] = {0};
+    uint32_t *words = to_v + slot / 2 * (size_t)w->a->layout.head_dim + d, keep = slot % 2 ? 0xffffu : 0xffff0000u;
+    int shift = slot % 2 ? 16 : 0;
     w->k->cast(half, DTYPE_BF16, k + d, DTYPE_F32, n);
+    half[n] = 0;
+    for (size_t i = 0; i < n; i += 2)
+        to_k[(d + i) / 2 * page + slot] = half[i] | (uint32_t)half[i + 1] << 16;
+    w->k->cast(half, DTYPE_BF16, v + d, DTYPE_F32, n);
     for (size_t i = 0; i < n; i++)
-        ((uint16_t *)to)[(d + i) * page + slot] = half[i];
+        words[i] = (words[i] & keep) | (uint32_t)half[i] << shift;
+}
+
+/* Where row t's keys of a head lie, NULL for none; its values are kv_head_bytes() for each head behind. */
+static char *page_of(const struct kv_store_args *a, int t, size_t head)
+{
+    const int32_t *row_seq = cpu_ptr(a->row_seq), *positions = cpu_ptr(a->positions), *table = cpu_ptr(a->block_table);
+    if (t >= a->n_row || row_seq[t] < 0 || positions[t] < 0)
+        return NULL;
+    int64_t id = table[(int64_t)row_seq[t] * a->table_stride + positions[t] / a->layout.page];
+    return (char *)cpu_ptr(a->pages) + (size_t)id * kv_page_bytes(&a->layout) + head * kv_head_bytes(&a->layout);
+}
+
+/* Asks for the lines that a later row will write, one for each element or two of its key, unless the row before it writes them too. */
+static void ask_for(const struct kv_store_args *a, int t, size_t head, size_t d, size_t n)
+{
+    const struct kv_layout *l = &a->layout;
+    size_t step = (size_t)l->page * 4, each = 4 / dtype_size(l->dtype);
+    const int32_t *row_seq = cpu_ptr(a->row_seq);
+    char *to = t && t < a->n_row && row_seq[t] == row_seq[t - 1] ? NULL : page_of(a, t, head);
+    if (!to)
+        return;
+    size_t slot = (size_t)(((const int32_t *)cpu_ptr(a->positions))[t] % l->page);
+    for (size_t i = d / each; i < (d + n) / each; i++)
+        __builtin_prefetch(to + i * step + slot * 4, 1);
+    __builtin_prefetch(to + (size_t)l->n_kv_head * kv_head_bytes(l) + (slot / each * (size_t)l->head_dim + d) * 4, 1);
 }
 
 static void store_slice(void *context, int piece, int worker)
@@ -43,21 +81,22 @@ static void store_slice(void *context, int piece, int worker)
     const struct store_work *w = context;
     const struct kv_store_args *a = w->a;
     const struct kv_layout *l = &a->layout;
-    const int32_t *row_seq = cpu_ptr(a->row_seq), *positions = cpu_ptr(a->positions), *table = cpu_ptr(a->block_table);
     size_t stride = a->stride ? (size_t)a->stride : (size_t)l->n_kv_head * (size_t)l->head_dim, head_dim = (size_t)l->head_dim;
-    size_t element = dtype_size(l->dtype), head_bytes = head_dim * (size_t)l->page * element;
     size_t head = (size_t)(piece / w->n_slice), d = (size_t)(piece % w->n_slice) * ELEMENTS, n = head_dim - d < ELEMENTS ? head_dim - d : ELEMENTS;
     for (int t = 0; t < a->n_row; t++) {
-        if (row_seq[t] < 0 || positions[t] < 0)
+        char *to = page_of(a, t, head);
+        ask_for(a, t + AHEAD, head, d, n);
+        if (!to)
             continue;
-        size_t at = (size_t)t * stride + head * head_dim, slot = (size_t)(positions[t] % l->page);
-        int64_t id = table[(int64_t)row_seq[t] * a->table_stride + positions[t] / l->page];
-        char *to = (char *)cpu_ptr(a->pages) + (size_t)id * kv_page_bytes(l) + head * head_bytes;
-        char *to_v = to + (size_t)l->n_kv_head * head_bytes;
+        char *to_v = to + (size_t)l->n_kv_head * kv_head_bytes(l);
+        size_t at = (size_t)t * stride + head * head_dim, slot = (size_t)(((const int32_t *)cpu_ptr(a->positions))[t] % l->page);
+        const float *k = (const float *)cpu_ptr(a->k) + at, *v = (const float *)cpu_ptr(a->v) + at;
         if (slot == 0)
-            zero_tail(to, to_v, l, d, n);
-        w->k->cast(to_v + (slot * head_dim + d) * element, l->dtype, (const float *)cpu_ptr(a->v) + at + d, DTYPE_F32, n);
-        store_key(w, to, (const float *)cpu_ptr(a->k) + at, slot, d, n);
+            zero_slice(to, to_v, l, d, n);
+        if (l->dtype == DTYPE_BF16)
+            store_pairs(w, (uint32_t *)(void *)to, (uint32_t *)(void *)to_v, k, v, slot, d, n);
+        else
+            store_f32(l, (float *)(void *)to, (float *)(void *)to_v, k, v, slot, d, n);
     }
 }
 

@@ -22,6 +22,7 @@ LANE_FN vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 LANE_FN vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 LANE_FN vf v_and(vf a, vf b) { return _mm512_and_ps(a, b); }
 LANE_FN vf v_xor(vf a, vf b) { return _mm512_xor_ps(a, b); }
+LANE_FN vf v_shift_16(vf a) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(a), 16)); } /* the bits of each lane, to the left */
 LANE_FN vm v_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 LANE_FN vm v_ge(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 LANE_FN vf v_select(vm m, vf yes, vf no) { return _mm512_mask_blend_ps(m, no, yes); }
