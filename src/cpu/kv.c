@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing to the KV cache. Storing takes a slice of one key head's elements a piece, so that a page's zeroing and its rows keep their order; copying takes
- * slices of pages, so that pairs keep theirs. */
+/* Writing to the KV cache. Storing takes a slice of one key head's elements a piece, so that rows keep their order. */
 #include "cpu/kernels.h"
 
 #include <string.h>
@@ -12,20 +11,6 @@ struct store_work {
     int n_slice; /* of a head */
 };
 
-/* Elements [d, d + n) of all positions of a fresh page. An odd head's last element has a zero beside it. */
-static void zero_slice(char *k, char *v, const struct kv_layout *l, size_t d, size_t n)
-{
-    size_t element = dtype_size(l->dtype), page = (size_t)l->page, head_dim = (size_t)l->head_dim;
-    int pairs = l->dtype == DTYPE_BF16;
-    memset(k + d * page * element, 0, (pairs ? (n + 1) / 2 * 2 : n) * page * element);
-    if (pairs)
-        for (size_t slot = 0; slot < page; slot += 2)
-            memset(v + (slot / 2 * head_dim + d) * 4, 0, n * 4);
-    else
-        for (size_t slot = 0; slot < page; slot++)
-            memset(v + (slot * head_dim + d) * element, 0, n * element);
-}
-
 /* Keys lie across: element d of a page's position `slot` is d * page + slot. */
 static void store_f32(const struct kv_layout *l, float *to_k, float *to_v, const float *k, const float *v, size_t slot, size_t d, size_t n)
 {
@@ -34,12 +19,12 @@ static void store_f32(const struct kv_layout *l, float *to_k, float *to_v, const
     memcpy(to_v + slot * (size_t)l->head_dim + d, v + d, n * sizeof *v);
 }
 
-/* Words of two elements of a key, words of two positions of a value. */
+/* Words of two elements of a key, words of two positions of a value: the first writes a zero for the second. */
 static void store_pairs(const struct store_work *w, uint32_t *to_k, uint32_t *to_v, const float *k, const float *v, size_t slot, size_t d, size_t n)
 {
     size_t page = (size_t)w->a->layout.page;
     uint16_t half[ELEMENTS + 1] = {0};
-    uint32_t *words = to_v + slot / 2 * (size_t)w->a->layout.head_dim + d, keep = slot % 2 ? 0xffffu : 0xffff0000u;
+    uint32_t *words = to_v + slot / 2 * (size_t)w->a->layout.head_dim + d, keep = slot % 2 ? 0xffffu : 0;
     int shift = slot % 2 ? 16 : 0;
     w->k->cast(half, DTYPE_BF16, k + d, DTYPE_F32, n);
     half[n] = 0;
@@ -91,8 +76,6 @@ static void store_slice(void *context, int piece, int worker)
         char *to_v = to + (size_t)l->n_kv_head * kv_head_bytes(l);
         size_t at = (size_t)t * stride + head * head_dim, slot = (size_t)(((const int32_t *)cpu_ptr(a->positions))[t] % l->page);
         const float *k = (const float *)cpu_ptr(a->k) + at, *v = (const float *)cpu_ptr(a->v) + at;
-        if (slot == 0)
-            zero_slice(to, to_v, l, d, n);
         if (l->dtype == DTYPE_BF16)
             store_pairs(w, (uint32_t *)(void *)to, (uint32_t *)(void *)to_v, k, v, slot, d, n);
         else
@@ -106,21 +89,30 @@ void cpu_kv_store(struct queue *q, const struct kv_store_args *a)
     pool_run(cpu_pool(q), a->n_row > 0 ? a->layout.n_kv_head * w.n_slice : 0, store_slice, &w);
 }
 
-enum { SLICE = 8192 };
-
-static void copy_slice(void *context, int piece, int worker)
+/* A piece is a half of one head's keys or values in all the pairs, in their order. A line of keys is one element (or two) of all positions, one of values all elements of
+ * a position (or two); words of 4 bytes. */
+static void copy_piece(void *context, int piece, int worker)
 {
     (void)worker;
     const struct kv_copy_args *a = context;
+    const struct kv_layout *l = &a->layout;
     const int32_t *pairs = cpu_ptr(a->pairs);
-    size_t page = kv_page_bytes(&a->layout), begin = (size_t)piece * SLICE, n = page - begin < SLICE ? page - begin : SLICE;
-    char *pages = cpu_ptr(a->pages);
-    for (int i = 0; i < a->n; i++)
-        memmove(pages + (size_t)pairs[2 * i + 1] * page + begin, pages + (size_t)pairs[2 * i] * page + begin, n);
+    int part = piece / 2, values = part >= l->n_kv_head;
+    size_t each = 4 / dtype_size(l->dtype), page = (size_t)l->page, head_dim = (size_t)l->head_dim;
+    size_t n_line = values ? page / each : (head_dim + each - 1) / each, width = values ? head_dim : page, first = piece % 2 ? n_line / 2 : 0, end = piece % 2 ? n_line : n_line / 2;
+    for (int i = 0; i < a->n; i++) {
+        size_t used = (size_t)pairs[3 * i + 2], last = (used + each - 1) / each;
+        const char *from = (const char *)cpu_ptr(a->pages) + (size_t)pairs[3 * i] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
+        char *to = (char *)cpu_ptr(a->pages) + (size_t)pairs[3 * i + 1] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
+        if (values && first < last)
+            memcpy(to + first * width * 4, from + first * width * 4, ((last < end ? last : end) - first) * width * 4);
+        for (size_t line = first; !values && line < end; line++)
+            memcpy(to + line * width * 4, from + line * width * 4, used * 4);
+    }
 }
 
 void cpu_kv_copy(struct queue *q, const struct kv_copy_args *a)
 {
     struct kv_copy_args copy = *a;
-    pool_run(cpu_pool(q), a->n > 0 ? (int)((kv_page_bytes(&a->layout) + SLICE - 1) / SLICE) : 0, copy_slice, &copy);
+    pool_run(cpu_pool(q), a->n > 0 ? 4 * a->layout.n_kv_head : 0, copy_piece, &copy);
 }

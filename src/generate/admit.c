@@ -49,8 +49,7 @@ static void give_pages(struct generate_engine *e, struct job *job, const struct 
     for (int i = m->n_full; i < job->n_prompt_page; i++)
         s->table[i] = page_take(p, slot, job->number);
     if (m->tail) {
-        e->pairs[2 * e->n_pair] = m->partial;
-        e->pairs[2 * e->n_pair++ + 1] = s->table[m->n_full];
+        add_pair(e, m->partial, s->table[m->n_full], m->tail);
     }
     s->n_block = job->n_prompt_page;
     memcpy(job->prompt_pages, s->table, (size_t)s->n_block * sizeof *s->table);

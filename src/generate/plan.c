@@ -87,7 +87,7 @@ static void carve_host(struct generate_engine *e, struct carver *c, int n_reques
     e->positions = carve(c, rows, 4);
     e->row_seq = carve(c, rows, 4);
     e->blocks = carve(c, seqs * stride, 4);
-    e->pairs = carve(c, 2 * copies, 4);
+    e->pairs = carve(c, 3 * copies, 4);
     e->pinned = carve(c, copies, sizeof *e->pinned);
     e->found = carve(c, stride, sizeof *e->found);
     e->zeros = carve(c, seqs, sizeof *e->zeros);
@@ -106,7 +106,7 @@ static void carve_host(struct generate_engine *e, struct carver *c, int n_reques
     e->host_ids = carve(c, results, 4);
     e->host_raw = carve(c, results, 4);
     e->candidates = carve(c, (size_t)p->n_keep, sizeof *e->candidates);
-    e->in.capacity = 4 * (3 * rows + seqs * stride + 2 * copies + seqs * 8) + 8 * list + 24 * (seqs + 8) + 64 * 32;
+    e->in.capacity = 4 * (3 * rows + seqs * stride + 3 * copies + seqs * 8) + 8 * list + 24 * (seqs + 8) + 64 * 32;
     e->in.host = carve(c, e->in.capacity, 1);
 }
 

@@ -9,6 +9,12 @@
 
 #include <string.h>
 
+void add_pair(struct generate_engine *e, int from, int to, int n)
+{
+    int32_t *pair = e->pairs + 3 * e->n_pair++;
+    pair[0] = from, pair[1] = to, pair[2] = n;
+}
+
 void slot_make_writable(struct generate_engine *e, int slot, int pos, int share)
 {
     struct pages *p = &e->pages;
@@ -27,8 +33,7 @@ void slot_make_writable(struct generate_engine *e, int slot, int pos, int share)
         return;
     }
     int copy = page_take(p, slot, share);
-    e->pairs[2 * e->n_pair] = page;
-    e->pairs[2 * e->n_pair++ + 1] = copy;
+    add_pair(e, page, copy, pos % p->size);
     e->pinned[e->n_pinned++] = page; /* its hold goes on until the copy is on its way */
     s->table[block] = copy;
 }
@@ -235,7 +240,7 @@ static void assemble(struct generate_engine *e, struct pass *pass)
     b.row_seq = stage(e, e->row_seq, (size_t)e->n_row * 4);
     b.block_table = stage(e, e->blocks, (size_t)e->n_seq * (size_t)e->stride * 4);
     b.out_rows = stage(e, e->out_index, (size_t)b.n_out * 4);
-    pass->pairs = stage(e, e->pairs, (size_t)e->n_pair * 8);
+    pass->pairs = stage(e, e->pairs, (size_t)e->n_pair * 12);
     for (int k = 0; k < JOB_KINDS; k++)
         prepare_group(e, (enum job_kind)k, &g[k]);
     pass->batch = b;

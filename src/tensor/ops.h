@@ -75,7 +75,8 @@ struct rope_args { int n_row, n_head, head_dim; struct span x; int64_t x_stride;
 
 /* The KV cache of one layer: pages of `page` positions (32, 64 or 128), every page holding K [K,D,page] (keys across, so that a lane is a key) then
  * V [K,page,D], in dtype F32 or BF16; page p at base + p * kv_page_bytes(). Position t of sequence s is slot t % page of page block_table[s][t / page].
- * In BF16 products take pairs, so pairs lie side by side: K [K,D/2,page,2], V [K,page/2,D,2]; an odd D has a zero behind it. */
+ * In BF16 products take pairs, so pairs lie side by side: K [K,D/2,page,2], V [K,page/2,D,2]; an odd D has a zero behind it, and so has a last position that is even.
+ * What lies further behind a sequence's end may be anything: nothing of it reaches a result. */
 struct kv_layout { enum dtype dtype; int page, n_kv_head, head_dim; };
 static inline size_t kv_head_bytes(const struct kv_layout *l) /* of one head's K, and of its V */
 {
@@ -85,13 +86,12 @@ static inline size_t kv_page_bytes(const struct kv_layout *l)
 {
     return (size_t)2 * (size_t)l->n_kv_head * kv_head_bytes(l);
 }
-/* Stores k, v f32 [T, K*D] rows (given row stride) at (row_seq[t], positions[t]). The first store into a page (slot 0) zeroes its tail.
- * row_seq < 0: the row is skipped. */
+/* Stores k, v f32 [T, K*D] rows (given row stride) at (row_seq[t], positions[t]); a position is stored before those behind it. row_seq < 0: the row is skipped. */
 struct kv_store_args {
     struct kv_layout layout; int n_row; struct span k, v; int64_t stride;
     struct span pages, block_table; int table_stride; struct span row_seq, positions;
 };
-/* Copies whole pages (copy on write): pairs i32 [n][2] = (from, to). */
+/* Copies the first positions of pages (copy on write): pairs i32 [n][3] = (from, to, positions), in order. */
 struct kv_copy_args { struct kv_layout layout; int n; struct span pairs, pages; };
 /* out[t] = softmax(q[t] K^T scale) V over positions 0..positions[t] of sequence row_seq[t]. Softmax state per fixed 256-position chunk of absolute position,
  * merged in order; K and V are read as stored, and with a cache in BF16 q * scale and the probabilities of a chunk are rounded to bf16 too (their sum is of the rounded ones). Rows of one sequence are adjacent. Sequences that share leading pages should be adjacent:
