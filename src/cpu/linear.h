@@ -65,6 +65,8 @@ struct product_kernel {
     const struct linear_lanes *lanes;
     enum product_form form;
     int rows;                   /* most rows of a call */
+    int ahead_least;            /* blocks of rows, from which on the next panels are fetched ahead */
+    int block_bytes;            /* BYTES: of a panel's block of 32 k */
     int (*at_once)(int m);      /* panels that a call with m rows should have, if there are as many: few rows need several to keep the multipliers busy; NULL: 1 */
     void (*run)(const struct product_call *c);
     void (*enter)(int m), (*leave)(void); /* before and after a thread's calls of one m; or NULL */

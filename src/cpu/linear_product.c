@@ -240,14 +240,14 @@ static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_bloc
     v->c.ahead_bytes = 0;
     for (int i = 0; i < MAX_PANELS; i++)
         v->c.ahead[i] = v->c.panels[0];
-    if (p->built || n_next < 1 || n_block < 3 || n_block > 6)
+    if (p->built || n_next < 1 || n_block < p->kernel->ahead_least || n_block > 6)
         return;
     for (int i = 0; i < n_next; i++) {
         int count = p->panels(p, next + i, 0, p->k, NULL, panels);
         for (int j = 0; j < count; j++)
             v->c.ahead[i * p->part_panels + j] = panels[j];
     }
-    v->c.ahead_bytes = (panel_bytes(p, p->k) + n_block - 1) / n_block;
+    v->c.ahead_bytes = ((p->kernel->form == FORM_BYTES ? p->k / K_STEP * p->kernel->block_bytes : (int64_t)panel_bytes(p, p->k)) + n_block - 1) / n_block;
 }
 
 static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end, int n_next)

@@ -15,18 +15,22 @@ static inline __attribute__((always_inline)) void dot_four(int m, const struct p
     }
 }
 
-static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m, const struct product_call *c, const struct q8_step *a, const char *bytes, __m512i sum[][2])
+static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m, const struct product_call *c, const struct q8_step *a, const char *bytes, const char *ahead, int64_t ahead_step, __m512i sum[][2])
 {
     const __m512i low = _mm512_set1_epi8(15);
     if (t == DTYPE_Q8) {
 #pragma GCC unroll 8
-        for (int g = 0; g < 8; g++)
+        for (int g = 0; g < 8; g++) {
+            __builtin_prefetch(ahead + g * ahead_step, 0, 2);
             dot_four(m, c, a, g, _mm512_loadu_si512(bytes + g * 4 * PANEL), _mm512_loadu_si512(bytes + g * 4 * PANEL + 64), sum);
+        }
         return;
     }
 #pragma GCC unroll 4
     for (int g = 0; g < 4; g++) {
         __m512i w0 = _mm512_loadu_si512(bytes + g * 4 * PANEL), w1 = _mm512_loadu_si512(bytes + g * 4 * PANEL + 64);
+        __builtin_prefetch(ahead + 2 * g * ahead_step, 0, 2);
+        __builtin_prefetch(ahead + (2 * g + 1) * ahead_step, 0, 2);
         dot_four(m, c, a, g, _mm512_and_si512(w0, low), _mm512_and_si512(w1, low), sum);
         dot_four(m, c, a, g + 4, _mm512_and_si512(_mm512_srli_epi16(w0, 4), low), _mm512_and_si512(_mm512_srli_epi16(w1, 4), low), sum);
     }
@@ -61,12 +65,19 @@ static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m,
     const char *w[MAX_PANELS];
     const struct q8_step *a = (const struct q8_step *)(const void *)c->a;
     float *out = c->acc + i * PANEL;
+    const char *ahead[MAX_PANELS];
+    int64_t ahead_step = c->n ? (c->ahead_bytes + c->n / 4 - 1) / (c->n / 4) : 0; /* eight of them a block */
 #pragma GCC unroll 4
     for (int p = 0; p < n_panel; p++) {
         w[p] = c->panels[i + p];
+        ahead[p] = c->ahead[i + p];
 #pragma GCC unroll 8
         for (int r = 0; r < m; r++)
             f[p][r][0] = f[p][r][1] = _mm512_setzero_ps();
+        for (int r = 0; r < m && c->acc_stride != ACC_STRIDE; r++) { /* the output itself, not near yet */
+            __builtin_prefetch(out + r * c->acc_stride + p * PANEL, 1);
+            __builtin_prefetch(out + r * c->acc_stride + p * PANEL + 16, 1);
+        }
     }
     for (int64_t b = 0; b < c->n / K_STEP; b++, a++)
 #pragma GCC unroll 4
@@ -75,7 +86,8 @@ static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m,
 #pragma GCC unroll 8
             for (int r = 0; r < m; r++)
                 sum[r][0] = sum[r][1] = _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->start);
-            dot_block(t, m, c, a, w[p] + quantised_head(t), sum);
+            dot_block(t, m, c, a, w[p] + quantised_head(t), ahead[p], ahead_step, sum);
+            ahead[p] += 8 * ahead_step;
             scale_block(t, m, c, a, w[p], sum, f[p]);
         }
 #pragma GCC unroll 4
@@ -121,7 +133,7 @@ KERNEL(run_q4_0, DTYPE_Q4_0)
 KERNEL(run_q4_1, DTYPE_Q4_1)
 
 const struct product_kernel kernels_q8_vnni[3] = {
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .at_once = at_once, .run = run_q8, .quantise = quantise_q8},
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .at_once = at_once, .run = run_q4_0, .quantise = quantise_q4_0},
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .at_once = at_once, .run = run_q4_1, .quantise = quantise_q4_1},
+    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .ahead_least = 3, .block_bytes = 2 * PANEL + PANEL * K_STEP, .at_once = at_once, .run = run_q8, .quantise = quantise_q8},
+    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .ahead_least = 3, .block_bytes = 2 * PANEL + PANEL * K_STEP / 2, .at_once = at_once, .run = run_q4_0, .quantise = quantise_q4_0},
+    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .ahead_least = 3, .block_bytes = 4 * PANEL + PANEL * K_STEP / 2, .at_once = at_once, .run = run_q4_1, .quantise = quantise_q4_1},
 };
