@@ -52,7 +52,7 @@ static double run_isara(const struct setting *s, int count, int x_bf16)
         if (!strcmp(s->what, "dx"))
             tensor_linear_dx(s->q, &(struct linear_dx_args){.w = s->weight, .n_row = s->m, .dy = y, .dx = x});
         else if (!strcmp(s->what, "dw"))
-            tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n, .k = s->k, .n_row = s->m, .compute = s->t, .dy = y, .x = x, .dw = {s->w, 0}, .borders = {s->borders, 0}, .n_seq = 1});
+            tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n, .k = s->k, .n_row = s->m, .compute = s->t, .dy = y, .x = x, .dw = {s->w, 0}, .borders = {s->borders, 0}, .n_seq = 1, .fresh = 1});
         else
             tensor_linear(s->q, &(struct linear_args){.w = s->weight, .n_row = s->m, .x = x, .x_dtype = x_bf16 ? DTYPE_BF16 : DTYPE_F32, .y = y});
     queue_wait(s->q);

@@ -32,6 +32,7 @@ struct product_call {
     int64_t acc_stride;
     const char *ahead[MAX_PANELS];  /* ahead_bytes from each are asked for meanwhile: a share of the panels that come next, while these are computed with */
     int64_t ahead_bytes;            /* 0: nothing */
+    int past_caches;                /* first only: acc is written in whole lines that nobody reads soon */
 };
 
 /* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the first row.
@@ -57,6 +58,8 @@ struct linear_lanes {
      * out: aligned to 64 bytes, as panels are. */
     void (*pack)(const float *x, int64_t stride, int n_k, uint32_t *out);
     void (*transpose_pairs)(const uint32_t *x, uint32_t *out); /* words [k/2][32 n] of 32 x 32 values to [n/2][32 k] */
+    /* 32 rows (the first n_row of them; the rest counts as zeros) of n_col <= 16 values, rounded: out[c][i] := the word of x[2i][c], x[2i + 1][c]; writes 16 words for each of n_col. */
+    void (*pair_columns)(const float *x, int64_t stride, int n_row, int n_col, uint32_t *out, int64_t out_stride);
     /* n <= 16 words (bf16 of low[i], bf16 of high[i]) and zeros up to 16; NULL counts as zeros. */
     void (*pair)(const float *low, const float *high, int n, uint32_t *out);
 };
@@ -89,6 +92,8 @@ struct product {
     /* Where a part's sums may lie from the beginning, full panels only: the output itself; NULL: they need start and finish. */
     float *(*place)(const struct product *p, int64_t part, int64_t row, int64_t *stride);
     int adds; /* sums go on from what lies at place */
+    int past_caches; /* what lies at place is large, begins a line in every row, and is not read soon: a kernel may write it past the caches */
+    int prepare_rows; /* rows that prepare is best given at once, for FORM_F32 and FORM_PAIRS; 0: a kernel's */
     void (*start)(const struct product *p, int64_t part, int64_t row, int m, float *acc); /* NULL: from zero */
     void (*fetch)(const struct product *p, int64_t part, int64_t row, int m); /* asks for the memory that finish will want; or NULL */
     void (*finish)(const struct product *p, int64_t part, int64_t row, int m, const float *acc);

@@ -16,6 +16,7 @@ static inline __attribute__((always_inline)) __m512bh pair_everywhere(const char
 #define V_LANES 16
 #define V_LOAD(p) _mm512_loadu_ps(p)
 #define V_STORE(p, v) _mm512_storeu_ps(p, v)
+#define V_STREAM(p, v) _mm512_stream_ps(p, v)
 #define V_ZERO _mm512_setzero_ps()
 #define B __m512bh
 #define B_LOAD(p) (__m512bh)_mm512_loadu_si512(p)

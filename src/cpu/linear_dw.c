@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { STEP = 32, MOST_STEPS = 64 };
+enum { STEP = 32, MOST_STEPS = 64, COLUMNS = 48, LARGE = 1 << 20 }; /* COLUMNS: of dy, prepared at once: whole cache lines, and whole blocks of rows; LARGE: bytes of dw */
 /* Token rows are taken in steps of 32: all of them in a row, or, for tiles, beginning anew with every sequence, so that what is added up
  * inside a tile does not depend on which sequences are in the call. */
 struct step {
@@ -75,42 +75,26 @@ static int x_panels(const struct product *p, int64_t part, int64_t begin, int64_
     return 1;
 }
 
-/* A step's pairs of rows for 16 columns of dy: [16 pairs][16]. */
-static void dy_pairs(const struct product *p, const struct outer *o, struct step s, int64_t n, int m, uint32_t *out)
-{
-    for (int i = 0; i < STEP; i += 2, out += 16) {
-        const float *low = i < s.count ? o->dy + (s.first + i) * o->dy_stride + n : NULL;
-        p->kernel->lanes->pair(low, i + 1 < s.count ? low + o->dy_stride : NULL, m, out);
-    }
-}
-
+/* Columns [n, n + m) of dy, m <= 16, in one step of rows: rows at `to`. */
 static void dy_step(const struct product *p, const struct outer *o, int at, int64_t n, int m, char *to)
 {
     struct step s = o->steps[at];
-    int bottom;
+    const float *dy = o->dy + s.first * o->dy_stride + n;
     int64_t apart = p->a_row / 4;
-    uint32_t pairs[16 * 16];
-    float *f = (float *)to + at * STEP, *tiles = (float *)to + at * 256;
+    float *f = (float *)to + at * STEP;
     const struct linear_lanes *lanes = p->kernel->lanes;
     switch (p->kernel->form) {
     case FORM_F32:
         for (int i = 0; i < s.count; i += 16)
-            lanes->transpose(o->dy + (s.first + i) * o->dy_stride + n, o->dy_stride, s.count - i < 16 ? s.count - i : 16, m, f + i, apart);
+            lanes->transpose(dy + i * o->dy_stride, o->dy_stride, s.count - i < 16 ? s.count - i : 16, m, f + i, apart);
         for (int r = 0; r < m && o->a->compute == DTYPE_BF16; r++)
             lanes->round(f + r * apart, s.count, f + r * apart);
         break;
     case FORM_PAIRS:
-        dy_pairs(p, o, s, n, m, pairs);
-        lanes->transpose((const float *)pairs, 16, 16, m, (float *)to + at * STEP / 2, apart);
+        lanes->pair_columns(dy, o->dy_stride, s.count, m, (uint32_t *)to + at * STEP / 2, apart);
         break;
     case FORM_TILES:
-        bottom = m - 16;
-        dy_pairs(p, o, s, n, m < 16 ? m : 16, pairs);
-        lanes->transpose((const float *)pairs, 16, 16, m < 16 ? m : 16, tiles, 16);
-        if (bottom <= 0)
-            break;
-        dy_pairs(p, o, s, n + 16, bottom, pairs);
-        lanes->transpose((const float *)pairs, 16, 16, bottom, tiles + p->k / STEP * 256, 16);
+        lanes->pair_columns(dy, o->dy_stride, s.count, m, (uint32_t *)to + at * 256, 16);
         break;
     case FORM_BYTES: /* weights only */
         break;
@@ -121,8 +105,10 @@ static void dy_step(const struct product *p, const struct outer *o, int at, int6
 static void dy_prepare(const struct product *p, int64_t n, int m, char *to)
 {
     const struct outer *o = p->context;
+    int64_t half = p->kernel->form == FORM_TILES ? p->k / STEP * 1024 : 16 * p->a_row; /* bytes from 16 rows to the next */
     for (int i = 0; i < o->n_step; i++)
-        dy_step(p, o, i, n, m, to);
+        for (int r = 0; r < m; r += 16)
+            dy_step(p, o, i, n + r, m - r < 16 ? m - r : 16, to + r / 16 * half);
 }
 
 static float *dw_at(const struct outer *o, int64_t part, int64_t row, int *n)
@@ -181,7 +167,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
     o.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     const int32_t whole[2] = {0, a->n_row}, *borders = cpu_ptr(a->borders);
     struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .part_panels = 1, .built = 1,
-                        .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = !a->fresh, .start = a->fresh ? NULL : dw_start, .finish = dw_finish, .context = &o};
+                        .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = !a->fresh, .start = a->fresh ? NULL : dw_start, .finish = dw_finish, .prepare_rows = COLUMNS, .context = &o};
     int n_seq = a->n_seq, sequence = 0;
     if (!borders || p.kernel->form != FORM_TILES)
         borders = whole, n_seq = 1;
@@ -189,6 +175,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
     while (next_steps(&o, borders, n_seq, &sequence, &t)) {
         p.k = (int64_t)(o.n_step - 1) * STEP + o.steps[o.n_step - 1].count;
         p.k = p.kernel->form == FORM_TILES ? round_up(p.k, STEP) : p.kernel->form == FORM_PAIRS ? round_up(p.k, 2) : p.k;
+        p.past_caches = !p.adds && sequence == n_seq && a->k % 16 == 0 && (uintptr_t)o.dw % 64 == 0 && a->n * a->k * 4 >= LARGE;
         product_run(q, &p);
         p.adds = 1;
         p.start = dw_start;

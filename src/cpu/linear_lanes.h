@@ -101,6 +101,15 @@ static void pack(const float *x, int64_t stride, int n_k, uint32_t *out)
         }
 }
 
+static void pair_columns(const float *x, int64_t stride, int n_row, int n_col, uint32_t *out, int64_t out_stride)
+{
+    for (int c = 0; c < n_col; c++)
+        for (int i = 0; i < 16; i++) {
+            uint32_t low = 2 * i < n_row ? f32_to_bf16(x[2 * i * stride + c]) : 0, high = 2 * i + 1 < n_row ? f32_to_bf16(x[(2 * i + 1) * stride + c]) : 0;
+            out[c * out_stride + i] = low | high << 16;
+        }
+}
+
 static void pair(const float *low, const float *high, int n, uint32_t *out)
 {
     for (int i = 0; i < 16; i++)
@@ -110,4 +119,4 @@ static void pair(const float *low, const float *high, int n, uint32_t *out)
 
 const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand,
                                         .round = round_row, .to_bf16 = to_bf16, .transpose = transpose, .pack = pack,
-                                        .transpose_pairs = transpose_pairs, .pair = pair, .pair_bf16 = pair_bf16};
+                                        .transpose_pairs = transpose_pairs, .pair = pair, .pair_columns = pair_columns, .pair_bf16 = pair_bf16};

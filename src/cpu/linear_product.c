@@ -182,7 +182,9 @@ static void whole_block(struct visit *v, int64_t part, int n_part, int64_t row, 
     v->c.acc = p->place && p->place(p, part + n_part - 1, row, &v->c.acc_stride) ? p->place(p, part, row, &v->c.acc_stride) : NULL;
     if (v->c.acc) {
         v->c.first = !p->adds;
+        v->c.past_caches = p->past_caches;
         p->kernel->run(&v->c);
+        v->c.past_caches = 0;
         return;
     }
     v->c.acc = v->acc + (v->slot ^= 1) * p->kernel->rows * ACC_STRIDE;
@@ -303,12 +305,18 @@ static void piece_run(void *context, int piece, int worker)
         p->kernel->leave();
 }
 
+static int rows_to_prepare(const struct product *p)
+{
+    return p->prepare_rows && p->kernel->form != FORM_TILES ? p->prepare_rows : p->kernel->rows;
+}
+
 static void prepare_block(void *context, int piece, int worker)
 {
     (void)worker;
     const struct product *p = context;
-    int64_t row = p->first_row + (int64_t)piece * p->kernel->rows, left = p->last_row - row;
-    p->prepare(p, row, left < p->kernel->rows ? (int)left : p->kernel->rows, (char *)rows_from(p, row));
+    int rows = rows_to_prepare(p);
+    int64_t row = p->first_row + (int64_t)piece * rows, left = p->last_row - row;
+    p->prepare(p, row, left < rows ? (int)left : rows, (char *)rows_from(p, row));
 }
 
 static void build_part(void *context, int piece, int worker)
@@ -321,7 +329,7 @@ static void build_part(void *context, int piece, int worker)
 
 static void prepare_rows(struct queue *q, struct product *p)
 {
-    int64_t m = p->last_row - p->first_row, n_block = (m + p->kernel->rows - 1) / p->kernel->rows;
+    int64_t m = p->last_row - p->first_row, n_block = (m + rows_to_prepare(p) - 1) / rows_to_prepare(p);
     if (m * p->k >= 1 << 15)
         pool_run(cpu_pool(q), (int)n_block, prepare_block, p);
     else
@@ -335,6 +343,9 @@ static void deal_rows(struct deal *d)
     const struct product *p = d->p;
     int rows = p->kernel->rows;
     int64_t m = p->last_row - p->first_row, bytes = m * row_bytes(p), most = bytes <= ONE_GROUP_BYTES ? m + rows - 1 : GROUP_BYTES / (row_bytes(p) + 1);
+    int64_t panels = d->ready ? (p->last_part - p->first_part) * p->part_panels * (int64_t)panel_bytes(p, p->k) : 0;
+    if (p->past_caches && p->kernel->form != FORM_TILES && panels <= ONE_GROUP_BYTES)
+        most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
     most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
     d->n_group = (m + most - 1) / most;
     d->block_rows = rows;

@@ -2,8 +2,12 @@
 /* The kernel of FORM_F32 and FORM_PAIRS, written once over vectors: sums of M rows by W vectors stay in registers over the whole of K. Twelve rows
  * by two vectors of 16 keep the multipliers busy (24 sums, 2 + 12 loads a step of k); few rows take more vectors side by side, or each sum
  * would wait for its last one. The including file defines V (sums), B (columns or one word of a row in all lanes), V_LANES, V_LOAD, V_STORE,
- * V_ZERO, B_LOAD, B_SET1 (of an address), V_MAC(a, b, c) = a b + c, TILE_FORM, TILE_ROWS, TILE_WIDE (of m), TILE_WIDEST and TILE_NAME. */
+ * V_STREAM (a store of an aligned vector past the caches; if missing, V_STORE), V_ZERO, B_LOAD, B_SET1 (of an address), V_MAC(a, b, c) = a b + c, TILE_FORM, TILE_ROWS, TILE_WIDE (of m), TILE_WIDEST and TILE_NAME. */
 #include "cpu/linear.h"
+
+#ifndef V_STREAM
+#define V_STREAM V_STORE
+#endif
 
 enum { PANEL_VECTORS = PANEL / V_LANES };
 
@@ -13,9 +17,10 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
     V sum[TILE_ROWS][8];
     const char *a = c->a + c->begin * (TILE_FORM == FORM_PAIRS ? 2 : 4);
     int64_t n = TILE_FORM == FORM_PAIRS ? c->n / 2 : c->n, ahead_step = m > 6 && n ? (c->ahead_bytes + n - 1) / n : 0;
-    UNROLL for (int r = 0; r < m; r++) /* the places of the sums are at hand when they are wanted */
-        UNROLL for (int v = 0; v < w; v += 64 / (int)sizeof(V))
-            __builtin_prefetch(acc + r * c->acc_stride + v * V_LANES, 1);
+    if (!c->past_caches)
+        UNROLL for (int r = 0; r < m; r++) /* the places of the sums are at hand when they are wanted */
+            UNROLL for (int v = 0; v < w; v += 64 / (int)sizeof(V))
+                __builtin_prefetch(acc + r * c->acc_stride + v * V_LANES, 1);
     UNROLL for (int r = 0; r < m; r++)
         UNROLL for (int v = 0; v < w; v++)
             sum[r][v] = c->first ? V_ZERO : V_LOAD(acc + r * c->acc_stride + v * V_LANES);
@@ -32,6 +37,12 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
             UNROLL for (int v = 0; v < w; v++)
                 sum[r][v] = V_MAC(x, column[v], sum[r][v]);
         }
+    }
+    if (c->past_caches) {
+        UNROLL for (int r = 0; r < m; r++)
+            UNROLL for (int v = 0; v < w; v++)
+                V_STREAM(acc + r * c->acc_stride + v * V_LANES, sum[r][v]);
+        return;
     }
     UNROLL for (int r = 0; r < m; r++)
         UNROLL for (int v = 0; v < w; v++)

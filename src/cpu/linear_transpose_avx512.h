@@ -82,6 +82,21 @@ static void pack(const float *x, int64_t stride, int n_k, uint32_t *out)
         _mm512_stream_si512((void *)(out + i * PANEL), r[i]);
 }
 
+static void pair_columns(const float *x, int64_t stride, int n_row, int n_col, uint32_t *out, int64_t out_stride)
+{
+    __m512i r[16], zero = _mm512_setzero_si512();
+    __mmask16 columns = (__mmask16)((1u << n_col) - 1);
+    UNROLL for (int i = 0; i < 16; i++) {
+        __m512i low = 2 * i < n_row ? _mm512_srli_epi32(bf16_words(x + 2 * i * stride, columns), 16) : zero;
+        __m512i high = 2 * i + 1 < n_row ? bf16_words(x + (2 * i + 1) * stride, columns) : zero;
+        r[i] = _mm512_mask_blend_epi16(0xaaaaaaaa, low, high);
+    }
+    transpose_registers(r);
+    UNROLL for (int i = 0; i < 16; i++)
+        if (i < n_col)
+            _mm512_storeu_si512(out + i * out_stride, r[i]);
+}
+
 static void pair(const float *low, const float *high, int n, uint32_t *out)
 {
     __mmask16 lanes = (__mmask16)((1u << n) - 1);
