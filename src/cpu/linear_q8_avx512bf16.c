@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+enum { STREAM_AHEAD = 1024 }; /* bytes by which one or two rows fetch their panels ahead */
+
 static inline __attribute__((always_inline)) void dot_four(int m, const struct product_call *c, const struct q8_step *a, int word, __m512i w0, __m512i w1, __m512i sum[][2])
 {
 #pragma GCC unroll 8
@@ -21,7 +23,12 @@ static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m,
     if (t == DTYPE_Q8) {
 #pragma GCC unroll 8
         for (int g = 0; g < 8; g++) {
-            __builtin_prefetch(ahead + g * ahead_step, 0, 2);
+            if (m <= 2) { /* they wait for memory */
+                __builtin_prefetch(bytes + g * 4 * PANEL + STREAM_AHEAD, 0, 2);
+                __builtin_prefetch(bytes + g * 4 * PANEL + 64 + STREAM_AHEAD, 0, 2);
+            } else {
+                __builtin_prefetch(ahead + g * ahead_step, 0, 2);
+            }
             dot_four(m, c, a, g, _mm512_loadu_si512(bytes + g * 4 * PANEL), _mm512_loadu_si512(bytes + g * 4 * PANEL + 64), sum);
         }
         return;
@@ -29,8 +36,13 @@ static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m,
 #pragma GCC unroll 4
     for (int g = 0; g < 4; g++) {
         __m512i w0 = _mm512_loadu_si512(bytes + g * 4 * PANEL), w1 = _mm512_loadu_si512(bytes + g * 4 * PANEL + 64);
-        __builtin_prefetch(ahead + 2 * g * ahead_step, 0, 2);
-        __builtin_prefetch(ahead + (2 * g + 1) * ahead_step, 0, 2);
+        if (m <= 2) {
+            __builtin_prefetch(bytes + g * 4 * PANEL + STREAM_AHEAD, 0, 2);
+            __builtin_prefetch(bytes + g * 4 * PANEL + 64 + STREAM_AHEAD, 0, 2);
+        } else {
+            __builtin_prefetch(ahead + 2 * g * ahead_step, 0, 2);
+            __builtin_prefetch(ahead + (2 * g + 1) * ahead_step, 0, 2);
+        }
         dot_four(m, c, a, g, _mm512_and_si512(w0, low), _mm512_and_si512(w1, low), sum);
         dot_four(m, c, a, g + 4, _mm512_and_si512(_mm512_srli_epi16(w0, 4), low), _mm512_and_si512(_mm512_srli_epi16(w1, 4), low), sum);
     }

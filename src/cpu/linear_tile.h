@@ -9,7 +9,7 @@
 #define V_STREAM V_STORE
 #endif
 
-enum { PANEL_VECTORS = PANEL / V_LANES };
+enum { PANEL_VECTORS = PANEL / V_LANES, STREAM_AHEAD = 2048 }; /* bytes by which one or two rows, which wait for memory, fetch their panels ahead */
 
 /* Vector v's columns begin at b[v / PANEL_VECTORS], at its lane there. */
 static inline __attribute__((always_inline)) void tile_rows(int m, int w, const struct product_call *c, const uint32_t *const *b, const char *ahead, float *acc)
@@ -30,8 +30,12 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_step;
         }
-        UNROLL for (int v = 0; v < w; v++)
-            column[v] = B_LOAD(b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES);
+        UNROLL for (int v = 0; v < w; v++) {
+            const uint32_t *at = b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES;
+            column[v] = B_LOAD(at);
+            if (m <= 2)
+                __builtin_prefetch((const char *)at + STREAM_AHEAD, 0, 2);
+        }
         UNROLL for (int r = 0; r < m; r++) {
             B x = B_SET1(a + r * c->a_row);
             UNROLL for (int v = 0; v < w; v++)
