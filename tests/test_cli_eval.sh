@@ -24,6 +24,7 @@ want 65 "belongs to any of the 2 questions" "$ISARA" eval --task truthfulqa --te
 echo '[{"preference":1},{"preference":2},{"preference":2},{"preference":0},{"preference":2},{"preference":null}]' >"$tmp/a.json"
 want 0 "win_rate  *70.0000 .*n 5 \*" "$ISARA" eval --task alpaca-eval --annotations "$tmp/a.json"
 want 0 "unparsed 1" "$ISARA" eval --task alpaca-eval --annotations "$tmp/a.json"
+want 0 "annotations_sha256  *\"$(sha256sum "$tmp/a.json" | cut -c1-64)" "$ISARA" eval --task alpaca-eval --annotations "$tmp/a.json"
 echo '[{"preference":null}]' >"$tmp/b.json"
 want 65 "no record has a preference" "$ISARA" eval --task alpaca-eval --annotations "$tmp/b.json"
 # Overlap and diversity of small sets.

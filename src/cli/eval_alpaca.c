@@ -63,9 +63,14 @@ static int recount(const struct cli_values *v, struct error *err)
     struct alpaca_metrics m;
     int rc = eval_load_array(&rows, v->annotations, err);
     rc = rc ? rc : alpaca_metrics_of(rows, v->annotations, &m, err);
+    char sha256[65] = "";
+    if (!rc && strcmp(v->annotations, "-"))
+        rc = sha256_file(v->annotations, sha256, err);
     if (!rc) {
         struct eval_report r;
-        eval_report_begin(&r, &(struct eval_facts){.task = "alpaca-eval", .n_row = m.n_rows, .n_unparsed = m.n_missing, .threshold = NAN, .judge = "as annotated"}, err);
+        const char *annotator = json_string_value(json_object_get(json_array_get(rows, 0), "annotator"));
+        eval_report_begin(&r, &(struct eval_facts){.task = "alpaca-eval", .n_row = m.n_rows, .n_unparsed = m.n_missing, .threshold = NAN, .judge = annotator ? annotator : "as annotated"}, err);
+        eval_report_fact(&r, "annotations_sha256", json_string(sha256)); /* the judge's own weights are not there to be hashed */
         add_metrics(&r, &m);
         add_controlled(&r, rows, v->annotations, &m, v);
         rc = eval_report_print(&r, v);
