@@ -14,11 +14,14 @@ enum { MAX_CASE = 96, MAX_ID = 1024 };
 
 struct loaded { struct device *device; struct checkpoint *checkpoint; struct model *model; };
 
+static int everything_remote; /* the second time through the story model's tests */
+
 static struct loaded load(const char *path)
 {
     struct loaded l;
     struct error err;
-    if (device_open_cpu(&l.device, &(struct device_options){0}, &err) || checkpoint_open(&l.checkpoint, path, &err) ||
+    const struct device_options all = {0};
+    if ((everything_remote ? device_open_remote(&l.device, &all, &err) : device_open_cpu(&l.device, &all, &err)) || checkpoint_open(&l.checkpoint, path, &err) ||
         model_open(&l.model, l.device, l.checkpoint, &(struct model_options){.dtype = DTYPE_F32}, &err))
         fail_msg("%s", err.message);
     return l;
@@ -272,13 +275,15 @@ static void a_stop_string_cuts_the_text_wherever_tokens_end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases),
+    const struct CMUnitTest smollm2[] = {cmocka_unit_test(smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases)};
+    const struct CMUnitTest story[] = {
         cmocka_unit_test(the_story_model_tells_its_story_greedily),
         cmocka_unit_test(the_story_model_decodes_as_transformers_5_24),
         cmocka_unit_test(the_story_model_decodes_as_transformers_4_48_3),
         cmocka_unit_test(the_story_model_decodes_as_transformers_4_35_2),
         cmocka_unit_test(a_stop_string_cuts_the_text_wherever_tokens_end),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("SmolLM2", smollm2, NULL, NULL) + cmocka_run_group_tests_name("the story model", story, NULL, NULL);
+    everything_remote = 1;
+    return failed + cmocka_run_group_tests_name("the story model on the remote test backend", story, NULL, NULL);
 }
