@@ -7,7 +7,10 @@ CC     ?= gcc
 PREFIX ?= /usr/local
 SAN    ?=
 OPT    ?= -O2
-# On a fresh machine the compiler is installed by this very run: then it is the machine's own architecture.
+# Packages come before anything is looked for: when this file has been made, make reads the Makefile anew and finds them.
+ifeq ($(filter clean,$(MAKECMDGOALS)),)
+include $(BUILD)/packages.mk
+endif
 ARCH   := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
 PKGS   := jansson libpcre2-8 libutf8proc sqlite3 libcrypto zlib yaml-0.1
 # Optional: a judge over HTTP (libcurl) and the server its tests talk to (libmicrohttpd).
@@ -45,8 +48,8 @@ WORLD_LIB := $(BUILD)/tools/libworld.a
 FUZZ_BIN := $(patsubst fuzz/fuzz_%.c,$(BUILD)/fuzz/replay_%,$(wildcard fuzz/fuzz_*.c))
 TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools/*.c)))
 
-
-.SECONDARY:
+# These stay when what they are linked into is made. The library's objects are not among them: one that is missing, as after another choice of optional parts, is made.
+.SECONDARY: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c bench/*.c fuzz/*.c tools/*.c))
 .PHONY: bench-judge demo install all lib check fuzz models clean install deps tests bench-bins tool-bins bench-generate bench-train bench-load
 all: deps $(BUILD)/isara
 lib: $(LIB)
@@ -85,6 +88,8 @@ $(BUILD)/tools/%: $(BUILD)/tools/%.o $(WORLD_LIB) $(LIB)
 
 deps:
 	@tools/install-deps
+$(BUILD)/packages.mk: tools/install-deps
+	@tools/install-deps && mkdir -p $(@D) && touch $@
 check: all tests
 	@BUILD=$(BUILD) ISARA_REDUCED=$(REDUCED) tools/run-tests
 # isara beside its peers, interleaved: make bench-generate WORKS="W2 W3" DTYPES=bf16 PEERS=openvino REPEATS=3 PEER_PYTHON=venv/bin/python (bench/requirements.txt);
