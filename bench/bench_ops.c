@@ -259,15 +259,15 @@ static void bench_optimizer(struct bench *b)
         streams[i] = cpu_ptr(all[i]);
     double limit = stream_limit(b, n);
     TIME("sum_squares 32M", 4.0 * (double)n, 2.0 * (double)n, tensor_sum_squares(b->q, &(struct sum_squares_args){n, g, out, 0}));
-    TIME("adamw 32M", 28.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f, DTYPE_F32, 0, 0, NULL, 0}));
+    TIME("adamw 32M", 28.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f, DTYPE_F32, 0, 0, NULL, 0, 0}));
     printf("    %.0f %% of the streams' limit\n", 100 * 28.0 * (double)n / b->last / limit);
     struct weight *w;
     struct error err = {0};
     if (weight_new(&w, b->device, (int64_t)rows, (int64_t)k, DTYPE_BF16, "bench", &err))
         exit(1);
     n = rows * k;
-    TIME("weight_pack 32M to bf16", 6.0 * (double)n, 0, tensor_weight_pack(b->q, &(struct weight_pack_args){w, 0, (int64_t)rows, p, DTYPE_F32}));
-    TIME("adamw 32M and packing to bf16", 30.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f, DTYPE_F32, 0, 0, w, 0}));
+    TIME("weight_pack 32M to bf16", 6.0 * (double)n, 0, tensor_weight_pack(b->q, &(struct weight_pack_args){w, 0, (int64_t)rows, p, DTYPE_F32, 0}));
+    TIME("adamw 32M and packing to bf16", 30.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f, DTYPE_F32, 0, 0, w, 0, 0}));
     printf("    %.0f %% of the streams' limit\n", 100 * 30.0 * (double)n / b->last / limit);
     weight_free(w);
     n = 32 << 20;

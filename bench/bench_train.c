@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fine-tuning on the method's own load (reference data smollm2_load). Usage: bench_train MODEL work.json [threads]
- * Loads once; each line of standard input is WORK WAY: W5a (64 short rows), W5b (the first 32 long rows) or load (both, three epochs); bf16, f32 or lora (bf16,
- * r = 16 on q_proj and v_proj); with a third word, "profile", operators are timed one by one. Every time from the weights as they were. Prints one JSON line:
+ * Loads once; each line of standard input is WORK WAY: W5a (64 short rows), W5b (the first 32 long rows) or load (both, three epochs); bf16, f32, random (bf16 with
+ * weights rounded at random) or lora (bf16, r = 16 on q_proj and v_proj); with a third word, "profile", operators are timed one by one. Every time from the weights as they were. Prints one JSON line:
  * seconds of all optimizer steps and of each, loss of each, what was computed, seconds by operator from the second step on. Not counted: reading the weights. */
 #include "base/clock.h"
 #include "bench/operators.h"
@@ -66,6 +66,7 @@ static int run(struct bench *b, const char *work, const char *way, int with_prof
     train_options_default(&o);
     o.dtype = !strcmp(way, "f32") ? DTYPE_F32 : DTYPE_BF16;
     o.lora_r = !strcmp(way, "lora") ? 16 : 0;
+    o.bf16_random = !strcmp(way, "random");
     o.num_train_epochs = !strcmp(work, "load") ? 3 : 1;
     o.shuffle = 0;
     o.max_length = 1024;

@@ -92,7 +92,7 @@ static size_t residual_run(struct ops *o, const void *parameter, float *out)
     ops_fill(x, ROWS * K, 5), ops_fill(w, N * K, 6), ops_fill(y, ROWS * WIDE, 7);
     struct span from = ops_new(o, w, sizeof w), in = ops_new(o, x, sizeof x), all = ops_new(o, y, sizeof y);
     assert_int_equal(weight_new(&weight, o->device, N, K, DTYPE_F32, "w", NULL), 0);
-    tensor_weight_pack(o->queue, &(struct weight_pack_args){weight, 0, N, from, DTYPE_F32});
+    tensor_weight_pack(o->queue, &(struct weight_pack_args){weight, 0, N, from, DTYPE_F32, 0});
     for (int i = 0; i < 2; i++) {
         struct span to = span_at(all, (size_t)(i * 41) * 4);
         tensor_linear(o->queue, &(struct linear_args){.w = weight, .n_row = ROWS, .x = in, .y = to, .y_stride = WIDE, .residual = to, .residual_stride = WIDE});
@@ -137,7 +137,7 @@ static size_t packing_adamw_run(struct ops *o, const void *parameter, float *out
             s[with][i] = ops_new(o, x, BYTES);
         }
     assert_int_equal(weight_new(&w, o->device, PACKED_N, PACKED_K, *dtype, "w", NULL), 0);
-    tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, PACKED_N, unpacked, DTYPE_F32});
+    tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, PACKED_N, unpacked, DTYPE_F32, 0});
     for (int with = 0; with < 2; with++)
         tensor_adamw(o->queue, &(struct adamw_args){.n = N, .param = s[with][0], .grad = s[with][1], .m = s[with][2], .v = s[with][3], .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f,
                                                     .eps = 1e-8f, .decay = 0.1f, .grad_scale = 0.5f, .c1 = 0.19f, .c2 = 0.0975f, .w = with ? w : NULL, .row = PACKED_ROW});
@@ -167,6 +167,57 @@ static void adamw_packs_what_it_writes(void **state)
         }
         free(got);
     }
+}
+
+/* A weight packed at random, at once and in two calls that meet within a panel. */
+enum { RANDOM_N = 150, RANDOM_K = 101, RANDOM_CUT = 45 };
+static size_t random_packing_run(struct ops *o, const void *parameter, float *out)
+{
+    enum { N = RANDOM_N * RANDOM_K };
+    const uint64_t *noise = parameter;
+    float *x = malloc(N * 4);
+    ops_fill(x, N, 70);
+    struct span from = ops_new(o, x, N * 4), to = ops_new(o, NULL, N * 4);
+    struct weight *w;
+    assert_int_equal(weight_new(&w, o->device, RANDOM_N, RANDOM_K, DTYPE_BF16, "w", NULL), 0);
+    for (int way = 0; way < 2; way++) {
+        int cut = way ? RANDOM_CUT : RANDOM_N;
+        tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, cut, from, DTYPE_F32, *noise});
+        tensor_weight_pack(o->queue, &(struct weight_pack_args){w, cut, RANDOM_N - cut, span_at(from, (size_t)(cut * RANDOM_K) * 4), DTYPE_F32, *noise});
+        tensor_weight_unpack(o->queue, &(struct weight_unpack_args){w, 0, RANDOM_N, to});
+        ops_get(o, out + way * N, to, N * 4);
+        queue_wait(o->queue);
+    }
+    weight_free(w);
+    free(x);
+    return 2 * N;
+}
+
+static void packing_at_random_is_right_on_average(void **state)
+{
+    (void)state;
+    enum { N = RANDOM_N * RANDOM_K };
+    static const uint64_t noises[] = {5, 6};
+    float *got[2];
+    size_t n;
+    for (int i = 0; i < 2; i++) {
+        got[i] = ops_same_bits(random_packing_run, &noises[i], &n);
+        assert_memory_equal(got[i], got[i] + N, N * 4);
+    }
+    double off = 0, apart = 0;
+    int up = 0;
+    for (int i = 0; i < N; i++) {
+        double x = (double)ops_random(70, (uint64_t)i), step = ldexp(1, ilogb(x) - 7), error = ((double)got[0][i] - x) / step;
+        assert_true(fabs(error) < 1);
+        off += error;
+        apart += got[0][i] != got[1][i];
+        up += error > 0;
+    }
+    assert_true(fabs(off / N) < 0.012); /* three standard deviations of the mean */
+    assert_true(apart / N > 0.25 && apart / N < 0.42); /* a third */
+    assert_true(up > N / 3);
+    for (int i = 0; i < 2; i++)
+        free(got[i]);
 }
 
 /* Moments in bf16 after one step, as floats; `first` moves the counters. */
@@ -229,7 +280,7 @@ int main(void)
         cmocka_unit_test(gates_of_bf16_are_those_of_the_same_values),
         cmocka_unit_test(fresh_sums_are_those_from_zero),
         cmocka_unit_test(residuals_may_lie_in_wider_rows_and_scaling_scales),
-        cmocka_unit_test(adamw_packs_what_it_writes), cmocka_unit_test(moments_in_bf16_are_right_on_average),
+        cmocka_unit_test(adamw_packs_what_it_writes), cmocka_unit_test(packing_at_random_is_right_on_average), cmocka_unit_test(moments_in_bf16_are_right_on_average),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

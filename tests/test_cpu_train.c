@@ -235,7 +235,7 @@ static size_t optimizer_run(struct ops *o, const void *parameter, float *out)
     tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[1], norm, 0});
     tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[0], norm, 1});
     ops_get(o, out, norm, 8);
-    tensor_adamw(o->queue, &(struct adamw_args){n, s[0], s[1], s[2], s[3], 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.5f, 0.19f, 0.0975f, DTYPE_F32, 0, 0, NULL, 0});
+    tensor_adamw(o->queue, &(struct adamw_args){n, s[0], s[1], s[2], s[3], 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.5f, 0.19f, 0.0975f, DTYPE_F32, 0, 0, NULL, 0, 0});
     for (int i = 0; i < 4; i++)
         ops_get(o, out + 2 + (size_t)i * n, s[i], bytes);
     for (int i = 0; i < 4; i++)

@@ -304,11 +304,11 @@ static void test_masters_pack_to_the_opened_model(void **state)
     assert_int_equal(buffer_new(&masters, device, (size_t)model_n_element(m) * 4, "masters", NULL), 0);
     assert_int_equal(model_score(m, &text, 1, before, NULL), 0);
     assert_int_equal(model_init_masters(other, 1, q, (struct span){masters, 0}, NULL), 0);
-    model_pack(other, q, (struct span){masters, 0});
+    model_pack(other, q, (struct span){masters, 0}, 0);
     assert_int_equal(model_score(other, &text, 1, after, NULL), 0);
     assert_memory_not_equal(before, after, sizeof before);
     assert_int_equal(model_read_masters(other, ck, q, (struct span){masters, 0}, NULL), 0);
-    model_pack(other, q, (struct span){masters, 0});
+    model_pack(other, q, (struct span){masters, 0}, 0);
     assert_int_equal(model_score(other, &text, 1, after, NULL), 0);
     assert_memory_equal(before, after, sizeof before);
     buffer_free(masters);

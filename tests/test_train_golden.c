@@ -206,23 +206,26 @@ static void test_bf16_products_and_moments_stay_close_over_a_hundred_steps(void 
 {
     (void)state;
     struct train_data rows = {0};
-    struct log logs[3];
+    struct log logs[4];
     endless(&rows, 400);
-    for (int way = 0; way < 3; way++) {
+    for (int way = 0; way < 4; way++) {
         struct train_options o;
         train_options_default(&o);
         o.dtype = way == 0 ? DTYPE_F32 : DTYPE_BF16;
         o.bf16_moments = way == 2;
+        o.bf16_random = way == 3;
         o.learning_rate = 5e-3;
         o.num_train_epochs = 1;
         train(&o, &rows, 2, &logs[way]);
         assert_int_equal(logs[way].n, 100);
     }
-    double f32 = mean_tail(&logs[0]), bf16 = mean_tail(&logs[1]), moments = mean_tail(&logs[2]);
-    printf("mean loss of the last 50 of 100 steps: f32 %.5f, bf16 %.5f, bf16 with bf16 moments %.5f\n", f32, bf16, moments);
+    double f32 = mean_tail(&logs[0]), bf16 = mean_tail(&logs[1]), moments = mean_tail(&logs[2]), random = mean_tail(&logs[3]);
+    printf("mean loss of the last 50 of 100 steps: f32 %.5f, bf16 %.5f, bf16 with bf16 moments %.5f, with weights at random %.5f\n", f32, bf16, moments, random);
     assert_true(f32 < logs[0].steps[0].loss - 0.5);
     assert_true(fabs(bf16 - f32) < 0.01 * f32 + 0.005);
     assert_true(fabs(moments - f32) < 0.01 * f32 + 0.005);
+    assert_true(fabs(random - f32) < 0.01 * f32 + 0.005);
+    assert_true(random != bf16);
     train_data_free(&rows);
 }
 

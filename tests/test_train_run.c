@@ -179,6 +179,7 @@ static void killed_and_whole(const char *name, int n_thread, enum dtype dtype, i
     r.options.dtype = dtype;
     r.options.lora_r = lora_r;
     r.options.bf16_moments = lora_r != 0;
+    r.options.bf16_random = dtype == DTYPE_BF16 && !lora_r;
     r.options.save_steps = 2;
     must_run(&r);
     r.directory = directory;
@@ -253,9 +254,9 @@ static void test_what_changed_is_named(void **state)
     plain_options(&r.options);
     assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
     r.interrupt_at = 0;
-    struct run changed[9];
-    static const char *const says[9] = {"learning_rate", "seed", "rows a step", "steps", "data", "weight_decay", "lora_r", "moments", "dtype"};
-    for (int i = 0; i < 9; i++)
+    struct run changed[10];
+    static const char *const says[10] = {"learning_rate", "seed", "rows a step", "steps", "data", "weight_decay", "lora_r", "moments", "dtype", "bf16_random"};
+    for (int i = 0; i < 10; i++)
         changed[i] = r;
     changed[0].options.learning_rate = 0.01;
     changed[1].options.seed = 4;
@@ -267,7 +268,8 @@ static void test_what_changed_is_named(void **state)
     changed[6].options.lora_r = 2;
     changed[7].options.bf16_moments = 1;
     changed[8].options.dtype = DTYPE_BF16;
-    for (int i = 0; i < 9; i++) {
+    changed[9].options.bf16_random = 1;
+    for (int i = 0; i < 10; i++) {
         int rc = run_here(&changed[i]);
         if (rc != ERROR_CONFIG || !strstr(changed[i].err.message, says[i]))
             fail_msg("%s: rc %d \"%s\"", says[i], rc, changed[i].err.message);

@@ -87,6 +87,7 @@ static const struct option_spec table[] = {
     T("lora-alpha", OPTION_DOUBLE, lora_alpha, "X", 1e-6, 1e6, "the adapter counts alpha / r times [32]"),
     T("lora-target-modules", OPTION_STRING, lora_targets, "NAMES", 0, 0, "matrices that get an adapter, with commas between, or all-linear [q_proj,v_proj]"),
     T("bf16-moments", OPTION_FLAG, bf16_moments, NULL, 0, 0, "Adam's moments in bf16, rounded at random: half the memory of the optimizer state"),
+    T("bf16-random", OPTION_FLAG, bf16_random, NULL, 0, 0, "round the bf16 copy of the weights at random: steps too small for bf16 are not lost on average"),
     T("gradient-checkpointing", OPTION_FLAG, recompute, NULL, 0, 0, "keep only each layer's input and compute the rest again [when the rest would not fit]"),
 
     V("data", OPTION_STRING, GROUP_TRAINVERB | GROUP_INSPECT | GROUP_EVAL, data, "FILE", 0, 0, "training rows, JSON Lines (docs/FORMATS.md)"),

@@ -36,4 +36,13 @@ TENSOR_OPS(X)
 int cpu_weight_supported(const struct device *d, enum dtype t);
 int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes);
 
+/* 32 random bits. */
+static inline uint32_t noise_of(uint32_t key, uint32_t i) /* murmur3's finalizer over key and index */
+{
+    uint32_t x = i * 0x9e3779b9u ^ key;
+    x = (x ^ x >> 16) * 0x85ebca6bu;
+    x = (x ^ x >> 13) * 0xc2b2ae35u;
+    return x ^ x >> 16;
+}
+
 #endif

@@ -45,6 +45,16 @@ struct finish_call {
     float *y;                                      /* one of them */
     uint16_t *y_bf16;
 };
+/* Random bits for words of bf16: word i of row r takes those of number first + r apart + i. */
+struct pack_noise {
+    uint32_t key, first, apart;
+};
+static inline uint16_t bf16_at_random(float x, uint32_t bits16) /* adds the bits and cuts 16 off */
+{
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    return (uint16_t)((bits + bits16) >> 16);
+}
 /* The same functions on every instruction set, in lanes (cpu/lanes.h). */
 struct linear_lanes {
     void (*finish)(const struct finish_call *f);
@@ -55,8 +65,8 @@ struct linear_lanes {
     void (*transpose)(const float *x, int64_t stride, int n_row, int n_col, float *out, int64_t out_stride);
     void (*pair_bf16)(const uint16_t *low, const uint16_t *high, uint32_t *out); /* PANEL words of two rows; high may be NULL */
     /* 16 rows of 32 values, rounded and turned: out[i][r] (PANEL words apart) := the word of x[r][2i], x[r][2i + 1]; values past n_k <= 32 count as zeros.
-     * out: aligned to 64 bytes, as panels are. */
-    void (*pack)(const float *x, int64_t stride, int n_k, uint32_t *out);
+     * out: aligned to 64 bytes, as panels are. noise, or NULL: to nearest. */
+    void (*pack)(const float *x, int64_t stride, int n_k, uint32_t *out, const struct pack_noise *noise);
     void (*transpose_pairs)(const uint32_t *x, uint32_t *out); /* words [k/2][32 n] of 32 x 32 values to [n/2][32 k] */
     /* 32 rows (the first n_row of them; the rest counts as zeros) of n_col <= 16 values, rounded: out[c][i] := the word of x[2i][c], x[2i + 1][c]; writes 16 words for each of n_col. */
     void (*pair_columns)(const float *x, int64_t stride, int n_row, int n_col, uint32_t *out, int64_t out_stride);

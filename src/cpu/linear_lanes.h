@@ -92,12 +92,13 @@ static void transpose_pairs(const uint32_t *x, uint32_t *out)
         }
 }
 
-static void pack(const float *x, int64_t stride, int n_k, uint32_t *out)
+static void pack(const float *x, int64_t stride, int n_k, uint32_t *out, const struct pack_noise *noise)
 {
     for (int r = 0; r < 16; r++)
         for (int i = 0; i < 16; i++) {
-            uint32_t low = 2 * i < n_k ? f32_to_bf16(x[r * stride + 2 * i]) : 0, high = 2 * i + 1 < n_k ? f32_to_bf16(x[r * stride + 2 * i + 1]) : 0;
-            out[i * PANEL + r] = low | high << 16;
+            float low = 2 * i < n_k ? x[r * stride + 2 * i] : 0, high = 2 * i + 1 < n_k ? x[r * stride + 2 * i + 1] : 0;
+            uint32_t bits = noise ? noise_of(noise->key, noise->first + (uint32_t)r * noise->apart + (uint32_t)i) : 0;
+            out[i * PANEL + r] = noise ? bf16_at_random(low, bits & 0xffff) | (uint32_t)bf16_at_random(high, bits >> 16) << 16 : f32_to_bf16(low) | (uint32_t)f32_to_bf16(high) << 16;
         }
 }
 

@@ -66,8 +66,24 @@ static inline __attribute__((always_inline)) __m512i bf16_words(const float *x, 
     return _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000)); /* the upper half is the value */
 }
 
+/* noise_of 16 indices from `first` on. */
+static inline __attribute__((always_inline)) __m512i noise_words(uint32_t key, uint32_t first)
+{
+    __m512i i = _mm512_add_epi32(_mm512_set1_epi32((int)first), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    __m512i x = _mm512_xor_si512(_mm512_mullo_epi32(i, _mm512_set1_epi32((int)0x9e3779b9u)), _mm512_set1_epi32((int)key));
+    x = _mm512_mullo_epi32(_mm512_xor_si512(x, _mm512_srli_epi32(x, 16)), _mm512_set1_epi32((int)0x85ebca6bu));
+    x = _mm512_mullo_epi32(_mm512_xor_si512(x, _mm512_srli_epi32(x, 13)), _mm512_set1_epi32((int)0xc2b2ae35u));
+    return _mm512_xor_si512(x, _mm512_srli_epi32(x, 16));
+}
+
+/* The 16 halves of eight words from `word` on, each in a word of its own. */
+static inline __attribute__((always_inline)) __m512i halves_apart(__m512i words, int word)
+{
+    return _mm512_cvtepu16_epi32(word ? _mm512_extracti64x4_epi64(words, 1) : _mm512_castsi512_si256(words));
+}
+
 /* Past the caches: whole lines that nobody reads soon, so none has to be read from memory first. The pool's locked instructions make them seen by other threads. */
-static void pack(const float *x, int64_t stride, int n_k, uint32_t *out)
+static void pack(const float *x, int64_t stride, int n_k, uint32_t *out, const struct pack_noise *noise)
 {
     __m512i r[16], upper;
     uint16_t index[32];
@@ -75,8 +91,16 @@ static void pack(const float *x, int64_t stride, int n_k, uint32_t *out)
         index[i] = (uint16_t)(2 * i + 1); /* the upper halves of both registers */
     memcpy(&upper, index, sizeof upper);
     __mmask32 k = (__mmask32)((1ull << n_k) - 1);
-    UNROLL for (int i = 0; i < 16; i++)
-        r[i] = _mm512_permutex2var_epi16(bf16_words(x + i * stride, (__mmask16)k), upper, bf16_words(x + i * stride + 16, (__mmask16)(k >> 16)));
+    __mmask16 low = (__mmask16)k, high = (__mmask16)(k >> 16);
+    if (noise)
+        UNROLL for (int i = 0; i < 16; i++) {
+            __m512i bits = noise_words(noise->key, noise->first + (uint32_t)i * noise->apart);
+            __m512i a = _mm512_maskz_loadu_epi32(low, x + i * stride), b = _mm512_maskz_loadu_epi32(high, x + i * stride + 16);
+            r[i] = _mm512_permutex2var_epi16(_mm512_add_epi32(a, halves_apart(bits, 0)), upper, _mm512_add_epi32(b, halves_apart(bits, 8)));
+        }
+    else
+        UNROLL for (int i = 0; i < 16; i++)
+            r[i] = _mm512_permutex2var_epi16(bf16_words(x + i * stride, low), upper, bf16_words(x + i * stride + 16, high));
     transpose_registers(r);
     UNROLL for (int i = 0; i < 16; i++)
         _mm512_stream_si512((void *)(out + i * PANEL), r[i]);

@@ -123,15 +123,6 @@ static void adamw_kernel(const struct adamw_args *a, float *param, const float *
     }
 }
 
-/* 32 bits for element i: murmur3's finalizer over key and index. */
-LANE_FN uint32_t noise(uint32_t key, uint32_t i)
-{
-    uint32_t x = i * 0x9e3779b9u ^ key;
-    x = (x ^ x >> 16) * 0x85ebca6bu;
-    x = (x ^ x >> 13) * 0xc2b2ae35u;
-    return x ^ x >> 16;
-}
-
 /* bf16 by adding 16 random bits and cutting 16 off: up with the probability that makes the mean exact. */
 static void round_moments_kernel(uint16_t *m, uint16_t *v, const float *m_f32, const float *v_f32, size_t n, uint32_t key, uint32_t first)
 {
@@ -141,7 +132,7 @@ static void round_moments_kernel(uint16_t *m, uint16_t *v, const float *m_f32, c
         memcpy(a, m_f32 + i, count * sizeof *a);
         memcpy(b, v_f32 + i, count * sizeof *b);
         for (uint32_t j = 0; j < LANES; j++) {
-            uint32_t r = noise(key, first + (uint32_t)i + j);
+            uint32_t r = noise_of(key, first + (uint32_t)i + j);
             a[j] = (a[j] + (r & 0xffff)) >> 16;
             b[j] = (b[j] + (r >> 16)) >> 16;
         }

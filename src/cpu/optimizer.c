@@ -100,7 +100,7 @@ void cpu_adamw(struct queue *q, const struct adamw_args *a)
     if (!a->n)
         return;
     if (a->w) {
-        w.packing = packing_of(q, &(struct weight_pack_args){a->w, a->row, (int64_t)a->n / a->w->k, a->param, DTYPE_F32});
+        w.packing = packing_of(q, &(struct weight_pack_args){a->w, a->row, (int64_t)a->n / a->w->k, a->param, DTYPE_F32, a->noise});
         pool_run(cpu_pool(q), (int)((a->row + w.packing.a.n_row - 1) / PANEL - a->row / PANEL + 1), adamw_panel, &w);
     } else {
         pool_run(cpu_pool(q), (n_block(a->n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, adamw_piece, &w);

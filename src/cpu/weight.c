@@ -30,11 +30,21 @@ static void pack_f32(const struct packing *w, int64_t n, const float *src)
         dst[k * PANEL] = src[k];
 }
 
+/* Random bits of row n from k on. */
+static struct pack_noise noise_at(const struct packing *w, int64_t n, int64_t k)
+{
+    int64_t apart = panel_k(w->a.w) / 2;
+    return (struct pack_noise){(uint32_t)(w->a.noise ^ w->a.noise >> 32), (uint32_t)(n * apart + k / 2), (uint32_t)apart};
+}
+
 static void pack_bf16(const struct packing *w, int64_t n, const float *src)
 {
     uint16_t *dst = (uint16_t *)panel_bf16(w->a.w, n / PANEL);
-    for (int64_t k = 0; k < w->a.w->k; k++)
-        dst[bf16_at(k, n % PANEL)] = f32_to_bf16(src[k]);
+    struct pack_noise noise = noise_at(w, n, 0);
+    for (int64_t k = 0; k < w->a.w->k; k++) {
+        uint32_t bits = w->a.noise ? noise_of(noise.key, noise.first + (uint32_t)(k / 2)) >> (k % 2 * 16) & 0xffff : 0;
+        dst[bf16_at(k, n % PANEL)] = w->a.noise ? bf16_at_random(src[k], bits) : f32_to_bf16(src[k]);
+    }
 }
 
 static void pack_from_bf16(const struct packing *w, int64_t n, const uint16_t *src)
@@ -57,10 +67,11 @@ static void pack_whole(const struct packing *w, int64_t panel, const float *src)
     for (int64_t at = 0; at < k; at += step)
         for (int64_t j = 0; j < PANEL; j += 16) {
             int n = (int)(k - at < step ? k - at : step);
+            struct pack_noise noise = noise_at(w, panel * PANEL + j, at);
             if (weight->dtype == DTYPE_F32)
                 w->lanes->transpose(src + j * k + at, k, 16, n, (float *)panel_f32(weight, panel) + at * PANEL + j, PANEL);
             else
-                w->lanes->pack(src + j * k + at, k, n, (uint32_t *)panel_bf16(weight, panel) + at / 2 * PANEL + j);
+                w->lanes->pack(src + j * k + at, k, n, (uint32_t *)panel_bf16(weight, panel) + at / 2 * PANEL + j, w->a.noise ? &noise : NULL);
         }
 }
 

@@ -64,7 +64,8 @@ static int put(json_t *object, const char *prefix, const char *name, json_t *val
 #define DECODE_REALS(X) X(temperature, "temperature") X(top_p, "top-p") X(min_p, "min-p") X(repetition_penalty, "repetition-penalty") \
     X(length_penalty, "length-penalty")
 #define TRAIN_INTS(X) X(max_steps, "max-steps") X(batch_size, "per-device-train-batch-size") X(accumulation, "gradient-accumulation-steps") \
-    X(max_length, "max-length") X(packing, "packing") X(shuffle, "shuffle") X(lora_r, "lora-r") X(bf16_moments, "bf16-moments")
+    X(max_length, "max-length") X(packing, "packing") X(shuffle, "shuffle") X(lora_r, "lora-r") X(bf16_moments, "bf16-moments") \
+    X(bf16_random, "bf16-random")
 #define TRAIN_REALS(X) X(learning_rate, "learning-rate") X(warmup_ratio, "warmup-ratio") X(num_train_epochs, "num-train-epochs") \
     X(weight_decay, "weight-decay") X(adam_beta1, "adam-beta1") X(adam_beta2, "adam-beta2") X(adam_epsilon, "adam-epsilon") \
     X(max_grad_norm, "max-grad-norm") X(min_lr_ratio, "min-lr-ratio") X(lora_alpha, "lora-alpha")

@@ -212,9 +212,9 @@ void lora_pack(struct model *m, struct queue *q, struct span masters)
             continue;
         int64_t rank = (int64_t)g->n_module * lora->rank;
         tensor_scale(q, &(struct scale_args){(size_t)(rank * m->groups[i].k), lora->scale, span_at(masters, (size_t)g->a * 4), stage});
-        tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, rank, stage, DTYPE_F32});
+        tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, rank, stage, DTYPE_F32, 0});
         for (int j = 0; j < g->n_module; j++)
-            tensor_weight_pack(q, &(struct weight_pack_args){g->modules[j].weight, 0, g->modules[j].n, span_at(masters, (size_t)g->modules[j].b * 4), DTYPE_F32});
+            tensor_weight_pack(q, &(struct weight_pack_args){g->modules[j].weight, 0, g->modules[j].n, span_at(masters, (size_t)g->modules[j].b * 4), DTYPE_F32, 0});
     }
 }
 

@@ -72,7 +72,7 @@ static int put_blocks(const struct transfer *t, int index, const struct tensor_i
     if (rc)
         return rc;
     queue_upload(t->q, stage, t->host, (size_t)n * (size_t)(info->n_byte / (uint64_t)info->n_row));
-    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + row, n, stage, weight_dtype(g->weight)});
+    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + row, n, stage, weight_dtype(g->weight), 0});
     return 0;
 }
 
@@ -91,7 +91,7 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
     }
     queue_upload(t->q, stage, t->host, (size_t)n * 4);
     int64_t row = (p->offset - g->offset + first) / g->k;
-    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n / g->k, stage, DTYPE_F32});
+    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n / g->k, stage, DTYPE_F32, 0});
 }
 
 static int transfer_param(const struct transfer *t, int index, struct error *err)
@@ -375,13 +375,18 @@ int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, st
     return transfer_all(&t, err);
 }
 
-void model_pack(struct model *m, struct queue *q, struct span masters)
+uint64_t model_pack_noise(uint64_t noise, int64_t offset)
+{
+    return noise ? (noise ^ (uint64_t)offset) * 0x9e3779b97f4a7c15u | 1 : 0;
+}
+
+void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise)
 {
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
         struct span from = span_at(masters, (size_t)g->offset * 4);
         if (g->weight)
-            tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, g->n, from, DTYPE_F32});
+            tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, g->n, from, DTYPE_F32, model_pack_noise(noise, g->offset)});
         else
             tensor_copy(q, &(struct copy_args){(size_t)g->n * 4, from, g->vector});
     }

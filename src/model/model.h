@@ -79,7 +79,9 @@ int64_t model_n_element(const struct model *m); /* of the flat order */
 /* f32 masters in the flat order: from a checkpoint or from the initialisation, into the packed copy, out to a Hugging Face directory. */
 int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters, struct error *err);
 int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
-void model_pack(struct model *m, struct queue *q, struct span masters);
+/* noise 0: to nearest; else what is packed in bf16 is rounded at random, a function of noise and the place. */
+void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise);
+uint64_t model_pack_noise(uint64_t noise, int64_t offset); /* of the group that begins at `offset` of the flat order */
 
 /* Workspace of a forward pass without gradients: one slab, sized first. */
 struct model_workspace;

@@ -22,8 +22,9 @@
     X(sum_squares) X(adamw)
 
 /* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16 (not for Q4_0 and Q4_1); or, for a quantised w, its own type: rows of K/32 blocks as
- * they lie in a GGUF file (Q8: Q8_0). */
-struct weight_pack_args { struct weight *w; int64_t row, n_row; struct span src; enum dtype src_dtype; };
+ * they lie in a GGUF file (Q8: Q8_0). noise, for F32 into BF16: 0: to nearest; else rounded at random, up as often as what is cut off says; the numbers are functions
+ * of noise and the place in w. */
+struct weight_pack_args { struct weight *w; int64_t row, n_row; struct span src; enum dtype src_dtype; uint64_t noise; };
 /* dst f32 [n_row,K] := rows of w. */
 struct weight_unpack_args { const struct weight *w; int64_t row, n_row; struct span dst; };
 
@@ -148,8 +149,8 @@ struct sample_args { int n_row, n_vocab; struct span logits; struct logit_rules 
 struct sum_squares_args { size_t n; struct span x, out; int accumulate; };
 /* Decoupled AdamW as torch.optim.AdamW, f32: g = grad * grad_scale; p *= 1 - lr*decay; m, v; p -= lr * (m/c1) / (sqrt(v/c2) + eps), c1 = 1-beta1^t, c2 = 1-beta2^t.
  * moments BF16: m and v are kept in bf16, rounded at random, up as often as what is cut off says; the numbers are functions of (key, first + index).
- * w: NULL, or the weight whose rows [row, row + n / K) param holds: they are packed while they are at hand, as weight_pack packs them. */
-struct adamw_args { size_t n; struct span param, grad, m, v; float lr, beta1, beta2, eps, decay, grad_scale, c1, c2; enum dtype moments; uint64_t key, first; struct weight *w; int64_t row; };
+ * w: NULL, or the weight whose rows [row, row + n / K) param holds: they are packed while they are at hand, as weight_pack packs them with this noise. */
+struct adamw_args { size_t n; struct span param, grad, m, v; float lr, beta1, beta2, eps, decay, grad_scale, c1, c2; enum dtype moments; uint64_t key, first; struct weight *w; int64_t row; uint64_t noise; };
 
 struct backend_ops {
 #define X(op) void (*op)(struct queue *q, const struct op##_args *args);

@@ -161,7 +161,7 @@ static int save_full(struct trainer *t, enum dtype dtype, struct error *err)
 {
     const char *directory = t->job->directory;
     round_masters(t, dtype);
-    model_pack(t->m, t->q, (struct span){t->masters, 0});
+    model_pack(t->m, t->q, (struct span){t->masters, 0}, 0);
     if (!directory)
         return 0;
     char *weights = path_join(directory, "model.safetensors");

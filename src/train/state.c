@@ -62,6 +62,7 @@ int state_settings(struct trainer *t, struct error *err)
     set(t, "seed", "%llu", (unsigned long long)o->seed);
     set(t, "dtype", "%s", dtype_name(o->dtype));
     set(t, "moments", "%s", dtype_name(moment_dtype(o)));
+    set(t, "bf16_random", "%d", o->bf16_random != 0);
     set(t, "lora_r", "%d", o->lora_r);
     if (o->lora_r) {
         set(t, "lora_alpha", "%.17g", o->lora_alpha);

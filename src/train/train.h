@@ -18,6 +18,7 @@ struct train_options {
     int save_steps;                  /* 0: only at the end and when interrupted */
     int recompute;                   /* activations by recomputation per layer: 1, 0, or -1: when they would not fit into this machine's free memory */
     int bf16_moments;                /* Adam's moments in bf16, rounded at random */
+    int bf16_random;                 /* the bf16 copy of the weights is rounded at random after each step */
     int lora_r;                      /* > 0: train an adapter of this rank instead of the weights */
     double lora_alpha;
     const char *lora_targets;        /* names of modules with commas between, or all-linear */

@@ -41,6 +41,13 @@ static double power(double beta, long n)
     return result;
 }
 
+/* What the packing behind step `step` is rounded by; weights that were read, not trained, are rounded to nearest. */
+static uint64_t pack_noise(const struct trainer *t, long step)
+{
+    const struct train_options *o = t->job->options;
+    return o->bf16_random && step > 0 ? ((o->seed + 1) * 0xd1b54a32d192ed03u ^ (uint64_t)step * 0x9e3779b97f4a7c15u) | 1 : 0;
+}
+
 /* One range of the flat order; what is a weight's is packed at once. */
 static void adamw(struct trainer *t, int64_t offset, int64_t n, struct weight *w, double lr, double decay, double grad_scale)
 {
@@ -52,6 +59,7 @@ static void adamw(struct trainer *t, int64_t offset, int64_t n, struct weight *w
         .lr = (float)lr, .beta1 = (float)o->adam_beta1, .beta2 = (float)o->adam_beta2, .eps = (float)o->adam_epsilon, .decay = (float)decay,
         .grad_scale = (float)grad_scale, .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)), .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
         .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u, .first = (uint64_t)offset, .w = w,
+        .noise = model_pack_noise(pack_noise(t, t->step + 1), offset),
     });
 }
 
@@ -222,7 +230,7 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
     if (!rc && t->m->lora)
         lora_pack(t->m, t->q, at(t->masters, 0));
     else if (!rc)
-        model_pack(t->m, t->q, at(t->masters, 0));
+        model_pack(t->m, t->q, at(t->masters, 0), pack_noise(t, t->step));
     return rc;
 }
 
