@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { GROUP_BYTES = 256 << 10, ONE_GROUP_BYTES = 384 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
-enum { PIECES_PER_THREAD = 8, PIECE_PRODUCTS = 1 << 18 }; /* the most pieces; and the fewest multiplications of one */
+enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18 }; /* the most pieces; and the fewest multiplications of one */
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
 {
