@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 SAN    ?=
 OPT    ?= -O2
 # Packages come before anything is looked for: when this file has been made, make reads the Makefile anew and finds them.
-ifeq ($(filter clean,$(MAKECMDGOALS)),)
+ifneq ($(MAKECMDGOALS),clean)
 include $(BUILD)/packages.mk
 endif
 ARCH   := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
@@ -50,8 +50,8 @@ TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools
 
 # These stay when what they are linked into is made. The library's objects are not among them: one that is missing, as after another choice of optional parts, is made.
 .SECONDARY: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c bench/*.c fuzz/*.c tools/*.c))
-.PHONY: bench-judge demo install all lib check fuzz models clean install deps tests bench-bins tool-bins bench-generate bench-train bench-load
-all: deps $(BUILD)/isara
+.PHONY: bench-judge demo install all lib check fuzz models clean install tests bench-bins tool-bins bench-generate bench-train bench-load
+all: $(BUILD)/isara
 lib: $(LIB)
 tests: $(TEST_BIN) $(FUZZ_BIN)
 bench-bins: $(BENCH_BIN)
@@ -61,7 +61,7 @@ isa_name = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
 # The unrolled inner kernels take gcc's sanitizers many minutes to compile; the guard bytes of their tests watch them instead.
 KERNEL_SRC := $(filter-out src/cpu/kernels.c,$(wildcard src/cpu/kernels_*.c)) $(wildcard src/cpu/linear_q8_*.c) $(foreach i,generic avx2 avx512 avx512bf16 amx,src/cpu/linear_$(i).c)
 isa_of = $(ISA_$(isa_name)) $(if $(and $(SAN),$(filter $(1),$(KERNEL_SRC))),-fno-sanitize=all)
-$(BUILD)/%.o: %.c Makefile | deps
+$(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	@$(CC) $(CFLAGS_ALL) $(call isa_of,$<) -MMD -MP -c -o $@ $<
@@ -86,8 +86,6 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(LIB)
 $(BUILD)/tools/%: $(BUILD)/tools/%.o $(WORLD_LIB) $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 
-deps:
-	@tools/install-deps
 $(BUILD)/packages.mk: tools/install-deps
 	@tools/install-deps && mkdir -p $(@D) && touch $@
 check: all tests
