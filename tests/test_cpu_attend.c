@@ -221,12 +221,65 @@ static void bordered_form_has_the_same_bits_everywhere(void **state)
     }
 }
 
+/* Copy on write: page 0's first 7 positions to page 2, then the first 5 of that to page 1; what lies behind them may be anything. */
+enum { COPY_PAGES = 4, COPY_HEADS = 3, COPY_DIM = 5, COPY_PAGE = 32 };
+static struct kv_layout copy_layout(enum dtype dtype)
+{
+    return (struct kv_layout){dtype, COPY_PAGE, COPY_HEADS, COPY_DIM};
+}
+
+static size_t copied(struct ops *o, const void *parameter, float *out)
+{
+    struct kv_layout layout = copy_layout(*(const enum dtype *)parameter);
+    static const int32_t copies[2][3] = {{0, 2, 7}, {2, 1, 5}};
+    size_t bytes = COPY_PAGES * kv_page_bytes(&layout);
+    ops_fill(out, bytes / 4, 90);
+    struct span pages = ops_new(o, out, bytes);
+    tensor_kv_copy(o->queue, &(struct kv_copy_args){layout, 2, ops_new(o, copies, sizeof copies), pages});
+    ops_get(o, out, pages, bytes);
+    return bytes / 4;
+}
+
+/* Bytes from a page's begin to element d of a head's key (or value) at a position. */
+static size_t copied_at(const struct kv_layout *l, int value, int head, int position, int d)
+{
+    size_t part = (size_t)(value * l->n_kv_head + head) * kv_head_bytes(l);
+    if (l->dtype == DTYPE_F32)
+        return part + 4 * (size_t)(value ? position * l->head_dim + d : d * l->page + position);
+    return part + 2 * (size_t)(value ? (position / 2 * l->head_dim + d) * 2 + position % 2 : (d / 2 * l->page + position) * 2 + d % 2);
+}
+
+static void copies_hold_the_positions_in_use(void **state)
+{
+    (void)state;
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
+    for (int t = 0; t < 2; t++) {
+        size_t n;
+        struct kv_layout l = copy_layout(dtypes[t]);
+        size_t page = kv_page_bytes(&l), element = dtype_size(l.dtype);
+        char *got = (char *)ops_same_bits(copied, &dtypes[t], &n), *before = malloc(n * 4);
+        assert_non_null(before);
+        ops_fill((float *)(void *)before, n, 90);
+        assert_memory_equal(got, before, page);
+        assert_memory_equal(got + 3 * page, before + 3 * page, page);
+        for (int i = 0; i < 2 * COPY_HEADS * COPY_DIM * 7; i++) {
+            size_t at = copied_at(&l, i % 2, i / 2 % COPY_HEADS, i / 2 / COPY_HEADS % 7, i / 2 / COPY_HEADS / 7);
+            assert_memory_equal(got + 2 * page + at, before + at, element);
+            if (i / 2 / COPY_HEADS % 7 < 5)
+                assert_memory_equal(got + page + at, before + at, element);
+        }
+        free(got);
+        free(before);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(f32_cache_matches_oracle_and_all_batchings),
         cmocka_unit_test(bf16_cache_matches_oracle_and_all_batchings),
         cmocka_unit_test(bordered_form_has_the_same_bits_everywhere),
+        cmocka_unit_test(copies_hold_the_positions_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,21 +89,21 @@ void cpu_kv_store(struct queue *q, const struct kv_store_args *a)
     pool_run(cpu_pool(q), a->n_row > 0 ? a->layout.n_kv_head * w.n_slice : 0, store_slice, &w);
 }
 
-/* A piece is a half of one head's keys or values in all the pairs, in their order. A line of keys is one element (or two) of all positions, one of values all elements of
+/* A piece is a half of one head's keys or values in all the copies, in their order. A line of keys is one element (or two) of all positions, one of values all elements of
  * a position (or two); words of 4 bytes. */
 static void copy_piece(void *context, int piece, int worker)
 {
     (void)worker;
     const struct kv_copy_args *a = context;
     const struct kv_layout *l = &a->layout;
-    const int32_t *pairs = cpu_ptr(a->pairs);
+    const int32_t *copies = cpu_ptr(a->copies);
     int part = piece / 2, values = part >= l->n_kv_head;
     size_t each = 4 / dtype_size(l->dtype), page = (size_t)l->page, head_dim = (size_t)l->head_dim;
     size_t n_line = values ? page / each : (head_dim + each - 1) / each, width = values ? head_dim : page, first = piece % 2 ? n_line / 2 : 0, end = piece % 2 ? n_line : n_line / 2;
     for (int i = 0; i < a->n; i++) {
-        size_t used = (size_t)pairs[3 * i + 2], last = (used + each - 1) / each;
-        const char *from = (const char *)cpu_ptr(a->pages) + (size_t)pairs[3 * i] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
-        char *to = (char *)cpu_ptr(a->pages) + (size_t)pairs[3 * i + 1] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
+        size_t used = (size_t)copies[3 * i + 2], last = (used + each - 1) / each;
+        const char *from = (const char *)cpu_ptr(a->pages) + (size_t)copies[3 * i] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
+        char *to = (char *)cpu_ptr(a->pages) + (size_t)copies[3 * i + 1] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
         if (values && first < last)
             memcpy(to + first * width * 4, from + first * width * 4, ((last < end ? last : end) - first) * width * 4);
         for (size_t line = first; !values && line < end; line++)

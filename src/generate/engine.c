@@ -192,7 +192,7 @@ static int run(struct generate_engine *e, done_fn *done, void *user, struct erro
         page_drop(&e->pages, e->pinned[i], -2);
     for (int i = 0; i < e->n_active; i++)
         job_end(e, e->active[i]);
-    e->n_active = e->n_pinned = e->n_pair = 0;
+    e->n_active = e->n_pinned = e->n_copy = 0;
     return code;
 }
 

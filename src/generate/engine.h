@@ -87,10 +87,10 @@ struct generate_engine {
     const struct generate_request *requests;
 
     /* one step */
-    int32_t *tokens, *positions, *row_seq, *pairs, *seen_offsets, *seen_ids, *banned_offsets, *banned_ids, *blocks;
+    int32_t *tokens, *positions, *row_seq, *copies, *seen_offsets, *seen_ids, *banned_offsets, *banned_ids, *blocks;
     float *bias, *penalty, *knobs, *uniform;
     int *out_index;
-    int n_row, n_seq, n_pair, prompt_rows;
+    int n_row, n_seq, n_copy, prompt_rows;
     int *pinned, n_pinned;        /* pages being copied from */
     int *found, *zeros;           /* scratch [stride], [max_batch] */
     struct out_row *outs[JOB_KINDS];

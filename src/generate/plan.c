@@ -87,7 +87,7 @@ static void carve_host(struct generate_engine *e, struct carver *c, int n_reques
     e->positions = carve(c, rows, 4);
     e->row_seq = carve(c, rows, 4);
     e->blocks = carve(c, seqs * stride, 4);
-    e->pairs = carve(c, 3 * copies, 4);
+    e->copies = carve(c, 3 * copies, 4);
     e->pinned = carve(c, copies, sizeof *e->pinned);
     e->found = carve(c, stride, sizeof *e->found);
     e->zeros = carve(c, seqs, sizeof *e->zeros);
@@ -195,7 +195,7 @@ int plan_set_up(struct generate_engine *e, const struct plan *p, int n_request, 
     for (int i = 0; i < e->max_batch; i++)
         e->jobs[i].number = i + 1;
     e->max_job = e->max_batch;
-    e->n_active = e->n_waiting = e->n_pair = e->n_pinned = 0;
+    e->n_active = e->n_waiting = e->n_copy = e->n_pinned = 0;
     return 0;
 }
 

@@ -11,7 +11,7 @@
 
 void add_pair(struct generate_engine *e, int from, int to, int n)
 {
-    int32_t *pair = e->pairs + 3 * e->n_pair++;
+    int32_t *pair = e->copies + 3 * e->n_copy++;
     pair[0] = from, pair[1] = to, pair[2] = n;
 }
 
@@ -218,7 +218,7 @@ static void run_group(struct generate_engine *e, enum job_kind kind, const struc
 struct pass { /* one step as the device sees it */
     struct group groups[JOB_KINDS];
     struct model_batch batch;
-    struct span pairs;
+    struct span copies;
 };
 
 /* Lays out the step's arrays for one upload. */
@@ -240,7 +240,7 @@ static void assemble(struct generate_engine *e, struct pass *pass)
     b.row_seq = stage(e, e->row_seq, (size_t)e->n_row * 4);
     b.block_table = stage(e, e->blocks, (size_t)e->n_seq * (size_t)e->stride * 4);
     b.out_rows = stage(e, e->out_index, (size_t)b.n_out * 4);
-    pass->pairs = stage(e, e->pairs, (size_t)e->n_pair * 12);
+    pass->copies = stage(e, e->copies, (size_t)e->n_copy * 12);
     for (int k = 0; k < JOB_KINDS; k++)
         prepare_group(e, (enum job_kind)k, &g[k]);
     pass->batch = b;
@@ -251,8 +251,8 @@ static void enqueue(struct generate_engine *e, const struct pass *pass)
 {
     struct span hidden;
     queue_upload(e->queue, e->in.device, e->in.host, e->in.used);
-    for (int l = 0; e->n_pair && l < e->desc->n_layer; l++)
-        tensor_kv_copy(e->queue, &(struct kv_copy_args){e->layout, e->n_pair, pass->pairs, e->layer_pages[l]});
+    for (int l = 0; e->n_copy && l < e->desc->n_layer; l++)
+        tensor_kv_copy(e->queue, &(struct kv_copy_args){e->layout, e->n_copy, pass->copies, e->layer_pages[l]});
     model_forward(e->model, e->queue, e->workspace, &pass->batch, &hidden);
     for (int k = 0; k < JOB_KINDS; k++)
         run_group(e, (enum job_kind)k, &pass->groups[k], hidden);
@@ -391,7 +391,7 @@ void step(struct generate_engine *e)
     double done = clock_now();
     for (int i = 0; i < e->n_pinned; i++)
         page_drop(&e->pages, e->pinned[i], -2);
-    e->n_pinned = e->n_pair = 0;
+    e->n_pinned = e->n_copy = 0;
     for (int i = 0; i < e->n_active; i++)
         if (!e->active[i]->decoding)
             mark_ready(e, e->active[i]);

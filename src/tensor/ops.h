@@ -92,8 +92,8 @@ struct kv_store_args {
     struct kv_layout layout; int n_row; struct span k, v; int64_t stride;
     struct span pages, block_table; int table_stride; struct span row_seq, positions;
 };
-/* Copies the first positions of pages (copy on write): pairs i32 [n][3] = (from, to, positions), in order. */
-struct kv_copy_args { struct kv_layout layout; int n; struct span pairs, pages; };
+/* Copies the first positions of pages (copy on write): copies i32 [n][3] = (from, to, positions), in order. */
+struct kv_copy_args { struct kv_layout layout; int n; struct span copies, pages; };
 /* out[t] = softmax(q[t] K^T scale) V over positions 0..positions[t] of sequence row_seq[t]. Softmax state per fixed 256-position chunk of absolute position,
  * merged in order; K and V are read as stored, and with a cache in BF16 q * scale and the probabilities of a chunk are rounded to bf16 too (their sum is of the rounded ones). Rows of one sequence are adjacent. Sequences that share leading pages should be adjacent:
  * the backend may read those pages once. q f32 [T, H*D]; out [T, H*D]. row_seq < 0: zeros. */
