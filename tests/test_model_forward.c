@@ -208,6 +208,57 @@ static void test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass(void 
     model_close(m);
 }
 
+/* Hidden states of the rows in `wanted` (NULL: all) of one bordered pass over `rows`. */
+static void bordered_pass(struct model *m, struct rows *rows, struct buffer *index, const int32_t *wanted, int n, float *hidden)
+{
+    struct queue *q = device_queue(device);
+    struct model_workspace *w;
+    struct model_batch b;
+    struct span out;
+    assert_int_equal(model_workspace_new(&w, m, rows->n_row, rows->n_row, NULL), 0);
+    rows_batch(rows, &b);
+    if (wanted) {
+        queue_upload(q, (struct span){index, 0}, wanted, (size_t)n * 4);
+        b.out_rows = (struct span){index, 0};
+        b.n_out = n;
+    }
+    model_forward(m, q, w, &b, &out);
+    queue_download(q, hidden, out, (size_t)(n * m->desc.n_embd) * 4);
+    queue_wait(q);
+    model_workspace_free(w);
+}
+
+static void test_wanted_rows_alone_have_the_bits_of_all_rows(void **state)
+{
+    (void)state;
+    enum { N = 90, C = 16 };
+    static const int32_t wanted[] = {89, 0, 31, 31, 64, 7, 32};
+    static const int counts[] = {1, 7, 3};
+    for (int i = 0; i < 2; i++) {
+        struct model *m = tiny("{\"initializer_range\":0.3}", 31, i ? DTYPE_BF16 : DTYPE_F32);
+        struct buffer *index;
+        struct rows rows;
+        int32_t ids[N];
+        float all[N * C], some[N * C];
+        random_ids(ids, N, 29, 5);
+        assert_int_equal(m->desc.n_embd, C);
+        assert_int_equal(buffer_new(&index, device, sizeof wanted, "index", NULL), 0);
+        assert_int_equal(rows_new(&rows, device, N, 2, NULL), 0);
+        assert_int_equal(rows_add(&rows, ids, 34), 0);
+        assert_int_equal(rows_add(&rows, ids + 34, N - 34), 34);
+        rows_upload(&rows, device_queue(device));
+        bordered_pass(m, &rows, index, NULL, N, all);
+        for (int j = 0; j < 3; j++) {
+            bordered_pass(m, &rows, index, wanted, counts[j], some);
+            for (int k = 0; k < counts[j]; k++)
+                assert_memory_equal(some + k * C, all + wanted[k] * C, C * sizeof *all);
+        }
+        rows_free(&rows);
+        buffer_free(index);
+        model_close(m);
+    }
+}
+
 static struct model *open_golden(struct checkpoint **ck, const char *path, enum dtype dtype)
 {
     struct model *m = NULL;
@@ -326,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_embeddings_and_labels_equal_the_oracles),
         cmocka_unit_test(test_a_texts_bits_do_not_depend_on_its_company_or_the_threads),
         cmocka_unit_test(test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass),
+        cmocka_unit_test(test_wanted_rows_alone_have_the_bits_of_all_rows),
         cmocka_unit_test(test_random_llama_has_transformers_logits),
         cmocka_unit_test(test_a_checkpoint_that_contradicts_its_config_is_named),
         cmocka_unit_test(test_masters_pack_to_the_opened_model),

@@ -63,14 +63,12 @@ void model_workspace_free(struct model_workspace *w)
 void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch, struct span *hidden)
 {
     struct span last = w->io.x;
-    int n_out = batch->out_rows.buffer ? batch->n_out : batch->n_row;
+    int some = !!batch->out_rows.buffer, n_out = some ? batch->n_out : batch->n_row, n_whole = m->desc.n_layer - some;
     tensor_embed(q, &(struct embed_args){m->groups[0].weight, batch->n_row, batch->tokens, w->io.x});
-    for (int l = 0; l < m->desc.n_layer; l++)
+    for (int l = 0; l < n_whole; l++)
         layer_forward(m, q, l, batch, &w->io);
-    if (batch->out_rows.buffer) {
-        last = w->gathered;
-        tensor_gather_rows(q, &(struct gather_rows_args){n_out, m->desc.n_embd, w->io.x, batch->out_rows, last});
-    }
+    if (some)
+        layer_forward_out(m, q, n_whole, batch, &w->io, last = w->gathered);
     final_norm_forward(m, q, n_out, last, SPAN_NONE, w->hidden, DTYPE_F32);
     *hidden = w->hidden;
 }

@@ -97,7 +97,8 @@ static void gate_forward(const struct model *m, struct queue *q, int n, const st
     tensor_gate(q, &(struct gate_args){d->act, d->gated, n, d->n_ff, io->gate_up, io->mlp, model_act_dtype(m), io->gate_up_dtype});
 }
 
-void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io)
+/* From the residual stream to io->att. */
+static void attention_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io)
 {
     const struct model_desc *d = &m->desc;
     enum dtype act = model_act_dtype(m);
@@ -111,7 +112,12 @@ void layer_forward(const struct model *m, struct queue *q, int layer, const stru
         struct attend_train_args a = bordered_attention(d, b, io);
         tensor_attend_train(q, &a);
     }
-    project(m, q, layer, PART_O, n, io->att, io->att_dtype, io->u, io->mid, io->x);
+}
+
+/* From io->mid to io->y, n rows. */
+static void mlp_forward(const struct model *m, struct queue *q, int layer, int n, const struct layer_io *io)
+{
+    enum dtype act = model_act_dtype(m);
     norm_forward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, io->h2, act);
     if (io->gate_up.buffer) {
         project_gate_up(m, q, layer, n, io);
@@ -121,6 +127,24 @@ void layer_forward(const struct model *m, struct queue *q, int layer, const stru
         tensor_linear(q, &(struct linear_args){.w = gate_up, .n_row = n, .x = io->h2, .x_dtype = act, .y = io->mlp, .y_dtype = act, .gate = 1});
     }
     project(m, q, layer, PART_DOWN, n, io->mlp, act, io->u, io->y, io->mid);
+}
+
+void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io)
+{
+    attention_forward(m, q, layer, b, io);
+    project(m, q, layer, PART_O, b->n_row, io->att, io->att_dtype, io->u, io->mid, io->x);
+    mlp_forward(m, q, layer, b->n_row, io);
+}
+
+void layer_forward_out(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, struct span out)
+{
+    struct layer_io some = *io;
+    some.mid = some.y = out;
+    attention_forward(m, q, layer, b, io);
+    tensor_gather_rows(q, &(struct gather_rows_args){b->n_out, m->desc.n_embd, io->x, b->out_rows, out});
+    tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, PART_O)->weight, .n_row = b->n_out, .x = io->att, .x_dtype = io->att_dtype, .rows = b->out_rows,
+                                           .y = out, .residual = out});
+    mlp_forward(m, q, layer, b->n_out, &some);
 }
 
 /* Whether a gradient of this matrix, or of its adapter, is wanted: then its input is needed again. */

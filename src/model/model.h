@@ -83,7 +83,7 @@ int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, st
 void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise);
 uint64_t model_pack_noise(uint64_t noise, int64_t offset); /* of the group that begins at `offset` of the flat order */
 
-/* Workspace of a forward pass without gradients: one slab, sized first. */
+/* Workspace of a forward pass without gradients: one slab, sized first. max_out is at most max_row. */
 struct model_workspace;
 size_t model_workspace_bytes(const struct model_desc *d, enum dtype dtype, int max_row, int max_out);
 int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out, struct error *err);

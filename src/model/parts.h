@@ -65,6 +65,8 @@ struct layer_io {
     enum dtype att_dtype, gate_up_dtype;
 };
 void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io);
+/* The last layer without gradients or adapters: behind attention only the rows that are wanted are computed. out f32 [n_out,C] := their outputs. */
+void layer_forward_out(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, struct span out);
 
 /* Scratch of the backward pass. */
 struct layer_grad {
