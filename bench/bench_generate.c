@@ -107,10 +107,11 @@ static json_t *score(struct model *m, const struct work *w, struct error *err)
     return out;
 }
 
-static json_t *generate(struct model *m, const struct work *w, const struct generate_engine_options *eo, struct error *err)
+/* Prompts are computed anew, in memory that earlier runs have touched, as the peers have it. */
+static json_t *generate(struct model *m, const struct work *w, struct generate_engine *e, struct error *err)
 {
     struct generate_request q[MOST];
-    struct generate_engine *e;
+    struct generate_stats before = generate_engine_stats(e);
     struct answers answers = {json_array(), 0};
     for (int i = 0; i < w->n; i++) {
         struct generate_options *o = &q[i].options;
@@ -122,37 +123,37 @@ static json_t *generate(struct model *m, const struct work *w, const struct gene
             generate_options_merge(o, NULL, model_desc(m), "", err);
         json_array_append_new(answers.ids, json_null());
     }
-    if (generate_engine_new(&e, m, NULL, eo, err))
-        return NULL;
+    generate_engine_forget(e);
     double start = clock_now();
     int code = generate_run(e, q, w->n, keep, &answers, err);
     double seconds = clock_now() - start;
     struct generate_stats s = generate_engine_stats(e);
     const struct model_desc *d = model_desc(m);
     double body = d->n_param - (double)d->n_vocab * d->n_embd * (d->tied ? 1 : 2);
-    double flop = 2 * ((double)s.rows * body + (double)s.head_rows * d->n_vocab * d->n_embd);
+    long rows = s.rows - before.rows;
+    double flop = 2 * ((double)rows * body + (double)(s.head_rows - before.head_rows) * d->n_vocab * d->n_embd); /* as if no row were left out of the last layer */
     json_t *out = code ? NULL : report(m, w, seconds);
     if (out) {
         json_t *more = json_pack("{s:i,s:f,s:i,s:i,s:i,s:f,s:f,s:f,s:i}", "tokens", (int)answers.tokens, "tokens_per_second", (double)answers.tokens / seconds, "rows",
-                                 (int)s.rows, "prompt_computed", (int)s.computed_prompt_tokens, "steps", (int)s.steps, "gflop_per_second", flop / seconds * 1e-9,
-                                 "model_seconds", s.model_seconds, "host_seconds", s.host_seconds, "step_allocations", (int)s.step_allocations);
+                                 (int)rows, "prompt_computed", (int)(s.computed_prompt_tokens - before.computed_prompt_tokens), "steps", (int)(s.steps - before.steps),
+                                 "gflop_per_second", flop / seconds * 1e-9, "model_seconds", s.model_seconds - before.model_seconds, "host_seconds",
+                                 s.host_seconds - before.host_seconds, "step_allocations", (int)(s.step_allocations - before.step_allocations));
         json_object_update(out, more);
         json_object_set(out, "ids", answers.ids);
         json_decref(more);
     }
     json_decref(answers.ids);
-    generate_engine_free(e);
     return out;
 }
 
-static int run(struct model *m, const json_t *root, const char *name, const struct generate_engine_options *eo, int with_answers, int with_profile, struct error *err)
+static int run(struct model *m, const json_t *root, const char *name, struct generate_engine *e, int with_answers, int with_profile, struct error *err)
 {
     struct work w;
     struct op_profile profile = {0};
     if (read_work(&w, root, name))
         return error_set(err, ERROR_DATA, "no work named %s", name);
     device_set_profile(model_device(m), with_profile ? &profile : NULL);
-    json_t *out = w.max_new ? generate(m, &w, eo, err) : score(m, &w, err);
+    json_t *out = w.max_new ? generate(m, &w, e, err) : score(m, &w, err);
     device_set_profile(model_device(m), NULL);
     free_work(&w);
     if (!out)
@@ -170,7 +171,7 @@ static int run(struct model *m, const json_t *root, const char *name, const stru
     return 0;
 }
 
-static int serve(struct model *m, const json_t *root, const struct generate_engine_options *eo, struct error *err)
+static int serve(struct model *m, const json_t *root, struct generate_engine *e, struct error *err)
 {
     char line[64];
     int code = 0;
@@ -178,7 +179,7 @@ static int serve(struct model *m, const json_t *root, const struct generate_engi
     fflush(stdout);
     while (!code && fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        code = run(m, root, line, eo, 1, 0, err);
+        code = run(m, root, line, e, 1, 0, err);
     }
     return code;
 }
@@ -203,18 +204,21 @@ int main(int argc, char **argv)
         return 1;
     }
     struct generate_engine_options eo;
+    struct generate_engine *engine;
     generate_engine_options_default(&eo, model);
     eo.page = argc > 7 ? atoi(argv[7]) : eo.page;
     eo.prefill_chunk = argc > 8 ? atoi(argv[8]) : eo.prefill_chunk;
-    if (!strcmp(which, "-"))
-        code = serve(model, root, &eo, &err);
+    code = generate_engine_new(&engine, model, NULL, &eo, &err);
+    if (!code && !strcmp(which, "-"))
+        code = serve(model, root, engine, &err);
     for (int r = 0; r < repeats && !code && strcmp(which, "-"); r++)
         for (int i = 0; i < N_WORK && !code; i++)
             if (!strcmp(which, "all") || !strcmp(which, works[i].name))
-                code = run(model, root, works[i].name, &eo, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
+                code = run(model, root, works[i].name, engine, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
     if (code)
         fprintf(stderr, "%s\n", err.message);
     json_decref(root);
+    generate_engine_free(engine);
     model_close(model);
     checkpoint_close(checkpoint);
     device_close(device);
