@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products at SmolLM2-135M's shapes against the measured limit of this processor and, when built with
  *   make BUILD=build/bench bench-bins CFLAGS=-DBENCH_DNNL LDLIBS="-ldnnl -lgomp"
- * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16] [threads] [forward|dx|dw] [rows]
+ * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16|q8] [threads] [forward|dx|dw] [rows]
  * With one thread times are the thread's own (so that other processes disturb less), and the limit is one core's. */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -32,7 +32,7 @@ struct setting {
     struct buffer *x, *x_bf16, *y, *w, *borders;
     struct weight *weight;
     int m, n, k;
-    double limit; /* GFLOP/s of a thread */
+    double limit; /* GFLOP/s of a thread; 0: not known */
 };
 
 static double now(const struct setting *s)
@@ -148,6 +148,18 @@ __attribute__((target("avx512f,avx512bf16"))) static double pair_limit(void)
     return 10.0 * 64 * N / (clock_now() - start) / 1e9;
 }
 
+__attribute__((target("avx512f,avx512vnni"))) static double byte_limit(void)
+{
+    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, x = a;
+    enum { N = 400000 };
+    double start = clock_now();
+    for (int n = 0; n < N; n++)
+        __asm__ volatile("vpdpbusd %10,%10,%0\n vpdpbusd %10,%10,%1\n vpdpbusd %10,%10,%2\n vpdpbusd %10,%10,%3\n vpdpbusd %10,%10,%4\n"
+                         "vpdpbusd %10,%10,%5\n vpdpbusd %10,%10,%6\n vpdpbusd %10,%10,%7\n vpdpbusd %10,%10,%8\n vpdpbusd %10,%10,%9\n"
+                         : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j) : "v"(x));
+    return 10.0 * 128 * N / (clock_now() - start) / 1e9;
+}
+
 __attribute__((target("amx-tile,amx-bf16"))) static double amx_limit(void)
 {
     static struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } t __attribute__((aligned(64)));
@@ -172,6 +184,10 @@ static double limit_of(const struct setting *s)
         return amx_limit();
     if (s->t == DTYPE_BF16 && !strcmp(device_isa(s->d), "avx512bf16"))
         return pair_limit();
+    if (s->t == DTYPE_Q8 && (!strcmp(device_isa(s->d), "avx512bf16") || !strcmp(device_isa(s->d), "amx")))
+        return byte_limit();
+    if (s->t == DTYPE_Q8)
+        return 0;
     if (!strncmp(device_isa(s->d), "avx512", 6) || !strcmp(device_isa(s->d), "amx"))
         return fma_limit();
 #endif
@@ -220,7 +236,7 @@ static void measure(struct setting *s)
         settle();
         run_isara(s, warm, 0);
         f32[i] = run_isara(s, count, 0);
-        bf16[i] = s->t == DTYPE_BF16 && !strcmp(s->what, "forward") ? run_isara(s, count, 1) : f32[i];
+        bf16[i] = s->t != DTYPE_F32 && !strcmp(s->what, "forward") ? run_isara(s, count, 1) : f32[i];
         settle();
         run_peer(s, &peer, warm);
         peers[i] = run_peer(s, &peer, count);
@@ -230,7 +246,7 @@ static void measure(struct setting *s)
            flops / b / 1e9, flops / b / 1e7 / most);
     if (c > 0)
         printf(", oneDNN %7.1f: ratio %.2f (x f32), %.2f (same x)", flops / c / 1e9, c / a, c / b);
-    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k * (s->t == DTYPE_BF16 ? 2 : 4) / b / 1e9);
+    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k * (s->t == DTYPE_Q8 ? 34.0 / 32 : s->t == DTYPE_BF16 ? 2 : 4) / b / 1e9);
     fflush(stdout);
     peer_close(&peer);
 }
@@ -281,7 +297,7 @@ static int bench(struct setting *s, int only, struct error *err)
 int main(int argc, char **argv)
 {
     struct error err = {0};
-    struct setting s = {.t = argc > 1 && !strcmp(argv[1], "f32") ? DTYPE_F32 : DTYPE_BF16, .what = argc > 3 ? argv[3] : "forward"};
+    struct setting s = {.t = argc > 1 && !strcmp(argv[1], "f32") ? DTYPE_F32 : argc > 1 && !strcmp(argv[1], "q8") ? DTYPE_Q8 : DTYPE_BF16, .what = argc > 3 ? argv[3] : "forward"};
     struct device_options options = {.n_thread = argc > 2 ? atoi(argv[2]) : 0};
     if (device_open_cpu(&s.d, &options, &err)) {
         fprintf(stderr, "%s\n", err.message);
