@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing to the KV cache. Storing takes a slice of one key head's elements a piece, so that rows keep their order. */
+/* Writing to the KV cache. A piece of storing is a slice of one key head's elements in a block of rows, so that threads keep to their rows; within it rows keep their order. */
 #include "cpu/kernels.h"
 
 #include <string.h>
 
-enum { ELEMENTS = 16, AHEAD = 4 }; /* of a head in a slice; rows whose places are asked for before they are written */
+enum { ELEMENTS = 16, ROWS = 32, AHEAD = 4 }; /* of a head in a slice; of a block; whose places are asked for before they are written */
 struct store_work {
     const struct kv_store_args *a;
     const struct kernels *k;
-    int n_slice; /* of a head */
+    int n_slice, n_part; /* of a head; slices of all heads */
 };
 
 /* Keys lie across: element d of a page's position `slot` is d * page + slot. */
@@ -60,6 +60,16 @@ static void ask_for(const struct kv_store_args *a, int t, size_t head, size_t d,
     __builtin_prefetch(to + (size_t)l->n_kv_head * kv_head_bytes(l) + (slot / each * (size_t)l->head_dim + d) * 4, 1);
 }
 
+/* Where a block begins: not at the second position of two that share words. */
+static int block_begin(const struct kv_store_args *a, int block)
+{
+    const int32_t *row_seq = cpu_ptr(a->row_seq), *positions = cpu_ptr(a->positions);
+    int t = block * ROWS;
+    while (t && t < a->n_row && row_seq[t] == row_seq[t - 1] && positions[t] % 2)
+        t++;
+    return t < a->n_row ? t : a->n_row;
+}
+
 static void store_slice(void *context, int piece, int worker)
 {
     (void)worker;
@@ -67,8 +77,9 @@ static void store_slice(void *context, int piece, int worker)
     const struct kv_store_args *a = w->a;
     const struct kv_layout *l = &a->layout;
     size_t stride = a->stride ? (size_t)a->stride : (size_t)l->n_kv_head * (size_t)l->head_dim, head_dim = (size_t)l->head_dim;
-    size_t head = (size_t)(piece / w->n_slice), d = (size_t)(piece % w->n_slice) * ELEMENTS, n = head_dim - d < ELEMENTS ? head_dim - d : ELEMENTS;
-    for (int t = 0; t < a->n_row; t++) {
+    int block = piece / w->n_part, part = piece % w->n_part, end = block_begin(a, block + 1);
+    size_t head = (size_t)(part / w->n_slice), d = (size_t)(part % w->n_slice) * ELEMENTS, n = head_dim - d < ELEMENTS ? head_dim - d : ELEMENTS;
+    for (int t = block_begin(a, block); t < end; t++) {
         char *to = page_of(a, t, head);
         ask_for(a, t + AHEAD, head, d, n);
         if (!to)
@@ -85,8 +96,9 @@ static void store_slice(void *context, int piece, int worker)
 
 void cpu_kv_store(struct queue *q, const struct kv_store_args *a)
 {
-    struct store_work w = {a, cpu_kernels(q), (a->layout.head_dim + ELEMENTS - 1) / ELEMENTS};
-    pool_run(cpu_pool(q), a->n_row > 0 ? a->layout.n_kv_head * w.n_slice : 0, store_slice, &w);
+    struct store_work w = {.a = a, .k = cpu_kernels(q), .n_slice = (a->layout.head_dim + ELEMENTS - 1) / ELEMENTS};
+    w.n_part = a->layout.n_kv_head * w.n_slice;
+    pool_run(cpu_pool(q), (a->n_row + ROWS - 1) / ROWS * w.n_part, store_slice, &w);
 }
 
 /* A piece is a half of one head's keys or values in all the copies, in their order. A line of keys is one element (or two) of all positions, one of values all elements of

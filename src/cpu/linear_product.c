@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { GROUP_BYTES = 256 << 10, ONE_GROUP_BYTES = 384 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
-enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18 }; /* the most pieces; and the fewest multiplications of one */
+enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 }; /* the most pieces; the fewest multiplications of one; rows a thread from which on it keeps to its own */
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
 {
@@ -337,8 +337,9 @@ static void prepare_rows(struct queue *q, struct product *p)
             prepare_block(p, i, 0);
 }
 
-/* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not worth reading the panels twice. */
-static void deal_rows(struct deal *d)
+/* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not worth reading the panels twice. Where rows are many,
+ * each thread has its own groups, the rows that it has in other operators too: what one wrote another fetches slowly, slowest where they share no cache. */
+static void deal_rows(struct deal *d, int n_thread)
 {
     const struct product *p = d->p;
     int rows = p->kernel->rows;
@@ -348,6 +349,8 @@ static void deal_rows(struct deal *d)
         most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
     most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
     d->n_group = (m + most - 1) / most;
+    if (m >= n_thread * ROWS_APART && p->kernel->form != FORM_TILES)
+        d->n_group = round_up(d->n_group, n_thread);
     d->block_rows = rows;
     if (p->kernel->form != FORM_TILES) {
         int64_t blocks = d->n_group * ((m + d->n_group * rows - 1) / (d->n_group * rows));
@@ -362,7 +365,7 @@ static void run_parts(struct deal *d)
     const struct product *p = d->p;
     int n_thread = pool_size(cpu_pool(d->q));
     int64_t m = p->last_row - p->first_row, n_part = p->last_part - p->first_part;
-    deal_rows(d);
+    deal_rows(d, n_thread);
     int64_t products = (m < 4 ? 4 : m) * p->k * n_part * p->part_panels * PANEL, each = products / n_thread / PIECE_PRODUCTS;
     d->n_piece = n_thread == 1 ? 1 : n_thread * (each < 1 ? 1 : each > PIECES_PER_THREAD ? PIECES_PER_THREAD : each);
     if (d->n_piece > n_part * d->n_group)
