@@ -242,7 +242,7 @@ static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_bloc
     v->c.ahead_bytes = 0;
     for (int i = 0; i < MAX_PANELS; i++)
         v->c.ahead[i] = v->c.panels[0];
-    if (p->built || n_next < 1 || n_block < p->kernel->ahead_least || n_block > 6)
+    if (p->built || n_next < 1 || n_block < p->kernel->ahead_least || n_block > 12)
         return;
     for (int i = 0; i < n_next; i++) {
         int count = p->panels(p, next + i, 0, p->k, NULL, panels);
@@ -337,8 +337,8 @@ static void prepare_rows(struct queue *q, struct product *p)
             prepare_block(p, i, 0);
 }
 
-/* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not worth reading the panels twice. Where rows are many,
- * each thread has its own groups, the rows that it has in other operators too: what one wrote another fetches slowly, slowest where they share no cache. */
+/* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not worth reading the panels twice. Where rows are many
+ * and the weights are of few bytes, each thread has its own groups, the rows that it has in other operators too: what another wrote comes slowly where they share no cache. */
 static void deal_rows(struct deal *d, int n_thread)
 {
     const struct product *p = d->p;
@@ -349,7 +349,7 @@ static void deal_rows(struct deal *d, int n_thread)
         most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
     most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
     d->n_group = (m + most - 1) / most;
-    if (m >= n_thread * ROWS_APART && p->kernel->form != FORM_TILES)
+    if (m >= n_thread * ROWS_APART && p->kernel->form == FORM_BYTES)
         d->n_group = round_up(d->n_group, n_thread);
     d->block_rows = rows;
     if (p->kernel->form != FORM_TILES) {
