@@ -352,11 +352,13 @@ static void deal_rows(struct deal *d, int n_thread)
     if (m >= n_thread * ROWS_APART && p->kernel->form == FORM_BYTES)
         d->n_group = round_up(d->n_group, n_thread);
     d->block_rows = rows;
-    if (p->kernel->form != FORM_TILES) {
-        int64_t blocks = d->n_group * ((m + d->n_group * rows - 1) / (d->n_group * rows));
-        d->block_rows = (int)((m + blocks - 1) / blocks);
+    d->group_rows = (m + d->n_group - 1) / d->n_group;
+    if (p->kernel->form == FORM_TILES) {
+        d->group_rows = round_up(d->group_rows, rows);
+    } else {
+        int64_t n_block = (d->group_rows + rows - 1) / rows;
+        d->block_rows = (int)((d->group_rows + n_block - 1) / n_block);
     }
-    d->group_rows = ((m + d->n_group - 1) / d->n_group + d->block_rows - 1) / d->block_rows * d->block_rows;
     d->n_group = (m + d->group_rows - 1) / d->group_rows;
 }
 
