@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { GROUP_BYTES = 256 << 10, ONE_GROUP_BYTES = 384 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
-enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 }; /* the most pieces; the fewest multiplications of one; rows a thread from which on it keeps to its own */
+enum { FEW_PANELS_BYTES = 64 << 10, PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 }; /* the most pieces; the fewest multiplications of one; rows a thread from which on it keeps to its own */
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
 {
@@ -344,8 +344,8 @@ static void deal_rows(struct deal *d, int n_thread)
     const struct product *p = d->p;
     int rows = p->kernel->rows;
     int64_t m = p->last_row - p->first_row, bytes = m * row_bytes(p), most = bytes <= ONE_GROUP_BYTES ? m + rows - 1 : GROUP_BYTES / (row_bytes(p) + 1);
-    int64_t panels = d->ready ? (p->last_part - p->first_part) * p->part_panels * (int64_t)panel_bytes(p, p->k) : 0;
-    if (p->past_caches && p->kernel->form != FORM_TILES && panels <= ONE_GROUP_BYTES)
+    int64_t panels = (p->last_part - p->first_part) * p->part_panels * (int64_t)panel_bytes(p, p->k);
+    if (p->kernel->form != FORM_TILES && (p->past_caches ? !d->ready || panels <= ONE_GROUP_BYTES : panels <= FEW_PANELS_BYTES))
         most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
     most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
     d->n_group = (m + most - 1) / most;
