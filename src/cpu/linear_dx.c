@@ -73,6 +73,17 @@ static void backward_finish(const struct product *p, int64_t part, int64_t row, 
     p->kernel->lanes->finish(&c);
 }
 
+/* The lines that finish adds to. */
+static void backward_fetch(const struct product *p, int64_t part, int64_t row, int m)
+{
+    const struct backward *b = p->context;
+    for (int r = 0; r < m; r++) {
+        const float *to = b->dx + (row + r) * b->dx_stride + part * PANEL;
+        __builtin_prefetch(to, 1);
+        __builtin_prefetch(to + 16, 1);
+    }
+}
+
 void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
 {
     const struct weight *w = a->w;
@@ -81,7 +92,7 @@ void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
                          .first = a->first, .count = a->count ? a->count : w->n - a->first};
     struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .n_part = (w->k + PANEL - 1) / PANEL, .part_panels = 1, .built = 1,
                         .k = w->dtype == DTYPE_BF16 ? round_up(b.count, PANEL) : b.count,
-                        .panels = backward_panels, .prepare = backward_prepare, .finish = backward_finish,
+                        .panels = backward_panels, .prepare = backward_prepare, .fetch = backward_fetch, .finish = backward_finish,
                         .place = a->accumulate ? NULL : backward_place, .context = &b};
     int64_t row = 4 * b.dy_stride;
     if (w->dtype == DTYPE_F32 && rows_apart(row, p.m))
