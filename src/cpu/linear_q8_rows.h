@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of activations to int8, compiled for each instruction set: loops of 32 that compilers turn into vectors, every value rounded by one product and one
- * addition, so that the bits are the same everywhere. */
+/* Rows of activations to int8, compiled for each instruction set: every value rounded by one product and one addition, so that the bits are the same everywhere. */
 #include "cpu/linear_q8.h"
 
 #include <string.h>
+
+#if defined(__AVX512BW__)
+#include <immintrin.h>
+#endif
 
 /* The block at k: n floats or bf16 from there, zeros behind them; in place where it is whole. */
 static inline const float *block_at(const float *x, const uint16_t *h, int64_t n, int64_t k, float part[K_STEP])
@@ -11,12 +14,32 @@ static inline const float *block_at(const float *x, const uint16_t *h, int64_t n
     int64_t left = n - k;
     if (x && left >= K_STEP)
         return x + k;
-    for (int64_t i = 0; i < K_STEP; i++)
+    for (int64_t i = 0; left >= K_STEP && i < K_STEP; i++)
+        part[i] = bf16_to_f32(h[k + i]);
+    for (int64_t i = 0; left < K_STEP && i < K_STEP; i++)
         part[i] = i >= left ? 0 : x ? x[k + i] : bf16_to_f32(h[k + i]);
     return part;
 }
 
-/* |largest| as bits, whose order is that of the values; infinities and NaN are above them. */
+/* largest_of: |largest| as bits, whose order is that of the values; infinities and NaN are above them. round_block: the sum of what it rounded to. */
+#if defined(__AVX512BW__)
+static inline uint32_t largest_of(const float *x)
+{
+    const __m512i all_but_sign = _mm512_set1_epi32(0x7fffffff);
+    __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), all_but_sign), b = _mm512_and_si512(_mm512_loadu_si512(x + 16), all_but_sign);
+    return _mm512_reduce_max_epu32(_mm512_max_epu32(a, b));
+}
+
+static inline int round_block(const float *x, float unit, int32_t *words)
+{
+    const __m512 u = _mm512_set1_ps(unit), whole = _mm512_set1_ps(0x1.8p23f);
+    __m512i a = _mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x), u), whole));
+    __m512i b = _mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x + 16), u), whole));
+    _mm_storeu_si128((__m128i *)(void *)words, _mm512_cvtepi32_epi8(a));
+    _mm_storeu_si128((__m128i *)(void *)(words + 4), _mm512_cvtepi32_epi8(b));
+    return (int)((uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(a, b)) - 0x4b400000u * K_STEP);
+}
+#else
 static inline uint32_t largest_of(const float *x)
 {
     uint32_t bits[K_STEP], most = 0;
@@ -44,6 +67,7 @@ static inline int round_block(const float *x, float unit, int32_t *words)
     memcpy(words, q, sizeof q);
     return sum;
 }
+#endif
 
 /* The most halvings of the row's unit, up to Q8_SHIFT, that a block with this largest allows. */
 static inline int finer(float row_largest, uint32_t bits)
