@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this machine allows, on all its cores at once: multiply-adds from registers (f32 FMA, bf16 vdpbf16ps, int8 vpdpbusd), reading memory and copying it.
- * Prints one JSON line, {"f32": GFLOP/s, "bf16": ..., "q8": GOP/s, "read": GB/s, "copy": GB/s read and written}; 0 where the instruction is missing. With any argument it
- * measures again for each line of standard input. Usage: bench_limits [-] */
+ * Prints one JSON line, {"f32": GFLOP/s, "bf16": ..., "q8": GOP/s, "read": GB/s, "copy": GB/s read and written, "there_and_back": ns};
+ * 0 where the instruction is missing. The last is how long a cache line takes from one thread to another and back: virtual machines are moved between cores that share a cache
+ * and cores that do not, which changes what two threads are worth. With any argument it measures again for each line of standard input. Usage: bench_limits [-] */
 #include "base/clock.h"
 #include "base/mem.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +93,33 @@ static double measure(enum kind kind, struct part *parts, int n)
     return best;
 }
 
+enum { TURNS = 100000 };
+static atomic_int turn;
+
+static void *answer(void *argument)
+{
+    for (int i = 0; i < TURNS; i++) {
+        while (!atomic_load(&turn)) { }
+        atomic_store(&turn, 0);
+    }
+    return argument;
+}
+
+static double there_and_back(void)
+{
+    pthread_t other;
+    if (pthread_create(&other, NULL, answer, NULL))
+        return 0;
+    double start = clock_now();
+    for (int i = 0; i < TURNS; i++) {
+        atomic_store(&turn, 1);
+        while (atomic_load(&turn)) { }
+    }
+    double seconds = clock_now() - start;
+    pthread_join(other, NULL);
+    return seconds / TURNS * 1e9;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const names[KINDS] = {"f32", "bf16", "q8", "read", "copy"};
@@ -113,7 +142,7 @@ int main(int argc, char **argv)
         printf("{\"threads\": %d", n);
         for (int k = 0; k < KINDS; k++)
             printf(", \"%s\": %.1f", names[k], measure((enum kind)k, parts, n));
-        printf("}\n");
+        printf(", \"there_and_back\": %.0f}\n", n > 1 ? there_and_back() : 0.0);
         fflush(stdout);
         if (argc < 2)
             break;

@@ -141,6 +141,7 @@ def table(lines):
                 print(f"| {work} | {dtype} | {len(some)} | {mine:.2f} | {limit} | {peer} | {end} | | |")
     print("versions: " + ", ".join(f"{k} {v}" for k, v in sorted({k: v for l in lines for k, v in l["versions"].items()}.items())))
     print("limits: " + ", ".join(f"{k} {statistics.median(l['limits'][k] for l in lines):.0f} {'GB/s' if k == 'read' else 'G/s'}" for k in ("f32", "bf16", "q8", "read")))
+    print("a cache line from thread to thread and back, by run: " + ", ".join(f"{l['limits'].get('there_and_back', 0):.0f}" for l in lines) + " ns")
 
 
 words = lambda text: [w for w in text.replace(",", " ").split() if w]

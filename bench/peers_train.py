@@ -91,6 +91,7 @@ def table(lines, versions):
         print(f"LoRA is {full / lora:.2f} times as fast as our own full fine-tuning")
     print("versions: " + ", ".join(f"{k} {v}" for k, v in versions.items()))
     print("limits: " + ", ".join(f"{k} {statistics.median(l['limits'][k] for l in lines):.0f} {'GB/s' if k in ('read', 'copy') else 'G/s'}" for k in ("f32", "bf16", "read", "copy")))
+    print("a cache line from thread to thread and back, by run: " + ", ".join(f"{l['limits'].get('there_and_back', 0):.0f}" for l in lines) + " ns")
 
 
 def load():
