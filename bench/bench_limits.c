@@ -5,6 +5,7 @@
  * and cores that do not, which changes what two threads are worth. With any argument it measures again for each line of standard input. Usage: bench_limits [-] */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/multipliers.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,33 +19,10 @@ enum kind { F32, BF16, Q8, READ, COPY, KINDS };
 
 struct part { pthread_t thread; enum kind kind; char *memory; double sum; };
 
-#if defined(__x86_64__)
-#define TEN(op) op " %10,%11,%0\n" op " %10,%11,%1\n" op " %10,%11,%2\n" op " %10,%11,%3\n" op " %10,%11,%4\n" \
-                op " %10,%11,%5\n" op " %10,%11,%6\n" op " %10,%11,%7\n" op " %10,%11,%8\n" op " %10,%11,%9\n"
-typedef float wide __attribute__((vector_size(64)));
-#define LOOP(name, op, isa)                                                                                                                                  \
-    __attribute__((target(isa))) static double name(void)                                                                                                    \
-    {                                                                                                                                                        \
-        wide v[10] = {{0}}, x = {0}, y = {0};                                                                                                                \
-        for (int n = 0; n < N; n++)                                                                                                                          \
-            __asm__ volatile(TEN(op) : "+v"(v[0]), "+v"(v[1]), "+v"(v[2]), "+v"(v[3]), "+v"(v[4]), "+v"(v[5]), "+v"(v[6]), "+v"(v[7]), "+v"(v[8]), "+v"(v[9]) \
-                             : "v"(x), "v"(y));                                                                                                              \
-        return (double)v[0][0];                                                                                                                              \
-    }
-LOOP(loop_f32, "vfmadd231ps", "avx512f")
-LOOP(loop_bf16, "vdpbf16ps", "avx512f,avx512bf16")
-LOOP(loop_q8, "vpdpbusd", "avx512f,avx512vnni")
-
 static int supported(enum kind kind)
 {
-    return kind >= READ || (__builtin_cpu_supports("avx512f") && (kind == F32 || (kind == BF16 ? __builtin_cpu_supports("avx512bf16") : __builtin_cpu_supports("avx512vnni"))));
+    return kind == F32 ? multiplies_f32() : kind == BF16 ? multiplies_bf16() : kind == Q8 ? multiplies_q8() : 1;
 }
-#else
-static double loop_f32(void) { return 0; }
-static double loop_bf16(void) { return 0; }
-static double loop_q8(void) { return 0; }
-static int supported(enum kind kind) { return kind >= READ; }
-#endif
 
 static double loop_read(const char *memory)
 {
@@ -69,14 +47,14 @@ static double loop_copy(char *memory)
 static void *work(void *argument)
 {
     struct part *p = argument;
-    p->sum = p->kind == F32 ? loop_f32() : p->kind == BF16 ? loop_bf16() : p->kind == Q8 ? loop_q8() : p->kind == READ ? loop_read(p->memory) : loop_copy(p->memory);
+    p->sum = p->kind == F32 ? multiply_f32(N) : p->kind == BF16 ? multiply_bf16(N) : p->kind == Q8 ? multiply_q8(N) : p->kind == READ ? loop_read(p->memory) : loop_copy(p->memory);
     return NULL;
 }
 
 /* The best of some rounds, in 1e9 a second. */
 static double measure(enum kind kind, struct part *parts, int n)
 {
-    static const double amounts[KINDS] = {10.0 * 32 * N, 10.0 * 64 * N, 10.0 * 128 * N, READ_BYTES, READ_BYTES};
+    static const double amounts[KINDS] = {(double)MULTIPLY_F32 * N, (double)MULTIPLY_BF16 * N, (double)MULTIPLY_Q8 * N, READ_BYTES, READ_BYTES};
     double best = 0;
     for (int round = 0; supported(kind) && round < ROUNDS; round++) {
         double start = clock_now();

@@ -5,6 +5,7 @@
  * With one thread times are the thread's own (so that other processes disturb less), and the limit is one core's. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/multipliers.h"
 #include "tensor/ops.h"
 
 #include <stdio.h>
@@ -12,9 +13,6 @@
 #include <string.h>
 #include <time.h>
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 #ifdef BENCH_DNNL
 #include <dnnl.h>
 void omp_set_num_threads(int n); /* oneDNN's threads are OpenMP's */
@@ -122,44 +120,8 @@ static double run_peer(const struct setting *s, struct peer *p, int count) { (vo
 static void peer_close(struct peer *p) { (void)p; }
 #endif
 
-/* What one core's multipliers can do at all, from registers only. */
 #if defined(__x86_64__)
-__attribute__((target("avx512f"))) static double fma_limit(void)
-{
-    __m512 a = _mm512_set1_ps(1), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, x = _mm512_set1_ps(0.5f);
-    enum { N = 400000 };
-    double start = clock_now();
-    for (int n = 0; n < N; n++)
-        __asm__ volatile("vfmadd213ps %10,%10,%0\n vfmadd213ps %10,%10,%1\n vfmadd213ps %10,%10,%2\n vfmadd213ps %10,%10,%3\n vfmadd213ps %10,%10,%4\n"
-                         "vfmadd213ps %10,%10,%5\n vfmadd213ps %10,%10,%6\n vfmadd213ps %10,%10,%7\n vfmadd213ps %10,%10,%8\n vfmadd213ps %10,%10,%9\n"
-                         : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j) : "v"(x));
-    return 10.0 * 32 * N / (clock_now() - start) / 1e9;
-}
-
-__attribute__((target("avx512f,avx512bf16"))) static double pair_limit(void)
-{
-    __m512 a = _mm512_set1_ps(0), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, x = a;
-    enum { N = 400000 };
-    double start = clock_now();
-    for (int n = 0; n < N; n++)
-        __asm__ volatile("vdpbf16ps %10,%10,%0\n vdpbf16ps %10,%10,%1\n vdpbf16ps %10,%10,%2\n vdpbf16ps %10,%10,%3\n vdpbf16ps %10,%10,%4\n"
-                         "vdpbf16ps %10,%10,%5\n vdpbf16ps %10,%10,%6\n vdpbf16ps %10,%10,%7\n vdpbf16ps %10,%10,%8\n vdpbf16ps %10,%10,%9\n"
-                         : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j) : "v"(x));
-    return 10.0 * 64 * N / (clock_now() - start) / 1e9;
-}
-
-__attribute__((target("avx512f,avx512vnni"))) static double byte_limit(void)
-{
-    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, x = a;
-    enum { N = 400000 };
-    double start = clock_now();
-    for (int n = 0; n < N; n++)
-        __asm__ volatile("vpdpbusd %10,%10,%0\n vpdpbusd %10,%10,%1\n vpdpbusd %10,%10,%2\n vpdpbusd %10,%10,%3\n vpdpbusd %10,%10,%4\n"
-                         "vpdpbusd %10,%10,%5\n vpdpbusd %10,%10,%6\n vpdpbusd %10,%10,%7\n vpdpbusd %10,%10,%8\n vpdpbusd %10,%10,%9\n"
-                         : "+v"(a), "+v"(b), "+v"(c), "+v"(d), "+v"(e), "+v"(f), "+v"(g), "+v"(h), "+v"(i), "+v"(j) : "v"(x));
-    return 10.0 * 128 * N / (clock_now() - start) / 1e9;
-}
-
+/* What tiles can do, as bench/multipliers.h has it for vectors. */
 __attribute__((target("amx-tile,amx-bf16"))) static double amx_limit(void)
 {
     static struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } t __attribute__((aligned(64)));
@@ -177,22 +139,27 @@ __attribute__((target("amx-tile,amx-bf16"))) static double amx_limit(void)
 }
 #endif
 
+static double rate(double (*loop)(int), int operations)
+{
+    enum { N = 400000 };
+    double start = clock_now();
+    loop(N);
+    return (double)operations * N / (clock_now() - start) / 1e9;
+}
+
 static double limit_of(const struct setting *s)
 {
+    const char *isa = device_isa(s->d);
+    int amx = !strcmp(isa, "amx"), pairs = !strcmp(isa, "avx512bf16");
 #if defined(__x86_64__)
-    if (s->t == DTYPE_BF16 && !strcmp(device_isa(s->d), "amx"))
+    if (s->t == DTYPE_BF16 && amx)
         return amx_limit();
-    if (s->t == DTYPE_BF16 && !strcmp(device_isa(s->d), "avx512bf16"))
-        return pair_limit();
-    if (s->t == DTYPE_Q8 && (!strcmp(device_isa(s->d), "avx512bf16") || !strcmp(device_isa(s->d), "amx")))
-        return byte_limit();
-    if (s->t == DTYPE_Q8)
-        return 0;
-    if (!strncmp(device_isa(s->d), "avx512", 6) || !strcmp(device_isa(s->d), "amx"))
-        return fma_limit();
 #endif
-    (void)s;
-    return 0;
+    if (s->t == DTYPE_BF16 && pairs)
+        return rate(multiply_bf16, MULTIPLY_BF16);
+    if (s->t == DTYPE_Q8)
+        return amx || pairs ? rate(multiply_q8, MULTIPLY_Q8) : 0;
+    return amx || !strncmp(isa, "avx512", 6) ? rate(multiply_f32, MULTIPLY_F32) : 0;
 }
 
 static int by_value(const void *a, const void *b)
