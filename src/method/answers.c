@@ -35,13 +35,9 @@ static int read_seeds(struct align *a, struct error *err)
 static int open_parts(struct answers *s, const struct answers_options *o, struct error *err)
 {
     struct align *a = &s->align;
-    int rc = checkpoint_open(&a->source, o->model, err);
-    if (rc || (rc = model_desc_parse(&a->desc, checkpoint_config(a->source), checkpoint_path(a->source), err)) ||
-        (rc = tokenizer_open(&a->tokenizer, checkpoint_path(a->source), err)) ||
-        (rc = o->template_file ? template_load(&a->template, o->template_file, err) : template_builtin(&a->template, err)) || (rc = align_read_cues(a, err)))
+    int rc = align_open_parts(a, err);
+    if (rc)
         return rc;
-    if (a->desc.task != MODEL_LM)
-        return error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
     align_end_ids(a, &a->o.answer);
     if (o->arm != ANSWERS_ZERO_SHOT && !o->seeds)
         return error_set(err, ERROR_USAGE, "in-context arms need --seeds: question-answer pairs to put before each question");

@@ -51,6 +51,7 @@ int align_open(struct align *a, struct device *device, const struct align_option
 void align_close(struct align *a);
 int align_load(struct align *a, const char *path, enum dtype dtype, struct error *err);  /* a->model := that one */
 int align_load_pretrained(struct align *a, struct error *err);
+int align_open_parts(struct align *a, struct error *err); /* the language model's files and tokenizer, and the template, as a->o names them */
 int align_read_cues(struct align *a, struct error *err); /* after the template changed */
 char *align_round_file(const struct align *a, int round, const char *name); /* RUN/round-t/name; mem_free */
 /* RUN/round-t/model of the round's model, or the pretrained one's path for round 0; mem_free. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,7 +36,7 @@ double plan_rate(struct device *d, enum dtype t, int rows)
     enum { N = 2048, K = 1024, RUNS = 6 };
     struct weight *w = NULL;
     struct buffer *b = NULL;
-    double rate = 1e9;
+    double rate = 0;
     struct queue *q = device_queue(d);
     if (!weight_new(&w, d, N, K, t, "plan", NULL) && !buffer_new(&b, d, (size_t)rows * (K + N) * 4, "plan", NULL)) {
         struct linear_args a = {.w = w, .n_row = rows, .x = {b, 0}, .y = {b, (size_t)rows * K * 4}};
@@ -140,7 +141,7 @@ static void times(struct plan *p, struct device *device, const struct model_desc
 {
     double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, attempts = (double)o->attempts * o->rounds, pair = p->question_tokens + p->answer_tokens;
     int rows = least(o->attempts * o->ask.num_beams, 160);
-    double rate = plan_rate(device, o->dtype, rows < 1 ? 1 : rows) * 0.5, train_rate = plan_rate(device, o->train.dtype, 512) * 0.4;
+    double rate = fmax(plan_rate(device, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5, train_rate = fmax(plan_rate(device, o->train.dtype, 512), 1e9) * 0.4;
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
     p->answer_seconds = attempts * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
     double rows_tuned = 0; /* round t has the seeds and half of t rounds' attempts */

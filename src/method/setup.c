@@ -101,18 +101,25 @@ static int open_data(struct align *a, struct error *err)
     return split_seeds(a, err);
 }
 
-int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err)
+int align_open_parts(struct align *a, struct error *err)
 {
-    *a = (struct align){.o = *o, .device = device};
-    a->o.train.dtype = o->dtype == DTYPE_Q8 ? DTYPE_BF16 : o->dtype; /* there is no gradient of whole numbers */
-    a->o.train.seed = o->seed;
+    const struct align_options *o = &a->o;
     int rc = checkpoint_open(&a->source, o->model, err);
     if (rc || (rc = model_desc_parse(&a->desc, checkpoint_config(a->source), checkpoint_path(a->source), err)) ||
         (rc = tokenizer_open(&a->tokenizer, checkpoint_path(a->source), err)) ||
         (rc = o->template_file ? template_load(&a->template, o->template_file, err) : template_builtin(&a->template, err)) || (rc = align_read_cues(a, err)))
         return rc;
-    if (a->desc.task != MODEL_LM)
-        return error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
+    return a->desc.task == MODEL_LM ? 0 : error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
+}
+
+int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err)
+{
+    *a = (struct align){.o = *o, .device = device};
+    a->o.train.dtype = o->dtype == DTYPE_Q8 ? DTYPE_BF16 : o->dtype; /* there is no gradient of whole numbers */
+    a->o.train.seed = o->seed;
+    int rc = align_open_parts(a, err);
+    if (rc)
+        return rc;
     align_end_ids(a, &a->o.ask);
     align_end_ids(a, &a->o.answer);
     rc = open_data(a, err);
