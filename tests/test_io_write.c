@@ -67,7 +67,7 @@ static void rewrite(const char *golden, int with_metadata, int pieces)
             const float *values = (const float *)(const void *)safetensors_data(s, n - 1 - i);
             assert_ok(safetensors_write_f32(w, i, first, values + first, end - first, &err), &err);
         }
-    assert_ok(safetensors_commit(w, &err), &err);
+    assert_ok(safetensors_end(w, 0, &err), &err);
     assert_content(in_tmp("again.safetensors"), (const char *)m.data, m.size);
     json_decref(metadata);
     free(t);
@@ -102,7 +102,7 @@ static void types_are_ordered_and_values_rounded(void **state)
     assert_int_equal(safetensors_write_f32(w, 2, 1, v, 1, &err), ERROR_INTERNAL);
     assert_int_equal(safetensors_write_f32(w, 3, 0, v, 1, &err), ERROR_INTERNAL);
     assert_ok(safetensors_write_bytes(w, 3, 0, &i, 8, &err), &err);
-    assert_ok(safetensors_commit(w, &err), &err);
+    assert_ok(safetensors_end(w, 0, &err), &err);
     struct file_map m;
     struct safetensors *s;
     assert_ok(file_map(&m, in_tmp("types.safetensors"), &err), &err);
@@ -133,7 +133,7 @@ static void an_unfinished_model_is_not_there(void **state)
     const float v[4] = {0};
     assert_ok(safetensors_create(&w, in_tmp("part.safetensors"), &t, 1, NULL, &err), &err);
     assert_ok(safetensors_write_f32(w, 0, 0, v, 3, &err), &err);
-    assert_int_equal(safetensors_commit(w, &err), ERROR_INTERNAL);
+    assert_int_equal(safetensors_end(w, 0, &err), ERROR_INTERNAL);
     assert_non_null(strstr(err.message, "12 of 16 bytes"));
     assert_false(file_exists(in_tmp("part.safetensors")));
     assert_false(file_exists(in_tmp("part.safetensors.tmp")));

@@ -147,10 +147,7 @@ static int write_all(const char *path, const struct checkpoint *source, enum dty
     int rc = safetensors_create(&w, path, info, n, metadata, err);
     for (size_t i = 0; !rc && i < n; i++)
         rc = copy_tensor(w, i, source, from[i], info[i].storage, piece, err);
-    if (!rc)
-        return safetensors_commit(w, err);
-    safetensors_abort(w);
-    return rc;
+    return safetensors_end(w, rc, err);
 }
 
 int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err)

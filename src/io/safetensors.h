@@ -22,7 +22,7 @@ const char *safetensors_metadata(const struct safetensors *s, const char *key); 
 
 /* The writer, streaming: the header is laid out from the descriptions (name, storage, n_dim, shape of each; the rest is filled in), then
  * tensors are written in any order and in any pieces, from several threads if wished. Bytes are in the official order (type descending, then
- * name), the header is padded to 8. metadata: an object of strings or NULL; {"format": "pt"} is what transformers wants. The file appears at commit,
+ * name), the header is padded to 8. metadata: an object of strings or NULL; {"format": "pt"} is what transformers wants. The file appears at the end,
  * whole; its space is reserved at the start, so a full disk shows there. */
 struct safetensors_writer;
 int safetensors_create(struct safetensors_writer **out, const char *path, const struct tensor_info *tensors, size_t n, const json_t *metadata,
@@ -32,8 +32,8 @@ int safetensors_create(struct safetensors_writer **out, const char *path, const 
 int safetensors_write_f32(struct safetensors_writer *w, size_t i, uint64_t first, const float *values, uint64_t n, struct error *err);
 /* Bytes as they are, at a byte offset in the tensor. */
 int safetensors_write_bytes(struct safetensors_writer *w, size_t i, uint64_t offset, const void *bytes, size_t n, struct error *err);
-/* An error if not every byte has been written (counted, so nothing may be written twice). Freed by commit and abort. */
-int safetensors_commit(struct safetensors_writer *w, struct error *err);
-void safetensors_abort(struct safetensors_writer *w); /* NULL is fine */
+/* Frees the writer (NULL is fine). rc 0: the file appears, unless not every byte has been written (counted, so nothing may be written twice). Else nothing appears
+ * and rc is returned. */
+int safetensors_end(struct safetensors_writer *w, int rc, struct error *err);
 
 #endif

@@ -143,11 +143,8 @@ int safetensors_create(struct safetensors_writer **out, const char *path, const 
         rc = atomic_file_open(&w->file, path, err);
     if (!rc)
         rc = lay_out(w, metadata, err);
-    if (rc)
-        safetensors_abort(w);
-    else
-        *out = w;
-    return rc;
+    *out = rc ? NULL : w;
+    return rc ? safetensors_end(w, rc, err) : 0;
 }
 
 int safetensors_write_bytes(struct safetensors_writer *w, size_t i, uint64_t offset, const void *bytes, size_t n, struct error *err)
@@ -206,28 +203,27 @@ int safetensors_write_f32(struct safetensors_writer *w, size_t i, uint64_t first
     return 0;
 }
 
-int safetensors_commit(struct safetensors_writer *w, struct error *err)
+static void writer_free(struct safetensors_writer *w)
 {
-    uint64_t written = atomic_load(&w->written);
-    int rc;
-    if (written != w->total) {
-        rc = error_set(err, ERROR_INTERNAL, "%s: %" PRIu64 " of %" PRIu64 " bytes were written", w->path, written, w->total);
-    } else {
-        rc = atomic_file_commit(w->file, err);
-        w->file = NULL;
-    }
-    safetensors_abort(w);
-    return rc;
-}
-
-void safetensors_abort(struct safetensors_writer *w)
-{
-    if (!w)
-        return;
     atomic_file_abort(w->file);
     for (size_t i = 0; w->slots && i < w->n; i++)
         mem_free(w->slots[i].name);
     mem_free(w->slots);
     mem_free(w->path);
     mem_free(w);
+}
+
+int safetensors_end(struct safetensors_writer *w, int rc, struct error *err)
+{
+    if (!w)
+        return rc;
+    uint64_t written = atomic_load(&w->written);
+    if (!rc && written != w->total) {
+        rc = error_set(err, ERROR_INTERNAL, "%s: %" PRIu64 " of %" PRIu64 " bytes were written", w->path, written, w->total);
+    } else if (!rc) {
+        rc = atomic_file_commit(w->file, err);
+        w->file = NULL;
+    }
+    writer_free(w);
+    return rc;
 }

@@ -113,11 +113,7 @@ int state_save(struct trainer *t, struct error *err)
         rc = safetensors_create(&w, path, info, 3, metadata, err);
     for (size_t i = 0; !rc && i < 3; i++)
         rc = save_tensor(t, w, i, piece, err);
-    if (!rc) {
-        rc = safetensors_commit(w, err);
-        w = NULL;
-    }
-    safetensors_abort(w);
+    rc = safetensors_end(w, rc, err);
     json_decref(metadata);
     mem_free(piece);
     mem_free(path);
