@@ -153,7 +153,7 @@ static int is_trained(const struct model *m, int layer, enum layer_part part)
     return !m->lora || m->lora->groups[1 + layer * PART_COUNT + (int)part].n_module;
 }
 
-/* Gradients of y = x . w^T: the weight's (or its adapter's) into its place of the flat gradients, and x's. */
+/* Gradients of y = x . w^T: the weight's (or its adapter's) into its place of the flat gradients, and x's unless dx is SPAN_NONE. */
 static void project_backward(const struct model *m, struct queue *q, int layer, enum layer_part part, const struct model_batch *b, struct span dy, struct span x,
                              enum dtype x_dtype, struct span u, struct span dx, const struct layer_grad *grad)
 {
@@ -161,7 +161,8 @@ static void project_backward(const struct model *m, struct queue *q, int layer, 
     if (!m->lora)
         tensor_linear_dw(q, &(struct linear_dw_args){.n = g->n, .k = g->k, .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = model_act_dtype(m), .dy = dy,
                                                      .x = x, .x_dtype = x_dtype, .dw = span_at(grad->gradients, (size_t)g->offset * 4), .fresh = grad->fresh});
-    tensor_linear_dx(q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = dy, .dx = dx});
+    if (dx.buffer)
+        tensor_linear_dx(q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = dy, .dx = dx});
     if (m->lora && is_trained(m, layer, part))
         lora_backward(m, q, b, &m->lora->groups[1 + layer * PART_COUNT + (int)part], dy, g->n, x, x_dtype, u, grad->du, dx, grad->gradients);
 }
@@ -195,7 +196,7 @@ static void attention_backward(const struct model *m, struct queue *q, int layer
 {
     const struct model_desc *d = &m->desc;
     enum dtype act = model_act_dtype(m);
-    int n = b->n_row;
+    int n = b->n_row, wanted = layer || !m->lora; /* below the first layer there is only the embedding, which adapters leave as it is */
     project_backward(m, q, layer, PART_O, b, g->dx, io->att, io->att_dtype, io->u, g->datt, g);
     tensor_attend_train_dx(q, &(struct attend_train_dx_args){.forward = bordered_attention(d, b, io), .dout = g->datt, .dq = g->dqkv,
                                                              .dk = heads_at(g->dqkv, d, d->n_head),
@@ -203,8 +204,9 @@ static void attention_backward(const struct model *m, struct queue *q, int layer
     rotate(m, q, b, g->dqkv, 1);
     if (is_trained(m, layer, PART_QKV))
         norm_forward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, io->h1, act);
-    project_backward(m, q, layer, PART_QKV, b, g->dqkv, io->h1, act, io->u, g->dh, g);
-    norm_backward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, g->dh, g->dx, g->gradients);
+    project_backward(m, q, layer, PART_QKV, b, g->dqkv, io->h1, act, io->u, wanted ? g->dh : SPAN_NONE, g);
+    if (wanted)
+        norm_backward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, g->dh, g->dx, g->gradients);
 }
 
 void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,

@@ -70,7 +70,7 @@ void layer_forward_out(const struct model *m, struct queue *q, int layer, const 
 
 /* Scratch of the backward pass. */
 struct layer_grad {
-    struct span dx;              /* [T,C]: in: gradient of y; out: gradient of x */
+    struct span dx;              /* [T,C]: in: gradient of y; out: gradient of x (anything behind the first layer of a model with adapters) */
     struct span dh;              /* [T,C] */
     struct span dqkv, datt;      /* [T,(H+2K)D]; [T,HD] */
     struct span dmlp;            /* [T,F] */
