@@ -136,6 +136,10 @@ static void an_unfinished_model_is_not_there(void **state)
     assert_int_equal(safetensors_end(w, 0, &err), ERROR_INTERNAL);
     assert_non_null(strstr(err.message, "12 of 16 bytes"));
     assert_false(file_exists(in_tmp("part.safetensors")));
+    assert_ok(safetensors_create(&w, in_tmp("part.safetensors"), &t, 1, NULL, &err), &err);
+    assert_ok(safetensors_write_f32(w, 0, 0, v, 4, &err), &err);
+    assert_int_equal(safetensors_end(w, ERROR_FAILED, &err), ERROR_FAILED); /* whole, but its writer failed elsewhere */
+    assert_false(file_exists(in_tmp("part.safetensors")));
     assert_false(file_exists(in_tmp("part.safetensors.tmp")));
     struct tensor_info twice[] = {t, t};
     assert_int_equal(safetensors_create(&w, in_tmp("part.safetensors"), twice, 2, NULL, &err), ERROR_INTERNAL);
