@@ -3,8 +3,8 @@
  * streamed or not. */
 #include "fuzz/fuzz.h"
 
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,9 +6,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "text/bpe.h"
 #include "text/regex.h"
-#include "text/utf8.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -4,8 +4,8 @@
 #include "tests/check.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/tiny_model.h"
 #include "tests/check.h"
+#include "tests/tiny_model.h"
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/file.h"
 #include "io/jsontext.h"
-#include "text/utf8.h"
 #include "train/train.h"
 
 #include <string.h>

@@ -3,8 +3,8 @@
  * bytes. Their options then move the borders of the match: lstrip and rstrip take the white space beside it, single_word
  * refuses it next to a word character. */
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "text/bpe.h"
 
 #include "base/mem.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GPT-2's alphabet of bytes: the visible characters of Latin-1 stand for themselves, the other 68 bytes, in ascending order,
  * become U+0100, U+0101, ... */
+#include "base/utf8.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 static int visible(unsigned b)
 {

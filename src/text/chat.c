@@ -3,7 +3,7 @@
 #include "text/chat.h"
 
 #include "base/mem.h"
-#include "text/jinja.h"
+#include "jinja/jinja.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "text/decode.h"
 
 #include "base/mem.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

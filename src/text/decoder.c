@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decoder entry of a tokenizer.json, read into a flat list. */
+#include "base/utf8.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

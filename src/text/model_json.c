@@ -3,7 +3,7 @@
  * exists; every id must be one token's only. */
 #include "text/tokenizer_impl.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <string.h>

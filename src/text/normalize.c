@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Normalizers rewrite a whole piece of text before it is cut into words. Each reads *text, writes *spare and swaps the two. */
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
 /* Pre-tokenizers cut pieces into words. All cutting is one act: a matcher (a regex or a class of characters) marks stretches
  * of the piece as match or gap, and a behaviour says which stretches become words. */
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

@@ -4,9 +4,9 @@
 #include "text/source.h"
 
 #include "base/buf.h"
+#include "base/utf8.h"
 #include "io/file.h"
 #include "text/parts.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

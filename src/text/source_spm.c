@@ -4,8 +4,8 @@
 #include "text/source.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/file.h"
-#include "text/utf8.h"
 #include "text/vocab.h"
 
 #include <string.h>

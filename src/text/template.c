@@ -3,8 +3,8 @@
 #include "text/template.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/file.h"
-#include "text/utf8.h"
 
 #include <jansson.h>
 #include <stdlib.h>

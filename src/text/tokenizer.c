@@ -4,8 +4,8 @@
 #include "text/tokenizer_impl.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/decode.h"
-#include "text/utf8.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 /* From the two documents to a tokenizer: every component in turn, then what tokenizer_config.json says about special tokens. */
 #include "text/tokenizer_impl.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values: making, comparing, writing them as Python does. */
-#include "text/jinja_parts.h"
+#include "jinja/parts.h"
 
+#include "base/utf8.h"
 #include "io/jsontext.h"
-#include "text/utf8.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

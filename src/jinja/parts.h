@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of the Jinja reader: tokens (jinja_lex.c), the tree (jinja_parse.c), values (jinja_value.c), expressions (jinja_eval.c), filters, tests, methods and functions
- * (jinja_call.c), statements and the public functions (jinja.c).
+/* Inside of the Jinja reader: tokens (lex.c), the tree (parse.c), values (value.c), expressions (eval.c), filters, tests, methods and functions
+ * (call.c), statements and the public functions (jinja.c).
  *
  * Everything lives in an arena: the tree in the template's, values in the rendering's. The first failure stays in `rc`; functions that give a value give undefined
  * after it, so a chain needs few checks. */
-#ifndef TEXT_JINJA_PARTS_H
-#define TEXT_JINJA_PARTS_H
+#ifndef JINJA_PARTS_H
+#define JINJA_PARTS_H
 
 #include "base/arena.h"
-#include "text/jinja.h"
+#include "jinja/jinja.h"
 
 /* --- tokens --- */
 enum jtoken_kind { JT_DATA, JT_PRINT, JT_PRINT_END, JT_BLOCK, JT_BLOCK_END, JT_NAME, JT_STRING, JT_INT, JT_FLOAT, JT_OP, JT_END };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* UTF-8 as Unicode defines it (no surrogates, nothing above U+10FFFF, shortest form), and the classes of characters
  * that tokenizer files speak of. Data from utf8proc. */
-#ifndef TEXT_UTF8_H
-#define TEXT_UTF8_H
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
 
 #include "base/buf.h"
 

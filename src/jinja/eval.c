@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Expressions. */
-#include "text/jinja_parts.h"
+#include "jinja/parts.h"
 
 #include "base/maths.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Methods of strings and mappings, and the global functions. What changes a value in place does not exist, as in transformers' sandbox. */
-#include "text/jinja_parts.h"
+#include "jinja/parts.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <string.h>
 #include <time.h>

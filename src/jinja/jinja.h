@@ -8,8 +8,8 @@
  * Known: if/elif/else, for (if, else, loop.*, break, continue), set (tuples, namespace attributes, blocks), macro, generation, raw, comments; all operators; calls
  * with keywords; slices; filters abs capitalize default dictsort first float indent int items join last length list lower map reject rejectattr replace reverse
  * safe select selectattr sort string title tojson trim unique upper; tests; methods of strings and dicts; raise_exception, strftime_now, namespace, range, dict. */
-#ifndef TEXT_JINJA_H
-#define TEXT_JINJA_H
+#ifndef JINJA_JINJA_H
+#define JINJA_JINJA_H
 
 #include "base/buf.h"
 #include "base/error.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens to the tree, by Jinja's own precedences: condition, or, and, not, comparison, + -, ~, * / // %, **, sign, then attributes, items, calls, filters and tests. */
-#include "text/jinja_parts.h"
+#include "jinja/parts.h"
 
 #include <string.h>
 

@@ -4,9 +4,9 @@
 #include "check.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/file.h"
-#include "text/jinja.h"
-#include "text/utf8.h"
+#include "jinja/jinja.h"
 
 #include <stdlib.h>
 #include <string.h>

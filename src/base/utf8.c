@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The second byte's allowed range depends on the first (Unicode 15, table 3-7); once that is respected every other
  * continuation byte is free, so "maximal ill-formed part" falls out of how far a sequence stays within the table. */
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <utf8proc.h>
 

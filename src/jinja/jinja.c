@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statements: running the tree. Names live in scopes: a loop's body and a macro's have their own, if has none. */
-#include "text/jinja_parts.h"
+#include "jinja/parts.h"
 
 #include "base/mem.h"
 

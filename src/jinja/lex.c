@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Template text to tokens. White space is decided here: "-" strips to both sides, a block or comment that begins a line loses the blanks before it (lstrip_blocks),
  * one that ends a line loses the line feed after it (trim_blocks), "+" keeps them; one line feed at the very end of the template is dropped. */
-#include "text/jinja_parts.h"
+#include "jinja/parts.h"
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
