@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <math.h>
 
-static json_t *golden;
+static json_t *golden, *exact;
 
 static void near(double found, double wanted, const char *what)
 {
@@ -51,6 +51,30 @@ static void gamma_beta_and_t(void **state)
     { EACH("t_cdf") near(stats_t_cdf(at(row, 0), at(row, 1)), at(row, 2), "t cdf"); }
     { EACH("t_quantile") near(stats_t_quantile(at(row, 0), at(row, 1)), at(row, 2), "t quantile"); }
     EACH("binomial_cdf") near(stats_binomial_cdf((long)at(row, 0), (long)at(row, 1), at(row, 2)), at(row, 3), "binomial cdf");
+}
+
+static void relative(double found, double wanted, const char *what)
+{
+    if (!(fabs(found - wanted) <= 1e-10 * fabs(wanted)))
+        fail_msg("%s: found %.17g, wanted %.17g", what, found, wanted);
+}
+
+/* Relative to the value, however small: where logarithms of the size of the counts cancel (tools/golden_stats_exact.py made the values). */
+static void quantiles_keep_their_digits(void **state)
+{
+    (void)state;
+    size_t i;
+    json_t *row;
+    assert_true(json_array_size(json_object_get(exact, "t_quantile")) == 80);
+    json_array_foreach(json_object_get(exact, "t_quantile"), i, row)
+        relative(stats_t_quantile(at(row, 0), at(row, 1)), at(row, 2), "t quantile");
+    assert_true(json_array_size(json_object_get(exact, "clopper_pearson")) == 27);
+    json_array_foreach(json_object_get(exact, "clopper_pearson"), i, row) {
+        struct stats_interval found = stats_clopper_pearson((long)at(row, 0), (long)at(row, 1), at(row, 2));
+        relative(found.low, at(row, 3), "clopper-pearson low");
+        relative(found.high, at(row, 4), "clopper-pearson high");
+    }
+    assert_true(stats_t_cdf(INFINITY, 3) == 1 && stats_t_cdf(-INFINITY, 3) == 0);
 }
 
 static void intervals_of_shares(void **state)
@@ -193,12 +217,18 @@ int main(void)
         printf("%s: %s\n", "tests/golden/stats.json", e.text);
         return 1;
     }
+    exact = json_load_file("tests/golden/stats_exact.json", 0, &e);
+    if (!exact) {
+        printf("tests/golden/stats_exact.json: %s\n", e.text);
+        return 1;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normal_distribution), cmocka_unit_test(gamma_beta_and_t), cmocka_unit_test(intervals_of_shares),
         cmocka_unit_test(mcnemar_is_exact), cmocka_unit_test(samples_one_by_one), cmocka_unit_test(permutations_of_two_groups), cmocka_unit_test(corrections_for_many_tests),
-        cmocka_unit_test(effects_and_power),
+        cmocka_unit_test(effects_and_power), cmocka_unit_test(quantiles_keep_their_digits),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     json_decref(golden);
+    json_decref(exact);
     return rc;
 }

@@ -92,16 +92,49 @@ static double beta_fraction(double x, double a, double b)
     return f;
 }
 
+/* What Stirling's formula leaves of log gamma: lgamma(x) - ((x - 1/2) log x - x + log sqrt(2 pi)). */
+static double stirling_rest(double x)
+{
+    if (x < 16)
+        return stats_lgamma(x) - ((x - 0.5) * maths_log(x) - x + LOG_SQRT_2PI);
+    double r = 1 / x;
+    double r2 = r * r;
+    return r * (1.0 / 12 - r2 * (1.0 / 360 - r2 * (1.0 / 1260 - r2 * (1.0 / 1680 - r2 * (1.0 / 1188 - r2 * (691.0 / 360360 - r2 / 156))))));
+}
+
+/* log(ratio) - (ratio - 1), where both the ratio and what it has above 1 are known. */
+static double log_ratio(double ratio, double above)
+{
+    return (above < -0.5 ? maths_log(ratio) : log1p(above)) - above;
+}
+
+/* x^a y^b / B(a, b) for x + y = 1, both given so that neither loses digits. By Stirling's formula the large parts of the three logarithms cancel
+ * on paper instead of in the machine: what is left is the distance of x from the mean a / (a + b). */
+static double beta_front(double x, double y, double a, double b)
+{
+    double n = a + b;
+    double gap = x <= y ? n * x - a : b - n * y;
+    double log_power = a * log_ratio(x * n / a, gap / a) + b * log_ratio(y * n / b, -gap / b);
+    double log_rest = stirling_rest(n) - stirling_rest(a) - stirling_rest(b);
+    return maths_exp(log_power + log_rest - LOG_SQRT_2PI) * sqrt(a) * sqrt(b / n);
+}
+
+/* P(X <= x) of Beta(a, b); y = 1 - x. */
+static double beta_below(double x, double y, double a, double b)
+{
+    if (x <= 0 || y <= 0)
+        return x <= 0 ? 0 : 1;
+    double front = beta_front(x, y, a, b);
+    if (x < (a + 1) / (a + b + 2))
+        return front * beta_fraction(x, a, b) / a;
+    return 1 - front * beta_fraction(y, b, a) / b;
+}
+
 double stats_beta_cdf(double x, double a, double b)
 {
     if (!(a > 0 && b > 0) || isnan(x))
         return NAN;
-    if (x <= 0 || x >= 1)
-        return x <= 0 ? 0 : 1;
-    double front = maths_exp(a * maths_log(x) + b * log1p(-x) + stats_lgamma(a + b) - stats_lgamma(a) - stats_lgamma(b));
-    if (x < (a + 1) / (a + b + 2))
-        return front * beta_fraction(x, a, b) / a;
-    return 1 - front * beta_fraction(1 - x, b, a) / b;
+    return beta_below(x, 1 - x, a, b);
 }
 
 double stats_beta_quantile(double p, double a, double b)
@@ -109,14 +142,13 @@ double stats_beta_quantile(double p, double a, double b)
     if (!(p >= 0 && p <= 1) || !(a > 0 && b > 0))
         return NAN;
     double low = 0, high = 1, x = a / (a + b);
-    double log_norm = stats_lgamma(a + b) - stats_lgamma(a) - stats_lgamma(b);
     for (int i = 0; i < 200 && high - low > 4 * DBL_EPSILON * low && high > 0; i++) {
         double e = stats_beta_cdf(x, a, b) - p;
         if (e > 0)
             high = x;
         else
             low = x;
-        double density = x > 0 && x < 1 ? maths_exp((a - 1) * maths_log(x) + (b - 1) * log1p(-x) + log_norm) : 0;
+        double density = x > 0 && x < 1 ? beta_front(x, 1 - x, a, b) / (x * (1 - x)) : 0;
         double next = density > 0 ? x - e / density : -1;
         if (fabs(next - x) <= 1e-16 * x)
             break;
@@ -125,12 +157,52 @@ double stats_beta_quantile(double p, double a, double b)
     return p == 0 ? 0 : p == 1 ? 1 : x;
 }
 
+/* P(T < -t) and P(-t < T < 0) for t >= 0, each without cancellation. */
+static double t_tail(double t, double df)
+{
+    double all = df + t * t;
+    return 0.5 * beta_below(df / all, t * (t / all), df / 2, 0.5);
+}
+
+static double t_centre(double t, double df)
+{
+    double all = df + t * t;
+    return 0.5 * beta_below(t * (t / all), df / all, 0.5, df / 2);
+}
+
 double stats_t_cdf(double t, double df)
 {
     if (!(df > 0) || isnan(t))
         return NAN;
-    double tail = 0.5 * stats_beta_cdf(df / (df + t * t), df / 2, 0.5);
-    return t > 0 ? 1 - tail : tail;
+    if (isinf(t))
+        return t > 0;
+    return t > 0 ? 0.5 + t_centre(t, df) : t_tail(-t, df);
+}
+
+static double t_density(double t, double df)
+{
+    double all = df + t * t; /* beta's density at df / all, and its change with t */
+    return beta_front(df / all, t * (t / all), df / 2, 0.5) / t;
+}
+
+/* The t > 0 below which a share lies that grows with t: by Newton's steps between limits. centre: the share is P(0 < T < t), else it is P(T > t), which falls. */
+static double t_find(double share, double df, int centre)
+{
+    double low = 0, high = 1;
+    while (high < 1e300 && (centre ? t_centre(high, df) < share : t_tail(high, df) > share)) {
+        low = high;
+        high *= 2;
+    }
+    double t = low + (high - low) / 2;
+    for (int i = 0; i < 200 && high - low > 2 * DBL_EPSILON * high; i++) {
+        double excess = centre ? t_centre(t, df) - share : share - t_tail(t, df);
+        *(excess > 0 ? &high : &low) = t;
+        double next = t - excess / t_density(t, df);
+        if (fabs(next - t) <= 1e-16 * t)
+            break;
+        t = next > low && next < high ? next : low + (high - low) / 2;
+    }
+    return t;
 }
 
 double stats_t_quantile(double p, double df)
@@ -138,11 +210,10 @@ double stats_t_quantile(double p, double df)
     if (!(p > 0 && p < 1) || !(df > 0))
         return NAN;
     if (p > 0.5)
-        return -stats_t_quantile(1 - p, df);
+        return p > 0.75 ? t_find(1 - p, df, 0) : t_find(p - 0.5, df, 1);
     if (p == 0.5)
         return 0;
-    double x = stats_beta_quantile(2 * p, df / 2, 0.5); /* df / (df + t^2) */
-    return -sqrt(df * (1 - x) / x);
+    return p < 0.25 ? -t_find(p, df, 0) : -t_find(0.5 - p, df, 1);
 }
 
 double stats_binomial_cdf(long k, long n, double p)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How sure a number is. Intervals, paired tests, corrections, effect sizes and power, with special functions of our own, equal to
- * scipy and statsmodels to 1e-10 where they have the same thing (tests/golden/stats.json, tools/golden_stats.py).
+ * scipy and statsmodels to 1e-10 where they have the same thing (tests/golden/stats.json, tools/golden_stats.py). Quantiles of Student's t and
+ * Clopper-Pearson limits keep ten digits of their own size, however small, up to a million rows (tests/golden/stats_exact.json, by mpmath).
  *
  * All are pure: no state, doubles in, doubles out, random resampling from counter-based numbers by the caller's seed. A quantity that is not defined
  * for its input (no data, zero variance) is NAN, never a made-up number. Two-sided throughout. */
