@@ -35,10 +35,10 @@ def fit(x, p, weight):
 def minimal(rows):
     delta = pd.Series([len(r["output_1"]) - len(r["output_2"]) for r in rows])
     p = pd.Series([r["preference"] for r in rows]).astype(float).replace({0.0: 1.5}) - 1
-    x = np.stack([np.ones(len(rows)), np.tanh(delta / delta.std())], 1)
+    x = np.stack([np.tanh(delta / delta.std()), np.ones(len(rows))], 1)  # "np.tanh(std_delta_len) + not_gamed_baseline.astype(float) - 1"
     keep = p.notna().to_numpy()
     m = fit(x[keep], p.to_numpy()[keep], np.ones(keep.sum()))
-    return m, 100 * m.predict_proba(np.array([[1.0, 0.0]] * len(rows)))[:, 1].mean()
+    return m, 100 * m.predict_proba(np.array([[0.0, 1.0]] * len(rows)))[:, 1].mean()
 
 
 def v1(rows, gamed):

@@ -17,9 +17,9 @@ struct alpaca_metrics {
  * parsed. ERROR_DATA names the row. No row with a preference is an error, not a zero. */
 int alpaca_metrics_of(const json_t *annotations, const char *where, struct alpaca_metrics *out, struct error *err);
 
-/* Length-controlled win rate. gamed NULL: formula length_controlled_minimal (tanh(std_delta_len) + 1), whose prediction at equal lengths is one number for all rows, so its
- * standard error says nothing; else length_controlled_v1 with alpaca_eval's df_gamed.csv, which also takes instructions by their row's number. w: the weights in the formula's
- * order (minimal: intercept, length; v1: length, difficulty, not gamed). ERROR_DATA: no lengths, too few rows. */
+/* Length-controlled win rate. gamed NULL: formula length_controlled_minimal (tanh(std_delta_len) + not_gamed_baseline, which is 1 for all rows), whose prediction at equal
+ * lengths is one number for all rows, so its standard error says nothing; else length_controlled_v1 with alpaca_eval's df_gamed.csv, which also takes instructions by their row's number. w: the weights in the formula's
+ * order (minimal: length, not gamed; v1: length, difficulty, not gamed). ERROR_DATA: no lengths, too few rows. */
 struct alpaca_controlled { double win_rate, standard_error, w[3], C; int n; };
 int alpaca_length_controlled(const json_t *annotations, const char *where, const char *gamed, struct alpaca_controlled *out, struct error *err);
 int alpaca_is_extreme(double raw, double controlled); /* alpaca_eval would warn */

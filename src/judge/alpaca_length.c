@@ -116,10 +116,10 @@ static int add_rows(struct table *t, const json_t *annotations, const char *wher
         double p, *x = t->x[t->n];
         if ((rc = alpaca_preference_of(json_array_get(annotations, (size_t)i), where, (size_t)i, &p, err)))
             break;
-        int at = t->n_feature == 2;
-        x[0] = 1, x[at] = tanh(delta[i] / sd); /* minimal: intercept, length; v1: length, difficulty, not gamed */
+        x[0] = tanh(delta[i] / sd); /* in the formulas' order, which the fit's random choices rest on */
+        x[t->n_feature - 1] = 1;
         if (t->n_feature == 3)
-            x[1] = t->difficulty[i], x[2] = 1;
+            x[1] = t->difficulty[i];
         t->p[t->n] = p - 1;
         t->weight[t->n] = 1;
         t->n += !isnan(p);
@@ -219,7 +219,7 @@ int alpaca_length_controlled(const json_t *annotations, const char *where, const
         rc = error_set_nomem(err, count * MOST * sizeof *d.x, "rows");
     rc = rc ? rc : choose_and_fit(&t, &d, out, err);
     for (int i = 0; i < n && !rc; i++) /* at equal lengths */
-        d.weight[i] = predict(out->w, t.n_feature == 2 ? (double[]){1, 0} : (double[]){0, t.difficulty[i], 1}, t.n_feature);
+        d.weight[i] = predict(out->w, t.n_feature == 2 ? (double[]){0, 1} : (double[]){0, t.difficulty[i], 1}, t.n_feature);
     if (!rc) {
         out->win_rate = 100 * stats_mean(d.weight, n);
         out->standard_error = 100 * stats_sd(d.weight, n) / sqrt(n);
