@@ -107,7 +107,8 @@ static void jsonl_refuses_with_file_line_and_column(void **state)
     assert_refused("[{} {}]", "t:1:5: wanted ',' or ']'");
     assert_refused("[{}] x", "t:1:6: wanted the end of the file");
     assert_refused("[1]", "t:1:2: wanted '{'");
-    assert_refused("[{},]", "wanted '{'");
+    assert_refused("[{},]", "t:1:5: a trailing comma");
+    assert_refused("[{},\n ]", "t:2:2: a trailing comma");
     assert_refused("[{\"a\":\"\xff\"}]", "t:1: byte 0xff at byte 8");
     assert_refused("\x28\xb5\x2f\xfd....", "zstd");
     assert_refused("PAR1....", "Parquet");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON Lines into a verb: a record that cannot be used keeps the reason, and the others go on. */
+/* Records into a verb: one that cannot be used keeps the reason, and the others go on. */
 #include "cli/cli.h"
 
 #include "base/mem.h"
@@ -31,10 +31,14 @@ int records_read(struct records *r, const char *path, int limit, struct error *e
 {
     struct jsonl *reader = NULL;
     json_t *item = NULL;
+    const char *odd = NULL;
     int cap = 0, rc = jsonl_open(&reader, path, err);
     *r = (struct records){0};
-    while (!rc && (!limit || r->n < limit) && (rc = jsonl_next(reader, &item, err)) == 1)
+    while (!rc && (!limit || r->n < limit) && (rc = jsonl_next_record(reader, &item, &odd, err)) == 1) {
         rc = push(r, &cap, item, err);
+        if (!rc && odd)
+            records_fail(r, r->n - 1, odd);
+    }
     jsonl_close(reader);
     return rc < 0 ? rc : 0;
 }

@@ -20,7 +20,9 @@ struct csv {
     struct input *in;
     struct row names, row;
     long line, row_line;
-    int done;
+    size_t n_blank; /* behind a closing quote */
+    char delimiter;
+    int done, loose; /* loose: a table of people, whose input is borrowed */
 };
 
 static int begin_field(struct csv *c, struct row *row, struct error *err)
@@ -51,6 +53,56 @@ static int finish_row(struct csv *c, struct row *row, struct error *err)
     return 1;
 }
 
+/* A quote behind nothing but blanks opens the field all the same. */
+static int opens_field(const struct csv *c, struct row *row, enum state state)
+{
+    size_t begin = row->begin[row->n - 1];
+    if (!c->loose || state != PLAIN)
+        return 0;
+    for (size_t i = begin; i < row->text.len; i++)
+        if (row->text.data[i] != ' ')
+            return 0;
+    row->text.len = begin;
+    row->text.data[begin] = 0;
+    return 1;
+}
+
+/* The quotes of the field at hand were text. */
+static void unquote(struct csv *c, struct row *row)
+{
+    size_t begin = row->begin[row->n - 1], n = row->text.len - begin;
+    buf_putc(&row->text, '"');
+    if (!row->text.failed) {
+        memmove(row->text.data + begin + 1, row->text.data + begin, n);
+        row->text.data[begin] = '"';
+    }
+    buf_putc(&row->text, '"');
+    while (c->n_blank) {
+        buf_putc(&row->text, ' ');
+        c->n_blank--;
+    }
+}
+
+/* A byte that is no end of the field, behind its closing quote. 0 or an error. */
+static int behind_quote(struct csv *c, struct row *row, enum state *state, char byte, struct error *err)
+{
+    if (byte == '\r')
+        return 0;
+    if (c->loose && byte == ' ') {
+        c->n_blank++;
+        return 0;
+    }
+    if (c->loose && c->delimiter == '\t') {
+        unquote(c, row);
+        buf_putc(&row->text, byte);
+        *state = PLAIN;
+        return 0;
+    }
+    const char *wanted = c->delimiter == '\t' ? "a tab" : c->delimiter == ';' ? "';'" : "','";
+    return error_set(err, ERROR_DATA, "%s:%ld: wanted %s or a line end behind a closing quote, found 0x%02x; double the quotes inside a quoted field",
+                     input_name(c->in), c->line, wanted, (unsigned char)byte);
+}
+
 /* Takes one byte; 1 when the row is complete, 0, or an error code. */
 static int step(struct csv *c, struct row *row, enum state *state, char byte, struct error *err)
 {
@@ -64,13 +116,14 @@ static int step(struct csv *c, struct row *row, enum state *state, char byte, st
             buf_putc(&row->text, byte);
         return 0;
     }
-    if (byte == '"' && (*state == AT_START || *state == QUOTE_SEEN)) {
+    if (byte == '"' && (*state == AT_START || *state == QUOTE_SEEN || opens_field(c, row, *state))) {
         if (*state == QUOTE_SEEN)
             buf_putc(&row->text, '"');
         *state = QUOTED;
+        c->n_blank = 0;
         return 0;
     }
-    if (byte == ',') {
+    if (byte == c->delimiter) {
         buf_putc(&row->text, 0);
         *state = AT_START;
         return begin_field(c, row, err);
@@ -80,12 +133,8 @@ static int step(struct csv *c, struct row *row, enum state *state, char byte, st
             row->text.data[--row->text.len] = 0;
         return 1;
     }
-    if (*state == QUOTE_SEEN) {
-        if (byte == '\r')
-            return 0;
-        return error_set(err, ERROR_DATA, "%s:%ld: wanted ',' or a line end behind a closing quote, found 0x%02x; double the quotes inside a quoted field",
-                         input_name(c->in), c->line, (unsigned char)byte);
-    }
+    if (*state == QUOTE_SEEN)
+        return behind_quote(c, row, state, byte, err);
     *state = PLAIN;
     buf_putc(&row->text, byte);
     return 0;
@@ -132,6 +181,8 @@ static int start(struct csv **out, struct csv *c, int rc, struct error *err)
 {
     const char *bytes = NULL;
     size_t n = 0;
+    if (!c->delimiter)
+        c->delimiter = ',';
     if (!rc && (rc = input_peek(c->in, &bytes, &n, err)) == 1) {
         if (n >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3))
             input_skip(c->in, 3);
@@ -162,11 +213,39 @@ int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *na
     return c ? start(out, c, input_open_bytes(&c->in, bytes, n, name, err), err) : error_set_nomem(err, sizeof *c, name);
 }
 
+int csv_open_table(struct csv **out, struct input *in, char delimiter, struct error *err)
+{
+    *out = NULL;
+    struct csv *c = mem_calloc(1, sizeof *c);
+    if (!c)
+        return error_set_nomem(err, sizeof *c, input_name(in));
+    *c = (struct csv){.in = in, .delimiter = delimiter, .loose = 1};
+    return start(out, c, 0, err);
+}
+
+char csv_delimiter(const char *bytes, size_t n)
+{
+    static const char choices[] = ",;\t";
+    size_t count[3] = {0, 0, 0};
+    int quoted = 0, best = 0;
+    for (size_t i = 0; i < n && (quoted || bytes[i] != '\n'); i++) {
+        quoted ^= bytes[i] == '"';
+        const char *at = quoted || !bytes[i] ? NULL : strchr(choices, bytes[i]);
+        if (at)
+            count[at - choices]++;
+    }
+    for (int i = 1; i < 3; i++)
+        if (count[i] > count[best])
+            best = i;
+    return count[best] ? choices[best] : 0;
+}
+
 void csv_close(struct csv *c)
 {
     if (!c)
         return;
-    input_close(c->in);
+    if (!c->loose)
+        input_close(c->in);
     buf_free(&c->names.text);
     buf_free(&c->row.text);
     mem_free(c->names.begin);
@@ -197,6 +276,8 @@ int csv_next(struct csv *c, struct error *err)
     if (c->done)
         return 0;
     int rc = read_row(c, &c->row, err);
+    while (rc == 1 && c->loose && c->row.n > c->names.n && !*csv_field(c, c->row.n - 1))
+        c->row.n--;
     if (rc == 1 && c->row.n != c->names.n)
         rc = error_set(err, ERROR_DATA, "%s:%ld: wanted %zu fields as in the first row, found %zu", input_name(c->in), c->row_line, c->names.n, c->row.n);
     if (rc < 0)

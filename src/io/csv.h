@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CSV as RFC 4180 has it: fields between commas, quoted when they hold commas, quotes (doubled) or newlines; LF or CRLF. The first row names the columns; every
- * other row must have as many fields. A BOM and blank lines are fine. Input as in io/input.h. */
+ * other row must have as many fields. A BOM and blank lines are fine. Input as in io/input.h.
+ *
+ * Tables of people (csv_open_table) may have semicolons or tabs instead of commas, blanks around a quoted field, empty fields too many at a row's end, and,
+ * between tabs, quotes that are only text. */
 #ifndef IO_CSV_H
 #define IO_CSV_H
 
@@ -9,9 +12,14 @@
 #include <stddef.h>
 
 struct csv;
+struct input;
 int csv_open(struct csv **out, const char *path, struct error *err); /* reads the row of names */
 int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *name, struct error *err);
+/* `in` stays the caller's and must outlive it. */
+int csv_open_table(struct csv **out, struct input *in, char delimiter, struct error *err);
 void csv_close(struct csv *c); /* NULL is fine */
+/* The delimiter of a first row that begins at bytes: the one of comma, semicolon and tab that stands there most often outside of quotes; 0: none does. */
+char csv_delimiter(const char *bytes, size_t n);
 
 size_t csv_n_column(const struct csv *c);
 const char *csv_column_name(const struct csv *c, size_t i);

@@ -69,7 +69,13 @@ static int check_magic(struct input *in, struct error *err)
     static const struct { const char *magic; int n; const char *what, *mend; } others[] = {
         {"\x28\xb5\x2f\xfd", 4, "zstd-compressed data", "unpack it with zstd -d"},
         {"PAR1", 4, "a Parquet file", "convert it: python -c \"import pandas; pandas.read_parquet('F').to_json('F.jsonl', orient='records', lines=True)\""},
-        {"PK\x03\x04", 4, "a zip archive", "unpack it"},
+        {"PK\x03\x04", 4, "a zip archive or an Excel workbook",
+         "unpack the one, convert the other: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', orient='records', lines=True)\""},
+        {"\xd0\xcf\x11\xe0", 4, "an old Excel workbook",
+         "convert it: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', orient='records', lines=True)\""},
+        {"ARROW1", 6, "an Arrow file", "convert it: python -c \"import pandas; pandas.read_feather('F').to_json('F.jsonl', orient='records', lines=True)\""},
+        {"\xff\xfe", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 F"},
+        {"\xfe\xff", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 F"},
         {"\xfd" "7zXZ", 5, "xz-compressed data", "unpack it with xz -d"},
         {"BZh", 3, "bzip2-compressed data", "unpack it with bzip2 -d"},
         {"SQLite format 3", 15, "an SQLite database", "export the table as JSON lines"},
@@ -226,6 +232,14 @@ int input_peek(struct input *in, const char **bytes, size_t *n, struct error *er
     *bytes = (const char *)in->window;
     *n = in->n_window;
     return in->n_window > 0;
+}
+
+int input_peek_line(struct input *in, const char **bytes, size_t *n, struct error *err)
+{
+    int rc = 0;
+    while (!rc && !in->gzip && in->fd >= 0 && !in->n_window && !in->at_end && in->n_raw < CHUNK && !memchr(in->next_raw, '\n', in->n_raw))
+        rc = fill(in, in->n_raw + 1, err);
+    return rc ? rc : input_peek(in, bytes, n, err);
 }
 
 void input_skip(struct input *in, size_t n)

@@ -18,6 +18,8 @@ const char *input_name(const struct input *in);
 
 /* 1 with the unread bytes at hand (at least one), 0 at the end, or an error code. */
 int input_peek(struct input *in, const char **bytes, size_t *n, struct error *err);
+/* The same at the very beginning, with the whole first line at hand where it fits (64 KiB). */
+int input_peek_line(struct input *in, const char **bytes, size_t *n, struct error *err);
 void input_skip(struct input *in, size_t n); /* at most what peek gave */
 /* Unpacked bytes skipped so far. */
 uint64_t input_offset(const struct input *in);

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An array is not parsed whole: a scanner that knows only strings and brackets cuts out one element's text at a time, and that is parsed. */
+/* An array is not parsed whole: a scanner that knows only strings and brackets cuts out one element's text at a time, and that is parsed. What a
+ * person's record may be is decided once, here: a limit for each record keeps a hostile one from the memory (16 MiB of "{}," are 1.4 GB of objects). */
 #include "io/jsonl.h"
 
 #include "base/mem.h"
+#include "io/csv.h"
 #include "io/input.h"
 #include "io/jsontext.h"
 
 #include <string.h>
+#include <strings.h>
 
-enum { MAX_RECORD = 1 << 28 };
-enum mode { UNKNOWN, LINES, ARRAY_FIRST, ARRAY_NEXT, AT_END };
+enum mode { UNKNOWN, LINES, ARRAY_FIRST, ARRAY_NEXT, TABLE, AT_END };
 
 struct jsonl {
     struct input *in;
-    struct buf text;
+    struct csv *table;
+    struct buf text, odd;
     enum mode mode;
+    int forgiving, too_long;
     long line, column, record_line, repaired; /* line, column: of the next byte (arrays), of the last line read (lines) */
 };
 
@@ -47,8 +51,10 @@ void jsonl_close(struct jsonl *r)
 {
     if (!r)
         return;
+    csv_close(r->table);
     input_close(r->in);
     buf_free(&r->text);
+    buf_free(&r->odd);
     mem_free(r);
 }
 
@@ -72,11 +78,54 @@ static int is_space(int c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+static int long_record(struct jsonl *r, json_t **record, struct error *err)
+{
+    if (!r->forgiving)
+        return error_set(err, ERROR_DATA, "%s:%ld: a record is longer than the %d bytes allowed", input_name(r->in), r->record_line, JSONL_MAX_RECORD);
+    buf_printf(&r->odd, "%s:%ld: the record is longer than the %d bytes allowed", input_name(r->in), r->record_line, JSONL_MAX_RECORD);
+    *record = json_object();
+    return *record ? 1 : error_set_nomem(err, 64, input_name(r->in));
+}
+
+/* What is beyond the limit is passed over and only noted. */
+static int keep_text(struct jsonl *r, const char *bytes, size_t n, struct error *err)
+{
+    if (n > JSONL_MAX_RECORD - r->text.len)
+        r->too_long = 1;
+    if (!r->too_long)
+        buf_append(&r->text, bytes, n);
+    return r->text.failed ? error_set_nomem(err, r->text.len, input_name(r->in)) : 0;
+}
+
+/* 1 with a line in r->text, without its end, 0 at the end of the input, or an error code. */
+static int read_line(struct jsonl *r, struct error *err)
+{
+    buf_reset(&r->text);
+    r->too_long = 0;
+    for (int begun = 0;; begun = 1) {
+        const char *bytes = NULL;
+        size_t n = 0;
+        int rc = input_peek(r->in, &bytes, &n, err);
+        if (rc <= 0)
+            return rc < 0 ? rc : begun;
+        const char *end = memchr(bytes, '\n', n);
+        size_t take = end ? (size_t)(end - bytes) : n;
+        if ((rc = keep_text(r, bytes, take, err)))
+            return rc;
+        input_skip(r->in, take + (end != NULL));
+        if (end)
+            return 1;
+    }
+}
+
 static int parse(struct jsonl *r, long column, json_t **record, struct error *err)
 {
     static const char *const types[] = {"an object", "an array", "a string", "an integer", "a number", "true", "false", "null"};
     long changed = 0;
-    int rc = jsontext_parse_at(record, r->text.data, r->text.len, input_name(r->in), r->record_line, column, &changed, err);
+    if (r->too_long)
+        return long_record(r, record, err);
+    int rc = r->forgiving ? jsontext_parse_record(record, r->text.data, r->text.len, input_name(r->in), r->record_line, column, &changed, &r->odd, err)
+                          : jsontext_parse_at(record, r->text.data, r->text.len, input_name(r->in), r->record_line, column, &changed, err);
     if (rc) {
         if (err && r->mode == LINES && strstr(err->message, "near end of file") && strlen(err->message) + 60 < sizeof err->message)
             strcat(err->message, "; every line must hold one whole JSON object");
@@ -95,7 +144,7 @@ static int parse(struct jsonl *r, long column, json_t **record, struct error *er
 static int next_line(struct jsonl *r, json_t **record, struct error *err)
 {
     for (;; r->line++) {
-        int rc = input_line(r->in, &r->text, MAX_RECORD, err);
+        int rc = read_line(r, err);
         if (rc <= 0) {
             if (rc < 0)
                 error_prefix(err, "line %ld", r->line);
@@ -104,7 +153,7 @@ static int next_line(struct jsonl *r, json_t **record, struct error *err)
         size_t i = 0;
         while (i < r->text.len && is_space(r->text.data[i]))
             i++;
-        if (i < r->text.len)
+        if (i < r->text.len || r->too_long)
             break;
     }
     r->record_line = r->line++;
@@ -146,6 +195,7 @@ static int cut_element(struct jsonl *r, struct error *err)
     const char *bytes = NULL;
     size_t n = 0;
     buf_reset(&r->text);
+    r->too_long = 0;
     for (;;) {
         int rc = input_peek(r->in, &bytes, &n, err);
         if (rc < 0)
@@ -169,11 +219,9 @@ static int cut_element(struct jsonl *r, struct error *err)
                 closed = --depth == 0;
             }
         }
-        buf_append(&r->text, bytes, i);
+        if ((rc = keep_text(r, bytes, i, err)))
+            return rc;
         input_skip(r->in, i);
-        if (r->text.failed || r->text.len > MAX_RECORD)
-            return r->text.failed ? error_set_nomem(err, r->text.len, input_name(r->in))
-                                  : error_set(err, ERROR_DATA, "%s:%ld: a record is longer than %d bytes", input_name(r->in), r->record_line, MAX_RECORD);
         if (closed)
             return 0;
     }
@@ -208,6 +256,8 @@ static int next_element(struct jsonl *r, json_t **record, struct error *err)
         take_byte(r);
         if ((c = peek_byte(r, err)) == -2)
             return err ? err->code : ERROR_IO;
+        if (c == ']')
+            return error_set(err, ERROR_DATA, "%s:%ld:%ld: a trailing comma before ']'; strike the comma behind the last record", input_name(r->in), r->line, r->column);
     }
     if (c != '{')
         return unexpected(r, c, "'{' of a record", err);
@@ -218,20 +268,84 @@ static int next_element(struct jsonl *r, json_t **record, struct error *err)
     return rc ? rc : parse(r, column, record, err);
 }
 
+static int ends_with(const char *name, const char *end)
+{
+    size_t n = strlen(name), k = strlen(end), z = n > 3 && !strcasecmp(name + n - 3, ".gz") ? 3 : 0;
+    return n > k + z && !strncasecmp(name + n - z - k, end, k);
+}
+
+/* Whether a first row names a field that records commonly have. */
+static int names_fields(const char *row, size_t n, char delimiter)
+{
+    static const char *const common[] = {"question", "prompt", "text", "instruction", "input", "query", "completion", "response", "answer", "output", NULL};
+    for (size_t i = 0; i < n && row[i] != '\n';) {
+        size_t end = i;
+        while (end < n && row[end] != '\n' && row[end] != delimiter)
+            end++;
+        size_t from = i, to = end;
+        while (from < to && (is_space(row[from]) || row[from] == '"'))
+            from++;
+        while (to > from && (is_space(row[to - 1]) || row[to - 1] == '"'))
+            to--;
+        for (int k = 0; common[k]; k++)
+            if (strlen(common[k]) == to - from && !strncasecmp(common[k], row + from, to - from))
+                return 1;
+        i = end + (end < n && row[end] == delimiter);
+    }
+    return 0;
+}
+
+/* The delimiter of a table, or 0: JSON. */
+static char find_table(const struct jsonl *r, const char *bytes, size_t n)
+{
+    const char *name = input_name(r->in);
+    int named = ends_with(name, ".csv") || ends_with(name, ".tsv");
+    char delimiter = csv_delimiter(bytes, n);
+    if (!n || *bytes == '{' || *bytes == '[')
+        return 0;
+    if (!delimiter)
+        delimiter = ends_with(name, ".tsv") ? '\t' : ',';
+    if (named)
+        return delimiter;
+    return !ends_with(name, ".json") && !ends_with(name, ".jsonl") && names_fields(bytes, n, delimiter) ? delimiter : 0;
+}
+
+/* Excel's first line "sep=;". */
+static size_t sep_line(const char *bytes, size_t n, char *delimiter)
+{
+    if (n < 6 || strncasecmp(bytes, "sep=", 4))
+        return 0;
+    *delimiter = bytes[4];
+    size_t end = bytes[5] == '\r' ? 6 : 5;
+    return end < n && bytes[end] == '\n' ? end + 1 : 0;
+}
+
+static int open_table(struct jsonl *r, const char *bytes, size_t n, char delimiter, struct error *err)
+{
+    size_t sep = sep_line(bytes, n, &delimiter);
+    input_skip(r->in, sep);
+    r->mode = TABLE;
+    int rc = csv_open_table(&r->table, r->in, delimiter, err);
+    return rc ? rc : 1;
+}
+
 /* A BOM is skipped here for arrays; in lines the parser does. */
 static int find_mode(struct jsonl *r, struct error *err)
 {
     const char *bytes = NULL;
     size_t n = 0;
-    int rc = input_peek(r->in, &bytes, &n, err);
+    int rc = input_peek_line(r->in, &bytes, &n, err);
     if (rc <= 0)
         return rc;
     size_t bom = n >= 3 && !memcmp(bytes, "\xef\xbb\xbf", 3) ? 3 : 0, i = bom;
     while (i < n && is_space(bytes[i]))
         i++;
+    char delimiter = find_table(r, bytes + i, n - i);
     r->mode = i < n && bytes[i] == '[' ? ARRAY_FIRST : LINES;
     if (bom)
         input_skip(r->in, bom);
+    if (delimiter)
+        return open_table(r, bytes + bom, n - bom, delimiter, err);
     if (r->mode == ARRAY_FIRST) {
         peek_byte(r, err);
         take_byte(r);
@@ -239,16 +353,59 @@ static int find_mode(struct jsonl *r, struct error *err)
     return 1;
 }
 
+static int row_is_empty(const struct csv *c)
+{
+    for (size_t i = 0; i < csv_n_column(c); i++)
+        if (*csv_field(c, i))
+            return 0;
+    return 1;
+}
+
+static int next_row(struct jsonl *r, json_t **record, struct error *err)
+{
+    int rc = csv_next(r->table, err);
+    while (rc == 1 && row_is_empty(r->table))
+        rc = csv_next(r->table, err);
+    if (rc != 1)
+        return rc;
+    r->record_line = csv_line(r->table);
+    *record = json_object();
+    for (size_t i = 0; *record && i < csv_n_column(r->table); i++)
+        if (*csv_column_name(r->table, i) && json_object_set_new(*record, csv_column_name(r->table, i), json_string(csv_field(r->table, i)))) {
+            json_decref(*record);
+            *record = NULL;
+        }
+    return *record ? 1 : error_set_nomem(err, 64, "a record");
+}
+
+static int next(struct jsonl *r, json_t **record, struct error *err)
+{
+    switch (r->mode) {
+    case LINES: return next_line(r, record, err);
+    case TABLE: return next_row(r, record, err);
+    case ARRAY_FIRST:
+    case ARRAY_NEXT: return next_element(r, record, err);
+    default: return 0;
+    }
+}
+
 int jsonl_next(struct jsonl *r, json_t **record, struct error *err)
 {
     *record = NULL;
-    int rc = 1;
-    if (r->mode == UNKNOWN)
-        rc = find_mode(r, err);
+    int rc = r->mode == UNKNOWN ? find_mode(r, err) : 1;
     if (rc > 0)
-        rc = r->mode == AT_END ? 0 : r->mode == LINES ? next_line(r, record, err) : next_element(r, record, err);
+        rc = next(r, record, err);
     if (rc < 0)
         r->mode = AT_END;
+    return rc;
+}
+
+int jsonl_next_record(struct jsonl *r, json_t **record, const char **odd, struct error *err)
+{
+    r->forgiving = 1;
+    buf_reset(&r->odd);
+    int rc = jsonl_next(r, record, err);
+    *odd = r->odd.len ? r->odd.data : NULL;
     return rc;
 }
 

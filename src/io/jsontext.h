@@ -15,6 +15,10 @@ int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, l
 /* The same for a piece of a file that begins in that column (from 1) of its line. */
 int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column, long *repaired,
                       struct error *err);
+/* One object of a person's file. A key that is there twice, NaN, Infinity and numbers beyond a double make that member null, integers beyond 64 bits become reals; *odd then
+ * says what was the first of them (FILE:LINE: ...), else it stays empty. Everything else is as above. */
+int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column, long *repaired, struct buf *odd,
+                          struct error *err);
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err); /* a whole file */
 /* Appends value to out, in one line or indented by two, spaced as Python's json does; keys in the order they were put in, reals in the
  * shortest form that reads back equal, nothing escaped to ASCII. */

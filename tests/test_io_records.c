@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Records as people have them: tables of any delimiter, and JSON with one odd member. */
+#include "tests/check.h"
+
+#include "base/buf.h"
+#include "io/jsonl.h"
+#include "io/jsontext.h"
+
+#include <string.h>
+
+/* All records of text as one line of JSON each, what is odd behind "!". */
+static void read_all(const char *text, size_t n, const char *name, struct buf *out)
+{
+    struct jsonl *r;
+    struct error err = {0};
+    json_t *record = NULL;
+    const char *odd = NULL;
+    int rc = jsonl_open_bytes(&r, text, n, name, &err);
+    buf_reset(out);
+    while (!rc && (rc = jsonl_next_record(r, &record, &odd, &err)) == 1) {
+        rc = jsontext_dump(out, record, 0, &err);
+        buf_printf(out, "%s%s\n", odd ? "!" : "", odd ? odd : "");
+        json_decref(record);
+    }
+    if (rc < 0)
+        buf_printf(out, "error %s\n", err.message);
+    jsonl_close(r);
+}
+
+static void assert_reads(const char *name, const char *text, const char *wanted)
+{
+    struct buf out = BUF_INIT;
+    read_all(text, strlen(text), name, &out);
+    assert_string_equal(out.data ? out.data : "", wanted);
+    buf_free(&out);
+}
+
+static void tables_of_every_delimiter_are_the_same_records(void **state)
+{
+    (void)state;
+    const char *two = "{\"question\": \"a, b; c\", \"answer\": \"say \\\"d\\\"\\ne\"}\n{\"question\": \"f\", \"answer\": \"\"}\n";
+    assert_reads("t.csv", "question,answer\n\"a, b; c\",\"say \"\"d\"\"\ne\"\nf,\n", two);
+    assert_reads("t.csv", "\xef\xbb\xbfquestion;answer\r\n\"a, b; c\";\"say \"\"d\"\"\ne\"\r\n\r\n;\r\nf;\r\n", two);
+    assert_reads("t.tsv", "question\tanswer\na, b; c\t\"say \"\"d\"\"\ne\"\nf\t\n", two);
+    assert_reads("-", "question\tanswer\na, b; c\t\"say \"\"d\"\"\ne\"\nf\t\n", two);
+    assert_reads("t.csv", "sep=;\nquestion;answer\n\"a, b; c\";\"say \"\"d\"\"\ne\"\nf;\n", two);
+    assert_reads("t.txt", "\"question\", \"answer\"\n\"a, b; c\", \"say \"\"d\"\"\ne\"\nf,,\n", two);
+    assert_reads("t.csv", "prompt\none\n\"two, three\"\n", "{\"prompt\": \"one\"}\n{\"prompt\": \"two, three\"}\n");
+}
+
+static void quotes_between_tabs_may_be_text(void **state)
+{
+    (void)state;
+    assert_reads("t.tsv", "question\tanswer\n\"No\" or yes?\tIt is \"no\".\n", "{\"question\": \"\\\"No\\\" or yes?\", \"answer\": \"It is \\\"no\\\".\"}\n");
+    assert_reads("t.csv", "question,answer\n\"No\" or yes?,no\n",
+                 "error t.csv:2: wanted ',' or a line end behind a closing quote, found 0x6f; double the quotes inside a quoted field\n");
+    assert_reads("t.csv", "question,answer\na,b,c\n", "error t.csv:2: wanted 2 fields as in the first row, found 3\n");
+}
+
+static void what_is_no_table_stays_json(void **state)
+{
+    (void)state;
+    assert_reads("t.jsonl", "question,answer\na,b\n", "error t.jsonl:1:8: not valid JSON: invalid token near 'question'\n");
+    assert_reads("t", "nonsense, more of it\n", "error t:1:8: not valid JSON: invalid token near 'nonsense'\n");
+    assert_reads("t.csv", "{\"question\": \"a, b\"}\n", "{\"question\": \"a, b\"}\n");
+}
+
+static void an_odd_member_spoils_itself(void **state)
+{
+    (void)state;
+    assert_reads("t", "{\"a\":1}\n{\"a\":NaN,\"b\":\"NaN\",\"c\":[-Infinity,2]}\n{\"a\":2}\n",
+                 "{\"a\": 1}\n{\"a\": null, \"b\": \"NaN\", \"c\": [null, 2]}!t:2: no JSON number: NaN\n{\"a\": 2}\n");
+    assert_reads("t", "{\"a\":18446744073709551615,\"b\":-9223372036854775808}\n",
+                 "{\"a\": 1.8446744073709552e+19, \"b\": -9223372036854775808}!t:1: an integer beyond 64 bits: 18446744073709551615\n");
+    assert_reads("t", "[{\"a\":-9223372036854775809},{\"a\":1e999}]",
+                 "{\"a\": -9.223372036854776e+18}!t:1: an integer beyond 64 bits: -9223372036854775809\n{\"a\": null}!t:1: a number too great: 1e999\n");
+    assert_reads("t", "{\"a\":1,\"b\":\"}\\\"\",\"a\":2}\n", "{\"a\": null, \"b\": \"}\\\"\"}!t:1: a key that is given twice: a\n");
+    assert_reads("t", "{\"a\": {\"x\": [{\"k\":1,\"k\":2}]}, \"b\": \"\\ud83d\"}\n", "{\"a\": null, \"b\": \"\xef\xbf\xbd\"}!t:1: a key that is given twice: a\n");
+}
+
+static void what_is_broken_is_still_refused(void **state)
+{
+    (void)state;
+    assert_reads("t", "{\"a\":NaN}\n{\"a\":[NaN}\n", "{\"a\": null}!t:1: no JSON number: NaN\nerror t:2:9: not valid JSON: invalid token near 'NaN'\n");
+    assert_reads("t", "{\"a\":NaN,}\n", "error t:1:8: not valid JSON: invalid token near 'NaN'\n");
+    assert_reads("t", "{\"a\":nan}\n", "error t:1:8: not valid JSON: invalid token near 'nan'\n");
+    assert_reads("t", "{\"a\":007}\n", "error t:1:6: not valid JSON: invalid token near '0'\n");
+}
+
+/* One record beyond the limit between two others, as a line and in an array. */
+static void a_record_too_long_is_passed_over(void **state)
+{
+    (void)state;
+    struct buf text = BUF_INIT, out = BUF_INIT;
+    for (int array = 0; array < 2; array++) {
+        buf_reset(&text);
+        buf_puts(&text, array ? "[{\"a\":1},\n{\"a\":\"" : "{\"a\":1}\n{\"a\":\"");
+        for (int i = 0; i < JSONL_MAX_RECORD / 16; i++)
+            buf_puts(&text, "0123456789abcdef");
+        buf_puts(&text, array ? "\"},\n{\"a\":2}]" : "\"}\n{\"a\":2}\n");
+        assert_false(text.failed);
+        read_all(text.data, text.len, "t", &out);
+        assert_string_equal(out.data, "{\"a\": 1}\n{}!t:2: the record is longer than the 16777216 bytes allowed\n{\"a\": 2}\n");
+    }
+    buf_free(&text);
+    buf_free(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables_of_every_delimiter_are_the_same_records),
+        cmocka_unit_test(quotes_between_tabs_may_be_text),
+        cmocka_unit_test(what_is_no_table_stays_json),
+        cmocka_unit_test(an_odd_member_spoils_itself),
+        cmocka_unit_test(what_is_broken_is_still_refused),
+        cmocka_unit_test(a_record_too_long_is_passed_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
