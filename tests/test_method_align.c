@@ -26,7 +26,7 @@ static struct device *open_device(int threads)
 {
     struct device *d;
     struct error err = {0, ""};
-    if (device_open_cpu(&d, &(struct device_options){.n_thread = threads}, &err))
+    if (device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = threads}, &err))
         fail_msg("%s", err.message);
     return d;
 }
@@ -180,7 +180,7 @@ static int run_until(const struct align_options *o, long after, int interrupt)
         struct align_result r;
         struct error err = {0, ""};
         log_set_sink(&(struct log_sink){NULL, count_and_kill, &plan});
-        if (device_open_cpu(&d, &(struct device_options){.n_thread = 2}, &err))
+        if (device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err))
             _exit(2);
         int rc = method_align(d, o, &r, &err);
         _exit(rc == ERROR_INTERRUPTED && strstr(err.message, "run the same command again") ? 75 : rc ? 3 : 0);
