@@ -378,6 +378,7 @@ static void a_request_that_cannot_run_says_why_and_the_others_go_on(void **state
     }
     int32_t bad[2] = {5, VOCAB};
     q[0].n_prompt = CONTEXT - 3;
+    q[1].options.do_sample = 1;
     q[1].options.temperature = -1;
     q[2].prompt = bad;
     q[2].n_prompt = 2;
