@@ -12,7 +12,7 @@ ifneq ($(MAKECMDGOALS),clean)
 include $(BUILD)/packages.mk
 endif
 ARCH   := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
-PKGS   := jansson libpcre2-8 libutf8proc sqlite3 libcrypto zlib yaml-0.1
+PKGS   := jansson oniguruma libutf8proc sqlite3 libcrypto zlib yaml-0.1
 # Optional: a judge over HTTP (libcurl) and the server its tests talk to (libmicrohttpd).
 CURL   := $(shell pkg-config --exists libcurl 2>/dev/null && echo libcurl)
 MHD    := $(shell pkg-config --exists libmicrohttpd 2>/dev/null && echo libmicrohttpd)

@@ -8,7 +8,6 @@
 #include "base/rng.h"
 #include "base/utf8.h"
 #include "text/bpe.h"
-#include "text/regex.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -290,55 +289,6 @@ static void threads_share_one_tokenizer(void **state)
     tokenizer_close(tok);
 }
 
-static int matches(const char *pattern, const char *text)
-{
-    struct regex *re;
-    struct regex_match *m = regex_match_new();
-    struct error err = {0};
-    size_t start, end;
-    if (regex_new(&re, pattern, &err))
-        fail_msg("%s", err.message);
-    int found = regex_find(re, m, text, strlen(text), 0, &start, &end, NULL) == 1 && start == 0 && end == strlen(text);
-    regex_free(re);
-    regex_match_free(m);
-    return found;
-}
-
-static int refused(const char *pattern)
-{
-    struct regex *re = NULL;
-    struct error err = {0};
-    int rc = regex_new(&re, pattern, &err);
-    assert_true(rc == 0 || (rc == ERROR_DATA && strstr(err.message, "pattern")));
-    regex_free(re);
-    return rc != 0;
-}
-
-static void patterns_mean_what_tokenizer_files_mean(void **state)
-{
-    (void)state;
-    assert_true(matches("\\s", "\xc2\x85"));           /* U+0085 is white space */
-    assert_false(matches("\\s", "\xe1\xa0\x8e"));      /* U+180E is not, since Unicode 6.3 */
-    assert_true(matches("\\S", "\xe1\xa0\x8e"));
-    assert_false(matches("\\s", "\xe2\x80\x8b"));      /* nor is U+200B */
-    assert_true(matches("[^\\S]", "\xe3\x80\x80"));    /* U+3000 */
-    assert_true(matches("(?i:'s)", "'\xc5\xbf"));      /* U+017F LONG S folds to s */
-    assert_true(matches("(?i:'S)", "'s"));
-    assert_false(matches("'s", "'S"));
-    assert_true(matches("\\w+", "a\xcc\x81\xd9\xa3_")); /* a mark, an Arabic digit, a connector */
-    assert_false(matches("\\w", "\xc2\xbd"));          /* 1/2 is a number but no word character */
-    assert_true(matches("\\h+", "09afAF"));            /* Oniguruma's hexadecimal digit */
-    assert_true(matches("[]a]+", "]a"));
-    assert_true(matches("[[:space:]x]+", " x\xc2\xa0"));
-    assert_true(matches("a.b", "a\rb"));               /* only a line feed ends a line */
-    assert_true(refused("[a-z&&[^b]]"));
-    assert_true(refused("[a[b]]"));
-    assert_true(refused("[\\W]"));
-    assert_true(refused("(a"));
-    assert_true(refused("\\p{NoSuch}"));
-    assert_true(refused("[[:x"));
-}
-
 static void ill_formed_bytes_become_one_mark_a_part(void **state)
 {
     (void)state;
@@ -373,7 +323,6 @@ int main(void)
         cmocka_unit_test(streaming_allocates_nothing_once_warm),
         cmocka_unit_test(a_long_word_is_fast),
         cmocka_unit_test(threads_share_one_tokenizer),
-        cmocka_unit_test(patterns_mean_what_tokenizer_files_mean),
         cmocka_unit_test(ill_formed_bytes_become_one_mark_a_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,14 +3,13 @@
  * of neighbours that is most frequent over all words becomes one symbol, until the vocabulary is full. Ties go to the pair with
  * the smaller ids, so the same corpus always gives the same file. The world has some two thousand different words, so every pair is
  * simply counted anew before each merge. */
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "world.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "text/regex.h"
 
 #include <jansson.h>
-#include <pcre2.h>
 #include <string.h>
 
 enum { N_SPECIAL = 2, N_BYTE = 256, FIRST_MERGE = N_SPECIAL + N_BYTE };
@@ -75,38 +74,34 @@ static int word_count(struct trainer *t, const char *bytes, size_t n) {
     return 0;
 }
 
-static int count_text(struct trainer *t, const char *text, pcre2_code *code, pcre2_match_data *data) {
-    size_t length = strlen(text);
-    for (size_t at = 0; at < length;) {
-        if (pcre2_match(code, (PCRE2_SPTR)text, length, at, 0, data, NULL) < 0) break;
-        const PCRE2_SIZE *range = pcre2_get_ovector_pointer(data);
-        if (word_count(t, text + range[0], range[1] - range[0])) return -1;
-        at = range[1];
-    }
-    return 0;
+static int count_text(struct trainer *t, const char *text, const struct regex *re, struct regex_match *match, struct error *err) {
+    struct regex_scan scan = {.re = re, .match = match, .text = text, .n = strlen(text)};
+    size_t start, end;
+    int found;
+    while ((found = regex_next(&scan, &start, &end, err)) > 0)
+        if (word_count(t, text + start, end - start)) return error_set_nomem(err, 0, "the words of the corpus");
+    return found;
 }
 
 static int count_file(struct trainer *t, const char *path, struct error *err) {
-    int number = 0, status = 0;
-    PCRE2_SIZE offset;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)word_pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &number, &offset, NULL);
-    pcre2_match_data *data = code ? pcre2_match_data_create_from_pattern(code, NULL) : NULL;
+    struct regex_match *match = regex_match_new();
+    struct regex *re = NULL;
+    int status = match ? regex_new(&re, word_pattern, strlen(word_pattern), err) : error_set_nomem(err, 0, "the words of the corpus");
     FILE *file = fopen(path, "r");
     char *line = NULL;
     size_t cap = 0;
-    if (!file) status = error_set_errno(err, "%s", path);
-    else if (!data) status = error_set(err, ERROR_INTERNAL, "the word pattern does not compile (pcre2 error %d)", number);
+    if (!file && !status) status = error_set_errno(err, "%s", path);
     for (long n = 1; status == 0 && getline(&line, &cap, file) > 0; n++) {
         json_t *row = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
         const char *text = json_string_value(json_object_get(row, "text"));
         if (!text) status = error_set(err, ERROR_DATA, "%s:%ld: wanted an object with a string \"text\"", path, n);
-        else if (count_text(t, text, code, data)) status = error_set_nomem(err, 0, "the words of the corpus");
+        else status = count_text(t, text, re, match, err);
         json_decref(row);
     }
     free(line);
     if (file) fclose(file);
-    pcre2_match_data_free(data);
-    pcre2_code_free(code);
+    regex_match_free(match);
+    regex_free(re);
     return status;
 }
 

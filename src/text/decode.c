@@ -79,18 +79,17 @@ static void replace(struct decode_run *run, size_t i, const char *s, size_t n, s
 {
     const struct decoder *d = run->decoder + i;
     struct buf *work = &run->stage[i].work;
-    size_t from = 0, at = 0, start, end;
+    struct regex_scan scan = {.re = d->pattern, .match = run->match, .text = s, .n = n};
+    size_t from = 0, start, end;
+    int found;
     buf_reset(work);
-    while (at <= n && regex_find(d->pattern, run->match, s, n, at, &start, &end, NULL) > 0) {
+    while ((found = regex_next(&scan, &start, &end, NULL)) > 0) {
         buf_append(work, s + from, start - from);
         buf_append(work, d->text, d->n_text);
-        from = at = end;
-        if (start == end) {
-            uint32_t cp;
-            size_t k = utf8_decode(s + at, n - at, &cp);
-            at += k ? k : 1;
-        }
+        from = end;
     }
+    if (found < 0)
+        work->failed = 1;
     buf_append(work, s + from, n - from);
     pass(run, i, work, out);
 }

@@ -101,22 +101,23 @@ static int unicode_form(int form, const struct buf *text, struct buf *out, struc
     return 0;
 }
 
-static int replace(const struct normalizer *z, const struct buf *text, struct buf *out, struct error *err)
+static int too_long(size_t most, struct error *err)
+{
+    return error_set(err, ERROR_DATA, "the tokenizer's normalizer makes the text too long: it grows beyond %zu bytes", most);
+}
+
+static int replace(const struct normalizer *z, const struct buf *text, struct buf *out, size_t most, struct error *err)
 {
     struct regex_match *m = regex_match_new();
     if (!m)
         return error_set_nomem(err, sizeof(void *), "a match");
-    size_t from = 0, at = 0, start, end;
-    int found = 0;
-    while (at <= text->len && (found = regex_find(z->pattern, m, text->data, text->len, at, &start, &end, err)) > 0) {
+    struct regex_scan scan = {.re = z->pattern, .match = m, .text = text->data, .n = text->len};
+    size_t from = 0, start, end;
+    int found;
+    while ((found = regex_next(&scan, &start, &end, err)) > 0 && out->len <= most) {
         buf_append(out, text->data + from, start - from);
         buf_append(out, z->text, z->n_text);
-        from = at = end;
-        if (end == start) {
-            uint32_t cp;
-            size_t k = utf8_decode(text->data + at, text->len - at, &cp);
-            at += k ? k : 1;
-        }
+        from = end;
     }
     regex_match_free(m);
     if (found < 0)
@@ -220,12 +221,12 @@ static int bert(const struct normalizer *z, struct buf *text, struct buf *spare,
     return 0;
 }
 
-int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err)
+static int apply(const struct normalizer *z, struct buf *text, struct buf *spare, size_t most, struct error *err)
 {
     int rc = 0;
     if (z->kind == NORMALIZE_SEQUENCE) {
         for (size_t i = 0; i < z->n_child && !rc; i++)
-            rc = normalizer_apply(z->child + i, text, spare, err);
+            rc = apply(z->child + i, text, spare, most, err);
         return rc;
     }
     if (!text->len)
@@ -237,7 +238,7 @@ int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *s
         buf_append(spare, z->text, z->n_text);
         buf_append(spare, text->data, text->len);
         break;
-    case NORMALIZE_REPLACE: rc = replace(z, text, spare, err); break;
+    case NORMALIZE_REPLACE: rc = replace(z, text, spare, most, err); break;
     case NORMALIZE_LOWERCASE: filter(text, spare, NULL, 1); break;
     case NORMALIZE_STRIP: strip(z, text, spare); break;
     case NORMALIZE_STRIP_ACCENTS: filter(text, spare, utf8_is_mark, 0); break;
@@ -246,7 +247,18 @@ int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *s
     }
     if (spare->failed)
         rc = error_set_nomem(err, text->len, "normalized text");
+    if (!rc && spare->len > most)
+        rc = too_long(most, err);
     if (!rc)
         swap(text, spare);
     return rc;
+}
+
+int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err)
+{
+    size_t least = (size_t)1 << 20, greatest = UINT32_MAX / 4;
+    size_t most = text->len > greatest / 64 ? greatest : text->len * 64;
+    if (most < least)
+        most = least;
+    return apply(z, text, spare, most, err);
 }

@@ -72,12 +72,15 @@ struct normalizer {
     size_t n_child;
 };
 int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out);
-/* Replaces *text by its normal form; *spare is scratch. */
+/* Replaces *text by its normal form; *spare is scratch. ERROR_DATA when it grows beyond all measure: to more than 64 times its length
+ * and 1 MiB (Unicode's own forms make at most 18 bytes of one). */
 int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err);
 
 /* --- pre-tokenizer --- */
 enum split_behavior { SPLIT_REMOVED, SPLIT_ISOLATED, SPLIT_WITH_PREVIOUS, SPLIT_WITH_NEXT, SPLIT_CONTIGUOUS };
-enum pretokenizer_kind { PRETOKENIZE_SEQUENCE, PRETOKENIZE_REGEX, PRETOKENIZE_CLASS, PRETOKENIZE_METASPACE, PRETOKENIZE_BYTE_LEVEL };
+enum pretokenizer_kind {
+    PRETOKENIZE_SEQUENCE, PRETOKENIZE_REGEX, PRETOKENIZE_CLASS, PRETOKENIZE_WORDS, PRETOKENIZE_METASPACE, PRETOKENIZE_BYTE_LEVEL
+};
 enum metaspace_scheme { METASPACE_ALWAYS, METASPACE_FIRST, METASPACE_NEVER };
 struct pretokenizer {
     enum pretokenizer_kind kind;

@@ -142,8 +142,8 @@ int pretokenizer_read(struct reader *r, const json_t *o, struct pretokenizer *ou
         return metaspace_read(r, o, "pre_tokenizer Metaspace", &out->replacement, &out->scheme, &out->split);
     }
     if (!strcmp(type, "Whitespace")) {
-        *out = (struct pretokenizer){.kind = PRETOKENIZE_REGEX, .behavior = SPLIT_REMOVED, .invert = 1};
-        return read_regex(r, "pre_tokenizer Whitespace", "\\w+|[^\\w\\s]+", 13, 0, &out->pattern);
+        *out = (struct pretokenizer){.kind = PRETOKENIZE_WORDS, .behavior = SPLIT_REMOVED};
+        return 0;
     }
     if (!strcmp(type, "CharDelimiterSplit")) {
         const char *delimiter;
@@ -196,27 +196,18 @@ static void stretch(struct cutter *c, size_t start, size_t end, int match)
 
 static int cut_by_regex(const struct pretokenizer *z, struct cutter *c, size_t n, struct regex_match *m, struct error *err)
 {
-    size_t prev = 0, at = 0, start, end;
-    int found = 0, any = 0;
-    while (at <= n && (found = regex_find(z->pattern, m, c->text, n, at, &start, &end, err)) > 0) {
-        int again = start == end && any && end == prev; /* an empty match right behind a match is none */
-        if (!again) {
-            if (prev != start)
-                stretch(c, prev, start, z->invert);
-            stretch(c, start, end, !z->invert);
-            prev = end;
-            any = 1;
-        }
-        at = end;
-        if (start == end) {
-            uint32_t cp;
-            size_t k = utf8_decode(c->text + at, n - at, &cp);
-            at += k ? k : 1;
-        }
+    struct regex_scan scan = {.re = z->pattern, .match = m, .text = c->text, .n = n};
+    size_t prev = 0, start, end;
+    int found;
+    while ((found = regex_next(&scan, &start, &end, err)) > 0) {
+        if (prev != start)
+            stretch(c, prev, start, z->invert);
+        stretch(c, start, end, !z->invert);
+        prev = end;
     }
-    if (found >= 0 && prev != n)
+    if (!found && prev != n)
         stretch(c, prev, n, z->invert);
-    return found < 0 ? found : 0;
+    return found;
 }
 
 static void cut_by_class(const struct pretokenizer *z, struct cutter *c, size_t n)
@@ -235,6 +226,25 @@ static void cut_by_class(const struct pretokenizer *z, struct cutter *c, size_t 
         stretch(c, from, n, z->invert);
 }
 
+/* \w+|[^\w\s]+ as Rust's regex crate has them; white space goes. */
+static void cut_by_words(struct cutter *c, size_t n)
+{
+    enum { WORD, SPACE, OTHER } now, before = SPACE;
+    size_t from = 0, k;
+    uint32_t cp;
+    for (size_t at = 0; at < n && (k = utf8_decode(c->text + at, n - at, &cp)); at += k) {
+        now = utf8_is_word(cp) ? WORD : utf8_is_space(cp) ? SPACE : OTHER;
+        if (now != before) {
+            if (at != from)
+                stretch(c, from, at, before == SPACE);
+            from = at;
+        }
+        before = now;
+    }
+    if (from != n)
+        stretch(c, from, n, before == SPACE);
+}
+
 static int cut(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct regex_match *m,
                struct error *err)
 {
@@ -242,6 +252,8 @@ static int cut(const struct pretokenizer *z, const struct piece *p, const char *
     int rc = 0;
     if (z->pattern)
         rc = cut_by_regex(z, &c, p->n, m, err);
+    else if (z->kind == PRETOKENIZE_WORDS)
+        cut_by_words(&c, p->n);
     else
         cut_by_class(z, &c, p->n);
     close_word(&c);

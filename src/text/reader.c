@@ -110,7 +110,7 @@ static int keep_regex(const struct reader *r, struct regex *re)
 int read_regex(const struct reader *r, const char *what, const char *text, size_t n, int literal, const struct regex **out)
 {
     struct regex *re = NULL;
-    int rc = literal ? regex_new_literal(&re, text, n, r->err) : regex_new(&re, text, r->err);
+    int rc = literal ? regex_new_literal(&re, text, n, r->err) : regex_new(&re, text, n, r->err);
     if (rc)
         return error_prefix(r->err, "%s: %s", r->file, what);
     *out = re;
@@ -122,7 +122,7 @@ int read_pattern(const struct reader *r, const json_t *o, const char *what, cons
     const json_t *v = json_object_get(o, key), *regex = json_object_get(v, "Regex"), *string = json_object_get(v, "String");
     if (json_is_string(v))
         string = v;
-    if (json_is_string(regex) && strlen(json_string_value(regex)) == json_string_length(regex))
+    if (json_is_string(regex))
         return read_regex(r, what, json_string_value(regex), json_string_length(regex), 0, out);
     if (json_is_string(string) && json_string_length(string))
         return read_regex(r, what, json_string_value(string), json_string_length(string), 1, out);

@@ -1,125 +1,146 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the dialects differ the pattern is rewritten before it is compiled: \s is White_Space (PCRE2's own \s has U+180E, which
- * Unicode dropped), \w has marks, \h is a hexadecimal digit. What cannot be rewritten is refused: a pattern read differently would
- * give other ids without a word. */
+/* A hostile pattern may backtrack without end: Oniguruma's own limit of retries for one match is the tokenizers library's too (which
+ * panics), a second one bounds a search over many positions, and the stack for what is still to be tried is bounded. */
 #include "text/regex.h"
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <oniguruma.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
+enum {
+    RETRIES_IN_MATCH = 10000000,   /* Oniguruma's default */
+    RETRIES_IN_SEARCH = 100000000, /* about a second or two */
+    STACK_ENTRIES = 1 << 24        /* a run of so many characters can be matched; about 700 MB */
+};
+
 struct regex {
-    pcre2_code *code;
+    regex_t *code;
+    char *literal; /* instead of code */
+    size_t n_literal;
+    regex_known known; /* instead of code */
 };
 struct regex_match {
-    pcre2_match_data *data;
+    OnigRegion *region;
+    OnigMatchParam *limits;
 };
 
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t compiling = PTHREAD_MUTEX_INITIALIZER; /* onig_new is not for several threads at once */
 
-/* The escape \c, inside or outside a class; NULL when it stays as it is, "" when it cannot be said. */
-static const char *escape(char c, int in_class)
+static void initialise(void)
 {
-    switch (c) {
-    case 's': return "\\p{White_Space}";
-    case 'S': return "\\P{White_Space}";
-    case 'w': return in_class ? WORD : "[" WORD "]";
-    case 'W': return in_class ? "" : "[^" WORD "]";
-    case 'h': return in_class ? "0-9a-fA-F" : "[0-9a-fA-F]";
-    case 'H': return in_class ? "" : "[^0-9a-fA-F]";
-    default: return NULL;
+    OnigEncoding utf8 = ONIG_ENCODING_UTF8;
+    onig_initialize(&utf8, 1);
+    regex_known_prepare();
+}
+
+static int fail(int code, OnigErrorInfo *info, const char *what, struct error *err)
+{
+    OnigUChar why[ONIG_MAX_ERROR_MESSAGE_LEN];
+    onig_error_code_to_str(why, code, info);
+    return error_set(err, code == ONIGERR_MEMORY ? ERROR_NOMEM : ERROR_DATA, "%s: %s", what, (char *)why);
+}
+
+/* [:punct:] has symbols too since Oniguruma 6.9.9, which is what the tokenizers library links; said so that every version agrees. */
+static void say_punct(const char *pattern, size_t n, struct buf *out)
+{
+    static const struct {
+        const char *name, *same;
+    } brackets[] = {{"[:punct:]", "[\\p{P}\\p{S}]"}, {"[:^punct:]", "[^\\p{P}\\p{S}]"}};
+    int depth = 0; /* of classes */
+    for (size_t i = 0; i < n; i++) {
+        int k = 0;
+        while (k < 2 && (!depth || n - i < strlen(brackets[k].name) || memcmp(pattern + i, brackets[k].name, strlen(brackets[k].name))))
+            k++;
+        if (k < 2) {
+            buf_puts(out, brackets[k].same);
+            i += strlen(brackets[k].name) - 1;
+            continue;
+        }
+        if (pattern[i] == '\\' && i + 1 < n)
+            buf_putc(out, pattern[i++]);
+        else if (pattern[i] == '[')
+            depth++;
+        else if (pattern[i] == ']' && depth)
+            depth--;
+        buf_putc(out, pattern[i]);
     }
 }
 
-static int rewrite(const char *pattern, struct buf *out, struct error *err)
+static int compile(regex_t **code, const char *pattern, size_t n, struct error *err)
 {
-    int depth = 0, first = 0; /* depth of classes; first: a ] here is a literal */
-    for (const char *p = pattern; *p; p++) {
-        if (*p == '\\' && p[1]) {
-            const char *same = escape(p[1], depth > 0);
-            if (same && !*same)
-                return error_set(err, ERROR_DATA, "pattern \"%s\": \\%c inside a class is not supported", pattern, p[1]);
-            if (same)
-                buf_puts(out, same);
-            else
-                buf_append(out, p, 2);
-            p++;
-            first = 0;
-            continue;
-        }
-        if (depth && !strncmp(p, "&&", 2))
-            return error_set(err, ERROR_DATA, "pattern \"%s\": intersection of classes (&&) is not supported", pattern);
-        if (depth && *p == '[' && p[1] == ':') {
-            const char *end = strstr(p, ":]");
-            if (!end)
-                return error_set(err, ERROR_DATA, "pattern \"%s\": [: without :]", pattern);
-            if (!strncmp(p, "[:space:]", 9))
-                buf_puts(out, "\\p{White_Space}");
-            else
-                buf_append(out, p, (size_t)(end + 2 - p));
-            p = end + 1;
-            first = 0;
-            continue;
-        }
-        if (depth && *p == '[')
-            return error_set(err, ERROR_DATA, "pattern \"%s\": a class inside a class is not supported", pattern);
-        if (*p == '[') {
-            depth = first = 1;
-            buf_putc(out, *p);
-            if (p[1] == '^')
-                buf_putc(out, *++p);
-            continue;
-        }
-        if (*p == ']' && depth && !first)
-            depth = 0;
-        first = 0;
-        buf_putc(out, *p);
+    OnigErrorInfo info;
+    struct buf text = BUF_INIT;
+    say_punct(pattern, n, &text);
+    if (text.failed) {
+        buf_free(&text);
+        return error_set_nomem(err, n, "a pattern");
     }
-    return out->failed ? error_set_nomem(err, strlen(pattern), "a pattern") : 0;
+    const OnigUChar *begin = (const OnigUChar *)(text.data ? text.data : "");
+    pthread_once(&once, initialise);
+    pthread_mutex_lock(&compiling);
+    int rc = onig_new(code, begin, begin + text.len, ONIG_OPTION_NONE, ONIG_ENCODING_UTF8, ONIG_SYNTAX_ONIGURUMA, &info);
+    pthread_mutex_unlock(&compiling);
+    if (rc != ONIG_NORMAL) {
+        char what[200];
+        snprintf(what, sizeof what, "pattern \"%.150s\"", pattern);
+        rc = fail(rc, &info, what, err);
+    }
+    buf_free(&text);
+    return rc;
 }
 
-static int compile(struct regex **out, const char *text, size_t n, uint32_t options, struct error *err)
+int regex_new_plain(struct regex **out, const char *pattern, size_t n, struct error *err)
 {
     struct regex *re = mem_calloc(1, sizeof *re);
     if (!re)
         return error_set_nomem(err, sizeof *re, "a pattern");
-    int code;
-    PCRE2_SIZE at;
-    re->code = pcre2_compile((PCRE2_SPTR)text, n, PCRE2_UTF | options, &code, &at, NULL);
-    if (!re->code) {
-        PCRE2_UCHAR why[128];
-        pcre2_get_error_message(code, why, sizeof why);
+    int rc = compile(&re->code, pattern, n, err);
+    if (rc)
         mem_free(re);
-        return error_set(err, ERROR_DATA, "pattern \"%s\": %s at byte %zu", text, (char *)why, (size_t)at);
-    }
-    pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE); /* without it the interpreter does the work */
-    *out = re;
-    return 0;
+    else
+        *out = re;
+    return rc;
 }
 
-int regex_new(struct regex **out, const char *pattern, struct error *err)
+int regex_new(struct regex **out, const char *pattern, size_t n, struct error *err)
 {
-    struct buf b = BUF_INIT;
-    int rc = rewrite(pattern, &b, err);
-    if (!rc)
-        rc = compile(out, b.data ? b.data : "", b.len, PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, err);
-    buf_free(&b);
-    return rc;
+    regex_known known = regex_known_find(pattern, n);
+    if (!known)
+        return regex_new_plain(out, pattern, n, err);
+    pthread_once(&once, initialise);
+    *out = mem_calloc(1, sizeof **out);
+    if (!*out)
+        return error_set_nomem(err, sizeof **out, "a pattern");
+    (*out)->known = known;
+    return 0;
 }
 
 int regex_new_literal(struct regex **out, const char *text, size_t n, struct error *err)
 {
-    return compile(out, text, n, PCRE2_LITERAL, err);
+    struct regex *re = mem_calloc(1, sizeof *re);
+    if (re)
+        re->literal = mem_strndup(text, n);
+    if (!re || !re->literal) {
+        mem_free(re);
+        return error_set_nomem(err, n, "a pattern");
+    }
+    re->n_literal = n;
+    *out = re;
+    return 0;
 }
 
 void regex_free(struct regex *re)
 {
     if (!re)
         return;
-    pcre2_code_free(re->code);
+    onig_free(re->code);
+    mem_free(re->literal);
     mem_free(re);
 }
 
@@ -128,11 +149,16 @@ struct regex_match *regex_match_new(void)
     struct regex_match *m = mem_calloc(1, sizeof *m);
     if (!m)
         return NULL;
-    m->data = pcre2_match_data_create(1, NULL);
-    if (!m->data) {
-        mem_free(m);
+    m->region = onig_region_new();
+    m->limits = onig_new_match_param();
+    if (!m->region || !m->limits) {
+        regex_match_free(m);
         return NULL;
     }
+    onig_initialize_match_param(m->limits);
+    onig_set_retry_limit_in_match_of_match_param(m->limits, RETRIES_IN_MATCH);
+    onig_set_retry_limit_in_search_of_match_param(m->limits, RETRIES_IN_SEARCH);
+    onig_set_match_stack_limit_size_of_match_param(m->limits, STACK_ENTRIES);
     return m;
 }
 
@@ -140,30 +166,64 @@ void regex_match_free(struct regex_match *m)
 {
     if (!m)
         return;
-    pcre2_match_data_free(m->data);
+    if (m->region)
+        onig_region_free(m->region, 1);
+    if (m->limits)
+        onig_free_match_param(m->limits);
     mem_free(m);
 }
 
-int regex_find(const struct regex *re, struct regex_match *m, const char *text, size_t n, size_t from, size_t *start, size_t *end,
-               struct error *err)
+static int search_literal(const struct regex *re, const struct regex_scan *s, size_t *start, size_t *end)
 {
-    /* The text was checked once as a whole: checking it again at every match would make this quadratic. */
-    uint32_t options = PCRE2_NO_UTF_CHECK;
-    int rc = pcre2_match(re->code, (PCRE2_SPTR)text, n, from, options, m->data, NULL);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(re->code, (PCRE2_SPTR)text, n, from, options | PCRE2_NO_JIT, m->data, NULL);
-    if (rc == PCRE2_ERROR_NOMATCH)
+    const char *at = memmem(s->text + s->at, s->n - s->at, re->literal, re->n_literal);
+    if (!at)
+        return 0;
+    *start = (size_t)(at - s->text);
+    *end = *start + re->n_literal;
+    return 1;
+}
+
+/* The first match at or behind scan->at. */
+static int search(const struct regex_scan *s, size_t *start, size_t *end, struct error *err)
+{
+    const OnigUChar *text = (const OnigUChar *)s->text;
+    if (s->re->literal)
+        return search_literal(s->re, s, start, end);
+    if (s->re->known) {
+        *start = s->at;
+        *end = s->at < s->n ? s->re->known(s->text, s->n, s->at) : s->n;
+        return s->at < s->n;
+    }
+    int rc = onig_search_with_param(s->re->code, text, text + s->n, text + s->at, text + s->n, s->match->region, ONIG_OPTION_NONE,
+                                    s->match->limits);
+    if (rc == ONIG_MISMATCH)
         return 0;
     if (rc < 0) {
-        PCRE2_UCHAR why[128];
-        pcre2_get_error_message(rc, why, sizeof why);
-        return error_set(err, rc == PCRE2_ERROR_NOMEMORY ? ERROR_NOMEM : ERROR_DATA, "the tokenizer's pattern failed at byte %zu of %zu: %s",
-                         from, n, (char *)why);
+        char what[120];
+        snprintf(what, sizeof what, "the tokenizer's pattern failed at byte %zu of %zu", s->at, s->n);
+        return fail(rc, NULL, what, err);
     }
-    const PCRE2_SIZE *offset = pcre2_get_ovector_pointer(m->data);
-    *start = offset[0];
-    *end = offset[1];
-    if (*start < from || *end < *start)
+    *start = (size_t)s->match->region->beg[0];
+    *end = (size_t)s->match->region->end[0];
+    if (*start < s->at || *end < *start)
         return error_set(err, ERROR_DATA, "the tokenizer's pattern moves its match's begin (\\K), which is not supported");
     return 1;
+}
+
+int regex_next(struct regex_scan *s, size_t *start, size_t *end, struct error *err)
+{
+    while (s->at <= s->n) {
+        int rc = search(s, start, end, err);
+        if (rc <= 0)
+            return rc;
+        if (*start != *end || !s->any || *end != s->last) {
+            s->at = s->last = *end;
+            s->any = 1;
+            return 1;
+        }
+        uint32_t cp;
+        size_t k = utf8_decode(s->text + s->at, s->n - s->at, &cp);
+        s->at += k ? k : 1;
+    }
+    return 0;
 }

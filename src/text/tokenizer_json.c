@@ -135,7 +135,7 @@ static int keeps_every_byte(const struct pretokenizer *z)
         int any = 0;
         for (size_t i = 0; i < z->n_child; i++) {
             const struct pretokenizer *c = z->child + i;
-            if (c->kind == PRETOKENIZE_METASPACE || (c->kind <= PRETOKENIZE_CLASS && c->kind != PRETOKENIZE_SEQUENCE && c->behavior == SPLIT_REMOVED))
+            if (c->kind == PRETOKENIZE_METASPACE || (c->kind <= PRETOKENIZE_WORDS && c->kind != PRETOKENIZE_SEQUENCE && c->behavior == SPLIT_REMOVED))
                 return 0;
             any |= keeps_every_byte(c);
         }
