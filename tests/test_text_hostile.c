@@ -25,6 +25,10 @@ static void refuses(const char *json, const char *why)
 
 #define MODEL(rest) "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}" rest "}"
 
+#define TEMPLATE                                                                                                                  \
+    "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\"}},{\"Sequence\":{\"id\":\"A\"}}]," \
+    "\"special_tokens\":{\"a\":{\"id\":\"a\",\"ids\":[0],\"tokens\":[\"a\"]}}}"
+
 static void a_bad_model_is_named(void **state)
 {
     (void)state;
@@ -71,6 +75,11 @@ static void a_bad_component_is_named(void **state)
     refuses(MODEL(",\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"a\",9],\"sep\":[\"b\",1]}"), "no token has the id 9");
     refuses(MODEL(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"), "single has no Sequence A");
     refuses(MODEL(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]}"), "\"x\" has no entry");
+    refuses(MODEL(",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" TEMPLATE "," TEMPLATE "]}"),
+            "post_processor: TemplateProcessing after another");
+    refuses(MODEL(",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" TEMPLATE
+                  ",{\"type\":\"BertProcessing\",\"cls\":[\"a\",0],\"sep\":[\"b\",1]}]}"),
+            "post_processor: BertProcessing after another");
     refuses(MODEL(",\"decoder\":{\"type\":\"CTC\"}"), "decoder: type \"CTC\" is not supported");
     refuses(MODEL(",\"decoder\":{\"type\":\"Strip\",\"content\":\"\"}"), "content: wanted one character");
     refuses(MODEL(",\"decoder\":{\"type\":\"Strip\",\"start\":-1}"), "start: wanted a whole number");
@@ -137,6 +146,32 @@ static void a_text_that_is_not_utf8_is_named_by_its_byte(void **state)
     assert_int_equal(tokenizer_id(tok, "zz", 2), -1);
     tokens_free(&ids);
     tokenizer_close(tok);
+}
+
+/* Each step makes sixteen or two letters of one. */
+static void a_text_that_its_normalizer_blows_up_is_refused(void **state)
+{
+    (void)state;
+    static const char step[] = "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaaaaaaaaaa\"}";
+    static const char prepend[] = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"\"},"
+                                  "\"content\":\"aa\"},{\"type\":\"ByteLevel\"}]}";
+    for (int kind = 0; kind < 2; kind++) {
+        struct buf b = BUF_INIT;
+        struct tokenizer *tok;
+        struct error err = {0};
+        struct tokens ids = TOKENS_INIT;
+        buf_puts(&b, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
+        for (int i = 0; i < (kind ? 40 : 12); i++)
+            buf_printf(&b, "%s%s", i ? "," : "", kind ? prepend : step);
+        buf_puts(&b, "]}}");
+        assert_int_equal(open_text(&tok, b.data, NULL, &err), 0);
+        assert_int_equal(tokenizer_encode(tok, "aaaa", 4, 0, &ids, &err), ERROR_DATA);
+        assert_non_null(strstr(err.message, "normalizer makes the text too long"));
+        assert_int_equal(tokenizer_encode(tok, "", 0, 0, &ids, &err), 0);
+        tokens_free(&ids);
+        tokenizer_close(tok);
+        buf_free(&b);
+    }
 }
 
 static void a_config_names_the_special_tokens(void **state)
@@ -212,6 +247,7 @@ int main(void)
         cmocka_unit_test(a_bad_added_token_is_named),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(a_text_that_is_not_utf8_is_named_by_its_byte),
+        cmocka_unit_test(a_text_that_its_normalizer_blows_up_is_refused),
         cmocka_unit_test(a_config_names_the_special_tokens),
         cmocka_unit_test(a_directory_without_a_tokenizer_says_what_it_wants),
         cmocka_unit_test(any_allocation_may_fail),

@@ -7,7 +7,7 @@
 
 #define MAX_AROUND 256 /* published files have one or two */
 
-static int push(struct reader *r, int32_t **list, size_t *n, int32_t id, int in_front)
+static int push(struct reader *r, int32_t **list, size_t *n, int32_t id)
 {
     if (*n >= MAX_AROUND)
         return reader_fail(r, "post_processor: more than %d ids beside the text", MAX_AROUND);
@@ -15,8 +15,8 @@ static int push(struct reader *r, int32_t **list, size_t *n, int32_t id, int in_
     if (!more)
         return reader_nomem(r);
     if (*n)
-        memcpy(more + in_front, *list, *n * sizeof *more);
-    more[in_front ? 0 : *n] = id;
+        memcpy(more, *list, *n * sizeof *more);
+    more[*n] = id;
     *list = more;
     (*n)++;
     return 0;
@@ -40,19 +40,25 @@ static int template_special(struct reader *r, const json_t *o, const json_t *spe
         const json_t *id = json_array_get(ids, i);
         rc = checked(r, what, json_is_integer(id) ? json_integer_value(id) : -1, vocab);
         if (!rc && seen)
-            rc = push(r, &out->after, &out->n_after, (int32_t)json_integer_value(id), 0);
+            rc = push(r, &out->after, &out->n_after, (int32_t)json_integer_value(id));
         else if (!rc)
-            rc = push(r, &out->before, &out->n_before, (int32_t)json_integer_value(id), 0);
+            rc = push(r, &out->before, &out->n_before, (int32_t)json_integer_value(id));
     }
     return rc;
 }
 
-/* The ids of this template go outside those of the post-processors before it. */
+/* The library hands what the first one made to a second one as several texts, which no published file means. */
+static int only_one(struct reader *r, const char *type, const struct around *out)
+{
+    return !out->n_before && !out->n_after ? 0
+        : reader_fail(r, "post_processor: %s after another post_processor that adds tokens (TemplateProcessing, BertProcessing or "
+                         "RobertaProcessing) is not supported; wanted one of them", type);
+}
+
 static int read_template(struct reader *r, const json_t *o, const struct vocab *vocab, struct around *out)
 {
     const char *what = "post_processor TemplateProcessing";
     const json_t *single = json_object_get(o, "single"), *step;
-    struct around own = {0};
     int seen = 0, rc = 0;
     if (!json_is_array(single))
         return reader_fail(r, "%s: wanted an array \"single\"", what);
@@ -61,7 +67,7 @@ static int read_template(struct reader *r, const json_t *o, const struct vocab *
         const json_t *special = json_object_get(step, "SpecialToken"), *text = json_object_get(step, "Sequence");
         const char *id = json_string_value(json_object_get(text, "id"));
         if (special)
-            rc = template_special(r, o, special, vocab, seen, &own);
+            rc = template_special(r, o, special, vocab, seen, out);
         else if (id && !strcmp(id, "A") && !seen)
             seen = 1;
         else
@@ -69,10 +75,6 @@ static int read_template(struct reader *r, const json_t *o, const struct vocab *
     }
     if (!rc && !seen)
         rc = reader_fail(r, "%s: single has no Sequence A", what);
-    for (size_t i = own.n_before; i-- > 0 && !rc;)
-        rc = push(r, &out->before, &out->n_before, own.before[i], 1);
-    for (size_t i = 0; i < own.n_after && !rc; i++)
-        rc = push(r, &out->after, &out->n_after, own.after[i], 0);
     return rc;
 }
 
@@ -96,8 +98,8 @@ static int read_marks(struct reader *r, const json_t *o, const char *type, const
     if (!rc)
         rc = read_mark(r, o, what, "sep", vocab, &sep);
     if (!rc)
-        rc = push(r, &out->before, &out->n_before, cls, 1);
-    return rc ? rc : push(r, &out->after, &out->n_after, sep, 0);
+        rc = push(r, &out->before, &out->n_before, cls);
+    return rc ? rc : push(r, &out->after, &out->n_after, sep);
 }
 
 int postprocessor_read(struct reader *r, const json_t *o, const struct vocab *vocab, struct around *out)
@@ -109,9 +111,9 @@ int postprocessor_read(struct reader *r, const json_t *o, const struct vocab *vo
     if (!strcmp(type, "ByteLevel"))
         return 0; /* offsets only */
     if (!strcmp(type, "TemplateProcessing"))
-        return read_template(r, o, vocab, out);
+        return only_one(r, type, out) ? ERROR_DATA : read_template(r, o, vocab, out);
     if (!strcmp(type, "RobertaProcessing") || !strcmp(type, "BertProcessing"))
-        return read_marks(r, o, type, vocab, out);
+        return only_one(r, type, out) ? ERROR_DATA : read_marks(r, o, type, vocab, out);
     if (strcmp(type, "Sequence"))
         return reader_fail(r, "post_processor: type \"%s\" is not supported", type);
     const json_t *list = json_object_get(o, "processors");
