@@ -38,15 +38,15 @@ static void builtin_writes_pairs_then_the_beginning_of_one_more(void **state)
     (void)state;
     struct template *t = builtin();
     struct buf b = BUF_INIT;
-    template_ask(t, two, 2, &b);
+    template_ask(t, two, 2, &b, NULL);
     assert_string_equal(b.data, "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is rust?\nAnswer: Iron oxide.\n\nQuestion:");
     buf_reset(&b);
-    template_answer(t, two, 1, "What is {a} rust?", &b);
+    template_answer(t, two, 1, "What is {a} rust?", &b, NULL);
     assert_string_equal(b.data, "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is {a} rust?\nAnswer:");
     buf_reset(&b);
-    template_tune_prompt(t, "What is rust?", &b);
+    template_tune_prompt(t, "What is rust?", &b, NULL);
     assert_string_equal(b.data, "Question: What is rust?\nAnswer:");
-    template_tune_completion(t, "Iron oxide.", &b);
+    template_tune_completion(t, "Iron oxide.", &b, NULL);
     assert_string_equal(b.data, "Question: What is rust?\nAnswer: Iron oxide.");
     buf_free(&b);
     template_free(t);
@@ -105,10 +105,10 @@ static void a_file_needs_only_the_pair(void **state)
     (void)state;
     struct template *t = from("pair: \"USER: {q} ASSISTANT:{a}\"\npreamble: \"BEGINNING OF CONVERSATION: \"\nseparator: \"</s>\"\n");
     struct buf b = BUF_INIT;
-    template_answer(t, two, 1, "Q", &b);
+    template_answer(t, two, 1, "Q", &b, NULL);
     assert_string_equal(b.data, "BEGINNING OF CONVERSATION: USER: Why is the sky blue? ASSISTANT:Air scatters blue light.</s>USER: Q ASSISTANT:");
     buf_reset(&b);
-    template_tune_completion(t, "A", &b);
+    template_tune_completion(t, "A", &b, NULL);
     assert_string_equal(b.data, "A");
     buf_reset(&b);
     template_describe(t, &b);
@@ -117,9 +117,27 @@ static void a_file_needs_only_the_pair(void **state)
     template_free(t);
     t = from("{\"pair\": \"{q}\\n{a}\", \"answer_end\": \"###\"}"); /* JSON */
     buf_reset(&b);
-    template_ask(t, two, 1, &b);
+    template_ask(t, two, 1, &b, NULL);
     assert_string_equal(b.data, "Why is the sky blue?\nAir scatters blue light.\n\n");
     assert_string_equal(template_answer_stop(t), "###");
+    template_free(t);
+    buf_free(&b);
+}
+
+/* What stands before {q} in a pair stands before what is asked for; only blanks at its end would begin a token of the question's first word. */
+static void a_derived_ask_keeps_its_line_feed(void **state)
+{
+    (void)state;
+    struct template *t = from("{\"pair\": \"user\\n{q}\\nme\\n{a}\"}");
+    struct buf b = BUF_INIT;
+    template_ask(t, NULL, 0, &b, NULL);
+    assert_string_equal(b.data, "user\n");
+    assert_string_equal(template_answer_stop(t), "\nuser");
+    template_free(t);
+    t = from("{\"pair\": \"user \\t{q} {a}\"}");
+    buf_reset(&b);
+    template_ask(t, NULL, 0, &b, NULL);
+    assert_string_equal(b.data, "user");
     template_free(t);
     buf_free(&b);
 }
@@ -150,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_question_ends_at_a_line_break),
         cmocka_unit_test(an_answer_ends_where_the_next_question_would_begin),
         cmocka_unit_test(a_file_needs_only_the_pair),
+        cmocka_unit_test(a_derived_ask_keeps_its_line_feed),
         cmocka_unit_test(a_bad_file_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

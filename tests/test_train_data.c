@@ -91,6 +91,25 @@ static void test_boundaries_inside_a_token_are_counted(void **state)
     train_data_free(&data);
 }
 
+/* The tokenizer's end, not the first of the model's list; and the prompt's special tokens as generate reads them. */
+static void test_the_end_is_the_tokenizers_and_special_tokens_are_read(void **state)
+{
+    (void)state;
+    const char *config = "{\"eos_token\": \"<end>\"}";
+    struct tokenizer *letters = tokenizer, *own = NULL;
+    struct model_desc other = desc;
+    struct train_data data;
+    other.eos_ids[0] = 7;
+    assert_int_equal(tokenizer_open_json(&own, "test", tokenizer_json, sizeof tokenizer_json - 1, config, strlen(config), NULL), 0);
+    tokenizer = own;
+    assert_int_equal(read_text(&data, "{\"prompt\":\"a<end>\",\"completion\":\"b\"}\n{\"text\":\"c<end>c\"}\n", &other, 90, NULL), 0);
+    tokenizer = letters;
+    expect_row(&data.rows[0], "1 0 2 0", "0011");
+    expect_row(&data.rows[1], "3 0 3 0", "0111");
+    train_data_free(&data);
+    tokenizer_close(own);
+}
+
 static void test_truncation_keeps_the_start_and_drops_rows_without_targets(void **state)
 {
     (void)state;
@@ -332,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_completions_and_their_end_are_trained_and_prompts_are_not),
         cmocka_unit_test(test_boundaries_inside_a_token_are_counted),
+        cmocka_unit_test(test_the_end_is_the_tokenizers_and_special_tokens_are_read),
         cmocka_unit_test(test_truncation_keeps_the_start_and_drops_rows_without_targets),
         cmocka_unit_test(test_unsafe_rows_are_not_fine_tuned_on),
         cmocka_unit_test(test_labels_of_a_new_head_come_from_the_rows),

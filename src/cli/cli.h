@@ -59,6 +59,8 @@ void records_fail(struct records *r, int i, const char *message);      /* rememb
 int records_check_fields(struct records *r, int i, const char *const *fields);
 /* The ids in ids_field as they are, or the text in text_field tokenised (add_special: with the tokenizer's BOS). Appends to out; -1 with the record failed. */
 int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t, int add_special, int n_vocab, struct tokens *out);
+/* The same for "completion" or "completion_token_ids" behind the prompt's ids, which out holds (text/pair.h). */
+int records_completion(struct records *r, int i, const struct tokenizer *t, int n_vocab, struct tokens *out);
 
 /* Output, one line a record, in input order, each written once and whole. To standard output: as soon as its turn comes. To a file: results are first kept, in the
  * order they come, in PATH.partial, whose first line names the key (what the results depend on: options, model, input); a run that was

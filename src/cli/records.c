@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "io/jsonl.h"
+#include "text/pair.h"
 
 #include <string.h>
 
@@ -135,4 +136,24 @@ int records_tokens(struct records *r, int i, const char *text_field, const char 
     if (!reason.code && out->n == before)
         error_set(&reason, ERROR_DATA, "\"%s\" is empty", text ? text_field : ids_field);
     return reason.code ? failed(r, i, &reason) : 0;
+}
+
+int records_completion(struct records *r, int i, const struct tokenizer *t, int n_vocab, struct tokens *out)
+{
+    struct error reason = {0};
+    const json_t *prompt = json_object_get(r->items[i], "prompt"), *text = json_object_get(r->items[i], "completion");
+    const int flags = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
+    struct tokens ids = TOKENS_INIT;
+    if (!t || !json_is_string(text) || !json_string_length(text) || json_object_get(r->items[i], "completion_token_ids"))
+        return records_tokens(r, i, "completion", "completion_token_ids", t, 0, n_vocab, out);
+    const struct pair_text before = {json_string_value(prompt), json_string_length(prompt), NULL}, completion = {json_string_value(text), json_string_length(text), NULL};
+    int rc = prompt ? pair_encode_completion(t, &before, out->ids, out->n, &completion, flags, &ids, NULL, &reason) : pair_encode_apart(t, &completion, flags, &ids, &reason);
+    for (size_t j = 0; j < ids.n && !rc; j++) {
+        if (ids.ids[j] >= n_vocab)
+            rc = error_set(&reason, ERROR_DATA, "\"completion\": token id %d is outside the model's vocabulary of %d", (int)ids.ids[j], n_vocab);
+        else if (tokens_push(out, ids.ids[j]))
+            rc = error_set_nomem(&reason, ids.n * 4, "token ids");
+    }
+    tokens_free(&ids);
+    return rc ? failed(r, i, &reason) : 0;
 }

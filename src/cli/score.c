@@ -118,7 +118,7 @@ static int score_record(struct texts *t, int i)
         records_tokens(&t->records, i, "prompt", "prompt_token_ids", t->parts.tokenizer, 1, n_vocab, &t->tokens[i]))
         return -1;
     int n_prompt = (int)t->tokens[i].n;
-    if (records_tokens(&t->records, i, "completion", "completion_token_ids", t->parts.tokenizer, 0, n_vocab, &t->tokens[i]))
+    if (records_completion(&t->records, i, t->parts.tokenizer, n_vocab, &t->tokens[i]))
         return -1;
     texts_add(t, i, n_prompt);
     return 0;

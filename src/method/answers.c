@@ -264,25 +264,20 @@ static int score_ids(struct answers *s, const char *question, const char *answer
 {
     struct align *a = &s->align;
     struct prompt p = {0};
-    struct buf completion = BUF_INIT;
     struct tokens ids = TOKENS_INIT;
     struct error own = {0, ""};
     *n_prompt = *n = 0;
-    if (a->style)
-        buf_puts(&completion, a->style->score_prefix), buf_puts(&completion, answer);
-    else
-        template_tune_completion(a->template, answer, &completion);
-    int rc = completion.failed ? error_set_nomem(err, completion.len, "an answer") : tokenizer_encode(a->tokenizer, completion.data, completion.len, 0, &ids, err);
-    int made = rc ? rc : prompt_score(a, contexts, n_context, question, &p, &own);
+    int rc = 0, made = prompt_score(a, contexts, n_context, question, &p, &own);
     if (made && made != ERROR_DATA)
-        rc = rc ? rc : error_set(err, made, "%s", own.message);
+        rc = error_set(err, made, "%s", own.message);
+    if (!made)
+        rc = prompt_completion(a, &p, answer, &ids, err);
     if (!rc && !made && ids.n && (int)(p.ids.n + ids.n) <= a->desc.n_ctx) {
         *n_prompt = (int)p.ids.n, *n = (int)(p.ids.n + ids.n);
         for (size_t i = 0; i < p.ids.n + ids.n && !rc; i++)
             rc = tokens_push(all, i < p.ids.n ? p.ids.ids[i] : ids.ids[i - p.ids.n]) ? error_set_nomem(err, all->n * 4, "tokens") : 0;
     }
     prompt_free(&p);
-    buf_free(&completion);
     tokens_free(&ids);
     return rc;
 }

@@ -49,16 +49,15 @@ static int score_texts(struct measuring *m, struct model_text *texts, int *n, st
     *n = 0;
     for (int i = 0; i < m->arms->n_item && !rc; i++) {
         struct prompt p = {0};
-        struct buf completion = BUF_INIT;
         struct tokens ids = TOKENS_INIT;
         struct error own;
         if (!m->arms->items[i].answer || !isnan(m->arm->results[i].logprob))
             continue;
-        template_tune_completion(m->a->template, m->arms->items[i].answer, &completion);
-        rc = completion.failed ? error_set_nomem(err, completion.len, "an answer") : tokenizer_encode(m->a->tokenizer, completion.data, completion.len, 0, &ids, err);
-        int made = rc ? rc : make_prompt(m, i, &p, &own);
+        int made = make_prompt(m, i, &p, &own);
         if (made == ERROR_NOMEM)
             rc = error_set(err, made, "%s", own.message);
+        if (!made)
+            rc = prompt_completion(m->a, &p, m->arms->items[i].answer, &ids, err);
         if (!rc && !made && ids.n && (int)(p.ids.n + ids.n) <= m->a->desc.n_ctx) { /* what does not fit stays unscored and is counted as missing */
             m->indices[*n] = i;
             texts[(*n)++] = (struct model_text){NULL, (int)(p.ids.n + ids.n), (int)p.ids.n};
@@ -68,7 +67,6 @@ static int score_texts(struct measuring *m, struct model_text *texts, int *n, st
                 rc = tokens_push(all, ids.ids[k]) ? error_set_nomem(err, all->n * 4, "tokens") : 0;
         }
         prompt_free(&p);
-        buf_free(&completion);
         tokens_free(&ids);
     }
     size_t at = 0;

@@ -56,7 +56,9 @@ int align_read_cues(struct align *a, struct error *err); /* after the template c
 char *align_round_file(const struct align *a, int round, const char *name); /* RUN/round-t/name; mem_free */
 /* RUN/round-t/model of the round's model, or the pretrained one's path for round 0; mem_free. */
 char *align_model_path(const struct align *a, int round);
-int align_encode_prompt(const struct align *a, const char *text, struct tokens *out, struct error *err); /* replaces out's content */
+/* A prompt's tokens as generation sees them, replacing out's content. people: where its words are not ours, or NULL. */
+int align_encode_prompt(const struct align *a, const struct buf *text, const struct text_spans *people, struct tokens *out, struct error *err);
+int align_prompt_flags(const struct align *a);                              /* of tokenizer_encode, by the style */
 void align_end_ids(const struct align *a, struct generate_options *o);      /* n_eos 0: the model's */
 struct example align_example(const struct align *a, int pool_index);
 
@@ -69,12 +71,14 @@ int align_make_retriever(struct align *a, struct error *err);
 int align_nearest(struct align *a, const char *const *texts, int n, int k, struct retriever_hit *hits, int *found, struct error *err);
 
 /* prompt.c: fits contexts into the window, dropping the first ones (the farthest). Contexts are pool indices in the prompt's order. */
-struct prompt { struct tokens ids; int dropped; struct buf text; };
+struct prompt { struct tokens ids; int dropped; struct buf text; struct text_spans people; };
 void prompt_free(struct prompt *p);
 int prompt_ask(const struct align *a, const int *contexts, int n, struct prompt *out, struct error *err);
 int prompt_answer(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err);
 /* As prompt_answer, with what the style puts before an answer that is given; no room is kept for new tokens. */
 int prompt_score(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err);
+/* The tokens of an answer behind that prompt, appended to out (text/pair.h). */
+int prompt_completion(const struct align *a, const struct prompt *p, const char *answer, struct tokens *out, struct error *err);
 /* Does the text read back as what it was meant to be? */
 int prompt_question_parses(const struct align *a, const char *question);
 int prompt_answer_parses(const struct align *a, const char *answer);

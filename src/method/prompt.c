@@ -10,6 +10,7 @@ void prompt_free(struct prompt *p)
 {
     tokens_free(&p->ids);
     buf_free(&p->text);
+    text_spans_free(&p->people);
     *p = (struct prompt){0};
 }
 
@@ -19,17 +20,9 @@ static int write_answer(const struct align *a, const struct example *examples, s
     if (a->style)
         rc = a->style->compose(a->style->user, examples, n, question, &out->text, err);
     else
-        template_answer(a->template, examples, n, question, &out->text);
+        template_answer(a->template, examples, n, question, &out->text, &out->people);
     buf_puts(&out->text, cue);
     return rc;
-}
-
-static int encode(const struct align *a, const char *text, struct tokens *out, struct error *err)
-{
-    if (!a->style || !a->style->special)
-        return align_encode_prompt(a, text, out, err);
-    out->n = 0;
-    return tokenizer_encode(a->tokenizer, text, strlen(text), TOKENIZER_PARSE_SPECIAL, out, err);
 }
 
 /* question NULL: ask. */
@@ -41,13 +34,14 @@ static int fit(const struct align *a, const int *contexts, int n, const char *qu
         examples[i] = align_example(a, contexts[i]);
     for (int skip = 0; !rc; skip++) {
         buf_reset(&out->text);
+        out->people.n = 0;
         if (question)
             rc = write_answer(a, examples + skip, (size_t)(n - skip), question, cue, out, err);
         else
-            template_ask(a->template, examples + skip, (size_t)(n - skip), &out->text);
+            template_ask(a->template, examples + skip, (size_t)(n - skip), &out->text, &out->people);
         if (!rc && out->text.failed)
             rc = error_set_nomem(err, out->text.len, "a prompt");
-        if (!rc && (rc = encode(a, out->text.data ? out->text.data : "", &out->ids, err)))
+        if (!rc && (rc = align_encode_prompt(a, &out->text, &out->people, &out->ids, err)))
             break;
         out->dropped = skip;
         if (!rc && (int)out->ids.n + new_tokens <= a->desc.n_ctx)
@@ -74,6 +68,27 @@ int prompt_answer(const struct align *a, const int *contexts, int n, const char 
 int prompt_score(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err)
 {
     return fit(a, contexts, n, question, a->style ? a->style->score_cue : "", 1, out, err);
+}
+
+int prompt_completion(const struct align *a, const struct prompt *p, const char *answer, struct tokens *out, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    struct text_spans people = {0};
+    if (a->style) {
+        buf_puts(&text, a->style->score_prefix);
+        size_t from = text.len;
+        buf_puts(&text, answer);
+        if (text_spans_add(&people, from, text.len))
+            text.failed = 1;
+    } else {
+        template_tune_completion(a->template, answer, &text, &people);
+    }
+    const struct pair_text prompt = {p->text.data ? p->text.data : "", p->text.len, &p->people}, completion = {text.data ? text.data : "", text.len, &people};
+    int rc = text.failed ? error_set_nomem(err, text.len, "an answer")
+                         : pair_encode_completion(a->tokenizer, &prompt, p->ids.ids, p->ids.n, &completion, align_prompt_flags(a), out, NULL, err);
+    buf_free(&text);
+    text_spans_free(&people);
+    return rc;
 }
 
 int prompt_question_parses(const struct align *a, const char *question)

@@ -19,10 +19,12 @@ static void warn(void *user, const char *line)
 int align_read_cues(struct align *a, struct error *err)
 {
     struct buf ask = BUF_INIT, answer = BUF_INIT;
-    template_ask(a->template, NULL, 0, &ask);
-    template_tune_prompt(a->template, "\x01", &answer);
+    template_ask(a->template, NULL, 0, &ask, NULL);
+    template_tune_prompt(a->template, "\x01", &answer, NULL);
     int rc = ask.failed || answer.failed ? error_set_nomem(err, 64, "template") : 0;
     if (!rc) {
+        while (ask.len && (unsigned char)ask.data[ask.len - 1] <= ' ')
+            ask.data[--ask.len] = 0;
         const char *ask_text = ask.data ? ask.data : "", *behind = answer.data ? strchr(answer.data, 1) : NULL;
         const char *line = strrchr(ask_text, '\n');
         snprintf(a->ask_cue, sizeof a->ask_cue, "%s", line ? line + 1 : ask_text);
@@ -43,13 +45,15 @@ static int check_lengths(struct align *a, const struct seeds *s, const char *pat
     int rc = 0;
     for (int i = 0; i < s->n && !rc; i++) {
         struct buf text = BUF_INIT;
+        struct text_spans people = {0};
         struct example e = {s->items[i].question, s->items[i].answer ? s->items[i].answer : ""};
-        template_answer(a->template, &e, 1, "", &text);
-        rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : align_encode_prompt(a, text.data, &ids, err);
+        template_answer(a->template, &e, 1, "", &text, &people);
+        rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : align_encode_prompt(a, &text, &people, &ids, err);
         if (!rc && (int)ids.n + 16 > a->desc.n_ctx)
             rc = error_set(err, ERROR_DATA, "%s:%ld: the pair has %zu tokens and does not fit into the model's context of %d; shorten or strike it", path,
                            s->items[i].line, ids.n, a->desc.n_ctx);
         buf_free(&text);
+        text_spans_free(&people);
     }
     tokens_free(&ids);
     return rc;
@@ -181,12 +185,20 @@ char *align_model_path(const struct align *a, int round)
     return round ? align_round_file(a, round, "model") : mem_strdup(checkpoint_path(a->source));
 }
 
-int align_encode_prompt(const struct align *a, const char *text, struct tokens *out, struct error *err)
+int align_prompt_flags(const struct align *a)
+{
+    if (!a->style)
+        return TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
+    return a->style->special ? TOKENIZER_PARSE_SPECIAL : TOKENIZER_ADD_SPECIAL;
+}
+
+int align_encode_prompt(const struct align *a, const struct buf *text, const struct text_spans *people, struct tokens *out, struct error *err)
 {
     const struct tokenizer_info *info = tokenizer_info(a->tokenizer);
+    int flags = align_prompt_flags(a);
     out->n = 0;
-    int rc = tokenizer_encode(a->tokenizer, text, strlen(text), TOKENIZER_ADD_SPECIAL, out, err);
-    if (!rc && info->add_eos && out->n && out->ids[out->n - 1] == info->eos)
+    int rc = tokenizer_encode_mixed(a->tokenizer, text->data ? text->data : "", text->len, people, flags, out, err);
+    if (!rc && flags & TOKENIZER_ADD_SPECIAL && info->add_eos && out->n && out->ids[out->n - 1] == info->eos)
         out->n--;
     return rc;
 }
@@ -195,10 +207,12 @@ void align_end_ids(const struct align *a, struct generate_options *o)
 {
     if (o->n_eos)
         return;
-    for (int i = 0; i < a->desc.n_eos; i++)
+    int eos = (int)tokenizer_info(a->tokenizer)->eos, has = 0;
+    for (int i = 0; i < a->desc.n_eos; i++) {
         o->eos_ids[o->n_eos++] = a->desc.eos_ids[i];
-    int eos = (int)tokenizer_info(a->tokenizer)->eos;
-    if (!o->n_eos && eos >= 0)
+        has |= a->desc.eos_ids[i] == eos;
+    }
+    if (!has && eos >= 0 && o->n_eos < MODEL_MAX_EOS) /* what tuning appends ends an answer whatever generation_config.json lists */
         o->eos_ids[o->n_eos++] = eos;
 }
 

@@ -23,14 +23,17 @@ static int add_rows(struct align *a, struct train_data *data, const struct pool_
     int rc = 0;
     for (int i = 0; i < n && !rc; i++) {
         struct buf prompt = BUF_INIT, completion = BUF_INIT;
+        struct text_spans asked = {0}, answered = {0};
         char id[40];
         pool_name(&items[i], id);
-        template_tune_prompt(a->template, items[i].question, &prompt);
-        template_tune_completion(a->template, items[i].answer, &completion);
-        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
-                                                : train_data_add(data, a->tokenizer, &a->desc, prompt.data, completion.data, a->o.train.max_length, id, err);
+        template_tune_prompt(a->template, items[i].question, &prompt, &asked);
+        template_tune_completion(a->template, items[i].answer, &completion, &answered);
+        const struct train_text row = {{prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, a->o.train.max_length, id};
+        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row") : train_data_add(data, a->tokenizer, &a->desc, &row, err);
         buf_free(&prompt);
         buf_free(&completion);
+        text_spans_free(&asked);
+        text_spans_free(&answered);
     }
     return rc;
 }

@@ -132,8 +132,28 @@ static size_t spaces_before(const char *s, size_t n)
     return n - end;
 }
 
-void added_set_cut(const struct added_set *s, const char *text, size_t n, int at_start, int parse_special, struct pieces *out)
+static int touches(const struct text_spans *spans, size_t from, size_t to)
 {
+    for (size_t i = 0; spans && i < spans->n; i++)
+        if (spans->v[i].from < to && spans->v[i].to > from)
+            return 1;
+    return 0;
+}
+
+int added_set_has_special(const struct added_set *s, const char *text, size_t n)
+{
+    size_t length;
+    for (size_t i = 0; i < n; i++) {
+        const struct added_token *t = longest(s, text + i, n - i, &length);
+        if (t && t->special)
+            return 1;
+    }
+    return 0;
+}
+
+void added_set_cut(const struct added_set *s, const char *text, size_t n, const struct added_cut *how, struct pieces *out)
+{
+    int at_start = how->at_start;
     size_t from = 0, length = 0; /* text before `from` is dealt with */
     for (size_t i = 0; i < n;) {
         const struct added_token *t = s->root[(unsigned char)text[i]] ? longest(s, text + i, n - i, &length) : NULL;
@@ -143,7 +163,7 @@ void added_set_cut(const struct added_set *s, const char *text, size_t n, int at
         }
         size_t start = i, end = i + length;
         i = end;
-        if (t->special && !parse_special)
+        if (t->special && (!how->parse_special || touches(how->people, start, end)))
             continue;
         if (t->single_word && (word_before(text, start) || word_at(text + end, n - end)))
             continue;

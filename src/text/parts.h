@@ -5,6 +5,7 @@
 #define TEXT_PARTS_H
 
 #include "base/arena.h"
+#include "text/pair.h"
 #include "text/regex.h"
 #include "text/tokenizer.h"
 #include "text/vocab.h"
@@ -116,8 +117,11 @@ struct added_set;
 int added_set_new(struct added_set **out, struct error *err);
 void added_set_free(struct added_set *s);
 int added_set_add(struct added_set *s, const char *text, size_t n, const struct added_token *token); /* -1 memory; the first of equal texts stays */
-/* Cuts text[0..n) at the tokens' texts (left-most, longest), appending to out. */
-void added_set_cut(const struct added_set *s, const char *text, size_t n, int at_start, int parse_special, struct pieces *out);
+/* Cuts text[0..n) at the tokens' texts (left-most, longest), appending to out. Special ones only with parse_special, and never where they touch one of
+ * people's spans (or NULL). */
+struct added_cut { int at_start, parse_special; const struct text_spans *people; };
+void added_set_cut(const struct added_set *s, const char *text, size_t n, const struct added_cut *how, struct pieces *out);
+int added_set_has_special(const struct added_set *s, const char *text, size_t n); /* is one written in it? */
 
 /* --- post-processor: what stands before and after a single text --- */
 struct around {

@@ -125,6 +125,14 @@ static size_t trimmed(const char *s, size_t n)
     return n;
 }
 
+/* What asks for a question may end in a line feed that belongs to it; blanks would begin a token of the question's first word. */
+static size_t trimmed_blanks(const char *s, size_t n)
+{
+    while (n && (s[n - 1] == ' ' || s[n - 1] == '\t'))
+        n--;
+    return n;
+}
+
 static int holes(const char *s, const char *hole)
 {
     int count = 0;
@@ -144,6 +152,19 @@ static int derive(struct template *t, enum field f, const char *a, size_t n, con
     return t->field[f] ? 0 : -1;
 }
 
+static int derive_answer_end(struct template *t, int asks)
+{
+    const char *ask = t->field[ASK];
+    size_t n = asks ? strlen(ask) : trimmed(ask, strlen(ask));
+    struct buf text = BUF_INIT;
+    if (t->field[ANSWER_END])
+        return 0;
+    buf_puts(&text, n ? "\n" : t->field[SEPARATOR]);
+    buf_append(&text, ask, n);
+    t->field[ANSWER_END] = buf_take(&text);
+    return t->field[ANSWER_END] ? 0 : -1;
+}
+
 static int complete(struct template *t, const char *name, struct error *err)
 {
     const char *pair = t->field[PAIR];
@@ -154,9 +175,9 @@ static int complete(struct template *t, const char *name, struct error *err)
     size_t to_q = (size_t)(strstr(pair, "{q}") - pair), to_a = (size_t)(strstr(pair, "{a}") - pair), n = trimmed(pair, to_a);
     if (n < to_q + 3)
         n = to_q + 3;
-    if (derive(t, PREAMBLE, "", 0, "") || derive(t, SEPARATOR, "\n\n", 2, "") || derive(t, ASK, pair, trimmed(pair, to_q), "") ||
-        derive(t, ANSWER, pair, n, "") || derive(t, COMPLETION, pair + n, to_a - n, "{a}") || derive(t, QUESTION_END, "\n", 1, "") ||
-        derive(t, ANSWER_END, *t->field[ASK] ? "\n" : "", *t->field[ASK] ? 1 : 0, *t->field[ASK] ? t->field[ASK] : t->field[SEPARATOR]))
+    int asks = t->field[ASK] != NULL;
+    if (derive(t, PREAMBLE, "", 0, "") || derive(t, SEPARATOR, "\n\n", 2, "") || derive(t, ASK, pair, trimmed_blanks(pair, to_q), "") ||
+        derive(t, ANSWER, pair, n, "") || derive(t, COMPLETION, pair + n, to_a - n, "{a}") || derive(t, QUESTION_END, "\n", 1, "") || derive_answer_end(t, asks))
         return error_set_nomem(err, strlen(pair), "a template");
     if (holes(t->field[ANSWER], "{q}") != 1 || holes(t->field[ANSWER], "{a}"))
         return fail(err, name, "answer: wanted {q} once and no {a}");
@@ -219,57 +240,63 @@ void template_describe(const struct template *t, struct buf *out)
 
 /* --- writing --- */
 
-static void put_trimmed(struct buf *out, const char *s)
+struct writing { struct buf *out; struct text_spans *people; };
+
+static void put_people(const struct writing *w, const char *s)
 {
+    size_t from = w->out->len;
     while (is_space(*s))
         s++;
-    buf_append(out, s, trimmed(s, strlen(s)));
+    buf_append(w->out, s, trimmed(s, strlen(s)));
+    if (w->people && text_spans_add(w->people, from, w->out->len))
+        w->out->failed = 1;
 }
 
-static void fill(struct buf *out, const char *text, const char *q, const char *a)
+static void fill(const struct writing *w, const char *text, const char *q, const char *a)
 {
     while (*text) {
         if (q && !strncmp(text, "{q}", 3)) {
-            put_trimmed(out, q);
+            put_people(w, q);
             text += 3;
         } else if (a && !strncmp(text, "{a}", 3)) {
-            put_trimmed(out, a);
+            put_people(w, a);
             text += 3;
         } else {
-            buf_putc(out, *text++);
+            buf_putc(w->out, *text++);
         }
     }
 }
 
-static void put_examples(const struct template *t, const struct example *e, size_t n, struct buf *out)
+static void put_examples(const struct template *t, const struct example *e, size_t n, const struct writing *w)
 {
-    buf_puts(out, t->field[PREAMBLE]);
+    buf_puts(w->out, t->field[PREAMBLE]);
     for (size_t i = 0; i < n; i++) {
-        fill(out, t->field[PAIR], e[i].question, e[i].answer);
-        buf_puts(out, t->field[SEPARATOR]);
+        fill(w, t->field[PAIR], e[i].question, e[i].answer);
+        buf_puts(w->out, t->field[SEPARATOR]);
     }
 }
 
-void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out)
+void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out, struct text_spans *people)
 {
-    put_examples(t, examples, n, out);
+    put_examples(t, examples, n, &(struct writing){out, people});
     buf_puts(out, t->field[ASK]);
 }
 
-void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out)
+void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out, struct text_spans *people)
 {
-    put_examples(t, examples, n, out);
-    fill(out, t->field[ANSWER], question, NULL);
+    const struct writing w = {out, people};
+    put_examples(t, examples, n, &w);
+    fill(&w, t->field[ANSWER], question, NULL);
 }
 
-void template_tune_prompt(const struct template *t, const char *question, struct buf *out)
+void template_tune_prompt(const struct template *t, const char *question, struct buf *out, struct text_spans *people)
 {
-    template_answer(t, NULL, 0, question, out);
+    template_answer(t, NULL, 0, question, out, people);
 }
 
-void template_tune_completion(const struct template *t, const char *answer, struct buf *out)
+void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people)
 {
-    fill(out, t->field[COMPLETION], NULL, answer);
+    fill(&(struct writing){out, people}, t->field[COMPLETION], NULL, answer);
 }
 
 /* --- reading what the model wrote --- */

@@ -13,18 +13,19 @@
  *     pair: "Question: {q}\nAnswer: {a}"     {q} once, then {a} once
  *     preamble: ""                           before everything
  *     separator: "\n\n"                      between pairs, and between the last pair and what is asked for
- *     ask: "Question:"                       pair up to {q}, white space at its end cut
+ *     ask: "Question:"                       pair up to {q}, blanks at its end cut, line feeds kept
  *     answer: "Question: {q}\nAnswer:"       pair up to {a}, white space at its end cut
  *     completion: " {a}"                     the rest of pair up to {a}, and {a}
  *     question_end: "\n"                     where a written question ends
- *     answer_end: "\nQuestion:"              where a written answer ends: a line feed and ask; separator when ask is empty
+ *     answer_end: "\nQuestion:"              where a written answer ends: a line feed and ask (without white space at its end); separator when ask is empty
  *
- * Everything here is text in, text out: no tokens, no files but the template's own. */
+ * Everything here is text in, text out: no files but the template's own. */
 #ifndef TEXT_TEMPLATE_H
 #define TEXT_TEMPLATE_H
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "text/pair.h"
 
 struct template;
 struct example {
@@ -39,11 +40,12 @@ void template_free(struct template *t); /* NULL is fine */
 /* All fields with their effective values, as one JSON object (for a run's resolved configuration). */
 void template_describe(const struct template *t, struct buf *out);
 
-/* All append; out->failed when out of memory. Questions and answers go in with the white space around them cut. */
-void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out);
-void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out);
-void template_tune_prompt(const struct template *t, const char *question, struct buf *out); /* template_answer without examples */
-void template_tune_completion(const struct template *t, const char *answer, struct buf *out);
+/* All append; out->failed when out of memory. Questions and answers go in with the white space around them cut, and where they stand is added to `people`
+ * (or NULL): special tokens in the template's own words are tokens, in theirs text. */
+void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out, struct text_spans *people);
+void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out, struct text_spans *people);
+void template_tune_prompt(const struct template *t, const char *question, struct buf *out, struct text_spans *people); /* template_answer without examples */
+void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people);
 
 /* Generation may stop as soon as its text holds this string: nothing behind it is looked at. */
 const char *template_ask_stop(const struct template *t);

@@ -100,8 +100,19 @@ static void encoder_deinit(struct encoder *e)
     bpe_scratch_deinit(&e->bpe);
 }
 
+/* Whether people's words in this piece, whose place in e->now is its place in the text, hold a special token. */
+static int people_write_special(const struct tokenizer *tok, const struct encoder *e, const struct piece *p, const struct text_spans *people)
+{
+    for (size_t i = 0; people && i < people->n; i++) {
+        size_t from = people->v[i].from > p->at ? people->v[i].from : p->at, to = people->v[i].to < p->at + p->n ? people->v[i].to : p->at + p->n;
+        if (from < to && added_set_has_special(tok->normal, e->now.text.data + from, to - from))
+            return 1;
+    }
+    return 0;
+}
+
 /* Every text piece of e->now to its normal form, cut again at the tokens that are looked for there. */
-static int normalize(const struct tokenizer *tok, struct encoder *e, int parse_special, struct error *err)
+static int normalize(const struct tokenizer *tok, struct encoder *e, const struct added_cut *how, struct error *err)
 {
     if (!tok->has_normalizer && !tok->normal)
         return 0;
@@ -121,7 +132,7 @@ static int normalize(const struct tokenizer *tok, struct encoder *e, int parse_s
         if (rc)
             return rc;
         if (tok->normal)
-            added_set_cut(tok->normal, e->text.data, e->text.len, p->at_start, parse_special, &e->next);
+            added_set_cut(tok->normal, e->text.data, e->text.len, &(struct added_cut){p->at_start, how->parse_special && !people_write_special(tok, e, p, how->people), NULL}, &e->next);
         else
             pieces_add(&e->next, e->text.data, e->text.len, -1, p->at_start);
     }
@@ -159,6 +170,12 @@ static int to_ids(const struct tokenizer *tok, struct encoder *e, int flags, str
 
 int tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n, int flags, struct tokens *out, struct error *err)
 {
+    return tokenizer_encode_mixed(tok, text, n, NULL, flags, out, err);
+}
+
+int tokenizer_encode_mixed(const struct tokenizer *tok, const char *text, size_t n, const struct text_spans *people, int flags, struct tokens *out, struct error *err)
+{
+    const struct added_cut how = {1, flags & TOKENIZER_PARSE_SPECIAL, people};
     struct encoder e = {0};
     size_t good = utf8_valid(text, n), had = out->n;
     int rc = 0;
@@ -166,11 +183,11 @@ int tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n, in
         return error_set(err, ERROR_DATA, "the text is not UTF-8 at byte %zu (0x%02x)", good, (unsigned char)text[good]);
     if (n > UINT32_MAX / 4)
         return error_set(err, ERROR_DATA, "a text of %zu bytes is longer than the %u that can be tokenized at once", n, UINT32_MAX / 4);
-    added_set_cut(tok->raw, text, n, 1, flags & TOKENIZER_PARSE_SPECIAL, &e.now);
+    added_set_cut(tok->raw, text, n, &how, &e.now);
     if (pieces_failed(&e.now))
         rc = error_set_nomem(err, n, "the pieces of a text");
     if (!rc)
-        rc = normalize(tok, &e, flags & TOKENIZER_PARSE_SPECIAL, err);
+        rc = normalize(tok, &e, &how, err);
     if (!rc && tok->has_pretokenizer)
         rc = pretokenizer_apply(&tok->pretokenizer, &e.now, &e.next, err);
     if (!rc && to_ids(tok, &e, flags, out))

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Training rows. A row is tokens and a mask: which of them are trained. The end-of-sequence token that closes a text is trained like any other,
- * padding never exists. Prompt and completion are tokenised apart, so that the prompt's tokens are those that generation will see; rows
- * that would tokenise differently together are counted. */
+ * padding never exists. Prompt and completion are tokenised as text/pair.h has it: the prompt's tokens are those that generation will see. */
 #include "train/parts.h"
 
 #include "base/hash.h"
@@ -94,9 +93,11 @@ int train_data_add_masked(struct train_data *data, const struct model_desc *d, c
     return add_row(data, d, ids, target, n, 0, max_length, id, err);
 }
 
+/* What trl appends: the tokenizer's. The list of generation_config.json says where to stop, not what to write. */
 static int32_t end_of_text(const struct tokenizer *t, const struct model_desc *d)
 {
-    return d->n_eos ? d->eos_ids[0] : tokenizer_info(t)->eos;
+    int32_t eos = tokenizer_info(t)->eos;
+    return eos < 0 && d->n_eos ? d->eos_ids[0] : eos;
 }
 
 /* Length of text without the end token's own spelling at its end: trl appends one only when there is none. */
@@ -108,53 +109,58 @@ static size_t length_before_end(const struct tokenizer *t, int32_t eos, const ch
 }
 
 /* Ids of a text that begins a row: what the tokenizer puts in front, and nothing behind. */
-static int encode_start(const struct tokenizer *t, int32_t eos, const char *text, size_t n, struct tokens *out, struct error *err)
+static int encode_start(const struct tokenizer *t, const struct pair_text *x, struct tokens *out, struct error *err)
 {
-    int rc = tokenizer_encode(t, text, n, TOKENIZER_ADD_SPECIAL, out, err);
-    if (!rc && tokenizer_info(t)->add_eos && out->n && out->ids[out->n - 1] == eos)
+    const struct tokenizer_info *info = tokenizer_info(t);
+    int rc = tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
+    if (!rc && info->add_eos && out->n && out->ids[out->n - 1] == info->eos)
         out->n--;
     return rc;
 }
 
-/* Whether prompt and completion give other tokens together than apart. */
-static int crosses_boundary(const struct tokenizer *t, int32_t eos, const char *prompt, const char *completion, size_t n_completion,
-                            const struct tokens *apart, int *crosses, struct error *err)
+/* The completion's ids behind the prompt's. */
+static int complete(const struct tokenizer *t, const struct pair_text *prompt, const struct pair_text *completion, struct tokens *ids, int *apart, struct error *err)
 {
-    struct buf both = BUF_INIT;
-    struct tokens ids = TOKENS_INIT;
-    buf_puts(&both, prompt);
-    buf_append(&both, completion, n_completion);
-    int rc = both.failed ? error_set_nomem(err, both.len, "a row's text") : encode_start(t, eos, both.data, both.len, &ids, err);
-    *crosses = !rc && (ids.n != apart->n || memcmp(ids.ids, apart->ids, ids.n * sizeof *ids.ids));
-    buf_free(&both);
-    tokens_free(&ids);
+    struct tokens rest = TOKENS_INIT;
+    int rc = pair_encode_completion(t, prompt, ids->ids, ids->n, completion, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, apart, err);
+    for (size_t i = 0; i < rest.n && !rc; i++)
+        rc = tokens_push(ids, rest.ids[i]) ? error_set_nomem(err, ids->n * 4, "a training row") : 0;
+    tokens_free(&rest);
     return rc;
 }
 
-int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *prompt, const char *completion, int max_length,
-                   const char *id, struct error *err)
+int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const struct train_text *text, struct error *err)
 {
     struct tokens ids = TOKENS_INIT;
+    struct pair_text completion = text->completion;
     int32_t eos = end_of_text(t, d);
-    size_t n = length_before_end(t, eos, completion, strlen(completion)), n_prompt = 0;
-    int crosses = 0, kept = data->n, rc;
-    if (prompt[0]) {
-        rc = encode_start(t, eos, prompt, strlen(prompt), &ids, err);
+    size_t n_prompt = 0;
+    int apart = 0, kept = data->n, rc;
+    completion.n = length_before_end(t, eos, completion.text, completion.n);
+    if (text->prompt.n) {
+        rc = encode_start(t, &text->prompt, &ids, err);
         n_prompt = ids.n;
         if (!rc)
-            rc = tokenizer_encode(t, completion, n, 0, &ids, err);
-        if (!rc)
-            rc = crosses_boundary(t, eos, prompt, completion, n, &ids, &crosses, err);
+            rc = complete(t, &text->prompt, &completion, &ids, &apart, err);
     } else {
-        rc = encode_start(t, eos, completion, n, &ids, err);
+        rc = encode_start(t, &completion, &ids, err);
     }
     if (!rc && eos >= 0 && tokens_push(&ids, eos))
         rc = error_set_nomem(err, ids.n * 4, "a training row");
     if (!rc)
-        rc = train_data_add_ids(data, d, ids.ids, (int)ids.n, (int)n_prompt, max_length, id, err);
-    data->n_boundary += !rc && crosses && data->n > kept;
+        rc = train_data_add_ids(data, d, ids.ids, (int)ids.n, (int)n_prompt, text->max_length, text->id, err);
+    data->n_boundary += !rc && apart && data->n > kept;
     tokens_free(&ids);
     return rc;
+}
+
+int train_data_add_plain(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *text, int max_length, const char *id, struct error *err)
+{
+    size_t n = strlen(text);
+    struct text_span all = {0, n};
+    const struct text_spans people = {&all, 1, 1};
+    const struct train_text row = {{"", 0, NULL}, {text, n, &people}, max_length, id};
+    return train_data_add(data, t, d, &row, err);
 }
 
 int train_data_add_pair(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *chosen, const char *rejected, int max_length,
@@ -162,11 +168,14 @@ int train_data_add_pair(struct train_data *data, const struct tokenizer *t, cons
 {
     struct tokens ids = TOKENS_INIT;
     int32_t eos = end_of_text(t, d), *copy = NULL;
-    int kept = data->n, n = 0, rc = encode_start(t, eos, rejected, length_before_end(t, eos, rejected, strlen(rejected)), &ids, err);
+    size_t length = length_before_end(t, eos, rejected, strlen(rejected));
+    struct text_span all = {0, length};
+    const struct text_spans people = {&all, 1, 1};
+    int kept = data->n, n = 0, rc = encode_start(t, &(struct pair_text){rejected, length, &people}, &ids, err);
     if (!rc && eos >= 0 && tokens_push(&ids, eos))
         rc = error_set_nomem(err, ids.n * 4, "a training row");
     if (!rc && !(rc = check_ids(d, ids.ids, (int)ids.n, err)))
-        rc = train_data_add(data, t, d, "", chosen, max_length, id, err);
+        rc = train_data_add_plain(data, t, d, chosen, max_length, id, err);
     if (!rc && data->n > kept) {
         n = cut_to(data, d, (int)ids.n, max_length);
         copy = mem_alloc((size_t)n * sizeof *copy + 1);

@@ -7,6 +7,7 @@
 #include "io/input.h"
 #include "io/jsontext.h"
 #include "text/chat.h"
+#include "text/template.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct reader {
     const struct tokenizer *t;
     const struct model_desc *d;
     int max_length;
+    struct template *template; /* opened at the first pair */
     struct chat *chat;  /* opened at the first conversation */
     char id[40];        /* of the record */
     char where[300];    /* FILE:LINE */
@@ -43,21 +45,34 @@ static int need_tokenizer(const struct reader *r)
     return r->t ? 0 : error_set(r->err, ERROR_DATA, "%s: text, but the model has no tokenizer; give *_token_ids", r->where);
 }
 
+/* A record's own texts: special tokens written in them are tokens, as they are for generate. */
 static int add(struct reader *r, const char *prompt, const char *completion)
 {
+    const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->max_length, r->id};
     int rc = need_tokenizer(r);
-    return rc ? rc : train_data_add(r->data, r->t, r->d, prompt, completion, r->max_length, r->id, r->err);
+    return rc ? rc : train_data_add(r->data, r->t, r->d, &row, r->err);
 }
 
 /* A pair in the template of ask, answer and tune (docs/METHOD.md). */
 static int add_pair(struct reader *r, const char *question, const char *extra, const char *answer)
 {
-    struct buf prompt = BUF_INIT, completion = BUF_INIT;
-    buf_printf(&prompt, "Question: %s%s%s\nAnswer:", question, extra && *extra ? "\n" : "", extra ? extra : "");
-    buf_printf(&completion, " %s", answer);
-    int rc = prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row") : add(r, prompt.data, completion.data);
+    struct buf asked = BUF_INIT, prompt = BUF_INIT, completion = BUF_INIT;
+    struct text_spans in_prompt = {0}, in_completion = {0};
+    int rc = need_tokenizer(r);
+    if (!rc && !r->template)
+        rc = template_builtin(&r->template, r->err);
+    if (rc)
+        return rc;
+    buf_printf(&asked, "%s%s%s", question, extra && *extra ? "\n" : "", extra ? extra : "");
+    template_tune_prompt(r->template, asked.data ? asked.data : "", &prompt, &in_prompt);
+    template_tune_completion(r->template, answer, &completion, &in_completion);
+    const struct train_text row = {{prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->max_length, r->id};
+    rc = asked.failed || prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row") : train_data_add(r->data, r->t, r->d, &row, r->err);
+    buf_free(&asked);
     buf_free(&prompt);
     buf_free(&completion);
+    text_spans_free(&in_prompt);
+    text_spans_free(&in_completion);
     return rc;
 }
 
@@ -165,8 +180,8 @@ static int add_labelled(struct reader *r, const json_t *record)
     } else if (!rc && !(rc = need_string(r, record, "prompt", &prompt)) && !(rc = need_conversation(r, record, prompt, "response", &conversation))) {
         text = conversation.data;
     }
-    if (!rc)
-        rc = add(r, "", text);
+    if (!rc && !(rc = need_tokenizer(r)))
+        rc = train_data_add_plain(r->data, r->t, r->d, text, r->max_length, r->id, r->err);
     if (!rc && r->data->n > n)
         r->data->rows[n].label = labels;
     buf_free(&conversation);
@@ -296,6 +311,7 @@ int train_data_read(struct train_data *out, const char *path, const struct token
         }
         number++;
     }
+    template_free(r.template);
     chat_close(r.chat);
     rc = rc ? rc : more < 0 ? more : 0;
     if (!rc && !out->n)

@@ -5,6 +5,7 @@
 #define TRAIN_TRAIN_H
 
 #include "model/model.h"
+#include "text/pair.h"
 #include "text/tokenizer.h"
 
 enum lr_schedule { LR_COSINE, LR_LINEAR, LR_CONSTANT };
@@ -36,7 +37,7 @@ struct train_row { /* one sequence; target[i] says whether ids[i] is trained (i 
 };
 struct train_data {
     struct train_row *rows; int n;
-    int n_boundary;        /* rows whose prompt and completion tokenise differently together */
+    int n_boundary;        /* rows whose prompt ends inside a token of both texts joined: tokenised apart */
     int n_truncated, n_dropped;
     int n_turn, n_turn_skipped; /* of conversations: the assistant's turns, and those that the template does not let be told apart */
     int n_unsafe;          /* BeaverTails rows that are not safe: left out of supervised fine-tuning */
@@ -45,8 +46,12 @@ struct train_data {
 };
 /* JSON Lines: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"}, {"text"}, {"messages"}, the seed formats; EOS appended as trl does. */
 int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err);
-/* From texts in memory (align's tune step). */
-int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *prompt, const char *completion, int max_length, const char *id, struct error *err);
+/* From texts in memory (align's tune step): both as text/pair.h has it, and the end-of-sequence token of the tokenizer (the model's own when that has none)
+ * unless the completion ends in it. */
+struct train_text { struct pair_text prompt, completion; int max_length; const char *id; };
+int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const struct train_text *text, struct error *err);
+/* One text of people's, all of it trained, with the end (classifiers): special tokens in it are text. */
+int train_data_add_plain(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *text, int max_length, const char *id, struct error *err);
 /* Ids as they are, nothing appended; those from n_prompt on are targets. */
 int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt, int max_length, const char *id, struct error *err);
 /* The same with a mask: target[i] says whether ids[i] is trained. */
