@@ -77,6 +77,18 @@ static void quantiles_keep_their_digits(void **state)
     assert_true(stats_t_cdf(INFINITY, 3) == 1 && stats_t_cdf(-INFINITY, 3) == 0);
 }
 
+/* 50 of 100 and 60 of 100 questions, 40 of them the same: ratio 5/6, log's standard error sqrt(30 / 3000) = 0.1. */
+static void a_ratio_of_paired_shares(void **state)
+{
+    (void)state;
+    struct stats_ratio r = stats_risk_ratio_paired(40, 10, 20, 0.95);
+    near(r.ratio, 5.0 / 6, "paired ratio");
+    near(r.low, 5.0 / 6 * exp(-0.1959963984540054), "paired ratio low");
+    near(r.high, 5.0 / 6 * exp(0.1959963984540054), "paired ratio high");
+    r = stats_risk_ratio_paired(0, 0, 20, 0.95);
+    assert_true(r.ratio == 0 && isnan(r.low) && isnan(stats_risk_ratio_paired(0, 3, 0, 0.95).ratio));
+}
+
 static void intervals_of_shares(void **state)
 {
     (void)state;
@@ -225,7 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(normal_distribution), cmocka_unit_test(gamma_beta_and_t), cmocka_unit_test(intervals_of_shares),
         cmocka_unit_test(mcnemar_is_exact), cmocka_unit_test(samples_one_by_one), cmocka_unit_test(permutations_of_two_groups), cmocka_unit_test(corrections_for_many_tests),
-        cmocka_unit_test(effects_and_power), cmocka_unit_test(quantiles_keep_their_digits),
+        cmocka_unit_test(effects_and_power), cmocka_unit_test(quantiles_keep_their_digits), cmocka_unit_test(a_ratio_of_paired_shares),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     json_decref(golden);

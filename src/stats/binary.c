@@ -57,6 +57,9 @@ static int estimate(const double *p, const unsigned char *y, int n, int n_bin, i
     double *boot = mem_alloc(((size_t)n_resample + 1) * sizeof *boot), *jack = mem_alloc(count * sizeof *jack);
     int rc = r && boot && jack ? 0 : error_set_nomem(err, count * sizeof *r, "a bootstrap"), kept = 0;
     for (int i = 0; !rc && i < n; i++)
+        if (isnan(p[i]))
+            rc = error_set(err, ERROR_DATA, "a statistic over %d probabilities: value %d is not a number", n, i);
+    for (int i = 0; !rc && i < n; i++)
         r[i] = (struct ranked){p[i], y[i] != 0};
     if (!rc)
         *value = measure(r, n, n_bin);

@@ -90,6 +90,21 @@ struct stats_ratio stats_risk_ratio(long k1, long n1, long k2, long n2, double l
     return r;
 }
 
+struct stats_ratio stats_risk_ratio_paired(long both, long first, long second, double level)
+{
+    struct stats_ratio r = {NAN, NAN, NAN};
+    if (both < 0 || first < 0 || second < 0 || both + second < 1)
+        return r;
+    r.ratio = (double)(both + first) / (double)(both + second);
+    if (both + first < 1)
+        return r;
+    double se = sqrt((double)(first + second) / ((double)(both + first) * (double)(both + second)));
+    double half = stats_normal_quantile(0.5 + level / 2) * se;
+    r.low = r.ratio * maths_exp(-half);
+    r.high = r.ratio * maths_exp(half);
+    return r;
+}
+
 static double power_of(double shift, double alpha)
 {
     double z = stats_normal_quantile(1 - alpha / 2);

@@ -17,6 +17,15 @@ struct stats_test stats_mcnemar(long b, long c)
     return (struct stats_test){(double)least, p > 1 ? 1 : p, (int)n};
 }
 
+/* What is not a number has no rank and no mean. */
+static int refuse_nonfinite(const double *x, int n, struct error *err)
+{
+    for (int i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return error_set(err, ERROR_DATA, "a statistic over %d values: value %d is %g; wanted finite numbers", n, i, x[i]);
+    return 0;
+}
+
 static int compare_double(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -52,9 +61,12 @@ static int signed_rank_cdf(int n, double w, double *p, struct error *err)
 int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error *err)
 {
     double *x = mem_alloc(((size_t)n + 1) * sizeof *x), plus = 0, ties = 0;
-    int m = 0, rc = 0;
-    if (!x)
-        return error_set_nomem(err, ((size_t)n + 1) * sizeof *x, "differences");
+    int m = 0, rc = x ? refuse_nonfinite(d, n, err) : error_set_nomem(err, ((size_t)n + 1) * sizeof *x, "differences");
+    *out = (struct stats_test){NAN, NAN, 0};
+    if (rc) {
+        mem_free(x);
+        return rc;
+    }
     for (int i = 0; i < n; i++)
         if (d[i] != 0)
             x[m++] = d[i];
@@ -82,8 +94,11 @@ int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error 
 
 int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out, struct error *err)
 {
-    (void)err;
     double observed = 0, scale = 0;
+    int rc = refuse_nonfinite(d, n, err);
+    *out = (struct stats_test){NAN, NAN, n};
+    if (rc)
+        return rc;
     for (int i = 0; i < n; i++)
         observed += d[i], scale += fabs(d[i]);
     double least = fabs(observed) - 1e-13 * scale; /* sums of the same numbers in another order count as equal */
@@ -146,8 +161,10 @@ int stats_permutation_two(const double *x, int nx, const double *y, int ny, int 
     enum { MOST_WAYS = 20000 };
     int n = nx + ny;
     *out = (struct stats_test){NAN, NAN, n};
-    if (nx < 1 || ny < 1)
-        return 0;
+    int rc = refuse_nonfinite(x, nx, err);
+    rc = rc ? rc : refuse_nonfinite(y, ny, err);
+    if (rc || nx < 1 || ny < 1)
+        return rc;
     size_t bytes = ((size_t)n + 1) * (sizeof(double) + sizeof(uint32_t));
     double *all = mem_alloc(bytes), total = 0, scale = 0;
     if (!all)
@@ -208,8 +225,9 @@ struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const
 int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed, struct stats_interval *out, struct error *err)
 {
     *out = (struct stats_interval){NAN, NAN};
-    if (n < 2 || n_resample < 1)
-        return 0;
+    int rc = refuse_nonfinite(x, n, err);
+    if (rc || n < 2 || n_resample < 1)
+        return rc;
     size_t bytes = ((size_t)n + (size_t)n_resample) * sizeof(double);
     double *boot = mem_alloc(bytes), sum = 0;
     if (!boot)
@@ -231,6 +249,56 @@ int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, u
     return 0;
 }
 
+/* Ends from the resamples' t values: mean - t se. A resample without spread has t = +-infinity. */
+static int studentised(const double *x, int n, const struct stats_bootstrap *how, struct stats_interval *out, struct error *err)
+{
+    size_t bytes = ((size_t)how->n_resample + (size_t)n) * sizeof(double);
+    double *t = mem_alloc(bytes);
+    if (!t)
+        return error_set_nomem(err, bytes, "bootstrap");
+    double *drawn = t + how->n_resample, mean = stats_mean(x, n), se = stats_sd(x, n) / sqrt(n);
+    for (int r = 0; r < how->n_resample; r++) {
+        struct rng_stream s = {how->seed, 0x626f6f74, (uint64_t)r};
+        for (int i = 0; i < n; i++)
+            drawn[i] = x[rng_below(&s, (uint64_t)i, (uint32_t)n)];
+        double gap = stats_mean(drawn, n) - mean, spread = stats_sd(drawn, n) / sqrt(n);
+        t[r] = spread > 1e-12 * se ? gap / spread : gap > 0 ? INFINITY : -INFINITY;
+    }
+    qsort(t, (size_t)how->n_resample, sizeof *t, compare_double);
+    out->low = mean - stats_quantile_sorted(t, how->n_resample, 0.5 + how->level / 2) * se;
+    out->high = mean - stats_quantile_sorted(t, how->n_resample, 0.5 - how->level / 2) * se;
+    mem_free(t);
+    return 0;
+}
+
+const char *stats_mean_kind_name(enum stats_mean_kind kind)
+{
+    static const char *const names[] = {"none", "t", "studentised", "BCa"};
+    return names[kind];
+}
+
+int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *how, struct stats_mean *out, struct error *err)
+{
+    enum { LEAST_BOOTSTRAP = 5, LEAST_BCA = 20 };
+    *out = (struct stats_mean){stats_mean(x, n), {NAN, NAN}, STATS_MEAN_NONE};
+    int rc = refuse_nonfinite(x, n, err);
+    if (rc || n < 2)
+        return rc;
+    if (n >= LEAST_BCA) {
+        out->kind = STATS_MEAN_BCA;
+        return stats_bootstrap_mean(x, n, how->n_resample, how->level, how->seed, &out->interval, err);
+    }
+    if (n >= LEAST_BOOTSTRAP && stats_sd(x, n) > 0) {
+        out->kind = STATS_MEAN_STUDENTISED;
+        rc = studentised(x, n, how, &out->interval, err);
+    }
+    if (!rc && !(isfinite(out->interval.low) && isfinite(out->interval.high))) {
+        out->kind = STATS_MEAN_T;
+        out->interval = stats_t_interval(x, n, how->level);
+    }
+    return rc;
+}
+
 struct ranked { double p; int at; };
 
 static int compare_ranked(const void *a, const void *b)
@@ -241,6 +309,8 @@ static int compare_ranked(const void *a, const void *b)
 
 static struct ranked *rank(const double *p, int n, struct error *err)
 {
+    if (refuse_nonfinite(p, n, err))
+        return NULL;
     struct ranked *r = mem_alloc(((size_t)n + 1) * sizeof *r);
     if (!r) {
         error_set_nomem(err, ((size_t)n + 1) * sizeof *r, "p-values");
@@ -254,10 +324,11 @@ static struct ranked *rank(const double *p, int n, struct error *err)
 
 int stats_holm(const double *p, int n, double *out, struct error *err)
 {
-    struct ranked *r = rank(p, n, err);
+    struct error own = {0, ""};
+    struct ranked *r = rank(p, n, &own);
     double greatest = 0;
     if (!r)
-        return ERROR_NOMEM;
+        return error_set(err, own.code, "%s", own.message);
     for (int i = 0; i < n; i++) {
         double q = (n - i) * r[i].p;
         greatest = q > greatest ? q : greatest;
@@ -269,10 +340,11 @@ int stats_holm(const double *p, int n, double *out, struct error *err)
 
 int stats_benjamini_hochberg(const double *p, int n, double *out, struct error *err)
 {
-    struct ranked *r = rank(p, n, err);
+    struct error own = {0, ""};
+    struct ranked *r = rank(p, n, &own);
     double least = 1;
     if (!r)
-        return ERROR_NOMEM;
+        return error_set(err, own.code, "%s", own.message);
     for (int i = n - 1; i >= 0; i--) {
         double q = r[i].p * n / (i + 1);
         least = q < least ? q : least;

@@ -35,6 +35,14 @@ double stats_sd(const double *x, int n);                /* n - 1 in the denomina
 /* Bootstrap of the mean of x (paired differences): bias-corrected and accelerated (Efron 1987), n_resample draws from (seed).
  * Constant data give a point; n < 2 gives NAN. ERROR_NOMEM. */
 int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed, struct stats_interval *out, struct error *err);
+/* A mean with an interval that covers at its n (tests/test_stats_coverage.c measures all three): BCa from 20 values on; below that the studentised bootstrap, since BCa then
+ * covers about 88 % and less; Student's t for fewer than 5 values, or where resamples without spread leave the bootstrap without limits. Constant data give a point; n < 2 gives NAN.
+ * ERROR_NOMEM; ERROR_DATA: a value is not finite. */
+enum stats_mean_kind { STATS_MEAN_NONE, STATS_MEAN_T, STATS_MEAN_STUDENTISED, STATS_MEAN_BCA };
+const char *stats_mean_kind_name(enum stats_mean_kind kind); /* "none", "t", "studentised", "BCa" */
+struct stats_bootstrap { int n_resample; double level; uint64_t seed; };
+struct stats_mean { double mean; struct stats_interval interval; enum stats_mean_kind kind; };
+int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *how, struct stats_mean *out, struct error *err);
 /* The BCa step alone: interval from the bootstrap distribution (sorted in place), the estimate and the n leave-one-out estimates. */
 struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const double *jackknife, int n, double level);
 /* Linear interpolation between order statistics of a sorted sample, as numpy's default; q in 0..1. */
@@ -68,6 +76,20 @@ double stats_cohen_dz(const double *d, int n);                          /* paire
 struct stats_ratio { double ratio, low, high; };
 /* (k1/n1) / (k2/n2) with the log-normal (Katz) interval; a zero count: NAN where it is not defined. */
 struct stats_ratio stats_risk_ratio(long k1, long n1, long k2, long n2, double level);
+
+/* The same of two shares of the same questions: `both` have it in both, `first` and `second` in one only; the log of the ratio has variance
+ * (first + second) / ((both + first)(both + second)). */
+struct stats_ratio stats_risk_ratio_paired(long both, long first, long second, double level);
+
+/* What the very test that is printed finds, with its n and its correction (stats/power.c). family: the number of tests that Holm's correction is over; an effect counts as found
+ * when family * p <= alpha, which is enough whatever the other tests give. */
+struct stats_design { int family, draws; double alpha, power; uint64_t seed; };
+struct stats_found { double effect, power; }; /* the least effect found with at least that power, and its power; NAN: none is, however large, or nothing can be said */
+/* Wilcoxon's signed-rank test over n paired differences shaped like d: `draws` resamples around their mean, moved by `effect` (in d's units) to the side of their mean. ERROR_NOMEM. */
+int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *design, struct stats_found *out, struct error *err);
+/* McNemar's exact test where `discordant` of the pairs differ, as a share. effect: share that goes one way less share that goes the other. Summed, not drawn.
+ * ERROR_NOMEM. */
+int stats_mcnemar_finds(long pairs, long discordant, const struct stats_design *design, struct stats_found *out, struct error *err);
 
 /* Power of a two-sided z test with standardised effect (h or d) and n a group, two independent groups. */
 double stats_power(double effect, double n, double alpha);
