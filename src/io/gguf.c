@@ -294,6 +294,16 @@ void gguf_free(struct gguf *g)
     mem_free(g);
 }
 
+size_t gguf_n_key(const struct gguf *g)
+{
+    return g->n_pair;
+}
+
+const char *gguf_key_at(const struct gguf *g, size_t i)
+{
+    return g->pairs[i].key;
+}
+
 uint32_t gguf_version(const struct gguf *g)
 {
     return g->version;

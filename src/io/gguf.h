@@ -46,6 +46,8 @@ int gguf_array_strings(const struct gguf *g, const char *key, struct gguf_string
 int gguf_array_ints(const struct gguf *g, const char *key, int64_t *out);
 int gguf_array_floats(const struct gguf *g, const char *key, double *out);
 
+size_t gguf_n_key(const struct gguf *g);
+const char *gguf_key_at(const struct gguf *g, size_t i); /* in order of the keys */
 uint32_t gguf_version(const struct gguf *g);
 size_t gguf_n_tensor(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i); /* file order */

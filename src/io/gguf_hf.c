@@ -2,6 +2,8 @@
 /* What llama.cpp's conversion does to a Hugging Face checkpoint, undone. Key and tensor names are those of ggml's gguf specification. */
 #include "io/gguf_hf.h"
 
+#include "io/gguf_keys.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -46,7 +48,7 @@ int gguf_hf_name(const struct gguf *g, const char *name, struct buf *out, int64_
     struct gguf_string arch_name;
     const struct architecture *arch = find_architecture(g, &arch_name);
     *heads = 0;
-    if (!strncmp(name, "rope_freqs.", 11))
+    if (gguf_tensor_harmless(name))
         return 1;
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (!strncmp(name, whole[i].gguf, strlen(whole[i].gguf))) {
@@ -58,8 +60,8 @@ int gguf_hf_name(const struct gguf *g, const char *name, struct buf *out, int64_
     for (size_t i = 0; i < sizeof layer / sizeof *layer; i++)
         if (!strncmp(rest, layer[i].gguf, strlen(layer[i].gguf))) {
             buf_printf(out, "model.layers.%.*s.%s%s", digits, name + 4, layer[i].hf, rest + strlen(layer[i].gguf));
-            if (arch && arch->interleaved && (i == 1 || i == 2))
-                gguf_get_int(g, i == 1 ? "llama.attention.head_count" : "llama.attention.head_count_kv", heads);
+            if (arch && arch->interleaved && (i == 1 || (i == 2 && gguf_same_int(g, "llama.attention.head_count_kv", heads))))
+                gguf_same_int(g, "llama.attention.head_count", heads);
             return 0;
         }
     buf_puts(out, name);
@@ -103,7 +105,7 @@ static int take_int(struct synthesis *s, const char *suffix, int optional, int64
     key_of(s, suffix, key);
     if (!gguf_has(s->g, key) && optional)
         return 0;
-    if (gguf_get_int(s->g, key, out) || *out < 1 || *out > max)
+    if (gguf_same_int(s->g, key, out) || *out < 1 || *out > max)
         return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be one integer in 1..%" PRId64 ", found %s", s->path, key, max,
                          gguf_has(s->g, key) ? "something else" : "nothing");
     return 0;
@@ -122,20 +124,27 @@ static int take_float(struct synthesis *s, const char *suffix, int optional, dou
     return 0;
 }
 
+struct rope {
+    double theta, factor; /* factor: of linear scaling */
+    int64_t head_dim;
+};
+
+static void put_linear(struct synthesis *s, double factor)
+{
+    put(s, "rope_scaling", factor == 1 ? json_null() : json_pack("{s:s,s:f}", "rope_type", "linear", "factor", factor));
+}
+
 /* Llama-3's scaling of low frequencies is not in the metadata: the conversion stores its effect, a divisor per frequency. With the
  * constants all published models share (low 1, high 4, original context 8192) the factor is the largest divisor; the rest must follow. */
-static int llama3_scaling(struct synthesis *s, const struct gguf_tensor *freqs, double theta, int64_t head_dim)
+static int llama3_scaling(struct synthesis *s, const float *f, const struct rope *r)
 {
-    enum { MAX_HALF = 1024 };
     const double low = 1, high = 4, original = 8192;
-    float f[MAX_HALF];
-    int64_t half = head_dim / 2;
-    if (freqs->storage != STORAGE_F32 || half > MAX_HALF || freqs->n_element != (uint64_t)half)
-        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted %" PRId64 " values of type F32", s->path, half);
-    storage_to_f32(freqs->storage, freqs->data, 0, (uint64_t)half, f);
+    int64_t half = r->head_dim / 2;
     double factor = (double)f[half - 1];
+    if (r->factor != 1)
+        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight together with a rope.scaling.factor of %g: wanted one of them", s->path, r->factor);
     for (int64_t i = 0; i < half; i++) {
-        double wave = 2 * M_PI * pow(theta, 2.0 * (double)i / (double)head_dim);
+        double wave = 2 * M_PI * pow(r->theta, 2.0 * (double)i / (double)r->head_dim);
         double smooth = (original / wave - low) / (high - low);
         double want = wave < original / high ? 1 : wave > original / low ? factor : 1 / ((1 - smooth) / factor + smooth);
         if (!(fabs((double)f[i] - want) <= 1e-3 * want))
@@ -147,36 +156,62 @@ static int llama3_scaling(struct synthesis *s, const struct gguf_tensor *freqs, 
     return 0;
 }
 
+/* The same divisor for every frequency is linear scaling. */
+static int take_frequencies(struct synthesis *s, const struct gguf_tensor *freqs, const struct rope *r)
+{
+    enum { MAX_HALF = 1024 };
+    float f[MAX_HALF];
+    int64_t half = r->head_dim / 2, same = 1;
+    if (freqs->storage != STORAGE_F32 || half > MAX_HALF || freqs->n_element != (uint64_t)half)
+        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted %" PRId64 " values of type F32", s->path, half);
+    storage_to_f32(freqs->storage, freqs->data, 0, (uint64_t)half, f);
+    while (same < half && f[same] == f[0])
+        same++;
+    if (same < half)
+        return llama3_scaling(s, f, r);
+    if (!(f[0] > 0) || !isfinite(f[0]))
+        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted positive numbers", s->path);
+    put_linear(s, shortest(r->factor * (double)f[0]));
+    return 0;
+}
+
+/* As llama.cpp: without a type the scaling is linear; the factor's old name is scale_linear; 0 means none. */
+static int take_factor(struct synthesis *s, double *factor)
+{
+    char key[96], type_key[96];
+    struct gguf_string type = {"linear", 6};
+    key_of(s, "rope.scaling.type", type_key);
+    key_of(s, "rope.scaling.factor", key);
+    if (gguf_has(s->g, type_key) && gguf_get_string(s->g, type_key, &type))
+        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a string", s->path, type_key);
+    int none = type.len == 4 && !memcmp(type.data, "none", 4);
+    if (!none && (type.len != 6 || memcmp(type.data, "linear", 6)))
+        return error_set(s->err, ERROR_DATA, "%s: metadata %s is \"%.*s\"; wanted none or linear", s->path, type_key, (int)(type.len < 64 ? type.len : 64), type.data);
+    if (!gguf_has(s->g, key))
+        key_of(s, "rope.scale_linear", key);
+    *factor = 0;
+    if (gguf_has(s->g, key) && (gguf_get_float(s->g, key, factor) || !isfinite(*factor) || *factor < 0))
+        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a positive number, found something else", s->path, key);
+    *factor = none || *factor == 0 ? 1 : shortest(*factor);
+    return 0;
+}
+
 static int take_rope(struct synthesis *s, int64_t head_dim)
 {
-    double theta = 10000, factor = 1;
-    int64_t rotated = head_dim, original = 0;
-    char key[96];
-    struct gguf_string type = {"none", 4};
+    struct rope r = {10000, 1, head_dim};
+    int64_t rotated = head_dim;
     int rc;
-    if ((rc = take_float(s, "rope.freq_base", 1, &theta)) || (rc = take_int(s, "rope.dimension_count", 1, 1 << 20, &rotated)))
+    if ((rc = take_float(s, "rope.freq_base", 1, &r.theta)) || (rc = take_int(s, "rope.dimension_count", 1, 1 << 20, &rotated)))
         return rc;
     if (rotated != head_dim)
-        return error_set(s->err, ERROR_DATA, "%s: %" PRId64 " of %" PRId64 " dimensions of a head are rotated; wanted all", s->path, rotated, head_dim);
-    put(s, "rope_theta", json_real(theta));
-    key_of(s, "rope.scaling.type", key);
-    gguf_get_string(s->g, key, &type);
-    if ((rc = take_float(s, "rope.scaling.factor", 1, &factor)) || (rc = take_int(s, "rope.scaling.original_context_length", 1, 1 << 30, &original)))
+        return error_set(s->err, ERROR_DATA, "%s: rope.dimension_count: %" PRId64 " of %" PRId64 " dimensions of a head are rotated; wanted all", s->path, rotated, head_dim);
+    put(s, "rope_theta", json_real(r.theta));
+    if ((rc = take_factor(s, &r.factor)))
         return rc;
     const struct gguf_tensor *freqs = gguf_find(s->g, "rope_freqs.weight");
     if (freqs)
-        return llama3_scaling(s, freqs, theta, head_dim);
-    if (type.len == 4 && !memcmp(type.data, "none", 4)) {
-        put(s, "rope_scaling", json_null());
-        return 0;
-    }
-    const char *known = type.len == 6 && !memcmp(type.data, "linear", 6) ? "linear" : type.len == 4 && !memcmp(type.data, "yarn", 4) ? "yarn" : NULL;
-    if (!known)
-        return error_set(s->err, ERROR_DATA, "%s: %s is \"%.*s\"; wanted none, linear or yarn", s->path, key, (int)(type.len < 64 ? type.len : 64), type.data);
-    json_t *scaling = json_pack("{s:s,s:f}", "rope_type", known, "factor", factor);
-    if (scaling && original)
-        s->bad |= json_object_set_new(scaling, "original_max_position_embeddings", json_integer(original)) != 0;
-    put(s, "rope_scaling", scaling);
+        return take_frequencies(s, freqs, &r);
+    put_linear(s, r.factor);
     return 0;
 }
 
@@ -187,7 +222,7 @@ static int take_shape(struct synthesis *s, int64_t *head_dim)
         {"attention.head_count", "num_attention_heads", 1 << 16}, {"feed_forward_length", "intermediate_size", 1 << 24},
         {"context_length", "max_position_embeddings", 1 << 30},
     };
-    int64_t v[5], kv, experts = 0;
+    int64_t v[5], kv;
     double eps;
     for (int i = 0; i < 5; i++) {
         int rc = take_int(s, sizes[i].suffix, 0, sizes[i].max, &v[i]);
@@ -201,15 +236,24 @@ static int take_shape(struct synthesis *s, int64_t *head_dim)
     if ((rc = take_int(s, "attention.head_count_kv", 1, v[2], &kv)) || (rc = take_int(s, "attention.key_length", 1, 1 << 16, head_dim)) ||
         (rc = take_float(s, "attention.layer_norm_rms_epsilon", 0, &eps)))
         return rc;
-    char key[96];
-    key_of(s, "expert_count", key);
-    if (!gguf_get_int(s->g, key, &experts) && experts > 0)
-        return error_set(s->err, ERROR_DATA, "%s: a mixture of %" PRId64 " experts; isara reads dense models only", s->path, experts);
     if (*head_dim < 2 || *head_dim % 2)
         return error_set(s->err, ERROR_DATA, "%s: heads of %" PRId64 " dimensions; wanted an even number", s->path, *head_dim);
+    if ((rc = gguf_check_keys(s->g, s->arch, *head_dim, v[4], s->path, s->err)) || (rc = gguf_check_tensors(s->g, v[1], s->path, s->err)))
+        return rc;
     put(s, "num_key_value_heads", json_integer(kv));
     put(s, "head_dim", json_integer(*head_dim));
     put(s, "rms_norm_eps", json_real(eps));
+    return 0;
+}
+
+/* Of queries, keys or values in any layer; others are refused (gguf_check_tensors). */
+static int has_bias(const struct gguf *g)
+{
+    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
+        const char *name = gguf_tensor_at(g, i)->name, *dot = strrchr(name, '.');
+        if (dot && !strcmp(dot, ".bias"))
+            return 1;
+    }
     return 0;
 }
 
@@ -220,8 +264,8 @@ static int take_vocabulary(struct synthesis *s)
         return error_set(s->err, ERROR_DATA, "%s: wanted a matrix token_embd.weight, found none; is this a vocabulary-only file?", s->path);
     put(s, "vocab_size", json_integer((json_int_t)embed->dim[1]));
     put(s, "tie_word_embeddings", json_boolean(!gguf_find(s->g, "output.weight")));
-    put(s, "attention_bias", json_boolean(gguf_find(s->g, "blk.0.attn_q.bias") != NULL));
-    put(s, "mlp_bias", json_boolean(gguf_find(s->g, "blk.0.ffn_gate.bias") != NULL));
+    put(s, "attention_bias", json_boolean(has_bias(s->g)));
+    put(s, "mlp_bias", json_false());
     return 0;
 }
 
