@@ -282,6 +282,31 @@ static void put_ids(const struct gguf *g, json_t *object, int *bad)
             *bad |= json_object_set_new(object, ids[i].hf, json_integer(id)) != 0;
 }
 
+/* llama.cpp ends a generation at the end of a turn or of a message, too. */
+static void put_ends(const struct gguf *g, json_t *generation, int *bad)
+{
+    static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    json_t *list = json_array();
+    int64_t seen[3], id;
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        size_t k = 0;
+        if (gguf_get_int(g, keys[i], &id))
+            continue;
+        while (k < n && seen[k] != id)
+            k++;
+        if (k < n)
+            continue;
+        seen[n++] = id;
+        *bad |= json_array_append_new(list, json_integer(id)) != 0;
+    }
+    if (n > 1)
+        *bad |= json_object_set(generation, "eos_token_id", list) != 0;
+    else if (n && !json_object_get(generation, "eos_token_id"))
+        *bad |= json_object_set(generation, "eos_token_id", json_array_get(list, 0)) != 0;
+    json_decref(list);
+}
+
 static int synthesise(struct synthesis *s)
 {
     struct gguf_string name;
@@ -309,8 +334,10 @@ int gguf_hf_config(json_t **config, json_t **generation, const struct gguf *g, c
     json_t *made = json_object();
     *config = *generation = NULL;
     int rc = s.config && made ? synthesise(&s) : 0;
-    if (!rc && made)
+    if (!rc && made) {
         put_ids(g, made, &s.bad);
+        put_ends(g, made, &s.bad);
+    }
     if (!rc && (s.bad || !s.config || !made))
         rc = error_set_nomem(err, sizeof *made, "a configuration");
     if (rc) {

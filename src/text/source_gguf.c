@@ -3,6 +3,7 @@
  * of how words are cut, and a wrong guess gives other ids; an unknown one is refused. */
 #include "text/source.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/file.h"
@@ -14,10 +15,16 @@
 #define SPLIT(regex) "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"Isolated\",\"invert\":false}"
 #define BYTES(use_regex) "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" use_regex "}"
 #define SEQUENCE(a, b) "{\"type\":\"Sequence\",\"pretokenizers\":[" a "," b "]}"
+/* llama.cpp's four expressions for LLAMA_VOCAB_PRE_TYPE_DEFAULT (llama-vocab.cpp), each over the pieces of the one before. */
+#define LLAMA_CPP_DEFAULT                                                                                                         \
+    SPLIT("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|]+") ","                                                                              \
+    SPLIT("'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!\\\\S)") ","                      \
+    SPLIT("\\\\p{N}+") "," SPLIT("[0-9][0-9][0-9]")
 #define WORDS_LIKE_LLAMA3(digits)                                                                                                 \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                                                \
     "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 
+static const char default_pre[] = SEQUENCE(LLAMA_CPP_DEFAULT, BYTES("false"));
 static const char gpt2[] = BYTES("true");
 static const char digits_then_gpt2[] = SEQUENCE("{\"type\":\"Digits\",\"individual_digits\":true}", BYTES("true"));
 static const char llama3[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}{1,3}")), BYTES("false"));
@@ -28,7 +35,7 @@ static const struct pre {
     const char *name, *json;
     int ignore_merges, add_bos, nfc; /* add_bos: when the file does not say */
 } pres[] = {
-    {"default", gpt2, 0, 0, 0},
+    {"default", default_pre, 0, 0, 0},
     {"gpt-2", gpt2, 0, 0, 0},
     {"phi-2", gpt2, 0, 0, 0},
     {"olmo", gpt2, 0, 0, 0},
@@ -130,6 +137,9 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const st
     int64_t n = gguf_array_length(g, "tokenizer.ggml.merges", &kind);
     if (!pre)
         return ERROR_DATA;
+    if (!gguf_has(g, "tokenizer.ggml.pre"))
+        log_line(LOG_WARNING, "%s: no tokenizer.ggml.pre: words are cut as llama.cpp's default does, which may not be what the model was trained with; "
+                 "a file converted anew, or the model's Hugging Face directory, says it", path);
     if (n < 0 || kind != GGUF_STRING)
         return error_set(err, ERROR_DATA, "%s: no array of strings tokenizer.ggml.merges", path);
     struct gguf_string *line = mem_alloc((size_t)n * sizeof *line);
@@ -245,9 +255,11 @@ static int make_config(struct tokenizer_source *out, const struct gguf *g, const
 {
     static const char *const keys[][2] = {{"tokenizer.ggml.bos_token_id", "bos_token"}, {"tokenizer.ggml.eos_token_id", "eos_token"},
                                           {"tokenizer.ggml.unknown_token_id", "unk_token"}, {"tokenizer.ggml.padding_token_id", "pad_token"}};
-    int64_t id[4];
+    int64_t id[4], end;
     struct gguf_string chat;
     int bad = 0;
+    if (special_id(g, t, "tokenizer.ggml.eot_token_id", path, &end, err) || special_id(g, t, "tokenizer.ggml.eom_token_id", path, &end, err))
+        return ERROR_DATA; /* src/io has them end a generation */
     out->config = json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
     for (int i = 0; i < 4; i++) {
         int rc = special_id(g, t, keys[i][0], path, id + i, err);
