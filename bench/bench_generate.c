@@ -198,7 +198,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk] [profile]\n");
         return 2;
     }
-    if (device_open_cpu(&device, &(struct device_options){.n_thread = argc > 5 ? atoi(argv[5]) : 0}, &err) || checkpoint_open(&checkpoint, argv[1], &err) ||
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = argc > 5 ? atoi(argv[5]) : 0}, &err) || checkpoint_open(&checkpoint, argv[1], &err) ||
         model_open(&model, device, checkpoint, &mo, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return 1;

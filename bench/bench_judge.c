@@ -157,7 +157,7 @@ int main(int argc, char **argv)
         return 2;
     }
     json_t *rows = load(argv[2]), *answers = load(argv[3]), *questions = load(argv[4]);
-    if (device_open_cpu(&device, &o, &err) || checkpoint_open(&ck, argv[1], &err) || model_open(&m, device, ck, &mo, &err))
+    if (device_open(&device, DEVICE_CPU, &o, &err) || checkpoint_open(&ck, argv[1], &err) || model_open(&m, device, ck, &mo, &err))
         fail(&err);
     checkpoint_close(ck);
     say(json_pack("{s:s}", "isa", device_isa(device)));

@@ -53,7 +53,7 @@ static double run_isara(const struct setting *s, int count, int x_bf16)
             tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n, .k = s->k, .n_row = s->m, .compute = s->t, .dy = y, .x = x, .dw = {s->w, 0}, .borders = {s->borders, 0}, .n_seq = 1, .fresh = 1});
         else
             tensor_linear(s->q, &(struct linear_args){.w = s->weight, .n_row = s->m, .x = x, .x_dtype = x_bf16 ? DTYPE_BF16 : DTYPE_F32, .y = y});
-    queue_wait(s->q);
+    queue_drain(s->q);
     return (now(s) - start) / count;
 }
 
@@ -266,7 +266,7 @@ int main(int argc, char **argv)
     struct error err = {0};
     struct setting s = {.t = argc > 1 && !strcmp(argv[1], "f32") ? DTYPE_F32 : argc > 1 && !strcmp(argv[1], "q8") ? DTYPE_Q8 : DTYPE_BF16, .what = argc > 3 ? argv[3] : "forward"};
     struct device_options options = {.n_thread = argc > 2 ? atoi(argv[2]) : 0};
-    if (device_open_cpu(&s.d, &options, &err)) {
+    if (device_open(&s.d, DEVICE_CPU, &options, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }

@@ -69,7 +69,7 @@ static int look(const struct model *m, const struct text *texts, int n, struct r
         model_forward(m, q, w, &batch, &hidden);
         model_head(m, q, hidden, batch.n_row, (struct span){logits, 0});
         queue_download(q, host, (struct span){logits, 0}, (size_t)batch.n_row * (size_t)n_vocab * 4);
-        queue_wait(q);
+        queue_drain(q);
         for (int t = texts[i].n_given; t < texts[i].n; t++, r->n++) {
             const float *x = host + (size_t)(t - 1) * (size_t)n_vocab;
             int best = 0;
@@ -170,7 +170,7 @@ int main(int argc, char **argv)
     }
     int n = read_texts(texts, json_object_get(ids, "W6"), n_token), n_prompt = (n_token + NEW - 1) / NEW;
     n_prompt = n_prompt < (int)json_array_size(prompts) ? n_prompt : (int)json_array_size(prompts);
-    if (device_open_cpu(&device, NULL, &err) || checkpoint_open(&checkpoint, argv[1], &err)) {
+    if (device_open(&device, DEVICE_CPU, NULL, &err) || checkpoint_open(&checkpoint, argv[1], &err)) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }

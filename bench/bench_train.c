@@ -103,7 +103,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct device_options options = {.n_thread = argc > 3 ? atoi(argv[3]) : 0};
-    if (device_open_cpu(&b.device, &options, &b.err) || checkpoint_open(&b.source, argv[1], &b.err))
+    if (device_open(&b.device, DEVICE_CPU, &options, &b.err) || checkpoint_open(&b.source, argv[1], &b.err))
         return fail(&b);
     printf("{\"ready\": true, \"versions\": {}}\n");
     fflush(stdout);

@@ -14,7 +14,7 @@ void ops_open(struct ops *o, const char *isa, int n_thread)
 {
     struct error err = {0};
     memset(o, 0, sizeof *o);
-    if (device_open_cpu(&o->device, &(struct device_options){.isa = isa, .n_thread = n_thread}, &err))
+    if (device_open(&o->device, DEVICE_CPU, &(struct device_options){.isa = isa, .n_thread = n_thread}, &err))
         fail_msg("%s", err.message);
     o->queue = device_queue(o->device);
 }
@@ -24,7 +24,7 @@ static void check_guards(struct ops *o, int i)
     unsigned char guard[GUARD];
     for (int side = 0; side < 2; side++) {
         queue_download(o->queue, guard, (struct span){o->buffers[i], side ? GUARD + o->sizes[i] : 0}, GUARD);
-        queue_wait(o->queue);
+        assert_int_equal(queue_wait(o->queue, NULL), 0);
         for (int j = 0; j < GUARD; j++)
             if (guard[j] != 0xa5)
                 fail_msg("buffer %d of %zu bytes: byte %d %s it was overwritten", i, o->sizes[i], j, side ? "after" : "before");
@@ -56,7 +56,7 @@ struct span ops_new(struct ops *o, const void *data, size_t bytes)
     o->sizes[o->n] = bytes;
     struct span s = {o->buffers[o->n++], 0};
     queue_upload(o->queue, s, image, all);
-    queue_wait(o->queue);
+    assert_int_equal(queue_wait(o->queue, NULL), 0);
     free(image);
     return span_at(s, GUARD);
 }
@@ -64,7 +64,7 @@ struct span ops_new(struct ops *o, const void *data, size_t bytes)
 void ops_get(struct ops *o, void *out, struct span s, size_t bytes)
 {
     queue_download(o->queue, out, s, bytes);
-    queue_wait(o->queue);
+    assert_int_equal(queue_wait(o->queue, NULL), 0);
 }
 
 int ops_reduced(void)

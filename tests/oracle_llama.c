@@ -161,7 +161,7 @@ double *oracle_weights(const struct model *m, uint64_t seed)
     assert_int_equal(buffer_new(&b, m->device, n * 4, "weights", NULL), 0);
     assert_int_equal(model_init_masters(m, seed, q, (struct span){b, 0}, NULL), 0);
     queue_download(q, single, (struct span){b, 0}, n * 4);
-    queue_wait(q);
+    assert_int_equal(queue_wait(q, NULL), 0);
     for (size_t i = 0; i < n; i++)
         flat[i] = (double)single[i];
     free(single);

@@ -3,6 +3,8 @@
  * shared, and whichever of the two forms computes them. */
 #include "tests/ops_check.h"
 
+#include "cpu/kv.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +71,7 @@ static size_t paged(struct ops *o, const void *parameter, float *out)
             table[i] = n_page - table[i];
     float *q = rows_of(s, 0, width), *k = rows_of(s, 1, kv), *v = rows_of(s, 2, kv);
     struct span bq = ops_new(o, q, (size_t)n * (size_t)width * 4), bk = ops_new(o, k, (size_t)n * (size_t)kv * 4), bv = ops_new(o, v, (size_t)n * (size_t)kv * 4);
-    struct span pages = ops_new(o, NULL, kv_page_bytes(&layout) * (size_t)(n_page + 1)), bt = ops_new(o, table, sizeof table);
+    struct span pages = ops_new(o, NULL, kv_page_bytes(o->device, &layout) * (size_t)(n_page + 1)), bt = ops_new(o, table, sizeof table);
     struct span bs = ops_new(o, seq, (size_t)n * 4), bp = ops_new(o, position, (size_t)n * 4), bw = ops_new(o, owner, (size_t)n * 4), bo = ops_new(o, NULL, (size_t)n * (size_t)width * 4);
     for (int row = 0; row < n; row += s->by_row ? 1 : n) {
         size_t r = (size_t)row;
@@ -232,7 +234,7 @@ static size_t copied(struct ops *o, const void *parameter, float *out)
 {
     struct kv_layout layout = copy_layout(*(const enum dtype *)parameter);
     static const int32_t copies[2][3] = {{0, 2, 7}, {2, 1, 5}};
-    size_t bytes = COPY_PAGES * kv_page_bytes(&layout);
+    size_t bytes = COPY_PAGES * kv_page_bytes(o->device, &layout);
     ops_fill(out, bytes / 4, 90);
     struct span pages = ops_new(o, out, bytes);
     tensor_kv_copy(o->queue, &(struct kv_copy_args){layout, 2, ops_new(o, copies, sizeof copies), pages});
@@ -256,7 +258,7 @@ static void copies_hold_the_positions_in_use(void **state)
     for (int t = 0; t < 2; t++) {
         size_t n;
         struct kv_layout l = copy_layout(dtypes[t]);
-        size_t page = kv_page_bytes(&l), element = dtype_size(l.dtype);
+        size_t page = kv_bytes(&l), element = dtype_size(l.dtype);
         char *got = (char *)ops_same_bits(copied, &dtypes[t], &n), *before = malloc(n * 4);
         assert_non_null(before);
         ops_fill((float *)(void *)before, n, 90);

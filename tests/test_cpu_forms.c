@@ -99,7 +99,7 @@ static size_t residual_run(struct ops *o, const void *parameter, float *out)
     }
     tensor_scale(o->queue, &(struct scale_args){ROWS * WIDE, 0.5f, all, all});
     ops_get(o, out, all, sizeof y);
-    queue_wait(o->queue);
+    assert_int_equal(queue_wait(o->queue, NULL), 0);
     weight_free(weight);
     return ROWS * WIDE;
 }
@@ -145,7 +145,7 @@ static size_t packing_adamw_run(struct ops *o, const void *parameter, float *out
     ops_get(o, out, s[1][0], BYTES);
     ops_get(o, out + N, unpacked, PACKED_N * PACKED_K * 4);
     ops_get(o, out + N + PACKED_N * PACKED_K, s[0][0], BYTES);
-    queue_wait(o->queue);
+    assert_int_equal(queue_wait(o->queue, NULL), 0);
     weight_free(w);
     free(x);
     free(all);
@@ -186,7 +186,7 @@ static size_t random_packing_run(struct ops *o, const void *parameter, float *ou
         tensor_weight_pack(o->queue, &(struct weight_pack_args){w, cut, RANDOM_N - cut, span_at(from, (size_t)(cut * RANDOM_K) * 4), DTYPE_F32, *noise});
         tensor_weight_unpack(o->queue, &(struct weight_unpack_args){w, 0, RANDOM_N, to});
         ops_get(o, out + way * N, to, N * 4);
-        queue_wait(o->queue);
+        assert_int_equal(queue_wait(o->queue, NULL), 0);
     }
     weight_free(w);
     free(x);

@@ -72,7 +72,7 @@ static int bench_open(struct bench *b, const char *isa, int n_thread)
 {
     struct error err;
     memset(b, 0, sizeof *b);
-    if (device_open_cpu(&b->d, &(struct device_options){.n_thread = n_thread, .isa = isa}, &err))
+    if (device_open(&b->d, DEVICE_CPU, &(struct device_options){.n_thread = n_thread, .isa = isa}, &err))
         return -1;
     b->q = device_queue(b->d);
     b->x = buffer_of(b, x, sizeof x);
@@ -117,7 +117,7 @@ static void prepare_y(struct bench *b, const float *start, int count)
 static void fetch_y(struct bench *b, int count)
 {
     queue_download(b->q, y, at(b->y), sizeof y);
-    queue_wait(b->q);
+    assert_int_equal(queue_wait(b->q, NULL), 0);
     float mark;
     memset(&mark, 0xA5, 4);
     for (int i = 0; i < GUARD; i++)
@@ -585,7 +585,7 @@ static void an_unknown_instruction_set_is_named(void **state)
     (void)state;
     struct device *d;
     struct error err;
-    assert_int_equal(device_open_cpu(&d, &(struct device_options){.isa = "mmx"}, &err), ERROR_UNAVAILABLE);
+    assert_int_equal(device_open(&d, DEVICE_CPU, &(struct device_options){.isa = "mmx"}, &err), ERROR_UNAVAILABLE);
     assert_non_null(strstr(err.message, "'mmx'"));
     assert_non_null(strstr(err.message, "generic"));
 }

@@ -20,7 +20,7 @@ static struct device *open_device(int n_thread)
     struct device *d;
     struct error err;
     struct device_options o = {.n_thread = n_thread};
-    assert_int_equal(everything_remote ? device_open_remote(&d, &o, &err) : device_open_cpu(&d, &o, &err), 0);
+    assert_int_equal(everything_remote ? device_open(&d, DEVICE_REMOTE, &o, &err) : device_open(&d, DEVICE_CPU, &o, &err), 0);
     return d;
 }
 
@@ -145,7 +145,7 @@ static void same_bytes(enum dtype dtype, int n_round)
     struct record alone[MAX_REQUEST] = {{0}}, got[MAX_REQUEST] = {{0}};
     struct device *second = open_device(2), *first;
     struct error err;
-    assert_int_equal(device_open_cpu(&first, &(struct device_options){.n_thread = 1}, &err), 0);
+    assert_int_equal(device_open(&first, DEVICE_CPU, &(struct device_options){.n_thread = 1}, &err), 0);
     struct model *m1 = small_model(first, dtype), *m2 = small_model(second, dtype);
     for (int round = 0; round < n_round; round++) {
         int n = 2 + below(MAX_REQUEST - 2);
@@ -378,6 +378,7 @@ static void a_request_that_cannot_run_says_why_and_the_others_go_on(void **state
     }
     int32_t bad[2] = {5, VOCAB};
     q[0].n_prompt = CONTEXT - 3;
+    q[1].options.do_sample = 1;
     q[1].options.temperature = -1;
     q[2].prompt = bad;
     q[2].n_prompt = 2;

@@ -202,10 +202,10 @@ static void an_option_out_of_range_is_named(void **state)
     BAD(o.min_new_tokens = -1, "min_new_tokens")
     BAD(o.num_beams = 0, "num_beams")
     BAD(o.num_return_sequences = 2, "num_return_sequences")
-    BAD(o.temperature = 0, "temperature")
-    BAD(o.top_p = 1.5f, "top_p")
-    BAD(o.min_p = -0.1f, "min_p")
-    BAD(o.top_k = -1, "top_k")
+    BAD((o.do_sample = 1, o.temperature = 0), "temperature")
+    BAD((o.do_sample = 1, o.top_p = 1.5f), "top_p")
+    BAD((o.do_sample = 1, o.min_p = -0.1f), "min_p")
+    BAD((o.do_sample = 1, o.top_k = -1), "top_k")
     BAD(o.repetition_penalty = 0, "repetition_penalty")
     BAD(o.length_penalty = (float)strtod("nan", NULL), "length_penalty")
     BAD(o.no_repeat_ngram_size = -2, "no_repeat_ngram_size")
@@ -238,13 +238,52 @@ static void generation_config_overrides_the_descriptor_and_is_checked(void **sta
     json_object_set_new(c, "typical_p", json_real(0.9));
     assert_string_equal(generate_options_unknown(c), "typical_p");
     json_decref(c);
-    const char *bad[] = {"{\"temperature\": \"hot\"}", "{\"stop_strings\": [\"\"]}", "{\"stop_strings\": 3}", "{\"eos_token_id\": [1, -3]}", "{\"do_sample\": 1}", "{\"num_beams\": 2.5}", "[]"};
+    const char *bad[] = {"{\"temperature\": \"hot\"}", "{\"stop_strings\": [\"\"]}", "{\"stop_strings\": 3}", "{\"eos_token_id\": [1, 3.5]}", "{\"do_sample\": 1}", "{\"num_beams\": 2.5}", "[]"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         c = json_loads(bad[i], 0, NULL);
         assert_int_equal(generate_options_merge(&o, c, &d, "generation_config.json", &err), ERROR_CONFIG);
         assert_non_null(strstr(err.message, "generation_config.json"));
         json_decref(c);
     }
+}
+
+static int merge_and_check(const char *text, struct generate_options *o, struct error *err)
+{
+    struct model_desc d = {.eos_ids = {2}, .n_eos = 1};
+    json_t *c = json_loads(text, 0, NULL);
+    generate_options_default(o);
+    int rc = generate_options_merge(o, c, &d, "generation_config.json", err);
+    json_decref(c);
+    return rc ? rc : generate_options_check(o, err);
+}
+
+/* Which files transformers 5.24's generate takes (greedy unless do_sample stands there) and which it refuses; 5.24 stops at 44 with [44, -1]. */
+static void neutral_values_are_taken_as_transformers_takes_them(void **state)
+{
+    (void)state;
+    static const char *const taken[] = {
+        "{\"temperature\": 0.0}", "{\"temperature\": -1.0}", "{\"temperature\": 1e9}", "{\"top_k\": -1}", "{\"top_k\": 2.0}", "{\"top_p\": 0.0}", "{\"top_p\": 1.5}",
+        "{\"min_p\": -1.0}", "{\"top_k\": 0, \"do_sample\": true}", "{\"top_p\": 1.5, \"do_sample\": true}", "{\"num_return_sequences\": 0}", "{\"no_repeat_ngram_size\": -1}",
+        "{\"min_new_tokens\": -1}", "{\"repetition_penalty\": null}", "{\"temperature\": null, \"top_k\": null}", "{\"num_beams\": 1.0}",
+    };
+    static const struct { const char *text, *word; } refused[] = {
+        {"{\"temperature\": 0.0, \"do_sample\": true}", "temperature"}, {"{\"top_k\": -1, \"do_sample\": true}", "top_k"},
+        {"{\"repetition_penalty\": 0.0}", "repetition_penalty"}, {"{\"num_beams\": 0}", "num_beams"}, {"{\"max_new_tokens\": -1}", "max_new_tokens"},
+    };
+    struct generate_options o;
+    struct error err = {0};
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (merge_and_check(taken[i], &o, &err))
+            fail_msg("%s: %s", taken[i], err.message);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (!merge_and_check(refused[i].text, &o, &err) || !strstr(err.message, refused[i].word))
+            fail_msg("%s: \"%s\"", refused[i].text, err.message);
+    assert_int_equal(merge_and_check("{\"eos_token_id\": -1}", &o, &err), 0);
+    assert_int_equal(o.n_eos, 0);
+    assert_int_equal(merge_and_check("{\"eos_token_id\": [44, -1]}", &o, &err), 0);
+    assert_true(o.n_eos == 1 && o.eos_ids[0] == 44);
+    assert_int_equal(merge_and_check("{\"eos_token_id\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]}", &o, &err), 0);
+    assert_true(o.n_eos == 20 && o.eos_ids[19] == 20);
 }
 
 int main(void)
@@ -256,6 +295,7 @@ int main(void)
         cmocka_unit_test(pages_are_shared_evicted_and_never_lost),
         cmocka_unit_test(an_option_out_of_range_is_named),
         cmocka_unit_test(generation_config_overrides_the_descriptor_and_is_checked),
+        cmocka_unit_test(neutral_values_are_taken_as_transformers_takes_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

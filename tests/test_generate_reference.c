@@ -21,7 +21,7 @@ static struct loaded load(const char *path)
     struct loaded l;
     struct error err;
     const struct device_options all = {0};
-    if ((everything_remote ? device_open_remote(&l.device, &all, &err) : device_open_cpu(&l.device, &all, &err)) || checkpoint_open(&l.checkpoint, path, &err) ||
+    if ((everything_remote ? device_open(&l.device, DEVICE_REMOTE, &all, &err) : device_open(&l.device, DEVICE_CPU, &all, &err)) || checkpoint_open(&l.checkpoint, path, &err) ||
         model_open(&l.model, l.device, l.checkpoint, &(struct model_options){.dtype = DTYPE_F32}, &err))
         fail_msg("%s", err.message);
     return l;

@@ -16,7 +16,7 @@ static struct device *device;
 static int open_device(void **state)
 {
     (void)state;
-    return device_open_cpu(&device, &(struct device_options){.n_thread = 2}, NULL);
+    return device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 2}, NULL);
 }
 static int close_device(void **state)
 {

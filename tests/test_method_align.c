@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "io/jsonl.h"
 #include "io/jsontext.h"
 #include "method/method.h"
 #include "run/run.h"
@@ -26,7 +27,7 @@ static struct device *open_device(int threads)
 {
     struct device *d;
     struct error err = {0, ""};
-    if (device_open_cpu(&d, &(struct device_options){.n_thread = threads}, &err))
+    if (device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = threads}, &err))
         fail_msg("%s", err.message);
     return d;
 }
@@ -180,7 +181,7 @@ static int run_until(const struct align_options *o, long after, int interrupt)
         struct align_result r;
         struct error err = {0, ""};
         log_set_sink(&(struct log_sink){NULL, count_and_kill, &plan});
-        if (device_open_cpu(&d, &(struct device_options){.n_thread = 2}, &err))
+        if (device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err))
             _exit(2);
         int rc = method_align(d, o, &r, &err);
         _exit(rc == ERROR_INTERRUPTED && strstr(err.message, "run the same command again") ? 75 : rc ? 3 : 0);
@@ -381,6 +382,39 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     assert_int_equal(rename(other, path), 0);
 }
 
+/* Twenty examples are asked for and do not fit: what is stored is what stood in the prompt, for the nearest and for the random ones. */
+static void an_arms_examples_are_those_that_fitted(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"icl-knn", "icl-random", "pretrained"};
+    char output[1100], path[1200];
+    struct align_options o;
+    struct align_result r;
+    snprintf(output, sizeof output, "%s/examples", root);
+    options_for(&o, output);
+    o.rounds = 1, o.attempts = 2, o.k = 20, o.test = test_path, o.baselines = 1, o.retriever = ALIGN_RETRIEVER_BM25;
+    align(&o, 1, &r);
+    align_result_free(&r);
+    for (int k = 0; k < 3; k++) {
+        size_t rows = 0;
+        struct jsonl *in;
+        json_t *row;
+        snprintf(path, sizeof path, "%s/arms/%s.jsonl", output, names[k]);
+        assert_int_equal(jsonl_open(&in, path, NULL), 0);
+        for (; jsonl_next(in, &row, NULL) == 1; rows++) {
+            const json_t *contexts = json_object_get(row, "contexts");
+            size_t n = json_array_size(contexts);
+            assert_true(k == 2 ? !contexts : n > 0 && n < 20);
+            assert_int_equal(json_integer_value(json_object_get(row, "contexts_dropped")), k == 2 ? 0 : 20 - (int)n);
+            for (size_t c = 0; c < n; c++)
+                assert_int_equal(strncmp(json_string_value(json_array_get(contexts, c)), "seed-", 5), 0);
+            json_decref(row);
+        }
+        assert_int_equal(rows, 6);
+        jsonl_close(in);
+    }
+}
+
 static void novelty_that_runs_out_stops_the_loop(void **state)
 {
     (void)state;
@@ -427,7 +461,8 @@ int main(void)
         cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes),
         cmocka_unit_test(failed_allocations_leave_a_run_that_continues), cmocka_unit_test(other_settings_are_refused_by_name),
         cmocka_unit_test(every_attempt_can_be_replayed), cmocka_unit_test(review_stops_and_struck_lines_are_not_trained_on),
-        cmocka_unit_test(arms_with_a_test_set_and_a_judge), cmocka_unit_test(novelty_that_runs_out_stops_the_loop),
+        cmocka_unit_test(arms_with_a_test_set_and_a_judge), cmocka_unit_test(an_arms_examples_are_those_that_fitted),
+        cmocka_unit_test(novelty_that_runs_out_stops_the_loop),
         cmocka_unit_test(preview_shows_prompts_and_writes_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -176,7 +176,7 @@ static int setup(void **state)
 {
     (void)state;
     struct device_options o = {.n_thread = 2};
-    int rc = device_open_cpu(&device, &o, NULL);
+    int rc = device_open(&device, DEVICE_CPU, &o, NULL);
     rc = rc ? rc : seeds_read(&test, "models/test.jsonl", 0, NULL);
     for (int i = 0; i < N && !rc; i++)
         questions[i] = test.items[i].question;

@@ -70,6 +70,53 @@ static void test_rope_scalings_follow_transformers(void **state)
     assert_true(d.rope_theta == 500000);
 }
 
+/* LlamaRotaryEmbedding(AutoConfig.from_pretrained(DIR)).inv_freq of transformers 5.24.0: the second and the last value of head size 12. */
+static void test_rope_keys_that_contradict_each_other_are_read_as_transformers_reads_them(void **state)
+{
+    (void)state;
+    static const struct { const char *extra; float second, last; } cases[] = {
+        {"{\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":500.0}}", 0.354953676f, 0.00563453929f},
+        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0},\"rope_theta\":77.0}", 0.121206209f, 0.00669675507f},
+        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0,\"rope_theta\":500.0},\"rope_theta\":77.0}", 0.0887384191f, 0.00140863482f},
+        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0},\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":300.0}}", 0.0538608618f, 0.000116039737f},
+        {"{\"rope_scaling\":{},\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.0,\"rope_theta\":300.0}}", 0.193248644f, 0.00431223447f},
+        {"{\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"default\",\"factor\":2.0}}", 0.215443447f, 0.000464158948f},
+        {"{\"rope_scaling\":{\"factor\":2.0}}", 0.215443447f, 0.000464158948f},
+        {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0}}", 0.101989336f, 5.80198684e-05f},
+        {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":1024},"
+         "\"original_max_position_embeddings\":32}", 0.0330410488f, 5.80198684e-05f},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_desc d;
+        struct error err = {0};
+        json_t *c = with(NULL, NULL), *extra = json_loads(cases[i].extra, 0, NULL);
+        json_object_update(c, extra);
+        if (model_desc_parse(&d, c, "x", &err))
+            fail_msg("%s: %s", cases[i].extra, err.message);
+        if (fabsf(d.rope_inv_freq[1] / cases[i].second - 1) > 1e-6f || fabsf(d.rope_inv_freq[5] / cases[i].last - 1) > 1e-6f)
+            fail_msg("%s: %.9g and %.9g", cases[i].extra, (double)d.rope_inv_freq[1], (double)d.rope_inv_freq[5]);
+        json_decref(c);
+        json_decref(extra);
+    }
+}
+
+/* The same keys at values at which they do nothing, and keys that never do anything. */
+static void test_harmless_keys_stop_nobody(void **state)
+{
+    (void)state;
+    static const struct { const char *key, *value; } cases[] = {
+        {"sliding_window", "null"}, {"sliding_window", "64"}, {"pretraining_tp", "2"}, {"quantization_config", "null"}, {"quantization_config", "{}"}, {"logit_scale", "1.0"},
+        {"layer_types", "[\"full_attention\",\"full_attention\"]"}, {"rope_interleaved", "false"}, {"num_local_experts", "0"}, {"attention_dropout", "0.1"},
+        {"head_dim", "null"}, {"num_key_value_heads", "null"}, {"rope_scaling", "null"}, {"eos_token_id", "-1"}, {"of_another_program", "7"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model_desc d;
+        struct error err = {0};
+        if (parse(&d, cases[i].key, cases[i].value, &err))
+            fail_msg("%s = %s: \"%s\"", cases[i].key, cases[i].value, err.message);
+    }
+}
+
 static void test_contradictions_name_their_key(void **state)
 {
     (void)state;
@@ -97,6 +144,21 @@ static void test_contradictions_name_their_key(void **state)
         {"rope_scaling", "[]", "rope_scaling"},
         {"architectures", "[\"OPTForCausalLM\"]", "architectures"},
         {"quantization_config", "{\"bits\":4}", "quantization_config"},
+        {"rope_scaling", "{\"rope_type\":\"longrope\",\"factor\":2.0}", "rope_scaling"},
+        {"rope_scaling", "{\"rope_type\":\"linear\",\"factor\":2.0,\"partial_rotary_factor\":0.5}", "partial_rotary_factor"},
+        {"rope_parameters", "{\"full_attention\":{\"rope_type\":\"default\"}}", "rope_parameters"},
+        {"rope_parameters", "{\"rope_type\":3}", "rope_parameters"},
+        {"partial_rotary_factor", "0.5", "partial_rotary_factor"},
+        {"rope_interleaved", "true", "rope_interleaved"},
+        {"sliding_window", "16", "sliding_window"},
+        {"layer_types", "[\"full_attention\",\"sliding_attention\"]", "layer_types"},
+        {"is_causal", "false", "is_causal"},
+        {"logit_scale", "0.5", "logit_scale"},
+        {"embedding_multiplier", "12", "embedding_multiplier"},
+        {"final_logit_softcapping", "30.0", "final_logit_softcapping"},
+        {"use_qk_norm", "true", "use_qk_norm"},
+        {"num_local_experts", "8", "num_local_experts"},
+        {"hidden_activation", "\"gelu\"", "hidden_activation"},
         {"tie_word_embeddings", "\"yes\"", "tie_word_embeddings"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -149,6 +211,8 @@ int main(void)
         cmocka_unit_test(test_plain_config_is_read_and_defaults_are_the_familys),
         cmocka_unit_test(test_head_size_may_differ_from_hidden_over_heads),
         cmocka_unit_test(test_rope_scalings_follow_transformers),
+        cmocka_unit_test(test_rope_keys_that_contradict_each_other_are_read_as_transformers_reads_them),
+        cmocka_unit_test(test_harmless_keys_stop_nobody),
         cmocka_unit_test(test_contradictions_name_their_key),
         cmocka_unit_test(test_classifier_takes_its_labels_from_the_config),
         cmocka_unit_test(test_parameters_tile_the_flat_order),

@@ -15,7 +15,7 @@ static struct device *device;
 static int open_device(void **state)
 {
     (void)state;
-    return device_open_cpu(&device, &(struct device_options){.n_thread = 2}, NULL);
+    return device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 2}, NULL);
 }
 static int close_device(void **state)
 {
@@ -132,7 +132,7 @@ static void test_a_texts_bits_do_not_depend_on_its_company_or_the_threads(void *
         assert_int_equal(model_score(m, texts + 1, 1, alone, NULL), 0);
         assert_memory_equal(alone, together + 30, 34 * sizeof *alone);
         struct device *one, *home = device;
-        assert_int_equal(device_open_cpu(&one, &(struct device_options){.n_thread = 1}, NULL), 0);
+        assert_int_equal(device_open(&one, DEVICE_CPU, &(struct device_options){.n_thread = 1}, NULL), 0);
         device = one;
         struct model *single = tiny(NULL, 9, bf16 ? DTYPE_BF16 : DTYPE_F32);
         assert_int_equal(model_score(single, texts + 1, 1, alone, NULL), 0);
@@ -162,13 +162,13 @@ static void paged_pass(struct model *m, struct model_workspace *w, struct buffer
         host[3 * MAX + i] = (i * 7 + 3) % n_page; /* pages lie scattered */
     queue_upload(q, at, host, sizeof host);
     for (int l = 0; l < 2; l++)
-        layer_pages[l] = (struct span){pages, (size_t)l * 16 * kv_page_bytes(&layout)};
+        layer_pages[l] = (struct span){pages, (size_t)l * 16 * kv_page_bytes(device, &layout)};
     struct model_batch b = {.n_row = n, .tokens = at, .positions = span_at(at, MAX * 4), .pages = layer_pages, .layout = layout, .row_seq = span_at(at, 2 * MAX * 4),
                             .block_table = span_at(at, 3 * MAX * 4), .table_stride = n_page, .n_seq = 1};
     struct span out;
     model_forward(m, q, w, &b, &out);
     queue_download(q, hidden, out, (size_t)(n * m->desc.n_embd) * 4);
-    queue_wait(q);
+    assert_int_equal(queue_wait(q, NULL), 0);
 }
 
 static void test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass(void **state)
@@ -186,7 +186,7 @@ static void test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass(void 
     int32_t ids[N];
     float *paged = malloc(N * 16 * 4), *bordered = malloc(N * 16 * 4);
     random_ids(ids, N, 29, 77);
-    assert_int_equal(buffer_new(&pages, device, 32 * kv_page_bytes(&layout), "pages", NULL), 0);
+    assert_int_equal(buffer_new(&pages, device, 32 * kv_page_bytes(device, &layout), "pages", NULL), 0);
     assert_int_equal(buffer_new(&index, device, 4 * 512 * 4, "index", NULL), 0);
     assert_int_equal(model_workspace_new(&w, m, N, N, NULL), 0);
     for (int i = 0; i < 5; i++)
@@ -197,7 +197,7 @@ static void test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass(void 
     rows_batch(&rows, &b);
     model_forward(m, device_queue(device), w, &b, &out);
     queue_download(device_queue(device), bordered, out, N * 16 * 4);
-    queue_wait(device_queue(device));
+    assert_int_equal(queue_wait(device_queue(device), NULL), 0);
     assert_memory_equal(paged, bordered, N * 16 * 4);
     rows_free(&rows);
     buffer_free(pages);
@@ -224,7 +224,7 @@ static void bordered_pass(struct model *m, struct rows *rows, struct buffer *ind
     }
     model_forward(m, q, w, &b, &out);
     queue_download(q, hidden, out, (size_t)(n * m->desc.n_embd) * 4);
-    queue_wait(q);
+    assert_int_equal(queue_wait(q, NULL), 0);
     model_workspace_free(w);
 }
 
@@ -295,7 +295,7 @@ static void test_random_llama_has_transformers_logits(void **state)
     model_forward(m, q, w, &b, &hidden);
     model_head(m, q, hidden, n, (struct span){logits, 0});
     queue_download(q, got, (struct span){logits, 0}, (size_t)(n * n_vocab) * 4);
-    queue_wait(q);
+    assert_int_equal(queue_wait(q, NULL), 0);
     for (size_t i = 0; i < json_array_size(wanted); i++) {
         int row = (int)json_integer_value(json_array_get(json_object_get(values, "rows_at"), i));
         for (int j = 0; j < n_vocab; j++)

@@ -14,7 +14,7 @@ enum { N_TEXT = 4, LENGTH = 40, N_SCORE = N_TEXT * (LENGTH - 1) };
 static struct device *open_device(const char *isa, int n_thread)
 {
     struct device *d = NULL;
-    return device_open_cpu(&d, &(struct device_options){.n_thread = n_thread, .isa = isa}, NULL) ? NULL : d;
+    return device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = n_thread, .isa = isa}, NULL) ? NULL : d;
 }
 
 static struct model *open_model(struct device *d, const char *path, enum dtype dtype)
@@ -54,7 +54,7 @@ static void check_rows(struct device *d, const struct model *m, const struct che
     assert_int_equal(buffer_new(&b, d, count * 4, "rows", &err), 0);
     tensor_weight_unpack(device_queue(d), &(struct weight_unpack_args){g->weight, (p->offset - g->offset) / g->k, p->shape[0], {b, 0}});
     queue_download(device_queue(d), got, (struct span){b, 0}, count * 4);
-    queue_wait(device_queue(d));
+    assert_int_equal(queue_wait(device_queue(d), NULL), 0);
     assert_int_equal(checkpoint_read_f32(ck, checkpoint_find(ck, p->name), 0, p->shape[0], wanted, &err), 0);
     for (size_t i = 0; i < count; i++)
         if (kept ? got[i] != wanted[i] : fabsf(got[i] - wanted[i]) > 0.01f)
@@ -146,7 +146,7 @@ static void test_memory_out_of_the_hosts_reach(void **state)
     (void)state;
     static float wanted[N_SCORE], got[N_SCORE];
     struct device *near = open_device(NULL, 2), *far = NULL;
-    assert_int_equal(device_open_remote(&far, &(struct device_options){.n_thread = 2}, NULL), 0);
+    assert_int_equal(device_open(&far, DEVICE_REMOTE, &(struct device_options){.n_thread = 2}, NULL), 0);
     struct model *a = open_model(near, "tests/golden/tiny_q4.gguf", DTYPE_Q8), *b = open_model(far, "tests/golden/tiny_q4.gguf", DTYPE_Q8);
     score(a, wanted, N_TEXT);
     score(b, got, N_TEXT);

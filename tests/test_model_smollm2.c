@@ -14,7 +14,7 @@ static struct device *device;
 static int open_device(void **state)
 {
     (void)state;
-    return device_open_cpu(&device, &(struct device_options){0}, NULL);
+    return device_open(&device, DEVICE_CPU, &(struct device_options){0}, NULL);
 }
 static int close_device(void **state)
 {
@@ -170,7 +170,7 @@ static int32_t next_greedy(struct model *m, struct model_workspace *w, struct ro
     model_forward(m, q, w, &b, &hidden);
     model_head(m, q, span_at(hidden, (size_t)(n - 1) * (size_t)m->desc.n_embd * 4), 1, (struct span){logits, 0});
     queue_download(q, z, (struct span){logits, 0}, sizeof z);
-    queue_wait(q);
+    assert_int_equal(queue_wait(q, NULL), 0);
     int32_t best = 0;
     for (int32_t i = 1; i < 2048; i++)
         best = z[i] > z[best] ? i : best;

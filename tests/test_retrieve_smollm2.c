@@ -24,7 +24,7 @@ static void neighbours_equal_the_reference(void **state)
     struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_LM};
     const char *texts[64];
     int n = (int)json_array_size(questions);
-    if (device_open_cpu(&d, &(struct device_options){0}, &err) || checkpoint_open(&ck, model, &err) || tokenizer_open(&t, model, &err) || model_open(&m, d, ck, &o, &err))
+    if (device_open(&d, DEVICE_CPU, &(struct device_options){0}, &err) || checkpoint_open(&ck, model, &err) || tokenizer_open(&t, model, &err) || model_open(&m, d, ck, &o, &err))
         fail_msg("%s", err.message);
     for (int i = 0; i < n; i++)
         texts[i] = json_string_value(json_array_get(questions, (size_t)i));

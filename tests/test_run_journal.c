@@ -118,7 +118,7 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
             _exit(1);
         put_attempts(r);
         run_put_round(r, 1, &(struct run_round){RUN_STATE_ANSWER, 8, 0, 0, ""}, NULL);
-        run_put_result(r, "pretrained", "test", 1, &(struct run_result){"So.", -2.5, 3, p, 2, 1, 0}, NULL);
+        run_put_result(r, "pretrained", "test", 1, &(struct run_result){"So.", -2.5, 3, p, 2, 1, 0, (const int[]){7, 2}, 2, 3}, NULL);
         run_begin(r, NULL);
         run_put_verdict(r, 1, 4, 1, "kept", -1, 0.25, NULL); /* not committed */
         kill(getpid(), SIGKILL);
@@ -146,12 +146,13 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
     assert_int_equal(round.state, RUN_STATE_NONE);
     assert_int_equal(run_get_results(r, "pretrained", "test", 3, results, &found, &arena, NULL), 0);
     assert_true(found == 1 && results[0].flagged == -1 && isnan(results[0].logprob) && results[1].logprob == -2.5 && results[1].probabilities[1] == 0.75f && results[1].ended == 0 && results[0].ended == -1);
+    assert_true(results[1].n_context == 2 && results[1].contexts[0] == 7 && results[1].contexts[1] == 2 && results[1].dropped == 3 && !results[0].contexts);
     /* A journal of version 1, which did not know whether an answer ended: it is brought up to date, and says that it is not known. */
-    assert_int_equal(sqlite3_exec(r->db, "ALTER TABLE result DROP COLUMN ended; PRAGMA user_version=1;", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(r->db, "ALTER TABLE result DROP COLUMN ended; ALTER TABLE result DROP COLUMN contexts; ALTER TABLE result DROP COLUMN dropped; PRAGMA user_version=1;", NULL, NULL, NULL), SQLITE_OK);
     run_close(r);
     assert_int_equal(open_run(&r, dir, 2, "x", 0, &resumed, NULL), 0);
     assert_int_equal(run_get_results(r, "pretrained", "test", 3, results, &found, &arena, NULL), 0);
-    assert_true(found == 1 && results[1].ended == -1 && results[1].probabilities[1] == 0.75f);
+    assert_true(found == 1 && results[1].ended == -1 && results[1].probabilities[1] == 0.75f && !results[1].contexts && !results[1].dropped);
     arena_free(&arena);
     run_close(r);
 }
@@ -168,7 +169,7 @@ static void a_full_disk_is_said(void **state)
     char *text = mem_calloc(40001, 1);
     memset(text, 'x', 40000);
     for (int i = 0; i < 10 && !rc; i++)
-        rc = run_put_result(r, "a", "b", i, &(struct run_result){text, 0, 0, NULL, 0, 0, 1}, &err);
+        rc = run_put_result(r, "a", "b", i, &(struct run_result){text, 0, 0, NULL, 0, 0, 1, NULL, 0, 0}, &err);
     assert_int_equal(rc, ERROR_IO);
     assert_non_null(strstr(err.message, "the disk is full"));
     mem_free(text);

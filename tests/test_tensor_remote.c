@@ -46,7 +46,7 @@ static void product_on(struct device *d, float *y, enum dtype t)
     tensor_weight_pack(q, &(struct weight_pack_args){.w = weight, .n_row = N, .src = sw});
     tensor_linear(q, &(struct linear_args){.w = weight, .n_row = T, .x = sx, .y = sy});
     queue_download(q, y, sy, T * N * 4);
-    queue_wait(q);
+    assert_int_equal(queue_wait(q, NULL), 0);
     assert_int_equal(mem_guard_leave(), 0);
     weight_free(weight);
     buffer_free(sx.buffer), buffer_free(sw.buffer), buffer_free(sy.buffer);
@@ -59,8 +59,8 @@ static void remote_has_the_cpus_bits(void **state)
         struct device *cpu, *remote;
         struct error err;
         float a[T * N], b[T * N];
-        assert_int_equal(device_open_cpu(&cpu, NULL, &err), 0);
-        assert_int_equal(device_open_remote(&remote, NULL, &err), 0);
+        assert_int_equal(device_open(&cpu, DEVICE_CPU, NULL, &err), 0);
+        assert_int_equal(device_open(&remote, DEVICE_REMOTE, NULL, &err), 0);
         assert_string_equal(device_isa(cpu), device_isa(remote));
         product_on(cpu, a, (enum dtype)t);
         product_on(remote, b, (enum dtype)t);
@@ -75,7 +75,7 @@ static void remote_does_nothing_before_the_wait(void **state)
     (void)state;
     struct device *d;
     struct error err;
-    assert_int_equal(device_open_remote(&d, NULL, &err), 0);
+    assert_int_equal(device_open(&d, DEVICE_REMOTE, NULL, &err), 0);
     struct queue *q = device_queue(d);
     struct span s = new_span(d, 64);
     char first[64], second[64] = "unchanged";
@@ -84,7 +84,7 @@ static void remote_does_nothing_before_the_wait(void **state)
     memset(first, 'b', sizeof first); /* the upload has read it */
     queue_download(q, second, s, sizeof second);
     assert_string_equal(second, "unchanged");
-    queue_wait(q);
+    assert_int_equal(queue_wait(q, NULL), 0);
     assert_int_equal(second[0], 'a');
     assert_int_equal(second[63], 'a');
     buffer_free(s.buffer);
@@ -96,10 +96,10 @@ static void remote_memory_cannot_be_touched(void **state)
     (void)state;
     struct device *d;
     struct error err;
-    assert_int_equal(device_open_remote(&d, &(struct device_options){.n_thread = 1}, &err), 0);
+    assert_int_equal(device_open(&d, DEVICE_REMOTE, &(struct device_options){.n_thread = 1}, &err), 0);
     struct span s = new_span(d, 4096);
     queue_upload(device_queue(d), s, x, 64);
-    queue_wait(device_queue(d));
+    assert_int_equal(queue_wait(device_queue(d), NULL), 0);
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     /* write(2) reads the page for us: a fault becomes an error instead of a signal. */
@@ -121,11 +121,11 @@ static void an_upload_larger_than_the_log_arrives(void **state)
     assert_non_null(to);
     for (size_t i = 0; i < bytes; i += 4093)
         from[i] = (char)i;
-    assert_int_equal(device_open_remote(&d, NULL, &err), 0);
+    assert_int_equal(device_open(&d, DEVICE_REMOTE, NULL, &err), 0);
     struct span s = new_span(d, bytes);
     queue_upload(device_queue(d), s, from, bytes);
     queue_download(device_queue(d), to, s, bytes);
-    queue_wait(device_queue(d));
+    assert_int_equal(queue_wait(device_queue(d), NULL), 0);
     assert_int_equal(memcmp(from, to, bytes), 0);
     buffer_free(s.buffer);
     device_close(d);
@@ -139,7 +139,7 @@ static int open_and_make(int remote, struct error *err)
     struct buffer *b = NULL;
     struct weight *weight = NULL;
     struct device_options two = {.n_thread = 2};
-    int code = remote ? device_open_remote(&d, &two, err) : device_open_cpu(&d, &two, err);
+    int code = remote ? device_open(&d, DEVICE_REMOTE, &two, err) : device_open(&d, DEVICE_CPU, &two, err);
     if (code)
         return code;
     code = buffer_new(&b, d, 1000, "b", err);
@@ -178,7 +178,7 @@ static void impossible_weights_are_refused(void **state)
     struct device *d;
     struct weight *weight;
     struct error err;
-    assert_int_equal(device_open_cpu(&d, NULL, &err), 0);
+    assert_int_equal(device_open(&d, DEVICE_CPU, NULL, &err), 0);
     assert_int_equal(weight_new(&weight, d, (int64_t)1 << 40, 8, DTYPE_F32, "huge", &err), ERROR_DATA);
     assert_int_equal(weight_new(&weight, d, 8, -1, DTYPE_F32, "negative", &err), ERROR_DATA);
     assert_int_equal(weight_new(&weight, d, 8, 8, DTYPE_I32, "integers", &err), ERROR_UNAVAILABLE);

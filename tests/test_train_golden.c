@@ -71,7 +71,7 @@ static void train(const struct train_options *o, const struct train_data *rows, 
     struct train_result result;
     struct error err = {0};
     *log = (struct log){0};
-    if (device_open_cpu(&device, &(struct device_options){.n_thread = n_thread}, &err) || checkpoint_open(&source, "tests/golden/random_llama", &err) ||
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err) || checkpoint_open(&source, "tests/golden/random_llama", &err) ||
         model_open(&model, device, source, &(struct model_options){.dtype = o->dtype}, &err))
         fail_msg("%s", err.message);
     struct train_job job = {.model = model, .source = source, .data = rows, .options = o, .on_step = note, .user = log};
@@ -131,7 +131,7 @@ static void test_adamw_and_clipping_are_pytorchs(void **state)
     struct device *device;
     struct buffer *b[4], *norm;
     float x[N];
-    assert_int_equal(device_open_cpu(&device, &(struct device_options){.n_thread = 1}, NULL), 0);
+    assert_int_equal(device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, NULL), 0);
     struct queue *q = device_queue(device);
     for (int i = 0; i < 4; i++)
         assert_int_equal(buffer_new(&b[i], device, 64 + N * 4, "numbers", NULL), 0);
@@ -146,7 +146,7 @@ static void test_adamw_and_clipping_are_pytorchs(void **state)
         queue_upload(q, (struct span){b[1], 0}, x, sizeof x);
         tensor_sum_squares(q, &(struct sum_squares_args){N, {b[1], 0}, {norm, 0}, 0});
         queue_download(q, &squares, (struct span){norm, 0}, 8);
-        queue_wait(q);
+        assert_int_equal(queue_wait(q, NULL), 0);
         assert_true(fabs(sqrt(squares) / at("norms", step) - 1) < 1e-6);
         for (int part = 0; part < 2; part++) { /* seven with decay, four without */
             size_t first = part ? 7 * 4 : 0;
@@ -155,7 +155,7 @@ static void test_adamw_and_clipping_are_pytorchs(void **state)
                                                  .grad_scale = (float)train_clip(2.5, sqrt(squares)), .c1 = (float)(1 - pow(0.9, step + 1)), .c2 = (float)(1 - pow(0.95, step + 1))});
         }
         queue_download(q, x, (struct span){b[0], 0}, sizeof x);
-        queue_wait(q);
+        assert_int_equal(queue_wait(q, NULL), 0);
         for (int i = 0; i < N; i++)
             if (!(fabs((double)x[i] - at2("after", step, i)) < 2e-6))
                 fail_msg("step %d, number %d: %.9g, wanted %.9g", step, i, (double)x[i], at2("after", step, i));

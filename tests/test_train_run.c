@@ -76,7 +76,7 @@ static int run_here(struct run *r)
     make_data(&data, r->first_row, r->n_row ? r->n_row : N_ROW);
     make_data(&eval, 100, 5);
     r->err = (struct error){0};
-    if (device_open_cpu(&device, &(struct device_options){.n_thread = r->n_thread}, &r->err) || checkpoint_open(&source, r->source ? r->source : model_path, &r->err) ||
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = r->n_thread}, &r->err) || checkpoint_open(&source, r->source ? r->source : model_path, &r->err) ||
         model_open(&model, device, source, &(struct model_options){.dtype = r->options.dtype}, &r->err))
         fail_msg("%s", r->err.message);
     struct train_job job = {.model = model, .source = source, .data = &data, .eval_data = &eval, .options = &r->options, .directory = r->directory, .stop_after = r->stop_after,
@@ -403,7 +403,7 @@ static void test_the_plan_counts_every_slab(void **state)
         o.max_length = 32;
         o.batch_size = 64;
         o.max_steps = 1;
-        assert_int_equal(device_open_cpu(&device, &(struct device_options){.n_thread = 1}, NULL), 0);
+        assert_int_equal(device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, NULL), 0);
         size_t before = mem_slab_bytes(), held = 0;
         assert_int_equal(checkpoint_open(&source, model_path, NULL), 0);
         assert_int_equal(model_open(&model, device, source, &(struct model_options){.dtype = o.dtype}, NULL), 0);

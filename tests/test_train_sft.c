@@ -41,7 +41,7 @@ static int setup(void **state)
         return 0;
     reference = json_load_file(path, 0, NULL);
     wanted = json_object_get(reference, "float64");
-    if (device_open_cpu(&device, &(struct device_options){0}, &err) || checkpoint_open(&source, check_smollm2(), &err) ||
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){0}, &err) || checkpoint_open(&source, check_smollm2(), &err) ||
         model_open(&model, device, source, &(struct model_options){.dtype = DTYPE_F32}, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return -1;

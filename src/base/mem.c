@@ -148,9 +148,14 @@ static double number_in(const char *path, const char *key, double missing)
     return value;
 }
 
+size_t mem_total(void)
+{
+    return (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
 size_t mem_available(void)
 {
-    double all = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), free = 1024 * number_in("/proc/meminfo", "MemAvailable:", all / 1024);
+    double all = (double)mem_total(), free = 1024 * number_in("/proc/meminfo", "MemAvailable:", all / 1024);
     double group = number_in("/sys/fs/cgroup/memory.max", "", 1e18) - number_in("/sys/fs/cgroup/memory.current", "", 0);
     free = group < free ? group : free;
     return free > 0 ? (size_t)free : 0;

@@ -32,6 +32,7 @@ long mem_guard_leave(void);
 /* Bytes now held by mem_slab, and the most there ever were. */
 size_t mem_slab_bytes(void);
 size_t mem_slab_peak(void);
+size_t mem_total(void); /* of the machine */
 /* Memory that a new process could take here without pushing others out, within the control group's limit. */
 size_t mem_available(void);
 

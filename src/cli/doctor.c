@@ -21,7 +21,7 @@ int verb_doctor(const struct verb *verb, struct options *options, const struct c
         return rc;
     struct utsname host;
     uname(&host);
-    double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double memory = plan_machine(p.device);
     double f32 = plan_rate(p.device, DTYPE_F32, ROWS) * 1e-9, bf16 = plan_rate(p.device, DTYPE_BF16, ROWS) * 1e-9, q8 = plan_rate(p.device, DTYPE_Q8, ROWS) * 1e-9;
     const char *compiler = __VERSION__;
     if (v->json)

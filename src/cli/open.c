@@ -21,7 +21,7 @@ int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype
 int cli_open_device(struct parts *p, const struct cli_values *v, struct error *err)
 {
     struct device_options o = {.n_thread = v->threads, .isa = v->isa};
-    return device_open_cpu(&p->device, &o, err);
+    return device_open(&p->device, DEVICE_CPU, &o, err);
 }
 
 static int open_checkpoint(struct parts *p, const struct cli_values *v, struct error *err)

@@ -60,7 +60,7 @@ static int plan_train(struct parts *p, const struct model_desc *d, const struct 
         rc = train_memory_of(d, &o->train, &data, &bytes, err);
     train_data_free(&data);
     if (!rc)
-        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0), plan_machine(), v->json);
+        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0), plan_machine(p->device), v->json);
     return rc;
 }
 
@@ -85,7 +85,7 @@ static int plan_generate(struct parts *p, const struct model_desc *d, const stru
     if (!rc)
         rc = plan_loaded(&loaded, d, p->device, p->checkpoint, dtype, p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0, err);
     if (!rc)
-        print_one("generation, every sequence as long as allowed", loaded + (double)generate_memory(d, dtype, &o, loads, n), plan_machine(), v->json);
+        print_one("generation, every sequence as long as allowed", loaded + (double)generate_memory(p->device, d, dtype, &o, loads, n), plan_machine(p->device), v->json);
     mem_free(loads);
     records_free(&r);
     return rc;

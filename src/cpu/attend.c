@@ -4,6 +4,8 @@
  * shared is read once, and nothing else depends on sharing. */
 #include "cpu/attend.h"
 
+#include "cpu/kv.h"
+
 #include <string.h>
 
 struct paged {
@@ -58,7 +60,7 @@ static int find_runs(const struct paged *p, int first, int n_row, int chunk, int
             if (!n)
                 continue;
             int32_t id = pages_of(p, first + i)[position / l->page];
-            const char *k = (const char *)cpu_ptr(p->a->pages) + (size_t)id * kv_page_bytes(l) + (size_t)head * head_bytes;
+            const char *k = (const char *)cpu_ptr(p->a->pages) + (size_t)id * kv_bytes(l) + (size_t)head * head_bytes;
             struct key_run *last = n_run ? &runs[n_run - 1] : NULL;
             if (last && last->key == key && last->k == k && last->first + last->n_query == i * p->group) {
                 last->n_query += p->group;
@@ -80,7 +82,7 @@ static struct ahead first_keys(const struct paged *p, int row, int position, int
     if (row >= p->a->n_row || is_padding(p, row) || position > p->positions[row])
         return (struct ahead){NULL, 0};
     size_t id = (size_t)pages_of(p, row)[position / l->page];
-    return (struct ahead){(const char *)cpu_ptr(p->a->pages) + id * kv_page_bytes(l) + (size_t)head * kv_head_bytes(l), kv_head_bytes(l)};
+    return (struct ahead){(const char *)cpu_ptr(p->a->pages) + id * kv_bytes(l) + (size_t)head * kv_head_bytes(l), kv_head_bytes(l)};
 }
 
 static void finish_tile(const struct paged *p, const struct attend_tile *tile, int first, int head)

@@ -3,6 +3,7 @@
 #include "cpu/device.h"
 
 #include "base/mem.h"
+#include "cpu/kv.h"
 
 #include <string.h>
 
@@ -72,9 +73,23 @@ static void cpu_download(struct queue *q, void *dst, struct span src, size_t byt
     memcpy(dst, cpu_ptr(src), bytes);
 }
 
-static void cpu_wait(struct queue *q)
+static int cpu_wait(struct queue *q, struct error *err)
 {
     (void)q;
+    (void)err;
+    return 0;
+}
+
+static size_t cpu_kv_page_bytes(const struct device *d, const struct kv_layout *layout)
+{
+    (void)d;
+    return kv_bytes(layout);
+}
+
+static struct device_memory cpu_memory(const struct device *d)
+{
+    (void)d;
+    return (struct device_memory){.total = mem_total(), .free = mem_available()};
 }
 
 static const struct backend cpu_backend = {
@@ -84,6 +99,8 @@ static const struct backend cpu_backend = {
     .upload = cpu_upload,
     .download = cpu_download,
     .wait = cpu_wait,
+    .memory = cpu_memory,
+    .kv_page_bytes = cpu_kv_page_bytes,
     .weight_supported = cpu_weight_supported,
     .weight_bytes = cpu_weight_bytes,
 };

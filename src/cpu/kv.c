@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing to the KV cache. A piece of storing is a slice of one key head's elements in a block of rows, so that threads keep to their rows; within it rows keep their order. */
+#include "cpu/kv.h"
+
 #include "cpu/kernels.h"
 
 #include <string.h>
@@ -42,7 +44,7 @@ static char *page_of(const struct kv_store_args *a, int t, size_t head)
     if (t >= a->n_row || row_seq[t] < 0 || positions[t] < 0)
         return NULL;
     int64_t id = table[(int64_t)row_seq[t] * a->table_stride + positions[t] / a->layout.page];
-    return (char *)cpu_ptr(a->pages) + (size_t)id * kv_page_bytes(&a->layout) + head * kv_head_bytes(&a->layout);
+    return (char *)cpu_ptr(a->pages) + (size_t)id * kv_bytes(&a->layout) + head * kv_head_bytes(&a->layout);
 }
 
 /* Asks for the lines that a later row will write, one for each element or two of its key, unless the row before it writes them too. */
@@ -114,8 +116,8 @@ static void copy_piece(void *context, int piece, int worker)
     size_t n_line = values ? page / each : (head_dim + each - 1) / each, width = values ? head_dim : page, first = piece % 2 ? n_line / 2 : 0, end = piece % 2 ? n_line : n_line / 2;
     for (int i = 0; i < a->n; i++) {
         size_t used = (size_t)copies[3 * i + 2], last = (used + each - 1) / each;
-        const char *from = (const char *)cpu_ptr(a->pages) + (size_t)copies[3 * i] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
-        char *to = (char *)cpu_ptr(a->pages) + (size_t)copies[3 * i + 1] * kv_page_bytes(l) + (size_t)part * kv_head_bytes(l);
+        const char *from = (const char *)cpu_ptr(a->pages) + (size_t)copies[3 * i] * kv_bytes(l) + (size_t)part * kv_head_bytes(l);
+        char *to = (char *)cpu_ptr(a->pages) + (size_t)copies[3 * i + 1] * kv_bytes(l) + (size_t)part * kv_head_bytes(l);
         if (values && first < last)
             memcpy(to + first * width * 4, from + first * width * 4, ((last < end ? last : end) - first) * width * 4);
         for (size_t line = first; !values && line < end; line++)

@@ -184,9 +184,10 @@ static int run(struct generate_engine *e, done_fn *done, void *user, struct erro
         if ((code = interrupt_check(err)) || (code = admit(e, err)))
             break;
         mem_guard_enter();
-        step(e);
+        code = step(e, err);
         e->stats.step_allocations += mem_guard_leave();
-        code = drop_finished(e, done, user, err);
+        if (!code)
+            code = drop_finished(e, done, user, err);
     }
     for (int i = 0; i < e->n_pinned; i++) /* admitted, but never stepped */
         page_drop(&e->pages, e->pinned[i], -2);

@@ -130,7 +130,7 @@ void plan_drop(struct generate_engine *e); /* the host arrays of a run */
 size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all layers */
 
 /* step.c */
-void step(struct generate_engine *e);
+int step(struct generate_engine *e, struct error *err); /* an error is the device's: the engine's pages are lost with it */
 
 /* The first n positions of page `from` are copied to page `to` before the step's pass. */
 void add_pair(struct generate_engine *e, int from, int to, int n);

@@ -79,6 +79,6 @@ struct generate_stats generate_engine_stats(const struct generate_engine *e);
 
 /* Bytes that a run makes resident beside the weights (cache, activations, logits) when each request generates as many tokens as is said. */
 struct generate_load { int n_prompt, n_new; };
-size_t generate_memory(const struct model_desc *d, enum dtype dtype, const struct generate_options *o, const struct generate_load *loads, int n);
+size_t generate_memory(const struct device *device, const struct model_desc *d, enum dtype dtype, const struct generate_options *o, const struct generate_load *loads, int n);
 
 #endif

@@ -39,7 +39,7 @@ static int in_flight(const struct generate_load *loads, int n, int jobs)
     return steps * come + 1 < jobs ? (int)(steps * come) + 1 : jobs;
 }
 
-size_t generate_memory(const struct model_desc *d, enum dtype dtype, const struct generate_options *o, const struct generate_load *loads, int n)
+size_t generate_memory(const struct device *device, const struct model_desc *d, enum dtype dtype, const struct generate_options *o, const struct generate_load *loads, int n)
 {
     struct kv_layout layout = {dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, 64, d->n_kv_head, d->head_dim};
     int lanes = job_lanes(o), jobs = BATCH / lanes < 1 ? 1 : BATCH / lanes, batch, longest = 0;
@@ -51,7 +51,7 @@ size_t generate_memory(const struct model_desc *d, enum dtype dtype, const struc
         reserved += bound;
         longest = bound > longest ? bound : longest;
     }
-    double most = 2.0 * (jobs + 1) * (longest + 1), layer = (double)kv_page_bytes(&layout);
+    double most = 2.0 * (jobs + 1) * (longest + 1), layer = (double)kv_page_bytes(device, &layout);
     most = most < (double)reserved ? most : (double)reserved;
     double used = pages_used(o, loads, n, layout.page, in_flight(loads, n, jobs));
     used = used < most ? used : most;

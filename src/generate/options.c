@@ -18,14 +18,24 @@ void generate_options_default(struct generate_options *o)
     o->penalty_scope = PENALTY_ALL;
 }
 
+/* A whole number, also when it is written as a real (50.0). */
+static int as_whole(const json_t *v, int *out)
+{
+    double x = json_is_number(v) ? json_number_value(v) : NAN;
+    if (!(x >= -(1 << 30) && x <= 1 << 30) || x != floor(x))
+        return -1;
+    *out = (int)x;
+    return 0;
+}
+
+/* Ranges are looked at when all is known (generate_options_check): a value that the command line replaces, or that greedy decoding does not read, stops nobody. */
 static int merge_int(int *to, const json_t *config, const char *key, const char *where, struct error *err)
 {
     const json_t *v = json_object_get(config, key);
     if (!v || json_is_null(v))
         return 0;
-    if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > 1 << 30)
-        return error_set(err, ERROR_CONFIG, "%s: %s: wanted a whole number from 0 to %d", where, key, 1 << 30);
-    *to = (int)json_integer_value(v);
+    if (as_whole(v, to))
+        return error_set(err, ERROR_CONFIG, "%s: %s: wanted a whole number up to %d", where, key, 1 << 30);
     return 0;
 }
 
@@ -45,14 +55,24 @@ static int merge_eos(struct generate_options *o, const json_t *v, const char *wh
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
     if (n > MODEL_MAX_EOS)
         return error_set(err, ERROR_CONFIG, "%s: eos_token_id: %zu ids; at most %d can be kept", where, n, MODEL_MAX_EOS);
+    o->n_eos = 0;
     for (size_t i = 0; i < n; i++) {
-        const json_t *id = json_is_array(v) ? json_array_get(v, i) : v;
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+        int id;
+        if (as_whole(json_is_array(v) ? json_array_get(v, i) : v, &id))
             return error_set(err, ERROR_CONFIG, "%s: eos_token_id: wanted a token id or a list of them", where);
-        o->eos_ids[i] = (int)json_integer_value(id);
+        if (id >= 0) /* -1 means none: no token has it */
+            o->eos_ids[o->n_eos++] = id;
     }
-    o->n_eos = (int)n;
     return 0;
+}
+
+/* Values at which transformers does nothing, said in one way. */
+static void settle(struct generate_options *o)
+{
+    o->no_repeat_ngram_size = o->no_repeat_ngram_size < 0 ? 0 : o->no_repeat_ngram_size;
+    o->min_new_tokens = o->min_new_tokens < 0 ? 0 : o->min_new_tokens;
+    o->num_return_sequences = o->num_return_sequences == 0 ? 1 : o->num_return_sequences;
+    o->top_p = o->top_p > 1 ? 1 : o->top_p;
 }
 
 static int merge_stops(struct generate_options *o, const json_t *v, const char *where, struct error *err)
@@ -125,6 +145,7 @@ int generate_options_merge(struct generate_options *o, const json_t *config, con
             return error_set(err, ERROR_CONFIG, "%s: early_stopping: wanted true, false or \"never\"", where);
         o->early_stopping = never ? EARLY_NEVER : json_is_true(v) ? EARLY_TRUE : EARLY_FALSE;
     }
+    settle(o);
     return 0;
 }
 
@@ -142,6 +163,18 @@ static int range_float(const char *name, float value, float low, float high, int
     return error_set(err, ERROR_USAGE, "%s: wanted %s%g up to %g, found %g", name, open ? "more than " : "", (double)low, (double)high, (double)value);
 }
 
+/* What only sampling reads; greedy decoding and beams take any value there, as transformers does. */
+static int check_sampling(const struct generate_options *o, struct error *err)
+{
+    int code;
+    if (!o->do_sample)
+        return 0;
+    if ((code = range_int("top_k", o->top_k, 0, 1 << 30, err)) || (code = range_float("temperature", o->temperature, 0, 1e6f, 1, err)) ||
+        (code = range_float("top_p", o->top_p, 0, 1, 0, err)))
+        return code;
+    return range_float("min_p", o->min_p, 0, 1, 0, err);
+}
+
 int generate_options_check(const struct generate_options *o, struct error *err)
 {
     int code;
@@ -149,13 +182,10 @@ int generate_options_check(const struct generate_options *o, struct error *err)
         (code = range_int("min_new_tokens", o->min_new_tokens, 0, GENERATE_MAX_NEW, err)) ||
         (code = range_int("num_beams", o->num_beams, 1, GENERATE_MAX_BEAMS, err)) ||
         (code = range_int("num_return_sequences", o->num_return_sequences, 1, GENERATE_MAX_BEAMS, err)) ||
-        (code = range_int("top_k", o->top_k, 0, 1 << 30, err)) ||
         (code = range_int("no_repeat_ngram_size", o->no_repeat_ngram_size, 0, 1 << 20, err)) ||
         (code = range_int("number of eos_token_id", o->n_eos, 0, MODEL_MAX_EOS, err)) ||
         (code = range_int("number of stop strings", o->n_stop, 0, GENERATE_MAX_STOP, err)) ||
-        (code = range_float("temperature", o->temperature, 0, 1e6f, 1, err)) ||
-        (code = range_float("top_p", o->top_p, 0, 1, 0, err)) ||
-        (code = range_float("min_p", o->min_p, 0, 1, 0, err)) ||
+        (code = check_sampling(o, err)) ||
         (code = range_float("repetition_penalty", o->repetition_penalty, 0, 1e6f, 1, err)) ||
         (code = range_float("length_penalty", o->length_penalty, -100, 100, 0, err)))
         return code;

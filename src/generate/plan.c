@@ -5,8 +5,6 @@
 #include "base/mem.h"
 #include "generate/stop.h"
 
-#include <unistd.h>
-
 void plan_add(struct plan *p, const struct generate_request *r, int page)
 {
     const struct generate_options *o = &r->options;
@@ -25,7 +23,7 @@ void plan_add(struct plan *p, const struct generate_request *r, int page)
 
 size_t plan_page_bytes(const struct generate_engine *e)
 {
-    return kv_page_bytes(&e->layout) * (size_t)e->desc->n_layer;
+    return kv_page_bytes(e->device, &e->layout) * (size_t)e->desc->n_layer;
 }
 
 /* Pages the budget allows; 0 fits: as many as the requests in flight can use. */
@@ -36,7 +34,7 @@ static int budget_pages(const struct generate_engine *e, const struct plan *p)
         size_t n = bytes / per_page;
         return n > 1 << 24 ? 1 << 24 : (int)n;
     }
-    size_t quarter = (size_t)sysconf(_SC_PHYS_PAGES) / 4 * (size_t)sysconf(_SC_PAGESIZE), most = quarter / per_page;
+    size_t quarter = device_memory(e->device).total / 4, most = quarter / per_page;
     size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1, want = 2 * jobs * ((size_t)p->max_bound + 1);
     want = (long)want < p->pages ? want : (size_t)p->pages;
     return (int)(want < most ? want : most);
@@ -44,7 +42,7 @@ static int budget_pages(const struct generate_engine *e, const struct plan *p)
 
 static int make_pages(struct generate_engine *e, int n_page, struct error *err)
 {
-    size_t layer = kv_page_bytes(&e->layout) * (size_t)n_page;
+    size_t layer = kv_page_bytes(e->device, &e->layout) * (size_t)n_page;
     int code;
     if (e->pages.page && (e->options.memory_bytes ? e->pages.n_page == n_page : e->pages.n_page >= n_page))
         return 0;

@@ -372,7 +372,7 @@ static void mark_ready(struct generate_engine *e, const struct job *job)
             prefix_ready(&e->pages, job->prompt_pages[b], job->n_stored - b * size);
 }
 
-void step(struct generate_engine *e)
+int step(struct generate_engine *e, struct error *err)
 {
     struct pass pass;
     double start = clock_now();
@@ -387,7 +387,9 @@ void step(struct generate_engine *e)
     assemble(e, &pass);
     double assembled = clock_now();
     enqueue(e, &pass);
-    queue_wait(e->queue);
+    int rc = queue_wait(e->queue, err);
+    if (rc)
+        return rc;
     double done = clock_now();
     for (int i = 0; i < e->n_pinned; i++)
         page_drop(&e->pages, e->pinned[i], -2);
@@ -401,4 +403,5 @@ void step(struct generate_engine *e)
     e->stats.head_rows += pass.batch.n_out;
     e->stats.model_seconds += done - assembled;
     e->stats.host_seconds += assembled - start + clock_now() - done;
+    return 0;
 }

@@ -24,6 +24,22 @@ struct measuring {
     struct error *err;
 };
 
+/* What really stood in the prompt, into the arm's result. */
+static int keep_contexts(const struct measuring *m, int i, const int *contexts, int n, const struct prompt *p, struct error *err)
+{
+    struct run_result *r = &m->arm->results[i];
+    size_t bytes = (size_t)(n - p->dropped) * sizeof *contexts;
+    int *kept = arena_alloc(&m->a->arena, bytes + 1);
+    if (!kept)
+        return error_set_nomem(err, bytes, "contexts");
+    if (bytes)
+        memcpy(kept, contexts + p->dropped, bytes);
+    r->contexts = kept;
+    r->n_context = n - p->dropped;
+    r->dropped = p->dropped;
+    return 0;
+}
+
 /* The question as this arm is asked it. */
 static int make_prompt(const struct measuring *m, int i, struct prompt *out, struct error *err)
 {
@@ -38,6 +54,7 @@ static int make_prompt(const struct measuring *m, int i, struct prompt *out, str
     else if (m->arm->random)
         contexts = random, n = retrieve_random(&(struct rng_stream){a->o.seed, PHASE_EVALUATE, (uint64_t)i}, a->n_pool, k, random);
     int rc = prompt_answer(a, contexts, n, m->arms->items[i].question, out, err);
+    rc = rc ? rc : keep_contexts(m, i, contexts, n, out, err);
     mem_free(random);
     return rc;
 }
@@ -170,6 +187,11 @@ static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, stru
     int found, rc = m.prompts && m.indices ? interrupt_check(err) : error_set_nomem(err, n * sizeof *m.prompts, "questions");
     if (!rc)
         rc = run_get_results(a->run, arm->name, arms->set, arms->n_item, arm->results, &found, &a->arena, err);
+    for (int i = 0; i < arms->n_item && !rc; i++)
+        for (int c = 0; c < arm->results[i].n_context && !rc; c++)
+            if (arm->results[i].contexts[c] < 0 || arm->results[i].contexts[c] >= a->n_given)
+                rc = error_set(err, ERROR_DATA, "%s/run.db: arm %s, question %d: context %d is none of the %d seeds; the journal is damaged", a->o.output, arm->name, i,
+                               arm->results[i].contexts[c], a->n_given);
     for (int i = 0; i < arms->n_item && !rc; i++) /* the threshold may be another one now: what is stored are the probabilities */
         if (arm->results[i].n_probability)
             arm->results[i].flagged = judge_flagged(arm->results[i].probabilities, arm->results[i].n_probability, a->o.threshold);
@@ -246,6 +268,20 @@ static int judge_all(struct align *a, struct arms *arms, struct error *err)
     return rc;
 }
 
+/* The examples that stood before the question, for an arm that has such. */
+static void add_contexts(const struct align *a, const struct run_result *r, json_t *row)
+{
+    char name[40];
+    json_t *names = json_array();
+    for (int c = 0; c < r->n_context; c++) {
+        pool_name(&a->pool[r->contexts[c]], name);
+        json_array_append_new(names, json_string(name));
+    }
+    json_object_set_new(row, "contexts", names);
+    if (r->dropped)
+        json_object_set_new(row, "contexts_dropped", json_integer(r->dropped));
+}
+
 /* arms/NAME.jsonl: every answer with what the judge gave it. */
 static int write_arm(struct align *a, const struct arms *arms, const struct arm *arm, struct error *err)
 {
@@ -263,6 +299,8 @@ static int write_arm(struct align *a, const struct arms *arms, const struct arm 
         if (r->flagged >= 0)
             json_object_set_new(row, "flagged", json_boolean(r->flagged)), json_object_set(row, "probabilities", p);
         json_decref(p);
+        if (arm->nearest || arm->random)
+            add_contexts(a, r, row);
         rc = jsontext_dump(&b, row, 0, err);
         buf_putc(&b, '\n');
         json_decref(row);

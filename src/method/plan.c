@@ -7,7 +7,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { QUESTION = 15, ANSWER = 25, MOST_LOADS = 4096 }; /* tokens of a pair when there are no seeds to count */
 /* Resident beside slabs, measured: the process with its libraries and scratch, and each entry of a vocabulary with its merges and look-up tables. */
@@ -26,9 +25,9 @@ double plan_tuning_rest(int tokenizer_size)
     return TOKEN_BYTES * tokenizer_size + PROCESS_BYTES + STAGE_BYTES;
 }
 
-double plan_machine(void)
+double plan_machine(const struct device *d)
 {
-    return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    return (double)device_memory(d).total;
 }
 
 double plan_rate(struct device *d, enum dtype t, int rows)
@@ -41,11 +40,11 @@ double plan_rate(struct device *d, enum dtype t, int rows)
     if (!weight_new(&w, d, N, K, t, "plan", NULL) && !buffer_new(&b, d, (size_t)rows * (K + N) * 4, "plan", NULL)) {
         struct linear_args a = {.w = w, .n_row = rows, .x = {b, 0}, .y = {b, (size_t)rows * K * 4}};
         tensor_linear(q, &a);
-        queue_wait(q);
+        queue_drain(q);
         double start = clock_now();
         for (int i = 0; i < RUNS; i++)
             tensor_linear(q, &a);
-        queue_wait(q);
+        queue_drain(q);
         rate = 2.0 * rows * N * K * RUNS / (clock_now() - start);
     }
     weight_free(w);
@@ -89,7 +88,7 @@ static int least(int a, int b)
 }
 
 /* Every attempt's loads of one phase: k pairs in the prompt, then as much as a pair of the seeds has. */
-static double phase(const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair, int is_question, struct generate_load *loads)
+static double phase(const struct device *device, const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair, int is_question, struct generate_load *loads)
 {
     const struct generate_options *g = is_question ? &o->ask : &o->answer;
     int n = least(o->attempts, MOST_LOADS);
@@ -104,7 +103,7 @@ static double phase(const struct model_desc *d, const struct align_options *o, c
         new = new < g->min_new_tokens ? g->min_new_tokens : least(new, g->max_new_tokens);
         loads[i] = (struct generate_load){prompt < 1 ? 1 : prompt, new};
     }
-    return (double)generate_memory(d, o->dtype, g, loads, n);
+    return (double)generate_memory(device, d, o->dtype, g, loads, n);
 }
 
 /* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
@@ -153,7 +152,7 @@ static void times(struct plan *p, struct device *device, const struct model_desc
 int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source, const struct tokenizer *tokenizer,
                const struct seeds *seeds, const struct align_options *o, struct error *err)
 {
-    *p = (struct plan){.machine = plan_machine()};
+    *p = (struct plan){.machine = plan_machine(device)};
     int n_pair = 0, rc = 0, size = tokenizer ? (int)tokenizer_size(tokenizer) : 0;
     struct pair *pairs = mem_calloc(seeds ? (size_t)seeds->n + 1 : 1, sizeof *pairs);
     struct generate_load *loads = mem_calloc((size_t)least(o->attempts, MOST_LOADS) + 1, sizeof *loads);
@@ -163,8 +162,8 @@ int plan_align(struct plan *p, struct device *device, const struct model_desc *d
         !(rc = plan_loaded(&p->loaded, d, device, source, o->dtype, size, err))) {
         for (int i = 0; i < n_pair; i++)
             p->question_tokens += (double)pairs[i].question / n_pair, p->answer_tokens += (double)pairs[i].answer / n_pair;
-        p->ask = p->loaded + phase(d, o, pairs, n_pair, 1, loads);
-        p->answer = p->loaded + phase(d, o, pairs, n_pair, 0, loads);
+        p->ask = p->loaded + phase(device, d, o, pairs, n_pair, 1, loads);
+        p->answer = p->loaded + phase(device, d, o, pairs, n_pair, 0, loads);
         p->tune += plan_tuning_rest(size);
         p->peak = p->ask > p->answer ? p->ask : p->answer;
         p->peak = p->tune > p->peak ? p->tune : p->peak;

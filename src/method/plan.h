@@ -19,7 +19,7 @@ struct plan {
 int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source, enum dtype dtype, int tokenizer_size, struct error *err);
 /* What tuning has resident beside train_memory's slabs. */
 double plan_tuning_rest(int tokenizer_size);
-double plan_machine(void); /* bytes of memory here */
+double plan_machine(const struct device *d); /* bytes of its memory */
 /* Floating-point operations per second of a product of that many rows, measured now in a few milliseconds; 0: no memory for it. */
 double plan_rate(struct device *device, enum dtype dtype, int rows);
 /* tokenizer and seeds may be NULL: pairs of 15 + 25 tokens are supposed then. */

@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.json -> descriptor. The rule: a value that is absent gets transformers' default of the family; a value that is there is either
  * understood or refused by name, never skipped, since a model that runs with a misread field gives plausible nonsense. */
-#include "model/model.h"
+#include "model/desc_read.h"
 
 #include "base/log.h"
-#include "base/maths.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct reader {
-    const json_t *config;
-    const char *where;
-    struct error *err;
-};
-
-static int refuse(const struct reader *r, const char *key, const char *wanted, const json_t *found)
+int config_refuse(const struct config_reader *r, const char *key, const char *wanted, const json_t *found)
 {
     char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
     int rc = error_set(r->err, ERROR_CONFIG, "%s: \"%s\": wanted %s, found %.200s", r->where, key, wanted, text ? text : "nothing");
@@ -25,16 +17,16 @@ static int refuse(const struct reader *r, const char *key, const char *wanted, c
     return rc;
 }
 
-static const json_t *value_of(const json_t *object, const char *key)
+const json_t *config_value(const json_t *object, const char *key)
 {
     const json_t *v = json_object_get(object, key);
     return json_is_null(v) ? NULL : v;
 }
 
 /* A whole number in [low, high]; absent: `missing`, or an error when missing < 0. */
-static int read_int(const struct reader *r, const char *key, int low, int high, int missing, int *out)
+int config_int(const struct config_reader *r, const char *key, int low, int high, int missing, int *out)
 {
-    const json_t *v = value_of(r->config, key);
+    const json_t *v = config_value(r->config, key);
     char wanted[80];
     snprintf(wanted, sizeof wanted, "a whole number from %d to %d", low, high);
     if (!v && missing >= 0) {
@@ -42,50 +34,50 @@ static int read_int(const struct reader *r, const char *key, int low, int high, 
         return 0;
     }
     if (!json_is_integer(v) || json_integer_value(v) < low || json_integer_value(v) > high)
-        return refuse(r, key, wanted, v);
+        return config_refuse(r, key, wanted, v);
     *out = (int)json_integer_value(v);
     return 0;
 }
 
 /* A positive finite number from `object` (the config or one of its parts). */
-static int read_positive(const struct reader *r, const json_t *object, const char *key, double missing, double *out)
+int config_positive(const struct config_reader *r, const json_t *object, const char *key, double missing, double *out)
 {
-    const json_t *v = value_of(object, key);
+    const json_t *v = config_value(object, key);
     if (!v && missing > 0) {
         *out = missing;
         return 0;
     }
     double x = json_is_number(v) ? json_number_value(v) : NAN;
     if (!(x > 0) || !isfinite(x))
-        return refuse(r, key, "a positive number", v);
+        return config_refuse(r, key, "a positive number", v);
     *out = x;
     return 0;
 }
 
-static int read_bool(const struct reader *r, const char *key, int missing, int *out)
+int config_bool(const struct config_reader *r, const char *key, int missing, int *out)
 {
-    const json_t *v = value_of(r->config, key);
+    const json_t *v = config_value(r->config, key);
     if (v && !json_is_boolean(v))
-        return refuse(r, key, "true or false", v);
+        return config_refuse(r, key, "true or false", v);
     *out = v ? json_is_true(v) : missing;
     return 0;
 }
 
-static int read_sizes(struct model_desc *d, const struct reader *r)
+static int read_sizes(struct model_desc *d, const struct config_reader *r)
 {
     int rc;
-    if ((rc = read_int(r, "hidden_size", 1, 1 << 20, -1, &d->n_embd)) || (rc = read_int(r, "num_hidden_layers", 1, 4096, -1, &d->n_layer)) ||
-        (rc = read_int(r, "num_attention_heads", 1, 65536, -1, &d->n_head)) ||
-        (rc = read_int(r, "num_key_value_heads", 1, 65536, d->n_head, &d->n_kv_head)) ||
-        (rc = read_int(r, "intermediate_size", 1, 1 << 24, -1, &d->n_ff)) || (rc = read_int(r, "vocab_size", 1, 1 << 24, -1, &d->n_vocab)) ||
-        (rc = read_int(r, "max_position_embeddings", 1, 1 << 28, 2048, &d->n_ctx)))
+    if ((rc = config_int(r, "hidden_size", 1, 1 << 20, -1, &d->n_embd)) || (rc = config_int(r, "num_hidden_layers", 1, 4096, -1, &d->n_layer)) ||
+        (rc = config_int(r, "num_attention_heads", 1, 65536, -1, &d->n_head)) ||
+        (rc = config_int(r, "num_key_value_heads", 1, 65536, d->n_head, &d->n_kv_head)) ||
+        (rc = config_int(r, "intermediate_size", 1, 1 << 24, -1, &d->n_ff)) || (rc = config_int(r, "vocab_size", 1, 1 << 24, -1, &d->n_vocab)) ||
+        (rc = config_int(r, "max_position_embeddings", 1, 1 << 28, 2048, &d->n_ctx)))
         return rc;
     if (d->n_head % d->n_kv_head)
         return error_set(r->err, ERROR_CONFIG, "%s: num_attention_heads %d is no multiple of num_key_value_heads %d", r->where, d->n_head, d->n_kv_head);
-    if (!value_of(r->config, "head_dim") && d->n_embd % d->n_head)
+    if (!config_value(r->config, "head_dim") && d->n_embd % d->n_head)
         return error_set(r->err, ERROR_CONFIG, "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no head_dim", r->where,
                          d->n_embd, d->n_head);
-    if ((rc = read_int(r, "head_dim", 2, 1024, d->n_embd / d->n_head, &d->head_dim)))
+    if ((rc = config_int(r, "head_dim", 2, 1024, d->n_embd / d->n_head, &d->head_dim)))
         return rc;
     if (d->head_dim < 2 || d->head_dim > 1024 || d->head_dim % 2)
         return error_set(r->err, ERROR_CONFIG, "%s: head size %d: rotary positions want an even number from 2 to 1024", r->where, d->head_dim);
@@ -94,63 +86,14 @@ static int read_sizes(struct model_desc *d, const struct reader *r)
     return 0;
 }
 
-/* Llama-3.1's frequencies as transformers' modeling_rope_utils computes them. */
-static double llama3_frequency(double f, double factor, double low, double high, double original)
+static int read_id(const struct config_reader *r, const struct model_desc *d, const char *key, int *out)
 {
-    const double two_pi = 6.283185307179586;
-    double wavelength = two_pi / f;
-    if (wavelength > original / low)
-        return f / factor;
-    if (wavelength < original / high)
-        return f;
-    double smooth = (original / wavelength - low) / (high - low);
-    return (1 - smooth) * f / factor + smooth * f;
-}
-
-static int read_rope(struct model_desc *d, const struct reader *r)
-{
-    /* transformers 5 keeps theta and scaling together in rope_parameters. */
-    const json_t *joint = value_of(r->config, "rope_parameters"), *scaling = joint ? joint : value_of(r->config, "rope_scaling");
-    const char *key = joint ? "rope_parameters" : "rope_scaling", *type = "default";
-    double factor = 1, low = 0, high = 0, original = 0;
-    int rc = read_positive(r, joint && value_of(joint, "rope_theta") ? joint : r->config, "rope_theta", 10000, &d->rope_theta);
-    if (rc)
-        return rc;
-    if (scaling) {
-        const json_t *t = value_of(scaling, "rope_type");
-        t = t ? t : value_of(scaling, "type");
-        if (!json_is_object(scaling) || (t && !json_is_string(t)))
-            return refuse(r, key, "an object with \"rope_type\"", scaling);
-        type = t ? json_string_value(t) : "default";
-    }
-    int llama3 = !strcmp(type, "llama3"), linear = !strcmp(type, "linear");
-    if (!llama3 && !linear && strcmp(type, "default"))
-        return refuse(r, key, "rope_type default, linear or llama3", scaling);
-    if ((llama3 || linear) && (rc = read_positive(r, scaling, "factor", -1, &factor)))
-        return rc;
-    if (llama3 && ((rc = read_positive(r, scaling, "low_freq_factor", -1, &low)) || (rc = read_positive(r, scaling, "high_freq_factor", -1, &high)) ||
-                   (rc = read_positive(r, scaling, "original_max_position_embeddings", -1, &original))))
-        return rc;
-    if (llama3 && high <= low)
-        return refuse(r, key, "high_freq_factor above low_freq_factor", scaling);
-    for (int i = 0; i < d->head_dim / 2; i++) {
-        double f = 1 / maths_pow(d->rope_theta, 2.0 * i / d->head_dim);
-        f = llama3 ? llama3_frequency(f, factor, low, high, original) : f / factor;
-        if (!(f >= 0 && f <= (double)FLT_MAX)) /* the float below would be no number */
-            return error_set(r->err, ERROR_CONFIG, "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one", r->where, d->rope_theta, factor, f);
-        d->rope_inv_freq[i] = (float)f;
-    }
-    return 0;
-}
-
-static int read_id(const struct reader *r, const struct model_desc *d, const char *key, int *out)
-{
-    const json_t *v = value_of(r->config, key);
+    const json_t *v = config_value(r->config, key);
     *out = -1;
     if (!v)
         return 0;
     if (!json_is_integer(v))
-        return refuse(r, key, "a token id", v);
+        return config_refuse(r, key, "a token id", v);
     if (json_integer_value(v) < 0 || json_integer_value(v) >= d->n_vocab) {
         log_line(LOG_WARNING, "%s: %s %lld is outside of the vocabulary of %d and taken as none", r->where, key, (long long)json_integer_value(v), d->n_vocab);
         return 0;
@@ -159,27 +102,29 @@ static int read_id(const struct reader *r, const struct model_desc *d, const cha
     return 0;
 }
 
-static int read_eos(struct model_desc *d, const struct reader *r)
+static int read_eos(struct model_desc *d, const struct config_reader *r)
 {
-    const json_t *v = value_of(r->config, "eos_token_id");
+    const json_t *v = config_value(r->config, "eos_token_id");
     size_t n = json_is_array(v) ? json_array_size(v) : v ? 1 : 0;
     if (n > MODEL_MAX_EOS)
-        return refuse(r, "eos_token_id", "at most 16 ids", v);
+        return config_refuse(r, "eos_token_id", "at most 256 ids", v);
     for (size_t i = 0; i < n; i++) {
         const json_t *id = json_is_array(v) ? json_array_get(v, i) : v;
-        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) >= d->n_vocab)
-            return refuse(r, "eos_token_id", "token ids inside the vocabulary", v);
+        if (json_is_integer(id) && json_integer_value(id) < 0)
+            continue; /* means none */
+        if (!json_is_integer(id) || json_integer_value(id) >= d->n_vocab)
+            return config_refuse(r, "eos_token_id", "token ids inside the vocabulary", v);
         d->eos_ids[d->n_eos++] = (int)json_integer_value(id);
     }
     return 0;
 }
 
 /* id2label's keys are numbers written as strings: "10" comes behind "2". */
-static int read_labels(struct model_desc *d, const struct reader *r)
+static int read_labels(struct model_desc *d, const struct config_reader *r)
 {
-    const json_t *labels = value_of(r->config, "id2label");
+    const json_t *labels = config_value(r->config, "id2label");
     int given = json_is_object(labels) ? (int)json_object_size(labels) : 0;
-    int rc = read_int(r, "num_labels", 1, 1 << 20, given ? given : 2, &d->n_label);
+    int rc = config_int(r, "num_labels", 1, 1 << 20, given ? given : 2, &d->n_label);
     if (!rc && given && given != d->n_label)
         return error_set(r->err, ERROR_CONFIG, "%s: num_labels %d, but id2label has %d", r->where, d->n_label, given);
     for (int i = 0; !rc && given && i < d->n_label && i < MODEL_MAX_LABEL; i++) {
@@ -187,61 +132,61 @@ static int read_labels(struct model_desc *d, const struct reader *r)
         snprintf(key, sizeof key, "%d", i);
         const json_t *name = json_object_get(labels, key);
         if (!json_is_string(name) || json_string_length(name) >= sizeof d->labels[i])
-            return refuse(r, "id2label", "a name of at most 63 bytes for every id from \"0\" on", labels);
+            return config_refuse(r, "id2label", "a name of at most 63 bytes for every id from \"0\" on", labels);
         snprintf(d->labels[i], sizeof d->labels[i], "%s", json_string_value(name));
     }
     return rc;
 }
 
 /* Null means what transformers' pipeline takes it for: a softmax over several labels, a sigmoid for one. */
-static int read_problem(struct model_desc *d, const struct reader *r)
+static int read_problem(struct model_desc *d, const struct config_reader *r)
 {
-    const json_t *v = value_of(r->config, "problem_type");
+    const json_t *v = config_value(r->config, "problem_type");
     const char *name = v ? json_string_value(v) : d->n_label > 1 ? "single_label_classification" : "multi_label_classification";
-    d->has_pool_pad = value_of(r->config, "pad_token_id") != NULL;
+    d->has_pool_pad = config_value(r->config, "pad_token_id") != NULL;
     d->problem = name && !strcmp(name, "single_label_classification") ? PROBLEM_SINGLE_LABEL : PROBLEM_MULTI_LABEL;
     if (d->problem == PROBLEM_MULTI_LABEL && (!name || (strcmp(name, "multi_label_classification") && strcmp(name, "regression"))))
-        return refuse(r, "problem_type", "multi_label_classification, single_label_classification or regression", v);
+        return config_refuse(r, "problem_type", "multi_label_classification, single_label_classification or regression", v);
     return 0;
 }
 
 /* One list of the normaliser: absent in most files, whose tensors have the numbers. */
-static int read_numbers(const struct reader *r, const char *key, int n, double missing, double *out)
+static int read_numbers(const struct config_reader *r, const char *key, int n, double missing, double *out)
 {
-    const json_t *v = value_of(r->config, key);
+    const json_t *v = config_value(r->config, key);
     if (v && (!json_is_array(v) || (int)json_array_size(v) != n))
-        return refuse(r, key, "a list of as many numbers as score_dim says", v);
+        return config_refuse(r, key, "a list of as many numbers as score_dim says", v);
     for (int i = 0; i < n; i++) {
         const json_t *x = json_array_get(v, (size_t)i);
         if (v && !json_is_number(x))
-            return refuse(r, key, "a list of as many numbers as score_dim says", v);
+            return config_refuse(r, key, "a list of as many numbers as score_dim says", v);
         out[i] = v ? json_number_value(x) : missing;
     }
     return 0;
 }
 
 /* PKU-Alignment's score models. */
-static int read_score(struct model_desc *d, const struct reader *r)
+static int read_score(struct model_desc *d, const struct config_reader *r)
 {
-    const json_t *type = value_of(r->config, "score_type");
+    const json_t *type = config_value(r->config, "score_type");
     const char *name = type ? json_string_value(type) : "reward";
     int rc, old, now;
     if (!name || (strcmp(name, "reward") && strcmp(name, "cost") && strcmp(name, "critic")))
-        return refuse(r, "score_type", "reward, cost or critic", type);
+        return config_refuse(r, "score_type", "reward, cost or critic", type);
     d->score_type = *name == 'r' ? SCORE_REWARD : name[1] == 'o' ? SCORE_COST : SCORE_CRITIC;
-    if ((rc = read_int(r, "score_dim", 1, MODEL_MAX_LABEL, 1, &d->n_label)) || (rc = read_bool(r, "do_normalize", 0, &d->normalize)) ||
-        (rc = read_bool(r, "bias", 0, &old)) || (rc = read_bool(r, "score_bias", 0, &now)) || (rc = read_numbers(r, "mean", d->n_label, 0, d->score_mean)) ||
+    if ((rc = config_int(r, "score_dim", 1, MODEL_MAX_LABEL, 1, &d->n_label)) || (rc = config_bool(r, "do_normalize", 0, &d->normalize)) ||
+        (rc = config_bool(r, "bias", 0, &old)) || (rc = config_bool(r, "score_bias", 0, &now)) || (rc = read_numbers(r, "mean", d->n_label, 0, d->score_mean)) ||
         (rc = read_numbers(r, "var", d->n_label, 1, d->score_var)))
         return rc;
     d->head_bias = old || now; /* of a new model; for a checkpoint its tensors decide */
     return 0;
 }
 
-static int read_task(struct model_desc *d, const struct reader *r)
+static int read_task(struct model_desc *d, const struct config_reader *r)
 {
-    const json_t *names = value_of(r->config, "architectures"), *first = json_array_get(names, 0);
+    const json_t *names = config_value(r->config, "architectures"), *first = json_array_get(names, 0);
     if (names && (!json_is_array(names) || (json_array_size(names) && !json_is_string(first))))
-        return refuse(r, "architectures", "a list of names", names);
+        return config_refuse(r, "architectures", "a list of names", names);
     const char *name = first ? json_string_value(first) : "LlamaForCausalLM";
     if (!strcmp(name, "LlamaForCausalLM") || !strcmp(name, "LlamaModel"))
         return 0;
@@ -250,27 +195,10 @@ static int read_task(struct model_desc *d, const struct reader *r)
         return read_score(d, r);
     }
     if (strcmp(name, "LlamaForSequenceClassification"))
-        return refuse(r, "architectures", "LlamaForCausalLM, LlamaForSequenceClassification or LlamaForScore", names);
+        return config_refuse(r, "architectures", "LlamaForCausalLM, LlamaForSequenceClassification or LlamaForScore", names);
     d->task = MODEL_CLASSIFY;
     int rc = read_labels(d, r);
     return rc ? rc : read_problem(d, r);
-}
-
-/* What the family has and this program does not, each refused when it is on. */
-static int refuse_unsupported(const struct reader *r)
-{
-    static const char *const flags[] = {"attention_bias", "mlp_bias"};
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        int on, rc = read_bool(r, flags[i], 0, &on);
-        if (rc || on)
-            return rc ? rc : refuse(r, flags[i], "false (biases are not supported)", value_of(r->config, flags[i]));
-    }
-    const json_t *act = value_of(r->config, "hidden_act");
-    if (act && (!json_is_string(act) || (strcmp(json_string_value(act), "silu") && strcmp(json_string_value(act), "swish"))))
-        return refuse(r, "hidden_act", "\"silu\"", act);
-    if (value_of(r->config, "quantization_config"))
-        return refuse(r, "quantization_config", "none: convert the checkpoint to plain weights", value_of(r->config, "quantization_config"));
-    return 0;
 }
 
 static void count_parameters(struct model_desc *d)
@@ -285,19 +213,19 @@ static void count_parameters(struct model_desc *d)
 
 int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err)
 {
-    struct reader r = {config, where ? where : "config.json", err};
+    struct config_reader r = {config, where ? where : "config.json", err};
     *d = (struct model_desc){.norm = NORM_RMS, .act = ACT_SILU, .gated = 1};
     if (!json_is_object(config))
         return error_set(err, ERROR_CONFIG, "%s: wanted a JSON object", r.where);
-    const json_t *type = value_of(config, "model_type");
+    const json_t *type = config_value(config, "model_type");
     if (!json_is_string(type) || strcmp(json_string_value(type), "llama"))
-        return refuse(&r, "model_type", "\"llama\"", type);
+        return config_refuse(&r, "model_type", "\"llama\"", type);
     snprintf(d->family, sizeof d->family, "%s", json_string_value(type));
     double eps, range;
     int rc;
-    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = refuse_unsupported(&r)) || (rc = read_rope(d, &r)) ||
-        (rc = read_positive(&r, config, "rms_norm_eps", 1e-6, &eps)) || (rc = read_positive(&r, config, "initializer_range", 0.02, &range)) ||
-        (rc = read_bool(&r, "tie_word_embeddings", 0, &d->tied)) || (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) ||
+    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(d, &r)) || (rc = config_rope(d, &r)) ||
+        (rc = config_positive(&r, config, "rms_norm_eps", 1e-6, &eps)) || (rc = config_positive(&r, config, "initializer_range", 0.02, &range)) ||
+        (rc = config_bool(&r, "tie_word_embeddings", 0, &d->tied)) || (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) ||
         (rc = read_id(&r, d, "pad_token_id", &d->pad_id)) || (rc = read_eos(d, &r)))
         return rc;
     d->norm_eps = (float)eps;

@@ -171,7 +171,7 @@ void lora_remove(struct model *m)
     struct lora *lora = m->lora;
     if (!lora)
         return;
-    queue_wait(device_queue(m->device));
+    queue_drain(device_queue(m->device));
     for (int i = 0; lora->groups && i < m->n_group; i++) {
         weight_free(lora->groups[i].weight);
         for (int j = 0; j < 3; j++)

@@ -146,7 +146,7 @@ static int transfer_all(struct transfer *t, struct error *err)
         rc = error_set_nomem(err, (size_t)t->capacity * 4, "loading weights");
     for (int i = 0; !rc && i < t->m->n_param; i++)
         rc = transfer_param(t, i, err);
-    queue_wait(t->q);
+    rc = queue_finish(t->q, rc, err);
     pool_free(t->pool);
     mem_free(t->host);
     buffer_free(t->stage);
@@ -244,7 +244,7 @@ void model_close(struct model *m)
 {
     if (!m)
         return;
-    queue_wait(device_queue(m->device));
+    queue_drain(device_queue(m->device));
     lora_remove(m);
     for (int i = 0; m->groups && i < m->n_group; i++)
         weight_free(m->groups[i].weight);

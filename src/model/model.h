@@ -13,7 +13,7 @@
 
 #include <jansson.h>
 
-enum { MODEL_MAX_EOS = 16, MODEL_MAX_LABEL = 31 };
+enum { MODEL_MAX_EOS = 256, MODEL_MAX_LABEL = 31 };
 enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD };
 enum model_problem { PROBLEM_MULTI_LABEL, PROBLEM_SINGLE_LABEL }; /* a classifier's logits: a sigmoid each, or one softmax over them */
 enum score_type { SCORE_REWARD, SCORE_COST, SCORE_CRITIC };       /* of a reward model: higher is better, higher is more harmful, as it is */

@@ -46,7 +46,7 @@ static int check_texts(const struct model *m, const struct model_text *texts, in
 
 static void run_deinit(struct run *r)
 {
-    queue_wait(r->q);
+    queue_drain(r->q);
     rows_free(&r->rows);
     model_workspace_free(r->workspace);
     buffer_free(r->scratch);
@@ -112,8 +112,8 @@ static void forward_rows(struct run *r, int n_out, struct span *hidden)
     model_forward(r->m, r->q, r->workspace, &b, hidden);
 }
 
-/* Log-probabilities of the completions of one pass; returns how many. */
-static int score_pass(struct run *r, const struct model_text *texts, int first, int end, float *logprobs)
+/* Log-probabilities of the completions of one pass; *n_done: how many. */
+static int score_pass(struct run *r, const struct model_text *texts, int first, int end, float *logprobs, int *n_done, struct error *err)
 {
     int n = 0, width = r->m->desc.n_embd, n_vocab = r->m->desc.n_vocab;
     for (int i = first; i < end; i++)
@@ -121,6 +121,7 @@ static int score_pass(struct run *r, const struct model_text *texts, int first, 
             r->out[n] = r->rows.borders[i - first] + j - 1;
             r->targets[n++] = texts[i].ids[j];
         }
+    *n_done = n;
     if (!n)
         return 0;
     struct span hidden;
@@ -133,10 +134,10 @@ static int score_pass(struct run *r, const struct model_text *texts, int first, 
                                                                 span_at(r->d_nll, (size_t)at * 4), 0});
     }
     queue_download(r->q, logprobs, r->d_nll, (size_t)n * 4);
-    queue_wait(r->q);
-    for (int i = 0; i < n; i++)
+    int rc = queue_wait(r->q, err);
+    for (int i = 0; !rc && i < n; i++)
         logprobs[i] = -logprobs[i];
-    return n;
+    return rc;
 }
 
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err)
@@ -149,37 +150,39 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
         return rc;
     rc = run_init(&r, m, texts, n_text, m->desc.n_vocab, err);
     for (int first = 0; !rc && first < n_text;) {
-        int end = fill_pass(&r, texts, first, n_text);
-        logprobs += score_pass(&r, texts, first, end, logprobs);
+        int end = fill_pass(&r, texts, first, n_text), n;
+        rc = score_pass(&r, texts, first, end, logprobs, &n, err);
+        logprobs += n;
         first = end;
-        rc = interrupt_check(err);
+        rc = rc ? rc : interrupt_check(err);
     }
     run_deinit(&r);
     return rc;
 }
 
 /* The last rows of one pass against every candidate: out [end - first, n_candidate]. */
-static void next_pass(struct run *r, const struct model_text *texts, int first, int end, const int32_t *candidates, int n_candidate, float *out)
+static int next_pass(struct run *r, const struct model_text *texts, int first, int end, const int32_t *candidates, int n_candidate, float *out, struct error *err)
 {
-    int n = end - first, width = r->m->desc.n_embd;
+    int n = end - first, width = r->m->desc.n_embd, rc = 0;
     struct span hidden;
     for (int i = 0; i < n; i++)
         r->out[i] = r->rows.borders[i] + texts[first + i].n - 1;
     forward_rows(r, n, &hidden);
-    for (int at = 0; at < n; at += r->chunk) {
+    for (int at = 0; !rc && at < n; at += r->chunk) {
         int some = n - at < r->chunk ? n - at : r->chunk;
         model_head(r->m, r->q, span_at(hidden, (size_t)at * (size_t)width * 4), some, r->logits);
-        for (int c = 0; c < n_candidate; c++) {
+        for (int c = 0; !rc && c < n_candidate; c++) {
             for (int i = 0; i < some; i++)
                 r->targets[i] = candidates[c];
             queue_upload(r->q, r->d_targets, r->targets, (size_t)some * 4);
             tensor_cross_entropy(r->q, &(struct cross_entropy_args){some, r->m->desc.n_vocab, r->logits, r->d_targets, r->d_nll, 0});
             queue_download(r->q, r->host, r->d_nll, (size_t)some * 4);
-            queue_wait(r->q);
+            rc = queue_wait(r->q, err);
             for (int i = 0; i < some; i++)
                 out[(size_t)(at + i) * (size_t)n_candidate + (size_t)c] = -r->host[i];
         }
     }
+    return rc;
 }
 
 int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates, int n_candidate, float *out, struct error *err)
@@ -196,9 +199,9 @@ int model_next(const struct model *m, const struct model_text *texts, int n_text
     rc = run_init(&r, m, texts, n_text, m->desc.n_vocab, err);
     for (int first = 0; !rc && first < n_text;) {
         int end = fill_pass(&r, texts, first, n_text);
-        next_pass(&r, texts, first, end, candidates, n_candidate, out + (size_t)first * (size_t)n_candidate);
+        rc = next_pass(&r, texts, first, end, candidates, n_candidate, out + (size_t)first * (size_t)n_candidate, err);
         first = end;
-        rc = interrupt_check(err);
+        rc = rc ? rc : interrupt_check(err);
     }
     run_deinit(&r);
     return rc;
@@ -228,11 +231,11 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
         forward_rows(&r, 0, &hidden);
         tensor_pool_mean(r.q, &(struct pool_mean_args){end - first, c, hidden, r.rows.d_borders, r.rows.d_valid, r.pooled});
         queue_download(r.q, out + (size_t)first * (size_t)c, r.pooled, (size_t)(end - first) * (size_t)c * 4);
-        queue_wait(r.q);
-        for (int i = first; normalize && i < end; i++)
+        rc = queue_wait(r.q, err);
+        for (int i = first; !rc && normalize && i < end; i++)
             normalise(out + (size_t)i * (size_t)c, c);
         first = end;
-        rc = interrupt_check(err);
+        rc = rc ? rc : interrupt_check(err);
     }
     run_deinit(&r);
     return rc;
@@ -270,9 +273,9 @@ int model_classify(const struct model *m, const struct model_text *texts, int n_
         forward_rows(&r, end - first, &hidden);
         model_head(m, r.q, hidden, end - first, r.pooled);
         queue_download(r.q, out + (size_t)first * (size_t)width, r.pooled, (size_t)(end - first) * (size_t)width * 4);
-        queue_wait(r.q);
+        rc = queue_wait(r.q, err);
         first = end;
-        rc = interrupt_check(err);
+        rc = rc ? rc : interrupt_check(err);
     }
     run_deinit(&r);
     return rc;

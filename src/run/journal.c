@@ -218,7 +218,8 @@ void run_rollback(struct run *r)
 int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "INSERT OR REPLACE INTO result(arm, part, idx, text, logprob, n_token, probabilities, flagged, ended) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
+    int rc = run_prepare(r, &s, "INSERT OR REPLACE INTO result(arm, part, idx, text, logprob, n_token, probabilities, flagged, ended, contexts, dropped)"
+                                " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
     if (rc)
         return rc;
     bind_text(s, 1, arm), bind_text(s, 2, set);
@@ -229,13 +230,16 @@ int run_put_result(struct run *r, const char *arm, const char *set, int index, c
     bind_blob(s, 7, in->probabilities, (size_t)in->n_probability * sizeof *in->probabilities);
     sqlite3_bind_int(s, 8, in->flagged);
     sqlite3_bind_int(s, 9, in->ended);
+    bind_blob(s, 10, in->contexts, (size_t)in->n_context * sizeof *in->contexts);
+    sqlite3_bind_int(s, 11, in->dropped);
     return run_finish(r, s, "cannot write a result", err);
 }
 
 int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found, struct arena *arena, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "SELECT idx, text, logprob, n_token, probabilities, flagged, ended FROM result WHERE arm = ? AND part = ? ORDER BY idx", err), step, failed = 0;
+    int rc = run_prepare(r, &s, "SELECT idx, text, logprob, n_token, probabilities, flagged, ended, contexts, dropped FROM result"
+                                " WHERE arm = ? AND part = ? ORDER BY idx", err), step, failed = 0;
     *found = 0;
     for (int i = 0; i < n; i++)
         results[i] = (struct run_result){.logprob = NAN, .flagged = -1, .ended = -1};
@@ -252,6 +256,8 @@ int run_get_results(struct run *r, const char *arm, const char *set, int n, stru
         x->probabilities = get_blob(s, 4, sizeof *x->probabilities, &x->n_probability, arena, &failed);
         x->flagged = sqlite3_column_int(s, 5);
         x->ended = sqlite3_column_type(s, 6) == SQLITE_NULL ? -1 : sqlite3_column_int(s, 6);
+        x->contexts = get_blob(s, 7, sizeof *x->contexts, &x->n_context, arena, &failed);
+        x->dropped = sqlite3_column_int(s, 8);
         ++*found;
     }
     if (failed)

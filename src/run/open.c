@@ -16,7 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x69736172, VERSION = 2 }; /* "isar"; version 1 had no result.ended */
+enum { APPLICATION_ID = 0x69736172, VERSION = 3 }; /* "isar"; version 1 had no result.ended, 2 no contexts of results */
 
 static const char schema[] =
     "CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -26,6 +26,7 @@ static const char schema[] =
     " answer_logprobs BLOB, answer_score REAL, answer_ended INTEGER, answer_contexts BLOB, answer_dropped INTEGER, kept INTEGER, reason TEXT, matched INTEGER,"
     " f1 REAL, PRIMARY KEY(round, idx));"
     "CREATE TABLE result(arm TEXT, part TEXT, idx INTEGER, text TEXT, logprob REAL, n_token INTEGER, probabilities BLOB, flagged INTEGER, ended INTEGER,"
+    " contexts BLOB, dropped INTEGER,"
     " PRIMARY KEY(arm, part, idx));"
     "CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, kind TEXT, text TEXT);";
 
@@ -120,7 +121,7 @@ static int pragma(struct run *r, const char *sql, long *value, struct error *err
 
 static int open_db(struct run *r, int readonly, struct error *err)
 {
-    char setup[200];
+    char setup[300];
     long id, version;
     int rc, flags = readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     if (sqlite3_open_v2(r->db_path, &r->db, flags, NULL) != SQLITE_OK)
@@ -135,8 +136,9 @@ static int open_db(struct run *r, int readonly, struct error *err)
             return rc;
         return run_exec(r, setup, err);
     }
-    if (!readonly && id == APPLICATION_ID && version == 1) {
-        snprintf(setup, sizeof setup, "BEGIN IMMEDIATE; ALTER TABLE result ADD COLUMN ended INTEGER; PRAGMA user_version=%d; COMMIT;", VERSION);
+    if (!readonly && id == APPLICATION_ID && version >= 1 && version < VERSION) {
+        snprintf(setup, sizeof setup, "BEGIN IMMEDIATE; %sALTER TABLE result ADD COLUMN contexts BLOB; ALTER TABLE result ADD COLUMN dropped INTEGER; PRAGMA user_version=%d; COMMIT;",
+                 version == 1 ? "ALTER TABLE result ADD COLUMN ended INTEGER; " : "", VERSION);
         return run_exec(r, setup, err);
     }
     if (id != APPLICATION_ID || version != VERSION)

@@ -68,6 +68,8 @@ struct run_result {
     const char *text; double logprob; int n_token;
     const float *probabilities; int n_probability, flagged; /* -1: not judged */
     int ended;                 /* the answer, by itself; 0: cut at the token limit, -1: not known */
+    const int *contexts; int n_context; /* that stood in the prompt, in its order: indices into the seeds that the method was given */
+    int dropped;               /* contexts left out because the prompt would not fit */
 };
 int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in, struct error *err);
 /* results[0..n); *found: how many have a row. A result without a row has flagged and ended -1, logprob NAN and text NULL. */

@@ -12,11 +12,17 @@ struct backend {
     void (*buffer_free)(struct buffer *b);
     void (*upload)(struct queue *q, struct span dst, const void *src, size_t bytes);
     void (*download)(struct queue *q, void *dst, struct span src, size_t bytes);
-    void (*wait)(struct queue *q);
+    int (*wait)(struct queue *q, struct error *err); /* as queue_wait */
+    size_t (*kv_page_bytes)(const struct device *d, const struct kv_layout *layout); /* as kv_page_bytes */
+    struct device_memory (*memory)(const struct device *d);
     int (*weight_supported)(const struct device *d, enum dtype t);
     /* Bytes of a packed [n,k]; -1 when they overflow or the shape is beyond what the kernels take. */
     int (*weight_bytes)(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes);
 };
+
+/* What device_open(kind) calls. */
+int device_open_cpu(struct device **out, const struct device_options *options, struct error *err);
+int device_open_remote(struct device **out, const struct device_options *options, struct error *err);
 
 struct queue {
     struct device *device;

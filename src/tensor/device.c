@@ -3,6 +3,25 @@
 #include "base/mem.h"
 #include "tensor/backend.h"
 
+int device_open(struct device **out, enum device_kind kind, const struct device_options *options, struct error *err)
+{
+    static int (*const open[])(struct device **, const struct device_options *, struct error *) = {
+        [DEVICE_CPU] = device_open_cpu,
+        [DEVICE_REMOTE] = device_open_remote,
+    };
+    return open[kind](out, options, err);
+}
+
+struct device_memory device_memory(const struct device *d)
+{
+    return d->backend->memory(d);
+}
+
+size_t kv_page_bytes(const struct device *d, const struct kv_layout *layout)
+{
+    return d->backend->kv_page_bytes(d, layout);
+}
+
 void device_close(struct device *d)
 {
     if (d)
@@ -63,9 +82,20 @@ void queue_download(struct queue *q, void *dst, struct span src, size_t bytes)
         q->device->backend->download(q, dst, src, bytes);
 }
 
-void queue_wait(struct queue *q)
+int queue_wait(struct queue *q, struct error *err)
 {
-    q->device->backend->wait(q);
+    return q->device->backend->wait(q, err);
+}
+
+int queue_finish(struct queue *q, int rc, struct error *err)
+{
+    int waited = queue_wait(q, rc ? NULL : err);
+    return rc ? rc : waited;
+}
+
+void queue_drain(struct queue *q)
+{
+    q->device->backend->wait(q, NULL);
 }
 
 int weight_supported(const struct device *d, enum dtype t)

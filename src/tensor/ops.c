@@ -6,7 +6,7 @@
 
 static void add_time(struct queue *q, int op, double start)
 {
-    q->device->backend->wait(q);
+    queue_drain(q);
     q->device->profile->seconds[op] += clock_now() - start;
     q->device->profile->calls[op]++;
 }

@@ -74,19 +74,11 @@ struct rope_table_args { int n_pos, head_dim; struct span inv_freq, table; };
 /* In place on n_head heads of D at x (row stride in elements), rotate-half layout (pairs i, i+D/2). inverse: rotates back (backward). */
 struct rope_args { int n_row, n_head, head_dim; struct span x; int64_t x_stride; struct span positions /* i32 [T] */, table; int inverse; };
 
-/* The KV cache of one layer: pages of `page` positions (32, 64 or 128), every page holding K [K,D,page] (keys across, so that a lane is a key) then
- * V [K,page,D], in dtype F32 or BF16; page p at base + p * kv_page_bytes(). Position t of sequence s is slot t % page of page block_table[s][t / page].
- * In BF16 products take pairs, so pairs lie side by side: K [K,D/2,page,2], V [K,page/2,D,2]; an odd D has a zero behind it, and so has a last position that is even.
+/* The KV cache of one layer: pages of `page` positions (32, 64 or 128), each holding K and V of all heads in dtype F32 or BF16. How a page is laid out is the backend's business;
+ * page p lies at base + p * kv_page_bytes(). Position t of sequence s is slot t % page of page block_table[s][t / page].
  * What lies further behind a sequence's end may be anything: nothing of it reaches a result. */
 struct kv_layout { enum dtype dtype; int page, n_kv_head, head_dim; };
-static inline size_t kv_head_bytes(const struct kv_layout *l) /* of one head's K, and of its V */
-{
-    return (size_t)(l->dtype == DTYPE_BF16 ? (l->head_dim + 1) / 2 * 2 : l->head_dim) * (size_t)l->page * dtype_size(l->dtype);
-}
-static inline size_t kv_page_bytes(const struct kv_layout *l)
-{
-    return (size_t)2 * (size_t)l->n_kv_head * kv_head_bytes(l);
-}
+size_t kv_page_bytes(const struct device *d, const struct kv_layout *layout);
 /* Stores k, v f32 [T, K*D] rows (given row stride) at (row_seq[t], positions[t]); a position is stored before those behind it. row_seq < 0: the row is skipped. */
 struct kv_store_args {
     struct kv_layout layout; int n_row; struct span k, v; int64_t stride;

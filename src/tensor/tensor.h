@@ -35,24 +35,29 @@ struct device_options {
     int n_thread;     /* 0: all available */
     const char *isa;  /* NULL: $ISARA_ISA, else the best; generic, avx2, avx512, avx512bf16, amx, neon */
 };
-/* The CPU backend. */
-int device_open_cpu(struct device **out, const struct device_options *options, struct error *err);
-/* Test backend wrapping a CPU device (which it then owns): buffers are memory that the host cannot touch (mapped without access outside of
- * execution), and operators run only at queue_wait. */
-int device_open_remote(struct device **out, const struct device_options *options, struct error *err);
+enum device_kind { DEVICE_CPU, DEVICE_REMOTE }; /* src/cpu; src/remote: the test backend */
+int device_open(struct device **out, enum device_kind kind, const struct device_options *options /* or NULL: defaults */, struct error *err);
 void device_close(struct device *d);
 const char *device_isa(const struct device *d);
 int device_n_thread(const struct device *d);
+/* Bytes that buffers can still take (free), of all that the device has (total). */
+struct device_memory { size_t total, free; };
+struct device_memory device_memory(const struct device *d);
 struct queue *device_queue(struct device *d);
 const struct backend_ops *device_ops(const struct device *d);
 
 int buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err);
 void buffer_free(struct buffer *b);
 size_t buffer_size(const struct buffer *b);
-/* Host memory is read before upload returns; download's destination is valid after queue_wait. */
+/* Host memory is read before upload returns; download's destination is valid after a queue_wait that returned 0. */
 void queue_upload(struct queue *q, struct span dst, const void *src, size_t bytes);
 void queue_download(struct queue *q, void *dst, struct span src, size_t bytes);
-void queue_wait(struct queue *q);
+/* Until all that was enqueued has run: 0, or what went wrong on the device. A failure lasts: every later wait of the queue reports it, what is enqueued behind it is not run,
+ * and downloads since then hold anything. So one wait that is looked at behind the last download is enough. */
+int queue_wait(struct queue *q, struct error *err);
+/* Waits behind work that may have failed by itself: rc when it is an error, else what the device says. */
+int queue_finish(struct queue *q, int rc, struct error *err);
+void queue_drain(struct queue *q); /* the same before memory is given back, where nothing is asked any more */
 struct device *queue_device(struct queue *q);
 
 /* N outputs, K inputs. dtype F32 or BF16 (and Q8, Q4_0, Q4_1, without gradients, where the device has them: weight_supported). */

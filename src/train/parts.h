@@ -82,8 +82,8 @@ void pass_begin(struct pass *p, struct span gradients);
 void pass_run(struct pass *p, const struct train_row *const *rows, int n, float grad_scale, struct span gradients);
 /* Behind the step's last micro-batch: the look-up's gradients, or the adapters' scale (not when only evaluating). */
 void pass_end(struct pass *p, struct span gradients);
-/* Waits; the sum of the step's losses in row order (double). row_loss, if not NULL, gets one sum a row in the order they were run. */
-double pass_loss(struct pass *p);
+/* Waits; *loss: the sum of the step's losses in row order. */
+int pass_loss(struct pass *p, double *loss, struct error *err);
 
 /* --- memory.c: train_memory without what any process takes. */
 size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens);

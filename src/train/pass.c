@@ -132,7 +132,7 @@ int pass_new(struct pass *p, const struct model *m, int recompute, const struct 
 void pass_free(struct pass *p)
 {
     if (p->q)
-        queue_wait(p->q);
+        queue_drain(p->q);
     rows_free(&p->rows);
     buffer_free(p->slab);
     mem_free(p->layers);
@@ -227,7 +227,7 @@ static void label_gradients(struct pass *p, const struct train_row *const *rows,
 {
     size_t bytes = (size_t)n_target * (size_t)p->m->desc.n_label * 4;
     queue_download(p->q, p->host_logits, p->logits, bytes);
-    queue_wait(p->q);
+    queue_drain(p->q); /* a failure comes back with pass_loss */
     head_loss(&p->m->desc, rows, n_target / 2, p->host_logits, (double)grad_scale, &p->label_loss);
     queue_upload(p->q, p->logits, p->host_logits, bytes);
 }
@@ -316,16 +316,14 @@ void pass_end(struct pass *p, struct span gradients)
     tensor_embed_dw(p->q, &(struct embed_dw_args){p->m->desc.n_vocab, p->step_row, p->m->desc.n_embd, p->step_tokens, p->step_dx, gradients});
 }
 
-double pass_loss(struct pass *p)
+int pass_loss(struct pass *p, double *loss, struct error *err)
 {
-    double sum = 0;
-    if (p->m->desc.task != MODEL_LM) {
-        queue_wait(p->q);
-        return p->label_loss;
-    }
-    queue_download(p->q, p->host_nll, p->nll, (size_t)p->step_target * 4);
-    queue_wait(p->q);
-    for (int i = 0; i < p->step_target; i++)
-        sum += (double)p->host_nll[i];
-    return sum;
+    int labels = p->m->desc.task != MODEL_LM;
+    *loss = p->label_loss;
+    if (!labels)
+        queue_download(p->q, p->host_nll, p->nll, (size_t)p->step_target * 4);
+    int rc = queue_wait(p->q, err);
+    for (int i = 0; !rc && !labels && i < p->step_target; i++)
+        *loss += (double)p->host_nll[i];
+    return rc;
 }

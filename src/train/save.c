@@ -41,8 +41,9 @@ static int write_param(struct trainer *t, struct safetensors_writer *w, int i, f
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t n = p->count - first < PIECE ? p->count - first : PIECE;
         queue_download(t->q, piece, (struct span){t->masters, (size_t)(p->offset + first) * 4}, (size_t)n * 4);
-        queue_wait(t->q);
-        rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)n, err);
+        rc = queue_wait(t->q, err);
+        if (!rc)
+            rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)n, err);
     }
     return rc;
 }

@@ -91,8 +91,9 @@ static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i
     for (int64_t first = 0; !rc && first < n; first += PIECE) {
         size_t bytes = (size_t)(n - first < PIECE ? n - first : PIECE) * size;
         queue_download(t->q, piece, (struct span){tensor_buffer(t, i), (size_t)first * size}, bytes);
-        queue_wait(t->q);
-        rc = safetensors_write_bytes(w, i, (uint64_t)first * size, piece, bytes, err);
+        rc = queue_wait(t->q, err);
+        if (!rc)
+            rc = safetensors_write_bytes(w, i, (uint64_t)first * size, piece, bytes, err);
     }
     return rc;
 }
@@ -164,7 +165,7 @@ int state_load(struct trainer *t, struct error *err)
     if (found && !(rc = file_map(&map, path, err)) && !(rc = safetensors_parse(&s, map.data, map.size, path, err)) &&
         !(rc = compare_settings(t, s, path, err)))
         rc = load_tensors(t, s, path, err);
-    queue_wait(t->q);
+    rc = queue_finish(t->q, rc, err);
     safetensors_free(s);
     if (map.data)
         file_unmap(&map);

@@ -107,7 +107,10 @@ static int run_step(struct trainer *t, struct train_step *s, struct error *err)
     pass_end(&t->pass, at(t->gradients, 0));
     tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->gradients, 0), at(t->norm, 0), 0});
     queue_download(t->q, &squares, at(t->norm, 0), sizeof squares);
-    s->loss = pass_loss(&t->pass) / weight;
+    int rc = pass_loss(&t->pass, &s->loss, err);
+    if (rc)
+        return rc;
+    s->loss /= weight;
     s->grad_norm = sqrt(squares);
     if (!isfinite(s->loss) || !isfinite(s->grad_norm))
         return diverged(t, s, err);
@@ -117,12 +120,14 @@ static int run_step(struct trainer *t, struct train_step *s, struct error *err)
 }
 
 /* Mean loss of the evaluation rows under the packed weights. */
-static double evaluate(struct trainer *t)
+static int evaluate(struct trainer *t, double *loss, struct error *err)
 {
     const struct train_data *data = t->job->eval_data;
     const struct train_row *rows[64];
     double sum = 0, weight = 0;
-    for (int first = 0; first < data->n;) {
+    int rc = 0;
+    for (int first = 0; !rc && first < data->n;) {
+        double some;
         int n = 0;
         for (; n < t->job->options->batch_size && n < 64 && first < data->n; n++) {
             rows[n] = &data->rows[first++];
@@ -130,9 +135,11 @@ static double evaluate(struct trainer *t)
         }
         pass_begin(&t->pass, SPAN_NONE);
         pass_run(&t->pass, rows, n, 0, SPAN_NONE);
-        sum += pass_loss(&t->pass);
+        if (!(rc = pass_loss(&t->pass, &some, err)))
+            sum += some;
     }
-    return sum / weight;
+    *loss = sum / weight;
+    return rc;
 }
 
 static int check_data(const struct train_job *job, const struct train_data *data, struct error *err)
@@ -158,7 +165,7 @@ static int must_recompute(const struct trainer *t, const struct order_sizes *siz
 {
     const struct train_options *o = t->job->options;
     size_t state = (size_t)t->trained.n_element * (8 + 2 * dtype_size(moment_dtype(o))), kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
-    size_t room = o->recompute < 0 ? mem_available() : 0;
+    size_t room = o->recompute < 0 ? device_memory(t->m->device).free : 0;
     if (o->recompute >= 0 || state + kept <= room)
         return o->recompute > 0;
     log_line(LOG_INFO, "activations are computed again layer by layer: keeping them would take %zu MiB more than the %zu MiB that are free", (state + kept - room) >> 20, room >> 20);
@@ -197,7 +204,7 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
 
 static void trainer_deinit(struct trainer *t)
 {
-    queue_wait(t->q);
+    queue_drain(t->q);
     pass_free(&t->pass);
     order_deinit(&t->order);
     buffer_free(t->masters);
@@ -224,7 +231,7 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
         rc = model_read_masters(t->m, t->job->source, t->q, at(t->masters, 0), err);
     else if (!resumed)
         rc = model_init_masters(t->m, t->job->options->seed, t->q, at(t->masters, 0), err);
-    queue_wait(t->q);
+    rc = queue_finish(t->q, rc, err);
     if (t->job->source)
         checkpoint_release(t->job->source);
     if (!rc && t->m->lora)
@@ -240,9 +247,9 @@ static int between_steps(struct trainer *t, struct runlog *log, const struct tra
     double eval_loss = NAN;
     int rc = 0, ends_epoch = s->step % t->order.per_epoch == 0 || s->step == s->total;
     if (t->job->eval_data && t->job->eval_data->n && ends_epoch)
-        eval_loss = evaluate(t);
+        rc = evaluate(t, &eval_loss, err);
     result->eval_loss = eval_loss;
-    if (log)
+    if (!rc && log)
         rc = runlog_step(log, s, eval_loss, err);
     if (t->job->on_step)
         t->job->on_step(t->job->user, s);
@@ -263,8 +270,7 @@ static int run_steps(struct trainer *t, struct runlog *log, struct train_result 
         struct train_step s = {0};
         double start = clock_now();
         mem_guard_enter();
-        rc = run_step(t, &s, err);
-        queue_wait(t->q);
+        rc = queue_finish(t->q, run_step(t, &s, err), err);
         s.seconds = clock_now() - start;
         result->allocations += mem_guard_leave();
         if (rc)

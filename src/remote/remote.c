@@ -2,6 +2,8 @@
 /* The remote test backend: what a GPU would forgive as little. Buffers are pages without access, so host code that touches one dies at once; operators,
  * uploads and downloads are copied into a log and run by a CPU device only when the queue is waited for (or the log is full, or a
  * buffer goes), while the pages are open. */
+#include "remote/remote.h"
+
 #include "base/mem.h"
 #include "tensor/backend.h"
 
@@ -35,6 +37,8 @@ struct remote_device {
     struct remote_buffer *buffers;
     char *log;
     size_t used;
+    long fail_in; /* waits until the one that fails; < 0: none */
+    int failed;
 };
 
 static struct remote_device *remote_of(struct queue *q)
@@ -76,12 +80,14 @@ static void run_record(struct remote_device *r, const struct record *record)
 
 static void flush(struct remote_device *r)
 {
-    if (!r->used)
+    if (!r->used || r->failed) {
+        r->used = 0;
         return;
+    }
     protect(r, PROT_READ | PROT_WRITE);
     for (size_t at = 0; at < r->used; at += ((struct record *)(r->log + at))->bytes)
         run_record(r, (struct record *)(r->log + at));
-    r->inner->backend->wait(r->inner->queue);
+    queue_drain(r->inner->queue);
     protect(r, PROT_NONE);
     r->used = 0;
 }
@@ -134,9 +140,33 @@ static void remote_download(struct queue *q, void *dst, struct span src, size_t 
     *t = (struct transfer){.span = src, .host = dst, .bytes = bytes};
 }
 
-static void remote_wait(struct queue *q)
+static int remote_wait(struct queue *q, struct error *err)
 {
-    flush(remote_of(q));
+    struct remote_device *r = remote_of(q);
+    if (r->fail_in >= 0 && r->fail_in-- == 0)
+        r->failed = 1;
+    flush(r);
+    return r->failed ? error_set(err, ERROR_UNAVAILABLE, "the remote test device failed, as a test asked for") : 0;
+}
+
+static struct device_memory remote_memory(const struct device *d)
+{
+    return device_memory(((const struct remote_device *)d)->inner);
+}
+
+static size_t remote_kv_page_bytes(const struct device *d, const struct kv_layout *layout)
+{
+    return kv_page_bytes(((const struct remote_device *)d)->inner, layout);
+}
+
+void remote_fail_wait(struct device *d, long n)
+{
+    ((struct remote_device *)d)->fail_in = n;
+}
+
+int remote_fail_pending(const struct device *d)
+{
+    return ((const struct remote_device *)d)->fail_in >= 0;
 }
 
 static int remote_buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err)
@@ -198,6 +228,8 @@ static const struct backend remote_backend = {
     .upload = remote_upload,
     .download = remote_download,
     .wait = remote_wait,
+    .memory = remote_memory,
+    .kv_page_bytes = remote_kv_page_bytes,
     .weight_supported = remote_weight_supported,
     .weight_bytes = remote_weight_bytes,
 };
@@ -208,13 +240,14 @@ int device_open_remote(struct device **out, const struct device_options *options
     struct remote_device *r = mem_calloc(1, sizeof *r);
     if (!r)
         return error_set_nomem(err, sizeof *r, "the remote test device");
-    int code = device_open_cpu(&r->inner, options, err);
+    int code = device_open(&r->inner, DEVICE_CPU, options, err);
     if (code) {
         mem_free(r);
         return code;
     }
     r->base = (struct device){.backend = &remote_backend, .ops = &remote_ops, .queue = &r->queue, .isa = r->inner->isa, .n_thread = r->inner->n_thread};
     r->queue.device = &r->base;
+    r->fail_in = -1;
     r->log = mem_slab(LOG_BYTES);
     if (!r->log) {
         device_close(r->inner);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys of config.json that no other file here reads, in two tables: those that change a model's numbers, each refused by name unless it stands at the value
+ * at which it does nothing; and those that are harmless, with the reason. What stands in neither is named in the log. */
+#include "model/desc_read.h"
+
+#include "base/log.h"
+
+#include <string.h>
+
+enum inert { INERT_FALSE, INERT_TRUE, INERT_ZERO, INERT_ONE, INERT_NEVER };
+
+/* Null, absent and an empty list or object are inert everywhere. */
+static const struct { const char *name; enum inert inert; const char *wanted; } changing[] = {
+    {"attention_bias", INERT_FALSE, "false (biases are not supported)"},
+    {"mlp_bias", INERT_FALSE, "false (biases are not supported)"},
+    {"qkv_bias", INERT_FALSE, "false (biases are not supported)"},
+    {"use_qkv_bias", INERT_FALSE, "false (biases are not supported)"},
+    {"use_bias", INERT_FALSE, "false (biases are not supported)"},
+    {"lm_head_bias", INERT_FALSE, "false (biases are not supported)"},
+    {"quantization_config", INERT_NEVER, "none: convert the checkpoint to plain weights"},
+    {"compression_config", INERT_NEVER, "none: convert the checkpoint to plain weights"},
+    {"partial_rotary_factor", INERT_ONE, "1 (all of a head turned)"},
+    {"rotary_pct", INERT_ONE, "1 (all of a head turned)"},
+    {"rope_interleaved", INERT_FALSE, "false (halves of a head turned against each other)"},
+    {"no_rope_layers", INERT_NEVER, "none: every layer has rotary positions"},
+    {"no_rope_layer_interval", INERT_ZERO, "none: every layer has rotary positions"},
+    {"use_sliding_window", INERT_FALSE, "false (attention sees the whole context)"},
+    {"attention_chunk_size", INERT_ZERO, "none (attention sees the whole context)"},
+    {"use_bidirectional_attention", INERT_FALSE, "false (attention is causal)"},
+    {"is_causal", INERT_TRUE, "true (attention is causal)"},
+    {"logit_scale", INERT_ONE, "1"},
+    {"logits_scaling", INERT_ONE, "1"},
+    {"embedding_multiplier", INERT_ONE, "1"},
+    {"residual_multiplier", INERT_ONE, "1"},
+    {"attention_multiplier", INERT_NEVER, "none: attention is scaled by 1/sqrt(head_dim)"},
+    {"query_pre_attn_scalar", INERT_NEVER, "none: attention is scaled by 1/sqrt(head_dim)"},
+    {"lm_head_multiplier", INERT_ONE, "1"},
+    {"scale_emb", INERT_ONE, "1"},
+    {"scale_depth", INERT_NEVER, "none: residuals are not scaled"},
+    {"dim_model_base", INERT_NEVER, "none: logits are not scaled"},
+    {"final_logit_softcapping", INERT_ZERO, "none: logits are not capped"},
+    {"attn_logit_softcapping", INERT_ZERO, "none: attention is not capped"},
+    {"clip_qkv", INERT_ZERO, "none: queries, keys and values are not clipped"},
+    {"use_qk_norm", INERT_FALSE, "false (queries and keys are not normalised)"},
+    {"qk_norm", INERT_FALSE, "false (queries and keys are not normalised)"},
+    {"qk_layernorm", INERT_FALSE, "false (queries and keys are not normalised)"},
+    {"use_parallel_residual", INERT_FALSE, "false (attention before the MLP)"},
+    {"parallel_attn", INERT_FALSE, "false (attention before the MLP)"},
+    {"num_experts", INERT_ZERO, "none: the model is dense"},
+    {"num_local_experts", INERT_ZERO, "none: the model is dense"},
+    {"n_routed_experts", INERT_ZERO, "none: the model is dense"},
+    {"alibi", INERT_FALSE, "false (rotary positions)"},
+    {"ffn_dim_multiplier", INERT_NEVER, "none: intermediate_size says it"},
+};
+
+static const struct { const char *name, *why; } harmless[] = {
+    {"_name_or_path", "where the file came from"},
+    {"transformers_version", "who wrote it"},
+    {"torch_dtype", "the weights say their types"},
+    {"dtype", "the weights say their types"},
+    {"use_cache", "how, not what is computed"},
+    {"_attn_implementation", "how, not what is computed"},
+    {"_attn_implementation_autoset", "how, not what is computed"},
+    {"attn_implementation", "how, not what is computed"},
+    {"pretraining_tp", "the same products in slices"},
+    {"attention_dropout", "training only; no dropout is applied, as at its default of 0"},
+    {"hidden_dropout", "training only; no dropout is applied, as at its default of 0"},
+    {"gradient_checkpointing", "how, not what is computed"},
+    {"auto_map", "code of others is not run; architectures and model_type decide"},
+    {"use_auth_token", "of a download"},
+    {"is_llama_config", "model_type says it"},
+    {"transformers.js_config", "of another program"},
+    {"unsloth_fixed", "of another program"},
+    {"unsloth_version", "of another program"},
+    {"unk_token_id", "the tokenizer's"},
+    {"label2id", "id2label the other way round"},
+    {"num_labels", "read with the head"},
+    {"id2label", "read with the head"},
+    {"problem_type", "read with the head"},
+    {"classifier_dropout", "training only"},
+    {"layer_types", "checked below"},
+    {"sliding_window", "checked below"},
+    {"max_window_layers", "where a sliding window begins; there is none"},
+    {"original_max_position_embeddings", "read with rope_scaling"},
+    {"rope_scaling", "read"},
+    {"rope_parameters", "read"},
+    {"rope_theta", "read"},
+    {"return_dict", "how, not what is computed"},
+    {"output_attentions", "how, not what is computed"},
+    {"output_hidden_states", "how, not what is computed"},
+    {"is_decoder", "every model here is one"},
+    {"is_encoder_decoder", "every model here is a decoder"},
+    {"chunk_size_feed_forward", "the same products in slices"},
+};
+
+static int is_empty(const json_t *v)
+{
+    return !v || (json_is_array(v) && !json_array_size(v)) || (json_is_object(v) && !json_object_size(v));
+}
+
+static int is_inert(const json_t *v, enum inert inert)
+{
+    switch (inert) {
+    case INERT_FALSE: return json_is_false(v);
+    case INERT_TRUE: return json_is_true(v);
+    case INERT_ZERO: return json_is_false(v) || (json_is_number(v) && json_number_value(v) == 0);
+    case INERT_ONE: return json_is_number(v) && json_number_value(v) == 1;
+    default: return 0;
+    }
+}
+
+/* A window as wide as the context hides nothing. */
+static int check_window(const struct model_desc *d, const struct config_reader *r)
+{
+    const json_t *window = config_value(r->config, "sliding_window"), *types = config_value(r->config, "layer_types"), *type;
+    size_t i;
+    if (window && !json_is_false(config_value(r->config, "use_sliding_window")) && !(json_is_integer(window) && json_integer_value(window) >= d->n_ctx))
+        return config_refuse(r, "sliding_window", "none, or max_position_embeddings at least", window);
+    if (types && !json_is_array(types))
+        return config_refuse(r, "layer_types", "a list", types);
+    json_array_foreach((json_t *)types, i, type)
+        if (!json_is_string(type) || strcmp(json_string_value(type), "full_attention"))
+            return config_refuse(r, "layer_types", "full_attention in every layer", types);
+    return 0;
+}
+
+static int check_activation(const struct config_reader *r)
+{
+    static const char *const keys[] = {"hidden_act", "hidden_activation"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const json_t *act = config_value(r->config, keys[i]);
+        const char *name = act ? json_string_value(act) : "silu";
+        if (!name || (strcmp(name, "silu") && strcmp(name, "swish")))
+            return config_refuse(r, keys[i], "\"silu\"", act);
+    }
+    return 0;
+}
+
+/* What desc.c reads by itself. */
+static int is_read(const char *key)
+{
+    static const char *const names[] = {"model_type", "architectures", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
+                                        "vocab_size", "max_position_embeddings", "head_dim", "rms_norm_eps", "initializer_range", "tie_word_embeddings", "bos_token_id",
+                                        "eos_token_id", "pad_token_id", "hidden_act", "hidden_activation", "score_type", "score_dim", "do_normalize", "bias", "score_bias",
+                                        "mean", "var", "normalizer_type"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(key, names[i]))
+            return 1;
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
+        if (!strcmp(key, changing[i].name))
+            return 1;
+    return 0;
+}
+
+static const char *harmless_reason(const char *key)
+{
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (!strcmp(key, harmless[i].name))
+            return harmless[i].why;
+    return NULL;
+}
+
+int config_check_keys(const struct model_desc *d, const struct config_reader *r)
+{
+    const char *key;
+    json_t *v;
+    for (size_t i = 0; i < sizeof changing / sizeof *changing; i++) {
+        const json_t *found = config_value(r->config, changing[i].name);
+        if (!is_empty(found) && !is_inert(found, changing[i].inert))
+            return config_refuse(r, changing[i].name, changing[i].wanted, found);
+    }
+    int rc = check_window(d, r);
+    if (rc || (rc = check_activation(r)))
+        return rc;
+    json_object_foreach((json_t *)r->config, key, v) {
+        const char *why = harmless_reason(key);
+        if (!json_is_null(v) && !why && !is_read(key))
+            log_line(LOG_INFO, "%s: key \"%s\" is not known to this family and not used", r->where, key);
+    }
+    return 0;
+}

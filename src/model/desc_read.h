@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files that read config.json share (model/desc*.c). */
+#ifndef MODEL_DESC_READ_H
+#define MODEL_DESC_READ_H
+
+#include "model/model.h"
+
+struct config_reader {
+    const json_t *config;
+    const char *where; /* names the file in messages */
+    struct error *err;
+};
+
+/* ERROR_CONFIG with the key, what was wanted and what was found (NULL: nothing). */
+int config_refuse(const struct config_reader *r, const char *key, const char *wanted, const json_t *found);
+/* NULL where the key is absent or null. */
+const json_t *config_value(const json_t *object, const char *key);
+/* A whole number in [low, high]; absent: `missing`, or an error when missing < 0. */
+int config_int(const struct config_reader *r, const char *key, int low, int high, int missing, int *out);
+/* A positive finite number from `object` (the config or one of its parts); absent: `missing`, or an error when missing <= 0. */
+int config_positive(const struct config_reader *r, const json_t *object, const char *key, double missing, double *out);
+int config_bool(const struct config_reader *r, const char *key, int missing, int *out);
+
+/* desc_rope.c: rope_theta and rope_inv_freq. Sizes must be there. */
+int config_rope(struct model_desc *d, const struct config_reader *r);
+/* desc_keys.c: refuses by name every key that would change the numbers and is not computed with. Sizes must be there. */
+int config_check_keys(const struct model_desc *d, const struct config_reader *r);
+
+#endif
