@@ -29,7 +29,7 @@ struct judge_check {
 
 static int open_judge(struct judge_check *c, const char *path, struct error *err) {
     struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_CLASSIFY, .check_finite = 1};
-    int status = device_open_cpu(&c->device, &(struct device_options){0}, err);
+    int status = device_open(&c->device, DEVICE_CPU, &(struct device_options){0}, err);
     if (status == 0) status = checkpoint_open(&c->checkpoint, path, err);
     if (status == 0) status = tokenizer_open(&c->tokenizer, path, err);
     return status ? status : model_open(&c->model, c->device, c->checkpoint, &o, err);
