@@ -64,7 +64,7 @@ static const struct option_spec table[] = {
     D("beam-compat", OPTION_CHOICE, beam_compat, "4.35|4.48|4.49", 0, 0, "the transformers release whose beam rules hold [4.49]"),
     D("penalty-scope", OPTION_CHOICE, penalty_scope, "all|generated", 0, 0, "what the penalties look at [all; align: generated]"),
     D("eos-token-id", OPTION_IDS, eos_ids, "ID[,ID]", 0, 0, "end-of-sequence ids [the model's]"),
-    D("stop", OPTION_STOP, stop, "STRING", 0, 0, "text that ends a sequence; may be given several times"),
+    D("stop", OPTION_STOP, stop, "STRING", 0, 0, "text that ends a sequence, special tokens included; up to 16 times, 127 bytes each"),
 
     T("learning-rate", OPTION_DOUBLE, learning_rate, "X", 0, 1e3, "peak learning rate [2e-5]"),
     T("lr-scheduler-type", OPTION_CHOICE, schedule, "cosine|linear|constant", 0, 0, "learning-rate schedule after warm-up [cosine]"),

@@ -10,7 +10,7 @@
 enum beam_compat { BEAM_COMPAT_4_35, BEAM_COMPAT_4_48, BEAM_COMPAT_4_49 };
 enum early_stopping { EARLY_FALSE, EARLY_TRUE, EARLY_NEVER };
 enum penalty_scope { PENALTY_ALL, PENALTY_GENERATED };
-enum { GENERATE_MAX_STOP = 8, GENERATE_MAX_BEAMS = 256, GENERATE_MAX_NEW = 1 << 20 };
+enum { GENERATE_MAX_STOP = 16, GENERATE_STOP_BYTES = 128, GENERATE_MAX_BEAMS = 256, GENERATE_MAX_NEW = 1 << 20 };
 
 struct generate_options {
     int max_new_tokens, min_new_tokens, num_beams, num_return_sequences, do_sample, top_k, no_repeat_ngram_size;
@@ -19,7 +19,7 @@ struct generate_options {
     enum beam_compat beam_compat;
     enum penalty_scope penalty_scope;
     int eos_ids[MODEL_MAX_EOS], n_eos;           /* n_eos 0: never ends by itself */
-    char stop[GENERATE_MAX_STOP][64]; int n_stop; /* text that ends a sequence; the text is cut before it */
+    char stop[GENERATE_MAX_STOP][GENERATE_STOP_BYTES]; int n_stop; /* text, special tokens in it, that ends a sequence; the text is cut before it */
 };
 /* 256 new tokens, 1 beam, no sampling, temperature 1, top_k 50, top_p 1, penalties off, early_stopping false, rule 4.49, scope all. */
 void generate_options_default(struct generate_options *o);

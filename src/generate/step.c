@@ -280,7 +280,7 @@ static void take_token(struct generate_engine *e, const struct out_row *out, int
     struct lane *l = &job->lanes[out->lane];
     int ends = is_eos(o, token);
     if (!ends && o->n_stop) {
-        finder_begin(e->finder, l->ids, l->n);
+        finder_begin(e->finder, o, l->ids, l->n);
         ends = finder_ends(e->finder, o, token);
     }
     l->ids[l->n] = token;
@@ -304,7 +304,7 @@ static void mark_ends(struct generate_engine *e, struct job *job, struct beam_ca
             if (c[i].parent != parent || c[i].ends)
                 continue;
             if (begun != parent)
-                finder_begin(e->finder, beam_ids(&job->beam, begun = parent), job->beam.n_new);
+                finder_begin(e->finder, o, beam_ids(&job->beam, begun = parent), job->beam.n_new);
             c[i].ends = finder_ends(e->finder, o, c[i].token);
         }
 }

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Every token but special ones gives at least a byte and a stop string has at most 63. */
-enum { TAIL = 72, RESERVE = 8192 };
+/* A token gives at least a byte, but for the few that are a mark of a text's begin or a part of a character. */
+enum { SPARE = 9, TAIL = GENERATE_STOP_BYTES + SPARE, RESERVE = 16384 };
 
 struct finder {
     const struct tokenizer *tokenizer;
@@ -21,9 +21,9 @@ int finder_new(struct finder **out, const struct tokenizer *t, struct error *err
     if (!f)
         return error_set_nomem(err, sizeof *f, "stop strings");
     f->tokenizer = t;
-    int code = tokenizer_stream_new(&f->before, t, 1, err);
+    int code = tokenizer_stream_new(&f->before, t, 0, err);
     if (!code)
-        code = tokenizer_stream_new(&f->after, t, 1, err);
+        code = tokenizer_stream_new(&f->after, t, 0, err);
     if (!code && buf_reserve(&f->text, RESERVE))
         code = error_set_nomem(err, RESERVE, "stop strings");
     if (code) {
@@ -45,12 +45,22 @@ void finder_free(struct finder *f)
     mem_free(f);
 }
 
-void finder_begin(struct finder *f, const int32_t *ids, int n)
+static void remember(struct finder *f, const int32_t *ids, int n)
 {
     tokenizer_stream_reset(f->before);
     buf_reset(&f->text);
-    for (int i = n > TAIL ? n - TAIL : 0; i < n; i++)
+    for (int i = 0; i < n; i++)
         tokenizer_stream_push(f->before, ids[i], &f->text);
+}
+
+void finder_begin(struct finder *f, const struct generate_options *o, const int32_t *ids, int n)
+{
+    int tail = 0;
+    for (int i = 0; i < o->n_stop; i++)
+        if ((int)strlen(o->stop[i]) > tail)
+            tail = (int)strlen(o->stop[i]);
+    tail += SPARE;
+    remember(f, n > tail ? ids + n - tail : ids, n > tail ? tail : n);
 }
 
 int finder_warm(struct finder *f)
@@ -60,7 +70,7 @@ int finder_warm(struct finder *f)
     for (int32_t id = 0; id < size; id++) {
         tail[id % TAIL] = id;
         if (id % TAIL == TAIL - 1)
-            finder_begin(f, tail, TAIL);
+            remember(f, tail, TAIL);
         if (f->text.failed)
             return -1;
         finder_ends(f, &none, id);
@@ -95,22 +105,79 @@ int finder_ends(struct finder *f, const struct generate_options *o, int32_t toke
     return found;
 }
 
+/* Where the first stop string begins in the text; its length when there is none. */
+static size_t first_stop(const struct generate_options *o, const struct buf *text)
+{
+    size_t cut = text->len;
+    for (int i = 0; i < o->n_stop; i++) {
+        const char *at = find(text->data, text->len, o->stop[i]);
+        if (at && (size_t)(at - text->data) < cut)
+            cut = (size_t)(at - text->data);
+    }
+    return cut;
+}
+
+static int has_special(const struct tokenizer *t, const int32_t *ids, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (tokenizer_is_special(t, ids[i]))
+            return 1;
+    return 0;
+}
+
+/* How many of the ids come before the text's byte `cut`, and how many bytes the last of them goes beyond it. */
+static int ids_before(const struct tokenizer *t, const int32_t *ids, int n, size_t cut, int *n_before, size_t *beyond, struct error *err)
+{
+    struct tokenizer_stream *s;
+    struct buf b = BUF_INIT;
+    int rc = tokenizer_stream_new(&s, t, 0, err);
+    if (rc)
+        return rc;
+    *beyond = 0;
+    for (*n_before = 0; *n_before < n && !*beyond && !b.failed; ++*n_before) {
+        tokenizer_stream_push(s, ids[*n_before], &b);
+        size_t had = b.len;
+        tokenizer_stream_peek(s, &b);
+        *beyond = b.len > cut ? b.len - cut : 0;
+        if (!b.failed)
+            b.len = had;
+    }
+    rc = b.failed ? error_set_nomem(err, (size_t)n, "a result's text") : 0;
+    tokenizer_stream_free(s);
+    buf_free(&b);
+    return rc;
+}
+
+/* Where special tokens stand among the ids, stop strings are looked for in the text that has them. */
+static int cut_ids(const struct tokenizer *t, const struct generate_options *o, const int32_t *ids, int *n, size_t *beyond, struct error *err)
+{
+    struct buf whole = BUF_INIT;
+    *beyond = 0;
+    int rc = tokenizer_decode(t, ids, (size_t)*n, 0, &whole, err);
+    size_t cut = rc ? 0 : first_stop(o, &whole);
+    if (!rc && cut < whole.len)
+        rc = ids_before(t, ids, *n, cut, n, beyond, err);
+    if (!rc && *beyond && tokenizer_is_special(t, ids[*n - 1])) {
+        --*n;
+        *beyond = 0;
+    }
+    buf_free(&whole);
+    return rc;
+}
+
 int stop_text(const struct tokenizer *t, const struct generate_options *o, const int32_t *ids, int n, char **text, struct error *err)
 {
     struct buf b = BUF_INIT;
+    size_t beyond = 0;
     for (int i = 0; i < o->n_eos; i++)
         if (n && ids[n - 1] == o->eos_ids[i]) {
             n--;
             break;
         }
-    int code = tokenizer_decode(t, ids, (size_t)n, 1, &b, err);
-    buf_puts(&b, "");
-    size_t cut = b.len;
-    for (int i = 0; i < o->n_stop; i++) {
-        const char *at = find(b.data, b.len, o->stop[i]);
-        if (at && (size_t)(at - b.data) < cut)
-            cut = (size_t)(at - b.data);
-    }
+    int special = o->n_stop && has_special(t, ids, n), code = special ? cut_ids(t, o, ids, &n, &beyond, err) : 0;
+    if (!code)
+        code = tokenizer_decode(t, ids, (size_t)n, 1, &b, err);
+    size_t cut = special ? b.len - (beyond < b.len ? beyond : b.len) : first_stop(o, &b);
     if (!code && !b.failed && b.data) {
         b.len = cut;
         b.data[cut] = 0;
