@@ -236,7 +236,7 @@ class Rounds:
             same("novelty_ran_out in metrics.json", run.metrics["novelty_ran_out"], self.round if ends else 0)
         if not ends:
             self.kept += [(f"r{self.round}-a{a['idx']}", a["question"], a["answer"]) for a, v in zip(self.attempts, self.verdicts) if v == "kept"]
-        return not ends
+        return not ends and run.tuned(self.round)
 
     def check_blocks(self, n):
         """--count kept: blocks of that many attempts while fewer are kept, the share is not below alpha, and there were no ten."""
