@@ -52,6 +52,37 @@ static void every_format_is_recognised(void **state)
     expect("a.jsonl", "{\"question\":\"Why?\"}", "question", "Why?", NULL);
 }
 
+/* What spreadsheets, Dolly, chat logs and the like write. */
+static void fields_in_any_spelling_and_tables_of_any_kind(void **state)
+{
+    (void)state;
+    expect("a.csv", "\xef\xbb\xbf" "Question;Answer\r\n\"Why; how?\";So.\r\n", "question-answer", "Why; how?", "So.");
+    expect("a.tsv", "QUESTION\tAnswer\nWhy?\tSo.\n", "question-answer", "Why?", "So.");
+    expect("a.txt", "Prompt,Response\nWhy?,So.\n", "prompt-response", "Why?", "So.");
+    expect("a.jsonl", "{\" Prompt \":\"Why?\",\"Answer\":\"So.\"}", "prompt-answer", "Why?", "So.");
+    expect("a.jsonl", "{\"instruction\":\"Why?\",\"context\":\"It is.\",\"response\":\"So.\",\"category\":\"c\"}", "instruction-context-response", "Why?\nIt is.", "So.");
+    expect("a.jsonl", "{\"input\":\"Why?\",\"output\":\"So.\"}", "input-output", "Why?", "So.");
+    expect("a.jsonl", "{\"question\":\"2+2?\",\"answer\":4}", "question-answer", "2+2?", "4");
+    expect("a.jsonl", "{\"messages\":[{\"role\":\"User\",\"content\":[{\"type\":\"text\",\"text\":\"Wh\"},{\"type\":\"text\",\"text\":\"y?\"}]},"
+                      "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"So.\"}]}]}", "messages", "Why?", "So.");
+    expect("a.jsonl", "{\"question\":\"Why?\",\"answer\":\"So.\",\"weight\":NaN,\"hash\":18446744073709551616}", "question-answer", "Why?", "So.");
+}
+
+static void what_is_left_away_is_counted(void **state)
+{
+    (void)state;
+    const char *text = "{\"conversations\":[{\"from\":\"system\",\"value\":\"Be brief.\"},{\"from\":\"human\",\"value\":\"A?\"},{\"from\":\"gpt\",\"value\":\"a\"}]}\n"
+                       "{\"conversations\":[{\"from\":\"human\",\"value\":\"B?\"},{\"from\":\"gpt\",\"value\":\"b\"}],\"kept\":false}\n"
+                       "{\"conversations\":[{\"from\":\"human\",\"value\":\"C?\"},{\"from\":\"gpt\",\"value\":\"c\"},{\"from\":\"human\",\"value\":\"D?\"}]}\n";
+    struct seeds s;
+    assert_int_equal(seeds_read(&s, write_seeds("c.jsonl", text), 1, NULL), 0);
+    assert_int_equal(s.n, 2);
+    assert_int_equal(s.n_system, 1);
+    assert_int_equal(s.n_turns, 1);
+    assert_int_equal(s.n_left_out, 1);
+    seeds_free(&s);
+}
+
 static void beavertails_keeps_what_most_call_safe(void **state)
 {
     (void)state;
@@ -93,6 +124,7 @@ static void wrong_records_are_named(void **state)
     wrong("{\"q\":\"Why?\",\"a\":\"So.\"}\n", "found \"q\", \"a\"");
     wrong("{\"messages\":[{\"content\":\"x\"}]}", "turn 1 has no role");
     wrong("{\"question\":\"Why?\"\n", ":1");
+    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"a\",\"question\":\"b\",\"answer\":\"c\"}\n", "a key that is given twice: question");
     wrong("\n\n", "no question-answer pair");
     struct seeds s;
     struct error err;
@@ -196,7 +228,9 @@ static void out_of_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_format_is_recognised), cmocka_unit_test(beavertails_keeps_what_most_call_safe), cmocka_unit_test(wrong_records_are_named),
+        cmocka_unit_test(every_format_is_recognised),
+        cmocka_unit_test(fields_in_any_spelling_and_tables_of_any_kind),
+        cmocka_unit_test(what_is_left_away_is_counted), cmocka_unit_test(beavertails_keeps_what_most_call_safe), cmocka_unit_test(wrong_records_are_named),
         cmocka_unit_test(lint_says_what_is_wrong), cmocka_unit_test(test_questions_that_seeds_repeat_are_counted), cmocka_unit_test(public_files_are_read),
         cmocka_unit_test(out_of_memory_is_an_error),
     };

@@ -187,7 +187,7 @@ static void test_bad_records_name_file_line_and_key(void **state)
     static const struct { const char *text, *says; } cases[] = {
         {"{\"prompt\":\"a\",\"completion\":\"b\"}\n{\"prompt\":3,\"completion\":\"b\"}", "rows.jsonl:2: \"prompt\""},
         {"{\"prompt\":\"a\"}", "rows.jsonl:1: no known kind"},
-        {"[1]", "rows.jsonl:1: wanted a JSON object"},
+        {"[1]", "rows.jsonl:1:2: wanted '{' of a record"},
         {"{\"prompt\":", "rows.jsonl:1"},
         {"{\"text\":\"a\",\"text\":\"b\"}", "rows.jsonl:1"},
         {"{\"messages\":[]}", "need a chat template"},
@@ -202,6 +202,32 @@ static void test_bad_records_name_file_line_and_key(void **state)
         int rc = read_text(&data, cases[i].text, &desc, 90, &err);
         if (rc >= 0 || !strstr(err.message, cases[i].says))
             fail_msg("%s: rc %d \"%s\"", cases[i].text, rc, err.message);
+    }
+}
+
+/* What align takes as seeds, train takes as rows: the same row from every shape. */
+static void test_seeds_in_every_shape_are_rows(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"question\":\"a\",\"answer\":\"b\"}\n",
+        "[{\"Question\": \"a\", \"Answer\": \"b\"}]",
+        "{\"instruction\":\"a\",\"context\":\"\",\"response\":\"b\"}\n",
+        "{\"input\":\"a\",\"output\":\"b\",\"hash\":18446744073709551615,\"loss\":NaN}\n",
+        "{\"conversations\":[{\"from\":\"human\",\"value\":\"a\"},{\"from\":\"gpt\",\"value\":\"b\"}]}\n",
+        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"assistant\",\"content\":\"b\"}]}\n",
+        "{\"question\":\"a\",\"answer\":\"b\",\"kept\":true}\n{\"question\":\"b\",\"answer\":\"a\",\"kept\":false}\n",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct train_data data;
+        struct error err = {0};
+        if (read_text(&data, texts[i], &desc, 90, &err))
+            fail_msg("%s: %s", texts[i], err.message);
+        assert_int_equal(data.n, 1);
+        expect_row(&data.rows[0], "8 9 10 11 12 13 14 15 7 6 1 19 16 15 11 17 10 18 7 6 2 0", "0000000000000000000111");
+        assert_int_equal(data.n_left_out, i == 6);
+        assert_int_equal(data.n_first_pair, i == 4 || i == 5);
+        train_data_free(&data);
     }
 }
 
@@ -357,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_labels_of_a_new_head_come_from_the_rows),
         cmocka_unit_test(test_labels_are_names_or_ids),
         cmocka_unit_test(test_bad_records_name_file_line_and_key),
+        cmocka_unit_test(test_seeds_in_every_shape_are_rows),
         cmocka_unit_test(test_every_epoch_takes_every_row_once_in_its_own_order),
         cmocka_unit_test(test_packing_fills_bins_and_changes_no_steps_rows),
         cmocka_unit_test(test_learning_rates_are_transformers_schedules),

@@ -99,6 +99,8 @@ static int inspect_data(struct parts *p, struct options *options, const struct c
            data.n_truncated, data.n_dropped);
     if (data.n_turn)
         printf("%d assistant turns, %d not trained\n", data.n_turn, data.n_turn_skipped);
+    if (data.n_left_out)
+        printf("%d rows with \"kept\": false left out\n", data.n_left_out);
     if (data.n_unsafe)
         printf("%d rows marked unsafe left out\n", data.n_unsafe);
     train_data_free(&data);

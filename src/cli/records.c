@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "io/jsonl.h"
+#include "io/record.h"
 #include "text/pair.h"
 
 #include <string.h>
@@ -36,7 +37,7 @@ int records_read(struct records *r, const char *path, int limit, struct error *e
     int cap = 0, rc = jsonl_open(&reader, path, err);
     *r = (struct records){0};
     while (!rc && (!limit || r->n < limit) && (rc = jsonl_next_record(reader, &item, &odd, err)) == 1) {
-        rc = push(r, &cap, item, err);
+        rc = record_fold_names(item) ? error_set_nomem(err, 64, "a record") : push(r, &cap, item, err);
         if (!rc && odd)
             records_fail(r, r->n - 1, odd);
     }

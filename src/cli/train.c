@@ -65,6 +65,11 @@ static void report_data(const char *path, const struct train_data *d)
     log_line(LOG_INFO, "%s: %d rows, %ld tokens, %ld of them targets", path, d->n, d->n_token, d->n_target);
     if (d->n_boundary)
         log_line(LOG_WARNING, "%s: %d rows tokenise differently when prompt and completion stand together", path, d->n_boundary);
+    if (d->n_left_out)
+        log_line(LOG_WARNING, "%s: %d rows with \"kept\": false are left out", path, d->n_left_out);
+    if (d->n_first_pair)
+        log_line(LOG_WARNING, "%s: the model has no chat template: of %d conversations the first question and answer are trained as pairs; %d had other turns or system messages", path,
+                 d->n_first_pair, d->n_turn_left);
     if (d->n_turn_skipped)
         log_line(LOG_WARNING, "%s: %d of %d assistant turns are not trained: the chat template writes them otherwise when more follows", path, d->n_turn_skipped, d->n_turn);
     if (d->n_unsafe)

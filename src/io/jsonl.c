@@ -58,6 +58,11 @@ void jsonl_close(struct jsonl *r)
     mem_free(r);
 }
 
+int jsonl_is_lines(const struct jsonl *r)
+{
+    return r->mode == LINES;
+}
+
 long jsonl_line(const struct jsonl *r)
 {
     return r->record_line;

@@ -21,6 +21,7 @@ int jsonl_next(struct jsonl *r, json_t **record, struct error *err);
  * object. *odd: what is odd about this record, until the next one; NULL: nothing. */
 enum { JSONL_MAX_RECORD = 1 << 24 };
 int jsonl_next_record(struct jsonl *r, json_t **record, const char **odd, struct error *err);
+int jsonl_is_lines(const struct jsonl *r);  /* JSON Lines: neither an array nor a table */
 long jsonl_line(const struct jsonl *r);     /* where the last record began, from 1 */
 /* Records whose lone surrogate escapes ("\ud83d" alone, as Python writes them) were replaced by U+FFFD. Tell the user when it is not 0. */
 long jsonl_repaired(const struct jsonl *r);

@@ -135,6 +135,14 @@ int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*s
         buf_printf(&l.text, "%s: of %d records with more turns or instances only the first question and answer were taken", path, s->n_turns);
         say(&l);
     }
+    if (s->n_system) {
+        buf_printf(&l.text, "%s: the system messages of %d records are not used: the template has no place for them", path, s->n_system);
+        say(&l);
+    }
+    if (s->n_left_out) {
+        buf_printf(&l.text, "%s: %d records with \"kept\": false are left out", path, s->n_left_out);
+        say(&l);
+    }
     if (s->n >= MANY) {
         buf_printf(&l.text, "%s: %d pairs; the method is made for fewer than %d", path, s->n, MANY);
         say(&l);

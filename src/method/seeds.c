@@ -1,69 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading pairs. A row of a format table names the keys that hold question and answer; a record is brought to one object whether it came from JSON
- * or from CSV, so there is one way from a record to a pair. */
+/* Reading pairs. io/record.h knows the fields that hold question and answer; a record is one object whether it came from JSON or from a table, so there is one way from a
+ * record to a pair. */
 #include "method/seeds.h"
 
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "io/csv.h"
 #include "io/jsonl.h"
+#include "io/record.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum kind { PLAIN, TURNS, INSTANCES, SAFETY };
-/* Keys in the order of trial: the first row whose question key (and answer key, where the records have one) are there is the format. */
-static const struct format {
-    const char *name, *question, *input, *answer;
-    enum kind kind;
-    const char *also; /* fields that belong to the format and are not used, between spaces */
-} formats[] = {
-    {"messages", "messages", NULL, NULL, TURNS, " tools "},
-    {"conversations", "conversations", NULL, NULL, TURNS, " system tools "},
-    {"self-instruct", "instances", NULL, NULL, INSTANCES, " instruction name is_classification motivation_app "},
-    {"beavertails", "prompt", NULL, "response", SAFETY, " is_safe category "},
-    {"truthfulqa", "Question", NULL, "Best Answer", PLAIN, " Type Category Correct Answers Incorrect Answers Source Best Incorrect Answer "},
-    {"truthfulqa", "question", NULL, "best_answer", PLAIN, " type correct_answers incorrect_answers "},
-    {"question-answer", "question", NULL, "answer", PLAIN, ""},
-    {"prompt-response", "prompt", NULL, "response", PLAIN, ""},
-    {"prompt-completion", "prompt", NULL, "completion", PLAIN, ""},
-    {"instruction-output", "instruction", "input", "output", PLAIN, " generator dataset datasplit "},
-    {"question", "question", NULL, NULL, PLAIN, ""},
-    {"prompt", "prompt", NULL, NULL, PLAIN, " label focus note type "},
-    {"instruction", "instruction", "input", NULL, PLAIN, " dataset "},
-};
-enum { N_FORMAT = sizeof formats / sizeof *formats };
-static const char common_fields[] = " id category source dataset ";
+static const char common_fields[] = " id category source dataset kept ";
 
 struct reader {
     struct seeds *out;
-    const struct format *format;
+    const struct record_shape *format;
+    const char *odd; /* about the record at hand, or NULL */
     const char *path;
     int need_answer, cap;
     struct vote { uint64_t pair; int safe, unsafe, first; } *votes; /* SAFETY: one a record, gathered afterwards */
-    int n_vote;
     struct error *err;
 };
-
-static int has(const json_t *record, const char *key)
-{
-    const json_t *v = json_object_get(record, key);
-    return v && !json_is_null(v);
-}
-
-static const struct format *recognise(const json_t *record, int need_answer)
-{
-    for (int i = 0; i < N_FORMAT; i++) {
-        const struct format *f = &formats[i];
-        if (!has(record, f->question) || (f->answer && !has(record, f->answer)) || (f->kind == SAFETY && !has(record, "is_safe")))
-            continue;
-        if (f->kind == PLAIN && !f->answer && need_answer)
-            continue;
-        return f;
-    }
-    return NULL;
-}
 
 static int unknown_format(const struct reader *r, const json_t *record, long line)
 {
@@ -85,43 +44,58 @@ static int text_of(struct reader *r, const json_t *record, const char *key, long
     *out = NULL;
     if (!v || json_is_null(v))
         return 0;
-    if (!json_is_string(v))
-        return error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": wanted a text", r->path, line, key);
-    const char *s = json_string_value(v);
-    size_t n = json_string_length(v);
+    struct buf text = BUF_INIT;
+    int rc = record_text(v, &text) ? error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": wanted a text", r->path, line, key) : 0;
+    const char *s = text.data ? text.data : "";
+    size_t n = text.len;
     while (n && (unsigned char)s[n - 1] <= ' ')
         n--;
-    while (n && (unsigned char)*s <= ' ')
-        s++, n--;
-    *out = arena_strndup(&r->out->arena, s, n);
-    return *out ? 0 : error_set_nomem(r->err, n, "seeds");
+    while (n && (unsigned char)*s <= ' ') {
+        s++;
+        n--;
+    }
+    if (!rc && (text.failed || !(*out = arena_strndup(&r->out->arena, s, n))))
+        rc = error_set_nomem(r->err, n, "seeds");
+    buf_free(&text);
+    return rc;
 }
 
-/* Question and, after it, answer of a conversation: the first of each side. Names of sides as OpenAI's and ShareGPT's formats have them. */
-static int turns_of(struct reader *r, const json_t *record, long line, const char **question, const char **answer)
+/* Question and, after it, answer of a conversation: the first of each side. */
+static int first_pair(struct reader *r, const json_t *list, long line, const char **question, const char **answer)
 {
-    const json_t *list = json_object_get(record, r->format->question), *turn;
+    const json_t *turn;
     size_t i;
-    int rc = 0, turns = 0;
-    if (!json_is_array(list))
-        return error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": wanted a list of turns", r->path, line, r->format->question);
+    int turns = 0, system = 0;
     json_array_foreach(list, i, turn) {
         const char *side = json_string_value(json_object_get(turn, "role")), *text;
-        side = side ? side : json_string_value(json_object_get(turn, "from"));
-        if (!side)
-            return error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": turn %zu has no role", r->path, line, r->format->question, i + 1);
-        if ((rc = text_of(r, turn, json_object_get(turn, "content") ? "content" : "value", line, &text)))
+        int rc = text_of(r, turn, "content", line, &text);
+        if (rc)
             return rc;
-        int user = !strcmp(side, "user") || !strcmp(side, "human"), other = !strcmp(side, "assistant") || !strcmp(side, "gpt");
+        int user = !strcmp(side, "user"), other = !strcmp(side, "assistant");
         if (user && !*question)
             *question = text;
         else if (other && *question && !*answer)
             *answer = text;
         else
-            turns += user || other || !strcmp(side, "system");
+            turns += user || other;
+        system += !strcmp(side, "system") && text && *text;
     }
     r->out->n_turns += turns > 0;
+    r->out->n_system += system > 0;
     return 0;
+}
+
+static int turns_of(struct reader *r, const json_t *record, long line, const char **question, const char **answer)
+{
+    char problem[80];
+    json_t *list = record_turns(record, r->format, problem);
+    if (!list)
+        return error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": %s", r->path, line, r->format->question, problem);
+    int before = r->out->n_system, rc = first_pair(r, list, line, question, answer);
+    if (r->out->n_system == before && json_string_length(json_object_get(record, "system")))
+        r->out->n_system++;
+    json_decref(list);
+    return rc;
 }
 
 static int joined(struct reader *r, const char **question, const char *input)
@@ -139,13 +113,13 @@ static int joined(struct reader *r, const char **question, const char *input)
 
 static int pair_of(struct reader *r, const json_t *record, long line, const char **question, const char **answer)
 {
-    const struct format *f = r->format;
+    const struct record_shape *f = r->format;
     const char *input = NULL;
     int rc;
     *question = *answer = NULL;
-    if (f->kind == TURNS)
+    if (f->kind == RECORD_TURNS)
         return turns_of(r, record, line, question, answer);
-    if (f->kind == INSTANCES) {
+    if (f->kind == RECORD_INSTANCES) {
         const json_t *list = json_object_get(record, "instances"), *one = json_array_get(list, 0);
         r->out->n_turns += json_array_size(list) > 1;
         if ((rc = text_of(r, record, "instruction", line, question)) || (rc = text_of(r, one, "input", line, &input)) ||
@@ -176,7 +150,7 @@ static void note_unknown(struct reader *r, const json_t *record)
 {
     const char *key;
     json_t *value;
-    const struct format *f = r->format;
+    const struct record_shape *f = r->format;
     json_object_foreach((json_t *)record, key, value) {
         char spaced[64];
         snprintf(spaced, sizeof spaced, " %s ", key);
@@ -208,13 +182,20 @@ static int grow(struct reader *r)
     return 0;
 }
 
-static int add_record(struct reader *r, const json_t *record, long line)
+static int add_record(struct reader *r, json_t *record, long line)
 {
     struct seeds *out = r->out;
     struct seed s = {.line = line};
     int rc;
-    if (!r->format && !(r->format = recognise(record, r->need_answer)))
+    if (record_fold_names(record))
+        return error_set_nomem(r->err, 64, "a record");
+    if (!r->format && !(r->format = record_shape(record, r->need_answer)))
         return unknown_format(r, record, line);
+    if (record_is_left_out(record)) {
+        out->n_record++;
+        out->n_left_out++;
+        return 0;
+    }
     if ((rc = grow(r)) || (rc = id_of(r, record, out->n_record, &s.id)) || (rc = pair_of(r, record, line, &s.question, &s.answer)))
         return rc;
     out->n_record++;
@@ -226,10 +207,10 @@ static int add_record(struct reader *r, const json_t *record, long line)
     if (!s.answer && r->need_answer)
         return error_set(r->err, ERROR_DATA, "%s:%ld: the answer is empty or missing; a seed needs one", r->path, line);
     const json_t *safe = json_object_get(record, "is_safe");
-    if (r->format->kind == SAFETY) {
-        if (!json_is_boolean(safe) && !json_is_string(safe))
+    if (r->format->kind == RECORD_SAFETY) {
+        int yes = record_flag(safe);
+        if (yes < 0)
             return error_set(r->err, ERROR_DATA, "%s:%ld: \"is_safe\": wanted true or false", r->path, line);
-        int yes = json_is_true(safe) || (json_is_string(safe) && strchr("tT1", json_string_value(safe)[0]) && *json_string_value(safe));
         uint64_t parts[2] = {hash64(s.question, strlen(s.question)), s.answer ? hash64(s.answer, strlen(s.answer)) : 0};
         r->votes[out->n] = (struct vote){hash64(parts, sizeof parts), yes, !yes, 1};
     }
@@ -273,37 +254,23 @@ static void settle_votes(struct reader *r)
     s->n = kept;
 }
 
-static int read_json(struct reader *r)
+static int read_records(struct reader *r)
 {
     struct jsonl *in;
     json_t *record;
     int rc = jsonl_open(&in, r->path, r->err), more;
     if (rc)
         return rc;
-    while (!rc && (more = jsonl_next(in, &record, r->err)) != 0) {
+    while (!rc && (more = jsonl_next_record(in, &record, &r->odd, r->err)) != 0) {
         rc = more < 0 ? more : add_record(r, record, jsonl_line(in));
         if (more > 0)
             json_decref(record);
+        if (rc && more > 0 && r->odd && r->err) {
+            const struct error own = *r->err;
+            error_set(r->err, rc, "%.400s (%.400s)", own.message, r->odd);
+        }
     }
     jsonl_close(in);
-    return rc;
-}
-
-static int read_csv(struct reader *r)
-{
-    struct csv *in;
-    int rc = csv_open(&in, r->path, r->err), more;
-    if (rc)
-        return rc;
-    while (!rc && (more = csv_next(in, r->err)) != 0) {
-        json_t *record = more > 0 ? json_object() : NULL;
-        for (size_t i = 0; record && i < csv_n_column(in); i++)
-            if (json_object_set_new(record, csv_column_name(in, i), json_string(csv_field(in, i))))
-                rc = error_set_nomem(r->err, 64, "a record");
-        rc = more < 0 ? more : !record ? error_set_nomem(r->err, 64, "a record") : rc ? rc : add_record(r, record, csv_line(in));
-        json_decref(record);
-    }
-    csv_close(in);
     return rc;
 }
 
@@ -322,10 +289,8 @@ int seeds_read(struct seeds *out, const char *path, int need_answer, struct erro
 {
     *out = (struct seeds){.format = "none"};
     struct reader r = {.out = out, .path = path, .need_answer = need_answer, .err = err};
-    size_t n = strlen(path);
-    int csv = (n > 4 && !strcmp(path + n - 4, ".csv")) || (n > 7 && !strcmp(path + n - 7, ".csv.gz"));
-    int rc = csv ? read_csv(&r) : read_json(&r);
-    if (!rc && r.format && r.format->kind == SAFETY)
+    int rc = read_records(&r);
+    if (!rc && r.format && r.format->kind == RECORD_SAFETY)
         settle_votes(&r);
     if (!rc && !out->n)
         rc = error_set(err, ERROR_DATA, "%s: no %s found in %d records", path, need_answer ? "question-answer pair" : "question", out->n_record);

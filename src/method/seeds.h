@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Question-answer pairs from any of the formats that the field uses, and what is wrong with them.
  *
- * The first record's keys say what the file is: question/answer, prompt/response, prompt/completion, instruction/input/output, messages, conversations,
- * self-instruct (instances), BeaverTails (prompt, response, is_safe, category: safe pairs only, contradictory annotations by majority), TruthfulQA (CSV or
- * question/best_answer). CSV by the name's end (.csv, .csv.gz), else JSON Lines or an array. */
+ * The first record's fields say what the file is (io/record.h has the shapes): a question and an answer under any of their names, alpaca's and Dolly's instruction with input or context,
+ * messages and conversations, self-instruct (instances), BeaverTails (prompt, response, is_safe, category: safe pairs only, contradictory annotations by majority),
+ * TruthfulQA. Files as io/jsonl.h reads them. */
 #ifndef METHOD_SEEDS_H
 #define METHOD_SEEDS_H
 
@@ -21,6 +21,8 @@ struct seeds {
     int n_record;                  /* in the file */
     int n_unsafe, n_contradictory; /* BeaverTails rows left out */
     int n_turns;                   /* records of which only the first question and answer were taken */
+    int n_system;                  /* of which a system message was not used */
+    int n_left_out;                /* with "kept": false */
     char unknown[200];             /* fields that mean nothing here, by name, or "" */
     struct arena arena;
     char sha256[65];               /* of all pairs, in order */

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON Lines to training rows. A record's keys say what it is; a record that is none of the known kinds, or lacks a field, is an error that names file and
+/* Records to training rows. A record's fields say what it is; a record that is none of the known kinds, or lacks a field, is an error that names file and
  * line. Question-answer records (the seed formats) are put into align's own template; everything else is taken as it is. */
 #include "train/parts.h"
 
 #include "base/mem.h"
-#include "io/input.h"
-#include "io/jsontext.h"
+#include "io/jsonl.h"
+#include "io/record.h"
 #include "text/chat.h"
 #include "text/template.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_LINE = 64 << 20 };
 
 struct reader {
     struct train_data *data;
@@ -116,12 +114,6 @@ static int label_index(const struct reader *r, const json_t *v)
     return -1;
 }
 
-static int has(const json_t *record, const char *key)
-{
-    const json_t *v = json_object_get(record, key);
-    return v && !json_is_null(v);
-}
-
 static int add_label(const struct reader *r, const char *key, const json_t *v, int *labels)
 {
     int at = label_index(r, v);
@@ -175,7 +167,7 @@ static int add_labelled(struct reader *r, const json_t *record)
     const char *text, *prompt;
     struct buf conversation = BUF_INIT;
     int labels = 0, n = r->data->n, rc = read_labels(r, record, &labels);
-    if (!rc && has(record, "text")) {
+    if (!rc && record_has(record, "text")) {
         rc = need_string(r, record, "text", &text);
     } else if (!rc && !(rc = need_string(r, record, "prompt", &prompt)) && !(rc = need_conversation(r, record, prompt, "response", &conversation))) {
         text = conversation.data;
@@ -212,38 +204,100 @@ static int add_preference(struct reader *r, const json_t *record)
 }
 
 /* A conversation in the model's own template: the assistant's turns are trained, each with its end. */
-static int add_messages(struct reader *r, const json_t *record)
+static int add_chat(struct reader *r, const json_t *record)
 {
     struct chat_row row;
-    int kept = r->data->n, rc = need_tokenizer(r);
-    if (!rc && !r->chat)
+    int kept = r->data->n, rc = 0;
+    if (!r->chat)
         rc = chat_open(&r->chat, r->t, r->err);
     if (rc || (rc = chat_row(r->chat, record, &row, r->err)))
         return rc;
-    r->data->n_turn += row.n_turn, r->data->n_turn_skipped += row.n_skipped;
+    r->data->n_turn += row.n_turn;
+    r->data->n_turn_skipped += row.n_skipped;
     rc = train_data_add_masked(r->data, r->d, row.ids.ids, row.target, (int)row.ids.n, r->max_length, r->id, r->err);
     r->data->n_boundary += !rc && row.crosses && r->data->n > kept;
     chat_row_free(&row);
     return rc;
 }
 
-/* The first pair of keys that the record has, of those that mean question and answer. */
+/* Without a template of the model: the first question and its answer, as align takes them. */
+static int add_first_pair(struct reader *r, const json_t *turns)
+{
+    const char *question = NULL, *answer = NULL;
+    const json_t *turn;
+    size_t i;
+    int left = 0;
+    json_array_foreach(turns, i, turn) {
+        const char *role = json_string_value(json_object_get(turn, "role")), *content = json_string_value(json_object_get(turn, "content"));
+        if (!question && !strcmp(role, "user"))
+            question = content;
+        else if (question && !answer && !strcmp(role, "assistant"))
+            answer = content;
+        else
+            left++;
+    }
+    if (!question || !answer)
+        return error_set(r->err, ERROR_DATA, "%s: no user's turn with an assistant's answer; other conversations need a chat template, and the model has none", r->where);
+    r->data->n_first_pair++;
+    r->data->n_turn_left += left > 0;
+    return add_pair(r, question, NULL, answer);
+}
+
+static int add_turns(struct reader *r, const json_t *record, const struct record_shape *shape)
+{
+    char problem[80];
+    int rc = need_tokenizer(r);
+    json_t *turns = rc ? NULL : record_turns(record, shape, problem), *conversation = NULL;
+    if (rc || !turns)
+        return rc ? rc : error_set(r->err, ERROR_DATA, "%s: \"%s\": %s", r->where, shape->question, problem);
+    if (!tokenizer_info(r->t)->chat_template) {
+        rc = add_first_pair(r, turns);
+    } else {
+        conversation = json_copy((json_t *)(uintptr_t)record);
+        rc = !conversation || json_object_set(conversation, "messages", turns) ? error_set_nomem(r->err, 64, "a conversation") : add_chat(r, conversation);
+    }
+    json_decref(conversation);
+    json_decref(turns);
+    return rc;
+}
+
+static int text_of(const struct reader *r, const json_t *record, const char *field, struct buf *out)
+{
+    const json_t *v = field ? json_object_get(record, field) : NULL;
+    if (!v || json_is_null(v))
+        return 0;
+    if (record_text(v, out))
+        return bad(r, field, "a text");
+    return out->failed ? error_set_nomem(r->err, out->len, "a training row") : 0;
+}
+
+static int add_texts(struct reader *r, const json_t *record, const struct record_shape *shape)
+{
+    const json_t *one = shape->kind == RECORD_INSTANCES ? json_array_get(json_object_get(record, "instances"), 0) : record;
+    int instances = shape->kind == RECORD_INSTANCES;
+    struct buf question = BUF_INIT, extra = BUF_INIT, answer = BUF_INIT;
+    int rc = text_of(r, record, instances ? "instruction" : shape->question, &question);
+    if (!rc)
+        rc = text_of(r, one, instances ? "input" : shape->input, &extra);
+    if (!rc)
+        rc = text_of(r, one, instances ? "output" : shape->answer, &answer);
+    if (!rc && (!question.len || !answer.len))
+        rc = error_set(r->err, ERROR_DATA, "%s: the %s is empty", r->where, question.len ? "answer" : "question");
+    if (!rc)
+        rc = add_pair(r, question.data, extra.data, answer.data);
+    buf_free(&question);
+    buf_free(&extra);
+    buf_free(&answer);
+    return rc;
+}
+
 static int add_question(struct reader *r, const json_t *record)
 {
-    static const char *const pairs[][2] = {{"question", "answer"}, {"prompt", "response"}, {"instruction", "output"}};
-    const char *question, *answer, *extra = NULL;
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        if (!has(record, pairs[i][0]) || !has(record, pairs[i][1]))
-            continue;
-        int rc = need_string(r, record, pairs[i][0], &question);
-        if (!rc)
-            rc = need_string(r, record, pairs[i][1], &answer);
-        if (!rc && i == 2 && has(record, "input"))
-            rc = need_string(r, record, "input", &extra);
-        return rc ? rc : add_pair(r, question, extra, answer);
-    }
-    return error_set(r->err, ERROR_DATA, "%s: no known kind of record; wanted messages, prompt and completion, prompt_token_ids and completion_token_ids, text, "
-                     "question and answer, prompt and response, or instruction and output", r->where);
+    const struct record_shape *shape = record_shape(record, 1);
+    if (!shape)
+        return error_set(r->err, ERROR_DATA, "%s: no known kind of record; wanted messages, prompt and completion, prompt_token_ids and completion_token_ids, text, "
+                         "question and answer, prompt and response, or instruction and output (docs/FORMATS.md lists all)", r->where);
+    return shape->kind == RECORD_TURNS ? add_turns(r, record, shape) : add_texts(r, record, shape);
 }
 
 static int add_record(struct reader *r, const json_t *record)
@@ -252,17 +306,17 @@ static int add_record(struct reader *r, const json_t *record)
     int rc;
     if (r->d->task != MODEL_LM)
         return r->d->task == MODEL_CLASSIFY ? add_labelled(r, record) : add_preference(r, record);
-    if (json_is_false(json_object_get(record, "is_safe"))) {
+    if (record_flag(json_object_get(record, "is_safe")) == 0) {
         r->data->n_unsafe++;
         return 0;
     }
-    if (has(record, "messages"))
-        return add_messages(r, record);
-    if (has(record, "prompt_token_ids") || has(record, "completion_token_ids"))
+    if (record_has(record, "messages"))
+        return add_question(r, record);
+    if (record_has(record, "prompt_token_ids") || record_has(record, "completion_token_ids"))
         return add_token_ids(r, record);
-    if (has(record, "text"))
+    if (record_has(record, "text"))
         return (rc = need_string(r, record, "text", &completion)) ? rc : add(r, "", completion);
-    if (!has(record, "completion"))
+    if (!record_has(record, "completion") || !record_has(record, "prompt"))
         return add_question(r, record);
     if ((rc = need_string(r, record, "prompt", &prompt)) || (rc = need_string(r, record, "completion", &completion)))
         return rc;
@@ -281,43 +335,45 @@ static void name_record(struct reader *r, const json_t *record, long line)
         snprintf(r->id, sizeof r->id, "%ld", line);
 }
 
-static int is_blank(const struct buf *line)
+static int take_record(struct reader *r, const struct jsonl *in, json_t *record, long number, const char *odd)
 {
-    return !line->len || strspn(line->data, " \t\r") == line->len;
+    snprintf(r->where, sizeof r->where, "%s:%ld", jsonl_name(in), jsonl_line(in));
+    if (record_fold_names(record))
+        return error_set_nomem(r->err, 64, "a record");
+    if (record_is_left_out(record)) {
+        r->data->n_left_out++;
+        return 0;
+    }
+    name_record(r, record, number);
+    int rc = add_record(r, record);
+    if (rc && !strstr(r->err ? r->err->message : "", r->where))
+        error_prefix(r->err, "%s", r->where);
+    if (rc && odd && r->err) {
+        const struct error own = *r->err;
+        error_set(r->err, rc, "%.400s (%.400s)", own.message, odd);
+    }
+    return rc;
 }
 
 int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err)
 {
-    struct input *in = NULL;
-    struct buf line = BUF_INIT;
+    struct jsonl *in = NULL;
+    json_t *record = NULL;
+    const char *odd = NULL;
     struct reader r = {.data = out, .t = t, .d = d, .max_length = max_length, .err = err};
-    long repaired = 0, number = 0;
+    long number = 0;
     *out = (struct train_data){0};
-    int more = 0, rc = input_open(&in, path, err);
-    while (!rc && (more = input_line(in, &line, MAX_LINE, err)) > 0) {
-        json_t *record = NULL;
-        snprintf(r.where, sizeof r.where, "%s:%ld", input_name(in), number + 1);
-        if (!is_blank(&line)) {
-            rc = jsontext_parse(&record, line.data, line.len, input_name(in), number + 1, &repaired, err);
-            if (!rc && !json_is_object(record))
-                rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", r.where);
-            if (!rc) {
-                name_record(&r, record, number);
-                rc = add_record(&r, record);
-                if (rc && !strstr(err ? err->message : "", r.where))
-                    error_prefix(err, "%s", r.where);
-            }
-            json_decref(record);
-        }
+    int rc = jsonl_open(&in, path, err);
+    while (!rc && (rc = jsonl_next_record(in, &record, &odd, err)) == 1) {
+        rc = take_record(&r, in, record, jsonl_is_lines(in) ? jsonl_line(in) - 1 : number, odd);
+        json_decref(record);
         number++;
     }
     template_free(r.template);
     chat_close(r.chat);
-    rc = rc ? rc : more < 0 ? more : 0;
+    jsonl_close(in);
     if (!rc && !out->n)
-        rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld lines, %d dropped)", path, number, out->n_dropped);
-    input_close(in);
-    buf_free(&line);
+        rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld records, %d dropped)", path, number, out->n_dropped);
     train_data_hash(out, out->sha256);
     if (rc)
         train_data_free(out);

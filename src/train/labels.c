@@ -3,6 +3,7 @@
 #include "train/train.h"
 
 #include "io/jsonl.h"
+#include "io/record.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,17 +58,20 @@ int train_labels_read(struct train_labels *out, const char *path, struct error *
 {
     struct jsonl *in = NULL;
     json_t *record = NULL;
+    const char *odd = NULL;
     int greatest = -1, ordered = 0, n = 0, rc;
     *out = (struct train_labels){0};
     if (!strcmp(path, "-"))
         return error_set(err, ERROR_USAGE, "--data -: the labels of a new classifier are read from the rows first, so they must be a file");
     rc = jsonl_open(&in, path, err);
-    while (!rc && (rc = jsonl_next(in, &record, err)) == 1) {
+    while (!rc && (rc = jsonl_next_record(in, &record, &odd, err)) == 1) {
+        rc = record_fold_names(record) ? error_set_nomem(err, 64, "a record") : 0;
         if (!n++) {
             out->problem = !json_object_get(record, "labels") && json_object_get(record, "label") ? PROBLEM_SINGLE_LABEL : PROBLEM_MULTI_LABEL;
             ordered = json_is_object(json_object_get(record, "category"));
         }
-        rc = add_record(out, record, &greatest, path, err);
+        if (!rc && !record_is_left_out(record))
+            rc = add_record(out, record, &greatest, path, err);
         json_decref(record);
     }
     jsonl_close(in);

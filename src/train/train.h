@@ -41,10 +41,13 @@ struct train_data {
     int n_truncated, n_dropped;
     int n_turn, n_turn_skipped; /* of conversations: the assistant's turns, and those that the template does not let be told apart */
     int n_unsafe;          /* BeaverTails rows that are not safe: left out of supervised fine-tuning */
+    int n_left_out;        /* rows with "kept": false, as generated.jsonl has them */
+    int n_first_pair, n_turn_left; /* conversations of which the first question and answer were taken, the model having no chat template; of these with more turns */
     long n_token, n_target;
     char sha256[65];
 };
-/* JSON Lines: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"}, {"text"}, {"messages"}, the seed formats; EOS appended as trl does. */
+/* Records as io/jsonl.h reads them: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"}, {"text"}, {"messages"}, the seed formats (io/record.h); EOS
+ * appended as trl does. */
 int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err);
 /* From texts in memory (align's tune step): both as text/pair.h has it, and the end-of-sequence token of the tokenizer (the model's own when that has none)
  * unless the completion ends in it. */

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shapes in the order of trial: the first whose question (and answer) a record has is the one. */
+#include "io/record.h"
+
+#include "io/jsontext.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define TRUTHFULQA " type category correct_answers incorrect_answers source best_incorrect_answer "
+static const struct record_shape shapes[] = {
+    {"messages", "messages", NULL, NULL, RECORD_TURNS, " tools "},
+    {"conversations", "conversations", NULL, NULL, RECORD_TURNS, " system tools "},
+    {"conversations", "conversation", NULL, NULL, RECORD_TURNS, " system tools "},
+    {"self-instruct", "instances", NULL, NULL, RECORD_INSTANCES, " instruction name is_classification motivation_app "},
+    {"beavertails", "prompt", NULL, "response", RECORD_SAFETY, " is_safe category "},
+    {"truthfulqa", "question", NULL, "best_answer", RECORD_PAIR, TRUTHFULQA},
+    {"question-answer", "question", NULL, "answer", RECORD_PAIR, ""},
+    {"question-response", "question", NULL, "response", RECORD_PAIR, ""},
+    {"question-output", "question", NULL, "output", RECORD_PAIR, ""},
+    {"question-completion", "question", NULL, "completion", RECORD_PAIR, ""},
+    {"prompt-response", "prompt", NULL, "response", RECORD_PAIR, ""},
+    {"prompt-completion", "prompt", NULL, "completion", RECORD_PAIR, ""},
+    {"prompt-answer", "prompt", NULL, "answer", RECORD_PAIR, ""},
+    {"prompt-output", "prompt", NULL, "output", RECORD_PAIR, ""},
+    {"instruction-output", "instruction", "input", "output", RECORD_PAIR, " generator dataset datasplit text "},
+    {"instruction-response", "instruction", "input", "response", RECORD_PAIR, ""},
+    {"instruction-answer", "instruction", "input", "answer", RECORD_PAIR, ""},
+    {"instruction-completion", "instruction", "input", "completion", RECORD_PAIR, ""},
+    {"query-response", "query", NULL, "response", RECORD_PAIR, ""},
+    {"query-answer", "query", NULL, "answer", RECORD_PAIR, ""},
+    {"input-output", "input", NULL, "output", RECORD_PAIR, ""},
+    {"input-response", "input", NULL, "response", RECORD_PAIR, ""},
+    {"input-answer", "input", NULL, "answer", RECORD_PAIR, ""},
+    {"input-target", "input", NULL, "target", RECORD_PAIR, ""},
+    {"user-assistant", "user", NULL, "assistant", RECORD_PAIR, ""},
+    {"question", "question", NULL, NULL, RECORD_PAIR, ""},
+    {"prompt", "prompt", NULL, NULL, RECORD_PAIR, " label focus note type "},
+    {"instruction", "instruction", "input", NULL, RECORD_PAIR, " dataset "},
+    {"query", "query", NULL, NULL, RECORD_PAIR, ""},
+    {"input", "input", NULL, NULL, RECORD_PAIR, ""},
+};
+/* Dolly's: the context stands where others have the input. */
+static const struct record_shape dolly[] = {
+    {"instruction-context-response", "instruction", "context", "response", RECORD_PAIR, ""},
+    {"instruction-context-output", "instruction", "context", "output", RECORD_PAIR, ""},
+    {"instruction-context-answer", "instruction", "context", "answer", RECORD_PAIR, ""},
+    {"instruction-context", "instruction", "context", NULL, RECORD_PAIR, ""},
+};
+
+static size_t folded(const char *name, char *out, size_t n)
+{
+    size_t k = 0, end = strlen(name);
+    while (end && name[end - 1] == ' ')
+        end--;
+    while (*name == ' ' && end) {
+        name++;
+        end--;
+    }
+    for (size_t i = 0; i < end && k + 1 < n; i++) {
+        char c = name[i];
+        out[k++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c == ' ' || c == '-' ? '_' : c;
+    }
+    out[k] = 0;
+    return end < n ? k : 0;
+}
+
+int record_fold_names(json_t *record)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+    char spelled[64];
+    int rc = 0;
+    json_object_foreach_safe(record, next, name, value) {
+        if (!folded(name, spelled, sizeof spelled) || !strcmp(spelled, name) || json_object_get(record, spelled))
+            continue;
+        rc |= json_object_set(record, spelled, value);
+        if (!rc)
+            json_object_del(record, name);
+    }
+    return rc ? -1 : 0;
+}
+
+int record_has(const json_t *record, const char *field)
+{
+    const json_t *v = json_object_get(record, field);
+    return v && !json_is_null(v);
+}
+
+int record_flag(const json_t *value)
+{
+    static const char *const words[2][6] = {{"false", "no", "0", "f", "n", NULL}, {"true", "yes", "1", "t", "y", NULL}};
+    if (json_is_boolean(value))
+        return json_is_true(value);
+    if (json_is_integer(value))
+        return json_integer_value(value) == 0 ? 0 : json_integer_value(value) == 1 ? 1 : -1;
+    for (int yes = 0; yes < 2 && json_is_string(value); yes++)
+        for (int i = 0; words[yes][i]; i++)
+            if (!strcasecmp(words[yes][i], json_string_value(value)))
+                return yes;
+    return -1;
+}
+
+int record_is_left_out(const json_t *record)
+{
+    return record_flag(json_object_get(record, "kept")) == 0;
+}
+
+static int put_parts(const json_t *parts, struct buf *out)
+{
+    const json_t *part;
+    size_t i;
+    json_array_foreach(parts, i, part) {
+        const char *type = json_string_value(json_object_get(part, "type"));
+        const json_t *text = json_is_string(part) ? part : json_object_get(part, "text");
+        if (!json_is_string(text) || (type && strcmp(type, "text")))
+            return -1;
+        buf_append(out, json_string_value(text), json_string_length(text));
+    }
+    return 0;
+}
+
+int record_text(const json_t *value, struct buf *out)
+{
+    if (json_is_array(value) && json_array_size(value))
+        return put_parts(value, out);
+    if (json_is_number(value))
+        return jsontext_dump(out, value, 0, NULL) ? -1 : 0;
+    if (!json_is_string(value))
+        return -1;
+    buf_append(out, json_string_value(value), json_string_length(value));
+    return 0;
+}
+
+static int fits(const json_t *record, const struct record_shape *s, int need_answer)
+{
+    if (!record_has(record, s->question) || (s->answer && !record_has(record, s->answer)))
+        return 0;
+    if (s->kind == RECORD_SAFETY && !record_has(record, "is_safe"))
+        return 0;
+    return s->kind != RECORD_PAIR || s->answer || !need_answer;
+}
+
+const struct record_shape *record_shape(const json_t *record, int need_answer)
+{
+    if (record_has(record, "context") && !record_has(record, "input"))
+        for (size_t i = 0; i < sizeof dolly / sizeof *dolly; i++)
+            if (fits(record, &dolly[i], need_answer))
+                return &dolly[i];
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        if (fits(record, &shapes[i], need_answer))
+            return &shapes[i];
+    return NULL;
+}
+
+static const char *role_of(const char *side)
+{
+    static const char *const names[][2] = {{"human", "user"},   {"prompter", "user"},   {"gpt", "assistant"},  {"bot", "assistant"},
+                                           {"model", "assistant"}, {"chatgpt", "assistant"}, {"ai", "assistant"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcasecmp(names[i][0], side))
+            return names[i][1];
+    static const char *const same[] = {"user", "assistant", "system"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (!strcasecmp(same[i], side))
+            return same[i];
+    return side;
+}
+
+/* A copy of the turn in OpenAI's names, or NULL: it has no role, or there is no memory. */
+static json_t *turn_of(json_t *turn)
+{
+    const json_t *role = json_object_get(turn, "role");
+    json_t *content = json_object_get(turn, "content"), *copy;
+    struct buf text = BUF_INIT;
+    role = json_is_string(role) ? role : json_object_get(turn, "from");
+    content = content ? content : json_object_get(turn, "value");
+    if (!json_is_string(role) || !(copy = json_copy(turn)))
+        return NULL;
+    int rc = json_object_set_new(copy, "role", json_string(role_of(json_string_value(role))));
+    if (!rc && content)
+        rc = record_text(content, &text) ? json_object_set(copy, "content", content)
+                                         : json_object_set_new(copy, "content", json_stringn(text.data ? text.data : "", text.len));
+    if (!json_object_get(turn, "role"))
+        json_object_del(copy, "from");
+    if (!json_object_get(turn, "content"))
+        json_object_del(copy, "value");
+    if (rc || text.failed) {
+        json_decref(copy);
+        copy = NULL;
+    }
+    buf_free(&text);
+    return copy;
+}
+
+json_t *record_turns(const json_t *record, const struct record_shape *shape, char problem[80])
+{
+    const json_t *list = json_object_get(record, shape->question);
+    json_t *turn, *turns = json_array();
+    size_t i;
+    int rc = turns && json_is_array(list) ? 0 : -1;
+    snprintf(problem, 80, "%s", turns ? "wanted a list of turns" : "out of memory");
+    json_array_foreach(list, i, turn) {
+        json_t *one = rc ? NULL : turn_of(turn);
+        if (rc || (one && !json_array_append_new(turns, one)))
+            continue;
+        snprintf(problem, 80, "turn %zu has no role", i + 1);
+        rc = -1;
+    }
+    if (!rc)
+        return turns;
+    json_decref(turns);
+    return NULL;
+}
