@@ -189,6 +189,8 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
     }
     if (!rc && m)
         rc = model_next(j->parts.model, texts, m, j->ids, 2, logprobs, err);
+    for (int k = 0; k < m && !rc; k++)
+        rc = model_check_numbers(logprobs + 2 * k, 2, err, "judge: question %d, \"%.60s\"", rows[k], q[rows[k]].instruction);
     for (int k = 0; k < m && !rc; k++) {
         struct eval_verdict *v = &out[rows[k]];
         v->preference = pairwise_preference((double)logprobs[2 * k], (double)logprobs[2 * k + 1]);

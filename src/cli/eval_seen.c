@@ -65,7 +65,8 @@ static int score_chunk(struct seen *s, const char *stage, const int *rows, char 
     float *logprobs = mem_alloc((all + 1) * sizeof *logprobs), *at = logprobs;
     rc = rc ? rc : logprobs ? model_score(m, list, k, logprobs, err) : error_set_nomem(err, all * sizeof *logprobs, "log-probabilities");
     for (int i = 0; i < k && !rc; i++) {
-        rc = eval_journal_put(s->journal, stage, rows[used[i]], json_pack("{s:f, s:i}", "mink", least_mean(at, list[i].n - 1), "n_token", list[i].n), err);
+        rc = model_check_numbers(at, (size_t)list[i].n - 1, err, "text %d, \"%.60s\"", rows[used[i]], texts[used[i]]);
+        rc = rc ? rc : eval_journal_put(s->journal, stage, rows[used[i]], json_pack("{s:f, s:i}", "mink", least_mean(at, list[i].n - 1), "n_token", list[i].n), err);
         at += list[i].n - 1;
     }
     mem_free(logprobs);

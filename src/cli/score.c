@@ -62,6 +62,15 @@ static void texts_add(struct texts *t, int i, int n_prompt)
     t->n_result += n - n_prompt;
 }
 
+static void fail_overflow(struct texts *t, int item, const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i])) {
+            records_fail(&t->records, t->record_of[item], model_overflow);
+            return;
+        }
+}
+
 /* Writes the lines of the records that failed and those that line(i, item) makes; reports. */
 static int texts_write(struct texts *t, const struct cli_values *v, json_t *(*line)(struct texts *, int item, long at, const float *values),
                        const float *values, double seconds, long n_token, struct error *err)
@@ -79,7 +88,8 @@ static int texts_write(struct texts *t, const struct cli_values *v, json_t *(*li
         }
     long at = 0;
     for (int i = 0; i < t->n && !rc; i++) {
-        rc = writer_put(w, t->record_of[i], line(t, i, at, values), err);
+        if (!t->records.errors[t->record_of[i]])
+            rc = writer_put(w, t->record_of[i], line(t, i, at, values), err);
         at += t->items[i].n - t->items[i].n_prompt;
     }
     if (w) {
@@ -141,6 +151,12 @@ int verb_score(const struct verb *verb, struct options *options, const struct cl
         rc = error_set_nomem(err, (size_t)t.n_result * 4, "log-probabilities");
     if (!rc)
         rc = model_score(t.parts.model, t.items, t.n, values, err);
+    long at = 0;
+    for (int i = 0; i < t.n && !rc; i++) {
+        int n = t.items[i].n - t.items[i].n_prompt;
+        fail_overflow(&t, i, values + at, (size_t)n);
+        at += n;
+    }
     if (!rc)
         rc = texts_write(&t, v, score_line, values, clock_now() - start, n_token, err);
     mem_free(values);
@@ -179,6 +195,9 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
         rc = error_set_nomem(err, n_value * 4, "embeddings");
     if (!rc)
         rc = model_embed(t.parts.model, t.items, t.n, v->normalize, values, err);
+    size_t width = rc ? 0 : (size_t)model_desc(t.parts.model)->n_embd;
+    for (int i = 0; i < t.n && !rc; i++)
+        fail_overflow(&t, i, values + (size_t)i * width, width);
     if (!rc)
         rc = texts_write(&t, v, embed_line, values, clock_now() - start, n_token, err);
     mem_free(values);

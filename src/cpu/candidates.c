@@ -27,7 +27,8 @@ static void candidates_row(void *context, int t, int worker)
     for (int i = 0; i < top.n; i++)
         raw[i] = (x[top.ids[i]] - max) - log_sum;
     for (int i = top.n; i < a->n_top; i++) {
-        top.values[i] = raw[i] = -INFINITY;
+        top.values[i] = -INFINITY;
+        raw[i] = isnan(log_sum) ? log_sum : -INFINITY;
         top.ids[i] = -1;
     }
 }

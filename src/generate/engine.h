@@ -27,6 +27,7 @@ struct job {
     const struct generate_request *request;
     int n_lane, n_live, n_stored; /* n_stored: prompt positions computed or found */
     int decoding, finished;
+    int overflowed;           /* its logits were not finite: no result */
     int bound;                /* pages it may need at worst */
     int from, n_full;         /* tree: pages found */
     int *prompt_pages, n_prompt_page;

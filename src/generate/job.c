@@ -153,6 +153,10 @@ int job_result(struct generate_engine *e, struct job *job, struct generate_resul
     const struct beam_hypothesis *best[GENERATE_MAX_BEAMS];
     int n = job->kind == JOB_BEAM ? beam_best(&job->beam, best, o->num_return_sequences) : job->n_lane, code = 0;
     memset(result, 0, sizeof *result);
+    if (job->overflowed) {
+        error_set(&result->error, ERROR_DATA, "%s", model_overflow);
+        return 0;
+    }
     result->sequences = mem_calloc((size_t)n, sizeof *result->sequences);
     if (!result->sequences)
         return error_set_nomem(err, (size_t)n * sizeof *result->sequences, "a result");

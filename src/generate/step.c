@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "generate/stop.h"
 
+#include <math.h>
 #include <string.h>
 
 void add_pair(struct generate_engine *e, int from, int to, int n)
@@ -335,6 +336,15 @@ static void fork_samples(struct generate_engine *e, struct job *job)
             job_release_lane(e, &job->lanes[i]);
 }
 
+/* A row whose logits are not all numbers has no log-probabilities: NaN in every place. */
+static int overflowed(const struct generate_engine *e, const struct group *g, int first, int n)
+{
+    for (int i = first; i < first + n; i++)
+        if (isnan(e->host_raw[g->results + (size_t)i * (size_t)g->n_top]))
+            return 1;
+    return 0;
+}
+
 static void take_results(struct generate_engine *e, const struct group *groups)
 {
     for (int k = 0; k < JOB_KINDS; k++) {
@@ -345,6 +355,11 @@ static void take_results(struct generate_engine *e, const struct group *groups)
                 n++;
             int first = !job->decoding;
             job->decoding = 1;
+            if (overflowed(e, g, i, n)) {
+                job->overflowed = 1;
+                end_job(e, job);
+                continue;
+            }
             if (k == JOB_BEAM) {
                 take_beams(e, job, g, i, n);
                 continue;

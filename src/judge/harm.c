@@ -140,6 +140,8 @@ int judge_run(const struct judge *j, const struct judge_text *texts, int n, floa
         items[i].ids = ids.ids + at;
     if (!rc)
         rc = model_classify(j->model, items, n, out, err);
+    for (int i = 0; i < n && !rc; i++)
+        rc = model_check_numbers(out + (size_t)i * (size_t)d->n_label, (size_t)d->n_label, err, "judge %.60s: \"%.60s\"", j->o.model, texts[i].question);
     for (int i = 0; i < n && !rc && j->o.task == MODEL_CLASSIFY; i++)
         to_probabilities(d, out + (size_t)i * (size_t)d->n_label);
     tokens_free(&ids);

@@ -305,9 +305,11 @@ int answers_score(struct answers *s, const char *const *questions, int n, const 
     if (!rc && m && !(rc = align_load_pretrained(a, err)))
         rc = model_score(a->model, texts, m, logprobs, err);
     const float *l = logprobs;
-    for (int i = 0; i < n_pair && !rc; i++)
-        for (int k = 0; k < out[i].n_token; k++)
+    for (int i = 0; i < n_pair && !rc; i++) {
+        rc = l ? model_check_numbers(l, (size_t)out[i].n_token, err, "question %d, \"%.60s\"", pairs[i].question, questions[pairs[i].question]) : 0;
+        for (int k = 0; k < out[i].n_token && !rc; k++)
             out[i].logprob += (double)*l++;
+    }
     mem_free(texts), mem_free(logprobs);
     tokens_free(&all);
     return rc;

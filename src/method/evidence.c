@@ -113,9 +113,10 @@ static int score(struct measuring *m, struct error *err)
         for (int i = 0; i < n && !rc; i++) {
             struct run_result *r = &m->arm->results[m->indices[i]];
             r->n_token = texts[i].n - texts[i].n_prompt, r->logprob = 0;
-            for (int k = 0; k < r->n_token; k++)
+            rc = model_check_numbers(l, (size_t)r->n_token, err, "arm %s, question %s", m->arm->name, m->arms->items[m->indices[i]].id);
+            for (int k = 0; k < r->n_token && !rc; k++)
                 r->logprob += (double)*l++;
-            rc = put(m, m->indices[i], err);
+            rc = rc ? rc : put(m, m->indices[i], err);
         }
         if (!rc)
             rc = run_commit(m->a->run, err);
@@ -132,6 +133,8 @@ static int answered(void *user, int i, const struct generate_result *result)
     struct measuring *m = user;
     struct run_result *r = &m->arm->results[m->indices[i]];
     struct buf text = BUF_INIT;
+    if (result->error.code == ERROR_DATA) /* as score: no arm is measured on numbers that do not exist */
+        return error_set(m->err, ERROR_DATA, "arm %s, question %s: %s", m->arm->name, m->arms->items[m->indices[i]].id, result->error.message);
     if (!result->error.code && result->n > 0) {
         const char *raw = result->sequences[0].text ? result->sequences[0].text : "";
         template_parse_answer(m->a->template, raw, strlen(raw), result->sequences[0].finish == FINISH_STOP, &text);

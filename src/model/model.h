@@ -112,6 +112,10 @@ void model_head(const struct model *m, struct queue *q, struct span hidden, int 
 struct model_text { const int32_t *ids; int n, n_prompt; };
 /* logprobs: concatenated f32, n - n_prompt a text (those of ids[n_prompt..n)). n_prompt >= 1. */
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
+/* Weights that are all finite can still overflow in a text. Whoever takes these functions' numbers on looks with this: ERROR_DATA "WHAT: ..." when one of x[n] is not
+ * finite. */
+int model_check_numbers(const float *x, size_t n, struct error *err, const char *what, ...) __attribute__((format(printf, 4, 5)));
+extern const char model_overflow[]; /* what is said of them */
 /* Log-probabilities of each candidate id as the token after each text, out of the full softmax: f32 [n_text,n_candidate]. */
 int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates, int n_candidate, float *out, struct error *err);
 /* Mean-pooled final hidden states f32 [n_text,C], L2-normalised if asked. */

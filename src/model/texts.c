@@ -7,6 +7,8 @@
 #include "base/mem.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { PASS_ROWS = 2048, PASS_SEQUENCES = 256, LOGIT_BYTES = 64 << 20 };
@@ -23,6 +25,23 @@ struct run {
     int32_t *out, *targets;    /* [max_row] */
     float *host;               /* [max_row] or [sequences, C] */
 };
+
+const char model_overflow[] = "not a number: the model's weights are finite, but what they compute here overflows (NaN or infinite); the checkpoint is broken";
+
+int model_check_numbers(const float *x, size_t n, struct error *err, const char *what, ...)
+{
+    va_list args;
+    char place[160];
+    for (size_t i = 0; i < n; i++) {
+        if (isfinite(x[i]))
+            continue;
+        va_start(args, what);
+        vsnprintf(place, sizeof place, what, args);
+        va_end(args);
+        return error_set(err, ERROR_DATA, "%s: %s", place, model_overflow);
+    }
+    return 0;
+}
 
 static size_t aligned(size_t bytes)
 {

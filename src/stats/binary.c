@@ -52,6 +52,11 @@ static double measure(struct ranked *r, int n, int n_bin)
 
 static int estimate(const double *p, const unsigned char *y, int n, int n_bin, int n_resample, double level, uint64_t seed, struct stats_interval *out, double *value, struct error *err)
 {
+    *value = NAN;
+    *out = (struct stats_interval){NAN, NAN};
+    for (int i = 0; i < n; i++)
+        if (!isfinite(p[i]))
+            return error_set(err, ERROR_DATA, "a statistic over %d probabilities: number %d is %g; wanted finite numbers", n, i, p[i]);
     size_t count = (size_t)n + 1;
     struct ranked *r = mem_alloc(count * sizeof *r);
     double *boot = mem_alloc(((size_t)n_resample + 1) * sizeof *boot), *jack = mem_alloc(count * sizeof *jack);
@@ -63,7 +68,6 @@ static int estimate(const double *p, const unsigned char *y, int n, int n_bin, i
         r[i] = (struct ranked){p[i], y[i] != 0};
     if (!rc)
         *value = measure(r, n, n_bin);
-    *out = (struct stats_interval){NAN, NAN};
     for (int b = 0; !rc && b < n_resample && !isnan(*value); b++) {
         struct rng_stream stream = {seed, 0x62696e, (uint64_t)b};
         for (int i = 0; i < n; i++) {

@@ -248,6 +248,8 @@ static int between_steps(struct trainer *t, struct runlog *log, const struct tra
     int rc = 0, ends_epoch = s->step % t->order.per_epoch == 0 || s->step == s->total;
     if (t->job->eval_data && t->job->eval_data->n && ends_epoch)
         rc = evaluate(t, &eval_loss, err);
+    if (!rc && t->job->eval_data && t->job->eval_data->n && ends_epoch && !isfinite(eval_loss))
+        rc = error_set(err, ERROR_FAILED, "evaluation behind step %ld: the loss is %g: %s", s->step, eval_loss, model_overflow);
     result->eval_loss = eval_loss;
     if (!rc && log)
         rc = runlog_step(log, s, eval_loss, err);
