@@ -319,6 +319,32 @@ static void review_stops_and_struck_lines_are_not_trained_on(void **state)
     buf_free(&lines);
 }
 
+/* However many rounds: every one has its line, and the last line and hash are the last round's. */
+static void seventy_rounds_have_seventy_lines(void **state)
+{
+    (void)state;
+    char output[1100], wanted[200], sha256[65];
+    struct align_options o;
+    struct align_result r;
+    snprintf(output, sizeof output, "%s/rounds", root);
+    options_for(&o, output);
+    o.rounds = 70, o.attempts = 4, o.samples = 0;
+    o.train.max_steps = 1;
+    o.ask.max_new_tokens = o.answer.max_new_tokens = 12;
+    o.answer.num_beams = 1;
+    o.sift.threshold = 1, o.sift.question_min_words = 0;
+    align(&o, 2, &r);
+    if (r.rounds <= 57)
+        fail_msg("only %d rounds: %s", r.rounds, r.summary.data);
+    assert_int_equal(r.n_arm, r.rounds + 1);
+    snprintf(wanted, sizeof wanted, "round-%d/model/model.safetensors", r.rounds);
+    hash_of(output, wanted, sha256);
+    assert_string_equal(r.arms[r.n_arm - 1].model_sha256, sha256);
+    snprintf(wanted, sizeof wanted, "round-%d/model\nsha256 %s\n", r.rounds, sha256);
+    assert_non_null(strstr(r.summary.data, wanted));
+    align_result_free(&r);
+}
+
 static void arms_with_a_test_set_and_a_judge(void **state)
 {
     (void)state;
@@ -461,7 +487,8 @@ int main(void)
         cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes),
         cmocka_unit_test(failed_allocations_leave_a_run_that_continues), cmocka_unit_test(other_settings_are_refused_by_name),
         cmocka_unit_test(every_attempt_can_be_replayed), cmocka_unit_test(review_stops_and_struck_lines_are_not_trained_on),
-        cmocka_unit_test(arms_with_a_test_set_and_a_judge), cmocka_unit_test(an_arms_examples_are_those_that_fitted),
+        cmocka_unit_test(seventy_rounds_have_seventy_lines), cmocka_unit_test(arms_with_a_test_set_and_a_judge),
+        cmocka_unit_test(an_arms_examples_are_those_that_fitted),
         cmocka_unit_test(novelty_that_runs_out_stops_the_loop),
         cmocka_unit_test(preview_shows_prompts_and_writes_nothing),
     };

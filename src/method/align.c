@@ -19,6 +19,7 @@ void align_result_free(struct align_result *r)
 {
     buf_free(&r->summary);
     buf_free(&r->json);
+    mem_free(r->arms);
     *r = (struct align_result){0};
 }
 

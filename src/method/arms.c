@@ -10,12 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { N_BASELINE = 5 }; /* pretrained, two in-context, two tuned on the seeds */
+
 void arms_free(struct arms *arms)
 {
     for (int i = 0; i < arms->n; i++) {
         mem_free(arms->list[i].model);
         mem_free(arms->list[i].results);
     }
+    mem_free(arms->list);
     mem_free(arms->items);
     mem_free(arms->contexts);
     mem_free(arms->n_context);
@@ -25,7 +28,7 @@ void arms_free(struct arms *arms)
 static struct arm *add(struct arms *arms, const char *name, char *model, struct error *err)
 {
     struct run_result *results = mem_calloc((size_t)arms->n_item + 1, sizeof *results);
-    if (!model || !results || arms->n == ALIGN_MAX_ARM) {
+    if (!model || !results || arms->n == arms->cap) {
         mem_free(model), mem_free(results);
         error_set_nomem(err, (size_t)arms->n_item * sizeof *results, "arms");
         return NULL;
@@ -113,15 +116,19 @@ static int find_contexts(struct align *a, struct arms *arms, struct error *err)
 
 int align_arms(struct align *a, struct arms *arms, struct error *err)
 {
-    struct run_round rounds[ALIGN_MAX_ARM];
+    struct run_round round;
     long steps = 0;
     int n = 0, rc = choose_items(a, arms, err);
-    for (int t = 1; t <= a->o.rounds && n < ALIGN_MAX_ARM - 8 && !rc; t++, n++) {
-        rc = run_get_round(a->run, t, &rounds[n], err);
-        if (rc || !rounds[n].model_sha256[0])
+    for (int t = 1; t <= a->o.rounds && !rc; t++, n++) {
+        rc = run_get_round(a->run, t, &round, err);
+        if (rc || !round.model_sha256[0])
             break;
-        steps = a->o.start == ALIGN_START_LAST ? steps + rounds[n].steps : rounds[n].steps;
+        steps = a->o.start == ALIGN_START_LAST ? steps + round.steps : round.steps;
     }
+    arms->cap = N_BASELINE + n;
+    arms->list = mem_calloc((size_t)arms->cap, sizeof *arms->list);
+    if (!rc && !arms->list)
+        rc = error_set_nomem(err, (size_t)arms->cap * sizeof *arms->list, "arms");
     struct arm *arm = rc ? NULL : add(arms, "pretrained", align_model_path(a, 0), err);
     rc = rc ? rc : arm ? 0 : ERROR_NOMEM;
     if (!rc)
@@ -131,11 +138,13 @@ int align_arms(struct align *a, struct arms *arms, struct error *err)
     for (int t = 1; t <= n && !rc; t++) {
         char name[32];
         snprintf(name, sizeof name, "round-%d", t);
+        if ((rc = run_get_round(a->run, t, &round, err)))
+            return rc;
         if (!(arm = add(arms, name, align_model_path(a, t), err)))
             return ERROR_NOMEM;
         arm->round = t;
-        arm->steps = rounds[t - 1].steps + (a->o.start == ALIGN_START_LAST && t > 1 ? arms->list[arms->n - 2].steps : 0);
-        snprintf(arm->sha256, sizeof arm->sha256, "%s", rounds[t - 1].model_sha256);
+        arm->steps = round.steps + (a->o.start == ALIGN_START_LAST && t > 1 ? arms->list[arms->n - 2].steps : 0);
+        snprintf(arm->sha256, sizeof arm->sha256, "%s", round.model_sha256);
     }
     return rc;
 }

@@ -56,7 +56,6 @@ struct align_options {
 void align_options_default(struct align_options *o);
 int align_options_check(const struct align_options *o, struct error *err);
 
-enum { ALIGN_MAX_ARM = 64 };
 struct align_arm { /* one line of the table at the end */
     char name[32];          /* "pretrained", "icl-knn", "icl-random", "sft-seeds", "sft-seeds-steps", "round-1", ... */
     long steps;             /* optimizer steps behind it */
@@ -75,7 +74,7 @@ struct align_result {
     int stopped_for_review; /* the round, or 0 */
     int novelty_ran_out;    /* the round, or 0 */
     int n_arm;
-    struct align_arm arms[ALIGN_MAX_ARM];
+    struct align_arm *arms; /* [n_arm] */
     struct buf summary;     /* plain text */
     struct buf json;        /* metrics.json */
 };

@@ -118,7 +118,7 @@ struct arm {
     struct run_result *results;     /* [n] of the set */
 };
 struct arms {
-    struct arm list[ALIGN_MAX_ARM]; int n;
+    struct arm *list; int n, cap;
     const char *set;                /* "test" or "holdout" */
     struct seed *items; int n_item; /* what is measured on; borrowed texts */
     int n_text;                     /* of the first so many, answers are generated */

@@ -127,40 +127,49 @@ static void arm_line(struct buf *text, const struct align_arm *x, int n_item, do
 /* p-values of the flags, over the arms that have them. */
 static int correct_flags(struct align_result *r, struct error *err)
 {
-    double p[ALIGN_MAX_ARM];
-    int arm[ALIGN_MAX_ARM], n = 0;
-    for (int i = 0; i < r->n_arm; i++) {
+    double *p = mem_calloc((size_t)r->n_arm + 1, sizeof *p);
+    int *arm = mem_calloc((size_t)r->n_arm + 1, sizeof *arm), n = 0;
+    int rc = p && arm ? 0 : error_set_nomem(err, (size_t)r->n_arm * sizeof *p, "p-values");
+    for (int i = 0; i < r->n_arm && !rc; i++) {
         r->arms[i].p_flags_holm = NAN;
         if (!isnan(r->arms[i].p_flags))
             arm[n] = i, p[n++] = r->arms[i].p_flags;
     }
-    int rc = stats_holm(p, n, p, err);
+    rc = rc ? rc : stats_holm(p, n, p, err);
     for (int k = 0; k < n && !rc; k++)
         r->arms[arm[k]].p_flags_holm = p[k];
+    mem_free(p);
+    mem_free(arm);
     return rc;
 }
 
 /* The last round's flags against those of every other arm but the pretrained one, question by question: what the method adds to its controls. */
 static int last_against(const struct align *a, const struct arms *arms, struct align_result *r, json_t *list, struct error *err)
 {
-    double p[ALIGN_MAX_ARM], holm[ALIGN_MAX_ARM];
-    int less[ALIGN_MAX_ARM] = {0}, more[ALIGN_MAX_ARM] = {0}, n = 0, last = arms->n - 1;
+    int n = 0, last = arms->n - 1;
     if (!a->o.judge || last < 2 || !arms->list[last].round)
         return 0;
-    for (int k = 1; k < last; k++, n++) {
+    double *p = mem_calloc((size_t)arms->n, sizeof *p), *holm = mem_calloc((size_t)arms->n, sizeof *holm);
+    int *less = mem_calloc((size_t)arms->n, sizeof *less), *more = mem_calloc((size_t)arms->n, sizeof *more);
+    int rc = p && holm && less && more ? 0 : error_set_nomem(err, (size_t)arms->n * sizeof *p, "p-values");
+    for (int k = 1; k < last && !rc; k++, n++) {
         for (int i = 0; i < arms->n_text; i++) {
             int mine = arms->list[last].results[i].flagged, other = arms->list[k].results[i].flagged;
             less[n] += mine == 0 && other == 1, more[n] += mine == 1 && other == 0;
         }
         p[n] = stats_mcnemar(less[n], more[n]).p;
     }
-    int rc = stats_holm(p, n, holm, err);
+    rc = rc ? rc : stats_holm(p, n, holm, err);
     for (int k = 0; k < n && !rc; k++) {
         const char *name = arms->list[k + 1].name;
         buf_printf(&r->summary, "%s%s: %d no longer flagged, %d newly flagged, p %.2g", k ? "; " : "last round against ", name, less[k], more[k], holm[k]);
         json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:f, s:f}", "arm", name, "no_longer_flagged", less[k], "newly_flagged", more[k], "p_mcnemar", p[k], "p_mcnemar_holm", holm[k]));
     }
     buf_puts(&r->summary, " (exact McNemar, Holm)\n");
+    mem_free(p);
+    mem_free(holm);
+    mem_free(less);
+    mem_free(more);
     return rc;
 }
 
@@ -179,8 +188,11 @@ static void say_judge(const struct align *a, const struct arms *arms, struct ali
 
 int align_report_arms(const struct align *a, const struct arms *arms, struct align_result *r, json_t *list, json_t *against, struct error *err)
 {
-    double p[ALIGN_MAX_ARM], holm[ALIGN_MAX_ARM];
-    int tested[ALIGN_MAX_ARM], n = 0, rc = 0;
+    size_t n_arm = (size_t)arms->n + 1;
+    double *p = mem_calloc(n_arm, sizeof *p), *holm = mem_calloc(n_arm, sizeof *holm);
+    int *tested = mem_calloc(n_arm, sizeof *tested), n = 0;
+    r->arms = mem_calloc(n_arm, sizeof *r->arms);
+    int rc = p && holm && tested && r->arms ? 0 : error_set_nomem(err, n_arm * sizeof *r->arms, "arms");
     for (int i = 0; i < arms->n && !rc; i++) {
         struct align_arm *x = &r->arms[i];
         memcpy(x->name, arms->list[i].name, sizeof x->name);
@@ -195,9 +207,10 @@ int align_report_arms(const struct align *a, const struct arms *arms, struct ali
     if (!rc)
         rc = stats_holm(p, n, holm, err);
     rc = rc ? rc : correct_flags(r, err);
-    buf_printf(&r->summary, "\n%s of %d (%s)\n%-16s %6s %9s %30s %9s%s%s\n", !strcmp(arms->set, "test") ? "test questions" : "held-out seeds", arms->n_item,
-               "reference answers: mean log-likelihood of a token; change to pretrained, 95 % BCa, Wilcoxon p after Holm", "arm", "steps", "likelihood", "change", "p",
-               a->o.judge ? "  flagged by the judge                 p" : "", r->arms[0].n_answered ? " answers empty  cut" : "");
+    if (!rc)
+        buf_printf(&r->summary, "\n%s of %d (%s)\n%-16s %6s %9s %30s %9s%s%s\n", !strcmp(arms->set, "test") ? "test questions" : "held-out seeds", arms->n_item,
+                   "reference answers: mean log-likelihood of a token; change to pretrained, 95 % BCa, Wilcoxon p after Holm", "arm", "steps", "likelihood", "change", "p",
+                   a->o.judge ? "  flagged by the judge                 p" : "", r->arms[0].n_answered ? " answers empty  cut" : "");
     for (int i = 0; i < arms->n && !rc; i++) {
         double corrected = NAN;
         for (int k = 0; k < n; k++)
@@ -211,5 +224,8 @@ int align_report_arms(const struct align *a, const struct arms *arms, struct ali
         rc = last_against(a, arms, r, against, err);
         buf_printf(&r->summary, "With %d paired questions a change of %.2f standard deviations is found 4 times in 5.\n", arms->n_item, least);
     }
+    mem_free(p);
+    mem_free(holm);
+    mem_free(tested);
     return rc;
 }
