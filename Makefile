@@ -61,6 +61,12 @@ isa_name = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
 # The unrolled inner kernels take gcc's sanitizers many minutes to compile; the guard bytes of their tests watch them instead.
 KERNEL_SRC := $(filter-out src/cpu/kernels.c,$(wildcard src/cpu/kernels_*.c)) $(wildcard src/cpu/linear_q8_*.c) $(foreach i,generic avx2 avx512 avx512bf16 amx,src/cpu/linear_$(i).c)
 isa_of = $(ISA_$(isa_name)) $(if $(and $(SAN),$(filter $(1),$(KERNEL_SRC))),-fno-sanitize=all)
+# The commit's name; only build.c reads it, and the file changes only when the name does.
+$(BUILD)/gen/commit.h: always
+	@tools/version $@
+.PHONY: always
+$(BUILD)/src/base/build.o: $(BUILD)/gen/commit.h
+$(BUILD)/src/base/build.o: CFLAGS_ALL += -I$(BUILD)/gen
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"

@@ -2,12 +2,11 @@
 /* isara VERB [options]: finds the verb, parses its options, runs it, turns the error into a line and an exit code. */
 #include "cli/cli.h"
 
+#include "base/build.h"
 #include "base/interrupt.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define ISARA_VERSION "0.1.0"
 
 static const struct verb *find_verb(const char *name)
 {
@@ -67,7 +66,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(argv[1], "--version")) {
-        puts("isara " ISARA_VERSION);
+        printf("isara %s\n", build_name());
         return 0;
     }
     if (!strcmp(argv[1], "--man")) {
