@@ -60,7 +60,7 @@ static int make_models(void **state)
 {
     (void)state;
     snprintf(root, sizeof root, "%s", check_tmpdir("overflow"));
-    if (device_open_cpu(&device, &(struct device_options){.n_thread = 1}, NULL))
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, NULL))
         return -1;
     tiny_model_make(device, root);
     tiny_judge_make(device, root);
