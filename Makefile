@@ -3,6 +3,7 @@
 # of the file name (_avx2, _avx512, _avx512bf16, _amx, _neon) selects the instruction set it is built for.
 # Variants build beside each other: make BUILD=build/asan SAN=address,undefined check
 BUILD  ?= build
+VERSION := 0.1.0
 CC     ?= gcc
 PREFIX ?= /usr/local
 SAN    ?=
@@ -36,7 +37,7 @@ ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
 SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/judge/http_none.c,src/judge/http_curl.c)
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o)
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o
 LIB     := $(BUILD)/libisara.a
 TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,tests/test_judge_http.c),$(wildcard tests/test_*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
@@ -61,12 +62,12 @@ isa_name = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
 # The unrolled inner kernels take gcc's sanitizers many minutes to compile; the guard bytes of their tests watch them instead.
 KERNEL_SRC := $(filter-out src/cpu/kernels.c,$(wildcard src/cpu/kernels_*.c)) $(wildcard src/cpu/linear_q8_*.c) $(foreach i,generic avx2 avx512 avx512bf16 amx,src/cpu/linear_$(i).c)
 isa_of = $(ISA_$(isa_name)) $(if $(and $(SAN),$(filter $(1),$(KERNEL_SRC))),-fno-sanitize=all)
-# The commit's name; only build.c reads it, and the file changes only when the name does.
-$(BUILD)/gen/commit.h: always
-	@tools/version $@
+# Version and commit (base/build.h): one small source, which changes only when they do.
+$(BUILD)/gen/build.c: always
+	@tools/version $(VERSION) $@
+$(BUILD)/gen/build.o: $(BUILD)/gen/build.c
+	@$(CC) $(CFLAGS_ALL) -c -o $@ $<
 .PHONY: always
-$(BUILD)/src/base/build.o: $(BUILD)/gen/commit.h
-$(BUILD)/src/base/build.o: CFLAGS_ALL += -I$(BUILD)/gen
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which program this is. tools/version finds the commit when the library is built (git describe; a tarball's own mark, else "unknown") and rewrites its result only when
- * it has changed, so nothing but build.c is ever built anew for it. */
+/* Which program this is. The definitions are made by tools/version when the library is built: the commit by git describe, out of a tarball by its own mark, else
+ * "unknown". Their file is rewritten only when they change, so nothing else is ever built anew for it. */
 #ifndef BASE_BUILD_H
 #define BASE_BUILD_H
 
-const char *build_version(void); /* "0.1.0" */
-const char *build_commit(void);  /* "b841ffd1c2d3", with "-dirty" behind it when files differed from it; "unknown" */
-const char *build_name(void);    /* both: "0.1.0 (b841ffd1c2d3)" */
+extern const char build_version[]; /* "0.1.0" */
+extern const char build_commit[];  /* "b841ffd1c2d3", with "-dirty" behind it when files differed from it; "unknown" */
+extern const char build_name[];    /* both: "0.1.0 (b841ffd1c2d3)" */
 
 #endif

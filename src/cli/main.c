@@ -66,7 +66,7 @@ int main(int argc, char **argv)
         return 0;
     }
     if (!strcmp(argv[1], "--version")) {
-        printf("isara %s\n", build_name());
+        printf("isara %s\n", build_name);
         return 0;
     }
     if (!strcmp(argv[1], "--man")) {

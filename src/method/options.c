@@ -146,7 +146,7 @@ json_t *align_manifest(const struct align *a)
     struct utsname u = {0};
     uname(&u);
     return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, s:i}, s:{s:s, s:s, s:s, s:i, s:s}, s:f}",
-                     "program", "isara", "build", "version", build_version(), "commit", build_commit(), "compiler", __VERSION__, "isa", device_isa(a->device), "bits", bits_of(a), "model", "path", a->o.model,
+                     "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler", __VERSION__, "isa", device_isa(a->device), "bits", bits_of(a), "model", "path", a->o.model,
                      "sha256", a->source_sha256, "parameters", a->desc.n_param, "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n,
                      "held_out", a->n_held, "format", a->seeds.format, "test", "path", a->o.test, "sha256", a->test.sha256, "questions", a->test.n, "machine", "system",
                      u.sysname, "release", u.release, "machine", u.machine, "processors", threads_available(), "host", u.nodename, "time", clock_wall());
