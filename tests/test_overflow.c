@@ -214,7 +214,7 @@ static void training_names_the_rows(void **state)
     assert_int_equal(tokenizer_open(&t, in_root("model"), &err), 0);
     train_options_default(&o);
     o.dtype = DTYPE_F32, o.max_steps = 2;
-    assert_int_equal(train_data_add(&data, t, model_desc(m), "ab", "cd", 64, "row seven", &err), 0);
+    assert_int_equal(train_data_add_plain(&data, t, model_desc(m), "abcd", 64, "row seven", &err), 0);
     assert_int_equal(checkpoint_open(&ck, in_root("model"), &err), 0);
     struct train_job job = {.model = m, .source = ck, .data = &data, .options = &o, .tokenizer = t};
     assert_int_equal(train_run(&job, &r, &err), ERROR_FAILED);
