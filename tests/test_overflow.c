@@ -79,7 +79,7 @@ static int close_device(void **state)
 static struct model *open_model(const char *name)
 {
     struct checkpoint *ck;
-    struct model *m;
+    struct model *m = NULL;
     struct error err = {0};
     struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_LM, .check_finite = 1};
     if (checkpoint_open(&ck, in_root(name), &err) || model_open(&m, device, ck, &o, &err))
