@@ -2,6 +2,7 @@
 /* Files that are wrong give one clear error each, texts that are wrong too, and no failed allocation does harm. */
 #include "tests/check.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "text/tokenizer.h"
@@ -94,10 +95,49 @@ static void a_bad_added_token_is_named(void **state)
     refuses(MODEL(",\"added_tokens\":[{\"content\":\"x\"}]"), "\"x\": wanted an id");
     refuses(MODEL(",\"added_tokens\":[{\"id\":3}]"), "content: wanted a string");
     refuses(MODEL(",\"added_tokens\":[{\"id\":3,\"content\":\"\"}]"), "is empty");
-    refuses(MODEL(",\"added_tokens\":[{\"id\":1,\"content\":\"x\"}]"), "\"x\" has id 1, which is \"b\"");
-    refuses(MODEL(",\"added_tokens\":[{\"id\":3,\"content\":\"a\"}]"), "\"a\" has id 3 here and 0 in the vocabulary");
-    refuses(MODEL(",\"added_tokens\":[{\"id\":3,\"content\":\"x\"},{\"id\":3,\"content\":\"x\"}]"), "is there twice");
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]},\"added_tokens\":[{\"id\":3,\"content\":\"x\"}]}",
+            "\"x\" would get the id 2, which is \"b\"");
     refuses(MODEL(",\"added_tokens\":[{\"id\":999999999999,\"content\":\"x\"}]"), "wanted an id in 0..");
+}
+
+static char warned[512];
+
+static void keep_line(void *user, enum log_level level, const char *text)
+{
+    (void)user;
+    if (level == LOG_WARNING)
+        snprintf(warned, sizeof warned, "%s", text);
+}
+
+/* The tokenizers library counts on from the model's vocabulary and does not look at the ids. */
+static void ids_of_added_tokens_are_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rest, *token, *warning;
+        int32_t id;
+    } cases[] = {
+        {",\"added_tokens\":[{\"id\":3,\"content\":\"x\"}]", "x", "", 3},
+        {",\"added_tokens\":[{\"id\":9,\"content\":\"x\"}]", "x", "said to have the id 9; its id is 3", 3},
+        {",\"added_tokens\":[{\"id\":1,\"content\":\"x\"}]", "x", "its id is 3", 3},
+        {",\"added_tokens\":[{\"id\":3,\"content\":\"a\"}]", "a", "its id is 0", 0},
+        {",\"added_tokens\":[{\"id\":3,\"content\":\"x\"},{\"id\":3,\"content\":\"x\",\"special\":true}]", "x", "", 3},
+        {",\"added_tokens\":[{\"id\":5,\"content\":\"y\"},{\"id\":4,\"content\":\"x\"}]", "x", "\"y\" is said", 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char json[512];
+        struct tokenizer *tok;
+        struct error err = {0};
+        snprintf(json, sizeof json, MODEL("%s"), cases[i].rest);
+        warned[0] = 0;
+        log_set_sink(&(struct log_sink){.line = keep_line});
+        assert_int_equal(open_text(&tok, json, NULL, &err), 0);
+        log_set_sink(NULL);
+        assert_int_equal(tokenizer_id(tok, cases[i].token, 1), cases[i].id);
+        if (!strstr(warned, cases[i].warning) || !*cases[i].warning != !*warned)
+            fail_msg("%s: \"%s\"", cases[i].rest, warned);
+        tokenizer_close(tok);
+    }
 }
 
 static void deep_nesting_is_refused(void **state)
@@ -190,12 +230,14 @@ static void a_config_names_the_special_tokens(void **state)
     assert_int_equal(info->truncation, 128);
     assert_int_equal(info->padding, 64);
     assert_string_equal(info->chat_template, "D");
-    assert_int_equal(tokenizer_size(tok), 8);
+    assert_int_equal(tokenizer_size(tok), 4); /* <x> is the next after the model's three */
     size_t n;
     const int32_t *special = tokenizer_special_ids(tok, &n);
-    assert_int_equal(n, 1);
-    assert_int_equal(special[0], 7);
+    assert_int_equal(n, 3); /* the two that have a name, and <x> */
+    assert_true(special[0] == 0 && special[1] == 2 && special[2] == 3);
     tokenizer_close(tok);
+    assert_int_equal(open_text(&tok, MODEL(""), "{\"split_special_tokens\":true}", &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "split_special_tokens"));
 }
 
 static void a_directory_without_a_tokenizer_says_what_it_wants(void **state)
@@ -245,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_bad_model_is_named),
         cmocka_unit_test(a_bad_component_is_named),
         cmocka_unit_test(a_bad_added_token_is_named),
+        cmocka_unit_test(ids_of_added_tokens_are_counted),
         cmocka_unit_test(deep_nesting_is_refused),
         cmocka_unit_test(a_text_that_is_not_utf8_is_named_by_its_byte),
         cmocka_unit_test(a_text_that_its_normalizer_blows_up_is_refused),

@@ -6,6 +6,8 @@
 #include "base/mem.h"
 #include "io/file.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void tokenizer_source_free(struct tokenizer_source *s)
@@ -49,19 +51,141 @@ static int load_beside(json_t **out, const char *dir, const char *name, size_t f
     return rc;
 }
 
-/* bos_token and the like of special_tokens_map.json, where tokenizer_config.json has none. */
+/* special_tokens_map.json and added_tokens.json are what older releases wrote beside a tokenizer_config.json; transformers reads them only
+ * where that has no added_tokens_decoder, and then the map's names win. */
+static int is_old(const struct tokenizer_source *s)
+{
+    return !json_is_object(json_object_get(s->config, "added_tokens_decoder"));
+}
+
+/* A list in the map is put behind the configuration's; the older name of it counts where there is none. */
+static int complete_list(json_t *config, const char *key, json_t *value)
+{
+    static const char now[] = "extra_special_tokens", before[] = "additional_special_tokens";
+    json_t *have = json_object_get(config, now);
+    if (!json_array_size(have) && !json_object_size(have))
+        have = json_object_get(config, before);
+    if (!json_array_size(have) && !json_object_size(have))
+        return json_object_set(config, key, value);
+    if (strcmp(key, now) || !json_is_array(have) || !json_is_array(value))
+        return 0;
+    json_t *both = json_deep_copy(have);
+    int bad = !both || json_array_extend(both, value);
+    return json_object_set_new(config, now, both) || bad ? -1 : 0;
+}
+
 static int complete_config(struct tokenizer_source *s, const json_t *map)
 {
     const char *key;
     json_t *value;
+    if (!map || !is_old(s))
+        return 0;
+    if (!s->config)
+        s->config = json_object();
     json_object_foreach((json_t *)map, key, value)
     {
-        if (!s->config)
-            s->config = json_object();
-        if (!json_object_get(s->config, key) && json_object_set(s->config, key, value))
+        int list = !strcmp(key, "extra_special_tokens") || !strcmp(key, "additional_special_tokens");
+        if (list ? complete_list(s->config, key, value) : json_object_set(s->config, key, value))
             return -1;
     }
     return 0;
+}
+
+struct numbered {
+    json_int_t id;
+    const char *text;
+};
+
+static int by_id(const void *x, const void *y)
+{
+    const struct numbered *a = x, *b = y;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+/* added_tokens.json in the order of its ids. */
+static int sort_added(json_t **added, const char *dir, struct error *err)
+{
+    size_t n = 0;
+    struct numbered *list = mem_calloc(json_object_size(*added) + 1, sizeof *list);
+    json_t *sorted = json_object(), *id;
+    const char *text;
+    int rc = list && sorted ? 0 : error_set_nomem(err, json_object_size(*added), "the added tokens");
+    json_object_foreach(*added, text, id)
+    {
+        if (!rc && !json_is_integer(id))
+            rc = error_set(err, ERROR_DATA, "%s: added_tokens.json: \"%.80s\": wanted an id", dir, text);
+        if (!rc)
+            list[n++] = (struct numbered){json_integer_value(id), text};
+    }
+    if (!rc)
+        qsort(list, n, sizeof *list, by_id);
+    for (size_t i = 0; i < n && !rc; i++)
+        if (json_object_set_new(sorted, list[i].text, json_integer(list[i].id)))
+            rc = error_set_nomem(err, n, "the added tokens");
+    mem_free(list);
+    json_decref(*added);
+    *added = sorted;
+    return rc;
+}
+
+static int in_document(const json_t *doc, const char *text)
+{
+    const json_t *list = json_object_get(doc, "added_tokens");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *content = json_string_value(json_object_get(json_array_get(list, i), "content"));
+        if (content && !strcmp(content, text))
+            return 1;
+    }
+    return 0;
+}
+
+static int is_name(const json_t *v, const char *text)
+{
+    const char *name = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
+    return name && !strcmp(name, text);
+}
+
+int source_is_named(const json_t *config, const char *text)
+{
+    static const char *const lists[] = {"extra_special_tokens", "additional_special_tokens"};
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)config, key, value)
+        if (is_name(value, text))
+            return 1;
+    for (int k = 0; k < 2; k++) {
+        const json_t *list = json_object_get(config, lists[k]);
+        for (size_t i = 0; i < json_array_size(list); i++)
+            if (is_name(json_array_get(list, i), text))
+                return 1;
+    }
+    return 0;
+}
+
+/* What added_tokens.json has beyond the document is written as the configuration's added_tokens_decoder. */
+static int keep_added(struct tokenizer_source *s, const json_t *added)
+{
+    const char *text;
+    json_t *id;
+    char number[24];
+    if (!added || !is_old(s))
+        return 0;
+    json_t *decoder = json_object();
+    int bad = !decoder;
+    json_object_foreach((json_t *)added, text, id)
+    {
+        if (in_document(s->json, text))
+            continue;
+        int special = source_is_named(s->config, text);
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(id));
+        bad |= json_object_set_new(decoder, number, json_pack("{s:s, s:b, s:b}", "content", text, "normalized", !special, "special", special));
+    }
+    if (!s->config)
+        s->config = json_object();
+    if (!bad && json_object_size(decoder))
+        bad |= json_object_set(s->config, "added_tokens_decoder", decoder);
+    json_decref(decoder);
+    return bad ? -1 : 0;
 }
 
 static int ends_with(const char *s, const char *end)
@@ -161,12 +285,17 @@ int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct
         return error_set_nomem(err, strlen(path), "a path");
     if ((rc = load_beside(&out->config, dir, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, err)) ||
         (rc = load_beside(&map, dir, "special_tokens_map.json", 0, err)) || (rc = load_beside(&added, dir, "added_tokens.json", 0, err)) ||
+        (added && (rc = sort_added(&added, dir, err))) ||
         (rc = load_beside(&out->model_config, dir, "config.json", 0, err)) || (rc = load_chat_template(out, dir, err)))
         ;
     else if (complete_config(out, map))
         rc = error_set_nomem(err, strlen(path), "a config");
     else
-        rc = is_dir ? load_directory(out, path, added, err) : load_file(out, path, added, err);
+        rc = is_dir ? load_directory(out, path, is_old(out) ? added : NULL, err) : load_file(out, path, is_old(out) ? added : NULL, err);
+    if (!rc && keep_added(out, added))
+        rc = error_set_nomem(err, strlen(path), "the added tokens");
+    if (!rc && source_apply_prefix(out))
+        rc = error_set_nomem(err, strlen(path), "a tokenizer");
     json_decref(map);
     json_decref(added);
     mem_free(dir);

@@ -11,7 +11,7 @@
 
 struct tokenizer_source {
     json_t *json;   /* tokenizer.json */
-    json_t *config; /* tokenizer_config.json completed from special_tokens_map.json; may be NULL */
+    json_t *config; /* tokenizer_config.json completed from special_tokens_map.json and added_tokens.json; may be NULL */
     json_t *model_config; /* config.json, for the ids of special tokens when config names none; may be NULL */
     json_t *ranks;  /* NULL, or a rank for every merge: sentencepiece's, where merges that make the same token tie */
 };
@@ -48,6 +48,11 @@ int source_add_token(json_t *json, int64_t id, const char *text, int special);
 int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t eos, const char *eos_text);
 /* The same from add_bos_token and add_eos_token of the config, for sources without a post-processor. 0 or -1 (memory). */
 int source_around_from_config(struct tokenizer_source *out);
+
+/* Is the text one of the special tokens that the config names, by itself or in a list? */
+int source_is_named(const json_t *config, const char *text);
+/* add_prefix_space and legacy of the config, put into the document. 0 or -1 (memory). */
+int source_apply_prefix(struct tokenizer_source *s);
 
 /* jansson's reason for a document that could not be read, as ours: ERROR_NOMEM when it ran out of memory (it then has no text), else ERROR_DATA with the place. */
 int text_json_error(const json_error_t *why, const char *name, const char *part, struct error *err);

@@ -57,18 +57,6 @@ static int gpt2_vocab(json_t *vocab, const json_t *merges)
     return bad || json_object_set_new(vocab, "<|endoftext|>", json_integer(id)) ? -1 : 0;
 }
 
-static int is_named(const json_t *config, const char *text)
-{
-    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const json_t *v = json_object_get(config, keys[i]);
-        const char *name = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
-        if (name && !strcmp(name, text))
-            return 1;
-    }
-    return 0;
-}
-
 static int add_tokens(struct tokenizer_source *s, const json_t *vocab, const json_t *added)
 {
     static const char *const usual[] = {"<|endoftext|>", "<s>", "</s>", "<unk>", "<pad>", "<mask>"};
@@ -77,7 +65,7 @@ static int add_tokens(struct tokenizer_source *s, const json_t *vocab, const jso
     int bad = 0;
     json_object_foreach((json_t *)vocab, text, id)
     {
-        int special = is_named(s->config, text);
+        int special = source_is_named(s->config, text);
         for (size_t i = 0; i < sizeof usual / sizeof *usual && !s->config; i++)
             special |= !strcmp(text, usual[i]);
         if (special)
@@ -85,7 +73,7 @@ static int add_tokens(struct tokenizer_source *s, const json_t *vocab, const jso
     }
     json_object_foreach((json_t *)added, text, id)
         if (!json_object_get(vocab, text))
-            bad |= source_add_token(s->json, json_integer_value(id), text, is_named(s->config, text));
+            bad |= source_add_token(s->json, json_integer_value(id), text, source_is_named(s->config, text));
     return bad ? -1 : 0;
 }
 

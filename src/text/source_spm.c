@@ -198,22 +198,13 @@ static int complete(struct tokenizer_source *out, const struct spm *s, const cha
 
 static int add_added(json_t *json, const json_t *added, const json_t *config, const char *path, struct error *err)
 {
-    static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
     const char *text;
     json_t *id;
     json_object_foreach((json_t *)added, text, id)
     {
-        int special = 0;
         if (json_object_get(json_object_get(json_object_get(json, "model"), "vocab"), text))
             continue;
-        for (int i = 0; i < 4; i++) {
-            const json_t *v = json_object_get(config, keys[i]);
-            const char *name = json_string_value(json_is_object(v) ? json_object_get(v, "content") : v);
-            special |= name && !strcmp(name, text);
-        }
-        if (!json_is_integer(id))
-            return error_set(err, ERROR_DATA, "%s: added_tokens.json: \"%.80s\": wanted an id", path, text);
-        if (source_add_token(json, json_integer_value(id), text, special))
+        if (source_add_token(json, json_integer_value(id), text, source_is_named(config, text)))
             return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
     }
     return 0;
@@ -228,8 +219,9 @@ int source_from_spm(struct tokenizer_source *out, const char *path, const json_t
         return rc;
     rc = read_model(&s, &map, path, err);
     int legacy = !json_is_false(json_object_get(out->config, "legacy"));
+    int prefix = s.dummy_prefix && !json_is_false(json_object_get(out->config, "add_prefix_space"));
     if (!rc)
-        rc = source_make_spm(out, path, s.piece, s.n, s.dummy_prefix, !legacy, err);
+        rc = source_make_spm(out, path, s.piece, s.n, prefix, !legacy, err);
     if (!rc)
         rc = complete(out, &s, path, err);
     if (!rc && source_around_from_config(out))

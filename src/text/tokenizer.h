@@ -13,7 +13,8 @@
  * GGUF file) is first brought into the form of tokenizer.json, and one reader takes it from there. A component that is
  * not known is an error that names it, never ignored. Texts are UTF-8 with a length and may hold NULs; anything else is an error.
  * Where there is a tokenizer.json its post-processor says what is put around a text, and add_bos_token of tokenizer_config.json is not
- * looked at (as in transformers 5); for the other sources that config does.
+ * looked at (as in transformers 5); for the other sources that config does. Added and special tokens are collected as AutoTokenizer does
+ * (added_read.c), and so is the blank before a text (source_prefix.c).
  * A struct tokenizer does not change after opening: any number of threads may use it at once. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H

@@ -165,6 +165,8 @@ int tokenizer_build(struct tokenizer *tok, const char *name, const struct tokeni
         return reader_nomem(&r);
     if (s->config && !json_is_object(s->config))
         return reader_fail(&r, "tokenizer_config: wanted an object");
+    if (json_is_true(json_object_get(s->config, "split_special_tokens")))
+        return reader_fail(&r, "tokenizer_config: split_special_tokens: special tokens that are no tokens are not supported; wanted false");
     int rc = read_components(&r, tok, s);
     if (!rc)
         rc = read_limits(&r, tok, s->json);
