@@ -110,6 +110,25 @@ static void test_expressions_statements_and_white_space(void **state)
         fail_msg("%d of %zu differ", bad, json_array_size(json_object_get(golden, "snippets")));
 }
 
+static void test_values_as_jinja2_writes_them(void **state)
+{
+    (void)state;
+    json_error_t e;
+    json_t *all = json_load_file("tests/golden/chat/expressions.json", JSON_ALLOW_NUL, &e), *rows = json_object_get(all, "rows"), *row;
+    size_t i;
+    int bad = 0;
+    assert_true(json_array_size(rows) > 500);
+    json_array_foreach(rows, i, row) {
+        const json_t *source = json_array_get(row, 0), *text = json_array_get(row, 1);
+        json_t *wanted = json_is_string(text) ? json_pack("{s:O}", "text", text) : json_pack("{s:s}", "error", "an error");
+        bad += check("expression", json_string_value(source), json_string_length(source), json_object_get(all, "variables"), wanted);
+        json_decref(wanted);
+    }
+    if (bad)
+        fail_msg("%d of %zu differ", bad, json_array_size(rows));
+    json_decref(all);
+}
+
 static void test_what_is_not_known_is_named(void **state)
 {
     (void)state;
@@ -117,10 +136,12 @@ static void test_what_is_not_known_is_named(void **state)
         {"{% include 'x' %}", ERROR_UNAVAILABLE, "line 1: not supported: statement \"include\""},
         {"a\n{{ x|wordwrap }}", ERROR_UNAVAILABLE, "line 2: not supported: filter \"wordwrap\""},
         {"{{ x is prime }}", ERROR_UNAVAILABLE, "test \"prime\""},
-        {"{% call m() %}{% endcall %}", ERROR_UNAVAILABLE, "statement \"call\""},
-        {"{{ f(*l) }}", ERROR_UNAVAILABLE, "spread"},
-        {"{% for a in b recursive %}{% endfor %}", ERROR_UNAVAILABLE, "recursive"},
-        {"{{ lipsum() }}", ERROR_DATA, "'lipsum' is called"},
+        {"{% call x() %}{% endcall %}", ERROR_DATA, "no function"},
+        {"{{ [1]|sort(foo=1) }}", ERROR_DATA, "such as foo"},
+        {"{{ 'a'.split(foo=1) }}", ERROR_DATA, "such as foo"},
+        {"{{ 'a'.encode() }}", ERROR_UNAVAILABLE, "method \"encode\""},
+        {"{{ l|map('string') }}", ERROR_DATA, "generator"},
+        {"{{ lipsum() }}", ERROR_UNAVAILABLE, "lipsum"},
         {"{{ l.append(1) }}", ERROR_DATA, "'append' is called"},
         {"{% if x %}", ERROR_DATA, "wanted elif, found \"the end\""},
         {"{% endif %}", ERROR_DATA, "not begun"},
@@ -129,10 +150,15 @@ static void test_what_is_not_known_is_named(void **state)
         {"{{ x ? 1 : 2 }}", ERROR_DATA, "means nothing"},
         {"{{ raise_exception('no system') }}", ERROR_DATA, "the template says: no system"},
         {"{% break %}", ERROR_DATA, "outside of a loop"},
-        {"{% for i in range(900000000) %}{% endfor %}", ERROR_DATA, "MiB"},
+        {"{% for i in range(900000000) %}{% endfor %}", ERROR_DATA, "more than 100000"},
         {"{% for i in range(9000) %}{% for j in range(9000) %}{% endfor %}{% endfor %}", ERROR_DATA, "takes more than"},
         {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", ERROR_DATA, "deep"},
-        {"{% set a = 'x' * 60000000 %}{% set a = a ~ a %}", ERROR_DATA, "MiB"},
+        {"{% set a = 'x' * 60000000 %}{% set a = a ~ a ~ a ~ a ~ a %}", ERROR_DATA, "MiB"},
+        {"{{ 0 ** -1 }}", ERROR_DATA, "negative power"},
+        {"{% set s = 'a' * 15000000 %}{% for i in range(100000) %}{% if 'ab' in s %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
+        {"{% set s = 'a' * 5000000 %}{% for i in range(100000) %}{% if s.rfind('ab') %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
+        {"{% set s = 'a' * 5000000 %}{% for i in range(100000) %}{% if s|length > 9 or s == s ~ '' %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
+        {"{% set s = [1] * 100000 %}{% for i in range(100000) %}{% if s == s + [] or 2 in s %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
         {"{{ 9223372036854775 * 9223372036854775 }}", ERROR_DATA, "too large"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -172,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_templates_of_well_known_models),
         cmocka_unit_test(test_expressions_statements_and_white_space),
+        cmocka_unit_test(test_values_as_jinja2_writes_them),
         cmocka_unit_test(test_what_is_not_known_is_named),
         cmocka_unit_test(test_memory_may_run_out),
     };

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/chat/cases.json: what jinja2, set up as transformers sets it up (its own compile function, generation blocks included), makes of the
-templates in tests/golden/chat/*.jinja over conversations, and of a list of single expressions and statements.
+templates in tests/golden/chat/*.jinja over conversations, and of a list of single expressions and statements; and expressions.json from expressions.txt beside it
+(a JSON string a line): what each writes, null where it is an error.
 The templates are those of the models they are named after; guard-form and chatml-generation are of our own, in the form of Llama Guard's and with generation blocks.
 smollm2.jinja is read from the model's GGUF file.
 Made with jinja2 3.1.6, transformers 5.24.0."""
@@ -17,7 +18,7 @@ NOW = 1722000000  # 26 Jul 2024, UTC
 class Fixed(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
-        return datetime.datetime.fromtimestamp(NOW, datetime.timezone.utc)
+        return datetime.datetime.fromtimestamp(NOW, datetime.timezone.utc).replace(tzinfo=None)
 
 
 ctu.datetime = Fixed  # strftime_now
@@ -118,3 +119,11 @@ print(len(cases), "cases,", sum("error" in c for c in cases), "of them errors;",
 for x in snippets:
     if "error" in x:
         print("  ", x["source"][:80], "->", x["error"])
+
+MORE = {**VARIABLES, "ws": ["b", "A", "a", "B", "c"], "m": "<b>&'\"", "tree": [{"v": 1, "c": [{"v": 2, "c": []}, {"v": 3, "c": [{"v": 4, "c": []}]}]}],
+        "rows": [{"role": "user", "n": 1, "deep": {"z": 2}}, {"role": "bot", "n": 2}, {"role": "User", "n": 0}]}
+lines = [json.loads(x) for x in open(os.path.join(folder, "expressions.txt"))]
+with open(os.path.join(folder, "expressions.json"), "w") as out:
+    out.write(json.dumps({"jinja2": jinja2.__version__, "transformers": transformers.__version__, "now": NOW, "variables": MORE})[:-1] + ',\n"rows": [\n')
+    out.write(",\n".join(json.dumps([x, render(x, MORE).get("text")]) for x in lines) + "\n]}\n")
+print(len(lines), "expressions")

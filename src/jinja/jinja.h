@@ -5,9 +5,12 @@
  *
  *     if (jinja_parse(&t, text, n, "tokenizer_config.json", &err) || jinja_render(t, variables, 0, &out, NULL, &err)) ...
  *
- * Known: if/elif/else, for (if, else, loop.*, break, continue), set (tuples, namespace attributes, blocks), macro, generation, raw, comments; all operators; calls
- * with keywords; slices; filters abs capitalize default dictsort first float indent int items join last length list lower map reject rejectattr replace reverse
- * safe select selectattr sort string title tojson trim unique upper; tests; methods of strings and dicts; raise_exception, strftime_now, namespace, range, dict. */
+ * Known: if/elif/else, for (if, else, recursive, loop.*, break, continue), set (tuples, namespace attributes, blocks, filters), macro (varargs, kwargs, caller), call,
+ * filter, with, print, generation, raw, comments; all operators; calls with keywords, *list and **mapping; slices; the tests; the methods of Python's str (but encode,
+ * translate, maketrans), list, tuple and dict that change nothing; Markup and its escaping; range, dict, namespace, cycler, joiner, raise_exception, strftime_now; filters
+ * abs attr batch capitalize center count d default dictsort e escape first float forceescape format from_json groupby indent int items join last length list lower map max
+ * min reject rejectattr replace reverse round safe select selectattr slice sort string sum title tojson trim truncate unique upper wordcount.
+ * Whole numbers have 64 bits; beyond them is an error. A template's steps, the bytes it holds and the bytes it reads and writes are bounded; a signal stops it. */
 #ifndef JINJA_JINJA_H
 #define JINJA_JINJA_H
 

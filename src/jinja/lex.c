@@ -5,19 +5,42 @@
 
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct lexer { struct jsource *s; const char *p, *end; int line, line_starting; };
+struct lexer { struct jsource *s; const char *begin, *p, *end; int line, line_starting; };
 
 static int fail(const struct lexer *x, const char *what)
 {
     return error_set(x->s->err, ERROR_DATA, "%s: chat template, line %d: %s", x->s->name, x->line, what);
 }
 
-static int is_space(char c)
+int jspace(uint32_t cp)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+    return utf8_is_space(cp) || (cp >= 0x1c && cp <= 0x1f);
+}
+
+size_t jspace_at(const char *s, size_t n)
+{
+    uint32_t cp;
+    size_t k = utf8_decode(s, n, &cp);
+    return k && jspace(cp) ? k : 0;
+}
+
+static const char *skip_space(const char *p, const char *end)
+{
+    for (size_t k; p < end && (k = jspace_at(p, (size_t)(end - p))); p += k)
+        ;
+    return p;
+}
+
+/* Where the white space that [from, to) ends with begins. */
+static const char *space_before(const char *from, const char *to)
+{
+    for (size_t k; to > from && (k = utf8_prev(from, (size_t)(to - from))) && jspace_at(to - k, k); to -= k)
+        ;
+    return to;
 }
 
 static int push(struct lexer *x, enum jtoken_kind kind, const char *text, size_t n)
@@ -47,8 +70,7 @@ static void finish_tag(struct lexer *x, char sign, int is_print)
 {
     const char *p = x->p;
     if (sign == '-')
-        while (p < x->end && is_space(*p))
-            p++;
+        p = skip_space(p, x->end);
     else if (sign != '+' && !is_print && p < x->end && *p == '\n')
         p++;
     x->line_starting = p > x->p && p[-1] == '\n';
@@ -60,51 +82,71 @@ static int push_data(struct lexer *x, const char *tag, char sign, int is_print)
 {
     const char *from = x->p, *to = tag;
     if (sign == '-') {
-        while (to > from && is_space(to[-1]))
-            to--;
+        to = space_before(from, to);
     } else if (sign != '+' && !is_print) {
         const char *line = tag;
         while (line > from && line[-1] != '\n')
             line--;
-        const char *p = line;
-        while (p < tag && is_space(*p))
-            p++;
-        if (p == tag && (line > from || x->line_starting))
+        if (skip_space(line, tag) == tag && (line > from || x->line_starting))
             to = line;
     }
     return to > from ? push(x, JT_DATA, from, (size_t)(to - from)) : 0;
+}
+
+/* What a backslash begins at p (behind it), as Python's unicode-escape reads it: bytes into out; returns the place behind, NULL for what is no character. */
+static const char *escape(const char *p, const char *end, char out[5], size_t *n)
+{
+    static const char from[] = "nrtbfav\\'\"", to[] = "\n\r\t\b\f\a\v\\'\"";
+    const char *at = memchr(from, *p, sizeof from - 1);
+    int digits = *p == 'x' ? 2 : *p == 'u' ? 4 : *p == 'U' ? 8 : 0;
+    unsigned long cp = 0;
+    *n = 0;
+    if (*p == '\n')
+        return p + 1;
+    if (*p == 'N')
+        return NULL;
+    if (at) {
+        out[(*n)++] = to[at - from];
+        return p + 1;
+    }
+    if (digits) {
+        char hex[9] = "", *stop;
+        if (end - p <= digits)
+            return NULL;
+        memcpy(hex, p + 1, (size_t)digits);
+        cp = strspn(hex, "0123456789abcdefABCDEF") == (size_t)digits ? strtoul(hex, &stop, 16) : 0xd800;
+        p += digits + 1;
+    } else if (*p >= '0' && *p <= '7') {
+        for (int i = 0; i < 3 && p < end && *p >= '0' && *p <= '7'; i++)
+            cp = 8 * cp + (unsigned long)(*p++ - '0');
+    } else {
+        out[(*n)++] = '\\';
+        return p;
+    }
+    if (cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000))
+        return NULL;
+    *n = utf8_encode((uint32_t)cp, out);
+    return p;
 }
 
 static int lex_string(struct lexer *x)
 {
     char quote = *x->p, *out = arena_alloc(x->s->arena, (size_t)(x->end - x->p));
     const char *p = x->p + 1;
-    size_t n = 0;
+    size_t n = 0, k;
     if (!out)
         return error_set_nomem(x->s->err, (size_t)(x->end - x->p), "a template");
-    for (; p < x->end && *p != quote; p++) {
-        static const char from[] = "nrtbfav0\\'\"", to[] = "\n\r\t\b\f\a\v\0\\'\"";
+    while (p < x->end && *p != quote) {
+        char text[5];
         if (*p != '\\' || p + 1 == x->end) {
-            out[n++] = *p;
+            out[n++] = *p++;
             continue;
         }
-        const char *at = memchr(from, *++p, sizeof from - 1);
-        int digits = *p == 'x' ? 2 : *p == 'u' ? 4 : *p == 'U' ? 8 : 0;
-        if (digits && x->end - p > digits) {
-            char hex[9] = "", *stop, text[4];
-            memcpy(hex, p + 1, (size_t)digits);
-            unsigned long cp = strtoul(hex, &stop, 16);
-            if (stop != hex + digits || cp > 0x10ffff || (cp >= 0xd800 && cp < 0xe000))
-                return fail(x, "a string has an escape that is no character");
-            size_t k = utf8_encode((uint32_t)cp, text);
-            memcpy(out + n, text, k);
-            n += k;
-            p += digits;
-        } else if (at) {
-            out[n++] = to[at - from];
-        } else if (*p != '\n') {
-            out[n++] = '\\', out[n++] = *p;
-        }
+        p = escape(p + 1, x->end, text, &k);
+        if (!p)
+            return fail(x, "a string has an escape that is no character");
+        memcpy(out + n, text, k);
+        n += k;
     }
     if (p == x->end)
         return fail(x, "a string has no end");
@@ -113,43 +155,83 @@ static int lex_string(struct lexer *x)
     return rc;
 }
 
-static int is_name(char c)
-{
-    return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static int is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-static int lex_number(struct lexer *x)
+/* Bytes of a letter, digit or underscore, or 0. */
+static size_t word_at(const char *p, const char *end)
 {
-    char text[64];
-    size_t n = 0;
-    int is_float = 0;
-    const char *p = x->p;
-    for (; p < x->end && n < sizeof text - 1; p++) {
-        if (*p == '_' && n)
-            continue;
-        int dot = *p == '.' && p + 1 < x->end && is_digit(p[1]) && !is_float, e = (*p == 'e' || *p == 'E') && p + 1 < x->end && (is_digit(p[1]) || p[1] == '-' || p[1] == '+');
-        if (!is_digit(*p) && !dot && !e && !((*p == '-' || *p == '+') && n && (p[-1] == 'e' || p[-1] == 'E')))
+    uint32_t cp;
+    size_t k = utf8_decode(p, (size_t)(end - p), &cp);
+    return k && (cp == '_' || utf8_is_word(cp)) ? k : 0;
+}
+
+/* Digits of a base, single underscores between them; appended to text. The place behind. */
+static const char *digits(const char *p, const char *end, int base, char *text, size_t *n)
+{
+    while (p < end) {
+        const char *d = *p == '_' && p + 1 < end && *n ? p + 1 : p;
+        int v = is_digit(*d) ? *d - '0' : (*d | 32) >= 'a' && (*d | 32) <= 'f' ? (*d | 32) - 'a' + 10 : 99;
+        if (v >= base || *n >= 60)
             break;
-        is_float |= dot || e;
-        text[n++] = *p;
+        text[(*n)++] = *d;
+        p = d + 1;
     }
+    return p;
+}
+
+/* .5 and e5 behind the digits of a number that may be a float. The place behind, or p when it is none. */
+static const char *fraction(const char *p, const char *end, char *text, size_t *n)
+{
+    const char *q = p;
+    if (q + 1 < end && *q == '.' && is_digit(q[1])) {
+        text[(*n)++] = '.';
+        q = digits(q + 1, end, 10, text, n);
+    }
+    const char *e = q < end && (*q | 32) == 'e' ? q + 1 : NULL;
+    if (e && e < end && (is_digit(*e) || ((*e == '+' || *e == '-') && e + 1 < end && is_digit(e[1])))) {
+        text[(*n)++] = 'e';
+        if (!is_digit(*e))
+            text[(*n)++] = *e++;
+        q = digits(e, end, 10, text, n);
+    }
+    return q;
+}
+
+static int lex_number(struct lexer *x, int after_dot)
+{
+    char text[96];
+    size_t n = 0;
+    const char *p = x->p, *q;
+    int base = 10;
+    if (*p == '0' && p + 2 < x->end)
+        base = (p[1] | 32) == 'x' ? 16 : (p[1] | 32) == 'o' ? 8 : (p[1] | 32) == 'b' ? 2 : 10;
+    q = digits(base == 10 ? p : p + 2 + (p[2] == '_'), x->end, base, text, &n);
+    if (base != 10 && !n) {
+        base = 10;
+        q = digits(p, x->end, base, text, &n);
+    }
+    const char *whole_end = q;
+    size_t whole_n = n;
+    if (base == 10 && !after_dot)
+        q = fraction(q, x->end, text, &n);
     text[n] = 0;
-    if (n > 40)
+    if (n > 59)
         return fail(x, "a number is too long");
-    int rc = push(x, is_float ? JT_FLOAT : JT_INT, x->p, n);
+    if (q == whole_end && base == 10 && text[0] == '0' && strspn(text, "0") < whole_n)
+        return fail(x, "a number begins with 0");
+    int rc = push(x, q == whole_end ? JT_INT : JT_FLOAT, p, (size_t)(q - p));
     if (!rc) {
         struct jtoken *t = &x->s->tokens[x->s->n - 1];
+        errno = 0;
         t->d = strtod(text, NULL);
-        t->i = strtoll(text, NULL, 10);
-        if (!is_float && n > 18)
-            return fail(x, "a number is too large");
+        t->i = q == whole_end ? strtoll(text, NULL, base) : 0;
+        if (q == whole_end && errno)
+            return fail(x, "a number is too large (beyond 64 bits)");
     }
-    x->p = p;
+    x->p = q;
     return rc;
 }
 
@@ -160,8 +242,7 @@ static int lex_inside(struct lexer *x, int is_print)
     const char *close = is_print ? "}}" : "%}";
     int depth = 0, rc = 0;
     while (!rc) {
-        while (x->p < x->end && is_space(*x->p))
-            advance(x, x->p + 1);
+        advance(x, skip_space(x->p, x->end));
         const char *p = x->p;
         if (p == x->end)
             return fail(x, is_print ? "\"{{\" has no \"}}\"" : "\"{%\" has no \"%}\"");
@@ -176,10 +257,10 @@ static int lex_inside(struct lexer *x, int is_print)
         if (*p == '"' || *p == '\'') {
             rc = lex_string(x);
         } else if (is_digit(*p)) {
-            rc = lex_number(x);
-        } else if (is_name(*p)) {
-            while (p < x->end && (is_name(*p) || is_digit(*p)))
-                p++;
+            rc = lex_number(x, p > x->begin && p[-1] == '.');
+        } else if (word_at(p, x->end)) {
+            for (size_t k; (k = word_at(p, x->end)); p += k)
+                ;
             rc = push(x, JT_NAME, x->p, (size_t)(p - x->p));
             x->p = p;
         } else {
@@ -203,12 +284,10 @@ static int lex_inside(struct lexer *x, int is_print)
 static int lex_raw(struct lexer *x, const char *tag, char sign)
 {
     const char *p = tag + 2 + (sign != 0), *e;
-    while (p < x->end && is_space(*p))
-        p++;
+    p = skip_space(p, x->end);
     if (x->end - p < 3 || memcmp(p, "raw", 3))
         return 0;
-    for (p += 3; p < x->end && is_space(*p); p++)
-        ;
+    p = skip_space(p + 3, x->end);
     char close = p < x->end && *p == '-' ? *p : 0;
     p += close != 0;
     if (x->end - p < 2 || memcmp(p, "%}", 2))
@@ -219,12 +298,10 @@ static int lex_raw(struct lexer *x, const char *tag, char sign)
         if (memcmp(e, "{%", 2))
             continue;
         char open = e + 2 < x->end && (e[2] == '-' || e[2] == '+') ? e[2] : 0;
-        for (p = e + 2 + (open != 0); p < x->end && is_space(*p); p++)
-            ;
+        p = skip_space(e + 2 + (open != 0), x->end);
         if (x->end - p < 6 || memcmp(p, "endraw", 6))
             continue;
-        for (p += 6; p < x->end && is_space(*p); p++)
-            ;
+        p = skip_space(p + 6, x->end);
         close = p < x->end && (*p == '-' || *p == '+') ? *p : 0;
         p += close != 0;
         if (x->end - p < 2 || memcmp(p, "%}", 2))
@@ -283,7 +360,9 @@ int jinja_lex(struct jsource *s, const char *text, size_t n)
     }
     if (m && copy[m - 1] == '\n')
         m--;
-    x.p = copy, x.end = copy + m;
+    x.begin = copy;
+    x.p = copy;
+    x.end = copy + m;
     while (!rc && x.p < x.end) {
         const char *tag = x.p;
         while (x.end - tag >= 2 && !(tag[0] == '{' && (tag[1] == '{' || tag[1] == '%' || tag[1] == '#')))

@@ -1,301 +1,387 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Methods of strings and mappings, and the global functions. What changes a value in place does not exist, as in transformers' sandbox. */
+/* Methods of strings but those of letter case (case.c). */
 #include "jinja/parts.h"
 
 #include "base/utf8.h"
 
 #include <string.h>
-#include <time.h>
-#include <utf8proc.h>
 
-static int in_set(uint32_t cp, const struct jvalue *set)
+#define METHOD(name) static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+
+static int in_set(uint32_t cp, struct jvalue set)
 {
     uint32_t c;
-    if (set->kind != J_STRING)
-        return utf8_is_space(cp) || (cp >= 0x1c && cp <= 0x1f);
-    for (size_t at = 0, k; at < set->n && (k = utf8_decode(set->s + at, set->n - at, &c)); at += k)
+    if (set.kind != J_STRING)
+        return jspace(cp);
+    for (size_t at = 0, k; at < set.n; at += k) {
+        k = jchar(set.s + at, set.n - at, &c);
         if (c == cp)
             return 1;
+    }
     return 0;
 }
 
-/* sides: 1 left, 2 right. */
-static struct jvalue strip(struct jrun *r, struct jvalue v, const struct jargs *a, int sides)
-{
-    struct jvalue set = jarg(a, 0, "chars");
-    size_t from = 0, to = v.n, k;
-    uint32_t cp;
-    (void)r;
-    while (sides & 1 && from < to && (k = utf8_decode(v.s + from, to - from, &cp)) && in_set(cp, &set))
-        from += k;
-    while (sides & 2 && to > from && (k = utf8_prev(v.s + from, to - from)) && utf8_decode(v.s + to - k, k, &cp) && in_set(cp, &set))
-        to -= k;
-    return jstring(v.s + from, to - from);
-}
-static struct jvalue m_strip(struct jrun *r, struct jvalue v, const struct jargs *a) { return strip(r, v, a, 3); }
-static struct jvalue m_lstrip(struct jrun *r, struct jvalue v, const struct jargs *a) { return strip(r, v, a, 1); }
-static struct jvalue m_rstrip(struct jrun *r, struct jvalue v, const struct jargs *a) { return strip(r, v, a, 2); }
-
-static void need_string(struct jrun *r, struct jvalue v, const char *what)
+static int need_string(struct jrun *r, struct jvalue v, const char *what)
 {
     if (v.kind != J_STRING)
         jfail(r, "%s: wanted a string", what);
+    return r->rc;
 }
 
-static struct jvalue split_spaces(struct jrun *r, struct jvalue v, int64_t most)
+/* sides: 1 left, 2 right. */
+static struct jvalue strip(struct jrun *r, struct jvalue v, struct jvalue set, int sides)
 {
-    struct jvalue out = jlist(r, 0);
-    struct jargs none = {0};
-    for (v = strip(r, v, &none, most < 0 ? 3 : 1); v.n && !r->rc && !jstep(r); v = strip(r, v, &none, 1)) {
-        size_t at = 0, k = 0;
-        uint32_t cp;
-        while (at < v.n && (k = utf8_decode(v.s + at, v.n - at, &cp)) && !utf8_is_space(cp))
+    size_t from = 0, to = v.n, k;
+    uint32_t cp;
+    if (jgiven(set) && set.kind != J_NONE && need_string(r, set, "strip"))
+        return v;
+    while (sides & 1 && from < to && (k = jchar(v.s + from, to - from, &cp)) && in_set(cp, set))
+        from += k;
+    while (sides & 2 && to > from && (k = utf8_prev(v.s + from, to - from)) && utf8_decode(v.s + to - k, k, &cp) && in_set(cp, set))
+        to -= k;
+    jcharge(r, (v.n - (to - from) + 1) * (set.kind == J_STRING ? set.n + 1 : 1));
+    return jmark(jstring(v.s + from, to - from), v.safe);
+}
+METHOD(m_strip) { (void)a; return strip(r, v, p[0], 3); }
+METHOD(m_lstrip) { (void)a; return strip(r, v, p[0], 1); }
+METHOD(m_rstrip) { (void)a; return strip(r, v, p[0], 2); }
+
+static struct jvalue part(struct jvalue v, size_t from, size_t to)
+{
+    return jmark(jstring(v.s + from, to - from), v.safe);
+}
+
+/* The first (or, from the right, the last) place of by in v, or NULL. */
+static const char *search(struct jvalue v, struct jvalue by, int from_right)
+{
+    if (!from_right)
+        return by.n ? memmem(v.s, v.n, by.s, by.n) : v.s;
+    for (size_t at = v.n >= by.n ? v.n - by.n + 1 : 0; at-- > 0;)
+        if (!memcmp(v.s + at, by.s, by.n))
+            return v.s + at;
+    return NULL;
+}
+
+static void turn_round(struct jlist *l)
+{
+    for (int i = 0; i < l->n / 2; i++) {
+        struct jvalue other = l->items[i];
+        l->items[i] = l->items[l->n - 1 - i];
+        l->items[l->n - 1 - i] = other;
+    }
+}
+
+static struct jvalue split_spaces(struct jrun *r, struct jvalue v, int64_t most, int right)
+{
+    struct jvalue out = jlist(r, JF_LIST), none = jmissing();
+    for (v = strip(r, v, none, right ? 2 : 1); v.n && !jstep(r); v = strip(r, v, none, right ? 2 : 1)) {
+        size_t at = right ? v.n : 0, k;
+        uint32_t cp = 0;
+        if (most == 0) {
+            jpush(r, out.list, v);
+            break;
+        }
+        while (!right && at < v.n && (k = jchar(v.s + at, v.n - at, &cp)) && !jspace(cp))
             at += k;
-        if (most == 0)
-            at = strip(r, v, &none, 2).n;
-        jpush(r, out.list, jstring(v.s, at));
-        v = jstring(v.s + at, most == 0 ? 0 : v.n - at);
+        while (right && at > 0 && (k = utf8_prev(v.s, at)) && utf8_decode(v.s + at - k, k, &cp) && !jspace(cp))
+            at -= k;
+        jpush(r, out.list, right ? part(v, at, v.n) : part(v, 0, at));
+        v = right ? part(v, 0, at) : part(v, at, v.n);
         most -= most > 0;
     }
+    if (right)
+        turn_round(out.list);
     return out;
 }
 
-static struct jvalue m_split(struct jrun *r, struct jvalue v, const struct jargs *a)
+static struct jvalue split(struct jrun *r, struct jvalue v, const struct jvalue *p, int right)
 {
-    struct jvalue by = jarg(a, 0, "sep"), limit = jarg(a, 1, "maxsplit"), out;
-    int64_t most = limit.kind == J_INT ? limit.i : -1;
-    if (by.kind == J_UNDEFINED || by.kind == J_NONE)
-        return split_spaces(r, v, most);
-    need_string(r, by, "split");
-    if (!r->rc && !by.n)
+    int64_t most = jwhole(r, p[1], -1);
+    struct jvalue out;
+    if (!jgiven(p[0]) || p[0].kind == J_NONE)
+        return split_spaces(r, v, most, right);
+    out = jlist(r, JF_LIST);
+    if (!need_string(r, p[0], "split") && !p[0].n)
         jfail(r, "split: the separator is empty");
-    out = jlist(r, 0);
-    while (!r->rc && !jstep(r)) {
-        const char *at = most ? memmem(v.s, v.n, by.s, by.n) : NULL;
-        size_t n = at ? (size_t)(at - v.s) : v.n;
-        jpush(r, out.list, jstring(v.s, n));
+    while (!jstep(r) && !jcharge(r, p[0].n)) {
+        const char *at = most ? search(v, p[0], right) : NULL;
+        size_t n = at ? (size_t)(at - v.s) : right ? 0 : v.n;
+        jpush(r, out.list, right ? part(v, at ? n + p[0].n : 0, v.n) : part(v, 0, n));
         if (!at)
             break;
-        v = jstring(at + by.n, v.n - n - by.n);
+        v = right ? part(v, 0, n) : part(v, n + p[0].n, v.n);
         most -= most > 0;
     }
+    if (right)
+        turn_round(out.list);
     return out;
 }
+METHOD(m_split) { (void)a; return split(r, v, p, 0); }
+METHOD(m_rsplit) { (void)a; return split(r, v, p, 1); }
 
-static struct jvalue m_splitlines(struct jrun *r, struct jvalue v, const struct jargs *a)
+static int ends_line(uint32_t cp)
 {
-    struct jvalue out = jlist(r, 0);
+    return (cp >= '\n' && cp <= '\r') || (cp >= 0x1c && cp <= 0x1e) || cp == 0x85 || cp == 0x2028 || cp == 0x2029;
+}
+
+METHOD(m_splitlines)
+{
+    struct jvalue out = jlist(r, JF_LIST);
+    size_t from = 0, at = 0, k;
+    uint32_t cp;
     (void)a;
-    while (!r->rc && v.n && !jstep(r)) {
-        size_t n = 0, end;
-        while (n < v.n && v.s[n] != '\n' && v.s[n] != '\r')
-            n++;
-        end = n + (n < v.n) + (n + 1 < v.n && v.s[n] == '\r' && v.s[n + 1] == '\n');
-        jpush(r, out.list, jstring(v.s, n));
-        v = jstring(v.s + end, v.n - end);
+    while (at < v.n && !r->rc) {
+        k = jchar(v.s + at, v.n - at, &cp);
+        if (!ends_line(cp)) {
+            at += k;
+            continue;
+        }
+        size_t end = at + k + (cp == '\r' && at + 1 < v.n && v.s[at + 1] == '\n');
+        jpush(r, out.list, part(v, from, jtrue(p[0]) ? end : at));
+        from = end;
+        at = end;
     }
+    if (from < v.n)
+        jpush(r, out.list, part(v, from, v.n));
     return out;
 }
 
-static int meets(struct jvalue v, struct jvalue part, int at_end)
+/* v between two places in characters, as str.find(x, start, end) takes them; 0 when start lies behind the end of v. */
+static int window(struct jrun *r, struct jvalue *v, struct jvalue start, struct jvalue end, int64_t *from)
 {
-    return part.kind == J_STRING && part.n <= v.n && (!part.n || !memcmp(at_end ? v.s + v.n - part.n : v.s, part.s, part.n));
+    int64_t n, i, to;
+    size_t begin = 0, stop;
+    uint32_t cp;
+    *from = 0;
+    if ((!jgiven(start) || start.kind == J_NONE) && (!jgiven(end) || end.kind == J_NONE))
+        return 1;
+    n = jlength(r, *v);
+    i = start.kind == J_NONE ? 0 : jwhole(r, start, 0);
+    to = end.kind == J_NONE ? n : jwhole(r, end, n);
+    to = to > n ? n : to < 0 ? to + n < 0 ? 0 : to + n : to;
+    i = i < 0 ? i + n < 0 ? 0 : i + n : i;
+    if (r->rc || i > n || i > to)
+        return 0;
+    for (int64_t k = 0; k < i; k++)
+        begin += jchar(v->s + begin, v->n - begin, &cp);
+    stop = begin;
+    for (int64_t k = i; k < to; k++)
+        stop += jchar(v->s + stop, v->n - stop, &cp);
+    *v = part(*v, begin, stop);
+    *from = i;
+    return 1;
 }
 
-static struct jvalue affix(struct jrun *r, struct jvalue v, const struct jargs *a, int at_end)
+static int meets(struct jvalue v, struct jvalue affix, int at_end)
 {
-    struct jvalue part = jarg(a, 0, NULL);
-    int yes = meets(v, part, at_end);
-    for (int i = 0; part.kind == J_LIST && i < part.list->n; i++)
-        yes |= meets(v, part.list->items[i], at_end);
-    if (part.kind != J_STRING && part.kind != J_LIST)
-        jfail(r, "startswith, endswith: wanted a string or several");
+    return affix.n <= v.n && (!affix.n || !memcmp(at_end ? v.s + v.n - affix.n : v.s, affix.s, affix.n));
+}
+
+static struct jvalue has_affix(struct jrun *r, struct jvalue v, const struct jvalue *p, int at_end)
+{
+    int64_t from;
+    int yes = 0, inside = window(r, &v, p[1], p[2], &from);
+    if (p[0].kind == J_STRING)
+        return jbool(inside && meets(v, p[0], at_end));
+    if (p[0].kind != J_LIST || p[0].list->form != JF_TUPLE)
+        jfail(r, "startswith, endswith: wanted a string or a tuple of them");
+    for (int i = 0; !r->rc && i < p[0].list->n && !yes; i++)
+        yes = !need_string(r, p[0].list->items[i], "startswith, endswith") && inside && meets(v, p[0].list->items[i], at_end);
     return jbool(yes);
 }
-static struct jvalue m_startswith(struct jrun *r, struct jvalue v, const struct jargs *a) { return affix(r, v, a, 0); }
-static struct jvalue m_endswith(struct jrun *r, struct jvalue v, const struct jargs *a) { return affix(r, v, a, 1); }
+METHOD(m_startswith) { (void)a; return has_affix(r, v, p, 0); }
+METHOD(m_endswith) { (void)a; return has_affix(r, v, p, 1); }
 
-static struct jvalue m_replace(struct jrun *r, struct jvalue v, const struct jargs *a)
+METHOD(m_removeprefix)
 {
-    struct jvalue from = jarg(a, 0, "old"), to = jarg(a, 1, "new"), limit = jarg(a, 2, "count");
-    int64_t most = limit.kind == J_INT ? limit.i : -1;
+    (void)a;
+    return need_string(r, p[0], "removeprefix") || !meets(v, p[0], 0) ? v : part(v, p[0].n, v.n);
+}
+
+METHOD(m_removesuffix)
+{
+    (void)a;
+    return need_string(r, p[0], "removesuffix") || !meets(v, p[0], 1) ? v : part(v, 0, v.n - p[0].n);
+}
+
+/* Between all characters, where what is replaced is empty. */
+static void replace_nothing(struct jrun *r, struct buf *b, struct jvalue v, struct jvalue to, int64_t most)
+{
+    size_t at = 0;
+    uint32_t cp;
+    for (; most != 0 && !r->rc; most -= most > 0) {
+        jwrite(r, b, to);
+        if (at == v.n)
+            return;
+        size_t k = jchar(v.s + at, v.n - at, &cp);
+        buf_append(b, v.s + at, k);
+        at += k;
+    }
+    buf_append(b, v.s + at, v.n - at);
+}
+
+METHOD(m_replace)
+{
+    int64_t most = jwhole(r, p[2], -1);
+    struct jvalue to = p[1];
     struct buf b = BUF_INIT;
-    need_string(r, from, "replace"), need_string(r, to, "replace");
-    if (!r->rc && !from.n)
-        jfail(r, "replace: what is replaced is empty");
-    while (!r->rc && !jstep(r)) {
-        const char *at = most ? memmem(v.s, v.n, from.s, from.n) : NULL;
+    int safe = v.safe;
+    (void)a;
+    if (need_string(r, p[0], "replace") || need_string(r, to, "replace"))
+        return v;
+    to = safe ? jescape(r, to) : to;
+    if (!p[0].n)
+        replace_nothing(r, &b, v, to, most);
+    while (p[0].n && !jstep(r)) {
+        const char *at = most ? memmem(v.s, v.n, p[0].s, p[0].n) : NULL;
         size_t n = at ? (size_t)(at - v.s) : v.n;
         buf_append(&b, v.s, n);
         if (!at)
             break;
-        buf_append(&b, to.s, to.n);
-        if (b.len > (size_t)64 << 20)
-            jfail(r, "replace: writes too much");
-        v = jstring(at + from.n, v.n - n - from.n);
+        jwrite(r, &b, to);
+        v = jstring(at + p[0].n, v.n - n - p[0].n);
         most -= most > 0;
     }
-    return jtake(r, &b);
+    return jmark(jtake(r, &b), safe);
 }
 
-/* mode: 'u' upper, 'l' lower, 'c' first upper, 't' first of each word upper. */
-static struct jvalue change_case(struct jrun *r, struct jvalue v, int mode)
+static struct jvalue find(struct jrun *r, struct jvalue v, const struct jvalue *p, int right)
 {
+    int64_t from;
+    if (need_string(r, p[0], "find") || !window(r, &v, p[1], p[2], &from))
+        return jint(-1);
+    jcharge(r, right ? v.n * (1 + p[0].n / 64) : v.n);
+    const char *at = r->rc ? NULL : search(v, p[0], right);
+    return jint(at ? from + (int64_t)utf8_count(v.s, (size_t)(at - v.s)) : -1);
+}
+METHOD(m_find) { (void)a; return find(r, v, p, 0); }
+METHOD(m_rfind) { (void)a; return find(r, v, p, 1); }
+
+static struct jvalue found(struct jrun *r, struct jvalue at)
+{
+    if (at.i < 0)
+        jfail(r, "index: what is looked for is not there");
+    return at;
+}
+METHOD(m_index) { (void)a; return found(r, find(r, v, p, 0)); }
+METHOD(m_rindex) { (void)a; return found(r, find(r, v, p, 1)); }
+
+METHOD(m_count)
+{
+    int64_t n = 0, from;
+    (void)a;
+    if (need_string(r, p[0], "count") || !window(r, &v, p[1], p[2], &from))
+        return jint(0);
+    if (!p[0].n)
+        return jint(jlength(r, v) + 1);
+    for (const char *at; !jstep(r) && (at = memmem(v.s, v.n, p[0].s, p[0].n)); n++)
+        v = jstring(at + p[0].n, v.n - (size_t)(at - v.s) - p[0].n);
+    return jint(n);
+}
+
+METHOD(m_join)
+{
+    struct jlist *items = jiterate(r, p[0]);
     struct buf b = BUF_INIT;
-    int inside = 0;
-    uint32_t cp;
-    for (size_t at = 0, k; at < v.n && (k = utf8_decode(v.s + at, v.n - at, &cp)); at += k) {
-        int up = mode == 'u' || (mode == 'c' && at == 0) || (mode == 't' && !inside);
-        utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-        inside = c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT;
-        if (up && cp == 0xdf) /* the one common letter whose capital is two */
-            buf_puts(&b, mode == 'u' ? "SS" : "Ss");
-        else
-            utf8_put(&b, (uint32_t)(up ? mode == 'u' ? utf8proc_toupper((utf8proc_int32_t)cp) : utf8proc_totitle((utf8proc_int32_t)cp) : utf8proc_tolower((utf8proc_int32_t)cp)));
-    }
-    return jtake(r, &b);
-}
-static struct jvalue m_upper(struct jrun *r, struct jvalue v, const struct jargs *a) { (void)a; return change_case(r, v, 'u'); }
-static struct jvalue m_lower(struct jrun *r, struct jvalue v, const struct jargs *a) { (void)a; return change_case(r, v, 'l'); }
-static struct jvalue m_capitalize(struct jrun *r, struct jvalue v, const struct jargs *a) { (void)a; return change_case(r, v, 'c'); }
-static struct jvalue m_title(struct jrun *r, struct jvalue v, const struct jargs *a) { (void)a; return change_case(r, v, 't'); }
-
-static struct jvalue m_find(struct jrun *r, struct jvalue v, const struct jargs *a)
-{
-    struct jvalue part = jarg(a, 0, NULL);
-    need_string(r, part, "find");
-    const char *at = r->rc ? NULL : part.n ? memmem(v.s, v.n, part.s, part.n) : v.s;
-    return jint(at ? (int64_t)utf8_count(v.s, (size_t)(at - v.s)) : -1);
-}
-
-static struct jvalue m_join(struct jrun *r, struct jvalue v, const struct jargs *a)
-{
-    struct jlist *items = jiterate(r, jarg(a, 0, NULL));
-    struct buf b = BUF_INIT;
+    (void)a;
     for (int i = 0; items && i < items->n && !r->rc; i++) {
-        need_string(r, items->items[i], "join");
-        buf_append(&b, v.s, i ? v.n : 0);
-        jwrite(r, &b, items->items[i]);
-    }
-    return jtake(r, &b);
-}
-
-static struct jvalue m_isdigit(struct jrun *r, struct jvalue v, const struct jargs *a)
-{
-    int yes = v.n > 0;
-    (void)r, (void)a;
-    for (size_t i = 0; i < v.n; i++)
-        yes &= v.s[i] >= '0' && v.s[i] <= '9';
-    return jbool(yes);
-}
-
-/* what: 1 keys, 2 values, 3 pairs. */
-static struct jvalue entries(struct jrun *r, const struct jdict *d, int what)
-{
-    struct jvalue out = jlist(r, 0);
-    for (int i = 0; i < d->n && !r->rc; i++) {
-        struct jvalue key = jstring(d->keys[i], d->key_n[i]), pair;
-        if (what != 3) {
-            jpush(r, out.list, what == 1 ? key : d->values[i]);
-            continue;
-        }
-        pair = jlist(r, 1);
-        if (r->rc)
+        struct jvalue x = v.safe ? jescape(r, items->items[i]) : items->items[i];
+        if (need_string(r, x, "join"))
             break;
-        jpush(r, pair.list, key), jpush(r, pair.list, d->values[i]), jpush(r, out.list, pair);
+        jwrite(r, &b, i ? v : jtext(""));
+        jwrite(r, &b, x);
     }
+    return jmark(jtake(r, &b), v.safe);
+}
+
+static struct jvalue in_three(struct jrun *r, struct jvalue v, struct jvalue by, int right)
+{
+    struct jvalue out = jlist(r, JF_TUPLE);
+    if (!need_string(r, by, "partition") && !by.n)
+        jfail(r, "partition: the separator is empty");
+    const char *at = r->rc || jcharge(r, v.n) ? NULL : search(v, by, right);
+    size_t n = at ? (size_t)(at - v.s) : right ? 0 : v.n;
+    jpush(r, out.list, part(v, 0, n));
+    jpush(r, out.list, at ? part(v, n, n + by.n) : part(v, 0, 0));
+    jpush(r, out.list, at ? part(v, n + by.n, v.n) : part(v, n, v.n));
     return out;
 }
-static struct jvalue m_keys(struct jrun *r, struct jvalue v, const struct jargs *a) { (void)a; return entries(r, v.dict, 1); }
-static struct jvalue m_values(struct jrun *r, struct jvalue v, const struct jargs *a) { (void)a; return entries(r, v.dict, 2); }
-static struct jvalue m_items(struct jrun *r, struct jvalue v, const struct jargs *a) { (void)a; return entries(r, v.dict, 3); }
+METHOD(m_partition) { (void)a; return in_three(r, v, p[0], 0); }
+METHOD(m_rpartition) { (void)a; return in_three(r, v, p[0], 1); }
 
-static struct jvalue m_get(struct jrun *r, struct jvalue v, const struct jargs *a)
+/* side: 'l' to the left, 'r' to the right, 'c' to the middle, 'z' zeros behind a sign. */
+static struct jvalue pad(struct jrun *r, struct jvalue v, const struct jvalue *p, int side)
 {
-    struct jvalue key = jarg(a, 0, NULL), other = jarg(a, 1, "default");
-    int at = key.kind == J_STRING ? jfind(v.dict, key.s, key.n) : -1;
-    (void)r;
-    return at >= 0 ? v.dict->values[at] : other.kind == J_UNDEFINED ? jnone() : other;
+    struct jvalue fill = jgiven(p[1]) ? p[1] : jtext(side == 'z' ? "0" : " ");
+    int64_t width = jwhole(r, p[0], 0), missing = width - jlength(r, v), left = side == 'l' ? 0 : missing;
+    struct buf b = BUF_INIT;
+    size_t head = side == 'z' && v.n && (*v.s == '-' || *v.s == '+');
+    if (v.safe && !r->rc)
+        fill = jmark(jescape(r, fill), 0);
+    if (!r->rc && (fill.kind != J_STRING || jlength(r, fill) != 1))
+        jfail(r, "the filling must be one character");
+    if (missing > (64 << 20))
+        jfail(r, "writes more than 64 MiB");
+    if (side == 'c' && missing > 0)
+        left = missing / 2 + (missing & width & 1);
+    if (r->rc || missing <= 0)
+        return v;
+    buf_append(&b, v.s, head);
+    for (int64_t i = 0; i < left; i++)
+        buf_append(&b, fill.s, fill.n);
+    buf_append(&b, v.s + head, v.n - head);
+    for (int64_t i = left; i < missing; i++)
+        buf_append(&b, fill.s, fill.n);
+    return jmark(jtake(r, &b), v.safe);
+}
+METHOD(m_ljust) { (void)a; return pad(r, v, p, 'l'); }
+METHOD(m_rjust) { (void)a; return pad(r, v, p, 'r'); }
+METHOD(m_center) { (void)a; return pad(r, v, p, 'c'); }
+
+METHOD(m_zfill)
+{
+    struct jvalue q[2] = {p[0], jmissing()};
+    (void)a;
+    return pad(r, v, q, 'z');
 }
 
-static const struct { const char *name; enum jkind of; struct jvalue (*run)(struct jrun *, struct jvalue, const struct jargs *); } methods[] = {
-    {"strip", J_STRING, m_strip}, {"lstrip", J_STRING, m_lstrip}, {"rstrip", J_STRING, m_rstrip}, {"split", J_STRING, m_split}, {"splitlines", J_STRING, m_splitlines},
-    {"startswith", J_STRING, m_startswith}, {"endswith", J_STRING, m_endswith}, {"replace", J_STRING, m_replace}, {"title", J_STRING, m_title}, {"upper", J_STRING, m_upper},
-    {"lower", J_STRING, m_lower}, {"capitalize", J_STRING, m_capitalize}, {"find", J_STRING, m_find}, {"join", J_STRING, m_join}, {"isdigit", J_STRING, m_isdigit},
-    {"keys", J_DICT, m_keys}, {"values", J_DICT, m_values}, {"items", J_DICT, m_items}, {"get", J_DICT, m_get},
+METHOD(m_expandtabs)
+{
+    int64_t size = jwhole(r, p[0], 8), column = 0;
+    struct buf b = BUF_INIT;
+    uint32_t cp;
+    (void)a;
+    for (size_t at = 0, k; at < v.n && !jcharge(r, 1); at += k) {
+        k = jchar(v.s + at, v.n - at, &cp);
+        int64_t blanks = cp == '\t' && size > 0 ? size - column % size : 0;
+        if (blanks > 10000)
+            jfail(r, "expandtabs: a size of more than 10000");
+        for (int64_t i = 0; i < blanks && !jcharge(r, 1); i++)
+            buf_putc(&b, ' ');
+        if (cp != '\t')
+            buf_append(&b, v.s + at, k);
+        column = cp == '\n' || cp == '\r' ? 0 : column + (cp == '\t' ? blanks : 1);
+    }
+    return jmark(jtake(r, &b), v.safe);
+}
+
+METHOD(m_format) { (void)p; return jformat(r, v, a); }
+
+METHOD(m_format_map)
+{
+    struct jargs named = {.named = p[0].kind == J_DICT ? *p[0].dict : (struct jdict){0}};
+    (void)a;
+    if (p[0].kind != J_DICT)
+        jfail(r, "format_map: wanted a mapping");
+    return jformat(r, v, &named);
+}
+
+const struct jentry jstring_methods[] = {
+    {"strip", "/chars=", m_strip}, {"lstrip", "/chars=", m_lstrip}, {"rstrip", "/chars=", m_rstrip}, {"split", "sep= maxsplit=", m_split}, {"rsplit", "sep= maxsplit=", m_rsplit},
+    {"splitlines", "keepends=", m_splitlines}, {"startswith", "/prefix start= end=", m_startswith}, {"endswith", "/suffix start= end=", m_endswith},
+    {"removeprefix", "/prefix", m_removeprefix}, {"removesuffix", "/suffix", m_removesuffix}, {"replace", "/old new count=", m_replace}, {"find", "/sub start= end=", m_find},
+    {"rfind", "/sub start= end=", m_rfind}, {"index", "/sub start= end=", m_index}, {"rindex", "/sub start= end=", m_rindex}, {"count", "/sub start= end=", m_count},
+    {"join", "/iterable", m_join}, {"partition", "/sep", m_partition}, {"rpartition", "/sep", m_rpartition}, {"ljust", "/width fillchar=", m_ljust},
+    {"rjust", "/width fillchar=", m_rjust}, {"center", "/width fillchar=", m_center}, {"zfill", "/width", m_zfill}, {"expandtabs", "tabsize=", m_expandtabs},
+    {"format", "*", m_format}, {"format_map", "/mapping", m_format_map}, {NULL, NULL, NULL},
 };
-
-int jhas_method(struct jvalue v, const char *s, size_t n)
-{
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (methods[i].of == v.kind && jsame(s, n, methods[i].name))
-            return 1;
-    return 0;
-}
-
-struct jvalue jcall_method(struct jrun *r, const struct jmethod *m, const struct jargs *args)
-{
-    for (size_t i = 0; i < sizeof methods / sizeof *methods && !r->rc; i++)
-        if (methods[i].of == m->self.kind && jsame(m->s, m->n, methods[i].name))
-            return methods[i].run(r, m->self, args);
-    return jundefined("", 0);
-}
-
-/* --- functions --- */
-
-int jis_function(const char *s, size_t n)
-{
-    return jsame(s, n, "raise_exception") || jsame(s, n, "strftime_now") || jsame(s, n, "namespace") || jsame(s, n, "range") || jsame(s, n, "dict");
-}
-
-static struct jvalue range(struct jrun *r, const struct jargs *a)
-{
-    struct jvalue out = jlist(r, 0), v[3];
-    for (int i = 0; i < 3; i++) {
-        v[i] = jarg(a, i, NULL);
-        if (v[i].kind != J_INT && (v[i].kind != J_UNDEFINED || i == 0))
-            jfail(r, "range: wanted whole numbers");
-    }
-    if (r->rc)
-        return out;
-    int64_t from = a->n > 1 ? v[0].i : 0, to = a->n > 1 ? v[1].i : v[0].i, step = a->n > 2 ? v[2].i : 1;
-    if (step == 0 || from > 1 << 30 || from < -(1 << 30) || to > 1 << 30 || to < -(1 << 30) || step > 1 << 30 || step < -(1 << 30))
-        jfail(r, "range: a number is too large, or the step is 0");
-    for (int64_t i = from; !r->rc && (step > 0 ? i < to : i > to) && !jstep(r); i += step)
-        jpush(r, out.list, jint(i));
-    return out;
-}
-
-static struct jvalue date(struct jrun *r, const struct jargs *a)
-{
-    struct jvalue format = jarg(a, 0, NULL);
-    char text[256], layout[128];
-    struct tm when;
-    time_t now = (time_t)r->now;
-    if (format.kind != J_STRING || format.n >= sizeof layout || !gmtime_r(&now, &when)) {
-        jfail(r, "strftime_now: wanted a short format");
-        return format;
-    }
-    memcpy(layout, format.s, format.n);
-    layout[format.n] = 0;
-    return jcopy(r, text, strftime(text, sizeof text, layout, &when));
-}
-
-struct jvalue jcall_function(struct jrun *r, struct jvalue f, const struct jargs *a)
-{
-    if (jsame(f.s, f.n, "range"))
-        return range(r, a);
-    if (jsame(f.s, f.n, "strftime_now"))
-        return date(r, a);
-    if (jsame(f.s, f.n, "raise_exception")) {
-        struct jvalue text = jto_string(r, jarg(a, 0, NULL));
-        jfail(r, "the template says: %.*s", r->rc ? 0 : (int)(text.n < 300 ? text.n : 300), r->rc ? "" : text.s);
-        return text;
-    }
-    struct jvalue out = jdict(r, jsame(f.s, f.n, "dict") ? J_DICT : J_NAMESPACE), from = jarg(a, 0, NULL);
-    for (int i = 0; !r->rc && from.kind == J_DICT && i < from.dict->n; i++)
-        jput(r, out.dict, from.dict->keys[i], from.dict->key_n[i], from.dict->values[i]);
-    for (int i = 0; !r->rc && i < a->named.n; i++)
-        jput(r, out.dict, a->named.keys[i], a->named.key_n[i], a->named.values[i]);
-    return out;
-}
