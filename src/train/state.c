@@ -105,9 +105,9 @@ int state_save(struct trainer *t, struct error *err)
     char step[32];
     char *path = path_join(t->job->directory, file_name);
     float *piece = mem_alloc(PIECE * sizeof *piece);
-    json_t *metadata = json_copy(t->settings);
+    json_t *metadata = json_object(); /* json_copy drops a member when memory is short and says nothing */
     snprintf(step, sizeof step, "%ld", t->step);
-    int rc = path && piece && metadata && !json_object_set_new(metadata, "step", json_string(step)) ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
+    int rc = path && piece && !json_object_update(metadata, t->settings) && !json_object_set_new(metadata, "step", json_string(step)) ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
     for (size_t i = 0; i < 3; i++)
         info[i] = (struct tensor_info){.name = tensor_names[i], .storage = storage_of_dtype(tensor_dtype(t, i)), .n_dim = 1, .shape = {t->trained.n_element}};
     if (!rc)
