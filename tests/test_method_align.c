@@ -15,6 +15,7 @@
 
 #include <math.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -284,6 +285,50 @@ static void every_attempt_can_be_replayed(void **state)
     device_close(d);
 }
 
+/* What only align knows: the pool, k, the run's attempts, the reasons, the questions. */
+static void a_journal_that_does_not_fit_the_run_is_refused(void **state)
+{
+    (void)state;
+    static const struct { const char *sql, *says; } cases[] = {
+        {"UPDATE attempt SET question_contexts = x'e8030000' WHERE round = 1 AND idx = 0", "round 1, attempt 0: its question has contexts that are not in the pool"},
+        {"UPDATE attempt SET question_contexts = x'000000000100000002000000' WHERE round = 1 AND idx = 0", "more contexts than k"},
+        {"UPDATE attempt SET question_ids = zeroblob(4) || x'ffffff7f', question_logprobs = zeroblob(8) WHERE round = 1 AND idx = 0", "token ids that the model does not have"},
+        {"UPDATE round SET attempts = 5; DELETE FROM attempt WHERE idx = 5; UPDATE round SET kept = (SELECT sum(kept) FROM attempt a WHERE a.round = round.round)",
+         "its number of attempts is not the run's"},
+        {"UPDATE result SET idx = 1000 WHERE idx = 0", "its number is not a question's"},
+        {"UPDATE attempt SET reason = 'error', kept = 0; UPDATE attempt SET reason = 'bored' WHERE idx = 0; UPDATE round SET kept = 0", "its reason is unknown"},
+    };
+    struct device *d = open_device(2);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char output[1100], command[4096];
+        struct align_options o;
+        struct align_result r;
+        struct error err = {0, ""};
+        struct buf text = BUF_INIT;
+        sqlite3 *db;
+        int same;
+        snprintf(output, sizeof output, "%s/damaged-%zu", root, i);
+        snprintf(command, sizeof command, "cp -r '%s' '%s'", reference, output);
+        assert_int_equal(system(command), 0);
+        snprintf(command, sizeof command, "%s/run.db", output);
+        assert_int_equal(sqlite3_open(command, &db), SQLITE_OK);
+        if (sqlite3_exec(db, cases[i].sql, NULL, NULL, NULL) != SQLITE_OK)
+            fail_msg("%s: %s", cases[i].sql, sqlite3_errmsg(db));
+        sqlite3_close(db);
+        options_for(&o, output);
+        int rc = method_align(d, &o, &r, &err);
+        if (rc != ERROR_DATA || !strstr(err.message, cases[i].says))
+            fail_msg("%s: %d: %s", cases[i].sql, rc, err.message);
+        align_result_free(&r);
+        err = (struct error){0, ""};
+        rc = method_replay(d, output, "r1-a1", &same, &text, &err);
+        if (rc != ERROR_DATA || !strstr(err.message, cases[i].says))
+            fail_msg("replay, %s: %d: %s", cases[i].sql, rc, err.message);
+        buf_free(&text);
+    }
+    device_close(d);
+}
+
 static void review_stops_and_struck_lines_are_not_trained_on(void **state)
 {
     (void)state;
@@ -486,7 +531,8 @@ int main(void)
         cmocka_unit_test(two_rounds_end_with_evidence), cmocka_unit_test(eight_bits_sample_what_bf16_learns), cmocka_unit_test(threads_do_not_change_a_byte),
         cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes),
         cmocka_unit_test(failed_allocations_leave_a_run_that_continues), cmocka_unit_test(other_settings_are_refused_by_name),
-        cmocka_unit_test(every_attempt_can_be_replayed), cmocka_unit_test(review_stops_and_struck_lines_are_not_trained_on),
+        cmocka_unit_test(every_attempt_can_be_replayed), cmocka_unit_test(a_journal_that_does_not_fit_the_run_is_refused),
+        cmocka_unit_test(review_stops_and_struck_lines_are_not_trained_on),
         cmocka_unit_test(seventy_rounds_have_seventy_lines), cmocka_unit_test(arms_with_a_test_set_and_a_judge),
         cmocka_unit_test(an_arms_examples_are_those_that_fitted),
         cmocka_unit_test(novelty_that_runs_out_stops_the_loop),

@@ -117,7 +117,7 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
         if (open_run(&r, dir, 2, "x", 0, &resumed, NULL))
             _exit(1);
         put_attempts(r);
-        run_put_round(r, 1, &(struct run_round){RUN_STATE_ANSWER, 8, 0, 0, ""}, NULL);
+        run_put_round(r, 1, &(struct run_round){RUN_STATE_ASK, 8, 0, 0, ""}, NULL);
         run_put_result(r, "pretrained", "test", 1, &(struct run_result){"So.", -2.5, 3, p, 2, 1, 0, (const int[]){7, 2}, 2, 3}, NULL);
         run_begin(r, NULL);
         run_put_verdict(r, 1, 4, 1, "kept", -1, 0.25, NULL); /* not committed */
@@ -141,7 +141,7 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
     assert_true(isnan(a[4].answer.score) && !a[4].kept && a[4].f1 == 0.25);
     assert_string_equal(a[4].reason, "error");
     assert_int_equal(run_get_round(r, 1, &round, NULL), 0);
-    assert_true(round.state == RUN_STATE_ANSWER && round.attempts == 8);
+    assert_true(round.state == RUN_STATE_ASK && round.attempts == 8);
     assert_int_equal(run_get_round(r, 2, &round, NULL), 0);
     assert_int_equal(round.state, RUN_STATE_NONE);
     assert_int_equal(run_get_results(r, "pretrained", "test", 3, results, &found, &arena, NULL), 0);

@@ -139,6 +139,10 @@ static int inspect_run(const char *path, struct error *err)
     int rc = run_open_readonly(&run, path, err);
     if (!rc)
         rc = run_settings(run, &settings, err);
+    if (!rc && !settings)
+        rc = error_set(err, ERROR_DATA, "%s: the run was never begun", path);
+    if (!rc)
+        rc = run_check(run, &(struct run_bounds){.reason = sift_reason_find}, err);
     if (!rc)
         printf("path      %s\nbegun with --rounds %d --attempts %d --k %d --dtype %s --seed %s; every option is in config.resolved.json\n", path,
                (int)json_integer_value(json_object_get(settings, "rounds")), (int)json_integer_value(json_object_get(settings, "attempts")),

@@ -15,6 +15,15 @@
 
 enum { KEPT_TRIES = 10 }; /* counting kept pairs, at most this many times as many attempts are made */
 
+int align_check_run(struct align *a, struct error *err)
+{
+    const struct align_options *o = &a->o;
+    struct run_bounds b = {.rounds = o->rounds, .attempts = o->attempts, .most_attempts = o->count == ALIGN_COUNT_KEPT ? KEPT_TRIES * o->attempts : o->attempts, .k = o->k,
+                           .pool = a->n_given, .grown = o->pool == ALIGN_POOL_GROWN, .vocab = a->desc.n_vocab, .questions = o->test ? a->test.n : a->n_held,
+                           .reason = sift_reason_find};
+    return run_check(a->run, &b, err);
+}
+
 void align_result_free(struct align_result *r)
 {
     buf_free(&r->summary);
@@ -213,6 +222,8 @@ static int begin(struct align *a, struct error *err)
     int resumed, rc = settings && manifest ? 0 : error_set_nomem(err, 4096, "settings");
     if (!rc)
         rc = run_open(&a->run, a->o.output, settings, manifest, a->o.accept_different_bits, &resumed, err);
+    if (!rc)
+        rc = align_check_run(a, err);
     if (!rc && resumed)
         log_line(LOG_INFO, "%s: continuing", a->o.output);
     json_decref(settings);

@@ -190,11 +190,6 @@ static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, stru
     int found, rc = m.prompts && m.indices ? interrupt_check(err) : error_set_nomem(err, n * sizeof *m.prompts, "questions");
     if (!rc)
         rc = run_get_results(a->run, arm->name, arms->set, arms->n_item, arm->results, &found, &a->arena, err);
-    for (int i = 0; i < arms->n_item && !rc; i++)
-        for (int c = 0; c < arm->results[i].n_context && !rc; c++)
-            if (arm->results[i].contexts[c] < 0 || arm->results[i].contexts[c] >= a->n_given)
-                rc = error_set(err, ERROR_DATA, "%s/run.db: arm %s, question %d: context %d is none of the %d seeds; the journal is damaged", a->o.output, arm->name, i,
-                               arm->results[i].contexts[c], a->n_given);
     for (int i = 0; i < arms->n_item && !rc; i++) /* the threshold may be another one now: what is stored are the probabilities */
         if (arm->results[i].n_probability)
             arm->results[i].flagged = judge_flagged(arm->results[i].probabilities, arm->results[i].n_probability, a->o.threshold);

@@ -191,7 +191,7 @@ static void get_decoding(const json_t *s, const char *prefix, struct generate_op
         if (o->n_eos < MODEL_MAX_EOS)
             o->eos_ids[o->n_eos++] = (int)json_integer_value(v);
     json_array_foreach(get(s, prefix, "stop"), i, v)
-        if (o->n_stop < GENERATE_MAX_STOP)
+        if (o->n_stop < GENERATE_MAX_STOP && json_is_string(v))
             snprintf(o->stop[o->n_stop++], sizeof o->stop[0], "%s", json_string_value(v));
 }
 

@@ -106,6 +106,7 @@ int align_read_review(struct align *a, int *kept, struct error *err);
 
 /* align.c: the round's attempts from the journal into memory. */
 int align_load_round(struct align *a, int round, int n, struct error *err);
+int align_check_run(struct align *a, struct error *err); /* the journal against the options and files: ERROR_DATA */
 
 /* arms.c, evidence.c: what each arm gives for the questions it is measured on. */
 struct arm {

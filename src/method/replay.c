@@ -61,7 +61,7 @@ static int open_as_begun(struct align *a, struct device *device, struct run *run
         return rc;
     options.model = path_in(o->manifest, "model"), options.seeds = path_in(o->manifest, "seeds"), options.test = path_in(o->manifest, "test");
     options.encoder = json_string_value(json_object_get(o->settings, "encoder")), options.output = directory;
-    if ((rc = align_open(a, device, &options, err)))
+    if ((rc = align_options_check(&options, err)) || (rc = align_open(a, device, &options, err)))
         return rc;
     if ((rc = check_same(o->settings, "model-sha256", a->source_sha256, options.model, err)) ||
         (rc = check_same(o->settings, "seeds-sha256", a->seeds.sha256, options.seeds, err)))
@@ -150,6 +150,8 @@ int method_replay(struct device *device, const char *run_directory, const char *
     if (!rc)
         rc = open_as_begun(&a, device, run, run_directory, &o, err);
     a.run = run;
+    if (!rc)
+        rc = align_check_run(&a, err);
     if (!rc)
         rc = load_until(&a, round, index, err);
     if (!rc) {

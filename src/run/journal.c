@@ -32,7 +32,7 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text)
 
 static void bind_real(sqlite3_stmt *s, int at, double x)
 {
-    if (isnan(x))
+    if (!isfinite(x)) /* a journal's numbers are finite (check.c) */
         sqlite3_bind_null(s, at);
     else
         sqlite3_bind_double(s, at, x);

@@ -2,6 +2,7 @@
 /* Beginning, continuing and locking a run. The lock is flock on run.lock: the system drops it when the process dies, however it dies. */
 #include "run/parts.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "io/file.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -49,8 +51,10 @@ int run_sqlite_error(struct run *r, const char *what, struct error *err)
         return error_set_nomem(err, 0, "SQLite");
     if (code == SQLITE_FULL)
         return error_set(err, ERROR_IO, "%s: the disk is full; make room and run the same command again", r->db_path);
-    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT)
+    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR || code == SQLITE_TOOBIG || code == SQLITE_FORMAT)
         return error_set(err, ERROR_DATA, "%s: %s: not a journal of isara, or damaged; choose another directory", r->db_path, sqlite3_errmsg(r->db));
+    if (code == SQLITE_CANTOPEN && access(r->db_path, R_OK) && errno != ENOENT)
+        return error_set_errno(err, "%s: %s", r->db_path, what);
     return error_set(err, code == SQLITE_READONLY || code == SQLITE_PERM ? ERROR_PERMISSION : ERROR_IO, "%s: %s: %s", r->db_path, what, sqlite3_errmsg(r->db));
 }
 
@@ -114,37 +118,110 @@ static int pragma(struct run *r, const char *sql, long *value, struct error *err
     int rc = run_prepare(r, &s, sql, err);
     if (rc)
         return rc;
-    *value = sqlite3_step(s) == SQLITE_ROW ? (long)sqlite3_column_int64(s, 0) : -1;
+    if (sqlite3_step(s) == SQLITE_ROW)
+        *value = (long)sqlite3_column_int64(s, 0);
+    else
+        rc = run_sqlite_error(r, "cannot read", err);
     sqlite3_finalize(s);
+    return rc;
+}
+
+/* A file of no bytes is one that is about to become a journal, but not beside what was written after a journal was begun. */
+static int check_kind(struct run *r, struct error *err)
+{
+    struct stat s;
+    if (stat(r->db_path, &s))
+        return errno == ENOENT ? 0 : error_set_errno(err, "%s", r->db_path);
+    if (!S_ISREG(s.st_mode))
+        return error_set(err, ERROR_DATA, "%s: is no regular file; wanted a journal", r->db_path);
+    if (s.st_size)
+        return 0;
+    char *settings = path_join(r->directory, "config.resolved.json");
+    if (!settings)
+        return error_set_nomem(err, 64, "path");
+    int begun = file_exists(settings);
+    mem_free(settings);
+    return begun ? error_set(err, ERROR_DATA, "%s: is empty, although a run was begun here; put back a copy of it, or choose another directory", r->db_path) : 0;
+}
+
+/* The URI of a database that nobody can be writing to: without its directory's leave, SQLite can make no index of the write-ahead log and would not open it. */
+static int immutable_uri(const struct run *r, struct buf *uri, struct error *err)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    buf_puts(uri, "file:");
+    for (const char *s = r->db_path; *s; s++)
+        if (*s == '%' || *s == '?' || *s == '#') {
+            buf_putc(uri, '%');
+            buf_putc(uri, hex[(unsigned char)*s >> 4]);
+            buf_putc(uri, hex[*s & 15]);
+        } else {
+            buf_putc(uri, *s);
+        }
+    buf_puts(uri, "?immutable=1");
+    return uri->failed ? error_set_nomem(err, uri->len, "path") : 0;
+}
+
+static int open_file(struct run *r, int readonly, struct error *err)
+{
+    struct buf uri = BUF_INIT, log = BUF_INIT;
+    int rc = check_kind(r, err), flags = readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    if (rc)
+        return rc;
+    buf_printf(&log, "%s-wal", r->db_path);
+    if (log.failed)
+        return error_set_nomem(err, 64, "path");
+    int alone = readonly && access(r->directory, W_OK) && !file_exists(log.data);
+    buf_free(&log);
+    if (alone)
+        rc = immutable_uri(r, &uri, err);
+    if (!rc && sqlite3_open_v2(alone ? uri.data : r->db_path, &r->db, alone ? flags | SQLITE_OPEN_URI : flags, NULL) != SQLITE_OK)
+        rc = run_sqlite_error(r, "cannot open", err);
+    buf_free(&uri);
+    if (rc)
+        return rc;
+    sqlite3_busy_timeout(r->db, 10000);
+    sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(r->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return 0;
 }
 
-static int open_db(struct run *r, int readonly, struct error *err)
+static int make_tables(struct run *r, struct error *err)
+{
+    char setup[200];
+    snprintf(setup, sizeof setup, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;", APPLICATION_ID, VERSION);
+    int rc = run_exec(r, "BEGIN IMMEDIATE;", err);
+    if (!rc)
+        rc = run_exec(r, schema, err);
+    return rc ? rc : run_exec(r, setup, err);
+}
+
+static int upgrade(struct run *r, long version, struct error *err)
 {
     char setup[300];
-    long id, version;
-    int rc, flags = readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    if (sqlite3_open_v2(r->db_path, &r->db, flags, NULL) != SQLITE_OK)
-        return run_sqlite_error(r, "cannot open", err);
-    sqlite3_busy_timeout(r->db, 10000);
-    if ((!readonly && (rc = run_exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err))) || (rc = pragma(r, "PRAGMA application_id", &id, err)) ||
-        (rc = pragma(r, "PRAGMA user_version", &version, err)))
+    snprintf(setup, sizeof setup, "BEGIN IMMEDIATE; %sALTER TABLE result ADD COLUMN contexts BLOB; ALTER TABLE result ADD COLUMN dropped INTEGER; PRAGMA user_version=%d; COMMIT;",
+             version == 1 ? "ALTER TABLE result ADD COLUMN ended INTEGER; " : "", VERSION);
+    return run_exec(r, setup, err);
+}
+
+/* Nothing is changed before it is known whose file it is. */
+static int open_db(struct run *r, int readonly, struct error *err)
+{
+    long id, version, tables;
+    int rc = open_file(r, readonly, err);
+    if (rc || (rc = pragma(r, "PRAGMA application_id", &id, err)) || (rc = pragma(r, "PRAGMA user_version", &version, err)) ||
+        (rc = pragma(r, "SELECT count(*) FROM sqlite_master", &tables, err)))
         return rc;
-    if (!readonly && id == 0 && version == 0) {
-        snprintf(setup, sizeof setup, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;", APPLICATION_ID, VERSION);
-        if ((rc = run_exec(r, "BEGIN IMMEDIATE;", err)) || (rc = run_exec(r, schema, err)))
-            return rc;
-        return run_exec(r, setup, err);
-    }
-    if (!readonly && id == APPLICATION_ID && version >= 1 && version < VERSION) {
-        snprintf(setup, sizeof setup, "BEGIN IMMEDIATE; %sALTER TABLE result ADD COLUMN contexts BLOB; ALTER TABLE result ADD COLUMN dropped INTEGER; PRAGMA user_version=%d; COMMIT;",
-                 version == 1 ? "ALTER TABLE result ADD COLUMN ended INTEGER; " : "", VERSION);
-        return run_exec(r, setup, err);
-    }
-    if (id != APPLICATION_ID || version != VERSION)
+    int fresh = !readonly && id == 0 && version == 0 && tables == 0, old = !readonly && id == APPLICATION_ID && version >= 1 && version < VERSION;
+    if (!fresh && !old && (id != APPLICATION_ID || version != VERSION))
         return error_set(err, ERROR_DATA, "%s: not a journal of this version of isara (id %lx, version %ld; wanted %x, %d)", r->db_path, id, version,
                          APPLICATION_ID, VERSION);
-    return 0;
+    if (!readonly && (rc = run_exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err)))
+        return rc;
+    if (fresh)
+        return make_tables(r, err);
+    if (old && (rc = upgrade(r, version, err)))
+        return rc;
+    return run_check_file(r, schema, err);
 }
 
 static int new_run(struct run **out, const char *directory, struct error *err)
@@ -256,7 +333,9 @@ int run_open_readonly(struct run **out, const char *directory, struct error *err
     int rc = new_run(&r, directory, err);
     if (rc)
         return rc;
-    if (!file_exists(r->db_path))
+    if (access(r->db_path, F_OK) && errno != ENOENT && errno != ENOTDIR)
+        rc = error_set_errno(err, "%s: cannot open", r->db_path);
+    else if (!file_exists(r->db_path))
         rc = error_set(err, ERROR_NOINPUT, "%s: no run.db there; wanted a run directory of isara align", directory);
     if (rc || (rc = open_db(r, 1, err))) {
         run_close(r);
@@ -272,8 +351,12 @@ int run_settings(struct run *r, json_t **settings, struct error *err)
     const char *text;
     *settings = NULL;
     int rc = run_get_fact(r, "settings", &text, &arena, err);
-    if (!rc && text && !(*settings = json_loads(text, JSON_REJECT_DUPLICATES, NULL)))
-        rc = error_set(err, ERROR_DATA, "%s: the stored settings are not JSON", r->db_path);
+    if (!rc && text && (!(*settings = json_loads(text, JSON_REJECT_DUPLICATES, NULL)) || !json_is_object(*settings))) {
+        json_decref(*settings);
+        *settings = NULL;
+        rc = error_set(err, ERROR_DATA, "%s: the stored settings are not a JSON object; the journal is damaged: put back a copy of it, or choose another directory",
+                       r->db_path);
+    }
     arena_free(&arena);
     return rc;
 }

@@ -3,7 +3,7 @@
  * durable when the function that puts it returns. One process at a time holds a directory (a lock that dies with the process); readers may look at any time.
  *
  * Refused: a directory on a network file system (SQLite's locks do not hold there), a directory of another program, settings other than those the run was begun
- * with (the difference is named). */
+ * with (the difference is named), a journal that holds what this program cannot have written (what is wrong in it is named, ERROR_DATA). */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
@@ -57,6 +57,16 @@ int run_put_answer(struct run *r, int round, int index, const struct run_text *t
 int run_put_verdict(struct run *r, int round, int index, int kept, const char *reason, int match, double f1, struct error *err);
 /* attempts[0..n): those without a row are zero but for their index. Memory from the arena. */
 int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena, struct error *err);
+
+/* What the journal's numbers may be, as the caller's files and options have them; 0: not known. */
+struct run_bounds {
+    int rounds, attempts, most_attempts; /* a round's attempts are a multiple of `attempts`, and no more than the most */
+    int k, pool, grown;                  /* contexts of a prompt; pairs in the first round's pool; whether kept pairs join it */
+    int vocab, questions;                /* of the model; that arms are measured on */
+    int (*reason)(const char *name);     /* of a verdict; negative: unknown */
+};
+/* Opening a run has checked the journal's form. Whoever uses its numbers as indices calls this first: ERROR_DATA names the first row that breaks a rule. */
+int run_check(struct run *r, const struct run_bounds *bounds, struct error *err);
 
 /* Many puts in one commit: faster, and all or nothing. */
 int run_begin(struct run *r, struct error *err);
