@@ -18,6 +18,11 @@ out=$("${align[@]}" --preview 3 2>"$tmp/err") || bad "preview failed"
 [ "$(grep -c '^--- verdict: ' <<<"$out")" = 3 ] && grep -q '^Question: ' <<<"$out" || bad "the preview does not show three attempts with their prompts"
 grep -q 'plan: .* MiB at the peak' "$tmp/err" || bad "no plan before the work"
 
+# --seed: other contexts, other questions.
+for seed in 1 2 3; do "${align[@]}" --preview 2 --ask-do-sample --ask-num-beams 1 --seed $((seed % 2)) --log-level quiet >"$tmp/seed$seed" || bad "preview with a seed failed"; done
+cmp -s "$tmp/seed1" "$tmp/seed3" || bad "--seed 1 twice: other attempts"
+cmp -s "$tmp/seed1" "$tmp/seed2" && bad "--seed 1 and --seed 0: the same attempts"
+
 # Ctrl-C: exit code 75, what to do, and nothing lost.
 long=("${align[@]}" --rounds 2 --attempts 200 --max-steps 4 --ask-do-sample --ask-num-beams 1 --output "$tmp/long")
 "${long[@]}" >"$tmp/out" 2>"$tmp/err" & pid=$!

@@ -36,6 +36,15 @@ generate --input "$tmp/in.jsonl" --output "$tmp/kv1.jsonl" --kv-dtype f32 --thre
 tac "$tmp/kv2.jsonl" | cmp -s - "$tmp/kv1.jsonl" || bad "--kv-dtype f32: other lines"
 cmp -s "$tmp/kv1.jsonl" "$tmp/want.jsonl" && bad "--kv-dtype f32 changes nothing"
 
+# --seed: what is sampled is its, what is not is the same.
+for seed in 1 2 1; do mv -f "$tmp/seed1.jsonl" "$tmp/first.jsonl" 2>/dev/null; generate --input "$tmp/in.jsonl" --output "$tmp/seed$seed.jsonl" --seed $seed || bad "failed with --seed $seed"; done
+cmp -s "$tmp/seed1.jsonl" "$tmp/first.jsonl" || bad "--seed 1 twice: other lines"
+for i in 0 1 2; do for other in want seed2; do
+  of() { awk "NR % 3 == $(((i + 1) % 3))" "$1"; }
+  same=no; [ "$(of "$tmp/seed1.jsonl")" = "$(of "$tmp/$other.jsonl")" ] && same=yes
+  [ $same = $([ $i = 1 ] && echo no || echo yes) ] || bad "--seed 1 beside $other: the records $i of three are the same: $same"
+done; done
+
 # The merged settings are shown: generation_config.json over the defaults, the command line over it.
 cp -r $m "$tmp/config"
 echo '{"eos_token_id":[0,7],"do_sample":true,"temperature":0.5,"top_k":9,"stop_strings":["xyzzy"],"typical_p":0.5}' >"$tmp/config/generation_config.json"
@@ -71,6 +80,14 @@ cmp -s "$tmp/killed.jsonl" "$tmp/whole.jsonl" || bad "after kill -9 the file is 
 [ ! -e "$tmp/killed.jsonl.partial" ] || bad "the partial file is still there"
 cp "$tmp/before" "$tmp/killed.jsonl.partial"; rm "$tmp/killed.jsonl" # other options: nothing of it may be used
 "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl" --min-new-tokens 3 2>&1 | grep -q "already done" && bad "records of other options were taken"
+
+# A partial file of another input: the prompt of a record that it has finished is another now.
+i=$(sed -n 2p "$tmp/before" | cut -d' ' -f1)
+sed "$((i + 1))s/How do I store/Why do I store/" "$tmp/long.jsonl" >"$tmp/other.jsonl"
+cmp -s "$tmp/other.jsonl" "$tmp/long.jsonl" && bad "the other input is the same"
+cp "$tmp/before" "$tmp/other.out.partial"
+"$ISARA" generate --model $m --input "$tmp/other.jsonl" --output "$tmp/other.out" 2>&1 | grep -q "already done" && bad "records of another input were taken"
+cmp -s <(sed -n $((i + 1))p "$tmp/other.out") <(sed -n $((i + 1))p "$tmp/whole.jsonl") && bad "record $i is that of another prompt"
 
 # A full disk: a line that says so, nothing lost; with room again the file ends equal.
 ( ulimit -f 8; "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/full.jsonl" ) >"$tmp/full.log" 2>&1

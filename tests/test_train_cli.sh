@@ -22,6 +22,18 @@ train --output "$tmp/cut" $quiet || fail "going on failed"
 cmp "$tmp/whole/model.safetensors" "$tmp/cut/model.safetensors" || fail "interrupted: other weights"
 cmp "$tmp/whole/log.jsonl" "$tmp/cut/log.jsonl" || fail "interrupted: another log"
 
+# --seed: the rows' order, and the weights of a model that begins with none.
+n=0
+for seed in 1 2 1; do
+  n=$((n + 1))
+  "$ISARA" train --model $m --data models/seeds.jsonl --max-steps 2 --dtype f32 $quiet --seed $seed --output "$tmp/seed$n" || fail "--seed $seed failed"
+  "$ISARA" train --init $m/config.json --data models/seeds.jsonl --max-steps 1 --no-shuffle --dtype f32 $quiet --seed $seed --output "$tmp/new$n" || fail "--init --seed $seed failed"
+done
+for name in seed new; do
+  cmp -s "$tmp/${name}1/model.safetensors" "$tmp/${name}3/model.safetensors" || fail "--seed 1 twice: other weights ($name)"
+  ! cmp -s "$tmp/${name}1/model.safetensors" "$tmp/${name}2/model.safetensors" || fail "--seed 1 and --seed 2: the same weights ($name)"
+done
+
 out=$(train --output "$tmp/adapter" --lora-r 4 --lora-target-modules all-linear --learning-rate 0.01 --profile 2>&1) || fail "LoRA: $out"
 grep -q "^linear_dx " <<<"$out" || fail "no profile: $out"
 [ ! -f "$tmp/adapter/model.safetensors" ] || fail "LoRA wrote a whole model"
