@@ -183,6 +183,34 @@ static void test_score_models_give_scores_at_the_end_with_bias_and_normaliser(vo
     json_decref(v);
 }
 
+/* transformers reads a classifier at the last token that is no padding, wherever padding stands; one of nothing else at its first. */
+static void test_a_classifiers_text_that_ends_in_padding_is_read_before_it(void **state)
+{
+    (void)state;
+    json_t *v = json_load_file("tests/golden/heads/dam/pads.json", 0, NULL), *row;
+    struct checkpoint *ck;
+    struct model *m;
+    size_t i;
+    assert_int_equal(checkpoint_open(&ck, "tests/golden/heads/dam", NULL), 0);
+    assert_int_equal(model_open(&m, device, ck, &(struct model_options){.dtype = DTYPE_F32, .task = MODEL_CLASSIFY}, NULL), 0);
+    assert_int_equal(json_array_size(json_object_get(v, "cases")), 7);
+    json_array_foreach(json_object_get(v, "cases"), i, row) {
+        const json_t *list = json_object_get(row, "ids"), *wanted = json_object_get(row, "logits");
+        int32_t ids[16];
+        float got[14];
+        int n = (int)json_array_size(list);
+        for (int k = 0; k < n; k++)
+            ids[k] = (int32_t)json_integer_value(json_array_get(list, (size_t)k));
+        assert_int_equal(model_classify(m, &(struct model_text){.ids = ids, .n = n}, 1, got, NULL), 0);
+        for (int k = 0; k < 14; k++)
+            if (!(fabs((double)got[k] - json_real_value(json_array_get(wanted, (size_t)k))) < 1e-5))
+                fail_msg("case %zu, label %d: %.9g, wanted %.9g", i, k, (double)got[k], json_real_value(json_array_get(wanted, (size_t)k)));
+    }
+    model_close(m);
+    checkpoint_close(ck);
+    json_decref(v);
+}
+
 struct log { double loss[10], norm[10]; int n; };
 static void note(void *user, const struct train_step *s)
 {
@@ -284,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_honest_mode_cuts_on_the_left_and_takes_special_tokens_as_text),
         cmocka_unit_test(test_a_probability_at_the_threshold_is_not_flagged),
         cmocka_unit_test(test_score_models_give_scores_at_the_end_with_bias_and_normaliser),
+        cmocka_unit_test(test_a_classifiers_text_that_ends_in_padding_is_read_before_it),
         cmocka_unit_test(test_ten_steps_of_each_loss_are_torchs),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

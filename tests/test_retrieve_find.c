@@ -61,6 +61,11 @@ static void bm25_by_hand(void **state)
     double idf = log(1 + 3.5 / 2.5), twice = idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 8 / 4.4)), once = idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 6 / 4.4));
     assert_int_equal(hits[0].index, 1);
     assert_true(fabs(hits[0].score - twice) < 1e-12 && fabs(hits[1].score - once) < 1e-12);
+    /* a word that the query says twice counts twice; df("a") is 2 as well */
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"Knife a knife", NULL}, 2, -1, hits, &found, NULL), 0);
+    double a_in_0 = once, a_in_1 = twice; /* "How do I wash a knife, a KNIFE?" has "a" twice, too */
+    assert_int_equal(hits[0].index, 1);
+    assert_true(fabs(hits[0].score - (2 * twice + a_in_1)) < 1e-12 && fabs(hits[1].score - (2 * once + a_in_0)) < 1e-12);
     assert_int_equal(retriever_find(r, &(struct retriever_query){"STRASSE Straße", NULL}, 1, -1, hits, &found, NULL), 0);
     assert_int_equal(hits[0].index, 4);
     assert_int_equal(retriever_find(r, &(struct retriever_query){"zzz", NULL}, 3, -1, hits, &found, NULL), 0);

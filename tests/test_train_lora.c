@@ -165,6 +165,49 @@ static void test_an_adapter_is_read_as_its_merged_model(void **state)
     close_place(&p);
 }
 
+/* use_rslora: alpha / sqrt(r) for alpha / r, so what is added to the base is sqrt(r) times as much. */
+static void test_rslora_scales_by_the_root_of_the_rank(void **state)
+{
+    (void)state;
+    char directory[300], path[400], from[400];
+    struct place base, adapted;
+    const char *name;
+    json_t *config, *wanted;
+    struct buf weights = BUF_INIT;
+    snprintf(directory, sizeof directory, "%s", check_tmpdir("lora_rslora"));
+    snprintf(from, sizeof from, "%s/adapter_model.safetensors", adapter_path);
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
+    assert_int_equal(file_read(&weights, from, 1 << 24, NULL), 0);
+    assert_int_equal(file_write(path, weights.data, weights.len, NULL), 0);
+    buf_free(&weights);
+    snprintf(from, sizeof from, "%s/adapter_config.json", adapter_path);
+    snprintf(path, sizeof path, "%s/adapter_config.json", directory);
+    assert_int_equal(jsontext_load(&config, from, 1 << 20, NULL), 0);
+    double root = sqrt(json_number_value(json_object_get(config, "r")));
+    assert_true(root > 1.5);
+    json_object_set_new(config, "use_rslora", json_true());
+    json_object_set_new(config, "base_model_name_or_path", json_string(model_path));
+    assert_int_equal(jsontext_write(path, config, NULL), 0);
+    json_decref(config);
+    open_place(&base, model_path, 1, DTYPE_F32);
+    open_place(&adapted, directory, 1, DTYPE_F32);
+    json_object_foreach(json_object_get(golden, "merged"), name, wanted) {
+        const struct tensor_info *t = checkpoint_find(adapted.source, name);
+        float *was = malloc(t->n_element * 4), *got = malloc(t->n_element * 4);
+        assert_int_equal(checkpoint_read_f32(base.source, checkpoint_find(base.source, name), 0, t->n_row, was, NULL), 0);
+        assert_int_equal(checkpoint_read_f32(adapted.source, t, 0, t->n_row, got, NULL), 0);
+        for (uint64_t i = 0; i < t->n_element; i++) {
+            double w = (double)was[i] + root * (json_number_value(json_array_get(wanted, i)) - (double)was[i]);
+            if (!(fabs(w - (double)got[i]) <= fabs(w) * 1e-6 + 1e-7))
+                fail_msg("%s[%d]: %.9g, wanted %.12g", name, (int)i, (double)got[i], w);
+        }
+        free(was);
+        free(got);
+    }
+    close_place(&adapted);
+    close_place(&base);
+}
+
 static void expect_refused(const char *config, const char *weights_from, const char *base, const char *says)
 {
     char dir[300], path[400], from[400];
@@ -297,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_and_gradients_are_pefts),
         cmocka_unit_test(test_an_adapter_is_read_as_its_merged_model),
+        cmocka_unit_test(test_rslora_scales_by_the_root_of_the_rank),
         cmocka_unit_test(test_what_is_not_computed_is_refused_by_name),
         cmocka_unit_test(test_bits_do_not_depend_on_split_recomputation_or_threads),
         cmocka_unit_test(test_what_is_written_says_what_was_trained),

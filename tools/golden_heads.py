@@ -122,6 +122,18 @@ def dam():
               open(os.path.join(folder, "values.json"), "w"))
 
 
+def pads():
+    """Texts that end in the pad token: transformers reads a classifier at the last token that is none."""
+    folder = os.path.join(out, "dam")
+    model = LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.float64, attn_implementation="eager").eval()
+    pad = model.config.pad_token_id
+    cases = []
+    for ids in ([1, 20, 33, 2], [1, 20, 33, 2, pad], [1, 20, 33, 2, pad, pad, pad], [1, 20, pad, 33, pad], [pad, 20, pad, pad], [1, pad], [pad, pad, pad]):
+        with torch.no_grad():
+            cases.append({"ids": ids, "logits": model(torch.tensor([ids])).logits[0].tolist()})
+    json.dump({"torch": torch.__version__, "transformers": transformers.__version__, "cases": cases}, open(os.path.join(folder, "pads.json"), "w"))
+
+
 class Score(torch.nn.Module):
     def __init__(self, config):
         super().__init__()
@@ -170,6 +182,7 @@ def score():
 
 
 dam()
+pads()
 score()
 for f in ("dam", "score"):
     for name in ("generation_config.json", "special_tokens_map.json"):
