@@ -117,6 +117,24 @@ static void command_line_goes_over_the_file(void **state)
     assert_int_equal(parse(&o, ALIGN_GROUPS, &err, 2, "--config", path), ERROR_USAGE);
     assert_non_null(strstr(err.message, "c.yaml:2"));
     options_free(&o);
+    static const struct { const char *text, *says; } bad[] = {
+        {"rounds: 1\nk: 2\nrounds: 3\n", "c.yaml:3: rounds stands on line 1 already"},
+        {"k: 2\n\"rounds\\0x\": 3\n", "c.yaml:2: a NUL byte"},
+        {"output: \"a\\0b\"\n", "c.yaml:1: a NUL byte"},
+        {"stop: [\"a\\0b\"]\n", "c.yaml:1: a NUL byte"},
+        {"stop: &s [*s]\n", "wanted scalars in the list"},
+        {"- rounds\n", "wanted \"option: value\" lines"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct options other = {0};
+        f = fopen(path, "w");
+        fputs(bad[i].text, f);
+        fclose(f);
+        int rc = options_read_config(&other, path, ~0u, &err);
+        if (rc != ERROR_CONFIG || !strstr(err.message, bad[i].says))
+            fail_msg("%s: %d: %s", bad[i].text, rc, err.message);
+        options_free(&other);
+    }
 }
 
 static void records_override(void **state)

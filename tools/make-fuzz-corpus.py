@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first seeds of fuzz/corpus/{safetensors,gguf,jsonl,csv,config}: small valid files and one file for each thing that must be refused.
+"""Writes the first seeds of fuzz/corpus/{safetensors,gguf,jsonl,csv,config,yaml,run}: small valid files and one file for each thing that must be refused.
 Needs nothing but Python 3."""
-import json, os, struct
+import json, os, re, sqlite3, struct, tempfile
 
 ROOT = os.path.join(os.path.dirname(__file__), "..", "fuzz", "corpus")
 
@@ -130,8 +130,54 @@ def configs():
     save("config", "list", b"[]")
     save("config", "duplicate", b'{"model_type":"llama","model_type":"opt"}')
 
+def yaml():
+    files = {
+        "plain": "rounds: 3\nattempts: 100\nask-num-beams: 1\nlearning-rate: 1e-3\n", "comment": "# nothing\n\n---\n...\n", "empty": "", "list": "stop: [a, 'b c', \"\\n\"]\neos-token-id: [1, 2]\n",
+        "nested": "stop: [[a]]\n", "mapping": "rounds: {a: 1}\n", "sequence": "- rounds\n- 3\n", "scalar": "rounds\n", "twice": "rounds: 1\nk: 2\nrounds: 3\n", "nul_name": "\"rounds\\0x\": 3\n",
+        "nul_value": "output: \"a\\0b\"\n", "anchor": "model: &m a\noutput: *m\nstop: [*m, *m]\n", "self": "stop: &s [*s]\n", "no_anchor": "k: *nowhere\n", "key": "? [a]\n: 1\n",
+        "range": "k: 99999999999999999999\nseed: -1\n", "nan": "learning-rate: .nan\n", "tabs": "rounds:\t3\n\tk: 1\n", "flag": "packing: true\nbaselines: no\n", "unknown": "round: 3\n",
+        "unclosed": "stop: [a, b\n", "long": "output: " + "x" * 5000 + "\n", "deep": "stop: " + "[" * 3000 + "\n", "bytes": b"output: \xff\xfe\n", "utf16": "rounds: 3\n".encode("utf-16"),
+        "laughs": "a: &a [x, x]\nb: &b [*a, *a]\nstop: [*b, *b]\n", "tag": "rounds: !!str 3\nk: !<tag:yaml.org,2002:int> 2\n", "documents": "k: 1\n---\nk: 2\n",
+    }
+    for name, text in files.items():
+        save("yaml", name, text if isinstance(text, bytes) else text.encode())
+
+
+def run():
+    """Journals: the tables as src/run/open.c has them and one thing wrong; and cells by instructions (fuzz/fuzz_run.c)."""
+    source = open(os.path.join(ROOT, "..", "..", "src", "run", "open.c")).read()
+    schema = "".join(re.findall(r'"([^"]*)"', source.split("schema[] =")[1].split(";\n\n")[0]))
+    sha, blob = "0123456789abcdef" * 4, struct.pack
+    journals = {"whole": "", "state": "UPDATE round SET state='dreaming'", "attempts": "UPDATE round SET attempts=2000000000, state='ask', model_sha256=''", "view": "CREATE VIEW v AS SELECT 1",
+                "trigger": "CREATE TRIGGER t AFTER INSERT ON event BEGIN DELETE FROM attempt; END", "text": "UPDATE attempt SET question=x'fffe00ff'", "orphan": "UPDATE attempt SET round=7",
+                "generated": "DROP TABLE event; CREATE TABLE event(id INTEGER PRIMARY KEY, time REAL, kind TEXT, text TEXT GENERATED ALWAYS AS (zeroblob(1000000000)))"}
+    for name, sql in journals.items():
+        with tempfile.TemporaryDirectory() as d:
+            c = sqlite3.connect(os.path.join(d, "run.db"))
+            c.isolation_level = None
+            c.executescript("PRAGMA page_size=512; PRAGMA application_id=1769169266; PRAGMA user_version=3;" + schema)
+            c.execute("INSERT INTO round VALUES(1, 'done', 1, 1, 7, ?)", (sha,))
+            c.execute("INSERT INTO attempt(round, idx, question, question_ids, question_logprobs, question_ended, question_contexts, question_dropped, neighbours, nearness, answer,"
+                      " kept, reason, matched, f1) VALUES(1, 0, 'Why?', ?, ?, 1, ?, 0, ?, ?, 'So.', 1, 'kept', -1, 0.5)",
+                      (blob("<2i", 0, 39), blob("<2f", -1, -0.5), blob("<2i", 3, 1), blob("<2i", 3, 1), blob("<2d", 0.5, 0.25)))
+            c.execute("INSERT INTO result(arm, part, idx, text, logprob, n_token, flagged) VALUES('pretrained', 'test', 1, 'So.', -2, 2, -1)")
+            c.execute("INSERT INTO fact VALUES('settings', '{}')")
+            c.executescript(sql)
+            c.close()
+            data = open(os.path.join(d, "run.db"), "rb").read()
+        save("run", name, data)
+    damaged = bytearray(open(os.path.join(ROOT, "run", "whole"), "rb").read())
+    damaged[520:560] = b"\xff" * 40
+    save("run", "page", bytes(damaged))
+    save("run", "sound", b"")
+    for column in range(37):
+        for kind in (3 * (column % 2), 5):
+            save("run", f"cell-{column:02}-{kind}", bytes([column, 1, kind, 3 + kind]) + struct.pack("<i", (-1, 40, 1 << 30, 4, 2, 0)[kind]))
+
 
 safetensors()
 ggufs()
 text()
 configs()
+yaml()
+run()

@@ -185,7 +185,7 @@ static int open_file(struct run *r, int readonly, struct error *err)
     return 0;
 }
 
-static int make_tables(struct run *r, struct error *err)
+int run_make_tables(struct run *r, struct error *err)
 {
     char setup[200];
     snprintf(setup, sizeof setup, "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT;", APPLICATION_ID, VERSION);
@@ -218,7 +218,7 @@ static int open_db(struct run *r, int readonly, struct error *err)
     if (!readonly && (rc = run_exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err)))
         return rc;
     if (fresh)
-        return make_tables(r, err);
+        return run_make_tables(r, err);
     if (old && (rc = upgrade(r, version, err)))
         return rc;
     return run_check_file(r, schema, err);

@@ -19,6 +19,8 @@ int run_prepare(struct run *r, sqlite3_stmt **out, const char *sql, struct error
 /* Steps a statement that gives no rows, finalizes it. */
 int run_finish(struct run *r, sqlite3_stmt *s, const char *what, struct error *err);
 
+/* The tables of a new journal. */
+int run_make_tables(struct run *r, struct error *err);
 /* check.c: is the file a whole SQLite database with the tables of `schema`, and do its rows have the form of a journal's? */
 int run_check_file(struct run *r, const char *schema, struct error *err);
 
