@@ -54,5 +54,7 @@ if [ -f $m/model.safetensors ]; then
   want 0 '"token_ids"' "$ISARA" tokenize --model $m --text "How do I store apples?"
   head -c 1000 $m/model.safetensors >"$tmp/cut.safetensors"; mkdir -p "$tmp/cut"; cp $m/*.json "$tmp/cut/"; mv "$tmp/cut.safetensors" "$tmp/cut/model.safetensors"
   want 65 "model.safetensors" "$ISARA" generate --model "$tmp/cut" --input "$tmp/good.jsonl"
+else
+  echo "skipped: $m is not there (generate, score, embed, inspect)"
 fi
 exit $fails

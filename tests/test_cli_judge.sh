@@ -112,5 +112,7 @@ if [ -f $m/model.safetensors ]; then
   want 0 '"LlamaForScore"' cat "$tmp/reward/config.json"
   printf '{"question":"How do I store apples 9?"}\n{"question":"How do I store apples 7?"}\n' >"$tmp/q2.jsonl"; printf '{"answer":"In a cool place."}\n{"answer":"In a cool place."}\n' >"$tmp/a2.jsonl"; printf '{"answer":"apples apples apples"}\n{"answer":"apples apples apples"}\n' >"$tmp/b2.jsonl"
   want 0 '"win_rate": 100' "$ISARA" eval --task utility --test "$tmp/q2.jsonl" --input "$tmp/a2.jsonl" --reference "$tmp/b2.jsonl" --judge "$tmp/reward" --dtype f32 --json --log-level quiet
+else
+  echo "skipped: $m is not there (guards, generated answers, heads)"
 fi
 exit $fails

@@ -6,6 +6,7 @@ if grep -q -a __asan_init "$ISARA"; then echo "sanitizers take memory of their o
 [ -r /proc/self/status ] || { echo "there is no /proc here"; exit 77; }
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 fails=0; model=models/miniature
+[ -f $model/model.safetensors ] || { echo "$model is not there"; exit 77; }
 
 # Greatest RssAnon in KiB while the command runs.
 watch() {

@@ -3,7 +3,6 @@
  * regular expression dialects differ. */
 #include "tests/check.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/utf8.h"
@@ -234,19 +233,17 @@ static void streaming_allocates_nothing_once_warm(void **state)
     }
 }
 
-/* 100 kB without a space is one word where there is no pre-tokenizer; quadratic merging would take minutes. */
-static void a_long_word_is_fast(void **state)
+/* 400 kB without a space is one word where there is no pre-tokenizer; quadratic merging would not end today. */
+static void a_long_word_ends(void **state)
 {
     (void)state;
     struct tokenizer *tok = open_golden("spm");
     struct tokens ids = TOKENS_INIT;
-    size_t n = 100000;
+    size_t n = 400000;
     char *text = mem_alloc(n);
     for (size_t i = 0; i < n; i++)
         text[i] = "theotherhello"[i % 13];
-    double start = clock_now();
     assert_int_equal(tokenizer_encode(tok, text, n, 0, &ids, NULL), 0);
-    assert_true(clock_now() - start < 5);
     assert_true(ids.n > 1000 && ids.n < n);
     tokens_free(&ids);
     mem_free(text);
@@ -321,7 +318,7 @@ int main(void)
         cmocka_unit_test(byte_level_gives_every_text_back),
         cmocka_unit_test(any_ids_decode_to_utf8),
         cmocka_unit_test(streaming_allocates_nothing_once_warm),
-        cmocka_unit_test(a_long_word_is_fast),
+        cmocka_unit_test(a_long_word_ends),
         cmocka_unit_test(threads_share_one_tokenizer),
         cmocka_unit_test(ill_formed_bytes_become_one_mark_a_part),
     };
