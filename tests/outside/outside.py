@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The method tested from outside: runs of the bundled miniature, each recomputed from its files by the code beside this one, which calls nothing of isara's.
-usage: outside.py ISARA MODELS SCRATCH [PART...]   (whole sifted grown counted alpha plain; all when none is named)"""
+usage: outside.py ISARA MODELS SCRATCH [PART...]   (whole sifted grown crowded counted alpha plain; all when none is named)"""
 import math
 import pathlib
 import sys
@@ -70,6 +70,15 @@ class Outside:
         later = {c for row in run.generated(2) for c in row["ask"]["contexts"] + row.get("answer_facts", {}).get("contexts", [])}
         self.ledger.true("grown: no pair of round 1 is a context in round 2", any(c.startswith("r1-") for c in later))
         self.ledger.true("grown: two rounds", len(run.rounds) == 2 and run.tuned(2))
+
+    def crowded(self):
+        """Another template, and more pairs than the window holds: the first ones are left out, no more of them than must be."""
+        template = self.scratch / "template.yaml"
+        template.write_text('pair: "my {q}\\n- {a}"\npreamble: "Pairs.\\n"\nseparator: "\\n--\\n"\n', encoding="utf-8")
+        run = self.checked("crowded", "--rounds", 1, "--attempts", 12, "--k", 12, "--retriever", "bm25", "--template", template, "--num-beams", 2, "--ask-max-new-tokens", 40,
+                           "--answer-max-new-tokens", 40, "--max-steps", 3, "--holdout", 0, "--stop-novelty", 0)
+        self.ledger.true("crowded: every pair had room", any(a["question_dropped"] for a in run.attempts[1]) and any(a["answer_dropped"] for a in run.attempts[1]))
+        self.ledger.true("crowded: every question parses", any(a["reason"] == "question_unparsed" for a in run.attempts[1]))
 
     def counted(self):
         """--count kept: blocks until enough are kept, at most ten, and alpha ends it early."""
@@ -151,7 +160,7 @@ class Outside:
             same(f"eval --arm {arm}: another seed gives other prompts", a != b, moves)
 
 
-PARTS = ("whole", "sifted", "grown", "counted", "alpha", "plain")
+PARTS = ("whole", "sifted", "grown", "crowded", "counted", "alpha", "plain")
 
 
 def main(binary, models, scratch, *parts):

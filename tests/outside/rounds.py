@@ -211,6 +211,21 @@ class Rounds:
                                       *phase_options(run.options, phase))
             for a, m in zip(chosen, made):
                 self.ledger.same(f"r{self.round}-a{a['idx']}: the {ids}'s tokens after its prompt", a[f"{ids}_ids"], m["token_ids"])
+            self.check_room(phase, ids, [a for a in chosen if a[f"{ids}_dropped"]])
+
+    def check_room(self, phase, ids, crowded):
+        """Of pairs that were left out for want of room, not even the last one would have fitted."""
+        run, prompts = self.run, []
+        window = json.loads(pathlib.Path(run.model, "config.json").read_text(encoding="utf-8"))["max_position_embeddings"]
+        for a in crowded:
+            if phase == "ask":
+                wanted = method.random_contexts(run.seed, self.round, a["idx"], len(self.pool), run.k)
+            else:
+                wanted = a["neighbours"][::-1]
+            pairs = [self.pool[i][1:] for i in wanted[a[f"{ids}_dropped"] - 1:]]
+            prompts.append(method.prompt_that_asks(run.template, pairs) if phase == "ask" else method.prompt_that_answers(run.template, pairs, a["question"]))
+        for a, t in zip(crowded, self.isara.records("tokenize", [{"text": p} for p in prompts], "--model", run.model)):
+            self.ledger.true(f"r{self.round}-a{a['idx']}: the {ids}'s prompt had room for another pair", len(t["token_ids"]) + run.options[f"{phase}-max-new-tokens"] > window)
 
     # --- the end of a round ---
     def check_end(self, r):
