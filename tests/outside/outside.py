@@ -75,8 +75,8 @@ class Outside:
         """Another template, and more pairs than the window holds: the first ones are left out, no more of them than must be."""
         template = self.scratch / "template.yaml"
         template.write_text('pair: "my {q}\\n- {a}"\npreamble: "Pairs.\\n"\nseparator: "\\n--\\n"\n', encoding="utf-8")
-        run = self.checked("crowded", "--rounds", 1, "--attempts", 12, "--k", 12, "--retriever", "bm25", "--template", template, "--num-beams", 2, "--ask-max-new-tokens", 40,
-                           "--answer-max-new-tokens", 40, "--max-steps", 3, "--holdout", 0, "--stop-novelty", 0)
+        run = self.checked("crowded", "--rounds", 1, "--attempts", 12, "--k", 12, "--retriever", "bm25", "--template", template, *SAMPLED, "--ask-max-new-tokens", 40,
+                           "--question-min-words", 1, "--max-steps", 3, "--holdout", 6, "--samples", 2, "--stop-novelty", 0)
         self.ledger.true("crowded: every pair had room", any(a["question_dropped"] for a in run.attempts[1]) and any(a["answer_dropped"] for a in run.attempts[1]))
         self.ledger.true("crowded: every question parses", any(a["reason"] == "question_unparsed" for a in run.attempts[1]))
 

@@ -201,9 +201,10 @@ class Rounds:
         run, model = self.run, self.run.model_of(self.round - 1)
         pairs = [p[1:] for p in self.pool]
         for phase, ids in (("ask", "question"), ("answer", "answer")):
+            chosen = [a for a in self.attempts if a[f"{ids}_ids"]]
+            self.check_room(phase, ids, [a for a in chosen if a[f"{ids}_dropped"]])
             if run.options[f"{phase}-do-sample"]:
                 continue
-            chosen = [a for a in self.attempts if a[f"{ids}_ids"]]
             stop = run.template["question_end" if phase == "ask" else "answer_end"]
             prompts = [method.prompt_that_asks(run.template, [pairs[i] for i in a["question_contexts"]]) if phase == "ask" else
                        method.prompt_that_answers(run.template, [pairs[i] for i in a["answer_contexts"]], a["question"]) for a in chosen]
@@ -211,7 +212,6 @@ class Rounds:
                                       *phase_options(run.options, phase))
             for a, m in zip(chosen, made):
                 self.ledger.same(f"r{self.round}-a{a['idx']}: the {ids}'s tokens after its prompt", a[f"{ids}_ids"], m["token_ids"])
-            self.check_room(phase, ids, [a for a in chosen if a[f"{ids}_dropped"]])
 
     def check_room(self, phase, ids, crowded):
         """Of pairs that were left out for want of room, not even the last one would have fitted."""
