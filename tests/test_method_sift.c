@@ -119,6 +119,11 @@ static void texts_without_latin_words_compare_whole(void **state)
     assert_int_equal(sift_repeat(s, "日本の山は?", &m, NULL), 0);
     assert_int_equal(m.name, -1);
     assert_int_equal(sift_question(s, &(struct sift_text){"日本の首都は?", 1, 1}), SIFT_KEPT);
+    sift_add(s, "...", 1, NULL); /* no word of any script */
+    assert_int_equal(sift_nearest(s, "...", &m, NULL), 0);
+    assert_true(m.name == 1 && m.f1 == 1);
+    assert_int_equal(sift_nearest(s, "..", &m, NULL), 0);
+    assert_true(m.f1 == 0);
     sift_free(s);
 }
 

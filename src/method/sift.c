@@ -270,12 +270,14 @@ int sift_nearest(struct sift *s, const char *question, struct sift_match *match,
     if (rc)
         return rc;
     rc = lcs_pattern_set(&s->pattern, t.words, t.n, rouge_vocab_size(s->vocab), err);
+    uint64_t hash = hash64(question, strlen(question));
     for (int i = 0; i < s->n && !rc; i++) {
         const struct kept *k = &s->kept[i];
         int least = t.n < k->n ? t.n : k->n;
-        if (rouge_score_of(least, k->n, t.n).f <= match->f1)
+        int same = !t.n && !k->n && k->hash == hash; /* without a word: as sift_repeat has it */
+        if (!same && rouge_score_of(least, k->n, t.n).f <= match->f1)
             continue;
-        double f = rouge_score_of(lcs_length(&s->pattern, s->words + k->at, k->n), k->n, t.n).f;
+        double f = same ? 1 : rouge_score_of(lcs_length(&s->pattern, s->words + k->at, k->n), k->n, t.n).f;
         if (f > match->f1)
             *match = (struct sift_match){k->name, f};
     }
