@@ -28,7 +28,7 @@ class Outside:
         self.model = self.models / "miniature"
         self.seeds, self.test = self.scratch / "seeds.jsonl", self.scratch / "test.jsonl"
         self.take("seeds.jsonl", self.seeds, 24)
-        self.take("test.jsonl", self.test, 12)
+        self.take("test.jsonl", self.test, 8)
         self.clock = time.monotonic()
 
     def take(self, name, path, n):
@@ -52,12 +52,12 @@ class Outside:
     # --- runs ---
     def whole(self):
         """Two rounds beside all controls, judged."""
-        run = self.checked("whole", "--rounds", 2, "--attempts", 20, "--retriever", "bm25", "--test", self.test, "--judge", self.models / "miniature-judge", "--baselines",
-                           "--pool", "grown", "--max-steps", 7, *SAMPLED)
+        run = self.checked("whole", "--rounds", 2, "--attempts", 12, "--retriever", "bm25", "--test", self.test, "--judge", self.models / "miniature-judge", "--baselines",
+                           "--pool", "grown", "--max-steps", 5, *SAMPLED)
         self.eval_is_the_arm(run)
 
     def sifted(self):
-        run = self.checked("sifted", "--rounds", 2, "--attempts", 48, "--retriever", "bm25", "--max-steps", 3, "--stop-novelty", 0, *SAMPLED, *TIGHT)
+        run = self.checked("sifted", "--rounds", 2, "--attempts", 36, "--retriever", "bm25", "--max-steps", 3, "--stop-novelty", 0, *SAMPLED, *TIGHT)
         reasons = {a["reason"] for attempts in run.attempts.values() for a in attempts}
         for wanted in ("kept", "question_repeat", "question_long", "question_short", "question_unended", "answer_short", "answer_copied"):
             self.ledger.true(f"sifted: no attempt is {wanted}; found {sorted(reasons)}", wanted in reasons)
@@ -95,15 +95,15 @@ class Outside:
 
     def alpha(self):
         """The round's share at, just below and just above --stop-novelty."""
-        base = ["--rounds", 2, "--attempts", 8, "--question-max-words", 16, "--retriever", "bm25", "--max-steps", 3, "--holdout", 3, "--samples", 0, *SAMPLED]
-        first = self.checked("alpha-0", *base, "--stop-novelty", 0, regenerate=False)
+        base = ["--attempts", 8, "--question-max-words", 16, "--retriever", "bm25", "--max-steps", 3, "--holdout", 3, "--samples", 0, *SAMPLED]
+        first = self.checked("alpha-0", *base, "--rounds", 1, "--stop-novelty", 0, regenerate=False)
         share = first.rounds[0]["kept"] / 8
         self.ledger.true(f"alpha: wanted a share within 0 and 1, found {share}", 0 < share < 1)
         for name, alpha, tuned in (("alpha-at", share, True), ("alpha-below", math.nextafter(share, 0), True), ("alpha-above", math.nextafter(share, 1), False)):
-            run = self.checked(name, *base, "--stop-novelty", repr(alpha), regenerate=False)
+            run = self.checked(name, *base, "--rounds", 1 if tuned else 2, "--stop-novelty", repr(alpha), regenerate=False)
             self.ledger.same(f"{name}: share", run.rounds[0]["kept"] / 8, share)
             self.ledger.same(f"{name}: a model of round 1", run.tuned(1), tuned)
-        self.seeded(first, self.checked("seed-7", *base, "--stop-novelty", 0, "--seed", 7, regenerate=False))
+        self.seeded(first, self.checked("seed-7", *base, "--rounds", 1, "--stop-novelty", 0, "--seed", 7, regenerate=False))
 
     # --- seeds ---
     def seeded(self, first, other):
@@ -151,7 +151,7 @@ class Outside:
         same, pairs = self.ledger.same, [(s["question"], s["answer"]) for s in run.seeds]
         for arm, contexts in (("icl-knn", lambda i, q: method.nearest(method.bm25([p[0] for p in pairs], q), run.k)[::-1]),
                               ("icl-random", lambda i, q: method.random_contexts_of_test(0, i, len(pairs), run.k))):
-            for i, (sample, row) in enumerate(zip(self.samples(arm, 0, 12), run.arm_file(arm))):
+            for i, (sample, row) in enumerate(zip(self.samples(arm, 0, 8), run.arm_file(arm))):
                 wanted = method.prompt_that_answers(run.template, [pairs[c] for c in contexts(i, row["question"])], row["question"])
                 same(f"eval --arm {arm}, question {i}: prompt", sample["arguments"]["gen_args_0"]["arg_0"], wanted)
                 same(f"eval --arm {arm}, question {i}: the arm's answer", row["answer"], sample["filtered_resps"][0])
