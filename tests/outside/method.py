@@ -105,16 +105,25 @@ def anchored(scores_of, stream, n, k):
 
 
 # --- the sift ---
+UNSPACED = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "THAI", "LAO", "MYANMAR", "KHMER")
+
+
 @functools.lru_cache(maxsize=None)
 def words_of_rouge(text):
-    """Google's rouge_score: lower case, runs of a-z and 0-9."""
-    words, word = [], ""
-    for c in text.lower() + " ":
-        if c.isascii() and c.isalnum():
-            word += c
-        elif word:
-            words.append(word)
-            word = ""
+    """Words of every script, case folded: runs of letters, marks and digits; a letter with its marks where no spaces stand between words. Of ASCII they are rouge_score's."""
+    words, open_ = [], False  # open_: the last word may go on
+    for c in text.casefold():
+        kind = unicodedata.category(c)[0]
+        alone = kind in "LN" and unicodedata.name(c, "").startswith(UNSPACED)
+        if kind == "M" and open_ is not False:
+            words[-1] += c
+        elif kind in "LMN" and open_ is True and not alone:
+            words[-1] += c
+        elif kind in "LMN":
+            words.append(c)
+            open_ = None if alone else True  # None: for marks only
+        else:
+            open_ = False
     return tuple(words)
 
 
