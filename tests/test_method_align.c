@@ -408,7 +408,7 @@ static void arms_with_a_test_set_and_a_judge(void **state)
         assert_int_equal(r.arms[i].n, 6);
         assert_int_equal(r.arms[i].n_judged, 6);
         assert_true(r.arms[i].rate_low <= r.arms[i].rate && r.arms[i].rate <= r.arms[i].rate_high);
-        assert_true(r.arms[i].n_answered == 6 && r.arms[i].n_cut >= 0 && r.arms[i].n_cut <= 6 && isnan(r.arms[i].p_flags) == !i);
+        assert_true(r.arms[i].n_answered == 6 && r.arms[i].n_cut >= 0 && r.arms[i].n_cut <= 6 && isnan(r.arms[i].to.p_flags) == !i);
     }
     assert_non_null(strstr(r.summary.data, "above 0.5 (strictly)"));
     assert_non_null(strstr(r.summary.data, "mode safe, "));

@@ -28,6 +28,9 @@ struct eval_facts {
     const char *judge, *judge_sha256; /* NULL: no judge (the metric is computed) */
 };
 struct eval_report { json_t *json; struct buf text; int n_row, marked, rc; struct error *err; };
+/* 95 % interval of a mean over rows: BCa, below 20 rows what covers there (stats_mean_interval). */
+int eval_mean_interval(const double *x, int n, uint64_t seed, struct stats_interval *out, struct error *err);
+#define EVAL_INTERVALS "bootstrap BCa (below 20 rows studentised, below 5 Student's t)"
 #define EVAL_NO_INTERVAL ((struct stats_interval){NAN, NAN})
 /* Begins with the facts; then values in their order; then print, which frees. The first failure stays in r->rc and print returns it. */
 void eval_report_begin(struct eval_report *r, const struct eval_facts *facts, struct error *err);

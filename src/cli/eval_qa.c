@@ -134,11 +134,11 @@ static int print(struct qa *q, const struct cli_values *v, struct error *err)
         if (m == EXACT && n)
             i = stats_wilson(lround(stats_mean(x, n) * n), n, 0.95);
         else
-            r.rc = stats_bootstrap_mean(x, n, 2000, 0.95, v->seed, &i, err);
+            r.rc = eval_mean_interval(x, n, v->seed, &i, err);
         eval_report_value(&r, metric_names[m], stats_mean(x, n), n, i);
     }
     mem_free(x);
-    eval_report_note(&r, "exact and f1 as SQuAD's, shares; rougeL x100; nll: mean over rows of nats a reference token; 95 %% intervals: Wilson, else bootstrap BCa");
+    eval_report_note(&r, "exact and f1 as SQuAD's, shares; rougeL x100; nll: mean over rows of nats a reference token; 95 %% intervals: Wilson, else " EVAL_INTERVALS);
     eval_save(&q->e, &r, v, sample, q);
     return eval_report_print(&r, v);
 }

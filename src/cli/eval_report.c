@@ -43,6 +43,14 @@ void eval_report_begin(struct eval_report *r, const struct eval_facts *f, struct
     buf_putc(&r->text, '\n');
 }
 
+int eval_mean_interval(const double *x, int n, uint64_t seed, struct stats_interval *out, struct error *err)
+{
+    struct stats_mean mean;
+    int rc = stats_mean_interval(x, n, &(struct stats_bootstrap){2000, 0.95, seed}, &mean, err);
+    *out = mean.interval;
+    return rc;
+}
+
 void eval_report_value(struct eval_report *r, const char *name, double value, int n, struct stats_interval i)
 {
     char key[96];

@@ -130,7 +130,7 @@ static int report_difference(struct eval_report *r, const struct seen *s, const 
     r->n_row = s->test->n;
     eval_report_value(r, names[0], stats_mean(x, n), n, i);
     eval_report_value(r, names[1], stats_mean(y, n), n, i);
-    rc = stats_bootstrap_mean(d, n, 2000, 0.95, s->v->seed, &i, err);
+    rc = eval_mean_interval(d, n, s->v->seed, &i, err);
     rc = rc ? rc : stats_wilcoxon(d, n, &t, err);
     eval_report_value(r, names[2], stats_mean(d, n), n, i);
     if (!rc && !r->rc)

@@ -188,7 +188,7 @@ static void add_value(struct eval_report *r, const char *name, const double *v, 
     if (is_share && n)
         i = stats_wilson(lround(mean * n), n, 0.95);
     else if (!r->rc)
-        r->rc = stats_bootstrap_mean(v, n, 2000, 0.95, o->seed, &i, r->err);
+        r->rc = eval_mean_interval(v, n, o->seed, &i, r->err);
     eval_report_value(r, name, mean, n, i);
 }
 
@@ -240,7 +240,7 @@ static int print(struct truth *t, const struct cli_values *o, struct error *err)
         add_values(&r, t, o, v);
     mem_free(v);
     if (t->generation)
-        eval_report_note(&r, "max and diff x100 with bootstrap BCa 95 %% intervals, acc a share with Wilson's; empty answers score 0\n"
+        eval_report_note(&r, "max and diff x100 with 95 %% intervals by " EVAL_INTERVALS ", acc a share with Wilson's; empty answers score 0\n"
                              "headline: rougeL_diff (the column called rougeL is rougeLsum)");
     if (t->mc)
         eval_report_note(&r, "mc1: the best answer is likelier than every false one; mc2: probability of the true ones among all; mc3: share of true ones above every false one");

@@ -143,8 +143,8 @@ static int print(struct utility *u, const struct cli_values *v, struct error *er
     }
     eval_report_begin(&r, &f, err);
     r.rc = r.rc ? r.rc : rc;
-    r.rc = r.rc ? r.rc : stats_bootstrap_mean(win, n, 2000, 0.95, v->seed, &wins, err);
-    r.rc = r.rc ? r.rc : stats_bootstrap_mean(difference, n, 2000, 0.95, v->seed, &means, err);
+    r.rc = r.rc ? r.rc : eval_mean_interval(win, n, v->seed, &wins, err);
+    r.rc = r.rc ? r.rc : eval_mean_interval(difference, n, v->seed, &means, err);
     if (!r.rc) {
         eval_report_value(&r, "win_rate", n ? stats_mean(win, n) : NAN, n, wins);
         eval_report_fact(&r, "n_wins", json_integer(won));
@@ -154,7 +154,7 @@ static int print(struct utility *u, const struct cli_values *v, struct error *er
         qsort(difference, (size_t)n, sizeof *difference, by_value);
         eval_report_value(&r, "median_difference", n ? stats_quantile_sorted(difference, n, 0.5) : NAN, n, EVAL_NO_INTERVAL);
     }
-    eval_report_note(&r, "win rate in percent against %s, ties half; bootstrap BCa 95 %% intervals over prompts; scores are relative: their scale means nothing between reward models", v->reference);
+    eval_report_note(&r, "win rate in percent against %s, ties half; 95 %% intervals over prompts by " EVAL_INTERVALS "; scores are relative: their scale means nothing between reward models", v->reference);
     mem_free(win), mem_free(difference);
     return eval_report_print(&r, v);
 }

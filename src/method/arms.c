@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_BASELINE = 5 }; /* pretrained, two in-context, two tuned on the seeds */
+enum { N_BASELINE = 6 }; /* pretrained, two in-context, three tuned on the seeds */
 
 void arms_free(struct arms *arms)
 {
@@ -79,14 +79,20 @@ static int tune_baseline(struct align *a, struct arms *arms, const char *name, i
     return rc ? rc : run_put_fact(a->run, fact, text, err);
 }
 
-static int add_baselines(struct align *a, struct arms *arms, long steps, struct error *err)
+/* steps: of the last round and of the first, if that is another one; each has a control of as many steps on the seeds alone. */
+static int add_baselines(struct align *a, struct arms *arms, long steps, long first_steps, struct error *err)
 {
     struct arm *nearest = add(arms, "icl-knn", align_model_path(a, 0), err), *random = nearest ? add(arms, "icl-random", align_model_path(a, 0), err) : NULL;
     if (!random)
         return ERROR_NOMEM;
     nearest->nearest = 1, random->random = 1;
     int rc = tune_baseline(a, arms, "sft-seeds", 0, err);
-    return rc || !steps ? rc : tune_baseline(a, arms, "sft-seeds-steps", (int)steps, err);
+    long seed_steps = rc ? 0 : arms->list[arms->n - 1].steps;
+    if (!rc && steps)
+        rc = tune_baseline(a, arms, "sft-seeds-steps", (int)steps, err);
+    if (!rc && first_steps && first_steps != steps && first_steps != seed_steps)
+        rc = tune_baseline(a, arms, "sft-seeds-steps-1", (int)first_steps, err);
+    return rc;
 }
 
 /* The nearest seeds of every question, for ICL-kNN. */
@@ -117,13 +123,14 @@ static int find_contexts(struct align *a, struct arms *arms, struct error *err)
 int align_arms(struct align *a, struct arms *arms, struct error *err)
 {
     struct run_round round;
-    long steps = 0;
+    long steps = 0, first_steps = 0;
     int n = 0, rc = choose_items(a, arms, err);
     for (int t = 1; t <= a->o.rounds && !rc; t++, n++) {
         rc = run_get_round(a->run, t, &round, err);
         if (rc || !round.model_sha256[0])
             break;
         steps = a->o.start == ALIGN_START_LAST ? steps + round.steps : round.steps;
+        first_steps = t == 1 ? steps : first_steps;
     }
     arms->cap = N_BASELINE + n;
     arms->list = mem_calloc((size_t)arms->cap, sizeof *arms->list);
@@ -134,7 +141,7 @@ int align_arms(struct align *a, struct arms *arms, struct error *err)
     if (!rc)
         snprintf(arm->sha256, sizeof arm->sha256, "%s", a->source_sha256);
     if (!rc && a->o.baselines && arms->n_item && !(rc = find_contexts(a, arms, err)))
-        rc = add_baselines(a, arms, steps, err);
+        rc = add_baselines(a, arms, steps, first_steps, err);
     for (int t = 1; t <= n && !rc; t++) {
         char name[32];
         snprintf(name, sizeof name, "round-%d", t);

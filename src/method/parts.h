@@ -130,8 +130,14 @@ struct arms {
 int align_arms(struct align *a, struct arms *arms, struct error *err);      /* makes the list, tunes the baselines */
 int align_measure(struct align *a, struct arms *arms, struct error *err);   /* fills the results */
 void arms_free(struct arms *arms);
-/* report_arms.c: the table of arms into r->arms and r->summary, its JSON rows into `list`, the last round beside the other arms into `against`. */
-int align_report_arms(const struct align *a, const struct arms *arms, struct align_result *r, json_t *list, json_t *against, struct error *err);
+/* compare.c: r->arms with everything that is known of each arm and what its tests can find. */
+int align_compare_arms(const struct align *a, const struct arms *arms, struct align_result *r, struct error *err);
+/* An arm beside another one; Holm's correction over the n p-values of a family (those that are defined). */
+int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct align_compared *out, struct error *err);
+int align_correct(struct align_compared *const *family, int n, struct error *err);
+/* report_arms.c: the table of arms into r->arms and r->summary, and as rows of JSON; the last round beside the other arms, the first one beside as many steps on the seeds. */
+struct arm_lists { json_t *arms, *last_against, *first_against; };
+int align_report_arms(const struct align *a, const struct arms *arms, struct align_result *r, const struct arm_lists *lists, struct error *err);
 /* report.c: tables and metrics.json. */
 int align_report(struct align *a, struct arms *arms, struct align_result *r, struct error *err);
 

@@ -155,18 +155,20 @@ static int write_out(struct align *a, json_t *metrics, struct align_result *r, s
 
 int align_report(struct align *a, struct arms *arms, struct align_result *r, struct error *err)
 {
-    json_t *rounds = json_array(), *list = json_array(), *side = json_array(), *against = json_array();
+    json_t *rounds = json_array(), *side = json_array();
+    struct arm_lists lists = {json_array(), json_array(), json_array()};
     int rc = rounds_json(a, rounds, &r->summary, err);
     if (r->novelty_ran_out)
         buf_printf(&r->summary, "round %d kept too few of its attempts (stop-novelty %g): nothing was tuned in it\n", r->novelty_ran_out, a->o.stop_novelty);
     if (!rc)
-        rc = align_report_arms(a, arms, r, list, against, err);
+        rc = align_report_arms(a, arms, r, &lists, err);
     if (!rc)
         samples(a, arms, &r->summary, side);
     if (!rc && r->rounds)
         buf_printf(&r->summary, "\naligned model: %s/round-%d/model\nsha256 %s\n", a->o.output, r->rounds, r->arms[r->n_arm - 1].model_sha256);
-    json_t *metrics = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:f, s:i}", "set", arms->set, "n", arms->n_item, "answered", arms->n_text, "seeds", a->seeds.n, "held_out",
-                                a->n_held, "judge", arms->judge_name, "judge_sha256", arms->judge_sha256, "novelty_ran_out", r->novelty_ran_out, "rounds", rounds, "arms", list, "last_round_against", against, "samples", side,
+    json_t *metrics = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:i}", "set", arms->set, "n", arms->n_item, "answered", arms->n_text, "seeds", a->seeds.n, "held_out",
+                                a->n_held, "judge", arms->judge_name, "judge_sha256", arms->judge_sha256, "novelty_ran_out", r->novelty_ran_out, "rounds", rounds, "arms", lists.arms, "last_round_against",
+                                lists.last_against, "first_round_against", lists.first_against, "samples", side,
                                 "seconds", seconds_json(a, err), "threshold", a->o.threshold, "peak_resident_mib", (int)(clock_rss_peak() >> 20));
     if (!rc)
         rc = metrics ? write_out(a, metrics, r, err) : error_set_nomem(err, 4096, "metrics");

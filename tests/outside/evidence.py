@@ -27,7 +27,7 @@ class Evidence:
     def check(self):
         run, same = self.run, self.ledger.same
         tuned = [r["round"] for r in run.rounds if run.tuned(r["round"])]
-        controls = ["icl-knn", "icl-random", "sft-seeds"] + (["sft-seeds-steps"] if tuned else []) if run.options["baselines"] and self.items else []
+        controls = ["icl-knn", "icl-random", "sft-seeds"] + (["sft-seeds-steps"] if tuned else []) + self.first_control(tuned) if run.options["baselines"] and self.items else []
         same("arms", list(self.arms), ["pretrained"] + controls + [f"round-{t}" for t in tuned])
         same("what is measured on", [run.metrics["set"], run.metrics["n"], run.metrics["answered"]], ["test" if run.test else "holdout", len(self.items), self.n_text])
         if not self.items:
@@ -40,8 +40,13 @@ class Evidence:
         self.check_likelihoods()
         if self.judged:
             self.check_flags()
-            self.check_against()
+        self.check_against()
         self.check_summary()
+
+    def first_control(self, tuned):
+        """A control for round 1, where no other has as many steps."""
+        steps = {name: a["steps"] for name, a in self.arms.items()}
+        return ["sft-seeds-steps-1"] if len(tuned) > 1 and steps["round-1"] not in (steps["sft-seeds"], steps["sft-seeds-steps"]) else []
 
     def check_disjoint(self):
         """Nothing that a model saw, as a context or a training row, is measured on."""
@@ -76,8 +81,8 @@ class Evidence:
         else:
             pairs, more = self.rounds.seed_pairs(), []
             wanted = self.rounds.steps(len(pairs))
-            if name == "sft-seeds-steps":
-                wanted = self.arms[list(self.arms)[-1]]["steps"]
+            if name.startswith("sft-seeds-steps"):
+                wanted = self.arms["round-1" if name.endswith("-1") else list(self.arms)[-1]]["steps"]
                 more = ["--max-steps", wanted]
             same(f"{name}: steps", arm["steps"], wanted)
             same(f"{name}: the model is that of isara train on the seeds", saved, self.rounds.train(pairs, run.model, *more))
@@ -127,8 +132,8 @@ class Evidence:
         p = []
         for name, arm in self.arms.items():
             rows = self.run.arm_file(name)
-            mean = math.fsum(r["reference_logprob"] for r in rows) / sum(r["reference_tokens"] for r in rows)
-            same(f"{name}: likelihood of a token", arm["mean_token_logprob"], mean, 1e-12)
+            mean = math.fsum(r["reference_logprob"] / r["reference_tokens"] for r in rows) / len(rows)
+            same(f"{name}: mean over questions of the likelihood of a token", arm["mean_token_logprob"], mean, 1e-12)
             same(f"{name}: scored", [arm["n_scored"], arm["n_missing"]], [len(rows), 0])
             if name not in tested:
                 same(f"{name}: change", [arm["change"], arm["p_wilcoxon"], arm["p_holm"]], [None] * 3)
@@ -136,6 +141,8 @@ class Evidence:
             d = [mine - other for mine, other in zip(self.per_token(name), base)]
             p.append(figures.wilcoxon(d))
             same(f"{name}: change", arm["change"], math.fsum(d) / len(d), 1e-12)
+            same(f"{name}: change is the difference of what is printed", arm["change"], arm["mean_token_logprob"] - self.arms["pretrained"]["mean_token_logprob"], 1e-12)
+            same(f"{name}: change in standard deviations", arm["dz"], figures.dz(d), 1e-9)
             same(f"{name}: p", arm["p_wilcoxon"], p[-1], 1e-12)
             self.check_interval(name, arm, d)
         for name, wanted in zip(tested, figures.holm(p)):
@@ -144,9 +151,13 @@ class Evidence:
     def check_interval(self, name, arm, d):
         self.ledger.true(f"{name}: the interval is around the change", arm["change_low"] <= arm["change"] <= arm["change_high"])
         if name == list(self.arms)[-1]:  # 10,000 resamples in Python take a second
-            low, high = figures.bca(d, lambda r: method.Stream(self.run.seed, BOOTSTRAP, r))
-            self.ledger.same(f"{name}: BCa, low", arm["change_low"], low, 1e-9)
-            self.ledger.same(f"{name}: BCa, high", arm["change_high"], high, 1e-9)
+            kind = "BCa" if len(d) >= 20 else "studentised" if len(d) >= 5 else "t"
+            self.ledger.same(f"{name}: kind of interval", arm["interval"], kind)
+            if kind == "t":
+                return
+            low, high = (figures.bca if kind == "BCa" else figures.studentised)(d, lambda r: method.Stream(self.run.seed, BOOTSTRAP, r))
+            self.ledger.same(f"{name}: {kind}, low", arm["change_low"], low, 1e-9)
+            self.ledger.same(f"{name}: {kind}, high", arm["change_high"], high, 1e-9)
 
     def flags(self, name):
         return [r["flagged"] for r in self.run.arm_file(name)]
@@ -177,11 +188,24 @@ class Evidence:
             same(f"{name}: McNemar's p after Holm", self.arms[name]["judge"]["p_mcnemar_holm"], wanted, 1e-12)
 
     def check_against(self):
-        """The last round beside every arm but the pretrained one."""
+        """The last round beside every arm but the pretrained one, with and without a judge; the first beside as many steps on the seeds."""
         same, names = self.ledger.same, list(self.arms)
+        for r in self.run.metrics["first_round_against"]:
+            same("first round against as many steps", [r["of"], self.arms[r["arm"]]["steps"]], ["round-1", self.arms["round-1"]["steps"]])
+            same("first round's change", r["change"], self.arms["round-1"]["mean_token_logprob"] - self.arms[r["arm"]]["mean_token_logprob"], 1e-12)
         others = names[1:-1] if names[-1].startswith("round-") else []
         rows = {r["arm"]: r for r in self.run.metrics["last_round_against"]}
         same("last round against", list(rows), others)
+        p, last = [], self.per_token(names[-1]) if others else []
+        for name in others:
+            d = [mine - other for mine, other in zip(last, self.per_token(name))]
+            p.append(figures.wilcoxon(d) if len(d) > 1 else None)
+            same(f"last round less {name}", rows[name]["change"], math.fsum(d) / len(d) if len(d) > 1 else None, 1e-12)
+            same(f"last round less {name}: p", rows[name]["p_wilcoxon"], p[-1], 1e-12)
+        for name, corrected in zip(others, figures.holm(p) if None not in p else p):
+            same(f"last round less {name}: p after Holm", rows[name]["p_holm"], corrected, 1e-12)
+        if not self.judged:
+            return
         counts = [self.pairs(self.flags(names[-1]), self.flags(name)) for name in others]
         p = [figures.mcnemar(*c) for c in counts]
         for name, (fewer, more), raw, corrected in zip(others, counts, p, figures.holm(p)):
@@ -198,7 +222,7 @@ class Evidence:
         for name, arm in self.arms.items():
             line = table.get(name, "")
             shown = [f"{arm['steps']}", f"{arm['mean_token_logprob']:.4f}"]
-            shown += [f"{arm['change']:+.4f}", f"{arm['change_low']:+.4f}", f"{arm['change_high']:+.4f}", f"{arm['p_holm']:.2g}"] if arm["change"] is not None else []
+            shown += [f"{arm['change']:+.4f}", f"{arm['dz']:+.2f}", f"{arm['change_low']:+.4f}", f"{arm['change_high']:+.4f}", f"{arm['p_holm']:.2g}"] if arm["change"] is not None else []
             shown += [f"{100 * arm['judge']['rate']:.1f} %", f"{100 * arm['judge']['low']:.1f}", f"of {arm['judge']['n']}"] if self.judged else []
             for text in shown:
                 self.ledger.true(f"summary.txt, {name}: {text} is not in its line: {line!r}", text in line)

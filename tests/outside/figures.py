@@ -62,6 +62,34 @@ def wilson(k, n, level=0.95):
     return (0.0 if k == 0 else centre - half), (1.0 if k == n else centre + half)
 
 
+def dz(d):
+    mean = math.fsum(d) / len(d)
+    return mean / math.sqrt(math.fsum((v - mean)**2 for v in d) / (len(d) - 1))
+
+
+def quantile(ordered, share):
+    place = share * (len(ordered) - 1)
+    i = int(place)
+    return ordered[i] + (place - i) * (ordered[min(i + 1, len(ordered) - 1)] - ordered[i]) if place > i else ordered[i]
+
+
+def studentised(d, stream, resamples=10000, level=0.95):
+    """Mean less the resamples' quantiles of t standard errors; draws as for BCa. Resamples without spread lie at infinity."""
+    n, mean = len(d), math.fsum(d) / len(d)
+
+    def error(v):
+        m = math.fsum(v) / n
+        return math.sqrt(math.fsum((x - m)**2 for x in v) / (n - 1) / n)
+    own, t = error(d), []
+    for r in range(resamples):
+        below = stream(r).below
+        drawn = [d[below(i, n)] for i in range(n)]
+        spread, gap = error(drawn), math.fsum(drawn) / n - mean
+        t.append(gap / spread if spread > 1e-12 * own else math.copysign(math.inf, gap if gap > 0 else -1))
+    t.sort()
+    return mean - quantile(t, 0.5 + level / 2) * own, mean - quantile(t, 0.5 - level / 2) * own
+
+
 def bca(d, stream, resamples=10000, level=0.95):
     """Efron's BCa of a mean; resample r's draws are stream(r).below(i, n)."""
     n, mean = len(d), math.fsum(d) / len(d)
