@@ -52,7 +52,11 @@ static json_t *row_of(const struct align *a, const struct run_attempt *t)
     if (t->match >= 0) {
         char match[40];
         int answer = t->reason && !strcmp(t->reason, sift_reason_name(SIFT_ANSWER_COPIED));
-        snprintf(match, sizeof match, "r%d-a%d", a->round, t->match);
+        int test = t->reason && !strcmp(t->reason, sift_reason_name(SIFT_TEST_OVERLAP));
+        if (test)
+            snprintf(match, sizeof match, "test-%d", t->match);
+        else
+            snprintf(match, sizeof match, "r%d-a%d", a->round, t->match);
         json_object_set_new(row, "matches", json_string(answer ? name_of(a, t->match, match) : match));
     }
     json_object_set_new(row, "nearest_f1", json_real(isnan(t->f1) ? 0 : t->f1));

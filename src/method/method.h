@@ -47,6 +47,7 @@ struct align_options {
     int preview;        /* > 0: that many attempts of round 1 are made and shown, nothing is kept, no directory is written */
     int review;         /* stop before tune, exporting round-t/review.jsonl, whose lines a person may strike */
     int resume;         /* go on after review with the lines that are left */
+    int keep_test_overlap; /* seeds that are test questions, and generated questions near one, stay in the method */
     int baselines;      /* with a test set: all arms, else pretrained and the rounds only */
     double threshold;   /* of the judge's labels, strict [0.5] */
     int accept_different_bits;

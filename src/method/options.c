@@ -71,6 +71,7 @@ static int put(json_t *object, const char *prefix, const char *name, json_t *val
     X(weight_decay, "weight-decay") X(adam_beta1, "adam-beta1") X(adam_beta2, "adam-beta2") X(adam_epsilon, "adam-epsilon") \
     X(max_grad_norm, "max-grad-norm") X(min_lr_ratio, "min-lr-ratio") X(lora_alpha, "lora-alpha")
 #define ALIGN_INTS(X) X(rounds, "rounds") X(attempts, "attempts") X(k, "k") X(holdout, "holdout") X(samples, "samples") X(baselines, "baselines") \
+    X(keep_test_overlap, "keep-test-overlap") \
     X(sift.question_min_words, "question-min-words") X(sift.question_max_words, "question-max-words") \
     X(sift.answer_min_words, "answer-min-words") X(sift.answer_max_words, "answer-max-words") X(sift.need_end, "sift-need-end")
 #define ALIGN_REALS(X) X(stop_novelty, "stop-novelty") X(sift.threshold, "sift-threshold") X(sift.repetition, "sift-repetition") \

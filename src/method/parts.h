@@ -27,6 +27,9 @@ struct align {
     struct model_desc desc;
     char ask_cue[64], answer_cue[64]; /* what a text must not hold: "Question:", "Answer:" */
     struct seeds seeds, test;
+    struct sift *test_questions;    /* NULL: no test set */
+    unsigned char *in_test;         /* [seeds.n]: that seed is a test question */
+    struct overlap_counts { int seeds, generated, left_out, kept; } overlap; /* kept: generated ones near a test question that were trained on */
     int *given, n_given, *held, n_held; /* indices of seeds in the method and kept out of it */
     struct pool_item *pool; int n_pool; /* contexts of this round */
     struct pool_item *kept; int n_kept, cap_kept; /* of earlier rounds and, after its verdicts, this one */
@@ -107,6 +110,14 @@ int align_read_review(struct align *a, int *kept, struct error *err);
 /* align.c: the round's attempts from the journal into memory. */
 int align_load_round(struct align *a, int round, int n, struct error *err);
 int align_check_run(struct align *a, struct error *err); /* the journal against the options and files: ERROR_DATA */
+
+/* test_overlap.c: after seeds and test set are read; *row -1: the question is near none of them; adds a round's attempts to the counts. */
+int align_open_overlap(struct align *a, struct error *err);
+int align_near_test(struct align *a, const char *question, int *row, struct error *err);
+int align_count_overlap(struct align *a, struct error *err);
+json_t *align_overlap_json(const struct align *a);
+void align_overlap_text(const struct align *a, struct buf *text);
+int align_overlap_manifest(const struct align *a, struct error *err); /* brings the counts there up to date */
 
 /* arms.c, evidence.c: what each arm gives for the questions it is measured on. */
 struct arm {

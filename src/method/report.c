@@ -50,6 +50,7 @@ static int round_json(struct align *a, int t, const struct run_round *round, jso
     int counts[SIFT_REASON_COUNT] = {0}, repeated = 0, rc = align_load_round(a, t, round->attempts, err);
     double f1 = 0;
     json_t *reasons = json_object();
+    rc = rc ? rc : align_count_overlap(a, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         int reason = a->attempts[i].reason ? sift_reason_find(a->attempts[i].reason) : -1;
         if (reason >= 0)
@@ -160,6 +161,7 @@ int align_report(struct align *a, struct arms *arms, struct align_result *r, str
     int rc = rounds_json(a, rounds, &r->summary, err);
     if (r->novelty_ran_out)
         buf_printf(&r->summary, "round %d kept too few of its attempts (stop-novelty %g): nothing was tuned in it\n", r->novelty_ran_out, a->o.stop_novelty);
+    align_overlap_text(a, &r->summary);
     if (!rc)
         rc = align_report_arms(a, arms, r, &lists, err);
     if (!rc)
@@ -170,6 +172,9 @@ int align_report(struct align *a, struct arms *arms, struct align_result *r, str
                                 a->n_held, "judge", arms->judge_name, "judge_sha256", arms->judge_sha256, "novelty_ran_out", r->novelty_ran_out, "rounds", rounds, "arms", lists.arms, "last_round_against",
                                 lists.last_against, "first_round_against", lists.first_against, "samples", side,
                                 "seconds", seconds_json(a, err), "threshold", a->o.threshold, "peak_resident_mib", (int)(clock_rss_peak() >> 20));
+    json_object_set_new(metrics, "test_overlap", align_overlap_json(a));
+    if (!rc)
+        rc = align_overlap_manifest(a, err);
     if (!rc)
         rc = metrics ? write_out(a, metrics, r, err) : error_set_nomem(err, 4096, "metrics");
     json_decref(metrics);

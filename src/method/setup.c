@@ -71,7 +71,11 @@ static int split_seeds(struct align *a, struct error *err)
         return error_set_nomem(err, (size_t)n * sizeof *drawn, "seeds");
     }
     int rc = 0;
-    if (n - holdout < a->o.k + 1)
+    int left_out = a->o.keep_test_overlap ? 0 : a->overlap.seeds;
+    if (left_out && n - holdout - left_out < a->o.k + 1)
+        rc = error_set(err, ERROR_DATA, "%s: %d of %d pairs are questions of %s and left out; wanted at least %d others (k and one more); take others, or say --keep-test-overlap",
+                       a->o.seeds, left_out, n, a->o.test, a->o.k + 1);
+    else if (n - holdout < a->o.k + 1)
         rc = error_set(err, ERROR_DATA, "%s: %d pairs, %d of them held out; wanted at least %d for the method (k and one more); give more seeds or a smaller --k",
                        a->o.seeds, n, holdout, a->o.k + 1);
     int n_drawn = rc ? 0 : retrieve_random(&(struct rng_stream){a->o.seed, PHASE_CONTEXTS, UINT64_MAX}, n, holdout, drawn);
@@ -79,6 +83,8 @@ static int split_seeds(struct align *a, struct error *err)
         int out = 0;
         for (int j = 0; j < n_drawn; j++)
             out |= drawn[j] == i;
+        if (a->in_test[i] && !a->o.keep_test_overlap)
+            continue;
         if (out)
             a->held[a->n_held++] = i;
         else
@@ -100,9 +106,11 @@ static int open_data(struct align *a, struct error *err)
             (rc = seeds_overlap(&a->seeds, &a->test, &same, &similar, &line, err)))
             return rc;
         if (same || similar)
-            log_line(LOG_WARNING, "%s: %d test questions are seeds and %d are much like one (ROUGE-L above 0.7), first on line %ld", a->o.test, same, similar, line);
+            log_line(LOG_WARNING, "%s: %d test questions are seeds%s and %d are much like one (ROUGE-L above 0.7), first on line %ld", a->o.test, same,
+                     same && !a->o.keep_test_overlap ? ", which are left out," : "", similar, line);
     }
-    return split_seeds(a, err);
+    rc = align_open_overlap(a, err);
+    return rc ? rc : split_seeds(a, err);
 }
 
 int align_open_parts(struct align *a, struct error *err)
@@ -140,6 +148,8 @@ void align_close(struct align *a)
     mem_free(a->kept);
     mem_free(a->given);
     mem_free(a->held);
+    mem_free(a->in_test);
+    sift_free(a->test_questions);
     mem_free(a->attempts);
     seeds_free(&a->seeds);
     seeds_free(&a->test);

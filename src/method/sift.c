@@ -17,6 +17,7 @@ static const struct { const char *name, *text; } reasons[] = {
     {"question_unended", "question did not end by itself"}, {"question_short", "question is too short"},
     {"question_long", "question is too long"}, {"question_repetitive", "question repeats itself"},
     {"question_repeat", "question repeats a kept one"},
+    {"test_overlap", "question is near a test question"},
     {"answer_empty", "answer is empty"}, {"answer_unparsed", "answer does not parse"},
     {"answer_unended", "answer did not end by itself"}, {"answer_short", "answer is too short"},
     {"answer_long", "answer is too long"}, {"answer_repetitive", "answer repeats itself"},

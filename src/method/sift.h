@@ -22,6 +22,7 @@
     X(QUESTION_LONG, "question is too long")                                         \
     X(QUESTION_REPETITIVE, "question repeats itself")                                \
     X(QUESTION_REPEAT, "question repeats a kept one")                                \
+    X(TEST_OVERLAP, "question is near a test question")                              \
     X(ANSWER_EMPTY, "answer is empty")                                               \
     X(ANSWER_UNPARSED, "answer does not parse")                                      \
     X(ANSWER_UNENDED, "answer did not end by itself")                                \

@@ -33,6 +33,13 @@ int align_question_fault(struct align *a, struct sift *before, int index, enum s
     for (int j = 0; j < index && *reason == SIFT_KEPT && !rc; j++)
         if (a->attempts[j].question.text && !strcmp(a->attempts[j].question.text, q->text))
             *reason = SIFT_QUESTION_REPEAT, *match = j;
+    int row = -1;
+    if (*reason == SIFT_KEPT && !rc && !a->o.keep_test_overlap)
+        rc = align_near_test(a, q->text, &row, err);
+    if (row >= 0) {
+        *reason = SIFT_TEST_OVERLAP;
+        *match = row;
+    }
     return rc;
 }
 

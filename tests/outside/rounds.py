@@ -60,7 +60,8 @@ class Rounds:
         o = run.options
         held = o["holdout"] if o["holdout"] >= 0 else 0 if run.test else len(run.seeds) // 8
         self.held = method.held_out(run.seed, len(run.seeds), held)
-        self.given = [i for i in range(len(run.seeds)) if i not in self.held]
+        tested = set() if o["keep-test-overlap"] else {x["question"] for x in run.test or []}
+        self.given = [i for i, s in enumerate(run.seeds) if i not in self.held and s["question"] not in tested]
         self.kept = []       # (name, question, answer) of finished rounds
         self.embedded = {}
 
@@ -157,6 +158,9 @@ class Rounds:
         for j in range(index):
             if self.attempts[j]["question"] == a["question"]:
                 return "question_repeat", f"r{self.round}-a{j}"
+        for j, x in enumerate([] if o["keep-test-overlap"] else self.run.test or []):
+            if method.rouge_l(x["question"], a["question"]) > o["sift-threshold"]:
+                return "test_overlap", f"test-{j}"
         return None, None
 
     def answer_fault(self, index):

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of the method's data is in the test set: seeds that are test questions, and generated questions near one. Both are left out unless --keep-test-overlap, and counted in
+ * any case: a model that was tuned on its test questions shows nothing. */
+#include "method/parts.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+
+#include <string.h>
+
+/* The same question: the same text, or the same words. */
+static int is_same(const struct align *a, const struct sift_match *m, const char *question)
+{
+    return m->name >= 0 && (m->f1 >= 1 || !strcmp(a->test.items[m->name].question, question));
+}
+
+int align_open_overlap(struct align *a, struct error *err)
+{
+    struct sift_match m;
+    int rc = 0;
+    a->in_test = mem_calloc((size_t)a->seeds.n + 1, 1);
+    if (!a->in_test)
+        return error_set_nomem(err, (size_t)a->seeds.n, "seeds");
+    if (a->o.test)
+        rc = sift_new(&a->test_questions, &a->o.sift, err);
+    for (int i = 0; i < a->test.n && !rc; i++)
+        rc = sift_add(a->test_questions, a->test.items[i].question, i, err);
+    for (int i = 0; a->test_questions && i < a->seeds.n && !rc; i++) {
+        rc = sift_nearest(a->test_questions, a->seeds.items[i].question, &m, err);
+        a->in_test[i] = !rc && is_same(a, &m, a->seeds.items[i].question);
+        a->overlap.seeds += a->in_test[i];
+    }
+    return rc;
+}
+
+int align_near_test(struct align *a, const char *question, int *row, struct error *err)
+{
+    struct sift_match m = {-1, 0};
+    int rc = a->test_questions ? sift_repeat(a->test_questions, question, &m, err) : 0;
+    *row = m.name;
+    return rc;
+}
+
+int align_count_overlap(struct align *a, struct error *err)
+{
+    int rc = 0, row;
+    for (int i = 0; i < a->n_attempt && !rc; i++) {
+        const struct run_attempt *t = &a->attempts[i];
+        if (!t->question.text)
+            continue;
+        rc = align_near_test(a, t->question.text, &row, err);
+        a->overlap.generated += !rc && row >= 0;
+        a->overlap.kept += !rc && row >= 0 && t->kept;
+        a->overlap.left_out += t->reason && !strcmp(t->reason, sift_reason_name(SIFT_TEST_OVERLAP));
+    }
+    return rc;
+}
+
+json_t *align_overlap_json(const struct align *a)
+{
+    const struct overlap_counts *c = &a->overlap;
+    return json_pack("{s:f, s:i, s:i, s:i, s:i, s:i}", "threshold", a->o.sift.threshold, "seeds", c->seeds, "seeds_left_out", a->o.keep_test_overlap ? 0 : c->seeds, "generated",
+                     c->generated, "generated_left_out", c->left_out, "generated_kept", c->kept);
+}
+
+void align_overlap_text(const struct align *a, struct buf *text)
+{
+    const struct overlap_counts *c = &a->overlap;
+    if (!a->o.test)
+        return;
+    buf_printf(text, "test overlap: %d of %d seeds are test questions (%s); %d generated questions are near one (ROUGE-L above %g): %d left out for it, %d kept\n", c->seeds,
+               a->seeds.n, a->o.keep_test_overlap ? "kept" : "left out", c->generated, a->o.sift.threshold, c->left_out, c->kept);
+}
+
+int align_overlap_manifest(const struct align *a, struct error *err)
+{
+    char *path = path_join(a->o.output, "manifest.json");
+    json_t *manifest = path ? json_load_file(path, 0, NULL) : NULL, *counts = align_overlap_json(a);
+    int rc = path && counts ? 0 : error_set_nomem(err, 64, "manifest");
+    if (!rc && json_is_object(manifest) && !json_equal(json_object_get(manifest, "test_overlap"), counts)) {
+        json_object_set(manifest, "test_overlap", counts);
+        rc = jsontext_write(path, manifest, err);
+    }
+    json_decref(manifest);
+    json_decref(counts);
+    mem_free(path);
+    return rc;
+}
