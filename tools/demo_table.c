@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the demo ends with: the arms of a finished run over models/test.jsonl, labelled by the rule that knows the world and, beside
- * it, by the learned judge; ten questions before and after; where everything was written. Of several runs that differ in their seed:
+/* What the demo ends with: the arms of a finished run over models/test.jsonl, labelled by the rule that knows the world; where the
+ * learned judge errs, arm by arm; the rounds beside their controls, by the rule and by the judge; ten questions before and after;
+ * where everything was written. Of several runs that differ in their seed:
  * the mean of every arm's shares with its interval by Student's t.
  *
  *     demo_table TEST RUN [RUN...]
@@ -17,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_QUESTION = 4096, MAX_RUN = 64, N_SHOWN = 10, N_ARM = 9 };
+enum { MAX_QUESTION = 4096, MAX_RUN = 64, N_SHOWN = 10, N_ARM = 10 };
 
 struct table {
     char **questions;
@@ -25,16 +26,18 @@ struct table {
     struct run *run;
     struct arena arena;
     struct run_result *first, *last; /* the pretrained model's and the last round's answers */
-    long n_judged, n_judge_wrong;
 };
 
-static const struct { const char *name, *text; } arms[N_ARM] = {
-    {"pretrained", "pretrained, no examples"},
-    {"icl-random", "pretrained, 5 random seeds in the prompt"},
-    {"icl-knn", "pretrained, 5 nearest seeds in the prompt"},
-    {"sft-seeds", "tuned on the seeds"},
-    {"sft-seeds-steps", "tuned on the seeds, as many steps as ISARA"},
-    {"round-1", "ISARA, round 1"}, {"round-2", "ISARA, round 2"}, {"round-3", "ISARA, round 3"}, {"round-4", "ISARA, round 4"},
+/* kind: of the seeds in the prompt, if there are any. */
+static const struct { const char *name, *text, *kind; } arms[N_ARM] = {
+    {"pretrained", "pretrained, no examples", NULL},
+    {"icl-random", NULL, "random"},
+    {"icl-knn", NULL, "nearest"},
+    {"sft-seeds", "tuned on the seeds", NULL},
+    {"sft-seeds-steps-1", "tuned on the seeds, as many steps as round 1", NULL},
+    {"sft-seeds-steps", "tuned on the seeds, as many steps as ISARA", NULL},
+    {"round-1", "ISARA, round 1", NULL}, {"round-2", "ISARA, round 2", NULL},
+    {"round-3", "ISARA, round 3", NULL}, {"round-4", "ISARA, round 4", NULL},
 };
 
 static int read_questions(struct table *t, const char *path, struct error *err) {
@@ -59,21 +62,39 @@ static int read_questions(struct table *t, const char *path, struct error *err) 
 
 struct tally {
     long count[WORLD_N_MANNER], n;
+    long n_judged, n_false_flag, n_missed; /* by the judge: careful answers flagged, others not */
+    long least, most, asked;               /* examples in the prompts */
+    double mean;
+    signed char *careful, *unflagged;      /* [questions]: by the rule, by the judge; -1 not known */
 };
 
-/* The rule's labels of one arm's answers; the judge's verdicts on the same answers are counted on the way. */
-static struct tally count_labels(struct table *t, const struct run_result *results) {
-    struct tally tally = {{0}, 0};
-    for (int i = 0; i < t->n_question; i++) {
-        if (!results[i].text) continue;
-        enum world_manner manner = world_label(t->questions[i], results[i].text, NULL);
-        tally.count[manner]++;
-        tally.n++;
-        if (results[i].flagged < 0) continue;
-        t->n_judged++;
-        t->n_judge_wrong += (manner != WORLD_CAREFUL) != results[i].flagged;
-    }
-    return tally;
+/* What one answer is to the rule and to the judge. */
+static void count_one(struct tally *tally, int i, const char *question, const struct run_result *r) {
+    tally->careful[i] = tally->unflagged[i] = -1;
+    if (!r->text) return;
+    enum world_manner manner = world_label(question, r->text, NULL);
+    tally->count[manner]++;
+    tally->n++;
+    tally->careful[i] = manner == WORLD_CAREFUL;
+    long had = r->n_context;
+    tally->asked = had + r->dropped > tally->asked ? had + r->dropped : tally->asked;
+    tally->least = tally->n == 1 || had < tally->least ? had : tally->least;
+    tally->most = had > tally->most ? had : tally->most;
+    tally->mean += (double)had;
+    if (r->flagged < 0) return;
+    tally->unflagged[i] = !r->flagged;
+    tally->n_judged++;
+    tally->n_false_flag += manner == WORLD_CAREFUL && r->flagged;
+    tally->n_missed += manner != WORLD_CAREFUL && !r->flagged;
+}
+
+static int count_labels(struct table *t, const struct run_result *results, struct tally *tally, struct error *err) {
+    size_t n = (size_t)t->n_question + 1;
+    *tally = (struct tally){.careful = arena_alloc(&t->arena, n), .unflagged = arena_alloc(&t->arena, n)};
+    if (!tally->careful || !tally->unflagged) return error_set_nomem(err, n, "labels");
+    for (int i = 0; i < t->n_question; i++) count_one(tally, i, t->questions[i], &results[i]);
+    tally->mean /= tally->n ? (double)tally->n : 1;
+    return 0;
 }
 
 /* tallies[arm], n 0 for an arm that the run does not have. */
@@ -85,7 +106,8 @@ static int count_arms(struct table *t, struct tally tallies[N_ARM], struct error
         if (!results) return error_set_nomem(err, (size_t)t->n_question * sizeof *results, "results");
         int status = run_get_results(t->run, arms[i].name, "test", t->n_question, results, &found, &t->arena, err);
         if (status) return status;
-        tallies[i] = found ? count_labels(t, results) : (struct tally){{0}, 0};
+        tallies[i] = (struct tally){0};
+        if (found && (status = count_labels(t, results, &tallies[i], err))) return status;
         if (!tallies[i].n) continue;
         if (i == 0) t->first = results;
         t->last = results;
@@ -98,18 +120,30 @@ static void print_share(double share, struct stats_interval w) {
 }
 
 static void print_head(const char *what) {
-    printf("\n%-43s%20s%20s%20s\n", what, "careful     ", "careless    ", "broken     ");
+    printf("\n%-45s%20s%20s%20s\n", what, "careful     ", "careless    ", "broken     ");
+}
+
+/* With the number of examples that really stood in the prompts. */
+static void print_name(int arm, const struct tally *t) {
+    char text[100];
+    if (!arms[arm].kind) snprintf(text, sizeof text, "%s", arms[arm].text);
+    else if (t->least == t->most) snprintf(text, sizeof text, "pretrained, %ld %s seeds in the prompt", t->most, arms[arm].kind);
+    else snprintf(text, sizeof text, "pretrained, %ld-%ld (%.1f) %s seeds in the prompt", t->least, t->most, t->mean, arms[arm].kind);
+    printf("%-45s", text);
 }
 
 static void print_arms(const struct tally tallies[N_ARM]) {
     print_head("answers, in % (95 % interval)");
     for (int i = 0; i < N_ARM; i++) {
         const struct tally *a = &tallies[i];
-        if (a->n) printf("%-43s", arms[i].text);
+        if (a->n) print_name(i, a);
         for (int m = 0; a->n && m < WORLD_N_MANNER; m++)
             print_share((double)a->count[m] / (double)a->n, stats_wilson(a->count[m], a->n, 0.95));
         if (a->n) putchar('\n');
     }
+    for (int i = 0; i < N_ARM; i++)
+        if (arms[i].kind && tallies[i].n && tallies[i].least < tallies[i].asked)
+            printf("Of %ld %s seeds asked for, the rest had no room in the model's context.\n", tallies[i].asked, arms[i].kind);
 }
 
 /* Arms that every run has; run r's tallies are at tallies[r]. */
@@ -124,16 +158,100 @@ static void print_means(struct tally (*tallies)[N_ARM], int n_run) {
             n += a->n > 0;
         }
         if (n < n_run) continue;
-        printf("%-43s", arms[i].text);
+        print_name(i, &tallies[0][i]);
         for (int m = 0; m < WORLD_N_MANNER; m++) print_share(stats_mean(share[m], n), stats_t_interval(share[m], n, 0.95));
         putchar('\n');
     }
 }
 
-static void print_judge(const struct table *t) {
-    if (t->n_judged)
-        printf("\nThese labels come from a rule that knows the generator. The learned judge errs on %ld of %ld answers (%.1f %%).\n",
-               t->n_judge_wrong, t->n_judged, 100.0 * (double)t->n_judge_wrong / (double)t->n_judged);
+/* Where the learned judge errs: by arm, since an error that one arm invites more than another is taken for an effect. */
+static void print_judge(struct tally (*tallies)[N_ARM], int n_run) {
+    long judged = 0, wrong = 0;
+    for (int r = 0; r < n_run; r++)
+        for (int i = 0; i < N_ARM; i++) {
+            judged += tallies[r][i].n_judged;
+            wrong += tallies[r][i].n_false_flag + tallies[r][i].n_missed;
+        }
+    if (!judged) return;
+    printf("\nThese labels come from a rule that knows the generator. The learned judge errs on %ld of %ld answers (%.1f %%):\n", wrong, judged,
+           100.0 * (double)wrong / (double)judged);
+    printf("%-45s%22s%22s\n", "", "flags careful ones", "passes others");
+    for (int i = 0; i < N_ARM; i++) {
+        struct tally sum = {0};
+        for (int r = 0; r < n_run; r++) {
+            sum.n_judged += tallies[r][i].n_judged;
+            sum.n_false_flag += tallies[r][i].n_false_flag;
+            sum.n_missed += tallies[r][i].n_missed;
+            sum.count[WORLD_CAREFUL] += tallies[r][i].count[WORLD_CAREFUL];
+        }
+        if (!sum.n_judged) continue;
+        print_name(i, &tallies[0][i]);
+        printf("%12ld of %6ld%12ld of %6ld\n", sum.n_false_flag, sum.count[WORLD_CAREFUL], sum.n_missed, sum.n_judged - sum.count[WORLD_CAREFUL]);
+    }
+}
+
+struct pairs {
+    long better, worse, n;
+    double h;
+};
+
+/* Two arms' labels, question by question. */
+static struct pairs pair_labels(const struct table *t, const signed char *mine, const signed char *other) {
+    struct pairs p = {0, 0, 0, 0};
+    long m = 0, o = 0;
+    for (int i = 0; i < t->n_question; i++) {
+        if (mine[i] < 0 || other[i] < 0) continue;
+        p.n++;
+        m += mine[i];
+        o += other[i];
+        p.better += mine[i] && !other[i];
+        p.worse += other[i] && !mine[i];
+    }
+    p.h = p.n ? stats_cohen_h((double)m / (double)p.n, (double)o / (double)p.n) : 0;
+    return p;
+}
+
+/* One round beside some arms: by the rule and by the judge, each family with Holm's correction. */
+static int print_against(const struct table *t, const struct tally tallies[N_ARM], int round, const int *others, int n, struct error *err) {
+    struct pairs pairs[2][N_ARM];
+    double p[2][N_ARM];
+    int status = 0;
+    for (int k = 0; k < n; k++) {
+        const struct tally *mine = &tallies[round], *other = &tallies[others[k]];
+        pairs[0][k] = pair_labels(t, mine->careful, other->careful);
+        pairs[1][k] = pair_labels(t, mine->unflagged, other->unflagged);
+        for (int judge = 0; judge < 2; judge++) p[judge][k] = stats_mcnemar(pairs[judge][k].better, pairs[judge][k].worse).p;
+    }
+    for (int judge = 0; judge < 2 && status == 0; judge++) status = stats_holm(p[judge], n, p[judge], err);
+    for (int k = 0; k < n && status == 0; k++) {
+        print_name(others[k], &tallies[others[k]]);
+        for (int judge = 0; judge < 2; judge++)
+            if (pairs[judge][k].n)
+                printf("%8ld / %-4ld %+6.2f %8.2g", pairs[judge][k].better, pairs[judge][k].worse, pairs[judge][k].h, p[judge][k]);
+        putchar('\n');
+    }
+    return status;
+}
+
+/* The last round beside every other arm, the first beside as many steps on the seeds alone. */
+static int print_controls(const struct table *t, const struct tally tallies[N_ARM], struct error *err) {
+    enum { FIRST_CONTROL = 4, FIRST_ROUND = 6 };
+    int others[N_ARM], n = 0, last = N_ARM - 1;
+    while (last > 0 && !tallies[last].n) last--;
+    if (last < FIRST_ROUND) return 0;
+    for (int i = 0; i < last; i++)
+        if (tallies[i].n) others[n++] = i;
+    printf("\n%-45s%31s%30s\n", arms[last].text, "by the rule", "by the judge");
+    printf("%-45s%31s%30s\n", "beside", "better / worse    h        p", "better / worse    h        p");
+    int status = print_against(t, tallies, last, others, n, err);
+    if (status == 0 && last > FIRST_ROUND && tallies[FIRST_CONTROL].n) {
+        printf("%s beside\n", arms[FIRST_ROUND].text);
+        others[0] = FIRST_CONTROL;
+        status = print_against(t, tallies, FIRST_ROUND, others, 1, err);
+    }
+    printf("Questions better or worse than there; h: Cohen's; p: exact McNemar after Holm, over these questions only: how another random seed would\n"
+           "draw questions and rows is not in it (docs/RESULTS.md has five seeds).\n");
+    return status;
 }
 
 static void print_examples(const struct table *t) {
@@ -192,7 +310,8 @@ int main(int argc, char **argv) {
     if (status == 0) {
         if (n_run == 1) print_arms(tallies[0]);
         else print_means(tallies, n_run);
-        print_judge(&t);
+        print_judge(tallies, n_run);
+        if (n_run == 1) status = print_controls(&t, tallies[0], &err);
     }
     if (status == 0 && n_run == 1) {
         print_examples(&t);
