@@ -29,7 +29,7 @@ static const struct option_spec table[] = {
     M("sift-threshold", OPTION_DOUBLE, sift.threshold, "F", 0, 1, "reject a question whose ROUGE-L F1 with a seed or a kept one is above this [0.7]"),
     M("sift-copy", OPTION_DOUBLE, sift.copy, "F", 0, 1, "reject an answer whose ROUGE-L F1 with a context's answer is above this [0.95]"),
     M("sift-repetition", OPTION_DOUBLE, sift.repetition, "P", 0, 1, "reject a text when a greater share of its 4-grams of words occurred before in it [0.3]"),
-    M("keep-test-overlap", OPTION_FLAG, keep_test_overlap, NULL, 0, 0, "keep seeds that are test questions and generated questions near one (ROUGE-L F1 above --sift-threshold) [left out]"),
+    M("keep-test-overlap", OPTION_FLAG, keep_test_overlap, NULL, 0, 0, "keep seeds that are test questions and generated questions near one (ROUGE-L F1 above --sift-threshold), which are left out else [off]"),
     M("sift-need-end", OPTION_FLAG, sift.need_end, NULL, 0, 0, "reject a text that was cut at the token limit [on; --no-sift-need-end]"),
     M("question-min-words", OPTION_INT, sift.question_min_words, "N", 0, 1e6, "reject shorter questions [3]"),
     M("question-max-words", OPTION_INT, sift.question_max_words, "N", 0, 1e6, "reject longer questions [150]"),
