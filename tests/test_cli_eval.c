@@ -59,6 +59,14 @@ static void journal_goes_on_where_it_stopped(void **state)
     assert_int_equal(eval_journal_open(&j, dir, settings, &err), 0);
     assert_string_equal(json_string_value(json_object_get(eval_journal_get(j, "answer", 0), "text")), "c");
     eval_journal_close(j);
+    /* Settings are compared both ways: one more, one less, another value. */
+    json_t *more = json_pack("{s:s, s:i, s:i}", "model", "m", "seed", 1, "k", 5), *less = json_pack("{s:s}", "model", "m");
+    assert_int_equal(eval_journal_open(&j, dir, more, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "was begun with k = nothing"));
+    assert_int_equal(eval_journal_open(&j, dir, less, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "was begun with seed, now there is none"));
+    json_decref(more);
+    json_decref(less);
     assert_int_equal(eval_journal_open(&j, dir, other, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "was begun with seed = 1, now it is 2"));
     assert_int_equal(eval_journal_open(&j, NULL, other, &err), 0); /* in memory */

@@ -60,6 +60,9 @@ printf '{"question":"q1","answer":"other words"}\n{"question":"q2","answer":"may
 mkdir -p "$tmp/cost"; cp $score/* "$tmp/cost/"; sed 's/"score_type": "reward"/"score_type": "cost"/' $score/config.json >"$tmp/cost/config.json"
 ut() { "$ISARA" eval --task utility --test "$tmp/q.jsonl" --input "$tmp/answers.jsonl" --reference "$tmp/reference.jsonl" --dtype f32 --log-level quiet --json "$@"; }
 want 0 '"n_ties": 1' ut --judge $score
+# Whatever else it answers, its own words are worth a half.
+printf '{"question":"q1"}\n{"question":"q2"}\n' >"$tmp/same-q.jsonl"; printf '{"question":"q1","answer":"maybe"}\n{"question":"q2","answer":"so"}\n' >"$tmp/same.jsonl"
+want 0 '"win_rate": 50\(.0\)\?,' "$ISARA" eval --task utility --test "$tmp/same-q.jsonl" --input "$tmp/same.jsonl" --reference "$tmp/same.jsonl" --dtype f32 --log-level quiet --json --judge $score
 want 0 "at EOS" ut --judge $score
 want 0 "without EOS" ut --judge $score --no-append-eos
 want 0 "cost, sign turned" ut --judge "$tmp/cost"

@@ -69,6 +69,19 @@ static double parse(const char *json, const char **why)
     return x;
 }
 
+/* Five alternatives are asked for: with fewer one of the two tokens may be missing. */
+static void the_request_is_alpaca_evals(void **state)
+{
+    (void)state;
+    struct pairwise_prompt none = {.n = 0};
+    json_t *request = pairwise_request(&none, "judge");
+    assert_int_equal(json_integer_value(json_object_get(request, "top_logprobs")), 5);
+    assert_int_equal(json_integer_value(json_object_get(request, "max_tokens")), 1);
+    assert_true(json_is_true(json_object_get(request, "logprobs")) && json_number_value(json_object_get(request, "temperature")) == 0);
+    assert_string_equal(json_string_value(json_object_get(request, "model")), "judge");
+    json_decref(request);
+}
+
 static void replies_are_read_as_two_tokens_or_not_at_all(void **state)
 {
     (void)state;
@@ -88,7 +101,7 @@ static void replies_are_read_as_two_tokens_or_not_at_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(placeholders_in_answers_stay_text), cmocka_unit_test(prompts_of_users_are_read), cmocka_unit_test(replies_are_read_as_two_tokens_or_not_at_all),
+        cmocka_unit_test(placeholders_in_answers_stay_text), cmocka_unit_test(prompts_of_users_are_read), cmocka_unit_test(the_request_is_alpaca_evals), cmocka_unit_test(replies_are_read_as_two_tokens_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

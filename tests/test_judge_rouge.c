@@ -173,6 +173,9 @@ static void reference_lists(void **state)
     near(t[TRUTH_ROUGE1].max, 100, "max");
     near(t[TRUTH_ROUGE1].diff, 50, "diff");
     assert_int_equal(t[TRUTH_ROUGE1].acc, 1);
+    assert_int_equal(truth_score("", (const char *const[]){"The moon."}, 1, (const char *const[]){"the sun"}, 1, t, &err), 0);
+    for (int m = 0; m < TRUTH_METRICS; m++) /* an empty answer is no nearer to the truth */
+        assert_true(t[m].max == 0 && t[m].diff == 0 && t[m].acc == 0);
 }
 
 static void out_of_memory_is_an_error(void **state)

@@ -269,6 +269,23 @@ static void what_is_not_finite_is_refused(void **state)
     assert_int_equal(stats_auroc(x, one_class, 6, 10, 0.95, 0, &value, &i, &err), ERROR_DATA);
 }
 
+/* scipy 1.17.1, wilcoxon(d, zero_method="wilcox", correction=True, method="approx"): zeros and ties with a negative, a positive and no sum; the sign turns nothing but the sum. */
+static void wilcoxons_continuity_is_for_both_signs(void **state)
+{
+    (void)state;
+    static const double d[] = {-3, -1, 0, 2, -2, -4, 0, 1, -5, -1};
+    double turned[10], even[] = {1, -1, 2, -2, 0};
+    struct stats_test t;
+    for (int i = 0; i < 10; i++)
+        turned[i] = -d[i];
+    assert_int_equal(stats_wilcoxon(d, 10, &t, NULL), 0);
+    assert_true(t.statistic == 6.5 && t.n == 8 && fabs(t.p - 0.12118138858542601) < 1e-10);
+    assert_int_equal(stats_wilcoxon(turned, 10, &t, NULL), 0);
+    assert_true(t.statistic == 6.5 && fabs(t.p - 0.12118138858542601) < 1e-10);
+    assert_int_equal(stats_wilcoxon(even, 5, &t, NULL), 0);
+    assert_true(t.p == 1);
+}
+
 static void degenerate_data_give_no_number(void **state)
 {
     (void)state;
@@ -289,7 +306,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clopper_pearson_covers_everywhere), cmocka_unit_test(wilson_covers_on_average), cmocka_unit_test(bca_covers_at_250),
-        cmocka_unit_test(tests_hold_their_level), cmocka_unit_test(detectable_effect_is_detected), cmocka_unit_test(degenerate_data_give_no_number),
+        cmocka_unit_test(tests_hold_their_level), cmocka_unit_test(detectable_effect_is_detected), cmocka_unit_test(degenerate_data_give_no_number), cmocka_unit_test(wilcoxons_continuity_is_for_both_signs),
         cmocka_unit_test(the_effect_that_is_printed_is_found_by_the_test_that_is_printed), cmocka_unit_test(where_no_test_is_possible_nothing_is_claimed),
         cmocka_unit_test(mcnemars_effect_is_found), cmocka_unit_test(what_is_used_for_few_values_covers), cmocka_unit_test(what_is_not_finite_is_refused),
     };

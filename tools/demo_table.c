@@ -120,7 +120,7 @@ static void print_share(double share, struct stats_interval w) {
 }
 
 static void print_head(const char *what) {
-    printf("\n%-45s%20s%20s%20s\n", what, "careful     ", "careless    ", "broken     ");
+    printf("\n%-55s%20s%20s%20s\n", what, "careful     ", "careless    ", "broken     ");
 }
 
 /* With the number of examples that really stood in the prompts. */
@@ -128,8 +128,8 @@ static void print_name(int arm, const struct tally *t) {
     char text[100];
     if (!arms[arm].kind) snprintf(text, sizeof text, "%s", arms[arm].text);
     else if (t->least == t->most) snprintf(text, sizeof text, "pretrained, %ld %s seeds in the prompt", t->most, arms[arm].kind);
-    else snprintf(text, sizeof text, "pretrained, %ld-%ld (%.1f) %s seeds in the prompt", t->least, t->most, t->mean, arms[arm].kind);
-    printf("%-45s", text);
+    else snprintf(text, sizeof text, "pretrained, %ld-%ld (mean %.1f) %s seeds in the prompt", t->least, t->most, t->mean, arms[arm].kind);
+    printf("%-55s", text);
 }
 
 static void print_arms(const struct tally tallies[N_ARM]) {
@@ -141,9 +141,10 @@ static void print_arms(const struct tally tallies[N_ARM]) {
             print_share((double)a->count[m] / (double)a->n, stats_wilson(a->count[m], a->n, 0.95));
         if (a->n) putchar('\n');
     }
+    long asked = 0;
     for (int i = 0; i < N_ARM; i++)
-        if (arms[i].kind && tallies[i].n && tallies[i].least < tallies[i].asked)
-            printf("Of %ld %s seeds asked for, the rest had no room in the model's context.\n", tallies[i].asked, arms[i].kind);
+        if (arms[i].kind && tallies[i].n && tallies[i].least < tallies[i].asked) asked = tallies[i].asked;
+    if (asked) printf("%ld seeds were asked for in the prompt; what is missing had no room in the model's context.\n", asked);
 }
 
 /* Arms that every run has; run r's tallies are at tallies[r]. */
@@ -175,7 +176,7 @@ static void print_judge(struct tally (*tallies)[N_ARM], int n_run) {
     if (!judged) return;
     printf("\nThese labels come from a rule that knows the generator. The learned judge errs on %ld of %ld answers (%.1f %%):\n", wrong, judged,
            100.0 * (double)wrong / (double)judged);
-    printf("%-45s%22s%22s\n", "", "flags careful ones", "passes others");
+    printf("%-55s%22s%22s\n", "", "flags careful ones", "passes others");
     for (int i = 0; i < N_ARM; i++) {
         struct tally sum = {0};
         for (int r = 0; r < n_run; r++) {
@@ -227,7 +228,7 @@ static int print_against(const struct table *t, const struct tally tallies[N_ARM
         print_name(others[k], &tallies[others[k]]);
         for (int judge = 0; judge < 2; judge++)
             if (pairs[judge][k].n)
-                printf("%8ld / %-4ld %+6.2f %8.2g", pairs[judge][k].better, pairs[judge][k].worse, pairs[judge][k].h, p[judge][k]);
+                printf("%9ld / %-4ld %+6.2f %8.2g", pairs[judge][k].better, pairs[judge][k].worse, pairs[judge][k].h, p[judge][k]);
         putchar('\n');
     }
     return status;
@@ -241,8 +242,8 @@ static int print_controls(const struct table *t, const struct tally tallies[N_AR
     if (last < FIRST_ROUND) return 0;
     for (int i = 0; i < last; i++)
         if (tallies[i].n) others[n++] = i;
-    printf("\n%-45s%31s%30s\n", arms[last].text, "by the rule", "by the judge");
-    printf("%-45s%31s%30s\n", "beside", "better / worse    h        p", "better / worse    h        p");
+    printf("\n%-55s%30s%31s\n", arms[last].text, "by the rule", "by the judge");
+    printf("%-55s%30s%31s\n", "beside", "better / worse    h        p", "better / worse    h        p");
     int status = print_against(t, tallies, last, others, n, err);
     if (status == 0 && last > FIRST_ROUND && tallies[FIRST_CONTROL].n) {
         printf("%s beside\n", arms[FIRST_ROUND].text);

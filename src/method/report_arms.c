@@ -90,7 +90,7 @@ static void change_text(struct buf *text, const struct align_compared *c)
 
 static void arm_line(struct buf *text, const struct align_arm *x, int n_item)
 {
-    buf_printf(text, "%-16s %6ld", x->name, x->steps);
+    buf_printf(text, "%-17s %6ld", x->name, x->steps);
     if (isnan(x->logprob))
         buf_printf(text, " %10s", "-");
     else
@@ -129,7 +129,7 @@ static void say_head(const struct align *a, const struct arms *arms, struct alig
     if (tested)
         buf_printf(&r->summary, "(95 %% %s); dz: the change in standard deviations; p: Wilcoxon's signed ranks, after Holm over %d arm%s\n",
                    !strcmp(interval, "BCa") ? "BCa bootstrap" : !strcmp(interval, "t") ? "by Student's t" : "studentised bootstrap", tested, tested > 1 ? "s" : "");
-    buf_printf(&r->summary, "%-16s %6s %9s  %30s %6s %9s%s%s\n", "arm", "steps", "likelihood", "change", "dz", "p",
+    buf_printf(&r->summary, "%-17s %6s %9s  %30s %6s %9s%s%s\n", "arm", "steps", "likelihood", "change", "dz", "p",
                a->o.judge ? "  flagged by the judge                 p" : "", r->arms[0].n_answered ? " answers empty  cut" : "");
 }
 
@@ -168,7 +168,7 @@ static void say_effects(struct align_result *r)
         const struct align_compared *c = &r->arms[i].to;
         if (isnan(c->p_flags))
             continue;
-        buf_printf(&r->summary, "  %-16s %d no longer flagged, %d newly; Cohen's h %+.2f", r->arms[i].name, c->n_better, c->n_worse, c->h);
+        buf_printf(&r->summary, "  %-17s %d no longer flagged, %d newly; Cohen's h %+.2f", r->arms[i].name, c->n_better, c->n_worse, c->h);
         if (isfinite(c->ratio_low))
             buf_printf(&r->summary, "; risk ratio %.2f (%.2f to %.2f)", c->ratio, c->ratio_low, c->ratio_high);
         buf_putc(&r->summary, '\n');
@@ -183,7 +183,7 @@ static void say_power(struct align_result *r)
         int n = 0;
         if (!(which ? flags : likelihood))
             continue;
-        buf_puts(&r->summary, which ? "the same for the flags, in points, where as many answers change their flag as here" : "found 4 times in 5 by these very tests, at this n and after Holm, are changes of");
+        buf_puts(&r->summary, which ? "the same for the flags, in points, where as many answers change their flag as here:" : "found 4 times in 5 by these very tests, at this n and after Holm, are changes of:");
         for (int i = 0; i < r->n_arm; i++) {
             const struct align_compared *c = &r->arms[i].to;
             if (isnan(which ? c->p_flags : c->p))
@@ -213,7 +213,7 @@ static json_t *compared_json(const char *of, const char *arm, const struct align
 
 static void compared_line(struct buf *text, const char *arm, const struct align_compared *c)
 {
-    buf_printf(text, "  %-16s", arm);
+    buf_printf(text, "  %-17s", arm);
     if (isnan(c->change))
         buf_printf(text, " %9s", "-");
     change_text(text, c);

@@ -69,8 +69,8 @@ void align_overlap_text(const struct align *a, struct buf *text)
     const struct overlap_counts *c = &a->overlap;
     if (!a->o.test)
         return;
-    buf_printf(text, "test overlap: %d of %d seeds are test questions (%s); %d generated questions are near one (ROUGE-L above %g): %d left out for it, %d kept\n", c->seeds,
-               a->seeds.n, a->o.keep_test_overlap ? "kept" : "left out", c->generated, a->o.sift.threshold, c->left_out, c->kept);
+    buf_printf(text, "test overlap: %d of %d seeds are test questions%s; %d generated questions are near one (ROUGE-L above %g): %d left out for it, %d kept\n", c->seeds,
+               a->seeds.n, !c->seeds ? "" : a->o.keep_test_overlap ? " (kept)" : " (left out)", c->generated, a->o.sift.threshold, c->left_out, c->kept);
 }
 
 int align_overlap_manifest(const struct align *a, struct error *err)
