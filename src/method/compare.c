@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Arms beside each other, question by question: likelihoods of the reference answers and the judge's flags, with what the tests that are printed can find at this number
- * of questions and with their correction. */
+/* Arms beside each other, question by question: likelihoods of the reference answers and the judge's flags, with what
+ * the tests that are printed can find at this number of questions and with their correction. */
 #include "method/parts.h"
 
 #include "base/mem.h"
@@ -29,7 +29,8 @@ static int differences(const struct arms *arms, int mine, int other, double *d)
     return n;
 }
 
-static int compare_likelihood(const struct align *a, const struct arms *arms, int mine, int other, struct align_compared *out, struct error *err)
+static int compare_likelihood(const struct align *a, const struct arms *arms, int mine, int other,
+                              struct align_compared *out, struct error *err)
 {
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
     struct stats_test test;
@@ -38,7 +39,8 @@ static int compare_likelihood(const struct align *a, const struct arms *arms, in
         return error_set_nomem(err, (size_t)arms->n_item * sizeof *d, "differences");
     out->n = differences(arms, mine, other, d);
     int rc = 0;
-    if (out->n > 1 && !(rc = stats_mean_interval(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, a->o.seed}, &mean, err)) &&
+    if (out->n > 1 &&
+        !(rc = stats_mean_interval(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, a->o.seed}, &mean, err)) &&
         !(rc = stats_wilcoxon(d, out->n, &test, err))) {
         out->change = mean.mean;
         out->low = mean.interval.low;
@@ -68,14 +70,29 @@ static void compare_flags(const struct arms *arms, int mine, int other, struct a
     out->ratio = ratio.ratio;
     out->ratio_low = ratio.low;
     out->ratio_high = ratio.high;
-    out->h = stats_cohen_h((double)(out->n_both + out->n_worse) / out->n_judged, (double)(out->n_both + out->n_better) / out->n_judged);
+    out->h = stats_cohen_h((double)(out->n_both + out->n_worse) / out->n_judged,
+                           (double)(out->n_both + out->n_better) / out->n_judged);
     out->p_flags = stats_mcnemar(out->n_better, out->n_worse).p;
 }
 
-int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct align_compared *out, struct error *err)
+int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct align_compared *out,
+                  struct error *err)
 {
-    *out = (struct align_compared){.change = NAN, .low = NAN, .high = NAN, .interval = stats_mean_kind_name(STATS_MEAN_NONE), .dz = NAN, .p = NAN, .p_holm = NAN, .found = NAN,
-                                   .h = NAN, .ratio = NAN, .ratio_low = NAN, .ratio_high = NAN, .p_flags = NAN, .p_flags_holm = NAN, .found_flags = NAN};
+    *out = (struct align_compared){.change = NAN,
+                                   .low = NAN,
+                                   .high = NAN,
+                                   .interval = stats_mean_kind_name(STATS_MEAN_NONE),
+                                   .dz = NAN,
+                                   .p = NAN,
+                                   .p_holm = NAN,
+                                   .found = NAN,
+                                   .h = NAN,
+                                   .ratio = NAN,
+                                   .ratio_low = NAN,
+                                   .ratio_high = NAN,
+                                   .p_flags = NAN,
+                                   .p_flags_holm = NAN,
+                                   .found_flags = NAN};
     if (mine == other)
         return 0;
     compare_flags(arms, mine, other, out);
@@ -120,10 +137,12 @@ int align_correct(struct align_compared *const *family, int n, struct error *err
 }
 
 /* What each arm's tests against the pretrained model find 4 times in 5. */
-static int find_power(const struct align *a, const struct arms *arms, struct align_compared *const *family, struct error *err)
+static int find_power(const struct align *a, const struct arms *arms, struct align_compared *const *family,
+                      struct error *err)
 {
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
-    int size = family_size(family, arms->n, 0), flags = family_size(family, arms->n, 1), rc = d ? 0 : error_set_nomem(err, (size_t)arms->n_item * sizeof *d, "differences");
+    int size = family_size(family, arms->n, 0), flags = family_size(family, arms->n, 1),
+        rc = d ? 0 : error_set_nomem(err, (size_t)arms->n_item * sizeof *d, "differences");
     int draws = DRAWN_VALUES / (arms->n_item * (size ? size : 1) + 1);
     struct stats_design design = {.family = size, .alpha = 0.05, .power = 0.8, .seed = a->o.seed};
     design.draws = draws < LEAST_DRAWS ? LEAST_DRAWS : draws > MOST_DRAWS ? MOST_DRAWS : draws;
@@ -134,7 +153,8 @@ static int find_power(const struct align *a, const struct arms *arms, struct ali
         rc = isnan(c->p) ? 0 : stats_wilcoxon_finds(d, differences(arms, k, 0, d), &design, &found, err);
         c->found = isnan(c->p) || rc ? NAN : found.effect;
         design.family = flags;
-        rc = rc || isnan(c->p_flags) ? rc : stats_mcnemar_finds(c->n_judged, c->n_better + c->n_worse, &design, &found, err);
+        rc = rc || isnan(c->p_flags) ? rc
+                                     : stats_mcnemar_finds(c->n_judged, c->n_better + c->n_worse, &design, &found, err);
         c->found_flags = isnan(c->p_flags) || rc ? NAN : found.effect;
     }
     mem_free(d);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What of the method's data is in the test set: seeds that are test questions, and generated questions near one. Both are left out unless --keep-test-overlap, and counted in
- * any case: a model that was tuned on its test questions shows nothing. */
+/* What of the method's data is in the test set: seeds that are test questions, and generated questions near one. Both
+ * are left out unless --keep-test-overlap, and counted in any case: a model that was tuned on its test questions shows
+ * nothing. */
 #include "method/parts.h"
 
 #include "base/mem.h"
@@ -60,8 +61,9 @@ int align_count_overlap(struct align *a, struct error *err)
 json_t *align_overlap_json(const struct align *a)
 {
     const struct overlap_counts *c = &a->overlap;
-    return json_pack("{s:f, s:i, s:i, s:i, s:i, s:i}", "threshold", a->o.sift.threshold, "seeds", c->seeds, "seeds_left_out", a->o.keep_test_overlap ? 0 : c->seeds, "generated",
-                     c->generated, "generated_left_out", c->left_out, "generated_kept", c->kept);
+    return json_pack("{s:f, s:i, s:i, s:i, s:i, s:i}", "threshold", a->o.sift.threshold, "seeds", c->seeds,
+                     "seeds_left_out", a->o.keep_test_overlap ? 0 : c->seeds, "generated", c->generated,
+                     "generated_left_out", c->left_out, "generated_kept", c->kept);
 }
 
 void align_overlap_text(const struct align *a, struct buf *text)
@@ -69,8 +71,14 @@ void align_overlap_text(const struct align *a, struct buf *text)
     const struct overlap_counts *c = &a->overlap;
     if (!a->o.test)
         return;
-    buf_printf(text, "test overlap: %d of %d seeds are test questions%s; %d generated questions are near one (ROUGE-L above %g): %d left out for it, %d kept\n", c->seeds,
-               a->seeds.n, !c->seeds ? "" : a->o.keep_test_overlap ? " (kept)" : " (left out)", c->generated, a->o.sift.threshold, c->left_out, c->kept);
+    buf_printf(text,
+               "test overlap: %d of %d seeds are test questions%s; %d generated questions are near one (ROUGE-L above "
+               "%g): %d left out for it, %d kept\n",
+               c->seeds, a->seeds.n,
+               !c->seeds                    ? ""
+                   : a->o.keep_test_overlap ? " (kept)"
+                                            : " (left out)",
+               c->generated, a->o.sift.threshold, c->left_out, c->kept);
 }
 
 int align_overlap_manifest(const struct align *a, struct error *err)

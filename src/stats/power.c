@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the test that is printed can find. The test's own critical value, at the hardest step of Holm's correction, is put to samples that look like the data: for
- * Wilcoxon's test resamples of the differences around their mean, moved until enough of them are found; for McNemar's the sum over the binomials. Moving a sample can only
- * raise its rank sum, so the share that is found rises with the effect and a bisection over the same numbered draws finds the effect. */
+/* What the test that is printed can find. The test's own critical value, at the hardest step of Holm's correction, is
+ * put to samples that look like the data: for Wilcoxon's test resamples of the differences around their mean, moved
+ * until enough of them are found; for McNemar's the sum over the binomials. Moving a sample can only raise its rank
+ * sum, so the share that is found rises with the effect and a bisection over the same numbered draws finds the effect.
+ */
 #include "stats/stats.h"
 
 #include "base/mem.h"
@@ -18,7 +20,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The least rank sum of n differences without ties that is significant at `level` on one side of the two; above the greatest one when none is. */
+/* The least rank sum of n differences without ties that is significant at `level` on one side of the two; above the
+ * greatest one when none is. */
 static int exact_critical(int n, double level, double *least, struct error *err)
 {
     int most = n * (n + 1) / 2, w = most;
@@ -46,14 +49,15 @@ static int wilcoxon_critical(int n, double level, double *least, struct error *e
 }
 
 struct shape {
-    double *z;                 /* [n] ascending: the differences around their mean */
-    unsigned short *drawn;     /* [draws, n]: how often each stands in a resample */
+    double *z;             /* [n] ascending: the differences around their mean */
+    unsigned short *drawn; /* [draws, n]: how often each stands in a resample */
     int n, draws;
     double critical;
 };
 
-/* Rank sum of the positive ones when every value of a resample is moved by `effect`. Both signs' magnitudes are ascending already: negative ones downwards from the
- * border, positive ones upwards, and are merged. Copies of one value rank next to each other, as if told apart by a hair. */
+/* Rank sum of the positive ones when every value of a resample is moved by `effect`. Both signs' magnitudes are
+ * ascending already: negative ones downwards from the border, positive ones upwards, and are merged. Copies of one
+ * value rank next to each other, as if told apart by a hair. */
 static double rank_sum(const struct shape *s, const unsigned short *drawn, double effect)
 {
     int up = 0, down;
@@ -78,7 +82,8 @@ static double share_found(const struct shape *s, double effect)
     return (double)found / s->draws;
 }
 
-/* Differences around their mean, so that it is the population's standard deviation that equals the sample's; turned so that the effect is positive. */
+/* Differences around their mean, so that it is the population's standard deviation that equals the sample's; turned so
+ * that the effect is positive. */
 static void make_shape(struct shape *s, const double *d, const struct stats_design *design)
 {
     double mean = stats_mean(d, s->n), scale = sqrt((double)s->n / (s->n - 1));
@@ -92,13 +97,17 @@ static void make_shape(struct shape *s, const double *d, const struct stats_desi
     }
 }
 
-int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *design, struct stats_found *out, struct error *err)
+int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *design, struct stats_found *out,
+                         struct error *err)
 {
     *out = (struct stats_found){NAN, NAN};
     if (n < 2 || design->draws < 1 || design->family < 1 || !(stats_sd(d, n) > 0))
         return 0;
     size_t cells = (size_t)n * (size_t)design->draws;
-    struct shape s = {.z = mem_alloc((size_t)n * sizeof *s.z), .drawn = mem_calloc(cells, sizeof *s.drawn), .n = n, .draws = design->draws};
+    struct shape s = {.z = mem_alloc((size_t)n * sizeof *s.z),
+                      .drawn = mem_calloc(cells, sizeof *s.drawn),
+                      .n = n,
+                      .draws = design->draws};
     int rc = s.z && s.drawn ? 0 : error_set_nomem(err, cells * sizeof *s.drawn, "resamples");
     rc = rc ? rc : wilcoxon_critical(n, design->alpha / design->family, &s.critical, err);
     if (!rc) {
@@ -128,7 +137,10 @@ static long mcnemar_critical(long discordant, double level)
     return high;
 }
 
-struct flips { double weight; long critical; }; /* of D pairs that differ: how likely that many are, and what is significant then */
+struct flips {
+    double weight;
+    long critical;
+}; /* of D pairs that differ: how likely that many are, and what is significant then */
 
 static double mcnemar_power(const struct flips *flips, long pairs, double one_way)
 {
@@ -150,7 +162,8 @@ static void make_flips(struct flips *flips, long pairs, double share, double lev
     }
 }
 
-int stats_mcnemar_finds(long pairs, long discordant, const struct stats_design *design, struct stats_found *out, struct error *err)
+int stats_mcnemar_finds(long pairs, long discordant, const struct stats_design *design, struct stats_found *out,
+                        struct error *err)
 {
     *out = (struct stats_found){NAN, NAN};
     if (pairs < 1 || discordant < 1 || discordant > pairs || design->family < 1)
