@@ -173,7 +173,8 @@ int utf8_is_word(uint32_t cp)
         return (cp >= '0' && cp <= '9') || (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z') || cp == '_';
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
     return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NL) || c == UTF8PROC_CATEGORY_PC || cp == 0x200c || cp == 0x200d ||
-           (cp >= 0x24b6 && cp <= 0x24e9); /* circled letters are Alphabetic though symbols */
+           (cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) || (cp >= 0x1f150 && cp <= 0x1f169) ||
+           (cp >= 0x1f170 && cp <= 0x1f189); /* letters in circles and squares are Alphabetic though symbols */
 }
 
 int utf8_is_punctuation(uint32_t cp)

@@ -2,6 +2,7 @@
 /* Normalizers rewrite a whole piece of text before it is cut into words. Each reads *text, writes *spare and swaps the two. */
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "text/old_classes.h"
 #include "text/parts.h"
 
 #include <stdlib.h>
@@ -163,8 +164,7 @@ static void bert_characters(const struct normalizer *z, const struct buf *text, 
     for (size_t i = 0, k; i < text->len && (k = utf8_decode(text->data + i, text->len - i, &cp)); i += k) {
         if (z->clean) {
             int space = cp == '\t' || cp == '\n' || cp == '\r';
-            utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-            if (!cp || cp == 0xfffd || (!space && (c >= UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CN)))
+            if (!cp || cp == 0xfffd || (!space && old_is_other(cp)))
                 continue;
             if (utf8_is_space(cp))
                 cp = ' ';
@@ -192,11 +192,6 @@ static void filter(const struct buf *text, struct buf *out, int (*drop)(uint32_t
     }
 }
 
-static int is_nonspacing(uint32_t cp)
-{
-    return utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_MN;
-}
-
 static void swap(struct buf *a, struct buf *b)
 {
     struct buf t = *a;
@@ -217,7 +212,7 @@ static int bert(const struct normalizer *z, struct buf *text, struct buf *spare,
             return rc;
         swap(text, spare);
     }
-    filter(text, spare, z->accents ? is_nonspacing : NULL, z->lowercase);
+    filter(text, spare, z->accents ? old_is_nonspacing : NULL, z->lowercase);
     return 0;
 }
 
@@ -241,7 +236,7 @@ static int apply(const struct normalizer *z, struct buf *text, struct buf *spare
     case NORMALIZE_REPLACE: rc = replace(z, text, spare, most, err); break;
     case NORMALIZE_LOWERCASE: filter(text, spare, NULL, 1); break;
     case NORMALIZE_STRIP: strip(z, text, spare); break;
-    case NORMALIZE_STRIP_ACCENTS: filter(text, spare, utf8_is_mark, 0); break;
+    case NORMALIZE_STRIP_ACCENTS: filter(text, spare, old_is_mark, 0); break;
     case NORMALIZE_BERT: rc = bert(z, text, spare, err); break;
     default: byte_level_write(spare, text->data, text->len); break;
     }

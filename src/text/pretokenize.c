@@ -3,6 +3,7 @@
  * of the piece as match or gap, and a behaviour says which stretches become words. */
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "text/old_classes.h"
 #include "text/parts.h"
 
 #include <string.h>
@@ -57,7 +58,7 @@ static int read_class(struct reader *r, const json_t *o, const char *type, struc
         return rc;
     }
     if (!strcmp(type, "Punctuation")) {
-        out->is_match = utf8_is_punctuation;
+        out->is_match = old_is_punctuation;
         return read_behavior(r, o, "pre_tokenizer Punctuation", SPLIT_ISOLATED, &out->behavior);
     }
     out->is_match = utf8_is_space;
@@ -93,7 +94,7 @@ static int make_bert(struct reader *r, struct pretokenizer *out)
     if (!out->child)
         return reader_nomem(r);
     out->child[0] = (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = utf8_is_space, .behavior = SPLIT_REMOVED};
-    out->child[1] = (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = utf8_is_punctuation, .behavior = SPLIT_ISOLATED};
+    out->child[1] = (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = old_is_punctuation, .behavior = SPLIT_ISOLATED};
     return 0;
 }
 

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every character beyond ASCII in the classes of the tokenizers library (tools/golden_characters.py). */
+#include "tests/check.h"
+
+#include "base/utf8.h"
+#include "text/old_classes.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <utf8proc.h>
+
+static json_t *golden;
+
+static int assigned(uint32_t cp)
+{
+    return utf8proc_category((utf8proc_int32_t)cp) != UTF8PROC_CATEGORY_CN;
+}
+
+/* Members of the golden class in order; asked about ascending characters. */
+struct walk {
+    const json_t *list;
+    size_t i;
+};
+
+static int in_golden(struct walk *w, uint32_t cp)
+{
+    while (w->i < json_array_size(w->list) && cp > json_integer_value(json_array_get(json_array_get(w->list, w->i), 1)))
+        w->i++;
+    return w->i < json_array_size(w->list) && cp >= json_integer_value(json_array_get(json_array_get(w->list, w->i), 0));
+}
+
+static int decomposes(uint32_t cp)
+{
+    utf8proc_int32_t out[8];
+    int boundary = 0;
+    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)cp, out, 8, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
+    return n != 1 || out[0] != (utf8proc_int32_t)cp;
+}
+
+static void check_class(const char *name, int (*is_member)(uint32_t), int (*matters)(uint32_t))
+{
+    struct walk w = {json_object_get(golden, name), 0};
+    int bad = 0;
+    assert_true(json_array_size(w.list) > 5);
+    for (uint32_t cp = 0x80; cp < 0x110000; cp++) {
+        int want = in_golden(&w, cp);
+        if ((cp >= 0xd800 && cp < 0xe000) || (matters && !matters(cp)) || !is_member(cp) == !want)
+            continue;
+        if (bad++ < 10)
+            printf("%s: U+%04X is %sa member\n", name, cp, want ? "" : "no ");
+    }
+    assert_int_equal(bad, 0);
+}
+
+static int stays(uint32_t cp)
+{
+    return !decomposes(cp); /* what does not is never asked about */
+}
+
+static int is_other_but_space(uint32_t cp)
+{
+    return old_is_other(cp) && !utf8_is_space(cp);
+}
+
+static void classes_of_the_tokenizers_library(void **state)
+{
+    (void)state;
+    check_class("punctuation", old_is_punctuation, NULL);
+    check_class("mark", old_is_mark, NULL);
+    check_class("nonspacing", old_is_nonspacing, stays);
+    check_class("other", is_other_but_space, NULL);
+    check_class("word", utf8_is_word, assigned); /* the regex crate's Unicode is newer than ours */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(classes_of_the_tokenizers_library)};
+    json_error_t why;
+    golden = json_load_file("tests/golden/characters.json", 0, &why);
+    if (!golden) {
+        printf("tests/golden/characters.json: %s\n", why.text);
+        return 1;
+    }
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    json_decref(golden);
+    return failed;
+}
