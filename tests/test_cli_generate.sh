@@ -82,7 +82,7 @@ cp "$tmp/before" "$tmp/killed.jsonl.partial"; rm "$tmp/killed.jsonl" # other opt
 "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl" --min-new-tokens 3 2>&1 | grep -q "already done" && bad "records of other options were taken"
 
 # A partial file of another input: the prompt of a record that it has finished is another now.
-i=$(sed -n 2p "$tmp/before" | cut -d' ' -f1)
+i=$(tail -n 2 "$tmp/before" | head -n 1 | cut -d' ' -f1) # the last whole line
 sed "$((i + 1))s/How do I store/Why do I store/" "$tmp/long.jsonl" >"$tmp/other.jsonl"
 cmp -s "$tmp/other.jsonl" "$tmp/long.jsonl" && bad "the other input is the same"
 cp "$tmp/before" "$tmp/other.out.partial"
