@@ -103,8 +103,22 @@ static void diversity_by_hand(void **state)
     assert_true(isnan(d.distinct[0]));
 }
 
+/* Ten texts of six words, some equal in length, some near another's beginning; the numbers by a plain definition in Python: every n-gram's count clipped by the greatest
+ * among the nine others, exponential smoothing, the closest length and of two the shorter. */
+static void diversity_of_many(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"b c d b b f a", "a b b e b d f a d", "d d d d e b d a", "d b a f c e d d", "d f a f c a", "a d e d a f a c b f", "a d f e b",
+                                        "e b e a e a d f b b e d", "b c d b b f a a b", "a a a a a b b b"};
+    struct diversity d;
+    assert_int_equal(diversity_of(texts, 10, &d, NULL), 0);
+    assert_true(fabs(d.distinct[0] - 6 / 82.0) < 1e-15 && fabs(d.distinct[1] - 28 / 72.0) < 1e-15 && fabs(d.distinct[2] - 47 / 62.0) < 1e-15);
+    if (!(fabs(d.self_bleu - 46.5206741222007) < 1e-9))
+        fail_msg("%.15g", d.self_bleu);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hits_are_those_of_a_double_loop), cmocka_unit_test(diversity_by_hand)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hits_are_those_of_a_double_loop), cmocka_unit_test(diversity_by_hand), cmocka_unit_test(diversity_of_many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

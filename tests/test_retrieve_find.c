@@ -48,6 +48,23 @@ static void cosine_is_exact_and_ties_go_low(void **state)
     retriever_free(r);
 }
 
+/* A text without a direction is as near as one at a right angle, to everything. */
+static void a_vector_of_zeros_is_near_nothing(void **state)
+{
+    (void)state;
+    const float x[3][2] = {{0, 0}, {-1, 0}, {3, 4}}, along[2] = {5, 0}, zero[2] = {0, 0};
+    struct retriever *r;
+    struct retriever_hit hits[3];
+    int found;
+    assert_int_equal(retriever_new_cosine(&r, x[0], 3, 2, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, along}, 3, -1, hits, &found, NULL), 0);
+    assert_true(found == 3 && hits[0].index == 2 && hits[1].index == 0 && hits[2].index == 1);
+    assert_true(fabs(hits[0].score - 0.6) < 1e-7 && hits[1].score == 0 && fabs(hits[2].score + 1) < 1e-7);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, zero}, 3, -1, hits, &found, NULL), 0);
+    assert_true(hits[0].index == 0 && hits[1].index == 1 && hits[2].index == 2 && hits[0].score == 0 && hits[2].score == 0);
+    retriever_free(r);
+}
+
 static void bm25_by_hand(void **state)
 {
     (void)state;
@@ -117,7 +134,7 @@ static void out_of_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cosine_is_exact_and_ties_go_low), cmocka_unit_test(bm25_by_hand),
+        cmocka_unit_test(cosine_is_exact_and_ties_go_low), cmocka_unit_test(bm25_by_hand), cmocka_unit_test(a_vector_of_zeros_is_near_nothing),
         cmocka_unit_test(random_draws_are_without_replacement_and_even), cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
