@@ -286,9 +286,36 @@ static void neutral_values_are_taken_as_transformers_takes_them(void **state)
     assert_true(o.n_eos == 20 && o.eos_ids[19] == 20);
 }
 
+/* Each key of generation_config.json alone: its own field is set and no other. */
+static void each_key_sets_its_own_field(void **state)
+{
+    (void)state;
+    struct generate_options wanted[14];
+    static const char *const keys[14] = {
+        "{\"max_new_tokens\": 7}", "{\"min_new_tokens\": 3}", "{\"num_beams\": 4}", "{\"num_return_sequences\": 2}", "{\"top_k\": 9}", "{\"no_repeat_ngram_size\": 5}",
+        "{\"temperature\": 0.75}", "{\"top_p\": 0.625}", "{\"min_p\": 0.25}", "{\"repetition_penalty\": 1.5}", "{\"length_penalty\": 0.5}", "{\"do_sample\": true}",
+        "{\"early_stopping\": true}", "{\"early_stopping\": \"never\"}",
+    };
+    for (int i = 0; i < 14; i++)
+        generate_options_default(&wanted[i]);
+    wanted[0].max_new_tokens = 7, wanted[1].min_new_tokens = 3, wanted[2].num_beams = 4, wanted[3].num_return_sequences = 2, wanted[4].top_k = 9;
+    wanted[5].no_repeat_ngram_size = 5, wanted[6].temperature = 0.75f, wanted[7].top_p = 0.625f, wanted[8].min_p = 0.25f, wanted[9].repetition_penalty = 1.5f;
+    wanted[10].length_penalty = 0.5f, wanted[11].do_sample = 1, wanted[12].early_stopping = EARLY_TRUE, wanted[13].early_stopping = EARLY_NEVER;
+    for (int i = 0; i < 14; i++) {
+        struct generate_options o;
+        json_t *config = json_loads(keys[i], 0, NULL);
+        generate_options_default(&o);
+        assert_int_equal(generate_options_merge(&o, config, NULL, "t", NULL), 0);
+        if (memcmp(&o, &wanted[i], sizeof o))
+            fail_msg("%s sets something else", keys[i]);
+        json_decref(config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_key_sets_its_own_field),
         cmocka_unit_test(ngram_bans_are_exactly_the_tokens_that_would_repeat_an_ngram),
         cmocka_unit_test(the_penalty_hits_each_id_in_scope_once),
         cmocka_unit_test(eos_is_banned_until_min_new_tokens),

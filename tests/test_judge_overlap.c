@@ -80,6 +80,25 @@ static void hits_are_those_of_a_double_loop(void **state)
     assert_true(hits[0].nearest == -1 && hits[0].gram8 == -1 && hits[0].rouge_l == 0);
 }
 
+/* "w1 w2 ... wn", and the same behind other words: n words in a row are shared, and no more. */
+static void a_run_of_8_and_of_13_words_and_none_shorter(void **state)
+{
+    (void)state;
+    for (int n = 6; n <= 15; n++) {
+        char here[200] = "", there[200] = "others before";
+        struct overlap_hit hit;
+        for (int i = 0; i < n; i++) {
+            snprintf(here + strlen(here), sizeof here - strlen(here), " w%d", i);
+            snprintf(there + strlen(there), sizeof there - strlen(there), " w%d", i);
+        }
+        strcat(here, " and then");
+        struct overlap_text a = {here, here}, b = {there, there};
+        assert_int_equal(overlap_find(&a, 1, &b, 1, &hit, NULL), 0);
+        assert_int_equal(hit.gram8, n >= 8 ? 0 : -1);
+        assert_int_equal(hit.gram13, n >= 13 ? 0 : -1);
+    }
+}
+
 static void diversity_by_hand(void **state)
 {
     (void)state;
@@ -119,6 +138,6 @@ static void diversity_of_many(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hits_are_those_of_a_double_loop), cmocka_unit_test(diversity_by_hand), cmocka_unit_test(diversity_of_many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hits_are_those_of_a_double_loop), cmocka_unit_test(a_run_of_8_and_of_13_words_and_none_shorter), cmocka_unit_test(diversity_by_hand), cmocka_unit_test(diversity_of_many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

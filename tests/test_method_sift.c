@@ -159,6 +159,54 @@ static void every_rule_has_its_reason(void **state)
     sift_free(s);
 }
 
+/* n different words. */
+static const char *words_of(int n)
+{
+    static char text[4000];
+    text[0] = 0;
+    for (int i = 0; i < n; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%sw%d", i ? " " : "", i);
+    return text;
+}
+
+static void the_least_and_the_most_words_are_kept(void **state)
+{
+    (void)state;
+    struct sift_options o;
+    struct sift *s;
+    sift_options_default(&o);
+    o.answer_min_words = 2;
+    assert_int_equal(sift_new(&s, &o, NULL), 0);
+    for (int n = 1; n <= 500; n++) {
+        struct sift_text t = {words_of(n), 1, 1};
+        assert_int_equal(sift_question(s, &t), n < 3 ? SIFT_QUESTION_SHORT : n > 150 ? SIFT_QUESTION_LONG : SIFT_KEPT);
+        assert_int_equal(sift_answer(s, &t), n < 2 ? SIFT_ANSWER_SHORT : n > 400 ? SIFT_ANSWER_LONG : SIFT_KEPT);
+    }
+    sift_free(s);
+}
+
+/* Of the 4-grams, the share that occurred before, whatever their case: above 0.3 a text repeats itself. */
+static void repetition_is_counted_in_four_words(void **state)
+{
+    (void)state;
+    static const struct { const char *text; int repeats; } cases[] = {
+        {"a b c x a b c y a b c z", 0},                    /* three words come again, four never */
+        {"a b c d a b c d a b c d", 1},                    /* 5 of 9 */
+        {"A b c d a B C d a b c D", 1},
+        {"a b c d e a b c d f g h i", 0},                  /* 1 of 10 */
+        {"a b c d e f g a b c d e f", 0},                  /* 3 of 10: the share itself is no fault */
+        {"a b c d e f g a b c d e f g", 1},                /* 4 of 11 */
+    };
+    struct sift_options o;
+    struct sift *s;
+    sift_options_default(&o);
+    assert_int_equal(sift_new(&s, &o, NULL), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (sift_question(s, &(struct sift_text){cases[i].text, 1, 1}) != (cases[i].repeats ? SIFT_QUESTION_REPETITIVE : SIFT_KEPT))
+            fail_msg("%s", cases[i].text);
+    sift_free(s);
+}
+
 static void many_kept_questions_stay_quick(void **state)
 {
     (void)state;
@@ -206,7 +254,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts_equal_brute_force), cmocka_unit_test(the_threshold_itself_is_kept),
         cmocka_unit_test(texts_without_latin_words_compare_whole), cmocka_unit_test(every_rule_has_its_reason),
-        cmocka_unit_test(many_kept_questions_stay_quick), cmocka_unit_test(out_of_memory_is_an_error),
+        cmocka_unit_test(the_least_and_the_most_words_are_kept),
+        cmocka_unit_test(repetition_is_counted_in_four_words), cmocka_unit_test(many_kept_questions_stay_quick), cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

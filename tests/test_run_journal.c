@@ -157,6 +157,58 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
     run_close(r);
 }
 
+static void what_is_rolled_back_is_as_it_was(void **state)
+{
+    (void)state;
+    struct run *r;
+    struct run_attempt a[6];
+    struct arena arena = ARENA_INIT;
+    int resumed;
+    assert_int_equal(open_run(&r, check_tmpdir("run_rollback"), 2, "x", 0, &resumed, NULL), 0);
+    put_attempts(r);
+    assert_int_equal(run_put_verdict(r, 1, 4, 0, "question_repeat", 2, 0.5, NULL), 0);
+    assert_int_equal(run_begin(r, NULL), 0);
+    assert_int_equal(run_put_verdict(r, 1, 4, 1, "kept", -1, 0.75, NULL), 0);
+    run_rollback(r);
+    assert_int_equal(run_get_attempts(r, 1, 6, a, &arena, NULL), 0);
+    assert_string_equal(a[4].reason, "question_repeat");
+    assert_true(!a[4].kept && a[4].match == 2 && a[4].f1 == 0.5 && a[3].match == -1);
+    assert_int_equal(run_begin(r, NULL), 0);
+    assert_int_equal(run_put_verdict(r, 1, 4, 1, "kept", -1, 0.75, NULL), 0);
+    assert_int_equal(run_commit(r, NULL), 0);
+    assert_int_equal(run_get_attempts(r, 1, 6, a, &arena, NULL), 0);
+    assert_true(a[4].kept && a[4].match == -1 && a[4].f1 == 0.75);
+    arena_free(&arena);
+    run_close(r);
+}
+
+/* A setting more, a setting less, and the one that may differ. */
+static void settings_are_compared_from_both_sides(void **state)
+{
+    (void)state;
+    static const struct { const char *settings, *says; } cases[] = {
+        {"{\"k\": 5, \"threshold\": 0.5}", NULL},
+        {"{\"k\": 5, \"threshold\": 0.25}", NULL},
+        {"{\"k\": 5}", NULL},
+        {"{\"k\": 5, \"threshold\": 0.5, \"pool\": \"grown\"}", "was begun with pool nothing, now \"grown\""},
+        {"{\"threshold\": 0.5}", "was begun with k 5, now nothing"},
+        {"{\"k\": 6, \"threshold\": 0.5}", "was begun with k 5, now 6"},
+    };
+    char dir[1024];
+    snprintf(dir, sizeof dir, "%s", check_tmpdir("run_sides"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *settings = json_loads(cases[i].settings, 0, NULL), *manifest = json_object();
+        struct run *r = NULL;
+        struct error err = {0, ""};
+        int resumed, rc = run_open(&r, dir, settings, manifest, 0, &resumed, &err);
+        if (rc != (cases[i].says ? ERROR_CONFIG : 0) || (cases[i].says && !strstr(err.message, cases[i].says)))
+            fail_msg("%s: %d: %s", cases[i].settings, rc, err.message);
+        run_close(rc ? NULL : r);
+        json_decref(settings);
+        json_decref(manifest);
+    }
+}
+
 static void a_full_disk_is_said(void **state)
 {
     (void)state;
@@ -203,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_command_continues_other_settings_are_refused), cmocka_unit_test(a_second_process_is_refused_while_the_first_lives),
         cmocka_unit_test(rows_come_back_as_they_were_put_even_after_a_kill), cmocka_unit_test(a_full_disk_is_said),
+        cmocka_unit_test(what_is_rolled_back_is_as_it_was), cmocka_unit_test(settings_are_compared_from_both_sides),
         cmocka_unit_test(another_file_is_no_journal), cmocka_unit_test(network_file_systems_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
