@@ -229,6 +229,37 @@ static void the_seed_orders_the_rows(void **state)
     assert_memory_equal(&seen[1], &seen[3], sizeof seen[1]);
 }
 
+struct saves { char path[400]; int there[32]; };
+
+static void look(void *user, const struct train_step *s)
+{
+    struct saves *saves = user;
+    saves->there[s->step] = file_exists(saves->path);
+}
+
+/* A step is told before what stands behind it is saved: with save_steps 3, the fourth is the first to see a checkpoint. */
+static void a_checkpoint_is_written_every_save_steps(void **state)
+{
+    (void)state;
+    struct train_options o = options();
+    struct saves saves = {.there = {0}};
+    struct place p;
+    struct train_data data;
+    struct train_result result;
+    const char *directory = check_tmpdir("measure_saves");
+    snprintf(saves.path, sizeof saves.path, "%s/checkpoint.safetensors", directory);
+    o.save_steps = 3;
+    make_data(&data, 0, N_ROW);
+    open_place(&p, model_path, o.dtype);
+    struct train_job job = {.model = p.model, .source = p.source, .data = &data, .options = &o, .directory = directory, .on_step = look, .user = &saves};
+    assert_int_equal(train_run(&job, &result, NULL), 0);
+    for (int step = 1; step <= PER_EPOCH; step++)
+        assert_int_equal(saves.there[step], step > 3);
+    assert_false(file_exists(saves.path));
+    close_place(&p);
+    train_data_free(&data);
+}
+
 /* A source in bf16 with generation settings of its own: both come back. */
 static void the_sources_type_and_generation_settings_are_kept(void **state)
 {
@@ -289,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evaluation_is_over_all_rows), cmocka_unit_test(evaluation_is_at_every_epochs_end_and_at_the_last_step),
         cmocka_unit_test(the_gradient_is_clipped_to_max_grad_norm), cmocka_unit_test(the_seed_orders_the_rows),
+        cmocka_unit_test(a_checkpoint_is_written_every_save_steps),
         cmocka_unit_test(the_sources_type_and_generation_settings_are_kept), cmocka_unit_test(generation_settings_are_made_of_the_configuration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
