@@ -94,6 +94,69 @@ static void test_turns_that_the_template_rewrites_are_left_out_and_counted(void 
            TWO, "<u>ab<a></s><u>a<a>[ab c</s>]", 2, 1, 0);
 }
 
+static void renders(const char *config, const char *conversation, const char *wanted)
+{
+    struct tokenizer *t;
+    struct chat *c = NULL;
+    struct error err = {0};
+    struct buf text = BUF_INIT;
+    json_t *record = json_loads(conversation, 0, NULL);
+    assert_int_equal(tokenizer_open_json(&t, "test", tokenizer_json, sizeof tokenizer_json - 1, config, strlen(config), &err), 0);
+    int rc = chat_open(&c, t, &err);
+    rc = rc ? rc : chat_render(c, record, 1, &text, &err);
+    if (wanted ? rc || strcmp(text.data, wanted) : !rc)
+        fail_msg("%s: \"%s\", %s", conversation, text.data ? text.data : "", err.message);
+    buf_free(&text);
+    json_decref(record);
+    chat_close(c);
+    tokenizer_close(t);
+}
+
+/* As transformers 5.24 chooses and what it hands over (get_chat_template, special_tokens_map). */
+static void test_named_templates_and_every_special_token(void **state)
+{
+    (void)state;
+    static const char both[] = "{\"chat_template\":[{\"name\":\"default\",\"template\":\"D\"},{\"name\":\"tool_use\",\"template\":\"T\"},{\"name\":\"rag\",\"template\":\"R\"}]}";
+    static const char tools_only[] = "{\"chat_template\":{\"tool_use\":\"T\"}}", other[] = "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"R\"}]}";
+    static const char special[] = "{\"sep_token\":\"<u>\",\"cls_token\":{\"content\":\"<a>\"},\"mask_token\":\"<m>\",\"image_token\":\"<i>\",\"extra_special_tokens\":{\"think\":\"<t>\"},"
+                                  "\"chat_template\":\"{{ sep_token }}{{ cls_token }}{{ mask_token }}{{ image_token }}{{ think }}{{ nothing_token }}\"}";
+#define PLAIN "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]"
+    renders(both, PLAIN "}", "D");
+    renders(both, PLAIN ",\"tools\":null}", "D");
+    renders(both, PLAIN ",\"tools\":[]}", "T");
+    renders(both, PLAIN ",\"tools\":[{\"a\":1}]}", "T");
+    renders(tools_only, PLAIN ",\"tools\":[]}", "T");
+    renders(tools_only, PLAIN "}", NULL);
+    renders(other, PLAIN "}", NULL);
+    renders(special, PLAIN "}", "<u><a><m><i><t>");
+    renders("{\"chat_template\":\"{{ 'a\\\\x00b' }}\"}", PLAIN "}", NULL);
+}
+
+static int leaves_end(const char *template)
+{
+    struct tokenizer *t = open_with(template);
+    struct chat *c;
+    struct chat_row row;
+    struct error err = {0};
+    json_t *record = json_loads(TWO, 0, NULL);
+    assert_int_equal(chat_open(&c, t, &err), 0);
+    assert_int_equal(chat_row(c, record, &row, &err), 0);
+    int left = row.end_untrained;
+    chat_row_free(&row);
+    json_decref(record);
+    chat_close(c);
+    tokenizer_close(t);
+    return left;
+}
+
+static void test_a_generation_block_that_leaves_the_end_is_said(void **state)
+{
+    (void)state;
+    assert_int_equal(leaves_end("{% for m in messages %}<a>{% generation %}{{ m.content }}{% endgeneration %}</s>{% endfor %}"), 1);
+    assert_int_equal(leaves_end("{% for m in messages %}<a>{% generation %}{{ m.content }}</s>{% endgeneration %}{% endfor %}"), 0);
+    assert_int_equal(leaves_end(MARKS), 0);
+}
+
 static void test_prompts_and_what_is_wrong_with_conversations(void **state)
 {
     (void)state;
@@ -158,6 +221,8 @@ int main(void)
         cmocka_unit_test(test_only_the_assistants_turns_and_their_ends_are_targets),
         cmocka_unit_test(test_a_turn_that_begins_inside_a_token_is_said),
         cmocka_unit_test(test_turns_that_the_template_rewrites_are_left_out_and_counted),
+        cmocka_unit_test(test_named_templates_and_every_special_token),
+        cmocka_unit_test(test_a_generation_block_that_leaves_the_end_is_said),
         cmocka_unit_test(test_prompts_and_what_is_wrong_with_conversations),
         cmocka_unit_test(test_conversations_become_training_rows),
     };

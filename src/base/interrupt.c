@@ -14,14 +14,22 @@ static void handler(int number)
     requested = number;
 }
 
+/* What the caller's shell had ignored (nohup, a job in the background) stays ignored. */
+static void take(int number, const struct sigaction *action)
+{
+    struct sigaction before;
+    if (!sigaction(number, NULL, &before) && before.sa_handler != SIG_IGN)
+        sigaction(number, action, NULL);
+}
+
 void interrupt_install(void)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = handler;
     action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    take(SIGINT, &action);
+    take(SIGTERM, &action);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file over the size limit is a failed write with its own line */
 }

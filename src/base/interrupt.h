@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SIGINT and SIGTERM: the first asks long work to stop at the next safe point (exit code 75); a second ends the process at once
- * with 128 + signal. Only src/cli installs the handlers; the library asks interrupt_requested(). */
+ * with 128 + signal. A signal that is ignored at the start stays ignored. Only src/cli installs the handlers; the library asks interrupt_requested(). */
 #ifndef BASE_INTERRUPT_H
 #define BASE_INTERRUPT_H
 

@@ -3,6 +3,8 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "base/mem.h"
+#include "base/printable.h"
 #include "method/method.h"
 
 #include <stdio.h>
@@ -51,8 +53,13 @@ int cli_align_options(const struct options *options, const struct cli_values *v,
 
 static void show(void *user, const char *text)
 {
+    char *safe = mem_strdup(text);
     (void)user;
-    fputs(text, stdout);
+    if (!safe)
+        return;
+    printable(safe);
+    fputs(safe, stdout);
+    mem_free(safe);
 }
 
 int verb_align(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
@@ -82,6 +89,7 @@ int verb_align(const struct verb *verb, struct options *options, const struct cl
         puts(r.json.data);
     else if (!rc && r.summary.data) {
         terminal_end();
+        printable(r.summary.data);
         fputs(r.summary.data, stdout);
     }
     align_result_free(&r);

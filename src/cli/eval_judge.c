@@ -36,7 +36,9 @@ static int open_endpoint(struct eval_judge *j, const struct cli_values *v, struc
     o.endpoint = v->endpoint, o.key = getenv("OPENAI_API_KEY"), o.timeout = v->judge_timeout, o.tries = v->judge_tries, o.per_minute = v->judge_rate, o.pause = v->judge_pause;
     if (rc)
         return rc;
-    buf_printf(&identity, "%s at %s", v->judge_model, v->endpoint);
+    char shown[300];
+    http_shown(v->endpoint, shown, sizeof shown);
+    buf_printf(&identity, "%s at %s", v->judge_model, shown);
     sha256_bytes(identity.data ? identity.data : "", identity.len, j->sha256); /* of the name: the weights cannot be seen */
     j->name = buf_take(&identity);
     return j->name ? http_open(&j->http, &o, err) : error_set_nomem(err, 64, "a judge");

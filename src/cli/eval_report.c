@@ -2,6 +2,8 @@
 /* The report of an evaluation. One list of values becomes either a JSON object or a table, so the two cannot differ. */
 #include "cli/eval.h"
 
+#include "base/printable.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -117,8 +119,12 @@ int eval_report_print(struct eval_report *r, const struct cli_values *v)
     char *text = r->rc || !v->json ? NULL : json_dumps(r->json, 0);
     if (!r->rc && v->json && !text)
         r->rc = error_set_nomem(r->err, 0, "a report");
-    if (!r->rc)
-        v->json ? puts(text) : fputs(r->text.data, stdout);
+    if (!r->rc && v->json)
+        puts(text);
+    if (!r->rc && !v->json && r->text.data) {
+        printable(r->text.data);
+        fputs(r->text.data, stdout);
+    }
     free(text);
     return eval_report_end(r);
 }

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "base/printable.h"
 #include "io/file.h"
 #include "base/mem.h"
 #include "method/method.h"
@@ -29,6 +30,7 @@ static int inspect_model(struct parts *p, const struct cli_values *v, struct err
     printf("size      %.3fM parameters, stored as %s\nsha256    %s\n", d.n_param * 1e-6, dtype_name(checkpoint_dtype(p->checkpoint)), sha);
     struct error reason = {0};
     if (tokenizer_open(&p->tokenizer, checkpoint_path(p->checkpoint), &reason)) {
+        printable(reason.message);
         printf("tokenizer none: %s\n", reason.message);
     } else {
         const struct tokenizer_info *t = tokenizer_info(p->tokenizer);
@@ -37,7 +39,8 @@ static int inspect_model(struct parts *p, const struct cli_values *v, struct err
     }
     for (size_t i = 0; i < checkpoint_n_tensor(p->checkpoint); i++) {
         const struct tensor_info *t = checkpoint_tensor(p->checkpoint, i);
-        printf("  %-56s %-5s [", t->name, storage_name(t->storage));
+        char name[256];
+        printf("  %-56s %-5s [", printable_copy(name, sizeof name, t->name), storage_name(t->storage));
         for (int j = 0; j < t->n_dim; j++)
             printf("%s%lld", j ? ", " : "", (long long)t->shape[j]);
         puts("]");
@@ -51,7 +54,8 @@ static void print_row(const struct train_row *row, const struct tokenizer *t, in
     int n_target = 0;
     for (int i = 0; i < row->n; i++)
         n_target += row->target[i];
-    printf("--- row %s: %d tokens, %d targets\n", row->id, row->n, n_target);
+    char id[256];
+    printf("--- row %s: %d tokens, %d targets\n", printable_copy(id, sizeof id, row->id), row->n, n_target);
     for (int i = 0; i < row->n; i++) {
         struct buf piece = BUF_INIT;
         if (t)
@@ -59,6 +63,8 @@ static void print_row(const struct train_row *row, const struct tokenizer *t, in
         else
             buf_printf(&piece, "%d ", row->ids[i]);
         const char *text = piece.data ? piece.data : "";
+        if (piece.data)
+            printable(piece.data);
         if (color)
             printf("%s%s\033[0m", row->target[i] ? i & 1 ? "\033[32m" : "\033[92m" : i & 1 ? "\033[2m" : "\033[90m", text);
         else

@@ -4,7 +4,9 @@
 
 #include "base/build.h"
 #include "base/interrupt.h"
+#include "base/printable.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +21,10 @@ static const struct verb *find_verb(const char *name)
 static int fail(const struct verb *verb, const struct error *err, int rc)
 {
     terminal_end();
-    fprintf(stderr, "isara%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", err->message[0] ? err->message : error_name(rc));
+    char text[sizeof err->message + 1];
+    snprintf(text, sizeof text, "%s", err->message[0] ? err->message : error_name(rc));
+    printable(text);
+    fprintf(stderr, "isara%s%s: %s\n", verb ? " " : "", verb ? verb->name : "", text);
     return error_exit_code(rc);
 }
 
@@ -51,7 +56,22 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     return code;
 }
 
-int main(int argc, char **argv)
+/* What was printed has arrived, or the exit code says that it has not. */
+static int finish(int code)
+{
+    int lost = fflush(stdout) != 0, why = errno;
+    lost |= ferror(stdout);
+    if (fclose(stdout)) {
+        why = lost ? why : errno;
+        lost = why != EBADF;
+    }
+    if (!lost || code != 0)
+        return code;
+    fprintf(stderr, "isara: standard output: %s\n", strerror(why ? why : EIO));
+    return error_exit_code(ERROR_IO);
+}
+
+static int start(int argc, char **argv)
 {
     if (argc < 2) {
         help_main();
@@ -75,8 +95,16 @@ int main(int argc, char **argv)
     }
     const struct verb *verb = find_verb(argv[1]);
     if (!verb) {
-        fprintf(stderr, "isara: %s: no such verb; isara --help lists them\n", argv[1]);
+        char name[80];
+        snprintf(name, sizeof name, "%s", argv[1]);
+        printable(name);
+        fprintf(stderr, "isara: %s: no such verb; isara --help lists them\n", name);
         return 2;
     }
     return run_verb(verb, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv)
+{
+    return finish(start(argc, argv));
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/printable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,12 @@ static void clear_line(void)
 static void show_line(void *user, enum log_level level, const char *text)
 {
     (void)user;
+    char safe[2048];
     if ((int)level < terminal.level)
         return;
+    snprintf(safe, sizeof safe, "%s", text);
+    printable(safe);
+    text = safe;
     clear_line();
     if (level == LOG_WARNING)
         fprintf(stderr, "%swarning:%s %s\n", terminal.color ? "\033[33m" : "", terminal.color ? "\033[0m" : "", text);
@@ -64,9 +69,12 @@ static void show_progress(void *user, const struct progress *p)
         clock_text(left, sizeof left, spent * (double)(p->total - p->done) / (double)p->done);
     if (p->tokens > 0 && spent > 0)
         snprintf(tokens, sizeof tokens, ", %.0f tokens/s", p->tokens / spent);
+    char note[256];
+    snprintf(note, sizeof note, "%s", p->note ? p->note : "");
+    printable(note);
     clear_line();
     fprintf(stderr, "%s %ld/%ld [%s<%s, %.2f %s/s%s]%s%s", p->stage ? p->stage : "", p->done, p->total, elapsed, left,
-            spent > 0 ? (double)p->done / spent : 0.0, p->unit ? p->unit : "", tokens, p->note ? " " : "", p->note ? p->note : "");
+            spent > 0 ? (double)p->done / spent : 0.0, p->unit ? p->unit : "", tokens, *note ? " " : "", note);
     if (terminal.tty && !ended) {
         terminal.drawn = 1;
         fflush(stderr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON to an OpenAI-compatible endpoint and back, over libcurl (http_none.c where the build has none). Tried again, with growing pauses, when it may help: no connection, a
- * connection lost, a body cut short, a time-out, status 408, 425, 429 (Retry-After is kept to) and 5xx, an answer that is not JSON. Other statuses are errors at once, with
+ * connection lost, a body cut short, a time-out, status 408, 425, 429 (Retry-After, in seconds or as a date, is kept to up to five minutes) and 5xx, an answer that is not JSON. Other statuses are errors at once, with
  * what the server said. Requests are spaced by the rate limit. An interrupt (base/interrupt.h) ends the wait. */
 #ifndef JUDGE_HTTP_H
 #define JUDGE_HTTP_H
@@ -8,6 +8,8 @@
 #include "base/error.h"
 
 #include <jansson.h>
+#include <stddef.h>
+#include <time.h>
 
 struct http_options {
     const char *endpoint;       /* "http://host:port/v1"; the request's path is appended */
@@ -17,6 +19,10 @@ struct http_options {
     double per_minute;          /* requests a minute at most; 0: no limit */
 };
 void http_options_default(struct http_options *o);
+/* The endpoint without user and password, and without a query, as it may be shown and kept; cut to size. */
+void http_shown(const char *endpoint, char *out, size_t size);
+/* Seconds that a Retry-After header's value asks for at `now`: a number or an HTTP date; -1 for anything else. */
+double http_retry_after(const char *value, time_t now);
 
 struct http;
 /* ERROR_UNAVAILABLE without libcurl. */

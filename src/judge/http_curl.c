@@ -14,11 +14,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { MAX_BODY = 16 << 20, MAX_PAUSE = 60 };
+enum { MAX_BODY = 16 << 20, MAX_PAUSE = 60, MAX_RETRY_AFTER = 300 };
 
 struct http {
     struct http_options o;
-    char *endpoint;
+    char *endpoint, *key;
+    char shown[300];           /* the endpoint as messages name it */
     CURL *curl;
     struct curl_slist *headers;
     double next;               /* clock_now() before which no request may go out */
@@ -40,12 +41,10 @@ static size_t take_header(char *line, size_t size, size_t n, void *user)
     struct http *h = user;
     static const char name[] = "retry-after:";
     size_t length = size * n;
-    char number[32] = "";
-    if (length > sizeof name && length < sizeof name + 24) {
-        memcpy(number, line + sizeof name - 1, length - sizeof name + 1);
-        line[length - 1] = 0;
-        if (!strncasecmp(line, name, sizeof name - 1))
-            h->retry_after = strtod(number, NULL);
+    char value[64] = "";
+    if (length >= sizeof name && length < sizeof name + sizeof value - 1 && !strncasecmp(line, name, sizeof name - 1)) {
+        memcpy(value, line + sizeof name - 1, length - sizeof name + 1);
+        h->retry_after = http_retry_after(value, time(NULL));
     }
     return length;
 }
@@ -73,10 +72,12 @@ int http_open(struct http **out, const struct http_options *o, struct error *err
         return error_set_nomem(err, sizeof *h, "a connection");
     h->o = *o;
     h->endpoint = mem_strdup(o->endpoint);
+    h->key = o->key ? mem_strdup(o->key) : NULL;
+    http_shown(o->endpoint, h->shown, sizeof h->shown);
     h->curl = curl_easy_init();
     if (o->key)
         buf_printf(&bearer, "Authorization: Bearer %s", o->key);
-    if (!h->endpoint || !h->curl || bearer.failed || add_header(h, "Content-Type: application/json") || (o->key && add_header(h, bearer.data))) {
+    if (!h->endpoint || (o->key && !h->key) || !h->curl || bearer.failed || add_header(h, "Content-Type: application/json") || (o->key && add_header(h, bearer.data))) {
         buf_free(&bearer);
         http_close(h);
         return error_set_nomem(err, 64, "a connection");
@@ -107,6 +108,7 @@ void http_close(struct http *h)
     curl_slist_free_all(h->headers);
     buf_free(&h->body);
     mem_free(h->endpoint);
+    mem_free(h->key);
     mem_free(h);
 }
 
@@ -123,13 +125,42 @@ static int wait_until(double when, struct error *err)
     return rc;
 }
 
-/* What the server said of an error, cut short: error.message of the body, or its first bytes. */
+/* A secret that the server sends back is not shown. */
+static void hide(char *text, const char *secret)
+{
+    size_t n = secret ? strlen(secret) : 0;
+    for (char *at = text; n >= 4 && (at = strstr(at, secret)); at += 3) {
+        size_t rest = strlen(at + n) + 1;
+        memcpy(at, "***", 3);
+        memmove(at + 3, at + n, rest);
+    }
+}
+
+/* User and password of the endpoint, alone and together. */
+static void hide_login(const struct http *h, char *text)
+{
+    const char *from = strstr(h->endpoint, "://");
+    from = from ? from + 3 : h->endpoint;
+    size_t n = strcspn(from, "/?#");
+    while (n && from[n - 1] != '@')
+        n--;
+    char *login = n ? mem_strndup(from, n - 1) : NULL, *colon = login ? strchr(login, ':') : NULL;
+    hide(text, login);
+    hide(text, colon ? colon + 1 : NULL);
+    mem_free(login);
+}
+
+/* What the server said of an error, without secrets and cut short: error.message of the body, or its first bytes. */
 static void said(const struct http *h, char text[200])
 {
     json_t *body = h->body.len ? json_loadb(h->body.data, h->body.len, 0, NULL) : NULL;
     const json_t *error = json_object_get(body, "error");
     const char *message = json_string_value(json_is_object(error) ? json_object_get(error, "message") : error);
-    snprintf(text, 200, "%.190s", message ? message : h->body.data ? h->body.data : "");
+    char whole[1024];
+    snprintf(whole, sizeof whole, "%.1000s", message ? message : h->body.data ? h->body.data : "");
+    hide(whole, h->key);
+    hide_login(h, whole);
+    snprintf(text, 200, "%.190s", whole);
     for (char *s = text; *s; s++)
         *s = (unsigned char)*s < ' ' ? ' ' : *s;
     json_decref(body);
@@ -141,7 +172,7 @@ static int may_help(long status)
 }
 
 /* One try. 0 with *answer; 1 when another may help, the reason in err; or an error code. */
-static int try_once(struct http *h, const char *url, json_t **answer, struct error *err)
+static int try_once(struct http *h, const char *shown, json_t **answer, struct error *err)
 {
     long status = 0;
     char text[200];
@@ -152,20 +183,24 @@ static int try_once(struct http *h, const char *url, json_t **answer, struct err
     if (rc)
         return rc;
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT)
-        return error_set(err, ERROR_USAGE, "%s: wanted http://HOST[:PORT]/v1 or https://...", url);
+        return error_set(err, ERROR_USAGE, "%s: wanted http://HOST[:PORT]/v1 or https://...", shown);
     if (code != CURLE_OK) {
-        error_set(err, ERROR_UNAVAILABLE, "%s: %s", url, code == CURLE_WRITE_ERROR ? "the answer is longer than 16 MiB" : curl_easy_strerror(code));
+        error_set(err, ERROR_UNAVAILABLE, "%s: %s", shown, code == CURLE_WRITE_ERROR ? "the answer is longer than 16 MiB" : curl_easy_strerror(code));
         return 1;
     }
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
     if (status < 200 || status > 299) {
         said(h, text);
-        rc = error_set(err, ERROR_UNAVAILABLE, "%s: status %ld: %s", url, status, text);
+        rc = error_set(err, ERROR_UNAVAILABLE, "%s: status %ld: %s", shown, status, text);
         return may_help(status) ? 1 : rc;
     }
-    if (jsontext_parse(answer, h->body.data ? h->body.data : "", h->body.len, url, 1, NULL, NULL)) {
+    if (h->body.len && !memchr(h->body.data, 0, h->body.len)) {
+        hide(h->body.data, h->key);
+        h->body.len = strlen(h->body.data);
+    }
+    if (jsontext_parse(answer, h->body.data ? h->body.data : "", h->body.len, shown, 1, NULL, NULL)) {
         said(h, text);
-        error_set(err, ERROR_UNAVAILABLE, "%s: the answer is not JSON: %.80s", url, text);
+        error_set(err, ERROR_UNAVAILABLE, "%s: the answer is not JSON: %.80s", shown, text);
         return 1;
     }
     return 0;
@@ -175,6 +210,8 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
 {
     struct buf url = BUF_INIT, text = BUF_INIT;
     buf_printf(&url, "%s%s", h->endpoint, path);
+    char shown[400];
+    snprintf(shown, sizeof shown, "%s%s", h->shown, path);
     int rc = jsontext_dump(&text, body, 0, err), again = 1, tries = 0;
     if (!rc && (url.failed || text.failed))
         rc = error_set_nomem(err, text.len, "a request");
@@ -187,14 +224,16 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
         if ((rc = wait_until(h->next, err)))
             break;
         double began = clock_now();
-        again = try_once(h, url.data, answer, err);
+        again = try_once(h, shown, answer, err);
         rc = again < 0 ? again : 0;
         tries++;
         double gap = h->o.per_minute > 0 ? 60 / h->o.per_minute : 0;
         h->next = began + gap;
         if (again == 1 && tries < h->o.tries) {
             double wanted = h->retry_after >= 0 ? h->retry_after : pause;
-            log_line(LOG_WARNING, "%s; trying again in %.1f s", err ? err->message : "no answer", wanted);
+            wanted = wanted < MAX_RETRY_AFTER ? wanted : MAX_RETRY_AFTER;
+            log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wanted,
+                     h->retry_after > MAX_RETRY_AFTER ? " (the server's Retry-After is longer than isara waits)" : h->retry_after >= 0 ? " (Retry-After)" : "");
             h->next = clock_now() + wanted > h->next ? clock_now() + wanted : h->next;
         }
     }

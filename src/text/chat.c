@@ -11,8 +11,8 @@
 
 struct chat {
     const struct tokenizer *t;
-    struct jinja *template;
-    json_t *special; /* bos_token, ... */
+    struct jinja *template, *tool_use; /* the second is taken when tools are given; either may be NULL */
+    json_t *special;                   /* bos_token, ... */
     int64_t now;
 };
 
@@ -23,13 +23,37 @@ static int add_special(struct chat *c, const char *name, int32_t id)
     return text ? json_object_set_new(c->special, name, json_stringn(text, n)) : 0;
 }
 
+static const struct tokenizer_named *find_template(const struct tokenizer_info *info, const char *name)
+{
+    for (int i = 0; i < info->n_template; i++)
+        if (!strcmp(info->templates[i].name, name))
+            return &info->templates[i];
+    return NULL;
+}
+
+static int read_template(struct jinja **out, const struct tokenizer_info *info, const char *name, struct error *err)
+{
+    const struct tokenizer_named *t = find_template(info, name);
+    return t ? jinja_parse(out, t->text, t->n, info->source ? info->source : "tokenizer", err) : 0;
+}
+
+/* bos_token and the like: what the tokenizer knows, and every other name of its configuration. */
+static int special_tokens(struct chat *c, const struct tokenizer_info *info)
+{
+    int bad = add_special(c, "bos_token", info->bos) || add_special(c, "eos_token", info->eos) || add_special(c, "pad_token", info->pad) || add_special(c, "unk_token", info->unk);
+    for (int i = 0; i < info->n_named && !bad; i++)
+        bad = json_object_set_new(c->special, info->named[i].name, json_stringn(info->named[i].text, info->named[i].n));
+    return bad;
+}
+
 int chat_open(struct chat **out, const struct tokenizer *t, struct error *err)
 {
     const struct tokenizer_info *info = tokenizer_info(t);
     const char *date = getenv("SOURCE_DATE_EPOCH");
     *out = NULL;
-    if (!info->chat_template)
-        return error_set(err, ERROR_UNAVAILABLE, "%s: \"messages\" need a chat template, and this tokenizer has none; give prompt and completion instead", info->source ? info->source : "tokenizer");
+    if (!find_template(info, "default") && !find_template(info, "tool_use"))
+        return error_set(err, ERROR_UNAVAILABLE, "%s: \"messages\" need a chat template, and this tokenizer has none%s; give prompt and completion instead", info->source ? info->source : "tokenizer",
+                         info->n_template ? " called default or tool_use" : "");
     struct chat *c = mem_calloc(1, sizeof *c);
     if (!c || !(c->special = json_object())) {
         mem_free(c);
@@ -37,10 +61,11 @@ int chat_open(struct chat **out, const struct tokenizer *t, struct error *err)
     }
     c->t = t;
     c->now = date ? strtoll(date, NULL, 10) : (int64_t)time(NULL);
-    int rc = add_special(c, "bos_token", info->bos) || add_special(c, "eos_token", info->eos) || add_special(c, "pad_token", info->pad) || add_special(c, "unk_token", info->unk)
-                 ? error_set_nomem(err, 64, "special tokens") : 0;
+    int rc = special_tokens(c, info) ? error_set_nomem(err, 64, "special tokens") : 0;
     if (!rc)
-        rc = jinja_parse(&c->template, info->chat_template, strlen(info->chat_template), info->source ? info->source : "tokenizer", err);
+        rc = read_template(&c->template, info, "default", err);
+    if (!rc)
+        rc = read_template(&c->tool_use, info, "tool_use", err);
     if (rc)
         chat_close(c);
     else
@@ -53,8 +78,16 @@ void chat_close(struct chat *c)
     if (!c)
         return;
     jinja_free(c->template);
+    jinja_free(c->tool_use);
     json_decref(c->special);
     mem_free(c);
+}
+
+/* The template that transformers takes: tool_use where there is one and tools are given (an empty list is given), else the default. */
+static const struct jinja *choose(const struct chat *c, const json_t *conversation)
+{
+    const json_t *tools = json_object_get(conversation, "tools");
+    return c->tool_use && tools && !json_is_null(tools) ? c->tool_use : c->template;
 }
 
 static int check(const json_t *conversation, struct error *err)
@@ -74,6 +107,7 @@ static int render(const struct chat *c, const json_t *conversation, size_t n, in
 {
     json_t *v = json_copy(c->special), *messages = json_array(), *all = json_object_get(conversation, "messages");
     static const char *const names[] = {"tools", "documents"};
+    const struct jinja *template = choose(c, conversation);
     int bad = !v || !messages;
     for (size_t i = 0; i < n && !bad; i++)
         bad = json_array_append(messages, json_array_get(all, i));
@@ -82,7 +116,8 @@ static int render(const struct chat *c, const json_t *conversation, size_t n, in
         bad = json_object_get(conversation, names[i]) ? json_object_set(v, names[i], json_object_get(conversation, names[i])) : json_object_set_new(v, names[i], json_null());
     if (!bad && json_object_get(conversation, "chat_template_kwargs"))
         json_object_update(v, json_object_get(conversation, "chat_template_kwargs"));
-    int rc = bad ? error_set_nomem(err, 256, "a conversation") : jinja_render(c->template, v, c->now, out, spans, err);
+    int rc = bad ? error_set_nomem(err, 256, "a conversation") : template ? jinja_render(template, v, c->now, out, spans, err)
+                 : error_set(err, ERROR_UNAVAILABLE, "this tokenizer's chat templates are for tools only, and the conversation has none");
     json_decref(messages);
     json_decref(v);
     return rc;
@@ -90,8 +125,13 @@ static int render(const struct chat *c, const json_t *conversation, size_t n, in
 
 int chat_render(const struct chat *c, const json_t *conversation, int prompt, struct buf *out, struct error *err)
 {
+    size_t before = out->len;
     int rc = check(conversation, err);
-    return rc ? rc : render(c, conversation, json_array_size(json_object_get(conversation, "messages")), prompt, out, NULL, err);
+    if (!rc)
+        rc = render(c, conversation, json_array_size(json_object_get(conversation, "messages")), prompt, out, NULL, err);
+    if (!rc && out->len > before && memchr(out->data + before, 0, out->len - before))
+        rc = error_set(err, ERROR_UNAVAILABLE, "the chat template writes a NUL character (U+0000), which is not supported");
+    return rc;
 }
 
 int chat_encode(const struct chat *c, const char *text, size_t n, struct tokens *out, struct error *err)
@@ -186,6 +226,9 @@ int chat_row(const struct chat *c, const json_t *conversation, struct chat_row *
         if (!spans.n)
             rc = i ? mark_turn(c, conversation, i, out, &text, err) : (out->n_skipped++, 0);
     }
+    for (size_t k = 1; !rc && spans.n && k < out->ids.n; k++)
+        out->end_untrained |= out->target[k - 1] && !out->target[k] && tokenizer_is_special(c->t, out->ids.ids[k]) &&
+                              !tokenizer_is_special(c->t, out->ids.ids[k - 1]);
     mem_free(spans.items);
     buf_free(&text);
     if (rc)

@@ -27,6 +27,7 @@ struct chat_row {
     unsigned char *target; /* [ids.n] */
     int n_turn, n_skipped; /* the assistant's turns; those not trained because the template writes them otherwise when more follows */
     int crosses;           /* a turn begins or ends inside a token */
+    int end_untrained;     /* a {% generation %} block closes before the end of turn: a model trained so does not learn to stop */
 };
 int chat_row(const struct chat *c, const json_t *conversation, struct chat_row *out, struct error *err);
 void chat_row_free(struct chat_row *r);

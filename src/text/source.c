@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,51 @@ static int load_chat_template(struct tokenizer_source *out, const char *dir, str
     return rc;
 }
 
+/* A template of additional_chat_templates/ joins the list. */
+static int add_template(json_t *list, const char *dir, const char *file, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    char *path = path_join(dir, file);
+    int rc = path ? file_read(&text, path, (size_t)1 << 24, err) : error_set_nomem(err, strlen(dir), "a path");
+    json_t *value = rc ? NULL : json_stringn(text.data ? text.data : "", text.len);
+    if (!rc && !value)
+        rc = error_set(err, ERROR_DATA, "%s: is not UTF-8", path);
+    if (!rc && json_array_append_new(list, json_pack("{s:s%, s:o}", "name", file, strlen(file) - 6, "template", value)))
+        rc = error_set_nomem(err, text.len, "a chat template");
+    buf_free(&text);
+    mem_free(path);
+    return rc;
+}
+
+static int is_template(const struct dirent *d)
+{
+    return ends_with(d->d_name, ".jinja") && d->d_name[0] != '.';
+}
+
+/* additional_chat_templates/NAME.jinja stand beside the default one. */
+static int load_more_templates(struct tokenizer_source *out, const char *dir, struct error *err)
+{
+    char *folder = path_join(dir, "additional_chat_templates");
+    struct dirent **entries = NULL;
+    int n = folder ? scandir(folder, &entries, is_template, alphasort) : -1, rc = folder ? 0 : error_set_nomem(err, strlen(dir), "a path");
+    json_t *list = n > 0 ? json_array() : NULL, *chat = json_object_get(out->config, "chat_template");
+    if (list && json_is_string(chat))
+        rc = json_array_append_new(list, json_pack("{s:s, s:O}", "name", "default", "template", chat)) ? error_set_nomem(err, 64, "a chat template") : 0;
+    for (int i = 0; i < n; i++) {
+        rc = rc ? rc : add_template(list, folder, entries[i]->d_name, err);
+        free(entries[i]);
+    }
+    free(entries);
+    mem_free(folder);
+    if (list && !out->config)
+        out->config = json_object();
+    if (rc || !list)
+        json_decref(list);
+    else if (json_object_set_new(out->config, "chat_template", list))
+        rc = error_set_nomem(err, 64, "a chat template");
+    return rc;
+}
+
 int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct error *err)
 {
     json_t *map = NULL, *added = NULL;
@@ -286,7 +332,8 @@ int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct
     if ((rc = load_beside(&out->config, dir, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, err)) ||
         (rc = load_beside(&map, dir, "special_tokens_map.json", 0, err)) || (rc = load_beside(&added, dir, "added_tokens.json", 0, err)) ||
         (added && (rc = sort_added(&added, dir, err))) ||
-        (rc = load_beside(&out->model_config, dir, "config.json", 0, err)) || (rc = load_chat_template(out, dir, err)))
+        (rc = load_beside(&out->model_config, dir, "config.json", 0, err)) || (rc = load_chat_template(out, dir, err)) ||
+        (rc = load_more_templates(out, dir, err)))
         ;
     else if (complete_config(out, map))
         rc = error_set_nomem(err, strlen(path), "a config");

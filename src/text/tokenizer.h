@@ -80,7 +80,9 @@ struct tokenizer_info {
     int add_bos, add_eos;      /* TOKENIZER_ADD_SPECIAL puts bos first / eos last */
     int32_t truncation;        /* max_length of tokenizer.json's truncation entry, reported and not applied; -1 when null */
     int32_t padding;           /* Fixed length of its padding entry, 0 for BatchLongest; reported and not applied; -1 when null */
-    const char *chat_template; /* Jinja source */
+    const char *chat_template; /* Jinja source: the template called default, or the only one */
+    struct tokenizer_named { const char *name, *text; size_t n; } *templates, *named; /* chat templates; special tokens as "sep_token" */
+    int n_template, n_named;
     int is_byte_level;         /* decode(encode(x)) == x for every x (no normalizer, byte-level BPE) */
 };
 const struct tokenizer_info *tokenizer_info(const struct tokenizer *tok);

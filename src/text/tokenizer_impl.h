@@ -36,4 +36,7 @@ int tokenizer_build(struct tokenizer *tok, const char *name, const struct tokeni
 int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, const json_t *ranks);
 int added_read(struct reader *r, struct tokenizer *tok, const json_t *list, const json_t *config);
 
+/* Templates and special tokens by name (named.c); -1 when out of memory. */
+int tokenizer_read_named(struct tokenizer *tok, const json_t *config);
+
 #endif

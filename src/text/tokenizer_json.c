@@ -100,15 +100,7 @@ static int read_config(struct reader *r, struct tokenizer *tok, const json_t *co
         info->bos = a->before[0]; /* a lone tokenizer.json: what it puts first is as good as a name */
     info->add_bos = info->bos >= 0 && a->n_before && a->before[0] == info->bos;
     info->add_eos = info->eos >= 0 && a->n_after && a->after[a->n_after - 1] == info->eos;
-    const json_t *chat = json_object_get(config, "chat_template");
-    for (size_t i = 0; i < json_array_size(chat); i++) { /* several, by name: the one called default */
-        const json_t *o = json_array_get(chat, i), *name = json_object_get(o, "name");
-        if (json_is_string(name) && !strcmp(json_string_value(name), "default")) {
-            chat = json_object_get(o, "template");
-            break;
-        }
-    }
-    if (json_is_string(chat) && !(info->chat_template = arena_strdup(&tok->arena, json_string_value(chat))))
+    if (tokenizer_read_named(tok, config))
         return reader_nomem(r);
     return 0;
 }

@@ -3,6 +3,7 @@
  * line. Question-answer records (the seed formats) are put into align's own template; everything else is taken as it is. */
 #include "train/parts.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/jsonl.h"
 #include "io/record.h"
@@ -19,6 +20,7 @@ struct reader {
     int max_length;
     struct template *template; /* opened at the first pair */
     struct chat *chat;  /* opened at the first conversation */
+    int told_end;       /* that a template leaves the end of turn untrained */
     char id[40];        /* of the record */
     char where[300];    /* FILE:LINE */
     struct error *err;
@@ -214,6 +216,9 @@ static int add_chat(struct reader *r, const json_t *record)
         return rc;
     r->data->n_turn += row.n_turn;
     r->data->n_turn_skipped += row.n_skipped;
+    if (row.end_untrained && !r->told_end)
+        log_line(LOG_WARNING, "the chat template's {%% generation %%} block closes before the end of the turn, which is not trained: the model will not learn to stop");
+    r->told_end |= row.end_untrained;
     rc = train_data_add_masked(r->data, r->d, row.ids.ids, row.target, (int)row.ids.n, r->max_length, r->id, r->err);
     r->data->n_boundary += !rc && row.crosses && r->data->n > kept;
     chat_row_free(&row);

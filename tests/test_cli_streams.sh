@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Standard output that cannot take what is printed, signals that were ignored before, control characters from files, secrets in an endpoint's address.
+set -u
+fails=0
+no() { echo "$*"; fails=1; }
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+m=models/miniature
+[ -f $m/model.safetensors ] || { echo "no models/miniature here"; exit 77; }
+printf '{"prompt":"a"}\n' >"$tmp/i.jsonl"
+full() { # full command...: exit code 74 and a line that says so
+  "$@" >/dev/full 2>"$tmp/e" </dev/null; local rc=$?
+  [ $rc = 74 ] && grep -q "standard output\|No space" "$tmp/e" || { no "exit $rc on a full device: $*"; head -3 "$tmp/e"; }
+}
+if [ -w /dev/full ]; then
+  for verb in align eval convert train generate score embed tokenize inspect plan doctor; do full "$ISARA" $verb --help; done
+  for what in --help --version --man "help eval"; do full "$ISARA" $what; done
+  full "$ISARA" plan --model $m
+  full "$ISARA" doctor --json
+  full "$ISARA" inspect $m
+  full "$ISARA" tokenize --model $m --text abc
+  full "$ISARA" generate --model $m --input "$tmp/i.jsonl" --max-new-tokens 2
+  full "$ISARA" score --model $m --input "$tmp/i.jsonl"
+  full "$ISARA" align --model $m --seeds models/seeds.jsonl --output "$tmp/r" --dry-run
+fi
+# nohup: SIGHUP and SIGINT that were ignored stay ignored.
+bash -c 'trap "" INT HUP; "$0" generate --model "$1" --input "$2" --max-new-tokens 4 >"$3" 2>/dev/null & p=$!; for i in 1 2 3; do kill -INT $p; kill -HUP $p; done 2>/dev/null; wait $p' \
+  "$ISARA" $m "$tmp/i.jsonl" "$tmp/out" || no "an ignored SIGINT ended the run"
+grep -q '"token_ids"' "$tmp/out" || no "an ignored SIGINT left no record"
+# What a file holds is shown without its escapes.
+printf '{"id":"x\\u001b[2Jy\\u009bz","prompt":"a","completion":"b"}\n' >"$tmp/t.jsonl"
+"$ISARA" inspect --model $m --data "$tmp/t.jsonl" >"$tmp/shown" 2>&1
+grep -q $'\x1b\|\xc2\x9b' "$tmp/shown" && no "an escape of a file reached the output"
+"$ISARA" score --model "$(printf '/nowhere\033[2J')" 2>"$tmp/e"; grep -q $'\x1b' "$tmp/e" && no "an escape reached an error line"
+exit $fails
