@@ -3,11 +3,13 @@
  * white space; what is not known is named; no template runs away. */
 #include "check.h"
 
+#include "base/interrupt.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/file.h"
 #include "jinja/jinja.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,6 +173,20 @@ static void test_what_is_not_known_is_named(void **state)
     }
 }
 
+static void test_a_signal_stops_a_template(void **state)
+{
+    (void)state;
+    static const char source[] = "{% for i in range(9000) %}{% endfor %}";
+    struct buf out = BUF_INIT;
+    struct error err = {0};
+    interrupt_request(SIGTERM);
+    int rc = render(source, sizeof source - 1, json_object_get(golden, "variables"), &out, NULL, &err);
+    interrupt_clear();
+    assert_int_equal(rc, ERROR_INTERRUPTED);
+    assert_int_equal(render(source, sizeof source - 1, json_object_get(golden, "variables"), &out, NULL, &err), 0);
+    buf_free(&out);
+}
+
 /* Allocation 0, 1, 2, ... fails, until none does. */
 static void test_memory_may_run_out(void **state)
 {
@@ -200,6 +216,7 @@ int main(void)
         cmocka_unit_test(test_expressions_statements_and_white_space),
         cmocka_unit_test(test_values_as_jinja2_writes_them),
         cmocka_unit_test(test_what_is_not_known_is_named),
+        cmocka_unit_test(test_a_signal_stops_a_template),
         cmocka_unit_test(test_memory_may_run_out),
     };
     return cmocka_run_group_tests(tests, load, drop);

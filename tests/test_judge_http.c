@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum kind { GOOD, BUSY, BROKEN, SLOW, CUT, NOT_JSON, SCHEMA, RESET, REFUSED, EMPTY };
+enum kind { GOOD, BUSY, BROKEN, SLOW, CUT, NOT_JSON, SCHEMA, RESET, REFUSED, EMPTY, ECHO };
 static struct { struct MHD_Daemon *daemon; int port, n; const enum kind *script; int n_script; double times[4096]; } server;
 
 /* Request number n behaves as script[n]; past its end as its last. */
@@ -73,6 +73,7 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
     case NOT_JSON: return answer(c, 200, "m, obviously");
     case EMPTY: return answer(c, 200, "");
     case SCHEMA: return answer(c, 200, "{\"verdict\":\"m\"}");
+    case ECHO: return answer(c, 401, "{\"error\":{\"message\":\"wrong key: Bearer secret, login me:hush\"}}");
     case REFUSED: return answer(c, 401, "{\"error\":{\"message\":\"no such key\"}}");
     case CUT:
         r = MHD_create_response_from_callback(sizeof good - 1, 512, half, NULL, NULL);
@@ -105,7 +106,7 @@ static int ask(const struct http_options *given, double *preference, int *tries,
     char url[64];
     json_t *body = json_pack("{s:s}", "model", "x"), *reply = NULL;
     const char *why;
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1/", server.port);
+    snprintf(url, sizeof url, "http://me:hush@127.0.0.1:%d/v1/", server.port);
     o.endpoint = url, o.key = "secret";
     int rc = http_open(&h, &o, err);
     rc = rc ? rc : http_post(h, "/chat/completions", body, &reply, tries, err);
@@ -148,7 +149,7 @@ static void and_given_up_in_the_end_by_name(void **state)
     (void)state;
     static const struct { enum kind kind; const char *says; int tries; } cases[] = {
         {BUSY, "after 3 tries: ", 3}, {BUSY, "status 429: slow down", 3}, {BROKEN, "status 500: <html>", 3}, {NOT_JSON, "is not JSON: m, obviously", 3}, {RESET, "after 3 tries", 3},
-        {CUT, "after 3 tries", 3}, {SLOW, "after 3 tries", 3}, {REFUSED, "status 401: no such key", 1}};
+        {CUT, "after 3 tries", 3}, {SLOW, "after 3 tries", 3}, {REFUSED, "status 401: no such key", 1}, {ECHO, "status 401: wrong key: Bearer ***, login ***", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct http_options o = quick();
         struct error err = {0};

@@ -129,6 +129,10 @@ static void test_named_templates_and_every_special_token(void **state)
     renders(tools_only, PLAIN "}", NULL);
     renders(other, PLAIN "}", NULL);
     renders(special, PLAIN "}", "<u><a><m><i><t>");
+    /* of a message: null is not there, reasoning has its other names too */
+    renders("{\"chat_template\":\"{{ messages[0] }}\"}", "{\"messages\":[{\"role\":\"user\",\"content\":null,\"n\":{\"x\":null}}]}", "{'role': 'user', 'n': {'x': None}}");
+    renders("{\"chat_template\":\"{{ messages[0] }}\"}", "{\"messages\":[{\"role\":\"user\",\"reasoning\":\"r\"}]}",
+            "{'thinking': 'r', 'role': 'user', 'reasoning': 'r', 'reasoning_content': 'r'}");
     renders("{\"chat_template\":\"{{ 'a\\\\x00b' }}\"}", PLAIN "}", NULL);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "text/chat.h"
@@ -167,7 +168,8 @@ static int prepare(struct work *w, const struct cli_values *v, struct error *err
     w->texts = mem_calloc((size_t)n + 1, sizeof *w->texts);
     if (!w->requests || !w->prompts || !w->record_of || !w->texts)
         return error_set_nomem(err, (size_t)n * sizeof *w->requests, "requests");
-    for (int i = 0; i < n; i++) {
+    int rc = 0;
+    for (int i = 0; i < n && !(rc = interrupt_check(err)); i++) {
         struct generate_request *r = &w->requests[w->n_request];
         if (w->records.errors[i] || record_options(w, i, &r->options) ||
             (has_messages(w->records.items[i]) ? chat_tokens(w, i) : records_tokens(&w->records, i, "prompt", "prompt_token_ids", w->parts.tokenizer, 1, model_desc(w->parts.model)->n_vocab, &w->prompts[i])))
@@ -180,7 +182,7 @@ static int prepare(struct work *w, const struct cli_values *v, struct error *err
         json_decref(id);
         w->record_of[w->n_request++] = i;
     }
-    return 0;
+    return rc ? rc : interrupt_check(err);
 }
 
 /* Takes out the requests whose lines an interrupted run has already written. */

@@ -102,6 +102,30 @@ static int check(const json_t *conversation, struct error *err)
     return 0;
 }
 
+/* A message as transformers 5 hands it over: keys that are null are not there, and reasoning stands under both of its common names. */
+static json_t *normalized(const json_t *message)
+{
+    static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
+    json_t *out = json_object(), *value, *reasoning = NULL;
+    const char *key;
+    int bad = !out;
+    for (int i = 0; i < 3 && !reasoning; i++) {
+        value = json_object_get(message, names[i]);
+        reasoning = json_is_null(value) ? NULL : value;
+    }
+    if (reasoning)
+        bad |= json_object_set(out, "thinking", reasoning);
+    json_object_foreach((json_t *)(uintptr_t)message, key, value)
+        if (!json_is_null(value))
+            bad |= json_object_set(out, key, value);
+    if (reasoning)
+        bad |= json_object_set(out, "reasoning_content", reasoning);
+    if (!bad)
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
 /* The first n messages. */
 static int render(const struct chat *c, const json_t *conversation, size_t n, int prompt, struct buf *out, struct jinja_spans *spans, struct error *err)
 {
@@ -110,7 +134,7 @@ static int render(const struct chat *c, const json_t *conversation, size_t n, in
     const struct jinja *template = choose(c, conversation);
     int bad = !v || !messages;
     for (size_t i = 0; i < n && !bad; i++)
-        bad = json_array_append(messages, json_array_get(all, i));
+        bad = json_array_append_new(messages, normalized(json_array_get(all, i)));
     bad = bad || json_object_set(v, "messages", messages) || json_object_set_new(v, "add_generation_prompt", json_boolean(prompt));
     for (int i = 0; i < 2 && !bad; i++) /* absent means null, as apply_chat_template passes it */
         bad = json_object_get(conversation, names[i]) ? json_object_set(v, names[i], json_object_get(conversation, names[i])) : json_object_set_new(v, names[i], json_null());
