@@ -78,8 +78,11 @@ cp "$tmp/killed.jsonl.partial" "$tmp/before"
 want 0 "of 240 records are already done" "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl"
 cmp -s "$tmp/killed.jsonl" "$tmp/whole.jsonl" || bad "after kill -9 the file is another one"
 [ ! -e "$tmp/killed.jsonl.partial" ] || bad "the partial file is still there"
-cp "$tmp/before" "$tmp/killed.jsonl.partial"; rm "$tmp/killed.jsonl" # other options: nothing of it may be used
-"$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl" --min-new-tokens 3 2>&1 | grep -q "already done" && bad "records of other options were taken"
+cp "$tmp/before" "$tmp/killed.jsonl.partial"; rm "$tmp/killed.jsonl"
+want 78 'killed.jsonl.partial: was begun with options ' "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl" --min-new-tokens 3
+want 78 'killed.jsonl.partial: was begun with input ' "$ISARA" generate --model $m --input "$tmp/in.jsonl" --output "$tmp/killed.jsonl"
+want 78 'killed.jsonl.partial: was begun with ' "$ISARA" score --model $m --input "$tmp/in.jsonl" --output "$tmp/killed.jsonl"
+cmp -s "$tmp/before" "$tmp/killed.jsonl.partial" || bad "a refused run changed the partial file"
 
 # A partial file of another input: the prompt of a record that it has finished is another now.
 i=$(tail -n 2 "$tmp/before" | head -n 1 | cut -d' ' -f1) # the last whole line

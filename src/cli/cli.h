@@ -48,6 +48,9 @@ int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype,
 void cli_close(struct parts *p);
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
+/* output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
+int cli_check_output(const struct cli_values *v, struct error *err);
+
 /* --- records.c: JSON Lines through a verb --- */
 struct records { json_t **items; char **errors; int n; };
 /* Reads every record of --input into memory (seeds and prompts are small); each is an object. */
@@ -63,10 +66,13 @@ int records_tokens(struct records *r, int i, const char *text_field, const char 
 int records_completion(struct records *r, int i, const struct tokenizer *t, int n_vocab, struct tokens *out);
 
 /* Output, one line a record, in input order, each written once and whole. To standard output: as soon as its turn comes. To a file: results are first kept, in the
- * order they come, in PATH.partial, whose first line names the key (what the results depend on: options, model, input); a run that was
- * killed and is started again with the same key takes them from there; close writes PATH whole and removes it. */
+ * order they come, in PATH.partial, whose first line holds the settings (what the results depend on: options, model, build, input); a run that was
+ * killed and is started again with the same settings takes them from there; close writes PATH whole and removes it. Refused: other settings (by name, in both
+ * directions), another process at the same PATH, a PATH.partial that is a link or none of isara's. */
 struct writer;
-int writer_open(struct writer **out, const char *path, const struct records *r, const struct buf *key, struct error *err);
+int writer_open(struct writer **out, const char *path, const struct records *r, const json_t *settings, struct error *err);
+/* What lines depend on besides their records: verb, build, and (when PATH is a file) the model's files by hash. A new reference. */
+int writer_settings(json_t **out, const char *verb, const char *path, const struct checkpoint *ck, struct error *err);
 int writer_has(const struct writer *w, int index);
 int writer_put(struct writer *w, int index, json_t *line, struct error *err); /* takes line */
 int writer_close(struct writer *w, int finish, struct error *err); /* finish 0: leaves the partial file for the next run */

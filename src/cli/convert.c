@@ -8,6 +8,8 @@
 #include "io/file.h"
 #include "io/hf_dir.h"
 
+#include <unistd.h>
+
 static int write_text(const char *dir, const char *name, const struct buf *text, struct error *err)
 {
     if (!text->len)
@@ -35,13 +37,29 @@ static int write_tokenizer(const struct parts *p, const char *dir, struct error 
     return rc;
 }
 
+/* The weights come last: with them, somebody's directory is finished, and its other files are not to be mixed with this one's. */
+static int check_output(const char *dir, struct error *err)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "training_settings.json", "run.db"};
+    int rc = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !rc; i++) {
+        char *path = path_join(dir, names[i]);
+        if (!path)
+            rc = error_set_nomem(err, 256, "a path");
+        else if (file_exists(path))
+            rc = error_set(err, ERROR_CONFIG, "%s: is there already; choose another --output, or delete it", path);
+        mem_free(path);
+    }
+    return rc;
+}
+
 int verb_convert(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
     (void)options;
     struct parts p = {0};
     enum dtype dtype = DTYPE_F32;
-    int n_file = 0, rc = cli_require(v->output, "output", "the directory to write", err);
+    int n_file = 0, lock = -1, rc = cli_require(v->output, "output", "the directory to write", err);
     if (!rc)
         rc = cli_open_tokenizer(&p, v, 0, err);
     if (!rc)
@@ -51,7 +69,9 @@ int verb_convert(const struct verb *verb, struct options *options, const struct 
     if (!rc)
         rc = checkpoint_check_finite(p.checkpoint, err);
     if (!rc)
-        rc = dirs_make(v->output, err);
+        rc = dir_lock(v->output, &lock, err);
+    if (!rc)
+        rc = check_output(v->output, err);
     if (!rc)
         rc = hf_dir_config(v->output, checkpoint_config(p.checkpoint), dtype, err);
     if (!rc)
@@ -65,5 +85,7 @@ int verb_convert(const struct verb *verb, struct options *options, const struct 
     if (!rc)
         log_line(LOG_INFO, "%zu tensors in %s; written to %s", checkpoint_n_tensor(p.checkpoint), dtype_name(dtype), v->output);
     cli_close(&p);
+    if (lock >= 0)
+        close(lock);
     return rc;
 }

@@ -224,17 +224,33 @@ static void show_options(const struct work *w)
         log_line(LOG_WARNING, "%s: generation_config.json sets %s, which is not offered here and is not applied", checkpoint_path(w->parts.checkpoint), unknown);
 }
 
+/* Every option, whatever it is set to. */
+static json_t *options_json(const struct generate_options *o)
+{
+    json_t *stops = json_array();
+    for (int i = 0; i < o->n_stop; i++)
+        json_array_append_new(stops, json_string(o->stop[i]));
+    return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:i,s:i,s:i,s:o,s:o}", "max_new_tokens", o->max_new_tokens, "min_new_tokens", o->min_new_tokens, "num_beams",
+                     o->num_beams, "num_return_sequences", o->num_return_sequences, "do_sample", o->do_sample, "top_k", o->top_k, "no_repeat_ngram_size", o->no_repeat_ngram_size,
+                     "temperature", (double)o->temperature, "top_p", (double)o->top_p, "min_p", (double)o->min_p, "repetition_penalty", (double)o->repetition_penalty, "length_penalty",
+                     (double)o->length_penalty, "early_stopping", (int)o->early_stopping, "beam_compat", (int)o->beam_compat, "penalty_scope", (int)o->penalty_scope, "eos_token_id",
+                     token_array(o->eos_ids, o->n_eos), "stop", stops);
+}
+
 static int open_output(struct work *w, const struct cli_values *v, struct error *err)
 {
-    struct buf key = BUF_INIT;
-    char model[65] = "";
-    int to_file = v->output && strcmp(v->output, "-"), rc = to_file ? checkpoint_sha256(w->parts.checkpoint, model, err) : 0;
-    if (rc)
-        return rc;
-    buf_printf(&key, "generate %s %s %s kv %s seed %llu ", model, dtype_name(model_dtype(w->parts.model)), device_isa(w->parts.device), v->kv_dtype ? v->kv_dtype : "", v->seed);
-    buf_append(&key, &w->defaults, sizeof w->defaults);
-    rc = writer_open(&w->writer, v->output, &w->records, &key, err);
-    buf_free(&key);
+    json_t *settings = NULL;
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)v->seed);
+    int rc = writer_settings(&settings, "generate", v->output, w->parts.checkpoint, err);
+    json_t *own = rc ? NULL : json_pack("{s:s, s:s, s:s, s:s, s:o}", "dtype", dtype_name(model_dtype(w->parts.model)), "bits",
+                                        model_dtype(w->parts.model) == DTYPE_F32 ? "f32" : device_isa(w->parts.device), "kv-dtype",
+                                        v->kv_dtype ? v->kv_dtype : "", "seed", seed, "options", options_json(&w->defaults));
+    if (!rc && (!own || json_object_update(settings, own)))
+        rc = error_set_nomem(err, 1024, "settings");
+    json_decref(own);
+    rc = rc ? rc : writer_open(&w->writer, v->output, &w->records, settings, err);
+    json_decref(settings);
     return rc;
 }
 

@@ -49,7 +49,8 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     }
     interrupt_install();
     terminal_start(&values);
-    rc = verb->run(verb, &options, &values, &err);
+    rc = cli_check_output(&values, &err);
+    rc = rc ? rc : verb->run(verb, &options, &values, &err);
     terminal_end();
     int code = rc == 0 ? 0 : rc == CLI_SOME_FAILED ? 1 : fail(verb, &err, rc);
     options_free(&options);

@@ -72,15 +72,18 @@ static void fail_overflow(struct texts *t, int item, const float *values, size_t
 }
 
 /* Writes the lines of the records that failed and those that line(i, item) makes; reports. */
-static int texts_write(struct texts *t, const struct cli_values *v, json_t *(*line)(struct texts *, int item, long at, const float *values),
+static int texts_write(struct texts *t, const char *verb, const struct cli_values *v, json_t *(*line)(struct texts *, int item, long at, const float *values),
                        const float *values, double seconds, long n_token, struct error *err)
 {
     struct writer *w = NULL;
-    struct buf key = BUF_INIT;
-    int n_failed = 0;
-    buf_puts(&key, "texts");
-    int rc = writer_open(&w, v->output, &t->records, &key, err);
-    buf_free(&key);
+    json_t *settings = NULL;
+    int n_failed = 0, rc = writer_settings(&settings, verb, v->output, t->parts.checkpoint, err);
+    json_t *own = rc ? NULL : json_pack("{s:s, s:s, s:i}", "dtype", dtype_name(model_dtype(t->parts.model)), "bits", device_isa(t->parts.device), "normalize", v->normalize);
+    if (!rc && (!own || json_object_update(settings, own)))
+        rc = error_set_nomem(err, 1024, "settings");
+    json_decref(own);
+    rc = rc ? rc : writer_open(&w, v->output, &t->records, settings, err);
+    json_decref(settings);
     for (int i = 0; i < t->records.n && !rc; i++)
         if (t->records.errors[i]) {
             n_failed++;
@@ -158,7 +161,7 @@ int verb_score(const struct verb *verb, struct options *options, const struct cl
         at += n;
     }
     if (!rc)
-        rc = texts_write(&t, v, score_line, values, clock_now() - start, n_token, err);
+        rc = texts_write(&t, "score", v, score_line, values, clock_now() - start, n_token, err);
     mem_free(values);
     texts_close(&t);
     return rc;
@@ -199,7 +202,7 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
     for (int i = 0; i < t.n && !rc; i++)
         fail_overflow(&t, i, values + (size_t)i * width, width);
     if (!rc)
-        rc = texts_write(&t, v, embed_line, values, clock_now() - start, n_token, err);
+        rc = texts_write(&t, "embed", v, embed_line, values, clock_now() - start, n_token, err);
     mem_free(values);
     texts_close(&t);
     return rc;

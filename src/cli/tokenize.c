@@ -64,11 +64,12 @@ int verb_tokenize(const struct verb *verb, struct options *options, const struct
     } else if (!rc) {
         rc = records_read(&r, v->input ? v->input : "-", v->limit, err);
     }
-    struct buf key = BUF_INIT;
-    buf_puts(&key, "tokenize");
-    if (!rc)
-        rc = writer_open(&w, v->output, &r, &key, err);
-    buf_free(&key);
+    json_t *settings = NULL;
+    rc = rc ? rc : writer_settings(&settings, "tokenize", NULL, NULL, err);
+    if (!rc && (json_object_set_new(settings, "model", json_string(v->model)) || json_object_set_new(settings, "decode", json_boolean(v->decode))))
+        rc = error_set_nomem(err, 64, "settings");
+    rc = rc ? rc : writer_open(&w, v->output, &r, settings, err);
+    json_decref(settings);
     for (int i = 0; i < r.n && rc >= 0; i++)
         if ((rc = one_record(&r, i, parts.tokenizer, v, w, err)) > 0)
             n_failed++;

@@ -45,7 +45,7 @@ static int open_file(struct appender *a, struct error *err)
     if (a->fd < 0)
         return error_set_errno(err, "%s", a->path);
     if (flock(a->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        return error_set(err, ERROR_IO, "%s: another process is writing this file", a->path);
+        return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing this file", a->path);
     off_t size = lseek(a->fd, 0, SEEK_END);
     if (size < 0)
         return error_set_errno(err, "%s: wanted a regular file", a->path);

@@ -30,7 +30,7 @@ static int lock_temp(struct atomic_file *f, struct error *err)
         if (flock(f->fd, LOCK_EX | LOCK_NB)) {
             if (errno != EWOULDBLOCK)
                 return 0; /* a file system without locks */
-            return error_set(err, ERROR_IO, "%s: another process is writing this file (it holds %s)", f->path, f->temp);
+            return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing this file (it holds %s)", f->path, f->temp);
         }
         struct stat ours, named;
         if (!fstat(f->fd, &ours) && !stat(f->temp, &named) && ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)

@@ -7,6 +7,7 @@
 #include "io/gguf_hf.h"
 #include "io/hub.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -275,6 +276,60 @@ int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *e
         sha256_bytes(list.data, list.len, hex);
     buf_free(&list);
     return rc;
+}
+
+static int put_sha256(const char *path, const char *prefix, const char *name, json_t *into, struct error *err)
+{
+    char key[300], hex[65];
+    int rc = sha256_file(path, hex, err);
+    snprintf(key, sizeof key, "%s%s", prefix, name);
+    return rc || !json_object_set_new(into, key, json_string(hex)) ? rc : error_set_nomem(err, 128, "hashes of the model's files");
+}
+
+static int ends_in(const char *name, const char *tail)
+{
+    size_t n = strlen(name), k = strlen(tail);
+    return n > k && !strcmp(name + n - k, tail);
+}
+
+/* chat templates by name, each a file of additional_chat_templates/ */
+static int put_templates(const struct checkpoint *ck, const char *prefix, json_t *into, struct error *err)
+{
+    char *folder = path_join(ck->path, "additional_chat_templates"), name[300];
+    DIR *d = folder ? opendir(folder) : NULL;
+    struct dirent *e;
+    int rc = folder ? 0 : error_set_nomem(err, 256, "a path");
+    while (!rc && d && (e = readdir(d))) {
+        char *path = ends_in(e->d_name, ".jinja") ? path_join(folder, e->d_name) : NULL;
+        snprintf(name, sizeof name, "additional_chat_templates/%s", e->d_name);
+        if (path)
+            rc = put_sha256(path, prefix, name, into, err);
+        mem_free(path);
+    }
+    if (d)
+        closedir(d);
+    mem_free(folder);
+    return rc;
+}
+
+int checkpoint_side_sha256(const struct checkpoint *ck, const char *prefix, json_t *into, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; i < ck->n_side_file && !rc; i++) {
+        const char *name = ck->side_files[i].name;
+        if (ends_in(name, ".json") || ends_in(name, ".jinja") || ends_in(name, ".txt") || !strcmp(name, "tokenizer.model") || ends_in(name, "spiece.model") || ends_in(name, ".bpe.model"))
+            rc = put_sha256(ck->side_files[i].path, prefix, name, into, err);
+    }
+    for (int i = 0; i < ck->n_file && !rc && ck->adapted; i++) {
+        const char *slash = strrchr(ck->files[i].path, '/');
+        char *folder = slash && !strcmp(ck->files[i].label, "adapter_model.safetensors") ? mem_strndup(ck->files[i].path, (size_t)(slash - ck->files[i].path)) : NULL;
+        char *path = folder ? path_join(folder, "adapter_config.json") : NULL;
+        if (path && file_exists(path))
+            rc = put_sha256(path, prefix, "adapter_config.json", into, err);
+        mem_free(folder);
+        mem_free(path);
+    }
+    return rc || ck->gguf ? rc : put_templates(ck, prefix, into, err);
 }
 
 /* Whether any exponent is all ones; blocks of a constant length become vectors. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -140,6 +141,22 @@ int dirs_make(const char *path, struct error *err)
     }
     mem_free(copy);
     return rc;
+}
+
+int dir_lock(const char *path, int *descriptor, struct error *err)
+{
+    *descriptor = -1;
+    int rc = dirs_make(path, err);
+    if (rc)
+        return rc;
+    *descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*descriptor < 0)
+        return error_set_errno(err, "%s", path);
+    if (!flock(*descriptor, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+        return 0;
+    close(*descriptor);
+    *descriptor = -1;
+    return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing there; wait for it, or choose another --output", path);
 }
 
 int file_copy(const char *from, const char *to, struct error *err)

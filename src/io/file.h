@@ -42,6 +42,9 @@ int file_size(const char *path, uint64_t *size, struct error *err);
 /* dir/name, in memory of the caller (mem_free); NULL when out of memory. An absolute name stays as it is. */
 char *path_join(const char *dir, const char *name);
 const char *path_base(const char *path); /* behind the last "/"; points into path */
+/* Makes the directory if need be and holds it against other processes until the descriptor is closed, or the process ends however it ends. ERROR_UNAVAILABLE when another
+ * one has it; a file system without locks is taken as it is. */
+int dir_lock(const char *path, int *descriptor, struct error *err);
 int dirs_make(const char *path, struct error *err);          /* mkdir -p */
 int file_copy(const char *from, const char *to, struct error *err); /* byte-identical, atomic */
 int tree_remove(const char *path, struct error *err);        /* does not follow links; a path that is not there is fine */

@@ -97,10 +97,12 @@ const char *answers_arm_name(enum answers_arm arm)
 /* Of align's settings, what an answer depends on. */
 static int decides(const char *name)
 {
-    static const char *const names[] = {"k", "retriever", "encoder", "template", "dtype", "bits", "seed", "model-sha256", "seeds-sha256", NULL};
+    static const char *const names[] = {"k", "retriever", "encoder", "template", "dtype", "bits", "build", "seed", "model-sha256", "seeds-sha256", NULL};
     for (int i = 0; names[i]; i++)
         if (!strcmp(names[i], name))
             return 1;
+    if (!strncmp(name, "model/", 6) || !strncmp(name, "encoder/", 8))
+        return 1;
     return !strncmp(name, "answer-", 7) && !strstr(name, "-words");
 }
 

@@ -133,7 +133,7 @@ json_t *align_settings(const struct align *a)
     rc |= put(s, "", "model-sha256", json_string(a->source_sha256)) | put(s, "", "seeds-sha256", json_string(a->seeds.sha256));
     rc |= put(s, "", "test-sha256", json_string(a->test.sha256));
     rc |= put(s, "", "judge", json_string(o->judge ? o->judge : "")) | put(s, "", "encoder", json_string(o->encoder ? o->encoder : ""));
-    rc |= put(s, "", "bits", json_string(bits_of(a)));
+    rc |= put(s, "", "bits", json_string(bits_of(a))) | put(s, "", "build", json_string(build_name)) | json_object_update(s, a->files);
     buf_free(&template);
     if (rc) {
         json_decref(s);

@@ -38,6 +38,7 @@ struct align {
     struct model *model;            /* what is loaded, from model_path in model_dtype */
     char *model_path;
     char source_sha256[65];
+    json_t *files;                  /* the model's and the encoder's other files by hash, for the settings */
     struct arena arena, round_arena; /* the run's; the round's */
     int round;
     struct run_attempt *attempts; int n_attempt;
@@ -103,6 +104,7 @@ int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err)
 int align_tune(struct align *a, long *steps, char sha256[65], struct error *err);
 int align_tune_on(struct align *a, const char *directory, const char *from, const struct pool_item *items, int n, int max_steps, long *steps, char sha256[65],
                   struct error *err);
+int align_model_sha256(const char *directory, char sha256[65], struct error *err);
 int align_write_generated(struct align *a, struct error *err);
 int align_write_review(struct align *a, struct error *err);
 int align_read_review(struct align *a, int *kept, struct error *err);

@@ -66,6 +66,11 @@ static int open_as_begun(struct align *a, struct device *device, struct run *run
     if ((rc = check_same(o->settings, "model-sha256", a->source_sha256, options.model, err)) ||
         (rc = check_same(o->settings, "seeds-sha256", a->seeds.sha256, options.seeds, err)))
         return rc;
+    const char *name;
+    json_t *hash;
+    json_object_foreach(a->files, name, hash)
+        if ((rc = check_same(o->settings, name, json_string_value(hash), name, err)))
+            return rc;
     return restore_template(a, o->settings, err);
 }
 

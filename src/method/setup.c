@@ -113,6 +113,30 @@ static int open_data(struct align *a, struct error *err)
     return rc ? rc : split_seeds(a, err);
 }
 
+/* Of another model that the results depend on: its weights and its other files. */
+static int hash_model(struct align *a, const char *path, const char *prefix, struct error *err)
+{
+    struct checkpoint *ck = NULL;
+    char key[64], hex[65] = "";
+    snprintf(key, sizeof key, "%sweights", prefix);
+    int rc = checkpoint_open(&ck, path, err);
+    rc = rc ? rc : checkpoint_sha256(ck, hex, err);
+    rc = rc ? rc : checkpoint_side_sha256(ck, prefix, a->files, err);
+    if (!rc && json_object_set_new(a->files, key, json_string(hex)))
+        rc = error_set_nomem(err, 128, "hashes of the model's files");
+    checkpoint_close(ck);
+    return rc;
+}
+
+static int hash_files(struct align *a, struct error *err)
+{
+    a->files = json_object();
+    int rc = a->files ? checkpoint_side_sha256(a->source, "model/", a->files, err) : error_set_nomem(err, 64, "hashes of the model's files");
+    if (!rc && a->o.encoder && a->o.retriever == ALIGN_RETRIEVER_ENCODER)
+        rc = hash_model(a, a->o.encoder, "encoder/", err);
+    return rc || !a->o.judge ? rc : hash_model(a, a->o.judge, "judge/", err);
+}
+
 int align_open_parts(struct align *a, struct error *err)
 {
     const struct align_options *o = &a->o;
@@ -120,6 +144,8 @@ int align_open_parts(struct align *a, struct error *err)
     if (rc || (rc = model_desc_parse(&a->desc, checkpoint_config(a->source), checkpoint_path(a->source), err)) ||
         (rc = tokenizer_open(&a->tokenizer, checkpoint_path(a->source), err)) ||
         (rc = o->template_file ? template_load(&a->template, o->template_file, err) : template_builtin(&a->template, err)) || (rc = align_read_cues(a, err)))
+        return rc;
+    if ((rc = hash_files(a, err)))
         return rc;
     return a->desc.task == MODEL_LM ? 0 : error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
 }
@@ -156,6 +182,7 @@ void align_close(struct align *a)
     template_free(a->template);
     tokenizer_close(a->tokenizer);
     checkpoint_close(a->source);
+    json_decref(a->files);
     arena_free(&a->arena);
     arena_free(&a->round_arena);
     *a = (struct align){0};

@@ -38,7 +38,7 @@ static int add_rows(struct align *a, struct train_data *data, const struct pool_
     return rc;
 }
 
-static int sha256_of(const char *directory, char sha256[65], struct error *err)
+int align_model_sha256(const char *directory, char sha256[65], struct error *err)
 {
     struct checkpoint *ck;
     int rc = checkpoint_open(&ck, directory, err);
@@ -76,7 +76,7 @@ int align_tune_on(struct align *a, const char *directory, const char *from, cons
         rc = train_run(&job, &result, err);
     }
     if (!rc)
-        rc = sha256_of(directory, sha256, err);
+        rc = align_model_sha256(directory, sha256, err);
     *steps = result.resumed_from + result.steps;
     checkpoint_close(source);
     train_data_free(&data);

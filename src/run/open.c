@@ -273,13 +273,16 @@ static int compare(struct run *r, const json_t *old, const json_t *new, int acce
     for (int side = 0; side < 2; side++)
         json_object_foreach((json_t *)(side ? old : new), key, v) {
             const json_t *a = json_object_get(old, key), *b = json_object_get(new, key);
-            int bits = !strcmp(key, "bits");
+            int bits = !strcmp(key, "bits") || !strcmp(key, "build");
             if ((a && b && json_equal(a, b)) || (bits && accept) || !strcmp(key, "threshold"))
                 continue;
             show(a, was, sizeof was), show(b, is, sizeof is);
             if (bits)
-                return error_set(err, ERROR_CONFIG, "%s: was begun where the same numbers have other bits (%s, now %s); continue there, or give "
-                                 "--accept-different-bits", r->directory, was, is);
+                return error_set(err, ERROR_CONFIG, "%s: was begun where the same numbers may have other bits (%s %s, now %s); continue there, or give "
+                                 "--accept-different-bits", r->directory, key, was, is);
+            if (strchr(key, '/')) /* a file of the model's */
+                return error_set(err, ERROR_CONFIG, "%s: %s has changed since the run was begun (SHA-256 %s, now %s); put back what was there, or choose another --output",
+                                 r->directory, key, was, is);
             return error_set(err, ERROR_CONFIG, "%s: was begun with %s %s, now %s; give the same again to continue, or choose another --output", r->directory,
                              key, was, is);
         }

@@ -15,8 +15,8 @@
 
 struct run;
 /* Begins the run in `directory` (made if needed) or continues it. settings: a flat object, option name to value, kept in config.resolved.json and compared on every
- * later start (but for "threshold", which is applied to stored probabilities), and the object's "bits" (what the exact bits depend on): a difference there is refused
- * unless accept_different_bits. manifest is written to manifest.json
+ * later start in both directions (but for "threshold", which is applied to stored probabilities). A difference in "bits" or "build" (what the exact bits depend on) is refused
+ * unless accept_different_bits; a name with a slash is a file's, its value the SHA-256. manifest is written to manifest.json
  * when the run begins. *resumed says whether there was one. */
 int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest, int accept_different_bits, int *resumed, struct error *err);
 /* To look at: no lock, nothing is changed. ERROR_NOINPUT when there is no run. */

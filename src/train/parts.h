@@ -106,6 +106,7 @@ struct trainer {
 int state_settings(struct trainer *t, struct error *err);
 int state_save(struct trainer *t, struct error *err);
 /* 1: resumed (masters, moments and step are set); 0: there is nothing to resume from; or an error. */
+int state_begin(struct trainer *t, struct error *err);  /* refuses a directory of another run; job->directory is not NULL */
 int state_load(struct trainer *t, struct error *err);
 void state_remove(const struct trainer *t);
 

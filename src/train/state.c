@@ -5,8 +5,10 @@
  * the number of threads change no bit and may change between the runs. */
 #include "train/parts.h"
 
+#include "base/build.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "io/jsontext.h"
 #include "io/safetensors.h"
 
 #include <stdarg.h>
@@ -35,7 +37,7 @@ static int set_source(struct trainer *t, struct error *err)
     int rc = t->job->source ? checkpoint_sha256(t->job->source, hex, err) : 0;
     if (!rc)
         set(t, "model", "%s", hex);
-    return rc;
+    return rc || !t->job->source ? rc : checkpoint_side_sha256(t->job->source, "model/", t->settings, err);
 }
 
 int state_settings(struct trainer *t, struct error *err)
@@ -69,6 +71,7 @@ int state_settings(struct trainer *t, struct error *err)
         set(t, "lora_target_modules", "%s", o->lora_targets);
     }
     /* bf16's products differ between instruction sets. */
+    set(t, "build", "%s", build_name);
     set(t, "instruction set", "%s", o->dtype == DTYPE_F32 ? "any" : device_isa(t->m->device));
     return t->job->directory ? set_source(t, err) : 0;
 }
@@ -121,18 +124,61 @@ int state_save(struct trainer *t, struct error *err)
     return rc;
 }
 
-/* Every setting equal, or the first that differs by name. */
-static int compare_settings(const struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
+static int differs(const char *path, const char *name, const char *then, const char *now, struct error *err)
+{
+    return error_set(err, ERROR_CONFIG, "%s: was written with %s %s, this run has %s; repeat the run with the old setting, or give another output directory", path, name,
+                     then ? then : "(not recorded)", now ? now : "(none)");
+}
+
+/* Every setting equal, in both directions, or the first that differs by name. */
+static int compare_settings(const struct trainer *t, const json_t *had, const char *path, struct error *err)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(t->settings, name, value) {
+        const char *then = json_string_value(json_object_get(had, name)), *now = json_string_value(value);
+        if (!then || strcmp(then, now))
+            return differs(path, name, then, now, err);
+    }
+    json_object_foreach((json_t *)had, name, value)
+        if (!json_object_get(t->settings, name))
+            return differs(path, name, json_string_value(value), NULL, err);
+    return 0;
+}
+
+/* A checkpoint's settings: its metadata without what else stands there. */
+static int compare_metadata(const struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
 {
     const char *name;
     json_t *value;
     json_object_foreach(t->settings, name, value) {
         const char *then = safetensors_metadata(s, name), *now = json_string_value(value);
         if (!then || strcmp(then, now))
-            return error_set(err, ERROR_CONFIG, "%s: was written with %s %s, this run has %s; repeat the run with the old setting, or give another output directory", path,
-                             name, then ? then : "(not recorded)", now);
+            return differs(path, name, then, now, err);
     }
     return 0;
+}
+
+static const char settings_name[] = "training_settings.json";
+
+/* The settings stand in the directory from the beginning on, so that the end of one run is not written over by another one. */
+int state_begin(struct trainer *t, struct error *err)
+{
+    char *path = path_join(t->job->directory, settings_name), *weights = path_join(t->job->directory, t->m->lora && !t->job->merge ? "adapter_model.safetensors" : "model.safetensors");
+    json_t *had = NULL;
+    int rc = path && weights ? 0 : error_set_nomem(err, 256, "a path");
+    if (!rc && file_exists(path)) {
+        rc = jsontext_load(&had, path, 1 << 20, err);
+        rc = rc ? rc : compare_settings(t, had, path, err);
+    } else if (!rc && file_exists(weights)) {
+        rc = error_set(err, ERROR_CONFIG, "%s: is there already and was not made by this run; give another output directory", weights);
+    } else if (!rc) {
+        rc = jsontext_write(path, t->settings, err);
+    }
+    json_decref(had);
+    mem_free(path);
+    mem_free(weights);
+    return rc;
 }
 
 static int load_tensors(struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
@@ -163,7 +209,7 @@ int state_load(struct trainer *t, struct error *err)
         return error_set_nomem(err, 256, "a path");
     int rc = 0, found = file_exists(path);
     if (found && !(rc = file_map(&map, path, err)) && !(rc = safetensors_parse(&s, map.data, map.size, path, err)) &&
-        !(rc = compare_settings(t, s, path, err)))
+        !(rc = compare_metadata(t, s, path, err)))
         rc = load_tensors(t, s, path, err);
     rc = queue_finish(t->q, rc, err);
     safetensors_free(s);

@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct span at(struct buffer *b, int64_t element)
 {
@@ -290,10 +291,13 @@ int train_run(const struct train_job *job, struct train_result *result, struct e
 {
     struct trainer t;
     struct runlog *log = NULL;
+    int lock = -1;
     *result = (struct train_result){.eval_loss = NAN};
     int rc = trainer_init(&t, job, err);
     if (!rc && job->directory)
-        rc = dirs_make(job->directory, err);
+        rc = dir_lock(job->directory, &lock, err);
+    if (!rc && job->directory)
+        rc = state_begin(&t, err);
     if (!rc)
         rc = load_masters(&t, result, err);
     if (!rc && job->directory)
@@ -308,5 +312,7 @@ int train_run(const struct train_job *job, struct train_result *result, struct e
         state_remove(&t);
     runlog_close(log);
     trainer_deinit(&t);
+    if (lock >= 0)
+        close(lock);
     return rc;
 }
