@@ -54,7 +54,12 @@ TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools
 .PHONY: bench-judge demo install all lib check fuzz models clean install tests bench-bins tool-bins bench-generate bench-train bench-load
 all: $(BUILD)/isara
 lib: $(LIB)
-tests: $(TEST_BIN) $(FUZZ_BIN)
+# What shell tests put before the system's own functions; a sanitizer's allocator cannot be stood before.
+PRELOAD := $(if $(SAN),,$(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/preload/*.c)))
+$(BUILD)/tests/preload/%.so: tests/preload/%.c
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu11 -D_GNU_SOURCE -O1 -fPIC $(WARN) -shared -o $@ $<
+tests: $(TEST_BIN) $(FUZZ_BIN) $(PRELOAD)
 bench-bins: $(BENCH_BIN)
 tool-bins: $(TOOL_BIN)
 

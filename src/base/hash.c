@@ -3,20 +3,38 @@
 
 #include "base/mem.h"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <pthread.h>
 #include <stdio.h>
 
 struct sha256 {
     EVP_MD_CTX *context;
 };
 
+/* A library context of our own: OpenSSL's default one, when memory runs out while it is set up, is left half made and crashes later. NULL: no memory, now. */
+static const EVP_MD *algorithm(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static OSSL_LIB_CTX *library;
+    static EVP_MD *found;
+    pthread_mutex_lock(&lock);
+    if (!library)
+        library = OSSL_LIB_CTX_new();
+    if (library && !found)
+        found = EVP_MD_fetch(library, "SHA256", NULL);
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
 struct sha256 *sha256_new(void)
 {
     struct sha256 *h = mem_alloc(sizeof *h);
     if (!h)
         return NULL;
-    h->context = EVP_MD_CTX_new();
-    if (!h->context || EVP_DigestInit_ex(h->context, EVP_sha256(), NULL) != 1) {
+    const EVP_MD *sha256 = algorithm();
+    h->context = sha256 ? EVP_MD_CTX_new() : NULL;
+    if (!h->context || EVP_DigestInit_ex(h->context, sha256, NULL) != 1) {
         EVP_MD_CTX_free(h->context);
         mem_free(h);
         return NULL;
@@ -42,7 +60,9 @@ void sha256_finish(struct sha256 *h, char hex[65])
 void sha256_bytes(const void *bytes, size_t n, char hex[65])
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
-    EVP_Digest(bytes, n, digest, NULL, EVP_sha256(), NULL);
+    const EVP_MD *sha256 = algorithm();
+    if (sha256)
+        EVP_Digest(bytes, n, digest, NULL, sha256, NULL);
     for (int i = 0; i < 32; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
