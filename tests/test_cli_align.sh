@@ -56,5 +56,17 @@ head -n 3 "$tmp/seeds.jsonl" >"$tmp/few.jsonl"
 want 65 "wanted at least 6" "$ISARA" align --model $m --seeds "$tmp/few.jsonl" --output "$tmp/no"
 want 66 "nowhere.jsonl" "$ISARA" align --model $m --seeds /nowhere.jsonl --output "$tmp/no"
 want 2 "wanted num_beams 1" "$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --ask-do-sample --num-beams 5 --output "$tmp/no"
+# What the run refuses, --dry-run refuses.
+want 65 "twice.jsonl: duplicate question: line 1 again on line 25" "$ISARA" align --model $m --seeds "$tmp/twice.jsonl" --dry-run
+want 66 "nowhere" "$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --test "$tmp/seeds.jsonl" --judge /nowhere --dry-run
+long=$(printf 'word%.0s ' $(seq 2000)); printf '{"question":"Why?","answer":"%s"}\n' "$long" | cat "$tmp/seeds.jsonl" - >"$tmp/long.jsonl"
+want 65 "long.jsonl:25: the pair has .* does not fit into the model's context" "$ISARA" align --model $m --seeds "$tmp/long.jsonl" --dry-run
+want 0 "warning: --k 20: about [0-9]* pairs of the seeds' mean length" "$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --holdout 2 --k 20 --answer-max-new-tokens 200 --dry-run
+# A run's own list of options is one: the same run again, but for its place.
+want 0 "round-1" "$ISARA" align --config "$tmp/run/config.resolved.json" --output "$tmp/again"
+cmp "$tmp/run/config.resolved.json" "$tmp/again/config.resolved.json" || bad "config.resolved.json does not give itself again"
+# What stands before {q} stands before what is asked for.
+printf '{"pair": "user\\n{q}\\nme\\n{a}"}' >"$tmp/template.json"
+out=$("${align[@]}" --template "$tmp/template.json" --preview 1 2>/dev/null); grep -qz 'user'$'\n\n''--- question' <<<"$out" || bad "the derived ask lost its line feed"
 [ ! -e "$tmp/no/run.db" ] || bad "a run was begun with bad seeds"
 exit $fails

@@ -68,11 +68,15 @@ if [ -f $m/model.safetensors ]; then
   want 2 "found both" "$ISARA" eval --task qa --model $m --test models/test.jsonl --input "$tmp/one.jsonl"
   printf 'Q: Is snow white?\nA: Yes.\n' >"$tmp/primer.txt"
   printf 'doc_to_text: "{{'"'"'Q: Is snow white?\\nA: Yes.\\n\\nQ: '"'"' + question}}"\n' >"$tmp/primer.yaml"
-  for p in txt yaml; do
+  printf 'task: own\ndoc_to_text: "{%% set shown = '"'"'Q: Is snow white?\\nA: Yes.'"'"' %%}{{shown + '"'"'\\n\\nQ: '"'"' ~ question}}"\n' >"$tmp/primer.set.yaml"
+  printf 'doc_to_text: "Q: {{question}} And?"\n' >"$tmp/primer-no.yaml"
+  for p in txt yaml set.yaml; do
     want 0 "prompt style primer, zero-shot" "$ISARA" eval --task truthfulqa --model $m --test "$tmp/t.csv" --prompt-style primer --primer "$tmp/primer.$p" --max-new-tokens 8 --output "$tmp/primer-$p"
   done
   want 0 'Q: Is snow white?.nA: Yes..n.nQ: Second?"' cat "$tmp/primer-txt/journal.jsonl"
   cmp <(grep '"answer"' "$tmp/primer-txt/journal.jsonl" | sort) <(grep '"answer"' "$tmp/primer-yaml/journal.jsonl" | sort) || { echo "primer as text and as yaml differ"; fails=1; }
+  cmp <(grep '"answer"' "$tmp/primer-txt/journal.jsonl" | sort) <(grep '"answer"' "$tmp/primer-set.yaml/journal.jsonl" | sort) || { echo "primer as text and in the set form differ"; fails=1; }
+  want 65 "doc_to_text: wanted a text that ends" "$ISARA" eval --task truthfulqa --model $m --test "$tmp/t.csv" --prompt-style primer --primer "$tmp/primer-no.yaml" --max-new-tokens 8
   want 2 "\-\-primer is needed" "$ISARA" eval --task truthfulqa --model $m --test "$tmp/t.csv" --prompt-style primer
   want 0 "mc2 " "$ISARA" eval --task truthfulqa --model $m --test "$tmp/t.csv" --metrics mc
   # A local judge: exact probabilities, both orders, and an answer that speaks to the judge.

@@ -178,6 +178,38 @@ static void reference_lists(void **state)
         assert_true(t[m].max == 0 && t[m].diff == 0 && t[m].acc == 0);
 }
 
+/* Words of text under the words of every script, as numbers in the order of first appearance. */
+static void assert_words(const char *text, const char *wanted)
+{
+    struct rouge_vocab *v;
+    struct rouge_text t;
+    char shown[200] = "";
+    assert_int_equal(rouge_vocab_new_unicode(&v, NULL), 0);
+    assert_int_equal(rouge_text_init(&t, v, text, strlen(text), NULL), 0);
+    for (int i = 0; i < t.n; i++)
+        snprintf(shown + strlen(shown), sizeof shown - strlen(shown), "%s%d", i ? " " : "", (int)t.words[i]);
+    for (int i = 0; i < t.n_sentence; i++)
+        snprintf(shown + strlen(shown), sizeof shown - strlen(shown), " |%d", t.ends[i]);
+    assert_string_equal(shown, wanted);
+    rouge_text_deinit(&t);
+    rouge_vocab_free(v);
+}
+
+static void words_of_every_script(void **state)
+{
+    (void)state;
+    assert_words("Is it? IS_IT!", "0 1 0 1 |4");
+    assert_words("\xd0\x9a\xd0\xb0\xd0\xba \xd0\xb2\xd0\xb0\xd1\x80\xd0\xb8\xd1\x82\xd1\x8c? \xd0\xba\xd0\xb0\xd0\xba", "0 1 0 |3");                /* Kak varit'? kak */
+    assert_words("caf\xc3\xa9\nCAFE\xcc\x81 caf", "0 0 1 |1 |3");                                                        /* composed and not */
+    assert_words("\xe6\xb0\xb4\xe3\x81\xaf\xe6\xb0\xb4\xe3\x80\x82 H\xe2\x82\x82O", "0 1 0 2 |4");                            /* no spaces between; H2O */
+    assert_words("stra\xc3\x9f" "e STRASSE \xef\xbc\xa1\xef\xbc\xa2 ab", "0 0 1 1 |4");                                       /* full width */
+    assert_words("\xe2\x80\x9cIt\xe2\x80\x99s\xe2\x80\x9d \xe2\x80\x94 it", "0 1 0 |3");                                       /* curly marks are none */
+    assert_int_equal(rouge_overlooks("It\xe2\x80\x99s \xe2\x80\x94 5 \xe2\x82\xac"), 0);
+    assert_int_equal(rouge_overlooks("caf\xc3\xa9"), 1);
+    struct rouge_score s = rouge("\xd0\xba\xd0\xb0\xd0\xba", "\xd0\xba\xd0\xb0\xd0\xba", 3); /* rouge_score's own see nothing here */
+    near(s.f, 0, "ROUGE-L of Cyrillic");
+}
+
 static void out_of_memory_is_an_error(void **state)
 {
     (void)state;
@@ -201,7 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_check_values), cmocka_unit_test(tokenizer_of_bleu), cmocka_unit_test(equal_to_rouge_score_and_sacrebleu),
         cmocka_unit_test(bit_parallel_lcs_equals_the_table), cmocka_unit_test(union_lcs_goes_back_as_rouge_score_does),
-        cmocka_unit_test(reference_lists), cmocka_unit_test(out_of_memory_is_an_error),
+        cmocka_unit_test(reference_lists), cmocka_unit_test(words_of_every_script), cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,7 +108,7 @@ static void the_threshold_itself_is_kept(void **state)
     sift_free(s);
 }
 
-static void texts_without_latin_words_compare_whole(void **state)
+static void texts_of_other_scripts_compare_by_their_words(void **state)
 {
     (void)state;
     struct sift *s = make(0.7);
@@ -116,7 +116,19 @@ static void texts_without_latin_words_compare_whole(void **state)
     sift_add(s, "日本の首都は?", 0, NULL);
     assert_int_equal(sift_repeat(s, "日本の首都は?", &m, NULL), 0);
     assert_int_equal(m.name, 0);
-    assert_int_equal(sift_repeat(s, "日本の山は?", &m, NULL), 0);
+    assert_int_equal(sift_repeat(s, "日本の首都は", &m, NULL), 0); /* but for the mark */
+    assert_int_equal(m.name, 0);
+    assert_int_equal(sift_repeat(s, "富士山の高さは?", &m, NULL), 0);
+    assert_int_equal(m.name, -1);
+    sift_add(s, "Как варить борщ?", 1, NULL);
+    assert_int_equal(sift_repeat(s, "КАК ВАРИТЬ БОРЩ", &m, NULL), 0);
+    assert_int_equal(m.name, 1);
+    assert_int_equal(sift_repeat(s, "Где растёт вереск?", &m, NULL), 0);
+    assert_int_equal(m.name, -1);
+    sift_add(s, "?!", 2, NULL);
+    assert_int_equal(sift_repeat(s, "?!", &m, NULL), 0); /* without any word, whole */
+    assert_int_equal(m.name, 2);
+    assert_int_equal(sift_repeat(s, "!?", &m, NULL), 0);
     assert_int_equal(m.name, -1);
     assert_int_equal(sift_question(s, &(struct sift_text){"日本の首都は?", 1, 1}), SIFT_KEPT);
     sift_add(s, "...", 1, NULL); /* no word of any script */
@@ -253,7 +265,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts_equal_brute_force), cmocka_unit_test(the_threshold_itself_is_kept),
-        cmocka_unit_test(texts_without_latin_words_compare_whole), cmocka_unit_test(every_rule_has_its_reason),
+        cmocka_unit_test(texts_of_other_scripts_compare_by_their_words), cmocka_unit_test(every_rule_has_its_reason),
         cmocka_unit_test(the_least_and_the_most_words_are_kept),
         cmocka_unit_test(repetition_is_counted_in_four_words), cmocka_unit_test(many_kept_questions_stay_quick), cmocka_unit_test(out_of_memory_is_an_error),
     };

@@ -3,6 +3,7 @@
  * continuation byte is free, so "maximal ill-formed part" falls out of how far a sequence stays within the table. */
 #include "base/utf8.h"
 
+#include <stdlib.h>
 #include <utf8proc.h>
 
 static int wanted(unsigned char lead, unsigned char *low, unsigned char *high)
@@ -189,4 +190,29 @@ int utf8_is_mark(uint32_t cp)
 {
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
     return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_ME;
+}
+
+int utf8_fold(struct buf *out, const char *s, size_t n)
+{
+    struct buf lossy = BUF_INIT;
+    utf8proc_uint8_t *folded = NULL;
+    utf8_lossy(&lossy, s, n, 0);
+    utf8proc_ssize_t length = lossy.failed ? UTF8PROC_ERROR_NOMEM
+                                           : utf8proc_map((const utf8proc_uint8_t *)(lossy.data ? lossy.data : ""), (utf8proc_ssize_t)lossy.len, &folded,
+                                                          UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD);
+    if (length >= 0)
+        buf_append(out, folded, (size_t)length);
+    free(folded);
+    buf_free(&lossy);
+    return length < 0 || out->failed ? -1 : 0;
+}
+
+int utf8_is_unspaced(uint32_t cp)
+{
+    static const struct { uint32_t from, to; } ranges[] = {{0x0e00, 0x0eff}, {0x1000, 0x109f}, {0x1780, 0x17ff}, {0x3005, 0x3007},   {0x3040, 0x30ff},
+                                                           {0x3400, 0x4dbf}, {0x4e00, 0x9fff}, {0xf900, 0xfaff}, {0x20000, 0x3ffff}};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (cp >= ranges[i].from && cp <= ranges[i].to)
+            return 1;
+    return 0;
 }

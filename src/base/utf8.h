@@ -22,6 +22,11 @@ size_t utf8_prev(const char *s, size_t n);  /* bytes of the last character of va
  * left out; returns the bytes taken. */
 size_t utf8_lossy(struct buf *out, const char *s, size_t n, int hold);
 
+/* Appends s for comparing words: case folded, compatibility forms and combining marks composed (NFKC_Casefold without dropping anything). 0 or -1 (memory). */
+int utf8_fold(struct buf *out, const char *s, size_t n);
+/* Letters of scripts that put no space between words (Han, kana, Thai, Lao, Khmer, Myanmar). */
+int utf8_is_unspaced(uint32_t cp);
+
 int utf8_is_space(uint32_t cp);       /* White_Space */
 int utf8_is_numeric(uint32_t cp);     /* categories N* */
 int utf8_is_word(uint32_t cp);        /* \w: letters, marks, decimal and letter numbers, connectors, joiners */

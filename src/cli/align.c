@@ -75,6 +75,8 @@ int verb_align(const struct verb *verb, struct options *options, const struct cl
     if (!rc)
         rc = cli_align_options(options, v, &o, err);
     if (!rc && v->dry_run)
+        rc = method_check(&o, err);
+    if (!rc && v->dry_run)
         return verb_plan(verb, options, v, err);
     o.show = show;
     if (!rc)

@@ -2,6 +2,7 @@
 /* isara eval --task qa: any question-answer pairs. Exact match, word F1 and ROUGE-L of the answers, and the negative log-likelihood of the reference answers. */
 #include "cli/eval.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "judge/qa.h"
 #include "judge/rouge.h"
@@ -61,7 +62,7 @@ static int rouge(const char *answer, const char *reference, double *out, struct 
 
 static int score_texts(struct qa *q, struct error *err)
 {
-    int rc = 0;
+    int rc = 0, overlooked = 0;
     for (int i = 0; i < q->e.n && !rc; i++) {
         const char *text = eval_answers_text(&q->e, i), *reference = q->test.items[i].answer;
         struct qa_score s;
@@ -70,7 +71,10 @@ static int score_texts(struct qa *q, struct error *err)
         q->values[EXACT][i] = s.exact;
         q->values[F1][i] = s.f1;
         rc = rouge(text, reference, &q->values[ROUGE_L][i], err);
+        overlooked += rouge_overlooks(text) || rouge_overlooks(reference);
     }
+    if (overlooked && q->wanted[ROUGE_L])
+        log_line(LOG_WARNING, "rougeL: %d rows have letters outside a-z that rouge_score's words do not see; of other scripts exact and f1 say more", overlooked);
     return rc;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prompt styles besides the template. A primer is a text of solved pairs put before "\n\nQ: " and the question and nothing else, as TruthfulQA and lm-eval ask
- * their generation questions; the text is the user's own copy. */
+ * their generation questions; the text is the user's own copy. lm-eval's own YAML is a Jinja template in `question` and is rendered as one. */
 #include "cli/eval.h"
 
 #include "base/mem.h"
 #include "io/file.h"
+#include "jinja/jinja.h"
 #include "text/chat.h"
 
 #include <string.h>
@@ -13,13 +14,24 @@
 struct eval_style {
     struct prompt_style style;
     struct buf primer;
+    struct jinja *template; /* of a YAML primer; NULL: the text */
     struct chat *chat;
 };
+
+static int render_primer(const struct eval_style *s, const char *question, struct buf *out, struct error *err)
+{
+    json_t *document = json_pack("{s:s}", "question", question);
+    int rc = document ? jinja_render(s->template, document, 0, out, NULL, err) : error_set_nomem(err, 64, "a prompt");
+    json_decref(document);
+    return rc;
+}
 
 static int compose_primer(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
 {
     const struct eval_style *s = user;
-    (void)examples, (void)n, (void)err;
+    (void)examples, (void)n;
+    if (s->template)
+        return render_primer(s, question, out, err);
     buf_append(out, s->primer.data, s->primer.len);
     buf_puts(out, "\n\nQ: ");
     buf_puts(out, question);
@@ -62,21 +74,20 @@ static char *yaml_value(const struct buf *text, const char *key)
     return found;
 }
 
-/* lm-eval's doc_to_text is {{'PAIRS\n\nQ: ' + question}}: keeps PAIRS. */
-static int primer_from_yaml(struct buf *b, const char *path, struct error *err)
+/* doc_to_text is a template; one that does not ask the question at its end is no primer. */
+static int primer_from_yaml(struct eval_style *s, const char *path, struct error *err)
 {
-    char *value = yaml_value(b, "doc_to_text"), *start = value ? strchr(value, '\'') : NULL, *end = start ? strstr(start + 1, "\\n\\nQ: ' + question") : NULL;
-    if (start && !end)
-        end = strstr(start + 1, "\n\nQ: ' + question");
-    int rc = end ? 0 : error_set(err, ERROR_DATA, "%s: wanted doc_to_text: \"{{'...\\n\\nQ: ' + question}}\" as lm-eval's truthfulqa_gen has it", path);
-    if (!rc) {
-        buf_reset(b);
-        for (const char *p = start + 1; p < end; p++) {
-            int escaped = p[0] == '\\' && (p[1] == 'n' || p[1] == '\'');
-            buf_putc(b, !escaped ? *p : p[1] == 'n' ? '\n' : '\'');
-            p += escaped;
-        }
-    }
+    static const char probe[] = "isara's own question?";
+    char *value = yaml_value(&s->primer, "doc_to_text");
+    struct buf shown = BUF_INIT;
+    int rc = value ? jinja_parse(&s->template, value, strlen(value), path, err) : error_set(err, ERROR_DATA, "%s: wanted doc_to_text, a Jinja template in question, as lm-eval's truthfulqa_gen has it", path);
+    if (!rc)
+        rc = render_primer(s, probe, &shown, err);
+    size_t n = sizeof probe - 1, cue = strlen("Q: ");
+    if (!rc && (shown.len < n + cue || memcmp(shown.data + shown.len - n - cue, "Q: ", cue) || memcmp(shown.data + shown.len - n, probe, n)))
+        rc = error_set(err, ERROR_DATA, "%s: doc_to_text: wanted a text that ends in \"Q: \" and the question, found \"%.60s\" at its end", path,
+                       shown.len > 60 ? shown.data + shown.len - 60 : shown.len ? shown.data : "");
+    buf_free(&shown);
     mem_free(value);
     return rc;
 }
@@ -87,7 +98,7 @@ static int open_primer(struct eval_style *s, const struct cli_values *v, struct 
     rc = rc ? rc : file_read(&s->primer, v->primer, 1 << 20, err);
     size_t n = rc ? 0 : strlen(v->primer);
     if (n > 5 && !strcmp(v->primer + n - 5, ".yaml"))
-        rc = primer_from_yaml(&s->primer, v->primer, err);
+        rc = rc ? rc : primer_from_yaml(s, v->primer, err);
     while (s->primer.len && (unsigned char)s->primer.data[s->primer.len - 1] <= ' ')
         s->primer.data[--s->primer.len] = 0;
     if (!rc && s->primer.failed)
@@ -124,6 +135,7 @@ void eval_style_close(struct eval_style *s)
     if (s) {
         chat_close(s->chat);
         buf_free(&s->primer);
+        jinja_free(s->template);
     }
     mem_free(s);
 }

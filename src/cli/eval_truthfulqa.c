@@ -3,8 +3,10 @@
 #include "cli/eval.h"
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/csv.h"
+#include "judge/rouge.h"
 #include "judge/truthfulqa.h"
 
 #include <math.h>
@@ -74,7 +76,7 @@ static int read_csv(struct truth *t, const char *path, int limit, struct error *
 
 static int score_texts(struct truth *t, struct error *err)
 {
-    int rc = 0;
+    int rc = 0, overlooked = 0;
     for (int i = 0; i < t->n && !rc; i++) {
         const char *text = eval_answers_text(&t->e, i), *raw = json_string_value(json_object_get(eval_answers_row(&t->e, i), "raw"));
         struct item *x = &t->items[i];
@@ -91,7 +93,10 @@ static int score_texts(struct truth *t, struct error *err)
         buf_free(&answer);
         rc = x->answer ? truth_score(x->answer, (const char *const *)x->trues, x->n_true, (const char *const *)x->falses, x->n_false, x->score, err)
                        : error_set_nomem(err, 64, "an answer");
+        overlooked += x->answer && (rouge_overlooks(x->answer) || rouge_overlooks(x->trues[0]));
     }
+    if (overlooked)
+        log_line(LOG_WARNING, "ROUGE: %d answers or references have letters outside a-z that rouge_score's words do not see", overlooked);
     return rc;
 }
 

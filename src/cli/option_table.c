@@ -40,7 +40,7 @@ static const struct option_spec table[] = {
     V("k", OPTION_INT, GROUP_ALIGN | GROUP_EVAL, k, "K", 1, 1000, "context pairs in a prompt [5]"),
     V("retriever", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, retriever, "model|encoder|bm25", 0, 0, "how an answer's context pairs are found [model: its own mean-pooled states]"),
     V("encoder", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, encoder, "DIR", 0, 0, "sentence encoder for --retriever encoder"),
-    V("template", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, template_file, "FILE", 0, 0, "prompt template (docs/FORMATS.md) [Question: ... Answer: ...]"),
+    V("template", OPTION_STRING, GROUP_ALIGN | GROUP_EVAL, template_file, "FILE", 0, 0, "prompt template: a file, or {\"pair\": ...} itself (docs/FORMATS.md) [Question: ... Answer: ...]"),
     V("preview", OPTION_INT, GROUP_ALIGN, preview, "N", 0, 1000, "show N finished attempts with their prompts, then stop [0]"),
     V("review", OPTION_FLAG, GROUP_ALIGN, review, NULL, 0, 0, "stop before tune and export what was kept, to be struck by hand"),
     V("resume", OPTION_FLAG, GROUP_ALIGN, resume, NULL, 0, 0, "go on after --review with the lines that are left"),

@@ -281,6 +281,13 @@ int options_set_text(struct options *o, const char *name, const char *value, uns
     return add_assignment(o, s, scope, value, err);
 }
 
+int options_knows(const char *name, unsigned groups)
+{
+    size_t length = strlen(name);
+    split_scope(&name, &length, &groups);
+    return find(name, length, groups) != NULL;
+}
+
 void options_free(struct options *o)
 {
     arena_free(&o->arena);

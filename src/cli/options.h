@@ -59,6 +59,7 @@ int options_parse(struct options *o, int argc, char **argv, unsigned groups, str
 int options_read_config(struct options *o, const char *path, unsigned groups, struct error *err);
 /* As one line of a configuration file: name (with a prefix or not) and value. */
 int options_set_text(struct options *o, const char *name, const char *value, unsigned groups, struct error *err);
+int options_knows(const char *name, unsigned groups); /* is that an option, with a prefix or not? */
 void options_free(struct options *o);
 /* Writes every assignment of the scope and groups into target. */
 int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err);

@@ -100,7 +100,7 @@ int overlap_find(const struct overlap_text *a, int na, const struct overlap_text
     struct rouge_vocab *v = NULL;
     size_t n = (size_t)na + (size_t)nb + 1;
     struct rouge_text *questions = mem_calloc(n, sizeof *questions), *texts = mem_calloc(n, sizeof *texts);
-    int rc = questions && texts ? rouge_vocab_new(&v, err) : error_set_nomem(err, n * sizeof *texts, "texts");
+    int rc = questions && texts ? rouge_vocab_new_unicode(&v, err) : error_set_nomem(err, n * sizeof *texts, "texts");
     rc = rc ? rc : read_texts(v, a, na, questions, texts, err);
     rc = rc ? rc : read_texts(v, b, nb, questions + na, texts + na, err);
     rc = rc ? rc : find_grams(texts, na, texts + na, nb, 8, hits, err);

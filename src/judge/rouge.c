@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ struct rouge_vocab {
     struct entry { size_t at; int n; uint64_t hash; } *entries;
     int32_t n, cap;
     int32_t *table; uint32_t size;                 /* open addressing, 1 + number; a power of two */
+    int unicode;
 };
 
 int rouge_vocab_new(struct rouge_vocab **out, struct error *err)
@@ -27,6 +29,14 @@ int rouge_vocab_new(struct rouge_vocab **out, struct error *err)
     }
     *out = v;
     return 0;
+}
+
+int rouge_vocab_new_unicode(struct rouge_vocab **out, struct error *err)
+{
+    int rc = rouge_vocab_new(out, err);
+    if (!rc)
+        (*out)->unicode = 1;
+    return rc;
 }
 
 void rouge_vocab_free(struct rouge_vocab *v)
@@ -116,8 +126,79 @@ static char lower(const char *s, size_t n, size_t *used, int *separates)
     return c == '\n' ? '\n' : ' ';
 }
 
+static int is_letter(uint32_t cp)
+{
+    if (cp < 0x80)
+        return (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z') || (cp >= '0' && cp <= '9');
+    return utf8_is_word(cp) && !utf8_is_punctuation(cp) && cp != 0x200c && cp != 0x200d;
+}
+
+int rouge_overlooks(const char *text)
+{
+    size_t n = strlen(text), k;
+    uint32_t cp;
+    for (size_t i = 0; i < n; i += k ? k : 1)
+        if ((k = utf8_decode(text + i, n - i, &cp)) > 1 && is_letter(cp) && cp != 0x212a)
+            return 1;
+    return 0;
+}
+
+static int is_ascii(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] >= 0x80)
+            return 0;
+    return 1;
+}
+
+/* Where the word at s ends; *n_skip: bytes of what is no word before it. */
+static size_t word_end(const char *s, size_t n, size_t *n_skip)
+{
+    size_t i = 0, k = 0;
+    uint32_t cp;
+    while (i < n && s[i] != '\n' && (k = utf8_decode(s + i, n - i, &cp)) && !is_letter(cp))
+        i += k;
+    *n_skip = i;
+    if (i == n || s[i] == '\n')
+        return i;
+    int alone = utf8_is_unspaced(cp);
+    for (i += k; i < n && (k = utf8_decode(s + i, n - i, &cp)); i += k)
+        if (!(alone ? utf8_is_mark(cp) : is_letter(cp) && !utf8_is_unspaced(cp)))
+            break;
+    return i;
+}
+
+static int unicode_words(struct rouge_text *t, struct rouge_vocab *v, const char *text, size_t n, struct error *err)
+{
+    struct buf folded = BUF_INIT;
+    int rc = utf8_fold(&folded, text, n) ? error_set_nomem(err, n, "words") : 0;
+    size_t bytes = (folded.len + 2) * sizeof *t->words, lines = 1, from = 0;
+    for (size_t i = 0; i < folded.len; i++)
+        lines += folded.data[i] == '\n';
+    *t = (struct rouge_text){.words = mem_alloc(bytes), .ends = mem_alloc(lines * sizeof *t->ends)};
+    if (!rc && (!t->words || !t->ends))
+        rc = error_set_nomem(err, bytes, "words");
+    for (size_t i = 0; !rc && i < folded.len;) {
+        size_t skip, end = i + word_end(folded.data + i, folded.len - i, &skip);
+        if (end > i + skip && (t->words[t->n++] = rouge_vocab_number(v, folded.data + i + skip, (int)(end - i - skip))) < 0)
+            rc = error_set_nomem(err, 0, "vocabulary");
+        i = end;
+        if (i == folded.len || folded.data[i] == '\n') {
+            if (i > from)
+                t->ends[t->n_sentence++] = t->n;
+            from = ++i;
+        }
+    }
+    buf_free(&folded);
+    if (rc)
+        rouge_text_deinit(t);
+    return rc;
+}
+
 int rouge_text_init(struct rouge_text *t, struct rouge_vocab *v, const char *text, size_t n, struct error *err)
 {
+    if (v->unicode && !is_ascii(text, n))
+        return unicode_words(t, v, text, n, err);
     size_t bytes = (n / 2 + 2) * sizeof *t->words, lines = 1;
     for (size_t i = 0; i < n; i++)
         lines += text[i] == '\n';

@@ -14,6 +14,11 @@
 /* Words to numbers 0, 1, 2, ... in order of first appearance. */
 struct rouge_vocab;
 int rouge_vocab_new(struct rouge_vocab **out, struct error *err);
+/* Words of every script, for comparing texts that are not scored against anybody's numbers: runs of letters, marks and digits, case folded; each letter is a word where a script
+ * has no spaces between words. Of ASCII texts they are the same words. */
+int rouge_vocab_new_unicode(struct rouge_vocab **out, struct error *err);
+/* Does text hold letters that rouge_score's words leave out? */
+int rouge_overlooks(const char *text);
 void rouge_vocab_free(struct rouge_vocab *v);
 int32_t rouge_vocab_size(const struct rouge_vocab *v);
 int32_t rouge_vocab_number(struct rouge_vocab *v, const void *word, int n); /* of n bytes, new or known; -1 when out of memory */

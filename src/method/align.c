@@ -277,6 +277,20 @@ static void review_summary(const struct align *a, struct align_result *r)
     buf_printf(&r->json, "{\"stopped_for_review\": %d}", r->stopped_for_review);
 }
 
+int method_check(const struct align_options *options, struct error *err)
+{
+    struct align a = {0};
+    struct align_options o = *options;
+    if (!o.output)
+        o.output = "."; /* nothing is written */
+    int rc = align_options_check(&o, err);
+    if (rc)
+        return rc;
+    rc = align_open_inputs(&a, NULL, &o, err);
+    align_close(&a);
+    return rc;
+}
+
 int method_align(struct device *device, const struct align_options *options, struct align_result *result, struct error *err)
 {
     struct align a = {0};

@@ -22,13 +22,16 @@ void answers_options_default(struct answers_options *o)
     generate_options_default(&o->decode);
 }
 
-static int read_seeds(struct align *a, struct error *err)
+static int read_seeds(struct answers *s, struct error *err)
 {
+    struct align *a = &s->align;
     int rc = seeds_read(&a->seeds, a->o.seeds, 1, err);
     if (!rc && !(a->given = mem_calloc((size_t)a->seeds.n + 1, sizeof *a->given)))
         rc = error_set_nomem(err, (size_t)a->seeds.n * sizeof *a->given, "seeds");
     for (; !rc && a->n_given < a->seeds.n; a->n_given++)
         a->given[a->n_given] = a->n_given;
+    if (!rc && s->arm != ANSWERS_ZERO_SHOT)
+        rc = align_warn_contexts(a, a->o.answer.max_new_tokens, err);
     return rc ? rc : align_make_pool(a, err);
 }
 
@@ -41,7 +44,7 @@ static int open_parts(struct answers *s, const struct answers_options *o, struct
     align_end_ids(a, &a->o.answer);
     if (o->arm != ANSWERS_ZERO_SHOT && !o->seeds)
         return error_set(err, ERROR_USAGE, "in-context arms need --seeds: question-answer pairs to put before each question");
-    if (o->seeds && (rc = read_seeds(a, err)))
+    if (o->seeds && (rc = read_seeds(s, err)))
         return rc;
     return checkpoint_sha256(a->source, a->source_sha256, err);
 }

@@ -91,6 +91,8 @@ struct align_result {
 };
 void align_result_free(struct align_result *r);
 
+/* Everything that method_align refuses before its first work: options, files, seeds, lengths. Warns as it does. */
+int method_check(const struct align_options *options, struct error *err);
 /* ERROR_INTERRUPTED when asked to stop: everything finished is kept, and the message says how to go on. */
 int method_align(struct device *device, const struct align_options *options, struct align_result *result, struct error *err);
 

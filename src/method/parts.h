@@ -52,6 +52,9 @@ int align_options_from(struct align_options *o, const json_t *settings, const ch
 
 /* setup.c */
 int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err); /* everything but the run */
+int align_open_inputs(struct align *a, struct device *device, const struct align_options *o, struct error *err); /* the same without the weights' hash */
+/* Warns when fewer than k pairs fit into a prompt beside the question and what is to be written. Uses the seeds given. */
+int align_warn_contexts(const struct align *a, int new_tokens, struct error *err);
 void align_close(struct align *a);
 int align_load(struct align *a, const char *path, enum dtype dtype, struct error *err);  /* a->model := that one */
 int align_load_pretrained(struct align *a, struct error *err);

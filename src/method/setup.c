@@ -15,6 +15,14 @@ static void warn(void *user, const char *line)
     log_line(LOG_WARNING, "%s", line);
 }
 
+/* A file, or the template itself (as config.resolved.json holds it). */
+static int open_template(struct template **out, const char *file, struct error *err)
+{
+    if (!file)
+        return template_builtin(out, err);
+    return *file == '{' ? template_read(out, file, strlen(file), "--template", err) : template_load(out, file, err);
+}
+
 /* The template's words that a text must not hold, read off an empty prompt. */
 int align_read_cues(struct align *a, struct error *err)
 {
@@ -55,6 +63,45 @@ static int check_lengths(struct align *a, const struct seeds *s, const char *pat
         buf_free(&text);
         text_spans_free(&people);
     }
+    tokens_free(&ids);
+    return rc;
+}
+
+/* Tokens of a pair as it stands among others: a prompt with it less one without. */
+static int pair_tokens(const struct align *a, const struct seed *s, size_t empty, int *n, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    struct text_spans people = {0};
+    struct tokens ids = TOKENS_INIT;
+    const struct example e = {s->question, s->answer ? s->answer : ""};
+    template_answer(a->template, &e, 1, "", &text, &people);
+    int rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : align_encode_prompt(a, &text, &people, &ids, err);
+    *n = ids.n > empty ? (int)(ids.n - empty) : 1;
+    buf_free(&text);
+    text_spans_free(&people);
+    tokens_free(&ids);
+    return rc;
+}
+
+int align_warn_contexts(const struct align *a, int new_tokens, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    struct tokens ids = TOKENS_INIT;
+    double sum = 0;
+    template_answer(a->template, NULL, 0, "", &text, NULL);
+    int rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : align_encode_prompt(a, &text, NULL, &ids, err);
+    for (int i = 0; i < a->n_given && !rc; i++) {
+        int n = 0;
+        rc = pair_tokens(a, &a->seeds.items[a->given[i]], ids.n, &n, err);
+        sum += n;
+    }
+    double mean = a->n_given ? sum / a->n_given : 0, question = mean / 2, room = a->desc.n_ctx - new_tokens - (double)ids.n - question;
+    if (!rc && mean > 0 && mean * a->o.k > room)
+        log_line(LOG_WARNING, "--k %d: about %d pairs of the seeds' mean length (%.0f tokens) fit into a context of %d beside the question and %d new tokens; the farthest ones are dropped",
+                 a->o.k, room < mean ? 0 : (int)(room / mean), mean, a->desc.n_ctx, new_tokens);
+    if (!rc && a->o.k > a->n_given)
+        log_line(LOG_WARNING, "--k %d: there are %d pairs, so no prompt can hold more", a->o.k, a->n_given);
+    buf_free(&text);
     tokens_free(&ids);
     return rc;
 }
@@ -143,14 +190,23 @@ int align_open_parts(struct align *a, struct error *err)
     int rc = checkpoint_open(&a->source, o->model, err);
     if (rc || (rc = model_desc_parse(&a->desc, checkpoint_config(a->source), checkpoint_path(a->source), err)) ||
         (rc = tokenizer_open(&a->tokenizer, checkpoint_path(a->source), err)) ||
-        (rc = o->template_file ? template_load(&a->template, o->template_file, err) : template_builtin(&a->template, err)) || (rc = align_read_cues(a, err)))
+        (rc = open_template(&a->template, o->template_file, err)) || (rc = align_read_cues(a, err)))
         return rc;
     if ((rc = hash_files(a, err)))
         return rc;
     return a->desc.task == MODEL_LM ? 0 : error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
 }
 
-int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err)
+/* What is used at the end only must be there at the beginning. */
+static int check_model(const char *path, struct error *err)
+{
+    struct checkpoint *ck = NULL;
+    int rc = path && *path ? checkpoint_open(&ck, path, err) : 0;
+    checkpoint_close(ck);
+    return rc;
+}
+
+int align_open_inputs(struct align *a, struct device *device, const struct align_options *o, struct error *err)
 {
     *a = (struct align){.o = *o, .device = device};
     a->o.train.dtype = o->dtype == DTYPE_Q8 ? DTYPE_BF16 : o->dtype; /* there is no gradient of whole numbers */
@@ -160,7 +216,18 @@ int align_open(struct align *a, struct device *device, const struct align_option
         return rc;
     align_end_ids(a, &a->o.ask);
     align_end_ids(a, &a->o.answer);
+    int ask = a->o.ask.max_new_tokens, answer = a->o.answer.max_new_tokens;
     rc = open_data(a, err);
+    if (!rc)
+        rc = align_warn_contexts(a, ask > answer ? ask : answer, err);
+    if (!rc)
+        rc = check_model(o->encoder, err);
+    return rc ? rc : check_model(o->judge, err);
+}
+
+int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err)
+{
+    int rc = align_open_inputs(a, device, o, err);
     return rc ? rc : checkpoint_sha256(a->source, a->source_sha256, err);
 }
 

@@ -81,7 +81,7 @@ int sift_new(struct sift **out, const struct sift_options *options, struct error
     if (!s)
         return error_set_nomem(err, sizeof *s, "sift");
     s->options = *options;
-    int rc = rouge_vocab_new(&s->vocab, err);
+    int rc = rouge_vocab_new_unicode(&s->vocab, err);
     if (rc) {
         mem_free(s);
         return rc;
@@ -254,7 +254,7 @@ int sift_repeat(struct sift *s, const char *question, struct sift_match *match, 
         rc = error_set_nomem(err, (size_t)t.n * sizeof *rare, "words");
     else if (t.n)
         rc = repeat_of(s, &t, rare, match, err);
-    else /* no Latin letter or digit: only the same text is a repeat */
+    else /* no letter or digit: only the same text is a repeat */
         for (int i = 0; i < s->n && match->name < 0; i++)
             if (!s->kept[i].n && s->kept[i].hash == hash)
                 *match = (struct sift_match){s->kept[i].name, 1};

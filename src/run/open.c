@@ -297,6 +297,22 @@ static int write_member(struct run *r, const char *name, const json_t *value, st
     return rc;
 }
 
+/* config.resolved.json: the settings, and the paths that make it a --config of its own. */
+static int write_resolved(struct run *r, const json_t *settings, const json_t *manifest, struct error *err)
+{
+    static const char *const inputs[] = {"model", "seeds", "test"};
+    json_t *all = json_copy((json_t *)settings);
+    int rc = all ? 0 : -1;
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs && !rc; i++) {
+        json_t *path = json_object_get(json_object_get(manifest, inputs[i]), "path");
+        if (json_is_string(path))
+            rc = json_object_set(all, inputs[i], path);
+    }
+    rc = rc ? error_set_nomem(err, 64, "settings") : write_member(r, "config.resolved.json", all, err);
+    json_decref(all);
+    return rc;
+}
+
 static int begin_or_compare(struct run *r, const json_t *settings, const json_t *manifest, int accept, int *resumed, struct error *err)
 {
     json_t *old = NULL;
@@ -309,7 +325,7 @@ static int begin_or_compare(struct run *r, const json_t *settings, const json_t 
         return rc ? rc : run_add_event(r, "continued", "", err);
     char *text = json_dumps(settings, JSON_COMPACT);
     rc = text ? 0 : error_set_nomem(err, 0, "settings");
-    if (!rc && !(rc = write_member(r, "config.resolved.json", settings, err)) && !(rc = write_member(r, "manifest.json", manifest, err)) &&
+    if (!rc && !(rc = write_resolved(r, settings, manifest, err)) && !(rc = write_member(r, "manifest.json", manifest, err)) &&
         !(rc = run_add_event(r, "begun", "", err)))
         rc = run_put_fact(r, "settings", text, err); /* last: before it, the run was not begun */
     free(text);
