@@ -81,7 +81,7 @@ int verb_convert(const struct verb *verb, struct options *options, const struct 
     if (!rc && !n_file)
         rc = write_tokenizer(&p, v->output, err);
     if (!rc)
-        rc = hf_dir_weights(v->output, p.checkpoint, dtype, err);
+        rc = v->dtype ? hf_dir_weights(v->output, p.checkpoint, dtype, err) : hf_dir_weights_as_read(v->output, p.checkpoint, dtype, err);
     if (!rc)
         log_line(LOG_INFO, "%zu tensors in %s; written to %s", checkpoint_n_tensor(p.checkpoint), dtype_name(dtype), v->output);
     cli_close(&p);

@@ -30,7 +30,7 @@ static int add_spread(struct eval_report *r, const char **texts, int n, const st
     char sha256[65];
     int rc = cli_open_tokenizer(&p, v, 1, err);
     rc = rc ? rc : checkpoint_sha256(p.checkpoint, sha256, err);
-    rc = rc ? rc : cli_open_model(&p, v, DTYPE_BF16, MODEL_LM, err);
+    rc = rc ? rc : cli_open_model(&p, v, DTYPE_BF16, MODEL_BODY, err);
     int dim = rc ? 1 : model_desc(p.model)->n_embd;
     if (!rc && !(x = mem_alloc(((size_t)n + 1) * (size_t)dim * sizeof *x)))
         rc = error_set_nomem(err, (size_t)n * (size_t)dim * sizeof *x, "embeddings");

@@ -20,13 +20,13 @@ struct texts {
     long n_result;          /* completion tokens over all */
 };
 
-static int texts_open(struct texts *t, const struct cli_values *v, struct error *err)
+static int texts_open(struct texts *t, const struct cli_values *v, enum model_task task, struct error *err)
 {
     int rc = cli_open_tokenizer(&t->parts, v, 0, err);
     if (!rc)
         rc = records_read(&t->records, v->input ? v->input : "-", v->limit, err);
     if (!rc)
-        rc = cli_open_model(&t->parts, v, DTYPE_BF16, MODEL_LM, err);
+        rc = cli_open_model(&t->parts, v, DTYPE_BF16, task, err);
     if (rc)
         return rc;
     size_t n = (size_t)t->records.n + 1;
@@ -144,7 +144,7 @@ int verb_score(const struct verb *verb, struct options *options, const struct cl
     struct texts t = {0};
     float *values = NULL;
     long n_token = 0;
-    int rc = texts_open(&t, v, err);
+    int rc = texts_open(&t, v, MODEL_LM, err);
     for (int i = 0; i < t.records.n && !rc; i++)
         score_record(&t, i);
     for (int i = 0; i < t.n; i++)
@@ -185,7 +185,7 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
     struct texts t = {0};
     float *values = NULL;
     long n_token = 0;
-    int rc = texts_open(&t, v, err);
+    int rc = texts_open(&t, v, MODEL_BODY, err);
     for (int i = 0; i < t.records.n && !rc; i++)
         if (!records_check_fields(&t.records, i, fields) &&
             !records_tokens(&t.records, i, "text", "token_ids", t.parts.tokenizer, 1, model_desc(t.parts.model)->n_vocab, &t.tokens[i])) {

@@ -34,7 +34,7 @@ void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
 /* Lets the system take back what was read of the files. */
 void checkpoint_release(const struct checkpoint *ck);
 const char *checkpoint_path(const struct checkpoint *ck);       /* the resolved directory or file */
-/* config.json as it is; for GGUF made from the metadata: architectures, model_type, hidden_size, num_hidden_layers, num_attention_heads,
+/* config.json as it is, but for tie_word_embeddings, which is false where a head is stored that is another matrix than the embedding; for GGUF made from the metadata: architectures, model_type, hidden_size, num_hidden_layers, num_attention_heads,
  * num_key_value_heads, head_dim, intermediate_size, vocab_size, rms_norm_eps, rope_theta, rope_scaling, max_position_embeddings,
  * tie_word_embeddings, bos/eos/pad_token_id, hidden_act, attention_bias, mlp_bias, torch_dtype. */
 const json_t *checkpoint_config(const struct checkpoint *ck);
@@ -47,7 +47,7 @@ const struct gguf *checkpoint_gguf(const struct checkpoint *ck); /* io/gguf.h: m
 size_t checkpoint_n_tensor(const struct checkpoint *ck);
 const struct tensor_info *checkpoint_tensor(const struct checkpoint *ck, size_t i); /* sorted by name */
 /* NULL when absent. With tie_word_embeddings a missing model.embed_tokens.weight is found as lm_head.weight (some files hold the shared
- * matrix under that name); the reverse is the model's to know. */
+ * matrix under that name); the reverse is the model's to know. A checkpoint saved without its head, whose names lack "model.", has them here. */
 const struct tensor_info *checkpoint_find(const struct checkpoint *ck, const char *name);
 /* The same, with an error that names file and tensor. */
 int checkpoint_need(const struct checkpoint *ck, const char *name, const struct tensor_info **out, struct error *err);

@@ -101,6 +101,15 @@ static enum storage new_storage(enum storage s, enum dtype t)
     }
 }
 
+enum storage hf_dir_storage(enum storage own, enum dtype t)
+{
+    switch (own) {
+    case STORAGE_F32: case STORAGE_BF16: case STORAGE_F16: return own;
+    case STORAGE_F64: return STORAGE_F32;
+    default: return storage_of_dtype(t);
+    }
+}
+
 static int copy_tensor(struct safetensors_writer *w, size_t i, const struct checkpoint *source, const struct tensor_info *t, enum storage to,
                        float *piece, struct error *err)
 {
@@ -129,8 +138,14 @@ static int copy_tensor(struct safetensors_writer *w, size_t i, const struct chec
     return rc;
 }
 
-static int write_all(const char *path, const struct checkpoint *source, enum dtype dtype, struct tensor_info *info, const struct tensor_info **from,
-                     float *piece, const json_t *metadata, struct error *err)
+struct target {
+    const char *path;
+    enum dtype dtype;
+    int as_read;
+};
+
+static int write_all(const struct target *to, const struct checkpoint *source, struct tensor_info *info, const struct tensor_info **from, float *piece,
+                     const json_t *metadata, struct error *err)
 {
     struct safetensors_writer *w;
     size_t n = 0;
@@ -142,15 +157,18 @@ static int write_all(const char *path, const struct checkpoint *source, enum dty
         from[n] = t;
         info[n] = *t;
         info[n].name = name;
-        info[n++].storage = new_storage(t->storage, dtype);
+        info[n].storage = new_storage(t->storage, to->dtype);
+        if (to->as_read && info[n].storage != t->storage)
+            info[n].storage = hf_dir_storage(t->storage, to->dtype);
+        n++;
     }
-    int rc = safetensors_create(&w, path, info, n, metadata, err);
+    int rc = safetensors_create(&w, to->path, info, n, metadata, err);
     for (size_t i = 0; !rc && i < n; i++)
         rc = copy_tensor(w, i, source, from[i], info[i].storage, piece, err);
     return safetensors_end(w, rc, err);
 }
 
-int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err)
+static int write_weights(const char *dir, const struct checkpoint *source, enum dtype t, int as_read, struct error *err)
 {
     size_t n = checkpoint_n_tensor(source);
     struct tensor_info *info = mem_calloc(n, sizeof *info);
@@ -158,7 +176,8 @@ int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype 
     float *piece = mem_alloc(PIECE * sizeof *piece);
     json_t *metadata = json_pack("{s:s}", "format", "pt");
     char *path = path_join(dir, "model.safetensors");
-    int rc = info && from && piece && metadata && path ? write_all(path, source, t, info, from, piece, metadata, err)
+    struct target to = {path, t, as_read};
+    int rc = info && from && piece && metadata && path ? write_all(&to, source, info, from, piece, metadata, err)
                                                        : error_set_nomem(err, PIECE * sizeof *piece, "writing weights");
     json_decref(metadata);
     mem_free(path);
@@ -166,4 +185,14 @@ int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype 
     mem_free(from);
     mem_free(info);
     return rc;
+}
+
+int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err)
+{
+    return write_weights(dir, source, t, 0, err);
+}
+
+int hf_dir_weights_as_read(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err)
+{
+    return write_weights(dir, source, t, 1, err);
 }

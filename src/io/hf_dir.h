@@ -19,5 +19,9 @@ int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, s
  * else rounded to nearest, ties to even), read and written piece by piece. With tied embeddings the matrix is written once, as
  * model.embed_tokens.weight. Left out: buffers that models make themselves (rotary_emb.inv_freq, masked_bias, position_ids). */
 int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err);
+/* The same, each tensor in the type it has; t is for what has none of its own here (quantised blocks). */
+int hf_dir_weights_as_read(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err);
+/* The type that a tensor is saved in when nobody asks for another: its own where that is F32, BF16 or F16, F32 for F64, else t. */
+enum storage hf_dir_storage(enum storage own, enum dtype t);
 
 #endif

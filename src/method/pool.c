@@ -76,7 +76,7 @@ int align_embed(struct align *a, const char *const *texts, int n, float **out, i
     *out = NULL;
     if (a->o.retriever == ALIGN_RETRIEVER_MODEL)
         return (rc = align_load_pretrained(a, err)) ? rc : embed_with(a->model, a->tokenizer, texts, n, out, dim, err);
-    struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_LM, .check_finite = 1};
+    struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_BODY, .check_finite = 1};
     rc = checkpoint_open(&ck, a->o.encoder, err);
     if (!rc)
         rc = tokenizer_open(&t, checkpoint_path(ck), err);

@@ -4,7 +4,6 @@
 #include "model/lora.h"
 
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
@@ -115,19 +114,6 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
             put_values(t, index, row * width, n * width);
     }
     return rc;
-}
-
-static void report_unknown(const struct transfer *t)
-{
-    for (size_t i = 0; i < checkpoint_n_tensor(t->source); i++) {
-        const char *name = checkpoint_tensor(t->source, i)->name;
-        int known = 0;
-        for (int j = 0; j < t->m->n_param && !known; j++)
-            known = !strcmp(name, t->m->params[j].name);
-        known |= t->m->desc.task == MODEL_REWARD && !strncmp(name, "normalizer.", 11);
-        if (!known)
-            log_line(LOG_INFO, "%s: tensor %s is not used", checkpoint_path(t->source), name);
-    }
 }
 
 /* Everything of the model through `t`. */
@@ -287,6 +273,8 @@ static void set_score(json_t *config)
 static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err)
 {
     static const char *const kinds[] = {"language model", "classifier", "reward model"};
+    if (o->task == MODEL_BODY)
+        return 0;
     if (o->task == MODEL_LM || (d->task == o->task && (!o->n_label || o->n_label == d->n_label)))
         return 0;
     if (d->task == o->task)
@@ -332,6 +320,8 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
         return rc;
     json_t *config = json_deep_copy(checkpoint_config(source));
     rc = config ? set_task(&d, config, checkpoint_path(source), options, err) : error_set_nomem(err, 1024, "a configuration");
+    if (options->task == MODEL_BODY && d.task == MODEL_LM && !checkpoint_find(source, "lm_head.weight"))
+        d.tied = 1; /* nobody asks for logits */
     if (!rc)
         rc = read_score_tensors(&d, source, err);
     if (!rc)
@@ -340,8 +330,7 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     if (rc)
         return rc;
     struct transfer t = {.m = *out, .source = source, .check_finite = options->check_finite, .q = device_queue(device)};
-    report_unknown(&t);
-    if ((rc = transfer_all(&t, err))) {
+    if ((rc = model_check_unused(*out, source, err)) || (rc = transfer_all(&t, err))) {
         model_close(*out);
         *out = NULL;
     }

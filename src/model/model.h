@@ -14,7 +14,7 @@
 #include <jansson.h>
 
 enum { MODEL_MAX_EOS = 256, MODEL_MAX_LABEL = 31 };
-enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD };
+enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD, MODEL_BODY }; /* BODY: of model_options only */
 enum model_problem { PROBLEM_MULTI_LABEL, PROBLEM_SINGLE_LABEL }; /* a classifier's logits: a sigmoid each, or one softmax over them */
 enum score_type { SCORE_REWARD, SCORE_COST, SCORE_CRITIC };       /* of a reward model: higher is better, higher is more harmful, as it is */
 
@@ -53,15 +53,15 @@ struct model_param {
 struct model;
 struct model_options {
     enum dtype dtype;      /* of the packed weights: F32, BF16, Q8 (int8, and what a GGUF file has as Q4_0 or Q4_1 in its own four bits) */
-    enum model_task task;  /* MODEL_LM unless the checkpoint is a classifier */
+    enum model_task task;  /* MODEL_LM unless the checkpoint is a classifier; MODEL_BODY: any model, also one without a head, for its hidden states */
     int check_finite;      /* refuse NaN and infinities, naming the tensor */
     int n_label;           /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
     const char *const *labels;
     enum model_problem problem; /* of a new classification head */
     int set_pad, pad_id;   /* of a new classification head's configuration, when set_pad; else the model's own */
 };
-/* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing or of another shape is a named error; unknown
- * ones are ignored with a log line. A classification or score head that the checkpoint lacks is initialised (seed 0). */
+/* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing, of another shape, or not used and not known to be
+ * harmless (model/unused.c) is a named error. A classification or score head that the checkpoint lacks is initialised (seed 0). */
 int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err);
 /* Without a checkpoint: weights ~ N(0, init_range), norms 1, keyed by (seed, parameter, element). */
 int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err);

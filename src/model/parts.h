@@ -46,6 +46,9 @@ static inline enum dtype model_act_dtype(const struct model *m)
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);
 
+/* unused.c: an error for the first tensor that no parameter reads and that is not known to be harmless. */
+int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err);
+
 /* read.c: out [n_row, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or infinity is a named error. */
 struct pool;
 int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row, int64_t n_row, int check_finite, float *out, struct error *err);

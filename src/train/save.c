@@ -23,15 +23,26 @@ static enum dtype saved_dtype(const struct trainer *t)
     return text && !strcmp(text, "bfloat16") ? DTYPE_BF16 : text && !strcmp(text, "float16") ? DTYPE_F16 : DTYPE_F32;
 }
 
+/* A tensor of another type than most (norms in f32) keeps it. */
+static enum storage saved_storage(const struct trainer *t, const struct model_param *p, enum dtype dtype)
+{
+    const struct tensor_info *own = t->job->source && !t->m->lora ? checkpoint_find(t->job->source, p->name) : NULL;
+    return own ? hf_dir_storage(own->storage, dtype) : storage_of_dtype(dtype);
+}
+
 /* Rounds the masters in place, with the gradients' memory as the way station. */
 static void round_masters(struct trainer *t, enum dtype dtype)
 {
-    struct span masters = {t->masters, 0}, way = {t->gradients, 0};
-    size_t n = (size_t)t->m->n_element;
-    if (dtype == DTYPE_F32)
-        return;
-    tensor_cast(t->q, &(struct cast_args){n, masters, DTYPE_F32, way, dtype});
-    tensor_cast(t->q, &(struct cast_args){n, way, dtype, masters, DTYPE_F32});
+    for (int i = 0; i < t->m->n_param; i++) {
+        const struct model_param *p = &t->m->params[i];
+        enum storage to = saved_storage(t, p, dtype);
+        struct span masters = {t->masters, (size_t)p->offset * 4}, way = {t->gradients, (size_t)p->offset * 4};
+        enum dtype rounded = to == STORAGE_BF16 ? DTYPE_BF16 : to == STORAGE_F16 ? DTYPE_F16 : DTYPE_F32;
+        if (rounded == DTYPE_F32)
+            continue;
+        tensor_cast(t->q, &(struct cast_args){(size_t)p->count, masters, DTYPE_F32, way, rounded});
+        tensor_cast(t->q, &(struct cast_args){(size_t)p->count, way, rounded, masters, DTYPE_F32});
+    }
 }
 
 static int write_param(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
@@ -70,7 +81,7 @@ int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct 
     int rc = info && piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
     for (size_t i = 0; !rc && i < n; i++) {
         const struct model_param *p = &t->trained.params[i];
-        info[i] = (struct tensor_info){.name = p->name, .storage = storage_of_dtype(dtype), .n_dim = p->ndim, .shape = {p->shape[0], p->shape[1]}};
+        info[i] = (struct tensor_info){.name = p->name, .storage = saved_storage(t, p, dtype), .n_dim = p->ndim, .shape = {p->shape[0], p->shape[1]}};
     }
     for (size_t i = 0; !rc && i < n_extra; i++)
         info[n + i] = *extra[i];
@@ -186,7 +197,7 @@ static int save_adapter(struct trainer *t, enum dtype dtype, struct error *err)
         if (!rc)
             rc = write_surroundings(t, directory, dtype, err);
         if (!rc)
-            rc = hf_dir_weights(directory, merged, dtype, err);
+            rc = hf_dir_weights_as_read(directory, merged, dtype, err);
     }
     checkpoint_close(merged);
     mem_free(inner);

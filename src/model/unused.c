@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tensors of a checkpoint that no parameter reads: the harmless ones stand in one table with the reason, any other one would change the numbers and is an error
+ * with its name. */
+#include "model/parts.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum place { WHOLE, FIRST, LAST }; /* of the name: all of it, its beginning, its end */
+
+static const struct { const char *name; enum place place; const char *why; } harmless[] = {
+    {"rotary_emb.inv_freq", LAST, "follows from rope_theta"},
+    {"self_attn.masked_bias", LAST, "a constant of old programs"},
+    {"self_attn.causal_mask", LAST, "a constant of old programs"},
+    {"position_ids", LAST, "0, 1, 2, ..."},
+    {"lm_head.weight", WHOLE, "the embedding's own matrix, or the head of another task"},
+    {"score.weight", WHOLE, "the head of another task"},
+    {"score_head.", FIRST, "the head of another task"},
+    {"normalizer.", FIRST, "read with the score head, or of another task"},
+    {"v_head.", FIRST, "the head of another task"},
+    {"value_head.", FIRST, "the head of another task"},
+};
+
+static const char *reason(const char *name)
+{
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
+        size_t k = strlen(harmless[i].name);
+        const char *at = harmless[i].place == LAST && n >= k ? name + n - k : name;
+        if (harmless[i].place == FIRST ? !strncmp(at, harmless[i].name, k) : !strcmp(at, harmless[i].name))
+            return harmless[i].why;
+    }
+    return NULL;
+}
+
+static int is_param(const struct model *m, const char *name)
+{
+    for (int i = 0; i < m->n_param; i++)
+        if (!strcmp(name, m->params[i].name))
+            return 1;
+    return 0;
+}
+
+static int refuse(const struct model *m, const char *path, const char *name, struct error *err)
+{
+    static const char layers[] = "model.layers.";
+    long layer = strncmp(name, layers, sizeof layers - 1) ? -1 : strtol(name + sizeof layers - 1, NULL, 10);
+    if (layer >= m->desc.n_layer)
+        return error_set(err, ERROR_DATA, "%s: tensor %s is of a layer beyond num_hidden_layers %d of config.json; the checkpoint contradicts itself", path, name, m->desc.n_layer);
+    return error_set(err, ERROR_DATA, "%s: tensor %s would change the model's numbers and is not computed with (biases, scales and other additions are not supported)", path, name);
+}
+
+int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err)
+{
+    for (size_t i = 0; i < checkpoint_n_tensor(source); i++) {
+        const char *name = checkpoint_tensor(source, i)->name, *why = reason(name);
+        if (is_param(m, name))
+            continue;
+        if (!why)
+            return refuse(m, checkpoint_path(source), name, err);
+        log_line(LOG_INFO, "%s: tensor %s is not used: %s", checkpoint_path(source), name, why);
+    }
+    return 0;
+}
