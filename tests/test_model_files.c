@@ -74,7 +74,7 @@ struct opened { struct device *device; struct checkpoint *ck; struct model *m; }
 static int open_model(struct opened *o, const char *dir, enum model_task task, struct error *err)
 {
     *o = (struct opened){0};
-    int rc = device_open_cpu(&o->device, &(struct device_options){.n_thread = 1}, err);
+    int rc = device_open(&o->device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, err);
     if (!rc)
         rc = checkpoint_open(&o->ck, dir, err);
     return rc ? rc : model_open(&o->m, o->device, o->ck, &(struct model_options){.dtype = DTYPE_F32, .task = task}, err);

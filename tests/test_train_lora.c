@@ -208,6 +208,54 @@ static void test_rslora_scales_by_the_root_of_the_rank(void **state)
     close_place(&base);
 }
 
+/* Sums by PEFT's own loading (tools/golden_adapters.py). */
+static void test_unusual_adapters_are_read_as_peft_reads_them(void **state)
+{
+    (void)state;
+    json_t *all, *sum;
+    const char *name;
+    int32_t ids[32];
+    float lp[32];
+    struct error err = {0};
+    assert_int_equal(jsontext_load(&all, "tests/golden/adapters/adapters.json", 1 << 16, &err), 0);
+    const json_t *list = json_object_get(all, "ids");
+    int n = (int)json_array_size(list), prompt = (int)json_integer_value(json_object_get(all, "prompt"));
+    for (int i = 0; i < n; i++)
+        ids[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
+    json_object_foreach(json_object_get(all, "sums"), name, sum) {
+        char dir[300];
+        struct place p;
+        double total = 0;
+        snprintf(dir, sizeof dir, "tests/golden/adapters/%s", name);
+        open_place(&p, dir, 1, DTYPE_F32);
+        assert_int_equal(model_score(p.model, &(struct model_text){ids, n, prompt}, 1, lp, &err), 0);
+        for (int i = 0; i < n - prompt; i++)
+            total += (double)lp[i];
+        if (fabs(total - json_real_value(sum)) > 2e-4)
+            fail_msg("%s: %.6f, peft %.6f", name, total, json_real_value(sum));
+        close_place(&p);
+    }
+    json_decref(all);
+}
+
+static void test_an_adapter_without_tensors_is_none(void **state)
+{
+    (void)state;
+    struct safetensors_writer *w;
+    struct checkpoint *ck = NULL;
+    struct error err = {0};
+    char dir[300], path[400];
+    static const char config[] = "{\"peft_type\":\"LORA\",\"r\":3}";
+    snprintf(dir, sizeof dir, "%s", check_tmpdir("lora_empty"));
+    snprintf(path, sizeof path, "%s/adapter_config.json", dir);
+    assert_int_equal(file_write(path, config, sizeof config - 1, NULL), 0);
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
+    assert_int_equal(safetensors_create(&w, path, NULL, 0, NULL, &err), 0);
+    assert_int_equal(safetensors_end(w, 0, &err), 0);
+    assert_int_equal(checkpoint_open_adapter(&ck, model_path, dir, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "no tensors"));
+}
+
 static void expect_refused(const char *config, const char *weights_from, const char *base, const char *says)
 {
     char dir[300], path[400], from[400];
@@ -229,11 +277,21 @@ static void expect_refused(const char *config, const char *weights_from, const c
 static void test_what_is_not_computed_is_refused_by_name(void **state)
 {
     (void)state;
-    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5,\"use_dora\":true}", adapter_path, model_path, "\"use_dora\"");
-    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5,\"modules_to_save\":[\"lm_head\"]}", adapter_path, model_path, "\"modules_to_save\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":5,\"use_dora\":true}", adapter_path, model_path, "use_dora");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":5,\"modules_to_save\":[\"lm_head\"]}", adapter_path, model_path, "\"modules_to_save\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"target_modules\":[\"q_proj\",\"embed_tokens\"]}", adapter_path, model_path, "embed_tokens");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":4}", adapter_path, model_path, "\"r\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"rank_pattern\":{\"o_proj\":2}}", adapter_path, model_path, "rank_pattern");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"rank_pattern\":{\"(o|q)_proj\":2}}", adapter_path, model_path, "rank_pattern");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"pissa_niter_4\"}", adapter_path, model_path, "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"olora\"}", adapter_path, model_path, "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"corda\"}", adapter_path, model_path, "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"loftq\"}", adapter_path, model_path, "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"use_something_new\":true}", adapter_path, model_path, "use_something_new");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"trainable_token_indices\":[3]}", adapter_path, model_path, "trainable_token_indices");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5,\"bias\":\"all\"}", adapter_path, model_path, "\"bias\"");
     expect_refused("{\"peft_type\":\"IA3\",\"lora_alpha\":5}", adapter_path, model_path, "\"peft_type\"");
-    expect_refused("{\"peft_type\":\"LORA\"}", adapter_path, model_path, "\"lora_alpha\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":\"5\"}", adapter_path, model_path, "\"lora_alpha\"");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, NULL, "base_model_name_or_path");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, "tests/golden/random_llama", "made for another model");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", model_path, model_path, "adapts nothing");
@@ -341,6 +399,8 @@ int main(void)
         cmocka_unit_test(test_loss_and_gradients_are_pefts),
         cmocka_unit_test(test_an_adapter_is_read_as_its_merged_model),
         cmocka_unit_test(test_rslora_scales_by_the_root_of_the_rank),
+        cmocka_unit_test(test_unusual_adapters_are_read_as_peft_reads_them),
+        cmocka_unit_test(test_an_adapter_without_tensors_is_none),
         cmocka_unit_test(test_what_is_not_computed_is_refused_by_name),
         cmocka_unit_test(test_bits_do_not_depend_on_split_recomputation_or_threads),
         cmocka_unit_test(test_what_is_written_says_what_was_trained),

@@ -19,6 +19,11 @@ static int tensor_name_order(const void *a, const void *b)
     return strcmp(((const struct checkpoint_tensor *)a)->info.name, ((const struct checkpoint_tensor *)b)->info.name);
 }
 
+void checkpoint_sort(struct checkpoint *ck)
+{
+    qsort(ck->tensors, ck->n_tensor, sizeof *ck->tensors, tensor_name_order);
+}
+
 /* A model that was saved without its head (LlamaModel) has the names of the others without "model.". */
 static int complete_names(struct checkpoint *ck, struct error *err)
 {
@@ -86,7 +91,7 @@ static int finish(struct checkpoint *ck, struct error *err)
     int rc = complete_names(ck, err);
     if (rc)
         return rc;
-    qsort(ck->tensors, ck->n_tensor, sizeof *ck->tensors, tensor_name_order);
+    checkpoint_sort(ck);
     for (size_t i = 1; i < ck->n_tensor; i++)
         if (!strcmp(ck->tensors[i - 1].info.name, ck->tensors[i].info.name))
             return error_set(err, ERROR_DATA, "%s: tensor %s is given twice", ck->path, ck->tensors[i].info.name);

@@ -25,8 +25,8 @@ struct gguf;
 /* path: a directory with config.json, a .gguf file, or org/name found in the Hugging Face cache (io/hub.h); or a PEFT adapter's directory (see below). */
 int checkpoint_open(struct checkpoint **out, const char *path, struct error *err);
 /* A LoRA adapter in PEFT's files over its base model: every read gives base + scale B A, summed in double and rounded once. base: as above, or NULL
- * for what adapter_config.json names (as it stands, or beside the adapter). What isara does not compute (DoRA, trained biases, whole modules, patterns of
- * ranks) is refused by name. The path is the base's. */
+ * for what adapter_config.json names (as it stands, or beside the adapter). With DoRA each row then has the length that was trained; whole
+ * tensors (modules_to_save) stand for the base's. What isara does not compute (trained biases, starts that change the base) is refused by name. The path is the base's. */
 int checkpoint_open_adapter(struct checkpoint **out, const char *base, const char *adapter, struct error *err);
 int checkpoint_is_adapted(const struct checkpoint *ck);
 void checkpoint_close(struct checkpoint *ck); /* NULL is fine */

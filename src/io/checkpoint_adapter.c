@@ -1,122 +1,218 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A LoRA adapter as PEFT writes it (adapter_config.json, adapter_model.safetensors with lora_A [r,K] and lora_B [N,r] of each adapted matrix), laid over
  * its base model: what is read is W + scale B A, so that every verb takes an adapter where it takes a model. The factors are small and are kept
- * in f32. Anything of PEFT's that would change the sum and is not in it is refused by name. */
+ * in f32. Whole tensors in it stand for the base's. Anything of PEFT's that would change the sum and is not in it is refused by name (io/adapter_config.c). */
 #include "io/checkpoint_internal.h"
 
 #include "base/mem.h"
+#include "io/adapter_config.h"
 #include "io/jsontext.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CONFIG = 1 << 20, MOST_RANK = 65536 };
+enum { MAX_CONFIG = 1 << 20 };
 
 struct adapter {
     const char *path; /* of the directory */
-    json_t *config;
-    double alpha;
-    int rslora;
+    json_t *json;
+    struct adapter_config config;
+    const struct safetensors *s; /* its tensors */
+    int file;                    /* index of its file among the checkpoint's */
     struct error *err;
 };
 
-static int refuse(const struct adapter *a, const char *key, const char *wanted)
+/* A tensor of `module` of the adapter, under PEFT's names; its index, or -1. */
+static long find_part(const struct adapter *a, const char *module, const char *part)
 {
-    char *text = json_dumps(json_object_get(a->config, key), JSON_ENCODE_ANY | JSON_COMPACT);
-    int rc = error_set(a->err, ERROR_CONFIG, "%s/adapter_config.json: \"%s\": wanted %s, found %.200s", a->path, key, wanted, text ? text : "nothing");
-    free(text);
-    return rc;
+    char name[4300];
+    int n = snprintf(name, sizeof name, "base_model.model.%s.%s", module, part);
+    return n < (int)sizeof name ? safetensors_find(a->s, name) : -1;
 }
 
-/* Absent, null, false, or empty. */
-static int is_off(const struct adapter *a, const char *key)
+static int wrong(const struct adapter *a, long i, const char *why)
 {
-    const json_t *v = json_object_get(a->config, key);
-    return !v || json_is_null(v) || json_is_false(v) || (json_is_object(v) && !json_object_size(v)) || (json_is_array(v) && !json_array_size(v));
+    return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: tensor %s: %s", a->path, safetensors_tensor(a->s, (size_t)i)->name, why);
 }
 
-static int check_config(struct adapter *a)
+/* The factor as f32 in the arena: [rows, columns], stored so or, of embeddings, the other way round. */
+static int read_factor(struct checkpoint *ck, const struct adapter *a, long i, int transposed, const float **out)
 {
-    static const char *const off[] = {"use_dora", "modules_to_save", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "lora_bias", "megatron_config",
-                                      "trainable_token_indices", "layer_replication", "target_parameters", "alora_invocation_tokens", "use_bdlora", "arrow_config"};
-    const json_t *type = json_object_get(a->config, "peft_type"), *bias = json_object_get(a->config, "bias"), *alpha = json_object_get(a->config, "lora_alpha");
-    if (!json_is_string(type) || strcmp(json_string_value(type), "LORA"))
-        return refuse(a, "peft_type", "\"LORA\"");
-    if (bias && !json_is_null(bias) && (!json_is_string(bias) || strcmp(json_string_value(bias), "none")))
-        return refuse(a, "bias", "\"none\"");
-    for (size_t i = 0; i < sizeof off / sizeof *off; i++)
-        if (!is_off(a, off[i]))
-            return refuse(a, off[i], "nothing (not supported)");
-    if (!json_is_number(alpha) || !isfinite(json_number_value(alpha)))
-        return refuse(a, "lora_alpha", "a number");
-    a->alpha = json_number_value(alpha);
-    a->rslora = json_is_true(json_object_get(a->config, "use_rslora"));
+    const struct tensor_info *info = safetensors_tensor(a->s, (size_t)i);
+    if (info->n_dim != 2 || !storage_converts(info->storage))
+        return wrong(a, i, "wanted a matrix of numbers");
+    uint64_t n = info->n_element;
+    float *values = arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1), *turned = transposed ? arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1) : values;
+    if (!values || !turned)
+        return error_set_nomem(a->err, (size_t)n * sizeof *values, "an adapter");
+    storage_to_f32(info->storage, safetensors_data(a->s, (size_t)i), 0, n, values);
+    for (uint64_t j = 0; j < n; j++)
+        if (!isfinite(values[j]))
+            return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: tensor %s: element %llu is not finite", a->path, info->name, (unsigned long long)j);
+    for (int64_t r = 0; transposed && r < info->shape[0]; r++)
+        for (int64_t k = 0; k < info->shape[1]; k++)
+            turned[k * info->shape[0] + r] = values[r * info->shape[1] + k];
+    *out = turned;
     return 0;
 }
 
-/* The factor as f32 in the arena. */
-static int read_factor(struct checkpoint *ck, const struct adapter *a, const struct safetensors *s, const char *name, const struct tensor_info **info,
-                       const float **out)
+/* DoRA's lengths of the rows. */
+static int read_magnitude(struct checkpoint *ck, const struct adapter *a, const struct checkpoint_tensor *c, const char *module, const float **out, size_t *used)
 {
-    long i = safetensors_find(s, name);
-    *info = i < 0 ? NULL : safetensors_tensor(s, (size_t)i);
-    if (!*info || (*info)->n_dim != 2 || !storage_converts((*info)->storage))
-        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: wanted a matrix %s, found %s", a->path, name, *info ? "another thing" : "none");
-    float *values = arena_alloc(&ck->arena, (size_t)(*info)->n_element * sizeof *values + 1);
+    long i = find_part(a, module, "lora_magnitude_vector");
+    i = i < 0 ? find_part(a, module, "lora_magnitude_vector.weight") : i;
+    if (!a->config.dora)
+        return i < 0 ? 0 : wrong(a, i, "is DoRA's, but use_dora of adapter_config.json is not true");
+    if (i < 0)
+        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: use_dora is true, but %s has no lora_magnitude_vector", a->path, module);
+    const struct tensor_info *info = safetensors_tensor(a->s, (size_t)i);
+    if (info->n_element != (uint64_t)c->info.n_row || !storage_converts(info->storage))
+        return wrong(a, i, "wanted as many numbers as the matrix has rows");
+    float *values = arena_alloc(&ck->arena, (size_t)info->n_element * sizeof *values);
     if (!values)
-        return error_set_nomem(a->err, (size_t)(*info)->n_element * sizeof *values, "an adapter");
-    storage_to_f32((*info)->storage, safetensors_data(s, (size_t)i), 0, (*info)->n_element, values);
-    for (uint64_t j = 0; j < (*info)->n_element; j++)
+        return error_set_nomem(a->err, (size_t)info->n_element * sizeof *values, "an adapter");
+    storage_to_f32(info->storage, safetensors_data(a->s, (size_t)i), 0, info->n_element, values);
+    for (uint64_t j = 0; j < info->n_element; j++)
         if (!isfinite(values[j]))
-            return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: tensor %s: element %llu is not finite", a->path, name, (unsigned long long)j);
+            return wrong(a, i, "an element is not finite");
     *out = values;
+    *used += 1;
+    return 0;
+}
+
+struct factors { long a, b; int embedding; };
+
+static struct factors find_factors(const struct adapter *a, const char *module)
+{
+    struct factors f = {find_part(a, module, "lora_A.weight"), find_part(a, module, "lora_B.weight"), 0};
+    if (f.a >= 0 || f.b >= 0)
+        return f;
+    return (struct factors){find_part(a, module, "lora_embedding_A"), find_part(a, module, "lora_embedding_B"), 1};
+}
+
+/* The sizes of both factors against the base's matrix and the configuration. */
+static int check_factors(const struct adapter *a, const struct checkpoint_tensor *c, const char *module, struct factors f, struct checkpoint_delta *d)
+{
+    if (f.a < 0 || f.b < 0)
+        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: %s has one of lora_A and lora_B, wanted both", a->path, module);
+    const struct tensor_info *x = safetensors_tensor(a->s, (size_t)f.a), *y = safetensors_tensor(a->s, (size_t)f.b);
+    int64_t rank = 0;
+    int rc = adapter_config_module(&a->config, module, &rank, &d->scale, a->err);
+    if (rc)
+        return rc;
+    int64_t in = f.embedding ? y->shape[0] : x->shape[1], out = f.embedding ? x->shape[1] : y->shape[0];
+    d->rank = x->n_dim == 2 ? x->shape[0] : 0;
+    if (x->n_dim != 2 || y->n_dim != 2 || d->rank < 1 || y->shape[1] != d->rank || c->info.n_dim != 2 || in != c->info.shape[1] || out != c->info.shape[0])
+        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: %s: A is %lld x %lld and B %lld x %lld, the base's matrix %lld x %lld; this adapter was made for another model",
+                         a->path, module, (long long)x->shape[0], (long long)x->shape[1], (long long)y->shape[0], (long long)y->shape[1],
+                         (long long)c->info.n_row, (long long)c->info.n_col);
+    if (d->rank != rank)
+        return error_set(a->err, ERROR_DATA, "%s: %s has tensors of rank %lld in adapter_model.safetensors, but \"r\" or rank_pattern of adapter_config.json says %lld", a->path, module,
+                         (long long)d->rank, (long long)rank);
+    return f.embedding && a->config.dora ? error_set(a->err, ERROR_DATA, "%s: use_dora with an adapter of %s is not supported", a->path, module) : 0;
+}
+
+static int module_of(const struct checkpoint_tensor *c, char module[4200])
+{
+    static const char tail[] = ".weight";
+    size_t n = strlen(c->info.name);
+    if (n < sizeof tail || strcmp(c->info.name + n - (sizeof tail - 1), tail) || n > 4096)
+        return -1;
+    snprintf(module, 4200, "%.*s", (int)(n - (sizeof tail - 1)), c->info.name);
     return 0;
 }
 
 /* The delta of one base tensor, when the adapter has one. */
-static int add_delta(struct checkpoint *ck, const struct adapter *a, const struct safetensors *s, struct checkpoint_tensor *c, size_t *used)
+static int add_delta(struct checkpoint *ck, const struct adapter *a, struct checkpoint_tensor *c, size_t *used)
 {
-    static const char tail[] = ".weight";
-    size_t n = strlen(c->info.name);
-    char name_a[4200], name_b[4200];
-    const struct tensor_info *info_a, *info_b;
-    if (n < sizeof tail || strcmp(c->info.name + n - (sizeof tail - 1), tail) || n > 4096)
+    char module[4200];
+    if (module_of(c, module))
         return 0;
-    snprintf(name_a, sizeof name_a, "base_model.model.%.*s.lora_A.weight", (int)(n - (sizeof tail - 1)), c->info.name);
-    snprintf(name_b, sizeof name_b, "base_model.model.%.*s.lora_B.weight", (int)(n - (sizeof tail - 1)), c->info.name);
-    if (safetensors_find(s, name_a) < 0 && safetensors_find(s, name_b) < 0)
+    struct factors f = find_factors(a, module);
+    if (f.a < 0 && f.b < 0)
         return 0;
     struct checkpoint_delta *d = arena_alloc(&ck->arena, sizeof *d);
     if (!d)
         return error_set_nomem(a->err, sizeof *d, "an adapter");
-    int rc = read_factor(ck, a, s, name_a, &info_a, &d->a);
-    if (rc || (rc = read_factor(ck, a, s, name_b, &info_b, &d->b)))
+    d->magnitude = NULL;
+    int rc = check_factors(a, c, module, f, d);
+    if (rc || (rc = read_factor(ck, a, f.embedding ? f.b : f.a, f.embedding, &d->a)) || (rc = read_factor(ck, a, f.embedding ? f.a : f.b, f.embedding, &d->b)) ||
+        (rc = read_magnitude(ck, a, c, module, &d->magnitude, used)))
         return rc;
-    d->rank = info_a->shape[0];
-    if (d->rank < 1 || d->rank > MOST_RANK || info_b->shape[1] != d->rank || c->info.n_dim != 2 || info_a->shape[1] != c->info.shape[1] || info_b->shape[0] != c->info.shape[0])
-        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: %s: A is %lld x %lld and B %lld x %lld, the base's matrix %lld x %lld; this adapter was made for another model",
-                         a->path, c->info.name, (long long)info_a->shape[0], (long long)info_a->shape[1], (long long)info_b->shape[0], (long long)info_b->shape[1],
-                         (long long)c->info.n_row, (long long)c->info.n_col);
-    d->scale = a->alpha / (a->rslora ? sqrt((double)d->rank) : (double)d->rank);
     c->delta = d;
     *used += 2;
     return 0;
 }
 
-/* Names the first tensor that was taken by nobody. */
-static int refuse_rest(const struct checkpoint *ck, const struct adapter *a, const struct safetensors *s)
+/* A whole tensor of the adapter's file (modules_to_save, or the base's own matrix saved with it) stands for the base's. */
+static int replace(const struct adapter *a, struct checkpoint_tensor *c, size_t *used)
 {
-    for (size_t i = 0; i < safetensors_n_tensor(s); i++) {
+    static const char *const parts[] = {"weight", "base_layer.weight", "modules_to_save.weight"};
+    char module[4200];
+    for (size_t k = 0; k < sizeof parts / sizeof *parts && !module_of(c, module); k++) {
+        long i = find_part(a, module, parts[k]);
+        if (i < 0)
+            continue;
+        const struct tensor_info *info = safetensors_tensor(a->s, (size_t)i);
+        const char *name = c->info.name;
+        if (info->n_dim != c->info.n_dim || info->n_row != c->info.n_row || info->n_col != c->info.n_col)
+            return wrong(a, i, "is of another shape than the base's; this adapter was made for another model");
+        c->info = *info;
+        c->info.name = name;
+        c->data = safetensors_data(a->s, (size_t)i);
+        c->heads = 0;
+        c->file = a->file;
+        *used += 1;
+    }
+    return 0;
+}
+
+static int has_module(const struct adapter *a, const char *module)
+{
+    static const char *const parts[] = {"weight", "base_layer.weight", "modules_to_save.weight", "lora_A.weight", "lora_embedding_A"};
+    for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
+        if (find_part(a, module, parts[k]) >= 0)
+            return 1;
+    return 0;
+}
+
+/* An adapter that gives a tied model another head, or another embedding, unties it: the shared matrix then stands there twice. */
+static int untie(struct checkpoint *ck, const struct adapter *a)
+{
+    static const char *const names[] = {"lm_head.weight", "model.embed_tokens.weight"};
+    if (!ck->tied || (!has_module(a, "lm_head") && !has_module(a, "model.embed_tokens")))
+        return 0;
+    if (find_part(a, "lm_head", "lora_A.weight") >= 0 || find_part(a, "model.embed_tokens", "lora_embedding_A") >= 0)
+        return error_set(a->err, ERROR_DATA, "%s: adapts embed_tokens or lm_head of a model that ties embedding and head, for which peft gives one answer merged and another unmerged; wanted an untied base", a->path);
+    struct checkpoint_tensor *all = arena_alloc(&ck->arena, (ck->n_tensor + 1) * sizeof *all);
+    const struct tensor_info *shared = checkpoint_find(ck, names[1]);
+    if (!all)
+        return error_set_nomem(a->err, ck->n_tensor * sizeof *all, "an adapter");
+    memcpy(all, ck->tensors, ck->n_tensor * sizeof *all);
+    if (shared && !(strcmp(shared->name, names[0]) && checkpoint_find(ck, names[0]))) {
+        all[ck->n_tensor] = *(const struct checkpoint_tensor *)shared;
+        all[ck->n_tensor++].info.name = strcmp(shared->name, names[0]) ? names[0] : names[1];
+    }
+    ck->tensors = all;
+    ck->tied = 0;
+    checkpoint_sort(ck);
+    return json_object_set_new(ck->config, "tie_word_embeddings", json_false()) ? error_set_nomem(a->err, 64, ck->path) : 0;
+}
+
+/* Names the first tensor that was taken by nobody. */
+static int refuse_rest(const struct checkpoint *ck, const struct adapter *a)
+{
+    for (size_t i = 0; i < safetensors_n_tensor(a->s); i++) {
         static const char head[] = "base_model.model.";
-        const char *name = safetensors_tensor(s, i)->name, *cut = strstr(name, ".lora_");
+        const char *name = safetensors_tensor(a->s, i)->name, *cut = strstr(name, ".lora_");
         char base[4200] = "";
         if (cut && !strncmp(name, head, sizeof head - 1))
             snprintf(base, sizeof base, "%.*s.weight", (int)(cut - name - (long)(sizeof head - 1)), name + sizeof head - 1);
         if (!*base || !checkpoint_find(ck, base))
             return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: tensor %s adapts nothing in %s", a->path, name, ck->path);
     }
-    return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: has tensors besides lora_A and lora_B", a->path);
+    return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: has tensors besides lora_A, lora_B and what stands for the base's", a->path);
 }
 
 /* The adapter's file joins the files, so that the hash covers it. */
@@ -140,25 +236,52 @@ static int add_file(struct checkpoint *ck, const struct adapter *a)
     return safetensors_parse(&f->parsed, f->map.data, f->map.size, f->path, a->err);
 }
 
+/* Every module that a list of the configuration names has a tensor. */
+static int check_named(const struct adapter *a, const char *key)
+{
+    const json_t *list = json_object_get(a->json, key), *name;
+    size_t k;
+    json_array_foreach((json_t *)list, k, name) {
+        char part[300];
+        int found = !json_is_string(name) || json_string_length(name) > 250;
+        if (!found)
+            snprintf(part, sizeof part, ".%s.", json_string_value(name));
+        for (size_t i = 0; !found && i < safetensors_n_tensor(a->s); i++)
+            found = strstr(safetensors_tensor(a->s, i)->name, part) != NULL;
+        if (!found)
+            return error_set(a->err, ERROR_DATA, "%s: \"%s\" of adapter_config.json names %s, of which adapter_model.safetensors has no tensor", a->path, key, json_string_value(name));
+    }
+    return 0;
+}
+
 static int lay_over(struct checkpoint *ck, struct adapter *a)
 {
     size_t used = 0;
     int rc = add_file(ck, a);
     if (rc)
         return rc;
-    const struct safetensors *s = ck->files[ck->n_file - 1].parsed;
-    for (size_t i = 0; !rc && i < ck->n_tensor; i++)
-        rc = add_delta(ck, a, s, &ck->tensors[i], &used);
+    a->file = ck->n_file - 1;
+    a->s = ck->files[a->file].parsed;
+    if (!safetensors_n_tensor(a->s))
+        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: has no tensors: an adapter that changes nothing is none", a->path);
+    if ((rc = check_named(a, "target_modules")) || (rc = check_named(a, "modules_to_save")))
+        return rc;
+    rc = untie(ck, a);
+    for (size_t i = 0; !rc && i < ck->n_tensor; i++) {
+        rc = replace(a, &ck->tensors[i], &used);
+        if (!rc)
+            rc = add_delta(ck, a, &ck->tensors[i], &used);
+    }
     ck->adapted = 1;
-    return rc || used == safetensors_n_tensor(s) ? rc : refuse_rest(ck, a, s);
+    return rc || used == safetensors_n_tensor(a->s) ? rc : refuse_rest(ck, a);
 }
 
 /* As the configuration names it, or beside the adapter. */
 static int open_base(struct checkpoint **out, const struct adapter *a)
 {
-    const json_t *name = json_object_get(a->config, "base_model_name_or_path");
+    const json_t *name = json_object_get(a->json, "base_model_name_or_path");
     if (!json_is_string(name) || !json_string_length(name))
-        return refuse(a, "base_model_name_or_path", "the base model's path; or give --model BASE --adapter DIR");
+        return error_set(a->err, ERROR_CONFIG, "%s: \"base_model_name_or_path\": wanted the base model's path; or give --model BASE --adapter DIR", a->config.where);
     char *beside = path_join(a->path, json_string_value(name));
     const char *path = beside && json_string_value(name)[0] != '/' && file_exists(beside) ? beside : json_string_value(name);
     int rc = checkpoint_open_base(out, path, a->err);
@@ -173,18 +296,16 @@ int checkpoint_open_adapter(struct checkpoint **out, const char *base, const cha
     struct adapter a = {.path = adapter, .err = err};
     char *path = path_join(adapter, "adapter_config.json");
     *out = NULL;
-    int rc = path ? jsontext_load(&a.config, path, MAX_CONFIG, err) : error_set_nomem(err, 256, "a path");
-    if (!rc && !json_is_object(a.config))
-        rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", path);
+    int rc = path ? jsontext_load(&a.json, path, MAX_CONFIG, err) : error_set_nomem(err, 256, "a path");
     if (!rc)
-        rc = check_config(&a);
+        rc = adapter_config_parse(&a.config, a.json, path, err);
     if (!rc)
         rc = base ? checkpoint_open_base(out, base, err) : open_base(out, &a);
     if (!rc && (rc = lay_over(*out, &a))) {
         checkpoint_close(*out);
         *out = NULL;
     }
-    json_decref(a.config);
+    json_decref(a.json);
     mem_free(path);
     return rc;
 }
@@ -194,22 +315,39 @@ int checkpoint_is_adapted(const struct checkpoint *ck)
     return ck->adapted;
 }
 
+/* W + s B A of one row's columns from `at` on. */
+static void add_block(const struct checkpoint_delta *d, int64_t row, int64_t n_col, int64_t at, int count, float *to)
+{
+    double sum[256] = {0};
+    for (int64_t r = 0; r < d->rank; r++) {
+        double b = (double)d->b[row * d->rank + r];
+        const float *a = d->a + r * n_col + at;
+        for (int i = 0; i < count; i++)
+            sum[i] += b * (double)a[i];
+    }
+    for (int i = 0; i < count; i++)
+        to[i] = (float)((double)to[i] + d->scale * sum[i]);
+}
+
+/* DoRA: the row gets the length that was trained. */
+static void set_length(float *row, int64_t n, double length)
+{
+    double square = 0;
+    for (int64_t i = 0; i < n; i++)
+        square += (double)row[i] * (double)row[i];
+    for (int64_t i = 0; i < n; i++)
+        row[i] = (float)((double)row[i] * (length / sqrt(square)));
+}
+
 void checkpoint_add_delta(const struct checkpoint_tensor *c, int64_t first_row, int64_t n_row, float *dst)
 {
     enum { BLOCK = 256 };
     const struct checkpoint_delta *d = c->delta;
     int64_t n = c->info.n_col;
-    for (int64_t row = 0; row < n_row; row++)
-        for (int64_t at = 0; at < n; at += BLOCK) {
-            double sum[BLOCK] = {0};
-            int64_t count = n - at < BLOCK ? n - at : BLOCK;
-            for (int64_t r = 0; r < d->rank; r++) {
-                double b = (double)d->b[(first_row + row) * d->rank + r];
-                const float *a = d->a + r * n + at;
-                for (int64_t i = 0; i < count; i++)
-                    sum[i] += b * (double)a[i];
-            }
-            for (int64_t i = 0; i < count; i++)
-                dst[row * n + at + i] = (float)((double)dst[row * n + at + i] + d->scale * sum[i]);
-        }
+    for (int64_t row = 0; row < n_row; row++) {
+        for (int64_t at = 0; at < n; at += BLOCK)
+            add_block(d, first_row + row, n, at, (int)(n - at < BLOCK ? n - at : BLOCK), dst + row * n + at);
+        if (d->magnitude)
+            set_length(dst + row * n, n, (double)d->magnitude[first_row + row]);
+    }
 }

@@ -8,11 +8,12 @@
 #include "io/file.h"
 #include "io/safetensors.h"
 
-/* What an adapter adds to a matrix: scale B A. */
+/* What an adapter adds to a matrix: scale B A; with DoRA each row of the sum is then brought to a length of its own. */
 struct checkpoint_delta {
     int64_t rank;
     double scale;
-    const float *a, *b; /* [rank, n_col], [n_row, rank], in the arena */
+    const float *a, *b;     /* [rank, n_col], [n_row, rank], in the arena */
+    const float *magnitude; /* [n_row], or NULL */
 };
 struct checkpoint_tensor {
     struct tensor_info info; /* first: tensor_info pointers handed out are these */
@@ -48,6 +49,7 @@ struct checkpoint {
 int checkpoint_open_base(struct checkpoint **out, const char *path, struct error *err);
 int checkpoint_open_directory(struct checkpoint *ck, struct error *err);
 int checkpoint_open_gguf(struct checkpoint *ck, struct error *err);
+void checkpoint_sort(struct checkpoint *ck); /* the tensors, by name */
 /* Rows of delta added to dst [n_row, n_col]. */
 void checkpoint_add_delta(const struct checkpoint_tensor *c, int64_t first_row, int64_t n_row, float *dst);
 

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes tests/golden/adapters/: a tiny random LLaMA and adapters of PEFT's less usual kinds, with the summed log-probability that PEFT's own loading gives them.
+
+adapters.json: versions, the ids, how many of them are the prompt, and one sum an adapter (merged and unmerged agree to 1e-4, which is asserted here)
+Run with the versions of bench/requirements.txt."""
+import json, os, shutil
+
+import peft, torch, transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "golden", "adapters")
+IDS, PROMPT = [1, 5, 9, 4, 7, 20, 3, 11, 3, 8, 6, 12, 2, 17], 3
+ATTENTION = ["q_proj", "v_proj"]
+KINDS = {
+    "pattern": dict(target_modules=ATTENTION, rank_pattern={"q_proj": 2}, alpha_pattern={"model.layers.0.self_attn.v_proj": 3}),
+    "rslora": dict(target_modules=ATTENTION, use_rslora=True, rank_pattern={"^model.layers.0.self_attn.q_proj|k_proj": 2}),
+    "dora": dict(target_modules=ATTENTION + ["down_proj"], use_dora=True),
+    "saved": dict(target_modules=ATTENTION, modules_to_save=["embed_tokens", "lm_head", "norm"]),
+    "head": dict(target_modules=ATTENTION + ["lm_head"]),
+    "embedding": dict(target_modules=ATTENTION + ["embed_tokens"]),
+}
+
+
+def total(model):
+    with torch.no_grad():
+        lp = torch.log_softmax(model(torch.tensor([IDS])).logits[0].double(), -1)
+    return sum(lp[i - 1, IDS[i]].item() for i in range(PROMPT, len(IDS)))
+
+
+def main():
+    shutil.rmtree(OUT, ignore_errors=True)
+    torch.manual_seed(11)
+    base = os.path.join(OUT, "model")
+    LlamaForCausalLM(LlamaConfig(vocab_size=24, hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=32,
+                                 tie_word_embeddings=False, bos_token_id=1, eos_token_id=2, initializer_range=0.5)).save_pretrained(base)
+    os.remove(os.path.join(base, "generation_config.json"))
+    sums = {}
+    for name, kind in KINDS.items():
+        model = get_peft_model(LlamaForCausalLM.from_pretrained(base), LoraConfig(r=3, lora_alpha=8, init_lora_weights=False, task_type="CAUSAL_LM", **kind))
+        for n, p in model.named_parameters():
+            if "modules_to_save" in n or "magnitude" in n:
+                p.data *= 1 + 0.2 * torch.rand_like(p)
+        model.peft_config["default"].base_model_name_or_path = "../model"
+        model.save_pretrained(os.path.join(OUT, name))
+        os.remove(os.path.join(OUT, name, "README.md"))
+        model = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), os.path.join(OUT, name))
+        sums[name] = total(model)
+        assert abs(sums[name] - total(model.merge_and_unload())) < 1e-4, name
+    meta = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "sums": sums}, open(os.path.join(OUT, "adapters.json"), "w"), indent=1)
+
+
+main()
