@@ -227,6 +227,36 @@ static void test_an_interruption_writes_a_checkpoint_and_any_step_can_be_gone_on
     }
 }
 
+/* One bit anywhere in what a checkpoint holds is found: first and last values, and the checksum itself. */
+static void test_a_damaged_checkpoint_is_refused_by_its_checksum(void **state)
+{
+    (void)state;
+    const char *whole, *directory = directories("damaged", &whole);
+    char path[1300];
+    struct run r = {.directory = directory, .n_thread = 1, .interrupt_at = 2};
+    plain_options(&r.options);
+    assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
+    snprintf(path, sizeof path, "%s", in(directory, "checkpoint.safetensors"));
+    struct buf bytes = BUF_INIT;
+    assert_int_equal(file_read(&bytes, path, (size_t)1 << 30, NULL), 0);
+    uint64_t header;
+    memcpy(&header, bytes.data, 8);
+    const size_t places[] = {8 + (size_t)header, 8 + (size_t)header + 1001, bytes.len / 2, bytes.len - 1};
+    r.interrupt_at = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        bytes.data[places[i]] ^= 4;
+        assert_int_equal(file_write(path, bytes.data, bytes.len, NULL), 0);
+        assert_int_equal(run_here(&r), ERROR_DATA);
+        assert_non_null(strstr(r.err.message, "checksum"));
+        assert_non_null(strstr(r.err.message, "checkpoint.safetensors"));
+        bytes.data[places[i]] ^= 4;
+    }
+    assert_int_equal(file_write(path, bytes.data, bytes.len, NULL), 0);
+    must_run(&r);
+    assert_int_equal(r.result.resumed_from, 2);
+    buf_free(&bytes);
+}
+
 static void test_splits_and_recomputation_may_change_on_the_way(void **state)
 {
     (void)state;
@@ -426,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kills_at_random_moments_leave_no_trace),
         cmocka_unit_test(test_an_interruption_writes_a_checkpoint_and_any_step_can_be_gone_on_from),
+        cmocka_unit_test(test_a_damaged_checkpoint_is_refused_by_its_checksum),
         cmocka_unit_test(test_splits_and_recomputation_may_change_on_the_way),
         cmocka_unit_test(test_what_changed_is_named),
         cmocka_unit_test(test_a_full_disk_leaves_the_last_good_checkpoint),

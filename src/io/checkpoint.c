@@ -130,6 +130,8 @@ int checkpoint_open_base(struct checkpoint **out, const char *path, struct error
         rc = file_is_directory(ck->path) ? checkpoint_open_directory(ck, err) : checkpoint_open_gguf(ck, err);
     if (!rc)
         rc = finish(ck, err);
+    int cut = checkpoint_check_whole(ck, err);
+    rc = cut ? cut : rc;
     if (rc)
         checkpoint_close(ck);
     else
@@ -242,6 +244,21 @@ static int check_rows(const struct checkpoint *ck, const struct tensor_info *t, 
     return 0;
 }
 
+/* What was just read of a file that was cut meanwhile is not what it held. */
+static int check_whole(const struct checkpoint *ck, const struct checkpoint_tensor *c, struct error *err)
+{
+    const struct checkpoint_file *f = &ck->files[c->file];
+    return file_map_is_cut(&f->map) ? file_map_check(&f->map, f->path, err) : 0;
+}
+
+int checkpoint_check_whole(const struct checkpoint *ck, struct error *err)
+{
+    int rc = 0;
+    for (int i = 0; !rc && i < ck->n_file; i++)
+        rc = file_map_check(&ck->files[i].map, ck->files[i].path, err);
+    return rc;
+}
+
 int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, float *dst, struct error *err)
 {
     const struct checkpoint_tensor *c = whole(t);
@@ -255,7 +272,7 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
         storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
     if (c->delta)
         checkpoint_add_delta(c, first_row, n_row, dst);
-    return 0;
+    return check_whole(ck, c, err);
 }
 
 static int read_adapted_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst, struct error *err)
@@ -280,11 +297,11 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
     uint64_t col = (uint64_t)t->n_col;
     if (!c->heads) {
         storage_to_bf16(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
-        return 0;
+        return check_whole(ck, c, err);
     }
     for (int64_t r = 0; r < n_row; r++)
         storage_to_bf16(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
-    return 0;
+    return check_whole(ck, c, err);
 }
 
 int checkpoint_has_blocks(const struct tensor_info *t)
@@ -309,7 +326,8 @@ int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info
             rc = tensor_check_finite(ck, t, (uint64_t)(first_row + r) * col + i, values, (uint64_t)elements, err);
         }
     }
-    return rc;
+    int cut = check_whole(ck, c, err);
+    return cut ? cut : rc;
 }
 
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t)
@@ -341,7 +359,7 @@ int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *e
         sha256_finish(h, hex);
         buf_printf(&list, "%s  %s\n", hex, ck->files[i].label);
     }
-    int rc = list.failed ? error_set_nomem(err, list.len, "SHA-256") : 0;
+    int rc = list.failed ? error_set_nomem(err, list.len, "SHA-256") : checkpoint_check_whole(ck, err);
     if (!rc && ck->n_file != 1)
         sha256_bytes(list.data, list.len, hex);
     buf_free(&list);
@@ -443,5 +461,6 @@ int checkpoint_check_finite(const struct checkpoint *ck, struct error *err)
         }
     }
     mem_free(values);
-    return rc;
+    int cut = checkpoint_check_whole(ck, err);
+    return cut ? cut : rc;
 }

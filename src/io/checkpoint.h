@@ -70,6 +70,8 @@ int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *e
 /* Everything else of the model's files that decides what it computes, each by its SHA-256, as members "PREFIXconfig.json": "hex" of `into`: configuration, generation settings,
  * tokenizer, chat templates, an adapter's configuration. (A GGUF has them in its one file.) */
 int checkpoint_side_sha256(const struct checkpoint *ck, const char *prefix, json_t *into, struct error *err);
+/* 0, or ERROR_DATA naming the file that has become shorter since it was opened. Functions that read values ask for themselves; who used checkpoint_raw asks here. */
+int checkpoint_check_whole(const struct checkpoint *ck, struct error *err);
 /* 0, or ERROR_DATA naming file, tensor and index of the first NaN or infinity. Reads everything. */
 int checkpoint_check_finite(const struct checkpoint *ck, struct error *err);
 /* The same for values already read: n floats of t from element `first`. */

@@ -273,7 +273,10 @@ static int lay_over(struct checkpoint *ck, struct adapter *a)
             rc = add_delta(ck, a, &ck->tensors[i], &used);
     }
     ck->adapted = 1;
-    return rc || used == safetensors_n_tensor(a->s) ? rc : refuse_rest(ck, a);
+    int cut = checkpoint_check_whole(ck, a->err);
+    if (cut || rc)
+        return cut ? cut : rc;
+    return used == safetensors_n_tensor(a->s) ? 0 : refuse_rest(ck, a);
 }
 
 /* As the configuration names it, or beside the adapter. */

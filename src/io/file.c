@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "io/input.h"
+#include "io/map_guard.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,27 +15,49 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static int check_regular(const struct stat *st, const char *path, struct error *err)
+{
+    const char *found = S_ISDIR(st->st_mode) ? "a directory" : S_ISFIFO(st->st_mode) ? "a pipe" : S_ISSOCK(st->st_mode) ? "a socket" : "a device";
+    return S_ISREG(st->st_mode) ? 0 : error_set(err, ERROR_DATA, "%s: wanted a regular file, found %s", path, found);
+}
+
+int file_check_regular(const char *path, struct error *err)
+{
+    struct stat st;
+    return stat(path, &st) ? error_set_errno(err, "%s", path) : check_regular(&st, path, err);
+}
+
 int file_map(struct file_map *m, const char *path, struct error *err)
 {
-    *m = (struct file_map){NULL, 0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    *m = (struct file_map){NULL, 0, -1};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe without a writer would keep us waiting */
     if (fd < 0)
         return error_set_errno(err, "%s", path);
     struct stat st;
-    int rc = 0;
-    if (fstat(fd, &st)) {
-        rc = error_set_errno(err, "%s", path);
-    } else if (!S_ISREG(st.st_mode)) {
-        rc = error_set(err, ERROR_DATA, "%s: wanted a regular file, found %s", path, S_ISDIR(st.st_mode) ? "a directory" : "something else");
-    } else if (st.st_size) {
+    int rc = fstat(fd, &st) ? error_set_errno(err, "%s", path) : check_regular(&st, path, err);
+    if (!rc && st.st_size) {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
         if (p == MAP_FAILED)
             rc = error_set_errno(err, "%s: mapping %lld bytes", path, (long long)st.st_size);
         else
-            *m = (struct file_map){p, (size_t)st.st_size};
+            *m = (struct file_map){p, (size_t)st.st_size, map_guard_add(p, (size_t)st.st_size)};
     }
     close(fd);
     return rc;
+}
+
+int file_map_is_cut(const struct file_map *m)
+{
+    return map_guard_is_cut(m->guard);
+}
+
+int file_map_check(const struct file_map *m, const char *path, struct error *err)
+{
+    struct stat st;
+    int gone = stat(path, &st) != 0;
+    if (!file_map_is_cut(m) && (gone || (uint64_t)st.st_size >= m->size))
+        return 0;
+    return error_set(err, ERROR_DATA, "%s: was cut off while it was read (it had %zu bytes when it was opened); get it again, and leave models alone while they are in use", path, m->size);
 }
 
 void file_map_release(const struct file_map *m)
@@ -45,9 +68,11 @@ void file_map_release(const struct file_map *m)
 
 void file_unmap(struct file_map *m)
 {
-    if (m->data)
+    if (m->data) {
+        map_guard_remove(m->guard);
         munmap((void *)m->data, m->size);
-    *m = (struct file_map){NULL, 0};
+    }
+    *m = (struct file_map){NULL, 0, -1};
 }
 
 int file_read(struct buf *out, const char *path, size_t max_bytes, struct error *err)
@@ -78,6 +103,12 @@ int file_read(struct buf *out, const char *path, size_t max_bytes, struct error 
         rc = error_set_nomem(err, 1, path);
     input_close(in);
     return rc;
+}
+
+int file_read_regular(struct buf *out, const char *path, size_t max_bytes, struct error *err)
+{
+    int rc = file_check_regular(path, err);
+    return rc ? rc : file_read(out, path, max_bytes, err);
 }
 
 int file_exists(const char *path)
@@ -166,8 +197,9 @@ int file_copy(const char *from, const char *to, struct error *err)
     if (rc)
         return rc;
     rc = file_write(to, m.data, m.size, err);
+    int cut = rc ? file_map_check(&m, from, err) : 0;
     file_unmap(&m);
-    return rc;
+    return cut ? cut : rc;
 }
 
 static int remove_at(int dir, const char *name, const char *path, struct error *err)

@@ -9,19 +9,27 @@
 
 #include <stdint.h>
 
-/* A read-only mapping of a regular file; data is NULL when the file is empty. Reading past a place where another process has cut the file
- * afterwards is a fault the system does not let us report: models must not be changed while in use. */
+/* A read-only mapping of a regular file (a pipe or a device is an error, and nothing waits for it); data is NULL when the file is empty. Where another process cuts
+ * the file afterwards zeros are read (io/map_guard.h): whoever has used the bytes asks file_map_is_cut, and file_map_check for the error. */
 struct file_map {
     const unsigned char *data;
     size_t size;
+    int guard;
 };
 int file_map(struct file_map *m, const char *path, struct error *err);
 void file_unmap(struct file_map *m);
+int file_map_is_cut(const struct file_map *m);
+/* 0, or ERROR_DATA: the file has become shorter since it was mapped. */
+int file_map_check(const struct file_map *m, const char *path, struct error *err);
+/* 0, or an error that says what stands there instead of a regular file. */
+int file_check_regular(const char *path, struct error *err);
 /* Lets the system take the pages back; they are read again when they are touched. */
 void file_map_release(const struct file_map *m);
 
 /* Appends the whole file (plain, or gzip by its magic; "-" = standard input) to out; more than max_bytes is an error. */
 int file_read(struct buf *out, const char *path, size_t max_bytes, struct error *err);
+/* The same of a model's file: a pipe or a device is an error. */
+int file_read_regular(struct buf *out, const char *path, size_t max_bytes, struct error *err);
 /* Replaces path by these bytes: a temporary file beside it, fsync, rename, fsync of the directory. */
 int file_write(const char *path, const void *bytes, size_t n, struct error *err);
 

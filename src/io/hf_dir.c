@@ -165,6 +165,8 @@ static int write_all(const struct target *to, const struct checkpoint *source, s
     int rc = safetensors_create(&w, to->path, info, n, metadata, err);
     for (size_t i = 0; !rc && i < n; i++)
         rc = copy_tensor(w, i, source, from[i], info[i].storage, piece, err);
+    int cut = checkpoint_check_whole(source, err);
+    rc = cut ? cut : rc;
     return safetensors_end(w, rc, err);
 }
 

@@ -159,7 +159,7 @@ int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error
 {
     struct buf text = BUF_INIT;
     *out = NULL;
-    int rc = file_read(&text, path, max_bytes, err);
+    int rc = file_read_regular(&text, path, max_bytes, err);
     if (!rc)
         rc = jsontext_parse(out, text.data, text.len, path, 1, NULL, err);
     buf_free(&text);

@@ -32,7 +32,7 @@ static int load_json(json_t **out, const char *path, size_t flags, struct error 
 {
     struct buf text = BUF_INIT;
     json_error_t why;
-    int rc = file_read(&text, path, (size_t)1 << 30, err);
+    int rc = file_read_regular(&text, path, (size_t)1 << 30, err);
     if (!rc) {
         *out = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &why);
         if (!*out)
@@ -257,7 +257,7 @@ static int load_chat_template(struct tokenizer_source *out, const char *dir, str
     char *path = path_join(dir, "chat_template.jinja");
     struct buf text = BUF_INIT;
     int rc = path ? 0 : error_set_nomem(err, strlen(dir), "a path");
-    if (!rc && file_exists(path) && !(rc = file_read(&text, path, (size_t)1 << 24, err))) {
+    if (!rc && file_exists(path) && !(rc = file_read_regular(&text, path, (size_t)1 << 24, err))) {
         json_t *value = json_stringn(text.data ? text.data : "", text.len);
         if (!value)
             rc = error_set(err, ERROR_DATA, "%s: is not UTF-8", path);

@@ -322,6 +322,7 @@ int source_from_gguf(struct tokenizer_source *out, const char *path, struct erro
         rc = from_metadata(out, g, path, err);
         gguf_free(g);
     }
+    int cut = file_map_check(&map, path, err);
     file_unmap(&map);
-    return rc;
+    return cut ? cut : rc;
 }

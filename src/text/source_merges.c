@@ -95,7 +95,7 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
     struct buf text = BUF_INIT;
     json_error_t why;
     json_t *ids = NULL, *list = json_array();
-    int rc = file_read(&text, merges, MAX_BYTES, err);
+    int rc = file_read_regular(&text, merges, MAX_BYTES, err);
     if (!rc)
         rc = read_merges(list, merges, &text, err);
     buf_free(&text);

@@ -231,6 +231,7 @@ int source_from_spm(struct tokenizer_source *out, const char *path, const json_t
     for (size_t i = 0; i < s.n; i++)
         mem_free((char *)s.piece[i].text);
     mem_free(s.piece);
+    int cut = file_map_check(&map, path, err);
     file_unmap(&map);
-    return rc;
+    return cut ? cut : rc;
 }

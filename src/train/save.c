@@ -91,6 +91,10 @@ int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct 
         rc = write_param(t, w, (int)i, piece, err);
     for (size_t i = 0; !rc && i < n_extra; i++)
         rc = safetensors_write_bytes(w, n + i, 0, checkpoint_raw(t->job->source, extra[i]), (size_t)extra[i]->n_byte, err);
+    if (n_extra) {
+        int cut = checkpoint_check_whole(t->job->source, err);
+        rc = cut ? cut : rc;
+    }
     rc = safetensors_end(w, rc, err);
     json_decref(metadata);
     mem_free(piece);

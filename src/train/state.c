@@ -6,6 +6,7 @@
 #include "train/parts.h"
 
 #include "base/build.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsontext.h"
@@ -18,7 +19,8 @@
 
 enum { PIECE = 1 << 20 }; /* elements */
 static const char file_name[] = "checkpoint.safetensors";
-static const char *const tensor_names[] = {"exp_avg", "exp_avg_sq", "masters"};
+static const char *const tensor_names[] = {"exp_avg", "exp_avg_sq", "masters", "sha256"};
+enum { DIGEST = 64 }; /* hex digits, in the last tensor: of the settings, the step and the bytes of the others */
 
 static void set(struct trainer *t, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void set(struct trainer *t, const char *name, const char *format, ...)
@@ -86,7 +88,26 @@ static enum dtype tensor_dtype(const struct trainer *t, size_t i)
     return i < 2 ? moment_dtype(t->job->options) : DTYPE_F32;
 }
 
-static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, float *piece, struct error *err)
+/* NULL: out of memory. */
+static struct sha256 *begin_digest(const struct trainer *t, long step)
+{
+    struct sha256 *h = sha256_new();
+    char *text = json_dumps(t->settings, JSON_SORT_KEYS | JSON_COMPACT);
+    char number[32];
+    snprintf(number, sizeof number, "step %ld", step);
+    if (h && text) {
+        sha256_add(h, text, strlen(text));
+        sha256_add(h, number, strlen(number));
+    } else if (h) {
+        char unused[DIGEST + 1];
+        sha256_finish(h, unused);
+        h = NULL;
+    }
+    free(text);
+    return h;
+}
+
+static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, struct sha256 *h, float *piece, struct error *err)
 {
     int64_t n = t->trained.n_element;
     size_t size = dtype_size(tensor_dtype(t, i));
@@ -95,6 +116,7 @@ static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i
         size_t bytes = (size_t)(n - first < PIECE ? n - first : PIECE) * size;
         queue_download(t->q, piece, (struct span){tensor_buffer(t, i), (size_t)first * size}, bytes);
         rc = queue_wait(t->q, err);
+        sha256_add(h, piece, bytes);
         if (!rc)
             rc = safetensors_write_bytes(w, i, (uint64_t)first * size, piece, bytes, err);
     }
@@ -103,20 +125,27 @@ static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i
 
 int state_save(struct trainer *t, struct error *err)
 {
-    struct tensor_info info[3];
+    struct tensor_info info[4];
     struct safetensors_writer *w = NULL;
-    char step[32];
+    struct sha256 *h = begin_digest(t, t->step);
+    char step[32], digest[DIGEST + 1];
     char *path = path_join(t->job->directory, file_name);
     float *piece = mem_alloc(PIECE * sizeof *piece);
     json_t *metadata = json_object(); /* json_copy drops a member when memory is short and says nothing */
     snprintf(step, sizeof step, "%ld", t->step);
-    int rc = path && piece && !json_object_update(metadata, t->settings) && !json_object_set_new(metadata, "step", json_string(step)) ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
+    int ready = path && piece && h && !json_object_update(metadata, t->settings) && !json_object_set_new(metadata, "step", json_string(step));
+    int rc = ready ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
     for (size_t i = 0; i < 3; i++)
         info[i] = (struct tensor_info){.name = tensor_names[i], .storage = storage_of_dtype(tensor_dtype(t, i)), .n_dim = 1, .shape = {t->trained.n_element}};
+    info[3] = (struct tensor_info){.name = tensor_names[3], .storage = STORAGE_U8, .n_dim = 1, .shape = {DIGEST}};
     if (!rc)
-        rc = safetensors_create(&w, path, info, 3, metadata, err);
+        rc = safetensors_create(&w, path, info, 4, metadata, err);
     for (size_t i = 0; !rc && i < 3; i++)
-        rc = save_tensor(t, w, i, piece, err);
+        rc = save_tensor(t, w, i, h, piece, err);
+    if (h)
+        sha256_finish(h, digest);
+    if (!rc)
+        rc = safetensors_write_bytes(w, 3, 0, digest, DIGEST, err);
     rc = safetensors_end(w, rc, err);
     json_decref(metadata);
     mem_free(piece);
@@ -181,6 +210,25 @@ int state_begin(struct trainer *t, struct error *err)
     return rc;
 }
 
+/* The bytes are those that were written. */
+static int check_digest(const struct trainer *t, const struct safetensors *s, long step, const char *path, struct error *err)
+{
+    struct sha256 *h = begin_digest(t, step);
+    char digest[DIGEST + 1];
+    if (!h)
+        return error_set_nomem(err, 64, "SHA-256");
+    for (size_t i = 0; i < 3; i++) {
+        long at = safetensors_find(s, tensor_names[i]);
+        if (at >= 0)
+            sha256_add(h, safetensors_data(s, (size_t)at), (size_t)safetensors_tensor(s, (size_t)at)->n_byte);
+    }
+    sha256_finish(h, digest);
+    long at = safetensors_find(s, tensor_names[3]);
+    if (at < 0 || safetensors_tensor(s, (size_t)at)->n_byte != DIGEST)
+        return error_set(err, ERROR_DATA, "%s: has no checksum (another version wrote it): remove it to train from the start", path);
+    return memcmp(safetensors_data(s, (size_t)at), digest, DIGEST) ? error_set(err, ERROR_DATA, "%s: its checksum is wrong: the file is damaged; remove it to train from the start", path) : 0;
+}
+
 static int load_tensors(struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
 {
     const char *text = safetensors_metadata(s, "step");
@@ -188,7 +236,8 @@ static int load_tensors(struct trainer *t, const struct safetensors *s, const ch
     long step = text ? strtol(text, &end, 10) : -1;
     if (step < 0 || step > t->order.total || *end)
         return error_set(err, ERROR_DATA, "%s: \"step\" is %s, wanted 0 to %ld", path, text ? text : "missing", t->order.total);
-    for (size_t i = 0; i < 3; i++) {
+    int rc = check_digest(t, s, step, path, err);
+    for (size_t i = 0; !rc && i < 3; i++) {
         long at = safetensors_find(s, tensor_names[i]);
         const struct tensor_info *info = at < 0 ? NULL : safetensors_tensor(s, (size_t)at);
         enum dtype wanted = tensor_dtype(t, i);
@@ -196,8 +245,9 @@ static int load_tensors(struct trainer *t, const struct safetensors *s, const ch
             return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld values in %s", path, tensor_names[i], (long long)t->trained.n_element, dtype_name(wanted));
         queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, safetensors_data(s, (size_t)at), (size_t)info->n_byte);
     }
-    t->step = step;
-    return 0;
+    if (!rc)
+        t->step = step;
+    return rc;
 }
 
 int state_load(struct trainer *t, struct error *err)
@@ -212,6 +262,8 @@ int state_load(struct trainer *t, struct error *err)
         !(rc = compare_metadata(t, s, path, err)))
         rc = load_tensors(t, s, path, err);
     rc = queue_finish(t->q, rc, err);
+    int cut = map.data ? file_map_check(&map, path, err) : 0;
+    rc = cut ? cut : rc;
     safetensors_free(s);
     if (map.data)
         file_unmap(&map);
