@@ -2,6 +2,7 @@
 /* Model files that are no files, and files that another process cuts while they are mapped: an error with the name, neither a wait nor a crash. */
 #include "check.h"
 
+#include "base/mem.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
 #include "io/hf_dir.h"
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Nobody writes into the pipe: whoever opens it for reading in the usual way waits for ever (and is ended by the alarm). */
@@ -85,11 +87,89 @@ static void a_file_that_is_cut_while_it_is_mapped_is_an_error(void **state)
     checkpoint_close(ck);
 }
 
+/* The longest name that a file system takes, for files that are written under another name first. */
+static void names_of_255_bytes_can_be_written(void **state)
+{
+    (void)state;
+    char path[1600], other[1600];
+    const char *dir = check_tmpdir("names");
+    struct error err = {0};
+    struct buf text = BUF_INIT;
+    for (int length = 245; length <= 255; length++) {
+        int at = snprintf(path, sizeof path, "%s/", dir);
+        memset(path + at, 'n', (size_t)length);
+        path[at + length] = 0;
+        snprintf(other, sizeof other, "%s", path);
+        other[at + length - 1] = 'm';
+        if (file_write(path, "one", 3, &err) || file_write(other, "two", 3, &err) || file_read(&text, path, 10, &err))
+            fail_msg("%d bytes: %s", length, err.message);
+        char *a = path_beside(path, ".partial"), *b = path_beside(other, ".partial"), *again = path_beside(path, ".partial");
+        assert_true(strlen(path_base(a)) <= 255 && strcmp(a, b) && !strcmp(a, again) && !strncmp(a, path, (size_t)at + 200));
+        assert_string_equal(a + strlen(a) - 8, ".partial");
+        mem_free(a);
+        mem_free(b);
+        mem_free(again);
+        buf_reset(&text);
+    }
+    char *plain = path_beside("a/b.jsonl", ".partial");
+    assert_string_equal(plain, "a/b.jsonl.partial");
+    mem_free(plain);
+    buf_free(&text);
+}
+
+/* mkdir's own reason. Root may write everywhere, so a child that is nobody asks. */
+static void a_parent_that_cannot_be_written_is_named_as_such(void **state)
+{
+    (void)state;
+    char above[] = "/tmp/isara_parent_XXXXXX", path[64];
+    assert_non_null(mkdtemp(above));
+    assert_int_equal(chmod(above, 0555), 0);
+    snprintf(path, sizeof path, "%s/c", above);
+    pid_t child = fork();
+    if (!child) {
+        struct error err = {0};
+        if (!geteuid() && (setgid(65534) || setuid(65534)))
+            _exit(3);
+        _exit(dirs_make(path, &err) && strstr(err.message, "Permission denied") && strstr(err.message, path) ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    rmdir(above);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* 60 MB of each kind of value that takes much more room as a tree. */
+static void json_that_would_not_fit_is_refused_before_it_is_read(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"[],", "{},", "\"\",", "1,"};
+    enum { SIZE = 60000000 };
+    char *text = malloc(SIZE);
+    struct error err = {0};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t k = strlen(kinds[i]);
+        for (size_t at = 0; at + k <= SIZE; at += k)
+            memcpy(text + at, kinds[i], k);
+        assert_int_equal(jsontext_check_tree(text, SIZE, "x/config.json", &err), ERROR_DATA);
+        assert_non_null(strstr(err.message, "x/config.json"));
+    }
+    memset(text, 'a', SIZE);
+    text[0] = text[SIZE - 1] = '"';
+    assert_int_equal(jsontext_check_tree(text, SIZE, "x", &err), 0); /* one long text is no tree */
+    memset(text, '[', SIZE);
+    text[0] = text[SIZE - 1] = '"';
+    assert_int_equal(jsontext_check_tree(text, SIZE, "x", &err), 0);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pipes_and_devices_are_refused_without_waiting),
         cmocka_unit_test(a_file_that_is_cut_while_it_is_mapped_is_an_error),
+        cmocka_unit_test(names_of_255_bytes_can_be_written),
+        cmocka_unit_test(a_parent_that_cannot_be_written_is_named_as_such),
+        cmocka_unit_test(json_that_would_not_fit_is_refused_before_it_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,10 +172,8 @@ int writer_open(struct writer **out, const char *path, const struct records *r, 
     w->lines = mem_calloc((size_t)r->n + 1, sizeof *w->lines);
     int rc = w->lines ? 0 : error_set_nomem(err, (size_t)r->n * sizeof *w->lines, "output");
     if (!rc && path && strcmp(path, "-")) {
-        struct buf partial = BUF_INIT;
-        buf_printf(&partial, "%s.partial", path);
         w->path = mem_strdup(path);
-        w->partial = buf_take(&partial);
+        w->partial = path_beside(path, ".partial");
         rc = w->path && w->partial ? open_partial(w, r, settings, err) : error_set_nomem(err, strlen(path), "output");
     }
     if (rc)

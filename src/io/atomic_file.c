@@ -62,13 +62,11 @@ int atomic_file_open(struct atomic_file **out, const char *path, struct error *e
 {
     *out = NULL;
     struct atomic_file *f = mem_calloc(1, sizeof *f);
-    struct buf temp = BUF_INIT;
     if (!f)
         return error_set_nomem(err, sizeof *f, path);
     f->fd = -1;
     f->path = mem_strdup(path);
-    buf_printf(&temp, "%s.tmp", path);
-    f->temp = buf_take(&temp);
+    f->temp = path_beside(path, ".tmp");
     int rc = f->path && f->temp ? open_target(f, err) : error_set_nomem(err, strlen(path) + 5, path);
     if (rc) {
         if (f->fd >= 0)

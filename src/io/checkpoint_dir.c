@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const size_t MAX_JSON = (size_t)512 << 20; /* no tokenizer.json or index comes near */
+static const size_t MAX_JSON = (size_t)128 << 20; /* no configuration or index comes near */
 
 static char *in_directory(struct checkpoint *ck, const char *name)
 {

@@ -2,6 +2,7 @@
 /* Reading, mapping, copying and removing. Writing is in atomic_file.c. */
 #include "io/file.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "io/input.h"
 #include "io/map_guard.h"
@@ -9,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -149,6 +151,18 @@ const char *path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+char *path_beside(const char *path, const char *suffix)
+{
+    const char *base = path_base(path);
+    size_t n = strlen(base), k = strlen(suffix);
+    struct buf b = BUF_INIT;
+    if (n + k <= NAME_MAX)
+        buf_printf(&b, "%s%s", path, suffix);
+    else /* as much of the name as there is room for, and the rest as a number */
+        buf_printf(&b, "%.*s%.*s.%016llx%s", (int)(base - path), path, (int)(NAME_MAX - k - 17), base, (unsigned long long)hash64(base, n), suffix);
+    return buf_take(&b);
+}
+
 int dirs_make(const char *path, struct error *err)
 {
     char *copy = mem_strdup(path);
@@ -159,9 +173,9 @@ int dirs_make(const char *path, struct error *err)
         char end = *p;
         if ((end == '/' && p > copy) || end == 0) {
             *p = 0;
-            if (mkdir(copy, 0777) && !file_is_directory(copy)) {
-                if (errno == EEXIST)
-                    errno = ENOTDIR;
+            int why = mkdir(copy, 0777) ? errno : 0;
+            if (why && !file_is_directory(copy)) {
+                errno = why == EEXIST ? ENOTDIR : why;
                 rc = error_set_errno(err, "%s: making the directory", copy);
                 break;
             }

@@ -49,6 +49,9 @@ int file_is_directory(const char *path);
 int file_size(const char *path, uint64_t *size, struct error *err);
 /* dir/name, in memory of the caller (mem_free); NULL when out of memory. An absolute name stays as it is. */
 char *path_join(const char *dir, const char *name);
+/* path with a suffix; where its last part would be longer than a file system takes (255 bytes), that part is shortened and stays a function of the whole. NULL when out
+ * of memory. */
+char *path_beside(const char *path, const char *suffix);
 const char *path_base(const char *path); /* behind the last "/"; points into path */
 /* Makes the directory if need be and holds it against other processes until the descriptor is closed, or the process ends however it ends. ERROR_UNAVAILABLE when another
  * one has it; a file system without locks is taken as it is. */

@@ -155,11 +155,38 @@ int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name
                                je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
 }
 
+/* Bytes that jansson takes for a value of each kind, its table of eight and malloc's rounding counted. */
+enum { COST_OBJECT = 288, COST_ARRAY = 128, COST_QUOTE = 48, COST_ITEM = 56 };
+static const uint64_t MOST_TREE = (uint64_t)1 << 30;
+
+int jsontext_check_tree(const char *text, size_t n, const char *name, struct error *err)
+{
+    uint64_t cost = n;
+    int inside = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        if (c == '"')
+            cost += COST_QUOTE;
+        inside ^= c == '"';
+        if (inside) {
+            i += c == '\\';
+            continue;
+        }
+        cost += c == '{' ? COST_OBJECT : c == '[' ? COST_ARRAY : c == ',' || c == ':' ? COST_ITEM : 0;
+    }
+    if (cost <= MOST_TREE)
+        return 0;
+    return error_set(err, ERROR_DATA, "%s: %zu bytes of JSON with so many values that reading them takes about %llu MiB, wanted at most %llu; no model's file is like that", name, n,
+                     (unsigned long long)(cost >> 20), (unsigned long long)(MOST_TREE >> 20));
+}
+
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err)
 {
     struct buf text = BUF_INIT;
     *out = NULL;
     int rc = file_read_regular(&text, path, max_bytes, err);
+    if (!rc)
+        rc = jsontext_check_tree(text.data, text.len, path, err);
     if (!rc)
         rc = jsontext_parse(out, text.data, text.len, path, 1, NULL, err);
     buf_free(&text);

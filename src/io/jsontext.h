@@ -19,7 +19,10 @@ int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name
  * says what was the first of them (FILE:LINE: ...), else it stays empty. Everything else is as above. */
 int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column, long *repaired, struct buf *odd,
                           struct error *err);
-int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err); /* a whole file */
+/* A whole file of a model: a regular one, and no more values than a tree of 1 GiB holds. */
+int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err);
+/* ERROR_DATA for a text whose tree would take more than 1 GiB, which is counted before it is made: 100 MB of empty lists would take 10 GB. */
+int jsontext_check_tree(const char *text, size_t n, const char *name, struct error *err);
 /* Appends value to out, in one line or indented by two, spaced as Python's json does; keys in the order they were put in, reals in the
  * shortest form that reads back equal, nothing escaped to ASCII. */
 int jsontext_dump(struct buf *out, const json_t *value, int indented, struct error *err);

@@ -158,7 +158,9 @@ static int parse_into(struct safetensors *s, const unsigned char *bytes, size_t 
         return error_set(err, ERROR_DATA, "%s: the header claims %" PRIu64 " bytes, the file has %zu; it is cut off, get it again", name, n, size - 8);
     if (!n || bytes[8] != '{')
         return error_set(err, ERROR_DATA, "%s: wanted a JSON object at byte 8; this is no safetensors file", name);
-    int rc = jsontext_parse(&s->header, (const char *)bytes + 8, n, name, 1, NULL, err);
+    int rc = jsontext_check_tree((const char *)bytes + 8, n, name, err);
+    if (!rc)
+        rc = jsontext_parse(&s->header, (const char *)bytes + 8, n, name, 1, NULL, err);
     if (rc)
         return error_prefix(err, "safetensors header");
     s->data = bytes + 8 + n;

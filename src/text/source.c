@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "io/jsontext.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -33,6 +34,8 @@ static int load_json(json_t **out, const char *path, size_t flags, struct error 
     struct buf text = BUF_INIT;
     json_error_t why;
     int rc = file_read_regular(&text, path, (size_t)1 << 30, err);
+    if (!rc)
+        rc = jsontext_check_tree(text.data ? text.data : "", text.len, path, err);
     if (!rc) {
         *out = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &why);
         if (!*out)
