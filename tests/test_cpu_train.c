@@ -9,7 +9,8 @@
 
 enum { MAX_SEQ = 4 };
 struct attend_case {
-    int n_head, n_kv_head, head_dim, causal, n_seq, length[MAX_SEQ], valid[MAX_SEQ];
+    int n_head, n_kv_head, head_dim, causal, n_seq, length[MAX_SEQ], valid[MAX_SEQ], window;
+    float soft_cap;
 };
 static const float scale = 0.4f;
 
@@ -51,7 +52,8 @@ static size_t attend_run(struct ops *o, const void *parameter, float *out)
     struct span bb = ops_new(o, borders, sizeof borders), bv = ops_new(o, c->valid, sizeof c->valid), bg = ops_new(o, NULL, wide);
     struct attend_train_args f = {.n_row = n, .n_seq = c->n_seq, .n_head = c->n_head, .n_kv_head = c->n_kv_head, .head_dim = c->head_dim, .max_len = longest,
                                   .causal = c->causal, .scale = scale, .q = bx, .k = span_at(bx, (size_t)width * 4),
-                                  .v = span_at(bx, (size_t)(width + c->n_kv_head * c->head_dim) * 4), .stride = all, .borders = bb, .valid = bv, .out = bo, .lse = bl};
+                                  .v = span_at(bx, (size_t)(width + c->n_kv_head * c->head_dim) * 4), .stride = all, .borders = bb, .valid = bv, .out = bo, .lse = bl,
+                                  .window = c->window, .soft_cap = c->soft_cap};
     tensor_attend_train(o->queue, &f);
     tensor_attend_train_dx(o->queue, &(struct attend_train_dx_args){.forward = f, .dout = bd, .dq = bg, .dk = span_at(bg, (size_t)width * 4),
                                                                     .dv = span_at(bg, (size_t)(width + c->n_kv_head * c->head_dim) * 4), .dstride = all});
@@ -70,22 +72,24 @@ static double sequence_loss(const struct attend_case *c, const double *x, const 
     for (int t = 0; t < n; t++)
         for (int h = 0; h < c->n_head; h++) {
             const double *q = x + t * all + h * d_count;
-            int n_key = c->causal ? t + 1 : n;
+            int n_key = c->causal ? t + 1 : n, begin = c->window && t >= c->window ? t + 1 - c->window : 0;
             double top = -INFINITY, sum = 0;
-            for (int j = 0; j < n_key; j++) {
+            for (int j = begin; j < n_key; j++) {
                 const double *k = x + j * all + width + h / group * d_count;
                 p[j] = 0;
                 for (int d = 0; d < d_count; d++)
                     p[j] += q[d] * k[d] * scale;
+                if (c->soft_cap > 0)
+                    p[j] = (double)c->soft_cap * tanh(p[j] / (double)c->soft_cap);
                 top = p[j] > top ? p[j] : top;
             }
-            for (int j = 0; j < n_key; j++)
+            for (int j = begin; j < n_key; j++)
                 sum += p[j] = exp(p[j] - top);
             if (lse)
                 lse[t * c->n_head + h] = top + log(sum);
             for (int d = 0; d < d_count; d++) {
                 double y = 0;
-                for (int j = 0; j < n_key; j++)
+                for (int j = begin; j < n_key; j++)
                     y += p[j] / sum * x[j * all + width + (c->n_kv_head + h / group) * d_count + d];
                 loss += y * dout[t * width + h * d_count + d];
                 if (out)
@@ -127,11 +131,14 @@ static void check_sequence(const struct attend_case *c, const float *got, int s,
 }
 
 static const struct attend_case attend_cases[] = {
-    {4, 2, 8, 1, 4, {2, 18, 66, 1}, {2, 17, 65, 1}},
-    {3, 1, 17, 1, 2, {64, 5}, {64, 4}},
-    {2, 2, 40, 0, 3, {33, 2, 16}, {31, 1, 16}},
-    {6, 2, 16, 1, 2, {270, 12}, {258, 12}},
-    {1, 1, 64, 0, 1, {300}, {299}},
+    {.n_head = 4, .n_kv_head = 2, .head_dim = 8, .causal = 1, .n_seq = 4, .length = {2, 18, 66, 1}, .valid = {2, 17, 65, 1}},
+    {.n_head = 3, .n_kv_head = 1, .head_dim = 17, .causal = 1, .n_seq = 2, .length = {64, 5}, .valid = {64, 4}},
+    {.n_head = 2, .n_kv_head = 2, .head_dim = 40, .causal = 0, .n_seq = 3, .length = {33, 2, 16}, .valid = {31, 1, 16}},
+    {.n_head = 6, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 2, .length = {270, 12}, .valid = {258, 12}},
+    {.n_head = 1, .n_kv_head = 1, .head_dim = 64, .causal = 0, .n_seq = 1, .length = {300}, .valid = {299}},
+    {.n_head = 4, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 2, .length = {340, 12}, .valid = {338, 12}, .window = 50},
+    {.n_head = 2, .n_kv_head = 1, .head_dim = 8, .causal = 1, .n_seq = 2, .length = {40, 9}, .valid = {39, 9}, .window = 3, .soft_cap = 0.8f},
+    {.n_head = 2, .n_kv_head = 2, .head_dim = 24, .causal = 0, .n_seq = 1, .length = {35}, .valid = {35}, .soft_cap = 2},
 };
 
 static void attention_and_gradient_match_oracle(void **state)
@@ -150,7 +157,7 @@ static void attention_and_gradient_match_oracle(void **state)
 static void attention_of_a_sequence_does_not_depend_on_its_batch(void **state)
 {
     (void)state;
-    struct attend_case c = {6, 2, 16, 1, 3, {30, 270, 12}, {29, 258, 12}}, alone = {6, 2, 16, 1, 1, {270}, {258}};
+    struct attend_case c = {.n_head = 6, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 3, .length = {30, 270, 12}, .valid = {29, 258, 12}}, alone = {.n_head = 6, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 1, .length = {270}, .valid = {258}};
     size_t n, m, width = 96, all = 160;
     float *together = ops_same_bits(attend_run, &c, &n), *single = ops_same_bits(attend_run, &alone, &m);
     assert_memory_equal(together + 30 * width, single, 270 * width * 4);

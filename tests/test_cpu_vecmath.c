@@ -49,6 +49,22 @@ static void log_is_within_one_ulp(void **state)
     assert_true(isinf(f_log(INFINITY)) && isnan(f_log(NAN)));
 }
 
+static void tanh_is_within_two_ulp(void **state)
+{
+    (void)state;
+    double worst = 0;
+    for (int i = -12000; i <= 12000; i++) {
+        float x = (float)i / 1000 + 0.00017f * (float)(i % 11);
+        double u = ulps(v_first(v_tanh(v_set(x))), tanh((double)x));
+        worst = u > worst ? u : worst;
+    }
+    if (worst > 2)
+        fail_msg("tanh is off by %g ulp", worst);
+    assert_float_equal(v_first(v_tanh(v_set(INFINITY))), 1, 0);
+    assert_float_equal(v_first(v_tanh(v_set(-INFINITY))), -1, 0);
+    assert_true(isnan(v_first(v_tanh(v_set(NAN)))));
+}
+
 static void sigmoid_silu_and_phi_are_close(void **state)
 {
     (void)state;
@@ -100,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exp_is_within_one_ulp),
         cmocka_unit_test(log_is_within_one_ulp),
+        cmocka_unit_test(tanh_is_within_two_ulp),
         cmocka_unit_test(sigmoid_silu_and_phi_are_close),
         cmocka_unit_test(fused_and_called_plain_kernels_have_equal_bits),
     };

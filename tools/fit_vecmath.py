@@ -57,3 +57,7 @@ z2 = 1 + (NODES + 1) / 2 * 9.2
 g = np.array([erfc_scaled(v) for v in z2])
 t = 1 / (1 + z2 / 2)
 fit("erfc: Q in exp(-z^2) t Q(t)", lambda i: t ** (i + 1), g, 1 / g, 8)
+
+x = np.sort(np.abs(NODES)) * 0.625
+f = np.where(x < 1e-2, -1 / 3 + 2 * x**2 / 15 - 17 * x**4 / 315 + 62 * x**6 / 2835, (np.tanh(x) / x - 1) / np.maximum(x, 1e-9) ** 2)
+fit("tanh: P in x + x^3 P(x^2), up to 0.625", lambda i: x ** (2 * i), f, np.abs(x**3 / np.tanh(x)), 4)

@@ -41,6 +41,13 @@ static void cut_tiles(struct paged *p)
     p->tiles[p->n_tile] = p->a->n_row;
 }
 
+/* Keys of positions from..from+width that lie before the row's window. */
+static int keys_before(const struct paged *p, int row, int from, int width)
+{
+    int n = p->a->window > 0 ? p->positions[row] + 1 - p->a->window - from : 0;
+    return n < 0 ? 0 : n > width ? width : n;
+}
+
 static int keys_in(const struct paged *p, int row, int from, int width) /* keys of positions from..from+width that the row sees */
 {
     int n = p->positions[row] + 1 - from;
@@ -57,7 +64,7 @@ static int find_runs(const struct paged *p, int first, int n_row, int chunk, int
         int position = chunk * CHUNK + key;
         for (int i = 0; i < n_row; i++) {
             int n = keys_in(p, first + i, position, l->page);
-            if (!n)
+            if (n <= keys_before(p, first + i, position, l->page))
                 continue;
             int32_t id = pages_of(p, first + i)[position / l->page];
             const char *k = (const char *)cpu_ptr(p->a->pages) + (size_t)id * kv_bytes(l) + (size_t)head * head_bytes;
@@ -121,22 +128,27 @@ static void attend_piece(void *context, int piece, int worker)
     const struct attend_args *a = p->a;
     int head = piece % a->layout.n_kv_head, first = p->tiles[piece / a->layout.n_kv_head], n_row = p->tiles[piece / a->layout.n_kv_head + 1] - first;
     size_t d = (size_t)a->layout.head_dim, stride = a->q_stride ? (size_t)a->q_stride : (size_t)a->n_head * d;
-    struct attend_tile tile = {.k = p->k};
+    struct attend_tile tile = {.k = p->k, .soft_cap = a->soft_cap};
     struct key_run runs[TILE_ROWS * (CHUNK / 32)];
     attend_tile_place(&tile, cpu_scratch(p->q, worker), n_row * p->group, a->layout.head_dim, NULL);
-    int end = 0;
+    int end = 0, begin = INT32_MAX;
     for (int i = 0; i < n_row; i++) {
         const float *q = (const float *)cpu_ptr(a->q) + (size_t)(first + i) * stride + (size_t)(head * p->group) * d;
         copy_queries(p, tile.q + (size_t)(i * p->group) * d, q);
-        if (!is_padding(p, first + i) && p->positions[first + i] + 1 > end)
-            end = p->positions[first + i] + 1;
+        if (is_padding(p, first + i))
+            continue;
+        int position = p->positions[first + i], seen = a->window > 0 && position + 1 > a->window ? position + 1 - a->window : 0;
+        end = position + 1 > end ? position + 1 : end;
+        begin = seen < begin ? seen : begin;
     }
-    for (int chunk = 0; chunk * CHUNK < end; chunk++) {
-        for (int i = 0; i < tile.n_query; i++)
+    for (int chunk = begin / CHUNK; chunk * CHUNK < end; chunk++) {
+        for (int i = 0; i < tile.n_query; i++) {
+            tile.from[i] = keys_before(p, first + i / p->group, chunk * CHUNK, CHUNK);
             tile.n_key[i] = keys_in(p, first + i / p->group, chunk * CHUNK, CHUNK);
+        }
         int last = (chunk + 1) * CHUNK >= end, next_head = (piece + 1) % a->layout.n_kv_head;
         struct ahead next = last ? first_keys(p, next_head ? first : first + n_row, 0, next_head) : first_keys(p, first, (chunk + 1) * CHUNK, head);
-        attend_chunk(&tile, chunk, runs, find_runs(p, first, n_row, chunk, head, runs), a->layout.dtype, next);
+        attend_chunk(&tile, runs, find_runs(p, first, n_row, chunk, head, runs), a->layout.dtype, next);
     }
     finish_tile(p, &tile, first, head);
 }

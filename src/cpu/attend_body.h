@@ -180,22 +180,35 @@ static void values_kernel(const struct value_tile *t)
         values_of(t, 0);
 }
 
-/* s[0..n) := exp(s - max), s[n..width) := 0, in BF16 packed to the front, and the sum is of what was stored; width is a multiple of 16. */
-LANE_FN void softmax_row(float *s, int n, int width, int half, struct softmax_state *state)
+/* Lanes i.. of a row that are keys from..n. */
+LANE_FN vf only_seen(const struct softmax_row *r, int i, vf x, vf other)
 {
+    if (i < r->from)
+        x = v_select(v_first_lanes(r->from - i), other, x);
+    return r->n - i < LANES ? v_select(v_first_lanes(r->n - i), x, other) : x;
+}
+
+LANE_FN vf soft_capped(vf x, float cap, vf *t)
+{
+    *t = v_tanh(v_div(x, v_set(cap)));
+    return v_mul(v_set(cap), *t);
+}
+
+/* s[from..n) := exp(s - max), 0 up to width elsewhere, in BF16 packed to the front, and the sum is of what was stored. */
+LANE_FN void softmax_any(const struct softmax_row *r, int half, struct softmax_state *state)
+{
+    float *s = r->s;
     uint16_t *packed = (uint16_t *)(void *)s;
-    vf top = v_set(-INFINITY), total = v_zero();
-    int i = 0;
-    for (; i + LANES <= n; i += LANES)
-        top = v_max(top, v_load(s + i));
-    if (i < n)
-        top = v_max(top, v_select(v_first_lanes(n - i), v_load(s + i), v_set(-INFINITY)));
+    vf top = v_set(-INFINITY), total = v_zero(), t;
+    for (int i = r->from / LANES * LANES; r->soft_cap > 0 && i < r->n; i += LANES)
+        v_store(s + i, soft_capped(v_load(s + i), r->soft_cap, &t));
+    for (int i = r->from / LANES * LANES; i < r->n; i += LANES)
+        top = v_max(top, only_seen(r, i, v_load(s + i), v_set(-INFINITY)));
     state->max = v_fold_max(top);
     vf m = v_set(state->max);
-    for (i = 0; i < width; i += LANES) {
-        vf p = i < n ? v_exp(v_sub(v_load(s + i), m)) : v_zero();
-        if (n - i < LANES)
-            p = v_select(v_first_lanes(n - i), p, v_zero());
+    for (int i = 0; i < r->width; i += LANES) {
+        int seen = i < r->n && i + LANES > r->from;
+        vf p = seen ? only_seen(r, i, v_exp(v_sub(v_load(s + i), m)), v_zero()) : v_zero();
         if (half) {
             v_store_bf16(packed + i, p);
             p = v_load_bf16(packed + i);
@@ -206,12 +219,12 @@ LANE_FN void softmax_row(float *s, int n, int width, int half, struct softmax_st
     }
     state->sum = v_fold(total);
 }
-static void softmax_kernel(float *s, int n, int width, enum dtype dtype, struct softmax_state *state)
+static void softmax_kernel(const struct softmax_row *r, struct softmax_state *state)
 {
-    if (dtype == DTYPE_BF16)
-        softmax_row(s, n, width, 1, state);
+    if (r->dtype == DTYPE_BF16)
+        softmax_any(r, 1, state);
     else
-        softmax_row(s, n, width, 0, state);
+        softmax_any(r, 0, state);
 }
 
 /* Joins a chunk's state to the rows before it: both are brought to the greater maximum. */
@@ -257,14 +270,20 @@ static float dot_kernel(const float *x, const float *y, int n)
     return v_fold(sum);
 }
 
-/* Backward: s[0..n) := p = exp(s - lse) and dp := p (dp - delta) scale; both zero in n..width. */
-static void softmax_dx_kernel(float *s, float *dp, int n, int width, float lse, float delta, float scale)
+/* Backward, in keys from..n: s := p = exp(s - lse), dp := p (dp - delta) scale, by the slope of the soft cap; both zero elsewhere up to width. */
+static void softmax_dx_kernel(const struct softmax_dx_row *r)
 {
-    vf l = v_set(lse), e = v_set(delta), c = v_set(scale);
-    for (int i = 0; i < width; i += LANES) {
-        vm in = v_first_lanes(n - i);
-        vf p = v_select(in, v_exp(v_sub(v_load(s + i), l)), v_zero());
-        v_store(s + i, p);
-        v_store(dp + i, v_select(in, v_mul(v_mul(p, v_sub(v_load(dp + i), e)), c), v_zero()));
+    vf l = v_set(r->lse), e = v_set(r->delta), c = v_set(r->scale), t = v_zero();
+    for (int i = 0; i < r->width; i += LANES) {
+        vf x = v_load(r->s + i), d = v_load(r->dp + i);
+        if (r->soft_cap > 0)
+            x = soft_capped(x, r->soft_cap, &t);
+        vf p = v_exp(v_sub(x, l));
+        d = v_mul(v_mul(p, v_sub(d, e)), c);
+        if (r->soft_cap > 0)
+            d = v_mul(d, v_fnma(t, t, v_set(1)));
+        vm in = v_first_lanes(r->n - i), before = v_first_lanes(r->from - i);
+        v_store(r->s + i, v_select(before, v_zero(), v_select(in, p, v_zero())));
+        v_store(r->dp + i, v_select(before, v_zero(), v_select(in, d, v_zero())));
     }
 }

@@ -2,6 +2,7 @@
 /* The arithmetic of a tile, the same for prefill, decoding and training. */
 #include "cpu/attend.h"
 
+#include <math.h>
 #include <string.h>
 
 static void place(char **at, size_t bytes)
@@ -22,12 +23,14 @@ size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int h
         t->part = lender->part;
         t->s = lender->s;
         t->part_state = lender->part_state;
+        t->from = lender->from;
         t->n_key = lender->n_key;
         return (size_t)(at - memory);
     }
     t->part = (float *)at, place(&at, rows);
     t->s = (float *)at, place(&at, (size_t)n_query * CHUNK_STRIDE * sizeof(float));
     t->part_state = (struct softmax_state *)at, place(&at, (size_t)n_query * sizeof *t->state);
+    t->from = (int *)at, place(&at, (size_t)n_query * sizeof *t->from);
     t->n_key = (int *)at, place(&at, (size_t)n_query * sizeof *t->n_key);
     return (size_t)(at - memory);
 }
@@ -50,11 +53,12 @@ static void run_values(const struct attend_tile *t, const struct key_run *r, enu
     t->k->values(&v);
 }
 
-void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *runs, int n_run, enum dtype dtype, struct ahead next)
+void attend_chunk(struct attend_tile *t, const struct key_run *runs, int n_run, enum dtype dtype, struct ahead next)
 {
-    int width = 0;
-    float *out = chunk ? t->part : t->o;
-    struct softmax_state *state = chunk ? t->part_state : t->state;
+    int width = 0, merges = t->started;
+    float *out = merges ? t->part : t->o;
+    struct softmax_state *state = merges ? t->part_state : t->state;
+    t->started = 1;
     for (int i = 0; i < n_run; i++) {
         const struct key_run *r = i + 1 < n_run ? &runs[i + 1] : &runs[0];
         run_scores(t, &runs[i], dtype, i + 1 < n_run ? (struct ahead){r->k, r->k_bytes} : (struct ahead){r->v, r->v_bytes});
@@ -62,13 +66,15 @@ void attend_chunk(const struct attend_tile *t, int chunk, const struct key_run *
         width = end > width ? end : width;
     }
     memset(out, 0, (size_t)t->n_query * (size_t)t->head_dim * sizeof *out);
-    for (int i = 0; i < t->n_query; i++)
-        if (t->n_key[i] > 0)
-            t->k->softmax(t->s + (size_t)i * CHUNK_STRIDE, t->n_key[i], (width + 15) / 16 * 16, dtype, &state[i]);
+    for (int i = 0; i < t->n_query; i++) {
+        state[i] = (struct softmax_state){-INFINITY, 0};
+        if (t->n_key[i] > t->from[i])
+            t->k->softmax(&(struct softmax_row){t->s + (size_t)i * CHUNK_STRIDE, t->from[i], t->n_key[i], (width + 15) / 16 * 16, dtype, t->soft_cap}, &state[i]);
+    }
     for (int i = 0; i < n_run; i++)
         run_values(t, &runs[i], dtype, out, i + 1 < n_run ? (struct ahead){runs[i + 1].v, runs[i + 1].v_bytes} : next);
-    for (int i = 0; chunk && i < t->n_query; i++)
-        if (t->n_key[i] > 0)
+    for (int i = 0; merges && i < t->n_query; i++)
+        if (t->n_key[i] > t->from[i])
             t->k->merge(&t->state[i], &state[i], t->o + (size_t)i * (size_t)t->head_dim, out + (size_t)i * (size_t)t->head_dim, t->head_dim);
 }
 

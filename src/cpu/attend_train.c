@@ -57,13 +57,17 @@ static void tile_chunk(const struct bordered *b, const struct block *k, struct a
     int from = chunk * CHUNK, most = 0;
     for (int i = 0; i < tile->n_query; i++) {
         int n = (b->a->causal ? begin + i / b->group + 1 : k->n_key) - from;
+        int before = b->a->window > 0 ? n - b->a->window : 0;
         tile->n_key[i] = n < 0 ? 0 : n > CHUNK ? CHUNK : n;
+        tile->from[i] = before < 0 ? 0 : before > CHUNK ? CHUNK : before;
+        if (tile->n_key[i] <= tile->from[i])
+            continue;
         most = tile->n_key[i] > most ? tile->n_key[i] : most;
     }
     struct key_run run = {.n_query = tile->n_query, .n_key = most, .k = turned, .k_stride = CHUNK_STRIDE, .v = row_at(b, b->a->v, k->first + from, k->head),
                           .v_stride = b->stride};
     if (most)
-        attend_chunk(tile, chunk, &run, 1, DTYPE_F32, (struct ahead){NULL, 0});
+        attend_chunk(tile, &run, 1, DTYPE_F32, (struct ahead){NULL, 0});
 }
 
 static void finish_tile(const struct bordered *b, const struct block *k, const struct attend_tile *tile, int begin)
@@ -94,7 +98,7 @@ static void attend_block(void *context, int piece, int worker)
     float *turned = (float *)memory;
     memory += CHUNK_STRIDE * b->d * sizeof *turned;
     for (int i = 0; i < n_tile_of(b, &k); i++) {
-        tiles[i].k = b->k;
+        tiles[i] = (struct attend_tile){.k = b->k, .soft_cap = a->soft_cap};
         memory += attend_tile_place(&tiles[i], memory, (tile_begin(b, &k, i + 1) - tile_begin(b, &k, i)) * b->group, a->head_dim, i ? &tiles[0] : NULL);
         start_tile(b, &k, &tiles[i], tile_begin(b, &k, i));
     }

@@ -63,8 +63,10 @@ static void turn_probabilities(const struct gradient *g, const struct work *w, i
         int row = begin + i / g->group, head = w->head * g->group + i % g->group, n = f->causal ? row + 1 - from : n_key;
         size_t at = (size_t)(w->first + row) * (size_t)f->n_head + (size_t)head;
         float delta = g->k->dot(w->dout + (size_t)i * g->d, (const float *)cpu_ptr(f->out) + at * g->d, (int)g->d);
-        g->k->softmax_dx(w->s + (size_t)i * CHUNK_STRIDE, w->dp + (size_t)i * CHUNK_STRIDE, n < 0 ? 0 : n > n_key ? n_key : n, (n_key + 15) / 16 * 16,
-                         ((const float *)cpu_ptr(f->lse))[at], delta, f->scale);
+        int before = f->window > 0 ? n - f->window : 0;
+        g->k->softmax_dx(&(struct softmax_dx_row){.s = w->s + (size_t)i * CHUNK_STRIDE, .dp = w->dp + (size_t)i * CHUNK_STRIDE, .from = before < 0 ? 0 : before,
+                                                  .n = n < 0 ? 0 : n > n_key ? n_key : n, .width = (n_key + 15) / 16 * 16, .lse = ((const float *)cpu_ptr(f->lse))[at],
+                                                  .delta = delta, .scale = f->scale, .soft_cap = f->soft_cap});
     }
 }
 
@@ -117,7 +119,7 @@ static void sequence_gradient(void *context, int piece, int worker)
         attend_turn(w.values, at_head(f->v, w.first + from, g->stride, w.head, g->d), g->stride, n, f->head_dim);
         for (int begin = f->causal ? from / g->tile_rows * g->tile_rows : 0; begin < w.n_row; begin += g->tile_rows) {
             int rows = w.n_row - begin < g->tile_rows ? w.n_row - begin : g->tile_rows, seen = f->causal ? begin + rows - from : n;
-            if (seen > 0)
+            if (seen > 0 && !(f->window > 0 && begin - f->window >= from + n - 1)) /* some row of the tile sees some key of the chunk */
                 tile_gradient(g, &w, begin, rows, from, seen < n ? seen : n);
         }
     }

@@ -57,6 +57,18 @@ struct value_tile {
 struct softmax_state {
     float max, sum;
 };
+/* One row of scores: keys from..n are seen (n not included), up to width (a multiple of 16) the rest has weight 0; soft_cap as in ops.h. */
+struct softmax_row {
+    float *s;
+    int from, n, width;
+    enum dtype dtype;
+    float soft_cap;
+};
+struct softmax_dx_row { /* dp becomes the scores' gradient, s the probabilities */
+    float *s, *dp;
+    int from, n, width;
+    float lse, delta, scale, soft_cap;
+};
 
 /* The greatest so far, in decreasing order. */
 struct top_list {
@@ -77,13 +89,13 @@ struct top_list {
     X(void, gate_dx, (enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)) \
     X(void, scores, (const struct score_tile *t))                                                                                 \
     X(void, values, (const struct value_tile *t))                                                                                 \
-    X(void, softmax, (float *s, int n, int width, enum dtype dtype, struct softmax_state *state))                                 \
+    X(void, softmax, (const struct softmax_row *r, struct softmax_state *state))                                                  \
     X(void, merge, (struct softmax_state *whole, const struct softmax_state *part, float *o, const float *part_o, int n))         \
     X(void, finish, (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse))      \
     X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                                          \
     X(void, round_scaled, (uint16_t *y, const float *x, float scale, int n))                                                      \
     X(float, dot, (const float *x, const float *y, int n))                                                                        \
-    X(void, softmax_dx, (float *s, float *dp, int n, int width, float lse, float delta, float scale))                     \
+    X(void, softmax_dx, (const struct softmax_dx_row *r))                                                                         \
     X(float, row_max, (const float *x, int n))                                                                                    \
     X(float, row_exp_sum, (float *x, int n, float max, int keep))                                                                 \
     X(void, row_log_softmax, (float *y, const float *x, int n, float max, float log_sum))                                         \

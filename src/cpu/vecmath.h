@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exp, log, sigmoid and the activations in single precision, by one polynomial each and one order of operations, so their bits are equal
  * on every instruction set. Polynomials are minimax fits made for these intervals (tools/fit_vecmath.py). Errors against the exact value
- * (tests/test_cpu_vecmath.c): exp and log 1 ulp, sigmoid and silu 3, Phi 1e-7 absolute. NaN stays NaN. */
+ * (tests/test_cpu_vecmath.c): exp and log 1 ulp, tanh 2, sigmoid and silu 3, Phi 1e-7 absolute. NaN stays NaN. */
 #ifndef CPU_VECMATH_H
 #define CPU_VECMATH_H
 
@@ -62,6 +62,20 @@ LANE_FN vf v_sigmoid(vf x)
 LANE_FN vf v_silu(vf x)
 {
     return v_div(x, v_add(v_set(1), v_exp(v_neg(x))));
+}
+
+/* Below 0.625: x + x^3 P(x^2); above: 1 - 2/(exp(2|x|) + 1) with x's sign. */
+LANE_FN vf v_tanh(vf x)
+{
+    vf z = v_min(v_set(10), v_abs(x)), s = v_mul(x, x), sign = v_and(x, v_set(-0.0f));
+    vf p = v_set(-0x1.750ce2p-8f);
+    p = v_fma(p, s, v_set(0x1.51f8cep-6f));
+    p = v_fma(p, s, v_set(-0x1.b835a4p-5f));
+    p = v_fma(p, s, v_set(0x1.1106f6p-3f));
+    p = v_fma(p, s, v_set(-0x1.555532p-2f));
+    vf near = v_fma(v_mul(s, x), p, x);
+    vf far = v_sub(v_set(1), v_div(v_set(2), v_add(v_exp(v_add(z, z)), v_set(1))));
+    return v_select(v_lt(z, v_set(0.625f)), near, v_xor(far, sign));
 }
 
 /* The normal distribution function. With z = |x| / sqrt 2: below 1, erf z = z + z P(z^2); above, erfc z = exp(-z^2) t Q(t), t = 1/(1 + z/2). */

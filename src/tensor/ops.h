@@ -88,18 +88,22 @@ struct kv_store_args {
 struct kv_copy_args { struct kv_layout layout; int n; struct span copies, pages; };
 /* out[t] = softmax(q[t] K^T scale) V over positions 0..positions[t] of sequence row_seq[t]. Softmax state per fixed 256-position chunk of absolute position,
  * merged in order; K and V are read as stored, and with a cache in BF16 q * scale and the probabilities of a chunk are rounded to bf16 too (their sum is of the rounded ones). Rows of one sequence are adjacent. Sequences that share leading pages should be adjacent:
- * the backend may read those pages once. q f32 [T, H*D]; out [T, H*D]. row_seq < 0: zeros. */
+ * the backend may read those pages once. q f32 [T, H*D]; out [T, H*D]. row_seq < 0: zeros.
+ * window > 0: only the last `window` of these positions, the row's own among them. soft_cap > 0: scores (scaled) become soft_cap * tanh(score / soft_cap). */
 struct attend_args {
     struct kv_layout layout; int n_row, n_head, n_seq; float scale;
     struct span q; int64_t q_stride; struct span pages, block_table; int table_stride; struct span row_seq, positions;
     struct span out; enum dtype out_dtype;
+    int window; float soft_cap;
 };
 /* Causal (or not) attention inside the sequences whose rows are borders[i]..borders[i+1] (i32 [n_seq+1], also given on the host as max_len). q, k, v f32 with one row
  * stride. Same arithmetic as attend (chunks of 256 from the sequence's start). lse: f32 [T,H] log-sum-exp kept for backward, or SPAN_NONE.
- * valid: i32 [n_seq] number of real rows of each sequence (the rest is padding: its outputs are zero), or SPAN_NONE. */
+ * valid: i32 [n_seq] number of real rows of each sequence (the rest is padding: its outputs are zero), or SPAN_NONE.
+ * window (causal only) and soft_cap as in attend. */
 struct attend_train_args {
     int n_row, n_seq, n_head, n_kv_head, head_dim, max_len, causal; float scale;
     struct span q, k, v; int64_t stride; struct span borders, valid, out; enum dtype out_dtype; struct span lse;
+    int window; float soft_cap;
 };
 /* dq, dk, dv f32 with stride dstride := gradients (zeros in padding rows); `out` as attend_train wrote it, f32. */
 struct attend_train_dx_args { struct attend_train_args forward; struct span dout, dq, dk, dv; int64_t dstride; };
