@@ -163,8 +163,8 @@ static void bench_rows(struct bench *b)
     TIME("norm rms f32", 2 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){NORM_RMS, ROWS, C, 1e-5f, x, w, SPAN_NONE, y, DTYPE_F32, inverse, SPAN_NONE}));
     TIME("norm rms to bf16", 1.5 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){NORM_RMS, ROWS, C, 1e-5f, x, w, SPAN_NONE, y, DTYPE_BF16, inverse, SPAN_NONE}));
     TIME("norm_dx rms", 6 * rc, 14.0 * ROWS * C, tensor_norm_dx(b->q, &(struct norm_dx_args){NORM_RMS, ROWS, C, x, w, inverse, SPAN_NONE, y, dx, 1, dw, SPAN_NONE}));
-    TIME("rope_table 1024 positions", 4.0 * ROWS * D, 0, tensor_rope_table(b->q, &(struct rope_table_args){ROWS, D, freq, table}));
-    TIME("rope 9 heads", 2 * rc, 6.0 * ROWS * C, tensor_rope(b->q, &(struct rope_args){ROWS, H, D, x, C, positions, table, 0}));
+    TIME("rope_table 1024 positions", 4.0 * ROWS * D, 0, tensor_rope_table(b->q, &(struct rope_table_args){.n_pos = ROWS, .head_dim = D, .inv_freq = freq, .table = table}));
+    TIME("rope 9 heads", 2 * rc, 6.0 * ROWS * C, tensor_rope(b->q, &(struct rope_args){.n_row = ROWS, .n_head = H, .head_dim = D, .x = x, .x_stride = C, .positions = positions, .table = table}));
     TIME("gate silu f32", 3 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_F32, DTYPE_F32}));
     TIME("gate silu to bf16", 2.5 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_BF16, DTYPE_F32}));
     TIME("gate_dx silu", 5 * rf, 45.0 * ROWS * F, tensor_gate_dx(b->q, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, wide, act, wide, DTYPE_F32}));
@@ -188,7 +188,7 @@ static void bench_vocabulary(struct bench *b)
         memcpy(k, own, sizeof own);
         ((float *)cpu_ptr(uniform))[t] += 0.5f;
     }
-    TIME("cross_entropy 160 x 49152", 4 * row, 20 * row, tensor_cross_entropy(b->q, &(struct cross_entropy_args){N, V, logits, targets, nll, 0}));
+    TIME("cross_entropy 160 x 49152", 4 * row, 20 * row, tensor_cross_entropy(b->q, &(struct cross_entropy_args){.n_row = N, .n_vocab = V, .logits = logits, .targets = targets, .nll = nll}));
     struct candidates_args c = {.n_row = N, .n_vocab = V, .n_top = 10, .log_softmax = 1, .logits = logits, .bias = bias, .values = values, .ids = ids, .raw = raw};
     TIME("candidates 10 of 160 x 49152", 4 * row, 20 * row, tensor_candidates(b->q, &c));
     c.n_top = 64;
@@ -198,7 +198,7 @@ static void bench_vocabulary(struct bench *b)
     for (int t = 0; t < N; t++)
         ((float *)cpu_ptr(knobs))[4 * t + 1] = 0, ((float *)cpu_ptr(knobs))[4 * t + 2] = 1;
     TIME("sample, no filter", 4 * row, 20 * row, tensor_sample(b->q, &s));
-    TIME("cross_entropy with gradient", 8 * row, 22 * row, tensor_cross_entropy(b->q, &(struct cross_entropy_args){N, V, logits, targets, nll, 0.01f}));
+    TIME("cross_entropy with gradient", 8 * row, 22 * row, tensor_cross_entropy(b->q, &(struct cross_entropy_args){.n_row = N, .n_vocab = V, .logits = logits, .targets = targets, .nll = nll, .grad_scale = 0.01f}));
 }
 
 /* What memory allows an optimizer: four streams read, three of them written, with hardly any arithmetic, in the pieces that AdamW takes; with plain stores and with

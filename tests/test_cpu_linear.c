@@ -249,13 +249,21 @@ static void products_match_double_precision(void **state)
             bench_close(&benches[i]);
 }
 
+static double gelu_tanh(double v)
+{
+    return 0.5 * v * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (v + 0.044715 * v * v * v)));
+}
+
 static double silu(double v)
 {
     return v / (1 + exp(-v));
 }
 
 /* Everything that linear can do after and around the sums. Rows are taken backwards. */
-struct variant { int gate, bias, residual, rows, x_bf16, y_bf16, stride; };
+struct variant {
+    int gate, bias, residual, rows, x_bf16, y_bf16, stride;
+    int act; /* 0: silu in gates only; 1: the other gelu, 2: squared relu, in gates and without one */
+};
 
 static void put_inputs(struct bench *b, const struct variant *v, int m, int k)
 {
@@ -284,6 +292,8 @@ static void run_variant(struct bench *b, const struct variant *v, int m, int n, 
     prepare_y(b, NULL, 0);
     struct linear_args a = {.w = b->packed, .n_row = m, .x = at(b->x), .x_dtype = v->x_bf16 ? DTYPE_BF16 : DTYPE_F32, .x_stride = v->stride ? k + v->stride : 0,
                             .y = y_span(b), .y_dtype = v->y_bf16 ? DTYPE_BF16 : DTYPE_F32, .y_stride = v->stride ? n_out + v->stride : 0, .gate = v->gate};
+    a.act = v->act == 1 ? ACT_GELU_TANH : v->act == 2 ? ACT_RELU2 : ACT_SILU;
+    a.activate = v->act > 0 && !v->gate;
     a.rows = v->rows ? at(b->rows) : SPAN_NONE;
     a.bias = v->bias ? at(b->bias) : SPAN_NONE;
     a.residual = v->residual ? at(b->residual) : SPAN_NONE;
@@ -313,10 +323,12 @@ static void check_variant(struct bench *b, const char *isa, const struct variant
         for (int c = 0; c < n_out; c++) {
             const double *s = sums + (v->rows ? m - 1 - r : r) * n;
             double sum = s[c] + (v->bias ? bias[c] : 0);
+            if (v->gate || v->act)
+                sum = v->act == 1 ? gelu_tanh(sum) : v->act == 2 ? fmax(sum, 0) * sum : silu(sum);
             if (v->gate)
-                sum = silu(sum) * (s[n_out + c] + (v->bias ? bias[n_out + c] : 0));
+                sum *= (s[n_out + c] + (v->bias ? bias[n_out + c] : 0));
             sum += v->residual ? residual[r * n_out + c] : 0;
-            double bound = (v->gate ? 2e-4 : 3e-5) + (v->y_bf16 ? fabs(sum) / 250 : 0);
+            double bound = (v->gate || v->act ? 2e-4 : 3e-5) + (v->y_bf16 ? fabs(sum) / 250 : 0);
             if (!(fabs(sum - other[r * n_out + c]) <= bound))
                 fail_msg("%s gate %d bias %d residual %d rows %d x %d y %d: row %d column %d is %g, wanted %g", isa, v->gate, v->bias, v->residual, v->rows, v->x_bf16,
                          v->y_bf16, r, c, other[r * n_out + c], sum);
@@ -325,7 +337,7 @@ static void check_variant(struct bench *b, const char *isa, const struct variant
 
 static struct variant variant_of(int i)
 {
-    return (struct variant){i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3 & 1, i >> 4 & 1, i >> 5 & 1, i >> 6 & 1 ? 3 : 0};
+    return (struct variant){i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3 & 1, i >> 4 & 1, i >> 5 & 1, i >> 6 & 1 ? 3 : 0, i % 5 < 3 ? 0 : i % 5 - 2};
 }
 
 static void epilogues_match_double_precision(void **state)

@@ -166,7 +166,7 @@ static void attention_of_a_sequence_does_not_depend_on_its_batch(void **state)
     free(together), free(single);
 }
 
-struct loss_case { int rows, vocab; float scale; };
+struct loss_case { int rows, vocab; float scale, cap; };
 
 static size_t loss_run(struct ops *o, const void *parameter, float *out)
 {
@@ -180,10 +180,10 @@ static size_t loss_run(struct ops *o, const void *parameter, float *out)
             x[t * c->vocab + i] = x[t * c->vocab + i] * 9 + (float)t;
         targets[t] = t == 2 ? -1 : (t * 7919) % c->vocab;
     }
-    if (c->vocab > 4)
+    if (c->vocab > 4 && !(c->cap > 0))
         x[3] = -INFINITY;
     struct span bx = ops_new(o, x, n * 4), bt = ops_new(o, targets, (size_t)c->rows * 4), bn = ops_new(o, NULL, (size_t)c->rows * 4);
-    tensor_cross_entropy(o->queue, &(struct cross_entropy_args){c->rows, c->vocab, bx, bt, bn, c->scale});
+    tensor_cross_entropy(o->queue, &(struct cross_entropy_args){.n_row = c->rows, .n_vocab = c->vocab, .logits = bx, .targets = bt, .nll = bn, .grad_scale = c->scale, .soft_cap = c->cap});
     ops_get(o, out, bn, (size_t)c->rows * 4);
     ops_get(o, out + c->rows, bx, n * 4);
     free(x), free(targets);
@@ -198,7 +198,7 @@ static void loss_check(const struct loss_case *c)
     for (int t = 0; t < c->rows; t++) {
         double top = -INFINITY, sum = 0, *row = malloc((size_t)c->vocab * sizeof *row);
         for (int i = 0; i < c->vocab; i++) {
-            row[i] = t == 0 && i == 3 && c->vocab > 4 ? -INFINITY : x[t * c->vocab + i] * 9 + (float)t;
+            row[i] = t == 0 && i == 3 && c->vocab > 4 && !(c->cap > 0) ? -INFINITY : x[t * c->vocab + i] * 9 + (float)t;
             top = row[i] > top ? row[i] : top;
         }
         for (int i = 0; i < c->vocab; i++)
@@ -207,7 +207,8 @@ static void loss_check(const struct loss_case *c)
         ops_close_to("nll", (size_t)t, got[t], target < 0 ? 0 : top + log(sum) - row[target], 2e-6, 1e-6);
         for (int i = 0; i < c->vocab; i++) {
             double p = exp(row[i] - top) / sum - (i == target);
-            double want = c->scale == 0 ? row[i] : target < 0 ? 0 : p * c->scale;
+            double slope = c->cap > 0 ? 1 - row[i] / (double)c->cap * (row[i] / (double)c->cap) : 1;
+            double want = c->scale == 0 ? row[i] : target < 0 ? 0 : p * (double)c->scale * slope;
             size_t at = (size_t)(t * c->vocab + i);
             if (!(isinf(want) && (double)got[(size_t)c->rows + at] == want))
                 ops_close_to("dlogits", at, got[(size_t)c->rows + at], want, 1e-7 * fabs((double)c->scale), 2e-6);
@@ -222,8 +223,9 @@ static void loss_and_gradient_match_oracle(void **state)
     (void)state;
     static const int vocab[] = {1, 2, 7, 15, 16, 17, 65, 255, 257, 49152};
     for (int i = 0; i < 10; i++) {
-        loss_check(&(struct loss_case){vocab[i] > 10000 ? 5 : 7, vocab[i], 0.125f});
-        loss_check(&(struct loss_case){3, vocab[i], 0});
+        loss_check(&(struct loss_case){vocab[i] > 10000 ? 5 : 7, vocab[i], 0.125f, 0});
+        loss_check(&(struct loss_case){3, vocab[i], 0, 0});
+        loss_check(&(struct loss_case){4, vocab[i], 0.125f, 16});
     }
 }
 

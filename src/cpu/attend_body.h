@@ -188,7 +188,7 @@ LANE_FN vf only_seen(const struct softmax_row *r, int i, vf x, vf other)
     return r->n - i < LANES ? v_select(v_first_lanes(r->n - i), x, other) : x;
 }
 
-LANE_FN vf soft_capped(vf x, float cap, vf *t)
+static __attribute__((noinline, unused)) vf soft_capped(vf x, float cap, vf *t)
 {
     *t = v_tanh(v_div(x, v_set(cap)));
     return v_mul(v_set(cap), *t);

@@ -3,6 +3,7 @@
 #include "cpu/device.h"
 
 #include "base/mem.h"
+#include "cpu/attend.h"
 #include "cpu/kv.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ enum cpu_isa cpu_isa(const struct queue *q)
 
 void *cpu_scratch(struct queue *q, int worker)
 {
-    return cpu_of(q)->scratch + (size_t)worker * CPU_SCRATCH;
+    return cpu_of(q)->scratch + (size_t)worker * cpu_of(q)->scratch_bytes;
 }
 
 void *cpu_shared(struct queue *q)
@@ -35,7 +36,7 @@ void *cpu_shared(struct queue *q)
 static void cpu_close(struct device *d)
 {
     struct cpu_device *c = (struct cpu_device *)d;
-    mem_slab_free(c->scratch, (size_t)d->n_thread * CPU_SCRATCH);
+    mem_slab_free(c->scratch, (size_t)d->n_thread * c->scratch_bytes);
     mem_slab_free(c->shared, CPU_SHARED);
     pool_free(c->pool);
     mem_free(c);
@@ -80,6 +81,31 @@ static int cpu_wait(struct queue *q, struct error *err)
     return 0;
 }
 
+/* What one worker may need: a row of logits with its order (sampling), a row of a table, or a tile of attention with the gradient's chunks. */
+static size_t widest_scratch(const struct op_widths *w)
+{
+    size_t d = (size_t)w->head_dim, queries = w->group > 512 ? (size_t)w->group : 512, vocab = ((size_t)w->n_vocab + 16) * 8, row = (size_t)w->n_embd * 4;
+    size_t attention = ((queries + 64) * (4 * d + 2 * CHUNK_STRIDE + 64) + 2 * CHUNK_STRIDE * d) * 4;
+    size_t most = vocab > row ? vocab : row;
+    most = attention > most ? attention : most;
+    return (most + 4095) / 4096 * 4096;
+}
+
+static int cpu_reserve(struct device *d, const struct op_widths *widths, struct error *err)
+{
+    struct cpu_device *c = (struct cpu_device *)d;
+    size_t bytes = widest_scratch(widths);
+    if (bytes <= c->scratch_bytes)
+        return 0;
+    char *scratch = mem_slab((size_t)d->n_thread * bytes);
+    if (!scratch)
+        return error_set_nomem(err, (size_t)d->n_thread * bytes, "the CPU device's scratch");
+    mem_slab_free(c->scratch, (size_t)d->n_thread * c->scratch_bytes);
+    c->scratch = scratch;
+    c->scratch_bytes = bytes;
+    return 0;
+}
+
 static size_t cpu_kv_page_bytes(const struct device *d, const struct kv_layout *layout)
 {
     (void)d;
@@ -99,6 +125,7 @@ static const struct backend cpu_backend = {
     .upload = cpu_upload,
     .download = cpu_download,
     .wait = cpu_wait,
+    .reserve = cpu_reserve,
     .memory = cpu_memory,
     .kv_page_bytes = cpu_kv_page_bytes,
     .weight_supported = cpu_weight_supported,
@@ -131,6 +158,7 @@ int device_open_cpu(struct device **out, const struct device_options *options, s
         return code;
     }
     c->shared = mem_slab(CPU_SHARED);
+    c->scratch_bytes = CPU_SCRATCH;
     c->scratch = mem_slab((size_t)n * CPU_SCRATCH);
     if (!c->shared || !c->scratch) {
         cpu_close(&c->base);

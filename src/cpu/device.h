@@ -10,7 +10,8 @@ struct cpu_device {
     struct queue queue;
     enum cpu_isa isa;
     struct pool *pool;
-    char *shared, *scratch; /* CPU_SHARED; CPU_SCRATCH a worker */
+    char *shared, *scratch; /* CPU_SHARED; scratch_bytes a worker, at least CPU_SCRATCH */
+    size_t scratch_bytes;
 };
 
 #endif

@@ -25,7 +25,8 @@ struct norm_dx_row {
 };
 struct norm_dw_columns {
     enum norm_kind kind;
-    int n_row, n_col, begin, end;
+    int n_row, n_group, n_col, begin, end;
+    size_t x_stride, dy_stride;
     const float *x, *inverse, *mean, *dy;
     float *dweight, *dbias;
 };
@@ -84,6 +85,9 @@ struct top_list {
     X(void, rope, (float *head, const float *table, int half, int inverse))                                                       \
     X(void, add, (float *y, const float *x, size_t n))                                                                            \
     X(void, divide, (float *y, float a, size_t n))                                                                                \
+    X(void, soft_cap, (float *x, float cap, size_t n))                                                                            \
+    X(void, soft_cap_dx, (float *g, const float *y, float cap, size_t n))                                                         \
+    X(void, column_sums, (float *sum, const float *x, size_t stride, int n_row, int begin, int end))                              \
     X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                                     \
     X(void, gate, (enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n))   \
     X(void, gate_dx, (enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)) \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Included once by each kernels_<isa>.c, which defines KERNELS_NAME: all bodies, then the table. */
+#include "cpu/activate.h"
 #include "cpu/kernels.h"
 #include "cpu/vecmath.h"
 

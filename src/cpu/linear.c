@@ -111,6 +111,8 @@ static void forward_outputs(struct forward *f)
 {
     const struct linear_args *a = f->a;
     struct finish_call *c = &f->finish;
+    c->act = a->act;
+    c->activate = a->activate;
     c->bias = cpu_ptr(a->bias);
     c->bias_up = c->bias ? c->bias + f->n_out : NULL;
     c->residual = cpu_ptr(a->residual);
@@ -150,7 +152,7 @@ void cpu_linear(struct queue *q, const struct linear_args *a)
     p.prepare = forward_prepare;
     p.fetch = forward_fetch;
     p.finish = forward_finish;
-    p.place = f.finish.y && !a->gate && !f.finish.bias && !f.finish.residual ? forward_place : NULL;
+    p.place = f.finish.y && !a->gate && !a->activate && !f.finish.bias && !f.finish.residual ? forward_place : NULL;
     p.context = &f;
     rows_in_place(&p, &f);
     product_run(q, &p);

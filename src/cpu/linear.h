@@ -38,7 +38,8 @@ struct product_call {
 /* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the first row.
  * acc and up have ACC_STRIDE. */
 struct finish_call {
-    int m, n;
+    int m, n, activate;
+    enum activation act;
     const float *acc, *up;                         /* up: the other half of a gate, in acc too; NULL: no gate */
     const float *bias, *bias_up, *residual;        /* or NULL */
     int64_t residual_stride, y_stride;

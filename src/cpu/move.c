@@ -38,6 +38,24 @@ void cpu_add(struct queue *q, const struct add_args *a)
     pool_run(cpu_pool(q), n_block(a->n, BLOCK), add_block, &w);
 }
 
+struct soft_cap_work {
+    const struct kernels *k;
+    const struct soft_cap_args *a;
+};
+
+static void soft_cap_block(void *context, int piece, int worker)
+{
+    (void)worker;
+    const struct soft_cap_work *w = context;
+    w->k->soft_cap((float *)cpu_ptr(w->a->x) + (size_t)piece * BLOCK, w->a->cap, block_size(w->a->n, BLOCK, piece));
+}
+
+void cpu_soft_cap(struct queue *q, const struct soft_cap_args *a)
+{
+    struct soft_cap_work w = {cpu_kernels(q), a};
+    pool_run(cpu_pool(q), n_block(a->n, BLOCK), soft_cap_block, &w);
+}
+
 struct scale_work {
     const struct kernels *k;
     const struct scale_args *a;

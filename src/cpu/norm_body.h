@@ -70,10 +70,10 @@ static void norm_dw_kernel(const struct norm_dw_columns *c)
     for (int i = c->begin; i < c->end; i += LANES) {
         int left = c->end - i;
         vf dw = c->dweight ? v_load_n(c->dweight + i, left) : v_zero(), db = c->dbias ? v_load_n(c->dbias + i, left) : v_zero();
-        for (int t = 0; t < c->n_row; t++) {
-            size_t at = (size_t)t * (size_t)c->n_col + (size_t)i;
-            vf dy = v_load_n(c->dy + at, left), x = v_load_n(c->x + at, left);
-            vf h = v_mul(v_sub(x, v_set(c->kind == NORM_LAYER ? c->mean[t] : 0)), v_set(c->inverse[t]));
+        for (int r = 0; r < c->n_row * c->n_group; r++) {
+            size_t t = (size_t)(r / c->n_group), at = (size_t)(r % c->n_group) * (size_t)c->n_col + (size_t)i;
+            vf dy = v_load_n(c->dy + t * c->dy_stride + at, left), x = v_load_n(c->x + t * c->x_stride + at, left);
+            vf h = v_mul(v_sub(x, v_set(c->kind == NORM_LAYER ? c->mean[r] : 0)), v_set(c->inverse[r]));
             dw = v_fma(dy, h, dw);
             db = v_add(db, dy);
         }

@@ -21,6 +21,37 @@ static void add_kernel(float *y, const float *x, size_t n)
         v_store_n(y + i, v_add(v_load_n(y + i, (int)(n - i)), v_load_n(x + i, (int)(n - i))), (int)(n - i));
 }
 
+/* y = cap tanh(x / cap) */
+static void soft_cap_kernel(float *x, float cap, size_t n)
+{
+    vf c = v_set(cap);
+    for (size_t i = 0; i < n; i += LANES) {
+        int left = n - i < LANES ? (int)(n - i) : LANES;
+        v_store_n(x + i, v_mul(c, activate_any(ACT_TANH, v_div(v_load_n(x + i, left), c))), left);
+    }
+}
+/* g *= 1 - (y / cap)^2, y what the soft cap gave */
+static void soft_cap_dx_kernel(float *g, const float *y, float cap, size_t n)
+{
+    vf c = v_set(cap);
+    for (size_t i = 0; i < n; i += LANES) {
+        int left = n - i < LANES ? (int)(n - i) : LANES;
+        vf t = v_div(v_load_n(y + i, left), c);
+        v_store_n(g + i, v_mul(v_load_n(g + i, left), v_fnma(t, t, v_set(1))), left);
+    }
+}
+
+/* sum[begin..end) += rows x [n_row], in order */
+static void column_sums_kernel(float *sum, const float *x, size_t stride, int n_row, int begin, int end)
+{
+    for (int i = begin; i < end; i += LANES) {
+        vf s = v_load_n(sum + i, end - i);
+        for (int t = 0; t < n_row; t++)
+            s = v_add(s, v_load_n(x + (size_t)t * stride + (size_t)i, end - i));
+        v_store_n(sum + i, s, end - i);
+    }
+}
+
 static void divide_kernel(float *y, float a, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) {
@@ -62,39 +93,11 @@ static void cast_kernel(void *y, enum dtype y_dtype, const void *x, enum dtype x
     }
 }
 
-LANE_FN vf activate(enum activation act, vf x)
-{
-    switch (act) {
-    case ACT_SILU:
-        return v_silu(x);
-    case ACT_RELU:
-        return v_max(v_zero(), x);
-    case ACT_GELU:
-        return v_gelu(x);
-    default:
-        return v_gelu_tanh(x);
-    }
-}
-LANE_FN vf slope(enum activation act, vf x, vf *value)
-{
-    switch (act) {
-    case ACT_SILU:
-        return v_silu_slope(x, value);
-    case ACT_RELU:
-        *value = v_max(v_zero(), x);
-        return v_select(v_lt(v_zero(), x), v_set(1), v_zero());
-    case ACT_GELU:
-        return v_gelu_slope(x, value);
-    default:
-        return v_gelu_tanh_slope(x, value);
-    }
-}
-
 LANE_FN void gate_row(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n)
 {
     for (int i = 0; i < n; i += LANES) {
         int left = n - i;
-        vf v = activate(act, load_as(g, x_dtype, (size_t)i, left));
+        vf x = load_as(g, x_dtype, (size_t)i, left), v = act == ACT_SILU ? v_silu(x) : activate_any(act, x);
         if (u)
             v = v_mul(v, load_as(u, x_dtype, (size_t)i, left));
         store_as(y, y_dtype, (size_t)i, v, left);
@@ -114,7 +117,7 @@ LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const void *
 {
     for (int i = 0; i < n; i += LANES) {
         int left = n - i;
-        vf x = load_as(g, x_dtype, (size_t)i, left), d = v_load_n(dy + i, left), value, s = slope(act, x, &value);
+        vf x = load_as(g, x_dtype, (size_t)i, left), d = v_load_n(dy + i, left), value, s = act == ACT_SILU ? v_silu_slope(x, &value) : slope_any(act, x, &value);
         if (u) {
             vf up = load_as(u, x_dtype, (size_t)i, left);
             v_store_n(du + i, v_mul(d, value), left);

@@ -11,10 +11,11 @@ static void table_row(void *context, int position, int worker)
     const float *inv_freq = cpu_ptr(a->inv_freq);
     float *row = (float *)cpu_ptr(a->table) + (size_t)position * (size_t)a->head_dim;
     int half = a->head_dim / 2;
+    double factor = a->factor != 0 ? (double)a->factor : 1;
     for (int i = 0; i < half; i++) {
         float angle = (float)position * inv_freq[i];
-        row[i] = (float)maths_cos((double)angle);
-        row[half + i] = (float)maths_sin((double)angle);
+        row[i] = (float)(maths_cos((double)angle) * factor);
+        row[half + i] = (float)(maths_sin((double)angle) * factor);
     }
 }
 
@@ -36,12 +37,13 @@ static void rope_rows(void *context, int piece, int worker)
     const struct rope_work *w = context;
     const struct rope_args *a = w->a;
     const int32_t *positions = cpu_ptr(a->positions);
+    int rotated = a->n_rotated ? a->n_rotated : a->head_dim;
     int64_t stride = a->x_stride ? a->x_stride : (int64_t)a->n_head * a->head_dim;
     for (int t = piece * ROWS; t < (piece + 1) * ROWS && t < a->n_row; t++) {
-        const float *table = (const float *)cpu_ptr(a->table) + (size_t)positions[t] * (size_t)a->head_dim;
+        const float *table = (const float *)cpu_ptr(a->table) + (size_t)positions[t] * (size_t)rotated;
         float *x = (float *)cpu_ptr(a->x) + t * stride;
         for (int h = 0; h < a->n_head; h++)
-            w->k->rope(x + (size_t)h * (size_t)a->head_dim, table, a->head_dim / 2, a->inverse);
+            w->k->rope(x + (size_t)h * (size_t)a->head_dim, table, rotated / 2, a->inverse);
     }
 }
 

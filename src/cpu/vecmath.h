@@ -119,24 +119,16 @@ LANE_FN vf v_gelu_tanh(vf x)
     return v_mul(x, v_sigmoid(v_gelu_tanh_inner(x)));
 }
 
-/* Derivatives, and the function beside them (to the last bit or so: not always the forward pass's rounding). */
+/* The derivative, and the function beside it (to the last bit or so: not always the forward pass's rounding). */
 LANE_FN vf v_silu_slope(vf x, vf *value)
 {
     vf s = v_sigmoid(x);
     *value = v_mul(x, s);
     return v_fma(*value, v_sub(v_set(1), s), s);
 }
-LANE_FN vf v_gelu_slope(vf x, vf *value)
+LANE_FN vf v_gelu_tanh_rise(vf x) /* of v_gelu_tanh_inner */
 {
-    vf density = v_mul(v_set(0x1.988454p-2f), v_exp(v_mul(v_set(-0.5f), v_mul(x, x)))), phi = v_phi(x); /* 1/sqrt(2 pi) */
-    *value = v_mul(x, phi);
-    return v_fma(x, density, phi);
-}
-LANE_FN vf v_gelu_tanh_slope(vf x, vf *value)
-{
-    vf s = v_sigmoid(v_gelu_tanh_inner(x)), rise = v_fma(v_set(3 * 0.044715f), v_mul(x, x), v_set(1));
-    *value = v_mul(x, s);
-    return v_fma(v_mul(*value, v_sub(v_set(1), s)), v_mul(v_set(0x1.988454p0f), rise), s);
+    return v_mul(v_set(0x1.988454p0f), v_fma(v_set(3 * 0.044715f), v_mul(x, x), v_set(1)));
 }
 
 #endif

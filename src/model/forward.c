@@ -64,7 +64,7 @@ void model_forward(const struct model *m, struct queue *q, struct model_workspac
 {
     struct span last = w->io.x;
     int some = !!batch->out_rows.buffer, n_out = some ? batch->n_out : batch->n_row, n_whole = m->desc.n_layer - some;
-    tensor_embed(q, &(struct embed_args){m->groups[0].weight, batch->n_row, batch->tokens, w->io.x});
+    tensor_embed(q, &(struct embed_args){.w = m->groups[0].weight, .n_row = batch->n_row, .tokens = batch->tokens, .y = w->io.x});
     for (int l = 0; l < n_whole; l++)
         layer_forward(m, q, l, batch, &w->io);
     if (some)

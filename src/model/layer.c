@@ -59,7 +59,8 @@ static void attend_paged(const struct model *m, struct queue *q, int layer, cons
 static void rotate(const struct model *m, struct queue *q, const struct model_batch *b, struct span qkv, int inverse)
 {
     const struct model_desc *d = &m->desc;
-    tensor_rope(q, &(struct rope_args){b->n_row, d->n_head + d->n_kv_head, d->head_dim, qkv, qkv_width(d), b->positions, m->rope_table, inverse});
+    tensor_rope(q, &(struct rope_args){.n_row = b->n_row, .n_head = d->n_head + d->n_kv_head, .head_dim = d->head_dim, .x = qkv, .x_stride = qkv_width(d),
+                                       .positions = b->positions, .table = m->rope_table, .inverse = inverse});
 }
 
 static void add_adapter(const struct model *m, struct queue *q, int layer, enum layer_part part, int n, struct span x, enum dtype x_dtype, struct span u, struct span y)

@@ -150,7 +150,7 @@ static int make_rope(struct model *m, struct error *err)
     struct span inv = {m->rope, (table + 63) / 64 * 64};
     m->rope_table = (struct span){m->rope, 0};
     queue_upload(q, inv, d->rope_inv_freq, frequencies);
-    tensor_rope_table(q, &(struct rope_table_args){d->n_ctx, d->head_dim, inv, m->rope_table});
+    tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx, .head_dim = d->head_dim, .inv_freq = inv, .table = m->rope_table});
     return 0;
 }
 
@@ -218,7 +218,8 @@ static int model_make(struct model **out, struct device *device, const struct mo
     m->config = json_deep_copy(config);
     if (!rc && !m->config)
         rc = error_set_nomem(err, 1024, "a configuration");
-    if (rc || (rc = model_tables(m, err)) || (rc = make_groups(m, source, err)) || (rc = make_rope(m, err))) {
+    struct op_widths widths = {.n_vocab = d->n_vocab, .n_embd = d->n_embd, .head_dim = d->head_dim, .group = d->n_head / d->n_kv_head};
+    if (rc || (rc = device_reserve(device, &widths, err)) || (rc = model_tables(m, err)) || (rc = make_groups(m, source, err)) || (rc = make_rope(m, err))) {
         model_close(m);
         return rc;
     }

@@ -149,8 +149,8 @@ static int score_pass(struct run *r, const struct model_text *texts, int first, 
     for (int at = 0; at < n; at += r->chunk) {
         int some = n - at < r->chunk ? n - at : r->chunk;
         model_head(r->m, r->q, span_at(hidden, (size_t)at * (size_t)width * 4), some, r->logits);
-        tensor_cross_entropy(r->q, &(struct cross_entropy_args){some, n_vocab, r->logits, span_at(r->d_targets, (size_t)at * 4),
-                                                                span_at(r->d_nll, (size_t)at * 4), 0});
+        tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some, .n_vocab = n_vocab, .logits = r->logits, .targets = span_at(r->d_targets, (size_t)at * 4),
+                                                                .nll = span_at(r->d_nll, (size_t)at * 4)});
     }
     queue_download(r->q, logprobs, r->d_nll, (size_t)n * 4);
     int rc = queue_wait(r->q, err);
@@ -194,7 +194,7 @@ static int next_pass(struct run *r, const struct model_text *texts, int first, i
             for (int i = 0; i < some; i++)
                 r->targets[i] = candidates[c];
             queue_upload(r->q, r->d_targets, r->targets, (size_t)some * 4);
-            tensor_cross_entropy(r->q, &(struct cross_entropy_args){some, r->m->desc.n_vocab, r->logits, r->d_targets, r->d_nll, 0});
+            tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some, .n_vocab = r->m->desc.n_vocab, .logits = r->logits, .targets = r->d_targets, .nll = r->d_nll});
             queue_download(r->q, r->host, r->d_nll, (size_t)some * 4);
             rc = queue_wait(r->q, err);
             for (int i = 0; i < some; i++)

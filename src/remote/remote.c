@@ -154,6 +154,11 @@ static struct device_memory remote_memory(const struct device *d)
     return device_memory(((const struct remote_device *)d)->inner);
 }
 
+static int remote_reserve(struct device *d, const struct op_widths *widths, struct error *err)
+{
+    return device_reserve(((struct remote_device *)d)->inner, widths, err);
+}
+
 static size_t remote_kv_page_bytes(const struct device *d, const struct kv_layout *layout)
 {
     return kv_page_bytes(((const struct remote_device *)d)->inner, layout);
@@ -228,6 +233,7 @@ static const struct backend remote_backend = {
     .upload = remote_upload,
     .download = remote_download,
     .wait = remote_wait,
+    .reserve = remote_reserve,
     .memory = remote_memory,
     .kv_page_bytes = remote_kv_page_bytes,
     .weight_supported = remote_weight_supported,

@@ -14,6 +14,7 @@ struct backend {
     void (*download)(struct queue *q, void *dst, struct span src, size_t bytes);
     int (*wait)(struct queue *q, struct error *err); /* as queue_wait */
     size_t (*kv_page_bytes)(const struct device *d, const struct kv_layout *layout); /* as kv_page_bytes */
+    int (*reserve)(struct device *d, const struct op_widths *widths, struct error *err);
     struct device_memory (*memory)(const struct device *d);
     int (*weight_supported)(const struct device *d, enum dtype t);
     /* Bytes of a packed [n,k]; -1 when they overflow or the shape is beyond what the kernels take. */

@@ -17,6 +17,11 @@ struct device_memory device_memory(const struct device *d)
     return d->backend->memory(d);
 }
 
+int device_reserve(struct device *d, const struct op_widths *widths, struct error *err)
+{
+    return d->backend->reserve(d, widths, err);
+}
+
 size_t kv_page_bytes(const struct device *d, const struct kv_layout *layout)
 {
     return d->backend->kv_page_bytes(d, layout);

@@ -18,8 +18,15 @@
 #define TENSOR_OPS(X)                                                                                                     \
     X(weight_pack) X(weight_unpack) X(linear) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)           \
     X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx)         \
-    X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy) X(candidates) X(sample)                   \
+    X(bias_dw)           \
+    X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy) X(candidates) X(sample)                   \
     X(sum_squares) X(adamw)
+
+/* The names of transformers' ACT2FN: silu (swish), relu, gelu, gelu_new and its kin, gelu_10, quick_gelu, relu2, relu6, leaky_relu, sigmoid, tanh, mish, laplace, linear. */
+enum activation {
+    ACT_SILU, ACT_RELU, ACT_GELU, ACT_GELU_TANH, ACT_GELU_10, ACT_QUICK_GELU, ACT_RELU2, ACT_RELU6, ACT_LEAKY_RELU, ACT_SIGMOID, ACT_TANH, ACT_MISH, ACT_LAPLACE, ACT_LINEAR,
+    ACT_COUNT
+};
 
 /* Rows [row, row+n_row) of w := src [n_row,K], src_dtype F32 or BF16 (not for Q4_0 and Q4_1); or, for a quantised w, its own type: rows of K/32 blocks as
  * they lie in a GGUF file (Q8: Q8_0). noise, for F32 into BF16: 0: to nearest; else rounded at random, up as often as what is cut off says; the numbers are functions
@@ -29,7 +36,7 @@ struct weight_pack_args { struct weight *w; int64_t row, n_row; struct span src;
 struct weight_unpack_args { const struct weight *w; int64_t row, n_row; struct span dst; };
 
 /* y[t,n] = epilogue(sum_k x[r(t),k] w[n,k]); r(t) = rows[t] when rows is given, else t.
- * gate: w has 2F rows (F gate rows, then F up rows); y [T,F] = silu(gate) * up. bias f32 [N]. residual f32 [T,N] is added last and may be y itself;
+ * gate: w has 2F rows (F gate rows, then F up rows); y [T,F] = act(gate) * up. activate, without gate: y = act(sum + bias). bias f32 [N]. residual f32 [T,N] is added last and may be y itself;
  * its rows are residual_stride apart (0: dense). */
 struct linear_args {
     const struct weight *w;
@@ -38,7 +45,8 @@ struct linear_args {
     struct span rows;                                       /* i32 [T] or SPAN_NONE */
     struct span y; enum dtype y_dtype; int64_t y_stride;   /* [T,N] or [T,F]; f32 or bf16 */
     struct span bias, residual;                             /* or SPAN_NONE */
-    int gate;
+    int gate, activate;
+    enum activation act;
     int64_t residual_stride;
 };
 /* dx[t,k] (+)= sum_n dy[t,n] w[n,k], chain over n in order. accumulate: the chain's result is added to dx. dx f32 [T,K], dy f32 [T,N].
@@ -52,27 +60,35 @@ struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64
  * fresh: dw is written as if it had held zeros. */
 struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw, borders; int n_seq, fresh; };
 
-/* y[t] = row tokens[t] of the table w (a weight [V,C]), y f32 [T,C]. Token < 0 (padding): zeros. */
-struct embed_args { const struct weight *w; int n_row; struct span tokens, y; };
-/* dw[tokens[t]] += dy[t], in order of t. dw f32 [V,C]. Token < 0: skipped (padding). */
-struct embed_dw_args { int64_t n_vocab; int n_row, n_col; struct span tokens, dy, dw; };
+/* y[t] = row tokens[t] + offset of the table w (a weight [V,C]), y f32 [T,C]. Token < 0 (padding): zeros. accumulate: it is added to y[t]. */
+struct embed_args { const struct weight *w; int n_row; struct span tokens, y; int offset, accumulate; };
+/* dw[tokens[t] + offset] += dy[t], in order of t. dw f32 [V,C]. Token < 0: skipped (padding). */
+struct embed_dw_args { int64_t n_vocab; int n_row, n_col; struct span tokens, dy, dw; int offset; };
+/* db[n] += dy[t,n] over t in order (continuing, as linear_dw). dy f32 [T,N], dense when dy_stride is 0. */
+struct bias_dw_args { int n_row, n_col; struct span dy; int64_t dy_stride; struct span db; };
 
 enum norm_kind { NORM_RMS, NORM_LAYER };
-/* y = norm(x) * weight (+ bias). x f32 [T,C]. inverse: f32 [T] 1/rms (LAYER: also mean: f32 [T]) kept for norm_dx, or SPAN_NONE. */
+/* y = norm(x) * weight (+ bias). x f32 [T,C]. inverse: f32 [T] 1/rms (LAYER: also mean: f32 [T]) kept for norm_dx, or SPAN_NONE.
+ * n_group > 1: every row has that many stretches of C side by side (the heads of queries and keys), each normalised by itself; inverse and mean are [T,n_group].
+ * Strides are between rows; 0: n_group * C. y may be x. */
 struct norm_args {
     enum norm_kind kind; int n_row, n_col; float eps;
     struct span x, weight, bias; struct span y; enum dtype y_dtype; struct span inverse, mean;
+    int n_group; int64_t x_stride, y_stride;
 };
 /* dx (+)= gradient; dweight [C] += over rows in order (continuing, as linear_dw), dbias likewise. */
 struct norm_dx_args {
     enum norm_kind kind; int n_row, n_col;
     struct span x, weight, inverse, mean, dy, dx; int accumulate; struct span dweight, dbias;
+    int n_group; int64_t x_stride, dy_stride, dx_stride; /* dx may be dy, with its stride */
 };
 
-/* table f32 [n_pos, D] : cos [D/2] then sin [D/2] of position * inv_freq[i], the product rounded to f32; inv_freq f32 [D/2] from the host. */
-struct rope_table_args { int n_pos, head_dim; struct span inv_freq, table; };
-/* In place on n_head heads of D at x (row stride in elements), rotate-half layout (pairs i, i+D/2). inverse: rotates back (backward). */
-struct rope_args { int n_row, n_head, head_dim; struct span x; int64_t x_stride; struct span positions /* i32 [T] */, table; int inverse; };
+/* table f32 [n_pos, D] : cos [D/2] then sin [D/2] of position * inv_freq[i], the product rounded to f32; inv_freq f32 [D/2] from the host.
+ * factor: cosines and sines are multiplied by it (yarn's and longrope's attention factor); 0: by nothing. D: the dimensions that rotate. */
+struct rope_table_args { int n_pos, head_dim; struct span inv_freq, table; float factor; };
+/* In place on n_head heads of D at x (row stride in elements), rotate-half layout (pairs i, i+D/2). inverse: rotates back (backward; with a factor it is the gradient, not the inverse).
+ * n_rotated: only the first so many elements of a head rotate, D/2 being half of that; 0: all. */
+struct rope_args { int n_row, n_head, head_dim; struct span x; int64_t x_stride; struct span positions /* i32 [T] */, table; int inverse, n_rotated; };
 
 /* The KV cache of one layer: pages of `page` positions (32, 64 or 128), each holding K and V of all heads in dtype F32 or BF16. How a page is laid out is the backend's business;
  * page p lies at base + p * kv_page_bytes(). Position t of sequence s is slot t % page of page block_table[s][t / page].
@@ -108,12 +124,12 @@ struct attend_train_args {
 /* dq, dk, dv f32 with stride dstride := gradients (zeros in padding rows); `out` as attend_train wrote it, f32. */
 struct attend_train_dx_args { struct attend_train_args forward; struct span dout, dq, dk, dv; int64_t dstride; };
 
-enum activation { ACT_SILU, ACT_RELU, ACT_GELU, ACT_GELU_TANH };
 /* y[t,f] = act(x[t,f]) * x[t,F+f] when gated (x [T,2F]), else act(x[t,f]). x and y f32 or bf16. */
 struct gate_args { enum activation act; int gated, n_row, n_col /* F */; struct span x, y; enum dtype y_dtype, x_dtype; };
 /* dx f32 [T,2F] or [T,F] from dy [T,F]; x f32 or bf16. An f32 x may be dx. */
 struct gate_dx_args { enum activation act; int gated, n_row, n_col; struct span x, dy, dx; enum dtype x_dtype; };
 
+struct soft_cap_args { size_t n; float cap; struct span x; };                        /* x = cap tanh(x / cap), f32 */
 struct add_args { size_t n; struct span x, y; };                                     /* y += x, f32 */
 struct scale_args { size_t n; float factor; struct span x, y; };                     /* y = factor x, f32; y may be x */
 struct fill_args { size_t bytes; struct span y; };                                   /* zeroes */
@@ -124,8 +140,8 @@ struct scatter_add_rows_args { int n_row, n_col; struct span x, rows, y; };     
 struct pool_mean_args { int n_seq, n_col; struct span x, borders, valid, y; };       /* y[s] = mean of its (valid) rows */
 
 /* nll[i] = logsumexp(logits[i]) - logits[i][targets[i]]. With grad_scale != 0 logits are replaced by (softmax - onehot) * grad_scale.
- * Target < 0 (padding): nll 0 and a row of zeros. */
-struct cross_entropy_args { int n_row, n_vocab; struct span logits, targets, nll; float grad_scale; };
+ * Target < 0 (padding): nll 0 and a row of zeros. soft_cap > 0: the logits are what soft_cap gave, and the gradient is with respect to what it got. */
+struct cross_entropy_args { int n_row, n_vocab; struct span logits, targets, nll; float grad_scale, soft_cap; };
 
 /* Logit processors for one batch of rows, transformers' order: repetition penalty, then bans (no-repeat-ngram, min-length, ...).
  * Lists are CSR: ids of row i are list[offset[i]] .. list[offset[i+1]-1]. */

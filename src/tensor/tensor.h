@@ -43,6 +43,9 @@ int device_n_thread(const struct device *d);
 /* Bytes that buffers can still take (free), of all that the device has (total). */
 struct device_memory { size_t total, free; };
 struct device_memory device_memory(const struct device *d);
+/* The widest that operators will be asked for: what they need beside buffers is there before work begins. Asked again, it grows. Nothing may be running. */
+struct op_widths { int64_t n_vocab, n_embd; int head_dim, group; /* query heads of a key head */ };
+int device_reserve(struct device *d, const struct op_widths *widths, struct error *err);
 struct queue *device_queue(struct device *d);
 const struct backend_ops *device_ops(const struct device *d);
 

@@ -251,8 +251,8 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
     tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = c->n, .x = h, .x_dtype = act, .y = p->logits,
                                               .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
     if (m->desc.task == MODEL_LM)
-        tensor_cross_entropy(p->q, &(struct cross_entropy_args){c->n, m->desc.n_vocab, p->logits, span_at(p->targets, (size_t)c->first * 4),
-                                                                span_at(p->nll, (size_t)(p->step_target + c->first) * 4), grad_scale});
+        tensor_cross_entropy(p->q, &(struct cross_entropy_args){.n_row = c->n, .n_vocab = m->desc.n_vocab, .logits = p->logits, .targets = span_at(p->targets, (size_t)c->first * 4),
+                                                                .nll = span_at(p->nll, (size_t)(p->step_target + c->first) * 4), .grad_scale = grad_scale});
     else
         label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
@@ -293,7 +293,7 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     p->grad.dx = span_at(p->step_dx, m->lora ? 0 : (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
     p->grad.gradients = gradients;
     p->grad.fresh = p->fresh;
-    tensor_embed(p->q, &(struct embed_args){m->groups[0].weight, b.n_row, b.tokens, p->layers[0].x});
+    tensor_embed(p->q, &(struct embed_args){.w = m->groups[0].weight, .n_row = b.n_row, .tokens = b.tokens, .y = p->layers[0].x});
     for (int l = 0; l < n_layer; l++)
         layer_forward(m, p->q, l, &b, &p->layers[l]);
     head_run(p, rows, n_target, grad_scale, gradients);
@@ -313,7 +313,8 @@ void pass_end(struct pass *p, struct span gradients)
         lora_finish_gradients(p->m, p->q, gradients);
         return;
     }
-    tensor_embed_dw(p->q, &(struct embed_dw_args){p->m->desc.n_vocab, p->step_row, p->m->desc.n_embd, p->step_tokens, p->step_dx, gradients});
+    tensor_embed_dw(p->q, &(struct embed_dw_args){.n_vocab = p->m->desc.n_vocab, .n_row = p->step_row, .n_col = p->m->desc.n_embd, .tokens = p->step_tokens,
+                                                     .dy = p->step_dx, .dw = gradients});
 }
 
 int pass_loss(struct pass *p, double *loss, struct error *err)
