@@ -409,6 +409,9 @@ static void arms_with_a_test_set_and_a_judge(void **state)
         assert_int_equal(r.arms[i].n, 6);
         assert_int_equal(r.arms[i].n_judged, 6);
         assert_true(r.arms[i].rate_low <= r.arms[i].rate && r.arms[i].rate <= r.arms[i].rate_high);
+        double share = r.arms[i].rate, zz = 3.841458820694124 / 6; /* Wilson's interval at 95 %, from its definition */
+        double half = sqrt(share * (1 - share) * zz + zz * zz / 4) / (1 + zz);
+        assert_true(fabs(r.arms[i].rate_high - r.arms[i].rate_low - 2 * half) < 1e-9);
         assert_true(r.arms[i].n_answered == 6 && r.arms[i].n_cut >= 0 && r.arms[i].n_cut <= 6 && isnan(r.arms[i].to.p_flags) == !i);
     }
     assert_non_null(strstr(r.summary.data, "above 0.5 (strictly)"));
