@@ -104,20 +104,29 @@ static void set_hook(void)
     json_set_alloc_funcs(noted_alloc, outer_free);
 }
 
-/* 0, ERROR_DATA with jansson's error, or ERROR_NOMEM. */
-static int load(json_t **out, const char *text, size_t n, json_error_t *e)
+json_t *jsontext_document(const char *text, size_t n, size_t flags, json_error_t *why)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, set_hook);
     allocation_failed = 0;
     parsing = 1;
-    *out = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, e);
+    json_t *value = json_loadb(text, n, flags, why);
     parsing = 0;
-    if (!allocation_failed)
-        return *out ? 0 : ERROR_DATA;
-    json_decref(*out);
-    *out = NULL;
-    return ERROR_NOMEM;
+    if (allocation_failed) {
+        json_decref(value);
+        value = NULL;
+        why->text[0] = 0;
+    }
+    return value;
+}
+
+/* 0, ERROR_DATA with jansson's error, or ERROR_NOMEM. */
+static int load(json_t **out, const char *text, size_t n, json_error_t *e)
+{
+    *out = jsontext_document(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, e);
+    if (*out)
+        return 0;
+    return e->text[0] ? ERROR_DATA : ERROR_NOMEM;
 }
 
 int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired, struct error *err)

@@ -23,6 +23,8 @@ int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err);
 /* ERROR_DATA for a text whose tree would take more than 1 GiB, which is counted before it is made: 100 MB of empty lists would take 10 GB. */
 int jsontext_check_tree(const char *text, size_t n, const char *name, struct error *err);
+/* A document by jansson's flags; NULL and *why when it is none. Only here (and in the functions above) a failed allocation is safe: then NULL, and why->text is empty. */
+json_t *jsontext_document(const char *text, size_t n, size_t flags, json_error_t *why);
 /* Appends value to out, in one line or indented by two, spaced as Python's json does; keys in the order they were put in, reals in the
  * shortest form that reads back equal, nothing escaped to ASCII. */
 int jsontext_dump(struct buf *out, const json_t *value, int indented, struct error *err);

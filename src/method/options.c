@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/threads.h"
 #include "io/checkpoint.h"
+#include "io/jsontext.h"
 
 #include <string.h>
 #include <sys/utsname.h>
@@ -126,10 +127,11 @@ json_t *align_settings(const struct align *a)
     rc |= put(s, "", "retriever", json_string(retrievers[o->retriever])) | put(s, "", "pool", json_string(pools[o->pool]));
     rc |= put(s, "", "start", json_string(starts[o->start])) | put(s, "", "ask-contexts", json_string(contexts[o->ask_contexts]));
     rc |= put(s, "", "count", json_string(counts[o->count])) | put(s, "", "dtype", json_string(dtype_name(o->dtype)));
+    json_error_t why;
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->seed);
     rc |= put(s, "", "seed", json_string(seed)) | put_decoding(s, "ask-", &o->ask) | put_decoding(s, "answer-", &o->answer);
-    rc |= put(s, "", "template", template.failed ? NULL : json_loads(template.data, 0, NULL));
+    rc |= put(s, "", "template", template.failed ? NULL : jsontext_document(template.data, template.len, 0, &why));
     rc |= put(s, "", "model-sha256", json_string(a->source_sha256)) | put(s, "", "seeds-sha256", json_string(a->seeds.sha256));
     rc |= put(s, "", "test-sha256", json_string(a->test.sha256));
     rc |= put(s, "", "judge", json_string(o->judge ? o->judge : "")) | put(s, "", "encoder", json_string(o->encoder ? o->encoder : ""));

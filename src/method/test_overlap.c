@@ -84,8 +84,10 @@ void align_overlap_text(const struct align *a, struct buf *text)
 int align_overlap_manifest(const struct align *a, struct error *err)
 {
     char *path = path_join(a->o.output, "manifest.json");
-    json_t *manifest = path ? json_load_file(path, 0, NULL) : NULL, *counts = align_overlap_json(a);
+    json_t *manifest = NULL, *counts = align_overlap_json(a);
     int rc = path && counts ? 0 : error_set_nomem(err, 64, "manifest");
+    if (!rc && file_exists(path))
+        rc = jsontext_load(&manifest, path, 1 << 24, err);
     if (!rc && json_is_object(manifest) && !json_equal(json_object_get(manifest, "test_overlap"), counts)) {
         json_object_set(manifest, "test_overlap", counts);
         rc = jsontext_write(path, manifest, err);

@@ -37,7 +37,7 @@ static int load_json(json_t **out, const char *path, size_t flags, struct error 
     if (!rc)
         rc = jsontext_check_tree(text.data ? text.data : "", text.len, path, err);
     if (!rc) {
-        *out = json_loadb(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &why);
+        *out = jsontext_document(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &why);
         if (!*out)
             rc = text_json_error(&why, path, "", err);
     }

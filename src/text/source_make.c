@@ -3,6 +3,7 @@
 #include "text/source.h"
 
 #include "base/mem.h"
+#include "io/jsontext.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,11 +75,12 @@ static json_t *document(json_t *normalizer, json_t *pre, json_t *decoder, json_t
 int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre, int ignore_merges,
                     struct error *err)
 {
+    json_error_t why;
     json_t *decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1);
     json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
                               "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
                               ignore_merges, "vocab", vocab, "merges", merges);
-    out->json = document(NULL, json_loads(pre, 0, NULL), decoder, model);
+    out->json = document(NULL, jsontext_document(pre, strlen(pre), 0, &why), decoder, model);
     return out->json ? 0 : nomem(name, err);
 }
 

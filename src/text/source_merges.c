@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 #include "io/file.h"
+#include "io/jsontext.h"
 #include "text/parts.h"
 
 #include <string.h>
@@ -100,8 +101,10 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
         rc = read_merges(list, merges, &text, err);
     buf_free(&text);
     if (!rc && *vocab) {
-        ids = json_load_file(vocab, JSON_REJECT_DUPLICATES, &why);
-        if (!ids)
+        rc = file_read_regular(&text, vocab, MAX_BYTES, err);
+        ids = rc ? NULL : jsontext_document(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &why);
+        buf_free(&text);
+        if (!rc && !ids)
             rc = text_json_error(&why, vocab, "", err);
     } else if (!rc) {
         ids = json_object();

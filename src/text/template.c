@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/file.h"
+#include "io/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -53,7 +54,9 @@ static int read_json(struct template *t, const char *text, size_t n, const char 
 {
     json_error_t why;
     const char *key;
-    json_t *value, *doc = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
+    json_t *value, *doc = jsontext_document(text, n, JSON_REJECT_DUPLICATES, &why);
+    if (!doc && !why.text[0])
+        return error_set_nomem(err, n, "a template");
     int rc = doc ? 0 : error_set(err, ERROR_CONFIG, "%s: template: line %d, column %d: %s", name, why.line, why.column, why.text);
     json_object_foreach(doc, key, value)
     {

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "io/jsontext.h"
 #include "text/decode.h"
 
 #include <string.h>
@@ -55,9 +56,9 @@ int tokenizer_open_json(struct tokenizer **out, const char *name, const char *js
     struct tokenizer_source s = {0};
     json_error_t why;
     *out = NULL;
-    s.json = json_loadb(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+    s.json = jsontext_document(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (s.json && config)
-        s.config = json_loadb(config, n_config, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
+        s.config = jsontext_document(config, n_config, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
     if (!s.json || (config && !s.config)) {
         int rc = text_json_error(&why, name, s.json ? "tokenizer_config: " : "", err);
         tokenizer_source_free(&s);

@@ -20,27 +20,34 @@ struct runlog {
 enum { MAX_LOG = 1 << 30 };
 
 /* The lines of steps 1..last in `text`, which a kill may have cut anywhere. */
-static size_t lines_until(const struct buf *text, long last)
+static int lines_until(const struct buf *text, long last, size_t *until, struct error *err)
 {
     size_t end = 0;
+    json_error_t why;
     while (end < text->len) {
         const char *line = text->data + end, *stop = memchr(line, '\n', text->len - end);
-        json_t *value = stop ? json_loadb(line, (size_t)(stop - line), 0, NULL) : NULL;
+        json_t *value = stop ? jsontext_document(line, (size_t)(stop - line), 0, &why) : NULL;
+        if (stop && !value && !why.text[0])
+            return error_set_nomem(err, text->len, "log.jsonl");
         int keep = value && json_is_integer(json_object_get(value, "step")) && json_integer_value(json_object_get(value, "step")) <= last;
         json_decref(value);
         if (!keep)
             break;
         end = (size_t)(stop - text->data) + 1;
     }
-    return end;
+    *until = end;
+    return 0;
 }
 
 static int trim_log(const char *path, long last, struct error *err)
 {
     struct buf text = BUF_INIT;
+    size_t until = 0;
     int rc = file_exists(path) ? file_read(&text, path, MAX_LOG, err) : 0;
     if (!rc)
-        rc = file_write(path, text.data, lines_until(&text, last), err);
+        rc = lines_until(&text, last, &until, err);
+    if (!rc)
+        rc = file_write(path, text.data, until, err);
     buf_free(&text);
     return rc;
 }

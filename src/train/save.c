@@ -144,9 +144,11 @@ static int set_pad_token(const struct trainer *t, const char *directory, struct 
         rc = path ? 0 : error_set_nomem(err, 256, "a path");
         if (!rc && (file_exists(path) || i == 0)) {
             rc = file_exists(path) ? file_read(&text, path, (size_t)1 << 30, err) : 0;
-            json_t *o = rc ? NULL : text.len ? json_loadb(text.data, text.len, 0, &why) : json_object();
-            if (!rc && !o && text.len) /* model_max_length may be 1e30 written out, which is no integer to jansson */
-                o = json_loadb(text.data, text.len, JSON_DECODE_INT_AS_REAL, &why);
+            json_t *o = rc ? NULL : text.len ? jsontext_document(text.data, text.len, 0, &why) : json_object();
+            if (!rc && !o && text.len && why.text[0]) /* model_max_length may be 1e30 written out, which is no integer to jansson */
+                o = jsontext_document(text.data, text.len, JSON_DECODE_INT_AS_REAL, &why);
+            if (!rc && !o && text.len && !why.text[0])
+                rc = error_set_nomem(err, text.len, path);
             if (!rc && !json_is_object(o))
                 rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", path);
             if (!rc)
