@@ -6,7 +6,7 @@
  * Usage: bench_judge MODEL ROWS.json ANSWERS.json QUESTIONS.json */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "judge/truthfulqa.h"
+#include "measure/truthfulqa.h"
 #include "method/sift.h"
 #include "model/model.h"
 

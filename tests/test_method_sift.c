@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 #include "method/sift.h"
 
 #include <math.h>

@@ -17,7 +17,7 @@
 #include "world.h"
 
 #include "base/mem.h"
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 #include "train/train.h"
 
 #include <jansson.h>

@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 
 #include <stdlib.h>
 #include <string.h>

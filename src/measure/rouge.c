@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ROUGE over word numbers. N-gram overlap sorts both sides; ROUGE-L counts bits; only ROUGE-Lsum needs a table, because which words its
  * union holds depends on the way back through it. */
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 
 #include "base/hash.h"
 #include "base/mem.h"

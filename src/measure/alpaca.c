@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* x = preference - 1 is the model's share of a win; the win rate is its mean over the rows that have one. */
-#include "judge/alpaca.h"
+#include "measure/alpaca.h"
 
 #include "base/mem.h"
-#include "judge/mt19937.h"
+#include "measure/mt19937.h"
 #include "stats/stats.h"
 
 #include <math.h>

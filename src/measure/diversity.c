@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Distinct-n and self-BLEU. For a clipped count against all other texts only an n-gram's greatest and second greatest count in any one text are needed. */
-#include "judge/overlap.h"
+#include "measure/overlap.h"
 
 #include "base/hash.h"
 #include "base/maths.h"
 #include "base/mem.h"
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 
 #include <math.h>
 #include <stdlib.h>

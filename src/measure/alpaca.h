@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* alpaca_eval's numbers from its annotations, and the order in which it shows the two outputs to a judge. */
-#ifndef JUDGE_ALPACA_H
-#define JUDGE_ALPACA_H
+#ifndef MEASURE_ALPACA_H
+#define MEASURE_ALPACA_H
 
 #include "base/error.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Length-controlled win rate (Dubois et al. 2024) as alpaca_eval's glm_winrate computes it with scikit-learn: each row twice, as a win with weight p and as a loss with weight
  * 1 - p; C out of logspace(-4, 4, 10) by five folds of rows; the win rate is the mean prediction at equal lengths. */
-#include "judge/alpaca.h"
+#include "measure/alpaca.h"
 
 #include "base/maths.h"
 #include "base/mem.h"
 #include "io/csv.h"
-#include "judge/logistic.h"
-#include "judge/mt19937.h"
+#include "measure/logistic.h"
+#include "measure/mt19937.h"
 #include "stats/stats.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How much of one set of texts stands in another: shared word n-grams (words of every script, rouge.h) and the nearest question by ROUGE-L. Exact: hashes only find candidates. */
-#ifndef JUDGE_OVERLAP_H
-#define JUDGE_OVERLAP_H
+#ifndef MEASURE_OVERLAP_H
+#define MEASURE_OVERLAP_H
 
 #include "base/error.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exact match and word F1 of a short answer as SQuAD's scorer has them: lower case, punctuation and the articles a, an, the removed, white space joined. */
-#ifndef JUDGE_QA_H
-#define JUDGE_QA_H
+#ifndef MEASURE_QA_H
+#define MEASURE_QA_H
 
 #include "base/buf.h"
 #include "base/error.h"

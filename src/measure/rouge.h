@@ -3,8 +3,8 @@
  *
  * Texts are brought to word numbers once (struct rouge_text) and compared any number of times. Tokenisation: Python's str.lower(), then every run of
  * characters outside [a-z0-9] separates; of all other letters lower() only brings KELVIN SIGN (k) and I WITH DOT (i, then a separator) inside. */
-#ifndef JUDGE_ROUGE_H
-#define JUDGE_ROUGE_H
+#ifndef MEASURE_ROUGE_H
+#define MEASURE_ROUGE_H
 
 #include "base/error.h"
 

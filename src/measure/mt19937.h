@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Mersenne Twister (Matsumoto and Nishimura 2002), where other tools' results depend on its numbers; everything of our own uses base/rng.h. */
-#ifndef JUDGE_MT19937_H
-#define JUDGE_MT19937_H
+#ifndef MEASURE_MT19937_H
+#define MEASURE_MT19937_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Length of the longest common subsequence, 64 cells of the table's row at a time (Hyyrö 2004: V' = (V + (V & M)) | (V & ~M); zero bits
  * of V count the LCS). The row's carry runs through the words of a long pattern. */
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 
 #include "base/mem.h"
 

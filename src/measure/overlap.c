@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "judge/overlap.h"
+#include "measure/overlap.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 
 #include <stdlib.h>
 #include <string.h>

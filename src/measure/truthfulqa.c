@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sentences for ROUGE-Lsum are lines, made as T5's scorer does: " . " becomes " .\n" in both texts. */
-#include "judge/truthfulqa.h"
+#include "measure/truthfulqa.h"
 
 #include "base/buf.h"
 #include "base/maths.h"
 #include "base/mem.h"
-#include "judge/bleu.h"
-#include "judge/rouge.h"
+#include "measure/bleu.h"
+#include "measure/rouge.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "judge/qa.h"
+#include "measure/qa.h"
 
 #include "base/mem.h"
 

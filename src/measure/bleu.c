@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* BLEU. The tokeniser is three left-to-right substitutions, each a pass over the line's characters in which a match consumes what it matched;
  * tokens become numbers, n-grams of up to four of them one sortable key. */
-#include "judge/bleu.h"
+#include "measure/bleu.h"
 
 #include "base/maths.h"
 #include "base/mem.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "judge/mt19937.h"
+#include "measure/mt19937.h"
 
 enum { N = 624, M = 397 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "judge/logistic.h"
+#include "measure/logistic.h"
 
 #include "base/maths.h"
 #include "base/mem.h"
-#include "judge/mt19937.h"
+#include "measure/mt19937.h"
 
 #include <math.h>
 #include <string.h>

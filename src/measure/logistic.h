@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* L1-regularised logistic regression without an intercept, min |w|_1 + C sum weight_i log(1 + exp(-y_i w.x_i)), by the algorithm that scikit-learn's liblinear solver runs
  * (newGLMNET: Yuan, Ho, Lin 2012), with its stopping rule and its random order, because alpaca_eval's published numbers are where that stops and not the optimum. */
-#ifndef JUDGE_LOGISTIC_H
-#define JUDGE_LOGISTIC_H
+#ifndef MEASURE_LOGISTIC_H
+#define MEASURE_LOGISTIC_H
 
 #include "base/error.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TruthfulQA's generation metrics: an answer against the true and the false references, best of each (ROUGE-1, -2, -Lsum and BLEU, all x 100). */
-#ifndef JUDGE_TRUTHFULQA_H
-#define JUDGE_TRUTHFULQA_H
+#ifndef MEASURE_TRUTHFULQA_H
+#define MEASURE_TRUTHFULQA_H
 
 #include "base/buf.h"
 #include "base/error.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The phrases (judge/refusal.h). */
-#include "judge/refusal.h"
+/* The phrases (measure/refusal.h). */
+#include "measure/refusal.h"
 
 #include <string.h>
 
