@@ -3,7 +3,7 @@
 #include "tests/check.h"
 
 #include "base/mem.h"
-#include "cli/eval.h"
+#include "eval/eval.h"
 #include "io/file.h"
 
 #include <math.h>

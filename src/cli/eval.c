@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval: looks the task up. Numbers come from src/judge, how sure they are from src/stats; a task joins outputs to references, and a missing output or an empty
+/* isara eval: looks the task up. Numbers come from src/measure and src/judge, how sure they are from src/stats; a task joins outputs to references, and a missing output or an empty
  * join is an error or a count in the table, never a zero. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "io/jsonl.h"
 

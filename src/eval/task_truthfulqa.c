@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task truthfulqa: answers against the true and the false references of every question, and multiple choice by their likelihood. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/csv.h"
-#include "judge/rouge.h"
-#include "judge/truthfulqa.h"
+#include "measure/rouge.h"
+#include "measure/truthfulqa.h"
 
 #include <math.h>
 #include <stdlib.h>

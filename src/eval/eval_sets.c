@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sets of question-answer pairs that overlap and diversity look at: files in any of the seeds' formats, and what a run has made. */
-#include "cli/eval_sets.h"
+#include "eval/eval_sets.h"
 
 #include "base/mem.h"
 #include "io/file.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Result files with lm-evaluation-harness's names and keys: OUTPUT/MODEL/results_DATE.json and samples_TASK_DATE.jsonl. What a report says beyond them stands under "isara". */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/clock.h"
 #include "base/hash.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task qa: any question-answer pairs. Exact match, word F1 and ROUGE-L of the answers, and the negative log-likelihood of the reference answers. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "judge/qa.h"
-#include "judge/rouge.h"
+#include "measure/qa.h"
+#include "measure/rouge.h"
 #include "method/seeds.h"
 
 #include <math.h>

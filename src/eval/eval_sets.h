@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CLI_EVAL_SETS_H
-#define CLI_EVAL_SETS_H
+#ifndef EVAL_SETS_H
+#define EVAL_SETS_H
 
-#include "cli/eval.h"
+#include "eval/eval.h"
 #include "method/seeds.h"
 
 enum { EVAL_MAX_ROUND = 64 };

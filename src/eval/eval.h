@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of isara eval: a table of tasks, one file each (eval_NAME.c), and what they share: a report that cannot hide how it came about, and a journal from which
+/* Benchmarks: a table of tasks, one file each (task_NAME.c), and what they share: a report that cannot hide how it came about, and a journal from which
  * a task goes on at the sample where it was stopped. */
-#ifndef CLI_EVAL_H
-#define CLI_EVAL_H
+#ifndef EVAL_EVAL_H
+#define EVAL_EVAL_H
 
 #include "cli/cli.h"
 #include "judge/harm.h"

@@ -4,7 +4,7 @@
  * A prompt's categories come from its rows. Annotations of one prompt and response that contradict each other are resolved by majority (a category, and unsafe, hold when more
  * than half of the annotations say so); a prompt is of a category when more than half of its unsafe responses are. Every probability of the judge is kept, in the journal
  * and in judged.jsonl, from which any threshold is recomputed (--annotations) without judging again. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/mem.h"
 #include "io/file.h"

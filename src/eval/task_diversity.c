@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task diversity: what a run has made. How many pairs a seed gave, how novelty ran out, and how different the kept questions are from each other. */
-#include "cli/eval_sets.h"
+#include "eval/eval_sets.h"
 
 #include "base/mem.h"
-#include "judge/overlap.h"
+#include "measure/overlap.h"
 #include "retrieve/retrieve.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task alpaca-eval: outputs against reference outputs, compared by a judge in one order or both, or a stored annotations.json counted again. Files are alpaca_eval's. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsontext.h"
-#include "judge/alpaca.h"
+#include "measure/alpaca.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The judge of isara eval: a language model of this machine, whose exact next-token probabilities of the two identifiers are the verdict, or one behind an OpenAI-compatible
  * endpoint. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/hash.h"
 #include "base/mem.h"

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task xstest: does a model refuse what only sounds harmful? XSTest's prompts are safe ones and their unsafe contrasts; a good model refuses the second
- * kind only. Refusals are found by phrases (judge/refusal.h). */
-#include "cli/eval.h"
+ * kind only. Refusals are found by phrases (measure/refusal.h). */
+#include "eval/eval.h"
 
 #include "base/mem.h"
 #include "io/csv.h"
-#include "judge/refusal.h"
+#include "measure/refusal.h"
 
 #include <math.h>
 #include <string.h>

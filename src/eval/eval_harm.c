@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One answer judged after the other, journalled a few at a time. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/clock.h"
 #include "base/interrupt.h"

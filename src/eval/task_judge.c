@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task judge: a judge measured on rows that people have labelled. Each label on its own (area under the ROC curve, accuracy at the threshold, calibration),
  * and "flagged": any label against the judge's greatest probability. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/mem.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task utility: how often a reward model prefers an answer to the reference answer of the same prompt. A cost model's scores are turned round, so that more is
  * always better; scores are normalised where the model's configuration says so; equal scores are ties and count half. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/clock.h"
 #include "base/interrupt.h"

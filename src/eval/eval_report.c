@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The report of an evaluation. One list of values becomes either a JSON object or a table, so the two cannot differ. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/printable.h"
 

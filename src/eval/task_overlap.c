@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task overlap: seeds against the test set, what a run generated against both; shared 8- and 13-grams, ROUGE-L, and with --model the nearest embedding. With a model
  * also whether it has seen the test set (eval_seen.c). Every pair that counts is listed. */
-#include "cli/eval_sets.h"
+#include "eval/eval_sets.h"
 
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsontext.h"
-#include "judge/overlap.h"
+#include "measure/overlap.h"
 #include "retrieve/retrieve.h"
 
 #include <math.h>

@@ -2,12 +2,12 @@
 /* Has the model seen the test set? Min-k % log-probability (Shi et al. 2024): the mean of the least likely 20 % of a text's tokens, against that of the same text with its words
  * in another order of sentences where there is no such text: here the answers dealt out to other questions, so that the words are the same and the pairs are not. And completion of
  * a question from its first half (Golchin and Surdeanu 2024), once told which benchmark it is from and once not: a model that knows the benchmark does better when it is named. */
-#include "cli/eval_sets.h"
+#include "eval/eval_sets.h"
 
 #include "base/maths.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "judge/rouge.h"
+#include "measure/rouge.h"
 
 #include <math.h>
 #include <stdlib.h>

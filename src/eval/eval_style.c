@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prompt styles besides the template. A primer is a text of solved pairs put before "\n\nQ: " and the question and nothing else, as TruthfulQA and lm-eval ask
  * their generation questions; the text is the user's own copy. lm-eval's own YAML is a Jinja template in `question` and is rendered as one. */
-#include "cli/eval.h"
+#include "eval/eval.h"
 
 #include "base/mem.h"
 #include "io/file.h"
