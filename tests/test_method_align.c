@@ -3,6 +3,7 @@
 #include "tests/check.h"
 #include "tests/tiny_model.h"
 
+#include "answer/seeds.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -11,7 +12,6 @@
 #include "io/jsonl.h"
 #include "io/jsontext.h"
 #include "method/method.h"
-#include "method/seeds.h"
 #include "run/run.h"
 
 #include <math.h>

@@ -2,9 +2,9 @@
 /* The arms outside of a run, over the bundled miniature: prompts, contexts, and answers that do not depend on what else is asked or on where an earlier start stopped. */
 #include "tests/check.h"
 
+#include "answer/seeds.h"
 #include "base/mem.h"
 #include "method/answers.h"
-#include "method/seeds.h"
 #include "retrieve/retrieve.h"
 
 #include <math.h>

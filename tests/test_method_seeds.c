@@ -2,10 +2,11 @@
 /* Seeds in every format; what is wrong with them is said with file and line. */
 #include "tests/check.h"
 
+#include "answer/seeds.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/file.h"
-#include "method/seeds.h"
+#include "method/lint.h"
 
 #include <string.h>
 

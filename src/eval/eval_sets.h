@@ -2,8 +2,8 @@
 #ifndef EVAL_SETS_H
 #define EVAL_SETS_H
 
+#include "answer/seeds.h"
 #include "eval/eval.h"
-#include "method/seeds.h"
 
 enum { EVAL_MAX_ROUND = 64 };
 struct eval_pair { const char *id, *question, *answer /* NULL: none */, *text /* both */; int kept; };

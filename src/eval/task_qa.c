@@ -2,11 +2,11 @@
 /* isara eval --task qa: any question-answer pairs. Exact match, word F1 and ROUGE-L of the answers, and the negative log-likelihood of the reference answers. */
 #include "eval/eval.h"
 
+#include "answer/seeds.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "measure/qa.h"
 #include "measure/rouge.h"
-#include "method/seeds.h"
 
 #include <math.h>
 #include <string.h>

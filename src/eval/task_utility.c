@@ -3,11 +3,11 @@
  * always better; scores are normalised where the model's configuration says so; equal scores are ties and count half. */
 #include "eval/eval.h"
 
+#include "answer/seeds.h"
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "method/seeds.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is wrong with seeds, said before hours are spent on them. */
-#include "method/seeds.h"
+#include "method/lint.h"
 
 #include "base/buf.h"
 #include "base/mem.h"

@@ -4,10 +4,10 @@
 #ifndef METHOD_PARTS_H
 #define METHOD_PARTS_H
 
+#include "answer/seeds.h"
 #include "base/arena.h"
 #include "method/answers.h"
 #include "method/method.h"
-#include "method/seeds.h"
 #include "retrieve/retrieve.h"
 #include "run/run.h"
 #include "text/template.h"

@@ -5,8 +5,8 @@
 #ifndef METHOD_PLAN_H
 #define METHOD_PLAN_H
 
+#include "answer/seeds.h"
 #include "method/method.h"
-#include "method/seeds.h"
 
 struct plan {
     double loaded;                    /* packed weights, rotary table, tokenizer, the process itself */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "method/lint.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * The first record's fields say what the file is (io/record.h has the shapes): a question and an answer under any of their names, alpaca's and Dolly's instruction with input or context,
  * messages and conversations, self-instruct (instances), BeaverTails (prompt, response, is_safe, category: safe pairs only, contradictory annotations by majority),
  * TruthfulQA. Files as io/jsonl.h reads them. */
-#ifndef METHOD_SEEDS_H
-#define METHOD_SEEDS_H
+#ifndef ANSWER_SEEDS_H
+#define ANSWER_SEEDS_H
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -31,10 +31,5 @@ struct seeds {
  * FILE:LINE. */
 int seeds_read(struct seeds *out, const char *path, int need_answer, struct error *err);
 void seeds_free(struct seeds *s);
-
-/* What a person should look at before hours are spent. `say` gets one line a finding; fatal ones (duplicates, fewer pairs than need_pairs) also end with ERROR_DATA. */
-int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*say)(void *user, const char *line), void *user, struct error *err);
-/* Test questions that a seed repeats (ROUGE-L F1 > 0.7, the sift's rule): how many, and the first one's line. */
-int seeds_overlap(const struct seeds *seeds, const struct seeds *test, int *n_same, int *n_similar, long *first_line, struct error *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading pairs. io/record.h knows the fields that hold question and answer; a record is one object whether it came from JSON or from a table, so there is one way from a
  * record to a pair. */
-#include "method/seeds.h"
+#include "answer/seeds.h"
 
 #include "base/buf.h"
 #include "base/hash.h"
