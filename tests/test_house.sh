@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The house keeps its walls: no file includes or calls a higher floor, no two files need each other, no function has more than 60 lines and no file more than 600.
+# First each check is shown a small tree with that fault and has to find it; then they look at this tree.
+set -u
+FLOORS="base io jinja text tensor cpu remote model generate train run stats measure retrieve report judge answer method eval api serve cli"
+fails=0
+tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
+say() { echo "$1"; fails=1; }
+
+# Calls that may go up or close a circle: FROM TO REASON, with * for any letters.
+cat >"$tmp/allowed" <<'A'
+jinja/* jinja/* a template is evaluated by recursion through statements, expressions, filters and tests
+cpu/device cpu/* fills the table of operators, which all ask it for their threads and scratch
+tensor/device cpu/device opens the kind of device that is asked for
+tensor/device remote/remote opens the kind of device that is asked for
+cli/align cli/plan still to open
+cli/config cli/options still to open
+eval/* cli/* still to open
+method/report method/align still to open
+train/adapter train/save still to open
+io/checkpoint_adapter io/checkpoint still to open
+io/checkpoint_dir io/checkpoint still to open
+text/source_* text/source still to open
+text/wordpiece text/tokenizer still to open
+text/bpe text/tokenizer still to open
+run/open run/check still to open
+run/open run/journal still to open
+io/atomic_file io/file still to open
+model/desc_* model/desc still to open
+A
+
+# includes ROOT: "FILE INCLUDED" for each include of a file of the house.
+includes() { (cd "$1" && grep -rE --include='*.[ch]' '^ *# *include *"' src | sed -E 's/^([^:]*): *# *include *"([^"]*)".*/\1 \2/'); }
+
+# floors ROOT: includes of a higher floor, and files or includes on no floor.
+floors() {
+  includes "$1" | awk -v floors="$FLOORS" '
+    BEGIN { n = split(floors, f, " "); for (i = 1; i <= n; i++) rank[f[i]] = i }
+    { split($1, a, "/"); split($2, b, "/")
+      if (!(a[2] in rank)) print $1 ": src/" a[2] " is no floor of the house"
+      else if (!(b[1] in rank) || $2 !~ "/") { if ($2 != "isara.h") print $1 " includes \"" $2 "\", which is on no floor" }
+      else if (rank[b[1]] > rank[a[2]]) print $1 " includes \"" $2 "\" of a higher floor" }'
+}
+
+# calls ROOT BUILD: "FROM TO SYMBOL" for each function or table of another file that an object needs.
+calls() {
+  local f
+  for f in $(cd "$1" && ls src/*/*.c); do
+    [ ! -f "$2/${f%.c}.o" ] || echo "$2/${f%.c}.o"
+  done | xargs nm -A -P | awk -v cut="$2/src/" '
+    { sub(/\.o:$/, "", $1); from = substr($1, length(cut) + 1) }
+    $3 == "U" { need[from " " $2] = 1 }
+    $3 ~ /^[TDBRVWC]$/ { home[$2] = from }
+    END { for (k in need) { split(k, a, " "); if (a[2] in home && home[a[2]] != a[1]) print a[1], home[a[2]], a[2] } }' | LC_ALL=C sort
+}
+
+# higher <CALLS: calls of a higher floor, which need no include.
+higher() {
+  allowed | awk -v floors="$FLOORS" '
+    BEGIN { n = split(floors, f, " "); for (i = 1; i <= n; i++) rank[f[i]] = i }
+    { split($1, a, "/"); split($2, b, "/"); if (rank[b[1]] > rank[a[1]]) print "src/" $1 ".c calls " $3 " of the higher floor " b[1] }'
+}
+
+# allowed <CALLS: those that no line of the list excepts; in $tmp/used which lines did.
+allowed() {
+  awk -v used="$tmp/used" '
+    function like(s, pattern) { gsub(/\*/, ".*", pattern); return s ~ "^" pattern "$" }
+    BEGIN { printf "" >used }
+    NR == FNR { from[NR] = $1; to[NR] = $2; n = NR; next }
+    { for (i = 1; i <= n; i++) if (like($1, from[i]) && like($2, to[i])) { if (!(i in seen)) print from[i], to[i] >used; seen[i] = 1; next }
+      print }' "$tmp/allowed" -
+}
+
+# circles <CALLS: files that need each other.
+circles() {
+  allowed >"$tmp/edges"
+  cut -d' ' -f1,2 "$tmp/edges" | tsort 2>&1 >/dev/null | awk '/loop/ { n++; next } { files[n] = files[n] " " $2 } END { for (i = 1; i <= n; i++) print "need each other:" files[i] }'
+}
+
+# unused: lines of the list that except nothing. After circles.
+unused() { cut -d' ' -f1,2 "$tmp/allowed" | while read -r line; do grep -qxF "$line" "$tmp/used" || echo "test_house.sh excepts \"$line\", which no file does any more: take that line out"; done; }
+
+# sizes ROOT DIRECTORY...: functions over 60 lines and files over 600.
+sizes() {
+  local root=$1; shift
+  (cd "$root" && find "$@" -name '*.[ch]' | LC_ALL=C sort | while read -r f; do
+    awk -v f="$f" '/^{$/ { begin = NR } /^}/ { if (begin && NR - begin - 1 > 60) print f ":" begin ": a function of " NR - begin - 1 " lines, wanted at most 60"; begin = 0 }
+      END { if (NR > 600) print f ": " NR " lines, wanted at most 600" }' "$f"
+  done)
+}
+
+# finds WANTED FOUND
+finds() { [[ $2 == *"$1"* ]] || say "the check itself: wanted '$1', found '$2'"; }
+
+tree=$tmp/tree; mkdir -p "$tree/src/base" "$tree/src/text" "$tree/src/attic"
+printf '#include "text/up.h"\n#include "base/fine.h"\n# include  "nowhere.h"\n' >"$tree/src/base/up.c"
+printf '#include "base/fine.h"\n' >"$tree/src/text/fine.c"
+printf '#include "base/fine.h"\n' >"$tree/src/attic/lost.c"
+found=$(floors "$tree")
+finds 'src/base/up.c includes "text/up.h" of a higher floor' "$found"
+finds 'src/base/up.c includes "nowhere.h", which is on no floor' "$found"
+finds 'src/attic is no floor' "$found"
+[ "$(echo "$found" | wc -l)" = 3 ] || say "the check itself: wanted three faults, found '$found'"
+finds 'src/base/up.c calls text_up of the higher floor text' "$(echo base/up text/fine text_up | higher)"
+finds 'need each other: run/one run/three run/two' "$(printf '%s\n' 'run/one run/two f' 'run/two run/three g' 'run/three run/one h' 'run/one io/file i' | circles | sed 's/\(each other:\) .*/\1 run\/one run\/three run\/two/')"
+[ -z "$(printf '%s\n' 'run/one run/two f' 'run/two io/file g' 'jinja/eval jinja/test h' 'jinja/test jinja/eval h' | circles)" ] || say "the check itself: finds a circle where none is"
+finds 'excepts "cpu/device cpu/*"' "$(unused)"
+{ echo "int f(void)"; echo "{"; yes "    ;" | head -61; echo "}"; } >"$tree/src/base/long.c"
+yes "int x;" | head -601 >"$tree/src/base/large.c"
+found=$(sizes "$tree" src)
+finds 'src/base/long.c:2: a function of 61 lines' "$found"
+finds 'src/base/large.c: 601 lines' "$found"
+
+check() { local line; while read -r line; do [ -z "$line" ] || say "$line"; done; }
+check <<<"$(floors . | grep -v "src/eval/eval.h includes .cli/cli.h")"
+check <<<"$(sizes . src tools bench fuzz)"
+calls . "${BUILD:-build}" >"$tmp/calls"
+[ "$(wc -l <"$tmp/calls")" -gt 500 ] || say "found $(wc -l <"$tmp/calls") calls between files; wanted the objects of a build in ${BUILD:-build}"
+check <<<"$(higher <"$tmp/calls")"
+check <<<"$(circles <"$tmp/calls")"
+check <<<"$(unused)"
+exit $fails
