@@ -60,9 +60,8 @@ static void give_pages(struct generate_engine *e, struct job *job, const struct 
 }
 
 /* 1: let in, 0: waits for its prefix, -1: no room for it now. */
-static int try_request(struct generate_engine *e, int index, struct error *err, int *code)
+static int try_request(struct generate_engine *e, const struct generate_request *r, struct error *err, int *code)
 {
-    const struct generate_request *r = &e->requests[index];
     const struct generate_options *o = &r->options;
     struct pages *p = &e->pages;
     struct prefix_match m = {.partial = -1};
@@ -77,14 +76,14 @@ static int try_request(struct generate_engine *e, int index, struct error *err, 
     if (p->reserved + p->pinned + bound + m.n_evictable > p->n_page) {
         if (e->n_active)
             return -1;
-        m = (struct prefix_match){.partial = -1}; /* alone, without the cache's help, it fits: generate_run has checked */
+        m = (struct prefix_match){.partial = -1}; /* alone, without the cache's help, it fits: generate_submit has checked */
         bound = job_bound(o, r->n_prompt, p->size, 0, 0);
     }
     struct job *job = e->jobs;
     while (job->memory)
         job++;
     job->number = (int)(job - e->jobs) + 1;
-    if ((*code = job_start(e, job, index, err)))
+    if ((*code = job_start(e, job, r, err)))
         return -1;
     job->bound = bound;
     p->reserved += bound;
@@ -99,18 +98,18 @@ int admit(struct generate_engine *e, struct error *err)
     int room = e->options.prefill_chunk, kept = 0, i = 0, code = 0;
     for (int k = 0; k < e->n_active; k++)
         room -= e->active[k]->request->n_prompt - e->active[k]->n_stored; /* 0 once it decodes */
+    const struct generate_request **waiting = e->waiting + e->first_waiting;
     for (; i < e->n_waiting && room > 0 && kept < LOOK_AHEAD; i++) {
-        int index = e->waiting[i], let = try_request(e, index, err, &code);
+        int let = try_request(e, waiting[i], err, &code);
         if (let < 0)
             break;
         if (let)
-            room -= e->requests[index].n_prompt - e->active[e->n_active - 1]->n_stored;
+            room -= waiting[i]->n_prompt - e->active[e->n_active - 1]->n_stored;
         else
-            e->waiting[kept++] = index;
+            waiting[kept++] = waiting[i];
     }
-    if (i > kept) {
-        memmove(e->waiting + kept, e->waiting + i, (size_t)(e->n_waiting - i) * sizeof *e->waiting);
-        e->n_waiting -= i - kept;
-    }
+    memmove(waiting + i - kept, waiting, (size_t)kept * sizeof *waiting); /* those that stay stand before the ones not looked at */
+    e->first_waiting += i - kept;
+    e->n_waiting -= i - kept;
     return code;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run: plan for the requests at hand (plan.c), then let requests in, step, hand finished ones out. */
+/* The engine, and a whole run: a session with sizes that just fit, over requests in the order in which they share most. */
 #include "generate/engine.h"
 
-#include "base/interrupt.h"
 #include "base/mem.h"
 #include "generate/stop.h"
 
@@ -67,7 +66,7 @@ void generate_engine_free(struct generate_engine *e)
 {
     if (!e)
         return;
-    plan_drop(e);
+    generate_end(e);
     model_workspace_free(e->workspace);
     buffer_free(e->device_io);
     buffer_free(e->kv);
@@ -109,115 +108,82 @@ static int by_tokens(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-static int hand_out_one(const struct generate_result *result, int index, done_fn *done, void *user, struct error *err)
+struct run { /* what the caller of generate_run is told */
+    const struct generate_request *requests;
+    done_fn *done;
+    void *user;
+    struct error *err;
+};
+
+static int tell(void *user, const struct generate_request *r, const struct generate_result *result)
 {
-    int code = done(user, index, result);
-    return code && err && !err->code ? error_set(err, code, "stopped by the caller at request %d", index) : code;
+    const struct run *run = user;
+    int index = (int)(r - run->requests), code = run->done(run->user, index, result);
+    if (code && run->err && !run->err->code)
+        return error_set(run->err, code, "stopped by the caller at request %d", index);
+    return code;
 }
 
 /* Puts the requests that can run into order[], the others out with their error. */
-static int sift(struct generate_engine *e, const struct generate_request *requests, int n, struct sorted *order, struct plan *plan, done_fn *done, void *user, struct error *err)
+static int sift(struct generate_engine *e, struct run *run, int n, struct sorted *order, struct plan *plan)
 {
     int code = 0;
     for (int i = 0; i < n && !code; i++) {
+        const struct generate_request *r = &run->requests[i];
         struct generate_result result = {0};
-        if (admit_check(e, &requests[i], &result.error)) {
-            code = hand_out_one(&result, i, done, user, err);
+        if (admit_check(e, r, &result.error)) {
+            code = tell(run, r, &result);
             continue;
         }
-        order[plan->n] = (struct sorted){&requests[i], i};
-        plan_add(plan, &requests[i], e->options.page);
+        order[plan->n] = (struct sorted){r, i};
+        plan_add(plan, r, e->options.page);
     }
     return code;
 }
 
-/* Requests that the memory budget can never hold, out with their error; the others wait. */
-static int sift_by_budget(struct generate_engine *e, const struct sorted *order, int n, done_fn *done, void *user, struct error *err)
+/* All requests in order; one that the memory budget can never hold goes out with its error. */
+static int submit_all(struct generate_engine *e, struct run *run, const struct sorted *order, int n)
 {
     int code = 0;
     for (int i = 0; i < n && !code; i++) {
         struct generate_result result = {0};
-        int bound = job_bound(&order[i].r->options, order[i].r->n_prompt, e->options.page, 0, 0);
-        if (bound <= e->pages.n_page) {
-            e->waiting[e->n_waiting++] = order[i].index;
-            continue;
-        }
-        error_set(&result.error, ERROR_FAILED, "memory: this request alone needs %zu MiB of KV cache, the budget is %zu MiB; allow more memory or fewer beams or new tokens",
-                  ((size_t)bound * plan_page_bytes(e) + (1 << 20) - 1) >> 20, ((size_t)e->pages.n_page * plan_page_bytes(e)) >> 20);
-        code = hand_out_one(&result, order[i].index, done, user, err);
+        if (generate_submit(e, order[i].r, &result.error))
+            code = tell(run, order[i].r, &result);
     }
     return code;
 }
 
-static int hand_out(struct generate_engine *e, struct job *job, done_fn *done, void *user, struct error *err)
+static int run_session(struct generate_engine *e, struct run *run, const struct sorted *order, const struct plan *plan)
 {
-    struct generate_result result;
-    int index = job->index, code = job_result(e, job, &result, err);
-    job_end(e, job);
+    struct generate_limits limits = {.requests = plan->n, .length = plan->max_len, .width = plan->max_lane, .rules = plan->uses_rules, .stop = plan->uses_stop};
+    struct generate_calls calls = {NULL, tell, run};
+    int code = session_open(e, plan, &limits, &calls, run->err);
     if (!code)
-        code = hand_out_one(&result, index, done, user, err);
-    result_free(&result);
-    return code;
-}
-
-static int drop_finished(struct generate_engine *e, done_fn *done, void *user, struct error *err)
-{
-    int kept = 0, code = 0;
-    for (int i = 0; i < e->n_active; i++)
-        if (!e->active[i]->finished)
-            e->active[kept++] = e->active[i];
-    e->n_active = kept;
-    for (int i = 0; i < e->n_done; i++) {
-        if (!code)
-            code = hand_out(e, e->done[i], done, user, err);
-        else
-            job_end(e, e->done[i]);
-    }
-    e->n_done = 0;
-    return code;
-}
-
-static int run(struct generate_engine *e, done_fn *done, void *user, struct error *err)
-{
-    int code = 0;
-    while (!code && (e->n_active || e->n_waiting)) {
-        if ((code = interrupt_check(err)) || (code = admit(e, err)))
-            break;
-        mem_guard_enter();
-        code = step(e, err);
-        e->stats.step_allocations += mem_guard_leave();
-        if (!code)
-            code = drop_finished(e, done, user, err);
-    }
-    for (int i = 0; i < e->n_pinned; i++) /* admitted, but never stepped */
-        page_drop(&e->pages, e->pinned[i], -2);
-    for (int i = 0; i < e->n_active; i++)
-        job_end(e, e->active[i]);
-    e->n_active = e->n_pinned = e->n_copy = 0;
+        code = submit_all(e, run, order, plan->n);
+    while (!code && generate_pending(e))
+        code = generate_step(e, run->err);
+    generate_end(e);
     return code;
 }
 
 int generate_run(struct generate_engine *e, const struct generate_request *requests, int n, done_fn *done, void *user, struct error *err)
 {
     struct plan plan = {0};
-    int code = 0;
+    struct run run = {requests, done, user, err};
     if (n < 1)
         return 0;
     if (err)
         err->code = 0;
-    e->requests = requests;
+    if (e->open)
+        return error_set(err, ERROR_USAGE, "the engine has an open session; end it before a run");
     struct sorted *order = mem_alloc((size_t)n * sizeof *order);
     if (!order)
         return error_set_nomem(err, (size_t)n * sizeof *order, "the order of requests");
-    if ((code = sift(e, requests, n, order, &plan, done, user, err)) || !plan.n)
-        goto out;
-    qsort(order, (size_t)plan.n, sizeof *order, by_tokens);
-    if ((code = plan_set_up(e, &plan, n, err)))
-        goto out;
-    if (!(code = sift_by_budget(e, order, plan.n, done, user, err)))
-        code = run(e, done, user, err);
-out:
+    int code = sift(e, &run, n, order, &plan);
+    if (!code && plan.n) {
+        qsort(order, (size_t)plan.n, sizeof *order, by_tokens);
+        code = run_session(e, &run, order, &plan);
+    }
     mem_free(order);
-    plan_drop(e);
     return code;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of the engine, shared by engine.c (the run), plan.c (sizes and set-up), admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
+/* The inside of the engine, shared by engine.c (a whole run), session.c (begin to end), plan.c (sizes and set-up), admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
  *
  * A request that runs is a job with lanes: its beams, or its samples, or one. A lane has a slot: a row of the block table that says
  * which pages hold its keys and values. A step makes one model pass over rows of all jobs: a chunk of the prompts that are not in the cache
@@ -22,7 +22,7 @@ struct lane {
     enum finish_reason finish;
 };
 struct job {
-    int index, number;        /* of the request; number from 1: its slot among the jobs, + 1 */
+    int number;               /* from 1: its slot among the jobs, + 1 */
     enum job_kind kind;
     const struct generate_request *request;
     int n_lane, n_live, n_stored; /* n_stored: prompt positions computed or found */
@@ -42,6 +42,10 @@ struct slot {
 struct out_row {
     struct job *job;
     int lane, row;
+};
+struct chosen { /* a token that is to be told: the lane's n-th */
+    struct job *job;
+    int lane, n;
 };
 /* Host mirror of the arrays a step uploads at once. */
 struct staging {
@@ -65,8 +69,11 @@ struct generate_engine {
     struct buffer *kv;
     struct span *layer_pages;     /* [L] */
 
-    /* sized for one run */
-    int max_batch, max_out, max_len, n_top, stride, uses_rules;
+    /* sized for one session */
+    int open, failed;             /* failed: nothing but the end is left */
+    struct generate_limits limits;
+    struct generate_calls calls;
+    int max_batch, max_len, n_keep, n_top, stride, uses_rules;
     struct model_workspace *workspace;
     int workspace_row, workspace_out;
     struct buffer *device_io;     /* inputs, logits and results */
@@ -84,8 +91,8 @@ struct generate_engine {
     struct job *jobs;             /* [max_batch] */
     struct job **active;          /* in order of admission */
     int n_active, max_job;
-    int *waiting, n_waiting;      /* request numbers in order */
-    const struct generate_request *requests;
+    const struct generate_request **waiting; /* a window [first_waiting, + n_waiting) that moves up, in order of submission */
+    int first_waiting, n_waiting, waiting_capacity;
 
     /* one step */
     int32_t *tokens, *positions, *row_seq, *copies, *seen_offsets, *seen_ids, *banned_offsets, *banned_ids, *blocks;
@@ -101,13 +108,15 @@ struct generate_engine {
     struct finder *finder;
     struct job **done;
     int n_done;
+    struct chosen *chosen;
+    int n_chosen;
 };
 
 /* job.c */
 int job_lanes(const struct generate_options *o);
 /* Pages it needs at worst when n_full pages of its prompt are found and one more is copied from (partial). */
 int job_bound(const struct generate_options *o, int n_prompt, int page, int n_full, int partial);
-int job_start(struct generate_engine *e, struct job *job, int index, struct error *err);
+int job_start(struct generate_engine *e, struct job *job, const struct generate_request *r, struct error *err);
 /* Lane i goes on as lane parent[i] was. */
 void job_follow(struct generate_engine *e, struct job *job, const int *parent);
 void job_release_lane(struct generate_engine *e, struct lane *lane);
@@ -120,14 +129,22 @@ int admit(struct generate_engine *e, struct error *err);
 /* Why a request can never run, as result->error; 0 when it can. */
 int admit_check(const struct generate_engine *e, const struct generate_request *r, struct error *err);
 
+/* session.c: begin, with sizes that are known closer than the limits say. */
+struct plan;
+int session_open(struct generate_engine *e, const struct plan *p, const struct generate_limits *limits, const struct generate_calls *calls, struct error *err);
+
 /* plan.c */
-struct plan { /* what the requests that can run need together */
-    int n, max_len, max_lane, n_keep, uses_rules, uses_stop, max_bound;
+struct plan { /* what the requests that can run need together; most: sequences in flight, 0: the engine's max_batch or BATCH */
+    int n, max_len, max_lane, n_keep, uses_rules, uses_stop, max_bound, most;
     long lanes, pages;
 };
 void plan_add(struct plan *p, const struct generate_request *r, int page);
-int plan_set_up(struct generate_engine *e, const struct plan *p, int n_request, struct error *err);
-void plan_drop(struct generate_engine *e); /* the host arrays of a run */
+/* Of a session that the limits allow. */
+struct plan plan_of_limits(const struct generate_limits *l, int page);
+int plan_set_up(struct generate_engine *e, const struct plan *p, struct error *err);
+void plan_drop(struct generate_engine *e); /* the host arrays of a session */
+int plan_uses_rules(const struct generate_options *o);
+int plan_keep(const struct generate_options *o); /* candidates it looks at */
 size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all layers */
 
 /* step.c */

@@ -72,9 +72,44 @@ void generate_engine_free(struct generate_engine *e);
  * Stops with ERROR_INTERRUPTED at the next step when interrupt_requested(). */
 int generate_run(struct generate_engine *e, const struct generate_request *requests, int n,
                  int (*done)(void *user, int index, const struct generate_result *result), void *user, struct error *err);
+
+/* An open session: requests may be submitted and cancelled between the steps of others; generate_run is a loop over these. Everything a step needs is made by
+ * generate_begin, from the limits. A session is one thread's; an engine has one at a time. */
+struct generate_limits {
+    int requests;   /* submitted and not yet finished, at most [1024] */
+    int sequences;  /* beams, samples and single texts in flight at most; 0: the engine's max_batch, or 256 [0] */
+    int length;     /* of a prompt and its new tokens together [the model's context] */
+    int width;      /* beams or samples of one request [1] */
+    int eos;        /* EOS tokens of a request with beams [MODEL_MAX_EOS]; with width, how many candidates a step looks at */
+    int rules;      /* requests may have repetition_penalty, no_repeat_ngram_size or min_new_tokens [1] */
+    int stop;       /* requests may have stop strings [1 with a tokenizer] */
+};
+void generate_limits_default(struct generate_limits *l, const struct generate_engine *e);
+struct generate_token {
+    int sequence, position; /* of the request's results; from 0 */
+    int32_t id;
+    float logprob;          /* under the unprocessed distribution */
+};
+/* Called between steps, so that both may submit and cancel. A non-zero return ends the session with that code. */
+struct generate_calls {
+    /* Every token as it is chosen; those of beams, which may still change, when their request has finished. NULL: none is wanted. */
+    int (*token)(void *user, const struct generate_request *r, const struct generate_token *t);
+    int (*done)(void *user, const struct generate_request *r, const struct generate_result *result); /* once a request; result is borrowed for the call */
+    void *user;
+};
+int generate_begin(struct generate_engine *e, const struct generate_limits *limits, const struct generate_calls *calls, struct error *err);
+/* The request and its prompt are borrowed until done is called or it is cancelled. Its result is the same bits whatever is submitted when. Requests come in in the order
+ * they are submitted. An error says why this one cannot run; the session goes on. */
+int generate_submit(struct generate_engine *e, const struct generate_request *r, struct error *err);
+int generate_step(struct generate_engine *e, struct error *err); /* one pass of the model over what is in flight; nothing to do is fine. After an error: generate_end */
+int generate_pending(const struct generate_engine *e);           /* requests submitted and not finished */
+/* Its pages and slots are free at once and done is not called for it; a request that is not (or no more) there: nothing happens. */
+void generate_cancel(struct generate_engine *e, const struct generate_request *r);
+void generate_end(struct generate_engine *e);                    /* cancels what is left */
+
 /* What a run of these requests can take besides the weights: bytes of pages at most, and of host arrays, activations and logits. */
 void generate_memory_bound(struct generate_engine *e, const struct generate_request *requests, int n, size_t *kv_bytes, size_t *other_bytes);
-void generate_engine_forget(struct generate_engine *e); /* drops cached prefixes (after the weights changed) */
+void generate_engine_forget(struct generate_engine *e); /* drops cached prefixes (after the weights changed); not while requests are pending */
 struct generate_stats generate_engine_stats(const struct generate_engine *e);
 
 /* Bytes that a run makes resident beside the weights (cache, activations, logits) when each request generates as many tokens as is said. */

@@ -24,9 +24,8 @@ static size_t round16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-int job_start(struct generate_engine *e, struct job *job, int index, struct error *err)
+int job_start(struct generate_engine *e, struct job *job, const struct generate_request *r, struct error *err)
 {
-    const struct generate_request *r = &e->requests[index];
     const struct generate_options *o = &r->options;
     int number = job->number, n_lane = job_lanes(o), beams = o->num_beams > 1;
     size_t n = (size_t)n_lane, history = beams ? 0 : round16((size_t)o->max_new_tokens * 4);
@@ -36,7 +35,7 @@ int job_start(struct generate_engine *e, struct job *job, int index, struct erro
     char *at = mem_calloc(1, bytes);
     if (!at)
         return error_set_nomem(err, bytes, "a running request");
-    *job = (struct job){.index = index, .number = number, .request = r, .n_lane = n_lane, .n_live = n_lane, .memory = at, .n_prompt_page = n_page,
+    *job = (struct job){.number = number, .request = r, .n_lane = n_lane, .n_live = n_lane, .memory = at, .n_prompt_page = n_page,
                         .kind = beams ? JOB_BEAM : o->do_sample ? JOB_SAMPLE : JOB_GREEDY};
     job->lanes = (struct lane *)(void *)at;
     at += round16(n * sizeof(struct lane));

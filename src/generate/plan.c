@@ -1,15 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run will need, from its requests: pages, host arrays, logits, activations; sized first, then made. */
+/* What a session will need, from its requests or its limits: pages, host arrays, logits, activations; sized first, then made. */
 #include "generate/engine.h"
 
 #include "base/mem.h"
 #include "generate/stop.h"
 
+int plan_uses_rules(const struct generate_options *o)
+{
+    return o->repetition_penalty != 1 || o->no_repeat_ngram_size || o->min_new_tokens;
+}
+
+int plan_keep(const struct generate_options *o)
+{
+    return o->num_beams > 1 ? beam_keep(o->num_beams, o->n_eos) : 1;
+}
+
+struct plan plan_of_limits(const struct generate_limits *l, int page)
+{
+    int blocks = (l->length + page - 1) / page, bound = blocks * l->width + 1;
+    long n = l->requests;
+    return (struct plan){.n = l->requests, .max_len = l->length, .max_lane = l->width, .n_keep = l->width > 1 ? beam_keep(l->width, l->eos) : 1,
+                         .uses_rules = l->rules, .uses_stop = l->stop, .max_bound = bound, .lanes = n * l->width, .most = l->sequences, .pages = n * (bound + 1)};
+}
+
 void plan_add(struct plan *p, const struct generate_request *r, int page)
 {
     const struct generate_options *o = &r->options;
     int n_lane = job_lanes(o), len = r->n_prompt + o->max_new_tokens, bound = job_bound(o, r->n_prompt, page, 0, 0);
-    int keep = o->num_beams > 1 ? beam_keep(o->num_beams, o->n_eos) : 1;
+    int keep = plan_keep(o);
     p->n++;
     p->lanes += n_lane;
     p->pages += bound + 1; /* the page it may copy from */
@@ -18,7 +36,7 @@ void plan_add(struct plan *p, const struct generate_request *r, int page)
     p->max_bound = bound > p->max_bound ? bound : p->max_bound;
     p->n_keep = keep > p->n_keep ? keep : p->n_keep;
     p->uses_stop |= o->n_stop > 0;
-    p->uses_rules |= o->repetition_penalty != 1 || o->no_repeat_ngram_size || o->min_new_tokens;
+    p->uses_rules |= plan_uses_rules(o);
 }
 
 size_t plan_page_bytes(const struct generate_engine *e)
@@ -68,7 +86,7 @@ static void *carve(struct carver *c, size_t count, size_t size)
     return p;
 }
 
-static void carve_host(struct generate_engine *e, struct carver *c, int n_request, const struct plan *p)
+static void carve_host(struct generate_engine *e, struct carver *c, const struct plan *p)
 {
     size_t seqs = (size_t)e->max_batch, rows = seqs + (size_t)e->options.prefill_chunk, stride = (size_t)e->stride;
     size_t list = p->uses_rules ? seqs * ((size_t)e->max_len + MODEL_MAX_EOS) : 0, results = seqs * (size_t)e->n_top, copies = 2 * seqs + 2;
@@ -80,7 +98,9 @@ static void carve_host(struct generate_engine *e, struct carver *c, int n_reques
     e->jobs = carve(c, seqs, sizeof *e->jobs);
     e->active = carve(c, seqs, sizeof *e->active);
     e->done = carve(c, seqs, sizeof *e->done);
-    e->waiting = carve(c, (size_t)n_request, sizeof *e->waiting);
+    e->chosen = carve(c, seqs, sizeof *e->chosen);
+    e->waiting_capacity = p->n;
+    e->waiting = carve(c, (size_t)p->n, sizeof *e->waiting);
     e->tokens = carve(c, rows, 4);
     e->positions = carve(c, rows, 4);
     e->row_seq = carve(c, rows, 4);
@@ -151,17 +171,22 @@ static int make_workspace(struct generate_engine *e, struct error *err)
 }
 
 /* The sizes of everything that a run needs, from the plan; host arrays are counted. */
-static void set_sizes(struct generate_engine *e, const struct plan *p, int n_request)
+static void set_sizes(struct generate_engine *e, const struct plan *p)
 {
     struct carver count = {NULL, 0};
-    e->max_batch = e->options.max_batch ? e->options.max_batch : BATCH > p->max_lane ? BATCH : p->max_lane;
-    e->max_batch = p->lanes < e->max_batch ? (int)p->lanes : e->max_batch;
+    int most = p->most ? p->most : e->options.max_batch;
+    if (!most)
+        most = BATCH > p->max_lane ? BATCH : p->max_lane;
+    if (e->options.max_batch && most > e->options.max_batch)
+        most = e->options.max_batch;
+    e->max_batch = p->lanes < most ? (int)p->lanes : most;
     e->max_len = p->max_len;
     e->stride = (p->max_len + e->options.page - 1) / e->options.page;
+    e->n_keep = p->n_keep;
     e->n_top = p->n_keep < e->desc->n_vocab ? p->n_keep : e->desc->n_vocab;
     e->uses_rules = p->uses_rules;
     e->head_rows = e->max_batch < HEAD_ROWS ? e->max_batch : HEAD_ROWS;
-    carve_host(e, &count, n_request, p);
+    carve_host(e, &count, p);
     e->slab_bytes = count.used;
 }
 
@@ -173,16 +198,16 @@ void plan_drop(struct generate_engine *e)
     e->jobs = NULL;
 }
 
-int plan_set_up(struct generate_engine *e, const struct plan *p, int n_request, struct error *err)
+int plan_set_up(struct generate_engine *e, const struct plan *p, struct error *err)
 {
     int code;
     plan_drop(e);
-    set_sizes(e, p, n_request);
+    set_sizes(e, p);
     if ((code = make_pages(e, budget_pages(e, p), err)))
         return code;
     if (!(e->slab = mem_slab(e->slab_bytes)))
         return error_set_nomem(err, e->slab_bytes, "generation");
-    carve_host(e, &(struct carver){e->slab, 0}, n_request, p);
+    carve_host(e, &(struct carver){e->slab, 0}, p);
     if ((code = make_workspace(e, err)) || (code = make_device_io(e, err)))
         return code;
     if (p->uses_stop && finder_warm(e->finder))
@@ -193,7 +218,7 @@ int plan_set_up(struct generate_engine *e, const struct plan *p, int n_request, 
     for (int i = 0; i < e->max_batch; i++)
         e->jobs[i].number = i + 1;
     e->max_job = e->max_batch;
-    e->n_active = e->n_waiting = e->n_copy = e->n_pinned = 0;
+    e->n_active = e->first_waiting = e->n_waiting = e->n_copy = e->n_pinned = e->n_done = e->n_chosen = 0;
     return 0;
 }
 
@@ -207,8 +232,8 @@ void generate_memory_bound(struct generate_engine *e, const struct generate_requ
     *kv_bytes = *other_bytes = 0;
     if (!p.n)
         return;
-    plan_drop(e);
-    set_sizes(e, &p, n);
-    *kv_bytes = (size_t)budget_pages(e, &p) * plan_page_bytes(e);
-    *other_bytes = e->slab_bytes + device_io_bytes(e, at) + model_workspace_bytes(e->desc, model_dtype(e->model), e->max_batch + e->options.prefill_chunk, e->max_batch);
+    struct generate_engine sized = *e; /* the engine itself may be in a session of other sizes */
+    set_sizes(&sized, &p);
+    *kv_bytes = (size_t)budget_pages(&sized, &p) * plan_page_bytes(e);
+    *other_bytes = sized.slab_bytes + device_io_bytes(&sized, at) + model_workspace_bytes(e->desc, model_dtype(e->model), sized.max_batch + e->options.prefill_chunk, sized.max_batch);
 }

@@ -286,6 +286,8 @@ static void take_token(struct generate_engine *e, const struct out_row *out, int
     }
     l->ids[l->n] = token;
     l->logprobs[l->n++] = logprob;
+    if (e->calls.token)
+        e->chosen[e->n_chosen++] = (struct chosen){job, out->lane, l->n - 1};
     if (!ends && l->n < o->max_new_tokens)
         return;
     l->finish = ends ? FINISH_STOP : FINISH_LENGTH;
@@ -391,7 +393,7 @@ int step(struct generate_engine *e, struct error *err)
 {
     struct pass pass;
     double start = clock_now();
-    e->n_row = e->n_seq = e->prompt_rows = e->n_done = 0;
+    e->n_row = e->n_seq = e->prompt_rows = e->n_done = e->n_chosen = 0;
     memset(e->n_out, 0, sizeof e->n_out);
     for (int i = 0; i < e->n_active; i++) {
         if (e->active[i]->decoding)
