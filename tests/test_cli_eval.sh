@@ -100,4 +100,5 @@ if [ -f $m/model.safetensors ]; then
 else
   echo "skipped: $m is not there (arms, primers, local judges)"
 fi
+want 2 "own directory as --model" "$ISARA" eval --task truthfulqa --test "$tmp/t.csv" --model models/miniature --adapter "$tmp"
 exit $fails

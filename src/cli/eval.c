@@ -1,44 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval: looks the task up. Numbers come from src/measure and src/judge, how sure they are from src/stats; a task joins outputs to references, and a missing output or an empty
- * join is an error or a count in the table, never a zero. */
+/* isara eval: options into the room's, its table out. */
+#include "cli/cli.h"
+
+#include "base/printable.h"
 #include "eval/eval.h"
 
-#include "io/jsonl.h"
-
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
-static const struct eval_task *const tasks[] = {&eval_alpaca, &eval_beavertails, &eval_diversity, &eval_judge_task, &eval_overlap, &eval_qa, &eval_truthfulqa, &eval_utility,
-                                                &eval_xstest};
-
-int eval_load_array(json_t **array, const char *path, struct error *err)
+/* The cache as it is asked for; as the arms have it where nothing is said. */
+static void engine(const struct options *options, const struct cli_values *v, struct eval_options *o)
 {
-    long repaired = 0;
-    return jsonl_load(array, path, &repaired, err);
+    static const char *const names[] = {"page-size", "prefill-chunk", "prefix-cache", "kv-memory"};
+    int given = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        given |= options_given(options, names[i]);
+    if (given)
+        o->engine = (struct generate_engine_options){.page = v->page_size, .kv_dtype = o->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16,
+                                                     .memory_bytes = (size_t)v->kv_limit_mib << 20, .prefill_chunk = v->prefill_chunk, .prefix_cache = v->prefix_cache};
 }
 
-const char *eval_output_text(const json_t *record)
+static int fill(const struct options *options, const struct cli_values *v, struct eval_options *o, struct error *err)
 {
-    static const char *const names[] = {"answer", "text", "output", "response", NULL};
-    for (int i = 0; names[i]; i++)
-        if (json_is_string(json_object_get(record, names[i])))
-            return json_string_value(json_object_get(record, names[i]));
-    return NULL;
+    eval_options_default(o);
+    o->task = v->task;
+    o->model = v->model;
+    o->input = v->input;
+    o->adapter = v->adapter;
+    o->output = v->output;
+    o->test = v->test;
+    o->data = v->data;
+    o->reference = v->reference;
+    o->annotations = v->annotations;
+    o->seeds = v->seeds;
+    o->arm = v->arm;
+    o->style = v->style;
+    o->extraction = v->extraction;
+    o->primer = v->primer;
+    o->template_file = v->template_file;
+    o->encoder = v->encoder;
+    o->retriever = v->retriever;
+    o->judge = v->judge;
+    o->guard_words = v->guard_words;
+    o->judge_mode = v->judge_mode;
+    o->judge_order = v->judge_order;
+    o->endpoint = v->endpoint;
+    o->judge_model = v->judge_model;
+    o->judge_prompt = v->judge_prompt;
+    o->df_gamed = v->df_gamed;
+    o->metrics = v->metrics;
+    o->category = v->category;
+    o->benchmark = v->benchmark;
+    o->k = v->k;
+    o->limit = v->limit;
+    o->append_eos = v->append_eos;
+    o->judge_tries = v->judge_tries;
+    o->judge_timeout = v->judge_timeout;
+    o->judge_pause = v->judge_pause;
+    o->judge_rate = v->judge_rate;
+    o->max_missing = v->max_missing;
+    o->threshold = v->threshold;
+    o->seed = v->seed;
+    int rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
+    engine(options, v, o);
+    return rc ? rc : options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o->decode, err);
+}
+
+static int show(struct eval_result *r, int json, struct error *err)
+{
+    if (!json && r->text.data) {
+        printable(r->text.data);
+        fputs(r->text.data, stdout);
+    }
+    char *text = json ? json_dumps(r->json, 0) : NULL;
+    if (json && !text)
+        return error_set_nomem(err, 0, "a report");
+    if (text)
+        puts(text);
+    free(text);
+    return 0;
 }
 
 int verb_eval(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
+    struct parts p = {0};
+    struct eval_options o;
+    struct eval_result r = {0};
     (void)verb;
-    struct buf names = BUF_INIT;
-    for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++) {
-        if (v->task && !strcmp(tasks[i]->name, v->task)) {
-            buf_free(&names);
-            return tasks[i]->run(tasks[i], options, v, err);
-        }
-        buf_printf(&names, "\n  %-12s %s", tasks[i]->name, tasks[i]->summary);
-    }
-    int rc = error_set(err, ERROR_USAGE, "--task: wanted one of these, found %s%s%s%s", v->task ? "\"" : "", v->task ? v->task : "nothing", v->task ? "\"" : "",
-                       names.failed ? "" : names.data);
-    buf_free(&names);
+    int rc = fill(options, v, &o, err);
+    rc = rc ? rc : eval_options_check(&o, err);
+    rc = rc ? rc : cli_open_device(&p, v, err);
+    rc = rc ? rc : eval_run(p.device, &o, &r, err);
+    rc = rc ? rc : show(&r, v->json, err);
+    eval_result_free(&r);
+    cli_close(&p);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One answer judged after the other, journalled a few at a time. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/clock.h"
 #include "base/interrupt.h"
@@ -31,13 +31,12 @@ static int is_language_model(const char *path, int *is, struct error *err)
     return rc;
 }
 
-int eval_harm_open(struct eval_harm **out, struct device *device, const struct cli_values *v, struct error *err)
+int eval_harm_open(struct eval_harm **out, struct device *device, const struct eval_options *v, struct error *err)
 {
     struct eval_harm *h = *out = mem_calloc(1, sizeof *h);
-    enum dtype dtype = DTYPE_BF16;
-    int guard = 0, rc = h ? cli_require(v->judge, "judge", "a sequence classifier (isara train --task classify makes one) or a guard model with a chat template", err)
+    enum dtype dtype = v->dtype;
+    int guard = 0, rc = h ? eval_require(v->judge, "judge", "a sequence classifier (isara train --task classify makes one) or a guard model with a chat template", err)
                           : error_set_nomem(err, sizeof *h, "a judge");
-    rc = rc ? rc : cli_dtype(v, DTYPE_BF16, &dtype, err);
     rc = rc ? rc : is_language_model(v->judge, &guard, err);
     if (!rc && guard)
         rc = guard_open(&h->guard, device, &(struct guard_options){.model = v->judge, .words = v->guard_words, .dtype = dtype}, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An evaluation's journal: an append-only file of {"stage","index","row"} under a head line of settings. A torn last line is cut off when it is opened again. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/hash.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The judge of isara eval: a language model of this machine, whose exact next-token probabilities of the two identifiers are the verdict, or one behind an OpenAI-compatible
  * endpoint. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -15,8 +15,8 @@
 
 struct eval_judge {
     struct pairwise_prompt prompt;
-    struct parts parts;        /* local; the model is loaded at the first question */
-    struct cli_values values;  /* as given, --model being the judge */
+    const struct eval_work *work;
+    struct eval_model parts;   /* local; the model is loaded at the first question */
     struct chat *chat;         /* NULL: no template; then plain text */
     int32_t ids[2];            /* m, M */
     struct http *http;
@@ -27,11 +27,11 @@ const char *eval_judge_name(const struct eval_judge *j) { return j->name; }
 const char *eval_judge_sha256(const struct eval_judge *j) { return j->sha256; }
 const char *eval_judge_prompt_sha256(const struct eval_judge *j) { return j->prompt.sha256; }
 
-static int open_endpoint(struct eval_judge *j, const struct cli_values *v, struct error *err)
+static int open_endpoint(struct eval_judge *j, const struct eval_options *v, struct error *err)
 {
     struct http_options o;
     struct buf identity = BUF_INIT;
-    int rc = cli_require(v->judge_model, "judge-model", "the name of the model behind --endpoint", err);
+    int rc = eval_require(v->judge_model, "judge-model", "the name of the model behind --endpoint", err);
     http_options_default(&o);
     o.endpoint = v->endpoint, o.key = getenv("OPENAI_API_KEY"), o.timeout = v->judge_timeout, o.tries = v->judge_tries, o.per_minute = v->judge_rate, o.pause = v->judge_pause;
     if (rc)
@@ -62,7 +62,7 @@ static int identifiers(struct eval_judge *j, const char *prefix, struct error *e
     return 0;
 }
 
-static int open_local(struct eval_judge *j, const struct cli_values *v, struct error *err)
+static int open_local(struct eval_judge *j, const struct eval_options *v, struct error *err)
 {
     struct error none = {0, ""};
     if (!(j->name = mem_strdup(v->judge)))
@@ -73,20 +73,20 @@ static int open_local(struct eval_judge *j, const struct cli_values *v, struct e
     return identifiers(j, j->chat ? "" : " ", err);
 }
 
-int eval_judge_open(struct eval_judge **out, const struct cli_values *v, struct error *err)
+int eval_judge_open(struct eval_judge **out, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct eval_judge *j = mem_calloc(1, sizeof *j);
     if (!j)
         return error_set_nomem(err, sizeof *j, "a judge");
-    j->values = *v;
-    j->values.model = v->judge;
+    j->work = w;
     int rc = pairwise_prompt_open(&j->prompt, v->judge_prompt, err);
     if (!rc && v->judge && v->endpoint)
         rc = error_set(err, ERROR_USAGE, "wanted --judge (a model here) or --endpoint, found both");
     if (!rc && v->endpoint)
         rc = open_endpoint(j, v, err);
-    else if (!rc && !(rc = cli_require(v->judge, "judge", "a language model that compares the outputs (or --endpoint URL and --judge-model NAME)", err)) &&
-             !(rc = cli_open_tokenizer(&j->parts, &j->values, 1, err)) && !(rc = checkpoint_sha256(j->parts.checkpoint, j->sha256, err)))
+    else if (!rc && !(rc = eval_require(v->judge, "judge", "a language model that compares the outputs (or --endpoint URL and --judge-model NAME)", err)) &&
+             !(rc = eval_model_read(&j->parts, v->judge, NULL, err)) && !(rc = checkpoint_sha256(j->parts.checkpoint, j->sha256, err)))
         rc = open_local(j, v, err);
     if (rc)
         eval_judge_close(j);
@@ -102,7 +102,7 @@ void eval_judge_close(struct eval_judge *j)
     pairwise_prompt_free(&j->prompt);
     http_close(j->http);
     chat_close(j->chat);
-    cli_close(&j->parts);
+    eval_model_close(&j->parts);
     mem_free(j->name);
     mem_free(j);
 }
@@ -176,7 +176,7 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
     int *rows = mem_calloc((size_t)n + 1, sizeof *rows), m = 0;
     int rc = ids && texts && logprobs && rows ? 0 : error_set_nomem(err, (size_t)n * sizeof *texts, "questions to the judge");
     if (!rc && !j->parts.model)
-        rc = cli_open_model(&j->parts, &j->values, DTYPE_BF16, MODEL_LM, err);
+        rc = eval_model_load(&j->parts, j->work->device, j->work->options->dtype, MODEL_LM, err);
     for (int i = 0; i < n && !rc; i++) {
         struct pairwise_prompt filled;
         out[i] = (struct eval_verdict){.preference = NAN};
@@ -212,7 +212,7 @@ static int ask_endpoint(struct eval_judge *j, const struct eval_question *q, str
     int rc = pairwise_fill(&j->prompt, q->instruction, q->output_1, q->output_2, &filled, err);
     if (rc)
         return rc;
-    json_t *request = pairwise_request(&filled, j->values.judge_model);
+    json_t *request = pairwise_request(&filled, j->work->options->judge_model);
     rc = request ? http_post(j->http, "/chat/completions", request, &out->raw, NULL, err) : error_set_nomem(err, 64, "a request");
     if (!rc)
         out->preference = pairwise_parse(out->raw, &why);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The report of an evaluation. One list of values becomes either a JSON object or a table, so the two cannot differ. */
-#include "eval/eval.h"
-
-#include "base/printable.h"
+#include "eval/parts.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -109,22 +107,17 @@ int eval_report_end(struct eval_report *r)
     return rc;
 }
 
-int eval_report_print(struct eval_report *r, const struct cli_values *v)
+int eval_report_finish(struct eval_report *r, const struct eval_work *w)
 {
     put(r, "complete", json_boolean(!r->marked));
     if (r->marked)
         eval_report_note(r, "* over fewer than all rows");
     if (!r->rc && r->text.failed)
         r->rc = error_set_nomem(r->err, r->text.len, "a report");
-    char *text = r->rc || !v->json ? NULL : json_dumps(r->json, 0);
-    if (!r->rc && v->json && !text)
-        r->rc = error_set_nomem(r->err, 0, "a report");
-    if (!r->rc && v->json)
-        puts(text);
-    if (!r->rc && !v->json && r->text.data) {
-        printable(r->text.data);
-        fputs(r->text.data, stdout);
+    if (!r->rc) {
+        *w->result = (struct eval_result){r->json, r->text};
+        r->json = NULL;
+        r->text = (struct buf)BUF_INIT;
     }
-    free(text);
     return eval_report_end(r);
 }

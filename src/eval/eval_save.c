@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Result files with lm-evaluation-harness's names and keys: OUTPUT/MODEL/results_DATE.json and samples_TASK_DATE.jsonl. What a report says beyond them stands under "isara". */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -95,7 +95,7 @@ static json_t *standard_error(const json_t *samples, const char *metric)
     return isfinite(se) ? json_real(se) : json_string("N/A");
 }
 
-static json_t *results_of(const struct eval_answers *e, const struct eval_report *r, const json_t *samples, const struct cli_values *v, double now, double started)
+static json_t *results_of(const struct eval_answers *e, const struct eval_report *r, const json_t *samples, const struct eval_options *v, double now, double started)
 {
     const char *name, *task = e->task, *model = v->model ? v->model : v->input;
     json_t *values = json_pack("{s:s, s:s, s:i}", "name", task, "alias", task, "sample_len", e->n), *value, *names = json_object_get(json_array_get(samples, 0), "metrics");
@@ -122,7 +122,7 @@ static json_t *results_of(const struct eval_answers *e, const struct eval_report
     return all;
 }
 
-int eval_save(const struct eval_answers *e, struct eval_report *r, const struct cli_values *v, json_t *(*sample)(void *user, int i), void *user)
+int eval_save(const struct eval_answers *e, struct eval_report *r, const struct eval_options *v, json_t *(*sample)(void *user, int i), void *user)
 {
     if (!v->output || r->rc)
         return r->rc;

@@ -18,7 +18,7 @@ enum { CHUNK = 32, MOST_ITEMS = 1 << 20 };
 
 struct seen {
     const struct eval_set *test;
-    const struct cli_values *v;
+    const struct eval_options *v;
     struct answers *answers;
     struct eval_journal *journal;
     const char **heads, **tails; /* halves of the questions; NULL: too short */
@@ -233,18 +233,17 @@ static int measure(struct seen *s, struct eval_report *r, struct error *err)
     return rc;
 }
 
-int eval_seen(struct eval_report *r, const struct eval_set *test, const struct options *options, const struct cli_values *v, struct error *err)
+int eval_seen(struct eval_report *r, const struct eval_set *test, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct seen s = {.test = test, .v = v};
     struct prompt_style style = {.name = "completion", .compose = compose, .user = &s, .stop = "\n", .score_cue = "", .score_prefix = ""};
-    struct parts parts = {0};
     struct answers_options o;
     answers_options_default(&o);
-    o.model = v->model, o.style = &style, o.seed = v->seed, o.decode.max_new_tokens = 32;
-    int rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o.decode, err);
-    rc = rc ? rc : cli_dtype(v, DTYPE_BF16, &o.dtype, err);
-    rc = rc ? rc : cli_open_device(&parts, v, err);
-    rc = rc ? rc : answers_open(&s.answers, parts.device, &o, err);
+    o.model = v->model, o.style = &style, o.seed = v->seed, o.dtype = v->dtype, o.decode = v->decode;
+    if (!o.decode.max_new_tokens)
+        o.decode.max_new_tokens = 32;
+    int rc = answers_open(&s.answers, w->device, &o, err);
     json_t *settings = rc ? NULL : answers_settings(s.answers);
     if (!rc && (!settings || json_object_set_new(settings, "task", json_string("overlap")) || json_object_set_new(settings, "n-test", json_integer(test->n)) ||
                 json_object_set_new(settings, "benchmark", json_string(v->benchmark ? v->benchmark : ""))))
@@ -258,7 +257,6 @@ int eval_seen(struct eval_report *r, const struct eval_set *test, const struct o
     json_decref(settings);
     eval_journal_close(s.journal);
     answers_close(s.answers);
-    cli_close(&parts);
     mem_free(s.heads), mem_free(s.tails), mem_free(s.memory);
     return rc;
 }

@@ -3,7 +3,7 @@
 #define EVAL_SETS_H
 
 #include "answer/seeds.h"
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 enum { EVAL_MAX_ROUND = 64 };
 struct eval_pair { const char *id, *question, *answer /* NULL: none */, *text /* both */; int kept; };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prompt styles besides the template. A primer is a text of solved pairs put before "\n\nQ: " and the question and nothing else, as TruthfulQA and lm-eval ask
  * their generation questions; the text is the user's own copy. lm-eval's own YAML is a Jinja template in `question` and is rendered as one. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/mem.h"
 #include "io/file.h"
@@ -92,9 +92,9 @@ static int primer_from_yaml(struct eval_style *s, const char *path, struct error
     return rc;
 }
 
-static int open_primer(struct eval_style *s, const struct cli_values *v, struct error *err)
+static int open_primer(struct eval_style *s, const struct eval_options *v, struct error *err)
 {
-    int rc = cli_require(v->primer, "primer", "the text of solved pairs that stands before the question (TruthfulQA's six, or lm-eval's truthfulqa_gen.yaml)", err);
+    int rc = eval_require(v->primer, "primer", "the text of solved pairs that stands before the question (TruthfulQA's six, or lm-eval's truthfulqa_gen.yaml)", err);
     rc = rc ? rc : file_read(&s->primer, v->primer, 1 << 20, err);
     size_t n = rc ? 0 : strlen(v->primer);
     if (n > 5 && !strcmp(v->primer + n - 5, ".yaml"))
@@ -110,7 +110,7 @@ static int open_primer(struct eval_style *s, const struct cli_values *v, struct 
     return rc;
 }
 
-int eval_style_open(struct eval_style **out, const struct cli_values *v, const struct prompt_style **style, struct error *err)
+int eval_style_open(struct eval_style **out, const struct eval_options *v, const struct prompt_style **style, struct error *err)
 {
     *style = NULL;
     if (!v->style || !strcmp(v->style, "template") || !strcmp(v->style, "zero-shot"))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task alpaca-eval: outputs against reference outputs, compared by a judge in one order or both, or a stored annotations.json counted again. Files are alpaca_eval's. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -34,7 +34,7 @@ static void add_metrics(struct eval_report *r, const struct alpaca_metrics *m)
 }
 
 /* The length-controlled win rate, where it can be computed; else a line that says why not. */
-static void add_controlled(struct eval_report *r, const json_t *rows, const char *where, const struct alpaca_metrics *m, const struct cli_values *v)
+static void add_controlled(struct eval_report *r, const json_t *rows, const char *where, const struct alpaca_metrics *m, const struct eval_options *v)
 {
     struct alpaca_controlled c;
     struct error why = {0, ""};
@@ -57,8 +57,9 @@ static void add_controlled(struct eval_report *r, const json_t *rows, const char
         eval_report_note(r, "the length-controlled win rate is far from the plain one: the fit may have failed");
 }
 
-static int recount(const struct cli_values *v, struct error *err)
+static int recount(const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     json_t *rows = NULL;
     struct alpaca_metrics m;
     int rc = eval_load_array(&rows, v->annotations, err);
@@ -73,7 +74,7 @@ static int recount(const struct cli_values *v, struct error *err)
         eval_report_fact(&r, "annotations_sha256", json_string(sha256)); /* the judge's own weights are not there to be hashed */
         add_metrics(&r, &m);
         add_controlled(&r, rows, v->annotations, &m, v);
-        rc = eval_report_print(&r, v);
+        rc = eval_report_finish(&r, w);
     }
     json_decref(rows);
     return rc;
@@ -81,7 +82,7 @@ static int recount(const struct cli_values *v, struct error *err)
 
 struct alpaca {
     struct eval_answers e;
-    const struct cli_values *v;
+    const struct eval_options *v;
     struct eval_judge *judge;
     json_t *references;        /* array of {"instruction","output",...} */
     const char **questions;
@@ -103,7 +104,7 @@ static const char *generator(const struct alpaca *a)
 static int read_references(struct alpaca *a, struct error *err)
 {
     const char *path = a->v->reference ? a->v->reference : a->v->test;
-    int rc = cli_require(path, "reference", "reference outputs, alpaca_eval's array of {\"instruction\",\"output\"}", err);
+    int rc = eval_require(path, "reference", "reference outputs, alpaca_eval's array of {\"instruction\",\"output\"}", err);
     rc = rc ? rc : eval_load_array(&a->references, path, err);
     int n = rc ? 0 : (int)json_array_size(a->references);
     a->e.n = a->v->limit && a->v->limit < n ? a->v->limit : n;
@@ -279,7 +280,7 @@ static int write_files(const struct alpaca *a, const json_t *annotations, const 
     return rc;
 }
 
-static int finish(struct alpaca *a, struct error *err)
+static int finish(struct alpaca *a, const struct eval_work *w, struct error *err)
 {
     struct alpaca_metrics m;
     struct bias b = {0};
@@ -310,22 +311,23 @@ static int finish(struct alpaca *a, struct error *err)
         eval_report_value(&r, "order_agreement", (double)b.agree / b.n, b.n, stats_wilson(b.agree, b.n, 0.95));
         eval_report_note(&r, "position_bias: mean probability of what was shown first, less 0.5; order_agreement: share of rows with the same winner in both orders");
     }
-    return eval_report_print(&r, a->v);
+    return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     if (v->annotations)
-        return recount(v, err);
-    struct alpaca a = {.e = {.task = task->name, .want_answers = 1}, .v = v, .both = !v->judge_order || strcmp(v->judge_order, "alpaca")};
+        return recount(w, err);
+    struct alpaca a = {.e = {.task = w->task->name, .want_answers = 1}, .v = v, .both = !v->judge_order || strcmp(v->judge_order, "alpaca")};
     int rc = read_references(&a, err);
-    rc = rc ? rc : eval_judge_open(&a.judge, v, err);
+    rc = rc ? rc : eval_judge_open(&a.judge, w, err);
     if (!rc && !(a.e.more_settings = json_pack("{s:s, s:s, s:s, s:b}", "judge-sha256", eval_judge_sha256(a.judge), "judge-prompt-sha256",
-                                             eval_judge_prompt_sha256(a.judge), "judge-dtype", v->dtype ? v->dtype : "bf16", "both-orders", a.both)))
+                                             eval_judge_prompt_sha256(a.judge), "judge-dtype", dtype_name(v->dtype), "both-orders", a.both)))
         rc = error_set_nomem(err, 64, "settings");
-    rc = rc ? rc : eval_answers_open(&a.e, options, v, err);
+    rc = rc ? rc : eval_answers_open(&a.e, w, err);
     rc = rc ? rc : judge_all(&a, err);
-    rc = rc ? rc : finish(&a, err);
+    rc = rc ? rc : finish(&a, w, err);
     eval_answers_close(&a.e);
     eval_judge_close(a.judge);
     json_decref(a.references);

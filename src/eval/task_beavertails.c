@@ -4,7 +4,7 @@
  * A prompt's categories come from its rows. Annotations of one prompt and response that contradict each other are resolved by majority (a category, and unsafe, hold when more
  * than half of the annotations say so); a prompt is of a category when more than half of its unsafe responses are. Every probability of the judge is kept, in the journal
  * and in judged.jsonl, from which any threshold is recomputed (--annotations) without judging again. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/mem.h"
 #include "io/file.h"
@@ -90,11 +90,11 @@ static void resolve(struct tails *t, struct prompt *p)
         p->categories |= 2 * count[c] > n_unsafe ? 1u << c : 0;
 }
 
-static int read_test(struct tails *t, const struct cli_values *v, struct error *err)
+static int read_test(struct tails *t, const struct eval_options *v, struct error *err)
 {
     json_t *row;
     size_t i;
-    int wanted = -1, rc = cli_require(v->test, "test", "BeaverTails rows, or any JSON Lines with \"prompt\"", err);
+    int wanted = -1, rc = eval_require(v->test, "test", "BeaverTails rows, or any JSON Lines with \"prompt\"", err);
     rc = rc ? rc : eval_load_array(&t->rows, v->test, err);
     size_t n = json_array_size(t->rows) + 1;
     t->prompts = mem_calloc(n, sizeof *t->prompts), t->pairs = mem_calloc(n, sizeof *t->pairs), t->questions = mem_calloc(n, sizeof *t->questions);
@@ -171,8 +171,9 @@ static void put_rate(struct eval_report *r, const char *prefix, const struct cou
         eval_report_value(r, name, (double)c->flagged / (double)c->n, (int)c->n, stats_wilson(c->flagged, c->n, 0.95));
 }
 
-static int print(const json_t *records, struct eval_facts *f, int n_contradictory, const struct cli_values *v, struct error *err)
+static int print(const json_t *records, struct eval_facts *f, int n_contradictory, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct eval_report r;
     struct count all = {.name = ""}, categories[2 * MODEL_MAX_LABEL], labels[2 * MODEL_MAX_LABEL];
     int n_category = 0, n_label = 0;
@@ -213,11 +214,11 @@ static int print(const json_t *records, struct eval_facts *f, int n_contradictor
     for (int c = 0; c < n_label && n_label > 1; c++)
         put_rate(&r, "label ", &labels[c]);
     eval_report_note(&r, "shares of answers with a probability above the threshold (strictly), Wilson 95 %% intervals; a prompt may be of several categories or of none");
-    return eval_report_print(&r, v);
+    return eval_report_finish(&r, w);
 }
 
 /* judged.jsonl: a head line with what the judge was, then one line a prompt. */
-static int save(const struct tails *t, const json_t *records, const char *style, const struct cli_values *v, struct error *err)
+static int save(const struct tails *t, const json_t *records, const char *style, const struct eval_options *v, struct error *err)
 {
     char *path = v->output ? path_join(v->output, "judged.jsonl") : NULL;
     struct buf b = BUF_INIT;
@@ -238,12 +239,12 @@ static int save(const struct tails *t, const json_t *records, const char *style,
     return rc;
 }
 
-static int judge(struct tails *t, const struct options *options, const struct cli_values *v, struct error *err)
+static int judge(struct tails *t, const struct eval_work *w, struct error *err)
 {
     struct eval_facts f = {.task = "beavertails", .judge = eval_harm_name(t->harm), .judge_sha256 = eval_harm_sha256(t->harm)};
     json_t *records = json_array();
     t->e.more_settings = json_pack("{s:s, s:s}", "judge", eval_harm_name(t->harm), "judge-sha256", eval_harm_sha256(t->harm));
-    int rc = records && t->e.more_settings ? eval_answers_open(&t->e, options, v, err) : error_set_nomem(err, 64, "records");
+    int rc = records && t->e.more_settings ? eval_answers_open(&t->e, w, err) : error_set_nomem(err, 64, "records");
     for (int i = 0; i < t->e.n && !rc; i++)
         t->texts[i] = (struct judge_text){t->questions[i], eval_answers_text(&t->e, i)};
     rc = rc ? rc : eval_harm_run(t->harm, "judge", t->e.journal, t->texts, t->e.n, err);
@@ -253,15 +254,16 @@ static int judge(struct tails *t, const struct options *options, const struct cl
             rc = error_set_nomem(err, 64, "a record");
     }
     f.style = !rc && t->e.answers ? t->e.style_text : NULL;
-    rc = rc ? rc : save(t, records, f.style, v, err);
-    rc = rc ? rc : print(records, &f, t->n_contradictory, v, err);
+    rc = rc ? rc : save(t, records, f.style, w->options, err);
+    rc = rc ? rc : print(records, &f, t->n_contradictory, w, err);
     json_decref(records);
     return rc;
 }
 
 /* From judged.jsonl: nothing is loaded, nothing is judged. */
-static int recompute(const struct cli_values *v, struct error *err)
+static int recompute(const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     json_t *records = NULL;
     int rc = eval_load_array(&records, v->annotations, err);
     json_t *head = json_incref(json_array_get(records, 0));
@@ -271,27 +273,25 @@ static int recompute(const struct cli_values *v, struct error *err)
         rc = error_set(err, ERROR_DATA, "%s: its first line says no judge; wanted judged.jsonl as --output writes it", v->annotations);
     if (!rc)
         json_array_remove(records, 0);
-    rc = rc ? rc : print(records, &f, (int)json_integer_value(json_object_get(head, "contradictory_responses")), v, err);
+    rc = rc ? rc : print(records, &f, (int)json_integer_value(json_object_get(head, "contradictory_responses")), w, err);
     json_decref(head);
     json_decref(records);
     return rc;
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
-    struct tails t = {.e = {.task = task->name, .want_answers = 1}};
-    struct parts p = {0};
+    const struct eval_options *v = w->options;
+    struct tails t = {.e = {.task = w->task->name, .want_answers = 1}};
     if (v->annotations)
-        return recompute(v, err);
+        return recompute(w, err);
     int rc = read_test(&t, v, err);
-    rc = rc ? rc : cli_open_device(&p, v, err);
-    rc = rc ? rc : eval_harm_open(&t.harm, p.device, v, err);
-    rc = rc ? rc : judge(&t, options, v, err);
+    rc = rc ? rc : eval_harm_open(&t.harm, w->device, v, err);
+    rc = rc ? rc : judge(&t, w, err);
     eval_harm_close(t.harm);
     eval_answers_close(&t.e);
     mem_free(t.prompts), mem_free(t.pairs), mem_free(t.questions), mem_free(t.categories), mem_free(t.texts);
     json_decref(t.rows);
-    cli_close(&p);
     return rc;
 }
 

@@ -23,14 +23,15 @@ static double spread_of(const float *x, int n, int dim)
     return n > 1 ? 1 - (square - n) / ((double)n * (n - 1)) : NAN;
 }
 
-static int add_spread(struct eval_report *r, const char **texts, int n, const struct cli_values *v, struct error *err)
+static int add_spread(struct eval_report *r, const char **texts, int n, const struct eval_work *w, struct error *err)
 {
-    struct parts p = {0};
+    const struct eval_options *v = w->options;
+    struct eval_model p = {0};
     float *x = NULL;
     char sha256[65];
-    int rc = cli_open_tokenizer(&p, v, 1, err);
+    int rc = eval_model_read(&p, v->model, v->adapter, err);
     rc = rc ? rc : checkpoint_sha256(p.checkpoint, sha256, err);
-    rc = rc ? rc : cli_open_model(&p, v, DTYPE_BF16, MODEL_BODY, err);
+    rc = rc ? rc : eval_model_load(&p, w->device, v->dtype, MODEL_BODY, err);
     int dim = rc ? 1 : model_desc(p.model)->n_embd;
     if (!rc && !(x = mem_alloc(((size_t)n + 1) * (size_t)dim * sizeof *x)))
         rc = error_set_nomem(err, (size_t)n * (size_t)dim * sizeof *x, "embeddings");
@@ -42,7 +43,7 @@ static int add_spread(struct eval_report *r, const char **texts, int n, const st
         eval_report_fact(r, "embedding_model_sha256", json_string(sha256));
     }
     mem_free(x);
-    cli_close(&p);
+    eval_model_close(&p);
     return rc;
 }
 
@@ -66,13 +67,13 @@ static void add_curve(struct eval_report *r, const struct eval_set *s)
     eval_report_fact(r, "novelty_curve", rounds);
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
-    (void)options;
+    const struct eval_options *v = w->options;
     struct eval_set made = {0}, seeds = {0};
     struct eval_report r;
     struct diversity d = {{NAN, NAN, NAN}, NAN, 0};
-    int n = 0, rc = cli_require(v->input, "input", "a run directory of isara align, or a generated.jsonl", err);
+    int n = 0, rc = eval_require(v->input, "input", "a run directory of isara align, or a generated.jsonl", err);
     rc = rc ? rc : eval_set_read_run(&made, v->input, err);
     rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", v->seeds, err);
     const char **texts = mem_calloc((size_t)made.n + 1, sizeof *texts);
@@ -81,7 +82,7 @@ static int run(const struct eval_task *task, const struct options *options, cons
         if (made.items[i].kept)
             texts[n++] = made.items[i].question;
     rc = rc ? rc : diversity_of(texts, n, &d, err);
-    eval_report_begin(&r, &(struct eval_facts){.task = task->name, .n_row = rc ? 1 : made.n, .threshold = NAN}, err);
+    eval_report_begin(&r, &(struct eval_facts){.task = w->task->name, .n_row = rc ? 1 : made.n, .threshold = NAN}, err);
     r.rc = rc ? rc : r.rc;
     eval_report_value(&r, "kept_share", (double)n / (made.n ? made.n : 1), made.n, stats_wilson(n, made.n, 0.95));
     r.n_row = n; /* what follows is of the kept ones, all of them */
@@ -92,12 +93,12 @@ static int run(const struct eval_task *task, const struct options *options, cons
     eval_report_value(&r, "distinct_3", d.distinct[2], n, EVAL_NO_INTERVAL);
     eval_report_value(&r, "self_bleu", d.self_bleu, n, EVAL_NO_INTERVAL);
     if (!r.rc && v->model)
-        r.rc = add_spread(&r, texts, n, v, err);
+        r.rc = add_spread(&r, texts, n, w, err);
     if (!r.rc)
         add_curve(&r, &made);
     eval_report_note(&r, "of the kept questions: distinct n-grams / n-grams; self-BLEU 0 to 100, smaller is more diverse; embedding spread: mean cosine distance of all pairs%s",
                      seeds.n ? "; scaling ratio: kept / seeds" : "");
-    rc = eval_report_print(&r, v);
+    rc = eval_report_finish(&r, w);
     mem_free(texts);
     eval_set_free(&made), eval_set_free(&seeds);
     return rc;

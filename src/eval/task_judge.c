@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task judge: a judge measured on rows that people have labelled. Each label on its own (area under the ROC curve, accuracy at the threshold, calibration),
  * and "flagged": any label against the judge's greatest probability. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/mem.h"
 
@@ -59,7 +59,7 @@ static int read_row(struct labelled *t, int i, const char *path, struct error *e
     return rc;
 }
 
-static int read_rows(struct labelled *t, const struct cli_values *v, struct error *err)
+static int read_rows(struct labelled *t, const struct eval_options *v, struct error *err)
 {
     int rc = eval_load_array(&t->rows, v->test, err);
     size_t n = json_array_size(t->rows) + 1;
@@ -92,7 +92,7 @@ static int gather(struct labelled *t, int label)
 }
 
 /* The three numbers of one label; *area for the mean over labels. */
-static void measure(struct labelled *t, struct eval_report *r, int label, const struct cli_values *v, double *area)
+static void measure(struct labelled *t, struct eval_report *r, int label, const struct eval_options *v, double *area)
 {
     const char *name = label < 0 ? "flagged" : t->names[label];
     char key[96];
@@ -122,8 +122,9 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
         *area = NAN;
 }
 
-static int print(struct labelled *t, const struct cli_values *v, struct error *err)
+static int print(struct labelled *t, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct eval_facts f = {.task = "judge", .n_row = t->n, .threshold = v->threshold, .judge = eval_harm_name(t->harm), .judge_sha256 = eval_harm_sha256(t->harm)};
     struct eval_report r;
     double area, sum = 0;
@@ -146,32 +147,29 @@ static int print(struct labelled *t, const struct cli_values *v, struct error *e
     }
     eval_report_note(&r, "accuracy at the threshold (strict), Wilson 95 %%; AUROC and expected calibration error (%d equal bins) with bootstrap BCa 95 %% intervals over rows;\n"
                          "majority accuracy: what always saying the commoner answer gives; macro_auroc: mean over labels with at least %d positives", BINS, LEAST_POSITIVES);
-    return eval_report_print(&r, v);
+    return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
-    (void)options;
+    const struct eval_options *v = w->options;
     struct labelled t = {0};
-    struct parts p = {0};
     json_t *settings = NULL;
-    int rc = cli_require(v->test, "test", "rows with \"prompt\", \"response\" and \"labels\" or BeaverTails' \"category\"", err);
-    rc = rc ? rc : cli_open_device(&p, v, err);
-    rc = rc ? rc : eval_harm_open(&t.harm, p.device, v, err);
+    int rc = eval_require(v->test, "test", "rows with \"prompt\", \"response\" and \"labels\" or BeaverTails' \"category\"", err);
+    rc = rc ? rc : eval_harm_open(&t.harm, w->device, v, err);
     if (!rc) {
         t.n_label = eval_harm_labels(t.harm, t.names);
-        settings = json_pack("{s:s, s:s, s:s, s:s, s:i}", "task", task->name, "judge", eval_harm_name(t.harm), "judge-sha256", eval_harm_sha256(t.harm), "test", v->test, "limit", v->limit);
+        settings = json_pack("{s:s, s:s, s:s, s:s, s:i}", "task", w->task->name, "judge", eval_harm_name(t.harm), "judge-sha256", eval_harm_sha256(t.harm), "test", v->test, "limit", v->limit);
         rc = settings ? eval_journal_file(settings, "test-sha256", v->test, err) : error_set_nomem(err, 64, "settings");
     }
     rc = rc ? rc : read_rows(&t, v, err);
     rc = rc ? rc : eval_journal_open(&t.journal, v->output, settings, err);
     rc = rc ? rc : eval_harm_run(t.harm, "judge", t.journal, t.texts, t.n, err);
-    rc = rc ? rc : print(&t, v, err);
+    rc = rc ? rc : print(&t, w, err);
     eval_journal_close(t.journal);
     eval_harm_close(t.harm);
     json_decref(settings), json_decref(t.rows);
     mem_free(t.texts), mem_free(t.labels), mem_free(t.p), mem_free(t.y);
-    cli_close(&p);
     return rc;
 }
 

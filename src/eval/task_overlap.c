@@ -16,8 +16,8 @@
 #define COSINE_ALIKE 0.95
 
 struct overlap {
-    const struct cli_values *v;
-    struct parts parts;
+    const struct eval_options *v;
+    struct eval_model parts;
     struct eval_report report;
     struct buf pairs;          /* JSON Lines */
     int n_pair;
@@ -130,22 +130,23 @@ static int write_pairs(struct overlap *o)
     return rc;
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct eval_set seeds = {.name = "seeds"}, test = {.name = "test"}, made = {.name = "generated"};
     struct overlap o = {.v = v, .err = err};
     char sha256[65] = "";
-    int rc = cli_require(v->test, "test", "the test set", err);
+    int rc = eval_require(v->test, "test", "the test set", err);
     if (!rc && !v->seeds && !v->input)
         rc = error_set(err, ERROR_USAGE, "wanted --seeds FILE, --input RUN (a run directory or a generated.jsonl), or both, to compare with --test");
     rc = rc ? rc : eval_set_read(&test, "test", v->test, err);
     rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", v->seeds, err);
     rc = rc || !v->input ? rc : eval_set_read_run(&made, v->input, err);
-    if (!rc && v->model && !(rc = cli_open_tokenizer(&o.parts, v, 1, err)))
-        rc = cli_open_model(&o.parts, v, DTYPE_BF16, MODEL_LM, err);
+    if (!rc && v->model && !(rc = eval_model_read(&o.parts, v->model, v->adapter, err)))
+        rc = eval_model_load(&o.parts, w->device, v->dtype, MODEL_LM, err);
     if (!rc && v->model)
         rc = checkpoint_sha256(o.parts.checkpoint, sha256, err);
-    eval_report_begin(&o.report, &(struct eval_facts){.task = task->name, .n_row = rc ? 1 : test.n, .threshold = ROUGE_ALIKE, .judge = v->model, .judge_sha256 = v->model ? sha256 : NULL}, err);
+    eval_report_begin(&o.report, &(struct eval_facts){.task = w->task->name, .n_row = rc ? 1 : test.n, .threshold = ROUGE_ALIKE, .judge = v->model, .judge_sha256 = v->model ? sha256 : NULL}, err);
     o.report.rc = rc ? rc : o.report.rc;
     eval_report_fact(&o.report, "n_seeds", json_integer(seeds.n));
     eval_report_fact(&o.report, "n_generated", json_integer(made.n));
@@ -157,11 +158,11 @@ static int run(const struct eval_task *task, const struct options *options, cons
         eval_report_note(&o.report, "shares with Clopper-Pearson 95 %% intervals; rougeL: F1 of the questions above %g; embedding: cosine at least %g; n-grams of question and answer; %d pairs",
                          ROUGE_ALIKE, COSINE_ALIKE, o.n_pair);
     rc = rc ? rc : write_pairs(&o);
-    cli_close(&o.parts); /* eval_seen loads it its own way */
+    eval_model_close(&o.parts); /* eval_seen loads it its own way */
     if (!rc && v->model)
-        rc = eval_seen(&o.report, &test, options, v, err);
+        rc = eval_seen(&o.report, &test, w, err);
     o.report.rc = o.report.rc ? o.report.rc : rc;
-    rc = eval_report_print(&o.report, v);
+    rc = eval_report_finish(&o.report, w);
     buf_free(&o.pairs);
     eval_set_free(&seeds), eval_set_free(&test), eval_set_free(&made);
     return rc;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task qa: any question-answer pairs. Exact match, word F1 and ROUGE-L of the answers, and the negative log-likelihood of the reference answers. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "answer/seeds.h"
 #include "base/log.h"
@@ -23,7 +23,7 @@ struct qa {
     long n_token;
 };
 
-static int choose(struct qa *q, const struct cli_values *v, struct error *err)
+static int choose(struct qa *q, const struct eval_options *v, struct error *err)
 {
     int n = 0;
     if (!v->metrics) {
@@ -116,8 +116,9 @@ static json_t *sample(void *user, int i)
     return s;
 }
 
-static int print(struct qa *q, const struct cli_values *v, struct error *err)
+static int print(struct qa *q, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct eval_facts f = {.task = "qa", .threshold = NAN};
     struct eval_report r;
     eval_answers_count(&q->e, &f);
@@ -144,13 +145,14 @@ static int print(struct qa *q, const struct cli_values *v, struct error *err)
     mem_free(x);
     eval_report_note(&r, "exact and f1 as SQuAD's, shares; rougeL x100; nll: mean over rows of nats a reference token; 95 %% intervals: Wilson, else " EVAL_INTERVALS);
     eval_save(&q->e, &r, v, sample, q);
-    return eval_report_print(&r, v);
+    return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
-    struct qa q = {.e = {.task = task->name}};
-    int rc = cli_require(v->test, "test", "questions with reference answers, in any of the formats of docs/FORMATS.md", err);
+    const struct eval_options *v = w->options;
+    struct qa q = {.e = {.task = w->task->name}};
+    int rc = eval_require(v->test, "test", "questions with reference answers, in any of the formats of docs/FORMATS.md", err);
     rc = rc ? rc : choose(&q, v, err);
     rc = rc ? rc : seeds_read(&q.test, v->test, 0, err);
     q.e.n = v->limit && v->limit < q.test.n ? v->limit : q.test.n;
@@ -166,11 +168,11 @@ static int run(const struct eval_task *task, const struct options *options, cons
         for (int m = 0; m < N_METRIC; m++)
             q.values[m][i] = NAN;
     }
-    rc = rc ? rc : eval_answers_open(&q.e, options, v, err);
+    rc = rc ? rc : eval_answers_open(&q.e, w, err);
     rc = rc ? rc : score_texts(&q, err);
     if (!rc && q.wanted[NLL])
         rc = score_references(&q, err);
-    rc = rc ? rc : print(&q, v, err);
+    rc = rc ? rc : print(&q, w, err);
     eval_answers_close(&q.e);
     for (int m = 0; m < N_METRIC; m++)
         mem_free(q.values[m]);

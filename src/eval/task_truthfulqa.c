@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task truthfulqa: answers against the true and the false references of every question, and multiple choice by their likelihood. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -186,7 +186,7 @@ static json_t *sample(void *user, int i)
 }
 
 /* v[0..n): the rows' values; an interval of a share for values that are 0 or 1. */
-static void add_value(struct eval_report *r, const char *name, const double *v, int n, int is_share, const struct cli_values *o)
+static void add_value(struct eval_report *r, const char *name, const double *v, int n, int is_share, const struct eval_options *o)
 {
     struct stats_interval i = EVAL_NO_INTERVAL;
     double mean = stats_mean(v, n);
@@ -197,7 +197,7 @@ static void add_value(struct eval_report *r, const char *name, const double *v, 
     eval_report_value(r, name, mean, n, i);
 }
 
-static void add_values(struct eval_report *r, const struct truth *t, const struct cli_values *o, double *v)
+static void add_values(struct eval_report *r, const struct truth *t, const struct eval_options *o, double *v)
 {
     static const char *const parts[] = {"max", "diff", "acc"}, *const choices[] = {"mc1", "mc2", "mc3"};
     char key[32];
@@ -219,8 +219,9 @@ static void add_values(struct eval_report *r, const struct truth *t, const struc
     }
 }
 
-static int print(struct truth *t, const struct cli_values *o, struct error *err)
+static int print(struct truth *t, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *o = w->options;
     static const char *const modes[] = {"none", "lm-eval", "original"};
     struct eval_report r;
     struct eval_facts f = {.task = "truthfulqa", .threshold = NAN};
@@ -250,12 +251,12 @@ static int print(struct truth *t, const struct cli_values *o, struct error *err)
     if (t->mc)
         eval_report_note(&r, "mc1: the best answer is likelier than every false one; mc2: probability of the true ones among all; mc3: share of true ones above every false one");
     eval_save(&t->e, &r, o, sample, t);
-    return eval_report_print(&r, o);
+    return eval_report_finish(&r, w);
 }
 
 /* --- the task --- */
 
-static int options_of(struct truth *t, const struct cli_values *v, struct error *err)
+static int options_of(struct truth *t, const struct eval_options *v, struct error *err)
 {
     const char *metrics = v->metrics ? v->metrics : v->input ? "generation" : "generation,mc", *mode = v->extraction;
     for (const char *s = metrics; *s; s += s[strcspn(s, ",")] ? strcspn(s, ",") + 1 : strcspn(s, ",")) {
@@ -287,20 +288,21 @@ static void free_items(struct truth *t)
     mem_free(t->questions);
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
-    struct truth t = {.e = {.task = task->name}};
+    const struct eval_options *v = w->options;
+    struct truth t = {.e = {.task = w->task->name}};
     const char *test = v->test ? v->test : v->data;
-    int rc = cli_require(test, "test", "TruthfulQA.csv", err);
+    int rc = eval_require(test, "test", "TruthfulQA.csv", err);
     rc = rc ? rc : options_of(&t, v, err);
     rc = rc ? rc : read_csv(&t, test, v->limit, err);
     t.e.questions = t.questions, t.e.n = t.n, t.e.want_answers = t.generation;
-    rc = rc ? rc : eval_answers_open(&t.e, options, v, err);
+    rc = rc ? rc : eval_answers_open(&t.e, w, err);
     if (!rc && t.generation)
         rc = score_texts(&t, err);
     for (int i = 0; i < t.n && t.mc && !rc; i++)
         rc = choose(&t, i, err);
-    rc = rc ? rc : print(&t, v, err);
+    rc = rc ? rc : print(&t, w, err);
     eval_answers_close(&t.e);
     free_items(&t);
     return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task utility: how often a reward model prefers an answer to the reference answer of the same prompt. A cost model's scores are turned round, so that more is
  * always better; scores are normalised where the model's configuration says so; equal scores are ties and count half. */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "answer/seeds.h"
 #include "base/clock.h"
@@ -40,10 +40,10 @@ static const char *reference_of(const json_t *outputs, const char *question, int
     return eval_output_text(json_array_get(outputs, (size_t)row));
 }
 
-static int read_texts(struct utility *u, const struct cli_values *v, struct error *err)
+static int read_texts(struct utility *u, const struct eval_options *v, struct error *err)
 {
-    int found = 0, rc = cli_require(v->test, "test", "prompts, in any of the formats of docs/FORMATS.md", err);
-    rc = rc ? rc : cli_require(v->reference, "reference", "the answers that are compared with: JSON Lines with \"answer\" (or \"text\", \"output\", \"response\")", err);
+    int found = 0, rc = eval_require(v->test, "test", "prompts, in any of the formats of docs/FORMATS.md", err);
+    rc = rc ? rc : eval_require(v->reference, "reference", "the answers that are compared with: JSON Lines with \"answer\" (or \"text\", \"output\", \"response\")", err);
     rc = rc ? rc : seeds_read(&u->test, v->test, 0, err);
     rc = rc ? rc : eval_load_array(&u->outputs, v->reference, err);
     u->e.n = v->limit && v->limit < u->test.n ? v->limit : u->test.n;
@@ -59,12 +59,11 @@ static int read_texts(struct utility *u, const struct cli_values *v, struct erro
     return rc || found ? rc : error_set(err, ERROR_DATA, "%s: no answer belongs to any of the %d prompts of %s", v->reference, u->e.n, v->test);
 }
 
-static int open_judge(struct utility *u, struct device *device, const struct cli_values *v, struct error *err)
+static int open_judge(struct utility *u, struct device *device, const struct eval_options *v, struct error *err)
 {
     static const char *const types[] = {"reward", "cost, sign turned", "critic"};
-    enum dtype dtype;
-    int rc = cli_require(v->judge, "judge", "a reward or cost model (LlamaForScore; isara train --task reward makes one)", err);
-    rc = rc ? rc : cli_dtype(v, DTYPE_BF16, &dtype, err);
+    enum dtype dtype = v->dtype;
+    int rc = eval_require(v->judge, "judge", "a reward or cost model (LlamaForScore; isara train --task reward makes one)", err);
     rc = rc ? rc : judge_open(&u->judge, device, &(struct judge_options){.model = v->judge, .task = MODEL_REWARD, .no_eos = !v->append_eos, .dtype = dtype}, err);
     if (!rc)
         snprintf(u->name, sizeof u->name, "%s (%s%s, %s EOS, %s)", v->judge, types[judge_desc(u->judge)->score_type], judge_desc(u->judge)->normalize ? ", normalised" : "",
@@ -120,8 +119,9 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int print(struct utility *u, const struct cli_values *v, struct error *err)
+static int print(struct utility *u, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct eval_facts f = {.task = "utility", .threshold = NAN, .judge = u->name, .judge_sha256 = judge_sha256(u->judge)};
     struct eval_report r;
     struct stats_interval wins, means;
@@ -156,27 +156,25 @@ static int print(struct utility *u, const struct cli_values *v, struct error *er
     }
     eval_report_note(&r, "win rate in percent against %s, ties half; 95 %% intervals over prompts by " EVAL_INTERVALS "; scores are relative: their scale means nothing between reward models", v->reference);
     mem_free(win), mem_free(difference);
-    return eval_report_print(&r, v);
+    return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
-    struct utility u = {.e = {.task = task->name, .want_answers = 1}};
-    struct parts p = {0};
+    const struct eval_options *v = w->options;
+    struct utility u = {.e = {.task = w->task->name, .want_answers = 1}};
     int rc = read_texts(&u, v, err);
-    rc = rc ? rc : cli_open_device(&p, v, err);
-    rc = rc ? rc : open_judge(&u, p.device, v, err);
+    rc = rc ? rc : open_judge(&u, w->device, v, err);
     if (!rc && !(u.e.more_settings = json_pack("{s:s, s:s, s:s}", "judge", u.name, "judge-sha256", judge_sha256(u.judge), "reference", v->reference)))
         rc = error_set_nomem(err, 64, "settings");
-    rc = rc ? rc : eval_answers_open(&u.e, options, v, err);
+    rc = rc ? rc : eval_answers_open(&u.e, w, err);
     rc = rc ? rc : score_all(&u, err);
-    rc = rc ? rc : print(&u, v, err);
+    rc = rc ? rc : print(&u, w, err);
     eval_answers_close(&u.e);
     judge_close(u.judge);
     seeds_free(&u.test);
     json_decref(u.outputs);
     mem_free(u.questions), mem_free(u.references);
-    cli_close(&p);
     return rc;
 }
 

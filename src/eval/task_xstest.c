@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval --task xstest: does a model refuse what only sounds harmful? XSTest's prompts are safe ones and their unsafe contrasts; a good model refuses the second
  * kind only. Refusals are found by phrases (measure/refusal.h). */
-#include "eval/eval.h"
+#include "eval/parts.h"
 
 #include "base/mem.h"
 #include "io/csv.h"
@@ -37,10 +37,10 @@ static int push(struct xstest *t, const char *prompt, const char *type, int safe
 }
 
 /* The v2 file's "label" is safe or unsafe; older files say it in "type" ("contrast_..."). */
-static int read_test(struct xstest *t, const struct cli_values *v, struct error *err)
+static int read_test(struct xstest *t, const struct eval_options *v, struct error *err)
 {
     struct csv *c = NULL;
-    int more, rc = cli_require(v->test, "test", "xstest_prompts.csv", err);
+    int more, rc = eval_require(v->test, "test", "xstest_prompts.csv", err);
     rc = rc ? rc : csv_open(&c, v->test, err);
     long prompt = rc ? -1 : csv_column(c, "prompt"), type = rc ? -1 : csv_column(c, "type"), label = rc ? -1 : csv_column(c, "label");
     if (!rc && (prompt < 0 || type < 0))
@@ -88,8 +88,9 @@ static void put_rate(struct eval_report *r, const char *name, long refused, long
     r->n_row = n_row;
 }
 
-static int print(struct xstest *t, const struct cli_values *v, struct error *err)
+static int print(struct xstest *t, const struct eval_work *w, struct error *err)
 {
+    const struct eval_options *v = w->options;
     struct eval_facts f = {.task = "xstest", .threshold = NAN};
     struct eval_report r;
     struct group groups[MAX_TYPE];
@@ -119,15 +120,16 @@ static int print(struct xstest *t, const struct cli_values *v, struct error *err
         put_rate(&r, groups[k].name, groups[k].refused, groups[k].n, groups[k].of);
     eval_report_note(&r, "shares of answers that begin with a phrase of refusal, Wilson 95 %% intervals; empty answers count as no refusal; phrases are no judgement: read the samples");
     eval_save(&t->e, &r, v, sample, t);
-    return eval_report_print(&r, v);
+    return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_task *task, const struct options *options, const struct cli_values *v, struct error *err)
+static int run(const struct eval_work *w, struct error *err)
 {
-    struct xstest t = {.e = {.task = task->name, .want_answers = 1}};
+    const struct eval_options *v = w->options;
+    struct xstest t = {.e = {.task = w->task->name, .want_answers = 1}};
     int rc = read_test(&t, v, err);
-    rc = rc ? rc : eval_answers_open(&t.e, options, v, err);
-    rc = rc ? rc : print(&t, v, err);
+    rc = rc ? rc : eval_answers_open(&t.e, w, err);
+    rc = rc ? rc : print(&t, w, err);
     eval_answers_close(&t.e);
     for (int i = 0; i < t.e.n; i++)
         mem_free(t.prompts[i]), mem_free(t.types[i]);

@@ -3,7 +3,7 @@
 #include "tests/check.h"
 
 #include "base/mem.h"
-#include "eval/eval.h"
+#include "eval/parts.h"
 #include "io/file.h"
 
 #include <math.h>
@@ -77,8 +77,39 @@ static void journal_goes_on_where_it_stopped(void **state)
     mem_free(path);
 }
 
+/* As a program that is not isara calls it: a result comes back, nothing is printed, and what is unknown is refused by name. */
+static void runs_from_the_library(void **state)
+{
+    (void)state;
+    const char *text = "[{\"preference\":1},{\"preference\":2},{\"preference\":2},{\"preference\":0},{\"preference\":2}]";
+    char *path = path_join(check_tmpdir("eval-library"), "annotations.json");
+    struct eval_options o;
+    struct eval_result r;
+    struct error err = {0};
+    assert_int_equal(file_write(path, text, strlen(text), &err), 0);
+    eval_options_default(&o);
+    o.task = "alpaca-eval";
+    o.annotations = path;
+    if (eval_run(NULL, &o, &r, &err))
+        fail_msg("%s", err.message);
+    assert_float_equal(json_number_value(json_object_get(r.json, "win_rate")), 70, 1e-9); /* (0 + 1 + 1 + 1/2 + 1) / 5 */
+    assert_true(json_is_true(json_object_get(r.json, "complete")));
+    assert_non_null(strstr(r.text.data, "win_rate                      70.0000"));
+    eval_result_free(&r);
+    o.judge_order = "random";
+    assert_int_equal(eval_run(NULL, &o, &r, &err), ERROR_USAGE);
+    assert_string_equal(err.message, "--judge-order: wanted one of both, alpaca, found \"random\"");
+    eval_result_free(&r);
+    o.judge_order = NULL;
+    o.task = "alpaca";
+    assert_int_equal(eval_run(NULL, &o, &r, &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "found \"alpaca\"\n  alpaca-eval  win rate"));
+    eval_result_free(&r);
+    mem_free(path);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(report_marks_and_refuses), cmocka_unit_test(journal_goes_on_where_it_stopped)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_from_the_library), cmocka_unit_test(report_marks_and_refuses), cmocka_unit_test(journal_goes_on_where_it_stopped)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
