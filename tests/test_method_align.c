@@ -8,11 +8,14 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "generate/fields.h"
 #include "io/file.h"
 #include "io/jsonl.h"
 #include "io/jsontext.h"
+#include "method/fields.h"
 #include "method/method.h"
 #include "run/run.h"
+#include "train/fields.h"
 
 #include <math.h>
 #include <signal.h>
@@ -81,6 +84,25 @@ static void same_run(const char *a, const char *b)
     }
 }
 
+/* Every option that decides bits stands in config.resolved.json, for each phase. */
+static void all_options_resolved(const char *run)
+{
+    static const struct { const struct field_table *table; const char *prefix; } all[] = {
+        {&align_fields, ""}, {&sift_fields, ""}, {&generate_fields, "ask-"}, {&generate_fields, "answer-"}, {&train_fields, "train-"}};
+    char path[2048], key[100];
+    snprintf(path, sizeof path, "%s/config.resolved.json", run);
+    json_t *resolved = json_load_file(path, 0, NULL);
+    assert_non_null(resolved);
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        for (int i = 0; i < all[k].table->n; i++) {
+            const struct field *f = &all[k].table->rows[i];
+            snprintf(key, sizeof key, "%s%s", all[k].prefix, f->name);
+            if (!json_object_get(resolved, key) != (f->bits == FIELD_FREE))
+                fail_msg("%s: wanted in config.resolved.json if it decides bits, and only then", key);
+        }
+    json_decref(resolved);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -111,6 +133,7 @@ static void two_rounds_end_with_evidence(void **state)
     struct align_result r;
     options_for(&o, reference);
     align(&o, 1, &r);
+    all_options_resolved(reference);
     assert_int_equal(r.rounds, 2);
     assert_int_equal(r.n_arm, 3);
     assert_string_equal(r.arms[0].name, "pretrained");

@@ -9,6 +9,7 @@
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "io/safetensors.h"
+#include "train/fields.h"
 #include "train/parts.h"
 
 #include <errno.h>
@@ -308,6 +309,52 @@ static void test_what_changed_is_named(void **state)
     assert_int_equal(r.result.resumed_from, 3);
 }
 
+/* Another value of an option. */
+static void alter(const struct field *f, void *object)
+{
+    char *p = (char *)object + f->offset;
+    int *i = (int *)(void *)p;
+    double *d = (double *)(void *)p;
+    if (f->type == FIELD_FLAG)
+        *i = !*i;
+    else if (f->type == FIELD_INT)
+        ++*i;
+    else if (f->type == FIELD_CHOICE)
+        *i = *i ? 0 : 1;
+    else if (f->type == FIELD_DOUBLE)
+        *d = *d > 0 ? *d / 2 : f->high / 2;
+    else if (f->type == FIELD_STRING)
+        *(const char **)(void *)p = "k_proj";
+    else
+        fail_msg("%s: a type that this test does not alter", f->name);
+}
+
+/* Whatever row the table has: a run that differs in it is refused, unless the row says that it changes no bit. */
+static void test_every_option_that_decides_bits_is_compared(void **state)
+{
+    (void)state;
+    const char *whole, *directory = directories("every", &whole);
+    struct run r = {.directory = directory, .n_thread = 1, .interrupt_at = 3};
+    plain_options(&r.options);
+    r.options.lora_r = 2; /* with these, every option is read */
+    r.options.packing = 1;
+    r.options.max_length = 32;
+    assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
+    int n_compared = 0, n_free = 0;
+    for (int i = 0; i < train_fields.n; i++) {
+        struct run changed = r;
+        int free_to_differ = train_fields.rows[i].bits == FIELD_FREE;
+        alter(&train_fields.rows[i], &changed.options);
+        n_free += free_to_differ;
+        changed.interrupt_at += n_free; /* one that is taken goes on by a step */
+        int rc = run_here(&changed), refused = rc == ERROR_CONFIG && strstr(changed.err.message, "was written with");
+        n_compared += refused;
+        if (free_to_differ ? rc != ERROR_INTERRUPTED : !refused)
+            fail_msg("%s: rc %d \"%s\"", train_fields.rows[i].name, rc, changed.err.message);
+    }
+    assert_true(n_compared >= 20);
+}
+
 /* ---- a disk that fills up: files may not grow beyond `bytes` */
 static int child_with_limit(struct run *r, rlim_t bytes)
 {
@@ -458,7 +505,7 @@ int main(void)
         cmocka_unit_test(test_an_interruption_writes_a_checkpoint_and_any_step_can_be_gone_on_from),
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused_by_its_checksum),
         cmocka_unit_test(test_splits_and_recomputation_may_change_on_the_way),
-        cmocka_unit_test(test_what_changed_is_named),
+        cmocka_unit_test(test_what_changed_is_named), cmocka_unit_test(test_every_option_that_decides_bits_is_compared),
         cmocka_unit_test(test_a_full_disk_leaves_the_last_good_checkpoint),
         cmocka_unit_test(test_divergence_stops_with_step_and_rows),
         cmocka_unit_test(test_logs_are_transformers),

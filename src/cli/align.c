@@ -10,14 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static int choice(const char *text, const char *const *names, int fallback)
-{
-    for (int i = 0; names[i]; i++)
-        if (text && !strcmp(text, names[i]))
-            return i;
-    return fallback;
-}
-
 /* A decoding option without a prefix holds for both phases; with ask- or answer- it goes over that. */
 static int decoding(const struct options *options, struct align_options *o, struct error *err)
 {
@@ -35,15 +27,11 @@ static int decoding(const struct options *options, struct align_options *o, stru
 
 int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err)
 {
-    static const char *const retrievers[] = {"model", "encoder", "bm25", NULL};
     align_options_default(o);
     o->model = v->model, o->seeds = v->seeds, o->output = v->output;
     o->test = v->test, o->template_file = v->template_file, o->encoder = v->encoder, o->judge = v->judge;
-    o->k = v->k;
-    o->retriever = (enum align_retriever)choice(v->retriever, retrievers, 0);
     o->seed = v->seed;
-    o->preview = v->preview, o->review = v->review, o->resume = v->resume, o->baselines = v->baselines;
-    o->threshold = v->threshold;
+    o->preview = v->preview, o->review = v->review, o->resume = v->resume;
     o->accept_different_bits = v->accept_different_bits;
     int rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, o, err);
     if (!rc)

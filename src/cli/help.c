@@ -30,6 +30,16 @@ static int section_of(const struct option_spec *s, unsigned groups)
     return -1;
 }
 
+static void print_option(const struct field *f)
+{
+    char left[96];
+    struct buf right = BUF_INIT;
+    snprintf(left, sizeof left, "--%s%s%s", f->name, f->argument ? " " : "", f->argument ? f->argument : "");
+    field_describe(f, &right);
+    printf("  %-44s %s\n", left, right.data ? right.data : "");
+    buf_free(&right);
+}
+
 void help_verb(const struct verb *verb)
 {
     unsigned groups = verb->groups | GROUP_COMMON;
@@ -43,9 +53,7 @@ void help_verb(const struct verb *verb)
                 continue;
             if (!shown++)
                 printf("\n%s:\n", sections[section].title);
-            char left[96];
-            snprintf(left, sizeof left, "--%s%s%s", table[i].name, table[i].argument ? " " : "", table[i].argument ? table[i].argument : "");
-            printf("  %-44s %s\n", left, table[i].help);
+            print_option(table[i].field);
         }
     }
     if (verb->groups & GROUP_ALIGN)
@@ -62,6 +70,17 @@ static void man_escaped(const char *text)
     }
 }
 
+static void man_option(const struct field *f)
+{
+    struct buf text = BUF_INIT;
+    printf(".TP\n.B \\-\\-");
+    man_escaped(f->name);
+    printf(" \\fI%s\\fR\n", f->argument ? f->argument : "");
+    field_describe(f, &text);
+    man_escaped(text.data ? text.data : "");
+    buf_free(&text);
+}
+
 void help_man(void)
 {
     int n;
@@ -76,10 +95,7 @@ void help_man(void)
     }
     puts(".SH OPTIONS");
     for (int i = 0; i < n; i++) {
-        printf(".TP\n.B \\-\\-");
-        man_escaped(table[i].name);
-        printf(" \\fI%s\\fR\n", table[i].argument ? table[i].argument : "");
-        man_escaped(table[i].help);
+        man_option(table[i].field);
         printf("\n.br\nverbs:");
         for (int v = 0; v < cli_n_verb; v++)
             if (table[i].group & (cli_verbs[v].groups | GROUP_COMMON))

@@ -2,12 +2,7 @@
 /* Parsing and applying options by the table. */
 #include "cli/options.h"
 
-#include "base/mem.h"
-#include "generate/generate.h"
-
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Equal names, '_' and '-' alike; n bytes of a. */
@@ -24,7 +19,7 @@ static const struct option_spec *find(const char *name, size_t length, unsigned 
     int n;
     const struct option_spec *table = option_table(&n);
     for (int i = 0; i < n; i++)
-        if ((table[i].group & groups) && same_name(name, length, table[i].name))
+        if ((table[i].group & groups) && same_name(name, length, table[i].field->name))
             return &table[i];
     return NULL;
 }
@@ -61,129 +56,25 @@ static int unknown(const char *name, size_t length, unsigned groups, struct erro
     int n, best = 99;
     const struct option_spec *table = option_table(&n), *near = NULL;
     for (int i = 0; i < n; i++) {
-        int d = table[i].group & groups ? distance(name, length, table[i].name) : 99;
-        if (d < best)
-            best = d, near = &table[i];
+        int d = table[i].group & groups ? distance(name, length, table[i].field->name) : 99;
+        if (d < best) {
+            best = d;
+            near = &table[i];
+        }
     }
     if (near && best <= 3)
-        return error_set(err, ERROR_USAGE, "--%.*s: no such option here; did you mean --%s?", (int)length, name, near->name);
+        return error_set(err, ERROR_USAGE, "--%.*s: no such option here; did you mean --%s?", (int)length, name, near->field->name);
     return error_set(err, ERROR_USAGE, "--%.*s: no such option here; --help lists them", (int)length, name);
 }
 
-static int parse_number(const struct option_spec *s, const char *text, double *value, struct error *err)
-{
-    char *end;
-    errno = 0;
-    *value = strtod(text, &end);
-    int whole = s->type == OPTION_INT;
-    if (end == text || *end || errno == ERANGE || *value != *value || (whole && *value != (double)(long long)*value))
-        return error_set(err, ERROR_USAGE, "--%s: wanted %s, found \"%s\"", s->name, whole ? "a whole number" : "a number", text);
-    if (*value < s->low || *value > s->high)
-        return error_set(err, ERROR_USAGE, "--%s: wanted %g to %g, found %s", s->name, s->low, s->high, text);
-    return 0;
-}
-
-static int choice_index(const char *choices, const char *text)
-{
-    size_t length = strlen(text);
-    for (int index = 0;; index++) {
-        size_t n = strcspn(choices, "|");
-        if (n == length && !strncmp(choices, text, n))
-            return index;
-        if (!choices[n])
-            return -1;
-        choices += n + 1;
-    }
-}
-
-static int set_flag(const struct option_spec *s, const char *text, int *target, struct error *err)
-{
-    if (!strcmp(text, "true") || !strcmp(text, "1") || !strcmp(text, "yes") || !strcmp(text, "on"))
-        *target = 1;
-    else if (!strcmp(text, "false") || !strcmp(text, "0") || !strcmp(text, "no") || !strcmp(text, "off"))
-        *target = 0;
-    else
-        return error_set(err, ERROR_USAGE, "--%s: wanted true or false, found \"%s\"", s->name, text);
-    return 0;
-}
-
-static int set_ids(const struct option_spec *s, const char *text, struct generate_options *o, struct error *err)
-{
-    o->n_eos = 0;
-    for (const char *p = text; *p;) {
-        char *end;
-        long id = strtol(p, &end, 10);
-        if (end == p || id < 0 || id > 0x7fffffff || (*end && *end != ','))
-            return error_set(err, ERROR_USAGE, "--%s: wanted token ids with commas between, found \"%s\"", s->name, text);
-        if (o->n_eos == MODEL_MAX_EOS)
-            return error_set(err, ERROR_USAGE, "--%s: at most %d ids", s->name, MODEL_MAX_EOS);
-        o->eos_ids[o->n_eos++] = (int)id;
-        p = *end ? end + 1 : end;
-    }
-    return 0;
-}
-
-static int add_stop(const struct option_spec *s, const char *text, struct generate_options *o, struct error *err)
-{
-    if (!*text || strlen(text) >= sizeof o->stop[0])
-        return error_set(err, ERROR_USAGE, "--%s: wanted 1 to %zu bytes, found %zu", s->name, sizeof o->stop[0] - 1, strlen(text));
-    if (o->n_stop == GENERATE_MAX_STOP)
-        return error_set(err, ERROR_USAGE, "--%s: at most %d stop strings", s->name, GENERATE_MAX_STOP);
-    strcpy(o->stop[o->n_stop++], text);
-    return 0;
-}
-
-/* Checks text against the row; writes it to target unless target is NULL. */
 static int assign(const struct option_spec *s, const char *text, void *target, struct error *err)
 {
-    union { int i; unsigned long long u; double d; struct generate_options o; } scratch = {0};
-    char *at = target ? (char *)target + s->offset : (char *)&scratch;
-    double value = 0;
-    int rc = 0, index;
-    switch (s->type) {
-    case OPTION_FLAG: return set_flag(s, text, (int *)at, err);
-    case OPTION_STRING:
-        if (s->argument && strchr(s->argument, '|') && choice_index(s->argument, text) < 0)
-            return error_set(err, ERROR_USAGE, "--%s: wanted %s, found \"%s\"", s->name, s->argument, text);
-        if (target)
-            *(const char **)at = text;
-        return 0;
-    case OPTION_CHOICE:
-        index = choice_index(s->argument, text);
-        if (index < 0)
-            return error_set(err, ERROR_USAGE, "--%s: wanted %s, found \"%s\"", s->name, s->argument, text);
-        *(int *)at = index;
-        return 0;
-    case OPTION_U64: {
-        char *end;
-        errno = 0;
-        unsigned long long u = strtoull(text, &end, 10);
-        if (end == text || *end || errno || *text == '-')
-            return error_set(err, ERROR_USAGE, "--%s: wanted a whole number from 0 to 2^64-1, found \"%s\"", s->name, text);
-        *(unsigned long long *)at = u;
-        return 0;
-    }
-    case OPTION_IDS: return set_ids(s, text, target ? target : &scratch.o, err);
-    case OPTION_STOP: return add_stop(s, text, target ? target : &scratch.o, err);
-    case OPTION_INT:
-        if (!(rc = parse_number(s, text, &value, err)))
-            *(int *)at = (int)value;
-        return rc;
-    case OPTION_FLOAT:
-        if (!(rc = parse_number(s, text, &value, err)))
-            *(float *)at = (float)value;
-        return rc;
-    case OPTION_DOUBLE:
-        if (!(rc = parse_number(s, text, &value, err)))
-            *(double *)at = value;
-        return rc;
-    }
-    return rc;
+    return field_set(s->field, text, (char *)target + s->base, err);
 }
 
 static int add_assignment(struct options *o, const struct option_spec *s, enum option_scope scope, const char *text, struct error *err)
 {
-    int rc = assign(s, text, NULL, err);
+    int rc = field_set(s->field, text, NULL, err);
     if (rc)
         return rc;
     struct assignment *a = arena_alloc(&o->arena, sizeof *a);
@@ -229,15 +120,15 @@ static int parse_one(struct options *o, int argc, char **argv, int *i, unsigned 
     int negated = 0;
     if (!s && length > 3 && !strncmp(name, "no", 2) && (name[2] == '-' || name[2] == '_')) {
         s = find(name + 3, length - 3, groups);
-        negated = s && s->type == OPTION_FLAG;
+        negated = s && s->field->type == FIELD_FLAG;
         s = negated ? s : NULL;
     }
     if (!s)
         return unknown(shown, shown_length, groups, err);
-    if (s->type == OPTION_FLAG) /* a flag takes a value only after '=' */
+    if (s->field->type == FIELD_FLAG) /* a flag takes a value only after '=' */
         return add_assignment(o, s, scope, negated ? "false" : equals ? equals + 1 : "true", err);
     if (!equals && *i + 1 >= argc)
-        return error_set(err, ERROR_USAGE, "--%s: wanted %s after it, found nothing", s->name, s->argument);
+        return error_set(err, ERROR_USAGE, "--%s: wanted %s after it, found nothing", s->field->name, s->field->argument);
     return add_assignment(o, s, scope, equals ? equals + 1 : argv[++*i], err);
 }
 
@@ -261,7 +152,7 @@ int options_parse(struct options *o, int argc, char **argv, unsigned groups, str
             rc = parse_one(&command, argc, argv, &i, groups, err);
     }
     for (struct assignment *a = command.first; a && !rc; a = a->next)
-        if (!strcmp(a->spec->name, "config"))
+        if (!strcmp(a->spec->field->name, "config"))
             rc = options_read_config(o, a->text, groups, err);
     for (struct assignment *a = command.first; a && !rc; a = a->next)
         rc = add_assignment(o, a->spec, a->scope, a->text, err);
@@ -296,15 +187,11 @@ void options_free(struct options *o)
 
 int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err)
 {
-    int cleared = 0;
+    for (const struct assignment *a = o->first; a; a = a->next) /* texts given here take the place of those before */
+        if (a->scope == scope && (a->spec->group & groups) && a->spec->field->type == FIELD_TEXTS)
+            field_clear(a->spec->field, (char *)target + a->spec->base);
     for (const struct assignment *a = o->first; a; a = a->next) {
-        if (a->scope != scope || !(a->spec->group & groups))
-            continue;
-        if (a->spec->type == OPTION_STOP && !cleared) {
-            ((struct generate_options *)target)->n_stop = 0;
-            cleared = 1;
-        }
-        int rc = assign(a->spec, a->text, target, err);
+        int rc = a->scope == scope && (a->spec->group & groups) ? assign(a->spec, a->text, target, err) : 0;
         if (rc)
             return rc;
     }
@@ -314,31 +201,8 @@ int options_apply(const struct options *o, enum option_scope scope, unsigned gro
 int options_given(const struct options *o, const char *name)
 {
     for (const struct assignment *a = o->first; a; a = a->next)
-        if (!strcmp(a->spec->name, name))
+        if (!strcmp(a->spec->field->name, name))
             return 1;
-    return 0;
-}
-
-/* Lists (stop strings, EOS ids) arrive as arrays. */
-static int set_json_list(const struct option_spec *s, const json_t *value, struct generate_options *o, struct error *err)
-{
-    int rc = 0;
-    size_t i;
-    json_t *item;
-    if (s->type == OPTION_STOP) {
-        o->n_stop = 0;
-        json_array_foreach(value, i, item)
-            if (!rc)
-                rc = json_is_string(item) ? add_stop(s, json_string_value(item), o, err)
-                                          : error_set(err, ERROR_DATA, "\"%s\": wanted strings", s->name);
-        return rc;
-    }
-    o->n_eos = 0;
-    json_array_foreach(value, i, item) {
-        if (!json_is_integer(item) || o->n_eos == MODEL_MAX_EOS)
-            return error_set(err, ERROR_DATA, "\"%s\": wanted at most %d token ids", s->name, MODEL_MAX_EOS);
-        o->eos_ids[o->n_eos++] = (int)json_integer_value(item);
-    }
     return 0;
 }
 
@@ -347,22 +211,5 @@ int options_set_json(const char *name, const json_t *value, unsigned groups, voi
     const struct option_spec *s = find(name, strlen(name), groups);
     if (!s)
         return error_set(err, ERROR_USAGE, "%s", "");
-    if (json_is_array(value) && (s->type == OPTION_STOP || s->type == OPTION_IDS))
-        return set_json_list(s, value, target, err);
-    char text[64];
-    const char *given = text;
-    if (json_is_string(value) && s->type != OPTION_INT && s->type != OPTION_FLOAT && s->type != OPTION_DOUBLE)
-        given = json_string_value(value);
-    else if (json_is_boolean(value) && (s->type == OPTION_FLAG || s->type == OPTION_CHOICE))
-        given = json_is_true(value) ? "true" : "false";
-    else if (json_is_integer(value) && s->type != OPTION_FLAG)
-        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value) && s->type != OPTION_FLAG)
-        snprintf(text, sizeof text, "%.17g", json_real_value(value));
-    else
-        return error_set(err, ERROR_DATA, "\"%s\": wanted %s, found another type of value", name, s->argument ? s->argument : "true or false");
-    if (s->type == OPTION_STOP)
-        ((struct generate_options *)target)->n_stop = 0;
-    int rc = assign(s, given, target, err);
-    return rc ? ERROR_DATA : 0;
+    return field_set_json(s->field, value, (char *)target + s->base, err);
 }

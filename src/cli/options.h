@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The option table: one row an option, from which parsing, --config files, per-record overrides, --help and the man page all follow.
+/* The option table: the rows of all floors (base/fields.h), from which parsing, --config files, per-record overrides, --help and the man page all follow.
  *
  * Parsing yields assignments (option, scope, text), configuration file first, command line after it; they are checked when parsed and applied to the
  * structs of the floors below when those are filled in, so that defaults < generation_config.json < file < command line. */
@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/fields.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -17,23 +18,19 @@ enum option_group {
     GROUP_EMBED = 128, GROUP_CONVERT = 256, GROUP_INSPECT = 512, GROUP_TRAINVERB = 1024, GROUP_ENGINE = 2048, GROUP_EVAL = 4096, GROUP_METHOD = 8192
 };
 enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
-enum option_type { OPTION_FLAG, OPTION_INT, OPTION_U64, OPTION_FLOAT, OPTION_DOUBLE, OPTION_STRING, OPTION_CHOICE, OPTION_IDS, OPTION_STOP };
 
+/* A row of its owner's table (base/fields.h), and what the command adds to it. */
 struct option_spec {
-    const char *name;          /* with hyphens */
-    enum option_type type;
+    const struct field *field;
     unsigned group;
-    size_t offset;             /* in the group's struct: generate_options, train_options, align_options (GROUP_METHOD) or cli_values */
-    const char *argument;      /* what --help shows: N, FILE, or the choices "a|b|c" */
-    double low, high;          /* allowed range of numbers */
-    const char *help;
+    size_t base; /* where the row's owner lies in the group's struct: generate_options, train_options, align_options (GROUP_METHOD) or cli_values */
 };
 
 struct cli_values { /* everything that is not decoding or training */
     const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *retriever, *encoder,
         *template_file, *task, *judge, *judge_mode, *category, *guard_words, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style, *adapter, *kv_dtype;
     int threads, json, dry_run, resume, review, preview, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
-        accept_different_bits, append_eos, stop_after, arms, limit, progress, help, beams, profile, baselines, no_special;
+        accept_different_bits, append_eos, stop_after, arms, limit, progress, help, beams, profile, no_special;
     const char *primer, *extraction, *judge_model, *judge_prompt, *judge_order, *df_gamed, *benchmark; /* eval */
     int judge_tries;
     double judge_timeout, judge_pause, judge_rate, max_missing;

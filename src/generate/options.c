@@ -1,21 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The decoding options: defaults, what a checkpoint's generation_config.json says over them, and the ranges. */
-#include "generate/generate.h"
+#include "generate/fields.h"
 
 #include <math.h>
 #include <string.h>
 
+static const struct field rows[] = {
+    {FIELD("max-new-tokens", FIELD_INT, struct generate_options, max_new_tokens), .argument = "N", .low = 1,
+     .high = GENERATE_MAX_NEW, .initial = "256", .ask = "64", .answer = "256", .bits = FIELD_BITS,
+     .help = "tokens to generate at most"},
+    {FIELD("min-new-tokens", FIELD_INT, struct generate_options, min_new_tokens), .argument = "N",
+     .high = GENERATE_MAX_NEW, .initial = "0", .bits = FIELD_BITS, .help = "no end of sequence before this many"},
+    {FIELD("num-beams", FIELD_INT, struct generate_options, num_beams), .argument = "N", .low = 1, .high = 64,
+     .initial = "1", .ask = "5", .answer = "5", .bits = FIELD_BITS, .help = "beams; 1 is greedy or sampling"},
+    {FIELD("num-return-sequences", FIELD_INT, struct generate_options, num_return_sequences), .argument = "N", .low = 1,
+     .high = 64, .initial = "1", .help = "sequences returned for a prompt"},
+    {FIELD("do-sample", FIELD_FLAG, struct generate_options, do_sample), .initial = "false", .bits = FIELD_BITS,
+     .help = "sample instead of taking the likeliest"},
+    {FIELD("temperature", FIELD_FLOAT, struct generate_options, temperature), .argument = "T", .low = 1e-6, .high = 1e6,
+     .initial = "1.0", .bits = FIELD_BITS, .with = "do-sample", .help = "sampling: logits are divided by this"},
+    {FIELD("top-k", FIELD_INT, struct generate_options, top_k), .argument = "K", .high = 1 << 30, .initial = "50",
+     .bits = FIELD_BITS, .with = "do-sample", .help = "sampling: the K likeliest only, 0 = all"},
+    {FIELD("top-p", FIELD_FLOAT, struct generate_options, top_p), .argument = "P", .high = 1, .initial = "1.0",
+     .bits = FIELD_BITS, .with = "do-sample", .help = "sampling: the smallest set with this probability"},
+    {FIELD("min-p", FIELD_FLOAT, struct generate_options, min_p), .argument = "P", .high = 1, .initial = "0",
+     .bits = FIELD_BITS, .with = "do-sample", .help = "sampling: at least this share of the likeliest's probability"},
+    {FIELD("repetition-penalty", FIELD_FLOAT, struct generate_options, repetition_penalty), .argument = "P",
+     .low = 1e-6, .high = 1e6, .initial = "1.0", .ask = "1.2", .bits = FIELD_BITS,
+     .help = "punishes tokens seen before"},
+    {FIELD("no-repeat-ngram-size", FIELD_INT, struct generate_options, no_repeat_ngram_size), .argument = "N",
+     .high = 1 << 20, .initial = "0", .ask = "3", .bits = FIELD_BITS, .help = "no N-gram twice, 0 = off"},
+    {FIELD("length-penalty", FIELD_FLOAT, struct generate_options, length_penalty), .argument = "X", .low = -100,
+     .high = 100, .initial = "1.0", .bits = FIELD_BITS, .help = "beams: exponent of the length a score is divided by"},
+    {FIELD("early-stopping", FIELD_CHOICE, struct generate_options, early_stopping), .argument = "false|true|never",
+     .initial = "false", .bits = FIELD_BITS, .help = "beams: when to stop looking for better ones"},
+    {FIELD("beam-compat", FIELD_CHOICE, struct generate_options, beam_compat), .argument = "4.35|4.48|4.49",
+     .initial = "4.49", .bits = FIELD_BITS, .help = "the transformers release whose beam rules hold"},
+    {FIELD("penalty-scope", FIELD_CHOICE, struct generate_options, penalty_scope), .argument = "all|generated",
+     .initial = "all", .ask = "generated", .answer = "generated", .bits = FIELD_BITS,
+     .help = "what the penalties look at"},
+    {FIELD("eos-token-id", FIELD_IDS, struct generate_options, eos_ids), .argument = "ID[,ID]", .bits = FIELD_BITS,
+     .count = offsetof(struct generate_options, n_eos), .capacity = MODEL_MAX_EOS,
+     .help = "end-of-sequence ids [the model's]"},
+    {FIELD("stop", FIELD_TEXTS, struct generate_options, stop), .argument = "STRING", .bits = FIELD_BITS,
+     .count = offsetof(struct generate_options, n_stop), .capacity = GENERATE_MAX_STOP, .size = GENERATE_STOP_BYTES,
+     .help = "text that ends a sequence, special tokens included; up to 16 times, 127 bytes each"},
+};
+const struct field_table generate_fields = {rows, sizeof rows / sizeof *rows};
+
 void generate_options_default(struct generate_options *o)
 {
     memset(o, 0, sizeof *o);
-    o->max_new_tokens = 256;
-    o->num_beams = 1;
-    o->num_return_sequences = 1;
-    o->top_k = 50;
-    o->temperature = o->top_p = o->repetition_penalty = o->length_penalty = 1;
-    o->early_stopping = EARLY_FALSE;
-    o->beam_compat = BEAM_COMPAT_4_49;
-    o->penalty_scope = PENALTY_ALL;
+    fields_default(&generate_fields, FIELD_PLAIN, o);
 }
 
 /* A whole number, also when it is written as a real (50.0). */
@@ -149,52 +185,15 @@ int generate_options_merge(struct generate_options *o, const json_t *config, con
     return 0;
 }
 
-static int range_int(const char *name, int value, int low, int high, struct error *err)
-{
-    if (value >= low && value <= high)
-        return 0;
-    return error_set(err, ERROR_USAGE, "%s: wanted %d to %d, found %d", name, low, high, value);
-}
-
-static int range_float(const char *name, float value, float low, float high, int open, struct error *err)
-{
-    if (value <= high && (open ? value > low : value >= low))
-        return 0;
-    return error_set(err, ERROR_USAGE, "%s: wanted %s%g up to %g, found %g", name, open ? "more than " : "", (double)low, (double)high, (double)value);
-}
-
-/* What only sampling reads; greedy decoding and beams take any value there, as transformers does. */
-static int check_sampling(const struct generate_options *o, struct error *err)
-{
-    int code;
-    if (!o->do_sample)
-        return 0;
-    if ((code = range_int("top_k", o->top_k, 0, 1 << 30, err)) || (code = range_float("temperature", o->temperature, 0, 1e6f, 1, err)) ||
-        (code = range_float("top_p", o->top_p, 0, 1, 0, err)))
-        return code;
-    return range_float("min_p", o->min_p, 0, 1, 0, err);
-}
-
 int generate_options_check(const struct generate_options *o, struct error *err)
 {
-    int code;
-    if ((code = range_int("max_new_tokens", o->max_new_tokens, 1, GENERATE_MAX_NEW, err)) ||
-        (code = range_int("min_new_tokens", o->min_new_tokens, 0, GENERATE_MAX_NEW, err)) ||
-        (code = range_int("num_beams", o->num_beams, 1, GENERATE_MAX_BEAMS, err)) ||
-        (code = range_int("num_return_sequences", o->num_return_sequences, 1, GENERATE_MAX_BEAMS, err)) ||
-        (code = range_int("no_repeat_ngram_size", o->no_repeat_ngram_size, 0, 1 << 20, err)) ||
-        (code = range_int("number of eos_token_id", o->n_eos, 0, MODEL_MAX_EOS, err)) ||
-        (code = range_int("number of stop strings", o->n_stop, 0, GENERATE_MAX_STOP, err)) ||
-        (code = check_sampling(o, err)) ||
-        (code = range_float("repetition_penalty", o->repetition_penalty, 0, 1e6f, 1, err)) ||
-        (code = range_float("length_penalty", o->length_penalty, -100, 100, 0, err)))
-        return code;
+    int rc = fields_check(&generate_fields, o, err); /* what only sampling reads may be anything without it, as for transformers */
+    if (rc)
+        return rc;
     if (o->do_sample && o->num_beams > 1)
         return error_set(err, ERROR_USAGE, "do_sample: wanted num_beams 1, found %d; sampling inside beam search is not offered", o->num_beams);
     if (!o->do_sample && o->num_return_sequences > o->num_beams)
         return error_set(err, ERROR_USAGE, "num_return_sequences: wanted at most num_beams (%d) without do_sample, found %d", o->num_beams, o->num_return_sequences);
-    if ((unsigned)o->early_stopping > EARLY_NEVER || (unsigned)o->beam_compat > BEAM_COMPAT_4_49 || (unsigned)o->penalty_scope > PENALTY_GENERATED)
-        return error_set(err, ERROR_USAGE, "early_stopping, beam_compat or penalty_scope: not one of the known values");
     for (int i = 0; i < o->n_stop; i++)
         if (!o->stop[i][0] || !memchr(o->stop[i], 0, sizeof o->stop[i]))
             return error_set(err, ERROR_USAGE, "stop: string %d is empty or longer than %zu bytes", i + 1, sizeof o->stop[i] - 1);

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "measure/rouge.h"
+#include "method/fields.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,21 +45,40 @@ int sift_reason_find(const char *name)
     return -1;
 }
 
+static const struct field rows[] = {
+    {FIELD("sift-threshold", FIELD_DOUBLE, struct sift_options, threshold), .argument = "F", .high = 1,
+     .initial = "0.7", .bits = FIELD_BITS,
+     .help = "reject a question whose ROUGE-L F1 with a seed or a kept one is above this"},
+    {FIELD("sift-copy", FIELD_DOUBLE, struct sift_options, copy), .argument = "F", .high = 1, .initial = "0.95",
+     .bits = FIELD_BITS, .help = "reject an answer whose ROUGE-L F1 with a context's answer is above this"},
+    {FIELD("sift-repetition", FIELD_DOUBLE, struct sift_options, repetition), .argument = "P", .high = 1,
+     .initial = "0.3", .bits = FIELD_BITS,
+     .help = "reject a text when a greater share of its 4-grams of words occurred before in it"},
+    {FIELD("sift-need-end", FIELD_FLAG, struct sift_options, need_end), .initial = "true", .bits = FIELD_BITS,
+     .help = "reject a text that was cut at the token limit"},
+    {FIELD("question-min-words", FIELD_INT, struct sift_options, question_min_words), .argument = "N", .high = 1e6,
+     .initial = "3", .bits = FIELD_BITS, .help = "reject shorter questions"},
+    {FIELD("question-max-words", FIELD_INT, struct sift_options, question_max_words), .argument = "N", .high = 1e6,
+     .initial = "150", .bits = FIELD_BITS, .help = "reject longer questions"},
+    {FIELD("answer-min-words", FIELD_INT, struct sift_options, answer_min_words), .argument = "N", .high = 1e6,
+     .initial = "1", .bits = FIELD_BITS, .help = "reject shorter answers"},
+    {FIELD("answer-max-words", FIELD_INT, struct sift_options, answer_max_words), .argument = "N", .high = 1e6,
+     .initial = "400", .bits = FIELD_BITS, .help = "reject longer answers"},
+};
+const struct field_table sift_fields = {rows, sizeof rows / sizeof *rows};
+
 void sift_options_default(struct sift_options *o)
 {
-    *o = (struct sift_options){.threshold = 0.7, .question_min_words = 3, .question_max_words = 150, .answer_min_words = 1, .answer_max_words = 400,
-                               .repetition = 0.3, .copy = 0.95, .need_end = 1};
+    *o = (struct sift_options){0};
+    fields_default(&sift_fields, FIELD_PLAIN, o);
 }
 
 int sift_options_check(const struct sift_options *o, struct error *err)
 {
-    if (!(o->threshold >= 0 && o->threshold <= 1))
-        return error_set(err, ERROR_USAGE, "sift-threshold: wanted 0 to 1, found %g", o->threshold);
-    if (!(o->repetition >= 0 && o->repetition <= 1) || !(o->copy >= 0 && o->copy <= 1))
-        return error_set(err, ERROR_USAGE, "sift: repetition and copy: wanted 0 to 1, found %g and %g", o->repetition, o->copy);
-    if (o->question_min_words < 0 || o->question_max_words < o->question_min_words || o->answer_min_words < 0 || o->answer_max_words < o->answer_min_words)
-        return error_set(err, ERROR_USAGE, "sift: least words must be 0 or more and not above the most words");
-    return 0;
+    int rc = fields_check(&sift_fields, o, err);
+    if (!rc && (o->question_max_words < o->question_min_words || o->answer_max_words < o->answer_min_words))
+        rc = error_set(err, ERROR_USAGE, "sift: least words must not be above the most words");
+    return rc;
 }
 
 struct kept { size_t at; int n, name; uint64_t hash; };

@@ -3,42 +3,73 @@
 #include "train/parts.h"
 
 #include "base/maths.h"
+#include "train/fields.h"
 
 #include <math.h>
 #include <string.h>
 
+static const struct field rows[] = {
+    {FIELD("learning-rate", FIELD_DOUBLE, struct train_options, learning_rate), .argument = "X", .high = 1e3,
+     .initial = "2e-5", .bits = FIELD_BITS, .help = "peak learning rate"},
+    {FIELD("lr-scheduler-type", FIELD_CHOICE, struct train_options, schedule), .argument = "cosine|linear|constant",
+     .initial = "cosine", .bits = FIELD_BITS, .help = "learning-rate schedule after warm-up"},
+    {FIELD("min-lr-ratio", FIELD_DOUBLE, struct train_options, min_lr_ratio), .argument = "X", .high = 1,
+     .initial = "0", .bits = FIELD_BITS, .help = "the schedule ends at this share of the peak"},
+    {FIELD("warmup-ratio", FIELD_DOUBLE, struct train_options, warmup_ratio), .argument = "X", .high = 1,
+     .initial = "0.03", .bits = FIELD_BITS, .help = "warm-up steps = ceil(ratio * steps)"},
+    {FIELD("num-train-epochs", FIELD_DOUBLE, struct train_options, num_train_epochs), .argument = "N", .high = 1e6,
+     .initial = "3", .bits = FIELD_BITS_MADE, .help = "passes over the data"},
+    {FIELD("max-steps", FIELD_INT, struct train_options, max_steps), .argument = "N", .high = 1e9, .initial = "0",
+     .bits = FIELD_BITS_MADE, .help = "optimizer steps, instead of epochs [$ = by epochs]"},
+    {FIELD("per-device-train-batch-size", FIELD_INT, struct train_options, batch_size), .argument = "N", .low = 1,
+     .high = 65536, .initial = "4", .bits = FIELD_BITS_MADE, .help = "rows in a micro-batch"},
+    {FIELD("gradient-accumulation-steps", FIELD_INT, struct train_options, accumulation), .argument = "N", .low = 1,
+     .high = 65536, .initial = "1", .bits = FIELD_BITS_MADE, .help = "micro-batches in an optimizer step"},
+    {FIELD("weight-decay", FIELD_DOUBLE, struct train_options, weight_decay), .argument = "X", .high = 10,
+     .initial = "0", .bits = FIELD_BITS, .help = "decoupled decay, not on norms and biases"},
+    {FIELD("adam-beta1", FIELD_DOUBLE, struct train_options, adam_beta1), .argument = "X", .high = 0.9999999,
+     .initial = "0.9", .bits = FIELD_BITS, .help = ""},
+    {FIELD("adam-beta2", FIELD_DOUBLE, struct train_options, adam_beta2), .argument = "X", .high = 0.9999999,
+     .initial = "0.95", .bits = FIELD_BITS, .help = ""},
+    {FIELD("adam-epsilon", FIELD_DOUBLE, struct train_options, adam_epsilon), .argument = "X", .low = 1e-30, .high = 1,
+     .initial = "1e-8", .bits = FIELD_BITS, .help = ""},
+    {FIELD("max-grad-norm", FIELD_DOUBLE, struct train_options, max_grad_norm), .argument = "X", .high = 1e9,
+     .initial = "1.0", .bits = FIELD_BITS, .help = "clip the global gradient norm to this, 0 = off"},
+    {FIELD("max-length", FIELD_INT, struct train_options, max_length), .argument = "N", .low = 2, .high = 1e7,
+     .initial = "512", .bits = FIELD_BITS_MADE, .help = "rows are cut to this many tokens, the start is kept"},
+    {FIELD("packing", FIELD_FLAG, struct train_options, packing), .initial = "false", .bits = FIELD_BITS,
+     .help = "best fit of rows into max-length"},
+    {FIELD("shuffle", FIELD_FLAG, struct train_options, shuffle), .initial = "true", .bits = FIELD_BITS,
+     .help = "new row order every epoch, by the seed"},
+    {FIELD("save-steps", FIELD_INT, struct train_options, save_steps), .argument = "N", .high = 1e9, .initial = "0",
+     .help = "checkpoint every N steps, 0 = only when interrupted"},
+    {FIELD("lora-r", FIELD_INT, struct train_options, lora_r), .argument = "R", .high = 65536, .initial = "0",
+     .bits = FIELD_BITS, .help = "train a low-rank adapter of this rank instead of the weights, 0 = the weights"},
+    {FIELD("lora-alpha", FIELD_DOUBLE, struct train_options, lora_alpha), .argument = "X", .low = 1e-6, .high = 1e6,
+     .initial = "32", .bits = FIELD_BITS, .with = "lora-r", .help = "the adapter counts alpha / r times"},
+    {FIELD("lora-target-modules", FIELD_STRING, struct train_options, lora_targets), .argument = "NAMES",
+     .initial = "q_proj,v_proj", .bits = FIELD_BITS, .with = "lora-r",
+     .help = "matrices that get an adapter, with commas between, or all-linear"},
+    {FIELD("bf16-moments", FIELD_FLAG, struct train_options, bf16_moments), .initial = "false", .bits = FIELD_BITS,
+     .help = "Adam's moments in bf16, rounded at random: half the memory of the optimizer state"},
+    {FIELD("bf16-random", FIELD_FLAG, struct train_options, bf16_random), .initial = "false", .bits = FIELD_BITS,
+     .help = "round the bf16 copy of the weights at random: steps too small for bf16 are not lost on average"},
+    {FIELD("gradient-checkpointing", FIELD_FLAG, struct train_options, recompute),
+     .help = "keep only each layer's input and compute the rest again [when the rest would not fit]"},
+};
+const struct field_table train_fields = {rows, sizeof rows / sizeof *rows};
+
 void train_options_default(struct train_options *o)
 {
-    *o = (struct train_options){
-        .learning_rate = 2e-5, .warmup_ratio = 0.03, .num_train_epochs = 3, .adam_beta1 = 0.9, .adam_beta2 = 0.95, .adam_epsilon = 1e-8,
-        .max_grad_norm = 1, .schedule = LR_COSINE, .batch_size = 4, .accumulation = 1, .max_length = 512, .shuffle = 1, .dtype = DTYPE_BF16,
-        .recompute = -1, .lora_alpha = 32, .lora_targets = "q_proj,v_proj",
-    };
+    *o = (struct train_options){.dtype = DTYPE_BF16, .recompute = -1};
+    fields_default(&train_fields, FIELD_PLAIN, o);
 }
 
 int train_options_check(const struct train_options *o, struct error *err)
 {
-    const struct { const char *name; double value, low, high; } ranges[] = {
-        {"learning_rate", o->learning_rate, 0, 1e3},
-        {"warmup_ratio", o->warmup_ratio, 0, 1},
-        {"num_train_epochs", o->num_train_epochs, 0, 1e6},
-        {"weight_decay", o->weight_decay, 0, 1e3},
-        {"adam_beta1", o->adam_beta1, 0, 0.9999999},
-        {"adam_beta2", o->adam_beta2, 0, 0.9999999},
-        {"adam_epsilon", o->adam_epsilon, 1e-30, 1},
-        {"max_grad_norm", o->max_grad_norm, 0, 1e30},
-        {"min_lr_ratio", o->min_lr_ratio, 0, 1},
-        {"max_steps", o->max_steps, 0, 2147483647},
-        {"per_device_train_batch_size", o->batch_size, 1, 65536},
-        {"gradient_accumulation_steps", o->accumulation, 1, 65536},
-        {"max_length", o->max_length, 2, 1 << 24},
-        {"lora_r", o->lora_r, 0, 65536},
-        {"lora_alpha", o->lora_alpha, 1e-6, 1e6},
-        {"save_steps", o->save_steps, 0, 2147483647},
-    };
-    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        if (!(ranges[i].value >= ranges[i].low && ranges[i].value <= ranges[i].high))
-            return error_set(err, ERROR_USAGE, "%s: wanted %g to %g, found %g", ranges[i].name, ranges[i].low, ranges[i].high, ranges[i].value);
+    int rc = fields_check(&train_fields, o, err);
+    if (rc)
+        return rc;
     if (o->max_steps == 0 && o->num_train_epochs == 0)
         return error_set(err, ERROR_USAGE, "num_train_epochs: 0 epochs and no max_steps leave nothing to do");
     if (o->dtype != DTYPE_F32 && o->dtype != DTYPE_BF16)

@@ -11,6 +11,7 @@
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "io/safetensors.h"
+#include "train/fields.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -42,6 +43,26 @@ static int set_source(struct trainer *t, struct error *err)
     return rc || !t->job->source ? rc : checkpoint_side_sha256(t->job->source, "model/", t->settings, err);
 }
 
+/* The options that decide bits by themselves, under transformers' names. */
+static int set_options(struct trainer *t, struct error *err)
+{
+    const struct train_options *o = t->job->options;
+    struct buf text = BUF_INIT;
+    int rc = 0;
+    for (int i = 0; i < train_fields.n && !rc; i++) {
+        const struct field *f = &train_fields.rows[i];
+        char name[64];
+        if (f->bits != FIELD_BITS || !field_read(&train_fields, f, o))
+            continue;
+        field_name(f, name, sizeof name);
+        buf_reset(&text);
+        if (!(rc = field_print(f, o, &text, err)) && json_object_set_new(t->settings, name, json_string(text.data ? text.data : "")))
+            rc = error_set(err, ERROR_DATA, "%s: is not UTF-8 text", name);
+    }
+    buf_free(&text);
+    return rc;
+}
+
 int state_settings(struct trainer *t, struct error *err)
 {
     const struct train_options *o = t->job->options;
@@ -50,28 +71,14 @@ int state_settings(struct trainer *t, struct error *err)
         return error_set_nomem(err, 64, "the settings of a checkpoint");
     train_data_hash(t->job->data, t->data_sha256);
     set(t, "data", "%s", t->data_sha256);
-    set(t, "learning_rate", "%.17g", o->learning_rate);
-    set(t, "min_lr_ratio", "%.17g", o->min_lr_ratio);
-    set(t, "lr_scheduler_type", "%s", o->schedule == LR_COSINE ? "cosine" : o->schedule == LR_LINEAR ? "linear" : "constant");
-    set(t, "warmup_ratio", "%.17g", o->warmup_ratio);
+    int rc = set_options(t, err);
+    if (rc)
+        return rc;
     set(t, "steps", "%ld", t->order.total);
-    set(t, "weight_decay", "%.17g", o->weight_decay);
-    set(t, "adam_beta1", "%.17g", o->adam_beta1);
-    set(t, "adam_beta2", "%.17g", o->adam_beta2);
-    set(t, "adam_epsilon", "%.17g", o->adam_epsilon);
-    set(t, "max_grad_norm", "%.17g", o->max_grad_norm);
     set(t, "rows a step (per_device_train_batch_size x gradient_accumulation_steps)", "%ld", (long)o->batch_size * o->accumulation);
-    set(t, "packing", "%d", o->packing ? o->max_length : 0);
-    set(t, "shuffle", "%d", o->shuffle != 0);
+    set(t, "max_length of packed rows", "%d", o->packing ? o->max_length : 0);
     set(t, "seed", "%llu", (unsigned long long)o->seed);
     set(t, "dtype", "%s", dtype_name(o->dtype));
-    set(t, "moments", "%s", dtype_name(moment_dtype(o)));
-    set(t, "bf16_random", "%d", o->bf16_random != 0);
-    set(t, "lora_r", "%d", o->lora_r);
-    if (o->lora_r) {
-        set(t, "lora_alpha", "%.17g", o->lora_alpha);
-        set(t, "lora_target_modules", "%s", o->lora_targets);
-    }
     /* bf16's products differ between instruction sets. */
     set(t, "build", "%s", build_name);
     set(t, "instruction set", "%s", o->dtype == DTYPE_F32 ? "any" : device_isa(t->m->device));

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows of struct align_options and of the struct sift_options in it (base/fields.h). */
+#ifndef METHOD_FIELDS_H
+#define METHOD_FIELDS_H
+
+#include "base/fields.h"
+#include "method/method.h"
+
+extern const struct field_table align_fields, sift_fields;
+
+#endif
