@@ -20,7 +20,8 @@ static size_t sound_length;
 
 static int reason(const char *name)
 {
-    return !strcmp(name, "kept") || !strcmp(name, "error") || !strcmp(name, "question_repeat") || !strcmp(name, "answer_copied") ? 0 : -1;
+    return !strcmp(name, "kept") || !strcmp(name, "error") || !strcmp(name, "question_repeat") ||
+           !strcmp(name, "answer_copied") || !strcmp(name, "test_overlap") ? 0 : -1;
 }
 
 static const struct run_bounds bounds = {2, ATTEMPTS, ATTEMPTS, K, POOL, 1, VOCAB, QUESTIONS, reason};
@@ -167,6 +168,8 @@ static void each_thing_that_is_wrong_is_named(void **state)
         {"UPDATE attempt SET matched = -2 WHERE idx = 1", "matches an attempt that is not before it"},
         {"UPDATE attempt SET matched = 5 WHERE idx = 3 AND round = 1", "matches a context that is not in the pool"},
         {"UPDATE attempt SET matched = NULL WHERE idx = 3", "matches a context that is not in the pool"},
+        {"UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = 3 WHERE idx = 1", "matches a test question that is not there"},
+        {"UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = NULL WHERE idx = 1", "matches a test question that is not there"},
         {"UPDATE attempt SET f1 = 9e999 WHERE idx = 3", "its nearest F1 is not between 0 and 1"},
         {"UPDATE attempt SET f1 = -0.5 WHERE idx = 3", "its nearest F1 is not between 0 and 1"},
         {"UPDATE attempt SET idx = 4 WHERE idx = 3", "round 1, attempt 4: its number is not one of the round's"},
@@ -240,6 +243,7 @@ static void what_a_broken_run_may_have_is_accepted(void **state)
         "UPDATE round SET state = 'review', model_sha256 = NULL, kept = 1 WHERE round = 2; UPDATE attempt SET kept = 0, reason = 'error' WHERE round = 2 AND kept",
         "UPDATE round SET model_sha256 = '' WHERE round = 2", /* nothing new was found */
         "UPDATE attempt SET question_contexts = x'0400000005000000' WHERE round = 2 AND idx = 0", /* the pair that round 1 kept */
+        "UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = 2 WHERE idx = 1", /* the third test question */
         "DELETE FROM result", "DELETE FROM event", "DELETE FROM round; DELETE FROM attempt; DELETE FROM fact",
     };
     struct error err;

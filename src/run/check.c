@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_PARAMETER = 6 };
+enum { MAX_PARAMETER = 7 };
 struct rule { const char *bad, *text; };
 struct table { const char *from, *place; const struct rule *rules; int n; };
 #define TABLE(from, place, rules) {from, place, rules, (int)(sizeof rules / sizeof *rules)}
@@ -48,7 +48,8 @@ static const struct rule attempt_rules[] = {
     {"kept = 1 AND (question IS NULL OR answer IS NULL)", "it is kept but has no question or no answer"},
     {"?6 >= 5 AND reason IS NULL", "it has no verdict"},
     {"reason = 'answer_copied' AND (matched IS NULL OR NOT is_int(matched, 0, ?3))", "it matches a context that is not in the pool"},
-    {"reason <> 'answer_copied' AND NOT is_int(matched, -1, idx)", "it matches an attempt that is not before it"},
+    {"reason = 'test_overlap' AND (matched IS NULL OR NOT is_int(matched, 0, ?7))", "it matches a test question that is not there"},
+    {"reason NOT IN ('answer_copied', 'test_overlap') AND NOT is_int(matched, -1, idx)", "it matches an attempt that is not before it"},
     {"NOT is_number(f1) OR f1 < 0 OR f1 > 1.000001", "its nearest F1 is not between 0 and 1"},
 };
 static const struct rule round_rules[] = { /* ?1 rounds, ?2 attempts, ?3 the most attempts */
@@ -264,7 +265,7 @@ int run_check(struct run *r, const struct run_bounds *b, struct error *err)
         (rc = check_table(r, &orphans, of_rounds, err)))
         return rc;
     for (int t = 1; !(rc = run_get_round(r, t, &round, err)) && round.state != RUN_STATE_NONE; t++) {
-        const sqlite3_int64 of_attempts[MAX_PARAMETER] = {t, round.attempts, pool, known(b->k), known(b->vocab), round.state};
+        const sqlite3_int64 of_attempts[MAX_PARAMETER] = {t, round.attempts, pool, known(b->k), known(b->vocab), round.state, known(b->questions)};
         if ((rc = check_round(r, t, &round, of_attempts, err)))
             return rc;
         if (b->grown)
