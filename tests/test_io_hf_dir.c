@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
+#include "io/file.h"
 #include "io/hf_dir.h"
 #include "io/jsontext.h"
 
@@ -106,11 +107,53 @@ static void a_tied_head_is_written_once_as_embeddings(void **state)
     checkpoint_close(ck);
 }
 
+/* Whatever a tokenizer may be read from goes along, byte for byte: templates beside the default one too. */
+static void every_file_of_a_tokenizer_is_copied(void **state)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
+                                        "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json",
+                                        "additional_chat_templates/tool_use.jinja", "additional_chat_templates/rag.jinja"};
+    (void)state;
+    struct error err = {0};
+    struct checkpoint *ck;
+    char source[1100], dir[1100], from[1300], to[1300];
+    int n = 0;
+    if (!file_exists("models/miniature/model.safetensors"))
+        SKIP_TEST("models/miniature is not here");
+    snprintf(source, sizeof source, "%s", check_tmpdir("io_hf_dir_source"));
+    snprintf(dir, sizeof dir, "%s", check_tmpdir("io_hf_dir_copy"));
+    snprintf(to, sizeof to, "%s/additional_chat_templates", source);
+    assert_ok(dirs_make(to, &err), &err);
+    for (int i = 0; i < 2; i++) {
+        static const char *const weights[] = {"config.json", "model.safetensors"};
+        snprintf(from, sizeof from, "models/miniature/%s", weights[i]);
+        snprintf(to, sizeof to, "%s/%s", source, weights[i]);
+        assert_ok(file_copy(from, to, &err), &err);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(from, sizeof from, "%s/%s", source, names[i]);
+        assert_ok(file_write(from, names[i], strlen(names[i]), &err), &err);
+    }
+    assert_ok(checkpoint_open(&ck, source, &err), &err);
+    assert_ok(dirs_make(dir, &err), &err);
+    assert_ok(hf_dir_tokenizer(dir, ck, &n, &err), &err);
+    assert_int_equal(n, sizeof names / sizeof *names - 2);
+    checkpoint_close(ck);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct buf text = BUF_INIT;
+        snprintf(to, sizeof to, "%s/%s", dir, names[i]);
+        assert_ok(file_read(&text, to, 1000, &err), &err);
+        assert_string_equal(text.data, names[i]);
+        buf_free(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gguf_becomes_a_directory_with_the_same_values),
         cmocka_unit_test(a_tied_head_is_written_once_as_embeddings),
+        cmocka_unit_test(every_file_of_a_tokenizer_is_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "io/jsontext.h"
 #include "io/safetensors.h"
 
+#include <dirent.h>
 #include <string.h>
 
 enum { PIECE = 1 << 18 }; /* elements in flight */
@@ -54,10 +55,45 @@ int hf_dir_generation(const char *dir, const json_t *generation, const json_t *c
     return rc;
 }
 
+static int ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && !strcmp(s + n - k, tail);
+}
+
+static int copy_template(const char *from_folder, const char *to_folder, const char *name, struct error *err)
+{
+    char *from = path_join(from_folder, name), *to = path_join(to_folder, name);
+    int rc = from && to ? dirs_make(to_folder, err) : error_set_nomem(err, strlen(name), to_folder);
+    if (!rc)
+        rc = file_copy(from, to, err);
+    mem_free(from);
+    mem_free(to);
+    return rc;
+}
+
+/* Chat templates by name. */
+static int copy_templates(const char *dir, const char *source, struct error *err)
+{
+    static const char folder[] = "additional_chat_templates";
+    char *from = path_join(source, folder), *to = path_join(dir, folder);
+    DIR *d = from && to ? opendir(from) : NULL;
+    struct dirent *e;
+    int rc = from && to ? 0 : error_set_nomem(err, strlen(source) + strlen(dir), folder);
+    while (!rc && d && (e = readdir(d)))
+        if (ends_with(e->d_name, ".jinja"))
+            rc = copy_template(from, to, e->d_name, err);
+    if (d)
+        closedir(d);
+    mem_free(from);
+    mem_free(to);
+    return rc;
+}
+
 int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, struct error *err)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-                                        "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "chat_template.jinja", "chat_template.json"};
+                                        "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json"};
     int rc = 0, copied = 0;
     for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++) {
         const char *from = checkpoint_file(source, names[i]);
@@ -69,13 +105,7 @@ int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, s
     }
     if (n)
         *n = copied;
-    return rc;
-}
-
-static int ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), k = strlen(tail);
-    return n >= k && !strcmp(s + n - k, tail);
+    return rc || checkpoint_gguf(source) ? rc : copy_templates(dir, checkpoint_path(source), err);
 }
 
 /* What the tensor is called in the new file; NULL when it is left out. */
