@@ -110,6 +110,38 @@ static void test_the_end_is_the_tokenizers_and_special_tokens_are_read(void **st
     tokenizer_close(own);
 }
 
+/* A tokenizer that puts <end> behind every text: a prompt ends with it, too, as generate and transformers have it; what a template asks is to be continued. */
+static void test_a_prompt_has_the_ids_that_generate_sees(void **state)
+{
+    (void)state;
+    static const char processor[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"<end>\","
+                                    "\"type_id\":0}}],\"pair\":[],\"special_tokens\":{\"<end>\":{\"id\":\"<end>\",\"ids\":[0],\"tokens\":[\"<end>\"]}}}";
+    const char *config = "{\"eos_token\": \"<end>\"}", *none = strstr(tokenizer_json, "\"post_processor\":null");
+    struct tokenizer *letters = tokenizer, *own = NULL;
+    struct tokens seen = TOKENS_INIT;
+    struct train_data data;
+    struct buf json = BUF_INIT;
+    buf_append(&json, tokenizer_json, (size_t)(none - tokenizer_json));
+    buf_puts(&json, processor);
+    buf_puts(&json, none + strlen("\"post_processor\":null"));
+    assert_int_equal(tokenizer_open_json(&own, "test", json.data, json.len, config, strlen(config), NULL), 0);
+    assert_int_equal(tokenizer_encode(own, "ca", 2, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &seen, NULL), 0);
+    assert_int_equal(seen.n, 3); /* what generate feeds: 3 1 0 */
+    assert_int_equal(seen.ids[2], 0);
+    tokenizer = own;
+    assert_int_equal(read_text(&data, "{\"prompt\":\"ca\",\"completion\":\"ca\"}\n{\"prompt\":\"ca\",\"completion\":\"b\"}\n{\"text\":\"cab\"}\n{\"question\":\"a\",\"answer\":\"b\"}\n", &desc, 90, NULL), 0);
+    tokenizer = letters;
+    expect_row(&data.rows[0], "3 1 0 3 1 0", "000111");
+    expect_row(&data.rows[1], "3 1 0 2 0", "00011");
+    expect_row(&data.rows[2], "3 4 0", "011");
+    expect_row(&data.rows[3], "8 9 10 11 12 13 14 15 7 6 1 19 16 15 11 17 10 18 7 6 2 0", "0000000000000000000111");
+    assert_int_equal(data.n_boundary, 1);
+    train_data_free(&data);
+    tokens_free(&seen);
+    buf_free(&json);
+    tokenizer_close(own);
+}
+
 static void test_truncation_keeps_the_start_and_drops_rows_without_targets(void **state)
 {
     (void)state;
@@ -378,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_completions_and_their_end_are_trained_and_prompts_are_not),
         cmocka_unit_test(test_boundaries_inside_a_token_are_counted),
         cmocka_unit_test(test_the_end_is_the_tokenizers_and_special_tokens_are_read),
+        cmocka_unit_test(test_a_prompt_has_the_ids_that_generate_sees),
         cmocka_unit_test(test_truncation_keeps_the_start_and_drops_rows_without_targets),
         cmocka_unit_test(test_unsafe_rows_are_not_fine_tuned_on),
         cmocka_unit_test(test_labels_of_a_new_head_come_from_the_rows),

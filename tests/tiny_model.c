@@ -94,7 +94,7 @@ static void make(struct device *device, const char *dir, int classifier, const s
         pair(i, q, a);
         snprintf(prompt, sizeof prompt, "Question: %s\nAnswer:", q), snprintf(completion, sizeof completion, " %s\n\nQuestion: %s\nAnswer: Yes.", a, q);
         snprintf(id, sizeof id, "%d", i);
-        const struct train_text row = {{prompt, classifier ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, 512, id};
+        const struct train_text row = {{prompt, classifier ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, 512, id, 0};
         if (train_data_add(&data, t, model_desc(m), &row, &err))
             fail_msg("%s", err.message);
         data.rows[data.n - 1].label = 1 << i % 2;

@@ -8,6 +8,7 @@
 #include "judge/http.h"
 #include "judge/pairwise.h"
 #include "text/chat.h"
+#include "text/pair.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -153,9 +154,8 @@ static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled,
     }
     buf_puts(&text, "The better reply is reply");
     int rc = text.failed ? error_set_nomem(err, text.len, "a judge's prompt") : tokenizer_encode(j->parts.tokenizer, text.data, text.len, TOKENIZER_ADD_SPECIAL, ids, err);
-    const struct tokenizer_info *info = tokenizer_info(j->parts.tokenizer);
-    if (!rc && info->add_eos && ids->n && ids->ids[ids->n - 1] == info->eos)
-        ids->n--;
+    if (!rc)
+        ids->n = pair_without_end(j->parts.tokenizer, ids->ids, ids->n);
     buf_free(&text);
     return rc;
 }

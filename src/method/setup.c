@@ -299,12 +299,11 @@ int align_prompt_flags(const struct align *a)
 
 int align_encode_prompt(const struct align *a, const struct buf *text, const struct text_spans *people, struct tokens *out, struct error *err)
 {
-    const struct tokenizer_info *info = tokenizer_info(a->tokenizer);
     int flags = align_prompt_flags(a);
     out->n = 0;
     int rc = tokenizer_encode_mixed(a->tokenizer, text->data ? text->data : "", text->len, people, flags, out, err);
-    if (!rc && flags & TOKENIZER_ADD_SPECIAL && info->add_eos && out->n && out->ids[out->n - 1] == info->eos)
-        out->n--;
+    if (!rc && flags & TOKENIZER_ADD_SPECIAL)
+        out->n = pair_without_end(a->tokenizer, out->ids, out->n);
     return rc;
 }
 

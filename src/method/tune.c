@@ -28,7 +28,7 @@ static int add_rows(struct align *a, struct train_data *data, const struct pool_
         pool_name(&items[i], id);
         template_tune_prompt(a->template, items[i].question, &prompt, &asked);
         template_tune_completion(a->template, items[i].answer, &completion, &answered);
-        const struct train_text row = {{prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, a->o.train.max_length, id};
+        const struct train_text row = {{prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, a->o.train.max_length, id, 1};
         rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row") : train_data_add(data, a->tokenizer, &a->desc, &row, err);
         buf_free(&prompt);
         buf_free(&completion);

@@ -65,18 +65,23 @@ static void joint_add(struct joint *j, const struct pair_text *x)
             j->text.failed = 1;
 }
 
+size_t pair_without_end(const struct tokenizer *tok, const int32_t *ids, size_t n)
+{
+    const struct tokenizer_info *info = tokenizer_info(tok);
+    return info->add_eos && n && ids[n - 1] == info->eos ? n - 1 : n;
+}
+
 /* Tokens of first and second as one text; 1 when they begin with the n given ids, of which then the rest is appended to out. */
 static int encode_rest(const struct tokenizer *tok, const struct pair_text *first, const struct pair_text *second, const int32_t *ids, size_t n, int flags, struct tokens *out,
                        struct error *err)
 {
     struct joint j = {BUF_INIT, {0}};
     struct tokens both = TOKENS_INIT;
-    const struct tokenizer_info *info = tokenizer_info(tok);
     joint_add(&j, first);
     joint_add(&j, second);
     int rc = j.text.failed ? error_set_nomem(err, j.text.len, "a text") : tokenizer_encode_mixed(tok, j.text.data ? j.text.data : "", j.text.len, &j.people, flags, &both, err);
-    if (!rc && flags & TOKENIZER_ADD_SPECIAL && info->add_eos && both.n && both.ids[both.n - 1] == info->eos)
-        both.n--;
+    if (!rc && flags & TOKENIZER_ADD_SPECIAL)
+        both.n = pair_without_end(tok, both.ids, both.n);
     int begins = !rc && both.n > n && (!n || !memcmp(both.ids, ids, n * sizeof *ids));
     for (size_t i = n; begins && !rc && i < both.n; i++)
         rc = tokens_push(out, both.ids[i]) ? error_set_nomem(err, both.n * sizeof *ids, "the tokens of a text") : 0;

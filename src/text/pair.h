@@ -25,6 +25,8 @@ struct pair_text { const char *text; size_t n; const struct text_spans *people; 
  * *apart (or NULL): 1 when the border lies inside a token. */
 int pair_encode_completion(const struct tokenizer *tok, const struct pair_text *prompt, const int32_t *prompt_ids, size_t n_prompt, const struct pair_text *completion, int flags,
                            struct tokens *out, int *apart, struct error *err);
+/* n less the EOS that a tokenizer puts behind a text of its own accord. */
+size_t pair_without_end(const struct tokenizer *tok, const int32_t *ids, size_t n);
 /* The same without the prompt's text. */
 int pair_encode_apart(const struct tokenizer *tok, const struct pair_text *completion, int flags, struct tokens *out, struct error *err);
 

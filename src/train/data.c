@@ -111,18 +111,27 @@ static size_t length_before_end(const struct tokenizer *t, int32_t eos, const ch
 /* Ids of a text that begins a row: what the tokenizer puts in front, and nothing behind. */
 static int encode_start(const struct tokenizer *t, const struct pair_text *x, struct tokens *out, struct error *err)
 {
-    const struct tokenizer_info *info = tokenizer_info(t);
     int rc = tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
-    if (!rc && info->add_eos && out->n && out->ids[out->n - 1] == info->eos)
-        out->n--;
+    if (!rc)
+        out->n = pair_without_end(t, out->ids, out->n);
     return rc;
 }
 
+/* Ids of a prompt as generate has them: a tokenizer that ends every text with EOS ends this one too. */
+static int encode_prompt(const struct tokenizer *t, const struct train_text *text, struct tokens *out, struct error *err)
+{
+    const struct pair_text *x = &text->prompt;
+    if (text->continued)
+        return encode_start(t, x, out, err);
+    return tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
+}
+
 /* The completion's ids behind the prompt's. */
-static int complete(const struct tokenizer *t, const struct pair_text *prompt, const struct pair_text *completion, struct tokens *ids, int *apart, struct error *err)
+static int complete(const struct tokenizer *t, const struct train_text *text, const struct pair_text *completion, struct tokens *ids, int *apart, struct error *err)
 {
     struct tokens rest = TOKENS_INIT;
-    int rc = pair_encode_completion(t, prompt, ids->ids, ids->n, completion, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, apart, err);
+    size_t n = text->continued ? ids->n : pair_without_end(t, ids->ids, ids->n);
+    int rc = pair_encode_completion(t, &text->prompt, ids->ids, n, completion, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, apart, err);
     for (size_t i = 0; i < rest.n && !rc; i++)
         rc = tokens_push(ids, rest.ids[i]) ? error_set_nomem(err, ids->n * 4, "a training row") : 0;
     tokens_free(&rest);
@@ -138,10 +147,10 @@ int train_data_add(struct train_data *data, const struct tokenizer *t, const str
     int apart = 0, kept = data->n, rc;
     completion.n = length_before_end(t, eos, completion.text, completion.n);
     if (text->prompt.n) {
-        rc = encode_start(t, &text->prompt, &ids, err);
+        rc = encode_prompt(t, text, &ids, err);
         n_prompt = ids.n;
         if (!rc)
-            rc = complete(t, &text->prompt, &completion, &ids, &apart, err);
+            rc = complete(t, text, &completion, &ids, &apart, err);
     } else {
         rc = encode_start(t, &completion, &ids, err);
     }
@@ -159,7 +168,7 @@ int train_data_add_plain(struct train_data *data, const struct tokenizer *t, con
     size_t n = strlen(text);
     struct text_span all = {0, n};
     const struct text_spans people = {&all, 1, 1};
-    const struct train_text row = {{"", 0, NULL}, {text, n, &people}, max_length, id};
+    const struct train_text row = {{"", 0, NULL}, {text, n, &people}, max_length, id, 0};
     return train_data_add(data, t, d, &row, err);
 }
 

@@ -48,7 +48,7 @@ static int need_tokenizer(const struct reader *r)
 /* A record's own texts: special tokens written in them are tokens, as they are for generate. */
 static int add(struct reader *r, const char *prompt, const char *completion)
 {
-    const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->max_length, r->id};
+    const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->max_length, r->id, 0};
     int rc = need_tokenizer(r);
     return rc ? rc : train_data_add(r->data, r->t, r->d, &row, r->err);
 }
@@ -66,7 +66,7 @@ static int add_pair(struct reader *r, const char *question, const char *extra, c
     buf_printf(&asked, "%s%s%s", question, extra && *extra ? "\n" : "", extra ? extra : "");
     template_tune_prompt(r->template, asked.data ? asked.data : "", &prompt, &in_prompt);
     template_tune_completion(r->template, answer, &completion, &in_completion);
-    const struct train_text row = {{prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->max_length, r->id};
+    const struct train_text row = {{prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->max_length, r->id, 1};
     rc = asked.failed || prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row") : train_data_add(r->data, r->t, r->d, &row, r->err);
     buf_free(&asked);
     buf_free(&prompt);

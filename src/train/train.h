@@ -51,7 +51,12 @@ struct train_data {
 int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err);
 /* From texts in memory (align's tune step): both as text/pair.h has it, and the end-of-sequence token of the tokenizer (the model's own when that has none)
  * unless the completion ends in it. */
-struct train_text { struct pair_text prompt, completion; int max_length; const char *id; };
+struct train_text {
+    struct pair_text prompt, completion;
+    int max_length;
+    const char *id;
+    int continued; /* the prompt is a template's, as align asks: an EOS that the tokenizer puts behind every text is not part of it */
+};
 int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const struct train_text *text, struct error *err);
 /* One text of people's, all of it trained, with the end (classifiers): special tokens in it are text. */
 int train_data_add_plain(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *text, int max_length, const char *id, struct error *err);
