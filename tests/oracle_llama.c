@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LLaMA in double. No file of the library computes anything here but the random weights. */
+/* The transformer with everything a family may have, in double. No file of the library computes anything here but the random weights. */
 #include "oracle_llama.h"
 
 #include "check.h"
@@ -10,18 +10,27 @@
 
 static const double *part(const struct model *m, const double *flat, int layer, enum layer_part p)
 {
-    return flat + layer_group(m, layer, p)->offset;
+    return layer_has(m, layer, p) ? flat + layer_group(m, layer, p)->offset : NULL;
 }
 
-static void rms_norm(const double *x, const double *w, int n, int c, double eps, double *y)
+/* n stretches of c, each the norm of its own; x's are x_stride apart, y's dense. */
+static void norm(const struct model_desc *d, enum norm_kind kind, const double *x, int x_stride, const double *w, const double *bias, int n, int c, double *y)
 {
     for (int t = 0; t < n; t++) {
-        double sum = 0;
+        double mean = 0, sum = 0;
+        for (int i = 0; i < c && kind == NORM_LAYER; i++)
+            mean += x[t * x_stride + i] / c;
         for (int i = 0; i < c; i++)
-            sum += x[t * c + i] * x[t * c + i];
+            sum += (x[t * x_stride + i] - mean) * (x[t * x_stride + i] - mean);
         for (int i = 0; i < c; i++)
-            y[t * c + i] = x[t * c + i] / sqrt(sum / c + eps) * w[i];
+            y[t * c + i] = (x[t * x_stride + i] - mean) / sqrt(sum / c + (double)d->norm_eps) * ((double)d->norm_offset + w[i]) + (bias ? bias[i] : 0);
     }
+}
+
+static void add_bias(double *y, const double *bias, int n, int width)
+{
+    for (int i = 0; bias && i < n * width; i++)
+        y[i] += bias[i % width];
 }
 
 /* y [n,n_out] (+)= x [n,k] w^T */
@@ -36,70 +45,173 @@ static void linear(const double *x, const double *w, int n, int n_out, int k, in
         }
 }
 
-static void rotate(const struct model_desc *d, double *x, int t)
+static void rotate(const struct model_desc *d, int layer, double *x, int t)
 {
-    int half = d->head_dim / 2;
+    int half = d->layers[layer] & LAYER_NO_ROPE ? 0 : d->n_rotated / 2;
+    const float *frequencies = d->layers[layer] & LAYER_SECOND_ROPE ? d->second_inv_freq : d->rope_inv_freq;
     for (int i = 0; i < half; i++) {
-        double angle = t * (double)d->rope_inv_freq[i], a = x[i], b = x[i + half];
+        double angle = t * (double)frequencies[i], a = x[i], b = x[i + half];
         x[i] = a * cos(angle) - b * sin(angle);
         x[i + half] = b * cos(angle) + a * sin(angle);
     }
 }
 
-static void attention(const struct model_desc *d, double *qkv, int n, double *out)
+static void normalise_heads(const struct model *m, const double *flat, int layer, double *qkv, int n)
 {
+    const struct model_desc *d = &m->desc;
+    int size = d->head_dim, width = (d->n_head + 2 * d->n_kv_head) * size;
+    for (int t = 0; t < n && d->qk_norm; t++)
+        for (int k = 0; k < 2; k++) {
+            int heads = k ? d->n_kv_head : d->n_head, each = d->qk_norm == QK_HEAD ? size : heads * size;
+            double *x = qkv + t * width + (k ? d->n_head * size : 0), *y = calloc((size_t)(heads * size), sizeof *y);
+            norm(d, NORM_RMS, x, each, part(m, flat, layer, k ? PART_K_NORM : PART_Q_NORM), NULL, heads * size / each, each, y);
+            memcpy(x, y, (size_t)(heads * size) * sizeof *y);
+            free(y);
+        }
+}
+
+static void attention(const struct model *m, const double *flat, int layer, double *qkv, int n, double *out)
+{
+    const struct model_desc *d = &m->desc;
     int heads = d->n_head, kv = d->n_kv_head, size = d->head_dim, width = (heads + 2 * kv) * size;
-    double *p = calloc((size_t)n, sizeof *p);
+    double *p = calloc((size_t)n, sizeof *p), scale = d->attention_scale > 0 ? (double)d->attention_scale : 1 / sqrt(size), cap = (double)d->attention_cap;
+    add_bias(qkv, part(m, flat, layer, PART_QKV_BIAS), n, width);
+    normalise_heads(m, flat, layer, qkv, n);
     for (int t = 0; t < n; t++)
         for (int h = 0; h < heads + kv; h++)
-            rotate(d, qkv + t * width + h * size, t);
+            rotate(d, layer, qkv + t * width + h * size, t);
     for (int t = 0; t < n; t++)
         for (int h = 0; h < heads; h++) {
-            int at = heads * size + h / (heads / kv) * size;
+            int at = heads * size + h / (heads / kv) * size, end = d->bidirectional ? n : t + 1;
+            int begin = d->layers[layer] & LAYER_WINDOW && t >= d->window ? t + 1 - d->window : 0;
             double sum = 0, *o = out + (t * heads + h) * size;
-            for (int s = 0; s <= t; s++) {
+            for (int s = begin; s < end; s++) {
                 p[s] = 0;
                 for (int i = 0; i < size; i++)
                     p[s] += qkv[t * width + h * size + i] * qkv[s * width + at + i];
-                sum += p[s] = exp(p[s] / sqrt(size));
+                p[s] *= scale;
+                p[s] = cap > 0 ? cap * tanh(p[s] / cap) : p[s];
+                sum += p[s] = exp(p[s]);
             }
             memset(o, 0, (size_t)size * sizeof *o);
-            for (int s = 0; s <= t; s++)
+            for (int s = begin; s < end; s++)
                 for (int i = 0; i < size; i++)
                     o[i] += p[s] / sum * qkv[s * width + at + kv * size + i];
         }
     free(p);
 }
 
+static double activated(enum activation act, double x)
+{
+    switch (act) {
+    case ACT_SILU: return x / (1 + exp(-x));
+    case ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2));
+    case ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case ACT_RELU2: return x > 0 ? x * x : 0;
+    case ACT_TANH: return tanh(x);
+    default: fail_msg("the oracle does not know activation %d", (int)act);
+    }
+    return 0;
+}
+
+struct room { /* of one pass; [n, ...] */
+    double *x, *h, *read, *qkv, *att, *up, *out;
+};
+
+static void mlp(const struct model *m, const double *flat, int l, const struct room *r, int n)
+{
+    const struct model_desc *d = &m->desc;
+    int f = d->n_ff, width = d->gated ? 2 * f : f;
+    linear(r->read, part(m, flat, l, PART_GATE_UP), n, width, d->n_embd, 0, r->up);
+    add_bias(r->up, part(m, flat, l, PART_GATE_UP_BIAS), n, width);
+    for (int t = 0; t < n; t++)
+        for (int i = 0; i < f; i++) {
+            double g = r->up[t * width + i], u = d->gated ? r->up[t * width + f + i] : 1;
+            r->up[t * f + i] = activated(d->act, g) * u; /* row t is packed to f wide: never beyond what is still unread */
+        }
+    linear(r->up, part(m, flat, l, PART_DOWN), n, d->n_embd, f, 0, r->out);
+    add_bias(r->out, part(m, flat, l, PART_DOWN_BIAS), n, d->n_embd);
+}
+
+/* What a half reads of the stream. */
+static void read_stream(const struct model *m, const double *flat, int l, enum layer_part p, const struct room *r, int n)
+{
+    const struct model_desc *d = &m->desc;
+    if (d->place == PLACE_POST || d->place == PLACE_AFTER)
+        memcpy(r->read, r->x, (size_t)(n * d->n_embd) * sizeof *r->x);
+    else
+        norm(d, d->norm, r->x, d->n_embd, part(m, flat, l, p), part(m, flat, l, p + 1), n, d->n_embd, r->read);
+}
+
+/* r->out into the stream. */
+static void join_stream(const struct model *m, const double *flat, int l, enum layer_part post, const struct room *r, int n)
+{
+    const struct model_desc *d = &m->desc;
+    int c = d->n_embd;
+    const double *w = part(m, flat, l, post), *bias = part(m, flat, l, post + 1);
+    if (d->place == PLACE_POST || d->place == PLACE_SANDWICH) {
+        norm(d, d->norm, r->out, c, w, bias, n, c, r->h);
+        memcpy(r->out, r->h, (size_t)(n * c) * sizeof *r->h);
+    }
+    for (int i = 0; i < n * c; i++)
+        r->x[i] += r->out[i];
+    if (d->place == PLACE_AFTER) {
+        norm(d, d->norm, r->x, c, w, bias, n, c, r->h);
+        memcpy(r->x, r->h, (size_t)(n * c) * sizeof *r->h);
+    }
+}
+
+static void one_layer(const struct model *m, const double *flat, int l, const struct room *r, int n)
+{
+    const struct model_desc *d = &m->desc;
+    int c = d->n_embd, width = (d->n_head + 2 * d->n_kv_head) * d->head_dim, inner = d->n_head * d->head_dim;
+    double *attended = calloc((size_t)(n * c), sizeof *attended);
+    read_stream(m, flat, l, PART_ATTN_NORM, r, n);
+    linear(r->read, part(m, flat, l, PART_QKV), n, width, c, 0, r->qkv);
+    attention(m, flat, l, r->qkv, n, r->att);
+    linear(r->att, part(m, flat, l, PART_O), n, c, inner, 0, attended);
+    add_bias(attended, part(m, flat, l, PART_O_BIAS), n, c);
+    if (d->parallel) {
+        read_stream(m, flat, l, PART_MLP_NORM, r, n);
+        mlp(m, flat, l, r, n);
+        for (int i = 0; i < n * c; i++)
+            r->x[i] += attended[i] + r->out[i];
+    } else {
+        memcpy(r->out, attended, (size_t)(n * c) * sizeof *attended);
+        join_stream(m, flat, l, PART_ATTN_POST, r, n);
+        read_stream(m, flat, l, PART_MLP_NORM, r, n);
+        mlp(m, flat, l, r, n);
+        join_stream(m, flat, l, PART_MLP_POST, r, n);
+    }
+    free(attended);
+}
+
 void oracle_hidden(const struct model *m, const double *flat, const int32_t *ids, int n, double *hidden)
 {
     const struct model_desc *d = &m->desc;
     int c = d->n_embd, f = d->n_ff, width = (d->n_head + 2 * d->n_kv_head) * d->head_dim, inner = d->n_head * d->head_dim;
-    double *x = calloc((size_t)n * (size_t)(2 * c + width + inner + 2 * f), sizeof *x), *h = x + n * c, *qkv = h + n * c, *att = qkv + n * width, *gu = att + n * inner;
+    struct room r = {.x = calloc((size_t)n * (size_t)(4 * c + width + inner + 2 * f), sizeof *r.x)};
+    r.h = r.x + n * c, r.read = r.h + n * c, r.out = r.read + n * c, r.qkv = r.out + n * c, r.att = r.qkv + n * width, r.up = r.att + n * inner;
     for (int t = 0; t < n; t++)
-        memcpy(x + t * c, flat + (int64_t)ids[t] * c, (size_t)c * sizeof *x);
-    for (int l = 0; l < d->n_layer; l++) {
-        rms_norm(x, part(m, flat, l, PART_ATTN_NORM), n, c, (double)d->norm_eps, h);
-        linear(h, part(m, flat, l, PART_QKV), n, width, c, 0, qkv);
-        attention(d, qkv, n, att);
-        linear(att, part(m, flat, l, PART_O), n, c, inner, 1, x);
-        rms_norm(x, part(m, flat, l, PART_MLP_NORM), n, c, (double)d->norm_eps, h);
-        linear(h, part(m, flat, l, PART_GATE_UP), n, 2 * f, c, 0, gu);
-        for (int t = 0; t < n; t++)
-            for (int i = 0; i < f; i++) {
-                double g = gu[t * 2 * f + i], u = gu[t * 2 * f + f + i];
-                gu[t * f + i] = g / (1 + exp(-g)) * u; /* row t is packed to f wide: never beyond what is still unread */
-            }
-        linear(gu, part(m, flat, l, PART_DOWN), n, c, f, 1, x);
-    }
-    rms_norm(x, flat + m->groups[m->final_norm].offset, n, c, (double)d->norm_eps, hidden);
-    free(x);
+        for (int i = 0; i < c; i++) {
+            r.x[t * c + i] = flat[(int64_t)ids[t] * c + i] * (d->embed_scale > 0 ? (double)d->embed_scale : 1);
+            r.x[t * c + i] += m->positions ? flat[m->groups[m->positions].offset + (int64_t)(t + d->position_offset) * c + i] : 0;
+        }
+    for (int l = 0; l < d->n_layer; l++)
+        one_layer(m, flat, l, &r, n);
+    if (m->final_norm)
+        norm(d, d->norm, r.x, c, flat + m->groups[m->final_norm].offset, m->final_norm_bias ? flat + m->groups[m->final_norm_bias].offset : NULL, n, c, hidden);
+    else
+        memcpy(hidden, r.x, (size_t)(n * c) * sizeof *hidden);
+    free(r.x);
 }
 
 void oracle_logits(const struct model *m, const double *flat, const double *hidden, int n, double *logits)
 {
     const struct model_group *head = &m->groups[m->head];
     linear(hidden, flat + head->offset, n, (int)head->n, (int)head->k, 0, logits);
+    for (int i = 0; m->desc.logit_cap > 0 && m->desc.task == MODEL_LM && i < n * (int)head->n; i++)
+        logits[i] = (double)m->desc.logit_cap * tanh(logits[i] / (double)m->desc.logit_cap);
 }
 
 static double score_of(const struct model *m, const double *flat, const int32_t *ids, int n)

@@ -133,8 +133,8 @@ static void test_contradictions_name_their_key(void **state)
         {"vocab_size", "0", "vocab_size"},
         {"eos_token_id", "100", "eos_token_id"},
         {"eos_token_id", "[1,\"x\"]", "eos_token_id"},
-        {"hidden_act", "\"gelu\"", "hidden_act"},
-        {"attention_bias", "true", "attention_bias"},
+        {"hidden_act", "\"gelu_neo\"", "hidden_act"},
+        {"attention_bias", "\"yes\"", "attention_bias"},
         {"mlp_bias", "1", "mlp_bias"},
         {"rms_norm_eps", "0", "rms_norm_eps"},
         {"rope_theta", "\"big\"", "rope_theta"},
@@ -158,7 +158,7 @@ static void test_contradictions_name_their_key(void **state)
         {"final_logit_softcapping", "30.0", "final_logit_softcapping"},
         {"use_qk_norm", "true", "use_qk_norm"},
         {"num_local_experts", "8", "num_local_experts"},
-        {"hidden_activation", "\"gelu\"", "hidden_activation"},
+        {"hidden_activation", "\"swiglu\"", "hidden_activation"},
         {"tie_word_embeddings", "\"yes\"", "tie_word_embeddings"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

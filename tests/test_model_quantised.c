@@ -75,13 +75,15 @@ static void test_a_files_blocks_are_kept(void **state)
     struct model *m = open_model(d, "tests/golden/tiny_q4.gguf", DTYPE_Q8);
     assert_int_equal(weight_dtype(m->groups[0].weight), DTYPE_Q8);
     for (int part = 0; part < PART_COUNT; part++)
-        for (int layer = 0; layer < 2 && part != PART_ATTN_NORM && part != PART_MLP_NORM; layer++) {
+        for (int layer = 0; layer < 2; layer++) {
+            if (!layer_has(m, layer, (enum layer_part)part) || layer_group(m, layer, (enum layer_part)part)->is_vector)
+                continue;
             enum dtype wanted = layer == 0 ? DTYPE_Q4_0 : part == PART_GATE_UP ? DTYPE_Q8 : DTYPE_Q4_1;
             assert_int_equal(weight_dtype(layer_group(m, layer, (enum layer_part)part)->weight), wanted);
         }
     for (int i = 0; i < m->n_param; i++)
         if (m->params[i].ndim == 2)
-            check_rows(d, m, ck, i, m->param_group[i] != 1 + PART_COUNT + PART_GATE_UP);
+            check_rows(d, m, ck, i, m->param_group[i] != layer_index(m, 1, PART_GATE_UP));
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
         sum += g->weight ? weight_bytes(d, g->n, g->k, weight_dtype(g->weight)) : 0;

@@ -10,7 +10,7 @@
 struct norm_row {
     enum norm_kind kind;
     int n;
-    float eps;
+    float eps, offset; /* weights are offset + weight */
     const float *x, *weight, *bias;
     void *y;
     enum dtype y_dtype;
@@ -19,7 +19,7 @@ struct norm_row {
 struct norm_dx_row {
     enum norm_kind kind;
     int n, accumulate;
-    float inverse, mean;
+    float inverse, mean, offset;
     const float *x, *weight, *dy;
     float *dx;
 };

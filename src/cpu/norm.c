@@ -22,7 +22,7 @@ static void norm_rows(void *context, int piece, int worker)
     const struct norm_work *w = context;
     const struct norm_args *a = w->a;
     float *inverse = cpu_ptr(a->inverse), *mean = cpu_ptr(a->mean);
-    struct norm_row r = {.kind = a->kind, .n = a->n_col, .eps = a->eps, .weight = cpu_ptr(a->weight), .bias = cpu_ptr(a->bias), .y_dtype = a->y_dtype};
+    struct norm_row r = {.kind = a->kind, .n = a->n_col, .eps = a->eps, .offset = a->offset, .weight = cpu_ptr(a->weight), .bias = cpu_ptr(a->bias), .y_dtype = a->y_dtype};
     int begin = piece * ROWS * w->n_group, end = (piece + 1) * ROWS < a->n_row ? (piece + 1) * ROWS * w->n_group : a->n_row * w->n_group;
     for (int i = begin; i < end; i++) {
         size_t t = (size_t)(i / w->n_group), column = (size_t)(i % w->n_group) * (size_t)a->n_col;
@@ -54,7 +54,7 @@ static void dx_rows(void *context, int piece, int worker)
     (void)worker;
     const struct norm_dx_work *w = context;
     const struct norm_dx_args *a = w->a;
-    struct norm_dx_row r = {.kind = a->kind, .n = a->n_col, .accumulate = a->accumulate, .weight = w->weight};
+    struct norm_dx_row r = {.kind = a->kind, .n = a->n_col, .accumulate = a->accumulate, .offset = a->offset, .weight = w->weight};
     int begin = piece * ROWS * w->n_group, end = (piece + 1) * ROWS < a->n_row ? (piece + 1) * ROWS * w->n_group : a->n_row * w->n_group;
     for (int i = begin; i < end; i++) {
         size_t t = (size_t)(i / w->n_group), column = (size_t)(i % w->n_group) * (size_t)a->n_col;

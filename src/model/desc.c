@@ -4,6 +4,8 @@
 #include "model/desc_read.h"
 
 #include "base/log.h"
+#include "base/maths.h"
+#include "model/parts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -23,10 +25,18 @@ const json_t *config_value(const json_t *object, const char *key)
     return json_is_null(v) ? NULL : v;
 }
 
+const char *config_key(const struct config_reader *r, const char *key)
+{
+    for (int i = 0; r->family && i < r->family->n_alias; i++)
+        if (!strcmp(r->family->aliases[i].ours, key))
+            return r->family->aliases[i].theirs;
+    return key;
+}
+
 /* A whole number in [low, high]; absent: `missing`, or an error when missing < 0. */
 int config_int(const struct config_reader *r, const char *key, int low, int high, int missing, int *out)
 {
-    const json_t *v = config_value(r->config, key);
+    const json_t *v = config_value(r->config, key = config_key(r, key));
     char wanted[80];
     snprintf(wanted, sizeof wanted, "a whole number from %d to %d", low, high);
     if (!v && missing >= 0) {
@@ -42,7 +52,7 @@ int config_int(const struct config_reader *r, const char *key, int low, int high
 /* A positive finite number from `object` (the config or one of its parts). */
 int config_positive(const struct config_reader *r, const json_t *object, const char *key, double missing, double *out)
 {
-    const json_t *v = config_value(object, key);
+    const json_t *v = config_value(object, key = object == r->config ? config_key(r, key) : key);
     if (!v && missing > 0) {
         *out = missing;
         return 0;
@@ -56,7 +66,7 @@ int config_positive(const struct config_reader *r, const json_t *object, const c
 
 int config_bool(const struct config_reader *r, const char *key, int missing, int *out)
 {
-    const json_t *v = config_value(r->config, key);
+    const json_t *v = config_value(r->config, key = config_key(r, key));
     if (v && !json_is_boolean(v))
         return config_refuse(r, key, "true or false", v);
     *out = v ? json_is_true(v) : missing;
@@ -79,7 +89,7 @@ static int read_sizes(struct model_desc *d, const struct config_reader *r)
                          d->n_embd, d->n_head);
     if ((rc = config_int(r, "head_dim", 2, 1024, d->n_embd / d->n_head, &d->head_dim)))
         return rc;
-    if (d->head_dim < 2 || d->head_dim > 1024 || d->head_dim % 2)
+    if (d->head_dim < 2 || d->head_dim > 1024 || (d->head_dim % 2 && !r->family->positions))
         return error_set(r->err, ERROR_CONFIG, "%s: head size %d: rotary positions want an even number from 2 to 1024", r->where, d->head_dim);
     if ((int64_t)d->n_head * d->head_dim > 1 << 24)
         return error_set(r->err, ERROR_CONFIG, "%s: %d heads of %d are too many", r->where, d->n_head, d->head_dim);
@@ -182,54 +192,127 @@ static int read_score(struct model_desc *d, const struct config_reader *r)
     return 0;
 }
 
+static int is_class(const char *name, const char *wanted)
+{
+    return wanted && !strcmp(name, wanted);
+}
+
 static int read_task(struct model_desc *d, const struct config_reader *r)
 {
     const json_t *names = config_value(r->config, "architectures"), *first = json_array_get(names, 0);
     if (names && (!json_is_array(names) || (json_array_size(names) && !json_is_string(first))))
         return config_refuse(r, "architectures", "a list of names", names);
-    const char *name = first ? json_string_value(first) : "LlamaForCausalLM";
-    if (!strcmp(name, "LlamaForCausalLM") || !strcmp(name, "LlamaModel"))
+    const struct family *f = r->family;
+    const char *name = first ? json_string_value(first) : f->lm;
+    if (is_class(name, f->lm) || is_class(name, f->base))
         return 0;
-    if (!strcmp(name, "LlamaForScore") || !strcmp(name, "LlamaModelForScore")) {
+    if (is_class(name, f->score) || is_class(name, f->score2)) {
         d->task = MODEL_REWARD;
         return read_score(d, r);
     }
-    if (strcmp(name, "LlamaForSequenceClassification"))
-        return config_refuse(r, "architectures", "LlamaForCausalLM, LlamaForSequenceClassification or LlamaForScore", names);
+    if (!is_class(name, f->classify)) {
+        char wanted[200];
+        snprintf(wanted, sizeof wanted, "%s%s%s%s%s", f->lm, f->classify && f->score ? ", " : f->classify ? " or " : "", f->classify ? f->classify : "",
+                 f->score ? " or " : "", f->score ? f->score : "");
+        return config_refuse(r, "architectures", wanted, names);
+    }
     d->task = MODEL_CLASSIFY;
     int rc = read_labels(d, r);
     return rc ? rc : read_problem(d, r);
 }
 
-static void count_parameters(struct model_desc *d)
+static int read_activation(struct model_desc *d, const struct config_reader *r)
 {
-    double c = d->n_embd, q = (double)d->n_head * d->head_dim, kv = (double)d->n_kv_head * d->head_dim, f = d->n_ff, v = d->n_vocab;
-    d->n_param = v * c + d->n_layer * (2 * c + (q + 2 * kv) * c + c * q + 3 * f * c) + c;
-    if (d->task == MODEL_LM && !d->tied)
-        d->n_param += v * c;
-    if (d->task != MODEL_LM)
-        d->n_param += d->n_label * (c + d->head_bias);
+    const char *key = config_key(r, "hidden_act");
+    const json_t *old = config_value(r->config, key), *now = config_value(r->config, "hidden_activation"), *found = now ? now : old;
+    const char *name = found ? json_string_value(found) : r->family->act;
+    int act = name ? activation_find(name) : -1;
+    if (act < 0)
+        return config_refuse(r, now ? "hidden_activation" : key, "the name of one of transformers' activations", found);
+    d->act = (enum activation)act;
+    return 0;
+}
+
+/* What of the layers is there. */
+static int read_parts(struct model_desc *d, const struct config_reader *r)
+{
+    for (int i = 0; i < r->family->n_switch; i++) {
+        const struct family_switch *s = &r->family->switches[i];
+        int on = 1, rc = s->key ? config_bool(r, s->key, s->missing, &on) : 0;
+        if (rc)
+            return rc;
+        d->parts |= on ? s->parts : 0;
+    }
+    return 0;
+}
+
+/* A number that is off when it is absent. */
+static int read_optional(const struct config_reader *r, const char *key, float *out)
+{
+    double x = 0;
+    int rc = key && config_value(r->config, key) ? config_positive(r, r->config, key, 0, &x) : 0;
+    *out = (float)x;
+    return rc;
+}
+
+static int read_positions(struct model_desc *d, const struct config_reader *r)
+{
+    const struct family *f = r->family;
+    double share = 1;
+    int rc = 0;
+    if (f->positions) {
+        d->position_offset = f->position_offset;
+        d->n_position = d->n_ctx + f->position_offset;
+        return 0;
+    }
+    if (f->rotary && (rc = config_positive(r, r->config, f->rotary, f->rotary_missing, &share)))
+        return rc;
+    d->n_rotated = (int)(d->head_dim * share);
+    if (d->n_rotated < 2 || d->n_rotated > d->head_dim || d->n_rotated % 2)
+        return error_set(r->err, ERROR_CONFIG, "%s: \"%s\" %g leaves %d of %d elements of a head to rotate; wanted an even number from 2 on", r->where,
+                         f->rotary ? f->rotary : "head_dim", share, d->n_rotated, d->head_dim);
+    return config_rope(d, r);
+}
+
+static int read_layers(struct model_desc *d, const struct config_reader *r)
+{
+    const struct family *f = r->family;
+    float scalar = 0;
+    int rc = 0;
+    d->norm = f->norm, d->place = f->place, d->parallel = f->parallel, d->gated = f->gated, d->bidirectional = f->bidirectional, d->qk_norm = f->qk_norm;
+    d->norm_offset = f->norm_offset;
+    d->embed_scale = f->scaled_embedding ? sqrtf((float)d->n_embd) : 0;
+    if (f->window && config_value(r->config, f->window) && (rc = config_int(r, f->window, 1, 1 << 28, -1, &d->window)))
+        return rc;
+    for (int l = 0; l < d->n_layer; l++)
+        d->layers[l] = d->window && !(f->window_pattern && (l + 1) % f->window_pattern == 0) ? LAYER_WINDOW : 0;
+    if ((rc = read_activation(d, r)) || (rc = read_parts(d, r)) || (rc = read_optional(r, f->attention_cap, &d->attention_cap)) ||
+        (rc = read_optional(r, f->logit_cap, &d->logit_cap)) || (rc = read_optional(r, f->attention_scalar, &scalar)) || (rc = read_positions(d, r)))
+        return rc;
+    d->attention_scale = scalar > 0 ? (float)maths_pow((double)scalar, -0.5) : 0;
+    return 0;
 }
 
 int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err)
 {
-    struct config_reader r = {config, where ? where : "config.json", err};
-    *d = (struct model_desc){.norm = NORM_RMS, .act = ACT_SILU, .gated = 1};
+    struct config_reader r = {config, where ? where : "config.json", err, NULL};
+    *d = (struct model_desc){0};
     if (!json_is_object(config))
         return error_set(err, ERROR_CONFIG, "%s: wanted a JSON object", r.where);
     const json_t *type = config_value(config, "model_type");
-    if (!json_is_string(type) || strcmp(json_string_value(type), "llama"))
-        return config_refuse(&r, "model_type", "\"llama\"", type);
+    r.family = json_is_string(type) ? family_find(json_string_value(type)) : NULL;
+    if (!r.family || json_string_length(type) >= sizeof d->family)
+        return config_refuse(&r, "model_type", family_names(), type);
     snprintf(d->family, sizeof d->family, "%s", json_string_value(type));
     double eps, range;
     int rc;
-    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(d, &r)) || (rc = config_rope(d, &r)) ||
-        (rc = config_positive(&r, config, "rms_norm_eps", 1e-6, &eps)) || (rc = config_positive(&r, config, "initializer_range", 0.02, &range)) ||
+    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(d, &r)) || (rc = read_layers(d, &r)) ||
+        (rc = config_positive(&r, config, r.family->eps, r.family->eps_missing, &eps)) || (rc = config_positive(&r, config, "initializer_range", 0.02, &range)) ||
         (rc = config_bool(&r, "tie_word_embeddings", 0, &d->tied)) || (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) ||
         (rc = read_id(&r, d, "pad_token_id", &d->pad_id)) || (rc = read_eos(d, &r)))
         return rc;
     d->norm_eps = (float)eps;
     d->init_range = (float)range;
-    count_parameters(d);
+    d->n_param = desc_count(d);
     return 0;
 }

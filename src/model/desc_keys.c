@@ -11,8 +11,6 @@ enum inert { INERT_FALSE, INERT_TRUE, INERT_ZERO, INERT_ONE, INERT_NEVER };
 
 /* Null, absent and an empty list or object are inert everywhere. */
 static const struct { const char *name; enum inert inert; const char *wanted; } changing[] = {
-    {"attention_bias", INERT_FALSE, "false (biases are not supported)"},
-    {"mlp_bias", INERT_FALSE, "false (biases are not supported)"},
     {"qkv_bias", INERT_FALSE, "false (biases are not supported)"},
     {"use_qkv_bias", INERT_FALSE, "false (biases are not supported)"},
     {"use_bias", INERT_FALSE, "false (biases are not supported)"},
@@ -114,7 +112,7 @@ static int check_window(const struct model_desc *d, const struct config_reader *
 {
     const json_t *window = config_value(r->config, "sliding_window"), *types = config_value(r->config, "layer_types"), *type;
     size_t i;
-    if (window && !json_is_false(config_value(r->config, "use_sliding_window")) && !(json_is_integer(window) && json_integer_value(window) >= d->n_ctx))
+    if (window && !r->family->window && !json_is_false(config_value(r->config, "use_sliding_window")) && !(json_is_integer(window) && json_integer_value(window) >= d->n_ctx))
         return config_refuse(r, "sliding_window", "none, or max_position_embeddings at least", window);
     if (types && !json_is_array(types))
         return config_refuse(r, "layer_types", "a list", types);
@@ -124,15 +122,19 @@ static int check_window(const struct model_desc *d, const struct config_reader *
     return 0;
 }
 
-static int check_activation(const struct config_reader *r)
+/* What the family's row reads. */
+static int row_reads(const struct family *f, const char *key)
 {
-    static const char *const keys[] = {"hidden_act", "hidden_activation"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const json_t *act = config_value(r->config, keys[i]);
-        const char *name = act ? json_string_value(act) : "silu";
-        if (!name || (strcmp(name, "silu") && strcmp(name, "swish")))
-            return config_refuse(r, keys[i], "\"silu\"", act);
-    }
+    const char *const keys[] = {f->eps, f->rotary, f->attention_cap, f->logit_cap, f->attention_scalar, f->window};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i] && !strcmp(keys[i], key))
+            return 1;
+    for (int i = 0; i < f->n_switch; i++)
+        if (f->switches[i].key && !strcmp(f->switches[i].key, key))
+            return 1;
+    for (int i = 0; i < f->n_alias; i++)
+        if (!strcmp(f->aliases[i].theirs, key))
+            return 1;
     return 0;
 }
 
@@ -166,15 +168,15 @@ int config_check_keys(const struct model_desc *d, const struct config_reader *r)
     json_t *v;
     for (size_t i = 0; i < sizeof changing / sizeof *changing; i++) {
         const json_t *found = config_value(r->config, changing[i].name);
-        if (!is_empty(found) && !is_inert(found, changing[i].inert))
+        if (!row_reads(r->family, changing[i].name) && !is_empty(found) && !is_inert(found, changing[i].inert))
             return config_refuse(r, changing[i].name, changing[i].wanted, found);
     }
     int rc = check_window(d, r);
-    if (rc || (rc = check_activation(r)))
+    if (rc)
         return rc;
     json_object_foreach((json_t *)r->config, key, v) {
         const char *why = harmless_reason(key);
-        if (!json_is_null(v) && !why && !is_read(key))
+        if (!json_is_null(v) && !why && !is_read(key) && !row_reads(r->family, key))
             log_line(LOG_INFO, "%s: key \"%s\" is not known to this family and not used", r->where, key);
     }
     return 0;

@@ -3,18 +3,21 @@
 #ifndef MODEL_DESC_READ_H
 #define MODEL_DESC_READ_H
 
-#include "model/model.h"
+#include "model/families.h"
 
 struct config_reader {
     const json_t *config;
     const char *where; /* names the file in messages */
     struct error *err;
+    const struct family *family;
 };
 
 /* ERROR_CONFIG with the key, what was wanted and what was found (NULL: nothing). */
 int config_refuse(const struct config_reader *r, const char *key, const char *wanted, const json_t *found);
 /* NULL where the key is absent or null. */
 const json_t *config_value(const json_t *object, const char *key);
+/* What the family calls a key that LLaMA's config.json calls so. The functions below do it by themselves. */
+const char *config_key(const struct config_reader *r, const char *key);
 /* A whole number in [low, high]; absent: `missing`, or an error when missing < 0. */
 int config_int(const struct config_reader *r, const char *key, int low, int high, int missing, int *out);
 /* A positive finite number from `object` (the config or one of its parts); absent: `missing`, or an error when missing <= 0. */

@@ -111,8 +111,8 @@ int config_rope(struct model_desc *d, const struct config_reader *r)
     const json_t *from = config_value(s.object, "rope_theta") ? s.object : r->config;
     if (rc || (rc = config_positive(r, from, "rope_theta", 10000, &d->rope_theta)))
         return rc;
-    for (int i = 0; i < d->head_dim / 2; i++) {
-        double f = 1 / maths_pow(d->rope_theta, 2.0 * i / d->head_dim);
+    for (int i = 0; i < d->n_rotated / 2; i++) {
+        double f = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated);
         f = s.llama3 ? llama3_frequency(f, &s) : f / s.factor;
         if (!(f >= 0 && f <= (double)FLT_MAX)) /* the float below would be no number */
             return error_set(r->err, ERROR_CONFIG, "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one", r->where,

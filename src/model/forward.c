@@ -22,6 +22,8 @@ static void carve_workspace(struct carver *c, const struct model_desc *d, enum d
     io->att = carve(c, t, (int64_t)d->n_head * d->head_dim, act);
     io->mlp = carve(c, t, d->n_ff, act);
     io->att_dtype = act;
+    if (d->place != PLACE_PRE)
+        io->raw1 = io->raw2 = io->post = carve(c, t, d->n_embd, DTYPE_F32);
     w->gathered = carve(c, n_out, d->n_embd, DTYPE_F32);
     w->hidden = carve(c, n_out, d->n_embd, DTYPE_F32);
 }
@@ -60,20 +62,33 @@ void model_workspace_free(struct model_workspace *w)
     mem_free(w);
 }
 
+void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x)
+{
+    const struct model_desc *d = &m->desc;
+    tensor_embed(q, &(struct embed_args){.w = m->groups[0].weight, .n_row = b->n_row, .tokens = b->tokens, .y = x});
+    if (d->embed_scale > 0)
+        tensor_scale(q, &(struct scale_args){(size_t)b->n_row * (size_t)d->n_embd, d->embed_scale, x, x});
+    if (m->positions)
+        tensor_embed(q, &(struct embed_args){.w = m->groups[m->positions].weight, .n_row = b->n_row, .tokens = b->positions, .y = x, .offset = d->position_offset,
+                                             .accumulate = 1});
+}
+
 void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch, struct span *hidden)
 {
     struct span last = w->io.x;
     int some = !!batch->out_rows.buffer, n_out = some ? batch->n_out : batch->n_row, n_whole = m->desc.n_layer - some;
-    tensor_embed(q, &(struct embed_args){.w = m->groups[0].weight, .n_row = batch->n_row, .tokens = batch->tokens, .y = w->io.x});
+    embed_forward(m, q, batch, w->io.x);
     for (int l = 0; l < n_whole; l++)
         layer_forward(m, q, l, batch, &w->io);
     if (some)
         layer_forward_out(m, q, n_whole, batch, &w->io, last = w->gathered);
-    final_norm_forward(m, q, n_out, last, SPAN_NONE, w->hidden, DTYPE_F32);
+    final_norm_forward(m, q, n_out, last, (struct norm_kept){SPAN_NONE, SPAN_NONE}, w->hidden, DTYPE_F32);
     *hidden = w->hidden;
 }
 
 void model_head(const struct model *m, struct queue *q, struct span hidden, int n, struct span logits)
 {
     tensor_linear(q, &(struct linear_args){.w = m->groups[m->head].weight, .n_row = n, .x = hidden, .y = logits, .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
+    if (m->desc.logit_cap > 0 && m->desc.task == MODEL_LM)
+        tensor_soft_cap(q, &(struct soft_cap_args){(size_t)n * (size_t)m->desc.n_vocab, m->desc.logit_cap, logits});
 }

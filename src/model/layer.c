@@ -1,218 +1,239 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one layer of the one transformer, and its gradient beside it. Paged and bordered passes, inference and training all go
- * through layer_forward; what differs is only which spans the caller gave. The backward pass recomputes what is cheap (both norms and the gated
- * product) and reads the rest, so it needs x, qkv, lse, att, mid and gate_up; with recomputation layer_forward makes those anew, with the same bits. */
-#include "model/lora.h"
+/* The one layer of the one transformer. Paged and bordered passes, inference and training all go through layer_forward; what differs is only which spans the
+ * caller gave. What a family has or has not is read from the descriptor, here and in layer_backward.c alike:
+ *   PRE       x += O(attention(norm x));        x += down(mlp(norm x))
+ *   SANDWICH  x += norm O(attention(norm x));   x += norm down(mlp(norm x))
+ *   POST      x += norm O(attention(x));        x += norm down(mlp(x))
+ *   AFTER     x = norm(x + O(attention(x)));    x = norm(x + down(mlp(x)))
+ * parallel (with PRE): both read the same x. */
+#include "model/layer_context.h"
 
 #include "base/maths.h"
 
-static float attention_scale(const struct model_desc *d)
+void layer_norm_forward(const struct layer *l, enum layer_part part, int n_row, struct span x, struct norm_kept kept, struct span y, enum dtype y_dtype)
 {
-    return (float)maths_pow((double)d->head_dim, -0.5);
+    const struct model_desc *d = l->d;
+    tensor_norm(l->q, &(struct norm_args){.kind = d->norm, .n_row = n_row, .n_col = d->n_embd, .eps = d->norm_eps, .offset = d->norm_offset, .x = x,
+                                          .weight = layer_vector(l, part), .bias = layer_vector(l, part + 1), .y = y, .y_dtype = y_dtype, .inverse = kept.inverse,
+                                          .mean = kept.mean});
 }
 
-static struct span heads_at(struct span qkv, const struct model_desc *d, int n_head)
-{
-    return span_at(qkv, (size_t)n_head * (size_t)d->head_dim * 4);
-}
-
-static int64_t qkv_width(const struct model_desc *d)
-{
-    return ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim;
-}
-
-static void norm_forward(const struct model *m, struct queue *q, int n_row, const struct model_group *g, struct span x, struct span inverse,
-                         struct span y, enum dtype y_dtype)
+void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept, struct span y, enum dtype y_dtype)
 {
     const struct model_desc *d = &m->desc;
-    tensor_norm(q, &(struct norm_args){.kind = d->norm, .n_row = n_row, .n_col = d->n_embd, .eps = d->norm_eps, .x = x, .weight = g->vector,
-                                       .y = y, .y_dtype = y_dtype, .inverse = inverse});
+    if (!m->final_norm) {
+        tensor_cast(q, &(struct cast_args){(size_t)n * (size_t)d->n_embd, x, DTYPE_F32, y, y_dtype});
+        return;
+    }
+    tensor_norm(q, &(struct norm_args){.kind = d->norm, .n_row = n, .n_col = d->n_embd, .eps = d->norm_eps, .offset = d->norm_offset, .x = x,
+                                       .weight = m->groups[m->final_norm].vector, .bias = m->final_norm_bias ? m->groups[m->final_norm_bias].vector : SPAN_NONE, .y = y,
+                                       .y_dtype = y_dtype, .inverse = kept.inverse, .mean = kept.mean});
 }
 
-void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct span inverse, struct span y, enum dtype y_dtype)
+static float attention_scale(const struct model_desc *d)
 {
-    norm_forward(m, q, n, &m->groups[m->final_norm], x, inverse, y, y_dtype);
+    return d->attention_scale > 0 ? d->attention_scale : (float)maths_pow((double)d->head_dim, -0.5);
 }
 
-static struct attend_train_args bordered_attention(const struct model_desc *d, const struct model_batch *b, const struct layer_io *io)
+static int window_of(const struct layer *l)
 {
+    return l->d->layers[l->index] & LAYER_WINDOW ? l->d->window : 0;
+}
+
+struct attend_train_args layer_attention(const struct layer *l)
+{
+    const struct model_desc *d = l->d;
+    const struct model_batch *b = l->b;
+    const struct layer_io *io = l->io;
     return (struct attend_train_args){
         .n_row = b->n_row, .n_seq = b->n_seq, .n_head = d->n_head, .n_kv_head = d->n_kv_head, .head_dim = d->head_dim, .max_len = b->max_len,
-        .causal = 1, .scale = attention_scale(d), .q = io->qkv, .k = heads_at(io->qkv, d, d->n_head),
-        .v = heads_at(io->qkv, d, d->n_head + d->n_kv_head), .stride = qkv_width(d), .borders = b->borders, .valid = b->valid, .out = io->att,
-        .out_dtype = io->att_dtype, .lse = io->lse,
+        .causal = !d->bidirectional, .scale = attention_scale(d), .q = io->qkv, .k = layer_head(l, io->qkv, d->n_head),
+        .v = layer_head(l, layer_raw(io), d->n_head + d->n_kv_head), .stride = layer_qkv_width(d), .borders = b->borders, .valid = b->valid, .out = io->att,
+        .out_dtype = io->att_dtype, .lse = io->lse, .window = window_of(l), .soft_cap = d->attention_cap,
     };
 }
 
-static void attend_paged(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io)
+static void attend_paged(const struct layer *l)
 {
-    const struct model_desc *d = &m->desc;
-    struct span k = heads_at(io->qkv, d, d->n_head), v = heads_at(io->qkv, d, d->n_head + d->n_kv_head);
-    tensor_kv_store(q, &(struct kv_store_args){b->layout, b->n_row, k, v, qkv_width(d), b->pages[layer], b->block_table, b->table_stride,
-                                               b->row_seq, b->positions});
-    tensor_attend(q, &(struct attend_args){.layout = b->layout, .n_row = b->n_row, .n_head = d->n_head, .n_seq = b->n_seq, .scale = attention_scale(d),
-                                           .q = io->qkv, .q_stride = qkv_width(d), .pages = b->pages[layer], .block_table = b->block_table,
-                                           .table_stride = b->table_stride, .row_seq = b->row_seq, .positions = b->positions, .out = io->att,
-                                           .out_dtype = io->att_dtype});
+    const struct model_desc *d = l->d;
+    const struct model_batch *b = l->b;
+    const struct layer_io *io = l->io;
+    struct span pages = b->pages[l->index];
+    tensor_kv_store(l->q, &(struct kv_store_args){b->layout, b->n_row, layer_head(l, io->qkv, d->n_head), layer_head(l, layer_raw(io), d->n_head + d->n_kv_head),
+                                                  layer_qkv_width(d), pages, b->block_table, b->table_stride, b->row_seq, b->positions});
+    tensor_attend(l->q, &(struct attend_args){.layout = b->layout, .n_row = b->n_row, .n_head = d->n_head, .n_seq = b->n_seq, .scale = attention_scale(d),
+                                              .q = io->qkv, .q_stride = layer_qkv_width(d), .pages = pages, .block_table = b->block_table,
+                                              .table_stride = b->table_stride, .row_seq = b->row_seq, .positions = b->positions, .out = io->att,
+                                              .out_dtype = io->att_dtype, .window = window_of(l), .soft_cap = d->attention_cap});
 }
 
-static void rotate(const struct model *m, struct queue *q, const struct model_batch *b, struct span qkv, int inverse)
+void layer_rotate(const struct layer *l, struct span qkv, int inverse)
 {
-    const struct model_desc *d = &m->desc;
-    tensor_rope(q, &(struct rope_args){.n_row = b->n_row, .n_head = d->n_head + d->n_kv_head, .head_dim = d->head_dim, .x = qkv, .x_stride = qkv_width(d),
-                                       .positions = b->positions, .table = m->rope_table, .inverse = inverse});
-}
-
-static void add_adapter(const struct model *m, struct queue *q, int layer, enum layer_part part, int n, struct span x, enum dtype x_dtype, struct span u, struct span y)
-{
-    const struct lora_group *g = m->lora ? &m->lora->groups[1 + layer * PART_COUNT + (int)part] : NULL;
-    if (g && g->n_module)
-        lora_forward(m, q, g, n, x, x_dtype, u, y, layer_group(m, layer, part)->n);
-}
-
-/* y [T,N] f32 = x w^T, with the residual and with the adapter's part. */
-static void project(const struct model *m, struct queue *q, int layer, enum layer_part part, int n, struct span x, enum dtype x_dtype, struct span u, struct span y, struct span residual)
-{
-    tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, part)->weight, .n_row = n, .x = x, .x_dtype = x_dtype, .y = y, .residual = residual});
-    add_adapter(m, q, layer, part, n, x, x_dtype, u, y);
-}
-
-/* Gate and up, kept in bf16 where products are computed in it; what comes after reads what is kept, so that both ways to it give the same bits. */
-static void project_gate_up(const struct model *m, struct queue *q, int layer, int n, const struct layer_io *io)
-{
-    enum dtype act = model_act_dtype(m);
-    struct span y = io->gate_up;
-    int narrow = io->gate_up_dtype == DTYPE_BF16, adapted = m->lora && m->lora->groups[1 + layer * PART_COUNT + PART_GATE_UP].n_module;
-    if (narrow && !adapted) {
-        tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, PART_GATE_UP)->weight, .n_row = n, .x = io->h2, .x_dtype = act, .y = y, .y_dtype = DTYPE_BF16});
+    const struct model_desc *d = l->d;
+    int kind = d->layers[l->index];
+    if (!d->n_rotated || (kind & LAYER_NO_ROPE))
         return;
-    }
-    project(m, q, layer, PART_GATE_UP, n, io->h2, act, io->u, narrow ? io->wide : y, SPAN_NONE);
-    if (narrow)
-        tensor_cast(q, &(struct cast_args){(size_t)n * (size_t)layer_group(m, layer, PART_GATE_UP)->n, io->wide, DTYPE_F32, y, DTYPE_BF16});
+    tensor_rope(l->q, &(struct rope_args){.n_row = l->b->n_row, .n_head = d->n_head + d->n_kv_head, .head_dim = d->head_dim, .x = qkv, .x_stride = layer_qkv_width(d),
+                                          .positions = l->b->positions, .table = l->m->rope_tables[kind & LAYER_SECOND_ROPE ? 1 : 0], .inverse = inverse,
+                                          .n_rotated = d->n_rotated});
 }
 
-static void gate_forward(const struct model *m, struct queue *q, int n, const struct layer_io *io)
+/* Queries and keys by heads, or each as one row. */
+static void normalise_heads(const struct layer *l)
 {
-    const struct model_desc *d = &m->desc;
-    tensor_gate(q, &(struct gate_args){d->act, d->gated, n, d->n_ff, io->gate_up, io->mlp, model_act_dtype(m), io->gate_up_dtype});
+    const struct model_desc *d = l->d;
+    const struct layer_io *io = l->io;
+    int by_head = d->qk_norm == QK_HEAD, q = d->n_head * d->head_dim, k = d->n_kv_head * d->head_dim;
+    struct norm_args a = {.kind = NORM_RMS, .n_row = l->b->n_row, .n_col = by_head ? d->head_dim : q, .eps = d->norm_eps, .offset = d->norm_offset, .x = layer_raw(io),
+                          .weight = layer_vector(l, PART_Q_NORM), .y = io->qkv, .y_dtype = DTYPE_F32, .inverse = io->inverse_q, .n_group = by_head ? d->n_head : 1,
+                          .x_stride = layer_qkv_width(d), .y_stride = layer_qkv_width(d)};
+    tensor_norm(l->q, &a);
+    a.n_col = by_head ? d->head_dim : k;
+    a.n_group = by_head ? d->n_kv_head : 1;
+    a.x = layer_head(l, a.x, d->n_head);
+    a.y = layer_head(l, a.y, d->n_head);
+    a.weight = layer_vector(l, PART_K_NORM);
+    a.inverse = io->inverse_k;
+    tensor_norm(l->q, &a);
+}
+
+struct projection { /* y [T,N] f32 = x w^T + bias + residual; rows as in linear_args */
+    enum layer_part part;
+    int n_row;
+    struct span x;
+    enum dtype x_dtype;
+    struct span y, residual, rows;
+};
+
+/* With the adapter's part. */
+static void project(const struct layer *l, const struct projection *p)
+{
+    const struct lora_group *adapter = layer_adapter(l, p->part);
+    const struct model_group *g = layer_group(l->m, l->index, p->part);
+    tensor_linear(l->q, &(struct linear_args){.w = g->weight, .n_row = p->n_row, .x = p->x, .x_dtype = p->x_dtype, .rows = p->rows, .y = p->y,
+                                              .bias = layer_vector(l, p->part + 1), .residual = p->residual});
+    if (adapter)
+        lora_forward(l->m, l->q, adapter, p->n_row, p->x, p->x_dtype, l->io->u, p->y, g->n);
+}
+
+void layer_input_forward(const struct layer *l, enum layer_part norm, int n_row, struct span x, struct norm_kept kept, struct span y)
+{
+    if (layer_has_pre_norm(l->d))
+        layer_norm_forward(l, norm, n_row, x, kept, y, l->act);
+    else
+        tensor_cast(l->q, &(struct cast_args){(size_t)n_row * (size_t)l->d->n_embd, x, DTYPE_F32, y, l->act});
 }
 
 /* From the residual stream to io->att. */
-static void attention_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io)
+static void attention_forward(const struct layer *l)
 {
-    const struct model_desc *d = &m->desc;
-    enum dtype act = model_act_dtype(m);
-    int n = b->n_row;
-    norm_forward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, io->h1, act);
-    project(m, q, layer, PART_QKV, n, io->h1, act, io->u, io->qkv, SPAN_NONE);
-    rotate(m, q, b, io->qkv, 0);
-    if (b->pages) {
-        attend_paged(m, q, layer, b, io);
-    } else {
-        struct attend_train_args a = bordered_attention(d, b, io);
-        tensor_attend_train(q, &a);
+    const struct layer_io *io = l->io;
+    layer_input_forward(l, PART_ATTN_NORM, l->b->n_row, io->x, io->kept1, io->h1);
+    project(l, &(struct projection){.part = PART_QKV, .n_row = l->b->n_row, .x = io->h1, .x_dtype = l->act, .y = layer_raw(io)});
+    if (l->d->qk_norm)
+        normalise_heads(l);
+    layer_rotate(l, io->qkv, 0);
+    if (l->b->pages) {
+        attend_paged(l);
+        return;
     }
+    struct attend_train_args a = layer_attention(l);
+    tensor_attend_train(l->q, &a);
 }
 
-/* From io->mid to io->y, n rows. */
-static void mlp_forward(const struct model *m, struct queue *q, int layer, int n, const struct layer_io *io)
+/* A half's way back into the residual stream: out := what the place of the norms says of `residual` and the product. */
+struct half {
+    struct projection p; /* without y and residual */
+    enum layer_part post;
+    struct span residual, raw, out;
+    struct norm_kept kept;
+};
+
+static void half_out(const struct layer *l, const struct half *h)
 {
-    enum dtype act = model_act_dtype(m);
-    norm_forward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, io->h2, act);
-    if (io->gate_up.buffer) {
-        project_gate_up(m, q, layer, n, io);
-        gate_forward(m, q, n, io);
-    } else {
-        const struct weight *gate_up = layer_group(m, layer, PART_GATE_UP)->weight;
-        tensor_linear(q, &(struct linear_args){.w = gate_up, .n_row = n, .x = io->h2, .x_dtype = act, .y = io->mlp, .y_dtype = act, .gate = 1});
+    struct projection p = h->p;
+    enum norm_place place = l->d->place;
+    size_t n = (size_t)p.n_row * (size_t)l->d->n_embd;
+    p.y = place == PLACE_PRE ? h->out : h->raw;
+    p.residual = place == PLACE_PRE || place == PLACE_AFTER ? h->residual : SPAN_NONE;
+    project(l, &p);
+    if (place == PLACE_PRE)
+        return;
+    if (place == PLACE_AFTER) {
+        layer_norm_forward(l, h->post, p.n_row, h->raw, h->kept, h->out, DTYPE_F32);
+        return;
     }
-    project(m, q, layer, PART_DOWN, n, io->mlp, act, io->u, io->y, io->mid);
+    layer_norm_forward(l, h->post, p.n_row, h->raw, h->kept, l->io->post, DTYPE_F32);
+    if (h->out.buffer != h->residual.buffer || h->out.offset != h->residual.offset)
+        tensor_copy(l->q, &(struct copy_args){n * 4, h->residual, h->out});
+    tensor_add(l->q, &(struct add_args){n, l->io->post, h->out});
+}
+
+/* Gate and up (or up alone), kept in bf16 where products are computed in it; what comes after reads what is kept, so that both ways to it give the same bits. */
+static void project_up(const struct layer *l, int n_row)
+{
+    const struct layer_io *io = l->io;
+    const struct model_group *g = layer_group(l->m, l->index, PART_GATE_UP);
+    int narrow = io->gate_up_dtype == DTYPE_BF16;
+    if (narrow && !layer_adapter(l, PART_GATE_UP)) {
+        tensor_linear(l->q, &(struct linear_args){.w = g->weight, .n_row = n_row, .x = io->h2, .x_dtype = l->act, .y = io->gate_up, .y_dtype = DTYPE_BF16,
+                                                  .bias = layer_vector(l, PART_GATE_UP_BIAS)});
+        return;
+    }
+    project(l, &(struct projection){.part = PART_GATE_UP, .n_row = n_row, .x = io->h2, .x_dtype = l->act, .y = narrow ? io->wide : io->gate_up});
+    if (narrow)
+        tensor_cast(l->q, &(struct cast_args){(size_t)n_row * (size_t)g->n, io->wide, DTYPE_F32, io->gate_up, DTYPE_BF16});
+}
+
+void layer_gate_forward(const struct layer *l, int n_row)
+{
+    const struct model_desc *d = l->d;
+    tensor_gate(l->q, &(struct gate_args){d->act, d->gated, n_row, d->n_ff, l->io->gate_up, l->io->mlp, l->act, l->io->gate_up_dtype});
+}
+
+/* From io->h2 to io->mlp. */
+static void mlp_forward(const struct layer *l, int n_row)
+{
+    const struct model_desc *d = l->d;
+    const struct layer_io *io = l->io;
+    if (io->gate_up.buffer) {
+        project_up(l, n_row);
+        layer_gate_forward(l, n_row);
+        return;
+    }
+    tensor_linear(l->q, &(struct linear_args){.w = layer_group(l->m, l->index, PART_GATE_UP)->weight, .n_row = n_row, .x = io->h2, .x_dtype = l->act, .y = io->mlp,
+                                              .y_dtype = l->act, .bias = layer_vector(l, PART_GATE_UP_BIAS), .gate = d->gated, .activate = !d->gated, .act = d->act});
+}
+
+/* Behind attention: n rows of io, of which `rows` (or all, in order) are rows of io->att. */
+static void rest_forward(const struct layer *l, int n, struct span rows)
+{
+    const struct layer_io *io = l->io;
+    if (l->d->parallel)
+        layer_input_forward(l, PART_MLP_NORM, n, io->x, io->kept2, io->h2);
+    half_out(l, &(struct half){.p = {.part = PART_O, .n_row = n, .x = io->att, .x_dtype = io->att_dtype, .rows = rows}, .post = PART_ATTN_POST, .residual = io->x,
+                               .raw = io->raw1, .out = io->mid, .kept = io->kept3});
+    if (!l->d->parallel)
+        layer_input_forward(l, PART_MLP_NORM, n, io->mid, io->kept2, io->h2);
+    mlp_forward(l, n);
+    half_out(l, &(struct half){.p = {.part = PART_DOWN, .n_row = n, .x = io->mlp, .x_dtype = l->act}, .post = PART_MLP_POST, .residual = io->mid, .raw = io->raw2,
+                               .out = io->y, .kept = io->kept4});
 }
 
 void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io)
 {
-    attention_forward(m, q, layer, b, io);
-    project(m, q, layer, PART_O, b->n_row, io->att, io->att_dtype, io->u, io->mid, io->x);
-    mlp_forward(m, q, layer, b->n_row, io);
+    struct layer l = layer_of(m, q, layer, b, io);
+    attention_forward(&l);
+    rest_forward(&l, b->n_row, SPAN_NONE);
 }
 
 void layer_forward_out(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, struct span out)
 {
     struct layer_io some = *io;
-    some.mid = some.y = out;
-    attention_forward(m, q, layer, b, io);
+    struct layer l = layer_of(m, q, layer, b, io);
+    some.x = some.mid = some.y = out;
+    attention_forward(&l);
     tensor_gather_rows(q, &(struct gather_rows_args){b->n_out, m->desc.n_embd, io->x, b->out_rows, out});
-    tensor_linear(q, &(struct linear_args){.w = layer_group(m, layer, PART_O)->weight, .n_row = b->n_out, .x = io->att, .x_dtype = io->att_dtype, .rows = b->out_rows,
-                                           .y = out, .residual = out});
-    mlp_forward(m, q, layer, b->n_out, &some);
-}
-
-/* Whether a gradient of this matrix, or of its adapter, is wanted: then its input is needed again. */
-static int is_trained(const struct model *m, int layer, enum layer_part part)
-{
-    return !m->lora || m->lora->groups[1 + layer * PART_COUNT + (int)part].n_module;
-}
-
-/* Gradients of y = x . w^T: the weight's (or its adapter's) into its place of the flat gradients, and x's unless dx is SPAN_NONE. */
-static void project_backward(const struct model *m, struct queue *q, int layer, enum layer_part part, const struct model_batch *b, struct span dy, struct span x,
-                             enum dtype x_dtype, struct span u, struct span dx, const struct layer_grad *grad)
-{
-    const struct model_group *g = layer_group(m, layer, part);
-    if (!m->lora)
-        tensor_linear_dw(q, &(struct linear_dw_args){.n = g->n, .k = g->k, .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = model_act_dtype(m), .dy = dy,
-                                                     .x = x, .x_dtype = x_dtype, .dw = span_at(grad->gradients, (size_t)g->offset * 4), .fresh = grad->fresh});
-    if (dx.buffer)
-        tensor_linear_dx(q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = dy, .dx = dx});
-    if (m->lora && is_trained(m, layer, part))
-        lora_backward(m, q, b, &m->lora->groups[1 + layer * PART_COUNT + (int)part], dy, g->n, x, x_dtype, u, grad->du, dx, grad->gradients);
-}
-
-static void norm_backward(const struct model *m, struct queue *q, int n_row, const struct model_group *g, struct span x, struct span inverse,
-                          struct span dy, struct span dx, struct span gradients)
-{
-    tensor_norm_dx(q, &(struct norm_dx_args){.kind = m->desc.norm, .n_row = n_row, .n_col = m->desc.n_embd, .x = x, .weight = g->vector,
-                                             .inverse = inverse, .dy = dy, .dx = dx, .accumulate = 1,
-                                             .dweight = m->lora ? SPAN_NONE : span_at(gradients, (size_t)g->offset * 4)});
-}
-
-static void mlp_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, const struct layer_grad *g)
-{
-    const struct model_desc *d = &m->desc;
-    enum dtype act = model_act_dtype(m);
-    struct span dwide = io->gate_up_dtype == DTYPE_BF16 ? io->wide : io->gate_up;
-    int n = b->n_row;
-    if (is_trained(m, layer, PART_DOWN))
-        gate_forward(m, q, n, io);
-    project_backward(m, q, layer, PART_DOWN, b, g->dx, io->mlp, act, io->u, g->dmlp, g);
-    tensor_gate_dx(q, &(struct gate_dx_args){d->act, d->gated, n, d->n_ff, io->gate_up, g->dmlp, dwide, io->gate_up_dtype});
-    if (is_trained(m, layer, PART_GATE_UP))
-        norm_forward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, io->h2, act);
-    project_backward(m, q, layer, PART_GATE_UP, b, dwide, io->h2, act, io->u, g->dh, g);
-    norm_backward(m, q, n, layer_group(m, layer, PART_MLP_NORM), io->mid, io->inverse2, g->dh, g->dx, g->gradients);
-}
-
-static void attention_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,
-                               const struct layer_grad *g)
-{
-    const struct model_desc *d = &m->desc;
-    enum dtype act = model_act_dtype(m);
-    int n = b->n_row, wanted = layer || !m->lora; /* below the first layer there is only the embedding, which adapters leave as it is */
-    project_backward(m, q, layer, PART_O, b, g->dx, io->att, io->att_dtype, io->u, g->datt, g);
-    tensor_attend_train_dx(q, &(struct attend_train_dx_args){.forward = bordered_attention(d, b, io), .dout = g->datt, .dq = g->dqkv,
-                                                             .dk = heads_at(g->dqkv, d, d->n_head),
-                                                             .dv = heads_at(g->dqkv, d, d->n_head + d->n_kv_head), .dstride = qkv_width(d)});
-    rotate(m, q, b, g->dqkv, 1);
-    if (is_trained(m, layer, PART_QKV))
-        norm_forward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, io->h1, act);
-    project_backward(m, q, layer, PART_QKV, b, g->dqkv, io->h1, act, io->u, wanted ? g->dh : SPAN_NONE, g);
-    if (wanted)
-        norm_backward(m, q, n, layer_group(m, layer, PART_ATTN_NORM), io->x, io->inverse1, g->dh, g->dx, g->gradients);
-}
-
-void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,
-                    const struct layer_grad *g)
-{
-    mlp_backward(m, q, layer, b, io, g);
-    attention_backward(m, q, layer, b, io, g);
+    l.io = &some;
+    rest_forward(&l, b->n_out, b->out_rows);
 }

@@ -18,8 +18,14 @@ struct shape { int64_t row, n, k; }; /* rows of the group, inputs */
 static struct shape module_shape(const struct model_desc *d, int i)
 {
     int64_t c = d->n_embd, q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim, f = d->n_ff;
-    const struct shape shapes[LORA_N_MODULE] = {{0, q, c}, {q, kv, c}, {q + kv, kv, c}, {0, c, q}, {0, f, c}, {f, f, c}, {0, c, f}};
+    const struct shape shapes[LORA_N_MODULE] = {{0, q, c}, {q, kv, c}, {q + kv, kv, c}, {0, c, q}, {0, f, c}, {d->gated ? f : 0, f, c}, {0, c, f}};
     return shapes[i];
+}
+
+/* An MLP without a gate has no gate_proj. */
+static int is_there(const struct model_desc *d, int i)
+{
+    return d->gated || strcmp(modules[i].name, "gate_proj");
 }
 
 /* Whether `name` is among the targets. */
@@ -71,7 +77,7 @@ static void place_layer(const struct model_desc *d, const struct lora_options *o
         struct lora_group g = {0};
         int64_t k = 0;
         for (int i = 0; i < LORA_N_MODULE; i++)
-            if ((int)modules[i].part == part && is_target(o->targets, modules[i].name)) {
+            if ((int)modules[i].part == part && is_there(d, i) && is_target(o->targets, modules[i].name)) {
                 struct shape s = module_shape(d, i);
                 k = s.k;
                 g.modules[g.n_module++] = (struct lora_module){.row = s.row, .n = s.n};
@@ -102,12 +108,12 @@ int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t
 static int name_params(struct model *m, int layer, int part, const struct lora_options *o, struct error *err)
 {
     struct lora *lora = m->lora;
-    const struct lora_group *g = &lora->groups[1 + layer * PART_COUNT + part];
+    const struct lora_group *g = &lora->groups[layer_index(m, layer, (enum layer_part)part)];
     for (int b = 0; b < 2; b++)
         for (int i = 0, at = 0; i < LORA_N_MODULE; i++) {
             struct shape s = module_shape(&m->desc, i);
             char name[160];
-            if ((int)modules[i].part != part || !is_target(o->targets, modules[i].name))
+            if ((int)modules[i].part != part || !is_there(&m->desc, i) || !is_target(o->targets, modules[i].name))
                 continue;
             snprintf(name, sizeof name, "base_model.model.model.layers.%d.%s.%s.lora_%c.weight", layer, modules[i].place, modules[i].name, b ? 'B' : 'A');
             struct model_param *p = &lora->params[lora->n_param++];
@@ -153,9 +159,14 @@ int lora_add(struct model *m, const struct lora_options *o, struct error *err)
     lora->params = mem_calloc(n_param, sizeof *lora->params);
     rc = lora->groups && lora->params ? 0 : error_set_nomem(err, n_param * sizeof *lora->params, "an adapter");
     for (int l = 0; !rc && l < m->desc.n_layer; l++) {
-        place_layer(&m->desc, o, &lora->n_element, &widest, lora->groups + 1 + l * PART_COUNT);
-        for (int part = 0; !rc && part < PART_COUNT; part++)
+        struct lora_group groups[PART_COUNT];
+        place_layer(&m->desc, o, &lora->n_element, &widest, groups);
+        for (int part = 0; !rc && part < PART_COUNT; part++) {
+            if (!groups[part].n_module)
+                continue;
+            lora->groups[layer_index(m, l, (enum layer_part)part)] = groups[part];
             rc = name_params(m, l, part, o, err);
+        }
     }
     if (!rc)
         rc = make_weights(m, &largest, err);

@@ -26,14 +26,13 @@ struct transfer {
     int64_t capacity; /* elements of host and stage */
 };
 
-/* Norms are 1, the bias of a score head 0. */
 static void init_values(const struct transfer *t, int index, int64_t first, int64_t n)
 {
     const struct model_param *p = &t->m->params[index];
     struct rng_stream stream = {t->seed, hash64(p->name, strlen(p->name)), 0};
     double range = (double)t->m->desc.init_range;
     for (int64_t i = 0; i < n; i++)
-        t->host[i] = p->ndim == 1 ? (float)(index != t->m->n_param - 1 || !t->m->head_bias) : (float)(range * rng_normal(&stream, (uint64_t)(first + i)));
+        t->host[i] = p->ndim == 1 ? p->start : (float)(range * rng_normal(&stream, (uint64_t)(first + i)));
 }
 
 static int find_tensor(const struct transfer *t, const struct model_param *p, const struct tensor_info **info, struct error *err)
@@ -85,7 +84,7 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
         return;
     }
     if (!g->weight) {
-        queue_upload(t->q, span_at(g->vector, (size_t)first * 4), t->host, (size_t)n * 4);
+        queue_upload(t->q, span_at(g->vector, (size_t)(p->offset - g->offset + first) * 4), t->host, (size_t)n * 4);
         return;
     }
     queue_upload(t->q, stage, t->host, (size_t)n * 4);
@@ -142,15 +141,21 @@ static int transfer_all(struct transfer *t, struct error *err)
 static int make_rope(struct model *m, struct error *err)
 {
     const struct model_desc *d = &m->desc;
-    size_t table = (size_t)d->n_ctx * (size_t)d->head_dim * 4, frequencies = (size_t)d->head_dim / 2 * 4;
-    int rc = buffer_new(&m->rope, m->device, table + frequencies + 64, "rotary positions", err);
-    if (rc)
+    size_t table = ((size_t)d->n_ctx * (size_t)d->n_rotated * 4 + 63) / 64 * 64, frequencies = ((size_t)d->n_rotated / 2 * 4 + 63) / 64 * 64;
+    int n = 1, rc;
+    for (int l = 0; l < d->n_layer; l++)
+        n = d->layers[l] & LAYER_SECOND_ROPE ? 2 : n;
+    if (!d->n_rotated)
+        return 0;
+    if ((rc = buffer_new(&m->rope, m->device, (size_t)n * (table + frequencies), "rotary positions", err)))
         return rc;
     struct queue *q = device_queue(m->device);
-    struct span inv = {m->rope, (table + 63) / 64 * 64};
-    m->rope_table = (struct span){m->rope, 0};
-    queue_upload(q, inv, d->rope_inv_freq, frequencies);
-    tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx, .head_dim = d->head_dim, .inv_freq = inv, .table = m->rope_table});
+    for (int i = 0; i < n; i++) {
+        struct span inv = {m->rope, (size_t)n * table + (size_t)i * frequencies};
+        m->rope_tables[i] = (struct span){m->rope, (size_t)i * table};
+        queue_upload(q, inv, i ? d->second_inv_freq : d->rope_inv_freq, (size_t)d->n_rotated / 2 * 4);
+        tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx, .head_dim = d->n_rotated, .inv_freq = inv, .table = m->rope_tables[i]});
+    }
     return 0;
 }
 
@@ -242,7 +247,7 @@ void model_close(struct model *m)
     mem_free(m);
 }
 
-static void set_classifier(json_t *config, const struct model_options *o)
+static void set_classifier(json_t *config, const char *family, const struct model_options *o)
 {
     json_t *names = json_object(), *ids = json_object();
     for (int i = 0; i < o->n_label; i++) {
@@ -251,7 +256,7 @@ static void set_classifier(json_t *config, const struct model_options *o)
         json_object_set_new(names, key, json_string(o->labels[i]));
         json_object_set_new(ids, o->labels[i], json_integer(i));
     }
-    json_object_set_new(config, "architectures", json_pack("[s]", "LlamaForSequenceClassification"));
+    json_object_set_new(config, "architectures", json_pack("[s]", family_find(family)->classify));
     json_object_set_new(config, "problem_type", json_string(o->problem == PROBLEM_SINGLE_LABEL ? "single_label_classification" : "multi_label_classification"));
     json_object_del(config, "num_labels");
     json_object_set_new(config, "id2label", names);
@@ -285,7 +290,7 @@ static int set_task(struct model_desc *d, json_t *config, const char *path, cons
     if (o->task == MODEL_CLASSIFY && (o->n_label < 1 || !o->labels))
         return error_set(err, ERROR_CONFIG, "%s: is no classifier, and which labels a new head should have is not given", path);
     if (o->task == MODEL_CLASSIFY)
-        set_classifier(config, o);
+        set_classifier(config, d->family, o);
     else
         set_score(config);
     return model_desc_parse(d, config, path, err);

@@ -18,6 +18,12 @@ enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD, MODEL_BODY }; /* BODY:
 enum model_problem { PROBLEM_MULTI_LABEL, PROBLEM_SINGLE_LABEL }; /* a classifier's logits: a sigmoid each, or one softmax over them */
 enum score_type { SCORE_REWARD, SCORE_COST, SCORE_CRITIC };       /* of a reward model: higher is better, higher is more harmful, as it is */
 
+/* Where norms stand (model/layer.c): before each half; before and behind its product; behind it only; behind the sum with the residual. */
+enum norm_place { PLACE_PRE, PLACE_SANDWICH, PLACE_POST, PLACE_AFTER };
+enum qk_norm { QK_NONE, QK_HEAD, QK_ROW }; /* queries and keys are normalised: by heads, or all heads of a row as one */
+enum layer_kind { LAYER_WINDOW = 1, LAYER_NO_ROPE = 2, LAYER_SECOND_ROPE = 4 };
+enum { MODEL_MAX_LAYER = 4096 };
+
 struct model_desc {
     char family[32];       /* model_type of config.json: "llama", ... */
     int n_layer, n_head, n_kv_head, head_dim, n_embd, n_ff, n_vocab, n_ctx, n_label;
@@ -25,7 +31,18 @@ struct model_desc {
     float norm_eps;
     enum activation act;
     int gated, tied;
+    enum norm_place place;
+    int parallel, bidirectional;  /* both halves read the same x; attention sees what comes behind too */
+    enum qk_norm qk_norm;
+    float norm_offset;            /* norms multiply by norm_offset + weight */
+    uint32_t parts;               /* 1 << part for every part (families.h) that a layer has */
+    int n_rotated;                /* elements of a head that rotate; 0: none */
+    int n_position, position_offset; /* rows of a table of learned positions, 0: none; where position 0 stands in it */
+    int window;                   /* keys that layers of LAYER_WINDOW see; 0: all */
+    float attention_scale, attention_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim); none; none; 1 */
+    unsigned char layers[MODEL_MAX_LAYER]; /* enum layer_kind */
     double rope_theta;
+    float second_inv_freq[512];   /* of layers of LAYER_SECOND_ROPE */
     float rope_inv_freq[512]; /* head_dim/2 entries, scaling applied (llama3, linear) */
     int bos_id, pad_id;    /* -1: none */
     int eos_ids[MODEL_MAX_EOS], n_eos;
@@ -48,6 +65,7 @@ struct model_param {
     int64_t shape[2];
     int64_t offset, count; /* in elements of the flat order */
     int decay;             /* 0 for norms and biases */
+    float start;           /* of vectors: what a new one holds */
 };
 
 struct model;

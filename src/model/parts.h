@@ -7,6 +7,7 @@
 #define MODEL_PARTS_H
 
 #include "base/arena.h"
+#include "model/families.h"
 #include "model/model.h"
 
 struct model_group {
@@ -15,9 +16,6 @@ struct model_group {
     struct weight *weight; /* NULL for vectors */
     struct span vector;    /* f32 [n] */
 };
-/* Groups of one layer, in order. */
-enum layer_part { PART_ATTN_NORM, PART_QKV, PART_O, PART_MLP_NORM, PART_GATE_UP, PART_DOWN, PART_COUNT };
-
 struct lora; /* model/lora.h */
 struct model {
     struct model_desc desc;
@@ -28,21 +26,35 @@ struct model {
     struct model_group *groups;
     struct model_param *params;
     int *param_group; /* group of each parameter */
-    int n_group, n_param, final_norm, head, head_bias; /* group indices; head is the embedding's when tied; head_bias 0: none */
+    int *layer_parts; /* [n_layer][PART_COUNT] group indices, 0: none */
+    int n_group, n_param, positions, final_norm, final_norm_bias, head, head_bias; /* group indices, 0: none; head is the embedding's when tied */
     int64_t n_element;
     struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
-    struct span rope_table;
+    struct span rope_tables[2];
     struct lora *lora; /* NULL; while it is trained, what stands beside the frozen matrices */
 };
+static inline int layer_index(const struct model *m, int layer, enum layer_part part)
+{
+    return m->layer_parts[layer * PART_COUNT + (int)part];
+}
+static inline int layer_has(const struct model *m, int layer, enum layer_part part)
+{
+    return layer_index(m, layer, part) != 0;
+}
 static inline const struct model_group *layer_group(const struct model *m, int layer, enum layer_part part)
 {
-    return &m->groups[1 + layer * PART_COUNT + (int)part];
+    return &m->groups[layer_index(m, layer, part)];
+}
+static inline int64_t desc_up_width(const struct model_desc *d) /* outputs of the MLP's first product */
+{
+    return (int64_t)d->n_ff * (d->gated ? 2 : 1);
 }
 /* Dtype of activations that are product inputs. */
 static inline enum dtype model_act_dtype(const struct model *m)
 {
     return m->dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
 }
+double desc_count(const struct model_desc *d); /* parameters, from the tables */
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);
 
@@ -53,14 +65,19 @@ int model_check_unused(const struct model *m, const struct checkpoint *source, s
 struct pool;
 int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row, int64_t n_row, int check_finite, float *out, struct error *err);
 
+/* What a norm's gradient needs of its rows; mean of layer norms only. Both may be SPAN_NONE. */
+struct norm_kept { struct span inverse, mean; };
 /* Where one layer's pass reads and writes. [T,.] rows; "act" marks model_act_dtype, the rest is f32. In inference x, mid and y may be one
- * buffer, lse, inverses and gate_up SPAN_NONE. In training everything but h1, h2, mlp, wide and u is kept for layer_backward. */
+ * buffer, lse, what norms keep, qkv_raw and gate_up SPAN_NONE. In training everything but h1, h2, mlp, wide and u is kept for layer_backward. */
 struct layer_io {
     struct span x;                     /* [T,C] in */
-    struct span inverse1, h1;          /* [T]; act [T,C] */
+    struct norm_kept kept1, kept2, kept3, kept4; /* of the norms before attention and MLP and behind them */
+    struct span h1;                    /* act [T,C] */
     struct span qkv, lse, att;         /* [T,(H+2K)D]; [T,H]; [T,HD] of att_dtype */
+    struct span qkv_raw, inverse_q, inverse_k; /* with qk_norm, where both are kept: what the product gave; [T,H or 1], [T,K or 1] */
+    struct span raw1, raw2, post;      /* with norms behind the products: [T,C] what they are of; scratch (may be raw1 and raw2 where those are not kept) */
     struct span mid;                   /* [T,C]: x + attention */
-    struct span inverse2, h2, gate_up; /* [T]; act [T,C]; [T,2F] of gate_up_dtype */
+    struct span h2, gate_up;           /* act [T,C]; [T,2F] (or F) of gate_up_dtype */
     struct span mlp;                   /* act [T,F] */
     struct span y;                     /* [T,C] out: mid + MLP */
     struct span wide;                  /* [T,2F], scratch where gate_up is bf16 */
@@ -75,6 +92,7 @@ void layer_forward_out(const struct model *m, struct queue *q, int layer, const 
 struct layer_grad {
     struct span dx;              /* [T,C]: in: gradient of y; out: gradient of x (anything behind the first layer of a model with adapters) */
     struct span dh;              /* [T,C] */
+    struct span dpost;           /* [T,C] where norms stand behind the products, or both halves are parallel */
     struct span dqkv, datt;      /* [T,(H+2K)D]; [T,HD] */
     struct span dmlp;            /* [T,F] */
     struct span du;              /* [T, widest adapter's rows] */
@@ -85,7 +103,9 @@ struct layer_grad {
 void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,
                     const struct layer_grad *g);
 /* y act [n,C] := final norm of x f32 [n,C]. */
-void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct span inverse, struct span y, enum dtype y_dtype);
+void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept, struct span y, enum dtype y_dtype);
+/* x f32 [T,C] := what the first layer reads. */
+void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x);
 
 /* Hands out pieces of one slab, in rows of `width` elements; with no buffer it only counts. */
 struct carver {

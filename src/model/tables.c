@@ -5,82 +5,152 @@
 #include <string.h>
 
 struct builder {
-    struct model *m;
-    int failed;
+    struct model *m; /* with groups NULL it only counts */
+    const struct family *family;
+    int n_group, n_param, failed;
+    int64_t n_element;
+    double n_value;
 };
 
-/* k 0: a vector. */
-static void add_group(struct builder *b, int64_t n, int64_t k)
+/* k 0: a vector. Returns the group's index. */
+static int add_group(struct builder *b, int64_t n, int64_t k)
 {
-    struct model *m = b->m;
-    m->groups[m->n_group++] = (struct model_group){.offset = m->n_element, .n = n, .k = k ? k : 1, .is_vector = !k};
-    m->n_element += (n * (k ? k : 1) + 15) / 16 * 16;
+    if (b->m->groups)
+        b->m->groups[b->n_group] = (struct model_group){.offset = b->n_element, .n = n, .k = k ? k : 1, .is_vector = !k};
+    b->n_element += (n * (k ? k : 1) + 15) / 16 * 16;
+    return b->n_group++;
 }
 
-/* The next rows of the newest group; `row` says where they begin. A vector has n_col 0. */
-static void add_param(struct builder *b, const char *format, int layer, int64_t row, int64_t n_row, int64_t n_col)
+struct piece { int64_t first, n, width; float start; }; /* width 0: a vector; start: what a new vector holds */
+
+/* Rows of the newest group. */
+static void add_param(struct builder *b, const char *name, const struct piece *r)
 {
     struct model *m = b->m;
-    char name[128];
-    snprintf(name, sizeof name, format, layer);
-    const struct model_group *g = &m->groups[m->n_group - 1];
-    struct model_param *p = &m->params[m->n_param];
-    int64_t width = n_col ? n_col : 1;
-    *p = (struct model_param){arena_strdup(&m->arena, name), n_col ? 2 : 1, {n_row, n_col}, g->offset + row * width, n_row * width, n_col != 0};
-    m->param_group[m->n_param++] = m->n_group - 1;
-    b->failed |= !p->name;
+    int64_t width = r->width ? r->width : 1;
+    b->n_value += (double)r->n * (double)width;
+    if (m->groups) {
+        struct model_param *p = &m->params[b->n_param];
+        *p = (struct model_param){.name = arena_strdup(&m->arena, name), .ndim = r->width ? 2 : 1, .shape = {r->n, r->width},
+                                  .offset = m->groups[b->n_group - 1].offset + r->first * width, .count = r->n * width, .decay = r->width != 0, .start = r->start};
+        m->param_group[b->n_param] = b->n_group - 1;
+        b->failed |= !p->name;
+    }
+    b->n_param++;
 }
 
-static void add_layer(struct builder *b, int l)
+struct shape { int64_t n, k; };
+
+static struct shape part_shape(const struct model_desc *d, enum layer_part part)
+{
+    int64_t c = d->n_embd, q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim, up = desc_up_width(d);
+    switch (part) {
+    case PART_QKV: return (struct shape){q + 2 * kv, c};
+    case PART_QKV_BIAS: return (struct shape){q + 2 * kv, 0};
+    case PART_Q_NORM: return (struct shape){d->qk_norm == QK_HEAD ? d->head_dim : q, 0};
+    case PART_K_NORM: return (struct shape){d->qk_norm == QK_HEAD ? d->head_dim : kv, 0};
+    case PART_O: return (struct shape){c, q};
+    case PART_GATE_UP: return (struct shape){up, c};
+    case PART_GATE_UP_BIAS: return (struct shape){up, 0};
+    case PART_DOWN: return (struct shape){c, d->n_ff};
+    default: return (struct shape){c, 0}; /* norms, and biases of what writes the residual stream */
+    }
+}
+
+static int is_norm(enum layer_part part)
+{
+    return part == PART_ATTN_NORM || part == PART_Q_NORM || part == PART_K_NORM || part == PART_ATTN_POST || part == PART_MLP_NORM || part == PART_MLP_POST;
+}
+
+static void rows_of(const struct model_desc *d, enum tensor_rows which, struct piece *r)
+{
+    int64_t q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim;
+    switch (which) {
+    case ROWS_Q: r->n = q; break;
+    case ROWS_K: r->first = q, r->n = kv; break;
+    case ROWS_V: r->first = q + kv, r->n = kv; break;
+    case ROWS_GATE: r->n = d->n_ff; break;
+    case ROWS_UP: r->first = d->gated ? d->n_ff : 0, r->n = d->n_ff; break;
+    case ROWS_ALL: break;
+    }
+}
+
+static void add_part(struct builder *b, int layer, enum layer_part part)
 {
     const struct model_desc *d = &b->m->desc;
-    int64_t c = d->n_embd, q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim, f = d->n_ff;
-    add_group(b, c, 0);
-    add_param(b, "model.layers.%d.input_layernorm.weight", l, 0, c, 0);
-    add_group(b, q + 2 * kv, c);
-    add_param(b, "model.layers.%d.self_attn.q_proj.weight", l, 0, q, c);
-    add_param(b, "model.layers.%d.self_attn.k_proj.weight", l, q, kv, c);
-    add_param(b, "model.layers.%d.self_attn.v_proj.weight", l, q + kv, kv, c);
-    add_group(b, c, q);
-    add_param(b, "model.layers.%d.self_attn.o_proj.weight", l, 0, c, q);
-    add_group(b, c, 0);
-    add_param(b, "model.layers.%d.post_attention_layernorm.weight", l, 0, c, 0);
-    add_group(b, 2 * f, c);
-    add_param(b, "model.layers.%d.mlp.gate_proj.weight", l, 0, f, c);
-    add_param(b, "model.layers.%d.mlp.up_proj.weight", l, f, f, c);
-    add_group(b, c, f);
-    add_param(b, "model.layers.%d.mlp.down_proj.weight", l, 0, c, f);
+    const struct family *f = b->family;
+    struct shape shape = part_shape(d, part);
+    int index = add_group(b, shape.n, shape.k);
+    if (b->m->layer_parts)
+        b->m->layer_parts[layer * PART_COUNT + (int)part] = index;
+    for (int i = 0; i < f->n_tensor; i++) {
+        const struct family_tensor *t = &f->tensors[i];
+        struct piece r = {0, shape.n, shape.k, is_norm(part) ? 1 - d->norm_offset : 0};
+        char prefix[64], name[160];
+        if (t->part != part || (t->rows == ROWS_GATE && !d->gated))
+            continue;
+        rows_of(d, t->rows, &r);
+        snprintf(prefix, sizeof prefix, f->layer, layer);
+        snprintf(name, sizeof name, "%s%s", prefix, t->name);
+        add_param(b, name, &r);
+    }
+}
+
+static int add_whole(struct builder *b, const char *name, int64_t n, int64_t k, float start)
+{
+    int index = add_group(b, n, k);
+    add_param(b, name, &(struct piece){0, n, k, start});
+    return index;
+}
+
+/* Everything, in the flat order. */
+static void walk(struct builder *b)
+{
+    struct model *m = b->m;
+    const struct model_desc *d = &m->desc;
+    const struct family *f = b->family;
+    add_whole(b, f->embed, d->n_vocab, d->n_embd, 0);
+    m->positions = d->n_position ? add_whole(b, f->positions, d->n_position, d->n_embd, 0) : 0;
+    for (int l = 0; l < d->n_layer; l++)
+        for (int part = 0; part < PART_COUNT; part++)
+            if (d->parts >> part & 1)
+                add_part(b, l, (enum layer_part)part);
+    m->final_norm = f->final_norm ? add_whole(b, f->final_norm, d->n_embd, 0, 1 - d->norm_offset) : 0;
+    m->final_norm_bias = f->final_norm_bias ? add_whole(b, f->final_norm_bias, d->n_embd, 0, 0) : 0;
+    m->head = m->head_bias = 0;
+    if (d->task != MODEL_LM || !d->tied) {
+        const char *name = d->task == MODEL_LM ? f->head : d->task == MODEL_CLASSIFY ? "score.weight" : "score_head.weight";
+        m->head = add_whole(b, name, d->task == MODEL_LM ? d->n_vocab : d->n_label, d->n_embd, 0);
+    }
+    if (d->task == MODEL_REWARD && d->head_bias)
+        m->head_bias = add_whole(b, "score_head.bias", d->n_label, 0, 0);
+}
+
+double desc_count(const struct model_desc *d)
+{
+    struct model m = {.desc = *d};
+    struct builder b = {.m = &m, .family = family_find(d->family)};
+    walk(&b);
+    return b.n_value;
 }
 
 int model_tables(struct model *m, struct error *err)
 {
-    const struct model_desc *d = &m->desc;
-    size_t n_group = (size_t)d->n_layer * PART_COUNT + 4, n_param = (size_t)d->n_layer * 9 + 4;
-    m->groups = arena_alloc(&m->arena, n_group * sizeof *m->groups);
-    m->params = arena_alloc(&m->arena, n_param * sizeof *m->params);
-    m->param_group = arena_alloc(&m->arena, n_param * sizeof *m->param_group);
-    if (!m->groups || !m->params || !m->param_group)
-        return error_set_nomem(err, n_param * sizeof *m->params, "the parameter table");
-    struct builder b = {m, 0};
-    add_group(&b, d->n_vocab, d->n_embd);
-    add_param(&b, "model.embed_tokens.weight", 0, 0, d->n_vocab, d->n_embd);
-    for (int l = 0; l < d->n_layer; l++)
-        add_layer(&b, l);
-    m->final_norm = m->n_group;
-    add_group(&b, d->n_embd, 0);
-    add_param(&b, "model.norm.weight", 0, 0, d->n_embd, 0);
-    m->head = 0;
-    if (d->task != MODEL_LM || !d->tied) {
-        int64_t n = d->task == MODEL_LM ? d->n_vocab : d->n_label;
-        m->head = m->n_group;
-        add_group(&b, n, d->n_embd);
-        add_param(&b, d->task == MODEL_LM ? "lm_head.weight" : d->task == MODEL_CLASSIFY ? "score.weight" : "score_head.weight", 0, 0, n, d->n_embd);
-    }
-    m->head_bias = 0;
-    if (d->task == MODEL_REWARD && d->head_bias) {
-        m->head_bias = m->n_group;
-        add_group(&b, d->n_label, 0);
-        add_param(&b, "score_head.bias", 0, 0, d->n_label, 0);
-    }
+    struct builder count = {.m = m, .family = family_find(m->desc.family)};
+    if (!count.family)
+        return error_set(err, ERROR_INTERNAL, "a model of the unknown family \"%s\"", m->desc.family);
+    walk(&count);
+    m->groups = arena_alloc(&m->arena, (size_t)count.n_group * sizeof *m->groups);
+    m->params = arena_alloc(&m->arena, (size_t)count.n_param * sizeof *m->params);
+    m->param_group = arena_alloc(&m->arena, (size_t)count.n_param * sizeof *m->param_group);
+    m->layer_parts = arena_alloc(&m->arena, (size_t)m->desc.n_layer * PART_COUNT * sizeof *m->layer_parts);
+    if (!m->groups || !m->params || !m->param_group || !m->layer_parts)
+        return error_set_nomem(err, (size_t)count.n_param * sizeof *m->params, "the parameter table");
+    memset(m->layer_parts, 0, (size_t)m->desc.n_layer * PART_COUNT * sizeof *m->layer_parts);
+    struct builder b = {.m = m, .family = count.family};
+    walk(&b);
+    m->n_group = b.n_group;
+    m->n_param = b.n_param;
+    m->n_element = b.n_element;
     return b.failed ? error_set_nomem(err, 128, "parameter names") : 0;
 }

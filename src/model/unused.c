@@ -45,8 +45,9 @@ static int is_param(const struct model *m, const char *name)
 
 static int refuse(const struct model *m, const char *path, const char *name, struct error *err)
 {
-    static const char layers[] = "model.layers.";
-    long layer = strncmp(name, layers, sizeof layers - 1) ? -1 : strtol(name + sizeof layers - 1, NULL, 10);
+    const char *layers = family_find(m->desc.family)->layer;
+    size_t n = strcspn(layers, "%");
+    long layer = strncmp(name, layers, n) ? -1 : strtol(name + n, NULL, 10);
     if (layer >= m->desc.n_layer)
         return error_set(err, ERROR_DATA, "%s: tensor %s is of a layer beyond num_hidden_layers %d of config.json; the checkpoint contradicts itself", path, name, m->desc.n_layer);
     return error_set(err, ERROR_DATA, "%s: tensor %s would change the model's numbers and is not computed with (biases, scales and other additions are not supported)", path, name);

@@ -68,19 +68,20 @@ struct embed_dw_args { int64_t n_vocab; int n_row, n_col; struct span tokens, dy
 struct bias_dw_args { int n_row, n_col; struct span dy; int64_t dy_stride; struct span db; };
 
 enum norm_kind { NORM_RMS, NORM_LAYER };
-/* y = norm(x) * weight (+ bias). x f32 [T,C]. inverse: f32 [T] 1/rms (LAYER: also mean: f32 [T]) kept for norm_dx, or SPAN_NONE.
+/* y = norm(x) * (offset + weight) (+ bias). x f32 [T,C]. inverse: f32 [T] 1/rms (LAYER: also mean: f32 [T]) kept for norm_dx, or SPAN_NONE.
  * n_group > 1: every row has that many stretches of C side by side (the heads of queries and keys), each normalised by itself; inverse and mean are [T,n_group].
  * Strides are between rows; 0: n_group * C. y may be x. */
 struct norm_args {
     enum norm_kind kind; int n_row, n_col; float eps;
     struct span x, weight, bias; struct span y; enum dtype y_dtype; struct span inverse, mean;
-    int n_group; int64_t x_stride, y_stride;
+    int n_group; int64_t x_stride, y_stride; float offset;
 };
 /* dx (+)= gradient; dweight [C] += over rows in order (continuing, as linear_dw), dbias likewise. */
 struct norm_dx_args {
     enum norm_kind kind; int n_row, n_col;
     struct span x, weight, inverse, mean, dy, dx; int accumulate; struct span dweight, dbias;
     int n_group; int64_t x_stride, dy_stride, dx_stride; /* dx may be dy, with its stride */
+    float offset;
 };
 
 /* table f32 [n_pos, D] : cos [D/2] then sin [D/2] of position * inv_freq[i], the product rounded to f32; inv_freq f32 [D/2] from the host.

@@ -59,8 +59,10 @@ struct pass {
     struct layer_io *layers;        /* [L]; with recomputation they share everything but x */
     struct span last;               /* [T,C]: the residual stream behind the last layer */
     struct layer_grad grad;
-    struct span head_x, head_inverse, head_h, head_dh, logits; /* [n_target,C] ...; act for h; [chunk,V] */
+    struct norm_kept head_kept;
+    struct span head_x, head_h, head_dh, logits; /* [n_target,C] ...; act for h; [chunk,V] */
     struct span out_rows, targets, nll;                        /* i32 [n_target] twice; f32 [step_targets] */
+    struct span step_positions;                                /* of learned positions */
     struct span step_dx, step_tokens;                          /* of the whole step: [step_tokens,C], i32; with an adapter, of the micro-batch only */
     struct span borders;            /* i32: of blocks of target rows, counted from the beginning of their chunk */
     struct head_chunk *chunks;

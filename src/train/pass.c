@@ -31,27 +31,47 @@ static int logit_rows(const struct model_desc *d, const struct order_sizes *s)
     return fit < s->targets && d->task == MODEL_LM ? (int)fit : s->targets;
 }
 
+static struct norm_kept carve_kept(struct carver *c, const struct model_desc *d, size_t rows)
+{
+    struct norm_kept k = {carve(c, rows, 1, DTYPE_F32), SPAN_NONE};
+    if (d->norm == NORM_LAYER)
+        k.mean = carve(c, rows, 1, DTYPE_F32);
+    return k;
+}
+
 /* What layer_backward reads. With recomputation one set serves all layers. */
 static void carve_saved(struct carver *c, const struct model_desc *d, enum dtype act, int tokens, struct layer_io *io)
 {
     size_t t = (size_t)tokens;
-    io->inverse1 = carve(c, t, 1, DTYPE_F32);
-    io->inverse2 = carve(c, t, 1, DTYPE_F32);
+    int by_head = d->qk_norm == QK_HEAD;
+    io->kept1 = carve_kept(c, d, t);
+    io->kept2 = carve_kept(c, d, t);
     io->qkv = carve(c, t, ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim, DTYPE_F32);
     io->lse = carve(c, t, d->n_head, DTYPE_F32);
     io->att = carve(c, t, (int64_t)d->n_head * d->head_dim, DTYPE_F32);
     io->mid = carve(c, t, d->n_embd, DTYPE_F32);
     io->gate_up_dtype = act;
-    io->gate_up = carve(c, t, 2 * (int64_t)d->n_ff, act);
+    io->gate_up = carve(c, t, desc_up_width(d), act);
     io->att_dtype = DTYPE_F32;
+    if (d->qk_norm) {
+        io->qkv_raw = carve(c, t, ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim, DTYPE_F32);
+        io->inverse_q = carve(c, t, by_head ? d->n_head : 1, DTYPE_F32);
+        io->inverse_k = carve(c, t, by_head ? d->n_kv_head : 1, DTYPE_F32);
+    }
+    if (d->place != PLACE_PRE) {
+        io->raw1 = carve(c, t, d->n_embd, DTYPE_F32);
+        io->raw2 = carve(c, t, d->n_embd, DTYPE_F32);
+        io->kept3 = carve_kept(c, d, t);
+        io->kept4 = carve_kept(c, d, t);
+    }
 }
 
 static void carve_layers(struct carver *c, const struct model_desc *d, enum dtype act, const struct order_sizes *s, struct pass *p)
 {
     size_t t = (size_t)s->tokens;
     struct span h = carve(c, t, d->n_embd, act), mlp = carve(c, t, d->n_ff, act), x = carve(c, t, d->n_embd, DTYPE_F32);
-    struct span wide = act == DTYPE_BF16 ? carve(c, t, 2 * (int64_t)d->n_ff, DTYPE_F32) : SPAN_NONE, u = carve(c, t, p->adapter, act);
-    struct layer_io io = {0};
+    struct span wide = act == DTYPE_BF16 ? carve(c, t, desc_up_width(d), DTYPE_F32) : SPAN_NONE, u = carve(c, t, p->adapter, act);
+    struct layer_io io = {.post = d->place == PLACE_PRE ? SPAN_NONE : carve(c, t, d->n_embd, DTYPE_F32)};
     for (int l = 0; l < d->n_layer; l++) {
         if (!p->recompute || l == 0)
             carve_saved(c, d, act, s->tokens, &io);
@@ -73,12 +93,13 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     size_t t = (size_t)s->tokens, n = (size_t)s->targets;
     carve_layers(c, d, act, s, p);
     p->grad.dh = carve(c, t, d->n_embd, DTYPE_F32);
+    p->grad.dpost = d->place != PLACE_PRE || d->parallel ? carve(c, t, d->n_embd, DTYPE_F32) : SPAN_NONE;
     p->grad.dqkv = carve(c, t, ((int64_t)d->n_head + 2 * d->n_kv_head) * d->head_dim, DTYPE_F32);
     p->grad.datt = carve(c, t, (int64_t)d->n_head * d->head_dim, DTYPE_F32);
     p->grad.dmlp = carve(c, t, d->n_ff, DTYPE_F32);
     p->grad.du = carve(c, t, p->adapter, DTYPE_F32);
     p->head_x = carve(c, n, d->n_embd, DTYPE_F32);
-    p->head_inverse = carve(c, n, 1, DTYPE_F32);
+    p->head_kept = carve_kept(c, d, n);
     p->head_h = carve(c, n, d->n_embd, act);
     p->head_dh = carve(c, n, d->n_embd, DTYPE_F32);
     p->chunk = logit_rows(d, s);
@@ -89,6 +110,7 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     p->nll = carve(c, (size_t)s->step_targets, 1, DTYPE_F32);
     p->step_dx = carve(c, p->adapter ? t : (size_t)s->step_tokens, d->n_embd, DTYPE_F32);
     p->step_tokens = carve(c, (size_t)s->step_tokens, 1, DTYPE_I32);
+    p->step_positions = d->n_position ? carve(c, (size_t)s->step_tokens, 1, DTYPE_I32) : SPAN_NONE;
 }
 
 size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter, const struct order_sizes *s)
@@ -155,7 +177,7 @@ static void zero_rest(struct pass *p, struct span gradients)
     }
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
-        if (g->is_vector || (i == 0 && m->head != 0))
+        if (g->is_vector || (i == 0 && m->head != 0) || (m->positions && i == m->positions))
             tensor_fill(p->q, &(struct fill_args){(size_t)(g->n * g->k) * 4, span_at(gradients, (size_t)g->offset * 4)});
     }
 }
@@ -220,6 +242,8 @@ static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
     queue_upload(p->q, p->targets, p->host_targets, (size_t)n_target * 4);
     queue_upload(p->q, p->borders, p->host_borders, (size_t)p->n_border * 4);
     queue_upload(p->q, span_at(p->step_tokens, (size_t)p->step_row * 4), p->rows.tokens, (size_t)p->rows.n_row * 4);
+    if (p->step_positions.buffer)
+        queue_upload(p->q, span_at(p->step_positions, (size_t)p->step_row * 4), p->rows.positions, (size_t)p->rows.n_row * 4);
     return n_target;
 }
 
@@ -250,9 +274,12 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
     struct span h = span_at(p->head_h, (size_t)c->first * (size_t)m->desc.n_embd * dtype_size(act));
     tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = c->n, .x = h, .x_dtype = act, .y = p->logits,
                                               .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
+    if (m->desc.task == MODEL_LM && m->desc.logit_cap > 0)
+        tensor_soft_cap(p->q, &(struct soft_cap_args){(size_t)c->n * (size_t)m->desc.n_vocab, m->desc.logit_cap, p->logits});
     if (m->desc.task == MODEL_LM)
         tensor_cross_entropy(p->q, &(struct cross_entropy_args){.n_row = c->n, .n_vocab = m->desc.n_vocab, .logits = p->logits, .targets = span_at(p->targets, (size_t)c->first * 4),
-                                                                .nll = span_at(p->nll, (size_t)(p->step_target + c->first) * 4), .grad_scale = grad_scale});
+                                                                .nll = span_at(p->nll, (size_t)(p->step_target + c->first) * 4), .grad_scale = grad_scale,
+                                                                .soft_cap = m->desc.logit_cap});
     else
         label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
@@ -264,22 +291,34 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
     head_dx(p, c->n, span_at(p->head_dh, (size_t)c->first * (size_t)m->desc.n_embd * 4));
 }
 
+/* From head_dh to the gradient of head_x, which is returned. */
+static struct span final_norm_backward(struct pass *p, int n_target, struct span gradients)
+{
+    const struct model *m = p->m;
+    struct span dx = p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
+    if (!m->final_norm)
+        return p->head_dh;
+    const struct model_group *norm = &m->groups[m->final_norm];
+    int trained = !m->lora;
+    tensor_norm_dx(p->q, &(struct norm_dx_args){.kind = m->desc.norm, .n_row = n_target, .n_col = m->desc.n_embd, .offset = m->desc.norm_offset, .x = p->head_x,
+                                                .weight = norm->vector, .inverse = p->head_kept.inverse, .mean = p->head_kept.mean, .dy = p->head_dh, .dx = dx,
+                                                .dweight = trained ? span_at(gradients, (size_t)norm->offset * 4) : SPAN_NONE,
+                                                .dbias = trained && m->final_norm_bias ? span_at(gradients, (size_t)m->groups[m->final_norm_bias].offset * 4) : SPAN_NONE});
+    return dx;
+}
+
 /* From the residual stream behind the last layer to the loss, and back to its gradient in grad.dx. */
 static void head_run(struct pass *p, const struct train_row *const *rows, int n_target, float grad_scale, struct span gradients)
 {
     const struct model *m = p->m;
-    const struct model_group *norm = &m->groups[m->final_norm];
     int c = m->desc.n_embd;
     tensor_gather_rows(p->q, &(struct gather_rows_args){n_target, c, p->last, p->out_rows, p->head_x});
-    final_norm_forward(m, p->q, n_target, p->head_x, p->head_inverse, p->head_h, model_act_dtype(m));
+    final_norm_forward(m, p->q, n_target, p->head_x, p->head_kept, p->head_h, model_act_dtype(m));
     for (int i = 0; i < p->n_chunk; i++)
         head_chunk(p, rows, &p->chunks[i], p->fresh && i == 0, grad_scale, gradients);
     if (grad_scale == 0)
         return;
-    struct span dx = p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
-    tensor_norm_dx(p->q, &(struct norm_dx_args){.kind = m->desc.norm, .n_row = n_target, .n_col = c, .x = p->head_x, .weight = norm->vector,
-                                                .inverse = p->head_inverse, .dy = p->head_dh, .dx = dx,
-                                                .dweight = m->lora ? SPAN_NONE : span_at(gradients, (size_t)norm->offset * 4)});
+    struct span dx = final_norm_backward(p, n_target, gradients);
     tensor_fill(p->q, &(struct fill_args){(size_t)p->rows.n_row * (size_t)c * 4, p->grad.dx});
     tensor_scatter_add_rows(p->q, &(struct scatter_add_rows_args){n_target, c, dx, p->out_rows, p->grad.dx});
 }
@@ -293,7 +332,7 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     p->grad.dx = span_at(p->step_dx, m->lora ? 0 : (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
     p->grad.gradients = gradients;
     p->grad.fresh = p->fresh;
-    tensor_embed(p->q, &(struct embed_args){.w = m->groups[0].weight, .n_row = b.n_row, .tokens = b.tokens, .y = p->layers[0].x});
+    embed_forward(m, p->q, &b, p->layers[0].x);
     for (int l = 0; l < n_layer; l++)
         layer_forward(m, p->q, l, &b, &p->layers[l]);
     head_run(p, rows, n_target, grad_scale, gradients);
@@ -313,8 +352,19 @@ void pass_end(struct pass *p, struct span gradients)
         lora_finish_gradients(p->m, p->q, gradients);
         return;
     }
-    tensor_embed_dw(p->q, &(struct embed_dw_args){.n_vocab = p->m->desc.n_vocab, .n_row = p->step_row, .n_col = p->m->desc.n_embd, .tokens = p->step_tokens,
-                                                     .dy = p->step_dx, .dw = gradients});
+    const struct model *m = p->m;
+    const struct model_desc *d = &m->desc;
+    struct embed_dw_args a = {.n_vocab = d->n_vocab, .n_row = p->step_row, .n_col = d->n_embd, .tokens = p->step_tokens, .dy = p->step_dx, .dw = gradients};
+    if (m->positions) {
+        struct embed_dw_args positions = a;
+        positions.tokens = p->step_positions;
+        positions.offset = d->position_offset;
+        positions.dw = span_at(gradients, (size_t)m->groups[m->positions].offset * 4);
+        tensor_embed_dw(p->q, &positions);
+    }
+    if (d->embed_scale > 0)
+        tensor_scale(p->q, &(struct scale_args){(size_t)p->step_row * (size_t)d->n_embd, d->embed_scale, p->step_dx, p->step_dx});
+    tensor_embed_dw(p->q, &a);
 }
 
 int pass_loss(struct pass *p, double *loss, struct error *err)

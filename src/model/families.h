@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A family of models is a row: what its config.json calls things, transformers' defaults where it says nothing, its classes, the names of its tensors, and what its
+ * layers have. No other file names a family. */
+#ifndef MODEL_FAMILIES_H
+#define MODEL_FAMILIES_H
+
+#include "model/model.h"
+
+/* What a layer may hold, in the flat order; a bias stands behind what it belongs to. */
+enum layer_part {
+    PART_ATTN_NORM, PART_ATTN_NORM_BIAS, PART_QKV, PART_QKV_BIAS, PART_Q_NORM, PART_K_NORM, PART_O, PART_O_BIAS, PART_ATTN_POST, PART_ATTN_POST_BIAS,
+    PART_MLP_NORM, PART_MLP_NORM_BIAS, PART_GATE_UP, PART_GATE_UP_BIAS, PART_DOWN, PART_DOWN_BIAS, PART_MLP_POST, PART_MLP_POST_BIAS, PART_COUNT
+};
+/* Which rows of its part a tensor holds. */
+enum tensor_rows { ROWS_ALL, ROWS_Q, ROWS_K, ROWS_V, ROWS_GATE, ROWS_UP };
+struct family_tensor {
+    enum layer_part part;
+    enum tensor_rows rows;
+    const char *name; /* behind the layer's prefix */
+};
+/* A true or false of config.json that says whether parts are there. */
+struct family_switch {
+    const char *key; /* NULL: always */
+    int missing;
+    uint32_t parts; /* 1 << part, ... */
+};
+struct family_alias {
+    const char *ours, *theirs;
+};
+struct family {
+    const char *type;                                  /* model_type */
+    const char *lm, *base, *classify, *score, *score2; /* classes of architectures; NULL: has none */
+    const char *embed, *positions, *final_norm, *final_norm_bias, *head, *layer; /* tensors; positions NULL: rotary; layer: "model.layers.%d." */
+    const struct family_tensor *tensors;
+    int n_tensor, transposed; /* transposed: matrices lie as [inputs, outputs] */
+    const struct family_switch *switches;
+    int n_switch;
+    const struct family_alias *aliases; /* of keys that the other families call like LLaMA */
+    int n_alias;
+    enum norm_kind norm;
+    const char *eps; /* key and transformers' default */
+    double eps_missing;
+    enum norm_place place;
+    int parallel, gated, bidirectional, scaled_embedding; /* scaled_embedding: by sqrt(hidden_size) */
+    enum qk_norm qk_norm;
+    float norm_offset;
+    const char *act; /* transformers' default of hidden_act */
+    const char *rotary; /* key of the share of a head that rotates; NULL: all */
+    double rotary_missing;
+    int position_offset;
+    const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */
+    int window_pattern; /* with `window`: every so many-th layer sees all; 0: none does */
+};
+
+const struct family *family_find(const char *type);
+/* A row beside those of families.c, for tests; NULL takes it away again. */
+void family_set_extra(const struct family *f);
+int activation_find(const char *name); /* enum activation of transformers' name; -1: unknown */
+/* "llama", ...: for messages. */
+const char *family_names(void);
+
+#endif

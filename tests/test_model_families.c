@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Families that differ from LLaMA in every field of their rows: whole texts, generation over the paged cache, and every parameter's gradient against the double-precision
+ * oracle. The rows are made up; together they set every switch both ways. */
+#include "check.h"
+
+#include "generate/generate.h"
+#include "oracle_llama.h"
+#include "train/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PART(p) (1u << PART_##p)
+enum { MATRICES = PART(QKV) | PART(O) | PART(GATE_UP) | PART(DOWN), BIASES = PART(QKV_BIAS) | PART(O_BIAS) | PART(GATE_UP_BIAS) | PART(DOWN_BIAS) };
+enum { BEFORE = PART(ATTN_NORM) | PART(MLP_NORM), BEFORE_BIASES = PART(ATTN_NORM_BIAS) | PART(MLP_NORM_BIAS), BEHIND = PART(ATTN_POST) | PART(MLP_POST) };
+enum { BEHIND_BIASES = PART(ATTN_POST_BIAS) | PART(MLP_POST_BIAS), HEADS = PART(Q_NORM) | PART(K_NORM) };
+
+static const struct family_tensor tensors[] = {
+    {PART_ATTN_NORM, ROWS_ALL, "n1.w"}, {PART_ATTN_NORM_BIAS, ROWS_ALL, "n1.b"}, {PART_QKV, ROWS_Q, "q.w"}, {PART_QKV, ROWS_K, "k.w"}, {PART_QKV, ROWS_V, "v.w"},
+    {PART_QKV_BIAS, ROWS_Q, "q.b"}, {PART_QKV_BIAS, ROWS_K, "k.b"}, {PART_QKV_BIAS, ROWS_V, "v.b"}, {PART_Q_NORM, ROWS_ALL, "qn.w"}, {PART_K_NORM, ROWS_ALL, "kn.w"},
+    {PART_O, ROWS_ALL, "o.w"}, {PART_O_BIAS, ROWS_ALL, "o.b"}, {PART_ATTN_POST, ROWS_ALL, "p1.w"}, {PART_ATTN_POST_BIAS, ROWS_ALL, "p1.b"},
+    {PART_MLP_NORM, ROWS_ALL, "n2.w"}, {PART_MLP_NORM_BIAS, ROWS_ALL, "n2.b"}, {PART_GATE_UP, ROWS_GATE, "gate.w"}, {PART_GATE_UP, ROWS_UP, "up.w"},
+    {PART_GATE_UP_BIAS, ROWS_GATE, "gate.b"}, {PART_GATE_UP_BIAS, ROWS_UP, "up.b"}, {PART_DOWN, ROWS_ALL, "down.w"}, {PART_DOWN_BIAS, ROWS_ALL, "down.b"},
+    {PART_MLP_POST, ROWS_ALL, "p2.w"}, {PART_MLP_POST_BIAS, ROWS_ALL, "p2.b"},
+};
+static const struct family_alias aliases[] = {{"hidden_size", "width"}, {"num_hidden_layers", "depth"}, {"intermediate_size", "inner"}, {"hidden_act", "activation"}};
+
+#define ROW                                                                                                                                              \
+    .type = "made-up", .lm = "MadeUpForCausalLM", .embed = "tokens.w", .head = "head.w", .layer = "block.%d.", .tensors = tensors, \
+    .n_tensor = sizeof tensors / sizeof *tensors, .n_switch = 1, .aliases = aliases, .n_alias = 4, .eps = "epsilon", .eps_missing = 1e-4
+#define SWITCHES(parts_) .switches = (const struct family_switch[]){{NULL, 1, parts_}}
+
+static const struct family rows[] = {
+    { /* layer norms and biases everywhere, learned positions, no gate */
+        ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b", .positions = "positions.w", .position_offset = 2, .norm = NORM_LAYER,
+        .act = "relu2"},
+    { /* four norms a layer that multiply by 1 + w, scaled embedding, caps, alternating windows, a scale of its own, the other gelu in the gate */
+        ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_SANDWICH, .gated = 1, .norm_offset = 1, .scaled_embedding = 1,
+        .attention_cap = "cap", .logit_cap = "last_cap", .attention_scalar = "scalar", .window = "window", .window_pattern = 2, .act = "gelu_pytorch_tanh"},
+    { /* parallel halves, part of a head rotates, biases, no gate */
+        ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b", .norm = NORM_LAYER, .parallel = 1, .rotary = "share",
+        .rotary_missing = 0.5, .act = "gelu"},
+    { /* norms behind the products only, queries and keys normalised as rows, a window in every layer */
+        ROW, SWITCHES(MATRICES | BEHIND | HEADS), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_POST, .gated = 1, .qk_norm = QK_ROW, .window = "window", .act = "tanh"},
+    { /* norms behind the sums and none at the end, heads normalised, biases of queries, keys and values */
+        ROW, SWITCHES(MATRICES | PART(QKV_BIAS) | BEHIND | BEHIND_BIASES | HEADS), .norm = NORM_LAYER, .place = PLACE_AFTER, .gated = 1,
+        .qk_norm = QK_HEAD, .act = "silu"},
+};
+enum { N_FAMILY = sizeof rows / sizeof *rows, N_ROW = 3 };
+
+static int32_t ids[N_ROW][12] = {{3, 7, 7, 1, 20, 4, 2, 9, 9}, {9, 2, 5}, {5, 6, 28, 0, 0, 11, 12, 13, 2, 8, 1}};
+static uint8_t targets[N_ROW][12] = {{0, 0, 0, 1, 1, 1, 1, 1, 1}, {0, 1, 1}, {0, 0, 1, 0, 1, 1, 0, 0, 0, 1, 1}};
+static const struct train_row train_rows[N_ROW] = {
+    {.ids = ids[0], .target = targets[0], .n = 9}, {.ids = ids[1], .target = targets[1], .n = 3}, {.ids = ids[2], .target = targets[2], .n = 11}};
+
+static struct device *device;
+static int open_device(void **state)
+{
+    (void)state;
+    return device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 2}, NULL);
+}
+static int close_device(void **state)
+{
+    (void)state;
+    family_set_extra(NULL);
+    device_close(device);
+    return 0;
+}
+
+/* Vectors would begin at 0 and 1: all get values of their own. flat: what the model then holds. */
+static void stir(struct model *m, double *flat)
+{
+    struct buffer *b;
+    struct queue *q = device_queue(device);
+    size_t n = (size_t)m->n_element;
+    float *single = malloc(n * sizeof *single);
+    for (int i = 0; i < m->n_param; i++)
+        for (int64_t j = m->params[i].offset; m->params[i].ndim == 1 && j < m->params[i].offset + m->params[i].count; j++)
+            flat[j] = (double)(float)(flat[j] + 0.3 * sin((double)(7 * j + i)));
+    for (size_t i = 0; i < n; i++)
+        single[i] = (float)flat[i];
+    assert_int_equal(buffer_new(&b, device, n * 4, "masters", NULL), 0);
+    queue_upload(q, (struct span){b, 0}, single, n * 4);
+    model_pack(m, q, (struct span){b, 0}, 0);
+    assert_int_equal(queue_wait(q, NULL), 0);
+    buffer_free(b);
+    free(single);
+}
+
+static struct model *made_up(const struct family *f, double **flat)
+{
+    struct model *m;
+    struct error err = {0};
+    json_t *config = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i}", "architectures", "MadeUpForCausalLM", "model_type",
+                               "made-up", "width", 20, "depth", 3, "num_attention_heads", 4, "num_key_value_heads", f->qk_norm == QK_ROW ? 4 : 2, "head_dim", 8, "inner",
+                               18, "vocab_size", 29, "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25, "max_position_embeddings", 320, "cap", 1.5,
+                               "last_cap", 2.5, "scalar", 5.0, "window", 4);
+    assert_non_null(config);
+    family_set_extra(f);
+    if (model_init(&m, device, config, "made up", 4, DTYPE_F32, &err))
+        fail_msg("%s", err.message);
+    json_decref(config);
+    *flat = oracle_weights(m, 4);
+    stir(m, *flat);
+    return m;
+}
+
+/* log p(ids[i]) under the oracle, i >= 1. */
+static void oracle_logprobs(const struct model *m, const double *flat, const int32_t *text, int n, double *out)
+{
+    int c = m->desc.n_embd, v = m->desc.n_vocab;
+    double *hidden = calloc((size_t)n * (size_t)(c + v), sizeof *hidden), *logits = hidden + n * c;
+    oracle_hidden(m, flat, text, n, hidden);
+    oracle_logits(m, flat, hidden, n, logits);
+    for (int i = 1; i < n; i++) {
+        double sum = 0, *z = logits + (i - 1) * v;
+        for (int j = 0; j < v; j++)
+            sum += exp(z[j]);
+        out[i] = z[text[i]] - log(sum);
+    }
+    free(hidden);
+}
+
+static void texts_score_as_the_oracle_says(void **state)
+{
+    (void)state;
+    for (int f = 0; f < N_FAMILY; f++) {
+        double *flat, wanted[12];
+        struct model *m = made_up(&rows[f], &flat);
+        for (int i = 0; i < N_ROW; i++) {
+            float got[12];
+            struct model_text text = {ids[i], train_rows[i].n, 1};
+            assert_int_equal(model_score(m, &text, 1, got, NULL), 0);
+            oracle_logprobs(m, flat, ids[i], text.n, wanted);
+            for (int j = 1; j < text.n; j++)
+                if (!(fabs(wanted[j] - (double)got[j - 1]) < 2e-5))
+                    fail_msg("family %d, text %d, token %d: %g, wanted %g", f, i, j, (double)got[j - 1], wanted[j]);
+        }
+        free(flat);
+        model_close(m);
+    }
+}
+
+struct generated {
+    const struct model *m;
+    const double *flat;
+    const int32_t *prompt;
+    int n_prompt, family;
+};
+
+/* Every generated token's log-probability is the oracle's for the whole text. */
+static int check_generated(void *user, int index, const struct generate_result *r)
+{
+    const struct generated *g = user;
+    (void)index;
+    assert_int_equal(r->error.code, 0);
+    int n = g->n_prompt + r->sequences[0].n;
+    int32_t *text = malloc((size_t)n * sizeof *text);
+    double *wanted = malloc((size_t)n * sizeof *wanted);
+    memcpy(text, g->prompt, (size_t)g->n_prompt * sizeof *text);
+    memcpy(text + g->n_prompt, r->sequences[0].ids, (size_t)r->sequences[0].n * sizeof *text);
+    oracle_logprobs(g->m, g->flat, text, n, wanted);
+    for (int i = g->n_prompt; i < n; i++)
+        if (!(fabs(wanted[i] - (double)r->sequences[0].logprobs[i - g->n_prompt]) < 3e-5))
+            fail_msg("family %d, generated token %d: %g, wanted %g", g->family, i, (double)r->sequences[0].logprobs[i - g->n_prompt], wanted[i]);
+    free(text);
+    free(wanted);
+    return 0;
+}
+
+static void generation_follows_the_oracle_beyond_a_chunk(void **state)
+{
+    (void)state;
+    for (int f = 0; f < N_FAMILY; f++) {
+        double *flat;
+        int32_t prompt[270];
+        struct model *m = made_up(&rows[f], &flat);
+        struct generate_engine *e;
+        for (int i = 0; i < 270; i++)
+            prompt[i] = (i * i + 3 * i) % 29;
+        for (int n = 3; n <= 251; n += 248) {
+            struct generate_request r = {.prompt = prompt, .n_prompt = n};
+            struct generated g = {m, flat, prompt, n, f};
+            generate_options_default(&r.options);
+            r.options.max_new_tokens = 9;
+            assert_int_equal(generate_engine_new(&e, m, NULL, NULL, NULL), 0);
+            assert_int_equal(generate_run(e, &r, 1, check_generated, &g, NULL), 0);
+            generate_engine_free(e);
+        }
+        free(flat);
+        model_close(m);
+    }
+}
+
+static double sum_loss(const struct model *m, const double *flat)
+{
+    double loss = 0;
+    for (int i = 0; i < N_ROW; i++)
+        loss += oracle_loss(m, flat, &train_rows[i]);
+    return loss;
+}
+
+static float *gradients_of(struct model *m, int recompute, double *loss)
+{
+    struct pass p;
+    struct order_sizes sizes = {.rows = 4, .sequences = 8, .tokens = 64, .targets = 32, .step_tokens = 64, .step_targets = 64};
+    struct buffer *g;
+    size_t bytes = (size_t)m->n_element * 4;
+    const struct train_row *list[N_ROW] = {&train_rows[0], &train_rows[1], &train_rows[2]};
+    float *out = malloc(bytes);
+    assert_int_equal(pass_new(&p, m, recompute, &sizes, NULL), 0);
+    assert_int_equal(buffer_new(&g, device, bytes, "gradients", NULL), 0);
+    pass_begin(&p, (struct span){g, 0});
+    pass_run(&p, list, 1, 0.25f, (struct span){g, 0});
+    pass_run(&p, list + 1, 2, 0.25f, (struct span){g, 0});
+    pass_end(&p, (struct span){g, 0});
+    assert_int_equal(pass_loss(&p, loss, NULL), 0);
+    queue_download(p.q, out, (struct span){g, 0}, bytes);
+    assert_int_equal(queue_wait(p.q, NULL), 0);
+    buffer_free(g);
+    pass_free(&p);
+    return out;
+}
+
+static void check_gradient(const struct model *m, double *flat, const float *got, const struct model_param *p)
+{
+    double worst = 0, greatest = 0;
+    for (int64_t i = p->offset; i < p->offset + p->count; i += p->count > 40 ? p->count / 20 : 1) {
+        double keep = flat[i], h = 1e-4, up, down;
+        flat[i] = keep + h;
+        up = sum_loss(m, flat);
+        flat[i] = keep - h;
+        down = sum_loss(m, flat);
+        flat[i] = keep;
+        double wanted = 0.25 * (up - down) / (2 * h);
+        greatest = fmax(greatest, fabs(wanted));
+        worst = fmax(worst, fabs(wanted - (double)got[i]));
+    }
+    if (!(worst <= 3e-5 * greatest + 2e-6))
+        fail_msg("%s: gradients up to %g differ by %g", p->name, greatest, worst);
+}
+
+static void gradients_are_the_oracles_differences(void **state)
+{
+    (void)state;
+    for (int f = 0; f < N_FAMILY; f++) {
+        double *flat, loss, again;
+        struct model *m = made_up(&rows[f], &flat);
+        float *got = gradients_of(m, 0, &loss), *anew = gradients_of(m, 1, &again);
+        if (!(fabs(loss - sum_loss(m, flat)) < 1e-5 * loss))
+            fail_msg("family %d: loss %.9g, wanted %.9g", f, loss, sum_loss(m, flat));
+        assert_memory_equal(got, anew, (size_t)m->n_element * sizeof *got); /* activations computed again */
+        for (int i = 0; i < m->n_param; i++)
+            check_gradient(m, flat, got, &m->params[i]);
+        free(got);
+        free(anew);
+        free(flat);
+        model_close(m);
+    }
+}
+
+/* The names of a row's tensors are all there, and no others. */
+static void parameters_have_the_rows_names(void **state)
+{
+    (void)state;
+    double *flat;
+    struct model *m = made_up(&rows[0], &flat);
+    int learned = 0, gates = 0, biases = 0;
+    for (int i = 0; i < m->n_param; i++) {
+        learned += !strcmp(m->params[i].name, "positions.w") && m->params[i].shape[0] == 322;
+        gates += strstr(m->params[i].name, "gate.") != NULL;
+        biases += !strcmp(m->params[i].name, "block.2.k.b") && m->params[i].count == 16 && m->params[i].decay == 0;
+    }
+    assert_int_equal(learned, 1);
+    assert_int_equal(gates, 0);
+    assert_int_equal(biases, 1);
+    assert_int_equal(m->n_param, 4 + 3 * 16);
+    free(flat);
+    model_close(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_score_as_the_oracle_says),
+        cmocka_unit_test(generation_follows_the_oracle_beyond_a_chunk),
+        cmocka_unit_test(gradients_are_the_oracles_differences),
+        cmocka_unit_test(parameters_have_the_rows_names),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
