@@ -14,18 +14,8 @@ jinja/* jinja/* a template is evaluated by recursion through statements, express
 cpu/device cpu/* fills the table of operators, which all ask it for their threads and scratch
 tensor/device cpu/device opens the kind of device that is asked for
 tensor/device remote/remote opens the kind of device that is asked for
-cli/align cli/plan still to open
-cli/config cli/options still to open
 method/report method/align still to open
-train/adapter train/save still to open
-io/checkpoint_adapter io/checkpoint still to open
-io/checkpoint_dir io/checkpoint still to open
-text/source_* text/source still to open
-text/wordpiece text/tokenizer still to open
-text/bpe text/tokenizer still to open
-run/open run/check still to open
-run/open run/journal still to open
-io/atomic_file io/file still to open
+cli/config cli/options still to open
 model/desc_* model/desc still to open
 A
 

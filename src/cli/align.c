@@ -2,42 +2,11 @@
 /* isara align: options into the method's, its summary out. */
 #include "cli/cli.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/printable.h"
 #include "method/method.h"
 
 #include <stdio.h>
-#include <string.h>
-
-/* A decoding option without a prefix holds for both phases; with ask- or answer- it goes over that. */
-static int decoding(const struct options *options, struct align_options *o, struct error *err)
-{
-    int rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o->ask, err);
-    if (!rc)
-        rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o->answer, err);
-    if (!rc)
-        rc = options_apply(options, SCOPE_ASK, GROUP_DECODE, &o->ask, err);
-    if (!rc)
-        rc = options_apply(options, SCOPE_ANSWER, GROUP_DECODE, &o->answer, err);
-    if (!rc)
-        rc = options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, &o->train, err);
-    return rc ? rc : options_apply(options, SCOPE_TRAIN, GROUP_TRAIN, &o->train, err);
-}
-
-int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err)
-{
-    align_options_default(o);
-    o->model = v->model, o->seeds = v->seeds, o->output = v->output;
-    o->test = v->test, o->template_file = v->template_file, o->encoder = v->encoder, o->judge = v->judge;
-    o->seed = v->seed;
-    o->preview = v->preview, o->review = v->review, o->resume = v->resume;
-    o->accept_different_bits = v->accept_different_bits;
-    int rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, o, err);
-    if (!rc)
-        rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
-    return rc ? rc : decoding(options, o, err);
-}
 
 static void show(void *user, const char *text)
 {

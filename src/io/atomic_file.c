@@ -191,3 +191,15 @@ int file_write(const char *path, const void *bytes, size_t n, struct error *err)
     }
     return atomic_file_commit(f, err);
 }
+
+int file_copy(const char *from, const char *to, struct error *err)
+{
+    struct file_map m;
+    int rc = file_map(&m, from, err);
+    if (rc)
+        return rc;
+    rc = file_write(to, m.data, m.size, err);
+    int cut = rc ? file_map_check(&m, from, err) : 0;
+    file_unmap(&m);
+    return cut ? cut : rc;
+}

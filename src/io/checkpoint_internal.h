@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two ways of opening a checkpoint fill in; seen by io/checkpoint*.c only. */
+/* What the ways of opening a checkpoint fill in; seen by io/checkpoint*.c only. */
 #ifndef IO_CHECKPOINT_INTERNAL_H
 #define IO_CHECKPOINT_INTERNAL_H
 
@@ -45,6 +45,7 @@ struct checkpoint {
     int tied, adapted;
 };
 
+int checkpoint_is_adapter(const char *path, int *yes, struct error *err); /* a directory with an adapter and no model */
 /* Not an adapter. */
 int checkpoint_open_base(struct checkpoint **out, const char *path, struct error *err);
 int checkpoint_open_directory(struct checkpoint *ck, struct error *err);

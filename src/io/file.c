@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading, mapping, copying and removing. Writing is in atomic_file.c. */
+/* Reading, mapping and removing. Writing and copying are in atomic_file.c. */
 #include "io/file.h"
 
 #include "base/hash.h"
@@ -202,18 +202,6 @@ int dir_lock(const char *path, int *descriptor, struct error *err)
     close(*descriptor);
     *descriptor = -1;
     return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing there; wait for it, or choose another --output", path);
-}
-
-int file_copy(const char *from, const char *to, struct error *err)
-{
-    struct file_map m;
-    int rc = file_map(&m, from, err);
-    if (rc)
-        return rc;
-    rc = file_write(to, m.data, m.size, err);
-    int cut = rc ? file_map_check(&m, from, err) : 0;
-    file_unmap(&m);
-    return cut ? cut : rc;
 }
 
 static int remove_at(int dir, const char *name, const char *path, struct error *err)

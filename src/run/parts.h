@@ -12,7 +12,7 @@ struct run {
     int lock;     /* descriptor, -1 for readers */
     sqlite3 *db;
 };
-/* ERROR_IO (or what SQLite's code means) naming the file; a full disk says so. */
+/* database.c: ERROR_IO (or what SQLite's code means) naming the file; a full disk says so. */
 int run_sqlite_error(struct run *r, const char *what, struct error *err);
 int run_exec(struct run *r, const char *sql, struct error *err);
 int run_prepare(struct run *r, sqlite3_stmt **out, const char *sql, struct error *err);

@@ -10,26 +10,6 @@
 
 #include <string.h>
 
-int tokens_push(struct tokens *t, int32_t id)
-{
-    if (t->n == t->cap) {
-        size_t cap = t->cap ? t->cap * 2 : 32;
-        int32_t *ids = mem_resize(t->ids, cap * sizeof *ids);
-        if (!ids)
-            return -1;
-        t->ids = ids;
-        t->cap = cap;
-    }
-    t->ids[t->n++] = id;
-    return 0;
-}
-
-void tokens_free(struct tokens *t)
-{
-    mem_free(t->ids);
-    *t = (struct tokens)TOKENS_INIT;
-}
-
 static int finish_open(struct tokenizer **out, const char *name, struct tokenizer_source *s, struct error *err)
 {
     struct tokenizer *tok = mem_calloc(1, sizeof *tok);

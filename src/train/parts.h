@@ -119,11 +119,14 @@ int runlog_step(struct runlog *j, const struct train_step *s, double eval_loss /
 int runlog_state(struct runlog *j, const struct trainer *t, struct error *err); /* trainer_state.json */
 void runlog_close(struct runlog *j);
 
+/* --- tensors.c: the masters by their names as a safetensors file. */
+enum storage saved_storage(const struct trainer *t, const struct model_param *p, enum dtype dtype); /* a tensor of another type than most (norms in f32) keeps it */
+int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct error *err);
+
 /* --- adapter.c: adapter_config.json and adapter_model.safetensors as PEFT writes them, the latter last. */
 int adapter_write(struct trainer *t, const char *directory, struct error *err);
 
 /* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory; or an adapter's. */
-int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct error *err); /* the masters by their names, streaming */
 int save_model(struct trainer *t, struct error *err);
 
 #endif
