@@ -424,7 +424,7 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     snprintf(output, sizeof output, "%s/arms", root);
     options_for(&o, output);
     o.rounds = 1, o.test = test_path, o.judge = judge_path, o.baselines = 1;
-    o.pool = ALIGN_POOL_GROWN, o.start = ALIGN_START_LAST, o.retriever = ALIGN_RETRIEVER_BM25, o.ask_contexts = ALIGN_CONTEXTS_ANCHOR;
+    o.pool = ALIGN_POOL_GROWN, o.start = ALIGN_START_LAST, o.retriever = RETRIEVER_BM25, o.ask_contexts = ALIGN_CONTEXTS_ANCHOR;
     align(&o, 2, &r);
     assert_int_equal(r.n_arm, 6);
     for (int i = 0; i < 6; i++) {
@@ -490,7 +490,7 @@ static void an_arms_examples_are_those_that_fitted(void **state)
     struct align_result r;
     snprintf(output, sizeof output, "%s/examples", root);
     options_for(&o, output);
-    o.rounds = 1, o.attempts = 2, o.k = 20, o.test = test_path, o.baselines = 1, o.retriever = ALIGN_RETRIEVER_BM25;
+    o.rounds = 1, o.attempts = 2, o.k = 20, o.test = test_path, o.baselines = 1, o.retriever = RETRIEVER_BM25;
     align(&o, 1, &r);
     align_result_free(&r);
     for (int k = 0; k < 3; k++) {
@@ -581,7 +581,7 @@ static void what_is_in_the_test_set_is_counted_and_left_out(void **state)
     snprintf(near, sizeof near, "%s/near.jsonl", root);
     snprintf(with_seed, sizeof with_seed, "%s/with-seed.jsonl", root);
     options_for(&o, output);
-    o.rounds = 1, o.attempts = 12, o.test = test_path, o.retriever = ALIGN_RETRIEVER_BM25;
+    o.rounds = 1, o.attempts = 12, o.test = test_path, o.retriever = RETRIEVER_BM25;
     align(&o, 1, &r);
     align_result_free(&r);
     json_t *kept = find_row(output, NULL, &seed_0), *again;

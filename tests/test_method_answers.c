@@ -2,9 +2,9 @@
 /* The arms outside of a run, over the bundled miniature: prompts, contexts, and answers that do not depend on what else is asked or on where an earlier start stopped. */
 #include "tests/check.h"
 
+#include "answer/answers.h"
 #include "answer/seeds.h"
 #include "base/mem.h"
-#include "method/answers.h"
 #include "retrieve/retrieve.h"
 
 #include <math.h>
@@ -17,7 +17,7 @@ static const char *questions[N];
 
 struct got { char *prompt[N], *text[N]; int contexts[N][8], n_context[N], n; };
 
-static int put(void *user, int i, const struct answered *a, struct error *err)
+static int put(void *user, int i, const struct spoken *a, struct error *err)
 {
     struct got *g = user;
     (void)err;
@@ -36,11 +36,12 @@ static void got_free(struct got *g)
         mem_free(g->prompt[i]), mem_free(g->text[i]);
 }
 
-static struct answers_options options(enum answers_arm arm)
+static struct answers_options options(enum context_kind arm)
 {
     struct answers_options o;
     answers_options_default(&o);
-    o.model = "models/miniature", o.seeds = arm == ANSWERS_ZERO_SHOT ? NULL : "models/seeds.jsonl", o.arm = arm, o.k = 3, o.seed = 7, o.dtype = DTYPE_F32;
+    o.speaker = (struct speaker_options){.model = "models/miniature", .seed = 7, .dtype = DTYPE_F32};
+    o.seeds = arm == CONTEXTS_NONE ? NULL : "models/seeds.jsonl", o.arm = arm, o.k = 3;
     o.decode.max_new_tokens = 24;
     return o;
 }
@@ -59,7 +60,7 @@ static struct got answer(const struct answers_options *o, const char *skip)
 static void zero_shot_is_the_template_alone(void **state)
 {
     (void)state;
-    struct answers_options o = options(ANSWERS_ZERO_SHOT);
+    struct answers_options o = options(CONTEXTS_NONE);
     struct got g = answer(&o, NULL);
     for (int i = 0; i < N; i++) {
         struct buf b = BUF_INIT;
@@ -74,7 +75,7 @@ static void zero_shot_is_the_template_alone(void **state)
 static void an_interrupted_set_goes_on_with_the_same_bits(void **state)
 {
     (void)state;
-    static const enum answers_arm arms[] = {ANSWERS_ICL_KNN, ANSWERS_ICL_RANDOM};
+    static const enum context_kind arms[] = {CONTEXTS_NEAREST, CONTEXTS_RANDOM};
     for (int k = 0; k < 2; k++) {
         struct answers_options o = options(arms[k]);
         o.decode.do_sample = 1;
@@ -96,8 +97,8 @@ static void an_interrupted_set_goes_on_with_the_same_bits(void **state)
 static void seeds_of_an_arm_are_as_asked(void **state)
 {
     (void)state;
-    struct answers_options o = options(ANSWERS_ICL_KNN);
-    o.retriever = ALIGN_RETRIEVER_BM25;
+    struct answers_options o = options(CONTEXTS_NEAREST);
+    o.speaker.retriever = RETRIEVER_BM25;
     struct got nearest = answer(&o, NULL);
     struct seeds seeds;
     assert_int_equal(seeds_read(&seeds, "models/seeds.jsonl", 1, NULL), 0);
@@ -116,9 +117,9 @@ static void seeds_of_an_arm_are_as_asked(void **state)
     }
     retriever_free(r);
     seeds_free(&seeds);
-    o = options(ANSWERS_ICL_RANDOM);
+    o = options(CONTEXTS_RANDOM);
     struct got first = answer(&o, NULL);
-    o.seed = 8;
+    o.speaker.seed = 8;
     struct got other = answer(&o, NULL);
     int differ = 0;
     for (int i = 0; i < N; i++)
@@ -143,12 +144,12 @@ static void scores_are_the_models(void **state)
 {
     (void)state;
     static const struct prompt_style style = {.name = "plain", .compose = compose, .stop = "\n\n", .score_cue = "\nA:", .score_prefix = " "};
-    struct answers_options o = options(ANSWERS_ZERO_SHOT);
-    o.style = &style;
+    struct answers_options o = options(CONTEXTS_NONE);
+    o.speaker.style = &style;
     struct answers *a = NULL;
     struct error err = {0};
     struct answers_pair pairs[2] = {{0, "Sleep eight hours."}, {3, "No."}};
-    struct answers_score scores[2];
+    struct speak_score scores[2];
     assert_int_equal(answers_open(&a, device, &o, &err), 0);
     assert_int_equal(answers_score(a, questions, N, pairs, 2, scores, &err), 0);
     for (int i = 0; i < 2; i++) {

@@ -33,7 +33,7 @@ void eval_answers_count(const struct eval_answers *e, struct eval_facts *f)
     }
 }
 
-static int put(void *user, int i, const struct answered *a, struct error *err)
+static int put(void *user, int i, const struct spoken *a, struct error *err)
 {
     struct eval_answers *e = user;
     json_t *contexts = json_array();
@@ -114,7 +114,7 @@ static int read_outputs(struct eval_answers *e, const struct eval_options *v, st
 static int arm_of(const char *name)
 {
     for (int i = 0; i < 3; i++)
-        if (name && !strcmp(answers_arm_name((enum answers_arm)i), name))
+        if (name && !strcmp(answers_arm_name((enum context_kind)i), name))
             return i;
     return 0;
 }
@@ -126,17 +126,17 @@ static int decoding(const struct eval_answers *e, const struct eval_options *v, 
     o->decode = v->decode;
     if (!o->decode.max_new_tokens)
         o->decode.max_new_tokens = most;
-    o->dtype = v->dtype;
+    o->speaker.dtype = v->dtype;
     if (v->engine.page)
-        o->engine = v->engine;
+        o->speaker.engine = v->engine;
     return generate_options_check(&o->decode, err);
 }
 
-static enum align_retriever retriever_of(const char *name)
+static enum speaker_retriever retriever_of(const char *name)
 {
     if (name && !strcmp(name, "bm25"))
-        return ALIGN_RETRIEVER_BM25;
-    return name && !strcmp(name, "encoder") ? ALIGN_RETRIEVER_ENCODER : ALIGN_RETRIEVER_MODEL;
+        return RETRIEVER_BM25;
+    return name && !strcmp(name, "encoder") ? RETRIEVER_ENCODER : RETRIEVER_MODEL;
 }
 
 static int open_model(struct eval_answers *e, const struct eval_work *w, struct error *err)
@@ -144,21 +144,23 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     const struct eval_options *v = w->options;
     struct answers_options o;
     answers_options_default(&o);
-    o.model = v->model, o.seeds = v->seeds, o.template_file = v->template_file, o.encoder = v->encoder, o.k = v->k, o.seed = v->seed;
-    o.arm = (enum answers_arm)arm_of(v->arm);
-    o.retriever = retriever_of(v->retriever);
-    int rc = eval_style_open(&e->style, v, &o.style, err);
-    if (!rc && o.style && o.arm != ANSWERS_ZERO_SHOT && strcmp(o.style->name, "chat"))
-        rc = error_set(err, ERROR_USAGE, "--prompt-style %s is without seeds; with --arm %s use template or chat", o.style->name, v->arm);
-    if (!rc && v->style && !strcmp(v->style, "zero-shot") && o.arm != ANSWERS_ZERO_SHOT)
+    o.speaker.model = v->model, o.speaker.template_file = v->template_file, o.speaker.encoder = v->encoder;
+    o.speaker.seed = v->seed;
+    o.seeds = v->seeds, o.k = v->k;
+    o.arm = (enum context_kind)arm_of(v->arm);
+    o.speaker.retriever = retriever_of(v->retriever);
+    int rc = eval_style_open(&e->style, v, &o.speaker.style, err);
+    if (!rc && o.speaker.style && o.arm != CONTEXTS_NONE && strcmp(o.speaker.style->name, "chat"))
+        rc = error_set(err, ERROR_USAGE, "--prompt-style %s is without seeds; with --arm %s use template or chat", o.speaker.style->name, v->arm);
+    if (!rc && v->style && !strcmp(v->style, "zero-shot") && o.arm != CONTEXTS_NONE)
         rc = error_set(err, ERROR_USAGE, "--prompt-style zero-shot is without seeds; with --arm %s use template", v->arm);
     rc = rc ? rc : decoding(e, v, &o, err);
     rc = rc ? rc : answers_open(&e->answers, w->device, &o, err);
     rc = rc ? rc : eval_style_attach(e->style, answers_tokenizer(e->answers), err);
-    if (o.arm == ANSWERS_ZERO_SHOT)
-        snprintf(e->style_text, sizeof e->style_text, "%s, zero-shot", o.style ? o.style->name : "template");
+    if (o.arm == CONTEXTS_NONE)
+        snprintf(e->style_text, sizeof e->style_text, "%s, zero-shot", o.speaker.style ? o.speaker.style->name : "template");
     else
-        snprintf(e->style_text, sizeof e->style_text, "%s, %s k %d", o.style ? o.style->name : "template", answers_arm_name(o.arm), o.k);
+        snprintf(e->style_text, sizeof e->style_text, "%s, %s k %d", o.speaker.style ? o.speaker.style->name : "template", answers_arm_name(o.arm), o.k);
     return rc;
 }
 

@@ -176,7 +176,7 @@ static int compose(void *user, const struct example *e, size_t n, const char *qu
     return 0;
 }
 
-static int completed(void *user, int i, const struct answered *a, struct error *err)
+static int completed(void *user, int i, const struct spoken *a, struct error *err)
 {
     struct seen *s = user;
     struct rouge_vocab *v = NULL;
@@ -240,7 +240,8 @@ int eval_seen(struct eval_report *r, const struct eval_set *test, const struct e
     struct prompt_style style = {.name = "completion", .compose = compose, .user = &s, .stop = "\n", .score_cue = "", .score_prefix = ""};
     struct answers_options o;
     answers_options_default(&o);
-    o.model = v->model, o.style = &style, o.seed = v->seed, o.dtype = v->dtype, o.decode = v->decode;
+    o.speaker = (struct speaker_options){.model = v->model, .style = &style, .seed = v->seed, .dtype = v->dtype};
+    o.decode = v->decode;
     if (!o.decode.max_new_tokens)
         o.decode.max_new_tokens = 32;
     int rc = answers_open(&s.answers, w->device, &o, err);

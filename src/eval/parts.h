@@ -4,9 +4,9 @@
 #ifndef EVAL_PARTS_H
 #define EVAL_PARTS_H
 
+#include "answer/answers.h"
 #include "eval/eval.h"
 #include "judge/harm.h"
-#include "method/answers.h"
 #include "stats/stats.h"
 
 struct eval_task;

@@ -14,12 +14,12 @@
 #include <string.h>
 
 struct pair { const char *response; int next, n, votes[MODEL_MAX_LABEL]; }; /* of one prompt; next: index or -1 */
-struct prompt { const char *text; int first; unsigned categories; };
+struct asked { const char *text; int first; unsigned categories; };
 struct tails {
     struct eval_answers e;
     json_t *rows;
     const char *names[MODEL_MAX_LABEL]; int n_name; /* categories of the rows */
-    struct prompt *prompts; int n_prompt;
+    struct asked *prompts; int n_prompt;
     struct pair *pairs; int n_pair;
     int n_contradictory;
     const char **questions;
@@ -46,7 +46,7 @@ static struct pair *pair_of(struct tails *t, const char *prompt, const char *res
     while (i < t->n_prompt && strcmp(t->prompts[i].text, prompt))
         i++;
     if (i == t->n_prompt)
-        t->prompts[t->n_prompt++] = (struct prompt){prompt, -1, 0};
+        t->prompts[t->n_prompt++] = (struct asked){prompt, -1, 0};
     for (at = t->prompts[i].first; at >= 0; at = t->pairs[at].next)
         if (!strcmp(t->pairs[at].response, response))
             return &t->pairs[at];
@@ -72,7 +72,7 @@ static int add_row(struct tails *t, json_t *row, const char *path, size_t line, 
     return 0;
 }
 
-static void resolve(struct tails *t, struct prompt *p)
+static void resolve(struct tails *t, struct asked *p)
 {
     int count[MODEL_MAX_LABEL] = {0}, n_unsafe = 0;
     for (int at = p->first; at >= 0; at = t->pairs[at].next) {

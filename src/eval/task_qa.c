@@ -86,7 +86,7 @@ static int score_references(struct qa *q, struct error *err)
     int rc = 0;
     for (int first = 0; first < q->e.n && !rc;) {
         struct answers_pair pairs[CHUNK];
-        struct answers_score scores[CHUNK];
+        struct speak_score scores[CHUNK];
         int n = 0, i = first;
         for (; i < q->e.n && n < CHUNK; i++)
             if (q->test.items[i].answer && !eval_journal_get(j, "reference", i))

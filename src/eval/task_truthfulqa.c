@@ -106,7 +106,7 @@ static int score_choices(struct truth *t, int i, struct error *err)
     struct item *x = &t->items[i];
     int n = 1 + x->n_choice + x->n_false, rc = 0;
     struct answers_pair *pairs = mem_calloc((size_t)n, sizeof *pairs);
-    struct answers_score *scores = mem_calloc((size_t)n, sizeof *scores);
+    struct speak_score *scores = mem_calloc((size_t)n, sizeof *scores);
     struct buf best = BUF_INIT;
     buf_puts(&best, x->best);
     if (best.len && best.data[best.len - 1] != '.')

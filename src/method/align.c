@@ -19,7 +19,7 @@ int align_check_run(struct align *a, struct error *err)
 {
     const struct align_options *o = &a->o;
     struct run_bounds b = {.rounds = o->rounds, .attempts = o->attempts, .most_attempts = o->count == ALIGN_COUNT_KEPT ? KEPT_TRIES * o->attempts : o->attempts, .k = o->k,
-                           .pool = a->n_given, .grown = o->pool == ALIGN_POOL_GROWN, .vocab = a->desc.n_vocab, .questions = o->test ? a->test.n : a->n_held,
+                           .pool = a->n_given, .grown = o->pool == ALIGN_POOL_GROWN, .vocab = a->speaker.desc.n_vocab, .questions = o->test ? a->test.n : a->n_held,
                            .reason = sift_reason_find};
     return run_check(a->run, &b, err);
 }
@@ -100,14 +100,14 @@ static int sift_round(struct align *a, struct run_round *round, struct error *er
 
 static int review_round(struct align *a, struct run_round *round, int *stop, struct error *err)
 {
-    if (!a->o.resume) {
+    if (!a->o.resume || a->reviewed) {
         *stop = 1;
         return 0;
     }
     int rc = align_read_review(a, &round->kept, err);
     if (!rc)
         rc = align_write_generated(a, err);
-    a->o.resume = 0; /* the next round's review is another one */
+    a->reviewed = 1;
     return rc ? rc : move_to(a, round, RUN_STATE_TUNE, err);
 }
 
@@ -158,7 +158,7 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
         rc = round->model_sha256[0] ? align_add_kept(a, a->attempts, a->n_attempt, a->round, err) : 0;
         return rc || !round->model_sha256[0] ? rc : check_model(a, round, err);
     }
-    rc = align_make_pool(a, err);
+    rc = align_make_pool(a, a->o.pool == ALIGN_POOL_GROWN, err);
     while (!rc && !*stop && round->state != RUN_STATE_DONE) {
         switch (round->state) {
         case RUN_STATE_NONE: rc = move_to(a, round, RUN_STATE_ASK, err); break;
@@ -213,9 +213,11 @@ static int show_attempt(struct align *a, int index, struct buf *b, struct error 
 {
     const struct run_attempt *t = &a->attempts[index];
     struct prompt ask = {0}, answer = {0};
-    int rc = prompt_ask(a, t->question.contexts, t->question.n_context, &ask, err);
+    const struct prompt_parts asked = {.contexts = t->question.contexts, .n_context = t->question.n_context, .room = a->o.ask.max_new_tokens};
+    const struct prompt_parts answered = {.question = t->question.text, .contexts = t->answer.contexts, .n_context = t->answer.n_context, .room = a->o.answer.max_new_tokens};
+    int rc = prompt_make(&a->speaker, &a->pool, &asked, &ask, err);
     if (!rc && t->answer.text)
-        rc = prompt_answer(a, t->answer.contexts, t->answer.n_context, t->question.text, &answer, err);
+        rc = prompt_make(&a->speaker, &a->pool, &answered, &answer, err);
     buf_printf(b, "=== attempt %d: the prompt that asks (%zu tokens)\n%s\n--- question: %s\n", index, ask.ids.n, rc ? "" : ask.text.data,
                t->question.text ? t->question.text : t->question.error);
     if (t->answer.text)
@@ -230,7 +232,7 @@ static int preview(struct align *a, struct error *err)
 {
     struct buf b = BUF_INIT;
     int kept, rc = align_load_round(a, 1, a->o.preview, err);
-    if (!rc && !(rc = align_make_pool(a, err)) && !(rc = align_ask(a, err)) && !(rc = align_retrieve(a, err)) && !(rc = align_answer(a, err)))
+    if (!rc && !(rc = align_make_pool(a, 0, err)) && !(rc = align_ask(a, err)) && !(rc = align_retrieve(a, err)) && !(rc = align_answer(a, err)))
         rc = align_verdicts(a, INT32_MAX, &kept, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         rc = show_attempt(a, i, &b, err);

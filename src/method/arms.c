@@ -20,8 +20,6 @@ void arms_free(struct arms *arms)
     }
     mem_free(arms->list);
     mem_free(arms->items);
-    mem_free(arms->contexts);
-    mem_free(arms->n_context);
     *arms = (struct arms){0};
 }
 
@@ -73,7 +71,7 @@ static int tune_baseline(struct align *a, struct arms *arms, const char *name, i
     for (int i = 0; i < a->n_given && !rc; i++)
         items[i] = (struct pool_item){a->seeds.items[a->given[i]].question, a->seeds.items[a->given[i]].answer, 0, a->given[i]};
     if (!rc)
-        rc = align_tune_on(a, arm->model, checkpoint_path(a->source), items, a->n_given, max_steps, &arm->steps, arm->sha256, err);
+        rc = align_tune_on(a, arm->model, checkpoint_path(a->speaker.source), items, a->n_given, max_steps, &arm->steps, arm->sha256, err);
     mem_free(items);
     snprintf(text, sizeof text, "%ld %s", arm->steps, arm->sha256);
     return rc ? rc : run_put_fact(a->run, fact, text, err);
@@ -85,38 +83,14 @@ static int add_baselines(struct align *a, struct arms *arms, long steps, long fi
     struct arm *nearest = add(arms, "icl-knn", align_model_path(a, 0), err), *random = nearest ? add(arms, "icl-random", align_model_path(a, 0), err) : NULL;
     if (!random)
         return ERROR_NOMEM;
-    nearest->nearest = 1, random->random = 1;
+    nearest->contexts = CONTEXTS_NEAREST;
+    random->contexts = CONTEXTS_RANDOM;
     int rc = tune_baseline(a, arms, "sft-seeds", 0, err);
     long seed_steps = rc ? 0 : arms->list[arms->n - 1].steps;
     if (!rc && steps)
         rc = tune_baseline(a, arms, "sft-seeds-steps", (int)steps, err);
     if (!rc && first_steps && first_steps != steps && first_steps != seed_steps)
         rc = tune_baseline(a, arms, "sft-seeds-steps-1", (int)first_steps, err);
-    return rc;
-}
-
-/* The nearest seeds of every question, for ICL-kNN. */
-static int find_contexts(struct align *a, struct arms *arms, struct error *err)
-{
-    size_t n = (size_t)arms->n_item + 1, k = (size_t)a->o.k;
-    enum align_pool pool = a->o.pool;
-    a->o.pool = ALIGN_POOL_SEEDS;
-    int rc = align_make_pool(a, err);
-    a->o.pool = pool;
-    struct retriever_hit *hits = mem_calloc(n * k, sizeof *hits);
-    const char **texts = mem_calloc(n, sizeof *texts);
-    arms->contexts = mem_calloc(n * k, sizeof *arms->contexts);
-    arms->n_context = mem_calloc(n, sizeof *arms->n_context);
-    if (!rc && (!hits || !texts || !arms->contexts || !arms->n_context))
-        rc = error_set_nomem(err, n * k * sizeof *hits, "contexts");
-    for (int i = 0; i < arms->n_item && !rc; i++)
-        texts[i] = arms->items[i].question;
-    if (!rc)
-        rc = align_nearest(a, texts, arms->n_item, a->o.k, hits, arms->n_context, err);
-    for (int i = 0; i < arms->n_item && !rc; i++)
-        for (int c = 0; c < arms->n_context[i]; c++)
-            arms->contexts[(size_t)i * k + (size_t)c] = hits[(size_t)i * k + (size_t)(arms->n_context[i] - 1 - c)].index;
-    mem_free(hits), mem_free(texts);
     return rc;
 }
 
@@ -139,8 +113,8 @@ int align_arms(struct align *a, struct arms *arms, struct error *err)
     struct arm *arm = rc ? NULL : add(arms, "pretrained", align_model_path(a, 0), err);
     rc = rc ? rc : arm ? 0 : ERROR_NOMEM;
     if (!rc)
-        snprintf(arm->sha256, sizeof arm->sha256, "%s", a->source_sha256);
-    if (!rc && a->o.baselines && arms->n_item && !(rc = find_contexts(a, arms, err)))
+        snprintf(arm->sha256, sizeof arm->sha256, "%s", a->speaker.source_sha256);
+    if (!rc && a->o.baselines && arms->n_item && !(rc = align_make_pool(a, 0, err)))
         rc = add_baselines(a, arms, steps, first_steps, err);
     for (int t = 1; t <= n && !rc; t++) {
         char name[32];

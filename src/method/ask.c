@@ -8,16 +8,16 @@
 
 int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err)
 {
-    struct rng_stream s = {a->o.seed, (uint64_t)a->round * 8 + PHASE_CONTEXTS, (uint64_t)index};
+    struct rng_stream s = {a->o.seed, (uint64_t)a->round * STREAMS_A_ROUND + STREAM_CONTEXTS, (uint64_t)index};
     if (a->o.ask_contexts == ALIGN_CONTEXTS_RANDOM) {
-        *n = retrieve_random(&s, a->n_pool, a->o.k, contexts);
+        *n = retrieve_random(&s, a->pool.n, a->o.k, contexts);
         return 0;
     }
     struct retriever_hit *hits = mem_calloc((size_t)a->o.k + 1, sizeof *hits);
-    int anchor = (int)rng_below(&s, 0, (uint32_t)a->n_pool), found, rc = hits ? 0 : error_set_nomem(err, 64, "contexts");
-    const char *question = a->pool[anchor].question;
+    int anchor = (int)rng_below(&s, 0, (uint32_t)a->pool.n), found, rc = hits ? 0 : error_set_nomem(err, 64, "contexts");
+    const char *question = a->pool.items[anchor].question;
     if (!rc)
-        rc = align_nearest(a, &question, 1, a->o.k, hits, &found, err);
+        rc = pairs_nearest(&a->pool, &a->speaker, &(struct pair_query){&question, 1, a->o.k}, hits, &found, err);
     *n = 0;
     for (int i = rc ? 0 : found; i > 0 && !rc; i--) /* the anchor is its own nearest and stands last */
         if (hits[i - 1].index != anchor)
@@ -49,81 +49,78 @@ static int keep(struct arena *arena, struct run_text *to, const struct run_text 
     return 0;
 }
 
-static int put_question(struct align *a, int index, const struct run_text *t, struct error *err)
+/* The journal's row of a text. */
+static struct run_text row_of(const struct spoken *t)
 {
-    int rc = a->run ? run_put_question(a->run, a->round, index, t, err) : 0;
-    return rc ? rc : keep(&a->round_arena, &a->attempts[index].question, t, err);
+    return (struct run_text){.text = t->text, .error = t->error, .ids = t->ids, .logprobs = t->logprobs, .n = t->n_token, .score = (double)t->score, .ended = t->ended,
+                             .contexts = t->contexts, .n_context = t->unfit ? 0 : t->n_context, .dropped = t->unfit ? 0 : t->dropped};
 }
 
-static int put_answer(struct align *a, int index, const struct run_text *t, struct error *err)
+static int put_question(void *user, int index, const struct spoken *t, struct error *err)
 {
-    int rc = a->run ? run_put_answer(a->run, a->round, index, t, err) : 0;
-    return rc ? rc : keep(&a->round_arena, &a->attempts[index].answer, t, err);
+    struct align *a = user;
+    const struct run_text row = row_of(t);
+    int rc = a->run ? run_put_question(a->run, a->round, index, &row, err) : 0;
+    return rc ? rc : keep(&a->round_arena, &a->attempts[index].question, &row, err);
 }
 
-/* Requests of one phase; freed with their prompts. */
-struct batch { struct making *list; int n; int *contexts; };
+static int put_answer(void *user, int index, const struct spoken *t, struct error *err)
+{
+    struct align *a = user;
+    const struct run_text row = row_of(t);
+    int rc = a->run ? run_put_answer(a->run, a->round, index, &row, err) : 0;
+    return rc ? rc : keep(&a->round_arena, &a->attempts[index].answer, &row, err);
+}
+
+/* What one phase has to say. */
+struct batch { struct speak_item *items; int n; int *contexts; };
 
 static void batch_free(struct batch *b)
 {
-    for (int i = 0; i < b->n; i++)
-        prompt_free(&b->list[i].prompt);
-    mem_free(b->list);
+    mem_free(b->items);
     mem_free(b->contexts);
 }
 
 static int batch_new(struct batch *b, const struct align *a, struct error *err)
 {
     size_t n = (size_t)a->n_attempt;
-    *b = (struct batch){mem_calloc(n + 1, sizeof *b->list), 0, mem_calloc(n * (size_t)a->o.k + 1, sizeof *b->contexts)};
-    return b->list && b->contexts ? 0 : error_set_nomem(err, n * sizeof *b->list, "requests");
+    *b = (struct batch){mem_calloc(n + 1, sizeof *b->items), 0, mem_calloc(n * (size_t)a->o.k + 1, sizeof *b->contexts)};
+    return b->items && b->contexts ? 0 : error_set_nomem(err, n * sizeof *b->items, "requests");
 }
 
-/* A prompt that cannot be made is that attempt's fault, not the run's. */
-static int add(struct align *a, struct batch *b, int index, int n_context, const char *question, struct error *err)
+/* By the model of the round before. */
+static int say(struct align *a, const struct batch *b, struct speak_job *job, struct error *err)
 {
-    struct making *m = &b->list[b->n];
-    struct error own = {0, ""};
-    m->index = index, m->contexts = b->contexts + (size_t)b->n * (size_t)a->o.k, m->n_context = n_context;
-    int rc = question ? prompt_answer(a, m->contexts, n_context, question, &m->prompt, &own) : prompt_ask(a, m->contexts, n_context, &m->prompt, &own);
-    if (rc == ERROR_DATA) {
-        struct run_text t = {.error = own.message, .score = 0};
-        prompt_free(&m->prompt);
-        return question ? put_answer(a, index, &t, err) : put_question(a, index, &t, err);
-    }
-    if (rc) {
-        prompt_free(&m->prompt);
-        return error_set(err, rc, "%s", own.message);
-    }
-    b->n++;
-    return 0;
+    char *path = align_model_path(a, a->round - 1);
+    job->unit = "attempts", job->model = path, job->pool = &a->pool, job->user = a;
+    int rc = path ? speaker_generate(&a->speaker, job, b->items, b->n, err) : error_set_nomem(err, 64, "path");
+    mem_free(path);
+    return rc;
 }
 
 int align_ask(struct align *a, struct error *err)
 {
+    struct speak_job job = {.stage = "ask", .options = &a->o.ask, .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ASK, .put = put_question};
     struct batch b;
-    int rc = batch_new(&b, a, err), n;
+    int rc = batch_new(&b, a, err);
     if (!rc && a->o.ask_contexts == ALIGN_CONTEXTS_ANCHOR)
-        rc = align_make_retriever(a, err);
+        rc = pairs_make_retriever(&a->pool, &a->speaker, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         if (a->attempts[i].question.text || a->attempts[i].question.error)
             continue;
-        rc = align_ask_contexts(a, i, b.contexts + (size_t)b.n * (size_t)a->o.k, &n, err);
-        rc = rc ? rc : add(a, &b, i, n, NULL, err);
+        struct speak_item *item = &b.items[b.n];
+        int *contexts = b.contexts + (size_t)b.n++ * (size_t)a->o.k;
+        *item = (struct speak_item){.index = i, .contexts = contexts};
+        rc = align_ask_contexts(a, i, contexts, &item->n_context, err);
     }
-    if (!rc && b.n) {
-        char *path = align_model_path(a, a->round - 1);
-        rc = path ? align_load(a, path, a->o.dtype, err) : error_set_nomem(err, 64, "path");
-        mem_free(path);
-    }
-    if (!rc)
-        rc = align_make(a, b.list, b.n, 1, "ask", put_question, err);
+    rc = rc ? rc : say(a, &b, &job, err);
     batch_free(&b);
     return rc;
 }
 
 int align_answer(struct align *a, struct error *err)
 {
+    struct speak_job job = {.stage = "answer", .options = &a->o.answer, .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ANSWER, .put = put_answer};
     struct batch b;
     int rc = batch_new(&b, a, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
@@ -133,15 +130,9 @@ int align_answer(struct align *a, struct error *err)
         int *contexts = b.contexts + (size_t)b.n * (size_t)a->o.k;
         for (int k = 0; k < t->n_neighbour; k++) /* the nearest stands last, next to the question */
             contexts[k] = t->neighbours[t->n_neighbour - 1 - k];
-        rc = add(a, &b, i, t->n_neighbour, t->question.text, err);
+        b.items[b.n++] = (struct speak_item){.index = i, .question = t->question.text, .contexts = contexts, .n_context = t->n_neighbour};
     }
-    if (!rc && b.n) {
-        char *path = align_model_path(a, a->round - 1);
-        rc = path ? align_load(a, path, a->o.dtype, err) : error_set_nomem(err, 64, "path");
-        mem_free(path);
-    }
-    if (!rc)
-        rc = align_make(a, b.list, b.n, 0, "answer", put_answer, err);
+    rc = rc ? rc : say(a, &b, &job, err);
     batch_free(&b);
     return rc;
 }

@@ -191,7 +191,7 @@ static void count_contexts(const struct align *a, const struct arms *arms, const
     int known = 0;
     double sum = 0;
     out->contexts_mean = NAN;
-    if (!arm->nearest && !arm->random)
+    if (arm->contexts == CONTEXTS_NONE)
         return;
     out->contexts_asked = out->contexts_least = a->o.k;
     for (int i = 0; i < arms->n_item; i++) {

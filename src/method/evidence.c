@@ -3,9 +3,7 @@
  * there; what has a row is not done again. */
 #include "method/parts.h"
 
-#include "base/clock.h"
 #include "base/interrupt.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsontext.h"
@@ -18,190 +16,137 @@ struct measuring {
     struct align *a;
     struct arms *arms;
     struct arm *arm;
-    struct prompt *prompts;
-    int *indices;
-    struct progress progress;
-    struct error *err;
+    struct contexts contexts;
+    struct speak_item *items; int n;     /* what is not done yet */
 };
 
-/* What really stood in the prompt, into the arm's result. */
-static int keep_contexts(const struct measuring *m, int i, const int *contexts, int n, const struct prompt *p, struct error *err)
-{
-    struct run_result *r = &m->arm->results[i];
-    size_t bytes = (size_t)(n - p->dropped) * sizeof *contexts;
-    int *kept = arena_alloc(&m->a->arena, bytes + 1);
-    if (!kept)
-        return error_set_nomem(err, bytes, "contexts");
-    if (bytes)
-        memcpy(kept, contexts + p->dropped, bytes);
-    r->contexts = kept;
-    r->n_context = n - p->dropped;
-    r->dropped = p->dropped;
-    return 0;
-}
-
-/* The question as this arm is asked it. */
-static int make_prompt(const struct measuring *m, int i, struct prompt *out, struct error *err)
-{
-    const struct align *a = m->a;
-    int k = a->o.k, n = 0;
-    const int *contexts = NULL;
-    int *random = mem_calloc((size_t)k + 1, sizeof *random);
-    if (!random)
-        return error_set_nomem(err, (size_t)k * sizeof *random, "contexts");
-    if (m->arm->nearest)
-        contexts = m->arms->contexts + (size_t)i * (size_t)k, n = m->arms->n_context[i];
-    else if (m->arm->random)
-        contexts = random, n = retrieve_random(&(struct rng_stream){a->o.seed, PHASE_EVALUATE, (uint64_t)i}, a->n_pool, k, random);
-    int rc = prompt_answer(a, contexts, n, m->arms->items[i].question, out, err);
-    rc = rc ? rc : keep_contexts(m, i, contexts, n, out, err);
-    mem_free(random);
-    return rc;
-}
-
-/* Ids of prompt and reference answer (without end of sequence) for the items that lack a score. */
-static int score_texts(struct measuring *m, struct model_text *texts, int *n, struct tokens *all, struct error *err)
-{
-    int rc = 0;
-    *n = 0;
-    for (int i = 0; i < m->arms->n_item && !rc; i++) {
-        struct prompt p = {0};
-        struct tokens ids = TOKENS_INIT;
-        struct error own;
-        if (!m->arms->items[i].answer || !isnan(m->arm->results[i].logprob))
-            continue;
-        int made = make_prompt(m, i, &p, &own);
-        if (made == ERROR_NOMEM)
-            rc = error_set(err, made, "%s", own.message);
-        if (!made)
-            rc = prompt_completion(m->a, &p, m->arms->items[i].answer, &ids, err);
-        if (!rc && !made && ids.n && (int)(p.ids.n + ids.n) <= m->a->desc.n_ctx) { /* what does not fit stays unscored and is counted as missing */
-            m->indices[*n] = i;
-            texts[(*n)++] = (struct model_text){NULL, (int)(p.ids.n + ids.n), (int)p.ids.n};
-            for (size_t k = 0; k < p.ids.n && !rc; k++)
-                rc = tokens_push(all, p.ids.ids[k]) ? error_set_nomem(err, all->n * 4, "tokens") : 0;
-            for (size_t k = 0; k < ids.n && !rc; k++)
-                rc = tokens_push(all, ids.ids[k]) ? error_set_nomem(err, all->n * 4, "tokens") : 0;
-        }
-        prompt_free(&p);
-        tokens_free(&ids);
-    }
-    size_t at = 0;
-    for (int i = 0; i < *n && !rc; i++) {
-        texts[i].ids = all->ids + at;
-        at += (size_t)texts[i].n;
-    }
-    return rc;
-}
-
-static int put(struct measuring *m, int i, struct error *err)
+static int put(const struct measuring *m, int i, struct error *err)
 {
     return run_put_result(m->a->run, m->arm->name, m->arms->set, i, &m->arm->results[i], err);
 }
 
-static int score(struct measuring *m, struct error *err)
+/* What really stood in the prompt, into the arm's result. */
+static int keep_contexts(const struct measuring *m, int i, int dropped, struct error *err)
 {
-    struct model_text *texts = mem_calloc((size_t)m->arms->n_item + 1, sizeof *texts);
-    struct tokens all = TOKENS_INIT;
-    float *logprobs = NULL;
-    int n = 0, rc = texts ? score_texts(m, texts, &n, &all, err) : error_set_nomem(err, (size_t)m->arms->n_item * sizeof *texts, "texts");
-    if (!rc && n && !(logprobs = mem_alloc(all.n * sizeof *logprobs)))
-        rc = error_set_nomem(err, all.n * sizeof *logprobs, "log-probabilities");
-    if (!rc && n && !(rc = align_load(m->a, m->arm->model, m->a->o.dtype, err)) && !(rc = model_score(m->a->model, texts, n, logprobs, err)) &&
-        !(rc = run_begin(m->a->run, err))) {
-        const float *l = logprobs;
-        for (int i = 0; i < n && !rc; i++) {
-            struct run_result *r = &m->arm->results[m->indices[i]];
-            r->n_token = texts[i].n - texts[i].n_prompt, r->logprob = 0;
-            rc = model_check_numbers(l, (size_t)r->n_token, err, "arm %s, question %s", m->arm->name, m->arms->items[m->indices[i]].id);
-            for (int k = 0; k < r->n_token && !rc; k++)
-                r->logprob += (double)*l++;
-            rc = rc ? rc : put(m, m->indices[i], err);
-        }
-        if (!rc)
-            rc = run_commit(m->a->run, err);
-        else
-            run_rollback(m->a->run);
-    }
-    mem_free(texts), mem_free(logprobs);
-    tokens_free(&all);
+    struct run_result *r = &m->arm->results[i];
+    const struct contexts *c = &m->contexts;
+    size_t bytes = (size_t)(c->n[i] - dropped) * sizeof *c->cells;
+    int *kept = arena_alloc(&m->a->arena, bytes + 1);
+    if (!kept)
+        return error_set_nomem(err, bytes, "contexts");
+    if (bytes)
+        memcpy(kept, c->cells + (size_t)i * (size_t)c->k + dropped, bytes);
+    r->contexts = kept;
+    r->n_context = c->n[i] - dropped;
+    r->dropped = dropped;
+    return 0;
+}
+
+/* The question as this arm is asked it. */
+static void add(struct measuring *m, int i, const char *answer)
+{
+    const struct contexts *c = &m->contexts;
+    m->items[m->n++] = (struct speak_item){i, m->arms->items[i].question, c->cells + (size_t)i * (size_t)c->k, c->n[i], answer};
+}
+
+/* What does not fit stays unscored and is counted as missing. */
+static int put_score(struct measuring *m, int i, const struct speak_score *s, struct error *err)
+{
+    struct run_result *r = &m->arm->results[i];
+    int rc = s->dropped < 0 ? 0 : keep_contexts(m, i, s->dropped, err);
+    if (rc || !s->n_token)
+        return rc;
+    r->n_token = s->n_token;
+    r->logprob = s->logprob;
+    return put(m, i, err);
+}
+
+static int put_scores(struct measuring *m, const struct speak_score *scores, struct error *err)
+{
+    int rc = run_begin(m->a->run, err);
+    for (int i = 0; i < m->n && !rc; i++)
+        rc = put_score(m, m->items[i].index, &scores[i], err);
+    if (!rc)
+        return run_commit(m->a->run, err);
+    run_rollback(m->a->run);
     return rc;
 }
 
-static int answered(void *user, int i, const struct generate_result *result)
+/* Reference answers' log-likelihoods, behind the prompts that are answered. */
+static int score(struct measuring *m, struct error *err)
+{
+    const struct score_job job = {.model = m->arm->model, .pool = &m->a->pool, .room = m->a->o.answer.max_new_tokens};
+    struct speak_score *scores = mem_calloc((size_t)m->arms->n_item + 1, sizeof *scores);
+    int rc = scores ? 0 : error_set_nomem(err, (size_t)m->arms->n_item * sizeof *scores, "scores");
+    m->n = 0;
+    for (int i = 0; i < m->arms->n_item; i++)
+        if (m->arms->items[i].answer && isnan(m->arm->results[i].logprob))
+            add(m, i, m->arms->items[i].answer);
+    if (!rc && m->n) {
+        rc = speaker_score(&m->a->speaker, &job, m->items, m->n, scores, err);
+        if (rc == ERROR_DATA)
+            error_prefix(err, "arm %s", m->arm->name);
+        rc = rc ? rc : put_scores(m, scores, err);
+    }
+    mem_free(scores);
+    return rc;
+}
+
+static int answered(void *user, int i, const struct spoken *t, struct error *err)
 {
     struct measuring *m = user;
-    struct run_result *r = &m->arm->results[m->indices[i]];
-    struct buf text = BUF_INIT;
-    if (result->error.code == ERROR_DATA) /* as score: no arm is measured on numbers that do not exist */
-        return error_set(m->err, ERROR_DATA, "arm %s, question %s: %s", m->arm->name, m->arms->items[m->indices[i]].id, result->error.message);
-    if (!result->error.code && result->n > 0) {
-        const char *raw = result->sequences[0].text ? result->sequences[0].text : "";
-        template_parse_answer(m->a->template, raw, strlen(raw), result->sequences[0].finish == FINISH_STOP, &text);
-        m->progress.tokens += result->sequences[0].n;
-    }
-    r->ended = !result->error.code && result->n > 0 ? result->sequences[0].finish == FINISH_STOP : -1;
-    r->text = text.failed ? NULL : arena_strdup(&m->a->arena, text.data ? text.data : "");
-    buf_free(&text);
-    m->progress.done++;
-    progress_show(&m->progress);
-    return r->text ? put(m, m->indices[i], m->err) : error_set_nomem(m->err, 64, "an answer");
+    struct run_result *r = &m->arm->results[i];
+    if (t->unfit) /* counted as missing */
+        return 0;
+    if (t->error) /* as score: no arm is measured on numbers that do not exist */
+        return error_set(err, ERROR_DATA, "arm %s, question %s: %s", m->arm->name, m->arms->items[i].id, t->error);
+    int rc = keep_contexts(m, i, t->dropped, err);
+    r->ended = t->ended;
+    r->text = arena_strdup(&m->a->arena, t->text);
+    if (!rc && !r->text)
+        rc = error_set_nomem(err, strlen(t->text), "an answer");
+    return rc ? rc : put(m, i, err);
 }
 
 static int answer(struct measuring *m, struct error *err)
 {
-    struct generate_request *requests = mem_calloc((size_t)m->arms->n_text + 1, sizeof *requests);
-    struct generate_engine *engine = NULL;
-    int n = 0, rc = requests ? 0 : error_set_nomem(err, (size_t)m->arms->n_text * sizeof *requests, "requests");
-    for (int i = 0; i < m->arms->n_text && !rc; i++) {
-        struct error own;
-        if (m->arm->results[i].text)
-            continue;
-        struct prompt *p = &m->prompts[n];
-        rc = make_prompt(m, i, p, &own);
-        if (rc == ERROR_DATA) { /* too long for the context: no answer, counted as missing */
-            prompt_free(p);
-            rc = 0;
-            continue;
-        }
-        if (rc)
-            return error_set(err, rc, "%s", own.message);
-        struct generate_request *r = &requests[n];
-        *r = (struct generate_request){.prompt = p->ids.ids, .n_prompt = (int)p->ids.n, .options = m->a->o.answer, .seed = m->a->o.seed, .key_a = PHASE_EVALUATE,
-                                       .key_b = (uint64_t)i};
-        const char *stop = template_answer_stop(m->a->template);
-        if (*stop && r->options.n_stop < GENERATE_MAX_STOP)
-            snprintf(r->options.stop[r->options.n_stop++], sizeof r->options.stop[0], "%s", stop);
-        m->indices[n++] = i;
-    }
-    m->progress = (struct progress){m->arm->name, "answers", 0, n, clock_now(), 0, NULL};
-    if (!rc && n && !(rc = align_load(m->a, m->arm->model, m->a->o.dtype, err)) &&
-        !(rc = generate_engine_new(&engine, m->a->model, m->a->tokenizer, m->a->o.engine.page ? &m->a->o.engine : NULL, err)))
-        rc = generate_run(engine, requests, n, answered, m, err);
-    generate_engine_free(engine);
-    mem_free(requests);
+    const struct speak_job job = {.stage = m->arm->name, .unit = "answers", .model = m->arm->model, .pool = &m->a->pool, .options = &m->a->o.answer, .stream = STREAM_EVALUATE,
+                                  .put = answered, .user = m};
+    m->n = 0;
+    for (int i = 0; i < m->arms->n_text; i++)
+        if (!m->arm->results[i].text)
+            add(m, i, NULL);
+    return speaker_generate(&m->a->speaker, &job, m->items, m->n, err);
+}
+
+static int find_contexts(struct measuring *m, struct error *err)
+{
+    int n = m->arms->n_item;
+    const char **texts = mem_calloc((size_t)n + 1, sizeof *texts);
+    if (!texts)
+        return error_set_nomem(err, (size_t)n * sizeof *texts, "questions");
+    for (int i = 0; i < n; i++)
+        texts[i] = m->arms->items[i].question;
+    int rc = contexts_find(&m->contexts, &m->a->pool, &m->a->speaker, m->arm->contexts, &(struct pair_query){texts, n, m->a->o.k}, err);
+    mem_free(texts);
     return rc;
 }
 
 static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, struct error *err)
 {
-    size_t n = (size_t)arms->n_item + 1;
-    struct measuring m = {.a = a, .arms = arms, .arm = arm, .prompts = mem_calloc(n, sizeof *m.prompts), .indices = mem_calloc(n, sizeof *m.indices), .err = err};
-    int found, rc = m.prompts && m.indices ? interrupt_check(err) : error_set_nomem(err, n * sizeof *m.prompts, "questions");
+    struct measuring m = {.a = a, .arms = arms, .arm = arm, .items = mem_calloc((size_t)arms->n_item + 1, sizeof *m.items)};
+    int found, rc = m.items ? interrupt_check(err) : error_set_nomem(err, (size_t)arms->n_item * sizeof *m.items, "questions");
     if (!rc)
         rc = run_get_results(a->run, arm->name, arms->set, arms->n_item, arm->results, &found, &a->arena, err);
     for (int i = 0; i < arms->n_item && !rc; i++) /* the threshold may be another one now: what is stored are the probabilities */
         if (arm->results[i].n_probability)
             arm->results[i].flagged = judge_flagged(arm->results[i].probabilities, arm->results[i].n_probability, a->o.threshold);
-    if (!rc)
-        rc = score(&m, err);
-    if (!rc)
-        rc = interrupt_check(err);
-    if (!rc)
-        rc = answer(&m, err);
-    for (int i = 0; m.prompts && i < arms->n_item; i++)
-        prompt_free(&m.prompts[i]);
-    mem_free(m.prompts), mem_free(m.indices);
+    rc = rc ? rc : find_contexts(&m, err);
+    rc = rc ? rc : score(&m, err);
+    rc = rc ? rc : interrupt_check(err);
+    rc = rc ? rc : answer(&m, err);
+    contexts_free(&m.contexts);
+    mem_free(m.items);
     return rc;
 }
 
@@ -240,7 +185,7 @@ static int same_judge(struct align *a, const char *sha256, struct error *err)
 static int judge_all(struct align *a, struct arms *arms, struct error *err)
 {
     struct judge *j = NULL;
-    int rc = judge_open(&j, a->device, &(struct judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
+    int rc = judge_open(&j, a->speaker.device, &(struct judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
     struct measuring m = {.a = a, .arms = arms};
     rc = rc ? rc : same_judge(a, judge_sha256(j), err);
     if (!rc) {
@@ -272,7 +217,7 @@ static void add_contexts(const struct align *a, const struct run_result *r, json
     char name[40];
     json_t *names = json_array();
     for (int c = 0; c < r->n_context; c++) {
-        pool_name(&a->pool[r->contexts[c]], name);
+        pool_name(&a->pool.items[r->contexts[c]], name);
         json_array_append_new(names, json_string(name));
     }
     json_object_set_new(row, "contexts", names);
@@ -297,7 +242,7 @@ static int write_arm(struct align *a, const struct arms *arms, const struct arm 
         if (r->flagged >= 0)
             json_object_set_new(row, "flagged", json_boolean(r->flagged)), json_object_set(row, "probabilities", p);
         json_decref(p);
-        if (arm->nearest || arm->random)
+        if (arm->contexts != CONTEXTS_NONE)
             add_contexts(a, r, row);
         rc = jsontext_dump(&b, row, 0, err);
         buf_putc(&b, '\n');

@@ -12,7 +12,7 @@
 
 static const char *name_of(const struct align *a, int pool_index, char text[40])
 {
-    pool_name(&a->pool[pool_index], text);
+    pool_name(&a->pool.items[pool_index], text);
     return text;
 }
 

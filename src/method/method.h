@@ -15,12 +15,11 @@
 #ifndef METHOD_METHOD_H
 #define METHOD_METHOD_H
 
+#include "answer/speaker.h"
 #include "base/buf.h"
-#include "generate/generate.h"
 #include "method/sift.h"
 #include "train/train.h"
 
-enum align_retriever { ALIGN_RETRIEVER_MODEL, ALIGN_RETRIEVER_ENCODER, ALIGN_RETRIEVER_BM25 };
 enum align_pool { ALIGN_POOL_SEEDS, ALIGN_POOL_GROWN };
 enum align_start { ALIGN_START_PRETRAINED, ALIGN_START_LAST };
 enum align_contexts { ALIGN_CONTEXTS_RANDOM, ALIGN_CONTEXTS_ANCHOR }; /* of a question: random pairs, or a random pair and its nearest */
@@ -31,7 +30,7 @@ struct align_options {
     const char *test, *template_file, *encoder, *judge; /* NULL: none */
     int rounds, attempts, k;                         /* [2] [512] [5] */
     double stop_novelty;                             /* [0.1] */
-    enum align_retriever retriever;
+    enum speaker_retriever retriever;
     enum align_pool pool;
     enum align_start start;
     enum align_contexts ask_contexts;

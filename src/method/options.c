@@ -70,7 +70,7 @@ int align_options_check(const struct align_options *o, struct error *err)
         return error_set(err, ERROR_USAGE, "align: --model and --seeds are needed");
     if (!o->output && !o->preview)
         return error_set(err, ERROR_USAGE, "align: --output is needed: the run directory");
-    if (o->retriever == ALIGN_RETRIEVER_ENCODER && !o->encoder)
+    if (o->retriever == RETRIEVER_ENCODER && !o->encoder)
         return error_set(err, ERROR_USAGE, "align: --retriever encoder needs --encoder DIR");
     if (o->judge && !o->test)
         return error_set(err, ERROR_USAGE, "align: --judge needs --test FILE, the questions whose answers it judges");
@@ -83,11 +83,6 @@ int align_options_check(const struct align_options *o, struct error *err)
     if (!rc && (rc = generate_options_check(&o->answer, err)))
         error_prefix(err, "answer");
     return rc ? rc : train_options_check(&o->train, err);
-}
-
-static const char *bits_of(const struct align *a) /* f32 gives the same bits on every machine */
-{
-    return a->o.dtype == DTYPE_F32 ? "f32" : device_isa(a->device);
 }
 
 /* What a person may set. */
@@ -107,17 +102,8 @@ json_t *align_settings(const struct align *a)
 {
     const struct align_options *o = &a->o;
     json_t *s = json_object();
-    struct buf template = BUF_INIT;
-    json_error_t why;
-    char seed[24];
-    template_describe(a->template, &template);
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)o->seed);
-    int rc = !s || put_options(s, o);
-    rc |= put(s, "dtype", dtype_name(o->dtype)) | put(s, "seed", seed) | put(s, "judge", o->judge) | put(s, "encoder", o->encoder);
-    rc |= json_object_set_new(s, "template", template.failed ? NULL : jsontext_document(template.data, template.len, 0, &why));
-    rc |= put(s, "model-sha256", a->source_sha256) | put(s, "seeds-sha256", a->seeds.sha256) | put(s, "test-sha256", a->test.sha256);
-    rc |= put(s, "bits", bits_of(a)) | put(s, "build", build_name) | json_object_update(s, a->files);
-    buf_free(&template);
+    int rc = !s || put_options(s, o) || put(s, "judge", o->judge);
+    rc = rc || put(s, "seeds-sha256", a->seeds.sha256) || put(s, "test-sha256", a->test.sha256) || speaker_settings(&a->speaker, s);
     if (rc) {
         json_decref(s);
         return NULL;
@@ -130,8 +116,8 @@ json_t *align_manifest(const struct align *a)
     struct utsname u = {0};
     uname(&u);
     return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, s:i}, s:{s:s, s:s, s:s, s:i, s:s}, s:f}",
-                     "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler", __VERSION__, "isa", device_isa(a->device), "bits", bits_of(a), "model", "path", a->o.model,
-                     "sha256", a->source_sha256, "parameters", a->desc.n_param, "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n,
+                     "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler", __VERSION__, "isa", device_isa(a->speaker.device), "bits", speaker_bits(&a->speaker), "model", "path", a->o.model,
+                     "sha256", a->speaker.source_sha256, "parameters", a->speaker.desc.n_param, "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n,
                      "held_out", a->n_held, "format", a->seeds.format, "test", "path", a->o.test, "sha256", a->test.sha256, "questions", a->test.n, "machine", "system",
                      u.sysname, "release", u.release, "machine", u.machine, "processors", threads_available(), "host", u.nodename, "time", clock_wall());
 }

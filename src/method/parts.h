@@ -4,42 +4,24 @@
 #ifndef METHOD_PARTS_H
 #define METHOD_PARTS_H
 
-#include "answer/seeds.h"
+#include "answer/speak.h"
 #include "base/arena.h"
-#include "method/answers.h"
 #include "method/method.h"
-#include "retrieve/retrieve.h"
 #include "run/run.h"
-#include "text/template.h"
-
-enum phase { PHASE_ASK = 1, PHASE_ANSWER, PHASE_EVALUATE, PHASE_CONTEXTS }; /* name streams of random numbers */
-
-struct pool_item { const char *question, *answer; int round, index; }; /* round 0: a seed, index in the file */
-void pool_name(const struct pool_item *p, char name[40]);              /* "seed-3", "r1-a17" */
 
 struct align {
     struct align_options o;
-    struct device *device;
-    struct checkpoint *source;      /* the pretrained model */
-    struct tokenizer *tokenizer;
-    struct template *template;
-    const struct prompt_style *style; /* of answers outside of a run; NULL: the template */
-    struct model_desc desc;
-    char ask_cue[64], answer_cue[64]; /* what a text must not hold: "Question:", "Answer:" */
+    struct speaker speaker;         /* the model, its prompts and its engine */
     struct seeds seeds, test;
     struct sift *test_questions;    /* NULL: no test set */
     unsigned char *in_test;         /* [seeds.n]: that seed is a test question */
     struct overlap_counts { int seeds, generated, left_out, kept; } overlap; /* kept: generated ones near a test question that were trained on */
     int *given, n_given, *held, n_held; /* indices of seeds in the method and kept out of it */
-    struct pool_item *pool; int n_pool; /* contexts of this round */
+    struct pair_pool pool;               /* contexts of this round */
     struct pool_item *kept; int n_kept, cap_kept; /* of earlier rounds and, after its verdicts, this one */
-    struct retriever *retriever; int n_retriever; /* over the pool's first n_retriever items */
     struct run *run;                /* NULL: nothing is written (preview) */
-    struct model *model;            /* what is loaded, from model_path in model_dtype */
-    char *model_path;
-    char source_sha256[65];
-    json_t *files;                  /* the model's and the encoder's other files by hash, for the settings */
     struct arena arena, round_arena; /* the run's; the round's */
+    int reviewed;                   /* this start went on after a review: the next round's is another one */
     int round;
     struct run_attempt *attempts; int n_attempt;
 };
@@ -53,47 +35,13 @@ int align_options_from(struct align_options *o, const json_t *settings, const ch
 /* setup.c */
 int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err); /* everything but the run */
 int align_open_inputs(struct align *a, struct device *device, const struct align_options *o, struct error *err); /* the same without the weights' hash */
-/* Warns when fewer than k pairs fit into a prompt beside the question and what is to be written. Uses the seeds given. */
-int align_warn_contexts(const struct align *a, int new_tokens, struct error *err);
 void align_close(struct align *a);
-int align_load(struct align *a, const char *path, enum dtype dtype, struct error *err);  /* a->model := that one */
-int align_load_pretrained(struct align *a, struct error *err);
-int align_open_parts(struct align *a, struct error *err); /* the language model's files and tokenizer, and the template, as a->o names them */
-int align_read_cues(struct align *a, struct error *err); /* after the template changed */
 char *align_round_file(const struct align *a, int round, const char *name); /* RUN/round-t/name; mem_free */
 /* RUN/round-t/model of the round's model, or the pretrained one's path for round 0; mem_free. */
 char *align_model_path(const struct align *a, int round);
-/* A prompt's tokens as generation sees them, replacing out's content. people: where its words are not ours, or NULL. */
-int align_encode_prompt(const struct align *a, const struct buf *text, const struct text_spans *people, struct tokens *out, struct error *err);
-int align_prompt_flags(const struct align *a);                              /* of tokenizer_encode, by the style */
-void align_end_ids(const struct align *a, struct generate_options *o);      /* n_eos 0: the model's */
-struct example align_example(const struct align *a, int pool_index);
-
-/* pool.c */
-int align_make_pool(struct align *a, struct error *err);                    /* as it stands when a->round begins */
+/* kept.c: what prompts and training rows are made of. */
+int align_make_pool(struct align *a, int grown, struct error *err);         /* the seeds, and if `grown` what was kept before a->round */
 int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, int round, struct error *err);
-int align_embed(struct align *a, const char *const *texts, int n, float **out, int *dim, struct error *err); /* with the retriever's model; mem_free */
-int align_make_retriever(struct align *a, struct error *err);
-/* k nearest of the pool to each text: hits[i*k..], found[i]. */
-int align_nearest(struct align *a, const char *const *texts, int n, int k, struct retriever_hit *hits, int *found, struct error *err);
-
-/* prompt.c: fits contexts into the window, dropping the first ones (the farthest). Contexts are pool indices in the prompt's order. */
-struct prompt { struct tokens ids; int dropped; struct buf text; struct text_spans people; };
-void prompt_free(struct prompt *p);
-int prompt_ask(const struct align *a, const int *contexts, int n, struct prompt *out, struct error *err);
-int prompt_answer(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err);
-/* As prompt_answer, with what the style puts before an answer that is given; no room is kept for new tokens. */
-int prompt_score(const struct align *a, const int *contexts, int n, const char *question, struct prompt *out, struct error *err);
-/* The tokens of an answer behind that prompt, appended to out (text/pair.h). */
-int prompt_completion(const struct align *a, const struct prompt *p, const char *answer, struct tokens *out, struct error *err);
-/* Does the text read back as what it was meant to be? */
-int prompt_question_parses(const struct align *a, const char *question);
-int prompt_answer_parses(const struct align *a, const char *answer);
-
-/* make.c: runs requests for attempts and hands each text to `put` as it finishes. */
-struct making { int index; struct prompt prompt; const int *contexts; int n_context; int question; };
-int align_make(struct align *a, struct making *list, int n, int is_question, const char *stage,
-               int (*put)(struct align *a, int index, const struct run_text *t, struct error *err), struct error *err);
 
 /* ask.c, answer.c, verdicts.c, tune.c, export.c */
 int align_ask(struct align *a, struct error *err);
@@ -129,7 +77,7 @@ struct arm {
     char name[32];
     char *model;                    /* path; the pretrained one's for arms without tuning */
     int round;                      /* of align; 0: a baseline */
-    int nearest, random;            /* in-context: k nearest or k random seeds before the question */
+    enum context_kind contexts;     /* seeds before the question */
     long steps;
     char sha256[65];
     struct run_result *results;     /* [n] of the set */
@@ -139,7 +87,6 @@ struct arms {
     const char *set;                /* "test" or "holdout" */
     struct seed *items; int n_item; /* what is measured on; borrowed texts */
     int n_text;                     /* of the first so many, answers are generated */
-    int *contexts, *n_context;      /* [n_item,k] nearest last; for ICL-kNN */
     char labels[MODEL_MAX_LABEL][64]; int n_label; /* of the judge */
     char judge_name[512], judge_sha256[65];
 };

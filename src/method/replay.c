@@ -38,11 +38,7 @@ static int restore_template(struct align *a, const json_t *settings, struct erro
     if (!rc)
         rc = template_read(&t, text.data, text.len, "config.resolved.json", err);
     buf_free(&text);
-    if (rc)
-        return rc;
-    template_free(a->template);
-    a->template = t;
-    return align_read_cues(a, err);
+    return rc ? rc : speaker_set_template(&a->speaker, t, err);
 }
 
 static int check_same(const json_t *settings, const char *key, const char *found, const char *path, struct error *err)
@@ -63,12 +59,12 @@ static int open_as_begun(struct align *a, struct device *device, struct run *run
     options.encoder = json_string_value(json_object_get(o->settings, "encoder")), options.output = directory;
     if ((rc = align_options_check(&options, err)) || (rc = align_open(a, device, &options, err)))
         return rc;
-    if ((rc = check_same(o->settings, "model-sha256", a->source_sha256, options.model, err)) ||
+    if ((rc = check_same(o->settings, "model-sha256", a->speaker.source_sha256, options.model, err)) ||
         (rc = check_same(o->settings, "seeds-sha256", a->seeds.sha256, options.seeds, err)))
         return rc;
     const char *name;
     json_t *hash;
-    json_object_foreach(a->files, name, hash)
+    json_object_foreach(a->speaker.files, name, hash)
         if ((rc = check_same(o->settings, name, json_string_value(hash), name, err)))
             return rc;
     return restore_template(a, o->settings, err);
@@ -90,7 +86,7 @@ static int load_until(struct align *a, int round, int index, struct error *err)
     }
     if (!rc && (index >= a->n_attempt || (!a->attempts[index].question.text && !a->attempts[index].question.error)))
         rc = error_set(err, ERROR_NOINPUT, "%s: round %d has no finished attempt %d (it has %d)", a->o.output, round, index, a->n_attempt);
-    return rc ? rc : align_make_pool(a, err);
+    return rc ? rc : align_make_pool(a, a->o.pool == ALIGN_POOL_GROWN, err);
 }
 
 static int same_text(const struct run_text *x, const struct run_text *y, const char *what, struct buf *text)

@@ -26,10 +26,10 @@ static int add_rows(struct align *a, struct train_data *data, const struct pool_
         struct text_spans asked = {0}, answered = {0};
         char id[40];
         pool_name(&items[i], id);
-        template_tune_prompt(a->template, items[i].question, &prompt, &asked);
-        template_tune_completion(a->template, items[i].answer, &completion, &answered);
+        template_tune_prompt(a->speaker.template, items[i].question, &prompt, &asked);
+        template_tune_completion(a->speaker.template, items[i].answer, &completion, &answered);
         const struct train_text row = {{prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, a->o.train.max_length, id, 1};
-        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row") : train_data_add(data, a->tokenizer, &a->desc, &row, err);
+        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row") : train_data_add(data, a->speaker.tokenizer, &a->speaker.desc, &row, err);
         buf_free(&prompt);
         buf_free(&completion);
         text_spans_free(&asked);
@@ -65,14 +65,13 @@ int align_tune_on(struct align *a, const char *directory, const char *from, cons
     if (!rc && !data.n)
         rc = error_set(err, ERROR_DATA, "tune: none of %d pairs has anything to train on", n);
     if (!rc)
-        rc = align_load(a, from, options.dtype, err);
+        rc = speaker_load(&a->speaker, from, options.dtype, err);
     if (!rc)
         rc = checkpoint_open(&source, from, err);
     if (!rc) {
-        struct train_job job = {.model = a->model, .source = source, .data = &data, .options = &options, .directory = directory, .tokenizer = a->tokenizer, .merge = 1,
+        struct train_job job = {.model = a->speaker.model, .source = source, .data = &data, .options = &options, .directory = directory, .tokenizer = a->speaker.tokenizer, .merge = 1,
                                 .on_step = show_step, .user = &progress};
-        mem_free(a->model_path); /* what is in memory is no longer what was loaded, nor exactly what is saved */
-        a->model_path = NULL;
+        speaker_forget(&a->speaker); /* what is in memory is not exactly what is saved either */
         rc = train_run(&job, &result, err);
     }
     if (!rc)

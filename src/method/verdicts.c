@@ -27,7 +27,7 @@ int align_question_fault(struct align *a, struct sift *before, int index, enum s
     struct sift_match m = {-1, 0};
     int rc = 0;
     *match = -1;
-    *reason = q->error ? SIFT_ERROR : sift_question(before, &(struct sift_text){q->text, q->ended, q->text && prompt_question_parses(a, q->text)});
+    *reason = q->error ? SIFT_ERROR : sift_question(before, &(struct sift_text){q->text, q->ended, q->text && prompt_question_parses(&a->speaker, q->text)});
     if (*reason == SIFT_KEPT && !(rc = sift_repeat(before, q->text, &m, err)) && m.name != -1)
         *reason = SIFT_QUESTION_REPEAT, *match = m.name < 0 ? -1 : m.name;
     for (int j = 0; j < index && *reason == SIFT_KEPT && !rc; j++)
@@ -84,7 +84,7 @@ int align_retrieve(struct align *a, struct error *err)
     for (int i = 0; i < n && !rc; i++)
         texts[i] = a->attempts[list[i]].question.text;
     if (!rc && n)
-        rc = align_nearest(a, texts, n, a->o.k, hits, found, err);
+        rc = pairs_nearest(&a->pool, &a->speaker, &(struct pair_query){texts, n, a->o.k}, hits, found, err);
     if (!rc && a->run)
         rc = run_begin(a->run, err);
     for (int i = 0; i < n && !rc; i++)
@@ -103,10 +103,10 @@ static int answer_fault(struct align *a, struct sift *s, const struct run_attemp
     struct sift_match m;
     int rc = contexts ? 0 : error_set_nomem(err, 64, "contexts");
     *reason = t->answer.error ? SIFT_ERROR
-                              : sift_answer(s, &(struct sift_text){t->answer.text, t->answer.ended, t->answer.text && prompt_answer_parses(a, t->answer.text)});
+                              : sift_answer(s, &(struct sift_text){t->answer.text, t->answer.ended, t->answer.text && prompt_answer_parses(&a->speaker, t->answer.text)});
     if (!rc && *reason == SIFT_KEPT) {
         for (int i = 0; i < t->answer.n_context; i++)
-            contexts[i] = a->pool[t->answer.contexts[i]].answer;
+            contexts[i] = a->pool.items[t->answer.contexts[i]].answer;
         rc = sift_copied(s, t->answer.text, contexts, t->answer.n_context, &m, err);
         if (!rc && m.name >= 0 && m.f1 > a->o.sift.copy)
             *reason = SIFT_ANSWER_COPIED, *match = t->answer.contexts[m.name];

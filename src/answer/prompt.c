@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prompts that fit. When the contexts, the question and the tokens to come are more than the window holds, the first context goes, again and again: it is the farthest. */
+#include "answer/prompt.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+void prompt_free(struct prompt *p)
+{
+    tokens_free(&p->ids);
+    buf_free(&p->text);
+    text_spans_free(&p->people);
+    *p = (struct prompt){0};
+}
+
+static int write_text(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples, size_t n, struct prompt *out, struct error *err)
+{
+    int rc = 0;
+    buf_reset(&out->text);
+    out->people.n = 0;
+    if (!parts->question)
+        template_ask(s->template, examples, n, &out->text, &out->people);
+    else if (s->o.style)
+        rc = s->o.style->compose(s->o.style->user, examples, n, parts->question, &out->text, err);
+    else
+        template_answer(s->template, examples, n, parts->question, &out->text, &out->people);
+    if (s->o.style && parts->scored)
+        buf_puts(&out->text, s->o.style->score_cue);
+    return rc || !out->text.failed ? rc : error_set_nomem(err, out->text.len, "a prompt");
+}
+
+/* A question is asked with one example at least. */
+static int fit(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples, struct prompt *out, struct error *err)
+{
+    int n = parts->n_context, least = parts->question ? 0 : 1;
+    for (int skip = 0;; skip++) {
+        int rc = write_text(s, parts, examples + skip, (size_t)(n - skip), out, err);
+        rc = rc ? rc : speaker_encode(s, &out->text, &out->people, &out->ids, err);
+        if (rc)
+            return rc;
+        out->dropped = skip;
+        if ((int)out->ids.n + parts->room <= s->desc.n_ctx)
+            break;
+        if (n - skip <= least)
+            return error_set(err, ERROR_DATA, "a prompt of %zu tokens and %d new ones do not fit into the context of %d", out->ids.n, parts->room, s->desc.n_ctx);
+    }
+    return out->ids.n ? 0 : error_set(err, ERROR_DATA, "the prompt is empty");
+}
+
+int prompt_make(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts, struct prompt *out, struct error *err)
+{
+    size_t n = (size_t)parts->n_context;
+    struct example *examples = mem_calloc(n + 1, sizeof *examples);
+    if (!examples)
+        return error_set_nomem(err, n * sizeof *examples, "a prompt");
+    for (size_t i = 0; i < n; i++) {
+        const struct pool_item *item = &pool->items[parts->contexts[i]];
+        examples[i] = (struct example){item->question, item->answer};
+    }
+    int rc = fit(s, parts, examples, out, err);
+    mem_free(examples);
+    return rc;
+}
+
+int prompt_completion(const struct speaker *s, const struct prompt *p, const char *answer, struct tokens *out, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    struct text_spans people = {0};
+    if (s->o.style) {
+        buf_puts(&text, s->o.style->score_prefix);
+        size_t from = text.len;
+        buf_puts(&text, answer);
+        if (text_spans_add(&people, from, text.len))
+            text.failed = 1;
+    } else {
+        template_tune_completion(s->template, answer, &text, &people);
+    }
+    const struct pair_text prompt = {p->text.data ? p->text.data : "", p->text.len, &p->people}, completion = {text.data ? text.data : "", text.len, &people};
+    int rc = text.failed ? error_set_nomem(err, text.len, "an answer")
+                         : pair_encode_completion(s->tokenizer, &prompt, p->ids.ids, p->ids.n, &completion, speaker_flags(s), out, NULL, err);
+    buf_free(&text);
+    text_spans_free(&people);
+    return rc;
+}
+
+int prompt_question_parses(const struct speaker *s, const char *question)
+{
+    return (!s->ask_cue[0] || !strstr(question, s->ask_cue)) && (!s->answer_cue[0] || !strstr(question, s->answer_cue));
+}
+
+/* An answer may speak of "Question:" but no line of it may begin so. */
+int prompt_answer_parses(const struct speaker *s, const char *answer)
+{
+    for (const char *line = answer; line; line = strchr(line, '\n')) {
+        while (*line && (unsigned char)*line <= ' ')
+            line++;
+        if ((s->ask_cue[0] && !strncmp(line, s->ask_cue, strlen(s->ask_cue))) || (s->answer_cue[0] && !strncmp(line, s->answer_cue, strlen(s->answer_cue))))
+            return 0;
+    }
+    return 1;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What decides the bits of what a speaker says, by the names of the options: for a run's settings and a test set's journal. */
+#include "answer/speaker.h"
+
+#include "base/build.h"
+#include "io/jsontext.h"
+
+#include <stdio.h>
+
+static int put(json_t *settings, const char *name, const char *text)
+{
+    return json_object_set_new(settings, name, json_string(text ? text : ""));
+}
+
+const char *speaker_bits(const struct speaker *s)
+{
+    return s->o.dtype == DTYPE_F32 ? "f32" : device_isa(s->device);
+}
+
+int speaker_settings(const struct speaker *s, json_t *settings)
+{
+    static const char *const retrievers[] = {"model", "encoder", "bm25"};
+    struct buf template = BUF_INIT;
+    json_error_t why;
+    char seed[24];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)s->o.seed);
+    template_describe(s->template, &template);
+    int rc = json_object_set_new(settings, "template", template.failed ? NULL : jsontext_document(template.data, template.len, 0, &why));
+    rc |= put(settings, "retriever", retrievers[s->o.retriever]) | put(settings, "encoder", s->o.encoder);
+    rc |= put(settings, "dtype", dtype_name(s->o.dtype)) | put(settings, "seed", seed) | put(settings, "model-sha256", s->source_sha256);
+    rc |= put(settings, "bits", speaker_bits(s)) | put(settings, "build", build_name);
+    buf_free(&template);
+    return rc | json_object_update(settings, s->files);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening what speaks, and having one model in memory at a time. Tuned weights are always read back from the file they were saved to, so that work that was broken there and
+ * work that was not go on with the same bits. */
+#include "answer/speaker.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+/* A file, or the template itself (as config.resolved.json holds it). */
+static int open_template(struct template **out, const char *file, struct error *err)
+{
+    if (!file)
+        return template_builtin(out, err);
+    return *file == '{' ? template_read(out, file, strlen(file), "--template", err) : template_load(out, file, err);
+}
+
+static int is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
+/* What stands last in a prompt that asks. */
+static char *last_line(struct buf *b)
+{
+    while (b->len && is_blank(b->data[b->len - 1]))
+        b->data[--b->len] = 0;
+    const char *text = b->data ? b->data : "", *line = strrchr(text, '\n');
+    return mem_strdup(line ? line + 1 : text);
+}
+
+/* What stands behind a question. */
+static char *behind_mark(const struct buf *b, char mark)
+{
+    const char *behind = b->data ? strchr(b->data, mark) : NULL;
+    behind = behind ? behind + 1 : "";
+    while (*behind && is_blank(*behind))
+        behind++;
+    return mem_strdup(behind);
+}
+
+/* The template's words that a text must not hold, read off an empty prompt. */
+static int read_cues(struct speaker *s, struct error *err)
+{
+    enum { MARK = 1 };
+    struct buf ask = BUF_INIT, answer = BUF_INIT;
+    template_ask(s->template, NULL, 0, &ask, NULL);
+    template_tune_prompt(s->template, (const char[]){MARK, 0}, &answer, NULL);
+    mem_free(s->ask_cue), mem_free(s->answer_cue);
+    s->ask_cue = ask.failed ? NULL : last_line(&ask);
+    s->answer_cue = answer.failed ? NULL : behind_mark(&answer, MARK);
+    buf_free(&ask);
+    buf_free(&answer);
+    return s->ask_cue && s->answer_cue ? 0 : error_set_nomem(err, 64, "template");
+}
+
+int speaker_set_template(struct speaker *s, struct template *t, struct error *err)
+{
+    template_free(s->template);
+    s->template = t;
+    return read_cues(s, err);
+}
+
+int speaker_hash_model(struct speaker *s, const char *path, const char *prefix, struct error *err)
+{
+    struct checkpoint *ck = NULL;
+    char key[64], hex[65] = "";
+    snprintf(key, sizeof key, "%sweights", prefix);
+    int rc = checkpoint_open(&ck, path, err);
+    rc = rc ? rc : checkpoint_sha256(ck, hex, err);
+    rc = rc ? rc : checkpoint_side_sha256(ck, prefix, s->files, err);
+    if (!rc && json_object_set_new(s->files, key, json_string(hex)))
+        rc = error_set_nomem(err, 128, "hashes of the model's files");
+    checkpoint_close(ck);
+    return rc;
+}
+
+static int hash_files(struct speaker *s, struct error *err)
+{
+    s->files = json_object();
+    int rc = s->files ? checkpoint_side_sha256(s->source, "model/", s->files, err) : error_set_nomem(err, 64, "hashes of the model's files");
+    return rc || !s->o.encoder || s->o.retriever != RETRIEVER_ENCODER ? rc : speaker_hash_model(s, s->o.encoder, "encoder/", err);
+}
+
+int speaker_open(struct speaker *s, struct device *device, const struct speaker_options *o, struct error *err)
+{
+    struct template *t = NULL;
+    *s = (struct speaker){.o = *o, .device = device};
+    int rc = checkpoint_open(&s->source, o->model, err);
+    rc = rc ? rc : model_desc_parse(&s->desc, checkpoint_config(s->source), checkpoint_path(s->source), err);
+    rc = rc ? rc : tokenizer_open(&s->tokenizer, checkpoint_path(s->source), err);
+    rc = rc ? rc : open_template(&t, o->template_file, err);
+    rc = rc ? rc : speaker_set_template(s, t, err);
+    rc = rc ? rc : hash_files(s, err);
+    return rc || s->desc.task == MODEL_LM ? rc : error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
+}
+
+void speaker_close(struct speaker *s)
+{
+    model_close(s->model);
+    mem_free(s->model_path);
+    mem_free(s->ask_cue), mem_free(s->answer_cue);
+    template_free(s->template);
+    tokenizer_close(s->tokenizer);
+    checkpoint_close(s->source);
+    json_decref(s->files);
+    *s = (struct speaker){0};
+}
+
+int speaker_hash(struct speaker *s, struct error *err)
+{
+    return checkpoint_sha256(s->source, s->source_sha256, err);
+}
+
+int speaker_load(struct speaker *s, const char *path, enum dtype dtype, struct error *err)
+{
+    struct checkpoint *ck = NULL;
+    struct model_options o = {.dtype = dtype, .task = MODEL_LM, .check_finite = 1};
+    if (s->model && s->model_path && !strcmp(s->model_path, path) && model_dtype(s->model) == dtype)
+        return 0;
+    model_close(s->model);
+    mem_free(s->model_path);
+    s->model = NULL;
+    s->model_path = mem_strdup(path);
+    int rc = s->model_path ? checkpoint_open(&ck, path, err) : error_set_nomem(err, strlen(path), "path");
+    if (!rc)
+        rc = model_open(&s->model, s->device, ck, &o, err);
+    checkpoint_close(ck);
+    return rc;
+}
+
+int speaker_load_pretrained(struct speaker *s, struct error *err)
+{
+    return speaker_load(s, checkpoint_path(s->source), s->o.dtype, err);
+}
+
+void speaker_forget(struct speaker *s)
+{
+    mem_free(s->model_path);
+    s->model_path = NULL;
+}
+
+int speaker_flags(const struct speaker *s)
+{
+    if (!s->o.style)
+        return TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
+    return s->o.style->special ? TOKENIZER_PARSE_SPECIAL : TOKENIZER_ADD_SPECIAL;
+}
+
+int speaker_encode(const struct speaker *s, const struct buf *text, const struct text_spans *people, struct tokens *out, struct error *err)
+{
+    int flags = speaker_flags(s);
+    out->n = 0;
+    int rc = tokenizer_encode_mixed(s->tokenizer, text->data ? text->data : "", text->len, people, flags, out, err);
+    if (!rc && flags & TOKENIZER_ADD_SPECIAL)
+        out->n = pair_without_end(s->tokenizer, out->ids, out->n);
+    return rc;
+}
+
+void speaker_end_ids(const struct speaker *s, struct generate_options *o)
+{
+    if (o->n_eos)
+        return;
+    int eos = (int)tokenizer_info(s->tokenizer)->eos, has = 0;
+    for (int i = 0; i < s->desc.n_eos; i++) {
+        o->eos_ids[o->n_eos++] = s->desc.eos_ids[i];
+        has |= s->desc.eos_ids[i] == eos;
+    }
+    if (!has && eos >= 0 && o->n_eos < MODEL_MAX_EOS) /* what tuning appends ends an answer whatever generation_config.json lists */
+        o->eos_ids[o->n_eos++] = eos;
+}
+
+static const char *stop_of(const struct speaker *s, int asks)
+{
+    if (asks)
+        return template_ask_stop(s->template);
+    return s->o.style ? s->o.style->stop : template_answer_stop(s->template);
+}
+
+/* Half a stop text would end texts where the whole one does not stand. */
+int speaker_decoding(const struct speaker *s, int asks, const struct generate_options *o, struct generate_options *out, struct error *err)
+{
+    const char *stop = stop_of(s, asks), *what = !asks && s->o.style ? "the prompt style's stop" : asks ? "the template's question_end" : "the template's answer_end";
+    size_t n = strlen(stop);
+    *out = *o;
+    speaker_end_ids(s, out);
+    if (!n)
+        return 0;
+    if (n >= GENERATE_STOP_BYTES)
+        return error_set(err, ERROR_CONFIG, "stop: %s has %zu bytes; wanted at most %d", what, n, GENERATE_STOP_BYTES - 1);
+    if (out->n_stop >= GENERATE_MAX_STOP)
+        return error_set(err, ERROR_CONFIG, "stop: %d strings beside %s; wanted at most %d, so that it is one of the %d", out->n_stop, what, GENERATE_MAX_STOP - 1, GENERATE_MAX_STOP);
+    memcpy(out->stop[out->n_stop++], stop, n + 1);
+    return 0;
+}
