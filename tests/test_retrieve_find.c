@@ -109,6 +109,20 @@ static void random_draws_are_without_replacement_and_even(void **state)
     assert_int_equal(out[0] + out[1] + out[2], 3);
 }
 
+/* Of texts that are all without words every one is as far as the others. */
+static void texts_without_words_are_all_as_near(void **state)
+{
+    (void)state;
+    const char *texts[] = {"", "?!", " "};
+    struct retriever *r;
+    struct retriever_hit hits[3];
+    int found;
+    assert_int_equal(retriever_new_bm25(&r, texts, 3, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"two", NULL}, 3, -1, hits, &found, NULL), 0);
+    assert_true(found == 3 && hits[0].index == 0 && hits[2].index == 2 && hits[0].score == 0 && hits[2].score == 0);
+    retriever_free(r);
+}
+
 static void out_of_memory_is_an_error(void **state)
 {
     (void)state;
@@ -135,7 +149,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cosine_is_exact_and_ties_go_low), cmocka_unit_test(bm25_by_hand), cmocka_unit_test(a_vector_of_zeros_is_near_nothing),
-        cmocka_unit_test(random_draws_are_without_replacement_and_even), cmocka_unit_test(out_of_memory_is_an_error),
+        cmocka_unit_test(random_draws_are_without_replacement_and_even), cmocka_unit_test(texts_without_words_are_all_as_near),
+        cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,7 +81,8 @@ static int compare_posts(const void *a, const void *b)
 static void gather(struct bm25 *b)
 {
     size_t n = 0;
-    qsort(b->posts, b->n_post, sizeof *b->posts, compare_posts);
+    if (b->n_post)
+        qsort(b->posts, b->n_post, sizeof *b->posts, compare_posts);
     for (size_t i = 0; i < b->n_post; i++) {
         if (n && !compare_posts(&b->posts[n - 1], &b->posts[i]))
             b->posts[n - 1].count++;
