@@ -45,16 +45,27 @@ __attribute__((format(printf, 1, 2))) static char *path_of(const char *format, .
     return path[at];
 }
 
+/* What was read lives until teardown. */
+static json_t *documents;
+
+static json_t *until_teardown(json_t *value)
+{
+    if (!documents)
+        documents = json_array();
+    assert_int_equal(json_array_append_new(documents, value), 0);
+    return value;
+}
+
 static json_t *json_file(const char *path)
 {
     json_error_t e;
     json_t *value = json_load_file(path, 0, &e);
     if (!value)
         fail_msg("%s: %s", path, e.text);
-    return value;
+    return until_teardown(value);
 }
 
-/* A file of JSON Lines, at most `most` of them, as an array. It lives until the program ends. */
+/* A file of JSON Lines, at most `most` of them, as an array. */
 static json_t *lines_of(const char *path, size_t most)
 {
     char line[1 << 16];
@@ -65,7 +76,7 @@ static json_t *lines_of(const char *path, size_t most)
     while (json_array_size(rows) < most && fgets(line, sizeof line, in))
         json_array_append_new(rows, json_loads(line, 0, NULL));
     fclose(in);
-    return rows;
+    return until_teardown(rows);
 }
 
 static const char *text_of(const json_t *row, const char *key)
@@ -416,6 +427,7 @@ static int teardown(void **state)
     (void)state;
     char command[600];
     snprintf(command, sizeof command, "rm -rf %s", root);
+    json_decref(documents);
     return *root ? system(command) : 0;
 }
 

@@ -147,8 +147,11 @@ static void every_directory(int written_out)
             path_of("config.json", model_config);
             int keep = !access(model_config, F_OK); /* a model's directory has it still */
             clear();
-            if (keep)
-                write_files(json_pack("{s:O}", "config.json", json_object_get(json_object_get(entry, "files"), "config.json")));
+            if (keep) {
+                json_t *files = json_pack("{s:O}", "config.json", json_object_get(json_object_get(entry, "files"), "config.json"));
+                write_files(files);
+                json_decref(files);
+            }
             write_bytes("tokenizer.json", json.data, json.len);
             write_bytes("tokenizer_config.json", config.data, config.len);
             write_bytes("special_tokens_map.json", map.data, map.len);
