@@ -260,6 +260,11 @@ static void a_row_added(void **state)
     assert_int_equal(fields_check(&added_table, &t, &err), ERROR_USAGE);
     t.shade = 0; /* not read then */
     assert_int_equal(fields_check(&added_table, &t, &err), 0);
+    json_t *all = fields_json(&added_table, &t, 0), *read = fields_json(&added_table, &t, 1);
+    assert_true(json_object_get(all, "share") && !json_object_get(read, "share"));
+    assert_true(json_object_get(read, "the_ids") && json_equal(json_object_get(all, "shade"), json_object_get(read, "shade")));
+    json_decref(all);
+    json_decref(read);
     t.shade = -1;
     assert_null(field_json(&added[0], &t));
     json_t *s = json_object();

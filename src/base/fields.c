@@ -444,6 +444,24 @@ int fields_check(const struct field_table *t, const void *object, struct error *
     return 0;
 }
 
+json_t *fields_json(const struct field_table *t, const void *object, int only_read)
+{
+    json_t *all = json_object();
+    int rc = !all;
+    for (int i = 0; i < t->n && !rc; i++) {
+        const struct field *f = &t->rows[i];
+        char name[NAME];
+        if (only_read && !field_read(t, f, object))
+            continue;
+        field_name(f, name, sizeof name);
+        rc = json_object_set_new(all, name, f->type == FIELD_FLAG ? json_boolean(*(const int *)in(object, f->offset)) : field_json(f, object));
+    }
+    if (!rc)
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
 int fields_put(const struct field_table *t, const char *prefix, const void *object, json_t *settings)
 {
     char key[NAME];

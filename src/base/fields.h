@@ -64,6 +64,8 @@ void field_describe(const struct field *f, struct buf *out);
 void fields_default(const struct field_table *t, enum field_phase phase, void *object);
 /* Ranges and choices of all rows that are read; ERROR_USAGE names the first that is outside, with '_'. */
 int fields_check(const struct field_table *t, const void *object, struct error *err);
+/* Every row under its name with '_', flags as true and false; only_read: those that are read. New reference; NULL: out of memory, or no choice. */
+json_t *fields_json(const struct field_table *t, const void *object, int only_read);
 /* Every row that decides bits into a flat object, as PREFIXname. 0 or -1. */
 int fields_put(const struct field_table *t, const char *prefix, const void *object, json_t *settings);
 /* Back from there. Keys that are missing leave what is in object; another type or an unknown choice is ERROR_DATA, which begins with where. Strings stay the settings' own.

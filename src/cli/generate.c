@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "generate/fields.h"
 #include "text/chat.h"
 
 #include <stdio.h>
@@ -202,39 +203,14 @@ static void drop_written(struct work *w)
 /* The merged settings (the defaults under generation_config.json under the command line), as one JSON object. */
 static void show_options(const struct work *w)
 {
-    static const char *const early[] = {"false", "true", "never"}, *const compat[] = {"4.35", "4.48", "4.49"}, *const scope[] = {"all", "generated"};
-    const struct generate_options *o = &w->defaults;
     const char *unknown = generate_options_unknown(checkpoint_generation_config(w->parts.checkpoint));
-    json_t *stops = json_array();
-    for (int i = 0; i < o->n_stop; i++)
-        json_array_append_new(stops, json_string(o->stop[i]));
-    json_t *all = json_pack("{s:i,s:i,s:i,s:i,s:b}", "max_new_tokens", o->max_new_tokens, "min_new_tokens", o->min_new_tokens, "num_beams", o->num_beams,
-                            "num_return_sequences", o->num_return_sequences, "do_sample", o->do_sample);
-    if (o->do_sample)
-        json_object_update_new(all, json_pack("{s:f,s:i,s:f,s:f}", "temperature", (double)o->temperature, "top_k", o->top_k, "top_p", (double)o->top_p, "min_p", (double)o->min_p));
-    if (o->num_beams > 1)
-        json_object_update_new(all, json_pack("{s:f,s:s,s:s}", "length_penalty", (double)o->length_penalty, "early_stopping", early[o->early_stopping], "beam_compat", compat[o->beam_compat]));
-    json_object_update_new(all, json_pack("{s:f,s:i,s:s,s:o,s:o}", "repetition_penalty", (double)o->repetition_penalty, "no_repeat_ngram_size", o->no_repeat_ngram_size, "penalty_scope",
-                                          scope[o->penalty_scope], "eos_token_id", token_array(o->eos_ids, o->n_eos), "stop", stops));
+    json_t *all = fields_json(&generate_fields, &w->defaults, 1);
     char *text = json_dumps(all, JSON_REAL_PRECISION(6));
     log_line(LOG_INFO, "decoding: %s", text ? text : "");
     free(text);
     json_decref(all);
     if (unknown)
         log_line(LOG_WARNING, "%s: generation_config.json sets %s, which is not offered here and is not applied", checkpoint_path(w->parts.checkpoint), unknown);
-}
-
-/* Every option, whatever it is set to. */
-static json_t *options_json(const struct generate_options *o)
-{
-    json_t *stops = json_array();
-    for (int i = 0; i < o->n_stop; i++)
-        json_array_append_new(stops, json_string(o->stop[i]));
-    return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:f,s:f,s:f,s:f,s:i,s:i,s:i,s:o,s:o}", "max_new_tokens", o->max_new_tokens, "min_new_tokens", o->min_new_tokens, "num_beams",
-                     o->num_beams, "num_return_sequences", o->num_return_sequences, "do_sample", o->do_sample, "top_k", o->top_k, "no_repeat_ngram_size", o->no_repeat_ngram_size,
-                     "temperature", (double)o->temperature, "top_p", (double)o->top_p, "min_p", (double)o->min_p, "repetition_penalty", (double)o->repetition_penalty, "length_penalty",
-                     (double)o->length_penalty, "early_stopping", (int)o->early_stopping, "beam_compat", (int)o->beam_compat, "penalty_scope", (int)o->penalty_scope, "eos_token_id",
-                     token_array(o->eos_ids, o->n_eos), "stop", stops);
 }
 
 static int open_output(struct work *w, const struct cli_values *v, struct error *err)
@@ -245,7 +221,7 @@ static int open_output(struct work *w, const struct cli_values *v, struct error 
     int rc = writer_settings(&settings, "generate", v->output, w->parts.checkpoint, err);
     json_t *own = rc ? NULL : json_pack("{s:s, s:s, s:s, s:s, s:o}", "dtype", dtype_name(model_dtype(w->parts.model)), "bits",
                                         model_dtype(w->parts.model) == DTYPE_F32 ? "f32" : device_isa(w->parts.device), "kv-dtype",
-                                        v->kv_dtype ? v->kv_dtype : "", "seed", seed, "options", options_json(&w->defaults));
+                                        v->kv_dtype ? v->kv_dtype : "", "seed", seed, "options", fields_json(&generate_fields, &w->defaults, 0));
     if (!rc && (!own || json_object_update(settings, own)))
         rc = error_set_nomem(err, 1024, "settings");
     json_decref(own);

@@ -65,24 +65,19 @@ static int as_whole(const json_t *v, int *out)
 }
 
 /* Ranges are looked at when all is known (generate_options_check): a value that the command line replaces, or that greedy decoding does not read, stops nobody. */
-static int merge_int(int *to, const json_t *config, const char *key, const char *where, struct error *err)
+static int merge_number(const struct field *f, struct generate_options *o, const json_t *config, const char *where, struct error *err)
 {
+    char key[64], *to = (char *)o + f->offset;
+    field_name(f, key, sizeof key);
     const json_t *v = json_object_get(config, key);
     if (!v || json_is_null(v))
         return 0;
-    if (as_whole(v, to))
+    if (f->type == FIELD_INT && as_whole(v, (int *)(void *)to))
         return error_set(err, ERROR_CONFIG, "%s: %s: wanted a whole number up to %d", where, key, 1 << 30);
-    return 0;
-}
-
-static int merge_float(float *to, const json_t *config, const char *key, const char *where, struct error *err)
-{
-    const json_t *v = json_object_get(config, key);
-    if (!v || json_is_null(v))
-        return 0;
-    if (!json_is_number(v))
+    if (f->type == FIELD_FLOAT && !json_is_number(v))
         return error_set(err, ERROR_CONFIG, "%s: %s: wanted a number", where, key);
-    *to = (float)json_number_value(v);
+    if (f->type == FIELD_FLOAT)
+        *(float *)(void *)to = (float)json_number_value(v);
     return 0;
 }
 
@@ -156,17 +151,9 @@ int generate_options_merge(struct generate_options *o, const json_t *config, con
     int code = 0;
     if (eos && !json_is_null(eos) && (code = merge_eos(o, eos, where, err)))
         return code;
-    if ((code = merge_int(&o->max_new_tokens, config, "max_new_tokens", where, err)) ||
-        (code = merge_int(&o->min_new_tokens, config, "min_new_tokens", where, err)) ||
-        (code = merge_int(&o->num_beams, config, "num_beams", where, err)) ||
-        (code = merge_int(&o->num_return_sequences, config, "num_return_sequences", where, err)) ||
-        (code = merge_int(&o->top_k, config, "top_k", where, err)) ||
-        (code = merge_int(&o->no_repeat_ngram_size, config, "no_repeat_ngram_size", where, err)) ||
-        (code = merge_float(&o->temperature, config, "temperature", where, err)) ||
-        (code = merge_float(&o->top_p, config, "top_p", where, err)) ||
-        (code = merge_float(&o->min_p, config, "min_p", where, err)) ||
-        (code = merge_float(&o->repetition_penalty, config, "repetition_penalty", where, err)) ||
-        (code = merge_float(&o->length_penalty, config, "length_penalty", where, err)))
+    for (int i = 0; i < generate_fields.n && !code; i++)
+        code = merge_number(&generate_fields.rows[i], o, config, where, err);
+    if (code)
         return code;
     if ((v = json_object_get(config, "stop_strings")) && !json_is_null(v) && (code = merge_stops(o, v, where, err)))
         return code;
