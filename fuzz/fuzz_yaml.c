@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         apply(&o, SCOPE_PLAIN, GROUP_TRAIN, &train);
         apply(&o, SCOPE_TRAIN, GROUP_TRAIN, &train);
         apply(&o, SCOPE_PLAIN, GROUP_METHOD, &align);
-        apply(&o, SCOPE_PLAIN, ~(unsigned)(GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD), &values);
+        apply(&o, SCOPE_PLAIN, ~(unsigned)GROUP_OWNERS, &values);
         if (!generate_options_check(&decode, &err) && decode.num_beams < 1)
             abort();
         if (!train_options_check(&train, &err) && train.batch_size < 1)

@@ -46,6 +46,11 @@ done
 want 78 "are the same" "$ISARA" score --model "$tmp/model" --input "$tmp/in.jsonl" --output "$tmp/model/config.json" $q
 want 78 "are the same" "$ISARA" convert --model "$tmp/model" --output "$tmp/run/../model" $q
 want 78 "are the same" "$ISARA" train --model "$tmp/model" --data "$tmp/seeds.jsonl" --output "$tmp/model" $q
+# Whatever option names the file.
+want 78 "are the same" "$ISARA" eval --task alpaca-eval --input "$tmp/seeds.jsonl" --df-gamed "$tmp/in.jsonl" --output "$tmp/in.jsonl" $q
+printf 'input: %s\noutput: %s\n' "$tmp/in.jsonl" "$tmp/in.jsonl" >"$tmp/same.yaml"
+want 78 "are the same" "$ISARA" generate --model $m --max-new-tokens 2 --config "$tmp/same.yaml" $q
+want 0 "" "$ISARA" generate --model $m --max-new-tokens 2 --config "$tmp/same.yaml" --output "$tmp/elsewhere" $q
 cmp -s "$tmp/in.jsonl" "$tmp/before" || bad "an input was written over"
 cmp -s "$tmp/model/config.json" $m/config.json || bad "a model's file was written over"
 

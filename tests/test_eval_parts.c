@@ -98,7 +98,7 @@ static void runs_from_the_library(void **state)
     eval_result_free(&r);
     o.judge_order = "random";
     assert_int_equal(eval_run(NULL, &o, &r, &err), ERROR_USAGE);
-    assert_string_equal(err.message, "--judge-order: wanted one of both, alpaca, found \"random\"");
+    assert_string_equal(err.message, "judge_order: wanted both|alpaca, found \"random\"");
     eval_result_free(&r);
     o.judge_order = NULL;
     o.task = "alpaca";

@@ -3,6 +3,7 @@
 #include "tests/check.h"
 
 #include "cli/options.h"
+#include "eval/fields.h"
 #include "generate/fields.h"
 #include "method/fields.h"
 #include "train/fields.h"
@@ -24,6 +25,7 @@ static const struct owner {
     {&generate_fields, "answer-", FIELD_ANSWER, GROUP_DECODE, sizeof(struct generate_options)},
     {&align_fields, "", FIELD_PLAIN, GROUP_METHOD, sizeof(struct align_options)},
     {&sift_fields, "", FIELD_PLAIN, GROUP_METHOD, sizeof(struct sift_options)},
+    {&eval_fields, "", FIELD_PLAIN, GROUP_TASK, sizeof(struct eval_options)},
 };
 enum { N_OWNER = (int)(sizeof owners / sizeof *owners) };
 
@@ -83,7 +85,7 @@ static void check_help(const struct field *f, unsigned group)
     if (f->type == FIELD_FLAG && f->initial)
         shown = strcmp(f->initial, "true") ? "off" : "on";
     int own_words = f->help[0] && f->help[strlen(f->help) - 1] == ']';
-    if (f->type != FIELD_TEXTS && (!bracket || (!own_words && strncmp(bracket + 1, shown, strlen(shown)))))
+    if ((f->initial || (f->bits != FIELD_FREE && f->type != FIELD_TEXTS)) && (!bracket || (!own_words && strncmp(bracket + 1, shown, strlen(shown)))))
         fail_msg("--%s: its help does not say its default: %s", f->name, text.data);
     buf_free(&text);
     const struct option_spec *s = option_find(f->name, group);

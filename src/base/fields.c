@@ -413,6 +413,13 @@ void field_name(const struct field *f, char *to, size_t size)
             *p = '_';
 }
 
+static int check_string(const struct field *f, const char *name, const char *text, struct error *err)
+{
+    if (!text || !f->argument || !strchr(f->argument, '|') || choice_index(f->argument, text) >= 0)
+        return 0;
+    return error_set(err, ERROR_USAGE, "%s: wanted %s, found \"%.60s\"", name, f->argument, text);
+}
+
 static int check_one(const struct field *f, const void *object, struct error *err)
 {
     char name[NAME];
@@ -420,6 +427,8 @@ static int check_one(const struct field *f, const void *object, struct error *er
     size_t unused;
     if (f->type == FIELD_CHOICE && !choice_text(f->argument, *(const int *)in(object, f->offset), &unused))
         return error_set(err, ERROR_USAGE, "%s: wanted %s, found the number %d, which is none of them", name, f->argument, *(const int *)in(object, f->offset));
+    if (f->type == FIELD_STRING)
+        return check_string(f, name, *(const char *const *)in(object, f->offset), err);
     if (f->type == FIELD_IDS || f->type == FIELD_TEXTS) {
         int n = *(const int *)in(object, f->count);
         return n >= 0 && n <= f->capacity ? 0 : error_set(err, ERROR_USAGE, "number of %s: wanted 0 to %d, found %d", name, f->capacity, n);

@@ -49,7 +49,7 @@ void cli_close(struct parts *p);
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
 /* output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
-int cli_check_output(const struct cli_values *v, struct error *err);
+int cli_check_output(const struct options *o, const struct cli_values *v, struct error *err);
 
 /* --- records.c: JSON Lines through a verb --- */
 struct records { json_t **items; char **errors; int n; };

@@ -36,7 +36,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     cli_values_default(&values);
     int rc = options_parse(&options, argc, argv, verb->groups | GROUP_COMMON, &err);
     if (!rc)
-        rc = options_apply(&options, SCOPE_PLAIN, ~(unsigned)(GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD), &values, &err);
+        rc = options_apply(&options, SCOPE_PLAIN, ~(unsigned)GROUP_OWNERS, &values, &err);
     if (rc) {
         int code = fail(verb, &err, rc);
         options_free(&options);
@@ -49,7 +49,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     }
     interrupt_install();
     terminal_start(&values);
-    rc = cli_check_output(&values, &err);
+    rc = cli_check_output(&options, &values, &err);
     rc = rc ? rc : verb->run(verb, &options, &values, &err);
     terminal_end();
     int code = rc == 0 ? 0 : rc == CLI_SOME_FAILED ? 1 : fail(verb, &err, rc);

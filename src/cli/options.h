@@ -15,7 +15,8 @@
 
 enum option_group {
     GROUP_COMMON = 1, GROUP_MODEL = 2, GROUP_DECODE = 4, GROUP_TRAIN = 8, GROUP_ALIGN = 16, GROUP_FILES = 32, GROUP_TOKENIZE = 64,
-    GROUP_EMBED = 128, GROUP_CONVERT = 256, GROUP_INSPECT = 512, GROUP_TRAINVERB = 1024, GROUP_ENGINE = 2048, GROUP_EVAL = 4096, GROUP_METHOD = 8192
+    GROUP_EMBED = 128, GROUP_CONVERT = 256, GROUP_INSPECT = 512, GROUP_TRAINVERB = 1024, GROUP_ENGINE = 2048, GROUP_EVAL = 4096, GROUP_METHOD = 8192, GROUP_TASK = 16384,
+    GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD | GROUP_TASK /* in structs of the floors below; all others are in cli_values */
 };
 enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
 
@@ -23,19 +24,15 @@ enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
 struct option_spec {
     const struct field *field;
     unsigned group;
-    size_t base; /* where the row's owner lies in the group's struct: generate_options, train_options, align_options (GROUP_METHOD) or cli_values */
+    size_t base; /* where the row's owner lies in the group's struct: generate_options, train_options, align_options (GROUP_METHOD), eval_options (GROUP_TASK) or cli_values */
 };
 
-struct cli_values { /* everything that is not decoding or training */
-    const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *retriever, *encoder,
-        *template_file, *task, *judge, *judge_mode, *category, *guard_words, *replay, *device, *isa, *arm, *metrics, *annotations, *reference, *endpoint, *style, *adapter, *kv_dtype;
-    int threads, json, dry_run, resume, review, preview, k, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
-        accept_different_bits, append_eos, stop_after, arms, limit, progress, help, beams, profile, no_special;
-    const char *primer, *extraction, *judge_model, *judge_prompt, *judge_order, *df_gamed, *benchmark; /* eval */
-    int judge_tries;
-    double judge_timeout, judge_pause, judge_rate, max_missing;
+struct cli_values { /* what no floor below has a struct for */
+    const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *encoder,
+        *template_file, *task, *judge, *replay, *isa, *adapter, *kv_dtype;
+    int threads, json, dry_run, resume, review, preview, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
+        accept_different_bits, stop_after, limit, progress, help, profile;
     unsigned long long seed;
-    double threshold;
 };
 void cli_values_default(struct cli_values *v);
 

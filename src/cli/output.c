@@ -80,15 +80,29 @@ static int check(const char *output, const struct input *in, struct error *err)
     return rc;
 }
 
-int cli_check_output(const struct cli_values *v, struct error *err)
+/* Is it a file or directory that is read? */
+static int is_input(const struct field *f)
 {
-    const struct input inputs[] = {
-        {"model", v->model}, {"input", v->input}, {"data", v->data}, {"eval-data", v->eval_data}, {"seeds", v->seeds}, {"test", v->test}, {"config", v->config},
-        {"init", v->init}, {"encoder", v->encoder}, {"template", v->template_file}, {"judge", v->judge}, {"adapter", v->adapter}, {"annotations", v->annotations},
-        {"reference", v->reference}, {"primer", v->primer}, {"judge-prompt", v->judge_prompt}, {"df-gamed", v->df_gamed},
-    };
+    static const char *const arguments[] = {"FILE", "DIR", "M", "CONFIG"};
+    for (size_t i = 0; f->type == FIELD_STRING && i < sizeof arguments / sizeof *arguments; i++)
+        if (!strcmp(f->argument, arguments[i]))
+            return 1;
+    return 0;
+}
+
+static int given_later(const struct assignment *a)
+{
+    for (const struct assignment *b = a->next; b; b = b->next)
+        if (b->spec == a->spec)
+            return 1;
+    return 0;
+}
+
+int cli_check_output(const struct options *o, const struct cli_values *v, struct error *err)
+{
     int rc = 0;
-    for (size_t i = 0; i < sizeof inputs / sizeof *inputs && !rc && v->output && strcmp(v->output, "-"); i++)
-        rc = check(v->output, &inputs[i], err);
+    for (const struct assignment *a = o->first; a && !rc && v->output && strcmp(v->output, "-"); a = a->next)
+        if (is_input(a->spec->field) && !given_later(a))
+            rc = check(v->output, &(struct input){a->spec->field->name, a->text}, err);
     return rc;
 }

@@ -26,7 +26,7 @@ const struct verb cli_verbs[] = {
      "isara plan --model models/miniature --seeds models/seeds.jsonl",
      GROUP_MODEL | GROUP_ALIGN | GROUP_METHOD | GROUP_TRAIN | GROUP_DECODE | GROUP_INSPECT | GROUP_FILES, verb_plan},
     {"eval", "a benchmark's metrics over a model or over files of outputs", "--task NAME ...", "isara eval --task alpaca-eval --annotations annotations.json",
-     GROUP_MODEL | GROUP_EVAL | GROUP_DECODE | GROUP_ENGINE, verb_eval},
+     GROUP_MODEL | GROUP_EVAL | GROUP_TASK | GROUP_DECODE | GROUP_ENGINE, verb_eval},
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
 };
 const int cli_n_verb = (int)(sizeof cli_verbs / sizeof cli_verbs[0]);

@@ -3,20 +3,13 @@
  * empty join is an error or a count in the table, never a zero. */
 #include "eval/parts.h"
 
+#include "eval/fields.h"
+
 #include <string.h>
 
 static const struct eval_task *const tasks[] = {&eval_alpaca, &eval_beavertails, &eval_diversity, &eval_judge_task, &eval_overlap, &eval_qa, &eval_truthfulqa, &eval_utility,
                                                 &eval_xstest};
 enum { N_TASK = sizeof tasks / sizeof *tasks };
-
-void eval_options_default(struct eval_options *o)
-{
-    struct answers_options a;
-    answers_options_default(&a);
-    *o = (struct eval_options){.k = 5, .append_eos = 1, .judge_tries = 6, .judge_timeout = 60, .judge_pause = 1, .max_missing = 0.1, .threshold = 0.5, .dtype = DTYPE_BF16,
-                               .decode = a.decode};
-    o->decode.max_new_tokens = 0;
-}
 
 const char *eval_task_name(int i, const char **summary)
 {
@@ -46,35 +39,10 @@ static int refuse_task(const char *found, struct error *err)
     return rc;
 }
 
-static int check_choice(const char *option, const char *value, const char *const *words, struct error *err)
-{
-    struct buf wanted = BUF_INIT;
-    for (int i = 0; words[i]; i++) {
-        if (!value || !strcmp(value, words[i])) {
-            buf_free(&wanted);
-            return 0;
-        }
-        buf_printf(&wanted, "%s%s", i ? ", " : "", words[i]);
-    }
-    int rc = error_set(err, ERROR_USAGE, "--%s: wanted one of %s, found \"%.60s\"", option, wanted.failed ? "its words" : wanted.data, value);
-    buf_free(&wanted);
-    return rc;
-}
-
 int eval_options_check(const struct eval_options *o, struct error *err)
 {
-    const struct choice { const char *option, *value, *words[5]; } choices[] = {
-        {"arm", o->arm, {"zero-shot", "icl-knn", "icl-random"}},
-        {"prompt-style", o->style, {"template", "zero-shot", "primer", "chat"}},
-        {"extraction", o->extraction, {"none", "lm-eval", "original"}},
-        {"retriever", o->retriever, {"model", "encoder", "bm25"}},
-        {"judge-mode", o->judge_mode, {"safe", "compat", "honest"}},
-        {"judge-order", o->judge_order, {"both", "alpaca"}},
-    };
     int rc = task_of(o->task) ? 0 : refuse_task(o->task, err);
-    for (size_t i = 0; i < sizeof choices / sizeof *choices && !rc; i++)
-        rc = check_choice(choices[i].option, choices[i].value, choices[i].words, err);
-    return rc;
+    return rc ? rc : fields_check(&eval_fields, o, err);
 }
 
 int eval_run(struct device *device, const struct eval_options *o, struct eval_result *out, struct error *err)
