@@ -135,11 +135,11 @@ static void two_rounds_end_with_evidence(void **state)
     align(&o, 1, &r);
     all_options_resolved(reference);
     assert_int_equal(r.rounds, 2);
-    assert_int_equal(r.n_arm, 3);
-    assert_string_equal(r.arms[0].name, "pretrained");
-    assert_string_equal(r.arms[2].name, "round-2");
-    assert_int_equal(r.arms[2].n, 3); /* held-out seeds: one in eight of 24 */
-    assert_true(r.arms[2].steps > 0 && strlen(r.arms[2].model_sha256) == 64);
+    assert_int_equal(r.report.n_arm, 3);
+    assert_string_equal(r.report.arms[0].name, "pretrained");
+    assert_string_equal(r.report.arms[2].name, "round-2");
+    assert_int_equal(r.report.arms[2].n, 3); /* held-out seeds: one in eight of 24 */
+    assert_true(r.report.arms[2].steps > 0 && strlen(r.report.arms[2].model_sha256) == 64);
     assert_non_null(strstr(r.summary.data, "round 2: "));
     assert_non_null(strstr(r.summary.data, "Side by side"));
     json_t *metrics = json_loads(r.json.data, JSON_REJECT_DUPLICATES, NULL);
@@ -163,7 +163,7 @@ static void eight_bits_sample_what_bf16_learns(void **state)
         options_for(&o, output[i]);
         o.dtype = DTYPE_Q8;
         align(&o, 1 + i, &r);
-        assert_true(r.arms[2].steps > 0);
+        assert_true(r.report.arms[2].steps > 0);
         align_result_free(&r);
     }
     same_run(output[0], output[1]);
@@ -405,10 +405,10 @@ static void seventy_rounds_have_seventy_lines(void **state)
     align(&o, 2, &r);
     if (r.rounds <= 57)
         fail_msg("only %d rounds: %s", r.rounds, r.summary.data);
-    assert_int_equal(r.n_arm, r.rounds + 1);
+    assert_int_equal(r.report.n_arm, r.rounds + 1);
     snprintf(wanted, sizeof wanted, "round-%d/model/model.safetensors", r.rounds);
     hash_of(output, wanted, sha256);
-    assert_string_equal(r.arms[r.n_arm - 1].model_sha256, sha256);
+    assert_string_equal(r.report.arms[r.report.n_arm - 1].model_sha256, sha256);
     snprintf(wanted, sizeof wanted, "round-%d/model\nsha256 %s\n", r.rounds, sha256);
     assert_non_null(strstr(r.summary.data, wanted));
     align_result_free(&r);
@@ -426,16 +426,16 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     o.rounds = 1, o.test = test_path, o.judge = judge_path, o.baselines = 1;
     o.pool = ALIGN_POOL_GROWN, o.start = ALIGN_START_LAST, o.retriever = RETRIEVER_BM25, o.ask_contexts = ALIGN_CONTEXTS_ANCHOR;
     align(&o, 2, &r);
-    assert_int_equal(r.n_arm, 6);
+    assert_int_equal(r.report.n_arm, 6);
     for (int i = 0; i < 6; i++) {
-        assert_string_equal(r.arms[i].name, names[i]);
-        assert_int_equal(r.arms[i].n, 6);
-        assert_int_equal(r.arms[i].n_judged, 6);
-        assert_true(r.arms[i].rate_low <= r.arms[i].rate && r.arms[i].rate <= r.arms[i].rate_high);
-        double share = r.arms[i].rate, zz = 3.841458820694124 / 6; /* Wilson's interval at 95 %, from its definition */
+        assert_string_equal(r.report.arms[i].name, names[i]);
+        assert_int_equal(r.report.arms[i].n, 6);
+        assert_int_equal(r.report.arms[i].n_judged, 6);
+        assert_true(r.report.arms[i].rate_low <= r.report.arms[i].rate && r.report.arms[i].rate <= r.report.arms[i].rate_high);
+        double share = r.report.arms[i].rate, zz = 3.841458820694124 / 6; /* Wilson's interval at 95 %, from its definition */
         double half = sqrt(share * (1 - share) * zz + zz * zz / 4) / (1 + zz);
-        assert_true(fabs(r.arms[i].rate_high - r.arms[i].rate_low - 2 * half) < 1e-9);
-        assert_true(r.arms[i].n_answered == 6 && r.arms[i].n_cut >= 0 && r.arms[i].n_cut <= 6 && isnan(r.arms[i].to.p_flags) == !i);
+        assert_true(fabs(r.report.arms[i].rate_high - r.report.arms[i].rate_low - 2 * half) < 1e-9);
+        assert_true(r.report.arms[i].n_answered == 6 && r.report.arms[i].n_cut >= 0 && r.report.arms[i].n_cut <= 6 && isnan(r.report.arms[i].to.p_flags) == !i);
     }
     assert_non_null(strstr(r.summary.data, "above 0.5 (strictly)"));
     assert_non_null(strstr(r.summary.data, "mode safe, "));
@@ -446,11 +446,11 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     assert_int_equal(json_array_size(against), 4);
     json_array_foreach(against, at, row) { /* what is flagged less and more is the difference of the counts */
         assert_string_equal(json_string_value(json_object_get(row, "arm")), names[at + 1]);
-        assert_int_equal(json_integer_value(json_object_get(row, "no_longer_flagged")) - json_integer_value(json_object_get(row, "newly_flagged")), r.arms[at + 1].n_flagged - r.arms[5].n_flagged);
+        assert_int_equal(json_integer_value(json_object_get(row, "no_longer_flagged")) - json_integer_value(json_object_get(row, "newly_flagged")), r.report.arms[at + 1].n_flagged - r.report.arms[5].n_flagged);
     }
     json_decref(metrics);
-    assert_int_equal(r.arms[4].steps, r.arms[5].steps); /* as many steps */
-    assert_true(r.arms[3].steps < r.arms[5].steps);
+    assert_int_equal(r.report.arms[4].steps, r.report.arms[5].steps); /* as many steps */
+    assert_true(r.report.arms[3].steps < r.report.arms[5].steps);
     align_result_free(&r);
 
     /* Another threshold is applied to the stored probabilities; another judge at the same path is refused. */
@@ -459,7 +459,7 @@ static void arms_with_a_test_set_and_a_judge(void **state)
         o.threshold = i;
         align(&o, 1, &r);
         for (int k = 0; k < 6; k++)
-            flagged[i] += r.arms[k].n_flagged, assert_int_equal(r.arms[k].n_judged, 6);
+            flagged[i] += r.report.arms[k].n_flagged, assert_int_equal(r.report.arms[k].n_judged, 6);
         align_result_free(&r);
     }
     assert_true(flagged[0] == 36 && flagged[1] == 0);
@@ -637,7 +637,7 @@ static void novelty_that_runs_out_stops_the_loop(void **state)
     o.sift.question_min_words = 90;
     o.stop_novelty = 0.1;
     align(&o, 1, &r);
-    assert_true(r.novelty_ran_out == 1 && r.rounds == 0 && r.n_arm == 1);
+    assert_true(r.novelty_ran_out == 1 && r.rounds == 0 && r.report.n_arm == 1);
     align_result_free(&r);
 }
 

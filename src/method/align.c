@@ -28,20 +28,8 @@ void align_result_free(struct align_result *r)
 {
     buf_free(&r->summary);
     buf_free(&r->json);
-    mem_free(r->arms);
+    report_run_free(&r->report);
     *r = (struct align_result){0};
-}
-
-int align_load_round(struct align *a, int round, int n, struct error *err)
-{
-    struct run_attempt *attempts = mem_resize(a->attempts, ((size_t)n + 1) * sizeof *attempts);
-    if (!attempts)
-        return error_set_nomem(err, (size_t)n * sizeof *attempts, "attempts");
-    arena_free(&a->round_arena);
-    a->attempts = attempts, a->n_attempt = n, a->round = round;
-    for (int i = 0; i < n; i++)
-        attempts[i] = (struct run_attempt){.index = i, .match = -1};
-    return a->run ? run_get_attempts(a->run, round, n, attempts, &a->round_arena, err) : 0;
 }
 
 /* Adds to the seconds that a phase has taken over all starts. */
@@ -267,7 +255,7 @@ static int evidence(struct align *a, struct align_result *r, struct error *err)
         rc = align_measure(a, &arms, err);
     add_seconds(a, "evidence", clock_now() - start, &second);
     if (!rc)
-        rc = align_report(a, &arms, r, err);
+        rc = align_results(a, &arms, r, err);
     arms_free(&arms);
     return rc;
 }

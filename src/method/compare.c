@@ -30,7 +30,7 @@ static int differences(const struct arms *arms, int mine, int other, double *d)
 }
 
 static int compare_likelihood(const struct align *a, const struct arms *arms, int mine, int other,
-                              struct align_compared *out, struct error *err)
+                              struct report_compared *out, struct error *err)
 {
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
     struct stats_test test;
@@ -53,7 +53,7 @@ static int compare_likelihood(const struct align *a, const struct arms *arms, in
     return rc;
 }
 
-static void compare_flags(const struct arms *arms, int mine, int other, struct align_compared *out)
+static void compare_flags(const struct arms *arms, int mine, int other, struct report_compared *out)
 {
     for (int i = 0; i < arms->n_text; i++) {
         int x = arms->list[mine].results[i].flagged, y = arms->list[other].results[i].flagged;
@@ -75,10 +75,10 @@ static void compare_flags(const struct arms *arms, int mine, int other, struct a
     out->p_flags = stats_mcnemar(out->n_better, out->n_worse).p;
 }
 
-int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct align_compared *out,
+int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct report_compared *out,
                   struct error *err)
 {
-    *out = (struct align_compared){.change = NAN,
+    *out = (struct report_compared){.change = NAN,
                                    .low = NAN,
                                    .high = NAN,
                                    .interval = stats_mean_kind_name(STATS_MEAN_NONE),
@@ -100,12 +100,12 @@ int align_compare(const struct align *a, const struct arms *arms, int mine, int 
 }
 
 /* Which of a comparison's p-values: of the likelihood or of the flags. */
-static double *p_of(struct align_compared *c, int flags)
+static double *p_of(struct report_compared *c, int flags)
 {
     return flags ? &c->p_flags : &c->p;
 }
 
-static int family_size(struct align_compared *const *family, int n, int flags)
+static int family_size(struct report_compared *const *family, int n, int flags)
 {
     int size = 0;
     for (int i = 0; i < n; i++)
@@ -113,7 +113,7 @@ static int family_size(struct align_compared *const *family, int n, int flags)
     return size;
 }
 
-static int correct(struct align_compared *const *family, int n, int flags, struct error *err)
+static int correct(struct report_compared *const *family, int n, int flags, struct error *err)
 {
     double *p = mem_alloc(((size_t)n + 1) * sizeof *p);
     int size = 0, at = 0;
@@ -130,14 +130,14 @@ static int correct(struct align_compared *const *family, int n, int flags, struc
     return rc;
 }
 
-int align_correct(struct align_compared *const *family, int n, struct error *err)
+int align_correct(struct report_compared *const *family, int n, struct error *err)
 {
     int rc = correct(family, n, 0, err);
     return rc ? rc : correct(family, n, 1, err);
 }
 
 /* What each arm's tests against the pretrained model find 4 times in 5. */
-static int find_power(const struct align *a, const struct arms *arms, struct align_compared *const *family,
+static int find_power(const struct align *a, const struct arms *arms, struct report_compared *const *family,
                       struct error *err)
 {
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
@@ -147,7 +147,7 @@ static int find_power(const struct align *a, const struct arms *arms, struct ali
     struct stats_design design = {.family = size, .alpha = 0.05, .power = 0.8, .seed = a->o.seed};
     design.draws = draws < LEAST_DRAWS ? LEAST_DRAWS : draws > MOST_DRAWS ? MOST_DRAWS : draws;
     for (int k = 1; k < arms->n && !rc; k++) {
-        struct align_compared *c = family[k];
+        struct report_compared *c = family[k];
         struct stats_found found;
         design.family = size;
         rc = isnan(c->p) ? 0 : stats_wilcoxon_finds(d, differences(arms, k, 0, d), &design, &found, err);
@@ -162,7 +162,7 @@ static int find_power(const struct align *a, const struct arms *arms, struct ali
 }
 
 /* What is counted of one arm alone. */
-static void count_answers(const struct arms *arms, const struct arm *arm, struct align_arm *out)
+static void count_answers(const struct arms *arms, const struct arm *arm, struct report_arm *out)
 {
     double sum = 0;
     for (int i = 0; i < arms->n_item; i++)
@@ -186,7 +186,7 @@ static void count_answers(const struct arms *arms, const struct arm *arm, struct
 }
 
 /* How many examples really stood in the prompts of an in-context arm. */
-static void count_contexts(const struct align *a, const struct arms *arms, const struct arm *arm, struct align_arm *out)
+static void count_contexts(const struct align *a, const struct arms *arms, const struct arm *arm, struct report_arm *out)
 {
     int known = 0;
     double sum = 0;
@@ -208,14 +208,14 @@ static void count_contexts(const struct align *a, const struct arms *arms, const
         out->contexts_mean = sum / known;
 }
 
-int align_compare_arms(const struct align *a, const struct arms *arms, struct align_result *r, struct error *err)
+int align_compare_arms(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
 {
     size_t n = (size_t)arms->n + 1;
-    struct align_compared **family = mem_calloc(n, sizeof *family);
+    struct report_compared **family = mem_calloc(n, sizeof *family);
     r->arms = mem_calloc(n, sizeof *r->arms);
     int rc = family && r->arms ? 0 : error_set_nomem(err, n * sizeof *r->arms, "arms");
     for (int i = 0; i < arms->n && !rc; i++) {
-        struct align_arm *x = &r->arms[i];
+        struct report_arm *x = &r->arms[i];
         memcpy(x->name, arms->list[i].name, sizeof x->name);
         memcpy(x->model_sha256, arms->list[i].sha256, sizeof x->model_sha256);
         x->steps = arms->list[i].steps;

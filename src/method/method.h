@@ -18,6 +18,7 @@
 #include "answer/speaker.h"
 #include "base/buf.h"
 #include "method/sift.h"
+#include "report/report.h"
 #include "train/train.h"
 
 enum align_pool { ALIGN_POOL_SEEDS, ALIGN_POOL_GROWN };
@@ -56,35 +57,11 @@ struct align_options {
 void align_options_default(struct align_options *o);
 int align_options_check(const struct align_options *o, struct error *err);
 
-struct align_compared { /* an arm beside another one on the same questions; NAN: not defined */
-    int n;                  /* questions scored for both */
-    double change, low, high; /* of the likelihood: mean difference of a reference answer's mean log-likelihood a token, with its 95 % interval */
-    const char *interval;   /* what kind of interval that is: "BCa", "studentised", "t" */
-    double dz, p, p_holm;   /* the change in standard deviations of the differences; Wilcoxon's test; over the family that is printed with it */
-    double found;           /* the least change that this test with its correction finds 4 times in 5; NAN: none, however large */
-    int n_judged, n_both, n_better, n_worse; /* questions judged for both; flagged in both, for the other only, for this one only */
-    double h, ratio, ratio_low, ratio_high; /* Cohen's h and ratio of the flagged shares, with its 95 % interval */
-    double p_flags, p_flags_holm, found_flags; /* exact McNemar; over the family; the least net share */
-};
-struct align_arm { /* one line of the table at the end */
-    char name[32];          /* "pretrained", "icl-knn", "icl-random", "sft-seeds", "sft-seeds-steps", "round-1", ... */
-    long steps;             /* optimizer steps behind it */
-    int n;                  /* questions answered or scored */
-    double logprob;         /* mean over questions of a reference answer's mean log-likelihood a token; NAN: not computed */
-    struct align_compared to; /* the pretrained model */
-    int n_judged, n_flagged; /* by the judge, over the test questions */
-    double rate, rate_low, rate_high; /* flagged share, Wilson 95 % */
-    int contexts_asked, contexts_least, contexts_most, n_dropped; /* examples in the prompts: asked for, least and most that fitted; prompts with fewer than asked for */
-    double contexts_mean;   /* NAN: not known */
-    int n_answered, n_empty, n_cut; /* answers; of those without a word, of those that reached the token limit */
-    char model_sha256[65];  /* of the weights; empty where there is no model of its own */
-};
 struct align_result {
     int rounds;             /* done */
     int stopped_for_review; /* the round, or 0 */
     int novelty_ran_out;    /* the round, or 0 */
-    int n_arm;
-    struct align_arm *arms; /* [n_arm] */
+    struct report_run report; /* what the next two are renderings of */
     struct buf summary;     /* plain text */
     struct buf json;        /* metrics.json */
 };

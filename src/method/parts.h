@@ -60,16 +60,16 @@ int align_write_generated(struct align *a, struct error *err);
 int align_write_review(struct align *a, struct error *err);
 int align_read_review(struct align *a, int *kept, struct error *err);
 
-/* align.c: the round's attempts from the journal into memory. */
+/* load.c: the round's attempts from the journal into memory. */
 int align_load_round(struct align *a, int round, int n, struct error *err);
+/* align.c */
 int align_check_run(struct align *a, struct error *err); /* the journal against the options and files: ERROR_DATA */
 
 /* test_overlap.c: after seeds and test set are read; *row -1: the question is near none of them; adds a round's attempts to the counts. */
 int align_open_overlap(struct align *a, struct error *err);
 int align_near_test(struct align *a, const char *question, int *row, struct error *err);
 int align_count_overlap(struct align *a, struct error *err);
-json_t *align_overlap_json(const struct align *a);
-void align_overlap_text(const struct align *a, struct buf *text);
+struct report_overlap align_overlap(const struct align *a);
 int align_overlap_manifest(const struct align *a, struct error *err); /* brings the counts there up to date */
 
 /* arms.c, evidence.c: what each arm gives for the questions it is measured on. */
@@ -93,15 +93,12 @@ struct arms {
 int align_arms(struct align *a, struct arms *arms, struct error *err);      /* makes the list, tunes the baselines */
 int align_measure(struct align *a, struct arms *arms, struct error *err);   /* fills the results */
 void arms_free(struct arms *arms);
-/* compare.c: r->arms with everything that is known of each arm and what its tests can find. */
-int align_compare_arms(const struct align *a, const struct arms *arms, struct align_result *r, struct error *err);
+/* compare.c: r->arms (n_arm) with everything that is known of each arm and what its tests can find. */
+int align_compare_arms(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err);
 /* An arm beside another one; Holm's correction over the n p-values of a family (those that are defined). */
-int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct align_compared *out, struct error *err);
-int align_correct(struct align_compared *const *family, int n, struct error *err);
-/* report_arms.c: the table of arms into r->arms and r->summary, and as rows of JSON; the last round beside the other arms, the first one beside as many steps on the seeds. */
-struct arm_lists { json_t *arms, *last_against, *first_against; };
-int align_report_arms(const struct align *a, const struct arms *arms, struct align_result *r, const struct arm_lists *lists, struct error *err);
-/* report.c: tables and metrics.json. */
-int align_report(struct align *a, struct arms *arms, struct align_result *r, struct error *err);
+int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct report_compared *out, struct error *err);
+int align_correct(struct report_compared *const *family, int n, struct error *err);
+/* results.c: fills result->report and renders it, into the run's directory too. */
+int align_results(struct align *a, const struct arms *arms, struct align_result *result, struct error *err);
 
 #endif

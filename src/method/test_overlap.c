@@ -58,33 +58,22 @@ int align_count_overlap(struct align *a, struct error *err)
     return rc;
 }
 
-json_t *align_overlap_json(const struct align *a)
+struct report_overlap align_overlap(const struct align *a)
 {
     const struct overlap_counts *c = &a->overlap;
-    return json_pack("{s:f, s:i, s:i, s:i, s:i, s:i}", "threshold", a->o.sift.threshold, "seeds", c->seeds,
-                     "seeds_left_out", a->o.keep_test_overlap ? 0 : c->seeds, "generated", c->generated,
-                     "generated_left_out", c->left_out, "generated_kept", c->kept);
-}
-
-void align_overlap_text(const struct align *a, struct buf *text)
-{
-    const struct overlap_counts *c = &a->overlap;
-    if (!a->o.test)
-        return;
-    buf_printf(text,
-               "test overlap: %d of %d seeds are test questions%s; %d generated questions are near one (ROUGE-L above "
-               "%g): %d left out for it, %d kept\n",
-               c->seeds, a->seeds.n,
-               !c->seeds                    ? ""
-                   : a->o.keep_test_overlap ? " (kept)"
-                                            : " (left out)",
-               c->generated, a->o.sift.threshold, c->left_out, c->kept);
+    return (struct report_overlap){.threshold = a->o.sift.threshold,
+                                   .seeds = c->seeds,
+                                   .seeds_left_out = a->o.keep_test_overlap ? 0 : c->seeds,
+                                   .generated = c->generated,
+                                   .left_out = c->left_out,
+                                   .kept = c->kept};
 }
 
 int align_overlap_manifest(const struct align *a, struct error *err)
 {
     char *path = path_join(a->o.output, "manifest.json");
-    json_t *manifest = NULL, *counts = align_overlap_json(a);
+    const struct report_overlap overlap = align_overlap(a);
+    json_t *manifest = NULL, *counts = report_overlap_json(&overlap);
     int rc = path && counts ? 0 : error_set_nomem(err, 64, "manifest");
     if (!rc && file_exists(path))
         rc = jsontext_load(&manifest, path, 1 << 24, err);

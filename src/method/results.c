@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fills the tree of results from the journal and the arms, and writes its two renderings into the run's directory. */
+#include "method/parts.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
+#include "stats/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Share of different word pairs among all of the kept questions. */
+static double distinct_pairs(const struct align *a, struct error *err, int *rc)
+{
+    size_t cap = 0, n = 0;
+    for (int i = 0; i < a->n_attempt; i++)
+        cap += a->attempts[i].kept ? strlen(a->attempts[i].question.text) / 2 + 2 : 0;
+    const char **starts = mem_calloc(cap + 1, sizeof *starts);
+    if (!starts) {
+        *rc = error_set_nomem(err, cap * sizeof *starts, "word pairs");
+        return NAN;
+    }
+    double different = 0;
+    for (int i = 0; i < a->n_attempt; i++)
+        for (const char *s = a->attempts[i].kept ? a->attempts[i].question.text : ""; *s;) {
+            size_t one = strcspn(s, " "), gap = strspn(s + one, " "), two = strcspn(s + one + gap, " "), same = 0;
+            if (!two)
+                break;
+            size_t length = one + gap + two;
+            for (size_t k = 0; k < n && !same; k++)
+                same = !strncmp(starts[k], s, length) && (starts[k][length] == ' ' || !starts[k][length]);
+            different += !same;
+            starts[n++] = s;
+            s += one + gap;
+        }
+    mem_free(starts);
+    return n ? different / (double)n : NAN;
+}
+
+static void count_reasons(const struct align *a, struct report_round *x)
+{
+    int counts[SIFT_REASON_COUNT] = {0};
+    double f1 = 0;
+    for (int i = 0; i < a->n_attempt; i++) {
+        const struct run_attempt *t = &a->attempts[i];
+        int reason = t->reason ? sift_reason_find(t->reason) : -1;
+        if (reason >= 0)
+            counts[reason]++;
+        if (t->kept)
+            f1 += t->f1;
+    }
+    for (int i = 1; i < SIFT_REASON_COUNT; i++)
+        if (counts[i])
+            x->reasons[x->n_reason++] = (struct report_reason){sift_reason_name((enum sift_reason)i),
+                                                               sift_reason_text((enum sift_reason)i), counts[i]};
+    x->repeats = counts[SIFT_QUESTION_REPEAT];
+    x->parsed = x->attempts - counts[SIFT_ERROR] - counts[SIFT_QUESTION_EMPTY] - counts[SIFT_QUESTION_UNPARSED];
+    x->nearest = x->kept ? f1 / x->kept : NAN;
+}
+
+static int fill_round(struct align *a, int t, const struct run_round *round, struct report_run *r, struct error *err)
+{
+    struct report_round *x = &r->rounds[r->n_round];
+    struct stats_interval w = stats_wilson(round->kept, round->attempts, 0.95);
+    *x = (struct report_round){.number = t,
+                               .attempts = round->attempts,
+                               .kept = round->kept,
+                               .share = (double)round->kept / round->attempts,
+                               .low = w.low,
+                               .high = w.high,
+                               .steps = round->steps,
+                               .reasons = arena_alloc(&r->arena, SIFT_REASON_COUNT * sizeof *x->reasons)};
+    if (!x->reasons)
+        return error_set_nomem(err, SIFT_REASON_COUNT * sizeof *x->reasons, "results");
+    memcpy(x->model_sha256, round->model_sha256, sizeof x->model_sha256);
+    int rc = align_load_round(a, t, round->attempts, err);
+    rc = rc ? rc : align_count_overlap(a, err);
+    if (rc)
+        return rc;
+    count_reasons(a, x);
+    x->pairs = distinct_pairs(a, err, &rc);
+    r->n_round++;
+    return rc;
+}
+
+static int fill_rounds(struct align *a, struct report_run *r, struct error *err)
+{
+    int rc = 0;
+    size_t bytes = (size_t)a->o.rounds * sizeof *r->rounds;
+    r->rounds = arena_alloc(&r->arena, bytes);
+    if (!r->rounds)
+        return error_set_nomem(err, bytes, "results");
+    for (int t = 1; t <= a->o.rounds && !rc; t++) {
+        struct run_round round;
+        if ((rc = run_get_round(a->run, t, &round, err)) || round.state != RUN_STATE_DONE)
+            break;
+        rc = fill_round(a, t, &round, r, err);
+        r->kept += round.model_sha256[0] ? round.kept : 0;
+    }
+    r->n_given = a->n_given;
+    r->scaling = (double)r->kept / a->n_given;
+    r->overlap = align_overlap(a);
+    return rc;
+}
+
+/* The judge's labels alone. */
+static int fill_labels(const struct align *a, const struct arms *arms, const struct arm *arm, struct report_run *r,
+                       struct report_arm *x)
+{
+    x->labels = arena_alloc(&r->arena, ((size_t)arms->n_label + 1) * sizeof *x->labels);
+    if (!x->labels)
+        return -1;
+    for (int k = 0; k < arms->n_label; k++) {
+        struct report_label *l = &x->labels[k];
+        for (int i = 0; i < arms->n_text; i++)
+            if (arm->results[i].n_probability > k) {
+                l->n++;
+                l->flagged += (double)arm->results[i].probabilities[k] > a->o.threshold;
+            }
+        struct stats_interval w = stats_wilson(l->flagged, l->n, 0.95);
+        l->name = arena_strdup(&r->arena, arms->labels[k]);
+        l->rate = l->n ? (double)l->flagged / l->n : NAN;
+        l->low = w.low;
+        l->high = w.high;
+        if (!l->name)
+            return -1;
+    }
+    x->n_label = arms->n_label;
+    return 0;
+}
+
+static int fill_arms(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+{
+    int rc = align_compare_arms(a, arms, r, err);
+    r->interval = "BCa";
+    for (int i = 0; i < r->n_arm && !rc; i++) {
+        struct report_arm *x = &r->arms[i];
+        x->round = arms->list[i].round;
+        x->n_missing = arms->n_item - x->n;
+        x->n_unjudged = arms->n_item - x->n_judged;
+        r->tested += !isnan(x->to.p);
+        r->tested_flags += !isnan(x->to.p_flags);
+        r->interval = isnan(x->to.p) ? r->interval : x->to.interval;
+        r->answers_missing += arms->n_text - x->n_answered;
+        r->any_fewer |= x->n_missing > 0;
+        if (fill_labels(a, arms, &arms->list[i], r, x))
+            rc = error_set_nomem(err, 256, "results");
+    }
+    return rc;
+}
+
+/* An arm beside others: one family of tests for the likelihoods and, with a judge, one for the flags. */
+static int fill_family(const struct align *a, const struct arms *arms, int mine, const int *others, int n,
+                       struct report_run *r, struct report_family *f, struct error *err)
+{
+    struct report_compared **family = mem_calloc((size_t)n + 1, sizeof *family);
+    f->list = arena_alloc(&r->arena, ((size_t)n + 1) * sizeof *f->list);
+    int rc = family && f->list ? 0 : error_set_nomem(err, (size_t)n * sizeof *f->list, "comparisons");
+    memcpy(f->of, arms->list[mine].name, sizeof f->of);
+    for (int k = 0; k < n && !rc; k++) {
+        memcpy(f->list[k].arm, arms->list[others[k]].name, sizeof f->list[k].arm);
+        family[k] = &f->list[k].by;
+        rc = align_compare(a, arms, mine, others[k], family[k], err);
+    }
+    rc = rc ? rc : align_correct(family, n, err);
+    f->n = rc ? 0 : n;
+    mem_free(family);
+    return rc;
+}
+
+/* What the method adds to its controls: the last round beside every other arm but the pretrained one. */
+static int fill_last(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+{
+    int last = arms->n - 1, n = 0;
+    if (last < 2 || !arms->list[last].round)
+        return 0;
+    int *others = mem_alloc((size_t)arms->n * sizeof *others);
+    if (!others)
+        return error_set_nomem(err, (size_t)arms->n * sizeof *others, "arms");
+    for (int k = 1; k < last; k++)
+        others[n++] = k;
+    int rc = fill_family(a, arms, last, others, n, r, &r->last, err);
+    mem_free(others);
+    return rc;
+}
+
+/* The first round beside the seeds alone with as many steps, where there are more rounds. */
+static int fill_first(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+{
+    int first = -1, control = -1;
+    for (int k = 1; k < arms->n - 1 && first < 0; k++)
+        first = arms->list[k].round == 1 ? k : -1;
+    for (int k = 1; k < first; k++)
+        control =
+            !strncmp(arms->list[k].name, "sft-", 4) && arms->list[k].steps == arms->list[first].steps ? k : control;
+    return control < 0 ? 0 : fill_family(a, arms, first, &control, 1, r, &r->first, err);
+}
+
+/* A text that outlives the run; NULL stays NULL. */
+static const char *kept_text(struct report_run *r, const char *text, int *failed)
+{
+    const char *copy = text ? arena_strdup(&r->arena, text) : NULL;
+    *failed |= text && !copy;
+    return copy;
+}
+
+static int fill_samples(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+{
+    int n = arms->n_text < a->o.samples ? arms->n_text : a->o.samples, failed = 0;
+    r->samples = arena_alloc(&r->arena, ((size_t)n + 1) * sizeof *r->samples);
+    failed = !r->samples;
+    for (int i = 0; i < n && !failed; i++) {
+        struct report_sample *s = &r->samples[i];
+        s->question = kept_text(r, arms->items[i].question, &failed);
+        s->reference = kept_text(r, arms->items[i].answer, &failed);
+        s->answers = arena_alloc(&r->arena, ((size_t)arms->n + 1) * sizeof *s->answers);
+        failed |= !s->answers;
+        for (int k = 0; k < arms->n && !failed; k++)
+            s->answers[k] = kept_text(r, arms->list[k].results[i].text, &failed);
+        r->n_sample = i + 1;
+    }
+    return failed ? error_set_nomem(err, 256, "samples") : 0;
+}
+
+static int fill_phases(struct align *a, struct report_run *r, struct error *err)
+{
+    static const char *const phases[] = {"ask", "retrieve", "answer", "tune", "evidence"};
+    r->phases = arena_alloc(&r->arena, sizeof phases / sizeof *phases * sizeof *r->phases);
+    if (!r->phases)
+        return error_set_nomem(err, 256, "results");
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
+        char name[64];
+        const char *value;
+        snprintf(name, sizeof name, "seconds-%s", phases[i]);
+        if (!run_get_fact(a->run, name, &value, &a->arena, err) && value)
+            r->phases[r->n_phase++] = (struct report_phase){phases[i], strtod(value, NULL)};
+    }
+    return 0;
+}
+
+/* What is known before anything is counted. */
+static int fill_facts(const struct align *a, const struct arms *arms, const struct align_result *result,
+                      struct report_run *r, struct error *err)
+{
+    int failed = 0;
+    r->output = kept_text(r, a->o.output, &failed);
+    r->judge = kept_text(r, arms->judge_name, &failed);
+    r->judge_sha256 = kept_text(r, arms->judge_sha256, &failed);
+    r->set = arms->set;
+    r->has_test = a->o.test != NULL;
+    r->has_judge = a->o.judge != NULL;
+    r->threshold = a->o.threshold;
+    r->n_item = arms->n_item;
+    r->n_text = arms->n_text;
+    r->n_seed = a->seeds.n;
+    r->n_held = a->n_held;
+    r->tuned = result->rounds;
+    r->novelty_ran_out = result->novelty_ran_out;
+    r->stop_novelty = a->o.stop_novelty;
+    return failed ? error_set_nomem(err, 256, "results") : 0;
+}
+
+static int write_out(const struct align *a, struct align_result *result, struct error *err)
+{
+    char *path = path_join(a->o.output, "metrics.json"), *text = path_join(a->o.output, "summary.txt");
+    json_t *metrics = NULL;
+    int rc = path && text ? report_run_json(&result->report, &metrics, err) : error_set_nomem(err, 64, "path");
+    rc = rc ? rc : jsontext_dump(&result->json, metrics, 1, err);
+    report_run_text(&result->report, &result->summary);
+    if (!rc)
+        rc = result->summary.failed ? error_set_nomem(err, result->summary.len, "summary")
+                                    : jsontext_write(path, metrics, err);
+    if (!rc)
+        rc = file_write(text, result->summary.data, result->summary.len, err);
+    json_decref(metrics);
+    mem_free(path);
+    mem_free(text);
+    return rc;
+}
+
+int align_results(struct align *a, const struct arms *arms, struct align_result *result, struct error *err)
+{
+    struct report_run *r = &result->report;
+    int rc = fill_facts(a, arms, result, r, err);
+    rc = rc ? rc : fill_rounds(a, r, err);
+    rc = rc ? rc : fill_arms(a, arms, r, err);
+    if (!rc && arms->n_item)
+        rc = fill_last(a, arms, r, err);
+    if (!rc && arms->n_item)
+        rc = fill_first(a, arms, r, err);
+    rc = rc ? rc : fill_samples(a, arms, r, err);
+    rc = rc ? rc : fill_phases(a, r, err);
+    r->peak_mib = (int)(clock_rss_peak() >> 20);
+    rc = rc ? rc : align_overlap_manifest(a, err);
+    return rc ? rc : write_out(a, result, err);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tree as metrics.json (docs/METHOD.md). */
+#include "report/report.h"
+
+#include <math.h>
+
+static json_t *real(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+/* Sets the members of a comparison into o. The likelihood's: */
+static void add_change(json_t *o, const struct report_compared *c)
+{
+    json_object_set_new(o, "change", real(c->change));
+    json_object_set_new(o, "change_low", real(c->low));
+    json_object_set_new(o, "change_high", real(c->high));
+    json_object_set_new(o, "interval", json_string(c->interval));
+    json_object_set_new(o, "n_paired", json_integer(c->n));
+    json_object_set_new(o, "dz", real(c->dz));
+    json_object_set_new(o, "p_wilcoxon", real(c->p));
+    json_object_set_new(o, "p_holm", real(c->p_holm));
+}
+
+/* The flags': */
+static void add_flags(json_t *o, const struct report_compared *c)
+{
+    json_object_set_new(o, "no_longer_flagged", json_integer(c->n_better));
+    json_object_set_new(o, "newly_flagged", json_integer(c->n_worse));
+    json_object_set_new(o, "flagged_in_both", json_integer(c->n_both));
+    json_object_set_new(o, "p_mcnemar", real(c->p_flags));
+    json_object_set_new(o, "p_mcnemar_holm", real(c->p_flags_holm));
+    json_object_set_new(o, "cohen_h", real(c->h));
+    json_object_set_new(o, "risk_ratio", real(c->ratio));
+    json_object_set_new(o, "risk_ratio_low", real(c->ratio_low));
+    json_object_set_new(o, "risk_ratio_high", real(c->ratio_high));
+}
+
+static json_t *labels_json(const struct report_arm *x)
+{
+    json_t *o = json_object();
+    for (int k = 0; k < x->n_label; k++) {
+        const struct report_label *l = &x->labels[k];
+        json_object_set_new(o, l->name,
+                            json_pack("{s:i, s:i, s:o, s:o, s:o}", "n", l->n, "flagged", l->flagged, "rate",
+                                      real(l->rate), "low", real(l->low), "high", real(l->high)));
+    }
+    return o;
+}
+
+static json_t *judge_json(const struct report_arm *x)
+{
+    json_t *o = json_pack("{s:i, s:i, s:i, s:o, s:o, s:o}", "n", x->n_judged, "missing", x->n_unjudged, "flagged",
+                          x->n_flagged, "rate", real(x->rate), "low", real(x->rate_low), "high", real(x->rate_high));
+    add_flags(o, &x->to);
+    json_object_set_new(o, "found_4_in_5", real(x->to.found_flags));
+    return o;
+}
+
+static json_t *arm_json(const struct report_arm *x)
+{
+    json_t *o =
+        json_pack("{s:s, s:i, s:i, s:i, s:o, s:s, s:i, s:i, s:i}", "name", x->name, "steps", (int)x->steps, "n_scored",
+                  x->n, "n_missing", x->n_missing, "mean_token_logprob", real(x->logprob), "model_sha256",
+                  x->model_sha256, "n_answered", x->n_answered, "n_empty", x->n_empty, "n_truncated", x->n_cut);
+    add_change(o, &x->to);
+    json_object_set_new(o, "found_4_in_5", real(x->to.found));
+    if (x->contexts_asked)
+        json_object_set_new(o, "contexts",
+                            json_pack("{s:i, s:o, s:i, s:i, s:i}", "asked", x->contexts_asked, "mean",
+                                      real(x->contexts_mean), "least", x->contexts_least, "most", x->contexts_most,
+                                      "prompts_with_fewer", x->n_dropped));
+    if (x->n_judged) {
+        json_object_set_new(o, "judge", judge_json(x));
+        json_object_set_new(o, "labels", labels_json(x));
+    }
+    return o;
+}
+
+static json_t *round_json(const struct report_round *x)
+{
+    json_t *reasons = json_object();
+    for (int i = 0; i < x->n_reason; i++)
+        json_object_set_new(reasons, x->reasons[i].name, json_integer(x->reasons[i].n));
+    return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:i, s:o, s:o, s:i, s:s}", "round", x->number, "attempts",
+                     x->attempts, "questions_parsed", x->parsed, "kept", x->kept, "share", real(x->share), "reasons",
+                     reasons, "repeats", x->repeats, "mean_nearest_f1_of_kept", real(x->nearest),
+                     "distinct_word_pairs_of_kept", real(x->pairs), "steps", (int)x->steps, "model_sha256",
+                     x->model_sha256);
+}
+
+static json_t *family_json(const struct report_family *f)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < f->n; i++) {
+        json_t *o = json_pack("{s:s, s:s}", "of", f->of, "arm", f->list[i].arm);
+        add_change(o, &f->list[i].by);
+        if (f->list[i].by.n_judged)
+            add_flags(o, &f->list[i].by);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *sample_json(const struct report_run *r, const struct report_sample *s)
+{
+    json_t *answers = json_object();
+    for (int k = 0; k < r->n_arm; k++)
+        json_object_set_new(answers, r->arms[k].name, s->answers[k] ? json_string(s->answers[k]) : json_null());
+    return json_pack("{s:s, s:s?, s:o}", "question", s->question, "reference", s->reference, "answers", answers);
+}
+
+static json_t *seconds_json(const struct report_run *r)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < r->n_phase; i++)
+        json_object_set_new(o, r->phases[i].name, json_real(r->phases[i].seconds));
+    return o;
+}
+
+json_t *report_overlap_json(const struct report_overlap *o)
+{
+    return json_pack("{s:f, s:i, s:i, s:i, s:i, s:i}", "threshold", o->threshold, "seeds", o->seeds, "seeds_left_out",
+                     o->seeds_left_out, "generated", o->generated, "generated_left_out", o->left_out, "generated_kept",
+                     o->kept);
+}
+
+int report_run_json(const struct report_run *r, json_t **out, struct error *err)
+{
+    json_t *rounds = json_array(), *arms = json_array(), *samples = json_array();
+    for (int i = 0; i < r->n_round; i++)
+        json_array_append_new(rounds, round_json(&r->rounds[i]));
+    for (int i = 0; i < r->n_arm; i++)
+        json_array_append_new(arms, arm_json(&r->arms[i]));
+    for (int i = 0; i < r->n_sample; i++)
+        json_array_append_new(samples, sample_json(r, &r->samples[i]));
+    *out = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:i, s:o}", "set",
+                     r->set, "n", r->n_item, "answered", r->n_text, "seeds", r->n_seed, "held_out", r->n_held, "judge",
+                     r->judge, "judge_sha256", r->judge_sha256, "novelty_ran_out", r->novelty_ran_out, "rounds", rounds,
+                     "arms", arms, "last_round_against", family_json(&r->last), "first_round_against",
+                     family_json(&r->first), "samples", samples, "seconds", seconds_json(r), "threshold", r->threshold,
+                     "peak_resident_mib", r->peak_mib, "test_overlap", report_overlap_json(&r->overlap));
+    return *out ? 0 : error_set_nomem(err, 4096, "metrics");
+}
