@@ -25,6 +25,9 @@ static const struct field rows[] = {
      .high = 65536, .initial = "4", .bits = FIELD_BITS_MADE, .help = "rows in a micro-batch"},
     {FIELD("gradient-accumulation-steps", FIELD_INT, struct train_options, accumulation), .argument = "N", .low = 1,
      .high = 65536, .initial = "1", .bits = FIELD_BITS_MADE, .help = "micro-batches in an optimizer step"},
+    {FIELD("gradient-leaves", FIELD_INT, struct train_options, gradient_leaves), .argument = "L", .low = 1,
+     .high = 65536, .initial = "1", .bits = FIELD_BITS,
+     .help = "sum a step's gradient over so many shares of its rows, a power of two, in a fixed tree"},
     {FIELD("weight-decay", FIELD_DOUBLE, struct train_options, weight_decay), .argument = "X", .high = 10,
      .initial = "0", .bits = FIELD_BITS, .help = "decoupled decay, not on norms and biases"},
     {FIELD("adam-beta1", FIELD_DOUBLE, struct train_options, adam_beta1), .argument = "X", .high = 0.9999999,
@@ -72,6 +75,8 @@ int train_options_check(const struct train_options *o, struct error *err)
         return rc;
     if (o->max_steps == 0 && o->num_train_epochs == 0)
         return error_set(err, ERROR_USAGE, "num_train_epochs: 0 epochs and no max_steps leave nothing to do");
+    if (o->gradient_leaves & (o->gradient_leaves - 1))
+        return error_set(err, ERROR_USAGE, "gradient_leaves: wanted a power of two, found %d", o->gradient_leaves);
     if (o->dtype != DTYPE_F32 && o->dtype != DTYPE_BF16)
         return error_set(err, ERROR_USAGE, "dtype: training computes in f32 or bf16, not in %s", dtype_name(o->dtype));
     return 0;

@@ -90,6 +90,20 @@ int pass_loss(struct pass *p, double *loss, struct error *err);
 /* --- memory.c: train_memory without what any process takes. */
 size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens);
 
+/* --- leaves.c: the step's gradient as a fixed tree of sums. n_leaf is a power of two. */
+enum { MAX_LEAF_LEVELS = 16 };
+struct leaves {
+    int n_leaf, n_level;
+    int64_t n_element;
+    struct buffer *now;                       /* the leaf that is being computed; behind the last one, the sum of all */
+    struct buffer *waiting[MAX_LEAF_LEVELS];  /* [n_level] sums of 2^i leaves, or free */
+};
+int leaves_levels(int n_leaf); /* buffers beside the one */
+int leaves_init(struct leaves *l, struct device *d, int n_leaf, int64_t n_element, struct error *err);
+void leaves_deinit(struct leaves *l);
+void leaves_add(struct leaves *l, struct queue *q, int leaf); /* `now` holds this leaf; leaves come in order */
+int leaves_first(const struct leaves *l, int leaf, int n_row); /* the leaf's first row of n_row */
+
 /* --- trainer.c: the state between steps. */
 struct trainer {
     const struct train_job *job;
@@ -98,7 +112,8 @@ struct trainer {
     struct order order;
     struct pass pass;
     struct trained trained;
-    struct buffer *masters, *gradients, *moment1, *moment2, *norm; /* flat f32 (moments perhaps bf16); norm: f64 [1] */
+    struct leaves leaves;
+    struct buffer *masters, *moment1, *moment2, *norm; /* flat f32 (moments perhaps bf16); norm: f64 [1] */
     long step;                   /* steps done */
     char data_sha256[65];
     json_t *settings;            /* name -> text of everything that a resume must find unchanged */

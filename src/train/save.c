@@ -26,7 +26,7 @@ static void round_masters(struct trainer *t, enum dtype dtype)
     for (int i = 0; i < t->m->n_param; i++) {
         const struct model_param *p = &t->m->params[i];
         enum storage to = saved_storage(t, p, dtype);
-        struct span masters = {t->masters, (size_t)p->offset * 4}, way = {t->gradients, (size_t)p->offset * 4};
+        struct span masters = {t->masters, (size_t)p->offset * 4}, way = {t->leaves.now, (size_t)p->offset * 4};
         enum dtype rounded = to == STORAGE_BF16 ? DTYPE_BF16 : to == STORAGE_F16 ? DTYPE_F16 : DTYPE_F32;
         if (rounded == DTYPE_F32)
             continue;

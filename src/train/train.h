@@ -15,6 +15,7 @@ struct train_options {
     enum lr_schedule schedule;
     int max_steps;                   /* > 0 overrides epochs */
     int batch_size, accumulation;    /* rows a micro-batch, micro-batches a step */
+    int gradient_leaves;             /* a power of two: the step's gradient is summed over so many shares of its rows in a fixed tree */
     int max_length, packing, shuffle;
     int save_steps;                  /* 0: only at the end and when interrupted */
     int recompute;                   /* activations by recomputation per layer: 1, 0, or -1: when they would not fit into this machine's free memory */

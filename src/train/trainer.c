@@ -55,7 +55,7 @@ static void adamw(struct trainer *t, int64_t offset, int64_t n, struct weight *w
     const struct train_options *o = t->job->options;
     enum dtype moments = moment_dtype(o);
     tensor_adamw(t->q, &(struct adamw_args){
-        .n = (size_t)n, .param = at(t->masters, offset), .grad = at(t->gradients, offset), .moments = moments,
+        .n = (size_t)n, .param = at(t->masters, offset), .grad = at(t->leaves.now, offset), .moments = moments,
         .m = {t->moment1, (size_t)offset * dtype_size(moments)}, .v = {t->moment2, (size_t)offset * dtype_size(moments)},
         .lr = (float)lr, .beta1 = (float)o->adam_beta1, .beta2 = (float)o->adam_beta2, .eps = (float)o->adam_epsilon, .decay = (float)decay,
         .grad_scale = (float)grad_scale, .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)), .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
@@ -93,6 +93,36 @@ static int diverged(const struct trainer *t, const struct train_step *s, struct 
                      s->step, s->loss, s->grad_norm, names, i < t->order.n_row ? ", ..." : "", t->job->options->learning_rate);
 }
 
+/* Rows [from, end) of the step, in its micro-batches. */
+static void run_rows(struct trainer *t, int from, int end, float scale, struct span gradients)
+{
+    for (int i = 0, begin = 0; i < t->order.n_micro; begin = t->order.ends[i++]) {
+        int first = begin > from ? begin : from, last = t->order.ends[i] < end ? t->order.ends[i] : end;
+        if (first < last)
+            pass_run(&t->pass, t->order.rows + first, last - first, scale, gradients);
+    }
+}
+
+/* The step's gradient in leaves.now, and the sum of its losses. */
+static int run_leaves(struct trainer *t, float scale, double *loss, struct error *err)
+{
+    int n_row = t->order.ends[t->order.n_micro - 1], rc = 0;
+    *loss = 0;
+    for (int leaf = 0; !rc && leaf < t->leaves.n_leaf; leaf++) {
+        struct span gradients = at(t->leaves.now, 0);
+        double some;
+        pass_begin(&t->pass, gradients);
+        if (leaves_first(&t->leaves, leaf, n_row) == leaves_first(&t->leaves, leaf + 1, n_row)) /* no micro-batch will write it */
+            tensor_fill(t->q, &(struct fill_args){(size_t)t->trained.n_element * 4, gradients});
+        run_rows(t, leaves_first(&t->leaves, leaf, n_row), leaves_first(&t->leaves, leaf + 1, n_row), scale, gradients);
+        pass_end(&t->pass, gradients);
+        rc = pass_loss(&t->pass, &some, err);
+        *loss += rc ? 0 : some;
+        leaves_add(&t->leaves, t->q, leaf);
+    }
+    return rc;
+}
+
 static int run_step(struct trainer *t, struct train_step *s, struct error *err)
 {
     double weight, squares = 0;
@@ -102,14 +132,12 @@ static int run_step(struct trainer *t, struct train_step *s, struct error *err)
     s->total = t->order.total;
     s->learning_rate = train_learning_rate(t->job->options, t->step, t->order.total);
     s->epoch = (double)s->step / (double)t->order.per_epoch;
-    pass_begin(&t->pass, at(t->gradients, 0));
-    for (int i = 0, begin = 0; i < t->order.n_micro; begin = t->order.ends[i++])
-        pass_run(&t->pass, t->order.rows + begin, t->order.ends[i] - begin, (float)(1 / weight), at(t->gradients, 0));
-    pass_end(&t->pass, at(t->gradients, 0));
-    tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->gradients, 0), at(t->norm, 0), 0});
-    queue_download(t->q, &squares, at(t->norm, 0), sizeof squares);
-    int rc = pass_loss(&t->pass, &s->loss, err);
+    int rc = run_leaves(t, (float)(1 / weight), &s->loss, err);
     if (rc)
+        return rc;
+    tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->leaves.now, 0), at(t->norm, 0), 0});
+    queue_download(t->q, &squares, at(t->norm, 0), sizeof squares);
+    if ((rc = queue_wait(t->q, err)))
         return rc;
     s->loss /= weight;
     s->grad_norm = sqrt(squares);
@@ -165,7 +193,7 @@ static int check_data(const struct train_job *job, const struct train_data *data
 static int must_recompute(const struct trainer *t, const struct order_sizes *sizes)
 {
     const struct train_options *o = t->job->options;
-    size_t state = (size_t)t->trained.n_element * (8 + 2 * dtype_size(moment_dtype(o))), kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
+    size_t state = (size_t)t->trained.n_element * (8 + 4 * (size_t)leaves_levels(o->gradient_leaves) + 2 * dtype_size(moment_dtype(o))), kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
     size_t room = o->recompute < 0 ? device_memory(t->m->device).free : 0;
     if (o->recompute >= 0 || state + kept <= room)
         return o->recompute > 0;
@@ -196,7 +224,7 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
     if (job->eval_data)
         rows_measure(job->eval_data, job->options->batch_size < 64 ? job->options->batch_size : 64, (int)t->m->desc.task, &sizes);
     size_t bytes = (size_t)t->trained.n_element * 4, moments = (size_t)t->trained.n_element * dtype_size(moment_dtype(o));
-    if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) || (rc = buffer_new(&t->gradients, d, bytes, "gradients", err)) ||
+    if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) || (rc = leaves_init(&t->leaves, d, o->gradient_leaves, t->trained.n_element, err)) ||
         (rc = buffer_new(&t->moment1, d, moments, "first moments", err)) || (rc = buffer_new(&t->moment2, d, moments, "second moments", err)) ||
         (rc = buffer_new(&t->norm, d, sizeof(double), "the gradient's norm", err)))
         return rc;
@@ -209,7 +237,7 @@ static void trainer_deinit(struct trainer *t)
     pass_free(&t->pass);
     order_deinit(&t->order);
     buffer_free(t->masters);
-    buffer_free(t->gradients);
+    leaves_deinit(&t->leaves);
     buffer_free(t->moment1);
     buffer_free(t->moment2);
     buffer_free(t->norm);
