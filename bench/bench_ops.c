@@ -160,9 +160,10 @@ static void bench_rows(struct bench *b)
     struct span x = fresh(b, ROWS * C * 4, 1), y = fresh(b, ROWS * C * 4, 1), dx = fresh(b, ROWS * C * 4, 1), w = fresh(b, C * 4, 1), dw = fresh(b, C * 4, 1);
     struct span inverse = fresh(b, ROWS * 4, 1), wide = fresh(b, (size_t)ROWS * 2 * F * 4, 3), act = fresh(b, (size_t)ROWS * F * 4, 1);
     struct span positions = numbers(b, ROWS, itself), freq = fresh(b, D * 2, 1), table = fresh(b, ROWS * D * 4, 1);
-    TIME("norm rms f32", 2 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){NORM_RMS, ROWS, C, 1e-5f, x, w, SPAN_NONE, y, DTYPE_F32, inverse, SPAN_NONE}));
-    TIME("norm rms to bf16", 1.5 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){NORM_RMS, ROWS, C, 1e-5f, x, w, SPAN_NONE, y, DTYPE_BF16, inverse, SPAN_NONE}));
-    TIME("norm_dx rms", 6 * rc, 14.0 * ROWS * C, tensor_norm_dx(b->q, &(struct norm_dx_args){NORM_RMS, ROWS, C, x, w, inverse, SPAN_NONE, y, dx, 1, dw, SPAN_NONE}));
+    TIME("norm rms f32", 2 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS, .n_row = ROWS, .n_col = C, .eps = 1e-5f, .x = x, .weight = w, .bias = SPAN_NONE, .y = y, .y_dtype = DTYPE_F32, .inverse = inverse, .mean = SPAN_NONE}));
+    TIME("norm rms to bf16", 1.5 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS, .n_row = ROWS, .n_col = C, .eps = 1e-5f, .x = x, .weight = w, .bias = SPAN_NONE, .y = y, .y_dtype = DTYPE_BF16, .inverse = inverse, .mean = SPAN_NONE}));
+    TIME("norm_dx rms", 6 * rc, 14.0 * ROWS * C, tensor_norm_dx(b->q, &(struct norm_dx_args){.kind = NORM_RMS, .n_row = ROWS, .n_col = C, .x = x, .weight = w, .inverse = inverse, .dy = y, .dx = dx, .accumulate = 1,
+                                                                                     .dweight = dw}));
     TIME("rope_table 1024 positions", 4.0 * ROWS * D, 0, tensor_rope_table(b->q, &(struct rope_table_args){.n_pos = ROWS, .head_dim = D, .inv_freq = freq, .table = table}));
     TIME("rope 9 heads", 2 * rc, 6.0 * ROWS * C, tensor_rope(b->q, &(struct rope_args){.n_row = ROWS, .n_head = H, .head_dim = D, .x = x, .x_stride = C, .positions = positions, .table = table}));
     TIME("gate silu f32", 3 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_F32, DTYPE_F32}));

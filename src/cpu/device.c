@@ -149,7 +149,7 @@ int device_open_cpu(struct device **out, const struct device_options *options, s
     if (!c)
         return error_set_nomem(err, sizeof *c, "the CPU device");
     int n = options && options->n_thread > 0 ? options->n_thread : threads_available();
-    c->base = (struct device){.backend = &cpu_backend, .ops = &cpu_ops, .queue = &c->queue, .isa = isa_name(isa), .n_thread = n};
+    c->base = (struct device){.backend = &cpu_backend, .ops = &cpu_ops, .fused = FUSED_GATE | FUSED_ADAMW_PACK, .queue = &c->queue, .isa = isa_name(isa), .n_thread = n};
     c->queue.device = &c->base;
     c->isa = isa;
     code = pool_new(&c->pool, n, err);

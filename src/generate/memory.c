@@ -58,5 +58,5 @@ size_t generate_memory(const struct device *device, const struct model_desc *d, 
     double kv = used * layer, slack = (most - used) * layer; /* a layer's pages end somewhere inside a huge one */
     kv += slack < HUGE / 2 ? slack : HUGE / 2;
     int head = batch < HEAD_ROWS ? batch : HEAD_ROWS;
-    return (size_t)(kv * d->n_layer) + model_workspace_bytes(d, dtype, batch + CHUNK, batch) + 4 * (size_t)head * (size_t)d->n_vocab + HOST;
+    return (size_t)(kv * d->n_layer) + model_workspace_bytes(device, d, dtype, batch + CHUNK, batch) + 4 * (size_t)head * (size_t)d->n_vocab + HOST;
 }

@@ -11,10 +11,10 @@ struct model_workspace {
     int max_row, max_out;
 };
 
-static void carve_workspace(struct carver *c, const struct model_desc *d, enum dtype dtype, int max_row, int max_out, struct model_workspace *w)
+static void carve_workspace(struct carver *c, const struct device *device, const struct model_desc *d, enum dtype dtype, struct model_workspace *w)
 {
     enum dtype act = dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
-    size_t t = (size_t)max_row, n_out = (size_t)max_out;
+    size_t t = (size_t)w->max_row, n_out = (size_t)w->max_out;
     struct layer_io *io = &w->io;
     io->x = io->mid = io->y = carve(c, t, d->n_embd, DTYPE_F32);
     io->h1 = io->h2 = carve(c, t, d->n_embd, act);
@@ -22,17 +22,19 @@ static void carve_workspace(struct carver *c, const struct model_desc *d, enum d
     io->att = carve(c, t, (int64_t)d->n_head * d->head_dim, act);
     io->mlp = carve(c, t, d->n_ff, act);
     io->att_dtype = act;
+    size_t wide = linear_wide_bytes(device, w->max_row, desc_up_width(d));
+    io->wide = wide ? carve(c, wide / 4, 1, DTYPE_F32) : SPAN_NONE;
     if (d->place != PLACE_PRE)
         io->raw1 = io->raw2 = io->post = carve(c, t, d->n_embd, DTYPE_F32);
     w->gathered = carve(c, n_out, d->n_embd, DTYPE_F32);
     w->hidden = carve(c, n_out, d->n_embd, DTYPE_F32);
 }
 
-size_t model_workspace_bytes(const struct model_desc *d, enum dtype dtype, int max_row, int max_out)
+size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row, int max_out)
 {
     struct carver c = {NULL, 0};
-    struct model_workspace w = {0};
-    carve_workspace(&c, d, dtype, max_row, max_out, &w);
+    struct model_workspace w = {.max_row = max_row, .max_out = max_out};
+    carve_workspace(&c, device, d, dtype, &w);
     return c.used;
 }
 
@@ -43,14 +45,14 @@ int model_workspace_new(struct model_workspace **out, const struct model *m, int
         return error_set_nomem(err, sizeof *w, "a workspace");
     w->max_row = max_row;
     w->max_out = max_out;
-    int rc = buffer_new(&w->slab, m->device, model_workspace_bytes(&m->desc, m->dtype, max_row, max_out), "activations", err);
+    int rc = buffer_new(&w->slab, m->device, model_workspace_bytes(m->device, &m->desc, m->dtype, max_row, max_out), "activations", err);
     if (rc) {
         model_workspace_free(w);
         *out = NULL;
         return rc;
     }
     struct carver c = {w->slab, 0};
-    carve_workspace(&c, &m->desc, m->dtype, max_row, max_out, w);
+    carve_workspace(&c, m->device, &m->desc, m->dtype, w);
     return 0;
 }
 

@@ -202,7 +202,8 @@ static void mlp_forward(const struct layer *l, int n_row)
         return;
     }
     tensor_linear(l->q, &(struct linear_args){.w = layer_group(l->m, l->index, PART_GATE_UP)->weight, .n_row = n_row, .x = io->h2, .x_dtype = l->act, .y = io->mlp,
-                                              .y_dtype = l->act, .bias = layer_vector(l, PART_GATE_UP_BIAS), .gate = d->gated, .activate = !d->gated, .act = d->act});
+                                              .y_dtype = l->act, .bias = layer_vector(l, PART_GATE_UP_BIAS), .gate = d->gated, .activate = !d->gated, .act = d->act,
+                                              .wide = io->wide});
 }
 
 /* Behind attention: n rows of io, of which `rows` (or all, in order) are rows of io->att. */

@@ -103,7 +103,7 @@ uint64_t model_pack_noise(uint64_t noise, int64_t offset); /* of the group that 
 
 /* Workspace of a forward pass without gradients: one slab, sized first. max_out is at most max_row. */
 struct model_workspace;
-size_t model_workspace_bytes(const struct model_desc *d, enum dtype dtype, int max_row, int max_out);
+size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row, int max_out);
 int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out, struct error *err);
 void model_workspace_free(struct model_workspace *w);
 

@@ -80,7 +80,7 @@ struct layer_io {
     struct span h2, gate_up;           /* act [T,C]; [T,2F] (or F) of gate_up_dtype */
     struct span mlp;                   /* act [T,F] */
     struct span y;                     /* [T,C] out: mid + MLP */
-    struct span wide;                  /* [T,2F], scratch where gate_up is bf16 */
+    struct span wide;                  /* [T,2F], scratch where gate_up is bf16, or not kept on a device that does not fuse the gate */
     struct span u;                     /* act [T, widest adapter's rows], scratch */
     enum dtype att_dtype, gate_up_dtype;
 };

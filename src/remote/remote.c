@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The remote test backend: what a GPU would forgive as little. Buffers are pages without access, so host code that touches one dies at once; operators,
+/* The remote test backend: what a GPU would forgive as little. It fuses nothing that may be left out, so that the composed forms run too. Buffers are pages without access, so host code that touches one dies at once; operators,
  * uploads and downloads are copied into a log and run by a CPU device only when the queue is waited for (or the log is full, or a
  * buffer goes), while the pages are open. */
 #include "remote/remote.h"

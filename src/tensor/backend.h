@@ -32,6 +32,7 @@ struct queue {
 struct device {
     const struct backend *backend;
     const struct backend_ops *ops;
+    unsigned fused; /* enum tensor_fused */
     struct queue *queue;
     const char *isa;
     int n_thread;

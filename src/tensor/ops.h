@@ -15,12 +15,19 @@
 
 #include "tensor/tensor.h"
 
-#define TENSOR_OPS(X)                                                                                                     \
-    X(weight_pack) X(weight_unpack) X(linear) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)           \
-    X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx)         \
-    X(bias_dw)           \
-    X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy) X(candidates) X(sample)                   \
-    X(sum_squares) X(adamw)
+/* Every backend has all of these. */
+#define TENSOR_PLAIN_OPS(X)                                                                                                 \
+    X(weight_pack) X(weight_unpack) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)                       \
+    X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx) X(bias_dw) \
+    X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy)    \
+    X(candidates) X(sample) X(sum_squares)
+/* These too, but what they fuse is optional: a backend that says in its `fused` that it has it not gets the composed form, with the same bits.
+ *   FUSED_GATE        linear with gate or activate; else linear into args->wide, then gate
+ *   FUSED_ADAMW_PACK  adamw with w; else adamw, then weight_pack */
+#define TENSOR_OPS(X) TENSOR_PLAIN_OPS(X) X(linear) X(adamw)
+enum tensor_fused { FUSED_GATE = 1, FUSED_ADAMW_PACK = 2 };
+/* Bytes of linear_args.wide for rows of a product with n outputs and a gate or an activation; 0: the device fuses them. Asked before work. */
+size_t linear_wide_bytes(const struct device *d, int64_t n_row, int64_t n);
 
 /* The names of transformers' ACT2FN: silu (swish), relu, gelu, gelu_new and its kin, gelu_10, quick_gelu, relu2, relu6, leaky_relu, sigmoid, tanh, mish, laplace, linear. */
 enum activation {
@@ -48,6 +55,7 @@ struct linear_args {
     int gate, activate;
     enum activation act;
     int64_t residual_stride;
+    struct span wide; /* with gate or activate (then without residual, y dense): linear_wide_bytes(), or SPAN_NONE */
 };
 /* dx[t,k] (+)= sum_n dy[t,n] w[n,k], chain over n in order. accumulate: the chain's result is added to dx. dx f32 [T,K], dy f32 [T,N].
  * count: only over n in [first, first + count), first a multiple of 32; 0: all. */
