@@ -113,6 +113,11 @@ if [ -f $m/model.safetensors ]; then
   for i in 1 2 3 4 5 6; do echo "{\"prompt\":\"How do I store apples $i?\",\"chosen\":\"In a cool place.\",\"rejected\":\"apples apples apples\"}"; done >"$tmp/pairs.jsonl"
   want 0 "steps" "$ISARA" train --task reward --model $m --data "$tmp/pairs.jsonl" --output "$tmp/reward" --learning-rate 1e-3 --max-steps 12 --dtype f32
   want 0 '"LlamaForScore"' cat "$tmp/reward/config.json"
+  # The tokens of a step are those of both texts of each pair, with the end that each gets.
+  "$ISARA" train --task reward --model $m --data "$tmp/pairs.jsonl" --output "$tmp/reward1" --per-device-train-batch-size 6 --max-steps 1 --dtype f32 --log-level quiet
+  for i in 1 2 3 4 5 6; do for a in "In a cool place." "apples apples apples"; do echo "{\"text\":\"BEGINNING OF CONVERSATION: USER: How do I store apples $i? ASSISTANT:$a\"}"; done; done >"$tmp/both.jsonl"
+  ends=12; n=$("$ISARA" tokenize --model $m --special-tokens --input "$tmp/both.jsonl" --log-level quiet | sed 's/.*"token_ids":\[\([^]]*\)\].*/\1/' | tr ',' '\n' | wc -l)
+  want 0 "\"tokens\": $((n + ends))," cat "$tmp/reward1/log.jsonl"
   printf '{"question":"How do I store apples 9?"}\n{"question":"How do I store apples 7?"}\n' >"$tmp/q2.jsonl"; printf '{"answer":"In a cool place."}\n{"answer":"In a cool place."}\n' >"$tmp/a2.jsonl"; printf '{"answer":"apples apples apples"}\n{"answer":"apples apples apples"}\n' >"$tmp/b2.jsonl"
   want 0 '"win_rate": 100' "$ISARA" eval --task utility --test "$tmp/q2.jsonl" --input "$tmp/a2.jsonl" --reference "$tmp/b2.jsonl" --judge "$tmp/reward" --dtype f32 --json --log-level quiet
 else

@@ -358,6 +358,43 @@ static void test_bits_do_not_depend_on_split_recomputation_or_threads(void **sta
     }
 }
 
+/* In the first step the gradient of A is 0, as B is; what is left of AdamW is its decay: A (1 - learning rate x decay). */
+static void test_weight_decay_reaches_the_adapter(void **state)
+{
+    (void)state;
+    struct file_map map[2];
+    struct safetensors *s[2];
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        struct train_options o;
+        struct train_result result;
+        char hex[65], path[300];
+        const char *directory = check_tmpdir(i ? "lora_decayed" : "lora_not_decayed");
+        train_options(&o, DTYPE_F32, "all-linear");
+        o.max_steps = 1;
+        o.schedule = LR_CONSTANT;
+        o.warmup_ratio = 0;
+        o.weight_decay = i ? 0.5 : 0;
+        snprintf(path, sizeof path, "%s/adapter_model.safetensors", directory);
+        train(directory, &o, 1, 0, &result, hex);
+        assert_int_equal(file_map(&map[i], path, NULL), 0);
+        assert_int_equal(safetensors_parse(&s[i], map[i].data, map[i].size, path, NULL), 0);
+    }
+    for (size_t t = 0; t < safetensors_n_tensor(s[0]); t++) {
+        const struct tensor_info *info = safetensors_tensor(s[0], t);
+        const float *plain = (const void *)safetensors_data(s[0], t), *decayed = (const void *)safetensors_data(s[1], t);
+        assert_string_equal(info->name, safetensors_tensor(s[1], t)->name);
+        for (uint64_t k = 0; strstr(info->name, "lora_A") && k < info->n_element; k++, n++)
+            if (!(fabs((double)decayed[k] - (double)plain[k] * (1 - 0.02 * 0.5)) <= 1e-6 * fabs((double)plain[k])))
+                fail_msg("%s[%d] is %g, without decay %g", info->name, (int)k, (double)decayed[k], (double)plain[k]);
+    }
+    assert_true(n > 100);
+    for (int i = 0; i < 2; i++) {
+        safetensors_free(s[i]);
+        file_unmap(&map[i]);
+    }
+}
+
 static double score_data(const char *path)
 {
     struct place p;
@@ -403,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_an_adapter_without_tensors_is_none),
         cmocka_unit_test(test_what_is_not_computed_is_refused_by_name),
         cmocka_unit_test(test_bits_do_not_depend_on_split_recomputation_or_threads),
+        cmocka_unit_test(test_weight_decay_reaches_the_adapter),
         cmocka_unit_test(test_what_is_written_says_what_was_trained),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
