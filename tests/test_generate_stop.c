@@ -76,6 +76,23 @@ static void special_tokens_count_with_their_text(void **state)
     tokenizer_close(tok);
 }
 
+/* A token that ends a generation is no part of its text, though it may be an ordinary one (--eos-token-id); elsewhere than at the end it is. */
+static void the_end_is_not_in_the_text(void **state)
+{
+    (void)state;
+    static const struct { const char *text; int32_t ids[4]; int n; } cases[] = {{"ab", {A, B, C}, 3}, {"ab", {A, B, GREATER}, 3}, {"acb", {A, C, B}, 3}, {"c", {C, C}, 2}, {"", {C}, 1}, {"", {END}, 0}};
+    const struct generate_options o = {.eos_ids = {C, GREATER}, .n_eos = 2};
+    struct tokenizer *tok = open_letters();
+    struct error err = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text;
+        assert_int_equal(stop_text(tok, &o, cases[i].ids, cases[i].n, &text, &err), 0);
+        assert_string_equal(text, cases[i].text);
+        mem_free(text);
+    }
+    tokenizer_close(tok);
+}
+
 /* One token for each byte, up to the longest string that can be given, at any distance from the text's begin. */
 static void long_strings_of_short_tokens(void **state)
 {
@@ -133,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(special_tokens_count_with_their_text),
         cmocka_unit_test(long_strings_of_short_tokens),
+        cmocka_unit_test(the_end_is_not_in_the_text),
         cmocka_unit_test(the_first_of_several_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
