@@ -170,26 +170,31 @@ void speaker_end_ids(const struct speaker *s, struct generate_options *o)
         o->eos_ids[o->n_eos++] = eos;
 }
 
-static const char *stop_of(const struct speaker *s, int asks)
+/* The stop text and whose it is. */
+static const char *stop_of(const struct speaker *s, int asks, const char **whose)
 {
+    *whose = asks ? "the template's question_end" : "the template's answer_end";
     if (asks)
         return template_ask_stop(s->template);
-    return s->o.style ? s->o.style->stop : template_answer_stop(s->template);
+    if (!s->o.style)
+        return template_answer_stop(s->template);
+    *whose = "the prompt style's stop";
+    return s->o.style->stop;
 }
 
 /* Half a stop text would end texts where the whole one does not stand. */
 int speaker_decoding(const struct speaker *s, int asks, const struct generate_options *o, struct generate_options *out, struct error *err)
 {
-    const char *stop = stop_of(s, asks), *what = !asks && s->o.style ? "the prompt style's stop" : asks ? "the template's question_end" : "the template's answer_end";
+    const char *whose, *stop = stop_of(s, asks, &whose);
     size_t n = strlen(stop);
     *out = *o;
     speaker_end_ids(s, out);
     if (!n)
         return 0;
     if (n >= GENERATE_STOP_BYTES)
-        return error_set(err, ERROR_CONFIG, "stop: %s has %zu bytes; wanted at most %d", what, n, GENERATE_STOP_BYTES - 1);
+        return error_set(err, ERROR_CONFIG, "stop: %s has %zu bytes; wanted at most %d", whose, n, GENERATE_STOP_BYTES - 1);
     if (out->n_stop >= GENERATE_MAX_STOP)
-        return error_set(err, ERROR_CONFIG, "stop: %d strings beside %s; wanted at most %d, so that it is one of the %d", out->n_stop, what, GENERATE_MAX_STOP - 1, GENERATE_MAX_STOP);
+        return error_set(err, ERROR_CONFIG, "stop: %d strings beside %s; wanted at most %d", out->n_stop, whose, GENERATE_MAX_STOP - 1);
     memcpy(out->stop[out->n_stop++], stop, n + 1);
     return 0;
 }
