@@ -149,14 +149,17 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     o.seeds = v->seeds, o.k = v->k;
     o.arm = (enum context_kind)arm_of(v->arm);
     o.speaker.retriever = retriever_of(v->retriever);
-    int rc = eval_style_open(&e->style, v, &o.speaker.style, err);
+    const struct style_options style = {v->style, v->primer, v->extraction && !strcmp(v->extraction, "original")};
+    int primer = style.name && !strcmp(style.name, "primer");
+    int rc = primer ? eval_require(v->primer, "primer", "the text of solved pairs that stands before the question (TruthfulQA's six, or lm-eval's truthfulqa_gen.yaml)", err) : 0;
+    rc = rc ? rc : style_open(&e->style, &style, &o.speaker.style, err);
     if (!rc && o.speaker.style && o.arm != CONTEXTS_NONE && strcmp(o.speaker.style->name, "chat"))
         rc = error_set(err, ERROR_USAGE, "--prompt-style %s is without seeds; with --arm %s use template or chat", o.speaker.style->name, v->arm);
     if (!rc && v->style && !strcmp(v->style, "zero-shot") && o.arm != CONTEXTS_NONE)
         rc = error_set(err, ERROR_USAGE, "--prompt-style zero-shot is without seeds; with --arm %s use template", v->arm);
     rc = rc ? rc : decoding(e, v, &o, err);
     rc = rc ? rc : answers_open(&e->answers, w->device, &o, err);
-    rc = rc ? rc : eval_style_attach(e->style, answers_tokenizer(e->answers), err);
+    rc = rc ? rc : style_attach(e->style, answers_tokenizer(e->answers), err);
     if (o.arm == CONTEXTS_NONE)
         snprintf(e->style_text, sizeof e->style_text, "%s, zero-shot", o.speaker.style ? o.speaker.style->name : "template");
     else
@@ -200,7 +203,7 @@ int eval_answers_open(struct eval_answers *e, const struct eval_work *w, struct 
 
 void eval_answers_close(struct eval_answers *e)
 {
-    eval_style_close(e->style); /* it may hold the tokenizer's template */
+    style_close(e->style); /* it may hold the tokenizer's template */
     answers_close(e->answers);
     eval_journal_close(e->journal);
     json_decref(e->settings), json_decref(e->more_settings);

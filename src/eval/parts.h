@@ -5,6 +5,7 @@
 #define EVAL_PARTS_H
 
 #include "answer/answers.h"
+#include "answer/style.h"
 #include "eval/eval.h"
 #include "judge/harm.h"
 #include "stats/stats.h"
@@ -61,21 +62,13 @@ int eval_journal_put(struct eval_journal *j, const char *stage, int index, json_
 int eval_journal_count(const struct eval_journal *j, const char *stage);
 void eval_journal_close(struct eval_journal *j); /* NULL is fine; the file stays */
 
-/* --- eval_style.c: how questions are put --- */
-struct eval_style;
-/* *style NULL: the template. Errors: no --primer, the model has no chat template. */
-int eval_style_open(struct eval_style **out, const struct eval_options *v, const struct prompt_style **style, struct error *err);
-/* After the model's tokenizer is there; it must outlive the style. Reads the chat template. */
-int eval_style_attach(struct eval_style *s, const struct tokenizer *t, struct error *err);
-void eval_style_close(struct eval_style *s); /* NULL is fine */
-
 /* --- eval_answers.c: the answers to a test set --- */
 struct eval_answers {
     const char *task; const char *const *questions; int n; /* set before open; borrowed */
     int max_new_tokens;          /* 0: the engine's default, before the user's options */
     int want_answers;            /* 0: the model is opened and nothing is generated */
     struct answers *answers;     /* NULL: outputs were read */
-    struct eval_style *style;
+    struct style *style;
     struct eval_journal *journal; /* stage "answer": {"question","prompt","text","raw","error","ended","n_token","sum_logprob","contexts","dropped"} */
     json_t *more_settings;       /* what else decides the journal's rows (a judge, ...); taken at open; NULL: nothing */
     json_t *settings;            /* of the journal */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prompt styles besides the template. A primer is a text of solved pairs put before "\n\nQ: " and the question and nothing else, as TruthfulQA and lm-eval ask
  * their generation questions; the text is the user's own copy. lm-eval's own YAML is a Jinja template in `question` and is rendered as one. */
-#include "eval/parts.h"
+#include "answer/style.h"
 
 #include "base/mem.h"
 #include "io/file.h"
@@ -11,14 +11,14 @@
 #include <string.h>
 #include <yaml.h>
 
-struct eval_style {
+struct style {
     struct prompt_style style;
     struct buf primer;
     struct jinja *template; /* of a YAML primer; NULL: the text */
     struct chat *chat;
 };
 
-static int render_primer(const struct eval_style *s, const char *question, struct buf *out, struct error *err)
+static int render_primer(const struct style *s, const char *question, struct buf *out, struct error *err)
 {
     json_t *document = json_pack("{s:s}", "question", question);
     int rc = document ? jinja_render(s->template, document, 0, out, NULL, err) : error_set_nomem(err, 64, "a prompt");
@@ -28,7 +28,7 @@ static int render_primer(const struct eval_style *s, const char *question, struc
 
 static int compose_primer(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
 {
-    const struct eval_style *s = user;
+    const struct style *s = user;
     (void)examples, (void)n;
     if (s->template)
         return render_primer(s, question, out, err);
@@ -41,7 +41,7 @@ static int compose_primer(void *user, const struct example *examples, size_t n, 
 /* Examples are earlier turns. */
 static int compose_chat(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
 {
-    const struct eval_style *s = user;
+    const struct style *s = user;
     json_t *messages = json_array(), *conversation;
     for (size_t i = 0; i < n; i++) {
         json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", examples[i].question));
@@ -75,7 +75,7 @@ static char *yaml_value(const struct buf *text, const char *key)
 }
 
 /* doc_to_text is a template; one that does not ask the question at its end is no primer. */
-static int primer_from_yaml(struct eval_style *s, const char *path, struct error *err)
+static int primer_from_yaml(struct style *s, const char *path, struct error *err)
 {
     static const char probe[] = "isara's own question?";
     char *value = yaml_value(&s->primer, "doc_to_text");
@@ -92,45 +92,43 @@ static int primer_from_yaml(struct eval_style *s, const char *path, struct error
     return rc;
 }
 
-static int open_primer(struct eval_style *s, const struct eval_options *v, struct error *err)
+static int open_primer(struct style *s, const struct style_options *o, struct error *err)
 {
-    int rc = eval_require(v->primer, "primer", "the text of solved pairs that stands before the question (TruthfulQA's six, or lm-eval's truthfulqa_gen.yaml)", err);
-    rc = rc ? rc : file_read(&s->primer, v->primer, 1 << 20, err);
-    size_t n = rc ? 0 : strlen(v->primer);
-    if (n > 5 && !strcmp(v->primer + n - 5, ".yaml"))
-        rc = rc ? rc : primer_from_yaml(s, v->primer, err);
+    int rc = file_read(&s->primer, o->primer, 1 << 20, err);
+    size_t n = rc ? 0 : strlen(o->primer);
+    if (n > 5 && !strcmp(o->primer + n - 5, ".yaml"))
+        rc = rc ? rc : primer_from_yaml(s, o->primer, err);
     while (s->primer.len && (unsigned char)s->primer.data[s->primer.len - 1] <= ' ')
         s->primer.data[--s->primer.len] = 0;
     if (!rc && s->primer.failed)
         rc = error_set_nomem(err, s->primer.len, "a primer");
     if (!rc && !s->primer.len)
-        rc = error_set(err, ERROR_DATA, "%s: is empty; wanted solved pairs", v->primer);
-    int original = v->extraction && !strcmp(v->extraction, "original");
-    s->style = (struct prompt_style){.name = "primer", .compose = compose_primer, .user = s, .stop = original ? "Q:" : "\n\n", .score_cue = "\nA:", .score_prefix = " "};
+        rc = error_set(err, ERROR_DATA, "%s: is empty; wanted solved pairs", o->primer);
+    s->style = (struct prompt_style){.name = "primer", .compose = compose_primer, .user = s, .stop = o->original ? "Q:" : "\n\n", .score_cue = "\nA:", .score_prefix = " "};
     return rc;
 }
 
-int eval_style_open(struct eval_style **out, const struct eval_options *v, const struct prompt_style **style, struct error *err)
+int style_open(struct style **out, const struct style_options *o, const struct prompt_style **style, struct error *err)
 {
     *style = NULL;
-    if (!v->style || !strcmp(v->style, "template") || !strcmp(v->style, "zero-shot"))
+    if (!o->name || !strcmp(o->name, "template") || !strcmp(o->name, "zero-shot"))
         return 0;
-    struct eval_style *s = *out = mem_calloc(1, sizeof *s);
+    struct style *s = *out = mem_calloc(1, sizeof *s);
     if (!s)
         return error_set_nomem(err, sizeof *s, "a prompt style");
     *style = &s->style;
-    if (!strcmp(v->style, "primer"))
-        return open_primer(s, v, err);
+    if (!strcmp(o->name, "primer"))
+        return open_primer(s, o, err);
     s->style = (struct prompt_style){.name = "chat", .compose = compose_chat, .user = s, .stop = "", .score_cue = "", .score_prefix = "", .special = 1};
     return 0;
 }
 
-int eval_style_attach(struct eval_style *s, const struct tokenizer *t, struct error *err)
+int style_attach(struct style *s, const struct tokenizer *t, struct error *err)
 {
     return s && s->style.special ? chat_open(&s->chat, t, err) : 0;
 }
 
-void eval_style_close(struct eval_style *s)
+void style_close(struct style *s)
 {
     if (s) {
         chat_close(s->chat);
