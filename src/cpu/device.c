@@ -8,31 +8,6 @@
 
 #include <string.h>
 
-static struct cpu_device *cpu_of(const struct queue *q)
-{
-    return (struct cpu_device *)q->device;
-}
-
-struct pool *cpu_pool(struct queue *q)
-{
-    return cpu_of(q)->pool;
-}
-
-enum cpu_isa cpu_isa(const struct queue *q)
-{
-    return cpu_of(q)->isa;
-}
-
-void *cpu_scratch(struct queue *q, int worker)
-{
-    return cpu_of(q)->scratch + (size_t)worker * cpu_of(q)->scratch_bytes;
-}
-
-void *cpu_shared(struct queue *q)
-{
-    return cpu_of(q)->shared;
-}
-
 static void cpu_close(struct device *d)
 {
     struct cpu_device *c = (struct cpu_device *)d;
