@@ -264,6 +264,40 @@ static void callbacks_may_submit_and_cancel(void **state)
     device_close(d);
 }
 
+static int cancel_itself(void *user, const struct generate_request *r, const struct generate_token *token)
+{
+    struct chain *c = user;
+    c->told[r - c->q]++;
+    if (token->position == 1)
+        generate_cancel(c->e, r);
+    return 0;
+}
+
+static void a_request_may_be_cancelled_at_its_own_token(void **state)
+{
+    (void)state;
+    struct device *d = open_device(1);
+    struct model *m = small_model(d, DTYPE_F32);
+    struct generate_engine *e = engine_with(m, NULL);
+    struct chain c = {.e = e, .q = {request_of(0, 0, 9, 6), request_of(2, 20, 9, 6), request_of(0, 40, 9, 2)}};
+    struct generate_limits l = limits_of(e, 3);
+    struct error err;
+    assert_int_equal(generate_begin(e, &l, &(struct generate_calls){cancel_itself, chain_done, &c}, &err), 0);
+    for (int i = 0; i < 3; i++) /* greedy, beams, whose tokens are told at their end, and one that ends with this token */
+        assert_int_equal(generate_submit(e, &c.q[i], &err), 0);
+    while (generate_pending(e))
+        assert_int_equal(generate_step(e, &err), 0);
+    generate_end(e);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(c.told[i], 2);
+        assert_int_equal(c.done[i], 0);
+    }
+    assert_int_equal(e->pages.reserved, 0);
+    generate_engine_free(e);
+    model_close(m);
+    device_close(d);
+}
+
 static void refuse(struct generate_engine *e, struct generate_request r, const char *want)
 {
     struct error err = {0};
@@ -319,6 +353,7 @@ int main(void)
         cmocka_unit_test(results_do_not_depend_on_arrivals_bf16),
         cmocka_unit_test(a_cancelled_request_gives_back_its_pages_and_slots_at_once),
         cmocka_unit_test(callbacks_may_submit_and_cancel),
+        cmocka_unit_test(a_request_may_be_cancelled_at_its_own_token),
         cmocka_unit_test(what_a_session_was_not_made_for_is_named),
     };
     int failed = cmocka_run_group_tests_name("generate_session", tests, NULL, NULL);

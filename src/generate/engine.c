@@ -92,8 +92,6 @@ struct generate_stats generate_engine_stats(const struct generate_engine *e)
     return s;
 }
 
-typedef int done_fn(void *user, int index, const struct generate_result *result);
-
 struct sorted { const struct generate_request *r; int index; };
 
 static int by_tokens(const void *a, const void *b)
@@ -108,82 +106,91 @@ static int by_tokens(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-struct run { /* what the caller of generate_run is told */
-    const struct generate_request *requests;
-    done_fn *done;
-    void *user;
-    struct error *err;
-};
-
-static int tell(void *user, const struct generate_request *r, const struct generate_result *result)
+static int tell(const struct generate_calls *calls, const struct generate_request *r, const struct generate_result *result)
 {
-    const struct run *run = user;
-    int index = (int)(r - run->requests), code = run->done(run->user, index, result);
-    if (code && run->err && !run->err->code)
-        return error_set(run->err, code, "stopped by the caller at request %d", index);
-    return code;
+    return calls->done(calls->user, r, result);
 }
 
 /* Puts the requests that can run into order[], the others out with their error. */
-static int sift(struct generate_engine *e, struct run *run, int n, struct sorted *order, struct plan *plan)
+static int sift(struct generate_engine *e, const struct generate_request *requests, int n, const struct generate_calls *calls, struct sorted *order, struct plan *plan)
 {
     int code = 0;
     for (int i = 0; i < n && !code; i++) {
-        const struct generate_request *r = &run->requests[i];
         struct generate_result result = {0};
-        if (admit_check(e, r, &result.error)) {
-            code = tell(run, r, &result);
+        if (admit_check(e, &requests[i], &result.error)) {
+            code = tell(calls, &requests[i], &result);
             continue;
         }
-        order[plan->n] = (struct sorted){r, i};
-        plan_add(plan, r, e->options.page);
+        order[plan->n] = (struct sorted){&requests[i], i};
+        plan_add(plan, &requests[i], e->options.page);
     }
     return code;
 }
 
 /* All requests in order; one that the memory budget can never hold goes out with its error. */
-static int submit_all(struct generate_engine *e, struct run *run, const struct sorted *order, int n)
+static int submit_all(struct generate_engine *e, const struct sorted *order, int n)
 {
     int code = 0;
     for (int i = 0; i < n && !code; i++) {
         struct generate_result result = {0};
         if (generate_submit(e, order[i].r, &result.error))
-            code = tell(run, order[i].r, &result);
+            code = tell(&e->calls, order[i].r, &result);
     }
     return code;
 }
 
-static int run_session(struct generate_engine *e, struct run *run, const struct sorted *order, const struct plan *plan)
+static int run_session(struct generate_engine *e, const struct generate_calls *calls, const struct sorted *order, const struct plan *plan, struct error *err)
 {
     struct generate_limits limits = {.requests = plan->n, .length = plan->max_len, .width = plan->max_lane, .rules = plan->uses_rules, .stop = plan->uses_stop};
-    struct generate_calls calls = {NULL, tell, run};
-    int code = session_open(e, plan, &limits, &calls, run->err);
+    int code = session_open(e, plan, &limits, calls, err);
     if (!code)
-        code = submit_all(e, run, order, plan->n);
+        code = submit_all(e, order, plan->n);
     while (!code && generate_pending(e))
-        code = generate_step(e, run->err);
+        code = generate_step(e, err);
     generate_end(e);
     return code;
 }
 
-int generate_run(struct generate_engine *e, const struct generate_request *requests, int n, done_fn *done, void *user, struct error *err)
+int generate_all(struct generate_engine *e, const struct generate_request *requests, int n, const struct generate_calls *calls, struct error *err)
 {
     struct plan plan = {0};
-    struct run run = {requests, done, user, err};
     if (n < 1)
         return 0;
-    if (err)
-        err->code = 0;
     if (e->open)
         return error_set(err, ERROR_USAGE, "the engine has an open session; end it before a run");
     struct sorted *order = mem_alloc((size_t)n * sizeof *order);
     if (!order)
         return error_set_nomem(err, (size_t)n * sizeof *order, "the order of requests");
-    int code = sift(e, &run, n, order, &plan);
+    int code = sift(e, requests, n, calls, order, &plan);
     if (!code && plan.n) {
         qsort(order, (size_t)plan.n, sizeof *order, by_tokens);
-        code = run_session(e, &run, order, &plan);
+        code = run_session(e, calls, order, &plan, err);
     }
     mem_free(order);
     return code;
+}
+
+struct numbered { /* who asked with generate_run */
+    const struct generate_request *requests;
+    int (*done)(void *user, int index, const struct generate_result *result);
+    void *user;
+    struct error *err;
+};
+
+static int tell_numbered(void *user, const struct generate_request *r, const struct generate_result *result)
+{
+    const struct numbered *to = user;
+    int index = (int)(r - to->requests), code = to->done(to->user, index, result);
+    if (code && to->err && !to->err->code)
+        return error_set(to->err, code, "stopped by the caller at request %d", index);
+    return code;
+}
+
+int generate_run(struct generate_engine *e, const struct generate_request *requests, int n,
+                 int (*done)(void *user, int index, const struct generate_result *result), void *user, struct error *err)
+{
+    struct numbered to = {requests, done, user, err};
+    if (err)
+        err->code = 0;
+    return generate_all(e, requests, n, &(struct generate_calls){NULL, tell_numbered, &to}, err);
 }

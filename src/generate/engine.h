@@ -110,6 +110,7 @@ struct generate_engine {
     int n_done;
     struct chosen *chosen;
     int n_chosen;
+    const struct generate_request *telling; /* whose result is being told; NULL once a callback cancels it */
 };
 
 /* job.c */

@@ -106,6 +106,8 @@ int generate_pending(const struct generate_engine *e);           /* requests sub
 /* Its pages and slots are free at once and done is not called for it; a request that is not (or no more) there: nothing happens. */
 void generate_cancel(struct generate_engine *e, const struct generate_request *r);
 void generate_end(struct generate_engine *e);                    /* cancels what is left */
+/* A session that just fits these requests, from its begin to its end, in the order in which prompts share most. Requests that cannot run are done with result->error. */
+int generate_all(struct generate_engine *e, const struct generate_request *requests, int n, const struct generate_calls *calls, struct error *err);
 
 /* What a run of these requests can take besides the weights: bytes of pages at most, and of host arrays, activations and logits. */
 void generate_memory_bound(struct generate_engine *e, const struct generate_request *requests, int n, size_t *kv_bytes, size_t *other_bytes);

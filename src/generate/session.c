@@ -105,7 +105,7 @@ static int tell_beams(const struct generate_engine *e, const struct generate_req
 {
     int code = 0;
     for (int i = 0; i < result->n; i++)
-        for (int k = 0; k < result->sequences[i].n && !code; k++) {
+        for (int k = 0; k < result->sequences[i].n && !code && e->telling; k++) {
             const struct generate_sequence *s = &result->sequences[i];
             code = e->calls.token(e->calls.user, r, &(struct generate_token){i, k, s->ids[k], s->logprobs[k]});
         }
@@ -118,10 +118,12 @@ static int hand_out(struct generate_engine *e, struct job *job, struct error *er
     const struct generate_request *r = job->request;
     int beams = job->kind == JOB_BEAM, code = job_result(e, job, &result, err);
     job_end(e, job);
+    e->telling = r;
     if (!code && beams && e->calls.token)
         code = tell_beams(e, r, &result);
-    if (!code)
+    if (!code && e->telling)
         code = e->calls.done(e->calls.user, r, &result);
+    e->telling = NULL;
     result_free(&result);
     return code;
 }
@@ -196,6 +198,8 @@ void generate_cancel(struct generate_engine *e, const struct generate_request *r
 {
     int kept = 0, n = e->n_active;
     const struct generate_request **waiting = e->waiting + e->first_waiting;
+    if (e->telling == r)
+        e->telling = NULL;
     for (int i = 0; i < e->n_waiting; i++)
         if (waiting[i] == r) {
             memmove(waiting + i, waiting + i + 1, (size_t)(--e->n_waiting - i) * sizeof *waiting);
