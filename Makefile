@@ -20,7 +20,7 @@ MHD    := $(shell pkg-config --exists libmicrohttpd 2>/dev/null && echo libmicro
 PKGS   += $(CURL)
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
-CFLAGS_ALL = -std=gnu11 $(OPT) -g -ffp-contract=off -fno-math-errno -fvisibility=hidden $(WARN) \
+CFLAGS_ALL = -std=gnu11 $(OPT) -g -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(WARN) \
              -Isrc -I. -Iinclude -D_FILE_OFFSET_BITS=64 -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null) \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) $(CFLAGS)
 LDLIBS_ALL = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread $(LDLIBS)
@@ -141,8 +141,31 @@ demo: all $(BUILD)/tools/demo_table
 clean:
 	rm -rf build
 
-# make install PREFIX=/usr/local: the binary, its man page and bash completion
-install: all
+# What is installed of the library is include/isara.h: cli/ is left out, and everything but isara_* is hidden, in the archive too, which is one object.
+SONAME := libisara.so.0
+OBJCOPY ?= objcopy
+API_OBJ := $(filter-out $(BUILD)/src/cli/%,$(LIB_OBJ))
+SO      := $(BUILD)/lib/libisara.so.$(VERSION)
+$(SO): $(API_OBJ) src/api/exports.map
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -shared -Wl,-z,defs -Wl,-soname,$(SONAME) -Wl,--version-script=src/api/exports.map -o $@ $(API_OBJ) $(LDLIBS_ALL)
+$(BUILD)/lib/libisara.a: $(API_OBJ)
+	@mkdir -p $(@D)
+	@$(CC) -r -nostdlib -o $(@D)/isara.o $^ && $(OBJCOPY) --localize-hidden $(@D)/isara.o && rm -f $@ && ar rcs $@ $(@D)/isara.o
+$(BUILD)/lib/isara.pc: always
+	@mkdir -p $(@D)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: isara' 'Description: Language models: generate, score, embed, fine-tune, align' \
+	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lisara' 'Libs.private: $(strip $(LDLIBS_ALL))' 'Cflags: -I$${includedir}' >$@
+
+# make install PREFIX=/usr/local: the binary, its man page and bash completion; the library, its header and its pkg-config file
+install: all $(SO) $(BUILD)/lib/libisara.a $(BUILD)/lib/isara.pc
+	install -D -m 644 include/isara.h $(DESTDIR)$(PREFIX)/include/isara.h
+	install -D -m 644 $(BUILD)/lib/isara.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/isara.pc
+	install -D -m 644 $(BUILD)/lib/libisara.a $(DESTDIR)$(PREFIX)/lib/libisara.a
+	install -D -m 755 $(SO) $(DESTDIR)$(PREFIX)/lib/$(notdir $(SO))
+	ln -sf $(notdir $(SO)) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libisara.so
 	install -D -m 755 $(BUILD)/isara $(DESTDIR)$(PREFIX)/bin/isara
 	$(BUILD)/isara --man > $(BUILD)/isara.1
 	install -D -m 644 $(BUILD)/isara.1 $(DESTDIR)$(PREFIX)/share/man/man1/isara.1

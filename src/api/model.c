@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model with everything around it: open, close, what it is, texts to ids and back. */
+#include "api/parts.h"
+
+#include "base/mem.h"
+#include "io/jsontext.h"
+
+#include <string.h>
+
+struct open_options {
+    struct api_common common;
+    int kv_dtype, kv_memory, page_size, prefill_chunk, prefix_cache, head;
+    const char *adapter;
+};
+static const struct field rows[] = {
+    {FIELD("adapter", FIELD_STRING, struct open_options, adapter), .argument = "DIR", .help = "LoRA adapter in PEFT's files to lay over the model"},
+    {FIELD("kv-dtype", FIELD_CHOICE, struct open_options, kv_dtype), .argument = "fitted|f32|bf16", .initial = "fitted", .help = "what keys and values are stored in"},
+    {FIELD("kv-memory", FIELD_INT, struct open_options, kv_memory), .argument = "MIB", .high = 1e7, .help = "memory for the KV cache, 0 = fitted"},
+    {FIELD("page-size", FIELD_INT, struct open_options, page_size), .argument = "32|64|128", .low = 32, .high = 128, .initial = "64", .help = "positions in a page of the KV cache"},
+    {FIELD("prefill-chunk", FIELD_INT, struct open_options, prefill_chunk), .argument = "N", .low = 1, .high = 65536, .initial = "512", .help = "token rows in a step at most"},
+    {FIELD("prefix-cache", FIELD_FLAG, struct open_options, prefix_cache), .initial = "true", .help = "share leading tokens between prompts"},
+    {FIELD("head", FIELD_FLAG, struct open_options, head), .initial = "true", .help = "false: for embeddings of a model that has none"},
+};
+static const struct field_table open_fields = {rows, sizeof rows / sizeof *rows};
+
+static int open_tokenizer(struct isara_model *m, struct error *err)
+{
+    struct error reason = {0};
+    int rc = tokenizer_open(&m->tokenizer, checkpoint_path(m->checkpoint), &reason);
+    if (rc == ERROR_NOINPUT)
+        return 0;
+    return rc ? error_set(err, rc, "%s", reason.message) : 0;
+}
+
+static int open_engine(struct isara_model *m, const struct open_options *o, struct error *err)
+{
+    struct generate_engine_options eo;
+    generate_engine_options_default(&eo, m->model);
+    if (o->kv_dtype)
+        eo.kv_dtype = o->kv_dtype == 1 ? DTYPE_F32 : DTYPE_BF16;
+    eo.memory_bytes = (size_t)o->kv_memory << 20;
+    eo.page = o->page_size;
+    eo.prefill_chunk = o->prefill_chunk;
+    eo.prefix_cache = o->prefix_cache;
+    return generate_engine_new(&m->engine, m->model, m->tokenizer, &eo, err);
+}
+
+static int open_parts(struct isara_model *m, const char *path, const struct open_options *o, struct error *err)
+{
+    struct model_options mo = {.task = o->head ? MODEL_LM : MODEL_BODY, .check_finite = 1, .dtype = api_dtype(&o->common)};
+    int rc = path ? 0 : error_set(err, ERROR_USAGE, "a model is needed: a Hugging Face directory, a .gguf file or org/name");
+    if (!rc)
+        rc = api_device(&m->device, &o->common, err);
+    if (!rc && !weight_supported(m->device, mo.dtype))
+        rc = error_set(err, ERROR_UNAVAILABLE, "dtype %s: not available with instruction set %s; use f32 or bf16", dtype_name(mo.dtype), device_isa(m->device));
+    if (!rc)
+        rc = o->adapter ? checkpoint_open_adapter(&m->checkpoint, path, o->adapter, err) : checkpoint_open(&m->checkpoint, path, err);
+    if (!rc)
+        rc = open_tokenizer(m, err);
+    if (!rc)
+        rc = model_open(&m->model, m->device, m->checkpoint, &mo, err);
+    return rc ? rc : open_engine(m, o, err);
+}
+
+int isara_open(struct isara_model **out, const char *path, const char *options, struct isara_error *to)
+{
+    struct error err = {0};
+    struct open_options o = {0};
+    json_t *keep;
+    api_common_default(&o.common);
+    fields_default(&open_fields, FIELD_PLAIN, &o);
+    struct isara_model *m = *out = mem_calloc(1, sizeof *m);
+    int rc = m ? 0 : error_set_nomem(&err, sizeof *m, "a model");
+    if (rc)
+        return api_return(to, rc, &err);
+    rc = api_options(options, (struct api_table[]){{&open_fields, &o, NULL}, {&api_common_fields, &o.common, NULL}}, 2, &keep, &err);
+    if (!rc)
+        rc = open_parts(m, path, &o, &err);
+    json_decref(keep);
+    if (rc) {
+        isara_close(m);
+        *out = NULL;
+    }
+    return api_return(to, rc, &err);
+}
+
+void isara_close(struct isara_model *m)
+{
+    if (!m)
+        return;
+    chat_close(m->chat);
+    generate_engine_free(m->engine);
+    model_close(m->model);
+    tokenizer_close(m->tokenizer);
+    checkpoint_close(m->checkpoint);
+    device_close(m->device);
+    mem_free(m);
+}
+
+static json_t *describe(const struct isara_model *m, const char *sha)
+{
+    const struct model_desc *d = model_desc(m->model);
+    const struct tokenizer_info *t = m->tokenizer ? tokenizer_info(m->tokenizer) : NULL;
+    return json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:s,s:s,s:s,s:s?,s:b}", "path", checkpoint_path(m->checkpoint), "family", d->family, "n_layer", d->n_layer, "n_embd",
+                     d->n_embd, "n_head", d->n_head, "n_kv_head", d->n_kv_head, "head_dim", d->head_dim, "n_ff", d->n_ff, "n_vocab", d->n_vocab, "n_ctx", d->n_ctx, "n_param", d->n_param,
+                     "stored", dtype_name(checkpoint_dtype(m->checkpoint)), "dtype", dtype_name(model_dtype(m->model)), "sha256", sha, "tokenizer", t ? t->model : NULL,
+                     "has_chat_template", t && t->chat_template);
+}
+
+int isara_inspect(struct isara_model *m, char **json, struct isara_error *to)
+{
+    struct error err = {0};
+    struct buf text = BUF_INIT;
+    char sha[65];
+    *json = NULL;
+    int rc = checkpoint_sha256(m->checkpoint, sha, &err);
+    json_t *all = rc ? NULL : describe(m, sha);
+    if (!rc && !all)
+        rc = error_set_nomem(&err, 1024, "a description");
+    if (!rc)
+        rc = jsontext_dump(&text, all, 0, &err);
+    if (!rc)
+        *json = buf_take(&text);
+    json_decref(all);
+    buf_free(&text);
+    return api_return(to, rc, &err);
+}
+
+static int need_tokenizer(const struct isara_model *m, struct error *err)
+{
+    return m->tokenizer ? 0 : error_set(err, ERROR_DATA, "%s: the model has no tokenizer; give token ids", checkpoint_path(m->checkpoint));
+}
+
+int api_text_tokens(const struct isara_model *m, const char *text, struct tokens *out, struct error *err)
+{
+    int rc = need_tokenizer(m, err);
+    if (!rc)
+        rc = tokenizer_encode(m->tokenizer, text, strlen(text), TOKENIZER_PARSE_SPECIAL | TOKENIZER_ADD_SPECIAL, out, err);
+    if (!rc && !out->n)
+        rc = error_set(err, ERROR_DATA, "a text is empty");
+    return rc;
+}
+
+int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int special, int32_t **ids, size_t *n_id, struct isara_error *to)
+{
+    struct error err = {0};
+    struct tokens t = TOKENS_INIT;
+    int rc = need_tokenizer(m, &err);
+    if (!rc)
+        rc = tokenizer_encode(m->tokenizer, text, n, TOKENIZER_PARSE_SPECIAL | (special ? TOKENIZER_ADD_SPECIAL : 0), &t, &err);
+    if (rc)
+        tokens_free(&t);
+    *ids = rc ? NULL : t.ids;
+    *n_id = rc ? 0 : t.n;
+    return api_return(to, rc, &err);
+}
+
+int isara_detokenize(const struct isara_model *m, const int32_t *ids, size_t n, int skip_special, char **text, size_t *n_text, struct isara_error *to)
+{
+    struct error err = {0};
+    struct buf b = BUF_INIT;
+    *text = NULL;
+    int rc = need_tokenizer(m, &err);
+    if (!rc)
+        rc = tokenizer_decode(m->tokenizer, ids, n, skip_special, &b, &err);
+    *n_text = rc ? 0 : b.len;
+    if (!rc)
+        *text = b.data ? buf_take(&b) : mem_strdup("");
+    if (!rc && !*text)
+        rc = error_set_nomem(&err, b.len, "a text");
+    buf_free(&b);
+    return api_return(to, rc, &err);
+}
+
+int isara_chat(struct isara_model *m, const char *conversation, char **text, struct isara_error *to)
+{
+    struct error err = {0};
+    struct buf b = BUF_INIT;
+    json_t *all = NULL;
+    *text = NULL;
+    int rc = need_tokenizer(m, &err);
+    if (!rc && !m->chat)
+        rc = chat_open(&m->chat, m->tokenizer, &err);
+    if (!rc)
+        rc = jsontext_parse(&all, conversation, strlen(conversation), "conversation", 1, NULL, &err);
+    if (!rc)
+        rc = chat_render(m->chat, all, 1, &b, &err);
+    if (!rc)
+        *text = b.data ? buf_take(&b) : mem_strdup("");
+    if (!rc && !*text)
+        rc = error_set_nomem(&err, b.len, "a text");
+    json_decref(all);
+    buf_free(&b);
+    return api_return(to, rc, &err);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options from a JSON object, by the field tables of the floors below. */
+#include "api/parts.h"
+
+#include "io/jsontext.h"
+
+#include <string.h>
+
+static const struct field rows[] = {
+    {FIELD("dtype", FIELD_CHOICE, struct api_common, dtype), .argument = "f32|bf16|q8", .initial = "bf16", .help = "arithmetic of the weights' products"},
+    {FIELD("threads", FIELD_INT, struct api_common, threads), .argument = "N", .high = 1024, .help = "threads, 0 = all cores"},
+    {FIELD("isa", FIELD_STRING, struct api_common, isa), .argument = "NAME", .help = "instruction set"},
+    {FIELD("seed", FIELD_U64, struct api_common, seed), .argument = "N", .help = "seed of everything random"},
+};
+const struct field_table api_common_fields = {rows, sizeof rows / sizeof *rows};
+
+void api_common_default(struct api_common *c)
+{
+    memset(c, 0, sizeof *c);
+    fields_default(&api_common_fields, FIELD_PLAIN, c);
+}
+
+enum dtype api_dtype(const struct api_common *c)
+{
+    static const enum dtype kinds[] = {DTYPE_F32, DTYPE_BF16, DTYPE_Q8};
+    return kinds[c->dtype];
+}
+
+int api_device(struct device **out, const struct api_common *c, struct error *err)
+{
+    return device_open(out, DEVICE_CPU, &(struct device_options){.n_thread = c->threads, .isa = c->isa}, err);
+}
+
+/* Every table without a prefix that has the name takes it (both phases of a run), else the one whose prefix it begins with. */
+static int set_one(const char *name, const json_t *value, const struct api_table *tables, int n, struct error *err)
+{
+    int found = 0, rc = 0;
+    for (int prefixed = 0; prefixed < 2 && !found; prefixed++)
+        for (int i = 0; i < n && !rc; i++) {
+            size_t len = tables[i].prefix ? strlen(tables[i].prefix) : 0;
+            if ((tables[i].prefix != NULL) != prefixed || strncmp(name, prefixed ? tables[i].prefix : "", len))
+                continue;
+            const struct field *f = field_find(tables[i].table, name + len);
+            if (!f)
+                continue;
+            found = 1;
+            rc = field_set_json(f, value, tables[i].object, err);
+        }
+    return found ? rc : error_set(err, ERROR_USAGE, "options: \"%s\" is no option of this call", name);
+}
+
+int api_options(const char *json, const struct api_table *tables, int n, json_t **keep, struct error *err)
+{
+    const char *name;
+    json_t *value;
+    int rc = 0;
+    *keep = NULL;
+    if (!json)
+        return 0;
+    rc = jsontext_parse(keep, json, strlen(json), "options", 1, NULL, err);
+    if (!rc && !json_is_object(*keep))
+        rc = error_set(err, ERROR_USAGE, "options: wanted a JSON object as {\"name\": value}");
+    json_object_foreach(rc ? NULL : *keep, name, value) {
+        rc = set_one(name, value, tables, n, err);
+        if (rc)
+            break;
+    }
+    if (rc) {
+        json_decref(*keep);
+        *keep = NULL;
+    }
+    return rc;
+}

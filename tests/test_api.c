@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* include/isara.h on the bundled miniature: what streams is the text, a session gives what a call gives, errors are named, numbers are those of the floors below. */
+#include "isara.h"
+
+#include "tests/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const miniature = "models/miniature";
+
+static struct isara_model *model_with(const char *options)
+{
+    struct isara_model *m;
+    struct isara_error err;
+    if (access("models/miniature/model.safetensors", R_OK))
+        SKIP_TEST("no %s", miniature);
+    if (isara_open(&m, miniature, options, &err))
+        fail_msg("%s", err.message);
+    return m;
+}
+
+struct heard { char text[3][4096], final[3][4096]; int n_token[3], n_done, code; float score; };
+
+static int on_token(void *user, const struct isara_token *t)
+{
+    struct heard *h = user;
+    strncat(h->text[t->sequence], t->text, t->n_text);
+    h->n_token[t->sequence] += t->id >= 0;
+    return 0;
+}
+
+static int on_done(void *user, const struct isara_result *r)
+{
+    struct heard *h = user;
+    h->n_done++;
+    h->code = r->error ? r->error->code : 0;
+    for (int i = 0; i < r->n; i++) {
+        assert_int_equal(r->sequences[i].n, h->n_token[i]);
+        snprintf(h->final[i], sizeof h->final[i], "%s", r->sequences[i].text);
+    }
+    h->score = r->n ? r->sequences[0].score : 0;
+    return 0;
+}
+
+static const char *const decoding[] = {
+    "{\"max_new_tokens\": 40}", "{\"max_new_tokens\": 40, \"stop\": [\". It is\", \"zzz\"]}", "{\"max-new-tokens\": 30, \"num_beams\": 3, \"num_return_sequences\": 2}",
+    "{\"max_new_tokens\": 40, \"do_sample\": true, \"temperature\": 1.5, \"num_return_sequences\": 3, \"stop\": \"e \"}",
+};
+enum { N = sizeof decoding / sizeof *decoding };
+
+static void set_requests(struct isara_request *q, struct heard *h)
+{
+    memset(h, 0, N * sizeof *h);
+    for (int i = 0; i < N; i++)
+        q[i] = (struct isara_request){.prompt = "Question: How do I store apples?\nAnswer:", .options = decoding[i], .seed = 7, .key = 3, .on_token = on_token, .on_done = on_done, .user = &h[i]};
+}
+
+static void what_streams_is_the_text(void **state)
+{
+    (void)state;
+    static struct heard h[N];
+    struct isara_request q[N];
+    struct isara_error err;
+    struct isara_model *m = model_with("{\"threads\": 2}");
+    set_requests(q, h);
+    if (isara_generate(m, q, N, &err))
+        fail_msg("%s", err.message);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(h[i].n_done, 1);
+        assert_true(strlen(h[i].final[0]) > 0);
+        for (int s = 0; s < 3; s++)
+            assert_string_equal(h[i].text[s], h[i].final[s]);
+    }
+    assert_null(strstr(h[1].final[0], ". It is"));
+    isara_close(m);
+}
+
+static void a_session_gives_what_a_call_gives(void **state)
+{
+    (void)state;
+    static struct heard want[N], got[N], gone;
+    struct isara_request q[N], other;
+    struct isara_error err;
+    struct isara_session *s;
+    struct isara_model *m = model_with(NULL);
+    set_requests(q, want);
+    assert_int_equal(isara_generate(m, q, N, &err), 0);
+    set_requests(q, got);
+    other = q[0];
+    other.user = &gone;
+    if (isara_begin(&s, m, "{\"requests\": 5, \"length\": 128, \"width\": 3}", &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(isara_submit(s, &other, &err), 0);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(isara_submit(s, &q[i], &err), 0);
+        assert_int_equal(isara_step(s, &err), 0);
+    }
+    assert_int_equal(isara_pending(s), N + 1);
+    isara_cancel(s, &other);
+    while (isara_pending(s))
+        assert_int_equal(isara_step(s, &err), 0);
+    isara_end(s);
+    assert_memory_equal(want, got, sizeof want);
+    assert_int_equal(gone.n_done, 0);
+    assert_true(gone.n_token[0] > 0);
+    isara_close(m);
+}
+
+static void expect_error(int rc, const struct isara_error *err, int code, const char *part)
+{
+    assert_int_equal(rc, code);
+    assert_int_equal(err->code, code);
+    if (!strstr(err->message, part))
+        fail_msg("wanted \"%s\", found \"%s\"", part, err->message);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+    (void)state;
+    struct isara_error err;
+    struct isara_model *m = NULL;
+    struct isara_request q = {.prompt = "A"};
+    expect_error(isara_open(&m, "nowhere/at-all", NULL, &err), &err, ISARA_NOINPUT, "nowhere");
+    assert_null(m);
+    m = model_with(NULL);
+    isara_close(m);
+    expect_error(isara_open(&m, miniature, "{\"dtype\": \"f64\"}", &err), &err, ISARA_DATA, "dtype");
+    expect_error(isara_open(&m, miniature, "{\"colour\": 1}", &err), &err, ISARA_USAGE, "colour");
+    m = model_with(NULL);
+    q.options = "{\"num_beams\": 0}";
+    expect_error(isara_generate(m, &q, 1, &err), &err, ISARA_USAGE, "num");
+    q.options = "{\"max_new_tokens\": 1000000}";
+    expect_error(isara_generate(m, &q, 1, &err), &err, ISARA_DATA, "context");
+    q.options = "[";
+    assert_true(isara_generate(m, &q, 1, &err) != 0);
+    expect_error(isara_eval("no-such-task", NULL, &(char *){NULL}, &err), &err, ISARA_USAGE, "no-such-task");
+    expect_error(isara_align(miniature, NULL, NULL, NULL, NULL, &err), &err, ISARA_USAGE, "seeds");
+    expect_error(isara_align(miniature, "a", "b", "{\"train_learning_rat\": 1}", NULL, &err), &err, ISARA_USAGE, "train_learning_rat");
+    isara_close(m);
+}
+
+static void texts_go_to_ids_and_numbers(void **state)
+{
+    (void)state;
+    static const char text[] = "Keep the apples dry.";
+    const struct isara_pair pairs[2] = {{"Question: How do I store apples?\nAnswer:", " Keep them dry."}, {"A", " long way home"}};
+    const char *const texts[2] = {text, "Other words"};
+    struct isara_error err;
+    struct isara_score *all, *one;
+    struct isara_model *m = model_with("{\"dtype\": \"f32\"}");
+    int32_t *ids;
+    size_t n, n_back, width;
+    char *back, *json;
+    float *vectors, length = 0;
+    assert_int_equal(isara_tokenize(m, text, strlen(text), 0, &ids, &n, &err), 0);
+    assert_int_equal(isara_detokenize(m, ids, n, 1, &back, &n_back, &err), 0);
+    assert_string_equal(back, text);
+    assert_int_equal(n_back, strlen(text));
+    assert_int_equal(isara_score(m, pairs, 2, &all, &err), 0);
+    assert_int_equal(isara_score(m, &pairs[1], 1, &one, &err), 0);
+    assert_true(all[0].n > 0 && all[0].sum_logprob < 0);
+    assert_int_equal(all[1].n, one[0].n);
+    assert_memory_equal(all[1].logprobs, one[0].logprobs, one[0].n * sizeof(float));
+    assert_memory_equal(all[1].ids, one[0].ids, one[0].n * sizeof(int32_t));
+    assert_int_equal(isara_embed(m, texts, 2, 1, &vectors, &width, &err), 0);
+    for (size_t i = 0; i < width; i++)
+        length += vectors[width + i] * vectors[width + i];
+    assert_true(fabsf(length - 1) < 1e-4f);
+    assert_int_equal(isara_inspect(m, &json, &err), 0);
+    assert_non_null(strstr(json, "\"family\": \"llama\""));
+    isara_free(ids);
+    isara_free(back);
+    isara_free(all);
+    isara_free(one);
+    isara_free(vectors);
+    isara_free(json);
+    isara_close(m);
+}
+
+static void a_benchmark_gives_its_numbers(void **state)
+{
+    (void)state;
+    struct isara_error err;
+    const char *dir = check_tmpdir("api_eval");
+    char path[512], options[1400], *result;
+    snprintf(path, sizeof path, "%s/out.jsonl", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, "{\"question\": \"How do I dry a red kite well?\", \"answer\": \"Hang it in the wind for a day.\"}\n{\"question\": \"Who bakes bread at night here?\", \"answer\": \"The baker on the hill does.\"}\n");
+    fclose(f);
+    snprintf(options, sizeof options, "{\"input\": \"%s\"}", path);
+    if (isara_eval("diversity", options, &result, &err))
+        fail_msg("%s", err.message);
+    assert_non_null(strstr(result, "\"task\": \"diversity\""));
+    isara_free(result);
+}
+
+static void on_step(void *user, const struct isara_step_report *r)
+{
+    double *last = user;
+    *last = r->loss;
+}
+
+static void a_model_is_trained_and_answers_as_tuned(void **state)
+{
+    (void)state;
+    struct isara_model *m = model_with("{\"dtype\": \"f32\"}");
+    const struct isara_pair pair = {"Question: Who sings?\nAnswer:", " The kettle sings."};
+    const char *dir = check_tmpdir("api_train");
+    char rows[512], out[512];
+    struct isara_error err;
+    struct isara_score *before, *after;
+    double loss = 0;
+    snprintf(rows, sizeof rows, "%s/rows.jsonl", dir);
+    snprintf(out, sizeof out, "%s/model", dir);
+    FILE *f = fopen(rows, "w");
+    assert_non_null(f);
+    fprintf(f, "{\"prompt\": \"Question: Who sings?\\nAnswer:\", \"completion\": \" The kettle sings.\"}\n");
+    fclose(f);
+    assert_int_equal(isara_score(m, &pair, 1, &before, &err), 0);
+    if (isara_train(m, rows, out, "{\"max_steps\": 4, \"learning_rate\": 1e-3, \"warmup_ratio\": 0, \"gradient_accumulation_steps\": 1}", on_step, &loss, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(isara_score(m, &pair, 1, &after, &err), 0);
+    assert_true(loss > 0);
+    assert_true(after->sum_logprob > before->sum_logprob);
+    isara_free(before);
+    isara_free(after);
+    isara_close(m);
+    assert_int_equal(isara_open(&m, out, NULL, &err), 0);
+    isara_close(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_streams_is_the_text),
+        cmocka_unit_test(a_session_gives_what_a_call_gives),
+        cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(texts_go_to_ids_and_numbers),
+        cmocka_unit_test(a_benchmark_gives_its_numbers),
+        cmocka_unit_test(a_model_is_trained_and_answers_as_tuned),
+    };
+    return cmocka_run_group_tests_name("api", tests, NULL, NULL);
+}
