@@ -32,7 +32,7 @@ const char *answers_arm_name(enum context_kind arm);           /* "zero-shot", .
 struct model *answers_model(struct answers *a, struct error *err); /* loads it; NULL with err set */
 
 /* Answers questions[i] for all i with skip == NULL or !skip[i]; put is called once each, in the order they finish. Question i's contexts and random stream depend on
- * (seed, i, seeds) only, so an interrupted set goes on with the same bits. */
+ * (seed, i, seeds) only, so an interrupted set goes on with the same bits. The contexts of an array of questions are found once: while it is asked about, its texts stay what they are. */
 int answers_generate(struct answers *a, const char *const *questions, int n, const char *skip,
                      int (*put)(void *user, int i, const struct spoken *answer, struct error *err), void *user, struct error *err);
 

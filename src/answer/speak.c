@@ -20,7 +20,10 @@ struct speaking {
 
 static struct spoken begin(const struct speak_item *item, const struct prompt *p)
 {
-    return (struct spoken){.prompt = p->text.data ? p->text.data : "", .dropped = p->dropped, .contexts = item->contexts + p->dropped, .n_context = item->n_context - p->dropped};
+    struct spoken t = {.prompt = p->text.data ? p->text.data : "", .dropped = p->dropped, .n_context = item->n_context - p->dropped};
+    if (t.n_context)
+        t.contexts = item->contexts + p->dropped;
+    return t;
 }
 
 static int parse(const struct speaker *s, int asks, const char *raw, int stopped, struct buf *out)
