@@ -13,7 +13,6 @@ cat >"$tmp/allowed" <<'A'
 jinja/* jinja/* a template is evaluated by recursion through statements, expressions, filters and tests
 tensor/device cpu/device opens the kind of device that is asked for
 tensor/device remote/remote opens the kind of device that is asked for
-cli/config cli/options still to open
 A
 
 # includes ROOT: "FILE INCLUDED" for each include of a file of the house.

@@ -163,3 +163,15 @@ int options_read_config(struct options *o, const char *path, unsigned groups, st
     fclose(f);
     return rc;
 }
+
+int options_parse(struct options *o, int argc, char **argv, unsigned groups, struct error *err)
+{
+    struct options command = {.arena = ARENA_INIT};
+    int rc = options_read_command(&command, argc, argv, groups, err);
+    for (const struct assignment *a = command.first; a && !rc; a = a->next)
+        if (!strcmp(a->spec->field->name, "config"))
+            rc = options_read_config(o, a->text, groups, err);
+    rc = rc ? rc : options_append(o, &command, err);
+    options_free(&command);
+    return rc;
+}

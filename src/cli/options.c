@@ -132,12 +132,11 @@ static int parse_one(struct options *o, int argc, char **argv, int *i, unsigned 
     return add_assignment(o, s, scope, equals ? equals + 1 : argv[++*i], err);
 }
 
-int options_parse(struct options *o, int argc, char **argv, unsigned groups, struct error *err)
+int options_read_command(struct options *o, int argc, char **argv, unsigned groups, struct error *err)
 {
     o->rest = arena_alloc(&o->arena, (size_t)(argc + 1) * sizeof *o->rest);
     if (!o->rest)
         return error_set_nomem(err, (size_t)argc, "options");
-    struct options command = {.rest = o->rest}; /* parsed apart, so that --config comes first */
     int rc = 0;
     for (int i = 0, only_rest = 0; i < argc && !rc; i++) {
         if (only_rest || argv[i][0] != '-' || !argv[i][1])
@@ -145,18 +144,27 @@ int options_parse(struct options *o, int argc, char **argv, unsigned groups, str
         else if (!strcmp(argv[i], "--"))
             only_rest = 1;
         else if (!strcmp(argv[i], "-h"))
-            rc = add_assignment(&command, find("help", 4, GROUP_COMMON), SCOPE_PLAIN, "true", err);
+            rc = add_assignment(o, find("help", 4, GROUP_COMMON), SCOPE_PLAIN, "true", err);
         else if (argv[i][1] != '-')
             rc = error_set(err, ERROR_USAGE, "%s: wanted an option with two hyphens; --help lists them", argv[i]);
         else
-            rc = parse_one(&command, argc, argv, &i, groups, err);
+            rc = parse_one(o, argc, argv, &i, groups, err);
     }
-    for (struct assignment *a = command.first; a && !rc; a = a->next)
-        if (!strcmp(a->spec->field->name, "config"))
-            rc = options_read_config(o, a->text, groups, err);
-    for (struct assignment *a = command.first; a && !rc; a = a->next)
+    return rc;
+}
+
+int options_append(struct options *o, const struct options *more, struct error *err)
+{
+    size_t bytes = (size_t)(more->n_rest + 1) * sizeof *o->rest;
+    int rc = 0;
+    o->rest = arena_alloc(&o->arena, bytes);
+    if (!o->rest)
+        return error_set_nomem(err, bytes, "options");
+    if (more->n_rest)
+        memcpy(o->rest, more->rest, bytes - sizeof *o->rest);
+    o->n_rest = more->n_rest;
+    for (const struct assignment *a = more->first; a && !rc; a = a->next)
         rc = add_assignment(o, a->spec, a->scope, a->text, err);
-    arena_free(&command.arena);
     return rc;
 }
 

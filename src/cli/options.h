@@ -49,6 +49,10 @@ struct options {
     int n_rest;
 };
 /* groups: those that the verb takes. Prefixes ask-, answer-, train- are options only when groups has GROUP_ALIGN. Names the nearest option for a misspelt one. */
+int options_read_command(struct options *o, int argc, char **argv, unsigned groups, struct error *err);
+/* Over what o has; its rest is more's. */
+int options_append(struct options *o, const struct options *more, struct error *err);
+/* config.c: the files that --config names, then the command line over them. */
 int options_parse(struct options *o, int argc, char **argv, unsigned groups, struct error *err);
 int options_read_config(struct options *o, const char *path, unsigned groups, struct error *err);
 /* As one line of a configuration file: name (with a prefix or not) and value. */
