@@ -3,6 +3,7 @@
 #include "answer/speaker.h"
 
 #include "base/build.h"
+#include "base/fields.h"
 #include "io/jsontext.h"
 
 #include <stdio.h>
@@ -19,14 +20,15 @@ const char *speaker_bits(const struct speaker *s)
 
 int speaker_settings(const struct speaker *s, json_t *settings)
 {
-    static const char *const retrievers[] = {"model", "encoder", "bm25"};
     struct buf template = BUF_INIT;
     json_error_t why;
     char seed[24];
+    size_t n = 0;
+    const char *retriever = field_choice_text(SPEAKER_RETRIEVERS, s->o.retriever, &n);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)s->o.seed);
     template_describe(s->template, &template);
     int rc = json_object_set_new(settings, "template", template.failed ? NULL : jsontext_document(template.data, template.len, 0, &why));
-    rc |= put(settings, "retriever", retrievers[s->o.retriever]) | put(settings, "encoder", s->o.encoder);
+    rc |= json_object_set_new(settings, "retriever", retriever ? json_stringn(retriever, n) : NULL) | put(settings, "encoder", s->o.encoder);
     rc |= put(settings, "dtype", dtype_name(s->o.dtype)) | put(settings, "seed", seed) | put(settings, "model-sha256", s->source_sha256);
     rc |= put(settings, "bits", speaker_bits(s)) | put(settings, "build", build_name);
     buf_free(&template);

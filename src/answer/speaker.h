@@ -15,6 +15,7 @@
 
 #include <jansson.h>
 
+#define SPEAKER_RETRIEVERS "model|encoder|bm25" /* in their order */
 enum speaker_retriever { RETRIEVER_MODEL, RETRIEVER_ENCODER, RETRIEVER_BM25 };
 /* Streams of random numbers, beside a run's seed; in round t of the method 8 t is added. */
 enum speaker_stream { STREAM_ASK = 1, STREAM_ANSWER, STREAM_EVALUATE, STREAM_CONTEXTS };

@@ -37,7 +37,7 @@ const struct field *field_find(const struct field_table *t, const char *name)
 }
 
 /* ---- choices: "a|b|c" */
-static int choice_index(const char *choices, const char *text)
+int field_choice(const char *choices, const char *text)
 {
     size_t length = strlen(text);
     for (int index = 0;; index++) {
@@ -50,8 +50,7 @@ static int choice_index(const char *choices, const char *text)
     }
 }
 
-/* The index-th, of *n bytes; NULL: there are not so many. */
-static const char *choice_text(const char *choices, int index, size_t *n)
+const char *field_choice_text(const char *choices, int index, size_t *n)
 {
     for (; index > 0; index--) {
         choices = strchr(choices, '|');
@@ -85,7 +84,7 @@ static int set_flag(const struct field *f, const char *text, void *object, struc
 
 static int set_choice(const struct field *f, const char *text, void *object, struct error *err)
 {
-    int index = choice_index(f->argument, text);
+    int index = field_choice(f->argument, text);
     if (index < 0)
         return wanted(f, f->argument, text, err);
     if (object)
@@ -95,7 +94,7 @@ static int set_choice(const struct field *f, const char *text, void *object, str
 
 static int set_string(const struct field *f, const char *text, void *object, struct error *err)
 {
-    if (f->argument && strchr(f->argument, '|') && choice_index(f->argument, text) < 0)
+    if (f->argument && strchr(f->argument, '|') && field_choice(f->argument, text) < 0)
         return wanted(f, f->argument, text, err);
     if (object)
         *(const char **)at(object, f->offset) = text;
@@ -127,7 +126,7 @@ static void put_number(const struct field *f, double value, void *object)
 static int set_number(const struct field *f, const char *text, int ranged, void *object, struct error *err)
 {
     char *end;
-    if (f->argument && strchr(f->argument, '|') && choice_index(f->argument, text) < 0)
+    if (f->argument && strchr(f->argument, '|') && field_choice(f->argument, text) < 0)
         return wanted(f, f->argument, text, err);
     errno = 0;
     double value = strtod(text, &end);
@@ -282,7 +281,7 @@ json_t *field_json(const struct field *f, const void *object)
         text = *(const char *const *)p;
         return json_string(text ? text : "");
     case FIELD_CHOICE:
-        text = choice_text(f->argument, *(const int *)p, &n);
+        text = field_choice_text(f->argument, *(const int *)p, &n);
         return text ? json_stringn(text, n) : NULL;
     case FIELD_IDS:
     case FIELD_TEXTS: return list_json(f, object);
@@ -306,7 +305,7 @@ static void print_real(double value, int single, struct buf *out)
 static int print_choice(const struct field *f, int index, struct buf *out, struct error *err)
 {
     size_t n;
-    const char *text = choice_text(f->argument, index, &n);
+    const char *text = field_choice_text(f->argument, index, &n);
     if (!text)
         return error_set(err, ERROR_INTERNAL, "%s: wanted %s, found number %d", f->name, f->argument, index);
     buf_append(out, text, n);
@@ -415,7 +414,7 @@ void field_name(const struct field *f, char *to, size_t size)
 
 static int check_string(const struct field *f, const char *name, const char *text, struct error *err)
 {
-    if (!text || !f->argument || !strchr(f->argument, '|') || choice_index(f->argument, text) >= 0)
+    if (!text || !f->argument || !strchr(f->argument, '|') || field_choice(f->argument, text) >= 0)
         return 0;
     return error_set(err, ERROR_USAGE, "%s: wanted %s, found \"%.60s\"", name, f->argument, text);
 }
@@ -425,7 +424,7 @@ static int check_one(const struct field *f, const void *object, struct error *er
     char name[NAME];
     field_name(f, name, sizeof name);
     size_t unused;
-    if (f->type == FIELD_CHOICE && !choice_text(f->argument, *(const int *)in(object, f->offset), &unused))
+    if (f->type == FIELD_CHOICE && !field_choice_text(f->argument, *(const int *)in(object, f->offset), &unused))
         return error_set(err, ERROR_USAGE, "%s: wanted %s, found the number %d, which is none of them", name, f->argument, *(const int *)in(object, f->offset));
     if (f->type == FIELD_STRING)
         return check_string(f, name, *(const char *const *)in(object, f->offset), err);

@@ -43,6 +43,10 @@ struct field {
 struct field_table { const struct field *rows; int n; };
 #define FIELD(name_, type_, owner, member) .name = name_, .type = type_, .offset = offsetof(owner, member)
 
+/* Which of the choices "a|b|c" a text is; -1: none. */
+int field_choice(const char *choices, const char *text);
+/* The index-th, of *n bytes and without an end; NULL: there are not so many. */
+const char *field_choice_text(const char *choices, int index, size_t *n);
 /* NULL: no such row. '_' is '-'. */
 const struct field *field_find(const struct field_table *t, const char *name);
 /* Reads a text and checks it; written to object unless that is NULL. Ids replace the list, a text is added to it. ERROR_USAGE names the option, what was wanted and what was found. */

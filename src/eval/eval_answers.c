@@ -3,6 +3,7 @@
 #include "eval/parts.h"
 
 #include "base/clock.h"
+#include "base/fields.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -132,13 +133,6 @@ static int decoding(const struct eval_answers *e, const struct eval_options *v, 
     return generate_options_check(&o->decode, err);
 }
 
-static enum speaker_retriever retriever_of(const char *name)
-{
-    if (name && !strcmp(name, "bm25"))
-        return RETRIEVER_BM25;
-    return name && !strcmp(name, "encoder") ? RETRIEVER_ENCODER : RETRIEVER_MODEL;
-}
-
 static int open_model(struct eval_answers *e, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
@@ -148,7 +142,7 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     o.speaker.seed = v->seed;
     o.seeds = v->seeds, o.k = v->k;
     o.arm = (enum context_kind)arm_of(v->arm);
-    o.speaker.retriever = retriever_of(v->retriever);
+    o.speaker.retriever = v->retriever ? (enum speaker_retriever)field_choice(SPEAKER_RETRIEVERS, v->retriever) : RETRIEVER_MODEL; /* checked */
     const struct style_options style = {v->style, v->primer, v->extraction && !strcmp(v->extraction, "original")};
     int primer = style.name && !strcmp(style.name, "primer");
     int rc = primer ? eval_require(v->primer, "primer", "the text of solved pairs that stands before the question (TruthfulQA's six, or lm-eval's truthfulqa_gen.yaml)", err) : 0;

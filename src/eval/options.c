@@ -7,7 +7,7 @@
 static const struct field rows[] = {
     {FIELD("k", FIELD_INT, struct eval_options, k), .argument = "K", .low = 1, .high = 1000, .initial = "5",
      .help = "context pairs in a prompt"},
-    {FIELD("retriever", FIELD_STRING, struct eval_options, retriever), .argument = "model|encoder|bm25",
+    {FIELD("retriever", FIELD_STRING, struct eval_options, retriever), .argument = SPEAKER_RETRIEVERS,
      .initial = "model", .help = "how an answer's context pairs are found [$: its own mean-pooled states]"},
     {FIELD("threshold", FIELD_DOUBLE, struct eval_options, threshold), .argument = "P", .high = 1, .initial = "0.5",
      .help = "a judge's label counts above this probability"},

@@ -42,7 +42,7 @@ static const struct field rows[] = {
      .bits = FIELD_BITS, .help = "questions answered side by side at the end"},
     {FIELD("k", FIELD_INT, struct align_options, k), .argument = "K", .low = 1, .high = 1000, .initial = "5",
      .bits = FIELD_BITS, .help = "context pairs in a prompt"},
-    {FIELD("retriever", FIELD_CHOICE, struct align_options, retriever), .argument = "model|encoder|bm25",
+    {FIELD("retriever", FIELD_CHOICE, struct align_options, retriever), .argument = SPEAKER_RETRIEVERS,
      .initial = "model", .bits = FIELD_BITS,
      .help = "how an answer's context pairs are found [$: its own mean-pooled states]"},
     {FIELD("baselines", FIELD_FLAG, struct align_options, baselines), .initial = "false", .bits = FIELD_BITS,
