@@ -21,7 +21,7 @@ struct speaking {
 static struct spoken begin(const struct speak_item *item, const struct prompt *p)
 {
     struct spoken t = {.prompt = p->text.data ? p->text.data : "", .dropped = p->dropped, .n_context = item->n_context - p->dropped};
-    if (t.n_context)
+    if (item->contexts)
         t.contexts = item->contexts + p->dropped;
     return t;
 }
