@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a family's row can switch against transformers' own values (tests/golden/families, made by tools/golden_families.py): log-probabilities to 1e-4, losses to 1e-5
+ * and every parameter's gradient norm to 1e-4 relative. */
+#include "check.h"
+
+#include "io/jsontext.h"
+#include "train/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char *const names[] = {"llama_biases"};
+enum { N_NAME = sizeof names / sizeof *names, MOST = 32 };
+
+struct golden {
+    struct device *device;
+    struct checkpoint *source;
+    struct model *m;
+    json_t *values;
+};
+
+static void open_golden(struct golden *g, const char *name)
+{
+    char path[256];
+    struct error err = {0};
+    snprintf(path, sizeof path, "tests/golden/families/%s", name);
+    assert_int_equal(device_open(&g->device, DEVICE_CPU, &(struct device_options){.n_thread = 2}, NULL), 0);
+    if (checkpoint_open(&g->source, path, &err) || model_open(&g->m, g->device, g->source, &(struct model_options){.dtype = DTYPE_F32}, &err))
+        fail_msg("%s", err.message);
+    snprintf(path, sizeof path, "tests/golden/families/%s/values.json", name);
+    assert_int_equal(jsontext_load(&g->values, path, 1 << 20, NULL), 0);
+}
+
+static void close_golden(struct golden *g)
+{
+    json_decref(g->values);
+    model_close(g->m);
+    checkpoint_close(g->source);
+    device_close(g->device);
+}
+
+static int ids_of(const json_t *values, size_t i, int32_t *ids)
+{
+    const json_t *list = json_array_get(json_object_get(values, "ids"), i);
+    for (size_t j = 0; j < json_array_size(list); j++)
+        ids[j] = (int32_t)json_integer_value(json_array_get(list, j));
+    return (int)json_array_size(list);
+}
+
+static void check_text(const struct golden *g, const char *name, size_t i)
+{
+    int32_t ids[MOST];
+    float got[MOST];
+    int n = ids_of(g->values, i, ids);
+    const json_t *wanted = json_array_get(json_object_get(g->values, "logprobs"), i);
+    assert_int_equal(model_score(g->m, &(struct model_text){ids, n, 1}, 1, got, NULL), 0);
+    for (int j = 0; j < n - 1; j++) {
+        double w = json_number_value(json_array_get(wanted, (size_t)j));
+        if (!(fabs(w - (double)got[j]) < 1e-4))
+            fail_msg("%s, text %zu, token %d: %g, wanted %g", name, i, j + 1, (double)got[j], w);
+    }
+}
+
+static void check_gradients(const struct golden *g, const char *name, size_t i)
+{
+    struct pass p;
+    struct order_sizes sizes = {.rows = 1, .sequences = 1, .tokens = MOST, .targets = MOST, .step_tokens = MOST, .step_targets = MOST};
+    struct buffer *b;
+    int32_t ids[MOST];
+    uint8_t targets[MOST];
+    int n = ids_of(g->values, i, ids);
+    size_t bytes = (size_t)model_n_element(g->m) * 4;
+    float *got = malloc(bytes);
+    double loss, wanted = json_number_value(json_array_get(json_object_get(g->values, "losses"), i));
+    for (int j = 0; j < n; j++)
+        targets[j] = j > 0;
+    struct train_row row = {.ids = ids, .target = targets, .n = n};
+    const struct train_row *list[1] = {&row};
+    assert_int_equal(pass_new(&p, g->m, 0, &sizes, NULL), 0);
+    assert_int_equal(buffer_new(&b, g->device, bytes, "gradients", NULL), 0);
+    pass_begin(&p, (struct span){b, 0});
+    pass_run(&p, list, 1, 1 / (float)(n - 1), (struct span){b, 0});
+    pass_end(&p, (struct span){b, 0});
+    assert_int_equal(pass_loss(&p, &loss, NULL), 0);
+    queue_download(p.q, got, (struct span){b, 0}, bytes);
+    assert_int_equal(queue_wait(p.q, NULL), 0);
+    if (!(fabs(loss / (n - 1) / wanted - 1) < 1e-5))
+        fail_msg("%s, text %zu: loss %.9g, wanted %.9g", name, i, loss / (n - 1), wanted);
+    for (int k = 0; k < model_n_param(g->m); k++) {
+        const struct model_param *param = model_param(g->m, k);
+        double sum = 0, norm = json_number_value(json_object_get(json_array_get(json_object_get(g->values, "gradient_norms"), i), param->name));
+        for (int64_t j = param->offset; j < param->offset + param->count; j++)
+            sum += (double)got[j] * (double)got[j];
+        if (!(norm > 0 && fabs(sqrt(sum) / norm - 1) < 1e-4))
+            fail_msg("%s, text %zu, %s: gradient norm %.9g, wanted %.9g", name, i, param->name, sqrt(sum), norm);
+    }
+    buffer_free(b);
+    pass_free(&p);
+    free(got);
+}
+
+static void every_switch_gives_transformers_values(void **state)
+{
+    (void)state;
+    for (int k = 0; k < N_NAME; k++) {
+        struct golden g;
+        open_golden(&g, names[k]);
+        for (size_t i = 0; i < json_array_size(json_object_get(g.values, "ids")); i++) {
+            check_text(&g, names[k], i);
+            check_gradients(&g, names[k], i);
+        }
+        close_golden(&g);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_switch_gives_transformers_values)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
