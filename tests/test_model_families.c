@@ -33,7 +33,7 @@ static const struct family_alias aliases[] = {{"hidden_size", "width"}, {"num_hi
 
 static const struct family rows[] = {
     { /* layer norms and biases everywhere, learned positions, no gate */
-        ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b", .positions = "positions.w", .position_offset = 2, .norm = NORM_LAYER,
+        ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b", .positions = "positions.w", .position_offset = 2, .norm = NORM_LAYER, .transposed = 1,
         .act = "relu2"},
     { /* four norms a layer that multiply by 1 + w, scaled embedding, caps, alternating windows, a scale of its own, the other gelu in the gate */
         ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_SANDWICH, .gated = 1, .norm_offset = 1, .scaled_embedding = 1,
@@ -260,6 +260,46 @@ static void gradients_are_the_oracles_differences(void **state)
     }
 }
 
+/* What train writes of a made-up model is read back: the same scores; and what lies transposed in the file is the transpose. */
+static void files_hold_what_the_row_says(void **state)
+{
+    (void)state;
+    for (int f = 0; f < N_FAMILY; f++) {
+        double *flat;
+        struct model *m = made_up(&rows[f], &flat), *again = NULL;
+        struct train_data data = {0};
+        struct train_options o;
+        struct train_result result;
+        struct checkpoint *ck = NULL;
+        struct error err = {0};
+        char dir[300];
+        float before[12], after[12];
+        snprintf(dir, sizeof dir, "%s", check_tmpdir("families"));
+        train_options_default(&o);
+        o.dtype = DTYPE_F32;
+        o.learning_rate = 0.001;
+        o.max_steps = 2;
+        for (int i = 0; i < N_ROW; i++)
+            assert_int_equal(train_data_add_ids(&data, model_desc(m), ids[i], train_rows[i].n, 2, 32, "row", NULL), 0);
+        struct train_job job = {.model = m, .data = &data, .options = &o, .directory = dir};
+        if (train_run(&job, &result, &err) || checkpoint_open(&ck, dir, &err) || model_open(&again, device, ck, &(struct model_options){.dtype = DTYPE_F32}, &err))
+            fail_msg("family %d: %s", f, err.message);
+        struct model_text text = {ids[2], 11, 1};
+        assert_int_equal(model_score(m, &text, 1, before, NULL), 0);
+        assert_int_equal(model_score(again, &text, 1, after, NULL), 0);
+        assert_memory_equal(before, after, 10 * sizeof *before);
+        const struct tensor_info *up = checkpoint_find(ck, "block.1.up.w");
+        assert_non_null(up);
+        assert_int_equal(up->shape[0], rows[f].transposed ? 20 : 18);
+        assert_int_equal(up->shape[1], rows[f].transposed ? 18 : 20);
+        free(flat);
+        train_data_free(&data);
+        model_close(again);
+        checkpoint_close(ck);
+        model_close(m);
+    }
+}
+
 /* The names of a row's tensors are all there, and no others. */
 static void parameters_have_the_rows_names(void **state)
 {
@@ -287,6 +327,7 @@ int main(void)
         cmocka_unit_test(generation_follows_the_oracle_beyond_a_chunk),
         cmocka_unit_test(gradients_are_the_oracles_differences),
         cmocka_unit_test(parameters_have_the_rows_names),
+        cmocka_unit_test(files_hold_what_the_row_says),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

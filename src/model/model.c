@@ -41,9 +41,10 @@ static int find_tensor(const struct transfer *t, const struct model_param *p, co
     if (rc)
         return rc;
     const struct tensor_info *x = *info;
-    if (x->n_dim != p->ndim || x->shape[0] != p->shape[0] || (p->ndim == 2 && x->shape[1] != p->shape[1]))
+    int64_t rows = p->shape[p->transposed], columns = p->shape[!p->transposed];
+    if (x->n_dim != p->ndim || x->shape[0] != rows || (p->ndim == 2 && x->shape[1] != columns))
         return error_set(err, ERROR_DATA, "%s: %s: config.json wants [%lld%s%.0lld], found %d dimensions of %lld and %lld", checkpoint_path(t->source), p->name,
-                         (long long)p->shape[0], p->ndim == 2 ? "," : "", p->ndim == 2 ? (long long)p->shape[1] : 0, x->n_dim,
+                         (long long)rows, p->ndim == 2 ? "," : "", p->ndim == 2 ? (long long)columns : 0, x->n_dim,
                          (long long)(x->n_dim ? x->shape[0] : 0), (long long)(x->n_dim > 1 ? x->shape[1] : 0));
     return 0;
 }
@@ -92,12 +93,30 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
     tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n / g->k, stage, DTYPE_F32, 0});
 }
 
+/* A matrix that lies [inputs, outputs] in the file: read whole, handed on row by row. */
+static int transfer_transposed(const struct transfer *t, int index, const struct tensor_info *info, struct error *err)
+{
+    int64_t n = t->m->params[index].shape[0], k = t->m->params[index].shape[1], step = t->capacity / k;
+    float *whole = mem_alloc((size_t)(n * k) * sizeof *whole);
+    int rc = whole ? read_rows(t->pool, t->source, info, 0, k, t->check_finite, whole, err) : error_set_nomem(err, (size_t)(n * k) * 4, "a transposed matrix");
+    for (int64_t row = 0; !rc && row < n; row += step) {
+        int64_t some = n - row < step ? n - row : step;
+        for (int64_t i = 0; i < some * k; i++)
+            t->host[i] = whole[i % k * n + row + i / k];
+        put_values(t, index, row * k, some * k);
+    }
+    mem_free(whole);
+    return rc;
+}
+
 static int transfer_param(const struct transfer *t, int index, struct error *err)
 {
     const struct model_param *p = &t->m->params[index];
     const struct tensor_info *info = NULL;
     int fresh = !t->source || is_new_head(t, p);
     int rc = fresh ? 0 : find_tensor(t, p, &info, err);
+    if (!rc && !fresh && p->transposed)
+        return transfer_transposed(t, index, info, err);
     int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = t->capacity / width;
     for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
         int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;

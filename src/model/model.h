@@ -64,6 +64,7 @@ struct model_param {
     int ndim;
     int64_t shape[2];
     int64_t offset, count; /* in elements of the flat order */
+    int transposed;        /* files hold it as [shape[1], shape[0]] */
     int decay;             /* 0 for norms and biases */
     float start;           /* of vectors: what a new one holds */
 };

@@ -21,7 +21,7 @@ static int add_group(struct builder *b, int64_t n, int64_t k)
     return b->n_group++;
 }
 
-struct piece { int64_t first, n, width; float start; }; /* width 0: a vector; start: what a new vector holds */
+struct piece { int64_t first, n, width; float start; int transposed; }; /* width 0: a vector; start: what a new vector holds */
 
 /* Rows of the newest group. */
 static void add_param(struct builder *b, const char *name, const struct piece *r)
@@ -32,7 +32,7 @@ static void add_param(struct builder *b, const char *name, const struct piece *r
     if (m->groups) {
         struct model_param *p = &m->params[b->n_param];
         *p = (struct model_param){.name = arena_strdup(&m->arena, name), .ndim = r->width ? 2 : 1, .shape = {r->n, r->width},
-                                  .offset = m->groups[b->n_group - 1].offset + r->first * width, .count = r->n * width, .decay = r->width != 0, .start = r->start};
+                                  .offset = m->groups[b->n_group - 1].offset + r->first * width, .count = r->n * width, .decay = r->width != 0, .start = r->start, .transposed = r->transposed};
         m->param_group[b->n_param] = b->n_group - 1;
         b->failed |= !p->name;
     }
@@ -85,7 +85,7 @@ static void add_part(struct builder *b, int layer, enum layer_part part)
         b->m->layer_parts[layer * PART_COUNT + (int)part] = index;
     for (int i = 0; i < f->n_tensor; i++) {
         const struct family_tensor *t = &f->tensors[i];
-        struct piece r = {0, shape.n, shape.k, is_norm(part) ? 1 - d->norm_offset : 0};
+        struct piece r = {0, shape.n, shape.k, is_norm(part) ? 1 - d->norm_offset : 0, f->transposed && shape.k};
         char prefix[64], name[160];
         if (t->part != part || (t->rows == ROWS_GATE && !d->gated))
             continue;
@@ -99,7 +99,7 @@ static void add_part(struct builder *b, int layer, enum layer_part part)
 static int add_whole(struct builder *b, const char *name, int64_t n, int64_t k, float start)
 {
     int index = add_group(b, n, k);
-    add_param(b, name, &(struct piece){0, n, k, start});
+    add_param(b, name, &(struct piece){0, n, k, start, 0});
     return index;
 }
 

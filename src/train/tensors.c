@@ -15,10 +15,32 @@ enum storage saved_storage(const struct trainer *t, const struct model_param *p,
     return own ? hf_dir_storage(own->storage, dtype) : storage_of_dtype(dtype);
 }
 
+/* As [inputs, outputs]: the whole matrix comes to the host, and goes out in pieces of the file's order. */
+static int write_transposed(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
+{
+    const struct model_param *p = &t->trained.params[i];
+    int64_t n = p->shape[0], k = p->shape[1];
+    float *whole = mem_alloc((size_t)p->count * sizeof *whole);
+    if (!whole)
+        return error_set_nomem(err, (size_t)p->count * sizeof *whole, "a transposed matrix");
+    queue_download(t->q, whole, (struct span){t->masters, (size_t)p->offset * 4}, (size_t)p->count * 4);
+    int rc = queue_wait(t->q, err);
+    for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
+        int64_t some = p->count - first < PIECE ? p->count - first : PIECE;
+        for (int64_t j = 0; j < some; j++)
+            piece[j] = whole[(first + j) % n * k + (first + j) / n];
+        rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)some, err);
+    }
+    mem_free(whole);
+    return rc;
+}
+
 static int write_param(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
 {
     const struct model_param *p = &t->trained.params[i];
     int rc = 0;
+    if (p->transposed)
+        return write_transposed(t, w, i, piece, err);
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t n = p->count - first < PIECE ? p->count - first : PIECE;
         queue_download(t->q, piece, (struct span){t->masters, (size_t)(p->offset + first) * 4}, (size_t)n * 4);
@@ -51,7 +73,8 @@ int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct 
     int rc = info && piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
     for (size_t i = 0; !rc && i < n; i++) {
         const struct model_param *p = &t->trained.params[i];
-        info[i] = (struct tensor_info){.name = p->name, .storage = saved_storage(t, p, dtype), .n_dim = p->ndim, .shape = {p->shape[0], p->shape[1]}};
+        info[i] = (struct tensor_info){.name = p->name, .storage = saved_storage(t, p, dtype), .n_dim = p->ndim,
+                                       .shape = {p->shape[p->transposed], p->shape[!p->transposed]}};
     }
     for (size_t i = 0; !rc && i < n_extra; i++)
         info[n + i] = *extra[i];
