@@ -35,6 +35,14 @@ want 65 "round-1/model: was changed since" "${run[@]}" --review --resume
 rm -r "$model"
 want 0 "round-2/model" "${run[@]}" --review --resume
 cmp -s "$model/model.safetensors" "$tmp/kept" || bad "the deleted model came back as another one"
+# What stands beside the weights counts too.
+cp "$model/config.json" "$tmp/kept"; sed 's/{/{ /' "$tmp/kept" >"$model/config.json"
+want 65 "round-1/model/config.json: was changed" "${run[@]}" --review --resume
+cp "$tmp/kept" "$model/config.json"
+echo '{"temperature": 0.5}' >"$model/chat_template.json"
+want 65 "round-1/model/chat_template.json: was added" "${run[@]}" --review --resume
+rm "$model/chat_template.json"
+want 0 "round-2/model" "${run[@]}" --review --resume
 want 78 "was begun with attempts" "${run[@]}" --attempts 7
 
 # generate: --output is the input, by its name, a link, a hard link, and as what is written beside it.

@@ -111,6 +111,8 @@ static int tune_round(struct align *a, struct run_round *round, struct error *er
         rc = align_add_kept(a, a->attempts, a->n_attempt, a->round, err);
         if (!rc)
             rc = align_tune(a, &round->steps, round->model_sha256, err);
+        if (!rc)
+            rc = align_note_side_files(a, err);
     }
     return rc ? rc : move_to(a, round, RUN_STATE_DONE, err);
 }
@@ -134,7 +136,7 @@ static int check_model(struct align *a, struct run_round *round, struct error *e
                        found, wanted, made ? "seeds, settings or program are not what they were" : "put the model back, or delete the directory to have it made again");
     mem_free(path);
     mem_free(weights);
-    return rc;
+    return rc ? rc : align_check_side_files(a, err);
 }
 
 /* Loads a finished round's kept pairs, or works on it until it is finished. *stop: a person is to look first. */

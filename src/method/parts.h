@@ -56,6 +56,9 @@ int align_tune(struct align *a, long *steps, char sha256[65], struct error *err)
 int align_tune_on(struct align *a, const char *directory, const char *from, const struct pool_item *items, int n, int max_steps, long *steps, char sha256[65],
                   struct error *err);
 int align_model_sha256(const char *directory, char sha256[65], struct error *err);
+/* side_files.c: what else a round's model directory holds, noted when it is made; ERROR_DATA names a file that is not what it was. */
+int align_note_side_files(struct align *a, struct error *err);
+int align_check_side_files(struct align *a, struct error *err);
 int align_write_generated(struct align *a, struct error *err);
 int align_write_review(struct align *a, struct error *err);
 int align_read_review(struct align *a, int *kept, struct error *err);
