@@ -11,12 +11,19 @@
 #include <stddef.h>
 #include <time.h>
 
+/* What waits go by; for tests, whose time is their own. */
+struct http_clock {
+    double (*now)(void *user);
+    void (*nap)(void *user, double seconds);
+    void *user;
+};
 struct http_options {
     const char *endpoint;       /* "http://host:port/v1"; the request's path is appended */
     const char *key;            /* bearer token, or NULL */
     double timeout, pause;      /* seconds a try may take [60]; seconds before the second try [1], doubled for each further one up to 60 */
     int tries;                  /* in all [6] */
     double per_minute;          /* requests a minute at most; 0: no limit */
+    const struct http_clock *clock; /* NULL: the machine's */
 };
 void http_options_default(struct http_options *o);
 /* The endpoint without user and password, and without a query, as it may be shown and kept; cut to size. */

@@ -112,15 +112,36 @@ void http_close(struct http *h)
     mem_free(h);
 }
 
-static int wait_until(double when, struct error *err)
+static double machine_now(void *user)
 {
+    (void)user;
+    return clock_now();
+}
+
+static void machine_nap(void *user, double seconds)
+{
+    (void)user;
+    nanosleep(&(struct timespec){0, (long)(seconds * 1e9)}, NULL);
+}
+
+static const struct http_clock machine = {machine_now, machine_nap, NULL};
+
+static double now(const struct http *h)
+{
+    const struct http_clock *c = h->o.clock ? h->o.clock : &machine;
+    return c->now(c->user);
+}
+
+/* In naps of a tenth of a second, so that an interrupt is soon seen. */
+static int wait_until(const struct http *h, double when, struct error *err)
+{
+    const struct http_clock *c = h->o.clock ? h->o.clock : &machine;
     int rc;
     while (!(rc = interrupt_check(err))) {
-        double left = when - clock_now();
+        double left = when - now(h);
         if (left <= 0)
             return 0;
-        left = left > 0.1 ? 0.1 : left;
-        nanosleep(&(struct timespec){0, (long)(left * 1e9)}, NULL);
+        c->nap(c->user, left > 0.1 ? 0.1 : left);
     }
     return rc;
 }
@@ -221,9 +242,9 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, text.data);
     }
     for (double pause = h->o.pause; !rc && again && tries < h->o.tries; pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE) {
-        if ((rc = wait_until(h->next, err)))
+        if ((rc = wait_until(h, h->next, err)))
             break;
-        double began = clock_now();
+        double began = now(h);
         again = try_once(h, shown, answer, err);
         rc = again < 0 ? again : 0;
         tries++;
@@ -234,7 +255,7 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
             wanted = wanted < MAX_RETRY_AFTER ? wanted : MAX_RETRY_AFTER;
             log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wanted,
                      h->retry_after > MAX_RETRY_AFTER ? " (the server's Retry-After is longer than isara waits)" : h->retry_after >= 0 ? " (Retry-After)" : "");
-            h->next = clock_now() + wanted > h->next ? clock_now() + wanted : h->next;
+            h->next = now(h) + wanted > h->next ? now(h) + wanted : h->next;
         }
     }
     if (!rc && again == 1)
