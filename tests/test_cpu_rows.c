@@ -232,6 +232,8 @@ static double act_oracle(enum activation act, double x)
         return fmax(0, fmin(6, x));
     case ACT_LEAKY_RELU:
         return x < 0 ? 0.01 * x : x;
+    case ACT_HARDSWISH:
+        return x * fmax(0, fmin(6, x + 3)) / 6;
     case ACT_SIGMOID:
         return 1 / (1 + exp(-x));
     case ACT_TANH:
@@ -279,7 +281,7 @@ static void gate_check(const struct gate_case *c)
     for (size_t i = 0; i < rows; i++) {
         size_t g = i / n * n * (c->gated ? 2 : 1) + i % n;
         double x = gx[g], u = c->gated ? gx[g + n] : 1, h = 1e-5;
-        if ((c->act == ACT_RELU6 && fabs(x - 6) < 1e-3) || (c->act == ACT_GELU_10 && fabs(x - 10) < 1e-3))
+        if ((c->act == ACT_RELU6 && fabs(x - 6) < 1e-3) || (c->act == ACT_HARDSWISH && fabs(fabs(x) - 3) < 1e-3) || (c->act == ACT_GELU_10 && fabs(x - 10) < 1e-3))
             continue; /* a corner */
         double slope = (act_oracle(c->act, x + h) - act_oracle(c->act, x - h)) / (2 * h);
         ops_close_to("y", i, got[i], act_oracle(c->act, x) * u, 2e-6, c->dtype == DTYPE_BF16 ? 0x1p-8 : 1e-6);

@@ -113,8 +113,46 @@ static void every_switch_gives_transformers_values(void **state)
     }
 }
 
+/* Every name is known, and its function is transformers'. */
+static void every_activation_is_transformers(void **state)
+{
+    (void)state;
+    enum { N = 19 };
+    struct device *d;
+    struct buffer *b;
+    json_t *golden, *values;
+    float x[N], got[N];
+    const char *name;
+    size_t i;
+    assert_int_equal(device_open(&d, DEVICE_CPU, NULL, NULL), 0);
+    assert_int_equal(buffer_new(&b, d, 2 * N * 4, "activations", NULL), 0);
+    assert_int_equal(jsontext_load(&golden, "tests/golden/families/activations.json", 1 << 20, NULL), 0);
+    assert_int_equal(json_array_size(json_object_get(golden, "x")), N);
+    for (i = 0; i < N; i++)
+        x[i] = (float)json_number_value(json_array_get(json_object_get(golden, "x"), i));
+    json_object_foreach(json_object_get(golden, "values"), name, values) {
+        int act = activation_find(name);
+        if (act < 0)
+            fail_msg("%s is not known", name);
+        queue_upload(device_queue(d), (struct span){b, 0}, x, sizeof x);
+        tensor_gate(device_queue(d), &(struct gate_args){(enum activation)act, 0, 1, N, {b, 0}, {b, N * 4}, DTYPE_F32, DTYPE_F32});
+        queue_download(device_queue(d), got, (struct span){b, N * 4}, sizeof got);
+        assert_int_equal(queue_wait(device_queue(d), NULL), 0);
+        for (i = 0; i < N; i++) {
+            double wanted = json_number_value(json_array_get(values, i));
+            if (!(fabs((double)got[i] - wanted) <= 1e-6 + 2e-6 * fabs(wanted)))
+                fail_msg("%s(%g) is %.9g, wanted %.9g", name, (double)x[i], (double)got[i], wanted);
+        }
+    }
+    json_array_foreach(json_object_get(golden, "left_out"), i, values)
+        assert_int_equal(activation_find(json_string_value(values)), -1);
+    json_decref(golden);
+    buffer_free(b);
+    device_close(d);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_switch_gives_transformers_values)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_switch_gives_transformers_values), cmocka_unit_test(every_activation_is_transformers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

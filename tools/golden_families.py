@@ -37,11 +37,21 @@ def make(out, name, config):
     (d / "values.json").write_text(json.dumps(values, indent=1) + "\n")
 
 
+def activations(out):
+    """Every name of ACT2FN that is a function of one number and no more, at points on both sides of every bend, in float64."""
+    x = [-12.5, -10.5, -6.5, -4.0, -3.25, -2.0, -1.0, -0.5, -0.125, 0.0, 0.25, 0.75, 1.5, 2.5, 3.5, 5.5, 6.5, 9.5, 12.5]
+    left_out = {"prelu", "xielu", "sqrtsoftplus"}
+    values = {n: [float(v) for v in transformers.activations.ACT2FN[n](torch.tensor(x, dtype=torch.float64))] for n in sorted(transformers.activations.ACT2CLS) if n not in left_out}
+    (out / "activations.json").write_text(json.dumps({"transformers": transformers.__version__, "x": x, "left_out": sorted(left_out), "values": values}, indent=1) + "\n")
+
+
 def main():
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "tests/golden/families")
     make(out, "llama_biases", transformers.LlamaConfig(vocab_size=48, hidden_size=20, intermediate_size=28, num_hidden_layers=2, num_attention_heads=5, num_key_value_heads=5,
          head_dim=6, max_position_embeddings=64, attention_bias=True, mlp_bias=True, hidden_act="gelu_pytorch_tanh", tie_word_embeddings=False, rms_norm_eps=1e-5,
          bos_token_id=1, eos_token_id=2, pad_token_id=None, initializer_range=0.3))
+
+    activations(out)
 
 
 main()

@@ -55,6 +55,8 @@ LANE_FN vf activate(enum activation act, vf x)
         return v_clip(x, 0, 6);
     case ACT_LEAKY_RELU:
         return v_select(v_lt(x, v_zero()), v_mul(v_set(0.01f), x), x);
+    case ACT_HARDSWISH: /* x relu6(x + 3) / 6 */
+        return v_mul(x, v_div(v_clip(v_add(x, v_set(3)), 0, 6), v_set(6)));
     case ACT_TANH:
         return v_tanh(x);
     case ACT_MISH:
@@ -135,6 +137,9 @@ LANE_FN vf slope(enum activation act, vf x, vf *value)
         return v_inside(x, 0, 6);
     case ACT_LEAKY_RELU:
         return v_select(v_lt(x, v_zero()), v_set(0.01f), v_set(1));
+    case ACT_HARDSWISH: /* 0 below -3, 1 above 3, (2x + 3) / 6 between */
+        y = v_div(v_add(v_add(x, x), v_set(3)), v_set(6));
+        return v_select(v_lt(x, v_set(-3)), v_zero(), v_select(v_lt(x, v_set(3)), y, v_set(1)));
     case ACT_TANH:
         return v_fnma(y, y, v_set(1));
     default:

@@ -62,13 +62,13 @@ const char *family_names(void)
     return "\"llama\"";
 }
 
-/* transformers' ACT2FN. */
+/* transformers' ACT2FN (tests/golden/families/activations.json has its values). */
 int activation_find(const char *name)
 {
     static const struct { const char *name; enum activation act; } names[] = {
         {"silu", ACT_SILU}, {"swish", ACT_SILU}, {"relu", ACT_RELU}, {"gelu", ACT_GELU}, {"gelu_python", ACT_GELU}, {"gelu_new", ACT_GELU_TANH},
         {"gelu_fast", ACT_GELU_TANH}, {"gelu_accurate", ACT_GELU_TANH}, {"gelu_pytorch_tanh", ACT_GELU_TANH}, {"gelu_python_tanh", ACT_GELU_TANH},
-        {"gelu_10", ACT_GELU_10}, {"quick_gelu", ACT_QUICK_GELU}, {"relu2", ACT_RELU2}, {"relu6", ACT_RELU6}, {"leaky_relu", ACT_LEAKY_RELU},
+        {"gelu_10", ACT_GELU_10}, {"quick_gelu", ACT_QUICK_GELU}, {"relu2", ACT_RELU2}, {"relu6", ACT_RELU6}, {"leaky_relu", ACT_LEAKY_RELU}, {"hardswish", ACT_HARDSWISH},
         {"sigmoid", ACT_SIGMOID}, {"tanh", ACT_TANH}, {"mish", ACT_MISH}, {"laplace", ACT_LAPLACE}, {"linear", ACT_LINEAR},
     };
     for (int i = 0; i < COUNT(names); i++)

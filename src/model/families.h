@@ -55,7 +55,7 @@ struct family {
 const struct family *family_find(const char *type);
 /* A row beside those of families.c, for tests; NULL takes it away again. */
 void family_set_extra(const struct family *f);
-int activation_find(const char *name); /* enum activation of transformers' name; -1: unknown */
+int activation_find(const char *name); /* enum activation of transformers' name; -1: unknown, or with parameters of its own */
 /* "llama", ...: for messages. */
 const char *family_names(void);
 

@@ -29,9 +29,9 @@ enum tensor_fused { FUSED_GATE = 1, FUSED_ADAMW_PACK = 2 };
 /* Bytes of linear_args.wide for rows of a product with n outputs and a gate or an activation; 0: the device fuses them. Asked before work. */
 size_t linear_wide_bytes(const struct device *d, int64_t n_row, int64_t n);
 
-/* The names of transformers' ACT2FN: silu (swish), relu, gelu, gelu_new and its kin, gelu_10, quick_gelu, relu2, relu6, leaky_relu, sigmoid, tanh, mish, laplace, linear. */
+/* transformers' ACT2FN without those that have parameters (prelu, xielu) and sqrtsoftplus, which weighs experts. */
 enum activation {
-    ACT_SILU, ACT_RELU, ACT_GELU, ACT_GELU_TANH, ACT_GELU_10, ACT_QUICK_GELU, ACT_RELU2, ACT_RELU6, ACT_LEAKY_RELU, ACT_SIGMOID, ACT_TANH, ACT_MISH, ACT_LAPLACE, ACT_LINEAR,
+    ACT_SILU, ACT_RELU, ACT_GELU, ACT_GELU_TANH, ACT_GELU_10, ACT_QUICK_GELU, ACT_RELU2, ACT_RELU6, ACT_LEAKY_RELU, ACT_HARDSWISH, ACT_SIGMOID, ACT_TANH, ACT_MISH, ACT_LAPLACE, ACT_LINEAR,
     ACT_COUNT
 };
 
