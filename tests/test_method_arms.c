@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the aligned model is compared with: the arms, their models, prompts and judge. */
+#include "tests/check.h"
+#include "tests/tiny_align.h"
+
+#include "io/file.h"
+#include "io/jsonl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void arms_with_a_test_set_and_a_judge(void **state)
+{
+    (void)state;
+    char output[1100];
+    static const char *const names[] = {"pretrained", "icl-knn",         "icl-random",
+                                        "sft-seeds",  "sft-seeds-steps", "round-1"};
+    struct align_options o;
+    struct align_result r;
+    snprintf(output, sizeof output, "%s/arms", tiny.root);
+    tiny_align_options(&o, output);
+    o.rounds = 1;
+    o.test = tiny.test;
+    o.judge = tiny.judge;
+    o.baselines = 1;
+    o.pool = ALIGN_POOL_GROWN;
+    o.start = ALIGN_START_LAST;
+    o.retriever = RETRIEVER_BM25;
+    o.ask_contexts = ALIGN_CONTEXTS_ANCHOR;
+    tiny_align(&o, 2, &r);
+    assert_int_equal(r.report.n_arm, 6);
+    for (int i = 0; i < 6; i++) {
+        const struct report_arm *x = &r.report.arms[i];
+        assert_string_equal(x->name, names[i]);
+        assert_int_equal(x->n, 6);
+        assert_int_equal(x->n_judged, 6);
+        assert_true(x->rate_low <= x->rate && x->rate <= x->rate_high);
+        double share = x->rate;
+        double zz = 3.841458820694124 / 6; /* Wilson's interval at 95 %, from its definition */
+        double half = sqrt(share * (1 - share) * zz + zz * zz / 4) / (1 + zz);
+        assert_true(fabs(x->rate_high - x->rate_low - 2 * half) < 1e-9);
+        assert_true(x->n_answered == 6 && x->n_cut >= 0 && x->n_cut <= 6 && isnan(x->to.p_flags) == !i);
+    }
+    assert_non_null(strstr(r.summary.data, "above 0.5 (strictly)"));
+    assert_non_null(strstr(r.summary.data, "mode safe, "));
+    json_t *metrics = json_loads(r.json.data, 0, NULL);
+    assert_int_equal(json_string_length(json_object_get(metrics, "judge_sha256")), 64);
+    json_t *against = json_object_get(metrics, "last_round_against"), *row;
+    size_t at;
+    assert_int_equal(json_array_size(against), 4);
+    json_array_foreach(against, at, row) { /* what is flagged less and more is the difference of the counts */
+        assert_string_equal(json_string_value(json_object_get(row, "arm")), names[at + 1]);
+        json_int_t less = json_integer_value(json_object_get(row, "no_longer_flagged"));
+        json_int_t more = json_integer_value(json_object_get(row, "newly_flagged"));
+        assert_int_equal(less - more, r.report.arms[at + 1].n_flagged - r.report.arms[5].n_flagged);
+    }
+    json_decref(metrics);
+    assert_int_equal(r.report.arms[4].steps, r.report.arms[5].steps); /* as many steps */
+    assert_true(r.report.arms[3].steps < r.report.arms[5].steps);
+    align_result_free(&r);
+
+    /* Another threshold is applied to the stored probabilities; another judge at the same path is refused. */
+    long flagged[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        o.threshold = i;
+        tiny_align(&o, 1, &r);
+        for (int k = 0; k < 6; k++) {
+            flagged[i] += r.report.arms[k].n_flagged;
+            assert_int_equal(r.report.arms[k].n_judged, 6);
+        }
+        align_result_free(&r);
+    }
+    assert_true(flagged[0] == 36 && flagged[1] == 0);
+    char path[1200], other[1300];
+    struct error err;
+    snprintf(path, sizeof path, "%s/model.safetensors", tiny.judge);
+    snprintf(other, sizeof other, "%s.kept", path);
+    assert_int_equal(rename(path, other), 0);
+    struct buf weights = BUF_INIT;
+    assert_int_equal(file_read(&weights, other, 1 << 26, NULL), 0);
+    weights.data[weights.len - 1] ^= 1;
+    assert_int_equal(file_write(path, weights.data, weights.len, NULL), 0);
+    buf_free(&weights);
+    struct device *d = tiny_device(1);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "judge/weights has changed"));
+    align_result_free(&r);
+    device_close(d);
+    assert_int_equal(rename(other, path), 0);
+}
+
+/* Twenty examples are asked for and do not fit: what is stored is what stood in the prompt, for the nearest and for the
+ * random ones. */
+static void an_arms_examples_are_those_that_fitted(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"icl-knn", "icl-random", "pretrained"};
+    char output[1100], path[1200];
+    struct align_options o;
+    struct align_result r;
+    snprintf(output, sizeof output, "%s/examples", tiny.root);
+    tiny_align_options(&o, output);
+    o.rounds = 1;
+    o.attempts = 2;
+    o.k = 20;
+    o.test = tiny.test;
+    o.baselines = 1;
+    o.retriever = RETRIEVER_BM25;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    for (int k = 0; k < 3; k++) {
+        size_t rows = 0;
+        struct jsonl *in;
+        json_t *row;
+        snprintf(path, sizeof path, "%s/arms/%s.jsonl", output, names[k]);
+        assert_int_equal(jsonl_open(&in, path, NULL), 0);
+        for (; jsonl_next(in, &row, NULL) == 1; rows++) {
+            const json_t *contexts = json_object_get(row, "contexts");
+            size_t n = json_array_size(contexts);
+            assert_true(k == 2 ? !contexts : n > 0 && n < 20);
+            assert_int_equal(json_integer_value(json_object_get(row, "contexts_dropped")), k == 2 ? 0 : 20 - (int)n);
+            for (size_t c = 0; c < n; c++)
+                assert_int_equal(strncmp(json_string_value(json_array_get(contexts, c)), "seed-", 5), 0);
+            json_decref(row);
+        }
+        assert_int_equal(rows, 6);
+        jsonl_close(in);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arms_with_a_test_set_and_a_judge),
+        cmocka_unit_test(an_arms_examples_are_those_that_fitted),
+    };
+    return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);
+}
