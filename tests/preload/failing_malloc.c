@@ -33,10 +33,8 @@ __attribute__((destructor)) static void end(void)
 
 static int fails(void)
 {
-    if (!one_in)
-        return 0;
     uint64_t i = atomic_fetch_add(&number, 1) + 1;
-    if (i < after)
+    if (!one_in || i < after)
         return 0;
     uint64_t x = i * 0x9e3779b97f4a7c15u ^ (seed + 1) * 0xd1b54a32d192ed03u;
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
