@@ -129,11 +129,98 @@ static void an_arms_examples_are_those_that_fitted(void **state)
     }
 }
 
+enum { ASKED = 16 };
+
+/* The rows of round 1. */
+static json_t *rows_of(const char *output)
+{
+    char path[1300];
+    struct jsonl *in;
+    json_t *row, *rows = json_array();
+    snprintf(path, sizeof path, "%s/round-1/generated.jsonl", output);
+    assert_int_equal(jsonl_open(&in, path, NULL), 0);
+    while (jsonl_next(in, &row, NULL) == 1)
+        json_array_append_new(rows, row);
+    jsonl_close(in);
+    assert_int_equal(json_array_size(rows), ASKED);
+    return rows;
+}
+
+/* Where the same attempt has the same prompt: one of two seeds stands in it. */
+static void another_seed_samples_other_questions(void **state)
+{
+    (void)state;
+    static const char pairs[] = "{\"question\": \"Can I eat a mushroom?\", \"answer\": \"No.\"}\n"
+                                "{\"question\": \"Do I need sleep?\", \"answer\": \"Yes.\"}\n";
+    char output[1100], seeds[1100];
+    json_t *rows[2];
+    struct align_options o;
+    struct align_result r;
+    int same_prompt = 0, same_question = 0;
+    snprintf(seeds, sizeof seeds, "%s/two.jsonl", tiny.root);
+    assert_int_equal(file_write(seeds, pairs, sizeof pairs - 1, NULL), 0);
+    for (int i = 0; i < 2; i++) {
+        snprintf(output, sizeof output, "%s/sampled-%d", tiny.root, i);
+        tiny_align_options(&o, output);
+        o.seeds = seeds;
+        o.rounds = 1;
+        o.attempts = ASKED;
+        o.k = 1;
+        o.holdout = 0;
+        o.retriever = RETRIEVER_BM25;
+        o.seed = (uint64_t)i;
+        tiny_align(&o, 1, &r);
+        align_result_free(&r);
+        rows[i] = rows_of(output);
+    }
+    for (size_t i = 0; i < ASKED; i++) {
+        const json_t *x = json_array_get(rows[0], i), *y = json_array_get(rows[1], i);
+        if (!json_equal(json_object_get(json_object_get(x, "ask"), "contexts"),
+                        json_object_get(json_object_get(y, "ask"), "contexts")))
+            continue;
+        same_prompt++;
+        same_question += json_equal(json_object_get(x, "question"), json_object_get(y, "question"));
+    }
+    assert_in_range(same_prompt, 4, ASKED - 1);
+    assert_in_range(same_question, 0, same_prompt / 2);
+    json_decref(rows[0]);
+    json_decref(rows[1]);
+}
+
+/* The rows of a control are the seeds whatever the seed of the run is: only their order can differ. */
+static void another_seed_trains_in_another_order(void **state)
+{
+    (void)state;
+    char output[1100], sha256[2][2][65];
+    struct align_options o;
+    struct align_result r;
+    for (int shuffle = 0; shuffle < 2; shuffle++)
+        for (int i = 0; i < 2; i++) {
+            snprintf(output, sizeof output, "%s/order-%d-%d", tiny.root, shuffle, i);
+            tiny_align_options(&o, output);
+            o.rounds = 1;
+            o.attempts = 2;
+            o.test = tiny.test;
+            o.baselines = 1;
+            o.retriever = RETRIEVER_BM25;
+            o.train.shuffle = shuffle;
+            o.seed = (uint64_t)i;
+            tiny_align(&o, 1, &r);
+            assert_string_equal(r.report.arms[3].name, "sft-seeds");
+            memcpy(sha256[shuffle][i], r.report.arms[3].model_sha256, 65);
+            align_result_free(&r);
+        }
+    assert_string_equal(sha256[0][0], sha256[0][1]);
+    assert_string_not_equal(sha256[1][0], sha256[1][1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arms_with_a_test_set_and_a_judge),
         cmocka_unit_test(an_arms_examples_are_those_that_fitted),
+        cmocka_unit_test(another_seed_samples_other_questions),
+        cmocka_unit_test(another_seed_trains_in_another_order),
     };
     return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);
 }
