@@ -27,7 +27,7 @@ static const struct family_tensor tensors[] = {
 static const struct family_alias aliases[] = {{"hidden_size", "width"}, {"num_hidden_layers", "depth"}, {"intermediate_size", "inner"}, {"hidden_act", "activation"}};
 
 #define ROW                                                                                                                                              \
-    .type = "made-up", .lm = "MadeUpForCausalLM", .embed = "tokens.w", .head = "head.w", .layer = "block.%d.", .tensors = tensors, \
+    .type = "made-up", .lm = "MadeUpForCausalLM", .classify = "MadeUpForSequenceClassification", .embed = "tokens.w", .head = "head.w", .layer = "block.%d.", .tensors = tensors, \
     .n_tensor = sizeof tensors / sizeof *tensors, .n_switch = 1, .aliases = aliases, .n_alias = 4, .eps = "epsilon", .eps_missing = 1e-4
 #define SWITCHES(parts_) .switches = (const struct family_switch[]){{NULL, 1, parts_}}
 
@@ -37,7 +37,7 @@ static const struct family rows[] = {
         .act = "relu2"},
     { /* four norms a layer that multiply by 1 + w, scaled embedding, caps, alternating windows, a scale of its own, the other gelu in the gate */
         ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_SANDWICH, .gated = 1, .norm_offset = 1, .scaled_embedding = 1,
-        .attention_cap = "cap", .logit_cap = "last_cap", .attention_scalar = "scalar", .window = "window", .window_pattern = 2, .act = "gelu_pytorch_tanh"},
+        .attention_cap = "cap", .logit_cap = "last_cap", .attention_scalar = "scalar", .window = "window", .window_pattern = 2, .local_theta = "local_theta", .act = "gelu_pytorch_tanh"},
     { /* parallel halves, part of a head rotates, biases, no gate */
         ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b", .norm = NORM_LAYER, .parallel = 1, .rotary = "share",
         .rotary_missing = 0.5, .act = "gelu"},
@@ -45,14 +45,16 @@ static const struct family rows[] = {
         ROW, SWITCHES(MATRICES | BEHIND | HEADS), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_POST, .gated = 1, .qk_norm = QK_ROW, .window = "window", .act = "tanh"},
     { /* norms behind the sums and none at the end, heads normalised, biases of queries, keys and values */
         ROW, SWITCHES(MATRICES | PART(QKV_BIAS) | BEHIND | BEHIND_BIASES | HEADS), .norm = NORM_LAYER, .place = PLACE_AFTER, .gated = 1,
-        .qk_norm = QK_HEAD, .act = "silu"},
+        .qk_norm = QK_HEAD, .rotary_layers = "rotates", .act = "silu"},
+    { /* attention sees what comes behind too */
+        ROW, SWITCHES(MATRICES | BEFORE | PART(O_BIAS)), .final_norm = "last.w", .norm = NORM_RMS, .gated = 1, .bidirectional = 1, .act = "gelu"},
 };
 enum { N_FAMILY = sizeof rows / sizeof *rows, N_ROW = 3 };
 
 static int32_t ids[N_ROW][12] = {{3, 7, 7, 1, 20, 4, 2, 9, 9}, {9, 2, 5}, {5, 6, 28, 0, 0, 11, 12, 13, 2, 8, 1}};
 static uint8_t targets[N_ROW][12] = {{0, 0, 0, 1, 1, 1, 1, 1, 1}, {0, 1, 1}, {0, 0, 1, 0, 1, 1, 0, 0, 0, 1, 1}};
 static const struct train_row train_rows[N_ROW] = {
-    {.ids = ids[0], .target = targets[0], .n = 9}, {.ids = ids[1], .target = targets[1], .n = 3}, {.ids = ids[2], .target = targets[2], .n = 11}};
+    {.ids = ids[0], .target = targets[0], .n = 9, .label = 1}, {.ids = ids[1], .target = targets[1], .n = 3, .label = 2}, {.ids = ids[2], .target = targets[2], .n = 11, .label = 1}};
 
 static struct device *device;
 static int open_device(void **state)
@@ -88,14 +90,14 @@ static void stir(struct model *m, double *flat)
     free(single);
 }
 
-static struct model *made_up(const struct family *f, double **flat)
+static struct model *made_up_as(const struct family *f, const char *class, double **flat)
 {
     struct model *m;
     struct error err = {0};
-    json_t *config = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i}", "architectures", "MadeUpForCausalLM", "model_type",
+    json_t *config = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i, s:f, s:[i,i,i]}", "architectures", class, "model_type",
                                "made-up", "width", 20, "depth", 3, "num_attention_heads", 4, "num_key_value_heads", f->qk_norm == QK_ROW ? 4 : 2, "head_dim", 8, "inner",
                                18, "vocab_size", 29, "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25, "max_position_embeddings", 320, "cap", 1.5,
-                               "last_cap", 2.5, "scalar", 5.0, "window", 4);
+                               "last_cap", 2.5, "scalar", 5.0, "window", 4, "local_theta", 50.0, "rotates", 1, 0, 1);
     assert_non_null(config);
     family_set_extra(f);
     if (model_init(&m, device, config, "made up", 4, DTYPE_F32, &err))
@@ -104,6 +106,11 @@ static struct model *made_up(const struct family *f, double **flat)
     *flat = oracle_weights(m, 4);
     stir(m, *flat);
     return m;
+}
+
+static struct model *made_up(const struct family *f, double **flat)
+{
+    return made_up_as(f, f->lm, flat);
 }
 
 /* log p(ids[i]) under the oracle, i >= 1. */
@@ -175,6 +182,8 @@ static void generation_follows_the_oracle_beyond_a_chunk(void **state)
     for (int f = 0; f < N_FAMILY; f++) {
         double *flat;
         int32_t prompt[270];
+        if (rows[f].bidirectional) /* such a model reads, and does not write */
+            continue;
         struct model *m = made_up(&rows[f], &flat);
         struct generate_engine *e;
         for (int i = 0; i < 270; i++)
@@ -211,6 +220,9 @@ static float *gradients_of(struct model *m, int recompute, double *loss)
     float *out = malloc(bytes);
     assert_int_equal(pass_new(&p, m, recompute, &sizes, NULL), 0);
     assert_int_equal(buffer_new(&g, device, bytes, "gradients", NULL), 0);
+    for (size_t i = 0; i < bytes / 4; i++)
+        out[i] = 1000; /* what an earlier step has left */
+    queue_upload(p.q, (struct span){g, 0}, out, bytes);
     pass_begin(&p, (struct span){g, 0});
     pass_run(&p, list, 1, 0.25f, (struct span){g, 0});
     pass_run(&p, list + 1, 2, 0.25f, (struct span){g, 0});
@@ -245,8 +257,8 @@ static void gradients_are_the_oracles_differences(void **state)
 {
     (void)state;
     for (int f = 0; f < N_FAMILY; f++) {
-        double *flat, loss, again;
-        struct model *m = made_up(&rows[f], &flat);
+        double *flat, loss, again; /* what sees the tokens behind it has nothing to predict: it is trained as a classifier */
+        struct model *m = made_up_as(&rows[f], rows[f].bidirectional ? rows[f].classify : rows[f].lm, &flat);
         float *got = gradients_of(m, 0, &loss), *anew = gradients_of(m, 1, &again);
         if (!(fabs(loss - sum_loss(m, flat)) < 1e-5 * loss))
             fail_msg("family %d: loss %.9g, wanted %.9g", f, loss, sum_loss(m, flat));
@@ -260,7 +272,27 @@ static void gradients_are_the_oracles_differences(void **state)
     }
 }
 
-/* What train writes of a made-up model is read back: the same scores; and what lies transposed in the file is the transpose. */
+/* The flat order from the file, by the names and the row alone. */
+static double *flat_of_file(const struct model *m, const struct checkpoint *ck, const struct family *f)
+{
+    double *flat = calloc((size_t)m->n_element, sizeof *flat);
+    float *values = malloc((size_t)m->n_element * sizeof *values);
+    for (int i = 0; i < m->n_param; i++) {
+        const struct model_param *p = &m->params[i];
+        const struct tensor_info *info = checkpoint_find(ck, p->name);
+        int turned = f->transposed && p->ndim == 2 && !strncmp(p->name, "block.", 6);
+        int64_t n = p->shape[0], k = p->ndim == 2 ? p->shape[1] : 1;
+        assert_non_null(info);
+        assert_int_equal(info->shape[0], turned ? k : n);
+        assert_int_equal(checkpoint_read_f32(ck, info, 0, turned ? k : n, values, NULL), 0);
+        for (int64_t j = 0; j < n * k; j++)
+            flat[p->offset + j] = (double)values[turned ? j % k * n + j / k : j];
+    }
+    free(values);
+    return flat;
+}
+
+/* What train writes of a made-up model is read back: the same scores, and those that the oracle has of the file's own numbers. */
 static void files_hold_what_the_row_says(void **state)
 {
     (void)state;
@@ -288,10 +320,11 @@ static void files_hold_what_the_row_says(void **state)
         assert_int_equal(model_score(m, &text, 1, before, NULL), 0);
         assert_int_equal(model_score(again, &text, 1, after, NULL), 0);
         assert_memory_equal(before, after, 10 * sizeof *before);
-        const struct tensor_info *up = checkpoint_find(ck, "block.1.up.w");
-        assert_non_null(up);
-        assert_int_equal(up->shape[0], rows[f].transposed ? 20 : 18);
-        assert_int_equal(up->shape[1], rows[f].transposed ? 18 : 20);
+        double *written = flat_of_file(again, ck, &rows[f]), wanted[12];
+        oracle_logprobs(again, written, ids[2], 11, wanted);
+        for (int j = 1; j < 11; j++)
+            assert_true(fabs(wanted[j] - (double)before[j - 1]) < 2e-5);
+        free(written);
         free(flat);
         train_data_free(&data);
         model_close(again);
@@ -320,6 +353,32 @@ static void parameters_have_the_rows_names(void **state)
     model_close(m);
 }
 
+/* What the configuration says of single layers, and what new vectors hold. */
+static void layers_and_new_vectors_are_as_the_row_says(void **state)
+{
+    (void)state;
+    static const int caps[] = {LAYER_WINDOW | LAYER_SECOND_ROPE, 0, LAYER_WINDOW | LAYER_SECOND_ROPE}, after[] = {0, LAYER_NO_ROPE, 0};
+    for (int f = 0; f < N_FAMILY; f++) {
+        double *flat;
+        struct model *m = made_up(&rows[f], &flat);
+        for (int l = 0; l < 3; l++) {
+            assert_true(f != 1 || m->desc.layers[l] == caps[l]);
+            assert_true(f != 4 || m->desc.layers[l] == after[l]);
+            assert_true(f != 3 || m->desc.layers[l] == LAYER_WINDOW);
+            assert_true((f != 0 && f != 2) || m->desc.layers[l] == 0);
+        }
+        assert_true(f != 1 || fabs((double)m->desc.second_inv_freq[1] - pow(50, -2.0 / 8)) < 1e-7);
+        for (int i = 0; i < m->n_param; i++) {
+            const struct model_param *p = &m->params[i];
+            size_t n = strlen(p->name);
+            if (p->ndim == 1) /* norms multiply by 1 in the beginning, biases add nothing */
+                assert_true(p->start == (!strcmp(p->name + n - 2, ".b") || rows[f].norm_offset == 1 ? 0 : 1));
+        }
+        free(flat);
+        model_close(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +386,7 @@ int main(void)
         cmocka_unit_test(generation_follows_the_oracle_beyond_a_chunk),
         cmocka_unit_test(gradients_are_the_oracles_differences),
         cmocka_unit_test(parameters_have_the_rows_names),
+        cmocka_unit_test(layers_and_new_vectors_are_as_the_row_says),
         cmocka_unit_test(files_hold_what_the_row_says),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

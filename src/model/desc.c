@@ -216,7 +216,12 @@ static int read_layers(struct model_desc *d, const struct config_reader *r)
     const struct family *f = r->family;
     float scalar = 0;
     int rc = 0;
-    d->norm = f->norm, d->place = f->place, d->parallel = f->parallel, d->gated = f->gated, d->bidirectional = f->bidirectional, d->qk_norm = f->qk_norm;
+    d->norm = f->norm;
+    d->place = f->place;
+    d->parallel = f->parallel;
+    d->gated = f->gated;
+    d->bidirectional = f->bidirectional;
+    d->qk_norm = f->qk_norm;
     d->norm_offset = f->norm_offset;
     d->embed_scale = f->scaled_embedding ? sqrtf((float)d->n_embd) : 0;
     if (f->window && config_value(r->config, f->window) && (rc = config_int(r, f->window, 1, 1 << 28, -1, &d->window)))

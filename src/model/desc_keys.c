@@ -125,7 +125,7 @@ static int check_window(const struct model_desc *d, const struct config_reader *
 /* What the family's row reads. */
 static int row_reads(const struct family *f, const char *key)
 {
-    const char *const keys[] = {f->eps, f->rotary, f->attention_cap, f->logit_cap, f->attention_scalar, f->window};
+    const char *const keys[] = {f->eps, f->rotary, f->attention_cap, f->logit_cap, f->attention_scalar, f->window, f->local_theta, f->rotary_layers};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i] && !strcmp(keys[i], key))
             return 1;

@@ -24,7 +24,7 @@ int config_int(const struct config_reader *r, const char *key, int low, int high
 int config_positive(const struct config_reader *r, const json_t *object, const char *key, double missing, double *out);
 int config_bool(const struct config_reader *r, const char *key, int missing, int *out);
 
-/* desc_rope.c: rope_theta and rope_inv_freq. Sizes must be there. */
+/* desc_rope.c: rope_theta and rope_inv_freq, and which layers rotate by others or not at all. Sizes and d->layers must be there. */
 int config_rope(struct model_desc *d, const struct config_reader *r);
 /* desc_keys.c: refuses by name every key that would change the numbers and is not computed with. Sizes must be there. */
 int config_check_keys(const struct model_desc *d, const struct config_reader *r);

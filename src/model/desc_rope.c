@@ -104,6 +104,43 @@ static int read_scaling(struct scaling *s, const struct model_desc *d, const str
     return s->high > s->low ? 0 : config_refuse(r, s->key, "high_freq_factor above low_freq_factor", s->object);
 }
 
+static double plain_frequency(double theta, int i, int n_rotated)
+{
+    return 1 / maths_pow(theta, 2.0 * i / n_rotated);
+}
+
+/* Layers with a window may have a theta of their own, which is not scaled (Gemma 3). */
+static int read_local(struct model_desc *d, const struct config_reader *r)
+{
+    const char *key = r->family->local_theta;
+    double theta;
+    if (!key || !config_value(r->config, key))
+        return 0;
+    int rc = config_positive(r, r->config, key, 0, &theta);
+    for (int i = 0; !rc && i < d->n_rotated / 2; i++)
+        d->second_inv_freq[i] = (float)plain_frequency(theta, i, d->n_rotated);
+    for (int l = 0; !rc && l < d->n_layer; l++)
+        d->layers[l] |= d->layers[l] & LAYER_WINDOW ? LAYER_SECOND_ROPE : 0;
+    return rc;
+}
+
+static int read_rotary_layers(struct model_desc *d, const struct config_reader *r)
+{
+    const char *key = r->family->rotary_layers;
+    const json_t *list = key ? config_value(r->config, key) : NULL, *v;
+    size_t i;
+    if (!list)
+        return 0;
+    if (!json_is_array(list) || (int)json_array_size(list) != d->n_layer)
+        return config_refuse(r, key, "a list with a number for every layer", list);
+    json_array_foreach((json_t *)list, i, v) {
+        if (!json_is_integer(v))
+            return config_refuse(r, key, "a list of 0 and 1", list);
+        d->layers[i] |= json_integer_value(v) ? 0 : LAYER_NO_ROPE;
+    }
+    return 0;
+}
+
 int config_rope(struct model_desc *d, const struct config_reader *r)
 {
     struct scaling s = {.factor = 1};
@@ -112,12 +149,13 @@ int config_rope(struct model_desc *d, const struct config_reader *r)
     if (rc || (rc = config_positive(r, from, "rope_theta", 10000, &d->rope_theta)))
         return rc;
     for (int i = 0; i < d->n_rotated / 2; i++) {
-        double f = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated);
+        double f = plain_frequency(d->rope_theta, i, d->n_rotated);
         f = s.llama3 ? llama3_frequency(f, &s) : f / s.factor;
         if (!(f >= 0 && f <= (double)FLT_MAX)) /* the float below would be no number */
             return error_set(r->err, ERROR_CONFIG, "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one", r->where,
                              d->rope_theta, s.factor, f);
         d->rope_inv_freq[i] = (float)f;
     }
-    return 0;
+    rc = read_local(d, r);
+    return rc ? rc : read_rotary_layers(d, r);
 }

@@ -50,6 +50,8 @@ struct family {
     int position_offset;
     const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */
     int window_pattern; /* with `window`: every so many-th layer sees all; 0: none does */
+    const char *local_theta;    /* key of the theta by which layers with a window rotate; NULL: by the others' */
+    const char *rotary_layers;  /* key of a list with a number a layer, 0 where nothing rotates; NULL: every layer rotates */
 };
 
 const struct family *family_find(const char *type);
