@@ -90,6 +90,54 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     assert_int_equal(rename(other, path), 0);
 }
 
+/* A control's model is looked at as a round's is: changed, added to, taken away. */
+static void a_controls_model_is_what_it_was(void **state)
+{
+    (void)state;
+    static const char config[] = "baseline-sft-seeds/model/config.json";
+    char output[1100], path[1400], model[1300], was[65], is[65];
+    struct align_options o;
+    struct align_result r;
+    struct error err;
+    struct buf text = BUF_INIT;
+    struct device *d = tiny_device(1);
+    snprintf(output, sizeof output, "%s/control", tiny.root);
+    tiny_align_options(&o, output);
+    o.rounds = 1;
+    o.attempts = 2;
+    o.test = tiny.test;
+    o.baselines = 1;
+    o.retriever = RETRIEVER_BM25;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    snprintf(path, sizeof path, "%s/%s", output, config);
+    assert_int_equal(file_read(&text, path, 1 << 20, NULL), 0);
+    buf_putc(&text, '\n');
+    assert_int_equal(file_write(path, text.data, text.len, NULL), 0);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "baseline-sft-seeds/model/config.json: was changed since the run made it"));
+    align_result_free(&r);
+
+    snprintf(model, sizeof model, "%s/baseline-sft-seeds/model", output);
+    tiny_align_hash(model, "model.safetensors", was);
+    assert_int_equal(tree_remove(model, NULL), 0);
+    tiny_align(&o, 1, &r); /* made again, with its configuration */
+    align_result_free(&r);
+    tiny_align_hash(model, "model.safetensors", is);
+    assert_string_equal(is, was);
+
+    snprintf(path, sizeof path, "%s/model.safetensors", model);
+    buf_reset(&text);
+    assert_int_equal(file_read(&text, path, 1 << 26, NULL), 0);
+    text.data[text.len - 1] ^= 1;
+    assert_int_equal(file_write(path, text.data, text.len, NULL), 0);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "baseline-sft-seeds/model: was changed since the run made it"));
+    align_result_free(&r);
+    buf_free(&text);
+    device_close(d);
+}
+
 /* Twenty examples are asked for and do not fit: what is stored is what stood in the prompt, for the nearest and for the
  * random ones. */
 static void an_arms_examples_are_those_that_fitted(void **state)
@@ -218,6 +266,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arms_with_a_test_set_and_a_judge),
+        cmocka_unit_test(a_controls_model_is_what_it_was),
         cmocka_unit_test(an_arms_examples_are_those_that_fitted),
         cmocka_unit_test(another_seed_samples_other_questions),
         cmocka_unit_test(another_seed_trains_in_another_order),

@@ -104,39 +104,29 @@ static int ran_out(const struct align *a, const struct run_round *round)
     return round->kept < 1 || round->kept < a->o.stop_novelty * round->attempts;
 }
 
+/* The round's model, made now or looked at; what it keeps has been added. */
+static int round_model(struct align *a, struct run_round *round, struct error *err)
+{
+    char name[40];
+    char *from = align_model_path(a, a->o.start == ALIGN_START_LAST ? a->round - 1 : 0);
+    struct made_model m = {.name = name, .from = from, .n_kept = a->n_kept, .steps = round->steps};
+    snprintf(name, sizeof name, "round-%d", a->round);
+    memcpy(m.sha256, round->model_sha256, sizeof m.sha256);
+    int rc = from ? align_make_model(a, &m, err) : error_set_nomem(err, 256, "a path");
+    memcpy(round->model_sha256, m.sha256, sizeof m.sha256);
+    round->steps = m.steps;
+    mem_free(from);
+    return rc;
+}
+
 static int tune_round(struct align *a, struct run_round *round, struct error *err)
 {
     int rc = 0;
     if (!ran_out(a, round)) {
         rc = align_add_kept(a, a->attempts, a->n_attempt, a->round, err);
-        if (!rc)
-            rc = align_tune(a, &round->steps, round->model_sha256, err);
-        if (!rc)
-            rc = align_note_side_files(a, err);
+        rc = rc ? rc : round_model(a, round, err);
     }
     return rc ? rc : move_to(a, round, RUN_STATE_DONE, err);
-}
-
-/* A finished round's model is what the journal says it is. One that is gone is made again from the journal, and must come out the same. */
-static int check_model(struct align *a, struct run_round *round, struct error *err)
-{
-    char *path = align_model_path(a, a->round), *weights = path ? path_join(path, "model.safetensors") : NULL, wanted[65], found[65] = "";
-    struct error why = {0};
-    int rc = weights ? 0 : error_set_nomem(err, 256, "a path"), made = 0;
-    memcpy(wanted, round->model_sha256, sizeof wanted);
-    if (!rc && !file_exists(weights)) {
-        log_line(LOG_WARNING, "%s: is not there any more; round %d is tuned again from the journal", path, a->round);
-        rc = align_tune(a, &round->steps, found, err);
-        made = 1;
-    } else if (!rc && (rc = align_model_sha256(path, found, &why))) {
-        rc = error_set(err, rc, "round-%d: %s; delete %s to have it made again", a->round, why.message, path);
-    }
-    if (!rc && strcmp(wanted, found))
-        rc = error_set(err, ERROR_DATA, "%s: %s (sha256 %.16s, wanted %.16s); %s", path, made ? "tuned again, it is another model than the one the run made" : "was changed since the run made it",
-                       found, wanted, made ? "seeds, settings or program are not what they were" : "put the model back, or delete the directory to have it made again");
-    mem_free(path);
-    mem_free(weights);
-    return rc ? rc : align_check_side_files(a, err);
 }
 
 /* Loads a finished round's kept pairs, or works on it until it is finished. *stop: a person is to look first. */
@@ -145,8 +135,10 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
     double start = clock_now();
     int rc = 0;
     if (round->state == RUN_STATE_DONE) {
-        rc = round->model_sha256[0] ? align_add_kept(a, a->attempts, a->n_attempt, a->round, err) : 0;
-        return rc || !round->model_sha256[0] ? rc : check_model(a, round, err);
+        if (!round->model_sha256[0])
+            return 0;
+        rc = align_add_kept(a, a->attempts, a->n_attempt, a->round, err);
+        return rc ? rc : round_model(a, round, err);
     }
     rc = align_make_pool(a, a->o.pool == ALIGN_POOL_GROWN, err);
     while (!rc && !*stop && round->state != RUN_STATE_DONE) {

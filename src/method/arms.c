@@ -57,24 +57,19 @@ static int tune_baseline(struct align *a, struct arms *arms, const char *name, i
 {
     char fact[64], text[128];
     const char *done;
-    struct buf path = BUF_INIT;
-    buf_printf(&path, "%s/baseline-%s/model", a->o.output, name);
-    struct arm *arm = path.failed ? NULL : add(arms, name, buf_take(&path), err);
+    snprintf(fact, sizeof fact, "baseline-%s", name);
+    struct arm *arm = add(arms, name, align_made_path(a, fact), err);
     if (!arm)
         return ERROR_NOMEM;
-    snprintf(fact, sizeof fact, "baseline-%s", name);
+    struct made_model m = {.name = fact, .from = checkpoint_path(a->speaker.source), .max_steps = max_steps};
     int rc = run_get_fact(a->run, fact, &done, &a->arena, err);
-    if (rc || (done && sscanf(done, "%ld %64s", &arm->steps, arm->sha256) == 2))
-        return rc;
-    struct pool_item *items = mem_calloc((size_t)a->n_given + 1, sizeof *items);
-    rc = items ? interrupt_check(err) : error_set_nomem(err, 64, "seeds");
-    for (int i = 0; i < a->n_given && !rc; i++)
-        items[i] = (struct pool_item){a->seeds.items[a->given[i]].question, a->seeds.items[a->given[i]].answer, 0, a->given[i]};
-    if (!rc)
-        rc = align_tune_on(a, arm->model, checkpoint_path(a->speaker.source), items, a->n_given, max_steps, &arm->steps, arm->sha256, err);
-    mem_free(items);
-    snprintf(text, sizeof text, "%ld %s", arm->steps, arm->sha256);
-    return rc ? rc : run_put_fact(a->run, fact, text, err);
+    int made = !rc && done && sscanf(done, "%ld %64s", &m.steps, m.sha256) == 2;
+    rc = rc ? rc : interrupt_check(err);
+    rc = rc ? rc : align_make_model(a, &m, err);
+    arm->steps = m.steps;
+    memcpy(arm->sha256, m.sha256, sizeof arm->sha256);
+    snprintf(text, sizeof text, "%ld %s", m.steps, m.sha256);
+    return rc || made ? rc : run_put_fact(a->run, fact, text, err);
 }
 
 /* steps: of the last round and of the first, if that is another one; each has a control of as many steps on the seeds alone. */

@@ -52,13 +52,21 @@ int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct
 int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match, struct error *err);
 int align_sift_before(struct align *a, struct sift **out, struct error *err);
 int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err);
-int align_tune(struct align *a, long *steps, char sha256[65], struct error *err);
-int align_tune_on(struct align *a, const char *directory, const char *from, const struct pool_item *items, int n, int max_steps, long *steps, char sha256[65],
-                  struct error *err);
 int align_model_sha256(const char *directory, char sha256[65], struct error *err);
-/* side_files.c: what else a round's model directory holds, noted when it is made; ERROR_DATA names a file that is not what it was. */
-int align_note_side_files(struct align *a, struct error *err);
-int align_check_side_files(struct align *a, struct error *err);
+/* A model that the run makes by tuning: a round's or a control's. */
+struct made_model {
+    const char *name;       /* "round-2", "baseline-sft-seeds": its directory in the run, its name in the journal */
+    const char *from;       /* path of the model that is tuned */
+    int n_kept, max_steps;  /* it is tuned on the given seeds and the first so many of `kept`; 0: as the options say */
+    long steps;             /* this and the weights' hash as the journal has them; no hash: it was not made yet */
+    char sha256[65];
+};
+int align_tune(struct align *a, struct made_model *m, const char *directory, struct error *err); /* sets steps, sha256 */
+/* made.c: RUN/NAME/model; mem_free. */
+char *align_made_path(const struct align *a, const char *name);
+/* Makes it unless it was made; then it must be what it was (ERROR_DATA names the file that is not), and is made again
+ * when it is gone. */
+int align_make_model(struct align *a, struct made_model *m, struct error *err);
 int align_write_generated(struct align *a, struct error *err);
 int align_write_review(struct align *a, struct error *err);
 int align_read_review(struct align *a, int *kept, struct error *err);

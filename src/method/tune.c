@@ -49,53 +49,63 @@ int align_model_sha256(const char *directory, char sha256[65], struct error *err
     return rc;
 }
 
-int align_tune_on(struct align *a, const char *directory, const char *from, const struct pool_item *items, int n, int max_steps, long *steps, char sha256[65],
-                  struct error *err)
+/* The given seeds and the first n_kept of what was kept; mem_free. */
+static struct pool_item *rows_of(const struct align *a, int n_kept)
+{
+    struct pool_item *items = mem_calloc((size_t)a->n_given + (size_t)n_kept + 1, sizeof *items);
+    if (!items)
+        return NULL;
+    for (int i = 0; i < a->n_given; i++) {
+        const struct seed *s = &a->seeds.items[a->given[i]];
+        items[i] = (struct pool_item){s->question, s->answer, 0, a->given[i]};
+    }
+    if (n_kept)
+        memcpy(items + a->n_given, a->kept, (size_t)n_kept * sizeof *items);
+    return items;
+}
+
+static int make_data(struct align *a, const struct made_model *m, struct train_data *data, struct error *err)
+{
+    int n = a->n_given + m->n_kept;
+    struct pool_item *items = rows_of(a, m->n_kept);
+    int rc = items ? add_rows(a, data, items, n, err) : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
+    mem_free(items);
+    if (rc)
+        return rc;
+    if (data->n_truncated || data->n_dropped)
+        log_line(LOG_WARNING, "tune: %d of %d rows were cut to %d tokens, %d had nothing left to train on",
+                 data->n_truncated, n, a->o.train.max_length, data->n_dropped);
+    return data->n ? 0 : error_set(err, ERROR_DATA, "tune: none of %d pairs has anything to train on", n);
+}
+
+int align_tune(struct align *a, struct made_model *m, const char *directory, struct error *err)
 {
     struct train_data data = {0};
     struct train_options options = a->o.train;
     struct train_result result = {0};
     struct checkpoint *source = NULL;
     struct progress progress = {.stage = "tune", .unit = "steps", .started = clock_now()};
-    if (max_steps)
-        options.max_steps = max_steps;
-    int rc = add_rows(a, &data, items, n, err);
-    if (!rc && (data.n_truncated || data.n_dropped))
-        log_line(LOG_WARNING, "tune: %d of %d rows were cut to %d tokens, %d had nothing left to train on", data.n_truncated, n, options.max_length, data.n_dropped);
-    if (!rc && !data.n)
-        rc = error_set(err, ERROR_DATA, "tune: none of %d pairs has anything to train on", n);
-    if (!rc)
-        rc = speaker_load(&a->speaker, from, options.dtype, err);
-    if (!rc)
-        rc = checkpoint_open(&source, from, err);
+    if (m->max_steps)
+        options.max_steps = m->max_steps;
+    int rc = make_data(a, m, &data, err);
+    rc = rc ? rc : speaker_load(&a->speaker, m->from, options.dtype, err);
+    rc = rc ? rc : checkpoint_open(&source, m->from, err);
     if (!rc) {
-        struct train_job job = {.model = a->speaker.model, .source = source, .data = &data, .options = &options, .directory = directory, .tokenizer = a->speaker.tokenizer, .merge = 1,
-                                .on_step = show_step, .user = &progress};
+        struct train_job job = {.model = a->speaker.model,
+                                .source = source,
+                                .data = &data,
+                                .options = &options,
+                                .directory = directory,
+                                .tokenizer = a->speaker.tokenizer,
+                                .merge = 1,
+                                .on_step = show_step,
+                                .user = &progress};
         speaker_forget(&a->speaker); /* what is in memory is not exactly what is saved either */
         rc = train_run(&job, &result, err);
     }
-    if (!rc)
-        rc = align_model_sha256(directory, sha256, err);
-    *steps = result.resumed_from + result.steps;
+    rc = rc ? rc : align_model_sha256(directory, m->sha256, err);
+    m->steps = result.resumed_from + result.steps;
     checkpoint_close(source);
     train_data_free(&data);
-    return rc;
-}
-
-int align_tune(struct align *a, long *steps, char sha256[65], struct error *err)
-{
-    int n = a->n_given + a->n_kept, rc;
-    struct pool_item *items = mem_calloc((size_t)n + 1, sizeof *items);
-    char *directory = align_model_path(a, a->round), *from = align_model_path(a, a->o.start == ALIGN_START_LAST ? a->round - 1 : 0);
-    if (!items || !directory || !from) {
-        rc = error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
-    } else {
-        for (int i = 0; i < a->n_given; i++)
-            items[i] = (struct pool_item){a->seeds.items[a->given[i]].question, a->seeds.items[a->given[i]].answer, 0, a->given[i]};
-        if (a->n_kept)
-            memcpy(items + a->n_given, a->kept, (size_t)a->n_kept * sizeof *items);
-        rc = align_tune_on(a, directory, from, items, n, 0, steps, sha256, err);
-    }
-    mem_free(items), mem_free(directory), mem_free(from);
     return rc;
 }
