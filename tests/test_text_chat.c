@@ -17,7 +17,7 @@ static const char tokenizer_json[] =
     "{\"id\":2,\"content\":\"<u>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true},"
     "{\"id\":3,\"content\":\"<a>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}],"
     "\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":false},\"post_processor\":null,"
-    "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
+    "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":\"<u>\",\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
     "\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{\"<s>\":0,\"</s>\":1,\"<u>\":2,\"<a>\":3,\"a\":4,\"b\":5,\"c\":6,\"d\":7,\"ab\":8,\"\xc4\x8a\":9,\":\":10,\"\xc4\xa0\":11,\"::\":12},"
     "\"merges\":[\"a b\",\": :\"]}}";
 
@@ -129,6 +129,9 @@ static void test_named_templates_and_every_special_token(void **state)
     renders(tools_only, PLAIN "}", NULL);
     renders(other, PLAIN "}", NULL);
     renders(special, PLAIN "}", "<u><a><m><i><t>");
+    renders("{\"tokenizer_class\":\"C\",\"model_specific_special_tokens\":{\"think\":\"<t>\"},\"chat_template\":\"{{ think }}|{{ tokenizer_class }}|{{ unk_token }}|{{ pad_token }}\"}",
+            PLAIN "}", "<t>|||"); /* the model's unk_token is not the configuration's */
+    renders("{\"chat_template\":\"{{ documents }}|{{ x }}|{{ tools }}\"}", PLAIN ",\"documents\":[{\"title\":\"d\"}],\"chat_template_kwargs\":{\"x\":3}}", "[{'title': 'd'}]|3|None");
     /* of a message: null is not there, reasoning has its other names too */
     renders("{\"chat_template\":\"{{ messages[0] }}\"}", "{\"messages\":[{\"role\":\"user\",\"content\":null,\"n\":{\"x\":null}}]}", "{'role': 'user', 'n': {'x': None}}");
     renders("{\"chat_template\":\"{{ messages[0] }}\"}", "{\"messages\":[{\"role\":\"user\",\"reasoning\":\"r\"}]}",

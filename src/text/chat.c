@@ -16,13 +16,6 @@ struct chat {
     int64_t now;
 };
 
-static int add_special(struct chat *c, const char *name, int32_t id)
-{
-    size_t n;
-    const char *text = id < 0 ? NULL : tokenizer_token(c->t, id, &n);
-    return text ? json_object_set_new(c->special, name, json_stringn(text, n)) : 0;
-}
-
 static const struct tokenizer_named *find_template(const struct tokenizer_info *info, const char *name)
 {
     for (int i = 0; i < info->n_template; i++)
@@ -37,10 +30,10 @@ static int read_template(struct jinja **out, const struct tokenizer_info *info, 
     return t ? jinja_parse(out, t->text, t->n, info->source ? info->source : "tokenizer", err) : 0;
 }
 
-/* bos_token and the like: what the tokenizer knows, and every other name of its configuration. */
+/* bos_token and the like, as the tokenizer's configuration names them. */
 static int special_tokens(struct chat *c, const struct tokenizer_info *info)
 {
-    int bad = add_special(c, "bos_token", info->bos) || add_special(c, "eos_token", info->eos) || add_special(c, "pad_token", info->pad) || add_special(c, "unk_token", info->unk);
+    int bad = 0;
     for (int i = 0; i < info->n_named && !bad; i++)
         bad = json_object_set_new(c->special, info->named[i].name, json_stringn(info->named[i].text, info->named[i].n));
     return bad;
