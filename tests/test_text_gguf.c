@@ -154,6 +154,7 @@ static void check_default(const struct tokenizer *tok)
 {
     EXPECT(tok, "ab's", "ab", "'", "s");
     EXPECT(tok, "ab 1212", "ab", "\xc4\xa0", "121", "2");
+    EXPECT(tok, "ab 1", "ab", "\xc4\xa0", "1");
     EXPECT(tok, "ab  ab..", "ab", "\xc4\xa0", "\xc4\xa0" "ab", "..");
 }
 
@@ -239,12 +240,15 @@ static void turns_and_messages_end_a_generation(void **state)
         json_decref(got);
         json_decref(wanted);
     }
-    struct writer w;
-    struct error err = {0};
-    begin(&w);
-    add_u32(&w, "tokenizer.ggml.eot_token_id", N_VOCAB);
-    assert_null(open_written(&w, &err));
-    assert_non_null(strstr(err.message, "tokenizer.ggml.eot_token_id"));
+    static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    for (int i = 0; i < 2; i++) {
+        struct writer w;
+        struct error err = {0};
+        begin(&w);
+        add_u32(&w, keys[i], N_VOCAB);
+        assert_null(open_written(&w, &err));
+        assert_non_null(strstr(err.message, keys[i]));
+    }
 }
 
 int main(void)

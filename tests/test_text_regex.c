@@ -173,25 +173,39 @@ static void several_threads(void **state)
     json_decref(doc);
 }
 
+/* Match number `at` is the first that fails. */
+static void expect_error(const char *pattern, const char *text, size_t n, int at, const char *says)
+{
+    struct regex *re = compile(pattern);
+    struct regex_match *m = regex_match_new();
+    struct regex_scan scan = {.re = re, .match = m, .text = text, .n = n};
+    struct error err = {0};
+    size_t start, end;
+    while (at--)
+        assert_int_equal(regex_next(&scan, &start, &end, &err), 1);
+    assert_int_equal(regex_next(&scan, &start, &end, &err), ERROR_DATA);
+    if (!strstr(err.message, says))
+        fail_msg("%s: wanted \"%s\" in \"%s\"", pattern, says, err.message);
+    regex_match_free(m);
+    regex_free(re);
+}
+
 static void backtracking_without_end_is_an_error(void **state)
 {
     (void)state;
-    static const char *const hostile[] = {"(?:a|aa)+\\z", "(?:a?a?)*\\z", "(?:(?:a|b)|(?:a|c))*+\\z|(?:a|a)+\\z"};
     char text[4096];
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = '!';
-    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
-        struct regex *re = compile(hostile[i]);
-        struct regex_match *m = regex_match_new();
-        struct regex_scan scan = {.re = re, .match = m, .text = text, .n = sizeof text};
-        struct error err = {0};
-        size_t start, end;
-        int rc = regex_next(&scan, &start, &end, &err);
-        assert_int_equal(rc, ERROR_DATA);
-        assert_non_null(strstr(err.message, "retry-limit"));
-        regex_match_free(m);
-        regex_free(re);
-    }
+    expect_error("(?:a|aa)+\\z", text, sizeof text, 0, "retry-limit-in-match");
+    expect_error("(?:a?a?)*\\z", text, sizeof text, 0, "retry-limit-in-match");
+    expect_error("(?:(?:a|b)|(?:a|c))*+\\z|(?:a|a)+\\z", text, sizeof text, 0, "retry-limit-in-match");
+    expect_error("a*a*\\z", text + sizeof text - 1500, 1500, 0, "retry-limit-in-search"); /* no place alone takes long */
+}
+
+static void a_match_that_begins_inside_the_one_before_is_an_error(void **state)
+{
+    (void)state;
+    expect_error("a|(?<=\\Ka)b", "ab", 2, 1, "\\K");
 }
 
 static void wrong_patterns_are_named(void **state)
@@ -218,6 +232,7 @@ int main(void)
         cmocka_unit_test(written_out_patterns_are_oniguruma),
         cmocka_unit_test(several_threads),
         cmocka_unit_test(backtracking_without_end_is_an_error),
+        cmocka_unit_test(a_match_that_begins_inside_the_one_before_is_an_error),
         cmocka_unit_test(wrong_patterns_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
