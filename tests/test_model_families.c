@@ -333,6 +333,33 @@ static void files_hold_what_the_row_says(void **state)
     }
 }
 
+/* Eight heads of 1024 that share a key head need more than the scratch that every device begins with: opening the model has asked for it. */
+static void wide_heads_have_room(void **state)
+{
+    (void)state;
+    enum { LENGTH = 130 };
+    static int32_t text[LENGTH];
+    static float got[LENGTH];
+    static double wanted[LENGTH];
+    struct model *m;
+    struct error err = {0};
+    json_t *config = oracle_config("{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":8,\"num_key_value_heads\":1,\"head_dim\":1024,"
+                                   "\"intermediate_size\":8}");
+    if (model_init(&m, device, config, "wide", 4, DTYPE_F32, &err))
+        fail_msg("%s", err.message);
+    double *flat = oracle_weights(m, 4);
+    for (int i = 0; i < LENGTH; i++)
+        text[i] = (i * i + 3 * i) % 29;
+    assert_int_equal(model_score(m, &(struct model_text){text, LENGTH, 1}, 1, got, NULL), 0);
+    oracle_logprobs(m, flat, text, LENGTH, wanted);
+    for (int i = 1; i < LENGTH; i++)
+        if (!(fabs(wanted[i] - (double)got[i - 1]) < 1e-4))
+            fail_msg("token %d: %g, wanted %g", i, (double)got[i - 1], wanted[i]);
+    json_decref(config);
+    free(flat);
+    model_close(m);
+}
+
 /* The names of a row's tensors are all there, and no others. */
 static void parameters_have_the_rows_names(void **state)
 {
@@ -386,6 +413,7 @@ int main(void)
         cmocka_unit_test(generation_follows_the_oracle_beyond_a_chunk),
         cmocka_unit_test(gradients_are_the_oracles_differences),
         cmocka_unit_test(parameters_have_the_rows_names),
+        cmocka_unit_test(wide_heads_have_room),
         cmocka_unit_test(layers_and_new_vectors_are_as_the_row_says),
         cmocka_unit_test(files_hold_what_the_row_says),
     };
