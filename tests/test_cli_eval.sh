@@ -64,6 +64,14 @@ if [ -f $m/model.safetensors ]; then
     grep -q "template, $arm k 3" "$tmp/$arm.txt" || { echo "$arm: no prompt style in the table"; fails=1; }
   done
   want 65 "was begun with arm" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 60 --max-new-tokens 40 --output "$tmp/whole-icl-knn" --seeds models/seeds.jsonl --k 3
+  # The cache's type is honoured, and an answer's: another one is other bits, and no run goes on with it.
+  kv() { "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 3 --max-new-tokens 16 --kv-dtype "$1" --output "$tmp/kv-$1" --log-level quiet >/dev/null || { echo "eval --kv-dtype $1 failed"; fails=1; }; }
+  kv f32; kv bf16; kv fitted
+  lines() { grep '"prompt"' "$tmp/kv-$1/journal.jsonl" | sort; }
+  [ "$(lines f32 | wc -l)" = 3 ] || { echo "eval --kv-dtype: wanted three answers in the journal"; fails=1; }
+  cmp -s <(lines f32) <(lines bf16) && { echo "eval --kv-dtype f32 changes nothing"; fails=1; }
+  cmp <(lines fitted) <(lines bf16) || { echo "eval --kv-dtype: bf16 is not what fits"; fails=1; }
+  want 65 "was begun with kv-dtype" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 3 --max-new-tokens 16 --output "$tmp/kv-f32"
   want 2 "need --seeds" "$ISARA" eval --task qa --model $m --test models/test.jsonl --arm icl-knn
   want 2 "found both" "$ISARA" eval --task qa --model $m --test models/test.jsonl --input "$tmp/one.jsonl"
   printf 'Q: Is snow white?\nA: Yes.\n' >"$tmp/primer.txt"

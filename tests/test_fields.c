@@ -26,6 +26,7 @@ static const struct owner {
     {&align_fields, "", FIELD_PLAIN, GROUP_METHOD, sizeof(struct align_options)},
     {&sift_fields, "", FIELD_PLAIN, GROUP_METHOD, sizeof(struct sift_options)},
     {&eval_fields, "", FIELD_PLAIN, GROUP_TASK, sizeof(struct eval_options)},
+    {&generate_engine_fields, "", FIELD_PLAIN, GROUP_ENGINE, sizeof(struct generate_engine_asked)},
 };
 enum { N_OWNER = (int)(sizeof owners / sizeof *owners) };
 

@@ -3,22 +3,19 @@
 #include "api/parts.h"
 
 #include "base/mem.h"
+#include "generate/fields.h"
 #include "io/jsontext.h"
 
 #include <string.h>
 
 struct open_options {
     struct api_common common;
-    int kv_dtype, kv_memory, page_size, prefill_chunk, prefix_cache, head;
+    struct generate_engine_asked engine;
+    int head;
     const char *adapter;
 };
 static const struct field rows[] = {
     {FIELD("adapter", FIELD_STRING, struct open_options, adapter), .argument = "DIR", .help = "LoRA adapter in PEFT's files to lay over the model"},
-    {FIELD("kv-dtype", FIELD_CHOICE, struct open_options, kv_dtype), .argument = "fitted|f32|bf16", .initial = "fitted", .help = "what keys and values are stored in"},
-    {FIELD("kv-memory", FIELD_INT, struct open_options, kv_memory), .argument = "MIB", .high = 1e7, .help = "memory for the KV cache, 0 = fitted"},
-    {FIELD("page-size", FIELD_INT, struct open_options, page_size), .argument = "32|64|128", .low = 32, .high = 128, .initial = "64", .help = "positions in a page of the KV cache"},
-    {FIELD("prefill-chunk", FIELD_INT, struct open_options, prefill_chunk), .argument = "N", .low = 1, .high = 65536, .initial = "512", .help = "token rows in a step at most"},
-    {FIELD("prefix-cache", FIELD_FLAG, struct open_options, prefix_cache), .initial = "true", .help = "share leading tokens between prompts"},
     {FIELD("head", FIELD_FLAG, struct open_options, head), .initial = "true", .help = "false: for embeddings of a model that has none"},
 };
 static const struct field_table open_fields = {rows, sizeof rows / sizeof *rows};
@@ -30,19 +27,6 @@ static int open_tokenizer(struct isara_model *m, struct error *err)
     if (rc == ERROR_NOINPUT)
         return 0;
     return rc ? error_set(err, rc, "%s", reason.message) : 0;
-}
-
-static int open_engine(struct isara_model *m, const struct open_options *o, struct error *err)
-{
-    struct generate_engine_options eo;
-    generate_engine_options_default(&eo, m->model);
-    if (o->kv_dtype)
-        eo.kv_dtype = o->kv_dtype == 1 ? DTYPE_F32 : DTYPE_BF16;
-    eo.memory_bytes = (size_t)o->kv_memory << 20;
-    eo.page = o->page_size;
-    eo.prefill_chunk = o->prefill_chunk;
-    eo.prefix_cache = o->prefix_cache;
-    return generate_engine_new(&m->engine, m->model, m->tokenizer, &eo, err);
 }
 
 static int open_parts(struct isara_model *m, const char *path, const struct open_options *o, struct error *err)
@@ -59,7 +43,10 @@ static int open_parts(struct isara_model *m, const char *path, const struct open
         rc = open_tokenizer(m, err);
     if (!rc)
         rc = model_open(&m->model, m->device, m->checkpoint, &mo, err);
-    return rc ? rc : open_engine(m, o, err);
+    if (rc)
+        return rc;
+    const struct generate_engine_options engine = generate_engine_as_asked(&o->engine, model_dtype(m->model));
+    return generate_engine_new(&m->engine, m->model, m->tokenizer, &engine, err);
 }
 
 int isara_open(struct isara_model **out, const char *path, const char *options, struct isara_error *to)
@@ -69,11 +56,13 @@ int isara_open(struct isara_model **out, const char *path, const char *options, 
     json_t *keep;
     api_common_default(&o.common);
     fields_default(&open_fields, FIELD_PLAIN, &o);
+    fields_default(&generate_engine_fields, FIELD_PLAIN, &o.engine);
     struct isara_model *m = *out = mem_calloc(1, sizeof *m);
     int rc = m ? 0 : error_set_nomem(&err, sizeof *m, "a model");
     if (rc)
         return api_return(to, rc, &err);
-    rc = api_options(options, (struct api_table[]){{&open_fields, &o, NULL}, {&api_common_fields, &o.common, NULL}}, 2, &keep, &err);
+    const struct api_table tables[] = {{&open_fields, &o, NULL}, {&generate_engine_fields, &o.engine, NULL}, {&api_common_fields, &o.common, NULL}};
+    rc = api_options(options, tables, 3, &keep, &err);
     if (!rc)
         rc = open_parts(m, path, &o, &err);
     json_decref(keep);

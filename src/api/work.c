@@ -158,8 +158,12 @@ int isara_eval(const char *task, const char *options, char **result, struct isar
     api_common_default(&common);
     o.task = task;
     *result = NULL;
-    const struct api_table tables[] = {{&eval_fields, &o, NULL}, {&eval_more_fields, &o, NULL}, {&generate_fields, &o.decode, NULL}, {&api_common_fields, &common, NULL}};
-    int rc = api_options(options, tables, 4, &keep, &err);
+    struct generate_engine_asked engine;
+    fields_default(&generate_engine_fields, FIELD_PLAIN, &engine);
+    const struct api_table tables[] = {{&eval_fields, &o, NULL}, {&eval_more_fields, &o, NULL}, {&generate_fields, &o.decode, NULL}, {&generate_engine_fields, &engine, NULL},
+                                       {&api_common_fields, &common, NULL}};
+    int rc = api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
+    o.engine = generate_engine_as_asked(&engine, api_dtype(&common));
     if (!rc)
         rc = run_eval(&o, &common, result, &err);
     json_decref(keep);

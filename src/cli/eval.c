@@ -8,18 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The cache as it is asked for; as the arms have it where nothing is said. */
-static void engine(const struct options *options, const struct cli_values *v, struct eval_options *o)
-{
-    static const char *const names[] = {"page-size", "prefill-chunk", "prefix-cache", "kv-memory"};
-    int given = 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        given |= options_given(options, names[i]);
-    if (given)
-        o->engine = (struct generate_engine_options){.page = v->page_size, .kv_dtype = o->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16,
-                                                     .memory_bytes = (size_t)v->kv_limit_mib << 20, .prefill_chunk = v->prefill_chunk, .prefix_cache = v->prefix_cache};
-}
-
 static int fill(const struct options *options, const struct cli_values *v, struct eval_options *o, struct error *err)
 {
     eval_options_default(o);
@@ -38,7 +26,7 @@ static int fill(const struct options *options, const struct cli_values *v, struc
     o->seed = v->seed;
     int rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
     rc = rc ? rc : options_apply(options, SCOPE_PLAIN, GROUP_TASK, o, err);
-    engine(options, v, o);
+    o->engine = generate_engine_as_asked(&v->engine, o->dtype);
     return rc ? rc : options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o->decode, err);
 }
 

@@ -221,7 +221,7 @@ static int open_output(struct work *w, const struct cli_values *v, struct error 
     int rc = writer_settings(&settings, "generate", v->output, w->parts.checkpoint, err);
     json_t *own = rc ? NULL : json_pack("{s:s, s:s, s:s, s:s, s:o}", "dtype", dtype_name(model_dtype(w->parts.model)), "bits",
                                         model_dtype(w->parts.model) == DTYPE_F32 ? "f32" : device_isa(w->parts.device), "kv-dtype",
-                                        v->kv_dtype ? v->kv_dtype : "", "seed", seed, "options", fields_json(&generate_fields, &w->defaults, 0));
+                                        dtype_name(generate_engine_as_asked(&v->engine, model_dtype(w->parts.model)).kv_dtype), "seed", seed, "options", fields_json(&generate_fields, &w->defaults, 0));
     if (!rc && (!own || json_object_update(settings, own)))
         rc = error_set_nomem(err, 1024, "settings");
     json_decref(own);
@@ -250,9 +250,7 @@ static void show_memory(struct generate_engine *engine, const struct work *w, co
 
 static int run(struct work *w, const struct cli_values *v, struct error *err)
 {
-    int kv_f32 = v->kv_dtype ? !strcmp(v->kv_dtype, "f32") : model_dtype(w->parts.model) == DTYPE_F32;
-    struct generate_engine_options eo = {.page = v->page_size, .kv_dtype = kv_f32 ? DTYPE_F32 : DTYPE_BF16,
-                                         .memory_bytes = (size_t)v->kv_limit_mib << 20, .prefill_chunk = v->prefill_chunk, .prefix_cache = v->prefix_cache};
+    const struct generate_engine_options eo = generate_engine_as_asked(&v->engine, model_dtype(w->parts.model));
     struct generate_engine *engine = NULL;
     int rc = generate_engine_new(&engine, w->parts.model, w->parts.tokenizer, &eo, err);
     if (rc)

@@ -61,16 +61,6 @@ static const struct { struct field field; unsigned group; } own[] = {
       "add the tokenizer's own BOS and EOS [off]"),
     V("normalize", FIELD_FLAG, GROUP_EMBED, normalize, NULL, 0, 0, "true",
       "L2-normalise"),
-    V("page-size", FIELD_INT, GROUP_ENGINE, page_size, "32|64|128", 32, 128, "64",
-      "positions in a page of the KV cache"),
-    V("kv-dtype", FIELD_STRING, GROUP_ENGINE, kv_dtype, "f32|bf16", 0, 0, NULL,
-      "what keys and values are stored in [f32 with --dtype f32, else bf16]"),
-    V("prefill-chunk", FIELD_INT, GROUP_ENGINE, prefill_chunk, "N", 1, 65536, "512",
-      "token rows in a step at most"),
-    V("prefix-cache", FIELD_FLAG, GROUP_ENGINE, prefix_cache, NULL, 0, 0, "true",
-      "share leading tokens between prompts"),
-    V("kv-memory", FIELD_INT, GROUP_ENGINE, kv_limit_mib, "MIB", 0, 1e7, NULL,
-      "memory for the KV cache in MiB [fitted]"),
     V("replay", FIELD_STRING, GROUP_INSPECT, replay, "ID", 0, 0, NULL,
       "run directory: generate this attempt again, alone, and compare"),
     V("limit", FIELD_INT, GROUP_FILES | GROUP_EVAL, limit, "N", 0, 1e9, NULL,
@@ -99,6 +89,7 @@ static const struct { const struct field_table *table; unsigned group; size_t ba
     {&align_fields, GROUP_METHOD, 0},
     {&sift_fields, GROUP_METHOD, offsetof(struct align_options, sift)},
     {&generate_fields, GROUP_DECODE, 0},
+    {&generate_engine_fields, GROUP_ENGINE, offsetof(struct cli_values, engine)},
     {&eval_fields, GROUP_TASK, 0},
     {&train_fields, GROUP_TRAIN, 0},
 };
@@ -129,4 +120,5 @@ void cli_values_default(struct cli_values *v)
     *v = (struct cli_values){0};
     for (int i = 0; i < N_OWN; i++)
         fields_default(&(struct field_table){&own[i].field, 1}, FIELD_PLAIN, v);
+    fields_default(&generate_engine_fields, FIELD_PLAIN, &v->engine);
 }

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/fields.h"
+#include "generate/fields.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -29,10 +30,10 @@ struct option_spec {
 
 struct cli_values { /* what no floor below has a struct for */
     const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *encoder,
-        *template_file, *task, *judge, *replay, *isa, *adapter, *kv_dtype;
-    int threads, json, dry_run, resume, review, preview, decode, special, normalize, page_size, prefill_chunk, prefix_cache, kv_limit_mib,
-        accept_different_bits, stop_after, limit, progress, help, profile;
+        *template_file, *task, *judge, *replay, *isa, *adapter;
+    int threads, json, dry_run, resume, review, preview, decode, special, normalize, accept_different_bits, stop_after, limit, help, profile;
     unsigned long long seed;
+    struct generate_engine_asked engine;
 };
 void cli_values_default(struct cli_values *v);
 

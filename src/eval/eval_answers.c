@@ -161,10 +161,17 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     return rc;
 }
 
+/* What keys and values are stored in decides bits. */
+static int add_cache(json_t *settings, const struct eval_options *v)
+{
+    enum dtype fitted = v->dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
+    return json_object_set_new(settings, "kv-dtype", json_string(dtype_name(v->engine.page ? v->engine.kv_dtype : fitted)));
+}
+
 static int generate(struct eval_answers *e, const struct eval_options *v, struct error *err)
 {
     e->settings = answers_settings(e->answers);
-    int rc = open_journal(e, v, err);
+    int rc = add_cache(e->settings, v) ? error_set_nomem(err, 64, "settings") : open_journal(e, v, err);
     char *skip = mem_calloc((size_t)e->n + 1, 1);
     rc = rc ? rc : skip ? 0 : error_set_nomem(err, (size_t)e->n, "questions");
     int done = 0;

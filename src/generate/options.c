@@ -48,6 +48,27 @@ static const struct field rows[] = {
 };
 const struct field_table generate_fields = {rows, sizeof rows / sizeof *rows};
 
+static const struct field engine_rows[] = {
+    {FIELD("page-size", FIELD_INT, struct generate_engine_asked, page_size), .argument = "32|64|128", .low = 32,
+     .high = 128, .initial = "64", .help = "positions in a page of the KV cache"},
+    {FIELD("kv-dtype", FIELD_CHOICE, struct generate_engine_asked, kv_dtype), .argument = "fitted|f32|bf16",
+     .initial = "fitted", .help = "what keys and values are stored in [$: f32 with --dtype f32, else bf16]"},
+    {FIELD("prefill-chunk", FIELD_INT, struct generate_engine_asked, prefill_chunk), .argument = "N", .low = 1,
+     .high = 65536, .initial = "512", .help = "token rows in a step at most"},
+    {FIELD("prefix-cache", FIELD_FLAG, struct generate_engine_asked, prefix_cache), .initial = "true",
+     .help = "share leading tokens between prompts"},
+    {FIELD("kv-memory", FIELD_INT, struct generate_engine_asked, kv_memory), .argument = "MIB", .high = 1e7,
+     .help = "memory for the KV cache in MiB [fitted]"},
+};
+const struct field_table generate_engine_fields = {engine_rows, sizeof engine_rows / sizeof *engine_rows};
+
+struct generate_engine_options generate_engine_as_asked(const struct generate_engine_asked *a, enum dtype model)
+{
+    const enum dtype kinds[] = {model == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, DTYPE_F32, DTYPE_BF16};
+    return (struct generate_engine_options){.page = a->page_size, .kv_dtype = kinds[a->kv_dtype], .memory_bytes = (size_t)a->kv_memory << 20,
+                                            .prefill_chunk = a->prefill_chunk, .prefix_cache = a->prefix_cache};
+}
+
 void generate_options_default(struct generate_options *o)
 {
     memset(o, 0, sizeof *o);
