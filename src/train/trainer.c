@@ -103,22 +103,28 @@ static void run_rows(struct trainer *t, int from, int end, float scale, struct s
     }
 }
 
-/* The step's gradient in leaves.now, and the sum of its losses. */
-static int run_leaves(struct trainer *t, float scale, double *loss, struct error *err)
+/* The step's gradient in leaves.now, the sum of its squares, and the sum of the step's losses. A leaf's losses are waited for before the next one's take their
+ * place; with one leaf that is the step's only wait before its update. */
+static int run_leaves(struct trainer *t, float scale, double *loss, double *squares, struct error *err)
 {
-    int n_row = t->order.ends[t->order.n_micro - 1], rc = 0;
+    int n_row = t->order.ends[t->order.n_micro - 1], n_leaf = t->leaves.n_leaf, rc = 0;
     *loss = 0;
-    for (int leaf = 0; !rc && leaf < t->leaves.n_leaf; leaf++) {
+    for (int leaf = 0; !rc && leaf < n_leaf; leaf++) {
         struct span gradients = at(t->leaves.now, 0);
+        int first = leaves_first(&t->leaves, leaf, n_row), end = leaves_first(&t->leaves, leaf + 1, n_row);
         double some;
         pass_begin(&t->pass, gradients);
-        if (leaves_first(&t->leaves, leaf, n_row) == leaves_first(&t->leaves, leaf + 1, n_row)) /* no micro-batch will write it */
+        if (first == end) /* no micro-batch will write it */
             tensor_fill(t->q, &(struct fill_args){(size_t)t->trained.n_element * 4, gradients});
-        run_rows(t, leaves_first(&t->leaves, leaf, n_row), leaves_first(&t->leaves, leaf + 1, n_row), scale, gradients);
+        run_rows(t, first, end, scale, gradients);
         pass_end(&t->pass, gradients);
+        leaves_add(&t->leaves, t->q, leaf);
+        if (leaf + 1 == n_leaf) {
+            tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->leaves.now, 0), at(t->norm, 0), 0});
+            queue_download(t->q, squares, at(t->norm, 0), sizeof *squares);
+        }
         rc = pass_loss(&t->pass, &some, err);
         *loss += rc ? 0 : some;
-        leaves_add(&t->leaves, t->q, leaf);
     }
     return rc;
 }
@@ -132,12 +138,8 @@ static int run_step(struct trainer *t, struct train_step *s, struct error *err)
     s->total = t->order.total;
     s->learning_rate = train_learning_rate(t->job->options, t->step, t->order.total);
     s->epoch = (double)s->step / (double)t->order.per_epoch;
-    int rc = run_leaves(t, (float)(1 / weight), &s->loss, err);
+    int rc = run_leaves(t, (float)(1 / weight), &s->loss, &squares, err);
     if (rc)
-        return rc;
-    tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->leaves.now, 0), at(t->norm, 0), 0});
-    queue_download(t->q, &squares, at(t->norm, 0), sizeof squares);
-    if ((rc = queue_wait(t->q, err)))
         return rc;
     s->loss /= weight;
     s->grad_norm = sqrt(squares);
