@@ -259,14 +259,6 @@ static void enqueue(struct generate_engine *e, const struct pass *pass)
         run_group(e, (enum job_kind)k, &pass->groups[k], hidden);
 }
 
-static int is_eos(const struct generate_options *o, int32_t token)
-{
-    for (int i = 0; i < o->n_eos; i++)
-        if (o->eos_ids[i] == token)
-            return 1;
-    return 0;
-}
-
 static void end_job(struct generate_engine *e, struct job *job)
 {
     job->finished = 1;
@@ -279,7 +271,7 @@ static void take_token(struct generate_engine *e, const struct out_row *out, int
     struct job *job = out->job;
     const struct generate_options *o = &job->request->options;
     struct lane *l = &job->lanes[out->lane];
-    int ends = is_eos(o, token);
+    int ends = stop_is_eos(o, token);
     if (!ends && o->n_stop) {
         finder_begin(e->finder, o, l->ids, l->n);
         ends = finder_ends(e->finder, o, token);
@@ -301,7 +293,7 @@ static void mark_ends(struct generate_engine *e, struct job *job, struct beam_ca
     const struct generate_options *o = &job->request->options;
     int begun = -1;
     for (int i = 0; i < n; i++)
-        c[i].ends = is_eos(o, c[i].token);
+        c[i].ends = stop_is_eos(o, c[i].token);
     for (int parent = 0; o->n_stop && parent < job->n_lane; parent++)
         for (int i = 0; i < n; i++) {
             if (c[i].parent != parent || c[i].ends)

@@ -8,6 +8,14 @@
 /* A token gives at least a byte, but for the few that are a mark of a text's begin or a part of a character. */
 enum { SPARE = 9, TAIL = GENERATE_STOP_BYTES + SPARE, RESERVE = 16384 };
 
+int stop_is_eos(const struct generate_options *o, int32_t id)
+{
+    for (int i = 0; i < o->n_eos; i++)
+        if (o->eos_ids[i] == id)
+            return 1;
+    return 0;
+}
+
 struct finder {
     const struct tokenizer *tokenizer;
     int warm;
@@ -169,11 +177,8 @@ int stop_text(const struct tokenizer *t, const struct generate_options *o, const
 {
     struct buf b = BUF_INIT;
     size_t beyond = 0;
-    for (int i = 0; i < o->n_eos; i++)
-        if (n && ids[n - 1] == o->eos_ids[i]) {
-            n--;
-            break;
-        }
+    if (n && stop_is_eos(o, ids[n - 1]))
+        n--;
     int special = o->n_stop && has_special(t, ids, n), code = special ? cut_ids(t, o, ids, &n, &beyond, err) : 0;
     if (!code)
         code = tokenizer_decode(t, ids, (size_t)n, 1, &b, err);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text that ends a sequence: finding it as tokens come, and cutting a finished text before it. */
+/* What ends a sequence: EOS tokens, and text: finding it as tokens come, and cutting a finished text before it. */
 #ifndef GENERATE_STOP_H
 #define GENERATE_STOP_H
 
 #include "generate/generate.h"
 
+int stop_is_eos(const struct generate_options *o, int32_t id); /* one of the request's EOS tokens */
 struct finder;
 int finder_new(struct finder **out, const struct tokenizer *t, struct error *err);
 void finder_free(struct finder *f);

@@ -2,6 +2,7 @@
 #include "generate/stream.h"
 
 #include "base/mem.h"
+#include "generate/stop.h"
 
 #include <string.h>
 
@@ -11,7 +12,6 @@ struct text_lane {
     size_t told;
 };
 struct text_stream {
-    const struct tokenizer *tokenizer;
     const struct generate_options *options;
     size_t hold;               /* bytes that might begin a stop string */
     int n_lane;
@@ -25,7 +25,6 @@ int text_stream_new(struct text_stream **out, const struct tokenizer *t, const s
     struct text_stream *s = *out = mem_calloc(1, bytes);
     if (!s)
         return error_set_nomem(err, bytes, "the text of a request");
-    s->tokenizer = t;
     s->options = o;
     s->n_lane = n;
     for (int i = 0; i < o->n_stop; i++) {
@@ -53,14 +52,6 @@ void text_stream_free(struct text_stream *s)
     mem_free(s);
 }
 
-static int is_eos(const struct generate_options *o, int32_t id)
-{
-    for (int i = 0; i < o->n_eos; i++)
-        if (o->eos_ids[i] == id)
-            return 1;
-    return 0;
-}
-
 /* How far the text may be told: not into a character. */
 static size_t sure(const struct text_lane *l, size_t hold)
 {
@@ -74,7 +65,7 @@ int text_stream_push(struct text_stream *s, const struct generate_token *t, stru
 {
     struct text_lane *l = &s->lanes[t->sequence];
     size_t end = sure(l, s->hold); /* with stop strings: what stood before this token, which may complete one */
-    if (!is_eos(s->options, t->id))
+    if (!stop_is_eos(s->options, t->id))
         tokenizer_stream_push(l->decoder, t->id, &l->text);
     if (l->text.failed)
         return error_set_nomem(err, l->text.len, "the text of a request");
