@@ -295,6 +295,8 @@ static void dump_value(struct buf *out, const json_t *v, int depth)
 
 int jsontext_dump(struct buf *out, const json_t *value, int indented, struct error *err)
 {
+    if (!value)
+        return error_set_nomem(err, 64, "a JSON value");
     dump_value(out, value, indented ? 0 : -1);
     return out->failed ? error_set_nomem(err, out->len, "JSON text") : 0;
 }

@@ -26,7 +26,7 @@ int jsontext_check_tree(const char *text, size_t n, const char *name, struct err
 /* A document by jansson's flags; NULL and *why when it is none. Only here (and in the functions above) a failed allocation is safe: then NULL, and why->text is empty. */
 json_t *jsontext_document(const char *text, size_t n, size_t flags, json_error_t *why);
 /* Appends value to out, in one line or indented by two, spaced as Python's json does; keys in the order they were put in, reals in the
- * shortest form that reads back equal, nothing escaped to ASCII. */
+ * shortest form that reads back equal, nothing escaped to ASCII. NULL, a value that could not be made, is an error for want of memory. */
 int jsontext_dump(struct buf *out, const json_t *value, int indented, struct error *err);
 int jsontext_write(const char *path, const json_t *value, struct error *err); /* indented, final newline, atomic */
 
