@@ -205,10 +205,12 @@ int train_classify_text(struct buf *out, const char *prompt, const char *respons
     return out->failed ? -1 : 0;
 }
 
-void train_data_hash(const struct train_data *data, char hex[65])
+int train_data_sha256(const struct train_data *data, char hex[65], struct error *err)
 {
     struct sha256 *h = sha256_new();
-    for (int i = 0; h && i < data->n; i++) {
+    if (!h)
+        return error_set_nomem(err, 64, "SHA-256");
+    for (int i = 0; i < data->n; i++) {
         const struct train_row *r = &data->rows[i];
         int32_t head[2] = {r->n, r->label};
         sha256_add(h, head, sizeof head);
@@ -218,8 +220,6 @@ void train_data_hash(const struct train_data *data, char hex[65])
         if (r->target)
             sha256_add(h, r->target, (size_t)r->n);
     }
-    if (h)
-        sha256_finish(h, hex);
-    else
-        memset(hex, '0', 64), hex[64] = 0;
+    sha256_finish(h, hex);
+    return 0;
 }

@@ -379,7 +379,6 @@ int train_data_read(struct train_data *out, const char *path, const struct token
     jsonl_close(in);
     if (!rc && !out->n)
         rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld records, %d dropped)", path, number, out->n_dropped);
-    train_data_hash(out, out->sha256);
     if (rc)
         train_data_free(out);
     return rc;

@@ -8,7 +8,7 @@
 #include "train/train.h"
 
 /* data.c */
-void train_data_hash(const struct train_data *data, char hex[65]);
+int train_data_sha256(const struct train_data *data, char hex[65], struct error *err);
 /* options.c */
 static inline enum dtype moment_dtype(const struct train_options *o)
 {
@@ -115,7 +115,6 @@ struct trainer {
     struct leaves leaves;
     struct buffer *masters, *moment1, *moment2, *norm; /* flat f32 (moments perhaps bf16); norm: f64 [1] */
     long step;                   /* steps done */
-    char data_sha256[65];
     json_t *settings;            /* name -> text of everything that a resume must find unchanged */
 };
 

@@ -8,6 +8,7 @@
 #include "base/build.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "io/safetensors.h"
@@ -26,21 +27,24 @@ enum { DIGEST = 64 }; /* hex digits, in the last tensor: of the settings, the st
 static void set(struct trainer *t, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void set(struct trainer *t, const char *name, const char *format, ...)
 {
-    char text[160];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    int rc = json_object_set_new(t->settings, name, json_vsprintf(format, args));
     va_end(args);
-    json_object_set_new(t->settings, name, json_string(text));
+    if (!rc)
+        return;
+    json_decref(t->settings); /* a setting that is missing would be one that may change: none are left, and state_settings says so */
+    t->settings = NULL;
 }
 
 static int set_source(struct trainer *t, struct error *err)
 {
     char hex[65] = "none (initialised from the seed)";
     int rc = t->job->source ? checkpoint_sha256(t->job->source, hex, err) : 0;
-    if (!rc)
-        set(t, "model", "%s", hex);
-    return rc || !t->job->source ? rc : checkpoint_side_sha256(t->job->source, "model/", t->settings, err);
+    if (rc)
+        return rc;
+    set(t, "model", "%s", hex);
+    return t->settings && t->job->source ? checkpoint_side_sha256(t->job->source, "model/", t->settings, err) : 0;
 }
 
 /* The options that decide bits by themselves, under transformers' names. */
@@ -56,8 +60,10 @@ static int set_options(struct trainer *t, struct error *err)
             continue;
         field_name(f, name, sizeof name);
         buf_reset(&text);
-        if (!(rc = field_print(f, o, &text, err)) && json_object_set_new(t->settings, name, json_string(text.data ? text.data : "")))
+        if (!(rc = field_print(f, o, &text, err)) && utf8_valid(text.data, text.len) < text.len)
             rc = error_set(err, ERROR_DATA, "%s: is not UTF-8 text", name);
+        if (!rc)
+            set(t, name, "%s", text.data ? text.data : "");
     }
     buf_free(&text);
     return rc;
@@ -66,23 +72,24 @@ static int set_options(struct trainer *t, struct error *err)
 int state_settings(struct trainer *t, struct error *err)
 {
     const struct train_options *o = t->job->options;
+    char hex[65];
     t->settings = json_object();
-    if (!t->settings)
-        return error_set_nomem(err, 64, "the settings of a checkpoint");
-    train_data_hash(t->job->data, t->data_sha256);
-    set(t, "data", "%s", t->data_sha256);
-    int rc = set_options(t, err);
+    int rc = train_data_sha256(t->job->data, hex, err);
     if (rc)
         return rc;
+    set(t, "data", "%s", hex);
+    rc = t->settings ? set_options(t, err) : 0;
     set(t, "steps", "%ld", t->order.total);
     set(t, "rows a step (per_device_train_batch_size x gradient_accumulation_steps)", "%ld", (long)o->batch_size * o->accumulation);
     set(t, "max_length of packed rows", "%d", o->packing ? o->max_length : 0);
     set(t, "seed", "%llu", (unsigned long long)o->seed);
     set(t, "dtype", "%s", dtype_name(o->dtype));
-    /* bf16's products differ between instruction sets. */
     set(t, "build", "%s", build_name);
+    /* bf16's products differ between instruction sets. */
     set(t, "instruction set", "%s", o->dtype == DTYPE_F32 ? "any" : device_isa(t->m->device));
-    return t->job->directory ? set_source(t, err) : 0;
+    if (!rc && t->job->directory)
+        rc = set_source(t, err);
+    return rc || t->settings ? rc : error_set_nomem(err, 64, "the settings of a checkpoint");
 }
 
 static struct buffer *tensor_buffer(const struct trainer *t, size_t i)

@@ -45,7 +45,6 @@ struct train_data {
     int n_left_out;        /* rows with "kept": false, as generated.jsonl has them */
     int n_first_pair, n_turn_left; /* conversations of which the first question and answer were taken, the model having no chat template; of these with more turns */
     long n_token, n_target;
-    char sha256[65];
 };
 /* Records as io/jsonl.h reads them: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"}, {"text"}, {"messages"}, the seed formats (io/record.h); EOS
  * appended as trl does. */
