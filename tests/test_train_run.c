@@ -455,6 +455,46 @@ static void test_logs_are_transformers(void **state)
     json_decref(root);
 }
 
+/* A setting that memory did not suffice for must not be one that may change from then on. */
+static void test_settings_are_all_there_or_an_error(void **state)
+{
+    (void)state;
+    struct train_options o;
+    struct device *device;
+    struct checkpoint *source;
+    struct model *model;
+    struct train_data data;
+    json_t *whole = NULL;
+    int pending = 0, n_failed = 0;
+    plain_options(&o);
+    make_data(&data, 0, N_ROW);
+    assert_int_equal(device_open(&device, DEVICE_CPU, NULL, NULL), 0);
+    assert_int_equal(checkpoint_open(&source, model_path, NULL), 0);
+    assert_int_equal(model_open(&model, device, source, &(struct model_options){.dtype = o.dtype}, NULL), 0);
+    struct train_job job = {.model = model, .source = source, .data = &data, .options = &o, .directory = "none"};
+    for (long n = -1; !pending; n++) {
+        struct trainer t = {.job = &job, .m = model, .order = {.total = STEPS}};
+        mem_fail_at(n); /* -1: none; jansson's allocations are among them */
+        int rc = state_settings(&t, NULL);
+        pending = n >= 0 && mem_fail_pending();
+        mem_fail_at(-1);
+        if (n < 0)
+            whole = json_incref(t.settings);
+        if (rc)
+            assert_int_equal(rc, ERROR_NOMEM);
+        else if (!json_equal(t.settings, whole))
+            fail_msg("without allocation %ld a setting is not there, and nobody says so", n);
+        n_failed += rc != 0;
+        json_decref(t.settings);
+    }
+    assert_true(n_failed > 60);
+    json_decref(whole);
+    train_data_free(&data);
+    model_close(model);
+    checkpoint_close(source);
+    device_close(device);
+}
+
 /* ---- the plan: slabs are what a run takes; a model this small shows whether every one is counted */
 static void note_slabs(void *user, const struct train_step *s)
 {
@@ -462,40 +502,72 @@ static void note_slabs(void *user, const struct train_step *s)
     *(size_t *)user = mem_slab_bytes();
 }
 
+/* Bytes that one step takes over what the device takes by itself, and what was planned. */
+static double slabs_of(const struct train_options *o, double *planned)
+{
+    struct device *device;
+    struct checkpoint *source;
+    struct model *model;
+    struct train_result result;
+    struct train_data data = {0};
+    int32_t ids[32] = {1, 2, 3, 4, 5, 6, 7, 8};
+    assert_int_equal(device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, NULL), 0);
+    size_t before = mem_slab_bytes(), held = 0;
+    assert_int_equal(checkpoint_open(&source, model_path, NULL), 0);
+    assert_int_equal(model_open(&model, device, source, &(struct model_options){.dtype = o->dtype}, NULL), 0);
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(train_data_add_ids(&data, model_desc(model), ids, 32, 1, 32, "r", NULL), 0);
+    struct train_job job = {.model = model, .source = source, .data = &data, .options = o, .on_step = note_slabs, .user = &held};
+    assert_int_equal(train_run(&job, &result, NULL), 0);
+    *planned = (double)train_memory_slabs(model_desc(model), o, 64 * 32);
+    train_data_free(&data);
+    model_close(model);
+    checkpoint_close(source);
+    device_close(device);
+    return (double)(held - before);
+}
+
+static void slab_options(struct train_options *o)
+{
+    plain_options(o);
+    o->max_length = 32;
+    o->batch_size = 64;
+    o->max_steps = 1;
+}
+
 static void test_the_plan_counts_every_slab(void **state)
 {
     (void)state;
     for (int way = 0; way < 8; way++) {
         struct train_options o;
-        struct device *device;
-        struct checkpoint *source;
-        struct model *model;
-        struct train_result result;
-        struct train_data data = {0};
-        int32_t ids[32] = {1, 2, 3, 4, 5, 6, 7, 8};
-        plain_options(&o);
+        slab_options(&o);
         o.dtype = way & 1 ? DTYPE_BF16 : DTYPE_F32;
         o.recompute = way >> 1 & 1;
         o.lora_r = way & 4 ? 4 : 0;
-        o.max_length = 32;
-        o.batch_size = 64;
-        o.max_steps = 1;
-        assert_int_equal(device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, NULL), 0);
-        size_t before = mem_slab_bytes(), held = 0;
-        assert_int_equal(checkpoint_open(&source, model_path, NULL), 0);
-        assert_int_equal(model_open(&model, device, source, &(struct model_options){.dtype = o.dtype}, NULL), 0);
-        for (int i = 0; i < 64; i++)
-            assert_int_equal(train_data_add_ids(&data, model_desc(model), ids, 32, 1, 32, "r", NULL), 0);
-        struct train_job job = {.model = model, .source = source, .data = &data, .options = &o, .on_step = note_slabs, .user = &held};
-        assert_int_equal(train_run(&job, &result, NULL), 0);
-        double took = (double)(held - before), planned = (double)train_memory_slabs(model_desc(model), &o, 64 * 32);
+        double planned, took = slabs_of(&o, &planned);
         if (!(fabs(took / planned - 1) < 0.1))
             fail_msg("way %d: planned %.0f bytes, took %.0f", way, planned, took);
-        train_data_free(&data);
-        model_close(model);
-        checkpoint_close(source);
-        device_close(device);
     }
+}
+
+/* Beside the activations the state of so small a model is a fiftieth: what decides its size is looked at by itself. Slabs are whole pages. */
+static void test_the_plan_counts_the_optimizers_state(void **state)
+{
+    (void)state;
+    enum { PAGE = 4096 };
+    struct train_options o;
+    double planned, more, took, took_more;
+    slab_options(&o);
+    took = slabs_of(&o, &planned);
+    o.gradient_leaves = 4;
+    took_more = slabs_of(&o, &more);
+    assert_true(more - planned > 8 * PAGE);
+    assert_true(fabs((took_more - took) - (more - planned)) <= 2 * PAGE);
+    o.gradient_leaves = 1;
+    o.bf16_moments = 1;
+    took_more = slabs_of(&o, &more);
+    assert_true(planned - more > 4 * PAGE);
+    assert_true(fabs((took_more - took) - (more - planned)) <= 2 * PAGE);
 }
 
 int main(void)
@@ -509,7 +581,9 @@ int main(void)
         cmocka_unit_test(test_a_full_disk_leaves_the_last_good_checkpoint),
         cmocka_unit_test(test_divergence_stops_with_step_and_rows),
         cmocka_unit_test(test_logs_are_transformers),
+        cmocka_unit_test(test_settings_are_all_there_or_an_error),
         cmocka_unit_test(test_the_plan_counts_every_slab),
+        cmocka_unit_test(test_the_plan_counts_the_optimizers_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,11 @@
 
 enum { PROCESS_BYTES = 48 << 20 }; /* the operators' shared scratch, the tokenizer, the program */
 
+size_t train_state_bytes(const struct train_options *o, size_t n)
+{
+    return n * (8 + 4 * (size_t)leaves_levels(o->gradient_leaves) + 2 * dtype_size(moment_dtype(o)));
+}
+
 static size_t bytes_of(const struct model_desc *d, const struct train_options *o, const struct order_sizes *s)
 {
     size_t all = (size_t)d->n_param, n = all;
@@ -11,7 +16,7 @@ static size_t bytes_of(const struct model_desc *d, const struct train_options *o
     int widest = 0;
     if (o->lora_r && !lora_sizes(d, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, &adapter, &widest, NULL))
         n = (size_t)adapter, all += n;
-    return n * (8 + 4 * (size_t)leaves_levels(o->gradient_leaves) + 2 * dtype_size(moment_dtype(o))) + all * dtype_size(o->dtype) + pass_bytes(d, o->dtype, o->recompute == 1, widest, s) +
+    return train_state_bytes(o, n) + all * dtype_size(o->dtype) + pass_bytes(d, o->dtype, o->recompute == 1, widest, s) +
            (size_t)d->n_ctx * (size_t)d->head_dim * 4;
 }
 

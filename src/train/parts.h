@@ -87,7 +87,10 @@ void pass_end(struct pass *p, struct span gradients);
 /* Waits; *loss: the sum of the step's losses in row order. */
 int pass_loss(struct pass *p, double *loss, struct error *err);
 
-/* --- memory.c: train_memory without what any process takes. */
+/* --- memory.c */
+/* Masters, gradients of leaves and moments of n trained elements. */
+size_t train_state_bytes(const struct train_options *o, size_t n);
+/* train_memory without what any process takes. */
 size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens);
 
 /* --- leaves.c: the step's gradient as a fixed tree of sums. n_leaf is a power of two. */
@@ -98,7 +101,7 @@ struct leaves {
     struct buffer *now;                       /* the leaf that is being computed; behind the last one, the sum of all */
     struct buffer *waiting[MAX_LEAF_LEVELS];  /* [n_level] sums of 2^i leaves, or free */
 };
-int leaves_levels(int n_leaf); /* buffers beside the one */
+int leaves_levels(int n_leaf); /* buffers beside the one of gradients */
 int leaves_init(struct leaves *l, struct device *d, int n_leaf, int64_t n_element, struct error *err);
 void leaves_deinit(struct leaves *l);
 void leaves_add(struct leaves *l, struct queue *q, int leaf); /* `now` holds this leaf; leaves come in order */

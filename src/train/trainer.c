@@ -195,7 +195,7 @@ static int check_data(const struct train_job *job, const struct train_data *data
 static int must_recompute(const struct trainer *t, const struct order_sizes *sizes)
 {
     const struct train_options *o = t->job->options;
-    size_t state = (size_t)t->trained.n_element * (8 + 4 * (size_t)leaves_levels(o->gradient_leaves) + 2 * dtype_size(moment_dtype(o))), kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
+    size_t state = train_state_bytes(o, (size_t)t->trained.n_element), kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
     size_t room = o->recompute < 0 ? device_memory(t->m->device).free : 0;
     if (o->recompute >= 0 || state + kept <= room)
         return o->recompute > 0;
