@@ -17,6 +17,13 @@ want 0 "\.TH ISARA" "$ISARA" --man
 want 2 "no such verb" "$ISARA" algin
 want 2 "did you mean --model" "$ISARA" score --modle x
 want 66 "nowhere" "$ISARA" score --model /nowhere
+# What a verb would not read is no option of it.
+for verb in eval convert score embed tokenize inspect doctor; do
+  want 2 "\-\-dry-run: no such option here" "$ISARA" $verb --dry-run
+done
+for verb in align inspect; do
+  want 2 "\-\-adapter: no such option here" "$ISARA" $verb --model /nowhere --adapter /nowhere
+done
 want 2 "\-\-model is needed" "$ISARA" score
 want 0 "instruction set" "$ISARA" doctor
 want 0 "instruction set  generic" "$ISARA" doctor --isa generic

@@ -6,9 +6,9 @@
 #include <string.h>
 
 static const struct { unsigned group; const char *title; } sections[] = {
-    {GROUP_MODEL, "Model"}, {GROUP_FILES, "Files"}, {GROUP_ALIGN, "Run"}, {GROUP_METHOD, "Method"}, {GROUP_TRAINVERB, "Data"}, {GROUP_DECODE, "Decoding"},
+    {GROUP_MODEL | GROUP_ADAPTER, "Model"}, {GROUP_FILES, "Files"}, {GROUP_ALIGN, "Run"}, {GROUP_METHOD, "Method"}, {GROUP_TRAINVERB, "Data"}, {GROUP_DECODE, "Decoding"},
     {GROUP_TRAIN, "Training"}, {GROUP_TOKENIZE, "Tokenizing"}, {GROUP_EMBED, "Embedding"}, {GROUP_CONVERT, "Files"}, {GROUP_INSPECT, "Inspecting"},
-    {GROUP_ENGINE, "Engine"}, {GROUP_EVAL | GROUP_TASK, "Evaluation"}, {GROUP_COMMON, "Common"}};
+    {GROUP_ENGINE, "Engine"}, {GROUP_EVAL | GROUP_TASK, "Evaluation"}, {GROUP_COMMON | GROUP_DRY, "Common"}};
 
 void help_main(void)
 {

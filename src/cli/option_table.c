@@ -14,7 +14,7 @@
 static const struct { struct field field; unsigned group; } own[] = {
     V("model", FIELD_STRING, GROUP_MODEL, model, "M", 0, 0, NULL,
       "Hugging Face directory, .gguf file, or org/name in the Hugging Face cache"),
-    V("adapter", FIELD_STRING, GROUP_MODEL, adapter, "DIR", 0, 0, NULL,
+    V("adapter", FIELD_STRING, GROUP_ADAPTER, adapter, "DIR", 0, 0, NULL,
       "LoRA adapter in PEFT's files to lay over --model (or give its directory as --model)"),
     V("dtype", FIELD_STRING, GROUP_MODEL, dtype, "f32|bf16|q8", 0, 0, NULL,
       "arithmetic of the weights' products [bf16; training keeps f32 master weights; q8: int8 or a GGUF file's four bits, not for training]"),
@@ -76,7 +76,7 @@ static const struct { struct field field; unsigned group; } own[] = {
       "the summary as one JSON object on standard output"),
     V("config", FIELD_STRING, GROUP_COMMON, config, "FILE", 0, 0, NULL,
       "options from a YAML file; the command line goes over it"),
-    V("dry-run", FIELD_FLAG, GROUP_COMMON, dry_run, NULL, 0, 0, NULL,
+    V("dry-run", FIELD_FLAG, GROUP_DRY, dry_run, NULL, 0, 0, NULL,
       "plan, memory and time, then stop"),
     V("log-level", FIELD_STRING, GROUP_COMMON, log_level, "debug|info|warning|quiet", 0, 0, "info",
       "what is said on standard error"),
