@@ -4,7 +4,7 @@
 #include "check.h"
 
 #include "generate/generate.h"
-#include "oracle_llama.h"
+#include "gradients.h"
 #include "train/parts.h"
 
 #include <math.h>
@@ -202,69 +202,20 @@ static void generation_follows_the_oracle_beyond_a_chunk(void **state)
     }
 }
 
-static double sum_loss(const struct model *m, const double *flat)
-{
-    double loss = 0;
-    for (int i = 0; i < N_ROW; i++)
-        loss += oracle_loss(m, flat, &train_rows[i]);
-    return loss;
-}
-
-static float *gradients_of(struct model *m, int recompute, double *loss)
-{
-    struct pass p;
-    struct order_sizes sizes = {.rows = 4, .sequences = 8, .tokens = 64, .targets = 32, .step_tokens = 64, .step_targets = 64};
-    struct buffer *g;
-    size_t bytes = (size_t)m->n_element * 4;
-    const struct train_row *list[N_ROW] = {&train_rows[0], &train_rows[1], &train_rows[2]};
-    float *out = malloc(bytes);
-    assert_int_equal(pass_new(&p, m, recompute, &sizes, NULL), 0);
-    assert_int_equal(buffer_new(&g, device, bytes, "gradients", NULL), 0);
-    for (size_t i = 0; i < bytes / 4; i++)
-        out[i] = 1000; /* what an earlier step has left */
-    queue_upload(p.q, (struct span){g, 0}, out, bytes);
-    pass_begin(&p, (struct span){g, 0});
-    pass_run(&p, list, 1, 0.25f, (struct span){g, 0});
-    pass_run(&p, list + 1, 2, 0.25f, (struct span){g, 0});
-    pass_end(&p, (struct span){g, 0});
-    assert_int_equal(pass_loss(&p, loss, NULL), 0);
-    queue_download(p.q, out, (struct span){g, 0}, bytes);
-    assert_int_equal(queue_wait(p.q, NULL), 0);
-    buffer_free(g);
-    pass_free(&p);
-    return out;
-}
-
-static void check_gradient(const struct model *m, double *flat, const float *got, const struct model_param *p)
-{
-    double worst = 0, greatest = 0;
-    for (int64_t i = p->offset; i < p->offset + p->count; i += p->count > 40 ? p->count / 20 : 1) {
-        double keep = flat[i], h = 1e-4, up, down;
-        flat[i] = keep + h;
-        up = sum_loss(m, flat);
-        flat[i] = keep - h;
-        down = sum_loss(m, flat);
-        flat[i] = keep;
-        double wanted = 0.25 * (up - down) / (2 * h);
-        greatest = fmax(greatest, fabs(wanted));
-        worst = fmax(worst, fabs(wanted - (double)got[i]));
-    }
-    if (!(worst <= 3e-5 * greatest + 2e-6))
-        fail_msg("%s: gradients up to %g differ by %g", p->name, greatest, worst);
-}
-
 static void gradients_are_the_oracles_differences(void **state)
 {
     (void)state;
+    static const int ends[] = {1, N_ROW};
     for (int f = 0; f < N_FAMILY; f++) {
+        char name[32];
+        const struct gradient_rows r = {train_rows, N_ROW, name, 0.25f};
         double *flat, loss, again; /* what sees the tokens behind it has nothing to predict: it is trained as a classifier */
         struct model *m = made_up_as(&rows[f], rows[f].bidirectional ? rows[f].classify : rows[f].lm, &flat);
-        float *got = gradients_of(m, 0, &loss), *anew = gradients_of(m, 1, &again);
-        if (!(fabs(loss - sum_loss(m, flat)) < 1e-5 * loss))
-            fail_msg("family %d: loss %.9g, wanted %.9g", f, loss, sum_loss(m, flat));
+        float *got = gradients_of(m, &r, 0, ends, 2, &loss), *anew = gradients_of(m, &r, 1, ends, 2, &again);
+        snprintf(name, sizeof name, "family %d", f);
+        gradients_check(m, flat, &r, got, loss, &(struct gradient_bound){3e-5, 2e-6, INT64_MAX});
         assert_memory_equal(got, anew, (size_t)m->n_element * sizeof *got); /* activations computed again */
-        for (int i = 0; i < m->n_param; i++)
-            check_gradient(m, flat, got, &m->params[i]);
+        assert_true(loss == again);
         free(got);
         free(anew);
         free(flat);

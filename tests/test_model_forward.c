@@ -4,7 +4,7 @@
 #include "check.h"
 
 #include "base/mem.h"
-#include "oracle_llama.h"
+#include "oracle.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * and every parameter's gradient norm to 1e-4 relative. */
 #include "check.h"
 
+#include "gradients.h"
 #include "io/jsontext.h"
-#include "train/parts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -63,27 +63,15 @@ static void check_text(const struct golden *g, const char *name, size_t i)
 
 static void check_gradients(const struct golden *g, const char *name, size_t i)
 {
-    struct pass p;
-    struct order_sizes sizes = {.rows = 1, .sequences = 1, .tokens = MOST, .targets = MOST, .step_tokens = MOST, .step_targets = MOST};
-    struct buffer *b;
     int32_t ids[MOST];
     uint8_t targets[MOST];
     int n = ids_of(g->values, i, ids);
-    size_t bytes = (size_t)model_n_element(g->m) * 4;
-    float *got = malloc(bytes);
     double loss, wanted = json_number_value(json_array_get(json_object_get(g->values, "losses"), i));
     for (int j = 0; j < n; j++)
         targets[j] = j > 0;
     struct train_row row = {.ids = ids, .target = targets, .n = n};
-    const struct train_row *list[1] = {&row};
-    assert_int_equal(pass_new(&p, g->m, 0, &sizes, NULL), 0);
-    assert_int_equal(buffer_new(&b, g->device, bytes, "gradients", NULL), 0);
-    pass_begin(&p, (struct span){b, 0});
-    pass_run(&p, list, 1, 1 / (float)(n - 1), (struct span){b, 0});
-    pass_end(&p, (struct span){b, 0});
-    assert_int_equal(pass_loss(&p, &loss, NULL), 0);
-    queue_download(p.q, got, (struct span){b, 0}, bytes);
-    assert_int_equal(queue_wait(p.q, NULL), 0);
+    const struct gradient_rows one = {&row, 1, name, 1 / (float)(n - 1)};
+    float *got = gradients_of(g->m, &one, 0, (const int[]){1}, 1, &loss);
     if (!(fabs(loss / (n - 1) / wanted - 1) < 1e-5))
         fail_msg("%s, text %zu: loss %.9g, wanted %.9g", name, i, loss / (n - 1), wanted);
     for (int k = 0; k < model_n_param(g->m); k++) {
@@ -94,8 +82,6 @@ static void check_gradients(const struct golden *g, const char *name, size_t i)
         if (!(norm > 0 && fabs(sqrt(sum) / norm - 1) < 1e-4))
             fail_msg("%s, text %zu, %s: gradient norm %.9g, wanted %.9g", name, i, param->name, sqrt(sum), norm);
     }
-    buffer_free(b);
-    pass_free(&p);
     free(got);
 }
 

@@ -2,12 +2,9 @@
 /* Gradients of whole tiny models: every parameter's, from one training pass in f32, against central differences of the double-precision oracle. */
 #include "check.h"
 
-#include "oracle_llama.h"
-#include "train/parts.h"
+#include "gradients.h"
 
-#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { N_ROW = 4 };
 static int32_t ids[N_ROW][12] = {{3, 7, 7, 1, 20, 4, 2}, {9, 2}, {5, 6, 28, 0, 0, 11, 12, 13, 2}, {1, 1, 8, 2}};
@@ -41,68 +38,21 @@ static struct model *tiny(const char *extra, enum dtype dtype)
     return m;
 }
 
-static double sum_loss(const struct model *m, const double *flat)
+static struct gradient_rows four_rows(const char *extra)
 {
-    double loss = 0;
-    for (int i = 0; i < N_ROW; i++)
-        loss += oracle_loss(m, flat, &rows[i]);
-    return loss;
-}
-
-/* Gradients of the four rows as micro-batches that end where `ends` says; flat, caller frees. */
-static float *gradients_of(struct model *m, int recompute, const int *ends, int n_micro, double *loss)
-{
-    struct pass p;
-    struct order_sizes sizes = {.rows = 4, .sequences = 8, .tokens = 64, .targets = 32, .step_tokens = 64, .step_targets = 64};
-    struct buffer *g;
-    size_t bytes = (size_t)m->n_element * 4;
-    const struct train_row *list[N_ROW] = {&rows[0], &rows[1], &rows[2], &rows[3]};
-    float *out = malloc(bytes);
-    assert_int_equal(pass_new(&p, m, recompute, &sizes, NULL), 0);
-    assert_int_equal(buffer_new(&g, device, bytes, "gradients", NULL), 0);
-    pass_begin(&p, (struct span){g, 0});
-    for (int i = 0, begin = 0; i < n_micro; begin = ends[i++])
-        pass_run(&p, list + begin, ends[i] - begin, 0.25f, (struct span){g, 0});
-    pass_end(&p, (struct span){g, 0});
-    assert_int_equal(pass_loss(&p, loss, NULL), 0);
-    queue_download(p.q, out, (struct span){g, 0}, bytes);
-    assert_int_equal(queue_wait(p.q, NULL), 0);
-    buffer_free(g);
-    pass_free(&p);
-    return out;
-}
-
-/* One element in `stride`, but at least 16 of them. */
-static void check_parameter(const struct model *m, double *flat, const float *got, const struct model_param *p, int64_t stride)
-{
-    stride = p->count / 16 < stride ? p->count / 16 : stride;
-    double worst = 0, greatest = 0;
-    for (int64_t i = p->offset; i < p->offset + p->count; i += stride > 0 ? stride : 1) {
-        double keep = flat[i], h = 1e-4, up, down;
-        flat[i] = keep + h;
-        up = sum_loss(m, flat);
-        flat[i] = keep - h;
-        down = sum_loss(m, flat);
-        flat[i] = keep;
-        double wanted = 0.25 * (up - down) / (2 * h);
-        greatest = fmax(greatest, fabs(wanted));
-        worst = fmax(worst, fabs(wanted - (double)got[i]));
-    }
-    if (!(worst <= 1e-5 * greatest + 1e-7))
-        fail_msg("%s: gradients up to %g differ by %g", p->name, greatest, worst);
+    return (struct gradient_rows){rows, N_ROW, extra ? extra : "the plain model", 0.25f};
 }
 
 static void check_model(const char *extra, int recompute, int stride)
 {
-    static const int all[] = {4};
+    static const int all[] = {N_ROW};
+    const struct gradient_rows r = four_rows(extra);
     struct model *m = tiny(extra, DTYPE_F32);
     double *flat = oracle_weights(m, 4), loss;
-    float *got = gradients_of(m, recompute, all, 1, &loss);
+    float *got = gradients_of(m, &r, recompute, all, 1, &loss);
     if (getenv("ISARA_REDUCED") && *getenv("ISARA_REDUCED"))
         stride *= 13;
-    assert_true(fabs(loss - sum_loss(m, flat)) < 1e-5 * loss);
-    for (int i = 0; i < m->n_param; i++)
-        check_parameter(m, flat, got, &m->params[i], stride);
+    gradients_check(m, flat, &r, got, loss, &(struct gradient_bound){1e-5, 1e-7, stride});
     free(got);
     free(flat);
     model_close(m);
@@ -164,12 +114,13 @@ static void check_bits(const char *extra)
     static const int splits[][4] = {{4}, {1, 2, 3, 4}, {2, 4}, {1, 4}, {3, 4}};
     static const int counts[] = {1, 4, 2, 2, 2};
     static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
+    const struct gradient_rows r = four_rows(extra);
     for (int d = 0; d < 2; d++) {
         struct model *m = tiny(extra, dtypes[d]);
         double loss, other;
-        float *first = gradients_of(m, 0, splits[0], counts[0], &loss);
+        float *first = gradients_of(m, &r, 0, splits[0], counts[0], &loss);
         for (int i = 0; i < 10; i++) {
-            float *again = gradients_of(m, i & 1, splits[i / 2], counts[i / 2], &other);
+            float *again = gradients_of(m, &r, i & 1, splits[i / 2], counts[i / 2], &other);
             assert_true(loss == other);
             assert_memory_equal(first, again, (size_t)m->n_element * 4);
             free(again);

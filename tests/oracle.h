@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The model once more, in double and in plain loops: what every f32 and bf16 result is measured against. */
-#ifndef TESTS_ORACLE_LLAMA_H
-#define TESTS_ORACLE_LLAMA_H
+#ifndef TESTS_ORACLE_H
+#define TESTS_ORACLE_H
 
 #include "model/parts.h"
 #include "train/train.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The transformer with everything a family may have, in double. No file of the library computes anything here but the random weights. */
-#include "oracle_llama.h"
+#include "oracle.h"
 
 #include "check.h"
 
