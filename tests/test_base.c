@@ -114,6 +114,8 @@ static void errors_carry_exit_codes(void **state)
     assert_int_equal(error_exit_code(error_set(&err, ERROR_DATA, "f.jsonl:%d: bad", 3)), 65);
     error_prefix(&err, "seeds");
     assert_string_equal(err.message, "seeds: f.jsonl:3: bad");
+    error_set(&err, ERROR_DATA, "found \"%s\"", "a\r\nisara: done");
+    assert_string_equal(err.message, "found \"a  isara: done\""); /* one line, whatever it quotes */
     assert_int_equal(error_exit_code(ERROR_INTERRUPTED), 75);
     assert_int_equal(error_exit_code(0), 0);
 }

@@ -16,9 +16,12 @@ static const struct {
 #undef X
 };
 
+/* One line, whatever the texts that it quotes hold. */
 static void write_message(struct error *err, const char *format, va_list args)
 {
     int n = vsnprintf(err->message, sizeof err->message, format, args);
+    for (char *s = err->message; (s = strpbrk(s, "\r\n"));)
+        *s = ' ';
     if (n >= (int)sizeof err->message)
         memcpy(err->message + sizeof err->message - 4, "...", 4);
 }
