@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum kind { GOOD, BUSY, BROKEN, SLOW, CUT, NOT_JSON, SCHEMA, RESET, REFUSED, EMPTY, ECHO };
-static struct { struct MHD_Daemon *daemon; int port, n; const enum kind *script; int n_script; double times[4096]; } server;
+enum kind { GOOD, BUSY, BROKEN, SLOW, CUT, NOT_JSON, SCHEMA, RESET, REFUSED, EMPTY, ECHO, LATE, EARLY, LONG, AGREES };
+static struct { struct MHD_Daemon *daemon; int port, n; const enum kind *script; int n_script; } server;
 
 /* Request number n behaves as script[n]; past its end as its last. */
 static enum kind kind_of(int n)
@@ -38,14 +38,19 @@ static ssize_t half(void *user, uint64_t at, char *out, size_t max)
     return (ssize_t)n;
 }
 
-static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *body)
+static enum MHD_Result answer_after(struct MHD_Connection *c, unsigned status, const char *body, const char *retry_after)
 {
     struct MHD_Response *r = MHD_create_response_from_buffer(strlen(body), (void *)body, MHD_RESPMEM_MUST_COPY);
-    if (status == 429)
-        MHD_add_response_header(r, "Retry-After", "0.25"); /* ten times our own pause */
+    if (retry_after)
+        MHD_add_response_header(r, "Retry-After", retry_after);
     enum MHD_Result rc = MHD_queue_response(c, status, r);
     MHD_destroy_response(r);
     return rc;
+}
+
+static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const char *body)
+{
+    return answer_after(c, status, body, NULL);
 }
 
 static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *url, const char *method, const char *version, const char *data, size_t *n_data, void **state)
@@ -65,13 +70,17 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
     struct MHD_Response *r;
     enum MHD_Result rc;
     switch (k) {
-    case BUSY: return answer(c, 429, "{\"error\":{\"message\":\"slow down\"}}");
+    case BUSY: return answer_after(c, 429, "{\"error\":{\"message\":\"slow\\ndown\"}}", "0.25"); /* ten times our own pause */
+    case LONG: return answer_after(c, 503, "", "100000");
+    case LATE: return answer(c, 408, "");
+    case EARLY: return answer(c, 425, "");
+    case AGREES: return answer(c, 200, "{\"choices\":[{\"message\":{\"content\":\"as secret as can be\"}}]}");
     case BROKEN: return answer(c, 500, "<html>oops</html>");
     case SLOW: usleep(700000); return answer(c, 200, good);
     case NOT_JSON: return answer(c, 200, "m, obviously");
     case EMPTY: return answer(c, 200, "");
     case SCHEMA: return answer(c, 200, "{\"verdict\":\"m\"}");
-    case ECHO: return answer(c, 401, "{\"error\":{\"message\":\"wrong key: Bearer secret, login me:hush\"}}");
+    case ECHO: return answer(c, 401, "{\"error\":{\"message\":\"wrong key: Bearer secret, login me:hush, password hush\"}}");
     case REFUSED: return answer(c, 401, "{\"error\":{\"message\":\"no such key\"}}");
     case CUT:
         r = MHD_create_response_from_callback(sizeof good - 1, 512, half, NULL, NULL);
@@ -142,7 +151,7 @@ static struct http_options quick(void)
 static void every_failure_is_tried_again(void **state)
 {
     (void)state;
-    static const enum kind kinds[] = {BUSY, BROKEN, SLOW, CUT, NOT_JSON, RESET, EMPTY};
+    static const enum kind kinds[] = {BUSY, BROKEN, SLOW, CUT, NOT_JSON, RESET, EMPTY, LATE, EARLY, LONG};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         enum kind script[2] = {kinds[i], GOOD};
         struct http_options o = quick();
@@ -154,8 +163,39 @@ static void every_failure_is_tried_again(void **state)
             fail_msg("kind %d: %s", (int)kinds[i], err.message);
         assert_true(fabs(p - pairwise_preference(-2, -0.2)) < 1e-15);
         assert_int_equal(tries, 2);
-        assert_true(fabs(virtual_time - 1000 - (kinds[i] == BUSY ? 0.25 : 0.02)) < 1e-6); /* as long as the server asks for, else our own pause */
+        double pause = kinds[i] == BUSY ? 0.25 : kinds[i] == LONG ? 300 : 0.02; /* as long as the server asks for, up to five minutes, else our own pause */
+        assert_true(fabs(virtual_time - 1000 - pause) < 1e-6);
     }
+}
+
+static void pauses_grow(void **state)
+{
+    (void)state;
+    static const enum kind script[] = {BROKEN, BROKEN, BROKEN, GOOD};
+    struct http_options o = quick();
+    double p;
+    start(script, 4);
+    assert_int_equal(ask(&o, &p, NULL, NULL), 0);
+    assert_true(fabs(virtual_time - 1000 - (0.02 + 0.04 + 0.08)) < 1e-6);
+}
+
+static void a_key_in_an_answer_is_not_kept(void **state)
+{
+    (void)state;
+    static const enum kind agrees = AGREES;
+    struct http_options o = quick();
+    struct http *h;
+    char url[64];
+    json_t *body = json_object(), *reply = NULL;
+    start(&agrees, 1);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", server.port);
+    o.endpoint = url, o.key = "secret";
+    assert_int_equal(http_open(&h, &o, NULL), 0);
+    assert_int_equal(http_post(h, "/x", body, &reply, NULL, NULL), 0);
+    json_t *message = json_object_get(json_array_get(json_object_get(reply, "choices"), 0), "message");
+    assert_string_equal(json_string_value(json_object_get(message, "content")), "as *** as can be");
+    json_decref(body), json_decref(reply);
+    http_close(h);
 }
 
 static void and_given_up_in_the_end_by_name(void **state)
@@ -163,7 +203,7 @@ static void and_given_up_in_the_end_by_name(void **state)
     (void)state;
     static const struct { enum kind kind; const char *says; int tries; } cases[] = {
         {BUSY, "after 3 tries: ", 3}, {BUSY, "status 429: slow down", 3}, {BROKEN, "status 500: <html>", 3}, {NOT_JSON, "is not JSON: m, obviously", 3}, {RESET, "after 3 tries", 3},
-        {CUT, "after 3 tries", 3}, {SLOW, "after 3 tries", 3}, {REFUSED, "status 401: no such key", 1}, {ECHO, "status 401: wrong key: Bearer ***, login ***", 1}};
+        {CUT, "after 3 tries", 3}, {SLOW, "after 3 tries", 3}, {REFUSED, "status 401: no such key", 1}, {ECHO, "status 401: wrong key: Bearer ***, login ***, password ***", 1}, {ECHO, "http://127.0.0.1:", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct http_options o = quick();
         struct error err = {0};
@@ -173,7 +213,7 @@ static void and_given_up_in_the_end_by_name(void **state)
         start(&cases[i].kind, 1);
         assert_int_equal(ask(&o, &p, &tries, &err), ERROR_UNAVAILABLE);
         assert_int_equal(tries, cases[i].tries);
-        if (!strstr(err.message, cases[i].says))
+        if (!strstr(err.message, cases[i].says) || strstr(err.message, "hush"))
             fail_msg("wanted \"%s\" in \"%s\"", cases[i].says, err.message);
     }
     struct http_options o = quick();
@@ -273,7 +313,8 @@ static void every_answer_is_journalled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_failure_is_tried_again), cmocka_unit_test(and_given_up_in_the_end_by_name), cmocka_unit_test(requests_are_spaced),
+        cmocka_unit_test(every_failure_is_tried_again), cmocka_unit_test(pauses_grow), cmocka_unit_test(a_key_in_an_answer_is_not_kept),
+        cmocka_unit_test(and_given_up_in_the_end_by_name), cmocka_unit_test(requests_are_spaced),
         cmocka_unit_test(every_answer_is_journalled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
