@@ -70,7 +70,7 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
     struct MHD_Response *r;
     enum MHD_Result rc;
     switch (k) {
-    case BUSY: return answer_after(c, 429, "{\"error\":{\"message\":\"slow\\ndown\"}}", "0.25"); /* ten times our own pause */
+    case BUSY: return answer_after(c, 429, "{\"error\":{\"message\":\"slow\\ndown\\u001b[2J\"}}", "0.25"); /* ten times our own pause */
     case LONG: return answer_after(c, 503, "", "100000");
     case LATE: return answer(c, 408, "");
     case EARLY: return answer(c, 425, "");
@@ -202,7 +202,7 @@ static void and_given_up_in_the_end_by_name(void **state)
 {
     (void)state;
     static const struct { enum kind kind; const char *says; int tries; } cases[] = {
-        {BUSY, "after 3 tries: ", 3}, {BUSY, "status 429: slow down", 3}, {BROKEN, "status 500: <html>", 3}, {NOT_JSON, "is not JSON: m, obviously", 3}, {RESET, "after 3 tries", 3},
+        {BUSY, "after 3 tries: ", 3}, {BUSY, "status 429: slow down [2J", 3}, {BROKEN, "status 500: <html>", 3}, {NOT_JSON, "is not JSON: m, obviously", 3}, {RESET, "after 3 tries", 3},
         {CUT, "after 3 tries", 3}, {SLOW, "after 3 tries", 3}, {REFUSED, "status 401: no such key", 1}, {ECHO, "status 401: wrong key: Bearer ***, login ***, password ***", 1}, {ECHO, "http://127.0.0.1:", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct http_options o = quick();

@@ -144,7 +144,7 @@ static void peoples_words_stay_text_on_both_sides_of_the_border(void **state)
     (void)state;
     struct text_span stop = {0, 6}, behind = {1, 7};
     const struct text_spans first = {&stop, 1, 1}, second = {&behind, 1, 1};
-    assert_texts(tok, &(struct pair_text){"A:", 2, NULL}, &(struct pair_text){"<stop>N", 7, &first}, "1 4 5 6", "0 8 0 7", 0);
+    assert_texts(tok, &(struct pair_text){"A:A:A:", 6, NULL}, &(struct pair_text){"<stop>N", 7, &first}, "1 4 5 6 5 6 5 6", "0 8 0 7", 0);
     assert_texts(tok, &(struct pair_text){"A:", 2, NULL}, &(struct pair_text){"o<stop>", 7, NULL}, "1 4 5 6", "8 3", 0);
     struct tokenizer *bytes = other(BYTES("false"), 0, 0), *normalized = other(BYTES("false"), 1, 0);
     assert_texts(bytes, &(struct pair_text){"N", 1, NULL}, &(struct pair_text){"o<stop>", 7, &second}, "1 7", "8 0 0 8 0 0", 1);
