@@ -8,7 +8,8 @@ want() { # want CODE PATTERN command...
   local out; out=$("$@" 2>&1 </dev/null); local rc=$?
   if [ $rc != "$code" ] || ! grep -q -- "$pattern" <<<"$out"; then echo "wanted $code and '$pattern', got $rc from: $*"; echo "$out" | head -5; fails=1; fi
 }
-want 2 "truthfulqa .*alpaca-eval\|alpaca-eval .*\|wanted one of these, found nothing" "$ISARA" eval
+want 2 "^isara eval: --task: wanted alpaca-eval|.*|truthfulqa|.*, found nothing" "$ISARA" eval
+want 0 "^truthfulqa   [a-zA-Z]" "$ISARA" eval --task list
 want 2 'found "nonsense"' "$ISARA" eval --task nonsense
 cat >"$tmp/t.csv" <<'CSV'
 Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int fill(const struct options *options, const struct cli_values *v, struct eval_options *o, struct error *err)
 {
@@ -45,12 +46,22 @@ static int show(struct eval_result *r, int json, struct error *err)
     return 0;
 }
 
+static int show_tasks(void)
+{
+    const char *summary;
+    for (int i = 0; eval_task_name(i, &summary); i++)
+        printf("%-12s %s\n", eval_task_name(i, NULL), summary);
+    return 0;
+}
+
 int verb_eval(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     struct parts p = {0};
     struct eval_options o;
     struct eval_result r = {0};
     (void)verb;
+    if (v->task && !strcmp(v->task, "list"))
+        return show_tasks();
     int rc = fill(options, v, &o, err);
     rc = rc ? rc : eval_options_check(&o, err);
     rc = rc ? rc : cli_open_device(&p, v, err);

@@ -32,9 +32,10 @@ static int refuse_task(const char *found, struct error *err)
 {
     struct buf names = BUF_INIT;
     for (int i = 0; i < N_TASK; i++)
-        buf_printf(&names, "\n  %-12s %s", tasks[i]->name, tasks[i]->summary);
+        buf_printf(&names, "%s%s", i ? "|" : "", tasks[i]->name);
     const char *quote = found ? "\"" : "";
-    int rc = error_set(err, ERROR_USAGE, "--task: wanted one of these, found %s%s%s%s", quote, found ? found : "nothing", quote, names.failed ? "" : names.data);
+    int rc = error_set(err, ERROR_USAGE, "--task: wanted %s, found %s%s%s (isara eval --task list says what each does)",
+                       names.failed ? "another" : names.data, quote, found ? found : "nothing", quote);
     buf_free(&names);
     return rc;
 }
