@@ -2,6 +2,8 @@
 /* include/isara.h on the bundled miniature: what streams is the text, a session gives what a call gives, errors are named, numbers are those of the floors below. */
 #include "isara.h"
 
+#include "base/hash.h"
+#include "method/method.h"
 #include "tests/check.h"
 
 #include <math.h>
@@ -233,6 +235,98 @@ static void a_model_is_trained_and_answers_as_tuned(void **state)
     isara_close(m);
 }
 
+/* The first n lines of the bundled seeds. */
+static void write_seeds(const char *path, int n)
+{
+    char line[4096];
+    FILE *from = fopen("models/seeds.jsonl", "r"), *to = fopen(path, "w");
+    assert_true(from && to);
+    while (n-- > 0 && fgets(line, sizeof line, from))
+        fputs(line, to);
+    fclose(from);
+    fclose(to);
+}
+
+static char *align(const char *seeds, const char *output, const char *options)
+{
+    struct isara_error err;
+    char *metrics = NULL;
+    if (isara_align(miniature, seeds, output, options, &metrics, &err))
+        fail_msg("%s", err.message);
+    assert_non_null(metrics);
+    return metrics;
+}
+
+/* What the method makes of the same options, set by hand. */
+static void align_below(const char *seeds, const char *test, const char *output)
+{
+    struct error err = {0};
+    struct device *device;
+    struct align_result r = {0};
+    struct align_options o;
+    align_options_default(&o);
+    o.model = miniature;
+    o.seeds = seeds;
+    o.test = test;
+    o.output = output;
+    o.dtype = DTYPE_F32;
+    o.seed = 5;
+    o.rounds = 1;
+    o.attempts = 6;
+    o.stop_novelty = 0;
+    o.sift.need_end = 0;
+    o.ask.max_new_tokens = 20;
+    o.answer.max_new_tokens = 24;
+    o.ask.num_beams = o.answer.num_beams = 2;
+    o.train.max_steps = 3;
+    assert_int_equal(device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, &err), 0);
+    if (method_align(device, &o, &r, &err))
+        fail_msg("%s", err.message);
+    align_result_free(&r);
+    device_close(device);
+}
+
+static void expect_same_file(const char *a, const char *b, const char *name)
+{
+    char path[512], x[65], y[65];
+    struct error err = {0};
+    snprintf(path, sizeof path, "%s/%s", a, name);
+    assert_int_equal(sha256_file(path, x, &err), 0);
+    snprintf(path, sizeof path, "%s/%s", b, name);
+    assert_int_equal(sha256_file(path, y, &err), 0);
+    assert_string_equal(x, y);
+}
+
+static void an_alignment_is_the_methods(void **state)
+{
+    (void)state;
+    isara_close(model_with(NULL));
+    const char *dir = check_tmpdir("api_align");
+    char seeds[256], test[256], run[256], below[256], options[1024];
+    struct isara_error err;
+    snprintf(seeds, sizeof seeds, "%s/seeds.jsonl", dir);
+    snprintf(test, sizeof test, "%s/test.jsonl", dir);
+    snprintf(run, sizeof run, "%s/run", dir);
+    snprintf(below, sizeof below, "%s/below", dir);
+    snprintf(options, sizeof options, "{\"dtype\": \"f32\", \"seed\": 5, \"threads\": 2, \"test\": \"%s\", \"rounds\": 1, \"attempts\": 6, \"stop_novelty\": 0, \"sift_need_end\": false, "
+             "\"max_new_tokens\": 24, \"ask_max-new-tokens\": 20, \"num-beams\": 2, \"train_max_steps\": 3}", test);
+    write_seeds(seeds, 12);
+    write_seeds(test, 2);
+    char *metrics = align(seeds, run, options), *again = align(seeds, run, options); /* the second finds all of it there */
+    const char *clock = strstr(metrics, "\"seconds\""); /* behind it: times and memory, which differ */
+    assert_non_null(clock);
+    assert_memory_equal(metrics, again, clock - metrics);
+    assert_non_null(strstr(metrics, "\"attempts\": 6"));
+    align_below(seeds, test, below);
+    expect_same_file(run, below, "round-1/generated.jsonl");
+    expect_same_file(run, below, "round-1/model/model.safetensors");
+    expect_same_file(run, below, "arms/round-1.jsonl");
+    assert_int_equal(isara_align(miniature, seeds, run, "{\"seed\": 6, \"rounds\": 1, \"attempts\": 6}", NULL, &err), ISARA_CONFIG);
+    expect_error(isara_align(miniature, seeds, run, "{\"seeds\": \"other\"}", NULL, &err), &err, ISARA_USAGE, "argument of the call");
+    isara_free(metrics);
+    isara_free(again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +336,7 @@ int main(void)
         cmocka_unit_test(texts_go_to_ids_and_numbers),
         cmocka_unit_test(a_benchmark_gives_its_numbers),
         cmocka_unit_test(a_model_is_trained_and_answers_as_tuned),
+        cmocka_unit_test(an_alignment_is_the_methods),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

@@ -65,17 +65,6 @@ int isara_train(struct isara_model *m, const char *data, const char *output, con
     return api_return(to, rc, &err);
 }
 
-static const struct field align_more_rows[] = {
-    {FIELD("test", FIELD_STRING, struct align_options, test), .argument = "FILE", .help = "test questions for the table at the end"},
-    {FIELD("template", FIELD_STRING, struct align_options, template_file), .argument = "FILE", .help = "prompts of its own"},
-    {FIELD("encoder", FIELD_STRING, struct align_options, encoder), .argument = "DIR", .help = "model of the retriever encoder"},
-    {FIELD("judge", FIELD_STRING, struct align_options, judge), .argument = "DIR", .help = "classifier of answers"},
-    {FIELD("review", FIELD_FLAG, struct align_options, review), .help = "stop before training for a person to strike lines"},
-    {FIELD("resume", FIELD_FLAG, struct align_options, resume), .help = "go on after the review"},
-    {FIELD("accept-different-bits", FIELD_FLAG, struct align_options, accept_different_bits), .help = "go on with another instruction set"},
-};
-static const struct field_table align_more_fields = {align_more_rows, sizeof align_more_rows / sizeof *align_more_rows};
-
 static int run_align(struct align_options *o, const struct api_common *common, char **metrics, struct error *err)
 {
     struct device *device = NULL;
@@ -102,16 +91,18 @@ int isara_align(const char *model, const char *seeds, const char *output, const 
     json_t *keep;
     align_options_default(&o);
     api_common_default(&common);
-    o.model = model;
-    o.seeds = seeds;
-    o.output = output;
     if (metrics)
         *metrics = NULL;
     const struct api_table tables[] = {
-        {&align_fields, &o, NULL}, {&align_more_fields, &o, NULL}, {&sift_fields, &o.sift, NULL}, {&generate_fields, &o.ask, NULL}, {&generate_fields, &o.answer, NULL},
+        {&align_fields, &o, NULL}, {&sift_fields, &o.sift, NULL}, {&generate_fields, &o.ask, NULL}, {&generate_fields, &o.answer, NULL},
         {&train_fields, &o.train, NULL}, {&api_common_fields, &common, NULL}, {&generate_fields, &o.ask, "ask_"}, {&generate_fields, &o.answer, "answer_"}, {&train_fields, &o.train, "train_"},
     };
     int rc = api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
+    if (!rc && o.seeds)
+        rc = error_set(&err, ERROR_USAGE, "options: \"seeds\" is an argument of the call");
+    o.model = model;
+    o.seeds = seeds;
+    o.output = output;
     if (!rc)
         rc = run_align(&o, &common, metrics, &err);
     json_decref(keep);
@@ -120,8 +111,7 @@ int isara_align(const char *model, const char *seeds, const char *output, const 
 
 #define FILE_ROW(name_, member) {FIELD(name_, FIELD_STRING, struct eval_options, member), .argument = "FILE", .help = "see isara eval --help"}
 static const struct field eval_more_rows[] = {
-    FILE_ROW("model", model), FILE_ROW("input", input), FILE_ROW("adapter", adapter), FILE_ROW("output", output), FILE_ROW("test", test), FILE_ROW("data", data),
-    FILE_ROW("seeds", seeds), FILE_ROW("template", template_file), FILE_ROW("encoder", encoder), FILE_ROW("judge", judge),
+    FILE_ROW("model", model), FILE_ROW("input", input), FILE_ROW("adapter", adapter), FILE_ROW("output", output),
     {FIELD("limit", FIELD_INT, struct eval_options, limit), .argument = "N", .high = 1e9, .help = "the first N rows, 0 = all"},
 };
 static const struct field_table eval_more_fields = {eval_more_rows, sizeof eval_more_rows / sizeof *eval_more_rows};

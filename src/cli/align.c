@@ -24,13 +24,13 @@ int verb_align(const struct verb *verb, struct options *options, const struct cl
     struct parts p = {0};
     struct align_options o;
     struct align_result r = {0};
-    int rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
+    int rc = cli_align_options(options, v, &o, err);
     if (!rc)
-        rc = cli_require(v->seeds, "seeds", "fewer than 100 question-answer pairs, JSON Lines", err);
+        rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
+    if (!rc)
+        rc = cli_require(o.seeds, "seeds", "fewer than 100 question-answer pairs, JSON Lines", err);
     if (!rc && !v->preview && !v->dry_run)
         rc = cli_require(v->output, "output", "the run directory", err);
-    if (!rc)
-        rc = cli_align_options(options, v, &o, err);
     if (!rc && v->dry_run)
         rc = method_check(&o, err);
     if (!rc && v->dry_run)

@@ -22,11 +22,10 @@ static int decoding(const struct options *options, struct align_options *o, stru
 int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err)
 {
     align_options_default(o);
-    o->model = v->model, o->seeds = v->seeds, o->output = v->output;
-    o->test = v->test, o->template_file = v->template_file, o->encoder = v->encoder, o->judge = v->judge;
+    o->model = v->model;
+    o->output = v->output;
     o->seed = v->seed;
-    o->preview = v->preview, o->review = v->review, o->resume = v->resume;
-    o->accept_different_bits = v->accept_different_bits;
+    o->preview = v->preview;
     int rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, o, err);
     if (!rc)
         rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);

@@ -17,12 +17,6 @@ static int fill(const struct options *options, const struct cli_values *v, struc
     o->input = v->input;
     o->adapter = v->adapter;
     o->output = v->output;
-    o->test = v->test;
-    o->data = v->data;
-    o->seeds = v->seeds;
-    o->template_file = v->template_file;
-    o->encoder = v->encoder;
-    o->judge = v->judge;
     o->limit = v->limit;
     o->seed = v->seed;
     int rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);

@@ -30,9 +30,9 @@ struct option_spec {
 };
 
 struct cli_values { /* what no floor below has a struct for */
-    const char *model, *input, *output, *data, *seeds, *test, *config, *log_level, *text, *eval_data, *init, *dtype, *encoder,
-        *template_file, *task, *judge, *replay, *isa, *adapter;
-    int threads, json, dry_run, resume, review, preview, decode, special, normalize, accept_different_bits, stop_after, limit, help, profile;
+    const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay, *isa,
+        *adapter;
+    int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile;
     unsigned long long seed;
     struct generate_engine_asked engine;
 };

@@ -3,8 +3,12 @@
 #include "eval/fields.h"
 
 #include "answer/answers.h"
+#include "answer/fields.h"
 
 static const struct field rows[] = {
+    ANSWER_FILE_ROWS(struct eval_options),
+    {FIELD("data", FIELD_STRING, struct eval_options, data), .argument = "FILE",
+     .help = "truthfulqa: the same as --test"},
     {FIELD("k", FIELD_INT, struct eval_options, k), .argument = "K", .low = 1, .high = 1000, .initial = "5",
      .help = "context pairs in a prompt"},
     {FIELD("retriever", FIELD_STRING, struct eval_options, retriever), .argument = SPEAKER_RETRIEVERS,

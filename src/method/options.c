@@ -2,6 +2,7 @@
 /* align's options: defaults, ranges, and their form in config.resolved.json, which is what a later start is compared with. */
 #include "method/parts.h"
 
+#include "answer/fields.h"
 #include "base/build.h"
 #include "base/clock.h"
 #include "base/threads.h"
@@ -45,6 +46,13 @@ static const struct field rows[] = {
     {FIELD("retriever", FIELD_CHOICE, struct align_options, retriever), .argument = SPEAKER_RETRIEVERS,
      .initial = "model", .bits = FIELD_BITS,
      .help = "how an answer's context pairs are found [$: its own mean-pooled states]"},
+    ANSWER_FILE_ROWS(struct align_options),
+    {FIELD("review", FIELD_FLAG, struct align_options, review),
+     .help = "stop before tune and export what was kept, to be struck by hand"},
+    {FIELD("resume", FIELD_FLAG, struct align_options, resume),
+     .help = "go on after --review with the lines that are left"},
+    {FIELD("accept-different-bits", FIELD_FLAG, struct align_options, accept_different_bits),
+     .help = "continue a run begun with another instruction set or build"},
     {FIELD("baselines", FIELD_FLAG, struct align_options, baselines), .initial = "false", .bits = FIELD_BITS,
      .help = "with --test: also ICL-kNN and fine-tuning on the seeds, plain and with as many steps"},
     {FIELD("threshold", FIELD_DOUBLE, struct align_options, threshold), .argument = "P", .high = 1, .initial = "0.5",

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows that whoever answers with contexts has (base/fields.h): the method and the benchmarks. */
+#ifndef ANSWER_FIELDS_H
+#define ANSWER_FIELDS_H
+
+#include "base/fields.h"
+
+/* owner: a struct with const char *seeds, *test, *encoder, *template_file, *judge. */
+#define ANSWER_FILE_ROWS(owner)                                                                                        \
+    {FIELD("seeds", FIELD_STRING, owner, seeds), .argument = "FILE",                                                   \
+     .help = "question-answer pairs, fewer than 100, in any of the formats of docs/FORMATS.md"},                       \
+    {FIELD("test", FIELD_STRING, owner, test), .argument = "FILE",                                                     \
+     .help = "question-answer pairs that each round is measured on; eval: the benchmark's own file"},                  \
+    {FIELD("encoder", FIELD_STRING, owner, encoder), .argument = "DIR",                                                \
+     .help = "sentence encoder for --retriever encoder"},                                                              \
+    {FIELD("template", FIELD_STRING, owner, template_file), .argument = "FILE",                                        \
+     .help = "prompt template: a file, or {\"pair\": ...} itself (docs/FORMATS.md) [Question: ... Answer: ...]"},      \
+    {FIELD("judge", FIELD_STRING, owner, judge), .argument = "DIR",                                                    \
+     .help = "sequence classifier that judges answers; eval: also a guard model, a reward model, or a model that "     \
+             "compares"}
+
+#endif
