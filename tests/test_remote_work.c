@@ -20,6 +20,7 @@ struct setting {
     enum dtype dtype;
     int lora_r;
     enum model_task task;
+    int steps, leaves; /* of training; 0: 3 steps, one leaf */
 };
 static const char model_path[] = "tests/golden/lora/model";
 
@@ -86,7 +87,8 @@ static int train_on(struct device *d, const struct setting *s, struct outcome *o
     train_options_default(&o);
     o.dtype = s->dtype;
     o.learning_rate = 0.01;
-    o.max_steps = 3;
+    o.max_steps = s->steps ? s->steps : 3;
+    o.gradient_leaves = s->leaves ? s->leaves : 1;
     o.lora_r = s->lora_r;
     int rc = open_model(&m, &source, d, s, err);
     for (int i = 0; !rc && i < N_TEXT; i++)
@@ -127,13 +129,13 @@ static int read_on(struct device *d, const struct setting *s, struct outcome *ou
 }
 
 static const struct setting settings[] = {
-    {"train, f32", train_on, DTYPE_F32, 0, MODEL_LM},
-    {"train, bf16", train_on, DTYPE_BF16, 0, MODEL_LM},
-    {"train an adapter", train_on, DTYPE_F32, 2, MODEL_LM},
-    {"train a classifier", train_on, DTYPE_F32, 0, MODEL_CLASSIFY},
-    {"score", read_on, DTYPE_BF16, 0, MODEL_LM},
-    {"embed", read_on, DTYPE_F32, 1, MODEL_LM},
-    {"classify", read_on, DTYPE_F32, 0, MODEL_CLASSIFY},
+    {"train, f32", train_on, DTYPE_F32, 0, MODEL_LM, 0, 0},
+    {"train, bf16", train_on, DTYPE_BF16, 0, MODEL_LM, 0, 0},
+    {"train an adapter", train_on, DTYPE_F32, 2, MODEL_LM, 0, 0},
+    {"train a classifier", train_on, DTYPE_F32, 0, MODEL_CLASSIFY, 0, 0},
+    {"score", read_on, DTYPE_BF16, 0, MODEL_LM, 0, 0},
+    {"embed", read_on, DTYPE_F32, 1, MODEL_LM, 0, 0},
+    {"classify", read_on, DTYPE_F32, 0, MODEL_CLASSIFY, 0, 0},
 };
 enum { N_SETTING = sizeof settings / sizeof *settings };
 
@@ -161,6 +163,25 @@ static void remote_work_has_the_cpus_bits(void **state)
         device_close(near);
         device_close(far);
     }
+}
+
+static long waits_of(int steps, int leaves)
+{
+    struct setting s = {.name = "steps", .dtype = DTYPE_F32, .steps = steps, .leaves = leaves};
+    struct outcome out = {.n = 0};
+    struct device *far = open_device(DEVICE_REMOTE);
+    assert_int_equal(train_on(far, &s, &out, NULL), 0);
+    long n = remote_waits(far);
+    device_close(far);
+    return n;
+}
+
+/* A wait leaves a device idle: a step has one for each leaf's losses, with which the gradient's norm comes, and one behind its update. */
+static void a_step_waits_no_more_than_it_must(void **state)
+{
+    (void)state;
+    assert_int_equal(waits_of(4, 1) - waits_of(3, 1), 2);
+    assert_int_equal(waits_of(4, 4) - waits_of(3, 4), 5);
 }
 
 /* Where the failing wait is only one before memory is given back, all values are there already. */
@@ -200,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(remote_work_has_the_cpus_bits),
+        cmocka_unit_test(a_step_waits_no_more_than_it_must),
         cmocka_unit_test(a_failing_wait_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

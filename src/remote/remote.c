@@ -39,6 +39,7 @@ struct remote_device {
     size_t used;
     long fail_in; /* waits until the one that fails; < 0: none */
     int failed;
+    long n_wait;
 };
 
 static struct remote_device *remote_of(struct queue *q)
@@ -143,6 +144,7 @@ static void remote_download(struct queue *q, void *dst, struct span src, size_t 
 static int remote_wait(struct queue *q, struct error *err)
 {
     struct remote_device *r = remote_of(q);
+    r->n_wait++;
     if (r->fail_in >= 0 && r->fail_in-- == 0)
         r->failed = 1;
     flush(r);
@@ -172,6 +174,11 @@ void remote_fail_wait(struct device *d, long n)
 int remote_fail_pending(const struct device *d)
 {
     return ((const struct remote_device *)d)->fail_in >= 0;
+}
+
+long remote_waits(const struct device *d)
+{
+    return ((const struct remote_device *)d)->n_wait;
 }
 
 static int remote_buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err)

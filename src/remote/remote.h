@@ -8,5 +8,7 @@ struct device;
 void remote_fail_wait(struct device *d, long n);
 /* Whether that wait is still to come. */
 int remote_fail_pending(const struct device *d);
+/* Waits of its queue so far. */
+long remote_waits(const struct device *d);
 
 #endif
