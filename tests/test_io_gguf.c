@@ -50,6 +50,8 @@ static const struct key usual[] = {
     {"llama.attention.layer_norm_rms_epsilon", GGUF_F32, 1e-5, NULL},
 };
 
+static uint32_t first_type; /* of the first tensor, by its number in ggml */
+
 /* Element e of tensor t is 100 t + its row: rows can be told apart. rope_freqs: all `constant`. */
 static void write_gguf(const char *path, const struct key *extra, int n_extra, const struct shape *more, float constant)
 {
@@ -88,7 +90,7 @@ static void write_gguf(const char *path, const struct key *extra, int n_extra, c
         put_u64(&b, (uint64_t)all[t].columns);
         if (all[t].rows)
             put_u64(&b, (uint64_t)all[t].rows);
-        put_u32(&b, 0);
+        put_u32(&b, t ? 0 : first_type);
         put_u64(&b, data.len);
         for (int r = 0; r < (all[t].rows ? all[t].rows : 1); r++)
             for (int i = 0; i < all[t].columns; i++) {
@@ -196,6 +198,25 @@ static void what_would_change_the_numbers_is_refused_by_name(void **state)
     }
 }
 
+static void a_quantisation_that_is_not_read_is_refused_by_its_name(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t number;
+        const char *name;
+    } types[] = {{16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"}, {29, "IQ1_M"},
+                 {9, "Q8_1"},     {15, "Q8_K"},   {41, "Q1_0"},    {777, "number 777"}};
+    struct checkpoint *ck;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct error err = {0};
+        first_type = types[i].number;
+        int rc = open_with(&ck, NULL, 0, NULL, 0, &err);
+        if (rc != ERROR_DATA || !strstr(err.message, types[i].name) || !strstr(err.message, "token_embd.weight"))
+            fail_msg("%s: %d \"%s\"", types[i].name, rc, err.message);
+    }
+    first_type = 0;
+}
+
 static void what_changes_nothing_stops_nobody(void **state)
 {
     (void)state;
@@ -221,6 +242,7 @@ int main(void)
         cmocka_unit_test(keys_are_put_back_in_order_without_head_count_kv),
         cmocka_unit_test(linear_scaling_is_found_under_all_its_names),
         cmocka_unit_test(what_would_change_the_numbers_is_refused_by_name),
+        cmocka_unit_test(a_quantisation_that_is_not_read_is_refused_by_its_name),
         cmocka_unit_test(what_changes_nothing_stops_nobody),
     };
     snprintf(path, sizeof path, "/tmp/isara_test_gguf.%d.gguf", (int)getpid());

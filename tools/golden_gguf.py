@@ -12,8 +12,9 @@ import hashlib, json, os, sys
 import numpy as np
 
 OUT = os.path.join(os.path.dirname(__file__), "..", "tests", "golden")
-TYPES = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"]
-HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208]}
+TYPES = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K", "Q2_K", "Q3_K", "TQ1_0", "TQ2_0", "MXFP4", "NVFP4"]
+HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2], "Q6_K": [208], "Q2_K": [80, 82],
+          "Q3_K": [108], "TQ1_0": [52], "TQ2_0": [64], "MXFP4": [], "NVFP4": []}
 
 
 def random_blocks(name, rng):

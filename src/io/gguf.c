@@ -8,6 +8,7 @@
 #include "io/jsontext.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -159,6 +160,17 @@ static int read_pairs(struct cursor *c, struct gguf *g, uint64_t n)
     return 0;
 }
 
+static int refuse_type(const struct cursor *c, const struct gguf_tensor *t, uint32_t type)
+{
+    const char *known = storage_gguf_unread(type);
+    char number[24];
+    snprintf(number, sizeof number, "number %u", type);
+    return error_set(c->err, ERROR_DATA,
+                     "%s: tensor %s has type %s, which isara does not read; wanted F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, "
+                     "Q5_K, Q6_K, TQ1_0, TQ2_0, MXFP4 or NVFP4: get the model in one of these, or requantise it with llama-quantize",
+                     c->name, t->name, known ? known : number);
+}
+
 /* offset: where the data will be, relative to the data section; kept in ->data until the section's start is known. */
 static int read_tensor(struct cursor *c, struct gguf *g, struct gguf_tensor *t, uint64_t *offset)
 {
@@ -180,8 +192,7 @@ static int read_tensor(struct cursor *c, struct gguf *g, struct gguf_tensor *t, 
     if ((rc = take(c, &type, 4, t->name)) || (rc = take(c, offset, 8, t->name)))
         return rc;
     if (storage_from_gguf(type, &t->storage))
-        return error_set(c->err, ERROR_DATA, "%s: tensor %s has type %u, which isara does not read; wanted F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K or Q6_K",
-                         c->name, t->name, type);
+        return refuse_type(c, t, type);
     if (t->dim[0] % (uint64_t)storage_block_elements(t->storage) || storage_bytes(t->storage, t->n_element, &t->n_byte))
         return error_set(c->err, ERROR_DATA, "%s: tensor %s: rows of %" PRIu64 " elements are no whole number of %s blocks", c->name, t->name, t->dim[0],
                          storage_name(t->storage));

@@ -4,6 +4,7 @@
  * Files are little-endian, and so is every machine this program runs on. */
 #include "io/storage.h"
 
+#include <math.h>
 #include <string.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -57,6 +58,27 @@ int storage_from_gguf(uint32_t number, enum storage *out)
             return 0;
         }
     return -1;
+}
+
+int storage_gguf_number(enum storage t)
+{
+    return table[t].gguf;
+}
+
+const char *storage_gguf_unread(uint32_t number)
+{
+    static const struct {
+        uint32_t number;
+        const char *name;
+    } unread[] = {
+        {4, "Q4_2"},     {5, "Q4_3"},   {9, "Q8_1"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
+        {19, "IQ1_S"},   {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"},  {29, "IQ1_M"},  {31, "Q4_0_4_4"},
+        {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"}, {41, "Q1_0"},
+    };
+    for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
+        if (unread[i].number == number)
+            return unread[i].name;
+    return NULL;
 }
 
 enum storage storage_of_dtype(enum dtype t)
@@ -189,6 +211,93 @@ static void block_q6_k(const unsigned char *b, float *y)
     }
 }
 
+/* 256 values of two bits: 16 bytes of a 4-bit scale and minimum for 16 values each, 64 bytes, scale and minimum of these f16. */
+static void block_q2_k(const unsigned char *b, float *y)
+{
+    float d = half_at(b + 80), dmin = half_at(b + 82);
+    for (int n = 0; n < 256; n++) {
+        int q = b[16 + n / 128 * 32 + n % 32] >> n % 128 / 32 * 2 & 3;
+        float scale = d * (float)(b[n / 16] & 15), min = dmin * (float)(b[n / 16] >> 4);
+        y[n] = scale * (float)q - min;
+    }
+}
+
+/* 256 values of three bits: 32 bytes of high bits, 64 of two low ones, 16 scales of six bits in 12 bytes, f16 scale. */
+static void block_q3_k(const unsigned char *b, float *y)
+{
+    float d = half_at(b + 108);
+    const unsigned char *scales = b + 96;
+    for (int n = 0; n < 256; n++) {
+        int group = n / 16, low = b[32 + n / 128 * 32 + n % 32] >> n % 128 / 32 * 2 & 3, high = b[n % 32] >> n / 32 & 1;
+        int scale = (scales[group % 8] >> group / 8 * 4 & 15) | (scales[8 + group % 4] >> group / 4 * 2 & 3) << 4;
+        y[n] = d * (float)(scale - 32) * (float)(low - (high ? 0 : 4));
+    }
+}
+
+/* One of a byte's base-3 digits, which stand in it as a fraction of 256. */
+static float trit(unsigned char byte, int digit)
+{
+    static const unsigned char powers[5] = {1, 3, 9, 27, 81};
+    unsigned char q = (unsigned char)(byte * powers[digit]);
+    return (float)((q * 3 >> 8) - 1);
+}
+
+/* 256 values of -1, 0 and 1: 48 bytes of five each (in runs of 32 and of 16 bytes), 4 bytes of four, f16 scale. */
+static void block_tq1_0(const unsigned char *b, float *y)
+{
+    float d = half_at(b + 52);
+    for (int n = 0; n < 160; n++)
+        y[n] = d * trit(b[n % 32], n / 32);
+    for (int n = 0; n < 80; n++)
+        y[160 + n] = d * trit(b[32 + n % 16], n / 16);
+    for (int n = 0; n < 16; n++)
+        y[240 + n] = d * trit(b[48 + n % 4], n / 4);
+}
+
+static void block_tq2_0(const unsigned char *b, float *y)
+{
+    float d = half_at(b + 64);
+    for (int n = 0; n < 256; n++)
+        y[n] = d * (float)((b[n / 128 * 32 + n % 32] >> n % 128 / 32 * 2 & 3) - 1);
+}
+
+/* Twice the values of four bits: sign, two of exponent, one of mantissa. */
+static const signed char e2m1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/* 32 values: half of a power of two (its exponent, as in a float, in one byte), 16 bytes of low nibbles first. */
+static void block_mxfp4(const unsigned char *b, float *y)
+{
+    uint32_t bits = b[0] < 2 ? (uint32_t)0x00200000 << b[0] : (uint32_t)(b[0] - 1) << 23;
+    float d;
+    memcpy(&d, &bits, 4);
+    for (int i = 0; i < 16; i++) {
+        y[i] = d * (float)e2m1[b[1 + i] & 15];
+        y[i + 16] = d * (float)e2m1[b[1 + i] >> 4];
+    }
+}
+
+/* Half of a float of four exponent and three mantissa bits without a sign; 0x7f, which is no number, counts as 0. */
+static float half_of_e4m3(unsigned char x)
+{
+    int exponent = x >> 3 & 15;
+    float mantissa = (float)(x & 7);
+    if (x == 0x7f)
+        return 0;
+    return (exponent ? ldexpf(1 + mantissa / 8, exponent - 7) : ldexpf(mantissa, -9)) * 0.5f;
+}
+
+/* 64 values in four groups of 16: their scales in a byte each, then 8 bytes a group of low nibbles first. */
+static void block_nvfp4(const unsigned char *b, float *y)
+{
+    for (int g = 0; g < 4; g++) {
+        float d = half_of_e4m3(b[g]);
+        for (int i = 0; i < 8; i++) {
+            y[g * 16 + i] = d * (float)e2m1[b[4 + g * 8 + i] & 15];
+            y[g * 16 + 8 + i] = d * (float)e2m1[b[4 + g * 8 + i] >> 4];
+        }
+    }
+}
+
 static void block_to_f32(enum storage t, const unsigned char *b, float *y)
 {
     switch (t) {
@@ -200,6 +309,12 @@ static void block_to_f32(enum storage t, const unsigned char *b, float *y)
     case STORAGE_Q4_K: block_q45_k(b, y, 0); break;
     case STORAGE_Q5_K: block_q45_k(b, y, 1); break;
     case STORAGE_Q6_K: block_q6_k(b, y); break;
+    case STORAGE_Q2_K: block_q2_k(b, y); break;
+    case STORAGE_Q3_K: block_q3_k(b, y); break;
+    case STORAGE_TQ1_0: block_tq1_0(b, y); break;
+    case STORAGE_TQ2_0: block_tq2_0(b, y); break;
+    case STORAGE_MXFP4: block_mxfp4(b, y); break;
+    case STORAGE_NVFP4: block_nvfp4(b, y); break;
     default: break;
     }
 }

@@ -38,9 +38,15 @@
     X(Q5_0, NULL, 6, 32, 22, 1)               \
     X(Q5_1, NULL, 7, 32, 24, 1)               \
     X(Q8_0, NULL, 8, 32, 34, 1)               \
+    X(Q2_K, NULL, 10, 256, 84, 1)             \
+    X(Q3_K, NULL, 11, 256, 110, 1)            \
     X(Q4_K, NULL, 12, 256, 144, 1)            \
     X(Q5_K, NULL, 13, 256, 176, 1)            \
-    X(Q6_K, NULL, 14, 256, 210, 1)
+    X(Q6_K, NULL, 14, 256, 210, 1)            \
+    X(TQ1_0, NULL, 34, 256, 54, 1)            \
+    X(TQ2_0, NULL, 35, 256, 66, 1)            \
+    X(MXFP4, NULL, 39, 32, 17, 1)             \
+    X(NVFP4, NULL, 40, 64, 36, 1)
 
 enum storage {
 #define X(name, st, gguf, elements, bytes, converts) STORAGE_##name,
@@ -55,6 +61,8 @@ int storage_block_bytes(enum storage t);
 int storage_converts(enum storage t);              /* 1: storage_to_f32 knows it */
 int storage_from_safetensors(const char *name, enum storage *out); /* 0, or -1: no such type */
 int storage_from_gguf(uint32_t number, enum storage *out);         /* 0, or -1 */
+int storage_gguf_number(enum storage t);                           /* or -1 */
+const char *storage_gguf_unread(uint32_t number); /* ggml's name of a type that is not read (IQ2_XXS, ...), or NULL: no such type */
 enum storage storage_of_dtype(enum dtype t);       /* F32, BF16, F16, I32, Q8_0, Q4_0, Q4_1 */
 int storage_block_finite(enum storage t, const void *block); /* Q8_0, Q4_0, Q4_1: whether its scale and minimum are; 0 for other types, which must be looked at */
 /* Bytes of n elements; -1 when n is no whole number of blocks or it overflows. */
