@@ -83,7 +83,7 @@ static void attention(const struct model *m, const double *flat, int layer, doub
     for (int t = 0; t < n; t++)
         for (int h = 0; h < heads; h++) {
             int at = heads * size + h / (heads / kv) * size, end = d->bidirectional ? n : t + 1;
-            int begin = d->layers[layer] & LAYER_WINDOW && t >= d->window ? t + 1 - d->window : 0;
+            int begin = d->window && d->layers[layer] & LAYER_WINDOW && t >= d->window ? t + 1 - d->window : 0;
             double sum = 0, *o = out + (t * heads + h) * size;
             for (int s = begin; s < end; s++) {
                 p[s] = 0;

@@ -1,40 +1,120 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Small random models of what a family's row can switch, with transformers' own values: tests/golden/families/NAME/{config.json, model.safetensors, values.json}.
-Made with torch 2.15.0 and transformers 5.24.0.
+"""Small random models of every family, with transformers' own values: tests/golden/families/NAME/{config.json, model.safetensors, values.json}.
+Made with torch 2.15.0, transformers 5.24.0, safetensors 0.7.
 
-usage: golden_families.py [OUTPUT]"""
-import json, pathlib, sys
+Each model is written first and loaded again with from_pretrained, so that config.json is what transformers itself reads; `without` takes keys out of it, so that
+its defaults count. values.json, all of f32 on the CPU with eager attention:
+    logprobs        of every token of two texts under the ones before it
+    last            log-probabilities of all tokens behind the first text
+    hidden          the mean of the final hidden states of each text
+    losses, gradient_norms    of each text alone: the mean over its tokens but the first, and every parameter's gradient
+    train           five AdamW steps over both texts (learning rate 3e-3, decay 0.1 on matrices, clipping at 1, betas 0.9 and 0.95): loss and gradient norm
+    greedy, beams   twelve tokens behind the second text; three beams, two returned, with their scores (kept only where f64 gives the same ids)
+
+usage: golden_families.py [--output DIRECTORY] [NAME...]   (default: all)"""
+import argparse, copy, json, pathlib, shutil
 import torch, transformers
 from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
 
-IDS = [[1, 5, 9, 22, 31, 7, 40, 3, 12], [2, 44, 8, 8, 30]]
+IDS = [[1, 5, 9, 22, 31, 7, 40, 3, 12, 6, 30, 30, 17, 45, 11, 0, 26, 8, 19], [2, 44, 8, 8, 30, 13, 21]]
+MODELS = {}
+BASE = {"vocab_size": 48, "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
+        "max_position_embeddings": 64, "tie_word_embeddings": False, "rms_norm_eps": 1e-5, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 2,
+        "pad_token_id": None}
 
 
-def make(out, name, config):
+def model(name, make, without=(), **more):
+    """`more` is put into config.json as it stands."""
+    MODELS[name] = (make, without, more)
+
+
+def rounded(x):
+    return [float(f"{v:.9g}") for v in x]
+
+
+def written(directory, make, without, more):
     torch.manual_seed(7)
-    model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
+    config = make()
+    m = AutoModelForCausalLM.from_config(config).float()
     with torch.no_grad():  # biases and norms would begin at 0 and 1
-        for p in model.parameters():
+        for p in m.parameters():
             if p.ndim == 1:
                 p += 0.2 * torch.randn_like(p)
-    d = out / name
-    d.mkdir(parents=True, exist_ok=True)
-    (d / "config.json").write_text(json.dumps(config.to_dict() | {"architectures": [type(model).__name__]}, indent=1, sort_keys=True, default=str) + "\n")
-    weights = {k: v.contiguous() for k, v in model.state_dict().items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
-    save_file(weights, d / "model.safetensors", metadata={"format": "pt"})
-    values = {"transformers": transformers.__version__, "torch": torch.__version__, "ids": IDS, "logprobs": [], "losses": [], "gradient_norms": []}
+    values = config.to_dict() | {"architectures": [type(m).__name__]} | more
+    values = {k: v for k, v in values.items() if k not in without}
+    values.pop("transformers_version", None)
+    values.pop("dtype", None)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    weights = {k: v.to(torch.bfloat16).contiguous() for k, v in m.state_dict().items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+
+
+def token_losses(m, ids):
+    x = torch.tensor([ids])
+    lp = torch.log_softmax(m(x).logits[0, :-1].double(), -1)
+    return -lp[torch.arange(len(ids) - 1), x[0, 1:]]
+
+
+def passes(m, v):
     for ids in IDS:
         x = torch.tensor([ids])
-        model.zero_grad()
-        logits = model(x).logits[0]
-        lp = torch.log_softmax(logits[:-1].double(), -1)[torch.arange(len(ids) - 1), x[0, 1:]]
-        loss = -lp.mean()
+        m.zero_grad()
+        losses = token_losses(m, ids)
+        losses.mean().backward()
+        v["logprobs"].append(rounded(-losses))
+        v["losses"].append(float(losses.mean().detach()))
+        v["gradient_norms"].append({n: float(f"{p.grad.norm():.9g}") for n, p in m.named_parameters()})
+        with torch.no_grad():
+            v["hidden"].append(rounded(m.base_model(x).last_hidden_state[0].mean(0)))
+            if ids is IDS[0]:
+                v["last"] = rounded(torch.log_softmax(m(x).logits[0, -1].double(), -1))
+
+
+def training(m):
+    m = copy.deepcopy(m)
+    groups = [{"params": [p for p in m.parameters() if (p.ndim == 2) == decays], "weight_decay": 0.1 if decays else 0.0} for decays in (True, False)]
+    optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), eps=1e-8)
+    log = []
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = torch.cat([token_losses(m, ids) for ids in IDS]).mean()
         loss.backward()
-        values["logprobs"].append([float(v) for v in lp])
-        values["losses"].append(float(loss))
-        values["gradient_norms"].append({n: float(p.grad.norm()) for n, p in model.named_parameters()})
-    (d / "values.json").write_text(json.dumps(values, indent=1) + "\n")
+        norm = torch.nn.utils.clip_grad_norm_(m.parameters(), 1.0)
+        log.append({"loss": float(loss.detach()), "grad_norm": float(norm)})
+        optimizer.step()
+    return log
+
+
+def generated(m):
+    """The same ids in f32 and f64, or a near-tie stops us: then another seed is wanted."""
+    answers = []
+    for dtype in (torch.float32, torch.float64):
+        d = copy.deepcopy(m).to(dtype)
+        x = torch.tensor([IDS[1]])
+        common = dict(attention_mask=torch.ones_like(x), max_new_tokens=12, do_sample=False, eos_token_id=47, pad_token_id=46, return_dict_in_generate=True)
+        with torch.no_grad():
+            greedy = d.generate(x, **common).sequences[0, len(IDS[1]):].tolist()
+            beams = d.generate(x, num_beams=3, num_return_sequences=2, output_scores=True, **common)
+        rows = [row[:row.index(47) + 1] if 47 in row else row for row in beams.sequences[:, len(IDS[1]):].tolist()]
+        answers.append((greedy, rows, rounded(beams.sequences_scores)))
+    assert answers[0][:2] == answers[1][:2], "a near-tie"
+    return {"greedy": answers[0][0], "beams": answers[0][1], "beam_scores": answers[0][2]}
+
+
+def make(out, name):
+    directory = out / name
+    written(directory, *MODELS[name])
+    m = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    v = {"transformers": transformers.__version__, "torch": torch.__version__, "ids": IDS, "logprobs": [], "hidden": [], "losses": [], "gradient_norms": []}
+    passes(m, v)
+    v["train"] = training(m)
+    v |= generated(m)
+    (directory / "values.json").write_text(json.dumps(v, separators=(",", ":")).replace(',"', ',\n"') + "\n")
+    print(name, sum(f.stat().st_size for f in directory.iterdir()))
 
 
 def activations(out):
@@ -45,13 +125,53 @@ def activations(out):
     (out / "activations.json").write_text(json.dumps({"transformers": transformers.__version__, "x": x, "left_out": sorted(left_out), "values": values}, indent=1) + "\n")
 
 
-def main():
-    out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "tests/golden/families")
-    make(out, "llama_biases", transformers.LlamaConfig(vocab_size=48, hidden_size=20, intermediate_size=28, num_hidden_layers=2, num_attention_heads=5, num_key_value_heads=5,
-         head_dim=6, max_position_embeddings=64, attention_bias=True, mlp_bias=True, hidden_act="gelu_pytorch_tanh", tie_word_embeddings=False, rms_norm_eps=1e-5,
-         bos_token_id=1, eos_token_id=2, pad_token_id=None, initializer_range=0.3))
+def like(kind, **more):
+    return lambda: getattr(transformers, kind + "Config")(**(BASE | more))
 
-    activations(out)
+
+BARE = ("rms_norm_eps", "hidden_act", "rope_parameters", "layer_types", "tie_word_embeddings", "attention_bias", "mlp_bias", "sliding_window", "head_dim",
+        "use_sliding_window", "max_window_layers", "num_key_value_heads", "max_position_embeddings")
+
+
+def bare(kind, keep=(), **more):
+    """What transformers takes where config.json says nothing."""
+    names = [n for n in BARE if n not in keep]
+    return (lambda: getattr(transformers, kind + "Config")(**{k: v for k, v in (BASE | {"hidden_size": 24} | more).items() if k not in names})), names
+
+
+model("llama_biases", like("Llama", num_hidden_layers=2, num_attention_heads=5, num_key_value_heads=5, attention_bias=True, mlp_bias=True, hidden_act="gelu_pytorch_tanh"))
+model("llama_gelu", like("Llama", num_hidden_layers=2, hidden_act="gelu", tie_word_embeddings=True))
+model("llama_bare", *bare("Llama", num_hidden_layers=2))
+model("mistral", like("Mistral", sliding_window=5, hidden_act="gelu", rope_parameters={"rope_type": "default", "rope_theta": 500.0}))
+model("mistral_full", like("Mistral", sliding_window=None, tie_word_embeddings=True), without=("rope_parameters",), rope_theta=300.0)
+model("mistral_mixed", like("Mistral", sliding_window=4), layer_types=["full_attention", "sliding_attention", "full_attention"])
+model("mistral_bare", *bare("Mistral", num_attention_heads=8, hidden_size=32, num_hidden_layers=2))
+model("qwen2", like("Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1, hidden_size=24, hidden_act="gelu"), without=("layer_types", "head_dim"))
+model("qwen2_mixed", like("Qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                          tie_word_embeddings=True))
+model("qwen2_window", *bare("Qwen2", ("use_sliding_window", "max_window_layers", "num_key_value_heads"), use_sliding_window=True, max_window_layers=1, hidden_size=24))
+model("qwen2_layers", *bare("Qwen2", ("use_sliding_window", "sliding_window", "num_key_value_heads"), use_sliding_window=True, sliding_window=4, hidden_size=24))
+model("qwen2_bare", *bare("Qwen2", hidden_size=64, num_attention_heads=32, num_hidden_layers=2, intermediate_size=20))
+model("qwen3", like("Qwen3", use_sliding_window=True, sliding_window=4, max_window_layers=1, hidden_act="gelu"), without=("layer_types",))
+model("qwen3_mixed", like("Qwen3", use_sliding_window=True, sliding_window=4, max_window_layers=1, layer_types=["sliding_attention", "full_attention", "sliding_attention"]))
+model("qwen3_biases", like("Qwen3", attention_bias=True, tie_word_embeddings=True, num_hidden_layers=2), without=("layer_types",))
+model("qwen3_window", *bare("Qwen3", ("use_sliding_window", "max_window_layers", "num_key_value_heads"), use_sliding_window=True, max_window_layers=1, num_key_value_heads=1,
+                            num_attention_heads=1, num_hidden_layers=2, hidden_size=12))
+model("qwen3_layers", *bare("Qwen3", ("use_sliding_window", "sliding_window", "num_key_value_heads", "head_dim"), use_sliding_window=True, sliding_window=4, num_hidden_layers=2))
+model("qwen3_bare", *bare("Qwen3", ("head_dim",), head_dim=2, num_attention_heads=32, num_hidden_layers=2))
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--output", default="tests/golden/families")
+    p.add_argument("names", nargs="*")
+    a = p.parse_args()
+    out = pathlib.Path(a.output)
+    torch.set_num_threads(1)
+    for name in a.names or MODELS:
+        make(out, name)
+    if not a.names:
+        activations(out)
 
 
 main()

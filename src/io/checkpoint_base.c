@@ -57,15 +57,19 @@ static int are_equal(const struct checkpoint *ck, const struct tensor_info *a, c
     return equal;
 }
 
-/* As transformers 5: a head that is stored and is another matrix than the embedding is used, whatever the flag says; the flag then says what is true. */
+/* As transformers 5: a head that is stored and is another matrix than the embedding is used, whatever the flag says; the flag then says what is true. It may be
+ * absent: what that means is the family's. */
 static int settle_tie(struct checkpoint *ck, struct error *err)
 {
-    ck->tied = json_is_true(json_object_get(ck->config, "tie_word_embeddings"));
-    const struct tensor_info *head = ck->tied ? checkpoint_find(ck, "lm_head.weight") : NULL, *embed = head ? checkpoint_find(ck, "model.embed_tokens.weight") : NULL;
+    const json_t *flag = json_object_get(ck->config, "tie_word_embeddings");
+    ck->tied = json_is_true(flag);
+    const struct tensor_info *head = json_is_false(flag) ? NULL : checkpoint_find(ck, "lm_head.weight");
+    const struct tensor_info *embed = head ? checkpoint_find(ck, "model.embed_tokens.weight") : NULL;
     int same = head && embed && head != embed ? are_equal(ck, head, embed, err) : 1;
     if (same)
         return same < 0 ? same : 0;
-    log_line(LOG_INFO, "%s: tie_word_embeddings is true, but lm_head.weight is another matrix than the embedding: both are used", ck->path);
+    if (ck->tied)
+        log_line(LOG_INFO, "%s: tie_word_embeddings is true, but lm_head.weight is another matrix than the embedding: both are used", ck->path);
     ck->tied = 0;
     return json_object_set_new(ck->config, "tie_word_embeddings", json_false()) ? error_set_nomem(err, 64, ck->path) : 0;
 }

@@ -21,7 +21,7 @@ static int read_sizes(struct model_desc *d, const struct config_reader *r)
         return rc;
     if (d->n_head % d->n_kv_head)
         return error_set(r->err, ERROR_CONFIG, "%s: num_attention_heads %d is no multiple of num_key_value_heads %d", r->where, d->n_head, d->n_kv_head);
-    if (!config_value(r->config, "head_dim") && d->n_embd % d->n_head)
+    if (!config_has(r, config_key(r, "head_dim")) && d->n_embd % d->n_head)
         return error_set(r->err, ERROR_CONFIG, "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no head_dim", r->where,
                          d->n_embd, d->n_head);
     if ((rc = config_int(r, "head_dim", 2, 1024, d->n_embd / d->n_head, &d->head_dim)))
@@ -36,7 +36,8 @@ static int read_sizes(struct model_desc *d, const struct config_reader *r)
 static int read_id(const struct config_reader *r, const struct model_desc *d, const char *key, int *out)
 {
     const json_t *v = config_value(r->config, key);
-    *out = -1;
+    double usual;
+    *out = config_default(r, key, &usual) && usual < d->n_vocab ? (int)usual : -1;
     if (!v)
         return 0;
     if (!json_is_integer(v))
@@ -53,6 +54,9 @@ static int read_eos(struct model_desc *d, const struct config_reader *r)
 {
     const json_t *v = config_value(r->config, "eos_token_id");
     size_t n = json_is_array(v) ? json_array_size(v) : v ? 1 : 0;
+    double usual;
+    if (config_default(r, "eos_token_id", &usual) && usual < d->n_vocab)
+        d->eos_ids[d->n_eos++] = (int)usual;
     if (n > MODEL_MAX_EOS)
         return config_refuse(r, "eos_token_id", "at most 256 ids", v);
     for (size_t i = 0; i < n; i++) {
@@ -90,7 +94,7 @@ static int read_problem(struct model_desc *d, const struct config_reader *r)
 {
     const json_t *v = config_value(r->config, "problem_type");
     const char *name = v ? json_string_value(v) : d->n_label > 1 ? "single_label_classification" : "multi_label_classification";
-    d->has_pool_pad = config_value(r->config, "pad_token_id") != NULL;
+    d->has_pool_pad = config_has(r, "pad_token_id");
     d->problem = name && !strcmp(name, "single_label_classification") ? PROBLEM_SINGLE_LABEL : PROBLEM_MULTI_LABEL;
     if (d->problem == PROBLEM_MULTI_LABEL && (!name || (strcmp(name, "multi_label_classification") && strcmp(name, "regression"))))
         return config_refuse(r, "problem_type", "multi_label_classification, single_label_classification or regression", v);
@@ -166,7 +170,7 @@ static int read_activation(struct model_desc *d, const struct config_reader *r)
     int act = name ? activation_find(name) : -1;
     if (act < 0)
         return config_refuse(r, now ? "hidden_activation" : key, "the name of one of transformers' activations", found);
-    d->act = (enum activation)act;
+    d->act = r->family->gelu_is_tanh && act == ACT_GELU ? ACT_GELU_TANH : (enum activation)act;
     return 0;
 }
 
@@ -187,7 +191,7 @@ static int read_parts(struct model_desc *d, const struct config_reader *r)
 static int read_optional(const struct config_reader *r, const char *key, float *out)
 {
     double x = 0;
-    int rc = key && config_value(r->config, key) ? config_positive(r, r->config, key, 0, &x) : 0;
+    int rc = key && config_has(r, key) ? config_positive(r, r->config, key, 0, &x) : 0;
     *out = (float)x;
     return rc;
 }
@@ -224,11 +228,7 @@ static int read_layers(struct model_desc *d, const struct config_reader *r)
     d->qk_norm = f->qk_norm;
     d->norm_offset = f->norm_offset;
     d->embed_scale = f->scaled_embedding ? sqrtf((float)d->n_embd) : 0;
-    if (f->window && config_value(r->config, f->window) && (rc = config_int(r, f->window, 1, 1 << 28, -1, &d->window)))
-        return rc;
-    for (int l = 0; l < d->n_layer; l++)
-        d->layers[l] = d->window && !(f->window_pattern && (l + 1) % f->window_pattern == 0) ? LAYER_WINDOW : 0;
-    if ((rc = read_activation(d, r)) || (rc = read_parts(d, r)) || (rc = read_optional(r, f->attention_cap, &d->attention_cap)) ||
+    if ((rc = config_windows(d, r)) || (rc = read_activation(d, r)) || (rc = read_parts(d, r)) || (rc = read_optional(r, f->attention_cap, &d->attention_cap)) ||
         (rc = read_optional(r, f->logit_cap, &d->logit_cap)) || (rc = read_optional(r, f->attention_scalar, &scalar)) || (rc = read_positions(d, r)))
         return rc;
     d->attention_scale = scalar > 0 ? (float)maths_pow((double)scalar, -0.5) : 0;
@@ -243,12 +243,15 @@ int model_desc_parse(struct model_desc *d, const json_t *config, const char *whe
         return error_set(err, ERROR_CONFIG, "%s: wanted a JSON object", r.where);
     const json_t *type = config_value(config, "model_type");
     r.family = json_is_string(type) ? family_find(json_string_value(type)) : NULL;
-    if (!r.family || json_string_length(type) >= sizeof d->family)
-        return config_refuse(&r, "model_type", family_names(), type);
+    if (!r.family || json_string_length(type) >= sizeof d->family) {
+        char names[1000];
+        family_names(names, sizeof names);
+        return config_refuse(&r, "model_type", names, type);
+    }
     snprintf(d->family, sizeof d->family, "%s", json_string_value(type));
     double eps, range;
     int rc;
-    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(d, &r)) || (rc = read_layers(d, &r)) ||
+    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(&r)) || (rc = read_layers(d, &r)) ||
         (rc = config_positive(&r, config, r.family->eps, r.family->eps_missing, &eps)) || (rc = config_positive(&r, config, "initializer_range", 0.02, &range)) ||
         (rc = config_bool(&r, "tie_word_embeddings", 0, &d->tied)) || (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) ||
         (rc = read_id(&r, d, "pad_token_id", &d->pad_id)) || (rc = read_eos(d, &r)))

@@ -65,6 +65,7 @@ static const struct { const char *name, *why; } harmless[] = {
     {"hidden_dropout", "training only; no dropout is applied, as at its default of 0"},
     {"gradient_checkpointing", "how, not what is computed"},
     {"auto_map", "code of others is not run; architectures and model_type decide"},
+    {"cache_implementation", "how, not what is computed"},
     {"use_auth_token", "of a download"},
     {"is_llama_config", "model_type says it"},
     {"transformers.js_config", "of another program"},
@@ -76,8 +77,8 @@ static const struct { const char *name, *why; } harmless[] = {
     {"id2label", "read with the head"},
     {"problem_type", "read with the head"},
     {"classifier_dropout", "training only"},
-    {"layer_types", "checked below"},
-    {"sliding_window", "checked below"},
+    {"layer_types", "read with the windows"},
+    {"sliding_window", "read with the windows"},
     {"max_window_layers", "where a sliding window begins; there is none"},
     {"original_max_position_embeddings", "read with rope_scaling"},
     {"rope_scaling", "read"},
@@ -107,25 +108,12 @@ static int is_inert(const json_t *v, enum inert inert)
     }
 }
 
-/* A window as wide as the context hides nothing. */
-static int check_window(const struct model_desc *d, const struct config_reader *r)
-{
-    const json_t *window = config_value(r->config, "sliding_window"), *types = config_value(r->config, "layer_types"), *type;
-    size_t i;
-    if (window && !r->family->window && !json_is_false(config_value(r->config, "use_sliding_window")) && !(json_is_integer(window) && json_integer_value(window) >= d->n_ctx))
-        return config_refuse(r, "sliding_window", "none, or max_position_embeddings at least", window);
-    if (types && !json_is_array(types))
-        return config_refuse(r, "layer_types", "a list", types);
-    json_array_foreach((json_t *)types, i, type)
-        if (!json_is_string(type) || strcmp(json_string_value(type), "full_attention"))
-            return config_refuse(r, "layer_types", "full_attention in every layer", types);
-    return 0;
-}
-
 /* What the family's row reads. */
 static int row_reads(const struct family *f, const char *key)
 {
-    const char *const keys[] = {f->eps, f->rotary, f->attention_cap, f->logit_cap, f->attention_scalar, f->window, f->local_theta, f->rotary_layers};
+    const char *const keys[] = {f->eps,    f->rotary,        f->attention_cap, f->logit_cap,    f->attention_scalar,
+                                f->window, f->window_switch, f->window_from,   f->window_every, f->local_theta,
+                                f->rotary_layers};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i] && !strcmp(keys[i], key))
             return 1;
@@ -162,7 +150,7 @@ static const char *harmless_reason(const char *key)
     return NULL;
 }
 
-int config_check_keys(const struct model_desc *d, const struct config_reader *r)
+int config_check_keys(const struct config_reader *r)
 {
     const char *key;
     json_t *v;
@@ -171,9 +159,6 @@ int config_check_keys(const struct model_desc *d, const struct config_reader *r)
         if (!row_reads(r->family, changing[i].name) && !is_empty(found) && !is_inert(found, changing[i].inert))
             return config_refuse(r, changing[i].name, changing[i].wanted, found);
     }
-    int rc = check_window(d, r);
-    if (rc)
-        return rc;
     json_object_foreach((json_t *)r->config, key, v) {
         const char *why = harmless_reason(key);
         if (!json_is_null(v) && !why && !is_read(key) && !row_reads(r->family, key))

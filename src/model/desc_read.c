@@ -29,12 +29,28 @@ const char *config_key(const struct config_reader *r, const char *key)
     return key;
 }
 
+int config_default(const struct config_reader *r, const char *key, double *value)
+{
+    return r->family && !json_object_get(r->config, key) && family_default(r->family, key, value);
+}
+
+int config_has(const struct config_reader *r, const char *key)
+{
+    double unused;
+    return config_value(r->config, key) || config_default(r, key, &unused);
+}
+
 /* A whole number in [low, high]; absent: `missing`, or an error when missing < 0. */
 int config_int(const struct config_reader *r, const char *key, int low, int high, int missing, int *out)
 {
     const json_t *v = config_value(r->config, key = config_key(r, key));
     char wanted[80];
+    double usual;
     snprintf(wanted, sizeof wanted, "a whole number from %d to %d", low, high);
+    if (config_default(r, key, &usual)) {
+        *out = (int)usual;
+        return 0;
+    }
     if (!v && missing >= 0) {
         *out = missing;
         return 0;
@@ -49,6 +65,8 @@ int config_int(const struct config_reader *r, const char *key, int low, int high
 int config_positive(const struct config_reader *r, const json_t *object, const char *key, double missing, double *out)
 {
     const json_t *v = config_value(object, key = object == r->config ? config_key(r, key) : key);
+    if (object == r->config && config_default(r, key, out))
+        return 0;
     if (!v && missing > 0) {
         *out = missing;
         return 0;
@@ -65,6 +83,9 @@ int config_bool(const struct config_reader *r, const char *key, int missing, int
     const json_t *v = config_value(r->config, key = config_key(r, key));
     if (v && !json_is_boolean(v))
         return config_refuse(r, key, "true or false", v);
+    double usual;
+    if (config_default(r, key, &usual))
+        missing = usual != 0;
     *out = v ? json_is_true(v) : missing;
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/families.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define PART(p) (1u << PART_##p)
@@ -14,6 +15,8 @@ static const struct family_tensor llama_tensors[] = {
     {PART_QKV_BIAS, ROWS_Q, "self_attn.q_proj.bias"},
     {PART_QKV_BIAS, ROWS_K, "self_attn.k_proj.bias"},
     {PART_QKV_BIAS, ROWS_V, "self_attn.v_proj.bias"},
+    {PART_Q_NORM, ROWS_ALL, "self_attn.q_norm.weight"},
+    {PART_K_NORM, ROWS_ALL, "self_attn.k_norm.weight"},
     {PART_O, ROWS_ALL, "self_attn.o_proj.weight"},
     {PART_O_BIAS, ROWS_ALL, "self_attn.o_proj.bias"},
     {PART_MLP_NORM, ROWS_ALL, "post_attention_layernorm.weight"},
@@ -30,13 +33,90 @@ static const struct family_switch llama_switches[] = {
     {"mlp_bias", 0, PART(GATE_UP_BIAS) | PART(DOWN_BIAS)},
 };
 
+static const struct family_switch qwen2_switches[] = {{NULL, 1, PLAIN | PART(QKV_BIAS)}};
+static const struct family_switch qwen3_switches[] = {
+    {NULL, 1, PLAIN | PART(Q_NORM) | PART(K_NORM)},
+    {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)},
+};
+
+static const struct family_default mistral_defaults[] = {
+    {"num_key_value_heads", 8}, {"max_position_embeddings", 131072}, {"sliding_window", 4096}, {"bos_token_id", 1}, {"eos_token_id", 2},
+};
+static const struct family_default qwen2_defaults[] = {
+    {"num_key_value_heads", 32}, {"max_position_embeddings", 32768}, {"sliding_window", 4096}, {"max_window_layers", 28},
+};
+static const struct family_default qwen3_defaults[] = {
+    {"num_key_value_heads", 32}, {"max_position_embeddings", 32768}, {"sliding_window", 4096}, {"max_window_layers", 28}, {"head_dim", 128},
+};
+
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
+#define CLASSES(name) .lm = name "ForCausalLM", .base = name "Model", .classify = name "ForSequenceClassification"
+#define SCORES(name) .score = name "ForScore", .score2 = name "ModelForScore"
+/* What all descendants of LLaMA share. */
+#define LLAMA                                                                                                          \
+    .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight",                  \
+    .layer = "model.layers.%d.", .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = 1e-6, .gated = 1
+
 static const struct family families[] = {
     {
-        .type = "llama", .lm = "LlamaForCausalLM", .base = "LlamaModel", .classify = "LlamaForSequenceClassification", .score = "LlamaForScore",
-        .score2 = "LlamaModelForScore", .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight",
-        .layer = "model.layers.%d.", .tensors = llama_tensors, .n_tensor = COUNT(llama_tensors), .switches = llama_switches, .n_switch = COUNT(llama_switches),
-        .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = 1e-6, .place = PLACE_PRE, .gated = 1, .act = "silu",
+        .type = "llama",
+        CLASSES("Llama"),
+        SCORES("Llama"),
+        LLAMA,
+        .tensors = llama_tensors,
+        .n_tensor = COUNT(llama_tensors),
+        .switches = llama_switches,
+        .n_switch = COUNT(llama_switches),
+        .act = "silu",
+    },
+    {
+        .type = "mistral",
+        CLASSES("Mistral"),
+        SCORES("Mistral"),
+        LLAMA,
+        .tensors = llama_tensors,
+        .n_tensor = COUNT(llama_tensors),
+        .switches = llama_switches,
+        .n_switch = 1,
+        .defaults = mistral_defaults,
+        .n_default = COUNT(mistral_defaults),
+        .act = "silu",
+        .window = "sliding_window",
+        .layer_types = 1,
+    },
+    {
+        .type = "qwen2",
+        CLASSES("Qwen2"),
+        SCORES("Qwen2"),
+        LLAMA,
+        .tensors = llama_tensors,
+        .n_tensor = COUNT(llama_tensors),
+        .switches = qwen2_switches,
+        .n_switch = COUNT(qwen2_switches),
+        .defaults = qwen2_defaults,
+        .n_default = COUNT(qwen2_defaults),
+        .act = "silu",
+        .window = "sliding_window",
+        .window_switch = "use_sliding_window",
+        .window_from = "max_window_layers",
+        .layer_types = 1,
+    },
+    {
+        .type = "qwen3",
+        CLASSES("Qwen3"),
+        LLAMA,
+        .tensors = llama_tensors,
+        .n_tensor = COUNT(llama_tensors),
+        .switches = qwen3_switches,
+        .n_switch = COUNT(qwen3_switches),
+        .defaults = qwen3_defaults,
+        .n_default = COUNT(qwen3_defaults),
+        .qk_norm = QK_HEAD,
+        .act = "silu",
+        .window = "sliding_window",
+        .window_switch = "use_sliding_window",
+        .window_from = "max_window_layers",
+        .layer_types = 1,
     },
 };
 
@@ -57,9 +137,22 @@ const struct family *family_find(const char *type)
     return NULL;
 }
 
-const char *family_names(void)
+int family_default(const struct family *f, const char *key, double *value)
 {
-    return "\"llama\"";
+    for (int i = 0; i < f->n_default; i++)
+        if (!strcmp(f->defaults[i].key, key)) {
+            *value = f->defaults[i].value;
+            return 1;
+        }
+    return 0;
+}
+
+void family_names(char *out, size_t size)
+{
+    size_t used = 0;
+    *out = 0;
+    for (int i = 0; i < COUNT(families) && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s\"%s\"", !i ? "" : i == COUNT(families) - 1 ? " or " : ", ", families[i].type);
 }
 
 /* transformers' ACT2FN (tests/golden/families/activations.json has its values). */

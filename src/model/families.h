@@ -27,6 +27,11 @@ struct family_switch {
 struct family_alias {
     const char *ours, *theirs;
 };
+/* transformers' value of a key that is absent (one that is null means none); keys as the family calls them. */
+struct family_default {
+    const char *key;
+    double value;
+};
 struct family {
     const char *type;                                  /* model_type */
     const char *lm, *base, *classify, *score, *score2; /* classes of architectures; NULL: has none */
@@ -37,6 +42,8 @@ struct family {
     int n_switch;
     const struct family_alias *aliases; /* of keys that the other families call like LLaMA */
     int n_alias;
+    const struct family_default *defaults;
+    int n_default;
     enum norm_kind norm;
     const char *eps; /* key and transformers' default */
     double eps_missing;
@@ -45,11 +52,16 @@ struct family {
     enum qk_norm qk_norm;
     float norm_offset;
     const char *act; /* transformers' default of hidden_act */
+    int gelu_is_tanh; /* "gelu" means gelu_pytorch_tanh */
     const char *rotary; /* key of the share of a head that rotates; NULL: all */
     double rotary_missing;
     int position_offset;
     const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */
     int window_pattern; /* with `window`: every so many-th layer sees all; 0: none does */
+    const char *window_switch; /* key: false leaves all windows out (absent: false); NULL: they are used */
+    const char *window_from;   /* key of the first layer that has one; NULL: layer 0 */
+    const char *window_every;  /* key that goes over window_pattern; NULL: none */
+    int layer_types;           /* the key of this name, when there, says by itself which layers have one */
     const char *local_theta;    /* key of the theta by which layers with a window rotate; NULL: by the others' */
     const char *rotary_layers;  /* key of a list with a number a layer, 0 where nothing rotates; NULL: every layer rotates */
 };
@@ -58,7 +70,8 @@ const struct family *family_find(const char *type);
 /* A row beside those of families.c, for tests; NULL takes it away again. */
 void family_set_extra(const struct family *f);
 int activation_find(const char *name); /* enum activation of transformers' name; -1: unknown, or with parameters of its own */
+int family_default(const struct family *f, const char *key, double *value); /* 0: the family has none for this key */
 /* "llama", ...: for messages. */
-const char *family_names(void);
+void family_names(char *out, size_t size);
 
 #endif

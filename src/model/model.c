@@ -284,9 +284,9 @@ static void set_classifier(json_t *config, const char *family, const struct mode
         json_object_set_new(config, "pad_token_id", json_integer(o->pad_id));
 }
 
-static void set_score(json_t *config)
+static void set_score(json_t *config, const char *family)
 {
-    json_object_set_new(config, "architectures", json_pack("[s]", "LlamaForScore"));
+    json_object_set_new(config, "architectures", json_pack("[s]", family_find(family)->score));
     json_object_set_new(config, "score_dim", json_integer(1));
     json_object_set_new(config, "score_type", json_string("reward"));
     json_object_set_new(config, "score_bias", json_false());
@@ -308,10 +308,13 @@ static int set_task(struct model_desc *d, json_t *config, const char *path, cons
         return error_set(err, ERROR_CONFIG, "%s: is a %s, wanted a %s or a language model", path, kinds[d->task], kinds[o->task]);
     if (o->task == MODEL_CLASSIFY && (o->n_label < 1 || !o->labels))
         return error_set(err, ERROR_CONFIG, "%s: is no classifier, and which labels a new head should have is not given", path);
+    const struct family *f = family_find(d->family);
+    if (!(o->task == MODEL_CLASSIFY ? f->classify : f->score))
+        return error_set(err, ERROR_CONFIG, "%s: models of the family \"%s\" cannot be made into a %s here; wanted another base model", path, d->family, kinds[o->task]);
     if (o->task == MODEL_CLASSIFY)
         set_classifier(config, d->family, o);
     else
-        set_score(config);
+        set_score(config, d->family);
     return model_desc_parse(d, config, path, err);
 }
 
