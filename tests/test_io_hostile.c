@@ -226,9 +226,11 @@ static void directories_that_are_no_models_say_what_is_missing(void **state)
 {
     (void)state;
     start_dir();
-    assert_dir_refused("wanted model.safetensors or model.safetensors.index.json, found neither");
+    assert_dir_refused("wanted model.safetensors, pytorch_model.bin, or one of them with .index.json and shards, found none");
+    put_text("tf_model.h5", "x");
+    assert_dir_refused("tf_model.h5: isara does not read it");
     put_text("pytorch_model.bin", "x");
-    assert_dir_refused("safe_serialization=True");
+    assert_dir_refused("pytorch_model.bin: is no file of torch.save");
     put_text("config.json", "[1]");
     assert_dir_refused("config.json: wanted a JSON object");
     put_text("config.json", "{\"a\": \xff}");

@@ -14,6 +14,7 @@
 #include "io/hub.h"
 #include "io/jsonl.h"
 #include "io/jsontext.h"
+#include "io/torch_bin.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,26 @@ static int open_directory(struct error *err)
     if (!rc)
         rc = checkpoint_sha256(ck, hex, err);
     checkpoint_close(ck);
+    return rc;
+}
+
+static int open_torch(struct error *err)
+{
+    struct checkpoint *ck;
+    int rc = checkpoint_open_adapter(&ck, "tests/golden/pickle/tied", "tests/golden/pickle/adapter", err);
+    checkpoint_close(ck);
+    if (!rc)
+        rc = checkpoint_open(&ck, "tests/golden/pickle/llama", err);
+    if (!rc)
+        checkpoint_close(ck);
+    struct file_map m = {NULL, 0, -1};
+    struct torch_bin *t = NULL;
+    if (!rc)
+        rc = file_map(&m, "tests/golden/pickle/views_4.bin", err);
+    if (!rc)
+        rc = torch_bin_parse(&t, m.data, m.size, "views_4.bin", err);
+    torch_bin_free(t);
+    file_unmap(&m);
     return rc;
 }
 
@@ -145,6 +166,7 @@ static void every_loader_survives_every_failed_allocation(void **state)
     (void)state;
     loop("GGUF", open_gguf, 50);
     loop("directory", open_directory, 50);
+    loop("torch.save", open_torch, 50);
     loop("JSON Lines", read_lines, 10);
     loop("JSON array", read_array, 10);
     loop("CSV", read_csv, 5);

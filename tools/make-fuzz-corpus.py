@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first seeds of fuzz/corpus/{safetensors,gguf,jsonl,csv,config,yaml,run}: small valid files and one file for each thing that must be refused.
+"""Writes the first seeds of fuzz/corpus/{safetensors,pickle,gguf,jsonl,csv,config,yaml,run}: small valid files and one file for each thing that must be refused.
 Needs nothing but Python 3."""
 import json, os, re, sqlite3, struct, tempfile
 
@@ -175,7 +175,81 @@ def run():
             save("run", f"cell-{column:02}-{kind}", bytes([column, 1, kind, 3 + kind]) + struct.pack("<i", (-1, 40, 1 << 30, 4, 2, 0)[kind]))
 
 
+def zipped(entries, **wrong):
+    """A zip of stored entries, (name, bytes) each; wrong: fields of records to spoil."""
+    body, central = b"", b""
+    for name, data in entries:
+        at, n, flags = len(body), name.encode(), wrong.get("flags", 0)
+        body += b"PK\3\4" + struct.pack("<HHHIIIIHH", 20, flags, 0, 0, 0, 0 if flags & 8 else len(data), 0 if flags & 8 else len(data), len(n), 0) + n + data
+        body += b"PK\7\x08" + struct.pack("<III", 0, len(data), len(data)) if flags & 8 else b""
+        size, extra = wrong.get("size", len(data)), b""
+        if wrong.get("zip64"):
+            size, at, extra = 0xFFFFFFFF, 0xFFFFFFFF, struct.pack("<HHQQQ", 1, 24, len(data), len(data), at)
+        central += b"PK\1\2" + struct.pack("<HHHHIIIIHHHHHII", 20, 20, flags, wrong.get("method", 0), 0, 0, size, size, len(n), len(extra), 0, 0, 0, 0, at + wrong.get("shift", 0)) + n + extra
+    n, at, length = len(entries), len(body), len(central)
+    if wrong.get("zip64"):
+        end = body + central + b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, n, n, length, at)
+        return end + b"PK\6\7" + struct.pack("<IQI", 0, len(body + central), 1) + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return body + central + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, n, n, length, at, len(wrong.get("comment", b""))) + wrong.get("comment", b"")
+
+
+def text_of(t):
+    return b"X" + struct.pack("<I", len(t)) + t.encode()
+
+
+def ints(*n):
+    return b"(" + b"".join(b"J" + struct.pack("<i", i) for i in n) + b"t"
+
+
+def tensor(key="0", size=(2, 2), stride=(2, 1), offset=0, count=4, kind="FloatStorage"):
+    pid = b"(" + text_of("storage") + f"ctorch\n{kind}\n".encode() + text_of(key) + text_of("cpu") + b"J" + struct.pack("<i", count) + b"tQ"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + pid + b"J" + struct.pack("<i", offset) + ints(*size) + ints(*stride) + b"\x89ccollections\nOrderedDict\n)RtR"
+
+
+def state(items, protocol=2):
+    return bytes([0x80, protocol]) + b"}(" + b"".join(text_of(k) + v for k, v in items) + b"u."
+
+
+def pickles():
+    file = lambda p, **k: zipped([("a/data.pkl", p), ("a/byteorder", b"little"), ("a/data/0", bytes(range(16)))], **k)
+    one = state([("w", tensor())])
+    save("pickle", "one", file(one))
+    save("pickle", "tied", file(state([("a", tensor()), ("b", tensor())])))
+    save("pickle", "views", file(state([("a", tensor(stride=(1, 2))), ("b", tensor(size=(2,), stride=(2,), offset=1)), ("c", tensor(size=(), stride=())), ("d", tensor(size=(0, 3), stride=(3, 1)))])))
+    save("pickle", "zip64", file(one, zip64=1))
+    save("pickle", "descriptors", file(one, flags=8))
+    save("pickle", "comment", file(one, comment=b"said"))
+    save("pickle", "encrypted", file(one, flags=1))
+    save("pickle", "compressed", file(one, method=8))
+    save("pickle", "large_entry", file(one, size=1 << 30))
+    save("pickle", "shifted", file(one, shift=1))
+    save("pickle", "truncated", file(one)[:-40])
+    save("pickle", "twice", zipped([("a/data.pkl", one), ("a/data.pkl", one)]))
+    save("pickle", "no_pickle", zipped([("a/version", b"3")]))
+    save("pickle", "no_storage", zipped([("a/data.pkl", one)]))
+    save("pickle", "big_endian", zipped([("a/data.pkl", one), ("a/byteorder", b"big"), ("a/data/0", bytes(16))]))
+    save("pickle", "script", zipped([("a/data.pkl", one), ("a/constants.pkl", b"."), ("a/data/0", bytes(16))]))
+    save("pickle", "beyond", file(state([("w", tensor(offset=1))])))
+    save("pickle", "expanded", file(state([("w", tensor(size=(1 << 20, 1 << 20), stride=(0, 0)))])))
+    save("pickle", "steep", file(state([("w", tensor(size=(2, 2), stride=(1 << 30, 1 << 30)))])))
+    save("pickle", "short_storage", file(state([("w", tensor(count=5))])))
+    save("pickle", "same_name", file(state([("w", tensor()), ("w", tensor())])))
+    save("pickle", "unknown_storage", file(state([("w", tensor(kind="QInt8Storage"))])))
+    save("pickle", "bare", one)
+    save("pickle", "protocol5", b"\x80\x05\x95" + struct.pack("<Q", 40) + b"}\x94(\x8c\x01w\x94" + tensor() + b"u.")
+    save("pickle", "memo", b"\x80\x02}q\0" + text_of("w") + tensor() + b"q\1sh\0" + b"0.")
+    save("pickle", "memo_far", b"\x80\x02}r\xff\xff\xff\x7f.")
+    save("pickle", "call", b"\x80\x02cposix\nsystem\n" + text_of("true") + b"\x85R.")
+    save("pickle", "call4", b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.")
+    save("pickle", "itself", b"\x80\x02}q\0" + text_of("w") + b"h\0s.")
+    save("pickle", "doubling", b"\x80\x02)" + b"2\x86" * 200 + b".")
+    save("pickle", "marks", b"\x80\x02" + b"(" * 2000 + b"0" * 2000 + b"}.")
+    save("pickle", "from_type", b"\x80\x02}" + text_of("w") + b"ctorch._tensor\n_rebuild_from_type_v2\n(" + tensor().replace(b"tR", b"t").replace(b"r_v2\n(", b"r_v2\nctorch\nTensor\n(", 1) + b"}tRs.")
+    save("pickle", "old", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")
+
+
 safetensors()
+pickles()
 ggufs()
 text()
 configs()

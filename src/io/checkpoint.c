@@ -27,7 +27,7 @@ void checkpoint_close(struct checkpoint *ck)
     if (!ck)
         return;
     for (int i = 0; i < ck->n_file; i++) {
-        safetensors_free(ck->files[i].parsed);
+        weights_free(&ck->files[i].parsed);
         file_unmap(&ck->files[i].map);
     }
     gguf_free(ck->gguf);
@@ -280,7 +280,7 @@ int checkpoint_side_sha256(const struct checkpoint *ck, const char *prefix, json
     }
     for (int i = 0; i < ck->n_file && !rc && ck->adapted; i++) {
         const char *slash = strrchr(ck->files[i].path, '/');
-        char *folder = slash && !strcmp(ck->files[i].label, "adapter_model.safetensors") ? mem_strndup(ck->files[i].path, (size_t)(slash - ck->files[i].path)) : NULL;
+        char *folder = slash && !strncmp(ck->files[i].label, "adapter_model.", 14) ? mem_strndup(ck->files[i].path, (size_t)(slash - ck->files[i].path)) : NULL;
         char *path = folder ? path_join(folder, "adapter_config.json") : NULL;
         if (path && file_exists(path))
             rc = put_sha256(path, prefix, "adapter_config.json", into, err);

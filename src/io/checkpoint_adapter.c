@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A LoRA adapter as PEFT writes it (adapter_config.json, adapter_model.safetensors with lora_A [r,K] and lora_B [N,r] of each adapted matrix), laid over
+/* A LoRA adapter as PEFT writes it (adapter_config.json, and adapter_model.safetensors or else adapter_model.bin with lora_A [r,K] and lora_B [N,r] of each adapted matrix), laid over
  * its base model: what is read is W + scale B A, so that every verb takes an adapter where it takes a model. The factors are small and are kept
  * in f32. Whole tensors in it stand for the base's. Anything of PEFT's that would change the sum and is not in it is refused by name (io/adapter_config.c). */
 #include "io/checkpoint_internal.h"
@@ -18,7 +18,8 @@ struct adapter {
     const char *path; /* of the directory */
     json_t *json;
     struct adapter_config config;
-    const struct safetensors *s; /* its tensors */
+    const struct weights *s;     /* its tensors */
+    const char *weights;         /* their file's name */
     int file;                    /* index of its file among the checkpoint's */
     struct error *err;
 };
@@ -28,28 +29,28 @@ static long find_part(const struct adapter *a, const char *module, const char *p
 {
     char name[4300];
     int n = snprintf(name, sizeof name, "base_model.model.%s.%s", module, part);
-    return n < (int)sizeof name ? safetensors_find(a->s, name) : -1;
+    return n < (int)sizeof name ? weights_find(a->s, name) : -1;
 }
 
 static int wrong(const struct adapter *a, long i, const char *why)
 {
-    return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: tensor %s: %s", a->path, safetensors_tensor(a->s, (size_t)i)->name, why);
+    return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s: %s", a->path, a->weights, weights_tensor(a->s, (size_t)i)->name, why);
 }
 
 /* The factor as f32 in the arena: [rows, columns], stored so or, of embeddings, the other way round. */
 static int read_factor(struct checkpoint *ck, const struct adapter *a, long i, int transposed, const float **out)
 {
-    const struct tensor_info *info = safetensors_tensor(a->s, (size_t)i);
+    const struct tensor_info *info = weights_tensor(a->s, (size_t)i);
     if (info->n_dim != 2 || !storage_converts(info->storage))
         return wrong(a, i, "wanted a matrix of numbers");
     uint64_t n = info->n_element;
     float *values = arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1), *turned = transposed ? arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1) : values;
     if (!values || !turned)
         return error_set_nomem(a->err, (size_t)n * sizeof *values, "an adapter");
-    storage_to_f32(info->storage, safetensors_data(a->s, (size_t)i), 0, n, values);
+    storage_to_f32(info->storage, weights_data(a->s, (size_t)i), 0, n, values);
     for (uint64_t j = 0; j < n; j++)
         if (!isfinite(values[j]))
-            return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: tensor %s: element %llu is not finite", a->path, info->name, (unsigned long long)j);
+            return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s: element %llu is not finite", a->path, a->weights, info->name, (unsigned long long)j);
     for (int64_t r = 0; transposed && r < info->shape[0]; r++)
         for (int64_t k = 0; k < info->shape[1]; k++)
             turned[k * info->shape[0] + r] = values[r * info->shape[1] + k];
@@ -65,14 +66,14 @@ static int read_magnitude(struct checkpoint *ck, const struct adapter *a, const 
     if (!a->config.dora)
         return i < 0 ? 0 : wrong(a, i, "is DoRA's, but use_dora of adapter_config.json is not true");
     if (i < 0)
-        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: use_dora is true, but %s has no lora_magnitude_vector", a->path, module);
-    const struct tensor_info *info = safetensors_tensor(a->s, (size_t)i);
+        return error_set(a->err, ERROR_DATA, "%s/%s: use_dora is true, but %s has no lora_magnitude_vector", a->path, a->weights, module);
+    const struct tensor_info *info = weights_tensor(a->s, (size_t)i);
     if (info->n_element != (uint64_t)c->info.n_row || !storage_converts(info->storage))
         return wrong(a, i, "wanted as many numbers as the matrix has rows");
     float *values = arena_alloc(&ck->arena, (size_t)info->n_element * sizeof *values);
     if (!values)
         return error_set_nomem(a->err, (size_t)info->n_element * sizeof *values, "an adapter");
-    storage_to_f32(info->storage, safetensors_data(a->s, (size_t)i), 0, info->n_element, values);
+    storage_to_f32(info->storage, weights_data(a->s, (size_t)i), 0, info->n_element, values);
     for (uint64_t j = 0; j < info->n_element; j++)
         if (!isfinite(values[j]))
             return wrong(a, i, "an element is not finite");
@@ -95,8 +96,8 @@ static struct factors find_factors(const struct adapter *a, const char *module)
 static int check_factors(const struct adapter *a, const struct checkpoint_tensor *c, const char *module, struct factors f, struct checkpoint_delta *d)
 {
     if (f.a < 0 || f.b < 0)
-        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: %s has one of lora_A and lora_B, wanted both", a->path, module);
-    const struct tensor_info *x = safetensors_tensor(a->s, (size_t)f.a), *y = safetensors_tensor(a->s, (size_t)f.b);
+        return error_set(a->err, ERROR_DATA, "%s/%s: %s has one of lora_A and lora_B, wanted both", a->path, a->weights, module);
+    const struct tensor_info *x = weights_tensor(a->s, (size_t)f.a), *y = weights_tensor(a->s, (size_t)f.b);
     int64_t rank = 0;
     int rc = adapter_config_module(&a->config, module, &rank, &d->scale, a->err);
     if (rc)
@@ -104,12 +105,12 @@ static int check_factors(const struct adapter *a, const struct checkpoint_tensor
     int64_t in = f.embedding ? y->shape[0] : x->shape[1], out = f.embedding ? x->shape[1] : y->shape[0];
     d->rank = x->n_dim == 2 ? x->shape[0] : 0;
     if (x->n_dim != 2 || y->n_dim != 2 || d->rank < 1 || y->shape[1] != d->rank || c->info.n_dim != 2 || in != c->info.shape[1] || out != c->info.shape[0])
-        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: %s: A is %lld x %lld and B %lld x %lld, the base's matrix %lld x %lld; this adapter was made for another model",
-                         a->path, module, (long long)x->shape[0], (long long)x->shape[1], (long long)y->shape[0], (long long)y->shape[1],
+        return error_set(a->err, ERROR_DATA, "%s/%s: %s: A is %lld x %lld and B %lld x %lld, the base's matrix %lld x %lld; this adapter was made for another model",
+                         a->path, a->weights, module, (long long)x->shape[0], (long long)x->shape[1], (long long)y->shape[0], (long long)y->shape[1],
                          (long long)c->info.n_row, (long long)c->info.n_col);
     if (d->rank != rank)
-        return error_set(a->err, ERROR_DATA, "%s: %s has tensors of rank %lld in adapter_model.safetensors, but \"r\" or rank_pattern of adapter_config.json says %lld", a->path, module,
-                         (long long)d->rank, (long long)rank);
+        return error_set(a->err, ERROR_DATA, "%s: %s has tensors of rank %lld in %s, but \"r\" or rank_pattern of adapter_config.json says %lld", a->path, module,
+                         (long long)d->rank, a->weights, (long long)rank);
     return f.embedding && a->config.dora ? error_set(a->err, ERROR_DATA, "%s: use_dora with an adapter of %s is not supported", a->path, module) : 0;
 }
 
@@ -154,13 +155,13 @@ static int replace(const struct adapter *a, struct checkpoint_tensor *c, size_t 
         long i = find_part(a, module, parts[k]);
         if (i < 0)
             continue;
-        const struct tensor_info *info = safetensors_tensor(a->s, (size_t)i);
+        const struct tensor_info *info = weights_tensor(a->s, (size_t)i);
         const char *name = c->info.name;
         if (info->n_dim != c->info.n_dim || info->n_row != c->info.n_row || info->n_col != c->info.n_col)
             return wrong(a, i, "is of another shape than the base's; this adapter was made for another model");
         c->info = *info;
         c->info.name = name;
-        c->data = safetensors_data(a->s, (size_t)i);
+        c->data = weights_data(a->s, (size_t)i);
         c->heads = 0;
         c->file = a->file;
         *used += 1;
@@ -203,37 +204,37 @@ static int untie(struct checkpoint *ck, const struct adapter *a)
 /* Names the first tensor that was taken by nobody. */
 static int refuse_rest(const struct checkpoint *ck, const struct adapter *a)
 {
-    for (size_t i = 0; i < safetensors_n_tensor(a->s); i++) {
+    for (size_t i = 0; i < weights_n_tensor(a->s); i++) {
         static const char head[] = "base_model.model.";
-        const char *name = safetensors_tensor(a->s, i)->name, *cut = strstr(name, ".lora_");
+        const char *name = weights_tensor(a->s, i)->name, *cut = strstr(name, ".lora_");
         char base[4200] = "";
         if (cut && !strncmp(name, head, sizeof head - 1))
             snprintf(base, sizeof base, "%.*s.weight", (int)(cut - name - (long)(sizeof head - 1)), name + sizeof head - 1);
         if (!*base || !checkpoint_find(ck, base))
-            return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: tensor %s adapts nothing in %s", a->path, name, ck->path);
+            return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s adapts nothing in %s", a->path, a->weights, name, ck->path);
     }
-    return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: has tensors besides lora_A, lora_B and what stands for the base's", a->path);
+    return error_set(a->err, ERROR_DATA, "%s/%s: has tensors besides lora_A, lora_B and what stands for the base's", a->path, a->weights);
 }
 
 /* The adapter's file joins the files, so that the hash covers it. */
 static int add_file(struct checkpoint *ck, const struct adapter *a)
 {
     struct checkpoint_file *files = arena_alloc(&ck->arena, (size_t)(ck->n_file + 1) * sizeof *files), *f;
-    char *path = path_join(a->path, "adapter_model.safetensors");
+    char *path = path_join(a->path, a->weights);
     if (!files || !path) {
         mem_free(path);
         return error_set_nomem(a->err, sizeof *files, "an adapter");
     }
     memcpy(files, ck->files, (size_t)ck->n_file * sizeof *files);
     f = &files[ck->n_file];
-    *f = (struct checkpoint_file){.path = arena_strdup(&ck->arena, path), .label = "adapter_model.safetensors"};
+    *f = (struct checkpoint_file){.path = arena_strdup(&ck->arena, path), .label = a->weights};
     ck->files = files;
     mem_free(path);
     int rc = f->path ? file_map(&f->map, f->path, a->err) : error_set_nomem(a->err, 256, "a path");
     if (rc)
         return rc;
     ck->n_file++;
-    return safetensors_parse(&f->parsed, f->map.data, f->map.size, f->path, a->err);
+    return weights_parse(&f->parsed, f->map.data, f->map.size, f->path, a->err);
 }
 
 /* Every module that a list of the configuration names has a tensor. */
@@ -246,10 +247,10 @@ static int check_named(const struct adapter *a, const char *key)
         int found = !json_is_string(name) || json_string_length(name) > 250;
         if (!found)
             snprintf(part, sizeof part, ".%s.", json_string_value(name));
-        for (size_t i = 0; !found && i < safetensors_n_tensor(a->s); i++)
-            found = strstr(safetensors_tensor(a->s, i)->name, part) != NULL;
+        for (size_t i = 0; !found && i < weights_n_tensor(a->s); i++)
+            found = strstr(weights_tensor(a->s, i)->name, part) != NULL;
         if (!found)
-            return error_set(a->err, ERROR_DATA, "%s: \"%s\" of adapter_config.json names %s, of which adapter_model.safetensors has no tensor", a->path, key, json_string_value(name));
+            return error_set(a->err, ERROR_DATA, "%s: \"%s\" of adapter_config.json names %s, of which %s has no tensor", a->path, key, json_string_value(name), a->weights);
     }
     return 0;
 }
@@ -261,9 +262,9 @@ static int lay_over(struct checkpoint *ck, struct adapter *a)
     if (rc)
         return rc;
     a->file = ck->n_file - 1;
-    a->s = ck->files[a->file].parsed;
-    if (!safetensors_n_tensor(a->s))
-        return error_set(a->err, ERROR_DATA, "%s/adapter_model.safetensors: has no tensors: an adapter that changes nothing is none", a->path);
+    a->s = &ck->files[a->file].parsed;
+    if (!weights_n_tensor(a->s))
+        return error_set(a->err, ERROR_DATA, "%s/%s: has no tensors: an adapter that changes nothing is none", a->path, a->weights);
     if ((rc = check_named(a, "target_modules")) || (rc = check_named(a, "modules_to_save")))
         return rc;
     rc = untie(ck, a);
@@ -276,7 +277,7 @@ static int lay_over(struct checkpoint *ck, struct adapter *a)
     int cut = checkpoint_check_whole(ck, a->err);
     if (cut || rc)
         return cut ? cut : rc;
-    return used == safetensors_n_tensor(a->s) ? 0 : refuse_rest(ck, a);
+    return used == weights_n_tensor(a->s) ? 0 : refuse_rest(ck, a);
 }
 
 /* As the configuration names it, or beside the adapter. */
@@ -294,6 +295,22 @@ static int open_base(struct checkpoint **out, const struct adapter *a)
     return rc;
 }
 
+/* peft's order. */
+static int find_weights(struct adapter *a)
+{
+    static const char *const names[] = {"adapter_model.safetensors", "adapter_model.bin"};
+    int found = 0;
+    for (int i = 0; i < 2 && !found; i++) {
+        char *path = path_join(a->path, names[i]);
+        if (!path)
+            return error_set_nomem(a->err, strlen(a->path), "a path");
+        found = file_exists(path);
+        a->weights = names[i];
+        mem_free(path);
+    }
+    return found ? 0 : error_set(a->err, ERROR_NOINPUT, "%s: has adapter_config.json; wanted adapter_model.safetensors or adapter_model.bin beside it, found neither", a->path);
+}
+
 int checkpoint_open_adapter(struct checkpoint **out, const char *base, const char *adapter, struct error *err)
 {
     struct adapter a = {.path = adapter, .err = err};
@@ -302,6 +319,8 @@ int checkpoint_open_adapter(struct checkpoint **out, const char *base, const cha
     int rc = path ? jsontext_load(&a.json, path, MAX_CONFIG, err) : error_set_nomem(err, 256, "a path");
     if (!rc)
         rc = adapter_config_parse(&a.config, a.json, path, err);
+    if (!rc)
+        rc = find_weights(&a);
     if (!rc)
         rc = base ? checkpoint_open_base(out, base, err) : open_base(out, &a);
     if (!rc && (rc = lay_over(*out, &a))) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Hugging Face directory: config.json, then model.safetensors or an index with its shards. With an index, the index says which tensors exist
+/* A Hugging Face directory: config.json, then model.safetensors or an index with its shards, else the same of pytorch_model.bin. With an index, the index says which tensors exist
  * and where; a shard's other tensors do not count. total_size in the index is never looked at: many writers put nonsense there. */
 #include "io/checkpoint_internal.h"
 
@@ -25,7 +25,7 @@ static int find_side_files(struct checkpoint *ck, struct error *err)
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
         "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json", "spiece.model",
         "sentencepiece.bpe.model", "sentence_bert_config.json", "config_sentence_transformers.json", "modules.json", "1_Pooling/config.json",
-        "adapter_config.json", "adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+        "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
         "pytorch_model.bin.index.json", "README.md", "LICENSE",
     };
     int n = sizeof names / sizeof *names;
@@ -79,14 +79,14 @@ static int open_shard(struct checkpoint *ck, const char *name, struct error *err
     if (rc)
         return rc;
     ck->n_file++;
-    return safetensors_parse(&f->parsed, f->map.data, f->map.size, f->path, err);
+    return weights_parse(&f->parsed, f->map.data, f->map.size, f->path, err);
 }
 
 static void add_tensor(struct checkpoint *ck, int file, size_t i)
 {
     struct checkpoint_tensor *c = &ck->tensors[ck->n_tensor++];
-    c->info = *safetensors_tensor(ck->files[file].parsed, i);
-    c->data = safetensors_data(ck->files[file].parsed, i);
+    c->info = *weights_tensor(&ck->files[file].parsed, i);
+    c->data = weights_data(&ck->files[file].parsed, i);
     c->file = file;
 }
 
@@ -99,12 +99,12 @@ static int make_room(struct checkpoint *ck, size_t n_file, size_t n_tensor, stru
     return ck->files && (ck->tensors || !n_tensor) ? 0 : error_set_nomem(err, n_tensor * sizeof *ck->tensors, ck->path);
 }
 
-static int open_single(struct checkpoint *ck, struct error *err)
+static int open_single(struct checkpoint *ck, const char *name, struct error *err)
 {
     int rc = make_room(ck, 1, 0, err);
-    if (rc || (rc = open_shard(ck, "model.safetensors", err)))
+    if (rc || (rc = open_shard(ck, name, err)))
         return rc;
-    size_t n = safetensors_n_tensor(ck->files[0].parsed);
+    size_t n = weights_n_tensor(&ck->files[0].parsed);
     if ((rc = make_room(ck, 1, n + 1, err)))
         return rc;
     for (size_t i = 0; i < n; i++)
@@ -161,7 +161,7 @@ static int place_tensors(struct checkpoint *ck, const char *index, const json_t 
             else
                 high = middle;
         }
-        long i = safetensors_find(ck->files[low].parsed, tensor);
+        long i = weights_find(&ck->files[low].parsed, tensor);
         if (i < 0)
             return error_set(err, ERROR_DATA, "%s: says that tensor %.200s is in %s, but it is not", index, tensor, ck->files[low].label);
         add_tensor(ck, low, (size_t)i);
@@ -184,6 +184,25 @@ static int open_index(struct checkpoint *ck, const char *index, struct error *er
     return rc;
 }
 
+/* transformers' order. */
+static int open_weights(struct checkpoint *ck, struct error *err)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"};
+    for (int i = 0; i < 4; i++) {
+        const char *path = checkpoint_file(ck, names[i]);
+        if (path)
+            return i % 2 ? open_index(ck, path, err) : open_single(ck, names[i], err);
+    }
+    static const char *const others[] = {"tf_model.h5", "flax_model.msgpack"};
+    for (int i = 0; i < 2; i++) {
+        const char *path = in_directory(ck, others[i]);
+        if (path && file_exists(path))
+            return error_set(err, ERROR_DATA, "%s: isara does not read it; transformers 4 converts it: AutoModelForCausalLM.from_pretrained(DIR, %s=True).save_pretrained(NEW)", path,
+                             i ? "from_flax" : "from_tf");
+    }
+    return error_set(err, ERROR_NOINPUT, "%s: wanted model.safetensors, pytorch_model.bin, or one of them with .index.json and shards, found none", ck->path);
+}
+
 int checkpoint_open_directory(struct checkpoint *ck, struct error *err)
 {
     int rc = find_side_files(ck, err);
@@ -194,12 +213,5 @@ int checkpoint_open_directory(struct checkpoint *ck, struct error *err)
         return no_config(ck, err);
     if ((rc = load_object(&ck->config, config, err)) || (generation && (rc = load_object(&ck->generation, generation, err))))
         return rc;
-    if (checkpoint_file(ck, "model.safetensors"))
-        return open_single(ck, err);
-    if (checkpoint_file(ck, "model.safetensors.index.json"))
-        return open_index(ck, checkpoint_file(ck, "model.safetensors.index.json"), err);
-    if (checkpoint_file(ck, "pytorch_model.bin") || checkpoint_file(ck, "pytorch_model.bin.index.json"))
-        return error_set(err, ERROR_DATA, "%s: holds pytorch_model.bin, a pickle, which isara does not read; convert it with transformers: "
-                         "AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW, safe_serialization=True)", ck->path);
-    return error_set(err, ERROR_NOINPUT, "%s: wanted model.safetensors or model.safetensors.index.json, found neither", ck->path);
+    return open_weights(ck, err);
 }

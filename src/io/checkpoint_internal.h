@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
-#include "io/safetensors.h"
+#include "io/weights.h"
 
 /* What an adapter adds to a matrix: scale B A; with DoRA each row of the sum is then brought to a length of its own. */
 struct checkpoint_delta {
@@ -26,7 +26,7 @@ struct checkpoint_file {
     char *path;        /* in the arena */
     const char *label; /* its name in the directory, for the hash of shards */
     struct file_map map;
-    struct safetensors *parsed; /* NULL for GGUF */
+    struct weights parsed; /* of neither form for GGUF */
 };
 struct checkpoint_side_file {
     const char *name, *path;
