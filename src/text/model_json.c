@@ -84,6 +84,15 @@ static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *me
     return rc;
 }
 
+static void find_bytes(const struct vocab *vocab, int32_t *id)
+{
+    for (int i = 0; i < 256; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "<0x%02X>", i);
+        id[i] = vocab_find(vocab, name, 6);
+    }
+}
+
 static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, const json_t *ranks)
 {
     struct bpe *b = &tok->bpe;
@@ -106,11 +115,7 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, co
     if (n_unk && b->unk < 0)
         return reader_fail(r, "model: unk_token \"%s\" is not in the vocabulary", unk);
     tok->info.unk = b->unk;
-    for (int i = 0; i < 256; i++) {
-        char name[8];
-        snprintf(name, sizeof name, "<0x%02X>", i);
-        b->byte_id[i] = vocab_find(&tok->vocab, name, 6);
-    }
+    find_bytes(&tok->vocab, b->byte_id);
     return 0;
 }
 
@@ -134,8 +139,69 @@ static int read_wordpiece(struct reader *r, struct tokenizer *tok, const json_t 
     for (int32_t id = 0; id < tok->vocab.size; id++)
         if (tok->vocab.entry[id].n > w->longest)
             w->longest = tok->vocab.entry[id].n;
-    tok->is_wordpiece = 1;
+    tok->model = MODEL_WORDPIECE;
     return 0;
+}
+
+/* An entry of a Unigram's vocab: ["piece", score]; its place is its id. */
+static int read_scored(struct reader *r, struct tokenizer *tok, const json_t *o, size_t i)
+{
+    struct unigram *u = &tok->unigram.best;
+    const json_t *text = json_array_get(o, 0), *score = json_array_get(o, 1);
+    if (!json_is_string(text) || !json_is_number(score))
+        return reader_fail(r, "model: vocab: entry %zu: wanted [\"piece\", score]", i);
+    size_t n = json_string_length(text);
+    char *copy = arena_strndup(&tok->arena, json_string_value(text), n);
+    u->score[i] = json_number_value(score);
+    int rc = copy ? vocab_add(&tok->vocab, copy, n, (int32_t)i) : -1;
+    if (rc == -3)
+        return reader_fail(r, "model: vocab: \"%.80s\" is there twice (again at %zu)", copy, i);
+    return rc || trie_add(&u->trie, copy, n, (int32_t)i) ? reader_nomem(r) : 0;
+}
+
+static int read_unigram(struct reader *r, struct tokenizer *tok, const json_t *m)
+{
+    struct unigram *u = &tok->unigram.best;
+    const json_t *list = json_object_get(m, "vocab"), *alpha = json_object_get(m, "alpha");
+    size_t n = json_array_size(list);
+    long unk;
+    int rc = 0;
+    if (!json_is_array(list) || !n || n > VOCAB_MAX_ID)
+        return reader_fail(r, "model: vocab: wanted an array of 1 to %d pairs [\"piece\", score]", VOCAB_MAX_ID);
+    if (json_is_number(alpha) || json_is_integer(json_object_get(m, "nbest_size")))
+        return reader_fail(r, "model: alpha and nbest_size would make ids random, which is not supported");
+    if ((rc = read_count(r, m, "model", "unk_id", -1, &unk)) || (rc = read_flag(r, m, "model", "byte_fallback", 0, &tok->unigram.byte_fallback)) ||
+        (rc = read_flag(r, m, "model", "fuse_unk", 1, &tok->unigram.fuse_unk)))
+        return rc;
+    if (unk >= (long)n)
+        return reader_fail(r, "model: unk_id: wanted an id in 0..%zu, found %ld", n - 1, unk);
+    tok->model = MODEL_UNIGRAM;
+    tok->unigram.vocab = &tok->vocab;
+    u->unk = tok->info.unk = (int32_t)unk;
+    u->size = (int32_t)n;
+    u->score = arena_alloc(&tok->arena, n * sizeof *u->score);
+    if (!u->score)
+        return reader_nomem(r);
+    double least = 1.0 / 0.0;
+    for (size_t i = 0; i < n && !rc; i++) {
+        rc = read_scored(r, tok, json_array_get(list, i), i);
+        least = u->score[i] < least ? u->score[i] : least;
+    }
+    u->unk_score = least - 10;
+    find_bytes(&tok->vocab, tok->unigram.byte_id);
+    return rc;
+}
+
+static int read_word_level(struct reader *r, struct tokenizer *tok, const json_t *m)
+{
+    const char *unk;
+    size_t n;
+    int rc = read_text(r, m, "model", "unk_token", "<unk>", &unk, &n);
+    if (!rc)
+        rc = read_vocab(r, tok, json_object_get(m, "vocab"));
+    tok->model = MODEL_WORD_LEVEL;
+    tok->word_unk = tok->info.unk = rc ? -1 : vocab_find(&tok->vocab, unk, n);
+    return rc;
 }
 
 int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, const json_t *ranks)
@@ -156,5 +222,13 @@ int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, con
         tok->info.model = "WordPiece";
         return read_wordpiece(r, tok, model);
     }
-    return reader_fail(r, "model: type \"%s\" is not supported (BPE and WordPiece are)", type);
+    if (!strcmp(type, "Unigram")) {
+        tok->info.model = "Unigram";
+        return read_unigram(r, tok, model);
+    }
+    if (!strcmp(type, "WordLevel")) {
+        tok->info.model = "WordLevel";
+        return read_word_level(r, tok, model);
+    }
+    return reader_fail(r, "model: type \"%s\" is not supported (BPE, Unigram, WordPiece and WordLevel are)", type);
 }

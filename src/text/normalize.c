@@ -25,6 +25,8 @@ static const struct {
     {"StripAccents", NORMALIZE_STRIP_ACCENTS, 0},
     {"BertNormalizer", NORMALIZE_BERT, 0},
     {"ByteLevel", NORMALIZE_BYTE_LEVEL, 0},
+    {"Precompiled", NORMALIZE_PRECOMPILED, 0},
+    {"Nmt", NORMALIZE_NMT, 0},
     {"Sequence", NORMALIZE_SEQUENCE, 0},
 };
 
@@ -85,6 +87,8 @@ int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out)
         return rc ? rc : read_flag(r, o, "normalizer Strip", "strip_right", 1, &out->right);
     case NORMALIZE_BERT:
         return read_bert(r, o, out);
+    case NORMALIZE_PRECOMPILED:
+        return normalizer_read_map(r, o, &out->map);
     default:
         return 0;
     }
@@ -238,6 +242,8 @@ static int apply(const struct normalizer *z, struct buf *text, struct buf *spare
     case NORMALIZE_STRIP: strip(z, text, spare); break;
     case NORMALIZE_STRIP_ACCENTS: filter(text, spare, old_is_mark, 0); break;
     case NORMALIZE_BERT: rc = bert(z, text, spare, err); break;
+    case NORMALIZE_PRECOMPILED: normalizer_map(&z->map, text, spare); break;
+    case NORMALIZE_NMT: normalizer_nmt(text, spare); break;
     default: byte_level_write(spare, text->data, text->len); break;
     }
     if (spare->failed)

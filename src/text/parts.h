@@ -5,6 +5,7 @@
 #define TEXT_PARTS_H
 
 #include "base/arena.h"
+#include "text/charsmap.h"
 #include "text/pair.h"
 #include "text/regex.h"
 #include "text/tokenizer.h"
@@ -59,7 +60,7 @@ int pieces_failed(const struct pieces *p);
 /* --- normalizer --- */
 enum normalizer_kind {
     NORMALIZE_SEQUENCE, NORMALIZE_UNICODE, NORMALIZE_PREPEND, NORMALIZE_REPLACE, NORMALIZE_LOWERCASE, NORMALIZE_STRIP,
-    NORMALIZE_STRIP_ACCENTS, NORMALIZE_BERT, NORMALIZE_BYTE_LEVEL
+    NORMALIZE_STRIP_ACCENTS, NORMALIZE_BERT, NORMALIZE_BYTE_LEVEL, NORMALIZE_PRECOMPILED, NORMALIZE_NMT
 };
 struct normalizer {
     enum normalizer_kind kind;
@@ -69,6 +70,7 @@ struct normalizer {
     const struct regex *pattern;           /* REPLACE */
     int left, right;                       /* STRIP */
     int clean, chinese, accents, lowercase;/* BERT; accents: strip them */
+    struct charsmap map;                   /* PRECOMPILED */
     struct normalizer *child;              /* SEQUENCE */
     size_t n_child;
 };
@@ -76,11 +78,16 @@ int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out);
 /* Replaces *text by its normal form; *spare is scratch. ERROR_DATA when it grows beyond all measure: to more than 64 times its length
  * and 1 MiB (Unicode's own forms make at most 18 bytes of one). */
 int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err);
+/* Precompiled and Nmt (normalize_map.c). */
+int normalizer_read_map(struct reader *r, const json_t *o, struct charsmap *out);
+void normalizer_map(const struct charsmap *m, const struct buf *text, struct buf *out);
+void normalizer_nmt(const struct buf *text, struct buf *out);
 
 /* --- pre-tokenizer --- */
 enum split_behavior { SPLIT_REMOVED, SPLIT_ISOLATED, SPLIT_WITH_PREVIOUS, SPLIT_WITH_NEXT, SPLIT_CONTIGUOUS };
 enum pretokenizer_kind {
-    PRETOKENIZE_SEQUENCE, PRETOKENIZE_REGEX, PRETOKENIZE_CLASS, PRETOKENIZE_WORDS, PRETOKENIZE_METASPACE, PRETOKENIZE_BYTE_LEVEL
+    PRETOKENIZE_SEQUENCE, PRETOKENIZE_REGEX, PRETOKENIZE_CLASS, PRETOKENIZE_WORDS, PRETOKENIZE_METASPACE, PRETOKENIZE_BYTE_LEVEL,
+    PRETOKENIZE_FIXED
 };
 enum metaspace_scheme { METASPACE_ALWAYS, METASPACE_FIRST, METASPACE_NEVER };
 struct pretokenizer {
@@ -93,6 +100,7 @@ struct pretokenizer {
     const char *replacement;               /* METASPACE */
     enum metaspace_scheme scheme;
     int split;
+    long length;                           /* FIXED: characters */
     struct pretokenizer *child;
     size_t n_child;
 };

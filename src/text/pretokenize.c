@@ -142,6 +142,11 @@ int pretokenizer_read(struct reader *r, const json_t *o, struct pretokenizer *ou
         out->kind = PRETOKENIZE_METASPACE;
         return metaspace_read(r, o, "pre_tokenizer Metaspace", &out->replacement, &out->scheme, &out->split);
     }
+    if (!strcmp(type, "FixedLength")) {
+        out->kind = PRETOKENIZE_FIXED;
+        rc = read_count(r, o, "pre_tokenizer FixedLength", "length", 5, &out->length);
+        return rc || out->length ? rc : reader_fail(r, "pre_tokenizer FixedLength: length: wanted at least 1, found 0");
+    }
     if (!strcmp(type, "Whitespace")) {
         *out = (struct pretokenizer){.kind = PRETOKENIZE_WORDS, .behavior = SPLIT_REMOVED};
         return 0;
@@ -246,15 +251,32 @@ static void cut_by_words(struct cutter *c, size_t n)
         stretch(c, from, n, before == SPACE);
 }
 
+static void cut_by_length(const struct pretokenizer *z, struct cutter *c, size_t n)
+{
+    size_t from = 0, k;
+    uint32_t cp;
+    long count = 0;
+    for (size_t at = 0; at < n && (k = utf8_decode(c->text + at, n - at, &cp)); at += k)
+        if (++count == z->length) {
+            stretch(c, from, at + k, 1);
+            from = at + k;
+            count = 0;
+        }
+    if (from != n)
+        stretch(c, from, n, 1);
+}
+
 static int cut(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct regex_match *m,
                struct error *err)
 {
-    struct cutter c = {.out = out, .text = text, .behavior = z->behavior, .at_start = p->at_start};
+    struct cutter c = {.out = out, .text = text, .behavior = z->kind == PRETOKENIZE_FIXED ? SPLIT_ISOLATED : z->behavior, .at_start = p->at_start};
     int rc = 0;
     if (z->pattern)
         rc = cut_by_regex(z, &c, p->n, m, err);
     else if (z->kind == PRETOKENIZE_WORDS)
         cut_by_words(&c, p->n);
+    else if (z->kind == PRETOKENIZE_FIXED)
+        cut_by_length(z, &c, p->n);
     else
         cut_by_class(z, &c, p->n);
     close_word(&c);

@@ -59,6 +59,7 @@ void tokenizer_close(struct tokenizer *tok)
     added_set_free(tok->raw);
     added_set_free(tok->normal);
     bpe_deinit(&tok->bpe);
+    unigram_deinit(&tok->unigram.best);
     vocab_deinit(&tok->vocab);
     arena_free(&tok->arena);
     mem_free(tok);
@@ -70,6 +71,7 @@ struct encoder {
     struct pieces now, next;
     struct buf text, spare;
     struct bpe_scratch bpe;
+    struct unigram_scratch unigram;
 };
 
 static void encoder_deinit(struct encoder *e)
@@ -79,6 +81,7 @@ static void encoder_deinit(struct encoder *e)
     buf_free(&e->text);
     buf_free(&e->spare);
     bpe_scratch_deinit(&e->bpe);
+    unigram_scratch_deinit(&e->unigram);
 }
 
 /* Whether people's words in this piece, whose place in e->now is its place in the text, hold a special token. */
@@ -131,9 +134,25 @@ static int push_all(struct tokens *out, const int32_t *ids, size_t n)
     return 0;
 }
 
-static int encode_word(const struct tokenizer *tok, struct encoder *e, const char *word, size_t n, struct tokens *out)
+static int word_level(const struct tokenizer *tok, const unsigned char *barred, const char *word, size_t n, struct tokens *out)
 {
-    return tok->is_wordpiece ? wordpiece_encode(&tok->wordpiece, &e->spare, word, n, out) : bpe_encode(&tok->bpe, &e->bpe, word, n, out);
+    int32_t id = vocab_find_model(&tok->vocab, word, n);
+    if (id < 0 || (barred && barred[id]))
+        id = tok->word_unk;
+    return id < 0 ? -2 : tokens_push(out, id);
+}
+
+/* 0; -1: out of memory; -2: there is no token for it. */
+static int encode_word(const struct tokenizer *tok, struct encoder *e, const struct piece *p, int flags, struct tokens *out)
+{
+    const char *word = e->now.text.data + p->at;
+    const unsigned char *barred = flags & TOKENIZER_PARSE_SPECIAL ? NULL : tok->barred;
+    switch (tok->model) {
+    case MODEL_WORDPIECE: return wordpiece_encode(&tok->wordpiece, &e->spare, word, p->n, out);
+    case MODEL_UNIGRAM: return unigram_encode(&tok->unigram, barred, &e->unigram, word, p->n, out);
+    case MODEL_WORD_LEVEL: return word_level(tok, barred, word, p->n, out);
+    default: return bpe_encode(&tok->bpe, &e->bpe, word, p->n, out);
+    }
 }
 
 static int to_ids(const struct tokenizer *tok, struct encoder *e, int flags, struct tokens *out)
@@ -142,9 +161,9 @@ static int to_ids(const struct tokenizer *tok, struct encoder *e, int flags, str
         return -1;
     for (size_t i = 0; i < e->now.n; i++) {
         const struct piece *p = e->now.v + i;
-        int rc = p->id >= 0 ? tokens_push(out, p->id) : encode_word(tok, e, e->now.text.data + p->at, p->n, out);
+        int rc = p->id >= 0 ? tokens_push(out, p->id) : encode_word(tok, e, p, flags, out);
         if (rc)
-            return -1;
+            return rc;
     }
     return flags & TOKENIZER_ADD_SPECIAL ? push_all(out, tok->around.after, tok->around.n_after) : 0;
 }
@@ -171,7 +190,10 @@ int tokenizer_encode_mixed(const struct tokenizer *tok, const char *text, size_t
         rc = normalize(tok, &e, &how, err);
     if (!rc && tok->has_pretokenizer)
         rc = pretokenizer_apply(&tok->pretokenizer, &e.now, &e.next, err);
-    if (!rc && to_ids(tok, &e, flags, out))
+    int unmade = rc ? 0 : to_ids(tok, &e, flags, out);
+    if (unmade == -2)
+        rc = error_set(err, ERROR_DATA, "the text has a word or character without a token, and the tokenizer has no unknown token");
+    else if (unmade)
         rc = error_set_nomem(err, n, "the tokens of a text");
     if (rc)
         out->n = had;

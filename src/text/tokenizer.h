@@ -75,7 +75,7 @@ const int32_t *tokenizer_special_ids(const struct tokenizer *tok, size_t *n);   
 /* What else the files say. Ids are -1 and strings NULL when they say nothing. */
 struct tokenizer_info {
     const char *source;        /* path it was opened from */
-    const char *model;         /* "BPE", "WordPiece" */
+    const char *model;         /* "BPE", "Unigram", "WordPiece", "WordLevel" */
     int32_t bos, eos, pad, unk;
     int add_bos, add_eos;      /* TOKENIZER_ADD_SPECIAL puts bos first / eos last */
     int32_t truncation;        /* max_length of tokenizer.json's truncation entry, reported and not applied; -1 when null */

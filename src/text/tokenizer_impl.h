@@ -7,15 +7,19 @@
 #include "text/bpe.h"
 #include "text/parts.h"
 #include "text/source.h"
+#include "text/unigram_model.h"
 #include "text/wordpiece.h"
 
 struct tokenizer {
     struct arena arena;
     struct regex_list regexes;
     struct vocab vocab;
-    int is_wordpiece;
+    enum model_kind { MODEL_BPE, MODEL_WORDPIECE, MODEL_UNIGRAM, MODEL_WORD_LEVEL } model;
     struct bpe bpe;
     struct wordpiece wordpiece;
+    struct unigram_model unigram;
+    int32_t word_unk;      /* WORD_LEVEL: of a word without a token; -1: an error */
+    unsigned char *barred; /* [vocab.size]: special tokens, which plain text does not become */
     struct added_token *added; /* [n_added] */
     size_t n_added;
     struct added_set *raw, *normal; /* searched for in the raw and in the normalized text; normal NULL: empty */

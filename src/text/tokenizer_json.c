@@ -111,12 +111,16 @@ static int collect_special(struct reader *r, struct tokenizer *tok)
     for (int32_t id = 0; id < v->size; id++)
         tok->n_special += v->entry[id].text && v->entry[id].flags & VOCAB_SPECIAL;
     tok->special = arena_alloc(&tok->arena, (tok->n_special + 1) * sizeof *tok->special);
-    if (!tok->special)
+    tok->barred = arena_alloc(&tok->arena, (size_t)v->size + 1);
+    if (!tok->special || !tok->barred)
         return reader_nomem(r);
+    memset(tok->barred, 0, (size_t)v->size + 1);
     size_t n = 0;
     for (int32_t id = 0; id < v->size; id++)
-        if (v->entry[id].text && v->entry[id].flags & VOCAB_SPECIAL)
+        if (v->entry[id].text && v->entry[id].flags & VOCAB_SPECIAL) {
             tok->special[n++] = id;
+            tok->barred[id] = 1;
+        }
     return 0;
 }
 
