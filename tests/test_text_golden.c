@@ -146,12 +146,26 @@ static void wordpiece(void **state)
     settings_of("wordpiece", 4);
 }
 
+static void unigram(void **state)
+{
+    (void)state;
+    settings_of("unigram", 5);
+}
+
+static void word_level(void **state)
+{
+    (void)state;
+    settings_of("word_level", 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(byte_level_under_every_component),
         cmocka_unit_test(sentencepiece_style),
         cmocka_unit_test(wordpiece),
+        cmocka_unit_test(unigram),
+        cmocka_unit_test(word_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

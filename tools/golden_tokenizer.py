@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes tests/golden/tokenizer_{bytelevel,spm,wordpiece}.json (small vocabularies trained on the text below) and
+"""Writes tests/golden/tokenizer_{bytelevel,spm,wordpiece,unigram,word_level}.json (small vocabularies trained on the text below) and
 tests/golden/tokenizer_cases.json: what the tokenizers library makes of hard and random strings with each of them under many settings.
 A setting is a patch: top-level members of tokenizer.json that replace the base file's ("model" is merged member by member).
-Made with tokenizers 0.23.3. Random characters are those of Unicode 3.2, about which all Unicode tables agree.
+Made with tokenizers 0.23.3 and (a map of characters) sentencepiece 0.2.3. Random characters are those of Unicode 3.2, about which all Unicode tables agree.
 
 Also writes fuzz/corpus/tokenizer/: every setting over a vocabulary of a few tokens.
 
     tools/golden_tokenizer.py"""
+import base64
+import io
 import json
 import os
 import random
+import tempfile
 import unicodedata
 
+import sentencepiece
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 HERE = os.path.join(os.path.dirname(__file__), "..", "tests", "golden")
@@ -46,6 +50,51 @@ def bases():
     t.decoder = decoders.WordPiece()
     t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=200, show_progress=False, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]"]))
     yield "wordpiece", t
+    t = Tokenizer(models.Unigram())
+    t.pre_tokenizer, t.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    t.train_from_iterator(CORPUS, trainers.UnigramTrainer(vocab_size=160, unk_token="<unk>", special_tokens=["<s>", "</s>", "<pad>", "<unk>"], show_progress=False))
+    yield "unigram", t
+    t = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    t.pre_tokenizer = pre_tokenizers.Whitespace()
+    t.train_from_iterator(CORPUS, trainers.WordLevelTrainer(vocab_size=60, special_tokens=["<s>", "</s>", "<unk>"], show_progress=False))
+    yield "word_level", t
+
+
+def charsmap():
+    """A small map: the rules below and no others. The map lies in field 2 of the model's field 3."""
+    rules = [("\ufb01", "fi"), ("\u00bd", "1/2"), ("e\u0301", "\u00e9"), ("\uff37", "w"), ("\r\n", " "), ("\r", "_"), ("\t", " "), ("\n", " "), ("\u3000", " "), ("\u200b", ""),
+             ("'\u017f", "'s"), ("\u017f", "s"), ("ab", "x"), ("a", "A"), ("\U0001f642", ":)")]
+    with tempfile.NamedTemporaryFile("w", suffix=".tsv", encoding="utf-8") as f:
+        for a, b in rules:
+            f.write(" ".join(f"{ord(c):X}" for c in a) + "\t" + " ".join(f"{ord(c):X}" for c in b) + "\n")
+        f.flush()
+        out = io.BytesIO()
+        sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(CORPUS), model_writer=out, vocab_size=60, model_type="bpe", normalization_rule_tsv=f.name, minloglevel=2,
+                                                 hard_vocab_limit=False)
+    return base64.b64encode(field(field(out.getvalue(), 3), 2)).decode()
+
+
+def field(message, wanted):
+    """The bytes of a field of a protobuf."""
+    def varint(at):
+        value = shift = 0
+        while True:
+            value |= (message[at] & 127) << shift
+            shift += 7
+            at += 1
+            if message[at - 1] < 128:
+                return value, at
+    at = 0
+    while at < len(message):
+        key, at = varint(at)
+        size = {1: 8, 5: 4}.get(key & 7)
+        if size is None:
+            value, after = varint(at)
+            at, size = (after, value) if key & 7 == 2 else (after, 0)
+        if key >> 3 == wanted:
+            return message[at:at + size]
+        at += size
+    return b""
 
 
 def around(before, after):
@@ -116,6 +165,21 @@ def settings(size):
         "bert_processing": dict(marks, post_processor={"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}),
         "cased": dict(marks, normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": False}),
         "no_cleanup": dict(marks, decoder={"type": "WordPiece", "prefix": "##", "cleanup": False})}
+    n = size["unigram"]
+    plain = [special(0, "<s>"), special(1, "</s>"), special(2, "<pad>"), special(3, "<unk>")]
+    meta = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+    table = {"type": "Precompiled", "precompiled_charsmap": charsmap()}
+    strip = [{"type": "Strip", "strip_left": False, "strip_right": True}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}]
+    yield "unigram", {
+        "xlmr": {"added_tokens": plain + [special(n, "<sep>", lstrip=True)], "normalizer": table, "post_processor": around([("<s>", 0)], [("</s>", 1)]),
+                 "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, meta]}},
+        "t5": {"added_tokens": plain, "normalizer": {"type": "Sequence", "normalizers": [table] + strip}},
+        "nmt": {"added_tokens": plain + [special(n, "HELLO", special=False, normalized=True)], "normalizer": {"type": "Sequence", "normalizers": [{"type": "Nmt"}, {"type": "Lowercase"}]}},
+        "first": {"added_tokens": plain, "pre_tokenizer": dict(meta, prepend_scheme="first", split=False)},
+        "words": {"added_tokens": plain, "pre_tokenizer": {"type": "Whitespace"}, "decoder": None}}
+    yield "word_level", {
+        "plain": {"added_tokens": [special(0, "<s>"), special(1, "</s>")]},
+        "fixed": {"added_tokens": [special(0, "<s>")], "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "FixedLength", "length": 3}]}}}
 
 
 def corpus(patches, base):
@@ -124,7 +188,8 @@ def corpus(patches, base):
     vocab = {c: i for i, c in enumerate(chars)}
     model = {"bytelevel": {"type": "BPE", "vocab": vocab, "merges": ["a b"]},
              "spm": {"type": "BPE", "unk_token": "<unk>", "fuse_unk": True, "byte_fallback": True, "vocab": vocab, "merges": [["a", "b"]]},
-             "wordpiece": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocab}}[base]
+             "wordpiece": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": vocab}, "word_level": {"type": "WordLevel", "unk_token": "<unk>", "vocab": vocab},
+             "unigram": {"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": [[c, -i / 4] for i, c in enumerate(chars)]}}[base]
     for name, patch in patches.items():
         doc = {"version": "1.0", "model": model, "decoder": {"type": "ByteLevel"} if base == "bytelevel" else {"type": "WordPiece"} if base == "wordpiece" else
                {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
@@ -161,9 +226,11 @@ def main():
             doc = dict(docs[base])
             for key, value in patch.items():
                 doc[key] = dict(doc[key], **value) if key == "model" else value
-            free = size[base]
+            free, vocab = size[base], doc["model"]["vocab"]
+            if base == "unigram":
+                vocab = {t: i for i, (t, _) in enumerate(vocab)}
             for token in doc["added_tokens"]:  # the library numbers them so, whatever the file says
-                token["id"] = doc["model"]["vocab"].get(token["content"], free)
+                token["id"] = vocab.get(token["content"], free)
                 free += token["id"] == free
             t = Tokenizer.from_str(json.dumps(doc))
             cases = []

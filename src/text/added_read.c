@@ -209,6 +209,17 @@ static int read_all_named(struct adding *a, const json_t *config)
     return rc;
 }
 
+/* A normalized token decodes to its normal form, and is then no special token by its text: so the tokenizers library has it. */
+static int rename_shown(struct reader *r, struct tokenizer *tok, struct added_token *t, const struct buf *normal)
+{
+    if (normal->failed || (normal->len == t->n && !memcmp(normal->data, t->text, t->n)))
+        return 0;
+    t->shown = arena_strndup(r->arena, normal->data ? normal->data : "", normal->len);
+    t->n_shown = normal->len;
+    tok->vocab.entry[t->id].flags |= VOCAB_RENAMED;
+    return t->shown ? 0 : reader_nomem(r);
+}
+
 static int fill_sets(struct reader *r, struct tokenizer *tok)
 {
     struct buf text = BUF_INIT, spare = BUF_INIT;
@@ -218,11 +229,13 @@ static int fill_sets(struct reader *r, struct tokenizer *tok)
     if (!rc && any)
         rc = added_set_new(&tok->normal, r->err);
     for (size_t i = 0; i < tok->n_added && !rc; i++) {
-        const struct added_token *t = tok->added + i;
+        struct added_token *t = tok->added + i;
         buf_reset(&text);
         buf_append(&text, t->text, t->n);
         if (t->normalized && tok->has_normalizer)
             rc = normalizer_apply(&tok->normalizer, &text, &spare, r->err);
+        if (!rc)
+            rc = rename_shown(r, tok, t, &text);
         if (!rc && (text.failed || added_set_add(t->normalized ? tok->normal : tok->raw, text.data, text.len, t)))
             rc = reader_nomem(r);
     }

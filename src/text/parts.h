@@ -120,6 +120,8 @@ struct added_token {
     size_t n;
     int32_t id;
     int single_word, lstrip, rstrip, normalized, special;
+    const char *shown; /* what it decodes to where that is another text: its normal form */
+    size_t n_shown;
 };
 struct added_set;
 int added_set_new(struct added_set **out, struct error *err);

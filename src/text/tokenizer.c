@@ -245,9 +245,21 @@ int tokenizer_stream_copy(struct tokenizer_stream *to, const struct tokenizer_st
     return decode_run_copy(&to->run, &from->run);
 }
 
+static void push_renamed(struct tokenizer_stream *s, int32_t id, struct buf *out)
+{
+    const struct added_token *t = s->tok->added;
+    while (t->id != id)
+        t++;
+    decode_run_token(&s->run, t->shown, t->n_shown, out);
+}
+
 void tokenizer_stream_push(struct tokenizer_stream *s, int32_t id, struct buf *out)
 {
     const struct vocab_entry *e = vocab_at(&s->tok->vocab, id);
+    if (e && e->flags & VOCAB_RENAMED) {
+        push_renamed(s, id, out);
+        return;
+    }
     if (e && !(s->skip_special && e->flags & VOCAB_SPECIAL))
         decode_run_token(&s->run, e->text, e->n, out);
 }

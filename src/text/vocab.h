@@ -12,6 +12,7 @@ enum vocab_flags {
     VOCAB_ADDED = 1,
     VOCAB_SPECIAL = 2,
     VOCAB_OUTSIDE = 4, /* an added token that the model's own vocabulary does not have: the model never yields it */
+    VOCAB_RENAMED = 8, /* an added token that decodes to another text (struct added_token) */
 };
 struct vocab_entry {
     const char *text; /* NUL-terminated; NULL: a hole */
