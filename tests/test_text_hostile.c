@@ -38,7 +38,12 @@ static void a_bad_model_is_named(void **state)
     refuses("[1]", "wanted an object");
     refuses("{}", "wanted an object \"model\"");
     refuses("{\"version\":\"2.0\",\"model\":{}}", "version: wanted \"1.0\"");
-    refuses("{\"model\":{\"type\":\"Unigram\"}}", "type \"Unigram\" is not supported");
+    refuses("{\"model\":{\"type\":\"Bigram\"}}", "type \"Bigram\" is not supported");
+    refuses("{\"model\":{\"type\":\"Unigram\"}}", "vocab: wanted an array of 1 to");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"b\"]]}}", "vocab: entry 1: wanted [\"piece\", score]");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"a\",0]]}}", "vocab: \"a\" is there twice (again at 1)");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}", "unk_id: wanted an id in 0..0, found 1");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"alpha\":0.1,\"nbest_size\":64,\"vocab\":[[\"a\",0]]}}", "would make ids random");
     refuses("{\"model\":{\"vocab\":{}}}", "model: type: wanted a string");
     refuses("{\"model\":{\"type\":\"BPE\",\"merges\":[]}}", "vocab: wanted an object");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", "\"a\": wanted an id in 0..");
@@ -62,7 +67,12 @@ static void a_bad_model_is_named(void **state)
 static void a_bad_component_is_named(void **state)
 {
     (void)state;
-    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\"}"), "normalizer: type \"Precompiled\" is not supported");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Predecompiled\"}"), "normalizer: type \"Predecompiled\" is not supported");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\"}"), "precompiled_charsmap: wanted a string, found nothing");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA\"}"), "precompiled_charsmap: it is not Base64");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAA=\"}"), "precompiled_charsmap: it is cut off");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"CAAAAAAA\"}"), "precompiled_charsmap: the size of its trie is wrong");
+    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}"), "FixedLength: length: wanted at least 1, found 0");
     refuses(MODEL(",\"normalizer\":[]"), "normalizer: wanted an object, found an array");
     refuses(MODEL(",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}"), "normalizer Replace: pattern \"(\"");
     refuses(MODEL(",\"normalizer\":{\"type\":\"Prepend\"}"), "Prepend: prepend: wanted a string, found nothing");
