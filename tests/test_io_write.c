@@ -100,6 +100,9 @@ static void types_are_ordered_and_values_rounded(void **state)
     assert_ok(safetensors_write_f32(w, 1, 0, v, 3, &err), &err);
     assert_ok(safetensors_write_f32(w, 2, 0, v, 1, &err), &err);
     assert_int_equal(safetensors_write_f32(w, 2, 1, v, 1, &err), ERROR_INTERNAL);
+    const float beyond[2] = {1, -65520};
+    assert_int_equal(safetensors_write_f32(w, 1, 1, beyond, 2, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "tensor a: element 2 is -65520, which float16 does not hold"));
     assert_int_equal(safetensors_write_f32(w, 3, 0, v, 1, &err), ERROR_INTERNAL);
     assert_ok(safetensors_write_bytes(w, 3, 0, &i, 8, &err), &err);
     assert_ok(safetensors_end(w, 0, &err), &err);

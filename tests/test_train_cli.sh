@@ -44,4 +44,15 @@ say --model "$tmp/adapter" >"$tmp/1"; say --model $m --adapter "$tmp/adapter" >"
 cmp "$tmp/1" "$tmp/2" || fail "--adapter says other things than --model"
 cmp "$tmp/1" "$tmp/3" || fail "the merged model says other things than base and adapter"
 ! cmp -s "$tmp/1" "$tmp/4" || fail "the adapter changes nothing"
+
+# pytorch_model.bin in f16 with one storage for embedding and head: trained as its safetensors are, saved in f16 and with one matrix.
+for i in 3 4 5 6 7 8; do echo "{\"prompt_token_ids\":[1,5,9,$i],\"completion_token_ids\":[7,8,12,2]}"; done >"$tmp/ids.jsonl"
+"$ISARA" convert --model tests/golden/pickle/tied --output "$tmp/tied" $quiet || fail "convert of pytorch_model.bin failed"
+for from in tests/golden/pickle/tied "$tmp/tied"; do
+  "$ISARA" train --model "$from" --data "$tmp/ids.jsonl" --dtype f32 --max-steps 3 $quiet --output "$tmp/from_$(basename "$(dirname "$from")")" || fail "training of $from failed"
+done
+cmp "$tmp/from_pickle/model.safetensors" "$tmp/from_train_cli/model.safetensors" || fail "pytorch_model.bin and its safetensors train to other weights"
+out=$("$ISARA" inspect "$tmp/from_pickle" 2>&1)
+grep -q "stored as f16" <<<"$out" && ! grep -q "F32\|lm_head" <<<"$out" || fail "wanted f16 and one tied matrix: $out"
+cmp -s "$tmp/from_pickle/model.safetensors" "$tmp/tied/model.safetensors" && fail "training changed nothing"
 exit $fails

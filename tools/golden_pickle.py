@@ -8,7 +8,7 @@ module      a module's state_dict (an OrderedDict with _metadata), parameters, a
 llama/      tests/golden/heads/score in f16 over two shards with rotary buffers, as checkpoints of 2023 are
 dam/        tests/golden/heads/dam in bf16, one file
 adapter/    tests/golden/adapters/saved as adapter_model.bin
-tied/       a model with tied embeddings: one storage under two names
+tied/       a model with tied embeddings in f16: one storage under two names
 refused/    the format before torch 1.6, tar, TorchScript, a whole module, a training checkpoint, an expanded view, a call of os.system
 Made with torch 2.15.0, safetensors 0.7."""
 import io, json, os, pickle, shutil, sys, tarfile, zipfile
@@ -74,11 +74,12 @@ shutil.copy(os.path.join(golden, "heads/dam/config.json"), path("dam", "config.j
 torch.save(load_file(os.path.join(golden, "adapters/saved/adapter_model.safetensors")), path("adapter", "adapter_model.bin"))
 shutil.copy(os.path.join(golden, "adapters/saved/adapter_config.json"), path("adapter", "adapter_config.json"))
 
-tied = load_file(os.path.join(golden, "adapters/model/model.safetensors"))
+tied = {k: v.half() for k, v in load_file(os.path.join(golden, "adapters/model/model.safetensors")).items()}
 tied["lm_head.weight"] = tied["model.embed_tokens.weight"]
 torch.save(tied, path("tied", "pytorch_model.bin"))
 config = json.load(open(os.path.join(golden, "adapters/model/config.json")))
 config["tie_word_embeddings"] = True
+config["dtype"] = "float16"
 json.dump(config, open(path("tied", "config.json"), "w"))
 
 one = {"w": torch.ones(2, 2)}
