@@ -362,11 +362,16 @@ static size_t rows_run(struct ops *o, const void *parameter, float *out)
     tensor_scatter_add_rows(o->queue, &(struct scatter_add_rows_args){6, (int)n, bx, br, by});
     ops_get(o, out, bg, bytes);
     ops_get(o, out + 6 * n, by, bytes);
-    tensor_pool_mean(o->queue, &(struct pool_mean_args){3, (int)n, bx, bb, SPAN_NONE, bm});
+    tensor_pool_rows(o->queue, &(struct pool_rows_args){POOL_MEAN, 3, (int)n, bx, bb, SPAN_NONE, bm});
     ops_get(o, out + 12 * n, bm, 3 * n * 4);
-    tensor_pool_mean(o->queue, &(struct pool_mean_args){3, (int)n, bx, bb, bv, bm});
+    tensor_pool_rows(o->queue, &(struct pool_rows_args){POOL_MEAN, 3, (int)n, bx, bb, bv, bm});
     ops_get(o, out + 15 * n, bm, 3 * n * 4);
-    return 18 * n;
+    static const enum pool_kind kinds[] = {POOL_MAX, POOL_FIRST, POOL_LAST};
+    for (size_t i = 0; i < 3; i++) {
+        tensor_pool_rows(o->queue, &(struct pool_rows_args){kinds[i], 3, (int)n, bx, bb, bv, bm});
+        ops_get(o, out + (18 + 3 * i) * n, bm, 3 * n * 4);
+    }
+    return 27 * n;
 }
 
 static void rows_gather_scatter_and_pool(void **state)
@@ -395,6 +400,11 @@ static void rows_gather_scatter_and_pool(void **state)
             ops_close_to("mean", (size_t)c, some[c], x[c], 0, 0);
             ops_close_to("mean", (size_t)c, some[n + c], ((double)x[n + c] + x[2 * n + c]) / 2, 1e-7, 1e-7);
             ops_close_to("mean", (size_t)c, some[2 * n + c], 0, 0, 0);
+            const float *most = got + 18 * n, *first = got + 21 * n, *last = got + 24 * n;
+            ops_close_to("max", (size_t)c, most[n + c], (double)(x[n + c] > x[2 * n + c] ? x[n + c] : x[2 * n + c]), 0, 0);
+            ops_close_to("first", (size_t)c, first[n + c], (double)x[n + c], 0, 0);
+            ops_close_to("last", (size_t)c, last[n + c], (double)x[2 * n + c], 0, 0);
+            ops_close_to("none", (size_t)c, (double)most[2 * n + c] + (double)first[2 * n + c] + (double)last[2 * n + c], 0, 0, 0);
         }
         free(got);
     }

@@ -3,6 +3,7 @@
 #include "api/parts.h"
 
 #include "base/mem.h"
+#include "retrieve/retrieve.h"
 #include "text/pair.h"
 
 #include <string.h>
@@ -123,7 +124,8 @@ int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int n
     *out = NULL;
     int rc = texts_new(&t, n, &err);
     for (size_t i = 0; i < n && !rc; i++) {
-        rc = api_text_tokens(m, texts[i], &t.tokens[i], &err);
+        int ours = d->sentence.given && m->tokenizer;
+        rc = ours ? retrieve_tokens(m->model, m->tokenizer, texts[i], strlen(texts[i]), &t.tokens[i], NULL, &err) : api_text_tokens(m, texts[i], &t.tokens[i], &err);
         if (!rc)
             rc = texts_set(&t, i, t.tokens[i].n, d, &err);
     }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "retrieve/retrieve.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -177,6 +178,22 @@ static json_t *embed_line(struct texts *t, int item, long at, const float *value
     return json_pack("{s:o,s:o}", "id", records_id(&t->records, t->record_of[item]), "embedding", vector);
 }
 
+/* A sentence encoder reads a text by its own rules. */
+static int sentence_tokens(struct texts *t, int i, int *n_cut)
+{
+    struct error reason = {0};
+    const json_t *text = json_object_get(t->records.items[i], "text");
+    int cut = 0;
+    if (!model_desc(t->parts.model)->sentence.given || !json_is_string(text) || json_object_get(t->records.items[i], "token_ids") || !t->parts.tokenizer)
+        return records_tokens(&t->records, i, "text", "token_ids", t->parts.tokenizer, 1, model_desc(t->parts.model)->n_vocab, &t->tokens[i]);
+    if (retrieve_tokens(t->parts.model, t->parts.tokenizer, json_string_value(text), json_string_length(text), &t->tokens[i], &cut, &reason)) {
+        records_fail(&t->records, i, reason.message);
+        return -1;
+    }
+    *n_cut += cut;
+    return 0;
+}
+
 int verb_embed(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
@@ -185,10 +202,9 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
     struct texts t = {0};
     float *values = NULL;
     long n_token = 0;
-    int rc = texts_open(&t, v, MODEL_BODY, err);
+    int n_cut = 0, rc = texts_open(&t, v, MODEL_BODY, err);
     for (int i = 0; i < t.records.n && !rc; i++)
-        if (!records_check_fields(&t.records, i, fields) &&
-            !records_tokens(&t.records, i, "text", "token_ids", t.parts.tokenizer, 1, model_desc(t.parts.model)->n_vocab, &t.tokens[i])) {
+        if (!records_check_fields(&t.records, i, fields) && !sentence_tokens(&t, i, &n_cut)) {
             texts_add(&t, i, (int)t.tokens[i].n);
             n_token += (long)t.tokens[i].n;
         }
@@ -203,6 +219,8 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
         fail_overflow(&t, i, values + (size_t)i * width, width);
     if (!rc)
         rc = texts_write(&t, "embed", v, embed_line, values, clock_now() - start, n_token, err);
+    if (n_cut)
+        log_line(LOG_WARNING, "%d of %d texts were cut to the encoder's %d tokens", n_cut, t.records.n, model_desc(t.parts.model)->sentence.max_length);
     mem_free(values);
     texts_close(&t);
     return rc;

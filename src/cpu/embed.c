@@ -16,13 +16,14 @@ struct look_up {
 static void look_up_row(void *context, int t, int worker)
 {
     const struct look_up *l = context;
-    int64_t k = l->a->w->k, row = (int64_t)l->tokens[t] + l->a->offset;
+    int token = l->tokens ? l->tokens[t] : 0;
+    int64_t k = l->a->w->k, row = (int64_t)token + l->a->offset;
     float *y = l->y + (int64_t)t * k, *to = l->a->accumulate ? cpu_scratch(l->q, worker) : y;
-    if (l->tokens[t] >= 0)
+    if (token >= 0)
         weight_row(l->a->w, row, to);
     else if (!l->a->accumulate)
         memset(y, 0, (size_t)k * sizeof *y);
-    for (int64_t c = 0; l->a->accumulate && l->tokens[t] >= 0 && c < k; c++)
+    for (int64_t c = 0; l->a->accumulate && token >= 0 && c < k; c++)
         y[c] += to[c];
 }
 

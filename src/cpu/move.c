@@ -118,6 +118,7 @@ void cpu_cast(struct queue *q, const struct cast_args *a)
 
 struct rows_work {
     const struct kernels *k;
+    enum pool_kind kind;
     int n_row;
     size_t n_col;
     const int32_t *rows, *borders, *valid;
@@ -153,22 +154,34 @@ void cpu_scatter_add_rows(struct queue *q, const struct scatter_add_rows_args *a
     pool_run(cpu_pool(q), n_block(w.n_col, COLUMNS), scatter_columns, &w);
 }
 
-static void mean_rows(void *context, int s, int worker)
+/* What is no number stays one. */
+static void greatest(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = y[i] != y[i] || x[i] <= y[i] ? y[i] : x[i];
+}
+
+static void pool_sequence(void *context, int s, int worker)
 {
     (void)worker;
     const struct rows_work *w = context;
     int first = w->borders[s], n = w->valid ? w->valid[s] : w->borders[s + 1] - first;
     float *y = w->y + (size_t)s * w->n_col;
+    const float *x = w->x + (size_t)first * w->n_col;
     memset(y, 0, w->n_col * sizeof *y);
-    for (int t = 0; t < n; t++)
-        w->k->add(y, w->x + (size_t)(first + t) * w->n_col, w->n_col);
-    if (n > 0)
+    if (n > 0 && w->kind != POOL_MEAN)
+        memcpy(y, w->kind == POOL_LAST ? x + (size_t)(n - 1) * w->n_col : x, w->n_col * sizeof *y);
+    for (int t = 1; t < n && w->kind == POOL_MAX; t++)
+        greatest(y, x + (size_t)t * w->n_col, w->n_col);
+    for (int t = 0; t < n && w->kind == POOL_MEAN; t++)
+        w->k->add(y, x + (size_t)t * w->n_col, w->n_col);
+    if (n > 0 && w->kind == POOL_MEAN)
         w->k->divide(y, (float)n, w->n_col);
 }
 
-void cpu_pool_mean(struct queue *q, const struct pool_mean_args *a)
+void cpu_pool_rows(struct queue *q, const struct pool_rows_args *a)
 {
-    struct rows_work w = {.k = cpu_kernels(q), .n_col = (size_t)a->n_col, .borders = cpu_ptr(a->borders), .valid = cpu_ptr(a->valid),
+    struct rows_work w = {.k = cpu_kernels(q), .kind = a->kind, .n_col = (size_t)a->n_col, .borders = cpu_ptr(a->borders), .valid = cpu_ptr(a->valid),
                           .x = cpu_ptr(a->x), .y = cpu_ptr(a->y)};
-    pool_run(cpu_pool(q), a->n_seq, mean_rows, &w);
+    pool_run(cpu_pool(q), a->n_seq, pool_sequence, &w);
 }

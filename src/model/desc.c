@@ -144,16 +144,20 @@ static int read_task(struct model_desc *d, const struct config_reader *r)
     if (names && (!json_is_array(names) || (json_array_size(names) && !json_is_string(first))))
         return config_refuse(r, "architectures", "a list of names", names);
     const struct family *f = r->family;
-    const char *name = first ? json_string_value(first) : f->lm;
+    const char *name = first ? json_string_value(first) : f->lm ? f->lm : f->base;
+    d->task = f->lm ? MODEL_LM : MODEL_BODY;
     if (is_class(name, f->lm) || is_class(name, f->base))
         return 0;
+    for (const char *const *body = f->bodies; body && *body; body++)
+        if (is_class(name, *body))
+            return 0;
     if (is_class(name, f->score) || is_class(name, f->score2)) {
         d->task = MODEL_REWARD;
         return read_score(d, r);
     }
     if (!is_class(name, f->classify)) {
         char wanted[200];
-        snprintf(wanted, sizeof wanted, "%s%s%s%s%s", f->lm, f->classify && f->score ? ", " : f->classify ? " or " : "", f->classify ? f->classify : "",
+        snprintf(wanted, sizeof wanted, "%s%s%s%s%s", f->lm ? f->lm : f->base, f->classify && f->score ? ", " : f->classify ? " or " : "", f->classify ? f->classify : "",
                  f->score ? " or " : "", f->score ? f->score : "");
         return config_refuse(r, "architectures", wanted, names);
     }
@@ -204,7 +208,7 @@ static int read_positions(struct model_desc *d, const struct config_reader *r)
     if (f->positions) {
         d->position_offset = f->position_offset;
         d->n_position = d->n_ctx + f->position_offset;
-        return 0;
+        return f->types ? config_int(r, "type_vocab_size", 1, 1 << 16, 2, &d->n_type) : 0;
     }
     if (f->rotary && (rc = config_positive(r, r->config, f->rotary, f->rotary_missing, &share)))
         return rc;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum inert { INERT_FALSE, INERT_TRUE, INERT_ZERO, INERT_ONE, INERT_NEVER };
+enum inert { INERT_FALSE, INERT_TRUE, INERT_ZERO, INERT_ONE, INERT_ABSOLUTE, INERT_NEVER };
 
 /* Null, absent and an empty list or object are inert everywhere. */
 static const struct { const char *name; enum inert inert; const char *wanted; } changing[] = {
@@ -48,6 +48,8 @@ static const struct { const char *name; enum inert inert; const char *wanted; } 
     {"num_local_experts", INERT_ZERO, "none: the model is dense"},
     {"n_routed_experts", INERT_ZERO, "none: the model is dense"},
     {"alibi", INERT_FALSE, "false (rotary positions)"},
+    {"position_embedding_type", INERT_ABSOLUTE, "absolute"},
+    {"add_cross_attention", INERT_FALSE, "false (there is no other model to attend to)"},
     {"ffn_dim_multiplier", INERT_NEVER, "none: intermediate_size says it"},
 };
 
@@ -62,6 +64,16 @@ static const struct { const char *name, *why; } harmless[] = {
     {"attn_implementation", "how, not what is computed"},
     {"pretraining_tp", "the same products in slices"},
     {"attention_dropout", "training only; no dropout is applied, as at its default of 0"},
+    {"attention_probs_dropout_prob", "training only; encoders are not trained"},
+    {"hidden_dropout_prob", "training only; encoders are not trained"},
+    {"cross_attention_hidden_size", "of a model that attends to another"},
+    {"finetuning_task", "what it was trained for"},
+    {"directionality", "of the program that the first BERTs were made with"},
+    {"pooler_fc_size", "of a head that no transformers model has"},
+    {"pooler_num_attention_heads", "of a head that no transformers model has"},
+    {"pooler_num_fc_layers", "of a head that no transformers model has"},
+    {"pooler_size_per_head", "of a head that no transformers model has"},
+    {"pooler_type", "of a head that no transformers model has"},
     {"hidden_dropout", "training only; no dropout is applied, as at its default of 0"},
     {"gradient_checkpointing", "how, not what is computed"},
     {"auto_map", "code of others is not run; architectures and model_type decide"},
@@ -87,7 +99,7 @@ static const struct { const char *name, *why; } harmless[] = {
     {"return_dict", "how, not what is computed"},
     {"output_attentions", "how, not what is computed"},
     {"output_hidden_states", "how, not what is computed"},
-    {"is_decoder", "every model here is one"},
+    {"is_decoder", "checked below"},
     {"is_encoder_decoder", "every model here is a decoder"},
     {"chunk_size_feed_forward", "the same products in slices"},
 };
@@ -104,6 +116,7 @@ static int is_inert(const json_t *v, enum inert inert)
     case INERT_TRUE: return json_is_true(v);
     case INERT_ZERO: return json_is_false(v) || (json_is_number(v) && json_number_value(v) == 0);
     case INERT_ONE: return json_is_number(v) && json_number_value(v) == 1;
+    case INERT_ABSOLUTE: return json_is_string(v) && !strcmp(json_string_value(v), "absolute");
     default: return 0;
     }
 }
@@ -132,7 +145,7 @@ static int is_read(const char *key)
     static const char *const names[] = {"model_type", "architectures", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
                                         "vocab_size", "max_position_embeddings", "head_dim", "rms_norm_eps", "initializer_range", "tie_word_embeddings", "bos_token_id",
                                         "eos_token_id", "pad_token_id", "hidden_act", "hidden_activation", "score_type", "score_dim", "do_normalize", "bias", "score_bias",
-                                        "mean", "var", "normalizer_type"};
+                                        "mean", "var", "normalizer_type", "type_vocab_size"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(key, names[i]))
             return 1;
@@ -159,6 +172,9 @@ int config_check_keys(const struct config_reader *r)
         if (!row_reads(r->family, changing[i].name) && !is_empty(found) && !is_inert(found, changing[i].inert))
             return config_refuse(r, changing[i].name, changing[i].wanted, found);
     }
+    const json_t *decoder = config_value(r->config, "is_decoder");
+    if (r->family->bidirectional && json_is_true(decoder))
+        return config_refuse(r, "is_decoder", "false (attention sees what comes behind too)", decoder);
     json_object_foreach((json_t *)r->config, key, v) {
         const char *why = harmless_reason(key);
         if (!json_is_null(v) && !why && !is_read(key) && !row_reads(r->family, key))

@@ -49,6 +49,33 @@ static const struct family_default qwen3_defaults[] = {
     {"num_key_value_heads", 32}, {"max_position_embeddings", 32768}, {"sliding_window", 4096}, {"max_window_layers", 28}, {"head_dim", 128},
 };
 
+static const struct family_tensor bert_tensors[] = {
+    {PART_QKV, ROWS_Q, "attention.self.query.weight"},
+    {PART_QKV, ROWS_K, "attention.self.key.weight"},
+    {PART_QKV, ROWS_V, "attention.self.value.weight"},
+    {PART_QKV_BIAS, ROWS_Q, "attention.self.query.bias"},
+    {PART_QKV_BIAS, ROWS_K, "attention.self.key.bias"},
+    {PART_QKV_BIAS, ROWS_V, "attention.self.value.bias"},
+    {PART_O, ROWS_ALL, "attention.output.dense.weight"},
+    {PART_O_BIAS, ROWS_ALL, "attention.output.dense.bias"},
+    {PART_ATTN_POST, ROWS_ALL, "attention.output.LayerNorm.weight"},
+    {PART_ATTN_POST_BIAS, ROWS_ALL, "attention.output.LayerNorm.bias"},
+    {PART_GATE_UP, ROWS_ALL, "intermediate.dense.weight"},
+    {PART_GATE_UP_BIAS, ROWS_ALL, "intermediate.dense.bias"},
+    {PART_DOWN, ROWS_ALL, "output.dense.weight"},
+    {PART_DOWN_BIAS, ROWS_ALL, "output.dense.bias"},
+    {PART_MLP_POST, ROWS_ALL, "output.LayerNorm.weight"},
+    {PART_MLP_POST_BIAS, ROWS_ALL, "output.LayerNorm.bias"},
+};
+enum { MATRICES = PART(QKV) | PART(O) | PART(GATE_UP) | PART(DOWN) };
+enum { MATRIX_BIASES = PART(QKV_BIAS) | PART(O_BIAS) | PART(GATE_UP_BIAS) | PART(DOWN_BIAS) };
+enum { POST_NORMS = PART(ATTN_POST) | PART(ATTN_POST_BIAS) | PART(MLP_POST) | PART(MLP_POST_BIAS) };
+static const struct family_switch bert_switches[] = {{NULL, 1, MATRICES | MATRIX_BIASES | POST_NORMS}};
+static const struct family_default bert_defaults[] = {{"max_position_embeddings", 512}, {"pad_token_id", 0}, {"type_vocab_size", 2}, {"tie_word_embeddings", 1}};
+static const char *const bert_bodies[] = {"BertForMaskedLM", "BertForPreTraining", NULL};
+static const struct family_alias bert_beginnings[] = {{"", "bert."}, {NULL, NULL}};
+static const struct family_alias bert_endings[] = {{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {NULL, NULL}};
+
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
 #define CLASSES(name) .lm = name "ForCausalLM", .base = name "Model", .classify = name "ForSequenceClassification"
 #define SCORES(name) .score = name "ForScore", .score2 = name "ModelForScore"
@@ -118,6 +145,31 @@ static const struct family families[] = {
         .window_from = "max_window_layers",
         .layer_types = 1,
     },
+    {
+        .type = "bert",
+        .base = "BertModel",
+        .bodies = bert_bodies,
+        .embed = "embeddings.word_embeddings.weight",
+        .positions = "embeddings.position_embeddings.weight",
+        .types = "embeddings.token_type_embeddings.weight",
+        .embed_norm = "embeddings.LayerNorm.weight",
+        .embed_norm_bias = "embeddings.LayerNorm.bias",
+        .layer = "encoder.layer.%d.",
+        .beginnings = bert_beginnings,
+        .endings = bert_endings,
+        .tensors = bert_tensors,
+        .n_tensor = COUNT(bert_tensors),
+        .switches = bert_switches,
+        .n_switch = COUNT(bert_switches),
+        .defaults = bert_defaults,
+        .n_default = COUNT(bert_defaults),
+        .norm = NORM_LAYER,
+        .eps = "layer_norm_eps",
+        .eps_missing = 1e-12,
+        .place = PLACE_AFTER,
+        .bidirectional = 1,
+        .act = "gelu",
+    },
 };
 
 static const struct family *extra;
@@ -153,6 +205,33 @@ void family_names(char *out, size_t size)
     *out = 0;
     for (int i = 0; i < COUNT(families) && used < size; i++)
         used += (size_t)snprintf(out + used, size - used, "%s\"%s\"", !i ? "" : i == COUNT(families) - 1 ? " or " : ", ", families[i].type);
+}
+
+/* `name` with one beginning and one ending replaced (either may be NULL: as it is); 0 when it does not have them. */
+static int renamed(char to[256], const char *name, const struct family_alias *beginning, const struct family_alias *ending)
+{
+    size_t n = strlen(name), skip = beginning ? strlen(beginning->ours) : 0, cut = ending ? strlen(ending->ours) : 0;
+    if (skip + cut > n || (beginning && strncmp(name, beginning->ours, skip)) || (ending && strcmp(name + n - cut, ending->ours)))
+        return 0;
+    int length = snprintf(to, 256, "%s%.*s%s", beginning ? beginning->theirs : "", (int)(n - skip - cut), name + skip, ending ? ending->theirs : "");
+    return length > 0 && length < 256;
+}
+
+static const struct tensor_info *find_ending(const struct family *f, const struct checkpoint *source, const char *name, const struct family_alias *beginning)
+{
+    char other[256];
+    const struct tensor_info *found = renamed(other, name, beginning, NULL) ? checkpoint_find(source, other) : NULL;
+    for (const struct family_alias *e = f->endings; !found && e && e->ours; e++)
+        found = renamed(other, name, beginning, e) ? checkpoint_find(source, other) : NULL;
+    return found;
+}
+
+const struct tensor_info *family_find_tensor(const struct family *f, const struct checkpoint *source, const char *name)
+{
+    const struct tensor_info *found = find_ending(f, source, name, NULL);
+    for (const struct family_alias *b = f->beginnings; !found && b && b->ours; b++)
+        found = find_ending(f, source, name, b);
+    return found;
 }
 
 /* transformers' ACT2FN (tests/golden/families/activations.json has its values). */

@@ -35,7 +35,10 @@ struct family_default {
 struct family {
     const char *type;                                  /* model_type */
     const char *lm, *base, *classify, *score, *score2; /* classes of architectures; NULL: has none */
+    const char *const *bodies; /* further classes whose heads are not read, up to a NULL; a family without lm is of encoders, which have no head at all */
     const char *embed, *positions, *final_norm, *final_norm_bias, *head, *layer; /* tensors; positions NULL: rotary; layer: "model.layers.%d." */
+    const char *types, *embed_norm, *embed_norm_bias; /* tensors or NULL: of token types (every token is of type 0), and of a norm of what the first layer reads */
+    const struct family_alias *beginnings, *endings;  /* of tensors' names, as other files have them; each up to {NULL, NULL} */
     const struct family_tensor *tensors;
     int n_tensor, transposed; /* transposed: matrices lie as [inputs, outputs] */
     const struct family_switch *switches;
@@ -69,6 +72,8 @@ struct family {
 const struct family *family_find(const char *type);
 /* A row beside those of families.c, for tests; NULL takes it away again. */
 void family_set_extra(const struct family *f);
+/* The tensor that the row calls so, under that name or one that other files of the family have; NULL: there is none. */
+const struct tensor_info *family_find_tensor(const struct family *f, const struct checkpoint *source, const char *name);
 int activation_find(const char *name); /* enum activation of transformers' name; -1: unknown, or with parameters of its own */
 int family_default(const struct family *f, const char *key, double *value); /* 0: the family has none for this key */
 /* "llama", ...: for messages. */

@@ -73,6 +73,12 @@ void embed_forward(const struct model *m, struct queue *q, const struct model_ba
     if (m->positions)
         tensor_embed(q, &(struct embed_args){.w = m->groups[m->positions].weight, .n_row = b->n_row, .tokens = b->positions, .y = x, .offset = d->position_offset,
                                              .accumulate = 1});
+    if (m->types)
+        tensor_embed(q, &(struct embed_args){.w = m->groups[m->types].weight, .n_row = b->n_row, .tokens = SPAN_NONE, .y = x, .accumulate = 1});
+    if (m->embed_norm)
+        tensor_norm(q, &(struct norm_args){.kind = d->norm, .n_row = b->n_row, .n_col = d->n_embd, .eps = d->norm_eps, .offset = d->norm_offset, .x = x,
+                                           .weight = m->groups[m->embed_norm].vector, .bias = m->embed_norm_bias ? m->groups[m->embed_norm_bias].vector : SPAN_NONE,
+                                           .y = x, .y_dtype = DTYPE_F32});
 }
 
 void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch, struct span *hidden)

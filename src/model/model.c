@@ -37,7 +37,8 @@ static void init_values(const struct transfer *t, int index, int64_t first, int6
 
 static int find_tensor(const struct transfer *t, const struct model_param *p, const struct tensor_info **info, struct error *err)
 {
-    int rc = checkpoint_need(t->source, p->name, info, err);
+    *info = family_find_tensor(t->m->family, t->source, p->name);
+    int rc = *info ? 0 : checkpoint_need(t->source, p->name, info, err);
     if (rc)
         return rc;
     const struct tensor_info *x = *info;
@@ -52,7 +53,7 @@ static int find_tensor(const struct transfer *t, const struct model_param *p, co
 /* A classification or score head that the checkpoint lacks is a new one. */
 static int is_new_head(const struct transfer *t, const struct model_param *p)
 {
-    return t->m->desc.task != MODEL_LM && p->offset >= t->m->groups[t->m->head].offset && !checkpoint_find(t->source, p->name);
+    return t->m->head && t->m->desc.task != MODEL_LM && p->offset >= t->m->groups[t->m->head].offset && !checkpoint_find(t->source, p->name);
 }
 
 /* A matrix whose blocks the group keeps as the file has them. */
@@ -183,7 +184,7 @@ static enum dtype group_dtype(const struct model *m, int group, const struct che
 {
     enum dtype four = DTYPE_F32;
     for (int i = 0; i < m->n_param && m->dtype == DTYPE_Q8 && source; i++) {
-        const struct tensor_info *info = m->param_group[i] == group ? checkpoint_find(source, m->params[i].name) : NULL;
+        const struct tensor_info *info = m->param_group[i] == group ? family_find_tensor(m->family, source, m->params[i].name) : NULL;
         if (m->param_group[i] != group)
             continue;
         int kept = info && checkpoint_has_blocks(info);
@@ -297,9 +298,11 @@ static void set_score(json_t *config, const char *family)
 /* A language model that is opened as a classifier or reward model gets a new head, and its configuration says so. */
 static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err)
 {
-    static const char *const kinds[] = {"language model", "classifier", "reward model"};
+    static const char *const kinds[] = {"language model", "classifier", "reward model", "encoder"};
     if (o->task == MODEL_BODY)
         return 0;
+    if (d->task == MODEL_BODY)
+        return error_set(err, ERROR_CONFIG, "%s: %s is an encoder, which embeds texts (isara embed, --retriever encoder) and has no head; wanted a %s", path, d->family, kinds[o->task]);
     if (o->task == MODEL_LM || (d->task == o->task && (!o->n_label || o->n_label == d->n_label)))
         return 0;
     if (d->task == o->task)
@@ -348,10 +351,10 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
         return rc;
     json_t *config = json_deep_copy(checkpoint_config(source));
     rc = config ? set_task(&d, config, checkpoint_path(source), options, err) : error_set_nomem(err, 1024, "a configuration");
-    if (options->task == MODEL_BODY && d.task == MODEL_LM && !checkpoint_find(source, "lm_head.weight"))
+    if (options->task == MODEL_BODY && d.task == MODEL_LM && !family_find_tensor(family_find(d.family), source, family_find(d.family)->head))
         d.tied = 1; /* nobody asks for logits */
-    if (!rc)
-        rc = read_score_tensors(&d, source, err);
+    rc = rc ? rc : read_score_tensors(&d, source, err);
+    rc = rc ? rc : sentence_read(&d, source, err);
     if (!rc)
         rc = model_make(out, device, &d, config, source, options->dtype, err);
     json_decref(config);

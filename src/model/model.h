@@ -14,7 +14,7 @@
 #include <jansson.h>
 
 enum { MODEL_MAX_EOS = 256, MODEL_MAX_LABEL = 31 };
-enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD, MODEL_BODY }; /* BODY: of model_options only */
+enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD, MODEL_BODY }; /* BODY: an encoder, or (in model_options) any model without its head */
 enum model_problem { PROBLEM_MULTI_LABEL, PROBLEM_SINGLE_LABEL }; /* a classifier's logits: a sigmoid each, or one softmax over them */
 enum score_type { SCORE_REWARD, SCORE_COST, SCORE_CRITIC };       /* of a reward model: higher is better, higher is more harmful, as it is */
 
@@ -23,6 +23,15 @@ enum norm_place { PLACE_PRE, PLACE_SANDWICH, PLACE_POST, PLACE_AFTER };
 enum qk_norm { QK_NONE, QK_HEAD, QK_ROW }; /* queries and keys are normalised: by heads, or all heads of a row as one */
 enum layer_kind { LAYER_WINDOW = 1, LAYER_NO_ROPE = 2, LAYER_SECOND_ROPE = 4 };
 enum { MODEL_MAX_LAYER = 4096 };
+
+/* How a text's vector is made of its final hidden states: what modules.json and the files it names say (model/sentence.c). */
+enum sentence_pooling { SENTENCE_MEAN, SENTENCE_MEAN_SQRT, SENTENCE_CLS, SENTENCE_MAX, SENTENCE_LAST };
+struct model_sentence {
+    int given;           /* a sentence encoder: texts are read with the special tokens around them, and are cut to max_length */
+    enum sentence_pooling pooling;
+    int normalize, lower_case, max_length;
+    char prompt[256];    /* before every text */
+};
 
 struct model_desc {
     char family[32];       /* model_type of config.json: "llama", ... */
@@ -38,6 +47,7 @@ struct model_desc {
     uint32_t parts;               /* 1 << part for every part (families.h) that a layer has */
     int n_rotated;                /* elements of a head that rotate; 0: none */
     int n_position, position_offset; /* rows of a table of learned positions, 0: none; where position 0 stands in it */
+    int n_type;                   /* rows of a table of token types, 0: none */
     int window;                   /* keys that layers of LAYER_WINDOW see; 0: all */
     float attention_scale, attention_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim); none; none; 1 */
     unsigned char layers[MODEL_MAX_LAYER]; /* enum layer_kind */
@@ -54,6 +64,7 @@ struct model_desc {
     enum score_type score_type; /* REWARD: n_label is score_dim */
     int head_bias, normalize;   /* REWARD: score_head.bias is there; scores are normalised (model_normalize) */
     double score_mean[MODEL_MAX_LABEL], score_var[MODEL_MAX_LABEL];
+    struct model_sentence sentence; /* filled in by model_open */
     double n_param;        /* filled in by model_desc_parse */
 };
 /* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the file). */
@@ -137,7 +148,7 @@ int model_check_numbers(const float *x, size_t n, struct error *err, const char 
 extern const char model_overflow[]; /* what is said of them */
 /* Log-probabilities of each candidate id as the token after each text, out of the full softmax: f32 [n_text,n_candidate]. */
 int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates, int n_candidate, float *out, struct error *err);
-/* Mean-pooled final hidden states f32 [n_text,C], L2-normalised if asked. */
+/* Final hidden states f32 [n_text,C], pooled as the model's files say (else their mean), L2-normalised if asked or if those files say so. */
 int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out, struct error *err);
 /* Where a classifier or reward model reads a sequence: a classifier at its last token that is not pad_token_id, as transformers does (a text that ends
  * with an end-of-sequence token which is the pad token too is read before it), a reward model at the last one. */

@@ -19,6 +19,7 @@ struct model_group {
 struct lora; /* model/lora.h */
 struct model {
     struct model_desc desc;
+    const struct family *family; /* of desc.family; set by model_tables */
     json_t *config;
     struct device *device;
     enum dtype dtype;
@@ -27,7 +28,8 @@ struct model {
     struct model_param *params;
     int *param_group; /* group of each parameter */
     int *layer_parts; /* [n_layer][PART_COUNT] group indices, 0: none */
-    int n_group, n_param, positions, final_norm, final_norm_bias, head, head_bias; /* group indices, 0: none; head is the embedding's when tied */
+    int n_group, n_param;
+    int positions, types, embed_norm, embed_norm_bias, final_norm, final_norm_bias, head, head_bias; /* group indices, 0: none; head is the embedding's when tied */
     int64_t n_element;
     struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
     struct span rope_tables[2];
@@ -57,6 +59,9 @@ static inline enum dtype model_act_dtype(const struct model *m)
 double desc_count(const struct model_desc *d); /* parameters, from the tables */
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);
+
+/* sentence.c: fills d->sentence from the files beside the weights. */
+int sentence_read(struct model_desc *d, const struct checkpoint *source, struct error *err);
 
 /* unused.c: an error for the first tensor that no parameter reads and that is not known to be harmless. */
 int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err);

@@ -111,6 +111,9 @@ static void walk(struct builder *b)
     const struct family *f = b->family;
     add_whole(b, f->embed, d->n_vocab, d->n_embd, 0);
     m->positions = d->n_position ? add_whole(b, f->positions, d->n_position, d->n_embd, 0) : 0;
+    m->types = d->n_type ? add_whole(b, f->types, d->n_type, d->n_embd, 0) : 0;
+    m->embed_norm = f->embed_norm ? add_whole(b, f->embed_norm, d->n_embd, 0, 1 - d->norm_offset) : 0;
+    m->embed_norm_bias = f->embed_norm_bias ? add_whole(b, f->embed_norm_bias, d->n_embd, 0, 0) : 0;
     for (int l = 0; l < d->n_layer; l++)
         for (int part = 0; part < PART_COUNT; part++)
             if (d->parts >> part & 1)
@@ -118,7 +121,7 @@ static void walk(struct builder *b)
     m->final_norm = f->final_norm ? add_whole(b, f->final_norm, d->n_embd, 0, 1 - d->norm_offset) : 0;
     m->final_norm_bias = f->final_norm_bias ? add_whole(b, f->final_norm_bias, d->n_embd, 0, 0) : 0;
     m->head = m->head_bias = 0;
-    if (d->task != MODEL_LM || !d->tied) {
+    if (d->task != MODEL_BODY && (d->task != MODEL_LM || !d->tied)) {
         const char *name = d->task == MODEL_LM ? f->head : d->task == MODEL_CLASSIFY ? "score.weight" : "score_head.weight";
         m->head = add_whole(b, name, d->task == MODEL_LM ? d->n_vocab : d->n_label, d->n_embd, 0);
     }
@@ -139,6 +142,7 @@ int model_tables(struct model *m, struct error *err)
     struct builder count = {.m = m, .family = family_find(m->desc.family)};
     if (!count.family)
         return error_set(err, ERROR_INTERNAL, "a model of the unknown family \"%s\"", m->desc.family);
+    m->family = count.family;
     walk(&count);
     m->groups = arena_alloc(&m->arena, (size_t)count.n_group * sizeof *m->groups);
     m->params = arena_alloc(&m->arena, (size_t)count.n_param * sizeof *m->params);

@@ -163,7 +163,7 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
 {
     struct run r;
     if (m->desc.task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "a classifier gives no log-probabilities of tokens");
+        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens", m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
     int rc = check_texts(m, texts, n_text, 1, err);
     if (rc || n_text < 1)
         return rc;
@@ -208,7 +208,7 @@ int model_next(const struct model *m, const struct model_text *texts, int n_text
 {
     struct run r;
     if (m->desc.task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "a classifier gives no log-probabilities of tokens");
+        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens", m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
     for (int c = 0; c < n_candidate; c++)
         if (candidates[c] < 0 || candidates[c] >= m->desc.n_vocab)
             return error_set(err, ERROR_DATA, "candidate %d: token id %d is outside of the vocabulary of %d", c, (int)candidates[c], m->desc.n_vocab);
@@ -226,19 +226,25 @@ int model_next(const struct model *m, const struct model_text *texts, int n_text
     return rc;
 }
 
+static void multiply(float *x, int n, double by)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = (float)(x[i] * by);
+}
+
 /* x / |x|, the square sum in double. */
 static void normalise(float *x, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++)
         sum += (double)x[i] * (double)x[i];
-    double scale = sum > 0 ? 1 / sqrt(sum) : 0;
-    for (int i = 0; i < n; i++)
-        x[i] = (float)(x[i] * scale);
+    multiply(x, n, sum > 0 ? 1 / sqrt(sum) : 0);
 }
 
 int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out, struct error *err)
 {
+    static const enum pool_kind kinds[] = {POOL_MEAN, POOL_MEAN, POOL_FIRST, POOL_MAX, POOL_LAST};
+    const struct model_sentence *s = &m->desc.sentence;
     struct run r;
     int c = m->desc.n_embd, rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)
@@ -248,10 +254,12 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
         int end = fill_pass(&r, texts, first, n_text);
         struct span hidden;
         forward_rows(&r, 0, &hidden);
-        tensor_pool_mean(r.q, &(struct pool_mean_args){end - first, c, hidden, r.rows.d_borders, r.rows.d_valid, r.pooled});
+        tensor_pool_rows(r.q, &(struct pool_rows_args){kinds[s->pooling], end - first, c, hidden, r.rows.d_borders, r.rows.d_valid, r.pooled});
         queue_download(r.q, out + (size_t)first * (size_t)c, r.pooled, (size_t)(end - first) * (size_t)c * 4);
         rc = queue_wait(r.q, err);
-        for (int i = first; !rc && normalize && i < end; i++)
+        for (int i = first; !rc && s->pooling == SENTENCE_MEAN_SQRT && i < end; i++)
+            multiply(out + (size_t)i * (size_t)c, c, sqrt(texts[i].n));
+        for (int i = first; !rc && (normalize || s->normalize) && i < end; i++)
             normalise(out + (size_t)i * (size_t)c, c);
         first = end;
         rc = rc ? rc : interrupt_check(err);
@@ -278,7 +286,7 @@ double model_normalize(const struct model_desc *d, int dim, double x)
 int model_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err)
 {
     struct run r;
-    if (m->desc.task == MODEL_LM)
+    if (m->desc.task != MODEL_CLASSIFY && m->desc.task != MODEL_REWARD)
         return error_set(err, ERROR_CONFIG, "the model has no classification or score head");
     int width = m->desc.n_label, rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)

@@ -4,6 +4,7 @@
 #include "model/parts.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,9 @@ static const struct { const char *name; enum place place; const char *why; } har
     {"self_attn.causal_mask", LAST, "a constant of old programs"},
     {"position_ids", LAST, "0, 1, 2, ..."},
     {"lm_head.weight", WHOLE, "the embedding's own matrix, or the head of another task"},
+    {"cls.", FIRST, "the head of another task"},
+    {"pooler.dense.weight", LAST, "the head of another task"},
+    {"pooler.dense.bias", LAST, "the head of another task"},
     {"score.weight", WHOLE, "the head of another task"},
     {"score_head.", FIRST, "the head of another task"},
     {"normalizer.", FIRST, "read with the score head, or of another task"},
@@ -35,17 +39,17 @@ static const char *reason(const char *name)
     return NULL;
 }
 
-static int is_param(const struct model *m, const char *name)
+static int is_param(const struct tensor_info *const *read, int n, const struct tensor_info *info)
 {
-    for (int i = 0; i < m->n_param; i++)
-        if (!strcmp(name, m->params[i].name))
+    for (int i = 0; i < n; i++)
+        if (read[i] == info)
             return 1;
     return 0;
 }
 
 static int refuse(const struct model *m, const char *path, const char *name, struct error *err)
 {
-    const char *layers = family_find(m->desc.family)->layer;
+    const char *layers = m->family->layer;
     size_t n = strcspn(layers, "%");
     long layer = strncmp(name, layers, n) ? -1 : strtol(name + n, NULL, 10);
     if (layer >= m->desc.n_layer)
@@ -55,13 +59,20 @@ static int refuse(const struct model *m, const char *path, const char *name, str
 
 int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err)
 {
-    for (size_t i = 0; i < checkpoint_n_tensor(source); i++) {
-        const char *name = checkpoint_tensor(source, i)->name, *why = reason(name);
-        if (is_param(m, name))
+    const struct tensor_info **read = mem_calloc((size_t)m->n_param + 1, sizeof *read);
+    int rc = read ? 0 : error_set_nomem(err, (size_t)m->n_param * sizeof *read, "names of tensors");
+    for (int i = 0; i < m->n_param && !rc; i++)
+        read[i] = family_find_tensor(m->family, source, m->params[i].name);
+    for (size_t i = 0; i < checkpoint_n_tensor(source) && !rc; i++) {
+        const struct tensor_info *info = checkpoint_tensor(source, i);
+        const char *why = reason(info->name);
+        if (is_param(read, m->n_param, info))
             continue;
-        if (!why)
-            return refuse(m, checkpoint_path(source), name, err);
-        log_line(LOG_INFO, "%s: tensor %s is not used: %s", checkpoint_path(source), name, why);
+        if (why)
+            log_line(LOG_INFO, "%s: tensor %s is not used: %s", checkpoint_path(source), info->name, why);
+        else
+            rc = refuse(m, checkpoint_path(source), info->name, err);
     }
-    return 0;
+    mem_free(read);
+    return rc;
 }

@@ -23,8 +23,10 @@ int retriever_find(const struct retriever *r, const struct retriever_query *quer
 /* min(k, n) of 0..n-1 without replacement, in drawn order; returns how many. */
 int retrieve_random(const struct rng_stream *stream, int n, int k, int *out);
 
-/* Mean-pooled final hidden states of the model, L2-normalised, f32 [n, n_embd]: no special tokens are added; a text longer than the context is cut (its
- * beginning is kept) and counted in *n_cut (may be NULL). A text without a token is an error. */
+/* Appends a text's ids as they are embedded: of a sentence encoder (model_desc.sentence) with its prompt and special tokens, cut to its max_length behind which those
+ * tokens still stand; of another model the bare text, cut to the context. *cut (may be NULL): something was cut. */
+int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char *text, size_t n, struct tokens *out, int *cut, struct error *err);
+/* Texts read so and pooled (model_embed), L2-normalised, f32 [n, n_embd]; *n_cut (may be NULL) of them were cut. A text without a token is an error. */
 int retrieve_embed(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float *out, int *n_cut, struct error *err);
 
 #endif

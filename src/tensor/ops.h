@@ -19,7 +19,7 @@
 #define TENSOR_PLAIN_OPS(X)                                                                                                 \
     X(weight_pack) X(weight_unpack) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)                       \
     X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx) X(bias_dw) \
-    X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_mean) X(cross_entropy)    \
+    X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_rows) X(cross_entropy)    \
     X(candidates) X(sample) X(sum_squares)
 /* These too, but what they fuse is optional: a backend that says in its `fused` that it has it not gets the composed form, with the same bits.
  *   FUSED_GATE        linear with gate or activate; else linear into args->wide, then gate
@@ -68,7 +68,7 @@ struct linear_dx_args { const struct weight *w; int n_row; struct span dy; int64
  * fresh: dw is written as if it had held zeros. */
 struct linear_dw_args { int64_t n, k; int n_row; enum dtype compute; struct span dy; int64_t dy_stride; struct span x; enum dtype x_dtype; int64_t x_stride; struct span dw, borders; int n_seq, fresh; };
 
-/* y[t] = row tokens[t] + offset of the table w (a weight [V,C]), y f32 [T,C]. Token < 0 (padding): zeros. accumulate: it is added to y[t]. */
+/* y[t] = row tokens[t] + offset of the table w (a weight [V,C]), y f32 [T,C]. Token < 0 (padding): zeros. accumulate: it is added to y[t]. tokens SPAN_NONE: all are 0. */
 struct embed_args { const struct weight *w; int n_row; struct span tokens, y; int offset, accumulate; };
 /* dw[tokens[t] + offset] += dy[t], in order of t. dw f32 [V,C]. Token < 0: skipped (padding). */
 struct embed_dw_args { int64_t n_vocab; int n_row, n_col; struct span tokens, dy, dw; int offset; };
@@ -146,7 +146,8 @@ struct copy_args { size_t bytes; struct span x, y; };
 struct cast_args { size_t n; struct span x; enum dtype x_dtype; struct span y; enum dtype y_dtype; };
 struct gather_rows_args { int n_row, n_col; struct span x, rows, y; };               /* y[i] = x[rows[i]], f32 */
 struct scatter_add_rows_args { int n_row, n_col; struct span x, rows, y; };          /* y[rows[i]] += x[i], in order, f32 */
-struct pool_mean_args { int n_seq, n_col; struct span x, borders, valid, y; };       /* y[s] = mean of its (valid) rows */
+enum pool_kind { POOL_MEAN, POOL_MAX, POOL_FIRST, POOL_LAST };
+struct pool_rows_args { enum pool_kind kind; int n_seq, n_col; struct span x, borders, valid, y; }; /* y[s] = what `kind` says of its (valid) rows, zeros of none */
 
 /* nll[i] = logsumexp(logits[i]) - logits[i][targets[i]]. With grad_scale != 0 logits are replaced by (softmax - onehot) * grad_scale.
  * Target < 0 (padding): nll 0 and a row of zeros. soft_cap > 0: the logits are what soft_cap gave, and the gradient is with respect to what it got. */

@@ -11,7 +11,7 @@ enum { PIECE = 1 << 20 }; /* elements */
 /* A tensor of another type than most (norms in f32) keeps it. */
 enum storage saved_storage(const struct trainer *t, const struct model_param *p, enum dtype dtype)
 {
-    const struct tensor_info *own = t->job->source && !t->m->lora ? checkpoint_find(t->job->source, p->name) : NULL;
+    const struct tensor_info *own = t->job->source && !t->m->lora ? family_find_tensor(t->m->family, t->job->source, p->name) : NULL;
     return own ? hf_dir_storage(own->storage, dtype) : storage_of_dtype(dtype);
 }
 
