@@ -5,18 +5,10 @@
 #ifndef JUDGE_HTTP_H
 #define JUDGE_HTTP_H
 
-#include "base/error.h"
+#include "io/http_text.h"
 
 #include <jansson.h>
-#include <stddef.h>
-#include <time.h>
 
-/* What waits go by; for tests, whose time is their own. */
-struct http_clock {
-    double (*now)(void *user);
-    void (*nap)(void *user, double seconds);
-    void *user;
-};
 struct http_options {
     const char *endpoint;       /* "http://host:port/v1"; the request's path is appended */
     const char *key;            /* bearer token, or NULL */
@@ -26,10 +18,6 @@ struct http_options {
     const struct http_clock *clock; /* NULL: the machine's */
 };
 void http_options_default(struct http_options *o);
-/* The endpoint without user and password, and without a query, as it may be shown and kept; cut to size. */
-void http_shown(const char *endpoint, char *out, size_t size);
-/* Seconds that a Retry-After header's value asks for at `now`: a number or an HTTP date; -1 for anything else. */
-double http_retry_after(const char *value, time_t now);
 
 struct http;
 /* ERROR_UNAVAILABLE without libcurl. */

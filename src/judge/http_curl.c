@@ -3,7 +3,6 @@
 #include "judge/http.h"
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -22,7 +21,7 @@ struct http {
     char shown[300];           /* the endpoint as messages name it */
     CURL *curl;
     struct curl_slist *headers;
-    double next;               /* clock_now() before which no request may go out */
+    double next;               /* http_now() before which no request may go out */
     struct buf body;
     double retry_after;        /* seconds the last answer asked for, or -1 */
 };
@@ -112,51 +111,6 @@ void http_close(struct http *h)
     mem_free(h);
 }
 
-static double machine_now(void *user)
-{
-    (void)user;
-    return clock_now();
-}
-
-static void machine_nap(void *user, double seconds)
-{
-    (void)user;
-    nanosleep(&(struct timespec){0, (long)(seconds * 1e9)}, NULL);
-}
-
-static const struct http_clock machine = {machine_now, machine_nap, NULL};
-
-static double now(const struct http *h)
-{
-    const struct http_clock *c = h->o.clock ? h->o.clock : &machine;
-    return c->now(c->user);
-}
-
-/* In naps of a tenth of a second, so that an interrupt is soon seen. */
-static int wait_until(const struct http *h, double when, struct error *err)
-{
-    const struct http_clock *c = h->o.clock ? h->o.clock : &machine;
-    int rc;
-    while (!(rc = interrupt_check(err))) {
-        double left = when - now(h);
-        if (left <= 0)
-            return 0;
-        c->nap(c->user, left > 0.1 ? 0.1 : left);
-    }
-    return rc;
-}
-
-/* A secret that the server sends back is not shown. */
-static void hide(char *text, const char *secret)
-{
-    size_t n = secret ? strlen(secret) : 0;
-    for (char *at = text; n >= 4 && (at = strstr(at, secret)); at += 3) {
-        size_t rest = strlen(at + n) + 1;
-        memcpy(at, "***", 3);
-        memmove(at + 3, at + n, rest);
-    }
-}
-
 /* User and password of the endpoint, alone and together. */
 static void hide_login(const struct http *h, char *text)
 {
@@ -166,8 +120,8 @@ static void hide_login(const struct http *h, char *text)
     while (n && from[n - 1] != '@')
         n--;
     char *login = n ? mem_strndup(from, n - 1) : NULL, *colon = login ? strchr(login, ':') : NULL;
-    hide(text, login);
-    hide(text, colon ? colon + 1 : NULL);
+    http_hide(text, login);
+    http_hide(text, colon ? colon + 1 : NULL);
     mem_free(login);
 }
 
@@ -179,17 +133,12 @@ static void said(const struct http *h, char text[200])
     const char *message = json_string_value(json_is_object(error) ? json_object_get(error, "message") : error);
     char whole[1024];
     snprintf(whole, sizeof whole, "%.1000s", message ? message : h->body.data ? h->body.data : "");
-    hide(whole, h->key);
+    http_hide(whole, h->key);
     hide_login(h, whole);
     snprintf(text, 200, "%.190s", whole);
     for (char *s = text; *s; s++)
         *s = (unsigned char)*s < ' ' ? ' ' : *s;
     json_decref(body);
-}
-
-static int may_help(long status)
-{
-    return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
 /* One try. 0 with *answer; 1 when another may help, the reason in err; or an error code. */
@@ -213,10 +162,10 @@ static int try_once(struct http *h, const char *shown, json_t **answer, struct e
     if (status < 200 || status > 299) {
         said(h, text);
         rc = error_set(err, ERROR_UNAVAILABLE, "%s: status %ld: %s", shown, status, text);
-        return may_help(status) ? 1 : rc;
+        return http_may_help(status) ? 1 : rc;
     }
     if (h->body.len && !memchr(h->body.data, 0, h->body.len)) {
-        hide(h->body.data, h->key);
+        http_hide(h->body.data, h->key);
         h->body.len = strlen(h->body.data);
     }
     if (jsontext_parse(answer, h->body.data ? h->body.data : "", h->body.len, shown, 1, NULL, NULL)) {
@@ -242,9 +191,9 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, text.data);
     }
     for (double pause = h->o.pause; !rc && again && tries < h->o.tries; pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE) {
-        if ((rc = wait_until(h, h->next, err)))
+        if ((rc = http_wait(h->o.clock, h->next, err)))
             break;
-        double began = now(h);
+        double began = http_now(h->o.clock);
         again = try_once(h, shown, answer, err);
         rc = again < 0 ? again : 0;
         tries++;
@@ -255,7 +204,7 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
             wanted = wanted < MAX_RETRY_AFTER ? wanted : MAX_RETRY_AFTER;
             log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wanted,
                      h->retry_after > MAX_RETRY_AFTER ? " (the server's Retry-After is longer than isara waits)" : h->retry_after >= 0 ? " (Retry-After)" : "");
-            h->next = now(h) + wanted > h->next ? now(h) + wanted : h->next;
+            h->next = http_now(h->o.clock) + wanted > h->next ? http_now(h->o.clock) + wanted : h->next;
         }
     }
     if (!rc && again == 1)
