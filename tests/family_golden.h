@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One small model of tests/golden/families (tools/golden_families.py) beside transformers' own values of it. */
+/* One small model of tests/golden/families (tools/golden_families.py, golden_encoders.py) beside transformers' own values of it. */
 #ifndef TESTS_FAMILY_GOLDEN_H
 #define TESTS_FAMILY_GOLDEN_H
 

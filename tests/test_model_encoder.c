@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Encoders against transformers' hidden states and sentence-transformers' pooled vectors (tests/golden/encoders, made by tools/golden_encoders.py), what modules.json and the files
+/* Encoders against transformers' hidden states and sentence-transformers' pooled vectors (tests/golden/families, made by tools/golden_encoders.py), what modules.json and the files
  * beside it say, and what is refused. */
 #include "check.h"
 
@@ -28,7 +28,7 @@ static int close_device(void **state)
 static void copy_into(const char *dir, const char *name, const char *file)
 {
     char from[300], to[600];
-    snprintf(from, sizeof from, "tests/golden/encoders/%s/%s", name, file);
+    snprintf(from, sizeof from, "tests/golden/families/%s/%s", name, file);
     snprintf(to, sizeof to, "%s/%s", dir, file);
     assert_int_equal(file_copy(from, to, NULL), 0);
 }
@@ -111,7 +111,7 @@ static void check_hidden(const struct model *m, const json_t *text, const char *
     struct queue *q = device_queue(device);
     struct span hidden;
     int32_t ids[32];
-    float got[32 * 32];
+    float got[32 * 64];
     int n = ids_of(text, ids), c = model_desc(m)->n_embd;
     assert_int_equal(rows_new(&rows, device, 64, 2, NULL), 0);
     assert_true(rows_add(&rows, (const int32_t[]){4, 11, 2}, 3) >= 0); /* one before it, which must not be seen */
@@ -161,9 +161,9 @@ static void hidden_states_and_every_pooling_are_transformers(void **state)
         char path[300];
         json_t *values, *text;
         size_t i;
-        snprintf(path, sizeof path, "tests/golden/encoders/%s", names[k]);
+        snprintf(path, sizeof path, "tests/golden/families/%s", names[k]);
         struct model *m = open_body(path);
-        snprintf(path, sizeof path, "tests/golden/encoders/%s/values.json", names[k]);
+        snprintf(path, sizeof path, "tests/golden/families/%s/values.json", names[k]);
         assert_int_equal(jsontext_load(&values, path, 1 << 20, NULL), 0);
         json_array_foreach(json_object_get(values, "texts"), i, text)
             check_hidden(m, text, names[k]);
@@ -234,7 +234,7 @@ static void keys_that_change_an_encoder_are_refused(void **state)
         json_t *config;
         struct model_desc d;
         struct error err = {0};
-        assert_int_equal(jsontext_load(&config, "tests/golden/encoders/bert/config.json", 1 << 20, NULL), 0);
+        assert_int_equal(jsontext_load(&config, "tests/golden/families/bert/config.json", 1 << 20, NULL), 0);
         assert_int_equal(model_desc_parse(&d, config, "bert", &err), 0);
         assert_int_equal(d.task, MODEL_BODY);
         json_object_set_new(config, keys[i].key, json_loads(keys[i].value, JSON_DECODE_ANY, NULL));

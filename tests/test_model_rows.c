@@ -29,6 +29,7 @@ static const struct {
     {NULL, "score", "of score heads"},
     {NULL, "score2", "of score heads"},
     {"llama", "layer_types", "it has no windows"},
+    {"bert", "layer_types", "it has no windows"},
     {NULL, "max_position_embeddings", "the longest text, not its numbers"},
     {NULL, "bos_token_id", "not of the numbers"},
     {NULL, "eos_token_id", "not of the numbers"},
@@ -101,7 +102,7 @@ static void expect_red(struct copy *c, const struct family *f)
 
 #define EACH_NAME(X)                                                                                                                       \
     X(lm) X(base) X(classify) X(score) X(score2) X(embed) X(positions) X(final_norm) X(final_norm_bias) X(head) X(layer) X(eps) X(act)     \
-    X(rotary) X(attention_cap) X(logit_cap) X(attention_scalar) X(window) X(window_switch) X(window_from) X(window_every) X(local_theta) \
+    X(rotary) X(attention_cap) X(logit_cap) X(attention_scalar) X(types) X(embed_norm) X(embed_norm_bias) X(window) X(window_switch) X(window_from) X(window_every) X(local_theta) \
     X(rotary_layers)
 #define EACH_FLAG(X) X(transposed) X(parallel) X(gated) X(bidirectional) X(scaled_embedding) X(norm_offset) X(gelu_is_tanh) X(layer_types)
 
@@ -129,6 +130,22 @@ static void flip_flags(const struct family *f)
     expect_red(&c, f);
     EACH_FLAG(FLIP)
 #undef FLIP
+}
+
+/* Names that other files have: each is one file's. */
+static void flip_renames(const struct family *f)
+{
+    static struct copy c;
+    copy_of(&c, f);
+    c.f.beginnings = NULL;
+    snprintf(c.field, sizeof c.field, "beginnings");
+    if (f->beginnings)
+        expect_red(&c, f);
+    copy_of(&c, f);
+    c.f.endings = NULL;
+    snprintf(c.field, sizeof c.field, "endings");
+    if (f->endings)
+        expect_red(&c, f);
 }
 
 static void flip_numbers(const struct family *f)
@@ -249,6 +266,7 @@ static void every_field_is_seen(void **state)
         assert_false(is_red(&same)); /* or everything would be */
         flip_names(f);
         flip_flags(f);
+        flip_renames(f);
         flip_numbers(f);
         flip_tensors(f);
         flip_switches(f);

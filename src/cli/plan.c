@@ -134,6 +134,8 @@ int verb_plan(const struct verb *verb, struct options *options, const struct cli
         rc = cli_open_tokenizer(&p, v, 0, err);
     if (!rc)
         rc = model_desc_parse(&d, checkpoint_config(p.checkpoint), checkpoint_path(p.checkpoint), err);
+    if (!rc && d.task == MODEL_BODY)
+        rc = error_set(err, ERROR_CONFIG, "%s: %s is an encoder, which is neither aligned, trained nor generates; wanted a language model", checkpoint_path(p.checkpoint), d.family);
     o.train.dtype = o.dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
     if (!rc && v->data)
         rc = plan_train(&p, &d, v, &o, err);

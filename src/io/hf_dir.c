@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PIECE = 1 << 18 }; /* elements in flight */
 
@@ -90,21 +91,55 @@ static int copy_templates(const char *dir, const char *source, struct error *err
     return rc;
 }
 
+/* A file that the source may have; *n counts it. */
+static int copy_beside(const char *dir, const struct checkpoint *source, const char *name, int *n, struct error *err)
+{
+    const char *from = checkpoint_file(source, name);
+    char *to = from ? path_join(dir, name) : NULL;
+    int rc = 0;
+    if (from)
+        rc = to ? file_copy(from, to, err) : error_set_nomem(err, strlen(dir), dir);
+    *n += from != NULL;
+    mem_free(to);
+    return rc;
+}
+
+/* What sentence-transformers keeps beside a model, with the folders that modules.json names. */
+static int copy_sentence(const char *dir, const struct checkpoint *source, struct error *err)
+{
+    static const char *const names[] = {"modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"};
+    const char *modules = checkpoint_file(source, names[0]);
+    json_t *list = NULL, *module;
+    size_t i;
+    int unused = 0, rc = modules ? jsontext_load(&list, modules, 1 << 20, err) : 0;
+    for (int k = 0; k < 3 && !rc; k++)
+        rc = copy_beside(dir, source, names[k], &unused, err);
+    json_array_foreach(list, i, module) {
+        const char *path = json_string_value(json_object_get(module, "path"));
+        if (rc || !path || !*path || *path == '/' || strstr(path, ".."))
+            continue;
+        char *from = path_join(checkpoint_path(source), path), *to = path_join(dir, path), *config = from ? path_join(from, "config.json") : NULL;
+        rc = from && to && config ? 0 : error_set_nomem(err, strlen(path), path);
+        if (!rc && !access(config, F_OK)) /* a module without settings has no file */
+            rc = copy_template(from, to, "config.json", err);
+        mem_free(from);
+        mem_free(to);
+        mem_free(config);
+    }
+    json_decref(list);
+    return rc;
+}
+
 int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, struct error *err)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
                                         "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json"};
     int rc = 0, copied = 0;
-    for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++) {
-        const char *from = checkpoint_file(source, names[i]);
-        char *to = from ? path_join(dir, names[i]) : NULL;
-        if (from)
-            rc = to ? file_copy(from, to, err) : error_set_nomem(err, strlen(dir), dir);
-        copied += from != NULL;
-        mem_free(to);
-    }
+    for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++)
+        rc = copy_beside(dir, source, names[i], &copied, err);
     if (n)
         *n = copied;
+    rc = rc ? rc : copy_sentence(dir, source, err);
     return rc || checkpoint_gguf(source) ? rc : copy_templates(dir, checkpoint_path(source), err);
 }
 
