@@ -130,6 +130,11 @@ check-aarch64:
 	@BUILD=$(BUILD) tools/check-aarch64
 fuzz:
 	@tools/fuzz
+format:
+	@tools/format
+format-check:
+	@tools/format check
+.PHONY: format format-check
 .PHONY: bench-align check-aarch64
 # align beside transformers + trl; PYTHON has bench/requirements.txt
 bench-align: all

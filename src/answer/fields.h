@@ -6,6 +6,7 @@
 #include "base/fields.h"
 
 /* owner: a struct with const char *seeds, *test, *encoder, *template_file, *judge. */
+/* clang-format off */
 #define ANSWER_FILE_ROWS(owner)                                                                                        \
     {FIELD("seeds", FIELD_STRING, owner, seeds), .argument = "FILE",                                                   \
      .help = "question-answer pairs, fewer than 100, in any of the formats of docs/FORMATS.md"},                       \
@@ -18,5 +19,6 @@
     {FIELD("judge", FIELD_STRING, owner, judge), .argument = "DIR",                                                    \
      .help = "sequence classifier that judges answers; eval: also a guard model, a reward model, or a model that "     \
              "compares"}
+/* clang-format on */
 
 #endif

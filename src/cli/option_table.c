@@ -8,8 +8,10 @@
 #include "method/fields.h"
 #include "train/fields.h"
 
+/* clang-format off */
 #define V(n, t, g, member, arg, lo, hi, first, h) \
     {{FIELD(n, t, struct cli_values, member), .argument = arg, .low = lo, .high = hi, .initial = first, .help = h}, g}
+/* clang-format on */
 
 static const struct { struct field field; unsigned group; } own[] = {
     V("model", FIELD_STRING, GROUP_MODEL, model, "M", 0, 0, NULL,

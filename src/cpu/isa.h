@@ -5,7 +5,13 @@
 
 #include "base/error.h"
 
-#define CPU_ISAS(X) X(GENERIC, "generic") X(AVX2, "avx2") X(AVX512, "avx512") X(AVX512BF16, "avx512bf16") X(AMX, "amx") X(NEON, "neon")
+#define CPU_ISAS(X)             \
+    X(GENERIC, "generic")       \
+    X(AVX2, "avx2")             \
+    X(AVX512, "avx512")         \
+    X(AVX512BF16, "avx512bf16") \
+    X(AMX, "amx")               \
+    X(NEON, "neon")
 enum cpu_isa {
 #define X(name, text) ISA_##name,
     CPU_ISAS(X)

@@ -58,6 +58,7 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
     {                                                                                                                \
         tile_rows(M, W, c, b, ahead, acc);                                                                           \
     }
+/* clang-format off */
 #define TILES_OF(W) TILE_OF(1, W) TILE_OF(2, W) TILE_OF(3, W)
 TILES_OF(2) TILE_OF(4, 2) TILE_OF(5, 2) TILE_OF(6, 2)
 TILES_OF(4)
@@ -66,6 +67,7 @@ TILE_OF(7, 2) TILE_OF(8, 2) TILE_OF(9, 2) TILE_OF(10, 2) TILE_OF(11, 2) TILE_OF(
 TILE_OF(4, 4) TILE_OF(5, 4) TILE_OF(6, 4)
 TILES_OF(6) TILES_OF(8)
 #endif
+/* clang-format on */
 
 static void (*const tiles[TILE_ROWS][TILE_WIDEST / 2])(const struct product_call *, const uint32_t *const *, const char *, float *) = {
 #if TILE_ROWS > 6

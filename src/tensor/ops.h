@@ -16,11 +16,13 @@
 #include "tensor/tensor.h"
 
 /* Every backend has all of these. */
-#define TENSOR_PLAIN_OPS(X)                                                                                                 \
-    X(weight_pack) X(weight_unpack) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)                       \
-    X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx) X(bias_dw) \
-    X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_rows) X(cross_entropy)    \
-    X(candidates) X(sample) X(sum_squares)
+/* clang-format off */
+#define TENSOR_PLAIN_OPS(X)                                                                                         \
+    X(weight_pack) X(weight_unpack) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)               \
+    X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx)    \
+    X(bias_dw) X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_rows)  \
+    X(cross_entropy) X(candidates) X(sample) X(sum_squares)
+/* clang-format on */
 /* These too, but what they fuse is optional: a backend that says in its `fused` that it has it not gets the composed form, with the same bits.
  *   FUSED_GATE        linear with gate or activate; else linear into args->wide, then gate
  *   FUSED_ADAMW_PACK  adamw with w; else adamw, then weight_pack */

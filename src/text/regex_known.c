@@ -16,7 +16,7 @@
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                                          \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-enum class { LETTER, NUMBER, SPACE, OTHER, END };
+enum character { LETTER, NUMBER, SPACE, OTHER, END };
 
 static unsigned letter, number; /* Oniguruma's numbers of these two properties */
 
@@ -28,7 +28,7 @@ void regex_known_prepare(void)
     number = (unsigned)utf8->property_name_to_ctype(utf8, n, n + 1);
 }
 
-static enum class ascii_class(unsigned char c)
+static enum character ascii_class(unsigned char c)
 {
     if ((c | 32u) - 'a' < 26u)
         return LETTER;
@@ -38,7 +38,7 @@ static enum class ascii_class(unsigned char c)
 }
 
 /* \p{L}, \p{N}, \s or none of them; *k is the character's length. */
-static enum class class_at(const char *text, size_t n, size_t at, size_t *k)
+static enum character class_at(const char *text, size_t n, size_t at, size_t *k)
 {
     OnigEncodingType *utf8 = ONIG_ENCODING_UTF8;
     uint32_t cp;
@@ -58,7 +58,7 @@ static enum class class_at(const char *text, size_t n, size_t at, size_t *k)
 }
 
 /* The end of the run of one class that begins at `at`, of at most `most` characters. */
-static size_t run(const char *text, size_t n, size_t at, enum class wanted, size_t most)
+static size_t run(const char *text, size_t n, size_t at, enum character wanted, size_t most)
 {
     size_t k;
     while (most-- && class_at(text, n, at, &k) == wanted)
@@ -98,7 +98,7 @@ static size_t gpt2(const char *text, size_t n, size_t at)
     size_t short_word = text[at] == '\'' ? contraction(text + at, n - at, 0) : 0;
     if (short_word)
         return at + short_word;
-    enum class c = class_at(text, n, from, &k);
+    enum character c = class_at(text, n, from, &k);
     if (c == LETTER || c == NUMBER || c == OTHER)
         return run(text, n, from, c, SIZE_MAX);
     return spaces(text, n, at, run(text, n, at, SPACE, SIZE_MAX));
@@ -119,12 +119,12 @@ static size_t modern(const char *text, size_t n, size_t at, size_t digits)
     size_t k, next, short_word = text[at] == '\'' ? contraction(text + at, n - at, 1) : 0;
     if (short_word)
         return at + short_word;
-    enum class c = class_at(text, n, at, &k);
+    enum character c = class_at(text, n, at, &k);
     if (c == LETTER)
         return run(text, n, at, LETTER, SIZE_MAX);
     if (c == NUMBER)
         return run(text, n, at, NUMBER, digits);
-    enum class after = class_at(text, n, at + k, &next);
+    enum character after = class_at(text, n, at + k, &next);
     if (after == LETTER && !is_newline(text[at]))
         return run(text, n, at + k, LETTER, SIZE_MAX);
     if (c == SPACE && (text[at] != ' ' || after != OTHER))
