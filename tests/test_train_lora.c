@@ -296,11 +296,12 @@ static void test_what_is_not_computed_is_refused_by_name(void **state)
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, "tests/golden/random_llama", "made for another model");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", model_path, model_path, "adapts nothing");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, adapter_path, "is an adapter, wanted a base model");
-    struct model_desc d = {.n_layer = 1, .n_embd = 8, .n_head = 1, .n_kv_head = 1, .head_dim = 8, .n_ff = 8};
+    struct model_desc d = {.family = "llama", .n_layer = 1, .n_embd = 8, .n_head = 1, .n_kv_head = 1, .head_dim = 8, .n_ff = 8, .parts = 1u << PART_QKV | 1u << PART_DOWN};
     struct error err = {0};
     int64_t n;
     int widest;
     assert_int_equal(lora_sizes(&d, &(struct lora_options){4, 8, "q_proj,w_proj"}, &n, &widest, &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "wanted some of q_proj,k_proj,v_proj,down_proj with"));
     assert_non_null(strstr(err.message, "\"w_proj\""));
     assert_int_equal(lora_sizes(&d, &(struct lora_options){4, 8, "q_proj,v_proj"}, &n, &widest, &err), 0);
     assert_int_equal(n, 64 + 2 * 32);

@@ -32,7 +32,7 @@ static const struct { const char *name; enum rule rule; const char *why; } keys[
     {"layers_to_transform", HARMLESS, "the tensors say which"},
     {"layers_pattern", HARMLESS, "the tensors say which"},
     {"modules_to_save", HARMLESS, "the tensors say which: they stand for the base's own"},
-    {"fan_in_fan_out", HARMLESS, "of layers that store their transpose: peft turns it off for linear ones"},
+    {"fan_in_fan_out", READ, ""},
     {"loftq_config", HARMLESS, "read with init_lora_weights loftq, which is refused"},
     {"eva_config", HARMLESS, "how A began, before it was trained"},
     {"corda_config", HARMLESS, "read with init_lora_weights corda, which is refused"},
@@ -217,7 +217,7 @@ int adapter_config_parse(struct adapter_config *out, const json_t *json, const c
     if (bias && !json_is_null(bias) && (!json_is_string(bias) || strcmp(json_string_value(bias), "none")))
         return refuse(out, "bias", "\"none\"", err);
     if ((rc = check_keys(out, err)) || (rc = check_start(out, err)) || (rc = read_flag(out, "use_rslora", &out->rslora, err)) ||
-        (rc = read_flag(out, "use_dora", &out->dora, err)) || (rc = check_pattern(out, "rank_pattern", 1, err)) || (rc = check_pattern(out, "alpha_pattern", 0, err)))
+        (rc = read_flag(out, "use_dora", &out->dora, err)) || (rc = read_flag(out, "fan_in_fan_out", &out->turned, err)) || (rc = check_pattern(out, "rank_pattern", 1, err)) || (rc = check_pattern(out, "alpha_pattern", 0, err)))
         return rc;
     if (r && !is_rank(r))
         return refuse(out, "r", "a rank, a whole number from 1", err);

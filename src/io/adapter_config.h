@@ -13,7 +13,7 @@ struct adapter_config {
     const char *where;  /* names the file in messages */
     int64_t rank;
     double alpha;
-    int rslora, dora;
+    int rslora, dora, turned; /* turned: fan_in_fan_out */
 };
 int adapter_config_parse(struct adapter_config *out, const json_t *json, const char *where, struct error *err);
 /* Rank and scale (alpha / r, or alpha / sqrt r) of one module, "model.layers.0.self_attn.q_proj", after rank_pattern and alpha_pattern. */

@@ -24,12 +24,26 @@ struct adapter {
     struct error *err;
 };
 
-/* A tensor of `module` of the adapter, under PEFT's names; its index, or -1. */
+static const char head[] = "base_model.model.";
+
+/* A tensor of `module` of the adapter, under PEFT's names; its index, or -1. Files of a bare base lack the first component of its modules' names ("transformer"), or an adapter of one does. */
 static long find_part(const struct adapter *a, const char *module, const char *part)
 {
     char name[4300];
-    int n = snprintf(name, sizeof name, "base_model.model.%s.%s", module, part);
-    return n < (int)sizeof name ? weights_find(a->s, name) : -1;
+    int n = snprintf(name, sizeof name, "%s%s.%s", head, module, part);
+    long found = n < (int)sizeof name ? weights_find(a->s, name) : -1;
+    const char *dot = strchr(module, '.'), *tail = name + sizeof head - 1;
+    if (found >= 0 || n >= (int)sizeof name)
+        return found;
+    for (size_t i = 0; found < 0 && i < weights_n_tensor(a->s); i++) {
+        const char *other = weights_tensor(a->s, i)->name, *rest = strncmp(other, head, sizeof head - 1) ? NULL : strchr(other + sizeof head - 1, '.');
+        if (rest && !strcmp(rest + 1, tail))
+            found = (long)i;
+    }
+    if (found >= 0 || !dot)
+        return found;
+    snprintf(name, sizeof name, "%s%s.%s", head, dot + 1, part);
+    return weights_find(a->s, name);
 }
 
 static int wrong(const struct adapter *a, long i, const char *why)
@@ -82,14 +96,23 @@ static int read_magnitude(struct checkpoint *ck, const struct adapter *a, const 
     return 0;
 }
 
-struct factors { long a, b; int embedding; };
+struct factors { long a, b; int turned, embedding; }; /* turned: the base's matrix is the transpose of B A */
 
 static struct factors find_factors(const struct adapter *a, const char *module)
 {
-    struct factors f = {find_part(a, module, "lora_A.weight"), find_part(a, module, "lora_B.weight"), 0};
+    struct factors f = {find_part(a, module, "lora_A.weight"), find_part(a, module, "lora_B.weight"), 0, 0};
     if (f.a >= 0 || f.b >= 0)
         return f;
-    return (struct factors){find_part(a, module, "lora_embedding_A"), find_part(a, module, "lora_embedding_B"), 1};
+    return (struct factors){find_part(a, module, "lora_embedding_A"), find_part(a, module, "lora_embedding_B"), 1, 1};
+}
+
+/* peft leaves fan_in_fan_out true only for layers that store their transpose. */
+static int fits_turned(const struct adapter *a, const struct checkpoint_tensor *c, struct factors f)
+{
+    if (!a->config.turned || f.a < 0 || f.b < 0 || c->info.n_dim != 2)
+        return 0;
+    const struct tensor_info *x = weights_tensor(a->s, (size_t)f.a), *y = weights_tensor(a->s, (size_t)f.b);
+    return x->n_dim == 2 && y->n_dim == 2 && x->shape[1] == c->info.shape[0] && y->shape[0] == c->info.shape[1];
 }
 
 /* The sizes of both factors against the base's matrix and the configuration. */
@@ -102,7 +125,7 @@ static int check_factors(const struct adapter *a, const struct checkpoint_tensor
     int rc = adapter_config_module(&a->config, module, &rank, &d->scale, a->err);
     if (rc)
         return rc;
-    int64_t in = f.embedding ? y->shape[0] : x->shape[1], out = f.embedding ? x->shape[1] : y->shape[0];
+    int64_t in = f.turned ? y->shape[0] : x->shape[1], out = f.turned ? x->shape[1] : y->shape[0];
     d->rank = x->n_dim == 2 ? x->shape[0] : 0;
     if (x->n_dim != 2 || y->n_dim != 2 || d->rank < 1 || y->shape[1] != d->rank || c->info.n_dim != 2 || in != c->info.shape[1] || out != c->info.shape[0])
         return error_set(a->err, ERROR_DATA, "%s/%s: %s: A is %lld x %lld and B %lld x %lld, the base's matrix %lld x %lld; this adapter was made for another model",
@@ -111,7 +134,7 @@ static int check_factors(const struct adapter *a, const struct checkpoint_tensor
     if (d->rank != rank)
         return error_set(a->err, ERROR_DATA, "%s: %s has tensors of rank %lld in %s, but \"r\" or rank_pattern of adapter_config.json says %lld", a->path, module,
                          (long long)d->rank, a->weights, (long long)rank);
-    return f.embedding && a->config.dora ? error_set(a->err, ERROR_DATA, "%s: use_dora with an adapter of %s is not supported", a->path, module) : 0;
+    return f.turned && a->config.dora ? error_set(a->err, ERROR_DATA, "%s: use_dora with an adapter of %s is not supported", a->path, module) : 0;
 }
 
 static int module_of(const struct checkpoint_tensor *c, char module[4200])
@@ -133,12 +156,13 @@ static int add_delta(struct checkpoint *ck, const struct adapter *a, struct chec
     struct factors f = find_factors(a, module);
     if (f.a < 0 && f.b < 0)
         return 0;
+    f.turned |= fits_turned(a, c, f);
     struct checkpoint_delta *d = arena_alloc(&ck->arena, sizeof *d);
     if (!d)
         return error_set_nomem(a->err, sizeof *d, "an adapter");
     d->magnitude = NULL;
     int rc = check_factors(a, c, module, f, d);
-    if (rc || (rc = read_factor(ck, a, f.embedding ? f.b : f.a, f.embedding, &d->a)) || (rc = read_factor(ck, a, f.embedding ? f.a : f.b, f.embedding, &d->b)) ||
+    if (rc || (rc = read_factor(ck, a, f.turned ? f.b : f.a, f.turned, &d->a)) || (rc = read_factor(ck, a, f.turned ? f.a : f.b, f.turned, &d->b)) ||
         (rc = read_magnitude(ck, a, c, module, &d->magnitude, used)))
         return rc;
     c->delta = d;
@@ -205,7 +229,6 @@ static int untie(struct checkpoint *ck, const struct adapter *a)
 static int refuse_rest(const struct checkpoint *ck, const struct adapter *a)
 {
     for (size_t i = 0; i < weights_n_tensor(a->s); i++) {
-        static const char head[] = "base_model.model.";
         const char *name = weights_tensor(a->s, i)->name, *cut = strstr(name, ".lora_");
         char base[4200] = "";
         if (cut && !strncmp(name, head, sizeof head - 1))

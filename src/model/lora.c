@@ -6,26 +6,34 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-static const struct { const char *name, *place; enum layer_part part; } modules[LORA_N_MODULE] = {
-    {"q_proj", "self_attn", PART_QKV}, {"k_proj", "self_attn", PART_QKV}, {"v_proj", "self_attn", PART_QKV}, {"o_proj", "self_attn", PART_O},
-    {"gate_proj", "mlp", PART_GATE_UP}, {"up_proj", "mlp", PART_GATE_UP}, {"down_proj", "mlp", PART_DOWN},
+/* A matrix of a layer as its file has it: what an adapter stands beside. */
+struct module {
+    enum layer_part part;
+    char path[96], name[64]; /* behind the layer's prefix, without ".weight"; its last component */
+    struct tensor_place at;
 };
 
-struct shape { int64_t row, n, k; }; /* rows of the group, inputs */
-
-static struct shape module_shape(const struct model_desc *d, int i)
+/* Those of one layer, in the row's order. */
+static int list_modules(const struct model_desc *d, struct module out[LORA_N_MODULE])
 {
-    int64_t c = d->n_embd, q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim, f = d->n_ff;
-    const struct shape shapes[LORA_N_MODULE] = {{0, q, c}, {q, kv, c}, {q + kv, kv, c}, {0, c, q}, {0, f, c}, {d->gated ? f : 0, f, c}, {0, c, f}};
-    return shapes[i];
-}
-
-/* An MLP without a gate has no gate_proj. */
-static int is_there(const struct model_desc *d, int i)
-{
-    return d->gated || strcmp(modules[i].name, "gate_proj");
+    static const char tail[] = ".weight";
+    const struct family *f = family_find(d->family);
+    int n = 0;
+    for (int i = 0; f && i < f->n_tensor && n < LORA_N_MODULE; i++) {
+        const struct family_tensor *t = &f->tensors[i];
+        size_t length = strlen(t->name), cut = sizeof tail - 1;
+        struct module m = {.part = t->part, .at = tensor_place(d, t)};
+        if (!(d->parts >> t->part & 1) || !m.at.k || !m.at.n || length < cut || length >= sizeof m.path || strcmp(t->name + length - cut, tail))
+            continue;
+        snprintf(m.path, sizeof m.path, "%.*s", (int)(length - cut), t->name);
+        const char *dot = strrchr(m.path, '.');
+        snprintf(m.name, sizeof m.name, "%.63s", dot ? dot + 1 : m.path);
+        out[n++] = m;
+    }
+    return n;
 }
 
 /* Whether `name` is among the targets. */
@@ -40,15 +48,47 @@ static int is_target(const char *targets, const char *name)
     return 0;
 }
 
-static int check_targets(const char *targets, struct error *err)
+/* Those of list_modules that are among the targets. */
+static int list_targets(const struct model_desc *d, const char *targets, struct module out[LORA_N_MODULE])
 {
+    struct module all[LORA_N_MODULE];
+    int n = 0, n_all = list_modules(d, all);
+    for (int i = 0; i < n_all; i++)
+        if (is_target(targets, all[i].name))
+            out[n++] = all[i];
+    return n;
+}
+
+/* Each name once: two matrices of a layer may share one. */
+static int is_repeated(const struct module *list, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (!strcmp(list[k].name, list[i].name))
+            return 1;
+    return 0;
+}
+
+static int refuse_target(const struct module *all, int n, const char *found, int length, struct error *err)
+{
+    char names[LORA_N_MODULE * 64] = "";
+    size_t used = 0;
+    for (int i = 0; i < n; i++)
+        if (!is_repeated(all, i))
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? "," : "", all[i].name);
+    return error_set(err, ERROR_USAGE, "lora_target_modules: wanted some of %s with commas between, or all-linear, found \"%.*s\"", names, length, found);
+}
+
+static int check_targets(const struct model_desc *d, const char *targets, struct error *err)
+{
+    struct module all[LORA_N_MODULE];
+    int n_all = list_modules(d, all);
     for (const char *at = targets; strcmp(targets, "all-linear");) {
         size_t n = strcspn(at, ",");
         int known = 0;
-        for (int i = 0; i < LORA_N_MODULE; i++)
-            known |= strlen(modules[i].name) == n && !strncmp(at, modules[i].name, n);
+        for (int i = 0; i < n_all; i++)
+            known |= strlen(all[i].name) == n && !strncmp(at, all[i].name, n);
         if (!known)
-            return error_set(err, ERROR_USAGE, "lora_target_modules: wanted some of q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj with commas between, or all-linear, found \"%.*s\"", (int)n, at);
+            return refuse_target(all, n_all, at, (int)n, err);
         if (!at[n])
             break;
         at += n + 1;
@@ -56,13 +96,14 @@ static int check_targets(const char *targets, struct error *err)
     return 0;
 }
 
-void lora_targets(const struct lora_options *o, const char *names[LORA_N_MODULE + 1])
+void lora_targets(const struct model_desc *d, const struct lora_options *o, char names[LORA_N_MODULE + 1][64])
 {
-    int n = 0;
-    for (int i = 0; i < LORA_N_MODULE; i++)
-        if (is_target(o->targets, modules[i].name))
-            names[n++] = modules[i].name;
-    names[n] = NULL;
+    struct module list[LORA_N_MODULE];
+    int n = 0, n_all = list_targets(d, o->targets, list);
+    for (int i = 0; i < n_all; i++)
+        if (!is_repeated(list, i))
+            snprintf(names[n++], 64, "%s", list[i].name);
+    *names[n] = 0;
 }
 
 static int64_t aligned(int64_t n)
@@ -73,14 +114,15 @@ static int64_t aligned(int64_t n)
 /* Places of one layer's adapters from *at on, into groups[part] when given. */
 static void place_layer(const struct model_desc *d, const struct lora_options *o, int64_t *at, int *widest, struct lora_group *groups)
 {
+    struct module list[LORA_N_MODULE];
+    int n = list_targets(d, o->targets, list);
     for (int part = 0; part < PART_COUNT; part++) {
         struct lora_group g = {0};
         int64_t k = 0;
-        for (int i = 0; i < LORA_N_MODULE; i++)
-            if ((int)modules[i].part == part && is_there(d, i) && is_target(o->targets, modules[i].name)) {
-                struct shape s = module_shape(d, i);
-                k = s.k;
-                g.modules[g.n_module++] = (struct lora_module){.row = s.row, .n = s.n};
+        for (int i = 0; i < n; i++)
+            if ((int)list[i].part == part) {
+                k = list[i].at.k;
+                g.modules[g.n_module++] = (struct lora_module){.row = list[i].at.row, .n = list[i].at.n};
             }
         g.a = *at;
         *at += aligned(g.n_module * o->r * k);
@@ -98,7 +140,7 @@ int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t
 {
     *n_element = 0;
     *widest = 0;
-    int rc = check_targets(o->targets, err);
+    int rc = check_targets(d, o->targets, err);
     for (int l = 0; !rc && l < d->n_layer; l++)
         place_layer(d, o, n_element, widest, NULL);
     return rc;
@@ -109,13 +151,16 @@ static int name_params(struct model *m, int layer, int part, const struct lora_o
 {
     struct lora *lora = m->lora;
     const struct lora_group *g = &lora->groups[layer_index(m, layer, (enum layer_part)part)];
+    struct module list[LORA_N_MODULE];
+    int n = list_targets(&m->desc, o->targets, list);
     for (int b = 0; b < 2; b++)
-        for (int i = 0, at = 0; i < LORA_N_MODULE; i++) {
-            struct shape s = module_shape(&m->desc, i);
-            char name[160];
-            if ((int)modules[i].part != part || !is_there(&m->desc, i) || !is_target(o->targets, modules[i].name))
+        for (int i = 0, at = 0; i < n; i++) {
+            struct tensor_place s = list[i].at;
+            char name[300], prefix[64];
+            if ((int)list[i].part != part)
                 continue;
-            snprintf(name, sizeof name, "base_model.model.model.layers.%d.%s.%s.lora_%c.weight", layer, modules[i].place, modules[i].name, b ? 'B' : 'A');
+            snprintf(prefix, sizeof prefix, m->family->layer, layer);
+            snprintf(name, sizeof name, "base_model.model.%s%s.lora_%c.weight", prefix, list[i].path, b ? 'B' : 'A');
             struct model_param *p = &lora->params[lora->n_param++];
             *p = (struct model_param){.name = arena_strdup(&m->arena, name), .ndim = 2, .decay = 1, .shape = {b ? s.n : o->r, b ? o->r : s.k},
                                       .offset = b ? g->modules[at].b : g->a + at * o->r * s.k, .count = b ? s.n * o->r : o->r * s.k};
@@ -145,7 +190,7 @@ static int make_weights(struct model *m, int64_t *largest, struct error *err)
 
 int lora_add(struct model *m, const struct lora_options *o, struct error *err)
 {
-    int rc = check_targets(o->targets, err), widest = 0;
+    int rc = check_targets(&m->desc, o->targets, err), widest = 0;
     int64_t largest = 1;
     size_t n_param = (size_t)m->desc.n_layer * LORA_N_MODULE * 2;
     if (rc)

@@ -7,7 +7,7 @@
 
 #include "model/parts.h"
 
-enum { LORA_N_MODULE = 7 };
+enum { LORA_N_MODULE = 7 }; /* at most, of a layer */
 struct lora_options {
     int r;               /* 0: no adapter */
     double alpha;
@@ -34,8 +34,8 @@ struct lora {
 };
 /* Elements of the flat order and rows of the widest stacked A, from the descriptor alone; names what is wrong with the targets. */
 int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t *n_element, int *widest, struct error *err);
-/* The target modules, by name, in the model's order; NULL behind the last. */
-void lora_targets(const struct lora_options *o, const char *names[LORA_N_MODULE + 1]);
+/* The target modules, each name once, in the order of the family's row; "" behind the last. */
+void lora_targets(const struct model_desc *d, const struct lora_options *o, char names[LORA_N_MODULE + 1][64]);
 /* Hangs adapters on the model; it must have none. */
 int lora_add(struct model *m, const struct lora_options *o, struct error *err);
 void lora_remove(struct model *m);

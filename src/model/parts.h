@@ -56,6 +56,9 @@ static inline enum dtype model_act_dtype(const struct model *m)
 {
     return m->dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
 }
+/* Which rows of its part a tensor of a layer holds, and how wide they are (0: a vector); n 0: it is not there. */
+struct tensor_place { int64_t row, n, k; };
+struct tensor_place tensor_place(const struct model_desc *d, const struct family_tensor *t);
 double desc_count(const struct model_desc *d); /* parameters, from the tables */
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);

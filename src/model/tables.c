@@ -62,16 +62,16 @@ static int is_norm(enum layer_part part)
     return part == PART_ATTN_NORM || part == PART_Q_NORM || part == PART_K_NORM || part == PART_ATTN_POST || part == PART_MLP_NORM || part == PART_MLP_POST;
 }
 
-static void rows_of(const struct model_desc *d, enum tensor_rows which, struct piece *r)
+struct tensor_place tensor_place(const struct model_desc *d, const struct family_tensor *t)
 {
-    int64_t q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim;
-    switch (which) {
-    case ROWS_Q: r->n = q; break;
-    case ROWS_K: r->first = q, r->n = kv; break;
-    case ROWS_V: r->first = q + kv, r->n = kv; break;
-    case ROWS_GATE: r->n = d->n_ff; break;
-    case ROWS_UP: r->first = d->gated ? d->n_ff : 0, r->n = d->n_ff; break;
-    case ROWS_ALL: break;
+    int64_t q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim, k = part_shape(d, t->part).k;
+    switch (t->rows) {
+    case ROWS_Q: return (struct tensor_place){0, q, k};
+    case ROWS_K: return (struct tensor_place){q, kv, k};
+    case ROWS_V: return (struct tensor_place){q + kv, kv, k};
+    case ROWS_GATE: return (struct tensor_place){0, d->gated ? d->n_ff : 0, k};
+    case ROWS_UP: return (struct tensor_place){d->gated ? d->n_ff : 0, d->n_ff, k};
+    default: return (struct tensor_place){0, part_shape(d, t->part).n, k};
     }
 }
 
@@ -85,11 +85,11 @@ static void add_part(struct builder *b, int layer, enum layer_part part)
         b->m->layer_parts[layer * PART_COUNT + (int)part] = index;
     for (int i = 0; i < f->n_tensor; i++) {
         const struct family_tensor *t = &f->tensors[i];
-        struct piece r = {0, shape.n, shape.k, is_norm(part) ? 1 - d->norm_offset : 0, f->transposed && shape.k};
+        struct tensor_place at = tensor_place(d, t);
+        struct piece r = {at.row, at.n, at.k, is_norm(part) ? 1 - d->norm_offset : 0, f->transposed && shape.k};
         char prefix[64], name[160];
-        if (t->part != part || (t->rows == ROWS_GATE && !d->gated))
+        if (t->part != part || !at.n)
             continue;
-        rows_of(d, t->rows, &r);
         snprintf(prefix, sizeof prefix, f->layer, layer);
         snprintf(name, sizeof name, "%s%s", prefix, t->name);
         add_param(b, name, &r);

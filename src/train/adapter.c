@@ -17,12 +17,12 @@ static json_t *base_name(const struct trainer *t)
     return name;
 }
 
-static json_t *target_list(const struct lora_options *o)
+static json_t *target_list(const struct model_desc *d, const struct lora_options *o)
 {
-    const char *names[LORA_N_MODULE + 1];
+    char names[LORA_N_MODULE + 1][64];
     json_t *list = json_array();
-    lora_targets(o, names);
-    for (int i = 0; names[i]; i++)
+    lora_targets(d, o, names);
+    for (int i = 0; *names[i]; i++)
         json_array_append_new(list, json_string(names[i]));
     return list;
 }
@@ -34,7 +34,7 @@ static int write_config(const struct trainer *t, const char *path, struct error 
     json_t *config = json_pack("{s:s, s:s, s:o, s:i, s:o, s:f, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:n, s:n, s:n, s:n, s:{}, s:{}}", "peft_type", "LORA", "task_type", "CAUSAL_LM",
                                "base_model_name_or_path", base_name(t), "r", o->lora_r, "lora_alpha",
                                o->lora_alpha == (int)o->lora_alpha ? json_integer((int)o->lora_alpha) : json_real(o->lora_alpha), "lora_dropout", 0.0, "target_modules",
-                               target_list(&lora), "bias", "none", "fan_in_fan_out", 0, "inference_mode", 1, "use_rslora", 0, "use_dora", 0, "init_lora_weights", 1, "modules_to_save",
+                               target_list(&t->m->desc, &lora), "bias", "none", "fan_in_fan_out", t->m->family->transposed, "inference_mode", 1, "use_rslora", 0, "use_dora", 0, "init_lora_weights", 1, "modules_to_save",
                                "layers_to_transform", "layers_pattern", "revision", "rank_pattern", "alpha_pattern");
     int rc = config ? jsontext_write(path, config, err) : error_set_nomem(err, 1024, "adapter_config.json");
     json_decref(config);
