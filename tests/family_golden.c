@@ -186,6 +186,7 @@ int family_golden_training(struct family_golden *g)
     o.dtype = DTYPE_F32;
     o.learning_rate = 3e-3;
     o.weight_decay = 0.1;
+    o.adam_epsilon = 1e-4;
     o.schedule = LR_CONSTANT;
     o.warmup_ratio = 0;
     o.max_steps = (int)json_array_size(json_object_get(g->values, "train"));

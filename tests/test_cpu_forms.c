@@ -274,10 +274,61 @@ static void moments_in_bf16_are_right_on_average(void **state)
         free(got[i]);
 }
 
+/* The widest weight there is (a vocabulary): dx goes through all of it at once, a block of rows of either type just fits. */
+enum { WIDE = 320 << 10, WIDE_K = 2, WIDE_ROWS = 33 };
+static float wide_w[WIDE * WIDE_K], wide_dy[WIDE_ROWS * WIDE];
+
+static void check_wide(const char *isa, enum dtype t, int rows, const double *wanted)
+{
+    struct ops o;
+    float got[WIDE_ROWS * WIDE_K];
+    struct weight *packed;
+    ops_open(&o, isa, 2);
+    assert_int_equal(weight_new(&packed, o.device, WIDE, WIDE_K, t, "w", NULL), 0);
+    assert_int_not_equal(weight_new(&(struct weight *){NULL}, o.device, WIDE + 1, WIDE_K, t, "w", NULL), 0);
+    struct span s = ops_new(&o, wide_w, sizeof wide_w), d = ops_new(&o, wide_dy, (size_t)rows * WIDE * 4), dx = ops_new(&o, NULL, (size_t)rows * WIDE_K * 4);
+    tensor_weight_pack(o.queue, &(struct weight_pack_args){.w = packed, .n_row = WIDE, .src = s});
+    tensor_linear_dx(o.queue, &(struct linear_dx_args){.w = packed, .n_row = rows, .dy = d, .dx = dx});
+    ops_get(&o, got, dx, (size_t)rows * WIDE_K * 4);
+    for (int j = 0; j < rows * WIDE_K; j++)
+        ops_close_to(isa, (size_t)j, (double)got[j], wanted[j], 0.05, 0);
+    weight_free(packed);
+    ops_close(&o);
+}
+
+/* Values are multiples of 1/64, which bf16 holds exactly. */
+static void fill_wide(float *x, size_t n, uint64_t seed)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = rintf(64 * ops_random(seed, i)) / 64;
+}
+
+static void a_vocabulary_may_have_327680_tokens(void **state)
+{
+    (void)state;
+    static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx"};
+    static double wanted[WIDE_ROWS * WIDE_K];
+    fill_wide(wide_w, WIDE * WIDE_K, 1);
+    fill_wide(wide_dy, WIDE_ROWS * WIDE, 77);
+    for (int r = 0; r < WIDE_ROWS; r++)
+        for (int n = 0; n < WIDE; n++)
+            for (int k = 0; k < WIDE_K; k++)
+                wanted[r * WIDE_K + k] += (double)wide_dy[r * WIDE + n] * (double)wide_w[n * WIDE_K + k];
+    for (int k = 0; k < 5; k++) {
+        struct device *has;
+        if (device_open(&has, DEVICE_CPU, &(struct device_options){.isa = isas[k]}, NULL))
+            continue;
+        device_close(has);
+        check_wide(isas[k], DTYPE_F32, 13, wanted);
+        check_wide(isas[k], DTYPE_BF16, WIDE_ROWS, wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gates_of_bf16_are_those_of_the_same_values),
+        cmocka_unit_test(a_vocabulary_may_have_327680_tokens),
         cmocka_unit_test(fresh_sums_are_those_from_zero),
         cmocka_unit_test(residuals_may_lie_in_wider_rows_and_scaling_scales),
         cmocka_unit_test(adamw_packs_what_it_writes), cmocka_unit_test(packing_at_random_is_right_on_average), cmocka_unit_test(moments_in_bf16_are_right_on_average),

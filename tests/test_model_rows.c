@@ -29,6 +29,7 @@ static const struct {
     {NULL, "score", "of score heads"},
     {NULL, "score2", "of score heads"},
     {"llama", "layer_types", "it has no windows"},
+    {"gemma", "layer_types", "it has no windows"},
     {"bert", "layer_types", "it has no windows"},
     {NULL, "max_position_embeddings", "the longest text, not its numbers"},
     {NULL, "bos_token_id", "not of the numbers"},
@@ -153,7 +154,7 @@ static void flip_numbers(const struct family *f)
     static struct copy c;
     for (int k = 0; k < 5; k++) {
         static const char *const names[] = {"eps_missing", "rotary_missing", "window_pattern", "position_offset", "norm"};
-        int used[] = {1, f->rotary != NULL, f->window != NULL, f->positions != NULL, 1};
+        int used[] = {1, f->rotary != NULL, f->window && !f->window_every, f->positions != NULL, 1};
         copy_of(&c, f);
         c.f.eps_missing *= k == 0 ? 1e5 : 1;
         c.f.rotary_missing *= k == 1 ? 0.5 : 1;

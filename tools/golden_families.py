@@ -9,7 +9,8 @@ its defaults count. values.json, all of f32 on the CPU with eager attention:
     last            log-probabilities of all tokens behind the first text
     hidden          the mean of the final hidden states of each text
     losses, gradient_norms    of each text alone: the mean over its tokens but the first, and every parameter's gradient
-    train           five AdamW steps over both texts (learning rate 3e-3, decay 0.1 on matrices, clipping at 1, betas 0.9 and 0.95): loss and gradient norm
+    train           five AdamW steps over both texts (learning rate 3e-3, decay 0.1 on matrices, clipping at 1, betas 0.9 and 0.95, epsilon 1e-4: smaller ones make
+                    steps of what is only rounding): loss and gradient norm
     greedy, beams   twelve tokens behind the second text; three beams, two returned, with their scores (kept only where f64 gives the same ids)
 
 usage: golden_families.py [--output DIRECTORY] [NAME...]   (default: all)"""
@@ -18,10 +19,10 @@ import torch, transformers
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
-IDS = [[1, 5, 9, 22, 31, 7, 40, 3, 12, 6, 30, 30, 17, 45, 11, 0, 26, 8, 19], [2, 44, 8, 8, 30, 13, 21]]
+IDS = [[1, 5, 9, 22, 31, 7, 40, 3, 12, 6, 30, 30, 17, 45, 11, 4, 26, 8, 19], [2, 44, 8, 8, 30, 13, 21]]
 MODELS = {}
 BASE = {"vocab_size": 48, "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
-        "max_position_embeddings": 64, "tie_word_embeddings": False, "rms_norm_eps": 1e-5, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 2,
+        "max_position_embeddings": 64, "tie_word_embeddings": False, "rms_norm_eps": 0.02, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 2,
         "pad_token_id": None}
 
 
@@ -77,7 +78,7 @@ def passes(m, v):
 def training(m):
     m = copy.deepcopy(m)
     groups = [{"params": [p for p in m.parameters() if (p.ndim == 2) == decays], "weight_decay": 0.1 if decays else 0.0} for decays in (True, False)]
-    optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), eps=1e-8)
+    optimizer = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.95), eps=1e-4)
     log = []
     for _ in range(5):
         optimizer.zero_grad()
@@ -142,6 +143,22 @@ def bare(kind, keep=(), **more):
 model("llama_biases", like("Llama", num_hidden_layers=2, num_attention_heads=5, num_key_value_heads=5, attention_bias=True, mlp_bias=True, hidden_act="gelu_pytorch_tanh"))
 model("llama_gelu", like("Llama", num_hidden_layers=2, hidden_act="gelu", tie_word_embeddings=True))
 model("llama_bare", *bare("Llama", num_hidden_layers=2))
+YARN = {"rope_type": "yarn", "rope_theta": 50.0, "factor": 4.0, "original_max_position_embeddings": 16}
+SHORT, LONG = [1.0, 1.5, 2.0], [3.0, 5.0, 9.0]
+for kind, rope in {
+        "linear": {"rope_type": "linear", "factor": 3.0, "rope_theta": 100.0},
+        "dynamic": {"rope_type": "dynamic", "factor": 3.0, "rope_theta": 100.0},
+        "llama3": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 24, "rope_theta": 30.0},
+        "yarn": YARN,
+        "yarn_given": YARN | {"attention_factor": 1.25, "beta_fast": 4.0, "beta_slow": 0.5, "truncate": False},
+        "yarn_mscale": YARN | {"mscale": 1.5, "mscale_all_dim": 0.5},
+        "longrope": {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG, "original_max_position_embeddings": 32, "rope_theta": 100.0},
+        "longrope_given": {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG, "original_max_position_embeddings": 64, "factor": 8.0, "rope_theta": 100.0},
+        "longrope_attention": {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG, "factor": 8.0, "attention_factor": 1.5, "rope_theta": 100.0},
+}.items():
+    model("llama_" + kind, like("Llama", num_hidden_layers=1, rope_parameters=rope))
+model("llama_4.3x", like("Llama", num_hidden_layers=1), without=("rope_parameters",), rope_theta=50.0, rope_scaling={"type": "yarn", "factor": 2.0}, torch_dtype="float32",
+      pretraining_tp=1)
 model("mistral", like("Mistral", sliding_window=5, hidden_act="gelu", rope_parameters={"rope_type": "default", "rope_theta": 500.0}))
 model("mistral_full", like("Mistral", sliding_window=None, tie_word_embeddings=True), without=("rope_parameters",), rope_theta=300.0)
 model("mistral_mixed", like("Mistral", sliding_window=4), layer_types=["full_attention", "sliding_attention", "full_attention"])
@@ -159,6 +176,29 @@ model("qwen3_window", *bare("Qwen3", ("use_sliding_window", "max_window_layers",
                             num_attention_heads=1, num_hidden_layers=2, hidden_size=12))
 model("qwen3_layers", *bare("Qwen3", ("use_sliding_window", "sliding_window", "num_key_value_heads", "head_dim"), use_sliding_window=True, sliding_window=4, num_hidden_layers=2))
 model("qwen3_bare", *bare("Qwen3", ("head_dim",), head_dim=2, num_attention_heads=32, num_hidden_layers=2))
+GEMMA = {"hidden_size": 20, "query_pre_attn_scalar": 10, "tie_word_embeddings": True}
+GEMMA3 = dict(GEMMA, rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 2000.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 70.0}})
+BARE += ("hidden_activation", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping", "bos_token_id", "eos_token_id", "pad_token_id",
+         "sliding_window_pattern", "_sliding_window_pattern", "use_bidirectional_attention")
+model("gemma", like("Gemma", tie_word_embeddings=False, attention_bias=True, num_hidden_layers=2))
+model("gemma_gelu", like("Gemma", tie_word_embeddings=True, num_hidden_layers=2, num_attention_heads=16, num_key_value_heads=16, head_dim=2),
+      without=("tie_word_embeddings", "rms_norm_eps", "attention_bias", "num_key_value_heads"), hidden_act="gelu", rope_theta=200.0)
+model("gemma_bare", *bare("Gemma", ("num_key_value_heads",), num_attention_heads=1, num_key_value_heads=1, num_hidden_layers=2, hidden_size=16))
+model("gemma_head", like("Gemma", tie_word_embeddings=False, num_hidden_layers=1), without=("tie_word_embeddings",))
+model("gemma2", like("Gemma2", sliding_window=4, attn_logit_softcapping=2.0, final_logit_softcapping=3.0, attention_bias=True, **GEMMA), without=("layer_types",))
+model("gemma2_mixed", like("Gemma2", sliding_window=4, attn_logit_softcapping=None, final_logit_softcapping=None, num_hidden_layers=4, hidden_activation="silu",
+                           layer_types=["full_attention", "full_attention", "sliding_attention", "full_attention"], **GEMMA | {"tie_word_embeddings": False}))
+model("gemma2_window", like("Gemma2", hidden_activation="gelu", num_hidden_layers=2, **GEMMA), without=("sliding_window", "layer_types"))
+model("gemma2_bare", *bare("Gemma2", num_attention_heads=4, num_hidden_layers=1, hidden_size=8, initializer_range=1.0), hidden_act="relu")
+model("gemma3", like("Gemma3Text", sliding_window=4, num_hidden_layers=5, final_logit_softcapping=3.0, attention_bias=True, **GEMMA3), without=("layer_types",),
+      sliding_window_pattern=2)
+model("gemma3_mixed", like("Gemma3Text", sliding_window=4, num_hidden_layers=3, hidden_activation="silu", layer_types=["full_attention", "sliding_attention", "full_attention"],
+                           **GEMMA3 | {"tie_word_embeddings": False}))
+model("gemma3_4.5x", like("Gemma3Text", sliding_window=4, num_hidden_layers=7, **GEMMA), without=("rope_parameters", "layer_types"), rope_theta=3000.0, rope_local_base_freq=50.0,
+      rope_scaling={"rope_type": "linear", "factor": 8.0}, cache_implementation="hybrid")
+model("gemma3_local", like("Gemma3Text", sliding_window=4, num_hidden_layers=2, **GEMMA), without=("rope_parameters", "layer_types"), sliding_window_pattern=2)
+model("gemma3_window", like("Gemma3Text", hidden_activation="gelu", num_hidden_layers=2, **GEMMA), without=("sliding_window",))
+model("gemma3_bare", *bare("Gemma3Text", num_attention_heads=4, num_hidden_layers=1, hidden_size=8))
 
 
 def main():

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { GROUP_BYTES = 256 << 10, ONE_GROUP_BYTES = 384 << 10, FEW_PANELS_BYTES = 64 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
+_Static_assert((int64_t)N_MOST * 2 * 32 <= A_BYTES && ((int64_t)N_MOST * 4 + 128) * 12 <= A_BYTES, "a block of rows of dx, tiles of bf16 or floats");
 enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 }; /* the most pieces; the fewest multiplications of one; rows a thread, from which on it keeps to its own */
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)

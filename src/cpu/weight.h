@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-enum { PANEL = 32, K_STEP = 32, N_MOST = 256 << 10, K_MOST = 96 << 10 }; /* the most: a block of rows must fit the scratch */
+enum { PANEL = 32, K_STEP = 32, N_MOST = 320 << 10, K_MOST = 96 << 10 }; /* the most: a block of rows must fit the scratch (linear_product.c) */
 
 /* One block of a quantised panel. */
 static inline size_t quantised_head(enum dtype t) /* bytes of scales and minima */

@@ -169,7 +169,7 @@ static int read_task(struct model_desc *d, const struct config_reader *r)
 static int read_activation(struct model_desc *d, const struct config_reader *r)
 {
     const char *key = config_key(r, "hidden_act");
-    const json_t *old = config_value(r->config, key), *now = config_value(r->config, "hidden_activation"), *found = now ? now : old;
+    const json_t *old = config_value(r->config, key), *now = strcmp(key, "hidden_act") ? NULL : config_value(r->config, "hidden_activation"), *found = now ? now : old;
     const char *name = found ? json_string_value(found) : r->family->act;
     int act = name ? activation_find(name) : -1;
     if (act < 0)
@@ -210,7 +210,7 @@ static int read_positions(struct model_desc *d, const struct config_reader *r)
         d->n_position = d->n_ctx + f->position_offset;
         return f->types ? config_int(r, "type_vocab_size", 1, 1 << 16, 2, &d->n_type) : 0;
     }
-    if (f->rotary && (rc = config_positive(r, r->config, f->rotary, f->rotary_missing, &share)))
+    if (f->rotary && (rc = config_rope_share(r, &share)))
         return rc;
     d->n_rotated = (int)(d->head_dim * share);
     if (d->n_rotated < 2 || d->n_rotated > d->head_dim || d->n_rotated % 2)

@@ -29,6 +29,7 @@ int config_positive(const struct config_reader *r, const json_t *object, const c
 int config_bool(const struct config_reader *r, const char *key, int missing, int *out);
 
 /* desc_rope.c: rope_theta and rope_inv_freq, and which layers rotate by others or not at all. Sizes and d->layers must be there. */
+int config_rope_share(const struct config_reader *r, double *share); /* of a head that rotates, for families that have a key for it */
 int config_rope(struct model_desc *d, const struct config_reader *r);
 /* desc_window.c: d->window and which of d->layers have it. Sizes must be there. */
 int config_windows(struct model_desc *d, const struct config_reader *r);

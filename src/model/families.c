@@ -33,6 +33,35 @@ static const struct family_switch llama_switches[] = {
     {"mlp_bias", 0, PART(GATE_UP_BIAS) | PART(DOWN_BIAS)},
 };
 
+static const struct family_tensor gemma2_tensors[] = {
+    {PART_ATTN_NORM, ROWS_ALL, "input_layernorm.weight"},
+    {PART_QKV, ROWS_Q, "self_attn.q_proj.weight"},
+    {PART_QKV, ROWS_K, "self_attn.k_proj.weight"},
+    {PART_QKV, ROWS_V, "self_attn.v_proj.weight"},
+    {PART_QKV_BIAS, ROWS_Q, "self_attn.q_proj.bias"},
+    {PART_QKV_BIAS, ROWS_K, "self_attn.k_proj.bias"},
+    {PART_QKV_BIAS, ROWS_V, "self_attn.v_proj.bias"},
+    {PART_Q_NORM, ROWS_ALL, "self_attn.q_norm.weight"},
+    {PART_K_NORM, ROWS_ALL, "self_attn.k_norm.weight"},
+    {PART_O, ROWS_ALL, "self_attn.o_proj.weight"},
+    {PART_O_BIAS, ROWS_ALL, "self_attn.o_proj.bias"},
+    {PART_ATTN_POST, ROWS_ALL, "post_attention_layernorm.weight"},
+    {PART_MLP_NORM, ROWS_ALL, "pre_feedforward_layernorm.weight"},
+    {PART_GATE_UP, ROWS_GATE, "mlp.gate_proj.weight"},
+    {PART_GATE_UP, ROWS_UP, "mlp.up_proj.weight"},
+    {PART_DOWN, ROWS_ALL, "mlp.down_proj.weight"},
+    {PART_MLP_POST, ROWS_ALL, "post_feedforward_layernorm.weight"},
+};
+static const struct family_switch plain_switches[] = {{NULL, 1, PLAIN}};
+static const struct family_switch gemma_switches[] = {{NULL, 1, PLAIN}, {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)}};
+static const struct family_switch gemma2_switches[] = {
+    {NULL, 1, PLAIN | PART(ATTN_POST) | PART(MLP_POST)},
+    {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)},
+};
+static const struct family_switch gemma3_switches[] = {
+    {NULL, 1, PLAIN | PART(ATTN_POST) | PART(MLP_POST) | PART(Q_NORM) | PART(K_NORM)},
+    {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)},
+};
 static const struct family_switch qwen2_switches[] = {{NULL, 1, PLAIN | PART(QKV_BIAS)}};
 static const struct family_switch qwen3_switches[] = {
     {NULL, 1, PLAIN | PART(Q_NORM) | PART(K_NORM)},
@@ -48,6 +77,38 @@ static const struct family_default qwen2_defaults[] = {
 static const struct family_default qwen3_defaults[] = {
     {"num_key_value_heads", 32}, {"max_position_embeddings", 32768}, {"sliding_window", 4096}, {"max_window_layers", 28}, {"head_dim", 128},
 };
+static const struct family_default gemma_defaults[] = {
+    {"num_key_value_heads", 16}, {"max_position_embeddings", 8192}, {"head_dim", 256},  {"tie_word_embeddings", 1},
+    {"bos_token_id", 2},         {"eos_token_id", 1},               {"pad_token_id", 0},
+};
+static const struct family_default gemma2_defaults[] = {
+    {"num_key_value_heads", 4},
+    {"max_position_embeddings", 8192},
+    {"head_dim", 256},
+    {"tie_word_embeddings", 1},
+    {"sliding_window", 4096},
+    {"query_pre_attn_scalar", 256},
+    {"attn_logit_softcapping", 50},
+    {"final_logit_softcapping", 30},
+    {"bos_token_id", 2},
+    {"eos_token_id", 1},
+    {"pad_token_id", 0},
+};
+static const struct family_default gemma3_defaults[] = {
+    {"num_key_value_heads", 4},
+    {"max_position_embeddings", 131072},
+    {"head_dim", 256},
+    {"tie_word_embeddings", 1},
+    {"sliding_window", 4096},
+    {"sliding_window_pattern", 6},
+    {"query_pre_attn_scalar", 256},
+    {"rope_theta", 1e6},
+    {"rope_local_base_freq", 1e4},
+    {"bos_token_id", 2},
+    {"eos_token_id", 1},
+    {"pad_token_id", 0},
+};
+static const struct family_alias gemma2_aliases[] = {{"hidden_act", "hidden_activation"}};
 
 static const struct family_tensor bert_tensors[] = {
     {PART_QKV, ROWS_Q, "attention.self.query.weight"},
@@ -103,8 +164,8 @@ static const struct family families[] = {
         LLAMA,
         .tensors = llama_tensors,
         .n_tensor = COUNT(llama_tensors),
-        .switches = llama_switches,
-        .n_switch = 1,
+        .switches = plain_switches,
+        .n_switch = COUNT(plain_switches),
         .defaults = mistral_defaults,
         .n_default = COUNT(mistral_defaults),
         .act = "silu",
@@ -144,6 +205,71 @@ static const struct family families[] = {
         .window_switch = "use_sliding_window",
         .window_from = "max_window_layers",
         .layer_types = 1,
+    },
+    {
+        .type = "gemma",
+        CLASSES("Gemma"),
+        SCORES("Gemma"),
+        LLAMA,
+        .tensors = llama_tensors,
+        .n_tensor = COUNT(llama_tensors),
+        .switches = gemma_switches,
+        .n_switch = COUNT(gemma_switches),
+        .defaults = gemma_defaults,
+        .n_default = COUNT(gemma_defaults),
+        .scaled_embedding = 1,
+        .norm_offset = 1,
+        .act = "gelu_pytorch_tanh",
+        .gelu_is_tanh = 1,
+    },
+    {
+        .type = "gemma2",
+        CLASSES("Gemma2"),
+        LLAMA,
+        .tensors = gemma2_tensors,
+        .n_tensor = COUNT(gemma2_tensors),
+        .switches = gemma2_switches,
+        .n_switch = COUNT(gemma2_switches),
+        .aliases = gemma2_aliases,
+        .n_alias = COUNT(gemma2_aliases),
+        .defaults = gemma2_defaults,
+        .n_default = COUNT(gemma2_defaults),
+        .place = PLACE_SANDWICH,
+        .scaled_embedding = 1,
+        .norm_offset = 1,
+        .act = "gelu_pytorch_tanh",
+        .attention_cap = "attn_logit_softcapping",
+        .logit_cap = "final_logit_softcapping",
+        .attention_scalar = "query_pre_attn_scalar",
+        .window = "sliding_window",
+        .window_pattern = 2,
+        .layer_types = 1,
+    },
+    {
+        .type = "gemma3_text",
+        .lm = "Gemma3ForCausalLM",
+        .base = "Gemma3TextModel",
+        .classify = "Gemma3TextForSequenceClassification",
+        LLAMA,
+        .tensors = gemma2_tensors,
+        .n_tensor = COUNT(gemma2_tensors),
+        .switches = gemma3_switches,
+        .n_switch = COUNT(gemma3_switches),
+        .aliases = gemma2_aliases,
+        .n_alias = COUNT(gemma2_aliases),
+        .defaults = gemma3_defaults,
+        .n_default = COUNT(gemma3_defaults),
+        .place = PLACE_SANDWICH,
+        .scaled_embedding = 1,
+        .qk_norm = QK_HEAD,
+        .norm_offset = 1,
+        .act = "gelu_pytorch_tanh",
+        .logit_cap = "final_logit_softcapping",
+        .attention_scalar = "query_pre_attn_scalar",
+        .window = "sliding_window",
+        .window_every = "sliding_window_pattern",
+        .layer_types = 1,
+        .local_theta = "rope_local_base_freq",
     },
     {
         .type = "bert",

@@ -65,7 +65,8 @@ struct family {
     const char *window_from;   /* key of the first layer that has one; NULL: layer 0 */
     const char *window_every;  /* key that goes over window_pattern; NULL: none */
     int layer_types;           /* the key of this name, when there, says by itself which layers have one */
-    const char *local_theta;    /* key of the theta by which layers with a window rotate; NULL: by the others' */
+    const char *local_theta;    /* key of the theta by which layers with a window rotate (rope_parameters then has a rule for each kind); NULL: by the others' */
+    int old_longrope;           /* rope_type su and yarn mean longrope */
     const char *rotary_layers;  /* key of a list with a number a layer, 0 where nothing rotates; NULL: every layer rotates */
 };
 

@@ -174,7 +174,8 @@ static int make_rope(struct model *m, struct error *err)
         struct span inv = {m->rope, (size_t)n * table + (size_t)i * frequencies};
         m->rope_tables[i] = (struct span){m->rope, (size_t)i * table};
         queue_upload(q, inv, i ? d->second_inv_freq : d->rope_inv_freq, (size_t)d->n_rotated / 2 * 4);
-        tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx, .head_dim = d->n_rotated, .inv_freq = inv, .table = m->rope_tables[i]});
+        tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx, .head_dim = d->n_rotated, .inv_freq = inv, .table = m->rope_tables[i],
+                                                      .factor = i ? d->second_factor : d->rope_factor});
     }
     return 0;
 }

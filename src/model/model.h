@@ -53,7 +53,8 @@ struct model_desc {
     unsigned char layers[MODEL_MAX_LAYER]; /* enum layer_kind */
     double rope_theta;
     float second_inv_freq[512];   /* of layers of LAYER_SECOND_ROPE */
-    float rope_inv_freq[512]; /* n_rotated/2 entries, scaling applied (llama3, linear) */
+    float rope_inv_freq[512]; /* n_rotated/2 entries, scaling applied */
+    float rope_factor, second_factor; /* of their cosines and sines */
     int bos_id, pad_id;    /* -1: none */
     int eos_ids[MODEL_MAX_EOS], n_eos;
     float init_range;      /* initializer_range, for training from scratch */
