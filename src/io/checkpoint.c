@@ -140,6 +140,8 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
         storage_to_f32(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
     for (int64_t r = 0; c->heads && r < n_row; r++)
         storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
+    for (uint64_t i = 0; c->plus_one && i < (uint64_t)n_row * col; i++)
+        dst[i] -= 1;
     if (c->delta)
         checkpoint_add_delta(c, first_row, n_row, dst);
     return check_whole(ck, c, err);
@@ -162,7 +164,7 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
 {
     const struct checkpoint_tensor *c = whole(t);
     int rc = check_rows(ck, t, first_row, n_row, err);
-    if (rc || c->delta)
+    if (rc || c->delta || c->plus_one)
         return rc ? rc : read_adapted_bf16(ck, t, first_row, n_row, dst, err);
     uint64_t col = (uint64_t)t->n_col;
     if (!c->heads) {
@@ -176,7 +178,7 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
 
 int checkpoint_has_blocks(const struct tensor_info *t)
 {
-    return !whole(t)->delta && (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
+    return !whole(t)->delta && !whole(t)->plus_one && (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
 }
 
 int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, void *dst, struct error *err)
@@ -203,7 +205,7 @@ int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t)
 {
     (void)ck;
-    return whole(t)->heads || whole(t)->delta ? NULL : whole(t)->data;
+    return whole(t)->heads || whole(t)->plus_one || whole(t)->delta ? NULL : whole(t)->data;
 }
 
 enum dtype checkpoint_dtype(const struct checkpoint *ck)

@@ -187,6 +187,7 @@ static int replace(const struct adapter *a, struct checkpoint_tensor *c, size_t 
         c->info.name = name;
         c->data = weights_data(a->s, (size_t)i);
         c->heads = 0;
+        c->plus_one = 0;
         c->file = a->file;
         *used += 1;
     }

@@ -10,8 +10,10 @@ static int add_tensor(struct checkpoint *ck, const struct gguf_tensor *t, struct
 {
     struct checkpoint_tensor *c = &ck->tensors[ck->n_tensor];
     buf_reset(name);
-    if (gguf_hf_name(ck->gguf, t->name, name, &c->heads))
+    enum gguf_change change;
+    if (gguf_hf_name(ck->gguf, t->name, name, &change, &c->heads))
         return 0;
+    c->plus_one = change == GGUF_PLUS_ONE;
     c->info.name = name->failed ? NULL : arena_strdup(&ck->arena, name->data);
     if (!c->info.name)
         return error_set_nomem(err, name->len, ck->path);

@@ -468,6 +468,16 @@ int gguf_array_ints(const struct gguf *g, const char *key, int64_t *out)
     return 0;
 }
 
+int gguf_array_bools(const struct gguf *g, const char *key, unsigned char *out)
+{
+    const struct pair *p = find_pair(g, key);
+    if (!p || p->type != GGUF_ARRAY || p->element != GGUF_BOOL)
+        return -1;
+    for (uint64_t i = 0; i < p->count; i++)
+        out[i] = p->value[i] != 0;
+    return 0;
+}
+
 int gguf_array_floats(const struct gguf *g, const char *key, double *out)
 {
     const struct pair *p = find_pair(g, key);

@@ -44,6 +44,7 @@ int64_t gguf_array_length(const struct gguf *g, const char *key, enum gguf_type 
 /* All elements of an array into the caller's storage of gguf_array_length entries. */
 int gguf_array_strings(const struct gguf *g, const char *key, struct gguf_string *out);
 int gguf_array_ints(const struct gguf *g, const char *key, int64_t *out);
+int gguf_array_bools(const struct gguf *g, const char *key, unsigned char *out);
 int gguf_array_floats(const struct gguf *g, const char *key, double *out);
 
 size_t gguf_n_key(const struct gguf *g);

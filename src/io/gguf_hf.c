@@ -10,23 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct architecture {
-    const char *gguf, *model_type, *class;
-    int interleaved; /* q and k rows are permuted */
-} architectures[] = {
-    {"llama", "llama", "LlamaForCausalLM", 1},
-    {"qwen2", "qwen2", "Qwen2ForCausalLM", 0},
-    {"qwen3", "qwen3", "Qwen3ForCausalLM", 0},
-};
-
-static const struct architecture *find_architecture(const struct gguf *g, struct gguf_string *name)
+static const struct gguf_arch *find_architecture(const struct gguf *g, struct gguf_string *name)
 {
     if (gguf_get_string(g, "general.architecture", name))
         *name = (struct gguf_string){"", 0};
-    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
-        if (name->len == strlen(architectures[i].gguf) && !memcmp(name->data, architectures[i].gguf, name->len))
-            return &architectures[i];
-    return NULL;
+    return gguf_arch_find(name->data, name->len);
 }
 
 int64_t gguf_hf_row(int64_t r, int64_t n_row, int64_t heads)
@@ -35,36 +23,41 @@ int64_t gguf_hf_row(int64_t r, int64_t n_row, int64_t heads)
     return head * d + in % half * 2 + in / half;
 }
 
-int gguf_hf_name(const struct gguf *g, const char *name, struct buf *out, int64_t *heads)
+/* How many heads' rows a tensor has. */
+static int64_t heads_of(const struct gguf *g, const struct gguf_arch *arch, enum gguf_change change)
 {
-    static const struct { const char *gguf, *hf; } whole[] = {
-        {"token_embd.", "model.embed_tokens."}, {"output_norm.", "model.norm."}, {"output.", "lm_head."},
-    }, layer[] = {
-        {"attn_norm.", "input_layernorm."},    {"attn_q.", "self_attn.q_proj."},      {"attn_k.", "self_attn.k_proj."},
-        {"attn_v.", "self_attn.v_proj."},      {"attn_output.", "self_attn.o_proj."}, {"attn_q_norm.", "self_attn.q_norm."},
-        {"attn_k_norm.", "self_attn.k_norm."}, {"ffn_norm.", "post_attention_layernorm."}, {"ffn_gate.", "mlp.gate_proj."},
-        {"ffn_up.", "mlp.up_proj."},           {"ffn_down.", "mlp.down_proj."},
-    };
+    char key[96];
+    int64_t heads = 0;
+    snprintf(key, sizeof key, "%s.attention.head_count_kv", arch->name);
+    if (change == GGUF_PAIRS_K && !gguf_same_int(g, key, &heads))
+        return heads;
+    snprintf(key, sizeof key, "%s.attention.head_count", arch->name);
+    if (change == GGUF_PAIRS_Q || change == GGUF_PAIRS_K)
+        gguf_same_int(g, key, &heads);
+    return heads;
+}
+
+int gguf_hf_name(const struct gguf *g, const char *name, struct buf *out, enum gguf_change *change, int64_t *heads)
+{
     struct gguf_string arch_name;
-    const struct architecture *arch = find_architecture(g, &arch_name);
+    const struct gguf_arch *arch = find_architecture(g, &arch_name);
+    const char *tail;
+    int64_t layer;
+    const char *part = gguf_tensor_part(name, &layer);
+    const struct gguf_name *found = arch ? gguf_arch_tensor(arch, part, layer >= 0, &tail) : NULL;
     *heads = 0;
+    *change = GGUF_AS_IS;
     if (gguf_tensor_harmless(name))
         return 1;
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-        if (!strncmp(name, whole[i].gguf, strlen(whole[i].gguf))) {
-            buf_printf(out, "%s%s", whole[i].hf, name + strlen(whole[i].gguf));
-            return 0;
-        }
-    int digits = (int)strspn(strncmp(name, "blk.", 4) ? "" : name + 4, "0123456789");
-    const char *rest = digits && name[4 + digits] == '.' ? name + 5 + digits : "";
-    for (size_t i = 0; i < sizeof layer / sizeof *layer; i++)
-        if (!strncmp(rest, layer[i].gguf, strlen(layer[i].gguf))) {
-            buf_printf(out, "model.layers.%.*s.%s%s", digits, name + 4, layer[i].hf, rest + strlen(layer[i].gguf));
-            if (arch && arch->interleaved && (i == 1 || (i == 2 && gguf_same_int(g, "llama.attention.head_count_kv", heads))))
-                gguf_same_int(g, "llama.attention.head_count", heads);
-            return 0;
-        }
-    buf_puts(out, name);
+    if (!found) {
+        buf_puts(out, name);
+        return 0;
+    }
+    if (layer >= 0)
+        buf_printf(out, "%s%" PRId64 ".", arch->layer, layer);
+    buf_printf(out, "%s%s", found->hf, tail);
+    *change = found->change;
+    *heads = heads_of(g, arch, found->change);
     return 0;
 }
 
@@ -82,20 +75,25 @@ static double shortest(double v)
 
 struct synthesis {
     const struct gguf *g;
-    const char *path, *arch;
+    const char *path;
+    const struct gguf_arch *arch;
     json_t *config;
     struct error *err;
     int bad; /* an allocation failed */
 };
 
+/* key: LLaMA's. */
 static void put(struct synthesis *s, const char *key, json_t *value)
 {
+    for (const char *const *alias = s->arch->aliases; alias && alias[0]; alias += 2)
+        if (!strcmp(alias[0], key))
+            key = alias[1];
     s->bad |= json_object_set_new(s->config, key, value) != 0;
 }
 
 static void key_of(const struct synthesis *s, const char *suffix, char key[96])
 {
-    snprintf(key, 96, "%s.%s", s->arch, suffix);
+    snprintf(key, 96, "%s.%s", s->arch->name, suffix);
 }
 
 /* *out keeps its value when the key is absent and optional. */
@@ -215,7 +213,7 @@ static int take_rope(struct synthesis *s, int64_t head_dim)
     return 0;
 }
 
-static int take_shape(struct synthesis *s, int64_t *head_dim)
+static int take_shape(struct synthesis *s, int64_t *head_dim, int64_t *n_layer)
 {
     static const struct { const char *suffix, *key; int64_t max; } sizes[] = {
         {"embedding_length", "hidden_size", 1 << 24},      {"block_count", "num_hidden_layers", 1 << 16},
@@ -231,14 +229,15 @@ static int take_shape(struct synthesis *s, int64_t *head_dim)
         put(s, sizes[i].key, json_integer(v[i]));
     }
     kv = v[2];
+    *n_layer = v[1];
     *head_dim = v[0] / v[2];
     int rc;
     if ((rc = take_int(s, "attention.head_count_kv", 1, v[2], &kv)) || (rc = take_int(s, "attention.key_length", 1, 1 << 16, head_dim)) ||
-        (rc = take_float(s, "attention.layer_norm_rms_epsilon", 0, &eps)))
+        (rc = take_float(s, s->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0, &eps)))
         return rc;
     if (*head_dim < 2 || *head_dim % 2)
         return error_set(s->err, ERROR_DATA, "%s: heads of %" PRId64 " dimensions; wanted an even number", s->path, *head_dim);
-    if ((rc = gguf_check_keys(s->g, s->arch, *head_dim, v[4], s->path, s->err)) || (rc = gguf_check_tensors(s->g, v[1], s->path, s->err)))
+    if ((rc = gguf_check_keys(s->g, s->arch, *head_dim, v[4], s->path, s->err)) || (rc = gguf_check_tensors(s->g, s->arch, v[1], s->path, s->err)))
         return rc;
     put(s, "num_key_value_heads", json_integer(kv));
     put(s, "head_dim", json_integer(*head_dim));
@@ -246,13 +245,27 @@ static int take_shape(struct synthesis *s, int64_t *head_dim)
     return 0;
 }
 
-/* Of queries, keys or values in any layer; others are refused (gguf_check_tensors). */
-static int has_bias(const struct gguf *g)
+/* Biases that config.json switches on together must stand together, in every layer. */
+static int take_biases(struct synthesis *s, int64_t n_layer)
 {
-    for (size_t i = 0; i < gguf_n_tensor(g); i++) {
-        const char *name = gguf_tensor_at(g, i)->name, *dot = strrchr(name, '.');
-        if (dot && !strcmp(dot, ".bias"))
-            return 1;
+    static const struct {
+        const char *key, *parts[4];
+        int n;
+    } groups[] = {{"attention_bias", {"attn_q", "attn_k", "attn_v", "attn_output"}, 4}, {"mlp_bias", {"ffn_gate", "ffn_up", "ffn_down"}, 3}};
+    for (int k = 0; k < 2 && s->arch->biases; k++) {
+        char name[96];
+        const char *found = NULL;
+        int64_t n = 0, all = n_layer * groups[k].n;
+        for (int64_t i = 0; i < all; i++) {
+            snprintf(name, sizeof name, "blk.%" PRId64 ".%s.bias", i / groups[k].n, groups[k].parts[i % groups[k].n]);
+            const struct gguf_tensor *t = gguf_find(s->g, name);
+            n += t != NULL;
+            found = found || !t ? found : t->name;
+        }
+        if (n && n < all)
+            return error_set(s->err, ERROR_DATA, "%s: tensor %s: wanted such biases in all of %s, %s and the others of every layer (%" PRId64 "), found %" PRId64, s->path,
+                             found, groups[k].parts[0], groups[k].parts[1], all, n);
+        put(s, groups[k].key, json_boolean(n));
     }
     return 0;
 }
@@ -264,8 +277,80 @@ static int take_vocabulary(struct synthesis *s)
         return error_set(s->err, ERROR_DATA, "%s: wanted a matrix token_embd.weight, found none; is this a vocabulary-only file?", s->path);
     put(s, "vocab_size", json_integer((json_int_t)embed->dim[1]));
     put(s, "tie_word_embeddings", json_boolean(!gguf_find(s->g, "output.weight")));
-    put(s, "attention_bias", json_boolean(has_bias(s->g)));
-    put(s, "mlp_bias", json_false());
+    return 0;
+}
+
+/* What only this architecture has. */
+static int take_settings(struct synthesis *s)
+{
+    for (int i = 0; i < s->arch->n_setting; i++) {
+        const struct gguf_setting *t = &s->arch->settings[i];
+        double x = t->missing;
+        int64_t n = 0;
+        char key[96];
+        key_of(s, t->suffix, key);
+        int there = gguf_has(s->g, key), rc = 0;
+        if (there && t->kind == GGUF_KIND_INT)
+            rc = take_int(s, t->suffix, 0, 1 << 30, &n);
+        else if (there)
+            rc = take_float(s, t->suffix, 0, &x);
+        if (rc)
+            return rc;
+        if (t->kind == GGUF_KIND_INT && (there || !isnan(x)))
+            put(s, t->key, json_integer(there ? n : (json_int_t)x));
+        else if (!isnan(x))
+            put(s, t->key, json_real(x));
+    }
+    return 0;
+}
+
+/* Which layers a window holds for: a number, a list of truth values, or llama.cpp's own of the architecture. */
+static int take_pattern(struct synthesis *s, int64_t n_layer)
+{
+    char key[96];
+    int64_t every = s->arch->window_pattern;
+    key_of(s, "attention.sliding_window_pattern", key);
+    int64_t n = gguf_array_length(s->g, key, NULL);
+    if (!s->arch->window_pattern)
+        return 0;
+    if (n < 0) {
+        if (gguf_has(s->g, key) && (gguf_get_int(s->g, key, &every) || every < 1))
+            return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a positive integer or a list, found something else", s->path, key);
+        put(s, "sliding_window_pattern", json_integer(every));
+    }
+    unsigned char *list = n >= 0 ? malloc((size_t)n_layer + 1) : NULL;
+    if (n >= 0 && (!list || n != n_layer || gguf_array_bools(s->g, key, list))) {
+        free(list);
+        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a list of %" PRId64 " truth values, found something else", s->path, key, n_layer);
+    }
+    json_t *types = json_array();
+    for (int64_t i = 0; i < n_layer; i++) {
+        int window = list ? list[i] : (i + 1) % every != 0;
+        s->bad |= json_array_append_new(types, json_string(window ? "sliding_attention" : "full_attention")) != 0;
+    }
+    put(s, "layer_types", types);
+    free(list);
+    return 0;
+}
+
+/* llama.cpp knows by the number of layers which models scale attention by the width over the heads. */
+static int take_scale(struct synthesis *s, int64_t n_layer, int64_t head_dim)
+{
+    int64_t width = 0, heads = 1;
+    if (!s->arch->scale_layers)
+        return 0;
+    int rc = take_int(s, "embedding_length", 0, 1 << 24, &width);
+    if (!rc)
+        rc = take_int(s, "attention.head_count", 0, 1 << 16, &heads);
+    put(s, "query_pre_attn_scalar", json_integer(n_layer == s->arch->scale_layers ? width / heads : head_dim));
+    return rc;
+}
+
+static int take_fixed(struct synthesis *s)
+{
+    json_t *fixed = json_loads(s->arch->fixed, 0, NULL);
+    s->bad |= !fixed || json_object_update(s->config, fixed);
+    json_decref(fixed);
     return 0;
 }
 
@@ -310,19 +395,18 @@ static void put_ends(const struct gguf *g, json_t *generation, int *bad)
 static int synthesise(struct synthesis *s)
 {
     struct gguf_string name;
-    int64_t head_dim, split = 1;
-    const struct architecture *arch = find_architecture(s->g, &name);
-    if (!arch)
-        return error_set(s->err, ERROR_DATA, "%s: architecture \"%.*s\"; wanted llama, qwen2 or qwen3", s->path, (int)(name.len < 64 ? name.len : 64), name.data);
+    int64_t head_dim = 0, n_layer = 0, split = 1;
+    s->arch = find_architecture(s->g, &name);
+    if (!s->arch)
+        return error_set(s->err, ERROR_DATA, "%s: architecture \"%.*s\"; wanted %s", s->path, (int)(name.len < 64 ? name.len : 64), name.data, gguf_arch_names());
     if (!gguf_get_int(s->g, "split.count", &split) && split > 1)
         return error_set(s->err, ERROR_DATA, "%s: one of %" PRId64 " parts; join them with llama-gguf-split --merge", s->path, split);
-    s->arch = arch->gguf;
-    put(s, "architectures", json_pack("[s]", arch->class));
-    put(s, "model_type", json_string(arch->model_type));
-    put(s, "hidden_act", json_string("silu"));
+    put(s, "architectures", json_pack("[s]", s->arch->class));
+    put(s, "model_type", json_string(s->arch->model_type));
     put(s, "torch_dtype", json_string("float32"));
     int rc;
-    if ((rc = take_shape(s, &head_dim)) || (rc = take_rope(s, head_dim)) || (rc = take_vocabulary(s)))
+    if ((rc = take_fixed(s)) || (rc = take_shape(s, &head_dim, &n_layer)) || (rc = take_settings(s)) || (rc = take_pattern(s, n_layer)) ||
+        (rc = take_scale(s, n_layer, head_dim)) || (rc = take_rope(s, head_dim)) || (rc = take_vocabulary(s)) || (rc = take_biases(s, n_layer)))
         return rc;
     put_ids(s->g, s->config, &s->bad);
     return 0;

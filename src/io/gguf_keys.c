@@ -19,6 +19,7 @@ enum rule {
     WHOLE_CONTEXT,  /* 0, or a window that hides nothing */
     MEAN_POOLING,
     ROW_LAYOUT,
+    PATTERN,        /* read where the architecture has one */
 };
 
 static const struct { const char *suffix; enum rule rule; const char *why; } keys[] = {
@@ -30,6 +31,7 @@ static const struct { const char *suffix; enum rule rule; const char *why; } key
     {"attention.head_count_kv", READ, ""},
     {"attention.key_length", READ, ""},
     {"attention.layer_norm_rms_epsilon", READ, ""},
+    {"attention.sliding_window_pattern", PATTERN, "none: the architecture has no layers with and without a window"},
     {"rope.freq_base", READ, ""},
     {"rope.dimension_count", READ, ""},
     {"rope.scaling.type", READ, ""},
@@ -66,12 +68,6 @@ static const struct { const char *name, *why; int of_layer; } left_out[] = {
     {"attn_rot_embd", "rotary frequencies, which follow from rope.freq_base", 1},
 };
 
-static const char *const top_level[] = {"token_embd.weight", "output_norm.weight", "output.weight"};
-static const char *const of_layer[] = {
-    "attn_norm.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight", "attn_q_norm.weight", "attn_k_norm.weight", "attn_q.bias", "attn_k.bias",
-    "attn_v.bias", "ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight",
-};
-
 int gguf_same_int(const struct gguf *g, const char *key, int64_t *out)
 {
     int64_t n = gguf_array_length(g, key, NULL);
@@ -103,7 +99,7 @@ static double value_of(const struct gguf *g, const char *key)
     return gguf_get_bool(g, key, &on) ? (double)NAN : on;
 }
 
-static int rule_holds(const struct gguf *g, const char *key, enum rule rule, int64_t head_dim, int64_t n_ctx)
+static int rule_holds(const struct gguf *g, const struct gguf_arch *arch, const char *key, enum rule rule, int64_t head_dim, int64_t n_ctx)
 {
     int64_t i = -1;
     double x = value_of(g, key);
@@ -117,39 +113,31 @@ static int rule_holds(const struct gguf *g, const char *key, enum rule rule, int
     case HEAD_SCALE: return x == 0 || fabs(x * sqrt((double)head_dim) - 1) < 1e-6;
     case WHOLE_CONTEXT: return x == 0 || x >= (double)n_ctx;
     case MEAN_POOLING: return x == 0 || x == 1;
+    case PATTERN: return arch->window_pattern > 0;
     case ROW_LAYOUT: return string_is(g, key, "reference") || string_is(g, key, "Meta AI original pth");
     }
     return 0;
 }
 
-int gguf_check_keys(const struct gguf *g, const char *arch, int64_t head_dim, int64_t n_ctx, const char *path, struct error *err)
+int gguf_check_keys(const struct gguf *g, const struct gguf_arch *arch, int64_t head_dim, int64_t n_ctx, const char *path, struct error *err)
 {
-    size_t n = strlen(arch);
+    size_t n = strlen(arch->name);
     for (size_t i = 0; i < gguf_n_key(g); i++) {
         const char *key = gguf_key_at(g, i), *suffix = key + n + 1;
         size_t k = 0;
-        if (strncmp(key, arch, n) || key[n] != '.')
+        if (strncmp(key, arch->name, n) || key[n] != '.' || gguf_arch_setting(arch, suffix))
             continue;
         while (k < sizeof keys / sizeof *keys && strcmp(keys[k].suffix, suffix))
             k++;
         if (k == sizeof keys / sizeof *keys)
             return error_set(err, ERROR_DATA, "%s: metadata %s is not understood and may change the model's numbers; isara reads plain models of this architecture", path, key);
-        if (!rule_holds(g, key, keys[k].rule, head_dim, n_ctx))
+        if (!rule_holds(g, arch, key, keys[k].rule, head_dim, n_ctx))
             return error_set(err, ERROR_DATA, "%s: metadata %s: wanted %s, found another value (%g)", path, key, keys[k].why, value_of(g, key));
     }
     return 0;
 }
 
-static int is_among(const char *name, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(name, list[i]))
-            return 1;
-    return 0;
-}
-
-/* What stands behind "blk.N.", and N; the name itself and -1 when it is of no layer. */
-static const char *part_of(const char *name, int64_t *layer)
+const char *gguf_tensor_part(const char *name, int64_t *layer)
 {
     size_t digits = strncmp(name, "blk.", 4) ? 0 : strspn(name + 4, "0123456789");
     *layer = digits && digits < 10 && name[4 + digits] == '.' ? strtol(name + 4, NULL, 10) : -1;
@@ -159,22 +147,22 @@ static const char *part_of(const char *name, int64_t *layer)
 const char *gguf_tensor_harmless(const char *name)
 {
     int64_t layer;
-    const char *part = part_of(name, &layer);
+    const char *part = gguf_tensor_part(name, &layer);
     for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
         if (left_out[i].of_layer == (layer >= 0) && !strcmp(part, left_out[i].name))
             return left_out[i].why;
     return NULL;
 }
 
-int gguf_check_tensors(const struct gguf *g, int64_t n_layer, const char *path, struct error *err)
+int gguf_check_tensors(const struct gguf *g, const struct gguf_arch *arch, int64_t n_layer, const char *path, struct error *err)
 {
     for (size_t i = 0; i < gguf_n_tensor(g); i++) {
         const char *name = gguf_tensor_at(g, i)->name;
         int64_t layer;
-        const char *part = part_of(name, &layer);
+        const char *tail, *part = gguf_tensor_part(name, &layer);
         if (layer >= n_layer)
             return error_set(err, ERROR_DATA, "%s: tensor %s is of a layer beyond block_count %" PRId64 "; the file contradicts itself", path, name, n_layer);
-        int known = layer < 0 ? is_among(part, top_level, sizeof top_level / sizeof *top_level) : is_among(part, of_layer, sizeof of_layer / sizeof *of_layer);
+        int known = gguf_arch_tensor(arch, part, layer >= 0, &tail) != NULL;
         if (!known && !gguf_tensor_harmless(name))
             return error_set(err, ERROR_DATA, "%s: tensor %s would change the model's numbers and is not computed with (biases, scales, experts and other additions are not supported)",
                              path, name);
