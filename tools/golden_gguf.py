@@ -29,6 +29,8 @@ def random_blocks(name, rng):
         half = rng.integers(0, 0x7c00 if name != "BF16" else 0x7f80, len(blocks)).astype(np.uint16)
         half |= (rng.integers(0, 2, len(blocks)) << 15).astype(np.uint16)
         blocks[:, at:at + 2] = half.view(np.uint8).reshape(-1, 2)
+    if name == "NVFP4":
+        blocks[0, :2] = 0x7f, 0  # no number, and zero
     return kind, blocks.reshape(2, -1)
 
 
@@ -52,6 +54,16 @@ def types():
         expect[name] = np.ascontiguousarray(gguf.quants.dequantize(raw, kind).reshape(2, 512).astype(np.float32))
     w.write_header_to_file(); w.write_kv_data_to_file(); w.write_tensors_to_file(); w.close()
     save_file(expect, os.path.join(OUT, "gguf_types.safetensors"))
+
+
+def quantised():
+    """Q8_0 as the package makes it, of values with zeros, ties and subnormal scales."""
+    import gguf
+    from safetensors.numpy import save_file
+    rng = np.random.default_rng(7)
+    x = (rng.standard_normal((6, 64)) * np.array([[1], [1e-7], [300], [0], [2e-3], [1]])).astype(np.float32)
+    x[5] = np.tile(np.arange(-16, 16) * np.float32(0.5) * np.float32(1 / 127), 2)
+    save_file({"values": x, "q8_0": gguf.quants.quantize(x, gguf.GGMLQuantizationType.Q8_0)}, os.path.join(OUT, "gguf_quantised.safetensors"))
 
 
 def permute(x, heads):
@@ -144,8 +156,9 @@ if __name__ == "__main__":
         smollm2(sys.argv[1])
     else:
         types()
+        quantised()
         tiny()
         four_bits()
     open(os.path.join(OUT, "gguf.md"), "w").write(
-        "gguf_types.*, tiny_llama.*, tiny_q4.gguf, smollm2_tensors.txt: made by tools/golden_gguf.py with gguf %s, torch %s, transformers %s, numpy %s, safetensors %s.\n"
+        "gguf_types.*, gguf_quantised.*, tiny_llama.*, tiny_q4.gguf, smollm2_tensors.txt: made by tools/golden_gguf.py with gguf %s, torch %s, transformers %s, numpy %s, safetensors %s.\n"
         % (version("gguf"), torch.__version__, transformers.__version__, np.__version__, version("safetensors")))

@@ -77,6 +77,9 @@ int writer_has(const struct writer *w, int index);
 int writer_put(struct writer *w, int index, json_t *line, struct error *err); /* takes line */
 int writer_close(struct writer *w, int finish, struct error *err); /* finish 0: leaves the partial file for the next run */
 
+/* convert_gguf.c: p has checkpoint and tokenizer (or NULL); --output is the file, or the directory for model.gguf. */
+int cli_convert_gguf(const struct parts *p, const struct cli_values *v, struct error *err);
+
 /* --- terminal.c --- */
 void terminal_start(const struct cli_values *v);
 void terminal_end(void);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara convert: any checkpoint it can read to a Hugging Face directory (f32 when the source is quantised). The weights are written last: a directory
- * with model.safetensors is complete. */
+/* isara convert: any checkpoint it can read to a Hugging Face directory (f32 when the source is quantised) or a GGUF file (convert_gguf.c). The weights are written
+ * last: a directory with model.safetensors is complete. */
 #include "cli/cli.h"
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/hf_dir.h"
+#include "run/run.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 static int write_text(const char *dir, const char *name, const struct buf *text, struct error *err)
@@ -53,39 +58,125 @@ static int check_output(const char *dir, struct error *err)
     return rc;
 }
 
-int verb_convert(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+/* The model of a run's last finished round. */
+static int last_model(const char *path, char **model, struct error *err)
 {
-    (void)verb;
-    (void)options;
-    struct parts p = {0};
+    struct run *run = NULL;
+    struct run_round round;
+    char name[64] = "";
+    int rc = run_open_readonly(&run, path, err);
+    for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.attempts; t++)
+        if (round.model_sha256[0])
+            snprintf(name, sizeof name, "round-%d/model", t);
+    run_close(run);
+    if (!rc && !*name)
+        rc = error_set(err, ERROR_NOINPUT, "%s: no round of this run has a model yet", path);
+    *model = rc ? NULL : path_join(path, name);
+    if (!rc && !*model)
+        rc = error_set_nomem(err, 256, "a path");
+    return rc;
+}
+
+/* --model, or what stands behind the verb: a run directory, or a model all the same. */
+static int find_model(const struct options *options, struct cli_values *v, char **made, struct error *err)
+{
+    const char *path = options->n_rest ? options->rest[0] : v->model;
+    *made = NULL;
+    if (options->n_rest > 1 || (options->n_rest && v->model))
+        return error_set(err, ERROR_USAGE, "wanted one model: --model M or RUN, found %s too", options->n_rest > 1 ? options->rest[1] : v->model);
+    if (!path)
+        return error_set(err, ERROR_USAGE, "wanted --model M, or a run directory");
+    char *db = path_join(path, "run.db");
+    int is_run = db && file_exists(db), rc = is_run ? last_model(path, made, err) : 0;
+    mem_free(db);
+    v->model = *made ? *made : path;
+    if (*made)
+        log_line(LOG_INFO, "%s: the last round's model, %s", path, *made);
+    return rc;
+}
+
+/* --type, or --dtype, which says the same of a Hugging Face directory. */
+static int target_dtype(const struct parts *p, const struct cli_values *v, enum dtype *dtype, struct error *err)
+{
+    if (v->type && v->dtype && strcmp(v->type, v->dtype))
+        return error_set(err, ERROR_USAGE, "--type %s and --dtype %s: wanted one of them", v->type, v->dtype);
+    if ((v->dtype && !strcmp(v->dtype, "q8")) || (v->type && !strcmp(v->type, "q8_0")))
+        return error_set(err, ERROR_USAGE, "--%s: a Hugging Face directory holds f32, bf16 or f16", v->type ? "type q8_0" : "dtype q8");
+    if (v->type && !strcmp(v->type, "f16")) {
+        *dtype = DTYPE_F16;
+        return 0;
+    }
+    struct cli_values with = *v;
+    with.dtype = v->type ? v->type : v->dtype;
+    return cli_dtype(&with, checkpoint_dtype(p->checkpoint), dtype, err);
+}
+
+/* "5GB", "500MB", "2GiB" or a number of bytes; 0 when nothing is asked. */
+static int shard_bytes(const char *text, uint64_t *bytes, struct error *err)
+{
+    static const struct {
+        const char *unit;
+        double factor;
+    } units[] = {{"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+    char *end;
+    *bytes = 0;
+    if (!text)
+        return 0;
+    double x = strtod(text, &end);
+    for (size_t i = 0; i < sizeof units / sizeof *units && x > 0; i++)
+        if (!strcasecmp(end, units[i].unit) && x * units[i].factor >= 1 && x * units[i].factor < 0x1p62) {
+            *bytes = (uint64_t)(x * units[i].factor);
+            return 0;
+        }
+    return error_set(err, ERROR_USAGE, "--shard-size %s: wanted a size as 5GB, 500MB or 2GiB", text);
+}
+
+static int convert_hf(const struct parts *p, const struct cli_values *v, struct error *err)
+{
     enum dtype dtype = DTYPE_F32;
-    int n_file = 0, lock = -1, rc = cli_require(v->output, "output", "the directory to write", err);
+    uint64_t shard = 0;
+    int n_file = 0, lock = -1, rc = target_dtype(p, v, &dtype, err);
+    if (!rc && v->ollama)
+        rc = error_set(err, ERROR_USAGE, "--ollama: goes with --to gguf");
     if (!rc)
-        rc = cli_open_tokenizer(&p, v, 0, err);
+        rc = shard_bytes(v->shard_size, &shard, err);
     if (!rc)
-        rc = cli_dtype(v, checkpoint_dtype(p.checkpoint), &dtype, err);
-    if (!rc && dtype == DTYPE_Q8)
-        rc = error_set(err, ERROR_USAGE, "--dtype q8: a Hugging Face directory holds f32, bf16 or f16");
-    if (!rc)
-        rc = checkpoint_check_finite(p.checkpoint, err);
+        rc = checkpoint_check_finite(p->checkpoint, err);
     if (!rc)
         rc = dir_lock(v->output, &lock, err);
     if (!rc)
         rc = check_output(v->output, err);
     if (!rc)
-        rc = hf_dir_config(v->output, checkpoint_config(p.checkpoint), dtype, err);
+        rc = hf_dir_config(v->output, checkpoint_config(p->checkpoint), dtype, err);
     if (!rc)
-        rc = hf_dir_generation(v->output, checkpoint_generation_config(p.checkpoint), checkpoint_config(p.checkpoint), err);
+        rc = hf_dir_generation(v->output, checkpoint_generation_config(p->checkpoint), checkpoint_config(p->checkpoint), err);
     if (!rc)
-        rc = hf_dir_tokenizer(v->output, p.checkpoint, &n_file, err);
+        rc = hf_dir_tokenizer(v->output, p->checkpoint, &n_file, err);
     if (!rc && !n_file)
-        rc = write_tokenizer(&p, v->output, err);
+        rc = write_tokenizer(p, v->output, err);
     if (!rc)
-        rc = v->dtype ? hf_dir_weights(v->output, p.checkpoint, dtype, err) : hf_dir_weights_as_read(v->output, p.checkpoint, dtype, err);
+        rc = hf_dir_weights_in(v->output, p->checkpoint, &(struct hf_dir_form){dtype, !v->dtype && !v->type, shard}, err);
     if (!rc)
-        log_line(LOG_INFO, "%zu tensors in %s; written to %s", checkpoint_n_tensor(p.checkpoint), dtype_name(dtype), v->output);
-    cli_close(&p);
+        log_line(LOG_INFO, "%zu tensors in %s; written to %s", checkpoint_n_tensor(p->checkpoint), dtype_name(dtype), v->output);
     if (lock >= 0)
         close(lock);
+    return rc;
+}
+
+int verb_convert(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
+{
+    (void)verb;
+    struct parts p = {0};
+    struct cli_values with = *v;
+    char *made;
+    int rc = find_model(options, &with, &made, err);
+    if (!rc)
+        rc = cli_require(v->output, "output", "the directory or file to write", err);
+    if (!rc)
+        rc = cli_open_tokenizer(&p, &with, 0, err);
+    if (!rc)
+        rc = !strcmp(v->to, "gguf") ? cli_convert_gguf(&p, &with, err) : convert_hf(&p, &with, err);
+    cli_close(&p);
+    mem_free(made);
     return rc;
 }

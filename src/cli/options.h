@@ -31,8 +31,8 @@ struct option_spec {
 
 struct cli_values { /* what no floor below has a struct for */
     const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay, *isa,
-        *adapter;
-    int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile;
+        *adapter, *to, *type, *shard_size;
+    int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama;
     unsigned long long seed;
     struct generate_engine_asked engine;
 };

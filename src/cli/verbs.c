@@ -18,8 +18,9 @@ const struct verb cli_verbs[] = {
     {"train", "supervised fine-tuning, or training from scratch", "--model M | --init CONFIG, --data FILE --output DIR",
      "isara train --model models/miniature --data models/seeds.jsonl --output runs/sft --dtype f32\n"
      "  isara train --model models/miniature --data models/seeds.jsonl --output runs/adapter --lora-r 8 --learning-rate 2e-4", GROUP_MODEL | GROUP_ADAPTER | GROUP_DRY | GROUP_TRAIN | GROUP_TRAINVERB, verb_train},
-    {"convert", "GGUF checkpoint to a Hugging Face directory", "--model M --output DIR",
-     "isara convert --model model.gguf --output model-hf", GROUP_MODEL | GROUP_ADAPTER | GROUP_CONVERT, verb_convert},
+    {"convert", "a model into a Hugging Face directory or a GGUF file", "(--model M | RUN) --output PATH",
+     "isara convert --model model.gguf --output model-hf\n"
+     "  isara convert runs/first --to gguf --type q8_0 --ollama --output first.gguf", GROUP_MODEL | GROUP_ADAPTER | GROUP_CONVERT, verb_convert},
     {"inspect", "what is in a model, tokenizer, data file or run directory", "PATH [--replay ID] | --data FILE --model M",
      "isara inspect models/miniature", GROUP_MODEL | GROUP_INSPECT | GROUP_TRAIN, verb_inspect},
     {"plan", "memory and time of a run, before anything is loaded", "--model M [--seeds FILE | --data FILE | --input FILE]",

@@ -29,6 +29,14 @@ int checkpoint_open(struct checkpoint **out, const char *path, struct error *err
  * tensors (modules_to_save) stand for the base's. What isara does not compute (trained biases, starts that change the base) is refused by name. The path is the base's. */
 int checkpoint_open_adapter(struct checkpoint **out, const char *base, const char *adapter, struct error *err);
 int checkpoint_is_adapted(const struct checkpoint *ck);
+/* What the adapter does to a tensor, and LoRA's factors (borrowed): scale B A is added. */
+enum checkpoint_change { CHECKPOINT_SAME, CHECKPOINT_LORA, CHECKPOINT_DORA, CHECKPOINT_REPLACED };
+struct checkpoint_factors {
+    int64_t rank;
+    double scale;
+    const float *a, *b; /* [rank, n_col], [n_row, rank] */
+};
+enum checkpoint_change checkpoint_factors(const struct checkpoint *ck, const struct tensor_info *t, struct checkpoint_factors *out);
 void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
 
 /* Lets the system take back what was read of the files. */

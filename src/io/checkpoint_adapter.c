@@ -361,3 +361,14 @@ int checkpoint_is_adapted(const struct checkpoint *ck)
     return ck->adapted;
 }
 
+enum checkpoint_change checkpoint_factors(const struct checkpoint *ck, const struct tensor_info *t, struct checkpoint_factors *out)
+{
+    const struct checkpoint_tensor *c = (const struct checkpoint_tensor *)t;
+    *out = (struct checkpoint_factors){0};
+    if (c->delta && c->delta->magnitude)
+        return CHECKPOINT_DORA;
+    if (!c->delta)
+        return ck->adapted && c->file == ck->n_file - 1 ? CHECKPOINT_REPLACED : CHECKPOINT_SAME;
+    *out = (struct checkpoint_factors){c->delta->rank, c->delta->scale, c->delta->a, c->delta->b};
+    return CHECKPOINT_LORA;
+}

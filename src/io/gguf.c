@@ -19,6 +19,7 @@ struct pair {
     enum gguf_type type, element; /* element: of an array */
     uint64_t count;               /* of an array */
     const unsigned char *value;   /* array: its first element; string: its length field */
+    const unsigned char *begin, *end;
 };
 struct gguf {
     struct arena arena;
@@ -126,6 +127,7 @@ static int read_pair(struct cursor *c, struct gguf *g, struct pair *pair)
         return error_set(c->err, ERROR_DATA, "%s: key %s has the unknown type %u", c->name, pair->key, type);
     pair->type = (enum gguf_type)type;
     pair->value = c->p;
+    pair->begin = c->p;
     if (type == GGUF_ARRAY && c->end - c->p >= 12) {
         uint32_t element;
         memcpy(&element, c->p, 4);
@@ -133,7 +135,9 @@ static int read_pair(struct cursor *c, struct gguf *g, struct pair *pair)
         pair->element = element < GGUF_TYPE_COUNT ? (enum gguf_type)element : GGUF_TYPE_COUNT;
         pair->value = c->p + 12;
     }
-    return skip_value(c, type, pair->key, 0);
+    rc = skip_value(c, type, pair->key, 0);
+    pair->end = c->p;
+    return rc;
 }
 
 static int pair_order(const void *a, const void *b)
@@ -397,6 +401,16 @@ static void string_at(const unsigned char *p, struct gguf_string *out)
     uint64_t n;
     memcpy(&n, p, 8);
     *out = (struct gguf_string){(const char *)p + 8, n};
+}
+
+const void *gguf_value_bytes(const struct gguf *g, const char *key, enum gguf_type *type, size_t *n)
+{
+    const struct pair *p = find_pair(g, key);
+    if (!p)
+        return NULL;
+    *type = p->type;
+    *n = (size_t)(p->end - p->begin);
+    return p->begin;
 }
 
 int gguf_has(const struct gguf *g, const char *key)

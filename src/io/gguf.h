@@ -47,6 +47,9 @@ int gguf_array_ints(const struct gguf *g, const char *key, int64_t *out);
 int gguf_array_bools(const struct gguf *g, const char *key, unsigned char *out);
 int gguf_array_floats(const struct gguf *g, const char *key, double *out);
 
+/* The value's own bytes as they lie in the file, a list with its element type and count; NULL when the key is absent. */
+const void *gguf_value_bytes(const struct gguf *g, const char *key, enum gguf_type *type, size_t *n);
+
 size_t gguf_n_key(const struct gguf *g);
 const char *gguf_key_at(const struct gguf *g, size_t i); /* in order of the keys */
 uint32_t gguf_version(const struct gguf *g);

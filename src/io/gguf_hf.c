@@ -132,25 +132,75 @@ static void put_linear(struct synthesis *s, double factor)
     put(s, "rope_scaling", factor == 1 ? json_null() : json_pack("{s:s,s:f}", "rope_type", "linear", "factor", factor));
 }
 
-/* Llama-3's scaling of low frequencies is not in the metadata: the conversion stores its effect, a divisor per frequency. With the
- * constants all published models share (low 1, high 4, original context 8192) the factor is the largest divisor; the rest must follow. */
+struct llama3 {
+    double factor, high, original; /* low_freq_factor is 1: only ratios to it show */
+};
+
+static double wave_of(const struct rope *r, int64_t i)
+{
+    return 2 * M_PI * pow(r->theta, 2.0 * (double)i / (double)r->head_dim);
+}
+
+/* The first divisor that is another than the rule's, or -1. */
+static int64_t llama3_differs(const struct llama3 *l, const float *f, const struct rope *r, double *want)
+{
+    for (int64_t i = 0; i < r->head_dim / 2; i++) {
+        double wave = wave_of(r, i), smooth = (l->original / wave - 1) / (l->high - 1);
+        *want = wave < l->original / l->high ? 1 : wave > l->original ? l->factor : 1 / ((1 - smooth) / l->factor + smooth);
+        if (!(fabs((double)f[i] - *want) <= 1e-5 * *want))
+            return i;
+    }
+    return -1;
+}
+
+static double snapped(double x, double step)
+{
+    double near = round(x / step) * step;
+    return fabs(x - near) < 1e-3 * fabs(x) ? near : x;
+}
+
+/* Between full and no scaling the divisor's inverse is a line over the inverse wavelength; two points, or one and the usual ratio of 4, give its rule. */
+static struct llama3 llama3_fit(const float *f, const struct rope *r)
+{
+    struct llama3 l = {(double)f[r->head_dim / 2 - 1], 4, 8192};
+    double x[2] = {0, 0}, y[2] = {0, 0};
+    int n = 0;
+    for (int64_t i = 0; i < r->head_dim / 2; i++) {
+        double v = (double)f[i], t = (1 / v - 1 / l.factor) / (1 - 1 / l.factor);
+        if (!(t > 1e-6 && t < 1 - 1e-6))
+            continue;
+        int k = n ? 1 : 0;
+        x[k] = 1 / wave_of(r, i);
+        y[k] = t;
+        n++;
+    }
+    if (n > 1) {
+        double slope = (y[1] - y[0]) / (x[1] - x[0]), below = slope * x[0] - y[0];
+        l.high = snapped(1 + 1 / below, 0.25);
+        l.original = snapped(slope * (l.high - 1), 1);
+    } else if (n) {
+        l.original = snapped((3 * y[0] + 1) / x[0], 1);
+    }
+    return l;
+}
+
+/* Llama-3's scaling of low frequencies is not in the metadata: the conversion stores its effect, a divisor per frequency. The factor is the largest of them; the rest
+ * must follow, by the constants that all published models share (high 4, original context 8192) or by those that fit. */
 static int llama3_scaling(struct synthesis *s, const float *f, const struct rope *r)
 {
-    const double low = 1, high = 4, original = 8192;
-    int64_t half = r->head_dim / 2;
-    double factor = (double)f[half - 1];
+    double want = 0;
+    struct llama3 l = {(double)f[r->head_dim / 2 - 1], 4, 8192};
     if (r->factor != 1)
         return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight together with a rope.scaling.factor of %g: wanted one of them", s->path, r->factor);
-    for (int64_t i = 0; i < half; i++) {
-        double wave = 2 * M_PI * pow(r->theta, 2.0 * (double)i / (double)r->head_dim);
-        double smooth = (original / wave - low) / (high - low);
-        double want = wave < original / high ? 1 : wave > original / low ? factor : 1 / ((1 - smooth) / factor + smooth);
-        if (!(fabs((double)f[i] - want) <= 1e-3 * want))
-            return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: value %" PRId64 " is %g, wanted %g for Llama-3's rule with factor %g; other rules are not read",
-                             s->path, i, (double)f[i], want, factor);
-    }
-    put(s, "rope_scaling", json_pack("{s:s,s:f,s:f,s:f,s:i}", "rope_type", "llama3", "factor", shortest(factor), "low_freq_factor", low, "high_freq_factor", high,
-                                     "original_max_position_embeddings", (int)original));
+    if (llama3_differs(&l, f, r, &want) >= 0)
+        l = llama3_fit(f, r);
+    int64_t i = llama3_differs(&l, f, r, &want);
+    if (i >= 0)
+        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: value %" PRId64 " is %g, wanted %g for Llama-3's rule with factor %g; other rules are not read",
+                         s->path, i, (double)f[i], want, l.factor);
+    json_t *original = l.original == floor(l.original) ? json_integer((json_int_t)l.original) : json_real(l.original);
+    put(s, "rope_scaling", json_pack("{s:s,s:f,s:f,s:f,s:o}", "rope_type", "llama3", "factor", shortest(l.factor), "low_freq_factor", 1.0, "high_freq_factor", l.high,
+                                     "original_max_position_embeddings", original));
     return 0;
 }
 

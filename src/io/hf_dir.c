@@ -7,6 +7,7 @@
 #include "io/safetensors.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -203,63 +204,110 @@ static int copy_tensor(struct safetensors_writer *w, size_t i, const struct chec
     return rc;
 }
 
-struct target {
-    const char *path;
-    enum dtype dtype;
-    int as_read;
+struct plan { /* the tensors that are written */
+    struct tensor_info *info; /* [n]: as they will be */
+    const struct tensor_info **from;
+    size_t n;
+    float *piece;
+    json_t *metadata;
 };
 
-static int write_all(const struct target *to, const struct checkpoint *source, struct tensor_info *info, const struct tensor_info **from, float *piece,
-                     const json_t *metadata, struct error *err)
+static int plan_tensors(struct plan *p, const struct checkpoint *source, const struct hf_dir_form *form, struct error *err)
 {
-    struct safetensors_writer *w;
-    size_t n = 0;
     for (size_t i = 0; i < checkpoint_n_tensor(source); i++) {
         const struct tensor_info *t = checkpoint_tensor(source, i);
         const char *name = new_name(source, t);
+        struct tensor_info *to = &p->info[p->n];
         if (!name)
             continue;
-        from[n] = t;
-        info[n] = *t;
-        info[n].name = name;
-        info[n].storage = new_storage(t->storage, to->dtype);
-        if (to->as_read && info[n].storage != t->storage)
-            info[n].storage = hf_dir_storage(t->storage, to->dtype);
-        n++;
+        p->from[p->n] = t;
+        *to = *t;
+        to->name = name;
+        to->storage = new_storage(t->storage, form->dtype);
+        if (form->as_read && to->storage != t->storage)
+            to->storage = hf_dir_storage(t->storage, form->dtype);
+        if (tensor_info_complete(to))
+            return error_set(err, ERROR_INTERNAL, "%s: tensor %s: impossible size", checkpoint_path(source), name);
+        p->n++;
     }
-    int rc = safetensors_create(&w, to->path, info, n, metadata, err);
+    return 0;
+}
+
+/* Tensors first..first+n in one file. */
+static int write_file(const char *path, const struct checkpoint *source, const struct plan *p, size_t first, size_t n, struct error *err)
+{
+    struct safetensors_writer *w;
+    int rc = safetensors_create(&w, path, p->info + first, n, p->metadata, err);
     for (size_t i = 0; !rc && i < n; i++)
-        rc = copy_tensor(w, i, source, from[i], info[i].storage, piece, err);
+        rc = copy_tensor(w, i, source, p->from[first + i], p->info[first + i].storage, p->piece, err);
     int cut = checkpoint_check_whole(source, err);
     rc = cut ? cut : rc;
     return safetensors_end(w, rc, err);
 }
 
-static int write_weights(const char *dir, const struct checkpoint *source, enum dtype t, int as_read, struct error *err)
+/* How many tensors from `first` on fit a shard: at least one. */
+static size_t shard_length(const struct plan *p, size_t first, uint64_t most)
+{
+    uint64_t bytes = p->info[first].n_byte;
+    size_t n = 1;
+    while (first + n < p->n && p->info[first + n].n_byte <= most && bytes + p->info[first + n].n_byte <= most)
+        bytes += p->info[first + n++].n_byte;
+    return n;
+}
+
+static int write_shards(const char *dir, const struct checkpoint *source, const struct plan *p, uint64_t most, struct error *err)
+{
+    size_t total = 0, k = 0;
+    uint64_t bytes = 0;
+    json_t *map = json_object();
+    int rc = 0, bad = !map;
+    for (size_t i = 0; i < p->n; i += shard_length(p, i, most))
+        total++;
+    for (size_t i = 0, n; i < p->n && !rc && !bad; i += n) {
+        char name[64];
+        n = shard_length(p, i, most);
+        snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", ++k, total);
+        char *path = path_join(dir, name);
+        rc = path ? write_file(path, source, p, i, n, err) : error_set_nomem(err, 256, "a path");
+        for (size_t j = i; j < i + n; j++) {
+            bytes += p->info[j].n_byte;
+            bad |= json_object_set_new(map, p->info[j].name, json_string(name)) != 0;
+        }
+        mem_free(path);
+    }
+    json_t *index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)bytes, "weight_map", map);
+    if (!rc)
+        rc = bad || !index ? error_set_nomem(err, p->n * 64, "the index of shards") : write_json(dir, "model.safetensors.index.json", index, err);
+    json_decref(index);
+    json_decref(map);
+    return rc;
+}
+
+int hf_dir_weights_in(const char *dir, const struct checkpoint *source, const struct hf_dir_form *form, struct error *err)
 {
     size_t n = checkpoint_n_tensor(source);
-    struct tensor_info *info = mem_calloc(n, sizeof *info);
-    const struct tensor_info **from = mem_calloc(n, sizeof *from);
-    float *piece = mem_alloc(PIECE * sizeof *piece);
-    json_t *metadata = json_pack("{s:s}", "format", "pt");
+    struct plan p = {.info = mem_calloc(n + 1, sizeof *p.info), .from = mem_calloc(n + 1, sizeof *p.from), .piece = mem_alloc(PIECE * sizeof *p.piece),
+                     .metadata = json_pack("{s:s}", "format", "pt")};
     char *path = path_join(dir, "model.safetensors");
-    struct target to = {path, t, as_read};
-    int rc = info && from && piece && metadata && path ? write_all(&to, source, info, from, piece, metadata, err)
-                                                       : error_set_nomem(err, PIECE * sizeof *piece, "writing weights");
-    json_decref(metadata);
+    int rc = p.info && p.from && p.piece && p.metadata && path ? plan_tensors(&p, source, form, err) : error_set_nomem(err, PIECE * sizeof *p.piece, "writing weights");
+    if (!rc && form->shard && p.n && shard_length(&p, 0, form->shard) < p.n)
+        rc = write_shards(dir, source, &p, form->shard, err);
+    else if (!rc)
+        rc = write_file(path, source, &p, 0, p.n, err);
+    json_decref(p.metadata);
     mem_free(path);
-    mem_free(piece);
-    mem_free(from);
-    mem_free(info);
+    mem_free(p.piece);
+    mem_free(p.from);
+    mem_free(p.info);
     return rc;
 }
 
 int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err)
 {
-    return write_weights(dir, source, t, 0, err);
+    return hf_dir_weights_in(dir, source, &(struct hf_dir_form){.dtype = t}, err);
 }
 
 int hf_dir_weights_as_read(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err)
 {
-    return write_weights(dir, source, t, 1, err);
+    return hf_dir_weights_in(dir, source, &(struct hf_dir_form){.dtype = t, .as_read = 1}, err);
 }

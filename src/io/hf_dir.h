@@ -21,6 +21,14 @@ int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, s
 int hf_dir_weights(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err);
 /* The same, each tensor in the type it has; t is for what has none of its own here (quantised blocks). */
 int hf_dir_weights_as_read(const char *dir, const struct checkpoint *source, enum dtype t, struct error *err);
+/* Both, and in shards: as_read 1: each tensor in the type it has; shard 0: one file, else files of at most so many bytes of weights (a tensor is never cut), named
+ * model-00001-of-0000N.safetensors, and model.safetensors.index.json, last. Where all fits one file it is one. */
+struct hf_dir_form {
+    enum dtype dtype;
+    int as_read;
+    uint64_t shard;
+};
+int hf_dir_weights_in(const char *dir, const struct checkpoint *source, const struct hf_dir_form *form, struct error *err);
 /* The type that a tensor is saved in when nobody asks for another: its own where that is F32, BF16 or F16, F32 for F64, else t. */
 enum storage hf_dir_storage(enum storage own, enum dtype t);
 

@@ -20,6 +20,12 @@ int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct
 void tokenizer_source_free(struct tokenizer_source *s);
 
 int source_from_gguf(struct tokenizer_source *out, const char *path, struct error *err);
+/* The pre-tokenizers that a GGUF file can name. */
+struct gguf_pre {
+    const char *name, *json;         /* json: the pre_tokenizer of tokenizer.json */
+    int ignore_merges, add_bos, nfc; /* add_bos: when the file does not say */
+};
+const struct gguf_pre *source_gguf_pres(size_t *n);
 /* A sentencepiece model file; s->config is read (legacy, add_bos_token) and completed, added (added_tokens.json) may be NULL. */
 int source_from_spm(struct tokenizer_source *s, const char *path, const json_t *added, struct error *err);
 /* vocab.json and merges.txt; vocab may be "" for GPT-2's ids, which follow from its merges alone. */

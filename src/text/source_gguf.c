@@ -36,10 +36,7 @@ static const char llama3[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}{1,3}")),
 static const char qwen2[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}")), BYTES("false"));
 
 /* The names llama.cpp's converter writes, with the tokenizer.json of the models it writes them for. */
-static const struct pre {
-    const char *name, *json;
-    int ignore_merges, add_bos, nfc; /* add_bos: when the file does not say */
-} pres[] = {
+static const struct gguf_pre pres[] = {
     {"default", default_pre, 0, 0, 0},
     {"gpt-2", gpt2, 0, 0, 0},
     {"phi-2", gpt2, 0, 0, 0},
@@ -57,6 +54,12 @@ static const struct pre {
     {"qwen2", qwen2, 0, 0, 1},
     {"stablelm2", qwen2, 0, 0, 0},
 };
+
+const struct gguf_pre *source_gguf_pres(size_t *n)
+{
+    *n = sizeof pres / sizeof *pres;
+    return pres;
+}
 
 struct gguf_tokens {
     struct gguf_string *text;
@@ -117,7 +120,7 @@ static int read_tokens(struct gguf_tokens *t, const struct gguf *g, const char *
     return rc;
 }
 
-static const struct pre *find_pre(const struct gguf *g, const char *path, struct error *err)
+static const struct gguf_pre *find_pre(const struct gguf *g, const char *path, struct error *err)
 {
     struct gguf_string name = {"default", 7};
     struct buf known = BUF_INIT;
@@ -137,7 +140,7 @@ static const struct pre *find_pre(const struct gguf *g, const char *path, struct
 
 static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path, struct error *err)
 {
-    const struct pre *pre = find_pre(g, path, err);
+    const struct gguf_pre *pre = find_pre(g, path, err);
     enum gguf_type kind;
     int64_t n = gguf_array_length(g, "tokenizer.ggml.merges", &kind);
     if (!pre)
@@ -299,6 +302,8 @@ static int from_metadata(struct tokenizer_source *out, const struct gguf *g, con
     int spm, bert, rc;
     if (gguf_get_string(g, "tokenizer.ggml.model", &model))
         return error_set(err, ERROR_DATA, "%s: no tokenizer in this file (no tokenizer.ggml.model)", path);
+    if (model.len == 4 && !memcmp(model.data, "none", 4))
+        return error_set(err, ERROR_NOINPUT, "%s: tokenizer.ggml.model says that there is no tokenizer in this file", path);
     spm = model.len == 5 && !memcmp(model.data, "llama", 5);
     bert = model.len == 4 && !memcmp(model.data, "bert", 4);
     if (!spm && !bert && (model.len != 4 || memcmp(model.data, "gpt2", 4)))
@@ -308,7 +313,7 @@ static int from_metadata(struct tokenizer_source *out, const struct gguf *g, con
     if (!rc)
         rc = spm ? make_spm(out, g, &t, path, err) : bert ? make_wordpiece(out, g, &t, path, err) : make_bpe(out, g, &t, path, err);
     if (!rc) {
-        const struct pre *pre = spm || bert ? NULL : find_pre(g, path, err);
+        const struct gguf_pre *pre = spm || bert ? NULL : find_pre(g, path, err);
         rc = make_config(out, g, &t, spm || bert || (pre && pre->add_bos), bert, path, err);
     }
     tokens_deinit(&t);

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/gguf_out.h"
+
+#include "base/log.h"
+#include "base/maths.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/gguf_arch.h"
+#include "io/gguf_hf.h"
+#include "model/gguf_parts.h"
+#include "model/parts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { PIECE = 1 << 18 }; /* elements in flight */
+
+struct gguf_model {
+    struct model tables; /* the descriptor and the parameters' names; nothing is loaded */
+    const struct checkpoint *source;
+    const struct gguf_arch *arch;
+    struct gguf_target *targets; /* [n] */
+    int n;
+    float *divisors; /* of the rotary frequencies, [n_rotated / 2], or NULL */
+};
+
+void gguf_model_free(struct gguf_model *g)
+{
+    if (!g)
+        return;
+    arena_free(&g->tables.arena);
+    mem_free(g->targets);
+    mem_free(g->divisors);
+    mem_free(g);
+}
+
+const struct model_desc *gguf_model_desc(const struct gguf_model *g)
+{
+    return &g->tables.desc;
+}
+
+/* --- names --- */
+
+int gguf_target_find(struct gguf_target *t, const struct gguf_arch *arch, const struct model_desc *d, const char *name)
+{
+    const char *part = name, *tail;
+    size_t n = strlen(arch->layer);
+    long layer = -1;
+    if (!strncmp(name, arch->layer, n)) {
+        char *end;
+        layer = strtol(name + n, &end, 10);
+        part = *end == '.' ? end + 1 : end;
+    }
+    const struct gguf_name *found = gguf_arch_hf_tensor(arch, part, layer >= 0, &tail);
+    if (!found)
+        return -1;
+    if (layer >= 0)
+        snprintf(t->name, sizeof t->name, "blk.%ld.%s%s", layer, found->gguf, tail);
+    else
+        snprintf(t->name, sizeof t->name, "%s%s", found->gguf, tail);
+    t->change = found->change;
+    t->heads = t->change == GGUF_PAIRS_Q ? d->n_head : t->change == GGUF_PAIRS_K ? d->n_kv_head : 0;
+    return 0;
+}
+
+/* --- metadata --- */
+
+struct keys {
+    struct gguf_writer *w;
+    const struct gguf_arch *arch;
+    char name[96];
+};
+
+static const char *key(struct keys *k, const char *suffix)
+{
+    snprintf(k->name, sizeof k->name, "%s.%s", k->arch->name, suffix);
+    return k->name;
+}
+
+static void put_number(struct keys *k, const char *suffix, int64_t value)
+{
+    gguf_put_u32(k->w, key(k, suffix), (uint32_t)value);
+}
+
+/* Where the architecture has no window, a context of its length sees the same. */
+static int context_of(const struct gguf_arch *arch, const struct model_desc *d)
+{
+    if (!d->window || d->window >= d->n_ctx || gguf_arch_setting(arch, "attention.sliding_window"))
+        return d->n_ctx;
+    log_line(LOG_WARNING, "llama.cpp's architecture %s has no sliding window: context_length becomes the window's %d, up to which nothing is hidden", arch->name, d->window);
+    return d->window;
+}
+
+static void put_sizes(struct keys *k, const struct model_desc *d)
+{
+    put_number(k, "vocab_size", d->n_vocab);
+    put_number(k, "context_length", context_of(k->arch, d));
+    put_number(k, "embedding_length", d->n_embd);
+    put_number(k, "block_count", d->n_layer);
+    put_number(k, "feed_forward_length", d->n_ff);
+    put_number(k, "attention.head_count", d->n_head);
+    put_number(k, "attention.head_count_kv", d->n_kv_head);
+    put_number(k, "attention.key_length", d->head_dim);
+    put_number(k, "attention.value_length", d->head_dim);
+    gguf_put_f32(k->w, key(k, k->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), d->norm_eps);
+}
+
+/* The theta of layers with a window, from their second frequency. */
+static float local_theta(const struct model_desc *d)
+{
+    double f = (double)d->second_inv_freq[1];
+    return (float)maths_pow(f, -d->n_rotated / 2.0);
+}
+
+static void put_settings(struct keys *k, const struct model_desc *d)
+{
+    if (gguf_arch_setting(k->arch, "attention.sliding_window") && d->window)
+        put_number(k, "attention.sliding_window", d->window);
+    if (gguf_arch_setting(k->arch, "attn_logit_softcapping"))
+        gguf_put_f32(k->w, key(k, "attn_logit_softcapping"), d->attention_cap);
+    if (gguf_arch_setting(k->arch, "final_logit_softcapping") && d->logit_cap > 0)
+        gguf_put_f32(k->w, key(k, "final_logit_softcapping"), d->logit_cap);
+    if (gguf_arch_setting(k->arch, "rope.freq_base_swa") && d->window && d->n_rotated > 2)
+        gguf_put_f32(k->w, key(k, "rope.freq_base_swa"), local_theta(d));
+    if (k->arch->window_pattern && d->window) {
+        unsigned char list[MODEL_MAX_LAYER];
+        int usual = 1;
+        for (int l = 0; l < d->n_layer; l++) {
+            list[l] = (d->layers[l] & LAYER_WINDOW) != 0;
+            usual &= list[l] == ((l + 1) % k->arch->window_pattern != 0);
+        }
+        if (!usual)
+            gguf_put_bools(k->w, key(k, "attention.sliding_window_pattern"), list, (size_t)d->n_layer);
+    }
+}
+
+/* What the plain frequencies are divided by: nothing, one number (linear), or a list, which only some architectures read. */
+static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
+{
+    const struct model_desc *d = &g->tables.desc;
+    int half = d->n_rotated / 2, one = 1;
+    if (!half)
+        return 0;
+    g->divisors = mem_alloc((size_t)half * sizeof *g->divisors);
+    if (!g->divisors)
+        return error_set_nomem(err, (size_t)half * sizeof *g->divisors, "rotary frequencies");
+    for (int i = 0; i < half; i++) {
+        double plain = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated), ratio = plain / (double)d->rope_inv_freq[i];
+        g->divisors[i] = fabs(ratio - 1) < 1e-6 ? 1 : (float)ratio;
+        one &= fabs((double)g->divisors[i] / (double)g->divisors[0] - 1) < 1e-6;
+    }
+    put_number(k, "rope.dimension_count", d->n_rotated);
+    gguf_put_f32(k->w, key(k, "rope.freq_base"), (float)d->rope_theta);
+    if (one && g->divisors[0] != 1.0f) {
+        gguf_put_string(k->w, key(k, "rope.scaling.type"), "linear");
+        gguf_put_f32(k->w, key(k, "rope.scaling.factor"), g->divisors[0]);
+    }
+    if (!one && k->arch->no_frequencies)
+        return error_set(err, ERROR_CONFIG, "%s: its rotary frequencies are scaled one by one, which llama.cpp's architecture %s does not do", checkpoint_path(g->source), k->arch->name);
+    if (!one)
+        gguf_put_tensor(k->w, "rope_freqs.weight", STORAGE_F32, 1, (uint64_t[]){(uint64_t)half});
+    if (one) {
+        mem_free(g->divisors);
+        g->divisors = NULL;
+    }
+    return 0;
+}
+
+static uint32_t file_type(enum storage type)
+{
+    switch (type) {
+    case STORAGE_F16: return 1;
+    case STORAGE_Q8_0: return 7;
+    case STORAGE_BF16: return 32;
+    default: return 0;
+    }
+}
+
+/* --- tensors --- */
+
+static enum storage storage_for(const struct gguf_target *t, enum storage type)
+{
+    size_t n = strlen(t->name);
+    int norm = n > 12 && !strcmp(t->name + n - 12, "_norm.weight");
+    if (t->n_col <= 1 || norm || !strncmp(t->name, "position_embd.", 14) || !strncmp(t->name, "token_types.", 12))
+        return STORAGE_F32;
+    return type == STORAGE_Q8_0 && t->n_col % 32 ? STORAGE_F16 : type;
+}
+
+static int put_tensor(struct gguf_model *g, struct gguf_writer *w, const struct model_param *p, enum storage type, struct error *err)
+{
+    struct gguf_target *t = &g->targets[g->n];
+    t->info = family_find_tensor(family_find(g->tables.desc.family), g->source, p->name);
+    if (!t->info)
+        return error_set(err, ERROR_DATA, "%s: wanted tensor %s, found none", checkpoint_path(g->source), p->name);
+    if (gguf_target_find(t, g->arch, &g->tables.desc, p->name))
+        return error_set(err, ERROR_CONFIG, "%s: tensor %s has no place in llama.cpp's architecture %s", checkpoint_path(g->source), p->name, g->arch->name);
+    int turned = t->change == GGUF_TURNED && t->info->n_dim == 2;
+    t->n_row = turned ? t->info->n_col : t->info->n_row;
+    t->n_col = turned ? t->info->n_row : t->info->n_col;
+    uint64_t dim[2] = {(uint64_t)(p->ndim == 2 ? t->n_col : t->n_row), (uint64_t)t->n_row};
+    t->index = gguf_put_tensor(w, t->name, storage_for(t, type), p->ndim, dim);
+    g->n++;
+    return 0;
+}
+
+static int put_tensors(struct gguf_model *g, struct gguf_writer *w, enum storage type, struct error *err)
+{
+    const struct model *m = &g->tables;
+    g->targets = mem_calloc((size_t)m->n_param, sizeof *g->targets);
+    int rc = g->targets ? model_check_unused(m, g->source, err) : error_set_nomem(err, (size_t)m->n_param * sizeof *g->targets, "tensors");
+    for (int i = 0; i < m->n_param && !rc; i++)
+        rc = put_tensor(g, w, &m->params[i], type, err);
+    return rc;
+}
+
+static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage type, struct error *err)
+{
+    struct model_desc *d = &g->tables.desc;
+    const char *path = checkpoint_path(g->source);
+    int rc = model_desc_parse(d, checkpoint_config(g->source), path, err);
+    if (rc)
+        return rc;
+    g->arch = gguf_arch_of_type(d->family);
+    if (!g->arch)
+        return error_set(err, ERROR_CONFIG, "%s: llama.cpp has no architecture for models of type \"%s\" (it has %s)", path, d->family, gguf_arch_names());
+    if (d->task != MODEL_LM)
+        return error_set(err, ERROR_CONFIG, "%s: is a classifier or a reward model; GGUF is written of language models", path);
+    struct keys k = {.w = w, .arch = g->arch};
+    gguf_put_string(w, "general.architecture", g->arch->name);
+    gguf_put_string(w, "general.type", "model");
+    gguf_put_string(w, "general.name", path_base(path));
+    gguf_put_u32(w, "general.file_type", file_type(type));
+    gguf_put_u32(w, "general.quantization_version", 2);
+    put_sizes(&k, d);
+    put_settings(&k, d);
+    if ((rc = put_rope(g, &k, err)) || (rc = model_tables(&g->tables, err)))
+        return rc;
+    return put_tensors(g, w, type, err);
+}
+
+int gguf_model_put(struct gguf_model **out, struct gguf_writer *w, const struct checkpoint *source, enum storage type, struct error *err)
+{
+    struct gguf_model *g = mem_calloc(1, sizeof *g);
+    *out = NULL;
+    if (!g)
+        return error_set_nomem(err, sizeof *g, "a GGUF model");
+    g->source = source;
+    int rc = describe(g, w, type, err);
+    if (rc)
+        gguf_model_free(g);
+    else
+        *out = g;
+    return rc;
+}
+
+/* --- is it the same model? --- */
+
+static int near(double a, double b)
+{
+    return fabs(a - b) <= 1e-6 * fabs(b);
+}
+
+static int same_frequencies(const float *a, const float *b, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!near((double)a[i], (double)b[i]))
+            return 0;
+    return 1;
+}
+
+static double scale_of(const struct model_desc *d)
+{
+    return d->attention_scale > 0 ? (double)d->attention_scale : 1 / sqrt(d->head_dim);
+}
+
+/* The name of the first thing that is not the same, or NULL. */
+static const char *difference(const struct model_desc *a, const struct model_desc *b)
+{
+    const struct {
+        const char *name;
+        int same;
+    } list[] = {
+        {"sizes", a->n_layer == b->n_layer && a->n_head == b->n_head && a->n_kv_head == b->n_kv_head && a->head_dim == b->head_dim && a->n_embd == b->n_embd},
+        {"feed-forward and vocabulary sizes", a->n_ff == b->n_ff && a->n_vocab == b->n_vocab},
+        {"norm", a->norm == b->norm && near((double)a->norm_eps, (double)b->norm_eps) && a->place == b->place && a->norm_offset == b->norm_offset},
+        {"activation", a->act == b->act && a->gated == b->gated},
+        {"tie_word_embeddings", a->tied == b->tied},
+        {"parallel or bidirectional layers", a->parallel == b->parallel && a->bidirectional == b->bidirectional},
+        {"norm of queries and keys", a->qk_norm == b->qk_norm},
+        {"biases", a->parts == b->parts},
+        {"share of a head that rotates", a->n_rotated == b->n_rotated},
+        {"learned positions", a->n_position == b->n_position && a->position_offset == b->position_offset},
+        {"scale of attention", near(scale_of(a), scale_of(b))},
+        {"soft caps", a->attention_cap == b->attention_cap && a->logit_cap == b->logit_cap},
+        {"scale of embeddings", a->embed_scale == b->embed_scale},
+        {"rotary frequencies", same_frequencies(a->rope_inv_freq, b->rope_inv_freq, a->n_rotated / 2)},
+        {"rotary frequencies of layers with a window", same_frequencies(a->second_inv_freq, b->second_inv_freq, a->n_rotated / 2)},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+        if (!list[i].same)
+            return list[i].name;
+    int sees_all = !b->window && a->window >= b->n_ctx;
+    if (a->window != b->window && !sees_all)
+        return "sliding window";
+    int ignored = sees_all ? LAYER_WINDOW : 0;
+    for (int l = 0; l < a->n_layer; l++)
+        if ((a->layers[l] & ~ignored) != (b->layers[l] & ~ignored))
+            return "which layers have a window or rotate";
+    return NULL;
+}
+
+static int compare(const struct gguf_model *g, const void *bytes, size_t size, const char *path, struct error *err)
+{
+    struct gguf *parsed;
+    json_t *config = NULL, *generation = NULL;
+    struct model_desc read;
+    int rc = gguf_parse(&parsed, bytes, size, path, err);
+    if (rc)
+        return rc;
+    rc = gguf_hf_config(&config, &generation, parsed, path, err);
+    if (!rc)
+        rc = model_desc_parse(&read, config, path, err);
+    const char *what = rc ? NULL : difference(&g->tables.desc, &read);
+    if (what)
+        rc = error_set(err, ERROR_CONFIG, "%s: its %s cannot be said to llama.cpp's architecture %s, which would compute something else", checkpoint_path(g->source), what,
+                       g->arch->name);
+    json_decref(config);
+    json_decref(generation);
+    gguf_free(parsed);
+    return rc;
+}
+
+/* Reads the header that is going to be written as if the file were there: its data are pages that nobody touches, but for the divisors, which come first. */
+static int check_header(const struct gguf_model *g, struct gguf_writer *w, const char *path, struct error *err)
+{
+    const struct buf *header;
+    uint64_t size;
+    int rc = gguf_writer_header(w, &header, &size, err);
+    if (rc)
+        return rc;
+    char *file = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (file == MAP_FAILED)
+        return error_set_nomem(err, size, "a look at the GGUF file");
+    memcpy(file, header->data, header->len);
+    if (g->divisors)
+        memcpy(file + header->len, g->divisors, (size_t)g->tables.desc.n_rotated / 2 * sizeof *g->divisors);
+    rc = compare(g, file, size, path, err);
+    munmap(file, size);
+    return rc;
+}
+
+/* --- values --- */
+
+static int read_checked(const struct checkpoint *source, const struct tensor_info *t, int64_t row, int64_t n, float *out, struct error *err)
+{
+    int rc = checkpoint_read_f32(source, t, row, n, out, err);
+    return rc ? rc : tensor_check_finite(source, t, (uint64_t)(row * t->n_col), out, (uint64_t)(n * t->n_col), err);
+}
+
+static int write_turned(struct gguf_writer *w, const struct checkpoint *source, const struct gguf_target *t, struct error *err)
+{
+    size_t n = (size_t)t->info->n_element;
+    float *all = mem_alloc(n * sizeof *all), *row = mem_alloc((size_t)t->n_col * sizeof *row);
+    int rc = all && row ? read_checked(source, t->info, 0, t->info->n_row, all, err) : error_set_nomem(err, n * sizeof *all, t->name);
+    for (int64_t r = 0; r < t->n_row && !rc; r++) {
+        for (int64_t i = 0; i < t->n_col; i++)
+            row[i] = all[i * t->n_row + r];
+        rc = gguf_write_f32(w, t->index, (uint64_t)(r * t->n_col), row, (uint64_t)t->n_col, err);
+    }
+    mem_free(all);
+    mem_free(row);
+    return rc;
+}
+
+static int write_tensor(struct gguf_writer *w, const struct checkpoint *source, const struct gguf_target *t, float *piece, struct error *err)
+{
+    int64_t rows = t->heads ? 1 : PIECE / t->n_col;
+    int rc = 0;
+    if (t->change == GGUF_TURNED && t->info->n_dim == 2)
+        return write_turned(w, source, t, err);
+    if (t->n_col > PIECE)
+        return error_set(err, ERROR_DATA, "%s: tensor %s: rows of more than %d elements", checkpoint_path(source), t->info->name, PIECE);
+    for (int64_t r = 0; r < t->n_row && !rc; r += rows) {
+        int64_t n = t->n_row - r < rows ? t->n_row - r : rows, to = t->heads ? gguf_hf_row(r, t->n_row, t->heads) : r;
+        rc = read_checked(source, t->info, r, n, piece, err);
+        for (int64_t i = 0; i < n * t->n_col && t->change == GGUF_PLUS_ONE; i++)
+            piece[i] += 1;
+        if (!rc)
+            rc = gguf_write_f32(w, t->index, (uint64_t)(to * t->n_col), piece, (uint64_t)(n * t->n_col), err);
+    }
+    return rc;
+}
+
+int gguf_model_write(struct gguf_model *g, struct gguf_writer *w, const char *path, struct error *err)
+{
+    float *piece = mem_alloc(PIECE * sizeof *piece);
+    int rc = piece ? check_header(g, w, path, err) : error_set_nomem(err, PIECE * sizeof *piece, "writing weights");
+    if (!rc)
+        rc = gguf_writer_begin(w, path, err);
+    if (!rc && g->divisors)
+        rc = gguf_write_f32(w, 0, 0, g->divisors, (uint64_t)g->tables.desc.n_rotated / 2, err);
+    for (int i = 0; i < g->n && !rc; i++)
+        rc = write_tensor(w, g->source, &g->targets[i], piece, err);
+    mem_free(piece);
+    int cut = checkpoint_check_whole(g->source, err);
+    return cut ? cut : rc;
+}
