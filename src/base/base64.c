@@ -32,3 +32,15 @@ int base64_decode(struct buf *out, const char *text, size_t n)
     }
     return out->failed ? -1 : 0;
 }
+
+void base64_encode(struct buf *out, const void *bytes, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < n; i += 3) {
+        size_t k = n - i < 3 ? n - i : 3;
+        unsigned bits = (unsigned)p[i] << 16 | (k > 1 ? (unsigned)p[i + 1] << 8 : 0) | (k > 2 ? p[i + 2] : 0);
+        for (size_t j = 0; j < 4; j++)
+            buf_putc(out, j <= k ? digits[bits >> (18 - 6 * j) & 63] : '=');
+    }
+}

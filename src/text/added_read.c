@@ -230,6 +230,8 @@ static int fill_sets(struct reader *r, struct tokenizer *tok)
         rc = added_set_new(&tok->normal, r->err);
     for (size_t i = 0; i < tok->n_added && !rc; i++) {
         struct added_token *t = tok->added + i;
+        if (!t->special && tok->vocab.entry[t->id].flags & VOCAB_USER)
+            continue;
         buf_reset(&text);
         buf_append(&text, t->text, t->n);
         if (t->normalized && tok->has_normalizer)

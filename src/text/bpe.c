@@ -14,10 +14,6 @@ struct bpe_symbol {
     int32_t id;
     uint32_t prev, next; /* NONE at the ends */
 };
-struct bpe_pair {
-    uint32_t rank, at;
-    int32_t left, right;
-};
 #define NONE UINT32_MAX
 #define DEAD (-1) /* id of a symbol merged into its left neighbour */
 
@@ -77,49 +73,9 @@ void bpe_deinit(struct bpe *b)
 void bpe_scratch_deinit(struct bpe_scratch *s)
 {
     mem_free(s->symbol);
-    mem_free(s->heap);
+    mem_free(s->heap.pair);
     buf_free(&s->spelling);
     *s = (struct bpe_scratch){0};
-}
-
-static int before(const struct bpe_pair *a, const struct bpe_pair *b)
-{
-    return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
-}
-
-static int heap_push(struct bpe_scratch *s, struct bpe_pair p)
-{
-    if (s->n_heap == s->cap_heap) {
-        size_t cap = s->cap_heap ? s->cap_heap * 2 : 64;
-        struct bpe_pair *heap = mem_resize(s->heap, cap * sizeof *heap);
-        if (!heap)
-            return -1;
-        s->heap = heap;
-        s->cap_heap = cap;
-    }
-    size_t i = s->n_heap++;
-    while (i && before(&p, s->heap + (i - 1) / 2)) {
-        s->heap[i] = s->heap[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    s->heap[i] = p;
-    return 0;
-}
-
-static struct bpe_pair heap_pop(struct bpe_scratch *s)
-{
-    struct bpe_pair top = s->heap[0], last = s->heap[--s->n_heap];
-    size_t i = 0, child;
-    while ((child = 2 * i + 1) < s->n_heap) {
-        if (child + 1 < s->n_heap && before(s->heap + child + 1, s->heap + child))
-            child++;
-        if (!before(s->heap + child, &last))
-            break;
-        s->heap[i] = s->heap[child];
-        i = child;
-    }
-    s->heap[i] = last;
-    return top;
 }
 
 static int offer(const struct bpe *b, struct bpe_scratch *s, uint32_t at)
@@ -128,18 +84,18 @@ static int offer(const struct bpe *b, struct bpe_scratch *s, uint32_t at)
         return 0;
     int32_t left = s->symbol[at].id, right = s->symbol[s->symbol[at].next].id;
     const struct bpe_merge *m = bpe_find(b, left, right);
-    return m ? heap_push(s, (struct bpe_pair){m->rank, at, left, right}) : 0;
+    return m ? bpe_heap_push(&s->heap, (struct bpe_pair){m->rank, at, left, right}) : 0;
 }
 
 /* Merges in s->symbol[0..n) until nothing can be. */
 static int merge_all(const struct bpe *b, struct bpe_scratch *s, size_t n)
 {
-    s->n_heap = 0;
+    s->heap.n = 0;
     for (uint32_t i = 0; i + 1 < n; i++)
         if (offer(b, s, i))
             return -1;
-    while (s->n_heap) {
-        struct bpe_pair p = heap_pop(s);
+    while (s->heap.n) {
+        struct bpe_pair p = bpe_heap_pop(&s->heap);
         struct bpe_symbol *left = s->symbol + p.at;
         if (left->id != p.left || left->next == NONE || s->symbol[left->next].id != p.right)
             continue;

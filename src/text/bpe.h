@@ -4,6 +4,7 @@
 #ifndef TEXT_BPE_H
 #define TEXT_BPE_H
 
+#include "text/bpe_heap.h"
 #include "text/tokenizer.h"
 #include "text/vocab.h"
 
@@ -22,13 +23,11 @@ struct bpe {
     const char *prefix, *suffix; /* continuing_subword_prefix, end_of_word_suffix; "" for none */
 };
 struct bpe_symbol;
-struct bpe_pair;
 /* One per thread; all NULL and 0 to begin with. */
 struct bpe_scratch {
     struct bpe_symbol *symbol;
     size_t cap_symbol;
-    struct bpe_pair *heap;
-    size_t n_heap, cap_heap;
+    struct bpe_heap heap;
     struct buf spelling;
 };
 

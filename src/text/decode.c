@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "text/sentencepiece.h"
 
 #include <string.h>
 
@@ -281,6 +282,66 @@ static void flush_bpe(struct decode_run *run, size_t i, const char *space, struc
     pass(run, i, &g->work, out);
 }
 
+/* sentencepiece's own decoder: bytes character by character, and of marks at the text's begin the first goes, or all where it removes extra
+ * white space. count: bit 0: text has come; bit 1: the mark has gone. */
+static void put_sentencepiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    struct decode_stage *g = run->stage + i;
+    if (n)
+        g->count |= 1;
+    emit(run, i + 1, s, n, out);
+}
+
+static void flush_characters(struct decode_run *run, size_t i, struct buf *out)
+{
+    struct buf *hold = &run->stage[i].hold;
+    uint32_t cp;
+    for (size_t at = 0, k; at < hold->len; at += k) {
+        k = utf8_decode(hold->data + at, hold->len - at, &cp);
+        if (k)
+            put_sentencepiece(run, i, hold->data + at, k, out);
+        else
+            put_sentencepiece(run, i, "\xef\xbf\xbd", 3, out);
+        k = k ? k : 1;
+    }
+    if (hold->failed)
+        out->failed = 1;
+    buf_reset(hold);
+}
+
+static void sentencepiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+{
+    static const char mark[] = "\xe2\x96\x81";
+    const struct sentencepiece *m = run->decoder[i].model;
+    struct decode_stage *g = run->stage + i;
+    int type = sentencepiece_type(m, s, n);
+    if (type == PIECE_BYTE) {
+        buf_putc(&g->hold, (char)(hex(s[3]) * 16 + hex(s[4])));
+        return;
+    }
+    flush_characters(run, i, out);
+    if (type == PIECE_UNKNOWN) {
+        put_sentencepiece(run, i, m->surface, strlen(m->surface), out);
+        return;
+    }
+    if (type && type != PIECE_CONTROL && !g->count && (m->dummy_prefix || m->remove_extra) && n >= 3 && !memcmp(s, mark, 3)) {
+        s += 3;
+        n -= 3;
+        if (!m->remove_extra)
+            g->count |= 2;
+    }
+    buf_reset(&g->work);
+    for (size_t at = 0; at < n;) {
+        int is_mark = type && type != PIECE_CONTROL && n - at >= 3 && !memcmp(s + at, mark, 3);
+        buf_putc(&g->work, is_mark ? ' ' : s[at]);
+        at += is_mark ? 3 : 1;
+    }
+    if (g->work.failed)
+        out->failed = 1;
+    else
+        put_sentencepiece(run, i, g->work.data ? g->work.data : "", g->work.len, out);
+}
+
 static void whole(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     struct decode_stage *g = run->stage + i;
@@ -297,6 +358,7 @@ static void whole(struct decode_run *run, size_t i, const char *s, size_t n, str
         buf_append(&g->hold, s, n);
         g->held = 1;
         break;
+    case DECODE_SENTENCEPIECE: sentencepiece(run, i, s, n, out); break;
     case DECODE_SPACED:
         if (g->count++)
             emit(run, i + 1, " ", 1, out);
@@ -340,6 +402,8 @@ static void finish_stage(struct decode_run *run, size_t i, struct buf *out)
     }
     if (kind == DECODE_BYTE_FALLBACK) {
         flush_bytes(run, i, out);
+    } else if (kind == DECODE_SENTENCEPIECE) {
+        flush_characters(run, i, out);
     } else if (kind == DECODE_BPE) {
         flush_bpe(run, i, "", out);
     } else if (kind == DECODE_BYTE_LEVEL) {

@@ -74,6 +74,8 @@ int tokenizer_export(const struct tokenizer *tok, struct buf *json, struct buf *
     int rc = tokenizer_source_load(&s, tok->info.source, err), handed = rc ? rc : hand_on(tok->info.source, json, err);
     if (handed < 0)
         rc = handed;
+    if (!rc && handed == 1 && s.spm)
+        rc = source_complete_spm(&s, tok->info.source, err);
     if (!rc && handed == 1)
         rc = dump(json, s.json, err);
     json_t *names = special_map(tok);

@@ -13,6 +13,8 @@
 
 #include <jansson.h>
 
+struct sentencepiece;
+
 #define PARTS_MAX_DEPTH 8 /* of Sequence inside Sequence */
 
 /* What a reader of components needs: where to put them, and how to say what is wrong. */
@@ -143,7 +145,8 @@ int postprocessor_read(struct reader *r, const json_t *o, const struct vocab *vo
 /* --- decoder --- */
 enum decoder_kind {
     DECODE_BYTE_LEVEL, DECODE_REPLACE, DECODE_BYTE_FALLBACK, DECODE_FUSE, DECODE_STRIP, DECODE_METASPACE, DECODE_WORDPIECE, DECODE_BPE,
-    DECODE_SPACED /* no decoder: tokens joined by spaces */
+    DECODE_SPACED, /* no decoder: tokens joined by spaces */
+    DECODE_SENTENCEPIECE
 };
 struct decoder {
     enum decoder_kind kind;
@@ -152,6 +155,7 @@ struct decoder {
     const struct regex *pattern; /* REPLACE */
     long start, stop;            /* STRIP */
     int flag;                    /* METASPACE: the first token loses its marks; WORDPIECE: cleanup */
+    const struct sentencepiece *model;
 };
 /* A Sequence becomes a flat list. */
 int decoder_read(struct reader *r, const json_t *o, struct decoder **out, size_t *n);

@@ -18,6 +18,9 @@ void tokenizer_source_free(struct tokenizer_source *s)
     json_decref(s->config);
     json_decref(s->model_config);
     json_decref(s->ranks);
+    if (s->spm)
+        spm_file_deinit(s->spm);
+    mem_free(s->spm);
     *s = (struct tokenizer_source){0};
 }
 

@@ -4,6 +4,7 @@
 #define TEXT_SOURCE_H
 
 #include "base/error.h"
+#include "text/spm_file.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@ struct tokenizer_source {
     json_t *json;   /* tokenizer.json */
     json_t *config; /* tokenizer_config.json completed from special_tokens_map.json and added_tokens.json; may be NULL */
     json_t *model_config; /* config.json, for the ids of special tokens when config names none; may be NULL */
+    struct spm_file *spm; /* NULL, or a sentencepiece model that is run as sentencepiece does; json then has its vocabulary only */
     json_t *ranks;  /* NULL, or a rank for every merge: sentencepiece's, where merges that make the same token tie */
 };
 /* path as tokenizer_open has it. */
@@ -28,21 +30,22 @@ struct gguf_pre {
 const struct gguf_pre *source_gguf_pres(size_t *n);
 /* A sentencepiece model file; s->config is read (legacy, add_bos_token) and completed, added (added_tokens.json) may be NULL. */
 int source_from_spm(struct tokenizer_source *s, const char *path, const json_t *added, struct error *err);
+int source_from_spm_bytes(struct tokenizer_source *s, const char *path, const void *bytes, size_t n, const json_t *added, struct error *err);
 /* vocab.json and merges.txt; vocab may be "" for GPT-2's ids, which follow from its merges alone. */
 int source_from_merges(struct tokenizer_source *s, const char *vocab, const char *merges, const json_t *added, struct error *err);
 
 /* --- shared by them --- */
-/* sentencepiece's types of pieces */
-enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN = 2, PIECE_CONTROL = 3, PIECE_USER = 4, PIECE_UNUSED = 5, PIECE_BYTE = 6 };
-struct spm_piece {
-    const char *text; /* NUL-terminated, valid UTF-8 */
-    double score;
-    int type;
-};
 /* The tokenizer.json of a sentencepiece BPE vocabulary. prefix: a space is put before the text; first_only: not before every
  * piece between special tokens. */
 int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_piece *piece, size_t n, int prefix, int first_only,
                     struct error *err);
+/* {"piece": id}, also on error; a piece that is there twice is one. And a merge for every way to make a piece of two, with their ranks. */
+int source_make_vocab(const char *name, const struct spm_piece *piece, size_t n, json_t **out, struct error *err);
+int source_make_merges(const struct spm_piece *piece, size_t n, const json_t *vocab, json_t **merges, json_t **ranks);
+/* Does the model leave a text as it is but for blanks, with no pieces of its user's? Then source_make_spm's document gives its ids. */
+int source_spm_is_plain(const struct spm_file *s);
+/* The nearest tokenizer.json for s->spm, in place of s->json's parts, for those who read such a file. */
+int source_complete_spm(struct tokenizer_source *s, const char *name, struct error *err);
 /* The tokenizer.json of a byte-level BPE; takes vocab and merges (also on error). pre: a pre_tokenizer in JSON. */
 int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre, int ignore_merges,
                     struct error *err);

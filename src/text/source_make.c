@@ -153,7 +153,7 @@ static int candidates(const struct spm_piece *piece, size_t n, const json_t *voc
     return list ? 0 : -1;
 }
 
-static int make_merges(const struct spm_piece *piece, size_t n, const json_t *vocab, json_t **merges, json_t **ranks)
+int source_make_merges(const struct spm_piece *piece, size_t n, const json_t *vocab, json_t **merges, json_t **ranks)
 {
     struct candidate *list;
     size_t count;
@@ -174,7 +174,7 @@ static int make_merges(const struct spm_piece *piece, size_t n, const json_t *vo
     return rc;
 }
 
-static int make_vocab(const char *name, const struct spm_piece *piece, size_t n, json_t **out, struct error *err)
+int source_make_vocab(const char *name, const struct spm_piece *piece, size_t n, json_t **out, struct error *err)
 {
     json_t *vocab = *out = json_object();
     for (size_t i = 0; i < n; i++) {
@@ -210,13 +210,13 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
 {
     json_t *vocab = NULL, *merges = NULL;
     const char *unk = NULL;
-    int rc = make_vocab(name, piece, n, &vocab, err), bytes = 0;
+    int rc = source_make_vocab(name, piece, n, &vocab, err), bytes = 0;
     for (size_t i = 0; i < n; i++) {
         bytes |= piece[i].type == PIECE_BYTE;
         if (piece[i].type == PIECE_UNKNOWN && !unk)
             unk = piece[i].text;
     }
-    if (!rc && make_merges(piece, n, vocab, &merges, &out->ranks))
+    if (!rc && source_make_merges(piece, n, vocab, &merges, &out->ranks))
         rc = nomem(name, err);
     if (rc) {
         json_decref(vocab);

@@ -47,6 +47,17 @@ int tokenizer_open_json(struct tokenizer **out, const char *name, const char *js
     return finish_open(out, name, &s, err);
 }
 
+int tokenizer_open_spm(struct tokenizer **out, const char *name, const void *bytes, size_t n, struct error *err)
+{
+    struct tokenizer_source s = {0};
+    *out = NULL;
+    int rc = source_from_spm_bytes(&s, name, bytes, n, NULL, err);
+    if (!rc)
+        return finish_open(out, name, &s, err);
+    tokenizer_source_free(&s);
+    return rc;
+}
+
 void tokenizer_close(struct tokenizer *tok)
 {
     if (!tok)
@@ -60,6 +71,7 @@ void tokenizer_close(struct tokenizer *tok)
     added_set_free(tok->normal);
     bpe_deinit(&tok->bpe);
     unigram_deinit(&tok->unigram.best);
+    sentencepiece_deinit(&tok->spm);
     vocab_deinit(&tok->vocab);
     arena_free(&tok->arena);
     mem_free(tok);
@@ -72,6 +84,7 @@ struct encoder {
     struct buf text, spare;
     struct bpe_scratch bpe;
     struct unigram_scratch unigram;
+    struct sentencepiece_scratch spm;
 };
 
 static void encoder_deinit(struct encoder *e)
@@ -82,6 +95,7 @@ static void encoder_deinit(struct encoder *e)
     buf_free(&e->spare);
     bpe_scratch_deinit(&e->bpe);
     unigram_scratch_deinit(&e->unigram);
+    sentencepiece_scratch_deinit(&e->spm);
 }
 
 /* Whether people's words in this piece, whose place in e->now is its place in the text, hold a special token. */
@@ -98,7 +112,8 @@ static int people_write_special(const struct tokenizer *tok, const struct encode
 /* Every text piece of e->now to its normal form, cut again at the tokens that are looked for there. */
 static int normalize(const struct tokenizer *tok, struct encoder *e, const struct added_cut *how, struct error *err)
 {
-    if (!tok->has_normalizer && !tok->normal)
+    const int spm = tok->model == MODEL_SENTENCEPIECE;
+    if (!tok->has_normalizer && !tok->normal && !spm)
         return 0;
     pieces_reset(&e->next);
     for (size_t i = 0; i < e->now.n; i++) {
@@ -109,7 +124,10 @@ static int normalize(const struct tokenizer *tok, struct encoder *e, const struc
             continue;
         }
         buf_reset(&e->text);
-        buf_append(&e->text, text, p->n);
+        if (spm)
+            sentencepiece_normalize(&tok->spm, text, p->n, &e->text);
+        else
+            buf_append(&e->text, text, p->n);
         if (e->text.failed)
             return error_set_nomem(err, p->n, "a text");
         int rc = tok->has_normalizer ? normalizer_apply(&tok->normalizer, &e->text, &e->spare, err) : 0;
@@ -150,6 +168,7 @@ static int encode_word(const struct tokenizer *tok, struct encoder *e, const str
     switch (tok->model) {
     case MODEL_WORDPIECE: return wordpiece_encode(&tok->wordpiece, &e->spare, word, p->n, out);
     case MODEL_UNIGRAM: return unigram_encode(&tok->unigram, barred, &e->unigram, word, p->n, out);
+    case MODEL_SENTENCEPIECE: return sentencepiece_encode(&tok->spm, &e->spm, word, p->n, out);
     case MODEL_WORD_LEVEL: return word_level(tok, barred, word, p->n, out);
     default: return bpe_encode(&tok->bpe, &e->bpe, word, p->n, out);
     }
@@ -260,7 +279,8 @@ void tokenizer_stream_push(struct tokenizer_stream *s, int32_t id, struct buf *o
         push_renamed(s, id, out);
         return;
     }
-    if (e && !(s->skip_special && e->flags & VOCAB_SPECIAL))
+    int shown = s->tok->model == MODEL_SENTENCEPIECE && id == s->tok->spm.unk; /* sentencepiece marks what it did not know */
+    if (e && (shown || !(s->skip_special && e->flags & VOCAB_SPECIAL)))
         decode_run_token(&s->run, e->text, e->n, out);
 }
 

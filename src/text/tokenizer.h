@@ -9,8 +9,9 @@
  *         tokenizer_decode(tok, ids.ids, ids.n, 1, &text, &err)) ...
  *     tokens_free(&ids); buf_free(&text); tokenizer_close(tok);
  *
- * Every source (a Hugging Face directory, tokenizer.json, vocab.json + merges.txt, tokenizer.model, the metadata of a
- * GGUF file) is first brought into the form of tokenizer.json, and one reader takes it from there. A component that is
+ * Every source (a Hugging Face directory, tokenizer.json, vocab.json + merges.txt, the metadata of a GGUF file) is first brought into the
+ * form of tokenizer.json, and one reader takes it from there; of a tokenizer.model that is the vocabulary only, and the rest is run as
+ * sentencepiece runs it (sentencepiece.h). A component that is
  * not known is an error that names it, never ignored. Texts are UTF-8 with a length and may hold NULs; anything else is an error.
  * Where there is a tokenizer.json its post-processor says what is put around a text, and add_bos_token of tokenizer_config.json is not
  * looked at (as in transformers 5); for the other sources that config does. Added and special tokens are collected as AutoTokenizer does
@@ -39,6 +40,8 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
 /* The same from the bytes of a tokenizer.json and (or NULL) of a tokenizer_config.json; name stands for the file in messages. */
 int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config, size_t n_config,
                         struct error *err);
+/* The same from the bytes of a sentencepiece model. */
+int tokenizer_open_spm(struct tokenizer **out, const char *name, const void *bytes, size_t n, struct error *err);
 void tokenizer_close(struct tokenizer *tok); /* NULL is fine */
 
 enum tokenizer_flags {

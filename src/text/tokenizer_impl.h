@@ -6,6 +6,7 @@
 
 #include "text/bpe.h"
 #include "text/parts.h"
+#include "text/sentencepiece.h"
 #include "text/source.h"
 #include "text/unigram_model.h"
 #include "text/wordpiece.h"
@@ -14,10 +15,11 @@ struct tokenizer {
     struct arena arena;
     struct regex_list regexes;
     struct vocab vocab;
-    enum model_kind { MODEL_BPE, MODEL_WORDPIECE, MODEL_UNIGRAM, MODEL_WORD_LEVEL } model;
+    enum model_kind { MODEL_BPE, MODEL_WORDPIECE, MODEL_UNIGRAM, MODEL_WORD_LEVEL, MODEL_SENTENCEPIECE } model;
     struct bpe bpe;
     struct wordpiece wordpiece;
     struct unigram_model unigram;
+    struct sentencepiece spm; /* SENTENCEPIECE: in place of normalizer, pretokenizer and decoder */
     int32_t word_unk;      /* WORD_LEVEL: of a word without a token; -1: an error */
     unsigned char *barred; /* [vocab.size]: special tokens, which plain text does not become */
     struct added_token *added; /* [n_added] */

@@ -6,6 +6,47 @@
 
 #include <string.h>
 
+static int read_post_processor(struct reader *r, struct tokenizer *tok, const json_t *doc)
+{
+    const json_t *o = json_object_get(doc, "post_processor");
+    return o && !json_is_null(o) ? postprocessor_read(r, o, &tok->vocab, &tok->around) : 0;
+}
+
+static int read_decoder(struct reader *r, struct tokenizer *tok, const json_t *o)
+{
+    if (o && !json_is_null(o))
+        return decoder_read(r, o, &tok->decoder, &tok->n_decoder);
+    tok->decoder = arena_alloc(&tok->arena, sizeof *tok->decoder);
+    if (!tok->decoder)
+        return reader_nomem(r);
+    *tok->decoder = (struct decoder){.kind = DECODE_SPACED};
+    tok->n_decoder = 1;
+    return 0;
+}
+
+/* The document has the vocabulary, the rest is sentencepiece's. */
+static int read_spm(struct reader *r, struct tokenizer *tok, const struct tokenizer_source *s)
+{
+    int rc = model_read(r, tok, json_object_get(s->json, "model"), NULL);
+    for (size_t i = 0; i < s->spm->n && !rc; i++)
+        if (s->spm->piece[i].type == PIECE_USER)
+            tok->vocab.entry[i].flags |= VOCAB_USER;
+    if (!rc)
+        rc = added_read(r, tok, json_object_get(s->json, "added_tokens"), s->config);
+    if (!rc)
+        rc = read_post_processor(r, tok, s->json);
+    if (!rc)
+        rc = sentencepiece_init(&tok->spm, s->spm, &tok->vocab, &tok->arena, r->file, r->err);
+    if (!rc)
+        rc = read_decoder(r, tok, NULL);
+    if (rc)
+        return rc;
+    *tok->decoder = (struct decoder){.kind = DECODE_SENTENCEPIECE, .model = &tok->spm};
+    tok->model = MODEL_SENTENCEPIECE;
+    tok->info.model = tok->spm.is_unigram ? "Unigram" : "BPE";
+    return 0;
+}
+
 static int read_components(struct reader *r, struct tokenizer *tok, const struct tokenizer_source *s)
 {
     const json_t *doc = s->json, *config = s->config, *o = json_object_get(doc, "version");
@@ -14,6 +55,8 @@ static int read_components(struct reader *r, struct tokenizer *tok, const struct
         return reader_fail(r, "wanted an object with \"model\"");
     if (o && (!json_is_string(o) || strcmp(json_string_value(o), "1.0")))
         return reader_fail(r, "version: wanted \"1.0\", found \"%s\"", json_is_string(o) ? json_string_value(o) : "something else");
+    if (s->spm)
+        return read_spm(r, tok, s);
     if ((rc = model_read(r, tok, json_object_get(doc, "model"), s->ranks)))
         return rc;
     o = json_object_get(doc, "normalizer");
@@ -26,18 +69,8 @@ static int read_components(struct reader *r, struct tokenizer *tok, const struct
     tok->has_pretokenizer = o && !json_is_null(o);
     if (tok->has_pretokenizer && (rc = pretokenizer_read(r, o, &tok->pretokenizer)))
         return rc;
-    o = json_object_get(doc, "post_processor");
-    if (o && !json_is_null(o) && (rc = postprocessor_read(r, o, &tok->vocab, &tok->around)))
-        return rc;
-    o = json_object_get(doc, "decoder");
-    if (o && !json_is_null(o))
-        return decoder_read(r, o, &tok->decoder, &tok->n_decoder);
-    tok->decoder = arena_alloc(&tok->arena, sizeof *tok->decoder);
-    if (!tok->decoder)
-        return reader_nomem(r);
-    tok->decoder->kind = DECODE_SPACED;
-    tok->n_decoder = 1;
-    return 0;
+    rc = read_post_processor(r, tok, doc);
+    return rc ? rc : read_decoder(r, tok, json_object_get(doc, "decoder"));
 }
 
 static int read_limits(struct reader *r, struct tokenizer *tok, const json_t *doc)

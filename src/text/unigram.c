@@ -10,9 +10,10 @@
 
 static void offer(const struct unigram *u, struct unigram_node *node, double sum, size_t from, int32_t id)
 {
-    if (node->from != NOT_REACHED && !(sum > node->score))
-        return;
-    *node = (struct unigram_node){u->is_single ? (float)sum : sum, (uint32_t)from, id};
+    if (u->is_single)
+        sum = (float)sum;
+    if (node->from == NOT_REACHED || sum > node->score)
+        *node = (struct unigram_node){sum, (uint32_t)from, id};
 }
 
 static size_t character(const char *s, size_t n)
@@ -53,8 +54,7 @@ static int pieces_at(const struct unigram *u, const unsigned char *barred, struc
         return 0;
     if (u->unk < 0)
         return -2;
-    double sum = before + u->unk_score;
-    offer(u, node + at + k, u->is_single ? (float)sum : sum, at, u->unk);
+    offer(u, node + at + k, before + u->unk_score, at, u->unk);
     return 0;
 }
 

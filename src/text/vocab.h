@@ -13,6 +13,7 @@ enum vocab_flags {
     VOCAB_SPECIAL = 2,
     VOCAB_OUTSIDE = 4, /* an added token that the model's own vocabulary does not have: the model never yields it */
     VOCAB_RENAMED = 8, /* an added token that decodes to another text (struct added_token) */
+    VOCAB_USER = 16,   /* a piece of the user's of a sentencepiece model, which finds it itself */
 };
 struct vocab_entry {
     const char *text; /* NUL-terminated; NULL: a hole */
