@@ -101,11 +101,15 @@ static void expect_red(struct copy *c, const struct family *f)
     n_green += !red;
 }
 
-#define EACH_NAME(X)                                                                                                                       \
-    X(lm) X(base) X(classify) X(score) X(score2) X(embed) X(positions) X(final_norm) X(final_norm_bias) X(head) X(layer) X(eps) X(act)     \
-    X(rotary) X(attention_cap) X(logit_cap) X(attention_scalar) X(types) X(embed_norm) X(embed_norm_bias) X(window) X(window_switch) X(window_from) X(window_every) X(local_theta) \
-    X(rotary_layers)
-#define EACH_FLAG(X) X(transposed) X(parallel) X(gated) X(bidirectional) X(scaled_embedding) X(norm_offset) X(gelu_is_tanh) X(layer_types)
+/* clang-format off */
+#define EACH_NAME(X)                                                                                                \
+    X(lm) X(base) X(classify) X(score) X(score2) X(embed) X(positions) X(final_norm) X(final_norm_bias) X(head)     \
+    X(layer) X(eps) X(act) X(rotary) X(attention_cap) X(logit_cap) X(attention_scalar) X(types) X(embed_norm)       \
+    X(embed_norm_bias) X(window) X(window_switch) X(window_from) X(window_every) X(local_theta) X(rotary_layers)
+#define EACH_FLAG(X)                                                                                                \
+    X(transposed) X(parallel) X(gated) X(bidirectional) X(scaled_embedding) X(norm_offset) X(gelu_is_tanh)          \
+    X(layer_types)
+/* clang-format on */
 
 static void flip_names(const struct family *f)
 {

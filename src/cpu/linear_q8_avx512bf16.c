@@ -123,23 +123,28 @@ static int at_once(int m)
     {                                                                                          \
         panels_of(TYPE, M, P, c, i);                                                           \
     }
-#define KERNEL(NAME, TYPE)                                                                                                                      \
-    PANELS_OF(NAME, TYPE, 1, 1) PANELS_OF(NAME, TYPE, 2, 1) PANELS_OF(NAME, TYPE, 3, 1) PANELS_OF(NAME, TYPE, 4, 1)                              \
-    PANELS_OF(NAME, TYPE, 5, 1) PANELS_OF(NAME, TYPE, 6, 1) PANELS_OF(NAME, TYPE, 7, 1) PANELS_OF(NAME, TYPE, 8, 1)                              \
-    PANELS_OF(NAME, TYPE, 1, 2) PANELS_OF(NAME, TYPE, 1, 3) PANELS_OF(NAME, TYPE, 1, 4) PANELS_OF(NAME, TYPE, 2, 2)                              \
-    static void NAME(const struct product_call *c)                                                                                              \
-    {                                                                                                                                           \
-        static void (*const one[Q8_ROWS])(const struct product_call *, int) = {NAME##_1_1, NAME##_2_1, NAME##_3_1, NAME##_4_1,                   \
-                                                                               NAME##_5_1, NAME##_6_1, NAME##_7_1, NAME##_8_1};                 \
-        static void (*const some[])(const struct product_call *, int) = {NAME##_1_1, NAME##_1_2, NAME##_1_3, NAME##_1_4};                        \
-        int i = 0;                                                                                                                              \
-        if (c->m == 1 && c->n_panel) /* at most MAX_PANELS */                                                                                   \
-            some[c->n_panel - 1](c, 0), i = c->n_panel;                                                                                         \
-        for (; c->m == 2 && i + 2 <= c->n_panel; i += 2)                                                                                        \
-            NAME##_2_2(c, i);                                                                                                                   \
-        for (; i < c->n_panel; i++)                                                                                                             \
-            one[c->m - 1](c, i);                                                                                                                \
+/* clang-format off */
+#define KERNEL(NAME, TYPE)                                                                                          \
+    PANELS_OF(NAME, TYPE, 1, 1) PANELS_OF(NAME, TYPE, 2, 1) PANELS_OF(NAME, TYPE, 3, 1) PANELS_OF(NAME, TYPE, 4, 1) \
+    PANELS_OF(NAME, TYPE, 5, 1) PANELS_OF(NAME, TYPE, 6, 1) PANELS_OF(NAME, TYPE, 7, 1) PANELS_OF(NAME, TYPE, 8, 1) \
+    PANELS_OF(NAME, TYPE, 1, 2) PANELS_OF(NAME, TYPE, 1, 3) PANELS_OF(NAME, TYPE, 1, 4) PANELS_OF(NAME, TYPE, 2, 2) \
+    static void NAME(const struct product_call *c)                                                                  \
+    {                                                                                                               \
+        typedef void panel_product(const struct product_call *, int);                                               \
+        static panel_product *const one[Q8_ROWS] = {NAME##_1_1, NAME##_2_1, NAME##_3_1, NAME##_4_1,                 \
+                                                    NAME##_5_1, NAME##_6_1, NAME##_7_1, NAME##_8_1};                \
+        static panel_product *const some[] = {NAME##_1_1, NAME##_1_2, NAME##_1_3, NAME##_1_4};                      \
+        int i = 0;                                                                                                  \
+        if (c->m == 1 && c->n_panel) { /* at most MAX_PANELS */                                                     \
+            some[c->n_panel - 1](c, 0);                                                                             \
+            i = c->n_panel;                                                                                         \
+        }                                                                                                           \
+        for (; c->m == 2 && i + 2 <= c->n_panel; i += 2)                                                            \
+            NAME##_2_2(c, i);                                                                                       \
+        for (; i < c->n_panel; i++)                                                                                 \
+            one[c->m - 1](c, i);                                                                                    \
     }
+/* clang-format on */
 KERNEL(run_q8, DTYPE_Q8)
 KERNEL(run_q4_0, DTYPE_Q4_0)
 KERNEL(run_q4_1, DTYPE_Q4_1)
