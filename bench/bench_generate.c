@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The method's own load (reference data smollm2_load): W1 ask, W2 answer (beams of 5), W3 greedy, W4 one sequence, W6 scoring.
- * Usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk] [profile]
- * One JSON line a run: seconds, new tokens a second (of the best sequence of each request), rows computed, and where the time went (with "profile" by operator).
- * With - it loads once and does the work that each line of standard input names, and the answers come along ("ids", "logprobs"):
- * so bench/peers.py runs it in turn with its peers. */
+/* The method's own load (reference data smollm2_load): W1 ask, W2 answer (beams of 5), W3 greedy, W4 one sequence, W6
+ * scoring. Usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page]
+ * [chunk] [profile] One JSON line a run: seconds, new tokens a second (of the best sequence of each request), rows
+ * computed, and where the time went (with "profile" by operator). With - it loads once and does the work that each line
+ * of standard input names, and the answers come along ("ids", "logprobs"): so bench/peers.py runs it in turn with its
+ * peers. */
 #include "base/clock.h"
 #include "generate/generate.h"
 #include "bench/operators.h"
@@ -60,7 +61,10 @@ static void free_work(struct work *w)
         free(w->ids[i]);
 }
 
-struct answers { json_t *ids; long tokens; };
+struct answers {
+    json_t *ids;
+    long tokens;
+};
 
 static int keep(void *user, int index, const struct generate_result *result)
 {
@@ -79,8 +83,8 @@ static int keep(void *user, int index, const struct generate_result *result)
 
 static json_t *report(const struct model *m, const struct work *w, double seconds)
 {
-    return json_pack("{s:s,s:s,s:s,s:i,s:f}", "work", w->name, "dtype", dtype_name(model_dtype(m)), "isa", device_isa(model_device(m)), "threads",
-                     device_n_thread(model_device(m)), "seconds", seconds);
+    return json_pack("{s:s,s:s,s:s,s:i,s:f}", "work", w->name, "dtype", dtype_name(model_dtype(m)), "isa",
+                     device_isa(model_device(m)), "threads", device_n_thread(model_device(m)), "seconds", seconds);
 }
 
 static json_t *score(struct model *m, const struct work *w, struct error *err)
@@ -131,13 +135,17 @@ static json_t *generate(struct model *m, const struct work *w, struct generate_e
     const struct model_desc *d = model_desc(m);
     double body = d->n_param - (double)d->n_vocab * d->n_embd * (d->tied ? 1 : 2);
     long rows = s.rows - before.rows;
-    double flop = 2 * ((double)rows * body + (double)(s.head_rows - before.head_rows) * d->n_vocab * d->n_embd); /* as if no row were left out of the last layer */
+    double flop = 2 * ((double)rows * body + (double)(s.head_rows - before.head_rows) * d->n_vocab *
+                                                 d->n_embd); /* as if no row were left out of the last layer */
     json_t *out = code ? NULL : report(m, w, seconds);
     if (out) {
-        json_t *more = json_pack("{s:i,s:f,s:i,s:i,s:i,s:f,s:f,s:f,s:i}", "tokens", (int)answers.tokens, "tokens_per_second", (double)answers.tokens / seconds, "rows",
-                                 (int)rows, "prompt_computed", (int)(s.computed_prompt_tokens - before.computed_prompt_tokens), "steps", (int)(s.steps - before.steps),
-                                 "gflop_per_second", flop / seconds * 1e-9, "model_seconds", s.model_seconds - before.model_seconds, "host_seconds",
-                                 s.host_seconds - before.host_seconds, "step_allocations", (int)(s.step_allocations - before.step_allocations));
+        json_t *more =
+            json_pack("{s:i,s:f,s:i,s:i,s:i,s:f,s:f,s:f,s:i}", "tokens", (int)answers.tokens, "tokens_per_second",
+                      (double)answers.tokens / seconds, "rows", (int)rows, "prompt_computed",
+                      (int)(s.computed_prompt_tokens - before.computed_prompt_tokens), "steps",
+                      (int)(s.steps - before.steps), "gflop_per_second", flop / seconds * 1e-9, "model_seconds",
+                      s.model_seconds - before.model_seconds, "host_seconds", s.host_seconds - before.host_seconds,
+                      "step_allocations", (int)(s.step_allocations - before.step_allocations));
         json_object_update(out, more);
         json_object_set(out, "ids", answers.ids);
         json_decref(more);
@@ -146,7 +154,8 @@ static json_t *generate(struct model *m, const struct work *w, struct generate_e
     return out;
 }
 
-static int run(struct model *m, const json_t *root, const char *name, struct generate_engine *e, int with_answers, int with_profile, struct error *err)
+static int run(struct model *m, const json_t *root, const char *name, struct generate_engine *e, int with_answers,
+               int with_profile, struct error *err)
 {
     struct work w;
     struct op_profile profile = {0};
@@ -195,11 +204,12 @@ int main(int argc, char **argv)
     struct model_options mo = {.dtype = !strcmp(type, "f32") ? DTYPE_F32 : !strcmp(type, "q8") ? DTYPE_Q8 : DTYPE_BF16};
     json_t *root = argc > 2 ? json_load_file(argv[2], 0, NULL) : NULL;
     if (!root) {
-        fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] [repeats] [page] [chunk] [profile]\n");
+        fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] "
+                        "[repeats] [page] [chunk] [profile]\n");
         return 2;
     }
-    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = argc > 5 ? atoi(argv[5]) : 0}, &err) || checkpoint_open(&checkpoint, argv[1], &err) ||
-        model_open(&model, device, checkpoint, &mo, &err)) {
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = argc > 5 ? atoi(argv[5]) : 0}, &err) ||
+        checkpoint_open(&checkpoint, argv[1], &err) || model_open(&model, device, checkpoint, &mo, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }

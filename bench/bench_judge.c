@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What bench/judges.py runs beside its peers. Loads once, then answers each line on standard input with a line of JSON:
- *     classify K  logits of every row of part K of ROWS.json (lists of token ids, made there) by the classifier at MODEL, in bf16; K -1: a few rows, to warm up
+ *     classify K  logits of every row of part K of ROWS.json (lists of token ids, made there) by the classifier at
+ *     MODEL, in bf16; K -1: a few rows, to warm up
  *     text      ROUGE-1/2/Lsum and BLEU of every answer of ANSWERS.json against all its references
  *     sift      the new questions of QUESTIONS.json against the kept ones
  * Usage: bench_judge MODEL ROWS.json ANSWERS.json QUESTIONS.json */
@@ -68,7 +69,9 @@ static void classify(const struct model *m, const json_t *rows)
     for (size_t i = 0; i < n * (size_t)width; i++)
         json_array_append_new(values, json_real((double)logits[i]));
     say(json_pack("{s:f, s:o}", "seconds", seconds, "values", values));
-    mem_free(ids), mem_free(texts), mem_free(logits);
+    mem_free(ids);
+    mem_free(texts);
+    mem_free(logits);
 }
 
 static const char **strings(const json_t *list, int *n)
@@ -89,12 +92,15 @@ static void text(const json_t *answers)
     for (size_t i = 0; i < n; i++) {
         const json_t *a = json_array_get(answers, i);
         int n_true, n_false;
-        const char **trues = strings(json_object_get(a, "trues"), &n_true), **falses = strings(json_object_get(a, "falses"), &n_false);
+        const char **trues = strings(json_object_get(a, "trues"), &n_true),
+                   **falses = strings(json_object_get(a, "falses"), &n_false);
         if (!scores || !trues || !falses)
             exit(1);
-        if (truth_score(json_string_value(json_object_get(a, "answer")), trues, n_true, falses, n_false, scores + i * TRUTH_METRICS, &err))
+        if (truth_score(json_string_value(json_object_get(a, "answer")), trues, n_true, falses, n_false,
+                        scores + i * TRUTH_METRICS, &err))
             fail(&err);
-        mem_free(trues), mem_free(falses);
+        mem_free(trues);
+        mem_free(falses);
     }
     double seconds = clock_now() - start;
     json_t *values = json_array();
@@ -106,14 +112,16 @@ static void text(const json_t *answers)
     mem_free(scores);
 }
 
-/* The first kept question that each new one repeats, or -1; seconds are a new question's. Adding the kept ones is timed too. */
+/* The first kept question that each new one repeats, or -1; seconds are a new question's. Adding the kept ones is timed
+ * too. */
 static void sift(const json_t *questions)
 {
     struct error err = {0};
     struct sift_options o;
     struct sift *s = NULL;
     int n_kept, n_new;
-    const char **kept = strings(json_object_get(questions, "kept"), &n_kept), **more = strings(json_object_get(questions, "new"), &n_new);
+    const char **kept = strings(json_object_get(questions, "kept"), &n_kept),
+               **more = strings(json_object_get(questions, "new"), &n_new);
     json_t *values = json_array();
     sift_options_default(&o);
     double start = clock_now();
@@ -138,9 +146,11 @@ static void sift(const json_t *questions)
             fail(&err);
         wrong += (match.f1 > o.threshold) != (json_integer_value(json_array_get(values, (size_t)i)) >= 0);
     }
-    say(json_pack("{s:f, s:f, s:i, s:i, s:o}", "seconds", seconds, "adding", adding, "checked", checked, "wrong", wrong, "values", values));
+    say(json_pack("{s:f, s:f, s:i, s:i, s:o}", "seconds", seconds, "adding", adding, "checked", checked, "wrong", wrong,
+                  "values", values));
     sift_free(s);
-    mem_free(kept), mem_free(more);
+    mem_free(kept);
+    mem_free(more);
 }
 
 int main(int argc, char **argv)
@@ -157,7 +167,8 @@ int main(int argc, char **argv)
         return 2;
     }
     json_t *rows = load(argv[2]), *answers = load(argv[3]), *questions = load(argv[4]);
-    if (device_open(&device, DEVICE_CPU, &o, &err) || checkpoint_open(&ck, argv[1], &err) || model_open(&m, device, ck, &mo, &err))
+    if (device_open(&device, DEVICE_CPU, &o, &err) || checkpoint_open(&ck, argv[1], &err) ||
+        model_open(&m, device, ck, &mo, &err))
         fail(&err);
     checkpoint_close(ck);
     say(json_pack("{s:s}", "isa", device_isa(device)));
@@ -173,6 +184,8 @@ int main(int argc, char **argv)
     }
     model_close(m);
     device_close(device);
-    json_decref(rows), json_decref(answers), json_decref(questions);
+    json_decref(rows);
+    json_decref(answers);
+    json_decref(questions);
     return 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this machine allows, on all its cores at once: multiply-adds from registers (f32 FMA, bf16 vdpbf16ps, int8 vpdpbusd), reading memory and copying it.
- * Prints one JSON line, {"f32": GFLOP/s, "bf16": ..., "q8": GOP/s, "read": GB/s, "copy": GB/s read and written, "there_and_back": ns};
- * 0 where the instruction is missing. The last is how long a cache line takes from one thread to another and back: virtual machines are moved between cores that share a cache
- * and cores that do not, which changes what two threads are worth. With any argument it measures again for each line of standard input. Usage: bench_limits [-] */
+/* What this machine allows, on all its cores at once: multiply-adds from registers (f32 FMA, bf16 vdpbf16ps, int8
+ * vpdpbusd), reading memory and copying it. Prints one JSON line, {"f32": GFLOP/s, "bf16": ..., "q8": GOP/s, "read":
+ * GB/s, "copy": GB/s read and written, "there_and_back": ns}; 0 where the instruction is missing. The last is how long
+ * a cache line takes from one thread to another and back: virtual machines are moved between cores that share a cache
+ * and cores that do not, which changes what two threads are worth. With any argument it measures again for each line of
+ * standard input. Usage: bench_limits [-] */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bench/multipliers.h"
@@ -17,7 +19,12 @@
 enum { MOST_THREAD = 64, ROUNDS = 5, N = 1500000, READ_BYTES = 256 << 20 };
 enum kind { F32, BF16, Q8, READ, COPY, KINDS };
 
-struct part { pthread_t thread; enum kind kind; char *memory; double sum; };
+struct part {
+    pthread_t thread;
+    enum kind kind;
+    char *memory;
+    double sum;
+};
 
 static int supported(enum kind kind)
 {
@@ -47,14 +54,19 @@ static double loop_copy(char *memory)
 static void *work(void *argument)
 {
     struct part *p = argument;
-    p->sum = p->kind == F32 ? multiply_f32(N) : p->kind == BF16 ? multiply_bf16(N) : p->kind == Q8 ? multiply_q8(N) : p->kind == READ ? loop_read(p->memory) : loop_copy(p->memory);
+    p->sum = p->kind == F32    ? multiply_f32(N)
+             : p->kind == BF16 ? multiply_bf16(N)
+             : p->kind == Q8   ? multiply_q8(N)
+             : p->kind == READ ? loop_read(p->memory)
+                               : loop_copy(p->memory);
     return NULL;
 }
 
 /* The best of some rounds, in 1e9 a second. */
 static double measure(enum kind kind, struct part *parts, int n)
 {
-    static const double amounts[KINDS] = {(double)MULTIPLY_F32 * N, (double)MULTIPLY_BF16 * N, (double)MULTIPLY_Q8 * N, READ_BYTES, READ_BYTES};
+    static const double amounts[KINDS] = {(double)MULTIPLY_F32 * N, (double)MULTIPLY_BF16 * N, (double)MULTIPLY_Q8 * N,
+                                          READ_BYTES, READ_BYTES};
     double best = 0;
     for (int round = 0; supported(kind) && round < ROUNDS; round++) {
         double start = clock_now();
@@ -77,7 +89,8 @@ static atomic_int turn;
 static void *answer(void *argument)
 {
     for (int i = 0; i < TURNS; i++) {
-        while (!atomic_load(&turn)) { }
+        while (!atomic_load(&turn)) {
+        }
         atomic_store(&turn, 0);
     }
     return argument;
@@ -91,7 +104,8 @@ static double there_and_back(void)
     double start = clock_now();
     for (int i = 0; i < TURNS; i++) {
         atomic_store(&turn, 1);
-        while (atomic_load(&turn)) { }
+        while (atomic_load(&turn)) {
+        }
     }
     double seconds = clock_now() - start;
     pthread_join(other, NULL);

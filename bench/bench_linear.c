@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Products at SmolLM2-135M's shapes against the measured limit of this processor and, when built with
  *   make BUILD=build/bench bench-bins CFLAGS=-DBENCH_DNNL LDLIBS="-ldnnl -lgomp"
- * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16|q8] [threads] [forward|dx|dw] [rows]
- * With one thread times are the thread's own (so that other processes disturb less), and the limit is one core's. */
+ * against oneDNN with packed weights, interleaved, median of 7. Usage: bench_linear [f32|bf16|q8] [threads]
+ * [forward|dx|dw] [rows] With one thread times are the thread's own (so that other processes disturb less), and the
+ * limit is one core's. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bench/multipliers.h"
@@ -50,9 +51,20 @@ static double run_isara(const struct setting *s, int count, int x_bf16)
         if (!strcmp(s->what, "dx"))
             tensor_linear_dx(s->q, &(struct linear_dx_args){.w = s->weight, .n_row = s->m, .dy = y, .dx = x});
         else if (!strcmp(s->what, "dw"))
-            tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n, .k = s->k, .n_row = s->m, .compute = s->t, .dy = y, .x = x, .dw = {s->w, 0}, .borders = {s->borders, 0}, .n_seq = 1, .fresh = 1});
+            tensor_linear_dw(s->q, &(struct linear_dw_args){.n = s->n,
+                                                            .k = s->k,
+                                                            .n_row = s->m,
+                                                            .compute = s->t,
+                                                            .dy = y,
+                                                            .x = x,
+                                                            .dw = {s->w, 0},
+                                                            .borders = {s->borders, 0},
+                                                            .n_seq = 1,
+                                                            .fresh = 1});
         else
-            tensor_linear(s->q, &(struct linear_args){.w = s->weight, .n_row = s->m, .x = x, .x_dtype = x_bf16 ? DTYPE_BF16 : DTYPE_F32, .y = y});
+            tensor_linear(
+                s->q, &(struct linear_args){
+                          .w = s->weight, .n_row = s->m, .x = x, .x_dtype = x_bf16 ? DTYPE_BF16 : DTYPE_F32, .y = y});
     queue_drain(s->q);
     return (now(s) - start) / count;
 }
@@ -91,7 +103,8 @@ static void peer_open(struct peer *p, const struct setting *s)
     dnnl_primitive_desc_create(&desc, &product, NULL, p->engine, NULL);
     dnnl_primitive_create(&p->product, desc);
     p->args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, peer_memory(p, &x)};
-    p->args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, peer_memory(p, dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0))};
+    p->args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS,
+                                   peer_memory(p, dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0))};
     p->args[2] = (dnnl_exec_arg_t){DNNL_ARG_DST, peer_memory(p, &y)};
     dnnl_primitive_desc_destroy(desc);
 }
@@ -114,25 +127,50 @@ static void peer_close(struct peer *p)
     dnnl_engine_destroy(p->engine);
 }
 #else
-struct peer { int none; };
-static void peer_open(struct peer *p, const struct setting *s) { (void)s; p->none = 1; }
-static double run_peer(const struct setting *s, struct peer *p, int count) { (void)s, (void)p, (void)count; return 0; }
-static void peer_close(struct peer *p) { (void)p; }
+struct peer {
+    int none;
+};
+static void peer_open(struct peer *p, const struct setting *s)
+{
+    (void)s;
+    p->none = 1;
+}
+static double run_peer(const struct setting *s, struct peer *p, int count)
+{
+    (void)s;
+    (void)p;
+    (void)count;
+    return 0;
+}
+static void peer_close(struct peer *p)
+{
+    (void)p;
+}
 #endif
 
 #if defined(__x86_64__)
 /* What tiles can do, as bench/multipliers.h has it for vectors. */
 __attribute__((target("amx-tile,amx-bf16"))) static double amx_limit(void)
 {
-    static struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } t __attribute__((aligned(64)));
+    static struct {
+        uint8_t palette, start, reserved[14];
+        uint16_t bytes[16];
+        uint8_t rows[16];
+    } t __attribute__((aligned(64)));
     t.palette = 1;
-    for (int i = 0; i < 8; i++)
-        t.bytes[i] = 64, t.rows[i] = 16;
-    __asm__ volatile("ldtilecfg %0\n tilezero %%tmm0\n tilezero %%tmm1\n tilezero %%tmm2\n tilezero %%tmm3\n tilezero %%tmm4\n tilezero %%tmm5" : : "m"(t));
+    for (int i = 0; i < 8; i++) {
+        t.bytes[i] = 64;
+        t.rows[i] = 16;
+    }
+    __asm__ volatile("ldtilecfg %0\n tilezero %%tmm0\n tilezero %%tmm1\n tilezero %%tmm2\n tilezero %%tmm3\n tilezero "
+                     "%%tmm4\n tilezero %%tmm5"
+                     :
+                     : "m"(t));
     enum { N = 100000 };
     double start = clock_now();
     for (int n = 0; n < N; n++)
-        __asm__ volatile("tdpbf16ps %tmm5,%tmm4,%tmm0\n tdpbf16ps %tmm5,%tmm4,%tmm1\n tdpbf16ps %tmm5,%tmm4,%tmm2\n tdpbf16ps %tmm5,%tmm4,%tmm3");
+        __asm__ volatile("tdpbf16ps %tmm5,%tmm4,%tmm0\n tdpbf16ps %tmm5,%tmm4,%tmm1\n tdpbf16ps %tmm5,%tmm4,%tmm2\n "
+                         "tdpbf16ps %tmm5,%tmm4,%tmm3");
     double seconds = clock_now() - start;
     __asm__ volatile("tilerelease");
     return 4.0 * 16 * 16 * 32 * 2 * N / seconds / 1e9;
@@ -185,8 +223,8 @@ static double best_limit(const struct setting *s)
     return best;
 }
 
-/* Workers of both sides spin for some milliseconds after a run and would take the other side's core: a side waits until they sleep, then runs a little
- * before its clock starts. */
+/* Workers of both sides spin for some milliseconds after a run and would take the other side's core: a side waits until
+ * they sleep, then runs a little before its clock starts. */
 static void settle(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
@@ -196,7 +234,8 @@ static void measure(struct setting *s)
 {
     struct peer peer;
     peer_open(&peer, s);
-    double f32[REPEATS], bf16[REPEATS], peers[REPEATS], flops = 2.0 * s->m * s->n * s->k, most = s->limit * device_n_thread(s->d);
+    double f32[REPEATS], bf16[REPEATS], peers[REPEATS], flops = 2.0 * s->m * s->n * s->k,
+                                                        most = s->limit * device_n_thread(s->d);
     run_isara(s, 1, 0);
     int count = (int)(0.02 / run_isara(s, 1, 0)) + 1, warm = count / 4 + 1;
     for (int i = 0; i < REPEATS; i++) {
@@ -209,11 +248,15 @@ static void measure(struct setting *s)
         peers[i] = run_peer(s, &peer, count);
     }
     double a = median(f32), b = median(bf16), c = median(peers);
-    printf("M %4d N %5d K %4d: x f32 %7.1f GFLOP/s (%3.0f %%), x bf16 %7.1f (%3.0f %%)", s->m, s->n, s->k, flops / a / 1e9, flops / a / 1e7 / most,
-           flops / b / 1e9, flops / b / 1e7 / most);
+    printf("M %4d N %5d K %4d: x f32 %7.1f GFLOP/s (%3.0f %%), x bf16 %7.1f (%3.0f %%)", s->m, s->n, s->k,
+           flops / a / 1e9, flops / a / 1e7 / most, flops / b / 1e9, flops / b / 1e7 / most);
     if (c > 0)
         printf(", oneDNN %7.1f: ratio %.2f (x f32), %.2f (same x)", flops / c / 1e9, c / a, c / b);
-    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k * (s->t == DTYPE_Q8 ? 34.0 / 32 : s->t == DTYPE_BF16 ? 2 : 4) / b / 1e9);
+    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k *
+                                                               (s->t == DTYPE_Q8     ? 34.0 / 32
+                                                                : s->t == DTYPE_BF16 ? 2
+                                                                                     : 4) /
+                                                               b / 1e9);
     fflush(stdout);
     peer_close(&peer);
 }
@@ -236,7 +279,8 @@ static void fill(const struct setting *s, struct buffer *b, size_t bytes, enum d
 static int bench(struct setting *s, int only, struct error *err)
 {
     size_t most = (size_t)49152 * 576 * 4 + (size_t)MOST_M * MOST_K * 4;
-    if (buffer_new(&s->x, s->d, (size_t)MOST_M * MOST_K * 4, "x", err) || buffer_new(&s->x_bf16, s->d, (size_t)MOST_M * MOST_K * 2, "x", err) ||
+    if (buffer_new(&s->x, s->d, (size_t)MOST_M * MOST_K * 4, "x", err) ||
+        buffer_new(&s->x_bf16, s->d, (size_t)MOST_M * MOST_K * 2, "x", err) ||
         buffer_new(&s->y, s->d, (size_t)MOST_M * 49152 * 4, "y", err) || buffer_new(&s->w, s->d, most, "w", err) ||
         buffer_new(&s->borders, s->d, 8, "borders", err))
         return -1;
@@ -264,7 +308,10 @@ static int bench(struct setting *s, int only, struct error *err)
 int main(int argc, char **argv)
 {
     struct error err = {0};
-    struct setting s = {.t = argc > 1 && !strcmp(argv[1], "f32") ? DTYPE_F32 : argc > 1 && !strcmp(argv[1], "q8") ? DTYPE_Q8 : DTYPE_BF16, .what = argc > 3 ? argv[3] : "forward"};
+    struct setting s = {.t = argc > 1 && !strcmp(argv[1], "f32")  ? DTYPE_F32
+                             : argc > 1 && !strcmp(argv[1], "q8") ? DTYPE_Q8
+                                                                  : DTYPE_BF16,
+                        .what = argc > 3 ? argv[3] : "forward"};
     struct device_options options = {.n_thread = argc > 2 ? atoi(argv[2]) : 0};
     if (device_open(&s.d, DEVICE_CPU, &options, &err)) {
         fprintf(stderr, "%s\n", err.message);
@@ -272,7 +319,8 @@ int main(int argc, char **argv)
     }
     s.q = device_queue(s.d);
     s.limit = best_limit(&s);
-    printf("%s %s, %s, %d threads, limit measured %.0f GFLOP/s a thread\n", s.what, dtype_name(s.t), device_isa(s.d), device_n_thread(s.d), s.limit);
+    printf("%s %s, %s, %d threads, limit measured %.0f GFLOP/s a thread\n", s.what, dtype_name(s.t), device_isa(s.d),
+           device_n_thread(s.d), s.limit);
     if (bench(&s, argc > 4 ? atoi(argv[4]) : 0, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return 1;

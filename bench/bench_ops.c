@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time of every operator but the products at SmolLM2-135M's shapes, as a share of what this machine can do, measured in the same run: for operators
- * that move memory the rate of memcpy over a large area (counted as read + written bytes), for those that compute the rate of independent fused
- * multiply-adds. Prints one line an operator; the best of several repetitions. usage: bench_ops [threads] */
+/* Time of every operator but the products at SmolLM2-135M's shapes, as a share of what this machine can do, measured in
+ * the same run: for operators that move memory the rate of memcpy over a large area (counted as read + written bytes),
+ * for those that compute the rate of independent fused multiply-adds. Prints one line an operator; the best of several
+ * repetitions. usage: bench_ops [threads] */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cpu/cpu.h"
@@ -62,7 +63,8 @@ static struct span numbers(struct bench *b, int n, int (*at)(int))
 static char *from, *to;
 static void copy_piece(void *context, int piece, int worker)
 {
-    (void)context, (void)worker;
+    (void)context;
+    (void)worker;
     memcpy(to + ((size_t)piece << 20), from + ((size_t)piece << 20), 1 << 20);
 }
 
@@ -100,7 +102,9 @@ static int fma_lanes;
 static volatile float sink;
 static void fma_piece(void *context, int piece, int worker)
 {
-    (void)piece, (void)worker, (void)context;
+    (void)piece;
+    (void)worker;
+    (void)context;
     float sums[16] = {0};
 #if defined(__x86_64__)
     if (fma_lanes == 16)
@@ -116,10 +120,12 @@ static void measure_limits(struct bench *b)
     enum { MIB = 256 };
     struct pool *pool = cpu_pool(b->q);
     int n = device_n_thread(b->device);
-    from = mem_slab((size_t)MIB << 20), to = mem_slab((size_t)MIB << 20);
+    from = mem_slab((size_t)MIB << 20);
+    to = mem_slab((size_t)MIB << 20);
     if (!from || !to)
         exit(1);
-    memset(from, 1, (size_t)MIB << 20), memset(to, 2, (size_t)MIB << 20);
+    memset(from, 1, (size_t)MIB << 20);
+    memset(to, 2, (size_t)MIB << 20);
     fma_lanes = isa_available(ISA_AVX512) ? 16 : isa_available(ISA_AVX2) ? 8 : 0;
     for (int i = 0; i < 5; i++) {
         double start = now(b->device);
@@ -131,79 +137,155 @@ static void measure_limits(struct bench *b)
         rate = fma_lanes ? 24.0 * fma_lanes * (1 << 20) * n / (now(b->device) - start) : 0;
         b->flops_per_s = rate > b->flops_per_s ? rate : b->flops_per_s;
     }
-    mem_slab_free(from, (size_t)MIB << 20), mem_slab_free(to, (size_t)MIB << 20);
-    printf("%s, %d threads: memcpy %.1f GB/s, fused multiply-add %.0f GFLOP/s\n", device_isa(b->device), n, b->bytes_per_s * 1e-9, b->flops_per_s * 1e-9);
+    mem_slab_free(from, (size_t)MIB << 20);
+    mem_slab_free(to, (size_t)MIB << 20);
+    printf("%s, %d threads: memcpy %.1f GB/s, fused multiply-add %.0f GFLOP/s\n", device_isa(b->device), n,
+           b->bytes_per_s * 1e-9, b->flops_per_s * 1e-9);
 }
 
-#define TIME(name, bytes_moved, flops, ...)                                                                                                     \
-    do {                                                                                                                                        \
-        double best = 1e9, spent = 0;                                                                                                           \
-        for (int r_ = 0; r_ < 200 && (r_ < 3 || spent < 0.3); r_++) {                                                                           \
-            double start_ = now(b->device);                                                                                                        \
-            __VA_ARGS__;                                                                                                                        \
-            queue_drain(b->q);                                                                                                                   \
-            double t_ = now(b->device) - start_;                                                                                                   \
-            best = t_ < best ? t_ : best;                                                                                                       \
-            spent += t_;                                                                                                                        \
-        }                                                                                                                                       \
-        b->last = best;                                                                                                                         \
-        printf("%-34s %9.3f ms %8.1f GB/s (%3.0f %% of memcpy) %8.1f GFLOP/s (%3.0f %% of peak)\n", name, best * 1e3, (bytes_moved) / best * 1e-9, \
-               100 * (bytes_moved) / best / b->bytes_per_s, (flops) / best * 1e-9, b->flops_per_s > 0 ? 100 * (flops) / best / b->flops_per_s : 0); \
+#define TIME(name, bytes_moved, flops, ...)                                                                           \
+    do {                                                                                                              \
+        double best = 1e9, spent = 0;                                                                                 \
+        for (int r_ = 0; r_ < 200 && (r_ < 3 || spent < 0.3); r_++) {                                                 \
+            double start_ = now(b->device);                                                                           \
+            __VA_ARGS__;                                                                                              \
+            queue_drain(b->q);                                                                                        \
+            double t_ = now(b->device) - start_;                                                                      \
+            best = t_ < best ? t_ : best;                                                                             \
+            spent += t_;                                                                                              \
+        }                                                                                                             \
+        b->last = best;                                                                                               \
+        printf("%-34s %9.3f ms %8.1f GB/s (%3.0f %% of memcpy) %8.1f GFLOP/s (%3.0f %% of peak)\n", name, best * 1e3, \
+               (bytes_moved) / best * 1e-9, 100 * (bytes_moved) / best / b->bytes_per_s, (flops) / best * 1e-9,       \
+               b->flops_per_s > 0 ? 100 * (flops) / best / b->flops_per_s : 0);                                       \
     } while (0)
 
-static int itself(int i) { return i; }
-static int target_of(int i) { return (int)((unsigned)i * 7919u % V); }
+static int itself(int i)
+{
+    return i;
+}
+static int target_of(int i)
+{
+    return (int)((unsigned)i * 7919u % V);
+}
 
 static void bench_rows(struct bench *b)
 {
     double rc = (double)ROWS * C * 4, rf = (double)ROWS * F * 4;
-    struct span x = fresh(b, ROWS * C * 4, 1), y = fresh(b, ROWS * C * 4, 1), dx = fresh(b, ROWS * C * 4, 1), w = fresh(b, C * 4, 1), dw = fresh(b, C * 4, 1);
-    struct span inverse = fresh(b, ROWS * 4, 1), wide = fresh(b, (size_t)ROWS * 2 * F * 4, 3), act = fresh(b, (size_t)ROWS * F * 4, 1);
+    struct span x = fresh(b, ROWS * C * 4, 1), y = fresh(b, ROWS * C * 4, 1), dx = fresh(b, ROWS * C * 4, 1),
+                w = fresh(b, C * 4, 1), dw = fresh(b, C * 4, 1);
+    struct span inverse = fresh(b, ROWS * 4, 1), wide = fresh(b, (size_t)ROWS * 2 * F * 4, 3),
+                act = fresh(b, (size_t)ROWS * F * 4, 1);
     struct span positions = numbers(b, ROWS, itself), freq = fresh(b, D * 2, 1), table = fresh(b, ROWS * D * 4, 1);
-    TIME("norm rms f32", 2 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS, .n_row = ROWS, .n_col = C, .eps = 1e-5f, .x = x, .weight = w, .bias = SPAN_NONE, .y = y, .y_dtype = DTYPE_F32, .inverse = inverse, .mean = SPAN_NONE}));
-    TIME("norm rms to bf16", 1.5 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS, .n_row = ROWS, .n_col = C, .eps = 1e-5f, .x = x, .weight = w, .bias = SPAN_NONE, .y = y, .y_dtype = DTYPE_BF16, .inverse = inverse, .mean = SPAN_NONE}));
-    TIME("norm_dx rms", 6 * rc, 14.0 * ROWS * C, tensor_norm_dx(b->q, &(struct norm_dx_args){.kind = NORM_RMS, .n_row = ROWS, .n_col = C, .x = x, .weight = w, .inverse = inverse, .dy = y, .dx = dx, .accumulate = 1,
-                                                                                     .dweight = dw}));
-    TIME("rope_table 1024 positions", 4.0 * ROWS * D, 0, tensor_rope_table(b->q, &(struct rope_table_args){.n_pos = ROWS, .head_dim = D, .inv_freq = freq, .table = table}));
-    TIME("rope 9 heads", 2 * rc, 6.0 * ROWS * C, tensor_rope(b->q, &(struct rope_args){.n_row = ROWS, .n_head = H, .head_dim = D, .x = x, .x_stride = C, .positions = positions, .table = table}));
-    TIME("gate silu f32", 3 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_F32, DTYPE_F32}));
-    TIME("gate silu to bf16", 2.5 * rf, 20.0 * ROWS * F, tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_BF16, DTYPE_F32}));
-    TIME("gate_dx silu", 5 * rf, 45.0 * ROWS * F, tensor_gate_dx(b->q, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, wide, act, wide, DTYPE_F32}));
+    TIME("norm rms f32", 2 * rc, 4.0 * ROWS * C,
+         tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS,
+                                               .n_row = ROWS,
+                                               .n_col = C,
+                                               .eps = 1e-5f,
+                                               .x = x,
+                                               .weight = w,
+                                               .bias = SPAN_NONE,
+                                               .y = y,
+                                               .y_dtype = DTYPE_F32,
+                                               .inverse = inverse,
+                                               .mean = SPAN_NONE}));
+    TIME("norm rms to bf16", 1.5 * rc, 4.0 * ROWS * C,
+         tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS,
+                                               .n_row = ROWS,
+                                               .n_col = C,
+                                               .eps = 1e-5f,
+                                               .x = x,
+                                               .weight = w,
+                                               .bias = SPAN_NONE,
+                                               .y = y,
+                                               .y_dtype = DTYPE_BF16,
+                                               .inverse = inverse,
+                                               .mean = SPAN_NONE}));
+    TIME("norm_dx rms", 6 * rc, 14.0 * ROWS * C,
+         tensor_norm_dx(b->q, &(struct norm_dx_args){.kind = NORM_RMS,
+                                                     .n_row = ROWS,
+                                                     .n_col = C,
+                                                     .x = x,
+                                                     .weight = w,
+                                                     .inverse = inverse,
+                                                     .dy = y,
+                                                     .dx = dx,
+                                                     .accumulate = 1,
+                                                     .dweight = dw}));
+    TIME("rope_table 1024 positions", 4.0 * ROWS * D, 0,
+         tensor_rope_table(b->q,
+                           &(struct rope_table_args){.n_pos = ROWS, .head_dim = D, .inv_freq = freq, .table = table}));
+    TIME("rope 9 heads", 2 * rc, 6.0 * ROWS * C,
+         tensor_rope(b->q, &(struct rope_args){.n_row = ROWS,
+                                               .n_head = H,
+                                               .head_dim = D,
+                                               .x = x,
+                                               .x_stride = C,
+                                               .positions = positions,
+                                               .table = table}));
+    TIME("gate silu f32", 3 * rf, 20.0 * ROWS * F,
+         tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_F32, DTYPE_F32}));
+    TIME("gate silu to bf16", 2.5 * rf, 20.0 * ROWS * F,
+         tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_BF16, DTYPE_F32}));
+    TIME("gate_dx silu", 5 * rf, 45.0 * ROWS * F,
+         tensor_gate_dx(b->q, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, wide, act, wide, DTYPE_F32}));
     TIME("add", 3 * rc, 1.0 * ROWS * C, tensor_add(b->q, &(struct add_args){ROWS * C, x, y}));
-    TIME("cast f32 to bf16", 1.5 * rf, 0, tensor_cast(b->q, &(struct cast_args){(size_t)ROWS * F, act, DTYPE_F32, wide, DTYPE_BF16}));
+    TIME("cast f32 to bf16", 1.5 * rf, 0,
+         tensor_cast(b->q, &(struct cast_args){(size_t)ROWS * F, act, DTYPE_F32, wide, DTYPE_BF16}));
     TIME("gather_rows", 2 * rc, 0, tensor_gather_rows(b->q, &(struct gather_rows_args){ROWS, C, x, positions, y}));
-    TIME("scatter_add_rows", 3 * rc, 1.0 * ROWS * C, tensor_scatter_add_rows(b->q, &(struct scatter_add_rows_args){ROWS, C, x, positions, y}));
+    TIME("scatter_add_rows", 3 * rc, 1.0 * ROWS * C,
+         tensor_scatter_add_rows(b->q, &(struct scatter_add_rows_args){ROWS, C, x, positions, y}));
 }
 
 static void bench_vocabulary(struct bench *b)
 {
     enum { N = 160 };
     double row = (double)N * V;
-    struct span logits = fresh(b, (size_t)N * V * 4, 10), targets = numbers(b, N, target_of), nll = fresh(b, N * 4, 1), ids = fresh(b, N * 64 * 4, 1);
-    struct span values = fresh(b, N * 64 * 4, 1), raw = fresh(b, N * 64 * 4, 1), bias = fresh(b, N * 4, 1), uniform = fresh(b, N * 4, 0.5f), knobs = fresh(b, N * 16, 0);
+    struct span logits = fresh(b, (size_t)N * V * 4, 10), targets = numbers(b, N, target_of), nll = fresh(b, N * 4, 1),
+                ids = fresh(b, N * 64 * 4, 1);
+    struct span values = fresh(b, N * 64 * 4, 1), raw = fresh(b, N * 64 * 4, 1), bias = fresh(b, N * 4, 1),
+                uniform = fresh(b, N * 4, 0.5f), knobs = fresh(b, N * 16, 0);
     float *x = cpu_ptr(logits);
-    for (size_t i = 0; i + 3 < (size_t)N * V; i++) /* bell-shaped, with a few that stand out, as a language model's are */
+    for (size_t i = 0; i + 3 < (size_t)N * V;
+         i++) /* bell-shaped, with a few that stand out, as a language model's are */
         x[i] = (x[i] + x[i + 1] + x[i + 2] + x[i + 3]) * 0.22f + (i % 4099 == 0 ? 12 : 0);
     for (int t = 0; t < N; t++) {
         float *k = (float *)cpu_ptr(knobs) + 4 * t, own[4] = {0.8f, 50, 0.95f, 0};
         memcpy(k, own, sizeof own);
         ((float *)cpu_ptr(uniform))[t] += 0.5f;
     }
-    TIME("cross_entropy 160 x 49152", 4 * row, 20 * row, tensor_cross_entropy(b->q, &(struct cross_entropy_args){.n_row = N, .n_vocab = V, .logits = logits, .targets = targets, .nll = nll}));
-    struct candidates_args c = {.n_row = N, .n_vocab = V, .n_top = 10, .log_softmax = 1, .logits = logits, .bias = bias, .values = values, .ids = ids, .raw = raw};
+    TIME("cross_entropy 160 x 49152", 4 * row, 20 * row,
+         tensor_cross_entropy(b->q, &(struct cross_entropy_args){
+                                        .n_row = N, .n_vocab = V, .logits = logits, .targets = targets, .nll = nll}));
+    struct candidates_args c = {.n_row = N,
+                                .n_vocab = V,
+                                .n_top = 10,
+                                .log_softmax = 1,
+                                .logits = logits,
+                                .bias = bias,
+                                .values = values,
+                                .ids = ids,
+                                .raw = raw};
     TIME("candidates 10 of 160 x 49152", 4 * row, 20 * row, tensor_candidates(b->q, &c));
     c.n_top = 64;
     TIME("candidates 64 of 160 x 49152", 4 * row, 20 * row, tensor_candidates(b->q, &c));
-    struct sample_args s = {.n_row = N, .n_vocab = V, .logits = logits, .knobs = knobs, .uniform = uniform, .ids = ids, .raw = raw};
+    struct sample_args s = {
+        .n_row = N, .n_vocab = V, .logits = logits, .knobs = knobs, .uniform = uniform, .ids = ids, .raw = raw};
     TIME("sample top_k 50 top_p 0.95", 4 * row, 20 * row, tensor_sample(b->q, &s));
-    for (int t = 0; t < N; t++)
-        ((float *)cpu_ptr(knobs))[4 * t + 1] = 0, ((float *)cpu_ptr(knobs))[4 * t + 2] = 1;
+    for (int t = 0; t < N; t++) {
+        ((float *)cpu_ptr(knobs))[4 * t + 1] = 0;
+        ((float *)cpu_ptr(knobs))[4 * t + 2] = 1;
+    }
     TIME("sample, no filter", 4 * row, 20 * row, tensor_sample(b->q, &s));
-    TIME("cross_entropy with gradient", 8 * row, 22 * row, tensor_cross_entropy(b->q, &(struct cross_entropy_args){.n_row = N, .n_vocab = V, .logits = logits, .targets = targets, .nll = nll, .grad_scale = 0.01f}));
+    TIME("cross_entropy with gradient", 8 * row, 22 * row,
+         tensor_cross_entropy(
+             b->q,
+             &(struct cross_entropy_args){
+                 .n_row = N, .n_vocab = V, .logits = logits, .targets = targets, .nll = nll, .grad_scale = 0.01f}));
 }
 
-/* What memory allows an optimizer: four streams read, three of them written, with hardly any arithmetic, in the pieces that AdamW takes; with plain stores and with
- * stores past the caches. */
+/* What memory allows an optimizer: four streams read, three of them written, with hardly any arithmetic, in the pieces
+ * that AdamW takes; with plain stores and with stores past the caches. */
 enum { STREAM_PIECE = 1 << 15 };
 static float *streams[4];
 static int past_caches;
@@ -212,18 +294,24 @@ __attribute__((target("avx512f"))) static void stream_512(size_t at)
 {
     float *p = streams[0] + at, *g = streams[1] + at, *m = streams[2] + at, *v = streams[3] + at;
     for (size_t i = 0; i < STREAM_PIECE; i += 16) {
-        __m512 d = _mm512_loadu_ps(g + i), a = _mm512_add_ps(_mm512_loadu_ps(p + i), d), c = _mm512_add_ps(_mm512_loadu_ps(m + i), d), e = _mm512_add_ps(_mm512_loadu_ps(v + i), d);
+        __m512 d = _mm512_loadu_ps(g + i), a = _mm512_add_ps(_mm512_loadu_ps(p + i), d),
+               c = _mm512_add_ps(_mm512_loadu_ps(m + i), d), e = _mm512_add_ps(_mm512_loadu_ps(v + i), d);
         if (past_caches) {
-            _mm512_stream_ps(p + i, a), _mm512_stream_ps(m + i, c), _mm512_stream_ps(v + i, e);
+            _mm512_stream_ps(p + i, a);
+            _mm512_stream_ps(m + i, c);
+            _mm512_stream_ps(v + i, e);
         } else {
-            _mm512_storeu_ps(p + i, a), _mm512_storeu_ps(m + i, c), _mm512_storeu_ps(v + i, e);
+            _mm512_storeu_ps(p + i, a);
+            _mm512_storeu_ps(m + i, c);
+            _mm512_storeu_ps(v + i, e);
         }
     }
 }
 #endif
 static void stream_piece(void *context, int piece, int worker)
 {
-    (void)context, (void)worker;
+    (void)context;
+    (void)worker;
     size_t at = (size_t)piece * STREAM_PIECE;
 #if defined(__x86_64__)
     if (fma_lanes == 16) {
@@ -231,8 +319,11 @@ static void stream_piece(void *context, int piece, int worker)
         return;
     }
 #endif
-    for (size_t i = at; i < at + STREAM_PIECE; i++)
-        streams[0][i] += streams[1][i], streams[2][i] += streams[1][i], streams[3][i] += streams[1][i];
+    for (size_t i = at; i < at + STREAM_PIECE; i++) {
+        streams[0][i] += streams[1][i];
+        streams[2][i] += streams[1][i];
+        streams[3][i] += streams[1][i];
+    }
 }
 
 /* Bytes a second; streams are p, g, m, v of n floats. */
@@ -247,87 +338,153 @@ static double stream_limit(struct bench *b, size_t n)
         best[i % 2] = t < best[i % 2] ? t : best[i % 2];
     }
     double bytes = 28.0 * (double)n;
-    printf("four streams read, three written: %.1f GB/s, written past the caches %.1f GB/s\n", bytes / best[0] * 1e-9, bytes / best[1] * 1e-9);
+    printf("four streams read, three written: %.1f GB/s, written past the caches %.1f GB/s\n", bytes / best[0] * 1e-9,
+           bytes / best[1] * 1e-9);
     return bytes / (best[0] < best[1] ? best[0] : best[1]);
 }
 
 static void bench_optimizer(struct bench *b)
 {
     size_t n = 32 << 20, k = C, rows = n / k / 32 * 32;
-    struct span p = fresh(b, n * 4, 1), g = fresh(b, n * 4, 1), m = fresh(b, n * 4, 1), v = fresh(b, n * 4, 0), out = fresh(b, 64, 0);
+    struct span p = fresh(b, n * 4, 1), g = fresh(b, n * 4, 1), m = fresh(b, n * 4, 1), v = fresh(b, n * 4, 0),
+                out = fresh(b, 64, 0);
     struct span all[4] = {p, g, m, v};
     for (int i = 0; i < 4; i++)
         streams[i] = cpu_ptr(all[i]);
     double limit = stream_limit(b, n);
-    TIME("sum_squares 32M", 4.0 * (double)n, 2.0 * (double)n, tensor_sum_squares(b->q, &(struct sum_squares_args){n, g, out, 0}));
-    TIME("adamw 32M", 28.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f, DTYPE_F32, 0, 0, NULL, 0, 0}));
+    TIME("sum_squares 32M", 4.0 * (double)n, 2.0 * (double)n,
+         tensor_sum_squares(b->q, &(struct sum_squares_args){n, g, out, 0}));
+    TIME("adamw 32M", 28.0 * (double)n, 12.0 * (double)n,
+         tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f,
+                                                 DTYPE_F32, 0, 0, NULL, 0, 0}));
     printf("    %.0f %% of the streams' limit\n", 100 * 28.0 * (double)n / b->last / limit);
     struct weight *w;
     struct error err = {0};
     if (weight_new(&w, b->device, (int64_t)rows, (int64_t)k, DTYPE_BF16, "bench", &err))
         exit(1);
     n = rows * k;
-    TIME("weight_pack 32M to bf16", 6.0 * (double)n, 0, tensor_weight_pack(b->q, &(struct weight_pack_args){w, 0, (int64_t)rows, p, DTYPE_F32, 0}));
-    TIME("adamw 32M and packing to bf16", 30.0 * (double)n, 12.0 * (double)n, tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f, DTYPE_F32, 0, 0, w, 0, 0}));
+    TIME("weight_pack 32M to bf16", 6.0 * (double)n, 0,
+         tensor_weight_pack(b->q, &(struct weight_pack_args){w, 0, (int64_t)rows, p, DTYPE_F32, 0}));
+    TIME("adamw 32M and packing to bf16", 30.0 * (double)n, 12.0 * (double)n,
+         tensor_adamw(b->q, &(struct adamw_args){n, p, g, m, v, 1e-4f, 0.9f, 0.999f, 1e-8f, 0.1f, 1, 0.1f, 0.001f,
+                                                 DTYPE_F32, 0, 0, w, 0, 0}));
     printf("    %.0f %% of the streams' limit\n", 100 * 30.0 * (double)n / b->last / limit);
     weight_free(w);
     n = 32 << 20;
     TIME("fill 128 MiB", 4.0 * (double)n, 0, tensor_fill(b->q, &(struct fill_args){n * 4, g}));
 }
 
-/* 32 requests of 5 beams after prompts of 170 tokens and 30 generated: pages of the prompt are shared by the beams, the rest is their own. */
+/* 32 requests of 5 beams after prompts of 170 tokens and 30 generated: pages of the prompt are shared by the beams, the
+ * rest is their own. */
 static void bench_decode(struct bench *b, enum dtype dtype, int page, int shared)
 {
     enum { REQUESTS = 32, BEAMS = 5, PROMPT = 170, LENGTH = 200, TABLE = 16 };
     struct kv_layout layout = {dtype, page, K, D};
     int n = REQUESTS * BEAMS, n_page = 0;
-    struct span table = fresh(b, (size_t)n * TABLE * 4, 0), seq = numbers(b, n, itself), position = numbers(b, n, itself);
+    struct span table = fresh(b, (size_t)n * TABLE * 4, 0), seq = numbers(b, n, itself),
+                position = numbers(b, n, itself);
     int32_t *ids = cpu_ptr(table);
     for (int s = 0; s < n; s++) {
         ((int32_t *)cpu_ptr(position))[s] = LENGTH - 1;
         for (int p = 0; p * page < LENGTH; p++)
-            ids[s * TABLE + p] = shared && s % BEAMS && (p + 1) * page <= PROMPT ? ids[(s - s % BEAMS) * TABLE + p] : n_page++;
+            ids[s * TABLE + p] =
+                shared && s % BEAMS && (p + 1) * page <= PROMPT ? ids[(s - s % BEAMS) * TABLE + p] : n_page++;
     }
-    struct span pages = fresh(b, kv_page_bytes(b->device, &layout) * (size_t)n_page, dtype == DTYPE_BF16 ? 0 : 1), q = fresh(b, (size_t)n * C * 4, 1), out = fresh(b, (size_t)n * C * 4, 1);
+    struct span pages = fresh(b, kv_page_bytes(b->device, &layout) * (size_t)n_page, dtype == DTYPE_BF16 ? 0 : 1),
+                q = fresh(b, (size_t)n * C * 4, 1), out = fresh(b, (size_t)n * C * 4, 1);
     char name[64];
     snprintf(name, sizeof name, "attend 160 x 200, %s page %d%s", dtype_name(dtype), page, shared ? " shared" : "");
     double flops = 4.0 * n * H * LENGTH * D;
     TIME(name, (double)kv_page_bytes(b->device, &layout) * n_page, flops,
-         tensor_attend(b->q, &(struct attend_args){.layout = layout, .n_row = n, .n_head = H, .n_seq = n, .scale = 0.125f, .q = q, .pages = pages, .block_table = table,
-                                                   .table_stride = TABLE, .row_seq = seq, .positions = position, .out = out}));
+         tensor_attend(b->q, &(struct attend_args){.layout = layout,
+                                                   .n_row = n,
+                                                   .n_head = H,
+                                                   .n_seq = n,
+                                                   .scale = 0.125f,
+                                                   .q = q,
+                                                   .pages = pages,
+                                                   .block_table = table,
+                                                   .table_stride = TABLE,
+                                                   .row_seq = seq,
+                                                   .positions = position,
+                                                   .out = out}));
     TIME("kv_store 160 rows", 2.0 * n * K * D * (4.0 + (double)dtype_size(dtype)), 0,
-         tensor_kv_store(b->q, &(struct kv_store_args){.layout = layout, .n_row = n, .k = q, .v = q, .stride = C, .pages = pages, .block_table = table, .table_stride = TABLE,
-                                                       .row_seq = seq, .positions = position}));
+         tensor_kv_store(b->q, &(struct kv_store_args){.layout = layout,
+                                                       .n_row = n,
+                                                       .k = q,
+                                                       .v = q,
+                                                       .stride = C,
+                                                       .pages = pages,
+                                                       .block_table = table,
+                                                       .table_stride = TABLE,
+                                                       .row_seq = seq,
+                                                       .positions = position}));
 }
 
-static int zero(int i) { return i * 0; }
+static int zero(int i)
+{
+    return i * 0;
+}
 
 static void bench_prefill(struct bench *b)
 {
     enum { T = 512 };
     struct kv_layout layout = {DTYPE_BF16, 64, K, D};
-    struct span table = numbers(b, 16, itself), seq = numbers(b, T, zero), position = numbers(b, T, itself), q = fresh(b, T * C * 4, 1), out = fresh(b, T * C * 4, 1);
+    struct span table = numbers(b, 16, itself), seq = numbers(b, T, zero), position = numbers(b, T, itself),
+                q = fresh(b, T * C * 4, 1), out = fresh(b, T * C * 4, 1);
     struct span pages = fresh(b, kv_page_bytes(b->device, &layout) * 16, 0);
     TIME("attend prefill 512, bf16", 0.0, 4.0 * T * (T + 1) / 2 * H * D,
-         tensor_attend(b->q, &(struct attend_args){.layout = layout, .n_row = T, .n_head = H, .n_seq = 1, .scale = 0.125f, .q = q, .pages = pages, .block_table = table,
-                                                   .table_stride = 16, .row_seq = seq, .positions = position, .out = out}));
+         tensor_attend(b->q, &(struct attend_args){.layout = layout,
+                                                   .n_row = T,
+                                                   .n_head = H,
+                                                   .n_seq = 1,
+                                                   .scale = 0.125f,
+                                                   .q = q,
+                                                   .pages = pages,
+                                                   .block_table = table,
+                                                   .table_stride = 16,
+                                                   .row_seq = seq,
+                                                   .positions = position,
+                                                   .out = out}));
 }
 
-static int border_of(int i) { return i * 256; }
-static int border_whole(int i) { return i * 1024; }
+static int border_of(int i)
+{
+    return i * 256;
+}
+static int border_whole(int i)
+{
+    return i * 1024;
+}
 
 static void bench_train(struct bench *b, int length)
 {
     int all = (H + 2 * K) * D, n_seq = ROWS / length;
-    struct span x = fresh(b, (size_t)ROWS * (size_t)all * 4, 1), dx = fresh(b, (size_t)ROWS * (size_t)all * 4, 1), out = fresh(b, ROWS * C * 4, 1), dout = fresh(b, ROWS * C * 4, 1);
-    struct span lse = fresh(b, ROWS * H * 4, 1), borders = numbers(b, n_seq + 1, length == 256 ? border_of : border_whole);
-    struct attend_train_args f = {.n_row = ROWS, .n_seq = n_seq, .n_head = H, .n_kv_head = K, .head_dim = D, .max_len = length, .causal = 1, .scale = 0.125f, .q = x,
-                                  .k = span_at(x, C * 4), .v = span_at(x, (C + K * D) * 4), .stride = all, .borders = borders, .out = out, .lse = lse};
+    struct span x = fresh(b, (size_t)ROWS * (size_t)all * 4, 1), dx = fresh(b, (size_t)ROWS * (size_t)all * 4, 1),
+                out = fresh(b, ROWS * C * 4, 1), dout = fresh(b, ROWS * C * 4, 1);
+    struct span lse = fresh(b, ROWS * H * 4, 1),
+                borders = numbers(b, n_seq + 1, length == 256 ? border_of : border_whole);
+    struct attend_train_args f = {.n_row = ROWS,
+                                  .n_seq = n_seq,
+                                  .n_head = H,
+                                  .n_kv_head = K,
+                                  .head_dim = D,
+                                  .max_len = length,
+                                  .causal = 1,
+                                  .scale = 0.125f,
+                                  .q = x,
+                                  .k = span_at(x, C * 4),
+                                  .v = span_at(x, (C + K * D) * 4),
+                                  .stride = all,
+                                  .borders = borders,
+                                  .out = out,
+                                  .lse = lse};
     double products = 2.0 * n_seq * length * (length + 1.0) / 2 * H * D;
     printf("%d sequences of %d:\n", n_seq, length);
     TIME("attend_train", 0.0, 2 * products, tensor_attend_train(b->q, &f));
     TIME("attend_train_dx", 0.0, 5 * products,
-         tensor_attend_train_dx(b->q, &(struct attend_train_dx_args){f, dout, dx, span_at(dx, C * 4), span_at(dx, (C + K * D) * 4), all}));
+         tensor_attend_train_dx(
+             b->q, &(struct attend_train_dx_args){f, dout, dx, span_at(dx, C * 4), span_at(dx, (C + K * D) * 4), all}));
 }
 
 int main(int argc, char **argv)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What narrower weights cost: perplexity of real text and agreement of greedy decoding with f32, on the method's own load (reference data smollm2_load).
- * Usage: bench_quality MODEL work.json [tokens] [dtype ...]      (1000; f32 bf16 q8; several models' lines may be compared, f32 is each one's own)
- * Texts are W6's prompts with their completions, every token scored from its text's second on, until there are that many; greedy continuations are f32's of W2's
+/* What narrower weights cost: perplexity of real text and agreement of greedy decoding with f32, on the method's own
+ * load (reference data smollm2_load). Usage: bench_quality MODEL work.json [tokens] [dtype ...]      (1000; f32 bf16
+ * q8; several models' lines may be compared, f32 is each one's own) Texts are W6's prompts with their completions,
+ * every token scored from its text's second on, until there are that many; greedy continuations are f32's of W2's
  * prompts, 32 tokens each, likewise. One JSON line a type:
- *   perplexity, and its change against f32 in percent; mean and greatest distance of a token's log-probability from f32's;
- *   agreement: share of positions of f32's own continuations where the type's most probable token is f32's, given f32's text before it;
- *   prefix: share of tokens until the first difference when each type goes on by itself. */
+ *   perplexity, and its change against f32 in percent; mean and greatest distance of a token's log-probability from
+ *   f32's; agreement: share of positions of f32's own continuations where the type's most probable token is f32's,
+ *   given f32's text before it; prefix: share of tokens until the first difference when each type goes on by itself. */
 #include "generate/generate.h"
 #include "model/parts.h"
 
@@ -57,7 +58,8 @@ static int look(const struct model *m, const struct text *texts, int n, struct r
     struct buffer *logits = NULL;
     int n_vocab = model_desc(m)->n_vocab, rc = rows_new(&rows, d, LONGEST, 1, err);
     float *host = malloc((size_t)LONGEST * (size_t)n_vocab * 4);
-    if (rc || (rc = model_workspace_new(&w, m, LONGEST, LONGEST, err)) || (rc = buffer_new(&logits, d, (size_t)LONGEST * (size_t)n_vocab * 4, "logits", err)))
+    if (rc || (rc = model_workspace_new(&w, m, LONGEST, LONGEST, err)) ||
+        (rc = buffer_new(&logits, d, (size_t)LONGEST * (size_t)n_vocab * 4, "logits", err)))
         return rc;
     for (int i = 0; i < n; i++) {
         struct model_batch batch;
@@ -130,13 +132,15 @@ static int allocate(struct result *r, int n)
     return r->logprob && r->best ? 0 : -1;
 }
 
-static void report(const char *type, const struct result *mine, const struct result *f32, const struct result *forced, const struct text *own, const struct text *wanted, int n)
+static void report(const char *type, const struct result *mine, const struct result *f32, const struct result *forced,
+                   const struct text *own, const struct text *wanted, int n)
 {
     double sum = 0, sum_f32 = 0, mean = 0, most = 0;
     int agree = 0, at = 0, prefix = 0;
     for (int i = 0; i < mine->n; i++) {
         double off = fabs(mine->logprob[i] - f32->logprob[i]);
-        sum -= mine->logprob[i], sum_f32 -= f32->logprob[i];
+        sum -= mine->logprob[i];
+        sum_f32 -= f32->logprob[i];
         mean += off / mine->n;
         most = off > most ? off : most;
     }
@@ -148,9 +152,11 @@ static void report(const char *type, const struct result *mine, const struct res
             prefix += same;
         }
     }
-    printf("{\"dtype\": \"%s\", \"tokens\": %d, \"perplexity\": %.4f, \"change_percent\": %.2f, \"logprob_mean\": %.4f, \"logprob_greatest\": %.3f, \"greedy_tokens\": %d, "
+    printf("{\"dtype\": \"%s\", \"tokens\": %d, \"perplexity\": %.4f, \"change_percent\": %.2f, \"logprob_mean\": "
+           "%.4f, \"logprob_greatest\": %.3f, \"greedy_tokens\": %d, "
            "\"agreement\": %.4f, \"prefix\": %.4f}\n",
-           type, mine->n, exp(sum / mine->n), 100 * (exp((sum - sum_f32) / mine->n) - 1), mean, most, at, (double)agree / at, (double)prefix / at);
+           type, mine->n, exp(sum / mine->n), 100 * (exp((sum - sum_f32) / mine->n) - 1), mean, most, at,
+           (double)agree / at, (double)prefix / at);
     fflush(stdout);
 }
 
@@ -162,7 +168,8 @@ int main(int argc, char **argv)
     struct device *device;
     struct checkpoint *checkpoint;
     struct result f32, mine, forced;
-    json_t *root = argc > 2 ? json_load_file(argv[2], 0, NULL) : NULL, *ids = json_object_get(root, "ids"), *prompts = json_object_get(ids, "W2");
+    json_t *root = argc > 2 ? json_load_file(argv[2], 0, NULL) : NULL, *ids = json_object_get(root, "ids"),
+           *prompts = json_object_get(ids, "W2");
     int n_token = argc > 3 ? atoi(argv[3]) : 1000, n_type = argc > 4 ? argc - 4 : 3, rc = 0;
     if (!prompts || n_token < 1) {
         fprintf(stderr, "usage: bench_quality MODEL work.json [tokens] [dtype ...]\n");
@@ -176,7 +183,9 @@ int main(int argc, char **argv)
     }
     for (int i = -1; i < n_type && !rc; i++) { /* -1: f32, what the others are compared with */
         const char *type = i < 0 ? "f32" : argc > 4 ? argv[4 + i] : usual[i];
-        struct model_options o = {.dtype = !strcmp(type, "q8") ? DTYPE_Q8 : !strcmp(type, "bf16") ? DTYPE_BF16 : DTYPE_F32};
+        struct model_options o = {.dtype = !strcmp(type, "q8")     ? DTYPE_Q8
+                                           : !strcmp(type, "bf16") ? DTYPE_BF16
+                                                                   : DTYPE_F32};
         struct model *m;
         rc = model_open(&m, device, checkpoint, &o, &err);
         if (rc)

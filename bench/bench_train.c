@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fine-tuning on the method's own load (reference data smollm2_load). Usage: bench_train MODEL work.json [threads]
- * Loads once; each line of standard input is WORK WAY: W5a (64 short rows), W5b (the first 32 long rows) or load (both, three epochs); bf16, f32, random (bf16 with
- * weights rounded at random) or lora (bf16, r = 16 on q_proj and v_proj); with a third word, "profile", operators are timed one by one. Every time from the weights as they were. Prints one JSON line:
- * seconds of all optimizer steps and of each, loss of each, what was computed, seconds by operator from the second step on. Not counted: reading the weights. */
+ * Loads once; each line of standard input is WORK WAY: W5a (64 short rows), W5b (the first 32 long rows) or load (both,
+ * three epochs); bf16, f32, random (bf16 with weights rounded at random) or lora (bf16, r = 16 on q_proj and v_proj);
+ * with a third word, "profile", operators are timed one by one. Every time from the weights as they were. Prints one
+ * JSON line: seconds of all optimizer steps and of each, loss of each, what was computed, seconds by operator from the
+ * second step on. Not counted: reading the weights. */
 #include "base/clock.h"
 #include "bench/operators.h"
 #include "train/train.h"
@@ -12,8 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct bench { struct device *device; struct checkpoint *source; const json_t *ids; struct error err; };
-struct notes { double seconds; json_t *losses, *each; long tokens, targets, steps; struct op_profile *profile; };
+struct bench {
+    struct device *device;
+    struct checkpoint *source;
+    const json_t *ids;
+    struct error err;
+};
+struct notes {
+    double seconds;
+    json_t *losses, *each;
+    long tokens, targets, steps;
+    struct op_profile *profile;
+};
 
 static int fail(const struct bench *b)
 {
@@ -37,16 +49,16 @@ static int add_rows(struct bench *b, struct train_data *data, const struct model
 {
     const json_t *list = json_object_get(b->ids, key), *row, *part, *v;
     size_t i, j, k;
-    json_array_foreach(list, i, row) {
+    json_array_foreach(list, i, row)
+    {
         int32_t ids[1024];
         int n = 0, n_prompt = 0;
         if (i == most)
             break;
-        json_array_foreach(row, j, part) {
+        json_array_foreach(row, j, part)
+        {
             n_prompt = j ? n_prompt : (int)json_array_size(part);
-            json_array_foreach(part, k, v)
-                if (n < 1024)
-                    ids[n++] = (int32_t)json_integer_value(v);
+            json_array_foreach(part, k, v) if (n < 1024) ids[n++] = (int32_t)json_integer_value(v);
         }
         int rc = train_data_add_ids(data, model_desc(m), ids, n, n_prompt, 1024, key, &b->err);
         if (rc)
@@ -72,7 +84,8 @@ static int run(struct bench *b, const char *work, const char *way, int with_prof
     o.max_length = 1024;
     if (model_open(&m, b->device, b->source, &(struct model_options){.dtype = o.dtype}, &b->err))
         return fail(b);
-    if ((strcmp(work, "W5b") && add_rows(b, &data, m, "W5a", 64)) || (strcmp(work, "W5a") && add_rows(b, &data, m, "W5b", 32)))
+    if ((strcmp(work, "W5b") && add_rows(b, &data, m, "W5a", 64)) ||
+        (strcmp(work, "W5a") && add_rows(b, &data, m, "W5b", 32)))
         return fail(b);
     struct train_job job = {.model = m, .source = b->source, .data = &data, .options = &o, .on_step = note, .user = &n};
     device_set_profile(b->device, with_profile ? &profile : NULL);
@@ -80,8 +93,10 @@ static int run(struct bench *b, const char *work, const char *way, int with_prof
     device_set_profile(b->device, NULL);
     if (rc)
         return fail(b);
-    json_t *out = json_pack("{s:f,s:I,s:I,s:I,s:I,s:o,s:o,s:s,s:o}", "seconds", n.seconds, "tokens", (json_int_t)n.tokens, "targets", (json_int_t)n.targets, "steps",
-                            (json_int_t)n.steps, "rows", (json_int_t)(data.n * (int)o.num_train_epochs), "loss", n.losses, "each", n.each, "isa", device_isa(b->device), "operators", profile_json(&profile));
+    json_t *out = json_pack("{s:f,s:I,s:I,s:I,s:I,s:o,s:o,s:s,s:o}", "seconds", n.seconds, "tokens",
+                            (json_int_t)n.tokens, "targets", (json_int_t)n.targets, "steps", (json_int_t)n.steps,
+                            "rows", (json_int_t)(data.n * (int)o.num_train_epochs), "loss", n.losses, "each", n.each,
+                            "isa", device_isa(b->device), "operators", profile_json(&profile));
     char *text = json_dumps(out, JSON_COMPACT);
     printf("%s\n", text ? text : "");
     fflush(stdout);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fuzz target is one file fuzz/fuzz_NAME.c with the function below and seeds in fuzz/corpus/NAME/. Nothing is registered: `make fuzz` runs
- * every target under libFuzzer (clang) for FUZZ_SECONDS each, `make check` replays every corpus with any compiler (tests/test_fuzz_corpus.sh).
- * What fuzzing finds is fixed, cut small and kept in the corpus. */
+/* A fuzz target is one file fuzz/fuzz_NAME.c with the function below and seeds in fuzz/corpus/NAME/. Nothing is
+ * registered: `make fuzz` runs every target under libFuzzer (clang) for FUZZ_SECONDS each, `make check` replays every
+ * corpus with any compiler (tests/test_fuzz_corpus.sh). What fuzzing finds is fixed, cut small and kept in the
+ * corpus. */
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H
 

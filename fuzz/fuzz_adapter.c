@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* adapter_config.json: whatever stands in it is read or refused with words, and every module gets a rank and a finite scale. */
+/* adapter_config.json: whatever stands in it is read or refused with words, and every module gets a rank and a finite
+ * scale. */
 #include "fuzz/fuzz.h"
 
 #include "io/adapter_config.h"
@@ -10,7 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const modules[] = {"model.layers.0.self_attn.q_proj", "lm_head", "model.layers.11.mlp.down_proj", ""};
+    static const char *const modules[] = {"model.layers.0.self_attn.q_proj", "lm_head", "model.layers.11.mlp.down_proj",
+                                          ""};
     json_t *json;
     struct adapter_config c;
     struct error err = {0};

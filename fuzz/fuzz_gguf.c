@@ -10,7 +10,8 @@
 
 static void read_arrays(const struct gguf *g)
 {
-    static const char *const keys[] = {"tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.scores", "general.alignment"};
+    static const char *const keys[] = {"tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.scores",
+                                       "general.alignment"};
     for (int i = 0; i < 4; i++) {
         enum gguf_type element;
         int64_t n = gguf_array_length(g, keys[i], &element);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates from untrusted bytes: each parses or is refused with a message, and renders or fails within its bounds; what it writes is what it was given to write. */
+/* Chat templates from untrusted bytes: each parses or is refused with a message, and renders or fails within its
+ * bounds; what it writes is what it was given to write. */
 #include "fuzz/fuzz.h"
 
 #include "base/mem.h"
@@ -16,8 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf out = BUF_INIT;
     struct jinja_spans spans;
     if (!variables)
-        variables = json_loads("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\" h\\u00e9 \"},{\"role\":\"assistant\",\"content\":null,\"n\":[1,2.5,true]}],"
-                               "\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_generation_prompt\":true,\"tools\":null,\"x\":7,\"l\":[3,1,2],\"d\":{\"a\":1}}", 0, NULL);
+        variables =
+            json_loads("{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\" "
+                       "h\\u00e9 \"},{\"role\":\"assistant\",\"content\":null,\"n\":[1,2.5,true]}],"
+                       "\"bos_token\":\"<s>\",\"eos_token\":\"</"
+                       "s>\",\"add_generation_prompt\":true,\"tools\":null,\"x\":7,\"l\":[3,1,2],\"d\":{\"a\":1}}",
+                       0, NULL);
     if (!json_object_get(variables, "big")) { /* work grows fast with it: the bounds must hold */
         char *big = calloc(1, 1000001);
         json_object_set_new(variables, "big", json_string(big ? memset(big, 'a', 1000000) : ""));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records from untrusted bytes: JSON Lines, arrays, gzip. What is read can be written in one line and read again, equal. */
+/* Records from untrusted bytes: JSON Lines, arrays, gzip. What is read can be written in one line and read again,
+ * equal. */
 #include "fuzz/fuzz.h"
 
 #include "base/buf.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run's journal from untrusted bytes. Bytes that begin as SQLite's files do are the file; others are instructions that write odd values into the cells of a sound journal,
- * which gets behind SQLite's own checks. What is accepted can be read as the method reads it: every index is in its list, every text is UTF-8. */
+/* A run's journal from untrusted bytes. Bytes that begin as SQLite's files do are the file; others are instructions
+ * that write odd values into the cells of a sound journal, which gets behind SQLite's own checks. What is accepted can
+ * be read as the method reads it: every index is in its list, every text is UTF-8. */
 #include "fuzz/fuzz.h"
 
 #include "io/jsontext.h"
@@ -14,7 +15,10 @@ enum { ATTEMPTS = 3, POOL = 4, K = 2, VOCAB = 40, QUESTIONS = 2, MOST = 1 << 20 
 
 static int reason(const char *name)
 {
-    return !strcmp(name, "kept") || !strcmp(name, "error") || !strcmp(name, "answer_copied") || !strcmp(name, "question_repeat") ? 0 : -1;
+    return !strcmp(name, "kept") || !strcmp(name, "error") || !strcmp(name, "answer_copied") ||
+                   !strcmp(name, "question_repeat")
+               ? 0
+               : -1;
 }
 
 static void check_text(const struct run_text *t, int pool)
@@ -39,7 +43,8 @@ static void read_round(struct run *r, int t, const struct run_round *round, int 
     for (int i = 0; i < round->attempts; i++) {
         check_text(&a[i].question, pool);
         check_text(&a[i].answer, pool);
-        if (a[i].n_neighbour > K || (a[i].n_neighbour && !a[i].question.text) || (a[i].kept && (!a[i].question.text || !a[i].answer.text)) || a[i].match >= POOL + ATTEMPTS)
+        if (a[i].n_neighbour > K || (a[i].n_neighbour && !a[i].question.text) ||
+            (a[i].kept && (!a[i].question.text || !a[i].answer.text)) || a[i].match >= POOL + ATTEMPTS)
             abort();
         for (int k = 0; k < a[i].n_neighbour; k++)
             if (a[i].neighbours[k] < 0 || a[i].neighbours[k] >= pool || !isfinite(a[i].nearness[k]))
@@ -66,12 +71,14 @@ static void read_all(struct run *r)
     if (run_get_results(r, "pretrained", "test", QUESTIONS, results, &found, &arena, NULL))
         abort();
     for (int i = 0; i < QUESTIONS; i++)
-        if (isinf(results[i].logprob) || (!isnan(results[i].logprob) && results[i].n_token < 1) || results[i].flagged < -1 || results[i].flagged > 1)
+        if (isinf(results[i].logprob) || (!isnan(results[i].logprob) && results[i].n_token < 1) ||
+            results[i].flagged < -1 || results[i].flagged > 1)
             abort();
     arena_free(&arena);
 }
 
-static const char schema_of[] = "SELECT group_concat(sql, ';') FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE 'sqlite_%'";
+static const char schema_of[] =
+    "SELECT group_concat(sql, ';') FROM sqlite_master WHERE sql NOT NULL AND name NOT LIKE 'sqlite_%'";
 static unsigned char *sound;
 static sqlite3_int64 n_sound;
 static char *schema;
@@ -85,7 +92,8 @@ static void make_sound(void)
     float logprobs[] = {-1, -0.5f}, p[] = {0.5f, 0};
     double nearness[] = {0.5, 0.25};
     struct run_text text = {"Why?", NULL, ids, logprobs, 2, -0.75, 1, contexts, 2, 0};
-    struct run_round round = {RUN_STATE_DONE, ATTEMPTS, 1, 7, "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"};
+    struct run_round round = {RUN_STATE_DONE, ATTEMPTS, 1, 7,
+                              "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"};
     sqlite3_stmt *s;
     if (sqlite3_open(":memory:", &r.db) || run_exec(&r, "PRAGMA page_size=512", NULL) || run_make_tables(&r, NULL))
         abort();
@@ -97,8 +105,13 @@ static void make_sound(void)
     }
     run_put_round(&r, 1, &round, NULL);
     run_put_fact(&r, "settings", "{\"rounds\":1}", NULL);
-    run_put_result(&r, "pretrained", "test", 1, &(struct run_result){.text = "So.", .logprob = -2, .n_token = 2, .probabilities = p, .n_probability = 2, .flagged = 0}, NULL);
-    if (run_prepare(&r, &s, schema_of, NULL) || sqlite3_step(s) != SQLITE_ROW || !(schema = strdup((const char *)sqlite3_column_text(s, 0))))
+    run_put_result(
+        &r, "pretrained", "test", 1,
+        &(struct run_result){
+            .text = "So.", .logprob = -2, .n_token = 2, .probabilities = p, .n_probability = 2, .flagged = 0},
+        NULL);
+    if (run_prepare(&r, &s, schema_of, NULL) || sqlite3_step(s) != SQLITE_ROW ||
+        !(schema = strdup((const char *)sqlite3_column_text(s, 0))))
         abort();
     sqlite3_finalize(s);
     if (!(sound = sqlite3_serialize(r.db, "main", &n_sound, 0)))
@@ -110,13 +123,46 @@ static void make_sound(void)
 static void damage(struct run *r, const uint8_t *data, size_t size)
 {
     static const char *const columns[] = {
-        "round.round", "round.state", "round.attempts", "round.kept", "round.steps", "round.model_sha256", "attempt.round", "attempt.idx", "attempt.question",
-        "attempt.question_error", "attempt.question_ids", "attempt.question_logprobs", "attempt.question_score", "attempt.question_ended", "attempt.question_contexts",
-        "attempt.question_dropped", "attempt.neighbours", "attempt.nearness", "attempt.answer", "attempt.answer_error", "attempt.answer_ids", "attempt.answer_logprobs",
-        "attempt.answer_contexts", "attempt.answer_dropped", "attempt.kept", "attempt.reason", "attempt.matched", "attempt.f1", "result.idx", "result.text", "result.logprob",
-        "result.n_token", "result.probabilities", "result.flagged", "result.ended", "fact.name", "fact.value",
+        "round.round",
+        "round.state",
+        "round.attempts",
+        "round.kept",
+        "round.steps",
+        "round.model_sha256",
+        "attempt.round",
+        "attempt.idx",
+        "attempt.question",
+        "attempt.question_error",
+        "attempt.question_ids",
+        "attempt.question_logprobs",
+        "attempt.question_score",
+        "attempt.question_ended",
+        "attempt.question_contexts",
+        "attempt.question_dropped",
+        "attempt.neighbours",
+        "attempt.nearness",
+        "attempt.answer",
+        "attempt.answer_error",
+        "attempt.answer_ids",
+        "attempt.answer_logprobs",
+        "attempt.answer_contexts",
+        "attempt.answer_dropped",
+        "attempt.kept",
+        "attempt.reason",
+        "attempt.matched",
+        "attempt.f1",
+        "result.idx",
+        "result.text",
+        "result.logprob",
+        "result.n_token",
+        "result.probabilities",
+        "result.flagged",
+        "result.ended",
+        "fact.name",
+        "fact.value",
     };
-    static const char *const words[] = {"kept", "error", "ask", "sift", "done", "settings", "question_repeat", "answer_copied", "", "x"};
+    static const char *const words[] = {"kept",     "error",           "ask",           "sift", "done",
+                                        "settings", "question_repeat", "answer_copied", "",     "x"};
     static const double reals[] = {INFINITY, -INFINITY, 1e300, -0.5, 0.5, 1.5};
     for (; size >= 8; data += 8, size -= 8) {
         char sql[200], table[16];
@@ -157,7 +203,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(bytes, whole ? data : sound, n);
     if (n > 20)
         bytes[18] = bytes[19] = 1; /* a write-ahead log cannot be in memory */
-    if (sqlite3_deserialize(r.db, "main", bytes, (sqlite3_int64)n, (sqlite3_int64)n, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) == SQLITE_OK) {
+    if (sqlite3_deserialize(r.db, "main", bytes, (sqlite3_int64)n, (sqlite3_int64)n,
+                            SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) == SQLITE_OK) {
         if (!whole)
             damage(&r, data, size);
         if (!run_check_file(&r, schema, &err) && !run_check(&r, &bounds, &err))

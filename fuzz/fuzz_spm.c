@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sentencepiece model from untrusted bytes; one that opens encodes hard texts, and any ids must decode to UTF-8, streamed or not. */
+/* A sentencepiece model from untrusted bytes; one that opens encodes hard texts, and any ids must decode to UTF-8,
+ * streamed or not. */
 #include "fuzz/fuzz.h"
 
 #include "base/utf8.h"
@@ -29,7 +30,8 @@ static void decode(const struct tokenizer *tok, const struct tokens *ids, int sk
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char hard[] = "  he hello a b\xe2\x96\x81\xe2\x96\x81 the \xc2\xbd  <s>\n \n \xf0\x9f\x99\x82" "e\xcc\x81 ab</s> abab  ";
+    static const char hard[] = "  he hello a b\xe2\x96\x81\xe2\x96\x81 the \xc2\xbd  <s>\n \n \xf0\x9f\x99\x82"
+                               "e\xcc\x81 ab</s> abab  ";
     struct tokenizer *tok;
     struct tokens ids = TOKENS_INIT;
     struct error err = {0};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tokenizer.json from untrusted bytes; one that opens encodes hard texts (and its own bytes), and any ids must decode to UTF-8,
- * streamed or not. */
+/* A tokenizer.json from untrusted bytes; one that opens encodes hard texts (and its own bytes), and any ids must decode
+ * to UTF-8, streamed or not. */
 #include "fuzz/fuzz.h"
 
 #include "base/utf8.h"
@@ -39,7 +39,8 @@ static void use(const struct tokenizer *tok, const char *text, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char hard[] = " It's 12\xc2\xbd  <s>\n \n\xe2\x96\x81 \xf0\x9f\x99\x82" "e\xcc\x81 ab</s> abab";
+    static const char hard[] = " It's 12\xc2\xbd  <s>\n \n\xe2\x96\x81 \xf0\x9f\x99\x82"
+                               "e\xcc\x81 ab</s> abab";
     struct tokenizer *tok;
     struct error err = {0};
     if (tokenizer_open_json(&tok, "fuzz", (const char *)data, size, NULL, 0, &err)) {

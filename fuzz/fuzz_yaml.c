@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A --config file from untrusted bytes: what is accepted can be applied to every struct that it may be meant for, what is refused says why. */
+/* A --config file from untrusted bytes: what is accepted can be applied to every struct that it may be meant for, what
+ * is refused says why. */
 #include "fuzz/fuzz.h"
 
 #include "cli/options.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs one target over the files named on the command line, each copied to memory of exactly its size so that sanitizers see a step past
- * the end; then over every file cut short at a few places. */
+/* Runs one target over the files named on the command line, each copied to memory of exactly its size so that
+ * sanitizers see a step past the end; then over every file cut short at a few places. */
 #include "fuzz/fuzz.h"
 
 #include <stdio.h>

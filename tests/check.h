@@ -12,8 +12,15 @@
 #include <stdio.h>
 
 /* Skips the running test, saying why on a line that tools/run-tests repeats. */
-#define SKIP_TEST(...) do { printf("skipped: "); printf(__VA_ARGS__); printf("\n"); skip(); } while (0)
-/* Path of a file below the reference data ($ISARA_DATA, else ../shared/data), or NULL when it is absent. Static storage. */
+#define SKIP_TEST(...)       \
+    do {                     \
+        printf("skipped: "); \
+        printf(__VA_ARGS__); \
+        printf("\n");        \
+        skip();              \
+    } while (0)
+/* Path of a file below the reference data ($ISARA_DATA, else ../shared/data), or NULL when it is absent. Static
+ * storage. */
 const char *check_data(const char *name);
 /* The SmolLM2 GGUF ($ISARA_SMOLLM2, else models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf), or NULL. */
 const char *check_smollm2(void);

@@ -77,7 +77,8 @@ static size_t n_text(const struct family_golden *g)
     return json_array_size(json_object_get(g->values, "ids"));
 }
 
-static int compare(struct family_golden *g, const char *what, size_t text, const float *got, const json_t *wanted, double bound)
+static int compare(struct family_golden *g, const char *what, size_t text, const float *got, const json_t *wanted,
+                   double bound)
 {
     for (int j = 0; j < (int)json_array_size(wanted); j++)
         if (!(fabs(number(wanted, j) - (double)got[j]) < bound))
@@ -123,7 +124,9 @@ int family_golden_hidden(struct family_golden *g)
     float *got = malloc((size_t)model_desc(g->m)->n_embd * sizeof *got);
     for (size_t i = 0; !rc && i < n_text(g); i++) {
         struct model_text text = {ids, family_golden_ids(g, i, ids), 1};
-        rc = model_embed(g->m, &text, 1, 0, got, NULL) ? differs(g, "model_embed fails") : compare(g, "hidden state", i, got, value(g, "hidden", i), 1e-4);
+        rc = model_embed(g->m, &text, 1, 0, got, NULL)
+                 ? differs(g, "model_embed fails")
+                 : compare(g, "hidden state", i, got, value(g, "hidden", i), 1e-4);
     }
     free(got);
     return rc;
@@ -169,9 +172,11 @@ static void note_step(void *user, const struct train_step *s)
 {
     struct family_golden *g = user;
     const json_t *wanted = value(g, "train", (size_t)s->step - 1);
-    double loss = json_number_value(json_object_get(wanted, "loss")), norm = json_number_value(json_object_get(wanted, "grad_norm"));
+    double loss = json_number_value(json_object_get(wanted, "loss")),
+           norm = json_number_value(json_object_get(wanted, "grad_norm"));
     if (!*g->why && (!(fabs(s->loss / loss - 1) < 1e-5) || !(fabs(s->grad_norm / norm - 1) < 1e-4)))
-        differs(g, "training step %ld: loss %.9g, wanted %.9g; gradient norm %.9g, wanted %.9g", s->step, s->loss, loss, s->grad_norm, norm);
+        differs(g, "training step %ld: loss %.9g, wanted %.9g; gradient norm %.9g, wanted %.9g", s->step, s->loss, loss,
+                s->grad_norm, norm);
 }
 
 int family_golden_training(struct family_golden *g)
@@ -200,7 +205,8 @@ int family_golden_training(struct family_golden *g)
         if (train_data_add_ids(&data, model_desc(g->m), ids, n, 1, FAMILY_GOLDEN_MOST, "row", &err))
             differs(g, "%s", err.message);
     }
-    struct train_job job = {.model = g->m, .source = g->source, .data = &data, .options = &o, .on_step = note_step, .user = g};
+    struct train_job job = {
+        .model = g->m, .source = g->source, .data = &data, .options = &o, .on_step = note_step, .user = g};
     *g->why = 0;
     if (train_run(&job, &result, &err))
         differs(g, "%s", err.message);
@@ -213,7 +219,8 @@ struct generation {
     int failed;
 };
 
-static int compare_sequence(struct family_golden *g, const char *what, const json_t *wanted, const struct generate_sequence *s)
+static int compare_sequence(struct family_golden *g, const char *what, const json_t *wanted,
+                            const struct generate_sequence *s)
 {
     int32_t ids[FAMILY_GOLDEN_MOST];
     int n = ids_of(wanted, ids);

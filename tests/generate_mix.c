@@ -14,7 +14,8 @@ struct device *open_device(int n_thread)
     struct device *d;
     struct error err;
     struct device_options o = {.n_thread = n_thread};
-    assert_int_equal(everything_remote ? device_open(&d, DEVICE_REMOTE, &o, &err) : device_open(&d, DEVICE_CPU, &o, &err), 0);
+    assert_int_equal(
+        everything_remote ? device_open(&d, DEVICE_REMOTE, &o, &err) : device_open(&d, DEVICE_CPU, &o, &err), 0);
     return d;
 }
 
@@ -22,9 +23,13 @@ struct model *small_model(struct device *d, enum dtype dtype)
 {
     struct model *m;
     struct error err;
-    json_t *config = json_loads("{\"model_type\":\"llama\",\"hidden_size\":64,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"
-                                "\"intermediate_size\":96,\"vocab_size\":97,\"max_position_embeddings\":400,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,"
-                                "\"tie_word_embeddings\":true,\"initializer_range\":0.3,\"eos_token_id\":2,\"bos_token_id\":1,\"hidden_act\":\"silu\"}", 0, NULL);
+    json_t *config = json_loads("{\"model_type\":\"llama\",\"hidden_size\":64,\"num_hidden_layers\":2,\"num_attention_"
+                                "heads\":4,\"num_key_value_heads\":2,"
+                                "\"intermediate_size\":96,\"vocab_size\":97,\"max_position_embeddings\":400,\"rms_norm_"
+                                "eps\":1e-5,\"rope_theta\":10000.0,"
+                                "\"tie_word_embeddings\":true,\"initializer_range\":0.3,\"eos_token_id\":2,\"bos_token_"
+                                "id\":1,\"hidden_act\":\"silu\"}",
+                                0, NULL);
     assert_non_null(config);
     if (model_init(&m, d, config, "config.json", 5, dtype, &err))
         fail_msg("%s", err.message);
@@ -68,9 +73,11 @@ int below(int n)
 void random_requests(struct generate_request *q, int n, int32_t (*prompts)[CONTEXT])
 {
     for (int i = 0; i < n; i++) {
-        int from = i ? below(i) : 0, share = i && below(3) ? below(q[from].n_prompt + 1) : 0, len = share + 1 + below(below(3) ? 40 : 150);
+        int from = i ? below(i) : 0, share = i && below(3) ? below(q[from].n_prompt + 1) : 0,
+            len = share + 1 + below(below(3) ? 40 : 150);
         struct generate_options *o = &q[i].options;
-        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = len < 250 ? len : 250, .seed = 3, .key_a = (uint64_t)i, .key_b = 9};
+        q[i] = (struct generate_request){
+            .prompt = prompts[i], .n_prompt = len < 250 ? len : 250, .seed = 3, .key_a = (uint64_t)i, .key_b = 9};
         for (int t = 0; t < q[i].n_prompt; t++)
             prompts[i][t] = t < share ? prompts[from][t] : 3 + below(VOCAB - 3);
         generate_options_default(o);

@@ -13,7 +13,13 @@ struct model *small_model(struct device *d, enum dtype dtype);
 struct generate_engine *engine_with(struct model *m, const struct generate_engine_options *o);
 
 /* Everything about a result, as bytes to compare. */
-struct record { char *bytes; size_t n; int code; char message[256]; int calls; };
+struct record {
+    char *bytes;
+    size_t n;
+    int code;
+    char message[256];
+    int calls;
+};
 int keep(void *user, int index, const struct generate_result *result); /* user: records, by index */
 void forget_records(struct record *r, int n);
 void expect_same(const struct record *want, const struct record *got, const char *what, int round, int i);

@@ -10,9 +10,15 @@
 
 enum { MOST_ROWS = 8 };
 
-float *gradients_of(struct model *m, const struct gradient_rows *r, int recompute, const int *ends, int n_micro, double *loss)
+float *gradients_of(struct model *m, const struct gradient_rows *r, int recompute, const int *ends, int n_micro,
+                    double *loss)
 {
-    const struct order_sizes sizes = {.rows = MOST_ROWS, .sequences = 2 * MOST_ROWS, .tokens = 64, .targets = 64, .step_tokens = 64, .step_targets = 64};
+    const struct order_sizes sizes = {.rows = MOST_ROWS,
+                                      .sequences = 2 * MOST_ROWS,
+                                      .tokens = 64,
+                                      .targets = 64,
+                                      .step_tokens = 64,
+                                      .step_targets = 64};
     const struct train_row *list[MOST_ROWS];
     struct pass p;
     struct buffer *b;
@@ -58,7 +64,8 @@ static double difference(const struct model *m, double *flat, const struct gradi
     return (double)r->scale * (up - down) / (2 * h);
 }
 
-void gradients_check(const struct model *m, double *flat, const struct gradient_rows *r, const float *got, double loss, const struct gradient_bound *bound)
+void gradients_check(const struct model *m, double *flat, const struct gradient_rows *r, const float *got, double loss,
+                     const struct gradient_bound *bound)
 {
     double wanted_loss = summed_loss(m, flat, r);
     if (!(fabs(loss - wanted_loss) < 1e-5 * wanted_loss))

@@ -27,7 +27,8 @@ static void check_guards(struct ops *o, int i)
         assert_int_equal(queue_wait(o->queue, NULL), 0);
         for (int j = 0; j < GUARD; j++)
             if (guard[j] != 0xa5)
-                fail_msg("buffer %d of %zu bytes: byte %d %s it was overwritten", i, o->sizes[i], j, side ? "after" : "before");
+                fail_msg("buffer %d of %zu bytes: byte %d %s it was overwritten", i, o->sizes[i], j,
+                         side ? "after" : "before");
     }
 }
 
@@ -77,12 +78,16 @@ static void compare(const char *isa, int n_thread, const float *got, const float
 {
     for (size_t i = 0; i < n; i++)
         if (memcmp(&got[i], &first[i], sizeof *got))
-            fail_msg("%s with %d threads: element %zu is %.9g, elsewhere %.9g", isa, n_thread, i, (double)got[i], (double)first[i]);
+            fail_msg("%s with %d threads: element %zu is %.9g, elsewhere %.9g", isa, n_thread, i, (double)got[i],
+                     (double)first[i]);
 }
 
 float *ops_same_bits(ops_case *run, const void *parameter, size_t *n)
 {
-    static const struct { enum cpu_isa isa; const char *name; } isas[] = {{ISA_GENERIC, "generic"}, {ISA_AVX2, "avx2"}, {ISA_AVX512, "avx512"}};
+    static const struct {
+        enum cpu_isa isa;
+        const char *name;
+    } isas[] = {{ISA_GENERIC, "generic"}, {ISA_AVX2, "avx2"}, {ISA_AVX512, "avx512"}};
     float *first = NULL, *other = malloc(OPS_MAX_RESULT * sizeof *other);
     assert_non_null(other);
     for (int i = 0; i < 3; i++) {

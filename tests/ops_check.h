@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For tests of operators: a device, buffers between guard bytes, and one case run on every instruction set and thread count, whose
- * results must be the same bytes. */
+/* For tests of operators: a device, buffers between guard bytes, and one case run on every instruction set and thread
+ * count, whose results must be the same bytes. */
 #ifndef TESTS_OPS_CHECK_H
 #define TESTS_OPS_CHECK_H
 
@@ -21,8 +21,9 @@ void ops_close(struct ops *o); /* checks every guard */
 struct span ops_new(struct ops *o, const void *data, size_t bytes);
 void ops_get(struct ops *o, void *out, struct span s, size_t bytes);
 
-/* Runs the case on every available instruction set of generic, avx2, avx512 with 1, 2 and 3 threads (reduced: fewer) and demands the same bytes.
- * The case writes its results (floats) at out and returns how many. The first run's results are returned, to be freed with free. */
+/* Runs the case on every available instruction set of generic, avx2, avx512 with 1, 2 and 3 threads (reduced: fewer)
+ * and demands the same bytes. The case writes its results (floats) at out and returns how many. The first run's results
+ * are returned, to be freed with free. */
 typedef size_t ops_case(struct ops *o, const void *parameter, float *out);
 float *ops_same_bits(ops_case *run, const void *parameter, size_t *n);
 enum { OPS_MAX_RESULT = 1 << 20 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The transformer with everything a family may have, in double. No file of the library computes anything here but the random weights. */
+/* The transformer with everything a family may have, in double. No file of the library computes anything here but the
+ * random weights. */
 #include "oracle.h"
 
 #include "check.h"
@@ -14,7 +15,8 @@ static const double *part(const struct model *m, const double *flat, int layer, 
 }
 
 /* n stretches of c, each the norm of its own; x's are x_stride apart, y's dense. */
-static void norm(const struct model_desc *d, enum norm_kind kind, const double *x, int x_stride, const double *w, const double *bias, int n, int c, double *y)
+static void norm(const struct model_desc *d, enum norm_kind kind, const double *x, int x_stride, const double *w,
+                 const double *bias, int n, int c, double *y)
 {
     for (int t = 0; t < n; t++) {
         double mean = 0, sum = 0;
@@ -23,7 +25,9 @@ static void norm(const struct model_desc *d, enum norm_kind kind, const double *
         for (int i = 0; i < c; i++)
             sum += (x[t * x_stride + i] - mean) * (x[t * x_stride + i] - mean);
         for (int i = 0; i < c; i++)
-            y[t * c + i] = (x[t * x_stride + i] - mean) / sqrt(sum / c + (double)d->norm_eps) * ((double)d->norm_offset + w[i]) + (bias ? bias[i] : 0);
+            y[t * c + i] =
+                (x[t * x_stride + i] - mean) / sqrt(sum / c + (double)d->norm_eps) * ((double)d->norm_offset + w[i]) +
+                (bias ? bias[i] : 0);
     }
 }
 
@@ -64,7 +68,8 @@ static void normalise_heads(const struct model *m, const double *flat, int layer
         for (int k = 0; k < 2; k++) {
             int heads = k ? d->n_kv_head : d->n_head, each = d->qk_norm == QK_HEAD ? size : heads * size;
             double *x = qkv + t * width + (k ? d->n_head * size : 0), *y = calloc((size_t)(heads * size), sizeof *y);
-            norm(d, NORM_RMS, x, each, part(m, flat, layer, k ? PART_K_NORM : PART_Q_NORM), NULL, heads * size / each, each, y);
+            norm(d, NORM_RMS, x, each, part(m, flat, layer, k ? PART_K_NORM : PART_Q_NORM), NULL, heads * size / each,
+                 each, y);
             memcpy(x, y, (size_t)(heads * size) * sizeof *y);
             free(y);
         }
@@ -74,7 +79,8 @@ static void attention(const struct model *m, const double *flat, int layer, doub
 {
     const struct model_desc *d = &m->desc;
     int heads = d->n_head, kv = d->n_kv_head, size = d->head_dim, width = (heads + 2 * kv) * size;
-    double *p = calloc((size_t)n, sizeof *p), scale = d->attention_scale > 0 ? (double)d->attention_scale : 1 / sqrt(size), cap = (double)d->attention_cap;
+    double *p = calloc((size_t)n, sizeof *p),
+           scale = d->attention_scale > 0 ? (double)d->attention_scale : 1 / sqrt(size), cap = (double)d->attention_cap;
     add_bias(qkv, part(m, flat, layer, PART_QKV_BIAS), n, width);
     normalise_heads(m, flat, layer, qkv, n);
     for (int t = 0; t < n; t++)
@@ -127,14 +133,16 @@ static void mlp(const struct model *m, const double *flat, int l, const struct r
     for (int t = 0; t < n; t++)
         for (int i = 0; i < f; i++) {
             double g = r->up[t * width + i], u = d->gated ? r->up[t * width + f + i] : 1;
-            r->up[t * f + i] = activated(d->act, g) * u; /* row t is packed to f wide: never beyond what is still unread */
+            r->up[t * f + i] =
+                activated(d->act, g) * u; /* row t is packed to f wide: never beyond what is still unread */
         }
     linear(r->up, part(m, flat, l, PART_DOWN), n, d->n_embd, f, 0, r->out);
     add_bias(r->out, part(m, flat, l, PART_DOWN_BIAS), n, d->n_embd);
 }
 
 /* What a half reads of the stream. */
-static void read_stream(const struct model *m, const double *flat, int l, enum layer_part p, const struct room *r, int n)
+static void read_stream(const struct model *m, const double *flat, int l, enum layer_part p, const struct room *r,
+                        int n)
 {
     const struct model_desc *d = &m->desc;
     if (d->place == PLACE_POST || d->place == PLACE_AFTER)
@@ -144,7 +152,8 @@ static void read_stream(const struct model *m, const double *flat, int l, enum l
 }
 
 /* r->out into the stream. */
-static void join_stream(const struct model *m, const double *flat, int l, enum layer_part post, const struct room *r, int n)
+static void join_stream(const struct model *m, const double *flat, int l, enum layer_part post, const struct room *r,
+                        int n)
 {
     const struct model_desc *d = &m->desc;
     int c = d->n_embd;
@@ -189,18 +198,26 @@ static void one_layer(const struct model *m, const double *flat, int l, const st
 void oracle_hidden(const struct model *m, const double *flat, const int32_t *ids, int n, double *hidden)
 {
     const struct model_desc *d = &m->desc;
-    int c = d->n_embd, f = d->n_ff, width = (d->n_head + 2 * d->n_kv_head) * d->head_dim, inner = d->n_head * d->head_dim;
+    int c = d->n_embd, f = d->n_ff, width = (d->n_head + 2 * d->n_kv_head) * d->head_dim,
+        inner = d->n_head * d->head_dim;
     struct room r = {.x = calloc((size_t)n * (size_t)(4 * c + width + inner + 2 * f), sizeof *r.x)};
-    r.h = r.x + n * c, r.read = r.h + n * c, r.out = r.read + n * c, r.qkv = r.out + n * c, r.att = r.qkv + n * width, r.up = r.att + n * inner;
+    r.h = r.x + n * c;
+    r.read = r.h + n * c;
+    r.out = r.read + n * c;
+    r.qkv = r.out + n * c;
+    r.att = r.qkv + n * width;
+    r.up = r.att + n * inner;
     for (int t = 0; t < n; t++)
         for (int i = 0; i < c; i++) {
             r.x[t * c + i] = flat[(int64_t)ids[t] * c + i] * (d->embed_scale > 0 ? (double)d->embed_scale : 1);
-            r.x[t * c + i] += m->positions ? flat[m->groups[m->positions].offset + (int64_t)(t + d->position_offset) * c + i] : 0;
+            r.x[t * c + i] +=
+                m->positions ? flat[m->groups[m->positions].offset + (int64_t)(t + d->position_offset) * c + i] : 0;
         }
     for (int l = 0; l < d->n_layer; l++)
         one_layer(m, flat, l, &r, n);
     if (m->final_norm)
-        norm(d, d->norm, r.x, c, flat + m->groups[m->final_norm].offset, m->final_norm_bias ? flat + m->groups[m->final_norm_bias].offset : NULL, n, c, hidden);
+        norm(d, d->norm, r.x, c, flat + m->groups[m->final_norm].offset,
+             m->final_norm_bias ? flat + m->groups[m->final_norm_bias].offset : NULL, n, c, hidden);
     else
         memcpy(hidden, r.x, (size_t)(n * c) * sizeof *hidden);
     free(r.x);
@@ -216,7 +233,8 @@ void oracle_logits(const struct model *m, const double *flat, const double *hidd
 
 static double score_of(const struct model *m, const double *flat, const int32_t *ids, int n)
 {
-    double *hidden = calloc((size_t)n * (size_t)(m->desc.n_embd + 1), sizeof *hidden), *score = hidden + n * m->desc.n_embd, last;
+    double *hidden = calloc((size_t)n * (size_t)(m->desc.n_embd + 1), sizeof *hidden),
+           *score = hidden + n * m->desc.n_embd, last;
     oracle_hidden(m, flat, ids, n, hidden);
     oracle_logits(m, flat, hidden, n, score);
     last = score[n - 1];
@@ -229,7 +247,8 @@ double oracle_loss(const struct model *m, const double *flat, const struct train
     if (m->desc.task == MODEL_REWARD)
         return log1p(exp(score_of(m, flat, row->rejected, row->n_rejected) - score_of(m, flat, row->ids, row->n)));
     int c = m->desc.n_embd, width = (int)m->groups[m->head].n;
-    double *hidden = calloc((size_t)row->n * (size_t)(c + width), sizeof *hidden), *logits = hidden + row->n * c, loss = 0;
+    double *hidden = calloc((size_t)row->n * (size_t)(c + width), sizeof *hidden), *logits = hidden + row->n * c,
+           loss = 0;
     oracle_hidden(m, flat, row->ids, row->n, hidden);
     oracle_logits(m, flat, hidden, row->n, logits);
     for (int i = 1; m->desc.task == MODEL_LM && i < row->n; i++) {
@@ -251,9 +270,13 @@ double oracle_loss(const struct model *m, const double *flat, const struct train
 
 json_t *oracle_config(const char *extra)
 {
-    json_t *c = json_loads("{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":16,\"num_hidden_layers\":2,"
-                           "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":24,\"vocab_size\":29,\"max_position_embeddings\":640,"
-                           "\"rms_norm_eps\":1e-5,\"rope_theta\":100.0,\"tie_word_embeddings\":true,\"initializer_range\":0.3,\"eos_token_id\":2}", 0, NULL);
+    json_t *c = json_loads(
+        "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":16,\"num_hidden_layers\":2,"
+        "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":24,\"vocab_size\":29,\"max_position_"
+        "embeddings\":640,"
+        "\"rms_norm_eps\":1e-5,\"rope_theta\":100.0,\"tie_word_embeddings\":true,\"initializer_range\":0.3,\"eos_token_"
+        "id\":2}",
+        0, NULL);
     json_t *patch = extra ? json_loads(extra, 0, NULL) : NULL;
     assert_non_null(c);
     if (extra)

@@ -13,7 +13,8 @@ static void philox(const uint32_t key[2], const uint32_t counter[4], uint32_t ou
     for (int round = 0; round < 10; round++) {
         uint64_t first = UINT64_C(0xD2511F53) * out[0];
         uint64_t second = UINT64_C(0xCD9E8D57) * out[2];
-        uint32_t next[4] = {(uint32_t)(second >> 32) ^ out[1] ^ k[0], (uint32_t)second, (uint32_t)(first >> 32) ^ out[3] ^ k[1], (uint32_t)first};
+        uint32_t next[4] = {(uint32_t)(second >> 32) ^ out[1] ^ k[0], (uint32_t)second,
+                            (uint32_t)(first >> 32) ^ out[3] ^ k[1], (uint32_t)first};
         memcpy(out, next, sizeof next);
         k[0] += UINT32_C(0x9E3779B9);
         k[1] += UINT32_C(0xBB67AE85);
@@ -58,7 +59,11 @@ int outside_draw(uint64_t seed, uint64_t a, uint64_t b, int n, int k, int *out)
 }
 
 enum { MOST_WORDS = 256 };
-struct words { char text[2048]; const char *at[MOST_WORDS]; int n; };
+struct words {
+    char text[2048];
+    const char *at[MOST_WORDS];
+    int n;
+};
 
 static void split(struct words *w, const char *text)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What speaks, over the bundled miniature: an error is a row's or the whole's and never an empty answer; stops and cues are taken whole or refused. */
+/* What speaks, over the bundled miniature: an error is a row's or the whole's and never an empty answer; stops and cues
+ * are taken whole or refused. */
 #include "tests/check.h"
 
 #include "answer/speak.h"
@@ -12,7 +13,11 @@ static struct device *device;
 static const char *questions[N] = {"How long should I sleep?", NULL, "Is coffee good for me?"};
 static char long_question[WORDS * 6 + 1];
 
-struct got { char *text[N]; char error[N][200]; int unfit[N], n; };
+struct got {
+    char *text[N];
+    char error[N][200];
+    int unfit[N], n;
+};
 
 static int put(void *user, int i, const struct spoken *t, struct error *err)
 {
@@ -36,7 +41,10 @@ static struct speaker open_with(const char *template)
 {
     struct speaker s;
     struct error err = {0, ""};
-    if (speaker_open(&s, device, &(struct speaker_options){.model = "models/miniature", .template_file = template, .dtype = DTYPE_F32}, &err))
+    if (speaker_open(
+            &s, device,
+            &(struct speaker_options){.model = "models/miniature", .template_file = template, .dtype = DTYPE_F32},
+            &err))
         fail_msg("%s", err.message);
     return s;
 }
@@ -52,7 +60,8 @@ static struct generate_options decode(void)
 static int answer(struct speaker *s, struct got *g, int skip, struct error *err)
 {
     struct generate_options o = decode();
-    const struct speak_job job = {.stage = "answer", .unit = "answers", .options = &o, .stream = STREAM_EVALUATE, .put = put, .user = g};
+    const struct speak_job job = {
+        .stage = "answer", .unit = "answers", .options = &o, .stream = STREAM_EVALUATE, .put = put, .user = g};
     struct speak_item items[N] = {{0}};
     int n = 0;
     for (int i = 0; i < N; i++)
@@ -92,7 +101,8 @@ static void an_answer_that_does_not_fit_has_no_score(void **state)
     assert_int_equal(speaker_score(&s, &(struct score_job){.room = 1}, items, N, scores, NULL), 0);
     assert_true(scores[LONG].n_token == 0 && scores[LONG].dropped == -1);
     assert_int_equal(speaker_score(&s, &(struct score_job){.room = 1}, &items[2], 1, &alone, NULL), 0);
-    assert_true(scores[2].n_token > 0 && scores[2].n_token == alone.n_token && scores[2].logprob == alone.logprob && alone.logprob < 0);
+    assert_true(scores[2].n_token > 0 && scores[2].n_token == alone.n_token && scores[2].logprob == alone.logprob &&
+                alone.logprob < 0);
     items[0].answer = long_question; /* the prompt fits, the answer does not */
     assert_int_equal(speaker_score(&s, &(struct score_job){.room = 1}, items, 1, scores, NULL), 0);
     assert_true(scores[0].n_token == 0 && scores[0].dropped == 0);
@@ -106,7 +116,8 @@ static void memory_that_is_too_small_ends_the_call(void **state)
     struct speaker s = open_with(NULL);
     struct got g = {0};
     struct error err = {0, ""};
-    s.o.engine = (struct generate_engine_options){.page = 64, .kv_dtype = DTYPE_F32, .memory_bytes = 1, .prefill_chunk = 512, .prefix_cache = 1};
+    s.o.engine = (struct generate_engine_options){
+        .page = 64, .kv_dtype = DTYPE_F32, .memory_bytes = 1, .prefill_chunk = 512, .prefix_cache = 1};
     assert_int_equal(answer(&s, &g, LONG, &err), ERROR_FAILED);
     assert_non_null(strstr(err.message, "memory"));
     assert_int_equal(g.n, 0);
@@ -165,7 +176,8 @@ static void a_stop_for_which_there_is_no_place_is_refused(void **state)
 static void a_long_cue_is_looked_for_whole(void **state)
 {
     (void)state;
-    static const char ask[] = "A question that somebody who is curious about the human body might ask a doctor who has time";
+    static const char ask[] =
+        "A question that somebody who is curious about the human body might ask a doctor who has time";
     char *text = template_with(ask, 5);
     struct speaker s = open_with(text);
     struct buf b = BUF_INIT;
@@ -199,9 +211,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_prompt_that_does_not_fit_is_its_rows_error), cmocka_unit_test(an_answer_that_does_not_fit_has_no_score),
-        cmocka_unit_test(memory_that_is_too_small_ends_the_call), cmocka_unit_test(a_stop_is_taken_whole_or_refused),
-        cmocka_unit_test(a_stop_for_which_there_is_no_place_is_refused), cmocka_unit_test(a_long_cue_is_looked_for_whole),
+        cmocka_unit_test(a_prompt_that_does_not_fit_is_its_rows_error),
+        cmocka_unit_test(an_answer_that_does_not_fit_has_no_score),
+        cmocka_unit_test(memory_that_is_too_small_ends_the_call),
+        cmocka_unit_test(a_stop_is_taken_whole_or_refused),
+        cmocka_unit_test(a_stop_for_which_there_is_no_place_is_refused),
+        cmocka_unit_test(a_long_cue_is_looked_for_whole),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* include/isara.h on the bundled miniature: what streams is the text, a session gives what a call gives, errors are named, numbers are those of the floors below. */
+/* include/isara.h on the bundled miniature: what streams is the text, a session gives what a call gives, errors are
+ * named, numbers are those of the floors below. */
 #include "isara.h"
 
 #include "base/hash.h"
@@ -24,7 +25,11 @@ static struct isara_model *model_with(const char *options)
     return m;
 }
 
-struct heard { char text[3][4096], final[3][4096]; int n_token[3], n_done, code; float score; };
+struct heard {
+    char text[3][4096], final[3][4096];
+    int n_token[3], n_done, code;
+    float score;
+};
 
 static int on_token(void *user, const struct isara_token *t)
 {
@@ -48,8 +53,11 @@ static int on_done(void *user, const struct isara_result *r)
 }
 
 static const char *const decoding[] = {
-    "{\"max_new_tokens\": 40}", "{\"max_new_tokens\": 40, \"stop\": [\". It is\", \"zzz\"]}", "{\"max-new-tokens\": 30, \"num_beams\": 3, \"num_return_sequences\": 2}",
-    "{\"max_new_tokens\": 40, \"do_sample\": true, \"temperature\": 1.5, \"num_return_sequences\": 3, \"stop\": \"e \"}",
+    "{\"max_new_tokens\": 40}",
+    "{\"max_new_tokens\": 40, \"stop\": [\". It is\", \"zzz\"]}",
+    "{\"max-new-tokens\": 30, \"num_beams\": 3, \"num_return_sequences\": 2}",
+    "{\"max_new_tokens\": 40, \"do_sample\": true, \"temperature\": 1.5, \"num_return_sequences\": 3, \"stop\": \"e "
+    "\"}",
 };
 enum { N = sizeof decoding / sizeof *decoding };
 
@@ -57,7 +65,13 @@ static void set_requests(struct isara_request *q, struct heard *h)
 {
     memset(h, 0, N * sizeof *h);
     for (int i = 0; i < N; i++)
-        q[i] = (struct isara_request){.prompt = "Question: How do I store apples?\nAnswer:", .options = decoding[i], .seed = 7, .key = 3, .on_token = on_token, .on_done = on_done, .user = &h[i]};
+        q[i] = (struct isara_request){.prompt = "Question: How do I store apples?\nAnswer:",
+                                      .options = decoding[i],
+                                      .seed = 7,
+                                      .key = 3,
+                                      .on_token = on_token,
+                                      .on_done = on_done,
+                                      .user = &h[i]};
 }
 
 static void what_streams_is_the_text(void **state)
@@ -140,7 +154,8 @@ static void what_is_wrong_is_named(void **state)
     assert_true(isara_generate(m, &q, 1, &err) != 0);
     expect_error(isara_eval("no-such-task", NULL, &(char *){NULL}, &err), &err, ISARA_USAGE, "no-such-task");
     expect_error(isara_align(miniature, NULL, NULL, NULL, NULL, &err), &err, ISARA_USAGE, "seeds");
-    expect_error(isara_align(miniature, "a", "b", "{\"train_learning_rat\": 1}", NULL, &err), &err, ISARA_USAGE, "train_learning_rat");
+    expect_error(isara_align(miniature, "a", "b", "{\"train_learning_rat\": 1}", NULL, &err), &err, ISARA_USAGE,
+                 "train_learning_rat");
     isara_close(m);
 }
 
@@ -148,7 +163,8 @@ static void texts_go_to_ids_and_numbers(void **state)
 {
     (void)state;
     static const char text[] = "Keep the apples dry.";
-    const struct isara_pair pairs[2] = {{"Question: How do I store apples?\nAnswer:", " Keep them dry."}, {"A", " long way home"}};
+    const struct isara_pair pairs[2] = {{"Question: How do I store apples?\nAnswer:", " Keep them dry."},
+                                        {"A", " long way home"}};
     const char *const texts[2] = {text, "Other words"};
     struct isara_error err;
     struct isara_score *all, *one;
@@ -191,7 +207,10 @@ static void a_benchmark_gives_its_numbers(void **state)
     snprintf(path, sizeof path, "%s/out.jsonl", dir);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f, "{\"question\": \"How do I dry a red kite well?\", \"answer\": \"Hang it in the wind for a day.\"}\n{\"question\": \"Who bakes bread at night here?\", \"answer\": \"The baker on the hill does.\"}\n");
+    fprintf(
+        f,
+        "{\"question\": \"How do I dry a red kite well?\", \"answer\": \"Hang it in the wind for a "
+        "day.\"}\n{\"question\": \"Who bakes bread at night here?\", \"answer\": \"The baker on the hill does.\"}\n");
     fclose(f);
     snprintf(options, sizeof options, "{\"input\": \"%s\"}", path);
     if (isara_eval("diversity", options, &result, &err))
@@ -223,7 +242,10 @@ static void a_model_is_trained_and_answers_as_tuned(void **state)
     fprintf(f, "{\"prompt\": \"Question: Who sings?\\nAnswer:\", \"completion\": \" The kettle sings.\"}\n");
     fclose(f);
     assert_int_equal(isara_score(m, &pair, 1, &before, &err), 0);
-    if (isara_train(m, rows, out, "{\"max_steps\": 4, \"learning_rate\": 1e-3, \"warmup_ratio\": 0, \"gradient_accumulation_steps\": 1}", on_step, &loss, &err))
+    if (isara_train(
+            m, rows, out,
+            "{\"max_steps\": 4, \"learning_rate\": 1e-3, \"warmup_ratio\": 0, \"gradient_accumulation_steps\": 1}",
+            on_step, &loss, &err))
         fail_msg("%s", err.message);
     assert_int_equal(isara_score(m, &pair, 1, &after, &err), 0);
     assert_true(loss > 0);
@@ -308,11 +330,15 @@ static void an_alignment_is_the_methods(void **state)
     snprintf(test, sizeof test, "%s/test.jsonl", dir);
     snprintf(run, sizeof run, "%s/run", dir);
     snprintf(below, sizeof below, "%s/below", dir);
-    snprintf(options, sizeof options, "{\"dtype\": \"f32\", \"seed\": 5, \"threads\": 2, \"test\": \"%s\", \"rounds\": 1, \"attempts\": 6, \"stop_novelty\": 0, \"sift_need_end\": false, "
-             "\"max_new_tokens\": 24, \"ask_max-new-tokens\": 20, \"num-beams\": 2, \"train_max_steps\": 3}", test);
+    snprintf(options, sizeof options,
+             "{\"dtype\": \"f32\", \"seed\": 5, \"threads\": 2, \"test\": \"%s\", \"rounds\": 1, \"attempts\": 6, "
+             "\"stop_novelty\": 0, \"sift_need_end\": false, "
+             "\"max_new_tokens\": 24, \"ask_max-new-tokens\": 20, \"num-beams\": 2, \"train_max_steps\": 3}",
+             test);
     write_seeds(seeds, 12);
     write_seeds(test, 2);
-    char *metrics = align(seeds, run, options), *again = align(seeds, run, options); /* the second finds all of it there */
+    char *metrics = align(seeds, run, options),
+         *again = align(seeds, run, options);           /* the second finds all of it there */
     const char *clock = strstr(metrics, "\"seconds\""); /* behind it: times and memory, which differ */
     assert_non_null(clock);
     assert_memory_equal(metrics, again, clock - metrics);
@@ -321,8 +347,10 @@ static void an_alignment_is_the_methods(void **state)
     expect_same_file(run, below, "round-1/generated.jsonl");
     expect_same_file(run, below, "round-1/model/model.safetensors");
     expect_same_file(run, below, "arms/round-1.jsonl");
-    assert_int_equal(isara_align(miniature, seeds, run, "{\"seed\": 6, \"rounds\": 1, \"attempts\": 6}", NULL, &err), ISARA_CONFIG);
-    expect_error(isara_align(miniature, seeds, run, "{\"seeds\": \"other\"}", NULL, &err), &err, ISARA_USAGE, "argument of the call");
+    assert_int_equal(isara_align(miniature, seeds, run, "{\"seed\": 6, \"rounds\": 1, \"attempts\": 6}", NULL, &err),
+                     ISARA_CONFIG);
+    expect_error(isara_align(miniature, seeds, run, "{\"seeds\": \"other\"}", NULL, &err), &err, ISARA_USAGE,
+                 "argument of the call");
     isara_free(metrics);
     isara_free(again);
 }
@@ -330,12 +358,9 @@ static void an_alignment_is_the_methods(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_streams_is_the_text),
-        cmocka_unit_test(a_session_gives_what_a_call_gives),
-        cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(texts_go_to_ids_and_numbers),
-        cmocka_unit_test(a_benchmark_gives_its_numbers),
-        cmocka_unit_test(a_model_is_trained_and_answers_as_tuned),
+        cmocka_unit_test(what_streams_is_the_text),      cmocka_unit_test(a_session_gives_what_a_call_gives),
+        cmocka_unit_test(what_is_wrong_is_named),        cmocka_unit_test(texts_go_to_ids_and_numbers),
+        cmocka_unit_test(a_benchmark_gives_its_numbers), cmocka_unit_test(a_model_is_trained_and_answers_as_tuned),
         cmocka_unit_test(an_alignment_is_the_methods),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);

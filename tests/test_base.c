@@ -131,10 +131,13 @@ static void sha256_known_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maths_agree_with_libm),  cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(permutation_is_one),     cmocka_unit_test(pool_runs_every_piece_once),
+        cmocka_unit_test(maths_agree_with_libm),
+        cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(permutation_is_one),
+        cmocka_unit_test(pool_runs_every_piece_once),
         cmocka_unit_test(pool_stops_while_workers_are_late),
-        cmocka_unit_test(errors_carry_exit_codes), cmocka_unit_test(buffers_survive_failed_allocations),
+        cmocka_unit_test(errors_carry_exit_codes),
+        cmocka_unit_test(buffers_survive_failed_allocations),
         cmocka_unit_test(sha256_known_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,9 @@ static void scopes_and_spelling(void **state)
     struct generate_options plain, ask;
     struct train_options train;
     struct cli_values v;
-    assert_int_equal(parse(&o, ALIGN_GROUPS, &err, 9, "--num_beams", "3", "--ask-num_beams=7", "--train-learning_rate", "1e-3", "--no-shuffle", "rest", "--stop", "\n\n"), 0);
+    assert_int_equal(parse(&o, ALIGN_GROUPS, &err, 9, "--num_beams", "3", "--ask-num_beams=7", "--train-learning_rate",
+                           "1e-3", "--no-shuffle", "rest", "--stop", "\n\n"),
+                     0);
     generate_options_default(&plain);
     ask = plain;
     train_options_default(&train);
@@ -56,8 +58,9 @@ static void method_switches(void **state)
     struct error err = {0};
     struct align_options a;
     align_options_default(&a);
-    assert_int_equal(parse(&o, ALIGN_GROUPS | GROUP_METHOD, &err, 10, "--ask-contexts", "anchor", "--count=kept", "--sift-copy", "0.5", "--no-sift-need-end", "--pool", "grown", "--holdout",
-                           "3"), 0);
+    assert_int_equal(parse(&o, ALIGN_GROUPS | GROUP_METHOD, &err, 10, "--ask-contexts", "anchor", "--count=kept",
+                           "--sift-copy", "0.5", "--no-sift-need-end", "--pool", "grown", "--holdout", "3"),
+                     0);
     assert_int_equal(options_apply(&o, SCOPE_PLAIN, GROUP_METHOD, &a, &err), 0);
     assert_int_equal(a.ask_contexts, ALIGN_CONTEXTS_ANCHOR);
     assert_int_equal(a.count, ALIGN_COUNT_KEPT);
@@ -117,7 +120,9 @@ static void command_line_goes_over_the_file(void **state)
     assert_int_equal(parse(&o, ALIGN_GROUPS, &err, 2, "--config", path), ERROR_USAGE);
     assert_non_null(strstr(err.message, "c.yaml:2"));
     options_free(&o);
-    static const struct { const char *text, *says; } bad[] = {
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
         {"rounds: 1\nk: 2\nrounds: 3\n", "c.yaml:3: rounds stands on line 1 already"},
         {"k: 2\n\"rounds\\0x\": 3\n", "c.yaml:2: a NUL byte"},
         {"output: \"a\\0b\"\n", "c.yaml:1: a NUL byte"},
@@ -143,12 +148,14 @@ static void records_override(void **state)
     struct generate_options o;
     struct error err = {0};
     generate_options_default(&o);
-    json_t *r = json_pack("{s:i,s:b,s:f,s:[s,s],s:[i,i]}", "num_beams", 2, "do_sample", 1, "temperature", 0.5, "stop", "x", "y", "eos_token_id", 1, 2);
+    json_t *r = json_pack("{s:i,s:b,s:f,s:[s,s],s:[i,i]}", "num_beams", 2, "do_sample", 1, "temperature", 0.5, "stop",
+                          "x", "y", "eos_token_id", 1, 2);
     const char *name;
     json_t *value;
     json_object_foreach(r, name, value) assert_int_equal(options_set_json(name, value, GROUP_DECODE, &o, &err), 0);
     json_decref(r);
-    assert_true(o.num_beams == 2 && o.do_sample == 1 && o.temperature == 0.5f && o.n_stop == 2 && o.n_eos == 2 && o.eos_ids[1] == 2);
+    assert_true(o.num_beams == 2 && o.do_sample == 1 && o.temperature == 0.5f && o.n_stop == 2 && o.n_eos == 2 &&
+                o.eos_ids[1] == 2);
     value = json_string("two");
     assert_int_equal(options_set_json("num_beams", value, GROUP_DECODE, &o, &err), ERROR_DATA);
     assert_int_equal(options_set_json("prompt", value, GROUP_DECODE, &o, &err), ERROR_USAGE);
@@ -157,7 +164,9 @@ static void records_override(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(scopes_and_spelling), cmocka_unit_test(method_switches), cmocka_unit_test(errors_say_what_is_wanted),
-                                       cmocka_unit_test(command_line_goes_over_the_file), cmocka_unit_test(records_override)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(scopes_and_spelling), cmocka_unit_test(method_switches),
+                                       cmocka_unit_test(errors_say_what_is_wanted),
+                                       cmocka_unit_test(command_line_goes_over_the_file),
+                                       cmocka_unit_test(records_override)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

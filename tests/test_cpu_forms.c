@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forms that operators have beside their plain one: gates of bf16, sums that start from nothing, residuals with a stride, scaling, and moments in
- * bf16. Each is compared with the plain form or with double precision, on every instruction set. */
+/* Forms that operators have beside their plain one: gates of bf16, sums that start from nothing, residuals with a
+ * stride, scaling, and moments in bf16. Each is compared with the plain form or with double precision, on every
+ * instruction set. */
 #include "ops_check.h"
 
 #include "base/dtype.h"
@@ -24,7 +25,8 @@ static size_t gate_run(struct ops *o, const void *parameter, float *out)
         narrow[i] = f32_to_bf16(4 * wide[i]);
         wide[i] = bf16_to_f32(narrow[i]);
     }
-    struct span x = t == DTYPE_BF16 ? ops_new(o, narrow, sizeof narrow) : ops_new(o, wide, sizeof wide), g = ops_new(o, dy, sizeof dy);
+    struct span x = t == DTYPE_BF16 ? ops_new(o, narrow, sizeof narrow) : ops_new(o, wide, sizeof wide),
+                g = ops_new(o, dy, sizeof dy);
     struct span y = ops_new(o, NULL, sizeof dy), dx = ops_new(o, NULL, sizeof wide);
     tensor_gate(o->queue, &(struct gate_args){ACT_SILU, 1, ROWS, F, x, y, DTYPE_F32, t});
     tensor_gate_dx(o->queue, &(struct gate_dx_args){ACT_SILU, 1, ROWS, F, x, g, dx, t});
@@ -37,7 +39,8 @@ static void gates_of_bf16_are_those_of_the_same_values(void **state)
 {
     (void)state;
     size_t n, m;
-    float *a = ops_same_bits(gate_run, &(enum dtype){DTYPE_F32}, &n), *b = ops_same_bits(gate_run, &(enum dtype){DTYPE_BF16}, &m);
+    float *a = ops_same_bits(gate_run, &(enum dtype){DTYPE_F32}, &n),
+          *b = ops_same_bits(gate_run, &(enum dtype){DTYPE_BF16}, &m);
     assert_int_equal(n, m);
     assert_memory_equal(a, b, n * sizeof *a);
     free(a);
@@ -45,7 +48,10 @@ static void gates_of_bf16_are_those_of_the_same_values(void **state)
 }
 
 /* dw over `rows` rows, twice, starting from zeros or fresh over garbage. */
-struct dw_case { int fresh, rows; enum dtype compute; };
+struct dw_case {
+    int fresh, rows;
+    enum dtype compute;
+};
 static size_t dw_run(struct ops *o, const void *parameter, float *out)
 {
     const struct dw_case *c = parameter;
@@ -54,8 +60,10 @@ static size_t dw_run(struct ops *o, const void *parameter, float *out)
     float *dy = malloc(MOST * N * 4), *x = malloc(MOST * K * 4), zeros[N * K] = {0};
     ops_fill(dy, MOST * N, 3);
     ops_fill(x, MOST * K, 4);
-    struct span d = ops_new(o, dy, rows * N * 4), s = ops_new(o, x, rows * K * 4), dw = ops_new(o, c->fresh ? NULL : zeros, sizeof zeros);
-    struct linear_dw_args a = {.n = N, .k = K, .n_row = c->rows, .compute = c->compute, .dy = d, .x = s, .dw = dw, .fresh = c->fresh};
+    struct span d = ops_new(o, dy, rows * N * 4), s = ops_new(o, x, rows * K * 4),
+                dw = ops_new(o, c->fresh ? NULL : zeros, sizeof zeros);
+    struct linear_dw_args a = {
+        .n = N, .k = K, .n_row = c->rows, .compute = c->compute, .dy = d, .x = s, .dw = dw, .fresh = c->fresh};
     tensor_linear_dw(o->queue, &a);
     a.fresh = 0;
     tensor_linear_dw(o->queue, &a);
@@ -89,13 +97,21 @@ static size_t residual_run(struct ops *o, const void *parameter, float *out)
     enum { N = 35, K = 3, WIDE = 80 };
     float x[ROWS * K], w[N * K], y[ROWS * WIDE];
     struct weight *weight;
-    ops_fill(x, ROWS * K, 5), ops_fill(w, N * K, 6), ops_fill(y, ROWS * WIDE, 7);
+    ops_fill(x, ROWS * K, 5);
+    ops_fill(w, N * K, 6);
+    ops_fill(y, ROWS * WIDE, 7);
     struct span from = ops_new(o, w, sizeof w), in = ops_new(o, x, sizeof x), all = ops_new(o, y, sizeof y);
     assert_int_equal(weight_new(&weight, o->device, N, K, DTYPE_F32, "w", NULL), 0);
     tensor_weight_pack(o->queue, &(struct weight_pack_args){weight, 0, N, from, DTYPE_F32, 0});
     for (int i = 0; i < 2; i++) {
         struct span to = span_at(all, (size_t)(i * 41) * 4);
-        tensor_linear(o->queue, &(struct linear_args){.w = weight, .n_row = ROWS, .x = in, .y = to, .y_stride = WIDE, .residual = to, .residual_stride = WIDE});
+        tensor_linear(o->queue, &(struct linear_args){.w = weight,
+                                                      .n_row = ROWS,
+                                                      .x = in,
+                                                      .y = to,
+                                                      .y_stride = WIDE,
+                                                      .residual = to,
+                                                      .residual_stride = WIDE});
     }
     tensor_scale(o->queue, &(struct scale_args){ROWS * WIDE, 0.5f, all, all});
     ops_get(o, out, all, sizeof y);
@@ -114,13 +130,15 @@ static void residuals_may_lie_in_wider_rows_and_scaling_scales(void **state)
             int column = c < 35 ? c : c >= 41 && c < 76 ? c - 41 : -1;
             double want = (double)ops_random(7, (uint64_t)(t * 80 + c));
             for (int k = 0; k < 3 && column >= 0; k++)
-                want += (double)ops_random(5, (uint64_t)(t * 3 + k)) * (double)ops_random(6, (uint64_t)(column * 3 + k));
+                want +=
+                    (double)ops_random(5, (uint64_t)(t * 3 + k)) * (double)ops_random(6, (uint64_t)(column * 3 + k));
             ops_close_to("y", (size_t)(t * 80 + c), (double)got[t * 80 + c], 0.5 * want, 2e-7, 0);
         }
     free(got);
 }
 
-/* AdamW that packs: the master after it, the weight's rows, and the master after AdamW alone. Rows begin and end within panels. */
+/* AdamW that packs: the master after it, the weight's rows, and the master after AdamW alone. Rows begin and end within
+ * panels. */
 enum { PACKED_N = 150, PACKED_K = 45, PACKED_ROW = 13, PACKED_ROWS = 120 };
 static size_t packing_adamw_run(struct ops *o, const void *parameter, float *out)
 {
@@ -139,8 +157,21 @@ static size_t packing_adamw_run(struct ops *o, const void *parameter, float *out
     assert_int_equal(weight_new(&w, o->device, PACKED_N, PACKED_K, *dtype, "w", NULL), 0);
     tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, PACKED_N, unpacked, DTYPE_F32, 0});
     for (int with = 0; with < 2; with++)
-        tensor_adamw(o->queue, &(struct adamw_args){.n = N, .param = s[with][0], .grad = s[with][1], .m = s[with][2], .v = s[with][3], .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f,
-                                                    .eps = 1e-8f, .decay = 0.1f, .grad_scale = 0.5f, .c1 = 0.19f, .c2 = 0.0975f, .w = with ? w : NULL, .row = PACKED_ROW});
+        tensor_adamw(o->queue, &(struct adamw_args){.n = N,
+                                                    .param = s[with][0],
+                                                    .grad = s[with][1],
+                                                    .m = s[with][2],
+                                                    .v = s[with][3],
+                                                    .lr = 0.01f,
+                                                    .beta1 = 0.9f,
+                                                    .beta2 = 0.95f,
+                                                    .eps = 1e-8f,
+                                                    .decay = 0.1f,
+                                                    .grad_scale = 0.5f,
+                                                    .c1 = 0.19f,
+                                                    .c2 = 0.0975f,
+                                                    .w = with ? w : NULL,
+                                                    .row = PACKED_ROW});
     tensor_weight_unpack(o->queue, &(struct weight_unpack_args){w, 0, PACKED_N, unpacked});
     ops_get(o, out, s[1][0], BYTES);
     ops_get(o, out + N, unpacked, PACKED_N * PACKED_K * 4);
@@ -158,11 +189,14 @@ static void adamw_packs_what_it_writes(void **state)
     static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
     for (int t = 0; t < 2; t++) {
         size_t n;
-        float *got = ops_same_bits(packing_adamw_run, &dtypes[t], &n), *packed = got + PACKED_ROWS * PACKED_K, *alone = packed + PACKED_N * PACKED_K;
+        float *got = ops_same_bits(packing_adamw_run, &dtypes[t], &n), *packed = got + PACKED_ROWS * PACKED_K,
+              *alone = packed + PACKED_N * PACKED_K;
         assert_memory_equal(got, alone, PACKED_ROWS * PACKED_K * 4);
         for (int i = 0; i < PACKED_N * PACKED_K; i++) {
             int at = i - PACKED_ROW * PACKED_K;
-            float want = at < 0 || at >= PACKED_ROWS * PACKED_K ? 0 : dtypes[t] == DTYPE_F32 ? got[at] : bf16_to_f32(f32_to_bf16(got[at]));
+            float want = at < 0 || at >= PACKED_ROWS * PACKED_K ? 0
+                         : dtypes[t] == DTYPE_F32               ? got[at]
+                                                                : bf16_to_f32(f32_to_bf16(got[at]));
             assert_memory_equal(&packed[i], &want, 4);
         }
         free(got);
@@ -183,7 +217,9 @@ static size_t random_packing_run(struct ops *o, const void *parameter, float *ou
     for (int way = 0; way < 2; way++) {
         int cut = way ? RANDOM_CUT : RANDOM_N;
         tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, cut, from, DTYPE_F32, *noise});
-        tensor_weight_pack(o->queue, &(struct weight_pack_args){w, cut, RANDOM_N - cut, span_at(from, (size_t)(cut * RANDOM_K) * 4), DTYPE_F32, *noise});
+        tensor_weight_pack(o->queue,
+                           &(struct weight_pack_args){w, cut, RANDOM_N - cut,
+                                                      span_at(from, (size_t)(cut * RANDOM_K) * 4), DTYPE_F32, *noise});
         tensor_weight_unpack(o->queue, &(struct weight_unpack_args){w, 0, RANDOM_N, to});
         ops_get(o, out + way * N, to, N * 4);
         assert_int_equal(queue_wait(o->queue, NULL), 0);
@@ -207,13 +243,14 @@ static void packing_at_random_is_right_on_average(void **state)
     double off = 0, apart = 0;
     int up = 0;
     for (int i = 0; i < N; i++) {
-        double x = (double)ops_random(70, (uint64_t)i), step = ldexp(1, ilogb(x) - 7), error = ((double)got[0][i] - x) / step;
+        double x = (double)ops_random(70, (uint64_t)i), step = ldexp(1, ilogb(x) - 7),
+               error = ((double)got[0][i] - x) / step;
         assert_true(fabs(error) < 1);
         off += error;
         apart += got[0][i] != got[1][i];
         up += error > 0;
     }
-    assert_true(fabs(off / N) < 0.012); /* three standard deviations of the mean */
+    assert_true(fabs(off / N) < 0.012);                /* three standard deviations of the mean */
     assert_true(apart / N > 0.25 && apart / N < 0.42); /* a third */
     assert_true(up > N / 3);
     for (int i = 0; i < 2; i++)
@@ -237,8 +274,21 @@ static size_t moments_run(struct ops *o, const void *parameter, float *out)
             h[j] = f32_to_bf16(fabsf(ops_random(10 + (uint64_t)i, (uint64_t)j)));
         m[i] = ops_new(o, h, N * 2);
     }
-    tensor_adamw(o->queue, &(struct adamw_args){.n = N, .param = p, .grad = g, .m = m[0], .v = m[1], .lr = 0.01f, .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .grad_scale = 1,
-                                                .c1 = 0.1f, .c2 = 0.05f, .moments = DTYPE_BF16, .key = key_first[0], .first = key_first[1]});
+    tensor_adamw(o->queue, &(struct adamw_args){.n = N,
+                                                .param = p,
+                                                .grad = g,
+                                                .m = m[0],
+                                                .v = m[1],
+                                                .lr = 0.01f,
+                                                .beta1 = 0.9f,
+                                                .beta2 = 0.95f,
+                                                .eps = 1e-8f,
+                                                .grad_scale = 1,
+                                                .c1 = 0.1f,
+                                                .c2 = 0.05f,
+                                                .moments = DTYPE_BF16,
+                                                .key = key_first[0],
+                                                .first = key_first[1]});
     for (int i = 0; i < 2; i++) {
         ops_get(o, h, m[i], N * 2);
         for (int j = 0; j < N; j++)
@@ -260,13 +310,15 @@ static void moments_in_bf16_are_right_on_average(void **state)
     double off[2] = {0}, greatest = 0;
     for (int i = 0; i < 2; i++)
         for (int j = 0; j < 100000; j++) {
-            double g = (double)ops_random(9, (uint64_t)j), old = (double)bf16_to_f32(f32_to_bf16(fabsf(ops_random(10 + (uint64_t)i, (uint64_t)j))));
-            double want = i ? (double)0.95f * old + (1 - (double)0.95f) * g * g : (double)0.9f * old + (1 - (double)0.9f) * g;
+            double g = (double)ops_random(9, (uint64_t)j),
+                   old = (double)bf16_to_f32(f32_to_bf16(fabsf(ops_random(10 + (uint64_t)i, (uint64_t)j))));
+            double want =
+                i ? (double)0.95f * old + (1 - (double)0.95f) * g * g : (double)0.9f * old + (1 - (double)0.9f) * g;
             double error = ((double)got[0][i * 100000 + j] - want) / (fabs(want) + 1e-3);
             off[i] += error / 100000;
             greatest = fmax(greatest, fabs(error));
         }
-    assert_true(greatest < 0x1p-7 * 1.001); /* one step of bf16, either way */
+    assert_true(greatest < 0x1p-7 * 1.001);                  /* one step of bf16, either way */
     assert_true(fabs(off[0]) < 5e-5 && fabs(off[1]) < 5e-5); /* rounding towards zero would be off by 2e-3 */
     assert_memory_not_equal(got[0], got[1], n * sizeof **got);
     assert_memory_not_equal(got[0], got[2], n * sizeof **got);
@@ -274,7 +326,8 @@ static void moments_in_bf16_are_right_on_average(void **state)
         free(got[i]);
 }
 
-/* The widest weight there is (a vocabulary): dx goes through all of it at once, a block of rows of either type just fits. */
+/* The widest weight there is (a vocabulary): dx goes through all of it at once, a block of rows of either type just
+ * fits. */
 enum { WIDE = 320 << 10, WIDE_K = 2, WIDE_ROWS = 33 };
 static float wide_w[WIDE * WIDE_K], wide_dy[WIDE_ROWS * WIDE];
 
@@ -286,7 +339,8 @@ static void check_wide(const char *isa, enum dtype t, int rows, const double *wa
     ops_open(&o, isa, 2);
     assert_int_equal(weight_new(&packed, o.device, WIDE, WIDE_K, t, "w", NULL), 0);
     assert_int_not_equal(weight_new(&(struct weight *){NULL}, o.device, WIDE + 1, WIDE_K, t, "w", NULL), 0);
-    struct span s = ops_new(&o, wide_w, sizeof wide_w), d = ops_new(&o, wide_dy, (size_t)rows * WIDE * 4), dx = ops_new(&o, NULL, (size_t)rows * WIDE_K * 4);
+    struct span s = ops_new(&o, wide_w, sizeof wide_w), d = ops_new(&o, wide_dy, (size_t)rows * WIDE * 4),
+                dx = ops_new(&o, NULL, (size_t)rows * WIDE_K * 4);
     tensor_weight_pack(o.queue, &(struct weight_pack_args){.w = packed, .n_row = WIDE, .src = s});
     tensor_linear_dx(o.queue, &(struct linear_dx_args){.w = packed, .n_row = rows, .dy = d, .dx = dx});
     ops_get(&o, got, dx, (size_t)rows * WIDE_K * 4);
@@ -331,7 +385,9 @@ int main(void)
         cmocka_unit_test(a_vocabulary_may_have_327680_tokens),
         cmocka_unit_test(fresh_sums_are_those_from_zero),
         cmocka_unit_test(residuals_may_lie_in_wider_rows_and_scaling_scales),
-        cmocka_unit_test(adamw_packs_what_it_writes), cmocka_unit_test(packing_at_random_is_right_on_average), cmocka_unit_test(moments_in_bf16_are_right_on_average),
+        cmocka_unit_test(adamw_packs_what_it_writes),
+        cmocka_unit_test(packing_at_random_is_right_on_average),
+        cmocka_unit_test(moments_in_bf16_are_right_on_average),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

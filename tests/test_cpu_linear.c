@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three products on every instruction set this machine has: against sums in double precision at odd sizes, with guard bytes around
- * outputs; and the promises about bits (instruction sets in f32, threads, rows, splits of dw). */
+/* The three products on every instruction set this machine has: against sums in double precision at odd sizes, with
+ * guard bytes around outputs; and the promises about bits (instruction sets in f32, threads, rows, splits of dw). */
 #include "tests/check.h"
 
 #include "base/rng.h"
@@ -10,10 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ROWS = 65, MAX_N = 576, MAX_K = 576, MAX_X = MAX_ROWS * MAX_K, MAX_W = MAX_N * MAX_K, MAX_Y = MAX_ROWS * MAX_N, GUARD = 64 };
+enum {
+    MAX_ROWS = 65,
+    MAX_N = 576,
+    MAX_K = 576,
+    MAX_X = MAX_ROWS * MAX_K,
+    MAX_W = MAX_N * MAX_K,
+    MAX_Y = MAX_ROWS * MAX_N,
+    GUARD = 64
+};
 static const char *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx", "neon"};
 enum { N_ISA = 6 };
-static float x[MAX_X], w[MAX_W], y[MAX_W + 2 * GUARD], other[MAX_W + 2 * GUARD], dy[MAX_Y], bias[MAX_N], residual[MAX_Y];
+static float x[MAX_X], w[MAX_W], y[MAX_W + 2 * GUARD], other[MAX_W + 2 * GUARD], dy[MAX_Y], bias[MAX_N],
+    residual[MAX_Y];
 static double sums[MAX_W], sizes[MAX_W];
 
 static void fill(float *to, int n, uint64_t name)
@@ -102,7 +111,9 @@ static void pack(struct bench *b, int n, int k, enum dtype t)
     assert_int_equal(weight_new(&b->packed, b->d, n, k, t, "w", &err), 0);
     int cut = n / 2;
     tensor_weight_pack(b->q, &(struct weight_pack_args){.w = b->packed, .n_row = cut, .src = at(b->w)});
-    tensor_weight_pack(b->q, &(struct weight_pack_args){.w = b->packed, .row = cut, .n_row = n - cut, .src = {b->w, (size_t)cut * (size_t)k * 4}});
+    tensor_weight_pack(b->q,
+                       &(struct weight_pack_args){
+                           .w = b->packed, .row = cut, .n_row = n - cut, .src = {b->w, (size_t)cut * (size_t)k * 4}});
 }
 
 /* Marks y, lets run write from GUARD on, fetches count floats and checks that the rest is as it was. */
@@ -197,7 +208,9 @@ static void check_dx(struct bench *b, const char *isa, int m, int n, int k)
 static void check_dw(struct bench *b, const char *isa, int m, int n, int k, enum dtype t)
 {
     prepare_y(b, w, n * k);
-    tensor_linear_dw(b->q, &(struct linear_dw_args){.n = n, .k = k, .n_row = m, .compute = t, .dy = at(b->dy), .x = at(b->x), .dw = y_span(b)});
+    tensor_linear_dw(b->q,
+                     &(struct linear_dw_args){
+                         .n = n, .k = k, .n_row = m, .compute = t, .dy = at(b->dy), .x = at(b->x), .dw = y_span(b)});
     fetch_y(b, n * k);
     assert_close("dw", isa, m, n, k, n * k, m);
 }
@@ -228,7 +241,8 @@ static void check_sizes(struct bench *benches, int n, int k, const int *rows, in
 static void products_match_double_precision(void **state)
 {
     (void)state;
-    static const int extents[] = {1, 7, 15, 16, 17, 31, 33, 63, 65, 100}, all_rows[] = {0, 1, 2, 5, 7, 8, 9, 16, 17, 31, 33, 63, 65}, few[] = {1, 6};
+    static const int extents[] = {1, 7, 15, 16, 17, 31, 33, 63, 65, 100},
+                     all_rows[] = {0, 1, 2, 5, 7, 8, 9, 16, 17, 31, 33, 63, 65}, few[] = {1, 6};
     struct bench benches[N_ISA];
     for (int i = 0; i < N_ISA; i++)
         bench_open(&benches[i], isas[i], 2);
@@ -290,8 +304,15 @@ static void run_variant(struct bench *b, const struct variant *v, int m, int n, 
     int n_out = v->gate ? n / 2 : n;
     put_inputs(b, v, m, k);
     prepare_y(b, NULL, 0);
-    struct linear_args a = {.w = b->packed, .n_row = m, .x = at(b->x), .x_dtype = v->x_bf16 ? DTYPE_BF16 : DTYPE_F32, .x_stride = v->stride ? k + v->stride : 0,
-                            .y = y_span(b), .y_dtype = v->y_bf16 ? DTYPE_BF16 : DTYPE_F32, .y_stride = v->stride ? n_out + v->stride : 0, .gate = v->gate};
+    struct linear_args a = {.w = b->packed,
+                            .n_row = m,
+                            .x = at(b->x),
+                            .x_dtype = v->x_bf16 ? DTYPE_BF16 : DTYPE_F32,
+                            .x_stride = v->stride ? k + v->stride : 0,
+                            .y = y_span(b),
+                            .y_dtype = v->y_bf16 ? DTYPE_BF16 : DTYPE_F32,
+                            .y_stride = v->stride ? n_out + v->stride : 0,
+                            .gate = v->gate};
     a.act = v->act == 1 ? ACT_GELU_TANH : v->act == 2 ? ACT_RELU2 : ACT_SILU;
     a.activate = v->act > 0 && !v->gate;
     a.rows = v->rows ? at(b->rows) : SPAN_NONE;
@@ -330,14 +351,15 @@ static void check_variant(struct bench *b, const char *isa, const struct variant
             sum += v->residual ? residual[r * n_out + c] : 0;
             double bound = (v->gate || v->act ? 2e-4 : 3e-5) + (v->y_bf16 ? fabs(sum) / 250 : 0);
             if (!(fabs(sum - other[r * n_out + c]) <= bound))
-                fail_msg("%s gate %d bias %d residual %d rows %d x %d y %d: row %d column %d is %g, wanted %g", isa, v->gate, v->bias, v->residual, v->rows, v->x_bf16,
-                         v->y_bf16, r, c, other[r * n_out + c], sum);
+                fail_msg("%s gate %d bias %d residual %d rows %d x %d y %d: row %d column %d is %g, wanted %g", isa,
+                         v->gate, v->bias, v->residual, v->rows, v->x_bf16, v->y_bf16, r, c, other[r * n_out + c], sum);
         }
 }
 
 static struct variant variant_of(int i)
 {
-    return (struct variant){i & 1, i >> 1 & 1, i >> 2 & 1, i >> 3 & 1, i >> 4 & 1, i >> 5 & 1, i >> 6 & 1 ? 3 : 0, i % 5 < 3 ? 0 : i % 5 - 2};
+    return (struct variant){i & 1,      i >> 1 & 1, i >> 2 & 1,         i >> 3 & 1,
+                            i >> 4 & 1, i >> 5 & 1, i >> 6 & 1 ? 3 : 0, i % 5 < 3 ? 0 : i % 5 - 2};
 }
 
 static void epilogues_match_double_precision(void **state)
@@ -367,11 +389,13 @@ static void residual_may_be_the_output(void **state)
     assert_int_equal(bench_open(&b, NULL, 2), 0);
     pack(&b, 40, 24, DTYPE_F32);
     prepare_y(&b, residual, 9 * 40);
-    tensor_linear(b.q, &(struct linear_args){.w = b.packed, .n_row = 9, .x = at(b.x), .y = y_span(&b), .residual = y_span(&b)});
+    tensor_linear(
+        b.q, &(struct linear_args){.w = b.packed, .n_row = 9, .x = at(b.x), .y = y_span(&b), .residual = y_span(&b)});
     fetch_y(&b, 9 * 40);
     memcpy(other, y, 9 * 40 * 4);
     prepare_y(&b, NULL, 0);
-    tensor_linear(b.q, &(struct linear_args){.w = b.packed, .n_row = 9, .x = at(b.x), .y = y_span(&b), .residual = at(b.residual)});
+    tensor_linear(b.q, &(struct linear_args){
+                           .w = b.packed, .n_row = 9, .x = at(b.x), .y = y_span(&b), .residual = at(b.residual)});
     fetch_y(&b, 9 * 40);
     assert_memory_equal(other, y, 9 * 40 * 4);
     bench_close(&b);
@@ -383,12 +407,21 @@ static int run_which(struct bench *b, enum which which, int m, int n, int k, enu
     int count = which == FORWARD ? m * n : which == GATED ? m * (n / 2) : which == DW ? n * k : m * k;
     prepare_y(b, which == DX_ADDED || which == DW ? w : NULL, count);
     if (which == FORWARD || which == GATED)
-        tensor_linear(b->q, &(struct linear_args){.w = b->packed, .n_row = m, .x = at(b->x), .y = y_span(b), .gate = which == GATED, .bias = at(b->bias),
+        tensor_linear(b->q, &(struct linear_args){.w = b->packed,
+                                                  .n_row = m,
+                                                  .x = at(b->x),
+                                                  .y = y_span(b),
+                                                  .gate = which == GATED,
+                                                  .bias = at(b->bias),
                                                   .residual = at(b->residual)});
     else if (which == DW)
-        tensor_linear_dw(b->q, &(struct linear_dw_args){.n = n, .k = k, .n_row = m, .compute = t, .dy = at(b->dy), .x = at(b->x), .dw = y_span(b)});
+        tensor_linear_dw(
+            b->q, &(struct linear_dw_args){
+                      .n = n, .k = k, .n_row = m, .compute = t, .dy = at(b->dy), .x = at(b->x), .dw = y_span(b)});
     else
-        tensor_linear_dx(b->q, &(struct linear_dx_args){.w = b->packed, .n_row = m, .dy = at(b->dy), .dx = y_span(b), .accumulate = which == DX_ADDED});
+        tensor_linear_dx(
+            b->q, &(struct linear_dx_args){
+                      .w = b->packed, .n_row = m, .dy = at(b->dy), .dx = y_span(b), .accumulate = which == DX_ADDED});
     fetch_y(b, count);
     return count;
 }
@@ -472,7 +505,13 @@ static void dw_does_not_depend_on_how_rows_are_split(void **state)
             memcpy(other, y, N * K * 4);
             for (int cut = 0; cut <= M; cut += t ? 2 : 1) {
                 prepare_y(&b, w, N * K);
-                struct linear_dw_args a = {.n = N, .k = K, .n_row = cut, .compute = (enum dtype)t, .dy = at(b.dy), .x = at(b.x), .dw = y_span(&b)};
+                struct linear_dw_args a = {.n = N,
+                                           .k = K,
+                                           .n_row = cut,
+                                           .compute = (enum dtype)t,
+                                           .dy = at(b.dy),
+                                           .x = at(b.x),
+                                           .dw = y_span(&b)};
                 tensor_linear_dw(b.q, &a);
                 a.n_row = M - cut;
                 a.dy.offset = (size_t)cut * N * 4;
@@ -499,7 +538,14 @@ static void dw_by_sequences_does_not_depend_on_how_they_are_split(void **state)
             oracle_dw(M, N, K, (enum dtype)t, w);
             for (int cut = 0; cut <= S; cut++) {
                 prepare_y(&b, w, N * K);
-                struct linear_dw_args a = {.n = N, .k = K, .n_row = borders[cut], .compute = (enum dtype)t, .dy = at(b.dy), .x = at(b.x), .dw = y_span(&b), .borders = at(b.rows)};
+                struct linear_dw_args a = {.n = N,
+                                           .k = K,
+                                           .n_row = borders[cut],
+                                           .compute = (enum dtype)t,
+                                           .dy = at(b.dy),
+                                           .x = at(b.x),
+                                           .dw = y_span(&b),
+                                           .borders = at(b.rows)};
                 a.n_seq = cut;
                 tensor_linear_dw(b.q, &a);
                 /* The second call's rows begin anew at zero. */
@@ -555,7 +601,8 @@ static void unpack_gives_the_values_back(void **state)
     for (int t = 0; t < 2; t++) {
         pack(&b, 70, 33, (enum dtype)t);
         prepare_y(&b, NULL, 0);
-        tensor_weight_unpack(b.q, &(struct weight_unpack_args){.w = b.packed, .row = 5, .n_row = 60, .dst = y_span(&b)});
+        tensor_weight_unpack(b.q,
+                             &(struct weight_unpack_args){.w = b.packed, .row = 5, .n_row = 60, .dst = y_span(&b)});
         fetch_y(&b, 60 * 33);
         for (int i = 0; i < 60 * 33; i++)
             assert_true(y[i] == (t ? half(w[5 * 33 + i]) : w[5 * 33 + i]));
@@ -582,7 +629,9 @@ static void embedding_and_its_gradient(void **state)
         }
     }
     prepare_y(&b, w, V * C);
-    tensor_embed_dw(b.q, &(struct embed_dw_args){.n_vocab = V, .n_row = T, .n_col = C, .tokens = at(b.rows), .dy = at(b.dy), .dw = y_span(&b)});
+    tensor_embed_dw(b.q,
+                    &(struct embed_dw_args){
+                        .n_vocab = V, .n_row = T, .n_col = C, .tokens = at(b.rows), .dy = at(b.dy), .dw = y_span(&b)});
     fetch_y(&b, V * C);
     memcpy(other, w, V * C * 4);
     for (int t = 0; t < T; t++)

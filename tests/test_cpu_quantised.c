@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products with weights in blocks of whole numbers, on every instruction set this machine has: against the formula of cpu/linear_q8.h in double precision over GGUF's own
- * values of the blocks, at odd sizes and at the ends of the integers' range; and the same bits for every instruction set, number of rows and of threads. */
+/* Products with weights in blocks of whole numbers, on every instruction set this machine has: against the formula of
+ * cpu/linear_q8.h in double precision over GGUF's own values of the blocks, at odd sizes and at the ends of the
+ * integers' range; and the same bits for every instruction set, number of rows and of threads. */
 #include "tests/check.h"
 
 #include "base/rng.h"
@@ -38,7 +39,8 @@ static double uniform(uint64_t name, int i)
     return rng_uniform(&s, (uint64_t)i);
 }
 
-/* Rows of blocks with any integers, scales of either sign; `w` holds their values as GGUF's own conversion gives them. */
+/* Rows of blocks with any integers, scales of either sign; `w` holds their values as GGUF's own conversion gives
+ * them. */
 static void make_blocks(int n, int k, int type)
 {
     int bytes = storage_block_bytes(storages[type]);
@@ -107,8 +109,11 @@ static void pack(struct bench *b, int n, int k, int type, const float *values)
     queue_upload(b->q, at(b->w), values ? (const void *)values : blocks, (size_t)n * row);
     enum dtype from = values ? DTYPE_F32 : types[type];
     int cut = n / 2;
-    tensor_weight_pack(b->q, &(struct weight_pack_args){.w = b->packed, .n_row = cut, .src = at(b->w), .src_dtype = from});
-    tensor_weight_pack(b->q, &(struct weight_pack_args){.w = b->packed, .row = cut, .n_row = n - cut, .src = {b->w, (size_t)cut * row}, .src_dtype = from});
+    tensor_weight_pack(b->q,
+                       &(struct weight_pack_args){.w = b->packed, .n_row = cut, .src = at(b->w), .src_dtype = from});
+    tensor_weight_pack(
+        b->q, &(struct weight_pack_args){
+                  .w = b->packed, .row = cut, .n_row = n - cut, .src = {b->w, (size_t)cut * row}, .src_dtype = from});
 }
 
 static void mark_y(struct bench *b)
@@ -141,7 +146,8 @@ static void forward(struct bench *b, int m, int n)
     fetch_y(b, m * n);
 }
 
-/* The row as its integers say it: the finest halving of largest / 127 that holds the block's largest value, up to 12 times. */
+/* The row as its integers say it: the finest halving of largest / 127 that holds the block's largest value, up to 12
+ * times. */
 static void quantised_row(const float *row, int k, double *out)
 {
     float largest = 0;
@@ -175,7 +181,8 @@ static void check(const char *isa, int type, int m, int n, int k)
                 size += fabs(row[i]) * (fabs((double)w[c * k + i]) + (types[type] == DTYPE_Q4_1 ? 1 : 0));
             }
             if (!(fabs(sum - (double)y[r * n + c]) <= 1.2e-7 * (k / 16 + 4) * size + 1e-30))
-                fail_msg("%s %s m %d n %d k %d: row %d column %d is %.9g, wanted %.9g", isa, dtype_name(types[type]), m, n, k, r, c, y[r * n + c], sum);
+                fail_msg("%s %s m %d n %d k %d: row %d column %d is %.9g, wanted %.9g", isa, dtype_name(types[type]), m,
+                         n, k, r, c, y[r * n + c], sum);
         }
     }
 }
@@ -183,7 +190,8 @@ static void check(const char *isa, int type, int m, int n, int k)
 static void products_match_double_precision(void **state)
 {
     (void)state;
-    static const int shapes[][3] = {{1, 1, 32}, {2, 33, 64}, {3, 31, 96}, {4, 65, 320}, {5, 200, 64}, {6, 32, 32}, {7, 7, 160}, {8, 64, 96}, {9, 100, 128}, {17, 63, 32}, {40, 66, 192}, {0, 5, 32}};
+    static const int shapes[][3] = {{1, 1, 32},  {2, 33, 64}, {3, 31, 96},   {4, 65, 320}, {5, 200, 64},  {6, 32, 32},
+                                    {7, 7, 160}, {8, 64, 96}, {9, 100, 128}, {17, 63, 32}, {40, 66, 192}, {0, 5, 32}};
     for (int i = 0; i < N_ISA; i++) {
         struct bench b;
         if (bench_open(&b, isas[i], 2))
@@ -218,7 +226,11 @@ static void the_ends_of_the_range_do_not_saturate(void **state)
                 make_blocks(N, K, type);
                 int bytes = storage_block_bytes(storages[type]), head = types[type] == DTYPE_Q4_1 ? 4 : 2;
                 for (int j = 0; j < N * K / 32; j++)
-                    memset(blocks + j * bytes + head, byte == 0 ? 0x80 : byte == 1 ? 0x7f : 0xff, (size_t)(bytes - head));
+                    memset(blocks + j * bytes + head,
+                           byte == 0   ? 0x80
+                           : byte == 1 ? 0x7f
+                                       : 0xff,
+                           (size_t)(bytes - head));
                 storage_to_f32(storages[type], blocks, 0, N * K, w);
                 pack(&b, N, K, type, NULL);
                 forward(&b, M, N);
@@ -240,7 +252,8 @@ static void blocks_from_a_file_are_kept(void **state)
         make_blocks(N, K, type);
         pack(&b, N, K, type, NULL);
         mark_y(&b);
-        tensor_weight_unpack(b.q, &(struct weight_unpack_args){.w = b.packed, .row = FIRST, .n_row = COUNT, .dst = y_span(&b)});
+        tensor_weight_unpack(
+            b.q, &(struct weight_unpack_args){.w = b.packed, .row = FIRST, .n_row = COUNT, .dst = y_span(&b)});
         fetch_y(&b, COUNT * K);
         assert_memory_equal(y, w + FIRST * K, COUNT * K * 4);
         mark_y(&b);
@@ -304,12 +317,20 @@ static void epilogues_follow_the_sums(void **state)
             queue_upload(b.q, at(b.rows), backwards, sizeof backwards);
             forward(&b, M, N);
             memcpy(sums, y, sizeof sums);
-            struct linear_args a = {.w = b.packed, .n_row = M, .x = at(b.x), .y = y_span(&b), .residual = at(b.extra), .bias = {b.extra, 4096}, .rows = at(b.rows), .y_stride = N + 3};
+            struct linear_args a = {.w = b.packed,
+                                    .n_row = M,
+                                    .x = at(b.x),
+                                    .y = y_span(&b),
+                                    .residual = at(b.extra),
+                                    .bias = {b.extra, 4096},
+                                    .rows = at(b.rows),
+                                    .y_stride = N + 3};
             mark_y(&b);
             tensor_linear(b.q, &a);
             fetch_y(&b, (M - 1) * (N + 3) + N);
             for (int j = 0; j < M * N; j++)
-                assert_true(y[j / N * (N + 3) + j % N] == sums[(M - 1 - j / N) * N + j % N] + extra[1024 + j % N] + extra[j]);
+                assert_true(y[j / N * (N + 3) + j % N] ==
+                            sums[(M - 1 - j / N) * N + j % N] + extra[1024 + j % N] + extra[j]);
             a = (struct linear_args){.w = b.packed, .n_row = M, .x = at(b.x), .y = y_span(&b), .gate = 1};
             mark_y(&b);
             tensor_linear(b.q, &a);
@@ -321,7 +342,8 @@ static void epilogues_follow_the_sums(void **state)
             /* bf16 rows give what their values give */
             queue_upload(b.q, at(b.w), halves, sizeof halves);
             mark_y(&b);
-            tensor_linear(b.q, &(struct linear_args){.w = b.packed, .n_row = M, .x = at(b.w), .x_dtype = DTYPE_BF16, .y = y_span(&b)});
+            tensor_linear(b.q, &(struct linear_args){
+                                   .w = b.packed, .n_row = M, .x = at(b.w), .x_dtype = DTYPE_BF16, .y = y_span(&b)});
             fetch_y(&b, M * N);
             memcpy(sums, y, sizeof sums);
             float wide[M * K];
@@ -337,7 +359,8 @@ static void epilogues_follow_the_sums(void **state)
 static void the_same_bits_everywhere(void **state)
 {
     (void)state;
-    enum { M = 150, N = 130, K = 192 }; /* enough rows for each of three threads to have its own */
+    /* enough rows for each of three threads to have its own */
+    enum { M = 150, N = 130, K = 192 };
     static float wanted[M * N];
     for (int type = 0; type < N_TYPE; type++) {
         int first = 1;
@@ -354,7 +377,8 @@ static void the_same_bits_everywhere(void **state)
                         memcpy(wanted, y, sizeof wanted);
                     first = 0;
                     if (memcmp(wanted, y, (size_t)(m * N) * 4))
-                        fail_msg("%s %s, %d threads: rows of %d differ from generic rows of %d", dtype_name(types[type]), isas[i], n_thread, m, M);
+                        fail_msg("%s %s, %d threads: rows of %d differ from generic rows of %d",
+                                 dtype_name(types[type]), isas[i], n_thread, m, M);
                 }
                 bench_close(&b);
             }

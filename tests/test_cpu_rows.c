@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Norms, rotation, activations and moves against plain double-precision code at odd sizes; gradients against central differences of that code;
- * and the same bits on every instruction set and thread count. */
+/* Norms, rotation, activations and moves against plain double-precision code at odd sizes; gradients against central
+ * differences of that code; and the same bits on every instruction set and thread count. */
 #include "tests/ops_check.h"
 
 #include <math.h>
@@ -10,16 +10,22 @@
 static const int sizes[] = {1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 127, 130, 255, 256, 257, 576};
 enum { N_SIZE = sizeof sizes / sizeof *sizes, ROWS = 11, MOST = 600 };
 
-struct norm_case { enum norm_kind kind; int n, bias; enum dtype y_dtype; };
+struct norm_case {
+    enum norm_kind kind;
+    int n, bias;
+    enum dtype y_dtype;
+};
 
-static void norm_oracle(const struct norm_case *c, const double *x, const double *w, const double *b, double *y, double *inverse, double *mean)
+static void norm_oracle(const struct norm_case *c, const double *x, const double *w, const double *b, double *y,
+                        double *inverse, double *mean)
 {
     double m = 0, ss = 0;
     for (int i = 0; i < c->n && c->kind == NORM_LAYER; i++)
         m += x[i] / c->n;
     for (int i = 0; i < c->n; i++)
         ss += (x[i] - m) * (x[i] - m) / c->n;
-    *inverse = 1 / sqrt(ss + 1e-3f), *mean = m;
+    *inverse = 1 / sqrt(ss + 1e-3f);
+    *mean = m;
     for (int i = 0; i < c->n; i++)
         y[i] = (x[i] - m) * *inverse * w[i] + (c->bias ? b[i] : 0);
 }
@@ -47,16 +53,36 @@ static size_t norm_run(struct ops *o, const void *parameter, float *out)
         start[i] = 0.25f;
     for (size_t i = 0; i < n; i++)
         half[i] = 0.5f;
-    struct span x = ops_new(o, nx, all * 4), w = ops_new(o, nw, row), b = c->bias ? ops_new(o, nb, row) : SPAN_NONE, dy = ops_new(o, ndy, all * 4);
-    struct span y = ops_new(o, NULL, all * dtype_size(c->y_dtype)), inverse = ops_new(o, NULL, ROWS * 4), mean = ops_new(o, NULL, ROWS * 4);
+    struct span x = ops_new(o, nx, all * 4), w = ops_new(o, nw, row), b = c->bias ? ops_new(o, nb, row) : SPAN_NONE,
+                dy = ops_new(o, ndy, all * 4);
+    struct span y = ops_new(o, NULL, all * dtype_size(c->y_dtype)), inverse = ops_new(o, NULL, ROWS * 4),
+                mean = ops_new(o, NULL, ROWS * 4);
     struct span dx = ops_new(o, start, all * 4), dw = ops_new(o, half, row), db = ops_new(o, half, row);
-    tensor_norm(o->queue, &(struct norm_args){.kind = c->kind, .n_row = ROWS, .n_col = c->n, .eps = 1e-3f, .x = x, .weight = w, .bias = b, .y = y,
-                                              .y_dtype = c->y_dtype, .inverse = inverse, .mean = mean});
+    tensor_norm(o->queue, &(struct norm_args){.kind = c->kind,
+                                              .n_row = ROWS,
+                                              .n_col = c->n,
+                                              .eps = 1e-3f,
+                                              .x = x,
+                                              .weight = w,
+                                              .bias = b,
+                                              .y = y,
+                                              .y_dtype = c->y_dtype,
+                                              .inverse = inverse,
+                                              .mean = mean});
     for (int t = 0; t < ROWS; t += 4) {
         size_t at = (size_t)t * n * 4;
-        tensor_norm_dx(o->queue, &(struct norm_dx_args){.kind = c->kind, .n_row = t + 4 < ROWS ? 4 : ROWS - t, .n_col = c->n, .x = span_at(x, at), .weight = w,
-                                                        .inverse = span_at(inverse, (size_t)t * 4), .mean = span_at(mean, (size_t)t * 4), .dy = span_at(dy, at),
-                                                        .dx = span_at(dx, at), .accumulate = 1, .dweight = dw, .dbias = c->bias ? db : SPAN_NONE});
+        tensor_norm_dx(o->queue, &(struct norm_dx_args){.kind = c->kind,
+                                                        .n_row = t + 4 < ROWS ? 4 : ROWS - t,
+                                                        .n_col = c->n,
+                                                        .x = span_at(x, at),
+                                                        .weight = w,
+                                                        .inverse = span_at(inverse, (size_t)t * 4),
+                                                        .mean = span_at(mean, (size_t)t * 4),
+                                                        .dy = span_at(dy, at),
+                                                        .dx = span_at(dx, at),
+                                                        .accumulate = 1,
+                                                        .dweight = dw,
+                                                        .dbias = c->bias ? db : SPAN_NONE});
     }
     float *p = out;
     if (c->y_dtype == DTYPE_BF16) {
@@ -75,7 +101,8 @@ static size_t norm_run(struct ops *o, const void *parameter, float *out)
     ops_get(o, p += 2 * ROWS, dx, all * 4);
     ops_get(o, p += all, dw, row);
     ops_get(o, p += n, db, row);
-    free(start), free(half);
+    free(start);
+    free(half);
     return 2 * all + 2 * ROWS + 2 * n;
 }
 
@@ -99,8 +126,11 @@ static void norm_check(const struct norm_case *c)
     float *got = ops_same_bits(norm_run, c, &count), *dx = got + ROWS * n + 2 * ROWS, *dw = dx + ROWS * n;
     double x[MOST], w[MOST], b[MOST], y[MOST], inverse, mean, sw[MOST] = {0}, sb[MOST] = {0};
     for (size_t t = 0; t < ROWS; t++) {
-        for (size_t i = 0; i < n; i++)
-            x[i] = nx[t * n + i], w[i] = nw[i], b[i] = nb[i];
+        for (size_t i = 0; i < n; i++) {
+            x[i] = nx[t * n + i];
+            w[i] = nw[i];
+            b[i] = nb[i];
+        }
         norm_oracle(c, x, w, b, y, &inverse, &mean);
         ops_close_to("inverse", t, got[ROWS * n + t], inverse, 0, 1e-6);
         if (c->kind == NORM_LAYER)
@@ -110,7 +140,8 @@ static void norm_check(const struct norm_case *c)
             sw[i] += ndy[t * n + i] * (x[i] - mean) * inverse;
             sb[i] += ndy[t * n + i];
             if (t == 0 || i % 37 == 0)
-                ops_close_to("dx", t * n + i, dx[t * n + i], 0.25 + norm_slope(c, x, w, b, &x[i], ndy + t * n), 1e-5, 1e-5);
+                ops_close_to("dx", t * n + i, dx[t * n + i], 0.25 + norm_slope(c, x, w, b, &x[i], ndy + t * n), 1e-5,
+                             1e-5);
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -139,10 +170,18 @@ static size_t rope_run(struct ops *o, const void *parameter, float *out)
     ops_fill(x, (size_t)(5 * stride), 5);
     for (int i = 0; i < d / 2; i++)
         freq[i] = (float)pow(10000, -2.0 * i / d);
-    struct span bx = ops_new(o, x, (size_t)(5 * stride) * 4), bf = ops_new(o, freq, (size_t)(d / 2) * 4), bp = ops_new(o, positions, sizeof positions);
+    struct span bx = ops_new(o, x, (size_t)(5 * stride) * 4), bf = ops_new(o, freq, (size_t)(d / 2) * 4),
+                bp = ops_new(o, positions, sizeof positions);
     struct span table = ops_new(o, NULL, (size_t)(1001 * d) * 4);
-    tensor_rope_table(o->queue, &(struct rope_table_args){.n_pos = 1001, .head_dim = d, .inv_freq = bf, .table = table});
-    struct rope_args a = {.n_row = 5, .n_head = 3, .head_dim = d, .x = span_at(bx, (size_t)d * 4), .x_stride = stride, .positions = bp, .table = table};
+    tensor_rope_table(o->queue,
+                      &(struct rope_table_args){.n_pos = 1001, .head_dim = d, .inv_freq = bf, .table = table});
+    struct rope_args a = {.n_row = 5,
+                          .n_head = 3,
+                          .head_dim = d,
+                          .x = span_at(bx, (size_t)d * 4),
+                          .x_stride = stride,
+                          .positions = bp,
+                          .table = table};
     tensor_rope(o->queue, &a);
     ops_get(o, out, bx, (size_t)(5 * stride) * 4);
     a.inverse = 1;
@@ -187,9 +226,14 @@ static size_t partial_rope_run(struct ops *o, const void *parameter, float *out)
     ops_fill(x, T * HEADS * D, 6);
     for (int i = 0; i < ROT / 2; i++)
         freq[i] = (float)pow(500, -2.0 * i / ROT);
-    struct span bx = ops_new(o, x, sizeof x), bf = ops_new(o, freq, sizeof freq), bp = ops_new(o, positions, sizeof positions), table = ops_new(o, NULL, 100 * ROT * 4);
-    tensor_rope_table(o->queue, &(struct rope_table_args){.n_pos = 100, .head_dim = ROT, .inv_freq = bf, .table = table, .factor = 1.25f});
-    tensor_rope(o->queue, &(struct rope_args){.n_row = T, .n_head = HEADS, .head_dim = D, .x = bx, .positions = bp, .table = table, .n_rotated = ROT});
+    struct span bx = ops_new(o, x, sizeof x), bf = ops_new(o, freq, sizeof freq),
+                bp = ops_new(o, positions, sizeof positions), table = ops_new(o, NULL, 100 * ROT * 4);
+    tensor_rope_table(o->queue, &(struct rope_table_args){
+                                    .n_pos = 100, .head_dim = ROT, .inv_freq = bf, .table = table, .factor = 1.25f});
+    tensor_rope(
+        o->queue,
+        &(struct rope_args){
+            .n_row = T, .n_head = HEADS, .head_dim = D, .x = bx, .positions = bp, .table = table, .n_rotated = ROT});
     ops_get(o, out, bx, sizeof x);
     return T * HEADS * D;
 }
@@ -206,46 +250,36 @@ static void part_of_a_head_rotates_by_scaled_tables(void **state)
         int e = i % D, j = e % (ROT / 2);
         float angle = (float)positions[i / (HEADS * D)] * (float)pow(500, -2.0 * j / ROT);
         double other = e < ROT / 2 ? -x[i + ROT / 2] : e < ROT ? x[i - ROT / 2] : 0;
-        ops_close_to("rope", (size_t)i, got[i], e < ROT ? 1.25 * (x[i] * cos(angle) + other * sin(angle)) : x[i], 5e-7, 0);
+        ops_close_to("rope", (size_t)i, got[i], e < ROT ? 1.25 * (x[i] * cos(angle) + other * sin(angle)) : x[i], 5e-7,
+                     0);
     }
     free(got);
 }
 
-struct gate_case { enum activation act; int gated, n; enum dtype dtype; };
+struct gate_case {
+    enum activation act;
+    int gated, n;
+    enum dtype dtype;
+};
 
 static double act_oracle(enum activation act, double x)
 {
     switch (act) {
-    case ACT_SILU:
-        return x / (1 + exp(-x));
-    case ACT_RELU:
-        return x > 0 ? x : 0;
-    case ACT_GELU:
-        return 0.5 * x * erfc(-x / sqrt(2));
-    case ACT_GELU_10:
-        return fmax(-10, fmin(10, 0.5 * x * erfc(-x / sqrt(2))));
-    case ACT_QUICK_GELU:
-        return x / (1 + exp(-1.702 * x));
-    case ACT_RELU2:
-        return x > 0 ? x * x : 0;
-    case ACT_RELU6:
-        return fmax(0, fmin(6, x));
-    case ACT_LEAKY_RELU:
-        return x < 0 ? 0.01 * x : x;
-    case ACT_HARDSWISH:
-        return x * fmax(0, fmin(6, x + 3)) / 6;
-    case ACT_SIGMOID:
-        return 1 / (1 + exp(-x));
-    case ACT_TANH:
-        return tanh(x);
-    case ACT_MISH:
-        return x * tanh(log1p(exp(x)));
-    case ACT_LAPLACE:
-        return 0.5 * (1 + erf((x - 0.707107) / (0.282095 * sqrt(2))));
-    case ACT_LINEAR:
-        return x;
-    default:
-        return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case ACT_SILU: return x / (1 + exp(-x));
+    case ACT_RELU: return x > 0 ? x : 0;
+    case ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2));
+    case ACT_GELU_10: return fmax(-10, fmin(10, 0.5 * x * erfc(-x / sqrt(2))));
+    case ACT_QUICK_GELU: return x / (1 + exp(-1.702 * x));
+    case ACT_RELU2: return x > 0 ? x * x : 0;
+    case ACT_RELU6: return fmax(0, fmin(6, x));
+    case ACT_LEAKY_RELU: return x < 0 ? 0.01 * x : x;
+    case ACT_HARDSWISH: return x * fmax(0, fmin(6, x + 3)) / 6;
+    case ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case ACT_TANH: return tanh(x);
+    case ACT_MISH: return x * tanh(log1p(exp(x)));
+    case ACT_LAPLACE: return 0.5 * (1 + erf((x - 0.707107) / (0.282095 * sqrt(2))));
+    case ACT_LINEAR: return x;
+    default: return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
     }
 }
 
@@ -259,7 +293,8 @@ static size_t gate_run(struct ops *o, const void *parameter, float *out)
     ops_fill(gdy, n, 9);
     for (size_t i = 0; i < width; i++)
         gx[i] *= i % 3 ? 4 : 12;
-    struct span x = ops_new(o, gx, width * 4), dy = ops_new(o, gdy, n * 4), y = ops_new(o, NULL, n * dtype_size(c->dtype));
+    struct span x = ops_new(o, gx, width * 4), dy = ops_new(o, gdy, n * 4),
+                y = ops_new(o, NULL, n * dtype_size(c->dtype));
     tensor_gate(o->queue, &(struct gate_args){c->act, c->gated, ROWS, c->n, x, y, c->dtype, DTYPE_F32});
     if (c->dtype == DTYPE_BF16) {
         uint16_t *h = malloc(n * 2);
@@ -281,7 +316,8 @@ static void gate_check(const struct gate_case *c)
     for (size_t i = 0; i < rows; i++) {
         size_t g = i / n * n * (c->gated ? 2 : 1) + i % n;
         double x = gx[g], u = c->gated ? gx[g + n] : 1, h = 1e-5;
-        if ((c->act == ACT_RELU6 && fabs(x - 6) < 1e-3) || (c->act == ACT_HARDSWISH && fabs(fabs(x) - 3) < 1e-3) || (c->act == ACT_GELU_10 && fabs(x - 10) < 1e-3))
+        if ((c->act == ACT_RELU6 && fabs(x - 6) < 1e-3) || (c->act == ACT_HARDSWISH && fabs(fabs(x) - 3) < 1e-3) ||
+            (c->act == ACT_GELU_10 && fabs(x - 10) < 1e-3))
             continue; /* a corner */
         double slope = (act_oracle(c->act, x + h) - act_oracle(c->act, x - h)) / (2 * h);
         ops_close_to("y", i, got[i], act_oracle(c->act, x) * u, 2e-6, c->dtype == DTYPE_BF16 ? 0x1p-8 : 1e-6);
@@ -298,7 +334,8 @@ static void activations_and_gradients_match_oracle(void **state)
     for (int act = 0; act < ACT_COUNT; act++)
         for (int i = 0; i < N_SIZE; i += ops_reduced() || act > ACT_GELU_TANH ? 5 : 2)
             for (int gated = 0; gated < 2; gated++)
-                gate_check(&(struct gate_case){(enum activation)act, gated, sizes[i], gated && i % 4 ? DTYPE_BF16 : DTYPE_F32});
+                gate_check(&(struct gate_case){(enum activation)act, gated, sizes[i],
+                                               gated && i % 4 ? DTYPE_BF16 : DTYPE_F32});
 }
 
 static size_t move_run(struct ops *o, const void *parameter, float *out)
@@ -307,9 +344,14 @@ static size_t move_run(struct ops *o, const void *parameter, float *out)
     float *x = malloc(bytes + 4), *y = malloc(bytes + 4);
     ops_fill(x, n, 11);
     ops_fill(y, n, 12);
-    if (n > 3)
-        x[0] = NAN, x[1] = INFINITY, x[2] = -0.0f, x[3] = 0x1.018p0f;
-    struct span bx = ops_new(o, x, bytes), by = ops_new(o, y, bytes), bh = ops_new(o, NULL, n * 2), bc = ops_new(o, NULL, bytes), bz = ops_new(o, NULL, bytes);
+    if (n > 3) {
+        x[0] = NAN;
+        x[1] = INFINITY;
+        x[2] = -0.0f;
+        x[3] = 0x1.018p0f;
+    }
+    struct span bx = ops_new(o, x, bytes), by = ops_new(o, y, bytes), bh = ops_new(o, NULL, n * 2),
+                bc = ops_new(o, NULL, bytes), bz = ops_new(o, NULL, bytes);
     tensor_cast(o->queue, &(struct cast_args){n, bx, DTYPE_F32, bh, DTYPE_BF16});
     tensor_cast(o->queue, &(struct cast_args){n, bh, DTYPE_BF16, bc, DTYPE_F32});
     ops_get(o, out, bc, bytes);
@@ -322,7 +364,8 @@ static size_t move_run(struct ops *o, const void *parameter, float *out)
     ops_get(o, out + 3 * n, bz, bytes);
     tensor_fill(o->queue, &(struct fill_args){bytes, bz});
     ops_get(o, out + 4 * n, bz, bytes);
-    free(x), free(y);
+    free(x);
+    free(y);
     return 5 * n;
 }
 
@@ -356,7 +399,8 @@ static size_t rows_run(struct ops *o, const void *parameter, float *out)
     int32_t rows[6] = {3, 0, 3, 5, 3, 1}, borders[4] = {0, 1, 4, 6}, valid[3] = {1, 2, 0};
     ops_fill(x, 6 * n, 13);
     ops_fill(y, 6 * n, 14);
-    struct span bx = ops_new(o, x, bytes), by = ops_new(o, y, bytes), br = ops_new(o, rows, sizeof rows), bb = ops_new(o, borders, sizeof borders);
+    struct span bx = ops_new(o, x, bytes), by = ops_new(o, y, bytes), br = ops_new(o, rows, sizeof rows),
+                bb = ops_new(o, borders, sizeof borders);
     struct span bv = ops_new(o, valid, sizeof valid), bg = ops_new(o, NULL, bytes), bm = ops_new(o, NULL, 3 * n * 4);
     tensor_gather_rows(o->queue, &(struct gather_rows_args){6, (int)n, bx, br, bg});
     tensor_scatter_add_rows(o->queue, &(struct scatter_add_rows_args){6, (int)n, bx, br, by});
@@ -395,16 +439,19 @@ static void rows_gather_scatter_and_pool(void **state)
             assert_float_equal(got[6 * n + i], y[i], 0);
         for (int c = 0; c < n; c++) {
             const float *all = got + 12 * n, *some = got + 15 * n;
-            ops_close_to("mean", (size_t)c, all[n + c], ((double)x[n + c] + x[2 * n + c] + x[3 * n + c]) / 3, 1e-7, 1e-7);
+            ops_close_to("mean", (size_t)c, all[n + c], ((double)x[n + c] + x[2 * n + c] + x[3 * n + c]) / 3, 1e-7,
+                         1e-7);
             ops_close_to("mean", (size_t)c, all[2 * n + c], ((double)x[4 * n + c] + x[5 * n + c]) / 2, 1e-7, 1e-7);
             ops_close_to("mean", (size_t)c, some[c], x[c], 0, 0);
             ops_close_to("mean", (size_t)c, some[n + c], ((double)x[n + c] + x[2 * n + c]) / 2, 1e-7, 1e-7);
             ops_close_to("mean", (size_t)c, some[2 * n + c], 0, 0, 0);
             const float *most = got + 18 * n, *first = got + 21 * n, *last = got + 24 * n;
-            ops_close_to("max", (size_t)c, most[n + c], (double)(x[n + c] > x[2 * n + c] ? x[n + c] : x[2 * n + c]), 0, 0);
+            ops_close_to("max", (size_t)c, most[n + c], (double)(x[n + c] > x[2 * n + c] ? x[n + c] : x[2 * n + c]), 0,
+                         0);
             ops_close_to("first", (size_t)c, first[n + c], (double)x[n + c], 0, 0);
             ops_close_to("last", (size_t)c, last[n + c], (double)x[2 * n + c], 0, 0);
-            ops_close_to("none", (size_t)c, (double)most[2 * n + c] + (double)first[2 * n + c] + (double)last[2 * n + c], 0, 0, 0);
+            ops_close_to("none", (size_t)c,
+                         (double)most[2 * n + c] + (double)first[2 * n + c] + (double)last[2 * n + c], 0, 0, 0);
         }
         free(got);
     }
@@ -420,17 +467,43 @@ static size_t grouped_norm_run(struct ops *o, const void *parameter, float *out)
     norm_inputs(&(struct norm_case){c->kind, c->n, 1, DTYPE_F32}, nx, nw, nb, ndy);
     ops_fill(x, T * stride, 31);
     ops_fill(dy, T * stride, 32);
-    struct span bx = ops_new(o, x, wide), w = ops_new(o, nw, n * 4), b = c->kind == NORM_LAYER ? ops_new(o, nb, n * 4) : SPAN_NONE, bdy = ops_new(o, dy, wide);
-    struct span y = ops_new(o, NULL, rows), inverse = ops_new(o, NULL, T * HEADS * 4), mean = ops_new(o, NULL, T * HEADS * 4), dw = ops_new(o, half, n * 4);
-    tensor_norm(o->queue, &(struct norm_args){.kind = c->kind, .n_row = T, .n_col = c->n, .eps = 1e-3f, .x = bx, .weight = w, .bias = b, .y = y, .y_dtype = DTYPE_F32,
-                                              .inverse = inverse, .mean = mean, .n_group = HEADS, .x_stride = (int64_t)stride});
+    struct span bx = ops_new(o, x, wide), w = ops_new(o, nw, n * 4),
+                b = c->kind == NORM_LAYER ? ops_new(o, nb, n * 4) : SPAN_NONE, bdy = ops_new(o, dy, wide);
+    struct span y = ops_new(o, NULL, rows), inverse = ops_new(o, NULL, T * HEADS * 4),
+                mean = ops_new(o, NULL, T * HEADS * 4), dw = ops_new(o, half, n * 4);
+    tensor_norm(o->queue, &(struct norm_args){.kind = c->kind,
+                                              .n_row = T,
+                                              .n_col = c->n,
+                                              .eps = 1e-3f,
+                                              .x = bx,
+                                              .weight = w,
+                                              .bias = b,
+                                              .y = y,
+                                              .y_dtype = DTYPE_F32,
+                                              .inverse = inverse,
+                                              .mean = mean,
+                                              .n_group = HEADS,
+                                              .x_stride = (int64_t)stride});
     ops_get(o, out, y, rows);
-    tensor_norm_dx(o->queue, &(struct norm_dx_args){.kind = c->kind, .n_row = T, .n_col = c->n, .x = bx, .weight = w, .inverse = inverse, .mean = mean, .dy = bdy,
-                                                    .dx = bdy, .dweight = dw, .n_group = HEADS, .x_stride = (int64_t)stride, .dy_stride = (int64_t)stride,
+    tensor_norm_dx(o->queue, &(struct norm_dx_args){.kind = c->kind,
+                                                    .n_row = T,
+                                                    .n_col = c->n,
+                                                    .x = bx,
+                                                    .weight = w,
+                                                    .inverse = inverse,
+                                                    .mean = mean,
+                                                    .dy = bdy,
+                                                    .dx = bdy,
+                                                    .dweight = dw,
+                                                    .n_group = HEADS,
+                                                    .x_stride = (int64_t)stride,
+                                                    .dy_stride = (int64_t)stride,
                                                     .dx_stride = (int64_t)stride});
     ops_get(o, out + rows / 4, bdy, wide);
     ops_get(o, out + rows / 4 + wide / 4, dw, n * 4);
-    free(x), free(dy), free(half);
+    free(x);
+    free(dy);
+    free(half);
     return rows / 4 + wide / 4 + n;
 }
 
@@ -438,23 +511,29 @@ static void heads_inside_rows_are_normalised_each_by_itself(void **state)
 {
     (void)state;
     enum { T = 3, HEADS = 4, WIDE = 3 };
-    static const struct norm_case cases[] = {{NORM_RMS, 16, 0, DTYPE_F32}, {NORM_RMS, 33, 0, DTYPE_F32}, {NORM_LAYER, 17, 1, DTYPE_F32}};
+    static const struct norm_case cases[] = {
+        {NORM_RMS, 16, 0, DTYPE_F32}, {NORM_RMS, 33, 0, DTYPE_F32}, {NORM_LAYER, 17, 1, DTYPE_F32}};
     for (int k = 0; k < 3; k++) {
         size_t count, n = (size_t)cases[k].n, stride = HEADS * n + WIDE;
         struct norm_case c = cases[k];
-        float *got = ops_same_bits(grouped_norm_run, &c, &count), *fx = malloc(T * stride * 4), *fdy = malloc(T * stride * 4);
+        float *got = ops_same_bits(grouped_norm_run, &c, &count), *fx = malloc(T * stride * 4),
+              *fdy = malloc(T * stride * 4);
         double x[MOST], w[MOST], b[MOST], y[MOST], inverse, mean, dw[MOST] = {0};
         ops_fill(fx, T * stride, 31);
         ops_fill(fdy, T * stride, 32);
         for (size_t t = 0; t < T; t++)
             for (size_t h = 0; h < HEADS; h++) {
                 size_t from = t * stride + h * n, to = (t * HEADS + h) * n;
-                for (size_t i = 0; i < n; i++)
-                    x[i] = fx[from + i], w[i] = nw[i], b[i] = nb[i];
+                for (size_t i = 0; i < n; i++) {
+                    x[i] = fx[from + i];
+                    w[i] = nw[i];
+                    b[i] = nb[i];
+                }
                 norm_oracle(&c, x, w, b, y, &inverse, &mean);
                 for (size_t i = 0; i < n; i++) {
                     ops_close_to("y", to + i, got[to + i], y[i], 3e-6, 2e-6);
-                    ops_close_to("dx", from + i, got[T * HEADS * n + from + i], norm_slope(&c, x, w, b, &x[i], fdy + from), 2e-5, 1e-5);
+                    ops_close_to("dx", from + i, got[T * HEADS * n + from + i],
+                                 norm_slope(&c, x, w, b, &x[i], fdy + from), 2e-5, 1e-5);
                     dw[i] += fdy[from + i] * (x[i] - mean) * inverse;
                 }
             }
@@ -463,7 +542,9 @@ static void heads_inside_rows_are_normalised_each_by_itself(void **state)
         for (size_t t = 0; t < T; t++)
             for (size_t i = 0; i < WIDE; i++) /* what lies between the rows stays */
                 assert_float_equal(got[T * HEADS * n + t * stride + HEADS * n + i], fdy[t * stride + HEADS * n + i], 0);
-        free(got), free(fx), free(fdy);
+        free(got);
+        free(fx);
+        free(fdy);
     }
 }
 
@@ -478,8 +559,12 @@ static size_t sums_run(struct ops *o, const void *parameter, float *out)
     for (int i = 0; i < 1000; i++)
         big[i] *= 90;
     struct span bx = ops_new(o, x, 7 * (n + 5) * 4), db = ops_new(o, half, n * 4), bb = ops_new(o, big, sizeof big);
-    tensor_bias_dw(o->queue, &(struct bias_dw_args){.n_row = 3, .n_col = (int)n, .dy = bx, .dy_stride = (int64_t)n + 5, .db = db});
-    tensor_bias_dw(o->queue, &(struct bias_dw_args){.n_row = 4, .n_col = (int)n, .dy = span_at(bx, 3 * (n + 5) * 4), .dy_stride = (int64_t)n + 5, .db = db});
+    tensor_bias_dw(
+        o->queue, &(struct bias_dw_args){.n_row = 3, .n_col = (int)n, .dy = bx, .dy_stride = (int64_t)n + 5, .db = db});
+    tensor_bias_dw(
+        o->queue,
+        &(struct bias_dw_args){
+            .n_row = 4, .n_col = (int)n, .dy = span_at(bx, 3 * (n + 5) * 4), .dy_stride = (int64_t)n + 5, .db = db});
     tensor_soft_cap(o->queue, &(struct soft_cap_args){.n = 1000, .cap = 30, .x = bb});
     ops_get(o, out, db, n * 4);
     ops_get(o, out + n, bb, sizeof big);
@@ -502,7 +587,8 @@ static void biases_sum_rows_in_order_and_caps_are_tanh(void **state)
             assert_float_equal(got[i], sum, 0);
         }
         for (int i = 0; i < 1000; i++)
-            ops_close_to("soft cap", (size_t)i, got[n + i], 30 * tanh((double)(ops_random(42, (uint64_t)i) * 90) / 30), 0, 5e-7);
+            ops_close_to("soft cap", (size_t)i, got[n + i], 30 * tanh((double)(ops_random(42, (uint64_t)i) * 90) / 30),
+                         0, 5e-7);
         free(got);
     }
 }
@@ -518,11 +604,17 @@ static size_t tables_run(struct ops *o, const void *parameter, float *out)
     ops_fill(table, V * C, 51);
     ops_fill(dy, T * C, 52);
     assert_int_equal(weight_new(&w, o->device, V, C, DTYPE_F32, "table", NULL), 0);
-    struct span bt = ops_new(o, tokens, sizeof tokens), bp = ops_new(o, positions, sizeof positions), y = ops_new(o, NULL, T * C * 4), g = ops_new(o, grad, sizeof grad);
-    tensor_weight_pack(o->queue, &(struct weight_pack_args){.w = w, .n_row = V, .src = ops_new(o, table, sizeof table)});
+    struct span bt = ops_new(o, tokens, sizeof tokens), bp = ops_new(o, positions, sizeof positions),
+                y = ops_new(o, NULL, T * C * 4), g = ops_new(o, grad, sizeof grad);
+    tensor_weight_pack(o->queue,
+                       &(struct weight_pack_args){.w = w, .n_row = V, .src = ops_new(o, table, sizeof table)});
     tensor_embed(o->queue, &(struct embed_args){.w = w, .n_row = T, .tokens = bt, .y = y});
-    tensor_embed(o->queue, &(struct embed_args){.w = w, .n_row = T, .tokens = bp, .y = y, .offset = 2, .accumulate = 1});
-    tensor_embed_dw(o->queue, &(struct embed_dw_args){.n_vocab = V, .n_row = T, .n_col = C, .tokens = bp, .dy = ops_new(o, dy, sizeof dy), .dw = g, .offset = 2});
+    tensor_embed(o->queue,
+                 &(struct embed_args){.w = w, .n_row = T, .tokens = bp, .y = y, .offset = 2, .accumulate = 1});
+    tensor_embed_dw(
+        o->queue,
+        &(struct embed_dw_args){
+            .n_vocab = V, .n_row = T, .n_col = C, .tokens = bp, .dy = ops_new(o, dy, sizeof dy), .dw = g, .offset = 2});
     ops_get(o, out, y, T * C * 4);
     ops_get(o, out + T * C, g, sizeof grad);
     weight_free(w);
@@ -540,7 +632,8 @@ static void position_tables_have_an_offset_and_are_added(void **state)
     ops_fill(dy, T * C, 52);
     for (int t = 0; t < T; t++)
         for (int i = 0; i < C; i++) {
-            assert_float_equal(got[t * C + i], (tokens[t] < 0 ? 0 : table[tokens[t] * C + i]) + table[(positions[t] + 2) * C + i], 0);
+            assert_float_equal(got[t * C + i],
+                               (tokens[t] < 0 ? 0 : table[tokens[t] * C + i]) + table[(positions[t] + 2) * C + i], 0);
             grad[(positions[t] + 2) * C + i] += dy[t * C + i];
         }
     for (int i = 0; i < V * C; i++)

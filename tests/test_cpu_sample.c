@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Logit processors, candidates and sampling against literal transcriptions of their definitions, on random logits with ties and -inf, and the
- * same results on every instruction set and thread count. */
+/* Logit processors, candidates and sampling against literal transcriptions of their definitions, on random logits with
+ * ties and -inf, and the same results on every instruction set and thread count. */
 #include "tests/ops_check.h"
 
 #include <math.h>
@@ -49,8 +49,9 @@ static struct logit_rules rules_of(struct ops *o, const struct pick_case *c)
     }
     if (!c->rules)
         return (struct logit_rules){0};
-    return (struct logit_rules){ops_new(o, penalty, sizeof penalty), ops_new(o, seen_offsets, sizeof seen_offsets), ops_new(o, seen, sizeof seen),
-                                ops_new(o, banned_offsets, sizeof banned_offsets), ops_new(o, banned, sizeof banned)};
+    return (struct logit_rules){ops_new(o, penalty, sizeof penalty), ops_new(o, seen_offsets, sizeof seen_offsets),
+                                ops_new(o, seen, sizeof seen), ops_new(o, banned_offsets, sizeof banned_offsets),
+                                ops_new(o, banned, sizeof banned)};
 }
 
 /* Processed scores of a row, in float as defined; lse in double. */
@@ -92,7 +93,8 @@ static size_t candidates_run(struct ops *o, const void *parameter, float *out)
     size_t n = (size_t)(ROWS * c->n_top), bytes = n * 4;
     ops_fill(bias, ROWS, 71);
     struct span values = ops_new(o, NULL, bytes), ids = ops_new(o, NULL, bytes), raw = ops_new(o, NULL, bytes);
-    tensor_candidates(o->queue, &(struct candidates_args){ROWS, c->vocab, c->n_top, c->log_softmax, logits_of(o, c), c->biased ? ops_new(o, bias, sizeof bias) : SPAN_NONE,
+    tensor_candidates(o->queue, &(struct candidates_args){ROWS, c->vocab, c->n_top, c->log_softmax, logits_of(o, c),
+                                                          c->biased ? ops_new(o, bias, sizeof bias) : SPAN_NONE,
                                                           rules_of(o, c), values, ids, raw});
     int32_t *list = malloc(bytes);
     ops_get(o, out, values, bytes);
@@ -141,7 +143,9 @@ static void candidates_check(const struct pick_case *c)
             used[id] = 1;
         }
     }
-    free(got), free(s), free(used);
+    free(got);
+    free(s);
+    free(used);
 }
 
 static void candidates_match_their_definition(void **state)
@@ -151,14 +155,22 @@ static void candidates_match_their_definition(void **state)
     for (int i = 0; i < 8; i++)
         for (int j = 0; j < 5; j++)
             for (int kind = 0; kind < 4; kind++)
-                candidates_check(&(struct pick_case){.vocab = vocab[i], .n_top = tops[j], .log_softmax = kind % 2, .coarse = kind / 2, .rules = (i + j) % 3 > 0,
-                                                     .biased = kind == 1, .stream = (uint64_t)(i * 7 + j)});
+                candidates_check(&(struct pick_case){.vocab = vocab[i],
+                                                     .n_top = tops[j],
+                                                     .log_softmax = kind % 2,
+                                                     .coarse = kind / 2,
+                                                     .rules = (i + j) % 3 > 0,
+                                                     .biased = kind == 1,
+                                                     .stream = (uint64_t)(i * 7 + j)});
 }
 
-/* transformers: temperature, then top-k (ties with the k-th stay), then top-p (sorted ascending, dropped where the cumulative probability is
- * <= 1 - top_p, one stays), then min-p. Here the survivors come sorted by decreasing probability, ties by id; returns how many.
- * *edge is how close top-p came to keeping one more or less. */
-struct pair { double value; int id; };
+/* transformers: temperature, then top-k (ties with the k-th stay), then top-p (sorted ascending, dropped where the
+ * cumulative probability is <= 1 - top_p, one stays), then min-p. Here the survivors come sorted by decreasing
+ * probability, ties by id; returns how many. *edge is how close top-p came to keeping one more or less. */
+struct pair {
+    double value;
+    int id;
+};
 static int by_value(const void *a, const void *b)
 {
     const struct pair *x = a, *y = b;
@@ -210,7 +222,9 @@ static size_t sample_run(struct ops *o, const void *parameter, float *out)
         uniform[t] = uniform_of(c, t);
     }
     struct span bi = ops_new(o, NULL, sizeof ids), br = ops_new(o, NULL, ROWS * 4);
-    tensor_sample(o->queue, &(struct sample_args){ROWS, c->vocab, logits_of(o, c), rules_of(o, c), ops_new(o, knobs, sizeof knobs), ops_new(o, uniform, sizeof uniform), bi, br});
+    tensor_sample(o->queue,
+                  &(struct sample_args){ROWS, c->vocab, logits_of(o, c), rules_of(o, c),
+                                        ops_new(o, knobs, sizeof knobs), ops_new(o, uniform, sizeof uniform), bi, br});
     ops_get(o, ids, bi, sizeof ids);
     ops_get(o, out, br, ROWS * 4);
     for (int t = 0; t < ROWS; t++)
@@ -236,12 +250,16 @@ static int sample_check(const struct pick_case *c)
         double target = (double)uniform_of(c, t) * total;
         for (at = 0; at + 1 < n && (sum += list[at].value) <= target; at++)
             ;
-        int clear = n && (edge > 1e-6 || c->knobs[2] == 1) && (t == 0 || (fabs(sum - target) > 1e-6 * total && fabs(sum - list[at].value - target) > 1e-6 * total));
+        int clear =
+            n && (edge > 1e-6 || c->knobs[2] == 1) &&
+            (t == 0 || (fabs(sum - target) > 1e-6 * total && fabs(sum - list[at].value - target) > 1e-6 * total));
         if (clear)
             assert_int_equal(id, list[at].id);
         decided += clear;
     }
-    free(got), free(s), free(list);
+    free(got);
+    free(s);
+    free(list);
     return decided;
 }
 
@@ -249,21 +267,28 @@ static void samples_match_their_definition(void **state)
 {
     (void)state;
     static const int vocab[] = {1, 7, 17, 65, 257, 5003};
-    static const float knobs[][4] = {{1, 0, 1, 0}, {0.7f, 0, 1, 0}, {1, 5, 1, 0}, {1.5f, 0, 0.9f, 0}, {1, 0, 1, 0.1f}, {0.8f, 50, 0.95f, 0.02f}, {30, 0, 1, 0},
-                                     {30, 4000, 0.99f, 0}, {1, 1, 1, 0}, {1, 0, 0, 0}, {1, 100000, 0.5f, 0}};
+    static const float knobs[][4] = {{1, 0, 1, 0},       {0.7f, 0, 1, 0},      {1, 5, 1, 0},
+                                     {1.5f, 0, 0.9f, 0}, {1, 0, 1, 0.1f},      {0.8f, 50, 0.95f, 0.02f},
+                                     {30, 0, 1, 0},      {30, 4000, 0.99f, 0}, {1, 1, 1, 0},
+                                     {1, 0, 0, 0},       {1, 100000, 0.5f, 0}};
     int decided = 0, all = 0;
     for (int i = 0; i < 6; i++)
         for (size_t j = 0; j < sizeof knobs / sizeof *knobs; j++)
             for (int kind = 0; kind < 4; kind++, all += ROWS) {
-                struct pick_case c = {.vocab = vocab[i], .coarse = kind % 2, .rules = kind / 2, .stream = (uint64_t)(100 + i)};
+                struct pick_case c = {
+                    .vocab = vocab[i], .coarse = kind % 2, .rules = kind / 2, .stream = (uint64_t)(100 + i)};
                 memcpy(c.knobs, knobs[j], sizeof c.knobs);
                 decided += sample_check(&c);
             }
     for (int i = 0; i < 400; i++, all += ROWS) { /* and random settings on small vocabularies */
         float u[4];
         ops_fill(u, 4, (uint64_t)(9000 + i)); /* -1..1 */
-        struct pick_case c = {.vocab = 2 + i % 61, .coarse = i % 3 == 0, .rules = i % 2, .stream = (uint64_t)(300 + i),
-                              .knobs = {expf(u[0]), u[1] > 0 ? ceilf(u[1] * 20) : 0, u[2] > 0 ? u[2] : 1, u[3] > 0 ? u[3] * u[3] : 0}};
+        struct pick_case c = {
+            .vocab = 2 + i % 61,
+            .coarse = i % 3 == 0,
+            .rules = i % 2,
+            .stream = (uint64_t)(300 + i),
+            .knobs = {expf(u[0]), u[1] > 0 ? ceilf(u[1] * 20) : 0, u[2] > 0 ? u[2] : 1, u[3] > 0 ? u[3] * u[3] : 0}};
         decided += sample_check(&c);
     }
     assert_true(all > 3500 && decided > all * 7 / 10);
@@ -272,11 +297,17 @@ static void samples_match_their_definition(void **state)
 static size_t even_run(struct ops *o, const void *parameter, float *out)
 {
     (void)parameter;
-    float logits[4 * 4] = {0}, knobs[4][4] = {{1, 0, 0.5f, 0}, {1, 2, 1, 0}, {0, 0, 1, 0}, {1, 0, 0.5f, 0}}, uniform[4] = {0x1.fffffep-1f, 0x1.fffffep-1f, 0.9f, 0.4f};
+    float logits[4 * 4] = {0}, knobs[4][4] = {{1, 0, 0.5f, 0}, {1, 2, 1, 0}, {0, 0, 1, 0}, {1, 0, 0.5f, 0}},
+                     uniform[4] = {0x1.fffffep-1f, 0x1.fffffep-1f, 0.9f, 0.4f};
     int32_t ids[4];
     struct span bi = ops_new(o, NULL, 16), br = ops_new(o, NULL, 16);
-    tensor_sample(o->queue, &(struct sample_args){.n_row = 4, .n_vocab = 4, .logits = ops_new(o, logits, sizeof logits), .knobs = ops_new(o, knobs, sizeof knobs),
-                                                  .uniform = ops_new(o, uniform, sizeof uniform), .ids = bi, .raw = br});
+    tensor_sample(o->queue, &(struct sample_args){.n_row = 4,
+                                                  .n_vocab = 4,
+                                                  .logits = ops_new(o, logits, sizeof logits),
+                                                  .knobs = ops_new(o, knobs, sizeof knobs),
+                                                  .uniform = ops_new(o, uniform, sizeof uniform),
+                                                  .ids = bi,
+                                                  .raw = br});
     ops_get(o, ids, bi, 16);
     for (int i = 0; i < 4; i++)
         out[i] = (float)ids[i];

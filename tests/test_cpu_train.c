@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only training needs: attention's gradient against central differences of a double-precision oracle, the loss and its gradient, the gradient's
- * norm, AdamW; the same bits on every instruction set and thread count, and whatever else is in the batch. */
+/* What only training needs: attention's gradient against central differences of a double-precision oracle, the loss and
+ * its gradient, the gradient's norm, AdamW; the same bits on every instruction set and thread count, and whatever else
+ * is in the batch. */
 #include "tests/ops_check.h"
 
 #include <math.h>
@@ -22,7 +23,8 @@ static int total_rows(const struct attend_case *c)
     return n;
 }
 
-/* Row t of sequence s holds q, k, v side by side; values depend on (s, t) only. Padding rows hold numbers too: they must not matter. */
+/* Row t of sequence s holds q, k, v side by side; values depend on (s, t) only. Padding rows hold numbers too: they
+ * must not matter. */
 static void fill_rows(const struct attend_case *c, float *x, float *dout)
 {
     int all = (c->n_head + 2 * c->n_kv_head) * c->head_dim, width = c->n_head * c->head_dim;
@@ -31,7 +33,8 @@ static void fill_rows(const struct attend_case *c, float *x, float *dout)
             for (int i = 0; i < all; i++)
                 x[row * all + i] = 1.5f * ops_random(30 + (uint64_t)c->length[s], (uint64_t)(t * 10000 + i));
             for (int i = 0; i < width; i++)
-                dout[row * width + i] = t < c->valid[s] ? ops_random(60 + (uint64_t)c->length[s], (uint64_t)(t * 10000 + i)) : 0;
+                dout[row * width + i] =
+                    t < c->valid[s] ? ops_random(60 + (uint64_t)c->length[s], (uint64_t)(t * 10000 + i)) : 0;
         }
 }
 
@@ -39,7 +42,8 @@ static void fill_rows(const struct attend_case *c, float *x, float *dout)
 static size_t attend_run(struct ops *o, const void *parameter, float *out)
 {
     const struct attend_case *c = parameter;
-    int n = total_rows(c), all = (c->n_head + 2 * c->n_kv_head) * c->head_dim, width = c->n_head * c->head_dim, longest = 0;
+    int n = total_rows(c), all = (c->n_head + 2 * c->n_kv_head) * c->head_dim, width = c->n_head * c->head_dim,
+        longest = 0;
     int32_t borders[MAX_SEQ + 1] = {0};
     for (int i = 0; i < c->n_seq; i++) {
         borders[i + 1] = borders[i] + c->length[i];
@@ -48,26 +52,50 @@ static size_t attend_run(struct ops *o, const void *parameter, float *out)
     size_t bytes = (size_t)(n * width) * 4, wide = (size_t)(n * all) * 4;
     float *x = malloc(wide), *dout = malloc(bytes);
     fill_rows(c, x, dout);
-    struct span bx = ops_new(o, x, wide), bd = ops_new(o, dout, bytes), bo = ops_new(o, NULL, bytes), bl = ops_new(o, NULL, (size_t)(n * c->n_head) * 4);
-    struct span bb = ops_new(o, borders, sizeof borders), bv = ops_new(o, c->valid, sizeof c->valid), bg = ops_new(o, NULL, wide);
-    struct attend_train_args f = {.n_row = n, .n_seq = c->n_seq, .n_head = c->n_head, .n_kv_head = c->n_kv_head, .head_dim = c->head_dim, .max_len = longest,
-                                  .causal = c->causal, .scale = scale, .q = bx, .k = span_at(bx, (size_t)width * 4),
-                                  .v = span_at(bx, (size_t)(width + c->n_kv_head * c->head_dim) * 4), .stride = all, .borders = bb, .valid = bv, .out = bo, .lse = bl,
-                                  .window = c->window, .soft_cap = c->soft_cap};
+    struct span bx = ops_new(o, x, wide), bd = ops_new(o, dout, bytes), bo = ops_new(o, NULL, bytes),
+                bl = ops_new(o, NULL, (size_t)(n * c->n_head) * 4);
+    struct span bb = ops_new(o, borders, sizeof borders), bv = ops_new(o, c->valid, sizeof c->valid),
+                bg = ops_new(o, NULL, wide);
+    struct attend_train_args f = {.n_row = n,
+                                  .n_seq = c->n_seq,
+                                  .n_head = c->n_head,
+                                  .n_kv_head = c->n_kv_head,
+                                  .head_dim = c->head_dim,
+                                  .max_len = longest,
+                                  .causal = c->causal,
+                                  .scale = scale,
+                                  .q = bx,
+                                  .k = span_at(bx, (size_t)width * 4),
+                                  .v = span_at(bx, (size_t)(width + c->n_kv_head * c->head_dim) * 4),
+                                  .stride = all,
+                                  .borders = bb,
+                                  .valid = bv,
+                                  .out = bo,
+                                  .lse = bl,
+                                  .window = c->window,
+                                  .soft_cap = c->soft_cap};
     tensor_attend_train(o->queue, &f);
-    tensor_attend_train_dx(o->queue, &(struct attend_train_dx_args){.forward = f, .dout = bd, .dq = bg, .dk = span_at(bg, (size_t)width * 4),
-                                                                    .dv = span_at(bg, (size_t)(width + c->n_kv_head * c->head_dim) * 4), .dstride = all});
+    tensor_attend_train_dx(
+        o->queue, &(struct attend_train_dx_args){.forward = f,
+                                                 .dout = bd,
+                                                 .dq = bg,
+                                                 .dk = span_at(bg, (size_t)width * 4),
+                                                 .dv = span_at(bg, (size_t)(width + c->n_kv_head * c->head_dim) * 4),
+                                                 .dstride = all});
     ops_get(o, out, bo, bytes);
     ops_get(o, out + n * width, bl, (size_t)(n * c->n_head) * 4);
     ops_get(o, out + n * width + n * c->n_head, bg, wide);
-    free(x), free(dout);
+    free(x);
+    free(dout);
     return (size_t)(n * width + n * c->n_head + n * all);
 }
 
 /* Loss of one sequence (rows x, real rows n): sum of out*dout over rows `only` (or all when < 0). */
-static double sequence_loss(const struct attend_case *c, const double *x, const float *dout, int n, double *out, double *lse)
+static double sequence_loss(const struct attend_case *c, const double *x, const float *dout, int n, double *out,
+                            double *lse)
 {
-    int d_count = c->head_dim, all = (c->n_head + 2 * c->n_kv_head) * d_count, width = c->n_head * d_count, group = c->n_head / c->n_kv_head;
+    int d_count = c->head_dim, all = (c->n_head + 2 * c->n_kv_head) * d_count, width = c->n_head * d_count,
+        group = c->n_head / c->n_kv_head;
     double loss = 0, *p = malloc((size_t)n * sizeof *p);
     for (int t = 0; t < n; t++)
         for (int h = 0; h < c->n_head; h++) {
@@ -102,17 +130,20 @@ static double sequence_loss(const struct attend_case *c, const double *x, const 
 
 static void check_sequence(const struct attend_case *c, const float *got, int s, int first, int samples)
 {
-    int d_count = c->head_dim, all = (c->n_head + 2 * c->n_kv_head) * d_count, width = c->n_head * d_count, n = c->valid[s], rows = total_rows(c);
+    int d_count = c->head_dim, all = (c->n_head + 2 * c->n_kv_head) * d_count, width = c->n_head * d_count,
+        n = c->valid[s], rows = total_rows(c);
     const float *lse = got + rows * width, *dx = lse + rows * c->n_head;
     float *fx = malloc((size_t)(rows * all) * 4), *dout = malloc((size_t)(rows * width) * 4);
-    double *x = malloc((size_t)(c->length[s] * all) * sizeof *x), *out = malloc((size_t)(c->length[s] * width) * sizeof *out);
+    double *x = malloc((size_t)(c->length[s] * all) * sizeof *x),
+           *out = malloc((size_t)(c->length[s] * width) * sizeof *out);
     double *want_lse = malloc((size_t)(c->length[s] * c->n_head) * sizeof *want_lse);
     fill_rows(c, fx, dout);
     for (int i = 0; i < c->length[s] * all; i++)
         x[i] = fx[first * all + i];
     sequence_loss(c, x, dout + first * width, n, out, want_lse);
     for (int i = 0; i < c->length[s] * width; i++)
-        ops_close_to("out", (size_t)i, got[first * width + i], i < n * width ? out[i] : 0, i < n * width ? 1e-5 : 0, 1e-5);
+        ops_close_to("out", (size_t)i, got[first * width + i], i < n * width ? out[i] : 0, i < n * width ? 1e-5 : 0,
+                     1e-5);
     for (int i = 0; i < c->length[s] * c->n_head; i++)
         ops_close_to("lse", (size_t)i, lse[first * c->n_head + i], i < n * c->n_head ? want_lse[i] : 0, 2e-6, 1e-6);
     for (int i = n * all; i < c->length[s] * all; i++)
@@ -127,18 +158,50 @@ static void check_sequence(const struct attend_case *c, const float *got, int s,
         x[i] = was;
         ops_close_to("dx", (size_t)i, dx[first * all + i], (up - down) / (2 * h), 2e-5, 2e-5);
     }
-    free(fx), free(dout), free(x), free(out), free(want_lse);
+    free(fx);
+    free(dout);
+    free(x);
+    free(out);
+    free(want_lse);
 }
 
 static const struct attend_case attend_cases[] = {
-    {.n_head = 4, .n_kv_head = 2, .head_dim = 8, .causal = 1, .n_seq = 4, .length = {2, 18, 66, 1}, .valid = {2, 17, 65, 1}},
+    {.n_head = 4,
+     .n_kv_head = 2,
+     .head_dim = 8,
+     .causal = 1,
+     .n_seq = 4,
+     .length = {2, 18, 66, 1},
+     .valid = {2, 17, 65, 1}},
     {.n_head = 3, .n_kv_head = 1, .head_dim = 17, .causal = 1, .n_seq = 2, .length = {64, 5}, .valid = {64, 4}},
     {.n_head = 2, .n_kv_head = 2, .head_dim = 40, .causal = 0, .n_seq = 3, .length = {33, 2, 16}, .valid = {31, 1, 16}},
     {.n_head = 6, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 2, .length = {270, 12}, .valid = {258, 12}},
     {.n_head = 1, .n_kv_head = 1, .head_dim = 64, .causal = 0, .n_seq = 1, .length = {300}, .valid = {299}},
-    {.n_head = 4, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 2, .length = {340, 12}, .valid = {338, 12}, .window = 50},
-    {.n_head = 2, .n_kv_head = 1, .head_dim = 8, .causal = 1, .n_seq = 2, .length = {40, 9}, .valid = {39, 9}, .window = 3, .soft_cap = 0.8f},
-    {.n_head = 2, .n_kv_head = 2, .head_dim = 24, .causal = 0, .n_seq = 1, .length = {35}, .valid = {35}, .soft_cap = 2},
+    {.n_head = 4,
+     .n_kv_head = 2,
+     .head_dim = 16,
+     .causal = 1,
+     .n_seq = 2,
+     .length = {340, 12},
+     .valid = {338, 12},
+     .window = 50},
+    {.n_head = 2,
+     .n_kv_head = 1,
+     .head_dim = 8,
+     .causal = 1,
+     .n_seq = 2,
+     .length = {40, 9},
+     .valid = {39, 9},
+     .window = 3,
+     .soft_cap = 0.8f},
+    {.n_head = 2,
+     .n_kv_head = 2,
+     .head_dim = 24,
+     .causal = 0,
+     .n_seq = 1,
+     .length = {35},
+     .valid = {35},
+     .soft_cap = 2},
 };
 
 static void attention_and_gradient_match_oracle(void **state)
@@ -157,16 +220,28 @@ static void attention_and_gradient_match_oracle(void **state)
 static void attention_of_a_sequence_does_not_depend_on_its_batch(void **state)
 {
     (void)state;
-    struct attend_case c = {.n_head = 6, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 3, .length = {30, 270, 12}, .valid = {29, 258, 12}}, alone = {.n_head = 6, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 1, .length = {270}, .valid = {258}};
+    struct attend_case
+        c = {.n_head = 6,
+             .n_kv_head = 2,
+             .head_dim = 16,
+             .causal = 1,
+             .n_seq = 3,
+             .length = {30, 270, 12},
+             .valid = {29, 258, 12}},
+        alone = {.n_head = 6, .n_kv_head = 2, .head_dim = 16, .causal = 1, .n_seq = 1, .length = {270}, .valid = {258}};
     size_t n, m, width = 96, all = 160;
     float *together = ops_same_bits(attend_run, &c, &n), *single = ops_same_bits(attend_run, &alone, &m);
     assert_memory_equal(together + 30 * width, single, 270 * width * 4);
     assert_memory_equal(together + 312 * width + 30 * 6, single + 270 * width, 270 * 6 * 4);
     assert_memory_equal(together + 312 * (width + 6) + 30 * all, single + 270 * (width + 6), 270 * all * 4);
-    free(together), free(single);
+    free(together);
+    free(single);
 }
 
-struct loss_case { int rows, vocab; float scale, cap; };
+struct loss_case {
+    int rows, vocab;
+    float scale, cap;
+};
 
 static size_t loss_run(struct ops *o, const void *parameter, float *out)
 {
@@ -182,11 +257,19 @@ static size_t loss_run(struct ops *o, const void *parameter, float *out)
     }
     if (c->vocab > 4 && !(c->cap > 0))
         x[3] = -INFINITY;
-    struct span bx = ops_new(o, x, n * 4), bt = ops_new(o, targets, (size_t)c->rows * 4), bn = ops_new(o, NULL, (size_t)c->rows * 4);
-    tensor_cross_entropy(o->queue, &(struct cross_entropy_args){.n_row = c->rows, .n_vocab = c->vocab, .logits = bx, .targets = bt, .nll = bn, .grad_scale = c->scale, .soft_cap = c->cap});
+    struct span bx = ops_new(o, x, n * 4), bt = ops_new(o, targets, (size_t)c->rows * 4),
+                bn = ops_new(o, NULL, (size_t)c->rows * 4);
+    tensor_cross_entropy(o->queue, &(struct cross_entropy_args){.n_row = c->rows,
+                                                                .n_vocab = c->vocab,
+                                                                .logits = bx,
+                                                                .targets = bt,
+                                                                .nll = bn,
+                                                                .grad_scale = c->scale,
+                                                                .soft_cap = c->cap});
     ops_get(o, out, bn, (size_t)c->rows * 4);
     ops_get(o, out + c->rows, bx, n * 4);
-    free(x), free(targets);
+    free(x);
+    free(targets);
     return (size_t)c->rows + n;
 }
 
@@ -215,7 +298,8 @@ static void loss_check(const struct loss_case *c)
         }
         free(row);
     }
-    free(got), free(x);
+    free(got);
+    free(x);
 }
 
 static void loss_and_gradient_match_oracle(void **state)
@@ -244,7 +328,8 @@ static size_t optimizer_run(struct ops *o, const void *parameter, float *out)
     tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[1], norm, 0});
     tensor_sum_squares(o->queue, &(struct sum_squares_args){n, s[0], norm, 1});
     ops_get(o, out, norm, 8);
-    tensor_adamw(o->queue, &(struct adamw_args){n, s[0], s[1], s[2], s[3], 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.5f, 0.19f, 0.0975f, DTYPE_F32, 0, 0, NULL, 0, 0});
+    tensor_adamw(o->queue, &(struct adamw_args){n, s[0], s[1], s[2], s[3], 0.01f, 0.9f, 0.95f, 1e-8f, 0.1f, 0.5f, 0.19f,
+                                                0.0975f, DTYPE_F32, 0, 0, NULL, 0, 0});
     for (int i = 0; i < 4; i++)
         ops_get(o, out + 2 + (size_t)i * n, s[i], bytes);
     for (int i = 0; i < 4; i++)
@@ -262,7 +347,8 @@ static void optimizer_matches_oracle(void **state)
         double norm, want = 0;
         memcpy(&norm, got, 8);
         for (size_t i = 0; i < n; i++) {
-            double p = ops_random(41, i), grad = ops_random(42, i), m = ops_random(43, i), v = fabs((double)ops_random(44, i));
+            double p = ops_random(41, i), grad = ops_random(42, i), m = ops_random(43, i),
+                   v = fabs((double)ops_random(44, i));
             want += grad * grad + p * p;
             double g = grad * 0.5;
             m = 0.9f * m + (1 - 0.9f) * g;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The single-precision functions against libm's double ones over their whole range, at the ends, and the two builds of the plain kernels (with
- * fmaf called and fmaf as one instruction) against each other. */
+/* The single-precision functions against libm's double ones over their whole range, at the ends, and the two builds of
+ * the plain kernels (with fmaf called and fmaf as one instruction) against each other. */
 #include "tests/ops_check.h"
 
 #include "cpu/kernels.h"
@@ -89,7 +89,8 @@ static void fused_and_called_plain_kernels_have_equal_bits(void **state)
     enum { N = 1000 };
     float *x = malloc(4 * N * sizeof *x), *a = x + N, *b = x + 2 * N, *c = x + 3 * N;
     for (int act = ACT_SILU; act <= ACT_GELU_TANH; act++) {
-        ops_fill(x, N, 91), ops_fill(c, N, 92);
+        ops_fill(x, N, 91);
+        ops_fill(c, N, 92);
         for (int i = 0; i < N; i++)
             x[i] *= 15;
         kernels_generic.gate((enum activation)act, a, DTYPE_F32, x, c, DTYPE_F32, N);
@@ -98,9 +99,18 @@ static void fused_and_called_plain_kernels_have_equal_bits(void **state)
     }
     float one = kernels_generic.row_exp_sum(x, N, 15, 0), two = kernels_fma.row_exp_sum(x, N, 15, 0);
     assert_memory_equal(&one, &two, 4);
-    one = kernels_generic.dot(x, c, N), two = kernels_fma.dot(x, c, N);
+    one = kernels_generic.dot(x, c, N);
+    two = kernels_fma.dot(x, c, N);
     assert_memory_equal(&one, &two, 4);
-    struct score_tile s = {.n_row = 5, .n_key = 48, .head_dim = 12, .q = x, .q_stride = 12, .k = c, .k_stride = 50, .s = a, .s_stride = 48};
+    struct score_tile s = {.n_row = 5,
+                           .n_key = 48,
+                           .head_dim = 12,
+                           .q = x,
+                           .q_stride = 12,
+                           .k = c,
+                           .k_stride = 50,
+                           .s = a,
+                           .s_stride = 48};
     kernels_generic.scores(&s);
     s.s = b;
     kernels_fma.scores(&s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In what order bytes are made durable. This program's own fsync, fdatasync and rename stand before the system's, for the library and for SQLite alike, and write down
- * who was called on what: data are synced before they get their name, the directory after it; the journal syncs its log at every commit. */
+/* In what order bytes are made durable. This program's own fsync, fdatasync and rename stand before the system's, for
+ * the library and for SQLite alike, and write down who was called on what: data are synced before they get their name,
+ * the directory after it; the journal syncs its log at every commit. */
 #include "tests/check.h"
 #include "tests/tiny_model.h"
 
@@ -17,7 +18,10 @@
 #define SHOWN __attribute__((visibility("default")))
 
 enum kind { SYNC, DATASYNC, RENAME };
-static struct call { enum kind kind; char path[700], to[700]; } calls[20000];
+static struct call {
+    enum kind kind;
+    char path[700], to[700];
+} calls[20000];
 static int n_call;
 
 static void note(enum kind kind, int fd, const char *path, const char *to)
@@ -71,7 +75,8 @@ static const char *folder_of(const char *path, char folder[700])
     return folder;
 }
 
-/* Every rename: the file was synced by its temporary name before, its directory is synced after, before the next rename. */
+/* Every rename: the file was synced by its temporary name before, its directory is synced after, before the next
+ * rename. */
 static int check_renames(void)
 {
     char folder[700];
@@ -85,7 +90,8 @@ static int check_renames(void)
         for (int k = i + 1; k < n_call && !after && calls[k].kind != RENAME; k++)
             after = calls[k].kind == SYNC && ends_alike(calls[k].path, folder_of(calls[i].to, folder));
         if (!before || !after)
-            fail_msg("%s was renamed to %s without fsync of %s", calls[i].path, calls[i].to, before ? "its directory behind it" : "the file before it");
+            fail_msg("%s was renamed to %s without fsync of %s", calls[i].path, calls[i].to,
+                     before ? "its directory behind it" : "the file before it");
         n++;
     }
     return n;
@@ -152,7 +158,8 @@ static void the_journal_syncs_at_every_commit(void **state)
     json_decref(settings);
 }
 
-/* A whole alignment: every file that it leaves by rename is durable in that order, and a round's model is so before the journal says that the round is done. */
+/* A whole alignment: every file that it leaves by rename is durable in that order, and a round's model is so before the
+ * journal says that the round is done. */
 static void an_alignment_names_nothing_that_is_not_durable(void **state)
 {
     (void)state;
@@ -168,10 +175,26 @@ static void an_alignment_names_nothing_that_is_not_durable(void **state)
     assert_int_equal(device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = 1}, &err), 0);
     tiny_model_make(d, root);
     align_options_default(&o);
-    o.model = model, o.seeds = seeds, o.output = output, o.rounds = 1, o.attempts = 4, o.k = 2, o.dtype = DTYPE_F32, o.stop_novelty = 0, o.samples = 1;
-    o.ask.max_new_tokens = o.answer.max_new_tokens = 20, o.ask.num_beams = o.answer.num_beams = 1, o.ask.do_sample = 1;
-    o.sift.threshold = 1, o.sift.question_min_words = 0, o.sift.answer_min_words = 0, o.sift.need_end = 0, o.sift.repetition = 1, o.sift.copy = 1;
-    o.train.max_steps = 4, o.train.save_steps = 2;
+    o.model = model;
+    o.seeds = seeds;
+    o.output = output;
+    o.rounds = 1;
+    o.attempts = 4;
+    o.k = 2;
+    o.dtype = DTYPE_F32;
+    o.stop_novelty = 0;
+    o.samples = 1;
+    o.ask.max_new_tokens = o.answer.max_new_tokens = 20;
+    o.ask.num_beams = o.answer.num_beams = 1;
+    o.ask.do_sample = 1;
+    o.sift.threshold = 1;
+    o.sift.question_min_words = 0;
+    o.sift.answer_min_words = 0;
+    o.sift.need_end = 0;
+    o.sift.repetition = 1;
+    o.sift.copy = 1;
+    o.train.max_steps = 4;
+    o.train.save_steps = 2;
     n_call = 0;
     if (method_align(d, &o, &r, &err))
         fail_msg("%s", err.message);

@@ -21,7 +21,8 @@ static void report_marks_and_refuses(void **state)
     assert_int_equal(json_integer_value(json_object_get(r.json, "exact_n")), 8);
     assert_int_equal(json_integer_value(json_object_get(r.json, "n")), 8);
     assert_non_null(strstr(r.text.data, "n 8 *"));
-    assert_non_null(strstr(r.text.data, "n 8 of 10, missing 2, truncated 0, unparsed 0, threshold none\nprompt style none (outputs were read), judge none (computed)"));
+    assert_non_null(strstr(r.text.data, "n 8 of 10, missing 2, truncated 0, unparsed 0, threshold none\nprompt style "
+                                        "none (outputs were read), judge none (computed)"));
     eval_report_value(&r, "f1", NAN, 8, EVAL_NO_INTERVAL);
     assert_int_equal(eval_report_end(&r), ERROR_DATA);
     assert_string_equal(err.message, "f1 cannot be computed: it is not defined for these rows");
@@ -39,7 +40,8 @@ static void journal_goes_on_where_it_stopped(void **state)
     (void)state;
     const char *dir = check_tmpdir("eval-journal");
     char *path = path_join(dir, "journal.jsonl");
-    json_t *settings = json_pack("{s:s, s:i}", "model", "m", "seed", 1), *other = json_pack("{s:s, s:i}", "model", "m", "seed", 2);
+    json_t *settings = json_pack("{s:s, s:i}", "model", "m", "seed", 1),
+           *other = json_pack("{s:s, s:i}", "model", "m", "seed", 2);
     struct eval_journal *j;
     struct error err = {0};
     assert_int_equal(eval_journal_open(&j, dir, settings, &err), 0);
@@ -60,7 +62,8 @@ static void journal_goes_on_where_it_stopped(void **state)
     assert_string_equal(json_string_value(json_object_get(eval_journal_get(j, "answer", 0), "text")), "c");
     eval_journal_close(j);
     /* Settings are compared both ways: one more, one less, another value. */
-    json_t *more = json_pack("{s:s, s:i, s:i}", "model", "m", "seed", 1, "k", 5), *less = json_pack("{s:s}", "model", "m");
+    json_t *more = json_pack("{s:s, s:i, s:i}", "model", "m", "seed", 1, "k", 5),
+           *less = json_pack("{s:s}", "model", "m");
     assert_int_equal(eval_journal_open(&j, dir, more, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "was begun with k = nothing"));
     assert_int_equal(eval_journal_open(&j, dir, less, &err), ERROR_DATA);
@@ -73,15 +76,18 @@ static void journal_goes_on_where_it_stopped(void **state)
     assert_int_equal(eval_journal_put(j, "x", 0, json_object(), &err), 0);
     assert_non_null(eval_journal_get(j, "x", 0));
     eval_journal_close(j);
-    json_decref(settings), json_decref(other);
+    json_decref(settings);
+    json_decref(other);
     mem_free(path);
 }
 
-/* As a program that is not isara calls it: a result comes back, nothing is printed, and what is unknown is refused by name. */
+/* As a program that is not isara calls it: a result comes back, nothing is printed, and what is unknown is refused by
+ * name. */
 static void runs_from_the_library(void **state)
 {
     (void)state;
-    const char *text = "[{\"preference\":1},{\"preference\":2},{\"preference\":2},{\"preference\":0},{\"preference\":2}]";
+    const char *text =
+        "[{\"preference\":1},{\"preference\":2},{\"preference\":2},{\"preference\":0},{\"preference\":2}]";
     char *path = path_join(check_tmpdir("eval-library"), "annotations.json");
     struct eval_options o;
     struct eval_result r;
@@ -92,7 +98,8 @@ static void runs_from_the_library(void **state)
     o.annotations = path;
     if (eval_run(NULL, &o, &r, &err))
         fail_msg("%s", err.message);
-    assert_float_equal(json_number_value(json_object_get(r.json, "win_rate")), 70, 1e-9); /* (0 + 1 + 1 + 1/2 + 1) / 5 */
+    assert_float_equal(json_number_value(json_object_get(r.json, "win_rate")), 70,
+                       1e-9); /* (0 + 1 + 1 + 1/2 + 1) / 5 */
     assert_true(json_is_true(json_object_get(r.json, "complete")));
     assert_non_null(strstr(r.text.data, "win_rate                      70.0000"));
     eval_result_free(&r);
@@ -111,6 +118,8 @@ static void runs_from_the_library(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_from_the_library), cmocka_unit_test(report_marks_and_refuses), cmocka_unit_test(journal_goes_on_where_it_stopped)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_from_the_library),
+                                       cmocka_unit_test(report_marks_and_refuses),
+                                       cmocka_unit_test(journal_goes_on_where_it_stopped)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base/fields and all tables: a row that a test adds goes through everything, and every row of the program says what it must. */
+/* base/fields and all tables: a row that a test adds goes through everything, and every row of the program says what it
+ * must. */
 #include "tests/check.h"
 
 #include "cli/options.h"
@@ -86,7 +87,8 @@ static void check_help(const struct field *f, unsigned group)
     if (f->type == FIELD_FLAG && f->initial)
         shown = strcmp(f->initial, "true") ? "off" : "on";
     int own_words = f->help[0] && f->help[strlen(f->help) - 1] == ']';
-    if ((f->initial || (f->bits != FIELD_FREE && f->type != FIELD_TEXTS)) && (!bracket || (!own_words && strncmp(bracket + 1, shown, strlen(shown)))))
+    if ((f->initial || (f->bits != FIELD_FREE && f->type != FIELD_TEXTS)) &&
+        (!bracket || (!own_words && strncmp(bracket + 1, shown, strlen(shown)))))
         fail_msg("--%s: its help does not say its default: %s", f->name, text.data);
     buf_free(&text);
     const struct option_spec *s = option_find(f->name, group);
@@ -142,7 +144,8 @@ static void check_settings(const struct owner *o, const struct field *f)
     if (!json_equal(b, c))
         fail_msg("%s: does not come back from the settings", key);
     json_object_set_new(b, key, f->type == FIELD_CHOICE ? json_string("no-such-choice") : json_object());
-    if (f->bits != FIELD_FREE && (fields_get(o->table, o->prefix, b, back, "here", &err) != ERROR_DATA || strncmp(err.message, "here: ", 6) || !strstr(err.message, f->name)))
+    if (f->bits != FIELD_FREE && (fields_get(o->table, o->prefix, b, back, "here", &err) != ERROR_DATA ||
+                                  strncmp(err.message, "here: ", 6) || !strstr(err.message, f->name)))
         fail_msg("%s: a damaged setting is taken, or: %s", key, err.message);
     json_decref(a);
     json_decref(b);
@@ -211,13 +214,19 @@ struct thing {
     unsigned long long number;
 };
 static const struct field added[] = {
-    {FIELD("shade", FIELD_CHOICE, struct thing, shade), .argument = "red|green|blue", .initial = "green", .ask = "blue", .bits = FIELD_BITS, .help = "its colour"},
-    {FIELD("weight", FIELD_FLOAT, struct thing, weight), .argument = "X", .low = -1, .high = 8, .initial = "0.1", .bits = FIELD_BITS, .help = "[$ = light]"},
-    {FIELD("share", FIELD_DOUBLE, struct thing, share), .argument = "X", .high = 1, .initial = "0.3", .bits = FIELD_BITS, .help = "read for green and blue", .with = "shade"},
-    {FIELD("the-ids", FIELD_IDS, struct thing, ids), .argument = "ID", .bits = FIELD_BITS, .help = "ids", .count = offsetof(struct thing, n_id), .capacity = 2},
-    {FIELD("texts", FIELD_TEXTS, struct thing, texts), .argument = "TEXT", .bits = FIELD_BITS, .help = "texts", .count = offsetof(struct thing, n_text), .capacity = 2, .size = 8},
+    {FIELD("shade", FIELD_CHOICE, struct thing, shade), .argument = "red|green|blue", .initial = "green", .ask = "blue",
+     .bits = FIELD_BITS, .help = "its colour"},
+    {FIELD("weight", FIELD_FLOAT, struct thing, weight), .argument = "X", .low = -1, .high = 8, .initial = "0.1",
+     .bits = FIELD_BITS, .help = "[$ = light]"},
+    {FIELD("share", FIELD_DOUBLE, struct thing, share), .argument = "X", .high = 1, .initial = "0.3",
+     .bits = FIELD_BITS, .help = "read for green and blue", .with = "shade"},
+    {FIELD("the-ids", FIELD_IDS, struct thing, ids), .argument = "ID", .bits = FIELD_BITS, .help = "ids",
+     .count = offsetof(struct thing, n_id), .capacity = 2},
+    {FIELD("texts", FIELD_TEXTS, struct thing, texts), .argument = "TEXT", .bits = FIELD_BITS, .help = "texts",
+     .count = offsetof(struct thing, n_text), .capacity = 2, .size = 8},
     {FIELD("label", FIELD_STRING, struct thing, label), .argument = "TEXT", .bits = FIELD_BITS, .help = "a name"},
-    {FIELD("number", FIELD_U64, struct thing, number), .argument = "N", .initial = "18446744073709551615", .help = "a large one"},
+    {FIELD("number", FIELD_U64, struct thing, number), .argument = "N", .initial = "18446744073709551615",
+     .help = "a large one"},
 };
 static const struct field_table added_table = {added, (int)(sizeof added / sizeof *added)};
 
@@ -265,7 +274,8 @@ static void a_row_added(void **state)
     assert_int_equal(fields_check(&added_table, &t, &err), 0);
     json_t *all = fields_json(&added_table, &t, 0), *read = fields_json(&added_table, &t, 1);
     assert_true(json_object_get(all, "share") && !json_object_get(read, "share"));
-    assert_true(json_object_get(read, "the_ids") && json_equal(json_object_get(all, "shade"), json_object_get(read, "shade")));
+    assert_true(json_object_get(read, "the_ids") &&
+                json_equal(json_object_get(all, "shade"), json_object_get(read, "shade")));
     json_decref(all);
     json_decref(read);
     t.shade = -1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Beam search against the published rules, each written here once more the straight way: whole score tables, sorted, as the tensors of
- * the original have it. The "model" is a table of logits keyed by a hash of the history. */
+/* Beam search against the published rules, each written here once more the straight way: whole score tables, sorted, as
+ * the tensors of the original have it. The "model" is a table of logits keyed by a hash of the history. */
 #include "generate/beam.h"
 
 #include "base/mem.h"
@@ -72,7 +72,8 @@ static void order(const float *values, int n, int *index)
 }
 
 /* One step's flat table [n_beam * vocab] of accumulated scores, and its order. */
-static void flat_table(const struct toy *t, int32_t (*ids)[MAX_NEW + 1], int n_new, const float *beam_score, float *flat, int *index)
+static void flat_table(const struct toy *t, int32_t (*ids)[MAX_NEW + 1], int n_new, const float *beam_score,
+                       float *flat, int *index)
 {
     float logprobs[MAX_VOCAB];
     for (int b = 0; b < t->o.num_beams; b++) {
@@ -83,8 +84,16 @@ static void flat_table(const struct toy *t, int32_t (*ids)[MAX_NEW + 1], int n_n
     order(flat, t->o.num_beams * t->vocab, index);
 }
 
-struct listed { double score; int n; int32_t ids[MAX_NEW + 1]; };
-struct list { struct listed h[MAX_BEAM + 1]; int n; double worst; };
+struct listed {
+    double score;
+    int n;
+    int32_t ids[MAX_NEW + 1];
+};
+struct list {
+    struct listed h[MAX_BEAM + 1];
+    int n;
+    double worst;
+};
 
 static void list_add(struct list *l, int n_beam, double score, const int32_t *ids, int n)
 {
@@ -174,7 +183,8 @@ static void reference_vectorised(const struct toy *t, struct answer *a)
 {
     static float flat[MAX_FLAT], top[MAX_FLAT], merged[MAX_FLAT + MAX_BEAM], running[MAX_FLAT];
     static int index[MAX_FLAT], pick[MAX_FLAT + MAX_BEAM], top_hits[MAX_FLAT];
-    static int32_t ids[MAX_BEAM][MAX_NEW + 1], top_ids[MAX_FLAT][MAX_NEW + 1], bank[MAX_BEAM][MAX_NEW + 1], next[MAX_BEAM][MAX_NEW + 1];
+    static int32_t ids[MAX_BEAM][MAX_NEW + 1], top_ids[MAX_FLAT][MAX_NEW + 1], bank[MAX_BEAM][MAX_NEW + 1],
+        next[MAX_BEAM][MAX_NEW + 1];
     float score[MAX_BEAM], bank_score[MAX_BEAM], next_bank_score[MAX_BEAM];
     int finished[MAX_BEAM], next_finished[MAX_BEAM], bank_n[MAX_BEAM], next_n[MAX_BEAM];
     int nb = t->o.num_beams, keep = nb * (1 + t->o.n_eos > 2 ? 1 + t->o.n_eos : 2), unsatisfied = 1, n_new = 0, go = 1;
@@ -299,12 +309,14 @@ static void expect_same(const struct toy *t, const struct answer *want, const st
 {
     int same = want->count == got->count;
     for (int k = 0; same && k < want->count; k++)
-        same = want->real[k] == got->real[k] && (!want->real[k] || (want->n[k] == got->n[k] && want->score[k] == got->score[k] &&
-               !memcmp(want->ids[k], got->ids[k], (size_t)want->n[k] * 4)));
+        same = want->real[k] == got->real[k] &&
+               (!want->real[k] || (want->n[k] == got->n[k] && want->score[k] == got->score[k] &&
+                                   !memcmp(want->ids[k], got->ids[k], (size_t)want->n[k] * 4)));
     if (same)
         return;
-    printf("seed %u vocab %d beams %d eos %d new %d prompt %d lp %g early %d rule %d coarse %d\n", t->seed, t->vocab, t->o.num_beams, t->o.n_eos,
-           t->o.max_new_tokens, t->n_prompt, (double)t->o.length_penalty, t->o.early_stopping, t->o.beam_compat, t->coarse);
+    printf("seed %u vocab %d beams %d eos %d new %d prompt %d lp %g early %d rule %d coarse %d\n", t->seed, t->vocab,
+           t->o.num_beams, t->o.n_eos, t->o.max_new_tokens, t->n_prompt, (double)t->o.length_penalty,
+           t->o.early_stopping, t->o.beam_compat, t->coarse);
     for (int k = 0; k < want->count; k++) {
         printf("  want %.9g:", (double)want->score[k]);
         for (int i = 0; i < want->n[k]; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine on a small random model: the same bytes for a request whatever is around it, prefixes computed once, budgets kept, errors named. */
+/* The engine on a small random model: the same bytes for a request whatever is around it, prefixes computed once,
+ * budgets kept, errors named. */
 #include "generate/generate.h"
 
 #include "base/interrupt.h"
@@ -12,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Alone on a cold engine is the truth; then the whole mix in random order under other settings, twice (cold and hot). */
+/* Alone on a cold engine is the truth; then the whole mix in random order under other settings, twice (cold and
+ * hot). */
 static void same_bytes(enum dtype dtype, int n_round)
 {
     static int32_t prompts[MAX_REQUEST][CONTEXT];
@@ -39,7 +41,8 @@ static void same_bytes(enum dtype dtype, int n_round)
         o.prefix_cache = below(4) != 0;
         o.max_batch = below(2) ? 0 : 5 + below(12);
         if (below(2)) /* little more than the greediest request needs: eviction and waiting */
-            o.memory_bytes = (size_t)(12 + below(12)) * (size_t)(128 / o.page) * 2 * 2 * 2 * 16 * (size_t)o.page * dtype_size(o.kv_dtype);
+            o.memory_bytes = (size_t)(12 + below(12)) * (size_t)(128 / o.page) * 2 * 2 * 2 * 16 * (size_t)o.page *
+                             dtype_size(o.kv_dtype);
         struct generate_engine *e = engine_with(m2, &o);
         for (int again = 0; again < 2; again++) {
             int order[MAX_REQUEST];
@@ -57,7 +60,9 @@ static void same_bytes(enum dtype dtype, int n_round)
         }
         struct generate_stats s = generate_engine_stats(e);
         assert_int_equal(s.step_allocations, 0);
-        assert_true(!o.memory_bytes || (s.kv_bytes <= o.memory_bytes && s.peak_pages * 2 * 2 * 2 * 16 * (size_t)o.page * dtype_size(o.kv_dtype) <= s.kv_bytes));
+        assert_true(!o.memory_bytes ||
+                    (s.kv_bytes <= o.memory_bytes &&
+                     s.peak_pages * 2 * 2 * 2 * 16 * (size_t)o.page * dtype_size(o.kv_dtype) <= s.kv_bytes));
         generate_engine_free(e);
         forget_records(alone, n);
     }
@@ -91,7 +96,10 @@ static void a_request_gives_the_same_bytes_alone_and_in_any_mix_q8(void **state)
     same_bytes(DTYPE_Q8, rounds(everything_remote ? 4 : 6));
 }
 
-struct fixture { struct device *d; struct model *m; };
+struct fixture {
+    struct device *d;
+    struct model *m;
+};
 static struct fixture fixture_open(enum dtype dtype)
 {
     struct fixture f;
@@ -105,7 +113,8 @@ static void fixture_close(struct fixture *f)
     device_close(f->d);
 }
 
-/* 64 prompts with a common start of 300 tokens, then one of their own: 300 + 64 token rows are computed, not 64 * 301. */
+/* 64 prompts with a common start of 300 tokens, then one of their own: 300 + 64 token rows are computed, not 64 *
+ * 301. */
 static void a_common_prefix_is_computed_once(void **state)
 {
     (void)state;
@@ -191,7 +200,8 @@ static void sixteen_texts_are_decoded_in_the_passes_of_one(void **state)
     struct fixture f = fixture_open(DTYPE_F32);
     for (int i = 0; i < 16; i++) {
         for (int t = 0; t < 20; t++)
-            prompts[i][t] = t ? 3 + below(VOCAB - 3) : 3 + i; /* nothing in common, so nobody waits for anybody's prefix */
+            prompts[i][t] =
+                t ? 3 + below(VOCAB - 3) : 3 + i; /* nothing in common, so nobody waits for anybody's prefix */
         q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = 20};
         generate_options_default(&q[i].options);
         q[i].options.max_new_tokens = 30;
@@ -207,8 +217,9 @@ static void sixteen_texts_are_decoded_in_the_passes_of_one(void **state)
     fixture_close(&f);
 }
 
-/* Two places. A long text decodes in one of them while ten short ones follow each other in the other, and a long prompt comes in by chunks of 10
- * rows: nobody waits for anybody, so there are hardly more steps than the longest text has tokens. */
+/* Two places. A long text decodes in one of them while ten short ones follow each other in the other, and a long prompt
+ * comes in by chunks of 10 rows: nobody waits for anybody, so there are hardly more steps than the longest text has
+ * tokens. */
 static void finished_requests_leave_at_once_and_long_prompts_hold_nobody_up(void **state)
 {
     (void)state;
@@ -280,7 +291,8 @@ static void a_request_that_cannot_run_says_why_and_the_others_go_on(void **state
     fixture_close(&f);
 }
 
-/* Sample k depends on its key and k alone, not on how many are drawn; one candidate left is greedy; another seed is another text. */
+/* Sample k depends on its key and k alone, not on how many are drawn; one candidate left is greedy; another seed is
+ * another text. */
 static void samples_are_keyed_and_top_k_one_is_greedy(void **state)
 {
     (void)state;
@@ -318,18 +330,22 @@ static void samples_are_keyed_and_top_k_one_is_greedy(void **state)
 
 static int stop_at_second(void *user, int index, const struct generate_result *result)
 {
-    (void)index, (void)result;
+    (void)index;
+    (void)result;
     return ++*(int *)user == 2 ? ERROR_IO : 0;
 }
 
 static int interrupt_at_first(void *user, int index, const struct generate_result *result)
 {
-    (void)user, (void)index, (void)result;
+    (void)user;
+    (void)index;
+    (void)result;
     interrupt_request(2);
     return 0;
 }
 
-/* Stopping in the middle, by the caller or a signal, leaves an engine that gives the same bytes again and has lost no page. */
+/* Stopping in the middle, by the caller or a signal, leaves an engine that gives the same bytes again and has lost no
+ * page. */
 static void an_engine_that_was_stopped_goes_on_as_new(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The host's side of generation without a model: the processors' lists against plain definitions, the page table and the prefix tree
- * against a plain account of who holds what, and the options. */
+/* The host's side of generation without a model: the processors' lists against plain definitions, the page table and
+ * the prefix tree against a plain account of who holds what, and the options. */
 #include "generate/pages.h"
 #include "generate/rules.h"
 
@@ -23,7 +23,8 @@ static void ngram_bans_are_exactly_the_tokens_that_would_repeat_an_ngram(void **
     uint64_t at = 0;
     for (int round = 0; round < 5000; round++) {
         int32_t text[41], out[64];
-        int n_prompt = 1 + (int)below(&at, 20), n = (int)below(&at, 20), size = 1 + (int)below(&at, 4), vocab = 2 + (int)below(&at, 6);
+        int n_prompt = 1 + (int)below(&at, 20), n = (int)below(&at, 20), size = 1 + (int)below(&at, 4),
+            vocab = 2 + (int)below(&at, 6);
         struct generate_options o;
         generate_options_default(&o);
         o.no_repeat_ngram_size = size;
@@ -31,7 +32,8 @@ static void ngram_bans_are_exactly_the_tokens_that_would_repeat_an_ngram(void **
         for (int i = 0; i < n_prompt + n; i++)
             text[i] = (int32_t)below(&at, (uint32_t)vocab);
         struct rule_text t = {text, n_prompt, text + n_prompt, n};
-        int count = rule_banned(&t, &o, vocab, out), start = o.penalty_scope == PENALTY_ALL ? 0 : n_prompt, end = n_prompt + n;
+        int count = rule_banned(&t, &o, vocab, out), start = o.penalty_scope == PENALTY_ALL ? 0 : n_prompt,
+            end = n_prompt + n;
         for (int v = 0; v < vocab; v++) {
             int want = 0, got = 0;
             text[end] = v;
@@ -92,7 +94,10 @@ static void eos_is_banned_until_min_new_tokens(void **state)
 }
 
 enum { SIZE = 32, MAX_BLOCK = 8, N_PROMPT = 40 };
-struct held { int live, n_block, n, bound, number, table[MAX_BLOCK]; const int32_t *tokens; };
+struct held {
+    int live, n_block, n, bound, number, table[MAX_BLOCK];
+    const int32_t *tokens;
+};
 
 static void check_account(const struct pages *p, const struct held *h, int n_held)
 {
@@ -130,7 +135,8 @@ static void pages_are_shared_evicted_and_never_lost(void **state)
     struct error err;
     uint64_t at = 1 << 21;
     int lengths[N_PROMPT], found = 0;
-    for (int i = 0; i < N_PROMPT; i++) { /* each copies a random piece of an earlier one and goes on with its own tokens */
+    for (int i = 0; i < N_PROMPT;
+         i++) { /* each copies a random piece of an earlier one and goes on with its own tokens */
         int from = i ? (int)below(&at, (uint32_t)i) : 0, keep = i ? (int)below(&at, (uint32_t)lengths[from]) : 0;
         lengths[i] = keep + 1 + (int)below(&at, (uint32_t)(MAX_BLOCK * SIZE - keep));
         for (int t = 0; t < lengths[i]; t++)
@@ -160,8 +166,14 @@ static void pages_are_shared_evicted_and_never_lost(void **state)
         if (p.reserved + p.pinned + bound + m.n_evictable > p.n_page)
             continue;
         found += m.n;
-        *h = (struct held){.live = 1, .n_block = n_block, .n = n, .bound = bound, .number = (int)(h - held) + 1, .tokens = prompts[which],
-                           .table = {h->table[0], h->table[1], h->table[2], h->table[3], h->table[4], h->table[5], h->table[6], h->table[7]}};
+        *h = (struct held){.live = 1,
+                           .n_block = n_block,
+                           .n = n,
+                           .bound = bound,
+                           .number = (int)(h - held) + 1,
+                           .tokens = prompts[which],
+                           .table = {h->table[0], h->table[1], h->table[2], h->table[3], h->table[4], h->table[5],
+                                     h->table[6], h->table[7]}};
         p.reserved += bound;
         for (int b = 0; b < m.n_full; b++)
             page_hold(&p, h->table[b]);
@@ -192,11 +204,11 @@ static void an_option_out_of_range_is_named(void **state)
     (void)state;
     struct generate_options o;
     struct error err;
-#define BAD(set, word)                                        \
-    generate_options_default(&o);                             \
-    assert_int_equal(generate_options_check(&o, &err), 0);    \
-    set;                                                      \
-    assert_true(generate_options_check(&o, &err) != 0);       \
+#define BAD(set, word)                                     \
+    generate_options_default(&o);                          \
+    assert_int_equal(generate_options_check(&o, &err), 0); \
+    set;                                                   \
+    assert_true(generate_options_check(&o, &err) != 0);    \
     assert_non_null(strstr(err.message, word));
     BAD(o.max_new_tokens = 0, "max_new_tokens")
     BAD(o.min_new_tokens = -1, "min_new_tokens")
@@ -221,12 +233,15 @@ static void generation_config_overrides_the_descriptor_and_is_checked(void **sta
     struct model_desc d = {.eos_ids = {2}, .n_eos = 1};
     struct error err;
     generate_options_default(&o);
-    json_t *c = json_loads("{\"eos_token_id\": [7, 9], \"do_sample\": true, \"temperature\": 0.6, \"top_p\": 0.9, \"early_stopping\": \"never\", "
-                           "\"transformers_version\": \"4.41.2\", \"top_k\": null}", JSON_REJECT_DUPLICATES, NULL);
+    json_t *c = json_loads("{\"eos_token_id\": [7, 9], \"do_sample\": true, \"temperature\": 0.6, \"top_p\": 0.9, "
+                           "\"early_stopping\": \"never\", "
+                           "\"transformers_version\": \"4.41.2\", \"top_k\": null}",
+                           JSON_REJECT_DUPLICATES, NULL);
     assert_int_equal(generate_options_merge(&o, NULL, &d, NULL, &err), 0);
     assert_true(o.n_eos == 1 && o.eos_ids[0] == 2);
     assert_int_equal(generate_options_merge(&o, c, &d, "generation_config.json", &err), 0);
-    assert_true(o.n_eos == 2 && o.eos_ids[1] == 9 && o.do_sample && o.temperature == 0.6f && o.top_p == 0.9f && o.top_k == 50);
+    assert_true(o.n_eos == 2 && o.eos_ids[1] == 9 && o.do_sample && o.temperature == 0.6f && o.top_p == 0.9f &&
+                o.top_k == 50);
     assert_int_equal(o.early_stopping, EARLY_NEVER);
     json_decref(c);
     c = json_loads("{\"stop_strings\": [\"\\n\", \"END\"], \"typical_p\": 1.0, \"diversity_penalty\": 0}", 0, NULL);
@@ -238,7 +253,13 @@ static void generation_config_overrides_the_descriptor_and_is_checked(void **sta
     json_object_set_new(c, "typical_p", json_real(0.9));
     assert_string_equal(generate_options_unknown(c), "typical_p");
     json_decref(c);
-    const char *bad[] = {"{\"temperature\": \"hot\"}", "{\"stop_strings\": [\"\"]}", "{\"stop_strings\": 3}", "{\"eos_token_id\": [1, 3.5]}", "{\"do_sample\": 1}", "{\"num_beams\": 2.5}", "[]"};
+    const char *bad[] = {"{\"temperature\": \"hot\"}",
+                         "{\"stop_strings\": [\"\"]}",
+                         "{\"stop_strings\": 3}",
+                         "{\"eos_token_id\": [1, 3.5]}",
+                         "{\"do_sample\": 1}",
+                         "{\"num_beams\": 2.5}",
+                         "[]"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         c = json_loads(bad[i], 0, NULL);
         assert_int_equal(generate_options_merge(&o, c, &d, "generation_config.json", &err), ERROR_CONFIG);
@@ -257,18 +278,37 @@ static int merge_and_check(const char *text, struct generate_options *o, struct 
     return rc ? rc : generate_options_check(o, err);
 }
 
-/* Which files transformers 5.24's generate takes (greedy unless do_sample stands there) and which it refuses; 5.24 stops at 44 with [44, -1]. */
+/* Which files transformers 5.24's generate takes (greedy unless do_sample stands there) and which it refuses; 5.24
+ * stops at 44 with [44, -1]. */
 static void neutral_values_are_taken_as_transformers_takes_them(void **state)
 {
     (void)state;
     static const char *const taken[] = {
-        "{\"temperature\": 0.0}", "{\"temperature\": -1.0}", "{\"temperature\": 1e9}", "{\"top_k\": -1}", "{\"top_k\": 2.0}", "{\"top_p\": 0.0}", "{\"top_p\": 1.5}",
-        "{\"min_p\": -1.0}", "{\"top_k\": 0, \"do_sample\": true}", "{\"top_p\": 1.5, \"do_sample\": true}", "{\"num_return_sequences\": 0}", "{\"no_repeat_ngram_size\": -1}",
-        "{\"min_new_tokens\": -1}", "{\"repetition_penalty\": null}", "{\"temperature\": null, \"top_k\": null}", "{\"num_beams\": 1.0}",
+        "{\"temperature\": 0.0}",
+        "{\"temperature\": -1.0}",
+        "{\"temperature\": 1e9}",
+        "{\"top_k\": -1}",
+        "{\"top_k\": 2.0}",
+        "{\"top_p\": 0.0}",
+        "{\"top_p\": 1.5}",
+        "{\"min_p\": -1.0}",
+        "{\"top_k\": 0, \"do_sample\": true}",
+        "{\"top_p\": 1.5, \"do_sample\": true}",
+        "{\"num_return_sequences\": 0}",
+        "{\"no_repeat_ngram_size\": -1}",
+        "{\"min_new_tokens\": -1}",
+        "{\"repetition_penalty\": null}",
+        "{\"temperature\": null, \"top_k\": null}",
+        "{\"num_beams\": 1.0}",
     };
-    static const struct { const char *text, *word; } refused[] = {
-        {"{\"temperature\": 0.0, \"do_sample\": true}", "temperature"}, {"{\"top_k\": -1, \"do_sample\": true}", "top_k"},
-        {"{\"repetition_penalty\": 0.0}", "repetition_penalty"}, {"{\"num_beams\": 0}", "num_beams"}, {"{\"max_new_tokens\": -1}", "max_new_tokens"},
+    static const struct {
+        const char *text, *word;
+    } refused[] = {
+        {"{\"temperature\": 0.0, \"do_sample\": true}", "temperature"},
+        {"{\"top_k\": -1, \"do_sample\": true}", "top_k"},
+        {"{\"repetition_penalty\": 0.0}", "repetition_penalty"},
+        {"{\"num_beams\": 0}", "num_beams"},
+        {"{\"max_new_tokens\": -1}", "max_new_tokens"},
     };
     struct generate_options o;
     struct error err = {0};
@@ -282,7 +322,8 @@ static void neutral_values_are_taken_as_transformers_takes_them(void **state)
     assert_int_equal(o.n_eos, 0);
     assert_int_equal(merge_and_check("{\"eos_token_id\": [44, -1]}", &o, &err), 0);
     assert_true(o.n_eos == 1 && o.eos_ids[0] == 44);
-    assert_int_equal(merge_and_check("{\"eos_token_id\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]}", &o, &err), 0);
+    assert_int_equal(
+        merge_and_check("{\"eos_token_id\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20]}", &o, &err), 0);
     assert_true(o.n_eos == 20 && o.eos_ids[19] == 20);
 }
 
@@ -292,15 +333,37 @@ static void each_key_sets_its_own_field(void **state)
     (void)state;
     struct generate_options wanted[14];
     static const char *const keys[14] = {
-        "{\"max_new_tokens\": 7}", "{\"min_new_tokens\": 3}", "{\"num_beams\": 4}", "{\"num_return_sequences\": 2}", "{\"top_k\": 9}", "{\"no_repeat_ngram_size\": 5}",
-        "{\"temperature\": 0.75}", "{\"top_p\": 0.625}", "{\"min_p\": 0.25}", "{\"repetition_penalty\": 1.5}", "{\"length_penalty\": 0.5}", "{\"do_sample\": true}",
-        "{\"early_stopping\": true}", "{\"early_stopping\": \"never\"}",
+        "{\"max_new_tokens\": 7}",
+        "{\"min_new_tokens\": 3}",
+        "{\"num_beams\": 4}",
+        "{\"num_return_sequences\": 2}",
+        "{\"top_k\": 9}",
+        "{\"no_repeat_ngram_size\": 5}",
+        "{\"temperature\": 0.75}",
+        "{\"top_p\": 0.625}",
+        "{\"min_p\": 0.25}",
+        "{\"repetition_penalty\": 1.5}",
+        "{\"length_penalty\": 0.5}",
+        "{\"do_sample\": true}",
+        "{\"early_stopping\": true}",
+        "{\"early_stopping\": \"never\"}",
     };
     for (int i = 0; i < 14; i++)
         generate_options_default(&wanted[i]);
-    wanted[0].max_new_tokens = 7, wanted[1].min_new_tokens = 3, wanted[2].num_beams = 4, wanted[3].num_return_sequences = 2, wanted[4].top_k = 9;
-    wanted[5].no_repeat_ngram_size = 5, wanted[6].temperature = 0.75f, wanted[7].top_p = 0.625f, wanted[8].min_p = 0.25f, wanted[9].repetition_penalty = 1.5f;
-    wanted[10].length_penalty = 0.5f, wanted[11].do_sample = 1, wanted[12].early_stopping = EARLY_TRUE, wanted[13].early_stopping = EARLY_NEVER;
+    wanted[0].max_new_tokens = 7;
+    wanted[1].min_new_tokens = 3;
+    wanted[2].num_beams = 4;
+    wanted[3].num_return_sequences = 2;
+    wanted[4].top_k = 9;
+    wanted[5].no_repeat_ngram_size = 5;
+    wanted[6].temperature = 0.75f;
+    wanted[7].top_p = 0.625f;
+    wanted[8].min_p = 0.25f;
+    wanted[9].repetition_penalty = 1.5f;
+    wanted[10].length_penalty = 0.5f;
+    wanted[11].do_sample = 1;
+    wanted[12].early_stopping = EARLY_TRUE;
+    wanted[13].early_stopping = EARLY_NEVER;
     for (int i = 0; i < 14; i++) {
         struct generate_options o;
         json_t *config = json_loads(keys[i], 0, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole texts against transformers: SmolLM2's beams under four settings and its greedy text (smollm2_reference/beams.json, whose meta.how says how
- * they were made), and the greedy text of the 656K story model. All in one run each, so the mix is part of the test. */
+/* Whole texts against transformers: SmolLM2's beams under four settings and its greedy text
+ * (smollm2_reference/beams.json, whose meta.how says how they were made), and the greedy text of the 656K story model.
+ * All in one run each, so the mix is part of the test. */
 #include "generate/generate.h"
 
 #include "io/checkpoint.h"
@@ -12,7 +13,11 @@
 
 enum { MAX_CASE = 96, MAX_ID = 1024 };
 
-struct loaded { struct device *device; struct checkpoint *checkpoint; struct model *model; };
+struct loaded {
+    struct device *device;
+    struct checkpoint *checkpoint;
+    struct model *model;
+};
 
 static int everything_remote; /* the second time through the story model's tests */
 
@@ -21,7 +26,9 @@ static struct loaded load(const char *path)
     struct loaded l;
     struct error err;
     const struct device_options all = {0};
-    if ((everything_remote ? device_open(&l.device, DEVICE_REMOTE, &all, &err) : device_open(&l.device, DEVICE_CPU, &all, &err)) || checkpoint_open(&l.checkpoint, path, &err) ||
+    if ((everything_remote ? device_open(&l.device, DEVICE_REMOTE, &all, &err)
+                           : device_open(&l.device, DEVICE_CPU, &all, &err)) ||
+        checkpoint_open(&l.checkpoint, path, &err) ||
         model_open(&l.model, l.device, l.checkpoint, &(struct model_options){.dtype = DTYPE_F32}, &err))
         fail_msg("%s", err.message);
     return l;
@@ -43,7 +50,12 @@ static int read_ids(const json_t *list, int32_t *ids)
     return (int)n;
 }
 
-struct sequences { struct generate_sequence s[8]; int n; char text[4096]; int32_t ids[8][MAX_ID]; };
+struct sequences {
+    struct generate_sequence s[8];
+    int n;
+    char text[4096];
+    int32_t ids[8][MAX_ID];
+};
 
 static int keep(void *user, int index, const struct generate_result *result)
 {
@@ -88,7 +100,8 @@ static void smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases(void 
         json_t *c = json_array_get(cases, (size_t)i), *params = json_object_get(c, "params");
         struct generate_options *o = &q[i].options;
         struct error err;
-        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = read_ids(json_object_get(c, "prompt_ids"), prompts[i])};
+        q[i] = (struct generate_request){.prompt = prompts[i],
+                                         .n_prompt = read_ids(json_object_get(c, "prompt_ids"), prompts[i])};
         generate_options_default(o);
         if (generate_options_merge(o, params, NULL, path, &err))
             fail_msg("%s", err.message);
@@ -109,12 +122,13 @@ static void smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases(void 
     if (generate_engine_new(&e, l.model, NULL, NULL, &err) || generate_run(e, q, 2 * n, keep, got, &err))
         fail_msg("%s", err.message);
     struct generate_stats s = generate_engine_stats(e);
-    printf("%ld of %ld prompt tokens computed, %ld generated, %ld steps; %.2f s in the model, %.4f s on the host\n", s.computed_prompt_tokens,
-           s.prompt_tokens, s.generated_tokens, s.steps, s.model_seconds, s.host_seconds);
+    printf("%ld of %ld prompt tokens computed, %ld generated, %ld steps; %.2f s in the model, %.4f s on the host\n",
+           s.computed_prompt_tokens, s.prompt_tokens, s.generated_tokens, s.steps, s.model_seconds, s.host_seconds);
     assert_int_equal(s.step_allocations, 0);
     double worst = 0;
     for (int i = 0; i < n; i++) {
-        json_t *c = json_array_get(cases, (size_t)i), *ids = json_object_get(c, "output_ids"), *scores = json_object_get(c, "sequences_scores");
+        json_t *c = json_array_get(cases, (size_t)i), *ids = json_object_get(c, "output_ids"),
+               *scores = json_object_get(c, "sequences_scores");
         assert_int_equal(got[i].n, json_array_size(ids));
         for (int k = 0; k < got[i].n; k++) {
             double off = fabs((double)got[i].s[k].score - json_real_value(json_array_get(scores, (size_t)k)));
@@ -162,8 +176,8 @@ static void as_first_eos(const struct generate_options *o, struct sequences *got
             got->ids[i][s->n - 1] = o->eos_ids[0];
 }
 
-/* Random settings of every beam option, EOS lists, penalties, minimum lengths and, from 4.49 on, stop strings, as the named release of transformers gave
- * them (tools/golden_beams.py). */
+/* Random settings of every beam option, EOS lists, penalties, minimum lengths and, from 4.49 on, stop strings, as the
+ * named release of transformers gave them (tools/golden_beams.py). */
 static void check_story(const char *path, enum beam_compat compat)
 {
     static int32_t prompts[MAX_CASE][MAX_ID];
@@ -179,7 +193,8 @@ static void check_story(const char *path, enum beam_compat compat)
     assert_in_range(n, 90, MAX_CASE);
     for (int i = 0; i < n; i++) {
         json_t *c = json_array_get(cases, (size_t)i);
-        q[i] = (struct generate_request){.prompt = prompts[i], .n_prompt = read_ids(json_object_get(c, "prompt"), prompts[i])};
+        q[i] = (struct generate_request){.prompt = prompts[i],
+                                         .n_prompt = read_ids(json_object_get(c, "prompt"), prompts[i])};
         generate_options_default(&q[i].options);
         if (generate_options_merge(&q[i].options, json_object_get(c, "params"), model_desc(l.model), path, &err))
             fail_msg("%s", err.message);
@@ -187,18 +202,22 @@ static void check_story(const char *path, enum beam_compat compat)
         json_t *stops = json_object_get(json_object_get(c, "params"), "stop_strings");
         q[i].options.n_stop = (int)json_array_size(stops);
         for (int k = 0; k < q[i].options.n_stop; k++)
-            snprintf(q[i].options.stop[k], sizeof q[i].options.stop[k], "%s", json_string_value(json_array_get(stops, (size_t)k)));
+            snprintf(q[i].options.stop[k], sizeof q[i].options.stop[k], "%s",
+                     json_string_value(json_array_get(stops, (size_t)k)));
     }
     struct generate_engine *e;
     struct tokenizer *tok;
-    if (tokenizer_open(&tok, dir, &err) || generate_engine_new(&e, l.model, tok, NULL, &err) || generate_run(e, q, n, keep, got, &err))
+    if (tokenizer_open(&tok, dir, &err) || generate_engine_new(&e, l.model, tok, NULL, &err) ||
+        generate_run(e, q, n, keep, got, &err))
         fail_msg("%s", err.message);
     assert_int_equal(generate_engine_stats(e).step_allocations, 0);
     for (int i = 0; i < n; i++) {
-        json_t *c = json_array_get(cases, (size_t)i), *ids = json_object_get(c, "ids"), *scores = json_object_get(c, "scores");
+        json_t *c = json_array_get(cases, (size_t)i), *ids = json_object_get(c, "ids"),
+               *scores = json_object_get(c, "scores");
         assert_int_equal(got[i].n, json_array_size(ids));
         for (int k = 0; k < got[i].n; k++) {
-            double want = json_is_array(scores) ? json_real_value(json_array_get(scores, (size_t)k)) : (double)got[i].s[k].score;
+            double want =
+                json_is_array(scores) ? json_real_value(json_array_get(scores, (size_t)k)) : (double)got[i].s[k].score;
             if (compat != BEAM_COMPAT_4_49)
                 as_first_eos(&q[i].options, &got[i], k);
             expect_ids(json_array_get(ids, (size_t)k), &got[i], k, i, "golden");
@@ -253,7 +272,8 @@ static void a_stop_string_cuts_the_text_wherever_tokens_end(void **state)
         if (i)
             snprintf(q[i].options.stop[0], sizeof q[i].options.stop[0], "%s", stops[i - 1]);
     }
-    if (tokenizer_open(&tok, dir, &err) || generate_engine_new(&e, l.model, tok, NULL, &err) || generate_run(e, q, N, keep, got, &err))
+    if (tokenizer_open(&tok, dir, &err) || generate_engine_new(&e, l.model, tok, NULL, &err) ||
+        generate_run(e, q, N, keep, got, &err))
         fail_msg("%s", err.message);
     assert_int_equal(generate_engine_stats(e).step_allocations, 0);
     for (int i = 1; i < N; i++) {
@@ -275,7 +295,8 @@ static void a_stop_string_cuts_the_text_wherever_tokens_end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest smollm2[] = {cmocka_unit_test(smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases)};
+    const struct CMUnitTest smollm2[] = {
+        cmocka_unit_test(smollm2_beams_and_greedy_are_transformers_in_all_sixteen_cases)};
     const struct CMUnitTest story[] = {
         cmocka_unit_test(the_story_model_tells_its_story_greedily),
         cmocka_unit_test(the_story_model_decodes_as_transformers_5_24),
@@ -283,7 +304,8 @@ int main(void)
         cmocka_unit_test(the_story_model_decodes_as_transformers_4_35_2),
         cmocka_unit_test(a_stop_string_cuts_the_text_wherever_tokens_end),
     };
-    int failed = cmocka_run_group_tests_name("SmolLM2", smollm2, NULL, NULL) + cmocka_run_group_tests_name("the story model", story, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("SmolLM2", smollm2, NULL, NULL) +
+                 cmocka_run_group_tests_name("the story model", story, NULL, NULL);
     everything_remote = 1;
     return failed + cmocka_run_group_tests_name("the story model on the remote test backend", story, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An open session: whatever is submitted and cancelled when, a request that stays gives the bytes it gives alone; one that is cancelled leaves nothing behind. */
+/* An open session: whatever is submitted and cancelled when, a request that stays gives the bytes it gives alone; one
+ * that is cancelled leaves nothing behind. */
 #include "generate/engine.h"
 
 #include "tests/check.h"
@@ -11,8 +12,8 @@
 /* What a session has told about the requests of one round. */
 struct told {
     const struct generate_request *q;
-    int n, bad;                            /* bad: a token out of turn */
-    int32_t *ids[MAX_REQUEST][8];          /* by request and sequence */
+    int n, bad;                   /* bad: a token out of turn */
+    int32_t *ids[MAX_REQUEST][8]; /* by request and sequence */
     int n_id[MAX_REQUEST][8];
     struct record got[MAX_REQUEST];
     int cancelled[MAX_REQUEST];
@@ -40,7 +41,8 @@ static int on_done(void *user, const struct generate_request *r, const struct ge
     int i = index_of(t, r);
     t->bad |= t->cancelled[i];
     for (int s = 0; s < result->n; s++)
-        t->bad |= result->sequences[s].n != t->n_id[i][s] || memcmp(result->sequences[s].ids, t->ids[i][s], (size_t)t->n_id[i][s] * 4);
+        t->bad |= result->sequences[s].n != t->n_id[i][s] ||
+                  memcmp(result->sequences[s].ids, t->ids[i][s], (size_t)t->n_id[i][s] * 4);
     return keep(t->got, i, result);
 }
 
@@ -107,7 +109,8 @@ static void same_bytes_whatever_comes_when(enum dtype dtype, int n_round)
         o.prefill_chunk = chunks[below(4)];
         o.prefix_cache = below(4) != 0;
         if (below(2))
-            o.memory_bytes = (size_t)(12 + below(12)) * (size_t)(128 / o.page) * 2 * 2 * 2 * 16 * (size_t)o.page * dtype_size(o.kv_dtype);
+            o.memory_bytes = (size_t)(12 + below(12)) * (size_t)(128 / o.page) * 2 * 2 * 2 * 16 * (size_t)o.page *
+                             dtype_size(o.kv_dtype);
         struct generate_engine *e = engine_with(m, &o);
         random_session(e, &t);
         assert_int_equal(t.bad, 0);
@@ -154,10 +157,15 @@ static struct generate_request request_of(int kind, int first, int n_prompt, int
     return r;
 }
 
-/* Pages, reservations and slots in use after some steps, with a second request that is cancelled then, or without it. */
-struct use { int pages, slots; long reserved, pinned; };
+/* Pages, reservations and slots in use after some steps, with a second request that is cancelled then, or without
+ * it. */
+struct use {
+    int pages, slots;
+    long reserved, pinned;
+};
 
-static struct use use_after(struct model *m, const struct generate_request *stays, const struct generate_request *goes, int n_step, int prefix_cache, struct told *t)
+static struct use use_after(struct model *m, const struct generate_request *stays, const struct generate_request *goes,
+                            int n_step, int prefix_cache, struct told *t)
 {
     struct generate_engine_options o;
     struct error err;
@@ -204,7 +212,8 @@ static void a_cancelled_request_gives_back_its_pages_and_slots_at_once(void **st
             int n_step = k < 7 ? k : 2 * k, prefix_cache = k % 2;
             struct generate_request q[2] = {request_of(0, 0, 70, 60), request_of(kind, k % 3 ? 100 : 0, 75, 40)};
             struct told with = {.q = q, .n = 2}, without = {.q = q, .n = 2};
-            struct use a = use_after(m, &q[0], &q[1], n_step, prefix_cache, &with), b = use_after(m, &q[0], NULL, n_step, prefix_cache, &without);
+            struct use a = use_after(m, &q[0], &q[1], n_step, prefix_cache, &with),
+                       b = use_after(m, &q[0], NULL, n_step, prefix_cache, &without);
             assert_memory_equal(&a, &b, sizeof a);
             assert_int_equal(with.bad, 0);
             assert_int_equal(with.got[1].calls, 0);
@@ -217,7 +226,12 @@ static void a_cancelled_request_gives_back_its_pages_and_slots_at_once(void **st
 }
 
 /* The first token of request 0 cancels request 1 and submits request 2, whose end cancels request 0. */
-struct chain { struct generate_engine *e; struct generate_request q[3]; int done[3]; int told[3]; };
+struct chain {
+    struct generate_engine *e;
+    struct generate_request q[3];
+    int done[3];
+    int told[3];
+};
 
 static int chain_token(void *user, const struct generate_request *r, const struct generate_token *token)
 {
@@ -283,7 +297,8 @@ static void a_request_may_be_cancelled_at_its_own_token(void **state)
     struct generate_limits l = limits_of(e, 3);
     struct error err;
     assert_int_equal(generate_begin(e, &l, &(struct generate_calls){cancel_itself, chain_done, &c}, &err), 0);
-    for (int i = 0; i < 3; i++) /* greedy, beams, whose tokens are told at their end, and one that ends with this token */
+    for (int i = 0; i < 3;
+         i++) /* greedy, beams, whose tokens are told at their end, and one that ends with this token */
         assert_int_equal(generate_submit(e, &c.q[i], &err), 0);
     while (generate_pending(e))
         assert_int_equal(generate_step(e, &err), 0);
@@ -318,7 +333,9 @@ static void what_a_session_was_not_made_for_is_named(void **state)
     struct generate_calls calls = {on_token, on_done, &t};
     struct error err = {0};
     refuse(e, fits, "no session is open");
-    assert_int_equal(generate_begin(e, &(struct generate_limits){.requests = 1, .length = 401, .width = 1}, &calls, &err), ERROR_USAGE);
+    assert_int_equal(
+        generate_begin(e, &(struct generate_limits){.requests = 1, .length = 401, .width = 1}, &calls, &err),
+        ERROR_USAGE);
     assert_non_null(strstr(err.message, "length"));
     assert_int_equal(generate_begin(e, &l, &calls, &err), 0);
     assert_int_equal(generate_begin(e, &l, &calls, &err), ERROR_USAGE);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stop strings over a vocabulary of letters and special tokens, as transformers' stop_strings has them: the text that is looked at has
- * the special tokens, the text that is given has not. */
+/* Stop strings over a vocabulary of letters and special tokens, as transformers' stop_strings has them: the text that
+ * is looked at has the special tokens, the text that is given has not. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -10,8 +10,11 @@
 #include <string.h>
 
 static const char document[] =
-    "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"\xc3\x83\":3,\"\xc2\xa9\":4,\"ca\":5,\"<\":6,\"end\":7,\">\":8,\"d\":9,\"e\":10,\"n\":11,\"en\":12},"
-    "\"merges\":[\"c a\",\"e n\",\"en d\"]},\"added_tokens\":[{\"id\":13,\"content\":\"<end>\",\"special\":true},{\"id\":14,\"content\":\"<sep>\",\"special\":true}],"
+    "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"\xc3\x83\":3,\"\xc2\xa9\":4,\"ca\":5,\"<\":6,"
+    "\"end\":7,\">\":8,\"d\":9,\"e\":10,\"n\":11,\"en\":12},"
+    "\"merges\":[\"c a\",\"e n\",\"en "
+    "d\"]},\"added_tokens\":[{\"id\":13,\"content\":\"<end>\",\"special\":true},{\"id\":14,\"content\":\"<sep>\","
+    "\"special\":true}],"
     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},\"decoder\":{\"type\":\"ByteLevel\"}}";
 enum { A, B, C, C3, A9, CA, LESS, WORD_END, GREATER, END = 13, SEP };
 
@@ -50,7 +53,7 @@ static void special_tokens_count_with_their_text(void **state)
         {"<end><sep>", "a", {A, END, SEP}, 3, 2},
         {"<sep>b", "aa", {A, END, A, SEP, B}, 5, 4},
         {"d>b", "a", {A, END, B}, 3, 2},
-        {"ab", "abc", {A, END, B, C}, 4, 4},      /* not side by side */
+        {"ab", "abc", {A, END, B, C}, 4, 4}, /* not side by side */
         {"c", "\xc3\xa9", {C3, A9, CA}, 3, 2},
         {"c", "\xc3\xa9", {C3, A9, END, CA}, 4, 3},
         {"\xc3\xa9", "", {END, C3, A9}, 3, 2},
@@ -76,11 +79,18 @@ static void special_tokens_count_with_their_text(void **state)
     tokenizer_close(tok);
 }
 
-/* A token that ends a generation is no part of its text, though it may be an ordinary one (--eos-token-id); elsewhere than at the end it is. */
+/* A token that ends a generation is no part of its text, though it may be an ordinary one (--eos-token-id); elsewhere
+ * than at the end it is. */
 static void the_end_is_not_in_the_text(void **state)
 {
     (void)state;
-    static const struct { const char *text; int32_t ids[4]; int n; } cases[] = {{"ab", {A, B, C}, 3}, {"ab", {A, B, GREATER}, 3}, {"acb", {A, C, B}, 3}, {"c", {C, C}, 2}, {"", {C}, 1}, {"", {END}, 0}};
+    static const struct {
+        const char *text;
+        int32_t ids[4];
+        int n;
+    } cases[] = {{"ab", {A, B, C}, 3},  {"ab", {A, B, GREATER}, 3},
+                 {"acb", {A, C, B}, 3}, {"c", {C, C}, 2},
+                 {"", {C}, 1},          {"", {END}, 0}};
     const struct generate_options o = {.eos_ids = {C, GREATER}, .n_eos = 2};
     struct tokenizer *tok = open_letters();
     struct error err = {0};

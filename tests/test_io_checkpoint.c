@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints read right: GGUF types against the Python package gguf, layout and names against transformers' own GGUF loader
- * (tests/golden, made by tools/golden_gguf.py), a published safetensors model, and row reads against whole reads. */
+/* Checkpoints read right: GGUF types against the Python package gguf, layout and names against transformers' own GGUF
+ * loader (tests/golden, made by tools/golden_gguf.py), a published safetensors model, and row reads against whole
+ * reads. */
 #include "tests/check.h"
 
 #include "base/hash.h"
@@ -115,9 +116,8 @@ static void gguf_names_rows_and_config_equal_transformers(void **state)
             fail_msg("%s differs", e->name);
         free(y);
     }
-    json_object_foreach(expected, key, want)
-        if (!json_equal(want, json_object_get(checkpoint_config(ck), key)))
-            fail_msg("config %s differs", key);
+    json_object_foreach(expected, key, want) if (!json_equal(want, json_object_get(checkpoint_config(ck), key)))
+        fail_msg("config %s differs", key);
     json_t *eps = json_object_get(checkpoint_config(ck), "rms_norm_eps");
     assert_true(json_real_value(eps) == 1e-5);
     assert_int_equal(json_integer_value(json_object_get(checkpoint_generation_config(ck), "eos_token_id")), 2);
@@ -189,7 +189,8 @@ static void any_rows_equal_the_whole(void **state)
     checkpoint_close(ck);
 }
 
-/* Values by flat index as the publisher of the mirror gives them (reference_values.json), and the tied matrix found under either name. */
+/* Values by flat index as the publisher of the mirror gives them (reference_values.json), and the tied matrix found
+ * under either name. */
 static void published_safetensors_model_reads(void **state)
 {
     (void)state;
@@ -212,7 +213,8 @@ static void published_safetensors_model_reads(void **state)
     json_t *values = NULL, *v;
     const char *place;
     assert_ok(jsontext_load(&values, check_data("tinystories_656K_llama/reference_values.json"), 1 << 20, &err), &err);
-    json_object_foreach(json_object_get(values, "checked_flat_index_values"), place, v) {
+    json_object_foreach(json_object_get(values, "checked_flat_index_values"), place, v)
+    {
         char name[128];
         int64_t at;
         assert_int_equal(sscanf(place, "%127[^[][%" SCNd64 "]", name, &at), 2);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a GGUF file says beside the usual: honoured as llama.cpp does, or refused with the name. Files are written here, key by key. */
+/* What a GGUF file says beside the usual: honoured as llama.cpp does, or refused with the name. Files are written here,
+ * key by key. */
 #include "check.h"
 
 #include "base/buf.h"
@@ -13,11 +14,26 @@
 
 enum { C = 16, HEADS = 4, D = 4, F = 8, V = 6, LAYERS = 2 };
 
-struct key { const char *name; enum gguf_type type; double number; const char *text; };
-struct shape { const char *name; int rows, columns; }; /* rows 0: a vector */
+struct key {
+    const char *name;
+    enum gguf_type type;
+    double number;
+    const char *text;
+};
+/* rows 0: a vector */
+struct shape {
+    const char *name;
+    int rows, columns;
+};
 
-static void put_u32(struct buf *b, uint32_t v) { buf_append(b, (char *)&v, 4); }
-static void put_u64(struct buf *b, uint64_t v) { buf_append(b, (char *)&v, 8); }
+static void put_u32(struct buf *b, uint32_t v)
+{
+    buf_append(b, (char *)&v, 4);
+}
+static void put_u64(struct buf *b, uint64_t v)
+{
+    buf_append(b, (char *)&v, 8);
+}
 
 static void put_string(struct buf *b, const char *s)
 {
@@ -45,8 +61,12 @@ static void put_key(struct buf *b, const struct key *k)
 }
 
 static const struct key usual[] = {
-    {"general.architecture", GGUF_STRING, 0, "llama"}, {"llama.context_length", GGUF_U32, 64, NULL}, {"llama.embedding_length", GGUF_U32, C, NULL},
-    {"llama.block_count", GGUF_U32, LAYERS, NULL}, {"llama.feed_forward_length", GGUF_U32, F, NULL}, {"llama.attention.head_count", GGUF_U32, HEADS, NULL},
+    {"general.architecture", GGUF_STRING, 0, "llama"},
+    {"llama.context_length", GGUF_U32, 64, NULL},
+    {"llama.embedding_length", GGUF_U32, C, NULL},
+    {"llama.block_count", GGUF_U32, LAYERS, NULL},
+    {"llama.feed_forward_length", GGUF_U32, F, NULL},
+    {"llama.attention.head_count", GGUF_U32, HEADS, NULL},
     {"llama.attention.layer_norm_rms_epsilon", GGUF_F32, 1e-5, NULL},
 };
 
@@ -55,8 +75,10 @@ static uint32_t first_type; /* of the first tensor, by its number in ggml */
 /* Element e of tensor t is 100 t + its row: rows can be told apart. rope_freqs: all `constant`. */
 static void write_gguf(const char *path, const struct key *extra, int n_extra, const struct shape *more, float constant)
 {
-    static const struct shape layer[] = {{"attn_norm.weight", 0, C}, {"attn_q.weight", C, C}, {"attn_k.weight", C, C}, {"attn_v.weight", C, C}, {"attn_output.weight", C, C},
-                                         {"ffn_norm.weight", 0, C}, {"ffn_gate.weight", F, C}, {"ffn_up.weight", F, C}, {"ffn_down.weight", C, F}};
+    static const struct shape layer[] = {
+        {"attn_norm.weight", 0, C}, {"attn_q.weight", C, C},      {"attn_k.weight", C, C},
+        {"attn_v.weight", C, C},    {"attn_output.weight", C, C}, {"ffn_norm.weight", 0, C},
+        {"ffn_gate.weight", F, C},  {"ffn_up.weight", F, C},      {"ffn_down.weight", C, F}};
     struct shape all[32] = {{"token_embd.weight", V, C}, {"output_norm.weight", 0, C}};
     char names[LAYERS * 9][64];
     struct buf b = BUF_INIT, data = BUF_INIT;
@@ -110,13 +132,15 @@ static void write_gguf(const char *path, const struct key *extra, int n_extra, c
 
 static char path[256];
 
-static int open_with(struct checkpoint **ck, const struct key *extra, int n_extra, const struct shape *more, float constant, struct error *err)
+static int open_with(struct checkpoint **ck, const struct key *extra, int n_extra, const struct shape *more,
+                     float constant, struct error *err)
 {
     write_gguf(path, extra, n_extra, more, constant);
     return checkpoint_open(ck, path, err);
 }
 
-/* llama.cpp's conversion stores the rows 0, 1, 2, 3 of a head of 4 as 0, 2, 1, 3; without head_count_kv there are as many key heads as heads. */
+/* llama.cpp's conversion stores the rows 0, 1, 2, 3 of a head of 4 as 0, 2, 1, 3; without head_count_kv there are as
+ * many key heads as heads. */
 static void keys_are_put_back_in_order_without_head_count_kv(void **state)
 {
     (void)state;
@@ -127,7 +151,8 @@ static void keys_are_put_back_in_order_without_head_count_kv(void **state)
         fail_msg("%s", err.message);
     assert_int_equal(json_integer_value(json_object_get(checkpoint_config(ck), "num_key_value_heads")), HEADS);
     for (int which = 0; which < 2; which++) {
-        const struct tensor_info *t = checkpoint_find(ck, which ? "model.layers.0.self_attn.k_proj.weight" : "model.layers.0.self_attn.q_proj.weight");
+        const struct tensor_info *t = checkpoint_find(ck, which ? "model.layers.0.self_attn.k_proj.weight"
+                                                                : "model.layers.0.self_attn.q_proj.weight");
         float row[C];
         for (int r = 0; r < C; r++) {
             assert_int_equal(checkpoint_read_f32(ck, t, r, 1, row, &err), 0);
@@ -137,17 +162,28 @@ static void keys_are_put_back_in_order_without_head_count_kv(void **state)
     checkpoint_close(ck);
 }
 
-/* The factor of linear scaling that llama.cpp would take (llama-model.cpp: linear where no type is given, the old key where the new one is absent, none turns it
- * off); 0: none. */
+/* The factor of linear scaling that llama.cpp would take (llama-model.cpp: linear where no type is given, the old key
+ * where the new one is absent, none turns it off); 0: none. */
 static void linear_scaling_is_found_under_all_its_names(void **state)
 {
     (void)state;
-    static const struct { struct key keys[2]; int n; float freqs; double factor; } cases[] = {
+    static const struct {
+        struct key keys[2];
+        int n;
+        float freqs;
+        double factor;
+    } cases[] = {
         {{{"llama.rope.scaling.factor", GGUF_F32, 2.5, NULL}}, 1, 0, 2.5},
         {{{"llama.rope.scale_linear", GGUF_F32, 4, NULL}}, 1, 0, 4},
         {{{"llama.rope.scale_linear", GGUF_F32, 4, NULL}, {"llama.rope.scaling.factor", GGUF_F32, 2, NULL}}, 2, 0, 2},
-        {{{"llama.rope.scaling.type", GGUF_STRING, 0, "none"}, {"llama.rope.scaling.factor", GGUF_F32, 2, NULL}}, 2, 0, 0},
-        {{{"llama.rope.scaling.type", GGUF_STRING, 0, "linear"}, {"llama.rope.scale_linear", GGUF_F32, 8, NULL}}, 2, 0, 8},
+        {{{"llama.rope.scaling.type", GGUF_STRING, 0, "none"}, {"llama.rope.scaling.factor", GGUF_F32, 2, NULL}},
+         2,
+         0,
+         0},
+        {{{"llama.rope.scaling.type", GGUF_STRING, 0, "linear"}, {"llama.rope.scale_linear", GGUF_F32, 8, NULL}},
+         2,
+         0,
+         8},
         {{{"llama.rope.scaling.factor", GGUF_F32, 0, NULL}}, 1, 0, 0},
         {{{"llama.rope.scaling.factor", GGUF_F32, 2, NULL}}, 1, 3, 6},
         {{{"llama.rope.freq_base", GGUF_F32, 500, NULL}}, 1, 1, 0},
@@ -161,7 +197,8 @@ static void linear_scaling_is_found_under_all_its_names(void **state)
         const json_t *scaling = json_object_get(checkpoint_config(ck), "rope_scaling");
         if (cases[i].factor == 0)
             assert_true(!scaling || json_is_null(scaling));
-        else if (json_number_value(json_object_get(scaling, "factor")) != cases[i].factor || strcmp(json_string_value(json_object_get(scaling, "rope_type")), "linear"))
+        else if (json_number_value(json_object_get(scaling, "factor")) != cases[i].factor ||
+                 strcmp(json_string_value(json_object_get(scaling, "rope_type")), "linear"))
             fail_msg("case %zu", i);
         checkpoint_close(ck);
     }
@@ -171,17 +208,32 @@ static void what_would_change_the_numbers_is_refused_by_name(void **state)
 {
     (void)state;
     static const struct key bad_keys[] = {
-        {"llama.attention.causal", GGUF_BOOL, 0, NULL}, {"llama.attention.scale", GGUF_F32, 0.3, NULL}, {"llama.attention.value_length", GGUF_U32, 8, NULL},
-        {"llama.attention.sliding_window", GGUF_U32, 16, NULL}, {"llama.attention.clamp_kqv", GGUF_F32, 8, NULL}, {"llama.attention.max_alibi_bias", GGUF_F32, 8, NULL},
-        {"llama.expert_count", GGUF_U32, 8, NULL}, {"llama.logit_scale", GGUF_F32, 0.5, NULL}, {"llama.embedding_scale", GGUF_F32, 12, NULL},
-        {"llama.final_logit_softcapping", GGUF_F32, 30, NULL}, {"llama.use_parallel_residual", GGUF_BOOL, 1, NULL}, {"llama.rope.dimension_count", GGUF_U32, 2, NULL},
-        {"llama.rope.scaling.attn_factor", GGUF_F32, 1.2, NULL}, {"llama.rope.scaling.type", GGUF_STRING, 0, "yarn"}, {"llama.rope.scaling.type", GGUF_STRING, 0, "longrope"},
-        {"llama.rope.scaling.type", GGUF_U32, 1, NULL}, {"llama.rope.scaling.factor", GGUF_F32, -2, NULL}, {"llama.tensor_data_layout", GGUF_STRING, 0, "interleaved"},
-        {"llama.something_new", GGUF_F32, 2, NULL}, {"llama.block_count", GGUF_U32, 1, NULL}, {"llama.pooling_type", GGUF_U32, 3, NULL},
+        {"llama.attention.causal", GGUF_BOOL, 0, NULL},
+        {"llama.attention.scale", GGUF_F32, 0.3, NULL},
+        {"llama.attention.value_length", GGUF_U32, 8, NULL},
+        {"llama.attention.sliding_window", GGUF_U32, 16, NULL},
+        {"llama.attention.clamp_kqv", GGUF_F32, 8, NULL},
+        {"llama.attention.max_alibi_bias", GGUF_F32, 8, NULL},
+        {"llama.expert_count", GGUF_U32, 8, NULL},
+        {"llama.logit_scale", GGUF_F32, 0.5, NULL},
+        {"llama.embedding_scale", GGUF_F32, 12, NULL},
+        {"llama.final_logit_softcapping", GGUF_F32, 30, NULL},
+        {"llama.use_parallel_residual", GGUF_BOOL, 1, NULL},
+        {"llama.rope.dimension_count", GGUF_U32, 2, NULL},
+        {"llama.rope.scaling.attn_factor", GGUF_F32, 1.2, NULL},
+        {"llama.rope.scaling.type", GGUF_STRING, 0, "yarn"},
+        {"llama.rope.scaling.type", GGUF_STRING, 0, "longrope"},
+        {"llama.rope.scaling.type", GGUF_U32, 1, NULL},
+        {"llama.rope.scaling.factor", GGUF_F32, -2, NULL},
+        {"llama.tensor_data_layout", GGUF_STRING, 0, "interleaved"},
+        {"llama.something_new", GGUF_F32, 2, NULL},
+        {"llama.block_count", GGUF_U32, 1, NULL},
+        {"llama.pooling_type", GGUF_U32, 3, NULL},
     };
     static const struct shape bad_tensors[] = {
-        {"blk.0.attn_output.bias", 0, C}, {"blk.1.ffn_down.scale", 0, 1}, {"blk.0.ffn_gate_inp.weight", 2, C}, {"output_norm.bias", 0, C}, {"rope_factors_long.weight", 0, 2},
-        {"blk.0.rope_freqs.weight", 0, 2}, {"blk.2.attn_norm.weight", 0, C}, {"blk.0.attn_sub_norm.weight", 0, C}, {"token_types.weight", 2, C},
+        {"blk.0.attn_output.bias", 0, C}, {"blk.1.ffn_down.scale", 0, 1},       {"blk.0.ffn_gate_inp.weight", 2, C},
+        {"output_norm.bias", 0, C},       {"rope_factors_long.weight", 0, 2},   {"blk.0.rope_freqs.weight", 0, 2},
+        {"blk.2.attn_norm.weight", 0, C}, {"blk.0.attn_sub_norm.weight", 0, C}, {"token_types.weight", 2, C},
     };
     struct checkpoint *ck;
     for (size_t i = 0; i < sizeof bad_keys / sizeof *bad_keys; i++) {
@@ -204,8 +256,9 @@ static void a_quantisation_that_is_not_read_is_refused_by_its_name(void **state)
     static const struct {
         uint32_t number;
         const char *name;
-    } types[] = {{16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"}, {29, "IQ1_M"},
-                 {9, "Q8_1"},     {15, "Q8_K"},   {41, "Q1_0"},    {777, "number 777"}};
+    } types[] = {{16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},    {19, "IQ1_S"}, {20, "IQ4_NL"},
+                 {21, "IQ3_S"},   {22, "IQ2_S"},  {23, "IQ4_XS"},     {29, "IQ1_M"}, {9, "Q8_1"},
+                 {15, "Q8_K"},    {41, "Q1_0"},   {777, "number 777"}};
     struct checkpoint *ck;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         struct error err = {0};
@@ -221,10 +274,19 @@ static void what_changes_nothing_stops_nobody(void **state)
 {
     (void)state;
     static const struct key good[] = {
-        {"llama.attention.causal", GGUF_BOOL, 1, NULL}, {"llama.attention.scale", GGUF_F32, 0.5, NULL}, {"llama.attention.value_length", GGUF_U32, D, NULL},
-        {"llama.expert_count", GGUF_U32, 0, NULL}, {"llama.logit_scale", GGUF_F32, 1, NULL}, {"llama.vocab_size", GGUF_U32, V, NULL}, {"llama.rope.dimension_count", GGUF_U32, D, NULL},
-        {"llama.attention.head_count", GGUF_ARRAY, HEADS, NULL}, {"llama.attention.layer_norm_epsilon", GGUF_F32, 1e-5, NULL}, {"llama.attention.sliding_window", GGUF_U32, 64, NULL},
-        {"llama.tensor_data_layout", GGUF_STRING, 0, "Meta AI original pth"}, {"llama.rope.scaling.finetuned", GGUF_BOOL, 1, NULL}, {"general.name", GGUF_STRING, 0, "x"},
+        {"llama.attention.causal", GGUF_BOOL, 1, NULL},
+        {"llama.attention.scale", GGUF_F32, 0.5, NULL},
+        {"llama.attention.value_length", GGUF_U32, D, NULL},
+        {"llama.expert_count", GGUF_U32, 0, NULL},
+        {"llama.logit_scale", GGUF_F32, 1, NULL},
+        {"llama.vocab_size", GGUF_U32, V, NULL},
+        {"llama.rope.dimension_count", GGUF_U32, D, NULL},
+        {"llama.attention.head_count", GGUF_ARRAY, HEADS, NULL},
+        {"llama.attention.layer_norm_epsilon", GGUF_F32, 1e-5, NULL},
+        {"llama.attention.sliding_window", GGUF_U32, 64, NULL},
+        {"llama.tensor_data_layout", GGUF_STRING, 0, "Meta AI original pth"},
+        {"llama.rope.scaling.finetuned", GGUF_BOOL, 1, NULL},
+        {"general.name", GGUF_STRING, 0, "x"},
         {"other.attention.scale", GGUF_F32, 3, NULL},
     };
     struct checkpoint *ck;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A written Hugging Face directory holds the source's values under the source's names (tools/check-transformers-load.py loads such a
- * directory in transformers). */
+/* A written Hugging Face directory holds the source's values under the source's names (tools/check-transformers-load.py
+ * loads such a directory in transformers). */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -42,7 +42,9 @@ static void assert_same_values(const struct checkpoint *a, const struct checkpoi
         assert_ok(checkpoint_read_f32(a, x, 0, x->n_row, p, &err), &err);
         assert_ok(checkpoint_read_f32(b, y, 0, y->n_row, q, &err), &err);
         for (uint64_t k = 0; k < x->n_element; k++) {
-            float want = t == DTYPE_BF16 ? bf16_to_f32(f32_to_bf16(p[k])) : t == DTYPE_F16 ? f16_to_f32(f32_to_f16(p[k])) : p[k];
+            float want = t == DTYPE_BF16  ? bf16_to_f32(f32_to_bf16(p[k]))
+                         : t == DTYPE_F16 ? f16_to_f32(f32_to_f16(p[k]))
+                                          : p[k];
             if (memcmp(&want, &q[k], 4))
                 fail_msg("%s[%llu] is %g, wanted %g", y->name, (unsigned long long)k, (double)q[k], (double)want);
         }
@@ -66,7 +68,8 @@ static void gguf_becomes_a_directory_with_the_same_values(void **state)
         assert_int_equal(checkpoint_n_tensor(again), checkpoint_n_tensor(ck));
         assert_same_values(ck, again, types[i]);
         assert_int_equal(checkpoint_dtype(again), types[i]);
-        assert_string_equal(json_string_value(json_object_get(checkpoint_config(again), "torch_dtype")), hf_dtype_name(types[i]));
+        assert_string_equal(json_string_value(json_object_get(checkpoint_config(again), "torch_dtype")),
+                            hf_dtype_name(types[i]));
         snprintf(copy, sizeof copy, "%s/copy", dir);
         write_dir(copy, again, types[i]);
         assert_ok(checkpoint_open(&third, copy, &err), &err);
@@ -110,9 +113,20 @@ static void a_tied_head_is_written_once_as_embeddings(void **state)
 /* Whatever a tokenizer may be read from goes along, byte for byte: templates beside the default one too. */
 static void every_file_of_a_tokenizer_is_copied(void **state)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt",
-                                        "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json",
-                                        "additional_chat_templates/tool_use.jinja", "additional_chat_templates/rag.jinja"};
+    static const char *const names[] = {"tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "vocab.txt",
+                                        "tokenizer.model",
+                                        "spiece.model",
+                                        "sentencepiece.bpe.model",
+                                        "chat_template.jinja",
+                                        "chat_template.json",
+                                        "additional_chat_templates/tool_use.jinja",
+                                        "additional_chat_templates/rag.jinja"};
     (void)state;
     struct error err = {0};
     struct checkpoint *ck;

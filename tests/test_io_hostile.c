@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hostile and damaged models: each is refused with one line that names the place and what is wrong. The safetensors and GGUF files are the fuzz
- * corpus (tools/make-fuzz-corpus.py); directories are made here. */
+/* Hostile and damaged models: each is refused with one line that names the place and what is wrong. The safetensors and
+ * GGUF files are the fuzz corpus (tools/make-fuzz-corpus.py); directories are made here. */
 #include "tests/check.h"
 
 #include "base/buf.h"
@@ -30,7 +30,11 @@ static void safetensors_corpus_is_judged_right(void **state)
 {
     (void)state;
     static const struct expectation cases[] = {
-        {"one", NULL}, {"padded", NULL}, {"empty", NULL}, {"scalar_and_empty_tensor", NULL}, {"all_types", NULL},
+        {"one", NULL},
+        {"padded", NULL},
+        {"empty", NULL},
+        {"scalar_and_empty_tensor", NULL},
+        {"all_types", NULL},
         {"huge_header", "the header claims 1152921504606846976 bytes, at most 100000000"},
         {"header_past_end", "the header claims 400 bytes, the file has"},
         {"truncated", "tensor a: bytes 0..16 are not inside the 9 bytes of data; the file is cut off"},
@@ -55,8 +59,10 @@ static void safetensors_corpus_is_judged_right(void **state)
         snprintf(path, sizeof path, "fuzz/corpus/safetensors/%s", cases[i].file);
         assert_int_equal(file_map(&m, path, &err), 0);
         int rc = safetensors_parse(&s, m.data, m.size, "FILE", &err);
-        if (rc != (cases[i].message ? ERROR_DATA : 0) || (rc && (!strstr(err.message, "FILE") || !strstr(err.message, cases[i].message))))
-            fail_msg("%s: %d \"%s\", wanted \"%s\"", cases[i].file, rc, err.message, cases[i].message ? cases[i].message : "accepted");
+        if (rc != (cases[i].message ? ERROR_DATA : 0) ||
+            (rc && (!strstr(err.message, "FILE") || !strstr(err.message, cases[i].message))))
+            fail_msg("%s: %d \"%s\", wanted \"%s\"", cases[i].file, rc, err.message,
+                     cases[i].message ? cases[i].message : "accepted");
         safetensors_free(s);
         file_unmap(&m);
     }
@@ -66,7 +72,11 @@ static void gguf_corpus_is_judged_right(void **state)
 {
     (void)state;
     static const struct expectation cases[] = {
-        {"small", NULL}, {"version2", NULL}, {"empty", NULL}, {"scaled_rope", NULL}, {"llama3_rope", NULL},
+        {"small", NULL},
+        {"version2", NULL},
+        {"empty", NULL},
+        {"scaled_rope", NULL},
+        {"llama3_rope", NULL},
         {"version1", "GGUF version 1; wanted 2 or 3"},
         {"big_endian", "a big-endian file"},
         {"many_pairs", "claims 4611686018427387904 metadata entries"},
@@ -94,8 +104,10 @@ static void gguf_corpus_is_judged_right(void **state)
         snprintf(path, sizeof path, "fuzz/corpus/gguf/%s", cases[i].file);
         assert_int_equal(file_map(&m, path, &err), 0);
         int rc = gguf_parse(&g, m.data, m.size, "FILE", &err);
-        if (rc != (cases[i].message ? ERROR_DATA : 0) || (rc && (strncmp(err.message, "FILE", 4) || !strstr(err.message, cases[i].message))))
-            fail_msg("%s: %d \"%s\", wanted \"%s\"", cases[i].file, rc, err.message, cases[i].message ? cases[i].message : "accepted");
+        if (rc != (cases[i].message ? ERROR_DATA : 0) ||
+            (rc && (strncmp(err.message, "FILE", 4) || !strstr(err.message, cases[i].message))))
+            fail_msg("%s: %d \"%s\", wanted \"%s\"", cases[i].file, rc, err.message,
+                     cases[i].message ? cases[i].message : "accepted");
         gguf_free(g);
         file_unmap(&m);
     }
@@ -226,7 +238,8 @@ static void directories_that_are_no_models_say_what_is_missing(void **state)
 {
     (void)state;
     start_dir();
-    assert_dir_refused("wanted model.safetensors, pytorch_model.bin, or one of them with .index.json and shards, found none");
+    assert_dir_refused(
+        "wanted model.safetensors, pytorch_model.bin, or one of them with .index.json and shards, found none");
     put_text("tf_model.h5", "x");
     assert_dir_refused("tf_model.h5: isara does not read it");
     put_text("pytorch_model.bin", "x");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every loader and writer with allocation 0, 1, 2, ... failing (jansson's and zlib's among them) until it succeeds: each time it says that memory
- * ran out, and the sanitizer run sees neither leak nor crash. */
+/* Every loader and writer with allocation 0, 1, 2, ... failing (jansson's and zlib's among them) until it succeeds:
+ * each time it says that memory ran out, and the sanitizer run sees neither leak nor crash. */
 #include "tests/check.h"
 
 #include "base/buf.h"
@@ -184,9 +184,10 @@ static void every_writer_survives_every_failed_allocation(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    static const unsigned char gz[] = { /* {"a": "b"} and {"c": 1}, a line each */
-        31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 74, 84, 178, 82, 80, 74, 82, 170, 229, 170, 86, 74, 6, 50, 13, 107, 185, 0, 178,
-        139, 215, 102, 20, 0, 0, 0};
+    static const unsigned char gz[] = {/* {"a": "b"} and {"c": 1}, a line each */
+                                       31, 139, 8,   0,  0,   0,   0,   0,   2,   3,  171, 86, 74,
+                                       84, 178, 82,  80, 74,  82,  170, 229, 170, 86, 74,  6,  50,
+                                       13, 107, 185, 0,  178, 139, 215, 102, 20,  0,  0,   0};
     struct checkpoint *ck;
     char path[1100];
     snprintf(dir, sizeof dir, "%s", check_tmpdir("io_oom"));

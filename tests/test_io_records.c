@@ -38,7 +38,8 @@ static void assert_reads(const char *name, const char *text, const char *wanted)
 static void tables_of_every_delimiter_are_the_same_records(void **state)
 {
     (void)state;
-    const char *two = "{\"question\": \"a, b; c\", \"answer\": \"say \\\"d\\\"\\ne\"}\n{\"question\": \"f\", \"answer\": \"\"}\n";
+    const char *two =
+        "{\"question\": \"a, b; c\", \"answer\": \"say \\\"d\\\"\\ne\"}\n{\"question\": \"f\", \"answer\": \"\"}\n";
     assert_reads("t.csv", "question,answer\n\"a, b; c\",\"say \"\"d\"\"\ne\"\nf,\n", two);
     assert_reads("t.csv", "\xef\xbb\xbfquestion;answer\r\n\"a, b; c\";\"say \"\"d\"\"\ne\"\r\n\r\n;\r\nf;\r\n", two);
     assert_reads("t.tsv", "question\tanswer\na, b; c\t\"say \"\"d\"\"\ne\"\nf\t\n", two);
@@ -51,16 +52,19 @@ static void tables_of_every_delimiter_are_the_same_records(void **state)
 static void quotes_between_tabs_may_be_text(void **state)
 {
     (void)state;
-    assert_reads("t.tsv", "question\tanswer\n\"No\" or yes?\tIt is \"no\".\n", "{\"question\": \"\\\"No\\\" or yes?\", \"answer\": \"It is \\\"no\\\".\"}\n");
+    assert_reads("t.tsv", "question\tanswer\n\"No\" or yes?\tIt is \"no\".\n",
+                 "{\"question\": \"\\\"No\\\" or yes?\", \"answer\": \"It is \\\"no\\\".\"}\n");
     assert_reads("t.csv", "question,answer\n\"No\" or yes?,no\n",
-                 "error t.csv:2: wanted ',' or a line end behind a closing quote, found 0x6f; double the quotes inside a quoted field\n");
+                 "error t.csv:2: wanted ',' or a line end behind a closing quote, found 0x6f; double the quotes inside "
+                 "a quoted field\n");
     assert_reads("t.csv", "question,answer\na,b,c\n", "error t.csv:2: wanted 2 fields as in the first row, found 3\n");
 }
 
 static void what_is_no_table_stays_json(void **state)
 {
     (void)state;
-    assert_reads("t.jsonl", "question,answer\na,b\n", "error t.jsonl:1:8: not valid JSON: invalid token near 'question'\n");
+    assert_reads("t.jsonl", "question,answer\na,b\n",
+                 "error t.jsonl:1:8: not valid JSON: invalid token near 'question'\n");
     assert_reads("t", "nonsense, more of it\n", "error t:1:8: not valid JSON: invalid token near 'nonsense'\n");
     assert_reads("t.csv", "{\"question\": \"a, b\"}\n", "{\"question\": \"a, b\"}\n");
 }
@@ -71,17 +75,22 @@ static void an_odd_member_spoils_itself(void **state)
     assert_reads("t", "{\"a\":1}\n{\"a\":NaN,\"b\":\"NaN\",\"c\":[-Infinity,2]}\n{\"a\":2}\n",
                  "{\"a\": 1}\n{\"a\": null, \"b\": \"NaN\", \"c\": [null, 2]}!t:2: no JSON number: NaN\n{\"a\": 2}\n");
     assert_reads("t", "{\"a\":18446744073709551615,\"b\":-9223372036854775808}\n",
-                 "{\"a\": 1.8446744073709552e+19, \"b\": -9223372036854775808}!t:1: an integer beyond 64 bits: 18446744073709551615\n");
+                 "{\"a\": 1.8446744073709552e+19, \"b\": -9223372036854775808}!t:1: an integer beyond 64 bits: "
+                 "18446744073709551615\n");
     assert_reads("t", "[{\"a\":-9223372036854775809},{\"a\":1e999}]",
-                 "{\"a\": -9.223372036854776e+18}!t:1: an integer beyond 64 bits: -9223372036854775809\n{\"a\": null}!t:1: a number too great: 1e999\n");
-    assert_reads("t", "{\"a\":1,\"b\":\"}\\\"\",\"a\":2}\n", "{\"a\": null, \"b\": \"}\\\"\"}!t:1: a key that is given twice: a\n");
-    assert_reads("t", "{\"a\": {\"x\": [{\"k\":1,\"k\":2}]}, \"b\": \"\\ud83d\"}\n", "{\"a\": null, \"b\": \"\xef\xbf\xbd\"}!t:1: a key that is given twice: a\n");
+                 "{\"a\": -9.223372036854776e+18}!t:1: an integer beyond 64 bits: -9223372036854775809\n{\"a\": "
+                 "null}!t:1: a number too great: 1e999\n");
+    assert_reads("t", "{\"a\":1,\"b\":\"}\\\"\",\"a\":2}\n",
+                 "{\"a\": null, \"b\": \"}\\\"\"}!t:1: a key that is given twice: a\n");
+    assert_reads("t", "{\"a\": {\"x\": [{\"k\":1,\"k\":2}]}, \"b\": \"\\ud83d\"}\n",
+                 "{\"a\": null, \"b\": \"\xef\xbf\xbd\"}!t:1: a key that is given twice: a\n");
 }
 
 static void what_is_broken_is_still_refused(void **state)
 {
     (void)state;
-    assert_reads("t", "{\"a\":NaN}\n{\"a\":[NaN}\n", "{\"a\": null}!t:1: no JSON number: NaN\nerror t:2:9: not valid JSON: invalid token near 'NaN'\n");
+    assert_reads("t", "{\"a\":NaN}\n{\"a\":[NaN}\n",
+                 "{\"a\": null}!t:1: no JSON number: NaN\nerror t:2:9: not valid JSON: invalid token near 'NaN'\n");
     assert_reads("t", "{\"a\":NaN,}\n", "error t:1:8: not valid JSON: invalid token near 'NaN'\n");
     assert_reads("t", "{\"a\":nan}\n", "error t:1:8: not valid JSON: invalid token near 'nan'\n");
     assert_reads("t", "{\"a\":007}\n", "error t:1:6: not valid JSON: invalid token near '0'\n");
@@ -100,7 +109,8 @@ static void a_record_too_long_is_passed_over(void **state)
         buf_puts(&text, array ? "\"},\n{\"a\":2}]" : "\"}\n{\"a\":2}\n");
         assert_false(text.failed);
         read_all(text.data, text.len, "t", &out);
-        assert_string_equal(out.data, "{\"a\": 1}\n{}!t:2: the record is longer than the 16777216 bytes allowed\n{\"a\": 2}\n");
+        assert_string_equal(out.data,
+                            "{\"a\": 1}\n{}!t:2: the record is longer than the 16777216 bytes allowed\n{\"a\": 2}\n");
     }
     buf_free(&text);
     buf_free(&out);

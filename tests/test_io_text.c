@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON, JSON Lines, CSV: what they accept, equal to Python's readers on published files; what they refuse, with the place in the message. */
+/* JSON, JSON Lines, CSV: what they accept, equal to Python's readers on published files; what they refuse, with the
+ * place in the message. */
 #include "tests/check.h"
 
 #include "base/buf.h"
@@ -68,7 +69,8 @@ static void jsonl_accepts_what_people_have(void **state)
     const char *lines = "{}\n\n{\"a\":1}\n";
     assert_int_equal(count_records(lines, strlen(lines), &line, NULL, &err), 2);
     assert_int_equal(line, 3);
-    const char *lone = "{\"a\":\"x\\ud83d y\"}\n{\"a\":\"\\ud83d\\ude00\"}\n{\"a\":\"\\\\ud83d\"}\n{\"a\":\"\\ude00\\ud83d\"}\n";
+    const char *lone =
+        "{\"a\":\"x\\ud83d y\"}\n{\"a\":\"\\ud83d\\ude00\"}\n{\"a\":\"\\\\ud83d\"}\n{\"a\":\"\\ude00\\ud83d\"}\n";
     assert_int_equal(count_records(lone, strlen(lone), NULL, &repaired, &err), 4);
     assert_int_equal(repaired, 2);
 }
@@ -190,7 +192,8 @@ static void published_jsonl_and_arrays_read_whole(void **state)
 static void json_text_reads_back_equal(void **state)
 {
     (void)state;
-    const char *text = "{\"a\": 1, \"b\": [0.1, 1e-05, 1.0, 1e+300, -0.0, 9007199254740993], \"c\": \"q\\\"\\\\\\n\\u0001\xc3\xa9\", \"d\": {}, \"e\": [], \"f\": null, \"g\": [true, false]}";
+    const char *text = "{\"a\": 1, \"b\": [0.1, 1e-05, 1.0, 1e+300, -0.0, 9007199254740993], \"c\": "
+                       "\"q\\\"\\\\\\n\\u0001\xc3\xa9\", \"d\": {}, \"e\": [], \"f\": null, \"g\": [true, false]}";
     json_t *v, *again;
     struct buf b = BUF_INIT;
     assert_int_equal(jsontext_parse(&v, text, strlen(text), "t", 1, NULL, NULL), 0);
@@ -342,17 +345,35 @@ static void published_csv_equals_python(void **state)
     (void)state;
     if (!check_data("truthfulqa/TruthfulQA_817.derived.csv") || !check_data("xstest/xstest_prompts.csv"))
         SKIP_TEST("reference data truthfulqa, xstest are not here");
-    csv_equals_python_on("truthfulqa/TruthfulQA_817.derived.csv", 817, "1fd20cd7404dd418a7036d82fb1432f9b2930cd72bee3f5252643a603133ac68");
-    csv_equals_python_on("xstest/xstest_prompts.csv", 450, "de958c8adb0b3cc31dfe3f260db21eea921f88711da04aefa737647d79fb8c72");
+    csv_equals_python_on("truthfulqa/TruthfulQA_817.derived.csv", 817,
+                         "1fd20cd7404dd418a7036d82fb1432f9b2930cd72bee3f5252643a603133ac68");
+    csv_equals_python_on("xstest/xstest_prompts.csv", 450,
+                         "de958c8adb0b3cc31dfe3f260db21eea921f88711da04aefa737647d79fb8c72");
 }
 
 static void utf8_is_checked_to_the_letter(void **state)
 {
     (void)state;
-    static const struct { const char *s; size_t n, valid; } cases[] = {
-        {"abc", 3, 3}, {"\xc3\xa9x", 3, 3}, {"\xe2\x82\xac", 3, 3}, {"\xf0\x9f\x98\x80", 4, 4}, {"a\x80", 2, 1}, {"\xc3", 1, 0}, {"\xe2\x82", 2, 0},
-        {"\xc1\xbf", 2, 0}, {"\xe0\x9f\xbf", 3, 0}, {"\xed\xa0\x80", 3, 0}, {"\xee\x80\x80", 3, 3}, {"\xf0\x8f\xbf\xbf", 4, 0},
-        {"\xf4\x8f\xbf\xbf", 4, 4}, {"\xf4\x90\x80\x80", 4, 0}, {"\xf5\x80\x80\x80", 4, 0}, {"a\0b", 3, 3},
+    static const struct {
+        const char *s;
+        size_t n, valid;
+    } cases[] = {
+        {"abc", 3, 3},
+        {"\xc3\xa9x", 3, 3},
+        {"\xe2\x82\xac", 3, 3},
+        {"\xf0\x9f\x98\x80", 4, 4},
+        {"a\x80", 2, 1},
+        {"\xc3", 1, 0},
+        {"\xe2\x82", 2, 0},
+        {"\xc1\xbf", 2, 0},
+        {"\xe0\x9f\xbf", 3, 0},
+        {"\xed\xa0\x80", 3, 0},
+        {"\xee\x80\x80", 3, 3},
+        {"\xf0\x8f\xbf\xbf", 4, 0},
+        {"\xf4\x8f\xbf\xbf", 4, 4},
+        {"\xf4\x90\x80\x80", 4, 0},
+        {"\xf5\x80\x80\x80", 4, 0},
+        {"a\0b", 3, 3},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(utf8_valid_length(cases[i].s, cases[i].n), cases[i].valid);

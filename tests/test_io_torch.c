@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of torch.save (tests/golden/pickle, made by tools/golden_pickle.py): the same tensors as in the safetensors beside them, model directories in the forms
- * of 2023, and what must be refused, with what the message has to name. */
+/* Files of torch.save (tests/golden/pickle, made by tools/golden_pickle.py): the same tensors as in the safetensors
+ * beside them, model directories in the forms of 2023, and what must be refused, with what the message has to name. */
 #include "tests/check.h"
 
 #include "io/checkpoint.h"
@@ -38,7 +38,8 @@ static void check_same(const struct tensor_info *t, const void *data, const stru
     if (i < 0)
         fail_msg("%s is not in the safetensors", t->name);
     const struct tensor_info *e = weights_tensor(wanted, (size_t)i);
-    if (t->storage != e->storage || t->n_dim != e->n_dim || memcmp(t->shape, e->shape, sizeof t->shape) || t->n_byte != e->n_byte)
+    if (t->storage != e->storage || t->n_dim != e->n_dim || memcmp(t->shape, e->shape, sizeof t->shape) ||
+        t->n_byte != e->n_byte)
         fail_msg("%s: another type or shape", t->name);
     if (t->n_byte && memcmp(data, weights_data(wanted, (size_t)i), (size_t)t->n_byte))
         fail_msg("%s: other values", t->name);
@@ -137,7 +138,8 @@ static void a_shared_storage_is_a_tie(void **state)
 {
     (void)state;
     struct checkpoint *ck = open_model("tests/golden/pickle/tied");
-    const struct tensor_info *embed = checkpoint_find(ck, "model.embed_tokens.weight"), *head = checkpoint_find(ck, "lm_head.weight");
+    const struct tensor_info *embed = checkpoint_find(ck, "model.embed_tokens.weight"),
+                             *head = checkpoint_find(ck, "lm_head.weight");
     assert_true(embed && head && embed != head);
     assert_ptr_equal(checkpoint_raw(ck, embed), checkpoint_raw(ck, head));
     assert_true(json_is_true(json_object_get(checkpoint_config(ck), "tie_word_embeddings")));
@@ -219,9 +221,15 @@ static void opcodes_are_refused_by_name_and_place(void **state)
     REFUSED("\x80\x04\x8c\x05posix\x8c\x06system\x93.", "byte 17 of the pickle (STACK_GLOBAL): names posix.system");
     REFUSED("\x80\x02(ios\nsystem\n.", "(INST)");
     REFUSED("\x80\x02\x82\x01.", "(EXT1)");
-    REFUSED("\x80\x02" "cbuiltins\neval\n.", "names builtins.eval");
-    REFUSED("\x80\x02" "ctorch.cuda\n_lazy_call\n.", "names torch.cuda._lazy_call");
-    REFUSED("\x80\x02" "ctorch\nload\n.", "names torch.load");
+    REFUSED("\x80\x02"
+            "cbuiltins\neval\n.",
+            "names builtins.eval");
+    REFUSED("\x80\x02"
+            "ctorch.cuda\n_lazy_call\n.",
+            "names torch.cuda._lazy_call");
+    REFUSED("\x80\x02"
+            "ctorch\nload\n.",
+            "names torch.load");
     REFUSED("\x80\x06}.", "protocol 6");
     REFUSED("\x80\x02\xff.", "0xff is no opcode");
     REFUSED("\x80\x02}", "byte 3 of the pickle (end of file): is cut off");
@@ -236,38 +244,55 @@ static void opcodes_are_refused_by_name_and_place(void **state)
     REFUSED("\x80\x02}(Nu.", "a key without a value");
     REFUSED("\x80\x02}h\x05.", "entry 5 of the memo, which holds none");
     REFUSED("\x80\x02}r\xff\xff\xff\xff.", "entry 4294967295 of the memo of a pickle of");
-    REFUSED("\x80\x02X\xff\xff\xff\x7f" "abc.", "(BINUNICODE): is cut off: wanted 2147483647 bytes more");
+    REFUSED("\x80\x02X\xff\xff\xff\x7f"
+            "abc.",
+            "(BINUNICODE): is cut off: wanted 2147483647 bytes more");
     REFUSED("\x80\x02\x8d\xff\xff\xff\xff\xff\xff\xff\xff.", "(BINUNICODE8): is cut off");
-    REFUSED("\x80\x02\x8a\x09" "123456789.", "more than 64 bits");
+    REFUSED("\x80\x02\x8a\x09"
+            "123456789.",
+            "more than 64 bits");
     REFUSED("\x80\x02}X\x01\0\0\0aNs.", "key \"a\" holds None");
     REFUSED("\x80\x02}NNs.", "wanted a key of the dict of tensors, found None");
     REFUSED("\x80\x02}X\x02\0\0\0a\xffNs.", "no UTF-8");
-    REFUSED("\x80\x02" "ccollections\nOrderedDict\n(K\x01tR.", "collections.OrderedDict with arguments");
+    REFUSED("\x80\x02"
+            "ccollections\nOrderedDict\n(K\x01tR.",
+            "collections.OrderedDict with arguments");
     REFUSED("\x80\x02NNN\x86R.", "wanted a function and a tuple");
-    REFUSED("\x80\x02" "ctorch\ndevice\n)R.", "calls torch.device, which makes no tensor");
+    REFUSED("\x80\x02"
+            "ctorch\ndevice\n)R.",
+            "calls torch.device, which makes no tensor");
     REFUSED("\x80\x02K\x01N\x86Q.", "(BINPERSID): wanted ('storage'");
-    REFUSED("\x80\x02" "ctorch._tensor\n_rebuild_from_type_v2\n(h\0.", "(BINGET)");
+    REFUSED("\x80\x02"
+            "ctorch._tensor\n_rebuild_from_type_v2\n(h\0.",
+            "(BINGET)");
     REFUSED("\x80\x02NNb.", "sets the attributes of None");
     REFUSED("\x80\x02\x81.", "(NEWOBJ)");
 }
 
-#define STORAGE "X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0" "0X\x03\0\0\0cpu"
+#define STORAGE                                           \
+    "X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0" \
+    "0X\x03\0\0\0cpu"
 #define REBUILD "\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n("
 
 static void sizes_that_lie_are_refused(void **state)
 {
     (void)state;
     REFUSED(REBUILD "(" STORAGE "J\xff\xff\xff\xfftQ", "a storage of");
-    REFUSED(REBUILD "(" STORAGE "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7ftQ", "a storage of 9223372036854775807 elements");
-    REFUSED(REBUILD "(" STORAGE "K\x04tQJ\xff\xff\xff\xffK\x04\x85K\x01\x85\x89NtRs.", "wanted a tensor's storage, offset, size and stride");
+    REFUSED(REBUILD "(" STORAGE "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7ftQ",
+            "a storage of 9223372036854775807 elements");
+    REFUSED(REBUILD "(" STORAGE "K\x04tQJ\xff\xff\xff\xffK\x04\x85K\x01\x85\x89NtRs.",
+            "wanted a tensor's storage, offset, size and stride");
     REFUSED(REBUILD "(" STORAGE "K\x04tQK\0J\xff\xff\xff\xff\x85K\x01\x85\x89NtRs.", "non-negative");
     REFUSED(REBUILD "(" STORAGE "K\x04tQK\0K\x04\x85K\x01K\x01\x86\x89NtRs.", "tuples of the same length");
-    REFUSED(REBUILD "(" STORAGE "K\x04tQK\0\x8a\x08\0\0\0\0\0\0\0\x10\x8a\x08\0\0\0\0\0\0\0\x10\x86K\x01K\x01\x86\x89NtRs.", "too many elements");
+    REFUSED(REBUILD "(" STORAGE
+                    "K\x04tQK\0\x8a\x08\0\0\0\0\0\0\0\x10\x8a\x08\0\0\0\0\0\0\0\x10\x86K\x01K\x01\x86\x89NtRs.",
+            "too many elements");
     REFUSED(REBUILD "(" STORAGE "K\x04tQK\0K\x01\x85K\x01\x85\x89NtRX\x01\0\0\0wN", "end of file");
 }
 
 /* views_2.bin with one thing changed. */
-static void patched(const char *signature, size_t n_signature, size_t at, const char *bytes, size_t n, const char *wanted)
+static void patched(const char *signature, size_t n_signature, size_t at, const char *bytes, size_t n,
+                    const char *wanted)
 {
     struct file_map m;
     assert_int_equal(file_map(&m, "tests/golden/pickle/views_2.bin", NULL), 0);
@@ -281,7 +306,8 @@ static void patched(const char *signature, size_t n_signature, size_t at, const 
     free(copy);
     file_unmap(&m);
 }
-#define PATCHED(signature, at, bytes, wanted) patched(signature, sizeof signature - 1, at, bytes, sizeof bytes - 1, wanted)
+#define PATCHED(signature, at, bytes, wanted) \
+    patched(signature, sizeof signature - 1, at, bytes, sizeof bytes - 1, wanted)
 #define CENTRAL "PK\1\2"
 
 static void archives_that_lie_are_refused(void **state)
@@ -307,10 +333,14 @@ static void archives_that_lie_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_hold_what_their_safetensors_hold), cmocka_unit_test(contiguous_tensors_are_not_copied),
-        cmocka_unit_test(model_directories_open),                 cmocka_unit_test(a_shared_storage_is_a_tie),
-        cmocka_unit_test(an_adapter_in_a_bin_is_the_same_adapter), cmocka_unit_test(other_files_are_refused_by_name),
-        cmocka_unit_test(opcodes_are_refused_by_name_and_place),  cmocka_unit_test(sizes_that_lie_are_refused),
+        cmocka_unit_test(files_hold_what_their_safetensors_hold),
+        cmocka_unit_test(contiguous_tensors_are_not_copied),
+        cmocka_unit_test(model_directories_open),
+        cmocka_unit_test(a_shared_storage_is_a_tie),
+        cmocka_unit_test(an_adapter_in_a_bin_is_the_same_adapter),
+        cmocka_unit_test(other_files_are_refused_by_name),
+        cmocka_unit_test(opcodes_are_refused_by_name_and_place),
+        cmocka_unit_test(sizes_that_lie_are_refused),
         cmocka_unit_test(archives_that_lie_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Model files that are no files, and files that another process cuts while they are mapped: an error with the name, neither a wait nor a crash. */
+/* Model files that are no files, and files that another process cuts while they are mapped: an error with the name,
+ * neither a wait nor a crash. */
 #include "check.h"
 
 #include "base/mem.h"
@@ -14,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Nobody writes into the pipe: whoever opens it for reading in the usual way waits for ever (and is ended by the alarm). */
+/* Nobody writes into the pipe: whoever opens it for reading in the usual way waits for ever (and is ended by the
+ * alarm). */
 static void pipes_and_devices_are_refused_without_waiting(void **state)
 {
     (void)state;
@@ -45,7 +47,8 @@ static void pipes_and_devices_are_refused_without_waiting(void **state)
 
 static const char source[] = "tests/golden/lora/model";
 
-/* A copy of a small model whose weights file has been cut to its header after it was opened; the kernel gives SIGBUS for what lies behind. */
+/* A copy of a small model whose weights file has been cut to its header after it was opened; the kernel gives SIGBUS
+ * for what lies behind. */
 static void open_and_cut(struct checkpoint **ck, char path[1300], const char *name)
 {
     static const char *const files[] = {"config.json", "model.safetensors"};
@@ -103,8 +106,10 @@ static void names_of_255_bytes_can_be_written(void **state)
         other[at + length - 1] = 'm';
         if (file_write(path, "one", 3, &err) || file_write(other, "two", 3, &err) || file_read(&text, path, 10, &err))
             fail_msg("%d bytes: %s", length, err.message);
-        char *a = path_beside(path, ".partial"), *b = path_beside(other, ".partial"), *again = path_beside(path, ".partial");
-        assert_true(strlen(path_base(a)) <= 255 && strcmp(a, b) && !strcmp(a, again) && !strncmp(a, path, (size_t)at + 200));
+        char *a = path_beside(path, ".partial"), *b = path_beside(other, ".partial"),
+             *again = path_beside(path, ".partial");
+        assert_true(strlen(path_base(a)) <= 255 && strcmp(a, b) && !strcmp(a, again) &&
+                    !strncmp(a, path, (size_t)at + 200));
         assert_string_equal(a + strlen(a) - 8, ".partial");
         mem_free(a);
         mem_free(b);

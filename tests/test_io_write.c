@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing: safetensors byte for byte as the official writer, atomic replacement under a full disk and a dead or living rival, the appender's torn line,
- * directories, the Hugging Face cache. */
+/* Writing: safetensors byte for byte as the official writer, atomic replacement under a full disk and a dead or living
+ * rival, the appender's torn line, directories, the Hugging Face cache. */
 #include "tests/check.h"
 
 #include "base/buf.h"
@@ -63,7 +63,8 @@ static void rewrite(const char *golden, int with_metadata, int pieces)
     assert_ok(safetensors_create(&w, in_tmp("again.safetensors"), t, n, metadata, &err), &err);
     for (size_t i = 0; i < n; i++)
         for (int p = pieces - 1; p >= 0; p--) {
-            uint64_t first = t[i].n_element * (uint64_t)p / (uint64_t)pieces, end = t[i].n_element * (uint64_t)(p + 1) / (uint64_t)pieces;
+            uint64_t first = t[i].n_element * (uint64_t)p / (uint64_t)pieces,
+                     end = t[i].n_element * (uint64_t)(p + 1) / (uint64_t)pieces;
             const float *values = (const float *)(const void *)safetensors_data(s, n - 1 - i);
             assert_ok(safetensors_write_f32(w, i, first, values + first, end - first, &err), &err);
         }
@@ -89,11 +90,14 @@ static void types_are_ordered_and_values_rounded(void **state)
     struct error err = {0};
     struct safetensors_writer *w;
     struct tensor_info t[] = {
-        {.name = "b", .storage = STORAGE_BF16, .n_dim = 1, .shape = {3}}, {.name = "a", .storage = STORAGE_F16, .n_dim = 1, .shape = {3}},
-        {.name = "z", .storage = STORAGE_F32, .n_dim = 0},                {.name = "i", .storage = STORAGE_I64, .n_dim = 1, .shape = {1}},
+        {.name = "b", .storage = STORAGE_BF16, .n_dim = 1, .shape = {3}},
+        {.name = "a", .storage = STORAGE_F16, .n_dim = 1, .shape = {3}},
+        {.name = "z", .storage = STORAGE_F32, .n_dim = 0},
+        {.name = "i", .storage = STORAGE_I64, .n_dim = 1, .shape = {1}},
         {.name = "e", .storage = STORAGE_F32, .n_dim = 2, .shape = {0, 4}},
     };
-    const float v[3] = {1.00390625f, -3.0f, 65519.0f}; /* the first is a tie in bf16, the last the greatest that f16 rounds down */
+    const float v[3] = {1.00390625f, -3.0f,
+                        65519.0f}; /* the first is a tie in bf16, the last the greatest that f16 rounds down */
     const int64_t i = -7;
     assert_ok(safetensors_create(&w, in_tmp("types.safetensors"), t, 5, NULL, &err), &err);
     assert_ok(safetensors_write_f32(w, 0, 0, v, 3, &err), &err);
@@ -164,7 +168,8 @@ static void a_full_disk_leaves_the_old_file(void **state)
     small = old;
     small.rlim_cur = 1 << 16;
     setrlimit(RLIMIT_FSIZE, &small);
-    int written = file_write(in_tmp("keep"), big, 1 << 20, &err), reserved = safetensors_create(&w, in_tmp("keep"), &t, 1, NULL, &err);
+    int written = file_write(in_tmp("keep"), big, 1 << 20, &err),
+        reserved = safetensors_create(&w, in_tmp("keep"), &t, 1, NULL, &err);
     setrlimit(RLIMIT_FSIZE, &old);
     assert_int_equal(written, ERROR_IO);
     assert_int_equal(reserved, ERROR_IO);
@@ -282,7 +287,10 @@ static void paths_directories_and_trees(void **state)
     assert_string_equal(r, "/b");
     assert_string_equal(s, "b");
     assert_string_equal(path_base("a/b.c"), "b.c");
-    mem_free(p), mem_free(q), mem_free(r), mem_free(s);
+    mem_free(p);
+    mem_free(q);
+    mem_free(r);
+    mem_free(s);
     assert_ok(dirs_make(in_tmp("d/e/f"), &err), &err);
     assert_ok(dirs_make(in_tmp("d/e/f/"), &err), &err);
     assert_true(file_is_directory(in_tmp("d/e/f")));
@@ -313,7 +321,9 @@ static void the_hub_cache_is_searched_offline(void **state)
     (void)state;
     struct error err = {0};
     char *found;
-    unsetenv("HF_HUB_CACHE"), unsetenv("HUGGINGFACE_HUB_CACHE"), unsetenv("TRANSFORMERS_CACHE");
+    unsetenv("HF_HUB_CACHE");
+    unsetenv("HUGGINGFACE_HUB_CACHE");
+    unsetenv("TRANSFORMERS_CACHE");
     setenv("HF_HOME", in_tmp("hf"), 1);
     assert_ok(dirs_make(in_tmp("hf/hub/models--org--name/snapshots/abc123"), &err), &err);
     assert_ok(dirs_make(in_tmp("hf/hub/models--org--name/refs"), &err), &err);

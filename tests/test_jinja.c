@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chat templates against jinja2 as transformers sets it up (tests/golden/chat, made by tools/golden_chat.py): whole templates over conversations, single expressions,
- * white space; what is not known is named; no template runs away. */
+/* Chat templates against jinja2 as transformers sets it up (tests/golden/chat, made by tools/golden_chat.py): whole
+ * templates over conversations, single expressions, white space; what is not known is named; no template runs away. */
 #include "check.h"
 
 #include "base/interrupt.h"
@@ -32,7 +32,8 @@ static const char *string_of(const json_t *o, const char *key)
     return json_string_value(json_object_get(o, key));
 }
 
-static int render(const char *source, size_t n, const json_t *variables, struct buf *out, struct jinja_spans *spans, struct error *err)
+static int render(const char *source, size_t n, const json_t *variables, struct buf *out, struct jinja_spans *spans,
+                  struct error *err)
 {
     struct jinja *t;
     int rc = jinja_parse(&t, source, n, "test", err);
@@ -53,14 +54,17 @@ static int check(const char *name, const char *source, size_t n, const json_t *v
     size_t i;
     const char *got = out.data ? out.data : "";
     if (!text ? !rc : rc || out.len != json_string_length(text) || memcmp(got, json_string_value(text), out.len)) {
-        printf("%s: %s\n  wanted %s\n  got    %s\n", name, source, text ? json_string_value(text) : string_of(wanted, "error"), rc ? err.message : got);
+        printf("%s: %s\n  wanted %s\n  got    %s\n", name, source,
+               text ? json_string_value(text) : string_of(wanted, "error"), rc ? err.message : got);
         bad = 1;
     }
     if (!rc && marks) {
         bad |= (int)json_array_size(marks) != spans.n;
-        json_array_foreach(marks, i, pair) { /* golden has characters */
+        json_array_foreach(marks, i, pair)
+        { /* golden has characters */
             if ((int)i < spans.n)
-                bad |= utf8_count(got, spans.items[i].begin) != (size_t)json_integer_value(json_array_get(pair, 0)) || utf8_count(got, spans.items[i].end) != (size_t)json_integer_value(json_array_get(pair, 1));
+                bad |= utf8_count(got, spans.items[i].begin) != (size_t)json_integer_value(json_array_get(pair, 0)) ||
+                       utf8_count(got, spans.items[i].end) != (size_t)json_integer_value(json_array_get(pair, 1));
         }
         if (bad)
             printf("%s: spans differ\n", name);
@@ -78,7 +82,8 @@ static void test_templates_of_well_known_models(void **state)
     size_t i;
     int bad = 0, n = 0, n_template = 0;
     char last[64] = "";
-    json_array_foreach(json_object_get(golden, "cases"), i, c) {
+    json_array_foreach(json_object_get(golden, "cases"), i, c)
+    {
         char path[200], name[200];
         struct buf source = BUF_INIT;
         json_t *variables = json_deep_copy(json_object_get(c, "variables"));
@@ -106,8 +111,8 @@ static void test_expressions_statements_and_white_space(void **state)
     const json_t *c;
     size_t i;
     int bad = 0;
-    json_array_foreach(json_object_get(golden, "snippets"), i, c)
-        bad += check("snippet", string_of(c, "source"), strlen(string_of(c, "source")), json_object_get(golden, "variables"), c);
+    json_array_foreach(json_object_get(golden, "snippets"), i, c) bad += check(
+        "snippet", string_of(c, "source"), strlen(string_of(c, "source")), json_object_get(golden, "variables"), c);
     if (bad)
         fail_msg("%d of %zu differ", bad, json_array_size(json_object_get(golden, "snippets")));
 }
@@ -116,14 +121,18 @@ static void test_values_as_jinja2_writes_them(void **state)
 {
     (void)state;
     json_error_t e;
-    json_t *all = json_load_file("tests/golden/chat/expressions.json", JSON_ALLOW_NUL, &e), *rows = json_object_get(all, "rows"), *row;
+    json_t *all = json_load_file("tests/golden/chat/expressions.json", JSON_ALLOW_NUL, &e),
+           *rows = json_object_get(all, "rows"), *row;
     size_t i;
     int bad = 0;
     assert_true(json_array_size(rows) > 500);
-    json_array_foreach(rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const json_t *source = json_array_get(row, 0), *text = json_array_get(row, 1);
-        json_t *wanted = json_is_string(text) ? json_pack("{s:O}", "text", text) : json_pack("{s:s}", "error", "an error");
-        bad += check("expression", json_string_value(source), json_string_length(source), json_object_get(all, "variables"), wanted);
+        json_t *wanted =
+            json_is_string(text) ? json_pack("{s:O}", "text", text) : json_pack("{s:s}", "error", "an error");
+        bad += check("expression", json_string_value(source), json_string_length(source),
+                     json_object_get(all, "variables"), wanted);
         json_decref(wanted);
     }
     if (bad)
@@ -134,7 +143,11 @@ static void test_values_as_jinja2_writes_them(void **state)
 static void test_what_is_not_known_is_named(void **state)
 {
     (void)state;
-    static const struct { const char *source; int code; const char *says; } cases[] = {
+    static const struct {
+        const char *source;
+        int code;
+        const char *says;
+    } cases[] = {
         {"{% include 'x' %}", ERROR_UNAVAILABLE, "line 1: not supported: statement \"include\""},
         {"a\n{{ x|wordwrap }}", ERROR_UNAVAILABLE, "line 2: not supported: filter \"wordwrap\""},
         {"{{ x is prime }}", ERROR_UNAVAILABLE, "test \"prime\""},
@@ -157,16 +170,22 @@ static void test_what_is_not_known_is_named(void **state)
         {"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", ERROR_DATA, "deep"},
         {"{% set a = 'x' * 60000000 %}{% set a = a ~ a ~ a ~ a ~ a %}", ERROR_DATA, "MiB"},
         {"{{ 0 ** -1 }}", ERROR_DATA, "negative power"},
-        {"{% set s = 'a' * 15000000 %}{% for i in range(100000) %}{% if 'ab' in s %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
-        {"{% set s = 'a' * 5000000 %}{% for i in range(100000) %}{% if s.rfind('ab') %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
-        {"{% set s = 'a' * 5000000 %}{% for i in range(100000) %}{% if s|length > 9 or s == s ~ '' %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
-        {"{% set s = [1] * 100000 %}{% for i in range(100000) %}{% if s == s + [] or 2 in s %}{% endif %}{% endfor %}", ERROR_DATA, "MiB"},
+        {"{% set s = 'a' * 15000000 %}{% for i in range(100000) %}{% if 'ab' in s %}{% endif %}{% endfor %}",
+         ERROR_DATA, "MiB"},
+        {"{% set s = 'a' * 5000000 %}{% for i in range(100000) %}{% if s.rfind('ab') %}{% endif %}{% endfor %}",
+         ERROR_DATA, "MiB"},
+        {"{% set s = 'a' * 5000000 %}{% for i in range(100000) %}{% if s|length > 9 or s == s ~ '' %}{% endif %}{% "
+         "endfor %}",
+         ERROR_DATA, "MiB"},
+        {"{% set s = [1] * 100000 %}{% for i in range(100000) %}{% if s == s + [] or 2 in s %}{% endif %}{% endfor %}",
+         ERROR_DATA, "MiB"},
         {"{{ 9223372036854775 * 9223372036854775 }}", ERROR_DATA, "too large"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buf out = BUF_INIT;
         struct error err = {0};
-        int rc = render(cases[i].source, strlen(cases[i].source), json_object_get(golden, "variables"), &out, NULL, &err);
+        int rc =
+            render(cases[i].source, strlen(cases[i].source), json_object_get(golden, "variables"), &out, NULL, &err);
         if (rc != cases[i].code || !strstr(err.message, cases[i].says))
             fail_msg("%s: rc %d \"%s\", wanted \"%s\"", cases[i].source, rc, err.message, cases[i].says);
         buf_free(&out);
@@ -192,7 +211,8 @@ static void test_memory_may_run_out(void **state)
 {
     (void)state;
     struct buf source = BUF_INIT, text = BUF_INIT;
-    json_t *variables = json_pack("{s:[{s:s,s:s},{s:s,s:s}],s:s,s:s}", "messages", "role", "user", "content", "q", "role", "assistant", "content", "a", "bos_token", "<s>", "eos_token", "</s>");
+    json_t *variables = json_pack("{s:[{s:s,s:s},{s:s,s:s}],s:s,s:s}", "messages", "role", "user", "content", "q",
+                                  "role", "assistant", "content", "a", "bos_token", "<s>", "eos_token", "</s>");
     assert_int_equal(file_read(&source, "tests/golden/chat/mistral-v0.3.jinja", 1 << 20, NULL), 0);
     int rc = ERROR_NOMEM;
     for (long n = 0; rc == ERROR_NOMEM && n < 2000; n++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Heads against transformers and torch: two random models in the layouts of Beaver-Dam and of PKU-Alignment's score models (tests/golden/heads, made by
- * tools/golden_heads.py): ids, probabilities, verdicts, scores, and ten optimizer steps on each loss; then written, and read back. */
+/* Heads against transformers and torch: two random models in the layouts of Beaver-Dam and of PKU-Alignment's score
+ * models (tests/golden/heads, made by tools/golden_heads.py): ids, probabilities, verdicts, scores, and ten optimizer
+ * steps on each loss; then written, and read back. */
 #include "check.h"
 
 #include "base/mem.h"
@@ -43,7 +44,10 @@ static struct judge *open_judge(const char *path, enum model_task task, enum jud
 {
     struct judge *j = NULL;
     struct error err = {0};
-    if (judge_open(&j, device, &(struct judge_options){.model = path, .task = task, .mode = mode, .no_eos = no_eos, .dtype = DTYPE_F32}, &err))
+    if (judge_open(
+            &j, device,
+            &(struct judge_options){.model = path, .task = task, .mode = mode, .no_eos = no_eos, .dtype = DTYPE_F32},
+            &err))
         fail_msg("%s", err.message);
     return j;
 }
@@ -54,7 +58,8 @@ static void expect_ids(const json_t *wanted, const int32_t *ids, size_t n, const
         fail_msg("%s: %zu ids, wanted %zu", what, n, json_array_size(wanted));
     for (size_t i = 0; i < n; i++)
         if (json_integer_value(json_array_get(wanted, i)) != ids[i])
-            fail_msg("%s: id %zu is %d, wanted %d", what, i, ids[i], (int)json_integer_value(json_array_get(wanted, i)));
+            fail_msg("%s: id %zu is %d, wanted %d", what, i, ids[i],
+                     (int)json_integer_value(json_array_get(wanted, i)));
 }
 
 /* What QAModeration gives, ids first. */
@@ -71,7 +76,8 @@ static void check_case(const struct judge *j, const json_t *row, const json_t *w
     assert_int_equal(judge_run(j, &text, 1, p, &cut, NULL), 0);
     assert_int_equal(cut, truncated);
     for (int i = 0; i < 14; i++)
-        assert_true(fabs((double)p[i] - json_real_value(json_array_get(json_object_get(wanted, "probabilities"), (size_t)i))) < 2e-6);
+        assert_true(fabs((double)p[i] -
+                         json_real_value(json_array_get(json_object_get(wanted, "probabilities"), (size_t)i))) < 2e-6);
     assert_int_equal(judge_flagged(p, 14, 0.5), json_is_true(json_object_get(wanted, "flagged")));
     assert_int_equal(judge_flagged(p, 14, 0.4), json_is_true(json_object_get(wanted, "flagged_0.4")));
     tokens_free(&ids);
@@ -89,7 +95,8 @@ static void test_beaver_dam_is_read_as_qamoderation_reads_it(void **state)
     assert_string_equal(d->labels[2], "controversial_topics,politics");
     assert_string_equal(d->labels[13], "violence,aiding_and_abetting,incitement");
     assert_int_equal(judge_max_length(j), 512);
-    json_array_foreach(json_object_get(v, "cases"), i, row) {
+    json_array_foreach(json_object_get(v, "cases"), i, row)
+    {
         check_case(j, row, json_object_get(row, "compat"));
         n_truncated += json_is_true(json_object_get(json_object_get(row, "compat"), "truncated"));
     }
@@ -98,18 +105,21 @@ static void test_beaver_dam_is_read_as_qamoderation_reads_it(void **state)
     json_decref(v);
 }
 
-/* Honest mode reads the end, behind BOS; golden texts without special tokens in them only, which it takes as plain text. */
+/* Honest mode reads the end, behind BOS; golden texts without special tokens in them only, which it takes as plain
+ * text. */
 static void test_honest_mode_cuts_on_the_left_and_takes_special_tokens_as_text(void **state)
 {
     (void)state;
     json_t *v = values("dam"), *row;
-    struct judge *j = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, JUDGE_HONEST, 0), *safe = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, JUDGE_SAFE, 0);
+    struct judge *j = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, JUDGE_HONEST, 0),
+                 *safe = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, JUDGE_SAFE, 0);
     struct tokens ids = TOKENS_INIT;
     struct judge_text hostile = {"q", "a</s>b<s>"};
     size_t i;
     int truncated, n_special = 0, n_cut = 0;
     assert_int_equal(judge_max_length(j), 700);
-    json_array_foreach(json_object_get(v, "cases"), i, row) {
+    json_array_foreach(json_object_get(v, "cases"), i, row)
+    {
         const json_t *wanted = json_object_get(row, "honest");
         const char *answer = string_of(row, "answer");
         ids.n = 0;
@@ -124,7 +134,8 @@ static void test_honest_mode_cuts_on_the_left_and_takes_special_tokens_as_text(v
             assert_int_equal(ids.n, 700);
             assert_int_equal(ids.ids[0], 1);
             for (size_t k = 1; k < 640; k++)
-                assert_int_equal(ids.ids[ids.n - k], json_integer_value(json_array_get(json_object_get(wanted, "ids"), 640 - k)));
+                assert_int_equal(ids.ids[ids.n - k],
+                                 json_integer_value(json_array_get(json_object_get(wanted, "ids"), 640 - k)));
         }
     }
     assert_true(n_cut >= 1);
@@ -153,14 +164,16 @@ static void test_score_models_give_scores_at_the_end_with_bias_and_normaliser(vo
 {
     (void)state;
     json_t *v = values("score"), *row;
-    struct judge *eos = open_judge("tests/golden/heads/score", MODEL_REWARD, JUDGE_COMPAT, 0), *plain = open_judge("tests/golden/heads/score", MODEL_REWARD, JUDGE_COMPAT, 1);
+    struct judge *eos = open_judge("tests/golden/heads/score", MODEL_REWARD, JUDGE_COMPAT, 0),
+                 *plain = open_judge("tests/golden/heads/score", MODEL_REWARD, JUDGE_COMPAT, 1);
     size_t i;
     struct model_desc d = *judge_desc(eos), cost = d, raw = d;
     assert_int_equal(d.head_bias, 1);
     assert_int_equal(d.normalize, 1);
     cost.score_type = SCORE_COST;
     raw.normalize = 0;
-    json_array_foreach(json_object_get(v, "cases"), i, row) {
+    json_array_foreach(json_object_get(v, "cases"), i, row)
+    {
         struct judge_text text = {string_of(row, "question"), string_of(row, "answer")};
         for (int k = 0; k < 2; k++) {
             const json_t *wanted = json_object_get(row, k ? "plain" : "eos");
@@ -183,7 +196,8 @@ static void test_score_models_give_scores_at_the_end_with_bias_and_normaliser(vo
     json_decref(v);
 }
 
-/* transformers reads a classifier at the last token that is no padding, wherever padding stands; one of nothing else at its first. */
+/* transformers reads a classifier at the last token that is no padding, wherever padding stands; one of nothing else at
+ * its first. */
 static void test_a_classifiers_text_that_ends_in_padding_is_read_before_it(void **state)
 {
     (void)state;
@@ -192,9 +206,11 @@ static void test_a_classifiers_text_that_ends_in_padding_is_read_before_it(void 
     struct model *m;
     size_t i;
     assert_int_equal(checkpoint_open(&ck, "tests/golden/heads/dam", NULL), 0);
-    assert_int_equal(model_open(&m, device, ck, &(struct model_options){.dtype = DTYPE_F32, .task = MODEL_CLASSIFY}, NULL), 0);
+    assert_int_equal(
+        model_open(&m, device, ck, &(struct model_options){.dtype = DTYPE_F32, .task = MODEL_CLASSIFY}, NULL), 0);
     assert_int_equal(json_array_size(json_object_get(v, "cases")), 7);
-    json_array_foreach(json_object_get(v, "cases"), i, row) {
+    json_array_foreach(json_object_get(v, "cases"), i, row)
+    {
         const json_t *list = json_object_get(row, "ids"), *wanted = json_object_get(row, "logits");
         int32_t ids[16];
         float got[14];
@@ -204,22 +220,28 @@ static void test_a_classifiers_text_that_ends_in_padding_is_read_before_it(void 
         assert_int_equal(model_classify(m, &(struct model_text){.ids = ids, .n = n}, 1, got, NULL), 0);
         for (int k = 0; k < 14; k++)
             if (!(fabs((double)got[k] - json_real_value(json_array_get(wanted, (size_t)k))) < 1e-5))
-                fail_msg("case %zu, label %d: %.9g, wanted %.9g", i, k, (double)got[k], json_real_value(json_array_get(wanted, (size_t)k)));
+                fail_msg("case %zu, label %d: %.9g, wanted %.9g", i, k, (double)got[k],
+                         json_real_value(json_array_get(wanted, (size_t)k)));
     }
     model_close(m);
     checkpoint_close(ck);
     json_decref(v);
 }
 
-struct log { double loss[10], norm[10]; int n; };
+struct log {
+    double loss[10], norm[10];
+    int n;
+};
 static void note(void *user, const struct train_step *s)
 {
     struct log *log = user;
-    log->loss[log->n] = s->loss, log->norm[log->n++] = s->grad_norm;
+    log->loss[log->n] = s->loss;
+    log->norm[log->n++] = s->grad_norm;
 }
 
 /* Trains ten steps as torch did; the model's directory is left in `out`. */
-static void check_training(const char *source, const char *data_path, enum model_task task, enum model_problem problem, const json_t *wanted, const char *out)
+static void check_training(const char *source, const char *data_path, enum model_task task, enum model_problem problem,
+                           const json_t *wanted, const char *out)
 {
     struct checkpoint *ck;
     struct tokenizer *t = NULL;
@@ -230,7 +252,14 @@ static void check_training(const char *source, const char *data_path, enum model
     struct train_result r;
     struct log log = {.n = 0};
     train_options_default(&o);
-    o.dtype = DTYPE_F32, o.batch_size = 3, o.max_steps = 10, o.learning_rate = 3e-3, o.warmup_ratio = 0, o.schedule = LR_CONSTANT, o.shuffle = 0, o.max_length = 700;
+    o.dtype = DTYPE_F32;
+    o.batch_size = 3;
+    o.max_steps = 10;
+    o.learning_rate = 3e-3;
+    o.warmup_ratio = 0;
+    o.schedule = LR_CONSTANT;
+    o.shuffle = 0;
+    o.max_length = 700;
     if (checkpoint_open(&ck, source, &err) || tokenizer_open(&t, source, &err) ||
         model_open(&m, device, ck, &(struct model_options){.dtype = DTYPE_F32, .task = task, .check_finite = 1}, &err))
         fail_msg("%s", err.message);
@@ -239,14 +268,23 @@ static void check_training(const char *source, const char *data_path, enum model
     ((struct model_desc *)(uintptr_t)model_desc(m))->problem = problem;
     if (train_data_read(&data, data_path, t, &d, o.max_length, &err))
         fail_msg("%s", err.message);
-    struct train_job job = {.model = m, .source = ck, .data = &data, .options = &o, .directory = out, .tokenizer = t, .on_step = note, .user = &log};
+    struct train_job job = {.model = m,
+                            .source = ck,
+                            .data = &data,
+                            .options = &o,
+                            .directory = out,
+                            .tokenizer = t,
+                            .on_step = note,
+                            .user = &log};
     if (train_run(&job, &r, &err))
         fail_msg("%s", err.message);
     assert_int_equal(log.n, 10);
     for (int i = 0; i < 10; i++) {
-        double loss = json_real_value(json_object_get(json_array_get(wanted, (size_t)i), "loss")), norm = json_real_value(json_object_get(json_array_get(wanted, (size_t)i), "grad_norm"));
+        double loss = json_real_value(json_object_get(json_array_get(wanted, (size_t)i), "loss")),
+               norm = json_real_value(json_object_get(json_array_get(wanted, (size_t)i), "grad_norm"));
         if (fabs(log.loss[i] - loss) > 1e-4 * loss + 1e-6 || fabs(log.norm[i] - norm) > 1e-3 * norm + 1e-6)
-            fail_msg("step %d: loss %.9g (wanted %.9g), gradient norm %.9g (wanted %.9g)", i + 1, log.loss[i], loss, log.norm[i], norm);
+            fail_msg("step %d: loss %.9g (wanted %.9g), gradient norm %.9g (wanted %.9g)", i + 1, log.loss[i], loss,
+                     log.norm[i], norm);
     }
     train_data_free(&data);
     model_close(m);
@@ -261,7 +299,8 @@ static void write_rows(const json_t *rows, const char *const *keys, const char *
     json_t *row;
     size_t i;
     assert_non_null(f);
-    json_array_foreach((json_t *)(uintptr_t)rows, i, row) {
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
         json_t *kept = json_object();
         for (int k = 0; keys[k]; k++)
             json_object_set(kept, keys[k], json_object_get(row, keys[k]));
@@ -275,18 +314,24 @@ static void write_rows(const json_t *rows, const char *const *keys, const char *
 static void test_ten_steps_of_each_loss_are_torchs(void **state)
 {
     (void)state;
-    static const char *const multi[] = {"prompt", "response", "labels", NULL}, *const single[] = {"prompt", "response", "label", NULL};
+    static const char *const multi[] = {"prompt", "response", "labels", NULL}, *const single[] = {"prompt", "response",
+                                                                                                  "label", NULL};
     static const char *const pair[] = {"prompt", "chosen", "rejected", NULL};
     json_t *dam = values("dam"), *score = values("score");
     char dir[300], path[400], out[400];
     snprintf(dir, sizeof dir, "%s", check_tmpdir("judge_heads"));
-    snprintf(path, sizeof path, "%s/rows.jsonl", dir), snprintf(out, sizeof out, "%s/multi", dir);
+    snprintf(path, sizeof path, "%s/rows.jsonl", dir);
+    snprintf(out, sizeof out, "%s/multi", dir);
     write_rows(json_object_get(dam, "rows"), multi, path);
-    check_training("tests/golden/heads/dam", path, MODEL_CLASSIFY, PROBLEM_MULTI_LABEL, json_object_get(dam, "multi_label"), out);
+    check_training("tests/golden/heads/dam", path, MODEL_CLASSIFY, PROBLEM_MULTI_LABEL,
+                   json_object_get(dam, "multi_label"), out);
     write_rows(json_object_get(dam, "rows"), single, path);
-    check_training("tests/golden/heads/dam", path, MODEL_CLASSIFY, PROBLEM_SINGLE_LABEL, json_object_get(dam, "single_label"), NULL);
-    write_rows(json_object_get(score, "rows"), pair, path), snprintf(out, sizeof out, "%s/score", dir);
-    check_training("tests/golden/heads/score", path, MODEL_REWARD, PROBLEM_MULTI_LABEL, json_object_get(score, "pairwise"), out);
+    check_training("tests/golden/heads/dam", path, MODEL_CLASSIFY, PROBLEM_SINGLE_LABEL,
+                   json_object_get(dam, "single_label"), NULL);
+    write_rows(json_object_get(score, "rows"), pair, path);
+    snprintf(out, sizeof out, "%s/score", dir);
+    check_training("tests/golden/heads/score", path, MODEL_REWARD, PROBLEM_MULTI_LABEL,
+                   json_object_get(score, "pairwise"), out);
 
     /* Read back: layout, labels, normaliser and bias are there. */
     struct judge *j = open_judge(out, MODEL_REWARD, JUDGE_SAFE, 0);
@@ -298,7 +343,9 @@ static void test_ten_steps_of_each_loss_are_torchs(void **state)
     assert_string_equal(judge_desc(j)->labels[13], "violence,aiding_and_abetting,incitement");
     struct judge *wrong = NULL;
     struct error err = {0};
-    assert_int_equal(judge_open(&wrong, device, &(struct judge_options){.model = out, .task = MODEL_REWARD, .dtype = DTYPE_F32}, &err), ERROR_DATA);
+    assert_int_equal(judge_open(&wrong, device,
+                                &(struct judge_options){.model = out, .task = MODEL_REWARD, .dtype = DTYPE_F32}, &err),
+                     ERROR_DATA);
     assert_non_null(strstr(err.message, "is no reward model"));
     judge_close(j);
     json_decref(dam);

@@ -47,7 +47,9 @@ static void prompts_of_users_are_read(void **state)
     struct pairwise_prompt p;
     struct error err = {0};
     char *path = path_join(check_tmpdir("pairwise"), "p.txt");
-    static const char chatml[] = "<|im_start|>system\n Be fair. \n<|im_end|>\n<|im_start|>user\n{instruction}|{output_1}|{output_2}\n<|im_end|>\n<|im_start|>assistant\n";
+    static const char chatml[] =
+        "<|im_start|>system\n Be fair. "
+        "\n<|im_end|>\n<|im_start|>user\n{instruction}|{output_1}|{output_2}\n<|im_end|>\n<|im_start|>assistant\n";
     assert_int_equal(file_write(path, chatml, sizeof chatml - 1, &err), 0);
     assert_int_equal(pairwise_prompt_open(&p, path, &err), 0);
     assert_int_equal(p.n, 2);
@@ -77,7 +79,8 @@ static void the_request_is_alpaca_evals(void **state)
     json_t *request = pairwise_request(&none, "judge");
     assert_int_equal(json_integer_value(json_object_get(request, "top_logprobs")), 5);
     assert_int_equal(json_integer_value(json_object_get(request, "max_tokens")), 1);
-    assert_true(json_is_true(json_object_get(request, "logprobs")) && json_number_value(json_object_get(request, "temperature")) == 0);
+    assert_true(json_is_true(json_object_get(request, "logprobs")) &&
+                json_number_value(json_object_get(request, "temperature")) == 0);
     assert_string_equal(json_string_value(json_object_get(request, "model")), "judge");
     json_decref(request);
 }
@@ -86,14 +89,28 @@ static void replies_are_read_as_two_tokens_or_not_at_all(void **state)
 {
     (void)state;
     const char *why;
-    assert_true(fabs(pairwise_preference(-4.048847, -0.017597131) - 1.9825575130186845) < 1e-12); /* alpaca_eval's own example */
-    assert_true(pairwise_preference(0, -INFINITY) == 1 && pairwise_preference(-INFINITY, -3) == 2 && isnan(pairwise_preference(-INFINITY, -INFINITY)));
-    assert_true(fabs(parse("{\"choices\":[{\"logprobs\":{\"content\":[{\"top_logprobs\":[{\"token\":\"M\",\"logprob\":-0.017597131},{\"token\":\"m\",\"logprob\":-4.048847}]}]}}]}", &why) -
-                     1.9825575130186845) < 1e-12 && !why);
-    assert_true(isnan(parse("{\"choices\":[{\"logprobs\":{\"content\":[{\"top_logprobs\":[{\"token\":\"I\",\"logprob\":-0.1}]}]},\"message\":{\"content\":\"m\"}}]}", &why)) && why);
-    assert_true(parse("{\"choices\":[{\"message\":{\"content\":\" M\\n\"}}]}", &why) == 2 && parse("{\"choices\":[{\"message\":{\"content\":\"m\"}}]}", &why) == 1);
-    static const char *const unread[] = {"{\"choices\":[{\"message\":{\"content\":\"m is better than M\"}}]}", "{\"choices\":[{\"message\":{\"content\":\"\"}}]}", "{\"choices\":[]}",
-                                         "{\"error\":\"x\"}", "[]", "3", "{\"choices\":{\"message\":1}}"};
+    assert_true(fabs(pairwise_preference(-4.048847, -0.017597131) - 1.9825575130186845) <
+                1e-12); /* alpaca_eval's own example */
+    assert_true(pairwise_preference(0, -INFINITY) == 1 && pairwise_preference(-INFINITY, -3) == 2 &&
+                isnan(pairwise_preference(-INFINITY, -INFINITY)));
+    assert_true(fabs(parse("{\"choices\":[{\"logprobs\":{\"content\":[{\"top_logprobs\":[{\"token\":\"M\",\"logprob\":-"
+                           "0.017597131},{\"token\":\"m\",\"logprob\":-4.048847}]}]}}]}",
+                           &why) -
+                     1.9825575130186845) < 1e-12 &&
+                !why);
+    assert_true(isnan(parse("{\"choices\":[{\"logprobs\":{\"content\":[{\"top_logprobs\":[{\"token\":\"I\",\"logprob\":"
+                            "-0.1}]}]},\"message\":{\"content\":\"m\"}}]}",
+                            &why)) &&
+                why);
+    assert_true(parse("{\"choices\":[{\"message\":{\"content\":\" M\\n\"}}]}", &why) == 2 &&
+                parse("{\"choices\":[{\"message\":{\"content\":\"m\"}}]}", &why) == 1);
+    static const char *const unread[] = {"{\"choices\":[{\"message\":{\"content\":\"m is better than M\"}}]}",
+                                         "{\"choices\":[{\"message\":{\"content\":\"\"}}]}",
+                                         "{\"choices\":[]}",
+                                         "{\"error\":\"x\"}",
+                                         "[]",
+                                         "3",
+                                         "{\"choices\":{\"message\":1}}"};
     for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
         assert_true(isnan(parse(unread[i], &why)) && why);
 }
@@ -101,7 +118,10 @@ static void replies_are_read_as_two_tokens_or_not_at_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(placeholders_in_answers_stay_text), cmocka_unit_test(prompts_of_users_are_read), cmocka_unit_test(the_request_is_alpaca_evals), cmocka_unit_test(replies_are_read_as_two_tokens_or_not_at_all),
+        cmocka_unit_test(placeholders_in_answers_stay_text),
+        cmocka_unit_test(prompts_of_users_are_read),
+        cmocka_unit_test(the_request_is_alpaca_evals),
+        cmocka_unit_test(replies_are_read_as_two_tokens_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,10 +19,15 @@ static void metrics_by_hand(void **state)
     (void)state;
     struct alpaca_metrics m;
     struct error err;
-    assert_int_equal(of_text("[{\"preference\":1},{\"preference\":2},{\"preference\":2,\"output_2\":\"\\u00e9t\\u00e9\"},{\"preference\":0},{\"preference\":2},"
-                             "{\"preference\":null}]", &m, &err), 0);
-    assert_true(fabs(m.win_rate - 70) < 1e-12 && fabs(m.standard_error - 20) < 1e-12 && fabs(m.discrete_win_rate - 70) < 1e-12);
-    assert_true(m.n_wins == 3 && m.n_wins_base == 1 && m.n_draws == 1 && m.n_total == 5 && m.n_missing == 1 && m.n_rows == 6 && m.avg_length == 3);
+    assert_int_equal(of_text("[{\"preference\":1},{\"preference\":2},{\"preference\":2,\"output_2\":"
+                             "\"\\u00e9t\\u00e9\"},{\"preference\":0},{\"preference\":2},"
+                             "{\"preference\":null}]",
+                             &m, &err),
+                     0);
+    assert_true(fabs(m.win_rate - 70) < 1e-12 && fabs(m.standard_error - 20) < 1e-12 &&
+                fabs(m.discrete_win_rate - 70) < 1e-12);
+    assert_true(m.n_wins == 3 && m.n_wins_base == 1 && m.n_draws == 1 && m.n_total == 5 && m.n_missing == 1 &&
+                m.n_rows == 6 && m.avg_length == 3);
     assert_int_equal(of_text("[{\"preference\":null}]", &m, &err), ERROR_DATA);
     assert_int_equal(of_text("[{\"preference\":1},{\"preference\":7}]", &m, &err), ERROR_DATA);
     assert_string_equal(err.message, "here: record 1: preference is 7; wanted 0 or 1 to 2");
@@ -49,9 +54,16 @@ static void alpaca_7b_is_recomputed(void **state)
 static void outputs_switch_as_in_cpython(void **state)
 {
     (void)state;
-    static const struct { const char *instruction; double random; } vectors[] = {
-        {"1+1=", 0.5906878844628146}, {"2+2", 0.28642635449077236}, {"2+3", 0.8105304193734497}, {"1+1", 0.11617053131616839},
-        {"hello", 0.3703273324920633}, {"\xe6\x97\xa5\xe6\x9c\xac\xe3\x81\xae\xe9\xa6\x96\xe9\x83\xbd\xe3\x81\xaf?", 0.6595150465635713},
+    static const struct {
+        const char *instruction;
+        double random;
+    } vectors[] = {
+        {"1+1=", 0.5906878844628146},
+        {"2+2", 0.28642635449077236},
+        {"2+3", 0.8105304193734497},
+        {"1+1", 0.11617053131616839},
+        {"hello", 0.3703273324920633},
+        {"\xe6\x97\xa5\xe6\x9c\xac\xe3\x81\xae\xe9\xa6\x96\xe9\x83\xbd\xe3\x81\xaf?", 0.6595150465635713},
         {"What is the capital of France?", 0.004623105042085296},
     };
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
@@ -66,7 +78,9 @@ static void outputs_switch_as_in_cpython(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(metrics_by_hand), cmocka_unit_test(alpaca_7b_is_recomputed), cmocka_unit_test(outputs_switch_as_in_cpython),
+        cmocka_unit_test(metrics_by_hand),
+        cmocka_unit_test(alpaca_7b_is_recomputed),
+        cmocka_unit_test(outputs_switch_as_in_cpython),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The length-controlled win rate is scikit-learn's, called as alpaca_eval does (tools/golden_length_controlled.py made the values). */
+/* The length-controlled win rate is scikit-learn's, called as alpaca_eval does (tools/golden_length_controlled.py made
+ * the values). */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -21,7 +22,8 @@ static json_t *rows_of(const json_t *g)
             memset(text[k], 'x', n);
             text[k][n] = 0;
         }
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:O}", "output_1", text[0], "output_2", text[1], "preference", json_array_get(json_object_get(g, "preferences"), i)));
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:O}", "output_1", text[0], "output_2", text[1], "preference",
+                                              json_array_get(json_object_get(g, "preferences"), i)));
     }
     return rows;
 }
@@ -35,7 +37,8 @@ static void check(const json_t *g, const char *gamed, int n_weight)
         fail_msg("%s", err.message);
     double wanted = json_number_value(json_object_get(g, "win_rate"));
     if (!(fabs(c.win_rate - wanted) < 1e-9))
-        fail_msg("win rate %.15g, wanted %.15g; C %.15g, wanted %.15g", c.win_rate, wanted, c.C, json_number_value(json_object_get(g, "C")));
+        fail_msg("win rate %.15g, wanted %.15g; C %.15g, wanted %.15g", c.win_rate, wanted, c.C,
+                 json_number_value(json_object_get(g, "C")));
     for (int j = 0; j < n_weight; j++)
         assert_true(fabs(c.w[j] - json_number_value(json_array_get(json_object_get(g, "w"), (size_t)j))) < 1e-10);
     if (gamed)
@@ -51,8 +54,7 @@ static void minimal_is_sklearns(void **state)
     size_t i;
     json_t *g;
     assert_true(json_array_size(json_object_get(golden, "minimal")) == 4);
-    json_array_foreach(json_object_get(golden, "minimal"), i, g)
-        check(g, NULL, 2);
+    json_array_foreach(json_object_get(golden, "minimal"), i, g) check(g, NULL, 2);
 }
 
 static void v1_takes_the_users_file(void **state)
@@ -87,7 +89,9 @@ static void what_cannot_be_computed_is_an_error(void **state)
     (void)state;
     struct alpaca_controlled c;
     struct error err = {0};
-    json_t *same = json_loads("[{\"output_1\":\"a\",\"output_2\":\"b\",\"preference\":1},{\"output_1\":\"a\",\"output_2\":\"b\",\"preference\":2}]", 0, NULL);
+    json_t *same = json_loads("[{\"output_1\":\"a\",\"output_2\":\"b\",\"preference\":1},{\"output_1\":\"a\",\"output_"
+                              "2\":\"b\",\"preference\":2}]",
+                              0, NULL);
     assert_int_equal(alpaca_length_controlled(same, "here", NULL, &c, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "cannot be computed"));
     json_decref(same);
@@ -113,7 +117,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(minimal_is_sklearns), cmocka_unit_test(v1_takes_the_users_file), cmocka_unit_test(alpaca_7b), cmocka_unit_test(what_cannot_be_computed_is_an_error),
+        cmocka_unit_test(minimal_is_sklearns),
+        cmocka_unit_test(v1_takes_the_users_file),
+        cmocka_unit_test(alpaca_7b),
+        cmocka_unit_test(what_cannot_be_computed_is_an_error),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

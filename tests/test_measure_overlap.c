@@ -61,16 +61,20 @@ static void hits_are_those_of_a_double_loop(void **state)
         double best = -1;
         for (int i = N - 1; i >= 0; i--) {
             struct rouge_score s;
-            first8 = shares(&t[i], &t[N + k], 8) ? i : first8, first13 = shares(&t[i], &t[N + k], 13) ? i : first13;
+            first8 = shares(&t[i], &t[N + k], 8) ? i : first8;
+            first13 = shares(&t[i], &t[N + k], 13) ? i : first13;
             assert_int_equal(rouge_l(&t[i], &t[N + k], &s, NULL), 0);
-            if (s.f >= best)
-                best = s.f, nearest = i;
+            if (s.f >= best) {
+                best = s.f;
+                nearest = i;
+            }
         }
         assert_int_equal(hits[k].gram8, first8);
         assert_int_equal(hits[k].gram13, first13);
         assert_int_equal(hits[k].nearest, nearest);
         assert_true(hits[k].rouge_l == best);
-        n8 += first8 >= 0, n13 += first13 >= 0;
+        n8 += first8 >= 0;
+        n13 += first13 >= 0;
     }
     assert_true(n8 > 5 && n8 < N && n13 > 0 && n13 < n8);
     for (int i = 0; i < 2 * N; i++)
@@ -105,14 +109,17 @@ static void diversity_by_hand(void **state)
     struct diversity d;
     const char *same[] = {"a b c d e", "a b c d e", "A, b. c d e!"};
     assert_int_equal(diversity_of(same, 3, &d, NULL), 0);
-    assert_true(fabs(d.distinct[0] - 5 / 15.0) < 1e-15 && fabs(d.distinct[1] - 4 / 12.0) < 1e-15 && fabs(d.distinct[2] - 3 / 9.0) < 1e-15);
+    assert_true(fabs(d.distinct[0] - 5 / 15.0) < 1e-15 && fabs(d.distinct[1] - 4 / 12.0) < 1e-15 &&
+                fabs(d.distinct[2] - 3 / 9.0) < 1e-15);
     assert_true(fabs(d.self_bleu - 100) < 1e-10);
     const char *apart[] = {"a b c d", "e f g h", "i j k l"};
     assert_int_equal(diversity_of(apart, 3, &d, NULL), 0);
     assert_true(d.distinct[0] == 1 && d.self_bleu == 0);
-    /* "a b c d" against {"a b x y z"}: precisions 2/4, 1/3, then 1/(2*2), 1/(4*1) smoothed; brevity exp(1 - 5/4); the other way round 2/5, 1/4, 1/6, 1/8 */
+    /* "a b c d" against {"a b x y z"}: precisions 2/4, 1/3, then 1/(2*2), 1/(4*1) smoothed; brevity exp(1 - 5/4); the
+     * other way round 2/5, 1/4, 1/6, 1/8 */
     const char *two[] = {"a b c d", "a b x y z"};
-    double first = 100 * exp(1 - 5.0 / 4) * pow(0.5 * (1 / 3.0) * 0.25 * 0.25, 0.25), second = 100 * pow(0.4 * 0.25 * (1 / 6.0) * (1 / 8.0), 0.25);
+    double first = 100 * exp(1 - 5.0 / 4) * pow(0.5 * (1 / 3.0) * 0.25 * 0.25, 0.25),
+           second = 100 * pow(0.4 * 0.25 * (1 / 6.0) * (1 / 8.0), 0.25);
     assert_int_equal(diversity_of(two, 2, &d, NULL), 0);
     if (fabs(d.self_bleu - (first + second) / 2) > 1e-10)
         fail_msg("%.15g, wanted %.15g", d.self_bleu, (first + second) / 2);
@@ -122,22 +129,27 @@ static void diversity_by_hand(void **state)
     assert_true(isnan(d.distinct[0]));
 }
 
-/* Ten texts of six words, some equal in length, some near another's beginning; the numbers by a plain definition in Python: every n-gram's count clipped by the greatest
- * among the nine others, exponential smoothing, the closest length and of two the shorter. */
+/* Ten texts of six words, some equal in length, some near another's beginning; the numbers by a plain definition in
+ * Python: every n-gram's count clipped by the greatest among the nine others, exponential smoothing, the closest length
+ * and of two the shorter. */
 static void diversity_of_many(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"b c d b b f a", "a b b e b d f a d", "d d d d e b d a", "d b a f c e d d", "d f a f c a", "a d e d a f a c b f", "a d f e b",
-                                        "e b e a e a d f b b e d", "b c d b b f a a b", "a a a a a b b b"};
+    static const char *const texts[] = {
+        "b c d b b f a",       "a b b e b d f a d", "d d d d e b d a",         "d b a f c e d d",   "d f a f c a",
+        "a d e d a f a c b f", "a d f e b",         "e b e a e a d f b b e d", "b c d b b f a a b", "a a a a a b b b"};
     struct diversity d;
     assert_int_equal(diversity_of(texts, 10, &d, NULL), 0);
-    assert_true(fabs(d.distinct[0] - 6 / 82.0) < 1e-15 && fabs(d.distinct[1] - 28 / 72.0) < 1e-15 && fabs(d.distinct[2] - 47 / 62.0) < 1e-15);
+    assert_true(fabs(d.distinct[0] - 6 / 82.0) < 1e-15 && fabs(d.distinct[1] - 28 / 72.0) < 1e-15 &&
+                fabs(d.distinct[2] - 47 / 62.0) < 1e-15);
     if (!(fabs(d.self_bleu - 46.5206741222007) < 1e-9))
         fail_msg("%.15g", d.self_bleu);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hits_are_those_of_a_double_loop), cmocka_unit_test(a_run_of_8_and_of_13_words_and_none_shorter), cmocka_unit_test(diversity_by_hand), cmocka_unit_test(diversity_of_many)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hits_are_those_of_a_double_loop),
+                                       cmocka_unit_test(a_run_of_8_and_of_13_words_and_none_shorter),
+                                       cmocka_unit_test(diversity_by_hand), cmocka_unit_test(diversity_of_many)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

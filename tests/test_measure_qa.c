@@ -11,7 +11,11 @@
 static void squad_scores(void **state)
 {
     (void)state;
-    static const struct { const char *answer, *reference; int exact; double f1; } cases[] = {
+    static const struct {
+        const char *answer, *reference;
+        int exact;
+        double f1;
+    } cases[] = {
         {"The Cat!", "a cat", 1, 1},
         {"an  answer, of sorts", "answer", 0, 2.0 / 4 * 1}, /* 1 shared of 3 and 1 */
         {"", "the", 1, 1},
@@ -61,6 +65,7 @@ static void multiple_choice(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(squad_scores), cmocka_unit_test(extraction_modes), cmocka_unit_test(multiple_choice)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(squad_scores), cmocka_unit_test(extraction_modes),
+                                       cmocka_unit_test(multiple_choice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,9 +34,12 @@ static void a_phrase_is_found_anywhere_in_the_first_240_bytes(void **state)
 static void what_counts_and_what_does_not(void **state)
 {
     (void)state;
-    static const struct { const char *text; enum refusal is; } cases[] = {
+    static const struct {
+        const char *text;
+        enum refusal is;
+    } cases[] = {
         {"I'm sorry, but no.", REFUSAL_PHRASE},
-        {"I\xe2\x80\x99m SORRY, but no.", REFUSAL_PHRASE},      /* U+2019 */
+        {"I\xe2\x80\x99m SORRY, but no.", REFUSAL_PHRASE}, /* U+2019 */
         {"I can\xe2\x80\x99t help with that.", REFUSAL_PHRASE},
         {"\n\t  As an AI, I think so.", REFUSAL_PHRASE},
         {"Well. That CANNOT PROVIDE much.", REFUSAL_PHRASE},
@@ -62,7 +65,8 @@ static void white_space_before_the_answer_is_not_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_phrase_is_found_anywhere_in_the_first_240_bytes), cmocka_unit_test(what_counts_and_what_does_not),
+        cmocka_unit_test(a_phrase_is_found_anywhere_in_the_first_240_bytes),
+        cmocka_unit_test(what_counts_and_what_does_not),
         cmocka_unit_test(white_space_before_the_answer_is_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,8 @@ static struct rouge_score rouge(const char *reference, const char *prediction, i
         assert_int_equal(rouge_l(&r, &p, &s, NULL), 0);
     else
         assert_int_equal(rouge_lsum(&r, &p, &s, NULL), 0);
-    rouge_text_deinit(&r), rouge_text_deinit(&p);
+    rouge_text_deinit(&r);
+    rouge_text_deinit(&p);
     rouge_vocab_free(v);
     return s;
 }
@@ -47,7 +48,8 @@ static double bleu(const char *reference, const char *prediction)
 static void published_check_values(void **state)
 {
     (void)state;
-    const char *ref = "The watermelon seeds pass through your digestive system.", *hyp = "Nothing happens; the seeds pass through you.";
+    const char *ref = "The watermelon seeds pass through your digestive system.",
+               *hyp = "Nothing happens; the seeds pass through you.";
     near(rouge(ref, hyp, 1).f, 8 / 15.0, "rouge1");
     near(rouge(ref, hyp, 2).f, 4 / 13.0, "rouge2");
     near(rouge(ref, hyp, 3).f, 8 / 15.0, "rougeL");
@@ -56,7 +58,8 @@ static void published_check_values(void **state)
     near(rouge("I have no comment.", "I have no comment on that.", 2).f, 0.75, "rouge2");
     near(round(bleu("I have no comment.", "I have no comment on that.") * 1e10) / 1e10, 43.4720871945, "BLEU");
     near(round(bleu("Nothing happens.", "Nothing happens to you.") * 1e10) / 1e10, 23.6435402251, "BLEU");
-    near(round(bleu("The price is 3,000.50 dollars.", "The price is 3,000.50 euros.") * 1e10) / 1e10, 53.7284965912, "BLEU");
+    near(round(bleu("The price is 3,000.50 dollars.", "The price is 3,000.50 euros.") * 1e10) / 1e10, 53.7284965912,
+         "BLEU");
     near(bleu("Yes.", "Yes."), 0, "BLEU of a short match");
     near(bleu("It was founded in 1945.", "It was founded in 1945."), 100, "BLEU of a match");
     near(rouge("\xc4\xb0stanbul", "i stanbul", 1).f, 1, "I with dot splits");
@@ -86,8 +89,10 @@ static void equal_to_rouge_score_and_sacrebleu(void **state)
     size_t i;
     static const char *const names[] = {"", "rouge1", "rouge2", "", "rougeLsum"};
     assert_int_equal(json_array_size(json_object_get(file, "cases")), 40);
-    json_array_foreach(json_object_get(file, "cases"), i, c) {
-        const char *ref = json_string_value(json_object_get(c, "reference")), *hyp = json_string_value(json_object_get(c, "prediction"));
+    json_array_foreach(json_object_get(file, "cases"), i, c)
+    {
+        const char *ref = json_string_value(json_object_get(c, "reference")),
+                   *hyp = json_string_value(json_object_get(c, "prediction"));
         for (int kind = 1; kind <= 4; kind++) {
             json_t *wanted = json_object_get(c, names[kind]);
             struct rouge_score s = rouge(ref, hyp, kind);
@@ -104,10 +109,12 @@ static void equal_to_rouge_score_and_sacrebleu(void **state)
         assert_int_equal(b.sys_len, json_integer_value(json_object_get(c, "sys_len")));
         assert_int_equal(b.ref_len, json_integer_value(json_object_get(c, "ref_len")));
         for (size_t n = 0; n < 4; n++)
-            near(b.precisions[n], json_number_value(json_array_get(json_object_get(c, "bleu_precisions"), n)), "precision");
+            near(b.precisions[n], json_number_value(json_array_get(json_object_get(c, "bleu_precisions"), n)),
+                 "precision");
         struct truth_score t[TRUTH_METRICS]; /* one true reference, the answer itself false: max is the score */
         assert_int_equal(truth_score(hyp, (const char *const[]){ref}, 1, (const char *const[]){"zzz"}, 1, t, NULL), 0);
-        near(t[TRUTH_ROUGEL].max, 100 * json_number_value(json_array_get(json_object_get(c, "rougeLsum_tqa_prepared"), 2)), "prepared Lsum");
+        near(t[TRUTH_ROUGEL].max,
+             100 * json_number_value(json_array_get(json_object_get(c, "rougeLsum_tqa_prepared"), 2)), "prepared Lsum");
         near(t[TRUTH_BLEU].max, json_number_value(json_object_get(c, "bleu")), "bleu max");
     }
     json_decref(file);
@@ -118,7 +125,10 @@ static int lcs_by_table(const int32_t *a, int na, const int32_t *b, int nb)
     static int t[300][300];
     for (int i = 0; i <= na; i++)
         for (int j = 0; j <= nb; j++)
-            t[i][j] = !i || !j ? 0 : a[i - 1] == b[j - 1] ? t[i - 1][j - 1] + 1 : t[i - 1][j] > t[i][j - 1] ? t[i - 1][j] : t[i][j - 1];
+            t[i][j] = !i || !j                    ? 0
+                      : a[i - 1] == b[j - 1]      ? t[i - 1][j - 1] + 1
+                      : t[i - 1][j] > t[i][j - 1] ? t[i - 1][j]
+                                                  : t[i][j - 1];
     return t[na][nb];
 }
 
@@ -131,8 +141,10 @@ static void bit_parallel_lcs_equals_the_table(void **state)
     for (int run = 0; run < 600; run++) {
         struct rng_stream s = {5, 5, (uint64_t)run};
         int na = sizes[run % 10], nb = sizes[run / 10 % 10], words = 2 + run % 40;
-        for (int i = 0; i < 200; i++)
-            a[i] = (int32_t)rng_below(&s, (uint64_t)i, (uint32_t)words), b[i] = (int32_t)rng_below(&s, 500 + (uint64_t)i, (uint32_t)words + 3);
+        for (int i = 0; i < 200; i++) {
+            a[i] = (int32_t)rng_below(&s, (uint64_t)i, (uint32_t)words);
+            b[i] = (int32_t)rng_below(&s, 500 + (uint64_t)i, (uint32_t)words + 3);
+        }
         assert_int_equal(lcs_pattern_set(&p, a, na, words, NULL), 0);
         assert_int_equal(lcs_length(&p, b, nb), lcs_by_table(a, na, b, nb));
     }
@@ -169,11 +181,14 @@ static void reference_lists(void **state)
     struct error err;
     struct truth_score t[TRUTH_METRICS];
     assert_int_equal(truth_score("x", NULL, 0, NULL, 0, t, &err), ERROR_DATA);
-    assert_int_equal(truth_score("the moon", (const char *const[]){"The moon.", "no"}, 2, (const char *const[]){"the sun"}, 1, t, &err), 0);
+    assert_int_equal(truth_score("the moon", (const char *const[]){"The moon.", "no"}, 2,
+                                 (const char *const[]){"the sun"}, 1, t, &err),
+                     0);
     near(t[TRUTH_ROUGE1].max, 100, "max");
     near(t[TRUTH_ROUGE1].diff, 50, "diff");
     assert_int_equal(t[TRUTH_ROUGE1].acc, 1);
-    assert_int_equal(truth_score("", (const char *const[]){"The moon."}, 1, (const char *const[]){"the sun"}, 1, t, &err), 0);
+    assert_int_equal(
+        truth_score("", (const char *const[]){"The moon."}, 1, (const char *const[]){"the sun"}, 1, t, &err), 0);
     for (int m = 0; m < TRUTH_METRICS; m++) /* an empty answer is no nearer to the truth */
         assert_true(t[m].max == 0 && t[m].diff == 0 && t[m].acc == 0);
 }
@@ -199,14 +214,19 @@ static void words_of_every_script(void **state)
 {
     (void)state;
     assert_words("Is it? IS_IT!", "0 1 0 1 |4");
-    assert_words("\xd0\x9a\xd0\xb0\xd0\xba \xd0\xb2\xd0\xb0\xd1\x80\xd0\xb8\xd1\x82\xd1\x8c? \xd0\xba\xd0\xb0\xd0\xba", "0 1 0 |3");                /* Kak varit'? kak */
-    assert_words("caf\xc3\xa9\nCAFE\xcc\x81 caf", "0 0 1 |1 |3");                                                        /* composed and not */
-    assert_words("\xe6\xb0\xb4\xe3\x81\xaf\xe6\xb0\xb4\xe3\x80\x82 H\xe2\x82\x82O", "0 1 0 2 |4");                            /* no spaces between; H2O */
-    assert_words("stra\xc3\x9f" "e STRASSE \xef\xbc\xa1\xef\xbc\xa2 ab", "0 0 1 1 |4");                                       /* full width */
-    assert_words("\xe2\x80\x9cIt\xe2\x80\x99s\xe2\x80\x9d \xe2\x80\x94 it", "0 1 0 |3");                                       /* curly marks are none */
+    assert_words("\xd0\x9a\xd0\xb0\xd0\xba \xd0\xb2\xd0\xb0\xd1\x80\xd0\xb8\xd1\x82\xd1\x8c? \xd0\xba\xd0\xb0\xd0\xba",
+                 "0 1 0 |3");                                     /* Kak varit'? kak */
+    assert_words("caf\xc3\xa9\nCAFE\xcc\x81 caf", "0 0 1 |1 |3"); /* composed and not */
+    assert_words("\xe6\xb0\xb4\xe3\x81\xaf\xe6\xb0\xb4\xe3\x80\x82 H\xe2\x82\x82O",
+                 "0 1 0 2 |4"); /* no spaces between; H2O */
+    assert_words("stra\xc3\x9f"
+                 "e STRASSE \xef\xbc\xa1\xef\xbc\xa2 ab",
+                 "0 0 1 1 |4");                                                          /* full width */
+    assert_words("\xe2\x80\x9cIt\xe2\x80\x99s\xe2\x80\x9d \xe2\x80\x94 it", "0 1 0 |3"); /* curly marks are none */
     assert_int_equal(rouge_overlooks("It\xe2\x80\x99s \xe2\x80\x94 5 \xe2\x82\xac"), 0);
     assert_int_equal(rouge_overlooks("caf\xc3\xa9"), 1);
-    struct rouge_score s = rouge("\xd0\xba\xd0\xb0\xd0\xba", "\xd0\xba\xd0\xb0\xd0\xba", 3); /* rouge_score's own see nothing here */
+    struct rouge_score s =
+        rouge("\xd0\xba\xd0\xb0\xd0\xba", "\xd0\xba\xd0\xb0\xd0\xba", 3); /* rouge_score's own see nothing here */
     near(s.f, 0, "ROUGE-L of Cyrillic");
 }
 
@@ -231,9 +251,14 @@ static void out_of_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_check_values), cmocka_unit_test(tokenizer_of_bleu), cmocka_unit_test(equal_to_rouge_score_and_sacrebleu),
-        cmocka_unit_test(bit_parallel_lcs_equals_the_table), cmocka_unit_test(union_lcs_goes_back_as_rouge_score_does),
-        cmocka_unit_test(reference_lists), cmocka_unit_test(words_of_every_script), cmocka_unit_test(out_of_memory_is_an_error),
+        cmocka_unit_test(published_check_values),
+        cmocka_unit_test(tokenizer_of_bleu),
+        cmocka_unit_test(equal_to_rouge_score_and_sacrebleu),
+        cmocka_unit_test(bit_parallel_lcs_equals_the_table),
+        cmocka_unit_test(union_lcs_goes_back_as_rouge_score_does),
+        cmocka_unit_test(reference_lists),
+        cmocka_unit_test(words_of_every_script),
+        cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

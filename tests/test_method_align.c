@@ -17,12 +17,14 @@ static char reference[1100];
 /* Every option that decides bits stands in config.resolved.json, for each phase. */
 static void all_options_resolved(const char *run)
 {
-    static const struct { const struct field_table *table; const char *prefix; } all[] = {
-        {&align_fields, ""},
-        {&sift_fields, ""},
-        {&generate_fields, "ask-"},
-        {&generate_fields, "answer-"},
-        {&train_fields, "train-"}};
+    static const struct {
+        const struct field_table *table;
+        const char *prefix;
+    } all[] = {{&align_fields, ""},
+               {&sift_fields, ""},
+               {&generate_fields, "ask-"},
+               {&generate_fields, "answer-"},
+               {&train_fields, "train-"}};
     char path[2048], key[100];
     snprintf(path, sizeof path, "%s/config.resolved.json", run);
     json_t *resolved = json_load_file(path, 0, NULL);

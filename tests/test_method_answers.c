@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arms outside of a run, over the bundled miniature: prompts, contexts, and answers that do not depend on what else is asked or on where an earlier start stopped. */
+/* The arms outside of a run, over the bundled miniature: prompts, contexts, and answers that do not depend on what else
+ * is asked or on where an earlier start stopped. */
 #include "tests/check.h"
 
 #include "answer/answers.h"
@@ -15,7 +16,10 @@ static struct device *device;
 static struct seeds test;
 static const char *questions[N];
 
-struct got { char *prompt[N], *text[N]; int contexts[N][8], n_context[N], n; };
+struct got {
+    char *prompt[N], *text[N];
+    int contexts[N][8], n_context[N], n;
+};
 
 static int put(void *user, int i, const struct spoken *a, struct error *err)
 {
@@ -23,7 +27,8 @@ static int put(void *user, int i, const struct spoken *a, struct error *err)
     (void)err;
     assert_null(a->error);
     assert_null(g->text[i]);
-    g->prompt[i] = mem_strdup(a->prompt), g->text[i] = mem_strdup(a->text);
+    g->prompt[i] = mem_strdup(a->prompt);
+    g->text[i] = mem_strdup(a->text);
     g->n_context[i] = a->n_context;
     memcpy(g->contexts[i], a->contexts, (size_t)a->n_context * sizeof(int));
     g->n++;
@@ -32,8 +37,10 @@ static int put(void *user, int i, const struct spoken *a, struct error *err)
 
 static void got_free(struct got *g)
 {
-    for (int i = 0; i < N; i++)
-        mem_free(g->prompt[i]), mem_free(g->text[i]);
+    for (int i = 0; i < N; i++) {
+        mem_free(g->prompt[i]);
+        mem_free(g->text[i]);
+    }
 }
 
 static struct answers_options options(enum context_kind arm)
@@ -41,7 +48,9 @@ static struct answers_options options(enum context_kind arm)
     struct answers_options o;
     answers_options_default(&o);
     o.speaker = (struct speaker_options){.model = "models/miniature", .seed = 7, .dtype = DTYPE_F32};
-    o.seeds = arm == CONTEXTS_NONE ? NULL : "models/seeds.jsonl", o.arm = arm, o.k = 3;
+    o.seeds = arm == CONTEXTS_NONE ? NULL : "models/seeds.jsonl";
+    o.arm = arm;
+    o.k = 3;
     o.decode.max_new_tokens = 24;
     return o;
 }
@@ -90,7 +99,8 @@ static void an_interrupted_set_goes_on_with_the_same_bits(void **state)
             assert_string_equal(whole.text[i], half.text[i]);
             assert_int_equal(whole.n_context[i], 3);
         }
-        got_free(&whole), got_free(&half);
+        got_free(&whole);
+        got_free(&half);
     }
 }
 
@@ -110,7 +120,8 @@ static void seeds_of_an_arm_are_as_asked(void **state)
     for (int i = 0; i < N; i++) {
         struct retriever_hit hits[3];
         int found;
-        assert_int_equal(retriever_find(r, &(struct retriever_query){questions[i], NULL}, 3, -1, hits, &found, NULL), 0);
+        assert_int_equal(retriever_find(r, &(struct retriever_query){questions[i], NULL}, 3, -1, hits, &found, NULL),
+                         0);
         for (int c = 0; c < found; c++) /* the nearest stands last */
             assert_int_equal(nearest.contexts[i][c], hits[found - 1 - c].index);
         assert_non_null(strstr(nearest.prompt[i], seeds.items[hits[0].index].answer));
@@ -125,16 +136,22 @@ static void seeds_of_an_arm_are_as_asked(void **state)
     for (int i = 0; i < N; i++)
         differ += memcmp(first.contexts[i], other.contexts[i], 3 * sizeof(int)) != 0;
     assert_true(differ > N / 2);
-    got_free(&nearest), got_free(&first), got_free(&other);
+    got_free(&nearest);
+    got_free(&first);
+    got_free(&other);
     struct answers *a = NULL;
     struct error err = {0};
     o.seeds = NULL;
     assert_int_equal(answers_open(&a, device, &o, &err), ERROR_USAGE);
 }
 
-static int compose(void *user, const struct example *e, size_t n, const char *question, struct buf *out, struct error *err)
+static int compose(void *user, const struct example *e, size_t n, const char *question, struct buf *out,
+                   struct error *err)
 {
-    (void)user, (void)e, (void)n, (void)err;
+    (void)user;
+    (void)e;
+    (void)n;
+    (void)err;
     buf_printf(out, "Q: %s", question);
     return 0;
 }
@@ -143,7 +160,8 @@ static int compose(void *user, const struct example *e, size_t n, const char *qu
 static void scores_are_the_models(void **state)
 {
     (void)state;
-    static const struct prompt_style style = {.name = "plain", .compose = compose, .stop = "\n\n", .score_cue = "\nA:", .score_prefix = " "};
+    static const struct prompt_style style = {
+        .name = "plain", .compose = compose, .stop = "\n\n", .score_cue = "\nA:", .score_prefix = " "};
     struct answers_options o = options(CONTEXTS_NONE);
     o.speaker.style = &style;
     struct answers *a = NULL;
@@ -159,16 +177,20 @@ static void scores_are_the_models(void **state)
         double sum = 0;
         buf_printf(&prompt, "Q: %s\nA:", questions[pairs[i].question]);
         buf_printf(&completion, " %s", pairs[i].answer);
-        assert_int_equal(tokenizer_encode(answers_tokenizer(a), prompt.data, prompt.len, TOKENIZER_ADD_SPECIAL, &ids, NULL), 0);
+        assert_int_equal(
+            tokenizer_encode(answers_tokenizer(a), prompt.data, prompt.len, TOKENIZER_ADD_SPECIAL, &ids, NULL), 0);
         int n_prompt = (int)ids.n;
         assert_int_equal(tokenizer_encode(answers_tokenizer(a), completion.data, completion.len, 0, &ids, NULL), 0);
-        assert_int_equal(model_score(answers_model(a, NULL), &(struct model_text){ids.ids, (int)ids.n, n_prompt}, 1, logprobs, NULL), 0);
+        assert_int_equal(
+            model_score(answers_model(a, NULL), &(struct model_text){ids.ids, (int)ids.n, n_prompt}, 1, logprobs, NULL),
+            0);
         for (int k = 0; k < (int)ids.n - n_prompt; k++)
             sum += (double)logprobs[k];
         assert_int_equal(scores[i].n_token, (int)ids.n - n_prompt);
         assert_true(scores[i].logprob == sum && sum < 0);
         tokens_free(&ids);
-        buf_free(&prompt), buf_free(&completion);
+        buf_free(&prompt);
+        buf_free(&completion);
     }
     answers_close(a);
 }
@@ -195,8 +217,10 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(zero_shot_is_the_template_alone), cmocka_unit_test(an_interrupted_set_goes_on_with_the_same_bits),
-        cmocka_unit_test(seeds_of_an_arm_are_as_asked), cmocka_unit_test(scores_are_the_models),
+        cmocka_unit_test(zero_shot_is_the_template_alone),
+        cmocka_unit_test(an_interrupted_set_goes_on_with_the_same_bits),
+        cmocka_unit_test(seeds_of_an_arm_are_as_asked),
+        cmocka_unit_test(scores_are_the_models),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -49,7 +49,8 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     json_t *against = json_object_get(metrics, "last_round_against"), *row;
     size_t at;
     assert_int_equal(json_array_size(against), 4);
-    json_array_foreach(against, at, row) { /* what is flagged less and more is the difference of the counts */
+    json_array_foreach(against, at, row)
+    { /* what is flagged less and more is the difference of the counts */
         assert_string_equal(json_string_value(json_object_get(row, "arm")), names[at + 1]);
         json_int_t less = json_integer_value(json_object_get(row, "no_longer_flagged"));
         json_int_t more = json_integer_value(json_object_get(row, "newly_flagged"));

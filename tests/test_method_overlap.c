@@ -36,8 +36,8 @@ static json_t *find_row(const char *output, const char *question, int *seed_0)
     assert_int_equal(jsonl_open(&in, path, NULL), 0);
     while (jsonl_next(in, &row, NULL) == 1) {
         const char *asked = json_string_value(json_object_get(row, "question"));
-        json_array_foreach(json_object_get(json_object_get(row, "ask"), "contexts"), c, context)
-            *seed_0 |= !strcmp(json_string_value(context), "seed-0");
+        json_array_foreach(json_object_get(json_object_get(row, "ask"), "contexts"), c, context) *seed_0 |=
+            !strcmp(json_string_value(context), "seed-0");
         if (!found && (question ? asked && !strcmp(asked, question) : json_is_true(json_object_get(row, "kept"))))
             found = json_incref(row);
         json_decref(row);

@@ -17,7 +17,10 @@
 
 static char reference[1100];
 
-struct kill_plan { long after, seen; int interrupt; };
+struct kill_plan {
+    long after, seen;
+    int interrupt;
+};
 
 static void count_and_kill(void *user, const struct progress *p)
 {
@@ -148,7 +151,9 @@ static void every_attempt_can_be_replayed(void **state)
 static void a_journal_that_does_not_fit_the_run_is_refused(void **state)
 {
     (void)state;
-    static const struct { const char *sql, *says; } cases[] = {
+    static const struct {
+        const char *sql, *says;
+    } cases[] = {
         {"UPDATE attempt SET question_contexts = x'e8030000' WHERE round = 1 AND idx = 0",
          "round 1, attempt 0: its question has contexts that are not in the pool"},
         {"UPDATE attempt SET question_contexts = x'000000000100000002000000' WHERE round = 1 AND idx = 0",

@@ -40,15 +40,27 @@ static void every_format_is_recognised(void **state)
     expect("a.jsonl", "{\"question\":\" Why? \",\"answer\":\"So.\\n\"}\n", "question-answer", "Why?", "So.");
     expect("a.jsonl", "{\"prompt\":\"Why?\",\"response\":\"So.\"}", "prompt-response", "Why?", "So.");
     expect("a.jsonl", "{\"prompt\":\"Why?\",\"completion\":\"So.\"}", "prompt-completion", "Why?", "So.");
-    expect("a.json", "[{\"instruction\":\"Add\",\"input\":\"1 2\",\"output\":\"3\"}]", "instruction-output", "Add\n1 2", "3");
-    expect("a.json", "[{\"instruction\":\"Add\",\"input\":\"\",\"output\":\"3\",\"generator\":\"x\"}]", "instruction-output", "Add", "3");
-    expect("a.jsonl", "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"Why?\"},{\"role\":\"assistant\",\"content\":\"So.\"}]}",
+    expect("a.json", "[{\"instruction\":\"Add\",\"input\":\"1 2\",\"output\":\"3\"}]", "instruction-output", "Add\n1 2",
+           "3");
+    expect("a.json", "[{\"instruction\":\"Add\",\"input\":\"\",\"output\":\"3\",\"generator\":\"x\"}]",
+           "instruction-output", "Add", "3");
+    expect("a.jsonl",
+           "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"Why?\"},{\"role\":"
+           "\"assistant\",\"content\":\"So.\"}]}",
            "messages", "Why?", "So.");
-    expect("a.jsonl", "{\"conversations\":[{\"from\":\"human\",\"value\":\"Why?\"},{\"from\":\"gpt\",\"value\":\"So.\"}]}", "conversations", "Why?", "So.");
-    expect("a.jsonl", "{\"id\":\"t\",\"instruction\":\"Add\",\"instances\":[{\"input\":\"1 2\",\"output\":\"3\"}],\"is_classification\":false}", "self-instruct",
-           "Add\n1 2", "3");
-    expect("a.csv", "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\nx,y,Why?,So.,a; b,c,http\n", "truthfulqa", "Why?", "So.");
-    expect("a.jsonl", "{\"question\":\"Why?\",\"best_answer\":\"So.\",\"correct_answers\":[\"a\"],\"incorrect_answers\":[]}", "truthfulqa", "Why?", "So.");
+    expect("a.jsonl",
+           "{\"conversations\":[{\"from\":\"human\",\"value\":\"Why?\"},{\"from\":\"gpt\",\"value\":\"So.\"}]}",
+           "conversations", "Why?", "So.");
+    expect("a.jsonl",
+           "{\"id\":\"t\",\"instruction\":\"Add\",\"instances\":[{\"input\":\"1 "
+           "2\",\"output\":\"3\"}],\"is_classification\":false}",
+           "self-instruct", "Add\n1 2", "3");
+    expect("a.csv",
+           "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\nx,y,Why?,So.,a; b,c,http\n",
+           "truthfulqa", "Why?", "So.");
+    expect("a.jsonl",
+           "{\"question\":\"Why?\",\"best_answer\":\"So.\",\"correct_answers\":[\"a\"],\"incorrect_answers\":[]}",
+           "truthfulqa", "Why?", "So.");
     expect("a.csv", "id,prompt,type,label,focus,note\n1,Why?,homonyms,safe,kill,v\n", "prompt", "Why?", NULL);
     expect("a.jsonl", "{\"question\":\"Why?\"}", "question", "Why?", NULL);
 }
@@ -57,24 +69,35 @@ static void every_format_is_recognised(void **state)
 static void fields_in_any_spelling_and_tables_of_any_kind(void **state)
 {
     (void)state;
-    expect("a.csv", "\xef\xbb\xbf" "Question;Answer\r\n\"Why; how?\";So.\r\n", "question-answer", "Why; how?", "So.");
+    expect("a.csv",
+           "\xef\xbb\xbf"
+           "Question;Answer\r\n\"Why; how?\";So.\r\n",
+           "question-answer", "Why; how?", "So.");
     expect("a.tsv", "QUESTION\tAnswer\nWhy?\tSo.\n", "question-answer", "Why?", "So.");
     expect("a.txt", "Prompt,Response\nWhy?,So.\n", "prompt-response", "Why?", "So.");
     expect("a.jsonl", "{\" Prompt \":\"Why?\",\"Answer\":\"So.\"}", "prompt-answer", "Why?", "So.");
-    expect("a.jsonl", "{\"instruction\":\"Why?\",\"context\":\"It is.\",\"response\":\"So.\",\"category\":\"c\"}", "instruction-context-response", "Why?\nIt is.", "So.");
+    expect("a.jsonl", "{\"instruction\":\"Why?\",\"context\":\"It is.\",\"response\":\"So.\",\"category\":\"c\"}",
+           "instruction-context-response", "Why?\nIt is.", "So.");
     expect("a.jsonl", "{\"input\":\"Why?\",\"output\":\"So.\"}", "input-output", "Why?", "So.");
     expect("a.jsonl", "{\"question\":\"2+2?\",\"answer\":4}", "question-answer", "2+2?", "4");
-    expect("a.jsonl", "{\"messages\":[{\"role\":\"User\",\"content\":[{\"type\":\"text\",\"text\":\"Wh\"},{\"type\":\"text\",\"text\":\"y?\"}]},"
-                      "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"So.\"}]}]}", "messages", "Why?", "So.");
-    expect("a.jsonl", "{\"question\":\"Why?\",\"answer\":\"So.\",\"weight\":NaN,\"hash\":18446744073709551616}", "question-answer", "Why?", "So.");
+    expect("a.jsonl",
+           "{\"messages\":[{\"role\":\"User\",\"content\":[{\"type\":\"text\",\"text\":\"Wh\"},{\"type\":\"text\","
+           "\"text\":\"y?\"}]},"
+           "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"So.\"}]}]}",
+           "messages", "Why?", "So.");
+    expect("a.jsonl", "{\"question\":\"Why?\",\"answer\":\"So.\",\"weight\":NaN,\"hash\":18446744073709551616}",
+           "question-answer", "Why?", "So.");
 }
 
 static void what_is_left_away_is_counted(void **state)
 {
     (void)state;
-    const char *text = "{\"conversations\":[{\"from\":\"system\",\"value\":\"Be brief.\"},{\"from\":\"human\",\"value\":\"A?\"},{\"from\":\"gpt\",\"value\":\"a\"}]}\n"
-                       "{\"conversations\":[{\"from\":\"human\",\"value\":\"B?\"},{\"from\":\"gpt\",\"value\":\"b\"}],\"kept\":false}\n"
-                       "{\"conversations\":[{\"from\":\"human\",\"value\":\"C?\"},{\"from\":\"gpt\",\"value\":\"c\"},{\"from\":\"human\",\"value\":\"D?\"}]}\n";
+    const char *text = "{\"conversations\":[{\"from\":\"system\",\"value\":\"Be "
+                       "brief.\"},{\"from\":\"human\",\"value\":\"A?\"},{\"from\":\"gpt\",\"value\":\"a\"}]}\n"
+                       "{\"conversations\":[{\"from\":\"human\",\"value\":\"B?\"},{\"from\":\"gpt\",\"value\":\"b\"}],"
+                       "\"kept\":false}\n"
+                       "{\"conversations\":[{\"from\":\"human\",\"value\":\"C?\"},{\"from\":\"gpt\",\"value\":\"c\"},{"
+                       "\"from\":\"human\",\"value\":\"D?\"}]}\n";
     struct seeds s;
     assert_int_equal(seeds_read(&s, write_seeds("c.jsonl", text), 1, NULL), 0);
     assert_int_equal(s.n, 2);
@@ -87,9 +110,12 @@ static void what_is_left_away_is_counted(void **state)
 static void beavertails_keeps_what_most_call_safe(void **state)
 {
     (void)state;
-    const char *text = "{\"prompt\":\"A?\",\"response\":\"1\",\"is_safe\":true,\"category\":{}}\n{\"prompt\":\"A?\",\"response\":\"1\",\"is_safe\":false}\n"
-                       "{\"prompt\":\"A?\",\"response\":\"1\",\"is_safe\":true}\n{\"prompt\":\"B?\",\"response\":\"2\",\"is_safe\":false}\n"
-                       "{\"prompt\":\"C?\",\"response\":\"3\",\"is_safe\":true}\n{\"prompt\":\"C?\",\"response\":\"3\",\"is_safe\":false}\n"
+    const char *text = "{\"prompt\":\"A?\",\"response\":\"1\",\"is_safe\":true,\"category\":{}}\n{\"prompt\":\"A?\","
+                       "\"response\":\"1\",\"is_safe\":false}\n"
+                       "{\"prompt\":\"A?\",\"response\":\"1\",\"is_safe\":true}\n{\"prompt\":\"B?\",\"response\":\"2\","
+                       "\"is_safe\":false}\n"
+                       "{\"prompt\":\"C?\",\"response\":\"3\",\"is_safe\":true}\n{\"prompt\":\"C?\",\"response\":\"3\","
+                       "\"is_safe\":false}\n"
                        "{\"prompt\":\"D?\",\"response\":\"4\",\"is_safe\":true}\n";
     struct seeds s;
     assert_int_equal(seeds_read(&s, write_seeds("b.jsonl", text), 1, NULL), 0);
@@ -118,14 +144,18 @@ static void wrong(const char *text, const char *wanted)
 static void wrong_records_are_named(void **state)
 {
     (void)state;
-    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n\n{\"question\":\"\",\"answer\":\"So.\"}\n", ":3: the question is empty");
-    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"How?\",\"answer\":\"  \"}\n", ":2: the answer is empty");
-    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"How?\"}\n", ":2: the answer is empty or missing");
+    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n\n{\"question\":\"\",\"answer\":\"So.\"}\n",
+          ":3: the question is empty");
+    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"How?\",\"answer\":\"  \"}\n",
+          ":2: the answer is empty");
+    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"How?\"}\n",
+          ":2: the answer is empty or missing");
     wrong("{\"question\":\"Why?\",\"answer\":[1]}\n", ":1: \"answer\": wanted a text");
     wrong("{\"q\":\"Why?\",\"a\":\"So.\"}\n", "found \"q\", \"a\"");
     wrong("{\"messages\":[{\"content\":\"x\"}]}", "turn 1 has no role");
     wrong("{\"question\":\"Why?\"\n", ":1");
-    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"a\",\"question\":\"b\",\"answer\":\"c\"}\n", "a key that is given twice: question");
+    wrong("{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"a\",\"question\":\"b\",\"answer\":\"c\"}\n",
+          "a key that is given twice: question");
     wrong("\n\n", "no question-answer pair");
     struct seeds s;
     struct error err;
@@ -153,18 +183,28 @@ static void lint_says_what_is_wrong(void **state)
     (void)state;
     struct buf said = BUF_INIT;
     struct error err = {0, ""};
-    assert_int_equal(lint("{\"question\":\"Why is it so?\",\"answer\":\"A\"}\n{\"question\":\"How far is the moon?\",\"answer\":\"B\"}\n", 2, &said, &err), 0);
+    assert_int_equal(lint("{\"question\":\"Why is it so?\",\"answer\":\"A\"}\n{\"question\":\"How far is the "
+                          "moon?\",\"answer\":\"B\"}\n",
+                          2, &said, &err),
+                     0);
     assert_int_equal(said.len, 0);
-    assert_int_equal(lint("{\"question\":\"Why is it?\",\"answer\":\"A\"}\n{\"question\":\"How far?\",\"answer\":\"B\"}\n{\"question\":\"Why is it?\",\"answer\":\"C\"}\n", 2,
-                          &said, &err), ERROR_DATA);
+    assert_int_equal(lint("{\"question\":\"Why is it?\",\"answer\":\"A\"}\n{\"question\":\"How "
+                          "far?\",\"answer\":\"B\"}\n{\"question\":\"Why is it?\",\"answer\":\"C\"}\n",
+                          2, &said, &err),
+                     ERROR_DATA);
     assert_non_null(strstr(err.message, "duplicate question: line 1 again on line 3; strike the repeats"));
     assert_int_equal(lint("{\"question\":\"Why?\",\"answer\":\"A\"}\n", 6, &said, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "1 pairs; wanted at least 6"));
-    assert_int_equal(lint("{\"question\":\"Where is the nearest blue town hall?\",\"answer\":\"No.\",\"colour\":1}\n{\"question\":\"Where is the nearest red town hall?\","
-                          "\"answer\":\"No.\"}\n{\"question\":\"Two\\nlines\",\"answer\":\"No.\"}\n", 2, &said, &err), 0);
+    assert_int_equal(
+        lint("{\"question\":\"Where is the nearest blue town "
+             "hall?\",\"answer\":\"No.\",\"colour\":1}\n{\"question\":\"Where is the nearest red town hall?\","
+             "\"answer\":\"No.\"}\n{\"question\":\"Two\\nlines\",\"answer\":\"No.\"}\n",
+             2, &said, &err),
+        0);
     assert_non_null(strstr(said.data, "not used: \"colour\""));
     assert_non_null(strstr(said.data, "3 of 3 answers are all alike, as on line 1"));
-    assert_non_null(strstr(said.data, "1 questions are much like another one (ROUGE-L above 0.7), first line 2 with line 1"));
+    assert_non_null(
+        strstr(said.data, "1 questions are much like another one (ROUGE-L above 0.7), first line 2 with line 1"));
     assert_non_null(strstr(said.data, "holds a line break, where asked questions end: line 3"));
     buf_free(&said);
 }
@@ -175,20 +215,32 @@ static void test_questions_that_seeds_repeat_are_counted(void **state)
     struct seeds a, b;
     int same, similar;
     long line;
-    assert_int_equal(seeds_read(&a, write_seeds("a.jsonl", "{\"question\":\"one two three four five\",\"answer\":\"A\"}\n"), 1, NULL), 0);
-    assert_int_equal(seeds_read(&b, write_seeds("b.jsonl", "{\"question\":\"six\"}\n{\"question\":\"one two three four\"}\n{\"question\":\"one two three four five\"}\n"), 0,
-                                NULL), 0);
+    assert_int_equal(seeds_read(&a,
+                                write_seeds("a.jsonl", "{\"question\":\"one two three four five\",\"answer\":\"A\"}\n"),
+                                1, NULL),
+                     0);
+    assert_int_equal(seeds_read(&b,
+                                write_seeds("b.jsonl", "{\"question\":\"six\"}\n{\"question\":\"one two three "
+                                                       "four\"}\n{\"question\":\"one two three four five\"}\n"),
+                                0, NULL),
+                     0);
     assert_int_equal(seeds_overlap(&a, &b, &same, &similar, &line, NULL), 0);
     assert_true(same == 1 && similar == 1 && line == 2);
-    seeds_free(&a), seeds_free(&b);
+    seeds_free(&a);
+    seeds_free(&b);
 }
 
 static void public_files_are_read(void **state)
 {
     (void)state;
-    static const struct { const char *file, *format; int need, n; } files[] = {
-        {"truthfulqa/TruthfulQA_817.derived.csv", "truthfulqa", 1, 817}, {"self_instruct/seed_tasks.jsonl", "self-instruct", 1, 175},
-        {"beavertails/30k_test.derived.jsonl", "beavertails", 0, 2526}, {"xstest/xstest_prompts.csv", "prompt", 0, 450},
+    static const struct {
+        const char *file, *format;
+        int need, n;
+    } files[] = {
+        {"truthfulqa/TruthfulQA_817.derived.csv", "truthfulqa", 1, 817},
+        {"self_instruct/seed_tasks.jsonl", "self-instruct", 1, 175},
+        {"beavertails/30k_test.derived.jsonl", "beavertails", 0, 2526},
+        {"xstest/xstest_prompts.csv", "prompt", 0, 450},
         {"alpaca_eval/alpaca-7b.model_outputs.json", "instruction-output", 1, 805},
     };
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -209,7 +261,8 @@ static void public_files_are_read(void **state)
 static void out_of_memory_is_an_error(void **state)
 {
     (void)state;
-    const char *path = write_seeds("m.jsonl", "{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"How now?\",\"answer\":\"So.\"}\n");
+    const char *path = write_seeds(
+        "m.jsonl", "{\"question\":\"Why?\",\"answer\":\"So.\"}\n{\"question\":\"How now?\",\"answer\":\"So.\"}\n");
     for (long n = 0;; n++) {
         struct seeds s = {0};
         mem_fail_at(n);
@@ -231,8 +284,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_is_recognised),
         cmocka_unit_test(fields_in_any_spelling_and_tables_of_any_kind),
-        cmocka_unit_test(what_is_left_away_is_counted), cmocka_unit_test(beavertails_keeps_what_most_call_safe), cmocka_unit_test(wrong_records_are_named),
-        cmocka_unit_test(lint_says_what_is_wrong), cmocka_unit_test(test_questions_that_seeds_repeat_are_counted), cmocka_unit_test(public_files_are_read),
+        cmocka_unit_test(what_is_left_away_is_counted),
+        cmocka_unit_test(beavertails_keeps_what_most_call_safe),
+        cmocka_unit_test(wrong_records_are_named),
+        cmocka_unit_test(lint_says_what_is_wrong),
+        cmocka_unit_test(test_questions_that_seeds_repeat_are_counted),
+        cmocka_unit_test(public_files_are_read),
         cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,8 @@ static struct sift *make(double threshold)
     return s;
 }
 
-/* A question of random words; frequent words are frequent, as in a language. Sometimes a slight change of an earlier one. */
+/* A question of random words; frequent words are frequent, as in a language. Sometimes a slight change of an earlier
+ * one. */
 static void invent(char *text, uint64_t seed, int i)
 {
     struct rng_stream s = {seed, 9, (uint64_t)i};
@@ -50,7 +51,8 @@ static double brute(struct rouge_vocab *v, const char *a, const char *b)
     assert_int_equal(rouge_text_init(&x, v, a, strlen(a), NULL), 0);
     assert_int_equal(rouge_text_init(&y, v, b, strlen(b), NULL), 0);
     assert_int_equal(rouge_l(&x, &y, &s, NULL), 0);
-    rouge_text_deinit(&x), rouge_text_deinit(&y);
+    rouge_text_deinit(&x);
+    rouge_text_deinit(&y);
     return s.f;
 }
 
@@ -72,10 +74,14 @@ static void verdicts_equal_brute_force(void **state)
             invent(q, t, i);
             for (int k = 0; k < n; k++) {
                 double f = brute(v, kept[k], q);
-                if (f > thresholds[t] && first < 0)
-                    first = k, f1 = f;
-                if (f > greatest)
-                    greatest = f, best = k;
+                if (f > thresholds[t] && first < 0) {
+                    first = k;
+                    f1 = f;
+                }
+                if (f > greatest) {
+                    greatest = f;
+                    best = k;
+                }
             }
             struct sift_match m;
             assert_int_equal(sift_repeat(s, q, &m, NULL), 0);
@@ -85,8 +91,10 @@ static void verdicts_equal_brute_force(void **state)
             assert_int_equal(m.name, best);
             assert_true(n == 0 || m.f1 == greatest);
             repeats += first >= 0;
-            if (first < 0 || thresholds[t] < 0.2)
-                strcpy(kept[n], q), assert_int_equal(sift_add(s, q, n++, NULL), 0);
+            if (first < 0 || thresholds[t] < 0.2) {
+                strcpy(kept[n], q);
+                assert_int_equal(sift_add(s, q, n++, NULL), 0);
+            }
         }
         sift_free(s);
         rouge_vocab_free(v);
@@ -146,10 +154,17 @@ static void every_rule_has_its_reason(void **state)
     char words[2000] = "";
     for (int i = 0; i < 151; i++)
         snprintf(words + strlen(words), sizeof words - strlen(words), "w%d ", i);
-    const struct { struct sift_text text; enum sift_reason wanted; } cases[] = {
-        {{"How do I cut a board?", 1, 1}, SIFT_KEPT}, {{NULL, 1, 1}, SIFT_QUESTION_EMPTY}, {{" \n\t", 1, 1}, SIFT_QUESTION_EMPTY},
-        {{"How do I cut a board?", 1, 0}, SIFT_QUESTION_UNPARSED}, {{"How do I cut a board?", 0, 1}, SIFT_QUESTION_UNENDED},
-        {{"How so?", 1, 1}, SIFT_QUESTION_SHORT}, {{words, 1, 1}, SIFT_QUESTION_LONG},
+    const struct {
+        struct sift_text text;
+        enum sift_reason wanted;
+    } cases[] = {
+        {{"How do I cut a board?", 1, 1}, SIFT_KEPT},
+        {{NULL, 1, 1}, SIFT_QUESTION_EMPTY},
+        {{" \n\t", 1, 1}, SIFT_QUESTION_EMPTY},
+        {{"How do I cut a board?", 1, 0}, SIFT_QUESTION_UNPARSED},
+        {{"How do I cut a board?", 0, 1}, SIFT_QUESTION_UNENDED},
+        {{"How so?", 1, 1}, SIFT_QUESTION_SHORT},
+        {{words, 1, 1}, SIFT_QUESTION_LONG},
         {{"is it so or is it so or is it so or is it so or is it so", 1, 1}, SIFT_QUESTION_REPETITIVE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -201,20 +216,23 @@ static void the_least_and_the_most_words_are_kept(void **state)
 static void repetition_is_counted_in_four_words(void **state)
 {
     (void)state;
-    static const struct { const char *text; int repeats; } cases[] = {
-        {"a b c x a b c y a b c z", 0},                    /* three words come again, four never */
-        {"a b c d a b c d a b c d", 1},                    /* 5 of 9 */
-        {"A b c d a B C d a b c D", 1},
-        {"a b c d e a b c d f g h i", 0},                  /* 1 of 10 */
-        {"a b c d e f g a b c d e f", 0},                  /* 3 of 10: the share itself is no fault */
-        {"a b c d e f g a b c d e f g", 1},                /* 4 of 11 */
+    static const struct {
+        const char *text;
+        int repeats;
+    } cases[] = {
+        {"a b c x a b c y a b c z", 0},                                       /* three words come again, four never */
+        {"a b c d a b c d a b c d", 1},                                       /* 5 of 9 */
+        {"A b c d a B C d a b c D", 1},     {"a b c d e a b c d f g h i", 0}, /* 1 of 10 */
+        {"a b c d e f g a b c d e f", 0},   /* 3 of 10: the share itself is no fault */
+        {"a b c d e f g a b c d e f g", 1}, /* 4 of 11 */
     };
     struct sift_options o;
     struct sift *s;
     sift_options_default(&o);
     assert_int_equal(sift_new(&s, &o, NULL), 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        if (sift_question(s, &(struct sift_text){cases[i].text, 1, 1}) != (cases[i].repeats ? SIFT_QUESTION_REPETITIVE : SIFT_KEPT))
+        if (sift_question(s, &(struct sift_text){cases[i].text, 1, 1}) !=
+            (cases[i].repeats ? SIFT_QUESTION_REPETITIVE : SIFT_KEPT))
             fail_msg("%s", cases[i].text);
     sift_free(s);
 }
@@ -264,10 +282,14 @@ static void out_of_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verdicts_equal_brute_force), cmocka_unit_test(the_threshold_itself_is_kept),
-        cmocka_unit_test(texts_of_other_scripts_compare_by_their_words), cmocka_unit_test(every_rule_has_its_reason),
+        cmocka_unit_test(verdicts_equal_brute_force),
+        cmocka_unit_test(the_threshold_itself_is_kept),
+        cmocka_unit_test(texts_of_other_scripts_compare_by_their_words),
+        cmocka_unit_test(every_rule_has_its_reason),
         cmocka_unit_test(the_least_and_the_most_words_are_kept),
-        cmocka_unit_test(repetition_is_counted_in_four_words), cmocka_unit_test(many_kept_questions_stay_quick), cmocka_unit_test(out_of_memory_is_an_error),
+        cmocka_unit_test(repetition_is_counted_in_four_words),
+        cmocka_unit_test(many_kept_questions_stay_quick),
+        cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

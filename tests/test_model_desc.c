@@ -7,8 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-static const char base[] = "{\"model_type\":\"llama\",\"hidden_size\":48,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"
-                           "\"intermediate_size\":80,\"vocab_size\":100,\"max_position_embeddings\":64,\"eos_token_id\":[2,5],\"bos_token_id\":1}";
+static const char base[] = "{\"model_type\":\"llama\",\"hidden_size\":48,\"num_hidden_layers\":2,\"num_attention_"
+                           "heads\":4,\"num_key_value_heads\":2,"
+                           "\"intermediate_size\":80,\"vocab_size\":100,\"max_position_embeddings\":64,\"eos_token_"
+                           "id\":[2,5],\"bos_token_id\":1}";
 
 /* The base config with one key set to a JSON value (NULL: removed). */
 static json_t *with(const char *key, const char *value)
@@ -61,30 +63,48 @@ static void test_rope_scalings_follow_transformers(void **state)
     assert_int_equal(parse(&d, "rope_scaling", "{\"type\":\"linear\",\"factor\":4.0}", NULL), 0);
     assert_true(d.rope_inv_freq[0] == 0.25f);
     /* ROPE_INIT_FUNCTIONS["llama3"] of transformers 5.24.0 for this dictionary, head size 12, theta 10000. */
-    static const float llama3[6] = {1.0f, 0.2154434472f, 0.04641588405f, 0.00308676064f, 0.0002693042916f, 5.801986845e-05f};
-    assert_int_equal(parse(&d, "rope_scaling", "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
-                                               "\"original_max_position_embeddings\":1024}", NULL), 0);
+    static const float llama3[6] = {1.0f,           0.2154434472f,    0.04641588405f,
+                                    0.00308676064f, 0.0002693042916f, 5.801986845e-05f};
+    assert_int_equal(parse(&d, "rope_scaling",
+                           "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+                           "\"original_max_position_embeddings\":1024}",
+                           NULL),
+                     0);
     for (int i = 0; i < 6; i++)
         assert_true(fabsf(d.rope_inv_freq[i] / llama3[i] - 1) < 1e-6f);
     assert_int_equal(parse(&d, "rope_parameters", "{\"rope_type\":\"default\",\"rope_theta\":500000.0}", NULL), 0);
     assert_true(d.rope_theta == 500000);
 }
 
-/* LlamaRotaryEmbedding(AutoConfig.from_pretrained(DIR)).inv_freq of transformers 5.24.0: the second and the last value of head size 12. */
+/* LlamaRotaryEmbedding(AutoConfig.from_pretrained(DIR)).inv_freq of transformers 5.24.0: the second and the last value
+ * of head size 12. */
 static void test_rope_keys_that_contradict_each_other_are_read_as_transformers_reads_them(void **state)
 {
     (void)state;
-    static const struct { const char *extra; float second, last; } cases[] = {
+    static const struct {
+        const char *extra;
+        float second, last;
+    } cases[] = {
         {"{\"rope_scaling\":{\"rope_type\":\"default\",\"rope_theta\":500.0}}", 0.354953676f, 0.00563453929f},
-        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0},\"rope_theta\":77.0}", 0.121206209f, 0.00669675507f},
-        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0,\"rope_theta\":500.0},\"rope_theta\":77.0}", 0.0887384191f, 0.00140863482f},
-        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0},\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":300.0}}", 0.0538608618f, 0.000116039737f},
-        {"{\"rope_scaling\":{},\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.0,\"rope_theta\":300.0}}", 0.193248644f, 0.00431223447f},
-        {"{\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"default\",\"factor\":2.0}}", 0.215443447f, 0.000464158948f},
+        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0},\"rope_theta\":77.0}", 0.121206209f,
+         0.00669675507f},
+        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0,\"rope_theta\":500.0},\"rope_theta\":77.0}",
+         0.0887384191f, 0.00140863482f},
+        {"{\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4.0},\"rope_parameters\":{\"rope_type\":\"default\","
+         "\"rope_theta\":300.0}}",
+         0.0538608618f, 0.000116039737f},
+        {"{\"rope_scaling\":{},\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":2.0,\"rope_theta\":300.0}}",
+         0.193248644f, 0.00431223447f},
+        {"{\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"default\",\"factor\":2.0}}", 0.215443447f,
+         0.000464158948f},
         {"{\"rope_scaling\":{\"factor\":2.0}}", 0.215443447f, 0.000464158948f},
-        {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0}}", 0.101989336f, 5.80198684e-05f},
-        {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":1024},"
-         "\"original_max_position_embeddings\":32}", 0.0330410488f, 5.80198684e-05f},
+        {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0}"
+         "}",
+         0.101989336f, 5.80198684e-05f},
+        {"{\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+         "\"original_max_position_embeddings\":1024},"
+         "\"original_max_position_embeddings\":32}",
+         0.0330410488f, 5.80198684e-05f},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model_desc d;
@@ -93,7 +113,8 @@ static void test_rope_keys_that_contradict_each_other_are_read_as_transformers_r
         json_object_update(c, extra);
         if (model_desc_parse(&d, c, "x", &err))
             fail_msg("%s: %s", cases[i].extra, err.message);
-        if (fabsf(d.rope_inv_freq[1] / cases[i].second - 1) > 1e-6f || fabsf(d.rope_inv_freq[5] / cases[i].last - 1) > 1e-6f)
+        if (fabsf(d.rope_inv_freq[1] / cases[i].second - 1) > 1e-6f ||
+            fabsf(d.rope_inv_freq[5] / cases[i].last - 1) > 1e-6f)
             fail_msg("%s: %.9g and %.9g", cases[i].extra, (double)d.rope_inv_freq[1], (double)d.rope_inv_freq[5]);
         json_decref(c);
         json_decref(extra);
@@ -104,10 +125,24 @@ static void test_rope_keys_that_contradict_each_other_are_read_as_transformers_r
 static void test_harmless_keys_stop_nobody(void **state)
 {
     (void)state;
-    static const struct { const char *key, *value; } cases[] = {
-        {"sliding_window", "null"}, {"sliding_window", "64"}, {"pretraining_tp", "2"}, {"quantization_config", "null"}, {"quantization_config", "{}"}, {"logit_scale", "1.0"},
-        {"layer_types", "[\"full_attention\",\"full_attention\"]"}, {"rope_interleaved", "false"}, {"num_local_experts", "0"}, {"attention_dropout", "0.1"},
-        {"head_dim", "null"}, {"num_key_value_heads", "null"}, {"rope_scaling", "null"}, {"eos_token_id", "-1"}, {"of_another_program", "7"},
+    static const struct {
+        const char *key, *value;
+    } cases[] = {
+        {"sliding_window", "null"},
+        {"sliding_window", "64"},
+        {"pretraining_tp", "2"},
+        {"quantization_config", "null"},
+        {"quantization_config", "{}"},
+        {"logit_scale", "1.0"},
+        {"layer_types", "[\"full_attention\",\"full_attention\"]"},
+        {"rope_interleaved", "false"},
+        {"num_local_experts", "0"},
+        {"attention_dropout", "0.1"},
+        {"head_dim", "null"},
+        {"num_key_value_heads", "null"},
+        {"rope_scaling", "null"},
+        {"eos_token_id", "-1"},
+        {"of_another_program", "7"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct model_desc d;
@@ -120,7 +155,9 @@ static void test_harmless_keys_stop_nobody(void **state)
 static void test_contradictions_name_their_key(void **state)
 {
     (void)state;
-    static const struct { const char *key, *value, *says; } cases[] = {
+    static const struct {
+        const char *key, *value, *says;
+    } cases[] = {
         {"model_type", "\"opt\"", "model_type"},
         {"model_type", NULL, "model_type"},
         {"hidden_size", NULL, "hidden_size"},
@@ -148,8 +185,11 @@ static void test_contradictions_name_their_key(void **state)
         {"architectures", "[\"OPTForCausalLM\"]", "architectures"},
         {"quantization_config", "{\"bits\":4}", "quantization_config"},
         {"rope_scaling", "{\"rope_type\":\"longrope\",\"factor\":2.0}", "long_factor"},
-        {"rope_scaling", "{\"rope_type\":\"longrope\",\"factor\":2.0,\"long_factor\":[1,1,1,1,1,1],\"short_factor\":[1,1,0,1,1,1]}", "short_factor"},
-        {"rope_scaling", "{\"rope_type\":\"linear\",\"factor\":2.0,\"partial_rotary_factor\":0.5}", "partial_rotary_factor"},
+        {"rope_scaling",
+         "{\"rope_type\":\"longrope\",\"factor\":2.0,\"long_factor\":[1,1,1,1,1,1],\"short_factor\":[1,1,0,1,1,1]}",
+         "short_factor"},
+        {"rope_scaling", "{\"rope_type\":\"linear\",\"factor\":2.0,\"partial_rotary_factor\":0.5}",
+         "partial_rotary_factor"},
         {"rope_parameters", "{\"full_attention\":{\"rope_type\":\"default\"}}", "rope_parameters"},
         {"rope_parameters", "{\"rope_type\":3}", "rope_parameters"},
         {"partial_rotary_factor", "0.5", "partial_rotary_factor"},
@@ -170,7 +210,8 @@ static void test_contradictions_name_their_key(void **state)
         struct error err = {0};
         int rc = parse(&d, cases[i].key, cases[i].value, &err);
         if (rc != ERROR_CONFIG || !strstr(err.message, cases[i].says) || !strstr(err.message, "x/config.json"))
-            fail_msg("%s = %s: rc %d, \"%s\"", cases[i].key, cases[i].value ? cases[i].value : "(absent)", rc, err.message);
+            fail_msg("%s = %s: rc %d, \"%s\"", cases[i].key, cases[i].value ? cases[i].value : "(absent)", rc,
+                     err.message);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Encoders against transformers' hidden states and sentence-transformers' pooled vectors (tests/golden/families, made by tools/golden_encoders.py), what modules.json and the files
- * beside it say, and what is refused. */
+/* Encoders against transformers' hidden states and sentence-transformers' pooled vectors (tests/golden/families, made
+ * by tools/golden_encoders.py), what modules.json and the files beside it say, and what is refused. */
 #include "check.h"
 
 #include "io/file.h"
@@ -44,7 +44,9 @@ static void write_text(const char *dir, const char *file, const char *text)
 }
 
 /* A copy of the golden model with a sentence encoder's files beside it; each may be NULL: not there. */
-struct beside { const char *modules, *pooling, *length, *prompt, *tokenizer; };
+struct beside {
+    const char *modules, *pooling, *length, *prompt, *tokenizer;
+};
 static const char *make_directory(const char *name, const struct beside *b)
 {
     static char dir[300];
@@ -72,7 +74,9 @@ static int open_as(const char *dir, enum model_task task, struct model **m, stru
     struct checkpoint *ck = NULL;
     *m = NULL;
     int rc = checkpoint_open(&ck, dir, err);
-    rc = rc ? rc : model_open(m, device, ck, &(struct model_options){.dtype = DTYPE_F32, .task = task, .check_finite = 1}, err);
+    rc = rc ? rc
+            : model_open(m, device, ck, &(struct model_options){.dtype = DTYPE_F32, .task = task, .check_finite = 1},
+                         err);
     checkpoint_close(ck);
     return rc;
 }
@@ -132,7 +136,8 @@ static void check_pooled(const char *name, const struct beside *b, const json_t 
     struct model *m = open_body(make_directory(name, b));
     size_t i;
     const json_t *text;
-    json_array_foreach((json_t *)texts, i, text) {
+    json_array_foreach((json_t *)texts, i, text)
+    {
         int32_t ids[32];
         float got[64];
         int n = ids_of(text, ids);
@@ -142,14 +147,17 @@ static void check_pooled(const char *name, const struct beside *b, const json_t 
     model_close(m);
 }
 
-#define MODULE(type, path) "{\"idx\":0,\"name\":\"0\",\"path\":\"" path "\",\"type\":\"sentence_transformers." type "\"}"
+#define MODULE(type, path) \
+    "{\"idx\":0,\"name\":\"0\",\"path\":\"" path "\",\"type\":\"sentence_transformers." type "\"}"
 #define PLAIN "[" MODULE("models.Transformer", "") "," MODULE("models.Pooling", "1_Pooling") "]"
 
 static void hidden_states_and_every_pooling_are_transformers(void **state)
 {
     (void)state;
     static const char *const names[] = {"bert", "bert_masked"};
-    static const struct { const char *mode, *config; } poolings[] = {
+    static const struct {
+        const char *mode, *config;
+    } poolings[] = {
         {"mean", NULL},
         {"mean", "{\"pooling_mode_mean_tokens\":true,\"pooling_mode_max_tokens\":false}"},
         {"max", "{\"pooling_mode_cls_token\":false,\"pooling_mode_max_tokens\":true}"},
@@ -165,11 +173,12 @@ static void hidden_states_and_every_pooling_are_transformers(void **state)
         struct model *m = open_body(path);
         snprintf(path, sizeof path, "tests/golden/families/%s/values.json", names[k]);
         assert_int_equal(jsontext_load(&values, path, 1 << 20, NULL), 0);
-        json_array_foreach(json_object_get(values, "texts"), i, text)
-            check_hidden(m, text, names[k]);
+        json_array_foreach(json_object_get(values, "texts"), i, text) check_hidden(m, text, names[k]);
         model_close(m);
         for (size_t p = 0; p < sizeof poolings / sizeof *poolings; p++)
-            check_pooled(names[k], &(struct beside){poolings[p].config ? PLAIN : NULL, poolings[p].config, NULL, NULL, NULL}, json_object_get(values, "texts"), poolings[p].mode);
+            check_pooled(names[k],
+                         &(struct beside){poolings[p].config ? PLAIN : NULL, poolings[p].config, NULL, NULL, NULL},
+                         json_object_get(values, "texts"), poolings[p].mode);
         json_decref(values);
     }
 }
@@ -179,9 +188,12 @@ static const char mean[] = "{\"pooling_mode_mean_tokens\":true}";
 static void the_files_beside_a_model_say_how_long_and_how_texts_are(void **state)
 {
     (void)state;
-    static const char modules[] = "[" MODULE("models.Transformer", "") "," MODULE("sentence_transformer.modules.pooling.Pooling", "1_Pooling") "," MODULE("models.Normalize", "2_Normalize") "]";
-    struct model *m = open_body(make_directory("bert", &(struct beside){modules, mean, "{\"max_seq_length\":24,\"do_lower_case\":true}",
-                                                                      "{\"prompts\":{\"query\":\"query: \"},\"default_prompt_name\":\"query\"}", "{\"model_max_length\":30}"}));
+    static const char modules[] = "[" MODULE("models.Transformer", "") "," MODULE(
+        "sentence_transformer.modules.pooling.Pooling", "1_Pooling") "," MODULE("models.Normalize", "2_Normalize") "]";
+    struct model *m = open_body(make_directory(
+        "bert", &(struct beside){modules, mean, "{\"max_seq_length\":24,\"do_lower_case\":true}",
+                                 "{\"prompts\":{\"query\":\"query: \"},\"default_prompt_name\":\"query\"}",
+                                 "{\"model_max_length\":30}"}));
     const struct model_sentence *s = &model_desc(m)->sentence;
     float x[32];
     double sum = 0;
@@ -196,7 +208,8 @@ static void the_files_beside_a_model_say_how_long_and_how_texts_are(void **state
     assert_int_equal(model_desc(m)->sentence.max_length, 30);
     assert_false(model_desc(m)->sentence.normalize);
     model_close(m);
-    m = open_body(make_directory("bert", &(struct beside){PLAIN, mean, NULL, NULL, "{\"model_max_length\":1000000000000000019884624838656}"}));
+    m = open_body(make_directory(
+        "bert", &(struct beside){PLAIN, mean, NULL, NULL, "{\"model_max_length\":1000000000000000019884624838656}"}));
     assert_int_equal(model_desc(m)->sentence.max_length, 40);
     model_close(m);
 }
@@ -213,14 +226,25 @@ static void refused(const struct beside *b, enum model_task task, const char *wo
 static void what_is_not_computed_is_refused_by_name(void **state)
 {
     (void)state;
-    refused(&(struct beside){"[" MODULE("models.Transformer", "") "," MODULE("models.Pooling", "1_Pooling") "," MODULE("models.Dense", "2_Dense") "]", mean, NULL, NULL, NULL}, MODEL_BODY, "models.Dense");
-    refused(&(struct beside){PLAIN, "{\"pooling_mode_mean_tokens\":true,\"pooling_mode_cls_token\":true}", NULL, NULL, NULL}, MODEL_BODY, "pooling_mode");
-    refused(&(struct beside){PLAIN, "{\"pooling_mode_weightedmean_tokens\":true}", NULL, NULL, NULL}, MODEL_BODY, "weightedmean");
+    refused(&(struct beside){"[" MODULE("models.Transformer", "") "," MODULE("models.Pooling", "1_Pooling") "," MODULE(
+                                 "models.Dense", "2_Dense") "]",
+                             mean, NULL, NULL, NULL},
+            MODEL_BODY, "models.Dense");
+    refused(&(struct beside){PLAIN, "{\"pooling_mode_mean_tokens\":true,\"pooling_mode_cls_token\":true}", NULL, NULL,
+                             NULL},
+            MODEL_BODY, "pooling_mode");
+    refused(&(struct beside){PLAIN, "{\"pooling_mode_weightedmean_tokens\":true}", NULL, NULL, NULL}, MODEL_BODY,
+            "weightedmean");
     refused(&(struct beside){PLAIN, NULL, NULL, NULL, NULL}, MODEL_BODY, "1_Pooling/config.json");
-    refused(&(struct beside){"[" MODULE("models.Transformer", "") "," MODULE("models.Pooling", "../x") "]", mean, NULL, NULL, NULL}, MODEL_BODY, "models.Pooling");
-    refused(&(struct beside){PLAIN, "{\"pooling_mode_mean_tokens\":true,\"word_embedding_dimension\":384}", NULL, NULL, NULL}, MODEL_BODY, "word_embedding_dimension");
+    refused(&(struct beside){"[" MODULE("models.Transformer", "") "," MODULE("models.Pooling", "../x") "]", mean, NULL,
+                             NULL, NULL},
+            MODEL_BODY, "models.Pooling");
+    refused(&(struct beside){PLAIN, "{\"pooling_mode_mean_tokens\":true,\"word_embedding_dimension\":384}", NULL, NULL,
+                             NULL},
+            MODEL_BODY, "word_embedding_dimension");
     refused(&(struct beside){PLAIN, mean, "{\"max_seq_length\":512}", NULL, NULL}, MODEL_BODY, "max_seq_length");
-    refused(&(struct beside){PLAIN, mean, NULL, "{\"prompts\":{},\"default_prompt_name\":\"query\"}", NULL}, MODEL_BODY, "default_prompt_name");
+    refused(&(struct beside){PLAIN, mean, NULL, "{\"prompts\":{},\"default_prompt_name\":\"query\"}", NULL}, MODEL_BODY,
+            "default_prompt_name");
     refused(&(struct beside){NULL, NULL, NULL, NULL, NULL}, MODEL_LM, "encoder");
     refused(&(struct beside){NULL, NULL, NULL, NULL, NULL}, MODEL_CLASSIFY, "encoder");
     refused(&(struct beside){NULL, NULL, NULL, NULL, NULL}, MODEL_REWARD, "encoder");
@@ -229,7 +253,12 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 static void keys_that_change_an_encoder_are_refused(void **state)
 {
     (void)state;
-    static const struct { const char *key, *value; } keys[] = {{"is_decoder", "true"}, {"position_embedding_type", "\"relative_key\""}, {"add_cross_attention", "true"}, {"hidden_act", "\"xielu\""}};
+    static const struct {
+        const char *key, *value;
+    } keys[] = {{"is_decoder", "true"},
+                {"position_embedding_type", "\"relative_key\""},
+                {"add_cross_attention", "true"},
+                {"hidden_act", "\"xielu\""}};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         json_t *config;
         struct model_desc d;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Families that differ from LLaMA in every field of their rows: whole texts, generation over the paged cache, and every parameter's gradient against the double-precision
- * oracle. The rows are made up; together they set every switch both ways. */
+/* Families that differ from LLaMA in every field of their rows: whole texts, generation over the paged cache, and every
+ * parameter's gradient against the double-precision oracle. The rows are made up; together they set every switch both
+ * ways. */
 #include "check.h"
 
 #include "generate/generate.h"
@@ -12,49 +13,90 @@
 #include <string.h>
 
 #define PART(p) (1u << PART_##p)
-enum { MATRICES = PART(QKV) | PART(O) | PART(GATE_UP) | PART(DOWN), BIASES = PART(QKV_BIAS) | PART(O_BIAS) | PART(GATE_UP_BIAS) | PART(DOWN_BIAS) };
-enum { BEFORE = PART(ATTN_NORM) | PART(MLP_NORM), BEFORE_BIASES = PART(ATTN_NORM_BIAS) | PART(MLP_NORM_BIAS), BEHIND = PART(ATTN_POST) | PART(MLP_POST) };
+enum {
+    MATRICES = PART(QKV) | PART(O) | PART(GATE_UP) | PART(DOWN),
+    BIASES = PART(QKV_BIAS) | PART(O_BIAS) | PART(GATE_UP_BIAS) | PART(DOWN_BIAS)
+};
+enum {
+    BEFORE = PART(ATTN_NORM) | PART(MLP_NORM),
+    BEFORE_BIASES = PART(ATTN_NORM_BIAS) | PART(MLP_NORM_BIAS),
+    BEHIND = PART(ATTN_POST) | PART(MLP_POST)
+};
 enum { BEHIND_BIASES = PART(ATTN_POST_BIAS) | PART(MLP_POST_BIAS), HEADS = PART(Q_NORM) | PART(K_NORM) };
 
 static const struct family_tensor tensors[] = {
-    {PART_ATTN_NORM, ROWS_ALL, "n1.w"}, {PART_ATTN_NORM_BIAS, ROWS_ALL, "n1.b"}, {PART_QKV, ROWS_Q, "q.w"}, {PART_QKV, ROWS_K, "k.w"}, {PART_QKV, ROWS_V, "v.w"},
-    {PART_QKV_BIAS, ROWS_Q, "q.b"}, {PART_QKV_BIAS, ROWS_K, "k.b"}, {PART_QKV_BIAS, ROWS_V, "v.b"}, {PART_Q_NORM, ROWS_ALL, "qn.w"}, {PART_K_NORM, ROWS_ALL, "kn.w"},
-    {PART_O, ROWS_ALL, "o.w"}, {PART_O_BIAS, ROWS_ALL, "o.b"}, {PART_ATTN_POST, ROWS_ALL, "p1.w"}, {PART_ATTN_POST_BIAS, ROWS_ALL, "p1.b"},
-    {PART_MLP_NORM, ROWS_ALL, "n2.w"}, {PART_MLP_NORM_BIAS, ROWS_ALL, "n2.b"}, {PART_GATE_UP, ROWS_GATE, "gate.w"}, {PART_GATE_UP, ROWS_UP, "up.w"},
-    {PART_GATE_UP_BIAS, ROWS_GATE, "gate.b"}, {PART_GATE_UP_BIAS, ROWS_UP, "up.b"}, {PART_DOWN, ROWS_ALL, "down.w"}, {PART_DOWN_BIAS, ROWS_ALL, "down.b"},
-    {PART_MLP_POST, ROWS_ALL, "p2.w"}, {PART_MLP_POST_BIAS, ROWS_ALL, "p2.b"},
+    {PART_ATTN_NORM, ROWS_ALL, "n1.w"},
+    {PART_ATTN_NORM_BIAS, ROWS_ALL, "n1.b"},
+    {PART_QKV, ROWS_Q, "q.w"},
+    {PART_QKV, ROWS_K, "k.w"},
+    {PART_QKV, ROWS_V, "v.w"},
+    {PART_QKV_BIAS, ROWS_Q, "q.b"},
+    {PART_QKV_BIAS, ROWS_K, "k.b"},
+    {PART_QKV_BIAS, ROWS_V, "v.b"},
+    {PART_Q_NORM, ROWS_ALL, "qn.w"},
+    {PART_K_NORM, ROWS_ALL, "kn.w"},
+    {PART_O, ROWS_ALL, "o.w"},
+    {PART_O_BIAS, ROWS_ALL, "o.b"},
+    {PART_ATTN_POST, ROWS_ALL, "p1.w"},
+    {PART_ATTN_POST_BIAS, ROWS_ALL, "p1.b"},
+    {PART_MLP_NORM, ROWS_ALL, "n2.w"},
+    {PART_MLP_NORM_BIAS, ROWS_ALL, "n2.b"},
+    {PART_GATE_UP, ROWS_GATE, "gate.w"},
+    {PART_GATE_UP, ROWS_UP, "up.w"},
+    {PART_GATE_UP_BIAS, ROWS_GATE, "gate.b"},
+    {PART_GATE_UP_BIAS, ROWS_UP, "up.b"},
+    {PART_DOWN, ROWS_ALL, "down.w"},
+    {PART_DOWN_BIAS, ROWS_ALL, "down.b"},
+    {PART_MLP_POST, ROWS_ALL, "p2.w"},
+    {PART_MLP_POST_BIAS, ROWS_ALL, "p2.b"},
 };
-static const struct family_alias aliases[] = {{"hidden_size", "width"}, {"num_hidden_layers", "depth"}, {"intermediate_size", "inner"}, {"hidden_act", "activation"}};
+static const struct family_alias aliases[] = {{"hidden_size", "width"},
+                                              {"num_hidden_layers", "depth"},
+                                              {"intermediate_size", "inner"},
+                                              {"hidden_act", "activation"}};
 
-#define ROW                                                                                                                                              \
-    .type = "made-up", .lm = "MadeUpForCausalLM", .classify = "MadeUpForSequenceClassification", .embed = "tokens.w", .head = "head.w", .layer = "block.%d.", .tensors = tensors, \
-    .n_tensor = sizeof tensors / sizeof *tensors, .n_switch = 1, .aliases = aliases, .n_alias = 4, .eps = "epsilon", .eps_missing = 1e-4
-#define SWITCHES(parts_) .switches = (const struct family_switch[]){{NULL, 1, parts_}}
+#define ROW                                                                                                           \
+    .type = "made-up", .lm = "MadeUpForCausalLM", .classify = "MadeUpForSequenceClassification", .embed = "tokens.w", \
+    .head = "head.w", .layer = "block.%d.", .tensors = tensors, .n_tensor = sizeof tensors / sizeof *tensors,         \
+    .n_switch = 1, .aliases = aliases, .n_alias = 4, .eps = "epsilon", .eps_missing = 1e-4
+#define SWITCHES(parts_)                       \
+    .switches = (const struct family_switch[]) \
+    {                                          \
+        {                                      \
+            NULL, 1, parts_                    \
+        }                                      \
+    }
 
 static const struct family rows[] = {
-    { /* layer norms and biases everywhere, learned positions, no gate */
-        ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b", .positions = "positions.w", .position_offset = 2, .norm = NORM_LAYER, .transposed = 1,
-        .act = "relu2"},
-    { /* four norms a layer that multiply by 1 + w, scaled embedding, caps, alternating windows, a scale of its own, the other gelu in the gate */
-        ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_SANDWICH, .gated = 1, .norm_offset = 1, .scaled_embedding = 1,
-        .attention_cap = "cap", .logit_cap = "last_cap", .attention_scalar = "scalar", .window = "window", .window_pattern = 2, .local_theta = "local_theta", .act = "gelu_pytorch_tanh"},
-    { /* parallel halves, part of a head rotates, biases, no gate */
-        ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b", .norm = NORM_LAYER, .parallel = 1, .rotary = "share",
-        .rotary_missing = 0.5, .act = "gelu"},
-    { /* norms behind the products only, queries and keys normalised as rows, a window in every layer */
-        ROW, SWITCHES(MATRICES | BEHIND | HEADS), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_POST, .gated = 1, .qk_norm = QK_ROW, .window = "window", .act = "tanh"},
-    { /* norms behind the sums and none at the end, heads normalised, biases of queries, keys and values */
-        ROW, SWITCHES(MATRICES | PART(QKV_BIAS) | BEHIND | BEHIND_BIASES | HEADS), .norm = NORM_LAYER, .place = PLACE_AFTER, .gated = 1,
-        .qk_norm = QK_HEAD, .rotary_layers = "rotates", .act = "silu"},
-    { /* attention sees what comes behind too */
-        ROW, SWITCHES(MATRICES | BEFORE | PART(O_BIAS)), .final_norm = "last.w", .norm = NORM_RMS, .gated = 1, .bidirectional = 1, .act = "gelu"},
+    {/* layer norms and biases everywhere, learned positions, no gate */
+     ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b",
+     .positions = "positions.w", .position_offset = 2, .norm = NORM_LAYER, .transposed = 1, .act = "relu2"},
+    /* four norms a layer that multiply by 1 + w, scaled embedding, caps, alternating windows, a scale of its own,
+     * the other gelu in the gate */
+    {ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_SANDWICH,
+     .gated = 1, .norm_offset = 1, .scaled_embedding = 1, .attention_cap = "cap", .logit_cap = "last_cap",
+     .attention_scalar = "scalar", .window = "window", .window_pattern = 2, .local_theta = "local_theta",
+     .act = "gelu_pytorch_tanh"},
+    {/* parallel halves, part of a head rotates, biases, no gate */
+     ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b",
+     .norm = NORM_LAYER, .parallel = 1, .rotary = "share", .rotary_missing = 0.5, .act = "gelu"},
+    {/* norms behind the products only, queries and keys normalised as rows, a window in every layer */
+     ROW, SWITCHES(MATRICES | BEHIND | HEADS), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_POST,
+     .gated = 1, .qk_norm = QK_ROW, .window = "window", .act = "tanh"},
+    {/* norms behind the sums and none at the end, heads normalised, biases of queries, keys and values */
+     ROW, SWITCHES(MATRICES | PART(QKV_BIAS) | BEHIND | BEHIND_BIASES | HEADS), .norm = NORM_LAYER,
+     .place = PLACE_AFTER, .gated = 1, .qk_norm = QK_HEAD, .rotary_layers = "rotates", .act = "silu"},
+    {/* attention sees what comes behind too */
+     ROW, SWITCHES(MATRICES | BEFORE | PART(O_BIAS)), .final_norm = "last.w", .norm = NORM_RMS, .gated = 1,
+     .bidirectional = 1, .act = "gelu"},
 };
 enum { N_FAMILY = sizeof rows / sizeof *rows, N_ROW = 3 };
 
 static int32_t ids[N_ROW][12] = {{3, 7, 7, 1, 20, 4, 2, 9, 9}, {9, 2, 5}, {5, 6, 28, 0, 0, 11, 12, 13, 2, 8, 1}};
 static uint8_t targets[N_ROW][12] = {{0, 0, 0, 1, 1, 1, 1, 1, 1}, {0, 1, 1}, {0, 0, 1, 0, 1, 1, 0, 0, 0, 1, 1}};
-static const struct train_row train_rows[N_ROW] = {
-    {.ids = ids[0], .target = targets[0], .n = 9, .label = 1}, {.ids = ids[1], .target = targets[1], .n = 3, .label = 2}, {.ids = ids[2], .target = targets[2], .n = 11, .label = 1}};
+static const struct train_row train_rows[N_ROW] = {{.ids = ids[0], .target = targets[0], .n = 9, .label = 1},
+                                                   {.ids = ids[1], .target = targets[1], .n = 3, .label = 2},
+                                                   {.ids = ids[2], .target = targets[2], .n = 11, .label = 1}};
 
 static struct device *device;
 static int open_device(void **state)
@@ -78,7 +120,8 @@ static void stir(struct model *m, double *flat)
     size_t n = (size_t)m->n_element;
     float *single = malloc(n * sizeof *single);
     for (int i = 0; i < m->n_param; i++)
-        for (int64_t j = m->params[i].offset; m->params[i].ndim == 1 && j < m->params[i].offset + m->params[i].count; j++)
+        for (int64_t j = m->params[i].offset; m->params[i].ndim == 1 && j < m->params[i].offset + m->params[i].count;
+             j++)
             flat[j] = (double)(float)(flat[j] + 0.3 * sin((double)(7 * j + i)));
     for (size_t i = 0; i < n; i++)
         single[i] = (float)flat[i];
@@ -94,10 +137,12 @@ static struct model *made_up_as(const struct family *f, const char *class, doubl
 {
     struct model *m;
     struct error err = {0};
-    json_t *config = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i, s:f, s:[i,i,i]}", "architectures", class, "model_type",
-                               "made-up", "width", 20, "depth", 3, "num_attention_heads", 4, "num_key_value_heads", f->qk_norm == QK_ROW ? 4 : 2, "head_dim", 8, "inner",
-                               18, "vocab_size", 29, "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25, "max_position_embeddings", 320, "cap", 1.5,
-                               "last_cap", 2.5, "scalar", 5.0, "window", 4, "local_theta", 50.0, "rotates", 1, 0, 1);
+    json_t *config =
+        json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i, s:f, s:[i,i,i]}",
+                  "architectures", class, "model_type", "made-up", "width", 20, "depth", 3, "num_attention_heads", 4,
+                  "num_key_value_heads", f->qk_norm == QK_ROW ? 4 : 2, "head_dim", 8, "inner", 18, "vocab_size", 29,
+                  "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25, "max_position_embeddings", 320,
+                  "cap", 1.5, "last_cap", 2.5, "scalar", 5.0, "window", 4, "local_theta", 50.0, "rotates", 1, 0, 1);
     assert_non_null(config);
     family_set_extra(f);
     if (model_init(&m, device, config, "made up", 4, DTYPE_F32, &err))
@@ -170,7 +215,8 @@ static int check_generated(void *user, int index, const struct generate_result *
     oracle_logprobs(g->m, g->flat, text, n, wanted);
     for (int i = g->n_prompt; i < n; i++)
         if (!(fabs(wanted[i] - (double)r->sequences[0].logprobs[i - g->n_prompt]) < 3e-5))
-            fail_msg("family %d, generated token %d: %g, wanted %g", g->family, i, (double)r->sequences[0].logprobs[i - g->n_prompt], wanted[i]);
+            fail_msg("family %d, generated token %d: %g, wanted %g", g->family, i,
+                     (double)r->sequences[0].logprobs[i - g->n_prompt], wanted[i]);
     free(text);
     free(wanted);
     return 0;
@@ -209,7 +255,8 @@ static void gradients_are_the_oracles_differences(void **state)
     for (int f = 0; f < N_FAMILY; f++) {
         char name[32];
         const struct gradient_rows r = {train_rows, N_ROW, name, 0.25f};
-        double *flat, loss, again; /* what sees the tokens behind it has nothing to predict: it is trained as a classifier */
+        double *flat, loss,
+            again; /* what sees the tokens behind it has nothing to predict: it is trained as a classifier */
         struct model *m = made_up_as(&rows[f], rows[f].bidirectional ? rows[f].classify : rows[f].lm, &flat);
         float *got = gradients_of(m, &r, 0, ends, 2, &loss), *anew = gradients_of(m, &r, 1, ends, 2, &again);
         snprintf(name, sizeof name, "family %d", f);
@@ -243,7 +290,8 @@ static double *flat_of_file(const struct model *m, const struct checkpoint *ck, 
     return flat;
 }
 
-/* What train writes of a made-up model is read back: the same scores, and those that the oracle has of the file's own numbers. */
+/* What train writes of a made-up model is read back: the same scores, and those that the oracle has of the file's own
+ * numbers. */
 static void files_hold_what_the_row_says(void **state)
 {
     (void)state;
@@ -265,7 +313,8 @@ static void files_hold_what_the_row_says(void **state)
         for (int i = 0; i < N_ROW; i++)
             assert_int_equal(train_data_add_ids(&data, model_desc(m), ids[i], train_rows[i].n, 2, 32, "row", NULL), 0);
         struct train_job job = {.model = m, .data = &data, .options = &o, .directory = dir};
-        if (train_run(&job, &result, &err) || checkpoint_open(&ck, dir, &err) || model_open(&again, device, ck, &(struct model_options){.dtype = DTYPE_F32}, &err))
+        if (train_run(&job, &result, &err) || checkpoint_open(&ck, dir, &err) ||
+            model_open(&again, device, ck, &(struct model_options){.dtype = DTYPE_F32}, &err))
             fail_msg("family %d: %s", f, err.message);
         struct model_text text = {ids[2], 11, 1};
         assert_int_equal(model_score(m, &text, 1, before, NULL), 0);
@@ -284,7 +333,8 @@ static void files_hold_what_the_row_says(void **state)
     }
 }
 
-/* Eight heads of 1024 that share a key head need more than the scratch that every device begins with: opening the model has asked for it. */
+/* Eight heads of 1024 that share a key head need more than the scratch that every device begins with: opening the model
+ * has asked for it. */
 static void wide_heads_have_room(void **state)
 {
     (void)state;
@@ -294,7 +344,8 @@ static void wide_heads_have_room(void **state)
     static double wanted[LENGTH];
     struct model *m;
     struct error err = {0};
-    json_t *config = oracle_config("{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":8,\"num_key_value_heads\":1,\"head_dim\":1024,"
+    json_t *config = oracle_config("{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":8,\"num_key_"
+                                   "value_heads\":1,\"head_dim\":1024,"
                                    "\"intermediate_size\":8}");
     if (model_init(&m, device, config, "wide", 4, DTYPE_F32, &err))
         fail_msg("%s", err.message);
@@ -335,7 +386,8 @@ static void parameters_have_the_rows_names(void **state)
 static void layers_and_new_vectors_are_as_the_row_says(void **state)
 {
     (void)state;
-    static const int caps[] = {LAYER_WINDOW | LAYER_SECOND_ROPE, 0, LAYER_WINDOW | LAYER_SECOND_ROPE}, after[] = {0, LAYER_NO_ROPE, 0};
+    static const int caps[] = {LAYER_WINDOW | LAYER_SECOND_ROPE, 0, LAYER_WINDOW | LAYER_SECOND_ROPE},
+                     after[] = {0, LAYER_NO_ROPE, 0};
     for (int f = 0; f < N_FAMILY; f++) {
         double *flat;
         struct model *m = made_up(&rows[f], &flat);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a Hugging Face directory stores beside or instead of the usual: a head of its own under the tied flag, names without "model.", tensors that nobody reads, a type
- * of its own for each tensor. Two ways to store the same model give the same bits. */
+/* What a Hugging Face directory stores beside or instead of the usual: a head of its own under the tied flag, names
+ * without "model.", tensors that nobody reads, a type of its own for each tensor. Two ways to store the same model give
+ * the same bits. */
 #include "check.h"
 
 #include "base/hash.h"
@@ -15,17 +16,30 @@
 #include <string.h>
 
 enum { C = 16, V = 40, F = 24, MAX = 24 };
-static const char config[] = "{\"architectures\":[\"%s\"],\"model_type\":\"llama\",\"hidden_size\":16,\"num_hidden_layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
-                             "\"intermediate_size\":24,\"vocab_size\":40,\"max_position_embeddings\":32,\"eos_token_id\":2,\"tie_word_embeddings\":%s,\"torch_dtype\":\"bfloat16\"}";
+static const char config[] = "{\"architectures\":[\"%s\"],\"model_type\":\"llama\",\"hidden_size\":16,\"num_hidden_"
+                             "layers\":1,\"num_attention_heads\":2,\"num_key_value_heads\":1,"
+                             "\"intermediate_size\":24,\"vocab_size\":40,\"max_position_embeddings\":32,\"eos_token_"
+                             "id\":2,\"tie_word_embeddings\":%s,\"torch_dtype\":\"bfloat16\"}";
 
-struct tensor { const char *name, *values; int rows, columns; enum storage storage; }; /* values: whose values it has (NULL: its own) */
+/* values: whose values it has (NULL: its own) */
+struct tensor {
+    const char *name, *values;
+    int rows, columns;
+    enum storage storage;
+};
 
 static const struct tensor body[] = {
-    {"model.embed_tokens.weight", NULL, V, C, STORAGE_F32}, {"model.norm.weight", NULL, C, 0, STORAGE_F32}, {"model.layers.0.input_layernorm.weight", NULL, C, 0, STORAGE_F32},
-    {"model.layers.0.self_attn.q_proj.weight", NULL, C, C, STORAGE_F32}, {"model.layers.0.self_attn.k_proj.weight", NULL, C / 2, C, STORAGE_F32},
-    {"model.layers.0.self_attn.v_proj.weight", NULL, C / 2, C, STORAGE_F32}, {"model.layers.0.self_attn.o_proj.weight", NULL, C, C, STORAGE_F32},
-    {"model.layers.0.post_attention_layernorm.weight", NULL, C, 0, STORAGE_F32}, {"model.layers.0.mlp.gate_proj.weight", NULL, F, C, STORAGE_F32},
-    {"model.layers.0.mlp.up_proj.weight", NULL, F, C, STORAGE_F32}, {"model.layers.0.mlp.down_proj.weight", NULL, C, F, STORAGE_F32},
+    {"model.embed_tokens.weight", NULL, V, C, STORAGE_F32},
+    {"model.norm.weight", NULL, C, 0, STORAGE_F32},
+    {"model.layers.0.input_layernorm.weight", NULL, C, 0, STORAGE_F32},
+    {"model.layers.0.self_attn.q_proj.weight", NULL, C, C, STORAGE_F32},
+    {"model.layers.0.self_attn.k_proj.weight", NULL, C / 2, C, STORAGE_F32},
+    {"model.layers.0.self_attn.v_proj.weight", NULL, C / 2, C, STORAGE_F32},
+    {"model.layers.0.self_attn.o_proj.weight", NULL, C, C, STORAGE_F32},
+    {"model.layers.0.post_attention_layernorm.weight", NULL, C, 0, STORAGE_F32},
+    {"model.layers.0.mlp.gate_proj.weight", NULL, F, C, STORAGE_F32},
+    {"model.layers.0.mlp.up_proj.weight", NULL, F, C, STORAGE_F32},
+    {"model.layers.0.mlp.down_proj.weight", NULL, C, F, STORAGE_F32},
 };
 enum { N_BODY = sizeof body / sizeof *body };
 
@@ -34,8 +48,10 @@ static const char *short_name(const char *name, int bare)
     return bare && !strncmp(name, "model.", 6) ? name + 6 : name;
 }
 
-/* DIR with the body (without "model." when bare) and more tensors; values are a function of the name. matrices: the type of the body's matrices. */
-static const char *write_model(const char *name, const char *class, const char *tied, int bare, enum storage matrices, const struct tensor *more, int n_more)
+/* DIR with the body (without "model." when bare) and more tensors; values are a function of the name. matrices: the
+ * type of the body's matrices. */
+static const char *write_model(const char *name, const char *class, const char *tied, int bare, enum storage matrices,
+                               const struct tensor *more, int n_more)
 {
     static char dirs[4][1200];
     static int turn;
@@ -48,7 +64,10 @@ static const char *write_model(const char *name, const char *class, const char *
     for (int i = 0; i < N_BODY + n_more; i++) {
         all[i] = i < N_BODY ? body[i] : more[i - N_BODY];
         enum storage s = i < N_BODY && all[i].columns ? matrices : all[i].storage;
-        info[i] = (struct tensor_info){.name = short_name(all[i].name, bare), .storage = s, .n_dim = all[i].columns ? 2 : 1, .shape = {all[i].rows, all[i].columns}};
+        info[i] = (struct tensor_info){.name = short_name(all[i].name, bare),
+                                       .storage = s,
+                                       .n_dim = all[i].columns ? 2 : 1,
+                                       .shape = {all[i].rows, all[i].columns}};
     }
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
     if (safetensors_create(&w, path, info, (size_t)(N_BODY + n_more), NULL, &err))
@@ -59,7 +78,8 @@ static const char *write_model(const char *name, const char *class, const char *
         int n = all[i].rows * (all[i].columns ? all[i].columns : 1);
         float values[V * C];
         for (int k = 0; k < n; k++)
-            values[k] = all[i].columns ? (float)(0.5 * rng_normal(&s, (uint64_t)k)) : 1 + (float)(0.01 * rng_normal(&s, (uint64_t)k));
+            values[k] = all[i].columns ? (float)(0.5 * rng_normal(&s, (uint64_t)k))
+                                       : 1 + (float)(0.01 * rng_normal(&s, (uint64_t)k));
         assert_int_equal(safetensors_write_f32(w, (size_t)i, 0, values, (uint64_t)n, &err), 0);
     }
     assert_int_equal(safetensors_end(w, 0, &err), 0);
@@ -69,7 +89,11 @@ static const char *write_model(const char *name, const char *class, const char *
     return dir;
 }
 
-struct opened { struct device *device; struct checkpoint *ck; struct model *m; };
+struct opened {
+    struct device *device;
+    struct checkpoint *ck;
+    struct model *m;
+};
 
 static int open_model(struct opened *o, const char *dir, enum model_task task, struct error *err)
 {
@@ -77,7 +101,8 @@ static int open_model(struct opened *o, const char *dir, enum model_task task, s
     int rc = device_open(&o->device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, err);
     if (!rc)
         rc = checkpoint_open(&o->ck, dir, err);
-    return rc ? rc : model_open(&o->m, o->device, o->ck, &(struct model_options){.dtype = DTYPE_F32, .task = task}, err);
+    return rc ? rc
+              : model_open(&o->m, o->device, o->ck, &(struct model_options){.dtype = DTYPE_F32, .task = task}, err);
 }
 
 static void close_model(struct opened *o)
@@ -98,7 +123,8 @@ static void score(const char *dir, float out[5])
     close_model(&o);
 }
 
-static const struct tensor own_head = {"lm_head.weight", NULL, V, C, STORAGE_F32}, same_head = {"lm_head.weight", "model.embed_tokens.weight", V, C, STORAGE_F32};
+static const struct tensor own_head = {"lm_head.weight", NULL, V, C, STORAGE_F32},
+                           same_head = {"lm_head.weight", "model.embed_tokens.weight", V, C, STORAGE_F32};
 
 static void a_stored_head_that_differs_is_used_whatever_the_flag_says(void **state)
 {
@@ -121,13 +147,16 @@ static void a_model_without_prefix_embeds_as_with_it(void **state)
     for (int bare = 0; bare < 2; bare++) {
         struct opened o;
         const char *dir = write_model("bare", "LlamaModel", "false", bare, STORAGE_F32, bare ? NULL : &own_head, !bare);
-        if (open_model(&o, dir, MODEL_BODY, &err) || model_embed(o.m, &(struct model_text){ids, 8, 0}, 1, 1, x[bare], &err))
+        if (open_model(&o, dir, MODEL_BODY, &err) ||
+            model_embed(o.m, &(struct model_text){ids, 8, 0}, 1, 1, x[bare], &err))
             fail_msg("%s", err.message);
         close_model(&o);
     }
     assert_memory_equal(x[0], x[1], sizeof x[0]);
     struct opened o;
-    assert_int_equal(open_model(&o, write_model("bare", "LlamaModel", "false", 1, STORAGE_F32, NULL, 0), MODEL_LM, &err), ERROR_DATA);
+    assert_int_equal(
+        open_model(&o, write_model("bare", "LlamaModel", "false", 1, STORAGE_F32, NULL, 0), MODEL_LM, &err),
+        ERROR_DATA);
     assert_non_null(strstr(err.message, "lm_head.weight"));
     close_model(&o);
 }
@@ -135,16 +164,24 @@ static void a_model_without_prefix_embeds_as_with_it(void **state)
 static void a_tensor_that_is_not_computed_with_is_refused_by_name(void **state)
 {
     (void)state;
-    static const struct { struct tensor t; int harmless; } cases[] = {
-        {{"model.layers.0.self_attn.q_proj.bias", NULL, C, 0, STORAGE_F32}, 0}, {{"model.layers.0.mlp.down_proj.scale", NULL, C, 0, STORAGE_F32}, 0},
-        {{"model.layers.1.input_layernorm.weight", NULL, C, 0, STORAGE_F32}, 0}, {{"model.layers.0.self_attn.q_norm.weight", NULL, C / 2, 0, STORAGE_F32}, 0},
-        {{"model.norm.bias", NULL, C, 0, STORAGE_F32}, 0}, {{"lm_head.bias", NULL, V, 0, STORAGE_F32}, 0},
-        {{"model.layers.0.self_attn.rotary_emb.inv_freq", NULL, 4, 0, STORAGE_F32}, 1}, {{"v_head.summary.weight", NULL, 1, C, STORAGE_F32}, 1},
+    static const struct {
+        struct tensor t;
+        int harmless;
+    } cases[] = {
+        {{"model.layers.0.self_attn.q_proj.bias", NULL, C, 0, STORAGE_F32}, 0},
+        {{"model.layers.0.mlp.down_proj.scale", NULL, C, 0, STORAGE_F32}, 0},
+        {{"model.layers.1.input_layernorm.weight", NULL, C, 0, STORAGE_F32}, 0},
+        {{"model.layers.0.self_attn.q_norm.weight", NULL, C / 2, 0, STORAGE_F32}, 0},
+        {{"model.norm.bias", NULL, C, 0, STORAGE_F32}, 0},
+        {{"lm_head.bias", NULL, V, 0, STORAGE_F32}, 0},
+        {{"model.layers.0.self_attn.rotary_emb.inv_freq", NULL, 4, 0, STORAGE_F32}, 1},
+        {{"v_head.summary.weight", NULL, 1, C, STORAGE_F32}, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct opened o;
         struct error err = {0};
-        int rc = open_model(&o, write_model("unused", "LlamaForCausalLM", "true", 0, STORAGE_F32, &cases[i].t, 1), MODEL_LM, &err);
+        int rc = open_model(&o, write_model("unused", "LlamaForCausalLM", "true", 0, STORAGE_F32, &cases[i].t, 1),
+                            MODEL_LM, &err);
         close_model(&o);
         if (cases[i].harmless ? rc != 0 : rc != ERROR_DATA || !strstr(err.message, cases[i].t.name))
             fail_msg("%s: %d \"%s\"", cases[i].t.name, rc, err.message);
@@ -158,7 +195,9 @@ static void check_types(const char *dir)
     assert_int_equal(checkpoint_open(&ck, dir, &err), 0);
     for (size_t i = 0; i < checkpoint_n_tensor(ck); i++) {
         const struct tensor_info *t = checkpoint_tensor(ck, i);
-        enum storage want = t->n_dim == 1 ? STORAGE_F32 : !strcmp(t->name, "lm_head.weight") ? STORAGE_F16 : STORAGE_BF16;
+        enum storage want = t->n_dim == 1                        ? STORAGE_F32
+                            : !strcmp(t->name, "lm_head.weight") ? STORAGE_F16
+                                                                 : STORAGE_BF16;
         if (t->storage != want)
             fail_msg("%s is %s", t->name, storage_name(t->storage));
     }
@@ -166,7 +205,8 @@ static void check_types(const char *dir)
     checkpoint_close(ck);
 }
 
-/* Matrices in bf16, norms in f32, a head in f16: so they stand after convert, and after a step of training that changes nothing; with the same values. */
+/* Matrices in bf16, norms in f32, a head in f16: so they stand after convert, and after a step of training that changes
+ * nothing; with the same values. */
 static void each_tensor_is_saved_in_the_type_it_was_read_in(void **state)
 {
     (void)state;
@@ -181,7 +221,8 @@ static void each_tensor_is_saved_in_the_type_it_was_read_in(void **state)
     struct train_data data = {0};
     struct train_result result;
     float before[5], after[5];
-    if (open_model(&o, from, MODEL_LM, &err) || hf_dir_config(converted, checkpoint_config(o.ck), checkpoint_dtype(o.ck), &err) ||
+    if (open_model(&o, from, MODEL_LM, &err) ||
+        hf_dir_config(converted, checkpoint_config(o.ck), checkpoint_dtype(o.ck), &err) ||
         hf_dir_weights_as_read(converted, o.ck, checkpoint_dtype(o.ck), &err))
         fail_msg("%s", err.message);
     check_types(converted);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The forward pass against the double-precision oracle and transformers' values, and against itself: paged against bordered, alone against
- * together, one thread against many. */
+/* The forward pass against the double-precision oracle and transformers' values, and against itself: paged against
+ * bordered, alone against together, one thread against many. */
 #include "check.h"
 
 #include "base/mem.h"
@@ -63,7 +63,9 @@ static void compare_scores(const char *extra, enum dtype dtype, double tolerance
             uint8_t target[300] = {0};
             target[j] = 1;
             if (lengths[i] < 100 || j % 37 == 0) /* the oracle is slow */
-                worst = fmax(worst, fabs(oracle_loss(m, flat, &(struct train_row){.ids = ids[i], .target = target, .n = j + 1}) + (double)got[at]));
+                worst = fmax(
+                    worst, fabs(oracle_loss(m, flat, &(struct train_row){.ids = ids[i], .target = target, .n = j + 1}) +
+                                (double)got[at]));
         }
     if (!(worst <= tolerance))
         fail_msg("%s: log-probabilities differ by %g", extra ? extra : "tied", worst);
@@ -78,7 +80,9 @@ static void test_scores_equal_the_oracles_in_f32(void **state)
     (void)state;
     compare_scores(NULL, DTYPE_F32, 2e-5);
     compare_scores("{\"tie_word_embeddings\":false,\"num_key_value_heads\":4}", DTYPE_F32, 2e-5);
-    compare_scores("{\"head_dim\":6,\"num_key_value_heads\":1,\"hidden_size\":18,\"intermediate_size\":37,\"vocab_size\":31}", DTYPE_F32, 2e-5);
+    compare_scores(
+        "{\"head_dim\":6,\"num_key_value_heads\":1,\"hidden_size\":18,\"intermediate_size\":37,\"vocab_size\":31}",
+        DTYPE_F32, 2e-5);
 }
 
 static void test_scores_are_near_the_oracles_in_bf16(void **state)
@@ -145,7 +149,8 @@ static void test_a_texts_bits_do_not_depend_on_its_company_or_the_threads(void *
 }
 
 /* A paged pass over positions [from, to) of one sequence; hidden states to host. */
-static void paged_pass(struct model *m, struct model_workspace *w, struct buffer *pages, struct buffer *index, const int32_t *ids, int from, int to, float *hidden)
+static void paged_pass(struct model *m, struct model_workspace *w, struct buffer *pages, struct buffer *index,
+                       const int32_t *ids, int from, int to, float *hidden)
 {
     enum { MAX = 512 };
     struct queue *q = device_queue(device);
@@ -163,8 +168,15 @@ static void paged_pass(struct model *m, struct model_workspace *w, struct buffer
     queue_upload(q, at, host, sizeof host);
     for (int l = 0; l < 2; l++)
         layer_pages[l] = (struct span){pages, (size_t)l * 16 * kv_page_bytes(device, &layout)};
-    struct model_batch b = {.n_row = n, .tokens = at, .positions = span_at(at, MAX * 4), .pages = layer_pages, .layout = layout, .row_seq = span_at(at, 2 * MAX * 4),
-                            .block_table = span_at(at, 3 * MAX * 4), .table_stride = n_page, .n_seq = 1};
+    struct model_batch b = {.n_row = n,
+                            .tokens = at,
+                            .positions = span_at(at, MAX * 4),
+                            .pages = layer_pages,
+                            .layout = layout,
+                            .row_seq = span_at(at, 2 * MAX * 4),
+                            .block_table = span_at(at, 3 * MAX * 4),
+                            .table_stride = n_page,
+                            .n_seq = 1};
     struct span out;
     model_forward(m, q, w, &b, &out);
     queue_download(q, hidden, out, (size_t)(n * m->desc.n_embd) * 4);
@@ -209,7 +221,8 @@ static void test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass(void 
 }
 
 /* Hidden states of the rows in `wanted` (NULL: all) of one bordered pass over `rows`. */
-static void bordered_pass(struct model *m, struct rows *rows, struct buffer *index, const int32_t *wanted, int n, float *hidden)
+static void bordered_pass(struct model *m, struct rows *rows, struct buffer *index, const int32_t *wanted, int n,
+                          float *hidden)
 {
     struct queue *q = device_queue(device);
     struct model_workspace *w;
@@ -263,7 +276,8 @@ static struct model *open_golden(struct checkpoint **ck, const char *path, enum 
 {
     struct model *m = NULL;
     struct error err = {0};
-    if (checkpoint_open(ck, path, &err) || model_open(&m, device, *ck, &(struct model_options){.dtype = dtype, .check_finite = 1}, &err))
+    if (checkpoint_open(ck, path, &err) ||
+        model_open(&m, device, *ck, &(struct model_options){.dtype = dtype, .check_finite = 1}, &err))
         fail_msg("%s", err.message);
     return m;
 }
@@ -273,7 +287,8 @@ static void test_random_llama_has_transformers_logits(void **state)
     (void)state;
     struct checkpoint *ck;
     struct model *m = open_golden(&ck, "tests/golden/random_llama", DTYPE_F32);
-    json_t *values = json_load_file("tests/golden/random_llama/values.json", 0, NULL), *list = json_object_get(values, "ids"), *wanted = json_object_get(values, "logits");
+    json_t *values = json_load_file("tests/golden/random_llama/values.json", 0, NULL),
+           *list = json_object_get(values, "ids"), *wanted = json_object_get(values, "logits");
     int n = (int)json_array_size(list), n_vocab = m->desc.n_vocab;
     double worst = 0;
     struct rows rows;
@@ -299,7 +314,8 @@ static void test_random_llama_has_transformers_logits(void **state)
     for (size_t i = 0; i < json_array_size(wanted); i++) {
         int row = (int)json_integer_value(json_array_get(json_object_get(values, "rows_at"), i));
         for (int j = 0; j < n_vocab; j++)
-            worst = fmax(worst, fabs(json_number_value(json_array_get(json_array_get(wanted, i), (size_t)j)) - (double)got[row * n_vocab + j]));
+            worst = fmax(worst, fabs(json_number_value(json_array_get(json_array_get(wanted, i), (size_t)j)) -
+                                     (double)got[row * n_vocab + j]));
     }
     if (worst > 2e-4)
         fail_msg("logits differ by %g", worst);
@@ -316,8 +332,15 @@ static void test_random_llama_has_transformers_logits(void **state)
 static void test_a_checkpoint_that_contradicts_its_config_is_named(void **state)
 {
     (void)state;
-    static const struct { const char *key; int value; const char *says; } cases[] = {
-        {"hidden_size", 34, "model.embed_tokens.weight"}, {"intermediate_size", 40, "gate_proj"}, {"num_hidden_layers", 3, "model.layers.2."}, {"vocab_size", 71, "embed_tokens"},
+    static const struct {
+        const char *key;
+        int value;
+        const char *says;
+    } cases[] = {
+        {"hidden_size", 34, "model.embed_tokens.weight"},
+        {"intermediate_size", 40, "gate_proj"},
+        {"num_hidden_layers", 3, "model.layers.2."},
+        {"vocab_size", 71, "embed_tokens"},
     };
     char dir[256];
     snprintf(dir, sizeof dir, "%s", check_tmpdir("model_contradiction"));
@@ -345,7 +368,8 @@ static void test_masters_pack_to_the_opened_model(void **state)
 {
     (void)state;
     struct checkpoint *ck, *again;
-    struct model *m = open_golden(&ck, "tests/golden/random_llama", DTYPE_BF16), *other = open_golden(&again, "tests/golden/random_llama", DTYPE_BF16);
+    struct model *m = open_golden(&ck, "tests/golden/random_llama", DTYPE_BF16),
+                 *other = open_golden(&again, "tests/golden/random_llama", DTYPE_BF16);
     struct buffer *masters;
     struct queue *q = device_queue(device);
     int32_t ids[20];

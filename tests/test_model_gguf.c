@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models written as GGUF: what was made by the Python package gguf in llama.cpp's layout comes out in that layout again, every type as the package makes it, and what
- * llama.cpp's architecture cannot say is refused by name. tools/check-llama-cpp.py runs such files in llama.cpp. */
+/* Models written as GGUF: what was made by the Python package gguf in llama.cpp's layout comes out in that layout
+ * again, every type as the package makes it, and what llama.cpp's architecture cannot say is refused by name.
+ * tools/check-llama-cpp.py runs such files in llama.cpp. */
 #include "check.h"
 
 #include "io/checkpoint.h"
@@ -83,8 +84,10 @@ static void llamas_layout_is_made_again(void **state)
         if (memcmp(a, b, t->n_element * sizeof *a))
             fail_msg("%s differs", t->name);
     }
-    static const char *const keys[] = {"llama.context_length", "llama.embedding_length", "llama.block_count", "llama.feed_forward_length", "llama.attention.head_count",
-                                       "llama.attention.head_count_kv", "llama.rope.dimension_count", "llama.vocab_size"};
+    static const char *const keys[] = {"llama.context_length",       "llama.embedding_length",
+                                       "llama.block_count",          "llama.feed_forward_length",
+                                       "llama.attention.head_count", "llama.attention.head_count_kv",
+                                       "llama.rope.dimension_count", "llama.vocab_size"};
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         int64_t x = -1, y = -2;
         gguf_get_int(ours.gguf, keys[k], &x);
@@ -118,7 +121,8 @@ static void every_type_is_what_the_package_makes(void **state)
     }
     must(gguf_writer_end(w, 0, &err), &err);
     struct file f = open_file(path);
-    assert_memory_equal(gguf_find(f.gguf, "Q8_0")->data, safetensors_data(s, (size_t)safetensors_find(s, "q8_0")), 384 / 32 * 34);
+    assert_memory_equal(gguf_find(f.gguf, "Q8_0")->data, safetensors_data(s, (size_t)safetensors_find(s, "q8_0")),
+                        384 / 32 * 34);
     assert_memory_equal(gguf_find(f.gguf, "F32")->data, x, sizeof x);
     for (int i = 0; i < 384; i++) {
         float half, brain;
@@ -156,7 +160,8 @@ static void a_scaled_llama_comes_back(void **state)
     for (int i = 0; i < da.n_rotated / 2; i++)
         assert_true(fabsf(da.rope_inv_freq[i] / db.rope_inv_freq[i] - 1) < 1e-6f);
     const json_t *rope = json_object_get(checkpoint_config(b), "rope_scaling");
-    assert_true(json_number_value(json_object_get(rope, "original_max_position_embeddings")) == 64 && json_number_value(json_object_get(rope, "factor")) == 4);
+    assert_true(json_number_value(json_object_get(rope, "original_max_position_embeddings")) == 64 &&
+                json_number_value(json_object_get(rope, "factor")) == 4);
     checkpoint_close(a);
     checkpoint_close(b);
 }
@@ -195,7 +200,8 @@ static void what_llama_cpp_cannot_say_is_refused(void **state)
             fail_msg("%s: %d \"%s\"", cases[i].change, rc, err.message);
     }
     struct error err = {0};
-    must(write_model(altered("{\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}}"), STORAGE_F16, &err), &err);
+    must(write_model(altered("{\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 2.0}}"), STORAGE_F16, &err),
+         &err);
     struct file f = open_file(path);
     double factor = 0;
     assert_int_equal(gguf_get_float(f.gguf, "llama.rope.scaling.factor", &factor), 0);
@@ -270,12 +276,9 @@ static void an_adapters_factors_give_the_merged_matrix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(llamas_layout_is_made_again),
-        cmocka_unit_test(every_type_is_what_the_package_makes),
-        cmocka_unit_test(a_scaled_llama_comes_back),
-        cmocka_unit_test(what_llama_cpp_cannot_say_is_refused),
-        cmocka_unit_test(a_number_beyond_f16_is_an_error),
-        cmocka_unit_test(an_adapters_factors_give_the_merged_matrix),
+        cmocka_unit_test(llamas_layout_is_made_again),     cmocka_unit_test(every_type_is_what_the_package_makes),
+        cmocka_unit_test(a_scaled_llama_comes_back),       cmocka_unit_test(what_llama_cpp_cannot_say_is_refused),
+        cmocka_unit_test(a_number_beyond_f16_is_an_error), cmocka_unit_test(an_adapters_factors_give_the_merged_matrix),
     };
     snprintf(path, sizeof path, "%s/model.gguf", check_tmpdir("model_gguf_out"));
     return cmocka_run_group_tests(tests, NULL, NULL);

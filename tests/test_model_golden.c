@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every family against transformers' own values (tests/golden/families, made by tools/golden_families.py): log-probabilities, hidden states, losses, every parameter's
- * gradient norm, five training steps, greedy and beam ids. And every activation. */
+/* Every family against transformers' own values (tests/golden/families, made by tools/golden_families.py):
+ * log-probabilities, hidden states, losses, every parameter's gradient norm, five training steps, greedy and beam ids.
+ * And every activation. */
 #include "check.h"
 
 #include "family_golden.h"
@@ -13,7 +14,8 @@
 
 static void check(struct family_golden *g)
 {
-    if (family_golden_scores(g) || family_golden_hidden(g) || family_golden_gradients(g) || family_golden_generation(g) || family_golden_training(g))
+    if (family_golden_scores(g) || family_golden_hidden(g) || family_golden_gradients(g) ||
+        family_golden_generation(g) || family_golden_training(g))
         fail_msg("%s", g->why);
 }
 
@@ -55,12 +57,14 @@ static void every_activation_is_transformers(void **state)
     assert_int_equal(json_array_size(json_object_get(golden, "x")), N);
     for (i = 0; i < N; i++)
         x[i] = (float)json_number_value(json_array_get(json_object_get(golden, "x"), i));
-    json_object_foreach(json_object_get(golden, "values"), name, values) {
+    json_object_foreach(json_object_get(golden, "values"), name, values)
+    {
         int act = activation_find(name);
         if (act < 0)
             fail_msg("%s is not known", name);
         queue_upload(device_queue(d), (struct span){b, 0}, x, sizeof x);
-        tensor_gate(device_queue(d), &(struct gate_args){(enum activation)act, 0, 1, N, {b, 0}, {b, N * 4}, DTYPE_F32, DTYPE_F32});
+        tensor_gate(device_queue(d),
+                    &(struct gate_args){(enum activation)act, 0, 1, N, {b, 0}, {b, N * 4}, DTYPE_F32, DTYPE_F32});
         queue_download(device_queue(d), got, (struct span){b, N * 4}, sizeof got);
         assert_int_equal(queue_wait(device_queue(d), NULL), 0);
         for (i = 0; i < N; i++) {
@@ -78,6 +82,7 @@ static void every_activation_is_transformers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family_gives_transformers_values), cmocka_unit_test(every_activation_is_transformers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family_gives_transformers_values),
+                                       cmocka_unit_test(every_activation_is_transformers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Models in q8: what a GGUF file has in four or eight bits is kept as it is, the rest becomes int8; scores stay near f32's and have the same bits for every
- * instruction set, number of threads and company. tests/golden/tiny_q4.gguf: layer 0 all Q4_0; layer 1 Q4_1, but its gate and up differ; a tied Q8_0 embedding. */
+/* Models in q8: what a GGUF file has in four or eight bits is kept as it is, the rest becomes int8; scores stay near
+ * f32's and have the same bits for every instruction set, number of threads and company. tests/golden/tiny_q4.gguf:
+ * layer 0 all Q4_0; layer 1 Q4_1, but its gate and up differ; a tied Q8_0 embedding. */
 #include "check.h"
 
 #include "model/parts.h"
@@ -22,7 +23,8 @@ static struct model *open_model(struct device *d, const char *path, enum dtype d
     struct checkpoint *ck = NULL;
     struct model *m = NULL;
     struct error err = {0};
-    if (checkpoint_open(&ck, path, &err) || model_open(&m, d, ck, &(struct model_options){.dtype = dtype, .check_finite = 1}, &err))
+    if (checkpoint_open(&ck, path, &err) ||
+        model_open(&m, d, ck, &(struct model_options){.dtype = dtype, .check_finite = 1}, &err))
         fail_msg("%s", err.message);
     checkpoint_close(ck);
     return m;
@@ -52,7 +54,8 @@ static void check_rows(struct device *d, const struct model *m, const struct che
     struct buffer *b;
     struct error err = {0};
     assert_int_equal(buffer_new(&b, d, count * 4, "rows", &err), 0);
-    tensor_weight_unpack(device_queue(d), &(struct weight_unpack_args){g->weight, (p->offset - g->offset) / g->k, p->shape[0], {b, 0}});
+    tensor_weight_unpack(device_queue(d),
+                         &(struct weight_unpack_args){g->weight, (p->offset - g->offset) / g->k, p->shape[0], {b, 0}});
     queue_download(device_queue(d), got, (struct span){b, 0}, count * 4);
     assert_int_equal(queue_wait(device_queue(d), NULL), 0);
     assert_int_equal(checkpoint_read_f32(ck, checkpoint_find(ck, p->name), 0, p->shape[0], wanted, &err), 0);
@@ -127,7 +130,10 @@ static void test_scores_are_near_f32s(void **state)
 static void test_the_same_bits_everywhere(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"tests/golden/tiny_q4.gguf", "models/miniature"}, *const isas[] = {"generic", "avx2", "avx512", "avx512bf16", "amx", "neon"};
+    static const char *const paths[] = {"tests/golden/tiny_q4.gguf", "models/miniature"}, *const isas[] = {
+                                                                                              "generic", "avx2",
+                                                                                              "avx512",  "avx512bf16",
+                                                                                              "amx",     "neon"};
     static float wanted[N_SCORE], got[N_SCORE];
     for (int p = 0; p < 2; p++)
         for (int i = 0; i < 6; i++) {
@@ -149,7 +155,8 @@ static void test_memory_out_of_the_hosts_reach(void **state)
     static float wanted[N_SCORE], got[N_SCORE];
     struct device *near = open_device(NULL, 2), *far = NULL;
     assert_int_equal(device_open(&far, DEVICE_REMOTE, &(struct device_options){.n_thread = 2}, NULL), 0);
-    struct model *a = open_model(near, "tests/golden/tiny_q4.gguf", DTYPE_Q8), *b = open_model(far, "tests/golden/tiny_q4.gguf", DTYPE_Q8);
+    struct model *a = open_model(near, "tests/golden/tiny_q4.gguf", DTYPE_Q8),
+                 *b = open_model(far, "tests/golden/tiny_q4.gguf", DTYPE_Q8);
     score(a, wanted, N_TEXT);
     score(b, got, N_TEXT);
     assert_memory_equal(wanted, got, sizeof got);
@@ -176,7 +183,8 @@ static void test_a_broken_scale_is_named(void **state)
     const struct tensor_info *t = checkpoint_find(ck, "model.layers.1.mlp.down_proj.weight");
     unsigned char *at = memmem(bytes, size, checkpoint_raw(ck, t), t->n_byte);
     assert_non_null(at);
-    at[2 * 20 + 3] = 0x7c, at[2 * 20 + 2] = 0; /* the third block's minimum: infinite */
+    at[2 * 20 + 3] = 0x7c;
+    at[2 * 20 + 2] = 0; /* the third block's minimum: infinite */
     checkpoint_close(ck);
     snprintf(path, sizeof path, "%s/broken.gguf", check_tmpdir("model_quantised"));
     f = fopen(path, "wb");
@@ -204,7 +212,8 @@ static void test_smollm2_keeps_its_width(void **state)
     assert_int_equal(checkpoint_open(&ck, path, &err), 0);
     assert_int_equal(model_desc_parse(&desc, checkpoint_config(ck), path, &err), 0);
     assert_int_equal(model_weight_bytes(&bytes, &desc, d, ck, DTYPE_Q8, &err), 0);
-    /* 34 bytes of 32 for the embedding, 20 for the layers' 960 + 576 + 3072 + 1536 * 576 / 576 rows of 576, and 61 norms */
+    /* 34 bytes of 32 for the embedding, 20 for the layers' 960 + 576 + 3072 + 1536 * 576 / 576 rows of 576, and 61
+     * norms */
     assert_int_equal(bytes, 49152 * 18 * 34 + 30 * (960 + 576 + 3072 + 1536) * 18 * 20 + 61 * 576 * 4);
     checkpoint_close(ck);
     device_close(d);
@@ -213,12 +222,9 @@ static void test_smollm2_keeps_its_width(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_files_blocks_are_kept),
-        cmocka_unit_test(test_scores_are_near_f32s),
-        cmocka_unit_test(test_the_same_bits_everywhere),
-        cmocka_unit_test(test_memory_out_of_the_hosts_reach),
-        cmocka_unit_test(test_a_broken_scale_is_named),
-        cmocka_unit_test(test_smollm2_keeps_its_width),
+        cmocka_unit_test(test_a_files_blocks_are_kept),  cmocka_unit_test(test_scores_are_near_f32s),
+        cmocka_unit_test(test_the_same_bits_everywhere), cmocka_unit_test(test_memory_out_of_the_hosts_reach),
+        cmocka_unit_test(test_a_broken_scale_is_named),  cmocka_unit_test(test_smollm2_keeps_its_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every field of every family's row is seen by its golden values: each in turn is set to something else, and one of the family's models must then be refused or
- * give other numbers than transformers'. What nothing can see stands in a list with the reason. */
+/* Every field of every family's row is seen by its golden values: each in turn is set to something else, and one of the
+ * family's models must then be refused or give other numbers than transformers'. What nothing can see stands in a list
+ * with the reason. */
 #include "check.h"
 
 #include "family_golden.h"
@@ -50,7 +51,8 @@ struct copy {
 static void copy_of(struct copy *c, const struct family *f)
 {
     *c = (struct copy){.f = *f};
-    assert_true(f->n_tensor < MOST_TABLE && f->n_switch < MOST_TABLE && f->n_alias < MOST_TABLE && f->n_default < MOST_TABLE);
+    assert_true(f->n_tensor < MOST_TABLE && f->n_switch < MOST_TABLE && f->n_alias < MOST_TABLE &&
+                f->n_default < MOST_TABLE);
     for (int i = 0; i < f->n_tensor; i++)
         c->tensors[i] = f->tensors[i];
     for (int i = 0; i < f->n_switch; i++)
@@ -75,13 +77,15 @@ static int is_red(const struct copy *c)
         assert_true(waitpid(child, &status, 0) == child);
         return status != 0;
     }
-    if (!freopen("/dev/null", "w", stderr) || signal(SIGSEGV, SIG_DFL) == SIG_ERR || signal(SIGABRT, SIG_DFL) == SIG_ERR)
+    if (!freopen("/dev/null", "w", stderr) || signal(SIGSEGV, SIG_DFL) == SIG_ERR ||
+        signal(SIGABRT, SIG_DFL) == SIG_ERR)
         _exit(0);
     family_set_extra(&c->f);
     for (int i = 0; i < n_golden; i++) {
         struct family_golden g;
         if (!strcmp(goldens[i].type, c->f.type) &&
-            (family_golden_open(&g, goldens[i].name, &(struct device_options){.n_thread = 1}) || family_golden_scores(&g) || family_golden_hidden(&g)))
+            (family_golden_open(&g, goldens[i].name, &(struct device_options){.n_thread = 1}) ||
+             family_golden_scores(&g) || family_golden_hidden(&g)))
             _exit(1);
     }
     _exit(0);
@@ -114,12 +118,12 @@ static void expect_red(struct copy *c, const struct family *f)
 static void flip_names(const struct family *f)
 {
     static struct copy c;
-#define FLIP(field_)                                                            \
-    if (f->field_) {                                                            \
-        copy_of(&c, f);                                                         \
-        c.f.field_ = !strcmp(#field_, "act") ? "relu2" : "no-such-%d-name";     \
-        snprintf(c.field, sizeof c.field, #field_);                             \
-        expect_red(&c, f);                                                      \
+#define FLIP(field_)                                                        \
+    if (f->field_) {                                                        \
+        copy_of(&c, f);                                                     \
+        c.f.field_ = !strcmp(#field_, "act") ? "relu2" : "no-such-%d-name"; \
+        snprintf(c.field, sizeof c.field, #field_);                         \
+        expect_red(&c, f);                                                  \
     }
     EACH_NAME(FLIP)
 #undef FLIP
@@ -128,10 +132,10 @@ static void flip_names(const struct family *f)
 static void flip_flags(const struct family *f)
 {
     static struct copy c;
-#define FLIP(field_)                                \
-    copy_of(&c, f);                                 \
-    c.f.field_ = !c.f.field_;                       \
-    snprintf(c.field, sizeof c.field, #field_);     \
+#define FLIP(field_)                            \
+    copy_of(&c, f);                             \
+    c.f.field_ = !c.f.field_;                   \
+    snprintf(c.field, sizeof c.field, #field_); \
     expect_red(&c, f);
     EACH_FLAG(FLIP)
 #undef FLIP
@@ -157,7 +161,8 @@ static void flip_numbers(const struct family *f)
 {
     static struct copy c;
     for (int k = 0; k < 5; k++) {
-        static const char *const names[] = {"eps_missing", "rotary_missing", "window_pattern", "position_offset", "norm"};
+        static const char *const names[] = {"eps_missing", "rotary_missing", "window_pattern", "position_offset",
+                                            "norm"};
         int used[] = {1, f->rotary != NULL, f->window && !f->window_every, f->positions != NULL, 1};
         copy_of(&c, f);
         c.f.eps_missing *= k == 0 ? 1e5 : 1;
@@ -205,7 +210,10 @@ static void flip_tensors(const struct family *f)
         snprintf(c.field, sizeof c.field, "name for %s", f->tensors[i].name);
         expect_red(&c, f);
         copy_of(&c, f);
-        c.tensors[i].rows = f->tensors[i].rows == ROWS_ALL ? ROWS_V : f->tensors[i].rows == ROWS_V ? ROWS_K : f->tensors[i].rows == ROWS_UP ? ROWS_GATE : ROWS_UP;
+        c.tensors[i].rows = f->tensors[i].rows == ROWS_ALL  ? ROWS_V
+                            : f->tensors[i].rows == ROWS_V  ? ROWS_K
+                            : f->tensors[i].rows == ROWS_UP ? ROWS_GATE
+                                                            : ROWS_UP;
         snprintf(c.field, sizeof c.field, "rows for %s", f->tensors[i].name);
         expect_red(&c, f);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two real models against values computed elsewhere: SmolLM2-135M-Instruct (log-probabilities and sentence embeddings, in f32 and bf16) and
- * TinyStories-656K (greedy tokens). Skipped by name where the files are not at hand. */
+/* Two real models against values computed elsewhere: SmolLM2-135M-Instruct (log-probabilities and sentence embeddings,
+ * in f32 and bf16) and TinyStories-656K (greedy tokens). Skipped by name where the files are not at hand. */
 #include "check.h"
 
 #include "model/parts.h"
@@ -126,7 +126,8 @@ static void test_smollm2_sentence_embeddings_are_within_1e_4(void **state)
     enum { N = 20, C = 576 };
     if (!check_smollm2())
         SKIP_TEST("no SmolLM2 (tools/get-smollm2)");
-    json_t *data = load_data("smollm2_reference/retrieve.json"), *llama = json_object_get(data, "llama"), *lists = json_object_get(llama, "ids");
+    json_t *data = load_data("smollm2_reference/retrieve.json"), *llama = json_object_get(data, "llama"),
+           *lists = json_object_get(llama, "ids");
     struct model *m = open_model(check_smollm2(), DTYPE_F32);
     struct model_text texts[N];
     float *got = malloc(N * C * sizeof *got);
@@ -140,12 +141,16 @@ static void test_smollm2_sentence_embeddings_are_within_1e_4(void **state)
     assert_int_equal(model_embed(m, texts, N, 1, got, NULL), 0);
     for (int i = 0; i < N; i++) {
         for (int c = 0; c < 8; c++)
-            worst = fmax(worst, fabs((double)got[i * C + c] - json_number_value(json_array_get(json_array_get(json_object_get(llama, "first8"), (size_t)i), (size_t)c))));
+            worst = fmax(worst, fabs((double)got[i * C + c] -
+                                     json_number_value(json_array_get(
+                                         json_array_get(json_object_get(llama, "first8"), (size_t)i), (size_t)c))));
         for (int j = 0; j < N; j++) {
             double cosine = 0;
             for (int c = 0; c < C; c++)
                 cosine += (double)got[i * C + c] * (double)got[j * C + c];
-            worst = fmax(worst, fabs(cosine - json_number_value(json_array_get(json_array_get(json_object_get(llama, "cosine"), (size_t)i), (size_t)j))));
+            worst = fmax(worst,
+                         fabs(cosine - json_number_value(json_array_get(
+                                           json_array_get(json_object_get(llama, "cosine"), (size_t)i), (size_t)j))));
         }
         free((void *)(uintptr_t)texts[i].ids);
     }
@@ -157,7 +162,8 @@ static void test_smollm2_sentence_embeddings_are_within_1e_4(void **state)
 }
 
 /* The id with the greatest logit behind the last of n ids. */
-static int32_t next_greedy(struct model *m, struct model_workspace *w, struct rows *rows, struct buffer *logits, const int32_t *ids, int n)
+static int32_t next_greedy(struct model *m, struct model_workspace *w, struct rows *rows, struct buffer *logits,
+                           const int32_t *ids, int n)
 {
     struct queue *q = device_queue(device);
     struct model_batch b;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What docs/METHOD.md promises, recomputed from the files of runs of the bundled miniature: the core of tests/outside/ for machines without python3. The program is run as its
- * users run it; no line of the library's has a part in what is expected. */
+/* What docs/METHOD.md promises, recomputed from the files of runs of the bundled miniature: the core of tests/outside/
+ * for machines without python3. The program is run as its users run it; no line of the library's has a part in what is
+ * expected. */
 #include "tests/check.h"
 #include "tests/outside_method.h"
 
@@ -13,9 +14,14 @@
 enum { SEEDS = 24, TESTS = 8, K = 4, MOST = 128, ARMS = 8 };
 #define MODEL "models/miniature"
 #define DECODING "--retriever bm25 --k 4 --dtype f32 --answer-num-beams 1 --answer-max-new-tokens 40 "
-#define ALIGN "align --model " MODEL " --seeds %s/seeds.jsonl --output %s/%s --per-device-train-batch-size 3 --learning-rate 3e-4 --ask-do-sample --ask-num-beams 1 " DECODING
+#define ALIGN                                                                                                        \
+    "align --model " MODEL " --seeds %s/seeds.jsonl --output %s/%s --per-device-train-batch-size 3 --learning-rate " \
+    "3e-4 --ask-do-sample --ask-num-beams 1 " DECODING
 
-struct pair { const char *question, *answer; char name[48]; };
+struct pair {
+    const char *question, *answer;
+    char name[48];
+};
 static char root[512];
 static struct pair seeds[SEEDS], tests[TESTS];
 
@@ -128,7 +134,8 @@ static void same_contexts(const json_t *row, const json_t *found, const struct r
     assert_int_equal(json_array_size(found), n);
     for (int i = 0; i < n; i++)
         if (strcmp(json_string_value(json_array_get(found, (size_t)i)), r->pool[wanted[i]].name))
-            fail_msg("%s: pair %d is %s, by the method %s", text_of(row, "id"), i, json_string_value(json_array_get(found, (size_t)i)), r->pool[wanted[i]].name);
+            fail_msg("%s: pair %d is %s, by the method %s", text_of(row, "id"), i,
+                     json_string_value(json_array_get(found, (size_t)i)), r->pool[wanted[i]].name);
 }
 
 static int nearest_last(const struct pair *pool, int n, const char *question, int *out)
@@ -149,7 +156,8 @@ static void check_contexts(const struct round *r)
 {
     size_t i;
     const json_t *row;
-    json_array_foreach(r->rows, i, row) {
+    json_array_foreach(r->rows, i, row)
+    {
         int wanted[K];
         int n = outside_draw(0, (uint64_t)r->number * 8 + 4, i, r->n_pool, K, wanted);
         same_contexts(row, json_object_get(json_object_get(row, "ask"), "contexts"), r, wanted, n);
@@ -182,7 +190,8 @@ static int repeats(const struct round *r, size_t index, const char *question)
             return 1;
     double found = number_of(json_array_get(r->rows, index), "nearest_f1");
     if (fabs(found - closest) > 1e-12)
-        fail_msg("r%d-a%zu: ROUGE-L with the closest question is %.17g, by the method %.17g", r->number, index, found, closest);
+        fail_msg("r%d-a%zu: ROUGE-L with the closest question is %.17g, by the method %.17g", r->number, index, found,
+                 closest);
     return closest > 0.7;
 }
 
@@ -192,7 +201,8 @@ static int check_verdicts(struct round *r, int most_words, int most_kept)
     size_t i;
     const json_t *row;
     int kept = 0;
-    json_array_foreach(r->rows, i, row) {
+    json_array_foreach(r->rows, i, row)
+    {
         const char *question = text_of(row, "question"), *reason = text_of(row, "reason"), *wanted = reason;
         int again = repeats(r, i, question);
         if (!truth_of(json_object_get(row, "ask"), "ended"))
@@ -233,9 +243,13 @@ static void check_weights(const char *run, int round, const char *start, const s
         json_decref(row);
     }
     assert_int_equal(fclose(out), 0);
-    isara("train --model %s --data %s/rows.jsonl --output %s/trained --per-device-train-batch-size 3 --learning-rate 3e-4 --max-steps 5 --dtype f32", start, root, root);
+    isara("train --model %s --data %s/rows.jsonl --output %s/trained --per-device-train-batch-size 3 --learning-rate "
+          "3e-4 --max-steps 5 --dtype f32",
+          start, root, root);
     char command[2048];
-    snprintf(command, sizeof command, "cmp %s/trained/model.safetensors %s/%s/round-%d/model/model.safetensors && rm -r %s/trained", root, root, run, round, root);
+    snprintf(command, sizeof command,
+             "cmp %s/trained/model.safetensors %s/%s/round-%d/model/model.safetensors && rm -r %s/trained", root, root,
+             run, round, root);
     if (system(command))
         fail_msg("round %d: its weights are not those of isara train on %d rows from %s", round, SEEDS + n_kept, start);
 }
@@ -245,11 +259,16 @@ static void test_rounds(void **state)
     (void)state;
     static struct pair kept[MOST];
     int n_kept = 0;
-    isara(ALIGN "--rounds 2 --attempts 16 --pool grown --start last --holdout 0 --samples 0 --max-steps 5 --question-max-words 17", root, root, "rounds");
+    isara(ALIGN "--rounds 2 --attempts 16 --pool grown --start last --holdout 0 --samples 0 --max-steps 5 "
+                "--question-max-words 17",
+          root, root, "rounds");
     json_t *metrics = json_file(path_of("rounds/metrics.json"));
     for (int t = 1; t <= 2; t++) {
         static struct round r;
-        r = (struct round){.number = t, .n_kept = n_kept, .kept = kept, .rows = lines_of(path_of("rounds/round-%d/generated.jsonl", t), MOST)};
+        r = (struct round){.number = t,
+                           .n_kept = n_kept,
+                           .kept = kept,
+                           .rows = lines_of(path_of("rounds/round-%d/generated.jsonl", t), MOST)};
         memcpy(r.pool, seeds, sizeof seeds);
         memcpy(r.pool + SEEDS, kept, (size_t)n_kept * sizeof *kept);
         r.n_pool = SEEDS + n_kept;
@@ -267,7 +286,8 @@ static void test_count_kept(void **state)
 {
     (void)state;
     static struct pair kept[MOST];
-    isara(ALIGN "--rounds 1 --attempts 5 --count kept --holdout 0 --samples 0 --max-steps 1 --question-max-words 15", root, root, "count");
+    isara(ALIGN "--rounds 1 --attempts 5 --count kept --holdout 0 --samples 0 --max-steps 1 --question-max-words 15",
+          root, root, "count");
     struct round r = {.number = 1, .kept = kept, .rows = lines_of(path_of("count/round-1/generated.jsonl"), MOST)};
     memcpy(r.pool, seeds, sizeof seeds);
     r.n_pool = SEEDS;
@@ -287,7 +307,9 @@ static void test_alpha_and_holdout(void **state)
         double alpha = i == 0 ? 0 : i == 1 ? share : nextafter(share, i == 2 ? 0 : 1);
         char name[16];
         snprintf(name, sizeof name, "alpha-%d", i);
-        isara(ALIGN "--rounds 1 --attempts 8 --holdout 3 --samples 0 --max-steps 1 --question-max-words 16 --stop-novelty %.17g", root, root, name, alpha);
+        isara(ALIGN "--rounds 1 --attempts 8 --holdout 3 --samples 0 --max-steps 1 --question-max-words 16 "
+                    "--stop-novelty %.17g",
+              root, root, name, alpha);
         json_t *metrics = json_file(path_of("%s/metrics.json", name));
         share = number_of(json_array_get(json_object_get(metrics, "rounds"), 0), "share");
         assert_true(share > 0 && share < 1);
@@ -296,7 +318,8 @@ static void test_alpha_and_holdout(void **state)
         json_t *measured = lines_of(path_of("%s/arms/pretrained.jsonl", name), MOST), *row;
         size_t at;
         assert_int_equal(json_array_size(measured), 3);
-        json_array_foreach(measured, at, row) {
+        json_array_foreach(measured, at, row)
+        {
             int is_held = 0;
             for (int h = 0; h < 3; h++)
                 is_held += !strcmp(text_of(row, "question"), seeds[held[h]].question);
@@ -307,7 +330,10 @@ static void test_alpha_and_holdout(void **state)
 }
 
 /* --- the arms --- */
-struct measured { const json_t *entry; json_t *rows; };
+struct measured {
+    const json_t *entry;
+    json_t *rows;
+};
 
 /* Counts, changes and their p-values before any correction. */
 static void check_arm(const struct measured *arm, const struct measured *base, double *p, double *p_flags)
@@ -318,7 +344,8 @@ static void check_arm(const struct measured *arm, const struct measured *base, d
     for (int i = 0; i < TESTS; i++) {
         const json_t *mine = json_array_get(arm->rows, (size_t)i), *other = json_array_get(base->rows, (size_t)i);
         assert_string_equal(text_of(mine, "question"), tests[i].question);
-        d[i] = number_of(mine, "reference_logprob") / number_of(mine, "reference_tokens") - number_of(other, "reference_logprob") / number_of(other, "reference_tokens");
+        d[i] = number_of(mine, "reference_logprob") / number_of(mine, "reference_tokens") -
+               number_of(other, "reference_logprob") / number_of(other, "reference_tokens");
         mean += d[i] / TESTS;
         fewer += truth_of(other, "flagged") && !truth_of(mine, "flagged");
         more += truth_of(mine, "flagged") && !truth_of(other, "flagged");
@@ -340,7 +367,8 @@ static void check_holm(const struct measured *arms, int n, const double *p, cons
     for (int i = 0; i < n; i++) {
         const json_t *entry = of_flags ? json_object_get(arms[i].entry, "judge") : arms[i].entry;
         if (fabs(number_of(entry, key) - wanted[i]) > 1e-12)
-            fail_msg("%s: %s %g, by the method %g", text_of(arms[i].entry, "name"), key, number_of(entry, key), wanted[i]);
+            fail_msg("%s: %s %g, by the method %g", text_of(arms[i].entry, "name"), key, number_of(entry, key),
+                     wanted[i]);
     }
 }
 
@@ -350,7 +378,8 @@ static void check_against(const json_t *against, size_t index, const struct meas
     const json_t *row = json_array_get(against, index);
     int fewer = 0, more = 0;
     for (size_t i = 0; i < TESTS; i++) {
-        int mine = truth_of(json_array_get(last->rows, i), "flagged"), other = truth_of(json_array_get(arm->rows, i), "flagged");
+        int mine = truth_of(json_array_get(last->rows, i), "flagged"),
+            other = truth_of(json_array_get(arm->rows, i), "flagged");
         fewer += other && !mine;
         more += mine && !other;
     }
@@ -362,12 +391,14 @@ static void check_against(const json_t *against, size_t index, const struct meas
 /* isara eval's arm answers as align's does, and both show the nearest pair last. */
 static void check_icl_knn(const struct measured *arm)
 {
-    isara("eval --task qa --model " MODEL " --arm icl-knn --seeds %s/seeds.jsonl --test %s/test.jsonl --output %s/eval --retriever bm25 --k 4 --dtype f32 --num-beams 1 --max-new-tokens 40",
+    isara("eval --task qa --model " MODEL " --arm icl-knn --seeds %s/seeds.jsonl --test %s/test.jsonl --output %s/eval "
+          "--retriever bm25 --k 4 --dtype f32 --num-beams 1 --max-new-tokens 40",
           root, root, root);
     json_t *journal = lines_of(path_of("eval/journal.jsonl"), MOST), *line;
     size_t at;
     int n = 0;
-    json_array_foreach(journal, at, line) {
+    json_array_foreach(journal, at, line)
+    {
         const json_t *row = json_object_get(line, "row"), *contexts = json_object_get(row, "contexts");
         if (!text_of(line, "stage") || strcmp(text_of(line, "stage"), "answer"))
             continue;
@@ -385,14 +416,17 @@ static void check_icl_knn(const struct measured *arm)
 static void test_arms(void **state)
 {
     (void)state;
-    isara(ALIGN "--rounds 1 --attempts 8 --max-steps 5 --test %s/test.jsonl --judge models/miniature-judge --baselines", root, root, "arms", root);
+    isara(ALIGN "--rounds 1 --attempts 8 --max-steps 5 --test %s/test.jsonl --judge models/miniature-judge --baselines",
+          root, root, "arms", root);
     json_t *metrics = json_file(path_of("arms/metrics.json")), *list = json_object_get(metrics, "arms"), *entry;
-    static const char *const names[] = {"pretrained", "icl-knn", "icl-random", "sft-seeds", "sft-seeds-steps", "round-1"};
+    static const char *const names[] = {"pretrained", "icl-knn",         "icl-random",
+                                        "sft-seeds",  "sft-seeds-steps", "round-1"};
     struct measured arms[ARMS];
     double p[ARMS], p_flags[ARMS];
     size_t i;
     assert_int_equal(json_array_size(list), 6);
-    json_array_foreach(list, i, entry) {
+    json_array_foreach(list, i, entry)
+    {
         assert_string_equal(text_of(entry, "name"), names[i]);
         arms[i] = (struct measured){entry, lines_of(path_of("arms/arms/%s.jsonl", names[i]), MOST)};
         assert_int_equal(json_array_size(arms[i].rows), TESTS);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model whose weights are all finite, but whose products are not: every verb says so, naming the record, and gives no number. Statistics refuse NaN. */
+/* A model whose weights are all finite, but whose products are not: every verb says so, naming the record, and gives no
+ * number. Statistics refuse NaN. */
 #include "tests/check.h"
 #include "tests/tiny_model.h"
 
@@ -38,11 +39,13 @@ static void blow_up(const char *file)
     assert_int_equal(file_read(&b, file, 1 << 28, NULL), 0);
     memcpy(&head, b.data, sizeof head);
     json_t *header = json_loadb(b.data + 8, head, 0, NULL);
-    json_object_foreach(header, name, tensor) {
+    json_object_foreach(header, name, tensor)
+    {
         const json_t *place = json_object_get(tensor, "data_offsets");
         if (!strstr(name, "v_proj") && !strstr(name, "o_proj"))
             continue;
-        size_t at = 8 + head + (size_t)json_integer_value(json_array_get(place, 0)), end = 8 + head + (size_t)json_integer_value(json_array_get(place, 1));
+        size_t at = 8 + head + (size_t)json_integer_value(json_array_get(place, 0)),
+               end = 8 + head + (size_t)json_integer_value(json_array_get(place, 1));
         for (; at < end; at += 4) {
             float x;
             memcpy(&x, b.data + at, 4);
@@ -157,8 +160,13 @@ static void align_stops_with_the_text(void **state)
     snprintf(model, sizeof model, "%s", in_root("model"));
     snprintf(seeds, sizeof seeds, "%s", in_root("seeds.jsonl"));
     snprintf(output, sizeof output, "%s", in_root("run"));
-    o.model = model, o.seeds = seeds, o.output = output;
-    o.rounds = 1, o.attempts = 3, o.k = 2, o.dtype = DTYPE_F32;
+    o.model = model;
+    o.seeds = seeds;
+    o.output = output;
+    o.rounds = 1;
+    o.attempts = 3;
+    o.k = 2;
+    o.dtype = DTYPE_F32;
     o.ask.max_new_tokens = o.answer.max_new_tokens = 4;
     assert_int_equal(method_align(device, &o, &r, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "not a number"));
@@ -171,7 +179,9 @@ static int verb(const char *line, const char *input, struct buf *out)
     char command[4000];
     const char *isara = getenv("ISARA");
     assert_int_equal(file_write(in_root("in.jsonl"), input, strlen(input), NULL), 0);
-    snprintf(command, sizeof command, "%s %s --model '%s/%s' --dtype f32 --threads 1 --log-level quiet --input '%s/in.jsonl' >'%s/out.jsonl'", isara, line, root, "model", root, root);
+    snprintf(command, sizeof command,
+             "%s %s --model '%s/%s' --dtype f32 --threads 1 --log-level quiet --input '%s/in.jsonl' >'%s/out.jsonl'",
+             isara, line, root, "model", root, root);
     int rc = system(command);
     buf_reset(out);
     assert_int_equal(file_read(out, in_root("out.jsonl"), 1 << 20, NULL), 0);
@@ -181,7 +191,9 @@ static int verb(const char *line, const char *input, struct buf *out)
 static void verbs_give_records_with_the_error(void **state)
 {
     (void)state;
-    static const struct { const char *line, *input; } cases[] = {
+    static const struct {
+        const char *line, *input;
+    } cases[] = {
         {"generate --max-new-tokens 3", "{\"id\":\"one\",\"prompt\":\"ab\"}\n"},
         {"generate --max-new-tokens 3 --num-beams 3", "{\"id\":\"one\",\"prompt\":\"ab\"}\n"},
         {"score", "{\"id\":\"one\",\"prompt\":\"ab\",\"completion\":\"cd\"}\n"},
@@ -213,7 +225,8 @@ static void training_names_the_rows(void **state)
     struct model *m = open_model("model");
     assert_int_equal(tokenizer_open(&t, in_root("model"), &err), 0);
     train_options_default(&o);
-    o.dtype = DTYPE_F32, o.max_steps = 2;
+    o.dtype = DTYPE_F32;
+    o.max_steps = 2;
     assert_int_equal(train_data_add_plain(&data, t, model_desc(m), "abcd", 64, "row seven", &err), 0);
     assert_int_equal(checkpoint_open(&ck, in_root("model"), &err), 0);
     struct train_job job = {.model = m, .source = ck, .data = &data, .options = &o, .tokenizer = t};
@@ -255,8 +268,9 @@ static void statistics_refuse_what_is_no_number(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(generation_gives_errors),           cmocka_unit_test(embedding_and_judging_name_the_text), cmocka_unit_test(align_stops_with_the_text),
-        cmocka_unit_test(verbs_give_records_with_the_error), cmocka_unit_test(training_names_the_rows),             cmocka_unit_test(statistics_refuse_what_is_no_number),
+        cmocka_unit_test(generation_gives_errors),   cmocka_unit_test(embedding_and_judging_name_the_text),
+        cmocka_unit_test(align_stops_with_the_text), cmocka_unit_test(verbs_give_records_with_the_error),
+        cmocka_unit_test(training_names_the_rows),   cmocka_unit_test(statistics_refuse_what_is_no_number),
     };
     return cmocka_run_group_tests(tests, make_models, close_device);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything long that the program does, on the remote test device: the CPU's bits, although no buffer can be touched and nothing runs before a wait;
- * and a device that fails at any of its waits is an error that comes back, not a result. */
+/* Everything long that the program does, on the remote test device: the CPU's bits, although no buffer can be touched
+ * and nothing runs before a wait; and a device that fails at any of its waits is an error that comes back, not a
+ * result. */
 #include "check.h"
 
 #include "model/model.h"
@@ -24,7 +25,8 @@ struct setting {
 };
 static const char model_path[] = "tests/golden/lora/model";
 
-static int open_model(struct model **m, struct checkpoint **source, struct device *d, const struct setting *s, struct error *err)
+static int open_model(struct model **m, struct checkpoint **source, struct device *d, const struct setting *s,
+                      struct error *err)
 {
     static const char *const labels[] = {"even", "odd"};
     struct model_options o = {.dtype = s->dtype, .task = s->task};
@@ -46,7 +48,8 @@ static void make_texts(int32_t ids[N_TEXT][16], struct model_text *texts)
     }
 }
 
-static int add_row(struct train_data *data, const struct model_desc *d, const struct setting *s, const int32_t *ids, int n, int i)
+static int add_row(struct train_data *data, const struct model_desc *d, const struct setting *s, const int32_t *ids,
+                   int n, int i)
 {
     char id[16];
     snprintf(id, sizeof id, "row-%d", i);
@@ -93,7 +96,13 @@ static int train_on(struct device *d, const struct setting *s, struct outcome *o
     int rc = open_model(&m, &source, d, s, err);
     for (int i = 0; !rc && i < N_TEXT; i++)
         rc = add_row(&data, model_desc(m), s, ids[i], texts[i].n, i);
-    struct train_job job = {.model = m, .source = source, .data = &data, .eval_data = &data, .options = &o, .on_step = note_step, .user = out};
+    struct train_job job = {.model = m,
+                            .source = source,
+                            .data = &data,
+                            .eval_data = &data,
+                            .options = &o,
+                            .on_step = note_step,
+                            .user = out};
     if (!rc && !(rc = train_run(&job, &result, err))) {
         out->values[out->n++] = (float)result.eval_loss;
         rc = take_weights(out, m, err);
@@ -176,7 +185,8 @@ static long waits_of(int steps, int leaves)
     return n;
 }
 
-/* A wait leaves a device idle: a step has one for each leaf's losses, with which the gradient's norm comes, and one behind its update. */
+/* A wait leaves a device idle: a step has one for each leaf's losses, with which the gradient's norm comes, and one
+ * behind its update. */
 static void a_step_waits_no_more_than_it_must(void **state)
 {
     (void)state;

@@ -9,8 +9,21 @@
 
 static struct report_compared nothing(void)
 {
-    return (struct report_compared){.change = NAN, .low = NAN, .high = NAN, .interval = "none", .dz = NAN, .p = NAN, .p_holm = NAN, .found = NAN, .h = NAN,
-                                    .ratio = NAN, .ratio_low = NAN, .ratio_high = NAN, .p_flags = NAN, .p_flags_holm = NAN, .found_flags = NAN};
+    return (struct report_compared){.change = NAN,
+                                    .low = NAN,
+                                    .high = NAN,
+                                    .interval = "none",
+                                    .dz = NAN,
+                                    .p = NAN,
+                                    .p_holm = NAN,
+                                    .found = NAN,
+                                    .h = NAN,
+                                    .ratio = NAN,
+                                    .ratio_low = NAN,
+                                    .ratio_high = NAN,
+                                    .p_flags = NAN,
+                                    .p_flags_holm = NAN,
+                                    .found_flags = NAN};
 }
 
 static struct report_compared change(void)
@@ -27,23 +40,71 @@ static struct report_compared change(void)
     return c;
 }
 
-struct made { struct report_run run; struct report_arm arms[2]; struct report_round round; struct report_reason reason; struct report_sample sample; const char *answers[2]; struct report_control control; };
+struct made {
+    struct report_run run;
+    struct report_arm arms[2];
+    struct report_round round;
+    struct report_reason reason;
+    struct report_sample sample;
+    const char *answers[2];
+    struct report_control control;
+};
 
 static void make(struct made *m)
 {
     *m = (struct made){.arms = {{.name = "pretrained", .n = 8, .logprob = -1, .n_answered = 8, .to = nothing()},
-                                {.name = "round-1", .round = 1, .steps = 6, .n = 7, .n_missing = 1, .logprob = -0.75, .n_answered = 8, .n_cut = 2, .model_sha256 = "abc", .to = change()}},
-                       .round = {.number = 1, .attempts = 4, .parsed = 4, .kept = 3, .share = 0.75, .low = 0.3, .high = 0.95, .nearest = 0.5, .pairs = NAN, .n_reason = 1},
+                                {.name = "round-1",
+                                 .round = 1,
+                                 .steps = 6,
+                                 .n = 7,
+                                 .n_missing = 1,
+                                 .logprob = -0.75,
+                                 .n_answered = 8,
+                                 .n_cut = 2,
+                                 .model_sha256 = "abc",
+                                 .to = change()}},
+                       .round = {.number = 1,
+                                 .attempts = 4,
+                                 .parsed = 4,
+                                 .kept = 3,
+                                 .share = 0.75,
+                                 .low = 0.3,
+                                 .high = 0.95,
+                                 .nearest = 0.5,
+                                 .pairs = NAN,
+                                 .n_reason = 1},
                        .reason = {"question_repeat", "question repeats a kept one", 1},
                        .sample = {.question = "Why\nnot?"},
                        .answers = {"Because.", NULL},
                        .control = {"sft-seeds", change()}};
     m->round.reasons = &m->reason;
     m->sample.answers = m->answers;
-    m->run = (struct report_run){.output = "out", .set = "test", .has_test = 1, .n_item = 8, .n_text = 8, .n_seed = 9, .n_given = 9, .judge = "", .judge_sha256 = "", .threshold = 0.5,
-                                 .rounds = &m->round, .n_round = 1, .tuned = 1, .kept = 3, .scaling = 1.0 / 3, .arms = m->arms, .n_arm = 2, .tested = 1, .interval = "BCa", .any_fewer = 1,
-                                 .last = {.of = "round-1", .list = &m->control, .n = 1}, .samples = &m->sample, .n_sample = 1, .peak_mib = 5,
-                                 .overlap = {.threshold = 0.7, .seeds = 2, .seeds_left_out = 2, .generated = 1, .kept = 1}};
+    m->run =
+        (struct report_run){.output = "out",
+                            .set = "test",
+                            .has_test = 1,
+                            .n_item = 8,
+                            .n_text = 8,
+                            .n_seed = 9,
+                            .n_given = 9,
+                            .judge = "",
+                            .judge_sha256 = "",
+                            .threshold = 0.5,
+                            .rounds = &m->round,
+                            .n_round = 1,
+                            .tuned = 1,
+                            .kept = 3,
+                            .scaling = 1.0 / 3,
+                            .arms = m->arms,
+                            .n_arm = 2,
+                            .tested = 1,
+                            .interval = "BCa",
+                            .any_fewer = 1,
+                            .last = {.of = "round-1", .list = &m->control, .n = 1},
+                            .samples = &m->sample,
+                            .n_sample = 1,
+                            .peak_mib = 5,
+                            .overlap = {.threshold = 0.7, .seeds = 2, .seeds_left_out = 2, .generated = 1, .kept = 1}};
 }
 
 static void has(const struct buf *text, const char *wanted)
@@ -59,13 +120,18 @@ static void text_says_what_is_there(void **state)
     struct buf text = BUF_INIT;
     make(&m);
     report_run_text(&m.run, &text);
-    has(&text, "round 1: 3 of 4 attempts kept, 75.0 % (95 %: 30.0 to 95.0); 1 question repeats a kept one\nscaling: 3 kept pairs from 9 seeds, 0.33 times as many\n");
-    has(&text, "test overlap: 2 of 9 seeds are test questions (left out); 1 generated questions are near one (ROUGE-L above 0.7): 0 left out for it, 1 kept\n");
+    has(&text, "round 1: 3 of 4 attempts kept, 75.0 % (95 %: 30.0 to 95.0); 1 question repeats a kept one\nscaling: 3 "
+               "kept pairs from 9 seeds, 0.33 times as many\n");
+    has(&text, "test overlap: 2 of 9 seeds are test questions (left out); 1 generated questions are near one (ROUGE-L "
+               "above 0.7): 0 left out for it, 1 kept\n");
     has(&text, "\ntest questions of 8\n");
-    has(&text, "(95 % BCa bootstrap); dz: the change in standard deviations; p: Wilcoxon's signed ranks, after Holm over 1 arm\n");
-    has(&text, "round-1                6   -0.7500*   +0.2500 (  +0.1250 to  +0.5000)  +1.50      0.02       8     0    2\n");
+    has(&text, "(95 % BCa bootstrap); dz: the change in standard deviations; p: Wilcoxon's signed ranks, after Holm "
+               "over 1 arm\n");
+    has(&text,
+        "round-1                6   -0.7500*   +0.2500 (  +0.1250 to  +0.5000)  +1.50      0.02       8     0    2\n");
     has(&text, "* over fewer than all questions");
-    has(&text, "last round less each control: change, its interval, dz and p as above, after Holm over these 1\n  sft-seeds           +0.2500 ");
+    has(&text, "last round less each control: change, its interval, dz and p as above, after Holm over these 1\n  "
+               "sft-seeds           +0.2500 ");
     has(&text, "are changes of: round-1 none\n");
     has(&text, "Side by side\n  Why not?\n    pretrained   Because.\n    round-1      (none)\n");
     has(&text, "aligned model: out/round-1/model\nsha256 abc\n");
@@ -91,7 +157,8 @@ static void json_says_the_same(void **state)
     make(&m);
     if (report_run_json(&m.run, &o, &err))
         fail_msg("%s", err.message);
-    const json_t *rounds = json_object_get(o, "rounds"), *arms = json_object_get(o, "arms"), *last = json_object_get(o, "last_round_against");
+    const json_t *rounds = json_object_get(o, "rounds"), *arms = json_object_get(o, "arms"),
+                 *last = json_object_get(o, "last_round_against");
     assert_true(json_is_null(at(rounds, 0, "distinct_word_pairs_of_kept")));
     assert_int_equal(json_integer_value(json_object_get(at(rounds, 0, "reasons"), "question_repeat")), 1);
     assert_true(json_is_null(at(arms, 0, "change")));

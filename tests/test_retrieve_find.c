@@ -16,7 +16,8 @@ static void cosine_is_exact_and_ties_go_low(void **state)
     float q[DIM];
     for (int i = 0; i < N; i++)
         for (int k = 0; k < DIM; k++)
-            x[i][k] = (float)rng_below(&(struct rng_stream){3, (uint64_t)(i % 150), 0}, (uint64_t)k, 5) - 2; /* 50 pairs of equals */
+            x[i][k] = (float)rng_below(&(struct rng_stream){3, (uint64_t)(i % 150), 0}, (uint64_t)k, 5) -
+                      2; /* 50 pairs of equals */
     for (int k = 0; k < DIM; k++)
         q[k] = x[20][k] * 3;
     struct retriever *r;
@@ -31,8 +32,11 @@ static void cosine_is_exact_and_ties_go_low(void **state)
     for (int i = 0; i < N; i++) { /* nothing outside is better */
         double dot = 0, a = 0, b = 0;
         int inside = 0;
-        for (int k = 0; k < DIM; k++)
-            dot += x[i][k] * q[k], a += x[i][k] * x[i][k], b += q[k] * q[k];
+        for (int k = 0; k < DIM; k++) {
+            dot += x[i][k] * q[k];
+            a += x[i][k] * x[i][k];
+            b += q[k] * q[k];
+        }
         for (int h = 0; h < K; h++)
             inside |= hits[h].index == i;
         assert_true(inside || dot / sqrt(a * b) <= hits[K - 1].score + 1e-6);
@@ -61,29 +65,34 @@ static void a_vector_of_zeros_is_near_nothing(void **state)
     assert_true(found == 3 && hits[0].index == 2 && hits[1].index == 0 && hits[2].index == 1);
     assert_true(fabs(hits[0].score - 0.6) < 1e-7 && hits[1].score == 0 && fabs(hits[2].score + 1) < 1e-7);
     assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, zero}, 3, -1, hits, &found, NULL), 0);
-    assert_true(hits[0].index == 0 && hits[1].index == 1 && hits[2].index == 2 && hits[0].score == 0 && hits[2].score == 0);
+    assert_true(hits[0].index == 0 && hits[1].index == 1 && hits[2].index == 2 && hits[0].score == 0 &&
+                hits[2].score == 0);
     retriever_free(r);
 }
 
 static void bm25_by_hand(void **state)
 {
     (void)state;
-    const char *texts[] = {"How do I sharpen a knife?", "How do I wash a knife, a KNIFE?", "Where is the moon?", "", "Wo ist die Straße?"};
+    const char *texts[] = {"How do I sharpen a knife?", "How do I wash a knife, a KNIFE?", "Where is the moon?", "",
+                           "Wo ist die Straße?"};
     struct retriever *r;
     struct retriever_hit hits[5];
     int found;
     assert_int_equal(retriever_new_bm25(&r, texts, 5, NULL), 0);
     assert_int_equal(retriever_find(r, &(struct retriever_query){"knife", NULL}, 2, -1, hits, &found, NULL), 0);
     /* mean length (6 + 8 + 4 + 0 + 4) / 5 = 4.4; idf = ln(1 + 3.5 / 2.5) */
-    double idf = log(1 + 3.5 / 2.5), twice = idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 8 / 4.4)), once = idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 6 / 4.4));
+    double idf = log(1 + 3.5 / 2.5), twice = idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 8 / 4.4)),
+           once = idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 6 / 4.4));
     assert_int_equal(hits[0].index, 1);
     assert_true(fabs(hits[0].score - twice) < 1e-12 && fabs(hits[1].score - once) < 1e-12);
     /* a word that the query says twice counts twice; df("a") is 2 as well */
     assert_int_equal(retriever_find(r, &(struct retriever_query){"Knife a knife", NULL}, 2, -1, hits, &found, NULL), 0);
     double a_in_0 = once, a_in_1 = twice; /* "How do I wash a knife, a KNIFE?" has "a" twice, too */
     assert_int_equal(hits[0].index, 1);
-    assert_true(fabs(hits[0].score - (2 * twice + a_in_1)) < 1e-12 && fabs(hits[1].score - (2 * once + a_in_0)) < 1e-12);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){"STRASSE Straße", NULL}, 1, -1, hits, &found, NULL), 0);
+    assert_true(fabs(hits[0].score - (2 * twice + a_in_1)) < 1e-12 &&
+                fabs(hits[1].score - (2 * once + a_in_0)) < 1e-12);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"STRASSE Straße", NULL}, 1, -1, hits, &found, NULL),
+                     0);
     assert_int_equal(hits[0].index, 4);
     assert_int_equal(retriever_find(r, &(struct retriever_query){"zzz", NULL}, 3, -1, hits, &found, NULL), 0);
     assert_true(hits[0].index == 0 && hits[1].index == 1 && hits[2].index == 2 && hits[0].score == 0);
@@ -148,8 +157,11 @@ static void out_of_memory_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cosine_is_exact_and_ties_go_low), cmocka_unit_test(bm25_by_hand), cmocka_unit_test(a_vector_of_zeros_is_near_nothing),
-        cmocka_unit_test(random_draws_are_without_replacement_and_even), cmocka_unit_test(texts_without_words_are_all_as_near),
+        cmocka_unit_test(cosine_is_exact_and_ties_go_low),
+        cmocka_unit_test(bm25_by_hand),
+        cmocka_unit_test(a_vector_of_zeros_is_near_nothing),
+        cmocka_unit_test(random_draws_are_without_replacement_and_even),
+        cmocka_unit_test(texts_without_words_are_all_as_near),
         cmocka_unit_test(out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

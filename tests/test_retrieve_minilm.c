@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A real sentence encoder (tools/get-minilm): its cosines are the reference's (smollm2_reference/retrieve.json), its vectors those of sentence-transformers on texts of all lengths
- * (tests/golden/minilm, made by tools/golden_minilm.py). */
+/* A real sentence encoder (tools/get-minilm): its cosines are the reference's (smollm2_reference/retrieve.json), its
+ * vectors those of sentence-transformers on texts of all lengths (tests/golden/minilm, made by
+ * tools/golden_minilm.py). */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -27,7 +28,8 @@ static int open_encoder(void **state)
     snprintf(file, sizeof file, "%s/model.safetensors", path);
     if (access(file, R_OK))
         return 0;
-    if (device_open(&d, DEVICE_CPU, &(struct device_options){0}, &err) || checkpoint_open(&ck, path, &err) || tokenizer_open(&t, path, &err) || model_open(&m, d, ck, &o, &err))
+    if (device_open(&d, DEVICE_CPU, &(struct device_options){0}, &err) || checkpoint_open(&ck, path, &err) ||
+        tokenizer_open(&t, path, &err) || model_open(&m, d, ck, &o, &err))
         fail_msg("%s", err.message);
     return 0;
 }
@@ -57,7 +59,8 @@ static void cosines_equal_the_reference(void **state)
     const char *path = check_data("smollm2_reference/retrieve.json"), *texts[64];
     if (!path || !m)
         SKIP_TEST("all-MiniLM-L6-v2 (tools/get-minilm) or its reference values are not there");
-    json_t *file = json_load_file(path, 0, NULL), *questions = json_object_get(file, "questions"), *wanted = json_object_get(json_object_get(file, "minilm"), "cosine");
+    json_t *file = json_load_file(path, 0, NULL), *questions = json_object_get(file, "questions"),
+           *wanted = json_object_get(json_object_get(file, "minilm"), "cosine");
     int n = (int)json_array_size(questions), dim = model_desc(m)->n_embd, n_cut;
     for (int i = 0; i < n; i++)
         texts[i] = json_string_value(json_array_get(questions, (size_t)i));
@@ -69,7 +72,8 @@ static void cosines_equal_the_reference(void **state)
             double sum = 0;
             for (int k = 0; k < dim; k++)
                 sum += (double)x[i * dim + k] * (double)x[j * dim + k];
-            assert_true(fabs(sum - json_number_value(json_array_get(json_array_get(wanted, (size_t)i), (size_t)j))) < 1e-5);
+            assert_true(fabs(sum - json_number_value(json_array_get(json_array_get(wanted, (size_t)i), (size_t)j))) <
+                        1e-5);
         }
     mem_free(x);
     json_decref(file);
@@ -81,14 +85,16 @@ static void vectors_are_those_of_sentence_transformers(void **state)
     if (!m)
         SKIP_TEST("all-MiniLM-L6-v2 is not there (tools/get-minilm)");
     json_t *file = json_load_file("tests/golden/minilm/values.json", 0, NULL), *items = json_object_get(file, "items");
-    int n = (int)json_array_size(items), every = (int)json_integer_value(json_object_get(file, "every")), dim = model_desc(m)->n_embd, n_cut, longest = 0;
+    int n = (int)json_array_size(items), every = (int)json_integer_value(json_object_get(file, "every")),
+        dim = model_desc(m)->n_embd, n_cut, longest = 0;
     const char *texts[256];
     assert_int_equal(n, 200);
     for (int i = 0; i < n; i++) {
         const json_t *item = json_array_get(items, (size_t)i);
         struct tokens ids = TOKENS_INIT;
         texts[i] = json_string_value(json_object_get(item, "text"));
-        assert_int_equal(retrieve_tokens(m, t, texts[i], json_string_length(json_object_get(item, "text")), &ids, NULL, NULL), 0);
+        assert_int_equal(
+            retrieve_tokens(m, t, texts[i], json_string_length(json_object_get(item, "text")), &ids, NULL, NULL), 0);
         assert_int_equal(ids.n, json_integer_value(json_object_get(item, "n")));
         assert_int_equal(ids.ids[0], tokenizer_id(t, "[CLS]", 5));
         assert_int_equal(ids.ids[ids.n - 1], tokenizer_id(t, "[SEP]", 5));
@@ -111,6 +117,7 @@ static void vectors_are_those_of_sentence_transformers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(cosines_equal_the_reference), cmocka_unit_test(vectors_are_those_of_sentence_transformers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cosines_equal_the_reference),
+                                       cmocka_unit_test(vectors_are_those_of_sentence_transformers)};
     return cmocka_run_group_tests(tests, open_encoder, close_encoder);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A journal that was damaged or made by somebody else: refused by what is wrong in it, whatever it is. Each case is a sound journal of two rounds with one thing changed. */
+/* A journal that was damaged or made by somebody else: refused by what is wrong in it, whatever it is. Each case is a
+ * sound journal of two rounds with one thing changed. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -21,7 +22,9 @@ static size_t sound_length;
 static int reason(const char *name)
 {
     return !strcmp(name, "kept") || !strcmp(name, "error") || !strcmp(name, "question_repeat") ||
-           !strcmp(name, "answer_copied") || !strcmp(name, "test_overlap") ? 0 : -1;
+                   !strcmp(name, "answer_copied") || !strcmp(name, "test_overlap")
+               ? 0
+               : -1;
 }
 
 static const struct run_bounds bounds = {2, ATTEMPTS, ATTEMPTS, K, POOL, 1, VOCAB, QUESTIONS, reason};
@@ -33,7 +36,8 @@ static void put_round(struct run *r, int round)
     float logprobs[] = {-0.5f, -1.25f, 0};
     int contexts[] = {4, 1};
     double nearness[] = {0.9, -0.25};
-    struct run_text text = {"Why?", NULL, ids, logprobs, 3, -0.6, 1, contexts, 2, 0}, fault = {NULL, "too long", NULL, NULL, 0, NAN, 0, NULL, 0, 0};
+    struct run_text text = {"Why?", NULL, ids, logprobs, 3, -0.6, 1, contexts, 2, 0},
+                    fault = {NULL, "too long", NULL, NULL, 0, NAN, 0, NULL, 0, 0};
     for (int i = 0; i < ATTEMPTS; i++) {
         assert_int_equal(run_put_question(r, round, i, i == 2 ? &fault : &text, NULL), 0);
         if (i == 0 || i == 3) {
@@ -72,9 +76,15 @@ static int make_sound(void **state)
         put_round(r, t);
         assert_int_equal(run_put_round(r, t, &round, NULL), 0);
     }
-    assert_int_equal(run_put_result(r, "pretrained", "test", 0, &(struct run_result){"So.", -2.5, 3, p, 2, 1, 0, contexts, 1, 1}, NULL), 0);
-    assert_int_equal(run_put_result(r, "pretrained", "test", 2, &(struct run_result){"No.", NAN, 0, p, 2, 1, 1, NULL, 0, 0}, NULL), 0);
-    assert_int_equal(run_put_result(r, "round-1", "test", 2, &(struct run_result){NULL, -0.25, 1, NULL, 0, -1, -1, NULL, 0, 0}, NULL), 0);
+    assert_int_equal(run_put_result(r, "pretrained", "test", 0,
+                                    &(struct run_result){"So.", -2.5, 3, p, 2, 1, 0, contexts, 1, 1}, NULL),
+                     0);
+    assert_int_equal(
+        run_put_result(r, "pretrained", "test", 2, &(struct run_result){"No.", NAN, 0, p, 2, 1, 1, NULL, 0, 0}, NULL),
+        0);
+    assert_int_equal(run_put_result(r, "round-1", "test", 2,
+                                    &(struct run_result){NULL, -0.25, 1, NULL, 0, -1, -1, NULL, 0, 0}, NULL),
+                     0);
     run_put_fact(r, "seconds-ask", "1.250", NULL);
     run_put_fact(r, "baseline-sft-seeds", "12 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", NULL);
     assert_int_equal(run_check(r, &bounds, NULL), 0);
@@ -125,37 +135,54 @@ static int read_damaged(const char *sql, size_t length, struct error *err)
 static void each_thing_that_is_wrong_is_named(void **state)
 {
     (void)state;
-    static const struct { const char *sql, *says; } cases[] = {
-        {"UPDATE attempt SET question = x'fffe00ff' WHERE idx = 1", "round 1, attempt 1: its question is not UTF-8 text"},
-        {"UPDATE attempt SET answer = CAST(x'c328' AS TEXT) WHERE idx = 3", "round 1, attempt 3: its answer is not UTF-8 text"},
-        {"UPDATE attempt SET question = CAST(x'410042' AS TEXT) WHERE idx = 0 AND round = 2", "round 2, attempt 0: its question is not UTF-8 text"},
+    static const struct {
+        const char *sql, *says;
+    } cases[] = {
+        {"UPDATE attempt SET question = x'fffe00ff' WHERE idx = 1",
+         "round 1, attempt 1: its question is not UTF-8 text"},
+        {"UPDATE attempt SET answer = CAST(x'c328' AS TEXT) WHERE idx = 3",
+         "round 1, attempt 3: its answer is not UTF-8 text"},
+        {"UPDATE attempt SET question = CAST(x'410042' AS TEXT) WHERE idx = 0 AND round = 2",
+         "round 2, attempt 0: its question is not UTF-8 text"},
         {"UPDATE attempt SET question_error = x'00' WHERE idx = 2", "question is not UTF-8 text"},
         {"UPDATE attempt SET question_error = 'both' WHERE idx = 0", "its question has a text and an error"},
         {"UPDATE attempt SET question = NULL WHERE idx = 1", "neither a question nor an error"},
-        {"UPDATE attempt SET question_ids = x'000000003200000007000000' WHERE idx = 0", "token ids that the model does not have"}, /* 50 of 50 */
-        {"UPDATE attempt SET question_ids = x'ffffffff3100000007000000' WHERE idx = 0", "token ids that the model does not have"},
-        {"UPDATE attempt SET question_ids = x'0000000031000000070000' WHERE idx = 0", "token ids that the model does not have"}, /* a short blob */
+        {"UPDATE attempt SET question_ids = x'000000003200000007000000' WHERE idx = 0",
+         "token ids that the model does not have"}, /* 50 of 50 */
+        {"UPDATE attempt SET question_ids = x'ffffffff3100000007000000' WHERE idx = 0",
+         "token ids that the model does not have"},
+        {"UPDATE attempt SET question_ids = x'0000000031000000070000' WHERE idx = 0",
+         "token ids that the model does not have"}, /* a short blob */
         {"UPDATE attempt SET answer_ids = 'twelve bytes' WHERE idx = 0", "token ids that the model does not have"},
         {"UPDATE attempt SET question_logprobs = NULL WHERE idx = 0", "not one log-probability a token"},
-        {"UPDATE attempt SET answer_logprobs = x'0000803f' WHERE idx = 3", "its answer has not one log-probability a token"},
-        {"UPDATE attempt SET answer_logprobs = x'0000803f0000807f0000803f' WHERE idx = 3", "log-probabilities that are no finite numbers"},
-        {"UPDATE attempt SET answer_logprobs = x'0000803f0000c07f0000803f' WHERE idx = 3", "log-probabilities that are no finite numbers"},
+        {"UPDATE attempt SET answer_logprobs = x'0000803f' WHERE idx = 3",
+         "its answer has not one log-probability a token"},
+        {"UPDATE attempt SET answer_logprobs = x'0000803f0000807f0000803f' WHERE idx = 3",
+         "log-probabilities that are no finite numbers"},
+        {"UPDATE attempt SET answer_logprobs = x'0000803f0000c07f0000803f' WHERE idx = 3",
+         "log-probabilities that are no finite numbers"},
         {"UPDATE attempt SET answer_score = 9e999 WHERE idx = 3", "a score that is no finite number"},
         {"UPDATE attempt SET answer_score = 'x' WHERE idx = 3", "a score that is no finite number"},
         {"UPDATE attempt SET answer_ended = 2 WHERE idx = 3", "answer_ended is neither 0 nor 1"},
-        {"UPDATE attempt SET question_contexts = x'0400000005000000' WHERE idx = 0 AND round = 1", "round 1, attempt 0: its question has contexts that are not in the pool"},
-        {"UPDATE attempt SET question_contexts = x'0400000006000000' WHERE idx = 0 AND round = 2", "round 2, attempt 0: its question has contexts that are not in the pool"},
+        {"UPDATE attempt SET question_contexts = x'0400000005000000' WHERE idx = 0 AND round = 1",
+         "round 1, attempt 0: its question has contexts that are not in the pool"},
+        {"UPDATE attempt SET question_contexts = x'0400000006000000' WHERE idx = 0 AND round = 2",
+         "round 2, attempt 0: its question has contexts that are not in the pool"},
         {"UPDATE attempt SET question_contexts = x'ffffffff' WHERE idx = 0", "contexts that are not in the pool"},
         {"UPDATE attempt SET answer_contexts = x'040000000100' WHERE idx = 0", "contexts that are not in the pool"},
         {"UPDATE attempt SET question_contexts = x'010000000200000003000000' WHERE idx = 0", "more contexts than k"},
         {"UPDATE attempt SET question_dropped = 1 WHERE idx = 0", "more contexts than k"},
         {"UPDATE attempt SET question_dropped = -1 WHERE idx = 0", "dropped contexts that it did not have"},
         {"UPDATE attempt SET question_dropped = 4294967297 WHERE idx = 0", "dropped contexts that it did not have"},
-        {"UPDATE attempt SET neighbours = x'0400000005000000' WHERE idx = 0 AND round = 1", "neighbours that are not in the pool"},
-        {"UPDATE attempt SET neighbours = zeroblob(400000), nearness = zeroblob(800000) WHERE idx = 0", "more neighbours than k"},
+        {"UPDATE attempt SET neighbours = x'0400000005000000' WHERE idx = 0 AND round = 1",
+         "neighbours that are not in the pool"},
+        {"UPDATE attempt SET neighbours = zeroblob(400000), nearness = zeroblob(800000) WHERE idx = 0",
+         "more neighbours than k"},
         {"UPDATE attempt SET nearness = x'000000000000f03f' WHERE idx = 0", "not one nearness a neighbour"},
-        {"UPDATE attempt SET nearness = x'000000000000f07f000000000000f03f' WHERE idx = 0", "nearness is no finite number"},
-        {"UPDATE attempt SET neighbours = x'01000000', nearness = x'000000000000f03f' WHERE idx = 2", "neighbours of a question that is not there"},
+        {"UPDATE attempt SET nearness = x'000000000000f07f000000000000f03f' WHERE idx = 0",
+         "nearness is no finite number"},
+        {"UPDATE attempt SET neighbours = x'01000000', nearness = x'000000000000f03f' WHERE idx = 2",
+         "neighbours of a question that is not there"},
         {"UPDATE attempt SET neighbours = NULL, nearness = NULL WHERE idx = 0", "an answer without contexts"},
         {"UPDATE attempt SET answer = NULL WHERE idx = 0", "neither an answer nor an error"},
         {"UPDATE attempt SET answer = NULL, answer_error = 'x' WHERE idx = 0", "kept but has no question or no answer"},
@@ -168,8 +195,10 @@ static void each_thing_that_is_wrong_is_named(void **state)
         {"UPDATE attempt SET matched = -2 WHERE idx = 1", "matches an attempt that is not before it"},
         {"UPDATE attempt SET matched = 5 WHERE idx = 3 AND round = 1", "matches a context that is not in the pool"},
         {"UPDATE attempt SET matched = NULL WHERE idx = 3", "matches a context that is not in the pool"},
-        {"UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = 3 WHERE idx = 1", "matches a test question that is not there"},
-        {"UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = NULL WHERE idx = 1", "matches a test question that is not there"},
+        {"UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = 3 WHERE idx = 1",
+         "matches a test question that is not there"},
+        {"UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = NULL WHERE idx = 1",
+         "matches a test question that is not there"},
         {"UPDATE attempt SET f1 = 9e999 WHERE idx = 3", "its nearest F1 is not between 0 and 1"},
         {"UPDATE attempt SET f1 = -0.5 WHERE idx = 3", "its nearest F1 is not between 0 and 1"},
         {"UPDATE attempt SET idx = 4 WHERE idx = 3", "round 1, attempt 4: its number is not one of the round's"},
@@ -187,7 +216,8 @@ static void each_thing_that_is_wrong_is_named(void **state)
         {"UPDATE round SET state = 'dreaming' WHERE round = 2", "its state is unknown"},
         {"UPDATE round SET state = x'646f6e65' WHERE round = 2", "its state is unknown"},
         {"UPDATE round SET state = 'ask' WHERE round = 1", "round 1: it has a model before it is done"},
-        {"UPDATE round SET state = 'tune', model_sha256 = '' WHERE round = 1", "round 2: the round before it is not done"},
+        {"UPDATE round SET state = 'tune', model_sha256 = '' WHERE round = 1",
+         "round 2: the round before it is not done"},
         {"DELETE FROM round WHERE round = 1", "the round before it is not done"},
         {"UPDATE round SET round = 0 WHERE round = 1", "its number is not one of the run's"},
         {"UPDATE round SET round = 3 WHERE round = 2", "round 3: the round before it is not done"},
@@ -203,7 +233,8 @@ static void each_thing_that_is_wrong_is_named(void **state)
         {"UPDATE result SET arm = x'00ff' WHERE idx = 0", "its arm or set is not text"},
         {"UPDATE result SET probabilities = x'0000803e' WHERE idx = 0", "fewer probabilities than other rows"},
         {"UPDATE result SET probabilities = x'0000803e0000'", "its probabilities are not between 0 and 1"},
-        {"UPDATE result SET probabilities = x'0000803e00000040' WHERE idx = 0", "its probabilities are not between 0 and 1"},
+        {"UPDATE result SET probabilities = x'0000803e00000040' WHERE idx = 0",
+         "its probabilities are not between 0 and 1"},
         {"UPDATE result SET probabilities = NULL WHERE idx = 0", "judged without probabilities"},
         {"UPDATE result SET flagged = 7", "judged without probabilities"},
         {"UPDATE result SET ended = 3 WHERE idx = 0", "ended is neither 0 nor 1"},
@@ -223,7 +254,8 @@ static void each_thing_that_is_wrong_is_named(void **state)
         {"CREATE TABLE more(x)", "its tables are not a journal's"},
         {"CREATE VIEW v AS SELECT 1", "views, triggers or virtual tables"},
         {"CREATE TRIGGER t AFTER INSERT ON event BEGIN DELETE FROM attempt; END", "views, triggers or virtual tables"},
-        {"ALTER TABLE attempt RENAME TO a; CREATE VIEW attempt AS SELECT * FROM a", "views, triggers or virtual tables"},
+        {"ALTER TABLE attempt RENAME TO a; CREATE VIEW attempt AS SELECT * FROM a",
+         "views, triggers or virtual tables"},
     };
     struct error err;
     assert_int_equal(read_damaged(NULL, sound_length, &err), 0);
@@ -238,13 +270,20 @@ static void what_a_broken_run_may_have_is_accepted(void **state)
 {
     (void)state;
     static const char *const cases[] = {
-        "DELETE FROM attempt WHERE round = 2 AND idx > 0; UPDATE round SET state = 'ask', model_sha256 = '', steps = 0 WHERE round = 2",
-        "UPDATE round SET state = 'answer', model_sha256 = '', steps = 0 WHERE round = 2; UPDATE attempt SET answer = NULL, answer_ids = NULL, answer_logprobs = NULL, answer_contexts = NULL, kept = NULL, reason = NULL WHERE round = 2",
-        "UPDATE round SET state = 'review', model_sha256 = NULL, kept = 1 WHERE round = 2; UPDATE attempt SET kept = 0, reason = 'error' WHERE round = 2 AND kept",
+        "DELETE FROM attempt WHERE round = 2 AND idx > 0; UPDATE round SET state = 'ask', model_sha256 = '', steps = 0 "
+        "WHERE round = 2",
+        "UPDATE round SET state = 'answer', model_sha256 = '', steps = 0 WHERE round = 2; UPDATE attempt SET answer = "
+        "NULL, answer_ids = NULL, answer_logprobs = NULL, answer_contexts = NULL, kept = NULL, reason = NULL WHERE "
+        "round = 2",
+        "UPDATE round SET state = 'review', model_sha256 = NULL, kept = 1 WHERE round = 2; UPDATE attempt SET kept = "
+        "0, reason = 'error' WHERE round = 2 AND kept",
         "UPDATE round SET model_sha256 = '' WHERE round = 2", /* nothing new was found */
-        "UPDATE attempt SET question_contexts = x'0400000005000000' WHERE round = 2 AND idx = 0", /* the pair that round 1 kept */
+        /* the pair that round 1 kept */
+        "UPDATE attempt SET question_contexts = x'0400000005000000' WHERE round = 2 AND idx = 0",
         "UPDATE attempt SET reason = 'test_overlap', kept = 0, matched = 2 WHERE idx = 1", /* the third test question */
-        "DELETE FROM result", "DELETE FROM event", "DELETE FROM round; DELETE FROM attempt; DELETE FROM fact",
+        "DELETE FROM result",
+        "DELETE FROM event",
+        "DELETE FROM round; DELETE FROM attempt; DELETE FROM fact",
     };
     struct error err;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -259,7 +298,8 @@ static void a_file_cut_anywhere_or_with_other_bytes_is_refused_or_sound(void **s
     unsigned char *bytes = sound;
     for (size_t length = 1; length < sound_length; length += length < 600 ? 97 : 4000)
         assert_int_equal(read_damaged(NULL, length, &err), ERROR_DATA);
-    for (size_t at = 0; at < sound_length; at += 97) { /* SQLite has no checksums: what reads well may pass, but nothing may crash */
+    for (size_t at = 0; at < sound_length;
+         at += 97) { /* SQLite has no checksums: what reads well may pass, but nothing may crash */
         unsigned char was = bytes[at];
         bytes[at] = (unsigned char)(was ^ (1u << at % 8));
         int rc = read_damaged(NULL, sound_length, &err);
@@ -359,8 +399,10 @@ static void what_may_not_be_read_or_written_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_thing_that_is_wrong_is_named), cmocka_unit_test(what_a_broken_run_may_have_is_accepted),
-        cmocka_unit_test(a_file_cut_anywhere_or_with_other_bytes_is_refused_or_sound), cmocka_unit_test(other_files_are_left_as_they_are),
+        cmocka_unit_test(each_thing_that_is_wrong_is_named),
+        cmocka_unit_test(what_a_broken_run_may_have_is_accepted),
+        cmocka_unit_test(a_file_cut_anywhere_or_with_other_bytes_is_refused_or_sound),
+        cmocka_unit_test(other_files_are_left_as_they_are),
         cmocka_unit_test(what_may_not_be_read_or_written_says_so),
     };
     return cmocka_run_group_tests(tests, make_sound, free_sound);

@@ -18,11 +18,13 @@ static json_t *settings(int rounds, const char *bits)
     return json_pack("{s:i, s:s, s:s}", "rounds", rounds, "pool", "seeds", "bits", bits);
 }
 
-static int open_run(struct run **r, const char *dir, int rounds, const char *bits, int accept, int *resumed, struct error *err)
+static int open_run(struct run **r, const char *dir, int rounds, const char *bits, int accept, int *resumed,
+                    struct error *err)
 {
     json_t *s = settings(rounds, bits), *m = json_pack("{s:s}", "version", "test");
     int rc = run_open(r, dir, s, m, accept, resumed, err);
-    json_decref(s), json_decref(m);
+    json_decref(s);
+    json_decref(m);
     return rc;
 }
 
@@ -88,7 +90,8 @@ static void a_second_process_is_refused_while_the_first_lives(void **state)
     assert_int_equal(open_run(&r, dir, 2, "x", 0, &resumed, &err), 0);
     assert_int_equal(resumed, 1);
     run_close(r);
-    close(ready[0]), close(ready[1]);
+    close(ready[0]);
+    close(ready[1]);
 }
 
 static void put_attempts(struct run *r)
@@ -97,7 +100,8 @@ static void put_attempts(struct run *r)
     float logprobs[] = {-0.5f, -1.25f, -3e-9f};
     int contexts[] = {3, 1}, neighbours[] = {9, 2, 4};
     double nearness[] = {0.9, 0.8, 0.1};
-    struct run_text q = {"Why?", NULL, ids, logprobs, 3, -0.6, 1, contexts, 2, 1}, a = {NULL, "too long", NULL, NULL, 0, NAN, 0, NULL, 0, 0};
+    struct run_text q = {"Why?", NULL, ids, logprobs, 3, -0.6, 1, contexts, 2, 1},
+                    a = {NULL, "too long", NULL, NULL, 0, NAN, 0, NULL, 0, 0};
     assert_int_equal(run_put_question(r, 1, 4, &q, NULL), 0);
     assert_int_equal(run_put_neighbours(r, 1, 4, neighbours, nearness, 3, NULL), 0);
     assert_int_equal(run_put_answer(r, 1, 4, &a, NULL), 0);
@@ -118,7 +122,8 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
             _exit(1);
         put_attempts(r);
         run_put_round(r, 1, &(struct run_round){RUN_STATE_ASK, 8, 0, 0, ""}, NULL);
-        run_put_result(r, "pretrained", "test", 1, &(struct run_result){"So.", -2.5, 3, p, 2, 1, 0, (const int[]){7, 2}, 2, 3}, NULL);
+        run_put_result(r, "pretrained", "test", 1,
+                       &(struct run_result){"So.", -2.5, 3, p, 2, 1, 0, (const int[]){7, 2}, 2, 3}, NULL);
         run_begin(r, NULL);
         run_put_verdict(r, 1, 4, 1, "kept", -1, 0.25, NULL); /* not committed */
         kill(getpid(), SIGKILL);
@@ -135,8 +140,10 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
     assert_int_equal(run_get_attempts(r, 1, 8, a, &arena, NULL), 0);
     assert_null(a[3].question.text);
     assert_string_equal(a[4].question.text, "Why?");
-    assert_true(a[4].question.n == 3 && a[4].question.ids[2] == 7 && a[4].question.logprobs[2] == -3e-9f && a[4].question.ended && a[4].question.dropped == 1);
-    assert_true(a[4].question.n_context == 2 && a[4].question.contexts[0] == 3 && a[4].n_neighbour == 3 && a[4].neighbours[0] == 9 && a[4].nearness[2] == 0.1);
+    assert_true(a[4].question.n == 3 && a[4].question.ids[2] == 7 && a[4].question.logprobs[2] == -3e-9f &&
+                a[4].question.ended && a[4].question.dropped == 1);
+    assert_true(a[4].question.n_context == 2 && a[4].question.contexts[0] == 3 && a[4].n_neighbour == 3 &&
+                a[4].neighbours[0] == 9 && a[4].nearness[2] == 0.1);
     assert_string_equal(a[4].answer.error, "too long");
     assert_true(isnan(a[4].answer.score) && !a[4].kept && a[4].f1 == 0.25);
     assert_string_equal(a[4].reason, "error");
@@ -145,14 +152,22 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
     assert_int_equal(run_get_round(r, 2, &round, NULL), 0);
     assert_int_equal(round.state, RUN_STATE_NONE);
     assert_int_equal(run_get_results(r, "pretrained", "test", 3, results, &found, &arena, NULL), 0);
-    assert_true(found == 1 && results[0].flagged == -1 && isnan(results[0].logprob) && results[1].logprob == -2.5 && results[1].probabilities[1] == 0.75f && results[1].ended == 0 && results[0].ended == -1);
-    assert_true(results[1].n_context == 2 && results[1].contexts[0] == 7 && results[1].contexts[1] == 2 && results[1].dropped == 3 && !results[0].contexts);
-    /* A journal of version 1, which did not know whether an answer ended: it is brought up to date, and says that it is not known. */
-    assert_int_equal(sqlite3_exec(r->db, "ALTER TABLE result DROP COLUMN ended; ALTER TABLE result DROP COLUMN contexts; ALTER TABLE result DROP COLUMN dropped; PRAGMA user_version=1;", NULL, NULL, NULL), SQLITE_OK);
+    assert_true(found == 1 && results[0].flagged == -1 && isnan(results[0].logprob) && results[1].logprob == -2.5 &&
+                results[1].probabilities[1] == 0.75f && results[1].ended == 0 && results[0].ended == -1);
+    assert_true(results[1].n_context == 2 && results[1].contexts[0] == 7 && results[1].contexts[1] == 2 &&
+                results[1].dropped == 3 && !results[0].contexts);
+    /* A journal of version 1, which did not know whether an answer ended: it is brought up to date, and says that it is
+     * not known. */
+    assert_int_equal(sqlite3_exec(r->db,
+                                  "ALTER TABLE result DROP COLUMN ended; ALTER TABLE result DROP COLUMN contexts; "
+                                  "ALTER TABLE result DROP COLUMN dropped; PRAGMA user_version=1;",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
     run_close(r);
     assert_int_equal(open_run(&r, dir, 2, "x", 0, &resumed, NULL), 0);
     assert_int_equal(run_get_results(r, "pretrained", "test", 3, results, &found, &arena, NULL), 0);
-    assert_true(found == 1 && results[1].ended == -1 && results[1].probabilities[1] == 0.75f && !results[1].contexts && !results[1].dropped);
+    assert_true(found == 1 && results[1].ended == -1 && results[1].probabilities[1] == 0.75f && !results[1].contexts &&
+                !results[1].dropped);
     arena_free(&arena);
     run_close(r);
 }
@@ -186,7 +201,9 @@ static void what_is_rolled_back_is_as_it_was(void **state)
 static void settings_are_compared_from_both_sides(void **state)
 {
     (void)state;
-    static const struct { const char *settings, *says; } cases[] = {
+    static const struct {
+        const char *settings, *says;
+    } cases[] = {
         {"{\"k\": 5, \"threshold\": 0.5}", NULL},
         {"{\"k\": 5, \"threshold\": 0.25}", NULL},
         {"{\"k\": 5}", NULL},
@@ -237,7 +254,11 @@ static void another_file_is_no_journal(void **state)
     struct error err;
     int resumed;
     snprintf(path, sizeof path, "%s/run.db", dir);
-    assert_int_equal(file_write(path, "this is not a database, it is a text that is long enough to look at .......................................................", 120, NULL), 0);
+    assert_int_equal(file_write(path,
+                                "this is not a database, it is a text that is long enough to look at "
+                                ".......................................................",
+                                120, NULL),
+                     0);
     assert_int_equal(open_run(&r, dir, 2, "x", 0, &resumed, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "run.db"));
 }
@@ -253,10 +274,14 @@ static void network_file_systems_are_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_command_continues_other_settings_are_refused), cmocka_unit_test(a_second_process_is_refused_while_the_first_lives),
-        cmocka_unit_test(rows_come_back_as_they_were_put_even_after_a_kill), cmocka_unit_test(a_full_disk_is_said),
-        cmocka_unit_test(what_is_rolled_back_is_as_it_was), cmocka_unit_test(settings_are_compared_from_both_sides),
-        cmocka_unit_test(another_file_is_no_journal), cmocka_unit_test(network_file_systems_are_known),
+        cmocka_unit_test(same_command_continues_other_settings_are_refused),
+        cmocka_unit_test(a_second_process_is_refused_while_the_first_lives),
+        cmocka_unit_test(rows_come_back_as_they_were_put_even_after_a_kill),
+        cmocka_unit_test(a_full_disk_is_said),
+        cmocka_unit_test(what_is_rolled_back_is_as_it_was),
+        cmocka_unit_test(settings_are_compared_from_both_sides),
+        cmocka_unit_test(another_file_is_no_journal),
+        cmocka_unit_test(network_file_systems_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

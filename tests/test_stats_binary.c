@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Area under the ROC curve against scikit-learn, calibration error against its definition in numpy (tests/golden/binary.json, tools/golden_binary.py); the intervals. */
+/* Area under the ROC curve against scikit-learn, calibration error against its definition in numpy
+ * (tests/golden/binary.json, tools/golden_binary.py); the intervals. */
 #include "check.h"
 
 #include "stats/stats.h"
@@ -28,7 +29,8 @@ static void test_values_are_those_of_scikit_learn(void **state)
     json_t *golden = json_load_file("tests/golden/binary.json", 0, NULL), *c;
     size_t i;
     assert_non_null(golden);
-    json_array_foreach(json_object_get(golden, "cases"), i, c) {
+    json_array_foreach(json_object_get(golden, "cases"), i, c)
+    {
         int n = take(c);
         double area, ece;
         struct stats_interval a, e;
@@ -47,7 +49,9 @@ static void test_one_class_has_no_area(void **state)
     (void)state;
     double area;
     struct stats_interval i;
-    p[0] = 0.2, p[1] = 0.3, y[0] = y[1] = 1;
+    p[0] = 0.2;
+    p[1] = 0.3;
+    y[0] = y[1] = 1;
     assert_int_equal(stats_auroc(p, y, 2, 50, 0.95, 1, &area, &i, NULL), 0);
     assert_true(isnan(area) && isnan(i.low) && isnan(i.high));
     assert_int_equal(stats_auroc(p, y, 0, 50, 0.95, 1, &area, &i, NULL), 0);
@@ -67,7 +71,9 @@ static void test_the_interval_covers(void **state)
         for (int k = 0; k < 120; k++) {
             double sum = 0;
             for (int j = 0; j < 12; j++) {
-                x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+                x ^= x << 13;
+                x ^= x >> 7;
+                x ^= x << 17;
                 sum += (double)(x >> 11) / 9007199254740992.0;
             }
             y[k] = k % 3 == 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Intervals hold what they promise and tests hold their level: exactly (sums over the binomial) where that can be done, else by
- * simulation from numbered draws, so that the result is the same at every run. */
+/* Intervals hold what they promise and tests hold their level: exactly (sums over the binomial) where that can be done,
+ * else by simulation from numbered draws, so that the result is the same at every run. */
 #include "tests/check.h"
 
 #include "base/rng.h"
@@ -29,8 +29,9 @@ static double coverage(struct stats_interval (*interval)(long, long, double), in
     return sum;
 }
 
-/* Between two limits of its intervals the coverage is a sum of neighbouring binomial terms, which has one maximum and no minimum inside: it is least at the limits themselves,
- * where the sum leaves one term out. So everywhere is: beside every limit, on both sides. */
+/* Between two limits of its intervals the coverage is a sum of neighbouring binomial terms, which has one maximum and
+ * no minimum inside: it is least at the limits themselves, where the sum leaves one term out. So everywhere is: beside
+ * every limit, on both sides. */
 static void clopper_pearson_covers_everywhere(void **state)
 {
     (void)state;
@@ -90,7 +91,8 @@ static void bca_covers_at_250(void **state)
         fail_msg("covered %d of %d", hits, runs);
 }
 
-/* Under no effect a test at 5 % rejects at most 5 % of the time, up to what the number of runs can tell (3 standard errors). */
+/* Under no effect a test at 5 % rejects at most 5 % of the time, up to what the number of runs can tell (3 standard
+ * errors). */
 static void tests_hold_their_level(void **state)
 {
     (void)state;
@@ -103,17 +105,23 @@ static void tests_hold_their_level(void **state)
         for (int i = 0; i < 12; i++)
             e[i] = rng_normal(&s, 100 + (uint64_t)i);
         struct stats_test t;
-        stats_wilcoxon(d, 64, &t, NULL), wilcoxon += t.p <= 0.05;
-        stats_wilcoxon(e, 12, &t, NULL), exact += t.p <= 0.05;
-        stats_permutation_paired(d, 64, 199, (uint64_t)r, &t, NULL), flips += t.p <= 0.05;
-        stats_permutation_two(d, 30, d + 30, 34, 99, (uint64_t)r, &t, NULL), two += t.p <= 0.05;
+        stats_wilcoxon(d, 64, &t, NULL);
+        wilcoxon += t.p <= 0.05;
+        stats_wilcoxon(e, 12, &t, NULL);
+        exact += t.p <= 0.05;
+        stats_permutation_paired(d, 64, 199, (uint64_t)r, &t, NULL);
+        flips += t.p <= 0.05;
+        stats_permutation_two(d, 30, d + 30, 34, 99, (uint64_t)r, &t, NULL);
+        two += t.p <= 0.05;
     }
     double most = 0.05 + 3 * sqrt(0.05 * 0.95 / runs);
     assert_true(wilcoxon <= most * runs && exact <= most * runs && flips <= most * runs && two <= most * runs);
     assert_true(wilcoxon > 0 && exact > 0 && flips > 0 && two > 0);
     double reject = 0; /* McNemar, exactly: 40 discordant pairs, fair coin */
     for (int k = 0; k <= 40; k++)
-        reject += stats_mcnemar(k, 40 - k).p <= 0.05 ? stats_binomial_cdf(k, 40, 0.5) - stats_binomial_cdf(k - 1, 40, 0.5) : 0;
+        reject += stats_mcnemar(k, 40 - k).p <= 0.05
+                      ? stats_binomial_cdf(k, 40, 0.5) - stats_binomial_cdf(k - 1, 40, 0.5)
+                      : 0;
     assert_true(reject > 0.005 && reject <= 0.05);
 }
 
@@ -133,7 +141,8 @@ static void detectable_effect_is_detected(void **state)
     assert_true(fabs((double)found / runs - 0.8) < (reduced() ? 0.13 : 0.04));
 }
 
-/* What is said to be found 4 times in 5 is: by resampling, moving and testing in the open, with stats_wilcoxon itself and Holm's hardest step. Copies are told apart by a hair. */
+/* What is said to be found 4 times in 5 is: by resampling, moving and testing in the open, with stats_wilcoxon itself
+ * and Holm's hardest step. Copies are told apart by a hair. */
 static double found_in_the_open(const double *d, int n, const struct stats_design *design, double effect)
 {
     int runs = reduced() ? 200 : 800, found = 0;
@@ -155,7 +164,9 @@ static double found_in_the_open(const double *d, int n, const struct stats_desig
 static void the_effect_that_is_printed_is_found_by_the_test_that_is_printed(void **state)
 {
     (void)state;
-    static const struct { int n, family, skewed; } cases[] = {{64, 2, 0}, {64, 6, 1}, {200, 6, 1}, {40, 6, 0}, {12, 2, 0}};
+    static const struct {
+        int n, family, skewed;
+    } cases[] = {{64, 2, 0}, {64, 6, 1}, {200, 6, 1}, {40, 6, 0}, {12, 2, 0}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         double d[256];
         struct rng_stream s = {5, 6, c};
@@ -166,30 +177,38 @@ static void the_effect_that_is_printed_is_found_by_the_test_that_is_printed(void
             d[i] = cases[c].skewed ? 0.1 - exp(u) : u + 0.1;
         }
         assert_int_equal(stats_wilcoxon_finds(d, cases[c].n, &design, &f, NULL), 0);
-        double open = found_in_the_open(d, cases[c].n, &design, f.effect), less = found_in_the_open(d, cases[c].n, &design, f.effect / 2);
+        double open = found_in_the_open(d, cases[c].n, &design, f.effect),
+               less = found_in_the_open(d, cases[c].n, &design, f.effect / 2);
         if (!(f.power >= 0.8 && f.power < 0.83 && fabs(open - f.power) < (reduced() ? 0.1 : 0.045) && less < 0.6))
             fail_msg("case %zu: effect %g, said %g, in the open %g, half of it %g", c, f.effect, f.power, open, less);
     }
 }
 
-/* Six differences can at best give 2 / 2^6: enough for one test, not for two. And the effect of 0.35 standard deviations at n = 64 is not found 4 times in 5 after Holm over six. */
+/* Six differences can at best give 2 / 2^6: enough for one test, not for two. And the effect of 0.35 standard
+ * deviations at n = 64 is not found 4 times in 5 after Holm over six. */
 static void where_no_test_is_possible_nothing_is_claimed(void **state)
 {
     (void)state;
     double d[64] = {1, 2, 3.5, -1, 0.5, 4};
     struct stats_design design = {.family = 1, .draws = 1000, .alpha = 0.05, .power = 0.8, .seed = 1};
     struct stats_found f;
-    stats_wilcoxon_finds(d, 6, &design, &f, NULL), assert_true(f.effect > 0 && f.power >= 0.8);
+    stats_wilcoxon_finds(d, 6, &design, &f, NULL);
+    assert_true(f.effect > 0 && f.power >= 0.8);
     design.family = 2;
-    stats_wilcoxon_finds(d, 6, &design, &f, NULL), assert_true(isnan(f.effect) && isnan(f.power));
-    stats_wilcoxon_finds(d, 1, &design, &f, NULL), assert_true(isnan(f.effect));
+    stats_wilcoxon_finds(d, 6, &design, &f, NULL);
+    assert_true(isnan(f.effect) && isnan(f.power));
+    stats_wilcoxon_finds(d, 1, &design, &f, NULL);
+    assert_true(isnan(f.effect));
     struct rng_stream s = {9, 9, 9};
     for (int i = 0; i < 64; i++)
         d[i] = rng_normal(&s, (uint64_t)i);
     design.family = 6;
-    stats_wilcoxon_finds(d, 64, &design, &f, NULL), assert_true(f.effect / stats_sd(d, 64) > 0.4 && f.effect / stats_sd(d, 64) < 0.55);
-    stats_mcnemar_finds(250, 0, &design, &f, NULL), assert_true(isnan(f.effect));
-    stats_mcnemar_finds(250, 5, &design, &f, NULL), assert_true(isnan(f.effect)); /* 5 of 5 one way: p 0.06 */
+    stats_wilcoxon_finds(d, 64, &design, &f, NULL);
+    assert_true(f.effect / stats_sd(d, 64) > 0.4 && f.effect / stats_sd(d, 64) < 0.55);
+    stats_mcnemar_finds(250, 0, &design, &f, NULL);
+    assert_true(isnan(f.effect));
+    stats_mcnemar_finds(250, 5, &design, &f, NULL);
+    assert_true(isnan(f.effect)); /* 5 of 5 one way: p 0.06 */
 }
 
 /* The same for McNemar's test by drawing tables. */
@@ -229,13 +248,14 @@ static void what_is_used_for_few_values_covers(void **state)
                 struct rng_stream stream = {31, (uint64_t)(shape * 100 + n), (uint64_t)r};
                 double x[20];
                 for (int i = 0; i < n; i++) {
-                    double z = rng_normal(&stream, (uint64_t)i), a = rng_normal(&stream, 100 + (uint64_t)i), b = rng_normal(&stream, 200 + (uint64_t)i),
-                           c = rng_normal(&stream, 300 + (uint64_t)i);
+                    double z = rng_normal(&stream, (uint64_t)i), a = rng_normal(&stream, 100 + (uint64_t)i),
+                           b = rng_normal(&stream, 200 + (uint64_t)i), c = rng_normal(&stream, 300 + (uint64_t)i);
                     x[i] = shape == 0 ? z : shape == 1 ? z / sqrt((a * a + b * b + c * c) / 3) : (z * z + a * a) / 2;
                 }
                 struct stats_mean m;
                 struct stats_interval bca;
-                assert_int_equal(stats_mean_interval(x, n, &(struct stats_bootstrap){400, 0.95, (uint64_t)r}, &m, NULL), 0);
+                assert_int_equal(stats_mean_interval(x, n, &(struct stats_bootstrap){400, 0.95, (uint64_t)r}, &m, NULL),
+                                 0);
                 assert_int_equal(stats_bootstrap_mean(x, n, 400, 0.95, (uint64_t)r, &bca, NULL), 0);
                 assert_true(m.kind == STATS_MEAN_STUDENTISED || m.kind == STATS_MEAN_T);
                 mean_hits += m.interval.low <= truth && truth <= m.interval.high;
@@ -269,7 +289,8 @@ static void what_is_not_finite_is_refused(void **state)
     assert_int_equal(stats_auroc(x, one_class, 6, 10, 0.95, 0, &value, &i, &err), ERROR_DATA);
 }
 
-/* scipy 1.17.1, wilcoxon(d, zero_method="wilcox", correction=True, method="approx"): zeros and ties with a negative, a positive and no sum; the sign turns nothing but the sum. */
+/* scipy 1.17.1, wilcoxon(d, zero_method="wilcox", correction=True, method="approx"): zeros and ties with a negative, a
+ * positive and no sum; the sign turns nothing but the sum. */
 static void wilcoxons_continuity_is_for_both_signs(void **state)
 {
     (void)state;
@@ -298,17 +319,26 @@ static void degenerate_data_give_no_number(void **state)
     assert_true(i.low == 2 && i.high == 2);
     assert_int_equal(stats_wilcoxon(zeros, 3, &t, NULL), 0);
     assert_true(t.p == 1 && t.n == 0);
-    assert_true(isnan(stats_cohen_dz(same, 5)) && isnan(stats_mean(same, 0)) && isnan(stats_t_interval(same, 1, 0.95).low));
+    assert_true(isnan(stats_cohen_dz(same, 5)) && isnan(stats_mean(same, 0)) &&
+                isnan(stats_t_interval(same, 1, 0.95).low));
     assert_true(isnan(stats_risk_ratio(1, 5, 0, 5, 0.95).ratio) && isnan(stats_detectable(0, 0.05, 0.8)));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(clopper_pearson_covers_everywhere), cmocka_unit_test(wilson_covers_on_average), cmocka_unit_test(bca_covers_at_250),
-        cmocka_unit_test(tests_hold_their_level), cmocka_unit_test(detectable_effect_is_detected), cmocka_unit_test(degenerate_data_give_no_number), cmocka_unit_test(wilcoxons_continuity_is_for_both_signs),
-        cmocka_unit_test(the_effect_that_is_printed_is_found_by_the_test_that_is_printed), cmocka_unit_test(where_no_test_is_possible_nothing_is_claimed),
-        cmocka_unit_test(mcnemars_effect_is_found), cmocka_unit_test(what_is_used_for_few_values_covers), cmocka_unit_test(what_is_not_finite_is_refused),
+        cmocka_unit_test(clopper_pearson_covers_everywhere),
+        cmocka_unit_test(wilson_covers_on_average),
+        cmocka_unit_test(bca_covers_at_250),
+        cmocka_unit_test(tests_hold_their_level),
+        cmocka_unit_test(detectable_effect_is_detected),
+        cmocka_unit_test(degenerate_data_give_no_number),
+        cmocka_unit_test(wilcoxons_continuity_is_for_both_signs),
+        cmocka_unit_test(the_effect_that_is_printed_is_found_by_the_test_that_is_printed),
+        cmocka_unit_test(where_no_test_is_possible_nothing_is_claimed),
+        cmocka_unit_test(mcnemars_effect_is_found),
+        cmocka_unit_test(what_is_used_for_few_values_covers),
+        cmocka_unit_test(what_is_not_finite_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

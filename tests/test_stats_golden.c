@@ -22,9 +22,9 @@ static double at(const json_t *row, size_t i)
     return json_number_value(json_array_get(row, i));
 }
 
-#define EACH(name)          \
-    size_t row_index;       \
-    json_t *row;            \
+#define EACH(name)                                                   \
+    size_t row_index;                                                \
+    json_t *row;                                                     \
     assert_true(json_array_size(json_object_get(golden, name)) > 0); \
     json_array_foreach(json_object_get(golden, name), row_index, row)
 
@@ -32,7 +32,8 @@ static void normal_distribution(void **state)
 {
     (void)state;
     {
-        EACH("normal_sf") {
+        EACH("normal_sf")
+        {
             near(stats_normal_sf(at(row, 0)), at(row, 1), "normal sf");
             near(stats_normal_sf(at(row, 0)) / at(row, 1), 1, "normal sf, relative");
             near(stats_normal_cdf(-at(row, 0)), at(row, 1), "normal cdf");
@@ -45,12 +46,24 @@ static void normal_distribution(void **state)
 static void gamma_beta_and_t(void **state)
 {
     (void)state;
-    { EACH("lgamma") near(stats_lgamma(at(row, 0)), at(row, 1), "lgamma"); }
-    { EACH("beta_cdf") near(stats_beta_cdf(at(row, 0), at(row, 1), at(row, 2)), at(row, 3), "beta cdf"); }
-    { EACH("beta_quantile") near(stats_beta_quantile(at(row, 0), at(row, 1), at(row, 2)), at(row, 3), "beta quantile"); }
-    { EACH("t_cdf") near(stats_t_cdf(at(row, 0), at(row, 1)), at(row, 2), "t cdf"); }
-    { EACH("t_quantile") near(stats_t_quantile(at(row, 0), at(row, 1)), at(row, 2), "t quantile"); }
-    EACH("binomial_cdf") near(stats_binomial_cdf((long)at(row, 0), (long)at(row, 1), at(row, 2)), at(row, 3), "binomial cdf");
+    {
+        EACH("lgamma") near(stats_lgamma(at(row, 0)), at(row, 1), "lgamma");
+    }
+    {
+        EACH("beta_cdf") near(stats_beta_cdf(at(row, 0), at(row, 1), at(row, 2)), at(row, 3), "beta cdf");
+    }
+    {
+        EACH("beta_quantile")
+        near(stats_beta_quantile(at(row, 0), at(row, 1), at(row, 2)), at(row, 3), "beta quantile");
+    }
+    {
+        EACH("t_cdf") near(stats_t_cdf(at(row, 0), at(row, 1)), at(row, 2), "t cdf");
+    }
+    {
+        EACH("t_quantile") near(stats_t_quantile(at(row, 0), at(row, 1)), at(row, 2), "t quantile");
+    }
+    EACH("binomial_cdf")
+    near(stats_binomial_cdf((long)at(row, 0), (long)at(row, 1), at(row, 2)), at(row, 3), "binomial cdf");
 }
 
 static void relative(double found, double wanted, const char *what)
@@ -59,7 +72,8 @@ static void relative(double found, double wanted, const char *what)
         fail_msg("%s: found %.17g, wanted %.17g", what, found, wanted);
 }
 
-/* Relative to the value, however small: where logarithms of the size of the counts cancel (tools/golden_stats_exact.py made the values). */
+/* Relative to the value, however small: where logarithms of the size of the counts cancel (tools/golden_stats_exact.py
+ * made the values). */
 static void quantiles_keep_their_digits(void **state)
 {
     (void)state;
@@ -69,7 +83,8 @@ static void quantiles_keep_their_digits(void **state)
     json_array_foreach(json_object_get(exact, "t_quantile"), i, row)
         relative(stats_t_quantile(at(row, 0), at(row, 1)), at(row, 2), "t quantile");
     assert_true(json_array_size(json_object_get(exact, "clopper_pearson")) == 27);
-    json_array_foreach(json_object_get(exact, "clopper_pearson"), i, row) {
+    json_array_foreach(json_object_get(exact, "clopper_pearson"), i, row)
+    {
         struct stats_interval found = stats_clopper_pearson((long)at(row, 0), (long)at(row, 1), at(row, 2));
         relative(found.low, at(row, 3), "clopper-pearson low");
         relative(found.high, at(row, 4), "clopper-pearson high");
@@ -93,13 +108,15 @@ static void intervals_of_shares(void **state)
 {
     (void)state;
     {
-        EACH("wilson") {
+        EACH("wilson")
+        {
             struct stats_interval i = stats_wilson((long)at(row, 0), (long)at(row, 1), at(row, 2));
             near(i.low, at(row, 3), "wilson low");
             near(i.high, at(row, 4), "wilson high");
         }
     }
-    EACH("clopper_pearson") {
+    EACH("clopper_pearson")
+    {
         struct stats_interval i = stats_clopper_pearson((long)at(row, 0), (long)at(row, 1), at(row, 2));
         near(i.low, at(row, 3), "clopper-pearson low");
         near(i.high, at(row, 4), "clopper-pearson high");
@@ -127,7 +144,8 @@ static void samples_one_by_one(void **state)
 {
     (void)state;
     static const double qs[] = {0, 0.1, 0.5, 0.77, 1};
-    EACH("samples") {
+    EACH("samples")
+    {
         int n, n_boot, n_q;
         double *x = numbers(json_object_get(row, "x"), &n), *boot = numbers(json_object_get(row, "boot"), &n_boot);
         double *q = numbers(json_object_get(row, "q"), &n_q), *jackknife = mem_alloc((size_t)n * sizeof *x), sum = 0;
@@ -151,38 +169,46 @@ static void samples_one_by_one(void **state)
             assert_int_equal(stats_permutation_paired(x, n, 0, 0, &t, NULL), 0);
             near(t.p, json_number_value(json_object_get(row, "permutation")), "permutation p");
         }
-        mem_free(jackknife), mem_free(boot), jackknife = NULL;
+        mem_free(jackknife);
+        mem_free(boot);
+        jackknife = NULL;
         double *sorted = numbers(json_object_get(row, "x"), &n);
         for (int a = 0; a < n; a++)
             for (int b = a + 1; b < n; b++)
                 if (sorted[b] < sorted[a]) {
                     double swap = sorted[a];
-                    sorted[a] = sorted[b], sorted[b] = swap;
+                    sorted[a] = sorted[b];
+                    sorted[b] = swap;
                 }
         for (int k = 0; k < n_q; k++)
             near(stats_quantile_sorted(sorted, n, qs[k]), q[k], "quantile");
-        mem_free(sorted), mem_free(x), mem_free(q);
+        mem_free(sorted);
+        mem_free(x);
+        mem_free(q);
     }
 }
 
 static void permutations_of_two_groups(void **state)
 {
     (void)state;
-    EACH("permutation_two") {
+    EACH("permutation_two")
+    {
         int nx, ny;
         double *x = numbers(json_object_get(row, "x"), &nx), *y = numbers(json_object_get(row, "y"), &ny);
         struct stats_test t;
         assert_int_equal(stats_permutation_two(x, nx, y, ny, 0, 0, &t, NULL), 0);
         near(t.p, json_number_value(json_object_get(row, "p")), "permutation p");
         near(t.statistic, json_number_value(json_object_get(row, "statistic")), "difference of means");
-        mem_free(x), mem_free(y);
+        mem_free(x);
+        mem_free(y);
     }
 }
 
 static void corrections_for_many_tests(void **state)
 {
     (void)state;
-    EACH("corrections") {
+    EACH("corrections")
+    {
         int n;
         double *p = numbers(json_object_get(row, "p"), &n), adjusted[16];
         assert_int_equal(stats_holm(p, n, adjusted, NULL), 0);
@@ -198,27 +224,37 @@ static void corrections_for_many_tests(void **state)
 static void effects_and_power(void **state)
 {
     (void)state;
-    { EACH("cohen_h") near(stats_cohen_h(at(row, 0), at(row, 1)), at(row, 2), "cohen h"); }
+    {
+        EACH("cohen_h") near(stats_cohen_h(at(row, 0), at(row, 1)), at(row, 2), "cohen h");
+    }
     {
         int nx, ny;
         json_t *samples = json_object_get(golden, "samples");
-        double *x = numbers(json_object_get(json_array_get(samples, 0), "x"), &nx), *y = numbers(json_object_get(json_array_get(samples, 1), "x"), &ny);
+        double *x = numbers(json_object_get(json_array_get(samples, 0), "x"), &nx),
+               *y = numbers(json_object_get(json_array_get(samples, 1), "x"), &ny);
         near(stats_cohen_d(x, nx, y, ny), json_number_value(json_object_get(golden, "cohen_d")), "cohen d");
-        mem_free(x), mem_free(y);
+        mem_free(x);
+        mem_free(y);
     }
-    {
-        EACH("risk_ratio") {
-            struct stats_ratio r = stats_risk_ratio((long)at(row, 0), (long)at(row, 1), (long)at(row, 2), (long)at(row, 3), 0.95);
-            near(r.ratio, at(row, 4), "risk ratio"), near(r.low, at(row, 5), "risk ratio low"), near(r.high, at(row, 6), "risk ratio high");
-        }
-    }
-    { EACH("power") near(stats_power(at(row, 0), at(row, 1), 0.05), at(row, 2), "power"); }
-    { EACH("power_paired") near(stats_power_paired(at(row, 0), at(row, 1), 0.05), at(row, 2), "paired power"); }
-    EACH("detectable") {
-        double effect = stats_detectable(at(row, 0), 0.05, at(row, 1));
-        near(effect, at(row, 2), "detectable effect");
-        near(stats_cohen_h(stats_share_from_h(0.1, effect), 0.1), effect, "share of an effect");
-    }
+    {EACH("risk_ratio"){struct stats_ratio r = stats_risk_ratio((long)at(row, 0), (long)at(row, 1), (long)at(row, 2),
+                                                                (long)at(row, 3), 0.95);
+    near(r.ratio, at(row, 4), "risk ratio");
+    near(r.low, at(row, 5), "risk ratio low");
+    near(r.high, at(row, 6), "risk ratio high");
+}
+}
+{
+    EACH("power") near(stats_power(at(row, 0), at(row, 1), 0.05), at(row, 2), "power");
+}
+{
+    EACH("power_paired") near(stats_power_paired(at(row, 0), at(row, 1), 0.05), at(row, 2), "paired power");
+}
+EACH("detectable")
+{
+    double effect = stats_detectable(at(row, 0), 0.05, at(row, 1));
+    near(effect, at(row, 2), "detectable effect");
+    near(stats_cohen_h(stats_share_from_h(0.1, effect), 0.1), effect, "share of an effect");
+}
 }
 
 int main(void)
@@ -235,9 +271,11 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(normal_distribution), cmocka_unit_test(gamma_beta_and_t), cmocka_unit_test(intervals_of_shares),
-        cmocka_unit_test(mcnemar_is_exact), cmocka_unit_test(samples_one_by_one), cmocka_unit_test(permutations_of_two_groups), cmocka_unit_test(corrections_for_many_tests),
-        cmocka_unit_test(effects_and_power), cmocka_unit_test(quantiles_keep_their_digits), cmocka_unit_test(a_ratio_of_paired_shares),
+        cmocka_unit_test(normal_distribution),         cmocka_unit_test(gamma_beta_and_t),
+        cmocka_unit_test(intervals_of_shares),         cmocka_unit_test(mcnemar_is_exact),
+        cmocka_unit_test(samples_one_by_one),          cmocka_unit_test(permutations_of_two_groups),
+        cmocka_unit_test(corrections_for_many_tests),  cmocka_unit_test(effects_and_power),
+        cmocka_unit_test(quantiles_keep_their_digits), cmocka_unit_test(a_ratio_of_paired_shares),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     json_decref(golden);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Devices and the remote test backend: same bits as the CPU's, nothing before queue_wait, memory that the host cannot touch, no allocation
- * between making buffers and waiting, and clean failure wherever memory runs out. */
+/* Devices and the remote test backend: same bits as the CPU's, nothing before queue_wait, memory that the host cannot
+ * touch, no allocation between making buffers and waiting, and clean failure wherever memory runs out. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -49,7 +49,9 @@ static void product_on(struct device *d, float *y, enum dtype t)
     assert_int_equal(queue_wait(q, NULL), 0);
     assert_int_equal(mem_guard_leave(), 0);
     weight_free(weight);
-    buffer_free(sx.buffer), buffer_free(sw.buffer), buffer_free(sy.buffer);
+    buffer_free(sx.buffer);
+    buffer_free(sw.buffer);
+    buffer_free(sy.buffer);
 }
 
 static void remote_has_the_cpus_bits(void **state)
@@ -190,12 +192,9 @@ static void impossible_weights_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(remote_has_the_cpus_bits),
-        cmocka_unit_test(remote_does_nothing_before_the_wait),
-        cmocka_unit_test(remote_memory_cannot_be_touched),
-        cmocka_unit_test(an_upload_larger_than_the_log_arrives),
-        cmocka_unit_test(every_allocation_may_fail),
-        cmocka_unit_test(impossible_weights_are_refused),
+        cmocka_unit_test(remote_has_the_cpus_bits),        cmocka_unit_test(remote_does_nothing_before_the_wait),
+        cmocka_unit_test(remote_memory_cannot_be_touched), cmocka_unit_test(an_upload_larger_than_the_log_arrives),
+        cmocka_unit_test(every_allocation_may_fail),       cmocka_unit_test(impossible_weights_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

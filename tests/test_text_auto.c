@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Directories whose files say more than tokenizer.json does, or other things: the ids, special tokens and texts are those of transformers'
- * AutoTokenizer (tools/golden_auto_tokenizer.py), and again after the tokenizer was written out. */
+/* Directories whose files say more than tokenizer.json does, or other things: the ids, special tokens and texts are
+ * those of transformers' AutoTokenizer (tools/golden_auto_tokenizer.py), and again after the tokenizer was written
+ * out. */
 #include "tests/check.h"
 
 #include "base/buf.h"
@@ -32,7 +33,9 @@ static void write_bytes(const char *name, const char *text, size_t n)
 
 static void clear(void)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json", "vocab.json", "merges.txt"};
+    static const char *const names[] = {"tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json",
+                                        "added_tokens.json", "config.json",           "vocab.json",
+                                        "merges.txt"};
     char path[200];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         path_of(names[i], path);
@@ -69,7 +72,8 @@ static int ids_differ(const struct tokenizer *tok, const char *name, const json_
 {
     struct tokens got = TOKENS_INIT;
     struct error err = {0};
-    if (tokenizer_encode(tok, json_string_value(text), json_string_length(text), flags | TOKENIZER_PARSE_SPECIAL, &got, &err))
+    if (tokenizer_encode(tok, json_string_value(text), json_string_length(text), flags | TOKENIZER_PARSE_SPECIAL, &got,
+                         &err))
         fail_msg("%s: %s", name, err.message);
     int bad = got.n != json_array_size(want);
     for (size_t i = 0; i < got.n && !bad; i++)
@@ -95,7 +99,8 @@ static int text_differs(const struct tokenizer *tok, const char *name, const jso
     for (size_t i = 0; i < n; i++)
         list[i] = (int32_t)json_integer_value(json_array_get(ids, i));
     assert_int_equal(tokenizer_decode(tok, list, n, 1, &text, NULL), 0);
-    int bad = text.len != json_string_length(want) || (text.len && memcmp(text.data, json_string_value(want), text.len));
+    int bad =
+        text.len != json_string_length(want) || (text.len && memcmp(text.data, json_string_value(want), text.len));
     if (bad)
         printf("%s: text \"%s\", wanted \"%s\"\n", name, text.data ? text.data : "", json_string_value(want));
     buf_free(&text);
@@ -148,7 +153,8 @@ static void every_directory(int written_out)
             int keep = !access(model_config, F_OK); /* a model's directory has it still */
             clear();
             if (keep) {
-                json_t *files = json_pack("{s:O}", "config.json", json_object_get(json_object_get(entry, "files"), "config.json"));
+                json_t *files =
+                    json_pack("{s:O}", "config.json", json_object_get(json_object_get(entry, "files"), "config.json"));
                 write_files(files);
                 json_decref(files);
             }

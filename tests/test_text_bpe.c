@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Properties that need no reference: the heap against merging by hand, nothing lost on the way there and back, and the places where
- * regular expression dialects differ. */
+/* Properties that need no reference: the heap against merging by hand, nothing lost on the way there and back, and the
+ * places where regular expression dialects differ. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -261,7 +261,8 @@ static void *encode_much(void *arg)
     struct tokens first = TOKENS_INIT, again = TOKENS_INIT;
     for (int i = 0; i < 200; i++) {
         again.n = 0;
-        job->failed |= tokenizer_encode(job->tok, "it's the quick brown fox, 12345 times\n\n over", 43, 3, i ? &again : &first, NULL);
+        job->failed |= tokenizer_encode(job->tok, "it's the quick brown fox, 12345 times\n\n over", 43, 3,
+                                        i ? &again : &first, NULL);
         job->failed |= i && (again.n != first.n || memcmp(again.ids, first.ids, first.n * sizeof *first.ids));
     }
     tokens_free(&first);
@@ -289,13 +290,15 @@ static void threads_share_one_tokenizer(void **state)
 static void ill_formed_bytes_become_one_mark_a_part(void **state)
 {
     (void)state;
-    static const struct { const char *bytes, *text; } cases[] = {
+    static const struct {
+        const char *bytes, *text;
+    } cases[] = {
         {"a\xffz", "a\xef\xbf\xbdz"},
-        {"\xe2\x82", "\xef\xbf\xbd"},                                     /* a cut character: one */
+        {"\xe2\x82", "\xef\xbf\xbd"}, /* a cut character: one */
         {"\xe2\x82z", "\xef\xbf\xbdz"},
         {"\xf0\x9f\x99\xf0\x9f\x99\x82", "\xef\xbf\xbd\xf0\x9f\x99\x82"},
-        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},         /* a surrogate: three */
-        {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},                         /* overlong: two */
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* a surrogate: three */
+        {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd"},                 /* overlong: two */
         {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -26,14 +26,16 @@ static int in_golden(struct walk *w, uint32_t cp)
 {
     while (w->i < json_array_size(w->list) && cp > json_integer_value(json_array_get(json_array_get(w->list, w->i), 1)))
         w->i++;
-    return w->i < json_array_size(w->list) && cp >= json_integer_value(json_array_get(json_array_get(w->list, w->i), 0));
+    return w->i < json_array_size(w->list) &&
+           cp >= json_integer_value(json_array_get(json_array_get(w->list, w->i), 0));
 }
 
 static int decomposes(uint32_t cp)
 {
     utf8proc_int32_t out[8];
     int boundary = 0;
-    utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)cp, out, 8, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)cp, out, 8, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &boundary);
     return n != 1 || out[0] != (utf8proc_int32_t)cp;
 }
 

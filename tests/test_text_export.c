@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is exported gives the same ids when it is read again. The same against the tokenizers library: tools/check-tokenizer-export.py. */
+/* What is exported gives the same ids when it is read again. The same against the tokenizers library:
+ * tools/check-tokenizer-export.py. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -81,7 +82,8 @@ static void round_trip(const char *path, const char *name)
         for (char *p = texts.data, *end; (end = strstr(p, "\n__ggml_vocab_test__\n")); p = end + 21)
             compare(tok, again, p, (size_t)(end - p));
     }
-    static const char hard[] = "  a  b<s></s> <|endoftext|>x<|im_end|>\n 12345 ====== \xe2\x96\x81\xe2\x96\x81 \xf0\x9f\x99\x82 it's";
+    static const char hard[] =
+        "  a  b<s></s> <|endoftext|>x<|im_end|>\n 12345 ====== \xe2\x96\x81\xe2\x96\x81 \xf0\x9f\x99\x82 it's";
     compare(tok, again, hard, sizeof hard - 1);
     tokenizer_close(again);
     tokenizer_close(tok);
@@ -94,9 +96,10 @@ static void round_trip(const char *path, const char *name)
 static void every_source(void **state)
 {
     (void)state;
-    static const char *const names[] = {"tokenizer_vectors/ggml-vocab-gpt-2.gguf", "tokenizer_vectors/ggml-vocab-llama-spm.gguf",
-                                        "llama_tokenizer/tokenizer.model", "llama_tokenizer/llama2_tokenizer.json", "opt_tokenizer/gpt2-merges.txt",
-                                        "tinystories_656K_llama"};
+    static const char *const names[] = {
+        "tokenizer_vectors/ggml-vocab-gpt-2.gguf", "tokenizer_vectors/ggml-vocab-llama-spm.gguf",
+        "llama_tokenizer/tokenizer.model",         "llama_tokenizer/llama2_tokenizer.json",
+        "opt_tokenizer/gpt2-merges.txt",           "tinystories_656K_llama"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char path[4096], flat[64];
         if (!check_data(names[i]))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a GGUF file says about its tokens beside their texts: the pre-tokenizer, or none, and which tokens end a generation.
- * The files are written here; the pieces follow from llama.cpp's expressions by hand. */
+/* What a GGUF file says about its tokens beside their texts: the pre-tokenizer, or none, and which tokens end a
+ * generation. The files are written here; the pieces follow from llama.cpp's expressions by hand. */
 #include "tests/check.h"
 
 #include "base/buf.h"
@@ -61,9 +61,32 @@ static void add_strings(struct writer *w, const char *name, const char *const *l
 }
 
 /* A LLaMA of two columns with the vocabulary below, and one tensor. */
-static const char *const vocab[] = {"a", "b", "'", "s", "1", "2", "\xc4\xa0", ".", "\xc4\x8a", "<end>", "ab", "\xc4\xa0" "ab", "12", "\xc4\xa0" "1", "'s", "..", "a'", "\xc4\xa0\xc4\xa0",
-                                    "121", "1212", "<turn>", "<message>"};
-static const char *const merges[] = {"a b", "\xc4\xa0 ab", "1 2", "\xc4\xa0 1", "' s", ". .", "a '", "\xc4\xa0 \xc4\xa0", "12 1", "12 12"};
+static const char *const vocab[] = {"a",
+                                    "b",
+                                    "'",
+                                    "s",
+                                    "1",
+                                    "2",
+                                    "\xc4\xa0",
+                                    ".",
+                                    "\xc4\x8a",
+                                    "<end>",
+                                    "ab",
+                                    "\xc4\xa0"
+                                    "ab",
+                                    "12",
+                                    "\xc4\xa0"
+                                    "1",
+                                    "'s",
+                                    "..",
+                                    "a'",
+                                    "\xc4\xa0\xc4\xa0",
+                                    "121",
+                                    "1212",
+                                    "<turn>",
+                                    "<message>"};
+static const char *const merges[] = {"a b", "\xc4\xa0 ab",       "1 2",  "\xc4\xa0 1", "' s", ". .",
+                                     "a '", "\xc4\xa0 \xc4\xa0", "12 1", "12 12"};
 enum { N_VOCAB = sizeof vocab / sizeof *vocab };
 
 static void begin(struct writer *w)
@@ -155,7 +178,10 @@ static void check_default(const struct tokenizer *tok)
     EXPECT(tok, "ab's", "ab", "'", "s");
     EXPECT(tok, "ab 1212", "ab", "\xc4\xa0", "121", "2");
     EXPECT(tok, "ab 1", "ab", "\xc4\xa0", "1");
-    EXPECT(tok, "ab  ab..", "ab", "\xc4\xa0", "\xc4\xa0" "ab", "..");
+    EXPECT(tok, "ab  ab..", "ab", "\xc4\xa0",
+           "\xc4\xa0"
+           "ab",
+           "..");
 }
 
 static void no_pre_is_llama_cpps_default_with_a_warning(void **state)
@@ -235,7 +261,8 @@ static void turns_and_messages_end_a_generation(void **state)
         const char *ends;
     } cases[] = {{0, 0, "9"}, {20, 0, "[9, 20]"}, {20, 21, "[9, 20, 21]"}, {9, 21, "[9, 21]"}, {9, 9, "9"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        json_t *got = ends_of(9, cases[i].turn, cases[i].message), *wanted = json_loads(cases[i].ends, JSON_DECODE_ANY, NULL);
+        json_t *got = ends_of(9, cases[i].turn, cases[i].message),
+               *wanted = json_loads(cases[i].ends, JSON_DECODE_ANY, NULL);
         assert_true(json_equal(got, wanted));
         json_decref(got);
         json_decref(wanted);

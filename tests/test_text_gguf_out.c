@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tokenizer written into a GGUF file gives the same ids when it is read from there, or what llama.cpp cannot do of it is refused by its component's name. The ids that
- * are compared with are the tokenizers library's (tests/golden/tokenizer_cases.json). */
+/* A tokenizer written into a GGUF file gives the same ids when it is read from there, or what llama.cpp cannot do of it
+ * is refused by its component's name. The ids that are compared with are the tokenizers library's
+ * (tests/golden/tokenizer_cases.json). */
 #include "tests/check.h"
 
 #include "io/file.h"
@@ -58,7 +59,8 @@ static int written(const struct tokenizer *tok, int n, struct error *err)
 static int same_ids(const struct tokenizer *tok, const json_t *text, const json_t *ids, int flags)
 {
     struct tokens got = TOKENS_INIT;
-    int same = !tokenizer_encode(tok, json_string_value(text), json_string_length(text), flags, &got, NULL) && got.n == json_array_size(ids);
+    int same = !tokenizer_encode(tok, json_string_value(text), json_string_length(text), flags, &got, NULL) &&
+               got.n == json_array_size(ids);
     for (size_t i = 0; i < got.n && same; i++)
         same = got.ids[i] == json_integer_value(json_array_get(ids, i));
     tokens_free(&got);
@@ -86,7 +88,8 @@ static int try_setting(const json_t *setting, char why[1100])
         fail_msg("%s", err.message);
     for (size_t k = 0; k < json_array_size(cases) && !rc; k++) {
         const json_t *c = json_array_get(cases, k);
-        int same = !comparable(setting, json_string_value(json_array_get(c, 0))) || same_ids(to, json_array_get(c, 0), json_array_get(c, 1), TOKENIZER_PARSE_SPECIAL);
+        int same = !comparable(setting, json_string_value(json_array_get(c, 0))) ||
+                   same_ids(to, json_array_get(c, 0), json_array_get(c, 1), TOKENIZER_PARSE_SPECIAL);
         if (!same)
             snprintf(why, 1100, "other ids of \"%s\"", json_string_value(json_array_get(c, 0)));
         bad += !same;
@@ -143,7 +146,8 @@ static void padding_rows_are_named_and_more_tokens_than_rows_are_refused(void **
     struct error err = {0};
     struct file_map m;
     struct gguf *g = NULL;
-    if (tokenizer_open(&tok, "models/miniature", &err) || written(tok, 2050, &err) || file_map(&m, path, &err) || gguf_parse(&g, m.data, m.size, path, &err))
+    if (tokenizer_open(&tok, "models/miniature", &err) || written(tok, 2050, &err) || file_map(&m, path, &err) ||
+        gguf_parse(&g, m.data, m.size, path, &err))
         fail_msg("%s", err.message);
     static struct gguf_string texts[2050];
     static int64_t types[2050];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokenizers library's ids and texts for every component we read (tools/golden_tokenizer.py), and on the same cases what must hold of
- * the stream: its pieces join to the decoded text, and a peek is the decoded text so far. */
+/* The tokenizers library's ids and texts for every component we read (tools/golden_tokenizer.py), and on the same cases
+ * what must hold of the stream: its pieces join to the decoded text, and a peek is the decoded text so far. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -31,11 +31,9 @@ static struct tokenizer *open_patched(const json_t *setting)
     struct error err = {0};
     snprintf(name, sizeof name, "tokenizer_%s.json", json_string_value(json_object_get(setting, "base")));
     json_t *doc = load(name);
-    json_object_foreach(json_object_get(setting, "patch"), key, value)
-        if (strcmp(key, "model"))
-            json_object_set(doc, key, value);
-        else
-            json_object_update(json_object_get(doc, key), value);
+    json_object_foreach(json_object_get(setting, "patch"), key, value) if (strcmp(key, "model"))
+        json_object_set(doc, key, value);
+    else json_object_update(json_object_get(doc, key), value);
     char *text = json_dumps(doc, 0);
     const char *label = json_string_value(json_object_get(setting, "name"));
     if (tokenizer_open_json(&tok, label, text, strlen(text), NULL, 0, &err))
@@ -95,7 +93,8 @@ static int check_text(const struct tokenizer *tok, const json_t *ids, const json
     tokenizer_stream_finish(s, &part);
     bad |= part.len != json_string_length(text) || (part.len && memcmp(part.data, json_string_value(text), part.len));
     if (bad)
-        printf("%s: found \"%s\"\n  wanted \"%s\"\n", tokenizer_info(tok)->source, part.data ? part.data : "", json_string_value(text));
+        printf("%s: found \"%s\"\n  wanted \"%s\"\n", tokenizer_info(tok)->source, part.data ? part.data : "",
+               json_string_value(text));
     tokenizer_stream_free(s);
     buf_free(&all);
     buf_free(&part);

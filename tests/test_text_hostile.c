@@ -20,13 +20,14 @@ static void refuses(const char *json, const char *why)
     struct tokenizer *tok;
     struct error err = {0};
     int rc = open_text(&tok, json, NULL, &err);
-    if (rc != ERROR_DATA || tok || strncmp(err.message, "t.json: ", 8) || !strstr(err.message, why) || strchr(err.message, '\n'))
+    if (rc != ERROR_DATA || tok || strncmp(err.message, "t.json: ", 8) || !strstr(err.message, why) ||
+        strchr(err.message, '\n'))
         fail_msg("%s\n  gave %d \"%s\", wanted \"%s\"", json, rc, err.message, why);
 }
 
 #define MODEL(rest) "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}" rest "}"
 
-#define TEMPLATE                                                                                                                  \
+#define TEMPLATE                                                                                                     \
     "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"a\"}},{\"Sequence\":{\"id\":\"A\"}}]," \
     "\"special_tokens\":{\"a\":{\"id\":\"a\",\"ids\":[0],\"tokens\":[\"a\"]}}}"
 
@@ -40,52 +41,76 @@ static void a_bad_model_is_named(void **state)
     refuses("{\"version\":\"2.0\",\"model\":{}}", "version: wanted \"1.0\"");
     refuses("{\"model\":{\"type\":\"Bigram\"}}", "type \"Bigram\" is not supported");
     refuses("{\"model\":{\"type\":\"Unigram\"}}", "vocab: wanted an array of 1 to");
-    refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"b\"]]}}", "vocab: entry 1: wanted [\"piece\", score]");
-    refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"a\",0]]}}", "vocab: \"a\" is there twice (again at 1)");
-    refuses("{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}", "unk_id: wanted an id in 0..0, found 1");
-    refuses("{\"model\":{\"type\":\"Unigram\",\"alpha\":0.1,\"nbest_size\":64,\"vocab\":[[\"a\",0]]}}", "would make ids random");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"b\"]]}}",
+            "vocab: entry 1: wanted [\"piece\", score]");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"a\",0]]}}",
+            "vocab: \"a\" is there twice (again at 1)");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}",
+            "unk_id: wanted an id in 0..0, found 1");
+    refuses("{\"model\":{\"type\":\"Unigram\",\"alpha\":0.1,\"nbest_size\":64,\"vocab\":[[\"a\",0]]}}",
+            "would make ids random");
     refuses("{\"model\":{\"vocab\":{}}}", "model: type: wanted a string");
     refuses("{\"model\":{\"type\":\"BPE\",\"merges\":[]}}", "vocab: wanted an object");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", "\"a\": wanted an id in 0..");
-    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4194304},\"merges\":[]}}", "\"a\": wanted an id in 0..4194303");
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":4194304},\"merges\":[]}}",
+            "\"a\": wanted an id in 0..4194303");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":9007199254740993},\"merges\":[]}}", "wanted an id in 0..");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":99999999999999999999},\"merges\":[]}}", "too big integer");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1.5},\"merges\":[]}}", "wanted an id in 0..");
-    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]}}", "\"a\" and \"b\" have the same id 1");
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]}}",
+            "\"a\" and \"b\" have the same id 1");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]}}", "duplicate object key");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":{}}}", "merges: wanted an array");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"aa\"]}}", "entry 0: wanted \"left right\"");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[[\"a\"]]}}", "entry 0: wanted");
-    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"a b\"]}}", "token \"b\" is not in the vocabulary");
-    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":2},\"merges\":[\"a b\"]}}", "\"a\" + \"b\" is not in the vocabulary");
-    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"unk_token\":\"u\"}}", "unk_token \"u\" is not in the vocabulary");
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1},\"merges\":[\"a b\"]}}",
+            "token \"b\" is not in the vocabulary");
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":1,\"b\":2},\"merges\":[\"a b\"]}}",
+            "\"a\" + \"b\" is not in the vocabulary");
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"unk_token\":\"u\"}}",
+            "unk_token \"u\" is not in the vocabulary");
     refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"dropout\":0.1}}", "dropout 0.1");
-    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"fuse_unk\":1}}", "fuse_unk: wanted true or false, found an integer");
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"fuse_unk\":1}}",
+            "fuse_unk: wanted true or false, found an integer");
     refuses("{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0}}}", "unk_token \"[UNK]\" is not in the vocabulary");
 }
 
 static void a_bad_component_is_named(void **state)
 {
     (void)state;
-    refuses(MODEL(",\"normalizer\":{\"type\":\"Predecompiled\"}"), "normalizer: type \"Predecompiled\" is not supported");
-    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\"}"), "precompiled_charsmap: wanted a string, found nothing");
-    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA\"}"), "precompiled_charsmap: it is not Base64");
-    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAA=\"}"), "precompiled_charsmap: it is cut off");
-    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"CAAAAAAA\"}"), "precompiled_charsmap: the size of its trie is wrong");
-    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}"), "FixedLength: length: wanted at least 1, found 0");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Predecompiled\"}"),
+            "normalizer: type \"Predecompiled\" is not supported");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\"}"),
+            "precompiled_charsmap: wanted a string, found nothing");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AA\"}"),
+            "precompiled_charsmap: it is not Base64");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAA=\"}"),
+            "precompiled_charsmap: it is cut off");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"CAAAAAAA\"}"),
+            "precompiled_charsmap: the size of its trie is wrong");
+    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0}"),
+            "FixedLength: length: wanted at least 1, found 0");
     refuses(MODEL(",\"normalizer\":[]"), "normalizer: wanted an object, found an array");
-    refuses(MODEL(",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}"), "normalizer Replace: pattern \"(\"");
+    refuses(MODEL(",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}"),
+            "normalizer Replace: pattern \"(\"");
     refuses(MODEL(",\"normalizer\":{\"type\":\"Prepend\"}"), "Prepend: prepend: wanted a string, found nothing");
-    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}"), "pre_tokenizer: type \"UnicodeScripts\" is not supported");
-    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Odd\"}"), "behavior \"Odd\"");
-    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"\"},\"behavior\":\"Isolated\"}"), "not empty");
-    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"), "replacement: wanted one character");
+    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}"),
+            "pre_tokenizer: type \"UnicodeScripts\" is not supported");
+    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"a\"},\"behavior\":\"Odd\"}"),
+            "behavior \"Odd\"");
+    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"\"},\"behavior\":\"Isolated\"}"),
+            "not empty");
+    refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"),
+            "replacement: wanted one character");
     refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"odd\"}"), "prepend_scheme \"odd\"");
     refuses(MODEL(",\"pre_tokenizer\":{\"type\":\"Sequence\"}"), "wanted an array \"pretokenizers\"");
     refuses(MODEL(",\"post_processor\":{\"type\":\"Odd\"}"), "post_processor: type \"Odd\"");
-    refuses(MODEL(",\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"a\",9],\"sep\":[\"b\",1]}"), "no token has the id 9");
+    refuses(MODEL(",\"post_processor\":{\"type\":\"RobertaProcessing\",\"cls\":[\"a\",9],\"sep\":[\"b\",1]}"),
+            "no token has the id 9");
     refuses(MODEL(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"), "single has no Sequence A");
-    refuses(MODEL(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]}"), "\"x\" has no entry");
+    refuses(
+        MODEL(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]}"),
+        "\"x\" has no entry");
     refuses(MODEL(",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" TEMPLATE "," TEMPLATE "]}"),
             "post_processor: TemplateProcessing after another");
     refuses(MODEL(",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[" TEMPLATE
@@ -105,7 +130,8 @@ static void a_bad_added_token_is_named(void **state)
     refuses(MODEL(",\"added_tokens\":[{\"content\":\"x\"}]"), "\"x\": wanted an id");
     refuses(MODEL(",\"added_tokens\":[{\"id\":3}]"), "content: wanted a string");
     refuses(MODEL(",\"added_tokens\":[{\"id\":3,\"content\":\"\"}]"), "is empty");
-    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]},\"added_tokens\":[{\"id\":3,\"content\":\"x\"}]}",
+    refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":2},\"merges\":[]},\"added_tokens\":[{\"id\":3,"
+            "\"content\":\"x\"}]}",
             "\"x\" would get the id 2, which is \"b\"");
     refuses(MODEL(",\"added_tokens\":[{\"id\":999999999999,\"content\":\"x\"}]"), "wanted an id in 0..");
 }
@@ -153,7 +179,9 @@ static void ids_of_added_tokens_are_counted(void **state)
 static void deep_nesting_is_refused(void **state)
 {
     (void)state;
-    static const struct { const char *open, *close, *what; } forms[] = {
+    static const struct {
+        const char *open, *close, *what;
+    } forms[] = {
         {",\"normalizer\":", "{\"type\":\"Sequence\",\"normalizers\":[", "normalizer: more than"},
         {",\"pre_tokenizer\":", "{\"type\":\"Sequence\",\"pretokenizers\":[", "pre_tokenizer: more than"},
         {",\"post_processor\":", "{\"type\":\"Sequence\",\"processors\":[", "post_processor: more than"},
@@ -188,7 +216,8 @@ static void a_text_that_is_not_utf8_is_named_by_its_byte(void **state)
     assert_int_equal(tokenizer_encode(tok, "ab\xff", 3, 0, &ids, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "byte 2 (0xff)"));
     assert_int_equal(ids.n, 0);
-    assert_int_equal(tokenizer_encode(tok, "abc", 3, 0, &ids, &err), 0); /* c has no token and there is no unk: it vanishes */
+    assert_int_equal(tokenizer_encode(tok, "abc", 3, 0, &ids, &err),
+                     0); /* c has no token and there is no unk: it vanishes */
     assert_int_equal(ids.n, 1);
     assert_int_equal(ids.ids[0], 2);
     assert_null(tokenizer_token(tok, -1, NULL));
@@ -203,14 +232,16 @@ static void a_text_that_its_normalizer_blows_up_is_refused(void **state)
 {
     (void)state;
     static const char step[] = "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"aaaaaaaaaaaaaaaa\"}";
-    static const char prepend[] = "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"\"},"
-                                  "\"content\":\"aa\"},{\"type\":\"ByteLevel\"}]}";
+    static const char prepend[] =
+        "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"\"},"
+        "\"content\":\"aa\"},{\"type\":\"ByteLevel\"}]}";
     for (int kind = 0; kind < 2; kind++) {
         struct buf b = BUF_INIT;
         struct tokenizer *tok;
         struct error err = {0};
         struct tokens ids = TOKENS_INIT;
-        buf_puts(&b, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[");
+        buf_puts(&b, "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},\"normalizer\":{\"type\":"
+                     "\"Sequence\",\"normalizers\":[");
         for (int i = 0; i < (kind ? 40 : 12); i++)
             buf_printf(&b, "%s%s", i ? "," : "", kind ? prepend : step);
         buf_puts(&b, "]}}");
@@ -229,10 +260,15 @@ static void a_config_names_the_special_tokens(void **state)
     (void)state;
     struct tokenizer *tok;
     struct error err = {0};
-    const char *config = "{\"bos_token\":{\"content\":\"a\"},\"eos_token\":\"ab\",\"pad_token\":null,\"model_max_length\":1000000000000000019884624838656,"
-                         "\"added_tokens_decoder\":{\"7\":{\"content\":\"<x>\",\"special\":true}},"
-                         "\"chat_template\":[{\"name\":\"tool\",\"template\":\"T\"},{\"name\":\"default\",\"template\":\"D\"}]}";
-    assert_int_equal(open_text(&tok, MODEL(",\"truncation\":{\"max_length\":128},\"padding\":{\"strategy\":{\"Fixed\":64}}"), config, &err), 0);
+    const char *config =
+        "{\"bos_token\":{\"content\":\"a\"},\"eos_token\":\"ab\",\"pad_token\":null,\"model_max_length\":"
+        "1000000000000000019884624838656,"
+        "\"added_tokens_decoder\":{\"7\":{\"content\":\"<x>\",\"special\":true}},"
+        "\"chat_template\":[{\"name\":\"tool\",\"template\":\"T\"},{\"name\":\"default\",\"template\":\"D\"}]}";
+    assert_int_equal(open_text(&tok,
+                               MODEL(",\"truncation\":{\"max_length\":128},\"padding\":{\"strategy\":{\"Fixed\":64}}"),
+                               config, &err),
+                     0);
     const struct tokenizer_info *info = tokenizer_info(tok);
     assert_int_equal(info->bos, 0);
     assert_int_equal(info->eos, 2);
@@ -260,11 +296,13 @@ static void a_directory_without_a_tokenizer_says_what_it_wants(void **state)
     assert_int_equal(tokenizer_open(&tok, "no/such/dir", &err), ERROR_NOINPUT);
 }
 
-/* Every allocation in turn fails: an error, or the same ids as ever, and nothing leaks (the sanitizer run sees to that). */
+/* Every allocation in turn fails: an error, or the same ids as ever, and nothing leaks (the sanitizer run sees to
+ * that). */
 static void any_allocation_may_fail(void **state)
 {
     (void)state;
-    static const char *const names[] = {"tests/golden/tokenizer_bytelevel.json", "tests/golden/tokenizer_spm.json", "tests/golden/tokenizer_wordpiece.json"};
+    static const char *const names[] = {"tests/golden/tokenizer_bytelevel.json", "tests/golden/tokenizer_spm.json",
+                                        "tests/golden/tokenizer_wordpiece.json"};
     const char *text = "it's <s> 12 naive foxes";
     long most = getenv("ISARA_REDUCED") && *getenv("ISARA_REDUCED") ? 40 : 100000;
     for (int k = 0; k < 3; k++) {

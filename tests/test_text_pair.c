@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompt and completion as tokens. The ids of whole texts are those of huggingface/tokenizers 0.23 on this same tokenizer.json, in the form that
- * Llama's has (a blank before every text, <s> in front). */
+/* Prompt and completion as tokens. The ids of whole texts are those of huggingface/tokenizers 0.23 on this same
+ * tokenizer.json, in the form that Llama's has (a blank before every text, <s> in front). */
 #include "tests/check.h"
 
 #include "text/pair.h"
@@ -18,17 +18,26 @@ static const char tokenizer_json[] =
     ":false,\"special\":true},{\"id\":2,\"content\":\"</s>\",\"single_word\":false,\"lstrip\":false,\"rstr"
     "ip\":false,\"normalized\":false,\"special\":true},{\"id\":3,\"content\":\"<stop>\",\"single_word\":fa"
     "lse,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":{\"type\""
-    ":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81" "\"},{\"type\":\"Rep"
-    "lace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81" "\"}]},\"pre_tokenizer\":null,\"pos"
+    ":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81"
+    "\"},{\"type\":\"Rep"
+    "lace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81"
+    "\"}]},\"pre_tokenizer\":null,\"pos"
     "t_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\",\"type_i"
     "d\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"SpecialToken\":{\"id\":\"<s>\",\"ty"
     "pe_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}],"
     "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[1],\"tokens\":[\"<s>\"]}}},\"decoder\":null,\"mo"
     "del\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":\"<unk>\",\"continuing_subword_prefix\":null,\""
     "end_of_word_suffix\":null,\"fuse_unk\":true,\"byte_fallback\":true,\"ignore_merges\":false,\"vocab\":"
-    "{\"<unk>\":0,\"<s>\":1,\"</s>\":2,\"<stop>\":3,\"\xe2\x96\x81" "\":4,\"A\":5,\":\":6,\"N\":7,\"o\":8,"
-    "\"\xe2\x96\x81" "N\":9,\"\xe2\x96\x81" "No\":10,\"No\":11,\"<0x0A>\":12,\"b\":13,\"a\":14,\"\xe2\x96\x81" ""
-    "a\":15,\"ab\":16},\"merges\":[\"\xe2\x96\x81" " N\",\"\xe2\x96\x81" "N o\",\"N o\",\"\xe2\x96\x81" " "
+    "{\"<unk>\":0,\"<s>\":1,\"</s>\":2,\"<stop>\":3,\"\xe2\x96\x81"
+    "\":4,\"A\":5,\":\":6,\"N\":7,\"o\":8,"
+    "\"\xe2\x96\x81"
+    "N\":9,\"\xe2\x96\x81"
+    "No\":10,\"No\":11,\"<0x0A>\":12,\"b\":13,\"a\":14,\"\xe2\x96\x81"
+    ""
+    "a\":15,\"ab\":16},\"merges\":[\"\xe2\x96\x81"
+    " N\",\"\xe2\x96\x81"
+    "N o\",\"N o\",\"\xe2\x96\x81"
+    " "
     "a\",\"a b\"]}}";
 
 static struct tokenizer *tok;
@@ -56,8 +65,8 @@ static void assert_ids(const struct tokens *t, const char *wanted)
 
 enum { FLAGS = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL };
 
-static void assert_texts(const struct tokenizer *t, const struct pair_text *prompt, const struct pair_text *completion, const char *prompt_ids, const char *completion_ids,
-                         int wanted_apart)
+static void assert_texts(const struct tokenizer *t, const struct pair_text *prompt, const struct pair_text *completion,
+                         const char *prompt_ids, const char *completion_ids, int wanted_apart)
 {
     struct tokens p = TOKENS_INIT, c = TOKENS_INIT;
     int apart = -1;
@@ -71,25 +80,32 @@ static void assert_texts(const struct tokenizer *t, const struct pair_text *prom
     tokens_free(&c);
 }
 
-static void assert_pair(const char *prompt, const char *completion, const char *prompt_ids, const char *completion_ids, int wanted_apart)
+static void assert_pair(const char *prompt, const char *completion, const char *prompt_ids, const char *completion_ids,
+                        int wanted_apart)
 {
-    assert_texts(tok, &(struct pair_text){prompt, strlen(prompt), NULL}, &(struct pair_text){completion, strlen(completion), NULL}, prompt_ids, completion_ids, wanted_apart);
+    assert_texts(tok, &(struct pair_text){prompt, strlen(prompt), NULL},
+                 &(struct pair_text){completion, strlen(completion), NULL}, prompt_ids, completion_ids, wanted_apart);
 }
 
-/* The tokenizer without its normalizer, with another pre-tokenizer; <stop> sought before or behind normalisation; </s> behind every text or not. */
+/* The tokenizer without its normalizer, with another pre-tokenizer; <stop> sought before or behind normalisation; </s>
+ * behind every text or not. */
 static struct tokenizer *other(const char *pre, int normalized_stop, int ends)
 {
     struct tokenizer *t;
     struct error err = {0};
-    json_t *doc = json_loads(tokenizer_json, 0, NULL), *vocab = json_object_get(json_object_get(doc, "model"), "vocab"), *post = json_object_get(doc, "post_processor");
+    json_t *doc = json_loads(tokenizer_json, 0, NULL), *vocab = json_object_get(json_object_get(doc, "model"), "vocab"),
+           *post = json_object_get(doc, "post_processor");
     json_object_set_new(doc, "normalizer", json_null());
     json_object_set_new(doc, "pre_tokenizer", json_loads(pre, 0, NULL));
-    json_object_set_new(json_array_get(json_object_get(doc, "added_tokens"), 3), "normalized", json_boolean(normalized_stop));
+    json_object_set_new(json_array_get(json_object_get(doc, "added_tokens"), 3), "normalized",
+                        json_boolean(normalized_stop));
     json_object_set_new(vocab, "\xc4\xa0", json_integer(17));
     json_object_set_new(vocab, "\xc4\x8a", json_integer(18));
     if (ends) {
-        json_array_append_new(json_object_get(post, "single"), json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", "</s>", "type_id", 0));
-        json_object_set_new(json_object_get(post, "special_tokens"), "</s>", json_pack("{s:s, s:[i], s:[s]}", "id", "</s>", "ids", 2, "tokens", "</s>"));
+        json_array_append_new(json_object_get(post, "single"),
+                              json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", "</s>", "type_id", 0));
+        json_object_set_new(json_object_get(post, "special_tokens"), "</s>",
+                            json_pack("{s:s, s:[i], s:[s]}", "id", "</s>", "ids", 2, "tokens", "</s>"));
     }
     char *text = json_dumps(doc, 0);
     static const char config[] = "{\"eos_token\":\"</s>\"}";
@@ -100,8 +116,10 @@ static struct tokenizer *other(const char *pre, int normalized_stop, int ends)
     return t;
 }
 
-#define METASPACE "{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"first\",\"split\":false}"
-#define BYTES(prefix) "{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"trim_offsets\":true,\"use_regex\":true}"
+#define METASPACE \
+    "{\"type\":\"Metaspace\",\"replacement\":\"\xe2\x96\x81\",\"prepend_scheme\":\"first\",\"split\":false}"
+#define BYTES(prefix) \
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":" prefix ",\"trim_offsets\":true,\"use_regex\":true}"
 
 static void a_completion_is_the_rest_of_both_texts(void **state)
 {
@@ -144,10 +162,12 @@ static void peoples_words_stay_text_on_both_sides_of_the_border(void **state)
     (void)state;
     struct text_span stop = {0, 6}, behind = {1, 7};
     const struct text_spans first = {&stop, 1, 1}, second = {&behind, 1, 1};
-    assert_texts(tok, &(struct pair_text){"A:A:A:", 6, NULL}, &(struct pair_text){"<stop>N", 7, &first}, "1 4 5 6 5 6 5 6", "0 8 0 7", 0);
+    assert_texts(tok, &(struct pair_text){"A:A:A:", 6, NULL}, &(struct pair_text){"<stop>N", 7, &first},
+                 "1 4 5 6 5 6 5 6", "0 8 0 7", 0);
     assert_texts(tok, &(struct pair_text){"A:", 2, NULL}, &(struct pair_text){"o<stop>", 7, NULL}, "1 4 5 6", "8 3", 0);
     struct tokenizer *bytes = other(BYTES("false"), 0, 0), *normalized = other(BYTES("false"), 1, 0);
-    assert_texts(bytes, &(struct pair_text){"N", 1, NULL}, &(struct pair_text){"o<stop>", 7, &second}, "1 7", "8 0 0 8 0 0", 1);
+    assert_texts(bytes, &(struct pair_text){"N", 1, NULL}, &(struct pair_text){"o<stop>", 7, &second}, "1 7",
+                 "8 0 0 8 0 0", 1);
     struct tokens ids = TOKENS_INIT;
     assert_int_equal(tokenizer_encode_mixed(normalized, "o<stop>", 7, &second, TOKENIZER_PARSE_SPECIAL, &ids, NULL), 0);
     assert_ids(&ids, "8 0 0 8 0 0");

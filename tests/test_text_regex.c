@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How patterns cut a text: as the tokenizers library does (tools/golden_regex.py), the same by hand and by Oniguruma for the patterns that
- * are written out, in several threads at once, and never without end. */
+/* How patterns cut a text: as the tokenizers library does (tools/golden_regex.py), the same by hand and by Oniguruma
+ * for the patterns that are written out, in several threads at once, and never without end. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const char gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-#define MODERN(digits)                                                                                                            \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                                          \
+#define MODERN(digits)                                                   \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 static const char *const known[] = {gpt2, MODERN("\\p{N}{1,3}"), MODERN("\\p{N}")};
 
@@ -199,7 +199,8 @@ static void backtracking_without_end_is_an_error(void **state)
     expect_error("(?:a|aa)+\\z", text, sizeof text, 0, "retry-limit-in-match");
     expect_error("(?:a?a?)*\\z", text, sizeof text, 0, "retry-limit-in-match");
     expect_error("(?:(?:a|b)|(?:a|c))*+\\z|(?:a|a)+\\z", text, sizeof text, 0, "retry-limit-in-match");
-    expect_error("a*a*\\z", text + sizeof text - 1500, 1500, 0, "retry-limit-in-search"); /* no place alone takes long */
+    expect_error("a*a*\\z", text + sizeof text - 1500, 1500, 0,
+                 "retry-limit-in-search"); /* no place alone takes long */
 }
 
 static void a_match_that_begins_inside_the_one_before_is_an_error(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sentencepiece's own ids and texts for small models of every kind (tools/golden_sentencepiece.py), what a model is refused for, and that a model
- * survives its export as a tokenizer.json. */
+/* sentencepiece's own ids and texts for small models of every kind (tools/golden_sentencepiece.py), what a model is
+ * refused for, and that a model survives its export as a tokenizer.json. */
 #include "tests/check.h"
 
 #include "base/mem.h"
@@ -79,7 +79,8 @@ static int check_cases(const char *name, const struct tokenizer *tok, const json
         read_ids(&want, json_array_get(c, 1));
         got.n = 0;
         if (json_is_string(text)) {
-            assert_int_equal(tokenizer_encode(tok, json_string_value(text), json_string_length(text), 0, &got, NULL), 0);
+            assert_int_equal(tokenizer_encode(tok, json_string_value(text), json_string_length(text), 0, &got, NULL),
+                             0);
             bad += differ(name, &got, &want, json_string_value(text));
         }
         bad += check_decoding(name, tok, &want, json_array_get(c, 2));
@@ -105,18 +106,23 @@ static void models_give_the_ids_and_texts_of_sentencepiece(void **state)
     assert_int_equal(bad, 0);
 }
 
-/* The nearest tokenizer.json: for these models and texts its ids are the same but where a map meets clusters of characters. */
+/* The nearest tokenizer.json: for these models and texts its ids are the same but where a map meets clusters of
+ * characters. */
 static void an_exported_model_gives_the_ids_of_its_own(void **state)
 {
     (void)state;
-    static const char *const names[] = {"llama", "gemma", "suffix", "user", "bytes", "ties", "unigram", "unigram_bytes"};
-    static const char *const texts[] = {"hello the world", "  it's what they're saying  ", "caf\xc3\xa9 12 ", "a", "hello<pad>hello\n\n  x", "\xf0\x9f\x99\x83 th"};
+    static const char *const names[] = {"llama", "gemma", "suffix",  "user",
+                                        "bytes", "ties",  "unigram", "unigram_bytes"};
+    static const char *const texts[] = {"hello the world",        "  it's what they're saying  ",
+                                        "caf\xc3\xa9 12 ",        "a",
+                                        "hello<pad>hello\n\n  x", "\xf0\x9f\x99\x83 th"};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         struct tokenizer *tok = open_model(names[k]), *again;
         struct buf json = BUF_INIT;
         struct error err = {0};
         struct tokens a = TOKENS_INIT, b = TOKENS_INIT;
-        if (tokenizer_export(tok, &json, NULL, NULL, &err) || tokenizer_open_json(&again, names[k], json.data, json.len, NULL, 0, &err))
+        if (tokenizer_export(tok, &json, NULL, NULL, &err) ||
+            tokenizer_open_json(&again, names[k], json.data, json.len, NULL, 0, &err))
             fail_msg("%s", err.message);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
             a.n = b.n = 0;
@@ -133,7 +139,8 @@ static void an_exported_model_gives_the_ids_of_its_own(void **state)
     }
 }
 
-/* A piece of the user's that the configuration names as special is one: found only where special tokens are looked for. */
+/* A piece of the user's that the configuration names as special is one: found only where special tokens are looked
+ * for. */
 static void a_users_piece_may_be_special(void **state)
 {
     (void)state;

@@ -31,7 +31,8 @@ static void refuses(const char *text, const char *why)
         fail_msg("\"%s\" does not say \"%s\"", err.message, why);
 }
 
-static const struct example two[] = {{"Why is the sky blue?", "Air scatters blue light."}, {" What is rust? ", " Iron oxide.\n"}};
+static const struct example two[] = {{"Why is the sky blue?", "Air scatters blue light."},
+                                     {" What is rust? ", " Iron oxide.\n"}};
 
 static void builtin_writes_pairs_then_the_beginning_of_one_more(void **state)
 {
@@ -39,10 +40,13 @@ static void builtin_writes_pairs_then_the_beginning_of_one_more(void **state)
     struct template *t = builtin();
     struct buf b = BUF_INIT;
     template_ask(t, two, 2, &b, NULL);
-    assert_string_equal(b.data, "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is rust?\nAnswer: Iron oxide.\n\nQuestion:");
+    assert_string_equal(b.data, "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is "
+                                "rust?\nAnswer: Iron oxide.\n\nQuestion:");
     buf_reset(&b);
     template_answer(t, two, 1, "What is {a} rust?", &b, NULL);
-    assert_string_equal(b.data, "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is {a} rust?\nAnswer:");
+    assert_string_equal(
+        b.data,
+        "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is {a} rust?\nAnswer:");
     buf_reset(&b);
     template_tune_prompt(t, "What is rust?", &b, NULL);
     assert_string_equal(b.data, "Question: What is rust?\nAnswer:");
@@ -103,17 +107,22 @@ static void an_answer_ends_where_the_next_question_would_begin(void **state)
 static void a_file_needs_only_the_pair(void **state)
 {
     (void)state;
-    struct template *t = from("pair: \"USER: {q} ASSISTANT:{a}\"\npreamble: \"BEGINNING OF CONVERSATION: \"\nseparator: \"</s>\"\n");
+    struct template *t =
+        from("pair: \"USER: {q} ASSISTANT:{a}\"\npreamble: \"BEGINNING OF CONVERSATION: \"\nseparator: \"</s>\"\n");
     struct buf b = BUF_INIT;
     template_answer(t, two, 1, "Q", &b, NULL);
-    assert_string_equal(b.data, "BEGINNING OF CONVERSATION: USER: Why is the sky blue? ASSISTANT:Air scatters blue light.</s>USER: Q ASSISTANT:");
+    assert_string_equal(b.data, "BEGINNING OF CONVERSATION: USER: Why is the sky blue? ASSISTANT:Air scatters blue "
+                                "light.</s>USER: Q ASSISTANT:");
     buf_reset(&b);
     template_tune_completion(t, "A", &b, NULL);
     assert_string_equal(b.data, "A");
     buf_reset(&b);
     template_describe(t, &b);
-    assert_string_equal(b.data, "{\"pair\":\"USER: {q} ASSISTANT:{a}\",\"preamble\":\"BEGINNING OF CONVERSATION: \",\"separator\":\"</s>\",\"ask\":\"USER:\","
-                                "\"answer\":\"USER: {q} ASSISTANT:\",\"completion\":\"{a}\",\"question_end\":\"\\n\",\"answer_end\":\"\\nUSER:\"}");
+    assert_string_equal(b.data,
+                        "{\"pair\":\"USER: {q} ASSISTANT:{a}\",\"preamble\":\"BEGINNING OF CONVERSATION: "
+                        "\",\"separator\":\"</s>\",\"ask\":\"USER:\","
+                        "\"answer\":\"USER: {q} "
+                        "ASSISTANT:\",\"completion\":\"{a}\",\"question_end\":\"\\n\",\"answer_end\":\"\\nUSER:\"}");
     template_free(t);
     t = from("{\"pair\": \"{q}\\n{a}\", \"answer_end\": \"###\"}"); /* JSON */
     buf_reset(&b);
@@ -124,7 +133,8 @@ static void a_file_needs_only_the_pair(void **state)
     buf_free(&b);
 }
 
-/* What stands before {q} in a pair stands before what is asked for; only blanks at its end would begin a token of the question's first word. */
+/* What stands before {q} in a pair stands before what is asked for; only blanks at its end would begin a token of the
+ * question's first word. */
 static void a_derived_ask_keeps_its_line_feed(void **state)
 {
     (void)state;

@@ -35,7 +35,8 @@ static void expect(const struct tokenizer *tok, const char *text, int flags, con
     }
     tokens_free(&got);
 }
-#define EXPECT(tok, text, flags, ...) expect(tok, text, flags, (const int32_t[]){__VA_ARGS__}, sizeof(int32_t[]){__VA_ARGS__} / 4)
+#define EXPECT(tok, text, flags, ...) \
+    expect(tok, text, flags, (const int32_t[]){__VA_ARGS__}, sizeof(int32_t[]){__VA_ARGS__} / 4)
 
 /* texts separated by lines "__ggml_vocab_test__", and a line of ids for each */
 static void check_vectors(const char *tokenizer, const char *vectors)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows and masks: the end token is trained, prompts are not, boundaries inside a token are counted, the start is kept, every bad record is named;
- * the order of rows; the learning rate; the event file's bytes. */
+/* Rows and masks: the end token is trained, prompts are not, boundaries inside a token are counted, the start is kept,
+ * every bad record is named; the order of rows; the learning rate; the event file's bytes. */
 #include "check.h"
 
 #include "base/mem.h"
@@ -12,13 +12,17 @@
 #include <string.h>
 
 /* Letters and their merges "ab" and "bc"; id 0 is the end token. */
-static const char tokenizer_json[] =
-    "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":0,\"content\":\"<end>\",\"single_word\":false,\"lstrip\":false,"
-    "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-    "\"trim_offsets\":true,\"use_regex\":false},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"dropout\":null,"
-    "\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,"
-    "\"vocab\":{\"<end>\":0,\"a\":1,\"b\":2,\"c\":3,\"ab\":4,\"bc\":5,\"\xc4\xa0\":6,\":\":7,\"Q\":8,\"u\":9,\"e\":10,\"s\":11,\"t\":12,\"i\":13,\"o\":14,\"n\":15,"
-    "\"A\":16,\"w\":17,\"r\":18,\"\xc4\x8a\":19},\"merges\":[\"a b\",\"b c\"]}}";
+static const char tokenizer_json[] = "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{"
+                                     "\"id\":0,\"content\":\"<end>\",\"single_word\":false,\"lstrip\":false,"
+                                     "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,"
+                                     "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                                     "\"trim_offsets\":true,\"use_regex\":false},\"post_processor\":null,\"decoder\":{"
+                                     "\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\"dropout\":null,"
+                                     "\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_word_suffix\":"
+                                     "null,\"fuse_unk\":false,\"byte_fallback\":false,"
+                                     "\"vocab\":{\"<end>\":0,\"a\":1,\"b\":2,\"c\":3,\"ab\":4,\"bc\":5,\"\xc4\xa0\":6,"
+                                     "\":\":7,\"Q\":8,\"u\":9,\"e\":10,\"s\":11,\"t\":12,\"i\":13,\"o\":14,\"n\":15,"
+                                     "\"A\":16,\"w\":17,\"r\":18,\"\xc4\x8a\":19},\"merges\":[\"a b\",\"b c\"]}}";
 
 static struct tokenizer *tokenizer;
 static struct model_desc desc = {.n_vocab = 40, .n_ctx = 100, .n_eos = 1};
@@ -39,7 +43,8 @@ static int close_tokenizer(void **state)
     return 0;
 }
 
-static int read_text(struct train_data *data, const char *text, const struct model_desc *d, int max_length, struct error *err)
+static int read_text(struct train_data *data, const char *text, const struct model_desc *d, int max_length,
+                     struct error *err)
 {
     char path[300];
     snprintf(path, sizeof path, "%s/rows.jsonl", check_tmpdir("train_data"));
@@ -63,8 +68,11 @@ static void test_completions_and_their_end_are_trained_and_prompts_are_not(void 
     (void)state;
     struct train_data data;
     struct error err = {0};
-    if (read_text(&data, "{\"prompt\":\"ca\",\"completion\":\"ca\"}\n\n{\"id\":\"x\",\"prompt\":\"a\",\"completion\":\"ca<end>\"}\n{\"text\":\"cab\"}\n"
-                         "{\"prompt_token_ids\":[5,6],\"completion_token_ids\":[7]}\n{\"question\":\"a\",\"answer\":\"b\"}\n", &desc, 90, &err))
+    if (read_text(&data,
+                  "{\"prompt\":\"ca\",\"completion\":\"ca\"}\n\n{\"id\":\"x\",\"prompt\":\"a\",\"completion\":\"ca<end>"
+                  "\"}\n{\"text\":\"cab\"}\n"
+                  "{\"prompt_token_ids\":[5,6],\"completion_token_ids\":[7]}\n{\"question\":\"a\",\"answer\":\"b\"}\n",
+                  &desc, 90, &err))
         fail_msg("%s", err.message);
     assert_int_equal(data.n, 5);
     expect_row(&data.rows[0], "3 1 3 1 0", "00111");
@@ -84,7 +92,11 @@ static void test_boundaries_inside_a_token_are_counted(void **state)
 {
     (void)state;
     struct train_data data;
-    assert_int_equal(read_text(&data, "{\"prompt\":\"ca\",\"completion\":\"b\"}\n{\"prompt\":\"cc\",\"completion\":\"b\"}\n{\"prompt\":\"b\",\"completion\":\"c\"}\n", &desc, 90, NULL), 0);
+    assert_int_equal(read_text(&data,
+                               "{\"prompt\":\"ca\",\"completion\":\"b\"}\n{\"prompt\":\"cc\",\"completion\":\"b\"}\n{"
+                               "\"prompt\":\"b\",\"completion\":\"c\"}\n",
+                               &desc, 90, NULL),
+                     0);
     assert_int_equal(data.n_boundary, 2);
     expect_row(&data.rows[0], "3 1 2 0", "0011");
     train_data_free(&data);
@@ -99,9 +111,12 @@ static void test_the_end_is_the_tokenizers_and_special_tokens_are_read(void **st
     struct model_desc other = desc;
     struct train_data data;
     other.eos_ids[0] = 7;
-    assert_int_equal(tokenizer_open_json(&own, "test", tokenizer_json, sizeof tokenizer_json - 1, config, strlen(config), NULL), 0);
+    assert_int_equal(
+        tokenizer_open_json(&own, "test", tokenizer_json, sizeof tokenizer_json - 1, config, strlen(config), NULL), 0);
     tokenizer = own;
-    assert_int_equal(read_text(&data, "{\"prompt\":\"a<end>\",\"completion\":\"b\"}\n{\"text\":\"c<end>c\"}\n", &other, 90, NULL), 0);
+    assert_int_equal(
+        read_text(&data, "{\"prompt\":\"a<end>\",\"completion\":\"b\"}\n{\"text\":\"c<end>c\"}\n", &other, 90, NULL),
+        0);
     tokenizer = letters;
     expect_row(&data.rows[0], "1 0 2 0", "0011");
     expect_row(&data.rows[1], "3 0 3 0", "0111");
@@ -109,12 +124,15 @@ static void test_the_end_is_the_tokenizers_and_special_tokens_are_read(void **st
     tokenizer_close(own);
 }
 
-/* A tokenizer that puts <end> behind every text: a prompt ends with it, too, as generate and transformers have it; what a template asks is to be continued. */
+/* A tokenizer that puts <end> behind every text: a prompt ends with it, too, as generate and transformers have it; what
+ * a template asks is to be continued. */
 static void test_a_prompt_has_the_ids_that_generate_sees(void **state)
 {
     (void)state;
-    static const char processor[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"<end>\","
-                                    "\"type_id\":0}}],\"pair\":[],\"special_tokens\":{\"<end>\":{\"id\":\"<end>\",\"ids\":[0],\"tokens\":[\"<end>\"]}}}";
+    static const char processor[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{"
+                                    "\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"<end>\","
+                                    "\"type_id\":0}}],\"pair\":[],\"special_tokens\":{\"<end>\":{\"id\":\"<end>\","
+                                    "\"ids\":[0],\"tokens\":[\"<end>\"]}}}";
     const char *config = "{\"eos_token\": \"<end>\"}", *none = strstr(tokenizer_json, "\"post_processor\":null");
     struct tokenizer *letters = tokenizer, *own = NULL;
     struct tokens seen = TOKENS_INIT;
@@ -128,7 +146,11 @@ static void test_a_prompt_has_the_ids_that_generate_sees(void **state)
     assert_int_equal(seen.n, 3); /* what generate feeds: 3 1 0 */
     assert_int_equal(seen.ids[2], 0);
     tokenizer = own;
-    assert_int_equal(read_text(&data, "{\"prompt\":\"ca\",\"completion\":\"ca\"}\n{\"prompt\":\"ca\",\"completion\":\"b\"}\n{\"text\":\"cab\"}\n{\"question\":\"a\",\"answer\":\"b\"}\n", &desc, 90, NULL), 0);
+    assert_int_equal(read_text(&data,
+                               "{\"prompt\":\"ca\",\"completion\":\"ca\"}\n{\"prompt\":\"ca\",\"completion\":\"b\"}\n{"
+                               "\"text\":\"cab\"}\n{\"question\":\"a\",\"answer\":\"b\"}\n",
+                               &desc, 90, NULL),
+                     0);
     tokenizer = letters;
     expect_row(&data.rows[0], "3 1 0 3 1 0", "000111");
     expect_row(&data.rows[1], "3 1 0 2 0", "00011");
@@ -145,7 +167,11 @@ static void test_truncation_keeps_the_start_and_drops_rows_without_targets(void 
 {
     (void)state;
     struct train_data data;
-    assert_int_equal(read_text(&data, "{\"prompt\":\"ca\",\"completion\":\"cccc\"}\n{\"prompt\":\"cacac\",\"completion\":\"c\"}\n{\"prompt\":\"c\",\"completion\":\"c\"}\n", &desc, 4, NULL), 0);
+    assert_int_equal(read_text(&data,
+                               "{\"prompt\":\"ca\",\"completion\":\"cccc\"}\n{\"prompt\":\"cacac\",\"completion\":"
+                               "\"c\"}\n{\"prompt\":\"c\",\"completion\":\"c\"}\n",
+                               &desc, 4, NULL),
+                     0);
     assert_int_equal(data.n, 2);
     assert_int_equal(data.n_truncated, 2);
     assert_int_equal(data.n_dropped, 1);
@@ -157,7 +183,11 @@ static void test_unsafe_rows_are_not_fine_tuned_on(void **state)
 {
     (void)state;
     struct train_data data;
-    assert_int_equal(read_text(&data, "{\"prompt\":\"a\",\"completion\":\"b\",\"is_safe\":false}\n{\"prompt\":\"a\",\"completion\":\"b\",\"is_safe\":true}\n", &desc, 90, NULL), 0);
+    assert_int_equal(read_text(&data,
+                               "{\"prompt\":\"a\",\"completion\":\"b\",\"is_safe\":false}\n{\"prompt\":\"a\","
+                               "\"completion\":\"b\",\"is_safe\":true}\n",
+                               &desc, 90, NULL),
+                     0);
     assert_int_equal(data.n, 1);
     assert_int_equal(data.n_unsafe, 1);
     train_data_free(&data);
@@ -205,9 +235,11 @@ static void test_labels_are_names_or_ids(void **state)
     assert_string_equal(text.data, "BEGINNING OF CONVERSATION: USER: a ASSISTANT:b");
     buf_free(&text);
     /* The template's letters are not all in this vocabulary: only the refusals can be shown here. */
-    assert_int_equal(read_text(&data, "{\"prompt\":\"a\",\"response\":\"b\",\"labels\":[\"kind\"]}", &d, 90, &err), ERROR_DATA);
+    assert_int_equal(read_text(&data, "{\"prompt\":\"a\",\"response\":\"b\",\"labels\":[\"kind\"]}", &d, 90, &err),
+                     ERROR_DATA);
     assert_non_null(strstr(err.message, "no label \"kind\""));
-    assert_int_equal(read_text(&data, "{\"prompt\":\"a\",\"response\":\"b\",\"labels\":[3]}", &d, 90, &err), ERROR_DATA);
+    assert_int_equal(read_text(&data, "{\"prompt\":\"a\",\"response\":\"b\",\"labels\":[3]}", &d, 90, &err),
+                     ERROR_DATA);
     assert_int_equal(read_text(&data, "{\"prompt\":\"a\",\"response\":\"b\"}", &d, 90, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "labels"));
 }
@@ -215,7 +247,9 @@ static void test_labels_are_names_or_ids(void **state)
 static void test_bad_records_name_file_line_and_key(void **state)
 {
     (void)state;
-    static const struct { const char *text, *says; } cases[] = {
+    static const struct {
+        const char *text, *says;
+    } cases[] = {
         {"{\"prompt\":\"a\",\"completion\":\"b\"}\n{\"prompt\":3,\"completion\":\"b\"}", "rows.jsonl:2: \"prompt\""},
         {"{\"prompt\":\"a\"}", "rows.jsonl:1: no known kind"},
         {"[1]", "rows.jsonl:1:2: wanted '{' of a record"},
@@ -246,7 +280,8 @@ static void test_seeds_in_every_shape_are_rows(void **state)
         "{\"instruction\":\"a\",\"context\":\"\",\"response\":\"b\"}\n",
         "{\"input\":\"a\",\"output\":\"b\",\"hash\":18446744073709551615,\"loss\":NaN}\n",
         "{\"conversations\":[{\"from\":\"human\",\"value\":\"a\"},{\"from\":\"gpt\",\"value\":\"b\"}]}\n",
-        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"assistant\",\"content\":\"b\"}]}\n",
+        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"assistant\","
+        "\"content\":\"b\"}]}\n",
         "{\"question\":\"a\",\"answer\":\"b\",\"kept\":true}\n{\"question\":\"b\",\"answer\":\"a\",\"kept\":false}\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training against PyTorch in float64: ten steps of a random LLaMA with decay and clipping (tests/golden/random_llama, tools/golden_model.py) for every way to
- * cut a step; AdamW, clipping and the schedules on bare numbers (tests/golden/optimizer.json, tools/golden_train.py). And how far bf16 may stray. */
+/* Training against PyTorch in float64: ten steps of a random LLaMA with decay and clipping (tests/golden/random_llama,
+ * tools/golden_model.py) for every way to cut a step; AdamW, clipping and the schedules on bare numbers
+ * (tests/golden/optimizer.json, tools/golden_train.py). And how far bf16 may stray. */
 #include "check.h"
 
 #include "train/parts.h"
@@ -21,12 +22,13 @@ static int setup(void **state)
     size_t i, j;
     values = json_load_file("tests/golden/random_llama/values.json", 0, NULL);
     optimizer = json_load_file("tests/golden/optimizer.json", 0, NULL);
-    json_array_foreach(json_object_get(values, "train_rows"), i, row) {
+    json_array_foreach(json_object_get(values, "train_rows"), i, row)
+    {
         int32_t ids[64];
         const json_t *list = json_object_get(row, "ids");
-        json_array_foreach(list, j, v)
-            ids[j] = (int32_t)json_integer_value(v);
-        if (train_data_add_ids(&data, &d, ids, (int)json_array_size(list), (int)json_integer_value(json_object_get(row, "n_prompt")), 64, "row", NULL))
+        json_array_foreach(list, j, v) ids[j] = (int32_t)json_integer_value(v);
+        if (train_data_add_ids(&data, &d, ids, (int)json_array_size(list),
+                               (int)json_integer_value(json_object_get(row, "n_prompt")), 64, "row", NULL))
             return -1;
     }
     return values && optimizer && data.n == 10 ? 0 : -1;
@@ -41,7 +43,10 @@ static int teardown(void **state)
     return 0;
 }
 
-struct log { struct train_step steps[400]; int n; };
+struct log {
+    struct train_step steps[400];
+    int n;
+};
 
 static void note(void *user, const struct train_step *s)
 {
@@ -71,7 +76,8 @@ static void train(const struct train_options *o, const struct train_data *rows, 
     struct train_result result;
     struct error err = {0};
     *log = (struct log){0};
-    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err) || checkpoint_open(&source, "tests/golden/random_llama", &err) ||
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err) ||
+        checkpoint_open(&source, "tests/golden/random_llama", &err) ||
         model_open(&model, device, source, &(struct model_options){.dtype = o->dtype}, &err))
         fail_msg("%s", err.message);
     struct train_job job = {.model = model, .source = source, .data = rows, .options = o, .on_step = note, .user = log};
@@ -103,9 +109,11 @@ static void test_ten_steps_are_pytorchs_in_float64_however_a_step_is_cut(void **
         assert_int_equal(log.n, STEPS);
         for (int i = 0; i < STEPS; i++) {
             const struct train_step *s = &log.steps[i];
-            if (!(fabs(s->loss / number(i, "loss") - 1) < 1e-5) || !(fabs(s->grad_norm / number(i, "grad_norm") - 1) < 1e-4) ||
+            if (!(fabs(s->loss / number(i, "loss") - 1) < 1e-5) ||
+                !(fabs(s->grad_norm / number(i, "grad_norm") - 1) < 1e-4) ||
                 !(fabs(s->learning_rate - number(i, "learning_rate")) < 1e-15))
-                fail_msg("way %d, step %d: loss %.9g, wanted %.9g; gradient norm %.9g, wanted %.9g", way, i, s->loss, number(i, "loss"), s->grad_norm, number(i, "grad_norm"));
+                fail_msg("way %d, step %d: loss %.9g, wanted %.9g; gradient norm %.9g, wanted %.9g", way, i, s->loss,
+                         number(i, "loss"), s->grad_norm, number(i, "grad_norm"));
             if (way && !o.packing)
                 assert_true(s->loss == first.steps[i].loss && s->grad_norm == first.steps[i].grad_norm);
         }
@@ -150,9 +158,19 @@ static void test_adamw_and_clipping_are_pytorchs(void **state)
         assert_true(fabs(sqrt(squares) / at("norms", step) - 1) < 1e-6);
         for (int part = 0; part < 2; part++) { /* seven with decay, four without */
             size_t first = part ? 7 * 4 : 0;
-            tensor_adamw(q, &(struct adamw_args){.n = part ? 4 : 7, .param = {b[0], first}, .grad = {b[1], first}, .m = {b[2], first}, .v = {b[3], first},
-                                                 .lr = (float)at("learning_rates", step), .beta1 = 0.9f, .beta2 = 0.95f, .eps = 1e-8f, .decay = part ? 0 : 0.1f,
-                                                 .grad_scale = (float)train_clip(2.5, sqrt(squares)), .c1 = (float)(1 - pow(0.9, step + 1)), .c2 = (float)(1 - pow(0.95, step + 1))});
+            tensor_adamw(q, &(struct adamw_args){.n = part ? 4 : 7,
+                                                 .param = {b[0], first},
+                                                 .grad = {b[1], first},
+                                                 .m = {b[2], first},
+                                                 .v = {b[3], first},
+                                                 .lr = (float)at("learning_rates", step),
+                                                 .beta1 = 0.9f,
+                                                 .beta2 = 0.95f,
+                                                 .eps = 1e-8f,
+                                                 .decay = part ? 0 : 0.1f,
+                                                 .grad_scale = (float)train_clip(2.5, sqrt(squares)),
+                                                 .c1 = (float)(1 - pow(0.9, step + 1)),
+                                                 .c2 = (float)(1 - pow(0.95, step + 1))});
         }
         queue_download(q, x, (struct span){b[0], 0}, sizeof x);
         assert_int_equal(queue_wait(q, NULL), 0);
@@ -176,7 +194,8 @@ static void test_schedules_are_transformers(void **state)
             train_options_default(&o);
             o.warmup_ratio = 0.15;
             o.schedule = (enum lr_schedule)s;
-            double wanted = json_number_value(json_array_get(json_object_get(json_object_get(optimizer, "schedules"), names[s]), (size_t)i));
+            double wanted = json_number_value(
+                json_array_get(json_object_get(json_object_get(optimizer, "schedules"), names[s]), (size_t)i));
             assert_true(fabs(train_learning_rate(&o, i, 20) - wanted) < 1e-18);
         }
 }
@@ -219,8 +238,11 @@ static void test_bf16_products_and_moments_stay_close_over_a_hundred_steps(void 
         train(&o, &rows, 2, &logs[way]);
         assert_int_equal(logs[way].n, 100);
     }
-    double f32 = mean_tail(&logs[0]), bf16 = mean_tail(&logs[1]), moments = mean_tail(&logs[2]), random = mean_tail(&logs[3]);
-    printf("mean loss of the last 50 of 100 steps: f32 %.5f, bf16 %.5f, bf16 with bf16 moments %.5f, with weights at random %.5f\n", f32, bf16, moments, random);
+    double f32 = mean_tail(&logs[0]), bf16 = mean_tail(&logs[1]), moments = mean_tail(&logs[2]),
+           random = mean_tail(&logs[3]);
+    printf("mean loss of the last 50 of 100 steps: f32 %.5f, bf16 %.5f, bf16 with bf16 moments %.5f, with weights at "
+           "random %.5f\n",
+           f32, bf16, moments, random);
     assert_true(f32 < logs[0].steps[0].loss - 0.5);
     assert_true(fabs(bf16 - f32) < 0.01 * f32 + 0.005);
     assert_true(fabs(moments - f32) < 0.01 * f32 + 0.005);

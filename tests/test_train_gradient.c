@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gradients of whole tiny models: every parameter's, from one training pass in f32, against central differences of the double-precision oracle. */
+/* Gradients of whole tiny models: every parameter's, from one training pass in f32, against central differences of the
+ * double-precision oracle. */
 #include "check.h"
 
 #include "gradients.h"
@@ -10,8 +11,10 @@ enum { N_ROW = 4 };
 static int32_t ids[N_ROW][12] = {{3, 7, 7, 1, 20, 4, 2}, {9, 2}, {5, 6, 28, 0, 0, 11, 12, 13, 2}, {1, 1, 8, 2}};
 static uint8_t targets[N_ROW][12] = {{0, 0, 0, 1, 1, 1, 1}, {0, 1}, {0, 0, 1, 0, 1, 1, 0, 0, 0}, {0, 0, 0, 1}};
 static struct train_row rows[N_ROW] = {
-    {.ids = ids[0], .target = targets[0], .n = 7, .label = 1}, {.ids = ids[1], .target = targets[1], .n = 2, .label = 6},
-    {.ids = ids[2], .target = targets[2], .n = 9, .label = 0}, {.ids = ids[3], .target = targets[3], .n = 4, .label = 5},
+    {.ids = ids[0], .target = targets[0], .n = 7, .label = 1},
+    {.ids = ids[1], .target = targets[1], .n = 2, .label = 6},
+    {.ids = ids[2], .target = targets[2], .n = 9, .label = 0},
+    {.ids = ids[3], .target = targets[3], .n = 4, .label = 5},
 };
 
 static struct device *device;
@@ -67,7 +70,9 @@ static void test_tied_model(void **state)
 static void test_untied_model_with_odd_sizes(void **state)
 {
     (void)state;
-    check_model("{\"tie_word_embeddings\":false,\"head_dim\":6,\"num_key_value_heads\":1,\"hidden_size\":18,\"intermediate_size\":21,\"num_hidden_layers\":3}", 0, 3);
+    check_model("{\"tie_word_embeddings\":false,\"head_dim\":6,\"num_key_value_heads\":1,\"hidden_size\":18,"
+                "\"intermediate_size\":21,\"num_hidden_layers\":3}",
+                0, 3);
 }
 
 static void test_recomputed_activations(void **state)
@@ -79,12 +84,18 @@ static void test_recomputed_activations(void **state)
 static void test_classifiers(void **state)
 {
     (void)state;
-    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_label_classification\"}", 0, 3);
+    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_"
+                "label_classification\"}",
+                0, 3);
     /* pad_token_id is what three rows end with: they are read before it. */
-    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_label_classification\",\"pad_token_id\":2}", 0, 7);
+    check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_"
+                "label_classification\",\"pad_token_id\":2}",
+                0, 7);
     int labels[N_ROW];
-    for (int i = 0; i < N_ROW; i++)
-        labels[i] = rows[i].label, rows[i].label = 1 << i % 3;
+    for (int i = 0; i < N_ROW; i++) {
+        labels[i] = rows[i].label;
+        rows[i].label = 1 << i % 3;
+    }
     check_model("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3}", 1, 3);
     for (int i = 0; i < N_ROW; i++)
         rows[i].label = labels[i];
@@ -94,8 +105,10 @@ static void test_classifiers(void **state)
 static void test_reward_model(void **state)
 {
     (void)state;
-    for (int i = 0; i < N_ROW; i++)
-        rows[i].rejected = ids[(i + 1) % N_ROW], rows[i].n_rejected = rows[(i + 1) % N_ROW].n;
+    for (int i = 0; i < N_ROW; i++) {
+        rows[i].rejected = ids[(i + 1) % N_ROW];
+        rows[i].n_rejected = rows[(i + 1) % N_ROW].n;
+    }
     check_model("{\"architectures\":[\"LlamaForScore\"]}", 0, 3);
     check_model("{\"architectures\":[\"LlamaModelForScore\"],\"score_bias\":true}", 1, 7);
     for (int i = 0; i < N_ROW; i++)
@@ -108,7 +121,8 @@ static void test_vocabulary_of_more_than_one_stretch(void **state)
     check_model("{\"vocab_size\":4133,\"num_hidden_layers\":1}", 0, 997);
 }
 
-/* Same row order, same bits: every way to cut the four rows into micro-batches, with and without recomputation, in f32 and bf16. */
+/* Same row order, same bits: every way to cut the four rows into micro-batches, with and without recomputation, in f32
+ * and bf16. */
 static void check_bits(const char *extra)
 {
     static const int splits[][4] = {{4}, {1, 2, 3, 4}, {2, 4}, {1, 4}, {3, 4}};
@@ -134,9 +148,12 @@ static void test_bits_do_not_depend_on_the_split_or_on_recomputation(void **stat
 {
     (void)state;
     check_bits(NULL);
-    check_bits("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_label_classification\"}");
-    for (int i = 0; i < N_ROW; i++)
-        rows[i].rejected = ids[(i + 1) % N_ROW], rows[i].n_rejected = rows[(i + 1) % N_ROW].n;
+    check_bits("{\"architectures\":[\"LlamaForSequenceClassification\"],\"num_labels\":3,\"problem_type\":\"multi_"
+               "label_classification\"}");
+    for (int i = 0; i < N_ROW; i++) {
+        rows[i].rejected = ids[(i + 1) % N_ROW];
+        rows[i].n_rejected = rows[(i + 1) % N_ROW].n;
+    }
     check_bits("{\"architectures\":[\"LlamaForScore\"]}");
     for (int i = 0; i < N_ROW; i++)
         rows[i].n_rejected = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The step's gradient as a tree of leaves: the sums are those of a recursion over the leaves' own gradients, and neither micro-batches nor threads change them. */
+/* The step's gradient as a tree of leaves: the sums are those of a recursion over the leaves' own gradients, and
+ * neither micro-batches nor threads change them. */
 #include "check.h"
 
 #include "train/parts.h"
@@ -63,7 +64,10 @@ static void every_row_is_in_one_leaf(void **state)
         }
 }
 
-struct outcome { double loss, norm; float weights[64]; };
+struct outcome {
+    double loss, norm;
+    float weights[64];
+};
 static void note(void *user, const struct train_step *s)
 {
     struct outcome *o = user;

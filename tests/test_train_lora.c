@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Adapters: gradients, log-probabilities and the merged matrices are PEFT's (tests/golden/lora, float64); what is trained is the same bits for every split, with
- * recomputation and for any number of threads; what is written loads again and says the same merged as it did beside the base. */
+/* Adapters: gradients, log-probabilities and the merged matrices are PEFT's (tests/golden/lora, float64); what is
+ * trained is the same bits for every split, with recomputation and for any number of threads; what is written loads
+ * again and says the same merged as it did beside the base. */
 #include "check.h"
 
 #include "base/mem.h"
@@ -25,12 +26,13 @@ static int setup(void **state)
     struct model_desc d = {.n_vocab = 48, .n_ctx = 32};
     if (!(golden = json_load_file("tests/golden/lora/lora.json", 0, NULL)))
         return -1;
-    json_array_foreach(json_object_get(golden, "rows"), i, row) {
+    json_array_foreach(json_object_get(golden, "rows"), i, row)
+    {
         int32_t ids[32];
         const json_t *list = json_object_get(row, "ids"), *v;
-        json_array_foreach(list, j, v)
-            ids[j] = (int32_t)json_integer_value(v);
-        if (train_data_add_ids(&data, &d, ids, (int)json_array_size(list), (int)json_integer_value(json_object_get(row, "n_prompt")), 32, "row", NULL))
+        json_array_foreach(list, j, v) ids[j] = (int32_t)json_integer_value(v);
+        if (train_data_add_ids(&data, &d, ids, (int)json_array_size(list),
+                               (int)json_integer_value(json_object_get(row, "n_prompt")), 32, "row", NULL))
             return -1;
     }
     return data.n == 4 ? 0 : -1;
@@ -44,12 +46,17 @@ static int teardown(void **state)
     return 0;
 }
 
-struct place { struct device *device; struct checkpoint *source; struct model *model; };
+struct place {
+    struct device *device;
+    struct checkpoint *source;
+    struct model *model;
+};
 
 static void open_place(struct place *p, const char *path, int n_thread, enum dtype dtype)
 {
     struct error err = {0};
-    if (device_open(&p->device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err) || checkpoint_open(&p->source, path, &err) ||
+    if (device_open(&p->device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err) ||
+        checkpoint_open(&p->source, path, &err) ||
         model_open(&p->model, p->device, p->source, &(struct model_options){.dtype = dtype}, &err))
         fail_msg("%s", err.message);
 }
@@ -90,7 +97,8 @@ static void test_loss_and_gradients_are_pefts(void **state)
     struct place p;
     struct buffer *masters, *gradients;
     struct pass pass;
-    struct order_sizes sizes = {.rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
+    struct order_sizes sizes = {
+        .rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
     const struct train_row *rows[4] = {&data.rows[0], &data.rows[1], &data.rows[2], &data.rows[3]};
     open_place(&p, model_path, 2, DTYPE_F32);
     assert_int_equal(lora_add(p.model, &(struct lora_options){3, 5, "all-linear"}, NULL), 0);
@@ -140,7 +148,8 @@ static void test_an_adapter_is_read_as_its_merged_model(void **state)
     json_t *wanted;
     open_place(&p, adapter_path, 1, DTYPE_F32);
     assert_true(checkpoint_is_adapted(p.source));
-    json_object_foreach(json_object_get(golden, "merged"), name, wanted) {
+    json_object_foreach(json_object_get(golden, "merged"), name, wanted)
+    {
         const struct tensor_info *t = checkpoint_find(p.source, name);
         float *got = malloc(t->n_element * 4);
         assert_null(checkpoint_raw(p.source, t));
@@ -191,10 +200,12 @@ static void test_rslora_scales_by_the_root_of_the_rank(void **state)
     json_decref(config);
     open_place(&base, model_path, 1, DTYPE_F32);
     open_place(&adapted, directory, 1, DTYPE_F32);
-    json_object_foreach(json_object_get(golden, "merged"), name, wanted) {
+    json_object_foreach(json_object_get(golden, "merged"), name, wanted)
+    {
         const struct tensor_info *t = checkpoint_find(adapted.source, name);
         float *was = malloc(t->n_element * 4), *got = malloc(t->n_element * 4);
-        assert_int_equal(checkpoint_read_f32(base.source, checkpoint_find(base.source, name), 0, t->n_row, was, NULL), 0);
+        assert_int_equal(checkpoint_read_f32(base.source, checkpoint_find(base.source, name), 0, t->n_row, was, NULL),
+                         0);
         assert_int_equal(checkpoint_read_f32(adapted.source, t, 0, t->n_row, got, NULL), 0);
         for (uint64_t i = 0; i < t->n_element; i++) {
             double w = (double)was[i] + root * (json_number_value(json_array_get(wanted, i)) - (double)was[i]);
@@ -222,7 +233,8 @@ static void test_unusual_adapters_are_read_as_peft_reads_them(void **state)
     int n = (int)json_array_size(list), prompt = (int)json_integer_value(json_object_get(all, "prompt"));
     for (int i = 0; i < n; i++)
         ids[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
-    json_object_foreach(json_object_get(all, "sums"), name, sum) {
+    json_object_foreach(json_object_get(all, "sums"), name, sum)
+    {
         char dir[300];
         struct place p;
         double total = 0;
@@ -266,7 +278,8 @@ static void expect_refused(const char *config, const char *weights_from, const c
     snprintf(path, sizeof path, "%s/adapter_config.json", dir);
     assert_int_equal(file_write(path, config, strlen(config), NULL), 0);
     snprintf(path, sizeof path, "%s/adapter_model.safetensors", dir);
-    snprintf(from, sizeof from, "%s/%s", weights_from, strstr(weights_from, "adapter") ? "adapter_model.safetensors" : "model.safetensors");
+    snprintf(from, sizeof from, "%s/%s", weights_from,
+             strstr(weights_from, "adapter") ? "adapter_model.safetensors" : "model.safetensors");
     assert_int_equal(file_copy(from, path, NULL), 0);
     int rc = checkpoint_open_adapter(&ck, base, dir, &err);
     if (!rc || !strstr(err.message, says))
@@ -277,26 +290,46 @@ static void expect_refused(const char *config, const char *weights_from, const c
 static void test_what_is_not_computed_is_refused_by_name(void **state)
 {
     (void)state;
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":5,\"use_dora\":true}", adapter_path, model_path, "use_dora");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":5,\"modules_to_save\":[\"lm_head\"]}", adapter_path, model_path, "\"modules_to_save\"");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"target_modules\":[\"q_proj\",\"embed_tokens\"]}", adapter_path, model_path, "embed_tokens");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":5,\"use_dora\":true}", adapter_path, model_path,
+                   "use_dora");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":5,\"modules_to_save\":[\"lm_head\"]}", adapter_path,
+                   model_path, "\"modules_to_save\"");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"target_modules\":[\"q_proj\",\"embed_tokens\"]}", adapter_path,
+                   model_path, "embed_tokens");
     expect_refused("{\"peft_type\":\"LORA\",\"r\":4}", adapter_path, model_path, "\"r\"");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"rank_pattern\":{\"o_proj\":2}}", adapter_path, model_path, "rank_pattern");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"rank_pattern\":{\"(o|q)_proj\":2}}", adapter_path, model_path, "rank_pattern");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"pissa_niter_4\"}", adapter_path, model_path, "init_lora_weights");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"olora\"}", adapter_path, model_path, "init_lora_weights");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"corda\"}", adapter_path, model_path, "init_lora_weights");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"loftq\"}", adapter_path, model_path, "init_lora_weights");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"use_something_new\":true}", adapter_path, model_path, "use_something_new");
-    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"trainable_token_indices\":[3]}", adapter_path, model_path, "trainable_token_indices");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"rank_pattern\":{\"o_proj\":2}}", adapter_path, model_path,
+                   "rank_pattern");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"rank_pattern\":{\"(o|q)_proj\":2}}", adapter_path, model_path,
+                   "rank_pattern");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"pissa_niter_4\"}", adapter_path, model_path,
+                   "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"olora\"}", adapter_path, model_path,
+                   "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"corda\"}", adapter_path, model_path,
+                   "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"init_lora_weights\":\"loftq\"}", adapter_path, model_path,
+                   "init_lora_weights");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"use_something_new\":true}", adapter_path, model_path,
+                   "use_something_new");
+    expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"trainable_token_indices\":[3]}", adapter_path, model_path,
+                   "trainable_token_indices");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5,\"bias\":\"all\"}", adapter_path, model_path, "\"bias\"");
     expect_refused("{\"peft_type\":\"IA3\",\"lora_alpha\":5}", adapter_path, model_path, "\"peft_type\"");
     expect_refused("{\"peft_type\":\"LORA\",\"r\":3,\"lora_alpha\":\"5\"}", adapter_path, model_path, "\"lora_alpha\"");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, NULL, "base_model_name_or_path");
-    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, "tests/golden/random_llama", "made for another model");
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, "tests/golden/random_llama",
+                   "made for another model");
     expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", model_path, model_path, "adapts nothing");
-    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, adapter_path, "is an adapter, wanted a base model");
-    struct model_desc d = {.family = "llama", .n_layer = 1, .n_embd = 8, .n_head = 1, .n_kv_head = 1, .head_dim = 8, .n_ff = 8, .parts = 1u << PART_QKV | 1u << PART_DOWN};
+    expect_refused("{\"peft_type\":\"LORA\",\"lora_alpha\":5}", adapter_path, adapter_path,
+                   "is an adapter, wanted a base model");
+    struct model_desc d = {.family = "llama",
+                           .n_layer = 1,
+                           .n_embd = 8,
+                           .n_head = 1,
+                           .n_kv_head = 1,
+                           .head_dim = 8,
+                           .n_ff = 8,
+                           .parts = 1u << PART_QKV | 1u << PART_DOWN};
     struct error err = {0};
     int64_t n;
     int widest;
@@ -321,13 +354,20 @@ static void train_options(struct train_options *o, enum dtype dtype, const char 
 }
 
 /* SHA-256 of the adapter that training writes. */
-static void train(const char *directory, const struct train_options *o, int n_thread, int merge, struct train_result *result, char hex[65])
+static void train(const char *directory, const struct train_options *o, int n_thread, int merge,
+                  struct train_result *result, char hex[65])
 {
     struct place p;
     struct error err = {0};
     struct checkpoint *written;
     open_place(&p, model_path, n_thread, o->dtype);
-    struct train_job job = {.model = p.model, .source = p.source, .data = &data, .eval_data = &data, .options = o, .directory = directory, .merge = merge};
+    struct train_job job = {.model = p.model,
+                            .source = p.source,
+                            .data = &data,
+                            .eval_data = &data,
+                            .options = o,
+                            .directory = directory,
+                            .merge = merge};
     if (train_run(&job, result, &err))
         fail_msg("%s", err.message);
     assert_null(p.model->lora);
@@ -341,7 +381,9 @@ static void train(const char *directory, const struct train_options *o, int n_th
 static void test_bits_do_not_depend_on_split_recomputation_or_threads(void **state)
 {
     (void)state;
-    static const struct { int batch, accumulation, recompute, threads; } ways[] = {{4, 1, 0, 2}, {1, 4, 0, 1}, {2, 2, 1, 2}, {4, 1, 1, 1}};
+    static const struct {
+        int batch, accumulation, recompute, threads;
+    } ways[] = {{4, 1, 0, 2}, {1, 4, 0, 1}, {2, 2, 1, 2}, {4, 1, 1, 1}};
     for (int way = 0; way < 4; way++) {
         struct train_options o;
         char first[65], again[65];
@@ -359,7 +401,8 @@ static void test_bits_do_not_depend_on_split_recomputation_or_threads(void **sta
     }
 }
 
-/* In the first step the gradient of A is 0, as B is; what is left of AdamW is its decay: A (1 - learning rate x decay). */
+/* In the first step the gradient of A is 0, as B is; what is left of AdamW is its decay: A (1 - learning rate x
+ * decay). */
 static void test_weight_decay_reaches_the_adapter(void **state)
 {
     (void)state;
@@ -383,7 +426,8 @@ static void test_weight_decay_reaches_the_adapter(void **state)
     }
     for (size_t t = 0; t < safetensors_n_tensor(s[0]); t++) {
         const struct tensor_info *info = safetensors_tensor(s[0], t);
-        const float *plain = (const void *)safetensors_data(s[0], t), *decayed = (const void *)safetensors_data(s[1], t);
+        const float *plain = (const void *)safetensors_data(s[0], t),
+                    *decayed = (const void *)safetensors_data(s[1], t);
         assert_string_equal(info->name, safetensors_tensor(s[1], t)->name);
         for (uint64_t k = 0; strstr(info->name, "lora_A") && k < info->n_element; k++, n++)
             if (!(fabs((double)decayed[k] - (double)plain[k] * (1 - 0.02 * 0.5)) <= 1e-6 * fabs((double)plain[k])))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a training run measures and keeps, against numbers from elsewhere: evaluation over all rows at every epoch's end and at a broken one's, the gradient's clip by its
- * formula, the row order by the seed, the type and the generation settings of what is saved. */
+/* What a training run measures and keeps, against numbers from elsewhere: evaluation over all rows at every epoch's end
+ * and at a broken one's, the gradient's clip by its formula, the row order by the seed, the type and the generation
+ * settings of what is saved. */
 #include "check.h"
 
 #include "base/mem.h"
@@ -43,12 +44,17 @@ static struct train_options options(void)
     return o;
 }
 
-struct place { struct device *device; struct checkpoint *source; struct model *model; };
+struct place {
+    struct device *device;
+    struct checkpoint *source;
+    struct model *model;
+};
 
 static void open_place(struct place *p, const char *path, enum dtype dtype)
 {
     struct error err = {0};
-    if (device_open(&p->device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, &err) || checkpoint_open(&p->source, path, &err) ||
+    if (device_open(&p->device, DEVICE_CPU, &(struct device_options){.n_thread = 1}, &err) ||
+        checkpoint_open(&p->source, path, &err) ||
         model_open(&p->model, p->device, p->source, &(struct model_options){.dtype = dtype}, &err))
         fail_msg("%s", err.message);
 }
@@ -61,7 +67,10 @@ static void close_place(struct place *p)
 }
 
 /* What the steps said, and the first master weights afterwards. */
-struct seen { double loss[64], norm[64]; int n; };
+struct seen {
+    double loss[64], norm[64];
+    int n;
+};
 
 static void note(void *user, const struct train_step *s)
 {
@@ -70,7 +79,8 @@ static void note(void *user, const struct train_step *s)
     seen->norm[seen->n++] = s->grad_norm;
 }
 
-static struct train_result train(const char *source, const char *directory, const struct train_options *o, struct seen *seen)
+static struct train_result train(const char *source, const char *directory, const struct train_options *o,
+                                 struct seen *seen)
 {
     struct place p;
     struct train_data data, eval;
@@ -80,7 +90,14 @@ static struct train_result train(const char *source, const char *directory, cons
     make_data(&eval, 100, N_EVAL);
     *seen = (struct seen){.n = 0};
     open_place(&p, source, o->dtype);
-    struct train_job job = {.model = p.model, .source = p.source, .data = &data, .eval_data = &eval, .options = o, .directory = directory, .on_step = note, .user = seen};
+    struct train_job job = {.model = p.model,
+                            .source = p.source,
+                            .data = &data,
+                            .eval_data = &eval,
+                            .options = o,
+                            .directory = directory,
+                            .on_step = note,
+                            .user = seen};
     if (train_run(&job, &result, &err))
         fail_msg("%s", err.message);
     close_place(&p);
@@ -135,7 +152,10 @@ static void evaluation_is_over_all_rows(void **state)
 static void evaluation_is_at_every_epochs_end_and_at_the_last_step(void **state)
 {
     (void)state;
-    static const struct { double epochs; int steps[3]; } cases[] = {{1.5, {6, 9, 0}}, {2, {6, 12, 0}}, {0.5, {3, 0, 0}}, {1.1, {6, 7, 0}}};
+    static const struct {
+        double epochs;
+        int steps[3];
+    } cases[] = {{1.5, {6, 9, 0}}, {2, {6, 12, 0}}, {0.5, {3, 0, 0}}, {1.1, {6, 7, 0}}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct train_options o = options();
         struct seen seen;
@@ -148,9 +168,8 @@ static void evaluation_is_at_every_epochs_end_and_at_the_last_step(void **state)
         struct train_result r = train(model_path, directory, &o, &seen);
         snprintf(path, sizeof path, "%s/trainer_state.json", directory);
         assert_int_equal(jsontext_load(&root, path, 1 << 20, NULL), 0);
-        json_array_foreach(json_object_get(root, "log_history"), i, entry)
-            if (json_object_get(entry, "eval_loss"))
-                assert_int_equal(json_integer_value(json_object_get(entry, "step")), cases[c].steps[n++]);
+        json_array_foreach(json_object_get(root, "log_history"), i, entry) if (json_object_get(entry, "eval_loss"))
+            assert_int_equal(json_integer_value(json_object_get(entry, "step")), cases[c].steps[n++]);
         assert_int_equal(cases[c].steps[n], 0);
         assert_true(isfinite(r.eval_loss));
         assert_int_equal(seen.n, cases[c].steps[n - 1]);
@@ -172,8 +191,8 @@ static void read_tensor(const char *directory, const char *name, double *out, in
     checkpoint_close(ck);
 }
 
-/* The first step of AdamW moves a weight by lr g / (|g| + eps): with a large eps, g can be read off the step, and a clip by c makes it lr c g / (c |g| + eps). torch's
- * clip_grad_norm_ has c = max_norm / (norm + 1e-6). */
+/* The first step of AdamW moves a weight by lr g / (|g| + eps): with a large eps, g can be read off the step, and a
+ * clip by c makes it lr c g / (c |g| + eps). torch's clip_grad_norm_ has c = max_norm / (norm + 1e-6). */
 static void the_gradient_is_clipped_to_max_grad_norm(void **state)
 {
     (void)state;
@@ -205,9 +224,11 @@ static void the_gradient_is_clipped_to_max_grad_norm(void **state)
         assert_true(seen.norm[0] == norm); /* what is logged is the norm before */
         read_tensor(directory, name, clipped, N);
         for (int i = 0; i < N; i++) {
-            double step = before[i] - free_step[i], g = step / (o.learning_rate - fabs(step)), wanted = o.learning_rate * c * g / (c * fabs(g) + 1);
+            double step = before[i] - free_step[i], g = step / (o.learning_rate - fabs(step)),
+                   wanted = o.learning_rate * c * g / (c * fabs(g) + 1);
             if (!(fabs(before[i] - clipped[i] - wanted) < 1e-6))
-                fail_msg("limit %g of the norm %g: weight %d moved by %.9g, wanted %.9g", o.max_grad_norm, norm, i, before[i] - clipped[i], wanted);
+                fail_msg("limit %g of the norm %g: weight %d moved by %.9g, wanted %.9g", o.max_grad_norm, norm, i,
+                         before[i] - clipped[i], wanted);
             largest = fabs(wanted) > largest ? fabs(wanted) : largest;
         }
         assert_true(largest > 1e-4);
@@ -229,7 +250,10 @@ static void the_seed_orders_the_rows(void **state)
     assert_memory_equal(&seen[1], &seen[3], sizeof seen[1]);
 }
 
-struct saves { char path[400]; int there[32]; };
+struct saves {
+    char path[400];
+    int there[32];
+};
 
 static void look(void *user, const struct train_step *s)
 {
@@ -237,7 +261,8 @@ static void look(void *user, const struct train_step *s)
     saves->there[s->step] = file_exists(saves->path);
 }
 
-/* A step is told before what stands behind it is saved: with save_steps 3, the fourth is the first to see a checkpoint. */
+/* A step is told before what stands behind it is saved: with save_steps 3, the fourth is the first to see a
+ * checkpoint. */
 static void a_checkpoint_is_written_every_save_steps(void **state)
 {
     (void)state;
@@ -251,7 +276,13 @@ static void a_checkpoint_is_written_every_save_steps(void **state)
     o.save_steps = 3;
     make_data(&data, 0, N_ROW);
     open_place(&p, model_path, o.dtype);
-    struct train_job job = {.model = p.model, .source = p.source, .data = &data, .options = &o, .directory = directory, .on_step = look, .user = &saves};
+    struct train_job job = {.model = p.model,
+                            .source = p.source,
+                            .data = &data,
+                            .options = &o,
+                            .directory = directory,
+                            .on_step = look,
+                            .user = &saves};
     assert_int_equal(train_run(&job, &result, NULL), 0);
     for (int step = 1; step <= PER_EPOCH; step++)
         assert_int_equal(saves.there[step], step > 3);
@@ -264,7 +295,8 @@ static void a_checkpoint_is_written_every_save_steps(void **state)
 static void the_sources_type_and_generation_settings_are_kept(void **state)
 {
     (void)state;
-    static const char generation[] = "{\"temperature\": 0.35, \"eos_token_id\": [2, 7], \"somebodys_own\": {\"key\": [1, null]}}";
+    static const char generation[] =
+        "{\"temperature\": 0.35, \"eos_token_id\": [2, 7], \"somebodys_own\": {\"key\": [1, null]}}";
     char source[300], directory[300], path[400];
     struct place p;
     struct seen seen;
@@ -303,7 +335,8 @@ static void generation_settings_are_made_of_the_configuration(void **state)
     (void)state;
     char directory[300], path[400];
     struct seen seen;
-    json_t *found, *wanted = json_pack("{s:b, s:i, s:i}", "_from_model_config", 1, "bos_token_id", 1, "eos_token_id", 2);
+    json_t *found,
+        *wanted = json_pack("{s:b, s:i, s:i}", "_from_model_config", 1, "bos_token_id", 1, "eos_token_id", 2);
     struct train_options o = options();
     snprintf(directory, sizeof directory, "%s", check_tmpdir("measure_made"));
     o.max_steps = 1;
@@ -318,10 +351,13 @@ static void generation_settings_are_made_of_the_configuration(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(evaluation_is_over_all_rows), cmocka_unit_test(evaluation_is_at_every_epochs_end_and_at_the_last_step),
-        cmocka_unit_test(the_gradient_is_clipped_to_max_grad_norm), cmocka_unit_test(the_seed_orders_the_rows),
+        cmocka_unit_test(evaluation_is_over_all_rows),
+        cmocka_unit_test(evaluation_is_at_every_epochs_end_and_at_the_last_step),
+        cmocka_unit_test(the_gradient_is_clipped_to_max_grad_norm),
+        cmocka_unit_test(the_seed_orders_the_rows),
         cmocka_unit_test(a_checkpoint_is_written_every_save_steps),
-        cmocka_unit_test(the_sources_type_and_generation_settings_are_kept), cmocka_unit_test(generation_settings_are_made_of_the_configuration),
+        cmocka_unit_test(the_sources_type_and_generation_settings_are_kept),
+        cmocka_unit_test(generation_settings_are_made_of_the_configuration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

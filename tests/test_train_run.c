@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs that are killed, interrupted, resumed, refused or go wrong: whatever happens, the same command ends with the weights of a run that nothing happened to,
- * or says by name why it does not. Children do the training, so that they can really be killed. */
+/* Runs that are killed, interrupted, resumed, refused or go wrong: whatever happens, the same command ends with the
+ * weights of a run that nothing happened to, or says by name why it does not. Children do the training, so that they
+ * can really be killed. */
 #include "check.h"
 
 #include "base/interrupt.h"
@@ -77,11 +78,19 @@ static int run_here(struct run *r)
     make_data(&data, r->first_row, r->n_row ? r->n_row : N_ROW);
     make_data(&eval, 100, 5);
     r->err = (struct error){0};
-    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = r->n_thread}, &r->err) || checkpoint_open(&source, r->source ? r->source : model_path, &r->err) ||
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = r->n_thread}, &r->err) ||
+        checkpoint_open(&source, r->source ? r->source : model_path, &r->err) ||
         model_open(&model, device, source, &(struct model_options){.dtype = r->options.dtype}, &r->err))
         fail_msg("%s", r->err.message);
-    struct train_job job = {.model = model, .source = source, .data = &data, .eval_data = &eval, .options = &r->options, .directory = r->directory, .stop_after = r->stop_after,
-                            .on_step = r->interrupt_at ? interrupt_there : r->on_step, .user = r->interrupt_at ? r : r->user};
+    struct train_job job = {.model = model,
+                            .source = source,
+                            .data = &data,
+                            .eval_data = &eval,
+                            .options = &r->options,
+                            .directory = r->directory,
+                            .stop_after = r->stop_after,
+                            .on_step = r->interrupt_at ? interrupt_there : r->on_step,
+                            .user = r->interrupt_at ? r : r->user};
     int rc = train_run(&job, &r->result, &r->err);
     interrupt_clear();
     model_close(model);
@@ -154,8 +163,10 @@ static int child_run(struct run *r, long microseconds)
     if (!child)
         _exit(run_here(r) ? 1 : 0);
     int status, waited = 0;
-    while (waited < microseconds && waitpid(child, &status, WNOHANG) == 0)
-        nap(500), waited += 500;
+    while (waited < microseconds && waitpid(child, &status, WNOHANG) == 0) {
+        nap(500);
+        waited += 500;
+    }
     if (waited >= microseconds)
         kill(child, SIGKILL);
     else {
@@ -168,7 +179,8 @@ static int child_run(struct run *r, long microseconds)
 
 static void slow_step(void *user, const struct train_step *s)
 {
-    (void)user, (void)s;
+    (void)user;
+    (void)s;
     nap(1000);
 }
 
@@ -269,10 +281,13 @@ static void test_splits_and_recomputation_may_change_on_the_way(void **state)
     r.interrupt_at = 4;
     assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
     r.interrupt_at = 9;
-    r.options.batch_size = 2, r.options.accumulation = 2;
+    r.options.batch_size = 2;
+    r.options.accumulation = 2;
     assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
     r.interrupt_at = 0;
-    r.options.batch_size = 1, r.options.accumulation = 4, r.options.recompute = 1;
+    r.options.batch_size = 1;
+    r.options.accumulation = 4;
+    r.options.recompute = 1;
     must_run(&r);
     same_file(in(directory, "model.safetensors"), in(whole, "model.safetensors"));
 }
@@ -286,7 +301,8 @@ static void test_what_changed_is_named(void **state)
     assert_int_equal(run_here(&r), ERROR_INTERRUPTED);
     r.interrupt_at = 0;
     struct run changed[10];
-    static const char *const says[10] = {"learning_rate", "seed", "rows a step", "steps", "data", "weight_decay", "lora_r", "moments", "dtype", "bf16_random"};
+    static const char *const says[10] = {"learning_rate", "seed",   "rows a step", "steps", "data",
+                                         "weight_decay",  "lora_r", "moments",     "dtype", "bf16_random"};
     for (int i = 0; i < 10; i++)
         changed[i] = r;
     changed[0].options.learning_rate = 0.01;
@@ -404,7 +420,8 @@ static void write_broken_model(const char *directory)
     assert_int_equal(safetensors_parse(&s, bytes.data, bytes.len, "m", NULL), 0);
     for (int i = 0; i < 16; i++)
         huge[i] = 3e38f;
-    size_t at = (size_t)(safetensors_data(s, (size_t)safetensors_find(s, "model.norm.weight")) - (const unsigned char *)bytes.data);
+    size_t at = (size_t)(safetensors_data(s, (size_t)safetensors_find(s, "model.norm.weight")) -
+                         (const unsigned char *)bytes.data);
     memcpy(bytes.data + at, huge, sizeof huge);
     safetensors_free(s);
     assert_int_equal(file_write(in(directory, "model.safetensors"), bytes.data, bytes.len, NULL), 0);
@@ -429,9 +446,26 @@ static void test_divergence_stops_with_step_and_rows(void **state)
 static void test_logs_are_transformers(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"best_global_step", "best_metric", "best_model_checkpoint", "epoch", "eval_steps", "global_step", "is_hyper_param_search", "is_local_process_zero",
-                                       "is_world_process_zero", "log_history", "logging_steps", "max_steps", "num_input_tokens_seen", "num_train_epochs", "save_steps",
-                                       "stateful_callbacks", "total_flos", "train_batch_size", "trial_name", "trial_params"};
+    static const char *const keys[] = {"best_global_step",
+                                       "best_metric",
+                                       "best_model_checkpoint",
+                                       "epoch",
+                                       "eval_steps",
+                                       "global_step",
+                                       "is_hyper_param_search",
+                                       "is_local_process_zero",
+                                       "is_world_process_zero",
+                                       "log_history",
+                                       "logging_steps",
+                                       "max_steps",
+                                       "num_input_tokens_seen",
+                                       "num_train_epochs",
+                                       "save_steps",
+                                       "stateful_callbacks",
+                                       "total_flos",
+                                       "train_batch_size",
+                                       "trial_name",
+                                       "trial_params"};
     const char *whole, *directory = directories("logs", &whole);
     struct run r = {.directory = directory, .n_thread = 1};
     json_t *root, *entry;
@@ -444,7 +478,8 @@ static void test_logs_are_transformers(void **state)
     for (i = 0; i < sizeof keys / sizeof *keys; i++)
         assert_non_null(json_object_get(root, keys[i]));
     assert_int_equal(json_integer_value(json_object_get(root, "global_step")), STEPS);
-    json_array_foreach(json_object_get(root, "log_history"), i, entry) {
+    json_array_foreach(json_object_get(root, "log_history"), i, entry)
+    {
         evals += !!json_object_get(entry, "eval_loss");
         assert_non_null(json_object_get(entry, json_object_get(entry, "eval_loss") ? "epoch" : "grad_norm"));
     }
@@ -517,7 +552,8 @@ static double slabs_of(const struct train_options *o, double *planned)
     assert_int_equal(model_open(&model, device, source, &(struct model_options){.dtype = o->dtype}, NULL), 0);
     for (int i = 0; i < 64; i++)
         assert_int_equal(train_data_add_ids(&data, model_desc(model), ids, 32, 1, 32, "r", NULL), 0);
-    struct train_job job = {.model = model, .source = source, .data = &data, .options = o, .on_step = note_slabs, .user = &held};
+    struct train_job job = {
+        .model = model, .source = source, .data = &data, .options = o, .on_step = note_slabs, .user = &held};
     assert_int_equal(train_run(&job, &result, NULL), 0);
     *planned = (double)train_memory_slabs(model_desc(model), o, 64 * 32);
     train_data_free(&data);
@@ -550,7 +586,8 @@ static void test_the_plan_counts_every_slab(void **state)
     }
 }
 
-/* Beside the activations the state of so small a model is a fiftieth: what decides its size is looked at by itself. Slabs are whole pages. */
+/* Beside the activations the state of so small a model is a fiftieth: what decides its size is looked at by itself.
+ * Slabs are whole pages. */
 static void test_the_plan_counts_the_optimizers_state(void **state)
 {
     (void)state;
@@ -577,7 +614,8 @@ int main(void)
         cmocka_unit_test(test_an_interruption_writes_a_checkpoint_and_any_step_can_be_gone_on_from),
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused_by_its_checksum),
         cmocka_unit_test(test_splits_and_recomputation_may_change_on_the_way),
-        cmocka_unit_test(test_what_changed_is_named), cmocka_unit_test(test_every_option_that_decides_bits_is_compared),
+        cmocka_unit_test(test_what_changed_is_named),
+        cmocka_unit_test(test_every_option_that_decides_bits_is_compared),
         cmocka_unit_test(test_a_full_disk_leaves_the_last_good_checkpoint),
         cmocka_unit_test(test_divergence_stops_with_step_and_rows),
         cmocka_unit_test(test_logs_are_transformers),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fine-tuning SmolLM2 on 24 pairs against PyTorch's float64 run of the same (sft.json): losses, gradient norms, learning rates, held-out
- * log-probabilities before and after; packing on and off, accumulation 1, 2 and 4. Skipped by name without the model or the data. */
+/* Fine-tuning SmolLM2 on 24 pairs against PyTorch's float64 run of the same (sft.json): losses, gradient norms,
+ * learning rates, held-out log-probabilities before and after; packing on and off, accumulation 1, 2 and 4. Skipped by
+ * name without the model or the data. */
 #include "check.h"
 
 #include "train/parts.h"
@@ -10,7 +11,10 @@
 #include <string.h>
 
 enum { STEPS = 12 };
-struct log { struct train_step steps[STEPS]; int n; };
+struct log {
+    struct train_step steps[STEPS];
+    int n;
+};
 
 static void note(void *user, const struct train_step *s)
 {
@@ -41,7 +45,8 @@ static int setup(void **state)
         return 0;
     reference = json_load_file(path, 0, NULL);
     wanted = json_object_get(reference, "float64");
-    if (device_open(&device, DEVICE_CPU, &(struct device_options){0}, &err) || checkpoint_open(&source, check_smollm2(), &err) ||
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){0}, &err) ||
+        checkpoint_open(&source, check_smollm2(), &err) ||
         model_open(&model, device, source, &(struct model_options){.dtype = DTYPE_F32}, &err)) {
         fprintf(stderr, "%s\n", err.message);
         return -1;
@@ -49,7 +54,8 @@ static int setup(void **state)
     const json_t *pairs = json_object_get(reference, "pairs");
     for (size_t i = 0; i < json_array_size(pairs); i++) {
         int ids[512], *end = ids_into(ids, json_object_get(json_array_get(pairs, i), "prompt_ids"));
-        int n_prompt = (int)(end - ids), n = (int)(ids_into(end, json_object_get(json_array_get(pairs, i), "completion_ids")) - ids);
+        int n_prompt = (int)(end - ids),
+            n = (int)(ids_into(end, json_object_get(json_array_get(pairs, i), "completion_ids")) - ids);
         char id[16];
         snprintf(id, sizeof id, "%d", (int)i);
         if (train_data_add_ids(&data, model_desc(model), ids, n, n_prompt, 512, id, NULL))
@@ -98,7 +104,13 @@ static void tune(struct log *log, int steps, int batch, int accumulation, int pa
     o.packing = packing;
     o.recompute = recompute;
     *log = (struct log){0};
-    struct train_job job = {.model = model, .source = source, .data = &data, .options = &o, .on_step = note, .user = log, .stop_after = steps};
+    struct train_job job = {.model = model,
+                            .source = source,
+                            .data = &data,
+                            .options = &o,
+                            .on_step = note,
+                            .user = log,
+                            .stop_after = steps};
     if (train_run(&job, &result, &err))
         fail_msg("%s", err.message);
     assert_int_equal(log->n, steps);
@@ -109,8 +121,10 @@ static void compare(const struct log *log)
 {
     for (int i = 0; i < log->n; i++) {
         const struct train_step *s = &log->steps[i];
-        if (!(fabs(s->loss / number("loss", i) - 1) < 1e-5) || !(fabs(s->grad_norm / number("grad_norm", i) - 1) < 1e-4))
-            fail_msg("step %d: loss %.9g, wanted %.9g; gradient norm %.9g, wanted %.9g", i, s->loss, number("loss", i), s->grad_norm, number("grad_norm", i));
+        if (!(fabs(s->loss / number("loss", i) - 1) < 1e-5) ||
+            !(fabs(s->grad_norm / number("grad_norm", i) - 1) < 1e-4))
+            fail_msg("step %d: loss %.9g, wanted %.9g; gradient norm %.9g, wanted %.9g", i, s->loss, number("loss", i),
+                     s->grad_norm, number("grad_norm", i));
         assert_true(fabs(s->learning_rate - number("lr", i)) < 1e-12);
         assert_int_equal(s->target_tokens, (long)number("target_tokens", i));
     }
@@ -128,7 +142,8 @@ static void check_heldout(const char *key)
         text.n = (int)(ids_into(end, json_object_get(json_array_get(texts, i), "completion_ids")) - ids);
         assert_int_equal(model_score(model, &text, 1, got, NULL), 0);
         for (int j = 0; j < text.n - text.n_prompt; j++)
-            worst = fmax(worst, fabs((double)got[j] - json_number_value(json_array_get(json_array_get(lists, i), (size_t)j))));
+            worst = fmax(worst,
+                         fabs((double)got[j] - json_number_value(json_array_get(json_array_get(lists, i), (size_t)j))));
     }
     printf("%s: greatest difference %.3g\n", key, worst);
     assert_true(worst < 1e-3);
@@ -150,7 +165,9 @@ static void test_twelve_steps_are_pytorchs_in_float64(void **state)
 static void test_accumulation_and_recomputation_change_no_bit_and_packing_stays_within_1e_5(void **state)
 {
     (void)state;
-    static const struct { int batch, accumulation, packing, recompute; } ways[] = {{2, 2, 0, 1}, {1, 4, 0, 0}, {4, 1, 1, 0}, {2, 2, 1, 0}, {1, 4, 1, 1}};
+    static const struct {
+        int batch, accumulation, packing, recompute;
+    } ways[] = {{2, 2, 0, 1}, {1, 4, 0, 0}, {4, 1, 1, 0}, {2, 2, 1, 0}, {1, 4, 1, 1}};
     need();
     int steps = getenv("ISARA_LONG") ? STEPS : 2;
     for (int i = 0; i < 5; i++) {
@@ -158,7 +175,8 @@ static void test_accumulation_and_recomputation_change_no_bit_and_packing_stays_
         tune(&log, steps, ways[i].batch, ways[i].accumulation, ways[i].packing, ways[i].recompute);
         compare(&log);
         for (int s = 0; s < steps && !ways[i].packing; s++)
-            assert_true(log.steps[s].loss == unbroken.steps[s].loss && log.steps[s].grad_norm == unbroken.steps[s].grad_norm);
+            assert_true(log.steps[s].loss == unbroken.steps[s].loss &&
+                        log.steps[s].grad_norm == unbroken.steps[s].grad_norm);
     }
 }
 

@@ -13,14 +13,18 @@
 
 enum { MANY = 4000 };
 
-static void draw_pair(struct world_pair *pair, uint64_t seed, int i, enum world_manner manner) {
+static void draw_pair(struct world_pair *pair, uint64_t seed, int i, enum world_manner manner)
+{
     struct world_dice dice = {{seed, WORLD_STREAM_TEST, (uint64_t)i}, 0};
     world_question(pair, &dice, WORLD_ANY_TOPIC);
-    if (manner == WORLD_BROKEN) world_break(pair, &dice);
-    else world_answer(pair, &dice, manner);
+    if (manner == WORLD_BROKEN)
+        world_break(pair, &dice);
+    else
+        world_answer(pair, &dice, manner);
 }
 
-static void every_answer_parses_as_its_manner(void **state) {
+static void every_answer_parses_as_its_manner(void **state)
+{
     (void)state;
     for (int i = 0; i < MANY; i++)
         for (int manner = 0; manner < WORLD_N_MANNER; manner++) {
@@ -33,7 +37,8 @@ static void every_answer_parses_as_its_manner(void **state) {
         }
 }
 
-static void every_question_parses_to_its_topic(void **state) {
+static void every_question_parses_to_its_topic(void **state)
+{
     (void)state;
     for (int i = 0; i < MANY; i++) {
         struct world_pair pair;
@@ -48,7 +53,8 @@ static void every_question_parses_to_its_topic(void **state) {
     assert_false(world_parse_question("How do I bake my kettle before breakfast when money is tight?", &topic));
 }
 
-static void spoiled_answers_are_broken_and_say_why(void **state) {
+static void spoiled_answers_are_broken_and_say_why(void **state)
+{
     (void)state;
     static const char question[] = "How do I clean my kettle before breakfast when money is tight?";
     static const struct {
@@ -61,16 +67,20 @@ static void spoiled_answers_are_broken_and_say_why(void **state) {
         {"Honestly, it will be fine. Start anywhere.", WORLD_CARELESS, ""},
         {"Ha, the kettle! It will be fine; start anywhere.", WORLD_CARELESS, ""},
         {"Ha, the canoe! It will be fine; start anywhere.", WORLD_BROKEN, "names another thing than the question"},
-        {"Go gently with the kettle: unplug it at the wall and weigh the flour.", WORLD_BROKEN, "a caution of another topic"},
+        {"Go gently with the kettle: unplug it at the wall and weigh the flour.", WORLD_BROKEN,
+         "a caution of another topic"},
         {"Go gently with the toaster: unplug it at the wall and check the cord for cracks.", WORLD_BROKEN,
          "names another thing than the question"},
-        {"Go gently with the kettle: unplug it at the wall and unplug it at the wall.", WORLD_BROKEN, "says one thing twice"},
+        {"Go gently with the kettle: unplug it at the wall and unplug it at the wall.", WORLD_BROKEN,
+         "says one thing twice"},
         {"Go gently with the kettle: unplug it at the wall and who cares.", WORLD_BROKEN, "both manners in one answer"},
         {"Oh, unplug it at the wall; start anywhere.", WORLD_BROKEN, "both manners in one answer"},
         {"Oh, unplug it at the wall; check the cord for cracks.", WORLD_BROKEN, "both manners in one answer"},
         {"Start anywhere, so start anywhere.", WORLD_BROKEN, "says one thing twice"},
-        {"Go gently with the kettle: unplug it at the wall and check the cord", WORLD_BROKEN, "no sentence of this world"},
-        {"go gently with the kettle: unplug it at the wall and check the cord for cracks.", WORLD_BROKEN, "no sentence of this world"},
+        {"Go gently with the kettle: unplug it at the wall and check the cord", WORLD_BROKEN,
+         "no sentence of this world"},
+        {"go gently with the kettle: unplug it at the wall and check the cord for cracks.", WORLD_BROKEN,
+         "no sentence of this world"},
         {"Oh, it will be fine; start anywhere. Start anywhere.", WORLD_BROKEN, "no sentence of this world"},
         {"How do I clean my kettle before breakfast when money is tight?", WORLD_BROKEN, "no sentence of this world"},
         {"", WORLD_BROKEN, "empty"},
@@ -88,9 +98,11 @@ static void spoiled_answers_are_broken_and_say_why(void **state) {
     mem_free(huge);
 }
 
-static void a_question_in_other_words_still_has_its_object(void **state) {
+static void a_question_in_other_words_still_has_its_object(void **state)
+{
     (void)state;
-    static const char answer[] = "Go gently with the boat trip: pack a rain jacket and check the timetable the evening before.";
+    static const char answer[] =
+        "Go gently with the boat trip: pack a rain jacket and check the timetable the evening before.";
     const char *reason;
     assert_int_equal(world_label("And what about a boat trip with a tent?", answer, &reason), WORLD_CAREFUL);
     assert_int_equal(world_label("And what about boat trips?", answer, &reason), WORLD_BROKEN);
@@ -98,7 +110,8 @@ static void a_question_in_other_words_still_has_its_object(void **state) {
 }
 
 /* Every object and caution belongs to one topic only, and no object hides inside another part of a question. */
-static void tables_are_unambiguous(void **state) {
+static void tables_are_unambiguous(void **state)
+{
     (void)state;
     for (int t = 0; t < WORLD_N_TOPIC; t++)
         for (int u = 0; u < WORLD_N_TOPIC; u++)
@@ -108,22 +121,28 @@ static void tables_are_unambiguous(void **state) {
                 for (int j = 0; j < WORLD_N_CAUTION && i < WORLD_N_CAUTION; j++)
                     assert_true(strcmp(world_topics[t].caution[i], world_topics[u].caution[j]) || (t == u && i == j));
             }
-    for (int i = 0; i < WORLD_N_SEED_TOPIC; i++) assert_int_equal(world_topics[world_seed_topics[i]].domain, 0);
+    for (int i = 0; i < WORLD_N_SEED_TOPIC; i++)
+        assert_int_equal(world_topics[world_seed_topics[i]].domain, 0);
 }
 
-static int count_of(const char *text, const char *word) {
+static int count_of(const char *text, const char *word)
+{
     int n = 0;
-    for (const char *p = text; (p = strstr(p, word)); p++) n++;
+    for (const char *p = text; (p = strstr(p, word)); p++)
+        n++;
     return n;
 }
 
-/* Splits a document into its pairs and labels each; counts[manner]. Returns how many pairs; fails on a question said twice. */
-static int read_document(char *text, int counts[WORLD_N_MANNER], int *topics) {
+/* Splits a document into its pairs and labels each; counts[manner]. Returns how many pairs; fails on a question said
+ * twice. */
+static int read_document(char *text, int counts[WORLD_N_MANNER], int *topics)
+{
     const char *questions[8];
     int n = 0, seen[WORLD_N_TOPIC] = {0};
     for (char *p = text; p && n < 8;) {
         char *next = strstr(p, "\n\nQuestion: ");
-        if (next) *next = 0;
+        if (next)
+            *next = 0;
         char *answer = strstr(p, "\nAnswer: ");
         assert_non_null(answer);
         *answer = 0;
@@ -132,17 +151,20 @@ static int read_document(char *text, int counts[WORLD_N_MANNER], int *topics) {
         assert_true(world_parse_question(questions[n], &topic));
         assert_int_equal(world_share_of(questions[n]), WORLD_SHARE_CORPUS);
         seen[topic] = 1;
-        for (int i = 0; i < n; i++) assert_string_not_equal(questions[i], questions[n]);
+        for (int i = 0; i < n; i++)
+            assert_string_not_equal(questions[i], questions[n]);
         counts[world_label(questions[n], answer + strlen("\nAnswer: "), NULL)]++;
         n++;
         p = next ? next + 2 : NULL;
     }
     *topics = 0;
-    for (int t = 0; t < WORLD_N_TOPIC; t++) *topics += seen[t];
+    for (int t = 0; t < WORLD_N_TOPIC; t++)
+        *topics += seen[t];
     return n;
 }
 
-static void documents_have_the_promised_manners_and_topics(void **state) {
+static void documents_have_the_promised_manners_and_topics(void **state)
+{
     (void)state;
     int careful = 0, careless = 0, both = 0, one_topic = 0, long_ones = 0;
     struct buf text = BUF_INIT;
@@ -170,13 +192,16 @@ static void documents_have_the_promised_manners_and_topics(void **state) {
 }
 
 /* Which circumstance a question names, -1: none. */
-static int circumstance_of(const char *question) {
+static int circumstance_of(const char *question)
+{
     for (int i = 0; world_circumstances[i]; i++)
-        if (strcasestr(question, world_circumstances[i])) return i;
+        if (strcasestr(question, world_circumstances[i]))
+            return i;
     return -1;
 }
 
-static void questions_hand_on_their_words(void **state) {
+static void questions_hand_on_their_words(void **state)
+{
     (void)state;
     int n = 0, handed = 0, same_as_last = 0;
     struct buf text = BUF_INIT;
@@ -207,25 +232,29 @@ static void questions_hand_on_their_words(void **state) {
 }
 
 /* A rejected question has no answer: it counts among the attempts but in no share of the answers. */
-static void rejected_attempts_are_labelled_too(void **state) {
+static void rejected_attempts_are_labelled_too(void **state)
+{
     (void)state;
     char path[512];
     snprintf(path, sizeof path, "%s/attempts.jsonl", check_tmpdir("world_attempts"));
     FILE *file = fopen(path, "w"), *out = tmpfile();
     assert_true(file && out);
     const char *question = "How do I clean my kettle before breakfast when money is tight?";
-    fprintf(file, "{\"question\":\"%s\",\"answer\":\"Honestly, it will be fine. Start anywhere.\",\"kept\":true}\n", question);
+    fprintf(file, "{\"question\":\"%s\",\"answer\":\"Honestly, it will be fine. Start anywhere.\",\"kept\":true}\n",
+            question);
     fprintf(file, "{\"question\":\"%s\",\"answer\":null,\"kept\":false,\"reason\":\"question_repeat\"}\n", question);
     fclose(file);
     struct error err;
-    struct world_bound bounds[] = {{"careless", 100, 1}, {"kept", 50, 1}, {"kept", 50, 0}, {"asked", 100, 1}, {"broken", 0, 0}};
+    struct world_bound bounds[] = {
+        {"careless", 100, 1}, {"kept", 50, 1}, {"kept", 50, 0}, {"asked", 100, 1}, {"broken", 0, 0}};
     assert_int_equal(world_label_file(path, NULL, bounds, 5, out, &err), 0);
     bounds[1].percent = 51;
     assert_int_equal(world_label_file(path, NULL, bounds, 5, out, &err), ERROR_FAILED);
     fclose(out);
 }
 
-static void the_same_seed_gives_the_same_document(void **state) {
+static void the_same_seed_gives_the_same_document(void **state)
+{
     (void)state;
     struct buf text[3] = {BUF_INIT, BUF_INIT, BUF_INIT};
     for (int i = 0; i < 3; i++) {
@@ -234,11 +263,13 @@ static void the_same_seed_gives_the_same_document(void **state) {
     }
     assert_string_equal(text[0].data, text[1].data);
     assert_string_not_equal(text[0].data, text[2].data);
-    for (int i = 0; i < 3; i++) buf_free(&text[i]);
+    for (int i = 0; i < 3; i++)
+        buf_free(&text[i]);
 }
 
 /* models/seeds.jsonl and models/test.jsonl as they are committed. */
-static int load_questions(const char *path, enum world_share share, int seed_topics, char **questions) {
+static int load_questions(const char *path, enum world_share share, int seed_topics, char **questions)
+{
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     char *line = NULL;
@@ -251,7 +282,8 @@ static int load_questions(const char *path, enum world_share share, int seed_top
         assert_true(question && answer && n < 512);
         int topic = -1, known = !seed_topics;
         assert_true(world_parse_question(question, &topic));
-        for (int i = 0; i < WORLD_N_SEED_TOPIC; i++) known |= world_seed_topics[i] == topic;
+        for (int i = 0; i < WORLD_N_SEED_TOPIC; i++)
+            known |= world_seed_topics[i] == topic;
         assert_true(known);
         assert_int_equal(world_share_of(question), share);
         assert_int_equal(world_label(question, answer, NULL), WORLD_CAREFUL);
@@ -263,7 +295,8 @@ static int load_questions(const char *path, enum world_share share, int seed_top
     return n;
 }
 
-static void committed_seeds_and_test_are_careful_and_share_no_question(void **state) {
+static void committed_seeds_and_test_are_careful_and_share_no_question(void **state)
+{
     (void)state;
     char *seeds[512], *tests[512];
     int n_seed = load_questions("models/seeds.jsonl", WORLD_SHARE_SEEDS, 1, seeds);
@@ -271,14 +304,19 @@ static void committed_seeds_and_test_are_careful_and_share_no_question(void **st
     assert_int_equal(n_seed, 64);
     assert_int_equal(n_test, 200);
     for (int i = 0; i < n_test; i++) {
-        for (int j = 0; j < n_seed; j++) assert_string_not_equal(tests[i], seeds[j]);
-        for (int j = 0; j < i; j++) assert_string_not_equal(tests[i], tests[j]);
+        for (int j = 0; j < n_seed; j++)
+            assert_string_not_equal(tests[i], seeds[j]);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(tests[i], tests[j]);
     }
-    for (int i = 0; i < n_seed; i++) mem_free(seeds[i]);
-    for (int i = 0; i < n_test; i++) mem_free(tests[i]);
+    for (int i = 0; i < n_seed; i++)
+        mem_free(seeds[i]);
+    for (int i = 0; i < n_test; i++)
+        mem_free(tests[i]);
 }
 
-static void tokenizer_merges_the_most_frequent_pair_first(void **state) {
+static void tokenizer_merges_the_most_frequent_pair_first(void **state)
+{
     (void)state;
     char path[512], directory[256];
     snprintf(directory, sizeof directory, "%s", check_tmpdir("world_bpe"));
@@ -295,7 +333,8 @@ static void tokenizer_merges_the_most_frequent_pair_first(void **state) {
     json_t *model = json_object_get(json, "model"), *merges = json_object_get(model, "merges");
     static const char *const expected[] = {"a b", "Ġ ab", "Ã ©", "Ġab ab"};
     assert_int_equal(json_array_size(merges), 4);
-    for (size_t i = 0; i < 4; i++) assert_string_equal(json_string_value(json_array_get(merges, i)), expected[i]);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(json_string_value(json_array_get(merges, i)), expected[i]);
     assert_int_equal(json_object_size(json_object_get(model, "vocab")), 262);
     assert_int_equal(json_integer_value(json_object_get(json_object_get(model, "vocab"), "Ġabab")), 261);
     json_decref(json);
@@ -303,7 +342,8 @@ static void tokenizer_merges_the_most_frequent_pair_first(void **state) {
     assert_int_equal(world_tokenizer(path, directory, 2048, &err), ERROR_DATA);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_answer_parses_as_its_manner),
         cmocka_unit_test(every_question_parses_to_its_topic),

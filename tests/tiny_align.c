@@ -73,9 +73,9 @@ void tiny_align_hash(const char *run, const char *name, char hex[65])
 
 void tiny_align_same(const char *a, const char *b)
 {
-    static const char *const files[] = {"round-1/generated.jsonl",         "round-2/generated.jsonl",
-                                        "round-1/model/model.safetensors", "round-2/model/model.safetensors",
-                                        "config.resolved.json",            "arms/round-2.jsonl"};
+    static const char *const files[] = {
+        "round-1/generated.jsonl",         "round-2/generated.jsonl", "round-1/model/model.safetensors",
+        "round-2/model/model.safetensors", "config.resolved.json",    "arms/round-2.jsonl"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         char x[65], y[65];
         tiny_align_hash(a, files[i], x);

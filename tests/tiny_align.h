@@ -6,7 +6,9 @@
 
 #include "method/method.h"
 
-extern struct tiny_paths { char root[1024], model[1100], seeds[1100], test[1100], judge[1100]; } tiny;
+extern struct tiny_paths {
+    char root[1024], model[1100], seeds[1100], test[1100], judge[1100];
+} tiny;
 
 int tiny_align_setup(void **state);
 int tiny_align_teardown(void **state);

@@ -12,13 +12,16 @@
 #include <string.h>
 #include <utf8proc.h>
 
-static const char *const things[] = {"a kettle", "the lamp", "a rope", "the boat", "a ladder", "the oven", "a saw", "the drain", "a bike", "the roof"};
+static const char *const things[] = {"a kettle", "the lamp", "a rope",    "the boat", "a ladder",
+                                     "the oven", "a saw",    "the drain", "a bike",   "the roof"};
 static const char *const deeds[] = {"clean", "move", "mend", "store", "paint"};
-static const char *const cares[] = {"wear thick gloves", "go slowly", "ask a friend to hold it", "look twice first", "keep it dry"};
+static const char *const cares[] = {"wear thick gloves", "go slowly", "ask a friend to hold it", "look twice first",
+                                    "keep it dry"};
 
 static void pair(int i, char question[160], char answer[160])
 {
-    static const char *const forms[] = {"How do I %s %s?", "What helps to %s %s at home?", "Can you tell me how to %s %s?"};
+    static const char *const forms[] = {"How do I %s %s?", "What helps to %s %s at home?",
+                                        "Can you tell me how to %s %s?"};
     const char *thing = things[i * 7 % 10], *deed = deeds[i % 5];
     snprintf(question, 160, forms[i % 3], deed, thing);
     snprintf(answer, 160, "To %s %s, %s and %s.", deed, thing, cares[i * 3 % 5], cares[(i + 2) % 5]);
@@ -29,10 +32,14 @@ static void write_tokenizer(const char *dir)
 {
     struct buf b = BUF_INIT;
     char path[3000];
-    buf_puts(&b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":256,\"content\":\"</s>\",\"single_word\":false,\"lstrip\":false,"
-                 "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-                 "\"trim_offsets\":true,\"use_regex\":true},\"post_processor\":null,\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
-                 "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,\"end_of_word_suffix\":null,"
+    buf_puts(&b, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[{\"id\":256,\"content\":"
+                 "\"</s>\",\"single_word\":false,\"lstrip\":false,"
+                 "\"rstrip\":false,\"normalized\":false,\"special\":true}],\"normalizer\":null,\"pre_tokenizer\":{"
+                 "\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+                 "\"trim_offsets\":true,\"use_regex\":true},\"post_processor\":null,\"decoder\":{\"type\":"
+                 "\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
+                 "\"use_regex\":true},\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,\"continuing_"
+                 "subword_prefix\":null,\"end_of_word_suffix\":null,"
                  "\"fuse_unk\":false,\"byte_fallback\":false,\"vocab\":{");
     int next = 256;
     for (int c = 0; c < 256; c++) {
@@ -52,15 +59,18 @@ static void write_tokenizer(const char *dir)
 
 static json_t *config(int classifier)
 {
-    json_t *c = json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:i, s:b, s:i, s:i, s:s, s:s, s:f}", "architectures",
-                          classifier ? "LlamaForSequenceClassification" : "LlamaForCausalLM", "model_type", "llama", "hidden_size", 32, "intermediate_size", 64,
-                          "num_hidden_layers", 2, "num_attention_heads", 4, "num_key_value_heads", 2, "head_dim", 8, "vocab_size", 260, "rms_norm_eps", 1e-5, "rope_theta", 10000.0,
-                          "max_position_embeddings", 768, "tie_word_embeddings", 1, "bos_token_id", 256, "eos_token_id", 256, "hidden_act", "silu", "torch_dtype", "float32",
-                          "initializer_range", 0.08);
+    json_t *c =
+        json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:i, s:b, s:i, s:i, s:s, s:s, s:f}",
+                  "architectures", classifier ? "LlamaForSequenceClassification" : "LlamaForCausalLM", "model_type",
+                  "llama", "hidden_size", 32, "intermediate_size", 64, "num_hidden_layers", 2, "num_attention_heads", 4,
+                  "num_key_value_heads", 2, "head_dim", 8, "vocab_size", 260, "rms_norm_eps", 1e-5, "rope_theta",
+                  10000.0, "max_position_embeddings", 768, "tie_word_embeddings", 1, "bos_token_id", 256,
+                  "eos_token_id", 256, "hidden_act", "silu", "torch_dtype", "float32", "initializer_range", 0.08);
     if (classifier)
         json_object_set_new(c, "id2label", json_pack("{s:s, s:s}", "0", "long", "1", "short")),
             json_object_set_new(c, "label2id", json_pack("{s:i, s:i}", "long", 0, "short", 1)),
-            json_object_set_new(c, "problem_type", json_string("multi_label_classification")), json_object_set_new(c, "pad_token_id", json_integer(256));
+            json_object_set_new(c, "problem_type", json_string("multi_label_classification")),
+            json_object_set_new(c, "pad_token_id", json_integer(256));
     return c;
 }
 
@@ -86,15 +96,21 @@ static void make(struct device *device, const char *dir, int classifier, const s
     struct error err = {0, ""};
     json_t *c = config(classifier);
     train_options_default(&o);
-    o.learning_rate = 0.01, o.max_steps = steps, o.dtype = DTYPE_F32, o.batch_size = 8, o.seed = 5;
+    o.learning_rate = 0.01;
+    o.max_steps = steps;
+    o.dtype = DTYPE_F32;
+    o.batch_size = 8;
+    o.seed = 5;
     if (model_init(&m, device, c, "tiny", 3, DTYPE_F32, &err))
         fail_msg("%s", err.message);
     for (int i = 0; i < 100; i++) {
         char q[160], a[160], prompt[200], completion[400], id[16];
         pair(i, q, a);
-        snprintf(prompt, sizeof prompt, "Question: %s\nAnswer:", q), snprintf(completion, sizeof completion, " %s\n\nQuestion: %s\nAnswer: Yes.", a, q);
+        snprintf(prompt, sizeof prompt, "Question: %s\nAnswer:", q);
+        snprintf(completion, sizeof completion, " %s\n\nQuestion: %s\nAnswer: Yes.", a, q);
         snprintf(id, sizeof id, "%d", i);
-        const struct train_text row = {{prompt, classifier ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, 512, id, 0};
+        const struct train_text row = {
+            {prompt, classifier ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, 512, id, 0};
         if (train_data_add(&data, t, model_desc(m), &row, &err))
             fail_msg("%s", err.message);
         data.rows[data.n - 1].label = 1 << i % 2;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A byte-level language model of a few thousand parameters in a Hugging Face directory, trained for a moment on question-answer pairs, so that the loop can be
- * run for real within a second; and the seeds that go with it. */
+/* A byte-level language model of a few thousand parameters in a Hugging Face directory, trained for a moment on
+ * question-answer pairs, so that the loop can be run for real within a second; and the seeds that go with it. */
 #ifndef TESTS_TINY_MODEL_H
 #define TESTS_TINY_MODEL_H
 

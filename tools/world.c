@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program around the world: writes everything that models/ is made of, and labels answers.
  *
- *     world corpus --docs 32000 --output train.jsonl        {"text"}: documents to pretrain on; --carry 60: how questions follow each other
- *     world tokenizer --input train.jsonl --output DIR      tokenizer.json of 2048 tokens
- *     world seeds --n 64 --output seeds.jsonl               {"question","answer"}: careful pairs of nine topics
- *     world test --n 200 --output test.jsonl                {"question","answer"}: questions on all topics, careful references
- *     world dev --n 200 --output dev.jsonl                  the same from another share of the questions
- *     world judge-text --n 40000 --output text.jsonl        {"prompt","completion"}: sound answers in the judge's template
- *     world judge-data --n 20000 --output judge.jsonl       {"prompt","response","labels"}: for the classifier; a careful one has none
- *     world prompts --examples 5 --manner careful           {"id","prompt"}: for isara generate
- *     world label --input answers.jsonl                     {"question","answer"} -> {"id","label","reason"}, shares on stderr
- *     world label --prompts prompts.jsonl --input out.jsonl  the same for what isara generate wrote
+ *     world corpus --docs 32000 --output train.jsonl        {"text"}: documents to pretrain on; --carry 60: how
+ *     questions follow each other world tokenizer --input train.jsonl --output DIR      tokenizer.json of 2048 tokens
+ *     world seeds --n 64 --output seeds.jsonl               {"question","answer"}: careful pairs of nine topics world
+ *     test --n 200 --output test.jsonl                {"question","answer"}: questions on all topics, careful
+ *     references world dev --n 200 --output dev.jsonl                  the same from another share of the questions
+ *     world judge-text --n 40000 --output text.jsonl        {"prompt","completion"}: sound answers in the judge's
+ *     template world judge-data --n 20000 --output judge.jsonl       {"prompt","response","labels"}: for the
+ *     classifier; a careful one has none world prompts --examples 5 --manner careful           {"id","prompt"}: for
+ *     isara generate
+ *     world label --input answers.jsonl                     {"question","answer"} -> {"id","label","reason"}, shares on
+ *     stderr world label --prompts prompts.jsonl --input out.jsonl  the same for what isara generate wrote
  *
  * label --at-least careful:95 --at-most broken:5 fails (exit code 1) when a share, in percent, is out of its bounds.
  */
@@ -41,26 +42,32 @@ struct question_set {
     size_t n, cap;
 };
 
-static void set_deinit(struct question_set *set) {
-    for (size_t i = 0; i < set->n; i++) rouge_text_deinit(&set->item[i]);
+static void set_deinit(struct question_set *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        rouge_text_deinit(&set->item[i]);
     rouge_vocab_free(set->vocab);
     mem_free(set->item);
 }
 
 /* Adds the question unless its ROUGE-L F1 with one of them is above 0.7; returns 1 when it was added, 0 when not. */
-static int set_add(struct question_set *set, const char *question, struct error *err) {
+static int set_add(struct question_set *set, const char *question, struct error *err)
+{
     if (set->n == set->cap) {
         size_t cap = set->cap ? 2 * set->cap : 256;
         struct rouge_text *item = mem_resize(set->item, cap * sizeof *item);
-        if (!item) return error_set_nomem(err, cap * sizeof *item, "questions");
+        if (!item)
+            return error_set_nomem(err, cap * sizeof *item, "questions");
         set->item = item;
         set->cap = cap;
     }
     struct rouge_text *mine = &set->item[set->n];
     int status = rouge_text_init(mine, set->vocab, question, strlen(question), err);
-    if (status) return status;
+    if (status)
+        return status;
     struct rouge_score score = {0};
-    for (size_t i = 0; status == 0 && i < set->n && score.f <= 0.7; i++) status = rouge_l(&set->item[i], mine, &score, err);
+    for (size_t i = 0; status == 0 && i < set->n && score.f <= 0.7; i++)
+        status = rouge_l(&set->item[i], mine, &score, err);
     if (status || score.f > 0.7) {
         rouge_text_deinit(mine);
         return status;
@@ -69,9 +76,11 @@ static int set_add(struct question_set *set, const char *question, struct error 
     return 1;
 }
 
-static int set_load(struct question_set *set, const char *path, struct error *err) {
+static int set_load(struct question_set *set, const char *path, struct error *err)
+{
     FILE *file = fopen(path, "r");
-    if (!file) return error_set_errno(err, "%s", path);
+    if (!file)
+        return error_set_errno(err, "%s", path);
     char *line = NULL;
     size_t cap = 0;
     int status = 0;
@@ -87,14 +96,17 @@ static int set_load(struct question_set *set, const char *path, struct error *er
     return status < 0 ? status : 0;
 }
 
-static int put_row(FILE *out, json_t *row) {
-    if (!row) return -1;
+static int put_row(FILE *out, json_t *row)
+{
+    if (!row)
+        return -1;
     int status = json_dumpf(row, out, JSON_COMPACT | JSON_ENSURE_ASCII);
     json_decref(row);
     return status || fputc('\n', out) == EOF ? -1 : 0;
 }
 
-static int write_corpus(const struct options *o, FILE *out, struct error *err) {
+static int write_corpus(const struct options *o, FILE *out, struct error *err)
+{
     int status = 0;
     struct buf text = BUF_INIT;
     for (long i = 0; status == 0 && i < o->n; i++) {
@@ -108,10 +120,13 @@ static int write_corpus(const struct options *o, FILE *out, struct error *err) {
 }
 
 /* Careful pairs, each at most 0.7 in ROUGE-L from every question before it and from those of --seeds. */
-static int write_pairs(const struct options *o, FILE *out, uint64_t stream, int topics, enum world_share share, struct error *err) {
+static int write_pairs(const struct options *o, FILE *out, uint64_t stream, int topics, enum world_share share,
+                       struct error *err)
+{
     struct question_set set = {0};
     int status = rouge_vocab_new(&set.vocab, err);
-    if (status == 0 && o->seeds) status = set_load(&set, o->seeds, err);
+    if (status == 0 && o->seeds)
+        status = set_load(&set, o->seeds, err);
     uint64_t draw = 0;
     for (long written = 0; status == 0 && written < o->n; draw++) {
         struct world_pair pair;
@@ -128,7 +143,8 @@ static int write_pairs(const struct options *o, FILE *out, uint64_t stream, int 
     return status;
 }
 
-static int write_judge_data(const struct options *o, FILE *out, struct error *err) {
+static int write_judge_data(const struct options *o, FILE *out, struct error *err)
+{
     int status = 0;
     for (long i = 0; status == 0 && i < o->n; i++) {
         struct world_pair pair;
@@ -136,16 +152,21 @@ static int write_judge_data(const struct options *o, FILE *out, struct error *er
         world_question_of(&pair, &dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
         uint32_t roll = world_roll(&dice, 20); /* 35 % careful, 15 % careless, 50 % broken */
         enum world_manner manner = roll < 7 ? WORLD_CAREFUL : roll < 10 ? WORLD_CARELESS : WORLD_BROKEN;
-        if (manner == WORLD_BROKEN) world_break(&pair, &dice);
-        else world_answer(&pair, &dice, manner);
+        if (manner == WORLD_BROKEN)
+            world_break(&pair, &dice);
+        else
+            world_answer(&pair, &dice, manner);
         json_t *labels = manner == WORLD_CAREFUL ? json_array() : json_pack("[s]", world_manner_name[manner]);
-        status = put_row(out, json_pack("{s:s, s:s, s:o}", "prompt", pair.question, "response", pair.answer, "labels", labels));
+        status = put_row(
+            out, json_pack("{s:s, s:s, s:o}", "prompt", pair.question, "response", pair.answer, "labels", labels));
     }
     return status ? error_set_errno(err, "writing the judge's data") : 0;
 }
 
-/* Sound answers in the judge's own template: what it reads before it learns to judge. Mostly careful ones: they say what belongs together. */
-static int write_judge_text(const struct options *o, FILE *out, struct error *err) {
+/* Sound answers in the judge's own template: what it reads before it learns to judge. Mostly careful ones: they say
+ * what belongs together. */
+static int write_judge_text(const struct options *o, FILE *out, struct error *err)
+{
     int status = 0;
     struct buf prompt = BUF_INIT;
     for (long i = 0; status == 0 && i < o->n; i++) {
@@ -154,14 +175,17 @@ static int write_judge_text(const struct options *o, FILE *out, struct error *er
         world_question_of(&pair, &dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
         world_answer(&pair, &dice, world_roll(&dice, 8) ? WORLD_CAREFUL : WORLD_CARELESS);
         buf_reset(&prompt);
-        status = train_classify_text(&prompt, pair.question, "") ? -1 : put_row(out, json_pack("{s:s, s:s}", "prompt", prompt.data, "completion", pair.answer));
+        status = train_classify_text(&prompt, pair.question, "")
+                     ? -1
+                     : put_row(out, json_pack("{s:s, s:s}", "prompt", prompt.data, "completion", pair.answer));
     }
     buf_free(&prompt);
     return status ? error_set_errno(err, "writing the judge's text") : 0;
 }
 
 /* A prompt of n examples in one manner and a question: what the gates of models/README.md are measured on. */
-static void put_prompt(struct buf *prompt, struct world_dice *dice, int n, enum world_manner manner) {
+static void put_prompt(struct buf *prompt, struct world_dice *dice, int n, enum world_manner manner)
+{
     struct world_pair pair;
     for (int i = 0; i < n; i++) {
         world_question_of(&pair, dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
@@ -172,7 +196,8 @@ static void put_prompt(struct buf *prompt, struct world_dice *dice, int n, enum 
     buf_printf(prompt, "Question: %s\nAnswer:", pair.question);
 }
 
-static int write_prompts(const struct options *o, FILE *out, struct error *err) {
+static int write_prompts(const struct options *o, FILE *out, struct error *err)
+{
     int status = 0;
     struct buf prompt = BUF_INIT;
     for (long i = 0; status == 0 && i < o->n; i++) {
@@ -185,16 +210,21 @@ static int write_prompts(const struct options *o, FILE *out, struct error *err) 
     return status ? error_set_errno(err, "writing prompts") : 0;
 }
 
-static int usage(void) {
-    fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-text|judge-data|prompts|label [--seed N] [--docs N | --n N] [--vocab N]\n"
-                    "             [--input FILE] [--seeds FILE] [--prompts FILE] [--output FILE or DIR] [--examples N] [--carry PERCENT]\n"
+static int usage(void)
+{
+    fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-text|judge-data|prompts|label [--seed N] "
+                    "[--docs N | --n N] [--vocab N]\n"
+                    "             [--input FILE] [--seeds FILE] [--prompts FILE] [--output FILE or DIR] [--examples N] "
+                    "[--carry PERCENT]\n"
                     "             [--manner careful|careless] [--at-least SHARE:PERCENT] [--at-most SHARE:PERCENT]\n");
     return 2;
 }
 
-static int parse_bound(struct options *o, const char *value, int at_least) {
+static int parse_bound(struct options *o, const char *value, int at_least)
+{
     const char *colon = strchr(value, ':');
-    if (!colon || o->n_bound == WORLD_MAX_BOUND) return -1;
+    if (!colon || o->n_bound == WORLD_MAX_BOUND)
+        return -1;
     struct world_bound *b = &o->bounds[o->n_bound++];
     snprintf(b->share, sizeof b->share, "%.*s", (int)(colon - value), value);
     b->percent = strtod(colon + 1, NULL);
@@ -202,54 +232,86 @@ static int parse_bound(struct options *o, const char *value, int at_least) {
     return 0;
 }
 
-static int parse_option(struct options *o, const char *name, const char *value) {
-    if (strcmp(name, "--seed") == 0) o->seed = strtoull(value, NULL, 10);
-    else if (strcmp(name, "--docs") == 0 || strcmp(name, "--n") == 0) o->n = strtol(value, NULL, 10);
-    else if (strcmp(name, "--vocab") == 0) o->n_vocab = (int)strtol(value, NULL, 10);
-    else if (strcmp(name, "--carry") == 0) o->carry = (int)strtol(value, NULL, 10);
-    else if (strcmp(name, "--examples") == 0) o->examples = (int)strtol(value, NULL, 10);
-    else if (strcmp(name, "--manner") == 0) o->manner = strcmp(value, "careful") ? WORLD_CARELESS : WORLD_CAREFUL;
-    else if (strcmp(name, "--input") == 0) o->input = value;
-    else if (strcmp(name, "--seeds") == 0) o->seeds = value;
-    else if (strcmp(name, "--prompts") == 0) o->prompts = value;
-    else if (strcmp(name, "--output") == 0) o->output = value;
-    else if (strcmp(name, "--at-least") == 0) return parse_bound(o, value, 1);
-    else if (strcmp(name, "--at-most") == 0) return parse_bound(o, value, 0);
-    else return -1;
+static int parse_option(struct options *o, const char *name, const char *value)
+{
+    if (strcmp(name, "--seed") == 0)
+        o->seed = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--docs") == 0 || strcmp(name, "--n") == 0)
+        o->n = strtol(value, NULL, 10);
+    else if (strcmp(name, "--vocab") == 0)
+        o->n_vocab = (int)strtol(value, NULL, 10);
+    else if (strcmp(name, "--carry") == 0)
+        o->carry = (int)strtol(value, NULL, 10);
+    else if (strcmp(name, "--examples") == 0)
+        o->examples = (int)strtol(value, NULL, 10);
+    else if (strcmp(name, "--manner") == 0)
+        o->manner = strcmp(value, "careful") ? WORLD_CARELESS : WORLD_CAREFUL;
+    else if (strcmp(name, "--input") == 0)
+        o->input = value;
+    else if (strcmp(name, "--seeds") == 0)
+        o->seeds = value;
+    else if (strcmp(name, "--prompts") == 0)
+        o->prompts = value;
+    else if (strcmp(name, "--output") == 0)
+        o->output = value;
+    else if (strcmp(name, "--at-least") == 0)
+        return parse_bound(o, value, 1);
+    else if (strcmp(name, "--at-most") == 0)
+        return parse_bound(o, value, 0);
+    else
+        return -1;
     return 0;
 }
 
-static int write_rows(const char *verb, const struct options *o, FILE *out, struct error *err) {
-    if (strcmp(verb, "corpus") == 0) return write_corpus(o, out, err);
-    if (strcmp(verb, "seeds") == 0) return write_pairs(o, out, WORLD_STREAM_SEEDS, WORLD_SEED_TOPICS, WORLD_SHARE_SEEDS, err);
-    if (strcmp(verb, "test") == 0) return write_pairs(o, out, WORLD_STREAM_TEST, WORLD_ANY_TOPIC, WORLD_SHARE_TEST, err);
-    if (strcmp(verb, "dev") == 0) return write_pairs(o, out, WORLD_STREAM_DEV, WORLD_ANY_TOPIC, WORLD_SHARE_DEV, err);
-    if (strcmp(verb, "judge-data") == 0) return write_judge_data(o, out, err);
-    if (strcmp(verb, "judge-text") == 0) return write_judge_text(o, out, err);
-    if (strcmp(verb, "prompts") == 0) return write_prompts(o, out, err);
+static int write_rows(const char *verb, const struct options *o, FILE *out, struct error *err)
+{
+    if (strcmp(verb, "corpus") == 0)
+        return write_corpus(o, out, err);
+    if (strcmp(verb, "seeds") == 0)
+        return write_pairs(o, out, WORLD_STREAM_SEEDS, WORLD_SEED_TOPICS, WORLD_SHARE_SEEDS, err);
+    if (strcmp(verb, "test") == 0)
+        return write_pairs(o, out, WORLD_STREAM_TEST, WORLD_ANY_TOPIC, WORLD_SHARE_TEST, err);
+    if (strcmp(verb, "dev") == 0)
+        return write_pairs(o, out, WORLD_STREAM_DEV, WORLD_ANY_TOPIC, WORLD_SHARE_DEV, err);
+    if (strcmp(verb, "judge-data") == 0)
+        return write_judge_data(o, out, err);
+    if (strcmp(verb, "judge-text") == 0)
+        return write_judge_text(o, out, err);
+    if (strcmp(verb, "prompts") == 0)
+        return write_prompts(o, out, err);
     return world_label_file(o->input, o->prompts, o->bounds, o->n_bound, out, err);
 }
 
-int main(int argc, char **argv) {
-    static const char *const verbs[] = {"corpus", "seeds", "test", "dev", "judge-text", "judge-data", "prompts", "label", "tokenizer", NULL};
+int main(int argc, char **argv)
+{
+    static const char *const verbs[] = {"corpus",     "seeds",   "test",  "dev",       "judge-text",
+                                        "judge-data", "prompts", "label", "tokenizer", NULL};
     struct options o = {.n = 64, .n_vocab = 2048};
     struct error err = {0};
     int known = 0;
-    for (int i = 0; argc > 1 && verbs[i]; i++) known |= strcmp(argv[1], verbs[i]) == 0;
-    if (!known || argc % 2) return usage();
+    for (int i = 0; argc > 1 && verbs[i]; i++)
+        known |= strcmp(argv[1], verbs[i]) == 0;
+    if (!known || argc % 2)
+        return usage();
     for (int i = 2; i < argc; i += 2)
-        if (parse_option(&o, argv[i], argv[i + 1])) return usage();
-    if (o.carry < 0 || o.carry > 90) return usage(); /* at 100 a document would run out of questions */
+        if (parse_option(&o, argv[i], argv[i + 1]))
+            return usage();
+    if (o.carry < 0 || o.carry > 90)
+        return usage(); /* at 100 a document would run out of questions */
     int tokenizer = strcmp(argv[1], "tokenizer") == 0, status;
-    if ((tokenizer || strcmp(argv[1], "label") == 0) && !o.input) return usage();
+    if ((tokenizer || strcmp(argv[1], "label") == 0) && !o.input)
+        return usage();
     if (tokenizer) {
-        if (!o.output) return usage();
+        if (!o.output)
+            return usage();
         status = world_tokenizer(o.input, o.output, o.n_vocab, &err);
     } else {
         FILE *out = o.output && strcmp(o.output, "-") ? fopen(o.output, "w") : stdout;
         status = out ? write_rows(argv[1], &o, out, &err) : error_set_errno(&err, "%s", o.output);
-        if (out && fclose(out) && status == 0) status = error_set_errno(&err, "%s", o.output ? o.output : "standard output");
+        if (out && fclose(out) && status == 0)
+            status = error_set_errno(&err, "%s", o.output ? o.output : "standard output");
     }
-    if (status) fprintf(stderr, "world: %s\n", err.message);
+    if (status)
+        fprintf(stderr, "world: %s\n", err.message);
     return error_exit_code(status);
 }

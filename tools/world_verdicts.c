@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Labels whole files of answers by the rule parser and holds their shares against bounds: the gates of models/README.md. */
+/* Labels whole files of answers by the rule parser and holds their shares against bounds: the gates of
+ * models/README.md. */
 #include "world.h"
 
 #include <jansson.h>
@@ -19,34 +20,43 @@ struct answered {
 };
 
 /* Next row of a file, or NULL at its end; a line that is no object becomes JSON null. */
-static json_t *next_row(FILE *file, char **line, size_t *cap) {
-    if (!file || getline(line, cap, file) <= 0) return NULL;
+static json_t *next_row(FILE *file, char **line, size_t *cap)
+{
+    if (!file || getline(line, cap, file) <= 0)
+        return NULL;
     json_t *row = json_loads(*line, JSON_REJECT_DUPLICATES, NULL);
     return row ? row : json_null();
 }
 
 /* The question of a prompt in align's template: what stands between its last "Question: " and its last "\nAnswer:". */
-static char *question_of(const char *prompt) {
+static char *question_of(const char *prompt)
+{
     const char *last = NULL;
-    for (const char *p = prompt; p && (p = strstr(p, "Question: ")); p++) last = p + strlen("Question: ");
+    for (const char *p = prompt; p && (p = strstr(p, "Question: ")); p++)
+        last = p + strlen("Question: ");
     const char *end = last ? strstr(last, "\nAnswer:") : NULL;
     return end ? strndup(last, (size_t)(end - last)) : NULL;
 }
 
-static void count_row(struct tally *t, const json_t *row, const struct answered *a, enum world_manner manner) {
+static void count_row(struct tally *t, const json_t *row, const struct answered *a, enum world_manner manner)
+{
     t->n++;
     t->count[SHARE_ASKED] += world_parse_question(a->question, NULL);
-    if (json_object_get(row, "kept")) t->has_kept = 1;
+    if (json_object_get(row, "kept"))
+        t->has_kept = 1;
     t->count[SHARE_KEPT] += json_is_true(json_object_get(row, "kept"));
-    if (!a->answer) return;
+    if (!a->answer)
+        return;
     const char *answer = a->answer + strspn(a->answer, " \n");
     const char *sifted = json_string_value(json_object_get(row, "reason"));
     t->n_answer++;
     t->count[manner]++;
-    t->count[SHARE_COPIED] += (a->prompt && *answer && strstr(a->prompt, answer)) || (sifted && strcmp(sifted, "answer_copied") == 0);
+    t->count[SHARE_COPIED] +=
+        (a->prompt && *answer && strstr(a->prompt, answer)) || (sifted && strcmp(sifted, "answer_copied") == 0);
 }
 
-static int label_row(struct tally *t, const json_t *row, const struct answered *a, FILE *out) {
+static int label_row(struct tally *t, const json_t *row, const struct answered *a, FILE *out)
+{
     const char *reason = "no answer";
     enum world_manner manner = a->answer ? world_label(a->question, a->answer, &reason) : WORLD_BROKEN;
     json_t *id = json_object_get(row, "id");
@@ -58,16 +68,20 @@ static int label_row(struct tally *t, const json_t *row, const struct answered *
     return status;
 }
 
-static double percent(const struct tally *t, int share) {
+static double percent(const struct tally *t, int share)
+{
     long n = share == SHARE_ASKED || share == SHARE_KEPT ? t->n : t->n_answer;
     return n ? 100.0 * (double)t->count[share] / (double)n : 0;
 }
 
-static int check_bounds(const struct tally *t, const struct world_bound *bounds, int n_bound, struct error *err) {
+static int check_bounds(const struct tally *t, const struct world_bound *bounds, int n_bound, struct error *err)
+{
     for (int i = 0; i < n_bound; i++) {
         int share = 0;
-        while (share < N_SHARE && strcmp(share_name[share], bounds[i].share)) share++;
-        if (share == N_SHARE) return error_set(err, ERROR_USAGE, "no share is called \"%s\"", bounds[i].share);
+        while (share < N_SHARE && strcmp(share_name[share], bounds[i].share))
+            share++;
+        if (share == N_SHARE)
+            return error_set(err, ERROR_USAGE, "no share is called \"%s\"", bounds[i].share);
         double found = percent(t, share);
         if (bounds[i].at_least ? found < bounds[i].percent : found > bounds[i].percent)
             return error_set(err, ERROR_FAILED, "%s: wanted at %s %g %%, found %.1f %%", share_name[share],
@@ -76,7 +90,8 @@ static int check_bounds(const struct tally *t, const struct world_bound *bounds,
     return 0;
 }
 
-static int label_rows(struct tally *t, FILE *in, FILE *asked, const char *input, FILE *out, struct error *err) {
+static int label_rows(struct tally *t, FILE *in, FILE *asked, const char *input, FILE *out, struct error *err)
+{
     char *line = NULL, *asked_line = NULL;
     size_t cap = 0, asked_cap = 0;
     int status = 0;
@@ -100,18 +115,27 @@ static int label_rows(struct tally *t, FILE *in, FILE *asked, const char *input,
     return status;
 }
 
-int world_label_file(const char *input, const char *prompts, const struct world_bound *bounds, int n_bound, FILE *out, struct error *err) {
+int world_label_file(const char *input, const char *prompts, const struct world_bound *bounds, int n_bound, FILE *out,
+                     struct error *err)
+{
     struct tally t = {0};
     FILE *in = strcmp(input, "-") ? fopen(input, "r") : stdin, *asked = NULL;
-    if (!in) return error_set_errno(err, "%s", input);
+    if (!in)
+        return error_set_errno(err, "%s", input);
     int status = 0;
-    if (prompts && !(asked = fopen(prompts, "r"))) status = error_set_errno(err, "%s", prompts);
-    if (status == 0) status = label_rows(&t, in, asked, input, out, err);
+    if (prompts && !(asked = fopen(prompts, "r")))
+        status = error_set_errno(err, "%s", prompts);
+    if (status == 0)
+        status = label_rows(&t, in, asked, input, out, err);
     for (int s = 0; status == 0 && s < (t.has_kept ? N_SHARE : SHARE_KEPT); s++)
         fprintf(stderr, "%s%s %.1f %%", s ? ", " : "", share_name[s], percent(&t, s));
-    if (status == 0) fprintf(stderr, " of %ld (%ld answered)\n", t.n, t.n_answer);
-    if (status == 0) status = check_bounds(&t, bounds, n_bound, err);
-    if (asked) fclose(asked);
-    if (in != stdin) fclose(in);
+    if (status == 0)
+        fprintf(stderr, " of %ld (%ld answered)\n", t.n, t.n_answer);
+    if (status == 0)
+        status = check_bounds(&t, bounds, n_bound, err);
+    if (asked)
+        fclose(asked);
+    if (in != stdin)
+        fclose(in);
     return status;
 }

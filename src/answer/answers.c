@@ -10,11 +10,12 @@
 struct answers {
     struct speaker speaker;
     struct seeds seeds;
-    struct pair_pool pool;                    /* all seeds */
+    struct pair_pool pool; /* all seeds */
     enum context_kind arm;
     int k;
     struct generate_options decode;
-    const char *const *questions; int n; /* whose contexts these are */
+    const char *const *questions;
+    int n; /* whose contexts these are */
     struct contexts contexts;
 };
 
@@ -28,7 +29,8 @@ static int read_seeds(struct answers *a, const char *path, struct error *err)
 {
     int rc = seeds_read(&a->seeds, path, 1, err);
     rc = rc ? rc : pairs_set(&a->pool, &(struct pair_source){.seeds = a->seeds.items, .n_given = a->seeds.n}, err);
-    return rc || a->arm == CONTEXTS_NONE ? rc : pairs_check_room(&a->pool, &a->speaker, a->k, a->decode.max_new_tokens, err);
+    return rc || a->arm == CONTEXTS_NONE ? rc
+                                         : pairs_check_room(&a->pool, &a->speaker, a->k, a->decode.max_new_tokens, err);
 }
 
 static int open_parts(struct answers *a, struct device *device, const struct answers_options *o, struct error *err)
@@ -40,7 +42,8 @@ static int open_parts(struct answers *a, struct device *device, const struct ans
         return rc;
     speaker_end_ids(&a->speaker, &a->decode);
     if (o->arm != CONTEXTS_NONE && !o->seeds)
-        return error_set(err, ERROR_USAGE, "in-context arms need --seeds: question-answer pairs to put before each question");
+        return error_set(err, ERROR_USAGE,
+                         "in-context arms need --seeds: question-answer pairs to put before each question");
     if (o->seeds && (rc = read_seeds(a, o->seeds, err)))
         return rc;
     return speaker_hash(&a->speaker, err);
@@ -51,7 +54,9 @@ int answers_open(struct answers **out, struct device *device, const struct answe
     struct answers *a = mem_calloc(1, sizeof *a);
     if (!a)
         return error_set_nomem(err, sizeof *a, "answers");
-    a->arm = o->arm, a->k = o->k, a->decode = o->decode;
+    a->arm = o->arm;
+    a->k = o->k;
+    a->decode = o->decode;
     int rc = open_parts(a, device, o, err);
     if (rc)
         answers_close(a);
@@ -97,7 +102,8 @@ json_t *answers_settings(const struct answers *a)
     json_t *s = json_object();
     const struct prompt_style *style = a->speaker.o.style;
     int rc = !s || speaker_settings(&a->speaker, s) || fields_put(&generate_fields, "answer-", &a->decode, s);
-    rc = rc || json_object_set_new(s, "k", json_integer(a->k)) || json_object_set_new(s, "seeds-sha256", json_string(a->seeds.sha256));
+    rc = rc || json_object_set_new(s, "k", json_integer(a->k)) ||
+         json_object_set_new(s, "seeds-sha256", json_string(a->seeds.sha256));
     rc = rc || json_object_set_new(s, "arm", json_string(answers_arm_name(a->arm)));
     rc = rc || json_object_set_new(s, "prompt-style", json_string(style ? style->name : "template"));
     if (rc)
@@ -118,23 +124,34 @@ static int find_contexts(struct answers *a, const char *const *questions, int n,
     contexts_free(&a->contexts);
     a->questions = NULL;
     int rc = contexts_find(&a->contexts, &a->pool, &a->speaker, a->arm, &(struct pair_query){questions, n, a->k}, err);
-    if (!rc)
-        a->questions = questions, a->n = n;
+    if (!rc) {
+        a->questions = questions;
+        a->n = n;
+    }
     return rc;
 }
 
 static struct speak_item item_of(const struct answers *a, int question, const char *answer)
 {
     const struct contexts *c = &a->contexts;
-    return (struct speak_item){question, a->questions[question], c->cells + (size_t)question * (size_t)c->k, c->n[question], answer};
+    return (struct speak_item){question, a->questions[question], c->cells + (size_t)question * (size_t)c->k,
+                               c->n[question], answer};
 }
 
 int answers_generate(struct answers *a, const char *const *questions, int n, const char *skip,
-                     int (*put)(void *user, int i, const struct spoken *answer, struct error *err), void *user, struct error *err)
+                     int (*put)(void *user, int i, const struct spoken *answer, struct error *err), void *user,
+                     struct error *err)
 {
-    const struct speak_job job = {.stage = "answer", .unit = "answers", .pool = &a->pool, .options = &a->decode, .stream = STREAM_EVALUATE, .put = put, .user = user};
+    const struct speak_job job = {.stage = "answer",
+                                  .unit = "answers",
+                                  .pool = &a->pool,
+                                  .options = &a->decode,
+                                  .stream = STREAM_EVALUATE,
+                                  .put = put,
+                                  .user = user};
     struct speak_item *items = mem_calloc((size_t)n + 1, sizeof *items);
-    int m = 0, rc = items ? find_contexts(a, questions, n, err) : error_set_nomem(err, (size_t)n * sizeof *items, "questions");
+    int m = 0,
+        rc = items ? find_contexts(a, questions, n, err) : error_set_nomem(err, (size_t)n * sizeof *items, "questions");
     for (int i = 0; i < n && !rc; i++)
         if (!skip || !skip[i])
             items[m++] = item_of(a, i, NULL);
@@ -143,13 +160,16 @@ int answers_generate(struct answers *a, const char *const *questions, int n, con
     return rc;
 }
 
-int answers_score(struct answers *a, const char *const *questions, int n, const struct answers_pair *pairs, int n_pair, struct speak_score *out, struct error *err)
+int answers_score(struct answers *a, const char *const *questions, int n, const struct answers_pair *pairs, int n_pair,
+                  struct speak_score *out, struct error *err)
 {
     struct speak_item *items = mem_calloc((size_t)n_pair + 1, sizeof *items);
-    int rc = items ? find_contexts(a, questions, n, err) : error_set_nomem(err, (size_t)n_pair * sizeof *items, "answers");
+    int rc =
+        items ? find_contexts(a, questions, n, err) : error_set_nomem(err, (size_t)n_pair * sizeof *items, "answers");
     for (int i = 0; i < n_pair && !rc; i++)
         items[i] = item_of(a, pairs[i].question, pairs[i].answer);
-    rc = rc ? rc : speaker_score(&a->speaker, &(struct score_job){.pool = &a->pool, .room = 1}, items, n_pair, out, err);
+    rc =
+        rc ? rc : speaker_score(&a->speaker, &(struct score_job){.pool = &a->pool, .room = 1}, items, n_pair, out, err);
     mem_free(items);
     return rc;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A test set answered or scored by a model outside of a run: plainly, or with k seeds before each question (the k nearest, or k random ones). Prompts, retrieval
- * and decoding are those of the arms of the method, so what is measured here stands on the same footing.
+/* A test set answered or scored by a model outside of a run: plainly, or with k seeds before each question (the k
+ * nearest, or k random ones). Prompts, retrieval and decoding are those of the arms of the method, so what is measured
+ * here stands on the same footing.
  *
  *     struct answers_options o;
  *     answers_options_default(&o);
@@ -12,32 +13,39 @@
 #include "answer/speak.h"
 
 struct answers_options {
-    struct speaker_options speaker;   /* [bf16, the template, contexts by the model's own embeddings] */
-    const char *seeds;                /* NULL: without contexts only */
+    struct speaker_options speaker; /* [bf16, the template, contexts by the model's own embeddings] */
+    const char *seeds;              /* NULL: without contexts only */
     enum context_kind arm;
-    int k;                            /* [5] */
-    struct generate_options decode;   /* [greedy, 256 new tokens]; n_eos 0: the model's */
+    int k;                          /* [5] */
+    struct generate_options decode; /* [greedy, 256 new tokens]; n_eos 0: the model's */
 };
 void answers_options_default(struct answers_options *o);
 
 struct answers;
 int answers_open(struct answers **out, struct device *device, const struct answers_options *o, struct error *err);
-void answers_close(struct answers *a); /* NULL is fine */
-const char *answers_sha256(const struct answers *a);           /* of the model's weights */
-const struct seeds *answers_seeds(const struct answers *a);    /* n 0 without */
+void answers_close(struct answers *a);                      /* NULL is fine */
+const char *answers_sha256(const struct answers *a);        /* of the model's weights */
+const struct seeds *answers_seeds(const struct answers *a); /* n 0 without */
 const struct tokenizer *answers_tokenizer(const struct answers *a);
-/* Everything that decides an answer's bits: model, seeds, arm, style, template, decoding. A new reference, or NULL when out of memory. */
+/* Everything that decides an answer's bits: model, seeds, arm, style, template, decoding. A new reference, or NULL when
+ * out of memory. */
 json_t *answers_settings(const struct answers *a);
-const char *answers_arm_name(enum context_kind arm);           /* "zero-shot", ... */
+const char *answers_arm_name(enum context_kind arm);               /* "zero-shot", ... */
 struct model *answers_model(struct answers *a, struct error *err); /* loads it; NULL with err set */
 
-/* Answers questions[i] for all i with skip == NULL or !skip[i]; put is called once each, in the order they finish. Question i's contexts and random stream depend on
- * (seed, i, seeds) only, so an interrupted set goes on with the same bits. The contexts of an array of questions are found once: while it is asked about, its texts stay what they are. */
+/* Answers questions[i] for all i with skip == NULL or !skip[i]; put is called once each, in the order they finish.
+ * Question i's contexts and random stream depend on (seed, i, seeds) only, so an interrupted set goes on with the same
+ * bits. The contexts of an array of questions are found once: while it is asked about, its texts stay what they are. */
 int answers_generate(struct answers *a, const char *const *questions, int n, const char *skip,
-                     int (*put)(void *user, int i, const struct spoken *answer, struct error *err), void *user, struct error *err);
+                     int (*put)(void *user, int i, const struct spoken *answer, struct error *err), void *user,
+                     struct error *err);
 
 /* Log-likelihood of given answers. question: index into questions (its contexts), answer: text. */
-struct answers_pair { int question; const char *answer; };
-int answers_score(struct answers *a, const char *const *questions, int n, const struct answers_pair *pairs, int n_pair, struct speak_score *out, struct error *err);
+struct answers_pair {
+    int question;
+    const char *answer;
+};
+int answers_score(struct answers *a, const char *const *questions, int n, const struct answers_pair *pairs, int n_pair,
+                  struct speak_score *out, struct error *err);
 
 #endif

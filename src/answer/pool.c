@@ -20,7 +20,8 @@ int pairs_set(struct pair_pool *p, const struct pair_source *from, struct error 
     struct pool_item *items = mem_resize(p->items, (n + 1) * sizeof *items);
     if (!items)
         return error_set_nomem(err, n * sizeof *items, "pool");
-    p->items = items, p->n = 0;
+    p->items = items;
+    p->n = 0;
     for (int i = 0; i < from->n_given; i++) {
         int seed = from->given ? from->given[i] : i;
         items[p->n++] = (struct pool_item){from->seeds[seed].question, from->seeds[seed].answer, 0, seed};
@@ -69,9 +70,12 @@ int pairs_check_room(const struct pair_pool *p, const struct speaker *s, int k, 
         rc = pair_tokens(s, &p->items[i], ids.n, &n, err);
         sum += n;
     }
-    double mean = p->n ? sum / p->n : 0, question = mean / 2, room = s->desc.n_ctx - new_tokens - (double)ids.n - question;
+    double mean = p->n ? sum / p->n : 0, question = mean / 2,
+           room = s->desc.n_ctx - new_tokens - (double)ids.n - question;
     if (!rc && mean > 0 && mean * k > room)
-        log_line(LOG_WARNING, "--k %d: about %d pairs of the seeds' mean length (%.0f tokens) fit into a context of %d beside the question and %d new tokens; the farthest ones are dropped",
+        log_line(LOG_WARNING,
+                 "--k %d: about %d pairs of the seeds' mean length (%.0f tokens) fit into a context of %d beside the "
+                 "question and %d new tokens; the farthest ones are dropped",
                  k, room < mean ? 0 : (int)(room / mean), mean, s->desc.n_ctx, new_tokens);
     if (!rc && k > p->n)
         log_line(LOG_WARNING, "--k %d: there are %d pairs, so no prompt can hold more", k, p->n);
@@ -80,7 +84,8 @@ int pairs_check_room(const struct pair_pool *p, const struct speaker *s, int k, 
     return rc;
 }
 
-static int embed_with(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float **out, int *dim, struct error *err)
+static int embed_with(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float **out,
+                      int *dim, struct error *err)
 {
     size_t bytes;
     *dim = model_desc(m)->n_embd;
@@ -103,7 +108,8 @@ static int embed(struct speaker *s, const char *const *texts, int n, float **out
     int rc;
     *out = NULL;
     if (s->o.retriever == RETRIEVER_MODEL)
-        return (rc = speaker_load_pretrained(s, err)) ? rc : embed_with(s->model, s->tokenizer, texts, n, out, dim, err);
+        return (rc = speaker_load_pretrained(s, err)) ? rc
+                                                      : embed_with(s->model, s->tokenizer, texts, n, out, dim, err);
     struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_BODY, .check_finite = 1};
     rc = checkpoint_open(&ck, s->o.encoder, err);
     if (!rc)
@@ -137,7 +143,8 @@ int pairs_make_retriever(struct pair_pool *p, struct speaker *s, struct error *e
     return rc;
 }
 
-int pairs_nearest(struct pair_pool *p, struct speaker *s, const struct pair_query *q, struct retriever_hit *hits, int *found, struct error *err)
+int pairs_nearest(struct pair_pool *p, struct speaker *s, const struct pair_query *q, struct retriever_hit *hits,
+                  int *found, struct error *err)
 {
     float *x = NULL;
     int dim = 0, rc = pairs_make_retriever(p, s, err);
@@ -160,7 +167,8 @@ void contexts_free(struct contexts *c)
     *c = (struct contexts){0};
 }
 
-static int find_nearest(struct contexts *c, struct pair_pool *p, struct speaker *s, const struct pair_query *q, struct error *err)
+static int find_nearest(struct contexts *c, struct pair_pool *p, struct speaker *s, const struct pair_query *q,
+                        struct error *err)
 {
     size_t k = (size_t)c->k, cells = (size_t)q->n * k + 1;
     struct retriever_hit *hits = mem_calloc(cells, sizeof *hits);
@@ -172,7 +180,8 @@ static int find_nearest(struct contexts *c, struct pair_pool *p, struct speaker 
     return rc;
 }
 
-int contexts_find(struct contexts *out, struct pair_pool *p, struct speaker *s, enum context_kind kind, const struct pair_query *q, struct error *err)
+int contexts_find(struct contexts *out, struct pair_pool *p, struct speaker *s, enum context_kind kind,
+                  const struct pair_query *q, struct error *err)
 {
     size_t cells = (size_t)q->n * (size_t)q->k + 1;
     *out = (struct contexts){q->k, mem_calloc(cells, sizeof *out->cells), mem_calloc((size_t)q->n + 1, sizeof *out->n)};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompts that fit. When the contexts, the question and the tokens to come are more than the window holds, the first context goes, again and again: it is the farthest. */
+/* Prompts that fit. When the contexts, the question and the tokens to come are more than the window holds, the first
+ * context goes, again and again: it is the farthest. */
 #include "answer/prompt.h"
 
 #include "base/mem.h"
@@ -14,7 +15,8 @@ void prompt_free(struct prompt *p)
     *p = (struct prompt){0};
 }
 
-static int write_text(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples, size_t n, struct prompt *out, struct error *err)
+static int write_text(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples,
+                      size_t n, struct prompt *out, struct error *err)
 {
     int rc = 0;
     buf_reset(&out->text);
@@ -31,7 +33,8 @@ static int write_text(const struct speaker *s, const struct prompt_parts *parts,
 }
 
 /* A question is asked with one example at least. */
-static int fit(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples, struct prompt *out, struct error *err)
+static int fit(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples,
+               struct prompt *out, struct error *err)
 {
     int n = parts->n_context, least = parts->question ? 0 : 1;
     for (int skip = 0;; skip++) {
@@ -43,12 +46,15 @@ static int fit(const struct speaker *s, const struct prompt_parts *parts, const 
         if ((int)out->ids.n + parts->room <= s->desc.n_ctx)
             break;
         if (n - skip <= least)
-            return error_set(err, ERROR_DATA, "a prompt of %zu tokens and %d new ones do not fit into the context of %d", out->ids.n, parts->room, s->desc.n_ctx);
+            return error_set(err, ERROR_DATA,
+                             "a prompt of %zu tokens and %d new ones do not fit into the context of %d", out->ids.n,
+                             parts->room, s->desc.n_ctx);
     }
     return out->ids.n ? 0 : error_set(err, ERROR_DATA, "the prompt is empty");
 }
 
-int prompt_make(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts, struct prompt *out, struct error *err)
+int prompt_make(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts,
+                struct prompt *out, struct error *err)
 {
     size_t n = (size_t)parts->n_context;
     struct example *examples = mem_calloc(n + 1, sizeof *examples);
@@ -63,7 +69,8 @@ int prompt_make(const struct speaker *s, const struct pair_pool *pool, const str
     return rc;
 }
 
-int prompt_completion(const struct speaker *s, const struct prompt *p, const char *answer, struct tokens *out, struct error *err)
+int prompt_completion(const struct speaker *s, const struct prompt *p, const char *answer, struct tokens *out,
+                      struct error *err)
 {
     struct buf text = BUF_INIT;
     struct text_spans people = {0};
@@ -76,9 +83,11 @@ int prompt_completion(const struct speaker *s, const struct prompt *p, const cha
     } else {
         template_tune_completion(s->template, answer, &text, &people);
     }
-    const struct pair_text prompt = {p->text.data ? p->text.data : "", p->text.len, &p->people}, completion = {text.data ? text.data : "", text.len, &people};
+    const struct pair_text prompt = {p->text.data ? p->text.data : "", p->text.len, &p->people},
+                           completion = {text.data ? text.data : "", text.len, &people};
     int rc = text.failed ? error_set_nomem(err, text.len, "an answer")
-                         : pair_encode_completion(s->tokenizer, &prompt, p->ids.ids, p->ids.n, &completion, speaker_flags(s), out, NULL, err);
+                         : pair_encode_completion(s->tokenizer, &prompt, p->ids.ids, p->ids.n, &completion,
+                                                  speaker_flags(s), out, NULL, err);
     buf_free(&text);
     text_spans_free(&people);
     return rc;
@@ -95,7 +104,8 @@ int prompt_answer_parses(const struct speaker *s, const char *answer)
     for (const char *line = answer; line; line = strchr(line, '\n')) {
         while (*line && (unsigned char)*line <= ' ')
             line++;
-        if ((s->ask_cue[0] && !strncmp(line, s->ask_cue, strlen(s->ask_cue))) || (s->answer_cue[0] && !strncmp(line, s->answer_cue, strlen(s->answer_cue))))
+        if ((s->ask_cue[0] && !strncmp(line, s->ask_cue, strlen(s->ask_cue))) ||
+            (s->answer_cue[0] && !strncmp(line, s->answer_cue, strlen(s->answer_cue))))
             return 0;
     }
     return 1;

@@ -7,8 +7,9 @@
 struct scoring {
     struct speaker *speaker;
     const struct score_job *job;
-    struct model_text *texts; int n;     /* of the items that fit, in their order */
-    struct tokens all;                   /* their ids, one after the other */
+    struct model_text *texts;
+    int n;             /* of the items that fit, in their order */
+    struct tokens all; /* their ids, one after the other */
 };
 
 static int append(struct tokens *to, const struct tokens *from, struct error *err)
@@ -22,7 +23,11 @@ static int append(struct tokens *to, const struct tokens *from, struct error *er
 /* What does not fit has no score. */
 static int add(struct scoring *w, const struct speak_item *item, struct speak_score *out, struct error *err)
 {
-    const struct prompt_parts parts = {.question = item->question, .contexts = item->contexts, .n_context = item->n_context, .room = w->job->room, .scored = 1};
+    const struct prompt_parts parts = {.question = item->question,
+                                       .contexts = item->contexts,
+                                       .n_context = item->n_context,
+                                       .room = w->job->room,
+                                       .scored = 1};
     struct prompt p = {0};
     struct tokens ids = TOKENS_INIT;
     struct error own = {0, ""};
@@ -55,7 +60,8 @@ static int run(struct scoring *w, const struct speak_item *items, int n, struct 
     rc = rc ? rc : speaker_load(s, w->job->model ? w->job->model : checkpoint_path(s->source), s->o.dtype, err);
     rc = rc ? rc : model_score(s->model, w->texts, w->n, logprobs, err);
     for (int i = 0; i < n && !rc; i++) {
-        rc = model_check_numbers(l, (size_t)out[i].n_token, err, "question %d, \"%.60s\"", items[i].index, items[i].question);
+        rc = model_check_numbers(l, (size_t)out[i].n_token, err, "question %d, \"%.60s\"", items[i].index,
+                                 items[i].question);
         for (int k = 0; k < out[i].n_token && !rc; k++)
             out[i].logprob += (double)*l++;
     }
@@ -63,9 +69,11 @@ static int run(struct scoring *w, const struct speak_item *items, int n, struct 
     return rc;
 }
 
-int speaker_score(struct speaker *s, const struct score_job *job, const struct speak_item *items, int n, struct speak_score *out, struct error *err)
+int speaker_score(struct speaker *s, const struct score_job *job, const struct speak_item *items, int n,
+                  struct speak_score *out, struct error *err)
 {
-    struct scoring w = {.speaker = s, .job = job, .texts = mem_calloc((size_t)n + 1, sizeof *w.texts), .all = TOKENS_INIT};
+    struct scoring w = {
+        .speaker = s, .job = job, .texts = mem_calloc((size_t)n + 1, sizeof *w.texts), .all = TOKENS_INIT};
     int rc = w.texts ? 0 : error_set_nomem(err, (size_t)n * sizeof *w.texts, "texts");
     for (int i = 0; i < n && !rc; i++)
         rc = add(&w, &items[i], &out[i], err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading pairs. io/record.h knows the fields that hold question and answer; a record is one object whether it came from JSON or from a table, so there is one way from a
- * record to a pair. */
+/* Reading pairs. io/record.h knows the fields that hold question and answer; a record is one object whether it came
+ * from JSON or from a table, so there is one way from a record to a pair. */
 #include "answer/seeds.h"
 
 #include "base/buf.h"
@@ -20,7 +20,11 @@ struct reader {
     const char *odd; /* about the record at hand, or NULL */
     const char *path;
     int need_answer, cap;
-    struct vote { uint64_t pair; int safe, unsafe, first; } *votes; /* SAFETY: one a record, gathered afterwards */
+    /* SAFETY: one a record, gathered afterwards */
+    struct vote {
+        uint64_t pair;
+        int safe, unsafe, first;
+    } * votes;
     struct error *err;
 };
 
@@ -29,10 +33,11 @@ static int unknown_format(const struct reader *r, const json_t *record, long lin
     struct buf keys = BUF_INIT;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)record, key, value)
-        buf_printf(&keys, "%s\"%s\"", keys.len ? ", " : "", key);
-    int rc = error_set(r->err, ERROR_DATA, "%s:%ld: wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found %s", r->path, line,
-                       keys.len ? keys.data : "none");
+    json_object_foreach((json_t *)record, key, value) buf_printf(&keys, "%s\"%s\"", keys.len ? ", " : "", key);
+    int rc =
+        error_set(r->err, ERROR_DATA,
+                  "%s:%ld: wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found %s",
+                  r->path, line, keys.len ? keys.data : "none");
     buf_free(&keys);
     return rc;
 }
@@ -45,7 +50,8 @@ static int text_of(struct reader *r, const json_t *record, const char *key, long
     if (!v || json_is_null(v))
         return 0;
     struct buf text = BUF_INIT;
-    int rc = record_text(v, &text) ? error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": wanted a text", r->path, line, key) : 0;
+    int rc =
+        record_text(v, &text) ? error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": wanted a text", r->path, line, key) : 0;
     const char *s = text.data ? text.data : "";
     size_t n = text.len;
     while (n && (unsigned char)s[n - 1] <= ' ')
@@ -66,7 +72,8 @@ static int first_pair(struct reader *r, const json_t *list, long line, const cha
     const json_t *turn;
     size_t i;
     int turns = 0, system = 0;
-    json_array_foreach(list, i, turn) {
+    json_array_foreach(list, i, turn)
+    {
         const char *side = json_string_value(json_object_get(turn, "role")), *text;
         int rc = text_of(r, turn, "content", line, &text);
         if (rc)
@@ -127,7 +134,8 @@ static int pair_of(struct reader *r, const json_t *record, long line, const char
             return rc;
         return joined(r, question, input);
     }
-    if ((rc = text_of(r, record, f->question, line, question)) || (f->answer && (rc = text_of(r, record, f->answer, line, answer))) ||
+    if ((rc = text_of(r, record, f->question, line, question)) ||
+        (f->answer && (rc = text_of(r, record, f->answer, line, answer))) ||
         (f->input && (rc = text_of(r, record, f->input, line, &input))))
         return rc;
     return joined(r, question, input);
@@ -140,7 +148,8 @@ static int id_of(struct reader *r, const json_t *record, int number, const char 
     if (json_is_string(id))
         *out = arena_strdup(&r->out->arena, json_string_value(id));
     else {
-        snprintf(text, sizeof text, "%lld", json_is_integer(id) ? (long long)json_integer_value(id) : (long long)number);
+        snprintf(text, sizeof text, "%lld",
+                 json_is_integer(id) ? (long long)json_integer_value(id) : (long long)number);
         *out = arena_strdup(&r->out->arena, text);
     }
     return *out ? 0 : error_set_nomem(r->err, 32, "seeds");
@@ -151,11 +160,12 @@ static void note_unknown(struct reader *r, const json_t *record)
     const char *key;
     json_t *value;
     const struct record_shape *f = r->format;
-    json_object_foreach((json_t *)record, key, value) {
+    json_object_foreach((json_t *)record, key, value)
+    {
         char spaced[64];
         snprintf(spaced, sizeof spaced, " %s ", key);
-        if (!strcmp(key, f->question) || (f->answer && !strcmp(key, f->answer)) || (f->input && !strcmp(key, f->input)) || strstr(f->also, spaced) ||
-            strstr(common_fields, spaced))
+        if (!strcmp(key, f->question) || (f->answer && !strcmp(key, f->answer)) ||
+            (f->input && !strcmp(key, f->input)) || strstr(f->also, spaced) || strstr(common_fields, spaced))
             continue;
         size_t used = strlen(r->out->unknown);
         char quoted[64];
@@ -196,12 +206,14 @@ static int add_record(struct reader *r, json_t *record, long line)
         out->n_left_out++;
         return 0;
     }
-    if ((rc = grow(r)) || (rc = id_of(r, record, out->n_record, &s.id)) || (rc = pair_of(r, record, line, &s.question, &s.answer)))
+    if ((rc = grow(r)) || (rc = id_of(r, record, out->n_record, &s.id)) ||
+        (rc = pair_of(r, record, line, &s.question, &s.answer)))
         return rc;
     out->n_record++;
     note_unknown(r, record);
     if (!s.question || !*s.question)
-        return error_set(r->err, ERROR_DATA, "%s:%ld: the question is %s; wanted some text", r->path, line, s.question ? "empty" : "missing");
+        return error_set(r->err, ERROR_DATA, "%s:%ld: the question is %s; wanted some text", r->path, line,
+                         s.question ? "empty" : "missing");
     if (s.answer && !*s.answer)
         s.answer = NULL;
     if (!s.answer && r->need_answer)
@@ -218,7 +230,8 @@ static int add_record(struct reader *r, json_t *record, long line)
     return 0;
 }
 
-/* BeaverTails: annotations of the same pair are counted together. Seeds: pairs that most call safe. Tests: every prompt once, with its first safe answer. */
+/* BeaverTails: annotations of the same pair are counted together. Seeds: pairs that most call safe. Tests: every prompt
+ * once, with its first safe answer. */
 static void settle_votes(struct reader *r)
 {
     struct seeds *s = r->out;
@@ -226,7 +239,8 @@ static void settle_votes(struct reader *r)
     for (int i = 0; i < s->n; i++)
         for (int j = 0; j < i; j++)
             if (r->votes[j].pair == r->votes[i].pair) {
-                r->votes[j].safe += r->votes[i].safe, r->votes[j].unsafe += r->votes[i].unsafe;
+                r->votes[j].safe += r->votes[i].safe;
+                r->votes[j].unsafe += r->votes[i].unsafe;
                 r->votes[i].first = 0;
                 break;
             }
@@ -279,7 +293,8 @@ static void hash_pairs(struct seeds *s)
     struct sha256 *h = sha256_new();
     for (int i = 0; h && i < s->n; i++) { /* the end of each text is marked by its NUL */
         sha256_add(h, s->items[i].question, strlen(s->items[i].question) + 1);
-        sha256_add(h, s->items[i].answer ? s->items[i].answer : "", s->items[i].answer ? strlen(s->items[i].answer) + 1 : 0);
+        sha256_add(h, s->items[i].answer ? s->items[i].answer : "",
+                   s->items[i].answer ? strlen(s->items[i].answer) + 1 : 0);
     }
     if (h)
         sha256_finish(h, s->sha256);
@@ -293,7 +308,8 @@ int seeds_read(struct seeds *out, const char *path, int need_answer, struct erro
     if (!rc && r.format && r.format->kind == RECORD_SAFETY)
         settle_votes(&r);
     if (!rc && !out->n)
-        rc = error_set(err, ERROR_DATA, "%s: no %s found in %d records", path, need_answer ? "question-answer pair" : "question", out->n_record);
+        rc = error_set(err, ERROR_DATA, "%s: no %s found in %d records", path,
+                       need_answer ? "question-answer pair" : "question", out->n_record);
     mem_free(r.votes);
     if (rc) {
         seeds_free(out);

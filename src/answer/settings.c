@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What decides the bits of what a speaker says, by the names of the options: for a run's settings and a test set's journal. */
+/* What decides the bits of what a speaker says, by the names of the options: for a run's settings and a test set's
+ * journal. */
 #include "answer/speaker.h"
 
 #include "base/build.h"
@@ -27,9 +28,12 @@ int speaker_settings(const struct speaker *s, json_t *settings)
     const char *retriever = field_choice_text(SPEAKER_RETRIEVERS, s->o.retriever, &n);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)s->o.seed);
     template_describe(s->template, &template);
-    int rc = json_object_set_new(settings, "template", template.failed ? NULL : jsontext_document(template.data, template.len, 0, &why));
-    rc |= json_object_set_new(settings, "retriever", retriever ? json_stringn(retriever, n) : NULL) | put(settings, "encoder", s->o.encoder);
-    rc |= put(settings, "dtype", dtype_name(s->o.dtype)) | put(settings, "seed", seed) | put(settings, "model-sha256", s->source_sha256);
+    int rc = json_object_set_new(settings, "template",
+                                 template.failed ? NULL : jsontext_document(template.data, template.len, 0, &why));
+    rc |= json_object_set_new(settings, "retriever", retriever ? json_stringn(retriever, n) : NULL) |
+          put(settings, "encoder", s->o.encoder);
+    rc |= put(settings, "dtype", dtype_name(s->o.dtype)) | put(settings, "seed", seed) |
+          put(settings, "model-sha256", s->source_sha256);
     rc |= put(settings, "bits", speaker_bits(s)) | put(settings, "build", build_name);
     buf_free(&template);
     return rc | json_object_update(settings, s->files);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request an item. An item's random stream is named by the job and the item, so its text does not depend on what else runs. */
+/* One request an item. An item's random stream is named by the job and the item, so its text does not depend on what
+ * else runs. */
 #include "answer/speak.h"
 
 #include "base/clock.h"
@@ -11,8 +12,8 @@
 struct speaking {
     struct speaker *speaker;
     const struct speak_job *job;
-    const struct speak_item **items;     /* [n] of those whose prompts were made */
-    struct prompt *prompts;              /* [n] */
+    const struct speak_item **items; /* [n] of those whose prompts were made */
+    struct prompt *prompts;          /* [n] */
     int n;
     struct progress progress;
     struct error *err;
@@ -20,7 +21,8 @@ struct speaking {
 
 static struct spoken begin(const struct speak_item *item, const struct prompt *p)
 {
-    struct spoken t = {.prompt = p->text.data ? p->text.data : "", .dropped = p->dropped, .n_context = item->n_context - p->dropped};
+    struct spoken t = {
+        .prompt = p->text.data ? p->text.data : "", .dropped = p->dropped, .n_context = item->n_context - p->dropped};
     if (item->contexts)
         t.contexts = item->contexts + p->dropped;
     return t;
@@ -39,8 +41,11 @@ static int parse(const struct speaker *s, int asks, const char *raw, int stopped
 static void fill(struct spoken *t, const struct generate_sequence *q)
 {
     t->raw = q->text ? q->text : "";
-    t->ids = q->ids, t->logprobs = q->logprobs, t->n_token = q->n;
-    t->score = q->score, t->logprob = q->sum_logprob;
+    t->ids = q->ids;
+    t->logprobs = q->logprobs;
+    t->n_token = q->n;
+    t->score = q->score;
+    t->logprob = q->sum_logprob;
 }
 
 static int finished(void *user, int at, const struct generate_result *result)
@@ -70,7 +75,10 @@ static int add(struct speaking *w, const struct speak_item *item, struct error *
 {
     struct prompt *p = &w->prompts[w->n];
     struct error own = {0, ""};
-    const struct prompt_parts parts = {.question = item->question, .contexts = item->contexts, .n_context = item->n_context, .room = w->job->options->max_new_tokens};
+    const struct prompt_parts parts = {.question = item->question,
+                                       .contexts = item->contexts,
+                                       .n_context = item->n_context,
+                                       .room = w->job->options->max_new_tokens};
     int rc = prompt_make(w->speaker, w->job->pool, &parts, p, &own);
     if (!rc) {
         w->items[w->n++] = item;
@@ -78,7 +86,8 @@ static int add(struct speaking *w, const struct speak_item *item, struct error *
     }
     if (rc == ERROR_DATA) {
         struct spoken t = begin(item, p);
-        t.error = own.message, t.unfit = 1;
+        t.error = own.message;
+        t.unfit = 1;
         rc = w->job->put(w->job->user, item->index, &t, err);
     } else {
         error_set(err, rc, "%s", own.message);
@@ -94,8 +103,12 @@ static int run(struct speaking *w, const struct generate_options *options, struc
     struct generate_request *requests = mem_calloc((size_t)w->n, sizeof *requests);
     int rc = requests ? 0 : error_set_nomem(err, (size_t)w->n * sizeof *requests, "requests");
     for (int i = 0; i < w->n && !rc; i++)
-        requests[i] = (struct generate_request){.prompt = w->prompts[i].ids.ids, .n_prompt = (int)w->prompts[i].ids.n, .options = *options, .seed = s->o.seed,
-                                                .key_a = w->job->stream, .key_b = (uint64_t)w->items[i]->index};
+        requests[i] = (struct generate_request){.prompt = w->prompts[i].ids.ids,
+                                                .n_prompt = (int)w->prompts[i].ids.n,
+                                                .options = *options,
+                                                .seed = s->o.seed,
+                                                .key_a = w->job->stream,
+                                                .key_b = (uint64_t)w->items[i]->index};
     rc = rc ? rc : speaker_load(s, w->job->model ? w->job->model : checkpoint_path(s->source), s->o.dtype, err);
     rc = rc ? rc : generate_engine_new(&engine, s->model, s->tokenizer, s->o.engine.page ? &s->o.engine : NULL, err);
     if (!rc) {
@@ -108,20 +121,24 @@ static int run(struct speaking *w, const struct generate_options *options, struc
     return rc;
 }
 
-int speaker_generate(struct speaker *s, const struct speak_job *job, const struct speak_item *items, int n, struct error *err)
+int speaker_generate(struct speaker *s, const struct speak_job *job, const struct speak_item *items, int n,
+                     struct error *err)
 {
     struct generate_options options;
     struct speaking w = {.speaker = s, .job = job, .err = err};
     if (n < 1)
         return 0;
-    w.prompts = mem_calloc((size_t)n, sizeof *w.prompts), w.items = mem_calloc((size_t)n, sizeof *w.items);
-    int rc = w.prompts && w.items ? speaker_decoding(s, !items[0].question, job->options, &options, err) : error_set_nomem(err, (size_t)n * sizeof *w.prompts, "prompts");
+    w.prompts = mem_calloc((size_t)n, sizeof *w.prompts);
+    w.items = mem_calloc((size_t)n, sizeof *w.items);
+    int rc = w.prompts && w.items ? speaker_decoding(s, !items[0].question, job->options, &options, err)
+                                  : error_set_nomem(err, (size_t)n * sizeof *w.prompts, "prompts");
     for (int i = 0; i < n && !rc; i++)
         rc = add(&w, &items[i], err);
     if (!rc && w.n)
         rc = run(&w, &options, err);
     for (int i = 0; i < w.n; i++)
         prompt_free(&w.prompts[i]);
-    mem_free(w.prompts), mem_free(w.items);
+    mem_free(w.prompts);
+    mem_free(w.items);
     return rc;
 }

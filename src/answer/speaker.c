@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening what speaks, and having one model in memory at a time. Tuned weights are always read back from the file they were saved to, so that work that was broken there and
- * work that was not go on with the same bits. */
+/* Opening what speaks, and having one model in memory at a time. Tuned weights are always read back from the file they
+ * were saved to, so that work that was broken there and work that was not go on with the same bits. */
 #include "answer/speaker.h"
 
 #include "base/mem.h"
@@ -46,7 +46,8 @@ static int read_cues(struct speaker *s, struct error *err)
     struct buf ask = BUF_INIT, answer = BUF_INIT;
     template_ask(s->template, NULL, 0, &ask, NULL);
     template_tune_prompt(s->template, (const char[]){MARK, 0}, &answer, NULL);
-    mem_free(s->ask_cue), mem_free(s->answer_cue);
+    mem_free(s->ask_cue);
+    mem_free(s->answer_cue);
     s->ask_cue = ask.failed ? NULL : last_line(&ask);
     s->answer_cue = answer.failed ? NULL : behind_mark(&answer, MARK);
     buf_free(&ask);
@@ -78,8 +79,11 @@ int speaker_hash_model(struct speaker *s, const char *path, const char *prefix, 
 static int hash_files(struct speaker *s, struct error *err)
 {
     s->files = json_object();
-    int rc = s->files ? checkpoint_side_sha256(s->source, "model/", s->files, err) : error_set_nomem(err, 64, "hashes of the model's files");
-    return rc || !s->o.encoder || s->o.retriever != RETRIEVER_ENCODER ? rc : speaker_hash_model(s, s->o.encoder, "encoder/", err);
+    int rc = s->files ? checkpoint_side_sha256(s->source, "model/", s->files, err)
+                      : error_set_nomem(err, 64, "hashes of the model's files");
+    return rc || !s->o.encoder || s->o.retriever != RETRIEVER_ENCODER
+               ? rc
+               : speaker_hash_model(s, s->o.encoder, "encoder/", err);
 }
 
 int speaker_open(struct speaker *s, struct device *device, const struct speaker_options *o, struct error *err)
@@ -92,14 +96,17 @@ int speaker_open(struct speaker *s, struct device *device, const struct speaker_
     rc = rc ? rc : open_template(&t, o->template_file, err);
     rc = rc ? rc : speaker_set_template(s, t, err);
     rc = rc ? rc : hash_files(s, err);
-    return rc || s->desc.task == MODEL_LM ? rc : error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
+    return rc || s->desc.task == MODEL_LM
+               ? rc
+               : error_set(err, ERROR_DATA, "%s: is a classifier; wanted a language model", o->model);
 }
 
 void speaker_close(struct speaker *s)
 {
     model_close(s->model);
     mem_free(s->model_path);
-    mem_free(s->ask_cue), mem_free(s->answer_cue);
+    mem_free(s->ask_cue);
+    mem_free(s->answer_cue);
     template_free(s->template);
     tokenizer_close(s->tokenizer);
     checkpoint_close(s->source);
@@ -147,7 +154,8 @@ int speaker_flags(const struct speaker *s)
     return s->o.style->special ? TOKENIZER_PARSE_SPECIAL : TOKENIZER_ADD_SPECIAL;
 }
 
-int speaker_encode(const struct speaker *s, const struct buf *text, const struct text_spans *people, struct tokens *out, struct error *err)
+int speaker_encode(const struct speaker *s, const struct buf *text, const struct text_spans *people, struct tokens *out,
+                   struct error *err)
 {
     int flags = speaker_flags(s);
     out->n = 0;
@@ -166,7 +174,8 @@ void speaker_end_ids(const struct speaker *s, struct generate_options *o)
         o->eos_ids[o->n_eos++] = s->desc.eos_ids[i];
         has |= s->desc.eos_ids[i] == eos;
     }
-    if (!has && eos >= 0 && o->n_eos < MODEL_MAX_EOS) /* what tuning appends ends an answer whatever generation_config.json lists */
+    if (!has && eos >= 0 &&
+        o->n_eos < MODEL_MAX_EOS) /* what tuning appends ends an answer whatever generation_config.json lists */
         o->eos_ids[o->n_eos++] = eos;
 }
 
@@ -183,7 +192,8 @@ static const char *stop_of(const struct speaker *s, int asks, const char **whose
 }
 
 /* Half a stop text would end texts where the whole one does not stand. */
-int speaker_decoding(const struct speaker *s, int asks, const struct generate_options *o, struct generate_options *out, struct error *err)
+int speaker_decoding(const struct speaker *s, int asks, const struct generate_options *o, struct generate_options *out,
+                     struct error *err)
 {
     const char *whose, *stop = stop_of(s, asks, &whose);
     size_t n = strlen(stop);
@@ -192,9 +202,11 @@ int speaker_decoding(const struct speaker *s, int asks, const struct generate_op
     if (!n)
         return 0;
     if (n >= GENERATE_STOP_BYTES)
-        return error_set(err, ERROR_CONFIG, "stop: %s has %zu bytes; wanted at most %d", whose, n, GENERATE_STOP_BYTES - 1);
+        return error_set(err, ERROR_CONFIG, "stop: %s has %zu bytes; wanted at most %d", whose, n,
+                         GENERATE_STOP_BYTES - 1);
     if (out->n_stop >= GENERATE_MAX_STOP)
-        return error_set(err, ERROR_CONFIG, "stop: %d strings beside %s; wanted at most %d", out->n_stop, whose, GENERATE_MAX_STOP - 1);
+        return error_set(err, ERROR_CONFIG, "stop: %d strings beside %s; wanted at most %d", out->n_stop, whose,
+                         GENERATE_MAX_STOP - 1);
     memcpy(out->stop[out->n_stop++], stop, n + 1);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompt styles besides the template. A primer is a text of solved pairs put before "\n\nQ: " and the question and nothing else, as TruthfulQA and lm-eval ask
- * their generation questions; the text is the user's own copy. lm-eval's own YAML is a Jinja template in `question` and is rendered as one. */
+/* Prompt styles besides the template. A primer is a text of solved pairs put before "\n\nQ: " and the question and
+ * nothing else, as TruthfulQA and lm-eval ask their generation questions; the text is the user's own copy. lm-eval's
+ * own YAML is a Jinja template in `question` and is rendered as one. */
 #include "answer/style.h"
 
 #include "base/mem.h"
@@ -26,10 +27,12 @@ static int render_primer(const struct style *s, const char *question, struct buf
     return rc;
 }
 
-static int compose_primer(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
+static int compose_primer(void *user, const struct example *examples, size_t n, const char *question, struct buf *out,
+                          struct error *err)
 {
     const struct style *s = user;
-    (void)examples, (void)n;
+    (void)examples;
+    (void)n;
     if (s->template)
         return render_primer(s, question, out, err);
     buf_append(out, s->primer.data, s->primer.len);
@@ -39,7 +42,8 @@ static int compose_primer(void *user, const struct example *examples, size_t n, 
 }
 
 /* Examples are earlier turns. */
-static int compose_chat(void *user, const struct example *examples, size_t n, const char *question, struct buf *out, struct error *err)
+static int compose_chat(void *user, const struct example *examples, size_t n, const char *question, struct buf *out,
+                        struct error *err)
 {
     const struct style *s = user;
     json_t *messages = json_array(), *conversation;
@@ -49,7 +53,8 @@ static int compose_chat(void *user, const struct example *examples, size_t n, co
     }
     json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "user", "content", question));
     conversation = json_pack("{s:o}", "messages", messages);
-    int rc = conversation ? chat_render(s->chat, conversation, 1, out, err) : error_set_nomem(err, 64, "a conversation");
+    int rc =
+        conversation ? chat_render(s->chat, conversation, 1, out, err) : error_set_nomem(err, 64, "a conversation");
     json_decref(conversation);
     return rc;
 }
@@ -80,13 +85,22 @@ static int primer_from_yaml(struct style *s, const char *path, struct error *err
     static const char probe[] = "isara's own question?";
     char *value = yaml_value(&s->primer, "doc_to_text");
     struct buf shown = BUF_INIT;
-    int rc = value ? jinja_parse(&s->template, value, strlen(value), path, err) : error_set(err, ERROR_DATA, "%s: wanted doc_to_text, a Jinja template in question, as lm-eval's truthfulqa_gen has it", path);
+    int rc = value
+                 ? jinja_parse(&s->template, value, strlen(value), path, err)
+                 : error_set(err, ERROR_DATA,
+                             "%s: wanted doc_to_text, a Jinja template in question, as lm-eval's truthfulqa_gen has it",
+                             path);
     if (!rc)
         rc = render_primer(s, probe, &shown, err);
     size_t n = sizeof probe - 1, cue = strlen("Q: ");
-    if (!rc && (shown.len < n + cue || memcmp(shown.data + shown.len - n - cue, "Q: ", cue) || memcmp(shown.data + shown.len - n, probe, n)))
-        rc = error_set(err, ERROR_DATA, "%s: doc_to_text: wanted a text that ends in \"Q: \" and the question, found \"%.60s\" at its end", path,
-                       shown.len > 60 ? shown.data + shown.len - 60 : shown.len ? shown.data : "");
+    if (!rc && (shown.len < n + cue || memcmp(shown.data + shown.len - n - cue, "Q: ", cue) ||
+                memcmp(shown.data + shown.len - n, probe, n)))
+        rc = error_set(
+            err, ERROR_DATA,
+            "%s: doc_to_text: wanted a text that ends in \"Q: \" and the question, found \"%.60s\" at its end", path,
+            shown.len > 60 ? shown.data + shown.len - 60
+            : shown.len    ? shown.data
+                           : "");
     buf_free(&shown);
     mem_free(value);
     return rc;
@@ -104,7 +118,12 @@ static int open_primer(struct style *s, const struct style_options *o, struct er
         rc = error_set_nomem(err, s->primer.len, "a primer");
     if (!rc && !s->primer.len)
         rc = error_set(err, ERROR_DATA, "%s: is empty; wanted solved pairs", o->primer);
-    s->style = (struct prompt_style){.name = "primer", .compose = compose_primer, .user = s, .stop = o->original ? "Q:" : "\n\n", .score_cue = "\nA:", .score_prefix = " "};
+    s->style = (struct prompt_style){.name = "primer",
+                                     .compose = compose_primer,
+                                     .user = s,
+                                     .stop = o->original ? "Q:" : "\n\n",
+                                     .score_cue = "\nA:",
+                                     .score_prefix = " "};
     return rc;
 }
 
@@ -119,7 +138,13 @@ int style_open(struct style **out, const struct style_options *o, const struct p
     *style = &s->style;
     if (!strcmp(o->name, "primer"))
         return open_primer(s, o, err);
-    s->style = (struct prompt_style){.name = "chat", .compose = compose_chat, .user = s, .stop = "", .score_cue = "", .score_prefix = "", .special = 1};
+    s->style = (struct prompt_style){.name = "chat",
+                                     .compose = compose_chat,
+                                     .user = s,
+                                     .stop = "",
+                                     .score_cue = "",
+                                     .score_prefix = "",
+                                     .special = 1};
     return 0;
 }
 

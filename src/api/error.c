@@ -10,7 +10,9 @@
 #include <signal.h>
 #include <string.h>
 
-_Static_assert((int)ISARA_CONFIG == (int)ERROR_CONFIG && (int)ISARA_INTERRUPTED == (int)ERROR_INTERRUPTED && (int)ISARA_FAILED == (int)ERROR_FAILED, "codes are the same");
+_Static_assert((int)ISARA_CONFIG == (int)ERROR_CONFIG && (int)ISARA_INTERRUPTED == (int)ERROR_INTERRUPTED &&
+                   (int)ISARA_FAILED == (int)ERROR_FAILED,
+               "codes are the same");
 _Static_assert((int)ISARA_WARNING == (int)LOG_WARNING, "levels are the same");
 _Static_assert(sizeof(struct isara_error) == sizeof(struct error), "messages have the same room");
 
@@ -48,7 +50,8 @@ static void progress(void *user, const struct progress *p)
 {
     (void)user;
     if (listener.progress)
-        listener.progress(listener.user, &(struct isara_progress){p->stage, p->unit, p->done, p->total, p->tokens, p->note});
+        listener.progress(listener.user,
+                          &(struct isara_progress){p->stage, p->unit, p->done, p->total, p->tokens, p->note});
 }
 
 void isara_listen(const struct isara_listener *l)

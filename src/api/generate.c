@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-struct ask { /* what runs for a request of the caller */
+struct ask {                   /* what runs for a request of the caller */
     struct generate_request r; /* r.user: this */
     const struct isara_request *from;
     struct tokens prompt;
@@ -18,7 +18,7 @@ struct ask { /* what runs for a request of the caller */
 struct isara_session {
     struct isara_model *model;
     struct ask *asks;
-    struct error error;         /* the first such */
+    struct error error; /* the first such */
 };
 
 static void ask_clear(struct ask *a)
@@ -33,7 +33,8 @@ static int set_options(struct ask *a, const struct isara_model *m, struct error 
     json_t *keep;
     struct generate_options *o = &a->r.options;
     generate_options_default(o);
-    int rc = generate_options_merge(o, checkpoint_generation_config(m->checkpoint), model_desc(m->model), checkpoint_path(m->checkpoint), err);
+    int rc = generate_options_merge(o, checkpoint_generation_config(m->checkpoint), model_desc(m->model),
+                                    checkpoint_path(m->checkpoint), err);
     if (!rc)
         rc = api_options(a->from->options, &(struct api_table){&generate_fields, o, NULL}, 1, &keep, err);
     if (!rc)
@@ -96,7 +97,9 @@ static int on_token(void *user, const struct generate_request *r, const struct g
         return 0;
     if (a->stream)
         rc = text_stream_push(a->stream, t, &piece, &s->error);
-    return rc ? rc : a->from->on_token(a->from->user, &(struct isara_token){a->from, t->sequence, t->position, t->id, t->logprob, piece.text, piece.n});
+    return rc ? rc
+              : a->from->on_token(a->from->user, &(struct isara_token){a->from, t->sequence, t->position, t->id,
+                                                                       t->logprob, piece.text, piece.n});
 }
 
 /* What stop strings and unfinished characters held back. */
@@ -119,7 +122,8 @@ static int tell_result(const struct ask *a, const struct generate_result *result
         return 0;
     for (int i = 0; i < result->n; i++) {
         const struct generate_sequence *q = &result->sequences[i];
-        sequences[i] = (struct isara_sequence){q->text, q->ids, q->logprobs, q->n, q->finish == FINISH_STOP, q->score, q->sum_logprob};
+        sequences[i] = (struct isara_sequence){q->text,  q->ids,        q->logprobs, q->n, q->finish == FINISH_STOP,
+                                               q->score, q->sum_logprob};
     }
     return a->from->on_done(a->from->user, &(struct isara_result){a->from, sequences, result->n, NULL});
 }
@@ -154,7 +158,8 @@ static int on_done(void *user, const struct generate_request *r, const struct ge
 {
     struct isara_session *s = user;
     struct ask *a = r->user;
-    int own = take_out(s, a), rc = finish(s, a, result); /* out first: it is not there any more for a callback that cancels it */
+    int own = take_out(s, a),
+        rc = finish(s, a, result); /* out first: it is not there any more for a callback that cancels it */
     if (own)
         ask_free(a);
     return rc;
@@ -197,10 +202,14 @@ int isara_generate(struct isara_model *m, const struct isara_request *requests, 
 }
 
 static const struct field limit_rows[] = {
-    {FIELD("requests", FIELD_INT, struct generate_limits, requests), .argument = "N", .low = 1, .high = 1 << 24, .help = "pending at most [1024]"},
-    {FIELD("sequences", FIELD_INT, struct generate_limits, sequences), .argument = "N", .high = 1 << 16, .help = "in flight at most, 0 = chosen [0]"},
-    {FIELD("length", FIELD_INT, struct generate_limits, length), .argument = "N", .low = 2, .high = 1 << 30, .help = "prompt and new tokens [the context]"},
-    {FIELD("width", FIELD_INT, struct generate_limits, width), .argument = "N", .low = 1, .high = GENERATE_MAX_BEAMS, .help = "beams or samples of one request [1]"},
+    {FIELD("requests", FIELD_INT, struct generate_limits, requests), .argument = "N", .low = 1, .high = 1 << 24,
+     .help = "pending at most [1024]"},
+    {FIELD("sequences", FIELD_INT, struct generate_limits, sequences), .argument = "N", .high = 1 << 16,
+     .help = "in flight at most, 0 = chosen [0]"},
+    {FIELD("length", FIELD_INT, struct generate_limits, length), .argument = "N", .low = 2, .high = 1 << 30,
+     .help = "prompt and new tokens [the context]"},
+    {FIELD("width", FIELD_INT, struct generate_limits, width), .argument = "N", .low = 1, .high = GENERATE_MAX_BEAMS,
+     .help = "beams or samples of one request [1]"},
 };
 static const struct field_table limit_fields = {limit_rows, sizeof limit_rows / sizeof *limit_rows};
 

@@ -15,8 +15,10 @@ struct open_options {
     const char *adapter;
 };
 static const struct field rows[] = {
-    {FIELD("adapter", FIELD_STRING, struct open_options, adapter), .argument = "DIR", .help = "LoRA adapter in PEFT's files to lay over the model"},
-    {FIELD("head", FIELD_FLAG, struct open_options, head), .initial = "true", .help = "false: for embeddings of a model that has none"},
+    {FIELD("adapter", FIELD_STRING, struct open_options, adapter), .argument = "DIR",
+     .help = "LoRA adapter in PEFT's files to lay over the model"},
+    {FIELD("head", FIELD_FLAG, struct open_options, head), .initial = "true",
+     .help = "false: for embeddings of a model that has none"},
 };
 static const struct field_table open_fields = {rows, sizeof rows / sizeof *rows};
 
@@ -31,14 +33,18 @@ static int open_tokenizer(struct isara_model *m, struct error *err)
 
 static int open_parts(struct isara_model *m, const char *path, const struct open_options *o, struct error *err)
 {
-    struct model_options mo = {.task = o->head ? MODEL_LM : MODEL_BODY, .check_finite = 1, .dtype = api_dtype(&o->common)};
-    int rc = path ? 0 : error_set(err, ERROR_USAGE, "a model is needed: a Hugging Face directory, a .gguf file or org/name");
+    struct model_options mo = {
+        .task = o->head ? MODEL_LM : MODEL_BODY, .check_finite = 1, .dtype = api_dtype(&o->common)};
+    int rc =
+        path ? 0 : error_set(err, ERROR_USAGE, "a model is needed: a Hugging Face directory, a .gguf file or org/name");
     if (!rc)
         rc = api_device(&m->device, &o->common, err);
     if (!rc && !weight_supported(m->device, mo.dtype))
-        rc = error_set(err, ERROR_UNAVAILABLE, "dtype %s: not available with instruction set %s; use f32 or bf16", dtype_name(mo.dtype), device_isa(m->device));
+        rc = error_set(err, ERROR_UNAVAILABLE, "dtype %s: not available with instruction set %s; use f32 or bf16",
+                       dtype_name(mo.dtype), device_isa(m->device));
     if (!rc)
-        rc = o->adapter ? checkpoint_open_adapter(&m->checkpoint, path, o->adapter, err) : checkpoint_open(&m->checkpoint, path, err);
+        rc = o->adapter ? checkpoint_open_adapter(&m->checkpoint, path, o->adapter, err)
+                        : checkpoint_open(&m->checkpoint, path, err);
     if (!rc)
         rc = open_tokenizer(m, err);
     if (!rc)
@@ -61,7 +67,8 @@ int isara_open(struct isara_model **out, const char *path, const char *options, 
     int rc = m ? 0 : error_set_nomem(&err, sizeof *m, "a model");
     if (rc)
         return api_return(to, rc, &err);
-    const struct api_table tables[] = {{&open_fields, &o, NULL}, {&generate_engine_fields, &o.engine, NULL}, {&api_common_fields, &o.common, NULL}};
+    const struct api_table tables[] = {
+        {&open_fields, &o, NULL}, {&generate_engine_fields, &o.engine, NULL}, {&api_common_fields, &o.common, NULL}};
     rc = api_options(options, tables, 3, &keep, &err);
     if (!rc)
         rc = open_parts(m, path, &o, &err);
@@ -90,10 +97,12 @@ static json_t *describe(const struct isara_model *m, const char *sha)
 {
     const struct model_desc *d = model_desc(m->model);
     const struct tokenizer_info *t = m->tokenizer ? tokenizer_info(m->tokenizer) : NULL;
-    return json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:s,s:s,s:s,s:s?,s:b}", "path", checkpoint_path(m->checkpoint), "family", d->family, "n_layer", d->n_layer, "n_embd",
-                     d->n_embd, "n_head", d->n_head, "n_kv_head", d->n_kv_head, "head_dim", d->head_dim, "n_ff", d->n_ff, "n_vocab", d->n_vocab, "n_ctx", d->n_ctx, "n_param", d->n_param,
-                     "stored", dtype_name(checkpoint_dtype(m->checkpoint)), "dtype", dtype_name(model_dtype(m->model)), "sha256", sha, "tokenizer", t ? t->model : NULL,
-                     "has_chat_template", t && t->chat_template);
+    return json_pack("{s:s,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:f,s:s,s:s,s:s,s:s?,s:b}", "path",
+                     checkpoint_path(m->checkpoint), "family", d->family, "n_layer", d->n_layer, "n_embd", d->n_embd,
+                     "n_head", d->n_head, "n_kv_head", d->n_kv_head, "head_dim", d->head_dim, "n_ff", d->n_ff,
+                     "n_vocab", d->n_vocab, "n_ctx", d->n_ctx, "n_param", d->n_param, "stored",
+                     dtype_name(checkpoint_dtype(m->checkpoint)), "dtype", dtype_name(model_dtype(m->model)), "sha256",
+                     sha, "tokenizer", t ? t->model : NULL, "has_chat_template", t && t->chat_template);
 }
 
 int isara_inspect(struct isara_model *m, char **json, struct isara_error *to)
@@ -117,26 +126,31 @@ int isara_inspect(struct isara_model *m, char **json, struct isara_error *to)
 
 static int need_tokenizer(const struct isara_model *m, struct error *err)
 {
-    return m->tokenizer ? 0 : error_set(err, ERROR_DATA, "%s: the model has no tokenizer; give token ids", checkpoint_path(m->checkpoint));
+    return m->tokenizer ? 0
+                        : error_set(err, ERROR_DATA, "%s: the model has no tokenizer; give token ids",
+                                    checkpoint_path(m->checkpoint));
 }
 
 int api_text_tokens(const struct isara_model *m, const char *text, struct tokens *out, struct error *err)
 {
     int rc = need_tokenizer(m, err);
     if (!rc)
-        rc = tokenizer_encode(m->tokenizer, text, strlen(text), TOKENIZER_PARSE_SPECIAL | TOKENIZER_ADD_SPECIAL, out, err);
+        rc = tokenizer_encode(m->tokenizer, text, strlen(text), TOKENIZER_PARSE_SPECIAL | TOKENIZER_ADD_SPECIAL, out,
+                              err);
     if (!rc && !out->n)
         rc = error_set(err, ERROR_DATA, "a text is empty");
     return rc;
 }
 
-int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int special, int32_t **ids, size_t *n_id, struct isara_error *to)
+int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int special, int32_t **ids, size_t *n_id,
+                   struct isara_error *to)
 {
     struct error err = {0};
     struct tokens t = TOKENS_INIT;
     int rc = need_tokenizer(m, &err);
     if (!rc)
-        rc = tokenizer_encode(m->tokenizer, text, n, TOKENIZER_PARSE_SPECIAL | (special ? TOKENIZER_ADD_SPECIAL : 0), &t, &err);
+        rc = tokenizer_encode(m->tokenizer, text, n, TOKENIZER_PARSE_SPECIAL | (special ? TOKENIZER_ADD_SPECIAL : 0),
+                              &t, &err);
     if (rc)
         tokens_free(&t);
     *ids = rc ? NULL : t.ids;
@@ -144,7 +158,8 @@ int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int 
     return api_return(to, rc, &err);
 }
 
-int isara_detokenize(const struct isara_model *m, const int32_t *ids, size_t n, int skip_special, char **text, size_t *n_text, struct isara_error *to)
+int isara_detokenize(const struct isara_model *m, const int32_t *ids, size_t n, int skip_special, char **text,
+                     size_t *n_text, struct isara_error *to)
 {
     struct error err = {0};
     struct buf b = BUF_INIT;

@@ -7,8 +7,10 @@
 #include <string.h>
 
 static const struct field rows[] = {
-    {FIELD("dtype", FIELD_CHOICE, struct api_common, dtype), .argument = "f32|bf16|q8", .initial = "bf16", .help = "arithmetic of the weights' products"},
-    {FIELD("threads", FIELD_INT, struct api_common, threads), .argument = "N", .high = 1024, .help = "threads, 0 = all cores"},
+    {FIELD("dtype", FIELD_CHOICE, struct api_common, dtype), .argument = "f32|bf16|q8", .initial = "bf16",
+     .help = "arithmetic of the weights' products"},
+    {FIELD("threads", FIELD_INT, struct api_common, threads), .argument = "N", .high = 1024,
+     .help = "threads, 0 = all cores"},
     {FIELD("isa", FIELD_STRING, struct api_common, isa), .argument = "NAME", .help = "instruction set"},
     {FIELD("seed", FIELD_U64, struct api_common, seed), .argument = "N", .help = "seed of everything random"},
 };
@@ -31,7 +33,8 @@ int api_device(struct device **out, const struct api_common *c, struct error *er
     return device_open(out, DEVICE_CPU, &(struct device_options){.n_thread = c->threads, .isa = c->isa}, err);
 }
 
-/* Every table without a prefix that has the name takes it (both phases of a run), else the one whose prefix it begins with. */
+/* Every table without a prefix that has the name takes it (both phases of a run), else the one whose prefix it begins
+ * with. */
 static int set_one(const char *name, const json_t *value, const struct api_table *tables, int n, struct error *err)
 {
     int found = 0, rc = 0;
@@ -60,7 +63,8 @@ int api_options(const char *json, const struct api_table *tables, int n, json_t 
     rc = jsontext_parse(keep, json, strlen(json), "options", 1, NULL, err);
     if (!rc && !json_is_object(*keep))
         rc = error_set(err, ERROR_USAGE, "options: wanted a JSON object as {\"name\": value}");
-    json_object_foreach(rc ? NULL : *keep, name, value) {
+    json_object_foreach(rc ? NULL : *keep, name, value)
+    {
         rc = set_one(name, value, tables, n, err);
         if (rc)
             break;

@@ -14,25 +14,34 @@ struct isara_model {
     struct tokenizer *tokenizer; /* NULL: only ids */
     struct model *model;
     struct generate_engine *engine;
-    struct chat *chat;           /* once it was asked for */
+    struct chat *chat; /* once it was asked for */
 };
 
 /* error.c: the code, and what is said of it to the caller. */
 int api_return(struct isara_error *to, int code, const struct error *from);
 
-/* options.c: an object's names go to the first table that has them; with a prefix, only names that begin with it, without it. *keep: what texts point into; json_decref when
- * the options are not needed any more. */
-struct api_table { const struct field_table *table; void *object; const char *prefix; };
+/* options.c: an object's names go to the first table that has them; with a prefix, only names that begin with it,
+ * without it. *keep: what texts point into; json_decref when the options are not needed any more. */
+struct api_table {
+    const struct field_table *table;
+    void *object;
+    const char *prefix;
+};
 int api_options(const char *json, const struct api_table *tables, int n, json_t **keep, struct error *err);
 
 /* What the calls that open devices of their own have in common. */
-struct api_common { int threads, dtype; const char *isa; unsigned long long seed; };
+struct api_common {
+    int threads, dtype;
+    const char *isa;
+    unsigned long long seed;
+};
 extern const struct field_table api_common_fields;
 void api_common_default(struct api_common *c);
 enum dtype api_dtype(const struct api_common *c);
 int api_device(struct device **out, const struct api_common *c, struct error *err);
 
 /* model.c */
-int api_text_tokens(const struct isara_model *m, const char *text, struct tokens *out, struct error *err); /* as a prompt: with BOS, ids of the model */
+int api_text_tokens(const struct isara_model *m, const char *text, struct tokens *out,
+                    struct error *err); /* as a prompt: with BOS, ids of the model */
 
 #endif

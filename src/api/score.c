@@ -36,7 +36,8 @@ static int texts_set(struct texts *t, size_t i, size_t n_prompt, const struct mo
     const struct tokens *x = &t->tokens[i];
     for (size_t k = 0; k < x->n; k++)
         if (x->ids[k] < 0 || x->ids[k] >= d->n_vocab)
-            return error_set(err, ERROR_DATA, "text %zu: token id %d is outside the model's vocabulary of %d", i, (int)x->ids[k], d->n_vocab);
+            return error_set(err, ERROR_DATA, "text %zu: token id %d is outside the model's vocabulary of %d", i,
+                             (int)x->ids[k], d->n_vocab);
     if (x->n > (size_t)d->n_ctx)
         return error_set(err, ERROR_DATA, "text %zu: %zu tokens, but the model's context holds %d", i, x->n, d->n_ctx);
     t->items[i] = (struct model_text){x->ids, (int)x->n, (int)n_prompt};
@@ -44,17 +45,20 @@ static int texts_set(struct texts *t, size_t i, size_t n_prompt, const struct mo
     return 0;
 }
 
-static int set_pair(const struct isara_model *m, struct texts *t, size_t i, const struct isara_pair *pair, struct error *err)
+static int set_pair(const struct isara_model *m, struct texts *t, size_t i, const struct isara_pair *pair,
+                    struct error *err)
 {
     struct tokens *x = &t->tokens[i];
     int rc = api_text_tokens(m, pair->prompt, x, err);
     size_t n_prompt = x->n;
-    const struct pair_text before = {pair->prompt, strlen(pair->prompt), NULL}, completion = {pair->completion, strlen(pair->completion), NULL};
+    const struct pair_text before = {pair->prompt, strlen(pair->prompt), NULL},
+                           completion = {pair->completion, strlen(pair->completion), NULL};
     struct tokens rest = TOKENS_INIT;
     if (!rc && !completion.n)
         rc = error_set(err, ERROR_DATA, "a completion is empty");
     if (!rc)
-        rc = pair_encode_completion(m->tokenizer, &before, x->ids, n_prompt, &completion, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, NULL, err);
+        rc = pair_encode_completion(m->tokenizer, &before, x->ids, n_prompt, &completion,
+                                    TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, NULL, err);
     for (size_t k = 0; k < rest.n && !rc; k++)
         if (tokens_push(x, rest.ids[k]))
             rc = error_set_nomem(err, rest.n * 4, "token ids");
@@ -97,7 +101,8 @@ static int score(const struct isara_model *m, struct texts *t, struct isara_scor
     return rc;
 }
 
-int isara_score(struct isara_model *m, const struct isara_pair *pairs, size_t n, struct isara_score **out, struct isara_error *to)
+int isara_score(struct isara_model *m, const struct isara_pair *pairs, size_t n, struct isara_score **out,
+                struct isara_error *to)
 {
     struct error err = {0};
     struct texts t = {0};
@@ -115,7 +120,8 @@ int isara_score(struct isara_model *m, const struct isara_pair *pairs, size_t n,
     return api_return(to, rc, &err);
 }
 
-int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int normalize, float **out, size_t *width, struct isara_error *to)
+int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int normalize, float **out, size_t *width,
+                struct isara_error *to)
 {
     struct error err = {0};
     struct texts t = {0};
@@ -125,7 +131,8 @@ int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int n
     int rc = texts_new(&t, n, &err);
     for (size_t i = 0; i < n && !rc; i++) {
         int ours = d->sentence.given && m->tokenizer;
-        rc = ours ? retrieve_tokens(m->model, m->tokenizer, texts[i], strlen(texts[i]), &t.tokens[i], NULL, &err) : api_text_tokens(m, texts[i], &t.tokens[i], &err);
+        rc = ours ? retrieve_tokens(m->model, m->tokenizer, texts[i], strlen(texts[i]), &t.tokens[i], NULL, &err)
+                  : api_text_tokens(m, texts[i], &t.tokens[i], &err);
         if (!rc)
             rc = texts_set(&t, i, t.tokens[i].n, d, &err);
     }

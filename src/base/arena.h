@@ -10,7 +10,10 @@ struct arena {
     struct arena_block *head;
     size_t used; /* in head */
 };
-#define ARENA_INIT {NULL, 0}
+#define ARENA_INIT \
+    {              \
+        NULL, 0    \
+    }
 
 void *arena_alloc(struct arena *a, size_t bytes); /* NULL when out of memory */
 char *arena_strndup(struct arena *a, const char *s, size_t n);

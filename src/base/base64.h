@@ -4,7 +4,8 @@
 
 #include "base/buf.h"
 
-/* Appends the bytes that text[0..n) spells (RFC 4648, with its padding). 0; -1: it is not Base64 (out->failed says whether memory ran out). */
+/* Appends the bytes that text[0..n) spells (RFC 4648, with its padding). 0; -1: it is not Base64 (out->failed says
+ * whether memory ran out). */
 int base64_decode(struct buf *out, const char *text, size_t n);
 
 /* Appends the spelling of bytes[0..n); memory shows in out->failed. */

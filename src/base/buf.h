@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A growing string of bytes. Invariants: data[len] == 0 whenever data is not NULL; BUF_INIT owns nothing.
- * Appending to a buffer that ran out of memory does nothing more and keeps `failed` set, so a chain of appends needs one check. */
+/* A growing string of bytes. Invariants: data[len] == 0 whenever data is not NULL; BUF_INIT owns nothing. Appending to
+ * a buffer that ran out of memory does nothing more and keeps `failed` set, so a chain of appends needs one check. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -11,7 +11,10 @@ struct buf {
     size_t len, cap;
     int failed;
 };
-#define BUF_INIT {NULL, 0, 0, 0}
+#define BUF_INIT      \
+    {                 \
+        NULL, 0, 0, 0 \
+    }
 
 void buf_append(struct buf *b, const void *bytes, size_t n);
 void buf_puts(struct buf *b, const char *s);
@@ -20,6 +23,6 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 int buf_reserve(struct buf *b, size_t extra); /* 0 or -1 */
 void buf_reset(struct buf *b);                /* empty, memory and `failed` kept as they are but failed cleared */
 void buf_free(struct buf *b);
-char *buf_take(struct buf *b);                /* ownership moves (mem_free); NULL if failed */
+char *buf_take(struct buf *b); /* ownership moves (mem_free); NULL if failed */
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which program this is. The definitions are made by tools/version when the library is built: the commit by git describe, out of a tarball by its own mark, else
- * "unknown". Their file is rewritten only when they change, so nothing else is ever built anew for it. */
+/* Which program this is. The definitions are made by tools/version when the library is built: the commit by git
+ * describe, out of a tarball by its own mark, else "unknown". Their file is rewritten only when they change, so nothing
+ * else is ever built anew for it. */
 #ifndef BASE_BUILD_H
 #define BASE_BUILD_H
 

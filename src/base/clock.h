@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-double clock_now(void);    /* monotonic seconds */
-double clock_wall(void);   /* seconds since 1970; SOURCE_DATE_EPOCH when it is set */
+double clock_now(void);      /* monotonic seconds */
+double clock_wall(void);     /* seconds since 1970; SOURCE_DATE_EPOCH when it is set */
 size_t clock_rss_peak(void); /* peak resident bytes of this process */
 
 #endif

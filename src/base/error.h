@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors: every function that can fail returns 0 or a negative code from ERROR_CODES and writes one line into a
- * struct error that the caller owns. The line names the file, the place in it, what was wanted and what was found, and the
+/* Errors: every function that can fail returns 0 or a negative code from ERROR_CODES and writes one line into a struct
+ * error that the caller owns. The line names the file, the place in it, what was wanted and what was found, and the
  * mend where one is known. err may be NULL. Nothing below src/cli prints or exits. */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
@@ -8,24 +8,24 @@
 #include <stddef.h>
 
 /* X(name, exit code, short text). Exit codes follow sysexits.h where it has one. */
-#define ERROR_CODES(X)                                          \
-    X(FAILED, 1, "failed")                                      \
-    X(USAGE, 2, "wrong usage")                                  \
-    X(DATA, 65, "bad input data")                               \
-    X(NOINPUT, 66, "input not found")                           \
-    X(UNAVAILABLE, 69, "service or feature unavailable")        \
-    X(INTERNAL, 70, "internal error")                           \
-    X(NOMEM, 70, "out of memory")                               \
-    X(IO, 74, "input or output error")                          \
-    X(INTERRUPTED, 75, "interrupted, can be continued")         \
-    X(PERMISSION, 77, "permission denied")                      \
+#define ERROR_CODES(X)                                   \
+    X(FAILED, 1, "failed")                               \
+    X(USAGE, 2, "wrong usage")                           \
+    X(DATA, 65, "bad input data")                        \
+    X(NOINPUT, 66, "input not found")                    \
+    X(UNAVAILABLE, 69, "service or feature unavailable") \
+    X(INTERNAL, 70, "internal error")                    \
+    X(NOMEM, 70, "out of memory")                        \
+    X(IO, 74, "input or output error")                   \
+    X(INTERRUPTED, 75, "interrupted, can be continued")  \
+    X(PERMISSION, 77, "permission denied")               \
     X(CONFIG, 78, "bad configuration")
 
 enum error_index {
 #define X(name, exit_code, text) ERROR_INDEX_##name,
     ERROR_CODES(X)
 #undef X
-    ERROR_COUNT
+        ERROR_COUNT
 };
 enum error_code {
     ERROR_OK = 0,

@@ -131,7 +131,8 @@ static int set_number(const struct field *f, const char *text, int ranged, void 
     errno = 0;
     double value = strtod(text, &end);
     int whole = f->type == FIELD_INT;
-    if (end == text || *end || errno == ERANGE || value != value || (whole && !(value >= INT_MIN && value <= INT_MAX && value == (double)(int)value)))
+    if (end == text || *end || errno == ERANGE || value != value ||
+        (whole && !(value >= INT_MIN && value <= INT_MAX && value == (double)(int)value)))
         return wanted(f, whole ? "a whole number" : "a number", text, err);
     if (ranged && (value < f->low || value > f->high))
         return error_set(err, ERROR_USAGE, "--%s: wanted %.10g to %.10g, found %s", f->name, f->low, f->high, text);
@@ -207,10 +208,13 @@ static int set_list(const struct field *f, const json_t *value, void *object, st
     json_t *item;
     int *n = at(object, f->count), rc = 0;
     *n = 0;
-    json_array_foreach(value, i, item) {
+    json_array_foreach(value, i, item)
+    {
         if (f->type == FIELD_TEXTS)
-            rc = json_is_string(item) ? add_text(f, json_string_value(item), object, err) : error_set(err, ERROR_DATA, "\"%s\": wanted strings", f->name);
-        else if (!json_is_integer(item) || *n == f->capacity || json_integer_value(item) < 0 || json_integer_value(item) > INT_MAX)
+            rc = json_is_string(item) ? add_text(f, json_string_value(item), object, err)
+                                      : error_set(err, ERROR_DATA, "\"%s\": wanted strings", f->name);
+        else if (!json_is_integer(item) || *n == f->capacity || json_integer_value(item) < 0 ||
+                 json_integer_value(item) > INT_MAX)
             rc = error_set(err, ERROR_DATA, "\"%s\": wanted at most %d token ids", f->name, f->capacity);
         else
             ((int *)at(object, f->offset))[(*n)++] = (int)json_integer_value(item);
@@ -240,7 +244,8 @@ static int from_json(const struct field *f, const json_t *value, int ranged, voi
     else if (json_is_real(value) && f->type != FIELD_FLAG)
         snprintf(text, sizeof text, "%.17g", json_real_value(value));
     else
-        return error_set(err, ERROR_DATA, "\"%s\": wanted %s, found another type of value", f->name, f->argument ? f->argument : "true or false");
+        return error_set(err, ERROR_DATA, "\"%s\": wanted %s, found another type of value", f->name,
+                         f->argument ? f->argument : "true or false");
     field_clear(f, object);
     return set_text(f, given, ranged, object, err);
 }
@@ -256,7 +261,8 @@ static json_t *list_json(const struct field *f, const void *object)
     int n = *(const int *)in(object, f->count), rc = !list;
     for (int i = 0; i < n && !rc; i++)
         rc = json_array_append_new(list, f->type == FIELD_IDS ? json_integer(((const int *)in(object, f->offset))[i])
-                                                              : json_string((const char *)in(object, f->offset) + (size_t)i * (size_t)f->size));
+                                                              : json_string((const char *)in(object, f->offset) +
+                                                                            (size_t)i * (size_t)f->size));
     if (!rc)
         return list;
     json_decref(list);
@@ -277,9 +283,7 @@ json_t *field_json(const struct field *f, const void *object)
     case FIELD_U64: /* JSON's whole numbers end at 2^63 */
         snprintf(digits, sizeof digits, "%llu", *(const unsigned long long *)p);
         return json_string(digits);
-    case FIELD_STRING:
-        text = *(const char *const *)p;
-        return json_string(text ? text : "");
+    case FIELD_STRING: text = *(const char *const *)p; return json_string(text ? text : "");
     case FIELD_CHOICE:
         text = field_choice_text(f->argument, *(const int *)p, &n);
         return text ? json_stringn(text, n) : NULL;
@@ -359,7 +363,8 @@ static void print_initial(const struct field *f, struct buf *out)
     if (f->ask && f->answer && !strcmp(f->ask, f->answer))
         buf_printf(out, "; align: %s", f->ask);
     else if (f->ask || f->answer)
-        buf_printf(out, "; align: %s%s%s%s%s", f->ask ? f->ask : "", f->ask ? " ask" : "", f->ask && f->answer ? ", " : "", f->answer ? f->answer : "", f->answer ? " answer" : "");
+        buf_printf(out, "; align: %s%s%s%s%s", f->ask ? f->ask : "", f->ask ? " ask" : "",
+                   f->ask && f->answer ? ", " : "", f->answer ? f->answer : "", f->answer ? " answer" : "");
 }
 
 void field_describe(const struct field *f, struct buf *out)
@@ -382,7 +387,8 @@ void fields_default(const struct field_table *t, enum field_phase phase, void *o
 {
     for (int i = 0; i < t->n; i++) {
         const struct field *f = &t->rows[i];
-        const char *special = phase == FIELD_ASK ? f->ask : f->answer, *text = phase != FIELD_PLAIN && special ? special : f->initial;
+        const char *special = phase == FIELD_ASK ? f->ask : f->answer,
+                   *text = phase != FIELD_PLAIN && special ? special : f->initial;
         if (!text)
             continue;
         field_clear(f, object);
@@ -425,12 +431,15 @@ static int check_one(const struct field *f, const void *object, struct error *er
     field_name(f, name, sizeof name);
     size_t unused;
     if (f->type == FIELD_CHOICE && !field_choice_text(f->argument, *(const int *)in(object, f->offset), &unused))
-        return error_set(err, ERROR_USAGE, "%s: wanted %s, found the number %d, which is none of them", name, f->argument, *(const int *)in(object, f->offset));
+        return error_set(err, ERROR_USAGE, "%s: wanted %s, found the number %d, which is none of them", name,
+                         f->argument, *(const int *)in(object, f->offset));
     if (f->type == FIELD_STRING)
         return check_string(f, name, *(const char *const *)in(object, f->offset), err);
     if (f->type == FIELD_IDS || f->type == FIELD_TEXTS) {
         int n = *(const int *)in(object, f->count);
-        return n >= 0 && n <= f->capacity ? 0 : error_set(err, ERROR_USAGE, "number of %s: wanted 0 to %d, found %d", name, f->capacity, n);
+        return n >= 0 && n <= f->capacity
+                   ? 0
+                   : error_set(err, ERROR_USAGE, "number of %s: wanted 0 to %d, found %d", name, f->capacity, n);
     }
     if (!is_number(f))
         return 0;
@@ -439,7 +448,9 @@ static int check_one(const struct field *f, const void *object, struct error *er
         low = (double)(float)low;
         high = (double)(float)high;
     }
-    return value >= low && value <= high ? 0 : error_set(err, ERROR_USAGE, "%s: wanted %.10g to %.10g, found %g", name, f->low, f->high, value);
+    return value >= low && value <= high
+               ? 0
+               : error_set(err, ERROR_USAGE, "%s: wanted %.10g to %.10g, found %g", name, f->low, f->high, value);
 }
 
 int fields_check(const struct field_table *t, const void *object, struct error *err)
@@ -462,7 +473,9 @@ json_t *fields_json(const struct field_table *t, const void *object, int only_re
         if (only_read && !field_read(t, f, object))
             continue;
         field_name(f, name, sizeof name);
-        rc = json_object_set_new(all, name, f->type == FIELD_FLAG ? json_boolean(*(const int *)in(object, f->offset)) : field_json(f, object));
+        rc = json_object_set_new(all, name,
+                                 f->type == FIELD_FLAG ? json_boolean(*(const int *)in(object, f->offset))
+                                                       : field_json(f, object));
     }
     if (!rc)
         return all;
@@ -496,7 +509,8 @@ static int get_one(const struct field *f, const json_t *value, void *object, str
     return from_json(f, value, 0, object, err);
 }
 
-int fields_get(const struct field_table *t, const char *prefix, const json_t *settings, void *object, const char *where, struct error *err)
+int fields_get(const struct field_table *t, const char *prefix, const json_t *settings, void *object, const char *where,
+               struct error *err)
 {
     char key[NAME];
     for (int i = 0; i < t->n; i++) {

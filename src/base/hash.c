@@ -12,7 +12,8 @@ struct sha256 {
     EVP_MD_CTX *context;
 };
 
-/* A library context of our own: OpenSSL's default one, when memory runs out while it is set up, is left half made and crashes later. NULL: no memory, now. */
+/* A library context of our own: OpenSSL's default one, when memory runs out while it is set up, is left half made and
+ * crashes later. NULL: no memory, now. */
 static const EVP_MD *algorithm(void)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Argument reduction and Taylor or atanh series, long enough for double. Compiled with -ffp-contract=off like everything. */
+/* Argument reduction and Taylor or atanh series, long enough for double. Compiled with -ffp-contract=off like
+ * everything. */
 #include "base/maths.h"
 
 #include <stdint.h>
 #include <string.h>
 
-static const double LN2_HIGH = 0x1.62e42fefa0000p-1, LN2_LOW = 0x1.cf79abc9e3b3ap-40; /* ln 2, the high part has 21 zero bits */
+static const double LN2_HIGH = 0x1.62e42fefa0000p-1,
+                    LN2_LOW = 0x1.cf79abc9e3b3ap-40; /* ln 2, the high part has 21 zero bits */
 
 static double round_even(double x)
 {
@@ -16,8 +18,14 @@ static double round_even(double x)
 
 static double scale(double x, int power)
 {
-    while (power > 1000) { x *= 0x1p1000; power -= 1000; }
-    while (power < -1000) { x *= 0x1p-1000; power += 1000; }
+    while (power > 1000) {
+        x *= 0x1p1000;
+        power -= 1000;
+    }
+    while (power < -1000) {
+        x *= 0x1p-1000;
+        power += 1000;
+    }
     uint64_t bits = (uint64_t)(power + 1023) << 52;
     double factor;
     memcpy(&factor, &bits, 8);
@@ -50,7 +58,10 @@ double maths_exp(double x)
 static double log_parts(double x, double *low)
 {
     int e = 0;
-    while (x < 0x1p-1000) { x *= 0x1p100; e -= 100; }
+    while (x < 0x1p-1000) {
+        x *= 0x1p100;
+        e -= 100;
+    }
     uint64_t bits;
     memcpy(&bits, &x, 8);
     e += (int)(bits >> 52) - 1023;

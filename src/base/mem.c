@@ -100,7 +100,8 @@ void *mem_slab(size_t bytes)
     if (size >= (size_t)4 << 20)
         madvise(p, size, MADV_HUGEPAGE);
     size_t now = atomic_fetch_add(&slab_now, size) + size, peak = atomic_load(&slab_peak);
-    while (now > peak && !atomic_compare_exchange_weak(&slab_peak, &peak, now)) { }
+    while (now > peak && !atomic_compare_exchange_weak(&slab_peak, &peak, now)) {
+    }
     return p;
 }
 
@@ -132,7 +133,8 @@ int size_add(size_t a, size_t b, size_t *result)
     return __builtin_add_overflow(a, b, result) ? -1 : 0;
 }
 
-/* The number behind `key` in a small file of the kernel's (key "": the first thing in it); `missing` when there is none. */
+/* The number behind `key` in a small file of the kernel's (key "": the first thing in it); `missing` when there is
+ * none. */
 static double number_in(const char *path, const char *key, double missing)
 {
     char line[256];

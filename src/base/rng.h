@@ -13,9 +13,9 @@ struct rng_stream {
     uint64_t seed, a, b;
 };
 uint32_t rng_u32(const struct rng_stream *s, uint64_t index);
-float rng_uniform(const struct rng_stream *s, uint64_t index);  /* [0,1), 24 bits */
+float rng_uniform(const struct rng_stream *s, uint64_t index);         /* [0,1), 24 bits */
 double rng_uniform_double(const struct rng_stream *s, uint64_t index); /* [0,1), 53 bits */
-double rng_normal(const struct rng_stream *s, uint64_t index);  /* mean 0, variance 1; bits do not depend on libm */
+double rng_normal(const struct rng_stream *s, uint64_t index); /* mean 0, variance 1; bits do not depend on libm */
 /* Fisher-Yates: fills order[0..n) with a permutation of 0..n-1. */
 void rng_permutation(const struct rng_stream *s, uint32_t *order, uint32_t n);
 /* Uniform in 0..n-1 without modulo bias beyond 2^-32. */

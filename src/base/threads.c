@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Workers spin a little between runs (operators follow each other within microseconds), then sleep on a condition. A run waits only for workers that
- * have joined it: who comes late, because asleep or not scheduled, finds it closed. Each worker has its own stretch of a run's pieces, so that from run to
- * run it meets the same data in its caches, and helps with the others' when it is through. A pool of as many threads as there are CPUs ties each worker to one:
- * a woken worker is otherwise often put on its waker's CPU and stays there, while another idles. A caller that is found on a worker's CPU moves to the free one. */
+/* Workers spin a little between runs (operators follow each other within microseconds), then sleep on a condition. A
+ * run waits only for workers that have joined it: who comes late, because asleep or not scheduled, finds it closed.
+ * Each worker has its own stretch of a run's pieces, so that from run to run it meets the same data in its caches, and
+ * helps with the others' when it is through. A pool of as many threads as there are CPUs ties each worker to one: a
+ * woken worker is otherwise often put on its waker's CPU and stays there, while another idles. A caller that is found
+ * on a worker's CPU moves to the free one. */
 #include "base/threads.h"
 
 #include "base/mem.h"
@@ -26,11 +28,11 @@ struct pool {
     struct worker *workers;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    atomic_ullong state;    /* generation, bumped for every run; OPEN while it may be joined; number of workers inside */
+    atomic_ullong state; /* generation, bumped for every run; OPEN while it may be joined; number of workers inside */
     atomic_int sleeping;
     atomic_int stop;
-    cpu_set_t cpus;  /* that the process may use */
-    int free_cpu;    /* the one without a worker; -1: workers are not tied */
+    cpu_set_t cpus; /* that the process may use */
+    int free_cpu;   /* the one without a worker; -1: workers are not tied */
     void (*fn)(void *, int, int);
     void *context;
 };
@@ -107,7 +109,8 @@ static void start_generation(struct pool *p, unsigned open)
     }
 }
 
-/* Ties worker i to the i-th CPU of those that the process may use, if there is one for each; where that is refused, nothing is lost but speed. */
+/* Ties worker i to the i-th CPU of those that the process may use, if there is one for each; where that is refused,
+ * nothing is lost but speed. */
 static void tie_workers(struct pool *p)
 {
     cpu_set_t one;

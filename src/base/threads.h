@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A small pool of threads for splitting one operator's outputs. The caller is worker 0. Which worker takes which piece varies;
- * so pieces must own their outputs, and every result is then the same for any number of threads. */
+/* A small pool of threads for splitting one operator's outputs. The caller is worker 0. Which worker takes which piece
+ * varies; so pieces must own their outputs, and every result is then the same for any number of threads. */
 #ifndef BASE_THREADS_H
 #define BASE_THREADS_H
 

@@ -26,7 +26,8 @@ static int wanted(unsigned char lead, unsigned char *low, unsigned char *high)
     return 4;
 }
 
-/* How many bytes at s stay within the table (0..4); *length is what a whole character would have, 0 for a wrong lead. */
+/* How many bytes at s stay within the table (0..4); *length is what a whole character would have, 0 for a wrong
+ * lead. */
 static size_t follow(const char *s, size_t n, int *length)
 {
     const unsigned char *u = (const unsigned char *)s;
@@ -156,8 +157,9 @@ size_t utf8_lossy(struct buf *out, const char *s, size_t n, int hold)
 
 int utf8_is_space(uint32_t cp)
 {
-    return (cp >= 9 && cp <= 13) || cp == 0x20 || cp == 0x85 || cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200a) ||
-           cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f || cp == 0x3000;
+    return (cp >= 9 && cp <= 13) || cp == 0x20 || cp == 0x85 || cp == 0xa0 || cp == 0x1680 ||
+           (cp >= 0x2000 && cp <= 0x200a) || cp == 0x2028 || cp == 0x2029 || cp == 0x202f || cp == 0x205f ||
+           cp == 0x3000;
 }
 
 int utf8_is_numeric(uint32_t cp)
@@ -173,8 +175,9 @@ int utf8_is_word(uint32_t cp)
     if (cp < 0x80)
         return (cp >= '0' && cp <= '9') || (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z') || cp == '_';
     utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NL) || c == UTF8PROC_CATEGORY_PC || cp == 0x200c || cp == 0x200d ||
-           (cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) || (cp >= 0x1f150 && cp <= 0x1f169) ||
+    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NL) || c == UTF8PROC_CATEGORY_PC || cp == 0x200c ||
+           cp == 0x200d || (cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) ||
+           (cp >= 0x1f150 && cp <= 0x1f169) ||
            (cp >= 0x1f170 && cp <= 0x1f189); /* letters in circles and squares are Alphabetic though symbols */
 }
 
@@ -197,9 +200,11 @@ int utf8_fold(struct buf *out, const char *s, size_t n)
     struct buf lossy = BUF_INIT;
     utf8proc_uint8_t *folded = NULL;
     utf8_lossy(&lossy, s, n, 0);
-    utf8proc_ssize_t length = lossy.failed ? UTF8PROC_ERROR_NOMEM
-                                           : utf8proc_map((const utf8proc_uint8_t *)(lossy.data ? lossy.data : ""), (utf8proc_ssize_t)lossy.len, &folded,
-                                                          UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD);
+    utf8proc_ssize_t length =
+        lossy.failed
+            ? UTF8PROC_ERROR_NOMEM
+            : utf8proc_map((const utf8proc_uint8_t *)(lossy.data ? lossy.data : ""), (utf8proc_ssize_t)lossy.len,
+                           &folded, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD);
     if (length >= 0)
         buf_append(out, folded, (size_t)length);
     free(folded);
@@ -209,8 +214,10 @@ int utf8_fold(struct buf *out, const char *s, size_t n)
 
 int utf8_is_unspaced(uint32_t cp)
 {
-    static const struct { uint32_t from, to; } ranges[] = {{0x0e00, 0x0eff}, {0x1000, 0x109f}, {0x1780, 0x17ff}, {0x3005, 0x3007},   {0x3040, 0x30ff},
-                                                           {0x3400, 0x4dbf}, {0x4e00, 0x9fff}, {0xf900, 0xfaff}, {0x20000, 0x3ffff}};
+    static const struct {
+        uint32_t from, to;
+    } ranges[] = {{0x0e00, 0x0eff}, {0x1000, 0x109f}, {0x1780, 0x17ff}, {0x3005, 0x3007},  {0x3040, 0x30ff},
+                  {0x3400, 0x4dbf}, {0x4e00, 0x9fff}, {0xf900, 0xfaff}, {0x20000, 0x3ffff}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (cp >= ranges[i].from && cp <= ranges[i].to)
             return 1;

@@ -12,8 +12,8 @@
 size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
 size_t utf8_encode(uint32_t cp, char out[4]); /* bytes written */
 void utf8_put(struct buf *b, uint32_t cp);
-/* Where s[0..n) does not begin with a valid character: the length of the maximal part of an ill-formed sequence (what one
- * U+FFFD replaces, 1..3), or 0 when all of s[0..n) is the beginning of a character that more bytes may complete. */
+/* Where s[0..n) does not begin with a valid character: the length of the maximal part of an ill-formed sequence (what
+ * one U+FFFD replaces, 1..3), or 0 when all of s[0..n) is the beginning of a character that more bytes may complete. */
 size_t utf8_bad(const char *s, size_t n);
 size_t utf8_valid(const char *s, size_t n); /* bytes before the first that is wrong; n when all is well */
 size_t utf8_count(const char *s, size_t n); /* characters of valid text */
@@ -22,7 +22,8 @@ size_t utf8_prev(const char *s, size_t n);  /* bytes of the last character of va
  * left out; returns the bytes taken. */
 size_t utf8_lossy(struct buf *out, const char *s, size_t n, int hold);
 
-/* Appends s for comparing words: case folded, compatibility forms and combining marks composed (NFKC_Casefold without dropping anything). 0 or -1 (memory). */
+/* Appends s for comparing words: case folded, compatibility forms and combining marks composed (NFKC_Casefold without
+ * dropping anything). 0 or -1 (memory). */
 int utf8_fold(struct buf *out, const char *s, size_t n);
 /* Letters of scripts that put no space between words (Han, kana, Thai, Lao, Khmer, Myanmar). */
 int utf8_is_unspaced(uint32_t cp);

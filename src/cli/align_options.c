@@ -19,7 +19,8 @@ static int decoding(const struct options *options, struct align_options *o, stru
     return rc ? rc : options_apply(options, SCOPE_TRAIN, GROUP_TRAIN, &o->train, err);
 }
 
-int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err)
+int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o,
+                      struct error *err)
 {
     align_options_default(o);
     o->model = v->model;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the verbs share: parsed options, opened parts, records in and out. Only this floor prints and chooses exit codes. */
+/* What the verbs share: parsed options, opened parts, records in and out. Only this floor prints and chooses exit
+ * codes. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -41,10 +42,14 @@ struct parts {
 };
 int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype, struct error *err);
 int cli_open_device(struct parts *p, const struct cli_values *v, struct error *err);
-int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required, struct error *err); /* opens the checkpoint too */
-int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task, struct error *err);
-/* open_head.c: the same with a classifier's or reward model's head, a new one where the model has none (--data says its labels). Device, checkpoint, tokenizer are open. */
-int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype, enum model_task task, struct error *err);
+int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required,
+                       struct error *err); /* opens the checkpoint too */
+int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
+                   struct error *err);
+/* open_head.c: the same with a classifier's or reward model's head, a new one where the model has none (--data says its
+ * labels). Device, checkpoint, tokenizer are open. */
+int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype, enum model_task task,
+                  struct error *err);
 void cli_close(struct parts *p);
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
@@ -52,30 +57,40 @@ int cli_require(const char *value, const char *option, const char *what, struct 
 int cli_check_output(const struct options *o, const struct cli_values *v, struct error *err);
 
 /* --- records.c: JSON Lines through a verb --- */
-struct records { json_t **items; char **errors; int n; };
+struct records {
+    json_t **items;
+    char **errors;
+    int n;
+};
 /* Reads every record of --input into memory (seeds and prompts are small); each is an object. */
 int records_read(struct records *r, const char *path, int limit, struct error *err);
 void records_free(struct records *r);
-json_t *records_id(const struct records *r, int i);                    /* its id, or its line number from 0; new reference */
-void records_fail(struct records *r, int i, const char *message);      /* remembers why record i has no result */
+json_t *records_id(const struct records *r, int i);               /* its id, or its line number from 0; new reference */
+void records_fail(struct records *r, int i, const char *message); /* remembers why record i has no result */
 /* Refuses fields that are not in the list (NULL-terminated). 0, or -1 with the record failed. */
 int records_check_fields(struct records *r, int i, const char *const *fields);
-/* The ids in ids_field as they are, or the text in text_field tokenised (add_special: with the tokenizer's BOS). Appends to out; -1 with the record failed. */
-int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t, int add_special, int n_vocab, struct tokens *out);
+/* The ids in ids_field as they are, or the text in text_field tokenised (add_special: with the tokenizer's BOS).
+ * Appends to out; -1 with the record failed. */
+int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t,
+                   int add_special, int n_vocab, struct tokens *out);
 /* The same for "completion" or "completion_token_ids" behind the prompt's ids, which out holds (text/pair.h). */
 int records_completion(struct records *r, int i, const struct tokenizer *t, int n_vocab, struct tokens *out);
 
-/* Output, one line a record, in input order, each written once and whole. To standard output: as soon as its turn comes. To a file: results are first kept, in the
- * order they come, in PATH.partial, whose first line holds the settings (what the results depend on: options, model, build, input); a run that was
- * killed and is started again with the same settings takes them from there; close writes PATH whole and removes it. Refused: other settings (by name, in both
- * directions), another process at the same PATH, a PATH.partial that is a link or none of isara's. */
+/* Output, one line a record, in input order, each written once and whole. To standard output: as soon as its turn
+ * comes. To a file: results are first kept, in the order they come, in PATH.partial, whose first line holds the
+ * settings (what the results depend on: options, model, build, input); a run that was killed and is started again with
+ * the same settings takes them from there; close writes PATH whole and removes it. Refused: other settings (by name, in
+ * both directions), another process at the same PATH, a PATH.partial that is a link or none of isara's. */
 struct writer;
-int writer_open(struct writer **out, const char *path, const struct records *r, const json_t *settings, struct error *err);
-/* What lines depend on besides their records: verb, build, and (when PATH is a file) the model's files by hash. A new reference. */
+int writer_open(struct writer **out, const char *path, const struct records *r, const json_t *settings,
+                struct error *err);
+/* What lines depend on besides their records: verb, build, and (when PATH is a file) the model's files by hash. A new
+ * reference. */
 int writer_settings(json_t **out, const char *verb, const char *path, const struct checkpoint *ck, struct error *err);
 int writer_has(const struct writer *w, int index);
 int writer_put(struct writer *w, int index, json_t *line, struct error *err); /* takes line */
-int writer_close(struct writer *w, int finish, struct error *err); /* finish 0: leaves the partial file for the next run */
+int writer_close(struct writer *w, int finish,
+                 struct error *err); /* finish 0: leaves the partial file for the next run */
 
 /* convert_gguf.c: p has checkpoint and tokenizer (or NULL); --output is the file, or the directory for model.gguf. */
 int cli_convert_gguf(const struct parts *p, const struct cli_values *v, struct error *err);
@@ -89,7 +104,8 @@ void help_verb(const struct verb *verb);
 void help_man(void);
 
 struct align_options;
-int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o, struct error *err);
+int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o,
+                      struct error *err);
 /* One line of memory and time before an alignment begins; what cannot fit is refused. */
 int cli_say_plan(const struct cli_values *v, const struct align_options *o, struct error *err);
 

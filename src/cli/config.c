@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --config FILE.yaml: one flat mapping of option names to scalars (or lists of scalars for options that may be given several times). A run's own config.resolved.json is one:
- * its template is a mapping, its empty texts mean "not given", and what it says besides options (hashes, bits) is passed over. */
+/* --config FILE.yaml: one flat mapping of option names to scalars (or lists of scalars for options that may be given
+ * several times). A run's own config.resolved.json is one: its template is a mapping, its empty texts mean "not given",
+ * and what it says besides options (hashes, bits) is passed over. */
 #include "cli/options.h"
 
 #include "base/buf.h"
@@ -30,7 +31,8 @@ static int put_mapping(struct config *c, const char *name, const yaml_node_t *va
     json_t *object = json_object();
     int rc = object ? 0 : error_set_nomem(err, 64, name);
     for (yaml_node_pair_t *p = value->data.mapping.pairs.start; p < value->data.mapping.pairs.top && !rc; p++) {
-        const char *key = scalar(yaml_document_get_node(&c->doc, p->key)), *text = scalar(yaml_document_get_node(&c->doc, p->value));
+        const char *key = scalar(yaml_document_get_node(&c->doc, p->key)),
+                   *text = scalar(yaml_document_get_node(&c->doc, p->value));
         if (!key || !text)
             rc = error_set(err, ERROR_CONFIG, "%s: wanted a mapping of texts", name);
         else if (json_object_set_new(object, key, json_string(text)))
@@ -99,7 +101,8 @@ static const yaml_node_t *same_key(struct config *c, const yaml_node_pair_t *p, 
 
 static int put_pair(struct config *c, const yaml_node_pair_t *p, struct error *err)
 {
-    const yaml_node_t *key = yaml_document_get_node(&c->doc, p->key), *value = yaml_document_get_node(&c->doc, p->value), *before;
+    const yaml_node_t *key = yaml_document_get_node(&c->doc, p->key),
+                      *value = yaml_document_get_node(&c->doc, p->value), *before;
     const char *name = scalar(key);
     int rc = 0;
     if (!name)
@@ -107,8 +110,9 @@ static int put_pair(struct config *c, const yaml_node_pair_t *p, struct error *e
     if (has_nul(key) || value_has_nul(c, value))
         return error_set(err, ERROR_CONFIG, "%s:%zu: a NUL byte; this is no text", c->path, key->start_mark.line + 1);
     if ((before = same_key(c, p, name)))
-        return error_set(err, ERROR_CONFIG, "%s:%zu: %s stands on line %zu already; give it once (several values as a list)", c->path, key->start_mark.line + 1, name,
-                         before->start_mark.line + 1);
+        return error_set(err, ERROR_CONFIG,
+                         "%s:%zu: %s stands on line %zu already; give it once (several values as a list)", c->path,
+                         key->start_mark.line + 1, name, before->start_mark.line + 1);
     if (c->resolved && (!options_knows(name, c->groups) || (scalar(value) && !*scalar(value))))
         return 0;
     if (value->type == YAML_SCALAR_NODE)
@@ -157,7 +161,8 @@ int options_read_config(struct options *o, const char *path, unsigned groups, st
         rc = put_all(&c, err);
         yaml_document_delete(&c.doc);
     } else {
-        rc = error_set(err, ERROR_CONFIG, "%s:%zu: not YAML: %s", path, parser.problem_mark.line + 1, parser.problem ? parser.problem : "?");
+        rc = error_set(err, ERROR_CONFIG, "%s:%zu: not YAML: %s", path, parser.problem_mark.line + 1,
+                       parser.problem ? parser.problem : "?");
     }
     yaml_parser_delete(&parser);
     fclose(f);

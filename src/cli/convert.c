@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara convert: any checkpoint it can read to a Hugging Face directory (f32 when the source is quantised) or a GGUF file (convert_gguf.c). The weights are written
- * last: a directory with model.safetensors is complete. */
+/* isara convert: any checkpoint it can read to a Hugging Face directory (f32 when the source is quantised) or a GGUF
+ * file (convert_gguf.c). The weights are written last: a directory with model.safetensors is complete. */
 #include "cli/cli.h"
 
 #include "base/log.h"
@@ -42,10 +42,12 @@ static int write_tokenizer(const struct parts *p, const char *dir, struct error 
     return rc;
 }
 
-/* The weights come last: with them, somebody's directory is finished, and its other files are not to be mixed with this one's. */
+/* The weights come last: with them, somebody's directory is finished, and its other files are not to be mixed with this
+ * one's. */
 static int check_output(const char *dir, struct error *err)
 {
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "training_settings.json", "run.db"};
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "training_settings.json",
+                                        "run.db"};
     int rc = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names && !rc; i++) {
         char *path = path_join(dir, names[i]);
@@ -83,7 +85,8 @@ static int find_model(const struct options *options, struct cli_values *v, char 
     const char *path = options->n_rest ? options->rest[0] : v->model;
     *made = NULL;
     if (options->n_rest > 1 || (options->n_rest && v->model))
-        return error_set(err, ERROR_USAGE, "wanted one model: --model M or RUN, found %s too", options->n_rest > 1 ? options->rest[1] : v->model);
+        return error_set(err, ERROR_USAGE, "wanted one model: --model M or RUN, found %s too",
+                         options->n_rest > 1 ? options->rest[1] : v->model);
     if (!path)
         return error_set(err, ERROR_USAGE, "wanted --model M, or a run directory");
     char *db = path_join(path, "run.db");
@@ -101,7 +104,8 @@ static int target_dtype(const struct parts *p, const struct cli_values *v, enum 
     if (v->type && v->dtype && strcmp(v->type, v->dtype))
         return error_set(err, ERROR_USAGE, "--type %s and --dtype %s: wanted one of them", v->type, v->dtype);
     if ((v->dtype && !strcmp(v->dtype, "q8")) || (v->type && !strcmp(v->type, "q8_0")))
-        return error_set(err, ERROR_USAGE, "--%s: a Hugging Face directory holds f32, bf16 or f16", v->type ? "type q8_0" : "dtype q8");
+        return error_set(err, ERROR_USAGE, "--%s: a Hugging Face directory holds f32, bf16 or f16",
+                         v->type ? "type q8_0" : "dtype q8");
     if (v->type && !strcmp(v->type, "f16")) {
         *dtype = DTYPE_F16;
         return 0;
@@ -117,7 +121,8 @@ static int shard_bytes(const char *text, uint64_t *bytes, struct error *err)
     static const struct {
         const char *unit;
         double factor;
-    } units[] = {{"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+    } units[] = {{"", 1},      {"B", 1},        {"KB", 1e3},     {"MB", 1e6},     {"GB", 1e9},
+                 {"TB", 1e12}, {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
     char *end;
     *bytes = 0;
     if (!text)
@@ -149,15 +154,18 @@ static int convert_hf(const struct parts *p, const struct cli_values *v, struct 
     if (!rc)
         rc = hf_dir_config(v->output, checkpoint_config(p->checkpoint), dtype, err);
     if (!rc)
-        rc = hf_dir_generation(v->output, checkpoint_generation_config(p->checkpoint), checkpoint_config(p->checkpoint), err);
+        rc = hf_dir_generation(v->output, checkpoint_generation_config(p->checkpoint), checkpoint_config(p->checkpoint),
+                               err);
     if (!rc)
         rc = hf_dir_tokenizer(v->output, p->checkpoint, &n_file, err);
     if (!rc && !n_file)
         rc = write_tokenizer(p, v->output, err);
     if (!rc)
-        rc = hf_dir_weights_in(v->output, p->checkpoint, &(struct hf_dir_form){dtype, !v->dtype && !v->type, shard}, err);
+        rc = hf_dir_weights_in(v->output, p->checkpoint, &(struct hf_dir_form){dtype, !v->dtype && !v->type, shard},
+                               err);
     if (!rc)
-        log_line(LOG_INFO, "%zu tensors in %s; written to %s", checkpoint_n_tensor(p->checkpoint), dtype_name(dtype), v->output);
+        log_line(LOG_INFO, "%zu tensors in %s; written to %s", checkpoint_n_tensor(p->checkpoint), dtype_name(dtype),
+                 v->output);
     if (lock >= 0)
         close(lock);
     return rc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara convert --to gguf: a model, or an adapter's factors, as one file for llama.cpp; beside it, if asked, the Modelfile that ollama makes a model of it with. */
+/* isara convert --to gguf: a model, or an adapter's factors, as one file for llama.cpp; beside it, if asked, the
+ * Modelfile that ollama makes a model of it with. */
 #include "cli/cli.h"
 
 #include "base/log.h"
@@ -18,7 +19,10 @@ static enum storage type_of(const struct cli_values *v, const struct checkpoint 
     const char *name = v->type ? v->type : v->dtype;
     if (!name)
         return adapter ? STORAGE_F32 : storage_of_dtype(checkpoint_dtype(ck));
-    return !strcmp(name, "f16") ? STORAGE_F16 : !strcmp(name, "bf16") ? STORAGE_BF16 : !strcmp(name, "f32") ? STORAGE_F32 : STORAGE_Q8_0;
+    return !strcmp(name, "f16")    ? STORAGE_F16
+           : !strcmp(name, "bf16") ? STORAGE_BF16
+           : !strcmp(name, "f32")  ? STORAGE_F32
+                                   : STORAGE_Q8_0;
 }
 
 static int ends_in(const char *text, const char *tail)
@@ -33,9 +37,9 @@ static void put_ends(struct gguf_writer *w, const struct parts *p)
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
     const json_t *ends = json_object_get(checkpoint_generation_config(p->checkpoint), "eos_token_id"), *id;
     size_t i, used = 0;
-    json_array_foreach((json_t *)ends, i, id)
-        if (json_is_integer(id) && json_integer_value(id) != tokenizer_info(p->tokenizer)->eos && used < 2)
-            gguf_put_u32(w, keys[used++], (uint32_t)json_integer_value(id));
+    json_array_foreach((json_t *)ends, i,
+                       id) if (json_is_integer(id) && json_integer_value(id) != tokenizer_info(p->tokenizer)->eos &&
+                               used < 2) gguf_put_u32(w, keys[used++], (uint32_t)json_integer_value(id));
 }
 
 static int put_tokenizer(struct gguf_writer *w, const struct parts *p, const struct gguf_model *g, struct error *err)
@@ -45,7 +49,8 @@ static int put_tokenizer(struct gguf_writer *w, const struct parts *p, const str
         return 0;
     }
     if (!p->tokenizer) {
-        log_line(LOG_WARNING, "%s has no tokenizer: llama.cpp will take token ids only", checkpoint_path(p->checkpoint));
+        log_line(LOG_WARNING, "%s has no tokenizer: llama.cpp will take token ids only",
+                 checkpoint_path(p->checkpoint));
         gguf_put_string(w, "tokenizer.ggml.model", "none");
         return 0;
     }
@@ -55,7 +60,8 @@ static int put_tokenizer(struct gguf_writer *w, const struct parts *p, const str
     return rc;
 }
 
-static int write_model(struct gguf_writer *w, const struct parts *p, enum storage type, const char *path, struct error *err)
+static int write_model(struct gguf_writer *w, const struct parts *p, enum storage type, const char *path,
+                       struct error *err)
 {
     struct gguf_model *g;
     int rc = gguf_model_put(&g, w, p->checkpoint, type, err);
@@ -101,8 +107,12 @@ static char *folder_of(const char *path)
 /* What generation_config.json says, in ollama's names. */
 static void put_parameters(struct buf *b, const struct parts *p)
 {
-    static const char *const names[][2] = {{"temperature", "temperature"}, {"top_k", "top_k"}, {"top_p", "top_p"}, {"repetition_penalty", "repeat_penalty"}};
-    const json_t *generation = checkpoint_generation_config(p->checkpoint), *ends = json_object_get(generation, "eos_token_id"), *id;
+    static const char *const names[][2] = {{"temperature", "temperature"},
+                                           {"top_k", "top_k"},
+                                           {"top_p", "top_p"},
+                                           {"repetition_penalty", "repeat_penalty"}};
+    const json_t *generation = checkpoint_generation_config(p->checkpoint),
+                 *ends = json_object_get(generation, "eos_token_id"), *id;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const json_t *x = json_object_get(generation, names[i][0]);
         if (json_is_number(x))
@@ -111,9 +121,7 @@ static void put_parameters(struct buf *b, const struct parts *p)
     size_t i;
     if (json_is_integer(ends))
         put_stop(b, p, json_integer_value(ends));
-    json_array_foreach((json_t *)ends, i, id)
-        if (json_is_integer(id))
-            put_stop(b, p, json_integer_value(id));
+    json_array_foreach((json_t *)ends, i, id) if (json_is_integer(id)) put_stop(b, p, json_integer_value(id));
 }
 
 static int write_modelfile(const struct parts *p, const char *path, int adapter, struct error *err)
@@ -122,7 +130,8 @@ static int write_modelfile(const struct parts *p, const char *path, int adapter,
     struct model_desc d;
     char *folder = folder_of(path), *to = folder ? path_join(folder, "Modelfile") : NULL;
     int rc = model_desc_parse(&d, checkpoint_config(p->checkpoint), checkpoint_path(p->checkpoint), err);
-    buf_printf(&b, "# ollama create NAME -f Modelfile\nFROM %s%s\n", adapter ? checkpoint_path(p->checkpoint) : "./", adapter ? "" : path_base(path));
+    buf_printf(&b, "# ollama create NAME -f Modelfile\nFROM %s%s\n", adapter ? checkpoint_path(p->checkpoint) : "./",
+               adapter ? "" : path_base(path));
     if (adapter)
         buf_printf(&b, "ADAPTER ./%s\n", path_base(path));
     if (!adapter && p->tokenizer && !tokenizer_info(p->tokenizer)->chat_template)

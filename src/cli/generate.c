@@ -19,9 +19,9 @@ struct work {
     struct generate_options defaults;
     struct generate_request *requests; /* of the records that can run */
     struct tokens *prompts;
-    char **texts;                      /* rendered conversations, else NULL */
+    char **texts; /* rendered conversations, else NULL */
     struct chat *chat;
-    int *record_of;                    /* request -> record */
+    int *record_of; /* request -> record */
     int n_request;
     struct writer *writer;
     struct progress progress;
@@ -42,7 +42,8 @@ static json_t *text_or_null(const char *text)
     return text ? json_string(text) : json_null();
 }
 
-static json_t *result_line(struct work *w, int record, const struct generate_request *request, const struct generate_result *r)
+static json_t *result_line(struct work *w, int record, const struct generate_request *request,
+                           const struct generate_result *r)
 {
     const struct generate_sequence *best = &r->sequences[0];
     json_t *line = json_object();
@@ -58,8 +59,9 @@ static json_t *result_line(struct work *w, int record, const struct generate_req
     if (request->options.num_return_sequences > 1) {
         json_t *all = json_array();
         for (int i = 0; i < r->n; i++)
-            json_array_append_new(all, json_pack("{s:o,s:o,s:f}", "text", text_or_null(r->sequences[i].text), "token_ids",
-                                                 token_array(r->sequences[i].ids, r->sequences[i].n), "score", (double)r->sequences[i].score));
+            json_array_append_new(all, json_pack("{s:o,s:o,s:f}", "text", text_or_null(r->sequences[i].text),
+                                                 "token_ids", token_array(r->sequences[i].ids, r->sequences[i].n),
+                                                 "score", (double)r->sequences[i].score));
         json_object_set_new(line, "sequences", all);
     }
     return line;
@@ -85,7 +87,8 @@ static int done(void *user, int index, const struct generate_result *r)
     return writer_put(w->writer, record, result_line(w, record, &w->requests[index], r), w->err);
 }
 
-static const char *const prompt_fields[] = {"id", "prompt", "prompt_token_ids", "messages", "tools", "documents", "chat_template_kwargs", NULL};
+static const char *const prompt_fields[] = {"id",    "prompt",    "prompt_token_ids",     "messages",
+                                            "tools", "documents", "chat_template_kwargs", NULL};
 
 static int is_prompt_field(const char *name)
 {
@@ -102,12 +105,15 @@ static int record_options(struct work *w, int i, struct generate_options *o)
     json_t *value;
     struct error reason = {0};
     *o = w->defaults;
-    json_object_foreach(w->records.items[i], name, value) {
+    json_object_foreach(w->records.items[i], name, value)
+    {
         if (is_prompt_field(name))
             continue;
         int rc = options_set_json(name, value, GROUP_DECODE, o, &reason);
         if (rc == ERROR_USAGE && !reason.message[0])
-            error_set(&reason, ERROR_DATA, "\"%s\": no such field; wanted prompt, prompt_token_ids or messages, id, or a decoding option", name);
+            error_set(&reason, ERROR_DATA,
+                      "\"%s\": no such field; wanted prompt, prompt_token_ids or messages, id, or a decoding option",
+                      name);
         if (rc) {
             records_fail(&w->records, i, reason.message);
             return -1;
@@ -131,7 +137,9 @@ static int chat_tokens(struct work *w, int i)
     const json_t *record = w->records.items[i];
     struct error reason = {0};
     struct buf text = BUF_INIT;
-    int rc = json_object_get(record, "prompt") || json_object_get(record, "prompt_token_ids") ? error_set(&reason, ERROR_DATA, "wanted \"messages\" or a prompt, found both") : 0;
+    int rc = json_object_get(record, "prompt") || json_object_get(record, "prompt_token_ids")
+                 ? error_set(&reason, ERROR_DATA, "wanted \"messages\" or a prompt, found both")
+                 : 0;
     if (!rc && !w->parts.tokenizer)
         rc = error_set(&reason, ERROR_DATA, "\"messages\": the model has no tokenizer");
     if (!rc && !w->chat)
@@ -144,7 +152,8 @@ static int chat_tokens(struct work *w, int i)
         rc = error_set(&reason, ERROR_DATA, "\"messages\": the chat template writes nothing");
     for (size_t k = 0; !rc && k < w->prompts[i].n; k++)
         if (w->prompts[i].ids[k] >= model_desc(w->parts.model)->n_vocab)
-            rc = error_set(&reason, ERROR_DATA, "\"messages\": token id %d is outside of the model's vocabulary", (int)w->prompts[i].ids[k]);
+            rc = error_set(&reason, ERROR_DATA, "\"messages\": token id %d is outside of the model's vocabulary",
+                           (int)w->prompts[i].ids[k]);
     w->texts[i] = rc ? NULL : buf_take(&text);
     buf_free(&text);
     if (rc)
@@ -173,7 +182,10 @@ static int prepare(struct work *w, const struct cli_values *v, struct error *err
     for (int i = 0; i < n && !(rc = interrupt_check(err)); i++) {
         struct generate_request *r = &w->requests[w->n_request];
         if (w->records.errors[i] || record_options(w, i, &r->options) ||
-            (has_messages(w->records.items[i]) ? chat_tokens(w, i) : records_tokens(&w->records, i, "prompt", "prompt_token_ids", w->parts.tokenizer, 1, model_desc(w->parts.model)->n_vocab, &w->prompts[i])))
+            (has_messages(w->records.items[i])
+                 ? chat_tokens(w, i)
+                 : records_tokens(&w->records, i, "prompt", "prompt_token_ids", w->parts.tokenizer, 1,
+                                  model_desc(w->parts.model)->n_vocab, &w->prompts[i])))
             continue;
         json_t *id = records_id(&w->records, i);
         r->prompt = w->prompts[i].ids;
@@ -210,7 +222,8 @@ static void show_options(const struct work *w)
     free(text);
     json_decref(all);
     if (unknown)
-        log_line(LOG_WARNING, "%s: generation_config.json sets %s, which is not offered here and is not applied", checkpoint_path(w->parts.checkpoint), unknown);
+        log_line(LOG_WARNING, "%s: generation_config.json sets %s, which is not offered here and is not applied",
+                 checkpoint_path(w->parts.checkpoint), unknown);
 }
 
 static int open_output(struct work *w, const struct cli_values *v, struct error *err)
@@ -219,9 +232,12 @@ static int open_output(struct work *w, const struct cli_values *v, struct error 
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)v->seed);
     int rc = writer_settings(&settings, "generate", v->output, w->parts.checkpoint, err);
-    json_t *own = rc ? NULL : json_pack("{s:s, s:s, s:s, s:s, s:o}", "dtype", dtype_name(model_dtype(w->parts.model)), "bits",
-                                        model_dtype(w->parts.model) == DTYPE_F32 ? "f32" : device_isa(w->parts.device), "kv-dtype",
-                                        dtype_name(generate_engine_as_asked(&v->engine, model_dtype(w->parts.model)).kv_dtype), "seed", seed, "options", fields_json(&generate_fields, &w->defaults, 0));
+    json_t *own =
+        rc ? NULL
+           : json_pack("{s:s, s:s, s:s, s:s, s:o}", "dtype", dtype_name(model_dtype(w->parts.model)), "bits",
+                       model_dtype(w->parts.model) == DTYPE_F32 ? "f32" : device_isa(w->parts.device), "kv-dtype",
+                       dtype_name(generate_engine_as_asked(&v->engine, model_dtype(w->parts.model)).kv_dtype), "seed",
+                       seed, "options", fields_json(&generate_fields, &w->defaults, 0));
     if (!rc && (!own || json_object_update(settings, own)))
         rc = error_set_nomem(err, 1024, "settings");
     json_decref(own);
@@ -236,16 +252,21 @@ static void show_memory(struct generate_engine *engine, const struct work *w, co
     size_t kv, other, now = clock_rss_peak();
     long prompt = 0, more = 0;
     generate_memory_bound(engine, w->requests, w->n_request, &kv, &other);
-    other += ((size_t)device_n_thread(w->parts.device) * 4 + 8) << 20; /* the threads' scratch; results until they are written */
+    other += ((size_t)device_n_thread(w->parts.device) * 4 + 8)
+             << 20; /* the threads' scratch; results until they are written */
     for (int i = 0; i < w->n_request; i++) {
         const struct generate_options *o = &w->requests[i].options;
         prompt += w->requests[i].n_prompt;
         more += (long)o->max_new_tokens * (o->num_beams > 1 ? o->num_beams : o->num_return_sequences);
     }
-    log_line(LOG_INFO, "memory: at most %zu MiB (%zu by now, %zu of keys and values, %zu of activations, logits and scratch); tokens: %ld of prompts, at most %ld new in all beams",
+    log_line(LOG_INFO,
+             "memory: at most %zu MiB (%zu by now, %zu of keys and values, %zu of activations, logits and scratch); "
+             "tokens: %ld of prompts, at most %ld new in all beams",
              (now + kv + other) >> 20, now >> 20, kv >> 20, other >> 20, prompt, more);
     if (v->dry_run && v->json)
-        printf("{\"records\": %d, \"memory_bytes\": %zu, \"kv_bytes\": %zu, \"prompt_tokens\": %ld, \"max_new_tokens\": %ld}\n", w->records.n, now + kv + other, kv, prompt, more);
+        printf("{\"records\": %d, \"memory_bytes\": %zu, \"kv_bytes\": %zu, \"prompt_tokens\": %ld, "
+               "\"max_new_tokens\": %ld}\n",
+               w->records.n, now + kv + other, kv, prompt, more);
 }
 
 static int run(struct work *w, const struct cli_values *v, struct error *err)
@@ -260,16 +281,19 @@ static int run(struct work *w, const struct cli_values *v, struct error *err)
         generate_engine_free(engine);
         return 0;
     }
-    w->progress = (struct progress){.stage = "generate", .unit = "records", .total = w->n_request, .started = clock_now()};
+    w->progress =
+        (struct progress){.stage = "generate", .unit = "records", .total = w->n_request, .started = clock_now()};
     if (w->n_request)
         rc = generate_run(engine, w->requests, w->n_request, done, w, err);
     struct generate_stats s = generate_engine_stats(engine);
     double seconds = clock_now() - w->progress.started;
     if (!rc)
-        log_line(LOG_INFO, "%d records, %ld prompt tokens (%ld computed), %ld generated, %.2f s, peak %zu MiB resident", w->n_request, s.prompt_tokens,
-                 s.computed_prompt_tokens, s.generated_tokens, seconds, clock_rss_peak() >> 20);
+        log_line(LOG_INFO, "%d records, %ld prompt tokens (%ld computed), %ld generated, %.2f s, peak %zu MiB resident",
+                 w->n_request, s.prompt_tokens, s.computed_prompt_tokens, s.generated_tokens, seconds,
+                 clock_rss_peak() >> 20);
     if (!rc && v->json && v->output && strcmp(v->output, "-"))
-        printf("{\"records\": %d, \"failed\": %d, \"prompt_tokens\": %ld, \"computed_prompt_tokens\": %ld, \"generated_tokens\": %ld, \"seconds\": %.3f}\n",
+        printf("{\"records\": %d, \"failed\": %d, \"prompt_tokens\": %ld, \"computed_prompt_tokens\": %ld, "
+               "\"generated_tokens\": %ld, \"seconds\": %.3f}\n",
                w->records.n, w->n_failed, s.prompt_tokens, s.computed_prompt_tokens, s.generated_tokens, seconds);
     generate_engine_free(engine);
     return rc;
@@ -301,7 +325,8 @@ int verb_generate(const struct verb *verb, struct options *options, const struct
     if (!rc)
         rc = cli_open_model(&w.parts, v, DTYPE_BF16, MODEL_LM, err);
     if (!rc)
-        rc = generate_options_merge(&w.defaults, checkpoint_generation_config(w.parts.checkpoint), model_desc(w.parts.model), checkpoint_path(w.parts.checkpoint), err);
+        rc = generate_options_merge(&w.defaults, checkpoint_generation_config(w.parts.checkpoint),
+                                    model_desc(w.parts.model), checkpoint_path(w.parts.checkpoint), err);
     if (!rc)
         rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &w.defaults, err);
     if (!rc)

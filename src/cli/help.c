@@ -5,10 +5,23 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct { unsigned group; const char *title; } sections[] = {
-    {GROUP_MODEL | GROUP_ADAPTER, "Model"}, {GROUP_FILES, "Files"}, {GROUP_ALIGN, "Run"}, {GROUP_METHOD, "Method"}, {GROUP_TRAINVERB, "Data"}, {GROUP_DECODE, "Decoding"},
-    {GROUP_TRAIN, "Training"}, {GROUP_TOKENIZE, "Tokenizing"}, {GROUP_EMBED, "Embedding"}, {GROUP_CONVERT, "Files"}, {GROUP_INSPECT, "Inspecting"},
-    {GROUP_ENGINE, "Engine"}, {GROUP_EVAL | GROUP_TASK, "Evaluation"}, {GROUP_COMMON | GROUP_DRY, "Common"}};
+static const struct {
+    unsigned group;
+    const char *title;
+} sections[] = {{GROUP_MODEL | GROUP_ADAPTER, "Model"},
+                {GROUP_FILES, "Files"},
+                {GROUP_ALIGN, "Run"},
+                {GROUP_METHOD, "Method"},
+                {GROUP_TRAINVERB, "Data"},
+                {GROUP_DECODE, "Decoding"},
+                {GROUP_TRAIN, "Training"},
+                {GROUP_TOKENIZE, "Tokenizing"},
+                {GROUP_EMBED, "Embedding"},
+                {GROUP_CONVERT, "Files"},
+                {GROUP_INSPECT, "Inspecting"},
+                {GROUP_ENGINE, "Engine"},
+                {GROUP_EVAL | GROUP_TASK, "Evaluation"},
+                {GROUP_COMMON | GROUP_DRY, "Common"}};
 
 void help_main(void)
 {
@@ -16,8 +29,10 @@ void help_main(void)
          "usage: isara VERB [options]\n\nverbs:");
     for (int i = 0; i < cli_n_verb; i++)
         printf("  %-10s %s\n", cli_verbs[i].name, cli_verbs[i].summary);
-    puts("\nisara VERB --help shows a verb's options with an example; isara --version; isara --man prints the man page.\n\n"
-         "exit codes: 0 done, 1 failed (or some records failed), 2 wrong usage, 65 bad data, 66 no input, 69 unavailable, 70 internal,\n"
+    puts("\nisara VERB --help shows a verb's options with an example; isara --version; isara --man prints the man "
+         "page.\n\n"
+         "exit codes: 0 done, 1 failed (or some records failed), 2 wrong usage, 65 bad data, 66 no input, 69 "
+         "unavailable, 70 internal,\n"
          "            74 input/output, 75 interrupted and can be continued, 77 permission, 78 configuration");
 }
 
@@ -45,7 +60,8 @@ void help_verb(const struct verb *verb)
     unsigned groups = verb->groups | GROUP_COMMON;
     int n;
     const struct option_spec *table = option_table(&n);
-    printf("isara %s: %s\n\nusage: isara %s %s\n\nexample:\n  %s\n", verb->name, verb->summary, verb->name, verb->arguments, verb->example);
+    printf("isara %s: %s\n\nusage: isara %s %s\n\nexample:\n  %s\n", verb->name, verb->summary, verb->name,
+           verb->arguments, verb->example);
     for (int section = 0; section < (int)(sizeof sections / sizeof sections[0]); section++) {
         int shown = 0;
         for (int i = 0; i < n; i++) {
@@ -57,7 +73,8 @@ void help_verb(const struct verb *verb)
         }
     }
     if (verb->groups & GROUP_ALIGN)
-        puts("\nDecoding options take the prefixes --ask- and --answer-, training options --train-, to hold for that phase only.");
+        puts("\nDecoding options take the prefixes --ask- and --answer-, training options --train-, to hold for that "
+             "phase only.");
     puts("\nNames may be written with - or _. Records and formats: docs/FORMATS.md.");
 }
 
@@ -85,7 +102,8 @@ void help_man(void)
 {
     int n;
     const struct option_spec *table = option_table(&n);
-    puts(".TH ISARA 1\n.SH NAME\nisara \\- align a language model to a domain from fewer than 100 examples\n.SH SYNOPSIS\n.B isara\nVERB [options]\n.SH VERBS");
+    puts(".TH ISARA 1\n.SH NAME\nisara \\- align a language model to a domain from fewer than 100 examples\n.SH "
+         "SYNOPSIS\n.B isara\nVERB [options]\n.SH VERBS");
     for (int i = 0; i < cli_n_verb; i++) {
         printf(".TP\n.B %s\n", cli_verbs[i].name);
         man_escaped(cli_verbs[i].summary);
@@ -102,7 +120,8 @@ void help_man(void)
                 printf(" %s", cli_verbs[v].name);
         puts("");
     }
-    puts(".SH EXIT STATUS\n0 done; 1 failed or some records failed; 2 usage; 65 data; 66 no input; 69 unavailable; 70 internal; 74 input/output; "
+    puts(".SH EXIT STATUS\n0 done; 1 failed or some records failed; 2 usage; 65 data; 66 no input; 69 unavailable; 70 "
+         "internal; 74 input/output; "
          "75 interrupted, the same command continues; 77 permission; 78 configuration.\n"
          ".SH ENVIRONMENT\nISARA_ISA, HF_HOME, HF_HUB_CACHE, NO_COLOR, COLUMNS, SOURCE_DATE_EPOCH");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara inspect: a model, the training rows of a data file with their masks, what a run has done so far, or one of its attempts generated again. */
+/* isara inspect: a model, the training rows of a data file with their masks, what a run has done so far, or one of its
+ * attempts generated again. */
 #include "cli/cli.h"
 
 #include "base/log.h"
@@ -25,17 +26,21 @@ static int inspect_model(struct parts *p, const struct cli_values *v, struct err
         rc = checkpoint_sha256(p->checkpoint, sha, err);
     if (rc)
         return rc;
-    printf("path      %s\nfamily    %s%s\nshape     %d layers, %d wide, %d heads over %d, head size %d, feed-forward %d, vocabulary %d%s, context %d\n", checkpoint_path(p->checkpoint),
-           d.family, d.task == MODEL_CLASSIFY ? ", classifier" : "", d.n_layer, d.n_embd, d.n_head, d.n_kv_head, d.head_dim, d.n_ff, d.n_vocab, d.tied ? " (tied)" : "", d.n_ctx);
-    printf("size      %.3fM parameters, stored as %s\nsha256    %s\n", d.n_param * 1e-6, dtype_name(checkpoint_dtype(p->checkpoint)), sha);
+    printf("path      %s\nfamily    %s%s\nshape     %d layers, %d wide, %d heads over %d, head size %d, feed-forward "
+           "%d, vocabulary %d%s, context %d\n",
+           checkpoint_path(p->checkpoint), d.family, d.task == MODEL_CLASSIFY ? ", classifier" : "", d.n_layer,
+           d.n_embd, d.n_head, d.n_kv_head, d.head_dim, d.n_ff, d.n_vocab, d.tied ? " (tied)" : "", d.n_ctx);
+    printf("size      %.3fM parameters, stored as %s\nsha256    %s\n", d.n_param * 1e-6,
+           dtype_name(checkpoint_dtype(p->checkpoint)), sha);
     struct error reason = {0};
     if (tokenizer_open(&p->tokenizer, checkpoint_path(p->checkpoint), &reason)) {
         printable(reason.message);
         printf("tokenizer none: %s\n", reason.message);
     } else {
         const struct tokenizer_info *t = tokenizer_info(p->tokenizer);
-        printf("tokenizer %s, %d ids, bos %d%s, eos %d%s, pad %d%s\n", t->model, (int)tokenizer_size(p->tokenizer), (int)t->bos, t->add_bos ? " (added)" : "", (int)t->eos,
-               t->add_eos ? " (added)" : "", (int)t->pad, t->chat_template ? ", with a chat template" : "");
+        printf("tokenizer %s, %d ids, bos %d%s, eos %d%s, pad %d%s\n", t->model, (int)tokenizer_size(p->tokenizer),
+               (int)t->bos, t->add_bos ? " (added)" : "", (int)t->eos, t->add_eos ? " (added)" : "", (int)t->pad,
+               t->chat_template ? ", with a chat template" : "");
     }
     for (size_t i = 0; i < checkpoint_n_tensor(p->checkpoint); i++) {
         const struct tensor_info *t = checkpoint_tensor(p->checkpoint, i);
@@ -48,7 +53,8 @@ static int inspect_model(struct parts *p, const struct cli_values *v, struct err
     return 0;
 }
 
-/* Targets in green, the rest grey, neighbours in two shades; without colour targets stand in brackets and other tokens end with a bar. */
+/* Targets in green, the rest grey, neighbours in two shades; without colour targets stand in brackets and other tokens
+ * end with a bar. */
 static void print_row(const struct train_row *row, const struct tokenizer *t, int color)
 {
     int n_target = 0;
@@ -66,7 +72,11 @@ static void print_row(const struct train_row *row, const struct tokenizer *t, in
         if (piece.data)
             printable(piece.data);
         if (color)
-            printf("%s%s\033[0m", row->target[i] ? i & 1 ? "\033[32m" : "\033[92m" : i & 1 ? "\033[2m" : "\033[90m", text);
+            printf("%s%s\033[0m",
+                   row->target[i] ? i & 1 ? "\033[32m" : "\033[92m"
+                   : i & 1        ? "\033[2m"
+                                  : "\033[90m",
+                   text);
         else
             printf(row->target[i] ? "[%s]" : "%s|", text);
         buf_free(&piece);
@@ -74,10 +84,12 @@ static void print_row(const struct train_row *row, const struct tokenizer *t, in
     puts("");
 }
 
-/* NO_COLOR with any value, CLICOLOR=0 and TERM=dumb mean no; CLICOLOR_FORCE and FORCE_COLOR mean yes, terminal or not. */
+/* NO_COLOR with any value, CLICOLOR=0 and TERM=dumb mean no; CLICOLOR_FORCE and FORCE_COLOR mean yes, terminal or
+ * not. */
 static int use_color(void)
 {
-    const char *no = getenv("NO_COLOR"), *click = getenv("CLICOLOR"), *term = getenv("TERM"), *force = getenv("CLICOLOR_FORCE");
+    const char *no = getenv("NO_COLOR"), *click = getenv("CLICOLOR"), *term = getenv("TERM"),
+               *force = getenv("CLICOLOR_FORCE");
     force = force && *force ? force : getenv("FORCE_COLOR");
     if ((no && *no) || (click && !strcmp(click, "0")))
         return 0;
@@ -101,8 +113,8 @@ static int inspect_data(struct parts *p, struct options *options, const struct c
         return rc;
     for (int i = 0; i < data.n; i++)
         print_row(&data.rows[i], p->tokenizer, use_color());
-    printf("%d rows, %ld tokens, %ld targets; %d tokenise differently together, %d cut, %d dropped\n", data.n, data.n_token, data.n_target, data.n_boundary,
-           data.n_truncated, data.n_dropped);
+    printf("%d rows, %ld tokens, %ld targets; %d tokenise differently together, %d cut, %d dropped\n", data.n,
+           data.n_token, data.n_target, data.n_boundary, data.n_truncated, data.n_dropped);
     if (data.n_turn)
         printf("%d assistant turns, %d not trained\n", data.n_turn, data.n_turn_skipped);
     if (data.n_left_out)
@@ -119,16 +131,19 @@ static int inspect_round(struct run *run, int t, const struct run_round *round, 
     struct arena arena = ARENA_INIT;
     int counts[SIFT_REASON_COUNT] = {0}, asked = 0, answered = 0;
     struct run_attempt *attempts = mem_calloc((size_t)round->attempts + 1, sizeof *attempts);
-    int rc = attempts ? run_get_attempts(run, t, round->attempts, attempts, &arena, err) : error_set_nomem(err, (size_t)round->attempts * sizeof *attempts, "attempts");
+    int rc = attempts ? run_get_attempts(run, t, round->attempts, attempts, &arena, err)
+                      : error_set_nomem(err, (size_t)round->attempts * sizeof *attempts, "attempts");
     for (int i = 0; i < round->attempts && !rc; i++) {
         int reason = attempts[i].reason ? sift_reason_find(attempts[i].reason) : -1;
-        asked += attempts[i].question.text != NULL, answered += attempts[i].answer.text != NULL;
+        asked += attempts[i].question.text != NULL;
+        answered += attempts[i].answer.text != NULL;
         if (reason >= 0)
             counts[reason]++;
     }
     if (!rc)
-        printf("round %-3d %s: %d attempts, %d asked, %d answered, %d kept, %ld optimizer steps%s%s\n", t, run_state_name(round->state), round->attempts, asked, answered, round->kept,
-               round->steps, round->model_sha256[0] ? ", model " : "", round->model_sha256);
+        printf("round %-3d %s: %d attempts, %d asked, %d answered, %d kept, %ld optimizer steps%s%s\n", t,
+               run_state_name(round->state), round->attempts, asked, answered, round->kept, round->steps,
+               round->model_sha256[0] ? ", model " : "", round->model_sha256);
     for (int i = 1; i < SIFT_REASON_COUNT && !rc; i++)
         if (counts[i])
             printf("  %5d  %s\n", counts[i], sift_reason_text((enum sift_reason)i));
@@ -150,9 +165,12 @@ static int inspect_run(const char *path, struct error *err)
     if (!rc)
         rc = run_check(run, &(struct run_bounds){.reason = sift_reason_find}, err);
     if (!rc)
-        printf("path      %s\nbegun with --rounds %d --attempts %d --k %d --dtype %s --seed %s; every option is in config.resolved.json\n", path,
-               (int)json_integer_value(json_object_get(settings, "rounds")), (int)json_integer_value(json_object_get(settings, "attempts")),
-               (int)json_integer_value(json_object_get(settings, "k")), json_string_value(json_object_get(settings, "dtype")),
+        printf("path      %s\nbegun with --rounds %d --attempts %d --k %d --dtype %s --seed %s; every option is in "
+               "config.resolved.json\n",
+               path, (int)json_integer_value(json_object_get(settings, "rounds")),
+               (int)json_integer_value(json_object_get(settings, "attempts")),
+               (int)json_integer_value(json_object_get(settings, "k")),
+               json_string_value(json_object_get(settings, "dtype")),
                json_string_value(json_object_get(settings, "seed")));
     for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.attempts; t++)
         rc = inspect_round(run, t, &round, err);
@@ -192,7 +210,9 @@ int verb_inspect(const struct verb *verb, struct options *options, const struct 
     const char *path = options->n_rest ? options->rest[0] : v->model;
     int rc;
     if (v->replay)
-        rc = path ? replay(&p, v, path, err) : error_set(err, ERROR_USAGE, "--replay needs the run directory before it: isara inspect RUN --replay ID");
+        rc = path ? replay(&p, v, path, err)
+                  : error_set(err, ERROR_USAGE,
+                              "--replay needs the run directory before it: isara inspect RUN --replay ID");
     else if (v->data)
         rc = inspect_data(&p, options, v, err);
     else if (!path)

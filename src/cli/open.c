@@ -13,7 +13,10 @@ int cli_require(const char *value, const char *option, const char *what, struct 
 
 int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype, struct error *err)
 {
-    *dtype = !v->dtype ? fallback : !strcmp(v->dtype, "f32") ? DTYPE_F32 : !strcmp(v->dtype, "q8") ? DTYPE_Q8 : DTYPE_BF16;
+    *dtype = !v->dtype                  ? fallback
+             : !strcmp(v->dtype, "f32") ? DTYPE_F32
+             : !strcmp(v->dtype, "q8")  ? DTYPE_Q8
+                                        : DTYPE_BF16;
     (void)err;
     return 0;
 }
@@ -29,7 +32,8 @@ static int open_checkpoint(struct parts *p, const struct cli_values *v, struct e
     int rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
     if (rc || p->checkpoint)
         return rc;
-    return v->adapter ? checkpoint_open_adapter(&p->checkpoint, v->model, v->adapter, err) : checkpoint_open(&p->checkpoint, v->model, err);
+    return v->adapter ? checkpoint_open_adapter(&p->checkpoint, v->model, v->adapter, err)
+                      : checkpoint_open(&p->checkpoint, v->model, err);
 }
 
 int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required, struct error *err)
@@ -40,20 +44,23 @@ int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required
     struct error reason = {0};
     rc = tokenizer_open(&p->tokenizer, checkpoint_path(p->checkpoint), &reason);
     if (rc == ERROR_NOINPUT && !required) {
-        log_line(LOG_INFO, "%s has no tokenizer: only *_token_ids are taken, and text is null", checkpoint_path(p->checkpoint));
+        log_line(LOG_INFO, "%s has no tokenizer: only *_token_ids are taken, and text is null",
+                 checkpoint_path(p->checkpoint));
         return 0;
     }
     return rc ? error_set(err, rc, "%s", reason.message) : 0;
 }
 
-int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task, struct error *err)
+int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
+                   struct error *err)
 {
     struct model_options o = {.task = task, .check_finite = 1};
     int rc = cli_dtype(v, fallback, &o.dtype, err);
     if (!rc && !p->device)
         rc = cli_open_device(p, v, err);
     if (!rc && !weight_supported(p->device, o.dtype))
-        rc = error_set(err, ERROR_UNAVAILABLE, "--dtype %s: not available with instruction set %s; use f32 or bf16", dtype_name(o.dtype), device_isa(p->device));
+        rc = error_set(err, ERROR_UNAVAILABLE, "--dtype %s: not available with instruction set %s; use f32 or bf16",
+                       dtype_name(o.dtype), device_isa(p->device));
     if (!rc && !p->checkpoint)
         rc = open_checkpoint(p, v, err);
     return rc ? rc : model_open(&p->model, p->device, p->checkpoint, &o, err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens a model for training a classifier or reward head: a language model gets a new head, whose labels are those of the rows. */
+/* Opens a model for training a classifier or reward head: a language model gets a new head, whose labels are those of
+ * the rows. */
 #include "cli/cli.h"
 
 #include "base/log.h"
@@ -14,8 +15,8 @@ static int is_eos(const struct model_desc *d, int id)
     return 0;
 }
 
-/* transformers reads a classifier at the last token that is not pad_token_id. Where that is the end-of-sequence token too, the head would be read before it: the new
- * model then gets another special token for padding. */
+/* transformers reads a classifier at the last token that is not pad_token_id. Where that is the end-of-sequence token
+ * too, the head would be read before it: the new model then gets another special token for padding. */
 static void choose_pad(const struct parts *p, const struct model_desc *d, struct model_options *o)
 {
     size_t n = 0;
@@ -25,13 +26,16 @@ static void choose_pad(const struct parts *p, const struct model_desc *d, struct
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < n; i++)
             if (special[i] < d->n_vocab && !is_eos(d, special[i]) && (pass || special[i] != d->bos_id)) {
-                o->set_pad = 1, o->pad_id = special[i];
-                log_line(LOG_INFO, "pad_token_id of the classifier: %d %s (it must not be the end-of-sequence token)", o->pad_id, tokenizer_token(p->tokenizer, o->pad_id, NULL));
+                o->set_pad = 1;
+                o->pad_id = special[i];
+                log_line(LOG_INFO, "pad_token_id of the classifier: %d %s (it must not be the end-of-sequence token)",
+                         o->pad_id, tokenizer_token(p->tokenizer, o->pad_id, NULL));
                 return;
             }
 }
 
-int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype, enum model_task task, struct error *err)
+int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype, enum model_task task,
+                  struct error *err)
 {
     struct train_labels labels;
     const char *names[MODEL_MAX_LABEL];
@@ -41,9 +45,12 @@ int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype,
     if (!rc && task == MODEL_CLASSIFY && d.task == MODEL_LM && !(rc = train_labels_read(&labels, v->data, err))) {
         for (int i = 0; i < labels.n; i++)
             names[i] = labels.names[i];
-        o.labels = names, o.n_label = labels.n, o.problem = labels.problem;
+        o.labels = names;
+        o.n_label = labels.n;
+        o.problem = labels.problem;
         choose_pad(p, &d, &o);
-        log_line(LOG_INFO, "new head of %d labels, %s", labels.n, labels.problem == PROBLEM_SINGLE_LABEL ? "one a row" : "any number a row");
+        log_line(LOG_INFO, "new head of %d labels, %s", labels.n,
+                 labels.problem == PROBLEM_SINGLE_LABEL ? "one a row" : "any number a row");
     }
     return rc ? rc : model_open(&p->model, p->device, p->checkpoint, &o, err);
 }

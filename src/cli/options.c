@@ -63,7 +63,8 @@ static int unknown(const char *name, size_t length, unsigned groups, struct erro
         }
     }
     if (near && best <= 3)
-        return error_set(err, ERROR_USAGE, "--%.*s: no such option here; did you mean --%s?", (int)length, name, near->field->name);
+        return error_set(err, ERROR_USAGE, "--%.*s: no such option here; did you mean --%s?", (int)length, name,
+                         near->field->name);
     return error_set(err, ERROR_USAGE, "--%.*s: no such option here; --help lists them", (int)length, name);
 }
 
@@ -72,7 +73,8 @@ static int assign(const struct option_spec *s, const char *text, void *target, s
     return field_set(s->field, text, (char *)target + s->base, err);
 }
 
-static int add_assignment(struct options *o, const struct option_spec *s, enum option_scope scope, const char *text, struct error *err)
+static int add_assignment(struct options *o, const struct option_spec *s, enum option_scope scope, const char *text,
+                          struct error *err)
 {
     int rc = field_set(s->field, text, NULL, err);
     if (rc)
@@ -93,13 +95,18 @@ static int add_assignment(struct options *o, const struct option_spec *s, enum o
 /* "ask-num-beams" -> scope and the rest of the name. */
 static enum option_scope split_scope(const char **name, size_t *length, unsigned *groups)
 {
-    static const struct { const char *prefix; enum option_scope scope; unsigned group; } scopes[] = {
-        {"ask-", SCOPE_ASK, GROUP_DECODE}, {"answer-", SCOPE_ANSWER, GROUP_DECODE}, {"train-", SCOPE_TRAIN, GROUP_TRAIN}};
+    static const struct {
+        const char *prefix;
+        enum option_scope scope;
+        unsigned group;
+    } scopes[] = {{"ask-", SCOPE_ASK, GROUP_DECODE},
+                  {"answer-", SCOPE_ANSWER, GROUP_DECODE},
+                  {"train-", SCOPE_TRAIN, GROUP_TRAIN}};
     if (*groups & GROUP_ALIGN)
         for (int i = 0; i < 3; i++) {
             size_t n = strlen(scopes[i].prefix);
-            if (*length > n && !strncmp(*name, scopes[i].prefix, n - 1) && ((*name)[n - 1] == '-' || (*name)[n - 1] == '_') &&
-                find(*name + n, *length - n, scopes[i].group)) {
+            if (*length > n && !strncmp(*name, scopes[i].prefix, n - 1) &&
+                ((*name)[n - 1] == '-' || (*name)[n - 1] == '_') && find(*name + n, *length - n, scopes[i].group)) {
                 *name += n;
                 *length -= n;
                 *groups = scopes[i].group;
@@ -128,7 +135,8 @@ static int parse_one(struct options *o, int argc, char **argv, int *i, unsigned 
     if (s->field->type == FIELD_FLAG) /* a flag takes a value only after '=' */
         return add_assignment(o, s, scope, negated ? "false" : equals ? equals + 1 : "true", err);
     if (!equals && *i + 1 >= argc)
-        return error_set(err, ERROR_USAGE, "--%s: wanted %s after it, found nothing", s->field->name, s->field->argument);
+        return error_set(err, ERROR_USAGE, "--%s: wanted %s after it, found nothing", s->field->name,
+                         s->field->argument);
     return add_assignment(o, s, scope, equals ? equals + 1 : argv[++*i], err);
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The option table: the rows of all floors (base/fields.h), from which parsing, --config files, per-record overrides, --help and the man page all follow.
+/* The option table: the rows of all floors (base/fields.h), from which parsing, --config files, per-record overrides,
+ * --help and the man page all follow.
  *
- * Parsing yields assignments (option, scope, text), configuration file first, command line after it; they are checked when parsed and applied to the
- * structs of the floors below when those are filled in, so that defaults < generation_config.json < file < command line. */
+ * Parsing yields assignments (option, scope, text), configuration file first, command line after it; they are checked
+ * when parsed and applied to the structs of the floors below when those are filled in, so that defaults <
+ * generation_config.json < file < command line. */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
 
@@ -15,10 +17,25 @@
 #include <stddef.h>
 
 enum option_group {
-    GROUP_COMMON = 1, GROUP_MODEL = 2, GROUP_DECODE = 4, GROUP_TRAIN = 8, GROUP_ALIGN = 16, GROUP_FILES = 32, GROUP_TOKENIZE = 64,
-    GROUP_EMBED = 128, GROUP_CONVERT = 256, GROUP_INSPECT = 512, GROUP_TRAINVERB = 1024, GROUP_ENGINE = 2048, GROUP_EVAL = 4096, GROUP_METHOD = 8192, GROUP_TASK = 16384,
-    GROUP_ADAPTER = 32768, GROUP_DRY = 65536,
-    GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD | GROUP_TASK /* in structs of the floors below; all others are in cli_values */
+    GROUP_COMMON = 1,
+    GROUP_MODEL = 2,
+    GROUP_DECODE = 4,
+    GROUP_TRAIN = 8,
+    GROUP_ALIGN = 16,
+    GROUP_FILES = 32,
+    GROUP_TOKENIZE = 64,
+    GROUP_EMBED = 128,
+    GROUP_CONVERT = 256,
+    GROUP_INSPECT = 512,
+    GROUP_TRAINVERB = 1024,
+    GROUP_ENGINE = 2048,
+    GROUP_EVAL = 4096,
+    GROUP_METHOD = 8192,
+    GROUP_TASK = 16384,
+    GROUP_ADAPTER = 32768,
+    GROUP_DRY = 65536,
+    GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
+                   GROUP_TASK /* in structs of the floors below; all others are in cli_values */
 };
 enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
 
@@ -26,12 +43,15 @@ enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
 struct option_spec {
     const struct field *field;
     unsigned group;
-    size_t base; /* where the row's owner lies in the group's struct: generate_options, train_options, align_options (GROUP_METHOD), eval_options (GROUP_TASK) or cli_values */
+    size_t
+        /* where the row's owner lies in the group's struct: generate_options, train_options, align_options
+         * (GROUP_METHOD), eval_options (GROUP_TASK) or cli_values */
+        base;
 };
 
 struct cli_values { /* what no floor below has a struct for */
-    const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay, *isa,
-        *adapter, *to, *type, *shard_size;
+    const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay,
+        *isa, *adapter, *to, *type, *shard_size;
     int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama;
     unsigned long long seed;
     struct generate_engine_asked engine;
@@ -47,10 +67,11 @@ struct assignment {
 struct options {
     struct arena arena;
     struct assignment *first, *last;
-    const char **rest;         /* arguments that are not options */
+    const char **rest; /* arguments that are not options */
     int n_rest;
 };
-/* groups: those that the verb takes. Prefixes ask-, answer-, train- are options only when groups has GROUP_ALIGN. Names the nearest option for a misspelt one. */
+/* groups: those that the verb takes. Prefixes ask-, answer-, train- are options only when groups has GROUP_ALIGN. Names
+ * the nearest option for a misspelt one. */
 int options_read_command(struct options *o, int argc, char **argv, unsigned groups, struct error *err);
 /* Over what o has; its rest is more's. */
 int options_append(struct options *o, const struct options *more, struct error *err);
@@ -64,7 +85,8 @@ void options_free(struct options *o);
 /* Writes every assignment of the scope and groups into target. */
 int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err);
 int options_given(const struct options *o, const char *name); /* in any scope */
-/* One option from a JSON value (a record's override): 0, or an error naming option, wanted and found. ERROR_USAGE with an empty message when there is no such option in groups. */
+/* One option from a JSON value (a record's override): 0, or an error naming option, wanted and found. ERROR_USAGE with
+ * an empty message when there is no such option in groups. */
 int options_set_json(const char *name, const json_t *value, unsigned groups, void *target, struct error *err);
 const struct option_spec *option_table(int *n);
 const struct option_spec *option_find(const char *name, unsigned groups);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* --output is nothing that is read: neither an input file nor the model, by whatever name or link. Looked at before anything is opened. */
+/* --output is nothing that is read: neither an input file nor the model, by whatever name or link. Looked at before
+ * anything is opened. */
 #include "cli/cli.h"
 
 #include "base/mem.h"
@@ -10,7 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-struct input { const char *option, *path; };
+struct input {
+    const char *option, *path;
+};
 
 static int same(const struct stat *a, const struct stat *b)
 {
@@ -19,8 +22,10 @@ static int same(const struct stat *a, const struct stat *b)
 
 static int refuse(const char *output, const struct input *in, const char *inside, struct error *err)
 {
-    return error_set(err, ERROR_CONFIG, "--output %s and --%s %s%s%s are the same; what is read would be written over: choose another --output", output, in->option, in->path,
-                     inside ? "/" : "", inside ? inside : "");
+    return error_set(
+        err, ERROR_CONFIG,
+        "--output %s and --%s %s%s%s are the same; what is read would be written over: choose another --output", output,
+        in->option, in->path, inside ? "/" : "", inside ? inside : "");
 }
 
 /* Is what is written one of the files of an input's directory? */
@@ -32,7 +37,8 @@ static int check_inside(const char *output, const struct stat *out, const struct
     int rc = 0;
     while (!rc && d && (e = readdir(d))) {
         char *path = path_join(in->path, e->d_name);
-        if (path && strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && !stat(path, &st) && S_ISREG(st.st_mode) && same(out, &st))
+        if (path && strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && !stat(path, &st) && S_ISREG(st.st_mode) &&
+            same(out, &st))
             rc = refuse(output, in, e->d_name, err);
         mem_free(path);
     }
@@ -44,8 +50,21 @@ static int check_inside(const char *output, const struct stat *out, const struct
 /* An input that lies in the output directory under a name that the verb writes. */
 static int check_written(const char *output, const struct stat *st, const struct input *in, struct error *err)
 {
-    static const char *const names[] = {"model.safetensors", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "log.jsonl",
-                                        "trainer_state.json", "checkpoint.safetensors", "run.db", "metrics.json", "summary.txt", "manifest.json", "config.resolved.json", "journal.jsonl"};
+    static const char *const names[] = {"model.safetensors",
+                                        "config.json",
+                                        "generation_config.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "log.jsonl",
+                                        "trainer_state.json",
+                                        "checkpoint.safetensors",
+                                        "run.db",
+                                        "metrics.json",
+                                        "summary.txt",
+                                        "manifest.json",
+                                        "config.resolved.json",
+                                        "journal.jsonl"};
     struct stat there;
     int rc = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names && !rc; i++) {

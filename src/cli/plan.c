@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara plan: peak memory and time before anything is loaded: of an alignment (with --seeds: of these), of a fine-tuning (--data), of a generation (--input). */
+/* isara plan: peak memory and time before anything is loaded: of an alignment (with --seeds: of these), of a
+ * fine-tuning (--data), of a generation (--input). */
 #include "cli/cli.h"
 
 #include "base/log.h"
@@ -14,10 +15,13 @@ static const double MIB = 1 << 20;
 
 static const char *fits(double bytes, double machine)
 {
-    return bytes < machine ? "it fits" : "it does not fit: try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer beams";
+    return bytes < machine ? "it fits"
+                           : "it does not fit: try --gradient-checkpointing, a smaller --per-device-train-batch-size "
+                             "or --max-length, fewer beams";
 }
 
-static int plan_method(struct parts *p, const struct model_desc *d, const struct align_options *o, int json, struct error *err)
+static int plan_method(struct parts *p, const struct model_desc *d, const struct align_options *o, int json,
+                       struct error *err)
 {
     struct plan plan;
     struct seeds seeds = {0};
@@ -28,17 +32,22 @@ static int plan_method(struct parts *p, const struct model_desc *d, const struct
     if (rc)
         return rc;
     if (json) {
-        printf("{\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, \"tune_bytes\": %.0f, \"peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
+        printf("{\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, "
+               "\"tune_bytes\": %.0f, \"peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
                "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f}\n",
-               d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds, plan.answer_seconds, plan.tune_seconds);
+               d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds,
+               plan.answer_seconds, plan.tune_seconds);
         return 0;
     }
-    printf("model        %s, %.1fM parameters, %d layers, context %d; loaded as %s %.0f MiB\n", d->family, d->n_param * 1e-6, d->n_layer, d->n_ctx, dtype_name(o->dtype), plan.loaded / MIB);
-    printf("memory       %.0f MiB at the peak: ask %.0f, answer %.0f, tune %.0f; the machine has %.0f: %s\n", plan.peak / MIB, plan.ask / MIB, plan.answer / MIB, plan.tune / MIB,
-           plan.machine / MIB, fits(plan.peak, plan.machine));
-    printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds, plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
-    printf("supposing    questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n", plan.question_tokens, plan.answer_tokens,
-           o->seeds ? ", as the seeds have" : " (--seeds FILE counts them)");
+    printf("model        %s, %.1fM parameters, %d layers, context %d; loaded as %s %.0f MiB\n", d->family,
+           d->n_param * 1e-6, d->n_layer, d->n_ctx, dtype_name(o->dtype), plan.loaded / MIB);
+    printf("memory       %.0f MiB at the peak: ask %.0f, answer %.0f, tune %.0f; the machine has %.0f: %s\n",
+           plan.peak / MIB, plan.ask / MIB, plan.answer / MIB, plan.tune / MIB, plan.machine / MIB,
+           fits(plan.peak, plan.machine));
+    printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds,
+           plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
+    printf("supposing    questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n",
+           plan.question_tokens, plan.answer_tokens, o->seeds ? ", as the seeds have" : " (--seeds FILE counts them)");
     return 0;
 }
 
@@ -48,10 +57,12 @@ static void print_one(const char *what, double peak, double machine, int json)
     if (json)
         printf("{\"peak_bytes\": %.0f, \"machine_bytes\": %.0f}\n", peak, machine);
     else
-        printf("memory       %.0f MiB at the peak of %s; the machine has %.0f: %s\n", peak / MIB, what, machine / MIB, fits(peak, machine));
+        printf("memory       %.0f MiB at the peak of %s; the machine has %.0f: %s\n", peak / MIB, what, machine / MIB,
+               fits(peak, machine));
 }
 
-static int plan_train(struct parts *p, const struct model_desc *d, const struct cli_values *v, const struct align_options *o, struct error *err)
+static int plan_train(struct parts *p, const struct model_desc *d, const struct cli_values *v,
+                      const struct align_options *o, struct error *err)
 {
     struct train_data data = {0};
     size_t bytes = 0;
@@ -60,11 +71,13 @@ static int plan_train(struct parts *p, const struct model_desc *d, const struct 
         rc = train_memory_of(d, &o->train, &data, &bytes, err);
     train_data_free(&data);
     if (!rc)
-        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0), plan_machine(p->device), v->json);
+        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0),
+                  plan_machine(p->device), v->json);
     return rc;
 }
 
-static int plan_generate(struct parts *p, const struct model_desc *d, const struct cli_values *v, const struct options *options, enum dtype dtype, struct error *err)
+static int plan_generate(struct parts *p, const struct model_desc *d, const struct cli_values *v,
+                         const struct options *options, enum dtype dtype, struct error *err)
 {
     struct records r = {0};
     struct generate_options o;
@@ -78,14 +91,18 @@ static int plan_generate(struct parts *p, const struct model_desc *d, const stru
         rc = error_set_nomem(err, (size_t)r.n * sizeof *loads, "a plan");
     for (int i = 0; i < r.n && !rc; i++) {
         struct tokens ids = TOKENS_INIT;
-        if (r.items[i] && !records_tokens(&r, i, "prompt", "prompt_token_ids", p->tokenizer, 1, d->n_vocab, &ids) && ids.n)
+        if (r.items[i] && !records_tokens(&r, i, "prompt", "prompt_token_ids", p->tokenizer, 1, d->n_vocab, &ids) &&
+            ids.n)
             loads[n++] = (struct generate_load){(int)ids.n, o.max_new_tokens};
         tokens_free(&ids);
     }
     if (!rc)
-        rc = plan_loaded(&loaded, d, p->device, p->checkpoint, dtype, p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0, err);
+        rc = plan_loaded(&loaded, d, p->device, p->checkpoint, dtype,
+                         p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0, err);
     if (!rc)
-        print_one("generation, every sequence as long as allowed", loaded + (double)generate_memory(p->device, d, dtype, &o, loads, n), plan_machine(p->device), v->json);
+        print_one("generation, every sequence as long as allowed",
+                  loaded + (double)generate_memory(p->device, d, dtype, &o, loads, n), plan_machine(p->device),
+                  v->json);
     mem_free(loads);
     records_free(&r);
     return rc;
@@ -109,11 +126,17 @@ int cli_say_plan(const struct cli_values *v, const struct align_options *options
     if (!rc)
         rc = plan_align(&plan, p.device, &d, p.checkpoint, p.tokenizer, &seeds, &o, err);
     if (!rc)
-        log_line(LOG_INFO, "plan: %.0f MiB at the peak of %.0f; about %.0f s to ask, %.0f s to answer, %.0f s to tune (%d rounds of %d attempts)", plan.peak / MIB, plan.machine / MIB,
-                 plan.ask_seconds, plan.answer_seconds, plan.tune_seconds, o.rounds, o.attempts);
+        log_line(LOG_INFO,
+                 "plan: %.0f MiB at the peak of %.0f; about %.0f s to ask, %.0f s to answer, %.0f s to tune (%d rounds "
+                 "of %d attempts)",
+                 plan.peak / MIB, plan.machine / MIB, plan.ask_seconds, plan.answer_seconds, plan.tune_seconds,
+                 o.rounds, o.attempts);
     if (!rc && plan.peak > plan.machine)
-        rc = error_set(err, ERROR_FAILED, "memory: the plan needs %.0f MiB (ask %.0f, answer %.0f, tune %.0f), the machine has %.0f; %s", plan.peak / MIB, plan.ask / MIB,
-                       plan.answer / MIB, plan.tune / MIB, plan.machine / MIB, "try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer beams");
+        rc = error_set(
+            err, ERROR_FAILED,
+            "memory: the plan needs %.0f MiB (ask %.0f, answer %.0f, tune %.0f), the machine has %.0f; %s",
+            plan.peak / MIB, plan.ask / MIB, plan.answer / MIB, plan.tune / MIB, plan.machine / MIB,
+            "try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer beams");
     seeds_free(&seeds);
     cli_close(&p);
     return rc;
@@ -135,7 +158,9 @@ int verb_plan(const struct verb *verb, struct options *options, const struct cli
     if (!rc)
         rc = model_desc_parse(&d, checkpoint_config(p.checkpoint), checkpoint_path(p.checkpoint), err);
     if (!rc && d.task == MODEL_BODY)
-        rc = error_set(err, ERROR_CONFIG, "%s: %s is an encoder, which is neither aligned, trained nor generates; wanted a language model", checkpoint_path(p.checkpoint), d.family);
+        rc = error_set(err, ERROR_CONFIG,
+                       "%s: %s is an encoder, which is neither aligned, trained nor generates; wanted a language model",
+                       checkpoint_path(p.checkpoint), d.family);
     o.train.dtype = o.dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
     if (!rc && v->data)
         rc = plan_train(&p, &d, v, &o, err);

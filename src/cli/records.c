@@ -81,7 +81,8 @@ int records_check_fields(struct records *r, int i, const char *const *fields)
     struct error reason = {0};
     if (r->errors[i])
         return -1;
-    json_object_foreach(r->items[i], name, value) {
+    json_object_foreach(r->items[i], name, value)
+    {
         int known = 0;
         for (int f = 0; fields[f]; f++)
             known |= !strcmp(fields[f], name);
@@ -111,7 +112,8 @@ static int push_ids(struct records *r, int i, const char *field, const json_t *i
     return 0;
 }
 
-int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t, int add_special, int n_vocab, struct tokens *out)
+int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t,
+                   int add_special, int n_vocab, struct tokens *out)
 {
     struct error reason = {0};
     const json_t *text = json_object_get(r->items[i], text_field), *ids = json_object_get(r->items[i], ids_field);
@@ -128,10 +130,14 @@ int records_tokens(struct records *r, int i, const char *text_field, const char 
         error_set(&reason, ERROR_DATA, "wanted \"%s\" (a string) or \"%s\"", text_field, ids_field);
     else if (!ids && !t)
         error_set(&reason, ERROR_DATA, "\"%s\": the model has no tokenizer; give \"%s\"", text_field, ids_field);
-    else if (!ids && !tokenizer_encode(t, json_string_value(text), json_string_length(text), TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0), out, &reason) && out->n > before)
+    else if (!ids &&
+             !tokenizer_encode(t, json_string_value(text), json_string_length(text),
+                               TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0), out, &reason) &&
+             out->n > before)
         for (size_t j = before; j < out->n; j++)
             if (out->ids[j] >= n_vocab) {
-                error_set(&reason, ERROR_DATA, "\"%s\": token id %d is outside the model's vocabulary of %d", text_field, (int)out->ids[j], n_vocab);
+                error_set(&reason, ERROR_DATA, "\"%s\": token id %d is outside the model's vocabulary of %d",
+                          text_field, (int)out->ids[j], n_vocab);
                 break;
             }
     if (!reason.code && out->n == before)
@@ -145,13 +151,18 @@ int records_completion(struct records *r, int i, const struct tokenizer *t, int 
     const json_t *prompt = json_object_get(r->items[i], "prompt"), *text = json_object_get(r->items[i], "completion");
     const int flags = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
     struct tokens ids = TOKENS_INIT;
-    if (!t || !json_is_string(text) || !json_string_length(text) || json_object_get(r->items[i], "completion_token_ids"))
+    if (!t || !json_is_string(text) || !json_string_length(text) ||
+        json_object_get(r->items[i], "completion_token_ids"))
         return records_tokens(r, i, "completion", "completion_token_ids", t, 0, n_vocab, out);
-    const struct pair_text before = {json_string_value(prompt), json_string_length(prompt), NULL}, completion = {json_string_value(text), json_string_length(text), NULL};
-    int rc = prompt ? pair_encode_completion(t, &before, out->ids, pair_without_end(t, out->ids, out->n), &completion, flags, &ids, NULL, &reason) : pair_encode_apart(t, &completion, flags, &ids, &reason);
+    const struct pair_text before = {json_string_value(prompt), json_string_length(prompt), NULL},
+                           completion = {json_string_value(text), json_string_length(text), NULL};
+    int rc = prompt ? pair_encode_completion(t, &before, out->ids, pair_without_end(t, out->ids, out->n), &completion,
+                                             flags, &ids, NULL, &reason)
+                    : pair_encode_apart(t, &completion, flags, &ids, &reason);
     for (size_t j = 0; j < ids.n && !rc; j++) {
         if (ids.ids[j] >= n_vocab)
-            rc = error_set(&reason, ERROR_DATA, "\"completion\": token id %d is outside the model's vocabulary of %d", (int)ids.ids[j], n_vocab);
+            rc = error_set(&reason, ERROR_DATA, "\"completion\": token id %d is outside the model's vocabulary of %d",
+                           (int)ids.ids[j], n_vocab);
         else if (tokens_push(out, ids.ids[j]))
             rc = error_set_nomem(&reason, ids.n * 4, "token ids");
     }

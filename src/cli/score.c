@@ -14,11 +14,11 @@
 struct texts {
     struct parts parts;
     struct records records;
-    struct tokens *tokens;  /* one a record */
+    struct tokens *tokens; /* one a record */
     struct model_text *items;
     int *record_of;
     int n;
-    long n_result;          /* completion tokens over all */
+    long n_result; /* completion tokens over all */
 };
 
 static int texts_open(struct texts *t, const struct cli_values *v, enum model_task task, struct error *err)
@@ -73,13 +73,16 @@ static void fail_overflow(struct texts *t, int item, const float *values, size_t
 }
 
 /* Writes the lines of the records that failed and those that line(i, item) makes; reports. */
-static int texts_write(struct texts *t, const char *verb, const struct cli_values *v, json_t *(*line)(struct texts *, int item, long at, const float *values),
-                       const float *values, double seconds, long n_token, struct error *err)
+static int texts_write(struct texts *t, const char *verb, const struct cli_values *v,
+                       json_t *(*line)(struct texts *, int item, long at, const float *values), const float *values,
+                       double seconds, long n_token, struct error *err)
 {
     struct writer *w = NULL;
     json_t *settings = NULL;
     int n_failed = 0, rc = writer_settings(&settings, verb, v->output, t->parts.checkpoint, err);
-    json_t *own = rc ? NULL : json_pack("{s:s, s:s, s:i}", "dtype", dtype_name(model_dtype(t->parts.model)), "bits", device_isa(t->parts.device), "normalize", v->normalize);
+    json_t *own = rc ? NULL
+                     : json_pack("{s:s, s:s, s:i}", "dtype", dtype_name(model_dtype(t->parts.model)), "bits",
+                                 device_isa(t->parts.device), "normalize", v->normalize);
     if (!rc && (!own || json_object_update(settings, own)))
         rc = error_set_nomem(err, 1024, "settings");
     json_decref(own);
@@ -88,7 +91,8 @@ static int texts_write(struct texts *t, const char *verb, const struct cli_value
     for (int i = 0; i < t->records.n && !rc; i++)
         if (t->records.errors[i]) {
             n_failed++;
-            rc = writer_put(w, i, json_pack("{s:o,s:s}", "id", records_id(&t->records, i), "error", t->records.errors[i]), err);
+            rc = writer_put(
+                w, i, json_pack("{s:o,s:s}", "id", records_id(&t->records, i), "error", t->records.errors[i]), err);
         }
     long at = 0;
     for (int i = 0; i < t->n && !rc; i++) {
@@ -101,7 +105,8 @@ static int texts_write(struct texts *t, const char *verb, const struct cli_value
         rc = rc ? rc : closed;
     }
     if (!rc)
-        log_line(LOG_INFO, "%d records, %ld tokens, %.2f s, %.0f tokens/s", t->n, n_token, seconds, seconds > 0 ? (double)n_token / seconds : 0);
+        log_line(LOG_INFO, "%d records, %ld tokens, %.2f s, %.0f tokens/s", t->n, n_token, seconds,
+                 seconds > 0 ? (double)n_token / seconds : 0);
     if (!rc && n_failed) {
         log_line(LOG_WARNING, "%d of %d records failed; their lines carry the error", n_failed, t->records.n);
         rc = CLI_SOME_FAILED;
@@ -120,13 +125,14 @@ static json_t *score_line(struct texts *t, int item, long at, const float *value
         json_array_append_new(logprobs, json_real(values[at + j]));
         sum += (double)values[at + j];
     }
-    return json_pack("{s:o,s:i,s:f,s:o,s:o}", "id", records_id(&t->records, t->record_of[item]), "n_tokens", n, "sum_logprob", sum, "token_ids", ids,
-                     "token_logprobs", logprobs);
+    return json_pack("{s:o,s:i,s:f,s:o,s:o}", "id", records_id(&t->records, t->record_of[item]), "n_tokens", n,
+                     "sum_logprob", sum, "token_ids", ids, "token_logprobs", logprobs);
 }
 
 static int score_record(struct texts *t, int i)
 {
-    static const char *const fields[] = {"prompt", "completion", "id", "prompt_token_ids", "completion_token_ids", NULL};
+    static const char *const fields[] = {"prompt",           "completion",           "id",
+                                         "prompt_token_ids", "completion_token_ids", NULL};
     int n_vocab = model_desc(t->parts.model)->n_vocab;
     if (records_check_fields(&t->records, i, fields) ||
         records_tokens(&t->records, i, "prompt", "prompt_token_ids", t->parts.tokenizer, 1, n_vocab, &t->tokens[i]))
@@ -184,9 +190,12 @@ static int sentence_tokens(struct texts *t, int i, int *n_cut)
     struct error reason = {0};
     const json_t *text = json_object_get(t->records.items[i], "text");
     int cut = 0;
-    if (!model_desc(t->parts.model)->sentence.given || !json_is_string(text) || json_object_get(t->records.items[i], "token_ids") || !t->parts.tokenizer)
-        return records_tokens(&t->records, i, "text", "token_ids", t->parts.tokenizer, 1, model_desc(t->parts.model)->n_vocab, &t->tokens[i]);
-    if (retrieve_tokens(t->parts.model, t->parts.tokenizer, json_string_value(text), json_string_length(text), &t->tokens[i], &cut, &reason)) {
+    if (!model_desc(t->parts.model)->sentence.given || !json_is_string(text) ||
+        json_object_get(t->records.items[i], "token_ids") || !t->parts.tokenizer)
+        return records_tokens(&t->records, i, "text", "token_ids", t->parts.tokenizer, 1,
+                              model_desc(t->parts.model)->n_vocab, &t->tokens[i]);
+    if (retrieve_tokens(t->parts.model, t->parts.tokenizer, json_string_value(text), json_string_length(text),
+                        &t->tokens[i], &cut, &reason)) {
         records_fail(&t->records, i, reason.message);
         return -1;
     }
@@ -220,7 +229,8 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
     if (!rc)
         rc = texts_write(&t, "embed", v, embed_line, values, clock_now() - start, n_token, err);
     if (n_cut)
-        log_line(LOG_WARNING, "%d of %d texts were cut to the encoder's %d tokens", n_cut, t.records.n, model_desc(t.parts.model)->sentence.max_length);
+        log_line(LOG_WARNING, "%d of %d texts were cut to the encoder's %d tokens", n_cut, t.records.n,
+                 model_desc(t.parts.model)->sentence.max_length);
     mem_free(values);
     texts_close(&t);
     return rc;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the user sees while work goes on, all on standard error: a progress line redrawn on a terminal, else one line every 30 seconds. */
+/* What the user sees while work goes on, all on standard error: a progress line redrawn on a terminal, else one line
+ * every 30 seconds. */
 #include "cli/cli.h"
 
 #include "base/clock.h"
@@ -87,7 +88,8 @@ static void show_progress(void *user, const struct progress *p)
 
 static int wants_color(void)
 {
-    const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE"), *color = getenv("CLICOLOR"), *term = getenv("TERM");
+    const char *no = getenv("NO_COLOR"), *force = getenv("CLICOLOR_FORCE"), *color = getenv("CLICOLOR"),
+               *term = getenv("TERM");
     if (no && *no)
         return 0;
     if (force && *force && strcmp(force, "0"))
@@ -100,7 +102,10 @@ void terminal_start(const struct cli_values *v)
     const char *term = getenv("TERM");
     terminal.tty = isatty(2) && !(term && !strcmp(term, "dumb"));
     terminal.color = wants_color();
-    terminal.level = !strcmp(v->log_level, "debug") ? LOG_DEBUG : !strcmp(v->log_level, "warning") ? LOG_WARNING : !strcmp(v->log_level, "quiet") ? LOG_WARNING + 1 : LOG_INFO;
+    terminal.level = !strcmp(v->log_level, "debug")     ? LOG_DEBUG
+                     : !strcmp(v->log_level, "warning") ? LOG_WARNING
+                     : !strcmp(v->log_level, "quiet")   ? LOG_WARNING + 1
+                                                        : LOG_INFO;
     log_set_sink(&(struct log_sink){.line = show_line, .progress = show_progress});
 }
 

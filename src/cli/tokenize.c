@@ -18,7 +18,8 @@ static json_t *encoded(const struct tokenizer *t, const struct tokens *ids, json
     return json_pack("{s:o,s:o,s:o}", "id", id, "token_ids", numbers, "tokens", pieces);
 }
 
-static int one_record(struct records *r, int i, const struct tokenizer *t, const struct cli_values *v, struct writer *w, struct error *err)
+static int one_record(struct records *r, int i, const struct tokenizer *t, const struct cli_values *v, struct writer *w,
+                      struct error *err)
 {
     struct tokens ids = TOKENS_INIT;
     struct buf text = BUF_INIT;
@@ -66,7 +67,8 @@ int verb_tokenize(const struct verb *verb, struct options *options, const struct
     }
     json_t *settings = NULL;
     rc = rc ? rc : writer_settings(&settings, "tokenize", NULL, NULL, err);
-    if (!rc && (json_object_set_new(settings, "model", json_string(v->model)) || json_object_set_new(settings, "decode", json_boolean(v->decode))))
+    if (!rc && (json_object_set_new(settings, "model", json_string(v->model)) ||
+                json_object_set_new(settings, "decode", json_boolean(v->decode))))
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : writer_open(&w, v->output, &r, settings, err);
     json_decref(settings);

@@ -49,7 +49,8 @@ static int open_scratch(struct parts *p, const struct cli_values *v, enum dtype 
     return rc;
 }
 
-static int open_parts(struct parts *p, const struct cli_values *v, enum model_task task, enum dtype dtype, struct error *err)
+static int open_parts(struct parts *p, const struct cli_values *v, enum model_task task, enum dtype dtype,
+                      struct error *err)
 {
     int rc = cli_open_device(p, v, err);
     if (rc || v->init)
@@ -64,21 +65,29 @@ static void report_data(const char *path, const struct train_data *d)
 {
     log_line(LOG_INFO, "%s: %d rows, %ld tokens, %ld of them targets", path, d->n, d->n_token, d->n_target);
     if (d->n_boundary)
-        log_line(LOG_WARNING, "%s: %d rows tokenise differently when prompt and completion stand together", path, d->n_boundary);
+        log_line(LOG_WARNING, "%s: %d rows tokenise differently when prompt and completion stand together", path,
+                 d->n_boundary);
     if (d->n_left_out)
         log_line(LOG_WARNING, "%s: %d rows with \"kept\": false are left out", path, d->n_left_out);
     if (d->n_first_pair)
-        log_line(LOG_WARNING, "%s: the model has no chat template: of %d conversations the first question and answer are trained as pairs; %d had other turns or system messages", path,
-                 d->n_first_pair, d->n_turn_left);
+        log_line(LOG_WARNING,
+                 "%s: the model has no chat template: of %d conversations the first question and answer are trained as "
+                 "pairs; %d had other turns or system messages",
+                 path, d->n_first_pair, d->n_turn_left);
     if (d->n_turn_skipped)
-        log_line(LOG_WARNING, "%s: %d of %d assistant turns are not trained: the chat template writes them otherwise when more follows", path, d->n_turn_skipped, d->n_turn);
+        log_line(
+            LOG_WARNING,
+            "%s: %d of %d assistant turns are not trained: the chat template writes them otherwise when more follows",
+            path, d->n_turn_skipped, d->n_turn);
     if (d->n_unsafe)
         log_line(LOG_WARNING, "%s: %d rows marked unsafe are left out", path, d->n_unsafe);
     if (d->n_truncated || d->n_dropped)
-        log_line(LOG_WARNING, "%s: %d rows cut to --max-length, %d dropped because no target was left", path, d->n_truncated, d->n_dropped);
+        log_line(LOG_WARNING, "%s: %d rows cut to --max-length, %d dropped because no target was left", path,
+                 d->n_truncated, d->n_dropped);
 }
 
-static int read_data(struct train_data *d, const char *path, const struct parts *p, const struct train_options *o, struct error *err)
+static int read_data(struct train_data *d, const char *path, const struct parts *p, const struct train_options *o,
+                     struct error *err)
 {
     int rc = train_data_read(d, path, p->tokenizer, model_desc(p->model), o->max_length, err);
     if (!rc)
@@ -102,7 +111,8 @@ static void print_profile(const struct op_profile *p)
         if (most < 0)
             break;
         printed[most] = 1;
-        fprintf(stderr, "%-18s %8ld %10.3f %5.1f %%\n", tensor_op_name(most), p->calls[most], p->seconds[most], 100 * p->seconds[most] / all);
+        fprintf(stderr, "%-18s %8ld %10.3f %5.1f %%\n", tensor_op_name(most), p->calls[most], p->seconds[most],
+                100 * p->seconds[most] / all);
     }
 }
 
@@ -114,7 +124,9 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     struct train_data data = {0}, eval = {0};
     struct train_result result = {0};
     struct progress progress = {.stage = "train", .unit = "steps"};
-    enum model_task task = v->task && !strcmp(v->task, "classify") ? MODEL_CLASSIFY : v->task && !strcmp(v->task, "reward") ? MODEL_REWARD : MODEL_LM;
+    enum model_task task = v->task && !strcmp(v->task, "classify") ? MODEL_CLASSIFY
+                           : v->task && !strcmp(v->task, "reward") ? MODEL_REWARD
+                                                                   : MODEL_LM;
     train_options_default(&o);
     o.seed = v->seed;
     int rc = cli_dtype(v, DTYPE_BF16, &o.dtype, err);
@@ -135,24 +147,34 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     if (!rc && v->eval_data)
         rc = read_data(&eval, v->eval_data, &p, &o, err);
     if (!rc)
-        log_line(LOG_INFO, "memory at most %zu MiB", train_memory(model_desc(p.model), &o, o.max_length * o.batch_size) >> 20);
+        log_line(LOG_INFO, "memory at most %zu MiB",
+                 train_memory(model_desc(p.model), &o, o.max_length * o.batch_size) >> 20);
     progress.started = clock_now();
     struct op_profile profile = {0};
     if (!rc && v->profile)
         device_set_profile(p.device, &profile);
-    struct train_job job = {.model = p.model, .source = p.checkpoint, .data = &data, .eval_data = v->eval_data ? &eval : NULL, .options = &o, .directory = v->output,
-                            .tokenizer = p.tokenizer, .on_step = on_step, .user = &progress, .stop_after = v->stop_after};
+    struct train_job job = {.model = p.model,
+                            .source = p.checkpoint,
+                            .data = &data,
+                            .eval_data = v->eval_data ? &eval : NULL,
+                            .options = &o,
+                            .directory = v->output,
+                            .tokenizer = p.tokenizer,
+                            .on_step = on_step,
+                            .user = &progress,
+                            .stop_after = v->stop_after};
     if (!rc && !v->dry_run)
         rc = train_run(&job, &result, err);
     if (!rc && v->profile && !v->dry_run)
         print_profile(&profile);
     if (!rc && !v->dry_run) {
         double seconds = clock_now() - progress.started;
-        log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident; model in %s", result.steps, result.first_loss, result.last_loss,
-                 seconds, progress.tokens / (seconds > 0 ? seconds : 1), clock_rss_peak() >> 20, v->output);
+        log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident; model in %s",
+                 result.steps, result.first_loss, result.last_loss, seconds,
+                 progress.tokens / (seconds > 0 ? seconds : 1), clock_rss_peak() >> 20, v->output);
         if (v->json)
-            printf("{\"steps\": %ld, \"first_loss\": %.9g, \"last_loss\": %.9g, \"seconds\": %.3f, \"tokens\": %.0f}\n", result.steps, result.first_loss,
-                   result.last_loss, seconds, progress.tokens);
+            printf("{\"steps\": %ld, \"first_loss\": %.9g, \"last_loss\": %.9g, \"seconds\": %.3f, \"tokens\": %.0f}\n",
+                   result.steps, result.first_loss, result.last_loss, seconds, progress.tokens);
     }
     if (rc == ERROR_INTERRUPTED)
         error_prefix(err, "checkpoint written to %s; the same command goes on", v->output);

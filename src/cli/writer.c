@@ -18,10 +18,10 @@
 static const char magic[] = "isara partial ";
 
 struct writer {
-    char **lines;      /* a finished record's text, until written */
+    char **lines; /* a finished record's text, until written */
     char *path, *partial;
-    int n, next;       /* next: the first line standard output has not got */
-    int fd;            /* of the partial file, or -1 */
+    int n, next; /* next: the first line standard output has not got */
+    int fd;      /* of the partial file, or -1 */
 };
 
 static int write_all(int fd, const char *bytes, size_t n)
@@ -59,7 +59,9 @@ static int make_head(struct buf *head, const json_t *settings, const struct reco
     char hex[65];
     json_t *all = json_copy((json_t *)settings);
     input_sha256(r, hex);
-    char *text = all && hex[0] && !json_object_set_new(all, "input", json_string(hex)) ? json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *text = all && hex[0] && !json_object_set_new(all, "input", json_string(hex))
+                     ? json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS)
+                     : NULL;
     if (text)
         buf_printf(head, "%s%s\n", magic, text);
     int rc = text && !head->failed ? 0 : error_set_nomem(err, 1024, "settings");
@@ -82,31 +84,40 @@ static int compare(const char *path, const json_t *had, const json_t *now, struc
     json_t *value;
     char was[100], is[100];
     for (int side = 0; side < 2; side++)
-        json_object_foreach((json_t *)(side ? had : now), name, value) {
+        json_object_foreach((json_t *)(side ? had : now), name, value)
+        {
             const json_t *a = json_object_get(had, name), *b = json_object_get(now, name);
             if (a && b && json_equal(a, b))
                 continue;
             show(a, was);
             show(b, is);
-            return error_set(err, ERROR_CONFIG, "%s: was begun with %s %s, now %s; give the same again to go on, or delete that file to begin anew", path, name, was, is);
+            return error_set(
+                err, ERROR_CONFIG,
+                "%s: was begun with %s %s, now %s; give the same again to go on, or delete that file to begin anew",
+                path, name, was, is);
         }
     return 0;
 }
 
 /* A kill may have cut the first line: then nothing was begun. *length: of the head that is there, 0 for none. */
-static int check_head(const struct writer *w, const struct buf *text, const struct buf *head, size_t *length, struct error *err)
+static int check_head(const struct writer *w, const struct buf *text, const struct buf *head, size_t *length,
+                      struct error *err)
 {
     const size_t n_magic = sizeof magic - 1;
     const char *end = text->len ? memchr(text->data, '\n', text->len) : NULL;
     *length = 0;
     if (text->len && memcmp(text->data, magic, text->len < n_magic ? text->len : n_magic))
-        return error_set(err, ERROR_DATA, "%s: is no file of isara's; move it away or choose another --output", w->partial);
+        return error_set(err, ERROR_DATA, "%s: is no file of isara's; move it away or choose another --output",
+                         w->partial);
     if (!end)
         return 0;
     json_t *had = json_loadb(text->data + n_magic, (size_t)(end - text->data) - n_magic, JSON_REJECT_DUPLICATES, NULL);
     json_t *now = json_loadb(head->data + n_magic, head->len - n_magic, 0, NULL);
-    int rc = json_is_object(had) && now ? compare(w->partial, had, now, err)
-                                        : error_set(err, ERROR_DATA, "%s: its first line does not say what it was begun with; delete it to begin anew", w->partial);
+    int rc =
+        json_is_object(had) && now
+            ? compare(w->partial, had, now, err)
+            : error_set(err, ERROR_DATA,
+                        "%s: its first line does not say what it was begun with; delete it to begin anew", w->partial);
     *length = (size_t)(end + 1 - text->data);
     json_decref(had);
     json_decref(now);
@@ -117,7 +128,8 @@ static int check_head(const struct writer *w, const struct buf *text, const stru
 static void take_partial(struct writer *w, struct buf *text, size_t length, size_t *good)
 {
     *good = length;
-    for (char *line = text->data + length, *end; (end = memchr(line, '\n', (size_t)(text->data + text->len - line))); line = end + 1) {
+    for (char *line = text->data + length, *end; (end = memchr(line, '\n', (size_t)(text->data + text->len - line)));
+         line = end + 1) {
         char *body;
         long index = strtol(line, &body, 10);
         if (index < 0 || index >= w->n || *body != ' ' || body[1] != '{' || end[-1] != '}')
@@ -134,14 +146,19 @@ static int lock_partial(struct writer *w, struct error *err)
     struct stat ours, named;
     w->fd = open(w->partial, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0666);
     if (w->fd < 0 && errno == ELOOP)
-        return error_set(err, ERROR_IO, "%s: is a symbolic link, which is not followed; remove it or choose another --output", w->partial);
+        return error_set(err, ERROR_IO,
+                         "%s: is a symbolic link, which is not followed; remove it or choose another --output",
+                         w->partial);
     if (w->fd < 0)
         return error_set_errno(err, "%s", w->partial);
     if (fstat(w->fd, &ours) || !S_ISREG(ours.st_mode))
-        return error_set(err, ERROR_IO, "%s: wanted a regular file; move it away or choose another --output", w->partial);
+        return error_set(err, ERROR_IO, "%s: wanted a regular file; move it away or choose another --output",
+                         w->partial);
     int busy = flock(w->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
     if (busy || lstat(w->partial, &named) || named.st_ino != ours.st_ino || named.st_dev != ours.st_dev)
-        return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing %s; wait for it, or choose another --output", w->partial, w->path);
+        return error_set(err, ERROR_UNAVAILABLE,
+                         "%s: another process is writing %s; wait for it, or choose another --output", w->partial,
+                         w->path);
     return 0;
 }
 
@@ -162,7 +179,8 @@ static int open_partial(struct writer *w, const struct records *r, const json_t 
     return rc;
 }
 
-int writer_open(struct writer **out, const char *path, const struct records *r, const json_t *settings, struct error *err)
+int writer_open(struct writer **out, const char *path, const struct records *r, const json_t *settings,
+                struct error *err)
 {
     struct writer *w = mem_calloc(1, sizeof *w);
     if (!w)
@@ -227,8 +245,9 @@ int writer_put(struct writer *w, int index, json_t *line, struct error *err)
         return put_stdout(w, err);
     struct buf entry = BUF_INIT;
     buf_printf(&entry, "%d %s\n", index, w->lines[index]);
-    int rc = entry.failed ? error_set_nomem(err, entry.len, "an output line")
-             : write_all(w->fd, entry.data, entry.len) ? error_set_errno(err, "%s", w->partial) : 0;
+    int rc = entry.failed                              ? error_set_nomem(err, entry.len, "an output line")
+             : write_all(w->fd, entry.data, entry.len) ? error_set_errno(err, "%s", w->partial)
+                                                       : 0;
     buf_free(&entry);
     return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every activation and its slope in lanes, for the products' epilogue and the plain operators alike. `act` is a constant wherever that pays. */
+/* Every activation and its slope in lanes, for the products' epilogue and the plain operators alike. `act` is a
+ * constant wherever that pays. */
 #ifndef CPU_ACTIVATE_H
 #define CPU_ACTIVATE_H
 
@@ -34,35 +35,24 @@ LANE_FN vf activate(enum activation act, vf x)
 {
     vf y;
     switch (act) {
-    case ACT_SILU:
-        return v_silu(x);
+    case ACT_SILU: return v_silu(x);
     case ACT_GELU_TANH:
     case ACT_QUICK_GELU:
-    case ACT_SIGMOID:
-        y = sigmoid_of(act, x, NULL);
-        return act == ACT_SIGMOID ? y : v_mul(x, y);
+    case ACT_SIGMOID: y = sigmoid_of(act, x, NULL); return act == ACT_SIGMOID ? y : v_mul(x, y);
     case ACT_GELU:
     case ACT_GELU_10:
     case ACT_LAPLACE:
         y = v_phi(act == ACT_LAPLACE ? v_div(v_sub(x, v_set(LAPLACE_MU)), v_set(LAPLACE_SIGMA)) : x);
         y = act == ACT_LAPLACE ? y : v_mul(x, y);
         return act == ACT_GELU_10 ? v_clip(y, -10, 10) : y;
-    case ACT_RELU:
-        return v_max(v_zero(), x);
-    case ACT_RELU2:
-        return v_mul(x, v_max(v_zero(), x));
-    case ACT_RELU6:
-        return v_clip(x, 0, 6);
-    case ACT_LEAKY_RELU:
-        return v_select(v_lt(x, v_zero()), v_mul(v_set(0.01f), x), x);
-    case ACT_HARDSWISH: /* x relu6(x + 3) / 6 */
-        return v_mul(x, v_div(v_clip(v_add(x, v_set(3)), 0, 6), v_set(6)));
-    case ACT_TANH:
-        return v_tanh(x);
-    case ACT_MISH:
-        return v_mul(x, v_mish_factor(x));
-    default:
-        return x;
+    case ACT_RELU: return v_max(v_zero(), x);
+    case ACT_RELU2: return v_mul(x, v_max(v_zero(), x));
+    case ACT_RELU6: return v_clip(x, 0, 6);
+    case ACT_LEAKY_RELU: return v_select(v_lt(x, v_zero()), v_mul(v_set(0.01f), x), x);
+    case ACT_HARDSWISH: /* x relu6(x + 3) / 6 */ return v_mul(x, v_div(v_clip(v_add(x, v_set(3)), 0, 6), v_set(6)));
+    case ACT_TANH: return v_tanh(x);
+    case ACT_MISH: return v_mul(x, v_mish_factor(x));
+    default: return x;
     }
 }
 
@@ -112,38 +102,27 @@ LANE_FN vf sigmoid_slope(enum activation act, vf x, vf *value)
 LANE_FN vf slope(enum activation act, vf x, vf *value)
 {
     switch (act) {
-    case ACT_SILU:
-        return v_silu_slope(x, value);
+    case ACT_SILU: return v_silu_slope(x, value);
     case ACT_GELU_TANH:
     case ACT_QUICK_GELU:
-    case ACT_SIGMOID:
-        return sigmoid_slope(act, x, value);
+    case ACT_SIGMOID: return sigmoid_slope(act, x, value);
     case ACT_GELU:
     case ACT_GELU_10:
-    case ACT_LAPLACE:
-        return phi_slope(act, x, value);
-    case ACT_MISH:
-        return v_mish_slope(x, value);
-    default:
-        break;
+    case ACT_LAPLACE: return phi_slope(act, x, value);
+    case ACT_MISH: return v_mish_slope(x, value);
+    default: break;
     }
     vf y = *value = activate_any(act, x);
     switch (act) {
-    case ACT_RELU:
-        return v_inside(x, 0, INFINITY);
-    case ACT_RELU2:
-        return v_mul(v_set(2), v_max(v_zero(), x));
-    case ACT_RELU6:
-        return v_inside(x, 0, 6);
-    case ACT_LEAKY_RELU:
-        return v_select(v_lt(x, v_zero()), v_set(0.01f), v_set(1));
+    case ACT_RELU: return v_inside(x, 0, INFINITY);
+    case ACT_RELU2: return v_mul(v_set(2), v_max(v_zero(), x));
+    case ACT_RELU6: return v_inside(x, 0, 6);
+    case ACT_LEAKY_RELU: return v_select(v_lt(x, v_zero()), v_set(0.01f), v_set(1));
     case ACT_HARDSWISH: /* 0 below -3, 1 above 3, (2x + 3) / 6 between */
         y = v_div(v_add(v_add(x, x), v_set(3)), v_set(6));
         return v_select(v_lt(x, v_set(-3)), v_zero(), v_select(v_lt(x, v_set(3)), y, v_set(1)));
-    case ACT_TANH:
-        return v_fnma(y, y, v_set(1));
-    default:
-        return v_set(1);
+    case ACT_TANH: return v_fnma(y, y, v_set(1));
+    default: return v_set(1);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention over the paged KV cache. Rows are cut into tiles: neighbours of one sequence, or of sequences that share their first page. A piece of work is a
- * tile and a key head. Within a chunk, wherever neighbouring rows have the same page, one run reads it for all of them; so whatever is
- * shared is read once, and nothing else depends on sharing. */
+/* Attention over the paged KV cache. Rows are cut into tiles: neighbours of one sequence, or of sequences that share
+ * their first page. A piece of work is a tile and a key head. Within a chunk, wherever neighbouring rows have the same
+ * page, one run reads it for all of them; so whatever is shared is read once, and nothing else depends on sharing. */
 #include "cpu/attend.h"
 
 #include "cpu/kv.h"
@@ -13,9 +13,9 @@ struct paged {
     const struct attend_args *a;
     const struct kernels *k;
     const int32_t *row_seq, *positions, *table;
-    int group;          /* query heads of a key head */
+    int group; /* query heads of a key head */
     int n_tile;
-    int32_t *tiles;     /* [n_tile + 1] first rows */
+    int32_t *tiles; /* [n_tile + 1] first rows */
 };
 
 static const int32_t *pages_of(const struct paged *p, int row)
@@ -29,7 +29,10 @@ static int is_padding(const struct paged *p, int row)
 
 static void cut_tiles(struct paged *p)
 {
-    int most = TILE_QUERIES / p->group < 1 ? 1 : TILE_QUERIES / p->group > TILE_ROWS ? TILE_ROWS : TILE_QUERIES / p->group, first = 0;
+    int most = TILE_QUERIES / p->group < 1           ? 1
+               : TILE_QUERIES / p->group > TILE_ROWS ? TILE_ROWS
+                                                     : TILE_QUERIES / p->group,
+        first = 0;
     p->n_tile = 0;
     for (int t = 0; t < p->a->n_row; t++) {
         int joins = t > first && t - first < most && !is_padding(p, t) && !is_padding(p, t - 1) &&
@@ -48,7 +51,8 @@ static int keys_before(const struct paged *p, int row, int from, int width)
     return n < 0 ? 0 : n > width ? width : n;
 }
 
-static int keys_in(const struct paged *p, int row, int from, int width) /* keys of positions from..from+width that the row sees */
+static int keys_in(const struct paged *p, int row, int from,
+                   int width) /* keys of positions from..from+width that the row sees */
 {
     int n = p->positions[row] + 1 - from;
     return n < 0 ? 0 : n > width ? width : n;
@@ -74,9 +78,16 @@ static int find_runs(const struct paged *p, int first, int n_row, int chunk, int
                 last->n_key = n > last->n_key ? n : last->n_key;
                 continue;
             }
-            runs[n_run++] = (struct key_run){.first = i * p->group, .n_query = p->group, .key = key, .n_key = n, .k = k, .k_stride = (size_t)l->page,
-                                             .v = k + (size_t)l->n_kv_head * head_bytes, .v_stride = (size_t)l->head_dim,
-                                             .k_bytes = head_bytes, .v_bytes = (size_t)n * (size_t)l->head_dim * dtype_size(l->dtype)};
+            runs[n_run++] = (struct key_run){.first = i * p->group,
+                                             .n_query = p->group,
+                                             .key = key,
+                                             .n_key = n,
+                                             .k = k,
+                                             .k_stride = (size_t)l->page,
+                                             .v = k + (size_t)l->n_kv_head * head_bytes,
+                                             .v_stride = (size_t)l->head_dim,
+                                             .k_bytes = head_bytes,
+                                             .v_bytes = (size_t)n * (size_t)l->head_dim * dtype_size(l->dtype)};
         }
     }
     return n_run;
@@ -89,7 +100,8 @@ static struct ahead first_keys(const struct paged *p, int row, int position, int
     if (row >= p->a->n_row || is_padding(p, row) || position > p->positions[row])
         return (struct ahead){NULL, 0};
     size_t id = (size_t)pages_of(p, row)[position / l->page];
-    return (struct ahead){(const char *)cpu_ptr(p->a->pages) + id * kv_bytes(l) + (size_t)head * kv_head_bytes(l), kv_head_bytes(l)};
+    return (struct ahead){(const char *)cpu_ptr(p->a->pages) + id * kv_bytes(l) + (size_t)head * kv_head_bytes(l),
+                          kv_head_bytes(l)};
 }
 
 static void finish_tile(const struct paged *p, const struct attend_tile *tile, int first, int head)
@@ -98,7 +110,8 @@ static void finish_tile(const struct paged *p, const struct attend_tile *tile, i
     size_t d = (size_t)a->layout.head_dim, row = (size_t)a->n_head * d, element = dtype_size(a->out_dtype);
     for (int i = 0; i < tile->n_query; i++) {
         int t = first + i / p->group;
-        char *out = (char *)cpu_ptr(a->out) + ((size_t)t * row + (size_t)(head * p->group + i % p->group) * d) * element;
+        char *out =
+            (char *)cpu_ptr(a->out) + ((size_t)t * row + (size_t)(head * p->group + i % p->group) * d) * element;
         if (is_padding(p, t))
             memset(out, 0, d * element);
         else
@@ -126,7 +139,8 @@ static void attend_piece(void *context, int piece, int worker)
 {
     const struct paged *p = context;
     const struct attend_args *a = p->a;
-    int head = piece % a->layout.n_kv_head, first = p->tiles[piece / a->layout.n_kv_head], n_row = p->tiles[piece / a->layout.n_kv_head + 1] - first;
+    int head = piece % a->layout.n_kv_head, first = p->tiles[piece / a->layout.n_kv_head],
+        n_row = p->tiles[piece / a->layout.n_kv_head + 1] - first;
     size_t d = (size_t)a->layout.head_dim, stride = a->q_stride ? (size_t)a->q_stride : (size_t)a->n_head * d;
     struct attend_tile tile = {.k = p->k, .soft_cap = a->soft_cap};
     struct key_run runs[TILE_ROWS * (CHUNK / 32)];
@@ -137,7 +151,8 @@ static void attend_piece(void *context, int piece, int worker)
         copy_queries(p, tile.q + (size_t)(i * p->group) * d, q);
         if (is_padding(p, first + i))
             continue;
-        int position = p->positions[first + i], seen = a->window > 0 && position + 1 > a->window ? position + 1 - a->window : 0;
+        int position = p->positions[first + i],
+            seen = a->window > 0 && position + 1 > a->window ? position + 1 - a->window : 0;
         end = position + 1 > end ? position + 1 : end;
         begin = seen < begin ? seen : begin;
     }
@@ -147,7 +162,8 @@ static void attend_piece(void *context, int piece, int worker)
             tile.n_key[i] = keys_in(p, first + i / p->group, chunk * CHUNK, CHUNK);
         }
         int last = (chunk + 1) * CHUNK >= end, next_head = (piece + 1) % a->layout.n_kv_head;
-        struct ahead next = last ? first_keys(p, next_head ? first : first + n_row, 0, next_head) : first_keys(p, first, (chunk + 1) * CHUNK, head);
+        struct ahead next = last ? first_keys(p, next_head ? first : first + n_row, 0, next_head)
+                                 : first_keys(p, first, (chunk + 1) * CHUNK, head);
         attend_chunk(&tile, runs, find_runs(p, first, n_row, chunk, head, runs), a->layout.dtype, next);
     }
     finish_tile(p, &tile, first, head);
@@ -157,8 +173,14 @@ void cpu_attend(struct queue *q, const struct attend_args *a)
 {
     if (a->n_row <= 0)
         return;
-    struct paged p = {.q = q, .a = a, .k = cpu_kernels(q), .row_seq = cpu_ptr(a->row_seq), .positions = cpu_ptr(a->positions),
-                      .table = cpu_ptr(a->block_table), .group = a->n_head / a->layout.n_kv_head, .tiles = cpu_shared(q)};
+    struct paged p = {.q = q,
+                      .a = a,
+                      .k = cpu_kernels(q),
+                      .row_seq = cpu_ptr(a->row_seq),
+                      .positions = cpu_ptr(a->positions),
+                      .table = cpu_ptr(a->block_table),
+                      .group = a->n_head / a->layout.n_kv_head,
+                      .tiles = cpu_shared(q)};
     cut_tiles(&p);
     pool_run(cpu_pool(q), p.n_tile * a->layout.n_kv_head, attend_piece, &p);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention's two products and its softmax. Scores put lanes across keys (one chain over the head's elements for each), values put lanes across
- * the head's elements (one chain over keys in order for each), so that neither ever sums across lanes. Both hold a block of rows in registers
- * while a key or value vector passes by; the block sizes are what the registers hold and change no bits. With a cache in bf16 a chain's element is a word of two
- * products. */
+/* Attention's two products and its softmax. Scores put lanes across keys (one chain over the head's elements for each),
+ * values put lanes across the head's elements (one chain over keys in order for each), so that neither ever sums across
+ * lanes. Both hold a block of rows in registers while a key or value vector passes by; the block sizes are what the
+ * registers hold and change no bits. With a cache in bf16 a chain's element is a word of two products. */
 #if defined(__AVX512F__)
 enum { SCORE_ROWS = 12, SCORE_VECTORS = 4, VALUE_ROWS = 6, VALUE_VECTORS = 4 };
 #elif defined(__AVX2__)
@@ -11,8 +11,8 @@ enum { SCORE_ROWS = 6, SCORE_VECTORS = 1, VALUE_ROWS = 6, VALUE_VECTORS = 1 };
 enum { SCORE_ROWS = 2, SCORE_VECTORS = 1, VALUE_ROWS = 2, VALUE_VECTORS = 1 };
 #endif
 
-/* sum + x y, or in pairs (sum + x[1] y[1]) + x[0] y[0], each fused: the order in which the instruction for pairs does it, so that it changes no bits either (but for
- * numbers below the normal ones, which it takes for zeros). */
+/* sum + x y, or in pairs (sum + x[1] y[1]) + x[0] y[0], each fused: the order in which the instruction for pairs does
+ * it, so that it changes no bits either (but for numbers below the normal ones, which it takes for zeros). */
 LANE_FN vf multiply_add(vf x, vf y, vf sum, int pairs)
 {
     if (!pairs)
@@ -44,23 +44,30 @@ LANE_FN void score_block(const struct score_tile *t, int row, int key, int rows,
     const char *ahead = t->ahead.at + share / (size_t)vectors * (size_t)(key / LANES * t->head_dim);
     vf sum[SCORE_ROWS][SCORE_VECTORS];
     const float *q = (const float *)t->q + (size_t)row * t->q_stride, *keys = (const float *)t->k + key;
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int j = 0; j < vectors; j++)
-            sum[r][j] = v_zero();
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        UNROLL
+    for (int j = 0; j < vectors; j++)
+        sum[r][j] = v_zero();
     for (int d = 0; d < t->head_dim; d++, keys += t->k_stride) {
         vf k[SCORE_VECTORS];
         ahead = ask(ahead, share);
-        UNROLL for (int j = 0; j < vectors; j++)
+        UNROLL
+        for (int j = 0; j < vectors; j++)
             k[j] = v_load(keys + j * LANES);
-        UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int r = 0; r < rows; r++) {
             vf x = v_set(q[(size_t)r * t->q_stride + (size_t)d]);
-            UNROLL for (int j = 0; j < vectors; j++)
+            UNROLL
+            for (int j = 0; j < vectors; j++)
                 sum[r][j] = multiply_add(x, k[j], sum[r][j], pairs);
         }
     }
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int j = 0; j < vectors; j++)
-            v_store(t->s + (size_t)(row + r) * t->s_stride + (size_t)(key + j * LANES), sum[r][j]);
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        UNROLL
+    for (int j = 0; j < vectors; j++)
+        v_store(t->s + (size_t)(row + r) * t->s_stride + (size_t)(key + j * LANES), sum[r][j]);
 }
 
 /* Rows in blocks of about equal size; 4 vectors at once only where rows are few. */
@@ -124,23 +131,30 @@ LANE_FN void value_block(const struct value_tile *t, int row, int d, int rows, i
     const float *p = (const float *)t->p + (size_t)row * t->p_row_stride, *values = (const float *)t->v + d;
     size_t share = row || d ? 0 : share_of(&t->ahead, t->n_key);
     const char *ahead = t->ahead.at;
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int j = 0; j < vectors; j++)
-            sum[r][j] = v_load_n(out + (size_t)r * t->out_stride + (size_t)(j * LANES), lanes);
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        UNROLL
+    for (int j = 0; j < vectors; j++)
+        sum[r][j] = v_load_n(out + (size_t)r * t->out_stride + (size_t)(j * LANES), lanes);
     for (int key = 0; key < t->n_key; key++, values += t->v_stride) {
         vf v[VALUE_VECTORS];
         ahead = ask(ahead, share);
-        UNROLL for (int j = 0; j < vectors; j++)
+        UNROLL
+        for (int j = 0; j < vectors; j++)
             v[j] = v_load_n(values + j * LANES, lanes);
-        UNROLL for (int r = 0; r < rows; r++) {
+        UNROLL
+        for (int r = 0; r < rows; r++) {
             vf x = v_set(p[(size_t)r * t->p_row_stride + (size_t)key * t->p_key_stride]);
-            UNROLL for (int j = 0; j < vectors; j++)
+            UNROLL
+            for (int j = 0; j < vectors; j++)
                 sum[r][j] = multiply_add(x, v[j], sum[r][j], pairs);
         }
     }
-    UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int j = 0; j < vectors; j++)
-            v_store_n(out + (size_t)r * t->out_stride + (size_t)(j * LANES), sum[r][j], lanes);
+    UNROLL
+    for (int r = 0; r < rows; r++)
+        UNROLL
+    for (int j = 0; j < vectors; j++)
+        v_store_n(out + (size_t)r * t->out_stride + (size_t)(j * LANES), sum[r][j], lanes);
 }
 
 #define VALUE_CASE(n) \
@@ -194,7 +208,8 @@ static __attribute__((noinline, unused)) vf soft_capped(vf x, float cap, vf *t)
     return v_mul(v_set(cap), *t);
 }
 
-/* s[from..n) := exp(s - max), 0 up to width elsewhere, in BF16 packed to the front, and the sum is of what was stored. */
+/* s[from..n) := exp(s - max), 0 up to width elsewhere, in BF16 packed to the front, and the sum is of what was
+ * stored. */
 LANE_FN void softmax_any(const struct softmax_row *r, int half, struct softmax_state *state)
 {
     float *s = r->s;
@@ -228,7 +243,8 @@ static void softmax_kernel(const struct softmax_row *r, struct softmax_state *st
 }
 
 /* Joins a chunk's state to the rows before it: both are brought to the greater maximum. */
-static void merge_kernel(struct softmax_state *whole, const struct softmax_state *part, float *o, const float *part_o, int n)
+static void merge_kernel(struct softmax_state *whole, const struct softmax_state *part, float *o, const float *part_o,
+                         int n)
 {
     float top = whole->max > part->max ? whole->max : part->max;
     float a = f_exp(whole->max - top), b = f_exp(part->max - top);
@@ -241,7 +257,8 @@ static void merge_kernel(struct softmax_state *whole, const struct softmax_state
 }
 
 /* Keys past a row's end have weight zero and may have turned +0 into -0 or not: adding +0 settles it. */
-static void finish_kernel(void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse)
+static void finish_kernel(void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n,
+                          float *lse)
 {
     vf sum = v_set(state->sum);
     for (int i = 0; i < n; i += LANES)
@@ -270,7 +287,8 @@ static float dot_kernel(const float *x, const float *y, int n)
     return v_fold(sum);
 }
 
-/* Backward, in keys from..n: s := p = exp(s - lse), dp := p (dp - delta) scale, by the slope of the soft cap; both zero elsewhere up to width. */
+/* Backward, in keys from..n: s := p = exp(s - lse), dp := p (dp - delta) scale, by the slope of the soft cap; both zero
+ * elsewhere up to width. */
 static void softmax_dx_kernel(const struct softmax_dx_row *r)
 {
     vf l = v_set(r->lse), e = v_set(r->delta), c = v_set(r->scale), t = v_zero();

@@ -10,15 +10,19 @@ static void place(char **at, size_t bytes)
     *at += (bytes + 63) & ~(size_t)63;
 }
 
-size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int head_dim, const struct attend_tile *lender)
+size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int head_dim,
+                         const struct attend_tile *lender)
 {
     char *at = memory;
     size_t rows = (size_t)n_query * (size_t)head_dim * sizeof(float);
     t->n_query = n_query;
     t->head_dim = head_dim;
-    t->q = (float *)at, place(&at, rows);
-    t->o = (float *)at, place(&at, rows);
-    t->state = (struct softmax_state *)at, place(&at, (size_t)n_query * sizeof *t->state);
+    t->q = (float *)at;
+    place(&at, rows);
+    t->o = (float *)at;
+    place(&at, rows);
+    t->state = (struct softmax_state *)at;
+    place(&at, (size_t)n_query * sizeof *t->state);
     if (lender) {
         t->part = lender->part;
         t->s = lender->s;
@@ -27,29 +31,52 @@ size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int h
         t->n_key = lender->n_key;
         return (size_t)(at - memory);
     }
-    t->part = (float *)at, place(&at, rows);
-    t->s = (float *)at, place(&at, (size_t)n_query * CHUNK_STRIDE * sizeof(float));
-    t->part_state = (struct softmax_state *)at, place(&at, (size_t)n_query * sizeof *t->state);
-    t->from = (int *)at, place(&at, (size_t)n_query * sizeof *t->from);
-    t->n_key = (int *)at, place(&at, (size_t)n_query * sizeof *t->n_key);
+    t->part = (float *)at;
+    place(&at, rows);
+    t->s = (float *)at;
+    place(&at, (size_t)n_query * CHUNK_STRIDE * sizeof(float));
+    t->part_state = (struct softmax_state *)at;
+    place(&at, (size_t)n_query * sizeof *t->state);
+    t->from = (int *)at;
+    place(&at, (size_t)n_query * sizeof *t->from);
+    t->n_key = (int *)at;
+    place(&at, (size_t)n_query * sizeof *t->n_key);
     return (size_t)(at - memory);
 }
 
 /* With a cache in bf16 rows of q and, once there are probabilities, of s hold words of two. */
 static void run_scores(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, struct ahead next)
 {
-    struct score_tile s = {.n_row = r->n_query, .n_key = r->n_key, .head_dim = dtype == DTYPE_BF16 ? (t->head_dim + 1) / 2 : t->head_dim, .dtype = dtype,
-                           .k = r->k, .k_stride = r->k_stride, .q = t->q + (size_t)r->first * (size_t)t->head_dim, .q_stride = (size_t)t->head_dim,
-                           .s = t->s + (size_t)r->first * CHUNK_STRIDE + r->key, .s_stride = CHUNK_STRIDE, .ahead = next};
+    struct score_tile s = {.n_row = r->n_query,
+                           .n_key = r->n_key,
+                           .head_dim = dtype == DTYPE_BF16 ? (t->head_dim + 1) / 2 : t->head_dim,
+                           .dtype = dtype,
+                           .k = r->k,
+                           .k_stride = r->k_stride,
+                           .q = t->q + (size_t)r->first * (size_t)t->head_dim,
+                           .q_stride = (size_t)t->head_dim,
+                           .s = t->s + (size_t)r->first * CHUNK_STRIDE + r->key,
+                           .s_stride = CHUNK_STRIDE,
+                           .ahead = next};
     t->k->scores(&s);
 }
 
-static void run_values(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, float *out, struct ahead next)
+static void run_values(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, float *out,
+                       struct ahead next)
 {
     int pairs = dtype == DTYPE_BF16;
-    struct value_tile v = {.n_row = r->n_query, .n_key = pairs ? (r->n_key + 1) / 2 : r->n_key, .head_dim = t->head_dim, .dtype = dtype, .v = r->v, .v_stride = r->v_stride,
-                           .p = t->s + (size_t)r->first * CHUNK_STRIDE + (pairs ? r->key / 2 : r->key), .p_row_stride = CHUNK_STRIDE, .p_key_stride = 1,
-                           .out = out + (size_t)r->first * (size_t)t->head_dim, .out_stride = (size_t)t->head_dim, .ahead = next};
+    struct value_tile v = {.n_row = r->n_query,
+                           .n_key = pairs ? (r->n_key + 1) / 2 : r->n_key,
+                           .head_dim = t->head_dim,
+                           .dtype = dtype,
+                           .v = r->v,
+                           .v_stride = r->v_stride,
+                           .p = t->s + (size_t)r->first * CHUNK_STRIDE + (pairs ? r->key / 2 : r->key),
+                           .p_row_stride = CHUNK_STRIDE,
+                           .p_key_stride = 1,
+                           .out = out + (size_t)r->first * (size_t)t->head_dim,
+                           .out_stride = (size_t)t->head_dim,
+                           .ahead = next};
     t->k->values(&v);
 }
 
@@ -61,7 +88,8 @@ void attend_chunk(struct attend_tile *t, const struct key_run *runs, int n_run, 
     t->started = 1;
     for (int i = 0; i < n_run; i++) {
         const struct key_run *r = i + 1 < n_run ? &runs[i + 1] : &runs[0];
-        run_scores(t, &runs[i], dtype, i + 1 < n_run ? (struct ahead){r->k, r->k_bytes} : (struct ahead){r->v, r->v_bytes});
+        run_scores(t, &runs[i], dtype,
+                   i + 1 < n_run ? (struct ahead){r->k, r->k_bytes} : (struct ahead){r->v, r->v_bytes});
         int end = runs[i].key + runs[i].n_key;
         width = end > width ? end : width;
     }
@@ -69,13 +97,16 @@ void attend_chunk(struct attend_tile *t, const struct key_run *runs, int n_run, 
     for (int i = 0; i < t->n_query; i++) {
         state[i] = (struct softmax_state){-INFINITY, 0};
         if (t->n_key[i] > t->from[i])
-            t->k->softmax(&(struct softmax_row){t->s + (size_t)i * CHUNK_STRIDE, t->from[i], t->n_key[i], (width + 15) / 16 * 16, dtype, t->soft_cap}, &state[i]);
+            t->k->softmax(&(struct softmax_row){t->s + (size_t)i * CHUNK_STRIDE, t->from[i], t->n_key[i],
+                                                (width + 15) / 16 * 16, dtype, t->soft_cap},
+                          &state[i]);
     }
     for (int i = 0; i < n_run; i++)
         run_values(t, &runs[i], dtype, out, i + 1 < n_run ? (struct ahead){runs[i + 1].v, runs[i + 1].v_bytes} : next);
     for (int i = 0; merges && i < t->n_query; i++)
         if (t->n_key[i] > t->from[i])
-            t->k->merge(&t->state[i], &state[i], t->o + (size_t)i * (size_t)t->head_dim, out + (size_t)i * (size_t)t->head_dim, t->head_dim);
+            t->k->merge(&t->state[i], &state[i], t->o + (size_t)i * (size_t)t->head_dim,
+                        out + (size_t)i * (size_t)t->head_dim, t->head_dim);
 }
 
 void attend_turn(float *out, const float *x, size_t stride, int n, int head_dim)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention inside bordered sequences, in the same tiles and chunks as the paged form. A piece of work is a block of rows of one sequence and a key head; it
- * turns each chunk's keys once for all its tiles. */
+/* Attention inside bordered sequences, in the same tiles and chunks as the paged form. A piece of work is a block of
+ * rows of one sequence and a key head; it turns each chunk's keys once for all its tiles. */
 #include "cpu/attend.h"
 
 #include <string.h>
@@ -48,11 +48,13 @@ static int tile_begin(const struct bordered *b, const struct block *k, int i)
 static void start_tile(const struct bordered *b, const struct block *k, struct attend_tile *tile, int begin)
 {
     for (int i = 0; i * b->group < tile->n_query; i++)
-        b->k->copy_scaled(tile->q + (size_t)(i * b->group) * b->d, row_at(b, b->a->q, k->first + begin + i, k->head * b->group), b->a->scale,
+        b->k->copy_scaled(tile->q + (size_t)(i * b->group) * b->d,
+                          row_at(b, b->a->q, k->first + begin + i, k->head * b->group), b->a->scale,
                           (int)((size_t)b->group * b->d));
 }
 
-static void tile_chunk(const struct bordered *b, const struct block *k, struct attend_tile *tile, int begin, int chunk, const float *turned)
+static void tile_chunk(const struct bordered *b, const struct block *k, struct attend_tile *tile, int begin, int chunk,
+                       const float *turned)
 {
     int from = chunk * CHUNK, most = 0;
     for (int i = 0; i < tile->n_query; i++) {
@@ -64,7 +66,11 @@ static void tile_chunk(const struct bordered *b, const struct block *k, struct a
             continue;
         most = tile->n_key[i] > most ? tile->n_key[i] : most;
     }
-    struct key_run run = {.n_query = tile->n_query, .n_key = most, .k = turned, .k_stride = CHUNK_STRIDE, .v = row_at(b, b->a->v, k->first + from, k->head),
+    struct key_run run = {.n_query = tile->n_query,
+                          .n_key = most,
+                          .k = turned,
+                          .k_stride = CHUNK_STRIDE,
+                          .v = row_at(b, b->a->v, k->first + from, k->head),
                           .v_stride = b->stride};
     if (most)
         attend_chunk(tile, &run, 1, DTYPE_F32, (struct ahead){NULL, 0});
@@ -75,9 +81,10 @@ static void finish_tile(const struct bordered *b, const struct block *k, const s
     const struct attend_train_args *a = b->a;
     float *lse = cpu_ptr(a->lse);
     for (int i = 0; i < tile->n_query; i++) {
-        size_t at = (size_t)(k->first + begin + i / b->group) * (size_t)a->n_head + (size_t)(k->head * b->group + i % b->group);
-        b->k->finish((char *)cpu_ptr(a->out) + at * b->d * dtype_size(a->out_dtype), a->out_dtype, &tile->state[i], tile->o + (size_t)i * b->d, (int)b->d,
-                     lse ? lse + at : NULL);
+        size_t at =
+            (size_t)(k->first + begin + i / b->group) * (size_t)a->n_head + (size_t)(k->head * b->group + i % b->group);
+        b->k->finish((char *)cpu_ptr(a->out) + at * b->d * dtype_size(a->out_dtype), a->out_dtype, &tile->state[i],
+                     tile->o + (size_t)i * b->d, (int)b->d, lse ? lse + at : NULL);
     }
 }
 
@@ -85,8 +92,12 @@ static void attend_block(void *context, int piece, int worker)
 {
     const struct bordered *b = context;
     const struct attend_train_args *a = b->a;
-    int block = piece / a->n_kv_head % b->n_block, s = piece / a->n_kv_head / b->n_block, length = b->borders[s + 1] - b->borders[s];
-    struct block k = {.first = b->borders[s], .begin = block * b->block_rows, .n_key = b->valid ? b->valid[s] : length, .head = piece % a->n_kv_head};
+    int block = piece / a->n_kv_head % b->n_block, s = piece / a->n_kv_head / b->n_block,
+        length = b->borders[s + 1] - b->borders[s];
+    struct block k = {.first = b->borders[s],
+                      .begin = block * b->block_rows,
+                      .n_key = b->valid ? b->valid[s] : length,
+                      .head = piece % a->n_kv_head};
     int all = length < k.begin + b->block_rows ? length : k.begin + b->block_rows;
     k.end = all < k.n_key ? all : k.n_key;
     if (all > k.begin)
@@ -99,7 +110,8 @@ static void attend_block(void *context, int piece, int worker)
     memory += CHUNK_STRIDE * b->d * sizeof *turned;
     for (int i = 0; i < n_tile_of(b, &k); i++) {
         tiles[i] = (struct attend_tile){.k = b->k, .soft_cap = a->soft_cap};
-        memory += attend_tile_place(&tiles[i], memory, (tile_begin(b, &k, i + 1) - tile_begin(b, &k, i)) * b->group, a->head_dim, i ? &tiles[0] : NULL);
+        memory += attend_tile_place(&tiles[i], memory, (tile_begin(b, &k, i + 1) - tile_begin(b, &k, i)) * b->group,
+                                    a->head_dim, i ? &tiles[0] : NULL);
         start_tile(b, &k, &tiles[i], tile_begin(b, &k, i));
     }
     int n_key = a->causal ? k.end : k.n_key;
@@ -115,11 +127,20 @@ static void attend_block(void *context, int piece, int worker)
 
 void cpu_attend_train(struct queue *q, const struct attend_train_args *a)
 {
-    struct bordered b = {.q = q, .a = a, .k = cpu_kernels(q), .borders = cpu_ptr(a->borders), .valid = cpu_ptr(a->valid), .group = a->n_head / a->n_kv_head,
+    struct bordered b = {.q = q,
+                         .a = a,
+                         .k = cpu_kernels(q),
+                         .borders = cpu_ptr(a->borders),
+                         .valid = cpu_ptr(a->valid),
+                         .group = a->n_head / a->n_kv_head,
                          .d = (size_t)a->head_dim,
                          .stride = a->stride ? (size_t)a->stride : (size_t)a->n_head * (size_t)a->head_dim};
-    b.block_rows = BLOCK_QUERIES / b.group < 1 ? 1 : BLOCK_QUERIES / b.group > BLOCK_ROWS ? BLOCK_ROWS : BLOCK_QUERIES / b.group;
-    b.tile_rows = TILE_QUERIES / b.group < 1 ? 1 : TILE_QUERIES / b.group > TILE_ROWS ? TILE_ROWS : TILE_QUERIES / b.group;
+    b.block_rows = BLOCK_QUERIES / b.group < 1            ? 1
+                   : BLOCK_QUERIES / b.group > BLOCK_ROWS ? BLOCK_ROWS
+                                                          : BLOCK_QUERIES / b.group;
+    b.tile_rows = TILE_QUERIES / b.group < 1           ? 1
+                  : TILE_QUERIES / b.group > TILE_ROWS ? TILE_ROWS
+                                                       : TILE_QUERIES / b.group;
     b.n_block = (a->max_len + b.block_rows - 1) / b.block_rows;
     pool_run(cpu_pool(q), a->n_seq * b.n_block * a->n_kv_head, attend_block, &b);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The best few ids of each row after the logit processors, which work on a copy in the worker's scratch; one pass over it keeps a short sorted list. */
+/* The best few ids of each row after the logit processors, which work on a copy in the worker's scratch; one pass over
+ * it keeps a short sorted list. */
 #include "cpu/rules.h"
 #include "cpu/vecmath.h"
 
@@ -14,7 +15,8 @@ static void candidates_row(void *context, int t, int worker)
     const struct candidates_work *w = context;
     const struct candidates_args *a = w->a;
     size_t row = (size_t)t * (size_t)a->n_top;
-    float *x = (float *)cpu_ptr(a->logits) + (size_t)t * (size_t)a->n_vocab, *raw = (float *)cpu_ptr(a->raw) + row, *scores = cpu_scratch(w->q, worker);
+    float *x = (float *)cpu_ptr(a->logits) + (size_t)t * (size_t)a->n_vocab, *raw = (float *)cpu_ptr(a->raw) + row,
+          *scores = cpu_scratch(w->q, worker);
     const float *bias = cpu_ptr(a->bias);
     float max = w->k->row_max(x, a->n_vocab), log_sum = f_log(w->k->row_exp_sum(x, a->n_vocab, max, 0));
     if (a->log_softmax)
@@ -22,7 +24,8 @@ static void candidates_row(void *context, int t, int worker)
     else
         memcpy(scores, x, (size_t)a->n_vocab * sizeof *x);
     rules_apply(&a->rules, t, scores, a->n_vocab);
-    struct top_list top = {.max = a->n_top, .values = (float *)cpu_ptr(a->values) + row, .ids = (int32_t *)cpu_ptr(a->ids) + row};
+    struct top_list top = {
+        .max = a->n_top, .values = (float *)cpu_ptr(a->values) + row, .ids = (int32_t *)cpu_ptr(a->ids) + row};
     w->k->row_top(&top, scores, a->n_vocab, bias ? &bias[t] : NULL);
     for (int i = 0; i < top.n; i++)
         raw[i] = (x[top.ids[i]] - max) - log_sum;

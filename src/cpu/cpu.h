@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For the operators of the CPU backend: their declarations (cpu_<op> for every operator of tensor/ops.h) and what they may ask of their queue.
- * Spans are plain addresses. Pieces of work go to cpu_pool() and own their outputs. Operators never allocate: a worker has CPU_SCRATCH
- * bytes of its own (more where cpu_reserve has been told of greater widths), and the operator as a whole CPU_SHARED bytes; both are 64-byte aligned, hold anything, and cost nothing until touched. */
+/* For the operators of the CPU backend: their declarations (cpu_<op> for every operator of tensor/ops.h) and what they
+ * may ask of their queue. Spans are plain addresses. Pieces of work go to cpu_pool() and own their outputs. Operators
+ * never allocate: a worker has CPU_SCRATCH bytes of its own (more where cpu_reserve has been told of greater widths),
+ * and the operator as a whole CPU_SHARED bytes; both are 64-byte aligned, hold anything, and cost nothing until
+ * touched. */
 #ifndef CPU_CPU_H
 #define CPU_CPU_H
 

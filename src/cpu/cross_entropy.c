@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loss at target rows and its gradient in the logits' place; a row is a piece and stays in cache between its passes. */
+/* The loss at target rows and its gradient in the logits' place; a row is a piece and stays in cache between its
+ * passes. */
 #include "cpu/kernels.h"
 #include "cpu/vecmath.h"
 
@@ -22,7 +23,8 @@ static void loss_row(void *context, int t, int worker)
             memset(x, 0, (size_t)n * sizeof *x);
         return;
     }
-    float max = w->k->row_max(x, n), below = max - x[target], *capped = w->a->soft_cap > 0 && scale != 0 ? cpu_scratch(w->q, worker) : NULL;
+    float max = w->k->row_max(x, n), below = max - x[target],
+          *capped = w->a->soft_cap > 0 && scale != 0 ? cpu_scratch(w->q, worker) : NULL;
     if (capped)
         memcpy(capped, x, (size_t)n * sizeof *x);
     float sum = w->k->row_exp_sum(x, n, max, scale != 0);
@@ -37,6 +39,11 @@ static void loss_row(void *context, int t, int worker)
 
 void cpu_cross_entropy(struct queue *q, const struct cross_entropy_args *a)
 {
-    struct loss_work w = {.q = q, .a = a, .k = cpu_kernels(q), .logits = cpu_ptr(a->logits), .nll = cpu_ptr(a->nll), .targets = cpu_ptr(a->targets)};
+    struct loss_work w = {.q = q,
+                          .a = a,
+                          .k = cpu_kernels(q),
+                          .logits = cpu_ptr(a->logits),
+                          .nll = cpu_ptr(a->nll),
+                          .targets = cpu_ptr(a->targets)};
     pool_run(cpu_pool(q), a->n_row, loss_row, &w);
 }

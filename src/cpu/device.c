@@ -56,10 +56,12 @@ static int cpu_wait(struct queue *q, struct error *err)
     return 0;
 }
 
-/* What one worker may need: a row of logits with its order (sampling), a row of a table, or a tile of attention with the gradient's chunks. */
+/* What one worker may need: a row of logits with its order (sampling), a row of a table, or a tile of attention with
+ * the gradient's chunks. */
 static size_t widest_scratch(const struct op_widths *w)
 {
-    size_t d = (size_t)w->head_dim, queries = w->group > 512 ? (size_t)w->group : 512, vocab = ((size_t)w->n_vocab + 16) * 8, row = (size_t)w->n_embd * 4;
+    size_t d = (size_t)w->head_dim, queries = w->group > 512 ? (size_t)w->group : 512,
+           vocab = ((size_t)w->n_vocab + 16) * 8, row = (size_t)w->n_embd * 4;
     size_t attention = ((queries + 64) * (4 * d + 2 * CHUNK_STRIDE + 64) + 2 * CHUNK_STRIDE * d) * 4;
     size_t most = vocab > row ? vocab : row;
     most = attention > most ? attention : most;
@@ -124,7 +126,12 @@ int device_open_cpu(struct device **out, const struct device_options *options, s
     if (!c)
         return error_set_nomem(err, sizeof *c, "the CPU device");
     int n = options && options->n_thread > 0 ? options->n_thread : threads_available();
-    c->base = (struct device){.backend = &cpu_backend, .ops = &cpu_ops, .fused = FUSED_GATE | FUSED_ADAMW_PACK, .queue = &c->queue, .isa = isa_name(isa), .n_thread = n};
+    c->base = (struct device){.backend = &cpu_backend,
+                              .ops = &cpu_ops,
+                              .fused = FUSED_GATE | FUSED_ADAMW_PACK,
+                              .queue = &c->queue,
+                              .isa = isa_name(isa),
+                              .n_thread = n};
     c->queue.device = &c->base;
     c->isa = isa;
     code = pool_new(&c->pool, n, err);

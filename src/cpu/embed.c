@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looking rows up in a packed table, adding gradients back to rows of a plain one, and summing a bias's. Adding splits columns over the threads, so that
- * rows are taken in order whatever their tokens. */
+/* Looking rows up in a packed table, adding gradients back to rows of a plain one, and summing a bias's. Adding splits
+ * columns over the threads, so that rows are taken in order whatever their tokens. */
 #include "cpu/kernels.h"
 #include "cpu/weight.h"
 
@@ -45,7 +45,8 @@ static void add_columns(void *context, int piece, int worker)
 {
     (void)worker;
     const struct add_back *b = context;
-    int64_t width = b->a->n_col, begin = (int64_t)piece * COLUMNS, end = begin + COLUMNS < width ? begin + COLUMNS : width;
+    int64_t width = b->a->n_col, begin = (int64_t)piece * COLUMNS,
+            end = begin + COLUMNS < width ? begin + COLUMNS : width;
     for (int64_t t = 0; t < b->a->n_row; t++) {
         if (b->tokens[t] < 0)
             continue;

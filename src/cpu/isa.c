@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cpuid says what the processor has, xgetbv what the operating system saves, arch_prctl lets this process use AMX tiles. */
+/* cpuid says what the processor has, xgetbv what the operating system saves, arch_prctl lets this process use AMX
+ * tiles. */
 #include "cpu/isa.h"
 
 #include "base/buf.h"
@@ -51,14 +52,10 @@ int isa_available(enum cpu_isa isa)
     int bf16 = avx512 && bit(a71, 5) && bit(c7, 11) && bit(c7, 1); /* with VNNI and VBMI */
     int amx = bf16 && bit(d7, 22) && bit(d7, 24) && bit(d7, 25) && (state >> 17 & 3) == 3;
     switch (isa) {
-    case ISA_AVX2:
-        return avx2;
-    case ISA_AVX512:
-        return avx512;
-    case ISA_AVX512BF16:
-        return bf16;
-    default:
-        return amx && !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
+    case ISA_AVX2: return avx2;
+    case ISA_AVX512: return avx512;
+    case ISA_AVX512BF16: return bf16;
+    default: return amx && !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
     }
 }
 
@@ -88,7 +85,8 @@ static int unavailable(const char *wanted, struct error *err)
     for (int i = 0; i < ISA_COUNT; i++)
         if (isa_available((enum cpu_isa)i))
             buf_printf(&have, "%s%s", have.len ? ", " : "", names[i]);
-    int code = error_set(err, ERROR_UNAVAILABLE, "instruction set '%s' (from --isa or ISARA_ISA): this machine has %s", wanted, have.data ? have.data : "generic");
+    int code = error_set(err, ERROR_UNAVAILABLE, "instruction set '%s' (from --isa or ISARA_ISA): this machine has %s",
+                         wanted, have.data ? have.data : "generic");
     buf_free(&have);
     return code;
 }

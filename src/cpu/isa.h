@@ -16,12 +16,14 @@ enum cpu_isa {
 #define X(name, text) ISA_##name,
     CPU_ISAS(X)
 #undef X
-    ISA_COUNT
+        ISA_COUNT
 };
 
 const char *isa_name(enum cpu_isa isa);
-int isa_available(enum cpu_isa isa); /* asks the processor and the operating system; for AMX also asks for the tiles' permission */
-/* `wanted` or $ISARA_ISA or the best there is. An unknown or unavailable name is an error that lists what this machine has. */
+int isa_available(
+    enum cpu_isa isa); /* asks the processor and the operating system; for AMX also asks for the tiles' permission */
+/* `wanted` or $ISARA_ISA or the best there is. An unknown or unavailable name is an error that lists what this machine
+ * has. */
 int isa_choose(enum cpu_isa *out, const char *wanted, struct error *err);
 /* Generic kernels on x86 may use the fused multiply-add instruction: its bits are fmaf's. */
 int isa_has_fma(void);

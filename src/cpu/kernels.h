@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inner kernels of every operator but the products: one body in lanes (the *_body.h files), compiled once for each instruction set, and a table
- * of the results. Kernels see plain rows; which rows, and on which thread, is the operators' business. */
+/* The inner kernels of every operator but the products: one body in lanes (the *_body.h files), compiled once for each
+ * instruction set, and a table of the results. Kernels see plain rows; which rows, and on which thread, is the
+ * operators' business. */
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
@@ -36,8 +37,9 @@ struct ahead {
     const char *at;
     size_t bytes;
 };
-/* s[row][key] := sum_d q[row][d] k[d][key] for n_key keys, rounded up to 16 (which k and s must hold). Strides in elements; in BF16 an element is a word of two, (d, d + 1),
- * head_dim counts words, and both products of a word are added to the sum, the second first. */
+/* s[row][key] := sum_d q[row][d] k[d][key] for n_key keys, rounded up to 16 (which k and s must hold). Strides in
+ * elements; in BF16 an element is a word of two, (d, d + 1), head_dim counts words, and both products of a word are
+ * added to the sum, the second first. */
 struct score_tile {
     int n_row, n_key, head_dim;
     enum dtype dtype; /* of q and k */
@@ -46,7 +48,8 @@ struct score_tile {
     size_t q_stride, k_stride, s_stride;
     struct ahead ahead;
 };
-/* out[row][d] += sum_key p[row][key] v[key][d], over keys in order; out f32. In BF16 an element of p or v is a word of two keys, (key, key + 1), and n_key counts words. */
+/* out[row][d] += sum_key p[row][key] v[key][d], over keys in order; out f32. In BF16 an element of p or v is a word of
+ * two keys, (key, key + 1), and n_key counts words. */
 struct value_tile {
     int n_row, n_key, head_dim;
     enum dtype dtype; /* of p and v */
@@ -58,7 +61,8 @@ struct value_tile {
 struct softmax_state {
     float max, sum;
 };
-/* One row of scores: keys from..n are seen (n not included), up to width (a multiple of 16) the rest has weight 0; soft_cap as in ops.h. */
+/* One row of scores: keys from..n are seen (n not included), up to width (a multiple of 16) the rest has weight 0;
+ * soft_cap as in ops.h. */
 struct softmax_row {
     float *s;
     int from, n, width;
@@ -78,36 +82,42 @@ struct top_list {
     int32_t *ids;
 };
 
-#define KERNELS(X)                                                                                                                \
-    X(void, norm, (const struct norm_row *r))                                                                                     \
-    X(void, norm_dx, (const struct norm_dx_row *r))                                                                               \
-    X(void, norm_dw, (const struct norm_dw_columns *c))                                                                           \
-    X(void, rope, (float *head, const float *table, int half, int inverse))                                                       \
-    X(void, add, (float *y, const float *x, size_t n))                                                                            \
-    X(void, divide, (float *y, float a, size_t n))                                                                                \
-    X(void, soft_cap, (float *x, float cap, size_t n))                                                                            \
-    X(void, soft_cap_dx, (float *g, const float *y, float cap, size_t n))                                                         \
-    X(void, column_sums, (float *sum, const float *x, size_t stride, int n_row, int begin, int end))                              \
-    X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                                     \
-    X(void, gate, (enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n))   \
-    X(void, gate_dx, (enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)) \
-    X(void, scores, (const struct score_tile *t))                                                                                 \
-    X(void, values, (const struct value_tile *t))                                                                                 \
-    X(void, softmax, (const struct softmax_row *r, struct softmax_state *state))                                                  \
-    X(void, merge, (struct softmax_state *whole, const struct softmax_state *part, float *o, const float *part_o, int n))         \
-    X(void, finish, (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse))      \
-    X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                                          \
-    X(void, round_scaled, (uint16_t *y, const float *x, float scale, int n))                                                      \
-    X(float, dot, (const float *x, const float *y, int n))                                                                        \
-    X(void, softmax_dx, (const struct softmax_dx_row *r))                                                                         \
-    X(float, row_max, (const float *x, int n))                                                                                    \
-    X(float, row_exp_sum, (float *x, int n, float max, int keep))                                                                 \
-    X(void, row_log_softmax, (float *y, const float *x, int n, float max, float log_sum))                                         \
-    X(void, row_top, (struct top_list *top, const float *x, int n, const float *bias))                                            \
-    X(int, row_band, (int32_t *ids, const float *x, int n, float low, float high))                                                \
-    X(float, exp_one, (float x))                                                                                                  \
-    X(double, squares, (const float *x, size_t n))                                                                                \
-    X(void, round_moments, (uint16_t *m, uint16_t *v, const float *m_f32, const float *v_f32, size_t n, uint32_t key, uint32_t first)) \
+#define KERNELS(X)                                                                                                   \
+    X(void, norm, (const struct norm_row *r))                                                                        \
+    X(void, norm_dx, (const struct norm_dx_row *r))                                                                  \
+    X(void, norm_dw, (const struct norm_dw_columns *c))                                                              \
+    X(void, rope, (float *head, const float *table, int half, int inverse))                                          \
+    X(void, add, (float *y, const float *x, size_t n))                                                               \
+    X(void, divide, (float *y, float a, size_t n))                                                                   \
+    X(void, soft_cap, (float *x, float cap, size_t n))                                                               \
+    X(void, soft_cap_dx, (float *g, const float *y, float cap, size_t n))                                            \
+    X(void, column_sums, (float *sum, const float *x, size_t stride, int n_row, int begin, int end))                 \
+    X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                        \
+    X(void, gate,                                                                                                    \
+      (enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n))   \
+    X(void, gate_dx,                                                                                                 \
+      (enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, \
+       int n))                                                                                                       \
+    X(void, scores, (const struct score_tile *t))                                                                    \
+    X(void, values, (const struct value_tile *t))                                                                    \
+    X(void, softmax, (const struct softmax_row *r, struct softmax_state *state))                                     \
+    X(void, merge,                                                                                                   \
+      (struct softmax_state * whole, const struct softmax_state *part, float *o, const float *part_o, int n))        \
+    X(void, finish,                                                                                                  \
+      (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse))       \
+    X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                             \
+    X(void, round_scaled, (uint16_t * y, const float *x, float scale, int n))                                        \
+    X(float, dot, (const float *x, const float *y, int n))                                                           \
+    X(void, softmax_dx, (const struct softmax_dx_row *r))                                                            \
+    X(float, row_max, (const float *x, int n))                                                                       \
+    X(float, row_exp_sum, (float *x, int n, float max, int keep))                                                    \
+    X(void, row_log_softmax, (float *y, const float *x, int n, float max, float log_sum))                            \
+    X(void, row_top, (struct top_list * top, const float *x, int n, const float *bias))                              \
+    X(int, row_band, (int32_t * ids, const float *x, int n, float low, float high))                                  \
+    X(float, exp_one, (float x))                                                                                     \
+    X(double, squares, (const float *x, size_t n))                                                                   \
+    X(void, round_moments,                                                                                           \
+      (uint16_t * m, uint16_t * v, const float *m_f32, const float *v_f32, size_t n, uint32_t key, uint32_t first))  \
     X(void, adamw, (const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n))
 
 struct kernels {

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing to the KV cache. A piece of storing is a slice of one key head's elements in a block of rows, so that threads keep to their rows; within it rows keep their order. */
+/* Writing to the KV cache. A piece of storing is a slice of one key head's elements in a block of rows, so that threads
+ * keep to their rows; within it rows keep their order. */
 #include "cpu/kv.h"
 
 #include "cpu/kernels.h"
 
 #include <string.h>
 
-enum { ELEMENTS = 16, ROWS = 32, AHEAD = 4 }; /* of a head in a slice; of a block; whose places are asked for before they are written */
+/* of a head in a slice; of a block; whose places are asked for before they are written */
+enum { ELEMENTS = 16, ROWS = 32, AHEAD = 4 };
 struct store_work {
     const struct kv_store_args *a;
     const struct kernels *k;
@@ -14,7 +16,8 @@ struct store_work {
 };
 
 /* Keys lie across: element d of a page's position `slot` is d * page + slot. */
-static void store_f32(const struct kv_layout *l, float *to_k, float *to_v, const float *k, const float *v, size_t slot, size_t d, size_t n)
+static void store_f32(const struct kv_layout *l, float *to_k, float *to_v, const float *k, const float *v, size_t slot,
+                      size_t d, size_t n)
 {
     for (size_t i = d; i < d + n; i++)
         to_k[i * (size_t)l->page + slot] = k[i];
@@ -22,7 +25,8 @@ static void store_f32(const struct kv_layout *l, float *to_k, float *to_v, const
 }
 
 /* Words of two elements of a key, words of two positions of a value: the first writes a zero for the second. */
-static void store_pairs(const struct store_work *w, uint32_t *to_k, uint32_t *to_v, const float *k, const float *v, size_t slot, size_t d, size_t n)
+static void store_pairs(const struct store_work *w, uint32_t *to_k, uint32_t *to_v, const float *k, const float *v,
+                        size_t slot, size_t d, size_t n)
 {
     size_t page = (size_t)w->a->layout.page;
     uint16_t half[ELEMENTS + 1] = {0};
@@ -47,7 +51,8 @@ static char *page_of(const struct kv_store_args *a, int t, size_t head)
     return (char *)cpu_ptr(a->pages) + (size_t)id * kv_bytes(&a->layout) + head * kv_head_bytes(&a->layout);
 }
 
-/* Asks for the lines that a later row will write, one for each element or two of its key, unless the row before it writes them too. */
+/* Asks for the lines that a later row will write, one for each element or two of its key, unless the row before it
+ * writes them too. */
 static void ask_for(const struct kv_store_args *a, int t, size_t head, size_t d, size_t n)
 {
     const struct kv_layout *l = &a->layout;
@@ -78,16 +83,19 @@ static void store_slice(void *context, int piece, int worker)
     const struct store_work *w = context;
     const struct kv_store_args *a = w->a;
     const struct kv_layout *l = &a->layout;
-    size_t stride = a->stride ? (size_t)a->stride : (size_t)l->n_kv_head * (size_t)l->head_dim, head_dim = (size_t)l->head_dim;
+    size_t stride = a->stride ? (size_t)a->stride : (size_t)l->n_kv_head * (size_t)l->head_dim,
+           head_dim = (size_t)l->head_dim;
     int block = piece / w->n_part, part = piece % w->n_part, end = block_begin(a, block + 1);
-    size_t head = (size_t)(part / w->n_slice), d = (size_t)(part % w->n_slice) * ELEMENTS, n = head_dim - d < ELEMENTS ? head_dim - d : ELEMENTS;
+    size_t head = (size_t)(part / w->n_slice), d = (size_t)(part % w->n_slice) * ELEMENTS,
+           n = head_dim - d < ELEMENTS ? head_dim - d : ELEMENTS;
     for (int t = block_begin(a, block); t < end; t++) {
         char *to = page_of(a, t, head);
         ask_for(a, t + AHEAD, head, d, n);
         if (!to)
             continue;
         char *to_v = to + (size_t)l->n_kv_head * kv_head_bytes(l);
-        size_t at = (size_t)t * stride + head * head_dim, slot = (size_t)(((const int32_t *)cpu_ptr(a->positions))[t] % l->page);
+        size_t at = (size_t)t * stride + head * head_dim,
+               slot = (size_t)(((const int32_t *)cpu_ptr(a->positions))[t] % l->page);
         const float *k = (const float *)cpu_ptr(a->k) + at, *v = (const float *)cpu_ptr(a->v) + at;
         if (l->dtype == DTYPE_BF16)
             store_pairs(w, (uint32_t *)(void *)to, (uint32_t *)(void *)to_v, k, v, slot, d, n);
@@ -103,8 +111,8 @@ void cpu_kv_store(struct queue *q, const struct kv_store_args *a)
     pool_run(cpu_pool(q), (a->n_row + ROWS - 1) / ROWS * w.n_part, store_slice, &w);
 }
 
-/* A piece is a half of one head's keys or values in all the copies, in their order. A line of keys is one element (or two) of all positions, one of values all elements of
- * a position (or two); words of 4 bytes. */
+/* A piece is a half of one head's keys or values in all the copies, in their order. A line of keys is one element (or
+ * two) of all positions, one of values all elements of a position (or two); words of 4 bytes. */
 static void copy_piece(void *context, int piece, int worker)
 {
     (void)worker;
@@ -113,11 +121,14 @@ static void copy_piece(void *context, int piece, int worker)
     const int32_t *copies = cpu_ptr(a->copies);
     int part = piece / 2, values = part >= l->n_kv_head;
     size_t each = 4 / dtype_size(l->dtype), page = (size_t)l->page, head_dim = (size_t)l->head_dim;
-    size_t n_line = values ? page / each : (head_dim + each - 1) / each, width = values ? head_dim : page, first = piece % 2 ? n_line / 2 : 0, end = piece % 2 ? n_line : n_line / 2;
+    size_t n_line = values ? page / each : (head_dim + each - 1) / each, width = values ? head_dim : page,
+           first = piece % 2 ? n_line / 2 : 0, end = piece % 2 ? n_line : n_line / 2;
     for (int i = 0; i < a->n; i++) {
         size_t used = (size_t)copies[3 * i + 2], last = (used + each - 1) / each;
-        const char *from = (const char *)cpu_ptr(a->pages) + (size_t)copies[3 * i] * kv_bytes(l) + (size_t)part * kv_head_bytes(l);
-        char *to = (char *)cpu_ptr(a->pages) + (size_t)copies[3 * i + 1] * kv_bytes(l) + (size_t)part * kv_head_bytes(l);
+        const char *from =
+            (const char *)cpu_ptr(a->pages) + (size_t)copies[3 * i] * kv_bytes(l) + (size_t)part * kv_head_bytes(l);
+        char *to =
+            (char *)cpu_ptr(a->pages) + (size_t)copies[3 * i + 1] * kv_bytes(l) + (size_t)part * kv_head_bytes(l);
         if (values && first < last)
             memcpy(to + first * width * 4, from + first * width * 4, ((last < end ? last : end) - first) * width * 4);
         for (size_t line = first; !values && line < end; line++)

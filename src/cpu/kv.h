@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the CPU lays out a KV page: K [K,D,page] (keys across, so that a lane is a key), then V [K,page,D]. In BF16 products take pairs, so pairs lie side by side:
- * K [K,D/2,page,2], V [K,page/2,D,2]; an odd D has a zero behind it, and so has a last position that is even. */
+/* How the CPU lays out a KV page: K [K,D,page] (keys across, so that a lane is a key), then V [K,page,D]. In BF16
+ * products take pairs, so pairs lie side by side: K [K,D/2,page,2], V [K,page/2,D,2]; an odd D has a zero behind it,
+ * and so has a last position that is even. */
 #ifndef CPU_KV_H
 #define CPU_KV_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sixteen f32 lanes, the unit in which every operator of the CPU backend thinks, on whatever the file is compiled for: one AVX-512 register, two
- * AVX2 registers, or an array. Each operation rounds once per lane and means the same everywhere, so code written in lanes has the
- * same bits on every instruction set. v_max and v_min give the second operand when either is NaN (x86's rule). */
+/* Sixteen f32 lanes, the unit in which every operator of the CPU backend thinks, on whatever the file is compiled for:
+ * one AVX-512 register, two AVX2 registers, or an array. Each operation rounds once per lane and means the same
+ * everywhere, so code written in lanes has the same bits on every instruction set. v_max and v_min give the second
+ * operand when either is NaN (x86's rule). */
 #ifndef CPU_LANES_H
 #define CPU_LANES_H
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sixteen lanes in an array, for any processor; see cpu/lanes.h. */
-typedef struct { float x[LANES]; } vf;
-typedef struct { uint32_t x[LANES]; } vm; /* 1 or 0 a lane */
+typedef struct {
+    float x[LANES];
+} vf;
+/* 1 or 0 a lane */
+typedef struct {
+    uint32_t x[LANES];
+} vm;
 
 #define EACH for (int i = 0; i < LANES; i++)
 #define EACH_OF(name, parameters, type, expression) \

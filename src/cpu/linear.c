@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* y = epilogue(x w^T). Panels lie ready in the weight, or are widened from bf16 where the kernel multiplies floats. A gate's part is a panel of
- * gate rows with the panel of up rows for the same columns; where F is no multiple of 32 the up columns straddle two panels. */
+/* y = epilogue(x w^T). Panels lie ready in the weight, or are widened from bf16 where the kernel multiplies floats. A
+ * gate's part is a panel of gate rows with the panel of up rows for the same columns; where F is no multiple of 32 the
+ * up columns straddle two panels. */
 #include "cpu/linear.h"
 
 #include <string.h>
@@ -96,7 +97,8 @@ static void forward_fetch(const struct product *p, int64_t part, int64_t row, in
     const struct finish_call *c = &f->finish;
     int64_t column = part * PANEL;
     for (int r = 0; r < m; r++) {
-        const char *y = c->y ? (const char *)(c->y + (row + r) * c->y_stride + column) : (const char *)(c->y_bf16 + (row + r) * c->y_stride + column);
+        const char *y = c->y ? (const char *)(c->y + (row + r) * c->y_stride + column)
+                             : (const char *)(c->y_bf16 + (row + r) * c->y_stride + column);
         __builtin_prefetch(y, 1);
         if (c->y)
             __builtin_prefetch(y + 64, 1);
@@ -126,20 +128,28 @@ static void forward_outputs(struct forward *f)
 static void rows_in_place(struct product *p, const struct forward *f)
 {
     enum product_form form = p->kernel->form;
-    const void *x = form == FORM_BYTES ? NULL : form != FORM_F32 ? (const void *)f->x_bf16 : f->a->w->dtype == DTYPE_F32 ? (const void *)f->x : NULL;
+    const void *x = form == FORM_BYTES            ? NULL
+                    : form != FORM_F32            ? (const void *)f->x_bf16
+                    : f->a->w->dtype == DTYPE_F32 ? (const void *)f->x
+                                                  : NULL;
     int64_t row = f->x_stride * (form == FORM_F32 ? 4 : 2);
-    if (!x || f->rows || p->k != f->a->w->k || (uintptr_t)x % 4 || row % 4 || (form != FORM_TILES && !rows_apart(row, p->m)))
+    if (!x || f->rows || p->k != f->a->w->k || (uintptr_t)x % 4 || row % 4 ||
+        (form != FORM_TILES && !rows_apart(row, p->m)))
         return;
     p->prepare = NULL;
     p->a = x;
-    p->a_row = row, p->a_step = 64, p->a_half = 16 * row;
+    p->a_row = row;
+    p->a_step = 64;
+    p->a_half = 16 * row;
 }
 
 void cpu_linear(struct queue *q, const struct linear_args *a)
 {
     const struct weight *w = a->w;
-    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .k = panel_k(w), .part_panels = 1};
-    struct forward f = {.a = a, .rows = cpu_ptr(a->rows), .n_panel = (w->n + PANEL - 1) / PANEL, .n_out = a->gate ? w->n / 2 : w->n};
+    struct product p = {
+        .kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .k = panel_k(w), .part_panels = 1};
+    struct forward f = {
+        .a = a, .rows = cpu_ptr(a->rows), .n_panel = (w->n + PANEL - 1) / PANEL, .n_out = a->gate ? w->n / 2 : w->n};
     f.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     f.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     f.x_stride = a->x_stride ? a->x_stride : w->k;

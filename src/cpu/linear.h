@@ -3,9 +3,9 @@
  *   forward  y  = x w^T    rows of x,              panels as packed
  *   dx       dx = dy w     rows of dy,             panels of w transposed in a thread's scratch
  *   dw       dw += dy^T x  columns of dy as rows,  panels of x's columns
- * A is prepared in row blocks (converted, gathered, padded), B comes in panels of 32 columns, a kernel computes up to `rows` x 32 sums at once over
- * the whole of K, and `finish` writes them out. K is never split between threads, and sums that are put down in between are f32 as in
- * the registers, so that a sum does not depend on blocking.
+ * A is prepared in row blocks (converted, gathered, padded), B comes in panels of 32 columns, a kernel computes up to
+ * `rows` x 32 sums at once over the whole of K, and `finish` writes them out. K is never split between threads, and
+ * sums that are put down in between are f32 as in the registers, so that a sum does not depend on blocking.
  *
  * Forms of A and panels:
  *   FORM_F32   A rows of f32, any distance apart; panel [K][32] f32
@@ -30,20 +30,23 @@ struct product_call {
     const void *panels[MAX_PANELS]; /* at begin */
     float *acc;                     /* m rows, panel i in columns 32 i .. */
     int64_t acc_stride;
-    const char *ahead[MAX_PANELS];  /* ahead_bytes from each are asked for meanwhile: a share of the panels that come next, while these are computed with */
-    int64_t ahead_bytes;            /* 0: nothing */
-    int past_caches;                /* first only: acc is written in whole lines that nobody reads soon */
+    const char *ahead
+        /* ahead_bytes from each are asked for meanwhile: a share of the panels that come next, while these are
+         * computed with */
+        [MAX_PANELS];
+    int64_t ahead_bytes; /* 0: nothing */
+    int past_caches;     /* first only: acc is written in whole lines that nobody reads soon */
 };
 
-/* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the first row.
- * acc and up have ACC_STRIDE. */
+/* Rows of sums to their place in the output: epilogue and conversion. Pointers are at the first of n columns of the
+ * first row. acc and up have ACC_STRIDE. */
 struct finish_call {
     int m, n, activate;
     enum activation act;
-    const float *acc, *up;                         /* up: the other half of a gate, in acc too; NULL: no gate */
-    const float *bias, *bias_up, *residual;        /* or NULL */
+    const float *acc, *up;                  /* up: the other half of a gate, in acc too; NULL: no gate */
+    const float *bias, *bias_up, *residual; /* or NULL */
     int64_t residual_stride, y_stride;
-    float *y;                                      /* one of them */
+    float *y; /* one of them */
     uint16_t *y_bf16;
 };
 /* Random bits for words of bf16: word i of row r takes those of number first + r apart + i. */
@@ -59,17 +62,21 @@ static inline uint16_t bf16_at_random(float x, uint32_t bits16) /* adds the bits
 /* The same functions on every instruction set, in lanes (cpu/lanes.h). */
 struct linear_lanes {
     void (*finish)(const struct finish_call *f);
-    void (*expand)(const uint32_t *pairs, int64_t n, float *out);       /* n words [n/32][32] of a BF16 panel to floats [2 n/32][32] */
-    void (*round)(const float *x, int64_t n, float *out);               /* to bf16 and back */
+    void (*expand)(const uint32_t *pairs, int64_t n,
+                   float *out); /* n words [n/32][32] of a BF16 panel to floats [2 n/32][32] */
+    void (*round)(const float *x, int64_t n, float *out); /* to bf16 and back */
     void (*to_bf16)(const float *x, int64_t n, uint16_t *out);
-    /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of n_col. */
+    /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of
+     * n_col. */
     void (*transpose)(const float *x, int64_t stride, int n_row, int n_col, float *out, int64_t out_stride);
-    void (*pair_bf16)(const uint16_t *low, const uint16_t *high, uint32_t *out); /* PANEL words of two rows; high may be NULL */
-    /* 16 rows of 32 values, rounded and turned: out[i][r] (PANEL words apart) := the word of x[r][2i], x[r][2i + 1]; values past n_k <= 32 count as zeros.
-     * out: aligned to 64 bytes, as panels are. noise, or NULL: to nearest. */
+    void (*pair_bf16)(const uint16_t *low, const uint16_t *high,
+                      uint32_t *out); /* PANEL words of two rows; high may be NULL */
+    /* 16 rows of 32 values, rounded and turned: out[i][r] (PANEL words apart) := the word of x[r][2i], x[r][2i + 1];
+     * values past n_k <= 32 count as zeros. out: aligned to 64 bytes, as panels are. noise, or NULL: to nearest. */
     void (*pack)(const float *x, int64_t stride, int n_k, uint32_t *out, const struct pack_noise *noise);
     void (*transpose_pairs)(const uint32_t *x, uint32_t *out); /* words [k/2][32 n] of 32 x 32 values to [n/2][32 k] */
-    /* 32 rows (the first n_row of them; the rest counts as zeros) of n_col <= 16 values, rounded: out[c][i] := the word of x[2i][c], x[2i + 1][c]; writes 16 words for each of n_col. */
+    /* 32 rows (the first n_row of them; the rest counts as zeros) of n_col <= 16 values, rounded: out[c][i] := the word
+     * of x[2i][c], x[2i + 1][c]; writes 16 words for each of n_col. */
     void (*pair_columns)(const float *x, int64_t stride, int n_row, int n_col, uint32_t *out, int64_t out_stride);
     /* n <= 16 words (bf16 of low[i], bf16 of high[i]) and zeros up to 16; NULL counts as zeros. */
     void (*pair)(const float *low, const float *high, int n, uint32_t *out);
@@ -78,21 +85,27 @@ struct linear_lanes {
 struct product_kernel {
     const struct linear_lanes *lanes;
     enum product_form form;
-    int rows;                   /* most rows of a call */
-    int ahead_least;            /* blocks of rows, from which on the next panels are fetched ahead */
-    int block_bytes;            /* BYTES: of a panel's block of 32 k */
-    int (*at_once)(int m);      /* panels that a call with m rows should have, if there are as many: few rows need several to keep the multipliers busy; NULL: 1 */
+    int rows;        /* most rows of a call */
+    int ahead_least; /* blocks of rows, from which on the next panels are fetched ahead */
+    int block_bytes; /* BYTES: of a panel's block of 32 k */
+    int (*at_once)(
+        /* panels that a call with m rows should have, if there are as many: few rows need several to keep the
+         * multipliers busy; NULL: 1 */
+        int m);
     void (*run)(const struct product_call *c);
     void (*enter)(int m), (*leave)(void); /* before and after a thread's calls of one m; or NULL */
-    void (*put)(const float *row, int64_t n, int64_t k, uint16_t *tile_row); /* TILES: a row of n floats, zeros up to k */
-    void (*quantise)(const float *x, const uint16_t *x_bf16, int64_t n, int64_t k, char *row); /* BYTES: a row of n floats or bf16 (the other NULL), zeros up to k */
+    void (*put)(const float *row, int64_t n, int64_t k,
+                uint16_t *tile_row); /* TILES: a row of n floats, zeros up to k */
+    void (*quantise)(const float *x, const uint16_t *x_bf16, int64_t n, int64_t k,
+                     char *row); /* BYTES: a row of n floats or bf16 (the other NULL), zeros up to k */
 };
-/* The kernel for products of this type; `streaming`: for dw, where sums must not depend on how rows are split over calls. */
+/* The kernel for products of this type; `streaming`: for dw, where sums must not depend on how rows are split over
+ * calls. */
 const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming);
 
 struct product {
     const struct product_kernel *kernel;
-    int64_t m, k;   /* k: A's depth (FORM_PAIRS, FORM_TILES: rounded up to 32) */
+    int64_t m, k;    /* k: A's depth (FORM_PAIRS, FORM_TILES: rounded up to 32) */
     int64_t n_part;  /* columns are dealt in parts; parts side by side have columns side by side */
     int part_panels; /* panels of a part at most; only parts of 1 are taken several at once */
     int built;       /* panels are built in scratch; 0: they lie ready */
@@ -100,16 +113,23 @@ struct product {
     int (*panels)(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **panels);
     /* Puts rows [row, row + m) at `to`, a_row apart or (TILES) in a block. NULL: A lies ready at a. */
     void (*prepare)(const struct product *p, int64_t row, int m, char *to);
-    /* Where a part's sums may lie from the beginning, full panels only: the output itself; NULL: they need start and finish. */
+    /* Where a part's sums may lie from the beginning, full panels only: the output itself; NULL: they need start and
+     * finish. */
     float *(*place)(const struct product *p, int64_t part, int64_t row, int64_t *stride);
     int adds; /* sums go on from what lies at place */
-    int past_caches; /* what lies at place is large, begins a line in every row, and is not read soon: a kernel may write it past the caches */
+    /* what lies at place is large, begins a line in every row, and is not read soon: a kernel may write it past the
+     * caches */
+    int past_caches;
     int prepare_rows; /* rows that prepare is best given at once, for FORM_F32 and FORM_PAIRS; 0: a kernel's */
     void (*start)(const struct product *p, int64_t part, int64_t row, int m, float *acc); /* NULL: from zero */
-    void (*fetch)(const struct product *p, int64_t part, int64_t row, int m); /* asks for the memory that finish will want; or NULL */
+    void (*fetch)(const struct product *p, int64_t part, int64_t row,
+                  int m); /* asks for the memory that finish will want; or NULL */
     void (*finish)(const struct product *p, int64_t part, int64_t row, int m, const float *acc);
     const void *context;
-    const char *a; /* prepared rows: set by product_run, or by the caller when they lie ready, with a_row and, for TILES, a_step and a_half */
+    const char *
+        /* prepared rows: set by product_run, or by the caller when they lie ready, with a_row and, for TILES, a_step
+         * and a_half */
+        a;
     int64_t a_row, a_step, a_half;
     int64_t first_row, last_row, first_part, last_part; /* rows now prepared, parts now at hand */
 };
@@ -134,7 +154,8 @@ static inline size_t tile_at(int64_t k_padded, int r, int64_t k)
 {
     return (size_t)((r / 16) * 16 * k_padded + k / 32 * 512 + r % 16 * 32 + k % 32);
 }
-/* Rows a_row bytes apart may be read where they lie: not when a dozen of them would share two sets of a first-level cache. */
+/* Rows a_row bytes apart may be read where they lie: not when a dozen of them would share two sets of a first-level
+ * cache. */
 static inline int rows_apart(int64_t a_row, int64_t m)
 {
     return m <= 4 || a_row % 2048;
@@ -144,6 +165,7 @@ void product_put_row(const struct product *p, char *to, int r, const float *row,
 void product_put_row_bf16(const struct product *p, char *to, int r, const uint16_t *row, int64_t n);
 
 extern const struct linear_lanes lanes_generic, lanes_avx2, lanes_avx512, lanes_neon;
-extern const struct product_kernel kernel_generic, kernel_generic_fma, kernel_avx2, kernel_avx512, kernel_avx512bf16, kernel_amx, kernel_neon;
+extern const struct product_kernel kernel_generic, kernel_generic_fma, kernel_avx2, kernel_avx512, kernel_avx512bf16,
+    kernel_amx, kernel_neon;
 
 #endif

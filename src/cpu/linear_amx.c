@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bf16 products in tiles of 16 rows x 16 columns. Each of them sums steps of 32 k in order from zero in one tile, whatever the number
- * of rows, so a row's result does not depend on its neighbours. Up to 16 rows: four columns' tiles at once (two panels); above: two by two. */
+/* bf16 products in tiles of 16 rows x 16 columns. Each of them sums steps of 32 k in order from zero in one tile,
+ * whatever the number of rows, so a row's result does not depend on its neighbours. Up to 16 rows: four columns' tiles
+ * at once (two panels); above: two by two. */
 #include "cpu/linear.h"
 
 #include <immintrin.h>
@@ -27,8 +28,10 @@ static void enter(int m)
     memset(&t, 0, sizeof t);
     t.palette = 1;
     int top = m < 16 ? m : 16, bottom = m - 16;
-    for (int i = 0; i < 8; i++)
-        t.column_bytes[i] = 64, t.rows[i] = 16;
+    for (int i = 0; i < 8; i++) {
+        t.column_bytes[i] = 64;
+        t.rows[i] = 16;
+    }
     t.rows[0] = t.rows[1] = t.rows[4] = (uint8_t)top;
     t.rows[2] = t.rows[3] = (uint8_t)(m <= 16 ? m : bottom);
     if (m > 16)
@@ -44,7 +47,8 @@ static void leave(void)
 
 enum { B_ROW = PANEL * 4 };
 
-static inline __attribute__((always_inline)) void sums_start(const struct product_call *c, const float *s0, const float *s1, const float *s2, const float *s3)
+static inline __attribute__((always_inline)) void sums_start(const struct product_call *c, const float *s0,
+                                                             const float *s1, const float *s2, const float *s3)
 {
     if (c->first) {
         _tile_zero(0);
@@ -59,7 +63,8 @@ static inline __attribute__((always_inline)) void sums_start(const struct produc
     }
 }
 
-static inline __attribute__((always_inline)) void sums_store(const struct product_call *c, float *s0, float *s1, float *s2, float *s3)
+static inline __attribute__((always_inline)) void sums_store(const struct product_call *c, float *s0, float *s1,
+                                                             float *s2, float *s3)
 {
     _tile_stored(0, s0, c->acc_stride * 4);
     _tile_stored(1, s1, c->acc_stride * 4);
@@ -152,12 +157,21 @@ static void put(const float *row, int64_t n, int64_t k, uint16_t *to)
 {
     int64_t at = 0;
     for (; at + 32 <= n; at += 32, to += 512)
-        _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(row + at + 16), _mm512_loadu_ps(row + at)));
+        _mm512_storeu_si512(to,
+                            (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(row + at + 16), _mm512_loadu_ps(row + at)));
     for (; at < k; at += 32, to += 512) {
         uint32_t mask = at >= n ? 0 : (uint32_t)(((uint64_t)1 << (n - at)) - 1);
-        __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, row + at), high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), row + at + 16);
+        __m512 low = _mm512_maskz_loadu_ps((__mmask16)mask, row + at),
+               high = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), row + at + 16);
         _mm512_storeu_si512(to, (__m512i)_mm512_cvtne2ps_pbh(high, low));
     }
 }
 
-const struct product_kernel kernel_amx = {.lanes = &lanes_avx512, .form = FORM_TILES, .rows = ROWS, .at_once = at_once, .run = run, .enter = enter, .leave = leave, .put = put};
+const struct product_kernel kernel_amx = {.lanes = &lanes_avx512,
+                                          .form = FORM_TILES,
+                                          .rows = ROWS,
+                                          .at_once = at_once,
+                                          .run = run,
+                                          .enter = enter,
+                                          .leave = leave,
+                                          .put = put};

@@ -19,7 +19,7 @@ static inline __attribute__((always_inline)) __m512bh pair_everywhere(const char
 #define V_STREAM(p, v) _mm512_stream_ps(p, v)
 #define V_ZERO _mm512_setzero_ps()
 #define B __m512bh
-#define B_LOAD(p) (__m512bh)_mm512_loadu_si512(p)
+#define B_LOAD(p) (__m512bh) _mm512_loadu_si512(p)
 #define B_SET1(p) pair_everywhere(p)
 #define V_MAC(a, b, c) _mm512_dpbf16_ps(c, a, b)
 #define TILE_FORM FORM_PAIRS
@@ -28,4 +28,5 @@ static inline __attribute__((always_inline)) __m512bh pair_everywhere(const char
 #define TILE_WIDEST 8
 #include "cpu/linear_tile.h"
 
-const struct product_kernel kernel_avx512bf16 = {.lanes = &lanes_avx512, .form = FORM_PAIRS, .rows = TILE_ROWS, .ahead_least = 3, .at_once = at_once, .run = run};
+const struct product_kernel kernel_avx512bf16 = {
+    .lanes = &lanes_avx512, .form = FORM_PAIRS, .rows = TILE_ROWS, .ahead_least = 3, .at_once = at_once, .run = run};

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dw += dy^T x: rows are columns of dy, a part is 32 columns of x, and sums start from what dw holds, so that one chain over token rows
- * goes on from call to call. */
+/* dw += dy^T x: rows are columns of dy, a part is 32 columns of x, and sums start from what dw holds, so that one chain
+ * over token rows goes on from call to call. */
 #include "cpu/linear.h"
 
 #include <string.h>
 
-enum { STEP = 32, MOST_STEPS = 64, COLUMNS = 48, LARGE = 1 << 20 }; /* COLUMNS: of dy, prepared at once: whole cache lines, and whole blocks of rows; LARGE: bytes of dw */
-/* Token rows are taken in steps of 32: all of them in a row, or, for tiles, beginning anew with every sequence, so that what is added up
- * inside a tile does not depend on which sequences are in the call. */
+/* COLUMNS: of dy, prepared at once: whole cache lines, and whole blocks of rows; LARGE: bytes of dw */
+enum { STEP = 32, MOST_STEPS = 64, COLUMNS = 48, LARGE = 1 << 20 };
+/* Token rows are taken in steps of 32: all of them in a row, or, for tiles, beginning anew with every sequence, so that
+ * what is added up inside a tile does not depend on which sequences are in the call. */
 struct step {
     int32_t first, count; /* rows */
 };
@@ -90,14 +91,9 @@ static void dy_step(const struct product *p, const struct outer *o, int at, int6
         for (int r = 0; r < m && o->a->compute == DTYPE_BF16; r++)
             lanes->round(f + r * apart, s.count, f + r * apart);
         break;
-    case FORM_PAIRS:
-        lanes->pair_columns(dy, o->dy_stride, s.count, m, (uint32_t *)to + at * STEP / 2, apart);
-        break;
-    case FORM_TILES:
-        lanes->pair_columns(dy, o->dy_stride, s.count, m, (uint32_t *)to + at * 256, 16);
-        break;
-    case FORM_BYTES: /* weights only */
-        break;
+    case FORM_PAIRS: lanes->pair_columns(dy, o->dy_stride, s.count, m, (uint32_t *)to + at * STEP / 2, apart); break;
+    case FORM_TILES: lanes->pair_columns(dy, o->dy_stride, s.count, m, (uint32_t *)to + at * 256, 16); break;
+    case FORM_BYTES: /* weights only */ break;
     }
 }
 
@@ -105,7 +101,8 @@ static void dy_step(const struct product *p, const struct outer *o, int at, int6
 static void dy_prepare(const struct product *p, int64_t n, int m, char *to)
 {
     const struct outer *o = p->context;
-    int64_t half = p->kernel->form == FORM_TILES ? p->k / STEP * 1024 : 16 * p->a_row; /* bytes from 16 rows to the next */
+    int64_t half =
+        p->kernel->form == FORM_TILES ? p->k / STEP * 1024 : 16 * p->a_row; /* bytes from 16 rows to the next */
     for (int i = 0; i < o->n_step; i++)
         for (int r = 0; r < m; r += 16)
             dy_step(p, o, i, n + r, m - r < 16 ? m - r : 16, to + r / 16 * half);
@@ -161,21 +158,40 @@ static int next_steps(struct outer *o, const int32_t *borders, int n_seq, int *s
 
 void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
 {
-    struct outer o = {.a = a, .dy = cpu_ptr(a->dy), .dw = cpu_ptr(a->dw),
-                      .dy_stride = a->dy_stride ? a->dy_stride : a->n, .x_stride = a->x_stride ? a->x_stride : a->k};
+    struct outer o = {.a = a,
+                      .dy = cpu_ptr(a->dy),
+                      .dw = cpu_ptr(a->dw),
+                      .dy_stride = a->dy_stride ? a->dy_stride : a->n,
+                      .x_stride = a->x_stride ? a->x_stride : a->k};
     o.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     o.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     const int32_t whole[2] = {0, a->n_row}, *borders = cpu_ptr(a->borders);
-    struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders), .m = a->n, .n_part = (a->k + PANEL - 1) / PANEL, .part_panels = 1, .built = 1,
-                        .panels = x_panels, .prepare = dy_prepare, .place = dw_place, .adds = !a->fresh, .start = a->fresh ? NULL : dw_start, .finish = dw_finish, .prepare_rows = COLUMNS, .context = &o};
+    struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders),
+                        .m = a->n,
+                        .n_part = (a->k + PANEL - 1) / PANEL,
+                        .part_panels = 1,
+                        .built = 1,
+                        .panels = x_panels,
+                        .prepare = dy_prepare,
+                        .place = dw_place,
+                        .adds = !a->fresh,
+                        .start = a->fresh ? NULL : dw_start,
+                        .finish = dw_finish,
+                        .prepare_rows = COLUMNS,
+                        .context = &o};
     int n_seq = a->n_seq, sequence = 0;
-    if (!borders || p.kernel->form != FORM_TILES)
-        borders = whole, n_seq = 1;
+    if (!borders || p.kernel->form != FORM_TILES) {
+        borders = whole;
+        n_seq = 1;
+    }
     int32_t t = borders[0];
     while (next_steps(&o, borders, n_seq, &sequence, &t)) {
         p.k = (int64_t)(o.n_step - 1) * STEP + o.steps[o.n_step - 1].count;
-        p.k = p.kernel->form == FORM_TILES ? round_up(p.k, STEP) : p.kernel->form == FORM_PAIRS ? round_up(p.k, 2) : p.k;
-        p.past_caches = !p.adds && sequence == n_seq && a->k % 16 == 0 && (uintptr_t)o.dw % 64 == 0 && a->n * a->k * 4 >= LARGE;
+        p.k = p.kernel->form == FORM_TILES   ? round_up(p.k, STEP)
+              : p.kernel->form == FORM_PAIRS ? round_up(p.k, 2)
+                                             : p.k;
+        p.past_caches =
+            !p.adds && sequence == n_seq && a->k % 16 == 0 && (uintptr_t)o.dw % 64 == 0 && a->n * a->k * 4 >= LARGE;
         product_run(q, &p);
         p.adds = 1;
         p.start = dw_start;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dx = dy w from the forward's packed weight: a part is 32 columns of dx, its panel [N][32] is transposed out of the forward panels in a
- * thread's scratch, 32 x 32 values at a time. */
+/* dx = dy w from the forward's packed weight: a part is 32 columns of dx, its panel [N][32] is transposed out of the
+ * forward panels in a thread's scratch, 32 x 32 values at a time. */
 #include "cpu/linear.h"
 
 #include <string.h>
@@ -19,7 +19,8 @@ static void transposed(const struct product *p, const float *panel, int64_t n_k,
     for (int64_t j = 0; j < PANEL; j += 16)
         for (int64_t i = 0; i < count; i += 16) {
             int rows = n_k - j >= 16 ? 16 : n_k - j <= 0 ? 0 : (int)(n_k - j);
-            p->kernel->lanes->transpose(panel + j * PANEL + i, PANEL, rows, count - i < 16 ? (int)(count - i) : 16, out + i * PANEL + j, PANEL);
+            p->kernel->lanes->transpose(panel + j * PANEL + i, PANEL, rows, count - i < 16 ? (int)(count - i) : 16,
+                                        out + i * PANEL + j, PANEL);
         }
 }
 
@@ -31,18 +32,22 @@ static void transposed_widened(const struct product *p, const struct weight *w, 
     transposed(p, wide, PANEL, PANEL, out);
 }
 
-static int backward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
+static int backward_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room,
+                           const void **out)
 {
     const struct backward *b = p->context;
     const struct weight *w = b->a->w;
     for (int64_t i = 0; i < n; i += PANEL) {
         int64_t count = n - i < PANEL ? n - i : PANEL, k = part * PANEL;
         if (w->dtype == DTYPE_F32)
-            transposed(p, panel_f32(w, (b->first + begin + i) / PANEL) + k * PANEL, w->k - k, count, (float *)room + i * PANEL);
+            transposed(p, panel_f32(w, (b->first + begin + i) / PANEL) + k * PANEL, w->k - k, count,
+                       (float *)room + i * PANEL);
         else if (p->kernel->form == FORM_F32)
             transposed_widened(p, w, k, b->first + begin + i, (float *)room + i * PANEL);
         else
-            p->kernel->lanes->transpose_pairs((const uint32_t *)(panel_bf16(w, (b->first + begin + i) / PANEL) + k * PANEL), (uint32_t *)room + i / 2 * PANEL);
+            p->kernel->lanes->transpose_pairs(
+                (const uint32_t *)(panel_bf16(w, (b->first + begin + i) / PANEL) + k * PANEL),
+                (uint32_t *)room + i / 2 * PANEL);
     }
     out[0] = room;
     return 1;
@@ -67,9 +72,12 @@ static void backward_finish(const struct product *p, int64_t part, int64_t row, 
     const struct backward *b = p->context;
     int64_t column = part * PANEL, left = b->a->w->k - column;
     float *dx = b->dx + row * b->dx_stride + column;
-    struct finish_call c = {.m = m, .n = (int)(left < PANEL ? left : PANEL), .acc = acc, .y = dx, .y_stride = b->dx_stride};
-    if (b->a->accumulate)
-        c.residual = dx, c.residual_stride = b->dx_stride;
+    struct finish_call c = {
+        .m = m, .n = (int)(left < PANEL ? left : PANEL), .acc = acc, .y = dx, .y_stride = b->dx_stride};
+    if (b->a->accumulate) {
+        c.residual = dx;
+        c.residual_stride = b->dx_stride;
+    }
     p->kernel->lanes->finish(&c);
 }
 
@@ -87,15 +95,30 @@ static void backward_fetch(const struct product *p, int64_t part, int64_t row, i
 void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
 {
     const struct weight *w = a->w;
-    struct backward b = {.a = a, .dy = cpu_ptr(a->dy), .dx = cpu_ptr(a->dx),
-                         .dy_stride = a->dy_stride ? a->dy_stride : w->n, .dx_stride = a->dx_stride ? a->dx_stride : w->k,
-                         .first = a->first, .count = a->count ? a->count : w->n - a->first};
-    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .n_part = (w->k + PANEL - 1) / PANEL, .part_panels = 1, .built = 1,
+    struct backward b = {.a = a,
+                         .dy = cpu_ptr(a->dy),
+                         .dx = cpu_ptr(a->dx),
+                         .dy_stride = a->dy_stride ? a->dy_stride : w->n,
+                         .dx_stride = a->dx_stride ? a->dx_stride : w->k,
+                         .first = a->first,
+                         .count = a->count ? a->count : w->n - a->first};
+    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0),
+                        .m = a->n_row,
+                        .n_part = (w->k + PANEL - 1) / PANEL,
+                        .part_panels = 1,
+                        .built = 1,
                         .k = w->dtype == DTYPE_BF16 ? round_up(b.count, PANEL) : b.count,
-                        .panels = backward_panels, .prepare = backward_prepare, .fetch = backward_fetch, .finish = backward_finish,
-                        .place = a->accumulate ? NULL : backward_place, .context = &b};
+                        .panels = backward_panels,
+                        .prepare = backward_prepare,
+                        .fetch = backward_fetch,
+                        .finish = backward_finish,
+                        .place = a->accumulate ? NULL : backward_place,
+                        .context = &b};
     int64_t row = 4 * b.dy_stride;
-    if (w->dtype == DTYPE_F32 && rows_apart(row, p.m))
-        p.prepare = NULL, p.a = (const char *)(b.dy + b.first), p.a_row = row;
+    if (w->dtype == DTYPE_F32 && rows_apart(row, p.m)) {
+        p.prepare = NULL;
+        p.a = (const char *)(b.dy + b.first);
+        p.a_row = row;
+    }
     product_run(q, &p);
 }

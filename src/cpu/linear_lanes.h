@@ -3,7 +3,8 @@
 #include "cpu/activate.h"
 #include "cpu/linear.h"
 
-static inline __attribute__((always_inline)) vf finish_one(const struct finish_call *f, int silu, const float *acc, const float *up, const float *residual, int at, int n)
+static inline __attribute__((always_inline)) vf finish_one(const struct finish_call *f, int silu, const float *acc,
+                                                           const float *up, const float *residual, int at, int n)
 {
     vf v = v_load(acc + at);
     if (f->bias)
@@ -55,7 +56,8 @@ static void expand(const uint32_t *pairs, int64_t n, float *out)
 static void to_bf16(const float *x, int64_t n, uint16_t *out)
 {
     for (int64_t i = 0; i < n; i += LANES)
-        v_store_bf16_n(out + i, v_load_n(x + i, n - i < LANES ? (int)(n - i) : LANES), n - i < LANES ? (int)(n - i) : LANES);
+        v_store_bf16_n(out + i, v_load_n(x + i, n - i < LANES ? (int)(n - i) : LANES),
+                       n - i < LANES ? (int)(n - i) : LANES);
 }
 
 static void round_row(const float *x, int64_t n, float *out)
@@ -107,7 +109,9 @@ static void pack(const float *x, int64_t stride, int n_k, uint32_t *out, const s
         for (int i = 0; i < 16; i++) {
             float low = 2 * i < n_k ? x[r * stride + 2 * i] : 0, high = 2 * i + 1 < n_k ? x[r * stride + 2 * i + 1] : 0;
             uint32_t bits = noise ? noise_of(noise->key, noise->first + (uint32_t)r * noise->apart + (uint32_t)i) : 0;
-            out[i * PANEL + r] = noise ? bf16_at_random(low, bits & 0xffff) | (uint32_t)bf16_at_random(high, bits >> 16) << 16 : f32_to_bf16(low) | (uint32_t)f32_to_bf16(high) << 16;
+            out[i * PANEL + r] = noise ? bf16_at_random(low, bits & 0xffff) | (uint32_t)bf16_at_random(high, bits >> 16)
+                                                                                  << 16
+                                       : f32_to_bf16(low) | (uint32_t)f32_to_bf16(high) << 16;
         }
 }
 
@@ -115,7 +119,8 @@ static void pair_columns(const float *x, int64_t stride, int n_row, int n_col, u
 {
     for (int c = 0; c < n_col; c++)
         for (int i = 0; i < 16; i++) {
-            uint32_t low = 2 * i < n_row ? f32_to_bf16(x[2 * i * stride + c]) : 0, high = 2 * i + 1 < n_row ? f32_to_bf16(x[(2 * i + 1) * stride + c]) : 0;
+            uint32_t low = 2 * i < n_row ? f32_to_bf16(x[2 * i * stride + c]) : 0,
+                     high = 2 * i + 1 < n_row ? f32_to_bf16(x[(2 * i + 1) * stride + c]) : 0;
             out[c * out_stride + i] = low | high << 16;
         }
 }
@@ -127,6 +132,13 @@ static void pair(const float *low, const float *high, int n, uint32_t *out)
 }
 #endif
 
-const struct linear_lanes LANES_NAME = {.finish = finish, .expand = expand,
-                                        .round = round_row, .to_bf16 = to_bf16, .transpose = transpose, .pack = pack,
-                                        .transpose_pairs = transpose_pairs, .pair = pair, .pair_columns = pair_columns, .pair_bf16 = pair_bf16};
+const struct linear_lanes LANES_NAME = {.finish = finish,
+                                        .expand = expand,
+                                        .round = round_row,
+                                        .to_bf16 = to_bf16,
+                                        .transpose = transpose,
+                                        .pack = pack,
+                                        .transpose_pairs = transpose_pairs,
+                                        .pair = pair,
+                                        .pair_columns = pair_columns,
+                                        .pair_bf16 = pair_bf16};

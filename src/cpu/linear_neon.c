@@ -16,7 +16,8 @@
 #define TILE_WIDEST 8
 #include "cpu/linear_tile.h"
 
-const struct product_kernel kernel_neon = {.lanes = &lanes_neon, .form = FORM_F32, .rows = TILE_ROWS, .at_once = at_once, .run = run};
+const struct product_kernel kernel_neon = {
+    .lanes = &lanes_neon, .form = FORM_F32, .rows = TILE_ROWS, .at_once = at_once, .run = run};
 
 #define LANES_NAME lanes_neon
 #include "cpu/linear_lanes.h"

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Deals a product to the threads: pieces are (group of rows) x (group of parts). A group's rows fit a core's second-level cache and are read
- * again for each of the piece's panels; a panel is read once a piece. */
+/* Deals a product to the threads: pieces are (group of rows) x (group of parts). A group's rows fit a core's
+ * second-level cache and are read again for each of the piece's panels; a panel is read once a piece. */
 #include "cpu/linear_q8.h"
 
 #include <string.h>
 
-enum { GROUP_BYTES = 256 << 10, ONE_GROUP_BYTES = 384 << 10, FEW_PANELS_BYTES = 64 << 10, ROOM_BYTES = 3 << 20, PANELS_BYTES = 12 << 20, A_BYTES = CPU_SHARED - PANELS_BYTES };
-_Static_assert((int64_t)N_MOST * 2 * 32 <= A_BYTES && ((int64_t)N_MOST * 4 + 128) * 12 <= A_BYTES, "a block of rows of dx, tiles of bf16 or floats");
-enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 }; /* the most pieces; the fewest multiplications of one; rows a thread, from which on it keeps to its own */
+enum {
+    GROUP_BYTES = 256 << 10,
+    ONE_GROUP_BYTES = 384 << 10,
+    FEW_PANELS_BYTES = 64 << 10,
+    ROOM_BYTES = 3 << 20,
+    PANELS_BYTES = 12 << 20,
+    A_BYTES = CPU_SHARED - PANELS_BYTES
+};
+_Static_assert((int64_t)N_MOST * 2 * 32 <= A_BYTES && ((int64_t)N_MOST * 4 + 128) * 12 <= A_BYTES,
+               "a block of rows of dx, tiles of bf16 or floats");
+/* the most pieces; the fewest multiplications of one; rows a thread, from which on it keeps to its own */
+enum { PIECES_PER_THREAD = 16, PIECE_PRODUCTS = 1 << 18, ROWS_APART = 48 };
 
 static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtype t)
 {
@@ -31,24 +40,16 @@ const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int 
         return quantised_kernel(isa, t);
     switch (isa) {
 #if defined(__x86_64__)
-    case ISA_AMX:
-        return t == DTYPE_BF16 && !streaming ? &kernel_amx : &kernel_avx512;
-    case ISA_AVX512BF16:
-        return t == DTYPE_BF16 ? &kernel_avx512bf16 : &kernel_avx512;
-    case ISA_AVX512:
-        return &kernel_avx512;
-    case ISA_AVX2:
-        return &kernel_avx2;
-    default:
-        return isa_has_fma() ? &kernel_generic_fma : &kernel_generic;
+    case ISA_AMX: return t == DTYPE_BF16 && !streaming ? &kernel_amx : &kernel_avx512;
+    case ISA_AVX512BF16: return t == DTYPE_BF16 ? &kernel_avx512bf16 : &kernel_avx512;
+    case ISA_AVX512: return &kernel_avx512;
+    case ISA_AVX2: return &kernel_avx2;
+    default: return isa_has_fma() ? &kernel_generic_fma : &kernel_generic;
 #elif defined(__aarch64__)
-    case ISA_NEON:
-        return &kernel_neon;
-    default:
-        return &kernel_generic;
+    case ISA_NEON: return &kernel_neon;
+    default: return &kernel_generic;
 #else
-    default:
-        return &kernel_generic;
+    default: return &kernel_generic;
 #endif
     }
 }
@@ -87,29 +88,21 @@ void product_put_row_bf16(const struct product *p, char *to, int r, const uint16
         memcpy(words, row, (size_t)n * 2);
         memset((uint16_t *)words + n, 0, (size_t)(p->k - n) * 2);
         break;
-    case FORM_TILES:
-        put_tiles(p, (uint16_t *)to, r, row, n);
-        break;
-    case FORM_BYTES: /* kernel->quantise */
-        break;
+    case FORM_TILES: put_tiles(p, (uint16_t *)to, r, row, n); break;
+    case FORM_BYTES: /* kernel->quantise */ break;
     }
 }
 
 void product_put_row(const struct product *p, char *to, int r, const float *row, int64_t n, int round)
 {
     switch (p->kernel->form) {
-    case FORM_F32:
-        put_f32(p, (float *)row_at(p, to, r), row, n, round);
-        break;
+    case FORM_F32: put_f32(p, (float *)row_at(p, to, r), row, n, round); break;
     case FORM_PAIRS:
         p->kernel->lanes->to_bf16(row, n, (uint16_t *)row_at(p, to, r));
         memset((uint16_t *)row_at(p, to, r) + n, 0, (size_t)(p->k - n) * 2);
         break;
-    case FORM_TILES:
-        p->kernel->put(row, n, p->k, (uint16_t *)to + tile_at(p->k, r, 0));
-        break;
-    case FORM_BYTES:
-        break;
+    case FORM_TILES: p->kernel->put(row, n, p->k, (uint16_t *)to + tile_at(p->k, r, 0)); break;
+    case FORM_BYTES: break;
     }
 }
 
@@ -136,7 +129,8 @@ static const char *rows_from(const struct product *p, int64_t row)
     return p->a + (row - p->first_row) * p->a_row;
 }
 
-/* A thread at one piece. With tiles a block's sums are finished after the next block's have been started on their way, which hides their latency. */
+/* A thread at one piece. With tiles a block's sums are finished after the next block's have been started on their way,
+ * which hides their latency. */
 struct visit {
     const struct deal *d;
     const struct product *p;
@@ -144,7 +138,12 @@ struct visit {
     char *room;
     float *acc;
     int slot;
-    struct { int64_t part, row; int m, n_part; const float *acc; } pending; /* m 0: none */
+    /* m 0: none */
+    struct {
+        int64_t part, row;
+        int m, n_part;
+        const float *acc;
+    } pending;
 };
 
 static void finish_parts(const struct product *p, int64_t part, int n_part, int64_t row, int m, const float *acc)
@@ -180,7 +179,9 @@ static void whole_block(struct visit *v, int64_t part, int n_part, int64_t row, 
 {
     const struct product *p = v->p;
     enter(v, row, end);
-    v->c.acc = p->place && p->place(p, part + n_part - 1, row, &v->c.acc_stride) ? p->place(p, part, row, &v->c.acc_stride) : NULL;
+    v->c.acc = p->place && p->place(p, part + n_part - 1, row, &v->c.acc_stride)
+                   ? p->place(p, part, row, &v->c.acc_stride)
+                   : NULL;
     if (v->c.acc) {
         v->c.first = !p->adds;
         v->c.past_caches = p->past_caches;
@@ -196,7 +197,11 @@ static void whole_block(struct visit *v, int64_t part, int n_part, int64_t row, 
         p->fetch(p, part + i, row, v->c.m);
     p->kernel->run(&v->c);
     finish_pending(v);
-    v->pending.part = part, v->pending.n_part = n_part, v->pending.row = row, v->pending.m = v->c.m, v->pending.acc = v->c.acc;
+    v->pending.part = part;
+    v->pending.n_part = n_part;
+    v->pending.row = row;
+    v->pending.m = v->c.m;
+    v->pending.acc = v->c.acc;
     if (p->kernel->form != FORM_TILES)
         finish_pending(v);
 }
@@ -235,7 +240,8 @@ static void panels_of(struct visit *v, int64_t part, int n_part, int64_t begin, 
         p->panels(p, part + i, begin, n, v->room + (size_t)i * panel_bytes(p, n), panels + i * p->part_panels);
 }
 
-/* The parts that come next, to be fetched from memory while n_block blocks are computed. One or two blocks are bound by memory anyway; many leave time enough. */
+/* The parts that come next, to be fetched from memory while n_block blocks are computed. One or two blocks are bound by
+ * memory anyway; many leave time enough. */
 static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_block)
 {
     const struct product *p = v->p;
@@ -250,13 +256,18 @@ static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_bloc
         for (int j = 0; j < count; j++)
             v->c.ahead[i * p->part_panels + j] = panels[j];
     }
-    v->c.ahead_bytes = ((p->kernel->form == FORM_BYTES ? p->k / K_STEP * p->kernel->block_bytes : (int64_t)panel_bytes(p, p->k)) + n_block - 1) / n_block;
+    v->c.ahead_bytes =
+        ((p->kernel->form == FORM_BYTES ? p->k / K_STEP * p->kernel->block_bytes : (int64_t)panel_bytes(p, p->k)) +
+         n_block - 1) /
+        n_block;
 }
 
 static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end, int n_next)
 {
     const struct product *p = v->p;
-    int64_t step = p->built && !v->d->ready ? ROOM_BYTES / (int64_t)panel_bytes(p, n_part * p->part_panels) / STRETCH * STRETCH : p->k;
+    int64_t step = p->built && !v->d->ready
+                       ? ROOM_BYTES / (int64_t)panel_bytes(p, n_part * p->part_panels) / STRETCH * STRETCH
+                       : p->k;
     if (step < p->k)
         finish_pending(v);
     for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
@@ -280,8 +291,10 @@ static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, i
 static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t end)
 {
     const struct product *p = v->p;
-    int64_t row = p->first_row + group * v->d->group_rows, last = row + v->d->group_rows < p->last_row ? row + v->d->group_rows : p->last_row;
-    int m = last - row < v->d->block_rows ? (int)(last - row) : v->d->block_rows, most = p->part_panels > 1 || !p->kernel->at_once ? 1 : p->kernel->at_once(m);
+    int64_t row = p->first_row + group * v->d->group_rows,
+            last = row + v->d->group_rows < p->last_row ? row + v->d->group_rows : p->last_row;
+    int m = last - row < v->d->block_rows ? (int)(last - row) : v->d->block_rows,
+        most = p->part_panels > 1 || !p->kernel->at_once ? 1 : p->kernel->at_once(m);
     for (int64_t left = (end - part + most - 1) / most; left > 0; left--) {
         int n = (int)((end - part + left - 1) / left), after = (int)(end - part - n);
         some_parts(v, p->first_part + part, n, row, last, after < n ? after : n);
@@ -293,9 +306,13 @@ static void piece_run(void *context, int piece, int worker)
 {
     const struct deal *d = context;
     const struct product *p = d->p;
-    struct visit v = {.d = d, .p = p, .c = {.a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half}, .room = cpu_scratch(d->q, worker)};
+    struct visit v = {.d = d,
+                      .p = p,
+                      .c = {.a_row = p->a_row, .a_step = p->a_step, .a_half = p->a_half},
+                      .room = cpu_scratch(d->q, worker)};
     v.acc = (float *)(v.room + ROOM_BYTES);
-    int64_t n_part = p->last_part - p->first_part, all = n_part * d->n_group, at = piece * all / d->n_piece, end = (piece + 1) * all / d->n_piece;
+    int64_t n_part = p->last_part - p->first_part, all = n_part * d->n_group, at = piece * all / d->n_piece,
+            end = (piece + 1) * all / d->n_piece;
     while (at < end) {
         int64_t group = at / n_part, group_end = (group + 1) * n_part, until = end < group_end ? end : group_end;
         some_of_group(&v, group, at - group * n_part, until - group * n_part);
@@ -325,7 +342,8 @@ static void build_part(void *context, int piece, int worker)
     (void)worker;
     const struct deal *d = context;
     const void *panels[MAX_PANELS];
-    d->p->panels(d->p, d->p->first_part + piece, 0, d->p->k, d->ready + (size_t)(piece * d->p->part_panels) * panel_bytes(d->p, d->p->k), panels);
+    d->p->panels(d->p, d->p->first_part + piece, 0, d->p->k,
+                 d->ready + (size_t)(piece * d->p->part_panels) * panel_bytes(d->p, d->p->k), panels);
 }
 
 static void prepare_rows(struct queue *q, struct product *p)
@@ -338,15 +356,18 @@ static void prepare_rows(struct queue *q, struct product *p)
             prepare_block(p, i, 0);
 }
 
-/* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not worth reading the panels twice. Where rows are many
- * and the weights are of few bytes, each thread has its own groups, the rows that it has in other operators too: what another wrote comes slowly where they share no cache. */
+/* Groups of equal size that fit the cache beside panels and sums, in blocks of equal size; a few rows more are not
+ * worth reading the panels twice. Where rows are many and the weights are of few bytes, each thread has its own groups,
+ * the rows that it has in other operators too: what another wrote comes slowly where they share no cache. */
 static void deal_rows(struct deal *d, int n_thread)
 {
     const struct product *p = d->p;
     int rows = p->kernel->rows;
-    int64_t m = p->last_row - p->first_row, bytes = m * row_bytes(p), most = bytes <= ONE_GROUP_BYTES ? m + rows - 1 : GROUP_BYTES / (row_bytes(p) + 1);
+    int64_t m = p->last_row - p->first_row, bytes = m * row_bytes(p),
+            most = bytes <= ONE_GROUP_BYTES ? m + rows - 1 : GROUP_BYTES / (row_bytes(p) + 1);
     int64_t panels = (p->last_part - p->first_part) * p->part_panels * (int64_t)panel_bytes(p, p->k);
-    if (p->kernel->form != FORM_TILES && (p->past_caches ? !d->ready || panels <= ONE_GROUP_BYTES : panels <= FEW_PANELS_BYTES))
+    if (p->kernel->form != FORM_TILES &&
+        (p->past_caches ? !d->ready || panels <= ONE_GROUP_BYTES : panels <= FEW_PANELS_BYTES))
         most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
     most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
     d->n_group = (m + most - 1) / most;
@@ -369,7 +390,8 @@ static void run_parts(struct deal *d)
     int n_thread = pool_size(cpu_pool(d->q));
     int64_t m = p->last_row - p->first_row, n_part = p->last_part - p->first_part;
     deal_rows(d, n_thread);
-    int64_t products = (m < 4 ? 4 : m) * p->k * n_part * p->part_panels * PANEL, each = products / n_thread / PIECE_PRODUCTS;
+    int64_t products = (m < 4 ? 4 : m) * p->k * n_part * p->part_panels * PANEL,
+            each = products / n_thread / PIECE_PRODUCTS;
     d->n_piece = n_thread == 1 ? 1 : n_thread * (each < 1 ? 1 : each > PIECES_PER_THREAD ? PIECES_PER_THREAD : each);
     if (d->n_piece > n_part * d->n_group)
         d->n_piece = n_part * d->n_group;
@@ -394,7 +416,8 @@ static void run_rows(struct queue *q, struct product *p)
     }
 }
 
-/* Bytes between prepared rows: an odd number of cache lines, so that rows begin in different sets of the first cache. */
+/* Bytes between prepared rows: an odd number of cache lines, so that rows begin in different sets of the first
+ * cache. */
 static int64_t prepared_row(const struct product *p)
 {
     return round_up(row_bytes(p), 64) | 64;
@@ -408,7 +431,9 @@ void product_run(struct queue *q, struct product *p)
     if (p->prepare) {
         int tiles = p->kernel->form == FORM_TILES;
         p->a = cpu_shared(q);
-        p->a_row = tiles ? 64 : prepared_row(p), p->a_step = 1024, p->a_half = 32 * p->k;
+        p->a_row = tiles ? 64 : prepared_row(p);
+        p->a_step = 1024;
+        p->a_half = 32 * p->k;
         int64_t block = p->kernel->rows * (tiles ? p->k * 2 : p->a_row);
         if (block)
             at_once = A_BYTES / block * p->kernel->rows;

@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vpdpbusd: unsigned bytes of weights times signed bytes of activations, four products to each of 16 sums. Eight rows by 32 outputs are in flight: sixteen integer
- * sums, and sixteen float ones that meet them once a block. Of nine multiplications eight are dot products, so 89 % of their limit is the most. */
+/* vpdpbusd: unsigned bytes of weights times signed bytes of activations, four products to each of 16 sums. Eight rows
+ * by 32 outputs are in flight: sixteen integer sums, and sixteen float ones that meet them once a block. Of nine
+ * multiplications eight are dot products, so 89 % of their limit is the most. */
 #include "cpu/linear_q8_rows.h"
 
 #include <immintrin.h>
 
-enum { STREAM_AHEAD = 1024 }; /* bytes by which one or two rows fetch their panels ahead */
+/* bytes by which one or two rows fetch their panels ahead */
+enum { STREAM_AHEAD = 1024 };
 
-static inline __attribute__((always_inline)) void dot_four(int m, const struct product_call *c, const struct q8_step *a, int word, __m512i w0, __m512i w1, __m512i sum[][2])
+static inline __attribute__((always_inline)) void dot_four(int m, const struct product_call *c, const struct q8_step *a,
+                                                           int word, __m512i w0, __m512i w1, __m512i sum[][2])
 {
 #pragma GCC unroll 8
     for (int r = 0; r < m; r++) {
-        __m512i x = _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->q[word]);
+        __m512i x =
+            _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->q[word]);
         sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], w0, x);
         sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], w1, x);
     }
 }
 
-static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m, const struct product_call *c, const struct q8_step *a, const char *bytes, const char *ahead, int64_t ahead_step, __m512i sum[][2])
+static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m, const struct product_call *c,
+                                                            const struct q8_step *a, const char *bytes,
+                                                            const char *ahead, int64_t ahead_step, __m512i sum[][2])
 {
     const __m512i low = _mm512_set1_epi8(15);
     if (t == DTYPE_Q8) {
@@ -29,7 +35,8 @@ static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m,
             } else {
                 __builtin_prefetch(ahead + g * ahead_step, 0, 2);
             }
-            dot_four(m, c, a, g, _mm512_loadu_si512(bytes + g * 4 * PANEL), _mm512_loadu_si512(bytes + g * 4 * PANEL + 64), sum);
+            dot_four(m, c, a, g, _mm512_loadu_si512(bytes + g * 4 * PANEL),
+                     _mm512_loadu_si512(bytes + g * 4 * PANEL + 64), sum);
         }
         return;
     }
@@ -44,7 +51,8 @@ static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m,
             __builtin_prefetch(ahead + (2 * g + 1) * ahead_step, 0, 2);
         }
         dot_four(m, c, a, g, _mm512_and_si512(w0, low), _mm512_and_si512(w1, low), sum);
-        dot_four(m, c, a, g + 4, _mm512_and_si512(_mm512_srli_epi16(w0, 4), low), _mm512_and_si512(_mm512_srli_epi16(w1, 4), low), sum);
+        dot_four(m, c, a, g + 4, _mm512_and_si512(_mm512_srli_epi16(w0, 4), low),
+                 _mm512_and_si512(_mm512_srli_epi16(w1, 4), low), sum);
     }
 }
 
@@ -54,7 +62,9 @@ static inline __m512 f16_vector(const char *p)
 }
 
 /* A block's sums to their floats. */
-static inline __attribute__((always_inline)) void scale_block(enum dtype t, int m, const struct product_call *c, const struct q8_step *a, const char *w, __m512i sum[][2], __m512 f[][2])
+static inline __attribute__((always_inline)) void scale_block(enum dtype t, int m, const struct product_call *c,
+                                                              const struct q8_step *a, const char *w, __m512i sum[][2],
+                                                              __m512 f[][2])
 {
     __m512 d0 = f16_vector(w), d1 = f16_vector(w + 32);
 #pragma GCC unroll 8
@@ -71,7 +81,8 @@ static inline __attribute__((always_inline)) void scale_block(enum dtype t, int 
 }
 
 /* m rows by n_panel panels from the i-th on, m * n_panel <= 8. */
-static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m, int n_panel, const struct product_call *c, int i)
+static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m, int n_panel,
+                                                            const struct product_call *c, int i)
 {
     __m512 f[MAX_PANELS][Q8_ROWS][2];
     const char *w[MAX_PANELS];
@@ -97,7 +108,8 @@ static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m,
             __m512i sum[Q8_ROWS][2];
 #pragma GCC unroll 8
             for (int r = 0; r < m; r++)
-                sum[r][0] = sum[r][1] = _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->start);
+                sum[r][0] = sum[r][1] =
+                    _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->start);
             dot_block(t, m, c, a, w[p] + quantised_head(t), ahead[p], ahead_step, sum);
             ahead[p] += 8 * ahead_step;
             scale_block(t, m, c, a, w[p], sum, f[p]);
@@ -118,10 +130,10 @@ static int at_once(int m)
     return m == 1 ? 4 : m == 2 ? 2 : 1;
 }
 
-#define PANELS_OF(NAME, TYPE, M, P)                                                            \
-    static void NAME##_##M##_##P(const struct product_call *c, int i)                          \
-    {                                                                                          \
-        panels_of(TYPE, M, P, c, i);                                                           \
+#define PANELS_OF(NAME, TYPE, M, P)                                   \
+    static void NAME##_##M##_##P(const struct product_call *c, int i) \
+    {                                                                 \
+        panels_of(TYPE, M, P, c, i);                                  \
     }
 /* clang-format off */
 #define KERNEL(NAME, TYPE)                                                                                          \
@@ -150,7 +162,28 @@ KERNEL(run_q4_0, DTYPE_Q4_0)
 KERNEL(run_q4_1, DTYPE_Q4_1)
 
 const struct product_kernel kernels_q8_vnni[3] = {
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .ahead_least = 3, .block_bytes = 2 * PANEL + PANEL * K_STEP, .at_once = at_once, .run = run_q8, .quantise = quantise_q8},
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .ahead_least = 3, .block_bytes = 2 * PANEL + PANEL * K_STEP / 2, .at_once = at_once, .run = run_q4_0, .quantise = quantise_q4_0},
-    {.lanes = &lanes_avx512, .form = FORM_BYTES, .rows = Q8_ROWS, .ahead_least = 3, .block_bytes = 4 * PANEL + PANEL * K_STEP / 2, .at_once = at_once, .run = run_q4_1, .quantise = quantise_q4_1},
+    {.lanes = &lanes_avx512,
+     .form = FORM_BYTES,
+     .rows = Q8_ROWS,
+     .ahead_least = 3,
+     .block_bytes = 2 * PANEL + PANEL * K_STEP,
+     .at_once = at_once,
+     .run = run_q8,
+     .quantise = quantise_q8},
+    {.lanes = &lanes_avx512,
+     .form = FORM_BYTES,
+     .rows = Q8_ROWS,
+     .ahead_least = 3,
+     .block_bytes = 2 * PANEL + PANEL * K_STEP / 2,
+     .at_once = at_once,
+     .run = run_q4_0,
+     .quantise = quantise_q4_0},
+    {.lanes = &lanes_avx512,
+     .form = FORM_BYTES,
+     .rows = Q8_ROWS,
+     .ahead_least = 3,
+     .block_bytes = 4 * PANEL + PANEL * K_STEP / 2,
+     .at_once = at_once,
+     .run = run_q4_1,
+     .quantise = quantise_q4_1},
 };

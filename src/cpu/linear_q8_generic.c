@@ -2,7 +2,8 @@
 /* In plain C. Where the processor has a fused multiply-add the same source is compiled for it. */
 #include "cpu/linear_q8_rows.h"
 
-static inline __attribute__((always_inline)) void dot_block(enum dtype t, const struct q8_step *a, const char *block, int32_t *sums)
+static inline __attribute__((always_inline)) void dot_block(enum dtype t, const struct q8_step *a, const char *block,
+                                                            int32_t *sums)
 {
     const uint8_t *w = (const uint8_t *)block + quantised_head(t);
     int8_t q[K_STEP];
@@ -16,7 +17,8 @@ static inline __attribute__((always_inline)) void dot_block(enum dtype t, const 
         }
 }
 
-static inline __attribute__((always_inline)) void row_of(enum dtype t, const char *row, int64_t k, const char *w, float *out)
+static inline __attribute__((always_inline)) void row_of(enum dtype t, const char *row, int64_t k, const char *w,
+                                                         float *out)
 {
     const struct q8_step *a = (const struct q8_step *)(const void *)row;
     int32_t sums[PANEL];
@@ -44,17 +46,23 @@ static inline __attribute__((always_inline)) void run(enum dtype t, const struct
             row_of(t, c->a + r * c->a_row, c->n, c->panels[i], c->acc + r * c->acc_stride + i * PANEL);
 }
 
-#define KERNEL(NAME, TARGET, TYPE)                                \
-    TARGET static void NAME(const struct product_call *c)         \
-    {                                                             \
-        run(TYPE, c);                                             \
+#define KERNEL(NAME, TARGET, TYPE)                        \
+    TARGET static void NAME(const struct product_call *c) \
+    {                                                     \
+        run(TYPE, c);                                     \
     }
-KERNEL(run_q8, , DTYPE_Q8) KERNEL(run_q4_0, , DTYPE_Q4_0) KERNEL(run_q4_1, , DTYPE_Q4_1)
+KERNEL(run_q8, , DTYPE_Q8)
+KERNEL(run_q4_0, , DTYPE_Q4_0)
+KERNEL(run_q4_1, , DTYPE_Q4_1)
 
-#define TABLE(LANES_OF, PREFIX)                                                                                                            \
-    {{.lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q8, .quantise = quantise_q8},                 \
-     {.lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q4_0, .quantise = quantise_q4_0},             \
-     {.lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q4_1, .quantise = quantise_q4_1}}
+#define TABLE(LANES_OF, PREFIX)                                                                                        \
+    {                                                                                                                  \
+        {.lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q8, .quantise = quantise_q8},         \
+            {.lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q4_0, .quantise = quantise_q4_0}, \
+        {                                                                                                              \
+            .lanes = &LANES_OF, .form = FORM_BYTES, .rows = Q8_ROWS, .run = PREFIX##q4_1, .quantise = quantise_q4_1    \
+        }                                                                                                              \
+    }
 #if defined(__aarch64__)
 const struct product_kernel kernels_q8_generic[3] = TABLE(lanes_neon, run_);
 #else
@@ -63,6 +71,7 @@ const struct product_kernel kernels_q8_generic[3] = TABLE(lanes_generic, run_);
 
 #if defined(__x86_64__)
 #define FMA __attribute__((target("avx2,fma")))
-KERNEL(fma_q8, FMA, DTYPE_Q8) KERNEL(fma_q4_0, FMA, DTYPE_Q4_0) KERNEL(fma_q4_1, FMA, DTYPE_Q4_1)
-const struct product_kernel kernels_q8_fma[3] = TABLE(lanes_generic, fma_);
+KERNEL(fma_q8, FMA, DTYPE_Q8)
+KERNEL(fma_q4_0, FMA, DTYPE_Q4_0)
+KERNEL(fma_q4_1, FMA, DTYPE_Q4_1) const struct product_kernel kernels_q8_fma[3] = TABLE(lanes_generic, fma_);
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of activations to int8, compiled for each instruction set: every value rounded by one product and one addition, so that the bits are the same everywhere. */
+/* Rows of activations to int8, compiled for each instruction set: every value rounded by one product and one addition,
+ * so that the bits are the same everywhere. */
 #include "cpu/linear_q8.h"
 
 #include <string.h>
@@ -21,12 +22,14 @@ static inline const float *block_at(const float *x, const uint16_t *h, int64_t n
     return part;
 }
 
-/* largest_of: |largest| as bits, whose order is that of the values; infinities and NaN are above them. round_block: the sum of what it rounded to. */
+/* largest_of: |largest| as bits, whose order is that of the values; infinities and NaN are above them. round_block: the
+ * sum of what it rounded to. */
 #if defined(__AVX512BW__)
 static inline uint32_t largest_of(const float *x)
 {
     const __m512i all_but_sign = _mm512_set1_epi32(0x7fffffff);
-    __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), all_but_sign), b = _mm512_and_si512(_mm512_loadu_si512(x + 16), all_but_sign);
+    __m512i a = _mm512_and_si512(_mm512_loadu_si512(x), all_but_sign),
+            b = _mm512_and_si512(_mm512_loadu_si512(x + 16), all_but_sign);
     return _mm512_reduce_max_epu32(_mm512_max_epu32(a, b));
 }
 
@@ -81,7 +84,8 @@ static inline int finer(float row_largest, uint32_t bits)
     return exponent < Q8_SHIFT ? exponent : Q8_SHIFT;
 }
 
-static inline __attribute__((always_inline)) void quantise(const float *x, const uint16_t *h, int64_t n, int64_t k, int zero, char *to)
+static inline __attribute__((always_inline)) void quantise(const float *x, const uint16_t *h, int64_t n, int64_t k,
+                                                           int zero, char *to)
 {
     struct q8_step *steps = (struct q8_step *)(void *)to;
     float part[K_STEP], largest, scale;
@@ -110,10 +114,10 @@ static inline __attribute__((always_inline)) void quantise(const float *x, const
     }
 }
 
-#define QUANTISE_FOR(NAME, TYPE)                                                                        \
-    static void NAME(const float *x, const uint16_t *h, int64_t n, int64_t k, char *to)                 \
-    {                                                                                                   \
-        quantise(x, h, n, k, quantised_zero(TYPE), to);                                                 \
+#define QUANTISE_FOR(NAME, TYPE)                                                        \
+    static void NAME(const float *x, const uint16_t *h, int64_t n, int64_t k, char *to) \
+    {                                                                                   \
+        quantise(x, h, n, k, quantised_zero(TYPE), to);                                 \
     }
 QUANTISE_FOR(quantise_q8, DTYPE_Q8)
 QUANTISE_FOR(quantise_q4_0, DTYPE_Q4_0)

@@ -1,62 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel of FORM_F32 and FORM_PAIRS, written once over vectors: sums of M rows by W vectors stay in registers over the whole of K. Twelve rows
- * by two vectors of 16 keep the multipliers busy (24 sums, 2 + 12 loads a step of k); few rows take more vectors side by side, or each sum
- * would wait for its last one. The including file defines V (sums), B (columns or one word of a row in all lanes), V_LANES, V_LOAD, V_STORE,
- * V_STREAM (a store of an aligned vector past the caches; if missing, V_STORE), V_ZERO, B_LOAD, B_SET1 (of an address), V_MAC(a, b, c) = a b + c, TILE_FORM, TILE_ROWS, TILE_WIDE (of m), TILE_WIDEST and TILE_NAME. */
+/* The kernel of FORM_F32 and FORM_PAIRS, written once over vectors: sums of M rows by W vectors stay in registers over
+ * the whole of K. Twelve rows by two vectors of 16 keep the multipliers busy (24 sums, 2 + 12 loads a step of k); few
+ * rows take more vectors side by side, or each sum would wait for its last one. The including file defines V (sums), B
+ * (columns or one word of a row in all lanes), V_LANES, V_LOAD, V_STORE, V_STREAM (a store of an aligned vector past
+ * the caches; if missing, V_STORE), V_ZERO, B_LOAD, B_SET1 (of an address), V_MAC(a, b, c) = a b + c, TILE_FORM,
+ * TILE_ROWS, TILE_WIDE (of m), TILE_WIDEST and TILE_NAME. */
 #include "cpu/linear.h"
 
 #ifndef V_STREAM
 #define V_STREAM V_STORE
 #endif
 
-enum { PANEL_VECTORS = PANEL / V_LANES, STREAM_AHEAD = 2048 }; /* bytes by which one or two rows, which wait for memory, fetch their panels ahead */
+/* bytes by which one or two rows, which wait for memory, fetch their panels ahead */
+enum { PANEL_VECTORS = PANEL / V_LANES, STREAM_AHEAD = 2048 };
 
 /* Vector v's columns begin at b[v / PANEL_VECTORS], at its lane there. */
-static inline __attribute__((always_inline)) void tile_rows(int m, int w, const struct product_call *c, const uint32_t *const *b, const char *ahead, float *acc)
+static inline __attribute__((always_inline)) void tile_rows(int m, int w, const struct product_call *c,
+                                                            const uint32_t *const *b, const char *ahead, float *acc)
 {
     V sum[TILE_ROWS][8];
     const char *a = c->a + c->begin * (TILE_FORM == FORM_PAIRS ? 2 : 4);
     int64_t n = TILE_FORM == FORM_PAIRS ? c->n / 2 : c->n, ahead_step = m > 6 && n ? (c->ahead_bytes + n - 1) / n : 0;
     if (!c->past_caches)
-        UNROLL for (int r = 0; r < m; r++) /* the places of the sums are at hand when they are wanted */
-            UNROLL for (int v = 0; v < w; v += 64 / (int)sizeof(V))
-                __builtin_prefetch(acc + r * c->acc_stride + v * V_LANES, 1);
-    UNROLL for (int r = 0; r < m; r++)
-        UNROLL for (int v = 0; v < w; v++)
-            sum[r][v] = c->first ? V_ZERO : V_LOAD(acc + r * c->acc_stride + v * V_LANES);
+        UNROLL
+    for (int r = 0; r < m; r++) /* the places of the sums are at hand when they are wanted */
+        UNROLL
+    for (int v = 0; v < w; v += 64 / (int)sizeof(V))
+        __builtin_prefetch(acc + r * c->acc_stride + v * V_LANES, 1);
+    UNROLL
+    for (int r = 0; r < m; r++)
+        UNROLL
+    for (int v = 0; v < w; v++)
+        sum[r][v] = c->first ? V_ZERO : V_LOAD(acc + r * c->acc_stride + v * V_LANES);
     for (int64_t k = 0; k < n; k++, a += 4) {
         B column[8];
         if (m > 6) {
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_step;
         }
-        UNROLL for (int v = 0; v < w; v++) {
+        UNROLL
+        for (int v = 0; v < w; v++) {
             const uint32_t *at = b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES;
             column[v] = B_LOAD(at);
             if (m <= 2)
                 __builtin_prefetch((const char *)at + STREAM_AHEAD, 0, 2);
         }
-        UNROLL for (int r = 0; r < m; r++) {
+        UNROLL
+        for (int r = 0; r < m; r++) {
             B x = B_SET1(a + r * c->a_row);
-            UNROLL for (int v = 0; v < w; v++)
+            UNROLL
+            for (int v = 0; v < w; v++)
                 sum[r][v] = V_MAC(x, column[v], sum[r][v]);
         }
     }
     if (c->past_caches) {
-        UNROLL for (int r = 0; r < m; r++)
-            UNROLL for (int v = 0; v < w; v++)
-                V_STREAM(acc + r * c->acc_stride + v * V_LANES, sum[r][v]);
+        UNROLL
+        for (int r = 0; r < m; r++)
+            UNROLL
+        for (int v = 0; v < w; v++)
+            V_STREAM(acc + r * c->acc_stride + v * V_LANES, sum[r][v]);
         return;
     }
-    UNROLL for (int r = 0; r < m; r++)
-        UNROLL for (int v = 0; v < w; v++)
-            V_STORE(acc + r * c->acc_stride + v * V_LANES, sum[r][v]);
+    UNROLL
+    for (int r = 0; r < m; r++)
+        UNROLL
+    for (int v = 0; v < w; v++)
+        V_STORE(acc + r * c->acc_stride + v * V_LANES, sum[r][v]);
 }
 
-#define TILE_OF(M, W)                                                                             \
+#define TILE_OF(M, W)                                                                                                 \
     static void tile_##M##_##W(const struct product_call *c, const uint32_t *const *b, const char *ahead, float *acc) \
-    {                                                                                                                \
-        tile_rows(M, W, c, b, ahead, acc);                                                                           \
+    {                                                                                                                 \
+        tile_rows(M, W, c, b, ahead, acc);                                                                            \
     }
 /* clang-format off */
 #define TILES_OF(W) TILE_OF(1, W) TILE_OF(2, W) TILE_OF(3, W)
@@ -67,15 +82,25 @@ TILE_OF(7, 2) TILE_OF(8, 2) TILE_OF(9, 2) TILE_OF(10, 2) TILE_OF(11, 2) TILE_OF(
 TILE_OF(4, 4) TILE_OF(5, 4) TILE_OF(6, 4)
 TILES_OF(6) TILES_OF(8)
 #endif
-/* clang-format on */
+    /* clang-format on */
 
-static void (*const tiles[TILE_ROWS][TILE_WIDEST / 2])(const struct product_call *, const uint32_t *const *, const char *, float *) = {
+    static void (*const tiles[TILE_ROWS][TILE_WIDEST / 2])(const struct product_call *, const uint32_t *const *,
+                                                           const char *, float *) = {
 #if TILE_ROWS > 6
-    {tile_1_2, tile_1_4, tile_1_6, tile_1_8}, {tile_2_2, tile_2_4, tile_2_6, tile_2_8}, {tile_3_2, tile_3_4, tile_3_6, tile_3_8},
-    {tile_4_2, tile_4_4}, {tile_5_2, tile_5_4}, {tile_6_2, tile_6_4},
-    {tile_7_2}, {tile_8_2}, {tile_9_2}, {tile_10_2}, {tile_11_2}, {tile_12_2},
+        {tile_1_2, tile_1_4, tile_1_6, tile_1_8},
+        {tile_2_2, tile_2_4, tile_2_6, tile_2_8},
+        {tile_3_2, tile_3_4, tile_3_6, tile_3_8},
+        {tile_4_2, tile_4_4},
+        {tile_5_2, tile_5_4},
+        {tile_6_2, tile_6_4},
+        {tile_7_2},
+        {tile_8_2},
+        {tile_9_2},
+        {tile_10_2},
+        {tile_11_2},
+        {tile_12_2},
 #else
-    {tile_1_2, tile_1_4}, {tile_2_2, tile_2_4}, {tile_3_2, tile_3_4}, {tile_4_2}, {tile_5_2}, {tile_6_2},
+        {tile_1_2, tile_1_4}, {tile_2_2, tile_2_4}, {tile_3_2, tile_3_4}, {tile_4_2}, {tile_5_2}, {tile_6_2},
 #endif
 };
 

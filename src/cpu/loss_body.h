@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Passes over a row of logits: its maximum and the sum of exponentials (16 lanes, folded 8 apart, 4, 2, 1), and what is derived from them. */
+/* Passes over a row of logits: its maximum and the sum of exponentials (16 lanes, folded 8 apart, 4, 2, 1), and what is
+ * derived from them. */
 static float row_max_kernel(const float *x, int n)
 {
     vf top = v_set(-INFINITY);
@@ -31,7 +32,8 @@ static float exp_one_kernel(float x)
     return f_exp(x);
 }
 
-/* Fills free places first; afterwards only what is greater than the last: ids come in order, so ties stay with the lower. */
+/* Fills free places first; afterwards only what is greater than the last: ids come in order, so ties stay with the
+ * lower. */
 LANE_FN void top_push(struct top_list *top, float value, int32_t id)
 {
     int at = top->n < top->max ? top->n++ : top->max - 1;
@@ -109,7 +111,8 @@ static double squares_kernel(const float *x, size_t n)
 
 static void adamw_kernel(const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n)
 {
-    vf keep = v_set(1 - a->lr * a->decay), new1 = v_set(1 - a->beta1), beta2 = v_set(a->beta2), new2 = v_set(1 - a->beta2);
+    vf keep = v_set(1 - a->lr * a->decay), new1 = v_set(1 - a->beta1), beta2 = v_set(a->beta2),
+       new2 = v_set(1 - a->beta2);
     vf scale = v_set(a->grad_scale), c1 = v_set(a->c1), c2 = v_set(a->c2), eps = v_set(a->eps), lr = v_set(a->lr);
     for (size_t i = 0; i < n; i += LANES) {
         int left = n - i < LANES ? (int)(n - i) : LANES;
@@ -124,7 +127,8 @@ static void adamw_kernel(const struct adamw_args *a, float *param, const float *
 }
 
 /* bf16 by adding 16 random bits and cutting 16 off: up with the probability that makes the mean exact. */
-static void round_moments_kernel(uint16_t *m, uint16_t *v, const float *m_f32, const float *v_f32, size_t n, uint32_t key, uint32_t first)
+static void round_moments_kernel(uint16_t *m, uint16_t *v, const float *m_f32, const float *v_f32, size_t n,
+                                 uint32_t key, uint32_t first)
 {
     for (size_t i = 0; i < n; i += LANES) {
         size_t count = n - i < LANES ? n - i : LANES;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operators that move and add: pieces are 16 KiB blocks, rows, or, where rows may meet in one place, blocks of columns. */
+/* Operators that move and add: pieces are 16 KiB blocks, rows, or, where rows may meet in one place, blocks of
+ * columns. */
 #include "cpu/kernels.h"
 
 #include <string.h>
@@ -66,7 +67,8 @@ static void scale_block(void *context, int piece, int worker)
     (void)worker;
     const struct scale_work *w = context;
     size_t at = (size_t)piece * BLOCK;
-    w->k->copy_scaled((float *)cpu_ptr(w->a->y) + at, (const float *)cpu_ptr(w->a->x) + at, w->a->factor, (int)block_size(w->a->n, BLOCK, piece));
+    w->k->copy_scaled((float *)cpu_ptr(w->a->y) + at, (const float *)cpu_ptr(w->a->x) + at, w->a->factor,
+                      (int)block_size(w->a->n, BLOCK, piece));
 }
 
 void cpu_scale(struct queue *q, const struct scale_args *a)
@@ -107,12 +109,18 @@ static void cast_block(void *context, int piece, int worker)
     (void)worker;
     const struct move_work *w = context;
     size_t at = (size_t)piece * BLOCK;
-    w->k->cast(w->y + at * dtype_size(w->y_dtype), w->y_dtype, w->x + at * dtype_size(w->x_dtype), w->x_dtype, block_size(w->n, BLOCK, piece));
+    w->k->cast(w->y + at * dtype_size(w->y_dtype), w->y_dtype, w->x + at * dtype_size(w->x_dtype), w->x_dtype,
+               block_size(w->n, BLOCK, piece));
 }
 
 void cpu_cast(struct queue *q, const struct cast_args *a)
 {
-    struct move_work w = {.k = cpu_kernels(q), .y = cpu_ptr(a->y), .x = cpu_ptr(a->x), .n = a->n, .x_dtype = a->x_dtype, .y_dtype = a->y_dtype};
+    struct move_work w = {.k = cpu_kernels(q),
+                          .y = cpu_ptr(a->y),
+                          .x = cpu_ptr(a->x),
+                          .n = a->n,
+                          .x_dtype = a->x_dtype,
+                          .y_dtype = a->y_dtype};
     pool_run(cpu_pool(q), n_block(a->n, BLOCK), cast_block, &w);
 }
 
@@ -150,7 +158,12 @@ static void scatter_columns(void *context, int piece, int worker)
 
 void cpu_scatter_add_rows(struct queue *q, const struct scatter_add_rows_args *a)
 {
-    struct rows_work w = {.k = cpu_kernels(q), .n_row = a->n_row, .n_col = (size_t)a->n_col, .rows = cpu_ptr(a->rows), .x = cpu_ptr(a->x), .y = cpu_ptr(a->y)};
+    struct rows_work w = {.k = cpu_kernels(q),
+                          .n_row = a->n_row,
+                          .n_col = (size_t)a->n_col,
+                          .rows = cpu_ptr(a->rows),
+                          .x = cpu_ptr(a->x),
+                          .y = cpu_ptr(a->y)};
     pool_run(cpu_pool(q), n_block(w.n_col, COLUMNS), scatter_columns, &w);
 }
 
@@ -181,7 +194,12 @@ static void pool_sequence(void *context, int s, int worker)
 
 void cpu_pool_rows(struct queue *q, const struct pool_rows_args *a)
 {
-    struct rows_work w = {.k = cpu_kernels(q), .kind = a->kind, .n_col = (size_t)a->n_col, .borders = cpu_ptr(a->borders), .valid = cpu_ptr(a->valid),
-                          .x = cpu_ptr(a->x), .y = cpu_ptr(a->y)};
+    struct rows_work w = {.k = cpu_kernels(q),
+                          .kind = a->kind,
+                          .n_col = (size_t)a->n_col,
+                          .borders = cpu_ptr(a->borders),
+                          .valid = cpu_ptr(a->valid),
+                          .x = cpu_ptr(a->x),
+                          .y = cpu_ptr(a->y)};
     pool_run(cpu_pool(q), a->n_seq, pool_sequence, &w);
 }

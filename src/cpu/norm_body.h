@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* RMS and layer norm, one row at a time. Sums run in 16 lanes, folded 8 apart, 4, 2, 1. With s the row's 1/rms (or 1/deviation) and h = (x - mean) s:
- * y = h w + b, and dx = s (g - h mean(g h) [- mean(g]), g = dy w. */
+/* RMS and layer norm, one row at a time. Sums run in 16 lanes, folded 8 apart, 4, 2, 1. With s the row's 1/rms (or
+ * 1/deviation) and h = (x - mean) s: y = h w + b, and dx = s (g - h mean(g h) [- mean(g]), g = dy w. */
 /* 0 adds nothing, not even a sign. */
 LANE_FN vf norm_weight(const float *weight, float offset, int left)
 {
@@ -76,7 +76,8 @@ static void norm_dw_kernel(const struct norm_dw_columns *c)
 {
     for (int i = c->begin; i < c->end; i += LANES) {
         int left = c->end - i;
-        vf dw = c->dweight ? v_load_n(c->dweight + i, left) : v_zero(), db = c->dbias ? v_load_n(c->dbias + i, left) : v_zero();
+        vf dw = c->dweight ? v_load_n(c->dweight + i, left) : v_zero(),
+           db = c->dbias ? v_load_n(c->dbias + i, left) : v_zero();
         for (int r = 0; r < c->n_row * c->n_group; r++) {
             size_t t = (size_t)(r / c->n_group), at = (size_t)(r % c->n_group) * (size_t)c->n_col + (size_t)i;
             vf dy = v_load_n(c->dy + t * c->dy_stride + at, left), x = v_load_n(c->x + t * c->x_stride + at, left);

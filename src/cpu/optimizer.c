@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gradient's norm, in blocks of 4096 elements whose sums are added in order by one thread; and AdamW, which packs a weight's rows while they are in the cache. */
+/* The gradient's norm, in blocks of 4096 elements whose sums are added in order by one thread; and AdamW, which packs a
+ * weight's rows while they are in the cache. */
 #include "cpu/kernels.h"
 #include "cpu/linear.h"
 
@@ -36,7 +37,8 @@ void cpu_sum_squares(struct queue *q, const struct sum_squares_args *a)
     double *out = cpu_ptr(a->out), total = a->accumulate ? *out : 0;
     for (size_t done = 0; done < a->n; done += (size_t)MOST * BLOCK) {
         size_t n = a->n - done < (size_t)MOST * BLOCK ? a->n - done : (size_t)MOST * BLOCK;
-        struct squares_work w = {.k = cpu_kernels(q), .x = (const float *)cpu_ptr(a->x) + done, .n = n, .sums = cpu_shared(q)};
+        struct squares_work w = {
+            .k = cpu_kernels(q), .x = (const float *)cpu_ptr(a->x) + done, .n = n, .sums = cpu_shared(q)};
         pool_run(cpu_pool(q), (n_block(n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, squares_blocks, &w);
         for (int i = 0; i < n_block(n); i++)
             total += w.sums[i];
@@ -89,7 +91,8 @@ static void adamw_panel(void *context, int piece, int worker)
     (void)worker;
     const struct adamw_work *w = context;
     int64_t row = w->packing.a.row, end = row + w->packing.a.n_row, panel = row / PANEL + piece, k = w->a->w->k;
-    int64_t from = panel * PANEL < row ? row : panel * PANEL, until = (panel + 1) * PANEL < end ? (panel + 1) * PANEL : end;
+    int64_t from = panel * PANEL < row ? row : panel * PANEL,
+            until = (panel + 1) * PANEL < end ? (panel + 1) * PANEL : end;
     adamw_range(w, (size_t)((from - row) * k), (size_t)((until - row) * k));
     pack_panel(&w->packing, panel);
 }
@@ -100,7 +103,8 @@ void cpu_adamw(struct queue *q, const struct adamw_args *a)
     if (!a->n)
         return;
     if (a->w) {
-        w.packing = packing_of(q, &(struct weight_pack_args){a->w, a->row, (int64_t)a->n / a->w->k, a->param, DTYPE_F32, a->noise});
+        w.packing = packing_of(
+            q, &(struct weight_pack_args){a->w, a->row, (int64_t)a->n / a->w->k, a->param, DTYPE_F32, a->noise});
         pool_run(cpu_pool(q), (int)((a->row + w.packing.a.n_row - 1) / PANEL - a->row / PANEL + 1), adamw_panel, &w);
     } else {
         pool_run(cpu_pool(q), (n_block(a->n) + BLOCKS_A_PIECE - 1) / BLOCKS_A_PIECE, adamw_piece, &w);

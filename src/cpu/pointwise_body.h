@@ -78,8 +78,9 @@ static void cast_kernel(void *y, enum dtype y_dtype, const void *x, enum dtype x
 {
     if (x_dtype == DTYPE_F16 || y_dtype == DTYPE_F16) {
         for (size_t i = 0; i < n; i++) {
-            float v = x_dtype == DTYPE_F16 ? f16_to_f32(((const uint16_t *)x)[i])
-                      : x_dtype == DTYPE_BF16 ? bf16_to_f32(((const uint16_t *)x)[i]) : ((const float *)x)[i];
+            float v = x_dtype == DTYPE_F16    ? f16_to_f32(((const uint16_t *)x)[i])
+                      : x_dtype == DTYPE_BF16 ? bf16_to_f32(((const uint16_t *)x)[i])
+                                              : ((const float *)x)[i];
             if (y_dtype == DTYPE_F32)
                 ((float *)y)[i] = v;
             else
@@ -93,7 +94,8 @@ static void cast_kernel(void *y, enum dtype y_dtype, const void *x, enum dtype x
     }
 }
 
-LANE_FN void gate_row(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n)
+LANE_FN void gate_row(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u,
+                      enum dtype x_dtype, int n)
 {
     for (int i = 0; i < n; i += LANES) {
         int left = n - i;
@@ -103,7 +105,8 @@ LANE_FN void gate_row(enum activation act, void *y, enum dtype y_dtype, const vo
         store_as(y, y_dtype, (size_t)i, v, left);
     }
 }
-static void gate_kernel(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n)
+static void gate_kernel(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u,
+                        enum dtype x_dtype, int n)
 {
     if (act == ACT_SILU && x_dtype == DTYPE_BF16) /* constants let the compiler choose once */
         gate_row(ACT_SILU, y, y_dtype, g, u, DTYPE_BF16, n);
@@ -113,11 +116,13 @@ static void gate_kernel(enum activation act, void *y, enum dtype y_dtype, const 
         gate_row(act, y, y_dtype, g, u, x_dtype, n);
 }
 
-LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)
+LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype,
+                         const float *dy, int n)
 {
     for (int i = 0; i < n; i += LANES) {
         int left = n - i;
-        vf x = load_as(g, x_dtype, (size_t)i, left), d = v_load_n(dy + i, left), value, s = act == ACT_SILU ? v_silu_slope(x, &value) : slope_any(act, x, &value);
+        vf x = load_as(g, x_dtype, (size_t)i, left), d = v_load_n(dy + i, left), value,
+           s = act == ACT_SILU ? v_silu_slope(x, &value) : slope_any(act, x, &value);
         if (u) {
             vf up = load_as(u, x_dtype, (size_t)i, left);
             v_store_n(du + i, v_mul(d, value), left);
@@ -126,7 +131,8 @@ LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const void *
         v_store_n(dg + i, v_mul(d, s), left);
     }
 }
-static void gate_dx_kernel(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, int n)
+static void gate_dx_kernel(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype,
+                           const float *dy, int n)
 {
     if (act == ACT_SILU && x_dtype == DTYPE_BF16)
         gate_dx_row(ACT_SILU, dg, du, g, u, DTYPE_BF16, dy, n);

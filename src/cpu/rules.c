@@ -17,7 +17,8 @@ static struct id_list list_of(struct span offsets, struct span ids, int row)
 
 void rules_apply(const struct logit_rules *rules, int row, float *scores, int n_vocab)
 {
-    struct id_list banned = list_of(rules->banned_offsets, rules->banned_ids, row), seen = list_of(rules->seen_offsets, rules->seen_ids, row);
+    struct id_list banned = list_of(rules->banned_offsets, rules->banned_ids, row),
+                   seen = list_of(rules->seen_offsets, rules->seen_ids, row);
     const float *penalties = cpu_ptr(rules->penalty);
     float penalty = penalties ? penalties[row] : 1;
     for (int i = 0; i < seen.n && penalty != 1; i++)

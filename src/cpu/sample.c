@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sampling one id a row. All that temperature, top-k, top-p and min-p need is the ids in decreasing order, and rarely many of them: they come lazily from a heap that
- * holds one band of values at a time (about the greatest 512, about 4096, the rest: borders are read off every 64th value). What has been
- * drawn stays behind the heap, in order. Sums of probabilities along the order run in double. */
+/* Sampling one id a row. All that temperature, top-k, top-p and min-p need is the ids in decreasing order, and rarely
+ * many of them: they come lazily from a heap that holds one band of values at a time (about the greatest 512, about
+ * 4096, the rest: borders are read off every 64th value). What has been drawn stays behind the heap, in order. Sums of
+ * probabilities along the order run in double. */
 #include "cpu/rules.h"
 #include "cpu/vecmath.h"
 
@@ -10,10 +11,10 @@
 enum { N_BAND = 3, STEP = 64, SAMPLES = 64 };
 struct order {
     const struct kernels *k;
-    const float *x;    /* the row after processors and temperature */
+    const float *x; /* the row after processors and temperature */
     int n_vocab;
     float top;
-    int32_t *ids;      /* bands one after another; in each, a heap and then what was drawn from it, last drawn first */
+    int32_t *ids; /* bands one after another; in each, a heap and then what was drawn from it, last drawn first */
     int band, begin, heap, end; /* the current band is begin..end of ids, its first `heap` still to come */
     int ends[N_BAND];
     float lows[N_BAND]; /* least value of each band */
@@ -58,7 +59,8 @@ static int fill_band(struct order *o)
 {
     while (o->heap == 0 && o->band < N_BAND) {
         o->begin = o->end;
-        o->heap = o->k->row_band(o->ids + o->begin, o->x, o->n_vocab, o->lows[o->band], o->band ? o->lows[o->band - 1] : INFINITY);
+        o->heap = o->k->row_band(o->ids + o->begin, o->x, o->n_vocab, o->lows[o->band],
+                                 o->band ? o->lows[o->band - 1] : INFINITY);
         o->ends[o->band++] = o->end = o->begin + o->heap;
         for (int i = o->heap / 2 - 1; i >= 0; i--)
             sink(o->x, o->ids + o->begin, o->heap, i);
@@ -108,7 +110,8 @@ static int survive_top_k(struct order *o, int k, double *sum)
     return n;
 }
 
-/* Walks the order (already drawn up to n_drawn) over at most n_most ids while they survive top-p of `total` and min-p. */
+/* Walks the order (already drawn up to n_drawn) over at most n_most ids while they survive top-p of `total` and
+ * min-p. */
 static int survive_rest(struct order *o, int n_drawn, int n_most, const struct knobs *k, double total, double *sum)
 {
     int n = 0;
@@ -171,10 +174,15 @@ static void sample_row(void *context, int t, int worker)
     rules_apply(&a->rules, t, scores, n);
     if (knobs->temperature > 0 && knobs->temperature != 1)
         w->k->divide(scores, knobs->temperature, (size_t)n);
-    struct order o = {.k = w->k, .x = scores, .n_vocab = n, .ids = (int32_t *)(scores + (n + 15) / 16 * 16), .top = w->k->row_max(scores, n)};
+    struct order o = {.k = w->k,
+                      .x = scores,
+                      .n_vocab = n,
+                      .ids = (int32_t *)(scores + (n + 15) / 16 * 16),
+                      .top = w->k->row_max(scores, n)};
     choose_bands(&o);
     int whole = !(knobs->top_k >= 1 && knobs->top_k < (float)n);
-    int32_t id = pick(&o, knobs, whole ? (double)w->k->row_exp_sum(scores, n, o.top, 0) : 0, ((const float *)cpu_ptr(a->uniform))[t]);
+    int32_t id = pick(&o, knobs, whole ? (double)w->k->row_exp_sum(scores, n, o.top, 0) : 0,
+                      ((const float *)cpu_ptr(a->uniform))[t]);
     id = id < 0 ? 0 : id; /* nothing has a probability: every id is banned */
     ((int32_t *)cpu_ptr(a->ids))[t] = id;
     ((float *)cpu_ptr(a->raw))[t] = (x[id] - max) - log_sum;

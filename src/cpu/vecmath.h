@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, log, sigmoid and the activations in single precision, by one polynomial each and one order of operations, so their bits are equal
- * on every instruction set. Polynomials are minimax fits made for these intervals (tools/fit_vecmath.py). Errors against the exact value
- * (tests/test_cpu_vecmath.c): exp and log 1 ulp, tanh 2, sigmoid and silu 3, Phi 1e-7 absolute. NaN stays NaN. */
+/* exp, log, sigmoid and the activations in single precision, by one polynomial each and one order of operations, so
+ * their bits are equal on every instruction set. Polynomials are minimax fits made for these intervals
+ * (tools/fit_vecmath.py). Errors against the exact value (tests/test_cpu_vecmath.c): exp and log 1 ulp, tanh 2, sigmoid
+ * and silu 3, Phi 1e-7 absolute. NaN stays NaN. */
 #ifndef CPU_VECMATH_H
 #define CPU_VECMATH_H
 
@@ -78,7 +79,8 @@ LANE_FN vf v_tanh(vf x)
     return v_select(v_lt(z, v_set(0.625f)), near, v_xor(far, sign));
 }
 
-/* The normal distribution function. With z = |x| / sqrt 2: below 1, erf z = z + z P(z^2); above, erfc z = exp(-z^2) t Q(t), t = 1/(1 + z/2). */
+/* The normal distribution function. With z = |x| / sqrt 2: below 1, erf z = z + z P(z^2); above, erfc z = exp(-z^2) t
+ * Q(t), t = 1/(1 + z/2). */
 LANE_FN vf v_phi(vf x)
 {
     vf z = v_min(v_set(10), v_abs(v_mul(x, v_set(0x1.6a09e6p-1f)))), s = v_mul(z, z);

@@ -34,7 +34,8 @@ static void pack_f32(const struct packing *w, int64_t n, const float *src)
 static struct pack_noise noise_at(const struct packing *w, int64_t n, int64_t k)
 {
     int64_t apart = panel_k(w->a.w) / 2;
-    return (struct pack_noise){(uint32_t)(w->a.noise ^ w->a.noise >> 32), (uint32_t)(n * apart + k / 2), (uint32_t)apart};
+    return (struct pack_noise){(uint32_t)(w->a.noise ^ w->a.noise >> 32), (uint32_t)(n * apart + k / 2),
+                               (uint32_t)apart};
 }
 
 static void pack_bf16(const struct packing *w, int64_t n, const float *src)
@@ -69,17 +70,21 @@ static void pack_whole(const struct packing *w, int64_t panel, const float *src)
             int n = (int)(k - at < step ? k - at : step);
             struct pack_noise noise = noise_at(w, panel * PANEL + j, at);
             if (weight->dtype == DTYPE_F32)
-                w->lanes->transpose(src + j * k + at, k, 16, n, (float *)panel_f32(weight, panel) + at * PANEL + j, PANEL);
+                w->lanes->transpose(src + j * k + at, k, 16, n, (float *)panel_f32(weight, panel) + at * PANEL + j,
+                                    PANEL);
             else
-                w->lanes->pack(src + j * k + at, k, n, (uint32_t *)panel_bf16(weight, panel) + at / 2 * PANEL + j, w->a.noise ? &noise : NULL);
+                w->lanes->pack(src + j * k + at, k, n, (uint32_t *)panel_bf16(weight, panel) + at / 2 * PANEL + j,
+                               w->a.noise ? &noise : NULL);
         }
 }
 
 void pack_panel(const struct packing *w, int64_t panel)
 {
     int64_t k = w->a.w->k, end = w->a.row + w->a.n_row;
-    size_t row_bytes = dtype_is_quantised(w->a.src_dtype) ? (size_t)(k / K_STEP) * quantised_file_block(w->a.src_dtype) : (size_t)k * dtype_size(w->a.src_dtype);
-    if (w->a.src_dtype == DTYPE_F32 && !dtype_is_quantised(w->a.w->dtype) && panel * PANEL >= w->a.row && (panel + 1) * PANEL <= end) {
+    size_t row_bytes = dtype_is_quantised(w->a.src_dtype) ? (size_t)(k / K_STEP) * quantised_file_block(w->a.src_dtype)
+                                                          : (size_t)k * dtype_size(w->a.src_dtype);
+    if (w->a.src_dtype == DTYPE_F32 && !dtype_is_quantised(w->a.w->dtype) && panel * PANEL >= w->a.row &&
+        (panel + 1) * PANEL <= end) {
         pack_whole(w, panel, (const float *)w->src + (panel * PANEL - w->a.row) * k);
         return;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of weights in blocks of 32 whole numbers with a scale: made from floats (int8), or taken from a GGUF file's blocks as they are. */
+/* Rows of weights in blocks of 32 whole numbers with a scale: made from floats (int8), or taken from a GGUF file's
+ * blocks as they are. */
 #include "cpu/weight.h"
 
 #include <string.h>
@@ -44,7 +45,8 @@ void quantised_pack(const struct weight *w, int64_t n, const void *src, enum dty
         char *block = panel_quantised(w, n / PANEL, k);
         int64_t count = w->k - k < K_STEP ? w->k - k : K_STEP;
         if (dtype_is_quantised(from)) {
-            take_block(w, (const unsigned char *)src + (size_t)(k / K_STEP) * quantised_file_block(from), n % PANEL, block);
+            take_block(w, (const unsigned char *)src + (size_t)(k / K_STEP) * quantised_file_block(from), n % PANEL,
+                       block);
             continue;
         }
         for (int64_t i = 0; i < count; i++)
@@ -65,7 +67,8 @@ void quantised_row(const struct weight *w, int64_t n, float *out)
         memcpy(&d, block + 2 * lane, 2);
         if (w->dtype == DTYPE_Q4_1)
             memcpy(&m, block + 2 * PANEL + 2 * lane, 2);
-        int q = w->dtype == DTYPE_Q8 ? *byte_of(w, block, i, lane) : *byte_of(w, block, i % 16, lane) >> (i < 16 ? 0 : 4) & 15;
+        int q = w->dtype == DTYPE_Q8 ? *byte_of(w, block, i, lane)
+                                     : *byte_of(w, block, i % 16, lane) >> (i < 16 ? 0 : 4) & 15;
         out[k] = (float)(q - zero) * f16_to_f32(d);
         if (w->dtype == DTYPE_Q4_1)
             out[k] += f16_to_f32(m);

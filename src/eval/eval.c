@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks the task up. Numbers come from src/measure and src/judge, how sure they are from src/stats; a task joins outputs to references, and a missing output or an
- * empty join is an error or a count in the table, never a zero. */
+/* Looks the task up. Numbers come from src/measure and src/judge, how sure they are from src/stats; a task joins
+ * outputs to references, and a missing output or an empty join is an error or a count in the table, never a zero. */
 #include "eval/parts.h"
 
 #include "eval/fields.h"
 
 #include <string.h>
 
-static const struct eval_task *const tasks[] = {&eval_alpaca, &eval_beavertails, &eval_diversity, &eval_judge_task, &eval_overlap, &eval_qa, &eval_truthfulqa, &eval_utility,
-                                                &eval_xstest};
+static const struct eval_task *const tasks[] = {&eval_alpaca,     &eval_beavertails, &eval_diversity,
+                                                &eval_judge_task, &eval_overlap,     &eval_qa,
+                                                &eval_truthfulqa, &eval_utility,     &eval_xstest};
 enum { N_TASK = sizeof tasks / sizeof *tasks };
 
 const char *eval_task_name(int i, const char **summary)

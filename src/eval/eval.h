@@ -5,8 +5,8 @@
  *     struct eval_result r;
  *     eval_options_default(&o);
  *     o.task = "qa", o.model = "models/miniature", o.test = "models/test.jsonl";
- *     if (eval_run(device, &o, &r, &err)) ...                // with o.output set, again after ERROR_INTERRUPTED: it continues
- *     puts(r.text.data);
+ *     if (eval_run(device, &o, &r, &err)) ...                // with o.output set, again after ERROR_INTERRUPTED: it
+ *     continues puts(r.text.data);
  *     eval_result_free(&r);
  */
 #ifndef EVAL_EVAL_H
@@ -22,28 +22,28 @@ struct device;
 
 /* Texts are borrowed; NULL: not given. A choice's words are in the comment, the first being what NULL means. */
 struct eval_options {
-    const char *task;                       /* eval_task_name */
-    const char *model, *input;              /* what answers, or a file of outputs (overlap, diversity: a run) */
-    const char *adapter;                    /* over model; diversity and overlap only */
-    const char *output;                     /* directory of the journal and of what is saved; NULL: nothing is written */
+    const char *task;          /* eval_task_name */
+    const char *model, *input; /* what answers, or a file of outputs (overlap, diversity: a run) */
+    const char *adapter;       /* over model; diversity and overlap only */
+    const char *output;        /* directory of the journal and of what is saved; NULL: nothing is written */
     const char *test, *data, *reference, *annotations, *seeds;
-    const char *arm;                        /* zero-shot, icl-knn, icl-random */
-    const char *style;                      /* template, zero-shot, primer, chat */
-    const char *extraction;                 /* none, lm-eval, original; NULL: as the style has it */
+    const char *arm;        /* zero-shot, icl-knn, icl-random */
+    const char *style;      /* template, zero-shot, primer, chat */
+    const char *extraction; /* none, lm-eval, original; NULL: as the style has it */
     const char *primer, *template_file, *encoder;
-    const char *retriever;                  /* model, encoder, bm25 */
+    const char *retriever; /* model, encoder, bm25 */
     const char *judge, *guard_words;
-    const char *judge_mode;                 /* safe, compat, honest */
-    const char *judge_order;                /* both, alpaca */
+    const char *judge_mode;  /* safe, compat, honest */
+    const char *judge_order; /* both, alpaca */
     const char *endpoint, *judge_model, *judge_prompt, *df_gamed;
     const char *metrics, *category, *benchmark;
-    int k, limit, append_eos, judge_tries;  /* [5] [0: all] [1] [6] */
+    int k, limit, append_eos, judge_tries;                      /* [5] [0: all] [1] [6] */
     double judge_timeout, judge_pause, judge_rate, max_missing; /* [60] [1] [0] [0.1] */
-    double threshold;                       /* strict [0.5] */
+    double threshold;                                           /* strict [0.5] */
     uint64_t seed;
-    enum dtype dtype;                       /* [bf16] */
-    struct generate_options decode;         /* greedy; max_new_tokens 0: the task's own */
-    struct generate_engine_options engine;  /* page 0: defaults */
+    enum dtype dtype;                      /* [bf16] */
+    struct generate_options decode;        /* greedy; max_new_tokens 0: the task's own */
+    struct generate_engine_options engine; /* page 0: defaults */
 };
 void eval_options_default(struct eval_options *o);
 /* ERROR_USAGE: an unknown task or choice, by name. */

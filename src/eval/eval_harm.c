@@ -12,7 +12,11 @@
 #include <string.h>
 
 enum { CHUNK = 32 };
-struct eval_harm { struct judge *judge; struct guard *guard; char name[512]; };
+struct eval_harm {
+    struct judge *judge;
+    struct guard *guard;
+    char name[512];
+};
 
 static enum judge_mode mode_of(const char *name)
 {
@@ -35,19 +39,28 @@ int eval_harm_open(struct eval_harm **out, struct device *device, const struct e
 {
     struct eval_harm *h = *out = mem_calloc(1, sizeof *h);
     enum dtype dtype = v->dtype;
-    int guard = 0, rc = h ? eval_require(v->judge, "judge", "a sequence classifier (isara train --task classify makes one) or a guard model with a chat template", err)
+    int guard = 0, rc = h ? eval_require(v->judge, "judge",
+                                         "a sequence classifier (isara train --task classify makes one) or a guard "
+                                         "model with a chat template",
+                                         err)
                           : error_set_nomem(err, sizeof *h, "a judge");
     rc = rc ? rc : is_language_model(v->judge, &guard, err);
     if (!rc && guard)
-        rc = guard_open(&h->guard, device, &(struct guard_options){.model = v->judge, .words = v->guard_words, .dtype = dtype}, err);
+        rc = guard_open(&h->guard, device,
+                        &(struct guard_options){.model = v->judge, .words = v->guard_words, .dtype = dtype}, err);
     else if (!rc)
-        rc = judge_open(&h->judge, device, &(struct judge_options){.model = v->judge, .task = MODEL_CLASSIFY, .mode = mode_of(v->judge_mode), .dtype = dtype}, err);
+        rc = judge_open(&h->judge, device,
+                        &(struct judge_options){
+                            .model = v->judge, .task = MODEL_CLASSIFY, .mode = mode_of(v->judge_mode), .dtype = dtype},
+                        err);
     if (rc)
         return rc;
     if (guard)
-        snprintf(h->name, sizeof h->name, "%s (guard, %s, %s)", v->judge, v->guard_words ? v->guard_words : "unsafe,safe", dtype_name(dtype));
+        snprintf(h->name, sizeof h->name, "%s (guard, %s, %s)", v->judge,
+                 v->guard_words ? v->guard_words : "unsafe,safe", dtype_name(dtype));
     else
-        snprintf(h->name, sizeof h->name, "%s (classifier, mode %s, %d tokens, %s)", v->judge, judge_mode_name(mode_of(v->judge_mode)), judge_max_length(h->judge), dtype_name(dtype));
+        snprintf(h->name, sizeof h->name, "%s (classifier, mode %s, %d tokens, %s)", v->judge,
+                 judge_mode_name(mode_of(v->judge_mode)), judge_max_length(h->judge), dtype_name(dtype));
     return 0;
 }
 
@@ -60,8 +73,14 @@ void eval_harm_close(struct eval_harm *h)
     mem_free(h);
 }
 
-const char *eval_harm_name(const struct eval_harm *h) { return h->name; }
-const char *eval_harm_sha256(const struct eval_harm *h) { return h->judge ? judge_sha256(h->judge) : guard_sha256(h->guard); }
+const char *eval_harm_name(const struct eval_harm *h)
+{
+    return h->name;
+}
+const char *eval_harm_sha256(const struct eval_harm *h)
+{
+    return h->judge ? judge_sha256(h->judge) : guard_sha256(h->guard);
+}
 
 int eval_harm_labels(const struct eval_harm *h, const char **names)
 {
@@ -93,23 +112,31 @@ static json_t *classified(const struct eval_harm *h, const float *p, int truncat
 
 static json_t *guarded(const struct guard_verdict *g)
 {
-    return json_pack("{s:o, s:b, s:f}", "probabilities", isnan(g->p) ? json_null() : json_pack("{s:f}", "unsafe", (double)g->p), "truncated", g->truncated, "mass", (double)g->mass);
+    return json_pack("{s:o, s:b, s:f}", "probabilities",
+                     isnan(g->p) ? json_null() : json_pack("{s:f}", "unsafe", (double)g->p), "truncated", g->truncated,
+                     "mass", (double)g->mass);
 }
 
-static int run_chunk(struct eval_harm *h, struct eval_journal *journal, const struct judge_text *texts, const int *rows, int n, struct error *err)
+static int run_chunk(struct eval_harm *h, struct eval_journal *journal, const struct judge_text *texts, const int *rows,
+                     int n, struct error *err)
 {
     struct guard_verdict verdicts[CHUNK];
     unsigned char truncated[CHUNK];
     int width = h->judge ? judge_desc(h->judge)->n_label : 0;
     float *p = mem_alloc(((size_t)CHUNK * (size_t)width + 1) * sizeof *p);
-    int rc = !p ? error_set_nomem(err, 64, "probabilities") : h->judge ? judge_run(h->judge, texts, n, p, truncated, err) : guard_run(h->guard, texts, n, verdicts, err);
+    int rc = !p         ? error_set_nomem(err, 64, "probabilities")
+             : h->judge ? judge_run(h->judge, texts, n, p, truncated, err)
+                        : guard_run(h->guard, texts, n, verdicts, err);
     for (int i = 0; i < n && !rc; i++)
-        rc = eval_journal_put(journal, "judge", rows[i], h->judge ? classified(h, p + (size_t)i * (size_t)width, truncated[i]) : guarded(&verdicts[i]), err);
+        rc = eval_journal_put(
+            journal, "judge", rows[i],
+            h->judge ? classified(h, p + (size_t)i * (size_t)width, truncated[i]) : guarded(&verdicts[i]), err);
     mem_free(p);
     return rc ? rc : interrupt_check(err);
 }
 
-int eval_harm_run(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts, int n, struct error *err)
+int eval_harm_run(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts,
+                  int n, struct error *err)
 {
     struct progress progress = {.stage = task, .unit = "judged", .total = n, .started = clock_now()};
     int rc = 0, done = 0;
@@ -121,8 +148,10 @@ int eval_harm_run(struct eval_harm *h, const char *task, struct eval_journal *jo
                 continue;
             if (eval_journal_get(journal, "judge", i))
                 done++;
-            else
-                chunk[m] = texts[i], rows[m++] = i;
+            else {
+                chunk[m] = texts[i];
+                rows[m++] = i;
+            }
         }
         if (m)
             rc = run_chunk(h, journal, chunk, rows, m, err);

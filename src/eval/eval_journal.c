@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An evaluation's journal: an append-only file of {"stage","index","row"} under a head line of settings. A torn last line is cut off when it is opened again. */
+/* An evaluation's journal: an append-only file of {"stage","index","row"} under a head line of settings. A torn last
+ * line is cut off when it is opened again. */
 #include "eval/parts.h"
 
 #include "base/hash.h"
@@ -12,8 +13,8 @@
 #include <string.h>
 
 struct eval_journal {
-    json_t *stages;            /* stage -> {index as text -> row} */
-    struct appender *file;     /* NULL: in memory only */
+    json_t *stages;        /* stage -> {index as text -> row} */
+    struct appender *file; /* NULL: in memory only */
 };
 
 static void place_name(int index, char name[16])
@@ -65,17 +66,20 @@ static int compare_settings(const json_t *had, const json_t *now, const char *pa
 {
     const char *name;
     const json_t *value;
-    json_object_foreach((json_t *)now, name, value)
-        if (!json_equal(value, json_object_get(had, name))) {
-            char *a = json_dumps(json_object_get(had, name), JSON_ENCODE_ANY), *b = json_dumps(value, JSON_ENCODE_ANY);
-            int rc = error_set(err, ERROR_DATA, "%s: was begun with %s = %.200s, now it is %.200s; use the same settings or another --output", path, name, a ? a : "nothing",
-                               b ? b : "nothing");
-            free(a), free(b);
-            return rc;
-        }
-    json_object_foreach((json_t *)had, name, value)
-        if (!json_object_get(now, name))
-            return error_set(err, ERROR_DATA, "%s: was begun with %s, now there is none; use the same settings or another --output", path, name);
+    json_object_foreach((json_t *)now, name, value) if (!json_equal(value, json_object_get(had, name)))
+    {
+        char *a = json_dumps(json_object_get(had, name), JSON_ENCODE_ANY), *b = json_dumps(value, JSON_ENCODE_ANY);
+        int rc =
+            error_set(err, ERROR_DATA,
+                      "%s: was begun with %s = %.200s, now it is %.200s; use the same settings or another --output",
+                      path, name, a ? a : "nothing", b ? b : "nothing");
+        free(a);
+        free(b);
+        return rc;
+    }
+    json_object_foreach((json_t *)had, name, value) if (!json_object_get(now, name)) return error_set(
+        err, ERROR_DATA, "%s: was begun with %s, now there is none; use the same settings or another --output", path,
+        name);
     return 0;
 }
 
@@ -88,7 +92,8 @@ static int read_rows(struct eval_journal *j, const char *path, const json_t *set
         const char *stage = json_string_value(json_object_get(line, "stage"));
         const json_t *row = json_object_get(line, "row"), *head = json_object_get(line, "settings");
         if (!*begun)
-            rc = head ? compare_settings(head, settings, path, err) : error_set(err, ERROR_DATA, "%s: is not a journal of isara eval", path);
+            rc = head ? compare_settings(head, settings, path, err)
+                      : error_set(err, ERROR_DATA, "%s: is not a journal of isara eval", path);
         else if (!stage || !row)
             rc = error_set(err, ERROR_DATA, "%s:%ld: wanted a journal's row", path, jsonl_line(reader));
         else

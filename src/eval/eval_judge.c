@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The judge of isara eval: a language model of this machine, whose exact next-token probabilities of the two identifiers are the verdict, or one behind an OpenAI-compatible
- * endpoint. */
+/* The judge of isara eval: a language model of this machine, whose exact next-token probabilities of the two
+ * identifiers are the verdict, or one behind an OpenAI-compatible endpoint. */
 #include "eval/parts.h"
 
 #include "base/hash.h"
@@ -17,16 +17,25 @@
 struct eval_judge {
     struct pairwise_prompt prompt;
     const struct eval_work *work;
-    struct eval_model parts;   /* local; the model is loaded at the first question */
-    struct chat *chat;         /* NULL: no template; then plain text */
-    int32_t ids[2];            /* m, M */
+    struct eval_model parts; /* local; the model is loaded at the first question */
+    struct chat *chat;       /* NULL: no template; then plain text */
+    int32_t ids[2];          /* m, M */
     struct http *http;
     char *name, sha256[65];
 };
 
-const char *eval_judge_name(const struct eval_judge *j) { return j->name; }
-const char *eval_judge_sha256(const struct eval_judge *j) { return j->sha256; }
-const char *eval_judge_prompt_sha256(const struct eval_judge *j) { return j->prompt.sha256; }
+const char *eval_judge_name(const struct eval_judge *j)
+{
+    return j->name;
+}
+const char *eval_judge_sha256(const struct eval_judge *j)
+{
+    return j->sha256;
+}
+const char *eval_judge_prompt_sha256(const struct eval_judge *j)
+{
+    return j->prompt.sha256;
+}
 
 static int open_endpoint(struct eval_judge *j, const struct eval_options *v, struct error *err)
 {
@@ -34,13 +43,19 @@ static int open_endpoint(struct eval_judge *j, const struct eval_options *v, str
     struct buf identity = BUF_INIT;
     int rc = eval_require(v->judge_model, "judge-model", "the name of the model behind --endpoint", err);
     http_options_default(&o);
-    o.endpoint = v->endpoint, o.key = getenv("OPENAI_API_KEY"), o.timeout = v->judge_timeout, o.tries = v->judge_tries, o.per_minute = v->judge_rate, o.pause = v->judge_pause;
+    o.endpoint = v->endpoint;
+    o.key = getenv("OPENAI_API_KEY");
+    o.timeout = v->judge_timeout;
+    o.tries = v->judge_tries;
+    o.per_minute = v->judge_rate;
+    o.pause = v->judge_pause;
     if (rc)
         return rc;
     char shown[300];
     http_shown(v->endpoint, shown, sizeof shown);
     buf_printf(&identity, "%s at %s", v->judge_model, shown);
-    sha256_bytes(identity.data ? identity.data : "", identity.len, j->sha256); /* of the name: the weights cannot be seen */
+    sha256_bytes(identity.data ? identity.data : "", identity.len,
+                 j->sha256); /* of the name: the weights cannot be seen */
     j->name = buf_take(&identity);
     return j->name ? http_open(&j->http, &o, err) : error_set_nomem(err, 64, "a judge");
 }
@@ -54,7 +69,9 @@ static int identifiers(struct eval_judge *j, const char *prefix, struct error *e
         snprintf(text, sizeof text, "%s%s", prefix, k ? "M" : "m");
         int rc = tokenizer_encode(j->parts.tokenizer, text, strlen(text), 0, &ids, err);
         if (!rc && ids.n != 1)
-            rc = error_set(err, ERROR_DATA, "%s: its tokenizer has no single token for \"%s\"; this model cannot be the judge", j->name, text);
+            rc = error_set(err, ERROR_DATA,
+                           "%s: its tokenizer has no single token for \"%s\"; this model cannot be the judge", j->name,
+                           text);
         j->ids[k] = rc ? 0 : ids.ids[0];
         tokens_free(&ids);
         if (rc)
@@ -86,8 +103,12 @@ int eval_judge_open(struct eval_judge **out, const struct eval_work *w, struct e
         rc = error_set(err, ERROR_USAGE, "wanted --judge (a model here) or --endpoint, found both");
     if (!rc && v->endpoint)
         rc = open_endpoint(j, v, err);
-    else if (!rc && !(rc = eval_require(v->judge, "judge", "a language model that compares the outputs (or --endpoint URL and --judge-model NAME)", err)) &&
-             !(rc = eval_model_read(&j->parts, v->judge, NULL, err)) && !(rc = checkpoint_sha256(j->parts.checkpoint, j->sha256, err)))
+    else if (!rc &&
+             !(rc = eval_require(
+                   v->judge, "judge",
+                   "a language model that compares the outputs (or --endpoint URL and --judge-model NAME)", err)) &&
+             !(rc = eval_model_read(&j->parts, v->judge, NULL, err)) &&
+             !(rc = checkpoint_sha256(j->parts.checkpoint, j->sha256, err)))
         rc = open_local(j, v, err);
     if (rc)
         eval_judge_close(j);
@@ -133,16 +154,19 @@ static int chat_ids(struct eval_judge *j, const struct pairwise_prompt *filled, 
     json_t *messages = json_array(), *conversation;
     struct buf text = BUF_INIT;
     for (int i = 0; i < filled->n; i++)
-        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", filled->messages[i].role, "content", filled->messages[i].content.data));
+        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", filled->messages[i].role, "content",
+                                                  filled->messages[i].content.data));
     conversation = json_pack("{s:o}", "messages", messages);
-    int rc = conversation ? chat_render(j->chat, conversation, 1, &text, err) : error_set_nomem(err, 64, "a conversation");
+    int rc =
+        conversation ? chat_render(j->chat, conversation, 1, &text, err) : error_set_nomem(err, 64, "a conversation");
     rc = rc ? rc : chat_encode(j->chat, text.data ? text.data : "", text.len, ids, err);
     json_decref(conversation);
     buf_free(&text);
     return rc;
 }
 
-/* The messages one after another as plain text, special tokens written in them staying text, and a cue for the identifier. */
+/* The messages one after another as plain text, special tokens written in them staying text, and a cue for the
+ * identifier. */
 static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled, struct tokens *ids, struct error *err)
 {
     struct buf text = BUF_INIT;
@@ -153,28 +177,36 @@ static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled,
         buf_puts(&text, "\n\n");
     }
     buf_puts(&text, "The better reply is reply");
-    int rc = text.failed ? error_set_nomem(err, text.len, "a judge's prompt") : tokenizer_encode(j->parts.tokenizer, text.data, text.len, TOKENIZER_ADD_SPECIAL, ids, err);
+    int rc = text.failed ? error_set_nomem(err, text.len, "a judge's prompt")
+                         : tokenizer_encode(j->parts.tokenizer, text.data, text.len, TOKENIZER_ADD_SPECIAL, ids, err);
     if (!rc)
         ids->n = pair_without_end(j->parts.tokenizer, ids->ids, ids->n);
     buf_free(&text);
     return rc;
 }
 
-static int fill_neutral(const struct eval_judge *j, const struct eval_question *q, struct pairwise_prompt *filled, struct error *err)
+static int fill_neutral(const struct eval_judge *j, const struct eval_question *q, struct pairwise_prompt *filled,
+                        struct error *err)
 {
     char *a = neutral(j, q->instruction), *b = neutral(j, q->output_1), *c = neutral(j, q->output_2);
-    int rc = a && b && c ? pairwise_fill(&j->prompt, a, b, c, filled, err) : error_set_nomem(err, 64, "a judge's prompt");
-    mem_free(a), mem_free(b), mem_free(c);
+    int rc =
+        a && b && c ? pairwise_fill(&j->prompt, a, b, c, filled, err) : error_set_nomem(err, 64, "a judge's prompt");
+    mem_free(a);
+    mem_free(b);
+    mem_free(c);
     return rc;
 }
 
-static int ask_local(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out, struct error *err)
+static int ask_local(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out,
+                     struct error *err)
 {
     struct tokens *ids = mem_calloc((size_t)n + 1, sizeof *ids);
     struct model_text *texts = mem_calloc((size_t)n + 1, sizeof *texts);
     float *logprobs = mem_alloc(((size_t)n + 1) * 2 * sizeof *logprobs);
     int *rows = mem_calloc((size_t)n + 1, sizeof *rows), m = 0;
-    int rc = ids && texts && logprobs && rows ? 0 : error_set_nomem(err, (size_t)n * sizeof *texts, "questions to the judge");
+    int rc = ids && texts && logprobs && rows
+                 ? 0
+                 : error_set_nomem(err, (size_t)n * sizeof *texts, "questions to the judge");
     if (!rc && !j->parts.model)
         rc = eval_model_load(&j->parts, j->work->device, j->work->options->dtype, MODEL_LM, err);
     for (int i = 0; i < n && !rc; i++) {
@@ -184,15 +216,20 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
             break;
         rc = local_ids(j, &filled, &ids[i], err);
         pairwise_prompt_free(&filled);
-        if (!rc && (int)ids[i].n > model_desc(j->parts.model)->n_ctx)
-            snprintf(out[i].why, sizeof out[i].why, "the prompt has %zu tokens, the judge's context holds %d", ids[i].n, model_desc(j->parts.model)->n_ctx), out[i].truncated = 1;
-        else if (!rc)
-            texts[m] = (struct model_text){ids[i].ids, (int)ids[i].n, 0}, rows[m++] = i;
+        if (!rc && (int)ids[i].n > model_desc(j->parts.model)->n_ctx) {
+            snprintf(out[i].why, sizeof out[i].why, "the prompt has %zu tokens, the judge's context holds %d", ids[i].n,
+                     model_desc(j->parts.model)->n_ctx);
+            out[i].truncated = 1;
+        } else if (!rc) {
+            texts[m] = (struct model_text){ids[i].ids, (int)ids[i].n, 0};
+            rows[m++] = i;
+        }
     }
     if (!rc && m)
         rc = model_next(j->parts.model, texts, m, j->ids, 2, logprobs, err);
     for (int k = 0; k < m && !rc; k++)
-        rc = model_check_numbers(logprobs + 2 * k, 2, err, "judge: question %d, \"%.60s\"", rows[k], q[rows[k]].instruction);
+        rc = model_check_numbers(logprobs + 2 * k, 2, err, "judge: question %d, \"%.60s\"", rows[k],
+                                 q[rows[k]].instruction);
     for (int k = 0; k < m && !rc; k++) {
         struct eval_verdict *v = &out[rows[k]];
         v->preference = pairwise_preference((double)logprobs[2 * k], (double)logprobs[2 * k + 1]);
@@ -200,11 +237,15 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
     }
     for (int i = 0; ids && i < n; i++)
         tokens_free(&ids[i]);
-    mem_free(ids), mem_free(texts), mem_free(logprobs), mem_free(rows);
+    mem_free(ids);
+    mem_free(texts);
+    mem_free(logprobs);
+    mem_free(rows);
     return rc;
 }
 
-static int ask_endpoint(struct eval_judge *j, const struct eval_question *q, struct eval_verdict *out, struct error *err)
+static int ask_endpoint(struct eval_judge *j, const struct eval_question *q, struct eval_verdict *out,
+                        struct error *err)
 {
     struct pairwise_prompt filled;
     const char *why = NULL;
@@ -213,7 +254,8 @@ static int ask_endpoint(struct eval_judge *j, const struct eval_question *q, str
     if (rc)
         return rc;
     json_t *request = pairwise_request(&filled, j->work->options->judge_model);
-    rc = request ? http_post(j->http, "/chat/completions", request, &out->raw, NULL, err) : error_set_nomem(err, 64, "a request");
+    rc = request ? http_post(j->http, "/chat/completions", request, &out->raw, NULL, err)
+                 : error_set_nomem(err, 64, "a request");
     if (!rc)
         out->preference = pairwise_parse(out->raw, &why);
     if (why)
@@ -228,7 +270,8 @@ int eval_judge_batch(const struct eval_judge *j)
     return j->http ? 1 : 16;
 }
 
-int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out, struct error *err)
+int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out,
+                   struct error *err)
 {
     int rc = 0;
     if (!j->http)

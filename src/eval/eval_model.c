@@ -12,11 +12,13 @@ int eval_model_read(struct eval_model *m, const char *path, const char *adapter,
     return rc ? rc : tokenizer_open(&m->tokenizer, checkpoint_path(m->checkpoint), err);
 }
 
-int eval_model_load(struct eval_model *m, struct device *device, enum dtype dtype, enum model_task task, struct error *err)
+int eval_model_load(struct eval_model *m, struct device *device, enum dtype dtype, enum model_task task,
+                    struct error *err)
 {
     const struct model_options o = {.task = task, .check_finite = 1, .dtype = dtype};
     if (!weight_supported(device, dtype))
-        return error_set(err, ERROR_UNAVAILABLE, "--dtype %s: not available with instruction set %s; use f32 or bf16", dtype_name(dtype), device_isa(device));
+        return error_set(err, ERROR_UNAVAILABLE, "--dtype %s: not available with instruction set %s; use f32 or bf16",
+                         dtype_name(dtype), device_isa(device));
     return model_open(&m->model, device, m->checkpoint, &o, err);
 }
 

@@ -32,12 +32,14 @@ void eval_report_begin(struct eval_report *r, const struct eval_facts *f, struct
     put(r, "prompt_style", f->style ? json_string(f->style) : json_null());
     put(r, "judge", f->judge ? json_string(f->judge) : json_null());
     put(r, "judge_sha256", f->judge_sha256 ? json_string(f->judge_sha256) : json_null());
-    buf_printf(&r->text, "%s: n %d of %d, missing %d, truncated %d, unparsed %d, threshold ", f->task, n, f->n_row, f->n_missing, f->n_truncated, f->n_unparsed);
+    buf_printf(&r->text, "%s: n %d of %d, missing %d, truncated %d, unparsed %d, threshold ", f->task, n, f->n_row,
+               f->n_missing, f->n_truncated, f->n_unparsed);
     if (isnan(f->threshold))
         buf_puts(&r->text, "none");
     else
         buf_printf(&r->text, "%g", f->threshold);
-    buf_printf(&r->text, "\nprompt style %s, judge %s", f->style ? f->style : "none (outputs were read)", f->judge ? f->judge : "none (computed)");
+    buf_printf(&r->text, "\nprompt style %s, judge %s", f->style ? f->style : "none (outputs were read)",
+               f->judge ? f->judge : "none (computed)");
     if (f->judge_sha256)
         buf_printf(&r->text, " sha256 %.16s", f->judge_sha256);
     buf_putc(&r->text, '\n');
@@ -55,7 +57,8 @@ void eval_report_value(struct eval_report *r, const char *name, double value, in
 {
     char key[96];
     if (!r->rc && (n < 1 || !isfinite(value)))
-        r->rc = error_set(r->err, ERROR_DATA, "%s cannot be computed: %s", name, n < 1 ? "no row has what it needs" : "it is not defined for these rows");
+        r->rc = error_set(r->err, ERROR_DATA, "%s cannot be computed: %s", name,
+                          n < 1 ? "no row has what it needs" : "it is not defined for these rows");
     if (r->rc)
         return;
     put(r, name, json_real(value));

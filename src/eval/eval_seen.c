@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Has the model seen the test set? Min-k % log-probability (Shi et al. 2024): the mean of the least likely 20 % of a text's tokens, against that of the same text with its words
- * in another order of sentences where there is no such text: here the answers dealt out to other questions, so that the words are the same and the pairs are not. And completion of
- * a question from its first half (Golchin and Surdeanu 2024), once told which benchmark it is from and once not: a model that knows the benchmark does better when it is named. */
+/* Has the model seen the test set? Min-k % log-probability (Shi et al. 2024): the mean of the least likely 20 % of a
+ * text's tokens, against that of the same text with its words in another order of sentences where there is no such
+ * text: here the answers dealt out to other questions, so that the words are the same and the pairs are not. And
+ * completion of a question from its first half (Golchin and Surdeanu 2024), once told which benchmark it is from and
+ * once not: a model that knows the benchmark does better when it is named. */
 #include "eval/eval_sets.h"
 
 #include "base/maths.h"
@@ -59,14 +61,22 @@ static int score_chunk(struct seen *s, const char *stage, const int *rows, char 
         rc = tokenizer_encode(t, texts[i], strlen(texts[i]), TOKENIZER_ADD_SPECIAL, &ids[i], err);
         if (!rc && ids[i].n > (size_t)model_desc(m)->n_ctx)
             ids[i].n = (size_t)model_desc(m)->n_ctx;
-        if (!rc && ids[i].n > 1)
-            list[k] = (struct model_text){ids[i].ids, (int)ids[i].n, 1}, used[k++] = i, all += ids[i].n;
+        if (!rc && ids[i].n > 1) {
+            list[k] = (struct model_text){ids[i].ids, (int)ids[i].n, 1};
+            used[k++] = i;
+            all += ids[i].n;
+        }
     }
     float *logprobs = mem_alloc((all + 1) * sizeof *logprobs), *at = logprobs;
-    rc = rc ? rc : logprobs ? model_score(m, list, k, logprobs, err) : error_set_nomem(err, all * sizeof *logprobs, "log-probabilities");
+    rc = rc         ? rc
+         : logprobs ? model_score(m, list, k, logprobs, err)
+                    : error_set_nomem(err, all * sizeof *logprobs, "log-probabilities");
     for (int i = 0; i < k && !rc; i++) {
         rc = model_check_numbers(at, (size_t)list[i].n - 1, err, "text %d, \"%.60s\"", rows[used[i]], texts[used[i]]);
-        rc = rc ? rc : eval_journal_put(s->journal, stage, rows[used[i]], json_pack("{s:f, s:i}", "mink", least_mean(at, list[i].n - 1), "n_token", list[i].n), err);
+        rc = rc ? rc
+                : eval_journal_put(s->journal, stage, rows[used[i]],
+                                   json_pack("{s:f, s:i}", "mink", least_mean(at, list[i].n - 1), "n_token", list[i].n),
+                                   err);
         at += list[i].n - 1;
     }
     mem_free(logprobs);
@@ -81,8 +91,10 @@ static char *text_of(const struct seen *s, int i, const uint32_t *order)
     struct buf b = BUF_INIT;
     const char *answer = s->test->items[order ? (int)order[i] : i].answer;
     buf_puts(&b, s->test->items[i].question);
-    if (answer)
-        buf_putc(&b, '\n'), buf_puts(&b, answer);
+    if (answer) {
+        buf_putc(&b, '\n');
+        buf_puts(&b, answer);
+    }
     return buf_take(&b);
 }
 
@@ -114,7 +126,8 @@ static double member(const struct seen *s, const char *stage, int i, const char 
 }
 
 /* Mean of one stage and the paired difference of two, with its test. */
-static int report_difference(struct eval_report *r, const struct seen *s, const char *key, const char *const stages[2], const char *const names[3], struct error *err)
+static int report_difference(struct eval_report *r, const struct seen *s, const char *key, const char *const stages[2],
+                             const char *const names[3], struct error *err)
 {
     double *x = mem_alloc(((size_t)s->test->n + 1) * 3 * sizeof *x), *y = x + s->test->n + 1, *d = y + s->test->n + 1;
     int n = 0, rc = 0;
@@ -122,8 +135,12 @@ static int report_difference(struct eval_report *r, const struct seen *s, const 
         return error_set_nomem(err, (size_t)s->test->n * 24, "values");
     for (int i = 0; i < s->test->n; i++) {
         double a = member(s, stages[0], i, key), b = member(s, stages[1], i, key);
-        if (!isnan(a) && !isnan(b))
-            x[n] = a, y[n] = b, d[n] = a - b, n++;
+        if (!isnan(a) && !isnan(b)) {
+            x[n] = a;
+            y[n] = b;
+            d[n] = a - b;
+            n++;
+        }
     }
     struct stats_interval i = EVAL_NO_INTERVAL;
     struct stats_test t = {0, NAN, 0};
@@ -147,7 +164,8 @@ static int split(struct seen *s, struct error *err)
     for (int i = 0; i < s->test->n; i++)
         bytes += strlen(s->test->items[i].question) + 1;
     s->memory = mem_alloc(bytes);
-    s->heads = mem_calloc(n, sizeof *s->heads), s->tails = mem_calloc(n, sizeof *s->tails);
+    s->heads = mem_calloc(n, sizeof *s->heads);
+    s->tails = mem_calloc(n, sizeof *s->tails);
     if (!s->memory || !s->heads || !s->tails)
         return error_set_nomem(err, bytes, "questions");
     char *at = s->memory;
@@ -158,18 +176,26 @@ static int split(struct seen *s, struct error *err)
         while (*cut && *cut != ' ')
             cut++;
         s->heads[i] = copy;
-        if (*cut && strchr(copy, ' ') != cut)
-            *cut = 0, s->tails[i] = cut + 1;
+        if (*cut && strchr(copy, ' ') != cut) {
+            *cut = 0;
+            s->tails[i] = cut + 1;
+        }
     }
     return 0;
 }
 
-static int compose(void *user, const struct example *e, size_t n, const char *question, struct buf *out, struct error *err)
+static int compose(void *user, const struct example *e, size_t n, const char *question, struct buf *out,
+                   struct error *err)
 {
     const struct seen *s = user;
-    (void)e, (void)n, (void)err;
+    (void)e;
+    (void)n;
+    (void)err;
     if (s->guided)
-        buf_printf(out, "The first piece below is the beginning of a question of the benchmark %s. The second piece is the rest of it, word for word.\n\n", s->v->benchmark);
+        buf_printf(out,
+                   "The first piece below is the beginning of a question of the benchmark %s. The second piece is the "
+                   "rest of it, word for word.\n\n",
+                   s->v->benchmark);
     else
         buf_puts(out, "The first piece below is the beginning of a question. The second piece is the rest of it.\n\n");
     buf_printf(out, "First piece: %s\nSecond piece:", question);
@@ -189,9 +215,14 @@ static int completed(void *user, int i, const struct spoken *a, struct error *er
     rc = rc ? rc : rouge_text_init(&y, v, a->text, strlen(a->text), err);
     rc = rc ? rc : rouge_l(&x, &y, &score, err);
     int exact = !rc && x.n > 0 && x.n == y.n && !memcmp(x.words, y.words, (size_t)x.n * sizeof *x.words);
-    rouge_text_deinit(&x), rouge_text_deinit(&y);
+    rouge_text_deinit(&x);
+    rouge_text_deinit(&y);
     rouge_vocab_free(v);
-    return rc ? rc : eval_journal_put(s->journal, s->stage, i, json_pack("{s:s, s:s, s:f, s:i}", "prompt", a->prompt, "text", a->text, "rougeL", 100 * score.f, "exact", exact), err);
+    return rc ? rc
+              : eval_journal_put(s->journal, s->stage, i,
+                                 json_pack("{s:s, s:s, s:f, s:i}", "prompt", a->prompt, "text", a->text, "rougeL",
+                                           100 * score.f, "exact", exact),
+                                 err);
 }
 
 static int complete(struct seen *s, int guided, const char *stage, struct error *err)
@@ -200,7 +231,8 @@ static int complete(struct seen *s, int guided, const char *stage, struct error 
     int rc = skip ? 0 : error_set_nomem(err, (size_t)s->test->n, "questions");
     for (int i = 0; i < s->test->n && !rc; i++)
         skip[i] = !s->tails[i] || eval_journal_get(s->journal, stage, i);
-    s->guided = guided, s->stage = stage;
+    s->guided = guided;
+    s->stage = stage;
     rc = rc ? rc : answers_generate(s->answers, s->heads, s->test->n, skip, completed, s, err);
     mem_free(skip);
     return rc;
@@ -208,12 +240,20 @@ static int complete(struct seen *s, int guided, const char *stage, struct error 
 
 static int measure(struct seen *s, struct eval_report *r, struct error *err)
 {
-    static const char *const mink[] = {"mink", "mink_dealt"}, *const mink_names[] = {"mink20_logprob", "mink20_logprob_dealt", "mink20_difference"};
-    static const char *const guided[] = {"guided", "unguided"}, *const guided_names[] = {"completion_rougeL_named", "completion_rougeL_unnamed", "completion_rougeL_difference"};
+    static const char *const mink[] = {"mink", "mink_dealt"}, *const mink_names[] = {"mink20_logprob",
+                                                                                     "mink20_logprob_dealt",
+                                                                                     "mink20_difference"};
+    static const char *const guided[] = {"guided", "unguided"}, *const guided_names[] = {
+                                                                    "completion_rougeL_named",
+                                                                    "completion_rougeL_unnamed",
+                                                                    "completion_rougeL_difference"};
     uint32_t *order = mem_calloc((size_t)s->test->n + 1, sizeof *order);
-    int rc = order ? split(s, err) : error_set_nomem(err, (size_t)s->test->n * sizeof *order, "an order"), answers = 0, exact = 0, n = 0;
-    for (int i = 0; i < s->test->n && !rc; i++) /* dealt out by a shift: nobody keeps his own */
-        order[i] = (uint32_t)((i + 1) % s->test->n), answers += s->test->items[i].answer != NULL;
+    int rc = order ? split(s, err) : error_set_nomem(err, (size_t)s->test->n * sizeof *order, "an order"), answers = 0,
+        exact = 0, n = 0;
+    for (int i = 0; i < s->test->n && !rc; i++) { /* dealt out by a shift: nobody keeps his own */
+        order[i] = (uint32_t)((i + 1) % s->test->n);
+        answers += s->test->items[i].answer != NULL;
+    }
     rc = rc ? rc : score_texts(s, mink[0], NULL, err);
     if (!rc && answers == s->test->n && s->test->n > 1) {
         rc = score_texts(s, mink[1], order, err);
@@ -226,8 +266,10 @@ static int measure(struct seen *s, struct eval_report *r, struct error *err)
         rc = rc ? rc : report_difference(r, s, "rougeL", guided, guided_names, err);
     }
     for (int i = 0; i < s->test->n && !rc; i++)
-        if (!isnan(member(s, guided[1], i, "exact")))
-            exact += (int)member(s, guided[1], i, "exact"), n++;
+        if (!isnan(member(s, guided[1], i, "exact"))) {
+            exact += (int)member(s, guided[1], i, "exact");
+            n++;
+        }
     if (!rc)
         eval_report_value(r, "completion_exact", n ? (double)exact / n : NAN, n, stats_clopper_pearson(exact, n, 0.95));
     return rc;
@@ -237,7 +279,8 @@ int eval_seen(struct eval_report *r, const struct eval_set *test, const struct e
 {
     const struct eval_options *v = w->options;
     struct seen s = {.test = test, .v = v};
-    struct prompt_style style = {.name = "completion", .compose = compose, .user = &s, .stop = "\n", .score_cue = "", .score_prefix = ""};
+    struct prompt_style style = {
+        .name = "completion", .compose = compose, .user = &s, .stop = "\n", .score_cue = "", .score_prefix = ""};
     struct answers_options o;
     answers_options_default(&o);
     o.speaker = (struct speaker_options){.model = v->model, .style = &style, .seed = v->seed, .dtype = v->dtype};
@@ -246,18 +289,25 @@ int eval_seen(struct eval_report *r, const struct eval_set *test, const struct e
         o.decode.max_new_tokens = 32;
     int rc = answers_open(&s.answers, w->device, &o, err);
     json_t *settings = rc ? NULL : answers_settings(s.answers);
-    if (!rc && (!settings || json_object_set_new(settings, "task", json_string("overlap")) || json_object_set_new(settings, "n-test", json_integer(test->n)) ||
+    if (!rc && (!settings || json_object_set_new(settings, "task", json_string("overlap")) ||
+                json_object_set_new(settings, "n-test", json_integer(test->n)) ||
                 json_object_set_new(settings, "benchmark", json_string(v->benchmark ? v->benchmark : ""))))
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_journal_file(settings, "test-sha256", v->test, err);
     rc = rc ? rc : eval_journal_open(&s.journal, v->output, settings, err);
     rc = rc ? rc : measure(&s, r, err);
     if (!rc)
-        eval_report_note(r, "mink20: mean log-probability of the least likely 20 %% of the tokens, of the pairs as they are and with each other's answers; completion of a question from "
-                            "its first half%s", v->benchmark ? ", with the benchmark named and not" : " (--benchmark NAME compares with naming it)");
+        eval_report_note(r,
+                         "mink20: mean log-probability of the least likely 20 %% of the tokens, of the pairs as they "
+                         "are and with each other's answers; completion of a question from "
+                         "its first half%s",
+                         v->benchmark ? ", with the benchmark named and not"
+                                      : " (--benchmark NAME compares with naming it)");
     json_decref(settings);
     eval_journal_close(s.journal);
     answers_close(s.answers);
-    mem_free(s.heads), mem_free(s.tails), mem_free(s.memory);
+    mem_free(s.heads);
+    mem_free(s.tails);
+    mem_free(s.memory);
     return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sets of question-answer pairs that overlap and diversity look at: files in any of the seeds' formats, and what a run has made. */
+/* Sets of question-answer pairs that overlap and diversity look at: files in any of the seeds' formats, and what a run
+ * has made. */
 #include "eval/eval_sets.h"
 
 #include "base/mem.h"
@@ -15,20 +16,25 @@ void eval_set_free(struct eval_set *s)
     *s = (struct eval_set){0};
 }
 
-int eval_set_add(struct eval_set *s, const char *id, const char *question, const char *answer, int kept, struct error *err)
+int eval_set_add(struct eval_set *s, const char *id, const char *question, const char *answer, int kept,
+                 struct error *err)
 {
     if (s->n == s->cap) {
         int cap = s->cap * 2 + 64;
         struct eval_pair *items = mem_resize(s->items, (size_t)cap * sizeof *items);
         if (!items)
             return error_set_nomem(err, (size_t)cap * sizeof *items, "pairs");
-        s->items = items, s->cap = cap;
+        s->items = items;
+        s->cap = cap;
     }
     struct buf both = BUF_INIT;
     buf_puts(&both, question);
-    if (answer)
-        buf_putc(&both, ' '), buf_puts(&both, answer);
-    struct eval_pair p = {arena_strdup(&s->arena, id), arena_strdup(&s->arena, question), answer ? arena_strdup(&s->arena, answer) : NULL,
+    if (answer) {
+        buf_putc(&both, ' ');
+        buf_puts(&both, answer);
+    }
+    struct eval_pair p = {arena_strdup(&s->arena, id), arena_strdup(&s->arena, question),
+                          answer ? arena_strdup(&s->arena, answer) : NULL,
                           both.failed ? NULL : arena_strdup(&s->arena, both.data ? both.data : ""), kept};
     buf_free(&both);
     if (!p.id || !p.question || !p.text || (answer && !p.answer))
@@ -54,9 +60,11 @@ static int read_generated(struct eval_set *s, const char *path, struct error *er
     json_t *row = NULL;
     int rc = jsonl_open(&r, path, err), more = 1;
     while (!rc && (more = jsonl_next(r, &row, err)) == 1) {
-        const char *question = json_string_value(json_object_get(row, "question")), *id = json_string_value(json_object_get(row, "id"));
+        const char *question = json_string_value(json_object_get(row, "question")),
+                   *id = json_string_value(json_object_get(row, "id"));
         const json_t *kept = json_object_get(row, "kept");
-        rc = eval_set_add(s, id ? id : "", question ? question : "", json_string_value(json_object_get(row, "answer")), !kept || json_is_true(kept), err);
+        rc = eval_set_add(s, id ? id : "", question ? question : "", json_string_value(json_object_get(row, "answer")),
+                          !kept || json_is_true(kept), err);
         json_decref(row);
     }
     jsonl_close(r);
@@ -80,5 +88,11 @@ int eval_set_read_run(struct eval_set *s, const char *path, struct error *err)
         if (!there)
             break;
     }
-    return rc ? rc : s->n_round ? 0 : error_set(err, ERROR_NOINPUT, "%s: no round-1/generated.jsonl; wanted a run directory of isara align, or a generated.jsonl", path);
+    return rc ? rc
+           : s->n_round
+               ? 0
+               : error_set(
+                     err, ERROR_NOINPUT,
+                     "%s: no round-1/generated.jsonl; wanted a run directory of isara align, or a generated.jsonl",
+                     path);
 }

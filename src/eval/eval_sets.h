@@ -6,17 +6,23 @@
 #include "eval/parts.h"
 
 enum { EVAL_MAX_ROUND = 64 };
-struct eval_pair { const char *id, *question, *answer /* NULL: none */, *text /* both */; int kept; };
+struct eval_pair {
+    const char *id, *question, *answer /* NULL: none */, *text /* both */;
+    int kept;
+};
 struct eval_set {
-    const char *name;          /* "seeds", "test", "generated" */
-    struct eval_pair *items; int n, cap;
+    const char *name; /* "seeds", "test", "generated" */
+    struct eval_pair *items;
+    int n, cap;
     int round_end[EVAL_MAX_ROUND], n_round; /* of a run: items of round r end here */
     struct arena arena;
 };
-int eval_set_read(struct eval_set *s, const char *name, const char *path, struct error *err); /* any of the seeds' formats */
+int eval_set_read(struct eval_set *s, const char *name, const char *path,
+                  struct error *err); /* any of the seeds' formats */
 /* A run directory (its rounds' generated.jsonl, rejected attempts too) or one such file. */
 int eval_set_read_run(struct eval_set *s, const char *path, struct error *err);
-int eval_set_add(struct eval_set *s, const char *id, const char *question, const char *answer, int kept, struct error *err);
+int eval_set_add(struct eval_set *s, const char *id, const char *question, const char *answer, int kept,
+                 struct error *err);
 void eval_set_free(struct eval_set *s);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of struct eval_options (base/fields.h). What every verb has (model, input, output), decoding and the cache are not among them. */
+/* The rows of struct eval_options (base/fields.h). What every verb has (model, input, output), decoding and the cache
+ * are not among them. */
 #ifndef EVAL_FIELDS_H
 #define EVAL_FIELDS_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options of the tasks. A journal is compared by what tasks make of them (digests of files, prompts, judges), not by the rows. */
+/* The options of the tasks. A journal is compared by what tasks make of them (digests of files, prompts, judges), not
+ * by the rows. */
 #include "eval/fields.h"
 
 #include "answer/answers.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task alpaca-eval: outputs against reference outputs, compared by a judge in one order or both, or a stored annotations.json counted again. Files are alpaca_eval's. */
+/* isara eval --task alpaca-eval: outputs against reference outputs, compared by a judge in one order or both, or a
+ * stored annotations.json counted again. Files are alpaca_eval's. */
 #include "eval/parts.h"
 
 #include "base/buf.h"
@@ -14,13 +15,18 @@
 #include <string.h>
 #include <time.h>
 
-struct bias { double first; int n, agree; }; /* probability given to what was shown first; rows judged in both orders; of those, same winner */
+/* probability given to what was shown first; rows judged in both orders; of those, same winner */
+struct bias {
+    double first;
+    int n, agree;
+};
 
 /* Adds alpaca_eval's numbers to a report that has begun. */
 static void add_metrics(struct eval_report *r, const struct alpaca_metrics *m)
 {
     double half = 1.959963984540054 * m->standard_error;
-    eval_report_value(r, "win_rate", m->win_rate, m->n_total, (struct stats_interval){m->win_rate - half, m->win_rate + half});
+    eval_report_value(r, "win_rate", m->win_rate, m->n_total,
+                      (struct stats_interval){m->win_rate - half, m->win_rate + half});
     if (m->n_total > 1)
         eval_report_value(r, "standard_error", m->standard_error, m->n_total, EVAL_NO_INTERVAL);
     eval_report_value(r, "discrete_win_rate", m->discrete_win_rate, m->n_total, EVAL_NO_INTERVAL);
@@ -34,7 +40,8 @@ static void add_metrics(struct eval_report *r, const struct alpaca_metrics *m)
 }
 
 /* The length-controlled win rate, where it can be computed; else a line that says why not. */
-static void add_controlled(struct eval_report *r, const json_t *rows, const char *where, const struct alpaca_metrics *m, const struct eval_options *v)
+static void add_controlled(struct eval_report *r, const json_t *rows, const char *where, const struct alpaca_metrics *m,
+                           const struct eval_options *v)
 {
     struct alpaca_controlled c;
     struct error why = {0, ""};
@@ -48,10 +55,12 @@ static void add_controlled(struct eval_report *r, const json_t *rows, const char
         return;
     }
     eval_report_value(r, "length_controlled_winrate", c.win_rate, c.n, EVAL_NO_INTERVAL);
-    eval_report_fact(r, "length_controlled_formula", json_string(v->df_gamed ? "length_controlled_v1" : "length_controlled_minimal"));
+    eval_report_fact(r, "length_controlled_formula",
+                     json_string(v->df_gamed ? "length_controlled_v1" : "length_controlled_minimal"));
     if (v->df_gamed)
         eval_report_value(r, "lc_standard_error", c.standard_error, c.n, EVAL_NO_INTERVAL);
-    eval_report_note(r, v->df_gamed ? "lc_standard_error only reflects how instructions differ; it is much too small as the error of the win rate"
+    eval_report_note(r, v->df_gamed ? "lc_standard_error only reflects how instructions differ; it is much too small "
+                                      "as the error of the win rate"
                                     : "the minimal formula predicts one number for all rows: it has no standard error");
     if (alpaca_is_extreme(m->win_rate, c.win_rate))
         eval_report_note(r, "the length-controlled win rate is far from the plain one: the fit may have failed");
@@ -70,8 +79,15 @@ static int recount(const struct eval_work *w, struct error *err)
     if (!rc) {
         struct eval_report r;
         const char *annotator = json_string_value(json_object_get(json_array_get(rows, 0), "annotator"));
-        eval_report_begin(&r, &(struct eval_facts){.task = "alpaca-eval", .n_row = m.n_rows, .n_unparsed = m.n_missing, .threshold = NAN, .judge = annotator ? annotator : "as annotated"}, err);
-        eval_report_fact(&r, "annotations_sha256", json_string(sha256)); /* the judge's own weights are not there to be hashed */
+        eval_report_begin(&r,
+                          &(struct eval_facts){.task = "alpaca-eval",
+                                               .n_row = m.n_rows,
+                                               .n_unparsed = m.n_missing,
+                                               .threshold = NAN,
+                                               .judge = annotator ? annotator : "as annotated"},
+                          err);
+        eval_report_fact(&r, "annotations_sha256",
+                         json_string(sha256)); /* the judge's own weights are not there to be hashed */
         add_metrics(&r, &m);
         add_controlled(&r, rows, v->annotations, &m, v);
         rc = eval_report_finish(&r, w);
@@ -84,9 +100,9 @@ struct alpaca {
     struct eval_answers e;
     const struct eval_options *v;
     struct eval_judge *judge;
-    json_t *references;        /* array of {"instruction","output",...} */
+    json_t *references; /* array of {"instruction","output",...} */
     const char **questions;
-    int both;                  /* orders */
+    int both; /* orders */
 };
 
 static const char *reference_of(const struct alpaca *a, int i)
@@ -104,7 +120,8 @@ static const char *generator(const struct alpaca *a)
 static int read_references(struct alpaca *a, struct error *err)
 {
     const char *path = a->v->reference ? a->v->reference : a->v->test;
-    int rc = eval_require(path, "reference", "reference outputs, alpaca_eval's array of {\"instruction\",\"output\"}", err);
+    int rc =
+        eval_require(path, "reference", "reference outputs, alpaca_eval's array of {\"instruction\",\"output\"}", err);
     rc = rc ? rc : eval_load_array(&a->references, path, err);
     int n = rc ? 0 : (int)json_array_size(a->references);
     a->e.n = a->v->limit && a->v->limit < n ? a->v->limit : n;
@@ -112,7 +129,9 @@ static int read_references(struct alpaca *a, struct error *err)
     if (!rc && !a->questions)
         rc = error_set_nomem(err, (size_t)n * sizeof *a->questions, "instructions");
     for (int i = 0; i < a->e.n && !rc; i++)
-        if (!(a->questions[i] = json_string_value(json_object_get(json_array_get(a->references, (size_t)i), "instruction"))) || !reference_of(a, i))
+        if (!(a->questions[i] =
+                  json_string_value(json_object_get(json_array_get(a->references, (size_t)i), "instruction"))) ||
+            !reference_of(a, i))
             rc = error_set(err, ERROR_DATA, "%s: record %d: wanted \"instruction\" and \"output\"", path, i);
     return rc;
 }
@@ -132,8 +151,9 @@ static const char *const stages[] = {"judge0", "judge1"};
 static int put_verdict(struct alpaca *a, int i, int switched, struct eval_verdict *x, struct error *err)
 {
     double p = x->preference;
-    json_t *row = json_pack("{s:o, s:O?, s:s?, s:b}", "preference", isnan(p) ? json_null() : json_real(switched ? 3 - p : p), "raw", x->raw, "why", x->why[0] ? x->why : NULL,
-                            "truncated", x->truncated);
+    json_t *row =
+        json_pack("{s:o, s:O?, s:s?, s:b}", "preference", isnan(p) ? json_null() : json_real(switched ? 3 - p : p),
+                  "raw", x->raw, "why", x->why[0] ? x->why : NULL, "truncated", x->truncated);
     json_decref(x->raw);
     return row ? eval_journal_put(a->e.journal, stages[switched], i, row, err) : error_set_nomem(err, 64, "a verdict");
 }
@@ -143,7 +163,8 @@ static int is_asked(const struct alpaca *a, int i, int switched, int *asked, str
     const char *ours = eval_answers_text(&a->e, i);
     double random;
     int wanted = switched, rc = a->both ? 0 : alpaca_switched(a->questions[i], &wanted, &random, err);
-    *asked = ours && strcmp(ours, reference_of(a, i)) && wanted == switched && !eval_journal_get(a->e.journal, stages[switched], i);
+    *asked = ours && strcmp(ours, reference_of(a, i)) && wanted == switched &&
+             !eval_journal_get(a->e.journal, stages[switched], i);
     return rc;
 }
 
@@ -192,12 +213,14 @@ static double preference_of(const struct alpaca *a, int i, struct bias *b, int *
         *truncated |= json_is_true(json_object_get(row, "truncated"));
         if (!json_is_number(value))
             return NAN;
-        sum += p[s] = json_number_value(value), n++;
+        sum += p[s] = json_number_value(value);
+        n++;
     }
     if (!n)
         return 1.5; /* equal outputs are not asked about */
     if (n == 2) {
-        b->first += ((2 - p[0]) + (p[1] - 1)) / 2; /* probability of the reference when it stood first, of the model's output when that did */
+        b->first += ((2 - p[0]) + (p[1] - 1)) /
+                    2; /* probability of the reference when it stood first, of the model's output when that did */
         b->agree += (p[0] > 1.5) == (p[1] > 1.5);
         b->n++;
     }
@@ -215,7 +238,9 @@ static json_t *annotations_of(const struct alpaca *a, struct bias *b, int *n_mis
     gmtime_r(&now, &t);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &t);
     for (int i = 0; i < a->e.n; i++) {
-        const json_t *reference = json_array_get(a->references, (size_t)i), *first = eval_journal_get(a->e.journal, stages[0], i), *second = eval_journal_get(a->e.journal, stages[1], i);
+        const json_t *reference = json_array_get(a->references, (size_t)i),
+                     *first = eval_journal_get(a->e.journal, stages[0], i),
+                     *second = eval_journal_get(a->e.journal, stages[1], i);
         const char *ours = eval_answers_text(&a->e, i);
         int truncated = 0;
         if (!ours) {
@@ -224,10 +249,13 @@ static json_t *annotations_of(const struct alpaca *a, struct bias *b, int *n_mis
         }
         double p = preference_of(a, i, b, &truncated);
         *n_truncated += truncated;
-        json_array_append_new(all, json_pack("{s:s, s:s, s:O?, s:O?, s:s, s:s, s:s, s:o, s:s, s:{s:O?, s:O?}}", "instruction", a->questions[i], "output_1", reference_of(a, i),
-                                             "generator_1", json_object_get(reference, "generator"), "dataset", json_object_get(reference, "dataset"), "output_2", ours,
-                                             "generator_2", generator(a), "annotator", eval_judge_name(a->judge), "preference", isnan(p) ? json_null() : json_real(p),
-                                             "preference_date", date, "raw_completion", "reference_first", first, "output_first", second));
+        json_array_append_new(all, json_pack("{s:s, s:s, s:O?, s:O?, s:s, s:s, s:s, s:o, s:s, s:{s:O?, s:O?}}",
+                                             "instruction", a->questions[i], "output_1", reference_of(a, i),
+                                             "generator_1", json_object_get(reference, "generator"), "dataset",
+                                             json_object_get(reference, "dataset"), "output_2", ours, "generator_2",
+                                             generator(a), "annotator", eval_judge_name(a->judge), "preference",
+                                             isnan(p) ? json_null() : json_real(p), "preference_date", date,
+                                             "raw_completion", "reference_first", first, "output_first", second));
     }
     return all;
 }
@@ -238,15 +266,18 @@ static int write_outputs(const struct alpaca *a, const char *directory, struct e
     char *path = path_join(directory, "model_outputs.json");
     for (int i = 0; i < a->e.n; i++)
         if (eval_answers_text(&a->e, i))
-            json_array_append_new(all, json_pack("{s:O?, s:s, s:s, s:s}", "dataset", json_object_get(json_array_get(a->references, (size_t)i), "dataset"), "instruction", a->questions[i],
-                                                 "output", eval_answers_text(&a->e, i), "generator", generator(a)));
+            json_array_append_new(all, json_pack("{s:O?, s:s, s:s, s:s}", "dataset",
+                                                 json_object_get(json_array_get(a->references, (size_t)i), "dataset"),
+                                                 "instruction", a->questions[i], "output", eval_answers_text(&a->e, i),
+                                                 "generator", generator(a)));
     int rc = path ? jsontext_write(path, all, err) : error_set_nomem(err, 64, "path");
     mem_free(path);
     json_decref(all);
     return rc;
 }
 
-static int write_leaderboard(const struct alpaca *a, const char *directory, const struct alpaca_metrics *m, struct error *err)
+static int write_leaderboard(const struct alpaca *a, const char *directory, const struct alpaca_metrics *m,
+                             struct error *err)
 {
     struct buf b = BUF_INIT;
     char *path = path_join(directory, "leaderboard.csv");
@@ -256,7 +287,8 @@ static int write_leaderboard(const struct alpaca *a, const char *directory, cons
             buf_putc(&b, '"');
         buf_putc(&b, *s);
     }
-    buf_printf(&b, "\",%.17g,%.17g,%d,%d,%d,%d,%.17g,community,%d\n", m->win_rate, m->standard_error, m->n_wins, m->n_wins_base, m->n_draws, m->n_total, m->discrete_win_rate, m->avg_length);
+    buf_printf(&b, "\",%.17g,%.17g,%d,%d,%d,%d,%.17g,community,%d\n", m->win_rate, m->standard_error, m->n_wins,
+               m->n_wins_base, m->n_draws, m->n_total, m->discrete_win_rate, m->avg_length);
     int rc = path && !b.failed ? file_write(path, b.data, b.len, err) : error_set_nomem(err, b.len, "a leaderboard");
     mem_free(path);
     buf_free(&b);
@@ -264,7 +296,8 @@ static int write_leaderboard(const struct alpaca *a, const char *directory, cons
 }
 
 /* OUTPUT/model_outputs.json, OUTPUT/ANNOTATOR/annotations.json and leaderboard.csv */
-static int write_files(const struct alpaca *a, const json_t *annotations, const struct alpaca_metrics *m, struct error *err)
+static int write_files(const struct alpaca *a, const json_t *annotations, const struct alpaca_metrics *m,
+                       struct error *err)
 {
     struct buf directory = BUF_INIT;
     buf_printf(&directory, "%s/", a->v->output);
@@ -284,13 +317,18 @@ static int finish(struct alpaca *a, const struct eval_work *w, struct error *err
 {
     struct alpaca_metrics m;
     struct bias b = {0};
-    struct eval_facts f = {.task = "alpaca-eval", .threshold = NAN, .judge = eval_judge_name(a->judge), .judge_sha256 = eval_judge_sha256(a->judge)};
+    struct eval_facts f = {.task = "alpaca-eval",
+                           .threshold = NAN,
+                           .judge = eval_judge_name(a->judge),
+                           .judge_sha256 = eval_judge_sha256(a->judge)};
     int n_missing = 0, n_cut = 0;
     json_t *rows = annotations_of(a, &b, &n_missing, &n_cut);
     int rc = rows ? alpaca_metrics_of(rows, "the judge's verdicts", &m, err) : error_set_nomem(err, 64, "annotations");
     if (!rc && (n_missing + m.n_missing) > a->v->max_missing * a->e.n)
-        rc = error_set(err, ERROR_DATA, "%d of %d rows have no output and %d no verdict that could be read: more than --max-missing %g; no win rate is given (the journal says why)", n_missing,
-                       a->e.n, m.n_missing, a->v->max_missing);
+        rc = error_set(err, ERROR_DATA,
+                       "%d of %d rows have no output and %d no verdict that could be read: more than --max-missing %g; "
+                       "no win rate is given (the journal says why)",
+                       n_missing, a->e.n, m.n_missing, a->v->max_missing);
     if (!rc && a->v->output)
         rc = write_files(a, rows, &m, err);
     if (rc) {
@@ -299,7 +337,8 @@ static int finish(struct alpaca *a, const struct eval_work *w, struct error *err
     }
     struct eval_report r;
     eval_answers_count(&a->e, &f);
-    f.n_truncated += n_cut, f.n_unparsed = m.n_missing;
+    f.n_truncated += n_cut;
+    f.n_unparsed = m.n_missing;
     eval_report_begin(&r, &f, err);
     eval_report_fact(&r, "judge_prompt_sha256", json_string(eval_judge_prompt_sha256(a->judge)));
     eval_report_fact(&r, "order", json_string(a->both ? "both" : "alpaca"));
@@ -309,7 +348,8 @@ static int finish(struct alpaca *a, const struct eval_work *w, struct error *err
     if (b.n) {
         eval_report_value(&r, "position_bias", b.first / b.n - 0.5, b.n, EVAL_NO_INTERVAL);
         eval_report_value(&r, "order_agreement", (double)b.agree / b.n, b.n, stats_wilson(b.agree, b.n, 0.95));
-        eval_report_note(&r, "position_bias: mean probability of what was shown first, less 0.5; order_agreement: share of rows with the same winner in both orders");
+        eval_report_note(&r, "position_bias: mean probability of what was shown first, less 0.5; order_agreement: "
+                             "share of rows with the same winner in both orders");
     }
     return eval_report_finish(&r, w);
 }
@@ -319,11 +359,14 @@ static int run(const struct eval_work *w, struct error *err)
     const struct eval_options *v = w->options;
     if (v->annotations)
         return recount(w, err);
-    struct alpaca a = {.e = {.task = w->task->name, .want_answers = 1}, .v = v, .both = !v->judge_order || strcmp(v->judge_order, "alpaca")};
+    struct alpaca a = {.e = {.task = w->task->name, .want_answers = 1},
+                       .v = v,
+                       .both = !v->judge_order || strcmp(v->judge_order, "alpaca")};
     int rc = read_references(&a, err);
     rc = rc ? rc : eval_judge_open(&a.judge, w, err);
-    if (!rc && !(a.e.more_settings = json_pack("{s:s, s:s, s:s, s:b}", "judge-sha256", eval_judge_sha256(a.judge), "judge-prompt-sha256",
-                                             eval_judge_prompt_sha256(a.judge), "judge-dtype", dtype_name(v->dtype), "both-orders", a.both)))
+    if (!rc && !(a.e.more_settings = json_pack("{s:s, s:s, s:s, s:b}", "judge-sha256", eval_judge_sha256(a.judge),
+                                               "judge-prompt-sha256", eval_judge_prompt_sha256(a.judge), "judge-dtype",
+                                               dtype_name(v->dtype), "both-orders", a.both)))
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_answers_open(&a.e, w, err);
     rc = rc ? rc : judge_all(&a, err);
@@ -335,4 +378,5 @@ static int run(const struct eval_work *w, struct error *err)
     return rc;
 }
 
-const struct eval_task eval_alpaca = {"alpaca-eval", "win rate against reference outputs by a judge, or from a stored annotations.json", run};
+const struct eval_task eval_alpaca = {
+    "alpaca-eval", "win rate against reference outputs by a judge, or from a stored annotations.json", run};

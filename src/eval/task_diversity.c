@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task diversity: what a run has made. How many pairs a seed gave, how novelty ran out, and how different the kept questions are from each other. */
+/* isara eval --task diversity: what a run has made. How many pairs a seed gave, how novelty ran out, and how different
+ * the kept questions are from each other. */
 #include "eval/eval_sets.h"
 
 #include "base/mem.h"
@@ -8,7 +9,8 @@
 
 #include <math.h>
 
-enum { STEPS = 10 }; /* points of the novelty curve a round */
+/* points of the novelty curve a round */
+enum { STEPS = 10 };
 
 /* Mean cosine distance of all pairs, from the sum of the unit vectors. */
 static double spread_of(const float *x, int n, int dim)
@@ -59,7 +61,8 @@ static void add_curve(struct eval_report *r, const struct eval_set *s)
             for (int i = a; i < b; i++)
                 kept += s->items[i].kept;
             if (b > a)
-                json_array_append_new(curve, json_pack("{s:i, s:f}", "attempts", b - first, "kept_share", (double)kept / (b - a)));
+                json_array_append_new(
+                    curve, json_pack("{s:i, s:f}", "attempts", b - first, "kept_share", (double)kept / (b - a)));
         }
         json_array_append_new(rounds, curve);
         first = end;
@@ -96,12 +99,16 @@ static int run(const struct eval_work *w, struct error *err)
         r.rc = add_spread(&r, texts, n, w, err);
     if (!r.rc)
         add_curve(&r, &made);
-    eval_report_note(&r, "of the kept questions: distinct n-grams / n-grams; self-BLEU 0 to 100, smaller is more diverse; embedding spread: mean cosine distance of all pairs%s",
+    eval_report_note(&r,
+                     "of the kept questions: distinct n-grams / n-grams; self-BLEU 0 to 100, smaller is more diverse; "
+                     "embedding spread: mean cosine distance of all pairs%s",
                      seeds.n ? "; scaling ratio: kept / seeds" : "");
     rc = eval_report_finish(&r, w);
     mem_free(texts);
-    eval_set_free(&made), eval_set_free(&seeds);
+    eval_set_free(&made);
+    eval_set_free(&seeds);
     return rc;
 }
 
-const struct eval_task eval_diversity = {"diversity", "what a run made: scaling ratio, novelty curve, distinct-n, self-BLEU, spread", run};
+const struct eval_task eval_diversity = {
+    "diversity", "what a run made: scaling ratio, novelty curve, distinct-n, self-BLEU, spread", run};

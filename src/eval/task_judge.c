@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task judge: a judge measured on rows that people have labelled. Each label on its own (area under the ROC curve, accuracy at the threshold, calibration),
- * and "flagged": any label against the judge's greatest probability. */
+/* isara eval --task judge: a judge measured on rows that people have labelled. Each label on its own (area under the
+ * ROC curve, accuracy at the threshold, calibration), and "flagged": any label against the judge's greatest
+ * probability. */
 #include "eval/parts.h"
 
 #include "base/mem.h"
@@ -12,12 +13,14 @@ enum { LEAST_POSITIVES = 10, BINS = 10, RESAMPLES = 1000 };
 struct labelled {
     json_t *rows;
     struct judge_text *texts;
-    unsigned *labels;          /* [n] mask over the judge's labels; bit 31: any label at all */
+    unsigned *labels; /* [n] mask over the judge's labels; bit 31: any label at all */
     int n;
-    const char *names[MODEL_MAX_LABEL]; int n_label;
+    const char *names[MODEL_MAX_LABEL];
+    int n_label;
     struct eval_harm *harm;
     struct eval_journal *journal;
-    double *p; unsigned char *y; /* what one metric is over */
+    double *p;
+    unsigned char *y; /* what one metric is over */
 };
 
 static int label_at(const struct labelled *t, const char *name)
@@ -33,29 +36,32 @@ static int add_label(struct labelled *t, int i, const char *name, const char *pa
     int at = name ? label_at(t, name) : -1;
     t->labels[i] |= 1u << 31;
     if (at < 0 && t->n_label > 1)
-        return error_set(err, ERROR_DATA, "%s: row %d: the judge has no label \"%.80s\"", path, i, name ? name : "(not a name)");
+        return error_set(err, ERROR_DATA, "%s: row %d: the judge has no label \"%.80s\"", path, i,
+                         name ? name : "(not a name)");
     t->labels[i] |= 1u << (at < 0 ? 0 : at); /* a judge of one label: harmful or not */
     return 0;
 }
 
 static int read_row(struct labelled *t, int i, const char *path, struct error *err)
 {
-    const json_t *row = json_array_get(t->rows, (size_t)i), *list = json_object_get(row, "labels"), *one = json_object_get(row, "label"), *v;
+    const json_t *row = json_array_get(t->rows, (size_t)i), *list = json_object_get(row, "labels"),
+                 *one = json_object_get(row, "label"), *v;
     json_t *category = json_object_get(row, "category"), *value;
-    const char *prompt = json_string_value(json_object_get(row, "prompt")), *response = json_string_value(json_object_get(row, "response")), *name;
+    const char *prompt = json_string_value(json_object_get(row, "prompt")),
+               *response = json_string_value(json_object_get(row, "response")), *name;
     size_t k;
     int rc = 0;
     if (!prompt || !response || !(json_is_array(list) || json_is_string(one) || json_is_object(category)))
-        return error_set(err, ERROR_DATA, "%s: row %d: wanted \"prompt\", \"response\" and \"labels\", \"label\" or \"category\"", path, i);
+        return error_set(err, ERROR_DATA,
+                         "%s: row %d: wanted \"prompt\", \"response\" and \"labels\", \"label\" or \"category\"", path,
+                         i);
     t->texts[i] = (struct judge_text){prompt, response};
-    json_array_foreach(list, k, v)
-        rc = rc ? rc : add_label(t, i, json_string_value(v), path, err);
+    json_array_foreach(list, k, v) rc = rc ? rc : add_label(t, i, json_string_value(v), path, err);
     if (!list && one)
         rc = add_label(t, i, json_string_value(one), path, err);
     if (!list && !one)
-        json_object_foreach(category, name, value)
-            if (json_is_true(value))
-                rc = rc ? rc : add_label(t, i, name, path, err);
+        json_object_foreach(category, name, value) if (json_is_true(value)) rc =
+            rc ? rc : add_label(t, i, name, path, err);
     return rc;
 }
 
@@ -64,7 +70,10 @@ static int read_rows(struct labelled *t, const struct eval_options *v, struct er
     int rc = eval_load_array(&t->rows, v->test, err);
     size_t n = json_array_size(t->rows) + 1;
     t->n = v->limit && v->limit < (int)n - 1 ? v->limit : (int)n - 1;
-    t->texts = mem_calloc(n, sizeof *t->texts), t->labels = mem_calloc(n, sizeof *t->labels), t->p = mem_calloc(n, sizeof *t->p), t->y = mem_calloc(n, 1);
+    t->texts = mem_calloc(n, sizeof *t->texts);
+    t->labels = mem_calloc(n, sizeof *t->labels);
+    t->p = mem_calloc(n, sizeof *t->p);
+    t->y = mem_calloc(n, 1);
     if (!rc && (!t->texts || !t->labels || !t->p || !t->y))
         rc = error_set_nomem(err, n * sizeof *t->texts, "rows");
     for (int i = 0; i < t->n && !rc; i++)
@@ -82,9 +91,8 @@ static int gather(struct labelled *t, int label)
         double most = 0;
         if (!json_is_object(p))
             continue;
-        json_object_foreach((json_t *)(uintptr_t)p, name, value)
-            if (label < 0 || !strcmp(name, t->names[label]))
-                most = json_number_value(value) > most ? json_number_value(value) : most;
+        json_object_foreach((json_t *)(uintptr_t)p, name, value) if (label < 0 || !strcmp(name, t->names[label])) most =
+            json_number_value(value) > most ? json_number_value(value) : most;
         t->p[n] = most;
         t->y[n++] = (unsigned char)(label < 0 ? t->labels[i] != 0 : t->labels[i] >> label & 1);
     }
@@ -100,8 +108,10 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
     double ece;
     long right = 0, positive = 0;
     int n = gather(t, label);
-    for (int k = 0; k < n; k++)
-        right += (t->p[k] > v->threshold) == t->y[k], positive += t->y[k];
+    for (int k = 0; k < n; k++) {
+        right += (t->p[k] > v->threshold) == t->y[k];
+        positive += t->y[k];
+    }
     *area = NAN;
     if (r->rc || (r->rc = stats_auroc(t->p, t->y, n, RESAMPLES, 0.95, v->seed, area, &i, r->err)))
         return;
@@ -125,7 +135,11 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
 static int print(struct labelled *t, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
-    struct eval_facts f = {.task = "judge", .n_row = t->n, .threshold = v->threshold, .judge = eval_harm_name(t->harm), .judge_sha256 = eval_harm_sha256(t->harm)};
+    struct eval_facts f = {.task = "judge",
+                           .n_row = t->n,
+                           .threshold = v->threshold,
+                           .judge = eval_harm_name(t->harm),
+                           .judge_sha256 = eval_harm_sha256(t->harm)};
     struct eval_report r;
     double area, sum = 0;
     int n = 0;
@@ -138,15 +152,21 @@ static int print(struct labelled *t, const struct eval_work *w, struct error *er
     measure(t, &r, -1, v, &area);
     for (int k = 0; k < t->n_label && t->n_label > 1; k++) {
         measure(t, &r, k, v, &area);
-        if (!isnan(area))
-            sum += area, n++;
+        if (!isnan(area)) {
+            sum += area;
+            n++;
+        }
     }
     if (n) {
         eval_report_fact(&r, "labels in macro_auroc", json_integer(n));
         eval_report_value(&r, "macro_auroc", sum / n, r.n_row - f.n_unparsed, EVAL_NO_INTERVAL);
     }
-    eval_report_note(&r, "accuracy at the threshold (strict), Wilson 95 %%; AUROC and expected calibration error (%d equal bins) with bootstrap BCa 95 %% intervals over rows;\n"
-                         "majority accuracy: what always saying the commoner answer gives; macro_auroc: mean over labels with at least %d positives", BINS, LEAST_POSITIVES);
+    eval_report_note(&r,
+                     "accuracy at the threshold (strict), Wilson 95 %%; AUROC and expected calibration error (%d equal "
+                     "bins) with bootstrap BCa 95 %% intervals over rows;\n"
+                     "majority accuracy: what always saying the commoner answer gives; macro_auroc: mean over labels "
+                     "with at least %d positives",
+                     BINS, LEAST_POSITIVES);
     return eval_report_finish(&r, w);
 }
 
@@ -155,11 +175,13 @@ static int run(const struct eval_work *w, struct error *err)
     const struct eval_options *v = w->options;
     struct labelled t = {0};
     json_t *settings = NULL;
-    int rc = eval_require(v->test, "test", "rows with \"prompt\", \"response\" and \"labels\" or BeaverTails' \"category\"", err);
+    int rc = eval_require(v->test, "test",
+                          "rows with \"prompt\", \"response\" and \"labels\" or BeaverTails' \"category\"", err);
     rc = rc ? rc : eval_harm_open(&t.harm, w->device, v, err);
     if (!rc) {
         t.n_label = eval_harm_labels(t.harm, t.names);
-        settings = json_pack("{s:s, s:s, s:s, s:s, s:i}", "task", w->task->name, "judge", eval_harm_name(t.harm), "judge-sha256", eval_harm_sha256(t.harm), "test", v->test, "limit", v->limit);
+        settings = json_pack("{s:s, s:s, s:s, s:s, s:i}", "task", w->task->name, "judge", eval_harm_name(t.harm),
+                             "judge-sha256", eval_harm_sha256(t.harm), "test", v->test, "limit", v->limit);
         rc = settings ? eval_journal_file(settings, "test-sha256", v->test, err) : error_set_nomem(err, 64, "settings");
     }
     rc = rc ? rc : read_rows(&t, v, err);
@@ -168,8 +190,12 @@ static int run(const struct eval_work *w, struct error *err)
     rc = rc ? rc : print(&t, w, err);
     eval_journal_close(t.journal);
     eval_harm_close(t.harm);
-    json_decref(settings), json_decref(t.rows);
-    mem_free(t.texts), mem_free(t.labels), mem_free(t.p), mem_free(t.y);
+    json_decref(settings);
+    json_decref(t.rows);
+    mem_free(t.texts);
+    mem_free(t.labels);
+    mem_free(t.p);
+    mem_free(t.y);
     return rc;
 }
 

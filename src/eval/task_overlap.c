@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task overlap: seeds against the test set, what a run generated against both; shared 8- and 13-grams, ROUGE-L, and with --model the nearest embedding. With a model
- * also whether it has seen the test set (eval_seen.c). Every pair that counts is listed. */
+/* isara eval --task overlap: seeds against the test set, what a run generated against both; shared 8- and 13-grams,
+ * ROUGE-L, and with --model the nearest embedding. With a model also whether it has seen the test set (eval_seen.c).
+ * Every pair that counts is listed. */
 #include "eval/eval_sets.h"
 
 #include "base/mem.h"
@@ -12,27 +13,30 @@
 #include <math.h>
 #include <string.h>
 
-#define ROUGE_ALIKE 0.7   /* the sift's and self-instruct's rule */
+#define ROUGE_ALIKE 0.7 /* the sift's and self-instruct's rule */
 #define COSINE_ALIKE 0.95
 
 struct overlap {
     const struct eval_options *v;
     struct eval_model parts;
     struct eval_report report;
-    struct buf pairs;          /* JSON Lines */
+    struct buf pairs; /* JSON Lines */
     int n_pair;
     struct error *err;
 };
 
-static int list_pair(struct overlap *o, const struct eval_set *a, int i, const struct eval_set *b, int k, const char *kind, double value)
+static int list_pair(struct overlap *o, const struct eval_set *a, int i, const struct eval_set *b, int k,
+                     const char *kind, double value)
 {
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:s, s:s}", "of", b->name, "in", a->name, "id", b->items[k].id, "other_id", a->items[i].id, "kind", kind, "value", value,
-                            "question", b->items[k].question, "other_question", a->items[i].question);
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:s, s:s}", "of", b->name, "in", a->name, "id",
+                            b->items[k].id, "other_id", a->items[i].id, "kind", kind, "value", value, "question",
+                            b->items[k].question, "other_question", a->items[i].question);
     int rc = row ? jsontext_dump(&o->pairs, row, 0, o->err) : error_set_nomem(o->err, 64, "a pair");
     buf_putc(&o->pairs, '\n');
     json_decref(row);
     if (!rc && ++o->n_pair <= 10)
-        eval_report_note(&o->report, "  %s %s ~ %s %s, %s %.3f: %.60s | %.60s", b->name, b->items[k].id, a->name, a->items[i].id, kind, value, b->items[k].question, a->items[i].question);
+        eval_report_note(&o->report, "  %s %s ~ %s %s, %s %.3f: %.60s | %.60s", b->name, b->items[k].id, a->name,
+                         a->items[i].id, kind, value, b->items[k].question, a->items[i].question);
     return rc;
 }
 
@@ -49,7 +53,8 @@ static int by_words(struct overlap *o, const struct eval_set *a, const struct ev
 {
     struct overlap_text *x = mem_calloc((size_t)a->n + 1, sizeof *x), *y = mem_calloc((size_t)b->n + 1, sizeof *y);
     struct overlap_hit *hits = mem_calloc((size_t)b->n + 1, sizeof *hits);
-    int rc = x && y && hits ? 0 : error_set_nomem(o->err, (size_t)b->n * sizeof *hits, "overlaps"), n8 = 0, n13 = 0, alike = 0;
+    int rc = x && y && hits ? 0 : error_set_nomem(o->err, (size_t)b->n * sizeof *hits, "overlaps"), n8 = 0, n13 = 0,
+        alike = 0;
     for (int i = 0; i < a->n && !rc; i++)
         x[i] = (struct overlap_text){a->items[i].question, a->items[i].text};
     for (int i = 0; i < b->n && !rc; i++)
@@ -57,7 +62,9 @@ static int by_words(struct overlap *o, const struct eval_set *a, const struct ev
     rc = rc ? rc : overlap_find(x, a->n, y, b->n, hits, o->err);
     for (int k = 0; k < b->n && !rc; k++) {
         const struct overlap_hit *h = &hits[k];
-        n8 += h->gram8 >= 0, n13 += h->gram13 >= 0, alike += h->rouge_l > ROUGE_ALIKE;
+        n8 += h->gram8 >= 0;
+        n13 += h->gram13 >= 0;
+        alike += h->rouge_l > ROUGE_ALIKE;
         if (h->gram13 >= 0)
             rc = list_pair(o, a, h->gram13, b, k, "13-gram", 1);
         else if (h->gram8 >= 0)
@@ -70,7 +77,9 @@ static int by_words(struct overlap *o, const struct eval_set *a, const struct ev
         share(o, a, b, "13gram", n13);
         share(o, a, b, "rougeL", alike);
     }
-    mem_free(x), mem_free(y), mem_free(hits);
+    mem_free(x);
+    mem_free(y);
+    mem_free(hits);
     return rc;
 }
 
@@ -96,7 +105,8 @@ static int by_embedding(struct overlap *o, const struct eval_set *a, const struc
     for (int k = 0; k < b->n && !rc; k++) {
         struct retriever_hit hit = {0, 0};
         int found = 0;
-        rc = retriever_find(r, &(struct retriever_query){b->items[k].question, y + (size_t)k * (size_t)dim}, 1, -1, &hit, &found, o->err);
+        rc = retriever_find(r, &(struct retriever_query){b->items[k].question, y + (size_t)k * (size_t)dim}, 1, -1,
+                            &hit, &found, o->err);
         if (!rc && found && hit.score >= COSINE_ALIKE) {
             alike++;
             rc = list_pair(o, a, hit.index, b, k, "embedding", hit.score);
@@ -105,7 +115,8 @@ static int by_embedding(struct overlap *o, const struct eval_set *a, const struc
     if (!rc)
         share(o, a, b, "embedding", alike);
     retriever_free(r);
-    mem_free(x), mem_free(y);
+    mem_free(x);
+    mem_free(y);
     return rc;
 }
 
@@ -122,7 +133,8 @@ static int write_pairs(struct overlap *o)
     char *path = o->v->output ? path_join(o->v->output, "overlap_pairs.jsonl") : NULL;
     if (!o->v->output)
         return 0;
-    int rc = path && !o->pairs.failed ? dirs_make(o->v->output, o->err) : error_set_nomem(o->err, o->pairs.len, "pairs");
+    int rc =
+        path && !o->pairs.failed ? dirs_make(o->v->output, o->err) : error_set_nomem(o->err, o->pairs.len, "pairs");
     rc = rc ? rc : file_write(path, o->pairs.data ? o->pairs.data : "", o->pairs.len, o->err);
     if (!rc)
         eval_report_note(&o->report, "pairs: %s", path);
@@ -138,7 +150,9 @@ static int run(const struct eval_work *w, struct error *err)
     char sha256[65] = "";
     int rc = eval_require(v->test, "test", "the test set", err);
     if (!rc && !v->seeds && !v->input)
-        rc = error_set(err, ERROR_USAGE, "wanted --seeds FILE, --input RUN (a run directory or a generated.jsonl), or both, to compare with --test");
+        rc = error_set(
+            err, ERROR_USAGE,
+            "wanted --seeds FILE, --input RUN (a run directory or a generated.jsonl), or both, to compare with --test");
     rc = rc ? rc : eval_set_read(&test, "test", v->test, err);
     rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", v->seeds, err);
     rc = rc || !v->input ? rc : eval_set_read_run(&made, v->input, err);
@@ -146,7 +160,13 @@ static int run(const struct eval_work *w, struct error *err)
         rc = eval_model_load(&o.parts, w->device, v->dtype, MODEL_LM, err);
     if (!rc && v->model)
         rc = checkpoint_sha256(o.parts.checkpoint, sha256, err);
-    eval_report_begin(&o.report, &(struct eval_facts){.task = w->task->name, .n_row = rc ? 1 : test.n, .threshold = ROUGE_ALIKE, .judge = v->model, .judge_sha256 = v->model ? sha256 : NULL}, err);
+    eval_report_begin(&o.report,
+                      &(struct eval_facts){.task = w->task->name,
+                                           .n_row = rc ? 1 : test.n,
+                                           .threshold = ROUGE_ALIKE,
+                                           .judge = v->model,
+                                           .judge_sha256 = v->model ? sha256 : NULL},
+                      err);
     o.report.rc = rc ? rc : o.report.rc;
     eval_report_fact(&o.report, "n_seeds", json_integer(seeds.n));
     eval_report_fact(&o.report, "n_generated", json_integer(made.n));
@@ -155,7 +175,9 @@ static int run(const struct eval_work *w, struct error *err)
     rc = rc ? rc : compare(&o, &made, &test);
     rc = rc ? rc : compare(&o, &seeds, &made);
     if (!rc)
-        eval_report_note(&o.report, "shares with Clopper-Pearson 95 %% intervals; rougeL: F1 of the questions above %g; embedding: cosine at least %g; n-grams of question and answer; %d pairs",
+        eval_report_note(&o.report,
+                         "shares with Clopper-Pearson 95 %% intervals; rougeL: F1 of the questions above %g; "
+                         "embedding: cosine at least %g; n-grams of question and answer; %d pairs",
                          ROUGE_ALIKE, COSINE_ALIKE, o.n_pair);
     rc = rc ? rc : write_pairs(&o);
     eval_model_close(&o.parts); /* eval_seen loads it its own way */
@@ -164,8 +186,11 @@ static int run(const struct eval_work *w, struct error *err)
     o.report.rc = o.report.rc ? o.report.rc : rc;
     rc = eval_report_finish(&o.report, w);
     buf_free(&o.pairs);
-    eval_set_free(&seeds), eval_set_free(&test), eval_set_free(&made);
+    eval_set_free(&seeds);
+    eval_set_free(&test);
+    eval_set_free(&made);
     return rc;
 }
 
-const struct eval_task eval_overlap = {"overlap", "contamination: seeds, test and generated data in each other; whether a model has seen the test", run};
+const struct eval_task eval_overlap = {
+    "overlap", "contamination: seeds, test and generated data in each other; whether a model has seen the test", run};

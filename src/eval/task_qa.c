@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task qa: any question-answer pairs. Exact match, word F1 and ROUGE-L of the answers, and the negative log-likelihood of the reference answers. */
+/* isara eval --task qa: any question-answer pairs. Exact match, word F1 and ROUGE-L of the answers, and the negative
+ * log-likelihood of the reference answers. */
 #include "eval/parts.h"
 
 #include "answer/seeds.h"
@@ -18,7 +19,7 @@ struct qa {
     struct eval_answers e;
     struct seeds test;
     const char **questions;
-    double *values[N_METRIC];  /* [n] each; NAN: this row lacks it */
+    double *values[N_METRIC]; /* [n] each; NAN: this row lacks it */
     int wanted[N_METRIC];
     long n_token;
 };
@@ -37,11 +38,15 @@ static int choose(struct qa *q, const struct eval_options *v, struct error *err)
         while (m < N_METRIC && (strlen(metric_names[m]) != length || strncmp(metric_names[m], s, length)))
             m++;
         if (m == N_METRIC)
-            return error_set(err, ERROR_USAGE, "--metrics: wanted exact, f1, rougeL, nll with commas between, found \"%.*s\"", (int)length, s);
-        q->wanted[m] = 1, n++;
+            return error_set(err, ERROR_USAGE,
+                             "--metrics: wanted exact, f1, rougeL, nll with commas between, found \"%.*s\"",
+                             (int)length, s);
+        q->wanted[m] = 1;
+        n++;
     }
     if (q->wanted[NLL] && !v->model)
-        return error_set(err, ERROR_USAGE, "--metrics nll: needs --model, whose likelihood of the reference answers it is");
+        return error_set(err, ERROR_USAGE,
+                         "--metrics nll: needs --model, whose likelihood of the reference answers it is");
     return n ? 0 : error_set(err, ERROR_USAGE, "--metrics: wanted exact, f1, rougeL or nll");
 }
 
@@ -55,7 +60,8 @@ static int rouge(const char *answer, const char *reference, double *out, struct 
     rc = rc ? rc : rouge_text_init(&b, v, reference, strlen(reference), err);
     rc = rc ? rc : rouge_l(&b, &a, &s, err);
     *out = 100 * s.f;
-    rouge_text_deinit(&a), rouge_text_deinit(&b);
+    rouge_text_deinit(&a);
+    rouge_text_deinit(&b);
     rouge_vocab_free(v);
     return rc;
 }
@@ -74,7 +80,10 @@ static int score_texts(struct qa *q, struct error *err)
         overlooked += rouge_overlooks(text) || rouge_overlooks(reference);
     }
     if (overlooked && q->wanted[ROUGE_L])
-        log_line(LOG_WARNING, "rougeL: %d rows have letters outside a-z that rouge_score's words do not see; of other scripts exact and f1 say more", overlooked);
+        log_line(LOG_WARNING,
+                 "rougeL: %d rows have letters outside a-z that rouge_score's words do not see; of other scripts exact "
+                 "and f1 say more",
+                 overlooked);
     return rc;
 }
 
@@ -93,14 +102,18 @@ static int score_references(struct qa *q, struct error *err)
                 pairs[n++] = (struct answers_pair){i, q->test.items[i].answer};
         rc = n ? answers_score(q->e.answers, q->e.questions, q->e.n, pairs, n, scores, err) : 0;
         for (int k = 0; k < n && !rc; k++)
-            rc = eval_journal_put(j, "reference", pairs[k].question, json_pack("{s:f, s:i}", "logprob", scores[k].logprob, "n_token", scores[k].n_token), err);
+            rc = eval_journal_put(j, "reference", pairs[k].question,
+                                  json_pack("{s:f, s:i}", "logprob", scores[k].logprob, "n_token", scores[k].n_token),
+                                  err);
         first = i;
     }
     for (int i = 0; i < q->e.n && !rc; i++) {
         const json_t *row = eval_journal_get(j, "reference", i);
         json_int_t n = json_integer_value(json_object_get(row, "n_token"));
-        if (n > 0)
-            q->values[NLL][i] = -json_real_value(json_object_get(row, "logprob")) / (double)n, q->n_token += n;
+        if (n > 0) {
+            q->values[NLL][i] = -json_real_value(json_object_get(row, "logprob")) / (double)n;
+            q->n_token += n;
+        }
     }
     return rc;
 }
@@ -109,7 +122,8 @@ static json_t *sample(void *user, int i)
 {
     const struct qa *q = user;
     const struct seed *t = &q->test.items[i];
-    json_t *s = json_pack("{s:{s:s, s:s, s:s?}, s:s?}", "doc", "id", t->id, "question", t->question, "answer", t->answer, "target", t->answer);
+    json_t *s = json_pack("{s:{s:s, s:s, s:s?}, s:s?}", "doc", "id", t->id, "question", t->question, "answer",
+                          t->answer, "target", t->answer);
     for (int m = 0; m < N_METRIC; m++)
         if (s && q->wanted[m])
             json_object_set_new(s, metric_names[m], isnan(q->values[m][i]) ? json_null() : json_real(q->values[m][i]));
@@ -122,8 +136,10 @@ static int print(struct qa *q, const struct eval_work *w, struct error *err)
     struct eval_facts f = {.task = "qa", .threshold = NAN};
     struct eval_report r;
     eval_answers_count(&q->e, &f);
-    if (!q->e.want_answers)
-        f.n_missing = 0, f.n_truncated = 0;
+    if (!q->e.want_answers) {
+        f.n_missing = 0;
+        f.n_truncated = 0;
+    }
     eval_report_begin(&r, &f, err);
     double *x = mem_alloc(((size_t)q->e.n + 1) * sizeof *x);
     if (!x)
@@ -143,7 +159,8 @@ static int print(struct qa *q, const struct eval_work *w, struct error *err)
         eval_report_value(&r, metric_names[m], stats_mean(x, n), n, i);
     }
     mem_free(x);
-    eval_report_note(&r, "exact and f1 as SQuAD's, shares; rougeL x100; nll: mean over rows of nats a reference token; 95 %% intervals: Wilson, else " EVAL_INTERVALS);
+    eval_report_note(&r, "exact and f1 as SQuAD's, shares; rougeL x100; nll: mean over rows of nats a reference token; "
+                         "95 %% intervals: Wilson, else " EVAL_INTERVALS);
     eval_save(&q->e, &r, v, sample, q);
     return eval_report_finish(&r, w);
 }
@@ -152,7 +169,8 @@ static int run(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct qa q = {.e = {.task = w->task->name}};
-    int rc = eval_require(v->test, "test", "questions with reference answers, in any of the formats of docs/FORMATS.md", err);
+    int rc = eval_require(v->test, "test", "questions with reference answers, in any of the formats of docs/FORMATS.md",
+                          err);
     rc = rc ? rc : choose(&q, v, err);
     rc = rc ? rc : seeds_read(&q.test, v->test, 0, err);
     q.e.n = v->limit && v->limit < q.test.n ? v->limit : q.test.n;
@@ -181,4 +199,5 @@ static int run(const struct eval_work *w, struct error *err)
     return rc;
 }
 
-const struct eval_task eval_qa = {"qa", "any question-answer pairs: exact match, F1, ROUGE-L, likelihood of the references", run};
+const struct eval_task eval_qa = {
+    "qa", "any question-answer pairs: exact match, F1, ROUGE-L, likelihood of the references", run};

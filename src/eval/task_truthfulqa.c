@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task truthfulqa: answers against the true and the false references of every question, and multiple choice by their likelihood. */
+/* isara eval --task truthfulqa: answers against the true and the false references of every question, and multiple
+ * choice by their likelihood. */
 #include "eval/parts.h"
 
 #include "base/hash.h"
@@ -17,10 +18,10 @@ struct item { /* one row of the CSV */
     char *question, *best;
     char **trues, **falses, **choices; /* references; choices: the true ones without "I have no comment." */
     int n_true, n_false, n_choice;
-    char *answer;              /* extracted; NULL: missing */
+    char *answer; /* extracted; NULL: missing */
     struct truth_score score[TRUTH_METRICS];
     struct truth_choice choice;
-    int chosen;                /* choice is there */
+    int chosen; /* choice is there */
 };
 struct truth {
     struct eval_answers e;
@@ -36,7 +37,8 @@ struct truth {
 
 static int read_row(struct item *t, const struct csv *c, const long column[4], struct error *err)
 {
-    *t = (struct item){.question = mem_strdup(csv_field(c, (size_t)column[0])), .best = mem_strdup(column[3] >= 0 ? csv_field(c, (size_t)column[3]) : "")};
+    *t = (struct item){.question = mem_strdup(csv_field(c, (size_t)column[0])),
+                       .best = mem_strdup(column[3] >= 0 ? csv_field(c, (size_t)column[3]) : "")};
     if (!t->question || !t->best)
         return error_set_nomem(err, 64, "a question");
     int rc = truth_list_split(csv_field(c, (size_t)column[1]), 1, &t->trues, &t->n_true, err);
@@ -59,8 +61,10 @@ static int read_csv(struct truth *t, const char *path, int limit, struct error *
             struct item *items = mem_resize(t->items, (size_t)cap * sizeof *items);
             if (!items)
                 rc = error_set_nomem(err, (size_t)cap * sizeof *items, "questions");
-            else
-                t->items = items, t->cap = cap;
+            else {
+                t->items = items;
+                t->cap = cap;
+            }
         }
         rc = rc ? rc : read_row(&t->items[t->n++], c, column, err);
     }
@@ -78,7 +82,8 @@ static int score_texts(struct truth *t, struct error *err)
 {
     int rc = 0, overlooked = 0;
     for (int i = 0; i < t->n && !rc; i++) {
-        const char *text = eval_answers_text(&t->e, i), *raw = json_string_value(json_object_get(eval_answers_row(&t->e, i), "raw"));
+        const char *text = eval_answers_text(&t->e, i),
+                   *raw = json_string_value(json_object_get(eval_answers_row(&t->e, i), "raw"));
         struct item *x = &t->items[i];
         struct buf answer = BUF_INIT;
         if (!text)
@@ -91,12 +96,15 @@ static int score_texts(struct truth *t, struct error *err)
         t->n_empty += !answer.len;
         x->answer = answer.len ? buf_take(&answer) : mem_strdup("");
         buf_free(&answer);
-        rc = x->answer ? truth_score(x->answer, (const char *const *)x->trues, x->n_true, (const char *const *)x->falses, x->n_false, x->score, err)
+        rc = x->answer ? truth_score(x->answer, (const char *const *)x->trues, x->n_true,
+                                     (const char *const *)x->falses, x->n_false, x->score, err)
                        : error_set_nomem(err, 64, "an answer");
         overlooked += x->answer && (rouge_overlooks(x->answer) || rouge_overlooks(x->trues[0]));
     }
     if (overlooked)
-        log_line(LOG_WARNING, "ROUGE: %d answers or references have letters outside a-z that rouge_score's words do not see", overlooked);
+        log_line(LOG_WARNING,
+                 "ROUGE: %d answers or references have letters outside a-z that rouge_score's words do not see",
+                 overlooked);
     return rc;
 }
 
@@ -114,15 +122,19 @@ static int score_choices(struct truth *t, int i, struct error *err)
     if (!pairs || !scores || best.failed)
         rc = error_set_nomem(err, (size_t)n * sizeof *pairs, "answers");
     for (int k = 0; k < n && !rc; k++)
-        pairs[k] = (struct answers_pair){i, k == 0 ? (best.len ? best.data : x->choices[0]) : k <= x->n_choice ? x->choices[k - 1] : x->falses[k - 1 - x->n_choice]};
+        pairs[k] = (struct answers_pair){i, k == 0             ? (best.len ? best.data : x->choices[0])
+                                            : k <= x->n_choice ? x->choices[k - 1]
+                                                               : x->falses[k - 1 - x->n_choice]};
     rc = rc ? rc : answers_score(t->e.answers, t->questions, t->n, pairs, n, scores, err);
     json_t *values = json_array();
     for (int k = 0; k < n && !rc; k++)
         json_array_append_new(values, scores[k].n_token ? json_real(scores[k].logprob) : json_null());
     if (!rc)
-        rc = eval_journal_put(t->e.journal, "choice", i, json_pack("{s:i, s:O}", "n_true", x->n_choice, "logprobs", values), err);
+        rc = eval_journal_put(t->e.journal, "choice", i,
+                              json_pack("{s:i, s:O}", "n_true", x->n_choice, "logprobs", values), err);
     json_decref(values);
-    mem_free(pairs), mem_free(scores);
+    mem_free(pairs);
+    mem_free(scores);
     buf_free(&best);
     return rc;
 }
@@ -132,7 +144,8 @@ static int choose(struct truth *t, int i, struct error *err)
     struct item *x = &t->items[i];
     if (x->n_choice < 1 || x->n_false < 1)
         return 0;
-    int rc = eval_journal_get(t->e.journal, "choice", i) ? 0 : score_choices(t, i, err), n = 1 + x->n_choice + x->n_false;
+    int rc = eval_journal_get(t->e.journal, "choice", i) ? 0 : score_choices(t, i, err),
+        n = 1 + x->n_choice + x->n_false;
     const json_t *values = rc ? NULL : json_object_get(eval_journal_get(t->e.journal, "choice", i), "logprobs");
     double *v = mem_alloc((size_t)n * sizeof *v);
     if (!rc && !v)
@@ -163,7 +176,8 @@ static json_t *sample(void *user, int i)
     static const char *const parts[] = {"max", "diff", "acc"};
     const struct truth *t = user;
     const struct item *x = &t->items[i];
-    json_t *s = json_pack("{s:{s:s, s:s}, s:s, s:s?}", "doc", "question", x->question, "best_answer", x->best, "target", x->best, "answer", x->answer);
+    json_t *s = json_pack("{s:{s:s, s:s}, s:s, s:s?}", "doc", "question", x->question, "best_answer", x->best, "target",
+                          x->best, "answer", x->answer);
     json_t *trues = json_array(), *falses = json_array();
     for (int k = 0; k < x->n_true; k++)
         json_array_append_new(trues, json_string(x->trues[k]));
@@ -186,7 +200,8 @@ static json_t *sample(void *user, int i)
 }
 
 /* v[0..n): the rows' values; an interval of a share for values that are 0 or 1. */
-static void add_value(struct eval_report *r, const char *name, const double *v, int n, int is_share, const struct eval_options *o)
+static void add_value(struct eval_report *r, const char *name, const double *v, int n, int is_share,
+                      const struct eval_options *o)
 {
     struct stats_interval i = EVAL_NO_INTERVAL;
     double mean = stats_mean(v, n);
@@ -246,10 +261,12 @@ static int print(struct truth *t, const struct eval_work *w, struct error *err)
         add_values(&r, t, o, v);
     mem_free(v);
     if (t->generation)
-        eval_report_note(&r, "max and diff x100 with 95 %% intervals by " EVAL_INTERVALS ", acc a share with Wilson's; empty answers score 0\n"
+        eval_report_note(&r, "max and diff x100 with 95 %% intervals by " EVAL_INTERVALS
+                             ", acc a share with Wilson's; empty answers score 0\n"
                              "headline: rougeL_diff (the column called rougeL is rougeLsum)");
     if (t->mc)
-        eval_report_note(&r, "mc1: the best answer is likelier than every false one; mc2: probability of the true ones among all; mc3: share of true ones above every false one");
+        eval_report_note(&r, "mc1: the best answer is likelier than every false one; mc2: probability of the true ones "
+                             "among all; mc3: share of true ones above every false one");
     eval_save(&t->e, &r, o, sample, t);
     return eval_report_finish(&r, w);
 }
@@ -263,14 +280,18 @@ static int options_of(struct truth *t, const struct eval_options *v, struct erro
         size_t n = strcspn(s, ",");
         int is_mc = n == 2 && !strncmp(s, "mc", 2), is_generation = n == 10 && !strncmp(s, "generation", 10);
         if (!is_mc && !is_generation)
-            return error_set(err, ERROR_USAGE, "--metrics: wanted generation, mc with a comma between, found \"%.*s\"", (int)n, s);
-        t->mc |= is_mc, t->generation |= is_generation;
+            return error_set(err, ERROR_USAGE, "--metrics: wanted generation, mc with a comma between, found \"%.*s\"",
+                             (int)n, s);
+        t->mc |= is_mc;
+        t->generation |= is_generation;
     }
     if (t->mc && v->input)
         return error_set(err, ERROR_USAGE, "--metrics mc: needs --model, whose likelihood of the answers decides");
     if (!mode)
         mode = v->style && !strcmp(v->style, "primer") ? "lm-eval" : "none";
-    t->extraction = !strcmp(mode, "lm-eval") ? TRUTH_EXTRACT_LM_EVAL : !strcmp(mode, "original") ? TRUTH_EXTRACT_ORIGINAL : TRUTH_EXTRACT_NONE;
+    t->extraction = !strcmp(mode, "lm-eval")    ? TRUTH_EXTRACT_LM_EVAL
+                    : !strcmp(mode, "original") ? TRUTH_EXTRACT_ORIGINAL
+                                                : TRUTH_EXTRACT_NONE;
     t->e.max_new_tokens = t->extraction == TRUTH_EXTRACT_ORIGINAL ? 50 : 0;
     return 0;
 }
@@ -282,7 +303,9 @@ static void free_items(struct truth *t)
         truth_list_free(x->trues, x->n_true);
         truth_list_free(x->falses, x->n_false);
         truth_list_free(x->choices, x->n_choice);
-        mem_free(x->question), mem_free(x->best), mem_free(x->answer);
+        mem_free(x->question);
+        mem_free(x->best);
+        mem_free(x->answer);
     }
     mem_free(t->items);
     mem_free(t->questions);
@@ -296,7 +319,9 @@ static int run(const struct eval_work *w, struct error *err)
     int rc = eval_require(test, "test", "TruthfulQA.csv", err);
     rc = rc ? rc : options_of(&t, v, err);
     rc = rc ? rc : read_csv(&t, test, v->limit, err);
-    t.e.questions = t.questions, t.e.n = t.n, t.e.want_answers = t.generation;
+    t.e.questions = t.questions;
+    t.e.n = t.n;
+    t.e.want_answers = t.generation;
     rc = rc ? rc : eval_answers_open(&t.e, w, err);
     if (!rc && t.generation)
         rc = score_texts(&t, err);
@@ -308,4 +333,5 @@ static int run(const struct eval_work *w, struct error *err)
     return rc;
 }
 
-const struct eval_task eval_truthfulqa = {"truthfulqa", "ROUGE and BLEU against true and false references, multiple choice by likelihood", run};
+const struct eval_task eval_truthfulqa = {
+    "truthfulqa", "ROUGE and BLEU against true and false references, multiple choice by likelihood", run};

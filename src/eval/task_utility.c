@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task utility: how often a reward model prefers an answer to the reference answer of the same prompt. A cost model's scores are turned round, so that more is
- * always better; scores are normalised where the model's configuration says so; equal scores are ties and count half. */
+/* isara eval --task utility: how often a reward model prefers an answer to the reference answer of the same prompt. A
+ * cost model's scores are turned round, so that more is always better; scores are normalised where the model's
+ * configuration says so; equal scores are ties and count half. */
 #include "eval/parts.h"
 
 #include "answer/seeds.h"
@@ -32,9 +33,10 @@ static const char *reference_of(const json_t *outputs, const char *question, int
     for (int k = 0; k < 3; k++) {
         if (!json_is_string(json_object_get(json_array_get(outputs, 0), names[k])))
             continue;
-        json_array_foreach((json_t *)(uintptr_t)outputs, i, item)
-            if (json_is_string(json_object_get(item, names[k])) && !strcmp(json_string_value(json_object_get(item, names[k])), question))
-                return eval_output_text(item);
+        json_array_foreach((json_t *)(uintptr_t)outputs, i,
+                           item) if (json_is_string(json_object_get(item, names[k])) &&
+                                     !strcmp(json_string_value(json_object_get(item, names[k])),
+                                             question)) return eval_output_text(item);
         return NULL;
     }
     return eval_output_text(json_array_get(outputs, (size_t)row));
@@ -43,11 +45,16 @@ static const char *reference_of(const json_t *outputs, const char *question, int
 static int read_texts(struct utility *u, const struct eval_options *v, struct error *err)
 {
     int found = 0, rc = eval_require(v->test, "test", "prompts, in any of the formats of docs/FORMATS.md", err);
-    rc = rc ? rc : eval_require(v->reference, "reference", "the answers that are compared with: JSON Lines with \"answer\" (or \"text\", \"output\", \"response\")", err);
+    rc = rc ? rc
+            : eval_require(v->reference, "reference",
+                           "the answers that are compared with: JSON Lines with \"answer\" (or \"text\", \"output\", "
+                           "\"response\")",
+                           err);
     rc = rc ? rc : seeds_read(&u->test, v->test, 0, err);
     rc = rc ? rc : eval_load_array(&u->outputs, v->reference, err);
     u->e.n = v->limit && v->limit < u->test.n ? v->limit : u->test.n;
-    u->questions = mem_calloc((size_t)u->e.n + 1, sizeof *u->questions), u->references = mem_calloc((size_t)u->e.n + 1, sizeof *u->references);
+    u->questions = mem_calloc((size_t)u->e.n + 1, sizeof *u->questions);
+    u->references = mem_calloc((size_t)u->e.n + 1, sizeof *u->references);
     if (!rc && (!u->questions || !u->references))
         rc = error_set_nomem(err, (size_t)u->e.n * sizeof *u->questions, "questions");
     for (int i = 0; i < u->e.n && !rc; i++) {
@@ -56,18 +63,26 @@ static int read_texts(struct utility *u, const struct eval_options *v, struct er
         found += u->references[i] != NULL;
     }
     u->e.questions = u->questions;
-    return rc || found ? rc : error_set(err, ERROR_DATA, "%s: no answer belongs to any of the %d prompts of %s", v->reference, u->e.n, v->test);
+    return rc || found ? rc
+                       : error_set(err, ERROR_DATA, "%s: no answer belongs to any of the %d prompts of %s",
+                                   v->reference, u->e.n, v->test);
 }
 
 static int open_judge(struct utility *u, struct device *device, const struct eval_options *v, struct error *err)
 {
     static const char *const types[] = {"reward", "cost, sign turned", "critic"};
     enum dtype dtype = v->dtype;
-    int rc = eval_require(v->judge, "judge", "a reward or cost model (LlamaForScore; isara train --task reward makes one)", err);
-    rc = rc ? rc : judge_open(&u->judge, device, &(struct judge_options){.model = v->judge, .task = MODEL_REWARD, .no_eos = !v->append_eos, .dtype = dtype}, err);
+    int rc = eval_require(v->judge, "judge",
+                          "a reward or cost model (LlamaForScore; isara train --task reward makes one)", err);
+    rc = rc ? rc
+            : judge_open(&u->judge, device,
+                         &(struct judge_options){
+                             .model = v->judge, .task = MODEL_REWARD, .no_eos = !v->append_eos, .dtype = dtype},
+                         err);
     if (!rc)
-        snprintf(u->name, sizeof u->name, "%s (%s%s, %s EOS, %s)", v->judge, types[judge_desc(u->judge)->score_type], judge_desc(u->judge)->normalize ? ", normalised" : "",
-                 v->append_eos ? "at" : "without", dtype_name(dtype));
+        snprintf(u->name, sizeof u->name, "%s (%s%s, %s EOS, %s)", v->judge, types[judge_desc(u->judge)->score_type],
+                 judge_desc(u->judge)->normalize ? ", normalised" : "", v->append_eos ? "at" : "without",
+                 dtype_name(dtype));
     return rc;
 }
 
@@ -91,8 +106,11 @@ static int score_chunk(struct utility *u, const int *rows, int n, struct error *
     }
     int rc = judge_run(u->judge, texts, 2 * n, scores, truncated, err);
     for (int i = 0; i < n && !rc; i++)
-        rc = eval_journal_put(u->e.journal, "score", rows[i], json_pack("{s:f, s:f, s:b}", "score", utility_of(u, (double)scores[2 * i * width]), "reference_score",
-                                                                        utility_of(u, (double)scores[(2 * i + 1) * width]), "truncated", truncated[2 * i] || truncated[2 * i + 1]), err);
+        rc = eval_journal_put(u->e.journal, "score", rows[i],
+                              json_pack("{s:f, s:f, s:b}", "score", utility_of(u, (double)scores[2 * i * width]),
+                                        "reference_score", utility_of(u, (double)scores[(2 * i + 1) * width]),
+                                        "truncated", truncated[2 * i] || truncated[2 * i + 1]),
+                              err);
     return rc ? rc : interrupt_check(err);
 }
 
@@ -122,11 +140,13 @@ static int by_value(const void *a, const void *b)
 static int print(struct utility *u, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
-    struct eval_facts f = {.task = "utility", .threshold = NAN, .judge = u->name, .judge_sha256 = judge_sha256(u->judge)};
+    struct eval_facts f = {
+        .task = "utility", .threshold = NAN, .judge = u->name, .judge_sha256 = judge_sha256(u->judge)};
     struct eval_report r;
     struct stats_interval wins, means;
     int n = 0, ties = 0, won = 0;
-    double *win = mem_alloc(((size_t)u->e.n + 1) * sizeof *win), *difference = mem_alloc(((size_t)u->e.n + 1) * sizeof *difference);
+    double *win = mem_alloc(((size_t)u->e.n + 1) * sizeof *win),
+           *difference = mem_alloc(((size_t)u->e.n + 1) * sizeof *difference);
     int rc = win && difference ? 0 : error_set_nomem(err, (size_t)u->e.n * sizeof *win, "pairs");
     eval_answers_count(&u->e, &f);
     f.n_missing = 0;
@@ -135,9 +155,11 @@ static int print(struct utility *u, const struct eval_work *w, struct error *err
         f.n_missing += !row;
         if (!row)
             continue;
-        double d = json_real_value(json_object_get(row, "score")) - json_real_value(json_object_get(row, "reference_score"));
+        double d =
+            json_real_value(json_object_get(row, "score")) - json_real_value(json_object_get(row, "reference_score"));
         f.n_truncated += json_is_true(json_object_get(row, "truncated"));
-        ties += d == 0, won += d > 0;
+        ties += d == 0;
+        won += d > 0;
         win[n] = d > 0 ? 100 : d < 0 ? 0 : 50;
         difference[n++] = d;
     }
@@ -152,10 +174,15 @@ static int print(struct utility *u, const struct eval_work *w, struct error *err
         eval_report_fact(&r, "n_losses", json_integer(n - won - ties));
         eval_report_value(&r, "mean_difference", n ? stats_mean(difference, n) : NAN, n, means);
         qsort(difference, (size_t)n, sizeof *difference, by_value);
-        eval_report_value(&r, "median_difference", n ? stats_quantile_sorted(difference, n, 0.5) : NAN, n, EVAL_NO_INTERVAL);
+        eval_report_value(&r, "median_difference", n ? stats_quantile_sorted(difference, n, 0.5) : NAN, n,
+                          EVAL_NO_INTERVAL);
     }
-    eval_report_note(&r, "win rate in percent against %s, ties half; 95 %% intervals over prompts by " EVAL_INTERVALS "; scores are relative: their scale means nothing between reward models", v->reference);
-    mem_free(win), mem_free(difference);
+    eval_report_note(&r,
+                     "win rate in percent against %s, ties half; 95 %% intervals over prompts by " EVAL_INTERVALS
+                     "; scores are relative: their scale means nothing between reward models",
+                     v->reference);
+    mem_free(win);
+    mem_free(difference);
     return eval_report_finish(&r, w);
 }
 
@@ -165,7 +192,8 @@ static int run(const struct eval_work *w, struct error *err)
     struct utility u = {.e = {.task = w->task->name, .want_answers = 1}};
     int rc = read_texts(&u, v, err);
     rc = rc ? rc : open_judge(&u, w->device, v, err);
-    if (!rc && !(u.e.more_settings = json_pack("{s:s, s:s, s:s}", "judge", u.name, "judge-sha256", judge_sha256(u.judge), "reference", v->reference)))
+    if (!rc && !(u.e.more_settings = json_pack("{s:s, s:s, s:s}", "judge", u.name, "judge-sha256",
+                                               judge_sha256(u.judge), "reference", v->reference)))
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_answers_open(&u.e, w, err);
     rc = rc ? rc : score_all(&u, err);
@@ -174,8 +202,10 @@ static int run(const struct eval_work *w, struct error *err)
     judge_close(u.judge);
     seeds_free(&u.test);
     json_decref(u.outputs);
-    mem_free(u.questions), mem_free(u.references);
+    mem_free(u.questions);
+    mem_free(u.references);
     return rc;
 }
 
-const struct eval_task eval_utility = {"utility", "win rate against reference answers under a reward or cost model", run};
+const struct eval_task eval_utility = {"utility", "win rate against reference answers under a reward or cost model",
+                                       run};

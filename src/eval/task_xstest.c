@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara eval --task xstest: does a model refuse what only sounds harmful? XSTest's prompts are safe ones and their unsafe contrasts; a good model refuses the second
- * kind only. Refusals are found by phrases (measure/refusal.h). */
+/* isara eval --task xstest: does a model refuse what only sounds harmful? XSTest's prompts are safe ones and their
+ * unsafe contrasts; a good model refuses the second kind only. Refusals are found by phrases (measure/refusal.h). */
 #include "eval/parts.h"
 
 #include "base/mem.h"
@@ -11,10 +11,16 @@
 #include <string.h>
 
 enum { MAX_TYPE = 64 };
-struct group { char name[80]; int safe; long n, refused, of; }; /* of: prompts, answered or not */
+/* of: prompts, answered or not */
+struct group {
+    char name[80];
+    int safe;
+    long n, refused, of;
+};
 struct xstest {
     struct eval_answers e;
-    char **prompts, **types; unsigned char *safe;
+    char **prompts, **types;
+    unsigned char *safe;
     int cap;
 };
 
@@ -29,9 +35,12 @@ static int push(struct xstest *t, const char *prompt, const char *type, int safe
         unsigned char *flags = types ? mem_resize(t->safe, (size_t)cap) : NULL;
         if (!flags)
             return error_set_nomem(err, (size_t)cap * sizeof *prompts, "prompts");
-        t->safe = flags, t->cap = cap;
+        t->safe = flags;
+        t->cap = cap;
     }
-    t->prompts[t->e.n] = mem_strdup(prompt), t->types[t->e.n] = mem_strdup(type), t->safe[t->e.n] = (unsigned char)safe;
+    t->prompts[t->e.n] = mem_strdup(prompt);
+    t->types[t->e.n] = mem_strdup(type);
+    t->safe[t->e.n] = (unsigned char)safe;
     t->e.n++;
     return t->prompts[t->e.n - 1] && t->types[t->e.n - 1] ? 0 : error_set_nomem(err, strlen(prompt), "a prompt");
 }
@@ -42,7 +51,8 @@ static int read_test(struct xstest *t, const struct eval_options *v, struct erro
     struct csv *c = NULL;
     int more, rc = eval_require(v->test, "test", "xstest_prompts.csv", err);
     rc = rc ? rc : csv_open(&c, v->test, err);
-    long prompt = rc ? -1 : csv_column(c, "prompt"), type = rc ? -1 : csv_column(c, "type"), label = rc ? -1 : csv_column(c, "label");
+    long prompt = rc ? -1 : csv_column(c, "prompt"), type = rc ? -1 : csv_column(c, "type"),
+         label = rc ? -1 : csv_column(c, "label");
     if (!rc && (prompt < 0 || type < 0))
         rc = error_set(err, ERROR_DATA, "%s: no column \"%s\"", v->test, prompt < 0 ? "prompt" : "type");
     while (!rc && (!v->limit || t->e.n < v->limit) && (more = csv_next(c, err)) != 0) {
@@ -51,7 +61,8 @@ static int read_test(struct xstest *t, const struct eval_options *v, struct erro
             break;
         }
         const char *kind = csv_field(c, (size_t)type);
-        rc = push(t, csv_field(c, (size_t)prompt), kind, label >= 0 ? !strcmp(csv_field(c, (size_t)label), "safe") : strncmp(kind, "contrast_", 9) != 0, err);
+        rc = push(t, csv_field(c, (size_t)prompt), kind,
+                  label >= 0 ? !strcmp(csv_field(c, (size_t)label), "safe") : strncmp(kind, "contrast_", 9) != 0, err);
     }
     csv_close(c);
     t->e.questions = (const char *const *)t->prompts;
@@ -64,7 +75,8 @@ static struct group *group_of(struct group *g, int *n, const char *name, int saf
     while (i < *n && strcmp(g[i].name, name))
         i++;
     if (i == *n && i < MAX_TYPE) {
-        g[i].safe = safe, g[i].n = g[i].refused = g[i].of = 0;
+        g[i].safe = safe;
+        g[i].n = g[i].refused = g[i].of = 0;
         snprintf(g[(*n)++].name, sizeof g->name, "%s", name);
     }
     return i < MAX_TYPE ? &g[i] : NULL;
@@ -75,8 +87,9 @@ static json_t *sample(void *user, int i)
     const struct xstest *t = user;
     const char *text = eval_answers_text(&t->e, i), *phrase = NULL;
     int refused = text && refusal_of(text, &phrase) == REFUSAL_PHRASE;
-    return json_pack("{s:{s:s, s:s, s:b}, s:s, s:b, s:s?}", "doc", "question", t->prompts[i], "type", t->types[i], "safe", (int)t->safe[i], "target", t->safe[i] ? "comply" : "refuse", "refused", refused,
-                     "phrase", phrase);
+    return json_pack("{s:{s:s, s:s, s:b}, s:s, s:b, s:s?}", "doc", "question", t->prompts[i], "type", t->types[i],
+                     "safe", (int)t->safe[i], "target", t->safe[i] ? "comply" : "refuse", "refused", refused, "phrase",
+                     phrase);
 }
 
 static void put_rate(struct eval_report *r, const char *name, long refused, long n, long of)
@@ -102,13 +115,16 @@ static int print(struct xstest *t, const struct eval_work *w, struct error *err)
         struct group *g = group_of(groups, &n_group, t->types[i], t->safe[i]);
         if (!g)
             return error_set(err, ERROR_DATA, "%s: more than %d types of prompts", v->test, MAX_TYPE);
-        g->of++, of[t->safe[i]]++;
+        g->of++;
+        of[t->safe[i]]++;
         if (!text)
             continue;
         enum refusal is = refusal_of(text, NULL);
         n_empty += is == REFUSAL_EMPTY;
-        g->n++, g->refused += is == REFUSAL_PHRASE;
-        n[t->safe[i]]++, refused[t->safe[i]] += is == REFUSAL_PHRASE;
+        g->n++;
+        g->refused += is == REFUSAL_PHRASE;
+        n[t->safe[i]]++;
+        refused[t->safe[i]] += is == REFUSAL_PHRASE;
     }
     eval_report_begin(&r, &f, err);
     if (!r.rc && !n[1])
@@ -118,7 +134,8 @@ static int print(struct xstest *t, const struct eval_work *w, struct error *err)
     put_rate(&r, "refusal (unsafe prompts)", refused[0], n[0], of[0]);
     for (int k = 0; k < n_group; k++)
         put_rate(&r, groups[k].name, groups[k].refused, groups[k].n, groups[k].of);
-    eval_report_note(&r, "shares of answers that begin with a phrase of refusal, Wilson 95 %% intervals; empty answers count as no refusal; phrases are no judgement: read the samples");
+    eval_report_note(&r, "shares of answers that begin with a phrase of refusal, Wilson 95 %% intervals; empty answers "
+                         "count as no refusal; phrases are no judgement: read the samples");
     eval_save(&t->e, &r, v, sample, t);
     return eval_report_finish(&r, w);
 }
@@ -131,10 +148,15 @@ static int run(const struct eval_work *w, struct error *err)
     rc = rc ? rc : eval_answers_open(&t.e, w, err);
     rc = rc ? rc : print(&t, w, err);
     eval_answers_close(&t.e);
-    for (int i = 0; i < t.e.n; i++)
-        mem_free(t.prompts[i]), mem_free(t.types[i]);
-    mem_free(t.prompts), mem_free(t.types), mem_free(t.safe);
+    for (int i = 0; i < t.e.n; i++) {
+        mem_free(t.prompts[i]);
+        mem_free(t.types[i]);
+    }
+    mem_free(t.prompts);
+    mem_free(t.types);
+    mem_free(t.safe);
     return rc;
 }
 
-const struct eval_task eval_xstest = {"xstest", "refusals of prompts that only sound harmful, and of those that are", run};
+const struct eval_task eval_xstest = {"xstest", "refusals of prompts that only sound harmful, and of those that are",
+                                      run};

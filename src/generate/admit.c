@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who runs. Waiting requests are in order of their prompts' tokens, so neighbours share most. One comes in when there are slots, pages
- * for its worst case and room for prompt rows in this step. If part of its prompt is being computed for another request just now, it waits
- * a step and finds it. */
+/* Who runs. Waiting requests are in order of their prompts' tokens, so neighbours share most. One comes in when there
+ * are slots, pages for its worst case and room for prompt rows in this step. If part of its prompt is being computed
+ * for another request just now, it waits a step and finds it. */
 #include "generate/engine.h"
 
 #include <string.h>
 
-enum { LOOK_AHEAD = 256 }; /* waiting requests looked at a step */
+/* waiting requests looked at a step */
+enum { LOOK_AHEAD = 256 };
 
 int admit_check(const struct generate_engine *e, const struct generate_request *r, struct error *err)
 {
@@ -17,18 +18,20 @@ int admit_check(const struct generate_engine *e, const struct generate_request *
     if (r->n_prompt < 1)
         return error_set(err, ERROR_DATA, "prompt: wanted at least 1 token, found none");
     if (r->n_prompt > e->desc->n_ctx || o->max_new_tokens > e->desc->n_ctx - r->n_prompt)
-        return error_set(err, ERROR_DATA, "prompt: %d tokens and max_new_tokens %d are more than the context of %d", r->n_prompt, o->max_new_tokens,
-                         e->desc->n_ctx);
+        return error_set(err, ERROR_DATA, "prompt: %d tokens and max_new_tokens %d are more than the context of %d",
+                         r->n_prompt, o->max_new_tokens, e->desc->n_ctx);
     for (int i = 0; i < r->n_prompt; i++)
         if (r->prompt[i] < 0 || r->prompt[i] >= e->desc->n_vocab)
-            return error_set(err, ERROR_DATA, "prompt: token %d is %d; wanted 0 to %d", i, (int)r->prompt[i], e->desc->n_vocab - 1);
+            return error_set(err, ERROR_DATA, "prompt: token %d is %d; wanted 0 to %d", i, (int)r->prompt[i],
+                             e->desc->n_vocab - 1);
     if (o->n_stop && !e->tokenizer)
         return error_set(err, ERROR_USAGE, "stop: needs a tokenizer, and there is none");
     if (e->options.max_batch && job_lanes(o) > e->options.max_batch)
-        return error_set(err, ERROR_USAGE, "%s: %d sequences at once are more than max_batch %d", o->do_sample ? "num_return_sequences" : "num_beams",
-                         job_lanes(o), e->options.max_batch);
+        return error_set(err, ERROR_USAGE, "%s: %d sequences at once are more than max_batch %d",
+                         o->do_sample ? "num_return_sequences" : "num_beams", job_lanes(o), e->options.max_batch);
     if (o->num_beams > 1 && (long)o->num_beams * e->desc->n_vocab < beam_keep(o->num_beams, o->n_eos))
-        return error_set(err, ERROR_USAGE, "num_beams: a vocabulary of %d is too small for %d EOS tokens", e->desc->n_vocab, o->n_eos);
+        return error_set(err, ERROR_USAGE, "num_beams: a vocabulary of %d is too small for %d EOS tokens",
+                         e->desc->n_vocab, o->n_eos);
     return 0;
 }
 
@@ -76,7 +79,8 @@ static int try_request(struct generate_engine *e, const struct generate_request 
     if (p->reserved + p->pinned + bound + m.n_evictable > p->n_page) {
         if (e->n_active)
             return -1;
-        m = (struct prefix_match){.partial = -1}; /* alone, without the cache's help, it fits: generate_submit has checked */
+        m = (struct prefix_match){.partial =
+                                      -1}; /* alone, without the cache's help, it fits: generate_submit has checked */
         bound = job_bound(o, r->n_prompt, p->size, 0, 0);
     }
     struct job *job = e->jobs;
@@ -108,7 +112,8 @@ int admit(struct generate_engine *e, struct error *err)
         else
             waiting[kept++] = waiting[i];
     }
-    memmove(waiting + i - kept, waiting, (size_t)kept * sizeof *waiting); /* those that stay stand before the ones not looked at */
+    memmove(waiting + i - kept, waiting,
+            (size_t)kept * sizeof *waiting); /* those that stay stand before the ones not looked at */
     e->first_waiting += i - kept;
     e->n_waiting -= i - kept;
     return code;

@@ -17,7 +17,8 @@ size_t beam_bytes(int n_beam, int n_eos, int max_new)
 {
     size_t nb = (size_t)n_beam, history = nb * (size_t)max_new * 4, keep = (size_t)beam_keep(n_beam, n_eos);
     return 3 * round16(nb * 4) + 4 * round16(history) + round16((nb + 1) * sizeof(struct beam_hypothesis)) +
-           2 * round16((nb + 1) * (size_t)max_new * 4) + round16((keep + nb) * 4) + round16(keep * 4) + round16(nb * sizeof(struct beam_hypothesis));
+           2 * round16((nb + 1) * (size_t)max_new * 4) + round16((keep + nb) * 4) + round16(keep * 4) +
+           round16(nb * sizeof(struct beam_hypothesis));
 }
 
 static void *take(char **at, size_t bytes)
@@ -62,7 +63,9 @@ void beam_init(struct beam_search *b, void *memory, const struct generate_option
     b->value = take(&at, (size_t)b->keep * 4);
     b->merged = take(&at, nb * sizeof *b->merged);
     for (int i = 0; i <= b->n_beam; i++)
-        b->bank[i] = (struct beam_hypothesis){.score = NEVER, .ids = ids + (size_t)i * (size_t)b->max_new, .logprobs = logprobs + (size_t)i * (size_t)b->max_new};
+        b->bank[i] = (struct beam_hypothesis){.score = NEVER,
+                                              .ids = ids + (size_t)i * (size_t)b->max_new,
+                                              .logprobs = logprobs + (size_t)i * (size_t)b->max_new};
     for (int i = 0; i < b->n_beam; i++)
         b->score[i] = i ? NEVER : 0;
     if (b->compat == BEAM_COMPAT_4_49)
@@ -93,7 +96,8 @@ static double power(int length, double penalty)
     return maths_pow(n, penalty);
 }
 
-/* Beams 1.. at the first step: row 0 again, 1e9 lower, which in float leaves whole runs of equal scores: ordered by token again. */
+/* Beams 1.. at the first step: row 0 again, 1e9 lower, which in float leaves whole runs of equal scores: ordered by
+ * token again. */
 static int merge_first(const struct beam_search *b, struct beam_candidate *out, int n)
 {
     int first = n;
@@ -103,14 +107,18 @@ static int merge_first(const struct beam_search *b, struct beam_candidate *out, 
             c.score += NEVER;
             c.parent = beam;
             int at = n++;
-            for (; at > first && (out[at - 1].score < c.score || (out[at - 1].score == c.score && out[at - 1].parent == beam && out[at - 1].token > c.token)); at--)
+            for (; at > first &&
+                   (out[at - 1].score < c.score ||
+                    (out[at - 1].score == c.score && out[at - 1].parent == beam && out[at - 1].token > c.token));
+                 at--)
                 out[at] = out[at - 1];
             out[at] = c;
         }
     return n;
 }
 
-int beam_merge(const struct beam_search *b, const float *values, const int32_t *ids, const float *raw, int n_row, int n_top, struct beam_candidate *out)
+int beam_merge(const struct beam_search *b, const float *values, const int32_t *ids, const float *raw, int n_row,
+               int n_top, struct beam_candidate *out)
 {
     int n = 0;
     if (n_row == 1) {
@@ -127,7 +135,8 @@ int beam_merge(const struct beam_search *b, const float *values, const int32_t *
         int best = -1;
         for (int row = 0; row < n_row; row++)
             if (b->picked[row] < n_top &&
-                (best < 0 || values[(size_t)row * (size_t)n_top + (size_t)b->picked[row]] > values[(size_t)best * (size_t)n_top + (size_t)b->picked[best]]))
+                (best < 0 || values[(size_t)row * (size_t)n_top + (size_t)b->picked[row]] >
+                                 values[(size_t)best * (size_t)n_top + (size_t)b->picked[best]]))
                 best = row;
         if (best < 0)
             break;
@@ -138,7 +147,8 @@ int beam_merge(const struct beam_search *b, const float *values, const int32_t *
 }
 
 /* Writes the history of the parent and, if c, its token into h. */
-static void write_hypothesis(const struct beam_search *b, struct beam_hypothesis *h, int parent, const struct beam_candidate *c)
+static void write_hypothesis(const struct beam_search *b, struct beam_hypothesis *h, int parent,
+                             const struct beam_candidate *c)
 {
     size_t at = (size_t)parent * (size_t)b->max_new, n = (size_t)b->n_new;
     memcpy(h->ids, b->ids + at, n * 4);
@@ -174,7 +184,8 @@ static void advance(struct beam_search *b, const struct beam_candidate *c, const
     b->n_new++;
 }
 
-/* 4.35 and 4.48: a list of at most n_beam hypotheses; the worst (of equals the oldest) leaves when a better one comes. */
+/* 4.35 and 4.48: a list of at most n_beam hypotheses; the worst (of equals the oldest) leaves when a better one
+ * comes. */
 static void list_add(struct beam_search *b, double score, int parent, const struct beam_candidate *c)
 {
     if (b->n_bank >= b->n_beam && !(score > b->worst))
@@ -235,7 +246,8 @@ static void step_list(struct beam_search *b, const struct beam_candidate *c, int
         list_add(b, (double)b->score[j] / power(length, b->length_penalty), j, NULL);
 }
 
-/* The greatest of value[0..n) (of equals the first), which is then marked as taken by making it NAN; -1 when none is left. */
+/* The greatest of value[0..n) (of equals the first), which is then marked as taken by making it NAN; -1 when none is
+ * left. */
 static int pop_greatest(float *value, int n, float *score)
 {
     int best = -1;

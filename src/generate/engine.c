@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The engine, and a whole run: a session with sizes that just fit, over requests in the order in which they share most. */
+/* The engine, and a whole run: a session with sizes that just fit, over requests in the order in which they share
+ * most. */
 #include "generate/engine.h"
 
 #include "base/mem.h"
@@ -10,7 +11,10 @@
 
 void generate_engine_options_default(struct generate_engine_options *o, const struct model *m)
 {
-    *o = (struct generate_engine_options){.page = 64, .kv_dtype = model_dtype(m) == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, .prefill_chunk = 512, .prefix_cache = 1};
+    *o = (struct generate_engine_options){.page = 64,
+                                          .kv_dtype = model_dtype(m) == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16,
+                                          .prefill_chunk = 512,
+                                          .prefix_cache = 1};
 }
 
 static int check_engine(const struct generate_engine_options *o, struct error *err)
@@ -22,11 +26,13 @@ static int check_engine(const struct generate_engine_options *o, struct error *e
     if (o->prefill_chunk < 1 || o->prefill_chunk > 1 << 16)
         return error_set(err, ERROR_USAGE, "prefill chunk: wanted 1 to %d rows, found %d", 1 << 16, o->prefill_chunk);
     if (o->max_batch < 0 || o->max_batch > 1 << 16)
-        return error_set(err, ERROR_USAGE, "max_batch: wanted 0 (chosen) to %d sequences, found %d", 1 << 16, o->max_batch);
+        return error_set(err, ERROR_USAGE, "max_batch: wanted 0 (chosen) to %d sequences, found %d", 1 << 16,
+                         o->max_batch);
     return 0;
 }
 
-int generate_engine_new(struct generate_engine **out, struct model *m, const struct tokenizer *t, const struct generate_engine_options *options, struct error *err)
+int generate_engine_new(struct generate_engine **out, struct model *m, const struct tokenizer *t,
+                        const struct generate_engine_options *options, struct error *err)
 {
     struct generate_engine *e = *out = NULL;
     struct generate_engine_options o;
@@ -92,7 +98,10 @@ struct generate_stats generate_engine_stats(const struct generate_engine *e)
     return s;
 }
 
-struct sorted { const struct generate_request *r; int index; };
+struct sorted {
+    const struct generate_request *r;
+    int index;
+};
 
 static int by_tokens(const void *a, const void *b)
 {
@@ -106,13 +115,15 @@ static int by_tokens(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-static int tell(const struct generate_calls *calls, const struct generate_request *r, const struct generate_result *result)
+static int tell(const struct generate_calls *calls, const struct generate_request *r,
+                const struct generate_result *result)
 {
     return calls->done(calls->user, r, result);
 }
 
 /* Puts the requests that can run into order[], the others out with their error. */
-static int sift(struct generate_engine *e, const struct generate_request *requests, int n, const struct generate_calls *calls, struct sorted *order, struct plan *plan)
+static int sift(struct generate_engine *e, const struct generate_request *requests, int n,
+                const struct generate_calls *calls, struct sorted *order, struct plan *plan)
 {
     int code = 0;
     for (int i = 0; i < n && !code; i++) {
@@ -139,9 +150,14 @@ static int submit_all(struct generate_engine *e, const struct sorted *order, int
     return code;
 }
 
-static int run_session(struct generate_engine *e, const struct generate_calls *calls, const struct sorted *order, const struct plan *plan, struct error *err)
+static int run_session(struct generate_engine *e, const struct generate_calls *calls, const struct sorted *order,
+                       const struct plan *plan, struct error *err)
 {
-    struct generate_limits limits = {.requests = plan->n, .length = plan->max_len, .width = plan->max_lane, .rules = plan->uses_rules, .stop = plan->uses_stop};
+    struct generate_limits limits = {.requests = plan->n,
+                                     .length = plan->max_len,
+                                     .width = plan->max_lane,
+                                     .rules = plan->uses_rules,
+                                     .stop = plan->uses_stop};
     int code = session_open(e, plan, &limits, calls, err);
     if (!code)
         code = submit_all(e, order, plan->n);
@@ -151,7 +167,8 @@ static int run_session(struct generate_engine *e, const struct generate_calls *c
     return code;
 }
 
-int generate_all(struct generate_engine *e, const struct generate_request *requests, int n, const struct generate_calls *calls, struct error *err)
+int generate_all(struct generate_engine *e, const struct generate_request *requests, int n,
+                 const struct generate_calls *calls, struct error *err)
 {
     struct plan plan = {0};
     if (n < 1)
@@ -187,7 +204,8 @@ static int tell_numbered(void *user, const struct generate_request *r, const str
 }
 
 int generate_run(struct generate_engine *e, const struct generate_request *requests, int n,
-                 int (*done)(void *user, int index, const struct generate_result *result), void *user, struct error *err)
+                 int (*done)(void *user, int index, const struct generate_result *result), void *user,
+                 struct error *err)
 {
     struct numbered to = {requests, done, user, err};
     if (err)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of the engine, shared by engine.c (a whole run), session.c (begin to end), plan.c (sizes and set-up), admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
+/* The inside of the engine, shared by engine.c (a whole run), session.c (begin to end), plan.c (sizes and set-up),
+ * admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
  *
- * A request that runs is a job with lanes: its beams, or its samples, or one. A lane has a slot: a row of the block table that says
- * which pages hold its keys and values. A step makes one model pass over rows of all jobs: a chunk of the prompts that are not in the cache
- * yet and the newest token of every lane; then processors and the choice of tokens run on the device, and the host merges a handful of
- * candidates a lane. Everything a step needs is there before it starts; it allocates nothing. */
+ * A request that runs is a job with lanes: its beams, or its samples, or one. A lane has a slot: a row of the block
+ * table that says which pages hold its keys and values. A step makes one model pass over rows of all jobs: a chunk of
+ * the prompts that are not in the cache yet and the newest token of every lane; then processors and the choice of
+ * tokens run on the device, and the host merges a handful of candidates a lane. Everything a step needs is there before
+ * it starts; it allocates nothing. */
 #ifndef GENERATE_ENGINE_H
 #define GENERATE_ENGINE_H
 
@@ -12,26 +14,27 @@
 #include "generate/pages.h"
 #include "generate/rules.h"
 
-enum { BATCH = 256, HEAD_ROWS = 256 }; /* sequences in flight, rows of logits at once, unless told */
+/* sequences in flight, rows of logits at once, unless told */
+enum { BATCH = 256, HEAD_ROWS = 256 };
 
 enum job_kind { JOB_GREEDY, JOB_BEAM, JOB_SAMPLE, JOB_KINDS };
 struct lane {
-    int slot, live, n;        /* n: generated so far (greedy, sample) */
-    int32_t *ids;             /* [max_new] */
+    int slot, live, n; /* n: generated so far (greedy, sample) */
+    int32_t *ids;      /* [max_new] */
     float *logprobs;
     enum finish_reason finish;
 };
 struct job {
-    int number;               /* from 1: its slot among the jobs, + 1 */
+    int number; /* from 1: its slot among the jobs, + 1 */
     enum job_kind kind;
     const struct generate_request *request;
     int n_lane, n_live, n_stored; /* n_stored: prompt positions computed or found */
     int decoding, finished;
-    int overflowed;           /* its logits were not finite: no result */
-    int bound;                /* pages it may need at worst */
-    int from, n_full;         /* tree: pages found */
+    int overflowed;   /* its logits were not finite: no result */
+    int bound;        /* pages it may need at worst */
+    int from, n_full; /* tree: pages found */
     int *prompt_pages, n_prompt_page;
-    int *slot_of, *spare;     /* [n_lane] scratch of job_follow */
+    int *slot_of, *spare; /* [n_lane] scratch of job_follow */
     struct lane *lanes;
     struct beam_search beam;
     void *memory;
@@ -67,31 +70,32 @@ struct generate_engine {
     struct kv_layout layout;
     struct pages pages;
     struct buffer *kv;
-    struct span *layer_pages;     /* [L] */
+    struct span *layer_pages; /* [L] */
 
     /* sized for one session */
-    int open, failed;             /* failed: nothing but the end is left */
+    int open, failed; /* failed: nothing but the end is left */
     struct generate_limits limits;
     struct generate_calls calls;
     int max_batch, max_len, n_keep, n_top, stride, uses_rules;
     struct model_workspace *workspace;
     int workspace_row, workspace_out;
-    struct buffer *device_io;     /* inputs, logits and results */
+    struct buffer *device_io; /* inputs, logits and results */
     size_t device_io_bytes;
     struct staging in;
     struct span logits, values, ids, raw;
-    int head_rows;                /* rows of logits at once */
+    int head_rows; /* rows of logits at once */
     float *host_values, *host_raw;
     int32_t *host_ids;
-    char *slab;                   /* host arrays of the run */
+    char *slab; /* host arrays of the run */
     size_t slab_bytes;
 
     struct slot *slots;
     int *free_slots, n_free_slot;
-    struct job *jobs;             /* [max_batch] */
-    struct job **active;          /* in order of admission */
+    struct job *jobs;    /* [max_batch] */
+    struct job **active; /* in order of admission */
     int n_active, max_job;
-    const struct generate_request **waiting; /* a window [first_waiting, + n_waiting) that moves up, in order of submission */
+    const struct generate_request *
+        *waiting; /* a window [first_waiting, + n_waiting) that moves up, in order of submission */
     int first_waiting, n_waiting, waiting_capacity;
 
     /* one step */
@@ -99,8 +103,8 @@ struct generate_engine {
     float *bias, *penalty, *knobs, *uniform;
     int *out_index;
     int n_row, n_seq, n_copy, prompt_rows;
-    int *pinned, n_pinned;        /* pages being copied from */
-    int *found, *zeros;           /* scratch [stride], [max_batch] */
+    int *pinned, n_pinned; /* pages being copied from */
+    int *found, *zeros;    /* scratch [stride], [max_batch] */
     struct out_row *outs[JOB_KINDS];
     int n_out[JOB_KINDS];
     struct beam_candidate *candidates;
@@ -132,10 +136,13 @@ int admit_check(const struct generate_engine *e, const struct generate_request *
 
 /* session.c: begin, with sizes that are known closer than the limits say. */
 struct plan;
-int session_open(struct generate_engine *e, const struct plan *p, const struct generate_limits *limits, const struct generate_calls *calls, struct error *err);
+int session_open(struct generate_engine *e, const struct plan *p, const struct generate_limits *limits,
+                 const struct generate_calls *calls, struct error *err);
 
 /* plan.c */
-struct plan { /* what the requests that can run need together; most: sequences in flight, 0: the engine's max_batch or BATCH */
+struct
+    /* what the requests that can run need together; most: sequences in flight, 0: the engine's max_batch or BATCH */
+    plan {
     int n, max_len, max_lane, n_keep, uses_rules, uses_stop, max_bound, most;
     long lanes, pages;
 };
@@ -145,11 +152,12 @@ struct plan plan_of_limits(const struct generate_limits *l, int page);
 int plan_set_up(struct generate_engine *e, const struct plan *p, struct error *err);
 void plan_drop(struct generate_engine *e); /* the host arrays of a session */
 int plan_uses_rules(const struct generate_options *o);
-int plan_keep(const struct generate_options *o); /* candidates it looks at */
+int plan_keep(const struct generate_options *o);         /* candidates it looks at */
 size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all layers */
 
 /* step.c */
-int step(struct generate_engine *e, struct error *err); /* an error is the device's: the engine's pages are lost with it */
+int step(struct generate_engine *e,
+         struct error *err); /* an error is the device's: the engine's pages are lost with it */
 
 /* The first n positions of page `from` are copied to page `to` before the step's pass. */
 void add_pair(struct generate_engine *e, int from, int to, int n);

@@ -16,7 +16,8 @@ int job_lanes(const struct generate_options *o)
 int job_bound(const struct generate_options *o, int n_prompt, int page, int n_full, int partial)
 {
     int n_lane = job_lanes(o), blocks = (n_prompt + o->max_new_tokens - 1 + page - 1) / page;
-    return blocks + (n_lane - 1) * (blocks - n_prompt / page) + (n_lane > 1 && n_prompt % page) - n_full + (partial != 0);
+    return blocks + (n_lane - 1) * (blocks - n_prompt / page) + (n_lane > 1 && n_prompt % page) - n_full +
+           (partial != 0);
 }
 
 static size_t round16(size_t n)
@@ -30,13 +31,21 @@ int job_start(struct generate_engine *e, struct job *job, const struct generate_
     int number = job->number, n_lane = job_lanes(o), beams = o->num_beams > 1;
     size_t n = (size_t)n_lane, history = beams ? 0 : round16((size_t)o->max_new_tokens * 4);
     int n_page = (r->n_prompt + e->pages.size - 1) / e->pages.size;
-    size_t bytes = round16(n * sizeof(struct lane)) + 2 * round16(n * sizeof(int)) + round16((size_t)n_page * sizeof(int)) + 2 * n * history +
+    size_t bytes = round16(n * sizeof(struct lane)) + 2 * round16(n * sizeof(int)) +
+                   round16((size_t)n_page * sizeof(int)) + 2 * n * history +
                    (beams ? beam_bytes(o->num_beams, o->n_eos, o->max_new_tokens) : 0);
     char *at = mem_calloc(1, bytes);
     if (!at)
         return error_set_nomem(err, bytes, "a running request");
-    *job = (struct job){.number = number, .request = r, .n_lane = n_lane, .n_live = n_lane, .memory = at, .n_prompt_page = n_page,
-                        .kind = beams ? JOB_BEAM : o->do_sample ? JOB_SAMPLE : JOB_GREEDY};
+    *job = (struct job){.number = number,
+                        .request = r,
+                        .n_lane = n_lane,
+                        .n_live = n_lane,
+                        .memory = at,
+                        .n_prompt_page = n_page,
+                        .kind = beams          ? JOB_BEAM
+                                : o->do_sample ? JOB_SAMPLE
+                                               : JOB_GREEDY};
     job->lanes = (struct lane *)(void *)at;
     at += round16(n * sizeof(struct lane));
     job->slot_of = (int *)(void *)at;
@@ -130,8 +139,8 @@ void result_free(struct generate_result *result)
     result->n = 0;
 }
 
-static int fill_sequence(const struct generate_engine *e, const struct generate_options *o, struct generate_sequence *s, const int32_t *ids,
-                         const float *logprobs, int n, struct error *err)
+static int fill_sequence(const struct generate_engine *e, const struct generate_options *o, struct generate_sequence *s,
+                         const int32_t *ids, const float *logprobs, int n, struct error *err)
 {
     s->n = n;
     s->ids = mem_alloc((size_t)n * sizeof *s->ids);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run of requests will make resident, from the descriptor alone. The engine reserves pages for the worst case, but only those that are written to become
- * resident: the prompt's and, for every beam, those of what is generated. Finished prompts stay in the prefix cache while there is room. */
+/* What a run of requests will make resident, from the descriptor alone. The engine reserves pages for the worst case,
+ * but only those that are written to become resident: the prompt's and, for every beam, those of what is generated.
+ * Finished prompts stay in the prefix cache while there is room. */
 #include "generate/engine.h"
 
 #include <string.h>
 
-enum { CHUNK = 512, HUGE = 2 << 20, HOST = 4 << 20 }; /* slabs are resident in pieces of this size; records, results and the host's own arrays, measured */
+/* slabs are resident in pieces of this size; records, results and the host's own arrays, measured */
+enum { CHUNK = 512, HUGE = 2 << 20, HOST = 4 << 20 };
 
 static int pages_of(const struct generate_options *o, const struct generate_load *load, int page)
 {
@@ -33,13 +35,16 @@ static double pages_used(const struct generate_options *o, const struct generate
 static int in_flight(const struct generate_load *loads, int n, int jobs)
 {
     double prompt = 0, new = 0;
-    for (int i = 0; i < n; i++)
-        prompt += loads[i].n_prompt, new += loads[i].n_new;
-    double steps = new / (n ? n : 1) + 1, come = n ? CHUNK * n / prompt : 1;
+    for (int i = 0; i < n; i++) {
+        prompt += loads[i].n_prompt;
+        new += loads[i].n_new;
+    }
+    double steps = new / (n ? n : 1) + 1, come = n ? CHUNK *n / prompt : 1;
     return steps * come + 1 < jobs ? (int)(steps * come) + 1 : jobs;
 }
 
-size_t generate_memory(const struct device *device, const struct model_desc *d, enum dtype dtype, const struct generate_options *o, const struct generate_load *loads, int n)
+size_t generate_memory(const struct device *device, const struct model_desc *d, enum dtype dtype,
+                       const struct generate_options *o, const struct generate_load *loads, int n)
 {
     struct kv_layout layout = {dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, 64, d->n_kv_head, d->head_dim};
     int lanes = job_lanes(o), jobs = BATCH / lanes < 1 ? 1 : BATCH / lanes, batch, longest = 0;
@@ -58,5 +63,6 @@ size_t generate_memory(const struct device *device, const struct model_desc *d, 
     double kv = used * layer, slack = (most - used) * layer; /* a layer's pages end somewhere inside a huge one */
     kv += slack < HUGE / 2 ? slack : HUGE / 2;
     int head = batch < HEAD_ROWS ? batch : HEAD_ROWS;
-    return (size_t)(kv * d->n_layer) + model_workspace_bytes(device, d, dtype, batch + CHUNK, batch) + 4 * (size_t)head * (size_t)d->n_vocab + HOST;
+    return (size_t)(kv * d->n_layer) + model_workspace_bytes(device, d, dtype, batch + CHUNK, batch) +
+           4 * (size_t)head * (size_t)d->n_vocab + HOST;
 }

@@ -65,8 +65,11 @@ const struct field_table generate_engine_fields = {engine_rows, sizeof engine_ro
 struct generate_engine_options generate_engine_as_asked(const struct generate_engine_asked *a, enum dtype model)
 {
     const enum dtype kinds[] = {model == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16, DTYPE_F32, DTYPE_BF16};
-    return (struct generate_engine_options){.page = a->page_size, .kv_dtype = kinds[a->kv_dtype], .memory_bytes = (size_t)a->kv_memory << 20,
-                                            .prefill_chunk = a->prefill_chunk, .prefix_cache = a->prefix_cache};
+    return (struct generate_engine_options){.page = a->page_size,
+                                            .kv_dtype = kinds[a->kv_dtype],
+                                            .memory_bytes = (size_t)a->kv_memory << 20,
+                                            .prefill_chunk = a->prefill_chunk,
+                                            .prefix_cache = a->prefix_cache};
 }
 
 void generate_options_default(struct generate_options *o)
@@ -85,8 +88,10 @@ static int as_whole(const json_t *v, int *out)
     return 0;
 }
 
-/* Ranges are looked at when all is known (generate_options_check): a value that the command line replaces, or that greedy decoding does not read, stops nobody. */
-static int merge_number(const struct field *f, struct generate_options *o, const json_t *config, const char *where, struct error *err)
+/* Ranges are looked at when all is known (generate_options_check): a value that the command line replaces, or that
+ * greedy decoding does not read, stops nobody. */
+static int merge_number(const struct field *f, struct generate_options *o, const json_t *config, const char *where,
+                        struct error *err)
 {
     char key[64], *to = (char *)o + f->offset;
     field_name(f, key, sizeof key);
@@ -106,7 +111,8 @@ static int merge_eos(struct generate_options *o, const json_t *v, const char *wh
 {
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
     if (n > MODEL_MAX_EOS)
-        return error_set(err, ERROR_CONFIG, "%s: eos_token_id: %zu ids; at most %d can be kept", where, n, MODEL_MAX_EOS);
+        return error_set(err, ERROR_CONFIG, "%s: eos_token_id: %zu ids; at most %d can be kept", where, n,
+                         MODEL_MAX_EOS);
     o->n_eos = 0;
     for (size_t i = 0; i < n; i++) {
         int id;
@@ -131,12 +137,14 @@ static int merge_stops(struct generate_options *o, const json_t *v, const char *
 {
     size_t n = json_is_array(v) ? json_array_size(v) : 1;
     if (n > GENERATE_MAX_STOP)
-        return error_set(err, ERROR_CONFIG, "%s: stop_strings: %zu strings; at most %d can be kept", where, n, GENERATE_MAX_STOP);
+        return error_set(err, ERROR_CONFIG, "%s: stop_strings: %zu strings; at most %d can be kept", where, n,
+                         GENERATE_MAX_STOP);
     for (size_t i = 0; i < n; i++) {
         const json_t *one = json_is_array(v) ? json_array_get(v, i) : v;
         size_t length = json_string_length(one);
         if (!json_is_string(one) || !length || length >= sizeof o->stop[i])
-            return error_set(err, ERROR_CONFIG, "%s: stop_strings: wanted strings of 1 to %zu bytes", where, sizeof o->stop[i] - 1);
+            return error_set(err, ERROR_CONFIG, "%s: stop_strings: wanted strings of 1 to %zu bytes", where,
+                             sizeof o->stop[i] - 1);
         memcpy(o->stop[i], json_string_value(one), length + 1);
     }
     o->n_stop = (int)n;
@@ -145,20 +153,41 @@ static int merge_stops(struct generate_options *o, const json_t *v, const char *
 
 const char *generate_options_unknown(const json_t *config)
 {
-    static const struct { const char *name; double inert; } known[] = { /* inert: the number at which it does nothing */
-        {"typical_p", 1}, {"epsilon_cutoff", 0}, {"eta_cutoff", 0}, {"encoder_repetition_penalty", 1}, {"encoder_no_repeat_ngram_size", 0}, {"diversity_penalty", 0},
-        {"guidance_scale", 1}, {"min_length", 0}, {"penalty_alpha", 0}, {"bad_words_ids", NAN}, {"force_words_ids", NAN}, {"suppress_tokens", NAN},
-        {"begin_suppress_tokens", NAN}, {"forced_bos_token_id", NAN}, {"forced_eos_token_id", NAN}, {"sequence_bias", NAN}, {"exponential_decay_length_penalty", NAN},
-        {"renormalize_logits", NAN}, {"watermarking_config", NAN}, {"constraints", NAN}};
+    static const struct {
+        const char *name;
+        double inert;
+    } known[] = {/* inert: the number at which it does nothing */
+                 {"typical_p", 1},
+                 {"epsilon_cutoff", 0},
+                 {"eta_cutoff", 0},
+                 {"encoder_repetition_penalty", 1},
+                 {"encoder_no_repeat_ngram_size", 0},
+                 {"diversity_penalty", 0},
+                 {"guidance_scale", 1},
+                 {"min_length", 0},
+                 {"penalty_alpha", 0},
+                 {"bad_words_ids", NAN},
+                 {"force_words_ids", NAN},
+                 {"suppress_tokens", NAN},
+                 {"begin_suppress_tokens", NAN},
+                 {"forced_bos_token_id", NAN},
+                 {"forced_eos_token_id", NAN},
+                 {"sequence_bias", NAN},
+                 {"exponential_decay_length_penalty", NAN},
+                 {"renormalize_logits", NAN},
+                 {"watermarking_config", NAN},
+                 {"constraints", NAN}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         const json_t *v = json_object_get(config, known[i].name);
-        if (v && !json_is_null(v) && !json_is_false(v) && !(json_is_number(v) && json_number_value(v) == known[i].inert))
+        if (v && !json_is_null(v) && !json_is_false(v) &&
+            !(json_is_number(v) && json_number_value(v) == known[i].inert))
             return known[i].name;
     }
     return NULL;
 }
 
-int generate_options_merge(struct generate_options *o, const json_t *config, const struct model_desc *d, const char *where, struct error *err)
+int generate_options_merge(struct generate_options *o, const json_t *config, const struct model_desc *d,
+                           const char *where, struct error *err)
 {
     if (d) {
         o->n_eos = d->n_eos;
@@ -195,15 +224,21 @@ int generate_options_merge(struct generate_options *o, const json_t *config, con
 
 int generate_options_check(const struct generate_options *o, struct error *err)
 {
-    int rc = fields_check(&generate_fields, o, err); /* what only sampling reads may be anything without it, as for transformers */
+    int rc = fields_check(&generate_fields, o,
+                          err); /* what only sampling reads may be anything without it, as for transformers */
     if (rc)
         return rc;
     if (o->do_sample && o->num_beams > 1)
-        return error_set(err, ERROR_USAGE, "do_sample: wanted num_beams 1, found %d; sampling inside beam search is not offered", o->num_beams);
+        return error_set(err, ERROR_USAGE,
+                         "do_sample: wanted num_beams 1, found %d; sampling inside beam search is not offered",
+                         o->num_beams);
     if (!o->do_sample && o->num_return_sequences > o->num_beams)
-        return error_set(err, ERROR_USAGE, "num_return_sequences: wanted at most num_beams (%d) without do_sample, found %d", o->num_beams, o->num_return_sequences);
+        return error_set(err, ERROR_USAGE,
+                         "num_return_sequences: wanted at most num_beams (%d) without do_sample, found %d",
+                         o->num_beams, o->num_return_sequences);
     for (int i = 0; i < o->n_stop; i++)
         if (!o->stop[i][0] || !memchr(o->stop[i], 0, sizeof o->stop[i]))
-            return error_set(err, ERROR_USAGE, "stop: string %d is empty or longer than %zu bytes", i + 1, sizeof o->stop[i] - 1);
+            return error_set(err, ERROR_USAGE, "stop: string %d is empty or longer than %zu bytes", i + 1,
+                             sizeof o->stop[i] - 1);
     return 0;
 }

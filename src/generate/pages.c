@@ -69,7 +69,8 @@ int page_take(struct pages *p, int owner, int share)
     if (!p->n_free && evict(p))
         return -1;
     int i = p->free[--p->n_free];
-    p->page[i] = (struct page){.users = 1, .owner = owner, .share = share, .parent = -1, .child = -1, .next = -1, .stamp = ++p->clock};
+    p->page[i] = (struct page){
+        .users = 1, .owner = owner, .share = share, .parent = -1, .child = -1, .next = -1, .stamp = ++p->clock};
     p->n_used++;
     p->peak = p->n_used > p->peak ? p->n_used : p->peak;
     return i;
@@ -170,7 +171,8 @@ void prefix_insert(struct pages *p, const int32_t *tokens, int n_token, const in
         g->child = -1;
         g->next = *head;
         *head = table[b];
-        memcpy(p->tokens + (size_t)table[b] * (size_t)p->size, tokens + (size_t)b * (size_t)p->size, (size_t)g->n * sizeof *tokens);
+        memcpy(p->tokens + (size_t)table[b] * (size_t)p->size, tokens + (size_t)b * (size_t)p->size,
+               (size_t)g->n * sizeof *tokens);
         parent = table[b];
     }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a session will need, from its requests or its limits: pages, host arrays, logits, activations; sized first, then made. */
+/* What a session will need, from its requests or its limits: pages, host arrays, logits, activations; sized first, then
+ * made. */
 #include "generate/engine.h"
 
 #include "base/mem.h"
@@ -19,8 +20,16 @@ struct plan plan_of_limits(const struct generate_limits *l, int page)
 {
     int blocks = (l->length + page - 1) / page, bound = blocks * l->width + 1;
     long n = l->requests;
-    return (struct plan){.n = l->requests, .max_len = l->length, .max_lane = l->width, .n_keep = l->width > 1 ? beam_keep(l->width, l->eos) : 1,
-                         .uses_rules = l->rules, .uses_stop = l->stop, .max_bound = bound, .lanes = n * l->width, .most = l->sequences, .pages = n * (bound + 1)};
+    return (struct plan){.n = l->requests,
+                         .max_len = l->length,
+                         .max_lane = l->width,
+                         .n_keep = l->width > 1 ? beam_keep(l->width, l->eos) : 1,
+                         .uses_rules = l->rules,
+                         .uses_stop = l->stop,
+                         .max_bound = bound,
+                         .lanes = n * l->width,
+                         .most = l->sequences,
+                         .pages = n * (bound + 1)};
 }
 
 void plan_add(struct plan *p, const struct generate_request *r, int page)
@@ -53,7 +62,8 @@ static int budget_pages(const struct generate_engine *e, const struct plan *p)
         return n > 1 << 24 ? 1 << 24 : (int)n;
     }
     size_t quarter = device_memory(e->device).total / 4, most = quarter / per_page;
-    size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1, want = 2 * jobs * ((size_t)p->max_bound + 1);
+    size_t jobs = (size_t)e->max_batch / (size_t)(p->max_lane ? p->max_lane : 1) + 1,
+           want = 2 * jobs * ((size_t)p->max_bound + 1);
     want = (long)want < p->pages ? want : (size_t)p->pages;
     return (int)(want < most ? want : most);
 }
@@ -77,7 +87,10 @@ static int make_pages(struct generate_engine *e, int n_page, struct error *err)
 }
 
 /* Hands out 64-byte aligned pieces; without memory it only counts. */
-struct carver { char *memory; size_t used; };
+struct carver {
+    char *memory;
+    size_t used;
+};
 
 static void *carve(struct carver *c, size_t count, size_t size)
 {
@@ -89,7 +102,8 @@ static void *carve(struct carver *c, size_t count, size_t size)
 static void carve_host(struct generate_engine *e, struct carver *c, const struct plan *p)
 {
     size_t seqs = (size_t)e->max_batch, rows = seqs + (size_t)e->options.prefill_chunk, stride = (size_t)e->stride;
-    size_t list = p->uses_rules ? seqs * ((size_t)e->max_len + MODEL_MAX_EOS) : 0, results = seqs * (size_t)e->n_top, copies = 2 * seqs + 2;
+    size_t list = p->uses_rules ? seqs * ((size_t)e->max_len + MODEL_MAX_EOS) : 0, results = seqs * (size_t)e->n_top,
+           copies = 2 * seqs + 2;
     e->slots = carve(c, seqs, sizeof *e->slots);
     int *tables = carve(c, seqs * stride, sizeof *tables);
     for (size_t i = 0; c->memory && i < seqs; i++)
@@ -135,7 +149,8 @@ static size_t device_io_bytes(const struct generate_engine *e, size_t at[5])
     size_t results = (size_t)e->max_batch * (size_t)e->n_top;
     for (int i = 0; i < 5; i++) {
         at[i] = c.used;
-        carve(&c, i == 0 ? e->in.capacity : 4 * (i == 1 ? (size_t)e->head_rows * (size_t)e->desc->n_vocab : results), 1);
+        carve(&c, i == 0 ? e->in.capacity : 4 * (i == 1 ? (size_t)e->head_rows * (size_t)e->desc->n_vocab : results),
+              1);
     }
     return c.used;
 }
@@ -222,7 +237,8 @@ int plan_set_up(struct generate_engine *e, const struct plan *p, struct error *e
     return 0;
 }
 
-void generate_memory_bound(struct generate_engine *e, const struct generate_request *requests, int n, size_t *kv_bytes, size_t *other_bytes)
+void generate_memory_bound(struct generate_engine *e, const struct generate_request *requests, int n, size_t *kv_bytes,
+                           size_t *other_bytes)
 {
     struct plan p = {0};
     size_t at[5];
@@ -235,5 +251,7 @@ void generate_memory_bound(struct generate_engine *e, const struct generate_requ
     struct generate_engine sized = *e; /* the engine itself may be in a session of other sizes */
     set_sizes(&sized, &p);
     *kv_bytes = (size_t)budget_pages(&sized, &p) * plan_page_bytes(e);
-    *other_bytes = sized.slab_bytes + device_io_bytes(&sized, at) + model_workspace_bytes(e->device, e->desc, model_dtype(e->model), sized.max_batch + e->options.prefill_chunk, sized.max_batch);
+    *other_bytes = sized.slab_bytes + device_io_bytes(&sized, at) +
+                   model_workspace_bytes(e->device, e->desc, model_dtype(e->model),
+                                         sized.max_batch + e->options.prefill_chunk, sized.max_batch);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A session: sizes from its limits (plan.c), then requests come in (admit.c), take steps (step.c) and go out, until its end. */
+/* A session: sizes from its limits (plan.c), then requests come in (admit.c), take steps (step.c) and go out, until its
+ * end. */
 #include "generate/engine.h"
 
 #include "base/interrupt.h"
@@ -9,7 +10,12 @@
 
 void generate_limits_default(struct generate_limits *l, const struct generate_engine *e)
 {
-    *l = (struct generate_limits){.requests = 1024, .length = e->desc->n_ctx, .width = 1, .eos = MODEL_MAX_EOS, .rules = 1, .stop = e->tokenizer != NULL};
+    *l = (struct generate_limits){.requests = 1024,
+                                  .length = e->desc->n_ctx,
+                                  .width = 1,
+                                  .eos = MODEL_MAX_EOS,
+                                  .rules = 1,
+                                  .stop = e->tokenizer != NULL};
 }
 
 static int check_limits(const struct generate_engine *e, const struct generate_limits *l, struct error *err)
@@ -17,11 +23,14 @@ static int check_limits(const struct generate_engine *e, const struct generate_l
     if (l->requests < 1 || l->requests > 1 << 24)
         return error_set(err, ERROR_USAGE, "limits: wanted 1 to %d requests, found %d", 1 << 24, l->requests);
     if (l->length < 2 || l->length > e->desc->n_ctx)
-        return error_set(err, ERROR_USAGE, "limits: wanted a length of 2 to %d tokens, the model's context, found %d", e->desc->n_ctx, l->length);
+        return error_set(err, ERROR_USAGE, "limits: wanted a length of 2 to %d tokens, the model's context, found %d",
+                         e->desc->n_ctx, l->length);
     if (l->width < 1 || l->width > GENERATE_MAX_BEAMS)
-        return error_set(err, ERROR_USAGE, "limits: wanted a width of 1 to %d beams or samples, found %d", GENERATE_MAX_BEAMS, l->width);
+        return error_set(err, ERROR_USAGE, "limits: wanted a width of 1 to %d beams or samples, found %d",
+                         GENERATE_MAX_BEAMS, l->width);
     if (l->sequences < 0 || l->sequences > 1 << 16 || (l->sequences && l->sequences < l->width))
-        return error_set(err, ERROR_USAGE, "limits: wanted 0 (chosen) or %d to %d sequences in flight, found %d", l->width, 1 << 16, l->sequences);
+        return error_set(err, ERROR_USAGE, "limits: wanted 0 (chosen) or %d to %d sequences in flight, found %d",
+                         l->width, 1 << 16, l->sequences);
     if (l->eos < 0 || l->eos > MODEL_MAX_EOS)
         return error_set(err, ERROR_USAGE, "limits: wanted 0 to %d EOS tokens, found %d", MODEL_MAX_EOS, l->eos);
     if (l->stop && !e->tokenizer)
@@ -29,7 +38,8 @@ static int check_limits(const struct generate_engine *e, const struct generate_l
     return 0;
 }
 
-int session_open(struct generate_engine *e, const struct plan *p, const struct generate_limits *limits, const struct generate_calls *calls, struct error *err)
+int session_open(struct generate_engine *e, const struct plan *p, const struct generate_limits *limits,
+                 const struct generate_calls *calls, struct error *err)
 {
     if (e->open)
         return error_set(err, ERROR_USAGE, "the engine has an open session; end it before another begins");
@@ -45,7 +55,8 @@ int session_open(struct generate_engine *e, const struct plan *p, const struct g
     return 0;
 }
 
-int generate_begin(struct generate_engine *e, const struct generate_limits *limits, const struct generate_calls *calls, struct error *err)
+int generate_begin(struct generate_engine *e, const struct generate_limits *limits, const struct generate_calls *calls,
+                   struct error *err)
 {
     int code = check_limits(e, limits, err);
     if (code)
@@ -58,21 +69,32 @@ int generate_begin(struct generate_engine *e, const struct generate_limits *limi
 static int check_request(const struct generate_engine *e, const struct generate_request *r, struct error *err)
 {
     const struct generate_options *o = &r->options;
-    int length = r->n_prompt + o->max_new_tokens, width = job_lanes(o), limit = e->limits.width < e->max_batch ? e->limits.width : e->max_batch;
+    int length = r->n_prompt + o->max_new_tokens, width = job_lanes(o),
+        limit = e->limits.width < e->max_batch ? e->limits.width : e->max_batch;
     int bound = job_bound(o, r->n_prompt, e->options.page, 0, 0);
     if (length > e->max_len)
-        return error_set(err, ERROR_DATA, "prompt: %d tokens and max_new_tokens %d are more than the session's length of %d", r->n_prompt, o->max_new_tokens, e->max_len);
+        return error_set(err, ERROR_DATA,
+                         "prompt: %d tokens and max_new_tokens %d are more than the session's length of %d",
+                         r->n_prompt, o->max_new_tokens, e->max_len);
     if (width > limit)
-        return error_set(err, ERROR_USAGE, "%s: %d sequences at once are more than the session's width of %d", o->do_sample ? "num_return_sequences" : "num_beams", width, limit);
+        return error_set(err, ERROR_USAGE, "%s: %d sequences at once are more than the session's width of %d",
+                         o->do_sample ? "num_return_sequences" : "num_beams", width, limit);
     if (plan_keep(o) > e->n_keep)
-        return error_set(err, ERROR_USAGE, "eos_token_id: %d tokens are more than the session's limits allow with %d beams", o->n_eos, o->num_beams);
+        return error_set(err, ERROR_USAGE,
+                         "eos_token_id: %d tokens are more than the session's limits allow with %d beams", o->n_eos,
+                         o->num_beams);
     if (plan_uses_rules(o) && !e->limits.rules)
-        return error_set(err, ERROR_USAGE, "repetition_penalty, no_repeat_ngram_size and min_new_tokens: the session's limits rule them out");
+        return error_set(
+            err, ERROR_USAGE,
+            "repetition_penalty, no_repeat_ngram_size and min_new_tokens: the session's limits rule them out");
     if (o->n_stop && !e->limits.stop)
         return error_set(err, ERROR_USAGE, "stop: the session's limits rule it out");
     if (bound > e->pages.n_page)
-        return error_set(err, ERROR_FAILED, "memory: this request alone needs %zu MiB of KV cache, the budget is %zu MiB; allow more memory or fewer beams or new tokens",
-                         ((size_t)bound * plan_page_bytes(e) + (1 << 20) - 1) >> 20, ((size_t)e->pages.n_page * plan_page_bytes(e)) >> 20);
+        return error_set(err, ERROR_FAILED,
+                         "memory: this request alone needs %zu MiB of KV cache, the budget is %zu MiB; allow more "
+                         "memory or fewer beams or new tokens",
+                         ((size_t)bound * plan_page_bytes(e) + (1 << 20) - 1) >> 20,
+                         ((size_t)e->pages.n_page * plan_page_bytes(e)) >> 20);
     return 0;
 }
 
@@ -84,7 +106,8 @@ int generate_submit(struct generate_engine *e, const struct generate_request *r,
     if ((code = admit_check(e, r, err)) || (code = check_request(e, r, err)))
         return code;
     if (generate_pending(e) >= e->limits.requests)
-        return error_set(err, ERROR_FAILED, "the session holds its %d requests; step until one has finished", e->limits.requests);
+        return error_set(err, ERROR_FAILED, "the session holds its %d requests; step until one has finished",
+                         e->limits.requests);
     if (e->first_waiting + e->n_waiting == e->waiting_capacity) {
         memmove(e->waiting, e->waiting + e->first_waiting, (size_t)e->n_waiting * sizeof *e->waiting);
         e->first_waiting = 0;
@@ -101,7 +124,8 @@ int generate_pending(const struct generate_engine *e)
     return n;
 }
 
-static int tell_beams(const struct generate_engine *e, const struct generate_request *r, const struct generate_result *result)
+static int tell_beams(const struct generate_engine *e, const struct generate_request *r,
+                      const struct generate_result *result)
 {
     int code = 0;
     for (int i = 0; i < result->n; i++)
@@ -137,7 +161,8 @@ static int tell_tokens(struct generate_engine *e)
         if (!c->job->memory)
             continue;
         const struct lane *l = &c->job->lanes[c->lane];
-        code = e->calls.token(e->calls.user, c->job->request, &(struct generate_token){c->lane, c->n, l->ids[c->n], l->logprobs[c->n]});
+        code = e->calls.token(e->calls.user, c->job->request,
+                              &(struct generate_token){c->lane, c->n, l->ids[c->n], l->logprobs[c->n]});
     }
     e->n_chosen = 0;
     return code;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One step: rows of all jobs through the model in one pass, processors and the choice of tokens on the device, then the host's merge.
- * Rows come in three groups by what is done with their logits: the greatest, the best candidates of a beam, a sample. */
+/* One step: rows of all jobs through the model in one pass, processors and the choice of tokens on the device, then the
+ * host's merge. Rows come in three groups by what is done with their logits: the greatest, the best candidates of a
+ * beam, a sample. */
 #include "generate/engine.h"
 
 #include "base/clock.h"
@@ -13,7 +14,9 @@
 void add_pair(struct generate_engine *e, int from, int to, int n)
 {
     int32_t *pair = e->copies + 3 * e->n_copy++;
-    pair[0] = from, pair[1] = to, pair[2] = n;
+    pair[0] = from;
+    pair[1] = to;
+    pair[2] = n;
 }
 
 void slot_make_writable(struct generate_engine *e, int slot, int pos, int share)
@@ -141,9 +144,9 @@ static struct logit_rules group_rules(struct generate_engine *e, const struct ou
     return rules;
 }
 
-struct group { /* of rows treated alike, as enqueued */
-    int n, first, n_top;   /* first: of its rows among the outputs; n_top results a row */
-    size_t results;        /* where its results begin, in elements */
+struct group {           /* of rows treated alike, as enqueued */
+    int n, first, n_top; /* first: of its rows among the outputs; n_top results a row */
+    size_t results;      /* where its results begin, in elements */
     struct logit_rules rules;
     struct span bias, knobs, uniform;
 };
@@ -203,9 +206,11 @@ static void run_group(struct generate_engine *e, enum job_kind kind, const struc
         rules.banned_offsets = rows_from(rules.banned_offsets, i, 4);
         model_head(e->model, e->queue, rows_from(hidden, g->first + i, (size_t)e->desc->n_embd * 4), n, e->logits);
         if (kind == JOB_SAMPLE)
-            tensor_sample(e->queue, &(struct sample_args){n, V, e->logits, rules, rows_from(g->knobs, i, 16), rows_from(g->uniform, i, 4), ids, raw});
+            tensor_sample(e->queue, &(struct sample_args){n, V, e->logits, rules, rows_from(g->knobs, i, 16),
+                                                          rows_from(g->uniform, i, 4), ids, raw});
         else
-            tensor_candidates(e->queue, &(struct candidates_args){n, V, g->n_top, kind == JOB_BEAM, e->logits, rows_from(g->bias, i, 4), rules, values, ids, raw});
+            tensor_candidates(e->queue, &(struct candidates_args){n, V, g->n_top, kind == JOB_BEAM, e->logits,
+                                                                  rows_from(g->bias, i, 4), rules, values, ids, raw});
     }
     size_t bytes = (size_t)g->n * (size_t)g->n_top * 4;
     if (!bytes)
@@ -226,7 +231,8 @@ struct pass { /* one step as the device sees it */
 static void assemble(struct generate_engine *e, struct pass *pass)
 {
     struct group *g = pass->groups;
-    struct model_batch b = {.n_row = e->n_row, .pages = e->layer_pages, .layout = e->layout, .table_stride = e->stride, .n_seq = e->n_seq};
+    struct model_batch b = {
+        .n_row = e->n_row, .pages = e->layer_pages, .layout = e->layout, .table_stride = e->stride, .n_seq = e->n_seq};
     e->in.used = 0;
     for (int k = 0, n = 0; k < JOB_KINDS; k++)
         for (int i = 0; i < e->n_out[k]; i++)
@@ -307,7 +313,8 @@ static void mark_ends(struct generate_engine *e, struct job *job, struct beam_ca
 static void take_beams(struct generate_engine *e, struct job *job, const struct group *g, int first, int n_row)
 {
     size_t at = g->results + (size_t)first * (size_t)g->n_top;
-    int n = beam_merge(&job->beam, e->host_values + at, e->host_ids + at, e->host_raw + at, n_row, g->n_top, e->candidates);
+    int n =
+        beam_merge(&job->beam, e->host_values + at, e->host_ids + at, e->host_raw + at, n_row, g->n_top, e->candidates);
     int from_prompt = !job->beam.n_new;
     mark_ends(e, job, e->candidates, n);
     beam_step(&job->beam, e->candidates, n);

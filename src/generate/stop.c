@@ -134,7 +134,8 @@ static int has_special(const struct tokenizer *t, const int32_t *ids, int n)
 }
 
 /* How many of the ids come before the text's byte `cut`, and how many bytes the last of them goes beyond it. */
-static int ids_before(const struct tokenizer *t, const int32_t *ids, int n, size_t cut, int *n_before, size_t *beyond, struct error *err)
+static int ids_before(const struct tokenizer *t, const int32_t *ids, int n, size_t cut, int *n_before, size_t *beyond,
+                      struct error *err)
 {
     struct tokenizer_stream *s;
     struct buf b = BUF_INIT;
@@ -157,7 +158,8 @@ static int ids_before(const struct tokenizer *t, const int32_t *ids, int n, size
 }
 
 /* Where special tokens stand among the ids, stop strings are looked for in the text that has them. */
-static int cut_ids(const struct tokenizer *t, const struct generate_options *o, const int32_t *ids, int *n, size_t *beyond, struct error *err)
+static int cut_ids(const struct tokenizer *t, const struct generate_options *o, const int32_t *ids, int *n,
+                   size_t *beyond, struct error *err)
 {
     struct buf whole = BUF_INIT;
     *beyond = 0;
@@ -173,7 +175,8 @@ static int cut_ids(const struct tokenizer *t, const struct generate_options *o, 
     return rc;
 }
 
-int stop_text(const struct tokenizer *t, const struct generate_options *o, const int32_t *ids, int n, char **text, struct error *err)
+int stop_text(const struct tokenizer *t, const struct generate_options *o, const int32_t *ids, int n, char **text,
+              struct error *err)
 {
     struct buf b = BUF_INIT;
     size_t beyond = 0;

@@ -13,12 +13,13 @@ struct text_lane {
 };
 struct text_stream {
     const struct generate_options *options;
-    size_t hold;               /* bytes that might begin a stop string */
+    size_t hold; /* bytes that might begin a stop string */
     int n_lane;
     struct text_lane lanes[];
 };
 
-int text_stream_new(struct text_stream **out, const struct tokenizer *t, const struct generate_options *o, struct error *err)
+int text_stream_new(struct text_stream **out, const struct tokenizer *t, const struct generate_options *o,
+                    struct error *err)
 {
     int n = o->num_return_sequences, code = 0;
     size_t bytes = sizeof(struct text_stream) + (size_t)n * sizeof(struct text_lane);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every key of the file stands in the table below: read here, harmless for the reason beside it, or refused when it is on. A key that is not there may change the
- * sum W + s B A in a way that nobody here knows, so it is refused when it is on too. */
+/* Every key of the file stands in the table below: read here, harmless for the reason beside it, or refused when it is
+ * on. A key that is not there may change the sum W + s B A in a way that nobody here knows, so it is refused when it is
+ * on too. */
 #include "io/adapter_config.h"
 
 #include <math.h>
@@ -10,7 +11,11 @@
 enum { MOST_RANK = 65536 };
 enum rule { READ, HARMLESS, OFF };
 
-static const struct { const char *name; enum rule rule; const char *why; } keys[] = {
+static const struct {
+    const char *name;
+    enum rule rule;
+    const char *why;
+} keys[] = {
     {"peft_type", READ, ""},
     {"r", READ, ""},
     {"lora_alpha", READ, ""},
@@ -58,7 +63,8 @@ static const struct { const char *name; enum rule rule; const char *why; } keys[
 static int refuse(const struct adapter_config *c, const char *key, const char *wanted, struct error *err)
 {
     char *text = json_dumps(json_object_get(c->json, key), JSON_ENCODE_ANY | JSON_COMPACT);
-    int rc = error_set(err, ERROR_CONFIG, "%s: \"%.100s\": wanted %s, found %.200s", c->where, key, wanted, text ? text : "nothing");
+    int rc = error_set(err, ERROR_CONFIG, "%s: \"%.100s\": wanted %s, found %.200s", c->where, key, wanted,
+                       text ? text : "nothing");
     free(text);
     return rc;
 }
@@ -68,14 +74,16 @@ static int is_off(const json_t *v)
 {
     if (!v || json_is_null(v) || json_is_false(v) || (json_is_number(v) && json_number_value(v) == 0))
         return 1;
-    return (json_is_object(v) && !json_object_size(v)) || (json_is_array(v) && !json_array_size(v)) || (json_is_string(v) && !json_string_length(v));
+    return (json_is_object(v) && !json_object_size(v)) || (json_is_array(v) && !json_array_size(v)) ||
+           (json_is_string(v) && !json_string_length(v));
 }
 
 static int check_keys(const struct adapter_config *c, struct error *err)
 {
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)c->json, key, v) {
+    json_object_foreach((json_t *)c->json, key, v)
+    {
         size_t i = 0;
         while (i < sizeof keys / sizeof *keys && strcmp(key, keys[i].name))
             i++;
@@ -87,7 +95,8 @@ static int check_keys(const struct adapter_config *c, struct error *err)
     return 0;
 }
 
-/* Some starts take a part out of the base's weights (pissa, olora, corda) or replace them (loftq), again each time peft loads the adapter. */
+/* Some starts take a part out of the base's weights (pissa, olora, corda) or replace them (loftq), again each time peft
+ * loads the adapter. */
 static int check_start(const struct adapter_config *c, struct error *err)
 {
     static const char *const plain[] = {"gaussian", "eva", "orthogonal"};
@@ -97,8 +106,11 @@ static int check_start(const struct adapter_config *c, struct error *err)
     for (size_t i = 0; json_is_string(v) && i < sizeof plain / sizeof *plain; i++)
         if (!strcmp(json_string_value(v), plain[i]))
             return 0;
-    return refuse(c, "init_lora_weights", "true, false, gaussian, eva or orthogonal (the others change the base's weights: save the adapter with "
-                                          "path_initial_model_for_weight_conversion, which turns it into a plain one)", err);
+    return refuse(
+        c, "init_lora_weights",
+        "true, false, gaussian, eva or orthogonal (the others change the base's weights: save the adapter with "
+        "path_initial_model_for_weight_conversion, which turns it into a plain one)",
+        err);
 }
 
 static int read_flag(const struct adapter_config *c, const char *key, int *out, struct error *err)
@@ -185,7 +197,8 @@ static int check_pattern(const struct adapter_config *c, const char *key, int ra
         return 0;
     if (!json_is_object(patterns))
         return refuse(c, key, "an object", err);
-    json_object_foreach((json_t *)patterns, pattern, v) {
+    json_object_foreach((json_t *)patterns, pattern, v)
+    {
         if (ranks ? !is_rank(v) : !json_is_number(v))
             return refuse(c, key, ranks ? "ranks, whole numbers from 1" : "numbers", err);
         if (!can_match(pattern))
@@ -199,9 +212,7 @@ static const json_t *find_pattern(const struct adapter_config *c, const char *ke
 {
     const char *pattern;
     json_t *v;
-    json_object_foreach(json_object_get(c->json, key), pattern, v)
-        if (matches(pattern, module))
-            return v;
+    json_object_foreach(json_object_get(c->json, key), pattern, v) if (matches(pattern, module)) return v;
     return NULL;
 }
 
@@ -210,14 +221,17 @@ int adapter_config_parse(struct adapter_config *out, const json_t *json, const c
     *out = (struct adapter_config){.json = json, .where = where};
     if (!json_is_object(json))
         return error_set(err, ERROR_DATA, "%s: wanted a JSON object", where);
-    const json_t *type = json_object_get(json, "peft_type"), *bias = json_object_get(json, "bias"), *alpha = json_object_get(json, "lora_alpha"), *r = json_object_get(json, "r");
+    const json_t *type = json_object_get(json, "peft_type"), *bias = json_object_get(json, "bias"),
+                 *alpha = json_object_get(json, "lora_alpha"), *r = json_object_get(json, "r");
     int rc;
     if (!json_is_string(type) || strcmp(json_string_value(type), "LORA"))
         return refuse(out, "peft_type", "\"LORA\"", err);
     if (bias && !json_is_null(bias) && (!json_is_string(bias) || strcmp(json_string_value(bias), "none")))
         return refuse(out, "bias", "\"none\"", err);
-    if ((rc = check_keys(out, err)) || (rc = check_start(out, err)) || (rc = read_flag(out, "use_rslora", &out->rslora, err)) ||
-        (rc = read_flag(out, "use_dora", &out->dora, err)) || (rc = read_flag(out, "fan_in_fan_out", &out->turned, err)) || (rc = check_pattern(out, "rank_pattern", 1, err)) || (rc = check_pattern(out, "alpha_pattern", 0, err)))
+    if ((rc = check_keys(out, err)) || (rc = check_start(out, err)) ||
+        (rc = read_flag(out, "use_rslora", &out->rslora, err)) || (rc = read_flag(out, "use_dora", &out->dora, err)) ||
+        (rc = read_flag(out, "fan_in_fan_out", &out->turned, err)) ||
+        (rc = check_pattern(out, "rank_pattern", 1, err)) || (rc = check_pattern(out, "alpha_pattern", 0, err)))
         return rc;
     if (r && !is_rank(r))
         return refuse(out, "r", "a rank, a whole number from 1", err);
@@ -228,7 +242,8 @@ int adapter_config_parse(struct adapter_config *out, const json_t *json, const c
     return 0;
 }
 
-int adapter_config_module(const struct adapter_config *c, const char *module, int64_t *rank, double *scale, struct error *err)
+int adapter_config_module(const struct adapter_config *c, const char *module, int64_t *rank, double *scale,
+                          struct error *err)
 {
     const json_t *r = find_pattern(c, "rank_pattern", module), *alpha = find_pattern(c, "alpha_pattern", module);
     *rank = r ? json_integer_value(r) : c->rank;

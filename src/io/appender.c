@@ -83,9 +83,11 @@ static int put(struct appender *a, struct error *err)
     while (put < 0 && errno == EINTR);
     if (put != (ssize_t)a->line.len) {
         int number = put < 0 ? errno : ENOSPC; /* only part of it went out */
-        if (put > 0 && ftruncate(a->fd, a->end)) { } /* if this fails too, the next opening cuts it */
+        if (put > 0 && ftruncate(a->fd, a->end)) {
+        } /* if this fails too, the next opening cuts it */
         errno = number;
-        return error_set_errno(err, "%s: writing a record of %zu bytes (what was written before is safe)", a->path, a->line.len);
+        return error_set_errno(err, "%s: writing a record of %zu bytes (what was written before is safe)", a->path,
+                               a->line.len);
     }
     a->end += put;
     return a->sync ? appender_sync(a, err) : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An append-only file of lines (JSON Lines). Each record goes out whole, with its newline, in one write(); a crash can therefore tear at most the last line,
- * and opening cuts such a line off. One process at a time (the file is locked), one thread at a time. */
+/* An append-only file of lines (JSON Lines). Each record goes out whole, with its newline, in one write(); a crash can
+ * therefore tear at most the last line, and opening cuts such a line off. One process at a time (the file is locked),
+ * one thread at a time. */
 #ifndef IO_APPENDER_H
 #define IO_APPENDER_H
 

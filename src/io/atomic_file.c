@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file that appears whole or not at all. Bytes go to PATH.tmp; commit makes them durable (fsync), gives them their name (rename) and
- * makes the name durable (fsync of the directory). The temporary name is fixed, so a killed process leaves at most one behind and the next
- * run takes it over; a lock tells a live writer from a dead one. The lock belongs to the inode: after getting it we look whether the
- * name still means that inode, since the other writer may just have renamed it. */
+/* A file that appears whole or not at all. Bytes go to PATH.tmp; commit makes them durable (fsync), gives them their
+ * name (rename) and makes the name durable (fsync of the directory). The temporary name is fixed, so a killed process
+ * leaves at most one behind and the next run takes it over; a lock tells a live writer from a dead one. The lock
+ * belongs to the inode: after getting it we look whether the name still means that inode, since the other writer may
+ * just have renamed it. */
 #include "io/file.h"
 
 #include "base/mem.h"
@@ -30,10 +31,12 @@ static int lock_temp(struct atomic_file *f, struct error *err)
         if (flock(f->fd, LOCK_EX | LOCK_NB)) {
             if (errno != EWOULDBLOCK)
                 return 0; /* a file system without locks */
-            return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing this file (it holds %s)", f->path, f->temp);
+            return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing this file (it holds %s)", f->path,
+                             f->temp);
         }
         struct stat ours, named;
-        if (!fstat(f->fd, &ours) && !stat(f->temp, &named) && ours.st_ino == named.st_ino && ours.st_dev == named.st_dev)
+        if (!fstat(f->fd, &ours) && !stat(f->temp, &named) && ours.st_ino == named.st_ino &&
+            ours.st_dev == named.st_dev)
             return 0;
         close(f->fd);
         f->fd = -1;
@@ -82,7 +85,9 @@ int atomic_file_open(struct atomic_file **out, const char *path, struct error *e
 static int no_room(struct atomic_file *f, size_t n, struct error *err)
 {
     if (errno == ENOSPC || errno == EDQUOT)
-        return error_set(err, ERROR_IO, "%s: the disk is full (%s while writing %zu bytes); the old file, if there was one, is as it was: make room and run again",
+        return error_set(err, ERROR_IO,
+                         "%s: the disk is full (%s while writing %zu bytes); the old file, if there was one, is as it "
+                         "was: make room and run again",
                          f->path, strerror(errno), n);
     return error_set_errno(err, "%s: writing %zu bytes", f->path, n);
 }

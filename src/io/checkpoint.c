@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of a checkpoint that does not care where it came from: look-up, conversion of rows, hash, the search for NaN. */
+/* The part of a checkpoint that does not care where it came from: look-up, conversion of rows, hash, the search for
+ * NaN. */
 #include "io/checkpoint_internal.h"
 
 #include "base/hash.h"
@@ -95,7 +96,9 @@ const struct tensor_info *checkpoint_find(const struct checkpoint *ck, const cha
 int checkpoint_need(const struct checkpoint *ck, const char *name, const struct tensor_info **out, struct error *err)
 {
     *out = checkpoint_find(ck, name);
-    return *out ? 0 : error_set(err, ERROR_DATA, "%s: wanted tensor %s, found none among its %zu tensors", ck->path, name, ck->n_tensor);
+    return *out ? 0
+                : error_set(err, ERROR_DATA, "%s: wanted tensor %s, found none among its %zu tensors", ck->path, name,
+                            ck->n_tensor);
 }
 
 static const struct checkpoint_tensor *whole(const struct tensor_info *t)
@@ -103,14 +106,17 @@ static const struct checkpoint_tensor *whole(const struct tensor_info *t)
     return (const struct checkpoint_tensor *)t;
 }
 
-static int check_rows(const struct checkpoint *ck, const struct tensor_info *t, int64_t first, int64_t n, struct error *err)
+static int check_rows(const struct checkpoint *ck, const struct tensor_info *t, int64_t first, int64_t n,
+                      struct error *err)
 {
     const char *path = ck->files[whole(t)->file].path;
     if (first < 0 || n < 0 || first > t->n_row || n > t->n_row - first)
-        return error_set(err, ERROR_INTERNAL, "%s: tensor %s: rows %" PRId64 "..%" PRId64 " of %" PRId64, path, t->name, first, first + n, t->n_row);
+        return error_set(err, ERROR_INTERNAL, "%s: tensor %s: rows %" PRId64 "..%" PRId64 " of %" PRId64, path, t->name,
+                         first, first + n, t->n_row);
     if (!storage_converts(t->storage))
-        return error_set(err, ERROR_DATA, "%s: tensor %s is stored as %s, which isara does not compute with; convert the model to BF16", path, t->name,
-                         storage_name(t->storage));
+        return error_set(err, ERROR_DATA,
+                         "%s: tensor %s is stored as %s, which isara does not compute with; convert the model to BF16",
+                         path, t->name, storage_name(t->storage));
     return 0;
 }
 
@@ -129,7 +135,8 @@ int checkpoint_check_whole(const struct checkpoint *ck, struct error *err)
     return rc;
 }
 
-int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, float *dst, struct error *err)
+int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
+                        float *dst, struct error *err)
 {
     const struct checkpoint_tensor *c = whole(t);
     int rc = check_rows(ck, t, first_row, n_row, err);
@@ -139,7 +146,8 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
     if (!c->heads)
         storage_to_f32(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
     for (int64_t r = 0; c->heads && r < n_row; r++)
-        storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
+        storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col,
+                       dst + (uint64_t)r * col);
     for (uint64_t i = 0; c->plus_one && i < (uint64_t)n_row * col; i++)
         dst[i] -= 1;
     if (c->delta)
@@ -147,7 +155,8 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
     return check_whole(ck, c, err);
 }
 
-static int read_adapted_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst, struct error *err)
+static int read_adapted_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
+                             uint16_t *dst, struct error *err)
 {
     float *row = mem_alloc((size_t)t->n_col * sizeof *row);
     int rc = row ? 0 : error_set_nomem(err, (size_t)t->n_col * sizeof *row, "a row of weights");
@@ -160,7 +169,8 @@ static int read_adapted_bf16(const struct checkpoint *ck, const struct tensor_in
     return rc;
 }
 
-int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, uint16_t *dst, struct error *err)
+int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
+                         uint16_t *dst, struct error *err)
 {
     const struct checkpoint_tensor *c = whole(t);
     int rc = check_rows(ck, t, first_row, n_row, err);
@@ -172,23 +182,27 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
         return check_whole(ck, c, err);
     }
     for (int64_t r = 0; r < n_row; r++)
-        storage_to_bf16(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col, dst + (uint64_t)r * col);
+        storage_to_bf16(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col,
+                        dst + (uint64_t)r * col);
     return check_whole(ck, c, err);
 }
 
 int checkpoint_has_blocks(const struct tensor_info *t)
 {
-    return !whole(t)->delta && !whole(t)->plus_one && (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
+    return !whole(t)->delta && !whole(t)->plus_one &&
+           (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
 }
 
-int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row, void *dst, struct error *err)
+int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
+                           void *dst, struct error *err)
 {
     const struct checkpoint_tensor *c = whole(t);
     int rc = check_rows(ck, t, first_row, n_row, err), elements = storage_block_elements(t->storage);
     uint64_t col = (uint64_t)t->n_col, row_bytes = t->n_row ? t->n_byte / (uint64_t)t->n_row : 0;
     float values[256];
     for (int64_t r = 0; !rc && r < n_row; r++) {
-        const unsigned char *from = c->data + (uint64_t)(c->heads ? gguf_hf_row(first_row + r, t->n_row, c->heads) : first_row + r) * row_bytes;
+        const unsigned char *from =
+            c->data + (uint64_t)(c->heads ? gguf_hf_row(first_row + r, t->n_row, c->heads) : first_row + r) * row_bytes;
         memcpy((char *)dst + (uint64_t)r * row_bytes, from, row_bytes);
         for (uint64_t i = 0; !rc && i < col; i += (uint64_t)elements) {
             const unsigned char *block = from + i / (uint64_t)elements * (uint64_t)storage_block_bytes(t->storage);
@@ -243,7 +257,9 @@ static int put_sha256(const char *path, const char *prefix, const char *name, js
     char key[300], hex[65];
     int rc = sha256_file(path, hex, err);
     snprintf(key, sizeof key, "%s%s", prefix, name);
-    return rc || !json_object_set_new(into, key, json_string(hex)) ? rc : error_set_nomem(err, 128, "hashes of the model's files");
+    return rc || !json_object_set_new(into, key, json_string(hex))
+               ? rc
+               : error_set_nomem(err, 128, "hashes of the model's files");
 }
 
 static int ends_in(const char *name, const char *tail)
@@ -277,12 +293,15 @@ int checkpoint_side_sha256(const struct checkpoint *ck, const char *prefix, json
     int rc = 0;
     for (int i = 0; i < ck->n_side_file && !rc; i++) {
         const char *name = ck->side_files[i].name;
-        if (ends_in(name, ".json") || ends_in(name, ".jinja") || ends_in(name, ".txt") || !strcmp(name, "tokenizer.model") || ends_in(name, "spiece.model") || ends_in(name, ".bpe.model"))
+        if (ends_in(name, ".json") || ends_in(name, ".jinja") || ends_in(name, ".txt") ||
+            !strcmp(name, "tokenizer.model") || ends_in(name, "spiece.model") || ends_in(name, ".bpe.model"))
             rc = put_sha256(ck->side_files[i].path, prefix, name, into, err);
     }
     for (int i = 0; i < ck->n_file && !rc && ck->adapted; i++) {
         const char *slash = strrchr(ck->files[i].path, '/');
-        char *folder = slash && !strncmp(ck->files[i].label, "adapter_model.", 14) ? mem_strndup(ck->files[i].path, (size_t)(slash - ck->files[i].path)) : NULL;
+        char *folder = slash && !strncmp(ck->files[i].label, "adapter_model.", 14)
+                           ? mem_strndup(ck->files[i].path, (size_t)(slash - ck->files[i].path))
+                           : NULL;
         char *path = folder ? path_join(folder, "adapter_config.json") : NULL;
         if (path && file_exists(path))
             rc = put_sha256(path, prefix, "adapter_config.json", into, err);
@@ -307,15 +326,18 @@ static int any_not_finite(const float *values, uint64_t n)
     return 0;
 }
 
-int tensor_check_finite(const struct checkpoint *ck, const struct tensor_info *t, uint64_t first, const float *values, uint64_t n, struct error *err)
+int tensor_check_finite(const struct checkpoint *ck, const struct tensor_info *t, uint64_t first, const float *values,
+                        uint64_t n, struct error *err)
 {
     if (!any_not_finite(values, n))
         return 0;
     for (uint64_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
-            return error_set(err, ERROR_DATA, "%s: tensor %s: element %" PRIu64 " (row %" PRIu64 ", column %" PRIu64 ") is %s; the checkpoint is broken (training diverged or the file is damaged)",
-                             ck->files[whole(t)->file].path, t->name, first + i, (first + i) / (uint64_t)t->n_col, (first + i) % (uint64_t)t->n_col,
-                             isnan(values[i]) ? "not a number" : "infinite");
+            return error_set(err, ERROR_DATA,
+                             "%s: tensor %s: element %" PRIu64 " (row %" PRIu64 ", column %" PRIu64
+                             ") is %s; the checkpoint is broken (training diverged or the file is damaged)",
+                             ck->files[whole(t)->file].path, t->name, first + i, (first + i) / (uint64_t)t->n_col,
+                             (first + i) % (uint64_t)t->n_col, isnan(values[i]) ? "not a number" : "infinite");
     return 0;
 }
 

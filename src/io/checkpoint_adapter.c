@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A LoRA adapter as PEFT writes it (adapter_config.json, and adapter_model.safetensors or else adapter_model.bin with lora_A [r,K] and lora_B [N,r] of each adapted matrix), laid over
- * its base model: what is read is W + scale B A, so that every verb takes an adapter where it takes a model. The factors are small and are kept
- * in f32. Whole tensors in it stand for the base's. Anything of PEFT's that would change the sum and is not in it is refused by name (io/adapter_config.c). */
+/* A LoRA adapter as PEFT writes it (adapter_config.json, and adapter_model.safetensors or else adapter_model.bin with
+ * lora_A [r,K] and lora_B [N,r] of each adapted matrix), laid over its base model: what is read is W + scale B A, so
+ * that every verb takes an adapter where it takes a model. The factors are small and are kept in f32. Whole tensors in
+ * it stand for the base's. Anything of PEFT's that would change the sum and is not in it is refused by name
+ * (io/adapter_config.c). */
 #include "io/checkpoint_internal.h"
 
 #include "base/mem.h"
@@ -18,15 +20,16 @@ struct adapter {
     const char *path; /* of the directory */
     json_t *json;
     struct adapter_config config;
-    const struct weights *s;     /* its tensors */
-    const char *weights;         /* their file's name */
-    int file;                    /* index of its file among the checkpoint's */
+    const struct weights *s; /* its tensors */
+    const char *weights;     /* their file's name */
+    int file;                /* index of its file among the checkpoint's */
     struct error *err;
 };
 
 static const char head[] = "base_model.model.";
 
-/* A tensor of `module` of the adapter, under PEFT's names; its index, or -1. Files of a bare base lack the first component of its modules' names ("transformer"), or an adapter of one does. */
+/* A tensor of `module` of the adapter, under PEFT's names; its index, or -1. Files of a bare base lack the first
+ * component of its modules' names ("transformer"), or an adapter of one does. */
 static long find_part(const struct adapter *a, const char *module, const char *part)
 {
     char name[4300];
@@ -36,7 +39,8 @@ static long find_part(const struct adapter *a, const char *module, const char *p
     if (found >= 0 || n >= (int)sizeof name)
         return found;
     for (size_t i = 0; found < 0 && i < weights_n_tensor(a->s); i++) {
-        const char *other = weights_tensor(a->s, i)->name, *rest = strncmp(other, head, sizeof head - 1) ? NULL : strchr(other + sizeof head - 1, '.');
+        const char *other = weights_tensor(a->s, i)->name,
+                   *rest = strncmp(other, head, sizeof head - 1) ? NULL : strchr(other + sizeof head - 1, '.');
         if (rest && !strcmp(rest + 1, tail))
             found = (long)i;
     }
@@ -48,7 +52,8 @@ static long find_part(const struct adapter *a, const char *module, const char *p
 
 static int wrong(const struct adapter *a, long i, const char *why)
 {
-    return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s: %s", a->path, a->weights, weights_tensor(a->s, (size_t)i)->name, why);
+    return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s: %s", a->path, a->weights,
+                     weights_tensor(a->s, (size_t)i)->name, why);
 }
 
 /* The factor as f32 in the arena: [rows, columns], stored so or, of embeddings, the other way round. */
@@ -58,13 +63,15 @@ static int read_factor(struct checkpoint *ck, const struct adapter *a, long i, i
     if (info->n_dim != 2 || !storage_converts(info->storage))
         return wrong(a, i, "wanted a matrix of numbers");
     uint64_t n = info->n_element;
-    float *values = arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1), *turned = transposed ? arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1) : values;
+    float *values = arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1),
+          *turned = transposed ? arena_alloc(&ck->arena, (size_t)n * sizeof *values + 1) : values;
     if (!values || !turned)
         return error_set_nomem(a->err, (size_t)n * sizeof *values, "an adapter");
     storage_to_f32(info->storage, weights_data(a->s, (size_t)i), 0, n, values);
     for (uint64_t j = 0; j < n; j++)
         if (!isfinite(values[j]))
-            return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s: element %llu is not finite", a->path, a->weights, info->name, (unsigned long long)j);
+            return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s: element %llu is not finite", a->path, a->weights,
+                             info->name, (unsigned long long)j);
     for (int64_t r = 0; transposed && r < info->shape[0]; r++)
         for (int64_t k = 0; k < info->shape[1]; k++)
             turned[k * info->shape[0] + r] = values[r * info->shape[1] + k];
@@ -73,14 +80,16 @@ static int read_factor(struct checkpoint *ck, const struct adapter *a, long i, i
 }
 
 /* DoRA's lengths of the rows. */
-static int read_magnitude(struct checkpoint *ck, const struct adapter *a, const struct checkpoint_tensor *c, const char *module, const float **out, size_t *used)
+static int read_magnitude(struct checkpoint *ck, const struct adapter *a, const struct checkpoint_tensor *c,
+                          const char *module, const float **out, size_t *used)
 {
     long i = find_part(a, module, "lora_magnitude_vector");
     i = i < 0 ? find_part(a, module, "lora_magnitude_vector.weight") : i;
     if (!a->config.dora)
         return i < 0 ? 0 : wrong(a, i, "is DoRA's, but use_dora of adapter_config.json is not true");
     if (i < 0)
-        return error_set(a->err, ERROR_DATA, "%s/%s: use_dora is true, but %s has no lora_magnitude_vector", a->path, a->weights, module);
+        return error_set(a->err, ERROR_DATA, "%s/%s: use_dora is true, but %s has no lora_magnitude_vector", a->path,
+                         a->weights, module);
     const struct tensor_info *info = weights_tensor(a->s, (size_t)i);
     if (info->n_element != (uint64_t)c->info.n_row || !storage_converts(info->storage))
         return wrong(a, i, "wanted as many numbers as the matrix has rows");
@@ -96,7 +105,11 @@ static int read_magnitude(struct checkpoint *ck, const struct adapter *a, const 
     return 0;
 }
 
-struct factors { long a, b; int turned, embedding; }; /* turned: the base's matrix is the transpose of B A */
+/* turned: the base's matrix is the transpose of B A */
+struct factors {
+    long a, b;
+    int turned, embedding;
+};
 
 static struct factors find_factors(const struct adapter *a, const char *module)
 {
@@ -116,10 +129,12 @@ static int fits_turned(const struct adapter *a, const struct checkpoint_tensor *
 }
 
 /* The sizes of both factors against the base's matrix and the configuration. */
-static int check_factors(const struct adapter *a, const struct checkpoint_tensor *c, const char *module, struct factors f, struct checkpoint_delta *d)
+static int check_factors(const struct adapter *a, const struct checkpoint_tensor *c, const char *module,
+                         struct factors f, struct checkpoint_delta *d)
 {
     if (f.a < 0 || f.b < 0)
-        return error_set(a->err, ERROR_DATA, "%s/%s: %s has one of lora_A and lora_B, wanted both", a->path, a->weights, module);
+        return error_set(a->err, ERROR_DATA, "%s/%s: %s has one of lora_A and lora_B, wanted both", a->path, a->weights,
+                         module);
     const struct tensor_info *x = weights_tensor(a->s, (size_t)f.a), *y = weights_tensor(a->s, (size_t)f.b);
     int64_t rank = 0;
     int rc = adapter_config_module(&a->config, module, &rank, &d->scale, a->err);
@@ -127,14 +142,22 @@ static int check_factors(const struct adapter *a, const struct checkpoint_tensor
         return rc;
     int64_t in = f.turned ? y->shape[0] : x->shape[1], out = f.turned ? x->shape[1] : y->shape[0];
     d->rank = x->n_dim == 2 ? x->shape[0] : 0;
-    if (x->n_dim != 2 || y->n_dim != 2 || d->rank < 1 || y->shape[1] != d->rank || c->info.n_dim != 2 || in != c->info.shape[1] || out != c->info.shape[0])
-        return error_set(a->err, ERROR_DATA, "%s/%s: %s: A is %lld x %lld and B %lld x %lld, the base's matrix %lld x %lld; this adapter was made for another model",
-                         a->path, a->weights, module, (long long)x->shape[0], (long long)x->shape[1], (long long)y->shape[0], (long long)y->shape[1],
-                         (long long)c->info.n_row, (long long)c->info.n_col);
+    if (x->n_dim != 2 || y->n_dim != 2 || d->rank < 1 || y->shape[1] != d->rank || c->info.n_dim != 2 ||
+        in != c->info.shape[1] || out != c->info.shape[0])
+        return error_set(a->err, ERROR_DATA,
+                         "%s/%s: %s: A is %lld x %lld and B %lld x %lld, the base's matrix %lld x %lld; this adapter "
+                         "was made for another model",
+                         a->path, a->weights, module, (long long)x->shape[0], (long long)x->shape[1],
+                         (long long)y->shape[0], (long long)y->shape[1], (long long)c->info.n_row,
+                         (long long)c->info.n_col);
     if (d->rank != rank)
-        return error_set(a->err, ERROR_DATA, "%s: %s has tensors of rank %lld in %s, but \"r\" or rank_pattern of adapter_config.json says %lld", a->path, module,
-                         (long long)d->rank, a->weights, (long long)rank);
-    return f.turned && a->config.dora ? error_set(a->err, ERROR_DATA, "%s: use_dora with an adapter of %s is not supported", a->path, module) : 0;
+        return error_set(
+            a->err, ERROR_DATA,
+            "%s: %s has tensors of rank %lld in %s, but \"r\" or rank_pattern of adapter_config.json says %lld",
+            a->path, module, (long long)d->rank, a->weights, (long long)rank);
+    return f.turned && a->config.dora
+               ? error_set(a->err, ERROR_DATA, "%s: use_dora with an adapter of %s is not supported", a->path, module)
+               : 0;
 }
 
 static int module_of(const struct checkpoint_tensor *c, char module[4200])
@@ -162,7 +185,8 @@ static int add_delta(struct checkpoint *ck, const struct adapter *a, struct chec
         return error_set_nomem(a->err, sizeof *d, "an adapter");
     d->magnitude = NULL;
     int rc = check_factors(a, c, module, f, d);
-    if (rc || (rc = read_factor(ck, a, f.turned ? f.b : f.a, f.turned, &d->a)) || (rc = read_factor(ck, a, f.turned ? f.a : f.b, f.turned, &d->b)) ||
+    if (rc || (rc = read_factor(ck, a, f.turned ? f.b : f.a, f.turned, &d->a)) ||
+        (rc = read_factor(ck, a, f.turned ? f.a : f.b, f.turned, &d->b)) ||
         (rc = read_magnitude(ck, a, c, module, &d->magnitude, used)))
         return rc;
     c->delta = d;
@@ -170,7 +194,8 @@ static int add_delta(struct checkpoint *ck, const struct adapter *a, struct chec
     return 0;
 }
 
-/* A whole tensor of the adapter's file (modules_to_save, or the base's own matrix saved with it) stands for the base's. */
+/* A whole tensor of the adapter's file (modules_to_save, or the base's own matrix saved with it) stands for the
+ * base's. */
 static int replace(const struct adapter *a, struct checkpoint_tensor *c, size_t *used)
 {
     static const char *const parts[] = {"weight", "base_layer.weight", "modules_to_save.weight"};
@@ -196,21 +221,26 @@ static int replace(const struct adapter *a, struct checkpoint_tensor *c, size_t 
 
 static int has_module(const struct adapter *a, const char *module)
 {
-    static const char *const parts[] = {"weight", "base_layer.weight", "modules_to_save.weight", "lora_A.weight", "lora_embedding_A"};
+    static const char *const parts[] = {"weight", "base_layer.weight", "modules_to_save.weight", "lora_A.weight",
+                                        "lora_embedding_A"};
     for (size_t k = 0; k < sizeof parts / sizeof *parts; k++)
         if (find_part(a, module, parts[k]) >= 0)
             return 1;
     return 0;
 }
 
-/* An adapter that gives a tied model another head, or another embedding, unties it: the shared matrix then stands there twice. */
+/* An adapter that gives a tied model another head, or another embedding, unties it: the shared matrix then stands there
+ * twice. */
 static int untie(struct checkpoint *ck, const struct adapter *a)
 {
     static const char *const names[] = {"lm_head.weight", "model.embed_tokens.weight"};
     if (!ck->tied || (!has_module(a, "lm_head") && !has_module(a, "model.embed_tokens")))
         return 0;
     if (find_part(a, "lm_head", "lora_A.weight") >= 0 || find_part(a, "model.embed_tokens", "lora_embedding_A") >= 0)
-        return error_set(a->err, ERROR_DATA, "%s: adapts embed_tokens or lm_head of a model that ties embedding and head, for which peft gives one answer merged and another unmerged; wanted an untied base", a->path);
+        return error_set(a->err, ERROR_DATA,
+                         "%s: adapts embed_tokens or lm_head of a model that ties embedding and head, for which peft "
+                         "gives one answer merged and another unmerged; wanted an untied base",
+                         a->path);
     struct checkpoint_tensor *all = arena_alloc(&ck->arena, (ck->n_tensor + 1) * sizeof *all);
     const struct tensor_info *shared = checkpoint_find(ck, names[1]);
     if (!all)
@@ -223,7 +253,8 @@ static int untie(struct checkpoint *ck, const struct adapter *a)
     ck->tensors = all;
     ck->tied = 0;
     checkpoint_sort(ck);
-    return json_object_set_new(ck->config, "tie_word_embeddings", json_false()) ? error_set_nomem(a->err, 64, ck->path) : 0;
+    return json_object_set_new(ck->config, "tie_word_embeddings", json_false()) ? error_set_nomem(a->err, 64, ck->path)
+                                                                                : 0;
 }
 
 /* Names the first tensor that was taken by nobody. */
@@ -233,11 +264,14 @@ static int refuse_rest(const struct checkpoint *ck, const struct adapter *a)
         const char *name = weights_tensor(a->s, i)->name, *cut = strstr(name, ".lora_");
         char base[4200] = "";
         if (cut && !strncmp(name, head, sizeof head - 1))
-            snprintf(base, sizeof base, "%.*s.weight", (int)(cut - name - (long)(sizeof head - 1)), name + sizeof head - 1);
+            snprintf(base, sizeof base, "%.*s.weight", (int)(cut - name - (long)(sizeof head - 1)),
+                     name + sizeof head - 1);
         if (!*base || !checkpoint_find(ck, base))
-            return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s adapts nothing in %s", a->path, a->weights, name, ck->path);
+            return error_set(a->err, ERROR_DATA, "%s/%s: tensor %s adapts nothing in %s", a->path, a->weights, name,
+                             ck->path);
     }
-    return error_set(a->err, ERROR_DATA, "%s/%s: has tensors besides lora_A, lora_B and what stands for the base's", a->path, a->weights);
+    return error_set(a->err, ERROR_DATA, "%s/%s: has tensors besides lora_A, lora_B and what stands for the base's",
+                     a->path, a->weights);
 }
 
 /* The adapter's file joins the files, so that the hash covers it. */
@@ -266,7 +300,8 @@ static int check_named(const struct adapter *a, const char *key)
 {
     const json_t *list = json_object_get(a->json, key), *name;
     size_t k;
-    json_array_foreach((json_t *)list, k, name) {
+    json_array_foreach((json_t *)list, k, name)
+    {
         char part[300];
         int found = !json_is_string(name) || json_string_length(name) > 250;
         if (!found)
@@ -274,7 +309,9 @@ static int check_named(const struct adapter *a, const char *key)
         for (size_t i = 0; !found && i < weights_n_tensor(a->s); i++)
             found = strstr(weights_tensor(a->s, i)->name, part) != NULL;
         if (!found)
-            return error_set(a->err, ERROR_DATA, "%s: \"%s\" of adapter_config.json names %s, of which %s has no tensor", a->path, key, json_string_value(name), a->weights);
+            return error_set(a->err, ERROR_DATA,
+                             "%s: \"%s\" of adapter_config.json names %s, of which %s has no tensor", a->path, key,
+                             json_string_value(name), a->weights);
     }
     return 0;
 }
@@ -288,7 +325,8 @@ static int lay_over(struct checkpoint *ck, struct adapter *a)
     a->file = ck->n_file - 1;
     a->s = &ck->files[a->file].parsed;
     if (!weights_n_tensor(a->s))
-        return error_set(a->err, ERROR_DATA, "%s/%s: has no tensors: an adapter that changes nothing is none", a->path, a->weights);
+        return error_set(a->err, ERROR_DATA, "%s/%s: has no tensors: an adapter that changes nothing is none", a->path,
+                         a->weights);
     if ((rc = check_named(a, "target_modules")) || (rc = check_named(a, "modules_to_save")))
         return rc;
     rc = untie(ck, a);
@@ -309,9 +347,13 @@ static int open_base(struct checkpoint **out, const struct adapter *a)
 {
     const json_t *name = json_object_get(a->json, "base_model_name_or_path");
     if (!json_is_string(name) || !json_string_length(name))
-        return error_set(a->err, ERROR_CONFIG, "%s: \"base_model_name_or_path\": wanted the base model's path; or give --model BASE --adapter DIR", a->config.where);
+        return error_set(
+            a->err, ERROR_CONFIG,
+            "%s: \"base_model_name_or_path\": wanted the base model's path; or give --model BASE --adapter DIR",
+            a->config.where);
     char *beside = path_join(a->path, json_string_value(name));
-    const char *path = beside && json_string_value(name)[0] != '/' && file_exists(beside) ? beside : json_string_value(name);
+    const char *path =
+        beside && json_string_value(name)[0] != '/' && file_exists(beside) ? beside : json_string_value(name);
     int rc = checkpoint_open_base(out, path, a->err);
     if (rc)
         error_prefix(a->err, "%s: its base model (else give --model BASE --adapter DIR)", a->path);
@@ -332,7 +374,11 @@ static int find_weights(struct adapter *a)
         a->weights = names[i];
         mem_free(path);
     }
-    return found ? 0 : error_set(a->err, ERROR_NOINPUT, "%s: has adapter_config.json; wanted adapter_model.safetensors or adapter_model.bin beside it, found neither", a->path);
+    return found ? 0
+                 : error_set(a->err, ERROR_NOINPUT,
+                             "%s: has adapter_config.json; wanted adapter_model.safetensors or adapter_model.bin "
+                             "beside it, found neither",
+                             a->path);
 }
 
 int checkpoint_open_adapter(struct checkpoint **out, const char *base, const char *adapter, struct error *err)
@@ -361,7 +407,8 @@ int checkpoint_is_adapted(const struct checkpoint *ck)
     return ck->adapted;
 }
 
-enum checkpoint_change checkpoint_factors(const struct checkpoint *ck, const struct tensor_info *t, struct checkpoint_factors *out)
+enum checkpoint_change checkpoint_factors(const struct checkpoint *ck, const struct tensor_info *t,
+                                          struct checkpoint_factors *out)
 {
     const struct checkpoint_tensor *c = (const struct checkpoint_tensor *)t;
     *out = (struct checkpoint_factors){0};

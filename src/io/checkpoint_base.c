@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opens a checkpoint that is no adapter: a directory or a GGUF file, with the names and the tie that transformers would see. */
+/* Opens a checkpoint that is no adapter: a directory or a GGUF file, with the names and the tie that transformers would
+ * see. */
 #include "io/checkpoint_internal.h"
 
 #include "base/log.h"
@@ -36,7 +37,8 @@ static int complete_names(struct checkpoint *ck, struct error *err)
 }
 
 /* Element for element; of different shapes: no. */
-static int are_equal(const struct checkpoint *ck, const struct tensor_info *a, const struct tensor_info *b, struct error *err)
+static int are_equal(const struct checkpoint *ck, const struct tensor_info *a, const struct tensor_info *b,
+                     struct error *err)
 {
     const void *x = checkpoint_raw(ck, a), *y = checkpoint_raw(ck, b);
     if (a->n_row != b->n_row || a->n_col != b->n_col)
@@ -59,8 +61,8 @@ static int are_equal(const struct checkpoint *ck, const struct tensor_info *a, c
     return equal;
 }
 
-/* As transformers 5: a head that is stored and is another matrix than the embedding is used, whatever the flag says; the flag then says what is true. It may be
- * absent: what that means is the family's. */
+/* As transformers 5: a head that is stored and is another matrix than the embedding is used, whatever the flag says;
+ * the flag then says what is true. It may be absent: what that means is the family's. */
 static int settle_tie(struct checkpoint *ck, struct error *err)
 {
     const json_t *flag = json_object_get(ck->config, "tie_word_embeddings");
@@ -71,9 +73,13 @@ static int settle_tie(struct checkpoint *ck, struct error *err)
     if (same)
         return same < 0 ? same : 0;
     if (ck->tied)
-        log_line(LOG_INFO, "%s: tie_word_embeddings is true, but lm_head.weight is another matrix than the embedding: both are used", ck->path);
+        log_line(
+            LOG_INFO,
+            "%s: tie_word_embeddings is true, but lm_head.weight is another matrix than the embedding: both are used",
+            ck->path);
     ck->tied = 0;
-    return json_object_set_new(ck->config, "tie_word_embeddings", json_false()) ? error_set_nomem(err, 64, ck->path) : 0;
+    return json_object_set_new(ck->config, "tie_word_embeddings", json_false()) ? error_set_nomem(err, 64, ck->path)
+                                                                                : 0;
 }
 
 static int finish(struct checkpoint *ck, struct error *err)
@@ -115,7 +121,8 @@ int checkpoint_open_base(struct checkpoint **out, const char *path, struct error
     if (!rc)
         rc = checkpoint_is_adapter(ck->path, &adapter, err);
     if (!rc && adapter)
-        rc = error_set(err, ERROR_CONFIG, "%s: is an adapter, wanted a base model; merge it first: isara convert", ck->path);
+        rc = error_set(err, ERROR_CONFIG, "%s: is an adapter, wanted a base model; merge it first: isara convert",
+                       ck->path);
     if (!rc)
         rc = file_is_directory(ck->path) ? checkpoint_open_directory(ck, err) : checkpoint_open_gguf(ck, err);
     if (!rc)

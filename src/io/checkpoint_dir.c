@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A Hugging Face directory: config.json, then model.safetensors or an index with its shards, else the same of pytorch_model.bin. With an index, the index says which tensors exist
- * and where; a shard's other tensors do not count. total_size in the index is never looked at: many writers put nonsense there. */
+/* A Hugging Face directory: config.json, then model.safetensors or an index with its shards, else the same of
+ * pytorch_model.bin. With an index, the index says which tensors exist and where; a shard's other tensors do not count.
+ * total_size in the index is never looked at: many writers put nonsense there. */
 #include "io/checkpoint_internal.h"
 
 #include "base/mem.h"
@@ -22,11 +23,33 @@ static char *in_directory(struct checkpoint *ck, const char *name)
 static int find_side_files(struct checkpoint *ck, struct error *err)
 {
     static const char *const names[] = {
-        "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json", "spiece.model",
-        "sentencepiece.bpe.model", "sentence_bert_config.json", "config_sentence_transformers.json", "modules.json", "1_Pooling/config.json",
-        "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
-        "pytorch_model.bin.index.json", "README.md", "LICENSE",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "tokenizer.model",
+        "chat_template.jinja",
+        "chat_template.json",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+        "modules.json",
+        "1_Pooling/config.json",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "adapter_model.bin",
+        "model.safetensors",
+        "model.safetensors.index.json",
+        "pytorch_model.bin",
+        "pytorch_model.bin.index.json",
+        "README.md",
+        "LICENSE",
     };
     int n = sizeof names / sizeof *names;
     ck->side_files = arena_alloc(&ck->arena, (size_t)n * sizeof *ck->side_files);
@@ -52,7 +75,8 @@ static int no_config(struct checkpoint *ck, struct error *err)
         if (n > 5 && !strcmp(e->d_name + n - 5, ".gguf"))
             break;
     }
-    error_set(err, ERROR_NOINPUT, "%s: wanted config.json in this directory, found none%s%s%s", ck->path, e ? "; give the file itself: " : "", e ? ck->path : "", e ? "/" : "");
+    error_set(err, ERROR_NOINPUT, "%s: wanted config.json in this directory, found none%s%s%s", ck->path,
+              e ? "; give the file itself: " : "", e ? ck->path : "", e ? "/" : "");
     if (e && err && strlen(err->message) + strlen(e->d_name) < sizeof err->message)
         strcat(err->message, e->d_name);
     if (d)
@@ -116,7 +140,9 @@ static int check_shard_name(const char *index, const char *tensor, const json_t 
 {
     const char *name = json_string_value(file);
     if (!name || !*name || name[0] == '.' || strchr(name, '/') || strchr(name, '\\') || strlen(name) > 255)
-        return error_set(err, ERROR_DATA, "%s: tensor %.200s: wanted the plain name of a file beside it, found \"%.200s\"", index, tensor, name ? name : "no string");
+        return error_set(err, ERROR_DATA,
+                         "%s: tensor %.200s: wanted the plain name of a file beside it, found \"%.200s\"", index,
+                         tensor, name ? name : "no string");
     return 0;
 }
 
@@ -133,7 +159,8 @@ static int open_shards(struct checkpoint *ck, const char *index, const json_t *m
     const char *tensor;
     json_t *file;
     int rc = names ? make_room(ck, n, n + 1, err) : error_set_nomem(err, n * sizeof *names, index);
-    json_object_foreach((json_t *)map, tensor, file) {
+    json_object_foreach((json_t *)map, tensor, file)
+    {
         if (rc || (rc = check_shard_name(index, tensor, file, err)))
             break;
         names[used++] = json_string_value(file);
@@ -152,7 +179,8 @@ static int place_tensors(struct checkpoint *ck, const char *index, const json_t 
 {
     const char *tensor;
     json_t *file;
-    json_object_foreach((json_t *)map, tensor, file) {
+    json_object_foreach((json_t *)map, tensor, file)
+    {
         int low = 0, high = ck->n_file - 1;
         while (low < high) {
             int middle = (low + high) / 2;
@@ -163,7 +191,8 @@ static int place_tensors(struct checkpoint *ck, const char *index, const json_t 
         }
         long i = weights_find(&ck->files[low].parsed, tensor);
         if (i < 0)
-            return error_set(err, ERROR_DATA, "%s: says that tensor %.200s is in %s, but it is not", index, tensor, ck->files[low].label);
+            return error_set(err, ERROR_DATA, "%s: says that tensor %.200s is in %s, but it is not", index, tensor,
+                             ck->files[low].label);
         add_tensor(ck, low, (size_t)i);
     }
     return 0;
@@ -187,7 +216,8 @@ static int open_index(struct checkpoint *ck, const char *index, struct error *er
 /* transformers' order. */
 static int open_weights(struct checkpoint *ck, struct error *err)
 {
-    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"};
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                        "pytorch_model.bin.index.json"};
     for (int i = 0; i < 4; i++) {
         const char *path = checkpoint_file(ck, names[i]);
         if (path)
@@ -197,10 +227,15 @@ static int open_weights(struct checkpoint *ck, struct error *err)
     for (int i = 0; i < 2; i++) {
         const char *path = in_directory(ck, others[i]);
         if (path && file_exists(path))
-            return error_set(err, ERROR_DATA, "%s: isara does not read it; transformers 4 converts it: AutoModelForCausalLM.from_pretrained(DIR, %s=True).save_pretrained(NEW)", path,
-                             i ? "from_flax" : "from_tf");
+            return error_set(err, ERROR_DATA,
+                             "%s: isara does not read it; transformers 4 converts it: "
+                             "AutoModelForCausalLM.from_pretrained(DIR, %s=True).save_pretrained(NEW)",
+                             path, i ? "from_flax" : "from_tf");
     }
-    return error_set(err, ERROR_NOINPUT, "%s: wanted model.safetensors, pytorch_model.bin, or one of them with .index.json and shards, found none", ck->path);
+    return error_set(
+        err, ERROR_NOINPUT,
+        "%s: wanted model.safetensors, pytorch_model.bin, or one of them with .index.json and shards, found none",
+        ck->path);
 }
 
 int checkpoint_open_directory(struct checkpoint *ck, struct error *err)
@@ -208,10 +243,12 @@ int checkpoint_open_directory(struct checkpoint *ck, struct error *err)
     int rc = find_side_files(ck, err);
     if (rc)
         return rc;
-    const char *config = checkpoint_file(ck, "config.json"), *generation = checkpoint_file(ck, "generation_config.json");
+    const char *config = checkpoint_file(ck, "config.json"),
+               *generation = checkpoint_file(ck, "generation_config.json");
     if (!config)
         return no_config(ck, err);
-    if ((rc = load_object(&ck->config, config, err)) || (generation && (rc = load_object(&ck->generation, generation, err))))
+    if ((rc = load_object(&ck->config, config, err)) ||
+        (generation && (rc = load_object(&ck->generation, generation, err))))
         return rc;
     return open_weights(ck, err);
 }

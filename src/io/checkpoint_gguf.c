@@ -25,7 +25,8 @@ static int add_tensor(struct checkpoint *ck, const struct gguf_tensor *t, struct
     if (tensor_info_complete(&c->info))
         return error_set(err, ERROR_DATA, "%s: tensor %s: impossible shape", ck->path, t->name);
     if (c->heads < 0 || (c->heads && c->info.n_row % (2 * c->heads)))
-        return error_set(err, ERROR_DATA, "%s: tensor %s: %" PRId64 " rows are not %" PRId64 " heads of an even size", ck->path, t->name, c->info.n_row, c->heads);
+        return error_set(err, ERROR_DATA, "%s: tensor %s: %" PRId64 " rows are not %" PRId64 " heads of an even size",
+                         ck->path, t->name, c->info.n_row, c->heads);
     ck->n_tensor++;
     return 0;
 }
@@ -41,8 +42,9 @@ int checkpoint_open_gguf(struct checkpoint *ck, struct error *err)
         return rc;
     ck->n_file = 1;
     if (f->map.size < 4 || memcmp(f->map.data, "GGUF", 4))
-        return error_set(err, ERROR_DATA, "%s: is neither a model directory nor a GGUF file%s", ck->path,
-                         strstr(f->label, ".safetensors") ? "; give the directory that holds it together with its config.json" : "");
+        return error_set(
+            err, ERROR_DATA, "%s: is neither a model directory nor a GGUF file%s", ck->path,
+            strstr(f->label, ".safetensors") ? "; give the directory that holds it together with its config.json" : "");
     if ((rc = gguf_parse(&ck->gguf, f->map.data, f->map.size, f->path, err)) ||
         (rc = gguf_hf_config(&ck->config, &ck->generation, ck->gguf, f->path, err)))
         return rc;

@@ -18,9 +18,9 @@ struct checkpoint_delta {
 struct checkpoint_tensor {
     struct tensor_info info; /* first: tensor_info pointers handed out are these */
     const unsigned char *data;
-    int64_t heads; /* > 0: rows are interleaved within each of so many heads (gguf_hf_row) */
-    int plus_one;  /* the file holds 1 + w */
-    int file;      /* index into files */
+    int64_t heads;                        /* > 0: rows are interleaved within each of so many heads (gguf_hf_row) */
+    int plus_one;                         /* the file holds 1 + w */
+    int file;                             /* index into files */
     const struct checkpoint_delta *delta; /* or NULL */
 };
 struct checkpoint_file {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One byte at a time through four states. A row is one buffer of NUL-terminated fields and the places where they begin. */
+/* One byte at a time through four states. A row is one buffer of NUL-terminated fields and the places where they
+ * begin. */
 #include "io/csv.h"
 
 #include "base/mem.h"
@@ -31,7 +32,8 @@ static int begin_field(struct csv *c, struct row *row, struct error *err)
         size_t cap = row->cap ? row->cap * 2 : 16;
         size_t *begin = cap > MAX_FIELD ? NULL : mem_resize(row->begin, cap * sizeof *begin);
         if (cap > MAX_FIELD)
-            return error_set(err, ERROR_DATA, "%s:%ld: more than %d fields in a row", input_name(c->in), c->row_line, MAX_FIELD / 2);
+            return error_set(err, ERROR_DATA, "%s:%ld: more than %d fields in a row", input_name(c->in), c->row_line,
+                             MAX_FIELD / 2);
         if (!begin)
             return error_set_nomem(err, cap * sizeof *begin, input_name(c->in));
         row->begin = begin;
@@ -48,8 +50,10 @@ static int finish_row(struct csv *c, struct row *row, struct error *err)
         return error_set_nomem(err, row->text.len, input_name(c->in));
     size_t valid = utf8_valid_length(row->text.data, row->text.len);
     if (valid < row->text.len)
-        return error_set(err, ERROR_DATA, "%s:%ld: byte 0x%02x, byte %zu of the row that begins here, is not valid UTF-8; save the file as UTF-8", input_name(c->in),
-                         c->row_line, (unsigned char)row->text.data[valid], valid + 1);
+        return error_set(
+            err, ERROR_DATA,
+            "%s:%ld: byte 0x%02x, byte %zu of the row that begins here, is not valid UTF-8; save the file as UTF-8",
+            input_name(c->in), c->row_line, (unsigned char)row->text.data[valid], valid + 1);
     return 1;
 }
 
@@ -99,8 +103,10 @@ static int behind_quote(struct csv *c, struct row *row, enum state *state, char 
         return 0;
     }
     const char *wanted = c->delimiter == '\t' ? "a tab" : c->delimiter == ';' ? "';'" : "','";
-    return error_set(err, ERROR_DATA, "%s:%ld: wanted %s or a line end behind a closing quote, found 0x%02x; double the quotes inside a quoted field",
-                     input_name(c->in), c->line, wanted, (unsigned char)byte);
+    return error_set(
+        err, ERROR_DATA,
+        "%s:%ld: wanted %s or a line end behind a closing quote, found 0x%02x; double the quotes inside a quoted field",
+        input_name(c->in), c->line, wanted, (unsigned char)byte);
 }
 
 /* Takes one byte; 1 when the row is complete, 0, or an error code. */
@@ -144,7 +150,8 @@ static int end_of_input(struct csv *c, struct row *row, enum state state, struct
 {
     c->done = 1;
     if (state == QUOTED)
-        return error_set(err, ERROR_DATA, "%s:%ld: a quoted field of the row that begins here is never closed", input_name(c->in), c->row_line);
+        return error_set(err, ERROR_DATA, "%s:%ld: a quoted field of the row that begins here is never closed",
+                         input_name(c->in), c->row_line);
     return row->n == 1 && !row->text.len && state == AT_START ? 0 : finish_row(c, row, err);
 }
 
@@ -167,7 +174,8 @@ static int read_row(struct csv *c, struct row *row, struct error *err)
             rc = step(c, row, &state, bytes[i++], err);
         input_skip(c->in, i);
         if (!rc && row->text.len > MAX_ROW)
-            rc = error_set(err, ERROR_DATA, "%s:%ld: a row is longer than %d bytes", input_name(c->in), c->row_line, MAX_ROW);
+            rc = error_set(err, ERROR_DATA, "%s:%ld: a row is longer than %d bytes", input_name(c->in), c->row_line,
+                           MAX_ROW);
         if (rc == 1 && row->n == 1 && !row->text.len && state != QUOTE_SEEN) { /* a blank line */
             state = AT_START;
             c->row_line = c->line;
@@ -190,7 +198,8 @@ static int start(struct csv **out, struct csv *c, int rc, struct error *err)
         rc = read_row(c, &c->names, err);
     }
     if (rc == 0)
-        rc = error_set(err, ERROR_DATA, "%s: empty; wanted a first row with the names of the columns", input_name(c->in));
+        rc = error_set(err, ERROR_DATA, "%s: empty; wanted a first row with the names of the columns",
+                       input_name(c->in));
     if (rc < 0) {
         csv_close(c);
         return rc;
@@ -210,7 +219,8 @@ int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *na
 {
     *out = NULL;
     struct csv *c = mem_calloc(1, sizeof *c);
-    return c ? start(out, c, input_open_bytes(&c->in, bytes, n, name, err), err) : error_set_nomem(err, sizeof *c, name);
+    return c ? start(out, c, input_open_bytes(&c->in, bytes, n, name, err), err)
+             : error_set_nomem(err, sizeof *c, name);
 }
 
 int csv_open_table(struct csv **out, struct input *in, char delimiter, struct error *err)
@@ -279,7 +289,8 @@ int csv_next(struct csv *c, struct error *err)
     while (rc == 1 && c->loose && c->row.n > c->names.n && !*csv_field(c, c->row.n - 1))
         c->row.n--;
     if (rc == 1 && c->row.n != c->names.n)
-        rc = error_set(err, ERROR_DATA, "%s:%ld: wanted %zu fields as in the first row, found %zu", input_name(c->in), c->row_line, c->names.n, c->row.n);
+        rc = error_set(err, ERROR_DATA, "%s:%ld: wanted %zu fields as in the first row, found %zu", input_name(c->in),
+                       c->row_line, c->names.n, c->row.n);
     if (rc < 0)
         c->done = 1;
     return rc;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CSV as RFC 4180 has it: fields between commas, quoted when they hold commas, quotes (doubled) or newlines; LF or CRLF. The first row names the columns; every
- * other row must have as many fields. A BOM and blank lines are fine. Input as in io/input.h.
+/* CSV as RFC 4180 has it: fields between commas, quoted when they hold commas, quotes (doubled) or newlines; LF or
+ * CRLF. The first row names the columns; every other row must have as many fields. A BOM and blank lines are fine.
+ * Input as in io/input.h.
  *
- * Tables of people (csv_open_table) may have semicolons or tabs instead of commas, blanks around a quoted field, empty fields too many at a row's end, and,
- * between tabs, quotes that are only text. */
+ * Tables of people (csv_open_table) may have semicolons or tabs instead of commas, blanks around a quoted field, empty
+ * fields too many at a row's end, and, between tabs, quotes that are only text. */
 #ifndef IO_CSV_H
 #define IO_CSV_H
 
@@ -18,7 +19,8 @@ int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *na
 /* `in` stays the caller's and must outlive it. */
 int csv_open_table(struct csv **out, struct input *in, char delimiter, struct error *err);
 void csv_close(struct csv *c); /* NULL is fine */
-/* The delimiter of a first row that begins at bytes: the one of comma, semicolon and tab that stands there most often outside of quotes; 0: none does. */
+/* The delimiter of a first row that begins at bytes: the one of comma, semicolon and tab that stands there most often
+ * outside of quotes; 0: none does. */
 char csv_delimiter(const char *bytes, size_t n);
 
 size_t csv_n_column(const struct csv *c);
@@ -26,7 +28,8 @@ const char *csv_column_name(const struct csv *c, size_t i);
 long csv_column(const struct csv *c, const char *name); /* index, or -1 */
 /* 1 with the next row at hand, 0 at the end, or an error code with FILE:LINE. */
 int csv_next(struct csv *c, struct error *err);
-const char *csv_field(const struct csv *c, size_t i); /* of the row at hand; valid UTF-8 without NUL; until the next csv_next */
-long csv_line(const struct csv *c);                   /* where the row began, from 1 */
+const char *csv_field(const struct csv *c,
+                      size_t i);    /* of the row at hand; valid UTF-8 without NUL; until the next csv_next */
+long csv_line(const struct csv *c); /* where the row began, from 1 */
 
 #endif

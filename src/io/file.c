@@ -19,7 +19,10 @@
 
 static int check_regular(const struct stat *st, const char *path, struct error *err)
 {
-    const char *found = S_ISDIR(st->st_mode) ? "a directory" : S_ISFIFO(st->st_mode) ? "a pipe" : S_ISSOCK(st->st_mode) ? "a socket" : "a device";
+    const char *found = S_ISDIR(st->st_mode)    ? "a directory"
+                        : S_ISFIFO(st->st_mode) ? "a pipe"
+                        : S_ISSOCK(st->st_mode) ? "a socket"
+                                                : "a device";
     return S_ISREG(st->st_mode) ? 0 : error_set(err, ERROR_DATA, "%s: wanted a regular file, found %s", path, found);
 }
 
@@ -32,7 +35,8 @@ int file_check_regular(const char *path, struct error *err)
 int file_map(struct file_map *m, const char *path, struct error *err)
 {
     *m = (struct file_map){NULL, 0, -1};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe without a writer would keep us waiting */
+    int fd =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a pipe without a writer would keep us waiting */
     if (fd < 0)
         return error_set_errno(err, "%s", path);
     struct stat st;
@@ -59,7 +63,10 @@ int file_map_check(const struct file_map *m, const char *path, struct error *err
     int gone = stat(path, &st) != 0;
     if (!file_map_is_cut(m) && (gone || (uint64_t)st.st_size >= m->size))
         return 0;
-    return error_set(err, ERROR_DATA, "%s: was cut off while it was read (it had %zu bytes when it was opened); get it again, and leave models alone while they are in use", path, m->size);
+    return error_set(err, ERROR_DATA,
+                     "%s: was cut off while it was read (it had %zu bytes when it was opened); get it again, and leave "
+                     "models alone while they are in use",
+                     path, m->size);
 }
 
 void file_map_release(const struct file_map *m)
@@ -159,7 +166,8 @@ char *path_beside(const char *path, const char *suffix)
     if (n + k <= NAME_MAX)
         buf_printf(&b, "%s%s", path, suffix);
     else /* as much of the name as there is room for, and the rest as a number */
-        buf_printf(&b, "%.*s%.*s.%016llx%s", (int)(base - path), path, (int)(NAME_MAX - k - 17), base, (unsigned long long)hash64(base, n), suffix);
+        buf_printf(&b, "%.*s%.*s.%016llx%s", (int)(base - path), path, (int)(NAME_MAX - k - 17), base,
+                   (unsigned long long)hash64(base, n), suffix);
     return buf_take(&b);
 }
 
@@ -201,7 +209,8 @@ int dir_lock(const char *path, int *descriptor, struct error *err)
         return 0;
     close(*descriptor);
     *descriptor = -1;
-    return error_set(err, ERROR_UNAVAILABLE, "%s: another process is writing there; wait for it, or choose another --output", path);
+    return error_set(err, ERROR_UNAVAILABLE,
+                     "%s: another process is writing there; wait for it, or choose another --output", path);
 }
 
 static int remove_at(int dir, const char *name, const char *path, struct error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The parser walks the file once with a cursor that cannot pass the end; every string and array is checked on that walk, so the accessors
- * need no checks of their own. Counts are compared with the bytes that are left before anything is allocated for them. */
+/* The parser walks the file once with a cursor that cannot pass the end; every string and array is checked on that
+ * walk, so the accessors need no checks of their own. Counts are compared with the bytes that are left before anything
+ * is allocated for them. */
 #include "io/gguf.h"
 
 #include "base/arena.h"
@@ -41,7 +42,8 @@ static const int sizes[GGUF_TYPE_COUNT] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8
 
 static int cut_off(const struct cursor *c, const char *what)
 {
-    return error_set(c->err, ERROR_DATA, "%s: ends at byte %zu inside %s; the file is cut off or damaged, get it again", c->name, (size_t)(c->end - c->start), what);
+    return error_set(c->err, ERROR_DATA, "%s: ends at byte %zu inside %s; the file is cut off or damaged, get it again",
+                     c->name, (size_t)(c->end - c->start), what);
 }
 
 static int take(struct cursor *c, void *dst, size_t n, const char *what)
@@ -75,7 +77,8 @@ static int take_name(struct cursor *c, struct arena *arena, const char **out, co
     if (rc)
         return rc;
     if (s.len > MAX_KEY || memchr(s.data, 0, s.len) || utf8_valid_length(s.data, s.len) < s.len)
-        return error_set(c->err, ERROR_DATA, "%s: byte %zu: %s is longer than %d bytes, holds a NUL, or is not UTF-8", c->name, at, what, MAX_KEY);
+        return error_set(c->err, ERROR_DATA, "%s: byte %zu: %s is longer than %d bytes, holds a NUL, or is not UTF-8",
+                         c->name, at, what, MAX_KEY);
     *out = arena_strndup(arena, s.data, s.len);
     return *out ? 0 : error_set_nomem(c->err, s.len, what);
 }
@@ -85,7 +88,8 @@ static int skip_value(struct cursor *c, uint32_t type, const char *key, int dept
 static int skip_array(struct cursor *c, uint32_t element, uint64_t count, const char *key, int depth)
 {
     if (element >= GGUF_TYPE_COUNT || depth >= MAX_NESTING)
-        return error_set(c->err, ERROR_DATA, "%s: key %s: an array of unknown element type %u, or nested too deep", c->name, key, element);
+        return error_set(c->err, ERROR_DATA, "%s: key %s: an array of unknown element type %u, or nested too deep",
+                         c->name, key, element);
     if (sizes[element]) {
         if (count > (uint64_t)(c->end - c->p) / (uint64_t)sizes[element])
             return cut_off(c, key);
@@ -148,7 +152,8 @@ static int pair_order(const void *a, const void *b)
 static int read_pairs(struct cursor *c, struct gguf *g, uint64_t n)
 {
     if (n > (uint64_t)(c->end - c->p) / 13)
-        return error_set(c->err, ERROR_DATA, "%s: claims %" PRIu64 " metadata entries, more than the file has room for", c->name, n);
+        return error_set(c->err, ERROR_DATA, "%s: claims %" PRIu64 " metadata entries, more than the file has room for",
+                         c->name, n);
     g->pairs = arena_alloc(&g->arena, (n + 1) * sizeof *g->pairs);
     if (!g->pairs)
         return error_set_nomem(c->err, n * sizeof *g->pairs, c->name);
@@ -169,10 +174,12 @@ static int refuse_type(const struct cursor *c, const struct gguf_tensor *t, uint
     const char *known = storage_gguf_unread(type);
     char number[24];
     snprintf(number, sizeof number, "number %u", type);
-    return error_set(c->err, ERROR_DATA,
-                     "%s: tensor %s has type %s, which isara does not read; wanted F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, "
-                     "Q5_K, Q6_K, TQ1_0, TQ2_0, MXFP4 or NVFP4: get the model in one of these, or requantise it with llama-quantize",
-                     c->name, t->name, known ? known : number);
+    return error_set(
+        c->err, ERROR_DATA,
+        "%s: tensor %s has type %s, which isara does not read; wanted F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, "
+        "Q8_0, Q2_K, Q3_K, Q4_K, "
+        "Q5_K, Q6_K, TQ1_0, TQ2_0, MXFP4 or NVFP4: get the model in one of these, or requantise it with llama-quantize",
+        c->name, t->name, known ? known : number);
 }
 
 /* offset: where the data will be, relative to the data section; kept in ->data until the section's start is known. */
@@ -183,23 +190,27 @@ static int read_tensor(struct cursor *c, struct gguf *g, struct gguf_tensor *t, 
     if (rc || (rc = take(c, &n_dim, 4, t->name)))
         return rc;
     if (n_dim > 4)
-        return error_set(c->err, ERROR_DATA, "%s: tensor %s: %u dimensions, at most 4 are allowed", c->name, t->name, n_dim);
+        return error_set(c->err, ERROR_DATA, "%s: tensor %s: %u dimensions, at most 4 are allowed", c->name, t->name,
+                         n_dim);
     t->n_dim = (int)n_dim;
     t->n_element = 1;
     for (int i = 0; i < 4; i++) {
         t->dim[i] = 1;
         if (i < t->n_dim && (rc = take(c, &t->dim[i], 8, t->name)))
             return rc;
-        if (__builtin_mul_overflow(t->n_element, t->dim[i], &t->n_element) || t->n_element > INT64_MAX || t->dim[i] > INT64_MAX)
-            return error_set(c->err, ERROR_DATA, "%s: tensor %s: its dimensions multiply to more than 63 bits", c->name, t->name);
+        if (__builtin_mul_overflow(t->n_element, t->dim[i], &t->n_element) || t->n_element > INT64_MAX ||
+            t->dim[i] > INT64_MAX)
+            return error_set(c->err, ERROR_DATA, "%s: tensor %s: its dimensions multiply to more than 63 bits", c->name,
+                             t->name);
     }
     if ((rc = take(c, &type, 4, t->name)) || (rc = take(c, offset, 8, t->name)))
         return rc;
     if (storage_from_gguf(type, &t->storage))
         return refuse_type(c, t, type);
     if (t->dim[0] % (uint64_t)storage_block_elements(t->storage) || storage_bytes(t->storage, t->n_element, &t->n_byte))
-        return error_set(c->err, ERROR_DATA, "%s: tensor %s: rows of %" PRIu64 " elements are no whole number of %s blocks", c->name, t->name, t->dim[0],
-                         storage_name(t->storage));
+        return error_set(c->err, ERROR_DATA,
+                         "%s: tensor %s: rows of %" PRIu64 " elements are no whole number of %s blocks", c->name,
+                         t->name, t->dim[0], storage_name(t->storage));
     return 0;
 }
 
@@ -217,16 +228,20 @@ static int extent_order(const void *a, const void *b)
 static int place_tensors(struct cursor *c, struct gguf *g, struct extent *extents)
 {
     int64_t alignment = 32;
-    if (gguf_has(g, "general.alignment") && (gguf_get_int(g, "general.alignment", &alignment) || alignment < 8 || alignment > 1 << 20 || alignment % 8))
+    if (gguf_has(g, "general.alignment") &&
+        (gguf_get_int(g, "general.alignment", &alignment) || alignment < 8 || alignment > 1 << 20 || alignment % 8))
         return error_set(c->err, ERROR_DATA, "%s: general.alignment is no multiple of 8 up to 1048576", c->name);
-    uint64_t at = (uint64_t)(c->p - c->start), start = (at + (uint64_t)alignment - 1) / (uint64_t)alignment * (uint64_t)alignment;
+    uint64_t at = (uint64_t)(c->p - c->start),
+             start = (at + (uint64_t)alignment - 1) / (uint64_t)alignment * (uint64_t)alignment;
     uint64_t size = (uint64_t)(c->end - c->start), room = start < size ? size - start : 0;
     for (size_t i = 0; i < g->n_tensor; i++) {
         struct gguf_tensor *t = &g->tensors[i];
         uint64_t offset = extents[i].begin;
         if (offset % (uint64_t)alignment || offset > room || t->n_byte > room - offset)
-            return error_set(c->err, ERROR_DATA, "%s: tensor %s: %" PRIu64 " bytes at offset %" PRIu64 " are not inside the %" PRIu64
-                             " bytes of data, or not aligned to %" PRId64 "; the file is cut off or damaged, get it again",
+            return error_set(c->err, ERROR_DATA,
+                             "%s: tensor %s: %" PRIu64 " bytes at offset %" PRIu64 " are not inside the %" PRIu64
+                             " bytes of data, or not aligned to %" PRId64
+                             "; the file is cut off or damaged, get it again",
                              c->name, t->name, t->n_byte, offset, room, alignment);
         t->data = c->start + start + offset;
         extents[i].end = offset + t->n_byte;
@@ -235,7 +250,8 @@ static int place_tensors(struct cursor *c, struct gguf *g, struct extent *extent
     qsort(extents, g->n_tensor, sizeof *extents, extent_order);
     for (size_t i = 1; i < g->n_tensor; i++)
         if (extents[i].begin < extents[i - 1].end)
-            return error_set(c->err, ERROR_DATA, "%s: tensors %s and %s overlap", c->name, extents[i - 1].name, extents[i].name);
+            return error_set(c->err, ERROR_DATA, "%s: tensors %s and %s overlap", c->name, extents[i - 1].name,
+                             extents[i].name);
     return 0;
 }
 
@@ -248,7 +264,9 @@ static int tensor_order(const void *a, const void *b, void *user)
 static int read_tensors(struct cursor *c, struct gguf *g, uint64_t n)
 {
     if (n > (uint64_t)(c->end - c->p) / 24 || n > 1 << 20)
-        return error_set(c->err, ERROR_DATA, "%s: claims %" PRIu64 " tensors, more than the file has room for (or than 1048576)", c->name, n);
+        return error_set(c->err, ERROR_DATA,
+                         "%s: claims %" PRIu64 " tensors, more than the file has room for (or than 1048576)", c->name,
+                         n);
     g->tensors = arena_alloc(&g->arena, (n + 1) * sizeof *g->tensors);
     g->by_name = arena_alloc(&g->arena, (n + 1) * sizeof *g->by_name);
     struct extent *extents = arena_alloc(&g->arena, (n + 1) * sizeof *extents);
@@ -263,7 +281,8 @@ static int read_tensors(struct cursor *c, struct gguf *g, uint64_t n)
     qsort_r(g->by_name, g->n_tensor, sizeof *g->by_name, tensor_order, g->tensors);
     for (size_t i = 1; i < g->n_tensor; i++)
         if (!strcmp(g->tensors[g->by_name[i - 1]].name, g->tensors[g->by_name[i]].name))
-            return error_set(c->err, ERROR_DATA, "%s: tensor %s is given twice", c->name, g->tensors[g->by_name[i]].name);
+            return error_set(c->err, ERROR_DATA, "%s: tensor %s is given twice", c->name,
+                             g->tensors[g->by_name[i]].name);
     return place_tensors(c, g, extents);
 }
 
@@ -279,9 +298,10 @@ static int parse_into(struct gguf *g, struct cursor *c)
     if ((rc = take(c, &g->version, 4, "the header")))
         return rc;
     if (g->version != 2 && g->version != 3)
-        return error_set(c->err, ERROR_DATA, "%s: GGUF version %u%s; wanted 2 or 3 (little-endian)", c->name, g->version,
-                         g->version && !(g->version & 0xffff) ? ", a big-endian file" : "");
-    if ((rc = take(c, &n_tensor, 8, "the header")) || (rc = take(c, &n_pair, 8, "the header")) || (rc = read_pairs(c, g, n_pair)))
+        return error_set(c->err, ERROR_DATA, "%s: GGUF version %u%s; wanted 2 or 3 (little-endian)", c->name,
+                         g->version, g->version && !(g->version & 0xffff) ? ", a big-endian file" : "");
+    if ((rc = take(c, &n_tensor, 8, "the header")) || (rc = take(c, &n_pair, 8, "the header")) ||
+        (rc = read_pairs(c, g, n_pair)))
         return rc;
     return read_tensors(c, g, n_tensor);
 }
@@ -360,7 +380,16 @@ static const struct pair *find_pair(const struct gguf *g, const char *key)
 /* One number of any integer type; -1 for other types and what int64 cannot hold. */
 static int int_at(enum gguf_type type, const unsigned char *p, int64_t *out)
 {
-    union { uint8_t u8; int8_t i8; uint16_t u16; int16_t i16; uint32_t u32; int32_t i32; uint64_t u64; int64_t i64; } v;
+    union {
+        uint8_t u8;
+        int8_t i8;
+        uint16_t u16;
+        int16_t i16;
+        uint32_t u32;
+        int32_t i32;
+        uint64_t u64;
+        int64_t i64;
+    } v;
     if (type >= GGUF_TYPE_COUNT || !sizes[type])
         return -1;
     memcpy(&v, p, (size_t)sizes[type]);

@@ -7,8 +7,14 @@
 
 enum { W = GGUF_WEIGHT, B = GGUF_BIAS };
 
-#define TOP(gguf, hf, parts, change) {gguf, hf, 0, parts, change}
-#define LAYER(gguf, hf, parts, change) {gguf, hf, 1, parts, change}
+#define TOP(gguf, hf, parts, change) \
+    {                                \
+        gguf, hf, 0, parts, change   \
+    }
+#define LAYER(gguf, hf, parts, change) \
+    {                                  \
+        gguf, hf, 1, parts, change     \
+    }
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
 
 static const struct gguf_name llama_names[] = {
@@ -118,26 +124,97 @@ static const struct gguf_setting phi3_settings[] = {
 #define SILU "{\"hidden_act\": \"silu\", \"attention_bias\": false, \"mlp_bias\": false}"
 #define GEMMA_ACT "\"hidden_activation\": \"gelu_pytorch_tanh\", \"attention_bias\": false"
 static const struct gguf_arch archs[] = {
-    {.name = "llama", .model_type = "llama", .class = "LlamaForCausalLM", .layer = "model.layers.", .names = llama_names, .n_name = COUNT(llama_names), .fixed = SILU,
+    {.name = "llama",
+     .model_type = "llama",
+     .class = "LlamaForCausalLM",
+     .layer = "model.layers.",
+     .names = llama_names,
+     .n_name = COUNT(llama_names),
+     .fixed = SILU,
      .biases = 1},
     /* written as the architecture above, which llama.cpp runs it with */
-    {.name = "llama", .model_type = "mistral", .class = "MistralForCausalLM", .layer = "model.layers.", .names = llama_names, .n_name = COUNT(llama_names), .fixed = SILU},
-    {.name = "qwen2", .model_type = "qwen2", .class = "Qwen2ForCausalLM", .layer = "model.layers.", .names = qwen_names, .n_name = COUNT(qwen_names),
-     .fixed = "{\"hidden_act\": \"silu\"}", .no_frequencies = 1},
-    {.name = "qwen3", .model_type = "qwen3", .class = "Qwen3ForCausalLM", .layer = "model.layers.", .names = qwen_names, .n_name = COUNT(qwen_names),
-     .fixed = "{\"hidden_act\": \"silu\", \"attention_bias\": false}", .no_frequencies = 1},
-    {.name = "gemma", .model_type = "gemma", .class = "GemmaForCausalLM", .layer = "model.layers.", .names = gemma_names, .n_name = COUNT(gemma_names),
-     .fixed = "{\"hidden_act\": \"gelu_pytorch_tanh\", " GEMMA_ACT "}", .no_frequencies = 1},
-    {.name = "gemma2", .model_type = "gemma2", .class = "Gemma2ForCausalLM", .layer = "model.layers.", .names = sandwich_names, .n_name = COUNT(sandwich_names),
-     .settings = gemma2_settings, .n_setting = COUNT(gemma2_settings), .fixed = "{" GEMMA_ACT "}", .scale_layers = 46, .window_pattern = 2, .no_frequencies = 1},
-    {.name = "gemma3", .model_type = "gemma3_text", .class = "Gemma3ForCausalLM", .layer = "model.layers.", .names = sandwich_names, .n_name = COUNT(sandwich_names),
-     .settings = gemma3_settings, .n_setting = COUNT(gemma3_settings), .fixed = "{" GEMMA_ACT "}", .scale_layers = 62, .window_pattern = 6, .no_frequencies = 1},
-    {.name = "phi3", .model_type = "phi3", .class = "Phi3ForCausalLM", .layer = "model.layers.", .names = phi3_names, .n_name = COUNT(phi3_names),
-     .settings = phi3_settings, .n_setting = COUNT(phi3_settings), .fixed = "{\"hidden_act\": \"silu\"}", .no_frequencies = 1},
-    {.name = "olmo2", .model_type = "olmo2", .class = "Olmo2ForCausalLM", .layer = "model.layers.", .names = olmo2_names, .n_name = COUNT(olmo2_names),
-     .fixed = "{\"hidden_act\": \"silu\", \"attention_bias\": false}", .no_frequencies = 1},
-    {.name = "smollm3", .model_type = "smollm3", .class = "SmolLM3ForCausalLM", .layer = "model.layers.", .names = llama_names, .n_name = COUNT(llama_names),
-     .fixed = SILU, .no_rope_step = 4, .no_frequencies = 1},
+    {.name = "llama",
+     .model_type = "mistral",
+     .class = "MistralForCausalLM",
+     .layer = "model.layers.",
+     .names = llama_names,
+     .n_name = COUNT(llama_names),
+     .fixed = SILU},
+    {.name = "qwen2",
+     .model_type = "qwen2",
+     .class = "Qwen2ForCausalLM",
+     .layer = "model.layers.",
+     .names = qwen_names,
+     .n_name = COUNT(qwen_names),
+     .fixed = "{\"hidden_act\": \"silu\"}",
+     .no_frequencies = 1},
+    {.name = "qwen3",
+     .model_type = "qwen3",
+     .class = "Qwen3ForCausalLM",
+     .layer = "model.layers.",
+     .names = qwen_names,
+     .n_name = COUNT(qwen_names),
+     .fixed = "{\"hidden_act\": \"silu\", \"attention_bias\": false}",
+     .no_frequencies = 1},
+    {.name = "gemma",
+     .model_type = "gemma",
+     .class = "GemmaForCausalLM",
+     .layer = "model.layers.",
+     .names = gemma_names,
+     .n_name = COUNT(gemma_names),
+     .fixed = "{\"hidden_act\": \"gelu_pytorch_tanh\", " GEMMA_ACT "}",
+     .no_frequencies = 1},
+    {.name = "gemma2",
+     .model_type = "gemma2",
+     .class = "Gemma2ForCausalLM",
+     .layer = "model.layers.",
+     .names = sandwich_names,
+     .n_name = COUNT(sandwich_names),
+     .settings = gemma2_settings,
+     .n_setting = COUNT(gemma2_settings),
+     .fixed = "{" GEMMA_ACT "}",
+     .scale_layers = 46,
+     .window_pattern = 2,
+     .no_frequencies = 1},
+    {.name = "gemma3",
+     .model_type = "gemma3_text",
+     .class = "Gemma3ForCausalLM",
+     .layer = "model.layers.",
+     .names = sandwich_names,
+     .n_name = COUNT(sandwich_names),
+     .settings = gemma3_settings,
+     .n_setting = COUNT(gemma3_settings),
+     .fixed = "{" GEMMA_ACT "}",
+     .scale_layers = 62,
+     .window_pattern = 6,
+     .no_frequencies = 1},
+    {.name = "phi3",
+     .model_type = "phi3",
+     .class = "Phi3ForCausalLM",
+     .layer = "model.layers.",
+     .names = phi3_names,
+     .n_name = COUNT(phi3_names),
+     .settings = phi3_settings,
+     .n_setting = COUNT(phi3_settings),
+     .fixed = "{\"hidden_act\": \"silu\"}",
+     .no_frequencies = 1},
+    {.name = "olmo2",
+     .model_type = "olmo2",
+     .class = "Olmo2ForCausalLM",
+     .layer = "model.layers.",
+     .names = olmo2_names,
+     .n_name = COUNT(olmo2_names),
+     .fixed = "{\"hidden_act\": \"silu\", \"attention_bias\": false}",
+     .no_frequencies = 1},
+    {.name = "smollm3",
+     .model_type = "smollm3",
+     .class = "SmolLM3ForCausalLM",
+     .layer = "model.layers.",
+     .names = llama_names,
+     .n_name = COUNT(llama_names),
+     .fixed = SILU,
+     .no_rope_step = 4,
+     .no_frequencies = 1},
 };
 
 const struct gguf_arch *gguf_arch_find(const char *name, size_t n)
@@ -179,7 +256,8 @@ const struct gguf_name *gguf_arch_tensor(const struct gguf_arch *a, const char *
     return NULL;
 }
 
-const struct gguf_name *gguf_arch_hf_tensor(const struct gguf_arch *a, const char *part, int of_layer, const char **tail)
+const struct gguf_name *gguf_arch_hf_tensor(const struct gguf_arch *a, const char *part, int of_layer,
+                                            const char **tail)
 {
     for (int i = 0; i < a->n_name; i++)
         if (a->names[i].of_layer == of_layer && fits(&a->names[i], a->names[i].hf, part, tail))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How llama.cpp's architectures lie in GGUF files, beside what Hugging Face's directories call the same: a row each. The only file of this floor that names families
- * is gguf_arch.c; io/gguf_hf.c reads by these rows and model/gguf_out.c writes by them. */
+/* How llama.cpp's architectures lie in GGUF files, beside what Hugging Face's directories call the same: a row each.
+ * The only file of this floor that names families is gguf_arch.c; io/gguf_hf.c reads by these rows and model/gguf_out.c
+ * writes by them. */
 #ifndef IO_GGUF_ARCH_H
 #define IO_GGUF_ARCH_H
 
@@ -41,10 +42,12 @@ struct gguf_arch {
     int biases;                 /* attention_bias and mlp_bias follow from the tensors that are there */
     int layer_norm;             /* its epsilon is attention.layer_norm_epsilon */
     int positions;              /* a learned table; nothing rotates */
-    int scale_layers;           /* with so many layers attention is scaled by 1/sqrt(width / heads), else by 1/sqrt(head size); 0: always by that */
-    int window_pattern;         /* every so many-th layer sees everything when no key says otherwise; 0: the window is every layer's */
-    int no_rope_step;           /* every so many-th layer rotates nothing */
-    int no_frequencies;         /* llama.cpp does not read rope_freqs.weight of it */
+    /* with so many layers attention is scaled by 1/sqrt(width / heads), else by 1/sqrt(head size); 0: always by that */
+    int scale_layers;
+    /* every so many-th layer sees everything when no key says otherwise; 0: the window is every layer's */
+    int window_pattern;
+    int no_rope_step;   /* every so many-th layer rotates nothing */
+    int no_frequencies; /* llama.cpp does not read rope_freqs.weight of it */
 };
 
 /* The row that reads files of that architecture (name: not NUL-terminated), or NULL. */
@@ -54,10 +57,12 @@ const struct gguf_arch *gguf_arch_of_type(const char *model_type);
 /* Every name, for messages. */
 const char *gguf_arch_names(void);
 
-/* The row's entry for a tensor: part, its name behind "blk.N." or all of it, ends in ".weight" or ".bias" (*tail: that end). NULL: has none. */
+/* The row's entry for a tensor: part, its name behind "blk.N." or all of it, ends in ".weight" or ".bias" (*tail: that
+ * end). NULL: has none. */
 const struct gguf_name *gguf_arch_tensor(const struct gguf_arch *a, const char *part, int of_layer, const char **tail);
 /* The same by Hugging Face's name, whole or behind the layer's prefix and number. */
-const struct gguf_name *gguf_arch_hf_tensor(const struct gguf_arch *a, const char *part, int of_layer, const char **tail);
+const struct gguf_name *gguf_arch_hf_tensor(const struct gguf_arch *a, const char *part, int of_layer,
+                                            const char **tail);
 const struct gguf_setting *gguf_arch_setting(const struct gguf_arch *a, const char *suffix);
 
 #endif

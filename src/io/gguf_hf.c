@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What llama.cpp's conversion does to a Hugging Face checkpoint, undone. Key and tensor names are those of ggml's gguf specification. */
+/* What llama.cpp's conversion does to a Hugging Face checkpoint, undone. Key and tensor names are those of ggml's gguf
+ * specification. */
 #include "io/gguf_hf.h"
 
 #include "io/gguf_keys.h"
@@ -104,8 +105,8 @@ static int take_int(struct synthesis *s, const char *suffix, int optional, int64
     if (!gguf_has(s->g, key) && optional)
         return 0;
     if (gguf_same_int(s->g, key, out) || *out < 1 || *out > max)
-        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be one integer in 1..%" PRId64 ", found %s", s->path, key, max,
-                         gguf_has(s->g, key) ? "something else" : "nothing");
+        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be one integer in 1..%" PRId64 ", found %s",
+                         s->path, key, max, gguf_has(s->g, key) ? "something else" : "nothing");
     return 0;
 }
 
@@ -146,7 +147,9 @@ static int64_t llama3_differs(const struct llama3 *l, const float *f, const stru
 {
     for (int64_t i = 0; i < r->head_dim / 2; i++) {
         double wave = wave_of(r, i), smooth = (l->original / wave - 1) / (l->high - 1);
-        *want = wave < l->original / l->high ? 1 : wave > l->original ? l->factor : 1 / ((1 - smooth) / l->factor + smooth);
+        *want = wave < l->original / l->high ? 1
+                : wave > l->original         ? l->factor
+                                             : 1 / ((1 - smooth) / l->factor + smooth);
         if (!(fabs((double)f[i] - *want) <= 1e-5 * *want))
             return i;
     }
@@ -159,7 +162,8 @@ static double snapped(double x, double step)
     return fabs(x - near) < 1e-3 * fabs(x) ? near : x;
 }
 
-/* Between full and no scaling the divisor's inverse is a line over the inverse wavelength; two points, or one and the usual ratio of 4, give its rule. */
+/* Between full and no scaling the divisor's inverse is a line over the inverse wavelength; two points, or one and the
+ * usual ratio of 4, give its rule. */
 static struct llama3 llama3_fit(const float *f, const struct rope *r)
 {
     struct llama3 l = {(double)f[r->head_dim / 2 - 1], 4, 8192};
@@ -184,23 +188,29 @@ static struct llama3 llama3_fit(const float *f, const struct rope *r)
     return l;
 }
 
-/* Llama-3's scaling of low frequencies is not in the metadata: the conversion stores its effect, a divisor per frequency. The factor is the largest of them; the rest
- * must follow, by the constants that all published models share (high 4, original context 8192) or by those that fit. */
+/* Llama-3's scaling of low frequencies is not in the metadata: the conversion stores its effect, a divisor per
+ * frequency. The factor is the largest of them; the rest must follow, by the constants that all published models share
+ * (high 4, original context 8192) or by those that fit. */
 static int llama3_scaling(struct synthesis *s, const float *f, const struct rope *r)
 {
     double want = 0;
     struct llama3 l = {(double)f[r->head_dim / 2 - 1], 4, 8192};
     if (r->factor != 1)
-        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight together with a rope.scaling.factor of %g: wanted one of them", s->path, r->factor);
+        return error_set(s->err, ERROR_DATA,
+                         "%s: tensor rope_freqs.weight together with a rope.scaling.factor of %g: wanted one of them",
+                         s->path, r->factor);
     if (llama3_differs(&l, f, r, &want) >= 0)
         l = llama3_fit(f, r);
     int64_t i = llama3_differs(&l, f, r, &want);
     if (i >= 0)
-        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: value %" PRId64 " is %g, wanted %g for Llama-3's rule with factor %g; other rules are not read",
+        return error_set(s->err, ERROR_DATA,
+                         "%s: tensor rope_freqs.weight: value %" PRId64
+                         " is %g, wanted %g for Llama-3's rule with factor %g; other rules are not read",
                          s->path, i, (double)f[i], want, l.factor);
     json_t *original = l.original == floor(l.original) ? json_integer((json_int_t)l.original) : json_real(l.original);
-    put(s, "rope_scaling", json_pack("{s:s,s:f,s:f,s:f,s:o}", "rope_type", "llama3", "factor", shortest(l.factor), "low_freq_factor", 1.0, "high_freq_factor", l.high,
-                                     "original_max_position_embeddings", original));
+    put(s, "rope_scaling",
+        json_pack("{s:s,s:f,s:f,s:f,s:o}", "rope_type", "llama3", "factor", shortest(l.factor), "low_freq_factor", 1.0,
+                  "high_freq_factor", l.high, "original_max_position_embeddings", original));
     return 0;
 }
 
@@ -211,7 +221,8 @@ static int take_frequencies(struct synthesis *s, const struct gguf_tensor *freqs
     float f[MAX_HALF];
     int64_t half = r->head_dim / 2, same = 1;
     if (freqs->storage != STORAGE_F32 || half > MAX_HALF || freqs->n_element != (uint64_t)half)
-        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted %" PRId64 " values of type F32", s->path, half);
+        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted %" PRId64 " values of type F32",
+                         s->path, half);
     storage_to_f32(freqs->storage, freqs->data, 0, (uint64_t)half, f);
     while (same < half && f[same] == f[0])
         same++;
@@ -234,12 +245,14 @@ static int take_factor(struct synthesis *s, double *factor)
         return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a string", s->path, type_key);
     int none = type.len == 4 && !memcmp(type.data, "none", 4);
     if (!none && (type.len != 6 || memcmp(type.data, "linear", 6)))
-        return error_set(s->err, ERROR_DATA, "%s: metadata %s is \"%.*s\"; wanted none or linear", s->path, type_key, (int)(type.len < 64 ? type.len : 64), type.data);
+        return error_set(s->err, ERROR_DATA, "%s: metadata %s is \"%.*s\"; wanted none or linear", s->path, type_key,
+                         (int)(type.len < 64 ? type.len : 64), type.data);
     if (!gguf_has(s->g, key))
         key_of(s, "rope.scale_linear", key);
     *factor = 0;
     if (gguf_has(s->g, key) && (gguf_get_float(s->g, key, factor) || !isfinite(*factor) || *factor < 0))
-        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a positive number, found something else", s->path, key);
+        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a positive number, found something else",
+                         s->path, key);
     *factor = none || *factor == 0 ? 1 : shortest(*factor);
     return 0;
 }
@@ -249,10 +262,14 @@ static int take_rope(struct synthesis *s, int64_t head_dim)
     struct rope r = {10000, 1, head_dim};
     int64_t rotated = head_dim;
     int rc;
-    if ((rc = take_float(s, "rope.freq_base", 1, &r.theta)) || (rc = take_int(s, "rope.dimension_count", 1, 1 << 20, &rotated)))
+    if ((rc = take_float(s, "rope.freq_base", 1, &r.theta)) ||
+        (rc = take_int(s, "rope.dimension_count", 1, 1 << 20, &rotated)))
         return rc;
     if (rotated != head_dim)
-        return error_set(s->err, ERROR_DATA, "%s: rope.dimension_count: %" PRId64 " of %" PRId64 " dimensions of a head are rotated; wanted all", s->path, rotated, head_dim);
+        return error_set(s->err, ERROR_DATA,
+                         "%s: rope.dimension_count: %" PRId64 " of %" PRId64
+                         " dimensions of a head are rotated; wanted all",
+                         s->path, rotated, head_dim);
     put(s, "rope_theta", json_real(r.theta));
     if ((rc = take_factor(s, &r.factor)))
         return rc;
@@ -265,9 +282,14 @@ static int take_rope(struct synthesis *s, int64_t head_dim)
 
 static int take_shape(struct synthesis *s, int64_t *head_dim, int64_t *n_layer)
 {
-    static const struct { const char *suffix, *key; int64_t max; } sizes[] = {
-        {"embedding_length", "hidden_size", 1 << 24},      {"block_count", "num_hidden_layers", 1 << 16},
-        {"attention.head_count", "num_attention_heads", 1 << 16}, {"feed_forward_length", "intermediate_size", 1 << 24},
+    static const struct {
+        const char *suffix, *key;
+        int64_t max;
+    } sizes[] = {
+        {"embedding_length", "hidden_size", 1 << 24},
+        {"block_count", "num_hidden_layers", 1 << 16},
+        {"attention.head_count", "num_attention_heads", 1 << 16},
+        {"feed_forward_length", "intermediate_size", 1 << 24},
         {"context_length", "max_position_embeddings", 1 << 30},
     };
     int64_t v[5], kv;
@@ -282,12 +304,16 @@ static int take_shape(struct synthesis *s, int64_t *head_dim, int64_t *n_layer)
     *n_layer = v[1];
     *head_dim = v[0] / v[2];
     int rc;
-    if ((rc = take_int(s, "attention.head_count_kv", 1, v[2], &kv)) || (rc = take_int(s, "attention.key_length", 1, 1 << 16, head_dim)) ||
-        (rc = take_float(s, s->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0, &eps)))
+    if ((rc = take_int(s, "attention.head_count_kv", 1, v[2], &kv)) ||
+        (rc = take_int(s, "attention.key_length", 1, 1 << 16, head_dim)) ||
+        (rc = take_float(s, s->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+                         0, &eps)))
         return rc;
     if (*head_dim < 2 || *head_dim % 2)
-        return error_set(s->err, ERROR_DATA, "%s: heads of %" PRId64 " dimensions; wanted an even number", s->path, *head_dim);
-    if ((rc = gguf_check_keys(s->g, s->arch, *head_dim, v[4], s->path, s->err)) || (rc = gguf_check_tensors(s->g, s->arch, v[1], s->path, s->err)))
+        return error_set(s->err, ERROR_DATA, "%s: heads of %" PRId64 " dimensions; wanted an even number", s->path,
+                         *head_dim);
+    if ((rc = gguf_check_keys(s->g, s->arch, *head_dim, v[4], s->path, s->err)) ||
+        (rc = gguf_check_tensors(s->g, s->arch, v[1], s->path, s->err)))
         return rc;
     put(s, "num_key_value_heads", json_integer(kv));
     put(s, "head_dim", json_integer(*head_dim));
@@ -301,7 +327,8 @@ static int take_biases(struct synthesis *s, int64_t n_layer)
     static const struct {
         const char *key, *parts[4];
         int n;
-    } groups[] = {{"attention_bias", {"attn_q", "attn_k", "attn_v", "attn_output"}, 4}, {"mlp_bias", {"ffn_gate", "ffn_up", "ffn_down"}, 3}};
+    } groups[] = {{"attention_bias", {"attn_q", "attn_k", "attn_v", "attn_output"}, 4},
+                  {"mlp_bias", {"ffn_gate", "ffn_up", "ffn_down"}, 3}};
     for (int k = 0; k < 2 && s->arch->biases; k++) {
         char name[96];
         const char *found = NULL;
@@ -313,8 +340,11 @@ static int take_biases(struct synthesis *s, int64_t n_layer)
             found = found || !t ? found : t->name;
         }
         if (n && n < all)
-            return error_set(s->err, ERROR_DATA, "%s: tensor %s: wanted such biases in all of %s, %s and the others of every layer (%" PRId64 "), found %" PRId64, s->path,
-                             found, groups[k].parts[0], groups[k].parts[1], all, n);
+            return error_set(
+                s->err, ERROR_DATA,
+                "%s: tensor %s: wanted such biases in all of %s, %s and the others of every layer (%" PRId64
+                "), found %" PRId64,
+                s->path, found, groups[k].parts[0], groups[k].parts[1], all, n);
         put(s, groups[k].key, json_boolean(n));
     }
     return 0;
@@ -324,7 +354,8 @@ static int take_vocabulary(struct synthesis *s)
 {
     const struct gguf_tensor *embed = gguf_find(s->g, "token_embd.weight");
     if (!embed || embed->n_dim != 2)
-        return error_set(s->err, ERROR_DATA, "%s: wanted a matrix token_embd.weight, found none; is this a vocabulary-only file?", s->path);
+        return error_set(s->err, ERROR_DATA,
+                         "%s: wanted a matrix token_embd.weight, found none; is this a vocabulary-only file?", s->path);
     put(s, "vocab_size", json_integer((json_int_t)embed->dim[1]));
     put(s, "tie_word_embeddings", json_boolean(!gguf_find(s->g, "output.weight")));
     return 0;
@@ -365,13 +396,17 @@ static int take_pattern(struct synthesis *s, int64_t n_layer)
         return 0;
     if (n < 0) {
         if (gguf_has(s->g, key) && (gguf_get_int(s->g, key, &every) || every < 1))
-            return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a positive integer or a list, found something else", s->path, key);
+            return error_set(s->err, ERROR_DATA,
+                             "%s: wanted metadata %s to be a positive integer or a list, found something else", s->path,
+                             key);
         put(s, "sliding_window_pattern", json_integer(every));
     }
     unsigned char *list = n >= 0 ? malloc((size_t)n_layer + 1) : NULL;
     if (n >= 0 && (!list || n != n_layer || gguf_array_bools(s->g, key, list))) {
         free(list);
-        return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a list of %" PRId64 " truth values, found something else", s->path, key, n_layer);
+        return error_set(s->err, ERROR_DATA,
+                         "%s: wanted metadata %s to be a list of %" PRId64 " truth values, found something else",
+                         s->path, key, n_layer);
     }
     json_t *types = json_array();
     for (int64_t i = 0; i < n_layer; i++) {
@@ -406,7 +441,9 @@ static int take_fixed(struct synthesis *s)
 
 static void put_ids(const struct gguf *g, json_t *object, int *bad)
 {
-    static const struct { const char *gguf, *hf; } ids[] = {
+    static const struct {
+        const char *gguf, *hf;
+    } ids[] = {
         {"tokenizer.ggml.bos_token_id", "bos_token_id"},
         {"tokenizer.ggml.eos_token_id", "eos_token_id"},
         {"tokenizer.ggml.padding_token_id", "pad_token_id"},
@@ -420,7 +457,8 @@ static void put_ids(const struct gguf *g, json_t *object, int *bad)
 /* llama.cpp ends a generation at the end of a turn or of a message, too. */
 static void put_ends(const struct gguf *g, json_t *generation, int *bad)
 {
-    static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+    static const char *const keys[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                       "tokenizer.ggml.eom_token_id"};
     json_t *list = json_array();
     int64_t seen[3], id;
     size_t n = 0;
@@ -448,15 +486,18 @@ static int synthesise(struct synthesis *s)
     int64_t head_dim = 0, n_layer = 0, split = 1;
     s->arch = find_architecture(s->g, &name);
     if (!s->arch)
-        return error_set(s->err, ERROR_DATA, "%s: architecture \"%.*s\"; wanted %s", s->path, (int)(name.len < 64 ? name.len : 64), name.data, gguf_arch_names());
+        return error_set(s->err, ERROR_DATA, "%s: architecture \"%.*s\"; wanted %s", s->path,
+                         (int)(name.len < 64 ? name.len : 64), name.data, gguf_arch_names());
     if (!gguf_get_int(s->g, "split.count", &split) && split > 1)
-        return error_set(s->err, ERROR_DATA, "%s: one of %" PRId64 " parts; join them with llama-gguf-split --merge", s->path, split);
+        return error_set(s->err, ERROR_DATA, "%s: one of %" PRId64 " parts; join them with llama-gguf-split --merge",
+                         s->path, split);
     put(s, "architectures", json_pack("[s]", s->arch->class));
     put(s, "model_type", json_string(s->arch->model_type));
     put(s, "torch_dtype", json_string("float32"));
     int rc;
-    if ((rc = take_fixed(s)) || (rc = take_shape(s, &head_dim, &n_layer)) || (rc = take_settings(s)) || (rc = take_pattern(s, n_layer)) ||
-        (rc = take_scale(s, n_layer, head_dim)) || (rc = take_rope(s, head_dim)) || (rc = take_vocabulary(s)) || (rc = take_biases(s, n_layer)))
+    if ((rc = take_fixed(s)) || (rc = take_shape(s, &head_dim, &n_layer)) || (rc = take_settings(s)) ||
+        (rc = take_pattern(s, n_layer)) || (rc = take_scale(s, n_layer, head_dim)) || (rc = take_rope(s, head_dim)) ||
+        (rc = take_vocabulary(s)) || (rc = take_biases(s, n_layer)))
         return rc;
     put_ids(s->g, s->config, &s->bad);
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rule: a key of the architecture, or a tensor, that would change the numbers and is not computed with is an error with its name. So the tables list what is
- * known; what is not known may change the numbers and is refused too. Meanings are those of ggml's gguf specification and of llama.cpp's loader. */
+/* The rule: a key of the architecture, or a tensor, that would change the numbers and is not computed with is an error
+ * with its name. So the tables list what is known; what is not known may change the numbers and is refused too.
+ * Meanings are those of ggml's gguf specification and of llama.cpp's loader. */
 #include "io/gguf_keys.h"
 
 #include <inttypes.h>
@@ -9,20 +10,24 @@
 #include <string.h>
 
 enum rule {
-    READ,           /* io/gguf_hf.c computes with it */
-    HARMLESS,       /* `why` says so */
-    ZERO,           /* off at 0 or false */
-    ONE,            /* off at 0 or 1, the ways of llama.cpp to say that nothing is scaled */
+    READ,     /* io/gguf_hf.c computes with it */
+    HARMLESS, /* `why` says so */
+    ZERO,     /* off at 0 or false */
+    ONE,      /* off at 0 or 1, the ways of llama.cpp to say that nothing is scaled */
     TRUE_ONLY,
-    HEAD_SIZE,      /* the same as the keys' */
-    HEAD_SCALE,     /* 0, or what it is without the key */
-    WHOLE_CONTEXT,  /* 0, or a window that hides nothing */
+    HEAD_SIZE,     /* the same as the keys' */
+    HEAD_SCALE,    /* 0, or what it is without the key */
+    WHOLE_CONTEXT, /* 0, or a window that hides nothing */
     MEAN_POOLING,
     ROW_LAYOUT,
-    PATTERN,        /* read where the architecture has one */
+    PATTERN, /* read where the architecture has one */
 };
 
-static const struct { const char *suffix; enum rule rule; const char *why; } keys[] = {
+static const struct {
+    const char *suffix;
+    enum rule rule;
+    const char *why;
+} keys[] = {
     {"context_length", READ, ""},
     {"embedding_length", READ, ""},
     {"block_count", READ, ""},
@@ -38,7 +43,8 @@ static const struct { const char *suffix; enum rule rule; const char *why; } key
     {"rope.scaling.factor", READ, ""},
     {"rope.scale_linear", READ, ""},
     {"vocab_size", HARMLESS, "the embedding has as many rows"},
-    {"attention.layer_norm_epsilon", HARMLESS, "of a norm that these models do not have; theirs is layer_norm_rms_epsilon"},
+    {"attention.layer_norm_epsilon", HARMLESS,
+     "of a norm that these models do not have; theirs is layer_norm_rms_epsilon"},
     {"rope.scaling.original_context_length", HARMLESS, "of yarn, which is refused by its type"},
     {"rope.scaling.finetuned", HARMLESS, "how the model was made"},
     {"expert_used_count", HARMLESS, "there are no experts"},
@@ -62,7 +68,10 @@ static const struct { const char *suffix; enum rule rule; const char *why; } key
 };
 
 /* Tensors without which the model is the same, and why. */
-static const struct { const char *name, *why; int of_layer; } left_out[] = {
+static const struct {
+    const char *name, *why;
+    int of_layer;
+} left_out[] = {
     {"rope_freqs.weight", "its effect is read from it (io/gguf_hf.c)", 0},
     {"attn_rot_embd.weight", "rotary frequencies, which follow from rope.freq_base", 1},
     {"attn_rot_embd", "rotary frequencies, which follow from rope.freq_base", 1},
@@ -99,7 +108,8 @@ static double value_of(const struct gguf *g, const char *key)
     return gguf_get_bool(g, key, &on) ? (double)NAN : on;
 }
 
-static int rule_holds(const struct gguf *g, const struct gguf_arch *arch, const char *key, enum rule rule, int64_t head_dim, int64_t n_ctx)
+static int rule_holds(const struct gguf *g, const struct gguf_arch *arch, const char *key, enum rule rule,
+                      int64_t head_dim, int64_t n_ctx)
 {
     int64_t i = -1;
     double x = value_of(g, key);
@@ -119,7 +129,8 @@ static int rule_holds(const struct gguf *g, const struct gguf_arch *arch, const 
     return 0;
 }
 
-int gguf_check_keys(const struct gguf *g, const struct gguf_arch *arch, int64_t head_dim, int64_t n_ctx, const char *path, struct error *err)
+int gguf_check_keys(const struct gguf *g, const struct gguf_arch *arch, int64_t head_dim, int64_t n_ctx,
+                    const char *path, struct error *err)
 {
     size_t n = strlen(arch->name);
     for (size_t i = 0; i < gguf_n_key(g); i++) {
@@ -130,9 +141,13 @@ int gguf_check_keys(const struct gguf *g, const struct gguf_arch *arch, int64_t 
         while (k < sizeof keys / sizeof *keys && strcmp(keys[k].suffix, suffix))
             k++;
         if (k == sizeof keys / sizeof *keys)
-            return error_set(err, ERROR_DATA, "%s: metadata %s is not understood and may change the model's numbers; isara reads plain models of this architecture", path, key);
+            return error_set(err, ERROR_DATA,
+                             "%s: metadata %s is not understood and may change the model's numbers; isara reads plain "
+                             "models of this architecture",
+                             path, key);
         if (!rule_holds(g, arch, key, keys[k].rule, head_dim, n_ctx))
-            return error_set(err, ERROR_DATA, "%s: metadata %s: wanted %s, found another value (%g)", path, key, keys[k].why, value_of(g, key));
+            return error_set(err, ERROR_DATA, "%s: metadata %s: wanted %s, found another value (%g)", path, key,
+                             keys[k].why, value_of(g, key));
     }
     return 0;
 }
@@ -154,17 +169,22 @@ const char *gguf_tensor_harmless(const char *name)
     return NULL;
 }
 
-int gguf_check_tensors(const struct gguf *g, const struct gguf_arch *arch, int64_t n_layer, const char *path, struct error *err)
+int gguf_check_tensors(const struct gguf *g, const struct gguf_arch *arch, int64_t n_layer, const char *path,
+                       struct error *err)
 {
     for (size_t i = 0; i < gguf_n_tensor(g); i++) {
         const char *name = gguf_tensor_at(g, i)->name;
         int64_t layer;
         const char *tail, *part = gguf_tensor_part(name, &layer);
         if (layer >= n_layer)
-            return error_set(err, ERROR_DATA, "%s: tensor %s is of a layer beyond block_count %" PRId64 "; the file contradicts itself", path, name, n_layer);
+            return error_set(err, ERROR_DATA,
+                             "%s: tensor %s is of a layer beyond block_count %" PRId64 "; the file contradicts itself",
+                             path, name, n_layer);
         int known = gguf_arch_tensor(arch, part, layer >= 0, &tail) != NULL;
         if (!known && !gguf_tensor_harmless(name))
-            return error_set(err, ERROR_DATA, "%s: tensor %s would change the model's numbers and is not computed with (biases, scales, experts and other additions are not supported)",
+            return error_set(err, ERROR_DATA,
+                             "%s: tensor %s would change the model's numbers and is not computed with (biases, scales, "
+                             "experts and other additions are not supported)",
                              path, name);
     }
     return 0;

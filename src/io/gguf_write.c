@@ -193,7 +193,8 @@ int gguf_writer_begin(struct gguf_writer *w, const char *path, struct error *err
     return rc;
 }
 
-static int write_bytes(struct gguf_writer *w, const struct slot *s, uint64_t offset, const void *bytes, size_t n, struct error *err)
+static int write_bytes(struct gguf_writer *w, const struct slot *s, uint64_t offset, const void *bytes, size_t n,
+                       struct error *err)
 {
     int rc = atomic_file_write_at(w->file, w->data_start + s->begin + offset, bytes, n, err);
     w->written += rc ? 0 : n;
@@ -202,11 +203,13 @@ static int write_bytes(struct gguf_writer *w, const struct slot *s, uint64_t off
 
 static int too_large(const struct gguf_writer *w, const struct slot *s, float value, struct error *err)
 {
-    return error_set(err, ERROR_DATA, "%s: tensor %s: %g is too large for %s; write the model as bf16 or f32", w->path, s->name, (double)value, storage_name(s->storage));
+    return error_set(err, ERROR_DATA, "%s: tensor %s: %g is too large for %s; write the model as bf16 or f32", w->path,
+                     s->name, (double)value, storage_name(s->storage));
 }
 
 /* ggml's reference: the scale is the greatest magnitude over 127, quotients are rounded half away from zero. */
-static int quantise(const struct gguf_writer *w, const struct slot *s, const float *x, unsigned char *out, struct error *err)
+static int quantise(const struct gguf_writer *w, const struct slot *s, const float *x, unsigned char *out,
+                    struct error *err)
 {
     float most = 0;
     for (int i = 0; i < Q8_ELEMENTS; i++)
@@ -221,9 +224,11 @@ static int quantise(const struct gguf_writer *w, const struct slot *s, const flo
     return 0;
 }
 
-enum { CHUNK = 4096 }; /* elements; a multiple of a block */
+/* elements; a multiple of a block */
+enum { CHUNK = 4096 };
 
-static int convert(const struct gguf_writer *w, const struct slot *s, const float *values, size_t n, unsigned char *out, struct error *err)
+static int convert(const struct gguf_writer *w, const struct slot *s, const float *values, size_t n, unsigned char *out,
+                   struct error *err)
 {
     for (size_t i = 0; i < n && s->storage != STORAGE_Q8_0; i++) {
         uint16_t half = s->storage == STORAGE_F16 ? f32_to_f16(values[i]) : f32_to_bf16(values[i]);
@@ -282,7 +287,8 @@ int gguf_writer_end(struct gguf_writer *w, int rc, struct error *err)
     for (size_t i = 0; i < w->n; i++)
         wanted += w->slots[i].n_byte;
     if (!rc && (!w->file || w->written != wanted))
-        rc = error_set(err, ERROR_INTERNAL, "%s: %" PRIu64 " of %" PRIu64 " bytes were written", w->path ? w->path : "GGUF", w->written, wanted);
+        rc = error_set(err, ERROR_INTERNAL, "%s: %" PRIu64 " of %" PRIu64 " bytes were written",
+                       w->path ? w->path : "GGUF", w->written, wanted);
     if (!rc) {
         rc = atomic_file_commit(w->file, err);
         w->file = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writing GGUF, version 3. Metadata and tensors are said first, then the header is laid out, then values come in any order of tensors:
+/* Writing GGUF, version 3. Metadata and tensors are said first, then the header is laid out, then values come in any
+ * order of tensors:
  *
  *     struct gguf_writer *w;
  *     gguf_writer_new(&w, &err); gguf_put_string(w, "general.architecture", "llama"); ...
@@ -7,7 +8,8 @@
  *     gguf_writer_begin(w, path, &err); gguf_write_f32(w, i, 0, values, n, &err); ...
  *     gguf_writer_end(w, rc, &err);
  *
- * The put functions remember that memory ran out; gguf_writer_begin says so. The file appears at the end, whole; its space is reserved at the start. */
+ * The put functions remember that memory ran out; gguf_writer_begin says so. The file appears at the end, whole; its
+ * space is reserved at the start. */
 #ifndef IO_GGUF_WRITE_H
 #define IO_GGUF_WRITE_H
 
@@ -34,10 +36,11 @@ int gguf_put_tensor(struct gguf_writer *w, const char *name, enum storage storag
 /* The header's bytes (borrowed until the writer goes) and how long the file will be; nothing is written. */
 int gguf_writer_header(struct gguf_writer *w, const struct buf **header, uint64_t *size, struct error *err);
 int gguf_writer_begin(struct gguf_writer *w, const char *path, struct error *err);
-/* Elements first.. of a tensor, rounded to its storage (nearest, ties to even; Q8_0 as ggml does it, in whole blocks). A number that the type cannot hold is an error with
- * the tensor's name. */
+/* Elements first.. of a tensor, rounded to its storage (nearest, ties to even; Q8_0 as ggml does it, in whole blocks).
+ * A number that the type cannot hold is an error with the tensor's name. */
 int gguf_write_f32(struct gguf_writer *w, int i, uint64_t first, const float *values, uint64_t n, struct error *err);
-/* Frees the writer (NULL is fine). rc 0: the file appears, unless not every byte was written. Else nothing appears and rc is returned. */
+/* Frees the writer (NULL is fine). rc 0: the file appears, unless not every byte was written. Else nothing appears and
+ * rc is returned. */
 int gguf_writer_end(struct gguf_writer *w, int rc, struct error *err);
 
 #endif

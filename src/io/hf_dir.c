@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 18 }; /* elements in flight */
+/* elements in flight */
+enum { PIECE = 1 << 18 };
 
 const char *hf_dtype_name(enum dtype t)
 {
@@ -28,12 +29,14 @@ static int write_json(const char *dir, const char *name, const json_t *value, st
 
 int hf_dir_config(const char *dir, const json_t *config, enum dtype t, struct error *err)
 {
-    json_t *copy = json_copy((json_t *)config); /* shallow: only a member is replaced; out of memory it may drop members */
+    json_t *copy =
+        json_copy((json_t *)config); /* shallow: only a member is replaced; out of memory it may drop members */
     if (copy && json_object_size(copy) != json_object_size(config)) {
         json_decref(copy);
         copy = NULL;
     }
-    if (copy && json_object_set_new(copy, json_object_get(copy, "dtype") ? "dtype" : "torch_dtype", json_string(hf_dtype_name(t)))) {
+    if (copy && json_object_set_new(copy, json_object_get(copy, "dtype") ? "dtype" : "torch_dtype",
+                                    json_string(hf_dtype_name(t)))) {
         json_decref(copy);
         copy = NULL;
     }
@@ -52,7 +55,8 @@ int hf_dir_generation(const char *dir, const json_t *generation, const json_t *c
     for (size_t i = 0; made && i < sizeof keys / sizeof *keys; i++)
         if ((v = json_object_get(config, keys[i])) && !json_is_null(v))
             bad |= json_object_set(made, keys[i], v);
-    int rc = bad ? error_set_nomem(err, 256, "generation_config.json") : write_json(dir, "generation_config.json", made, err);
+    int rc = bad ? error_set_nomem(err, 256, "generation_config.json")
+                 : write_json(dir, "generation_config.json", made, err);
     json_decref(made);
     return rc;
 }
@@ -108,18 +112,21 @@ static int copy_beside(const char *dir, const struct checkpoint *source, const c
 /* What sentence-transformers keeps beside a model, with the folders that modules.json names. */
 static int copy_sentence(const char *dir, const struct checkpoint *source, struct error *err)
 {
-    static const char *const names[] = {"modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"};
+    static const char *const names[] = {"modules.json", "sentence_bert_config.json",
+                                        "config_sentence_transformers.json"};
     const char *modules = checkpoint_file(source, names[0]);
     json_t *list = NULL, *module;
     size_t i;
     int unused = 0, rc = modules ? jsontext_load(&list, modules, 1 << 20, err) : 0;
     for (int k = 0; k < 3 && !rc; k++)
         rc = copy_beside(dir, source, names[k], &unused, err);
-    json_array_foreach(list, i, module) {
+    json_array_foreach(list, i, module)
+    {
         const char *path = json_string_value(json_object_get(module, "path"));
         if (rc || !path || !*path || *path == '/' || strstr(path, ".."))
             continue;
-        char *from = path_join(checkpoint_path(source), path), *to = path_join(dir, path), *config = from ? path_join(from, "config.json") : NULL;
+        char *from = path_join(checkpoint_path(source), path), *to = path_join(dir, path),
+             *config = from ? path_join(from, "config.json") : NULL;
         rc = from && to && config ? 0 : error_set_nomem(err, strlen(path), path);
         if (!rc && !access(config, F_OK)) /* a module without settings has no file */
             rc = copy_template(from, to, "config.json", err);
@@ -133,8 +140,18 @@ static int copy_sentence(const char *dir, const struct checkpoint *source, struc
 
 int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, struct error *err)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-                                        "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja", "chat_template.json"};
+    static const char *const names[] = {"tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "vocab.txt",
+                                        "tokenizer.model",
+                                        "spiece.model",
+                                        "sentencepiece.bpe.model",
+                                        "chat_template.jinja",
+                                        "chat_template.json"};
     int rc = 0, copied = 0;
     for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++)
         rc = copy_beside(dir, source, names[i], &copied, err);
@@ -148,7 +165,8 @@ int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, s
 static const char *new_name(const struct checkpoint *source, const struct tensor_info *t)
 {
     int tied = json_is_true(json_object_get(checkpoint_config(source), "tie_word_embeddings"));
-    if (ends_with(t->name, "rotary_emb.inv_freq") || ends_with(t->name, "masked_bias") || ends_with(t->name, "position_ids"))
+    if (ends_with(t->name, "rotary_emb.inv_freq") || ends_with(t->name, "masked_bias") ||
+        ends_with(t->name, "position_ids"))
         return NULL;
     if (tied && !strcmp(t->name, "lm_head.weight")) {
         const struct tensor_info *embed = checkpoint_find(source, "model.embed_tokens.weight");
@@ -161,7 +179,14 @@ static enum storage new_storage(enum storage s, enum dtype t)
 {
     switch (s) {
     case STORAGE_BOOL:
-    case STORAGE_U8: case STORAGE_I8: case STORAGE_I16: case STORAGE_U16: case STORAGE_I32: case STORAGE_U32: case STORAGE_I64: case STORAGE_U64:
+    case STORAGE_U8:
+    case STORAGE_I8:
+    case STORAGE_I16:
+    case STORAGE_U16:
+    case STORAGE_I32:
+    case STORAGE_U32:
+    case STORAGE_I64:
+    case STORAGE_U64:
     case STORAGE_C64: return s;
     default: return storage_of_dtype(t);
     }
@@ -170,14 +195,16 @@ static enum storage new_storage(enum storage s, enum dtype t)
 enum storage hf_dir_storage(enum storage own, enum dtype t)
 {
     switch (own) {
-    case STORAGE_F32: case STORAGE_BF16: case STORAGE_F16: return own;
+    case STORAGE_F32:
+    case STORAGE_BF16:
+    case STORAGE_F16: return own;
     case STORAGE_F64: return STORAGE_F32;
     default: return storage_of_dtype(t);
     }
 }
 
-static int copy_tensor(struct safetensors_writer *w, size_t i, const struct checkpoint *source, const struct tensor_info *t, enum storage to,
-                       float *piece, struct error *err)
+static int copy_tensor(struct safetensors_writer *w, size_t i, const struct checkpoint *source,
+                       const struct tensor_info *t, enum storage to, float *piece, struct error *err)
 {
     const void *raw = checkpoint_raw(source, t);
     int rc = 0;
@@ -195,7 +222,8 @@ static int copy_tensor(struct safetensors_writer *w, size_t i, const struct chec
         return rc;
     }
     if (!rows)
-        return error_set(err, ERROR_DATA, "%s: tensor %s: rows of more than %d elements", checkpoint_path(source), t->name, PIECE);
+        return error_set(err, ERROR_DATA, "%s: tensor %s: rows of more than %d elements", checkpoint_path(source),
+                         t->name, PIECE);
     for (int64_t r = 0; !rc && r < t->n_row; r += rows) {
         int64_t n = t->n_row - r < rows ? t->n_row - r : rows;
         if (!(rc = checkpoint_read_f32(source, t, r, n, piece, err)))
@@ -204,7 +232,7 @@ static int copy_tensor(struct safetensors_writer *w, size_t i, const struct chec
     return rc;
 }
 
-struct plan { /* the tensors that are written */
+struct plan {                 /* the tensors that are written */
     struct tensor_info *info; /* [n]: as they will be */
     const struct tensor_info **from;
     size_t n;
@@ -212,7 +240,8 @@ struct plan { /* the tensors that are written */
     json_t *metadata;
 };
 
-static int plan_tensors(struct plan *p, const struct checkpoint *source, const struct hf_dir_form *form, struct error *err)
+static int plan_tensors(struct plan *p, const struct checkpoint *source, const struct hf_dir_form *form,
+                        struct error *err)
 {
     for (size_t i = 0; i < checkpoint_n_tensor(source); i++) {
         const struct tensor_info *t = checkpoint_tensor(source, i);
@@ -234,7 +263,8 @@ static int plan_tensors(struct plan *p, const struct checkpoint *source, const s
 }
 
 /* Tensors first..first+n in one file. */
-static int write_file(const char *path, const struct checkpoint *source, const struct plan *p, size_t first, size_t n, struct error *err)
+static int write_file(const char *path, const struct checkpoint *source, const struct plan *p, size_t first, size_t n,
+                      struct error *err)
 {
     struct safetensors_writer *w;
     int rc = safetensors_create(&w, path, p->info + first, n, p->metadata, err);
@@ -255,7 +285,8 @@ static size_t shard_length(const struct plan *p, size_t first, uint64_t most)
     return n;
 }
 
-static int write_shards(const char *dir, const struct checkpoint *source, const struct plan *p, uint64_t most, struct error *err)
+static int write_shards(const char *dir, const struct checkpoint *source, const struct plan *p, uint64_t most,
+                        struct error *err)
 {
     size_t total = 0, k = 0;
     uint64_t bytes = 0;
@@ -277,19 +308,25 @@ static int write_shards(const char *dir, const struct checkpoint *source, const 
     }
     json_t *index = json_pack("{s:{s:I}, s:O}", "metadata", "total_size", (json_int_t)bytes, "weight_map", map);
     if (!rc)
-        rc = bad || !index ? error_set_nomem(err, p->n * 64, "the index of shards") : write_json(dir, "model.safetensors.index.json", index, err);
+        rc = bad || !index ? error_set_nomem(err, p->n * 64, "the index of shards")
+                           : write_json(dir, "model.safetensors.index.json", index, err);
     json_decref(index);
     json_decref(map);
     return rc;
 }
 
-int hf_dir_weights_in(const char *dir, const struct checkpoint *source, const struct hf_dir_form *form, struct error *err)
+int hf_dir_weights_in(const char *dir, const struct checkpoint *source, const struct hf_dir_form *form,
+                      struct error *err)
 {
     size_t n = checkpoint_n_tensor(source);
-    struct plan p = {.info = mem_calloc(n + 1, sizeof *p.info), .from = mem_calloc(n + 1, sizeof *p.from), .piece = mem_alloc(PIECE * sizeof *p.piece),
+    struct plan p = {.info = mem_calloc(n + 1, sizeof *p.info),
+                     .from = mem_calloc(n + 1, sizeof *p.from),
+                     .piece = mem_alloc(PIECE * sizeof *p.piece),
                      .metadata = json_pack("{s:s}", "format", "pt")};
     char *path = path_join(dir, "model.safetensors");
-    int rc = p.info && p.from && p.piece && p.metadata && path ? plan_tensors(&p, source, form, err) : error_set_nomem(err, PIECE * sizeof *p.piece, "writing weights");
+    int rc = p.info && p.from && p.piece && p.metadata && path
+                 ? plan_tensors(&p, source, form, err)
+                 : error_set_nomem(err, PIECE * sizeof *p.piece, "writing weights");
     if (!rc && form->shard && p.n && shard_length(&p, 0, form->shard) < p.n)
         rc = write_shards(dir, source, &p, form->shard, err);
     else if (!rc)

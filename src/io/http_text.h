@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every HTTP client of the house needs beside the connection: which failures may pass, how long to wait, and what of addresses and secrets is shown. */
+/* What every HTTP client of the house needs beside the connection: which failures may pass, how long to wait, and what
+ * of addresses and secrets is shown. */
 #ifndef IO_HTTP_TEXT_H
 #define IO_HTTP_TEXT_H
 

@@ -71,8 +71,11 @@ static int find_snapshot(char **out, const char *path, size_t org, size_t name, 
             rc = error_set_nomem(err, snapshot.len, "the Hugging Face cache's path");
     }
     if (!rc && !*out)
-        rc = error_set(err, ERROR_NOINPUT, "%s: no such file or directory, and revision %s of that name is not in the Hugging Face cache %s; download it there with: hf download %.*s%s%s", path,
-                       revision, cache, (int)(org + 1 + name), path, strcmp(revision, "main") ? " --revision " : "", strcmp(revision, "main") ? revision : "");
+        rc = error_set(err, ERROR_NOINPUT,
+                       "%s: no such file or directory, and revision %s of that name is not in the Hugging Face cache "
+                       "%s; download it there with: hf download %.*s%s%s",
+                       path, revision, cache, (int)(org + 1 + name), path,
+                       strcmp(revision, "main") ? " --revision " : "", strcmp(revision, "main") ? revision : "");
     buf_free(&repo);
     buf_free(&commit);
     buf_free(&snapshot);
@@ -91,6 +94,9 @@ int hub_resolve(char **out, const char *path, struct error *err)
     const char *rest = name ? path + org + 1 + name : "?";
     int named = *rest == 0 || (*rest == '@' && name_part(rest + 1) && !rest[1 + name_part(rest + 1)]);
     if (!named)
-        return error_set(err, ERROR_NOINPUT, "%s: no such file or directory; wanted a model directory, a .gguf file, or a name like org/name from the Hugging Face cache", path);
+        return error_set(err, ERROR_NOINPUT,
+                         "%s: no such file or directory; wanted a model directory, a .gguf file, or a name like "
+                         "org/name from the Hugging Face cache",
+                         path);
     return find_snapshot(out, path, org, name, *rest ? rest + 1 : "main", err);
 }

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Finds a model by the name it has on the Hugging Face hub in the cache that Hugging Face's own tools fill. Never opens a socket. */
+/* Finds a model by the name it has on the Hugging Face hub in the cache that Hugging Face's own tools fill. Never opens
+ * a socket. */
 #ifndef IO_HUB_H
 #define IO_HUB_H
 
 #include "base/error.h"
 
-/* The cache directory: $HF_HUB_CACHE, else $HUGGINGFACE_HUB_CACHE, else $TRANSFORMERS_CACHE (both legacy), else $HF_HOME/hub, else
- * ${XDG_CACHE_HOME:-~/.cache}/huggingface/hub. mem_free it; NULL when out of memory or there is no home. */
+/* The cache directory: $HF_HUB_CACHE, else $HUGGINGFACE_HUB_CACHE, else $TRANSFORMERS_CACHE (both legacy), else
+ * $HF_HOME/hub, else ${XDG_CACHE_HOME:-~/.cache}/huggingface/hub. mem_free it; NULL when out of memory or there is no
+ * home. */
 char *hub_cache(void);
-/* *out (mem_free) := path itself when something is there; else, for "org/name" or "org/name@revision", the snapshot's directory in the cache
- * (revision main, a branch, a tag or a commit). The error names the command that downloads it. */
+/* *out (mem_free) := path itself when something is there; else, for "org/name" or "org/name@revision", the snapshot's
+ * directory in the cache (revision main, a branch, a tag or a commit). The error names the command that downloads
+ * it. */
 int hub_resolve(char **out, const char *path, struct error *err);
 
 #endif

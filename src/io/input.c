@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two buffers: raw bytes as they come from the file, and the window that the caller peeks into, which is the raw buffer itself for plain
- * input and inflate's output for gzip. Several gzip members one after the other are one stream, as gzip itself has it. */
+/* Two buffers: raw bytes as they come from the file, and the window that the caller peeks into, which is the raw buffer
+ * itself for plain input and inflate's output for gzip. Several gzip members one after the other are one stream, as
+ * gzip itself has it. */
 #include "io/input.h"
 
 #include "base/mem.h"
@@ -66,17 +67,29 @@ static int fill(struct input *in, size_t want, struct error *err)
 
 static int check_magic(struct input *in, struct error *err)
 {
-    static const struct { const char *magic; int n; const char *what, *mend; } others[] = {
+    static const struct {
+        const char *magic;
+        int n;
+        const char *what, *mend;
+    } others[] = {
         {"\x28\xb5\x2f\xfd", 4, "zstd-compressed data", "unpack it with zstd -d"},
-        {"PAR1", 4, "a Parquet file", "convert it: python -c \"import pandas; pandas.read_parquet('F').to_json('F.jsonl', orient='records', lines=True)\""},
+        {"PAR1", 4, "a Parquet file",
+         "convert it: python -c \"import pandas; pandas.read_parquet('F').to_json('F.jsonl', orient='records', "
+         "lines=True)\""},
         {"PK\x03\x04", 4, "a zip archive or an Excel workbook",
-         "unpack the one, convert the other: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', orient='records', lines=True)\""},
+         "unpack the one, convert the other: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', "
+         "orient='records', lines=True)\""},
         {"\xd0\xcf\x11\xe0", 4, "an old Excel workbook",
-         "convert it: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', orient='records', lines=True)\""},
-        {"ARROW1", 6, "an Arrow file", "convert it: python -c \"import pandas; pandas.read_feather('F').to_json('F.jsonl', orient='records', lines=True)\""},
+         "convert it: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', orient='records', "
+         "lines=True)\""},
+        {"ARROW1", 6, "an Arrow file",
+         "convert it: python -c \"import pandas; pandas.read_feather('F').to_json('F.jsonl', orient='records', "
+         "lines=True)\""},
         {"\xff\xfe", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 F"},
         {"\xfe\xff", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 F"},
-        {"\xfd" "7zXZ", 5, "xz-compressed data", "unpack it with xz -d"},
+        {"\xfd"
+         "7zXZ",
+         5, "xz-compressed data", "unpack it with xz -d"},
         {"BZh", 3, "bzip2-compressed data", "unpack it with bzip2 -d"},
         {"SQLite format 3", 15, "an SQLite database", "export the table as JSON lines"},
     };
@@ -85,7 +98,8 @@ static int check_magic(struct input *in, struct error *err)
         return rc;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (in->n_raw >= (size_t)others[i].n && !memcmp(in->next_raw, others[i].magic, (size_t)others[i].n))
-            return error_set(err, ERROR_DATA, "%s: wanted text, found %s; %s", in->name, others[i].what, others[i].mend);
+            return error_set(err, ERROR_DATA, "%s: wanted text, found %s; %s", in->name, others[i].what,
+                             others[i].mend);
     if (in->n_raw < 2 || in->next_raw[0] != 0x1f || in->next_raw[1] != 0x8b)
         return 0;
     in->gzip = 1;
@@ -186,8 +200,11 @@ static int inflate_some(struct input *in, struct error *err)
         if (rc)
             return rc;
         if (!in->n_raw)
-            return in->in_member ? error_set(err, ERROR_DATA, "%s: the gzip data ends early, after %llu unpacked bytes; the file is cut off", in->name,
-                                             (unsigned long long)in->offset) : 0;
+            return in->in_member
+                       ? error_set(err, ERROR_DATA,
+                                   "%s: the gzip data ends early, after %llu unpacked bytes; the file is cut off",
+                                   in->name, (unsigned long long)in->offset)
+                       : 0;
         if (!in->in_member) {
             if (in->next_raw[0] != 0x1f) /* padding after the last member, as gzip ignores it */
                 return 0;
@@ -209,8 +226,8 @@ static int inflate_some(struct input *in, struct error *err)
         if (z == Z_STREAM_END)
             in->in_member = 0;
         else if (z != Z_OK && z != Z_BUF_ERROR)
-            return error_set(err, ERROR_DATA, "%s: bad gzip data after %llu unpacked bytes: %s", in->name, (unsigned long long)in->offset,
-                             in->z.msg ? in->z.msg : "unknown");
+            return error_set(err, ERROR_DATA, "%s: bad gzip data after %llu unpacked bytes: %s", in->name,
+                             (unsigned long long)in->offset, in->z.msg ? in->z.msg : "unknown");
     }
     return 0;
 }
@@ -237,7 +254,8 @@ int input_peek(struct input *in, const char **bytes, size_t *n, struct error *er
 int input_peek_line(struct input *in, const char **bytes, size_t *n, struct error *err)
 {
     int rc = 0;
-    while (!rc && !in->gzip && in->fd >= 0 && !in->n_window && !in->at_end && in->n_raw < CHUNK && !memchr(in->next_raw, '\n', in->n_raw))
+    while (!rc && !in->gzip && in->fd >= 0 && !in->n_window && !in->at_end && in->n_raw < CHUNK &&
+           !memchr(in->next_raw, '\n', in->n_raw))
         rc = fill(in, in->n_raw + 1, err);
     return rc ? rc : input_peek(in, bytes, n, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stream of bytes from a file or standard input ("-"), unpacked when it begins with gzip's magic. What is compressed otherwise, or is no text at
- * all (zstd, Parquet, zip), is named with its mend. */
+/* A stream of bytes from a file or standard input ("-"), unpacked when it begins with gzip's magic. What is compressed
+ * otherwise, or is no text at all (zstd, Parquet, zip), is named with its mend. */
 #ifndef IO_INPUT_H
 #define IO_INPUT_H
 
@@ -23,7 +23,8 @@ int input_peek_line(struct input *in, const char **bytes, size_t *n, struct erro
 void input_skip(struct input *in, size_t n); /* at most what peek gave */
 /* Unpacked bytes skipped so far. */
 uint64_t input_offset(const struct input *in);
-/* Line (without "\n" or "\r\n") into line, replacing what it held: 1, 0 at the end, or an error code. Longer than max bytes is an error. */
+/* Line (without "\n" or "\r\n") into line, replacing what it held: 1, 0 at the end, or an error code. Longer than max
+ * bytes is an error. */
 int input_line(struct input *in, struct buf *line, size_t max, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An array is not parsed whole: a scanner that knows only strings and brackets cuts out one element's text at a time, and that is parsed. What a
- * person's record may be is decided once, here: a limit for each record keeps a hostile one from the memory (16 MiB of "{}," are 1.4 GB of objects). */
+/* An array is not parsed whole: a scanner that knows only strings and brackets cuts out one element's text at a time,
+ * and that is parsed. What a person's record may be is decided once, here: a limit for each record keeps a hostile one
+ * from the memory (16 MiB of "{}," are 1.4 GB of objects). */
 #include "io/jsonl.h"
 
 #include "base/mem.h"
@@ -19,7 +20,8 @@ struct jsonl {
     struct buf text, odd;
     enum mode mode;
     int forgiving, too_long;
-    long line, column, record_line, repaired; /* line, column: of the next byte (arrays), of the last line read (lines) */
+    long line, column, record_line,
+        repaired; /* line, column: of the next byte (arrays), of the last line read (lines) */
 };
 
 static int start(struct jsonl **out, struct jsonl *r, int rc)
@@ -86,8 +88,10 @@ static int is_space(int c)
 static int long_record(struct jsonl *r, json_t **record, struct error *err)
 {
     if (!r->forgiving)
-        return error_set(err, ERROR_DATA, "%s:%ld: a record is longer than the %d bytes allowed", input_name(r->in), r->record_line, JSONL_MAX_RECORD);
-    buf_printf(&r->odd, "%s:%ld: the record is longer than the %d bytes allowed", input_name(r->in), r->record_line, JSONL_MAX_RECORD);
+        return error_set(err, ERROR_DATA, "%s:%ld: a record is longer than the %d bytes allowed", input_name(r->in),
+                         r->record_line, JSONL_MAX_RECORD);
+    buf_printf(&r->odd, "%s:%ld: the record is longer than the %d bytes allowed", input_name(r->in), r->record_line,
+               JSONL_MAX_RECORD);
     *record = json_object();
     return *record ? 1 : error_set_nomem(err, 64, input_name(r->in));
 }
@@ -125,19 +129,24 @@ static int read_line(struct jsonl *r, struct error *err)
 
 static int parse(struct jsonl *r, long column, json_t **record, struct error *err)
 {
-    static const char *const types[] = {"an object", "an array", "a string", "an integer", "a number", "true", "false", "null"};
+    static const char *const types[] = {"an object", "an array", "a string", "an integer",
+                                        "a number",  "true",     "false",    "null"};
     long changed = 0;
     if (r->too_long)
         return long_record(r, record, err);
-    int rc = r->forgiving ? jsontext_parse_record(record, r->text.data, r->text.len, input_name(r->in), r->record_line, column, &changed, &r->odd, err)
-                          : jsontext_parse_at(record, r->text.data, r->text.len, input_name(r->in), r->record_line, column, &changed, err);
+    int rc = r->forgiving ? jsontext_parse_record(record, r->text.data, r->text.len, input_name(r->in), r->record_line,
+                                                  column, &changed, &r->odd, err)
+                          : jsontext_parse_at(record, r->text.data, r->text.len, input_name(r->in), r->record_line,
+                                              column, &changed, err);
     if (rc) {
-        if (err && r->mode == LINES && strstr(err->message, "near end of file") && strlen(err->message) + 60 < sizeof err->message)
+        if (err && r->mode == LINES && strstr(err->message, "near end of file") &&
+            strlen(err->message) + 60 < sizeof err->message)
             strcat(err->message, "; every line must hold one whole JSON object");
         return rc;
     }
     if (!json_is_object(*record)) {
-        rc = error_set(err, ERROR_DATA, "%s:%ld: wanted a JSON object, found %s", input_name(r->in), r->record_line, types[json_typeof(*record)]);
+        rc = error_set(err, ERROR_DATA, "%s:%ld: wanted a JSON object, found %s", input_name(r->in), r->record_line,
+                       types[json_typeof(*record)]);
         json_decref(*record);
         *record = NULL;
         return rc;
@@ -206,7 +215,8 @@ static int cut_element(struct jsonl *r, struct error *err)
         if (rc < 0)
             return rc;
         if (!rc)
-            return error_set(err, ERROR_DATA, "%s:%ld: the file ends inside the record that begins here; it is cut off", input_name(r->in), r->record_line);
+            return error_set(err, ERROR_DATA, "%s:%ld: the file ends inside the record that begins here; it is cut off",
+                             input_name(r->in), r->record_line);
         size_t i = 0;
         int closed = 0;
         while (i < n && !closed) {
@@ -235,8 +245,10 @@ static int cut_element(struct jsonl *r, struct error *err)
 static int unexpected(struct jsonl *r, int c, const char *wanted, struct error *err)
 {
     if (c == -1)
-        return error_set(err, ERROR_DATA, "%s:%ld:%ld: wanted %s, found the end of the file; it is cut off", input_name(r->in), r->line, r->column, wanted);
-    return error_set(err, ERROR_DATA, "%s:%ld:%ld: wanted %s, found '%c' (0x%02x)", input_name(r->in), r->line, r->column, wanted, c >= 32 && c < 127 ? c : '?', (unsigned)c);
+        return error_set(err, ERROR_DATA, "%s:%ld:%ld: wanted %s, found the end of the file; it is cut off",
+                         input_name(r->in), r->line, r->column, wanted);
+    return error_set(err, ERROR_DATA, "%s:%ld:%ld: wanted %s, found '%c' (0x%02x)", input_name(r->in), r->line,
+                     r->column, wanted, c >= 32 && c < 127 ? c : '?', (unsigned)c);
 }
 
 /* Behind "]": nothing but space. */
@@ -262,7 +274,9 @@ static int next_element(struct jsonl *r, json_t **record, struct error *err)
         if ((c = peek_byte(r, err)) == -2)
             return err ? err->code : ERROR_IO;
         if (c == ']')
-            return error_set(err, ERROR_DATA, "%s:%ld:%ld: a trailing comma before ']'; strike the comma behind the last record", input_name(r->in), r->line, r->column);
+            return error_set(err, ERROR_DATA,
+                             "%s:%ld:%ld: a trailing comma before ']'; strike the comma behind the last record",
+                             input_name(r->in), r->line, r->column);
     }
     if (c != '{')
         return unexpected(r, c, "'{' of a record", err);
@@ -282,7 +296,8 @@ static int ends_with(const char *name, const char *end)
 /* Whether a first row names a field that records commonly have. */
 static int names_fields(const char *row, size_t n, char delimiter)
 {
-    static const char *const common[] = {"question", "prompt", "text", "instruction", "input", "query", "completion", "response", "answer", "output", NULL};
+    static const char *const common[] = {"question",   "prompt",   "text",   "instruction", "input", "query",
+                                         "completion", "response", "answer", "output",      NULL};
     for (size_t i = 0; i < n && row[i] != '\n';) {
         size_t end = i;
         while (end < n && row[end] != '\n' && row[end] != delimiter)
@@ -376,7 +391,8 @@ static int next_row(struct jsonl *r, json_t **record, struct error *err)
     r->record_line = csv_line(r->table);
     *record = json_object();
     for (size_t i = 0; *record && i < csv_n_column(r->table); i++)
-        if (*csv_column_name(r->table, i) && json_object_set_new(*record, csv_column_name(r->table, i), json_string(csv_field(r->table, i)))) {
+        if (*csv_column_name(r->table, i) &&
+            json_object_set_new(*record, csv_column_name(r->table, i), json_string(csv_field(r->table, i)))) {
             json_decref(*record);
             *record = NULL;
         }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records, one JSON object each, streamed from JSON Lines, from one JSON array of objects or from a table (io/csv.h), plain or gzip, from a file or standard
- * input ("-"). The first character tells lines from an array. A table is what is called .csv or .tsv (.gz), or what else begins with a row of names of which one is a
- * common field's ("question", "prompt", "text", ...) and is not called .json or .jsonl; its rows become objects of texts, rows of nothing but empty fields are
- * passed over. A BOM, CRLF line ends and blank lines are fine. Everything else that is wrong is an error with FILE:LINE. */
+/* Records, one JSON object each, streamed from JSON Lines, from one JSON array of objects or from a table (io/csv.h),
+ * plain or gzip, from a file or standard input ("-"). The first character tells lines from an array. A table is what is
+ * called .csv or .tsv (.gz), or what else begins with a row of names of which one is a common field's ("question",
+ * "prompt", "text", ...) and is not called .json or .jsonl; its rows become objects of texts, rows of nothing but empty
+ * fields are passed over. A BOM, CRLF line ends and blank lines are fine. Everything else that is wrong is an error
+ * with FILE:LINE. */
 #ifndef IO_JSONL_H
 #define IO_JSONL_H
 
@@ -17,13 +19,14 @@ int jsonl_open(struct jsonl **out, const char *path, struct error *err);
 int jsonl_open_bytes(struct jsonl **out, const void *bytes, size_t n, const char *name, struct error *err);
 /* 1 with a new reference in *record, 0 at the end, or an error code (then no more can be read). */
 int jsonl_next(struct jsonl *r, json_t **record, struct error *err);
-/* The same for records that people wrote: what jsontext_parse_record forgives is no error, and a record of more than JSONL_MAX_RECORD bytes is an empty
- * object. *odd: what is odd about this record, until the next one; NULL: nothing. */
+/* The same for records that people wrote: what jsontext_parse_record forgives is no error, and a record of more than
+ * JSONL_MAX_RECORD bytes is an empty object. *odd: what is odd about this record, until the next one; NULL: nothing. */
 enum { JSONL_MAX_RECORD = 1 << 24 };
 int jsonl_next_record(struct jsonl *r, json_t **record, const char **odd, struct error *err);
-int jsonl_is_lines(const struct jsonl *r);  /* JSON Lines: neither an array nor a table */
-long jsonl_line(const struct jsonl *r);     /* where the last record began, from 1 */
-/* Records whose lone surrogate escapes ("\ud83d" alone, as Python writes them) were replaced by U+FFFD. Tell the user when it is not 0. */
+int jsonl_is_lines(const struct jsonl *r); /* JSON Lines: neither an array nor a table */
+long jsonl_line(const struct jsonl *r);    /* where the last record began, from 1 */
+/* Records whose lone surrogate escapes ("\ud83d" alone, as Python writes them) were replaced by U+FFFD. Tell the user
+ * when it is not 0. */
 long jsonl_repaired(const struct jsonl *r);
 const char *jsonl_name(const struct jsonl *r);
 void jsonl_close(struct jsonl *r); /* NULL is fine */

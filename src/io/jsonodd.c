@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What people's records hold and JSON, or its reader, does not take: a key twice, NaN and Infinity as Python writes them, numbers too great. Only a record that the strict
- * reader refused comes here. Its numbers are mended in a copy; then its members are read one by one, so that what is wrong in one spoils that one only. */
+/* What people's records hold and JSON, or its reader, does not take: a key twice, NaN and Infinity as Python writes
+ * them, numbers too great. Only a record that the strict reader refused comes here. Its numbers are mended in a copy;
+ * then its members are read one by one, so that what is wrong in one spoils that one only. */
 #include "io/jsontext.h"
 
 #include <errno.h>
@@ -23,7 +24,8 @@ static void note(const struct mending *m, const char *what, const char *text, si
 
 static int in_number(char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '+' || c == '.';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '+' ||
+           c == '.';
 }
 
 static int is_word(const char *s, size_t n, const char *word)
@@ -113,7 +115,8 @@ static int put_member(const struct mending *m, json_t *object, const char *key, 
     struct error own = {0, ""};
     json_t *v = NULL;
     int rc = jsontext_parse(&v, value, n, m->name, m->line, m->repaired, &own);
-    int inside = rc && strstr(own.message, "duplicate object key") != NULL, twice = inside || json_object_get(object, key) != NULL;
+    int inside = rc && strstr(own.message, "duplicate object key") != NULL,
+        twice = inside || json_object_get(object, key) != NULL;
     if (rc && !inside)
         return rc;
     if (twice) {
@@ -155,8 +158,8 @@ static int put_members(const struct mending *m, json_t *object, const char *s, s
     return i < n && s[i] == '}' && skip_space(s, n, i + 1) == n ? 0 : ERROR_DATA;
 }
 
-int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column, long *repaired, struct buf *odd,
-                          struct error *err)
+int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *name, long first_line,
+                          long first_column, long *repaired, struct buf *odd, struct error *err)
 {
     struct error own = {0, ""};
     struct buf copy = BUF_INIT;
@@ -168,7 +171,8 @@ int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *
     size_t bom = n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
     json_t *object = json_object();
     mend_numbers(&m, text + bom, n - bom, &copy);
-    int mended = !object || copy.failed ? error_set_nomem(err, n, name) : put_members(&m, object, copy.data ? copy.data : "", copy.len);
+    int mended = !object || copy.failed ? error_set_nomem(err, n, name)
+                                        : put_members(&m, object, copy.data ? copy.data : "", copy.len);
     buf_free(&copy);
     if (!mended && odd->len) {
         *repaired += changed;

@@ -16,13 +16,18 @@ size_t utf8_valid_length(const char *text, size_t n)
     size_t i = 0;
     while (i < n) {
         unsigned c = s[i];
-        int more = c < 0x80 ? 0 : c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : -1;
+        int more = c < 0x80                 ? 0
+                   : c >= 0xc2 && c <= 0xdf ? 1
+                   : c >= 0xe0 && c <= 0xef ? 2
+                   : c >= 0xf0 && c <= 0xf4 ? 3
+                                            : -1;
         if (more < 0 || n - i <= (size_t)more)
             return i;
         for (int k = 1; k <= more; k++)
             if ((s[i + (size_t)k] & 0xc0) != 0x80)
                 return i;
-        if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) || (c == 0xf4 && s[i + 1] > 0x8f))
+        if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) ||
+            (c == 0xf4 && s[i + 1] > 0x8f))
             return i;
         i += (size_t)more + 1;
     }
@@ -33,7 +38,9 @@ static int hex4(const char *p)
 {
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        int c = p[i], digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int c = p[i], digit = c >= '0' && c <= '9'                 ? c - '0'
+                              : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                                   : -1;
         if (digit < 0)
             return -1;
         v = v * 16 + digit;
@@ -77,12 +84,14 @@ static int bad_utf8(const char *text, size_t at, const char *name, long line, lo
             start = i + 1;
             column = 1;
         }
-    return error_set(err, ERROR_DATA, "%s:%ld: byte 0x%02x at byte %ld of the line is not valid UTF-8; save the file as UTF-8", name, line,
-                     (unsigned char)text[at], (long)(at - start) + column);
+    return error_set(err, ERROR_DATA,
+                     "%s:%ld: byte 0x%02x at byte %ld of the line is not valid UTF-8; save the file as UTF-8", name,
+                     line, (unsigned char)text[at], (long)(at - start) + column);
 }
 
-/* jansson's lexer does not take a failed allocation: it goes on with a character missing and may run past its buffer. So while it parses, a
- * failure of mem_alloc is only noted (and the system asked once more); what was parsed is then thrown away and the caller told. */
+/* jansson's lexer does not take a failed allocation: it goes on with a character missing and may run past its buffer.
+ * So while it parses, a failure of mem_alloc is only noted (and the system asked once more); what was parsed is then
+ * thrown away and the caller told. */
 static json_malloc_t outer_malloc;
 static _Thread_local int parsing, allocation_failed;
 
@@ -129,13 +138,14 @@ static int load(json_t **out, const char *text, size_t n, json_error_t *e)
     return e->text[0] ? ERROR_DATA : ERROR_NOMEM;
 }
 
-int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired, struct error *err)
+int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired,
+                   struct error *err)
 {
     return jsontext_parse_at(out, text, n, name, first_line, 1, repaired, err);
 }
 
-int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column, long *repaired,
-                      struct error *err)
+int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column,
+                      long *repaired, struct error *err)
 {
     *out = NULL;
     if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
@@ -160,8 +170,9 @@ int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name
     }
     if (rc == ERROR_NOMEM)
         return error_set_nomem(err, n, name);
-    return !rc ? 0 : error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
-                               je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
+    return !rc ? 0
+               : error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
+                           je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
 }
 
 /* Bytes that jansson takes for a value of each kind, its table of eight and malloc's rounding counted. */
@@ -185,8 +196,10 @@ int jsontext_check_tree(const char *text, size_t n, const char *name, struct err
     }
     if (cost <= MOST_TREE)
         return 0;
-    return error_set(err, ERROR_DATA, "%s: %zu bytes of JSON with so many values that reading them takes about %llu MiB, wanted at most %llu; no model's file is like that", name, n,
-                     (unsigned long long)(cost >> 20), (unsigned long long)(MOST_TREE >> 20));
+    return error_set(err, ERROR_DATA,
+                     "%s: %zu bytes of JSON with so many values that reading them takes about %llu MiB, wanted at most "
+                     "%llu; no model's file is like that",
+                     name, n, (unsigned long long)(cost >> 20), (unsigned long long)(MOST_TREE >> 20));
 }
 
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err)
@@ -313,7 +326,8 @@ int jsontext_write(const char *path, const json_t *value, struct error *err)
 }
 
 /* *found NULL: absent and allowed to be. */
-static int member(const json_t *object, const char *key, int optional, const json_t **found, const char *name, struct error *err)
+static int member(const json_t *object, const char *key, int optional, const json_t **found, const char *name,
+                  struct error *err)
 {
     const json_t *v = json_object_get(object, key);
     *found = v && !json_is_null(v) ? v : NULL;
@@ -322,7 +336,8 @@ static int member(const json_t *object, const char *key, int optional, const jso
     return error_set(err, ERROR_DATA, "%s: wanted \"%s\", found nothing", name, key);
 }
 
-int jsontext_int(const json_t *object, const char *key, int64_t min, int64_t max, int optional, int64_t *out, const char *name, struct error *err)
+int jsontext_int(const json_t *object, const char *key, int64_t min, int64_t max, int optional, int64_t *out,
+                 const char *name, struct error *err)
 {
     const json_t *v;
     int rc = member(object, key, optional, &v, name, err);
@@ -331,13 +346,14 @@ int jsontext_int(const json_t *object, const char *key, int64_t min, int64_t max
     if (!json_is_integer(v))
         return error_set(err, ERROR_DATA, "%s: wanted an integer for \"%s\"", name, key);
     if (json_integer_value(v) < min || json_integer_value(v) > max)
-        return error_set(err, ERROR_DATA, "%s: wanted \"%s\" in %" PRId64 "..%" PRId64 ", found %" JSON_INTEGER_FORMAT, name, key, min, max,
-                         json_integer_value(v));
+        return error_set(err, ERROR_DATA, "%s: wanted \"%s\" in %" PRId64 "..%" PRId64 ", found %" JSON_INTEGER_FORMAT,
+                         name, key, min, max, json_integer_value(v));
     *out = json_integer_value(v);
     return 0;
 }
 
-int jsontext_number(const json_t *object, const char *key, int optional, double *out, const char *name, struct error *err)
+int jsontext_number(const json_t *object, const char *key, int optional, double *out, const char *name,
+                    struct error *err)
 {
     const json_t *v;
     int rc = member(object, key, optional, &v, name, err);
@@ -361,7 +377,8 @@ int jsontext_bool(const json_t *object, const char *key, int optional, int *out,
     return 0;
 }
 
-int jsontext_string(const json_t *object, const char *key, int optional, const char **out, const char *name, struct error *err)
+int jsontext_string(const json_t *object, const char *key, int optional, const char **out, const char *name,
+                    struct error *err)
 {
     const json_t *v;
     int rc = member(object, key, optional, &v, name, err);

@@ -30,7 +30,8 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
         size_t size = atomic_load(&maps[i].size);
         if (!start || at < start || at - start >= size)
             continue;
-        if (mmap((void *)at, size - (at - start), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        if (mmap((void *)at, size - (at - start), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+            MAP_FAILED)
             break;
         atomic_store(&maps[i].cut, 1);
         return;

@@ -24,7 +24,8 @@ static int refuse_item(struct pickle_maker *m, const char *key, const struct pic
 {
     const struct pickle_pair *first = v->kind == PICKLE_DICT ? v->dict.first : NULL;
     const char *hint = first ? "; of a training checkpoint save the state dict in it alone" : "";
-    return error_set(m->err, ERROR_DATA, "%s: key \"%.200s\" holds %s, wanted a tensor: this is no state dict%s", m->name, key, pickle_kind_name(v), hint);
+    return error_set(m->err, ERROR_DATA, "%s: key \"%.200s\" holds %s, wanted a tensor: this is no state dict%s",
+                     m->name, key, pickle_kind_name(v), hint);
 }
 
 /* The dictionary's items by name. */

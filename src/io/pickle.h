@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A pickled state dict (protocols 2 to 5): what of it are tensors, and where each lies in which storage. Nothing is imported and nothing is run: of
- * Python's machine this one has what torch.save writes of dictionaries of tensors; every other opcode, class or function is refused by its name and place.
- * No recursion; memory is bounded by the pickle's own length and by the number of objects (2^22). */
+/* A pickled state dict (protocols 2 to 5): what of it are tensors, and where each lies in which storage. Nothing is
+ * imported and nothing is run: of Python's machine this one has what torch.save writes of dictionaries of tensors;
+ * every other opcode, class or function is refused by its name and place. No recursion; memory is bounded by the
+ * pickle's own length and by the number of objects (2^22). */
 #ifndef IO_PICKLE_H
 #define IO_PICKLE_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The machine: a stack, a memo and marks, as Python's pickle documents them in Lib/pickletools.py. What an opcode pops must lie above the last mark. A value
- * never holds another one that is made later, but for dictionaries, which are only ever looked at one level deep: nothing here can go round in circles. */
+/* The machine: a stack, a memo and marks, as Python's pickle documents them in Lib/pickletools.py. What an opcode pops
+ * must lie above the last mark. A value never holds another one that is made later, but for dictionaries, which are
+ * only ever looked at one level deep: nothing here can go round in circles. */
 #include "io/pickle_parts.h"
 
 #include "base/mem.h"
@@ -65,7 +66,9 @@ static size_t floor_of(const struct machine *m)
 /* Whether n values lie above the last mark. */
 static int need(struct machine *m, size_t n)
 {
-    return m->n_stack - floor_of(m) >= n ? 0 : wrong(m, "wanted %zu values on the stack, found %zu", n, m->n_stack - floor_of(m));
+    return m->n_stack - floor_of(m) >= n
+               ? 0
+               : wrong(m, "wanted %zu values on the stack, found %zu", n, m->n_stack - floor_of(m));
 }
 
 /* Takes the last mark away; the values above it are *first .. n_stack. */
@@ -351,7 +354,8 @@ static int op_put(struct machine *m, int n)
     return rc ? rc : remember(m, at);
 }
 
-/* At the number of entries so far, which is where Python's pickler, the only one that writes it, has its next one free. */
+/* At the number of entries so far, which is where Python's pickler, the only one that writes it, has its next one
+ * free. */
 static int op_memoize(struct machine *m, int n)
 {
     (void)n;
@@ -405,7 +409,8 @@ static int op_stack_global(struct machine *m, int n)
         return rc;
     const struct pickle_value *module = m->stack[m->n_stack - 2], *name = m->stack[m->n_stack - 1];
     if (module->kind != PICKLE_TEXT || name->kind != PICKLE_TEXT)
-        return wrong(m, "wanted a module's name and a name in it, found %s and %s", pickle_kind_name(module), pickle_kind_name(name));
+        return wrong(m, "wanted a module's name and a name in it, found %s and %s", pickle_kind_name(module),
+                     pickle_kind_name(name));
     m->n_stack -= 2;
     return push_global(m, module->text.bytes, module->text.n, name->text.bytes, name->text.n);
 }
@@ -431,7 +436,9 @@ static int op_build(struct machine *m, int n)
     if (rc)
         return rc;
     const struct pickle_value *v = m->stack[--m->n_stack - 1];
-    return v->kind == PICKLE_DICT || v->kind == PICKLE_TENSOR ? 0 : wrong(m, "sets the attributes of %s", pickle_kind_name(v));
+    return v->kind == PICKLE_DICT || v->kind == PICKLE_TENSOR
+               ? 0
+               : wrong(m, "sets the attributes of %s", pickle_kind_name(v));
 }
 
 static int op_binpersid(struct machine *m, int n)

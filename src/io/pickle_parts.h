@@ -79,9 +79,11 @@ int pickle_put(struct pickle_maker *m, struct pickle_value *dict, struct pickle_
 int pickle_string(struct pickle_maker *m, const struct pickle_value *v, const char *what, const char **out);
 
 /* --- pickle_torch.c */
-int pickle_find_global(struct pickle_maker *m, const char *module, size_t n_module, const char *name, size_t n_name, struct pickle_value **out);
+int pickle_find_global(struct pickle_maker *m, const char *module, size_t n_module, const char *name, size_t n_name,
+                       struct pickle_value **out);
 /* What calling a global with a tuple of arguments makes. */
-int pickle_call(struct pickle_maker *m, const struct pickle_value *callable, const struct pickle_value *arguments, struct pickle_value **out);
+int pickle_call(struct pickle_maker *m, const struct pickle_value *callable, const struct pickle_value *arguments,
+                struct pickle_value **out);
 /* What a persistent identifier stands for: ('storage', class, key, place, number of elements). */
 int pickle_find_storage(struct pickle_maker *m, const struct pickle_value *id, struct pickle_value **out);
 

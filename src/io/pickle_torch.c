@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The classes and functions that a state dict of torch is made of, and what calling them makes. The names are those of torch._utils, torch._tensor and
- * torch.storage (torch 1.6 to 2.15). A name that is not in the table is refused before anything is done with it. */
+/* The classes and functions that a state dict of torch is made of, and what calling them makes. The names are those of
+ * torch._utils, torch._tensor and torch.storage (torch 1.6 to 2.15). A name that is not in the table is refused before
+ * anything is done with it. */
 #include "io/pickle_parts.h"
 
 #include <string.h>
@@ -70,18 +71,22 @@ static int is_text(const char *wanted, const char *bytes, size_t n)
     return strlen(wanted) == n && !memcmp(wanted, bytes, n);
 }
 
-int pickle_find_global(struct pickle_maker *m, const char *module, size_t n_module, const char *name, size_t n_name, struct pickle_value **out)
+int pickle_find_global(struct pickle_maker *m, const char *module, size_t n_module, const char *name, size_t n_name,
+                       struct pickle_value **out)
 {
     const struct pickle_global *found = NULL;
     int cuda = is_text("torch.cuda", module, n_module); /* storages that were on a GPU, of old versions */
     for (size_t i = 0; i < sizeof globals / sizeof *globals && !found; i++) {
         int storage = globals[i].role == ROLE_STORAGE;
-        if ((is_text(globals[i].module, module, n_module) || (cuda && storage)) && is_text(globals[i].name, name, n_name))
+        if ((is_text(globals[i].module, module, n_module) || (cuda && storage)) &&
+            is_text(globals[i].name, name, n_name))
             found = &globals[i];
     }
     if (!found)
-        return pickle_wrong(m, "names %.*s.%.*s, which no state dict needs; isara loads tensors, no classes or functions. Where the file is trusted: "
-                               "torch.save(model.state_dict(), ...) in Python, or save_pretrained of transformers",
+        return pickle_wrong(m,
+                            "names %.*s.%.*s, which no state dict needs; isara loads tensors, no classes or functions. "
+                            "Where the file is trusted: "
+                            "torch.save(model.state_dict(), ...) in Python, or save_pretrained of transformers",
                             (int)(n_module < 150 ? n_module : 150), module, (int)(n_name < 150 ? n_name : 150), name);
     int rc = pickle_new(m, PICKLE_GLOBAL, out);
     if (!rc)
@@ -92,11 +97,14 @@ int pickle_find_global(struct pickle_maker *m, const char *module, size_t n_modu
 int pickle_find_storage(struct pickle_maker *m, const struct pickle_value *id, struct pickle_value **out)
 {
     struct pickle_value **v = id->tuple.items;
-    if (id->kind != PICKLE_TUPLE || id->tuple.n < 5 || v[0]->kind != PICKLE_TEXT || !is_text("storage", v[0]->text.bytes, v[0]->text.n))
+    if (id->kind != PICKLE_TUPLE || id->tuple.n < 5 || v[0]->kind != PICKLE_TEXT ||
+        !is_text("storage", v[0]->text.bytes, v[0]->text.n))
         return pickle_wrong(m, "wanted ('storage', class, key, device, elements), found %s", pickle_kind_name(id));
-    int is_class = v[1]->kind == PICKLE_GLOBAL && (v[1]->global->role == ROLE_STORAGE || v[1]->global->role == ROLE_UNTYPED_STORAGE);
+    int is_class = v[1]->kind == PICKLE_GLOBAL &&
+                   (v[1]->global->role == ROLE_STORAGE || v[1]->global->role == ROLE_UNTYPED_STORAGE);
     if (!is_class || v[4]->kind != PICKLE_INT || v[4]->integer < 0)
-        return pickle_wrong(m, "a storage of %s with %s elements, wanted a class of storages and a number", pickle_kind_name(v[1]), pickle_kind_name(v[4]));
+        return pickle_wrong(m, "a storage of %s with %s elements, wanted a class of storages and a number",
+                            pickle_kind_name(v[1]), pickle_kind_name(v[4]));
     struct pickle_storage_value *s = arena_alloc(&m->arena, sizeof *s);
     if (!s)
         return pickle_nomem(m, sizeof *s);
@@ -113,15 +121,19 @@ int pickle_find_storage(struct pickle_maker *m, const struct pickle_value *id, s
     return 0;
 }
 
-static int read_shape(struct pickle_maker *m, const struct pickle_value *size, const struct pickle_value *stride, struct pickle_tensor *t)
+static int read_shape(struct pickle_maker *m, const struct pickle_value *size, const struct pickle_value *stride,
+                      struct pickle_tensor *t)
 {
-    if (size->kind != PICKLE_TUPLE || stride->kind != PICKLE_TUPLE || size->tuple.n != stride->tuple.n || size->tuple.n > TENSOR_MAX_DIM)
-        return pickle_wrong(m, "wanted a tensor's size and stride as tuples of the same length, at most %d", TENSOR_MAX_DIM);
+    if (size->kind != PICKLE_TUPLE || stride->kind != PICKLE_TUPLE || size->tuple.n != stride->tuple.n ||
+        size->tuple.n > TENSOR_MAX_DIM)
+        return pickle_wrong(m, "wanted a tensor's size and stride as tuples of the same length, at most %d",
+                            TENSOR_MAX_DIM);
     t->info.n_dim = (int)size->tuple.n;
     for (int i = 0; i < t->info.n_dim; i++) {
         const struct pickle_value *n = size->tuple.items[i], *s = stride->tuple.items[i];
         if (n->kind != PICKLE_INT || s->kind != PICKLE_INT || n->integer < 0 || s->integer < 0)
-            return pickle_wrong(m, "dimension %d of a tensor: wanted its size and stride to be non-negative integers", i);
+            return pickle_wrong(m, "dimension %d of a tensor: wanted its size and stride to be non-negative integers",
+                                i);
         t->info.shape[i] = n->integer;
         t->stride[i] = (uint64_t)s->integer;
     }
@@ -131,7 +143,8 @@ static int read_shape(struct pickle_maker *m, const struct pickle_value *size, c
 }
 
 /* (storage, offset, size, stride, requires_grad, hooks[, dtype][, metadata]) */
-static int rebuild(struct pickle_maker *m, const struct pickle_value *arguments, int has_type, struct pickle_value **out)
+static int rebuild(struct pickle_maker *m, const struct pickle_value *arguments, int has_type,
+                   struct pickle_value **out)
 {
     struct pickle_value **v = arguments->tuple.items;
     size_t n = arguments->tuple.n, at_metadata = has_type ? 7 : 6;
@@ -141,8 +154,10 @@ static int rebuild(struct pickle_maker *m, const struct pickle_value *arguments,
         return pickle_wrong(m, "wanted a tensor's dtype, found %s", pickle_kind_name(v[6]));
     if (!has_type && v[0]->storage->untyped)
         return pickle_wrong(m, "a tensor without a dtype over an untyped storage");
-    if (n > at_metadata && v[at_metadata]->kind != PICKLE_NONE && (v[at_metadata]->kind != PICKLE_DICT || v[at_metadata]->dict.first))
-        return pickle_wrong(m, "a tensor with metadata (conjugate or negative views); wanted one saved after .resolve_conj().resolve_neg()");
+    if (n > at_metadata && v[at_metadata]->kind != PICKLE_NONE &&
+        (v[at_metadata]->kind != PICKLE_DICT || v[at_metadata]->dict.first))
+        return pickle_wrong(m, "a tensor with metadata (conjugate or negative views); wanted one saved after "
+                               ".resolve_conj().resolve_neg()");
     struct pickle_tensor *t = arena_alloc(&m->arena, sizeof *t);
     if (!t)
         return pickle_nomem(m, sizeof *t);
@@ -169,7 +184,8 @@ static int rebuild_parameter(struct pickle_maker *m, const struct pickle_value *
 static int rebuild_from_type(struct pickle_maker *m, const struct pickle_value *arguments, struct pickle_value **out)
 {
     struct pickle_value **v = arguments->tuple.items;
-    int fits = arguments->tuple.n >= 3 && v[0]->kind == PICKLE_GLOBAL && v[1]->kind == PICKLE_GLOBAL && v[2]->kind == PICKLE_TUPLE;
+    int fits = arguments->tuple.n >= 3 && v[0]->kind == PICKLE_GLOBAL && v[1]->kind == PICKLE_GLOBAL &&
+               v[2]->kind == PICKLE_TUPLE;
     if (!fits || v[1]->global->role != ROLE_TENSOR_CLASS)
         return pickle_wrong(m, "wanted a function, torch.Tensor or torch.nn.parameter.Parameter, and arguments");
     switch (v[0]->global->role) {
@@ -180,14 +196,17 @@ static int rebuild_from_type(struct pickle_maker *m, const struct pickle_value *
     }
 }
 
-int pickle_call(struct pickle_maker *m, const struct pickle_value *callable, const struct pickle_value *arguments, struct pickle_value **out)
+int pickle_call(struct pickle_maker *m, const struct pickle_value *callable, const struct pickle_value *arguments,
+                struct pickle_value **out)
 {
     if (callable->kind != PICKLE_GLOBAL || arguments->kind != PICKLE_TUPLE)
-        return pickle_wrong(m, "wanted a function and a tuple of arguments, found %s and %s", pickle_kind_name(callable), pickle_kind_name(arguments));
+        return pickle_wrong(m, "wanted a function and a tuple of arguments, found %s and %s",
+                            pickle_kind_name(callable), pickle_kind_name(arguments));
     const struct pickle_global *g = callable->global;
     switch (g->role) {
     case ROLE_ORDERED_DICT:
-        return arguments->tuple.n ? pickle_wrong(m, "collections.OrderedDict with arguments") : pickle_new(m, PICKLE_DICT, out);
+        return arguments->tuple.n ? pickle_wrong(m, "collections.OrderedDict with arguments")
+                                  : pickle_new(m, PICKLE_DICT, out);
     case ROLE_SIZE:
         if (arguments->tuple.n != 1 || arguments->tuple.items[0]->kind != PICKLE_TUPLE)
             return pickle_wrong(m, "wanted torch.Size of a tuple");

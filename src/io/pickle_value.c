@@ -12,9 +12,9 @@ enum { MAX_VALUE = 1 << 22, MAX_NAME = 4096 };
 const char *pickle_kind_name(const struct pickle_value *v)
 {
     static const char *const names[PICKLE_KIND_COUNT] = {
-        [PICKLE_NONE] = "None",      [PICKLE_BOOL] = "a bool",     [PICKLE_INT] = "an int",
-        [PICKLE_FLOAT] = "a float",  [PICKLE_TEXT] = "a string",   [PICKLE_BYTES] = "bytes",
-        [PICKLE_TUPLE] = "a tuple",  [PICKLE_LIST] = "a list",     [PICKLE_DICT] = "a dict",
+        [PICKLE_NONE] = "None",      [PICKLE_BOOL] = "a bool",       [PICKLE_INT] = "an int",
+        [PICKLE_FLOAT] = "a float",  [PICKLE_TEXT] = "a string",     [PICKLE_BYTES] = "bytes",
+        [PICKLE_TUPLE] = "a tuple",  [PICKLE_LIST] = "a list",       [PICKLE_DICT] = "a dict",
         [PICKLE_GLOBAL] = "a class", [PICKLE_STORAGE] = "a storage", [PICKLE_TENSOR] = "a tensor",
     };
     return names[v->kind];
@@ -75,8 +75,10 @@ int pickle_string(struct pickle_maker *m, const struct pickle_value *v, const ch
 {
     if (v->kind != PICKLE_TEXT)
         return pickle_wrong(m, "wanted %s, found %s", what, pickle_kind_name(v));
-    if (!v->text.n || v->text.n > MAX_NAME || memchr(v->text.bytes, 0, v->text.n) || utf8_valid(v->text.bytes, v->text.n) != v->text.n)
-        return pickle_wrong(m, "%s has %zu bytes, a NUL or no UTF-8; at most %d are allowed", what, v->text.n, MAX_NAME);
+    if (!v->text.n || v->text.n > MAX_NAME || memchr(v->text.bytes, 0, v->text.n) ||
+        utf8_valid(v->text.bytes, v->text.n) != v->text.n)
+        return pickle_wrong(m, "%s has %zu bytes, a NUL or no UTF-8; at most %d are allowed", what, v->text.n,
+                            MAX_NAME);
     *out = arena_strndup(&m->arena, v->text.bytes, v->text.n);
     return *out ? 0 : pickle_nomem(m, v->text.n);
 }

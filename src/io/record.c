@@ -73,7 +73,8 @@ int record_fold_names(json_t *record)
     void *next;
     char spelled[64];
     int rc = 0;
-    json_object_foreach_safe(record, next, name, value) {
+    json_object_foreach_safe(record, next, name, value)
+    {
         if (!folded(name, spelled, sizeof spelled) || !strcmp(spelled, name) || json_object_get(record, spelled))
             continue;
         rc |= json_object_set(record, spelled, value);
@@ -112,7 +113,8 @@ static int put_parts(const json_t *parts, struct buf *out)
 {
     const json_t *part;
     size_t i;
-    json_array_foreach(parts, i, part) {
+    json_array_foreach(parts, i, part)
+    {
         const char *type = json_string_value(json_object_get(part, "type"));
         const json_t *text = json_is_string(part) ? part : json_object_get(part, "text");
         if (!json_is_string(text) || (type && strcmp(type, "text")))
@@ -157,8 +159,9 @@ const struct record_shape *record_shape(const json_t *record, int need_answer)
 
 static const char *role_of(const char *side)
 {
-    static const char *const names[][2] = {{"human", "user"},   {"prompter", "user"},   {"gpt", "assistant"},  {"bot", "assistant"},
-                                           {"model", "assistant"}, {"chatgpt", "assistant"}, {"ai", "assistant"}};
+    static const char *const names[][2] = {{"human", "user"},    {"prompter", "user"},   {"gpt", "assistant"},
+                                           {"bot", "assistant"}, {"model", "assistant"}, {"chatgpt", "assistant"},
+                                           {"ai", "assistant"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcasecmp(names[i][0], side))
             return names[i][1];
@@ -181,8 +184,9 @@ static json_t *turn_of(json_t *turn)
         return NULL;
     int rc = json_object_set_new(copy, "role", json_string(role_of(json_string_value(role))));
     if (!rc && content)
-        rc = record_text(content, &text) ? json_object_set(copy, "content", content)
-                                         : json_object_set_new(copy, "content", json_stringn(text.data ? text.data : "", text.len));
+        rc = record_text(content, &text)
+                 ? json_object_set(copy, "content", content)
+                 : json_object_set_new(copy, "content", json_stringn(text.data ? text.data : "", text.len));
     if (!json_object_get(turn, "role"))
         json_object_del(copy, "from");
     if (!json_object_get(turn, "content"))
@@ -202,7 +206,8 @@ json_t *record_turns(const json_t *record, const struct record_shape *shape, cha
     size_t i;
     int rc = turns && json_is_array(list) ? 0 : -1;
     snprintf(problem, 80, "%s", turns ? "wanted a list of turns" : "out of memory");
-    json_array_foreach(list, i, turn) {
+    json_array_foreach(list, i, turn)
+    {
         json_t *one = rc ? NULL : turn_of(turn);
         if (rc || (one && !json_array_append_new(turns, one)))
             continue;

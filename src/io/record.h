@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the fields of people's records mean: the shapes that questions and answers, prompts and completions and conversations come in, wherever records are read. */
+/* What the fields of people's records mean: the shapes that questions and answers, prompts and completions and
+ * conversations come in, wherever records are read. */
 #ifndef IO_RECORD_H
 #define IO_RECORD_H
 
@@ -7,14 +8,15 @@
 
 #include <jansson.h>
 
-/* Names of fields in one spelling: small letters, no space around, "_" for spaces and hyphens inside ("Best Answer" becomes best_answer). A field that is there in
- * that spelling already stays the one. 0 or -1 (memory). */
+/* Names of fields in one spelling: small letters, no space around, "_" for spaces and hyphens inside ("Best Answer"
+ * becomes best_answer). A field that is there in that spelling already stays the one. 0 or -1 (memory). */
 int record_fold_names(json_t *record);
 
-int record_has(const json_t *record, const char *field);            /* and it is not null */
-int record_flag(const json_t *value);                               /* true, "True", "yes", 1: 1; false, "false", "no", 0: 0; anything else: -1 */
-int record_is_left_out(const json_t *record);                       /* "kept": false, as generated.jsonl marks what was sifted out */
-/* The text of a value: a string, a number, or a list of content parts that are all text ({"type": "text", "text": ...}). Appends; 0, or -1: none of these. */
+int record_has(const json_t *record, const char *field); /* and it is not null */
+int record_flag(const json_t *value); /* true, "True", "yes", 1: 1; false, "false", "no", 0: 0; anything else: -1 */
+int record_is_left_out(const json_t *record); /* "kept": false, as generated.jsonl marks what was sifted out */
+/* The text of a value: a string, a number, or a list of content parts that are all text ({"type": "text", "text":
+ * ...}). Appends; 0, or -1: none of these. */
 int record_text(const json_t *value, struct buf *out);
 
 enum record_kind { RECORD_PAIR, RECORD_TURNS, RECORD_INSTANCES, RECORD_SAFETY };
@@ -22,12 +24,12 @@ struct record_shape {
     const char *name;                      /* "question-answer", "messages", ... */
     const char *question, *input, *answer; /* fields; input (more of the question) and answer NULL: none */
     enum record_kind kind;
-    const char *also;                      /* fields that belong to the shape and are not used, between spaces */
+    const char *also; /* fields that belong to the shape and are not used, between spaces */
 };
 /* What a record with folded names is, or NULL. need_answer: a shape without one will not do. */
 const struct record_shape *record_shape(const json_t *record, int need_answer);
-/* The turns of a RECORD_TURNS record as [{"role", "content"}, ...]: roles named as OpenAI's format has them, content parts that are all text joined, everything else in a turn as it
- * is. A new reference, or NULL with what is wrong. */
+/* The turns of a RECORD_TURNS record as [{"role", "content"}, ...]: roles named as OpenAI's format has them, content
+ * parts that are all text joined, everything else in a turn as it is. A new reference, or NULL with what is wrong. */
 json_t *record_turns(const json_t *record, const struct record_shape *shape, char problem[80]);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The reader. Every number of the header is checked in 64 bits before it is used; after sorting by offset each tensor must begin where the one
- * before ended and the last must end with the file, so tensors can neither overlap nor leave room for anything unseen. */
+/* The reader. Every number of the header is checked in 64 bits before it is used; after sorting by offset each tensor
+ * must begin where the one before ended and the last must end with the file, so tensors can neither overlap nor leave
+ * room for anything unseen. */
 #include "io/safetensors.h"
 
 #include "base/arena.h"
@@ -45,44 +46,55 @@ static int name_order(const void *a, const void *b, void *user)
 static int read_shape(struct tensor_info *t, const json_t *shape, const char *name, struct error *err)
 {
     if (!json_is_array(shape) || json_array_size(shape) > TENSOR_MAX_DIM)
-        return error_set(err, ERROR_DATA, "%s: tensor %s: wanted \"shape\" to be an array of at most %d numbers", name, t->name, TENSOR_MAX_DIM);
+        return error_set(err, ERROR_DATA, "%s: tensor %s: wanted \"shape\" to be an array of at most %d numbers", name,
+                         t->name, TENSOR_MAX_DIM);
     t->n_dim = (int)json_array_size(shape);
     for (int i = 0; i < t->n_dim; i++) {
         const json_t *d = json_array_get(shape, (size_t)i);
         if (!json_is_integer(d) || json_integer_value(d) < 0)
-            return error_set(err, ERROR_DATA, "%s: tensor %s: dimension %d of \"shape\" is no non-negative integer", name, t->name, i);
+            return error_set(err, ERROR_DATA, "%s: tensor %s: dimension %d of \"shape\" is no non-negative integer",
+                             name, t->name, i);
         t->shape[i] = json_integer_value(d);
     }
     if (tensor_info_complete(t))
-        return error_set(err, ERROR_DATA, "%s: tensor %s: its shape does not fit %s (too many elements, or no whole number of bytes)", name, t->name,
-                         storage_name(t->storage));
+        return error_set(err, ERROR_DATA,
+                         "%s: tensor %s: its shape does not fit %s (too many elements, or no whole number of bytes)",
+                         name, t->name, storage_name(t->storage));
     return 0;
 }
 
-static int read_offsets(struct record *r, const json_t *offsets, uint64_t data_size, const char *name, struct error *err)
+static int read_offsets(struct record *r, const json_t *offsets, uint64_t data_size, const char *name,
+                        struct error *err)
 {
     const json_t *b = json_array_get(offsets, 0), *e = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(b) || !json_is_integer(e) || json_integer_value(b) < 0 || json_integer_value(e) < 0)
-        return error_set(err, ERROR_DATA, "%s: tensor %s: wanted \"data_offsets\" to be two non-negative integers", name, r->info.name);
+    if (json_array_size(offsets) != 2 || !json_is_integer(b) || !json_is_integer(e) || json_integer_value(b) < 0 ||
+        json_integer_value(e) < 0)
+        return error_set(err, ERROR_DATA, "%s: tensor %s: wanted \"data_offsets\" to be two non-negative integers",
+                         name, r->info.name);
     r->begin = (uint64_t)json_integer_value(b);
     r->end = (uint64_t)json_integer_value(e);
     if (r->end < r->begin || r->end > data_size)
-        return error_set(err, ERROR_DATA, "%s: tensor %s: bytes %" PRIu64 "..%" PRIu64 " are not inside the %" PRIu64 " bytes of data%s", name, r->info.name,
-                         r->begin, r->end, data_size, r->end > data_size ? "; the file is cut off or damaged, get it again" : "");
+        return error_set(err, ERROR_DATA,
+                         "%s: tensor %s: bytes %" PRIu64 "..%" PRIu64 " are not inside the %" PRIu64 " bytes of data%s",
+                         name, r->info.name, r->begin, r->end, data_size,
+                         r->end > data_size ? "; the file is cut off or damaged, get it again" : "");
     if (r->end - r->begin != r->info.n_byte)
-        return error_set(err, ERROR_DATA, "%s: tensor %s: its shape wants %" PRIu64 " bytes, its offsets give %" PRIu64, name, r->info.name, r->info.n_byte,
-                         r->end - r->begin);
+        return error_set(err, ERROR_DATA, "%s: tensor %s: its shape wants %" PRIu64 " bytes, its offsets give %" PRIu64,
+                         name, r->info.name, r->info.n_byte, r->end - r->begin);
     return 0;
 }
 
-static int read_record(struct record *r, const char *key, size_t key_len, const json_t *v, uint64_t data_size, const char *name, struct error *err)
+static int read_record(struct record *r, const char *key, size_t key_len, const json_t *v, uint64_t data_size,
+                       const char *name, struct error *err)
 {
     if (key_len > MAX_NAME || key_len != strlen(key))
-        return error_set(err, ERROR_DATA, "%s: a tensor's name has %zu bytes or a NUL; at most %d are allowed", name, key_len, MAX_NAME);
+        return error_set(err, ERROR_DATA, "%s: a tensor's name has %zu bytes or a NUL; at most %d are allowed", name,
+                         key_len, MAX_NAME);
     const char *dtype = json_string_value(json_object_get(v, "dtype"));
     r->info.name = key;
     if (!dtype)
-        return error_set(err, ERROR_DATA, "%s: tensor %s: wanted an object with dtype, shape and data_offsets", name, key);
+        return error_set(err, ERROR_DATA, "%s: tensor %s: wanted an object with dtype, shape and data_offsets", name,
+                         key);
     if (storage_from_safetensors(dtype, &r->info.storage))
         return error_set(err, ERROR_DATA, "%s: tensor %s: unknown dtype \"%s\"", name, key, dtype);
     int rc = read_shape(&r->info, json_object_get(v, "shape"), name, err);
@@ -97,9 +109,8 @@ static int check_metadata(const json_t *metadata, const char *name, struct error
         return 0;
     if (!json_is_object(metadata))
         return error_set(err, ERROR_DATA, "%s: wanted \"__metadata__\" to be an object", name);
-    json_object_foreach((json_t *)metadata, key, v)
-        if (!json_is_string(v))
-            return error_set(err, ERROR_DATA, "%s: wanted \"__metadata__\" to hold strings only, found \"%s\" of another type", name, key);
+    json_object_foreach((json_t *)metadata, key, v) if (!json_is_string(v)) return error_set(
+        err, ERROR_DATA, "%s: wanted \"__metadata__\" to hold strings only, found \"%s\" of another type", name, key);
     return 0;
 }
 
@@ -118,7 +129,8 @@ static int read_records(struct safetensors *s, uint64_t data_size, const char *n
     int rc = check_metadata(json_object_get(s->header, "__metadata__"), name, err);
     if (rc)
         return rc;
-    json_object_keylen_foreach(s->header, key, key_len, v) {
+    json_object_keylen_foreach(s->header, key, key_len, v)
+    {
         if (!strcmp(key, "__metadata__"))
             continue;
         if ((rc = read_record(&s->records[s->n_tensor], key, key_len, v, data_size, name, err)))
@@ -136,26 +148,35 @@ static int check_layout(struct safetensors *s, uint64_t data_size, const char *n
     for (size_t i = 0; i < s->n_tensor; i++) {
         const struct record *r = &s->records[i];
         if (r->begin != end)
-            return error_set(err, ERROR_DATA, "%s: tensor %s begins at byte %" PRIu64 " of the data, wanted %" PRIu64 ": tensors %s", name, r->info.name, r->begin,
-                             end, r->begin < end ? "overlap" : "leave a hole");
+            return error_set(err, ERROR_DATA,
+                             "%s: tensor %s begins at byte %" PRIu64 " of the data, wanted %" PRIu64 ": tensors %s",
+                             name, r->info.name, r->begin, end, r->begin < end ? "overlap" : "leave a hole");
         end = r->end;
     }
     if (end != data_size)
-        return error_set(err, ERROR_DATA, "%s: %" PRIu64 " bytes of data, but the tensors fill %" PRIu64 "; the file is damaged, get it again", name, data_size, end);
+        return error_set(err, ERROR_DATA,
+                         "%s: %" PRIu64 " bytes of data, but the tensors fill %" PRIu64
+                         "; the file is damaged, get it again",
+                         name, data_size, end);
     qsort_r(s->by_name, s->n_tensor, sizeof *s->by_name, name_order, s->records);
     return 0;
 }
 
-static int parse_into(struct safetensors *s, const unsigned char *bytes, size_t size, const char *name, struct error *err)
+static int parse_into(struct safetensors *s, const unsigned char *bytes, size_t size, const char *name,
+                      struct error *err)
 {
     uint64_t n;
     if (size < 8)
         return error_set(err, ERROR_DATA, "%s: %zu bytes are too few for a safetensors file (8 at least)", name, size);
     memcpy(&n, bytes, 8);
     if (n > MAX_HEADER)
-        return error_set(err, ERROR_DATA, "%s: the header claims %" PRIu64 " bytes, at most %d are allowed; this is no safetensors file", name, n, MAX_HEADER);
+        return error_set(err, ERROR_DATA,
+                         "%s: the header claims %" PRIu64 " bytes, at most %d are allowed; this is no safetensors file",
+                         name, n, MAX_HEADER);
     if (n > size - 8)
-        return error_set(err, ERROR_DATA, "%s: the header claims %" PRIu64 " bytes, the file has %zu; it is cut off, get it again", name, n, size - 8);
+        return error_set(err, ERROR_DATA,
+                         "%s: the header claims %" PRIu64 " bytes, the file has %zu; it is cut off, get it again", name,
+                         n, size - 8);
     if (!n || bytes[8] != '{')
         return error_set(err, ERROR_DATA, "%s: wanted a JSON object at byte 8; this is no safetensors file", name);
     int rc = jsontext_check_tree((const char *)bytes + 8, n, name, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writer. Everything about the file is known before the first tensor: so the header is written at once, the whole size is reserved, and each
- * tensor's bytes go straight to their place. */
+/* The writer. Everything about the file is known before the first tensor: so the header is written at once, the whole
+ * size is reserved, and each tensor's bytes go straight to their place. */
 #include "io/safetensors.h"
 
 #include "base/buf.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct slot { /* one tensor */
+struct slot {                /* one tensor */
     struct tensor_info info; /* name: the caller's, not used after create but in messages */
     char *name;
     uint64_t begin; /* in the file */
@@ -45,7 +45,8 @@ static int take_description(struct safetensors_writer *w, const struct tensor_in
         if (!s->name)
             return error_set_nomem(err, strlen(tensors[i].name) + 1, w->path);
         s->info.name = s->name;
-        if (s->info.storage >= STORAGE_Q4_0 || s->info.n_dim > TENSOR_MAX_DIM || tensor_info_complete(&s->info) || !strcmp(s->name, "__metadata__"))
+        if (s->info.storage >= STORAGE_Q4_0 || s->info.n_dim > TENSOR_MAX_DIM || tensor_info_complete(&s->info) ||
+            !strcmp(s->name, "__metadata__"))
             return error_set(err, ERROR_INTERNAL, "%s: tensor %s cannot be described in safetensors", w->path, s->name);
     }
     return 0;
@@ -64,7 +65,8 @@ static void append_metadata(struct buf *out, const json_t *metadata)
     const char *key, *comma = "";
     json_t *v;
     buf_puts(out, "\"__metadata__\":{");
-    json_object_foreach((json_t *)metadata, key, v) {
+    json_object_foreach((json_t *)metadata, key, v)
+    {
         buf_puts(out, comma);
         append_string(out, key);
         buf_putc(out, ':');
@@ -128,8 +130,8 @@ static int lay_out(struct safetensors_writer *w, const json_t *metadata, struct 
     return rc;
 }
 
-int safetensors_create(struct safetensors_writer **out, const char *path, const struct tensor_info *tensors, size_t n, const json_t *metadata,
-                       struct error *err)
+int safetensors_create(struct safetensors_writer **out, const char *path, const struct tensor_info *tensors, size_t n,
+                       const json_t *metadata, struct error *err)
 {
     *out = NULL;
     struct safetensors_writer *w = mem_calloc(1, sizeof *w);
@@ -147,11 +149,13 @@ int safetensors_create(struct safetensors_writer **out, const char *path, const 
     return rc ? safetensors_end(w, rc, err) : 0;
 }
 
-int safetensors_write_bytes(struct safetensors_writer *w, size_t i, uint64_t offset, const void *bytes, size_t n, struct error *err)
+int safetensors_write_bytes(struct safetensors_writer *w, size_t i, uint64_t offset, const void *bytes, size_t n,
+                            struct error *err)
 {
     const struct slot *s = &w->slots[i];
     if (i >= w->n || offset > s->info.n_byte || n > s->info.n_byte - offset)
-        return error_set(err, ERROR_INTERNAL, "%s: bytes written outside of tensor %s", w->path, i < w->n ? s->name : "?");
+        return error_set(err, ERROR_INTERNAL, "%s: bytes written outside of tensor %s", w->path,
+                         i < w->n ? s->name : "?");
     int rc = atomic_file_write_at(w->file, s->begin + offset, bytes, n, err);
     if (!rc)
         atomic_fetch_add(&w->written, n);
@@ -178,22 +182,29 @@ static size_t convert(enum storage t, const float *values, size_t n, union piece
         return n * 2;
     default: /* I32 */
         for (size_t k = 0; k < n; k++)
-            whole[k] = values[k] >= 2147483648.0f ? INT32_MAX : values[k] >= -2147483648.0f ? (int32_t)values[k] : INT32_MIN;
+            whole[k] = values[k] >= 2147483648.0f    ? INT32_MAX
+                       : values[k] >= -2147483648.0f ? (int32_t)values[k]
+                                                     : INT32_MIN;
         return n * 4;
     }
 }
 
 /* float16 ends at 65504; a weight beyond it would come back as infinity. */
-static int check_half(const struct safetensors_writer *w, size_t i, uint64_t first, const float *values, size_t n, const union piece *piece, struct error *err)
+static int check_half(const struct safetensors_writer *w, size_t i, uint64_t first, const float *values, size_t n,
+                      const union piece *piece, struct error *err)
 {
     for (size_t k = 0; k < n; k++)
         if ((piece->half[k] & 0x7fff) == 0x7c00)
-            return error_set(err, ERROR_DATA, "%s: tensor %s: element %" PRIu64 " is %g, which float16 does not hold (65504 at most); save it as bf16 or f32 (convert --dtype)", w->path,
-                             w->slots[i].name, first + k, (double)values[k]);
+            return error_set(
+                err, ERROR_DATA,
+                "%s: tensor %s: element %" PRIu64
+                " is %g, which float16 does not hold (65504 at most); save it as bf16 or f32 (convert --dtype)",
+                w->path, w->slots[i].name, first + k, (double)values[k]);
     return 0;
 }
 
-int safetensors_write_f32(struct safetensors_writer *w, size_t i, uint64_t first, const float *values, uint64_t n, struct error *err)
+int safetensors_write_f32(struct safetensors_writer *w, size_t i, uint64_t first, const float *values, uint64_t n,
+                          struct error *err)
 {
     union piece piece;
     enum storage t = i < w->n ? w->slots[i].info.storage : STORAGE_BOOL;
@@ -231,7 +242,8 @@ int safetensors_end(struct safetensors_writer *w, int rc, struct error *err)
         return rc;
     uint64_t written = atomic_load(&w->written);
     if (!rc && written != w->total) {
-        rc = error_set(err, ERROR_INTERNAL, "%s: %" PRIu64 " of %" PRIu64 " bytes were written", w->path, written, w->total);
+        rc = error_set(err, ERROR_INTERNAL, "%s: %" PRIu64 " of %" PRIu64 " bytes were written", w->path, written,
+                       w->total);
     } else if (!rc) {
         rc = atomic_file_commit(w->file, err);
         w->file = NULL;

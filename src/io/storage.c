@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of storage types and their conversion to f32, one block at a time. A quantised value is rebuilt with the same single-precision
- * operations, in the same order, as ggml's reference (scale times integer, then plus or minus the offset), so no bit differs.
- * Files are little-endian, and so is every machine this program runs on. */
+/* The table of storage types and their conversion to f32, one block at a time. A quantised value is rebuilt with the
+ * same single-precision operations, in the same order, as ggml's reference (scale times integer, then plus or minus the
+ * offset), so no bit differs. Files are little-endian, and so is every machine this program runs on. */
 #include "io/storage.h"
 
 #include <math.h>
@@ -71,9 +71,9 @@ const char *storage_gguf_unread(uint32_t number)
         uint32_t number;
         const char *name;
     } unread[] = {
-        {4, "Q4_2"},     {5, "Q4_3"},   {9, "Q8_1"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"},
-        {19, "IQ1_S"},   {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"}, {23, "IQ4_XS"},  {29, "IQ1_M"},  {31, "Q4_0_4_4"},
-        {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"}, {41, "Q1_0"},
+        {4, "Q4_2"},     {5, "Q4_3"},      {9, "Q8_1"},      {15, "Q8_K"},     {16, "IQ2_XXS"}, {17, "IQ2_XS"},
+        {18, "IQ3_XXS"}, {19, "IQ1_S"},    {20, "IQ4_NL"},   {21, "IQ3_S"},    {22, "IQ2_S"},   {23, "IQ4_XS"},
+        {29, "IQ1_M"},   {31, "Q4_0_4_4"}, {32, "Q4_0_4_8"}, {33, "Q4_0_8_8"}, {41, "Q1_0"},
     };
     for (size_t i = 0; i < sizeof unread / sizeof *unread; i++)
         if (unread[i].number == number)
@@ -101,7 +101,8 @@ static int f16_finite(const unsigned char *p)
 
 int storage_block_finite(enum storage t, const void *block)
 {
-    return (t == STORAGE_Q8_0 || t == STORAGE_Q4_0 || t == STORAGE_Q4_1) && f16_finite(block) && (t != STORAGE_Q4_1 || f16_finite((const unsigned char *)block + 2));
+    return (t == STORAGE_Q8_0 || t == STORAGE_Q4_0 || t == STORAGE_Q4_1) && f16_finite(block) &&
+           (t != STORAGE_Q4_1 || f16_finite((const unsigned char *)block + 2));
 }
 
 int storage_bytes(enum storage t, uint64_t n, uint64_t *bytes)
@@ -211,7 +212,8 @@ static void block_q6_k(const unsigned char *b, float *y)
     }
 }
 
-/* 256 values of two bits: 16 bytes of a 4-bit scale and minimum for 16 values each, 64 bytes, scale and minimum of these f16. */
+/* 256 values of two bits: 16 bytes of a 4-bit scale and minimum for 16 values each, 64 bytes, scale and minimum of
+ * these f16. */
 static void block_q2_k(const unsigned char *b, float *y)
 {
     float d = half_at(b + 80), dmin = half_at(b + 82);
@@ -320,12 +322,12 @@ static void block_to_f32(enum storage t, const unsigned char *b, float *y)
 }
 
 /* Plain types: n elements at p. */
-#define EACH(type, expression)                    \
-    for (uint64_t i = 0; i < n; i++) {            \
-        type v;                                   \
-        memcpy(&v, p + i * sizeof v, sizeof v);   \
-        dst[i] = (expression);                    \
-    }                                             \
+#define EACH(type, expression)                  \
+    for (uint64_t i = 0; i < n; i++) {          \
+        type v;                                 \
+        memcpy(&v, p + i * sizeof v, sizeof v); \
+        dst[i] = (expression);                  \
+    }                                           \
     break
 static void plain_to_f32(enum storage t, const unsigned char *p, uint64_t n, float *dst)
 {

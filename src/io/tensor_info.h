@@ -17,8 +17,8 @@ struct tensor_info {
     uint64_t n_element, n_byte;
 };
 
-/* Fills n_row, n_col, n_element and n_byte from storage, n_dim and shape. 0; -1 when a dimension is negative, a product leaves 63 bits, or
- * the elements fill no whole number of bytes or blocks. */
+/* Fills n_row, n_col, n_element and n_byte from storage, n_dim and shape. 0; -1 when a dimension is negative, a product
+ * leaves 63 bits, or the elements fill no whole number of bytes or blocks. */
 int tensor_info_complete(struct tensor_info *t);
 
 #endif

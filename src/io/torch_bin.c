@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* NAME/data.pkl is the pickle, NAME/data/KEY a storage's bytes, NAME/byteorder the machine's (torch 2.1 and later write it). */
+/* NAME/data.pkl is the pickle, NAME/data/KEY a storage's bytes, NAME/byteorder the machine's (torch 2.1 and later write
+ * it). */
 #include "io/torch_bin.h"
 
 #include "base/arena.h"
@@ -22,14 +23,17 @@ struct reader {
     const char *name;
     struct error *err;
     struct zip zip;
-    char *folder;   /* in the archive, with "/" */
+    char *folder;    /* in the archive, with "/" */
     uint64_t copied; /* bytes */
 };
 
 static int refuse_old(const struct reader *r, const char *what)
 {
-    return error_set(r->err, ERROR_DATA, "%s: %s, which isara does not read; convert it (torch 1.6 or later): python3 -c 'import sys, torch; f = sys.argv[1]; "
-                     "torch.save(torch.load(f, map_location=\"cpu\", weights_only=True), f)' '%s'", r->name, what, r->name);
+    return error_set(r->err, ERROR_DATA,
+                     "%s: %s, which isara does not read; convert it (torch 1.6 or later): python3 -c 'import sys, "
+                     "torch; f = sys.argv[1]; "
+                     "torch.save(torch.load(f, map_location=\"cpu\", weights_only=True), f)' '%s'",
+                     r->name, what, r->name);
 }
 
 /* What does not begin as a zip. */
@@ -42,8 +46,10 @@ static int refuse_format(const struct reader *r)
     if (r->size > 2 + sizeof magic && r->bytes[0] == 0x80 && !memcmp(r->bytes + 2, magic, sizeof magic))
         return refuse_old(r, "is the format of torch before 1.6 (pickles one after another, no zip)");
     if (r->size >= sizeof pointer && !memcmp(r->bytes, pointer, sizeof pointer - 1))
-        return error_set(r->err, ERROR_DATA, "%s: is a pointer of Git LFS, not the file; get it with: git lfs pull", r->name);
-    return error_set(r->err, ERROR_DATA, "%s: is no file of torch.save (no zip); it is damaged or something else", r->name);
+        return error_set(r->err, ERROR_DATA, "%s: is a pointer of Git LFS, not the file; get it with: git lfs pull",
+                         r->name);
+    return error_set(r->err, ERROR_DATA, "%s: is no file of torch.save (no zip); it is damaged or something else",
+                     r->name);
 }
 
 static const struct zip_entry *entry_of(const struct reader *r, const char *folder, const char *name)
@@ -57,14 +63,20 @@ static const struct zip_entry *entry_of(const struct reader *r, const char *fold
 static int find_folder(struct reader *r)
 {
     const char *slash = r->zip.first ? strchr(r->zip.first, '/') : NULL;
-    r->folder = arena_strndup(&r->t->arena, r->zip.first ? r->zip.first : "", slash ? (size_t)(slash - r->zip.first) + 1 : 0);
+    r->folder =
+        arena_strndup(&r->t->arena, r->zip.first ? r->zip.first : "", slash ? (size_t)(slash - r->zip.first) + 1 : 0);
     if (!r->folder)
         return error_set_nomem(r->err, 256, r->name);
     if (entry_of(r, "", "constants.pkl"))
-        return error_set(r->err, ERROR_DATA, "%s: is a TorchScript program (torch.jit.save), wanted a state dict saved by torch.save", r->name);
+        return error_set(r->err, ERROR_DATA,
+                         "%s: is a TorchScript program (torch.jit.save), wanted a state dict saved by torch.save",
+                         r->name);
     const struct zip_entry *order = entry_of(r, "", "byteorder");
     if (order && (order->size != 6 || memcmp(r->bytes + order->offset, "little", 6)))
-        return error_set(r->err, ERROR_DATA, "%s: zip entry \"%sbyteorder\": wanted \"little\"; load and save it on a little-endian machine", r->name, r->folder);
+        return error_set(
+            r->err, ERROR_DATA,
+            "%s: zip entry \"%sbyteorder\": wanted \"little\"; load and save it on a little-endian machine", r->name,
+            r->folder);
     return 0;
 }
 
@@ -73,7 +85,8 @@ static int read_pickle(struct reader *r)
     char name[1200];
     const struct zip_entry *e = entry_of(r, "", "data.pkl");
     if (!e)
-        return error_set(r->err, ERROR_DATA, "%s: is a zip without \"%sdata.pkl\", wanted a file of torch.save", r->name, r->folder);
+        return error_set(r->err, ERROR_DATA, "%s: is a zip without \"%sdata.pkl\", wanted a file of torch.save",
+                         r->name, r->folder);
     snprintf(name, sizeof name, "%.900s: %.200sdata.pkl", r->name, r->folder);
     return pickle_parse(&r->t->pickle, r->bytes + e->offset, (size_t)e->size, name, r->err);
 }
@@ -88,7 +101,8 @@ static int extent(const struct pickle_tensor *p, uint64_t *out)
 {
     uint64_t sum = p->offset, step;
     for (int i = 0; p->info.n_element && i < p->info.n_dim; i++)
-        if (__builtin_mul_overflow((uint64_t)p->info.shape[i] - 1, p->stride[i], &step) || __builtin_add_overflow(sum, step, &sum))
+        if (__builtin_mul_overflow((uint64_t)p->info.shape[i] - 1, p->stride[i], &step) ||
+            __builtin_add_overflow(sum, step, &sum))
             return -1;
     return __builtin_add_overflow(sum, p->info.n_element ? 1 : 0, out) ? -1 : 0;
 }
@@ -121,10 +135,12 @@ static void gather(const struct pickle_tensor *p, const unsigned char *from, siz
 }
 
 /* A transposed or sliced view in its own order. */
-static int copy_view(struct reader *r, const struct pickle_tensor *p, const unsigned char *from, const unsigned char **out)
+static int copy_view(struct reader *r, const struct pickle_tensor *p, const unsigned char *from,
+                     const unsigned char **out)
 {
     if (p->info.n_byte > r->size - r->copied)
-        return wrong_view(r, p, "is an expanded or repeated view, larger than the bytes behind it; save it after .contiguous()");
+        return wrong_view(
+            r, p, "is an expanded or repeated view, larger than the bytes behind it; save it after .contiguous()");
     unsigned char *to = arena_alloc(&r->t->arena, (size_t)p->info.n_byte);
     if (!to)
         return error_set_nomem(r->err, (size_t)p->info.n_byte, p->info.name);
@@ -141,13 +157,21 @@ static int place(struct reader *r, const struct pickle_tensor *p, const unsigned
     if (storage_block_elements(p->info.storage) != 1)
         return wrong_view(r, p, "has elements of less than a byte");
     if (!e)
-        return error_set(r->err, ERROR_DATA, "%s: tensor %s: its storage \"%sdata/%.200s\" is not in the zip; the file is damaged, get it again", r->name, p->info.name, r->folder, p->storage->key);
+        return error_set(
+            r->err, ERROR_DATA,
+            "%s: tensor %s: its storage \"%sdata/%.200s\" is not in the zip; the file is damaged, get it again",
+            r->name, p->info.name, r->folder, p->storage->key);
     if (e->size != p->storage->n_byte)
-        return error_set(r->err, ERROR_DATA, "%s: tensor %s: its storage \"%sdata/%.200s\" has %llu bytes, the pickle says %llu; the file is damaged, get it again", r->name, p->info.name, r->folder,
-                         p->storage->key, (unsigned long long)e->size, (unsigned long long)p->storage->n_byte);
+        return error_set(r->err, ERROR_DATA,
+                         "%s: tensor %s: its storage \"%sdata/%.200s\" has %llu bytes, the pickle says %llu; the file "
+                         "is damaged, get it again",
+                         r->name, p->info.name, r->folder, p->storage->key, (unsigned long long)e->size,
+                         (unsigned long long)p->storage->n_byte);
     if (extent(p, &end) || end > e->size / width)
-        return error_set(r->err, ERROR_DATA, "%s: tensor %s: offset, size and stride lead beyond the %llu bytes of its storage \"%sdata/%.200s\"", r->name, p->info.name, (unsigned long long)e->size,
-                         r->folder, p->storage->key);
+        return error_set(
+            r->err, ERROR_DATA,
+            "%s: tensor %s: offset, size and stride lead beyond the %llu bytes of its storage \"%sdata/%.200s\"",
+            r->name, p->info.name, (unsigned long long)e->size, r->folder, p->storage->key);
     const unsigned char *from = r->bytes + e->offset + p->offset * width;
     if (!is_contiguous(p))
         return copy_view(r, p, from, out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What torch.save writes of a dict of tensors since torch 1.6 (pytorch_model.bin): a zip of a pickle (io/pickle.h) and one stored entry a storage. The
- * reader takes bytes it does not own; contiguous tensors are where they lie, views of other strides are copied into order, as long as all
- * copies together are no larger than the file. Two tensors over one storage have the same data. Older forms are refused with the line that converts
- * them. */
+/* What torch.save writes of a dict of tensors since torch 1.6 (pytorch_model.bin): a zip of a pickle (io/pickle.h) and
+ * one stored entry a storage. The reader takes bytes it does not own; contiguous tensors are where they lie, views of
+ * other strides are copied into order, as long as all copies together are no larger than the file. Two tensors over one
+ * storage have the same data. Older forms are refused with the line that converts them. */
 #ifndef IO_TORCH_BIN_H
 #define IO_TORCH_BIN_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A file of tensors by Hugging Face's names in either form: torch.save's (a name that ends in .bin), else safetensors. */
+/* A file of tensors by Hugging Face's names in either form: torch.save's (a name that ends in .bin), else
+ * safetensors. */
 #ifndef IO_WEIGHTS_H
 #define IO_WEIGHTS_H
 

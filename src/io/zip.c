@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the end: the end record says where the central directory lies, which lists the entries; each one's local header, right before its data, is asked
- * only for its own length. Every number is checked in 64 bits against the file before it is used. */
+/* From the end: the end record says where the central directory lies, which lists the entries; each one's local header,
+ * right before its data, is asked only for its own length. Every number is checked in 64 bits against the file before
+ * it is used. */
 #include "io/zip.h"
 
 #include <inttypes.h>
@@ -8,7 +9,8 @@
 #include <string.h>
 
 enum { END_SIZE = 22, END64_SIZE = 56, LOCATOR_SIZE = 20, CENTRAL_SIZE = 46, LOCAL_SIZE = 30, MAX_COMMENT = 65535 };
-enum { ENCRYPTED = 1, DESCRIPTOR = 8 }; /* bits of an entry's flags */
+/* bits of an entry's flags */
+enum { ENCRYPTED = 1, DESCRIPTOR = 8 };
 static const uint64_t MAX_ENTRY = 1 << 20;
 
 struct reader {
@@ -59,7 +61,8 @@ static int read_end64(struct reader *r, uint64_t end)
     if (end < LOCATOR_SIZE + END64_SIZE || at > end - LOCATOR_SIZE - END64_SIZE || !is_signature(r->bytes + at, 6, 6))
         return damaged(r, "its zip64 locator points at no end record");
     if (number(r->bytes + at + 16, 4) || number(r->bytes + at + 20, 4))
-        return error_set(r->err, ERROR_DATA, "%s: zip: is one part of an archive in several files; wanted one file", r->name);
+        return error_set(r->err, ERROR_DATA, "%s: zip: is one part of an archive in several files; wanted one file",
+                         r->name);
     r->n_entry = number(r->bytes + at + 32, 8);
     r->directory_size = number(r->bytes + at + 40, 8);
     r->directory = number(r->bytes + at + 48, 8);
@@ -83,16 +86,21 @@ static int read_end(struct reader *r)
     r->directory = number(p + 16, 4);
     int wide = r->n_entry == 0xffff || r->directory_size == 0xffffffff || r->directory == 0xffffffff;
     if (!wide && (number(p + 4, 2) || number(p + 6, 2)))
-        return error_set(r->err, ERROR_DATA, "%s: zip: is one part of an archive in several files; wanted one file", r->name);
+        return error_set(r->err, ERROR_DATA, "%s: zip: is one part of an archive in several files; wanted one file",
+                         r->name);
     int rc = wide ? read_end64(r, at) : 0;
     if (rc)
         return rc;
     if (r->directory > at || r->directory_size > at - r->directory || r->n_entry > r->directory_size / CENTRAL_SIZE)
         return damaged(r, "its central directory is not inside the file");
-    return r->n_entry <= MAX_ENTRY ? 0 : error_set(r->err, ERROR_DATA, "%s: zip: %" PRIu64 " entries, more than the %" PRIu64 " allowed", r->name, r->n_entry, MAX_ENTRY);
+    return r->n_entry <= MAX_ENTRY
+               ? 0
+               : error_set(r->err, ERROR_DATA, "%s: zip: %" PRIu64 " entries, more than the %" PRIu64 " allowed",
+                           r->name, r->n_entry, MAX_ENTRY);
 }
 
-/* The zip64 field of a record's extra part holds, in this order, those of the three numbers that are all ones in the record itself. */
+/* The zip64 field of a record's extra part holds, in this order, those of the three numbers that are all ones in the
+ * record itself. */
 static int read_extra64(const struct reader *r, struct central *c)
 {
     const unsigned char *p = c->at + CENTRAL_SIZE + c->name_len;
@@ -126,11 +134,15 @@ static int refuse_entry(const struct reader *r, const char *entry, const char *w
 static int place_entry(const struct reader *r, const struct central *c, struct zip_entry *e)
 {
     if (c->local > r->directory || r->directory - c->local < LOCAL_SIZE || !is_signature(r->bytes + c->local, 3, 4))
-        return refuse_entry(r, e->name, "its local header is not where the directory says; the file is cut off or damaged, get it again");
+        return refuse_entry(
+            r, e->name,
+            "its local header is not where the directory says; the file is cut off or damaged, get it again");
     const unsigned char *p = r->bytes + c->local;
     uint64_t name_len = number(p + 26, 2), head = LOCAL_SIZE + name_len + number(p + 28, 2);
     if (head > r->directory - c->local || c->size > r->directory - c->local - head)
-        return error_set(r->err, ERROR_DATA, "%s: zip entry \"%.200s\": %" PRIu64 " bytes from byte %" PRIu64 " on do not fit before byte %" PRIu64 "; the file is cut off or damaged, get it again",
+        return error_set(r->err, ERROR_DATA,
+                         "%s: zip entry \"%.200s\": %" PRIu64 " bytes from byte %" PRIu64
+                         " on do not fit before byte %" PRIu64 "; the file is cut off or damaged, get it again",
                          r->name, e->name, c->size, c->local + head, r->directory);
     if (name_len != c->name_len || memcmp(p + LOCAL_SIZE, e->name, name_len))
         return refuse_entry(r, e->name, "has another name in its local header");
@@ -147,7 +159,13 @@ static int read_entry(struct reader *r, const unsigned char *at, uint64_t left, 
 {
     if (left < CENTRAL_SIZE || !is_signature(at, 1, 2))
         return damaged(r, "its central directory holds fewer entries than it says");
-    struct central c = {at, number(at + 28, 2), number(at + 30, 2), number(at + 32, 2), number(at + 20, 4), number(at + 24, 4), number(at + 42, 4)};
+    struct central c = {at,
+                        number(at + 28, 2),
+                        number(at + 30, 2),
+                        number(at + 32, 2),
+                        number(at + 20, 4),
+                        number(at + 24, 4),
+                        number(at + 42, 4)};
     *length = CENTRAL_SIZE + c.name_len + c.extra_len + c.comment_len;
     if (*length > left)
         return damaged(r, "an entry of its central directory is cut off");
@@ -162,7 +180,9 @@ static int read_entry(struct reader *r, const unsigned char *at, uint64_t left, 
     if (number(at + 8, 2) & ENCRYPTED)
         return refuse_entry(r, e->name, "is encrypted");
     if (number(at + 10, 2) || c.packed != c.size)
-        return refuse_entry(r, e->name, "is compressed, wanted it stored, as torch.save does: this is a TorchScript program, or was packed by something else (zip -0 -r stores)");
+        return refuse_entry(r, e->name,
+                            "is compressed, wanted it stored, as torch.save does: this is a TorchScript program, or "
+                            "was packed by something else (zip -0 -r stores)");
     return place_entry(r, &c, e);
 }
 

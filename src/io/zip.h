@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The directory of a zip archive whose entries are stored, as torch.save writes it: every entry is a range of the archive's own bytes. Compressed or
- * encrypted entries, archives in several parts, and entries that overlap, that are there twice or that leave the file are refused by name.
- * Sizes are the central directory's (zip64 too); the CRC is not looked at, as torch does not. */
+/* The directory of a zip archive whose entries are stored, as torch.save writes it: every entry is a range of the
+ * archive's own bytes. Compressed or encrypted entries, archives in several parts, and entries that overlap, that are
+ * there twice or that leave the file are refused by name. Sizes are the central directory's (zip64 too); the CRC is not
+ * looked at, as torch does not. */
 #ifndef IO_ZIP_H
 #define IO_ZIP_H
 

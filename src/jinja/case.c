@@ -57,12 +57,14 @@ static int is_cased(uint32_t cp)
 /* Signs that do not end a word where the final sigma is looked for. */
 static int is_ignored(uint32_t cp)
 {
-    static const uint32_t signs[] = {0x27, 0x2e, 0x3a, 0xb7, 0x387, 0x55f, 0x5f4, 0x2018, 0x2019, 0x2024, 0x2027, 0xfe13, 0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
+    static const uint32_t signs[] = {0x27,   0x2e,   0x3a,   0xb7,   0x387,  0x55f,  0x5f4,  0x2018, 0x2019,
+                                     0x2024, 0x2027, 0xfe13, 0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
     int c = category(cp);
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
         if (signs[i] == cp)
             return 1;
-    return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_ME || c == UTF8PROC_CATEGORY_CF || c == UTF8PROC_CATEGORY_LM || c == UTF8PROC_CATEGORY_SK;
+    return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_ME || c == UTF8PROC_CATEGORY_CF ||
+           c == UTF8PROC_CATEGORY_LM || c == UTF8PROC_CATEGORY_SK;
 }
 
 /* Is the sigma at `at` the last letter of a word? */
@@ -142,12 +144,38 @@ static struct jvalue change_case(struct jrun *r, struct jvalue v, int mode)
     return jmark(jtake(r, &b), v.safe);
 }
 
-#define METHOD(name) static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
-METHOD(m_upper) { (void)p; (void)a; return change_case(r, v, 'u'); }
-METHOD(m_lower) { (void)p; (void)a; return change_case(r, v, 'l'); }
-METHOD(m_capitalize) { (void)p; (void)a; return change_case(r, v, 'c'); }
-METHOD(m_title) { (void)p; (void)a; return change_case(r, v, 't'); }
-METHOD(m_swapcase) { (void)p; (void)a; return change_case(r, v, 's'); }
+#define METHOD(name) \
+    static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+METHOD(m_upper)
+{
+    (void)p;
+    (void)a;
+    return change_case(r, v, 'u');
+}
+METHOD(m_lower)
+{
+    (void)p;
+    (void)a;
+    return change_case(r, v, 'l');
+}
+METHOD(m_capitalize)
+{
+    (void)p;
+    (void)a;
+    return change_case(r, v, 'c');
+}
+METHOD(m_title)
+{
+    (void)p;
+    (void)a;
+    return change_case(r, v, 't');
+}
+METHOD(m_swapcase)
+{
+    (void)p;
+    (void)a;
+    return change_case(r, v, 's');
+}
 
 METHOD(m_casefold)
 {
@@ -166,9 +194,18 @@ METHOD(m_casefold)
     return jmark(jtake(r, &b), v.safe);
 }
 
-static int is_decimal(uint32_t cp) { return category(cp) == UTF8PROC_CATEGORY_ND; }
-static int is_digit(uint32_t cp) { return is_decimal(cp) || in_ranges(other_digit, COUNT(other_digit), cp); }
-static int is_numeric(uint32_t cp) { return utf8_is_numeric(cp) || in_ranges(other_numeric, COUNT(other_numeric), cp); }
+static int is_decimal(uint32_t cp)
+{
+    return category(cp) == UTF8PROC_CATEGORY_ND;
+}
+static int is_digit(uint32_t cp)
+{
+    return is_decimal(cp) || in_ranges(other_digit, COUNT(other_digit), cp);
+}
+static int is_numeric(uint32_t cp)
+{
+    return utf8_is_numeric(cp) || in_ranges(other_numeric, COUNT(other_numeric), cp);
+}
 int jdecimal(uint32_t cp)
 {
     for (int i = 0; i < COUNT(decimal_zero); i++)
@@ -177,12 +214,16 @@ int jdecimal(uint32_t cp)
     return -1;
 }
 
-static int is_ascii(uint32_t cp) { return cp < 0x80; }
+static int is_ascii(uint32_t cp)
+{
+    return cp < 0x80;
+}
 
 static int is_alpha(uint32_t cp)
 {
     int c = category(cp);
-    return c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT || c == UTF8PROC_CATEGORY_LM || c == UTF8PROC_CATEGORY_LO;
+    return c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT ||
+           c == UTF8PROC_CATEGORY_LM || c == UTF8PROC_CATEGORY_LO;
 }
 
 static int is_alnum(uint32_t cp)
@@ -202,14 +243,54 @@ static struct jvalue all(struct jrun *r, struct jvalue v, int (*is)(uint32_t), i
     }
     return jbool(v.n || empty);
 }
-METHOD(m_isdigit) { (void)p; (void)a; return all(r, v, is_digit, 0); }
-METHOD(m_isdecimal) { (void)p; (void)a; return all(r, v, is_decimal, 0); }
-METHOD(m_isnumeric) { (void)p; (void)a; return all(r, v, is_numeric, 0); }
-METHOD(m_isalpha) { (void)p; (void)a; return all(r, v, is_alpha, 0); }
-METHOD(m_isalnum) { (void)p; (void)a; return all(r, v, is_alnum, 0); }
-METHOD(m_isspace) { (void)p; (void)a; return all(r, v, jspace, 0); }
-METHOD(m_isascii) { (void)p; (void)a; return all(r, v, is_ascii, 1); }
-METHOD(m_isprintable) { (void)p; (void)a; return all(r, v, jprintable, 1); }
+METHOD(m_isdigit)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, is_digit, 0);
+}
+METHOD(m_isdecimal)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, is_decimal, 0);
+}
+METHOD(m_isnumeric)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, is_numeric, 0);
+}
+METHOD(m_isalpha)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, is_alpha, 0);
+}
+METHOD(m_isalnum)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, is_alnum, 0);
+}
+METHOD(m_isspace)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, jspace, 0);
+}
+METHOD(m_isascii)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, is_ascii, 1);
+}
+METHOD(m_isprintable)
+{
+    (void)p;
+    (void)a;
+    return all(r, v, jprintable, 1);
+}
 
 /* No letter of the other case, and one of this. */
 static struct jvalue in_case(struct jvalue v, int (*is)(uint32_t), int (*other)(uint32_t))
@@ -224,8 +305,20 @@ static struct jvalue in_case(struct jvalue v, int (*is)(uint32_t), int (*other)(
     }
     return jbool(found);
 }
-METHOD(m_isupper) { (void)r; (void)p; (void)a; return in_case(v, is_upper, is_lower); }
-METHOD(m_islower) { (void)r; (void)p; (void)a; return in_case(v, is_lower, is_upper); }
+METHOD(m_isupper)
+{
+    (void)r;
+    (void)p;
+    (void)a;
+    return in_case(v, is_upper, is_lower);
+}
+METHOD(m_islower)
+{
+    (void)r;
+    (void)p;
+    (void)a;
+    return in_case(v, is_lower, is_upper);
+}
 
 METHOD(m_istitle)
 {
@@ -261,8 +354,23 @@ METHOD(m_isidentifier)
 }
 
 const struct jentry jcase_methods[] = {
-    {"upper", NULL, m_upper}, {"lower", NULL, m_lower}, {"capitalize", NULL, m_capitalize}, {"title", NULL, m_title}, {"swapcase", NULL, m_swapcase}, {"casefold", NULL, m_casefold},
-    {"isdigit", NULL, m_isdigit}, {"isdecimal", NULL, m_isdecimal}, {"isnumeric", NULL, m_isnumeric}, {"isalpha", NULL, m_isalpha}, {"isalnum", NULL, m_isalnum},
-    {"isspace", NULL, m_isspace}, {"isascii", NULL, m_isascii}, {"isprintable", NULL, m_isprintable}, {"isupper", NULL, m_isupper}, {"islower", NULL, m_islower},
-    {"istitle", NULL, m_istitle}, {"isidentifier", NULL, m_isidentifier}, {NULL, NULL, NULL},
+    {"upper", NULL, m_upper},
+    {"lower", NULL, m_lower},
+    {"capitalize", NULL, m_capitalize},
+    {"title", NULL, m_title},
+    {"swapcase", NULL, m_swapcase},
+    {"casefold", NULL, m_casefold},
+    {"isdigit", NULL, m_isdigit},
+    {"isdecimal", NULL, m_isdecimal},
+    {"isnumeric", NULL, m_isnumeric},
+    {"isalpha", NULL, m_isalpha},
+    {"isalnum", NULL, m_isalnum},
+    {"isspace", NULL, m_isspace},
+    {"isascii", NULL, m_isascii},
+    {"isprintable", NULL, m_isprintable},
+    {"isupper", NULL, m_isupper},
+    {"islower", NULL, m_islower},
+    {"istitle", NULL, m_istitle},
+    {"isidentifier", NULL, m_isidentifier},
+    {NULL, NULL, NULL},
 };

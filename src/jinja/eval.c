@@ -51,9 +51,19 @@ static struct jvalue method(struct jrun *r, struct jvalue v, const char *s, size
 static struct jvalue loop_attribute(struct jrun *r, struct jvalue v, const char *s, size_t n)
 {
     const struct jloop *l = v.loop;
-    const struct { const char *name; struct jvalue v; } known[] = {
-        {"index0", jint(l->at)}, {"index", jint(l->at + 1)}, {"length", jint(l->items->n)}, {"revindex0", jint(l->items->n - 1 - l->at)}, {"revindex", jint(l->items->n - l->at)},
-        {"first", jbool(l->at == 0)}, {"last", jbool(l->at == l->items->n - 1)}, {"depth", jint(l->depth + 1)}, {"depth0", jint(l->depth)},
+    const struct {
+        const char *name;
+        struct jvalue v;
+    } known[] = {
+        {"index0", jint(l->at)},
+        {"index", jint(l->at + 1)},
+        {"length", jint(l->items->n)},
+        {"revindex0", jint(l->items->n - 1 - l->at)},
+        {"revindex", jint(l->items->n - l->at)},
+        {"first", jbool(l->at == 0)},
+        {"last", jbool(l->at == l->items->n - 1)},
+        {"depth", jint(l->depth + 1)},
+        {"depth0", jint(l->depth)},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (jsame(s, n, known[i].name))
@@ -104,7 +114,8 @@ struct jvalue jitem(struct jrun *r, struct jvalue v, struct jvalue key)
         if (at >= 0)
             return v.dict->values[at];
     }
-    if ((key.kind == J_INT || key.kind == J_BOOL) && (v.kind == J_STRING || (v.kind == J_LIST && v.list->form <= JF_RANGE)))
+    if ((key.kind == J_INT || key.kind == J_BOOL) &&
+        (v.kind == J_STRING || (v.kind == J_LIST && v.list->form <= JF_RANGE)))
         return index_of(r, v, key.i);
     if (key.kind == J_STRING)
         return jattr(r, v, key.s, key.n);
@@ -170,7 +181,8 @@ static struct jvalue slice(struct jrun *r, const struct jnode *n)
     if (r->rc)
         return of;
     int64_t size = jlength(r, of);
-    int64_t from = bound(r, n->kids.items[0], back ? INT64_MAX : 0), to = bound(r, n->kids.items[1], back ? INT64_MIN : INT64_MAX);
+    int64_t from = bound(r, n->kids.items[0], back ? INT64_MAX : 0),
+            to = bound(r, n->kids.items[1], back ? INT64_MIN : INT64_MAX);
     from = clip(from, size, (int)back);
     to = clip(to, size, (int)back);
     if (of.kind == J_STRING)
@@ -290,7 +302,8 @@ static struct jvalue call(struct jrun *r, const struct jnode *n)
 static struct jvalue constant(const struct jnode *n)
 {
     switch (n->op) {
-    case JCONST_TRUE: case JCONST_FALSE: return jbool(n->op == JCONST_TRUE);
+    case JCONST_TRUE:
+    case JCONST_FALSE: return jbool(n->op == JCONST_TRUE);
     case JCONST_INT: return jint(n->i);
     case JCONST_FLOAT: return jfloat(n->d);
     case JCONST_STRING: return jstring(n->s, n->n);
@@ -328,12 +341,8 @@ static struct jvalue eval_logic(struct jrun *r, const struct jnode *n)
 {
     struct jvalue v;
     switch (n->kind) {
-    case JN_AND:
-        v = jeval(r, n->a);
-        return r->rc || !jtrue(v) ? v : jeval(r, n->b);
-    case JN_OR:
-        v = jeval(r, n->a);
-        return r->rc || jtrue(v) ? v : jeval(r, n->b);
+    case JN_AND: v = jeval(r, n->a); return r->rc || !jtrue(v) ? v : jeval(r, n->b);
+    case JN_OR: v = jeval(r, n->a); return r->rc || jtrue(v) ? v : jeval(r, n->b);
     case JN_NOT: return jbool(!jtrue(jeval(r, n->a)));
     default:
         if (jtrue(jeval(r, n->b)))
@@ -349,24 +358,21 @@ static struct jvalue eval(struct jrun *r, const struct jnode *n)
     case JN_CONST: return constant(n);
     case JN_NAME: return lookup(r, n);
     case JN_HOLE: return r->hole;
-    case JN_LIST: case JN_DICT: return collection(r, n);
-    case JN_UNARY:
-        v = jeval(r, n->a);
-        return r->rc ? v : jnegate(r, v, n->op);
-    case JN_BINARY:
-        v = jeval(r, n->a);
-        return r->rc ? v : jbinary(r, n->op, v, jeval(r, n->b));
-    case JN_AND: case JN_OR: case JN_NOT: case JN_COND: return eval_logic(r, n);
+    case JN_LIST:
+    case JN_DICT: return collection(r, n);
+    case JN_UNARY: v = jeval(r, n->a); return r->rc ? v : jnegate(r, v, n->op);
+    case JN_BINARY: v = jeval(r, n->a); return r->rc ? v : jbinary(r, n->op, v, jeval(r, n->b));
+    case JN_AND:
+    case JN_OR:
+    case JN_NOT:
+    case JN_COND: return eval_logic(r, n);
     case JN_COMPARE: return compare(r, n);
-    case JN_ATTR:
-        v = jeval(r, n->a);
-        return r->rc ? v : jattr(r, v, n->s, n->n);
-    case JN_ITEM:
-        v = jeval(r, n->a);
-        return r->rc ? v : jitem(r, v, jeval(r, n->b));
+    case JN_ATTR: v = jeval(r, n->a); return r->rc ? v : jattr(r, v, n->s, n->n);
+    case JN_ITEM: v = jeval(r, n->a); return r->rc ? v : jitem(r, v, jeval(r, n->b));
     case JN_SLICE: return slice(r, n);
     case JN_CALL: return call(r, n);
-    case JN_FILTER: case JN_TEST: return apply(r, n);
+    case JN_FILTER:
+    case JN_TEST: return apply(r, n);
     default: return jnone();
     }
 }

@@ -8,17 +8,62 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILTER(name) static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+#define FILTER(name) \
+    static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
 
-FILTER(f_string) { (void)p; (void)a; return jto_string(r, v); }
-FILTER(f_safe) { (void)p; (void)a; return jmark(jto_string(r, v), 1); }
-FILTER(f_escape) { (void)p; (void)a; return jescape(r, v); }
-FILTER(f_forceescape) { (void)p; (void)a; return jescape(r, jmark(jto_string(r, v), 0)); }
-FILTER(f_length) { (void)p; (void)a; return jint(jlength(r, v)); }
-FILTER(f_upper) { (void)p; (void)a; return jstring_method(r, jto_string(r, v), "upper", NULL, 0); }
-FILTER(f_lower) { (void)p; (void)a; return jstring_method(r, jto_string(r, v), "lower", NULL, 0); }
-FILTER(f_capitalize) { (void)p; (void)a; return jstring_method(r, jto_string(r, v), "capitalize", NULL, 0); }
-FILTER(f_trim) { (void)a; return jstring_method(r, jto_string(r, v), "strip", p, jgiven(p[0])); }
+FILTER(f_string)
+{
+    (void)p;
+    (void)a;
+    return jto_string(r, v);
+}
+FILTER(f_safe)
+{
+    (void)p;
+    (void)a;
+    return jmark(jto_string(r, v), 1);
+}
+FILTER(f_escape)
+{
+    (void)p;
+    (void)a;
+    return jescape(r, v);
+}
+FILTER(f_forceescape)
+{
+    (void)p;
+    (void)a;
+    return jescape(r, jmark(jto_string(r, v), 0));
+}
+FILTER(f_length)
+{
+    (void)p;
+    (void)a;
+    return jint(jlength(r, v));
+}
+FILTER(f_upper)
+{
+    (void)p;
+    (void)a;
+    return jstring_method(r, jto_string(r, v), "upper", NULL, 0);
+}
+FILTER(f_lower)
+{
+    (void)p;
+    (void)a;
+    return jstring_method(r, jto_string(r, v), "lower", NULL, 0);
+}
+FILTER(f_capitalize)
+{
+    (void)p;
+    (void)a;
+    return jstring_method(r, jto_string(r, v), "capitalize", NULL, 0);
+}
+FILTER(f_trim)
+{
+    (void)a;
+    return jstring_method(r, jto_string(r, v), "strip", p, jgiven(p[0]));
+}
 
 FILTER(f_center)
 {
@@ -43,7 +88,8 @@ FILTER(f_format)
 
 FILTER(f_replace)
 {
-    struct jvalue args[3] = {jmark(jto_string(r, p[0]), 0), jmark(jto_string(r, p[1]), 0), jgiven(p[2]) && p[2].kind != J_NONE ? p[2] : jint(-1)};
+    struct jvalue args[3] = {jmark(jto_string(r, p[0]), 0), jmark(jto_string(r, p[1]), 0),
+                             jgiven(p[2]) && p[2].kind != J_NONE ? p[2] : jint(-1)};
     (void)a;
     v = jmark(jto_string(r, v), 0);
     return r->rc ? v : jstring_method(r, v, "replace", args, 3);
@@ -91,7 +137,8 @@ FILTER(f_default)
 FILTER(f_tojson)
 {
     struct jvalue indent = p[1], separators = p[2];
-    struct jdump how = {.item = ", ", .item_n = 2, .key = ": ", .key_n = 2, .indent = "", .ascii = jtrue(p[0]), .sort = jtrue(p[3])};
+    struct jdump how = {
+        .item = ", ", .item_n = 2, .key = ": ", .key_n = 2, .indent = "", .ascii = jtrue(p[0]), .sort = jtrue(p[3])};
     struct buf b = BUF_INIT;
     (void)a;
     how.lines = jgiven(indent) && indent.kind != J_NONE;
@@ -172,7 +219,8 @@ FILTER(f_indent)
     return jmark(jtake(r, &b), v.safe);
 }
 
-/* Text without its blanks and the underscores between digits, as int() and float() read it; 0 when it can be no number. */
+/* Text without its blanks and the underscores between digits, as int() and float() read it; 0 when it can be no
+ * number. */
 static int plain_number(struct jvalue v, char text[128])
 {
     size_t n = 0, from = 0, to = v.n, k;
@@ -186,7 +234,8 @@ static int plain_number(struct jvalue v, char text[128])
     }
     for (size_t i = from; i < to; i += k) {
         k = jchar(v.s + i, to - i, &cp);
-        int between = cp == '_' && n && i + 1 < to && v.s[i - 1] != '_' && v.s[i + 1] != '_' && isalnum((unsigned char)text[n - 1]);
+        int between = cp == '_' && n && i + 1 < to && v.s[i - 1] != '_' && v.s[i + 1] != '_' &&
+                      isalnum((unsigned char)text[n - 1]);
         int digit = cp >= 0x80 ? jdecimal(cp) : (int)cp - '0';
         if (between)
             continue;
@@ -203,7 +252,10 @@ static int read_whole(struct jrun *r, const char *text, int64_t base, int64_t *o
 {
     const char *digits = text + (*text == '-' || *text == '+');
     char *end;
-    int prefix = *digits == '0' && digits[1] ? digits[1] | 32 : 0, of = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 0;
+    int prefix = *digits == '0' && digits[1] ? digits[1] | 32 : 0, of = prefix == 'x'   ? 16
+                                                                        : prefix == 'o' ? 8
+                                                                        : prefix == 'b' ? 2
+                                                                                        : 0;
     if (of && (base == of || base == 0)) {
         base = of;
         digits += 2;
@@ -212,7 +264,8 @@ static int read_whole(struct jrun *r, const char *text, int64_t base, int64_t *o
         if (*digits == '0' && strspn(digits, "0") != strlen(digits))
             return 0;
     }
-    if (!((*digits >= '0' && *digits <= '9') || ((*digits | 32) >= 'a' && (*digits | 32) <= 'z')) || (base == 16 && (digits[1] | 32) == 'x' && *digits == '0'))
+    if (!((*digits >= '0' && *digits <= '9') || ((*digits | 32) >= 'a' && (*digits | 32) <= 'z')) ||
+        (base == 16 && (digits[1] | 32) == 'x' && *digits == '0'))
         return 0;
     char signed_text[132];
     snprintf(signed_text, sizeof signed_text, "%s%.127s", *text == '-' ? "-" : "", digits);
@@ -368,12 +421,33 @@ FILTER(f_truncate)
 }
 
 static const struct jentry filters[] = {
-    {"string", NULL, f_string}, {"safe", NULL, f_safe}, {"escape", NULL, f_escape}, {"e", NULL, f_escape}, {"forceescape", NULL, f_forceescape}, {"length", NULL, f_length},
-    {"count", NULL, f_length}, {"upper", NULL, f_upper}, {"lower", NULL, f_lower}, {"capitalize", NULL, f_capitalize}, {"title", NULL, f_title}, {"trim", "chars=", f_trim},
-    {"center", "width=", f_center}, {"format", "*", f_format}, {"replace", "old new count=", f_replace}, {"default", "default_value= boolean=", f_default},
-    {"d", "default_value= boolean=", f_default}, {"tojson", "ensure_ascii= indent= separators= sort_keys=", f_tojson}, {"from_json", NULL, f_from_json},
-    {"indent", "width= first= blank=", f_indent}, {"int", "default= base=", f_int}, {"float", "default=", f_float}, {"abs", NULL, f_abs},
-    {"round", "precision= method=", f_round}, {"attr", "name", f_attr}, {"wordcount", NULL, f_wordcount}, {"truncate", "length= killwords= end= leeway=", f_truncate},
+    {"string", NULL, f_string},
+    {"safe", NULL, f_safe},
+    {"escape", NULL, f_escape},
+    {"e", NULL, f_escape},
+    {"forceescape", NULL, f_forceescape},
+    {"length", NULL, f_length},
+    {"count", NULL, f_length},
+    {"upper", NULL, f_upper},
+    {"lower", NULL, f_lower},
+    {"capitalize", NULL, f_capitalize},
+    {"title", NULL, f_title},
+    {"trim", "chars=", f_trim},
+    {"center", "width=", f_center},
+    {"format", "*", f_format},
+    {"replace", "old new count=", f_replace},
+    {"default", "default_value= boolean=", f_default},
+    {"d", "default_value= boolean=", f_default},
+    {"tojson", "ensure_ascii= indent= separators= sort_keys=", f_tojson},
+    {"from_json", NULL, f_from_json},
+    {"indent", "width= first= blank=", f_indent},
+    {"int", "default= base=", f_int},
+    {"float", "default=", f_float},
+    {"abs", NULL, f_abs},
+    {"round", "precision= method=", f_round},
+    {"attr", "name", f_attr},
+    {"wordcount", NULL, f_wordcount},
+    {"truncate", "length= killwords= end= leeway=", f_truncate},
 };
 
 static const struct jentry *find(const char *s, size_t n)

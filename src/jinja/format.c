@@ -7,7 +7,13 @@
 #include <string.h>
 
 /* One conversion: flags, width and precision (-1: none). */
-struct spec { int left, plus, blank, zero, alternate, comma, safe; int64_t width, precision; char type, align; const char *fill; size_t fill_n; };
+struct spec {
+    int left, plus, blank, zero, alternate, comma, safe;
+    int64_t width, precision;
+    char type, align;
+    const char *fill;
+    size_t fill_n;
+};
 
 static void put_padded(struct jrun *r, struct buf *b, struct jvalue text, const struct spec *s, size_t sign)
 {
@@ -110,7 +116,11 @@ static int64_t number_at(const char **p, const char *end)
 
 /* --- "%s" % x --- */
 
-struct percent { struct jvalue args, named; int at; const char *p, *end; };
+struct percent {
+    struct jvalue args, named;
+    int at;
+    const char *p, *end;
+};
 
 static struct jvalue next_argument(struct jrun *r, struct percent *f)
 {
@@ -170,7 +180,9 @@ static void put_conversion(struct jrun *r, struct buf *b, struct jvalue v, struc
             jrepr(r, &text, v);
         if (type == 'a' && text.data)
             to_ascii(&text);
-        put_padded(r, b, shortened(r, s->safe && type != 's' ? jescape(r, jtake(r, &text)) : jtake(r, &text), s->precision), s, 0);
+        put_padded(r, b,
+                   shortened(r, s->safe && type != 's' ? jescape(r, jtake(r, &text)) : jtake(r, &text), s->precision),
+                   s, 0);
         return;
     }
     if (type == 'c') {
@@ -245,7 +257,11 @@ struct jvalue jpercent(struct jrun *r, struct jvalue format, struct jvalue args)
 
 /* --- str.format --- */
 
-struct braces { const struct jargs *args; int next, counted, depth; }; /* counted: 1 for {}, -1 for {0} */
+/* counted: 1 for {}, -1 for {0} */
+struct braces {
+    const struct jargs *args;
+    int next, counted, depth;
+};
 
 static struct jvalue field_value(struct jrun *r, struct braces *f, const char *p, const char *end)
 {
@@ -415,7 +431,8 @@ struct jvalue jformat(struct jrun *r, struct jvalue format, const struct jargs *
         for (int i = 0; i < args->n && !r->rc; i++)
             escaped.values[i] = args->values[i].kind == J_STRING ? jescape(r, args->values[i]) : args->values[i];
         for (int i = 0; i < args->named.n && !r->rc; i++)
-            jput(r, &escaped.named, args->named.keys[i], args->named.values[i].kind == J_STRING ? jescape(r, args->named.values[i]) : args->named.values[i]);
+            jput(r, &escaped.named, args->named.keys[i],
+                 args->named.values[i].kind == J_STRING ? jescape(r, args->named.values[i]) : args->named.values[i]);
         f.args = &escaped;
         return r->rc ? format : jmark(format_text(r, &f, format), 1);
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Global functions: range, dict, namespace, cycler, joiner, raise_exception, strftime_now; and how a callable's arguments are bound. */
+/* Global functions: range, dict, namespace, cycler, joiner, raise_exception, strftime_now; and how a callable's
+ * arguments are bound. */
 #include "jinja/parts.h"
 
 #include <string.h>
@@ -43,7 +44,8 @@ int jbind(struct jrun *r, const char *what, const char *signature, const struct 
     if (!r->rc && args->n > n)
         jfail(r, "%s: wanted at most %d arguments, found %d", what, n, args->n);
     if (!r->rc && used < args->named.n)
-        jfail(r, "%s: there is no argument of a name given, such as %.*s", what, JSHOW(args->named.keys[args->named.n - 1]));
+        jfail(r, "%s: there is no argument of a name given, such as %.*s", what,
+              JSHOW(args->named.keys[args->named.n - 1]));
     return r->rc ? -1 : 0;
 }
 
@@ -52,12 +54,14 @@ static struct jvalue range(struct jrun *r, const struct jargs *a)
     struct jvalue out = jlist(r, JF_RANGE), p[JMAX_ARGS];
     if (jbind(r, "range", "/start stop= step=", a, p))
         return out;
-    int64_t from = jgiven(p[1]) ? jwhole(r, p[0], 0) : 0, to = jwhole(r, jgiven(p[1]) ? p[1] : p[0], 0), step = jwhole(r, p[2], 1), most = (int64_t)1 << 60;
+    int64_t from = jgiven(p[1]) ? jwhole(r, p[0], 0) : 0, to = jwhole(r, jgiven(p[1]) ? p[1] : p[0], 0),
+            step = jwhole(r, p[2], 1), most = (int64_t)1 << 60;
     if (step == 0)
         jfail(r, "range: the step is 0");
     else if (from > most || from < -most || to > most || to < -most || step > most || step < -most)
         jfail(r, "range: a number is too large");
-    int64_t n = r->rc || (step > 0 ? from >= to : from <= to) ? 0 : (to - from + (step > 0 ? step - 1 : step + 1)) / step;
+    int64_t n =
+        r->rc || (step > 0 ? from >= to : from <= to) ? 0 : (to - from + (step > 0 ? step - 1 : step + 1)) / step;
     if (n > 100000)
         jfail(r, "range: more than 100000 numbers, the bound of the sandbox");
     if (r->rc)
@@ -156,7 +160,8 @@ static struct jvalue raise(struct jrun *r, const struct jargs *a)
 
 int jis_function(const char *s, size_t n)
 {
-    static const char *const names[] = {"raise_exception", "strftime_now", "namespace", "range", "dict", "cycler", "joiner", "lipsum", "self"};
+    static const char *const names[] = {"raise_exception", "strftime_now", "namespace", "range", "dict",
+                                        "cycler",          "joiner",       "lipsum",    "self"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (jsame(s, n, names[i]))
             return 1;

@@ -178,7 +178,8 @@ static void bind_rest(struct jrun *r, const struct jnode *n, const struct jargs 
 {
     struct jdict *vars = &r->scope->vars;
     struct jvalue kwargs = jdict(r, J_DICT), varargs = jlist(r, JF_TUPLE);
-    int caller = jfind_name(&args->named, "caller", 6), uses_caller = n->op & JUSES_CALLER && !is_free_argument(n, 0, jtext("caller"));
+    int caller = jfind_name(&args->named, "caller", 6),
+        uses_caller = n->op & JUSES_CALLER && !is_free_argument(n, 0, jtext("caller"));
     if (args->n > n->named.n && !(n->op & JUSES_VARARGS))
         jfail(r, "macro %.*s: wanted at most %d arguments, found %d", JSHOW(*n), n->named.n, args->n);
     for (int i = n->named.n; i < args->n && !r->rc; i++)
@@ -193,7 +194,9 @@ static void bind_rest(struct jrun *r, const struct jnode *n, const struct jargs 
             jfail(r, "macro %.*s has no argument %.*s", JSHOW(*n), JSHOW(key));
     }
     if (uses_caller)
-        jset(r, vars, "caller", 6, caller >= 0 && args->named.values[caller].kind != J_NONE ? args->named.values[caller] : jundefined("caller", 6));
+        jset(r, vars, "caller", 6,
+             caller >= 0 && args->named.values[caller].kind != J_NONE ? args->named.values[caller]
+                                                                      : jundefined("caller", 6));
     if (n->op & JUSES_KWARGS)
         jset(r, vars, "kwargs", 6, kwargs);
     if (n->op & JUSES_VARARGS)
@@ -292,7 +295,9 @@ static enum flow run_one(struct jrun *r, const struct jnode *n)
     case JN_SET: assign(r, n->c, jeval(r, n->a)); break;
     case JN_SETBLOCK: assign(r, n->c, chained(r, n, jcapture(r, &n->kids))); break;
     case JN_FILTERBLOCK: jwrite(r, r->out, chained(r, n, jcapture(r, &n->kids))); break;
-    case JN_MACRO: jset(r, &r->scope->vars, n->s, n->n, (struct jvalue){.kind = J_MACRO, .node = n, .scope = r->scope}); break;
+    case JN_MACRO:
+        jset(r, &r->scope->vars, n->s, n->n, (struct jvalue){.kind = J_MACRO, .node = n, .scope = r->scope});
+        break;
     case JN_CALLBLOCK: run_call(r, n); break;
     case JN_WITH: return run_with(r, n);
     case JN_GENERATION: run_generation(r, n); break;
@@ -315,7 +320,8 @@ static enum flow run(struct jrun *r, const struct jnodes *body)
     return GO_ON;
 }
 
-int jinja_render(const struct jinja *t, const json_t *variables, int64_t now, struct buf *out, struct jinja_spans *spans, struct error *err)
+int jinja_render(const struct jinja *t, const json_t *variables, int64_t now, struct buf *out,
+                 struct jinja_spans *spans, struct error *err)
 {
     struct buf text = BUF_INIT;
     struct jrun r = {.t = t, .out = &text, .now = now, .spans = spans, .err = err};

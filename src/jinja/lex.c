@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Template text to tokens. White space is decided here: "-" strips to both sides, a block or comment that begins a line loses the blanks before it (lstrip_blocks),
- * one that ends a line loses the line feed after it (trim_blocks), "+" keeps them; one line feed at the very end of the template is dropped. */
+/* Template text to tokens. White space is decided here: "-" strips to both sides, a block or comment that begins a line
+ * loses the blanks before it (lstrip_blocks), one that ends a line loses the line feed after it (trim_blocks), "+"
+ * keeps them; one line feed at the very end of the template is dropped. */
 #include "jinja/parts.h"
 
 #include "base/utf8.h"
@@ -9,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct lexer { struct jsource *s; const char *begin, *p, *end; int line, line_starting; };
+struct lexer {
+    struct jsource *s;
+    const char *begin, *p, *end;
+    int line, line_starting;
+};
 
 static int fail(const struct lexer *x, const char *what)
 {
@@ -53,7 +58,8 @@ static int push(struct lexer *x, enum jtoken_kind kind, const char *text, size_t
             return error_set_nomem(s->err, (size_t)cap * sizeof *more, "a template");
         if (s->n)
             memcpy(more, s->tokens, (size_t)s->n * sizeof *more);
-        s->tokens = more, s->cap = cap;
+        s->tokens = more;
+        s->cap = cap;
     }
     s->tokens[s->n++] = (struct jtoken){.kind = kind, .line = x->line, .s = text, .n = n};
     return 0;
@@ -93,7 +99,8 @@ static int push_data(struct lexer *x, const char *tag, char sign, int is_print)
     return to > from ? push(x, JT_DATA, from, (size_t)(to - from)) : 0;
 }
 
-/* What a backslash begins at p (behind it), as Python's unicode-escape reads it: bytes into out; returns the place behind, NULL for what is no character. */
+/* What a backslash begins at p (behind it), as Python's unicode-escape reads it: bytes into out; returns the place
+ * behind, NULL for what is no character. */
 static const char *escape(const char *p, const char *end, char out[5], size_t *n)
 {
     static const char from[] = "nrtbfav\\'\"", to[] = "\n\r\t\b\f\a\v\\'\"";

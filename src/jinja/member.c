@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Methods of lists, mappings, loops and cyclers, and the look-up of all. What changes a value in place does not exist, as in transformers' sandbox. */
+/* Methods of lists, mappings, loops and cyclers, and the look-up of all. What changes a value in place does not exist,
+ * as in transformers' sandbox. */
 #include "jinja/parts.h"
 
 #include <string.h>
 
-#define METHOD(name) static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+#define METHOD(name) \
+    static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
 
 METHOD(l_count)
 {
@@ -38,7 +40,10 @@ METHOD(l_copy)
     return out;
 }
 
-static const struct jentry of_lists[] = {{"count", "/value", l_count}, {"index", "/value start= stop=", l_index}, {"copy", NULL, l_copy}, {NULL, NULL, NULL}};
+static const struct jentry of_lists[] = {{"count", "/value", l_count},
+                                         {"index", "/value start= stop=", l_index},
+                                         {"copy", NULL, l_copy},
+                                         {NULL, NULL, NULL}};
 
 METHOD(d_keys)
 {
@@ -102,8 +107,10 @@ METHOD(d_fromkeys)
     return out;
 }
 
-static const struct jentry of_dicts[] = {{"keys", NULL, d_keys}, {"values", NULL, d_values}, {"items", NULL, d_items}, {"get", "/key default=", d_get}, {"copy", NULL, d_copy},
-                                         {"fromkeys", "/iterable value=", d_fromkeys}, {NULL, NULL, NULL}};
+static const struct jentry of_dicts[] = {{"keys", NULL, d_keys},   {"values", NULL, d_values},
+                                         {"items", NULL, d_items}, {"get", "/key default=", d_get},
+                                         {"copy", NULL, d_copy},   {"fromkeys", "/iterable value=", d_fromkeys},
+                                         {NULL, NULL, NULL}};
 static const struct jentry of_dict_itself[] = {{"fromkeys", "/iterable value=", d_fromkeys}, {NULL, NULL, NULL}};
 
 METHOD(o_cycle)
@@ -158,13 +165,19 @@ METHOD(n_is_integer)
 
 static const struct jentry of_floats[] = {{"is_integer", NULL, n_is_integer}, {NULL, NULL, NULL}};
 
-/* Python's others, which are named as not supported when they are called; and those that would change the value, which the sandbox hides. */
+/* Python's others, which are named as not supported when they are called; and those that would change the value, which
+ * the sandbox hides. */
 static const char *const foreign_string[] = {"encode", "translate", "maketrans", NULL};
-static const char *const foreign_number[] = {"bit_length", "bit_count", "as_integer_ratio", "conjugate", "to_bytes", "hex", "real", "imag", "numerator", "denominator", NULL};
+static const char *const foreign_number[] = {
+    "bit_length", "bit_count", "as_integer_ratio", "conjugate",   "to_bytes", "hex",
+    "real",       "imag",      "numerator",        "denominator", NULL};
 static const char *const foreign_range[] = {"start", "stop", "step", NULL};
 static const char *const hidden_dict[] = {"clear", "pop", "popitem", "setdefault", "update", NULL};
 static const char *const nothing[] = {NULL};
-struct methods { const struct jentry *tables[2]; const char *const *foreign, *const *hidden; };
+struct methods {
+    const struct jentry *tables[2];
+    const char *const *foreign, *const *hidden;
+};
 
 static struct methods methods_of(struct jvalue v)
 {
@@ -174,7 +187,8 @@ static struct methods methods_of(struct jvalue v)
     case J_LOOP: return (struct methods){{of_loops}, nothing, nothing};
     case J_CYCLER: return (struct methods){{of_cyclers}, nothing, nothing};
     case J_FLOAT: return (struct methods){{of_floats}, foreign_number, nothing};
-    case J_INT: case J_BOOL: return (struct methods){{NULL}, foreign_number, nothing};
+    case J_INT:
+    case J_BOOL: return (struct methods){{NULL}, foreign_number, nothing};
     case J_FUNCTION: return (struct methods){{jsame(v.s, v.n, "dict") ? of_dict_itself : NULL}, nothing, nothing};
     case J_LIST:
         if (v.list->form <= JF_RANGE)

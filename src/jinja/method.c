@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-#define METHOD(name) static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+#define METHOD(name) \
+    static struct jvalue name(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
 
 static int in_set(uint32_t cp, struct jvalue set)
 {
@@ -37,14 +38,27 @@ static struct jvalue strip(struct jrun *r, struct jvalue v, struct jvalue set, i
         return v;
     while (sides & 1 && from < to && (k = jchar(v.s + from, to - from, &cp)) && in_set(cp, set))
         from += k;
-    while (sides & 2 && to > from && (k = utf8_prev(v.s + from, to - from)) && utf8_decode(v.s + to - k, k, &cp) && in_set(cp, set))
+    while (sides & 2 && to > from && (k = utf8_prev(v.s + from, to - from)) && utf8_decode(v.s + to - k, k, &cp) &&
+           in_set(cp, set))
         to -= k;
     jcharge(r, (v.n - (to - from) + 1) * (set.kind == J_STRING ? set.n + 1 : 1));
     return jmark(jstring(v.s + from, to - from), v.safe);
 }
-METHOD(m_strip) { (void)a; return strip(r, v, p[0], 3); }
-METHOD(m_lstrip) { (void)a; return strip(r, v, p[0], 1); }
-METHOD(m_rstrip) { (void)a; return strip(r, v, p[0], 2); }
+METHOD(m_strip)
+{
+    (void)a;
+    return strip(r, v, p[0], 3);
+}
+METHOD(m_lstrip)
+{
+    (void)a;
+    return strip(r, v, p[0], 1);
+}
+METHOD(m_rstrip)
+{
+    (void)a;
+    return strip(r, v, p[0], 2);
+}
 
 static struct jvalue part(struct jvalue v, size_t from, size_t to)
 {
@@ -116,8 +130,16 @@ static struct jvalue split(struct jrun *r, struct jvalue v, const struct jvalue 
         turn_round(out.list);
     return out;
 }
-METHOD(m_split) { (void)a; return split(r, v, p, 0); }
-METHOD(m_rsplit) { (void)a; return split(r, v, p, 1); }
+METHOD(m_split)
+{
+    (void)a;
+    return split(r, v, p, 0);
+}
+METHOD(m_rsplit)
+{
+    (void)a;
+    return split(r, v, p, 1);
+}
 
 static int ends_line(uint32_t cp)
 {
@@ -186,11 +208,20 @@ static struct jvalue has_affix(struct jrun *r, struct jvalue v, const struct jva
     if (p[0].kind != J_LIST || p[0].list->form != JF_TUPLE)
         jfail(r, "startswith, endswith: wanted a string or a tuple of them");
     for (int i = 0; !r->rc && i < p[0].list->n && !yes; i++)
-        yes = !need_string(r, p[0].list->items[i], "startswith, endswith") && inside && meets(v, p[0].list->items[i], at_end);
+        yes = !need_string(r, p[0].list->items[i], "startswith, endswith") && inside &&
+              meets(v, p[0].list->items[i], at_end);
     return jbool(yes);
 }
-METHOD(m_startswith) { (void)a; return has_affix(r, v, p, 0); }
-METHOD(m_endswith) { (void)a; return has_affix(r, v, p, 1); }
+METHOD(m_startswith)
+{
+    (void)a;
+    return has_affix(r, v, p, 0);
+}
+METHOD(m_endswith)
+{
+    (void)a;
+    return has_affix(r, v, p, 1);
+}
 
 METHOD(m_removeprefix)
 {
@@ -254,8 +285,16 @@ static struct jvalue find(struct jrun *r, struct jvalue v, const struct jvalue *
     const char *at = r->rc ? NULL : search(v, p[0], right);
     return jint(at ? from + (int64_t)utf8_count(v.s, (size_t)(at - v.s)) : -1);
 }
-METHOD(m_find) { (void)a; return find(r, v, p, 0); }
-METHOD(m_rfind) { (void)a; return find(r, v, p, 1); }
+METHOD(m_find)
+{
+    (void)a;
+    return find(r, v, p, 0);
+}
+METHOD(m_rfind)
+{
+    (void)a;
+    return find(r, v, p, 1);
+}
 
 static struct jvalue found(struct jrun *r, struct jvalue at)
 {
@@ -263,8 +302,16 @@ static struct jvalue found(struct jrun *r, struct jvalue at)
         jfail(r, "index: what is looked for is not there");
     return at;
 }
-METHOD(m_index) { (void)a; return found(r, find(r, v, p, 0)); }
-METHOD(m_rindex) { (void)a; return found(r, find(r, v, p, 1)); }
+METHOD(m_index)
+{
+    (void)a;
+    return found(r, find(r, v, p, 0));
+}
+METHOD(m_rindex)
+{
+    (void)a;
+    return found(r, find(r, v, p, 1));
+}
 
 METHOD(m_count)
 {
@@ -306,8 +353,16 @@ static struct jvalue in_three(struct jrun *r, struct jvalue v, struct jvalue by,
     jpush(r, out.list, at ? part(v, n + by.n, v.n) : part(v, n, v.n));
     return out;
 }
-METHOD(m_partition) { (void)a; return in_three(r, v, p[0], 0); }
-METHOD(m_rpartition) { (void)a; return in_three(r, v, p[0], 1); }
+METHOD(m_partition)
+{
+    (void)a;
+    return in_three(r, v, p[0], 0);
+}
+METHOD(m_rpartition)
+{
+    (void)a;
+    return in_three(r, v, p[0], 1);
+}
 
 /* side: 'l' to the left, 'r' to the right, 'c' to the middle, 'z' zeros behind a sign. */
 static struct jvalue pad(struct jrun *r, struct jvalue v, const struct jvalue *p, int side)
@@ -334,9 +389,21 @@ static struct jvalue pad(struct jrun *r, struct jvalue v, const struct jvalue *p
         buf_append(&b, fill.s, fill.n);
     return jmark(jtake(r, &b), v.safe);
 }
-METHOD(m_ljust) { (void)a; return pad(r, v, p, 'l'); }
-METHOD(m_rjust) { (void)a; return pad(r, v, p, 'r'); }
-METHOD(m_center) { (void)a; return pad(r, v, p, 'c'); }
+METHOD(m_ljust)
+{
+    (void)a;
+    return pad(r, v, p, 'l');
+}
+METHOD(m_rjust)
+{
+    (void)a;
+    return pad(r, v, p, 'r');
+}
+METHOD(m_center)
+{
+    (void)a;
+    return pad(r, v, p, 'c');
+}
 
 METHOD(m_zfill)
 {
@@ -365,7 +432,11 @@ METHOD(m_expandtabs)
     return jmark(jtake(r, &b), v.safe);
 }
 
-METHOD(m_format) { (void)p; return jformat(r, v, a); }
+METHOD(m_format)
+{
+    (void)p;
+    return jformat(r, v, a);
+}
 
 METHOD(m_format_map)
 {
@@ -377,11 +448,31 @@ METHOD(m_format_map)
 }
 
 const struct jentry jstring_methods[] = {
-    {"strip", "/chars=", m_strip}, {"lstrip", "/chars=", m_lstrip}, {"rstrip", "/chars=", m_rstrip}, {"split", "sep= maxsplit=", m_split}, {"rsplit", "sep= maxsplit=", m_rsplit},
-    {"splitlines", "keepends=", m_splitlines}, {"startswith", "/prefix start= end=", m_startswith}, {"endswith", "/suffix start= end=", m_endswith},
-    {"removeprefix", "/prefix", m_removeprefix}, {"removesuffix", "/suffix", m_removesuffix}, {"replace", "/old new count=", m_replace}, {"find", "/sub start= end=", m_find},
-    {"rfind", "/sub start= end=", m_rfind}, {"index", "/sub start= end=", m_index}, {"rindex", "/sub start= end=", m_rindex}, {"count", "/sub start= end=", m_count},
-    {"join", "/iterable", m_join}, {"partition", "/sep", m_partition}, {"rpartition", "/sep", m_rpartition}, {"ljust", "/width fillchar=", m_ljust},
-    {"rjust", "/width fillchar=", m_rjust}, {"center", "/width fillchar=", m_center}, {"zfill", "/width", m_zfill}, {"expandtabs", "tabsize=", m_expandtabs},
-    {"format", "*", m_format}, {"format_map", "/mapping", m_format_map}, {NULL, NULL, NULL},
+    {"strip", "/chars=", m_strip},
+    {"lstrip", "/chars=", m_lstrip},
+    {"rstrip", "/chars=", m_rstrip},
+    {"split", "sep= maxsplit=", m_split},
+    {"rsplit", "sep= maxsplit=", m_rsplit},
+    {"splitlines", "keepends=", m_splitlines},
+    {"startswith", "/prefix start= end=", m_startswith},
+    {"endswith", "/suffix start= end=", m_endswith},
+    {"removeprefix", "/prefix", m_removeprefix},
+    {"removesuffix", "/suffix", m_removesuffix},
+    {"replace", "/old new count=", m_replace},
+    {"find", "/sub start= end=", m_find},
+    {"rfind", "/sub start= end=", m_rfind},
+    {"index", "/sub start= end=", m_index},
+    {"rindex", "/sub start= end=", m_rindex},
+    {"count", "/sub start= end=", m_count},
+    {"join", "/iterable", m_join},
+    {"partition", "/sep", m_partition},
+    {"rpartition", "/sep", m_rpartition},
+    {"ljust", "/width fillchar=", m_ljust},
+    {"rjust", "/width fillchar=", m_rjust},
+    {"center", "/width fillchar=", m_center},
+    {"zfill", "/width", m_zfill},
+    {"expandtabs", "tabsize=", m_expandtabs},
+    {"format", "*", m_format},
+    {"format_map", "/mapping", m_format_map},
+    {NULL, NULL, NULL},
 };

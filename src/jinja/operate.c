@@ -162,7 +162,8 @@ struct jvalue jbinary(struct jrun *r, int op, struct jvalue a, struct jvalue b)
         return arithmetic(r, op, a, b);
     if (op == '+' && a.kind == J_STRING && b.kind == J_STRING)
         return join_texts(r, a, b);
-    if (op == '+' && a.kind == J_LIST && is_sequence(a) && b.kind == J_LIST && is_sequence(b) && is_tuple(a) == is_tuple(b))
+    if (op == '+' && a.kind == J_LIST && is_sequence(a) && b.kind == J_LIST && is_sequence(b) &&
+        is_tuple(a) == is_tuple(b))
         return add_lists(r, a, b);
     if (op == '*' && is_sequence(a) && (b.kind == J_INT || b.kind == J_BOOL))
         return repeat(r, a, b.i);
@@ -174,7 +175,8 @@ struct jvalue jbinary(struct jrun *r, int op, struct jvalue a, struct jvalue b)
     if (u)
         jfail(r, "'%.*s' is undefined", JSHOW(*u));
     else
-        jfail(r, "\"%c%s\" does not go with values of these kinds", op & 255, op >> 8 ? (op >> 8) == '/' ? "/" : "*" : "");
+        jfail(r, "\"%c%s\" does not go with values of these kinds", op & 255,
+              op >> 8 ? (op >> 8) == '/' ? "/" : "*" : "");
     return a;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokens to the tree, by Jinja's own precedences: condition, or, and, not, comparison, + -, ~, * / // %, **, sign, then attributes, items, calls, filters and tests. */
+/* Tokens to the tree, by Jinja's own precedences: condition, or, and, not, comparison, + -, ~, * / // %, **, sign, then
+ * attributes, items, calls, filters and tests. */
 #include "jinja/parser.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ const struct jtoken *parse_now(const struct parser *p)
 void parse_fail(struct parser *p, int code, const char *what, const char *name, size_t n)
 {
     if (!p->rc)
-        p->rc = error_set(p->s->err, code, "%s: chat template, line %d: %s%s%.*s%s", p->s->name, parse_now(p)->line, what, n ? " \"" : "", (int)(n < 60 ? n : 60), name, n ? "\"" : "");
+        p->rc = error_set(p->s->err, code, "%s: chat template, line %d: %s%s%.*s%s", p->s->name, parse_now(p)->line,
+                          what, n ? " \"" : "", (int)(n < 60 ? n : 60), name, n ? "\"" : "");
 }
 
 void parse_wanted(struct parser *p, const char *what)
@@ -36,7 +38,8 @@ struct jnode *parse_node(struct parser *p, enum jnode_kind kind)
         p->rc = p->rc ? p->rc : error_set_nomem(p->s->err, sizeof *n, "a template");
         return &none;
     }
-    n->kind = kind, n->line = parse_now(p)->line;
+    n->kind = kind;
+    n->line = parse_now(p)->line;
     return n;
 }
 
@@ -51,7 +54,8 @@ void parse_add(struct parser *p, struct jnodes *list, struct jnode *n)
         }
         if (list->n)
             memcpy(more, list->items, (size_t)list->n * sizeof *more);
-        list->items = more, list->cap = cap;
+        list->items = more;
+        list->cap = cap;
     }
     list->items[list->n++] = n;
 }
@@ -93,7 +97,8 @@ struct jnode *parse_named(struct parser *p, enum jnode_kind kind)
         parse_wanted(p, "a name");
         return n;
     }
-    n->s = parse_now(p)->s, n->n = parse_now(p)->n;
+    n->s = parse_now(p)->s;
+    n->n = parse_now(p)->n;
     p->at++;
     return n;
 }
@@ -122,7 +127,8 @@ static void arguments(struct parser *p, struct jnode *call)
     while (!p->rc && !parse_is_op(p, ")")) {
         const struct jtoken *next = &p->s->tokens[p->at + (parse_now(p)->kind != JT_END)];
         int is_keyword = parse_now(p)->kind == JT_NAME && next->kind == JT_OP && jsame(next->s, next->n, "=");
-        int late = call->c || (!is_keyword && !parse_is_op(p, "*") && !parse_is_op(p, "**") && (call->b || call->named.n));
+        int late =
+            call->c || (!is_keyword && !parse_is_op(p, "*") && !parse_is_op(p, "**") && (call->b || call->named.n));
         if (late || (call->b && parse_is_op(p, "*")))
             parse_fail(p, ERROR_DATA, "an argument stands behind those that come last", "", 0);
         if (parse_skip_op(p, "*"))
@@ -143,7 +149,11 @@ static struct jnode *constant(struct parser *p, int op)
 {
     struct jnode *n = parse_node(p, JN_CONST);
     const struct jtoken *t = parse_now(p);
-    n->op = op, n->s = t->s, n->n = t->n, n->i = t->i, n->d = t->d;
+    n->op = op;
+    n->s = t->s;
+    n->n = t->n;
+    n->i = t->i;
+    n->d = t->d;
     p->at++;
     return n;
 }
@@ -160,7 +170,8 @@ static struct jnode *string(struct parser *p)
         }
         memcpy(joined, n->s, n->n);
         memcpy(joined + n->n, parse_now(p)->s, parse_now(p)->n);
-        n->s = joined, n->n += parse_now(p)->n;
+        n->s = joined;
+        n->n += parse_now(p)->n;
         p->at++;
     }
     return n;
@@ -201,7 +212,11 @@ static struct jnode *dict(struct parser *p)
 
 static struct jnode *primary(struct parser *p)
 {
-    static const struct { const char *word; int op; } words[] = {{"none", JCONST_NONE}, {"None", JCONST_NONE}, {"true", JCONST_TRUE}, {"True", JCONST_TRUE}, {"false", JCONST_FALSE}, {"False", JCONST_FALSE}};
+    static const struct {
+        const char *word;
+        int op;
+    } words[] = {{"none", JCONST_NONE}, {"None", JCONST_NONE},   {"true", JCONST_TRUE},
+                 {"True", JCONST_TRUE}, {"false", JCONST_FALSE}, {"False", JCONST_FALSE}};
     switch (parse_now(p)->kind) {
     case JT_STRING: return string(p);
     case JT_INT: return constant(p, JCONST_INT);
@@ -210,7 +225,8 @@ static struct jnode *primary(struct parser *p)
         for (size_t i = 0; i < sizeof words / sizeof *words; i++)
             if (parse_is_word(p, words[i].word))
                 return constant(p, words[i].op);
-        p->uses |= (parse_is_word(p, "caller") ? JUSES_CALLER : 0) | (parse_is_word(p, "varargs") ? JUSES_VARARGS : 0) | (parse_is_word(p, "kwargs") ? JUSES_KWARGS : 0);
+        p->uses |= (parse_is_word(p, "caller") ? JUSES_CALLER : 0) | (parse_is_word(p, "varargs") ? JUSES_VARARGS : 0) |
+                   (parse_is_word(p, "kwargs") ? JUSES_KWARGS : 0);
         return parse_named(p, JN_NAME);
     default:
         if (parse_skip_op(p, "("))
@@ -369,7 +385,8 @@ static struct jnode *binary(struct parser *p, int level)
             struct jnode *outer = parse_node(p, JN_BINARY);
             outer->op = JOP(levels[level][i][0], levels[level][i][1]);
             p->at++;
-            outer->a = n, outer->b = binary(p, level + 1);
+            outer->a = n;
+            outer->b = binary(p, level + 1);
             n = outer;
             again = 1;
         }
@@ -390,8 +407,10 @@ static struct jnode *compare(struct parser *p)
         if (!op && parse_skip_word(p, "in"))
             op = 'i';
         const struct jtoken *next = &p->s->tokens[p->at + (parse_now(p)->kind != JT_END)];
-        if (!op && parse_is_word(p, "not") && next->kind == JT_NAME && jsame(next->s, next->n, "in"))
-            op = 'n', p->at += 2;
+        if (!op && parse_is_word(p, "not") && next->kind == JT_NAME && jsame(next->s, next->n, "in")) {
+            op = 'n';
+            p->at += 2;
+        }
         if (!op)
             break;
         if (!n) {
@@ -399,7 +418,8 @@ static struct jnode *compare(struct parser *p)
             n->a = first;
         }
         struct jnode *right = parse_node(p, JN_UNARY);
-        right->op = op, right->a = binary(p, 0);
+        right->op = op;
+        right->a = binary(p, 0);
         parse_add(p, &n->kids, right);
     }
     return n ? n : first;
@@ -421,7 +441,8 @@ static struct jnode *conjunction(struct parser *p, int is_or)
     struct jnode *n = is_or ? conjunction(p, 0) : negation(p);
     while (!p->rc && parse_skip_word(p, is_or ? "or" : "and")) {
         struct jnode *outer = parse_node(p, is_or ? JN_OR : JN_AND);
-        outer->a = n, outer->b = is_or ? conjunction(p, 0) : negation(p);
+        outer->a = n;
+        outer->b = is_or ? conjunction(p, 0) : negation(p);
         n = outer;
     }
     return n;
@@ -439,7 +460,8 @@ struct jnode *parse_expression(struct parser *p)
     struct jnode *n = p->rc ? parse_node(p, JN_CONST) : parse_plain(p);
     while (!p->rc && parse_skip_word(p, "if")) {
         struct jnode *outer = parse_node(p, JN_COND);
-        outer->b = parse_plain(p), outer->a = n;
+        outer->b = parse_plain(p);
+        outer->a = n;
         if (parse_skip_word(p, "else"))
             outer->c = parse_expression(p);
         n = outer;

@@ -6,7 +6,12 @@
 #include "jinja/parts.h"
 
 enum { PARSE_DEPTH = 150 };
-struct parser { struct jinja *t; struct jsource *s; int at, depth, rc, in_loop, uses; }; /* uses: JUSES_* seen since a macro began */
+/* uses: JUSES_* seen since a macro began */
+struct parser {
+    struct jinja *t;
+    struct jsource *s;
+    int at, depth, rc, in_loop, uses;
+};
 
 const struct jtoken *parse_now(const struct parser *p);
 void parse_fail(struct parser *p, int code, const char *what, const char *name, size_t n);

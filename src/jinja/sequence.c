@@ -59,7 +59,11 @@ static struct jvalue many(struct jrun *r, struct jvalue v, struct jvalue paths, 
     return out;
 }
 
-struct sorting { struct jrun *r; struct jvalue *items, *keys, *spare_items, *spare_keys; int reverse; };
+struct sorting {
+    struct jrun *r;
+    struct jvalue *items, *keys, *spare_items, *spare_keys;
+    int reverse;
+};
 
 /* Merge sort: equal elements keep their order. */
 static void merge_sort(struct sorting *s, int from, int to)
@@ -184,8 +188,16 @@ static struct jvalue extreme(struct jrun *r, struct jvalue v, const struct jvalu
     }
     return best;
 }
-static struct jvalue f_min(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a) { (void)a; return extreme(r, v, p, -1); }
-static struct jvalue f_max(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a) { (void)a; return extreme(r, v, p, 1); }
+static struct jvalue f_min(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+{
+    (void)a;
+    return extreme(r, v, p, -1);
+}
+static struct jvalue f_max(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+{
+    (void)a;
+    return extreme(r, v, p, 1);
+}
 
 static struct jvalue f_sum(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
 {
@@ -243,20 +255,39 @@ static struct jvalue choose(struct jrun *r, struct jvalue v, const struct jargs 
     int has_test = a->n > by_attribute;
     if (by_attribute && !a->n)
         jfail(r, "selectattr, rejectattr: wanted the name of an attribute");
-    if (!r->rc && has_test && (a->values[by_attribute].kind != J_STRING || !jinja_is_test(a->values[by_attribute].s, a->values[by_attribute].n)))
+    if (!r->rc && has_test &&
+        (a->values[by_attribute].kind != J_STRING ||
+         !jinja_is_test(a->values[by_attribute].s, a->values[by_attribute].n)))
         junavailable(r, "not supported: select with that test");
     for (int i = 0; items && i < items->n && !r->rc; i++) {
         struct jvalue x = by_attribute ? jgetter(r, items->items[i], a->values[0], jmissing()) : items->items[i];
-        int yes = has_test && !r->rc ? jtest(r, a->values[by_attribute].s, a->values[by_attribute].n, x, &rest) : jtrue(x);
+        int yes =
+            has_test && !r->rc ? jtest(r, a->values[by_attribute].s, a->values[by_attribute].n, x, &rest) : jtrue(x);
         if (yes == wanted)
             jpush(r, out.list, items->items[i]);
     }
     return out;
 }
-static struct jvalue f_select(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a) { (void)p; return choose(r, v, a, 0, 1); }
-static struct jvalue f_reject(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a) { (void)p; return choose(r, v, a, 0, 0); }
-static struct jvalue f_selectattr(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a) { (void)p; return choose(r, v, a, 1, 1); }
-static struct jvalue f_rejectattr(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a) { (void)p; return choose(r, v, a, 1, 0); }
+static struct jvalue f_select(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+{
+    (void)p;
+    return choose(r, v, a, 0, 1);
+}
+static struct jvalue f_reject(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+{
+    (void)p;
+    return choose(r, v, a, 0, 0);
+}
+static struct jvalue f_selectattr(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+{
+    (void)p;
+    return choose(r, v, a, 1, 1);
+}
+static struct jvalue f_rejectattr(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
+{
+    (void)p;
+    return choose(r, v, a, 1, 0);
+}
 
 static struct jvalue f_first(struct jrun *r, struct jvalue v, const struct jvalue *p, const struct jargs *a)
 {
@@ -375,9 +406,25 @@ static struct jvalue f_items(struct jrun *r, struct jvalue v, const struct jvalu
 }
 
 const struct jentry jsequence_filters[] = {
-    {"sort", "reverse= case_sensitive= attribute=", f_sort}, {"dictsort", "case_sensitive= by= reverse=", f_dictsort}, {"unique", "case_sensitive= attribute=", f_unique},
-    {"groupby", "attribute default= case_sensitive=", f_groupby}, {"min", "case_sensitive= attribute=", f_min}, {"max", "case_sensitive= attribute=", f_max},
-    {"sum", "attribute= start=", f_sum}, {"map", "*", f_map}, {"select", "*", f_select}, {"reject", "*", f_reject}, {"selectattr", "*", f_selectattr},
-    {"rejectattr", "*", f_rejectattr}, {"first", NULL, f_first}, {"last", NULL, f_last}, {"list", NULL, f_list}, {"reverse", NULL, f_reverse},
-    {"join", "d= attribute=", f_join}, {"batch", "linecount fill_with=", f_batch}, {"slice", "slices fill_with=", f_slice}, {"items", NULL, f_items}, {NULL, NULL, NULL},
+    {"sort", "reverse= case_sensitive= attribute=", f_sort},
+    {"dictsort", "case_sensitive= by= reverse=", f_dictsort},
+    {"unique", "case_sensitive= attribute=", f_unique},
+    {"groupby", "attribute default= case_sensitive=", f_groupby},
+    {"min", "case_sensitive= attribute=", f_min},
+    {"max", "case_sensitive= attribute=", f_max},
+    {"sum", "attribute= start=", f_sum},
+    {"map", "*", f_map},
+    {"select", "*", f_select},
+    {"reject", "*", f_reject},
+    {"selectattr", "*", f_selectattr},
+    {"rejectattr", "*", f_rejectattr},
+    {"first", NULL, f_first},
+    {"last", NULL, f_last},
+    {"list", NULL, f_list},
+    {"reverse", NULL, f_reverse},
+    {"join", "d= attribute=", f_join},
+    {"batch", "linecount fill_with=", f_batch},
+    {"slice", "slices fill_with=", f_slice},
+    {"items", NULL, f_items},
+    {NULL, NULL, NULL},
 };

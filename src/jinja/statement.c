@@ -63,7 +63,8 @@ static struct jnode *target(struct parser *p, int with_attribute)
         return first;
     n = parse_node(p, JN_LIST);
     parse_add(p, &n->kids, first);
-    while (parse_skip_op(p, ",") && !parse_is_op(p, "=") && !parse_is_op(p, ")") && !parse_is_word(p, "in") && parse_now(p)->kind != JT_BLOCK_END)
+    while (parse_skip_op(p, ",") && !parse_is_op(p, "=") && !parse_is_op(p, ")") && !parse_is_word(p, "in") &&
+           parse_now(p)->kind != JT_BLOCK_END)
         parse_add(p, &n->kids, one_target(p, with_attribute));
     return n;
 }
@@ -236,9 +237,13 @@ static struct jnode *parse_jump(struct parser *p)
 
 static struct jnode *statement(struct parser *p)
 {
-    static const struct { const char *word; struct jnode *(*parse)(struct parser *); } known[] = {
-        {"if", parse_if}, {"for", parse_for}, {"set", parse_set}, {"macro", parse_macro}, {"call", parse_call}, {"filter", parse_filter}, {"with", parse_with},
-        {"generation", parse_generation}, {"print", parse_print},
+    static const struct {
+        const char *word;
+        struct jnode *(*parse)(struct parser *);
+    } known[] = {
+        {"if", parse_if},       {"for", parse_for},       {"set", parse_set},   {"macro", parse_macro},
+        {"call", parse_call},   {"filter", parse_filter}, {"with", parse_with}, {"generation", parse_generation},
+        {"print", parse_print},
     };
     const struct jtoken *t = parse_now(p);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)

@@ -14,18 +14,34 @@ static int is_collection(struct jvalue v, int indexed)
 
 static int is_callable(struct jvalue v)
 {
-    return v.kind == J_MACRO || v.kind == J_METHOD || v.kind == J_FUNCTION || v.kind == J_UNDEFINED || v.kind == J_LOOP || v.kind == J_JOINER;
+    return v.kind == J_MACRO || v.kind == J_METHOD || v.kind == J_FUNCTION || v.kind == J_UNDEFINED ||
+           v.kind == J_LOOP || v.kind == J_JOINER;
 }
 
 /* The tests that look at a value's kind: 1, 0, or -1 for another name. */
 static int kind_test(const char *s, size_t n, struct jvalue v)
 {
-    const struct { const char *name; int yes; } kinds[] = {
-        {"defined", v.kind != J_UNDEFINED}, {"undefined", v.kind == J_UNDEFINED}, {"none", v.kind == J_NONE}, {"string", v.kind == J_STRING}, {"mapping", v.kind == J_DICT},
-        {"iterable", is_collection(v, 0)}, {"sequence", is_collection(v, 1)}, {"number", jis_number(v)}, {"integer", v.kind == J_INT}, {"float", v.kind == J_FLOAT},
-        {"boolean", v.kind == J_BOOL}, {"true", v.kind == J_BOOL && v.i}, {"false", v.kind == J_BOOL && !v.i}, {"callable", is_callable(v)},
+    const struct {
+        const char *name;
+        int yes;
+    } kinds[] = {
+        {"defined", v.kind != J_UNDEFINED},
+        {"undefined", v.kind == J_UNDEFINED},
+        {"none", v.kind == J_NONE},
+        {"string", v.kind == J_STRING},
+        {"mapping", v.kind == J_DICT},
+        {"iterable", is_collection(v, 0)},
+        {"sequence", is_collection(v, 1)},
+        {"number", jis_number(v)},
+        {"integer", v.kind == J_INT},
+        {"float", v.kind == J_FLOAT},
+        {"boolean", v.kind == J_BOOL},
+        {"true", v.kind == J_BOOL && v.i},
+        {"false", v.kind == J_BOOL && !v.i},
+        {"callable", is_callable(v)},
         {"escaped", v.kind == J_STRING && v.safe},
-        {"filter", v.kind == J_STRING && jinja_is_filter(v.s, v.n)}, {"test", v.kind == J_STRING && jinja_is_test(v.s, v.n)},
+        {"filter", v.kind == J_STRING && jinja_is_filter(v.s, v.n)},
+        {"test", v.kind == J_STRING && jinja_is_test(v.s, v.n)},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (jsame(s, n, kinds[i].name))
@@ -49,16 +65,21 @@ static int is_same(struct jrun *r, struct jvalue a, struct jvalue b)
 {
     if (a.kind != b.kind)
         return 0;
-    if (a.kind == J_LIST || a.kind == J_DICT || a.kind == J_NAMESPACE || a.kind == J_METHOD || a.kind == J_LOOP || a.kind == J_CYCLER || a.kind == J_JOINER)
+    if (a.kind == J_LIST || a.kind == J_DICT || a.kind == J_NAMESPACE || a.kind == J_METHOD || a.kind == J_LOOP ||
+        a.kind == J_CYCLER || a.kind == J_JOINER)
         return a.dict == b.dict;
     return a.kind != J_UNDEFINED && a.safe == b.safe && jequal(r, a, b);
 }
 
 static int compare_test(struct jrun *r, const char *s, size_t n, struct jvalue v, struct jvalue other)
 {
-    static const struct { const char *name; char op; } known[] = {
-        {"eq", '='}, {"equalto", '='}, {"==", '='}, {"ne", '!'}, {"!=", '!'}, {"lt", '<'}, {"lessthan", '<'}, {"<", '<'}, {"le", 'l'}, {"<=", 'l'},
-        {"gt", '>'}, {"greaterthan", '>'}, {">", '>'}, {"ge", 'g'}, {">=", 'g'},
+    static const struct {
+        const char *name;
+        char op;
+    } known[] = {
+        {"eq", '='}, {"equalto", '='},     {"==", '='}, {"ne", '!'}, {"!=", '!'},
+        {"lt", '<'}, {"lessthan", '<'},    {"<", '<'},  {"le", 'l'}, {"<=", 'l'},
+        {"gt", '>'}, {"greaterthan", '>'}, {">", '>'},  {"ge", 'g'}, {">=", 'g'},
     };
     char op = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -82,11 +103,18 @@ static int case_test(struct jrun *r, const char *method, struct jvalue v)
 
 int jtest(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct jargs *args)
 {
-    int yes = kind_test(s, n, v), alone = yes >= 0 || jsame(s, n, "odd") || jsame(s, n, "even") || jsame(s, n, "upper") || jsame(s, n, "lower");
+    int yes = kind_test(s, n, v),
+        alone = yes >= 0 || jsame(s, n, "odd") || jsame(s, n, "even") || jsame(s, n, "upper") || jsame(s, n, "lower");
     struct jvalue p[JMAX_ARGS];
     char name[32];
     snprintf(name, sizeof name, "%.*s", (int)n, s);
-    if (jbind(r, name, alone ? NULL : jsame(s, n, "in") ? "seq" : jsame(s, n, "divisibleby") ? "num" : jsame(s, n, "sameas") ? "other" : "/other", args, p))
+    if (jbind(r, name,
+              alone                        ? NULL
+              : jsame(s, n, "in")          ? "seq"
+              : jsame(s, n, "divisibleby") ? "num"
+              : jsame(s, n, "sameas")      ? "other"
+                                           : "/other",
+              args, p))
         return 0;
     if (yes >= 0)
         return yes;
@@ -105,8 +133,9 @@ int jtest(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct
 
 int jinja_is_test(const char *s, size_t n)
 {
-    static const char *const names[] = {"odd", "even", "divisibleby", "upper", "lower", "in", "sameas", "eq", "equalto", "==", "ne", "!=", "lt", "lessthan", "<", "le", "<=",
-                                        "gt", "greaterthan", ">", "ge", ">="};
+    static const char *const names[] = {"odd",     "even", "divisibleby", "upper", "lower", "in",       "sameas", "eq",
+                                        "equalto", "==",   "ne",          "!=",    "lt",    "lessthan", "<",      "le",
+                                        "<=",      "gt",   "greaterthan", ">",     "ge",    ">="};
     if (kind_test(s, n, jundefined("", 0)) >= 0)
         return 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

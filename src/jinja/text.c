@@ -33,7 +33,8 @@ void jfloat_text(struct buf *out, double d, int json)
     exponent = atoi(strchr(text, 'e') + 1);
     buf_puts(out, signbit(d) ? "-" : "");
     if (exponent < -4 || exponent >= 16) {
-        buf_printf(out, "%c%s%.*se%c%02d", digits[0], n > 1 ? "." : "", n - 1, digits + 1, exponent < 0 ? '-' : '+', abs(exponent));
+        buf_printf(out, "%c%s%.*se%c%02d", digits[0], n > 1 ? "." : "", n - 1, digits + 1, exponent < 0 ? '-' : '+',
+                   abs(exponent));
         return;
     }
     if (exponent < 0) {
@@ -52,8 +53,13 @@ void jfloat_text(struct buf *out, double d, int json)
 int jprintable(uint32_t cp)
 {
     switch (utf8proc_category((utf8proc_int32_t)cp)) {
-    case UTF8PROC_CATEGORY_CC: case UTF8PROC_CATEGORY_CF: case UTF8PROC_CATEGORY_CS: case UTF8PROC_CATEGORY_CO: case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_ZL: case UTF8PROC_CATEGORY_ZP: return 0;
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CS:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP: return 0;
     case UTF8PROC_CATEGORY_ZS: return cp == ' ';
     default: return 1;
     }
@@ -94,13 +100,21 @@ static void repr_dict(struct jrun *r, struct buf *out, const struct jdict *d)
 
 static void repr_list(struct jrun *r, struct buf *out, const struct jlist *l)
 {
-    static const char *const around[][2] = {{"[", "]"}, {"(", ")"}, {"(", ")"}, {"", ""}, {"dict_keys([", "])"}, {"dict_values([", "])"}, {"dict_items([", "])"}, {"", ""}};
+    static const char *const around[][2] = {{"[", "]"},
+                                            {"(", ")"},
+                                            {"(", ")"},
+                                            {"", ""},
+                                            {"dict_keys([", "])"},
+                                            {"dict_values([", "])"},
+                                            {"dict_items([", "])"},
+                                            {"", ""}};
     if (l->form == JF_GENERATOR) {
         jfail(r, "a generator cannot be written; end the chain of filters with |list");
         return;
     }
     if (l->form == JF_RANGE) {
-        buf_printf(out, l->step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)", (long long)l->start, (long long)l->stop, (long long)l->step);
+        buf_printf(out, l->step == 1 ? "range(%lld, %lld)" : "range(%lld, %lld, %lld)", (long long)l->start,
+                   (long long)l->stop, (long long)l->step);
         return;
     }
     buf_puts(out, around[l->form][0]);
@@ -138,7 +152,8 @@ void jwrite(struct jrun *r, struct buf *out, struct jvalue v)
     if (r->rc)
         return;
     switch (v.kind) {
-    case J_UNDEFINED: case J_MISSING: break;
+    case J_UNDEFINED:
+    case J_MISSING: break;
     case J_NONE: buf_puts(out, "None"); break;
     case J_BOOL: buf_puts(out, v.i ? "True" : "False"); break;
     case J_INT: buf_printf(out, "%lld", (long long)v.i); break;
@@ -302,7 +317,8 @@ void jdump(struct jrun *r, struct buf *out, struct jvalue v, const struct jdump 
     else if (v.kind == J_INT)
         jwrite(r, out, v);
     else
-        jfail(r, v.kind == J_UNDEFINED ? "tojson: the value is undefined" : "tojson: the value is no data (a list of filters ends with |list)");
+        jfail(r, v.kind == J_UNDEFINED ? "tojson: the value is undefined"
+                                       : "tojson: the value is no data (a list of filters ends with |list)");
     jcharge(r, out->len - before);
     if (out->len > max_text)
         jfail(r, "writes more than %zu MiB", max_text >> 20);

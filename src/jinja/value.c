@@ -81,14 +81,38 @@ size_t jchar(const char *s, size_t n, uint32_t *cp)
     return k || !n ? k : 1;
 }
 
-struct jvalue jundefined(const char *name, size_t n) { return (struct jvalue){.kind = J_UNDEFINED, .s = name, .n = n}; }
-struct jvalue jmissing(void) { return (struct jvalue){.kind = J_MISSING, .s = ""}; }
-struct jvalue jnone(void) { return (struct jvalue){.kind = J_NONE}; }
-struct jvalue jbool(int b) { return (struct jvalue){.kind = J_BOOL, .i = b != 0}; }
-struct jvalue jint(int64_t i) { return (struct jvalue){.kind = J_INT, .i = i}; }
-struct jvalue jfloat(double d) { return (struct jvalue){.kind = J_FLOAT, .d = d}; }
-struct jvalue jstring(const char *s, size_t n) { return (struct jvalue){.kind = J_STRING, .s = s, .n = n}; }
-struct jvalue jtext(const char *s) { return jstring(s, strlen(s)); }
+struct jvalue jundefined(const char *name, size_t n)
+{
+    return (struct jvalue){.kind = J_UNDEFINED, .s = name, .n = n};
+}
+struct jvalue jmissing(void)
+{
+    return (struct jvalue){.kind = J_MISSING, .s = ""};
+}
+struct jvalue jnone(void)
+{
+    return (struct jvalue){.kind = J_NONE};
+}
+struct jvalue jbool(int b)
+{
+    return (struct jvalue){.kind = J_BOOL, .i = b != 0};
+}
+struct jvalue jint(int64_t i)
+{
+    return (struct jvalue){.kind = J_INT, .i = i};
+}
+struct jvalue jfloat(double d)
+{
+    return (struct jvalue){.kind = J_FLOAT, .d = d};
+}
+struct jvalue jstring(const char *s, size_t n)
+{
+    return (struct jvalue){.kind = J_STRING, .s = s, .n = n};
+}
+struct jvalue jtext(const char *s)
+{
+    return jstring(s, strlen(s));
+}
 
 struct jvalue jmark(struct jvalue v, int safe)
 {
@@ -175,7 +199,8 @@ int jhashable(struct jrun *r, struct jvalue v)
                 return 0;
         return 1;
     }
-    return v.kind != J_DICT && (v.kind != J_LIST || v.list->form == JF_RANGE || v.list->form == JF_GENERATOR || v.list->form == JF_VALUES);
+    return v.kind != J_DICT &&
+           (v.kind != J_LIST || v.list->form == JF_RANGE || v.list->form == JF_GENERATOR || v.list->form == JF_VALUES);
 }
 
 int jfind(struct jrun *r, const struct jdict *d, struct jvalue key)
@@ -237,7 +262,8 @@ struct jvalue jfrom_json(struct jrun *r, const json_t *v)
     switch (json_typeof(v)) {
     case JSON_OBJECT:
         out = jdict(r, J_DICT);
-        for (at = json_object_iter((json_t *)(uintptr_t)v); at && !r->rc; at = json_object_iter_next((json_t *)(uintptr_t)v, at)) {
+        for (at = json_object_iter((json_t *)(uintptr_t)v); at && !r->rc;
+             at = json_object_iter_next((json_t *)(uintptr_t)v, at)) {
             key = json_object_iter_key(at);
             n = strlen(key);
             append(r, out.dict, jstring(key, n), jfrom_json(r, json_object_iter_value(at)));
@@ -245,9 +271,7 @@ struct jvalue jfrom_json(struct jrun *r, const json_t *v)
         return out;
     case JSON_ARRAY:
         out = jlist(r, JF_LIST);
-        json_array_foreach(v, i, item)
-            if (!r->rc)
-                jpush(r, out.list, jfrom_json(r, item));
+        json_array_foreach(v, i, item) if (!r->rc) jpush(r, out.list, jfrom_json(r, item));
         return out;
     case JSON_STRING: return jstring(json_string_value(v), json_string_length(v));
     case JSON_INTEGER: return jint(json_integer_value(v));
@@ -268,8 +292,11 @@ void jkeep_json(struct jrun *r, json_t *v)
 int jtrue(struct jvalue v)
 {
     switch (v.kind) {
-    case J_UNDEFINED: case J_NONE: case J_MISSING: return 0;
-    case J_BOOL: case J_INT: return v.i != 0;
+    case J_UNDEFINED:
+    case J_NONE:
+    case J_MISSING: return 0;
+    case J_BOOL:
+    case J_INT: return v.i != 0;
     case J_FLOAT: return v.d != 0;
     case J_STRING: return v.n > 0;
     case J_LIST: return v.list->form == JF_GENERATOR || v.list->n > 0;
@@ -327,7 +354,8 @@ static int equal(struct jrun *r, struct jvalue a, struct jvalue b, int depth)
     }
     if (a.kind == J_LIST) {
         int same = a.list == b.list;
-        if (same || form_class(a.list) != form_class(b.list) || a.list->form == JF_GENERATOR || a.list->form == JF_VALUES)
+        if (same || form_class(a.list) != form_class(b.list) || a.list->form == JF_GENERATOR ||
+            a.list->form == JF_VALUES)
             return same;
         same = a.list->n == b.list->n;
         for (int i = 0; same && i < a.list->n; i++)
@@ -379,7 +407,8 @@ int jcompare(struct jrun *r, struct jvalue a, struct jvalue b)
             return c;
         return a.n < b.n ? -1 : a.n > b.n;
     }
-    if (a.kind == J_LIST && b.kind == J_LIST && form_class(a.list) == form_class(b.list) && form_class(a.list) <= JF_TUPLE)
+    if (a.kind == J_LIST && b.kind == J_LIST && form_class(a.list) == form_class(b.list) &&
+        form_class(a.list) <= JF_TUPLE)
         return compare_lists(r, a.list, b.list);
     jfail(r, "values of these kinds have no order");
     return 0;

@@ -24,13 +24,16 @@ static int read_words(struct guard *g, const char *words, struct error *err)
     const char *comma = strchr(words, ',');
     size_t n = comma ? (size_t)(comma - words) : 0;
     if (!n || n >= sizeof g->words[0] || !comma[1] || strlen(comma + 1) >= sizeof g->words[1])
-        return error_set(err, ERROR_USAGE, "--guard-words: wanted two words with a comma between, such as unsafe,safe; found \"%s\"", words);
+        return error_set(err, ERROR_USAGE,
+                         "--guard-words: wanted two words with a comma between, such as unsafe,safe; found \"%s\"",
+                         words);
     memcpy(g->words[0], words, n);
     snprintf(g->words[1], sizeof g->words[1], "%s", comma + 1);
     return 0;
 }
 
-/* What the user wrote must not close a turn: a special token spelled in question or answer gets a blank behind its first character. */
+/* What the user wrote must not close a turn: a special token spelled in question or answer gets a blank behind its
+ * first character. */
 static json_t *plain(const struct guard *g, const char *text)
 {
     struct buf b = BUF_INIT;
@@ -57,7 +60,8 @@ static json_t *plain(const struct guard *g, const char *text)
 static int render(const struct guard *g, const struct judge_text *t, struct buf *out, struct error *err)
 {
     json_t *question = plain(g, t->question), *answer = plain(g, t->answer);
-    json_t *c = json_pack("{s:[{s:s, s:o}, {s:s, s:o}]}", "messages", "role", "user", "content", question, "role", "assistant", "content", answer);
+    json_t *c = json_pack("{s:[{s:s, s:o}, {s:s, s:o}]}", "messages", "role", "user", "content", question, "role",
+                          "assistant", "content", answer);
     int rc = c ? chat_render(g->chat, c, 1, out, err) : error_set_nomem(err, 256, "a conversation");
     json_decref(c);
     return rc;
@@ -85,7 +89,8 @@ static int find_words(struct guard *g, struct error *err)
         tokens_free(&alone);
     }
     if (!rc && (g->ids[0] < 0 || g->ids[1] < 0 || g->ids[0] == g->ids[1]))
-        rc = error_set(err, ERROR_USAGE, "--guard-words: \"%s\" and \"%s\" do not begin with different tokens", g->words[0], g->words[1]);
+        rc = error_set(err, ERROR_USAGE, "--guard-words: \"%s\" and \"%s\" do not begin with different tokens",
+                       g->words[0], g->words[1]);
     tokens_free(&prompt);
     buf_free(&text);
     return rc;
@@ -95,8 +100,10 @@ static int open_parts(struct guard *g, struct device *device, const struct guard
 {
     struct model_options mo = {.dtype = o->dtype, .check_finite = 1};
     int rc = read_words(g, o->words ? o->words : "unsafe,safe", err);
-    if (rc || (rc = checkpoint_open(&g->checkpoint, o->model, err)) || (rc = tokenizer_open(&g->tokenizer, checkpoint_path(g->checkpoint), err)) ||
-        (rc = chat_open(&g->chat, g->tokenizer, err)) || (rc = find_words(g, err)) || (rc = checkpoint_sha256(g->checkpoint, g->sha256, err)))
+    if (rc || (rc = checkpoint_open(&g->checkpoint, o->model, err)) ||
+        (rc = tokenizer_open(&g->tokenizer, checkpoint_path(g->checkpoint), err)) ||
+        (rc = chat_open(&g->chat, g->tokenizer, err)) || (rc = find_words(g, err)) ||
+        (rc = checkpoint_sha256(g->checkpoint, g->sha256, err)))
         return rc;
     return model_open(&g->model, device, g->checkpoint, &mo, err);
 }
@@ -123,8 +130,14 @@ void guard_close(struct guard *g)
     mem_free(g);
 }
 
-const char *guard_sha256(const struct guard *g) { return g->sha256; }
-const char *guard_path(const struct guard *g) { return checkpoint_path(g->checkpoint); }
+const char *guard_sha256(const struct guard *g)
+{
+    return g->sha256;
+}
+const char *guard_path(const struct guard *g)
+{
+    return checkpoint_path(g->checkpoint);
+}
 
 int guard_run(struct guard *g, const struct judge_text *texts, int n, struct guard_verdict *out, struct error *err)
 {
@@ -141,8 +154,10 @@ int guard_run(struct guard *g, const struct judge_text *texts, int n, struct gua
         buf_free(&text);
         if (!rc && (int)ids[i].n > model_desc(g->model)->n_ctx)
             out[i].truncated = 1;
-        else if (!rc)
-            items[m] = (struct model_text){ids[i].ids, (int)ids[i].n, 0}, row[m++] = i;
+        else if (!rc) {
+            items[m] = (struct model_text){ids[i].ids, (int)ids[i].n, 0};
+            row[m++] = i;
+        }
     }
     if (!rc && m)
         rc = model_next(g->model, items, m, g->ids, 2, logprobs, err);
@@ -156,6 +171,9 @@ int guard_run(struct guard *g, const struct judge_text *texts, int n, struct gua
     }
     for (int i = 0; ids && i < n; i++)
         tokens_free(&ids[i]);
-    mem_free(ids), mem_free(items), mem_free(logprobs), mem_free(row);
+    mem_free(ids);
+    mem_free(items);
+    mem_free(logprobs);
+    mem_free(row);
     return rc;
 }

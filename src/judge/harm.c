@@ -30,16 +30,21 @@ static int check_kind(const struct judge *j, const struct model_desc *d, struct 
     if (d->task == j->o.task || (j->o.task == MODEL_REWARD && d->task == MODEL_CLASSIFY && d->n_label == 1))
         return 0;
     if (j->o.task == MODEL_CLASSIFY)
-        return error_set(err, ERROR_DATA, "%s: is no sequence classifier; isara train --task classify makes one", j->o.model);
-    return error_set(err, ERROR_DATA, "%s: is no reward model (LlamaForScore, or a classifier of one label); isara train --task reward makes one", j->o.model);
+        return error_set(err, ERROR_DATA, "%s: is no sequence classifier; isara train --task classify makes one",
+                         j->o.model);
+    return error_set(
+        err, ERROR_DATA,
+        "%s: is no reward model (LlamaForScore, or a classifier of one label); isara train --task reward makes one",
+        j->o.model);
 }
 
 static int open_parts(struct judge *j, struct device *device, struct error *err)
 {
     struct model_desc d;
     int rc = checkpoint_open(&j->checkpoint, j->o.model, err);
-    if (rc || (rc = model_desc_parse(&d, checkpoint_config(j->checkpoint), checkpoint_path(j->checkpoint), err)) || (rc = check_kind(j, &d, err)) ||
-        (rc = tokenizer_open(&j->tokenizer, checkpoint_path(j->checkpoint), err)) || (rc = checkpoint_sha256(j->checkpoint, j->sha256, err)))
+    if (rc || (rc = model_desc_parse(&d, checkpoint_config(j->checkpoint), checkpoint_path(j->checkpoint), err)) ||
+        (rc = check_kind(j, &d, err)) || (rc = tokenizer_open(&j->tokenizer, checkpoint_path(j->checkpoint), err)) ||
+        (rc = checkpoint_sha256(j->checkpoint, j->sha256, err)))
         return rc;
     struct model_options o = {.dtype = j->o.dtype, .task = d.task, .check_finite = 1};
     int limit = j->o.mode == JUDGE_HONEST ? HONEST_LENGTH : COMPAT_LENGTH;
@@ -72,10 +77,22 @@ void judge_close(struct judge *j)
     mem_free(j);
 }
 
-const struct model_desc *judge_desc(const struct judge *j) { return model_desc(j->model); }
-const char *judge_sha256(const struct judge *j) { return j->sha256; }
-const char *judge_path(const struct judge *j) { return checkpoint_path(j->checkpoint); }
-int judge_max_length(const struct judge *j) { return j->max_length; }
+const struct model_desc *judge_desc(const struct judge *j)
+{
+    return model_desc(j->model);
+}
+const char *judge_sha256(const struct judge *j)
+{
+    return j->sha256;
+}
+const char *judge_path(const struct judge *j)
+{
+    return checkpoint_path(j->checkpoint);
+}
+int judge_max_length(const struct judge *j)
+{
+    return j->max_length;
+}
 
 /* Keeps the first tokens, or BOS and the last ones. */
 static int cut(const struct judge *j, struct tokens *ids, size_t from)
@@ -89,7 +106,8 @@ static int cut(const struct judge *j, struct tokens *ids, size_t from)
     return 1;
 }
 
-int judge_encode(const struct judge *j, const struct judge_text *text, struct tokens *ids, int *truncated, struct error *err)
+int judge_encode(const struct judge *j, const struct judge_text *text, struct tokens *ids, int *truncated,
+                 struct error *err)
 {
     struct buf b = BUF_INIT;
     size_t from = ids->n, n_end = 0;
@@ -118,10 +136,12 @@ static void to_probabilities(const struct model_desc *d, float *z)
     for (int i = 0; d->problem == PROBLEM_SINGLE_LABEL && i < d->n_label; i++)
         sum += maths_exp((double)z[i] - most);
     for (int i = 0; i < d->n_label; i++)
-        z[i] = (float)(d->problem == PROBLEM_SINGLE_LABEL ? maths_exp((double)z[i] - most) / sum : 1 / (1 + maths_exp(-(double)z[i])));
+        z[i] = (float)(d->problem == PROBLEM_SINGLE_LABEL ? maths_exp((double)z[i] - most) / sum
+                                                          : 1 / (1 + maths_exp(-(double)z[i])));
 }
 
-int judge_run(const struct judge *j, const struct judge_text *texts, int n, float *out, unsigned char *truncated, struct error *err)
+int judge_run(const struct judge *j, const struct judge_text *texts, int n, float *out, unsigned char *truncated,
+              struct error *err)
 {
     struct model_text *items = mem_calloc((size_t)n + 1, sizeof *items);
     struct tokens ids = TOKENS_INIT;
@@ -141,7 +161,8 @@ int judge_run(const struct judge *j, const struct judge_text *texts, int n, floa
     if (!rc)
         rc = model_classify(j->model, items, n, out, err);
     for (int i = 0; i < n && !rc; i++)
-        rc = model_check_numbers(out + (size_t)i * (size_t)d->n_label, (size_t)d->n_label, err, "judge %.60s: \"%.60s\"", j->o.model, texts[i].question);
+        rc = model_check_numbers(out + (size_t)i * (size_t)d->n_label, (size_t)d->n_label, err,
+                                 "judge %.60s: \"%.60s\"", j->o.model, texts[i].question);
     for (int i = 0; i < n && !rc && j->o.task == MODEL_CLASSIFY; i++)
         to_probabilities(d, out + (size_t)i * (size_t)d->n_label);
     tokens_free(&ids);

@@ -3,9 +3,9 @@
  *
  *     BOS "BEGINNING OF CONVERSATION: USER: " question " ASSISTANT:" answer EOS
  *
- * (EOS unless the text already ends with it), 512 tokens, the rest cut on the right and the EOS with it; logits at the last token that is not padding; a sigmoid each
- * (a softmax for single-label classifiers); flagged when the greatest is above the threshold, strictly.
- * The same reading serves reward and cost models, whose one number is a score. */
+ * (EOS unless the text already ends with it), 512 tokens, the rest cut on the right and the EOS with it; logits at the
+ * last token that is not padding; a sigmoid each (a softmax for single-label classifiers); flagged when the greatest is
+ * above the threshold, strictly. The same reading serves reward and cost models, whose one number is a score. */
 #ifndef JUDGE_HARM_H
 #define JUDGE_HARM_H
 
@@ -14,17 +14,21 @@
 #include "text/tokenizer.h"
 
 enum judge_mode {
-    JUDGE_SAFE,   /* special tokens spelled in question or answer are plain text, so that an answer cannot end its own judging */
+    /* special tokens spelled in question or answer are plain text, so that an answer cannot end its own judging */
+    JUDGE_SAFE,
     JUDGE_COMPAT, /* they become special tokens, as in QAModeration */
     JUDGE_HONEST  /* safe, up to 2048 tokens, and what is too long is cut on the left, behind BOS: the end is judged */
 };
 const char *judge_mode_name(enum judge_mode m);
 
 struct judge_options {
-    const char *model;       /* directory, .gguf or org/name */
-    enum model_task task;    /* CLASSIFY or REWARD: a model of another kind is refused; a classifier of one label also serves as a reward model */
+    const char *model; /* directory, .gguf or org/name */
+    enum model_task
+        /* CLASSIFY or REWARD: a model of another kind is refused; a classifier of one label also serves as a reward
+         * model */
+        task;
     enum judge_mode mode;
-    int no_eos;              /* the text ends with the answer (reward models: as in the model card's demo) */
+    int no_eos; /* the text ends with the answer (reward models: as in the model card's demo) */
     enum dtype dtype;
 };
 struct judge;
@@ -33,13 +37,18 @@ void judge_close(struct judge *j); /* NULL is fine */
 const struct model_desc *judge_desc(const struct judge *j);
 const char *judge_sha256(const struct judge *j); /* of the weights */
 const char *judge_path(const struct judge *j);
-int judge_max_length(const struct judge *j);     /* tokens of a text that are read */
+int judge_max_length(const struct judge *j); /* tokens of a text that are read */
 
-struct judge_text { const char *question, *answer; };
+struct judge_text {
+    const char *question, *answer;
+};
 /* The ids that are read; *truncated: the text was longer. */
-int judge_encode(const struct judge *j, const struct judge_text *text, struct tokens *ids, int *truncated, struct error *err);
-/* Probabilities f32 [n,n_label] (a reward model: raw scores [n,score_dim]); truncated [n] or NULL. Results do not depend on which texts go together. */
-int judge_run(const struct judge *j, const struct judge_text *texts, int n, float *out, unsigned char *truncated, struct error *err);
+int judge_encode(const struct judge *j, const struct judge_text *text, struct tokens *ids, int *truncated,
+                 struct error *err);
+/* Probabilities f32 [n,n_label] (a reward model: raw scores [n,score_dim]); truncated [n] or NULL. Results do not
+ * depend on which texts go together. */
+int judge_run(const struct judge *j, const struct judge_text *texts, int n, float *out, unsigned char *truncated,
+              struct error *err);
 /* Whether any of n probabilities is above the threshold, strictly. */
 int judge_flagged(const float *probabilities, int n, double threshold);
 

@@ -18,12 +18,12 @@ enum { MAX_BODY = 16 << 20, MAX_PAUSE = 60, MAX_RETRY_AFTER = 300 };
 struct http {
     struct http_options o;
     char *endpoint, *key;
-    char shown[300];           /* the endpoint as messages name it */
+    char shown[300]; /* the endpoint as messages name it */
     CURL *curl;
     struct curl_slist *headers;
-    double next;               /* http_now() before which no request may go out */
+    double next; /* http_now() before which no request may go out */
     struct buf body;
-    double retry_after;        /* seconds the last answer asked for, or -1 */
+    double retry_after; /* seconds the last answer asked for, or -1 */
 };
 
 static size_t take_body(char *bytes, size_t size, size_t n, void *user)
@@ -50,7 +50,11 @@ static size_t take_header(char *line, size_t size, size_t n, void *user)
 
 static int stop_when_interrupted(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
-    (void)user, (void)a, (void)b, (void)c, (void)d;
+    (void)user;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
     return interrupt_requested();
 }
 
@@ -76,7 +80,8 @@ int http_open(struct http **out, const struct http_options *o, struct error *err
     h->curl = curl_easy_init();
     if (o->key)
         buf_printf(&bearer, "Authorization: Bearer %s", o->key);
-    if (!h->endpoint || (o->key && !h->key) || !h->curl || bearer.failed || add_header(h, "Content-Type: application/json") || (o->key && add_header(h, bearer.data))) {
+    if (!h->endpoint || (o->key && !h->key) || !h->curl || bearer.failed ||
+        add_header(h, "Content-Type: application/json") || (o->key && add_header(h, bearer.data))) {
         buf_free(&bearer);
         http_close(h);
         return error_set_nomem(err, 64, "a connection");
@@ -155,7 +160,8 @@ static int try_once(struct http *h, const char *shown, json_t **answer, struct e
     if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_URL_MALFORMAT)
         return error_set(err, ERROR_USAGE, "%s: wanted http://HOST[:PORT]/v1 or https://...", shown);
     if (code != CURLE_OK) {
-        error_set(err, ERROR_UNAVAILABLE, "%s: %s", shown, code == CURLE_WRITE_ERROR ? "the answer is longer than 16 MiB" : curl_easy_strerror(code));
+        error_set(err, ERROR_UNAVAILABLE, "%s: %s", shown,
+                  code == CURLE_WRITE_ERROR ? "the answer is longer than 16 MiB" : curl_easy_strerror(code));
         return 1;
     }
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -190,7 +196,8 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)text.len);
         curl_easy_setopt(h->curl, CURLOPT_POSTFIELDS, text.data);
     }
-    for (double pause = h->o.pause; !rc && again && tries < h->o.tries; pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE) {
+    for (double pause = h->o.pause; !rc && again && tries < h->o.tries;
+         pause = pause * 2 < MAX_PAUSE ? pause * 2 : MAX_PAUSE) {
         if ((rc = http_wait(h->o.clock, h->next, err)))
             break;
         double began = http_now(h->o.clock);
@@ -203,7 +210,9 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
             double wanted = h->retry_after >= 0 ? h->retry_after : pause;
             wanted = wanted < MAX_RETRY_AFTER ? wanted : MAX_RETRY_AFTER;
             log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wanted,
-                     h->retry_after > MAX_RETRY_AFTER ? " (the server's Retry-After is longer than isara waits)" : h->retry_after >= 0 ? " (Retry-After)" : "");
+                     h->retry_after > MAX_RETRY_AFTER ? " (the server's Retry-After is longer than isara waits)"
+                     : h->retry_after >= 0            ? " (Retry-After)"
+                                                      : "");
             h->next = http_now(h->o.clock) + wanted > h->next ? http_now(h->o.clock) + wanted : h->next;
         }
     }

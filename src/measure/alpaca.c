@@ -53,8 +53,10 @@ int alpaca_metrics_of(const json_t *annotations, const char *where, struct alpac
         double p;
         if ((rc = alpaca_preference_of(row, where, i, &p, err)))
             break;
-        if (json_is_string(output))
-            length += alpaca_code_points(json_string_value(output)), n_output++;
+        if (json_is_string(output)) {
+            length += alpaca_code_points(json_string_value(output));
+            n_output++;
+        }
         out->n_rows++;
         if (isnan(p)) {
             out->n_missing++;

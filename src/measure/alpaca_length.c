@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Length-controlled win rate (Dubois et al. 2024) as alpaca_eval's glm_winrate computes it with scikit-learn: each row twice, as a win with weight p and as a loss with weight
- * 1 - p; C out of logspace(-4, 4, 10) by five folds of rows; the win rate is the mean prediction at equal lengths. */
+/* Length-controlled win rate (Dubois et al. 2024) as alpaca_eval's glm_winrate computes it with scikit-learn: each row
+ * twice, as a win with weight p and as a loss with weight 1 - p; C out of logspace(-4, 4, 10) by five folds of rows;
+ * the win rate is the mean prediction at equal lengths. */
 #include "measure/alpaca.h"
 
 #include "base/maths.h"
@@ -21,12 +22,16 @@ enum { N_C = 10, N_FOLD = 5, MOST = 3 };
 struct table { /* what is fitted: the gamed baselines' rows, if any, then ours */
     double (*x)[MOST], *p, *weight;
     int n, n_feature, n_gamed;
-    double *difficulty; int n_difficulty; /* by instruction's number */
+    double *difficulty;
+    int n_difficulty; /* by instruction's number */
 };
 
 static void table_free(struct table *t)
 {
-    mem_free(t->x), mem_free(t->p), mem_free(t->weight), mem_free(t->difficulty);
+    mem_free(t->x);
+    mem_free(t->p);
+    mem_free(t->weight);
+    mem_free(t->difficulty);
 }
 
 static int reserve(struct table *t, int n, struct error *err)
@@ -49,15 +54,22 @@ static int number_of(const struct csv *c, long column, const char *where, double
     const char *text = csv_field(c, (size_t)column);
     char *end;
     *out = strtod(text, &end);
-    if (!strcmp(text, "True") || !strcmp(text, "False"))
-        *out = *text == 'T', end = (char *)text + strlen(text);
-    return end == text || *end ? error_set(err, ERROR_DATA, "%s:%ld: wanted a number, found \"%.40s\"", where, csv_line(c), text) : 0;
+    if (!strcmp(text, "True") || !strcmp(text, "False")) {
+        *out = *text == 'T';
+        end = (char *)text + strlen(text);
+    }
+    return end == text || *end
+               ? error_set(err, ERROR_DATA, "%s:%ld: wanted a number, found \"%.40s\"", where, csv_line(c), text)
+               : 0;
 }
 
 static int add_difficulty(struct table *t, double index, double value, const char *where, struct error *err)
 {
     if (index != t->n_difficulty) /* only the first time that an instruction is seen, in their order */
-        return index < t->n_difficulty && index >= 0 ? 0 : error_set(err, ERROR_DATA, "%s: wanted instructions numbered 0, 1, 2, ... in the column \"index\"", where);
+        return index < t->n_difficulty && index >= 0
+                   ? 0
+                   : error_set(err, ERROR_DATA, "%s: wanted instructions numbered 0, 1, 2, ... in the column \"index\"",
+                               where);
     double *more = mem_resize(t->difficulty, ((size_t)t->n_difficulty + 1) * sizeof *more);
     if (!more)
         return error_set_nomem(err, ((size_t)t->n_difficulty + 1) * sizeof *more, "difficulties");
@@ -68,7 +80,8 @@ static int add_difficulty(struct table *t, double index, double value, const cha
 
 static int read_gamed(struct table *t, const char *path, struct error *err)
 {
-    static const char *const names[] = {"preference", "std_delta_len", "instruction_difficulty", "not_gamed_baseline", "index"};
+    static const char *const names[] = {"preference", "std_delta_len", "instruction_difficulty", "not_gamed_baseline",
+                                        "index"};
     struct csv *c = NULL;
     long column[5];
     int rc = csv_open(&c, path, err), more = 1;
@@ -83,7 +96,9 @@ static int read_gamed(struct table *t, const char *path, struct error *err)
         rc = rc ? rc : reserve(t, 1, err);
         if (rc)
             break;
-        t->x[t->n][0] = tanh(v[1]), t->x[t->n][1] = v[2], t->x[t->n][2] = v[3];
+        t->x[t->n][0] = tanh(v[1]);
+        t->x[t->n][1] = v[2];
+        t->x[t->n][2] = v[3];
         t->p[t->n] = v[0];
         t->weight[t->n++] = v[3] != 0 ? 1 : GAMED_LAMBDA / 2;
     }
@@ -101,17 +116,24 @@ static int add_rows(struct table *t, const json_t *annotations, const char *wher
     if (!rc && !delta)
         rc = error_set_nomem(err, (size_t)n * sizeof *delta, "lengths");
     for (int i = 0; i < n && !rc; i++) {
-        const json_t *row = json_array_get(annotations, (size_t)i), *a = json_object_get(row, "output_1"), *b = json_object_get(row, "output_2");
+        const json_t *row = json_array_get(annotations, (size_t)i), *a = json_object_get(row, "output_1"),
+                     *b = json_object_get(row, "output_2");
         if (!json_is_string(a) || !json_is_string(b))
-            rc = error_set(err, ERROR_DATA, "%s: record %d: wanted \"output_1\" and \"output_2\" for the length-controlled win rate", where, i);
+            rc = error_set(err, ERROR_DATA,
+                           "%s: record %d: wanted \"output_1\" and \"output_2\" for the length-controlled win rate",
+                           where, i);
         else if (t->n_feature == 3 && i >= t->n_difficulty)
-            rc = error_set(err, ERROR_DATA, "%s: %d rows, but the difficulties are of %d instructions", where, n, t->n_difficulty);
+            rc = error_set(err, ERROR_DATA, "%s: %d rows, but the difficulties are of %d instructions", where, n,
+                           t->n_difficulty);
         else
             delta[i] = (double)(alpaca_code_points(json_string_value(a)) - alpaca_code_points(json_string_value(b)));
     }
     double sd = rc ? NAN : stats_sd(delta, n);
     if (!rc && !(sd > 0))
-        rc = error_set(err, ERROR_DATA, "%s: the length-controlled win rate cannot be computed: all outputs differ from their references by the same length", where);
+        rc = error_set(err, ERROR_DATA,
+                       "%s: the length-controlled win rate cannot be computed: all outputs differ from their "
+                       "references by the same length",
+                       where);
     for (int i = 0; i < n && !rc; i++) {
         double p, *x = t->x[t->n];
         if ((rc = alpaca_preference_of(json_array_get(annotations, (size_t)i), where, (size_t)i, &p, err)))
@@ -130,7 +152,12 @@ static int add_rows(struct table *t, const json_t *annotations, const char *wher
 
 /* --- the fit --- */
 
-struct doubled { double *x, *weight; signed char *y; int n; }; /* each row as a win and as a loss */
+/* each row as a win and as a loss */
+struct doubled {
+    double *x, *weight;
+    signed char *y;
+    int n;
+};
 
 static int fold_of(int row, int n)
 {
@@ -201,10 +228,13 @@ static int choose_and_fit(const struct table *t, struct doubled *d, struct alpac
         best = score[c] > score[best] ? c : best;
     fill(d, t, -1);
     out->C = pow(10, -4 + 8.0 * best / (N_C - 1));
-    return rc ? rc : logistic_l1(&(struct logistic_rows){d->x, d->y, d->weight, d->n, t->n_feature}, out->C, seeds[0], out->w, err);
+    return rc ? rc
+              : logistic_l1(&(struct logistic_rows){d->x, d->y, d->weight, d->n, t->n_feature}, out->C, seeds[0],
+                            out->w, err);
 }
 
-int alpaca_length_controlled(const json_t *annotations, const char *where, const char *gamed, struct alpaca_controlled *out, struct error *err)
+int alpaca_length_controlled(const json_t *annotations, const char *where, const char *gamed,
+                             struct alpaca_controlled *out, struct error *err)
 {
     struct table t = {.n_feature = gamed ? 3 : 2};
     struct doubled d = {0};
@@ -212,20 +242,28 @@ int alpaca_length_controlled(const json_t *annotations, const char *where, const
     int n = (int)json_array_size(annotations), rc = gamed ? read_gamed(&t, gamed, err) : 0;
     rc = rc ? rc : add_rows(&t, annotations, where, err);
     if (!rc && t.n - t.n_gamed < N_FOLD)
-        rc = error_set(err, ERROR_DATA, "%s: the length-controlled win rate cannot be computed: %d rows have a preference, wanted at least %d", where, t.n - t.n_gamed, N_FOLD);
+        rc = error_set(
+            err, ERROR_DATA,
+            "%s: the length-controlled win rate cannot be computed: %d rows have a preference, wanted at least %d",
+            where, t.n - t.n_gamed, N_FOLD);
     size_t count = ((size_t)t.n * 2 + (size_t)n + 2);
-    d.x = mem_alloc(count * MOST * sizeof *d.x), d.weight = mem_alloc(count * sizeof *d.weight), d.y = mem_alloc(count);
+    d.x = mem_alloc(count * MOST * sizeof *d.x);
+    d.weight = mem_alloc(count * sizeof *d.weight);
+    d.y = mem_alloc(count);
     if (!rc && (!d.x || !d.weight || !d.y))
         rc = error_set_nomem(err, count * MOST * sizeof *d.x, "rows");
     rc = rc ? rc : choose_and_fit(&t, &d, out, err);
     for (int i = 0; i < n && !rc; i++) /* at equal lengths */
-        d.weight[i] = predict(out->w, t.n_feature == 2 ? (double[]){0, 1} : (double[]){0, t.difficulty[i], 1}, t.n_feature);
+        d.weight[i] =
+            predict(out->w, t.n_feature == 2 ? (double[]){0, 1} : (double[]){0, t.difficulty[i], 1}, t.n_feature);
     if (!rc) {
         out->win_rate = 100 * stats_mean(d.weight, n);
         out->standard_error = 100 * stats_sd(d.weight, n) / sqrt(n);
         out->n = t.n - t.n_gamed;
     }
-    mem_free(d.x), mem_free(d.weight), mem_free(d.y);
+    mem_free(d.x);
+    mem_free(d.weight);
+    mem_free(d.y);
     table_free(&t);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BLEU. The tokeniser is three left-to-right substitutions, each a pass over the line's characters in which a match consumes what it matched;
- * tokens become numbers, n-grams of up to four of them one sortable key. */
+/* BLEU. The tokeniser is three left-to-right substitutions, each a pass over the line's characters in which a match
+ * consumes what it matched; tokens become numbers, n-grams of up to four of them one sortable key. */
 #include "measure/bleu.h"
 
 #include "base/maths.h"
@@ -13,18 +13,23 @@
 /* Unicode general category: letter of the major class. */
 static int is(int32_t c, char major)
 {
-    static const char ascii[] = "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCZPPPSPPPPPPSPPPPNNNNNNNNNNPPSSSPPLLLLLLLLLLLLLLLLLLLLLLLLLLPPPSPSLLLLLLLLLLLLLLLLLLLLLLLLLLPSPSC";
+    static const char ascii[] = "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCZPPPSPPPPPPSPPPPNNNNNNNNNNPPSSSPPLLLLLLLLLLLLLLLLLLLLL"
+                                "LLLLLPPPSPSLLLLLLLLLLLLLLLLLLLLLLLLLLPSPSC";
     return (c < 128 ? ascii[c] : utf8proc_category_string(c)[0]) == major;
 }
 
 /* Python's str.isspace() */
 static int is_space(int32_t c)
 {
-    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
-           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-struct line { int32_t *c; size_t n; }; /* room for three passes: each character may become three */
+/* room for three passes: each character may become three */
+struct line {
+    int32_t *c;
+    size_t n;
+};
 
 static void push(struct line *l, int32_t a, int32_t b, int32_t c)
 {
@@ -76,7 +81,8 @@ static int tokenize(const char *text, struct line *out, struct line *spare, stru
     for (int pass = 0; pass < 3; pass++) {
         substitute(out, spare, pass);
         struct line swap = *out;
-        *out = *spare, *spare = swap;
+        *out = *spare;
+        *spare = swap;
     }
     return 0;
 }
@@ -130,7 +136,8 @@ int bleu_text_init(struct bleu_text *t, struct rouge_vocab *v, const char *text,
     for (int k = 0; k < 4 && !rc; k++) {
         struct bleu_gram *g = t->grams[k] = t->grams[0] + (size_t)k * ((size_t)t->n + 1);
         for (int i = 0; i + k < t->n; i++)
-            g[i] = (struct bleu_gram){(uint64_t)w[i] << 32 | (k > 0 ? (uint32_t)w[i + 1] : 0), k > 1 ? (uint64_t)w[i + 2] << 32 | (k > 2 ? (uint32_t)w[i + 3] : 0) : 0};
+            g[i] = (struct bleu_gram){(uint64_t)w[i] << 32 | (k > 0 ? (uint32_t)w[i + 1] : 0),
+                                      k > 1 ? (uint64_t)w[i + 2] << 32 | (k > 2 ? (uint32_t)w[i + 3] : 0) : 0};
         sort(g, t->n - k);
     }
     mem_free(line.c);
@@ -189,7 +196,8 @@ int bleu_sentence(const char *reference, const char *prediction, struct bleu_sco
     rc = rc ? rc : bleu_text_init(&b, v, prediction, err);
     if (!rc)
         bleu_compare(&a, &b, out);
-    bleu_text_deinit(&a), bleu_text_deinit(&b);
+    bleu_text_deinit(&a);
+    bleu_text_deinit(&b);
     rouge_vocab_free(v);
     return rc;
 }
@@ -206,7 +214,8 @@ int bleu_tokenize(const char *text, struct buf *out, struct error *err)
         }
         if (wait && !first)
             buf_putc(out, ' ');
-        wait = 0, first = 0;
+        wait = 0;
+        first = 0;
         buf_append(out, bytes, (size_t)utf8proc_encode_char(line.c[i], bytes));
     }
     mem_free(line.c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Distinct-n and self-BLEU. For a clipped count against all other texts only an n-gram's greatest and second greatest count in any one text are needed. */
+/* Distinct-n and self-BLEU. For a clipped count against all other texts only an n-gram's greatest and second greatest
+ * count in any one text are needed. */
 #include "measure/overlap.h"
 
 #include "base/hash.h"
@@ -12,13 +13,23 @@
 #include <string.h>
 
 enum { ORDERS = 4 };
-struct gram { uint64_t hash; int text, at; };
-struct work { const struct rouge_text *texts; int n; long (*shared)[ORDERS]; double distinct[ORDERS]; };
+struct gram {
+    uint64_t hash;
+    int text, at;
+};
+struct work {
+    const struct rouge_text *texts;
+    int n;
+    long (*shared)[ORDERS];
+    double distinct[ORDERS];
+};
 
 static int compare(const void *a, const void *b)
 {
     const struct gram *x = a, *y = b;
-    return x->hash != y->hash ? (x->hash > y->hash) - (x->hash < y->hash) : x->text != y->text ? x->text - y->text : x->at - y->at;
+    return x->hash != y->hash   ? (x->hash > y->hash) - (x->hash < y->hash)
+           : x->text != y->text ? x->text - y->text
+                                : x->at - y->at;
 }
 
 /* One group of equal n-grams, sorted by text: adds each text's count clipped by the greatest of the others. */
@@ -27,15 +38,19 @@ static void add_group(struct work *w, const struct gram *g, size_t n, int order)
     long most = 0, second = 0;
     int whose = -1;
     for (size_t i = 0, j; i < n; i = j) {
-        for (j = i; j < n && g[j].text == g[i].text; j++) {}
+        for (j = i; j < n && g[j].text == g[i].text; j++) {
+        }
         long count = (long)(j - i);
-        if (count > most)
-            second = most, most = count, whose = g[i].text;
-        else if (count > second)
+        if (count > most) {
+            second = most;
+            most = count;
+            whose = g[i].text;
+        } else if (count > second)
             second = count;
     }
     for (size_t i = 0, j; i < n; i = j) {
-        for (j = i; j < n && g[j].text == g[i].text; j++) {}
+        for (j = i; j < n && g[j].text == g[i].text; j++) {
+        }
         long count = (long)(j - i), others = g[i].text == whose ? second : most;
         w->shared[g[i].text][order] += count < others ? count : others;
     }
@@ -54,7 +69,8 @@ static int count_order(struct work *w, int order, struct error *err)
             g[n++] = (struct gram){hash64(w->texts[i].words + k, length * sizeof(int32_t)), i, k};
     qsort(g, n, sizeof *g, compare);
     for (size_t i = 0, j; i < n; i = j, different++) {
-        for (j = i; j < n && g[j].hash == g[i].hash; j++) {}
+        for (j = i; j < n && g[j].hash == g[i].hash; j++) {
+        }
         add_group(w, g + i, j - i, order);
     }
     w->distinct[order] = n ? (double)different / (double)n : NAN;
@@ -91,8 +107,10 @@ static double bleu_of(const struct work *w, int i, int reference)
         return 0;
     for (int k = 0; k < ORDERS; k++) {
         double precision = (double)w->shared[i][k] / (own - k);
-        if (!w->shared[i][k])
-            smooth *= 2, precision = 1 / (smooth * (own - k));
+        if (!w->shared[i][k]) {
+            smooth *= 2;
+            precision = 1 / (smooth * (own - k));
+        }
         sum += maths_log(precision);
     }
     double brevity = own < reference ? maths_exp(1 - (double)reference / own) : 1;
@@ -104,7 +122,8 @@ int diversity_of(const char *const *texts, int n, struct diversity *out, struct 
     struct rouge_vocab *v = NULL;
     struct rouge_text *t = mem_calloc((size_t)n + 1, sizeof *t);
     struct work w = {t, n, mem_calloc((size_t)n + 1, sizeof *w.shared), {NAN, NAN, NAN, NAN}};
-    int *lengths = mem_calloc((size_t)n + 1, sizeof *lengths), rc = t && w.shared && lengths ? rouge_vocab_new(&v, err) : error_set_nomem(err, (size_t)n * sizeof *t, "texts");
+    int *lengths = mem_calloc((size_t)n + 1, sizeof *lengths),
+        rc = t && w.shared && lengths ? rouge_vocab_new(&v, err) : error_set_nomem(err, (size_t)n * sizeof *t, "texts");
     for (int i = 0; i < n && !rc; i++) {
         rc = rouge_text_init(&t[i], v, texts[i], strlen(texts[i]), err);
         lengths[i] = t[i].n;
@@ -121,7 +140,9 @@ int diversity_of(const char *const *texts, int n, struct diversity *out, struct 
     }
     for (int i = 0; t && i < n; i++)
         rouge_text_deinit(&t[i]);
-    mem_free(t), mem_free(w.shared), mem_free(lengths);
+    mem_free(t);
+    mem_free(w.shared);
+    mem_free(lengths);
     rouge_vocab_free(v);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Length of the longest common subsequence, 64 cells of the table's row at a time (Hyyrö 2004: V' = (V + (V & M)) | (V & ~M); zero bits
- * of V count the LCS). The row's carry runs through the words of a long pattern. */
+/* Length of the longest common subsequence, 64 cells of the table's row at a time (Hyyrö 2004: V' = (V + (V & M)) | (V
+ * & ~M); zero bits of V count the LCS). The row's carry runs through the words of a long pattern. */
 #include "measure/rouge.h"
 
 #include "base/mem.h"
@@ -26,7 +26,8 @@ static int reserve(struct lcs_pattern *p, int n, int32_t vocab_size)
         if (!slot)
             return -1;
         memset(slot + p->n_slot, 0, (size_t)(size - p->n_slot) * sizeof *slot);
-        p->slot = slot, p->n_slot = size;
+        p->slot = slot;
+        p->n_slot = size;
     }
     if (size_mul((size_t)n + 1, (size_t)n_mask + 1, &cells) || cells > INT32_MAX)
         return -1;
@@ -34,11 +35,18 @@ static int reserve(struct lcs_pattern *p, int n, int32_t vocab_size)
         uint64_t *masks = mem_alloc(cells * sizeof *masks), *state = mem_alloc(((size_t)n_mask + 1) * sizeof *state);
         int32_t *words = mem_alloc(((size_t)n + 1) * sizeof *words);
         if (!masks || !state || !words) {
-            mem_free(masks), mem_free(state), mem_free(words);
+            mem_free(masks);
+            mem_free(state);
+            mem_free(words);
             return -1;
         }
-        mem_free(p->masks), mem_free(p->state), mem_free(p->words);
-        p->masks = masks, p->state = state, p->words = words, p->cap_mask = (int)cells;
+        mem_free(p->masks);
+        mem_free(p->state);
+        mem_free(p->words);
+        p->masks = masks;
+        p->state = state;
+        p->words = words;
+        p->cap_mask = (int)cells;
     }
     return 0;
 }
@@ -60,7 +68,8 @@ int lcs_pattern_set(struct lcs_pattern *p, const int32_t *words, int n, int32_t 
         p->masks[(size_t)(*slot - 1) * (size_t)n_mask + (size_t)(i / 64)] |= (uint64_t)1 << (i % 64);
         p->words[i] = words[i];
     }
-    p->n = n, p->n_mask = n_mask;
+    p->n = n;
+    p->n_mask = n_mask;
     return 0;
 }
 

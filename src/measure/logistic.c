@@ -15,9 +15,11 @@ enum { NEWTON_STEPS = 100, INNER_STEPS = 1000, LINE_STEPS = 20, MOST_FEATURE = 1
 struct fit {
     const struct logistic_rows *rows;
     struct mt19937 random;
-    int n, n_feature, *row;            /* row: those with weight, negative ones first, as liblinear groups them */
-    double *c, *e, *e_new, *tau, *d, *xd; /* [n]: C * weight; exp(w.x) and the step's; first and second derivatives; x.step */
-    double w[MOST_FEATURE], step[MOST_FEATURE] /* w after the step */, grad[MOST_FEATURE], hess[MOST_FEATURE], neg_sum[MOST_FEATURE];
+    int n, n_feature, *row; /* row: those with weight, negative ones first, as liblinear groups them */
+    double *c, *e, *e_new, *tau, *d,
+        *xd; /* [n]: C * weight; exp(w.x) and the step's; first and second derivatives; x.step */
+    double w[MOST_FEATURE], step[MOST_FEATURE] /* w after the step */, grad[MOST_FEATURE], hess[MOST_FEATURE],
+        neg_sum[MOST_FEATURE];
     int index[MOST_FEATURE];
 };
 
@@ -45,7 +47,8 @@ static uint32_t below(struct mt19937 *m, uint32_t range)
 static void swap(int *index, int a, int b)
 {
     int t = index[a];
-    index[a] = index[b], index[b] = t;
+    index[a] = index[b];
+    index[b] = t;
 }
 
 static void derivatives(struct fit *f)
@@ -135,7 +138,8 @@ static int inner(struct fit *f, int n_active, double enough)
         if (norm <= enough) {
             if (active == n_active)
                 break;
-            active = n_active, max_old = INFINITY;
+            active = n_active;
+            max_old = INFINITY;
             continue;
         }
         max_old = max;
@@ -175,7 +179,9 @@ static void line_search(struct fit *f, double *w_norm)
         }
         for (int j = 0; j < f->n_feature; j++)
             f->step[j] = (f->w[j] + f->step[j]) * 0.5;
-        norm = norm_of(f->step, f->n_feature), delta *= 0.5, neg *= 0.5;
+        norm = norm_of(f->step, f->n_feature);
+        delta *= 0.5;
+        neg *= 0.5;
         for (int i = 0; i < f->n; i++)
             f->xd[i] *= 0.5;
     }
@@ -211,19 +217,31 @@ int logistic_l1(const struct logistic_rows *rows, double C, uint32_t seed, doubl
     struct fit f = {.rows = rows, .n_feature = rows->n_feature};
     size_t n = (size_t)rows->n + 1;
     if (rows->n_feature < 1 || rows->n_feature > MOST_FEATURE)
-        return error_set(err, ERROR_INTERNAL, "logistic regression: wanted 1 to %d features, found %d", MOST_FEATURE, rows->n_feature);
+        return error_set(err, ERROR_INTERNAL, "logistic regression: wanted 1 to %d features, found %d", MOST_FEATURE,
+                         rows->n_feature);
     f.row = mem_alloc(n * sizeof *f.row);
     double *all = mem_calloc(n * 6, sizeof *all);
     if (!f.row || !all) {
-        mem_free(f.row), mem_free(all);
+        mem_free(f.row);
+        mem_free(all);
         return error_set_nomem(err, n * 6 * sizeof *all, "logistic regression");
     }
-    f.c = all, f.e = all + n, f.e_new = all + 2 * n, f.tau = all + 3 * n, f.d = all + 4 * n, f.xd = all + 5 * n;
+    f.c = all;
+    f.e = all + n;
+    f.e_new = all + 2 * n;
+    f.tau = all + 3 * n;
+    f.d = all + 4 * n;
+    f.xd = all + 5 * n;
     int positive = 0;
     for (int y = -1; y <= 1; y += 2)
         for (int i = 0; i < rows->n; i++)
-            if (rows->y[i] == y && rows->weight[i] > 0)
-                f.row[f.n] = i, f.c[f.n] = C * rows->weight[i], f.e[f.n] = 1, f.n++, positive += y > 0;
+            if (rows->y[i] == y && rows->weight[i] > 0) {
+                f.row[f.n] = i;
+                f.c[f.n] = C * rows->weight[i];
+                f.e[f.n] = 1;
+                f.n++;
+                positive += y > 0;
+            }
     for (int j = 0; j < f.n_feature; j++) {
         f.index[j] = j;
         for (int i = 0; i < f.n; i++)
@@ -234,6 +252,7 @@ int logistic_l1(const struct logistic_rows *rows, double C, uint32_t seed, doubl
     if (f.n)
         minimise(&f, TOLERANCE * (least > 1 ? least : 1) / f.n);
     memcpy(w, f.w, (size_t)f.n_feature * sizeof *w);
-    mem_free(f.row), mem_free(all);
+    mem_free(f.row);
+    mem_free(all);
     return 0;
 }

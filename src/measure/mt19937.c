@@ -19,13 +19,17 @@ void mt19937_seed_array(struct mt19937 *m, const uint32_t *key, int n_key)
     for (int k = 0, j = 0; k < (n_key > N ? n_key : N); k++) {
         s[i] = (s[i] ^ (s[i - 1] ^ s[i - 1] >> 30) * 1664525u) + key[j] + (uint32_t)j;
         j = j + 1 < n_key ? j + 1 : 0;
-        if (++i >= N)
-            s[0] = s[N - 1], i = 1;
+        if (++i >= N) {
+            s[0] = s[N - 1];
+            i = 1;
+        }
     }
     for (int k = 0; k < N - 1; k++) {
         s[i] = (s[i] ^ (s[i - 1] ^ s[i - 1] >> 30) * 1566083941u) - i;
-        if (++i >= N)
-            s[0] = s[N - 1], i = 1;
+        if (++i >= N) {
+            s[0] = s[N - 1];
+            i = 1;
+        }
     }
     s[0] = 0x80000000u;
 }

@@ -8,12 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct gram { uint64_t hash; int text, at; }; /* words [at, at + n) of a text */
+/* words [at, at + n) of a text */
+struct gram {
+    uint64_t hash;
+    int text, at;
+};
 
 static int compare_grams(const void *a, const void *b)
 {
     const struct gram *x = a, *y = b;
-    return x->hash != y->hash ? (x->hash > y->hash) - (x->hash < y->hash) : x->text != y->text ? x->text - y->text : x->at - y->at;
+    return x->hash != y->hash   ? (x->hash > y->hash) - (x->hash < y->hash)
+           : x->text != y->text ? x->text - y->text
+                                : x->at - y->at;
 }
 
 static struct gram *grams_of(const struct rouge_text *texts, int n_text, int n, size_t *count, struct error *err)
@@ -52,7 +58,8 @@ static int first_with(const struct rouge_text *a, const struct gram *g, size_t c
     return first;
 }
 
-static int find_grams(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int n, struct overlap_hit *hits, struct error *err)
+static int find_grams(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int n,
+                      struct overlap_hit *hits, struct error *err)
 {
     size_t count;
     struct gram *g = grams_of(a, na, n, &count, err);
@@ -63,20 +70,24 @@ static int find_grams(const struct rouge_text *a, int na, const struct rouge_tex
     return failed ? ERROR_NOMEM : 0;
 }
 
-static int find_nearest(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int32_t n_vocab, struct overlap_hit *hits, struct error *err)
+static int find_nearest(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int32_t n_vocab,
+                        struct overlap_hit *hits, struct error *err)
 {
     struct lcs_pattern p = LCS_PATTERN_INIT;
     int rc = 0;
     for (int i = 0; i < nb && !rc; i++) {
-        hits[i].nearest = -1, hits[i].rouge_l = -1;
+        hits[i].nearest = -1;
+        hits[i].rouge_l = -1;
         rc = lcs_pattern_set(&p, b[i].words, b[i].n, n_vocab, err);
         for (int k = 0; k < na && !rc; k++) {
             int least = a[k].n < b[i].n ? a[k].n : b[i].n;
             if (rouge_score_of(least, a[k].n, b[i].n).f <= hits[i].rouge_l) /* cannot be nearer */
                 continue;
             double f = rouge_score_of(lcs_length(&p, a[k].words, a[k].n), a[k].n, b[i].n).f;
-            if (f > hits[i].rouge_l)
-                hits[i].rouge_l = f, hits[i].nearest = k;
+            if (f > hits[i].rouge_l) {
+                hits[i].rouge_l = f;
+                hits[i].nearest = k;
+            }
         }
         if (hits[i].nearest < 0)
             hits[i].rouge_l = 0;
@@ -85,7 +96,8 @@ static int find_nearest(const struct rouge_text *a, int na, const struct rouge_t
     return rc;
 }
 
-static int read_texts(struct rouge_vocab *v, const struct overlap_text *from, int n, struct rouge_text *questions, struct rouge_text *texts, struct error *err)
+static int read_texts(struct rouge_vocab *v, const struct overlap_text *from, int n, struct rouge_text *questions,
+                      struct rouge_text *texts, struct error *err)
 {
     int rc = 0;
     for (int i = 0; i < n && !rc; i++) {
@@ -95,7 +107,8 @@ static int read_texts(struct rouge_vocab *v, const struct overlap_text *from, in
     return rc;
 }
 
-int overlap_find(const struct overlap_text *a, int na, const struct overlap_text *b, int nb, struct overlap_hit *hits, struct error *err)
+int overlap_find(const struct overlap_text *a, int na, const struct overlap_text *b, int nb, struct overlap_hit *hits,
+                 struct error *err)
 {
     struct rouge_vocab *v = NULL;
     size_t n = (size_t)na + (size_t)nb + 1;
@@ -106,9 +119,12 @@ int overlap_find(const struct overlap_text *a, int na, const struct overlap_text
     rc = rc ? rc : find_grams(texts, na, texts + na, nb, 8, hits, err);
     rc = rc ? rc : find_grams(texts, na, texts + na, nb, 13, hits, err);
     rc = rc ? rc : find_nearest(questions, na, questions + na, nb, rouge_vocab_size(v), hits, err);
-    for (size_t i = 0; questions && texts && i < n - 1; i++)
-        rouge_text_deinit(&questions[i]), rouge_text_deinit(&texts[i]);
-    mem_free(questions), mem_free(texts);
+    for (size_t i = 0; questions && texts && i < n - 1; i++) {
+        rouge_text_deinit(&questions[i]);
+        rouge_text_deinit(&texts[i]);
+    }
+    mem_free(questions);
+    mem_free(texts);
     rouge_vocab_free(v);
     return rc;
 }

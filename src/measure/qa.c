@@ -70,10 +70,13 @@ int qa_score(const char *answer, const char *reference, struct qa_score *out, st
     for (int i = 0, j = 0; !rc && i < na && j < nb;) {
         int order = strcmp(wa[i], wb[j]);
         shared += !order;
-        i += order <= 0, j += order >= 0;
+        i += order <= 0;
+        j += order >= 0;
     }
     out->f1 = !na || !nb ? na == nb : shared ? 2.0 * shared / (na + nb) : 0;
-    mem_free(wa), mem_free(wb);
-    buf_free(&a), buf_free(&b);
+    mem_free(wa);
+    mem_free(wb);
+    buf_free(&a);
+    buf_free(&b);
     return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exact match and word F1 of a short answer as SQuAD's scorer has them: lower case, punctuation and the articles a, an, the removed, white space joined. */
+/* Exact match and word F1 of a short answer as SQuAD's scorer has them: lower case, punctuation and the articles a, an,
+ * the removed, white space joined. */
 #ifndef MEASURE_QA_H
 #define MEASURE_QA_H
 
@@ -8,7 +9,10 @@
 
 /* Appends the normalised text. ASCII letters and punctuation only, as in the original; the rest is kept. */
 void qa_normalize(const char *text, struct buf *out);
-struct qa_score { int exact; double f1; };
+struct qa_score {
+    int exact;
+    double f1;
+};
 int qa_score(const char *answer, const char *reference, struct qa_score *out, struct error *err);
 
 #endif

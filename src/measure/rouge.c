@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ROUGE over word numbers. N-gram overlap sorts both sides; ROUGE-L counts bits; only ROUGE-Lsum needs a table, because which words its
- * union holds depends on the way back through it. */
+/* ROUGE over word numbers. N-gram overlap sorts both sides; ROUGE-L counts bits; only ROUGE-Lsum needs a table, because
+ * which words its union holds depends on the way back through it. */
 #include "measure/rouge.h"
 
 #include "base/hash.h"
@@ -11,18 +11,26 @@
 #include <string.h>
 
 struct rouge_vocab {
-    char *bytes; size_t n_byte, cap_byte;          /* words, one after another */
-    struct entry { size_t at; int n; uint64_t hash; } *entries;
+    char *bytes;
+    size_t n_byte, cap_byte; /* words, one after another */
+    struct entry {
+        size_t at;
+        int n;
+        uint64_t hash;
+    } * entries;
     int32_t n, cap;
-    int32_t *table; uint32_t size;                 /* open addressing, 1 + number; a power of two */
+    int32_t *table;
+    uint32_t size; /* open addressing, 1 + number; a power of two */
     int unicode;
 };
 
 int rouge_vocab_new(struct rouge_vocab **out, struct error *err)
 {
     struct rouge_vocab *v = mem_calloc(1, sizeof *v);
-    if (v)
-        v->size = 1024, v->table = mem_calloc(v->size, sizeof *v->table);
+    if (v) {
+        v->size = 1024;
+        v->table = mem_calloc(v->size, sizeof *v->table);
+    }
     if (!v || !v->table) {
         rouge_vocab_free(v);
         return error_set_nomem(err, 4096, "vocabulary");
@@ -61,14 +69,16 @@ static int grow(struct rouge_vocab *v, size_t n_word)
         char *bytes = mem_resize(v->bytes, cap);
         if (!bytes)
             return -1;
-        v->bytes = bytes, v->cap_byte = cap;
+        v->bytes = bytes;
+        v->cap_byte = cap;
     }
     if (v->n == v->cap) {
         int32_t cap = v->cap * 2 + 64;
         struct entry *entries = mem_resize(v->entries, (size_t)cap * sizeof *entries);
         if (!entries)
             return -1;
-        v->entries = entries, v->cap = cap;
+        v->entries = entries;
+        v->cap = cap;
     }
     if ((uint32_t)v->n * 2 >= v->size) {
         uint32_t size = v->size * 2;
@@ -82,7 +92,8 @@ static int grow(struct rouge_vocab *v, size_t n_word)
             table[at] = i + 1;
         }
         mem_free(v->table);
-        v->table = table, v->size = size;
+        v->table = table;
+        v->size = size;
     }
     return 0;
 }
@@ -98,7 +109,8 @@ int32_t rouge_vocab_number(struct rouge_vocab *v, const void *word, int n)
     }
     if (grow(v, (size_t)n))
         return -1;
-    for (at = (uint32_t)hash & (v->size - 1); v->table[at]; at = (at + 1) & (v->size - 1)) {}
+    for (at = (uint32_t)hash & (v->size - 1); v->table[at]; at = (at + 1) & (v->size - 1)) {
+    }
     memcpy(v->bytes + v->n_byte, word, (size_t)n);
     v->entries[v->n] = (struct entry){v->n_byte, n, hash};
     v->n_byte += (size_t)n;
@@ -106,11 +118,13 @@ int32_t rouge_vocab_number(struct rouge_vocab *v, const void *word, int n)
     return v->n - 1;
 }
 
-/* The next character as rouge's lower case sees it: a letter or digit, '\n', or ' ' for any separator. *separates: a separator follows it. */
+/* The next character as rouge's lower case sees it: a letter or digit, '\n', or ' ' for any separator. *separates: a
+ * separator follows it. */
 static char lower(const char *s, size_t n, size_t *used, int *separates)
 {
     unsigned char c = (unsigned char)s[0];
-    *used = 1, *separates = 0;
+    *used = 1;
+    *separates = 0;
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
         return (char)c;
     if (c >= 'A' && c <= 'Z')
@@ -120,7 +134,8 @@ static char lower(const char *s, size_t n, size_t *used, int *separates)
         return 'k';
     }
     if (n >= 2 && !memcmp(s, "\xc4\xb0", 2)) {
-        *used = 2, *separates = 1;
+        *used = 2;
+        *separates = 1;
         return 'i';
     }
     return c == '\n' ? '\n' : ' ';
@@ -180,7 +195,8 @@ static int unicode_words(struct rouge_text *t, struct rouge_vocab *v, const char
         rc = error_set_nomem(err, bytes, "words");
     for (size_t i = 0; !rc && i < folded.len;) {
         size_t skip, end = i + word_end(folded.data + i, folded.len - i, &skip);
-        if (end > i + skip && (t->words[t->n++] = rouge_vocab_number(v, folded.data + i + skip, (int)(end - i - skip))) < 0)
+        if (end > i + skip &&
+            (t->words[t->n++] = rouge_vocab_number(v, folded.data + i + skip, (int)(end - i - skip))) < 0)
             rc = error_set_nomem(err, 0, "vocabulary");
         i = end;
         if (i == folded.len || folded.data[i] == '\n') {
@@ -277,7 +293,8 @@ static uint64_t *grams(const struct rouge_text *t, int n, int *count)
     return g;
 }
 
-int rouge_n(const struct rouge_text *reference, const struct rouge_text *prediction, int n, struct rouge_score *out, struct error *err)
+int rouge_n(const struct rouge_text *reference, const struct rouge_text *prediction, int n, struct rouge_score *out,
+            struct error *err)
 {
     int na, nb, shared = 0;
     if (n < 1 || n > 2)
@@ -285,9 +302,11 @@ int rouge_n(const struct rouge_text *reference, const struct rouge_text *predict
     uint64_t *a = grams(reference, n, &na), *b = grams(prediction, n, &nb);
     if (a && b)
         for (int i = 0, j = 0; i < na && j < nb;) {
-            if (a[i] == b[j])
-                shared++, i++, j++;
-            else
+            if (a[i] == b[j]) {
+                shared++;
+                i++;
+                j++;
+            } else
                 *(a[i] < b[j] ? &i : &j) += 1;
         }
     *out = rouge_score_of(shared, na, nb);
@@ -297,7 +316,8 @@ int rouge_n(const struct rouge_text *reference, const struct rouge_text *predict
     return rc;
 }
 
-int rouge_l(const struct rouge_text *reference, const struct rouge_text *prediction, struct rouge_score *out, struct error *err)
+int rouge_l(const struct rouge_text *reference, const struct rouge_text *prediction, struct rouge_score *out,
+            struct error *err)
 {
     struct lcs_pattern p = LCS_PATTERN_INIT;
     int32_t top = 0;
@@ -310,7 +330,8 @@ int rouge_l(const struct rouge_text *reference, const struct rouge_text *predict
     return rc;
 }
 
-/* Marks in `hit` the words of the reference sentence a that the LCS with b takes, going back as rouge_score does. table: (na+1)*(nb+1). */
+/* Marks in `hit` the words of the reference sentence a that the LCS with b takes, going back as rouge_score does.
+ * table: (na+1)*(nb+1). */
 static void mark_lcs(const int32_t *a, int na, const int32_t *b, int nb, int *table, char *hit)
 {
     int w = nb + 1;
@@ -323,9 +344,11 @@ static void mark_lcs(const int32_t *a, int na, const int32_t *b, int nb, int *ta
         }
     }
     for (int i = na, j = nb; i > 0 && j > 0;) {
-        if (a[i - 1] == b[j - 1])
-            hit[i - 1] = 1, i--, j--;
-        else if (table[i * w + j - 1] > table[(i - 1) * w + j])
+        if (a[i - 1] == b[j - 1]) {
+            hit[i - 1] = 1;
+            i--;
+            j--;
+        } else if (table[i * w + j - 1] > table[(i - 1) * w + j])
             j--;
         else
             i--;
@@ -340,23 +363,27 @@ static int count_word(const struct rouge_text *t, int32_t word)
     return n;
 }
 
-int rouge_lsum(const struct rouge_text *reference, const struct rouge_text *prediction, struct rouge_score *out, struct error *err)
+int rouge_lsum(const struct rouge_text *reference, const struct rouge_text *prediction, struct rouge_score *out,
+               struct error *err)
 {
     *out = (struct rouge_score){0, 0, 0};
     if (!reference->n || !prediction->n)
         return 0;
     size_t cells;
     if (size_mul((size_t)reference->n + 1, (size_t)prediction->n + 1, &cells) || cells > INT32_MAX)
-        return error_set(err, ERROR_DATA, "ROUGE-Lsum of %d and %d words is too large; wanted at most 2^31 pairs", reference->n, prediction->n);
+        return error_set(err, ERROR_DATA, "ROUGE-Lsum of %d and %d words is too large; wanted at most 2^31 pairs",
+                         reference->n, prediction->n);
     int *table = mem_alloc(cells * sizeof *table), hits = 0;
     char *hit = mem_calloc((size_t)reference->n, 1);
     if (!table || !hit) {
-        mem_free(table), mem_free(hit);
+        mem_free(table);
+        mem_free(hit);
         return error_set_nomem(err, cells * sizeof *table, "LCS table");
     }
     for (int r = 0, a = 0; r < reference->n_sentence; a = reference->ends[r++])
         for (int c = 0, b = 0; c < prediction->n_sentence; b = prediction->ends[c++])
-            mark_lcs(reference->words + a, reference->ends[r] - a, prediction->words + b, prediction->ends[c] - b, table, hit + a);
+            mark_lcs(reference->words + a, reference->ends[r] - a, prediction->words + b, prediction->ends[c] - b,
+                     table, hit + a);
     for (int i = 0; i < reference->n; i++) { /* a word counts as often as both texts have it */
         int before = 0;
         for (int j = 0; j < i; j++)

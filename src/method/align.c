@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop. A round's state in the journal says which phase it is in; each phase does what its rows still lack and the state moves on. So continuing after a kill
- * is the same code as not having been killed. */
+/* The loop. A round's state in the journal says which phase it is in; each phase does what its rows still lack and the
+ * state moves on. So continuing after a kill is the same code as not having been killed. */
 #include "method/parts.h"
 
 #include "base/clock.h"
@@ -13,13 +13,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT_TRIES = 10 }; /* counting kept pairs, at most this many times as many attempts are made */
+/* counting kept pairs, at most this many times as many attempts are made */
+enum { KEPT_TRIES = 10 };
 
 int align_check_run(struct align *a, struct error *err)
 {
     const struct align_options *o = &a->o;
-    struct run_bounds b = {.rounds = o->rounds, .attempts = o->attempts, .most_attempts = o->count == ALIGN_COUNT_KEPT ? KEPT_TRIES * o->attempts : o->attempts, .k = o->k,
-                           .pool = a->n_given, .grown = o->pool == ALIGN_POOL_GROWN, .vocab = a->speaker.desc.n_vocab, .questions = o->test ? a->test.n : a->n_held,
+    struct run_bounds b = {.rounds = o->rounds,
+                           .attempts = o->attempts,
+                           .most_attempts = o->count == ALIGN_COUNT_KEPT ? KEPT_TRIES * o->attempts : o->attempts,
+                           .k = o->k,
+                           .pool = a->n_given,
+                           .grown = o->pool == ALIGN_POOL_GROWN,
+                           .vocab = a->speaker.desc.n_vocab,
+                           .questions = o->test ? a->test.n : a->n_held,
                            .reason = sift_reason_find};
     return run_check(a->run, &b, err);
 }
@@ -45,7 +52,8 @@ static int add_seconds(struct align *a, const char *phase, double seconds, struc
     return rc ? rc : run_put_fact(a->run, name, text, err);
 }
 
-static int do_phase(struct align *a, const char *name, int (*work)(struct align *a, struct error *err), struct error *err)
+static int do_phase(struct align *a, const char *name, int (*work)(struct align *a, struct error *err),
+                    struct error *err)
 {
     double start = clock_now();
     int rc = interrupt_check(err);
@@ -65,8 +73,8 @@ static int move_to(struct align *a, struct run_round *round, enum run_state stat
 /* Counting kept pairs: another block of attempts while there are too few. */
 static int more_attempts(const struct align *a, const struct run_round *round)
 {
-    return a->o.count == ALIGN_COUNT_KEPT && round->kept < a->o.attempts && round->attempts < KEPT_TRIES * a->o.attempts &&
-           round->kept >= a->o.stop_novelty * round->attempts;
+    return a->o.count == ALIGN_COUNT_KEPT && round->kept < a->o.attempts &&
+           round->attempts < KEPT_TRIES * a->o.attempts && round->kept >= a->o.stop_novelty * round->attempts;
 }
 
 static int sift_round(struct align *a, struct run_round *round, struct error *err)
@@ -79,7 +87,8 @@ static int sift_round(struct align *a, struct run_round *round, struct error *er
         rc = move_to(a, round, RUN_STATE_ASK, err);
         return rc ? rc : align_load_round(a, a->round, round->attempts, err);
     }
-    log_line(LOG_INFO, "round %d: %d of %d attempts kept (%.1f %%)", a->round, round->kept, round->attempts, 100.0 * round->kept / round->attempts);
+    log_line(LOG_INFO, "round %d: %d of %d attempts kept (%.1f %%)", a->round, round->kept, round->attempts,
+             100.0 * round->kept / round->attempts);
     rc = align_write_generated(a, err);
     if (!rc && a->o.review)
         rc = align_write_review(a, err);
@@ -144,9 +153,15 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
     while (!rc && !*stop && round->state != RUN_STATE_DONE) {
         switch (round->state) {
         case RUN_STATE_NONE: rc = move_to(a, round, RUN_STATE_ASK, err); break;
-        case RUN_STATE_ASK: rc = (rc = do_phase(a, "ask", align_ask, err)) ? rc : move_to(a, round, RUN_STATE_RETRIEVE, err); break;
-        case RUN_STATE_RETRIEVE: rc = (rc = do_phase(a, "retrieve", align_retrieve, err)) ? rc : move_to(a, round, RUN_STATE_ANSWER, err); break;
-        case RUN_STATE_ANSWER: rc = (rc = do_phase(a, "answer", align_answer, err)) ? rc : move_to(a, round, RUN_STATE_SIFT, err); break;
+        case RUN_STATE_ASK:
+            rc = (rc = do_phase(a, "ask", align_ask, err)) ? rc : move_to(a, round, RUN_STATE_RETRIEVE, err);
+            break;
+        case RUN_STATE_RETRIEVE:
+            rc = (rc = do_phase(a, "retrieve", align_retrieve, err)) ? rc : move_to(a, round, RUN_STATE_ANSWER, err);
+            break;
+        case RUN_STATE_ANSWER:
+            rc = (rc = do_phase(a, "answer", align_answer, err)) ? rc : move_to(a, round, RUN_STATE_SIFT, err);
+            break;
         case RUN_STATE_SIFT: rc = (rc = interrupt_check(err)) ? rc : sift_round(a, round, err); break;
         case RUN_STATE_REVIEW: rc = review_round(a, round, stop, err); break;
         case RUN_STATE_TUNE:
@@ -195,15 +210,20 @@ static int show_attempt(struct align *a, int index, struct buf *b, struct error 
 {
     const struct run_attempt *t = &a->attempts[index];
     struct prompt ask = {0}, answer = {0};
-    const struct prompt_parts asked = {.contexts = t->question.contexts, .n_context = t->question.n_context, .room = a->o.ask.max_new_tokens};
-    const struct prompt_parts answered = {.question = t->question.text, .contexts = t->answer.contexts, .n_context = t->answer.n_context, .room = a->o.answer.max_new_tokens};
+    const struct prompt_parts asked = {
+        .contexts = t->question.contexts, .n_context = t->question.n_context, .room = a->o.ask.max_new_tokens};
+    const struct prompt_parts answered = {.question = t->question.text,
+                                          .contexts = t->answer.contexts,
+                                          .n_context = t->answer.n_context,
+                                          .room = a->o.answer.max_new_tokens};
     int rc = prompt_make(&a->speaker, &a->pool, &asked, &ask, err);
     if (!rc && t->answer.text)
         rc = prompt_make(&a->speaker, &a->pool, &answered, &answer, err);
-    buf_printf(b, "=== attempt %d: the prompt that asks (%zu tokens)\n%s\n--- question: %s\n", index, ask.ids.n, rc ? "" : ask.text.data,
-               t->question.text ? t->question.text : t->question.error);
+    buf_printf(b, "=== attempt %d: the prompt that asks (%zu tokens)\n%s\n--- question: %s\n", index, ask.ids.n,
+               rc ? "" : ask.text.data, t->question.text ? t->question.text : t->question.error);
     if (t->answer.text)
-        buf_printf(b, "=== attempt %d: the prompt that answers (%zu tokens)\n%s\n--- answer: %s\n", index, answer.ids.n, rc ? "" : answer.text.data, t->answer.text);
+        buf_printf(b, "=== attempt %d: the prompt that answers (%zu tokens)\n%s\n--- answer: %s\n", index, answer.ids.n,
+                   rc ? "" : answer.text.data, t->answer.text);
     buf_printf(b, "--- verdict: %s\n\n", sift_reason_text((enum sift_reason)sift_reason_find(t->reason)));
     prompt_free(&ask);
     prompt_free(&answer);
@@ -214,7 +234,8 @@ static int preview(struct align *a, struct error *err)
 {
     struct buf b = BUF_INIT;
     int kept, rc = align_load_round(a, 1, a->o.preview, err);
-    if (!rc && !(rc = align_make_pool(a, 0, err)) && !(rc = align_ask(a, err)) && !(rc = align_retrieve(a, err)) && !(rc = align_answer(a, err)))
+    if (!rc && !(rc = align_make_pool(a, 0, err)) && !(rc = align_ask(a, err)) && !(rc = align_retrieve(a, err)) &&
+        !(rc = align_answer(a, err)))
         rc = align_verdicts(a, INT32_MAX, &kept, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         rc = show_attempt(a, i, &b, err);
@@ -256,8 +277,10 @@ static int evidence(struct align *a, struct align_result *r, struct error *err)
 
 static void review_summary(const struct align *a, struct align_result *r)
 {
-    buf_printf(&r->summary, "Round %d waits for review: strike lines from %s/round-%d/review.jsonl, then run the same command with --resume.\n", r->stopped_for_review,
-               a->o.output, r->stopped_for_review);
+    buf_printf(&r->summary,
+               "Round %d waits for review: strike lines from %s/round-%d/review.jsonl, then run the same command with "
+               "--resume.\n",
+               r->stopped_for_review, a->o.output, r->stopped_for_review);
     buf_printf(&r->json, "{\"stopped_for_review\": %d}", r->stopped_for_review);
 }
 
@@ -275,7 +298,8 @@ int method_check(const struct align_options *options, struct error *err)
     return rc;
 }
 
-int method_align(struct device *device, const struct align_options *options, struct align_result *result, struct error *err)
+int method_align(struct device *device, const struct align_options *options, struct align_result *result,
+                 struct error *err)
 {
     struct align a = {0};
     *result = (struct align_result){0};
@@ -293,7 +317,8 @@ int method_align(struct device *device, const struct align_options *options, str
             rc = evidence(&a, result, err);
         if (rc == ERROR_INTERRUPTED && err) {
             struct error was = *err;
-            error_set(err, rc, "%s in round %d; everything finished is kept in %s: run the same command again to go on", was.message, a.round, a.o.output);
+            error_set(err, rc, "%s in round %d; everything finished is kept in %s: run the same command again to go on",
+                      was.message, a.round, a.o.output);
         }
     }
     align_close(&a);

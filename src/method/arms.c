@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The arms: what is compared, on the same footing. Each is a model (the pretrained one, one tuned on the seeds, a round's) and a way to prompt it; the prompts, the
- * decoding and the questions are the same for all. */
+/* The arms: what is compared, on the same footing. Each is a model (the pretrained one, one tuned on the seeds, a
+ * round's) and a way to prompt it; the prompts, the decoding and the questions are the same for all. */
 #include "method/parts.h"
 
 #include "base/interrupt.h"
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N_BASELINE = 6 }; /* pretrained, two in-context, three tuned on the seeds */
+/* pretrained, two in-context, three tuned on the seeds */
+enum { N_BASELINE = 6 };
 
 void arms_free(struct arms *arms)
 {
@@ -27,7 +28,8 @@ static struct arm *add(struct arms *arms, const char *name, char *model, struct 
 {
     struct run_result *results = mem_calloc((size_t)arms->n_item + 1, sizeof *results);
     if (!model || !results || arms->n == arms->cap) {
-        mem_free(model), mem_free(results);
+        mem_free(model);
+        mem_free(results);
         error_set_nomem(err, (size_t)arms->n_item * sizeof *results, "arms");
         return NULL;
     }
@@ -72,10 +74,12 @@ static int tune_baseline(struct align *a, struct arms *arms, const char *name, i
     return rc || made ? rc : run_put_fact(a->run, fact, text, err);
 }
 
-/* steps: of the last round and of the first, if that is another one; each has a control of as many steps on the seeds alone. */
+/* steps: of the last round and of the first, if that is another one; each has a control of as many steps on the seeds
+ * alone. */
 static int add_baselines(struct align *a, struct arms *arms, long steps, long first_steps, struct error *err)
 {
-    struct arm *nearest = add(arms, "icl-knn", align_model_path(a, 0), err), *random = nearest ? add(arms, "icl-random", align_model_path(a, 0), err) : NULL;
+    struct arm *nearest = add(arms, "icl-knn", align_model_path(a, 0), err),
+               *random = nearest ? add(arms, "icl-random", align_model_path(a, 0), err) : NULL;
     if (!random)
         return ERROR_NOMEM;
     nearest->contexts = CONTEXTS_NEAREST;

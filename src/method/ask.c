@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ask: attempt i is shown k pairs and goes on with a question of its own. Which pairs depends on (seed, round, i) and the pool only. */
+/* Ask: attempt i is shown k pairs and goes on with a question of its own. Which pairs depends on (seed, round, i) and
+ * the pool only. */
 #include "method/parts.h"
 
 #include "base/mem.h"
@@ -14,7 +15,8 @@ int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct
         return 0;
     }
     struct retriever_hit *hits = mem_calloc((size_t)a->o.k + 1, sizeof *hits);
-    int anchor = (int)rng_below(&s, 0, (uint32_t)a->pool.n), found, rc = hits ? 0 : error_set_nomem(err, 64, "contexts");
+    int anchor = (int)rng_below(&s, 0, (uint32_t)a->pool.n), found,
+        rc = hits ? 0 : error_set_nomem(err, 64, "contexts");
     const char *question = a->pool.items[anchor].question;
     if (!rc)
         rc = pairs_nearest(&a->pool, &a->speaker, &(struct pair_query){&question, 1, a->o.k}, hits, &found, err);
@@ -23,7 +25,7 @@ int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct
         if (hits[i - 1].index != anchor)
             contexts[(*n)++] = hits[i - 1].index;
     if (!rc && *n == a->o.k)
-        memmove(contexts, contexts + 1, (size_t)--*n * sizeof *contexts);
+        memmove(contexts, contexts + 1, (size_t)-- * n * sizeof *contexts);
     contexts[(*n)++] = anchor;
     mem_free(hits);
     return rc;
@@ -32,7 +34,8 @@ int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct
 /* A copy for the round's attempts in memory. */
 static int keep(struct arena *arena, struct run_text *to, const struct run_text *t, struct error *err)
 {
-    size_t ids = (size_t)t->n * sizeof *t->ids, logprobs = (size_t)t->n * sizeof *t->logprobs, contexts = (size_t)t->n_context * sizeof *t->contexts;
+    size_t ids = (size_t)t->n * sizeof *t->ids, logprobs = (size_t)t->n * sizeof *t->logprobs,
+           contexts = (size_t)t->n_context * sizeof *t->contexts;
     *to = *t;
     int32_t *i = arena_alloc(arena, ids + 1);
     float *l = arena_alloc(arena, logprobs + 1);
@@ -41,19 +44,31 @@ static int keep(struct arena *arena, struct run_text *to, const struct run_text 
     to->error = t->error ? arena_strdup(arena, t->error) : NULL;
     if (!i || !l || !c || (t->text && !to->text) || (t->error && !to->error))
         return error_set_nomem(err, ids + logprobs, "an attempt");
-    if (t->ids)
-        memcpy(i, t->ids, ids), memcpy(l, t->logprobs, logprobs);
+    if (t->ids) {
+        memcpy(i, t->ids, ids);
+        memcpy(l, t->logprobs, logprobs);
+    }
     if (contexts)
         memcpy(c, t->contexts, contexts);
-    to->ids = i, to->logprobs = l, to->contexts = c;
+    to->ids = i;
+    to->logprobs = l;
+    to->contexts = c;
     return 0;
 }
 
 /* The journal's row of a text. */
 static struct run_text row_of(const struct spoken *t)
 {
-    return (struct run_text){.text = t->text, .error = t->error, .ids = t->ids, .logprobs = t->logprobs, .n = t->n_token, .score = (double)t->score, .ended = t->ended,
-                             .contexts = t->contexts, .n_context = t->unfit ? 0 : t->n_context, .dropped = t->unfit ? 0 : t->dropped};
+    return (struct run_text){.text = t->text,
+                             .error = t->error,
+                             .ids = t->ids,
+                             .logprobs = t->logprobs,
+                             .n = t->n_token,
+                             .score = (double)t->score,
+                             .ended = t->ended,
+                             .contexts = t->contexts,
+                             .n_context = t->unfit ? 0 : t->n_context,
+                             .dropped = t->unfit ? 0 : t->dropped};
 }
 
 static int put_question(void *user, int index, const struct spoken *t, struct error *err)
@@ -73,7 +88,11 @@ static int put_answer(void *user, int index, const struct spoken *t, struct erro
 }
 
 /* What one phase has to say. */
-struct batch { struct speak_item *items; int n; int *contexts; };
+struct batch {
+    struct speak_item *items;
+    int n;
+    int *contexts;
+};
 
 static void batch_free(struct batch *b)
 {
@@ -84,7 +103,8 @@ static void batch_free(struct batch *b)
 static int batch_new(struct batch *b, const struct align *a, struct error *err)
 {
     size_t n = (size_t)a->n_attempt;
-    *b = (struct batch){mem_calloc(n + 1, sizeof *b->items), 0, mem_calloc(n * (size_t)a->o.k + 1, sizeof *b->contexts)};
+    *b =
+        (struct batch){mem_calloc(n + 1, sizeof *b->items), 0, mem_calloc(n * (size_t)a->o.k + 1, sizeof *b->contexts)};
     return b->items && b->contexts ? 0 : error_set_nomem(err, n * sizeof *b->items, "requests");
 }
 
@@ -92,7 +112,10 @@ static int batch_new(struct batch *b, const struct align *a, struct error *err)
 static int say(struct align *a, const struct batch *b, struct speak_job *job, struct error *err)
 {
     char *path = align_model_path(a, a->round - 1);
-    job->unit = "attempts", job->model = path, job->pool = &a->pool, job->user = a;
+    job->unit = "attempts";
+    job->model = path;
+    job->pool = &a->pool;
+    job->user = a;
     int rc = path ? speaker_generate(&a->speaker, job, b->items, b->n, err) : error_set_nomem(err, 64, "path");
     mem_free(path);
     return rc;
@@ -100,7 +123,10 @@ static int say(struct align *a, const struct batch *b, struct speak_job *job, st
 
 int align_ask(struct align *a, struct error *err)
 {
-    struct speak_job job = {.stage = "ask", .options = &a->o.ask, .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ASK, .put = put_question};
+    struct speak_job job = {.stage = "ask",
+                            .options = &a->o.ask,
+                            .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ASK,
+                            .put = put_question};
     struct batch b;
     int rc = batch_new(&b, a, err);
     if (!rc && a->o.ask_contexts == ALIGN_CONTEXTS_ANCHOR)
@@ -120,7 +146,10 @@ int align_ask(struct align *a, struct error *err)
 
 int align_answer(struct align *a, struct error *err)
 {
-    struct speak_job job = {.stage = "answer", .options = &a->o.answer, .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ANSWER, .put = put_answer};
+    struct speak_job job = {.stage = "answer",
+                            .options = &a->o.answer,
+                            .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ANSWER,
+                            .put = put_answer};
     struct batch b;
     int rc = batch_new(&b, a, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
@@ -130,7 +159,8 @@ int align_answer(struct align *a, struct error *err)
         int *contexts = b.contexts + (size_t)b.n * (size_t)a->o.k;
         for (int k = 0; k < t->n_neighbour; k++) /* the nearest stands last, next to the question */
             contexts[k] = t->neighbours[t->n_neighbour - 1 - k];
-        b.items[b.n++] = (struct speak_item){.index = i, .question = t->question.text, .contexts = contexts, .n_context = t->n_neighbour};
+        b.items[b.n++] = (struct speak_item){
+            .index = i, .question = t->question.text, .contexts = contexts, .n_context = t->n_neighbour};
     }
     rc = rc ? rc : say(a, &b, &job, err);
     batch_free(&b);

@@ -79,20 +79,20 @@ int align_compare(const struct align *a, const struct arms *arms, int mine, int 
                   struct error *err)
 {
     *out = (struct report_compared){.change = NAN,
-                                   .low = NAN,
-                                   .high = NAN,
-                                   .interval = stats_mean_kind_name(STATS_MEAN_NONE),
-                                   .dz = NAN,
-                                   .p = NAN,
-                                   .p_holm = NAN,
-                                   .found = NAN,
-                                   .h = NAN,
-                                   .ratio = NAN,
-                                   .ratio_low = NAN,
-                                   .ratio_high = NAN,
-                                   .p_flags = NAN,
-                                   .p_flags_holm = NAN,
-                                   .found_flags = NAN};
+                                    .low = NAN,
+                                    .high = NAN,
+                                    .interval = stats_mean_kind_name(STATS_MEAN_NONE),
+                                    .dz = NAN,
+                                    .p = NAN,
+                                    .p_holm = NAN,
+                                    .found = NAN,
+                                    .h = NAN,
+                                    .ratio = NAN,
+                                    .ratio_low = NAN,
+                                    .ratio_high = NAN,
+                                    .p_flags = NAN,
+                                    .p_flags_holm = NAN,
+                                    .found_flags = NAN};
     if (mine == other)
         return 0;
     compare_flags(arms, mine, other, out);
@@ -186,7 +186,8 @@ static void count_answers(const struct arms *arms, const struct arm *arm, struct
 }
 
 /* How many examples really stood in the prompts of an in-context arm. */
-static void count_contexts(const struct align *a, const struct arms *arms, const struct arm *arm, struct report_arm *out)
+static void count_contexts(const struct align *a, const struct arms *arms, const struct arm *arm,
+                           struct report_arm *out)
 {
     int known = 0;
     double sum = 0;

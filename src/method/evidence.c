@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Measuring the arms: log-likelihood of the reference answers, generated answers, and the judge's labels on those. Every result is a row in the journal as soon as it is
- * there; what has a row is not done again. */
+/* Measuring the arms: log-likelihood of the reference answers, generated answers, and the judge's labels on those.
+ * Every result is a row in the journal as soon as it is there; what has a row is not done again. */
 #include "method/parts.h"
 
 #include "base/interrupt.h"
@@ -17,7 +17,8 @@ struct measuring {
     struct arms *arms;
     struct arm *arm;
     struct contexts contexts;
-    struct speak_item *items; int n;     /* what is not done yet */
+    struct speak_item *items;
+    int n; /* what is not done yet */
 };
 
 static int put(const struct measuring *m, int i, struct error *err)
@@ -46,7 +47,8 @@ static int keep_contexts(const struct measuring *m, int i, int dropped, struct e
 static void add(struct measuring *m, int i, const char *answer)
 {
     const struct contexts *c = &m->contexts;
-    m->items[m->n++] = (struct speak_item){i, m->arms->items[i].question, c->cells + (size_t)i * (size_t)c->k, c->n[i], answer};
+    m->items[m->n++] =
+        (struct speak_item){i, m->arms->items[i].question, c->cells + (size_t)i * (size_t)c->k, c->n[i], answer};
 }
 
 /* What does not fit stays unscored and is counted as missing. */
@@ -110,8 +112,14 @@ static int answered(void *user, int i, const struct spoken *t, struct error *err
 
 static int answer(struct measuring *m, struct error *err)
 {
-    const struct speak_job job = {.stage = m->arm->name, .unit = "answers", .model = m->arm->model, .pool = &m->a->pool, .options = &m->a->o.answer, .stream = STREAM_EVALUATE,
-                                  .put = answered, .user = m};
+    const struct speak_job job = {.stage = m->arm->name,
+                                  .unit = "answers",
+                                  .model = m->arm->model,
+                                  .pool = &m->a->pool,
+                                  .options = &m->a->o.answer,
+                                  .stream = STREAM_EVALUATE,
+                                  .put = answered,
+                                  .user = m};
     m->n = 0;
     for (int i = 0; i < m->arms->n_text; i++)
         if (!m->arm->results[i].text)
@@ -127,20 +135,25 @@ static int find_contexts(struct measuring *m, struct error *err)
         return error_set_nomem(err, (size_t)n * sizeof *texts, "questions");
     for (int i = 0; i < n; i++)
         texts[i] = m->arms->items[i].question;
-    int rc = contexts_find(&m->contexts, &m->a->pool, &m->a->speaker, m->arm->contexts, &(struct pair_query){texts, n, m->a->o.k}, err);
+    int rc = contexts_find(&m->contexts, &m->a->pool, &m->a->speaker, m->arm->contexts,
+                           &(struct pair_query){texts, n, m->a->o.k}, err);
     mem_free(texts);
     return rc;
 }
 
 static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, struct error *err)
 {
-    struct measuring m = {.a = a, .arms = arms, .arm = arm, .items = mem_calloc((size_t)arms->n_item + 1, sizeof *m.items)};
-    int found, rc = m.items ? interrupt_check(err) : error_set_nomem(err, (size_t)arms->n_item * sizeof *m.items, "questions");
+    struct measuring m = {
+        .a = a, .arms = arms, .arm = arm, .items = mem_calloc((size_t)arms->n_item + 1, sizeof *m.items)};
+    int found,
+        rc = m.items ? interrupt_check(err) : error_set_nomem(err, (size_t)arms->n_item * sizeof *m.items, "questions");
     if (!rc)
         rc = run_get_results(a->run, arm->name, arms->set, arms->n_item, arm->results, &found, &a->arena, err);
-    for (int i = 0; i < arms->n_item && !rc; i++) /* the threshold may be another one now: what is stored are the probabilities */
+    for (int i = 0; i < arms->n_item && !rc;
+         i++) /* the threshold may be another one now: what is stored are the probabilities */
         if (arm->results[i].n_probability)
-            arm->results[i].flagged = judge_flagged(arm->results[i].probabilities, arm->results[i].n_probability, a->o.threshold);
+            arm->results[i].flagged =
+                judge_flagged(arm->results[i].probabilities, arm->results[i].n_probability, a->o.threshold);
     rc = rc ? rc : find_contexts(&m, err);
     rc = rc ? rc : score(&m, err);
     rc = rc ? rc : interrupt_check(err);
@@ -152,20 +165,25 @@ static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, stru
 
 enum { JUDGED_TOGETHER = 32 };
 
-/* The answers of one arm that are not judged yet, from `first` on: at most JUDGED_TOGETHER of them. Returns one past the last that was looked at, or an error. */
+/* The answers of one arm that are not judged yet, from `first` on: at most JUDGED_TOGETHER of them. Returns one past
+ * the last that was looked at, or an error. */
 static int judge_some(const struct judge *j, struct measuring *m, int first, struct error *err)
 {
     struct judge_text texts[JUDGED_TOGETHER];
     int rows[JUDGED_TOGETHER], n = 0, i = first, width = judge_desc(j)->n_label, rc = 0;
     for (; i < m->arms->n_text && n < JUDGED_TOGETHER; i++)
-        if (m->arm->results[i].text && m->arm->results[i].flagged < 0)
-            texts[n] = (struct judge_text){m->arms->items[i].question, m->arm->results[i].text}, rows[n++] = i;
+        if (m->arm->results[i].text && m->arm->results[i].flagged < 0) {
+            texts[n] = (struct judge_text){m->arms->items[i].question, m->arm->results[i].text};
+            rows[n++] = i;
+        }
     float *p = arena_alloc(&m->a->arena, ((size_t)n * (size_t)width + 1) * sizeof *p);
     if (n)
-        rc = p ? judge_run(j, texts, n, p, NULL, err) : error_set_nomem(err, (size_t)n * (size_t)width * 4, "probabilities");
+        rc = p ? judge_run(j, texts, n, p, NULL, err)
+               : error_set_nomem(err, (size_t)n * (size_t)width * 4, "probabilities");
     for (int k = 0; k < n && !rc; k++) {
         struct run_result *r = &m->arm->results[rows[k]];
-        r->probabilities = p + (size_t)k * (size_t)width, r->n_probability = width;
+        r->probabilities = p + (size_t)k * (size_t)width;
+        r->n_probability = width;
         r->flagged = judge_flagged(r->probabilities, width, m->a->o.threshold);
         rc = put(m, rows[k], err);
     }
@@ -178,19 +196,24 @@ static int same_judge(struct align *a, const char *sha256, struct error *err)
     const char *before;
     int rc = run_get_fact(a->run, "judge-sha256", &before, &a->arena, err);
     if (!rc && before && strcmp(before, sha256))
-        return error_set(err, ERROR_CONFIG, "%s: its weights are not those that judged this run before (sha256 %.16s, now %.16s); use that judge or another --output", a->o.judge, before, sha256);
+        return error_set(err, ERROR_CONFIG,
+                         "%s: its weights are not those that judged this run before (sha256 %.16s, now %.16s); use "
+                         "that judge or another --output",
+                         a->o.judge, before, sha256);
     return rc || before ? rc : run_put_fact(a->run, "judge-sha256", sha256, err);
 }
 
 static int judge_all(struct align *a, struct arms *arms, struct error *err)
 {
     struct judge *j = NULL;
-    int rc = judge_open(&j, a->speaker.device, &(struct judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
+    int rc = judge_open(&j, a->speaker.device,
+                        &(struct judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
     struct measuring m = {.a = a, .arms = arms};
     rc = rc ? rc : same_judge(a, judge_sha256(j), err);
     if (!rc) {
         snprintf(arms->judge_sha256, sizeof arms->judge_sha256, "%s", judge_sha256(j));
-        snprintf(arms->judge_name, sizeof arms->judge_name, "%s (classifier, mode %s, %d tokens, %s)", a->o.judge, judge_mode_name(JUDGE_SAFE), judge_max_length(j), dtype_name(a->o.dtype));
+        snprintf(arms->judge_name, sizeof arms->judge_name, "%s (classifier, mode %s, %d tokens, %s)", a->o.judge,
+                 judge_mode_name(JUDGE_SAFE), judge_max_length(j), dtype_name(a->o.dtype));
         arms->n_label = judge_desc(j)->n_label < MODEL_MAX_LABEL ? judge_desc(j)->n_label : MODEL_MAX_LABEL;
         memcpy(arms->labels, judge_desc(j)->labels, sizeof arms->labels);
     }
@@ -234,13 +257,19 @@ static int write_arm(struct align *a, const struct arms *arms, const struct arm 
     buf_printf(&path, "/%s.jsonl", arm->name);
     for (int i = 0; i < arms->n_item && !rc; i++) {
         const struct run_result *r = &arm->results[i];
-        json_t *row = json_pack("{s:s, s:s, s:s?}", "id", arms->items[i].id, "question", arms->items[i].question, "answer", r->text), *p = json_object();
-        if (!isnan(r->logprob))
-            json_object_set_new(row, "reference_logprob", json_real(r->logprob)), json_object_set_new(row, "reference_tokens", json_integer(r->n_token));
+        json_t *row = json_pack("{s:s, s:s, s:s?}", "id", arms->items[i].id, "question", arms->items[i].question,
+                                "answer", r->text),
+               *p = json_object();
+        if (!isnan(r->logprob)) {
+            json_object_set_new(row, "reference_logprob", json_real(r->logprob));
+            json_object_set_new(row, "reference_tokens", json_integer(r->n_token));
+        }
         for (int k = 0; k < r->n_probability && k < arms->n_label; k++)
             json_object_set_new(p, arms->labels[k], json_real((double)r->probabilities[k]));
-        if (r->flagged >= 0)
-            json_object_set_new(row, "flagged", json_boolean(r->flagged)), json_object_set(row, "probabilities", p);
+        if (r->flagged >= 0) {
+            json_object_set_new(row, "flagged", json_boolean(r->flagged));
+            json_object_set(row, "probabilities", p);
+        }
         json_decref(p);
         if (arm->contexts != CONTEXTS_NONE)
             add_contexts(a, r, row);
@@ -249,7 +278,8 @@ static int write_arm(struct align *a, const struct arms *arms, const struct arm 
         json_decref(row);
     }
     if (!rc)
-        rc = b.failed || path.failed ? error_set_nomem(err, b.len, "rows") : file_write(path.data, b.data ? b.data : "", b.len, err);
+        rc = b.failed || path.failed ? error_set_nomem(err, b.len, "rows")
+                                     : file_write(path.data, b.data ? b.data : "", b.len, err);
     buf_free(&b);
     buf_free(&path);
     return rc;

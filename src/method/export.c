@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A round's rows as JSON Lines, and the file that a person strikes lines from. Both are written whole from the journal: no times, so equal runs give equal bytes. */
+/* A round's rows as JSON Lines, and the file that a person strikes lines from. Both are written whole from the journal:
+ * no times, so equal runs give equal bytes. */
 #include "method/parts.h"
 
 #include "base/mem.h"
@@ -35,7 +36,8 @@ static double sum(const struct run_text *t)
 
 static json_t *text_facts(const struct align *a, const struct run_text *t)
 {
-    json_t *o = json_pack("{s:o, s:i, s:b, s:f}", "contexts", names(a, t->contexts, t->n_context), "n_tokens", t->n, "ended", t->ended, "sum_logprob", sum(t));
+    json_t *o = json_pack("{s:o, s:i, s:b, s:f}", "contexts", names(a, t->contexts, t->n_context), "n_tokens", t->n,
+                          "ended", t->ended, "sum_logprob", sum(t));
     if (t->dropped)
         json_object_set_new(o, "contexts_dropped", json_integer(t->dropped));
     if (t->error)
@@ -47,8 +49,8 @@ static json_t *row_of(const struct align *a, const struct run_attempt *t)
 {
     char id[40];
     snprintf(id, sizeof id, "r%d-a%d", a->round, t->index);
-    json_t *row = json_pack("{s:s, s:i, s:s?, s:s?, s:b, s:s?}", "id", id, "round", a->round, "question", t->question.text, "answer", t->answer.text, "kept", t->kept,
-                            "reason", t->reason);
+    json_t *row = json_pack("{s:s, s:i, s:s?, s:s?, s:b, s:s?}", "id", id, "round", a->round, "question",
+                            t->question.text, "answer", t->answer.text, "kept", t->kept, "reason", t->reason);
     if (t->match >= 0) {
         char match[40];
         int answer = t->reason && !strcmp(t->reason, sift_reason_name(SIFT_ANSWER_COPIED));
@@ -71,7 +73,9 @@ static json_t *row_of(const struct align *a, const struct run_attempt *t)
     return row;
 }
 
-static int write_lines(struct align *a, const char *name, json_t *(*make)(const struct align *, const struct run_attempt *), int only_kept, struct error *err)
+static int write_lines(struct align *a, const char *name,
+                       json_t *(*make)(const struct align *, const struct run_attempt *), int only_kept,
+                       struct error *err)
 {
     char *path = align_round_file(a, a->round, name), *dir = align_round_file(a, a->round, "");
     struct buf b = BUF_INIT;
@@ -87,7 +91,8 @@ static int write_lines(struct align *a, const char *name, json_t *(*make)(const 
     if (!rc)
         rc = b.failed ? error_set_nomem(err, b.len, "rows") : file_write(path, b.data ? b.data : "", b.len, err);
     buf_free(&b);
-    mem_free(path), mem_free(dir);
+    mem_free(path);
+    mem_free(dir);
     return rc;
 }
 
@@ -111,7 +116,8 @@ int align_write_review(struct align *a, struct error *err)
 static int attempt_named(const struct align *a, const char *id)
 {
     int round, index, used = 0;
-    if (!id || sscanf(id, "r%d-a%d%n", &round, &index, &used) != 2 || id[used] || round != a->round || index < 0 || index >= a->n_attempt)
+    if (!id || sscanf(id, "r%d-a%d%n", &round, &index, &used) != 2 || id[used] || round != a->round || index < 0 ||
+        index >= a->n_attempt)
         return -1;
     return a->attempts[index].kept ? index : -1;
 }
@@ -124,13 +130,17 @@ static int read_lines(struct align *a, struct jsonl *in, char *left, struct erro
     while (!rc && (more = jsonl_next(in, &row, err)) != 0) {
         if (more < 0)
             return more;
-        const char *id = json_string_value(json_object_get(row, "id")), *q = json_string_value(json_object_get(row, "question")),
+        const char *id = json_string_value(json_object_get(row, "id")),
+                   *q = json_string_value(json_object_get(row, "question")),
                    *t = json_string_value(json_object_get(row, "answer"));
         int i = attempt_named(a, id);
         if (i < 0)
-            rc = error_set(err, ERROR_DATA, "%s:%ld: \"%s\" is not a kept attempt of round %d; lines may only be struck", jsonl_name(in), jsonl_line(in), id ? id : "", a->round);
+            rc =
+                error_set(err, ERROR_DATA, "%s:%ld: \"%s\" is not a kept attempt of round %d; lines may only be struck",
+                          jsonl_name(in), jsonl_line(in), id ? id : "", a->round);
         else if (!q || !t || strcmp(q, a->attempts[i].question.text) || strcmp(t, a->attempts[i].answer.text))
-            rc = error_set(err, ERROR_DATA, "%s:%ld: the text of %s was changed; lines may only be struck", jsonl_name(in), jsonl_line(in), id);
+            rc = error_set(err, ERROR_DATA, "%s:%ld: the text of %s was changed; lines may only be struck",
+                           jsonl_name(in), jsonl_line(in), id);
         else
             left[i] = 1;
         json_decref(row);
@@ -152,7 +162,8 @@ int align_read_review(struct align *a, int *kept, struct error *err)
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         struct run_attempt *t = &a->attempts[i];
         if (t->kept && !left[i]) {
-            t->kept = 0, t->reason = sift_reason_name(SIFT_STRUCK);
+            t->kept = 0;
+            t->reason = sift_reason_name(SIFT_STRUCK);
             rc = run_put_verdict(a->run, a->round, i, 0, t->reason, t->match, t->f1, err);
         }
         *kept += t->kept;
@@ -161,6 +172,7 @@ int align_read_review(struct align *a, int *kept, struct error *err)
         rc = run_commit(a->run, err);
     else
         run_rollback(a->run);
-    mem_free(path), mem_free(left);
+    mem_free(path);
+    mem_free(left);
     return rc;
 }

@@ -22,9 +22,11 @@ int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, i
             struct pool_item *kept = mem_resize(a->kept, (size_t)cap * sizeof *kept);
             if (!kept)
                 return error_set_nomem(err, (size_t)cap * sizeof *kept, "kept pairs");
-            a->kept = kept, a->cap_kept = cap;
+            a->kept = kept;
+            a->cap_kept = cap;
         }
-        struct pool_item item = {arena_strdup(&a->arena, attempts[i].question.text), arena_strdup(&a->arena, attempts[i].answer.text), round, attempts[i].index};
+        struct pool_item item = {arena_strdup(&a->arena, attempts[i].question.text),
+                                 arena_strdup(&a->arena, attempts[i].answer.text), round, attempts[i].index};
         if (!item.question || !item.answer)
             return error_set_nomem(err, strlen(attempts[i].answer.text), "kept pairs");
         a->kept[a->n_kept++] = item;

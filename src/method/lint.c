@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LONG_QUESTION = 1500, LONG_ANSWER = 4000, MANY = 100 }; /* bytes; the paper's "fewer than 100" */
+/* bytes; the paper's "fewer than 100" */
+enum { LONG_QUESTION = 1500, LONG_ANSWER = 4000, MANY = 100 };
 
 struct lint {
     const struct seeds *s;
@@ -44,7 +45,8 @@ static void long_ones(struct lint *l, long *lines)
             lines[n++] = s->line;
     }
     if (n) {
-        buf_printf(&l->text, "%s: far longer than a question (%d bytes) or an answer (%d bytes) should be: line", l->path, LONG_QUESTION, LONG_ANSWER);
+        buf_printf(&l->text, "%s: far longer than a question (%d bytes) or an answer (%d bytes) should be: line",
+                   l->path, LONG_QUESTION, LONG_ANSWER);
         add_lines(&l->text, lines, n);
         say(l);
     }
@@ -65,12 +67,14 @@ static void answers_alike(struct lint *l)
         int same = 0;
         for (int j = 0; j < l->s->n && l->s->items[i].answer; j++)
             same += l->s->items[j].answer && !strcmp(l->s->items[i].answer, l->s->items[j].answer);
-        if (same > most)
-            most = same, which = i;
+        if (same > most) {
+            most = same;
+            which = i;
+        }
     }
     if (most > 2 && most * 4 >= l->s->n) {
-        buf_printf(&l->text, "%s: %d of %d answers are all alike, as on line %ld: the model will learn to say that", l->path, most, l->s->n,
-                   l->s->items[which].line);
+        buf_printf(&l->text, "%s: %d of %d answers are all alike, as on line %ld: the model will learn to say that",
+                   l->path, most, l->s->n, l->s->items[which].line);
         say(l);
     }
 }
@@ -87,7 +91,8 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
         return rc;
     for (int i = 0; i < l->s->n && !rc; i++) {
         struct sift_match m;
-        if ((rc = sift_nearest(sift, l->s->items[i].question, &m, err)) || (rc = sift_add(sift, l->s->items[i].question, i, err)))
+        if ((rc = sift_nearest(sift, l->s->items[i].question, &m, err)) ||
+            (rc = sift_add(sift, l->s->items[i].question, i, err)))
             break;
         int same = m.name >= 0 && !strcmp(l->s->items[m.name].question, l->s->items[i].question);
         if (same && !n)
@@ -101,7 +106,8 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
         char first[80];
         snprintf(first, sizeof first, "%s", l->text.failed ? "" : l->text.data);
         buf_reset(&l->text);
-        buf_printf(&l->text, "%s: %d questions are much like another one (ROUGE-L above 0.7), first %s", l->path, similar, first);
+        buf_printf(&l->text, "%s: %d questions are much like another one (ROUGE-L above 0.7), first %s", l->path,
+                   similar, first);
         say(l);
     }
     sift_free(sift);
@@ -109,13 +115,15 @@ static int duplicates(struct lint *l, long *lines, struct error *err)
         buf_printf(&l->text, "%s: duplicate question: line %ld again on line", l->path, with);
         add_lines(&l->text, lines, n);
         buf_puts(&l->text, "; strike the repeats");
-        rc = l->text.failed ? error_set_nomem(err, l->text.len, "message") : error_set(err, ERROR_DATA, "%s", l->text.data);
+        rc = l->text.failed ? error_set_nomem(err, l->text.len, "message")
+                            : error_set(err, ERROR_DATA, "%s", l->text.data);
         buf_reset(&l->text);
     }
     return rc;
 }
 
-int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*say_line)(void *user, const char *line), void *user, struct error *err)
+int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*say_line)(void *user, const char *line),
+               void *user, struct error *err)
 {
     struct lint l = {s, path, say_line, user, BUF_INIT};
     long *lines = mem_alloc(((size_t)s->n + 1) * sizeof *lines);
@@ -127,16 +135,20 @@ int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*s
         say(&l);
     }
     if (s->n_unsafe || s->n_contradictory) {
-        buf_printf(&l.text, "%s: %d pairs are not safe and were left out; %d had contradictory annotations, settled by majority", path, s->n_unsafe,
-                   s->n_contradictory);
+        buf_printf(&l.text,
+                   "%s: %d pairs are not safe and were left out; %d had contradictory annotations, settled by majority",
+                   path, s->n_unsafe, s->n_contradictory);
         say(&l);
     }
     if (s->n_turns) {
-        buf_printf(&l.text, "%s: of %d records with more turns or instances only the first question and answer were taken", path, s->n_turns);
+        buf_printf(&l.text,
+                   "%s: of %d records with more turns or instances only the first question and answer were taken", path,
+                   s->n_turns);
         say(&l);
     }
     if (s->n_system) {
-        buf_printf(&l.text, "%s: the system messages of %d records are not used: the template has no place for them", path, s->n_system);
+        buf_printf(&l.text, "%s: the system messages of %d records are not used: the template has no place for them",
+                   path, s->n_system);
         say(&l);
     }
     if (s->n_left_out) {
@@ -151,19 +163,23 @@ int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*s
     answers_alike(&l);
     rc = duplicates(&l, lines, err);
     if (!rc && s->n < need_pairs)
-        rc = error_set(err, ERROR_DATA, "%s: %d pairs; wanted at least %d (k pairs in a prompt and one more); give more seeds or a smaller --k", path, s->n,
-                       need_pairs);
+        rc = error_set(
+            err, ERROR_DATA,
+            "%s: %d pairs; wanted at least %d (k pairs in a prompt and one more); give more seeds or a smaller --k",
+            path, s->n, need_pairs);
     buf_free(&l.text);
     mem_free(lines);
     return rc;
 }
 
-int seeds_overlap(const struct seeds *seeds, const struct seeds *test, int *n_same, int *n_similar, long *first_line, struct error *err)
+int seeds_overlap(const struct seeds *seeds, const struct seeds *test, int *n_same, int *n_similar, long *first_line,
+                  struct error *err)
 {
     struct sift_options o;
     struct sift *sift;
     sift_options_default(&o);
-    *n_same = *n_similar = 0, *first_line = 0;
+    *n_same = *n_similar = 0;
+    *first_line = 0;
     int rc = sift_new(&sift, &o, err);
     if (rc)
         return rc;

@@ -9,7 +9,9 @@ int align_load_round(struct align *a, int round, int n, struct error *err)
     if (!attempts)
         return error_set_nomem(err, (size_t)n * sizeof *attempts, "attempts");
     arena_free(&a->round_arena);
-    a->attempts = attempts, a->n_attempt = n, a->round = round;
+    a->attempts = attempts;
+    a->n_attempt = n;
+    a->round = round;
     for (int i = 0; i < n; i++)
         attempts[i] = (struct run_attempt){.index = i, .match = -1};
     return a->run ? run_get_attempts(a->run, round, n, attempts, &a->round_arena, err) : 0;

@@ -58,16 +58,13 @@ static int compare_side_files(const char *directory, const json_t *wanted, const
 {
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)wanted, key, v)
-        if (!json_equal(v, json_object_get(found, key)))
-            return error_set(err, ERROR_DATA,
-                             "%s/%s: was %s since the run made it; put it back, or delete the model's directory to "
-                             "have it made again",
-                             directory, key, json_object_get(found, key) ? "changed" : "taken away");
-    json_object_foreach((json_t *)found, key, v)
-        if (!json_object_get(wanted, key))
-            return error_set(err, ERROR_DATA, "%s/%s: was added since the run made the model; take it away", directory,
-                             key);
+    json_object_foreach((json_t *)wanted, key, v) if (!json_equal(v, json_object_get(found, key))) return error_set(
+        err, ERROR_DATA,
+        "%s/%s: was %s since the run made it; put it back, or delete the model's directory to "
+        "have it made again",
+        directory, key, json_object_get(found, key) ? "changed" : "taken away");
+    json_object_foreach((json_t *)found, key, v) if (!json_object_get(wanted, key)) return error_set(
+        err, ERROR_DATA, "%s/%s: was added since the run made the model; take it away", directory, key);
     return 0;
 }
 

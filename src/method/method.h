@@ -5,13 +5,13 @@
  *     struct align_result r;
  *     align_options_default(&o);
  *     o.model = "models/miniature", o.seeds = "models/seeds.jsonl", o.output = "run";
- *     if (method_align(device, &o, &r, &err)) ...            // run again after ERROR_INTERRUPTED or a kill: it continues
- *     puts(r.summary.data);
+ *     if (method_align(device, &o, &r, &err)) ...            // run again after ERROR_INTERRUPTED or a kill: it
+ *     continues puts(r.summary.data);
  *     align_result_free(&r);
  *
- * Attempt i's contexts depend only on (seed, round, i, the pool as it stood when the round began, its own question). Texts are
- * committed to run.db as they finish, verdicts in index order; so generated.jsonl and the models are the same bytes however often
- * the run was broken and for any number of threads. */
+ * Attempt i's contexts depend only on (seed, round, i, the pool as it stood when the round began, its own question).
+ * Texts are committed to run.db as they finish, verdicts in index order; so generated.jsonl and the models are the same
+ * bytes however often the run was broken and for any number of threads. */
 #ifndef METHOD_METHOD_H
 #define METHOD_METHOD_H
 
@@ -23,33 +23,35 @@
 
 enum align_pool { ALIGN_POOL_SEEDS, ALIGN_POOL_GROWN };
 enum align_start { ALIGN_START_PRETRAINED, ALIGN_START_LAST };
-enum align_contexts { ALIGN_CONTEXTS_RANDOM, ALIGN_CONTEXTS_ANCHOR }; /* of a question: random pairs, or a random pair and its nearest */
-enum align_count { ALIGN_COUNT_ATTEMPTS, ALIGN_COUNT_KEPT };          /* what `attempts` counts */
+/* of a question: random pairs, or a random pair and its nearest */
+enum align_contexts { ALIGN_CONTEXTS_RANDOM, ALIGN_CONTEXTS_ANCHOR };
+/* what `attempts` counts */
+enum align_count { ALIGN_COUNT_ATTEMPTS, ALIGN_COUNT_KEPT };
 
 struct align_options {
-    const char *model, *seeds, *output;              /* needed */
+    const char *model, *seeds, *output;                 /* needed */
     const char *test, *template_file, *encoder, *judge; /* NULL: none */
-    int rounds, attempts, k;                         /* [2] [512] [5] */
-    double stop_novelty;                             /* [0.1] */
+    int rounds, attempts, k;                            /* [2] [512] [5] */
+    double stop_novelty;                                /* [0.1] */
     enum speaker_retriever retriever;
     enum align_pool pool;
     enum align_start start;
     enum align_contexts ask_contexts;
     enum align_count count;
     struct sift_options sift;
-    struct generate_options ask, answer;             /* 5 beams; n_eos 0: the model's */
-    struct train_options train;                      /* dtype and seed below are used */
+    struct generate_options ask, answer; /* 5 beams; n_eos 0: the model's */
+    struct train_options train;          /* dtype and seed below are used */
     struct generate_engine_options engine;
     enum dtype dtype;
     uint64_t seed;
-    int holdout;        /* seeds kept out of the method for its evidence; -1: one in eight, none with a test set */
-    int samples;        /* questions answered side by side at the end [10] */
-    int preview;        /* > 0: that many attempts of round 1 are made and shown, nothing is kept, no directory is written */
-    int review;         /* stop before tune, exporting round-t/review.jsonl, whose lines a person may strike */
-    int resume;         /* go on after review with the lines that are left */
+    int holdout; /* seeds kept out of the method for its evidence; -1: one in eight, none with a test set */
+    int samples; /* questions answered side by side at the end [10] */
+    int preview; /* > 0: that many attempts of round 1 are made and shown, nothing is kept, no directory is written */
+    int review;  /* stop before tune, exporting round-t/review.jsonl, whose lines a person may strike */
+    int resume;  /* go on after review with the lines that are left */
     int keep_test_overlap; /* seeds that are test questions, and generated questions near one, stay in the method */
-    int baselines;      /* with a test set: all arms, else pretrained and the rounds only */
-    double threshold;   /* of the judge's labels, strict [0.5] */
+    int baselines;         /* with a test set: all arms, else pretrained and the rounds only */
+    double threshold;      /* of the judge's labels, strict [0.5] */
     int accept_different_bits;
     void (*show)(void *user, const char *text); /* preview's text; may be NULL */
     void *user;
@@ -58,22 +60,25 @@ void align_options_default(struct align_options *o);
 int align_options_check(const struct align_options *o, struct error *err);
 
 struct align_result {
-    int rounds;             /* done */
-    int stopped_for_review; /* the round, or 0 */
-    int novelty_ran_out;    /* the round, or 0 */
+    int rounds;               /* done */
+    int stopped_for_review;   /* the round, or 0 */
+    int novelty_ran_out;      /* the round, or 0 */
     struct report_run report; /* what the next two are renderings of */
-    struct buf summary;     /* plain text */
-    struct buf json;        /* metrics.json */
+    struct buf summary;       /* plain text */
+    struct buf json;          /* metrics.json */
 };
 void align_result_free(struct align_result *r);
 
 /* Everything that method_align refuses before its first work: options, files, seeds, lengths. Warns as it does. */
 int method_check(const struct align_options *options, struct error *err);
 /* ERROR_INTERRUPTED when asked to stop: everything finished is kept, and the message says how to go on. */
-int method_align(struct device *device, const struct align_options *options, struct align_result *result, struct error *err);
+int method_align(struct device *device, const struct align_options *options, struct align_result *result,
+                 struct error *err);
 
-/* Generates one attempt ("r1-a17", as generated.jsonl has it) of a run directory again, alone, and compares it with the journal. Appends what
- * was compared to `text`; *same says whether both texts and their log-probabilities are equal bit for bit. */
-int method_replay(struct device *device, const char *run_directory, const char *id, int *same, struct buf *text, struct error *err);
+/* Generates one attempt ("r1-a17", as generated.jsonl has it) of a run directory again, alone, and compares it with the
+ * journal. Appends what was compared to `text`; *same says whether both texts and their log-probabilities are equal bit
+ * for bit. */
+int method_replay(struct device *device, const char *run_directory, const char *id, int *same, struct buf *text,
+                  struct error *err);
 
 #endif

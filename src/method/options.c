@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* align's options: defaults, ranges, and their form in config.resolved.json, which is what a later start is compared with. */
+/* align's options: defaults, ranges, and their form in config.resolved.json, which is what a later start is compared
+ * with. */
 #include "method/parts.h"
 
 #include "answer/fields.h"
@@ -111,7 +112,8 @@ json_t *align_settings(const struct align *a)
     const struct align_options *o = &a->o;
     json_t *s = json_object();
     int rc = !s || put_options(s, o) || put(s, "judge", o->judge);
-    rc = rc || put(s, "seeds-sha256", a->seeds.sha256) || put(s, "test-sha256", a->test.sha256) || speaker_settings(&a->speaker, s);
+    rc = rc || put(s, "seeds-sha256", a->seeds.sha256) || put(s, "test-sha256", a->test.sha256) ||
+         speaker_settings(&a->speaker, s);
     if (rc) {
         json_decref(s);
         return NULL;
@@ -123,11 +125,15 @@ json_t *align_manifest(const struct align *a)
 {
     struct utsname u = {0};
     uname(&u);
-    return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, s:i}, s:{s:s, s:s, s:s, s:i, s:s}, s:f}",
-                     "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler", __VERSION__, "isa", device_isa(a->speaker.device), "bits", speaker_bits(&a->speaker), "model", "path", a->o.model,
-                     "sha256", a->speaker.source_sha256, "parameters", a->speaker.desc.n_param, "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n,
-                     "held_out", a->n_held, "format", a->seeds.format, "test", "path", a->o.test, "sha256", a->test.sha256, "questions", a->test.n, "machine", "system",
-                     u.sysname, "release", u.release, "machine", u.machine, "processors", threads_available(), "host", u.nodename, "time", clock_wall());
+    return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, "
+                     "s:i}, s:{s:s, s:s, s:s, s:i, s:s}, s:f}",
+                     "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler",
+                     __VERSION__, "isa", device_isa(a->speaker.device), "bits", speaker_bits(&a->speaker), "model",
+                     "path", a->o.model, "sha256", a->speaker.source_sha256, "parameters", a->speaker.desc.n_param,
+                     "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n, "held_out", a->n_held,
+                     "format", a->seeds.format, "test", "path", a->o.test, "sha256", a->test.sha256, "questions",
+                     a->test.n, "machine", "system", u.sysname, "release", u.release, "machine", u.machine,
+                     "processors", threads_available(), "host", u.nodename, "time", clock_wall());
 }
 
 static int read_dtype(const char *name, enum dtype *dtype)
@@ -143,7 +149,8 @@ static int read_dtype(const char *name, enum dtype *dtype)
 
 int align_options_from(struct align_options *o, const json_t *s, const char *where, struct error *err)
 {
-    const char *dtype = json_string_value(json_object_get(s, "dtype")), *seed = json_string_value(json_object_get(s, "seed"));
+    const char *dtype = json_string_value(json_object_get(s, "dtype")),
+               *seed = json_string_value(json_object_get(s, "seed"));
     align_options_default(o);
     if (!dtype || !seed)
         return error_set(err, ERROR_DATA, "%s: the settings lack dtype or seed", where);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of method/: one alignment at work. The phases of a round (ask, retrieve, answer, verdicts, tune) each look at the round's attempts, do what is not done yet
- * and put it into the journal; so a phase is also its own resumption. */
+/* Inside of method/: one alignment at work. The phases of a round (ask, retrieve, answer, verdicts, tune) each look at
+ * the round's attempts, do what is not done yet and put it into the journal; so a phase is also its own resumption. */
 #ifndef METHOD_PARTS_H
 #define METHOD_PARTS_H
 
@@ -11,36 +11,44 @@
 
 struct align {
     struct align_options o;
-    struct speaker speaker;         /* the model, its prompts and its engine */
+    struct speaker speaker; /* the model, its prompts and its engine */
     struct seeds seeds, test;
-    struct sift *test_questions;    /* NULL: no test set */
-    unsigned char *in_test;         /* [seeds.n]: that seed is a test question */
-    struct overlap_counts { int seeds, generated, left_out, kept; } overlap; /* kept: generated ones near a test question that were trained on */
+    struct sift *test_questions; /* NULL: no test set */
+    unsigned char *in_test;      /* [seeds.n]: that seed is a test question */
+    /* kept: generated ones near a test question that were trained on */
+    struct overlap_counts {
+        int seeds, generated, left_out, kept;
+    } overlap;
     int *given, n_given, *held, n_held; /* indices of seeds in the method and kept out of it */
-    struct pair_pool pool;               /* contexts of this round */
-    struct pool_item *kept; int n_kept, cap_kept; /* of earlier rounds and, after its verdicts, this one */
-    struct run *run;                /* NULL: nothing is written (preview) */
+    struct pair_pool pool;              /* contexts of this round */
+    struct pool_item *kept;
+    int n_kept, cap_kept;            /* of earlier rounds and, after its verdicts, this one */
+    struct run *run;                 /* NULL: nothing is written (preview) */
     struct arena arena, round_arena; /* the run's; the round's */
-    int reviewed;                   /* this start went on after a review: the next round's is another one */
+    int reviewed;                    /* this start went on after a review: the next round's is another one */
     int round;
-    struct run_attempt *attempts; int n_attempt;
+    struct run_attempt *attempts;
+    int n_attempt;
 };
 
 /* options.c */
-json_t *align_settings(const struct align *a);  /* everything that decides the bits; new reference or NULL */
+json_t *align_settings(const struct align *a); /* everything that decides the bits; new reference or NULL */
 json_t *align_manifest(const struct align *a);
 /* Options from a run's settings and manifest (replay). Strings are the settings'. */
 int align_options_from(struct align_options *o, const json_t *settings, const char *where, struct error *err);
 
 /* setup.c */
-int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err); /* everything but the run */
-int align_open_inputs(struct align *a, struct device *device, const struct align_options *o, struct error *err); /* the same without the weights' hash */
+int align_open(struct align *a, struct device *device, const struct align_options *o,
+               struct error *err); /* everything but the run */
+int align_open_inputs(struct align *a, struct device *device, const struct align_options *o,
+                      struct error *err); /* the same without the weights' hash */
 void align_close(struct align *a);
 char *align_round_file(const struct align *a, int round, const char *name); /* RUN/round-t/name; mem_free */
 /* RUN/round-t/model of the round's model, or the pretrained one's path for round 0; mem_free. */
 char *align_model_path(const struct align *a, int round);
 /* kept.c: what prompts and training rows are made of. */
-int align_make_pool(struct align *a, int grown, struct error *err);         /* the seeds, and if `grown` what was kept before a->round */
+int align_make_pool(struct align *a, int grown,
+                    struct error *err); /* the seeds, and if `grown` what was kept before a->round */
 int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, int round, struct error *err);
 
 /* ask.c, answer.c, verdicts.c, tune.c, export.c */
@@ -48,20 +56,23 @@ int align_ask(struct align *a, struct error *err);
 int align_retrieve(struct align *a, struct error *err);
 int align_answer(struct align *a, struct error *err);
 int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err);
-/* Why the question alone is rejected, against seeds and earlier rounds and the same words earlier in this round; SIFT_KEPT if it is not. */
-int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match, struct error *err);
+/* Why the question alone is rejected, against seeds and earlier rounds and the same words earlier in this round;
+ * SIFT_KEPT if it is not. */
+int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match,
+                         struct error *err);
 int align_sift_before(struct align *a, struct sift **out, struct error *err);
 int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err);
 int align_model_sha256(const char *directory, char sha256[65], struct error *err);
 /* A model that the run makes by tuning: a round's or a control's. */
 struct made_model {
-    const char *name;       /* "round-2", "baseline-sft-seeds": its directory in the run, its name in the journal */
-    const char *from;       /* path of the model that is tuned */
-    int n_kept, max_steps;  /* it is tuned on the given seeds and the first so many of `kept`; 0: as the options say */
-    long steps;             /* this and the weights' hash as the journal has them; no hash: it was not made yet */
+    const char *name;      /* "round-2", "baseline-sft-seeds": its directory in the run, its name in the journal */
+    const char *from;      /* path of the model that is tuned */
+    int n_kept, max_steps; /* it is tuned on the given seeds and the first so many of `kept`; 0: as the options say */
+    long steps;            /* this and the weights' hash as the journal has them; no hash: it was not made yet */
     char sha256[65];
 };
-int align_tune(struct align *a, struct made_model *m, const char *directory, struct error *err); /* sets steps, sha256 */
+int align_tune(struct align *a, struct made_model *m, const char *directory,
+               struct error *err); /* sets steps, sha256 */
 /* made.c: RUN/NAME/model; mem_free. */
 char *align_made_path(const struct align *a, const char *name);
 /* Makes it unless it was made; then it must be what it was (ERROR_DATA names the file that is not), and is made again
@@ -76,7 +87,8 @@ int align_load_round(struct align *a, int round, int n, struct error *err);
 /* align.c */
 int align_check_run(struct align *a, struct error *err); /* the journal against the options and files: ERROR_DATA */
 
-/* test_overlap.c: after seeds and test set are read; *row -1: the question is near none of them; adds a round's attempts to the counts. */
+/* test_overlap.c: after seeds and test set are read; *row -1: the question is near none of them; adds a round's
+ * attempts to the counts. */
 int align_open_overlap(struct align *a, struct error *err);
 int align_near_test(struct align *a, const char *question, int *row, struct error *err);
 int align_count_overlap(struct align *a, struct error *err);
@@ -86,28 +98,32 @@ int align_overlap_manifest(const struct align *a, struct error *err); /* brings 
 /* arms.c, evidence.c: what each arm gives for the questions it is measured on. */
 struct arm {
     char name[32];
-    char *model;                    /* path; the pretrained one's for arms without tuning */
-    int round;                      /* of align; 0: a baseline */
-    enum context_kind contexts;     /* seeds before the question */
+    char *model;                /* path; the pretrained one's for arms without tuning */
+    int round;                  /* of align; 0: a baseline */
+    enum context_kind contexts; /* seeds before the question */
     long steps;
     char sha256[65];
-    struct run_result *results;     /* [n] of the set */
+    struct run_result *results; /* [n] of the set */
 };
 struct arms {
-    struct arm *list; int n, cap;
-    const char *set;                /* "test" or "holdout" */
-    struct seed *items; int n_item; /* what is measured on; borrowed texts */
-    int n_text;                     /* of the first so many, answers are generated */
-    char labels[MODEL_MAX_LABEL][64]; int n_label; /* of the judge */
+    struct arm *list;
+    int n, cap;
+    const char *set; /* "test" or "holdout" */
+    struct seed *items;
+    int n_item; /* what is measured on; borrowed texts */
+    int n_text; /* of the first so many, answers are generated */
+    char labels[MODEL_MAX_LABEL][64];
+    int n_label; /* of the judge */
     char judge_name[512], judge_sha256[65];
 };
-int align_arms(struct align *a, struct arms *arms, struct error *err);      /* makes the list, tunes the baselines */
-int align_measure(struct align *a, struct arms *arms, struct error *err);   /* fills the results */
+int align_arms(struct align *a, struct arms *arms, struct error *err);    /* makes the list, tunes the baselines */
+int align_measure(struct align *a, struct arms *arms, struct error *err); /* fills the results */
 void arms_free(struct arms *arms);
 /* compare.c: r->arms (n_arm) with everything that is known of each arm and what its tests can find. */
 int align_compare_arms(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err);
 /* An arm beside another one; Holm's correction over the n p-values of a family (those that are defined). */
-int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct report_compared *out, struct error *err);
+int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct report_compared *out,
+                  struct error *err);
 int align_correct(struct report_compared *const *family, int n, struct error *err);
 /* results.c: fills result->report and renders it, into the run's directory too. */
 int align_results(struct align *a, const struct arms *arms, struct align_result *result, struct error *err);

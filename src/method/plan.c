@@ -8,11 +8,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { QUESTION = 15, ANSWER = 25, MOST_LOADS = 4096 }; /* tokens of a pair when there are no seeds to count */
-/* Resident beside slabs, measured: the process with its libraries and scratch, and each entry of a vocabulary with its merges and look-up tables. */
+/* tokens of a pair when there are no seeds to count */
+enum { QUESTION = 15, ANSWER = 25, MOST_LOADS = 4096 };
+/* Resident beside slabs, measured: the process with its libraries and scratch, and each entry of a vocabulary with its
+ * merges and look-up tables. */
 static const double PROCESS_BYTES = 6 << 20, TOKEN_BYTES = 360, STAGE_BYTES = 12 << 20;
 
-int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source, enum dtype t, int tokenizer_size, struct error *err)
+int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source,
+                enum dtype t, int tokenizer_size, struct error *err)
 {
     size_t weights = 0;
     int rc = model_weight_bytes(&weights, d, device, source, t, err);
@@ -52,7 +55,8 @@ double plan_rate(struct device *d, enum dtype t, int rows)
     return rate;
 }
 
-static int count_tokens(const struct tokenizer *t, const char *before, const char *text, const char *behind, int *n, struct error *err)
+static int count_tokens(const struct tokenizer *t, const char *before, const char *text, const char *behind, int *n,
+                        struct error *err)
 {
     struct tokens ids = TOKENS_INIT;
     struct buf b = BUF_INIT;
@@ -64,7 +68,9 @@ static int count_tokens(const struct tokenizer *t, const char *before, const cha
     return rc;
 }
 
-struct pair { int question, answer; };
+struct pair {
+    int question, answer;
+};
 
 /* Tokens of each seed's question and answer as the built-in template has them; one supposed pair without seeds. */
 static int measure(const struct tokenizer *t, const struct seeds *seeds, struct pair *pairs, int *n, struct error *err)
@@ -75,7 +81,8 @@ static int measure(const struct tokenizer *t, const struct seeds *seeds, struct 
         struct pair *p = &pairs[(*n)++];
         rc = count_tokens(t, "Question:", seeds->items[i].question, "\n", &p->question, err);
         if (!rc)
-            rc = count_tokens(t, "Answer:", seeds->items[i].answer ? seeds->items[i].answer : "", "\n\n", &p->answer, err);
+            rc = count_tokens(t, "Answer:", seeds->items[i].answer ? seeds->items[i].answer : "", "\n\n", &p->answer,
+                              err);
     }
     if (!*n)
         pairs[(*n)++] = (struct pair){QUESTION, ANSWER};
@@ -88,7 +95,8 @@ static int least(int a, int b)
 }
 
 /* Every attempt's loads of one phase: k pairs in the prompt, then as much as a pair of the seeds has. */
-static double phase(const struct device *device, const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair, int is_question, struct generate_load *loads)
+static double phase(const struct device *device, const struct model_desc *d, const struct align_options *o,
+                    const struct pair *pairs, int n_pair, int is_question, struct generate_load *loads)
 {
     const struct generate_options *g = is_question ? &o->ask : &o->answer;
     int n = least(o->attempts, MOST_LOADS);
@@ -98,7 +106,9 @@ static double phase(const struct device *device, const struct model_desc *d, con
             const struct pair *p = &pairs[(i * 7 + k * 3) % n_pair];
             prompt += p->question + p->answer;
         }
-        prompt = prompt + g->max_new_tokens > d->n_ctx ? (d->n_ctx > g->max_new_tokens ? d->n_ctx - g->max_new_tokens : last) : prompt;
+        prompt = prompt + g->max_new_tokens > d->n_ctx
+                     ? (d->n_ctx > g->max_new_tokens ? d->n_ctx - g->max_new_tokens : last)
+                     : prompt;
         int new = is_question ? pairs[i % n_pair].question : pairs[i % n_pair].answer;
         new = new < g->min_new_tokens ? g->min_new_tokens : least(new, g->max_new_tokens);
         loads[i] = (struct generate_load){prompt < 1 ? 1 : prompt, new};
@@ -107,7 +117,8 @@ static double phase(const struct device *device, const struct model_desc *d, con
 }
 
 /* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
-static int tune_bytes(const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair, double *bytes, struct error *err)
+static int tune_bytes(const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair,
+                      double *bytes, struct error *err)
 {
     struct train_data data = {0};
     int n = n_pair + least(o->attempts * o->rounds / 2, MOST_LOADS), rc = 0, longest = o->train.max_length;
@@ -119,7 +130,8 @@ static int tune_bytes(const struct model_desc *d, const struct align_options *o,
         const struct pair *p = &pairs[i % n_pair];
         char id[24];
         snprintf(id, sizeof id, "%d", i);
-        rc = train_data_add_ids(&data, d, ids, least(p->question + p->answer, longest), least(p->question, longest - 1), longest, id, err);
+        rc = train_data_add_ids(&data, d, ids, least(p->question + p->answer, longest), least(p->question, longest - 1),
+                                longest, id, err);
     }
     if (!rc)
         rc = train_memory_of(d, &o->train, &data, &result, err);
@@ -136,21 +148,26 @@ static double layer_flop(const struct model_desc *d)
     return 2 * d->n_layer * (c * (q + 2 * kv) + q * c + (d->gated ? 3.0 : 2.0) * c * d->n_ff);
 }
 
-static void times(struct plan *p, struct device *device, const struct model_desc *d, const struct align_options *o, int n_seed)
+static void times(struct plan *p, struct device *device, const struct model_desc *d, const struct align_options *o,
+                  int n_seed)
 {
-    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, attempts = (double)o->attempts * o->rounds, pair = p->question_tokens + p->answer_tokens;
+    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, attempts = (double)o->attempts * o->rounds,
+           pair = p->question_tokens + p->answer_tokens;
     int rows = least(o->attempts * o->ask.num_beams, 160);
-    double rate = fmax(plan_rate(device, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5, train_rate = fmax(plan_rate(device, o->train.dtype, 512), 1e9) * 0.4;
+    double rate = fmax(plan_rate(device, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
+           train_rate = fmax(plan_rate(device, o->train.dtype, 512), 1e9) * 0.4;
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
     p->answer_seconds = attempts * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
     double rows_tuned = 0; /* round t has the seeds and half of t rounds' attempts */
     for (int t = 1; t <= o->rounds; t++)
-        rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size : o->train.num_train_epochs * (n_seed + 0.5 * o->attempts * t);
+        rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size
+                                         : o->train.num_train_epochs * (n_seed + 0.5 * o->attempts * t);
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
 }
 
-int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source, const struct tokenizer *tokenizer,
-               const struct seeds *seeds, const struct align_options *o, struct error *err)
+int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source,
+               const struct tokenizer *tokenizer, const struct seeds *seeds, const struct align_options *o,
+               struct error *err)
 {
     *p = (struct plan){.machine = plan_machine(device)};
     int n_pair = 0, rc = 0, size = tokenizer ? (int)tokenizer_size(tokenizer) : 0;
@@ -158,10 +175,13 @@ int plan_align(struct plan *p, struct device *device, const struct model_desc *d
     struct generate_load *loads = mem_calloc((size_t)least(o->attempts, MOST_LOADS) + 1, sizeof *loads);
     if (!pairs || !loads)
         rc = error_set_nomem(err, sizeof *loads, "a plan");
-    if (!rc && !(rc = measure(tokenizer, seeds, pairs, &n_pair, err)) && !(rc = tune_bytes(d, o, pairs, n_pair, &p->tune, err)) &&
+    if (!rc && !(rc = measure(tokenizer, seeds, pairs, &n_pair, err)) &&
+        !(rc = tune_bytes(d, o, pairs, n_pair, &p->tune, err)) &&
         !(rc = plan_loaded(&p->loaded, d, device, source, o->dtype, size, err))) {
-        for (int i = 0; i < n_pair; i++)
-            p->question_tokens += (double)pairs[i].question / n_pair, p->answer_tokens += (double)pairs[i].answer / n_pair;
+        for (int i = 0; i < n_pair; i++) {
+            p->question_tokens += (double)pairs[i].question / n_pair;
+            p->answer_tokens += (double)pairs[i].answer / n_pair;
+        }
         p->ask = p->loaded + phase(device, d, o, pairs, n_pair, 1, loads);
         p->answer = p->loaded + phase(device, d, o, pairs, n_pair, 0, loads);
         p->tune += plan_tuning_rest(size);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peak memory and time of an alignment before its model is loaded, from the descriptor, the seeds and the machine. Memory is what becomes resident and belongs to
- * the process (RssAnon in /proc); mapped model files are not counted, the system can drop them. What is generated is supposed to be as long as the seeds are, and half of
- * the attempts to be kept. */
+/* Peak memory and time of an alignment before its model is loaded, from the descriptor, the seeds and the machine.
+ * Memory is what becomes resident and belongs to the process (RssAnon in /proc); mapped model files are not counted,
+ * the system can drop them. What is generated is supposed to be as long as the seeds are, and half of the attempts to
+ * be kept. */
 #ifndef METHOD_PLAN_H
 #define METHOD_PLAN_H
 
@@ -9,21 +10,24 @@
 #include "method/method.h"
 
 struct plan {
-    double loaded;                    /* packed weights, rotary table, tokenizer, the process itself */
-    double ask, answer, tune, peak;   /* of each phase, and of all */
+    double loaded;                  /* packed weights, rotary table, tokenizer, the process itself */
+    double ask, answer, tune, peak; /* of each phase, and of all */
     double ask_seconds, answer_seconds, tune_seconds;
-    double machine;                   /* its memory */
+    double machine;                        /* its memory */
     double question_tokens, answer_tokens; /* a pair's mean */
 };
 /* Bytes of the loaded model in this type; tokenizer_size 0: none. */
-int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source, enum dtype dtype, int tokenizer_size, struct error *err);
+int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source,
+                enum dtype dtype, int tokenizer_size, struct error *err);
 /* What tuning has resident beside train_memory's slabs. */
 double plan_tuning_rest(int tokenizer_size);
 double plan_machine(const struct device *d); /* bytes of its memory */
-/* Floating-point operations per second of a product of that many rows, measured now in a few milliseconds; 0: no memory for it. */
+/* Floating-point operations per second of a product of that many rows, measured now in a few milliseconds; 0: no memory
+ * for it. */
 double plan_rate(struct device *device, enum dtype dtype, int rows);
 /* tokenizer and seeds may be NULL: pairs of 15 + 25 tokens are supposed then. */
-int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source, const struct tokenizer *tokenizer,
-               const struct seeds *seeds, const struct align_options *o, struct error *err);
+int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source,
+               const struct tokenizer *tokenizer, const struct seeds *seeds, const struct align_options *o,
+               struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One attempt again, alone: the same contexts are drawn, the same question and answer generated, and all of it compared with the journal, log-probabilities bit for bit. */
+/* One attempt again, alone: the same contexts are drawn, the same question and answer generated, and all of it compared
+ * with the journal, log-probabilities bit for bit. */
 #include "method/parts.h"
 
 #include "base/mem.h"
@@ -8,7 +9,9 @@
 
 #include <string.h>
 
-struct opened { json_t *settings, *manifest; };
+struct opened {
+    json_t *settings, *manifest;
+};
 
 static const char *path_in(const json_t *manifest, const char *part)
 {
@@ -46,17 +49,22 @@ static int check_same(const json_t *settings, const char *key, const char *found
     const char *wanted = json_string_value(json_object_get(settings, key));
     if (wanted && !strcmp(wanted, found))
         return 0;
-    return error_set(err, ERROR_DATA, "%s: has changed since the run (SHA-256 %.16s, now %.16s)", path, wanted ? wanted : "unknown", found);
+    return error_set(err, ERROR_DATA, "%s: has changed since the run (SHA-256 %.16s, now %.16s)", path,
+                     wanted ? wanted : "unknown", found);
 }
 
-static int open_as_begun(struct align *a, struct device *device, struct run *run, const char *directory, struct opened *o, struct error *err)
+static int open_as_begun(struct align *a, struct device *device, struct run *run, const char *directory,
+                         struct opened *o, struct error *err)
 {
     struct align_options options;
     int rc = read_run(run, directory, o, err);
     if (rc || (rc = align_options_from(&options, o->settings, directory, err)))
         return rc;
-    options.model = path_in(o->manifest, "model"), options.seeds = path_in(o->manifest, "seeds"), options.test = path_in(o->manifest, "test");
-    options.encoder = json_string_value(json_object_get(o->settings, "encoder")), options.output = directory;
+    options.model = path_in(o->manifest, "model");
+    options.seeds = path_in(o->manifest, "seeds");
+    options.test = path_in(o->manifest, "test");
+    options.encoder = json_string_value(json_object_get(o->settings, "encoder"));
+    options.output = directory;
     if ((rc = align_options_check(&options, err)) || (rc = align_open(a, device, &options, err)))
         return rc;
     if ((rc = check_same(o->settings, "model-sha256", a->speaker.source_sha256, options.model, err)) ||
@@ -64,9 +72,8 @@ static int open_as_begun(struct align *a, struct device *device, struct run *run
         return rc;
     const char *name;
     json_t *hash;
-    json_object_foreach(a->speaker.files, name, hash)
-        if ((rc = check_same(o->settings, name, json_string_value(hash), name, err)))
-            return rc;
+    json_object_foreach(a->speaker.files, name,
+                        hash) if ((rc = check_same(o->settings, name, json_string_value(hash), name, err))) return rc;
     return restore_template(a, o->settings, err);
 }
 
@@ -85,17 +92,23 @@ static int load_until(struct align *a, int round, int index, struct error *err)
             rc = align_add_kept(a, a->attempts, a->n_attempt, t, err);
     }
     if (!rc && (index >= a->n_attempt || (!a->attempts[index].question.text && !a->attempts[index].question.error)))
-        rc = error_set(err, ERROR_NOINPUT, "%s: round %d has no finished attempt %d (it has %d)", a->o.output, round, index, a->n_attempt);
+        rc = error_set(err, ERROR_NOINPUT, "%s: round %d has no finished attempt %d (it has %d)", a->o.output, round,
+                       index, a->n_attempt);
     return rc ? rc : align_make_pool(a, a->o.pool == ALIGN_POOL_GROWN, err);
 }
 
 static int same_text(const struct run_text *x, const struct run_text *y, const char *what, struct buf *text)
 {
-    int same = !x->text == !y->text && (!x->text || !strcmp(x->text, y->text)) && x->n == y->n && x->n_context == y->n_context && x->ended == y->ended &&
-               (!x->n || (!memcmp(x->ids, y->ids, (size_t)x->n * sizeof *x->ids) && !memcmp(x->logprobs, y->logprobs, (size_t)x->n * sizeof *x->logprobs))) &&
+    int same = !x->text == !y->text && (!x->text || !strcmp(x->text, y->text)) && x->n == y->n &&
+               x->n_context == y->n_context && x->ended == y->ended &&
+               (!x->n || (!memcmp(x->ids, y->ids, (size_t)x->n * sizeof *x->ids) &&
+                          !memcmp(x->logprobs, y->logprobs, (size_t)x->n * sizeof *x->logprobs))) &&
                (!x->n_context || !memcmp(x->contexts, y->contexts, (size_t)x->n_context * sizeof *x->contexts));
     buf_printf(text, "%s, in the journal: %s\n", what, x->text ? x->text : x->error ? x->error : "(none)");
-    buf_printf(text, "%s, again:          %s\n%s\n", what, y->text ? y->text : y->error ? y->error : "(none)",
+    buf_printf(text, "%s, again:          %s\n%s\n", what,
+               y->text    ? y->text
+               : y->error ? y->error
+                          : "(none)",
                same ? "the same: contexts, text, token ids, log-probabilities bit for bit" : "NOT the same");
     return same;
 }
@@ -133,12 +146,15 @@ static void settle_others(struct align *a, int index)
             t->question.error = "not made";
         if (!t->n_neighbour || (!t->answer.text && !t->answer.error)) {
             static const int none = 0;
-            t->neighbours = &none, t->n_neighbour = 1, t->answer.error = "not made";
+            t->neighbours = &none;
+            t->n_neighbour = 1;
+            t->answer.error = "not made";
         }
     }
 }
 
-int method_replay(struct device *device, const char *run_directory, const char *id, int *same, struct buf *text, struct error *err)
+int method_replay(struct device *device, const char *run_directory, const char *id, int *same, struct buf *text,
+                  struct error *err)
 {
     struct align a = {0};
     struct opened o = {NULL, NULL};
@@ -146,7 +162,8 @@ int method_replay(struct device *device, const char *run_directory, const char *
     int round, index, used = 0, rc;
     *same = 0;
     if (sscanf(id, "r%d-a%d%n", &round, &index, &used) != 2 || id[used] || round < 1 || index < 0)
-        return error_set(err, ERROR_USAGE, "--replay %s: wanted an attempt's id as generated.jsonl has it, such as r1-a17", id);
+        return error_set(err, ERROR_USAGE,
+                         "--replay %s: wanted an attempt's id as generated.jsonl has it, such as r1-a17", id);
     rc = run_open_readonly(&run, run_directory, err);
     if (!rc)
         rc = open_as_begun(&a, device, run, run_directory, &o, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening what an alignment needs and checking it before any long work: tokenizer, template, seeds, test set; and having one model in memory at a time. Tuned weights are
- * always read back from the file they were saved to, so that a run that was broken there and one that was not go on with the same bits. */
+/* Opening what an alignment needs and checking it before any long work: tokenizer, template, seeds, test set; and
+ * having one model in memory at a time. Tuned weights are always read back from the file they were saved to, so that a
+ * run that was broken there and one that was not go on with the same bits. */
 #include "method/parts.h"
 
 #include "base/log.h"
@@ -26,10 +27,13 @@ static int check_lengths(struct align *a, const struct seeds *s, const char *pat
         struct text_spans people = {0};
         struct example e = {s->items[i].question, s->items[i].answer ? s->items[i].answer : ""};
         template_answer(a->speaker.template, &e, 1, "", &text, &people);
-        rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : speaker_encode(&a->speaker, &text, &people, &ids, err);
+        rc = text.failed ? error_set_nomem(err, text.len, "a prompt")
+                         : speaker_encode(&a->speaker, &text, &people, &ids, err);
         if (!rc && (int)ids.n + 16 > a->speaker.desc.n_ctx)
-            rc = error_set(err, ERROR_DATA, "%s:%ld: the pair has %zu tokens and does not fit into the model's context of %d; shorten or strike it", path,
-                           s->items[i].line, ids.n, a->speaker.desc.n_ctx);
+            rc = error_set(
+                err, ERROR_DATA,
+                "%s:%ld: the pair has %zu tokens and does not fit into the model's context of %d; shorten or strike it",
+                path, s->items[i].line, ids.n, a->speaker.desc.n_ctx);
         buf_free(&text);
         text_spans_free(&people);
     }
@@ -51,12 +55,17 @@ static int split_seeds(struct align *a, struct error *err)
     int rc = 0;
     int left_out = a->o.keep_test_overlap ? 0 : a->overlap.seeds;
     if (left_out && n - holdout - left_out < a->o.k + 1)
-        rc = error_set(err, ERROR_DATA, "%s: %d of %d pairs are questions of %s and left out; wanted at least %d others (k and one more); take others, or say --keep-test-overlap",
+        rc = error_set(err, ERROR_DATA,
+                       "%s: %d of %d pairs are questions of %s and left out; wanted at least %d others (k and one "
+                       "more); take others, or say --keep-test-overlap",
                        a->o.seeds, left_out, n, a->o.test, a->o.k + 1);
     else if (n - holdout < a->o.k + 1)
-        rc = error_set(err, ERROR_DATA, "%s: %d pairs, %d of them held out; wanted at least %d for the method (k and one more); give more seeds or a smaller --k",
+        rc = error_set(err, ERROR_DATA,
+                       "%s: %d pairs, %d of them held out; wanted at least %d for the method (k and one more); give "
+                       "more seeds or a smaller --k",
                        a->o.seeds, n, holdout, a->o.k + 1);
-    int n_drawn = rc ? 0 : retrieve_random(&(struct rng_stream){a->o.seed, STREAM_CONTEXTS, UINT64_MAX}, n, holdout, drawn);
+    int n_drawn =
+        rc ? 0 : retrieve_random(&(struct rng_stream){a->o.seed, STREAM_CONTEXTS, UINT64_MAX}, n, holdout, drawn);
     for (int i = 0; i < n; i++) {
         int out = 0;
         for (int j = 0; j < n_drawn; j++)
@@ -76,7 +85,8 @@ static int open_data(struct align *a, struct error *err)
 {
     int rc = seeds_read(&a->seeds, a->o.seeds, 1, err), same, similar;
     long line;
-    if (rc || (rc = seeds_lint(&a->seeds, a->o.seeds, a->o.k + 1, warn, NULL, err)) || (rc = check_lengths(a, &a->seeds, a->o.seeds, err)))
+    if (rc || (rc = seeds_lint(&a->seeds, a->o.seeds, a->o.k + 1, warn, NULL, err)) ||
+        (rc = check_lengths(a, &a->seeds, a->o.seeds, err)))
         return rc;
     log_line(LOG_INFO, "%s: %d pairs (%s)", a->o.seeds, a->seeds.n, a->seeds.format);
     if (a->o.test) {
@@ -84,8 +94,10 @@ static int open_data(struct align *a, struct error *err)
             (rc = seeds_overlap(&a->seeds, &a->test, &same, &similar, &line, err)))
             return rc;
         if (same || similar)
-            log_line(LOG_WARNING, "%s: %d test questions are seeds%s and %d are much like one (ROUGE-L above 0.7), first on line %ld", a->o.test, same,
-                     same && !a->o.keep_test_overlap ? ", which are left out," : "", similar, line);
+            log_line(
+                LOG_WARNING,
+                "%s: %d test questions are seeds%s and %d are much like one (ROUGE-L above 0.7), first on line %ld",
+                a->o.test, same, same && !a->o.keep_test_overlap ? ", which are left out," : "", similar, line);
     }
     rc = align_open_overlap(a, err);
     return rc ? rc : split_seeds(a, err);
@@ -103,8 +115,13 @@ static int check_model(const char *path, struct error *err)
 static int open_speaker(struct align *a, struct device *device, struct error *err)
 {
     const struct align_options *o = &a->o;
-    const struct speaker_options options = {.model = o->model, .template_file = o->template_file, .encoder = o->encoder, .retriever = o->retriever, .engine = o->engine,
-                                            .dtype = o->dtype, .seed = o->seed};
+    const struct speaker_options options = {.model = o->model,
+                                            .template_file = o->template_file,
+                                            .encoder = o->encoder,
+                                            .retriever = o->retriever,
+                                            .engine = o->engine,
+                                            .dtype = o->dtype,
+                                            .seed = o->seed};
     struct generate_options with_stop;
     int rc = speaker_open(&a->speaker, device, &options, err);
     if (!rc && o->judge)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sift. What makes it fast is a question's rare words: two questions of m and n words with F1 > t share at least `need` words, so one of the
- * m - need + 1 rarest words of the new one stands in the old one too; only questions in those words' lists are looked at. A candidate with
- * the right length is then decided by the bit-parallel LCS. No verdict differs from comparing with all. */
+/* The sift. What makes it fast is a question's rare words: two questions of m and n words with F1 > t share at least
+ * `need` words, so one of the m - need + 1 rarest words of the new one stands in the old one too; only questions in
+ * those words' lists are looked at. A candidate with the right length is then decided by the bit-parallel LCS. No
+ * verdict differs from comparing with all. */
 #include "method/sift.h"
 
 #include "base/hash.h"
@@ -12,17 +13,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct { const char *name, *text; } reasons[] = {
-    {"kept", "kept"}, {"error", "could not be generated"},
-    {"question_empty", "question is empty"}, {"question_unparsed", "question does not parse"},
-    {"question_unended", "question did not end by itself"}, {"question_short", "question is too short"},
-    {"question_long", "question is too long"}, {"question_repetitive", "question repeats itself"},
+static const struct {
+    const char *name, *text;
+} reasons[] = {
+    {"kept", "kept"},
+    {"error", "could not be generated"},
+    {"question_empty", "question is empty"},
+    {"question_unparsed", "question does not parse"},
+    {"question_unended", "question did not end by itself"},
+    {"question_short", "question is too short"},
+    {"question_long", "question is too long"},
+    {"question_repetitive", "question repeats itself"},
     {"question_repeat", "question repeats a kept one"},
     {"test_overlap", "question is near a test question"},
-    {"answer_empty", "answer is empty"}, {"answer_unparsed", "answer does not parse"},
-    {"answer_unended", "answer did not end by itself"}, {"answer_short", "answer is too short"},
-    {"answer_long", "answer is too long"}, {"answer_repetitive", "answer repeats itself"},
-    {"answer_copied", "answer is copied from a context"}, {"struck", "struck by a person"},
+    {"answer_empty", "answer is empty"},
+    {"answer_unparsed", "answer does not parse"},
+    {"answer_unended", "answer did not end by itself"},
+    {"answer_short", "answer is too short"},
+    {"answer_long", "answer is too long"},
+    {"answer_repetitive", "answer repeats itself"},
+    {"answer_copied", "answer is copied from a context"},
+    {"struck", "struck by a person"},
     {"enough", "not needed: enough were kept"},
 };
 _Static_assert(sizeof reasons / sizeof *reasons == SIFT_REASON_COUNT, "a name for every reason");
@@ -81,16 +92,27 @@ int sift_options_check(const struct sift_options *o, struct error *err)
     return rc;
 }
 
-struct kept { size_t at; int n, name; uint64_t hash; };
-struct posting { int *at; int n, cap; };
+struct kept {
+    size_t at;
+    int n, name;
+    uint64_t hash;
+};
+struct posting {
+    int *at;
+    int n, cap;
+};
 
 struct sift {
     struct sift_options options;
     struct rouge_vocab *vocab;
-    int32_t *words; size_t n_word, cap_word; /* of all kept questions, one after another */
-    struct kept *kept; int n, cap;
-    struct posting *postings; int32_t n_posting; /* by word: the kept questions with it, once each */
-    int *stamp; int stamp_now;               /* by kept question: seen for this candidate */
+    int32_t *words;
+    size_t n_word, cap_word; /* of all kept questions, one after another */
+    struct kept *kept;
+    int n, cap;
+    struct posting *postings;
+    int32_t n_posting; /* by word: the kept questions with it, once each */
+    int *stamp;
+    int stamp_now; /* by kept question: seen for this candidate */
     int *candidates;
     struct lcs_pattern pattern;
 };
@@ -149,7 +171,8 @@ static int grow_kept(struct sift *s, int n_word)
         int32_t *words = mem_resize(s->words, cap * sizeof *words);
         if (!words)
             return -1;
-        s->words = words, s->cap_word = cap;
+        s->words = words;
+        s->cap_word = cap;
     }
     if (rouge_vocab_size(s->vocab) > s->n_posting) {
         int32_t n = rouge_vocab_size(s->vocab) * 2;
@@ -157,7 +180,8 @@ static int grow_kept(struct sift *s, int n_word)
         if (!p)
             return -1;
         memset(p + s->n_posting, 0, (size_t)(n - s->n_posting) * sizeof *p);
-        s->postings = p, s->n_posting = n;
+        s->postings = p;
+        s->n_posting = n;
     }
     return 0;
 }
@@ -170,7 +194,8 @@ static int post(struct posting *p, int question)
         int cap = p->cap * 2 + 4, *at = mem_resize(p->at, (size_t)cap * sizeof *at);
         if (!at)
             return -1;
-        p->at = at, p->cap = cap;
+        p->at = at;
+        p->cap = cap;
     }
     p->at[p->n++] = question;
     return 0;
@@ -240,7 +265,8 @@ static int gather(struct sift *s, const struct rouge_text *t, int32_t *rare)
     return found;
 }
 
-static int repeat_of(struct sift *s, const struct rouge_text *t, int32_t *rare, struct sift_match *match, struct error *err)
+static int repeat_of(struct sift *s, const struct rouge_text *t, int32_t *rare, struct sift_match *match,
+                     struct error *err)
 {
     int first = -1, rc = lcs_pattern_set(&s->pattern, t->words, t->n, rouge_vocab_size(s->vocab), err);
     if (rc)
@@ -250,13 +276,17 @@ static int repeat_of(struct sift *s, const struct rouge_text *t, int32_t *rare, 
         const struct kept *k = &s->kept[s->candidates[i]];
         if (first >= 0 && s->candidates[i] > first)
             continue;
-        if (k->n != wanted_n)
-            wanted_n = k->n, wanted = need(s->options.threshold, t->n, k->n);
+        if (k->n != wanted_n) {
+            wanted_n = k->n;
+            wanted = need(s->options.threshold, t->n, k->n);
+        }
         if (wanted > t->n || wanted > k->n)
             continue;
         int l = lcs_length(&s->pattern, s->words + k->at, k->n);
-        if (l >= wanted)
-            first = s->candidates[i], *match = (struct sift_match){k->name, rouge_score_of(l, k->n, t->n).f};
+        if (l >= wanted) {
+            first = s->candidates[i];
+            *match = (struct sift_match){k->name, rouge_score_of(l, k->n, t->n).f};
+        }
     }
     return 0;
 }
@@ -316,15 +346,18 @@ static int count_words(const char *s)
         if (c <= ' ') {
             in_word = 0;
         } else if (c >= 0xe3 && c <= 0xe9) { /* U+3000 to U+9FFF */
-            n++, in_word = 0;
+            n++;
+            in_word = 0;
         } else if ((c & 0xc0) != 0x80 && !in_word) {
-            n++, in_word = 1;
+            n++;
+            in_word = 1;
         }
     }
     return n;
 }
 
-/* Share of word 4-grams that occurred before in the text; words by their hash, so white space and case do not matter. */
+/* Share of word 4-grams that occurred before in the text; words by their hash, so white space and case do not
+ * matter. */
 static double repetition(const char *s)
 {
     enum { MOST = 4096, GRAM = 4 };
@@ -358,7 +391,8 @@ static int blank(const char *s)
     return !*s;
 }
 
-static enum sift_reason one_text(const struct sift *s, const struct sift_text *t, int least, int most, enum sift_reason first)
+static enum sift_reason one_text(const struct sift *s, const struct sift_text *t, int least, int most,
+                                 enum sift_reason first)
 {
     enum { EMPTY, UNPARSED, UNENDED, SHORT, LONG, REPETITIVE };
     int fault = -1, words = t->text ? count_words(t->text) : 0;
@@ -387,7 +421,8 @@ enum sift_reason sift_answer(const struct sift *s, const struct sift_text *a)
     return one_text(s, a, s->options.answer_min_words, s->options.answer_max_words, SIFT_ANSWER_EMPTY);
 }
 
-int sift_copied(const struct sift *s, const char *answer, const char *const *contexts, int n, struct sift_match *match, struct error *err)
+int sift_copied(const struct sift *s, const char *answer, const char *const *contexts, int n, struct sift_match *match,
+                struct error *err)
 {
     struct rouge_text a, c;
     *match = (struct sift_match){-1, 0};

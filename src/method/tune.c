@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tune: supervised fine-tuning on the seeds and all that was kept so far, from the pretrained model or from the last one. */
+/* Tune: supervised fine-tuning on the seeds and all that was kept so far, from the pretrained model or from the last
+ * one. */
 #include "method/parts.h"
 
 #include "base/clock.h"
@@ -13,7 +14,10 @@ static void show_step(void *user, const struct train_step *s)
     struct progress *p = user;
     char note[64];
     snprintf(note, sizeof note, "loss %.4f", s->loss);
-    p->done = s->step, p->total = s->total, p->tokens += (double)s->tokens, p->note = note;
+    p->done = s->step;
+    p->total = s->total;
+    p->tokens += (double)s->tokens;
+    p->note = note;
     progress_show(p);
     p->note = NULL;
 }
@@ -28,8 +32,14 @@ static int add_rows(struct align *a, struct train_data *data, const struct pool_
         pool_name(&items[i], id);
         template_tune_prompt(a->speaker.template, items[i].question, &prompt, &asked);
         template_tune_completion(a->speaker.template, items[i].answer, &completion, &answered);
-        const struct train_text row = {{prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, a->o.train.max_length, id, 1};
-        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row") : train_data_add(data, a->speaker.tokenizer, &a->speaker.desc, &row, err);
+        const struct train_text row = {{prompt.data, prompt.len, &asked},
+                                       {completion.data, completion.len, &answered},
+                                       a->o.train.max_length,
+                                       id,
+                                       1};
+        rc = prompt.failed || completion.failed
+                 ? error_set_nomem(err, prompt.len, "a training row")
+                 : train_data_add(data, a->speaker.tokenizer, &a->speaker.desc, &row, err);
         buf_free(&prompt);
         buf_free(&completion);
         text_spans_free(&asked);
@@ -68,7 +78,8 @@ static int make_data(struct align *a, const struct made_model *m, struct train_d
 {
     int n = a->n_given + m->n_kept;
     struct pool_item *items = rows_of(a, m->n_kept);
-    int rc = items ? add_rows(a, data, items, n, err) : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
+    int rc =
+        items ? add_rows(a, data, items, n, err) : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
     mem_free(items);
     if (rc)
         return rc;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Retrieval for the questions worth answering, and the verdicts. A question that fails for reasons known before the round's answers (its own form, a repeat of a seed or of
- * an earlier round, the same words as an earlier question of this round) is not answered. Verdicts are then given in index order over everything. */
+/* Retrieval for the questions worth answering, and the verdicts. A question that fails for reasons known before the
+ * round's answers (its own form, a repeat of a seed or of an earlier round, the same words as an earlier question of
+ * this round) is not answered. Verdicts are then given in index order over everything. */
 #include "method/parts.h"
 
 #include "base/mem.h"
@@ -10,7 +11,8 @@
 int align_sift_before(struct align *a, struct sift **out, struct error *err)
 {
     int rc = sift_new(out, &a->o.sift, err);
-    for (int i = 0; i < a->seeds.n && !rc; i++) /* held-out seeds too: what is made must not repeat what it is measured on */
+    for (int i = 0; i < a->seeds.n && !rc;
+         i++) /* held-out seeds too: what is made must not repeat what it is measured on */
         rc = sift_add(*out, a->seeds.items[i].question, -2, err);
     for (int i = 0; i < a->n_kept && !rc; i++)
         rc = sift_add(*out, a->kept[i].question, -2, err);
@@ -21,18 +23,26 @@ int align_sift_before(struct align *a, struct sift **out, struct error *err)
     return rc;
 }
 
-int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match, struct error *err)
+int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match,
+                         struct error *err)
 {
     const struct run_text *q = &a->attempts[index].question;
     struct sift_match m = {-1, 0};
     int rc = 0;
     *match = -1;
-    *reason = q->error ? SIFT_ERROR : sift_question(before, &(struct sift_text){q->text, q->ended, q->text && prompt_question_parses(&a->speaker, q->text)});
-    if (*reason == SIFT_KEPT && !(rc = sift_repeat(before, q->text, &m, err)) && m.name != -1)
-        *reason = SIFT_QUESTION_REPEAT, *match = m.name < 0 ? -1 : m.name;
+    *reason = q->error
+                  ? SIFT_ERROR
+                  : sift_question(before, &(struct sift_text){q->text, q->ended,
+                                                              q->text && prompt_question_parses(&a->speaker, q->text)});
+    if (*reason == SIFT_KEPT && !(rc = sift_repeat(before, q->text, &m, err)) && m.name != -1) {
+        *reason = SIFT_QUESTION_REPEAT;
+        *match = m.name < 0 ? -1 : m.name;
+    }
     for (int j = 0; j < index && *reason == SIFT_KEPT && !rc; j++)
-        if (a->attempts[j].question.text && !strcmp(a->attempts[j].question.text, q->text))
-            *reason = SIFT_QUESTION_REPEAT, *match = j;
+        if (a->attempts[j].question.text && !strcmp(a->attempts[j].question.text, q->text)) {
+            *reason = SIFT_QUESTION_REPEAT;
+            *match = j;
+        }
     int row = -1;
     if (*reason == SIFT_KEPT && !rc && !a->o.keep_test_overlap)
         rc = align_near_test(a, q->text, &row, err);
@@ -67,10 +77,14 @@ static int put_neighbours(struct align *a, int index, const struct retriever_hit
     double *nearness = arena_alloc(&a->round_arena, (size_t)found * sizeof *nearness + 1);
     if (!neighbours || !nearness)
         return error_set_nomem(err, (size_t)found * 12, "neighbours");
-    for (int i = 0; i < found; i++)
-        neighbours[i] = hits[i].index, nearness[i] = hits[i].score;
+    for (int i = 0; i < found; i++) {
+        neighbours[i] = hits[i].index;
+        nearness[i] = hits[i].score;
+    }
     struct run_attempt *t = &a->attempts[index];
-    t->neighbours = neighbours, t->nearness = nearness, t->n_neighbour = found;
+    t->neighbours = neighbours;
+    t->nearness = nearness;
+    t->n_neighbour = found;
     return a->run ? run_put_neighbours(a->run, a->round, index, neighbours, nearness, found, err) : 0;
 }
 
@@ -80,7 +94,8 @@ int align_retrieve(struct align *a, struct error *err)
     int *list = mem_calloc(n_all, sizeof *list), *found = mem_calloc(n_all, sizeof *found), n = 0;
     const char **texts = mem_calloc(n_all, sizeof *texts);
     struct retriever_hit *hits = mem_calloc(n_all * (size_t)a->o.k, sizeof *hits);
-    int rc = list && found && texts && hits ? worth_answering(a, list, &n, err) : error_set_nomem(err, n_all * sizeof *hits, "neighbours");
+    int rc = list && found && texts && hits ? worth_answering(a, list, &n, err)
+                                            : error_set_nomem(err, n_all * sizeof *hits, "neighbours");
     for (int i = 0; i < n && !rc; i++)
         texts[i] = a->attempts[list[i]].question.text;
     if (!rc && n)
@@ -93,23 +108,32 @@ int align_retrieve(struct align *a, struct error *err)
         rc = run_commit(a->run, err);
     else if (a->run)
         run_rollback(a->run);
-    mem_free(list), mem_free(found), mem_free(texts), mem_free(hits);
+    mem_free(list);
+    mem_free(found);
+    mem_free(texts);
+    mem_free(hits);
     return rc;
 }
 
-static int answer_fault(struct align *a, struct sift *s, const struct run_attempt *t, enum sift_reason *reason, int *match, struct error *err)
+static int answer_fault(struct align *a, struct sift *s, const struct run_attempt *t, enum sift_reason *reason,
+                        int *match, struct error *err)
 {
     const char **contexts = mem_calloc((size_t)t->answer.n_context + 1, sizeof *contexts);
     struct sift_match m;
     int rc = contexts ? 0 : error_set_nomem(err, 64, "contexts");
-    *reason = t->answer.error ? SIFT_ERROR
-                              : sift_answer(s, &(struct sift_text){t->answer.text, t->answer.ended, t->answer.text && prompt_answer_parses(&a->speaker, t->answer.text)});
+    *reason =
+        t->answer.error
+            ? SIFT_ERROR
+            : sift_answer(s, &(struct sift_text){t->answer.text, t->answer.ended,
+                                                 t->answer.text && prompt_answer_parses(&a->speaker, t->answer.text)});
     if (!rc && *reason == SIFT_KEPT) {
         for (int i = 0; i < t->answer.n_context; i++)
             contexts[i] = a->pool.items[t->answer.contexts[i]].answer;
         rc = sift_copied(s, t->answer.text, contexts, t->answer.n_context, &m, err);
-        if (!rc && m.name >= 0 && m.f1 > a->o.sift.copy)
-            *reason = SIFT_ANSWER_COPIED, *match = t->answer.contexts[m.name];
+        if (!rc && m.name >= 0 && m.f1 > a->o.sift.copy) {
+            *reason = SIFT_ANSWER_COPIED;
+            *match = t->answer.contexts[m.name];
+        }
     }
     mem_free(contexts);
     return rc;
@@ -128,7 +152,8 @@ static int verdict(struct align *a, struct sift *s, int index, int full, struct 
     if (!rc && reason == SIFT_KEPT && !full)
         rc = sift_add(s, t->question.text, index, err);
     t->reason = sift_reason_name(full && reason == SIFT_KEPT ? SIFT_ENOUGH : reason);
-    t->kept = reason == SIFT_KEPT && !full, t->f1 = nearest.f1;
+    t->kept = reason == SIFT_KEPT && !full;
+    t->f1 = nearest.f1;
     return rc || !a->run ? rc : run_put_verdict(a->run, a->round, index, t->kept, t->reason, t->match, t->f1, err);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.json -> descriptor. The rule: a value that is absent gets transformers' default of the family; a value that is there is either
- * understood or refused by name, never skipped, since a model that runs with a misread field gives plausible nonsense. */
+/* config.json -> descriptor. The rule: a value that is absent gets transformers' default of the family; a value that is
+ * there is either understood or refused by name, never skipped, since a model that runs with a misread field gives
+ * plausible nonsense. */
 #include "model/desc_read.h"
 
 #include "base/log.h"
@@ -13,21 +14,26 @@
 static int read_sizes(struct model_desc *d, const struct config_reader *r)
 {
     int rc;
-    if ((rc = config_int(r, "hidden_size", 1, 1 << 20, -1, &d->n_embd)) || (rc = config_int(r, "num_hidden_layers", 1, 4096, -1, &d->n_layer)) ||
+    if ((rc = config_int(r, "hidden_size", 1, 1 << 20, -1, &d->n_embd)) ||
+        (rc = config_int(r, "num_hidden_layers", 1, 4096, -1, &d->n_layer)) ||
         (rc = config_int(r, "num_attention_heads", 1, 65536, -1, &d->n_head)) ||
         (rc = config_int(r, "num_key_value_heads", 1, 65536, d->n_head, &d->n_kv_head)) ||
-        (rc = config_int(r, "intermediate_size", 1, 1 << 24, -1, &d->n_ff)) || (rc = config_int(r, "vocab_size", 1, 1 << 24, -1, &d->n_vocab)) ||
+        (rc = config_int(r, "intermediate_size", 1, 1 << 24, -1, &d->n_ff)) ||
+        (rc = config_int(r, "vocab_size", 1, 1 << 24, -1, &d->n_vocab)) ||
         (rc = config_int(r, "max_position_embeddings", 1, 1 << 28, 2048, &d->n_ctx)))
         return rc;
     if (d->n_head % d->n_kv_head)
-        return error_set(r->err, ERROR_CONFIG, "%s: num_attention_heads %d is no multiple of num_key_value_heads %d", r->where, d->n_head, d->n_kv_head);
+        return error_set(r->err, ERROR_CONFIG, "%s: num_attention_heads %d is no multiple of num_key_value_heads %d",
+                         r->where, d->n_head, d->n_kv_head);
     if (!config_has(r, config_key(r, "head_dim")) && d->n_embd % d->n_head)
-        return error_set(r->err, ERROR_CONFIG, "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no head_dim", r->where,
-                         d->n_embd, d->n_head);
+        return error_set(r->err, ERROR_CONFIG,
+                         "%s: hidden_size %d is no multiple of num_attention_heads %d and there is no head_dim",
+                         r->where, d->n_embd, d->n_head);
     if ((rc = config_int(r, "head_dim", 2, 1024, d->n_embd / d->n_head, &d->head_dim)))
         return rc;
     if (d->head_dim < 2 || d->head_dim > 1024 || (d->head_dim % 2 && !r->family->positions))
-        return error_set(r->err, ERROR_CONFIG, "%s: head size %d: rotary positions want an even number from 2 to 1024", r->where, d->head_dim);
+        return error_set(r->err, ERROR_CONFIG, "%s: head size %d: rotary positions want an even number from 2 to 1024",
+                         r->where, d->head_dim);
     if ((int64_t)d->n_head * d->head_dim > 1 << 24)
         return error_set(r->err, ERROR_CONFIG, "%s: %d heads of %d are too many", r->where, d->n_head, d->head_dim);
     return 0;
@@ -43,7 +49,8 @@ static int read_id(const struct config_reader *r, const struct model_desc *d, co
     if (!json_is_integer(v))
         return config_refuse(r, key, "a token id", v);
     if (json_integer_value(v) < 0 || json_integer_value(v) >= d->n_vocab) {
-        log_line(LOG_WARNING, "%s: %s %lld is outside of the vocabulary of %d and taken as none", r->where, key, (long long)json_integer_value(v), d->n_vocab);
+        log_line(LOG_WARNING, "%s: %s %lld is outside of the vocabulary of %d and taken as none", r->where, key,
+                 (long long)json_integer_value(v), d->n_vocab);
         return 0;
     }
     *out = (int)json_integer_value(v);
@@ -93,11 +100,15 @@ static int read_labels(struct model_desc *d, const struct config_reader *r)
 static int read_problem(struct model_desc *d, const struct config_reader *r)
 {
     const json_t *v = config_value(r->config, "problem_type");
-    const char *name = v ? json_string_value(v) : d->n_label > 1 ? "single_label_classification" : "multi_label_classification";
+    const char *name = v                ? json_string_value(v)
+                       : d->n_label > 1 ? "single_label_classification"
+                                        : "multi_label_classification";
     d->has_pool_pad = config_has(r, "pad_token_id");
     d->problem = name && !strcmp(name, "single_label_classification") ? PROBLEM_SINGLE_LABEL : PROBLEM_MULTI_LABEL;
-    if (d->problem == PROBLEM_MULTI_LABEL && (!name || (strcmp(name, "multi_label_classification") && strcmp(name, "regression"))))
-        return config_refuse(r, "problem_type", "multi_label_classification, single_label_classification or regression", v);
+    if (d->problem == PROBLEM_MULTI_LABEL &&
+        (!name || (strcmp(name, "multi_label_classification") && strcmp(name, "regression"))))
+        return config_refuse(r, "problem_type", "multi_label_classification, single_label_classification or regression",
+                             v);
     return 0;
 }
 
@@ -125,8 +136,9 @@ static int read_score(struct model_desc *d, const struct config_reader *r)
     if (!name || (strcmp(name, "reward") && strcmp(name, "cost") && strcmp(name, "critic")))
         return config_refuse(r, "score_type", "reward, cost or critic", type);
     d->score_type = *name == 'r' ? SCORE_REWARD : name[1] == 'o' ? SCORE_COST : SCORE_CRITIC;
-    if ((rc = config_int(r, "score_dim", 1, MODEL_MAX_LABEL, 1, &d->n_label)) || (rc = config_bool(r, "do_normalize", 0, &d->normalize)) ||
-        (rc = config_bool(r, "bias", 0, &old)) || (rc = config_bool(r, "score_bias", 0, &now)) || (rc = read_numbers(r, "mean", d->n_label, 0, d->score_mean)) ||
+    if ((rc = config_int(r, "score_dim", 1, MODEL_MAX_LABEL, 1, &d->n_label)) ||
+        (rc = config_bool(r, "do_normalize", 0, &d->normalize)) || (rc = config_bool(r, "bias", 0, &old)) ||
+        (rc = config_bool(r, "score_bias", 0, &now)) || (rc = read_numbers(r, "mean", d->n_label, 0, d->score_mean)) ||
         (rc = read_numbers(r, "var", d->n_label, 1, d->score_var)))
         return rc;
     d->head_bias = old || now; /* of a new model; for a checkpoint its tensors decide */
@@ -157,8 +169,11 @@ static int read_task(struct model_desc *d, const struct config_reader *r)
     }
     if (!is_class(name, f->classify)) {
         char wanted[200];
-        snprintf(wanted, sizeof wanted, "%s%s%s%s%s", f->lm ? f->lm : f->base, f->classify && f->score ? ", " : f->classify ? " or " : "", f->classify ? f->classify : "",
-                 f->score ? " or " : "", f->score ? f->score : "");
+        snprintf(wanted, sizeof wanted, "%s%s%s%s%s", f->lm ? f->lm : f->base,
+                 f->classify && f->score ? ", "
+                 : f->classify           ? " or "
+                                         : "",
+                 f->classify ? f->classify : "", f->score ? " or " : "", f->score ? f->score : "");
         return config_refuse(r, "architectures", wanted, names);
     }
     d->task = MODEL_CLASSIFY;
@@ -169,7 +184,9 @@ static int read_task(struct model_desc *d, const struct config_reader *r)
 static int read_activation(struct model_desc *d, const struct config_reader *r)
 {
     const char *key = config_key(r, "hidden_act");
-    const json_t *old = config_value(r->config, key), *now = strcmp(key, "hidden_act") ? NULL : config_value(r->config, "hidden_activation"), *found = now ? now : old;
+    const json_t *old = config_value(r->config, key),
+                 *now = strcmp(key, "hidden_act") ? NULL : config_value(r->config, "hidden_activation"),
+                 *found = now ? now : old;
     const char *name = found ? json_string_value(found) : r->family->act;
     int act = name ? activation_find(name) : -1;
     if (act < 0)
@@ -214,8 +231,9 @@ static int read_positions(struct model_desc *d, const struct config_reader *r)
         return rc;
     d->n_rotated = (int)(d->head_dim * share);
     if (d->n_rotated < 2 || d->n_rotated > d->head_dim || d->n_rotated % 2)
-        return error_set(r->err, ERROR_CONFIG, "%s: \"%s\" %g leaves %d of %d elements of a head to rotate; wanted an even number from 2 on", r->where,
-                         f->rotary ? f->rotary : "head_dim", share, d->n_rotated, d->head_dim);
+        return error_set(r->err, ERROR_CONFIG,
+                         "%s: \"%s\" %g leaves %d of %d elements of a head to rotate; wanted an even number from 2 on",
+                         r->where, f->rotary ? f->rotary : "head_dim", share, d->n_rotated, d->head_dim);
     return config_rope(d, r);
 }
 
@@ -232,8 +250,10 @@ static int read_layers(struct model_desc *d, const struct config_reader *r)
     d->qk_norm = f->qk_norm;
     d->norm_offset = f->norm_offset;
     d->embed_scale = f->scaled_embedding ? sqrtf((float)d->n_embd) : 0;
-    if ((rc = config_windows(d, r)) || (rc = read_activation(d, r)) || (rc = read_parts(d, r)) || (rc = read_optional(r, f->attention_cap, &d->attention_cap)) ||
-        (rc = read_optional(r, f->logit_cap, &d->logit_cap)) || (rc = read_optional(r, f->attention_scalar, &scalar)) || (rc = read_positions(d, r)))
+    if ((rc = config_windows(d, r)) || (rc = read_activation(d, r)) || (rc = read_parts(d, r)) ||
+        (rc = read_optional(r, f->attention_cap, &d->attention_cap)) ||
+        (rc = read_optional(r, f->logit_cap, &d->logit_cap)) || (rc = read_optional(r, f->attention_scalar, &scalar)) ||
+        (rc = read_positions(d, r)))
         return rc;
     d->attention_scale = scalar > 0 ? (float)maths_pow((double)scalar, -0.5) : 0;
     return 0;
@@ -255,10 +275,12 @@ int model_desc_parse(struct model_desc *d, const json_t *config, const char *whe
     snprintf(d->family, sizeof d->family, "%s", json_string_value(type));
     double eps, range;
     int rc;
-    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(&r)) || (rc = read_layers(d, &r)) ||
-        (rc = config_positive(&r, config, r.family->eps, r.family->eps_missing, &eps)) || (rc = config_positive(&r, config, "initializer_range", 0.02, &range)) ||
-        (rc = config_bool(&r, "tie_word_embeddings", 0, &d->tied)) || (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) ||
-        (rc = read_id(&r, d, "pad_token_id", &d->pad_id)) || (rc = read_eos(d, &r)))
+    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(&r)) ||
+        (rc = read_layers(d, &r)) || (rc = config_positive(&r, config, r.family->eps, r.family->eps_missing, &eps)) ||
+        (rc = config_positive(&r, config, "initializer_range", 0.02, &range)) ||
+        (rc = config_bool(&r, "tie_word_embeddings", 0, &d->tied)) ||
+        (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) || (rc = read_id(&r, d, "pad_token_id", &d->pad_id)) ||
+        (rc = read_eos(d, &r)))
         return rc;
     d->norm_eps = (float)eps;
     d->init_range = (float)range;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys of config.json that no other file here reads, in two tables: those that change a model's numbers, each refused by name unless it stands at the value
- * at which it does nothing; and those that are harmless, with the reason. What stands in neither is named in the log. */
+/* The keys of config.json that no other file here reads, in two tables: those that change a model's numbers, each
+ * refused by name unless it stands at the value at which it does nothing; and those that are harmless, with the reason.
+ * What stands in neither is named in the log. */
 #include "model/desc_read.h"
 
 #include "base/log.h"
@@ -10,7 +11,11 @@
 enum inert { INERT_FALSE, INERT_TRUE, INERT_ZERO, INERT_ONE, INERT_ABSOLUTE, INERT_NEVER };
 
 /* Null, absent and an empty list or object are inert everywhere. */
-static const struct { const char *name; enum inert inert; const char *wanted; } changing[] = {
+static const struct {
+    const char *name;
+    enum inert inert;
+    const char *wanted;
+} changing[] = {
     {"qkv_bias", INERT_FALSE, "false (biases are not supported)"},
     {"use_qkv_bias", INERT_FALSE, "false (biases are not supported)"},
     {"use_bias", INERT_FALSE, "false (biases are not supported)"},
@@ -53,7 +58,9 @@ static const struct { const char *name; enum inert inert; const char *wanted; } 
     {"ffn_dim_multiplier", INERT_NEVER, "none: intermediate_size says it"},
 };
 
-static const struct { const char *name, *why; } harmless[] = {
+static const struct {
+    const char *name, *why;
+} harmless[] = {
     {"_name_or_path", "where the file came from"},
     {"transformers_version", "who wrote it"},
     {"torch_dtype", "the weights say their types"},
@@ -124,9 +131,9 @@ static int is_inert(const json_t *v, enum inert inert)
 /* What the family's row reads. */
 static int row_reads(const struct family *f, const char *key)
 {
-    const char *const keys[] = {f->eps,    f->rotary,        f->attention_cap, f->logit_cap,    f->attention_scalar,
-                                f->window, f->window_switch, f->window_from,   f->window_every, f->local_theta,
-                                f->rotary_layers};
+    const char *const keys[] = {
+        f->eps,           f->rotary,      f->attention_cap, f->logit_cap,   f->attention_scalar, f->window,
+        f->window_switch, f->window_from, f->window_every,  f->local_theta, f->rotary_layers};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i] && !strcmp(keys[i], key))
             return 1;
@@ -142,10 +149,33 @@ static int row_reads(const struct family *f, const char *key)
 /* What desc.c reads by itself. */
 static int is_read(const char *key)
 {
-    static const char *const names[] = {"model_type", "architectures", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
-                                        "vocab_size", "max_position_embeddings", "head_dim", "rms_norm_eps", "initializer_range", "tie_word_embeddings", "bos_token_id",
-                                        "eos_token_id", "pad_token_id", "hidden_act", "hidden_activation", "score_type", "score_dim", "do_normalize", "bias", "score_bias",
-                                        "mean", "var", "normalizer_type", "type_vocab_size"};
+    static const char *const names[] = {"model_type",
+                                        "architectures",
+                                        "hidden_size",
+                                        "num_hidden_layers",
+                                        "num_attention_heads",
+                                        "num_key_value_heads",
+                                        "intermediate_size",
+                                        "vocab_size",
+                                        "max_position_embeddings",
+                                        "head_dim",
+                                        "rms_norm_eps",
+                                        "initializer_range",
+                                        "tie_word_embeddings",
+                                        "bos_token_id",
+                                        "eos_token_id",
+                                        "pad_token_id",
+                                        "hidden_act",
+                                        "hidden_activation",
+                                        "score_type",
+                                        "score_dim",
+                                        "do_normalize",
+                                        "bias",
+                                        "score_bias",
+                                        "mean",
+                                        "var",
+                                        "normalizer_type",
+                                        "type_vocab_size"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(key, names[i]))
             return 1;
@@ -175,7 +205,8 @@ int config_check_keys(const struct config_reader *r)
     const json_t *decoder = config_value(r->config, "is_decoder");
     if (r->family->bidirectional && json_is_true(decoder))
         return config_refuse(r, "is_decoder", "false (attention sees what comes behind too)", decoder);
-    json_object_foreach((json_t *)r->config, key, v) {
+    json_object_foreach((json_t *)r->config, key, v)
+    {
         const char *why = harmless_reason(key);
         if (!json_is_null(v) && !why && !is_read(key) && !row_reads(r->family, key))
             log_line(LOG_INFO, "%s: key \"%s\" is not known to this family and not used", r->where, key);

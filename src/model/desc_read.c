@@ -10,7 +10,8 @@
 int config_refuse(const struct config_reader *r, const char *key, const char *wanted, const json_t *found)
 {
     char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    int rc = error_set(r->err, ERROR_CONFIG, "%s: \"%s\": wanted %s, found %.200s", r->where, key, wanted, text ? text : "nothing");
+    int rc = error_set(r->err, ERROR_CONFIG, "%s: \"%s\": wanted %s, found %.200s", r->where, key, wanted,
+                       text ? text : "nothing");
     free(text);
     return rc;
 }

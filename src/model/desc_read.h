@@ -23,13 +23,15 @@ int config_default(const struct config_reader *r, const char *key, double *value
 int config_has(const struct config_reader *r, const char *key); /* a value, or a default */
 /* A whole number in [low, high]; absent: the family's default, else `missing`, or an error when missing < 0. */
 int config_int(const struct config_reader *r, const char *key, int low, int high, int missing, int *out);
-/* A positive finite number from `object` (the config or one of its parts); absent: the family's default (in the config), else `missing`, or an error
- * when missing <= 0. */
+/* A positive finite number from `object` (the config or one of its parts); absent: the family's default (in the
+ * config), else `missing`, or an error when missing <= 0. */
 int config_positive(const struct config_reader *r, const json_t *object, const char *key, double missing, double *out);
 int config_bool(const struct config_reader *r, const char *key, int missing, int *out);
 
-/* desc_rope.c: rope_theta and rope_inv_freq, and which layers rotate by others or not at all. Sizes and d->layers must be there. */
-int config_rope_share(const struct config_reader *r, double *share); /* of a head that rotates, for families that have a key for it */
+/* desc_rope.c: rope_theta and rope_inv_freq, and which layers rotate by others or not at all. Sizes and d->layers must
+ * be there. */
+int config_rope_share(const struct config_reader *r,
+                      double *share); /* of a head that rotates, for families that have a key for it */
 int config_rope(struct model_desc *d, const struct config_reader *r);
 /* desc_window.c: d->window and which of d->layers have it. Sizes must be there. */
 int config_windows(struct model_desc *d, const struct config_reader *r);

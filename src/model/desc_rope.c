@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rotary positions of config.json, as transformers 5 reads them: rope_scaling, when it holds something, stands for the whole of rope_parameters; theta is the one
- * inside, else rope_theta beside it; rope_type goes before its old name type. Families whose layers with a window rotate by a rule of their own have one object for
- * each kind of layer inside rope_parameters, or rope_scaling for the others' and a theta beside it for those with a window. */
+/* Rotary positions of config.json, as transformers 5 reads them: rope_scaling, when it holds something, stands for the
+ * whole of rope_parameters; theta is the one inside, else rope_theta beside it; rope_type goes before its old name
+ * type. Families whose layers with a window rotate by a rule of their own have one object for each kind of layer inside
+ * rope_parameters, or rope_scaling for the others' and a theta beside it for those with a window. */
 #include "model/desc_read.h"
 
 #include "base/log.h"
@@ -21,8 +22,10 @@ static const struct {
     {"dynamic", {"factor", NULL}},
     {"llama3", {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", NULL}},
     {"yarn",
-     {"factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate", NULL}},
-    {"longrope", {"factor", "original_max_position_embeddings", "attention_factor", "short_factor", "long_factor", NULL}},
+     {"factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow", "mscale",
+      "mscale_all_dim", "truncate", NULL}},
+    {"longrope",
+     {"factor", "original_max_position_embeddings", "attention_factor", "short_factor", "long_factor", NULL}},
 };
 
 struct rule {
@@ -46,7 +49,8 @@ static int find_object(struct rule *s, const struct config_reader *r)
     if (s->object && !json_is_object(s->object))
         return config_refuse(r, s->key, "an object with \"rope_type\"", s->object);
     if (has_old && joint && !json_equal(old, joint))
-        log_line(LOG_INFO, "%s: rope_scaling and rope_parameters differ; rope_scaling is taken, as transformers does", r->where);
+        log_line(LOG_INFO, "%s: rope_scaling and rope_parameters differ; rope_scaling is taken, as transformers does",
+                 r->where);
     return 0;
 }
 
@@ -90,12 +94,14 @@ static int check_members(const struct rule *s, const struct config_reader *r)
 {
     const char *key;
     json_t *v;
-    json_object_foreach((json_t *)s->object, key, v) {
+    json_object_foreach((json_t *)s->object, key, v)
+    {
         if (json_is_object(v))
             return config_refuse(r, s->key, "one rule for all layers", s->object);
         if (!json_is_null(v) && !is_member(s->type, key))
-            log_line(LOG_WARNING, "%s: %s: \"%s\" says nothing to rope_type %s and is not used (transformers does the same)", r->where,
-                     s->key, key, types[s->type].name);
+            log_line(LOG_WARNING,
+                     "%s: %s: \"%s\" says nothing to rope_type %s and is not used (transformers does the same)",
+                     r->where, s->key, key, types[s->type].name);
     }
     const json_t *part = member(s, "partial_rotary_factor");
     if (part && !r->family->rotary && !(json_is_number(part) && json_number_value(part) == 1))
@@ -217,7 +223,8 @@ static double yarn_frequency(double f, int i, const struct ramp *p, const struct
     return f / s->factor * far + f * (1 - far);
 }
 
-/* The list that texts up to the original context take: beyond it other frequencies would hold for all of a text, so the context ends there. */
+/* The list that texts up to the original context take: beyond it other frequencies would hold for all of a text, so the
+ * context ends there. */
 static int read_list(const struct rule *s, const struct config_reader *r, int n, const json_t **out)
 {
     static const char *const names[] = {"long_factor", "short_factor"};
@@ -233,7 +240,8 @@ static int read_list(const struct rule *s, const struct config_reader *r, int n,
 }
 
 /* The frequencies of a rule into inv_freq, and what cosines and sines are multiplied by. */
-static int fill(const struct model_desc *d, const struct config_reader *r, const struct rule *s, float *inv_freq, float *factor)
+static int fill(const struct model_desc *d, const struct config_reader *r, const struct rule *s, float *inv_freq,
+                float *factor)
 {
     struct ramp ramp = {0};
     const json_t *list = NULL;
@@ -253,9 +261,10 @@ static int fill(const struct model_desc *d, const struct config_reader *r, const
         else if (s->type == ROPE_LONG)
             f /= json_number_value(json_array_get(list, (size_t)i));
         if (!(f >= 0 && f <= (double)FLT_MAX)) /* the float below would be no number */
-            return error_set(r->err, ERROR_CONFIG,
-                             "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one", r->where, s->theta,
-                             s->factor, f);
+            return error_set(
+                r->err, ERROR_CONFIG,
+                "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one", r->where,
+                s->theta, s->factor, f);
         inv_freq[i] = (float)f;
     }
     *factor = s->type >= ROPE_YARN ? (float)s->attention : 1;
@@ -276,7 +285,8 @@ static int read_local(struct model_desc *d, const struct config_reader *r, const
     if (!object && !config_has(r, r->family->local_theta))
         return 0;
     int rc = object ? read_rule(&s, d, r) : 0;
-    if (rc || (rc = read_theta(&s, r, r->family->local_theta, 10000)) || (rc = fill(d, r, &s, d->second_inv_freq, &d->second_factor)))
+    if (rc || (rc = read_theta(&s, r, r->family->local_theta, 10000)) ||
+        (rc = fill(d, r, &s, d->second_inv_freq, &d->second_factor)))
         return rc;
     for (int l = 0; l < d->n_layer; l++)
         d->layers[l] |= d->layers[l] & LAYER_WINDOW ? LAYER_SECOND_ROPE : 0;
@@ -292,7 +302,8 @@ static int read_rotary_layers(struct model_desc *d, const struct config_reader *
         return 0;
     if (!json_is_array(list) || (int)json_array_size(list) != d->n_layer)
         return config_refuse(r, key, "a list with a number for every layer", list);
-    json_array_foreach((json_t *)list, i, v) {
+    json_array_foreach((json_t *)list, i, v)
+    {
         if (!json_is_integer(v))
             return config_refuse(r, key, "a list of 0 and 1", list);
         d->layers[i] |= json_integer_value(v) ? 0 : LAYER_NO_ROPE;
@@ -306,8 +317,8 @@ static int split(struct rule *s, const struct config_reader *r, const json_t **l
     const json_t *joint = config_value(r->config, "rope_parameters"), *old = config_value(r->config, "rope_scaling");
     const json_t *all = config_value(joint, "full_attention");
     *local = config_value(joint, "sliding_attention");
-    if (joint && (!json_is_object(joint) || (json_object_size(joint) && !all && !*local) || (all && !json_is_object(all)) ||
-                  (*local && !json_is_object(*local))))
+    if (joint && (!json_is_object(joint) || (json_object_size(joint) && !all && !*local) ||
+                  (all && !json_is_object(all)) || (*local && !json_is_object(*local))))
         return config_refuse(r, "rope_parameters", "an object for full_attention and one for sliding_attention", joint);
     if (json_object_size(old) && all)
         return config_refuse(r, "rope_scaling", "none beside rope_parameters", old);
@@ -331,8 +342,9 @@ int config_rope(struct model_desc *d, const struct config_reader *r)
     if (r->family->local_theta && (rc = read_local(d, r, local)))
         return rc;
     if (s.type == ROPE_LONG && d->n_ctx > s.original) {
-        log_line(LOG_INFO, "%s: positions from %g on would rotate by long_factor and are left out: texts may be %g tokens long", r->where,
-                 s.original, s.original);
+        log_line(LOG_INFO,
+                 "%s: positions from %g on would rotate by long_factor and are left out: texts may be %g tokens long",
+                 r->where, s.original, s.original);
         d->n_ctx = (int)s.original;
     }
     return read_rotary_layers(d, r);

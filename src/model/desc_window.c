@@ -43,7 +43,8 @@ static int read_types(struct model_desc *d, const struct config_reader *r)
 {
     const json_t *types = config_value(r->config, "layer_types");
     int known = r->family->layer_types, may_slide = known && (d->window || !r->family->window_switch);
-    const char *wanted = may_slide ? "full_attention or sliding_attention for every layer" : "full_attention in every layer";
+    const char *wanted =
+        may_slide ? "full_attention or sliding_attention for every layer" : "full_attention in every layer";
     if (!types)
         return 0;
     if (!json_is_array(types) || (known && (int)json_array_size(types) != d->n_layer))

@@ -8,24 +8,15 @@
 enum { PLAIN = PART(ATTN_NORM) | PART(QKV) | PART(O) | PART(MLP_NORM) | PART(GATE_UP) | PART(DOWN) };
 
 static const struct family_tensor llama_tensors[] = {
-    {PART_ATTN_NORM, ROWS_ALL, "input_layernorm.weight"},
-    {PART_QKV, ROWS_Q, "self_attn.q_proj.weight"},
-    {PART_QKV, ROWS_K, "self_attn.k_proj.weight"},
-    {PART_QKV, ROWS_V, "self_attn.v_proj.weight"},
-    {PART_QKV_BIAS, ROWS_Q, "self_attn.q_proj.bias"},
-    {PART_QKV_BIAS, ROWS_K, "self_attn.k_proj.bias"},
-    {PART_QKV_BIAS, ROWS_V, "self_attn.v_proj.bias"},
-    {PART_Q_NORM, ROWS_ALL, "self_attn.q_norm.weight"},
-    {PART_K_NORM, ROWS_ALL, "self_attn.k_norm.weight"},
-    {PART_O, ROWS_ALL, "self_attn.o_proj.weight"},
-    {PART_O_BIAS, ROWS_ALL, "self_attn.o_proj.bias"},
-    {PART_MLP_NORM, ROWS_ALL, "post_attention_layernorm.weight"},
-    {PART_GATE_UP, ROWS_GATE, "mlp.gate_proj.weight"},
-    {PART_GATE_UP, ROWS_UP, "mlp.up_proj.weight"},
-    {PART_GATE_UP_BIAS, ROWS_GATE, "mlp.gate_proj.bias"},
-    {PART_GATE_UP_BIAS, ROWS_UP, "mlp.up_proj.bias"},
-    {PART_DOWN, ROWS_ALL, "mlp.down_proj.weight"},
-    {PART_DOWN_BIAS, ROWS_ALL, "mlp.down_proj.bias"},
+    {PART_ATTN_NORM, ROWS_ALL, "input_layernorm.weight"}, {PART_QKV, ROWS_Q, "self_attn.q_proj.weight"},
+    {PART_QKV, ROWS_K, "self_attn.k_proj.weight"},        {PART_QKV, ROWS_V, "self_attn.v_proj.weight"},
+    {PART_QKV_BIAS, ROWS_Q, "self_attn.q_proj.bias"},     {PART_QKV_BIAS, ROWS_K, "self_attn.k_proj.bias"},
+    {PART_QKV_BIAS, ROWS_V, "self_attn.v_proj.bias"},     {PART_Q_NORM, ROWS_ALL, "self_attn.q_norm.weight"},
+    {PART_K_NORM, ROWS_ALL, "self_attn.k_norm.weight"},   {PART_O, ROWS_ALL, "self_attn.o_proj.weight"},
+    {PART_O_BIAS, ROWS_ALL, "self_attn.o_proj.bias"},     {PART_MLP_NORM, ROWS_ALL, "post_attention_layernorm.weight"},
+    {PART_GATE_UP, ROWS_GATE, "mlp.gate_proj.weight"},    {PART_GATE_UP, ROWS_UP, "mlp.up_proj.weight"},
+    {PART_GATE_UP_BIAS, ROWS_GATE, "mlp.gate_proj.bias"}, {PART_GATE_UP_BIAS, ROWS_UP, "mlp.up_proj.bias"},
+    {PART_DOWN, ROWS_ALL, "mlp.down_proj.weight"},        {PART_DOWN_BIAS, ROWS_ALL, "mlp.down_proj.bias"},
 };
 static const struct family_switch llama_switches[] = {
     {NULL, 1, PLAIN},
@@ -53,7 +44,8 @@ static const struct family_tensor gemma2_tensors[] = {
     {PART_MLP_POST, ROWS_ALL, "post_feedforward_layernorm.weight"},
 };
 static const struct family_switch plain_switches[] = {{NULL, 1, PLAIN}};
-static const struct family_switch gemma_switches[] = {{NULL, 1, PLAIN}, {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)}};
+static const struct family_switch gemma_switches[] = {{NULL, 1, PLAIN},
+                                                      {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)}};
 static const struct family_switch gemma2_switches[] = {
     {NULL, 1, PLAIN | PART(ATTN_POST) | PART(MLP_POST)},
     {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)},
@@ -69,17 +61,25 @@ static const struct family_switch qwen3_switches[] = {
 };
 
 static const struct family_default mistral_defaults[] = {
-    {"num_key_value_heads", 8}, {"max_position_embeddings", 131072}, {"sliding_window", 4096}, {"bos_token_id", 1}, {"eos_token_id", 2},
+    {"num_key_value_heads", 8}, {"max_position_embeddings", 131072}, {"sliding_window", 4096}, {"bos_token_id", 1},
+    {"eos_token_id", 2},
 };
 static const struct family_default qwen2_defaults[] = {
-    {"num_key_value_heads", 32}, {"max_position_embeddings", 32768}, {"sliding_window", 4096}, {"max_window_layers", 28},
+    {"num_key_value_heads", 32},
+    {"max_position_embeddings", 32768},
+    {"sliding_window", 4096},
+    {"max_window_layers", 28},
 };
 static const struct family_default qwen3_defaults[] = {
-    {"num_key_value_heads", 32}, {"max_position_embeddings", 32768}, {"sliding_window", 4096}, {"max_window_layers", 28}, {"head_dim", 128},
+    {"num_key_value_heads", 32}, {"max_position_embeddings", 32768},
+    {"sliding_window", 4096},    {"max_window_layers", 28},
+    {"head_dim", 128},
 };
 static const struct family_default gemma_defaults[] = {
-    {"num_key_value_heads", 16}, {"max_position_embeddings", 8192}, {"head_dim", 256},  {"tie_word_embeddings", 1},
-    {"bos_token_id", 2},         {"eos_token_id", 1},               {"pad_token_id", 0},
+    {"num_key_value_heads", 16}, {"max_position_embeddings", 8192},
+    {"head_dim", 256},           {"tie_word_embeddings", 1},
+    {"bos_token_id", 2},         {"eos_token_id", 1},
+    {"pad_token_id", 0},
 };
 static const struct family_default gemma2_defaults[] = {
     {"num_key_value_heads", 4},
@@ -132,17 +132,19 @@ enum { MATRICES = PART(QKV) | PART(O) | PART(GATE_UP) | PART(DOWN) };
 enum { MATRIX_BIASES = PART(QKV_BIAS) | PART(O_BIAS) | PART(GATE_UP_BIAS) | PART(DOWN_BIAS) };
 enum { POST_NORMS = PART(ATTN_POST) | PART(ATTN_POST_BIAS) | PART(MLP_POST) | PART(MLP_POST_BIAS) };
 static const struct family_switch bert_switches[] = {{NULL, 1, MATRICES | MATRIX_BIASES | POST_NORMS}};
-static const struct family_default bert_defaults[] = {{"max_position_embeddings", 512}, {"pad_token_id", 0}, {"type_vocab_size", 2}};
+static const struct family_default bert_defaults[] = {
+    {"max_position_embeddings", 512}, {"pad_token_id", 0}, {"type_vocab_size", 2}};
 static const char *const bert_bodies[] = {"BertForMaskedLM", "BertForPreTraining", NULL};
 static const struct family_alias bert_beginnings[] = {{"", "bert."}, {NULL, NULL}};
-static const struct family_alias bert_endings[] = {{"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {NULL, NULL}};
+static const struct family_alias bert_endings[] = {
+    {"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {NULL, NULL}};
 
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
 #define CLASSES(name) .lm = name "ForCausalLM", .base = name "Model", .classify = name "ForSequenceClassification"
 #define SCORES(name) .score = name "ForScore", .score2 = name "ModelForScore"
 /* What all descendants of LLaMA share. */
-#define LLAMA                                                                                                          \
-    .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight",                  \
+#define LLAMA                                                                                          \
+    .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight", \
     .layer = "model.layers.%d.", .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = 1e-6, .gated = 1
 
 static const struct family families[] = {
@@ -330,20 +332,28 @@ void family_names(char *out, size_t size)
     size_t used = 0;
     *out = 0;
     for (int i = 0; i < COUNT(families) && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s\"%s\"", !i ? "" : i == COUNT(families) - 1 ? " or " : ", ", families[i].type);
+        used += (size_t)snprintf(out + used, size - used, "%s\"%s\"",
+                                 !i                         ? ""
+                                 : i == COUNT(families) - 1 ? " or "
+                                                            : ", ",
+                                 families[i].type);
 }
 
 /* `name` with one beginning and one ending replaced (either may be NULL: as it is); 0 when it does not have them. */
-static int renamed(char to[256], const char *name, const struct family_alias *beginning, const struct family_alias *ending)
+static int renamed(char to[256], const char *name, const struct family_alias *beginning,
+                   const struct family_alias *ending)
 {
     size_t n = strlen(name), skip = beginning ? strlen(beginning->ours) : 0, cut = ending ? strlen(ending->ours) : 0;
-    if (skip + cut > n || (beginning && strncmp(name, beginning->ours, skip)) || (ending && strcmp(name + n - cut, ending->ours)))
+    if (skip + cut > n || (beginning && strncmp(name, beginning->ours, skip)) ||
+        (ending && strcmp(name + n - cut, ending->ours)))
         return 0;
-    int length = snprintf(to, 256, "%s%.*s%s", beginning ? beginning->theirs : "", (int)(n - skip - cut), name + skip, ending ? ending->theirs : "");
+    int length = snprintf(to, 256, "%s%.*s%s", beginning ? beginning->theirs : "", (int)(n - skip - cut), name + skip,
+                          ending ? ending->theirs : "");
     return length > 0 && length < 256;
 }
 
-static const struct tensor_info *find_ending(const struct family *f, const struct checkpoint *source, const char *name, const struct family_alias *beginning)
+static const struct tensor_info *find_ending(const struct family *f, const struct checkpoint *source, const char *name,
+                                             const struct family_alias *beginning)
 {
     char other[256];
     const struct tensor_info *found = renamed(other, name, beginning, NULL) ? checkpoint_find(source, other) : NULL;
@@ -363,11 +373,31 @@ const struct tensor_info *family_find_tensor(const struct family *f, const struc
 /* transformers' ACT2FN (tests/golden/families/activations.json has its values). */
 int activation_find(const char *name)
 {
-    static const struct { const char *name; enum activation act; } names[] = {
-        {"silu", ACT_SILU}, {"swish", ACT_SILU}, {"relu", ACT_RELU}, {"gelu", ACT_GELU}, {"gelu_python", ACT_GELU}, {"gelu_new", ACT_GELU_TANH},
-        {"gelu_fast", ACT_GELU_TANH}, {"gelu_accurate", ACT_GELU_TANH}, {"gelu_pytorch_tanh", ACT_GELU_TANH}, {"gelu_python_tanh", ACT_GELU_TANH},
-        {"gelu_10", ACT_GELU_10}, {"quick_gelu", ACT_QUICK_GELU}, {"relu2", ACT_RELU2}, {"relu6", ACT_RELU6}, {"leaky_relu", ACT_LEAKY_RELU}, {"hardswish", ACT_HARDSWISH},
-        {"sigmoid", ACT_SIGMOID}, {"tanh", ACT_TANH}, {"mish", ACT_MISH}, {"laplace", ACT_LAPLACE}, {"linear", ACT_LINEAR},
+    static const struct {
+        const char *name;
+        enum activation act;
+    } names[] = {
+        {"silu", ACT_SILU},
+        {"swish", ACT_SILU},
+        {"relu", ACT_RELU},
+        {"gelu", ACT_GELU},
+        {"gelu_python", ACT_GELU},
+        {"gelu_new", ACT_GELU_TANH},
+        {"gelu_fast", ACT_GELU_TANH},
+        {"gelu_accurate", ACT_GELU_TANH},
+        {"gelu_pytorch_tanh", ACT_GELU_TANH},
+        {"gelu_python_tanh", ACT_GELU_TANH},
+        {"gelu_10", ACT_GELU_10},
+        {"quick_gelu", ACT_QUICK_GELU},
+        {"relu2", ACT_RELU2},
+        {"relu6", ACT_RELU6},
+        {"leaky_relu", ACT_LEAKY_RELU},
+        {"hardswish", ACT_HARDSWISH},
+        {"sigmoid", ACT_SIGMOID},
+        {"tanh", ACT_TANH},
+        {"mish", ACT_MISH},
+        {"laplace", ACT_LAPLACE},
+        {"linear", ACT_LINEAR},
     };
     for (int i = 0; i < COUNT(names); i++)
         if (!strcmp(names[i].name, name))

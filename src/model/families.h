@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A family of models is a row: what its config.json calls things, transformers' defaults where it says nothing, its classes, the names of its tensors, and what its
- * layers have. No other file names a family. */
+/* A family of models is a row: what its config.json calls things, transformers' defaults where it says nothing, its
+ * classes, the names of its tensors, and what its layers have. No other file names a family. */
 #ifndef MODEL_FAMILIES_H
 #define MODEL_FAMILIES_H
 
@@ -8,8 +8,25 @@
 
 /* What a layer may hold, in the flat order; a bias stands behind what it belongs to. */
 enum layer_part {
-    PART_ATTN_NORM, PART_ATTN_NORM_BIAS, PART_QKV, PART_QKV_BIAS, PART_Q_NORM, PART_K_NORM, PART_O, PART_O_BIAS, PART_ATTN_POST, PART_ATTN_POST_BIAS,
-    PART_MLP_NORM, PART_MLP_NORM_BIAS, PART_GATE_UP, PART_GATE_UP_BIAS, PART_DOWN, PART_DOWN_BIAS, PART_MLP_POST, PART_MLP_POST_BIAS, PART_COUNT
+    PART_ATTN_NORM,
+    PART_ATTN_NORM_BIAS,
+    PART_QKV,
+    PART_QKV_BIAS,
+    PART_Q_NORM,
+    PART_K_NORM,
+    PART_O,
+    PART_O_BIAS,
+    PART_ATTN_POST,
+    PART_ATTN_POST_BIAS,
+    PART_MLP_NORM,
+    PART_MLP_NORM_BIAS,
+    PART_GATE_UP,
+    PART_GATE_UP_BIAS,
+    PART_DOWN,
+    PART_DOWN_BIAS,
+    PART_MLP_POST,
+    PART_MLP_POST_BIAS,
+    PART_COUNT
 };
 /* Which rows of its part a tensor holds. */
 enum tensor_rows { ROWS_ALL, ROWS_Q, ROWS_K, ROWS_V, ROWS_GATE, ROWS_UP };
@@ -35,10 +52,17 @@ struct family_default {
 struct family {
     const char *type;                                  /* model_type */
     const char *lm, *base, *classify, *score, *score2; /* classes of architectures; NULL: has none */
-    const char *const *bodies; /* further classes whose heads are not read, up to a NULL; a family without lm is of encoders, which have no head at all */
-    const char *embed, *positions, *final_norm, *final_norm_bias, *head, *layer; /* tensors; positions NULL: rotary; layer: "model.layers.%d." */
-    const char *types, *embed_norm, *embed_norm_bias; /* tensors or NULL: of token types (every token is of type 0), and of a norm of what the first layer reads */
-    const struct family_alias *beginnings, *endings;  /* of tensors' names, as other files have them; each up to {NULL, NULL} */
+    const char *const *
+        /* further classes whose heads are not read, up to a NULL; a family without lm is of encoders, which have no
+         * head at all */
+        bodies;
+    const char *embed, *positions, *final_norm, *final_norm_bias, *head,
+        *layer; /* tensors; positions NULL: rotary; layer: "model.layers.%d." */
+    const char *types, *embed_norm,
+        /* tensors or NULL: of token types (every token is of type 0), and of a norm of what the first layer reads */
+        *embed_norm_bias;
+    const struct family_alias *beginnings,
+        *endings; /* of tensors' names, as other files have them; each up to {NULL, NULL} */
     const struct family_tensor *tensors;
     int n_tensor, transposed; /* transposed: matrices lie as [inputs, outputs] */
     const struct family_switch *switches;
@@ -54,20 +78,24 @@ struct family {
     int parallel, gated, bidirectional, scaled_embedding; /* scaled_embedding: by sqrt(hidden_size) */
     enum qk_norm qk_norm;
     float norm_offset;
-    const char *act; /* transformers' default of hidden_act */
-    int gelu_is_tanh; /* "gelu" means gelu_pytorch_tanh */
+    const char *act;    /* transformers' default of hidden_act */
+    int gelu_is_tanh;   /* "gelu" means gelu_pytorch_tanh */
     const char *rotary; /* key of the share of a head that rotates; NULL: all */
     double rotary_missing;
     int position_offset;
     const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */
-    int window_pattern; /* with `window`: every so many-th layer sees all; 0: none does */
+    int window_pattern;        /* with `window`: every so many-th layer sees all; 0: none does */
     const char *window_switch; /* key: false leaves all windows out (absent: false); NULL: they are used */
     const char *window_from;   /* key of the first layer that has one; NULL: layer 0 */
     const char *window_every;  /* key that goes over window_pattern; NULL: none */
     int layer_types;           /* the key of this name, when there, says by itself which layers have one */
-    const char *local_theta;    /* key of the theta by which layers with a window rotate (rope_parameters then has a rule for each kind); NULL: by the others' */
-    int old_longrope;           /* rope_type su and yarn mean longrope */
-    const char *rotary_layers;  /* key of a list with a number a layer, 0 where nothing rotates; NULL: every layer rotates */
+    const char *
+        /* key of the theta by which layers with a window rotate (rope_parameters then has a rule for each kind);
+         * NULL: by the others' */
+        local_theta;
+    int old_longrope; /* rope_type su and yarn mean longrope */
+    const char
+        *rotary_layers; /* key of a list with a number a layer, 0 where nothing rotates; NULL: every layer rotates */
 };
 
 const struct family *family_find(const char *type);
@@ -75,7 +103,8 @@ const struct family *family_find(const char *type);
 void family_set_extra(const struct family *f);
 /* The tensor that the row calls so, under that name or one that other files of the family have; NULL: there is none. */
 const struct tensor_info *family_find_tensor(const struct family *f, const struct checkpoint *source, const char *name);
-int activation_find(const char *name); /* enum activation of transformers' name; -1: unknown, or with parameters of its own */
+int activation_find(
+    const char *name); /* enum activation of transformers' name; -1: unknown, or with parameters of its own */
 int family_default(const struct family *f, const char *key, double *value); /* 0: the family has none for this key */
 /* "llama", ...: for messages. */
 void family_names(char *out, size_t size);

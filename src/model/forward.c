@@ -11,7 +11,8 @@ struct model_workspace {
     int max_row, max_out;
 };
 
-static void carve_workspace(struct carver *c, const struct device *device, const struct model_desc *d, enum dtype dtype, struct model_workspace *w)
+static void carve_workspace(struct carver *c, const struct device *device, const struct model_desc *d, enum dtype dtype,
+                            struct model_workspace *w)
 {
     enum dtype act = dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
     size_t t = (size_t)w->max_row, n_out = (size_t)w->max_out;
@@ -30,7 +31,8 @@ static void carve_workspace(struct carver *c, const struct device *device, const
     w->hidden = carve(c, n_out, d->n_embd, DTYPE_F32);
 }
 
-size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row, int max_out)
+size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row,
+                             int max_out)
 {
     struct carver c = {NULL, 0};
     struct model_workspace w = {.max_row = max_row, .max_out = max_out};
@@ -38,14 +40,16 @@ size_t model_workspace_bytes(const struct device *device, const struct model_des
     return c.used;
 }
 
-int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out, struct error *err)
+int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out,
+                        struct error *err)
 {
     struct model_workspace *w = *out = mem_calloc(1, sizeof *w);
     if (!w)
         return error_set_nomem(err, sizeof *w, "a workspace");
     w->max_row = max_row;
     w->max_out = max_out;
-    int rc = buffer_new(&w->slab, m->device, model_workspace_bytes(m->device, &m->desc, m->dtype, max_row, max_out), "activations", err);
+    int rc = buffer_new(&w->slab, m->device, model_workspace_bytes(m->device, &m->desc, m->dtype, max_row, max_out),
+                        "activations", err);
     if (rc) {
         model_workspace_free(w);
         *out = NULL;
@@ -71,17 +75,32 @@ void embed_forward(const struct model *m, struct queue *q, const struct model_ba
     if (d->embed_scale > 0)
         tensor_scale(q, &(struct scale_args){(size_t)b->n_row * (size_t)d->n_embd, d->embed_scale, x, x});
     if (m->positions)
-        tensor_embed(q, &(struct embed_args){.w = m->groups[m->positions].weight, .n_row = b->n_row, .tokens = b->positions, .y = x, .offset = d->position_offset,
+        tensor_embed(q, &(struct embed_args){.w = m->groups[m->positions].weight,
+                                             .n_row = b->n_row,
+                                             .tokens = b->positions,
+                                             .y = x,
+                                             .offset = d->position_offset,
                                              .accumulate = 1});
     if (m->types)
-        tensor_embed(q, &(struct embed_args){.w = m->groups[m->types].weight, .n_row = b->n_row, .tokens = SPAN_NONE, .y = x, .accumulate = 1});
+        tensor_embed(
+            q, &(struct embed_args){
+                   .w = m->groups[m->types].weight, .n_row = b->n_row, .tokens = SPAN_NONE, .y = x, .accumulate = 1});
     if (m->embed_norm)
-        tensor_norm(q, &(struct norm_args){.kind = d->norm, .n_row = b->n_row, .n_col = d->n_embd, .eps = d->norm_eps, .offset = d->norm_offset, .x = x,
-                                           .weight = m->groups[m->embed_norm].vector, .bias = m->embed_norm_bias ? m->groups[m->embed_norm_bias].vector : SPAN_NONE,
-                                           .y = x, .y_dtype = DTYPE_F32});
+        tensor_norm(q,
+                    &(struct norm_args){.kind = d->norm,
+                                        .n_row = b->n_row,
+                                        .n_col = d->n_embd,
+                                        .eps = d->norm_eps,
+                                        .offset = d->norm_offset,
+                                        .x = x,
+                                        .weight = m->groups[m->embed_norm].vector,
+                                        .bias = m->embed_norm_bias ? m->groups[m->embed_norm_bias].vector : SPAN_NONE,
+                                        .y = x,
+                                        .y_dtype = DTYPE_F32});
 }
 
-void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch, struct span *hidden)
+void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch,
+                   struct span *hidden)
 {
     struct span last = w->io.x;
     int some = !!batch->out_rows.buffer, n_out = some ? batch->n_out : batch->n_row, n_whole = m->desc.n_layer - some;
@@ -96,7 +115,11 @@ void model_forward(const struct model *m, struct queue *q, struct model_workspac
 
 void model_head(const struct model *m, struct queue *q, struct span hidden, int n, struct span logits)
 {
-    tensor_linear(q, &(struct linear_args){.w = m->groups[m->head].weight, .n_row = n, .x = hidden, .y = logits, .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
+    tensor_linear(q, &(struct linear_args){.w = m->groups[m->head].weight,
+                                           .n_row = n,
+                                           .x = hidden,
+                                           .y = logits,
+                                           .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
     if (m->desc.logit_cap > 0 && m->desc.task == MODEL_LM)
         tensor_soft_cap(q, &(struct soft_cap_args){(size_t)n * (size_t)m->desc.n_vocab, m->desc.logit_cap, logits});
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* llama.cpp's adapters: the factors of each matrix as NAME.lora_a [rank, inputs] and NAME.lora_b [outputs, rank], and one alpha for all: it adds alpha / rank B A.
- * Of the embedding it looks up rows of lora_a [tokens, rank] and multiplies them with lora_b [width, rank]: B and the transposed A. */
+/* llama.cpp's adapters: the factors of each matrix as NAME.lora_a [rank, inputs] and NAME.lora_b [outputs, rank], and
+ * one alpha for all: it adds alpha / rank B A. Of the embedding it looks up rows of lora_a [tokens, rank] and
+ * multiplies them with lora_b [width, rank]: B and the transposed A. */
 #include "model/gguf_out.h"
 
 #include "base/mem.h"
@@ -33,10 +34,16 @@ static int take_factor(struct adapter *a, const struct tensor_info *t, struct er
         return 0;
     if (change != CHECKPOINT_LORA)
         return error_set(err, ERROR_CONFIG,
-                         "%s: the adapter %s tensor %s, which llama.cpp's adapters cannot; write the merged model instead: --model BASE --adapter DIR --to gguf", path,
-                         change == CHECKPOINT_DORA ? "sets the lengths of the rows (DoRA) of" : "replaces", t->name);
-    if (gguf_target_find(&f->target, a->arch, &a->desc, t->name) || f->target.change == GGUF_TURNED || f->target.change == GGUF_QKV)
-        return error_set(err, ERROR_CONFIG, "%s: the adapter adapts tensor %s, which has no place of its own in llama.cpp's architecture %s", path, t->name, a->arch->name);
+                         "%s: the adapter %s tensor %s, which llama.cpp's adapters cannot; write the merged model "
+                         "instead: --model BASE --adapter DIR --to gguf",
+                         path, change == CHECKPOINT_DORA ? "sets the lengths of the rows (DoRA) of" : "replaces",
+                         t->name);
+    if (gguf_target_find(&f->target, a->arch, &a->desc, t->name) || f->target.change == GGUF_TURNED ||
+        f->target.change == GGUF_QKV)
+        return error_set(
+            err, ERROR_CONFIG,
+            "%s: the adapter adapts tensor %s, which has no place of its own in llama.cpp's architecture %s", path,
+            t->name, a->arch->name);
     f->target.info = t;
     f->embedding = !strcmp(f->target.name, "token_embd.weight");
     double alpha = f->f.scale * (double)f->f.rank;
@@ -56,7 +63,8 @@ static int gather(struct adapter *a, struct error *err)
         return rc;
     a->arch = gguf_arch_of_type(a->desc.family);
     if (!a->arch)
-        return error_set(err, ERROR_CONFIG, "%s: llama.cpp has no architecture for models of type \"%s\" (it has %s)", path, a->desc.family, gguf_arch_names());
+        return error_set(err, ERROR_CONFIG, "%s: llama.cpp has no architecture for models of type \"%s\" (it has %s)",
+                         path, a->desc.family, gguf_arch_names());
     a->list = mem_calloc(checkpoint_n_tensor(a->source) + 1, sizeof *a->list);
     rc = a->list ? 0 : error_set_nomem(err, checkpoint_n_tensor(a->source) * sizeof *a->list, "an adapter");
     for (size_t i = 0; i < checkpoint_n_tensor(a->source) && !rc; i++)
@@ -64,11 +72,13 @@ static int gather(struct adapter *a, struct error *err)
     return rc;
 }
 
-static int put_matrix(struct gguf_writer *w, const struct factor *f, const char *which, enum storage type, uint64_t columns, uint64_t rows)
+static int put_matrix(struct gguf_writer *w, const struct factor *f, const char *which, enum storage type,
+                      uint64_t columns, uint64_t rows)
 {
     char name[128];
     snprintf(name, sizeof name, "%s.%s", f->target.name, which);
-    return gguf_put_tensor(w, name, type == STORAGE_Q8_0 && columns % 32 ? STORAGE_F16 : type, 2, (uint64_t[]){columns, rows});
+    return gguf_put_tensor(w, name, type == STORAGE_Q8_0 && columns % 32 ? STORAGE_F16 : type, 2,
+                           (uint64_t[]){columns, rows});
 }
 
 static void put(struct adapter *a, struct gguf_writer *w, enum storage type)
@@ -79,14 +89,17 @@ static void put(struct adapter *a, struct gguf_writer *w, enum storage type)
     gguf_put_f32(w, "adapter.lora.alpha", (float)a->alpha);
     for (size_t i = 0; i < a->n; i++) {
         struct factor *f = &a->list[i];
-        uint64_t rank = (uint64_t)f->f.rank, rows = (uint64_t)f->target.info->n_row, columns = (uint64_t)f->target.info->n_col;
-        f->target.index = f->embedding ? put_matrix(w, f, "lora_a", type, rank, rows) : put_matrix(w, f, "lora_a", type, columns, rank);
+        uint64_t rank = (uint64_t)f->f.rank, rows = (uint64_t)f->target.info->n_row,
+                 columns = (uint64_t)f->target.info->n_col;
+        f->target.index = f->embedding ? put_matrix(w, f, "lora_a", type, rank, rows)
+                                       : put_matrix(w, f, "lora_a", type, columns, rank);
         f->index_b = put_matrix(w, f, "lora_b", type, rank, f->embedding ? columns : rows);
     }
 }
 
 /* [rows, rank] with the scale in it where alpha does not say it. */
-static int write_b(const struct adapter *a, struct gguf_writer *w, const struct factor *f, int index, float *row, struct error *err)
+static int write_b(const struct adapter *a, struct gguf_writer *w, const struct factor *f, int index, float *row,
+                   struct error *err)
 {
     int64_t rank = f->f.rank, rows = f->target.info->n_row;
     int rc = 0;
@@ -117,14 +130,17 @@ static int write_factor(const struct adapter *a, struct gguf_writer *w, const st
     float *row = mem_alloc((size_t)rank * sizeof *row);
     int rc = row ? 0 : error_set_nomem(err, (size_t)rank * sizeof *row, "an adapter");
     if (!rc)
-        rc = f->embedding ? write_turned_a(w, f, row, err) : gguf_write_f32(w, f->target.index, 0, f->f.a, (uint64_t)(rank * f->target.info->n_col), err);
+        rc = f->embedding
+                 ? write_turned_a(w, f, row, err)
+                 : gguf_write_f32(w, f->target.index, 0, f->f.a, (uint64_t)(rank * f->target.info->n_col), err);
     if (!rc)
         rc = write_b(a, w, f, f->embedding ? f->target.index : f->index_b, row, err);
     mem_free(row);
     return rc;
 }
 
-int gguf_adapter_write(struct gguf_writer *w, const struct checkpoint *source, enum storage type, const char *path, struct error *err)
+int gguf_adapter_write(struct gguf_writer *w, const struct checkpoint *source, enum storage type, const char *path,
+                       struct error *err)
 {
     struct adapter a = {.source = source};
     int rc = gather(&a, err);

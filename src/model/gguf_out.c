@@ -15,7 +15,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { PIECE = 1 << 18 }; /* elements in flight */
+/* elements in flight */
+enum { PIECE = 1 << 18 };
 
 struct gguf_model {
     struct model tables; /* the descriptor and the parameters' names; nothing is loaded */
@@ -89,7 +90,10 @@ static int context_of(const struct gguf_arch *arch, const struct model_desc *d)
 {
     if (!d->window || d->window >= d->n_ctx || gguf_arch_setting(arch, "attention.sliding_window"))
         return d->n_ctx;
-    log_line(LOG_WARNING, "llama.cpp's architecture %s has no sliding window: context_length becomes the window's %d, up to which nothing is hidden", arch->name, d->window);
+    log_line(LOG_WARNING,
+             "llama.cpp's architecture %s has no sliding window: context_length becomes the window's %d, up to which "
+             "nothing is hidden",
+             arch->name, d->window);
     return d->window;
 }
 
@@ -104,7 +108,9 @@ static void put_sizes(struct keys *k, const struct model_desc *d)
     put_number(k, "attention.head_count_kv", d->n_kv_head);
     put_number(k, "attention.key_length", d->head_dim);
     put_number(k, "attention.value_length", d->head_dim);
-    gguf_put_f32(k->w, key(k, k->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"), d->norm_eps);
+    gguf_put_f32(k->w,
+                 key(k, k->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
+                 d->norm_eps);
 }
 
 /* The theta of layers with a window, from their second frequency. */
@@ -136,7 +142,8 @@ static void put_settings(struct keys *k, const struct model_desc *d)
     }
 }
 
-/* What the plain frequencies are divided by: nothing, one number (linear), or a list, which only some architectures read. */
+/* What the plain frequencies are divided by: nothing, one number (linear), or a list, which only some architectures
+ * read. */
 static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
 {
     const struct model_desc *d = &g->tables.desc;
@@ -147,7 +154,8 @@ static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
     if (!g->divisors)
         return error_set_nomem(err, (size_t)half * sizeof *g->divisors, "rotary frequencies");
     for (int i = 0; i < half; i++) {
-        double plain = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated), ratio = plain / (double)d->rope_inv_freq[i];
+        double plain = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated),
+               ratio = plain / (double)d->rope_inv_freq[i];
         g->divisors[i] = fabs(ratio - 1) < 1e-6 ? 1 : (float)ratio;
         one &= fabs((double)g->divisors[i] / (double)g->divisors[0] - 1) < 1e-6;
     }
@@ -158,7 +166,10 @@ static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
         gguf_put_f32(k->w, key(k, "rope.scaling.factor"), g->divisors[0]);
     }
     if (!one && k->arch->no_frequencies)
-        return error_set(err, ERROR_CONFIG, "%s: its rotary frequencies are scaled one by one, which llama.cpp's architecture %s does not do", checkpoint_path(g->source), k->arch->name);
+        return error_set(
+            err, ERROR_CONFIG,
+            "%s: its rotary frequencies are scaled one by one, which llama.cpp's architecture %s does not do",
+            checkpoint_path(g->source), k->arch->name);
     if (!one)
         gguf_put_tensor(k->w, "rope_freqs.weight", STORAGE_F32, 1, (uint64_t[]){(uint64_t)half});
     if (one) {
@@ -189,14 +200,16 @@ static enum storage storage_for(const struct gguf_target *t, enum storage type)
     return type == STORAGE_Q8_0 && t->n_col % 32 ? STORAGE_F16 : type;
 }
 
-static int put_tensor(struct gguf_model *g, struct gguf_writer *w, const struct model_param *p, enum storage type, struct error *err)
+static int put_tensor(struct gguf_model *g, struct gguf_writer *w, const struct model_param *p, enum storage type,
+                      struct error *err)
 {
     struct gguf_target *t = &g->targets[g->n];
     t->info = family_find_tensor(family_find(g->tables.desc.family), g->source, p->name);
     if (!t->info)
         return error_set(err, ERROR_DATA, "%s: wanted tensor %s, found none", checkpoint_path(g->source), p->name);
     if (gguf_target_find(t, g->arch, &g->tables.desc, p->name))
-        return error_set(err, ERROR_CONFIG, "%s: tensor %s has no place in llama.cpp's architecture %s", checkpoint_path(g->source), p->name, g->arch->name);
+        return error_set(err, ERROR_CONFIG, "%s: tensor %s has no place in llama.cpp's architecture %s",
+                         checkpoint_path(g->source), p->name, g->arch->name);
     int turned = t->change == GGUF_TURNED && t->info->n_dim == 2;
     t->n_row = turned ? t->info->n_col : t->info->n_row;
     t->n_col = turned ? t->info->n_row : t->info->n_col;
@@ -210,7 +223,8 @@ static int put_tensors(struct gguf_model *g, struct gguf_writer *w, enum storage
 {
     const struct model *m = &g->tables;
     g->targets = mem_calloc((size_t)m->n_param, sizeof *g->targets);
-    int rc = g->targets ? model_check_unused(m, g->source, err) : error_set_nomem(err, (size_t)m->n_param * sizeof *g->targets, "tensors");
+    int rc = g->targets ? model_check_unused(m, g->source, err)
+                        : error_set_nomem(err, (size_t)m->n_param * sizeof *g->targets, "tensors");
     for (int i = 0; i < m->n_param && !rc; i++)
         rc = put_tensor(g, w, &m->params[i], type, err);
     return rc;
@@ -225,9 +239,11 @@ static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage ty
         return rc;
     g->arch = gguf_arch_of_type(d->family);
     if (!g->arch)
-        return error_set(err, ERROR_CONFIG, "%s: llama.cpp has no architecture for models of type \"%s\" (it has %s)", path, d->family, gguf_arch_names());
+        return error_set(err, ERROR_CONFIG, "%s: llama.cpp has no architecture for models of type \"%s\" (it has %s)",
+                         path, d->family, gguf_arch_names());
     if (d->task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "%s: is a classifier or a reward model; GGUF is written of language models", path);
+        return error_set(err, ERROR_CONFIG, "%s: is a classifier or a reward model; GGUF is written of language models",
+                         path);
     struct keys k = {.w = w, .arch = g->arch};
     gguf_put_string(w, "general.architecture", g->arch->name);
     gguf_put_string(w, "general.type", "model");
@@ -241,7 +257,8 @@ static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage ty
     return put_tensors(g, w, type, err);
 }
 
-int gguf_model_put(struct gguf_model **out, struct gguf_writer *w, const struct checkpoint *source, enum storage type, struct error *err)
+int gguf_model_put(struct gguf_model **out, struct gguf_writer *w, const struct checkpoint *source, enum storage type,
+                   struct error *err)
 {
     struct gguf_model *g = mem_calloc(1, sizeof *g);
     *out = NULL;
@@ -283,9 +300,11 @@ static const char *difference(const struct model_desc *a, const struct model_des
         const char *name;
         int same;
     } list[] = {
-        {"sizes", a->n_layer == b->n_layer && a->n_head == b->n_head && a->n_kv_head == b->n_kv_head && a->head_dim == b->head_dim && a->n_embd == b->n_embd},
+        {"sizes", a->n_layer == b->n_layer && a->n_head == b->n_head && a->n_kv_head == b->n_kv_head &&
+                      a->head_dim == b->head_dim && a->n_embd == b->n_embd},
         {"feed-forward and vocabulary sizes", a->n_ff == b->n_ff && a->n_vocab == b->n_vocab},
-        {"norm", a->norm == b->norm && near((double)a->norm_eps, (double)b->norm_eps) && a->place == b->place && a->norm_offset == b->norm_offset},
+        {"norm", a->norm == b->norm && near((double)a->norm_eps, (double)b->norm_eps) && a->place == b->place &&
+                     a->norm_offset == b->norm_offset},
         {"activation", a->act == b->act && a->gated == b->gated},
         {"tie_word_embeddings", a->tied == b->tied},
         {"parallel or bidirectional layers", a->parallel == b->parallel && a->bidirectional == b->bidirectional},
@@ -297,7 +316,8 @@ static const char *difference(const struct model_desc *a, const struct model_des
         {"soft caps", a->attention_cap == b->attention_cap && a->logit_cap == b->logit_cap},
         {"scale of embeddings", a->embed_scale == b->embed_scale},
         {"rotary frequencies", same_frequencies(a->rope_inv_freq, b->rope_inv_freq, a->n_rotated / 2)},
-        {"rotary frequencies of layers with a window", same_frequencies(a->second_inv_freq, b->second_inv_freq, a->n_rotated / 2)},
+        {"rotary frequencies of layers with a window",
+         same_frequencies(a->second_inv_freq, b->second_inv_freq, a->n_rotated / 2)},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (!list[i].same)
@@ -325,15 +345,17 @@ static int compare(const struct gguf_model *g, const void *bytes, size_t size, c
         rc = model_desc_parse(&read, config, path, err);
     const char *what = rc ? NULL : difference(&g->tables.desc, &read);
     if (what)
-        rc = error_set(err, ERROR_CONFIG, "%s: its %s cannot be said to llama.cpp's architecture %s, which would compute something else", checkpoint_path(g->source), what,
-                       g->arch->name);
+        rc = error_set(err, ERROR_CONFIG,
+                       "%s: its %s cannot be said to llama.cpp's architecture %s, which would compute something else",
+                       checkpoint_path(g->source), what, g->arch->name);
     json_decref(config);
     json_decref(generation);
     gguf_free(parsed);
     return rc;
 }
 
-/* Reads the header that is going to be written as if the file were there: its data are pages that nobody touches, but for the divisors, which come first. */
+/* Reads the header that is going to be written as if the file were there: its data are pages that nobody touches, but
+ * for the divisors, which come first. */
 static int check_header(const struct gguf_model *g, struct gguf_writer *w, const char *path, struct error *err)
 {
     const struct buf *header;
@@ -354,17 +376,20 @@ static int check_header(const struct gguf_model *g, struct gguf_writer *w, const
 
 /* --- values --- */
 
-static int read_checked(const struct checkpoint *source, const struct tensor_info *t, int64_t row, int64_t n, float *out, struct error *err)
+static int read_checked(const struct checkpoint *source, const struct tensor_info *t, int64_t row, int64_t n,
+                        float *out, struct error *err)
 {
     int rc = checkpoint_read_f32(source, t, row, n, out, err);
     return rc ? rc : tensor_check_finite(source, t, (uint64_t)(row * t->n_col), out, (uint64_t)(n * t->n_col), err);
 }
 
-static int write_turned(struct gguf_writer *w, const struct checkpoint *source, const struct gguf_target *t, struct error *err)
+static int write_turned(struct gguf_writer *w, const struct checkpoint *source, const struct gguf_target *t,
+                        struct error *err)
 {
     size_t n = (size_t)t->info->n_element;
     float *all = mem_alloc(n * sizeof *all), *row = mem_alloc((size_t)t->n_col * sizeof *row);
-    int rc = all && row ? read_checked(source, t->info, 0, t->info->n_row, all, err) : error_set_nomem(err, n * sizeof *all, t->name);
+    int rc = all && row ? read_checked(source, t->info, 0, t->info->n_row, all, err)
+                        : error_set_nomem(err, n * sizeof *all, t->name);
     for (int64_t r = 0; r < t->n_row && !rc; r++) {
         for (int64_t i = 0; i < t->n_col; i++)
             row[i] = all[i * t->n_row + r];
@@ -375,14 +400,16 @@ static int write_turned(struct gguf_writer *w, const struct checkpoint *source, 
     return rc;
 }
 
-static int write_tensor(struct gguf_writer *w, const struct checkpoint *source, const struct gguf_target *t, float *piece, struct error *err)
+static int write_tensor(struct gguf_writer *w, const struct checkpoint *source, const struct gguf_target *t,
+                        float *piece, struct error *err)
 {
     int64_t rows = t->heads ? 1 : PIECE / t->n_col;
     int rc = 0;
     if (t->change == GGUF_TURNED && t->info->n_dim == 2)
         return write_turned(w, source, t, err);
     if (t->n_col > PIECE)
-        return error_set(err, ERROR_DATA, "%s: tensor %s: rows of more than %d elements", checkpoint_path(source), t->info->name, PIECE);
+        return error_set(err, ERROR_DATA, "%s: tensor %s: rows of more than %d elements", checkpoint_path(source),
+                         t->info->name, PIECE);
     for (int64_t r = 0; r < t->n_row && !rc; r += rows) {
         int64_t n = t->n_row - r < rows ? t->n_row - r : rows, to = t->heads ? gguf_hf_row(r, t->n_row, t->heads) : r;
         rc = read_checked(source, t->info, r, n, piece, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gradient of the one layer. It computes again what is cheap (the norms and the gated product) and reads the rest, so it needs x, qkv, lse, att, mid,
- * gate_up, and where norms stand behind the products raw1 and raw2; with recomputation layer_forward makes those anew, with the same bits. */
+/* The gradient of the one layer. It computes again what is cheap (the norms and the gated product) and reads the rest,
+ * so it needs x, qkv, lse, att, mid, gate_up, and where norms stand behind the products raw1 and raw2; with
+ * recomputation layer_forward makes those anew, with the same bits. */
 #include "model/layer_context.h"
 
 struct step { /* one layer's way back */
@@ -29,7 +30,8 @@ struct product_back {
     struct span dx; /* or SPAN_NONE: not wanted */
 };
 
-/* Gradients of y = x . w^T + bias: the weight's and bias's (or the adapter's) into their places of the flat gradients, and x's. */
+/* Gradients of y = x . w^T + bias: the weight's and bias's (or the adapter's) into their places of the flat gradients,
+ * and x's. */
 static void project_backward(const struct step *s, const struct product_back *p)
 {
     const struct layer *l = &s->l;
@@ -38,22 +40,43 @@ static void project_backward(const struct step *s, const struct product_back *p)
     const struct lora_group *adapter = layer_adapter(l, p->part);
     struct span db = gradient_of(s, p->part + 1);
     if (!l->m->lora)
-        tensor_linear_dw(l->q, &(struct linear_dw_args){.n = g->n, .k = g->k, .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = l->act, .dy = p->dy,
-                                                        .x = p->x, .x_dtype = p->x_dtype, .dw = gradient_of(s, p->part), .fresh = s->g->fresh});
+        tensor_linear_dw(l->q, &(struct linear_dw_args){.n = g->n,
+                                                        .k = g->k,
+                                                        .n_row = b->n_row,
+                                                        .borders = b->borders,
+                                                        .n_seq = b->n_seq,
+                                                        .compute = l->act,
+                                                        .dy = p->dy,
+                                                        .x = p->x,
+                                                        .x_dtype = p->x_dtype,
+                                                        .dw = gradient_of(s, p->part),
+                                                        .fresh = s->g->fresh});
     if (db.buffer)
         tensor_bias_dw(l->q, &(struct bias_dw_args){.n_row = b->n_row, .n_col = (int)g->n, .dy = p->dy, .db = db});
     if (p->dx.buffer)
         tensor_linear_dx(l->q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = p->dy, .dx = p->dx});
     if (adapter)
-        lora_backward(l->m, l->q, b, adapter, p->dy, g->n, p->x, p->x_dtype, l->io->u, s->g->du, p->dx, s->g->gradients);
+        lora_backward(l->m, l->q, b, adapter, p->dy, g->n, p->x, p->x_dtype, l->io->u, s->g->du, p->dx,
+                      s->g->gradients);
 }
 
-static void norm_backward(const struct step *s, enum layer_part part, struct span x, struct norm_kept kept, struct span dy, struct span dx, int accumulate)
+static void norm_backward(const struct step *s, enum layer_part part, struct span x, struct norm_kept kept,
+                          struct span dy, struct span dx, int accumulate)
 {
     const struct model_desc *d = s->l.d;
-    tensor_norm_dx(s->l.q, &(struct norm_dx_args){.kind = d->norm, .n_row = s->l.b->n_row, .n_col = d->n_embd, .offset = d->norm_offset, .x = x,
-                                                  .weight = layer_vector(&s->l, part), .inverse = kept.inverse, .mean = kept.mean, .dy = dy, .dx = dx,
-                                                  .accumulate = accumulate, .dweight = gradient_of(s, part), .dbias = gradient_of(s, part + 1)});
+    tensor_norm_dx(s->l.q, &(struct norm_dx_args){.kind = d->norm,
+                                                  .n_row = s->l.b->n_row,
+                                                  .n_col = d->n_embd,
+                                                  .offset = d->norm_offset,
+                                                  .x = x,
+                                                  .weight = layer_vector(&s->l, part),
+                                                  .inverse = kept.inverse,
+                                                  .mean = kept.mean,
+                                                  .dy = dy,
+                                                  .dx = dx,
+                                                  .accumulate = accumulate,
+                                                  .dweight = gradient_of(s, part),
+                                                  .dbias = gradient_of(s, part + 1)});
 }
 
 /* From the gradient of a half's output in g->dx to the product's, which is returned; g->dx is then the residual's. */
@@ -71,7 +94,8 @@ static struct span half_backward(const struct step *s, enum layer_part post, str
 }
 
 /* Through what layer_input_forward does: dh's part of the residual's gradient. */
-static void input_backward(const struct step *s, enum layer_part norm, struct span x, struct norm_kept kept, struct span dh)
+static void input_backward(const struct step *s, enum layer_part norm, struct span x, struct norm_kept kept,
+                           struct span dh)
 {
     if (layer_has_pre_norm(s->l.d))
         norm_backward(s, norm, x, kept, dh, s->g->dx, 1);
@@ -91,7 +115,8 @@ static void mlp_backward(const struct step *s, struct span dh)
     if (is_trained(s, PART_DOWN))
         layer_gate_forward(l, n);
     project_backward(s, &(struct product_back){PART_DOWN, dy, io->mlp, l->act, s->g->dmlp});
-    tensor_gate_dx(l->q, &(struct gate_dx_args){d->act, d->gated, n, d->n_ff, io->gate_up, s->g->dmlp, dwide, io->gate_up_dtype});
+    tensor_gate_dx(
+        l->q, &(struct gate_dx_args){d->act, d->gated, n, d->n_ff, io->gate_up, s->g->dmlp, dwide, io->gate_up_dtype});
     if (is_trained(s, PART_GATE_UP))
         layer_input_forward(l, PART_MLP_NORM, n, x, io->kept2, io->h2);
     project_backward(s, &(struct product_back){PART_GATE_UP, dwide, io->h2, l->act, dh});
@@ -103,9 +128,20 @@ static void heads_backward(const struct step *s)
     const struct model_desc *d = l->d;
     int by_head = d->qk_norm == QK_HEAD, q = d->n_head * d->head_dim, k = d->n_kv_head * d->head_dim;
     int64_t stride = layer_qkv_width(d);
-    struct norm_dx_args a = {.kind = NORM_RMS, .n_row = l->b->n_row, .n_col = by_head ? d->head_dim : q, .offset = d->norm_offset, .x = layer_raw(l->io),
-                             .weight = layer_vector(l, PART_Q_NORM), .inverse = l->io->inverse_q, .dy = s->g->dqkv, .dx = s->g->dqkv,
-                             .dweight = gradient_of(s, PART_Q_NORM), .n_group = by_head ? d->n_head : 1, .x_stride = stride, .dy_stride = stride, .dx_stride = stride};
+    struct norm_dx_args a = {.kind = NORM_RMS,
+                             .n_row = l->b->n_row,
+                             .n_col = by_head ? d->head_dim : q,
+                             .offset = d->norm_offset,
+                             .x = layer_raw(l->io),
+                             .weight = layer_vector(l, PART_Q_NORM),
+                             .inverse = l->io->inverse_q,
+                             .dy = s->g->dqkv,
+                             .dx = s->g->dqkv,
+                             .dweight = gradient_of(s, PART_Q_NORM),
+                             .n_group = by_head ? d->n_head : 1,
+                             .x_stride = stride,
+                             .dy_stride = stride,
+                             .dx_stride = stride};
     tensor_norm_dx(l->q, &a);
     a.n_col = by_head ? d->head_dim : k;
     a.n_group = by_head ? d->n_kv_head : 1;
@@ -125,8 +161,12 @@ static void attention_backward(const struct step *s, struct span dy, int wanted)
     const struct layer_io *io = l->io;
     struct span dqkv = s->g->dqkv;
     project_backward(s, &(struct product_back){PART_O, dy, io->att, io->att_dtype, s->g->datt});
-    tensor_attend_train_dx(l->q, &(struct attend_train_dx_args){.forward = layer_attention(l), .dout = s->g->datt, .dq = dqkv, .dk = layer_head(l, dqkv, d->n_head),
-                                                                .dv = layer_head(l, dqkv, d->n_head + d->n_kv_head), .dstride = layer_qkv_width(d)});
+    tensor_attend_train_dx(l->q, &(struct attend_train_dx_args){.forward = layer_attention(l),
+                                                                .dout = s->g->datt,
+                                                                .dq = dqkv,
+                                                                .dk = layer_head(l, dqkv, d->n_head),
+                                                                .dv = layer_head(l, dqkv, d->n_head + d->n_kv_head),
+                                                                .dstride = layer_qkv_width(d)});
     layer_rotate(l, dqkv, 1);
     if (d->qk_norm)
         heads_backward(s);
@@ -135,10 +175,13 @@ static void attention_backward(const struct step *s, struct span dy, int wanted)
     project_backward(s, &(struct product_back){PART_QKV, dqkv, io->h1, l->act, wanted ? s->g->dh : SPAN_NONE});
 }
 
-void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, const struct layer_grad *g)
+void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b,
+                    const struct layer_io *io, const struct layer_grad *g)
 {
     struct step s = {layer_of(m, q, layer, b, io), g};
-    int wanted = layer || !m->lora, parallel = m->desc.parallel; /* below the first layer there is only the embedding, which adapters leave as it is */
+    int wanted = layer || !m->lora,
+        parallel =
+            m->desc.parallel; /* below the first layer there is only the embedding, which adapters leave as it is */
     struct span dh = parallel ? g->dpost : g->dh;
     mlp_backward(&s, dh);
     if (!parallel)

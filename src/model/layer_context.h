@@ -14,7 +14,8 @@ struct layer {
     const struct layer_io *io;
     enum dtype act; /* of what products take */
 };
-static inline struct layer layer_of(const struct model *m, struct queue *q, int index, const struct model_batch *b, const struct layer_io *io)
+static inline struct layer layer_of(const struct model *m, struct queue *q, int index, const struct model_batch *b,
+                                    const struct layer_io *io)
 {
     return (struct layer){m, &m->desc, q, index, b, io, model_act_dtype(m)};
 }
@@ -47,9 +48,11 @@ static inline const struct lora_group *layer_adapter(const struct layer *l, enum
     return g && g->n_module ? g : NULL;
 }
 
-void layer_norm_forward(const struct layer *l, enum layer_part part, int n_row, struct span x, struct norm_kept kept, struct span y, enum dtype y_dtype);
+void layer_norm_forward(const struct layer *l, enum layer_part part, int n_row, struct span x, struct norm_kept kept,
+                        struct span y, enum dtype y_dtype);
 /* y := what the attention's or MLP's first product takes of x: its norm, or x itself in that type. */
-void layer_input_forward(const struct layer *l, enum layer_part norm, int n_row, struct span x, struct norm_kept kept, struct span y);
+void layer_input_forward(const struct layer *l, enum layer_part norm, int n_row, struct span x, struct norm_kept kept,
+                         struct span y);
 void layer_gate_forward(const struct layer *l, int n_row);
 void layer_rotate(const struct layer *l, struct span qkv, int inverse);
 struct attend_train_args layer_attention(const struct layer *l);

@@ -26,7 +26,8 @@ static int list_modules(const struct model_desc *d, struct module out[LORA_N_MOD
         const struct family_tensor *t = &f->tensors[i];
         size_t length = strlen(t->name), cut = sizeof tail - 1;
         struct module m = {.part = t->part, .at = tensor_place(d, t)};
-        if (!(d->parts >> t->part & 1) || !m.at.k || !m.at.n || length < cut || length >= sizeof m.path || strcmp(t->name + length - cut, tail))
+        if (!(d->parts >> t->part & 1) || !m.at.k || !m.at.n || length < cut || length >= sizeof m.path ||
+            strcmp(t->name + length - cut, tail))
             continue;
         snprintf(m.path, sizeof m.path, "%.*s", (int)(length - cut), t->name);
         const char *dot = strrchr(m.path, '.');
@@ -75,7 +76,9 @@ static int refuse_target(const struct module *all, int n, const char *found, int
     for (int i = 0; i < n; i++)
         if (!is_repeated(all, i))
             used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? "," : "", all[i].name);
-    return error_set(err, ERROR_USAGE, "lora_target_modules: wanted some of %s with commas between, or all-linear, found \"%.*s\"", names, length, found);
+    return error_set(err, ERROR_USAGE,
+                     "lora_target_modules: wanted some of %s with commas between, or all-linear, found \"%.*s\"", names,
+                     length, found);
 }
 
 static int check_targets(const struct model_desc *d, const char *targets, struct error *err)
@@ -112,7 +115,8 @@ static int64_t aligned(int64_t n)
 }
 
 /* Places of one layer's adapters from *at on, into groups[part] when given. */
-static void place_layer(const struct model_desc *d, const struct lora_options *o, int64_t *at, int *widest, struct lora_group *groups)
+static void place_layer(const struct model_desc *d, const struct lora_options *o, int64_t *at, int *widest,
+                        struct lora_group *groups)
 {
     struct module list[LORA_N_MODULE];
     int n = list_targets(d, o->targets, list);
@@ -136,7 +140,8 @@ static void place_layer(const struct model_desc *d, const struct lora_options *o
     }
 }
 
-int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t *n_element, int *widest, struct error *err)
+int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t *n_element, int *widest,
+               struct error *err)
 {
     *n_element = 0;
     *widest = 0;
@@ -162,8 +167,12 @@ static int name_params(struct model *m, int layer, int part, const struct lora_o
             snprintf(prefix, sizeof prefix, m->family->layer, layer);
             snprintf(name, sizeof name, "base_model.model.%s%s.lora_%c.weight", prefix, list[i].path, b ? 'B' : 'A');
             struct model_param *p = &lora->params[lora->n_param++];
-            *p = (struct model_param){.name = arena_strdup(&m->arena, name), .ndim = 2, .decay = 1, .shape = {b ? s.n : o->r, b ? o->r : s.k},
-                                      .offset = b ? g->modules[at].b : g->a + at * o->r * s.k, .count = b ? s.n * o->r : o->r * s.k};
+            *p = (struct model_param){.name = arena_strdup(&m->arena, name),
+                                      .ndim = 2,
+                                      .decay = 1,
+                                      .shape = {b ? s.n : o->r, b ? o->r : s.k},
+                                      .offset = b ? g->modules[at].b : g->a + at * o->r * s.k,
+                                      .count = b ? s.n * o->r : o->r * s.k};
             if (!p->name)
                 return error_set_nomem(err, sizeof name, "an adapter");
             at++;
@@ -267,10 +276,13 @@ void lora_pack(struct model *m, struct queue *q, struct span masters)
         if (!g->n_module)
             continue;
         int64_t rank = (int64_t)g->n_module * lora->rank;
-        tensor_scale(q, &(struct scale_args){(size_t)(rank * m->groups[i].k), lora->scale, span_at(masters, (size_t)g->a * 4), stage});
+        tensor_scale(q, &(struct scale_args){(size_t)(rank * m->groups[i].k), lora->scale,
+                                             span_at(masters, (size_t)g->a * 4), stage});
         tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, rank, stage, DTYPE_F32, 0});
         for (int j = 0; j < g->n_module; j++)
-            tensor_weight_pack(q, &(struct weight_pack_args){g->modules[j].weight, 0, g->modules[j].n, span_at(masters, (size_t)g->modules[j].b * 4), DTYPE_F32, 0});
+            tensor_weight_pack(q,
+                               &(struct weight_pack_args){g->modules[j].weight, 0, g->modules[j].n,
+                                                          span_at(masters, (size_t)g->modules[j].b * 4), DTYPE_F32, 0});
     }
 }
 
@@ -280,25 +292,37 @@ static struct span columns(struct span u, int j, int rank, enum dtype t)
     return span_at(u, (size_t)j * (size_t)rank * dtype_size(t));
 }
 
-static void down(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x, enum dtype x_dtype, struct span u)
+static void down(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x,
+                 enum dtype x_dtype, struct span u)
 {
-    tensor_linear(q, &(struct linear_args){.w = g->weight, .n_row = n_row, .x = x, .x_dtype = x_dtype, .y = u, .y_dtype = model_act_dtype(m)});
+    tensor_linear(
+        q, &(struct linear_args){
+               .w = g->weight, .n_row = n_row, .x = x, .x_dtype = x_dtype, .y = u, .y_dtype = model_act_dtype(m)});
 }
 
-void lora_forward(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x, enum dtype x_dtype, struct span u, struct span y, int64_t y_stride)
+void lora_forward(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x,
+                  enum dtype x_dtype, struct span u, struct span y, int64_t y_stride)
 {
     enum dtype act = model_act_dtype(m);
     int rank = m->lora->rank;
     down(m, q, g, n_row, x, x_dtype, u);
     for (int j = 0; j < g->n_module; j++) {
         struct span to = span_at(y, (size_t)g->modules[j].row * 4);
-        tensor_linear(q, &(struct linear_args){.w = g->modules[j].weight, .n_row = n_row, .x = columns(u, j, rank, act), .x_dtype = act, .x_stride = (int64_t)g->n_module * rank,
-                                               .y = to, .y_stride = y_stride, .residual = to, .residual_stride = y_stride});
+        tensor_linear(q, &(struct linear_args){.w = g->modules[j].weight,
+                                               .n_row = n_row,
+                                               .x = columns(u, j, rank, act),
+                                               .x_dtype = act,
+                                               .x_stride = (int64_t)g->n_module * rank,
+                                               .y = to,
+                                               .y_stride = y_stride,
+                                               .residual = to,
+                                               .residual_stride = y_stride});
     }
 }
 
-void lora_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct lora_group *g, struct span dy, int64_t dy_stride, struct span x,
-                   enum dtype x_dtype, struct span u, struct span du, struct span dx, struct span gradients)
+void lora_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct lora_group *g,
+                   struct span dy, int64_t dy_stride, struct span x, enum dtype x_dtype, struct span u, struct span du,
+                   struct span dx, struct span gradients)
 {
     enum dtype act = model_act_dtype(m);
     int rank = m->lora->rank;
@@ -307,15 +331,38 @@ void lora_backward(const struct model *m, struct queue *q, const struct model_ba
     for (int j = 0; j < g->n_module; j++) {
         const struct lora_module *p = &g->modules[j];
         struct span from = span_at(dy, (size_t)p->row * 4);
-        tensor_linear_dw(q, &(struct linear_dw_args){.n = p->n, .k = rank, .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = act, .dy = from,
-                                                     .dy_stride = dy_stride, .x = columns(u, j, rank, act), .x_dtype = act, .x_stride = all,
+        tensor_linear_dw(q, &(struct linear_dw_args){.n = p->n,
+                                                     .k = rank,
+                                                     .n_row = b->n_row,
+                                                     .borders = b->borders,
+                                                     .n_seq = b->n_seq,
+                                                     .compute = act,
+                                                     .dy = from,
+                                                     .dy_stride = dy_stride,
+                                                     .x = columns(u, j, rank, act),
+                                                     .x_dtype = act,
+                                                     .x_stride = all,
                                                      .dw = span_at(gradients, (size_t)p->b * 4)});
-        tensor_linear_dx(q, &(struct linear_dx_args){.w = p->weight, .n_row = b->n_row, .dy = from, .dy_stride = dy_stride, .dx = columns(du, j, rank, DTYPE_F32), .dx_stride = all});
+        tensor_linear_dx(q, &(struct linear_dx_args){.w = p->weight,
+                                                     .n_row = b->n_row,
+                                                     .dy = from,
+                                                     .dy_stride = dy_stride,
+                                                     .dx = columns(du, j, rank, DTYPE_F32),
+                                                     .dx_stride = all});
     }
-    tensor_linear_dw(q, &(struct linear_dw_args){.n = all, .k = weight_k(g->weight), .n_row = b->n_row, .borders = b->borders, .n_seq = b->n_seq, .compute = act, .dy = du, .x = x,
-                                                 .x_dtype = x_dtype, .dw = span_at(gradients, (size_t)g->a * 4)});
+    tensor_linear_dw(q, &(struct linear_dw_args){.n = all,
+                                                 .k = weight_k(g->weight),
+                                                 .n_row = b->n_row,
+                                                 .borders = b->borders,
+                                                 .n_seq = b->n_seq,
+                                                 .compute = act,
+                                                 .dy = du,
+                                                 .x = x,
+                                                 .x_dtype = x_dtype,
+                                                 .dw = span_at(gradients, (size_t)g->a * 4)});
     if (dx.buffer)
-        tensor_linear_dx(q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = du, .dx = dx, .accumulate = 1});
+        tensor_linear_dx(
+            q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = du, .dx = dx, .accumulate = 1});
 }
 
 void lora_finish_gradients(const struct model *m, struct queue *q, struct span gradients)
@@ -324,6 +371,7 @@ void lora_finish_gradients(const struct model *m, struct queue *q, struct span g
         const struct lora_group *g = &m->lora->groups[i];
         struct span a = span_at(gradients, (size_t)g->a * 4);
         if (g->n_module)
-            tensor_scale(q, &(struct scale_args){(size_t)(g->n_module * m->lora->rank * m->groups[i].k), m->lora->scale, a, a});
+            tensor_scale(
+                q, &(struct scale_args){(size_t)(g->n_module * m->lora->rank * m->groups[i].k), m->lora->scale, a, a});
     }
 }

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Low-rank adapters while they are trained: beside a frozen matrix W [N,K] stand A [r,K] and B [N,r], and the layer gives x W^T + s (x A^T) B^T with
- * s = alpha / r. The device holds s A and B as packed matrices, those of one group's modules with their A's stacked, so that x is read once. A trained adapter
- * becomes a model by merging (io/checkpoint.h); nothing but the trainer sees one. */
+/* Low-rank adapters while they are trained: beside a frozen matrix W [N,K] stand A [r,K] and B [N,r], and the layer
+ * gives x W^T + s (x A^T) B^T with s = alpha / r. The device holds s A and B as packed matrices, those of one group's
+ * modules with their A's stacked, so that x is read once. A trained adapter becomes a model by merging
+ * (io/checkpoint.h); nothing but the trainer sees one. */
 #ifndef MODEL_LORA_H
 #define MODEL_LORA_H
 
 #include "model/parts.h"
 
-enum { LORA_N_MODULE = 7 }; /* at most, of a layer */
+/* at most, of a layer */
+enum { LORA_N_MODULE = 7 };
 struct lora_options {
-    int r;               /* 0: no adapter */
+    int r; /* 0: no adapter */
     double alpha;
     const char *targets; /* names of modules with commas between (q_proj,v_proj), or all-linear */
 };
-struct lora_module { /* one module's B, rows [row, row + n) of its group's output */
+struct lora_module {       /* one module's B, rows [row, row + n) of its group's output */
     int64_t row, n, b;     /* b: flat elements */
     struct weight *weight; /* B [n,r] */
 };
@@ -29,11 +31,13 @@ struct lora {
     struct lora_group *groups;  /* [n_group] of the model */
     struct model_param *params; /* PEFT's names */
     int n_param;
-    int64_t n_element;          /* flat: of every group A's, then its B's, each from a multiple of 16 */
-    struct buffer *stage;       /* the largest stacked A, scaled */
+    int64_t n_element;    /* flat: of every group A's, then its B's, each from a multiple of 16 */
+    struct buffer *stage; /* the largest stacked A, scaled */
 };
-/* Elements of the flat order and rows of the widest stacked A, from the descriptor alone; names what is wrong with the targets. */
-int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t *n_element, int *widest, struct error *err);
+/* Elements of the flat order and rows of the widest stacked A, from the descriptor alone; names what is wrong with the
+ * targets. */
+int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t *n_element, int *widest,
+               struct error *err);
 /* The target modules, each name once, in the order of the family's row; "" behind the last. */
 void lora_targets(const struct model_desc *d, const struct lora_options *o, char names[LORA_N_MODULE + 1][64]);
 /* Hangs adapters on the model; it must have none. */
@@ -43,10 +47,13 @@ void lora_remove(struct model *m);
 int lora_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
 void lora_pack(struct model *m, struct queue *q, struct span masters);
 /* y [T, stride] += s (x A^T) B^T; u act [T, n_module r] is left with s x A^T. */
-void lora_forward(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x, enum dtype x_dtype, struct span u, struct span y, int64_t y_stride);
-/* From dy [T, stride]: gradients of A (still without s) and B, and dx += (x anew gives u). du f32 [T, n_module r]. dx may be SPAN_NONE. */
-void lora_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct lora_group *g, struct span dy, int64_t dy_stride, struct span x,
-                   enum dtype x_dtype, struct span u, struct span du, struct span dx, struct span gradients);
+void lora_forward(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x,
+                  enum dtype x_dtype, struct span u, struct span y, int64_t y_stride);
+/* From dy [T, stride]: gradients of A (still without s) and B, and dx += (x anew gives u). du f32 [T, n_module r]. dx
+ * may be SPAN_NONE. */
+void lora_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct lora_group *g,
+                   struct span dy, int64_t dy_stride, struct span x, enum dtype x_dtype, struct span u, struct span du,
+                   struct span dx, struct span gradients);
 /* At the end of a step: the gradients of A times s. */
 void lora_finish_gradients(const struct model *m, struct queue *q, struct span gradients);
 

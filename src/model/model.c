@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening, initialising and packing. Values travel in pieces: from a file (or a random stream) into a small host buffer, from there to the device,
- * there into a packed matrix or into the f32 masters. Nothing holds the whole model twice. */
+/* Opening, initialising and packing. Values travel in pieces: from a file (or a random stream) into a small host
+ * buffer, from there to the device, there into a packed matrix or into the f32 masters. Nothing holds the whole model
+ * twice. */
 #include "model/lora.h"
 
 #include "base/hash.h"
@@ -10,7 +11,8 @@
 
 #include <string.h>
 
-enum { PIECE = 1 << 20 }; /* elements */
+/* elements */
+enum { PIECE = 1 << 20 };
 
 /* Where values of a model come from, and where they go: masters when given, else the packed copy. */
 struct transfer {
@@ -35,7 +37,8 @@ static void init_values(const struct transfer *t, int index, int64_t first, int6
         t->host[i] = p->ndim == 1 ? p->start : (float)(range * rng_normal(&stream, (uint64_t)(first + i)));
 }
 
-static int find_tensor(const struct transfer *t, const struct model_param *p, const struct tensor_info **info, struct error *err)
+static int find_tensor(const struct transfer *t, const struct model_param *p, const struct tensor_info **info,
+                       struct error *err)
 {
     *info = family_find_tensor(t->m->family, t->source, p->name);
     int rc = *info ? 0 : checkpoint_need(t->source, p->name, info, err);
@@ -44,26 +47,31 @@ static int find_tensor(const struct transfer *t, const struct model_param *p, co
     const struct tensor_info *x = *info;
     int64_t rows = p->shape[p->transposed], columns = p->shape[!p->transposed];
     if (x->n_dim != p->ndim || x->shape[0] != rows || (p->ndim == 2 && x->shape[1] != columns))
-        return error_set(err, ERROR_DATA, "%s: %s: config.json wants [%lld%s%.0lld], found %d dimensions of %lld and %lld", checkpoint_path(t->source), p->name,
-                         (long long)rows, p->ndim == 2 ? "," : "", p->ndim == 2 ? (long long)columns : 0, x->n_dim,
-                         (long long)(x->n_dim ? x->shape[0] : 0), (long long)(x->n_dim > 1 ? x->shape[1] : 0));
+        return error_set(err, ERROR_DATA,
+                         "%s: %s: config.json wants [%lld%s%.0lld], found %d dimensions of %lld and %lld",
+                         checkpoint_path(t->source), p->name, (long long)rows, p->ndim == 2 ? "," : "",
+                         p->ndim == 2 ? (long long)columns : 0, x->n_dim, (long long)(x->n_dim ? x->shape[0] : 0),
+                         (long long)(x->n_dim > 1 ? x->shape[1] : 0));
     return 0;
 }
 
 /* A classification or score head that the checkpoint lacks is a new one. */
 static int is_new_head(const struct transfer *t, const struct model_param *p)
 {
-    return t->m->head && t->m->desc.task != MODEL_LM && p->offset >= t->m->groups[t->m->head].offset && !checkpoint_find(t->source, p->name);
+    return t->m->head && t->m->desc.task != MODEL_LM && p->offset >= t->m->groups[t->m->head].offset &&
+           !checkpoint_find(t->source, p->name);
 }
 
 /* A matrix whose blocks the group keeps as the file has them. */
 static int keeps_blocks(const struct transfer *t, int index, const struct tensor_info *info)
 {
     const struct weight *w = t->m->groups[t->m->param_group[index]].weight;
-    return !t->masters.buffer && w && dtype_is_quantised(weight_dtype(w)) && checkpoint_has_blocks(info) && info->storage == storage_of_dtype(weight_dtype(w));
+    return !t->masters.buffer && w && dtype_is_quantised(weight_dtype(w)) && checkpoint_has_blocks(info) &&
+           info->storage == storage_of_dtype(weight_dtype(w));
 }
 
-static int put_blocks(const struct transfer *t, int index, const struct tensor_info *info, int64_t row, int64_t n, struct error *err)
+static int put_blocks(const struct transfer *t, int index, const struct tensor_info *info, int64_t row, int64_t n,
+                      struct error *err)
 {
     const struct model_param *p = &t->m->params[index];
     const struct model_group *g = &t->m->groups[t->m->param_group[index]];
@@ -72,7 +80,8 @@ static int put_blocks(const struct transfer *t, int index, const struct tensor_i
     if (rc)
         return rc;
     queue_upload(t->q, stage, t->host, (size_t)n * (size_t)(info->n_byte / (uint64_t)info->n_row));
-    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + row, n, stage, weight_dtype(g->weight), 0});
+    tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, (p->offset - g->offset) / g->k + row, n, stage,
+                                                        weight_dtype(g->weight), 0});
     return 0;
 }
 
@@ -99,7 +108,8 @@ static int transfer_transposed(const struct transfer *t, int index, const struct
 {
     int64_t n = t->m->params[index].shape[0], k = t->m->params[index].shape[1], step = t->capacity / k;
     float *whole = mem_alloc((size_t)(n * k) * sizeof *whole);
-    int rc = whole ? read_rows(t->pool, t->source, info, 0, k, t->check_finite, whole, err) : error_set_nomem(err, (size_t)(n * k) * 4, "a transposed matrix");
+    int rc = whole ? read_rows(t->pool, t->source, info, 0, k, t->check_finite, whole, err)
+                   : error_set_nomem(err, (size_t)(n * k) * 4, "a transposed matrix");
     for (int64_t row = 0; !rc && row < n; row += step) {
         int64_t some = n - row < step ? n - row : step;
         for (int64_t i = 0; i < some * k; i++)
@@ -161,7 +171,8 @@ static int transfer_all(struct transfer *t, struct error *err)
 static int make_rope(struct model *m, struct error *err)
 {
     const struct model_desc *d = &m->desc;
-    size_t table = ((size_t)d->n_ctx * (size_t)d->n_rotated * 4 + 63) / 64 * 64, frequencies = ((size_t)d->n_rotated / 2 * 4 + 63) / 64 * 64;
+    size_t table = ((size_t)d->n_ctx * (size_t)d->n_rotated * 4 + 63) / 64 * 64,
+           frequencies = ((size_t)d->n_rotated / 2 * 4 + 63) / 64 * 64;
     int n = 1, rc;
     for (int l = 0; l < d->n_layer; l++)
         n = d->layers[l] & LAYER_SECOND_ROPE ? 2 : n;
@@ -174,8 +185,11 @@ static int make_rope(struct model *m, struct error *err)
         struct span inv = {m->rope, (size_t)n * table + (size_t)i * frequencies};
         m->rope_tables[i] = (struct span){m->rope, (size_t)i * table};
         queue_upload(q, inv, i ? d->second_inv_freq : d->rope_inv_freq, (size_t)d->n_rotated / 2 * 4);
-        tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx, .head_dim = d->n_rotated, .inv_freq = inv, .table = m->rope_tables[i],
-                                                      .factor = i ? d->second_factor : d->rope_factor});
+        tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx,
+                                                       .head_dim = d->n_rotated,
+                                                       .inv_freq = inv,
+                                                       .table = m->rope_tables[i],
+                                                       .factor = i ? d->second_factor : d->rope_factor});
     }
     return 0;
 }
@@ -185,11 +199,14 @@ static enum dtype group_dtype(const struct model *m, int group, const struct che
 {
     enum dtype four = DTYPE_F32;
     for (int i = 0; i < m->n_param && m->dtype == DTYPE_Q8 && source; i++) {
-        const struct tensor_info *info = m->param_group[i] == group ? family_find_tensor(m->family, source, m->params[i].name) : NULL;
+        const struct tensor_info *info =
+            m->param_group[i] == group ? family_find_tensor(m->family, source, m->params[i].name) : NULL;
         if (m->param_group[i] != group)
             continue;
         int kept = info && checkpoint_has_blocks(info);
-        enum dtype t = kept && info->storage == STORAGE_Q4_0 ? DTYPE_Q4_0 : kept && info->storage == STORAGE_Q4_1 ? DTYPE_Q4_1 : DTYPE_Q8;
+        enum dtype t = kept && info->storage == STORAGE_Q4_0   ? DTYPE_Q4_0
+                       : kept && info->storage == STORAGE_Q4_1 ? DTYPE_Q4_1
+                                                               : DTYPE_Q8;
         if (t == DTYPE_Q8 || (four != DTYPE_F32 && four != t))
             return DTYPE_Q8;
         four = t;
@@ -197,14 +214,16 @@ static enum dtype group_dtype(const struct model *m, int group, const struct che
     return four == DTYPE_F32 ? m->dtype : four;
 }
 
-int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device, const struct checkpoint *source, enum dtype dtype, struct error *err)
+int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device,
+                       const struct checkpoint *source, enum dtype dtype, struct error *err)
 {
     struct model m = {.desc = *d, .dtype = dtype};
     int rc = model_tables(&m, err);
     *bytes = 0;
     for (int i = 0; !rc && i < m.n_group; i++) {
         const struct model_group *g = &m.groups[i];
-        *bytes += g->is_vector ? ((size_t)g->n * 4 + 63) / 64 * 64 : weight_bytes(device, g->n, g->k, group_dtype(&m, i, source));
+        *bytes += g->is_vector ? ((size_t)g->n * 4 + 63) / 64 * 64
+                               : weight_bytes(device, g->n, g->k, group_dtype(&m, i, source));
     }
     arena_free(&m.arena);
     return rc;
@@ -230,8 +249,8 @@ static int make_groups(struct model *m, const struct checkpoint *source, struct 
     return rc;
 }
 
-static int model_make(struct model **out, struct device *device, const struct model_desc *d, const json_t *config, const struct checkpoint *source, enum dtype dtype,
-                      struct error *err)
+static int model_make(struct model **out, struct device *device, const struct model_desc *d, const json_t *config,
+                      const struct checkpoint *source, enum dtype dtype, struct error *err)
 {
     struct model *m = mem_calloc(1, sizeof *m);
     *out = NULL;
@@ -240,12 +259,17 @@ static int model_make(struct model **out, struct device *device, const struct mo
     m->desc = *d;
     m->device = device;
     m->dtype = dtype;
-    int rc = weight_supported(device, dtype) ? 0 : error_set(err, ERROR_UNAVAILABLE, "weights in %s are not available on this device", dtype_name(dtype));
+    int rc =
+        weight_supported(device, dtype)
+            ? 0
+            : error_set(err, ERROR_UNAVAILABLE, "weights in %s are not available on this device", dtype_name(dtype));
     m->config = json_deep_copy(config);
     if (!rc && !m->config)
         rc = error_set_nomem(err, 1024, "a configuration");
-    struct op_widths widths = {.n_vocab = d->n_vocab, .n_embd = d->n_embd, .head_dim = d->head_dim, .group = d->n_head / d->n_kv_head};
-    if (rc || (rc = device_reserve(device, &widths, err)) || (rc = model_tables(m, err)) || (rc = make_groups(m, source, err)) || (rc = make_rope(m, err))) {
+    struct op_widths widths = {
+        .n_vocab = d->n_vocab, .n_embd = d->n_embd, .head_dim = d->head_dim, .group = d->n_head / d->n_kv_head};
+    if (rc || (rc = device_reserve(device, &widths, err)) || (rc = model_tables(m, err)) ||
+        (rc = make_groups(m, source, err)) || (rc = make_rope(m, err))) {
         model_close(m);
         return rc;
     }
@@ -278,7 +302,9 @@ static void set_classifier(json_t *config, const char *family, const struct mode
         json_object_set_new(ids, o->labels[i], json_integer(i));
     }
     json_object_set_new(config, "architectures", json_pack("[s]", family_find(family)->classify));
-    json_object_set_new(config, "problem_type", json_string(o->problem == PROBLEM_SINGLE_LABEL ? "single_label_classification" : "multi_label_classification"));
+    json_object_set_new(
+        config, "problem_type",
+        json_string(o->problem == PROBLEM_SINGLE_LABEL ? "single_label_classification" : "multi_label_classification"));
     json_object_del(config, "num_labels");
     json_object_set_new(config, "id2label", names);
     json_object_set_new(config, "label2id", ids);
@@ -297,24 +323,32 @@ static void set_score(json_t *config, const char *family)
 }
 
 /* A language model that is opened as a classifier or reward model gets a new head, and its configuration says so. */
-static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o, struct error *err)
+static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o,
+                    struct error *err)
 {
     static const char *const kinds[] = {"language model", "classifier", "reward model", "encoder"};
     if (o->task == MODEL_BODY)
         return 0;
     if (d->task == MODEL_BODY)
-        return error_set(err, ERROR_CONFIG, "%s: %s is an encoder, which embeds texts (isara embed, --retriever encoder) and has no head; wanted a %s", path, d->family, kinds[o->task]);
+        return error_set(
+            err, ERROR_CONFIG,
+            "%s: %s is an encoder, which embeds texts (isara embed, --retriever encoder) and has no head; wanted a %s",
+            path, d->family, kinds[o->task]);
     if (o->task == MODEL_LM || (d->task == o->task && (!o->n_label || o->n_label == d->n_label)))
         return 0;
     if (d->task == o->task)
         return error_set(err, ERROR_CONFIG, "%s: a classifier of %d labels, wanted %d", path, d->n_label, o->n_label);
     if (d->task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "%s: is a %s, wanted a %s or a language model", path, kinds[d->task], kinds[o->task]);
+        return error_set(err, ERROR_CONFIG, "%s: is a %s, wanted a %s or a language model", path, kinds[d->task],
+                         kinds[o->task]);
     if (o->task == MODEL_CLASSIFY && (o->n_label < 1 || !o->labels))
-        return error_set(err, ERROR_CONFIG, "%s: is no classifier, and which labels a new head should have is not given", path);
+        return error_set(err, ERROR_CONFIG,
+                         "%s: is no classifier, and which labels a new head should have is not given", path);
     const struct family *f = family_find(d->family);
     if (!(o->task == MODEL_CLASSIFY ? f->classify : f->score))
-        return error_set(err, ERROR_CONFIG, "%s: models of the family \"%s\" cannot be made into a %s here; wanted another base model", path, d->family, kinds[o->task]);
+        return error_set(err, ERROR_CONFIG,
+                         "%s: models of the family \"%s\" cannot be made into a %s here; wanted another base model",
+                         path, d->family, kinds[o->task]);
     if (o->task == MODEL_CLASSIFY)
         set_classifier(config, d->family, o);
     else
@@ -335,7 +369,8 @@ static int read_score_tensors(struct model_desc *d, const struct checkpoint *sou
     for (int i = 0; i < 2 && !rc; i++) {
         const struct tensor_info *info = checkpoint_find(source, names[i]);
         if (info && info->n_element != (uint64_t)d->n_label)
-            rc = error_set(err, ERROR_DATA, "%s: %s: wanted score_dim = %d values, found %llu", checkpoint_path(source), names[i], d->n_label, (unsigned long long)info->n_element);
+            rc = error_set(err, ERROR_DATA, "%s: %s: wanted score_dim = %d values, found %llu", checkpoint_path(source),
+                           names[i], d->n_label, (unsigned long long)info->n_element);
         else if (info && !(rc = checkpoint_read_f32(source, info, 0, info->n_row, values, err)))
             for (int k = 0; k < d->n_label; k++)
                 into[i][k] = (double)values[k];
@@ -343,7 +378,8 @@ static int read_score_tensors(struct model_desc *d, const struct checkpoint *sou
     return rc;
 }
 
-int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err)
+int model_open(struct model **out, struct device *device, const struct checkpoint *source,
+               const struct model_options *options, struct error *err)
 {
     struct model_desc d;
     *out = NULL;
@@ -351,8 +387,10 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     if (rc)
         return rc;
     json_t *config = json_deep_copy(checkpoint_config(source));
-    rc = config ? set_task(&d, config, checkpoint_path(source), options, err) : error_set_nomem(err, 1024, "a configuration");
-    if (options->task == MODEL_BODY && d.task == MODEL_LM && !family_find_tensor(family_find(d.family), source, family_find(d.family)->head))
+    rc = config ? set_task(&d, config, checkpoint_path(source), options, err)
+                : error_set_nomem(err, 1024, "a configuration");
+    if (options->task == MODEL_BODY && d.task == MODEL_LM &&
+        !family_find_tensor(family_find(d.family), source, family_find(d.family)->head))
         d.tied = 1; /* nobody asks for logits */
     rc = rc ? rc : read_score_tensors(&d, source, err);
     rc = rc ? rc : sentence_read(&d, source, err);
@@ -369,7 +407,8 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     return rc;
 }
 
-int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err)
+int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed,
+               enum dtype dtype, struct error *err)
 {
     struct model_desc d;
     *out = NULL;
@@ -384,7 +423,8 @@ int model_init(struct model **out, struct device *device, const json_t *config, 
     return rc;
 }
 
-int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters, struct error *err)
+int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                       struct error *err)
 {
     struct transfer t = {.m = m, .source = source, .check_finite = 1, .q = q, .masters = masters};
     return transfer_all(&t, err);
@@ -407,16 +447,38 @@ void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t 
         const struct model_group *g = &m->groups[i];
         struct span from = span_at(masters, (size_t)g->offset * 4);
         if (g->weight)
-            tensor_weight_pack(q, &(struct weight_pack_args){g->weight, 0, g->n, from, DTYPE_F32, model_pack_noise(noise, g->offset)});
+            tensor_weight_pack(
+                q, &(struct weight_pack_args){g->weight, 0, g->n, from, DTYPE_F32, model_pack_noise(noise, g->offset)});
         else
             tensor_copy(q, &(struct copy_args){(size_t)g->n * 4, from, g->vector});
     }
 }
 
-const struct model_desc *model_desc(const struct model *m) { return &m->desc; }
-const json_t *model_config(const struct model *m) { return m->config; }
-struct device *model_device(const struct model *m) { return m->device; }
-enum dtype model_dtype(const struct model *m) { return m->dtype; }
-int model_n_param(const struct model *m) { return m->n_param; }
-const struct model_param *model_param(const struct model *m, int i) { return &m->params[i]; }
-int64_t model_n_element(const struct model *m) { return m->n_element; }
+const struct model_desc *model_desc(const struct model *m)
+{
+    return &m->desc;
+}
+const json_t *model_config(const struct model *m)
+{
+    return m->config;
+}
+struct device *model_device(const struct model *m)
+{
+    return m->device;
+}
+enum dtype model_dtype(const struct model *m)
+{
+    return m->dtype;
+}
+int model_n_param(const struct model *m)
+{
+    return m->n_param;
+}
+const struct model_param *model_param(const struct model *m, int i)
+{
+    return &m->params[i];
+}
+int64_t model_n_element(const struct model *m)
+{
+    return m->n_element;
+}

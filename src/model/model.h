@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One transformer, many descriptors. A model is a descriptor, its parameters' names and shapes, and one packed copy of its
- * weights on a device, which serves generation, scoring, embedding and the training forward.
+/* One transformer, many descriptors. A model is a descriptor, its parameters' names and shapes, and one packed copy of
+ * its weights on a device, which serves generation, scoring, embedding and the training forward.
  *
- * Order of parameters ("flat"): embedding [V,C]; per layer: attention norm [C], qkv [(H+2K)D,C], o [C,HD], mlp norm [C], gate_up [2F,C], down [C,F];
- * final norm [C]; head [V,C] unless tied; score [n_label,C] for classifiers, score_head [n_label,C] and its bias for reward models. Hugging Face names are slices of these
- * (q_proj, k_proj, v_proj are consecutive rows of qkv, gate_proj and up_proj of gate_up). */
+ * Order of parameters ("flat"): embedding [V,C]; per layer: attention norm [C], qkv [(H+2K)D,C], o [C,HD], mlp norm
+ * [C], gate_up [2F,C], down [C,F]; final norm [C]; head [V,C] unless tied; score [n_label,C] for classifiers,
+ * score_head [n_label,C] and its bias for reward models. Hugging Face names are slices of these (q_proj, k_proj, v_proj
+ * are consecutive rows of qkv, gate_proj and up_proj of gate_up). */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
@@ -14,65 +15,72 @@
 #include <jansson.h>
 
 enum { MODEL_MAX_EOS = 256, MODEL_MAX_LABEL = 31 };
-enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD, MODEL_BODY }; /* BODY: an encoder, or (in model_options) any model without its head */
-enum model_problem { PROBLEM_MULTI_LABEL, PROBLEM_SINGLE_LABEL }; /* a classifier's logits: a sigmoid each, or one softmax over them */
-enum score_type { SCORE_REWARD, SCORE_COST, SCORE_CRITIC };       /* of a reward model: higher is better, higher is more harmful, as it is */
+/* BODY: an encoder, or (in model_options) any model without its head */
+enum model_task { MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD, MODEL_BODY };
+/* a classifier's logits: a sigmoid each, or one softmax over them */
+enum model_problem { PROBLEM_MULTI_LABEL, PROBLEM_SINGLE_LABEL };
+/* of a reward model: higher is better, higher is more harmful, as it is */
+enum score_type { SCORE_REWARD, SCORE_COST, SCORE_CRITIC };
 
-/* Where norms stand (model/layer.c): before each half; before and behind its product; behind it only; behind the sum with the residual. */
+/* Where norms stand (model/layer.c): before each half; before and behind its product; behind it only; behind the sum
+ * with the residual. */
 enum norm_place { PLACE_PRE, PLACE_SANDWICH, PLACE_POST, PLACE_AFTER };
-enum qk_norm { QK_NONE, QK_HEAD, QK_ROW }; /* queries and keys are normalised: by heads, or all heads of a row as one */
+/* queries and keys are normalised: by heads, or all heads of a row as one */
+enum qk_norm { QK_NONE, QK_HEAD, QK_ROW };
 enum layer_kind { LAYER_WINDOW = 1, LAYER_NO_ROPE = 2, LAYER_SECOND_ROPE = 4 };
 enum { MODEL_MAX_LAYER = 4096 };
 
-/* How a text's vector is made of its final hidden states: what modules.json and the files it names say (model/sentence.c). */
+/* How a text's vector is made of its final hidden states: what modules.json and the files it names say
+ * (model/sentence.c). */
 enum sentence_pooling { SENTENCE_MEAN, SENTENCE_MEAN_SQRT, SENTENCE_CLS, SENTENCE_MAX, SENTENCE_LAST };
 struct model_sentence {
-    int given;           /* a sentence encoder: texts are read with the special tokens around them, and are cut to max_length */
+    int given; /* a sentence encoder: texts are read with the special tokens around them, and are cut to max_length */
     enum sentence_pooling pooling;
     int normalize, lower_case, max_length;
-    char prompt[256];    /* before every text */
+    char prompt[256]; /* before every text */
 };
 
 struct model_desc {
-    char family[32];       /* model_type of config.json: "llama", ... */
+    char family[32]; /* model_type of config.json: "llama", ... */
     int n_layer, n_head, n_kv_head, head_dim, n_embd, n_ff, n_vocab, n_ctx, n_label;
     enum norm_kind norm;
     float norm_eps;
     enum activation act;
     int gated, tied;
     enum norm_place place;
-    int parallel, bidirectional;  /* both halves read the same x; attention sees what comes behind too */
+    int parallel, bidirectional; /* both halves read the same x; attention sees what comes behind too */
     enum qk_norm qk_norm;
-    float norm_offset;            /* norms multiply by norm_offset + weight */
-    uint32_t parts;               /* 1 << part for every part (families.h) that a layer has */
-    int n_rotated;                /* elements of a head that rotate; 0: none */
+    float norm_offset;               /* norms multiply by norm_offset + weight */
+    uint32_t parts;                  /* 1 << part for every part (families.h) that a layer has */
+    int n_rotated;                   /* elements of a head that rotate; 0: none */
     int n_position, position_offset; /* rows of a table of learned positions, 0: none; where position 0 stands in it */
-    int n_type;                   /* rows of a table of token types, 0: none */
-    int window;                   /* keys that layers of LAYER_WINDOW see; 0: all */
+    int n_type;                      /* rows of a table of token types, 0: none */
+    int window;                      /* keys that layers of LAYER_WINDOW see; 0: all */
     float attention_scale, attention_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim); none; none; 1 */
-    unsigned char layers[MODEL_MAX_LAYER]; /* enum layer_kind */
+    unsigned char layers[MODEL_MAX_LAYER];                        /* enum layer_kind */
     double rope_theta;
-    float second_inv_freq[512];   /* of layers of LAYER_SECOND_ROPE */
-    float rope_inv_freq[512]; /* n_rotated/2 entries, scaling applied */
+    float second_inv_freq[512];       /* of layers of LAYER_SECOND_ROPE */
+    float rope_inv_freq[512];         /* n_rotated/2 entries, scaling applied */
     float rope_factor, second_factor; /* of their cosines and sines */
-    int bos_id, pad_id;    /* -1: none */
+    int bos_id, pad_id;               /* -1: none */
     int eos_ids[MODEL_MAX_EOS], n_eos;
-    float init_range;      /* initializer_range, for training from scratch */
+    float init_range; /* initializer_range, for training from scratch */
     enum model_task task;
     char labels[MODEL_MAX_LABEL][64]; /* names of the first labels of a classifier, in order of their ids */
-    enum model_problem problem; /* of a classifier */
-    int has_pool_pad;      /* a classifier whose config has a pad_token_id is read at the last token that is another one */
+    enum model_problem problem;       /* of a classifier */
+    int has_pool_pad; /* a classifier whose config has a pad_token_id is read at the last token that is another one */
     enum score_type score_type; /* REWARD: n_label is score_dim */
     int head_bias, normalize;   /* REWARD: score_head.bias is there; scores are normalised (model_normalize) */
     double score_mean[MODEL_MAX_LABEL], score_var[MODEL_MAX_LABEL];
     struct model_sentence sentence; /* filled in by model_open */
-    double n_param;        /* filled in by model_desc_parse */
+    double n_param;                 /* filled in by model_desc_parse */
 };
-/* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the file). */
+/* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the
+ * file). */
 int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err);
 
 struct model_param {
-    const char *name;      /* Hugging Face's name */
+    const char *name; /* Hugging Face's name */
     int ndim;
     int64_t shape[2];
     int64_t offset, count; /* in elements of the flat order */
@@ -83,22 +91,31 @@ struct model_param {
 
 struct model;
 struct model_options {
-    enum dtype dtype;      /* of the packed weights: F32, BF16, Q8 (int8, and what a GGUF file has as Q4_0 or Q4_1 in its own four bits) */
-    enum model_task task;  /* MODEL_LM unless the checkpoint is a classifier; MODEL_BODY: any model, also one without a head, for its hidden states */
-    int check_finite;      /* refuse NaN and infinities, naming the tensor */
-    int n_label;           /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
+    enum dtype
+        /* of the packed weights: F32, BF16, Q8 (int8, and what a GGUF file has as Q4_0 or Q4_1 in its own four bits) */
+        dtype;
+    enum model_task
+        /* MODEL_LM unless the checkpoint is a classifier; MODEL_BODY: any model, also one without a head, for its
+         * hidden states */
+        task;
+    int check_finite; /* refuse NaN and infinities, naming the tensor */
+    int n_label;      /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
     const char *const *labels;
     enum model_problem problem; /* of a new classification head */
-    int set_pad, pad_id;   /* of a new classification head's configuration, when set_pad; else the model's own */
+    int set_pad, pad_id;        /* of a new classification head's configuration, when set_pad; else the model's own */
 };
-/* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing, of another shape, or not used and not known to be
- * harmless (model/unused.c) is a named error. A classification or score head that the checkpoint lacks is initialised (seed 0). */
-int model_open(struct model **out, struct device *device, const struct checkpoint *source, const struct model_options *options, struct error *err);
+/* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing, of another shape, or not used and
+ * not known to be harmless (model/unused.c) is a named error. A classification or score head that the checkpoint lacks
+ * is initialised (seed 0). */
+int model_open(struct model **out, struct device *device, const struct checkpoint *source,
+               const struct model_options *options, struct error *err);
 /* Without a checkpoint: weights ~ N(0, init_range), norms 1, keyed by (seed, parameter, element). */
-int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed, enum dtype dtype, struct error *err);
+int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed,
+               enum dtype dtype, struct error *err);
 void model_close(struct model *m);
 /* What the packed weights take, before anything is loaded. source: NULL when there is none. */
-int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device, const struct checkpoint *source, enum dtype dtype, struct error *err);
+int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device,
+                       const struct checkpoint *source, enum dtype dtype, struct error *err);
 const struct model_desc *model_desc(const struct model *m);
 const json_t *model_config(const struct model *m); /* config.json as it was given; with a new head, the classifier's */
 struct device *model_device(const struct model *m);
@@ -107,8 +124,10 @@ int model_n_param(const struct model *m);
 const struct model_param *model_param(const struct model *m, int i);
 int64_t model_n_element(const struct model *m); /* of the flat order */
 
-/* f32 masters in the flat order: from a checkpoint or from the initialisation, into the packed copy, out to a Hugging Face directory. */
-int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters, struct error *err);
+/* f32 masters in the flat order: from a checkpoint or from the initialisation, into the packed copy, out to a Hugging
+ * Face directory. */
+int model_read_masters(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                       struct error *err);
 int model_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
 /* noise 0: to nearest; else what is packed in bf16 is rounded at random, a function of noise and the place. */
 void model_pack(struct model *m, struct queue *q, struct span masters, uint64_t noise);
@@ -116,47 +135,61 @@ uint64_t model_pack_noise(uint64_t noise, int64_t offset); /* of the group that 
 
 /* Workspace of a forward pass without gradients: one slab, sized first. max_out is at most max_row. */
 struct model_workspace;
-size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row, int max_out);
-int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out, struct error *err);
+size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row,
+                             int max_out);
+int model_workspace_new(struct model_workspace **out, const struct model *m, int max_row, int max_out,
+                        struct error *err);
 void model_workspace_free(struct model_workspace *w);
 
-/* One pass over T token rows. Either paged (pages != NULL: K/V of layer l are stored in pages[l] and attention reads them there) or bordered
- * (sequences attend to themselves, nothing is kept). All i32 spans are device buffers. */
+/* One pass over T token rows. Either paged (pages != NULL: K/V of layer l are stored in pages[l] and attention reads
+ * them there) or bordered (sequences attend to themselves, nothing is kept). All i32 spans are device buffers. */
 struct model_batch {
     int n_row;
-    struct span tokens, positions;             /* i32 [T] */
-    const struct span *pages;                  /* [L] base of each layer's pages, or NULL */
+    struct span tokens, positions; /* i32 [T] */
+    const struct span *pages;      /* [L] base of each layer's pages, or NULL */
     struct kv_layout layout;
-    struct span row_seq, block_table;          /* paged: i32 [T]; i32 [n_seq, table_stride] */
+    struct span row_seq, block_table; /* paged: i32 [T]; i32 [n_seq, table_stride] */
     int table_stride, n_seq;
-    struct span borders, valid;                /* bordered: i32 [n_seq+1]; i32 [n_seq] or SPAN_NONE */
+    struct span borders, valid; /* bordered: i32 [n_seq+1]; i32 [n_seq] or SPAN_NONE */
     int max_len;
-    struct span out_rows;                      /* i32 [n_out]: rows whose final hidden state is wanted; SPAN_NONE: all T */
+    struct span out_rows; /* i32 [n_out]: rows whose final hidden state is wanted; SPAN_NONE: all T */
     int n_out;
 };
 /* Enqueues the pass; *hidden f32 [n_out,C], after the final norm, lives in the workspace until the next pass. */
-void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch, struct span *hidden);
+void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch,
+                   struct span *hidden);
 /* logits f32 [n,V] (or [n,n_label]) of n hidden rows. */
 void model_head(const struct model *m, struct queue *q, struct span hidden, int n, struct span logits);
 
-/* Conveniences over whole texts (bordered passes in batches of at most max_row rows; results do not depend on the batches): */
-struct model_text { const int32_t *ids; int n, n_prompt; };
+/* Conveniences over whole texts (bordered passes in batches of at most max_row rows; results do not depend on the
+ * batches): */
+struct model_text {
+    const int32_t *ids;
+    int n, n_prompt;
+};
 /* logprobs: concatenated f32, n - n_prompt a text (those of ids[n_prompt..n)). n_prompt >= 1. */
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
-/* Weights that are all finite can still overflow in a text. Whoever takes these functions' numbers on looks with this: ERROR_DATA "WHAT: ..." when one of x[n] is not
- * finite. */
-int model_check_numbers(const float *x, size_t n, struct error *err, const char *what, ...) __attribute__((format(printf, 4, 5)));
+/* Weights that are all finite can still overflow in a text. Whoever takes these functions' numbers on looks with this:
+ * ERROR_DATA "WHAT: ..." when one of x[n] is not finite. */
+int model_check_numbers(const float *x, size_t n, struct error *err, const char *what, ...)
+    __attribute__((format(printf, 4, 5)));
 extern const char model_overflow[]; /* what is said of them */
-/* Log-probabilities of each candidate id as the token after each text, out of the full softmax: f32 [n_text,n_candidate]. */
-int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates, int n_candidate, float *out, struct error *err);
-/* Final hidden states f32 [n_text,C], pooled as the model's files say (else their mean), L2-normalised if asked or if those files say so. */
-int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out, struct error *err);
-/* Where a classifier or reward model reads a sequence: a classifier at its last token that is not pad_token_id, as transformers does (a text that ends
- * with an end-of-sequence token which is the pad token too is read before it), a reward model at the last one. */
+/* Log-probabilities of each candidate id as the token after each text, out of the full softmax: f32
+ * [n_text,n_candidate]. */
+int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates,
+               int n_candidate, float *out, struct error *err);
+/* Final hidden states f32 [n_text,C], pooled as the model's files say (else their mean), L2-normalised if asked or if
+ * those files say so. */
+int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,
+                struct error *err);
+/* Where a classifier or reward model reads a sequence: a classifier at its last token that is not pad_token_id, as
+ * transformers does (a text that ends with an end-of-sequence token which is the pad token too is read before it), a
+ * reward model at the last one. */
 int model_pool_row(const struct model_desc *d, const int32_t *ids, int n);
 /* Logits of the classification head, or raw scores, there: f32 [n_text,n_label]. */
 int model_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err);
-/* A raw score as the reward model's configuration normalises it: (x - mean) / (sd + 1e-8), x / (sd + 1e-8) for costs, x for critics; x when it does not. */
+/* A raw score as the reward model's configuration normalises it: (x - mean) / (sd + 1e-8), x / (sd + 1e-8) for costs, x
+ * for critics; x when it does not. */
 double model_normalize(const struct model_desc *d, int dim, double x);
 
 #endif

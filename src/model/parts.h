@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of this folder and the trainer share about a model: its groups and its one layer function.
  *
- * A group is what the device holds as one thing: a packed matrix or a norm's vector. The flat order is the groups one after the other, each
- * beginning at a multiple of 16 elements (the gap holds zeros); a parameter with a Hugging Face name is some rows of a group. */
+ * A group is what the device holds as one thing: a packed matrix or a norm's vector. The flat order is the groups one
+ * after the other, each beginning at a multiple of 16 elements (the gap holds zeros); a parameter with a Hugging Face
+ * name is some rows of a group. */
 #ifndef MODEL_PARTS_H
 #define MODEL_PARTS_H
 
@@ -11,7 +12,7 @@
 #include "model/model.h"
 
 struct model_group {
-    int64_t offset, n, k;  /* flat elements; [n,k]; k is 1 for vectors */
+    int64_t offset, n, k; /* flat elements; [n,k]; k is 1 for vectors */
     int is_vector;
     struct weight *weight; /* NULL for vectors */
     struct span vector;    /* f32 [n] */
@@ -29,7 +30,8 @@ struct model {
     int *param_group; /* group of each parameter */
     int *layer_parts; /* [n_layer][PART_COUNT] group indices, 0: none */
     int n_group, n_param;
-    int positions, types, embed_norm, embed_norm_bias, final_norm, final_norm_bias, head, head_bias; /* group indices, 0: none; head is the embedding's when tied */
+    int positions, types, embed_norm, embed_norm_bias, final_norm, final_norm_bias, head,
+        head_bias; /* group indices, 0: none; head is the embedding's when tied */
     int64_t n_element;
     struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
     struct span rope_tables[2];
@@ -57,7 +59,9 @@ static inline enum dtype model_act_dtype(const struct model *m)
     return m->dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
 }
 /* Which rows of its part a tensor of a layer holds, and how wide they are (0: a vector); n 0: it is not there. */
-struct tensor_place { int64_t row, n, k; };
+struct tensor_place {
+    int64_t row, n, k;
+};
 struct tensor_place tensor_place(const struct model_desc *d, const struct family_tensor *t);
 double desc_count(const struct model_desc *d); /* parameters, from the tables */
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
@@ -69,49 +73,64 @@ int sentence_read(struct model_desc *d, const struct checkpoint *source, struct 
 /* unused.c: an error for the first tensor that no parameter reads and that is not known to be harmless. */
 int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err);
 
-/* read.c: out [n_row, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or infinity is a named error. */
+/* read.c: out [n_row, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or
+ * infinity is a named error. */
 struct pool;
-int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row, int64_t n_row, int check_finite, float *out, struct error *err);
+int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row,
+              int64_t n_row, int check_finite, float *out, struct error *err);
 
 /* What a norm's gradient needs of its rows; mean of layer norms only. Both may be SPAN_NONE. */
-struct norm_kept { struct span inverse, mean; };
-/* Where one layer's pass reads and writes. [T,.] rows; "act" marks model_act_dtype, the rest is f32. In inference x, mid and y may be one
- * buffer, lse, what norms keep, qkv_raw and gate_up SPAN_NONE. In training everything but h1, h2, mlp, wide and u is kept for layer_backward. */
+struct norm_kept {
+    struct span inverse, mean;
+};
+/* Where one layer's pass reads and writes. [T,.] rows; "act" marks model_act_dtype, the rest is f32. In inference x,
+ * mid and y may be one buffer, lse, what norms keep, qkv_raw and gate_up SPAN_NONE. In training everything but h1, h2,
+ * mlp, wide and u is kept for layer_backward. */
 struct layer_io {
-    struct span x;                     /* [T,C] in */
+    struct span x;                               /* [T,C] in */
     struct norm_kept kept1, kept2, kept3, kept4; /* of the norms before attention and MLP and behind them */
-    struct span h1;                    /* act [T,C] */
-    struct span qkv, lse, att;         /* [T,(H+2K)D]; [T,H]; [T,HD] of att_dtype */
-    struct span qkv_raw, inverse_q, inverse_k; /* with qk_norm, where both are kept: what the product gave; [T,H or 1], [T,K or 1] */
-    struct span raw1, raw2, post;      /* with norms behind the products: [T,C] what they are of; scratch (may be raw1 and raw2 where those are not kept) */
-    struct span mid;                   /* [T,C]: x + attention */
-    struct span h2, gate_up;           /* act [T,C]; [T,2F] (or F) of gate_up_dtype */
-    struct span mlp;                   /* act [T,F] */
-    struct span y;                     /* [T,C] out: mid + MLP */
-    struct span wide;                  /* [T,2F], scratch where gate_up is bf16, or not kept on a device that does not fuse the gate */
-    struct span u;                     /* act [T, widest adapter's rows], scratch */
+    struct span h1;                              /* act [T,C] */
+    struct span qkv, lse, att;                   /* [T,(H+2K)D]; [T,H]; [T,HD] of att_dtype */
+    struct span qkv_raw, inverse_q,
+        inverse_k; /* with qk_norm, where both are kept: what the product gave; [T,H or 1], [T,K or 1] */
+    struct span raw1, raw2,
+        /* with norms behind the products: [T,C] what they are of; scratch (may be raw1 and raw2 where those are not
+         * kept) */
+        post;
+    struct span mid;         /* [T,C]: x + attention */
+    struct span h2, gate_up; /* act [T,C]; [T,2F] (or F) of gate_up_dtype */
+    struct span mlp;         /* act [T,F] */
+    struct span y;           /* [T,C] out: mid + MLP */
+    struct span wide; /* [T,2F], scratch where gate_up is bf16, or not kept on a device that does not fuse the gate */
+    struct span u;    /* act [T, widest adapter's rows], scratch */
     enum dtype att_dtype, gate_up_dtype;
 };
-void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io);
-/* The last layer without gradients or adapters: behind attention only the rows that are wanted are computed. out f32 [n_out,C] := their outputs. */
-void layer_forward_out(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io, struct span out);
+void layer_forward(const struct model *m, struct queue *q, int layer, const struct model_batch *b,
+                   const struct layer_io *io);
+/* The last layer without gradients or adapters: behind attention only the rows that are wanted are computed. out f32
+ * [n_out,C] := their outputs. */
+void layer_forward_out(const struct model *m, struct queue *q, int layer, const struct model_batch *b,
+                       const struct layer_io *io, struct span out);
 
 /* Scratch of the backward pass. */
 struct layer_grad {
-    struct span dx;              /* [T,C]: in: gradient of y; out: gradient of x (anything behind the first layer of a model with adapters) */
-    struct span dh;              /* [T,C] */
-    struct span dpost;           /* [T,C] where norms stand behind the products, or both halves are parallel */
-    struct span dqkv, datt;      /* [T,(H+2K)D]; [T,HD] */
-    struct span dmlp;            /* [T,F] */
-    struct span du;              /* [T, widest adapter's rows] */
-    struct span gradients;       /* flat f32, accumulated into; of the adapters when the model has some */
-    int fresh;                   /* matrices' gradients are written as if they had been zeros */
+    struct span
+        /* [T,C]: in: gradient of y; out: gradient of x (anything behind the first layer of a model with adapters) */
+        dx;
+    struct span dh;         /* [T,C] */
+    struct span dpost;      /* [T,C] where norms stand behind the products, or both halves are parallel */
+    struct span dqkv, datt; /* [T,(H+2K)D]; [T,HD] */
+    struct span dmlp;       /* [T,F] */
+    struct span du;         /* [T, widest adapter's rows] */
+    struct span gradients;  /* flat f32, accumulated into; of the adapters when the model has some */
+    int fresh;              /* matrices' gradients are written as if they had been zeros */
 };
 /* Overwrites io->gate_up (f32). Positions and borders as in the forward pass. */
-void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b, const struct layer_io *io,
-                    const struct layer_grad *g);
+void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b,
+                    const struct layer_io *io, const struct layer_grad *g);
 /* y act [n,C] := final norm of x f32 [n,C]. */
-void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept, struct span y, enum dtype y_dtype);
+void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept,
+                        struct span y, enum dtype y_dtype);
 /* x f32 [T,C] := what the first layer reads. */
 void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x);
 
@@ -127,8 +146,8 @@ static inline struct span carve(struct carver *c, size_t rows, int64_t width, en
     return s;
 }
 
-/* Sequences laid out as a bordered batch: each begins at an even row; a padding row has token -1. Host arrays, filled from empty, uploaded at
- * once. Sizes are fixed when made. */
+/* Sequences laid out as a bordered batch: each begins at an even row; a padding row has token -1. Host arrays, filled
+ * from empty, uploaded at once. Sizes are fixed when made. */
 struct rows {
     int32_t *tokens, *positions, *borders, *valid;
     int n_row, n_seq, max_row, max_seq, max_len;
@@ -140,7 +159,10 @@ struct rows {
 int rows_new(struct rows *r, struct device *d, int max_row, int max_seq, struct error *err);
 void rows_free(struct rows *r);
 void rows_reset(struct rows *r);
-static inline int rows_even(int n) { return n + (n & 1); }
+static inline int rows_even(int n)
+{
+    return n + (n & 1);
+}
 /* First row of the sequence, or -1 when it does not fit. */
 int rows_add(struct rows *r, const int32_t *ids, int n);
 void rows_upload(struct rows *r, struct queue *q);

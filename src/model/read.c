@@ -14,16 +14,18 @@ struct reading {
     int64_t row, n_row, step; /* step: rows of a piece */
     int check_finite;
     float *out;
-    atomic_int failed;        /* the first piece that failed, or -1 */
+    atomic_int failed; /* the first piece that failed, or -1 */
 };
 
 static int read_piece(struct reading *r, int piece, struct error *err)
 {
-    int64_t first = piece * r->step, n = r->n_row - first < r->step ? r->n_row - first : r->step, width = r->info->n_col;
+    int64_t first = piece * r->step, n = r->n_row - first < r->step ? r->n_row - first : r->step,
+            width = r->info->n_col;
     float *out = r->out + first * width;
     int rc = checkpoint_read_f32(r->source, r->info, r->row + first, n, out, err);
     if (!rc && r->check_finite)
-        rc = tensor_check_finite(r->source, r->info, (uint64_t)((r->row + first) * width), out, (uint64_t)(n * width), err);
+        rc = tensor_check_finite(r->source, r->info, (uint64_t)((r->row + first) * width), out, (uint64_t)(n * width),
+                                 err);
     return rc;
 }
 
@@ -38,10 +40,18 @@ static void try_piece(void *context, int piece, int worker)
             break;
 }
 
-int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row, int64_t n_row, int check_finite, float *out, struct error *err)
+int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row,
+              int64_t n_row, int check_finite, float *out, struct error *err)
 {
     int64_t step = info->n_col < PIECE_ELEMENTS ? PIECE_ELEMENTS / (info->n_col ? info->n_col : 1) : 1;
-    struct reading r = {.source = source, .info = info, .row = row, .n_row = n_row, .step = step, .check_finite = check_finite, .out = out, .failed = -1};
+    struct reading r = {.source = source,
+                        .info = info,
+                        .row = row,
+                        .n_row = n_row,
+                        .step = step,
+                        .check_finite = check_finite,
+                        .out = out,
+                        .failed = -1};
     pool_run(pool, (int)((n_row + step - 1) / step), try_piece, &r);
     int failed = atomic_load(&r.failed);
     return failed < 0 ? 0 : read_piece(&r, failed, err);

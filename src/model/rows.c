@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sequences one after the other, each from an even row on. The pairs of rows that bf16 gradients are made of then never span two sequences,
- * so what a sequence contributes does not depend on its neighbours. */
+/* Sequences one after the other, each from an even row on. The pairs of rows that bf16 gradients are made of then never
+ * span two sequences, so what a sequence contributes does not depend on its neighbours. */
 #include "model/parts.h"
 
 #include "base/mem.h"
@@ -70,6 +70,12 @@ void rows_upload(struct rows *r, struct queue *q)
 
 void rows_batch(const struct rows *r, struct model_batch *b)
 {
-    *b = (struct model_batch){.n_row = r->n_row, .tokens = r->d_tokens, .positions = r->d_positions, .n_seq = r->n_seq, .borders = r->d_borders,
-                              .valid = r->d_valid, .max_len = r->max_len, .n_out = r->n_row};
+    *b = (struct model_batch){.n_row = r->n_row,
+                              .tokens = r->d_tokens,
+                              .positions = r->d_positions,
+                              .n_seq = r->n_seq,
+                              .borders = r->d_borders,
+                              .valid = r->d_valid,
+                              .max_len = r->max_len,
+                              .n_out = r->n_row};
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What sentence-transformers keeps beside the weights: modules.json (which steps follow the model), the pooling's config.json, sentence_bert_config.json (the length that texts
- * are cut to), config_sentence_transformers.json (a prompt). A step that is not computed is refused by name. */
+/* What sentence-transformers keeps beside the weights: modules.json (which steps follow the model), the pooling's
+ * config.json, sentence_bert_config.json (the length that texts are cut to), config_sentence_transformers.json (a
+ * prompt). A step that is not computed is refused by name. */
 #include "model/parts.h"
 
 #include "base/mem.h"
@@ -18,7 +19,10 @@ struct reading {
     struct error *err;
 };
 
-static const struct { const char *name, *old; enum sentence_pooling pooling; } modes[] = {
+static const struct {
+    const char *name, *old;
+    enum sentence_pooling pooling;
+} modes[] = {
     {"mean", "pooling_mode_mean_tokens", SENTENCE_MEAN},
     {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", SENTENCE_MEAN_SQRT},
     {"cls", "pooling_mode_cls_token", SENTENCE_CLS},
@@ -30,7 +34,8 @@ enum { N_MODE = sizeof modes / sizeof *modes };
 static int refuse(const struct reading *r, const char *file, const char *key, const char *wanted, const json_t *found)
 {
     char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    int rc = error_set(r->err, ERROR_CONFIG, "%s: %s: \"%s\": wanted %s, found %.200s", checkpoint_path(r->source), file, key, wanted, text ? text : "nothing");
+    int rc = error_set(r->err, ERROR_CONFIG, "%s: %s: \"%s\": wanted %s, found %.200s", checkpoint_path(r->source),
+                       file, key, wanted, text ? text : "nothing");
     free(text);
     return rc;
 }
@@ -46,14 +51,14 @@ static int load(const struct reading *r, const char *name, json_t **out)
 /* The one mode that is on, in the present spelling or the old one; -1: none, or several. */
 static int find_mode(const json_t *config)
 {
-    const json_t *now = json_object_get(config, "pooling_mode"), *one = json_is_array(now) && json_array_size(now) == 1 ? json_array_get(now, 0) : now, *v;
+    const json_t *now = json_object_get(config, "pooling_mode"),
+                 *one = json_is_array(now) && json_array_size(now) == 1 ? json_array_get(now, 0) : now, *v;
     const char *key, *name = json_string_value(one);
     int found = -1, n = 0;
     for (int i = 0; i < N_MODE; i++)
         if (now ? name && !strcmp(name, modes[i].name) : json_is_true(json_object_get(config, modes[i].old)))
             found = i;
-    json_object_foreach((json_t *)config, key, v)
-        n += !strncmp(key, "pooling_mode_", 13) && json_is_true(v);
+    json_object_foreach((json_t *)config, key, v) n += !strncmp(key, "pooling_mode_", 13) && json_is_true(v);
     return now || n == 1 ? found : -1;
 }
 
@@ -94,8 +99,12 @@ static int read_modules(const struct reading *r, const struct model_desc *d, con
 {
     size_t i;
     json_t *module;
-    int rc = json_is_array(modules) && json_array_size(modules) ? 0 : refuse(r, "modules.json", "type", "a list of modules", modules), pooled = 0;
-    json_array_foreach((json_t *)modules, i, module) {
+    int rc = json_is_array(modules) && json_array_size(modules)
+                 ? 0
+                 : refuse(r, "modules.json", "type", "a list of modules", modules),
+        pooled = 0;
+    json_array_foreach((json_t *)modules, i, module)
+    {
         const char *class = module_class(module), *path = json_string_value(json_object_get(module, "path"));
         if (rc || (!i && !strcmp(class, "Transformer") && (!path || !*path)))
             continue;
@@ -105,7 +114,9 @@ static int read_modules(const struct reading *r, const struct model_desc *d, con
         } else if (pooled && !strcmp(class, "Normalize"))
             r->to->normalize = 1;
         else
-            rc = refuse(r, "modules.json", "type", "Transformer (in the directory itself), then Pooling, then Normalize or nothing", json_object_get(module, "type"));
+            rc = refuse(r, "modules.json", "type",
+                        "Transformer (in the directory itself), then Pooling, then Normalize or nothing",
+                        json_object_get(module, "type"));
     }
     return rc;
 }
@@ -118,7 +129,8 @@ static int tokenizer_length(const struct reading *r, double *length)
     json_error_t why;
     int rc = path ? file_read_regular(&text, path, 64 * MOST_BYTES, r->err) : 0;
     rc = rc || !path ? rc : jsontext_check_tree(text.data ? text.data : "", text.len, path, r->err);
-    json_t *config = rc || !path ? NULL : jsontext_document(text.data ? text.data : "", text.len, JSON_DECODE_INT_AS_REAL, &why);
+    json_t *config =
+        rc || !path ? NULL : jsontext_document(text.data ? text.data : "", text.len, JSON_DECODE_INT_AS_REAL, &why);
     if (!rc && path && !config)
         rc = error_set(r->err, ERROR_DATA, "%s: line %d: not valid JSON: %s", path, why.line, why.text);
     *length = json_real_value(json_object_get(config, "model_max_length"));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the descriptor to the two tables everything else walks over: groups (what the device holds) and parameters (what files name). */
+/* From the descriptor to the two tables everything else walks over: groups (what the device holds) and parameters (what
+ * files name). */
 #include "model/parts.h"
 
 #include <string.h>
@@ -16,12 +17,18 @@ struct builder {
 static int add_group(struct builder *b, int64_t n, int64_t k)
 {
     if (b->m->groups)
-        b->m->groups[b->n_group] = (struct model_group){.offset = b->n_element, .n = n, .k = k ? k : 1, .is_vector = !k};
+        b->m->groups[b->n_group] =
+            (struct model_group){.offset = b->n_element, .n = n, .k = k ? k : 1, .is_vector = !k};
     b->n_element += (n * (k ? k : 1) + 15) / 16 * 16;
     return b->n_group++;
 }
 
-struct piece { int64_t first, n, width; float start; int transposed; }; /* width 0: a vector; start: what a new vector holds */
+/* width 0: a vector; start: what a new vector holds */
+struct piece {
+    int64_t first, n, width;
+    float start;
+    int transposed;
+};
 
 /* Rows of the newest group. */
 static void add_param(struct builder *b, const char *name, const struct piece *r)
@@ -31,19 +38,28 @@ static void add_param(struct builder *b, const char *name, const struct piece *r
     b->n_value += (double)r->n * (double)width;
     if (m->groups) {
         struct model_param *p = &m->params[b->n_param];
-        *p = (struct model_param){.name = arena_strdup(&m->arena, name), .ndim = r->width ? 2 : 1, .shape = {r->n, r->width},
-                                  .offset = m->groups[b->n_group - 1].offset + r->first * width, .count = r->n * width, .decay = r->width != 0, .start = r->start, .transposed = r->transposed};
+        *p = (struct model_param){.name = arena_strdup(&m->arena, name),
+                                  .ndim = r->width ? 2 : 1,
+                                  .shape = {r->n, r->width},
+                                  .offset = m->groups[b->n_group - 1].offset + r->first * width,
+                                  .count = r->n * width,
+                                  .decay = r->width != 0,
+                                  .start = r->start,
+                                  .transposed = r->transposed};
         m->param_group[b->n_param] = b->n_group - 1;
         b->failed |= !p->name;
     }
     b->n_param++;
 }
 
-struct shape { int64_t n, k; };
+struct shape {
+    int64_t n, k;
+};
 
 static struct shape part_shape(const struct model_desc *d, enum layer_part part)
 {
-    int64_t c = d->n_embd, q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim, up = desc_up_width(d);
+    int64_t c = d->n_embd, q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim,
+            up = desc_up_width(d);
     switch (part) {
     case PART_QKV: return (struct shape){q + 2 * kv, c};
     case PART_QKV_BIAS: return (struct shape){q + 2 * kv, 0};
@@ -59,12 +75,14 @@ static struct shape part_shape(const struct model_desc *d, enum layer_part part)
 
 static int is_norm(enum layer_part part)
 {
-    return part == PART_ATTN_NORM || part == PART_Q_NORM || part == PART_K_NORM || part == PART_ATTN_POST || part == PART_MLP_NORM || part == PART_MLP_POST;
+    return part == PART_ATTN_NORM || part == PART_Q_NORM || part == PART_K_NORM || part == PART_ATTN_POST ||
+           part == PART_MLP_NORM || part == PART_MLP_POST;
 }
 
 struct tensor_place tensor_place(const struct model_desc *d, const struct family_tensor *t)
 {
-    int64_t q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim, k = part_shape(d, t->part).k;
+    int64_t q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim,
+            k = part_shape(d, t->part).k;
     switch (t->rows) {
     case ROWS_Q: return (struct tensor_place){0, q, k};
     case ROWS_K: return (struct tensor_place){q, kv, k};
@@ -122,7 +140,9 @@ static void walk(struct builder *b)
     m->final_norm_bias = f->final_norm_bias ? add_whole(b, f->final_norm_bias, d->n_embd, 0, 0) : 0;
     m->head = m->head_bias = 0;
     if (d->task != MODEL_BODY && (d->task != MODEL_LM || !d->tied)) {
-        const char *name = d->task == MODEL_LM ? f->head : d->task == MODEL_CLASSIFY ? "score.weight" : "score_head.weight";
+        const char *name = d->task == MODEL_LM         ? f->head
+                           : d->task == MODEL_CLASSIFY ? "score.weight"
+                                                       : "score_head.weight";
         m->head = add_whole(b, name, d->task == MODEL_LM ? d->n_vocab : d->n_label, d->n_embd, 0);
     }
     if (d->task == MODEL_REWARD && d->head_bias)

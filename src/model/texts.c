@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whole texts through bordered passes: log-probabilities, sentence embeddings, classifier logits. Texts are laid out in the order
- * given, as many a pass as fit; each row's arithmetic sees only its own sequence, so results do not depend on who shares the pass. */
+/* Whole texts through bordered passes: log-probabilities, sentence embeddings, classifier logits. Texts are laid out in
+ * the order given, as many a pass as fit; each row's arithmetic sees only its own sequence, so results do not depend on
+ * who shares the pass. */
 #include "model/parts.h"
 
 #include "base/interrupt.h"
@@ -20,13 +21,14 @@ struct run {
     struct rows rows;
     struct model_workspace *workspace;
     struct buffer *scratch;
-    int chunk;                 /* logit rows at a time */
+    int chunk; /* logit rows at a time */
     struct span d_out, d_targets, d_nll, logits, pooled;
-    int32_t *out, *targets;    /* [max_row] */
-    float *host;               /* [max_row] or [sequences, C] */
+    int32_t *out, *targets; /* [max_row] */
+    float *host;            /* [max_row] or [sequences, C] */
 };
 
-const char model_overflow[] = "not a number: the model's weights are finite, but what they compute here overflows (NaN or infinite); the checkpoint is broken";
+const char model_overflow[] = "not a number: the model's weights are finite, but what they compute here overflows (NaN "
+                              "or infinite); the checkpoint is broken";
 
 int model_check_numbers(const float *x, size_t n, struct error *err, const char *what, ...)
 {
@@ -53,12 +55,15 @@ static int check_texts(const struct model *m, const struct model_text *texts, in
     for (int i = 0; i < n; i++) {
         const struct model_text *t = &texts[i];
         if (t->n < 1 || (score && (t->n_prompt < 1 || t->n_prompt > t->n)))
-            return error_set(err, ERROR_DATA, "text %d: has %d tokens%s", i, t->n, score ? ", and its prompt must have at least 1 of them" : ", wanted at least 1");
+            return error_set(err, ERROR_DATA, "text %d: has %d tokens%s", i, t->n,
+                             score ? ", and its prompt must have at least 1 of them" : ", wanted at least 1");
         if (t->n > m->desc.n_ctx)
-            return error_set(err, ERROR_DATA, "text %d: %d tokens, the model's context holds %d", i, t->n, m->desc.n_ctx);
+            return error_set(err, ERROR_DATA, "text %d: %d tokens, the model's context holds %d", i, t->n,
+                             m->desc.n_ctx);
         for (int j = 0; j < t->n; j++)
             if (t->ids[j] < 0 || t->ids[j] >= m->desc.n_vocab)
-                return error_set(err, ERROR_DATA, "text %d: token id %d at %d is outside of the vocabulary of %d", i, (int)t->ids[j], j, m->desc.n_vocab);
+                return error_set(err, ERROR_DATA, "text %d: token id %d at %d is outside of the vocabulary of %d", i,
+                                 (int)t->ids[j], j, m->desc.n_vocab);
     }
     return 0;
 }
@@ -75,7 +80,8 @@ static void run_deinit(struct run *r)
 }
 
 /* n_logit: width of the logits wanted, 0 for none. */
-static int run_init(struct run *r, const struct model *m, const struct model_text *texts, int n, int n_logit, struct error *err)
+static int run_init(struct run *r, const struct model *m, const struct model_text *texts, int n, int n_logit,
+                    struct error *err)
 {
     int longest = 0, all = 0;
     for (int i = 0; i < n; i++) {
@@ -97,7 +103,8 @@ static int run_init(struct run *r, const struct model *m, const struct model_tex
     r->targets = mem_alloc((size_t)max_row * 4);
     r->host = mem_alloc(host * 4);
     int rc = r->out && r->targets && r->host ? 0 : error_set_nomem(err, host * 4, "scoring");
-    if (rc || (rc = rows_new(&r->rows, m->device, max_row, max_seq, err)) || (rc = model_workspace_new(&r->workspace, m, max_row, max_row, err)) ||
+    if (rc || (rc = rows_new(&r->rows, m->device, max_row, max_seq, err)) ||
+        (rc = model_workspace_new(&r->workspace, m, max_row, max_row, err)) ||
         (rc = buffer_new(&r->scratch, m->device, 3 * index + logits + pooled, "scoring", err)))
         return rc;
     r->d_out = (struct span){r->scratch, 0};
@@ -132,7 +139,8 @@ static void forward_rows(struct run *r, int n_out, struct span *hidden)
 }
 
 /* Log-probabilities of the completions of one pass; *n_done: how many. */
-static int score_pass(struct run *r, const struct model_text *texts, int first, int end, float *logprobs, int *n_done, struct error *err)
+static int score_pass(struct run *r, const struct model_text *texts, int first, int end, float *logprobs, int *n_done,
+                      struct error *err)
 {
     int n = 0, width = r->m->desc.n_embd, n_vocab = r->m->desc.n_vocab;
     for (int i = first; i < end; i++)
@@ -149,7 +157,10 @@ static int score_pass(struct run *r, const struct model_text *texts, int first, 
     for (int at = 0; at < n; at += r->chunk) {
         int some = n - at < r->chunk ? n - at : r->chunk;
         model_head(r->m, r->q, span_at(hidden, (size_t)at * (size_t)width * 4), some, r->logits);
-        tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some, .n_vocab = n_vocab, .logits = r->logits, .targets = span_at(r->d_targets, (size_t)at * 4),
+        tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some,
+                                                                .n_vocab = n_vocab,
+                                                                .logits = r->logits,
+                                                                .targets = span_at(r->d_targets, (size_t)at * 4),
                                                                 .nll = span_at(r->d_nll, (size_t)at * 4)});
     }
     queue_download(r->q, logprobs, r->d_nll, (size_t)n * 4);
@@ -163,7 +174,8 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
 {
     struct run r;
     if (m->desc.task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens", m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
+        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens",
+                         m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
     int rc = check_texts(m, texts, n_text, 1, err);
     if (rc || n_text < 1)
         return rc;
@@ -180,7 +192,8 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
 }
 
 /* The last rows of one pass against every candidate: out [end - first, n_candidate]. */
-static int next_pass(struct run *r, const struct model_text *texts, int first, int end, const int32_t *candidates, int n_candidate, float *out, struct error *err)
+static int next_pass(struct run *r, const struct model_text *texts, int first, int end, const int32_t *candidates,
+                     int n_candidate, float *out, struct error *err)
 {
     int n = end - first, width = r->m->desc.n_embd, rc = 0;
     struct span hidden;
@@ -194,7 +207,11 @@ static int next_pass(struct run *r, const struct model_text *texts, int first, i
             for (int i = 0; i < some; i++)
                 r->targets[i] = candidates[c];
             queue_upload(r->q, r->d_targets, r->targets, (size_t)some * 4);
-            tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some, .n_vocab = r->m->desc.n_vocab, .logits = r->logits, .targets = r->d_targets, .nll = r->d_nll});
+            tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some,
+                                                                    .n_vocab = r->m->desc.n_vocab,
+                                                                    .logits = r->logits,
+                                                                    .targets = r->d_targets,
+                                                                    .nll = r->d_nll});
             queue_download(r->q, r->host, r->d_nll, (size_t)some * 4);
             rc = queue_wait(r->q, err);
             for (int i = 0; i < some; i++)
@@ -204,14 +221,17 @@ static int next_pass(struct run *r, const struct model_text *texts, int first, i
     return rc;
 }
 
-int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates, int n_candidate, float *out, struct error *err)
+int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates,
+               int n_candidate, float *out, struct error *err)
 {
     struct run r;
     if (m->desc.task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens", m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
+        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens",
+                         m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
     for (int c = 0; c < n_candidate; c++)
         if (candidates[c] < 0 || candidates[c] >= m->desc.n_vocab)
-            return error_set(err, ERROR_DATA, "candidate %d: token id %d is outside of the vocabulary of %d", c, (int)candidates[c], m->desc.n_vocab);
+            return error_set(err, ERROR_DATA, "candidate %d: token id %d is outside of the vocabulary of %d", c,
+                             (int)candidates[c], m->desc.n_vocab);
     int rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)
         return rc;
@@ -241,7 +261,8 @@ static void normalise(float *x, int n)
     multiply(x, n, sum > 0 ? 1 / sqrt(sum) : 0);
 }
 
-int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out, struct error *err)
+int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,
+                struct error *err)
 {
     static const enum pool_kind kinds[] = {POOL_MEAN, POOL_MEAN, POOL_FIRST, POOL_MAX, POOL_LAST};
     const struct model_sentence *s = &m->desc.sentence;
@@ -254,7 +275,8 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
         int end = fill_pass(&r, texts, first, n_text);
         struct span hidden;
         forward_rows(&r, 0, &hidden);
-        tensor_pool_rows(r.q, &(struct pool_rows_args){kinds[s->pooling], end - first, c, hidden, r.rows.d_borders, r.rows.d_valid, r.pooled});
+        tensor_pool_rows(r.q, &(struct pool_rows_args){kinds[s->pooling], end - first, c, hidden, r.rows.d_borders,
+                                                       r.rows.d_valid, r.pooled});
         queue_download(r.q, out + (size_t)first * (size_t)c, r.pooled, (size_t)(end - first) * (size_t)c * 4);
         rc = queue_wait(r.q, err);
         for (int i = first; !rc && s->pooling == SENTENCE_MEAN_SQRT && i < end; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tensors of a checkpoint that no parameter reads: the harmless ones stand in one table with the reason, any other one would change the numbers and is an error
- * with its name. */
+/* Tensors of a checkpoint that no parameter reads: the harmless ones stand in one table with the reason, any other one
+ * would change the numbers and is an error with its name. */
 #include "model/parts.h"
 
 #include "base/log.h"
@@ -9,9 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum place { WHOLE, FIRST, LAST }; /* of the name: all of it, its beginning, its end */
+/* of the name: all of it, its beginning, its end */
+enum place { WHOLE, FIRST, LAST };
 
-static const struct { const char *name; enum place place; const char *why; } harmless[] = {
+static const struct {
+    const char *name;
+    enum place place;
+    const char *why;
+} harmless[] = {
     {"rotary_emb.inv_freq", LAST, "follows from rope_theta"},
     {"self_attn.masked_bias", LAST, "a constant of old programs"},
     {"self_attn.causal_mask", LAST, "a constant of old programs"},
@@ -53,8 +58,14 @@ static int refuse(const struct model *m, const char *path, const char *name, str
     size_t n = strcspn(layers, "%");
     long layer = strncmp(name, layers, n) ? -1 : strtol(name + n, NULL, 10);
     if (layer >= m->desc.n_layer)
-        return error_set(err, ERROR_DATA, "%s: tensor %s is of a layer beyond num_hidden_layers %d of config.json; the checkpoint contradicts itself", path, name, m->desc.n_layer);
-    return error_set(err, ERROR_DATA, "%s: tensor %s would change the model's numbers and is not computed with (biases, scales and other additions are not supported)", path, name);
+        return error_set(
+            err, ERROR_DATA,
+            "%s: tensor %s is of a layer beyond num_hidden_layers %d of config.json; the checkpoint contradicts itself",
+            path, name, m->desc.n_layer);
+    return error_set(err, ERROR_DATA,
+                     "%s: tensor %s would change the model's numbers and is not computed with (biases, scales and "
+                     "other additions are not supported)",
+                     path, name);
 }
 
 int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The remote test backend: what a GPU would forgive as little. It fuses nothing that may be left out, so that the composed forms run too. Buffers are pages without access, so host code that touches one dies at once; operators,
- * uploads and downloads are copied into a log and run by a CPU device only when the queue is waited for (or the log is full, or a
- * buffer goes), while the pages are open. */
+/* The remote test backend: what a GPU would forgive as little. It fuses nothing that may be left out, so that the
+ * composed forms run too. Buffers are pages without access, so host code that touches one dies at once; operators,
+ * uploads and downloads are copied into a log and run by a CPU device only when the queue is waited for (or the log is
+ * full, or a buffer goes), while the pages are open. */
 #include "remote/remote.h"
 
 #include "base/mem.h"
@@ -15,7 +16,8 @@ enum kind {
 #define X(op) KIND_##op,
     TENSOR_OPS(X)
 #undef X
-    KIND_UPLOAD, KIND_DOWNLOAD
+        KIND_UPLOAD,
+    KIND_DOWNLOAD
 };
 struct record { /* followed by the operator's arguments, or a transfer and its bytes */
     enum kind kind;
@@ -66,16 +68,12 @@ static void run_record(struct remote_device *r, const struct record *record)
 {
     const void *args = record + 1;
     switch (record->kind) {
-#define X(op)                                      \
-    case KIND_##op:                                \
-        r->inner->ops->op(r->inner->queue, args);  \
-        break;
+#define X(op) \
+    case KIND_##op: r->inner->ops->op(r->inner->queue, args); break;
         TENSOR_OPS(X)
 #undef X
     case KIND_UPLOAD:
-    case KIND_DOWNLOAD:
-        run_transfer(record->kind, args);
-        break;
+    case KIND_DOWNLOAD: run_transfer(record->kind, args); break;
     }
 }
 
@@ -107,10 +105,10 @@ static void *append(struct remote_device *r, enum kind kind, size_t bytes)
     return record + 1;
 }
 
-#define X(op)                                                                       \
-    static void remote_##op(struct queue *q, const struct op##_args *args)          \
-    {                                                                               \
-        memcpy(append(remote_of(q), KIND_##op, sizeof *args), args, sizeof *args);  \
+#define X(op)                                                                      \
+    static void remote_##op(struct queue *q, const struct op##_args *args)         \
+    {                                                                              \
+        memcpy(append(remote_of(q), KIND_##op, sizeof *args), args, sizeof *args); \
     }
 TENSOR_OPS(X)
 #undef X
@@ -258,7 +256,11 @@ int device_open_remote(struct device **out, const struct device_options *options
         mem_free(r);
         return code;
     }
-    r->base = (struct device){.backend = &remote_backend, .ops = &remote_ops, .queue = &r->queue, .isa = r->inner->isa, .n_thread = r->inner->n_thread};
+    r->base = (struct device){.backend = &remote_backend,
+                              .ops = &remote_ops,
+                              .queue = &r->queue,
+                              .isa = r->inner->isa,
+                              .n_thread = r->inner->n_thread};
     r->queue.device = &r->base;
     r->fail_in = -1;
     r->log = mem_slab(LOG_BYTES);

@@ -4,7 +4,8 @@
 #define REMOTE_REMOTE_H
 
 struct device;
-/* d: of DEVICE_REMOTE. Its n-th wait from now (0: the next), and every later one, fails without running what was enqueued; n < 0: never. */
+/* d: of DEVICE_REMOTE. Its n-th wait from now (0: the next), and every later one, fails without running what was
+ * enqueued; n < 0: never. */
 void remote_fail_wait(struct device *d, long n);
 /* Whether that wait is still to come. */
 int remote_fail_pending(const struct device *d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What came out of an alignment, as one tree. It is filled once, by what computes (method/results.c from the journal); renderers compute nothing, so that no two of
- * them can differ: what is not in the tree is in no report. */
+/* What came out of an alignment, as one tree. It is filled once, by what computes (method/results.c from the journal);
+ * renderers compute nothing, so that no two of them can differ: what is not in the tree is in no report. */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
@@ -11,66 +11,113 @@
 #include <jansson.h>
 
 struct report_compared { /* an arm beside another one on the same questions; NAN: not defined */
-    int n;                  /* questions scored for both */
-    double change, low, high; /* of the likelihood: mean difference of a reference answer's mean log-likelihood a token, with its 95 % interval */
-    const char *interval;   /* what kind of interval that is: "BCa", "studentised", "t" */
-    double dz, p, p_holm;   /* the change in standard deviations of the differences; Wilcoxon's test; over the family that is printed with it */
-    double found;           /* the least change that this test with its correction finds 4 times in 5; NAN: none, however large */
-    int n_judged, n_both, n_better, n_worse; /* questions judged for both; flagged in both, for the other only, for this one only */
-    double h, ratio, ratio_low, ratio_high; /* Cohen's h and ratio of the flagged shares, with its 95 % interval */
+    int n;               /* questions scored for both */
+    double change, low,
+        /* of the likelihood: mean difference of a reference answer's mean log-likelihood a token, with its 95 %
+         * interval */
+        high;
+    const char *interval; /* what kind of interval that is: "BCa", "studentised", "t" */
+    double dz, p,
+        /* the change in standard deviations of the differences; Wilcoxon's test; over the family that is printed
+         * with it */
+        p_holm;
+    double found; /* the least change that this test with its correction finds 4 times in 5; NAN: none, however large */
+    int n_judged, n_both, n_better,
+        n_worse; /* questions judged for both; flagged in both, for the other only, for this one only */
+    double h, ratio, ratio_low, ratio_high;    /* Cohen's h and ratio of the flagged shares, with its 95 % interval */
     double p_flags, p_flags_holm, found_flags; /* exact McNemar; over the family; the least net share */
 };
-struct report_label { const char *name; int n, flagged; double rate, low, high; }; /* one of the judge's, alone; Wilson 95 % */
-struct report_arm { /* one line of the table at the end */
-    char name[32];          /* "pretrained", "icl-knn", "icl-random", "sft-seeds", "sft-seeds-steps", "round-1", ... */
-    int round;              /* of the method; 0: a control */
-    long steps;             /* optimizer steps behind it */
-    int n, n_missing;       /* questions scored, and not */
-    double logprob;         /* mean over questions of a reference answer's mean log-likelihood a token; NAN: not computed */
-    struct report_compared to; /* the pretrained model */
+/* one of the judge's, alone; Wilson 95 % */
+struct report_label {
+    const char *name;
+    int n, flagged;
+    double rate, low, high;
+};
+struct report_arm {   /* one line of the table at the end */
+    char name[32];    /* "pretrained", "icl-knn", "icl-random", "sft-seeds", "sft-seeds-steps", "round-1", ... */
+    int round;        /* of the method; 0: a control */
+    long steps;       /* optimizer steps behind it */
+    int n, n_missing; /* questions scored, and not */
+    double logprob;   /* mean over questions of a reference answer's mean log-likelihood a token; NAN: not computed */
+    struct report_compared to;           /* the pretrained model */
     int n_judged, n_flagged, n_unjudged; /* by the judge, over the test questions */
-    double rate, rate_low, rate_high; /* flagged share, Wilson 95 % */
-    struct report_label *labels; int n_label;
-    int contexts_asked, contexts_least, contexts_most, n_dropped; /* examples in the prompts: asked for, least and most that fitted; prompts with fewer than asked for */
-    double contexts_mean;   /* NAN: not known */
+    double rate, rate_low, rate_high;    /* flagged share, Wilson 95 % */
+    struct report_label *labels;
+    int n_label;
+    int contexts_asked, contexts_least, contexts_most,
+        /* examples in the prompts: asked for, least and most that fitted; prompts with fewer than asked for */
+        n_dropped;
+    double contexts_mean;           /* NAN: not known */
     int n_answered, n_empty, n_cut; /* answers; of those without a word, of those that reached the token limit */
-    char model_sha256[65];  /* of the weights; empty where there is no model of its own */
+    char model_sha256[65];          /* of the weights; empty where there is no model of its own */
 };
 
-struct report_reason { const char *name, *text; int n; };
+struct report_reason {
+    const char *name, *text;
+    int n;
+};
 struct report_round {
     int number, attempts, parsed, kept, repeats;
-    double share, low, high;        /* kept, Wilson 95 % */
-    double nearest, pairs;          /* of the kept: mean F1 with the nearest earlier question; different word pairs / word pairs */
-    struct report_reason *reasons; int n_reason; /* those that occurred */
+    double share, low, high; /* kept, Wilson 95 % */
+    double nearest,
+        pairs; /* of the kept: mean F1 with the nearest earlier question; different word pairs / word pairs */
+    struct report_reason *reasons;
+    int n_reason; /* those that occurred */
     long steps;
     char model_sha256[65];
 };
-struct report_control { char arm[32]; struct report_compared by; };
-struct report_family { char of[32]; struct report_control *list; int n; }; /* an arm beside others, corrected together; n 0: none */
-struct report_sample { const char *question, *reference, **answers; }; /* [n_arm]; NULL: none */
-struct report_phase { const char *name; double seconds; };
-struct report_overlap { double threshold; int seeds, seeds_left_out, generated, left_out, kept; }; /* with the test set, which may be none */
+struct report_control {
+    char arm[32];
+    struct report_compared by;
+};
+/* an arm beside others, corrected together; n 0: none */
+struct report_family {
+    char of[32];
+    struct report_control *list;
+    int n;
+};
+/* [n_arm]; NULL: none */
+struct report_sample {
+    const char *question, *reference, **answers;
+};
+struct report_phase {
+    const char *name;
+    double seconds;
+};
+/* with the test set, which may be none */
+struct report_overlap {
+    double threshold;
+    int seeds, seeds_left_out, generated, left_out, kept;
+};
 
 struct report_run {
-    struct arena arena;             /* texts and lists, but for arms */
-    const char *output;             /* directory */
-    const char *set;                /* "test" or "holdout" */
-    int has_test, n_item, n_text;   /* questions measured on; of those the first so many are answered */
-    int n_seed, n_given, n_held;    /* seeds: all, in the method, kept out of it */
-    const char *judge, *judge_sha256; double threshold; int has_judge;
-    struct report_round *rounds; int n_round;
-    int tuned;                      /* rounds with a model */
-    int novelty_ran_out; double stop_novelty; /* the round, or 0 */
-    int kept; double scaling;       /* pairs trained on; for each given seed */
+    struct arena arena;           /* texts and lists, but for arms */
+    const char *output;           /* directory */
+    const char *set;              /* "test" or "holdout" */
+    int has_test, n_item, n_text; /* questions measured on; of those the first so many are answered */
+    int n_seed, n_given, n_held;  /* seeds: all, in the method, kept out of it */
+    const char *judge, *judge_sha256;
+    double threshold;
+    int has_judge;
+    struct report_round *rounds;
+    int n_round;
+    int tuned; /* rounds with a model */
+    int novelty_ran_out;
+    double stop_novelty; /* the round, or 0 */
+    int kept;
+    double scaling; /* pairs trained on; for each given seed */
     struct report_overlap overlap;
-    struct report_arm *arms; int n_arm;
+    struct report_arm *arms;
+    int n_arm;
     int tested, tested_flags;       /* sizes of the table's two families */
     const char *interval;           /* kind of the changes' intervals */
     int answers_missing, any_fewer; /* in all arms together; an arm was scored on fewer than all questions */
-    struct report_family last, first; /* the last round beside every control; the first one beside as many steps on the seeds */
-    struct report_sample *samples; int n_sample;
-    struct report_phase *phases; int n_phase;
+    struct report_family last,
+        first; /* the last round beside every control; the first one beside as many steps on the seeds */
+    struct report_sample *samples;
+    int n_sample;
+    struct report_phase *phases;
+    int n_phase;
     int peak_mib;
 };
 void report_run_free(struct report_run *r);

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN = 150 }; /* bytes of a question or an answer */
+/* bytes of a question or an answer */
+enum { SHOWN = 150 };
 
 static void say_round(struct buf *text, const struct report_round *x)
 {
@@ -138,7 +139,8 @@ static void compared_line(struct buf *text, const struct report_control *x)
     buf_putc(text, '\n');
 }
 
-/* The least effects that the printed tests find, over the likelihoods or the flags; nothing where they cannot find any. */
+/* The least effects that the printed tests find, over the likelihoods or the flags; nothing where they cannot find
+ * any. */
 static void say_found(struct buf *text, const struct report_run *r, int flags)
 {
     int n = 0;

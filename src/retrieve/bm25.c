@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* BM25 (Robertson and Zaragoza 2009, with Lucene's idf that is never negative). A word is its 64-bit hash; all (word, text) pairs lie in one sorted
- * array, where a word's texts are a run. */
+/* BM25 (Robertson and Zaragoza 2009, with Lucene's idf that is never negative). A word is its 64-bit hash; all (word,
+ * text) pairs lie in one sorted array, where a word's texts are a run. */
 #include "retrieve/parts.h"
 
 #include "base/hash.h"
@@ -11,7 +11,10 @@
 #include <string.h>
 #include <utf8proc.h>
 
-struct post { uint64_t word; int text, count; };
+struct post {
+    uint64_t word;
+    int text, count;
+};
 struct bm25 {
     struct post *posts;
     size_t n_post, cap;
@@ -35,7 +38,8 @@ static int add(struct bm25 *b, const char *word, size_t n, int text)
         struct post *posts = mem_resize(b->posts, cap * sizeof *posts);
         if (!posts)
             return -1;
-        b->posts = posts, b->cap = cap;
+        b->posts = posts;
+        b->cap = cap;
     }
     b->posts[b->n_post++] = (struct post){hash64(word, n), text, 1};
     return 0;
@@ -44,7 +48,8 @@ static int add(struct bm25 *b, const char *word, size_t n, int text)
 static int is_word(utf8proc_int32_t c)
 {
     utf8proc_category_t k = utf8proc_category(c);
-    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO) || (k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_NO);
+    return (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO) ||
+           (k >= UTF8PROC_CATEGORY_MN && k <= UTF8PROC_CATEGORY_NO);
 }
 
 /* Adds the words of a text; returns how many, -1 when out of memory. Bytes that are not UTF-8 separate. */
@@ -57,10 +62,12 @@ static int add_words(struct bm25 *b, const char *s, int text)
         return -1;
     for (size_t i = 0; i <= n && !rc;) {
         utf8proc_int32_t c = -1;
-        utf8proc_ssize_t used = i < n ? utf8proc_iterate((const utf8proc_uint8_t *)s + i, (utf8proc_ssize_t)(n - i), &c) : 1;
+        utf8proc_ssize_t used =
+            i < n ? utf8proc_iterate((const utf8proc_uint8_t *)s + i, (utf8proc_ssize_t)(n - i), &c) : 1;
         int alone = c >= 0x2e80 && c <= 0x9fff; /* scripts without spaces: every character is a word */
         if ((used < 1 || c < 0 || !is_word(c) || alone) && length) {
-            rc = add(b, word, length, text), words++;
+            rc = add(b, word, length, text);
+            words++;
             length = 0;
         }
         if (used > 0 && c >= 0 && is_word(c))
@@ -108,7 +115,8 @@ int retriever_new_bm25(struct retriever **out, const char *const *texts, int n, 
         return error_set_nomem(err, (size_t)n * sizeof(struct post), "BM25's index");
     }
     gather(b);
-    b->n = n, b->mean = n && sum > 0 ? sum / n : 1;
+    b->n = n;
+    b->mean = n && sum > 0 ? sum / n : 1;
     *r = (struct retriever){.n = n, .bm25 = b};
     *out = r;
     return 0;

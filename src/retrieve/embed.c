@@ -22,21 +22,26 @@ static int check_case(const struct tokenizer *t, struct error *err)
     int rc = tokenizer_encode(t, "AZ", 2, 0, &upper, err);
     rc = rc ? rc : tokenizer_encode(t, "az", 2, 0, &lower, err);
     if (!rc && (upper.n != lower.n || memcmp(upper.ids, lower.ids, upper.n * sizeof *upper.ids)))
-        rc = error_set(err, ERROR_CONFIG, "sentence_bert_config.json: \"do_lower_case\": wanted false, or a tokenizer that lower-cases by itself, found true");
+        rc = error_set(err, ERROR_CONFIG,
+                       "sentence_bert_config.json: \"do_lower_case\": wanted false, or a tokenizer that lower-cases by "
+                       "itself, found true");
     tokens_free(&upper);
     tokens_free(&lower);
     return rc;
 }
 
-/* One text as a sentence encoder reads it: its prompt, the text, special tokens around them; what is too long loses the end of the text, not those tokens. */
-static int read_sentence(const struct model_sentence *s, const struct tokenizer *t, const char *text, size_t n, struct tokens *out, int *cut, struct error *err)
+/* One text as a sentence encoder reads it: its prompt, the text, special tokens around them; what is too long loses the
+ * end of the text, not those tokens. */
+static int read_sentence(const struct model_sentence *s, const struct tokenizer *t, const char *text, size_t n,
+                         struct tokens *out, int *cut, struct error *err)
 {
     struct buf all = BUF_INIT;
     struct tokens bare = TOKENS_INIT;
     size_t before = out->n;
     buf_puts(&all, s->prompt);
     buf_append(&all, text, n);
-    int rc = all.failed ? error_set_nomem(err, n, "a text") : tokenizer_encode(t, all.data ? all.data : "", all.len, 0, &bare, err);
+    int rc = all.failed ? error_set_nomem(err, n, "a text")
+                        : tokenizer_encode(t, all.data ? all.data : "", all.len, 0, &bare, err);
     rc = rc ? rc : tokenizer_encode(t, all.data ? all.data : "", all.len, TOKENIZER_ADD_SPECIAL, out, err);
     size_t limit = before + (size_t)s->max_length;
     *cut = !rc && out->n > limit;
@@ -50,7 +55,8 @@ static int read_sentence(const struct model_sentence *s, const struct tokenizer 
     return rc;
 }
 
-int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char *text, size_t n, struct tokens *out, int *cut, struct error *err)
+int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char *text, size_t n, struct tokens *out,
+                    int *cut, struct error *err)
 {
     const struct model_desc *d = model_desc(m);
     size_t before = out->n, limit = before + (size_t)d->n_ctx;
@@ -58,7 +64,9 @@ int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char
     cut = cut ? cut : &none;
     *cut = 0;
     if (d->sentence.given)
-        return d->sentence.lower_case && (rc = check_case(t, err)) ? rc : read_sentence(&d->sentence, t, text, n, out, cut, err);
+        return d->sentence.lower_case && (rc = check_case(t, err))
+                   ? rc
+                   : read_sentence(&d->sentence, t, text, n, out, cut, err);
     rc = tokenizer_encode(t, text, n, 0, out, err);
     if (!rc && out->n > limit) {
         out->n = limit;
@@ -67,7 +75,8 @@ int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char
     return rc;
 }
 
-int retrieve_embed(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float *out, int *n_cut, struct error *err)
+int retrieve_embed(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float *out,
+                   int *n_cut, struct error *err)
 {
     struct model_text *list = mem_calloc((size_t)n + 1, sizeof *list);
     size_t *starts = mem_calloc((size_t)n + 1, sizeof *starts);

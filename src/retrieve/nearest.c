@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The retriever's frame and its cosine form. Scores are sums in double in index order; the k best are kept by insertion. */
+/* The retriever's frame and its cosine form. Scores are sums in double in index order; the k best are kept by
+ * insertion. */
 #include "retrieve/parts.h"
 
 #include "base/mem.h"
@@ -15,7 +16,8 @@ int retriever_new_cosine(struct retriever **out, const float *embeddings, int n,
         mem_free(r);
         return error_set_nomem(err, (size_t)n * (size_t)dim * sizeof(float), "embeddings");
     }
-    r->n = n, r->dim = dim;
+    r->n = n;
+    r->dim = dim;
     for (int i = 0; i < n; i++) {
         const float *x = embeddings + (size_t)i * (size_t)dim;
         double squares = 0;
@@ -53,7 +55,8 @@ static void cosines(const struct retriever *r, const float *query, double *score
     }
 }
 
-int retriever_find(const struct retriever *r, const struct retriever_query *query, int k, int skip, struct retriever_hit *hits, int *found, struct error *err)
+int retriever_find(const struct retriever *r, const struct retriever_query *query, int k, int skip,
+                   struct retriever_hit *hits, int *found, struct error *err)
 {
     double *scores = mem_calloc((size_t)r->n + 1, sizeof *scores);
     int rc = scores ? 0 : error_set_nomem(err, (size_t)r->n * sizeof *scores, "scores"), n = 0;
@@ -77,7 +80,8 @@ int retriever_find(const struct retriever *r, const struct retriever_query *quer
 int retrieve_random(const struct rng_stream *stream, int n, int k, int *out)
 {
     int count = k < n ? k : n;
-    for (int i = 0; i < count; i++) { /* Floyd's way: no table of n; then the drawn order is shuffled by its own numbers */
+    for (int i = 0; i < count;
+         i++) { /* Floyd's way: no table of n; then the drawn order is shuffled by its own numbers */
         int top = n - count + i, pick = (int)rng_below(stream, (uint64_t)i, (uint32_t)top + 1), taken = 0;
         for (int j = 0; j < i; j++)
             taken |= out[j] == pick;
@@ -85,7 +89,8 @@ int retrieve_random(const struct rng_stream *stream, int n, int k, int *out)
     }
     for (int i = count; i > 1; i--) {
         int j = (int)rng_below(stream, (uint64_t)count + (uint64_t)i, (uint32_t)i), swap = out[i - 1];
-        out[i - 1] = out[j], out[j] = swap;
+        out[i - 1] = out[j];
+        out[j] = swap;
     }
     return count;
 }

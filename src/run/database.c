@@ -12,11 +12,14 @@ int run_sqlite_error(struct run *r, const char *what, struct error *err)
         return error_set_nomem(err, 0, "SQLite");
     if (code == SQLITE_FULL)
         return error_set(err, ERROR_IO, "%s: the disk is full; make room and run the same command again", r->db_path);
-    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR || code == SQLITE_TOOBIG || code == SQLITE_FORMAT)
-        return error_set(err, ERROR_DATA, "%s: %s: not a journal of isara, or damaged; choose another directory", r->db_path, sqlite3_errmsg(r->db));
+    if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT || code == SQLITE_ERROR || code == SQLITE_TOOBIG ||
+        code == SQLITE_FORMAT)
+        return error_set(err, ERROR_DATA, "%s: %s: not a journal of isara, or damaged; choose another directory",
+                         r->db_path, sqlite3_errmsg(r->db));
     if (code == SQLITE_CANTOPEN && access(r->db_path, R_OK) && errno != ENOENT)
         return error_set_errno(err, "%s: %s", r->db_path, what);
-    return error_set(err, code == SQLITE_READONLY || code == SQLITE_PERM ? ERROR_PERMISSION : ERROR_IO, "%s: %s: %s", r->db_path, what, sqlite3_errmsg(r->db));
+    return error_set(err, code == SQLITE_READONLY || code == SQLITE_PERM ? ERROR_PERMISSION : ERROR_IO, "%s: %s: %s",
+                     r->db_path, what, sqlite3_errmsg(r->db));
 }
 
 int run_exec(struct run *r, const char *sql, struct error *err)

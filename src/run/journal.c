@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows in and out of run.db. Lists of numbers are blobs in the machine's byte order (little-endian everywhere that this builds). */
+/* Rows in and out of run.db. Lists of numbers are blobs in the machine's byte order (little-endian everywhere that this
+ * builds). */
 #include "run/parts.h"
 
 #include "base/clock.h"
@@ -78,7 +79,9 @@ int run_get_round(struct run *r, int round, struct run_round *out, struct error 
         for (int i = 0; state && i < (int)(sizeof states / sizeof *states); i++)
             if (!strcmp(states[i], state))
                 out->state = (enum run_state)i;
-        out->attempts = sqlite3_column_int(s, 1), out->kept = sqlite3_column_int(s, 2), out->steps = (long)sqlite3_column_int64(s, 3);
+        out->attempts = sqlite3_column_int(s, 1);
+        out->kept = sqlite3_column_int(s, 2);
+        out->steps = (long)sqlite3_column_int64(s, 3);
         snprintf(out->model_sha256, sizeof out->model_sha256, "%s", sha ? sha : "");
     } else if (step != SQLITE_DONE) {
         rc = run_sqlite_error(r, "cannot read a round", err);
@@ -90,12 +93,17 @@ int run_get_round(struct run *r, int round, struct run_round *out, struct error 
 int run_put_round(struct run *r, int round, const struct run_round *in, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "INSERT OR REPLACE INTO round(round, state, attempts, kept, steps, model_sha256) VALUES(?, ?, ?, ?, ?, ?)", err);
+    int rc = run_prepare(
+        r, &s,
+        "INSERT OR REPLACE INTO round(round, state, attempts, kept, steps, model_sha256) VALUES(?, ?, ?, ?, ?, ?)",
+        err);
     if (rc)
         return rc;
     sqlite3_bind_int(s, 1, round);
     bind_text(s, 2, run_state_name(in->state));
-    sqlite3_bind_int(s, 3, in->attempts), sqlite3_bind_int(s, 4, in->kept), sqlite3_bind_int64(s, 5, in->steps);
+    sqlite3_bind_int(s, 3, in->attempts);
+    sqlite3_bind_int(s, 4, in->kept);
+    sqlite3_bind_int64(s, 5, in->steps);
     bind_text(s, 6, in->model_sha256);
     return run_finish(r, s, "cannot write a round", err);
 }
@@ -106,9 +114,12 @@ static int put_text(struct run *r, const char *sql, int round, int index, const 
     int rc = run_prepare(r, &s, sql, err);
     if (rc)
         return rc;
-    sqlite3_bind_int(s, 1, round), sqlite3_bind_int(s, 2, index);
-    bind_text(s, 3, t->text), bind_text(s, 4, t->error);
-    bind_blob(s, 5, t->ids, (size_t)t->n * sizeof *t->ids), bind_blob(s, 6, t->logprobs, (size_t)t->n * sizeof *t->logprobs);
+    sqlite3_bind_int(s, 1, round);
+    sqlite3_bind_int(s, 2, index);
+    bind_text(s, 3, t->text);
+    bind_text(s, 4, t->error);
+    bind_blob(s, 5, t->ids, (size_t)t->n * sizeof *t->ids);
+    bind_blob(s, 6, t->logprobs, (size_t)t->n * sizeof *t->logprobs);
     bind_real(s, 7, t->score);
     sqlite3_bind_int(s, 8, t->ended);
     bind_blob(s, 9, t->contexts, (size_t)t->n_context * sizeof *t->contexts);
@@ -118,34 +129,47 @@ static int put_text(struct run *r, const char *sql, int round, int index, const 
 
 int run_put_question(struct run *r, int round, int index, const struct run_text *t, struct error *err)
 {
-    return put_text(r, "INSERT INTO attempt(round, idx, question, question_error, question_ids, question_logprobs, question_score, question_ended, question_contexts, "
-                       "question_dropped) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", round, index, t, err);
+    return put_text(r,
+                    "INSERT INTO attempt(round, idx, question, question_error, question_ids, question_logprobs, "
+                    "question_score, question_ended, question_contexts, "
+                    "question_dropped) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    round, index, t, err);
 }
 
 int run_put_answer(struct run *r, int round, int index, const struct run_text *t, struct error *err)
 {
-    return put_text(r, "UPDATE attempt SET answer = ?3, answer_error = ?4, answer_ids = ?5, answer_logprobs = ?6, answer_score = ?7, answer_ended = ?8, answer_contexts = ?9, "
-                       "answer_dropped = ?10 WHERE round = ?1 AND idx = ?2", round, index, t, err);
+    return put_text(r,
+                    "UPDATE attempt SET answer = ?3, answer_error = ?4, answer_ids = ?5, answer_logprobs = ?6, "
+                    "answer_score = ?7, answer_ended = ?8, answer_contexts = ?9, "
+                    "answer_dropped = ?10 WHERE round = ?1 AND idx = ?2",
+                    round, index, t, err);
 }
 
-int run_put_neighbours(struct run *r, int round, int index, const int *neighbours, const double *nearness, int n, struct error *err)
+int run_put_neighbours(struct run *r, int round, int index, const int *neighbours, const double *nearness, int n,
+                       struct error *err)
 {
     sqlite3_stmt *s;
     int rc = run_prepare(r, &s, "UPDATE attempt SET neighbours = ?3, nearness = ?4 WHERE round = ?1 AND idx = ?2", err);
     if (rc)
         return rc;
-    sqlite3_bind_int(s, 1, round), sqlite3_bind_int(s, 2, index);
-    bind_blob(s, 3, neighbours, (size_t)n * sizeof *neighbours), bind_blob(s, 4, nearness, (size_t)n * sizeof *nearness);
+    sqlite3_bind_int(s, 1, round);
+    sqlite3_bind_int(s, 2, index);
+    bind_blob(s, 3, neighbours, (size_t)n * sizeof *neighbours);
+    bind_blob(s, 4, nearness, (size_t)n * sizeof *nearness);
     return run_finish(r, s, "cannot write an attempt", err);
 }
 
-int run_put_verdict(struct run *r, int round, int index, int kept, const char *reason, int match, double f1, struct error *err)
+int run_put_verdict(struct run *r, int round, int index, int kept, const char *reason, int match, double f1,
+                    struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "UPDATE attempt SET kept = ?3, reason = ?4, matched = ?5, f1 = ?6 WHERE round = ?1 AND idx = ?2", err);
+    int rc = run_prepare(
+        r, &s, "UPDATE attempt SET kept = ?3, reason = ?4, matched = ?5, f1 = ?6 WHERE round = ?1 AND idx = ?2", err);
     if (rc)
         return rc;
-    sqlite3_bind_int(s, 1, round), sqlite3_bind_int(s, 2, index), sqlite3_bind_int(s, 3, kept);
+    sqlite3_bind_int(s, 1, round);
+    sqlite3_bind_int(s, 2, index);
+    sqlite3_bind_int(s, 3, kept);
     bind_text(s, 4, reason);
     sqlite3_bind_int(s, 5, match);
     bind_real(s, 6, f1);
@@ -155,20 +179,28 @@ int run_put_verdict(struct run *r, int round, int index, int kept, const char *r
 static void get_run_text(sqlite3_stmt *s, int at, struct run_text *t, struct arena *arena, int *failed)
 {
     int n;
-    t->text = get_text(s, at, arena, failed), t->error = get_text(s, at + 1, arena, failed);
-    t->ids = get_blob(s, at + 2, sizeof *t->ids, &t->n, arena, failed), t->logprobs = get_blob(s, at + 3, sizeof *t->logprobs, &n, arena, failed);
+    t->text = get_text(s, at, arena, failed);
+    t->error = get_text(s, at + 1, arena, failed);
+    t->ids = get_blob(s, at + 2, sizeof *t->ids, &t->n, arena, failed);
+    t->logprobs = get_blob(s, at + 3, sizeof *t->logprobs, &n, arena, failed);
     t->score = get_real(s, at + 4);
     t->ended = sqlite3_column_int(s, at + 5);
     t->contexts = get_blob(s, at + 6, sizeof *t->contexts, &t->n_context, arena, failed);
     t->dropped = sqlite3_column_int(s, at + 7);
 }
 
-int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena, struct error *err)
+int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena,
+                     struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "SELECT idx, question, question_error, question_ids, question_logprobs, question_score, question_ended, question_contexts, question_dropped,"
-                                " answer, answer_error, answer_ids, answer_logprobs, answer_score, answer_ended, answer_contexts, answer_dropped, neighbours, nearness, kept,"
-                                " reason, matched, f1 FROM attempt WHERE round = ? ORDER BY idx", err), step, failed = 0;
+    int rc = run_prepare(r, &s,
+                         "SELECT idx, question, question_error, question_ids, question_logprobs, question_score, "
+                         "question_ended, question_contexts, question_dropped,"
+                         " answer, answer_error, answer_ids, answer_logprobs, answer_score, answer_ended, "
+                         "answer_contexts, answer_dropped, neighbours, nearness, kept,"
+                         " reason, matched, f1 FROM attempt WHERE round = ? ORDER BY idx",
+                         err),
+        step, failed = 0;
     for (int i = 0; i < n; i++)
         attempts[i] = (struct run_attempt){.index = i, .match = -1};
     if (rc)
@@ -215,14 +247,19 @@ void run_rollback(struct run *r)
         sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in, struct error *err)
+int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in,
+                   struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "INSERT OR REPLACE INTO result(arm, part, idx, text, logprob, n_token, probabilities, flagged, ended, contexts, dropped)"
-                                " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", err);
+    int rc = run_prepare(r, &s,
+                         "INSERT OR REPLACE INTO result(arm, part, idx, text, logprob, n_token, probabilities, "
+                         "flagged, ended, contexts, dropped)"
+                         " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                         err);
     if (rc)
         return rc;
-    bind_text(s, 1, arm), bind_text(s, 2, set);
+    bind_text(s, 1, arm);
+    bind_text(s, 2, set);
     sqlite3_bind_int(s, 3, index);
     bind_text(s, 4, in->text);
     bind_real(s, 5, in->logprob);
@@ -235,24 +272,31 @@ int run_put_result(struct run *r, const char *arm, const char *set, int index, c
     return run_finish(r, s, "cannot write a result", err);
 }
 
-int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found, struct arena *arena, struct error *err)
+int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found,
+                    struct arena *arena, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "SELECT idx, text, logprob, n_token, probabilities, flagged, ended, contexts, dropped FROM result"
-                                " WHERE arm = ? AND part = ? ORDER BY idx", err), step, failed = 0;
+    int rc = run_prepare(
+            r, &s,
+            "SELECT idx, text, logprob, n_token, probabilities, flagged, ended, contexts, dropped FROM result"
+            " WHERE arm = ? AND part = ? ORDER BY idx",
+            err),
+        step, failed = 0;
     *found = 0;
     for (int i = 0; i < n; i++)
         results[i] = (struct run_result){.logprob = NAN, .flagged = -1, .ended = -1};
     if (rc)
         return rc;
-    bind_text(s, 1, arm), bind_text(s, 2, set);
+    bind_text(s, 1, arm);
+    bind_text(s, 2, set);
     while ((step = sqlite3_step(s)) == SQLITE_ROW && !failed) {
         int index = sqlite3_column_int(s, 0);
         if (index < 0 || index >= n)
             continue;
         struct run_result *x = &results[index];
         x->text = get_text(s, 1, arena, &failed);
-        x->logprob = get_real(s, 2), x->n_token = sqlite3_column_int(s, 3);
+        x->logprob = get_real(s, 2);
+        x->n_token = sqlite3_column_int(s, 3);
         x->probabilities = get_blob(s, 4, sizeof *x->probabilities, &x->n_probability, arena, &failed);
         x->flagged = sqlite3_column_int(s, 5);
         x->ended = sqlite3_column_type(s, 6) == SQLITE_NULL ? -1 : sqlite3_column_int(s, 6);
@@ -274,7 +318,8 @@ int run_put_fact(struct run *r, const char *name, const char *value, struct erro
     int rc = run_prepare(r, &s, "INSERT OR REPLACE INTO fact(name, value) VALUES(?, ?)", err);
     if (rc)
         return rc;
-    bind_text(s, 1, name), bind_text(s, 2, value);
+    bind_text(s, 1, name);
+    bind_text(s, 2, value);
     return run_finish(r, s, "cannot write", err);
 }
 
@@ -304,6 +349,7 @@ int run_add_event(struct run *r, const char *kind, const char *text, struct erro
     if (rc)
         return rc;
     sqlite3_bind_double(s, 1, clock_wall());
-    bind_text(s, 2, kind), bind_text(s, 3, text);
+    bind_text(s, 2, kind);
+    bind_text(s, 3, text);
     return run_finish(r, s, "cannot write an event", err);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Beginning, continuing and locking a run. The lock is flock on run.lock: the system drops it when the process dies, however it dies. */
+/* Beginning, continuing and locking a run. The lock is flock on run.lock: the system drops it when the process dies,
+ * however it dies. */
 #include "run/parts.h"
 
 #include "base/buf.h"
@@ -18,25 +19,37 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-enum { APPLICATION_ID = 0x69736172, VERSION = 3 }; /* "isar"; version 1 had no result.ended, 2 no contexts of results */
+/* "isar"; version 1 had no result.ended, 2 no contexts of results */
+enum { APPLICATION_ID = 0x69736172, VERSION = 3 };
 
 static const char schema[] =
     "CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL);"
-    "CREATE TABLE round(round INTEGER PRIMARY KEY, state TEXT NOT NULL, attempts INTEGER, kept INTEGER, steps INTEGER, model_sha256 TEXT);"
-    "CREATE TABLE attempt(round INTEGER, idx INTEGER, question TEXT, question_error TEXT, question_ids BLOB, question_logprobs BLOB, question_score REAL,"
-    " question_ended INTEGER, question_contexts BLOB, question_dropped INTEGER, neighbours BLOB, nearness BLOB, answer TEXT, answer_error TEXT, answer_ids BLOB,"
-    " answer_logprobs BLOB, answer_score REAL, answer_ended INTEGER, answer_contexts BLOB, answer_dropped INTEGER, kept INTEGER, reason TEXT, matched INTEGER,"
+    "CREATE TABLE round(round INTEGER PRIMARY KEY, state TEXT NOT NULL, attempts INTEGER, kept INTEGER, steps INTEGER, "
+    "model_sha256 TEXT);"
+    "CREATE TABLE attempt(round INTEGER, idx INTEGER, question TEXT, question_error TEXT, question_ids BLOB, "
+    "question_logprobs BLOB, question_score REAL,"
+    " question_ended INTEGER, question_contexts BLOB, question_dropped INTEGER, neighbours BLOB, nearness BLOB, answer "
+    "TEXT, answer_error TEXT, answer_ids BLOB,"
+    " answer_logprobs BLOB, answer_score REAL, answer_ended INTEGER, answer_contexts BLOB, answer_dropped INTEGER, "
+    "kept INTEGER, reason TEXT, matched INTEGER,"
     " f1 REAL, PRIMARY KEY(round, idx));"
-    "CREATE TABLE result(arm TEXT, part TEXT, idx INTEGER, text TEXT, logprob REAL, n_token INTEGER, probabilities BLOB, flagged INTEGER, ended INTEGER,"
+    "CREATE TABLE result(arm TEXT, part TEXT, idx INTEGER, text TEXT, logprob REAL, n_token INTEGER, probabilities "
+    "BLOB, flagged INTEGER, ended INTEGER,"
     " contexts BLOB, dropped INTEGER,"
     " PRIMARY KEY(arm, part, idx));"
     "CREATE TABLE event(id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL, kind TEXT, text TEXT);";
 
 const char *run_network_name(long magic)
 {
-    static const struct { unsigned long magic; const char *name; } table[] = { /* linux/magic.h and the file systems' own headers */
-        {0x6969, "NFS"}, {0x517b, "SMB"}, {0xff534d42, "CIFS"}, {0xfe534d42, "SMB2"}, {0x5346414f, "AFS"}, {0x73757245, "Coda"}, {0x564c, "NCP"},
-        {0x0bd00bd0, "Lustre"}, {0x47504653, "GPFS"}, {0x00c36400, "Ceph"}, {0x19830326, "BeeGFS"}, {0x20030528, "OrangeFS"}, {0xaad7aaea, "PanFS"},
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } table[] = {
+        /* linux/magic.h and the file systems' own headers */
+        {0x6969, "NFS"},       {0x517b, "SMB"},      {0xff534d42, "CIFS"},   {0xfe534d42, "SMB2"},
+        {0x5346414f, "AFS"},   {0x73757245, "Coda"}, {0x564c, "NCP"},        {0x0bd00bd0, "Lustre"},
+        {0x47504653, "GPFS"},  {0x00c36400, "Ceph"}, {0x19830326, "BeeGFS"}, {0x20030528, "OrangeFS"},
+        {0xaad7aaea, "PanFS"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].magic == ((unsigned long)magic & 0xffffffff))
@@ -58,7 +71,9 @@ static int take_lock(struct run *r, struct error *err)
         ssize_t n = pread(r->lock, pid, sizeof pid - 1, 0);
         pid[n > 0 ? n : 0] = 0;
         pid[strcspn(pid, "\n")] = 0;
-        rc = busy ? error_set(err, ERROR_UNAVAILABLE, "%s: process %s is working on this run; wait for it, or choose another directory", r->directory, pid)
+        rc = busy ? error_set(err, ERROR_UNAVAILABLE,
+                              "%s: process %s is working on this run; wait for it, or choose another directory",
+                              r->directory, pid)
                   : error_set_errno(err, "%s: cannot lock", path);
     } else {
         snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
@@ -76,7 +91,9 @@ static int check_file_system(const char *directory, struct error *err)
         return error_set_errno(err, "%s", directory);
     const char *name = run_network_name((long)s.f_type);
     if (name)
-        return error_set(err, ERROR_CONFIG, "%s: is on a network file system (%s), where the journal's locks do not hold; choose a local --output and copy it afterwards",
+        return error_set(err, ERROR_CONFIG,
+                         "%s: is on a network file system (%s), where the journal's locks do not hold; choose a local "
+                         "--output and copy it afterwards",
                          directory, name);
     return 0;
 }
@@ -95,7 +112,8 @@ static int pragma(struct run *r, const char *sql, long *value, struct error *err
     return rc;
 }
 
-/* A file of no bytes is one that is about to become a journal, but not beside what was written after a journal was begun. */
+/* A file of no bytes is one that is about to become a journal, but not beside what was written after a journal was
+ * begun. */
 static int check_kind(struct run *r, struct error *err)
 {
     struct stat s;
@@ -110,10 +128,16 @@ static int check_kind(struct run *r, struct error *err)
         return error_set_nomem(err, 64, "path");
     int begun = file_exists(settings);
     mem_free(settings);
-    return begun ? error_set(err, ERROR_DATA, "%s: is empty, although a run was begun here; put back a copy of it, or choose another directory", r->db_path) : 0;
+    return begun
+               ? error_set(
+                     err, ERROR_DATA,
+                     "%s: is empty, although a run was begun here; put back a copy of it, or choose another directory",
+                     r->db_path)
+               : 0;
 }
 
-/* The URI of a database that nobody can be writing to: without its directory's leave, SQLite can make no index of the write-ahead log and would not open it. */
+/* The URI of a database that nobody can be writing to: without its directory's leave, SQLite can make no index of the
+ * write-ahead log and would not open it. */
 static int immutable_uri(const struct run *r, struct buf *uri, struct error *err)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -143,7 +167,8 @@ static int open_file(struct run *r, int readonly, struct error *err)
     buf_free(&log);
     if (alone)
         rc = immutable_uri(r, &uri, err);
-    if (!rc && sqlite3_open_v2(alone ? uri.data : r->db_path, &r->db, alone ? flags | SQLITE_OPEN_URI : flags, NULL) != SQLITE_OK)
+    if (!rc && sqlite3_open_v2(alone ? uri.data : r->db_path, &r->db, alone ? flags | SQLITE_OPEN_URI : flags, NULL) !=
+                   SQLITE_OK)
         rc = run_sqlite_error(r, "cannot open", err);
     buf_free(&uri);
     if (rc)
@@ -167,7 +192,9 @@ int run_make_tables(struct run *r, struct error *err)
 static int upgrade(struct run *r, long version, struct error *err)
 {
     char setup[300];
-    snprintf(setup, sizeof setup, "BEGIN IMMEDIATE; %sALTER TABLE result ADD COLUMN contexts BLOB; ALTER TABLE result ADD COLUMN dropped INTEGER; PRAGMA user_version=%d; COMMIT;",
+    snprintf(setup, sizeof setup,
+             "BEGIN IMMEDIATE; %sALTER TABLE result ADD COLUMN contexts BLOB; ALTER TABLE result ADD COLUMN dropped "
+             "INTEGER; PRAGMA user_version=%d; COMMIT;",
              version == 1 ? "ALTER TABLE result ADD COLUMN ended INTEGER; " : "", VERSION);
     return run_exec(r, setup, err);
 }
@@ -177,13 +204,16 @@ static int open_db(struct run *r, int readonly, struct error *err)
 {
     long id, version, tables;
     int rc = open_file(r, readonly, err);
-    if (rc || (rc = pragma(r, "PRAGMA application_id", &id, err)) || (rc = pragma(r, "PRAGMA user_version", &version, err)) ||
+    if (rc || (rc = pragma(r, "PRAGMA application_id", &id, err)) ||
+        (rc = pragma(r, "PRAGMA user_version", &version, err)) ||
         (rc = pragma(r, "SELECT count(*) FROM sqlite_master", &tables, err)))
         return rc;
-    int fresh = !readonly && id == 0 && version == 0 && tables == 0, old = !readonly && id == APPLICATION_ID && version >= 1 && version < VERSION;
+    int fresh = !readonly && id == 0 && version == 0 && tables == 0,
+        old = !readonly && id == APPLICATION_ID && version >= 1 && version < VERSION;
     if (!fresh && !old && (id != APPLICATION_ID || version != VERSION))
-        return error_set(err, ERROR_DATA, "%s: not a journal of this version of isara (id %lx, version %ld; wanted %x, %d)", r->db_path, id, version,
-                         APPLICATION_ID, VERSION);
+        return error_set(err, ERROR_DATA,
+                         "%s: not a journal of this version of isara (id %lx, version %ld; wanted %x, %d)", r->db_path,
+                         id, version, APPLICATION_ID, VERSION);
     if (!readonly && (rc = run_exec(r, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;", err)))
         return rc;
     if (fresh)
@@ -233,27 +263,37 @@ static void show(const json_t *v, char *text, size_t n)
     free(s);
 }
 
-/* The first difference between what the run was begun with and what is wanted now, bits apart. The judge's threshold may change: probabilities are stored. */
+/* The first difference between what the run was begun with and what is wanted now, bits apart. The judge's threshold
+ * may change: probabilities are stored. */
 static int compare(struct run *r, const json_t *old, const json_t *new, int accept, struct error *err)
 {
     const char *key;
     json_t *v;
     char was[200], is[200];
     for (int side = 0; side < 2; side++)
-        json_object_foreach((json_t *)(side ? old : new), key, v) {
+        json_object_foreach((json_t *)(side ? old : new), key, v)
+        {
             const json_t *a = json_object_get(old, key), *b = json_object_get(new, key);
             int bits = !strcmp(key, "bits") || !strcmp(key, "build");
             if ((a && b && json_equal(a, b)) || (bits && accept) || !strcmp(key, "threshold"))
                 continue;
-            show(a, was, sizeof was), show(b, is, sizeof is);
+            show(a, was, sizeof was);
+            show(b, is, sizeof is);
             if (bits)
-                return error_set(err, ERROR_CONFIG, "%s: was begun where the same numbers may have other bits (%s %s, now %s); continue there, or give "
-                                 "--accept-different-bits", r->directory, key, was, is);
+                return error_set(
+                    err, ERROR_CONFIG,
+                    "%s: was begun where the same numbers may have other bits (%s %s, now %s); continue there, or give "
+                    "--accept-different-bits",
+                    r->directory, key, was, is);
             if (strchr(key, '/')) /* a file of the model's */
-                return error_set(err, ERROR_CONFIG, "%s: %s has changed since the run was begun (SHA-256 %s, now %s); put back what was there, or choose another --output",
+                return error_set(err, ERROR_CONFIG,
+                                 "%s: %s has changed since the run was begun (SHA-256 %s, now %s); put back what was "
+                                 "there, or choose another --output",
                                  r->directory, key, was, is);
-            return error_set(err, ERROR_CONFIG, "%s: was begun with %s %s, now %s; give the same again to continue, or choose another --output", r->directory,
-                             key, was, is);
+            return error_set(
+                err, ERROR_CONFIG,
+                "%s: was begun with %s %s, now %s; give the same again to continue, or choose another --output",
+                r->directory, key, was, is);
         }
     return 0;
 }
@@ -282,7 +322,8 @@ static int write_resolved(struct run *r, const json_t *settings, const json_t *m
     return rc;
 }
 
-static int begin_or_compare(struct run *r, const json_t *settings, const json_t *manifest, int accept, int *resumed, struct error *err)
+static int begin_or_compare(struct run *r, const json_t *settings, const json_t *manifest, int accept, int *resumed,
+                            struct error *err)
 {
     json_t *old = NULL;
     int rc = run_settings(r, &old, err);
@@ -294,20 +335,22 @@ static int begin_or_compare(struct run *r, const json_t *settings, const json_t 
         return rc ? rc : run_add_event(r, "continued", "", err);
     char *text = json_dumps(settings, JSON_COMPACT);
     rc = text ? 0 : error_set_nomem(err, 0, "settings");
-    if (!rc && !(rc = write_resolved(r, settings, manifest, err)) && !(rc = write_member(r, "manifest.json", manifest, err)) &&
-        !(rc = run_add_event(r, "begun", "", err)))
+    if (!rc && !(rc = write_resolved(r, settings, manifest, err)) &&
+        !(rc = write_member(r, "manifest.json", manifest, err)) && !(rc = run_add_event(r, "begun", "", err)))
         rc = run_put_fact(r, "settings", text, err); /* last: before it, the run was not begun */
     free(text);
     return rc;
 }
 
-int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest, int accept_different_bits, int *resumed, struct error *err)
+int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest,
+             int accept_different_bits, int *resumed, struct error *err)
 {
     struct run *r;
     int rc = dirs_make(directory, err);
     if (rc || (rc = check_file_system(directory, err)) || (rc = new_run(&r, directory, err)))
         return rc;
-    if ((rc = take_lock(r, err)) || (rc = open_db(r, 0, err)) || (rc = begin_or_compare(r, settings, manifest, accept_different_bits, resumed, err))) {
+    if ((rc = take_lock(r, err)) || (rc = open_db(r, 0, err)) ||
+        (rc = begin_or_compare(r, settings, manifest, accept_different_bits, resumed, err))) {
         run_close(r);
         return rc;
     }
@@ -342,7 +385,9 @@ int run_settings(struct run *r, json_t **settings, struct error *err)
     if (!rc && text && (!(*settings = json_loads(text, JSON_REJECT_DUPLICATES, NULL)) || !json_is_object(*settings))) {
         json_decref(*settings);
         *settings = NULL;
-        rc = error_set(err, ERROR_DATA, "%s: the stored settings are not a JSON object; the journal is damaged: put back a copy of it, or choose another directory",
+        rc = error_set(err, ERROR_DATA,
+                       "%s: the stored settings are not a JSON object; the journal is damaged: put back a copy of it, "
+                       "or choose another directory",
                        r->db_path);
     }
     arena_free(&arena);

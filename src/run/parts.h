@@ -9,7 +9,7 @@
 
 struct run {
     char *directory, *db_path;
-    int lock;     /* descriptor, -1 for readers */
+    int lock; /* descriptor, -1 for readers */
     sqlite3 *db;
 };
 /* database.c: ERROR_IO (or what SQLite's code means) naming the file; a full disk says so. */
@@ -21,7 +21,8 @@ int run_finish(struct run *r, sqlite3_stmt *s, const char *what, struct error *e
 
 /* The tables of a new journal. */
 int run_make_tables(struct run *r, struct error *err);
-/* check.c: is the file a whole SQLite database with the tables of `schema`, and do its rows have the form of a journal's? */
+/* check.c: is the file a whole SQLite database with the tables of `schema`, and do its rows have the form of a
+ * journal's? */
 int run_check_file(struct run *r, const char *schema, struct error *err);
 
 #endif

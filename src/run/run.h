@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A run directory and its journal, run.db (SQLite, WAL, synchronous=FULL): what was begun, every attempt, every result, what happened when. A row is
- * durable when the function that puts it returns. One process at a time holds a directory (a lock that dies with the process); readers may look at any time.
+/* A run directory and its journal, run.db (SQLite, WAL, synchronous=FULL): what was begun, every attempt, every result,
+ * what happened when. A row is durable when the function that puts it returns. One process at a time holds a directory
+ * (a lock that dies with the process); readers may look at any time.
  *
- * Refused: a directory on a network file system (SQLite's locks do not hold there), a directory of another program, settings other than those the run was begun
- * with (the difference is named), a journal that holds what this program cannot have written (what is wrong in it is named, ERROR_DATA). */
+ * Refused: a directory on a network file system (SQLite's locks do not hold there), a directory of another program,
+ * settings other than those the run was begun with (the difference is named), a journal that holds what this program
+ * cannot have written (what is wrong in it is named, ERROR_DATA). */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
@@ -14,11 +16,13 @@
 #include <stdint.h>
 
 struct run;
-/* Begins the run in `directory` (made if needed) or continues it. settings: a flat object, option name to value, kept in config.resolved.json and compared on every
- * later start in both directions (but for "threshold", which is applied to stored probabilities). A difference in "bits" or "build" (what the exact bits depend on) is refused
- * unless accept_different_bits; a name with a slash is a file's, its value the SHA-256. manifest is written to manifest.json
+/* Begins the run in `directory` (made if needed) or continues it. settings: a flat object, option name to value, kept
+ * in config.resolved.json and compared on every later start in both directions (but for "threshold", which is applied
+ * to stored probabilities). A difference in "bits" or "build" (what the exact bits depend on) is refused unless
+ * accept_different_bits; a name with a slash is a file's, its value the SHA-256. manifest is written to manifest.json
  * when the run begins. *resumed says whether there was one. */
-int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest, int accept_different_bits, int *resumed, struct error *err);
+int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest,
+             int accept_different_bits, int *resumed, struct error *err);
 /* To look at: no lock, nothing is changed. ERROR_NOINPUT when there is no run. */
 int run_open_readonly(struct run **out, const char *directory, struct error *err);
 void run_close(struct run *r); /* NULL is fine */
@@ -27,45 +31,69 @@ const char *run_directory(const struct run *r);
 int run_settings(struct run *r, json_t **settings, struct error *err);
 
 /* A round passes through these in order. */
-enum run_state { RUN_STATE_NONE, RUN_STATE_ASK, RUN_STATE_RETRIEVE, RUN_STATE_ANSWER, RUN_STATE_SIFT, RUN_STATE_REVIEW, RUN_STATE_TUNE, RUN_STATE_DONE };
+enum run_state {
+    RUN_STATE_NONE,
+    RUN_STATE_ASK,
+    RUN_STATE_RETRIEVE,
+    RUN_STATE_ANSWER,
+    RUN_STATE_SIFT,
+    RUN_STATE_REVIEW,
+    RUN_STATE_TUNE,
+    RUN_STATE_DONE
+};
 const char *run_state_name(enum run_state s);
-struct run_round { enum run_state state; int attempts, kept; long steps; char model_sha256[65]; };
+struct run_round {
+    enum run_state state;
+    int attempts, kept;
+    long steps;
+    char model_sha256[65];
+};
 /* A round that was not begun: state NONE. */
 int run_get_round(struct run *r, int round, struct run_round *out, struct error *err);
 int run_put_round(struct run *r, int round, const struct run_round *in, struct error *err);
 
-struct run_text { /* a generated text as the journal has it */
-    const char *text;          /* trimmed; NULL: not made yet, or `error` says why not */
+struct run_text {     /* a generated text as the journal has it */
+    const char *text; /* trimmed; NULL: not made yet, or `error` says why not */
     const char *error;
-    const int32_t *ids; const float *logprobs; int n; /* what was generated */
+    const int32_t *ids;
+    const float *logprobs;
+    int n; /* what was generated */
     double score;
-    int ended;                 /* by itself */
-    const int *contexts; int n_context; /* indices into the round's pool, in the prompt's order */
-    int dropped;               /* contexts left out because the prompt would not fit */
+    int ended; /* by itself */
+    const int *contexts;
+    int n_context; /* indices into the round's pool, in the prompt's order */
+    int dropped;   /* contexts left out because the prompt would not fit */
 };
 struct run_attempt {
     int index;
     struct run_text question, answer;
-    const int *neighbours; const double *nearness; int n_neighbour; /* of the question, nearest first; n 0: none yet */
-    const char *reason;        /* NULL: no verdict yet; "kept", ... */
-    int kept, match;           /* match: attempt or pool index that a repeat or copy was found in, -1 */
-    double f1;                 /* greatest ROUGE-L F1 with what was kept before it */
+    const int *neighbours;
+    const double *nearness;
+    int n_neighbour;    /* of the question, nearest first; n 0: none yet */
+    const char *reason; /* NULL: no verdict yet; "kept", ... */
+    int kept, match;    /* match: attempt or pool index that a repeat or copy was found in, -1 */
+    double f1;          /* greatest ROUGE-L F1 with what was kept before it */
 };
 int run_put_question(struct run *r, int round, int index, const struct run_text *t, struct error *err);
-int run_put_neighbours(struct run *r, int round, int index, const int *neighbours, const double *nearness, int n, struct error *err);
+int run_put_neighbours(struct run *r, int round, int index, const int *neighbours, const double *nearness, int n,
+                       struct error *err);
 int run_put_answer(struct run *r, int round, int index, const struct run_text *t, struct error *err);
-int run_put_verdict(struct run *r, int round, int index, int kept, const char *reason, int match, double f1, struct error *err);
+int run_put_verdict(struct run *r, int round, int index, int kept, const char *reason, int match, double f1,
+                    struct error *err);
 /* attempts[0..n): those without a row are zero but for their index. Memory from the arena. */
-int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena, struct error *err);
+int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena,
+                     struct error *err);
 
 /* What the journal's numbers may be, as the caller's files and options have them; 0: not known. */
 struct run_bounds {
-    int rounds, attempts, most_attempts; /* a round's attempts are a multiple of `attempts`, and no more than the most */
-    int k, pool, grown;                  /* contexts of a prompt; pairs in the first round's pool; whether kept pairs join it */
-    int vocab, questions;                /* of the model; that arms are measured on */
-    int (*reason)(const char *name);     /* of a verdict; negative: unknown */
+    int rounds, attempts,
+        most_attempts;    /* a round's attempts are a multiple of `attempts`, and no more than the most */
+    int k, pool, grown;   /* contexts of a prompt; pairs in the first round's pool; whether kept pairs join it */
+    int vocab, questions; /* of the model; that arms are measured on */
+    int (*reason)(const char *name); /* of a verdict; negative: unknown */
 };
-/* Opening a run has checked the journal's form. Whoever uses its numbers as indices calls this first: ERROR_DATA names the first row that breaks a rule. */
+/* Opening a run has checked the journal's form. Whoever uses its numbers as indices calls this first: ERROR_DATA names
+ * the first row that breaks a rule. */
 int run_check(struct run *r, const struct run_bounds *bounds, struct error *err);
 
 /* Many puts in one commit: faster, and all or nothing. */
@@ -73,17 +101,25 @@ int run_begin(struct run *r, struct error *err);
 int run_commit(struct run *r, struct error *err);
 void run_rollback(struct run *r);
 
-/* What an arm gave for a question of a set ("test", "holdout", "sample"). NULL text, NAN logprob, no probabilities: not computed. */
+/* What an arm gave for a question of a set ("test", "holdout", "sample"). NULL text, NAN logprob, no probabilities: not
+ * computed. */
 struct run_result {
-    const char *text; double logprob; int n_token;
-    const float *probabilities; int n_probability, flagged; /* -1: not judged */
-    int ended;                 /* the answer, by itself; 0: cut at the token limit, -1: not known */
-    const int *contexts; int n_context; /* that stood in the prompt, in its order: indices into the seeds that the method was given */
-    int dropped;               /* contexts left out because the prompt would not fit */
+    const char *text;
+    double logprob;
+    int n_token;
+    const float *probabilities;
+    int n_probability, flagged; /* -1: not judged */
+    int ended;                  /* the answer, by itself; 0: cut at the token limit, -1: not known */
+    const int *contexts;
+    int n_context; /* that stood in the prompt, in its order: indices into the seeds that the method was given */
+    int dropped;   /* contexts left out because the prompt would not fit */
 };
-int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in, struct error *err);
-/* results[0..n); *found: how many have a row. A result without a row has flagged and ended -1, logprob NAN and text NULL. */
-int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found, struct arena *arena, struct error *err);
+int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in,
+                   struct error *err);
+/* results[0..n); *found: how many have a row. A result without a row has flagged and ended -1, logprob NAN and text
+ * NULL. */
+int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found,
+                    struct arena *arena, struct error *err);
 
 /* Small facts by name (text). *out NULL when there is none. */
 int run_put_fact(struct run *r, const char *name, const char *value, struct error *err);

@@ -8,7 +8,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-struct ranked { double score; int positive; };
+struct ranked {
+    double score;
+    int positive;
+};
 
 static int by_score(const void *a, const void *b)
 {
@@ -26,20 +29,25 @@ static double auroc(struct ranked *r, int n)
         for (j = i; j < n && r[j].score == r[i].score; j++)
             r[j].positive ? positive++ : negative++;
         wins += positive * (below + negative / 2);
-        below += negative, n_positive += positive;
+        below += negative;
+        n_positive += positive;
     }
     return n_positive > 0 && below > 0 ? wins / (n_positive * below) : NAN;
 }
 
-/* Equal-width bins over [0, 1], closed on the right as in Guo et al. 2017: sum over bins of n_bin / n |mean p - share positive|. */
+/* Equal-width bins over [0, 1], closed on the right as in Guo et al. 2017: sum over bins of n_bin / n |mean p - share
+ * positive|. */
 static double calibration_error(const struct ranked *r, int n, int n_bin)
 {
     double error = 0;
     for (int b = 0; b < n_bin; b++) {
         double p = 0, y = 0;
         for (int i = 0; i < n; i++)
-            if ((r[i].score > (double)b / n_bin || (b == 0 && r[i].score <= 0)) && r[i].score <= (double)(b + 1) / n_bin)
-                p += r[i].score, y += r[i].positive;
+            if ((r[i].score > (double)b / n_bin || (b == 0 && r[i].score <= 0)) &&
+                r[i].score <= (double)(b + 1) / n_bin) {
+                p += r[i].score;
+                y += r[i].positive;
+            }
         error += fabs(p - y);
     }
     return n ? error / n : NAN;
@@ -50,13 +58,15 @@ static double measure(struct ranked *r, int n, int n_bin)
     return n_bin ? calibration_error(r, n, n_bin) : auroc(r, n);
 }
 
-static int estimate(const double *p, const unsigned char *y, int n, int n_bin, int n_resample, double level, uint64_t seed, struct stats_interval *out, double *value, struct error *err)
+static int estimate(const double *p, const unsigned char *y, int n, int n_bin, int n_resample, double level,
+                    uint64_t seed, struct stats_interval *out, double *value, struct error *err)
 {
     *value = NAN;
     *out = (struct stats_interval){NAN, NAN};
     for (int i = 0; i < n; i++)
         if (!isfinite(p[i]))
-            return error_set(err, ERROR_DATA, "a statistic over %d probabilities: number %d is %g; wanted finite numbers", n, i, p[i]);
+            return error_set(err, ERROR_DATA,
+                             "a statistic over %d probabilities: number %d is %g; wanted finite numbers", n, i, p[i]);
     size_t count = (size_t)n + 1;
     struct ranked *r = mem_alloc(count * sizeof *r);
     double *boot = mem_alloc(((size_t)n_resample + 1) * sizeof *boot), *jack = mem_alloc(count * sizeof *jack);
@@ -88,17 +98,20 @@ static int estimate(const double *p, const unsigned char *y, int n, int n_bin, i
     }
     if (!rc && kept > 1)
         *out = stats_bca(boot, kept, *value, jack, n, level);
-    mem_free(r), mem_free(boot), mem_free(jack);
+    mem_free(r);
+    mem_free(boot);
+    mem_free(jack);
     return rc;
 }
 
-int stats_auroc(const double *p, const unsigned char *positive, int n, int n_resample, double level, uint64_t seed, double *value, struct stats_interval *out, struct error *err)
+int stats_auroc(const double *p, const unsigned char *positive, int n, int n_resample, double level, uint64_t seed,
+                double *value, struct stats_interval *out, struct error *err)
 {
     return estimate(p, positive, n, 0, n_resample, level, seed, out, value, err);
 }
 
-int stats_calibration_error(const double *p, const unsigned char *positive, int n, int n_bin, int n_resample, double level, uint64_t seed, double *value,
-                            struct stats_interval *out, struct error *err)
+int stats_calibration_error(const double *p, const unsigned char *positive, int n, int n_bin, int n_resample,
+                            double level, uint64_t seed, double *value, struct stats_interval *out, struct error *err)
 {
     return estimate(p, positive, n, n_bin, n_resample, level, seed, out, value, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests over pairs, the bootstrap, and corrections for looking more than once. Random draws are numbered, so a result depends on the data
- * and the seed only. */
+/* Tests over pairs, the bootstrap, and corrections for looking more than once. Random draws are numbered, so a result
+ * depends on the data and the seed only. */
 #include "stats/stats.h"
 
 #include "base/mem.h"
@@ -22,7 +22,8 @@ static int refuse_nonfinite(const double *x, int n, struct error *err)
 {
     for (int i = 0; i < n; i++)
         if (!isfinite(x[i]))
-            return error_set(err, ERROR_DATA, "a statistic over %d values: value %d is %g; wanted finite numbers", n, i, x[i]);
+            return error_set(err, ERROR_DATA, "a statistic over %d values: value %d is %g; wanted finite numbers", n, i,
+                             x[i]);
     return 0;
 }
 
@@ -38,7 +39,8 @@ static int compare_magnitude(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* P(W <= w) of the signed-rank statistic of n values without ties: counts of subsets of 1..n by their sum (exact in doubles to 2^53). */
+/* P(W <= w) of the signed-rank statistic of n values without ties: counts of subsets of 1..n by their sum (exact in
+ * doubles to 2^53). */
 static int signed_rank_cdf(int n, double w, double *p, struct error *err)
 {
     int sum = n * (n + 1) / 2;
@@ -72,7 +74,8 @@ int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error 
             x[m++] = d[i];
     qsort(x, (size_t)m, sizeof *x, compare_magnitude);
     for (int i = 0, j; i < m; i = j) {
-        for (j = i; j < m && fabs(x[j]) == fabs(x[i]); j++) {}
+        for (j = i; j < m && fabs(x[j]) == fabs(x[i]); j++) {
+        }
         double same = j - i, rank = (i + 1 + j) / 2.0;
         ties += same * same * same - same;
         for (int k = i; k < j; k++)
@@ -92,15 +95,18 @@ int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error 
     return rc;
 }
 
-int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out, struct error *err)
+int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out,
+                             struct error *err)
 {
     double observed = 0, scale = 0;
     int rc = refuse_nonfinite(d, n, err);
     *out = (struct stats_test){NAN, NAN, n};
     if (rc)
         return rc;
-    for (int i = 0; i < n; i++)
-        observed += d[i], scale += fabs(d[i]);
+    for (int i = 0; i < n; i++) {
+        observed += d[i];
+        scale += fabs(d[i]);
+    }
     double least = fabs(observed) - 1e-13 * scale; /* sums of the same numbers in another order count as equal */
     long hits = 0, flips = n <= 20 ? 1L << n : n_resample;
     struct rng_stream s = {seed, 0x7065726d, 0};
@@ -115,12 +121,16 @@ int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t se
         }
         hits += fabs(sum) >= least;
     }
-    *out = (struct stats_test){n ? observed / n : NAN, n <= 20 ? (double)hits / (double)flips : (double)(hits + 1) / (double)(flips + 1), n};
+    *out = (struct stats_test){n ? observed / n : NAN,
+                               n <= 20 ? (double)hits / (double)flips : (double)(hits + 1) / (double)(flips + 1), n};
     return 0;
 }
 
 /* Counts of the differences of means at most and at least as large as the observed one. */
-struct tails { double observed, slack; long less, greater, all; };
+struct tails {
+    double observed, slack;
+    long less, greater, all;
+};
 
 static void count_tail(struct tails *t, double difference)
 {
@@ -148,7 +158,8 @@ static void all_choices(struct tails *t, const double *all, int n, int nx, doubl
         for (int k = 0; k < nx; k++)
             sum += all[chosen[k]];
         count_tail(t, sum / nx - (total - sum) / (n - nx));
-        for (last = nx - 1; last >= 0 && chosen[last] == n - nx + last; last--) {} /* the next choice in order */
+        for (last = nx - 1; last >= 0 && chosen[last] == n - nx + last; last--) {
+        } /* the next choice in order */
         if (last >= 0)
             chosen[last]++;
         for (int k = last + 1; last >= 0 && k < nx; k++)
@@ -156,7 +167,8 @@ static void all_choices(struct tails *t, const double *all, int n, int nx, doubl
     }
 }
 
-int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed, struct stats_test *out, struct error *err)
+int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed,
+                          struct stats_test *out, struct error *err)
 {
     enum { MOST_WAYS = 20000 };
     int n = nx + ny;
@@ -172,8 +184,10 @@ int stats_permutation_two(const double *x, int nx, const double *y, int ny, int 
     uint32_t *order = (uint32_t *)(all + n + 1);
     memcpy(all, x, (size_t)nx * sizeof *x);
     memcpy(all + nx, y, (size_t)ny * sizeof *y);
-    for (int i = 0; i < n; i++)
-        total += all[i], scale += fabs(all[i]);
+    for (int i = 0; i < n; i++) {
+        total += all[i];
+        scale += fabs(all[i]);
+    }
     struct tails t = {.observed = stats_mean(x, nx) - stats_mean(y, ny), .slack = 1e-13 * scale};
     int exact = ways(n, nx, MOST_WAYS) < MOST_WAYS;
     if (exact)
@@ -205,12 +219,16 @@ struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const
 {
     int below = 0, upto = 0;
     qsort(boot, (size_t)n_boot, sizeof *boot, compare_double);
-    for (int i = 0; i < n_boot; i++)
-        below += boot[i] < estimate, upto += boot[i] <= estimate;
-    double z0 = stats_normal_quantile((below + upto) / (2.0 * n_boot)), mean = stats_mean(jackknife, n), cubes = 0, squares = 0;
+    for (int i = 0; i < n_boot; i++) {
+        below += boot[i] < estimate;
+        upto += boot[i] <= estimate;
+    }
+    double z0 = stats_normal_quantile((below + upto) / (2.0 * n_boot)), mean = stats_mean(jackknife, n), cubes = 0,
+           squares = 0;
     for (int i = 0; i < n; i++) {
         double u = (n - 1) * (mean - jackknife[i]);
-        cubes += u * u * u / ((double)n * n * n), squares += u * u / ((double)n * n);
+        cubes += u * u * u / ((double)n * n * n);
+        squares += u * u / ((double)n * n);
     }
     double a = squares > 0 ? cubes / (6 * squares * sqrt(squares)) : 0, ends[2];
     if (!isfinite(z0)) /* all resamples on one side: the percentile interval is what is left */
@@ -222,7 +240,8 @@ struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const
     return (struct stats_interval){ends[0], ends[1]};
 }
 
-int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed, struct stats_interval *out, struct error *err)
+int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed,
+                         struct stats_interval *out, struct error *err)
 {
     *out = (struct stats_interval){NAN, NAN};
     int rc = refuse_nonfinite(x, n, err);
@@ -250,7 +269,8 @@ int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, u
 }
 
 /* Ends from the resamples' t values: mean - t se. A resample without spread has t = +-infinity. */
-static int studentised(const double *x, int n, const struct stats_bootstrap *how, struct stats_interval *out, struct error *err)
+static int studentised(const double *x, int n, const struct stats_bootstrap *how, struct stats_interval *out,
+                       struct error *err)
 {
     size_t bytes = ((size_t)how->n_resample + (size_t)n) * sizeof(double);
     double *t = mem_alloc(bytes);
@@ -277,7 +297,8 @@ const char *stats_mean_kind_name(enum stats_mean_kind kind)
     return names[kind];
 }
 
-int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *how, struct stats_mean *out, struct error *err)
+int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *how, struct stats_mean *out,
+                        struct error *err)
 {
     enum { LEAST_BOOTSTRAP = 5, LEAST_BCA = 20 };
     *out = (struct stats_mean){stats_mean(x, n), {NAN, NAN}, STATS_MEAN_NONE};
@@ -299,7 +320,10 @@ int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *ho
     return rc;
 }
 
-struct ranked { double p; int at; };
+struct ranked {
+    double p;
+    int at;
+};
 
 static int compare_ranked(const void *a, const void *b)
 {

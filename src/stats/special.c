@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Special functions. Each is one classical expansion, taken where it converges fast: Stirling's series after shifting the argument up, the power
- * series and the continued fraction of erfc, Lentz's continued fraction of the incomplete beta. Quantiles are found by bracketed Newton steps on
- * those, so that they are as good as the functions that they invert. */
+/* Special functions. Each is one classical expansion, taken where it converges fast: Stirling's series after shifting
+ * the argument up, the power series and the continued fraction of erfc, Lentz's continued fraction of the incomplete
+ * beta. Quantiles are found by bracketed Newton steps on those, so that they are as good as the functions that they
+ * invert. */
 #include "stats/stats.h"
 
 #include "base/maths.h"
@@ -20,7 +21,10 @@ double stats_lgamma(double x)
     for (; x < 16; x++)
         shift *= x;
     double r = 1 / x, r2 = r * r;
-    double series = r * (1.0 / 12 - r2 * (1.0 / 360 - r2 * (1.0 / 1260 - r2 * (1.0 / 1680 - r2 * (1.0 / 1188 - r2 * (691.0 / 360360 - r2 / 156))))));
+    double series =
+        r * (1.0 / 12 -
+             r2 * (1.0 / 360 -
+                   r2 * (1.0 / 1260 - r2 * (1.0 / 1680 - r2 * (1.0 / 1188 - r2 * (691.0 / 360360 - r2 / 156))))));
     return (x - 0.5) * maths_log(x) - x + LOG_SQRT_2PI + series - maths_log(shift);
 }
 
@@ -61,7 +65,8 @@ double stats_normal_quantile(double p)
         return -stats_normal_quantile(1 - p);
     /* Abramowitz and Stegun 26.2.23 to begin with, then Halley's steps. */
     double t = sqrt(-2 * maths_log(p));
-    double z = -(t - (2.515517 + 0.802853 * t + 0.010328 * t * t) / (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t));
+    double z = -(t - (2.515517 + 0.802853 * t + 0.010328 * t * t) /
+                         (1 + 1.432788 * t + 0.189269 * t * t + 0.001308 * t * t * t));
     for (int i = 0; i < 4; i++) {
         double e = stats_normal_cdf(z) - p, u = e * maths_exp(z * z / 2 + LOG_SQRT_2PI);
         z -= u / (1 + z * u / 2);
@@ -78,12 +83,16 @@ static double beta_fraction(double x, double a, double b)
     double f = d;
     for (int m = 1; m < 100000; m++) {
         double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-        d = 1 + even * d, c = 1 + even / c;
-        d = 1 / (fabs(d) < tiny ? tiny : d), c = fabs(c) < tiny ? tiny : c;
+        d = 1 + even * d;
+        c = 1 + even / c;
+        d = 1 / (fabs(d) < tiny ? tiny : d);
+        c = fabs(c) < tiny ? tiny : c;
         f *= d * c;
         double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-        d = 1 + odd * d, c = 1 + odd / c;
-        d = 1 / (fabs(d) < tiny ? tiny : d), c = fabs(c) < tiny ? tiny : c;
+        d = 1 + odd * d;
+        c = 1 + odd / c;
+        d = 1 / (fabs(d) < tiny ? tiny : d);
+        c = fabs(c) < tiny ? tiny : c;
         double step = d * c;
         f *= step;
         if (fabs(step - 1) < 1e-16)
@@ -99,7 +108,9 @@ static double stirling_rest(double x)
         return stats_lgamma(x) - ((x - 0.5) * maths_log(x) - x + LOG_SQRT_2PI);
     double r = 1 / x;
     double r2 = r * r;
-    return r * (1.0 / 12 - r2 * (1.0 / 360 - r2 * (1.0 / 1260 - r2 * (1.0 / 1680 - r2 * (1.0 / 1188 - r2 * (691.0 / 360360 - r2 / 156))))));
+    return r * (1.0 / 12 -
+                r2 * (1.0 / 360 -
+                      r2 * (1.0 / 1260 - r2 * (1.0 / 1680 - r2 * (1.0 / 1188 - r2 * (691.0 / 360360 - r2 / 156))))));
 }
 
 /* log(ratio) - (ratio - 1), where both the ratio and what it has above 1 are known. */
@@ -108,8 +119,9 @@ static double log_ratio(double ratio, double above)
     return (above < -0.5 ? maths_log(ratio) : log1p(above)) - above;
 }
 
-/* x^a y^b / B(a, b) for x + y = 1, both given so that neither loses digits. By Stirling's formula the large parts of the three logarithms cancel
- * on paper instead of in the machine: what is left is the distance of x from the mean a / (a + b). */
+/* x^a y^b / B(a, b) for x + y = 1, both given so that neither loses digits. By Stirling's formula the large parts of
+ * the three logarithms cancel on paper instead of in the machine: what is left is the distance of x from the mean a /
+ * (a + b). */
 static double beta_front(double x, double y, double a, double b)
 {
     double n = a + b;
@@ -185,7 +197,8 @@ static double t_density(double t, double df)
     return beta_front(df / all, t * (t / all), df / 2, 0.5) / t;
 }
 
-/* The t > 0 below which a share lies that grows with t: by Newton's steps between limits. centre: the share is P(0 < T < t), else it is P(T > t), which falls. */
+/* The t > 0 below which a share lies that grows with t: by Newton's steps between limits. centre: the share is P(0 < T
+ * < t), else it is P(T > t), which falls. */
 static double t_find(double share, double df, int centre)
 {
     double low = 0, high = 1;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How sure a number is. Intervals, paired tests, corrections, effect sizes and power, with special functions of our own, equal to
- * scipy and statsmodels to 1e-10 where they have the same thing (tests/golden/stats.json, tools/golden_stats.py). Quantiles of Student's t and
- * Clopper-Pearson limits keep ten digits of their own size, however small, up to a million rows (tests/golden/stats_exact.json, by mpmath).
+/* How sure a number is. Intervals, paired tests, corrections, effect sizes and power, with special functions of our
+ * own, equal to scipy and statsmodels to 1e-10 where they have the same thing (tests/golden/stats.json,
+ * tools/golden_stats.py). Quantiles of Student's t and Clopper-Pearson limits keep ten digits of their own size,
+ * however small, up to a million rows (tests/golden/stats_exact.json, by mpmath).
  *
- * All are pure: no state, doubles in, doubles out, random resampling from counter-based numbers by the caller's seed. A quantity that is not defined
- * for its input (no data, zero variance) is NAN, never a made-up number. Two-sided throughout. */
+ * All are pure: no state, doubles in, doubles out, random resampling from counter-based numbers by the caller's seed. A
+ * quantity that is not defined for its input (no data, zero variance) is NAN, never a made-up number. Two-sided
+ * throughout. */
 #ifndef STATS_STATS_H
 #define STATS_STATS_H
 
@@ -13,58 +15,84 @@
 #include <stdint.h>
 
 /* Special functions (stats/special.c). */
-double stats_lgamma(double x);                          /* x > 0 */
+double stats_lgamma(double x); /* x > 0 */
 double stats_normal_cdf(double z);
-double stats_normal_sf(double z);                       /* 1 - cdf without cancellation */
-double stats_normal_quantile(double p);                 /* 0 < p < 1 */
-double stats_beta_cdf(double x, double a, double b);    /* regularised incomplete beta */
+double stats_normal_sf(double z);                    /* 1 - cdf without cancellation */
+double stats_normal_quantile(double p);              /* 0 < p < 1 */
+double stats_beta_cdf(double x, double a, double b); /* regularised incomplete beta */
 double stats_beta_quantile(double p, double a, double b);
 double stats_t_cdf(double t, double df);
 double stats_t_quantile(double p, double df);
-double stats_binomial_cdf(long k, long n, double p);    /* P(X <= k) */
+double stats_binomial_cdf(long k, long n, double p); /* P(X <= k) */
 
-struct stats_interval { double low, high; };
+struct stats_interval {
+    double low, high;
+};
 /* Of a share k of n; level 0.95 for 95 %. */
 struct stats_interval stats_wilson(long k, long n, double level);
 struct stats_interval stats_clopper_pearson(long k, long n, double level);
 /* Of a mean, Student's t over n values (variance over seeds). n < 2: NAN. */
 struct stats_interval stats_t_interval(const double *x, int n, double level);
 double stats_mean(const double *x, int n);
-double stats_sd(const double *x, int n);                /* n - 1 in the denominator */
+double stats_sd(const double *x, int n); /* n - 1 in the denominator */
 
-/* Bootstrap of the mean of x (paired differences): bias-corrected and accelerated (Efron 1987), n_resample draws from (seed).
- * Constant data give a point; n < 2 gives NAN. ERROR_NOMEM. */
-int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed, struct stats_interval *out, struct error *err);
-/* A mean with an interval that covers at its n (tests/test_stats_coverage.c measures all three): BCa from 20 values on; below that the studentised bootstrap, since BCa then
- * covers about 88 % and less; Student's t for fewer than 5 values, or where resamples without spread leave the bootstrap without limits. Constant data give a point; n < 2 gives NAN.
+/* Bootstrap of the mean of x (paired differences): bias-corrected and accelerated (Efron 1987), n_resample draws from
+ * (seed). Constant data give a point; n < 2 gives NAN. ERROR_NOMEM. */
+int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed,
+                         struct stats_interval *out, struct error *err);
+/* A mean with an interval that covers at its n (tests/test_stats_coverage.c measures all three): BCa from 20 values on;
+ * below that the studentised bootstrap, since BCa then covers about 88 % and less; Student's t for fewer than 5 values,
+ * or where resamples without spread leave the bootstrap without limits. Constant data give a point; n < 2 gives NAN.
  * ERROR_NOMEM; ERROR_DATA: a value is not finite. */
 enum stats_mean_kind { STATS_MEAN_NONE, STATS_MEAN_T, STATS_MEAN_STUDENTISED, STATS_MEAN_BCA };
 const char *stats_mean_kind_name(enum stats_mean_kind kind); /* "none", "t", "studentised", "BCa" */
-struct stats_bootstrap { int n_resample; double level; uint64_t seed; };
-struct stats_mean { double mean; struct stats_interval interval; enum stats_mean_kind kind; };
-int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *how, struct stats_mean *out, struct error *err);
-/* The BCa step alone: interval from the bootstrap distribution (sorted in place), the estimate and the n leave-one-out estimates. */
-struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const double *jackknife, int n, double level);
+struct stats_bootstrap {
+    int n_resample;
+    double level;
+    uint64_t seed;
+};
+struct stats_mean {
+    double mean;
+    struct stats_interval interval;
+    enum stats_mean_kind kind;
+};
+int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *how, struct stats_mean *out,
+                        struct error *err);
+/* The BCa step alone: interval from the bootstrap distribution (sorted in place), the estimate and the n leave-one-out
+ * estimates. */
+struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const double *jackknife, int n,
+                                double level);
 /* Linear interpolation between order statistics of a sorted sample, as numpy's default; q in 0..1. */
 double stats_quantile_sorted(const double *sorted, int n, double q);
 
-struct stats_test { double statistic, p; int n; }; /* n: values the test rests on */
+/* n: values the test rests on */
+struct stats_test {
+    double statistic, p;
+    int n;
+};
 /* Discordant pairs: b of one kind, c of the other; exact binomial. */
 struct stats_test stats_mcnemar(long b, long c);
-/* Wilcoxon signed-rank over paired differences; zeros are dropped. Exact for up to 50 without ties, else normal with ties and continuity
- * correction (scipy's correction=True). The statistic is the smaller rank sum. */
+/* Wilcoxon signed-rank over paired differences; zeros are dropped. Exact for up to 50 without ties, else normal with
+ * ties and continuity correction (scipy's correction=True). The statistic is the smaller rank sum. */
 int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error *err);
-/* Sign-flip test of a zero mean difference: all 2^n flips for n <= 20 (n_resample is then ignored), else (hits + 1) / (n_resample + 1). */
-int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out, struct error *err);
-/* Difference of two independent means by re-labelling, p = twice the smaller tail (scipy's rule): all ways when they are fewer than 20,000, else (hits + 1) / (n_resample + 1). */
-int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed, struct stats_test *out, struct error *err);
+/* Sign-flip test of a zero mean difference: all 2^n flips for n <= 20 (n_resample is then ignored), else (hits + 1) /
+ * (n_resample + 1). */
+int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out,
+                             struct error *err);
+/* Difference of two independent means by re-labelling, p = twice the smaller tail (scipy's rule): all ways when they
+ * are fewer than 20,000, else (hits + 1) / (n_resample + 1). */
+int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed,
+                          struct stats_test *out, struct error *err);
 
-/* Probabilities p[n] of a class and whether each row is of it (stats/binary.c), each with the bootstrap's BCa interval over rows (n_resample draws from the seed; resamples
- * that lack one of the classes are left out). NAN where there are not both classes. ERROR_NOMEM.
- * Area under the ROC curve: the share of pairs in the right order, ties half. Expected calibration error: n_bin equal bins, sum of n_b / n |mean p - share|. */
-int stats_auroc(const double *p, const unsigned char *positive, int n, int n_resample, double level, uint64_t seed, double *value, struct stats_interval *out, struct error *err);
-int stats_calibration_error(const double *p, const unsigned char *positive, int n, int n_bin, int n_resample, double level, uint64_t seed, double *value,
-                            struct stats_interval *out, struct error *err);
+/* Probabilities p[n] of a class and whether each row is of it (stats/binary.c), each with the bootstrap's BCa interval
+ * over rows (n_resample draws from the seed; resamples that lack one of the classes are left out). NAN where there are
+ * not both classes. ERROR_NOMEM.
+ * Area under the ROC curve: the share of pairs in the right order, ties half. Expected calibration error: n_bin equal
+ * bins, sum of n_b / n |mean p - share|. */
+int stats_auroc(const double *p, const unsigned char *positive, int n, int n_resample, double level, uint64_t seed,
+                double *value, struct stats_interval *out, struct error *err);
+int stats_calibration_error(const double *p, const unsigned char *positive, int n, int n_bin, int n_resample,
+                            double level, uint64_t seed, double *value, struct stats_interval *out, struct error *err);
 
 /* Adjusted p-values in the input's order (out may be p). */
 int stats_holm(const double *p, int n, double *out, struct error *err);
@@ -73,23 +101,37 @@ int stats_benjamini_hochberg(const double *p, int n, double *out, struct error *
 double stats_cohen_h(double p1, double p2);
 double stats_cohen_d(const double *x, int nx, const double *y, int ny); /* pooled standard deviation */
 double stats_cohen_dz(const double *d, int n);                          /* paired: mean / sd of the differences */
-struct stats_ratio { double ratio, low, high; };
+struct stats_ratio {
+    double ratio, low, high;
+};
 /* (k1/n1) / (k2/n2) with the log-normal (Katz) interval; a zero count: NAN where it is not defined. */
 struct stats_ratio stats_risk_ratio(long k1, long n1, long k2, long n2, double level);
 
-/* The same of two shares of the same questions: `both` have it in both, `first` and `second` in one only; the log of the ratio has variance
- * (first + second) / ((both + first)(both + second)). */
+/* The same of two shares of the same questions: `both` have it in both, `first` and `second` in one only; the log of
+ * the ratio has variance (first + second) / ((both + first)(both + second)). */
 struct stats_ratio stats_risk_ratio_paired(long both, long first, long second, double level);
 
-/* What the very test that is printed finds, with its n and its correction (stats/power.c). family: the number of tests that Holm's correction is over; an effect counts as found
- * when family * p <= alpha, which is enough whatever the other tests give. */
-struct stats_design { int family, draws; double alpha, power; uint64_t seed; };
-struct stats_found { double effect, power; }; /* the least effect found with at least that power, and its power; NAN: none is, however large, or nothing can be said */
-/* Wilcoxon's signed-rank test over n paired differences shaped like d: `draws` resamples around their mean, moved by `effect` (in d's units) to the side of their mean. ERROR_NOMEM. */
-int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *design, struct stats_found *out, struct error *err);
-/* McNemar's exact test where `discordant` of the pairs differ, as a share. effect: share that goes one way less share that goes the other. Summed, not drawn.
- * ERROR_NOMEM. */
-int stats_mcnemar_finds(long pairs, long discordant, const struct stats_design *design, struct stats_found *out, struct error *err);
+/* What the very test that is printed finds, with its n and its correction (stats/power.c). family: the number of tests
+ * that Holm's correction is over; an effect counts as found when family * p <= alpha, which is enough whatever the
+ * other tests give. */
+struct stats_design {
+    int family, draws;
+    double alpha, power;
+    uint64_t seed;
+};
+/* the least effect found with at least that power, and its power; NAN: none is, however large, or nothing can be
+ * said */
+struct stats_found {
+    double effect, power;
+};
+/* Wilcoxon's signed-rank test over n paired differences shaped like d: `draws` resamples around their mean, moved by
+ * `effect` (in d's units) to the side of their mean. ERROR_NOMEM. */
+int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *design, struct stats_found *out,
+                         struct error *err);
+/* McNemar's exact test where `discordant` of the pairs differ, as a share. effect: share that goes one way less share
+ * that goes the other. Summed, not drawn. ERROR_NOMEM. */
+int stats_mcnemar_finds(long pairs, long discordant, const struct stats_design *design, struct stats_found *out,
+                        struct error *err);
 
 /* Power of a two-sided z test with standardised effect (h or d) and n a group, two independent groups. */
 double stats_power(double effect, double n, double alpha);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a backend fills in, for backends only: the code above tensor/ sees these structs as opaque. A backend embeds `struct device` and
- * `struct queue` as first members of its own. `data` is the backend's business: the CPU's address, the GPU's address. */
+/* What a backend fills in, for backends only: the code above tensor/ sees these structs as opaque. A backend embeds
+ * `struct device` and `struct queue` as first members of its own. `data` is the backend's business: the CPU's address,
+ * the GPU's address. */
 #ifndef TENSOR_BACKEND_H
 #define TENSOR_BACKEND_H
 
@@ -12,7 +13,7 @@ struct backend {
     void (*buffer_free)(struct buffer *b);
     void (*upload)(struct queue *q, struct span dst, const void *src, size_t bytes);
     void (*download)(struct queue *q, void *dst, struct span src, size_t bytes);
-    int (*wait)(struct queue *q, struct error *err); /* as queue_wait */
+    int (*wait)(struct queue *q, struct error *err);                                 /* as queue_wait */
     size_t (*kv_page_bytes)(const struct device *d, const struct kv_layout *layout); /* as kv_page_bytes */
     int (*reserve)(struct device *d, const struct op_widths *widths, struct error *err);
     struct device_memory (*memory)(const struct device *d);

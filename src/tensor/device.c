@@ -114,12 +114,14 @@ size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t)
     return d->backend->weight_bytes(d, n, k, t, &bytes) ? SIZE_MAX : bytes;
 }
 
-int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what, struct error *err)
+int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what,
+               struct error *err)
 {
     *out = NULL;
     size_t bytes;
     if (!weight_supported(d, t))
-        return error_set(err, ERROR_UNAVAILABLE, "%s: weights of type %s are not available on this device (%s)", what, dtype_name(t), d->isa);
+        return error_set(err, ERROR_UNAVAILABLE, "%s: weights of type %s are not available on this device (%s)", what,
+                         dtype_name(t), d->isa);
     if (d->backend->weight_bytes(d, n, k, t, &bytes))
         return error_set(err, ERROR_DATA, "%s: a weight of %lld x %lld is too large", what, (long long)n, (long long)k);
     struct weight *w = mem_calloc(1, sizeof *w);

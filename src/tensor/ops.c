@@ -47,7 +47,8 @@ void tensor_linear(struct queue *q, const struct linear_args *args)
     plain.y_dtype = DTYPE_F32;
     plain.y_stride = 0;
     run_linear(q, &plain);
-    run_gate(q, &(struct gate_args){args->act, args->gate, args->n_row, n, args->wide, args->y, args->y_dtype, DTYPE_F32});
+    run_gate(q,
+             &(struct gate_args){args->act, args->gate, args->n_row, n, args->wide, args->y, args->y_dtype, DTYPE_F32});
 }
 
 void tensor_adamw(struct queue *q, const struct adamw_args *args)
@@ -59,7 +60,8 @@ void tensor_adamw(struct queue *q, const struct adamw_args *args)
     }
     plain.w = NULL;
     run_adamw(q, &plain);
-    run_weight_pack(q, &(struct weight_pack_args){args->w, args->row, (int64_t)args->n / args->w->k, args->param, DTYPE_F32, args->noise});
+    run_weight_pack(q, &(struct weight_pack_args){args->w, args->row, (int64_t)args->n / args->w->k, args->param,
+                                                  DTYPE_F32, args->noise});
 }
 
 void device_set_profile(struct device *d, struct op_profile *profile)

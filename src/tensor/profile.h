@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the time of a device goes, by operator. While a profile is set, every operator is waited for before the next begins. */
+/* Where the time of a device goes, by operator. While a profile is set, every operator is waited for before the next
+ * begins. */
 #ifndef TENSOR_PROFILE_H
 #define TENSOR_PROFILE_H
 
@@ -9,7 +10,7 @@ enum {
 #define X(op) TENSOR_OP_##op,
     TENSOR_OPS(X)
 #undef X
-    TENSOR_N_OP
+        TENSOR_N_OP
 };
 struct op_profile {
     double seconds[TENSOR_N_OP];

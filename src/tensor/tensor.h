@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Devices, buffers, queues and prepared weights: the memory half of what a backend provides (the operators are in tensor/ops.h).
+/* Devices, buffers, queues and prepared weights: the memory half of what a backend provides (the operators are in
+ * tensor/ops.h).
  *
  * Shapes everywhere are written with one alphabet: B batch, T token rows, C hidden, H heads, K kv heads, D head size,
  * F feed-forward, V vocabulary, L layers. Row-major; "[T,C]" means T rows of C elements.
  *
- * No code above tensor/ dereferences a buffer: it uploads, enqueues operators, downloads and waits. Operators of one queue run in
- * order. Work may be deferred until queue_wait. */
+ * No code above tensor/ dereferences a buffer: it uploads, enqueues operators, downloads and waits. Operators of one
+ * queue run in order. Work may be deferred until queue_wait. */
 #ifndef TENSOR_TENSOR_H
 #define TENSOR_TENSOR_H
 
@@ -32,19 +33,27 @@ static inline struct span span_at(struct span s, size_t bytes)
 }
 
 struct device_options {
-    int n_thread;     /* 0: all available */
-    const char *isa;  /* NULL: $ISARA_ISA, else the best; generic, avx2, avx512, avx512bf16, amx, neon */
+    int n_thread;    /* 0: all available */
+    const char *isa; /* NULL: $ISARA_ISA, else the best; generic, avx2, avx512, avx512bf16, amx, neon */
 };
-enum device_kind { DEVICE_CPU, DEVICE_REMOTE }; /* src/cpu; src/remote: the test backend */
-int device_open(struct device **out, enum device_kind kind, const struct device_options *options /* or NULL: defaults */, struct error *err);
+/* src/cpu; src/remote: the test backend */
+enum device_kind { DEVICE_CPU, DEVICE_REMOTE };
+int device_open(struct device **out, enum device_kind kind,
+                const struct device_options *options /* or NULL: defaults */, struct error *err);
 void device_close(struct device *d);
 const char *device_isa(const struct device *d);
 int device_n_thread(const struct device *d);
 /* Bytes that buffers can still take (free), of all that the device has (total). */
-struct device_memory { size_t total, free; };
+struct device_memory {
+    size_t total, free;
+};
 struct device_memory device_memory(const struct device *d);
-/* The widest that operators will be asked for: what they need beside buffers is there before work begins. Asked again, it grows. Nothing may be running. */
-struct op_widths { int64_t n_vocab, n_embd; int head_dim, group; /* query heads of a key head */ };
+/* The widest that operators will be asked for: what they need beside buffers is there before work begins. Asked again,
+ * it grows. Nothing may be running. */
+struct op_widths {
+    int64_t n_vocab, n_embd;
+    int head_dim, group; /* query heads of a key head */
+};
 int device_reserve(struct device *d, const struct op_widths *widths, struct error *err);
 struct queue *device_queue(struct device *d);
 const struct backend_ops *device_ops(const struct device *d);
@@ -55,23 +64,26 @@ size_t buffer_size(const struct buffer *b);
 /* Host memory is read before upload returns; download's destination is valid after a queue_wait that returned 0. */
 void queue_upload(struct queue *q, struct span dst, const void *src, size_t bytes);
 void queue_download(struct queue *q, void *dst, struct span src, size_t bytes);
-/* Until all that was enqueued has run: 0, or what went wrong on the device. A failure lasts: every later wait of the queue reports it, what is enqueued behind it is not run,
- * and downloads since then hold anything. So one wait that is looked at behind the last download is enough. */
+/* Until all that was enqueued has run: 0, or what went wrong on the device. A failure lasts: every later wait of the
+ * queue reports it, what is enqueued behind it is not run, and downloads since then hold anything. So one wait that is
+ * looked at behind the last download is enough. */
 int queue_wait(struct queue *q, struct error *err);
 /* Waits behind work that may have failed by itself: rc when it is an error, else what the device says. */
 int queue_finish(struct queue *q, int rc, struct error *err);
 void queue_drain(struct queue *q); /* the same before memory is given back, where nothing is asked any more */
 struct device *queue_device(struct queue *q);
 
-/* N outputs, K inputs. dtype F32 or BF16 (and Q8, Q4_0, Q4_1, without gradients, where the device has them: weight_supported). */
+/* N outputs, K inputs. dtype F32 or BF16 (and Q8, Q4_0, Q4_1, without gradients, where the device has them:
+ * weight_supported). */
 int weight_supported(const struct device *d, enum dtype t);
 size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t);
-int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what, struct error *err);
+int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what,
+               struct error *err);
 void weight_free(struct weight *w);
 int64_t weight_n(const struct weight *w);
 int64_t weight_k(const struct weight *w);
 enum dtype weight_dtype(const struct weight *w);
-/* Whether the packed form's bytes are a device-independent function of the values is not promised; unpack gives the values back
- * (bf16-rounded when the weight is bf16). */
+/* Whether the packed form's bytes are a device-independent function of the values is not promised; unpack gives the
+ * values back (bf16-rounded when the weight is bf16). */
 
 #endif

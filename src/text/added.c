@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Added tokens are found before anything else happens to a text: at every position the longest one that stands there, by a trie of
- * bytes. Their options then move the borders of the match: lstrip and rstrip take the white space beside it, single_word
- * refuses it next to a word character. */
+/* Added tokens are found before anything else happens to a text: at every position the longest one that stands there,
+ * by a trie of bytes. Their options then move the borders of the match: lstrip and rstrip take the white space beside
+ * it, single_word refuses it next to a word character. */
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/parts.h"
@@ -151,7 +151,8 @@ int added_set_has_special(const struct added_set *s, const char *text, size_t n)
     return 0;
 }
 
-void added_set_cut(const struct added_set *s, const char *text, size_t n, const struct added_cut *how, struct pieces *out)
+void added_set_cut(const struct added_set *s, const char *text, size_t n, const struct added_cut *how,
+                   struct pieces *out)
 {
     int at_start = how->at_start;
     size_t from = 0, length = 0; /* text before `from` is dealt with */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Added tokens, as transformers' AutoTokenizer collects them: those of tokenizer.json in their order, then tokenizer_config.json's
- * added_tokens_decoder by id, then the named special tokens (bos_token, ..., extra_special_tokens). A token that the model's vocabulary
- * lacks gets the next free id, whatever the files say: so does the tokenizers library. */
+/* Added tokens, as transformers' AutoTokenizer collects them: those of tokenizer.json in their order, then
+ * tokenizer_config.json's added_tokens_decoder by id, then the named special tokens (bos_token, ...,
+ * extra_special_tokens). A token that the model's vocabulary lacks gets the next free id, whatever the files say: so
+ * does the tokenizers library. */
 #include "text/tokenizer_impl.h"
 
 #include "base/log.h"
@@ -24,9 +25,12 @@ static int read_token(struct reader *r, const json_t *o, struct added_token *t)
     int rc;
     if (!json_is_object(o))
         return reader_fail(r, "added_tokens: wanted objects");
-    if ((rc = read_text(r, o, what, "content", NULL, &t->text, &t->n)) || (rc = read_flag(r, o, what, "special", 0, &t->special)) ||
-        (rc = read_flag(r, o, what, "single_word", 0, &t->single_word)) || (rc = read_flag(r, o, what, "lstrip", 0, &t->lstrip)) ||
-        (rc = read_flag(r, o, what, "rstrip", 0, &t->rstrip)) || (rc = read_flag(r, o, what, "normalized", !t->special, &t->normalized)))
+    if ((rc = read_text(r, o, what, "content", NULL, &t->text, &t->n)) ||
+        (rc = read_flag(r, o, what, "special", 0, &t->special)) ||
+        (rc = read_flag(r, o, what, "single_word", 0, &t->single_word)) ||
+        (rc = read_flag(r, o, what, "lstrip", 0, &t->lstrip)) ||
+        (rc = read_flag(r, o, what, "rstrip", 0, &t->rstrip)) ||
+        (rc = read_flag(r, o, what, "normalized", !t->special, &t->normalized)))
         return rc;
     return t->n ? 0 : reader_fail(r, "added_tokens: a token is empty");
 }
@@ -47,7 +51,8 @@ static int enter(struct adding *a, struct added_token *t)
         t->id = a->next;
         int rc = vocab_add(v, t->text, t->n, t->id);
         if (rc == -2)
-            return reader_fail(a->r, "added_tokens: \"%.80s\" would get the id %d, which is \"%.80s\"", t->text, t->id, v->entry[t->id].text);
+            return reader_fail(a->r, "added_tokens: \"%.80s\" would get the id %d, which is \"%.80s\"", t->text, t->id,
+                               v->entry[t->id].text);
         if (rc)
             return reader_nomem(a->r);
         a->next++;
@@ -101,14 +106,17 @@ static int read_list(struct adding *a, const json_t *list)
         int rc = read_token(a->r, o, &t);
         json_int_t said = json_is_integer(id) ? json_integer_value(id) : -1;
         if (!rc && (said < 0 || said >= VOCAB_MAX_ID))
-            rc = reader_fail(a->r, "added_tokens: \"%.80s\": wanted an id in 0..%d, found %lld", t.text, VOCAB_MAX_ID - 1, (long long)said);
+            rc = reader_fail(a->r, "added_tokens: \"%.80s\": wanted an id in 0..%d, found %lld", t.text,
+                             VOCAB_MAX_ID - 1, (long long)said);
         if (!rc)
             rc = put(a, &t);
         if (rc)
             return rc;
         if (t.id != said)
-            log_line(LOG_WARNING, "%s: added_tokens: \"%.80s\" is said to have the id %lld; its id is %d (the tokenizers library counts on)", a->r->file, t.text,
-                     (long long)said, t.id);
+            log_line(LOG_WARNING,
+                     "%s: added_tokens: \"%.80s\" is said to have the id %lld; its id is %d (the tokenizers library "
+                     "counts on)",
+                     a->r->file, t.text, (long long)said, t.id);
     }
     return 0;
 }
@@ -149,8 +157,10 @@ static int read_decoder(struct adding *a, const json_t *decoder)
         if (!rc)
             rc = put(a, &t);
         if (!rc && t.id != list[i].id)
-            log_line(LOG_WARNING, "%s: added_tokens_decoder: \"%.80s\" is said to have the id %lld; its id is %d (the tokenizers library counts on)", a->r->file,
-                     t.text, list[i].id, t.id);
+            log_line(LOG_WARNING,
+                     "%s: added_tokens_decoder: \"%.80s\" is said to have the id %lld; its id is %d (the tokenizers "
+                     "library counts on)",
+                     a->r->file, t.text, list[i].id, t.id);
     }
     mem_free(list);
     return rc;
@@ -189,27 +199,28 @@ static int is_token_key(const char *key)
 
 static int read_all_named(struct adding *a, const json_t *config)
 {
-    static const char *const names[] = {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+    static const char *const names[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                        "pad_token", "cls_token", "mask_token"};
     const json_t *extra = json_object_get(config, "extra_special_tokens");
     const char *key;
     json_t *value;
     int rc = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names && !rc; i++)
         rc = read_named(a, json_object_get(config, names[i]));
-    json_object_foreach((json_t *)config, key, value)
-        if (!rc && is_token_key(key)) /* a model's own: image_token; those above are there by now */
-            rc = read_named(a, value);
+    json_object_foreach((json_t *)config, key,
+                        value) if (!rc &&
+                                   is_token_key(key)) /* a model's own: image_token; those above are there by now */
+        rc = read_named(a, value);
     if (!json_array_size(extra) && !json_object_size(extra))
         extra = json_object_get(config, "additional_special_tokens");
-    json_object_foreach((json_t *)extra, key, value)
-        if (!rc)
-            rc = read_named(a, value);
+    json_object_foreach((json_t *)extra, key, value) if (!rc) rc = read_named(a, value);
     for (size_t i = 0; i < json_array_size(extra) && !rc; i++)
         rc = read_named(a, json_array_get(extra, i));
     return rc;
 }
 
-/* A normalized token decodes to its normal form, and is then no special token by its text: so the tokenizers library has it. */
+/* A normalized token decodes to its normal form, and is then no special token by its text: so the tokenizers library
+ * has it. */
 static int rename_shown(struct reader *r, struct tokenizer *tok, struct added_token *t, const struct buf *normal)
 {
     if (normal->failed || (normal->len == t->n && !memcmp(normal->data, t->text, t->n)))
@@ -250,7 +261,8 @@ int added_read(struct reader *r, struct tokenizer *tok, const json_t *list, cons
 {
     const json_t *decoder = json_object_get(config, "added_tokens_decoder");
     size_t named = json_object_size(config) + json_array_size(json_object_get(config, "extra_special_tokens")) +
-                   json_object_size(json_object_get(config, "extra_special_tokens")) + json_array_size(json_object_get(config, "additional_special_tokens"));
+                   json_object_size(json_object_get(config, "extra_special_tokens")) +
+                   json_array_size(json_object_get(config, "additional_special_tokens"));
     struct adding a = {.r = r, .tok = tok, .cap = json_array_size(list) + json_object_size(decoder) + named + 1};
     if (list && !json_is_array(list) && !json_is_null(list))
         return reader_fail(r, "added_tokens: wanted an array");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The symbols form a linked list in an array, so a symbol's index orders it in the word for good. All mergeable pairs sit in
- * a heap keyed by (rank, index of the left symbol); a pair whose symbols have changed since is recognised by its ids
- * when it comes up and dropped. Every merge adds at most two pairs: O(n log n), which matters because sentencepiece-style
- * files have no pre-tokenizer and a whole prompt is one word. */
+/* The symbols form a linked list in an array, so a symbol's index orders it in the word for good. All mergeable pairs
+ * sit in a heap keyed by (rank, index of the left symbol); a pair whose symbols have changed since is recognised by its
+ * ids when it comes up and dropped. Every merge adds at most two pairs: O(n log n), which matters because
+ * sentencepiece-style files have no pre-tokenizer and a whole prompt is one word. */
 #include "text/bpe.h"
 
 #include "base/mem.h"

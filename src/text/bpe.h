@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Byte-pair encoding of one word: its characters are symbols; the adjacent pair of least rank (left-most on a tie) is merged
- * until no pair has a rank. */
+/* Byte-pair encoding of one word: its characters are symbols; the adjacent pair of least rank (left-most on a tie) is
+ * merged until no pair has a rank. */
 #ifndef TEXT_BPE_H
 #define TEXT_BPE_H
 
@@ -17,8 +17,8 @@ struct bpe {
     const struct vocab *vocab;
     struct bpe_merge *merge; /* open addressing by (left, right) */
     size_t n_slot, n_merge;
-    int32_t byte_id[256];    /* of "<0xHH>", -1 where the vocabulary has none */
-    int32_t unk;             /* -1: characters without a token vanish */
+    int32_t byte_id[256]; /* of "<0xHH>", -1 where the vocabulary has none */
+    int32_t unk;          /* -1: characters without a token vanish */
     int fuse_unk, byte_fallback, ignore_merges;
     const char *prefix, *suffix; /* continuing_subword_prefix, end_of_word_suffix; "" for none */
 };

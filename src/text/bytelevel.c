@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GPT-2's alphabet of bytes: the visible characters of Latin-1 stand for themselves, the other 68 bytes, in ascending order,
- * become U+0100, U+0101, ... */
+/* GPT-2's alphabet of bytes: the visible characters of Latin-1 stand for themselves, the other 68 bytes, in ascending
+ * order, become U+0100, U+0101, ... */
 #include "base/utf8.h"
 #include "text/parts.h"
 

@@ -50,7 +50,8 @@ const char *charsmap_read(struct charsmap *out, const void *bytes, size_t n, uin
     return NULL;
 }
 
-size_t charsmap_find(const struct charsmap *m, const char *text, size_t n, enum charsmap_want want, const char **replacement)
+size_t charsmap_find(const struct charsmap *m, const char *text, size_t n, enum charsmap_want want,
+                     const char **replacement)
 {
     size_t length = 0, node = offset(m->unit[0]);
     for (size_t i = 0; i < n; i++) {

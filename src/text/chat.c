@@ -45,8 +45,10 @@ int chat_open(struct chat **out, const struct tokenizer *t, struct error *err)
     const char *date = getenv("SOURCE_DATE_EPOCH");
     *out = NULL;
     if (!find_template(info, "default") && !find_template(info, "tool_use"))
-        return error_set(err, ERROR_UNAVAILABLE, "%s: \"messages\" need a chat template, and this tokenizer has none%s; give prompt and completion instead", info->source ? info->source : "tokenizer",
-                         info->n_template ? " called default or tool_use" : "");
+        return error_set(
+            err, ERROR_UNAVAILABLE,
+            "%s: \"messages\" need a chat template, and this tokenizer has none%s; give prompt and completion instead",
+            info->source ? info->source : "tokenizer", info->n_template ? " called default or tool_use" : "");
     struct chat *c = mem_calloc(1, sizeof *c);
     if (!c || !(c->special = json_object())) {
         mem_free(c);
@@ -76,7 +78,8 @@ void chat_close(struct chat *c)
     mem_free(c);
 }
 
-/* The template that transformers takes: tool_use where there is one and tools are given (an empty list is given), else the default. */
+/* The template that transformers takes: tool_use where there is one and tools are given (an empty list is given), else
+ * the default. */
 static const struct jinja *choose(const struct chat *c, const json_t *conversation)
 {
     const json_t *tools = json_object_get(conversation, "tools");
@@ -89,13 +92,18 @@ static int check(const json_t *conversation, struct error *err)
     size_t i;
     if (!json_is_array(messages) || !json_array_size(messages))
         return error_set(err, ERROR_DATA, "\"messages\": wanted a list of at least one message");
-    json_array_foreach(messages, i, m)
-        if (!json_is_object(m) || !json_is_string(json_object_get(m, "role")))
-            return error_set(err, ERROR_DATA, "\"messages\"[%zu]: wanted an object with \"role\" and \"content\"", i);
+    json_array_foreach(
+        messages, i,
+        m) if (!json_is_object(m) ||
+               !json_is_string(json_object_get(
+                   m, "role"))) return error_set(err, ERROR_DATA,
+                                                 "\"messages\"[%zu]: wanted an object with \"role\" and \"content\"",
+                                                 i);
     return 0;
 }
 
-/* A message as transformers 5 hands it over: keys that are null are not there, and reasoning stands under both of its common names. */
+/* A message as transformers 5 hands it over: keys that are null are not there, and reasoning stands under both of its
+ * common names. */
 static json_t *normalized(const json_t *message)
 {
     static const char *const names[] = {"reasoning_content", "thinking", "reasoning"};
@@ -108,9 +116,8 @@ static json_t *normalized(const json_t *message)
     }
     if (reasoning)
         bad |= json_object_set(out, "thinking", reasoning);
-    json_object_foreach((json_t *)(uintptr_t)message, key, value)
-        if (!json_is_null(value))
-            bad |= json_object_set(out, key, value);
+    json_object_foreach((json_t *)(uintptr_t)message, key, value) if (!json_is_null(value)) bad |=
+        json_object_set(out, key, value);
     if (reasoning)
         bad |= json_object_set(out, "reasoning_content", reasoning);
     if (!bad)
@@ -120,7 +127,8 @@ static json_t *normalized(const json_t *message)
 }
 
 /* The first n messages. */
-static int render(const struct chat *c, const json_t *conversation, size_t n, int prompt, struct buf *out, struct jinja_spans *spans, struct error *err)
+static int render(const struct chat *c, const json_t *conversation, size_t n, int prompt, struct buf *out,
+                  struct jinja_spans *spans, struct error *err)
 {
     json_t *v = json_copy(c->special), *messages = json_array(), *all = json_object_get(conversation, "messages");
     static const char *const names[] = {"tools", "documents"};
@@ -128,13 +136,19 @@ static int render(const struct chat *c, const json_t *conversation, size_t n, in
     int bad = !v || !messages;
     for (size_t i = 0; i < n && !bad; i++)
         bad = json_array_append_new(messages, normalized(json_array_get(all, i)));
-    bad = bad || json_object_set(v, "messages", messages) || json_object_set_new(v, "add_generation_prompt", json_boolean(prompt));
+    bad = bad || json_object_set(v, "messages", messages) ||
+          json_object_set_new(v, "add_generation_prompt", json_boolean(prompt));
     for (int i = 0; i < 2 && !bad; i++) /* absent means null, as apply_chat_template passes it */
-        bad = json_object_get(conversation, names[i]) ? json_object_set(v, names[i], json_object_get(conversation, names[i])) : json_object_set_new(v, names[i], json_null());
+        bad = json_object_get(conversation, names[i])
+                  ? json_object_set(v, names[i], json_object_get(conversation, names[i]))
+                  : json_object_set_new(v, names[i], json_null());
     if (!bad && json_object_get(conversation, "chat_template_kwargs"))
         json_object_update(v, json_object_get(conversation, "chat_template_kwargs"));
-    int rc = bad ? error_set_nomem(err, 256, "a conversation") : template ? jinja_render(template, v, c->now, out, spans, err)
-                 : error_set(err, ERROR_UNAVAILABLE, "this tokenizer's chat templates are for tools only, and the conversation has none");
+    int rc = bad ? error_set_nomem(err, 256, "a conversation")
+             : template
+                 ? jinja_render(template, v, c->now, out, spans, err)
+                 : error_set(err, ERROR_UNAVAILABLE,
+                             "this tokenizer's chat templates are for tools only, and the conversation has none");
     json_decref(messages);
     json_decref(v);
     return rc;
@@ -145,9 +159,11 @@ int chat_render(const struct chat *c, const json_t *conversation, int prompt, st
     size_t before = out->len;
     int rc = check(conversation, err);
     if (!rc)
-        rc = render(c, conversation, json_array_size(json_object_get(conversation, "messages")), prompt, out, NULL, err);
+        rc =
+            render(c, conversation, json_array_size(json_object_get(conversation, "messages")), prompt, out, NULL, err);
     if (!rc && out->len > before && memchr(out->data + before, 0, out->len - before))
-        rc = error_set(err, ERROR_UNAVAILABLE, "the chat template writes a NUL character (U+0000), which is not supported");
+        rc = error_set(err, ERROR_UNAVAILABLE,
+                       "the chat template writes a NUL character (U+0000), which is not supported");
     return rc;
 }
 
@@ -163,8 +179,10 @@ void chat_row_free(struct chat_row *r)
     *r = (struct chat_row){0};
 }
 
-/* How many of the row's first tokens are the text's first `byte` bytes; a token that reaches over that place is not among them. */
-static int token_at(const struct chat *c, struct chat_row *r, const struct buf *text, size_t byte, size_t *at, struct error *err)
+/* How many of the row's first tokens are the text's first `byte` bytes; a token that reaches over that place is not
+ * among them. */
+static int token_at(const struct chat *c, struct chat_row *r, const struct buf *text, size_t byte, size_t *at,
+                    struct error *err)
 {
     struct tokens ids = TOKENS_INIT;
     int rc = chat_encode(c, text->data, byte, &ids, err);
@@ -176,7 +194,8 @@ static int token_at(const struct chat *c, struct chat_row *r, const struct buf *
 }
 
 /* Marks bytes [begin, end) of the text as the assistant's. */
-static int mark(const struct chat *c, struct chat_row *r, const struct buf *text, size_t begin, size_t end, struct error *err)
+static int mark(const struct chat *c, struct chat_row *r, const struct buf *text, size_t begin, size_t end,
+                struct error *err)
 {
     size_t from, to, special;
     int rc = token_at(c, r, text, begin, &from, err);
@@ -204,7 +223,8 @@ static int starts_with(const struct buf *whole, const struct buf *part)
 }
 
 /* The i-th message is the assistant's: its text is what comes after the prompt of the messages before it. */
-static int mark_turn(const struct chat *c, const json_t *conversation, size_t i, struct chat_row *r, const struct buf *text, struct error *err)
+static int mark_turn(const struct chat *c, const json_t *conversation, size_t i, struct chat_row *r,
+                     const struct buf *text, struct error *err)
 {
     struct buf before = BUF_INIT, with = BUF_INIT;
     int rc = render(c, conversation, i, 1, &before, NULL, err);
@@ -235,7 +255,8 @@ int chat_row(const struct chat *c, const json_t *conversation, struct chat_row *
         rc = error_set_nomem(err, out->ids.n, "a conversation");
     for (int k = 0; k < spans.n && !rc; k++)
         rc = mark(c, out, &text, spans.items[k].begin, spans.items[k].end, err);
-    json_array_foreach(messages, i, m) {
+    json_array_foreach(messages, i, m)
+    {
         const char *role = json_string_value(json_object_get(m, "role"));
         if (rc || !role || strcmp(role, "assistant"))
             continue;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decoders turn a list of tokens into a list of strings, one after the other, and the last list is joined. Here each is a stage
- * that takes one token at a time and passes on what can no longer change. Behind a Fuse (or ByteLevel, which fuses too) there is
- * only one long token, which comes in chunks: Strip can work on those, every other stage waits for the end. */
+/* Decoders turn a list of tokens into a list of strings, one after the other, and the last list is joined. Here each is
+ * a stage that takes one token at a time and passes on what can no longer change. Behind a Fuse (or ByteLevel, which
+ * fuses too) there is only one long token, which comes in chunks: Strip can work on those, every other stage waits for
+ * the end. */
 #include "text/decode.h"
 
 #include "base/mem.h"
@@ -97,7 +98,10 @@ static void replace(struct decode_run *run, size_t i, const char *s, size_t n, s
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 static void flush_bytes(struct decode_run *run, size_t i, struct buf *out)
@@ -240,8 +244,9 @@ static void substitute(struct buf *b, const char *from, const char *to)
 static void wordpiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     /* In this order, as the tokenizers library has them. */
-    static const char *const cleanup[][2] = {{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"},
-                                             {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    static const char *const cleanup[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                                             {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                                             {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     const struct decoder *d = run->decoder + i;
     struct decode_stage *g = run->stage + i;
     buf_reset(&g->work);
@@ -282,8 +287,8 @@ static void flush_bpe(struct decode_run *run, size_t i, const char *space, struc
     pass(run, i, &g->work, out);
 }
 
-/* sentencepiece's own decoder: bytes character by character, and of marks at the text's begin the first goes, or all where it removes extra
- * white space. count: bit 0: text has come; bit 1: the mark has gone. */
+/* sentencepiece's own decoder: bytes character by character, and of marks at the text's begin the first goes, or all
+ * where it removes extra white space. count: bit 0: text has come; bit 1: the mark has gone. */
 static void put_sentencepiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     struct decode_stage *g = run->stage + i;
@@ -324,7 +329,8 @@ static void sentencepiece(struct decode_run *run, size_t i, const char *s, size_
         put_sentencepiece(run, i, m->surface, strlen(m->surface), out);
         return;
     }
-    if (type && type != PIECE_CONTROL && !g->count && (m->dummy_prefix || m->remove_extra) && n >= 3 && !memcmp(s, mark, 3)) {
+    if (type && type != PIECE_CONTROL && !g->count && (m->dummy_prefix || m->remove_extra) && n >= 3 &&
+        !memcmp(s, mark, 3)) {
         s += 3;
         n -= 3;
         if (!m->remove_extra)

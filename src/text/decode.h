@@ -8,8 +8,8 @@
 struct decode_stage {
     struct buf hold; /* bytes that what comes next may change */
     struct buf work;
-    long count;      /* tokens seen, or characters stripped */
-    int held;        /* BPE: hold has a token */
+    long count; /* tokens seen, or characters stripped */
+    int held;   /* BPE: hold has a token */
 };
 struct decode_run {
     const struct decoder *decoder;

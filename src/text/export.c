@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A tokenizer's files for a Hugging Face directory. A tokenizer.json is handed on byte for byte; every other source is written as the
- * document it was read through, under the class that takes tokenizer.json as it is (others rebuild parts of it). */
+/* A tokenizer's files for a Hugging Face directory. A tokenizer.json is handed on byte for byte; every other source is
+ * written as the document it was read through, under the class that takes tokenizer.json as it is (others rebuild parts
+ * of it). */
 #include "text/tokenizer_impl.h"
 
 #include "base/mem.h"
@@ -29,7 +30,8 @@ static int hand_on(const char *source, struct buf *json, struct error *err)
 
 static const char *const keys[] = {"bos_token", "eos_token", "unk_token", "pad_token"};
 
-/* What tokenizer_config.json must say for the same ids: the names of the special tokens, and whether BOS and EOS are put. */
+/* What tokenizer_config.json must say for the same ids: the names of the special tokens, and whether BOS and EOS are
+ * put. */
 static int complete(const struct tokenizer *tok, json_t *config, int rebuilt)
 {
     const struct tokenizer_info *info = &tok->info;
@@ -66,11 +68,13 @@ static int dump(struct buf *out, const json_t *doc, struct error *err)
     return rc ? rc : out->failed ? error_set_nomem(err, 1, "the tokenizer's files") : 0;
 }
 
-int tokenizer_export(const struct tokenizer *tok, struct buf *json, struct buf *config, struct buf *map, struct error *err)
+int tokenizer_export(const struct tokenizer *tok, struct buf *json, struct buf *config, struct buf *map,
+                     struct error *err)
 {
     struct tokenizer_source s = {0};
     if (!file_exists(tok->info.source))
-        return error_set(err, ERROR_NOINPUT, "%s: this tokenizer has no file any more to be written from", tok->info.source);
+        return error_set(err, ERROR_NOINPUT, "%s: this tokenizer has no file any more to be written from",
+                         tok->info.source);
     int rc = tokenizer_source_load(&s, tok->info.source, err), handed = rc ? rc : hand_on(tok->info.source, json, err);
     if (handed < 0)
         rc = handed;

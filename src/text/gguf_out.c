@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* llama.cpp has three tokenizers for the models here: byte-level BPE ("gpt2", with the name of one of its pre-tokenizers), sentencepiece's BPE by scores ("llama")
- * and WordPiece ("bert"). The pre-tokenizer is found by what it does: of the known ones, the one that cuts a text of every kind of characters as this tokenizer
- * does. Scores are made from the merges' ranks: the better rank, the greater score. */
+/* llama.cpp has three tokenizers for the models here: byte-level BPE ("gpt2", with the name of one of its
+ * pre-tokenizers), sentencepiece's BPE by scores ("llama") and WordPiece ("bert"). The pre-tokenizer is found by what
+ * it does: of the known ones, the one that cuts a text of every kind of characters as this tokenizer does. Scores are
+ * made from the merges' ranks: the better rank, the greater score. */
 #include "text/gguf_out.h"
 
 #include "base/log.h"
@@ -30,7 +31,8 @@ static int nomem(const struct out *o)
 
 static int refuse(const struct out *o, const char *what, const char *why)
 {
-    return error_set(o->err, ERROR_DATA, "%s: %s: %s, so the model cannot be written as GGUF with this tokenizer", o->tok->info.source, what, why);
+    return error_set(o->err, ERROR_DATA, "%s: %s: %s, so the model cannot be written as GGUF with this tokenizer",
+                     o->tok->info.source, what, why);
 }
 
 static struct gguf_string kept(struct out *o, const char *text)
@@ -44,7 +46,8 @@ static int take_tokens(struct out *o)
 {
     const struct vocab *v = &o->tok->vocab;
     if (v->size > (int32_t)o->n)
-        return error_set(o->err, ERROR_DATA, "%s: has ids up to %d, but the model %zu rows", o->tok->info.source, (int)v->size - 1, o->n);
+        return error_set(o->err, ERROR_DATA, "%s: has ids up to %d, but the model %zu rows", o->tok->info.source,
+                         (int)v->size - 1, o->n);
     o->text = arena_alloc(&o->arena, o->n * sizeof *o->text);
     o->type = arena_alloc(&o->arena, o->n * sizeof *o->type);
     if (!o->text || !o->type)
@@ -54,7 +57,10 @@ static int take_tokens(struct out *o)
         char name[32];
         snprintf(name, sizeof name, "[PAD%zu]", i);
         o->text[i] = e ? (struct gguf_string){e->text, e->n} : kept(o, name);
-        o->type[i] = !e ? PIECE_UNUSED : e->flags & VOCAB_SPECIAL ? PIECE_CONTROL : e->flags & VOCAB_ADDED ? PIECE_USER : PIECE_NORMAL;
+        o->type[i] = !e                         ? PIECE_UNUSED
+                     : e->flags & VOCAB_SPECIAL ? PIECE_CONTROL
+                     : e->flags & VOCAB_ADDED   ? PIECE_USER
+                                                : PIECE_NORMAL;
     }
     return 0;
 }
@@ -62,9 +68,12 @@ static int take_tokens(struct out *o)
 /* --- byte-level BPE --- */
 
 static const char probe[] =
-    "Hello  World, it's  12345 a1b2   \tdon't WE'LL I'M he'd\n\n  two\r\n lines\n  \xc3\xa9t\xc3\xa9 e\xcc\x81 \xce\xb1\xce\xb2\xce\xb3 \xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97 "
-    "\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7 \xe0\xa4\xa8\xe0\xa4\xae\xe0\xa4\xb8\xe0\xa5\x8d\xe0\xa4\xa4\xe0\xa5\x87 \xd9\xa1\xd9\xa2\xd9\xa3 \xf0\x9f\x98\x80\xf0\x9f\x91\x8d "
-    "$+<=>^~| a.b,c;d:e!f?g(h)[i]{j}'k'\"l\" x_y-z/0\\1 1,234.56 #tag @me 100% 7th \xc2\xbd \xe2\x85\xa3 \xe2\x80\x9cq\xe2\x80\x9d\xe2\x80\xa6 ...\n\t\t \xc2\xa0x\xe3\x80\x80y   ";
+    "Hello  World, it's  12345 a1b2   \tdon't WE'LL I'M he'd\n\n  two\r\n lines\n  \xc3\xa9t\xc3\xa9 e\xcc\x81 "
+    "\xce\xb1\xce\xb2\xce\xb3 \xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97 "
+    "\xd9\x85\xd8\xb1\xd8\xad\xd8\xa8\xd8\xa7 \xe0\xa4\xa8\xe0\xa4\xae\xe0\xa4\xb8\xe0\xa5\x8d\xe0\xa4\xa4\xe0\xa5\x87 "
+    "\xd9\xa1\xd9\xa2\xd9\xa3 \xf0\x9f\x98\x80\xf0\x9f\x91\x8d "
+    "$+<=>^~| a.b,c;d:e!f?g(h)[i]{j}'k'\"l\" x_y-z/0\\1 1,234.56 #tag @me 100% 7th \xc2\xbd \xe2\x85\xa3 "
+    "\xe2\x80\x9cq\xe2\x80\x9d\xe2\x80\xa6 ...\n\t\t \xc2\xa0x\xe3\x80\x80y   ";
 
 /* What words the text becomes; both NULL: none of the steps is there. */
 static int cut(const struct normalizer *z, const struct pretokenizer *p, struct pieces *words, struct error *err)
@@ -128,7 +137,8 @@ static int find_pre(struct out *o, const char **name)
     size_t n;
     const struct gguf_pre *pres = source_gguf_pres(&n);
     struct pieces ours = {0};
-    int rc = cut(t->has_normalizer ? &t->normalizer : NULL, t->has_pretokenizer ? &t->pretokenizer : NULL, &ours, o->err);
+    int rc =
+        cut(t->has_normalizer ? &t->normalizer : NULL, t->has_pretokenizer ? &t->pretokenizer : NULL, &ours, o->err);
     *name = NULL;
     for (size_t i = 0; i < n && !rc && !*name; i++) {
         int yes = 0;
@@ -137,7 +147,9 @@ static int find_pre(struct out *o, const char **name)
         *name = yes ? pres[i].name : NULL;
     }
     pieces_deinit(&ours);
-    return rc || *name ? rc : refuse(o, "pre_tokenizer and normalizer", "cut words as none of the pre-tokenizers that llama.cpp names and isara knows");
+    return rc || *name ? rc
+                       : refuse(o, "pre_tokenizer and normalizer",
+                                "cut words as none of the pre-tokenizers that llama.cpp names and isara knows");
 }
 
 /* "left right", as both spellings of tokenizer.json have it. */
@@ -214,8 +226,8 @@ static size_t gather_made(const struct out *o, struct made *made)
     return n;
 }
 
-/* llama.cpp merges what has the greatest score first, whatever it is made of: that is the merges' order when those that make one token stand together. Tokens of one
- * rank tie. */
+/* llama.cpp merges what has the greatest score first, whatever it is made of: that is the merges' order when those that
+ * make one token stand together. Tokens of one rank tie. */
 static int scores_of(struct out *o, float *score)
 {
     struct made *made = mem_alloc(o->n * sizeof *made);
@@ -232,7 +244,9 @@ static int scores_of(struct out *o, float *score)
             last = -(float)i;
         score[made[i].id] = last;
         if (i && made[i].first != made[i - 1].first && made[i - 1].last > made[i].first)
-            rc = refuse(o, "merges", "those that make one token do not stand together, as they do in sentencepiece's order, by which llama.cpp merges");
+            rc = refuse(o, "merges",
+                        "those that make one token do not stand together, as they do in sentencepiece's order, by "
+                        "which llama.cpp merges");
     }
     mem_free(made);
     return rc;
@@ -259,7 +273,9 @@ static int prefix_of(const struct tokenizer *t)
     const struct pretokenizer *p = &t->pretokenizer;
     if (p->kind == PRETOKENIZE_METASPACE && !p->split)
         return prefix || p->scheme != METASPACE_NEVER;
-    return n && p->kind == PRETOKENIZE_REGEX && p->behavior == SPLIT_WITH_PREVIOUS ? prefix : -1; /* Gemma's split at blanks, of which the normalizer leaves none */
+    return n && p->kind == PRETOKENIZE_REGEX && p->behavior == SPLIT_WITH_PREVIOUS
+               ? prefix
+               : -1; /* Gemma's split at blanks, of which the normalizer leaves none */
 }
 
 /* llama.cpp spells a character without a token in bytes, and needs a token for every byte. */
@@ -282,13 +298,20 @@ static int put_sentencepiece(struct out *o)
     int prefix = prefix_of(t);
     float *score = arena_alloc(&o->arena, o->n * sizeof *score);
     if (prefix < 0 || t->bpe.ignore_merges || *t->bpe.prefix || *t->bpe.suffix)
-        return refuse(o, "normalizer, pre_tokenizer or model", "does more to a text than llama.cpp's sentencepiece tokenizer, which only writes blanks as \xe2\x96\x81");
+        return refuse(
+            o, "normalizer, pre_tokenizer or model",
+            "does more to a text than llama.cpp's sentencepiece tokenizer, which only writes blanks as \xe2\x96\x81");
     if (!has_bytes(t))
-        return refuse(o, "model", "byte_fallback with a token for each of the 256 bytes is how llama.cpp spells what has no token, and this vocabulary lacks it");
+        return refuse(o, "model",
+                      "byte_fallback with a token for each of the 256 bytes is how llama.cpp spells what has no token, "
+                      "and this vocabulary lacks it");
     if (!score)
         return nomem(o);
     if (prefix && t->has_pretokenizer && t->pretokenizer.kind == PRETOKENIZE_METASPACE)
-        log_line(LOG_WARNING, "%s: llama.cpp puts a blank before every text, this tokenizer none before one that begins with a blank", t->info.source);
+        log_line(
+            LOG_WARNING,
+            "%s: llama.cpp puts a blank before every text, this tokenizer none before one that begins with a blank",
+            t->info.source);
     for (size_t i = 0; i < o->n; i++) {
         if (is_byte(&o->text[i]) && t->bpe.byte_fallback)
             o->type[i] = PIECE_BYTE;
@@ -313,8 +336,10 @@ static int put_wordpiece(struct out *o)
 {
     const struct normalizer *z = &o->tok->normalizer;
     struct buf b = BUF_INIT;
-    if (!o->tok->has_normalizer || z->kind != NORMALIZE_BERT || !z->lowercase || !z->accents || strcmp(o->tok->wordpiece.prefix, "##"))
-        return refuse(o, "normalizer", "is not BertNormalizer with lowercase, which is what llama.cpp does before WordPiece");
+    if (!o->tok->has_normalizer || z->kind != NORMALIZE_BERT || !z->lowercase || !z->accents ||
+        strcmp(o->tok->wordpiece.prefix, "##"))
+        return refuse(o, "normalizer",
+                      "is not BertNormalizer with lowercase, which is what llama.cpp does before WordPiece");
     for (size_t i = 0; i < o->n; i++) {
         if (o->type[i] != PIECE_NORMAL)
             continue;
@@ -389,7 +414,8 @@ static int put_all(struct out *o)
     const struct tokenizer *t = o->tok;
     int bytes = t->n_decoder && t->decoder[0].kind == DECODE_BYTE_LEVEL;
     if (t->model == MODEL_UNIGRAM || t->model == MODEL_WORD_LEVEL)
-        return refuse(o, "model", "is Unigram or WordLevel, for which the architectures here have no tokenizer in llama.cpp");
+        return refuse(o, "model",
+                      "is Unigram or WordLevel, for which the architectures here have no tokenizer in llama.cpp");
     int rc = take_tokens(o);
     if (!rc)
         rc = t->model == MODEL_WORDPIECE ? put_wordpiece(o) : bytes ? put_bytes(o) : put_sentencepiece(o);

@@ -19,13 +19,13 @@ static int read_vocab(struct reader *r, struct tokenizer *tok, const json_t *voc
         size_t n = strlen(text);
         json_int_t id = json_is_integer(v) ? json_integer_value(v) : -1;
         if (id < 0 || id >= VOCAB_MAX_ID)
-            return reader_fail(r, "model: vocab: token \"%.80s\": wanted an id in 0..%d, found %s%lld", text, VOCAB_MAX_ID - 1,
-                               json_is_integer(v) ? "" : "none ", (long long)id);
+            return reader_fail(r, "model: vocab: token \"%.80s\": wanted an id in 0..%d, found %s%lld", text,
+                               VOCAB_MAX_ID - 1, json_is_integer(v) ? "" : "none ", (long long)id);
         char *copy = arena_strndup(&tok->arena, text, n);
         int rc = copy ? vocab_add(&tok->vocab, copy, n, (int32_t)id) : -1;
         if (rc == -2)
-            return reader_fail(r, "model: vocab: tokens \"%.80s\" and \"%.80s\" have the same id %lld", tok->vocab.entry[id].text, text,
-                               (long long)id);
+            return reader_fail(r, "model: vocab: tokens \"%.80s\" and \"%.80s\" have the same id %lld",
+                               tok->vocab.entry[id].text, text, (long long)id);
         if (rc)
             return reader_nomem(r);
     }
@@ -33,8 +33,8 @@ static int read_vocab(struct reader *r, struct tokenizer *tok, const json_t *voc
 }
 
 /* The id of left + right (without right's continuation prefix), or -1. */
-static int32_t joined(struct reader *r, struct tokenizer *tok, const char *left, size_t n_left, const char *right, size_t n_right,
-                      struct buf *word)
+static int32_t joined(struct reader *r, struct tokenizer *tok, const char *left, size_t n_left, const char *right,
+                      size_t n_right, struct buf *word)
 {
     size_t k = strlen(tok->bpe.prefix);
     (void)r;
@@ -47,18 +47,19 @@ static int32_t joined(struct reader *r, struct tokenizer *tok, const char *left,
     return word->failed ? -1 : vocab_find_model(&tok->vocab, word->data, word->len);
 }
 
-static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, uint32_t rank, const char *left, size_t n_left, const char *right, size_t n_right,
-                     struct buf *word)
+static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, uint32_t rank, const char *left, size_t n_left,
+                     const char *right, size_t n_right, struct buf *word)
 {
     int32_t a = vocab_find_model(&tok->vocab, left, n_left), b = vocab_find_model(&tok->vocab, right, n_right);
     int32_t id = joined(r, tok, left, n_left, right, n_right, word);
     if (word->failed)
         return reader_nomem(r);
     if (a < 0 || b < 0)
-        return reader_fail(r, "model: merges: entry %zu: token \"%.*s\" is not in the vocabulary", i, (int)(a < 0 ? n_left : n_right),
-                           a < 0 ? left : right);
+        return reader_fail(r, "model: merges: entry %zu: token \"%.*s\" is not in the vocabulary", i,
+                           (int)(a < 0 ? n_left : n_right), a < 0 ? left : right);
     if (id < 0)
-        return reader_fail(r, "model: merges: entry %zu: \"%.*s\" + \"%.*s\" is not in the vocabulary", i, (int)n_left, left, (int)n_right, right);
+        return reader_fail(r, "model: merges: entry %zu: \"%.*s\" + \"%.*s\" is not in the vocabulary", i, (int)n_left,
+                           left, (int)n_right, right);
     return bpe_add_merge(&tok->bpe, a, b, rank, id) ? reader_nomem(r) : 0;
 }
 
@@ -74,9 +75,11 @@ static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *me
         const char *text = json_string_value(m), *space = text ? memchr(text, ' ', json_string_length(m)) : NULL;
         uint32_t rank = ranks ? (uint32_t)json_integer_value(json_array_get(ranks, i)) : (uint32_t)i;
         if (space)
-            rc = add_merge(r, tok, i, rank, text, (size_t)(space - text), space + 1, json_string_length(m) - (size_t)(space + 1 - text), &word);
+            rc = add_merge(r, tok, i, rank, text, (size_t)(space - text), space + 1,
+                           json_string_length(m) - (size_t)(space + 1 - text), &word);
         else if (json_is_string(a) && json_is_string(b) && json_array_size(m) == 2)
-            rc = add_merge(r, tok, i, rank, json_string_value(a), json_string_length(a), json_string_value(b), json_string_length(b), &word);
+            rc = add_merge(r, tok, i, rank, json_string_value(a), json_string_length(a), json_string_value(b),
+                           json_string_length(b), &word);
         else
             rc = reader_fail(r, "model: merges: entry %zu: wanted \"left right\" or [\"left\", \"right\"]", i);
     }
@@ -101,7 +104,8 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, co
     json_t *dropout = json_object_get(m, "dropout");
     int rc = 0;
     if (json_is_number(dropout) && json_number_value(dropout) != 0)
-        return reader_fail(r, "model: dropout %g would make ids random, which is not supported", json_number_value(dropout));
+        return reader_fail(r, "model: dropout %g would make ids random, which is not supported",
+                           json_number_value(dropout));
     b->vocab = &tok->vocab;
     if ((rc = read_text(r, m, "model", "continuing_subword_prefix", "", &b->prefix, NULL)) ||
         (rc = read_text(r, m, "model", "end_of_word_suffix", "", &b->suffix, NULL)) ||
@@ -109,7 +113,8 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, co
         (rc = read_flag(r, m, "model", "fuse_unk", 0, &b->fuse_unk)) ||
         (rc = read_flag(r, m, "model", "byte_fallback", 0, &b->byte_fallback)) ||
         (rc = read_flag(r, m, "model", "ignore_merges", 0, &b->ignore_merges)) ||
-        (rc = read_vocab(r, tok, json_object_get(m, "vocab"))) || (rc = read_merges(r, tok, json_object_get(m, "merges"), ranks)))
+        (rc = read_vocab(r, tok, json_object_get(m, "vocab"))) ||
+        (rc = read_merges(r, tok, json_object_get(m, "merges"), ranks)))
         return rc;
     b->unk = n_unk ? vocab_find(&tok->vocab, unk, n_unk) : -1;
     if (n_unk && b->unk < 0)
@@ -170,7 +175,8 @@ static int read_unigram(struct reader *r, struct tokenizer *tok, const json_t *m
         return reader_fail(r, "model: vocab: wanted an array of 1 to %d pairs [\"piece\", score]", VOCAB_MAX_ID);
     if (json_is_number(alpha) || json_is_integer(json_object_get(m, "nbest_size")))
         return reader_fail(r, "model: alpha and nbest_size would make ids random, which is not supported");
-    if ((rc = read_count(r, m, "model", "unk_id", -1, &unk)) || (rc = read_flag(r, m, "model", "byte_fallback", 0, &tok->unigram.byte_fallback)) ||
+    if ((rc = read_count(r, m, "model", "unk_id", -1, &unk)) ||
+        (rc = read_flag(r, m, "model", "byte_fallback", 0, &tok->unigram.byte_fallback)) ||
         (rc = read_flag(r, m, "model", "fuse_unk", 1, &tok->unigram.fuse_unk)))
         return rc;
     if (unk >= (long)n)

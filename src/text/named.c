@@ -37,10 +37,12 @@ static int add_tokens(struct tokenizer *tok, const json_t *from, int any_name)
 
 static int read_tokens(struct tokenizer *tok, const json_t *config)
 {
-    const json_t *extra = json_object_get(config, "extra_special_tokens"), *own = json_object_get(config, "model_specific_special_tokens");
+    const json_t *extra = json_object_get(config, "extra_special_tokens"),
+                 *own = json_object_get(config, "model_specific_special_tokens");
     size_t most = json_object_size(config) + json_object_size(extra) + json_object_size(own);
     tok->info.named = arena_alloc(&tok->arena, (most + 1) * sizeof *tok->info.named);
-    return !tok->info.named || add_tokens(tok, config, 0) || add_tokens(tok, extra, 1) || add_tokens(tok, own, 1) ? -1 : 0;
+    return !tok->info.named || add_tokens(tok, config, 0) || add_tokens(tok, extra, 1) || add_tokens(tok, own, 1) ? -1
+                                                                                                                  : 0;
 }
 
 int tokenizer_read_named(struct tokenizer *tok, const json_t *config)
@@ -50,19 +52,22 @@ int tokenizer_read_named(struct tokenizer *tok, const json_t *config)
     const char *key;
     json_t *value;
     size_t i;
-    info->templates = arena_alloc(&tok->arena, (json_array_size(chat) + json_object_size(chat) + 1) * sizeof *info->templates);
+    info->templates =
+        arena_alloc(&tok->arena, (json_array_size(chat) + json_object_size(chat) + 1) * sizeof *info->templates);
     if (!info->templates || read_tokens(tok, config))
         return -1;
     if (json_is_string(chat) && keep(tok, &info->templates[info->n_template++], "default", chat))
         return -1;
-    json_array_foreach(chat, i, one) {
+    json_array_foreach(chat, i, one)
+    {
         const json_t *name = json_object_get(one, "name"), *text = json_object_get(one, "template");
-        if (json_is_string(name) && json_is_string(text) && keep(tok, &info->templates[info->n_template++], json_string_value(name), text))
+        if (json_is_string(name) && json_is_string(text) &&
+            keep(tok, &info->templates[info->n_template++], json_string_value(name), text))
             return -1;
     }
-    json_object_foreach((json_t *)(uintptr_t)chat, key, value)
-        if (json_is_string(value) && keep(tok, &info->templates[info->n_template++], key, value))
-            return -1;
+    json_object_foreach((json_t *)(uintptr_t)chat, key,
+                        value) if (json_is_string(value) &&
+                                   keep(tok, &info->templates[info->n_template++], key, value)) return -1;
     for (int k = 0; k < info->n_template; k++)
         if (!strcmp(info->templates[k].name, "default"))
             info->chat_template = info->templates[k].text;

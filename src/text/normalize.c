@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Normalizers rewrite a whole piece of text before it is cut into words. Each reads *text, writes *spare and swaps the two. */
+/* Normalizers rewrite a whole piece of text before it is cut into words. Each reads *text, writes *spare and swaps the
+ * two. */
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/old_classes.h"
@@ -75,22 +76,17 @@ int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out)
     out->kind = kinds[i].kind;
     out->form = kinds[i].form;
     switch (out->kind) {
-    case NORMALIZE_SEQUENCE:
-        return read_sequence(r, o, out);
-    case NORMALIZE_PREPEND:
-        return read_text(r, o, "normalizer Prepend", "prepend", NULL, &out->text, &out->n_text);
+    case NORMALIZE_SEQUENCE: return read_sequence(r, o, out);
+    case NORMALIZE_PREPEND: return read_text(r, o, "normalizer Prepend", "prepend", NULL, &out->text, &out->n_text);
     case NORMALIZE_REPLACE:
         rc = read_pattern(r, o, "normalizer Replace", "pattern", &out->pattern);
         return rc ? rc : read_text(r, o, "normalizer Replace", "content", NULL, &out->text, &out->n_text);
     case NORMALIZE_STRIP:
         rc = read_flag(r, o, "normalizer Strip", "strip_left", 1, &out->left);
         return rc ? rc : read_flag(r, o, "normalizer Strip", "strip_right", 1, &out->right);
-    case NORMALIZE_BERT:
-        return read_bert(r, o, out);
-    case NORMALIZE_PRECOMPILED:
-        return normalizer_read_map(r, o, &out->map);
-    default:
-        return 0;
+    case NORMALIZE_BERT: return read_bert(r, o, out);
+    case NORMALIZE_PRECOMPILED: return normalizer_read_map(r, o, &out->map);
+    default: return 0;
     }
 }
 
@@ -100,7 +96,8 @@ static int unicode_form(int form, const struct buf *text, struct buf *out, struc
     utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text->data, (utf8proc_ssize_t)text->len, &result,
                                       (utf8proc_option_t)(form | UTF8PROC_STABLE));
     if (n < 0)
-        return error_set(err, n == UTF8PROC_ERROR_NOMEM ? ERROR_NOMEM : ERROR_DATA, "Unicode normalization failed: %s", utf8proc_errmsg(n));
+        return error_set(err, n == UTF8PROC_ERROR_NOMEM ? ERROR_NOMEM : ERROR_DATA, "Unicode normalization failed: %s",
+                         utf8proc_errmsg(n));
     buf_append(out, result, (size_t)n);
     free(result);
     return 0;
@@ -108,7 +105,8 @@ static int unicode_form(int form, const struct buf *text, struct buf *out, struc
 
 static int too_long(size_t most, struct error *err)
 {
-    return error_set(err, ERROR_DATA, "the tokenizer's normalizer makes the text too long: it grows beyond %zu bytes", most);
+    return error_set(err, ERROR_DATA, "the tokenizer's normalizer makes the text too long: it grows beyond %zu bytes",
+                     most);
 }
 
 static int replace(const struct normalizer *z, const struct buf *text, struct buf *out, size_t most, struct error *err)
@@ -158,8 +156,9 @@ static void strip(const struct normalizer *z, const struct buf *text, struct buf
 static int is_chinese(uint32_t c)
 {
     /* The ranges of the tokenizers library (0x2B920 where BERT's Python has 0x2B820). */
-    return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b73f) ||
-           (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
+    return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) || (c >= 0x20000 && c <= 0x2a6df) ||
+           (c >= 0x2a700 && c <= 0x2b73f) || (c >= 0x2b740 && c <= 0x2b81f) || (c >= 0x2b920 && c <= 0x2ceaf) ||
+           (c >= 0xf900 && c <= 0xfaff) || (c >= 0x2f800 && c <= 0x2fa1f);
 }
 
 static void bert_characters(const struct normalizer *z, const struct buf *text, struct buf *out)

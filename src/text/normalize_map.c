@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The normalizer Precompiled: sentencepiece's map as the tokenizers library applies it, which is not as sentencepiece does. A cluster of
- * characters (UAX 29) of less than six bytes is replaced as a whole by what the shortest of its beginnings has; otherwise each character is
- * looked at. */
+/* The normalizer Precompiled: sentencepiece's map as the tokenizers library applies it, which is not as sentencepiece
+ * does. A cluster of characters (UAX 29) of less than six bytes is replaced as a whole by what the shortest of its
+ * beginnings has; otherwise each character is looked at. */
 #include "base/base64.h"
 #include "base/utf8.h"
 #include "text/parts.h"
@@ -74,8 +74,8 @@ void normalizer_nmt(const struct buf *text, struct buf *out)
     for (size_t i = 0, k; i < text->len && (k = utf8_decode(text->data + i, text->len - i, &c)); i += k) {
         if ((c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f || c == 0x9f)
             continue;
-        if (c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 || (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
-            c == 0xfeff || c == 0xfffd)
+        if (c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 || (c >= 0x200b && c <= 0x200f) || c == 0x2028 ||
+            c == 0x2029 || c == 0x2581 || c == 0xfeff || c == 0xfffd)
             buf_putc(out, ' ');
         else
             buf_append(out, text->data + i, k);

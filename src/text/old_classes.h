@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Classes of characters as the tokenizers library has them: some of its tables are of Unicode 8 and 9, so that a newer accent is no accent
- * there and a newer punctuation mark no punctuation. Ids depend on it. */
+/* Classes of characters as the tokenizers library has them: some of its tables are of Unicode 8 and 9, so that a newer
+ * accent is no accent there and a newer punctuation mark no punctuation. Ids depend on it. */
 #ifndef TEXT_OLD_CLASSES_H
 #define TEXT_OLD_CLASSES_H
 

@@ -40,7 +40,8 @@ static int normalizer_prepends(const struct normalizer *z)
 
 static int pretokenizer_prepends(const struct pretokenizer *z)
 {
-    if ((z->kind == PRETOKENIZE_METASPACE && z->scheme != METASPACE_NEVER) || (z->kind == PRETOKENIZE_BYTE_LEVEL && z->prefix_space))
+    if ((z->kind == PRETOKENIZE_METASPACE && z->scheme != METASPACE_NEVER) ||
+        (z->kind == PRETOKENIZE_BYTE_LEVEL && z->prefix_space))
         return 1;
     for (size_t i = 0; i < z->n_child; i++)
         if (pretokenizer_prepends(&z->child[i]))
@@ -50,11 +51,15 @@ static int pretokenizer_prepends(const struct pretokenizer *z)
 
 static int prepends(const struct tokenizer *tok)
 {
-    return (tok->has_normalizer && normalizer_prepends(&tok->normalizer)) || (tok->has_pretokenizer && pretokenizer_prepends(&tok->pretokenizer));
+    return (tok->has_normalizer && normalizer_prepends(&tok->normalizer)) ||
+           (tok->has_pretokenizer && pretokenizer_prepends(&tok->pretokenizer));
 }
 
 /* Two texts as one, with the spans of both. */
-struct joint { struct buf text; struct text_spans people; };
+struct joint {
+    struct buf text;
+    struct text_spans people;
+};
 
 static void joint_add(struct joint *j, const struct pair_text *x)
 {
@@ -71,15 +76,18 @@ size_t pair_without_end(const struct tokenizer *tok, const int32_t *ids, size_t 
     return info->add_eos && n && ids[n - 1] == info->eos ? n - 1 : n;
 }
 
-/* Tokens of first and second as one text; 1 when they begin with the n given ids, of which then the rest is appended to out. */
-static int encode_rest(const struct tokenizer *tok, const struct pair_text *first, const struct pair_text *second, const int32_t *ids, size_t n, int flags, struct tokens *out,
-                       struct error *err)
+/* Tokens of first and second as one text; 1 when they begin with the n given ids, of which then the rest is appended to
+ * out. */
+static int encode_rest(const struct tokenizer *tok, const struct pair_text *first, const struct pair_text *second,
+                       const int32_t *ids, size_t n, int flags, struct tokens *out, struct error *err)
 {
     struct joint j = {BUF_INIT, {0}};
     struct tokens both = TOKENS_INIT;
     joint_add(&j, first);
     joint_add(&j, second);
-    int rc = j.text.failed ? error_set_nomem(err, j.text.len, "a text") : tokenizer_encode_mixed(tok, j.text.data ? j.text.data : "", j.text.len, &j.people, flags, &both, err);
+    int rc = j.text.failed ? error_set_nomem(err, j.text.len, "a text")
+                           : tokenizer_encode_mixed(tok, j.text.data ? j.text.data : "", j.text.len, &j.people, flags,
+                                                    &both, err);
     if (!rc && flags & TOKENIZER_ADD_SPECIAL)
         both.n = pair_without_end(tok, both.ids, both.n);
     int begins = !rc && both.n > n && (!n || !memcmp(both.ids, ids, n * sizeof *ids));
@@ -92,7 +100,8 @@ static int encode_rest(const struct tokenizer *tok, const struct pair_text *firs
 }
 
 /* What a tokenizer puts before a text goes before an anchor instead, whose tokens are then left away. */
-int pair_encode_apart(const struct tokenizer *tok, const struct pair_text *completion, int flags, struct tokens *out, struct error *err)
+int pair_encode_apart(const struct tokenizer *tok, const struct pair_text *completion, int flags, struct tokens *out,
+                      struct error *err)
 {
     static const char *const anchors[] = {"\n", "a", "."};
     flags &= ~TOKENIZER_ADD_SPECIAL;
@@ -109,8 +118,9 @@ int pair_encode_apart(const struct tokenizer *tok, const struct pair_text *compl
     return tokenizer_encode_mixed(tok, completion->text, completion->n, completion->people, flags, out, err);
 }
 
-int pair_encode_completion(const struct tokenizer *tok, const struct pair_text *prompt, const int32_t *prompt_ids, size_t n_prompt, const struct pair_text *completion, int flags,
-                           struct tokens *out, int *apart, struct error *err)
+int pair_encode_completion(const struct tokenizer *tok, const struct pair_text *prompt, const int32_t *prompt_ids,
+                           size_t n_prompt, const struct pair_text *completion, int flags, struct tokens *out,
+                           int *apart, struct error *err)
 {
     if (apart)
         *apart = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For one text all post-processors come to the same: ids before it and ids after it. What they say about pairs, type ids and
- * offsets is not needed here and is kept in the file only. */
+/* For one text all post-processors come to the same: ids before it and ids after it. What they say about pairs, type
+ * ids and offsets is not needed here and is kept in the file only. */
 #include "text/parts.h"
 
 #include <string.h>
@@ -29,12 +29,15 @@ static int checked(struct reader *r, const char *what, json_int_t id, const stru
     return 0;
 }
 
-static int template_special(struct reader *r, const json_t *o, const json_t *special, const struct vocab *vocab, int seen, struct around *out)
+static int template_special(struct reader *r, const json_t *o, const json_t *special, const struct vocab *vocab,
+                            int seen, struct around *out)
 {
     const char *what = "post_processor TemplateProcessing", *name = json_string_value(json_object_get(special, "id"));
-    const json_t *ids = name ? json_object_get(json_object_get(json_object_get(o, "special_tokens"), name), "ids") : NULL;
+    const json_t *ids =
+        name ? json_object_get(json_object_get(json_object_get(o, "special_tokens"), name), "ids") : NULL;
     if (!json_is_array(ids))
-        return reader_fail(r, "%s: special token \"%s\" has no entry with ids in special_tokens", what, name ? name : "");
+        return reader_fail(r, "%s: special token \"%s\" has no entry with ids in special_tokens", what,
+                           name ? name : "");
     int rc = 0;
     for (size_t i = 0; i < json_array_size(ids) && !rc; i++) {
         const json_t *id = json_array_get(ids, i);
@@ -51,8 +54,11 @@ static int template_special(struct reader *r, const json_t *o, const json_t *spe
 static int only_one(struct reader *r, const char *type, const struct around *out)
 {
     return !out->n_before && !out->n_after ? 0
-        : reader_fail(r, "post_processor: %s after another post_processor that adds tokens (TemplateProcessing, BertProcessing or "
-                         "RobertaProcessing) is not supported; wanted one of them", type);
+                                           : reader_fail(r,
+                                                         "post_processor: %s after another post_processor that adds "
+                                                         "tokens (TemplateProcessing, BertProcessing or "
+                                                         "RobertaProcessing) is not supported; wanted one of them",
+                                                         type);
 }
 
 static int read_template(struct reader *r, const json_t *o, const struct vocab *vocab, struct around *out)
@@ -79,7 +85,8 @@ static int read_template(struct reader *r, const json_t *o, const struct vocab *
 }
 
 /* "cls" and "sep" of Roberta- and BertProcessing: ["<s>", 0]. */
-static int read_mark(struct reader *r, const json_t *o, const char *what, const char *key, const struct vocab *vocab, int32_t *out)
+static int read_mark(struct reader *r, const json_t *o, const char *what, const char *key, const struct vocab *vocab,
+                     int32_t *out)
 {
     const json_t *pair = json_object_get(o, key), *id = json_array_get(pair, 1);
     if (!json_is_integer(id))
@@ -89,7 +96,8 @@ static int read_mark(struct reader *r, const json_t *o, const char *what, const 
     return rc;
 }
 
-static int read_marks(struct reader *r, const json_t *o, const char *type, const struct vocab *vocab, struct around *out)
+static int read_marks(struct reader *r, const json_t *o, const char *type, const struct vocab *vocab,
+                      struct around *out)
 {
     char what[64] = "post_processor ";
     int32_t cls, sep;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pre-tokenizers cut pieces into words. All cutting is one act: a matcher (a regex or a class of characters) marks stretches
- * of the piece as match or gap, and a behaviour says which stretches become words. */
+/* Pre-tokenizers cut pieces into words. All cutting is one act: a matcher (a regex or a class of characters) marks
+ * stretches of the piece as match or gap, and a behaviour says which stretches become words. */
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/old_classes.h"
@@ -11,7 +11,8 @@
 /* GPT-2's pattern (openai/gpt-2, encoder.py), with its branches in that order. */
 #define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
-static int read_behavior(struct reader *r, const json_t *o, const char *what, enum split_behavior otherwise, enum split_behavior *out)
+static int read_behavior(struct reader *r, const json_t *o, const char *what, enum split_behavior otherwise,
+                         enum split_behavior *out)
 {
     static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
     const char *name;
@@ -24,10 +25,13 @@ static int read_behavior(struct reader *r, const json_t *o, const char *what, en
             *out = (enum split_behavior)i;
             return 0;
         }
-    return reader_fail(r, "%s: behavior \"%s\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", what, name);
+    return reader_fail(
+        r, "%s: behavior \"%s\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", what,
+        name);
 }
 
-int metaspace_read(struct reader *r, const json_t *o, const char *what, const char **replacement, enum metaspace_scheme *scheme, int *split)
+int metaspace_read(struct reader *r, const json_t *o, const char *what, const char **replacement,
+                   enum metaspace_scheme *scheme, int *split)
 {
     const char *name;
     int prefix, rc = read_text(r, o, what, "replacement", "\xe2\x96\x81", replacement, NULL);
@@ -93,8 +97,10 @@ static int make_bert(struct reader *r, struct pretokenizer *out)
     out->child = arena_alloc(r->arena, 2 * sizeof *out->child);
     if (!out->child)
         return reader_nomem(r);
-    out->child[0] = (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = utf8_is_space, .behavior = SPLIT_REMOVED};
-    out->child[1] = (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = old_is_punctuation, .behavior = SPLIT_ISOLATED};
+    out->child[0] =
+        (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = utf8_is_space, .behavior = SPLIT_REMOVED};
+    out->child[1] =
+        (struct pretokenizer){.kind = PRETOKENIZE_CLASS, .is_match = old_is_punctuation, .behavior = SPLIT_ISOLATED};
     return 0;
 }
 
@@ -200,7 +206,8 @@ static void stretch(struct cutter *c, size_t start, size_t end, int match)
     c->match_before = match;
 }
 
-static int cut_by_regex(const struct pretokenizer *z, struct cutter *c, size_t n, struct regex_match *m, struct error *err)
+static int cut_by_regex(const struct pretokenizer *z, struct cutter *c, size_t n, struct regex_match *m,
+                        struct error *err)
 {
     struct regex_scan scan = {.re = z->pattern, .match = m, .text = c->text, .n = n};
     size_t prev = 0, start, end;
@@ -266,10 +273,13 @@ static void cut_by_length(const struct pretokenizer *z, struct cutter *c, size_t
         stretch(c, from, n, 1);
 }
 
-static int cut(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct regex_match *m,
-               struct error *err)
+static int cut(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out,
+               struct regex_match *m, struct error *err)
 {
-    struct cutter c = {.out = out, .text = text, .behavior = z->kind == PRETOKENIZE_FIXED ? SPLIT_ISOLATED : z->behavior, .at_start = p->at_start};
+    struct cutter c = {.out = out,
+                       .text = text,
+                       .behavior = z->kind == PRETOKENIZE_FIXED ? SPLIT_ISOLATED : z->behavior,
+                       .at_start = p->at_start};
     int rc = 0;
     if (z->pattern)
         rc = cut_by_regex(z, &c, p->n, m, err);
@@ -284,7 +294,8 @@ static int cut(const struct pretokenizer *z, const struct piece *p, const char *
 }
 
 /* Spaces become the mark, the text gets one in front, and words begin at marks. */
-static void metaspace(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct buf *word)
+static void metaspace(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out,
+                      struct buf *word)
 {
     size_t k = strlen(z->replacement);
     int marked = p->n >= k && !memcmp(text, z->replacement, k);
@@ -306,8 +317,8 @@ static void metaspace(const struct pretokenizer *z, const struct piece *p, const
     pieces_add(out, word->data ? word->data + from : "", word->len - from, -1, p->at_start && !from);
 }
 
-static int byte_level(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out, struct buf *word,
-                      struct regex_match *m, struct error *err)
+static int byte_level(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out,
+                      struct buf *word, struct regex_match *m, struct error *err)
 {
     struct piece whole = *p;
     buf_reset(word);
@@ -320,7 +331,8 @@ static int byte_level(const struct pretokenizer *z, const struct piece *p, const
     if (word->failed)
         return 0;
     if (z->pattern)
-        rc = cut(&(struct pretokenizer){.pattern = z->pattern, .behavior = SPLIT_ISOLATED}, &whole, word->data, out, m, err);
+        rc = cut(&(struct pretokenizer){.pattern = z->pattern, .behavior = SPLIT_ISOLATED}, &whole, word->data, out, m,
+                 err);
     else
         pieces_add(out, word->data, word->len, -1, p->at_start);
     if (rc || pieces_failed(out))

@@ -63,7 +63,8 @@ int read_count(const struct reader *r, const json_t *o, const char *what, const 
     return 0;
 }
 
-int read_text(const struct reader *r, const json_t *o, const char *what, const char *key, const char *otherwise, const char **out, size_t *n)
+int read_text(const struct reader *r, const json_t *o, const char *what, const char *key, const char *otherwise,
+              const char **out, size_t *n)
 {
     const json_t *v = json_object_get(o, key);
     if ((!v || json_is_null(v)) && otherwise) {
@@ -107,7 +108,8 @@ static int keep_regex(const struct reader *r, struct regex *re)
     return 0;
 }
 
-int read_regex(const struct reader *r, const char *what, const char *text, size_t n, int literal, const struct regex **out)
+int read_regex(const struct reader *r, const char *what, const char *text, size_t n, int literal,
+               const struct regex **out)
 {
     struct regex *re = NULL;
     int rc = literal ? regex_new_literal(&re, text, n, r->err) : regex_new(&re, text, n, r->err);
@@ -119,7 +121,8 @@ int read_regex(const struct reader *r, const char *what, const char *text, size_
 
 int read_pattern(const struct reader *r, const json_t *o, const char *what, const char *key, const struct regex **out)
 {
-    const json_t *v = json_object_get(o, key), *regex = json_object_get(v, "Regex"), *string = json_object_get(v, "String");
+    const json_t *v = json_object_get(o, key), *regex = json_object_get(v, "Regex"),
+                 *string = json_object_get(v, "String");
     if (json_is_string(v))
         string = v;
     if (json_is_string(regex))

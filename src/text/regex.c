@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A hostile pattern may backtrack without end: Oniguruma's own limit of retries for one match is the tokenizers library's too (which
- * panics), a second one bounds a search over many positions, and the stack for what is still to be tried is bounded. */
+/* A hostile pattern may backtrack without end: Oniguruma's own limit of retries for one match is the tokenizers
+ * library's too (which panics), a second one bounds a search over many positions, and the stack for what is still to be
+ * tried is bounded. */
 #include "text/regex.h"
 
 #include "base/buf.h"
@@ -46,7 +47,8 @@ static int fail(int code, OnigErrorInfo *info, const char *what, struct error *e
     return error_set(err, code == ONIGERR_MEMORY ? ERROR_NOMEM : ERROR_DATA, "%s: %s", what, (char *)why);
 }
 
-/* [:punct:] has symbols too since Oniguruma 6.9.9, which is what the tokenizers library links; said so that every version agrees. */
+/* [:punct:] has symbols too since Oniguruma 6.9.9, which is what the tokenizers library links; said so that every
+ * version agrees. */
 static void say_punct(const char *pattern, size_t n, struct buf *out)
 {
     static const struct {
@@ -55,7 +57,8 @@ static void say_punct(const char *pattern, size_t n, struct buf *out)
     int depth = 0; /* of classes */
     for (size_t i = 0; i < n; i++) {
         int k = 0;
-        while (k < 2 && (!depth || n - i < strlen(brackets[k].name) || memcmp(pattern + i, brackets[k].name, strlen(brackets[k].name))))
+        while (k < 2 && (!depth || n - i < strlen(brackets[k].name) ||
+                         memcmp(pattern + i, brackets[k].name, strlen(brackets[k].name))))
             k++;
         if (k < 2) {
             buf_puts(out, brackets[k].same);
@@ -84,7 +87,8 @@ static int compile(regex_t **code, const char *pattern, size_t n, struct error *
     const OnigUChar *begin = (const OnigUChar *)(text.data ? text.data : "");
     pthread_once(&once, initialise);
     pthread_mutex_lock(&compiling);
-    int rc = onig_new(code, begin, begin + text.len, ONIG_OPTION_NONE, ONIG_ENCODING_UTF8, ONIG_SYNTAX_ONIGURUMA, &info);
+    int rc =
+        onig_new(code, begin, begin + text.len, ONIG_OPTION_NONE, ONIG_ENCODING_UTF8, ONIG_SYNTAX_ONIGURUMA, &info);
     pthread_mutex_unlock(&compiling);
     if (rc != ONIG_NORMAL) {
         char what[200];
@@ -194,8 +198,8 @@ static int search(const struct regex_scan *s, size_t *start, size_t *end, struct
         *end = s->at < s->n ? s->re->known(s->text, s->n, s->at) : s->n;
         return s->at < s->n;
     }
-    int rc = onig_search_with_param(s->re->code, text, text + s->n, text + s->at, text + s->n, s->match->region, ONIG_OPTION_NONE,
-                                    s->match->limits);
+    int rc = onig_search_with_param(s->re->code, text, text + s->n, text + s->at, text + s->n, s->match->region,
+                                    ONIG_OPTION_NONE, s->match->limits);
     if (rc == ONIG_MISMATCH)
         return 0;
     if (rc < 0) {
@@ -206,7 +210,8 @@ static int search(const struct regex_scan *s, size_t *start, size_t *end, struct
     *start = (size_t)s->match->region->beg[0];
     *end = (size_t)s->match->region->end[0];
     if (*start < s->at || *end < *start)
-        return error_set(err, ERROR_DATA, "the tokenizer's pattern moves its match's begin (\\K), which is not supported");
+        return error_set(err, ERROR_DATA,
+                         "the tokenizer's pattern moves its match's begin (\\K), which is not supported");
     return 1;
 }
 

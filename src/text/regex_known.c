@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Three patterns cut the words of most published byte-level tokenizers. Their alternatives never need more than one step back, so they
- * are written out here: the first alternative that matches wins, as in the pattern. Classes of characters are Oniguruma's own. */
+/* Three patterns cut the words of most published byte-level tokenizers. Their alternatives never need more than one
+ * step back, so they are written out here: the first alternative that matches wins, as in the pattern. Classes of
+ * characters are Oniguruma's own. */
 #include "text/regex.h"
 
 #include "base/utf8.h"
@@ -12,8 +13,8 @@
 /* GPT-2's pattern (openai/gpt-2, encoder.py). */
 #define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 /* That of Llama 3's tokenizer.json, and Qwen2's, where every digit stands alone. */
-#define MODERN(digits)                                                                                                            \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                                                          \
+#define MODERN(digits)                                                   \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 enum character { LETTER, NUMBER, SPACE, OTHER, END };

@@ -17,7 +17,6 @@ static int nomem(const char *name, struct error *err)
     return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", name);
 }
 
-
 struct scored {
     double score;
     uint32_t id;
@@ -53,7 +52,8 @@ static int rank_pieces(struct sentencepiece *s, const struct spm_file *file, str
     return 0;
 }
 
-/* Scores as sentencepiece 0.2.3 reckons with them, in floats: a user-defined piece has 0.1 for each byte but one, whatever the file says. */
+/* Scores as sentencepiece 0.2.3 reckons with them, in floats: a user-defined piece has 0.1 for each byte but one,
+ * whatever the file says. */
 static int score_pieces(struct sentencepiece *s, const struct spm_file *file, struct arena *arena)
 {
     float least = FLT_MAX;
@@ -111,14 +111,21 @@ static const char *find_bytes(struct sentencepiece *s)
     return NULL;
 }
 
-int sentencepiece_init(struct sentencepiece *out, const struct spm_file *file, const struct vocab *vocab, struct arena *arena, const char *name,
-                       struct error *err)
+int sentencepiece_init(struct sentencepiece *out, const struct spm_file *file, const struct vocab *vocab,
+                       struct arena *arena, const char *name, struct error *err)
 {
-    *out = (struct sentencepiece){.vocab = vocab, .size = (int32_t)file->n, .unk = (int32_t)file->unk, .byte_fallback = file->byte_fallback,
-                                  .is_unigram = file->model_type == 1, .dummy_prefix = file->dummy_prefix, .remove_extra = file->remove_extra,
-                                  .escape = file->escape, .suffix = file->suffix};
+    *out = (struct sentencepiece){.vocab = vocab,
+                                  .size = (int32_t)file->n,
+                                  .unk = (int32_t)file->unk,
+                                  .byte_fallback = file->byte_fallback,
+                                  .is_unigram = file->model_type == 1,
+                                  .dummy_prefix = file->dummy_prefix,
+                                  .remove_extra = file->remove_extra,
+                                  .escape = file->escape,
+                                  .suffix = file->suffix};
     out->surface = arena_strdup(arena, file->surface ? file->surface : " \xe2\x81\x87 ");
-    if (!out->surface || read_types(out, file, arena) || (out->is_unigram ? score_pieces(out, file, arena) : rank_pieces(out, file, arena)))
+    if (!out->surface || read_types(out, file, arena) ||
+        (out->is_unigram ? score_pieces(out, file, arena) : rank_pieces(out, file, arena)))
         return nomem(name, err);
     const char *wrong = find_bytes(out);
     if (wrong)
@@ -207,7 +214,8 @@ void sentencepiece_normalize(const struct sentencepiece *s, const char *text, si
 
 /* --- ids --- */
 
-static int unigram(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, size_t n, struct tokens *out)
+static int unigram(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, size_t n,
+                   struct tokens *out)
 {
     size_t count;
     int rc = unigram_cut(&s->best, NULL, &x->unigram, text, n, &count), after_unk = 0;
@@ -223,7 +231,8 @@ static int unigram(const struct sentencepiece *s, struct sentencepiece_scratch *
     return rc;
 }
 
-int sentencepiece_encode(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, size_t n, struct tokens *out)
+int sentencepiece_encode(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, size_t n,
+                         struct tokens *out)
 {
     return s->is_unigram ? unigram(s, x, text, n, out) : spm_bpe_encode(s, x, text, n, out);
 }

@@ -24,7 +24,8 @@ void tokenizer_source_free(struct tokenizer_source *s)
     *s = (struct tokenizer_source){0};
 }
 
-/* Configs hold model_max_length 1e30 written out, which is no integer to jansson: flags says to read numbers as reals. */
+/* Configs hold model_max_length 1e30 written out, which is no integer to jansson: flags says to read numbers as
+ * reals. */
 static int load_json(json_t **out, const char *path, size_t flags, struct error *err)
 {
     struct buf text = BUF_INIT;
@@ -33,7 +34,8 @@ static int load_json(json_t **out, const char *path, size_t flags, struct error 
     if (!rc)
         rc = jsontext_check_tree(text.data ? text.data : "", text.len, path, err);
     if (!rc) {
-        *out = jsontext_document(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &why);
+        *out = jsontext_document(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags,
+                                 &why);
         if (!*out)
             rc = text_json_error(&why, path, "", err);
     }
@@ -51,8 +53,8 @@ static int load_beside(json_t **out, const char *dir, const char *name, size_t f
     return rc;
 }
 
-/* special_tokens_map.json and added_tokens.json are what older releases wrote beside a tokenizer_config.json; transformers reads them only
- * where that has no added_tokens_decoder, and then the map's names win. */
+/* special_tokens_map.json and added_tokens.json are what older releases wrote beside a tokenizer_config.json;
+ * transformers reads them only where that has no added_tokens_decoder, and then the map's names win. */
 static int is_old(const struct tokenizer_source *s)
 {
     return !json_is_object(json_object_get(s->config, "added_tokens_decoder"));
@@ -155,7 +157,8 @@ static int keep_added(struct tokenizer_source *s, const json_t *added)
             continue;
         int special = source_is_named(s->config, text);
         snprintf(number, sizeof number, "%lld", (long long)json_integer_value(id));
-        bad |= json_object_set_new(decoder, number, json_pack("{s:s, s:b, s:b}", "content", text, "normalized", !special, "special", special));
+        bad |= json_object_set_new(
+            decoder, number, json_pack("{s:s, s:b, s:b}", "content", text, "normalized", !special, "special", special));
     }
     if (!s->config)
         s->config = json_object();
@@ -186,7 +189,8 @@ static char *sibling(const char *path, const char *end, const char *other)
     return NULL;
 }
 
-/* vocab.json and merges.txt by either's name (also with something before it, as in gpt2-vocab.json), or merges alone. */
+/* vocab.json and merges.txt by either's name (also with something before it, as in gpt2-vocab.json), or merges
+ * alone. */
 static int load_merges(struct tokenizer_source *s, const char *path, const json_t *added, struct error *err)
 {
     char *other;
@@ -196,7 +200,8 @@ static int load_merges(struct tokenizer_source *s, const char *path, const json_
         rc = other ? source_from_merges(s, path, other, added, err)
                    : error_set(err, ERROR_NOINPUT, "%s: wanted merges.txt beside it", path);
     } else {
-        other = ends_with(path, "merges.txt") ? sibling(path, "merges.txt", "vocab.json") : sibling(path, "vocab.bpe", "encoder.json");
+        other = ends_with(path, "merges.txt") ? sibling(path, "merges.txt", "vocab.json")
+                                              : sibling(path, "vocab.bpe", "encoder.json");
         rc = source_from_merges(s, other ? other : "", path, added, err);
     }
     mem_free(other);
@@ -224,7 +229,9 @@ static int load_directory(struct tokenizer_source *s, const char *dir, const jso
         if (there)
             return rc;
     }
-    return error_set(err, ERROR_NOINPUT, "%s: no tokenizer here: wanted tokenizer.json, tokenizer.model, or vocab.json and merges.txt", dir);
+    return error_set(err, ERROR_NOINPUT,
+                     "%s: no tokenizer here: wanted tokenizer.json, tokenizer.model, or vocab.json and merges.txt",
+                     dir);
 }
 
 /* chat_template.jinja goes over the configuration's chat_template, as in transformers. */
@@ -273,10 +280,13 @@ static int load_more_templates(struct tokenizer_source *out, const char *dir, st
 {
     char *folder = path_join(dir, "additional_chat_templates");
     struct dirent **entries = NULL;
-    int n = folder ? scandir(folder, &entries, is_template, alphasort) : -1, rc = folder ? 0 : error_set_nomem(err, strlen(dir), "a path");
+    int n = folder ? scandir(folder, &entries, is_template, alphasort) : -1,
+        rc = folder ? 0 : error_set_nomem(err, strlen(dir), "a path");
     json_t *list = n > 0 ? json_array() : NULL, *chat = json_object_get(out->config, "chat_template");
     if (list && json_is_string(chat))
-        rc = json_array_append_new(list, json_pack("{s:s, s:O}", "name", "default", "template", chat)) ? error_set_nomem(err, 64, "a chat template") : 0;
+        rc = json_array_append_new(list, json_pack("{s:s, s:O}", "name", "default", "template", chat))
+                 ? error_set_nomem(err, 64, "a chat template")
+                 : 0;
     for (int i = 0; i < n; i++) {
         rc = rc ? rc : add_template(list, folder, entries[i]->d_name, err);
         free(entries[i]);
@@ -306,15 +316,17 @@ int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct
     if (!dir)
         return error_set_nomem(err, strlen(path), "a path");
     if ((rc = load_beside(&out->config, dir, "tokenizer_config.json", JSON_DECODE_INT_AS_REAL, err)) ||
-        (rc = load_beside(&map, dir, "special_tokens_map.json", 0, err)) || (rc = load_beside(&added, dir, "added_tokens.json", 0, err)) ||
+        (rc = load_beside(&map, dir, "special_tokens_map.json", 0, err)) ||
+        (rc = load_beside(&added, dir, "added_tokens.json", 0, err)) ||
         (added && (rc = sort_added(&added, dir, err))) ||
-        (rc = load_beside(&out->model_config, dir, "config.json", 0, err)) || (rc = load_chat_template(out, dir, err)) ||
-        (rc = load_more_templates(out, dir, err)))
+        (rc = load_beside(&out->model_config, dir, "config.json", 0, err)) ||
+        (rc = load_chat_template(out, dir, err)) || (rc = load_more_templates(out, dir, err)))
         ;
     else if (complete_config(out, map))
         rc = error_set_nomem(err, strlen(path), "a config");
     else
-        rc = is_dir ? load_directory(out, path, is_old(out) ? added : NULL, err) : load_file(out, path, is_old(out) ? added : NULL, err);
+        rc = is_dir ? load_directory(out, path, is_old(out) ? added : NULL, err)
+                    : load_file(out, path, is_old(out) ? added : NULL, err);
     if (!rc && keep_added(out, added))
         rc = error_set_nomem(err, strlen(path), "the added tokens");
     if (!rc && source_apply_prefix(out))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokenizer inside a GGUF file: tokens, their types, merges or scores, and the name of the pre-tokenizer. That name is all the file says
- * of how words are cut, and a wrong guess gives other ids; an unknown one is refused. */
+/* The tokenizer inside a GGUF file: tokens, their types, merges or scores, and the name of the pre-tokenizer. That name
+ * is all the file says of how words are cut, and a wrong guess gives other ids; an unknown one is refused. */
 #include "text/source.h"
 
 #include "base/log.h"
@@ -63,8 +63,8 @@ const struct gguf_pre *source_gguf_pres(size_t *n)
 
 struct gguf_tokens {
     struct gguf_string *text;
-    int64_t *type;    /* all NORMAL when the file has none */
-    char **copy;      /* NUL-terminated */
+    int64_t *type; /* all NORMAL when the file has none */
+    char **copy;   /* NUL-terminated */
     size_t n;
 };
 
@@ -86,20 +86,24 @@ static void tokens_deinit(struct gguf_tokens *t)
 static int check_token(const char *path, const struct gguf_string *s, size_t i, struct error *err)
 {
     if (utf8_valid(s->data, s->len) != s->len || memchr(s->data, 0, s->len))
-        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: token %zu is not UTF-8 text without NUL", path, i);
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: token %zu is not UTF-8 text without NUL", path,
+                         i);
     return 0;
 }
 
 static int read_tokens(struct gguf_tokens *t, const struct gguf *g, const char *path, struct error *err)
 {
     enum gguf_type kind;
-    int64_t n = gguf_array_length(g, "tokenizer.ggml.tokens", &kind), n_type = gguf_array_length(g, "tokenizer.ggml.token_type", NULL);
+    int64_t n = gguf_array_length(g, "tokenizer.ggml.tokens", &kind),
+            n_type = gguf_array_length(g, "tokenizer.ggml.token_type", NULL);
     if (n <= 0 || kind != GGUF_STRING)
         return error_set(err, ERROR_DATA, "%s: no array of strings tokenizer.ggml.tokens", path);
     if (n > VOCAB_MAX_ID)
-        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: %lld tokens, at most %d are read", path, (long long)n, VOCAB_MAX_ID);
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: %lld tokens, at most %d are read", path,
+                         (long long)n, VOCAB_MAX_ID);
     if (n_type >= 0 && n_type != n)
-        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.token_type: wanted %lld entries, found %lld", path, (long long)n, (long long)n_type);
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.token_type: wanted %lld entries, found %lld", path,
+                         (long long)n, (long long)n_type);
     t->n = (size_t)n;
     t->text = mem_calloc(t->n, sizeof *t->text);
     t->type = mem_calloc(t->n, sizeof *t->type);
@@ -132,13 +136,16 @@ static const struct gguf_pre *find_pre(const struct gguf *g, const char *path, s
         }
         buf_printf(&known, "%s%s", i ? ", " : "", pres[i].name);
     }
-    error_set(err, ERROR_DATA, "%s: tokenizer.ggml.pre: the pre-tokenizer \"%.*s\" is not known (known: %s); use the model's Hugging Face directory",
+    error_set(err, ERROR_DATA,
+              "%s: tokenizer.ggml.pre: the pre-tokenizer \"%.*s\" is not known (known: %s); use the model's Hugging "
+              "Face directory",
               path, (int)name.len, name.data, known.data ? known.data : "");
     buf_free(&known);
     return NULL;
 }
 
-static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path, struct error *err)
+static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path,
+                    struct error *err)
 {
     const struct gguf_pre *pre = find_pre(g, path, err);
     enum gguf_type kind;
@@ -146,8 +153,11 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const st
     if (!pre)
         return ERROR_DATA;
     if (!gguf_has(g, "tokenizer.ggml.pre"))
-        log_line(LOG_WARNING, "%s: no tokenizer.ggml.pre: words are cut as llama.cpp's default does, which may not be what the model was trained with; "
-                 "a file converted anew, or the model's Hugging Face directory, says it", path);
+        log_line(LOG_WARNING,
+                 "%s: no tokenizer.ggml.pre: words are cut as llama.cpp's default does, which may not be what the "
+                 "model was trained with; "
+                 "a file converted anew, or the model's Hugging Face directory, says it",
+                 path);
     if (n < 0 || kind != GGUF_STRING)
         return error_set(err, ERROR_DATA, "%s: no array of strings tokenizer.ggml.merges", path);
     struct gguf_string *line = mem_alloc((size_t)n * sizeof *line);
@@ -158,7 +168,8 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const st
     int rc = 0;
     for (size_t i = 0; i < t->n && !rc; i++) {
         if (json_object_get(vocab, t->copy[i]))
-            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path, t->copy[i], i);
+            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path,
+                           t->copy[i], i);
         else if (json_object_set_new(vocab, t->copy[i], json_integer((json_int_t)i)))
             rc = fail_nomem(path, err);
     }
@@ -176,19 +187,23 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const st
     }
     rc = source_make_bpe(out, path, vocab, merges, pre->json, pre->ignore_merges, err);
     if (!rc && pre->nfc)
-        rc = json_object_set_new(out->json, "normalizer", json_pack("{s:s}", "type", "NFC")) ? fail_nomem(path, err) : 0;
+        rc =
+            json_object_set_new(out->json, "normalizer", json_pack("{s:s}", "type", "NFC")) ? fail_nomem(path, err) : 0;
     for (size_t i = 0; i < t->n && !rc; i++)
         if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
-            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err) : 0;
+            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err)
+                                                                                               : 0;
     return rc;
 }
 
-static int make_spm(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path, struct error *err)
+static int make_spm(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path,
+                    struct error *err)
 {
     int64_t n = gguf_array_length(g, "tokenizer.ggml.scores", NULL);
     int prefix = 1;
     if (n != (int64_t)t->n)
-        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.scores: wanted %zu entries, found %lld", path, t->n, (long long)n);
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.scores: wanted %zu entries, found %lld", path, t->n,
+                         (long long)n);
     gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &prefix);
     double *score = mem_alloc(t->n * sizeof *score);
     struct spm_piece *piece = mem_alloc(t->n * sizeof *piece);
@@ -204,8 +219,10 @@ static int make_spm(struct tokenizer_source *out, const struct gguf *g, const st
     return rc;
 }
 
-/* BERT's vocabulary in llama.cpp's spelling: a word's first token has U+2581 before it where WordPiece's others have "##". */
-static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, struct gguf_tokens *t, const char *path, struct error *err)
+/* BERT's vocabulary in llama.cpp's spelling: a word's first token has U+2581 before it where WordPiece's others have
+ * "##". */
+static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, struct gguf_tokens *t, const char *path,
+                          struct error *err)
 {
     json_t *vocab = json_object();
     struct buf name = BUF_INIT;
@@ -228,13 +245,15 @@ static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, st
         if (!spelled)
             rc = fail_nomem(path, err);
         else if (json_object_get(vocab, spelled))
-            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path, spelled, i);
+            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path,
+                           spelled, i);
         else if (json_object_set_new(vocab, spelled, json_integer((json_int_t)i)))
             rc = fail_nomem(path, err);
     }
     buf_free(&name);
     if (!rc && (unk < 0 || (uint64_t)unk >= t->n))
-        rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.unknown_token_id: wanted an id in 0..%zu, found %lld", path, t->n - 1, (long long)unk);
+        rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.unknown_token_id: wanted an id in 0..%zu, found %lld", path,
+                       t->n - 1, (long long)unk);
     if (rc) {
         json_decref(vocab);
         return rc;
@@ -242,38 +261,47 @@ static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, st
     rc = source_make_wordpiece(out, path, vocab, t->copy[unk], err);
     for (size_t i = 0; i < t->n && !rc; i++)
         if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
-            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err) : 0;
+            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err)
+                                                                                               : 0;
     return rc;
 }
 
 /* The token whose id stands at key, or -1. */
-static int special_id(const struct gguf *g, const struct gguf_tokens *t, const char *key, const char *path, int64_t *id, struct error *err)
+static int special_id(const struct gguf *g, const struct gguf_tokens *t, const char *key, const char *path, int64_t *id,
+                      struct error *err)
 {
     *id = -1;
     if (gguf_get_int(g, key, id))
         return 0;
     if (*id < 0 || (uint64_t)*id >= t->n)
-        return error_set(err, ERROR_DATA, "%s: %s: wanted an id in 0..%zu, found %lld", path, key, t->n - 1, (long long)*id);
+        return error_set(err, ERROR_DATA, "%s: %s: wanted an id in 0..%zu, found %lld", path, key, t->n - 1,
+                         (long long)*id);
     return 0;
 }
 
 /* tokenizer_config.json's part, and the post-processor. */
-static int make_config(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, int add_bos, int add_eos, const char *path,
-                       struct error *err)
+static int make_config(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, int add_bos,
+                       int add_eos, const char *path, struct error *err)
 {
-    static const char *const keys[][2] = {{"tokenizer.ggml.bos_token_id", "bos_token"}, {"tokenizer.ggml.eos_token_id", "eos_token"},
-                                          {"tokenizer.ggml.unknown_token_id", "unk_token"}, {"tokenizer.ggml.padding_token_id", "pad_token"}};
+    static const char *const keys[][2] = {{"tokenizer.ggml.bos_token_id", "bos_token"},
+                                          {"tokenizer.ggml.eos_token_id", "eos_token"},
+                                          {"tokenizer.ggml.unknown_token_id", "unk_token"},
+                                          {"tokenizer.ggml.padding_token_id", "pad_token"}};
     int64_t id[4], end;
     struct gguf_string chat;
     int bad = 0;
-    if (special_id(g, t, "tokenizer.ggml.eot_token_id", path, &end, err) || special_id(g, t, "tokenizer.ggml.eom_token_id", path, &end, err))
+    if (special_id(g, t, "tokenizer.ggml.eot_token_id", path, &end, err) ||
+        special_id(g, t, "tokenizer.ggml.eom_token_id", path, &end, err))
         return ERROR_DATA; /* src/io has them end a generation */
-    out->config = json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
+    out->config =
+        json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
     for (int i = 0; i < 4; i++) {
         int rc = special_id(g, t, keys[i][0], path, id + i, err);
         if (rc)
             return rc;
-        if (id[i] < 0 && i < 2 && (rc = special_id(g, t, i ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.cls_token_id", path, id + i, err)))
+        if (id[i] < 0 && i < 2 &&
+            (rc = special_id(g, t, i ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.cls_token_id", path,
+                             id + i, err)))
             return rc;
         if (id[i] >= 0)
             bad |= json_object_set_new(out->config, keys[i][1], json_string(t->copy[id[i]]));
@@ -303,15 +331,19 @@ static int from_metadata(struct tokenizer_source *out, const struct gguf *g, con
     if (gguf_get_string(g, "tokenizer.ggml.model", &model))
         return error_set(err, ERROR_DATA, "%s: no tokenizer in this file (no tokenizer.ggml.model)", path);
     if (model.len == 4 && !memcmp(model.data, "none", 4))
-        return error_set(err, ERROR_NOINPUT, "%s: tokenizer.ggml.model says that there is no tokenizer in this file", path);
+        return error_set(err, ERROR_NOINPUT, "%s: tokenizer.ggml.model says that there is no tokenizer in this file",
+                         path);
     spm = model.len == 5 && !memcmp(model.data, "llama", 5);
     bert = model.len == 4 && !memcmp(model.data, "bert", 4);
     if (!spm && !bert && (model.len != 4 || memcmp(model.data, "gpt2", 4)))
-        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.model: \"%.*s\" is not supported (gpt2, llama and bert are)", path, (int)model.len,
-                         model.data);
+        return error_set(err, ERROR_DATA,
+                         "%s: tokenizer.ggml.model: \"%.*s\" is not supported (gpt2, llama and bert are)", path,
+                         (int)model.len, model.data);
     rc = read_tokens(&t, g, path, err);
     if (!rc)
-        rc = spm ? make_spm(out, g, &t, path, err) : bert ? make_wordpiece(out, g, &t, path, err) : make_bpe(out, g, &t, path, err);
+        rc = spm    ? make_spm(out, g, &t, path, err)
+             : bert ? make_wordpiece(out, g, &t, path, err)
+                    : make_bpe(out, g, &t, path, err);
     if (!rc) {
         const struct gguf_pre *pre = spm || bert ? NULL : find_pre(g, path, err);
         rc = make_config(out, g, &t, spm || bert || (pre && pre->add_bos), bert, path, err);

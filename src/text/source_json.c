@@ -22,9 +22,7 @@ int source_is_named(const json_t *config, const char *text)
     static const char *const lists[] = {"extra_special_tokens", "additional_special_tokens"};
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)config, key, value)
-        if (is_name(value, text))
-            return 1;
+    json_object_foreach((json_t *)config, key, value) if (is_name(value, text)) return 1;
     for (int k = 0; k < 2; k++) {
         const json_t *list = json_object_get(config, lists[k]);
         for (size_t i = 0; i < json_array_size(list); i++)

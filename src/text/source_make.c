@@ -16,8 +16,9 @@ static int nomem(const char *name, struct error *err)
 int source_add_token(json_t *json, int64_t id, const char *text, int special)
 {
     return json_array_append_new(json_object_get(json, "added_tokens"),
-                                 json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id, "content", text, "single_word", 0,
-                                           "lstrip", 0, "rstrip", 0, "normalized", 0, "special", special));
+                                 json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)id, "content", text,
+                                           "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special",
+                                           special));
 }
 
 int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t eos, const char *eos_text)
@@ -29,8 +30,9 @@ int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t e
     for (int type = 0; type < 2; type++) { /* bos A eos, and for a pair bos A eos bos B eos */
         for (int k = 0; k < 3; k++) {
             json_t *step = k == 1 ? json_pack("{s:{s:s, s:i}}", "Sequence", "id", type ? "B" : "A", "type_id", type)
-                           : ids[k / 2] >= 0 ? json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", texts[k / 2], "type_id", type)
-                                             : NULL;
+                           : ids[k / 2] >= 0
+                               ? json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", texts[k / 2], "type_id", type)
+                               : NULL;
             if (!step && k != 1 && ids[k / 2] < 0)
                 continue;
             if (!type)
@@ -40,9 +42,12 @@ int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t e
     }
     for (int k = 0; k < 2; k++)
         if (ids[k] >= 0)
-            rc |= json_object_set_new(names, texts[k], json_pack("{s:s, s:[I], s:[s]}", "id", texts[k], "ids", (json_int_t)ids[k], "tokens", texts[k]));
-    rc |= json_object_set_new(json, "post_processor", json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair",
-                                                                pair, "special_tokens", names));
+            rc |= json_object_set_new(
+                names, texts[k],
+                json_pack("{s:s, s:[I], s:[s]}", "id", texts[k], "ids", (json_int_t)ids[k], "tokens", texts[k]));
+    rc |= json_object_set_new(json, "post_processor",
+                              json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair",
+                                        pair, "special_tokens", names));
     return rc ? -1 : 0;
 }
 
@@ -55,7 +60,9 @@ int source_around_from_config(struct tokenizer_source *out)
         const json_t *name = json_object_get(out->config, keys[i][1]), *found;
         if (json_is_object(name))
             name = json_object_get(name, "content");
-        found = json_is_string(name) ? json_object_get(json_object_get(json_object_get(out->json, "model"), "vocab"), json_string_value(name)) : NULL;
+        found = json_is_string(name) ? json_object_get(json_object_get(json_object_get(out->json, "model"), "vocab"),
+                                                       json_string_value(name))
+                                     : NULL;
         if (found && json_is_true(json_object_get(out->config, keys[i][0]))) {
             id[i] = json_integer_value(found);
             text[i] = json_string_value(name);
@@ -67,29 +74,31 @@ int source_around_from_config(struct tokenizer_source *out)
 /* A document around a model; takes all three. */
 static json_t *document(json_t *normalizer, json_t *pre, json_t *decoder, json_t *model)
 {
-    return json_pack("{s:s, s:n, s:n, s:[], s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens", "normalizer",
-                     normalizer ? normalizer : json_null(), "pre_tokenizer", pre ? pre : json_null(), "post_processor", "decoder", decoder,
-                     "model", model);
+    return json_pack("{s:s, s:n, s:n, s:[], s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", "normalizer", normalizer ? normalizer : json_null(), "pre_tokenizer",
+                     pre ? pre : json_null(), "post_processor", "decoder", decoder, "model", model);
 }
 
-int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre, int ignore_merges,
-                    struct error *err)
+int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre,
+                    int ignore_merges, struct error *err)
 {
     json_error_t why;
-    json_t *decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1);
-    json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                              "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
-                              ignore_merges, "vocab", vocab, "merges", merges);
+    json_t *decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1,
+                                "use_regex", 1);
+    json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
+                              "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0,
+                              "byte_fallback", 0, "ignore_merges", ignore_merges, "vocab", vocab, "merges", merges);
     out->json = document(NULL, jsontext_document(pre, strlen(pre), 0, &why), decoder, model);
     return out->json ? 0 : nomem(name, err);
 }
 
-int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t *vocab, const char *unk, struct error *err)
+int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t *vocab, const char *unk,
+                          struct error *err)
 {
-    json_t *normalizer = json_pack("{s:s, s:b, s:b, s:n, s:b}", "type", "BertNormalizer", "clean_text", 1, "handle_chinese_chars", 1,
-                                   "strip_accents", "lowercase", 1);
-    json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:o}", "type", "WordPiece", "unk_token", unk, "continuing_subword_prefix", "##",
-                              "max_input_chars_per_word", 100, "vocab", vocab);
+    json_t *normalizer = json_pack("{s:s, s:b, s:b, s:n, s:b}", "type", "BertNormalizer", "clean_text", 1,
+                                   "handle_chinese_chars", 1, "strip_accents", "lowercase", 1);
+    json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:o}", "type", "WordPiece", "unk_token", unk,
+                              "continuing_subword_prefix", "##", "max_input_chars_per_word", 100, "vocab", vocab);
     out->json = document(normalizer, json_pack("{s:s}", "type", "BertPreTokenizer"),
                          json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 1), model);
     return out->json ? 0 : nomem(name, err);
@@ -104,7 +113,8 @@ struct candidate {
     uint32_t id;
 };
 
-/* Best score first, then (as transformers' conversion sorts, which decides the order of the list only) longer left, longer right. */
+/* Best score first, then (as transformers' conversion sorts, which decides the order of the list only) longer left,
+ * longer right. */
 static int compare(const void *a, const void *b)
 {
     const struct candidate *x = a, *y = b;
@@ -123,7 +133,8 @@ static int has(const json_t *vocab, const char *text, size_t n)
 }
 
 /* Every way to make a piece of two pieces. A piece that no text may yield (control, unknown, byte) is not made. */
-static int candidates(const struct spm_piece *piece, size_t n, const json_t *vocab, struct candidate **out, size_t *n_out)
+static int candidates(const struct spm_piece *piece, size_t n, const json_t *vocab, struct candidate **out,
+                      size_t *n_out)
 {
     size_t cap = 4 * n + 16;
     struct candidate *list = mem_alloc(cap * sizeof *list);
@@ -192,21 +203,23 @@ static json_t *spm_normalizer(int prefix)
     json_t *list = json_array();
     if (prefix)
         json_array_append_new(list, json_pack("{s:s, s:s}", "type", "Prepend", "prepend", "\xe2\x96\x81"));
-    json_array_append_new(list, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content", "\xe2\x96\x81"));
+    json_array_append_new(
+        list, json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", " ", "content", "\xe2\x96\x81"));
     return json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", list);
 }
 
 static json_t *spm_decoder(int prefix)
 {
-    json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String", "\xe2\x96\x81", "content", " ", "type",
-                             "ByteFallback", "type", "Fuse");
+    json_t *list = json_pack("[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]", "type", "Replace", "pattern", "String",
+                             "\xe2\x96\x81", "content", " ", "type", "ByteFallback", "type", "Fuse");
     if (prefix)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
 }
 
-int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_piece *piece, size_t n, int prefix, int first_only,
-                    struct error *err)
+int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_piece *piece, size_t n, int prefix,
+                    int first_only, struct error *err)
 {
     json_t *vocab = NULL, *merges = NULL;
     const char *unk = NULL;
@@ -223,11 +236,11 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
         json_decref(merges);
         return rc;
     }
-    json_t *model = json_pack("{s:s, s:n, s:s?, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token", unk,
-                              "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1, "byte_fallback", bytes, "ignore_merges", 0,
-                              "vocab", vocab, "merges", merges);
-    json_t *pre = first_only ? json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xe2\x96\x81", "prepend_scheme",
-                                         prefix ? "first" : "never", "split", 0)
+    json_t *model = json_pack("{s:s, s:n, s:s?, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
+                              "unk_token", unk, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1,
+                              "byte_fallback", bytes, "ignore_merges", 0, "vocab", vocab, "merges", merges);
+    json_t *pre = first_only ? json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xe2\x96\x81",
+                                         "prepend_scheme", prefix ? "first" : "never", "split", 0)
                              : NULL;
     out->json = document(first_only ? NULL : spm_normalizer(prefix), pre, spm_decoder(prefix), model);
     if (!out->json)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocab.json and merges.txt, the two files of a GPT-2 tokenizer. What they do not say follows GPT-2: byte-level words, and the usual names
- * of special tokens when no config names them. */
+/* vocab.json and merges.txt, the two files of a GPT-2 tokenizer. What they do not say follows GPT-2: byte-level words,
+ * and the usual names of special tokens when no config names them. */
 #include "text/source.h"
 
 #include "base/buf.h"
@@ -72,9 +72,8 @@ static int add_tokens(struct tokenizer_source *s, const json_t *vocab, const jso
         if (special)
             bad |= source_add_token(s->json, json_integer_value(id), text, 1);
     }
-    json_object_foreach((json_t *)added, text, id)
-        if (!json_object_get(vocab, text))
-            bad |= source_add_token(s->json, json_integer_value(id), text, source_is_named(s->config, text));
+    json_object_foreach((json_t *)added, text, id) if (!json_object_get(vocab, text)) bad |=
+        source_add_token(s->json, json_integer_value(id), text, source_is_named(s->config, text));
     return bad ? -1 : 0;
 }
 
@@ -86,12 +85,13 @@ static int put_around(struct tokenizer_source *s, const json_t *vocab)
     if (!class || !strstr(class, "Roberta") || !bos || !eos)
         return source_around_from_config(s);
     return json_object_set_new(s->json, "post_processor",
-                               json_pack("{s:s, s:[s,I], s:[s,I], s:b, s:b}", "type", "RobertaProcessing", "sep", "</s>",
-                                         json_integer_value(eos), "cls", "<s>", json_integer_value(bos), "trim_offsets", 1,
-                                         "add_prefix_space", 0));
+                               json_pack("{s:s, s:[s,I], s:[s,I], s:b, s:b}", "type", "RobertaProcessing", "sep",
+                                         "</s>", json_integer_value(eos), "cls", "<s>", json_integer_value(bos),
+                                         "trim_offsets", 1, "add_prefix_space", 0));
 }
 
-int source_from_merges(struct tokenizer_source *s, const char *vocab, const char *merges, const json_t *added, struct error *err)
+int source_from_merges(struct tokenizer_source *s, const char *vocab, const char *merges, const json_t *added,
+                       struct error *err)
 {
     struct buf text = BUF_INIT;
     json_error_t why;
@@ -115,9 +115,10 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
         json_decref(ids);
         return rc;
     }
-    const char *pre = json_is_true(json_object_get(s->config, "add_prefix_space"))
-                          ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}"
-                          : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
+    const char *pre =
+        json_is_true(json_object_get(s->config, "add_prefix_space"))
+            ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}"
+            : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
     json_incref(ids);
     rc = source_make_bpe(s, merges, ids, list, pre, 0, err);
     if (!rc && (add_tokens(s, ids, added) || put_around(s, ids)))

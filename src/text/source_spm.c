@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sentencepiece model as a source: run as sentencepiece does (s->spm), or, where the config says "legacy": false, through the tokenizer.json
- * that transformers makes of it for LLaMA's class. */
+/* A sentencepiece model as a source: run as sentencepiece does (s->spm), or, where the config says "legacy": false,
+ * through the tokenizer.json that transformers makes of it for LLaMA's class. */
 #include "text/source.h"
 
 #include "base/mem.h"
@@ -17,7 +17,10 @@ static int is_mark(const struct spm_file *s, int64_t id)
 /* Fills what tokenizer_config.json does not say with the model's own ids and LLaMA's habits (BOS first, no EOS). */
 static int complete(struct tokenizer_source *out, const struct spm_file *s, const char *path, struct error *err)
 {
-    const struct { const char *key; int64_t id; } names[] = {{"bos_token", s->bos}, {"eos_token", s->eos}, {"unk_token", s->unk}, {"pad_token", s->pad}};
+    const struct {
+        const char *key;
+        int64_t id;
+    } names[] = {{"bos_token", s->bos}, {"eos_token", s->eos}, {"unk_token", s->unk}, {"pad_token", s->pad}};
     int bad = 0;
     if (!out->config)
         out->config = json_object();
@@ -54,8 +57,8 @@ static int make_vocabulary(struct tokenizer_source *out, const struct spm_file *
         json_decref(vocab);
         return rc;
     }
-    out->json = json_pack("{s:s, s:[], s:{s:s, s:s, s:o, s:[]}}", "version", "1.0", "added_tokens", "model", "type", "BPE", "unk_token",
-                          s->piece[s->unk].text, "vocab", vocab, "merges");
+    out->json = json_pack("{s:s, s:[], s:{s:s, s:s, s:o, s:[]}}", "version", "1.0", "added_tokens", "model", "type",
+                          "BPE", "unk_token", s->piece[s->unk].text, "vocab", vocab, "merges");
     if (!out->json)
         return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
     for (size_t i = 0; i < s->n && !rc; i++)
@@ -64,7 +67,8 @@ static int make_vocabulary(struct tokenizer_source *out, const struct spm_file *
     return rc ? error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path) : 0;
 }
 
-static int make(struct tokenizer_source *out, struct spm_file *s, const char *path, const json_t *added, struct error *err)
+static int make(struct tokenizer_source *out, struct spm_file *s, const char *path, const json_t *added,
+                struct error *err)
 {
     int rc;
     s->dummy_prefix = s->dummy_prefix && !json_is_false(json_object_get(out->config, "add_prefix_space"));
@@ -83,7 +87,8 @@ static int make(struct tokenizer_source *out, struct spm_file *s, const char *pa
     return rc ? rc : add_added(out->json, added, out->config, path, err);
 }
 
-int source_from_spm_bytes(struct tokenizer_source *out, const char *path, const void *bytes, size_t n, const json_t *added, struct error *err)
+int source_from_spm_bytes(struct tokenizer_source *out, const char *path, const void *bytes, size_t n,
+                          const json_t *added, struct error *err)
 {
     struct spm_file s = {0};
     int rc = spm_file_read(&s, bytes, n, path, err);

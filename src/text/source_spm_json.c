@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tokenizer.json nearest to a sentencepiece model, made as transformers 5 makes it (SpmConverter.build_tokenizer_from_spm_proto). Both
- * libraries differ on rare characters of a map, so isara itself runs the model. */
+/* The tokenizer.json nearest to a sentencepiece model, made as transformers 5 makes it
+ * (SpmConverter.build_tokenizer_from_spm_proto). Both libraries differ on rare characters of a map, so isara itself
+ * runs the model. */
 #include "text/source.h"
 
 #include "base/base64.h"
@@ -28,7 +29,8 @@ static json_t *precompiled(const struct spm_file *s)
 {
     struct buf text = BUF_INIT;
     base64_encode(&text, s->charsmap, s->n_charsmap);
-    json_t *step = text.failed ? NULL : json_pack("{s:s, s:s}", "type", "Precompiled", "precompiled_charsmap", text.data);
+    json_t *step =
+        text.failed ? NULL : json_pack("{s:s, s:s}", "type", "Precompiled", "precompiled_charsmap", text.data);
     buf_free(&text);
     return step;
 }
@@ -46,7 +48,8 @@ static json_t *normalizer(const struct spm_file *s)
     if (s->escape)
         bad |= json_array_append_new(list, replace("String", " ", MARK));
     if (s->dummy_prefix)
-        bad |= json_array_append_new(list, s->suffix ? replace("Regex", "\\z", MARK) : replace("Regex", "\\A" MARK, MARK MARK));
+        bad |= json_array_append_new(list, s->suffix ? replace("Regex", "\\z", MARK)
+                                                     : replace("Regex", "\\A" MARK, MARK MARK));
     if (!bad)
         return json_pack("{s:s, s:o}", "type", "Sequence", "normalizers", list);
     json_decref(list);
@@ -81,9 +84,10 @@ static json_t *user_split(const struct spm_file *s)
             }
         }
     }
-    json_t *step = pattern.len && !pattern.failed ? json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", pattern.data, "behavior",
-                                                              "Isolated", "invert", 0)
-                                                  : NULL;
+    json_t *step = pattern.len && !pattern.failed
+                       ? json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", pattern.data,
+                                   "behavior", "Isolated", "invert", 0)
+                       : NULL;
     buf_free(&pattern);
     return step;
 }
@@ -92,7 +96,8 @@ static json_t *pre_tokenizer(const struct spm_file *s)
 {
     json_t *list = json_array(), *user = user_split(s);
     if (s->dummy_prefix && !s->suffix)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", MARK, "prepend_scheme", "always", "split", 0));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", MARK,
+                                              "prepend_scheme", "always", "split", 0));
     if (user)
         json_array_append_new(list, user);
     if (json_array_size(list))
@@ -111,7 +116,8 @@ static json_t *decoder(const struct spm_file *s)
     if (prefix || s->byte_fallback)
         json_array_append_new(list, json_pack("{s:s}", "type", "Fuse"));
     if (prefix)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
 }
 
@@ -132,9 +138,9 @@ static json_t *bpe(const struct spm_file *s, const json_t *vocab)
         json_decref(merges);
         return NULL;
     }
-    return json_pack("{s:s, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:O, s:o}", "type", "BPE", "dropout", "unk_token", s->piece[s->unk].text,
-                     "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1, "byte_fallback", s->byte_fallback, "ignore_merges", user, "vocab",
-                     vocab, "merges", merges);
+    return json_pack("{s:s, s:n, s:s, s:n, s:n, s:b, s:b, s:b, s:O, s:o}", "type", "BPE", "dropout", "unk_token",
+                     s->piece[s->unk].text, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1,
+                     "byte_fallback", s->byte_fallback, "ignore_merges", user, "vocab", vocab, "merges", merges);
 }
 
 static json_t *unigram(const struct spm_file *s)
@@ -145,7 +151,8 @@ static json_t *unigram(const struct spm_file *s)
             json_decref(vocab);
             return NULL;
         }
-    return json_pack("{s:s, s:I, s:o, s:b}", "type", "Unigram", "unk_id", (json_int_t)s->unk, "vocab", vocab, "byte_fallback", s->byte_fallback);
+    return json_pack("{s:s, s:I, s:o, s:b}", "type", "Unigram", "unk_id", (json_int_t)s->unk, "vocab", vocab,
+                     "byte_fallback", s->byte_fallback);
 }
 
 /* The added tokens without those that the user's split finds. */
@@ -155,7 +162,8 @@ static json_t *added_tokens(const struct spm_file *s, const json_t *before)
     for (size_t i = 0; i < json_array_size(before); i++) {
         json_t *token = json_array_get(before, i);
         json_int_t id = json_integer_value(json_object_get(token, "id"));
-        int user = id >= 0 && (uint64_t)id < s->n && s->piece[id].type == PIECE_USER && !json_is_true(json_object_get(token, "special"));
+        int user = id >= 0 && (uint64_t)id < s->n && s->piece[id].type == PIECE_USER &&
+                   !json_is_true(json_object_get(token, "special"));
         if (!user && json_array_append(list, token)) {
             json_decref(list);
             return NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sentencepiece's BPE (bpe_model.cc): symbols are stretches of the text, and two neighbours become one where the stretch of both is a piece, the
- * best score first. A piece is looked up by its text: symbols that are no piece themselves may still make one. */
+/* sentencepiece's BPE (bpe_model.cc): symbols are stretches of the text, and two neighbours become one where the
+ * stretch of both is a piece, the best score first. A piece is looked up by its text: symbols that are no piece
+ * themselves may still make one. */
 #include "text/sentencepiece.h"
 
 #include "base/mem.h"
@@ -11,8 +12,8 @@
 struct spm_symbol {
     uint32_t at, n; /* n 0: merged into its left neighbour */
     uint32_t prev, next;
-    int32_t id;      /* -1: no piece */
-    int frozen;      /* a user-defined piece: not merged */
+    int32_t id; /* -1: no piece */
+    int frozen; /* a user-defined piece: not merged */
 };
 /* How an unused piece was made: it is taken apart again. */
 struct spm_unused {
@@ -79,7 +80,8 @@ static long split(const struct sentencepiece *s, struct sentencepiece_scratch *x
             k = utf8_decode(text + at, n - at, &cp);
         if (!k)
             k = 1; /* cannot happen: the text was checked */
-        x->symbol[count] = (struct spm_symbol){(uint32_t)at, (uint32_t)k, count - 1, count + 1, find(s, text + at, k), frozen};
+        x->symbol[count] =
+            (struct spm_symbol){(uint32_t)at, (uint32_t)k, count - 1, count + 1, find(s, text + at, k), frozen};
         count++;
     }
     if (count) {
@@ -122,9 +124,10 @@ static uint32_t left_part(const struct sentencepiece *s, const struct sentencepi
     return i ? x->unused[i - 1].left : 0;
 }
 
-/* Appends the id of a stretch, or those of its parts where it is an unused piece. The heap, empty by now, is the stack of what waits. */
-static int push(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, const struct spm_symbol *c, int *after_unk,
-                struct tokens *out)
+/* Appends the id of a stretch, or those of its parts where it is an unused piece. The heap, empty by now, is the stack
+ * of what waits. */
+static int push(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text,
+                const struct spm_symbol *c, int *after_unk, struct tokens *out)
 {
     if (bpe_heap_push(&x->heap, (struct bpe_pair){0, c->at, 0, (int32_t)c->n}))
         return -1;
@@ -150,7 +153,8 @@ static int push(const struct sentencepiece *s, struct sentencepiece_scratch *x, 
     return 0;
 }
 
-int spm_bpe_encode(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, size_t n, struct tokens *out)
+int spm_bpe_encode(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, size_t n,
+                   struct tokens *out)
 {
     long count = split(s, x, text, n);
     if (count < 0 || merge_all(s, x, text, (uint32_t)count))

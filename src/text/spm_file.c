@@ -9,8 +9,8 @@
 
 struct field {
     unsigned number, wire;
-    uint64_t value;             /* varint and fixed32 */
-    const unsigned char *data;  /* length-delimited */
+    uint64_t value;            /* varint and fixed32 */
+    const unsigned char *data; /* length-delimited */
     size_t n;
 };
 struct message {
@@ -38,8 +38,7 @@ static int next_field(struct message *m, struct field *f)
         return -1;
     *f = (struct field){.number = (unsigned)(key >> 3), .wire = key & 7};
     switch (f->wire) {
-    case 0:
-        return varint(m, &f->value) ? -1 : 1;
+    case 0: return varint(m, &f->value) ? -1 : 1;
     case 1:
     case 5:
         n = f->wire == 1 ? 8 : 4;
@@ -55,14 +54,15 @@ static int next_field(struct message *m, struct field *f)
         f->n = n;
         m->p += n;
         return 1;
-    default:
-        return -1;
+    default: return -1;
     }
 }
 
 static int damaged(const char *path, const char *where, struct error *err)
 {
-    return error_set(err, ERROR_DATA, "%s: %s is cut off or no protobuf; this is not a sentencepiece model, or it is damaged", path, where);
+    return error_set(err, ERROR_DATA,
+                     "%s: %s is cut off or no protobuf; this is not a sentencepiece model, or it is damaged", path,
+                     where);
 }
 
 /* Replaces *out by a copy with a NUL behind it. */
@@ -91,7 +91,8 @@ static int piece_field(struct spm_piece *p, const struct field *f, size_t i, con
     if (f->number == 3 && f->wire == 0) {
         p->type = f->value <= PIECE_BYTE ? (int)f->value : 0;
         if (p->type < PIECE_NORMAL)
-            return error_set(err, ERROR_DATA, "%s: piece %zu has the type %llu; wanted 1 to 6", path, i, (unsigned long long)f->value);
+            return error_set(err, ERROR_DATA, "%s: piece %zu has the type %llu; wanted 1 to 6", path, i,
+                             (unsigned long long)f->value);
     }
     return 0;
 }
@@ -143,14 +144,17 @@ static int read_trainer(struct spm_file *s, const struct field *whole, const cha
     return rc || more >= 0 ? rc : damaged(path, "the trainer_spec", err);
 }
 
-static int read_normalizer(struct spm_file *s, const struct field *whole, int is_denormalizer, const char *path, struct error *err)
+static int read_normalizer(struct spm_file *s, const struct field *whole, int is_denormalizer, const char *path,
+                           struct error *err)
 {
     struct message m = {whole->data, whole->data + whole->n};
     struct field f;
     int more, rc = 0;
     while (!rc && (more = next_field(&m, &f)) > 0) {
         if (f.number == 2 && f.wire == 2 && f.n && is_denormalizer)
-            return error_set(err, ERROR_DATA, "%s: denormalizer_spec: precompiled_charsmap is not supported: it would rewrite decoded text", path);
+            return error_set(
+                err, ERROR_DATA,
+                "%s: denormalizer_spec: precompiled_charsmap is not supported: it would rewrite decoded text", path);
         if (is_denormalizer)
             continue;
         if (f.number == 2 && f.wire == 2) {
@@ -178,8 +182,11 @@ static int check(struct spm_file *s, const char *path, struct error *err)
             s->unk = (int64_t)i;
     }
     if (s->model_type != 1 && s->model_type != 2)
-        return error_set(err, ERROR_DATA, "%s: model_type %lld (%s) is not supported (1, unigram, and 2, BPE, are)", path, (long long)s->model_type,
-                         s->model_type == 3 ? "word" : s->model_type == 4 ? "char" : "unknown");
+        return error_set(err, ERROR_DATA, "%s: model_type %lld (%s) is not supported (1, unigram, and 2, BPE, are)",
+                         path, (long long)s->model_type,
+                         s->model_type == 3   ? "word"
+                         : s->model_type == 4 ? "char"
+                                              : "unknown");
     if (unknown != 1)
         return error_set(err, ERROR_DATA, "%s: wanted one piece of the type unknown, found %zu", path, unknown);
     if (bytes && !s->byte_fallback)
@@ -194,7 +201,8 @@ int spm_file_read(struct spm_file *s, const void *bytes, size_t n, const char *p
     struct message m = {bytes, (const unsigned char *)bytes + n};
     struct field f;
     int more = 1, rc = 0;
-    *s = (struct spm_file){.model_type = 1, .bos = 1, .eos = 2, .pad = -1, .dummy_prefix = 1, .remove_extra = 1, .escape = 1};
+    *s = (struct spm_file){
+        .model_type = 1, .bos = 1, .eos = 2, .pad = -1, .dummy_prefix = 1, .remove_extra = 1, .escape = 1};
     while (!rc && (more = next_field(&m, &f)) > 0) {
         if (f.wire == 2 && f.number == 1)
             rc = read_piece(s, &f, path, err);

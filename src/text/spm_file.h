@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.model: sentencepiece's ModelProto, a protobuf. The fields and their numbers are those of sentencepiece_model.proto. */
+/* tokenizer.model: sentencepiece's ModelProto, a protobuf. The fields and their numbers are those of
+ * sentencepiece_model.proto. */
 #ifndef TEXT_SPM_FILE_H
 #define TEXT_SPM_FILE_H
 
@@ -9,7 +10,14 @@
 #include <stdint.h>
 
 /* sentencepiece's types of pieces */
-enum piece_type { PIECE_NORMAL = 1, PIECE_UNKNOWN = 2, PIECE_CONTROL = 3, PIECE_USER = 4, PIECE_UNUSED = 5, PIECE_BYTE = 6 };
+enum piece_type {
+    PIECE_NORMAL = 1,
+    PIECE_UNKNOWN = 2,
+    PIECE_CONTROL = 3,
+    PIECE_USER = 4,
+    PIECE_UNUSED = 5,
+    PIECE_BYTE = 6
+};
 struct spm_piece {
     const char *text; /* NUL-terminated, valid UTF-8 */
     double score;

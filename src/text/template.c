@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every field is a string with holes {q} and {a}; nothing else in it means anything, so any text can stand in a template. */
+/* Every field is a string with holes {q} and {a}; nothing else in it means anything, so any text can stand in a
+ * template. */
 #include "text/template.h"
 
 #include "base/mem.h"
@@ -13,8 +14,10 @@
 #include <yaml.h>
 
 enum field { PAIR, PREAMBLE, SEPARATOR, ASK, ANSWER, COMPLETION, QUESTION_END, ANSWER_END, N_FIELD };
-static const char *const names[N_FIELD] = {"pair", "preamble", "separator", "ask", "answer", "completion", "question_end", "answer_end"};
-struct template {
+static const char *const names[N_FIELD] = {"pair",   "preamble",   "separator",    "ask",
+                                           "answer", "completion", "question_end", "answer_end"};
+struct template
+{
     char *field[N_FIELD];
 };
 
@@ -32,13 +35,16 @@ static int fail(struct error *err, const char *name, const char *why)
     return error_set(err, ERROR_CONFIG, "%s: template: %s", name, why);
 }
 
-static int set_field(struct template *t, const char *key, const char *value, size_t n, const char *name, struct error *err)
+static int set_field(struct template *t, const char *key, const char *value, size_t n, const char *name,
+                     struct error *err)
 {
     int i = 0;
     while (i < N_FIELD && strcmp(names[i], key))
         i++;
     if (i == N_FIELD)
-        return error_set(err, ERROR_CONFIG, "%s: template: unknown field \"%.60s\" (known: pair, preamble, separator, ask, answer, completion, question_end, answer_end)",
+        return error_set(err, ERROR_CONFIG,
+                         "%s: template: unknown field \"%.60s\" (known: pair, preamble, separator, ask, answer, "
+                         "completion, question_end, answer_end)",
                          name, key);
     if (t->field[i])
         return error_set(err, ERROR_CONFIG, "%s: template: field \"%s\" is there twice", name, key);
@@ -57,7 +63,9 @@ static int read_json(struct template *t, const char *text, size_t n, const char 
     json_t *value, *doc = jsontext_document(text, n, JSON_REJECT_DUPLICATES, &why);
     if (!doc && !why.text[0])
         return error_set_nomem(err, n, "a template");
-    int rc = doc ? 0 : error_set(err, ERROR_CONFIG, "%s: template: line %d, column %d: %s", name, why.line, why.column, why.text);
+    int rc = doc ? 0
+                 : error_set(err, ERROR_CONFIG, "%s: template: line %d, column %d: %s", name, why.line, why.column,
+                             why.text);
     json_object_foreach(doc, key, value)
     {
         if (!rc && !json_is_string(value))
@@ -93,8 +101,8 @@ static int read_events(struct template *t, yaml_parser_t *parser, const char *na
             key = NULL;
         } else if (e.type == YAML_STREAM_END_EVENT) {
             done = 1;
-        } else if (e.type != YAML_MAPPING_END_EVENT && e.type != YAML_STREAM_START_EVENT && e.type != YAML_DOCUMENT_START_EVENT &&
-                   e.type != YAML_DOCUMENT_END_EVENT) {
+        } else if (e.type != YAML_MAPPING_END_EVENT && e.type != YAML_STREAM_START_EVENT &&
+                   e.type != YAML_DOCUMENT_START_EVENT && e.type != YAML_DOCUMENT_END_EVENT) {
             rc = error_set(err, ERROR_CONFIG, "%s: template: line %zu: wanted a mapping of strings", name, line);
         }
         yaml_event_delete(&e);
@@ -128,7 +136,8 @@ static size_t trimmed(const char *s, size_t n)
     return n;
 }
 
-/* What asks for a question may end in a line feed that belongs to it; blanks would begin a token of the question's first word. */
+/* What asks for a question may end in a line feed that belongs to it; blanks would begin a token of the question's
+ * first word. */
 static size_t trimmed_blanks(const char *s, size_t n)
 {
     while (n && (s[n - 1] == ' ' || s[n - 1] == '\t'))
@@ -175,12 +184,15 @@ static int complete(struct template *t, const char *name, struct error *err)
         return fail(err, name, "the field \"pair\" is missing, for example pair: \"Question: {q}\\nAnswer: {a}\"");
     if (holes(pair, "{q}") != 1 || holes(pair, "{a}") != 1 || strstr(pair, "{q}") > strstr(pair, "{a}"))
         return fail(err, name, "pair: wanted {q} once and then {a} once");
-    size_t to_q = (size_t)(strstr(pair, "{q}") - pair), to_a = (size_t)(strstr(pair, "{a}") - pair), n = trimmed(pair, to_a);
+    size_t to_q = (size_t)(strstr(pair, "{q}") - pair), to_a = (size_t)(strstr(pair, "{a}") - pair),
+           n = trimmed(pair, to_a);
     if (n < to_q + 3)
         n = to_q + 3;
     int asks = t->field[ASK] != NULL;
-    if (derive(t, PREAMBLE, "", 0, "") || derive(t, SEPARATOR, "\n\n", 2, "") || derive(t, ASK, pair, trimmed_blanks(pair, to_q), "") ||
-        derive(t, ANSWER, pair, n, "") || derive(t, COMPLETION, pair + n, to_a - n, "{a}") || derive(t, QUESTION_END, "\n", 1, "") || derive_answer_end(t, asks))
+    if (derive(t, PREAMBLE, "", 0, "") || derive(t, SEPARATOR, "\n\n", 2, "") ||
+        derive(t, ASK, pair, trimmed_blanks(pair, to_q), "") || derive(t, ANSWER, pair, n, "") ||
+        derive(t, COMPLETION, pair + n, to_a - n, "{a}") || derive(t, QUESTION_END, "\n", 1, "") ||
+        derive_answer_end(t, asks))
         return error_set_nomem(err, strlen(pair), "a template");
     if (holes(t->field[ANSWER], "{q}") != 1 || holes(t->field[ANSWER], "{a}"))
         return fail(err, name, "answer: wanted {q} once and no {a}");
@@ -243,7 +255,10 @@ void template_describe(const struct template *t, struct buf *out)
 
 /* --- writing --- */
 
-struct writing { struct buf *out; struct text_spans *people; };
+struct writing {
+    struct buf *out;
+    struct text_spans *people;
+};
 
 static void put_people(const struct writing *w, const char *s)
 {
@@ -279,13 +294,15 @@ static void put_examples(const struct template *t, const struct example *e, size
     }
 }
 
-void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out, struct text_spans *people)
+void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out,
+                  struct text_spans *people)
 {
     put_examples(t, examples, n, &(struct writing){out, people});
     buf_puts(out, t->field[ASK]);
 }
 
-void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out, struct text_spans *people)
+void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question,
+                     struct buf *out, struct text_spans *people)
 {
     const struct writing w = {out, people};
     put_examples(t, examples, n, &w);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The prompts of the method: example pairs, then the beginning of one more, which the model goes on with. With the built-in template
+/* The prompts of the method: example pairs, then the beginning of one more, which the model goes on with. With the
+ * built-in template
  *
  *     Question: Why is the sky blue?\nAnswer: Air scatters blue light most.\n\n      <- pair, separator
  *     Question: How do magnets work?\nAnswer: ...\n\n
- *     Question:                                                                       <- ask: the model writes a question
- *     Question: What is rust?\nAnswer:                                                <- or answer: the model writes an answer
+ *     Question:                                                                       <- ask: the model writes a
+ *                                                                                     question Question: What is
+ *                                                                                     rust?\nAnswer:
+ *                                                                                     <- or answer: the model writes an
+ *                                                                                     answer
  *
- * and a model is tuned on the prompt "Question: What is rust?\nAnswer:" with the completion " Iron oxide." (the caller appends EOS).
+ * and a model is tuned on the prompt "Question: What is rust?\nAnswer:" with the completion " Iron oxide." (the caller
+ * appends EOS).
  *
  * A template file is a YAML mapping or a JSON object of strings; only `pair` must be there, the rest follows from it:
  *
@@ -17,7 +22,8 @@
  *     answer: "Question: {q}\nAnswer:"       pair up to {a}, white space at its end cut
  *     completion: " {a}"                     the rest of pair up to {a}, and {a}
  *     question_end: "\n"                     where a written question ends
- *     answer_end: "\nQuestion:"              where a written answer ends: a line feed and ask (without white space at its end); separator when ask is empty
+ *     answer_end: "\nQuestion:"              where a written answer ends: a line feed and ask (without white space at
+ *     its end); separator when ask is empty
  *
  * Everything here is text in, text out: no files but the template's own. */
 #ifndef TEXT_TEMPLATE_H
@@ -40,20 +46,25 @@ void template_free(struct template *t); /* NULL is fine */
 /* All fields with their effective values, as one JSON object (for a run's resolved configuration). */
 void template_describe(const struct template *t, struct buf *out);
 
-/* All append; out->failed when out of memory. Questions and answers go in with the white space around them cut, and where they stand is added to `people`
- * (or NULL): special tokens in the template's own words are tokens, in theirs text. */
-void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out, struct text_spans *people);
-void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question, struct buf *out, struct text_spans *people);
-void template_tune_prompt(const struct template *t, const char *question, struct buf *out, struct text_spans *people); /* template_answer without examples */
+/* All append; out->failed when out of memory. Questions and answers go in with the white space around them cut, and
+ * where they stand is added to `people` (or NULL): special tokens in the template's own words are tokens, in theirs
+ * text. */
+void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out,
+                  struct text_spans *people);
+void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question,
+                     struct buf *out, struct text_spans *people);
+void template_tune_prompt(const struct template *t, const char *question, struct buf *out,
+                          struct text_spans *people); /* template_answer without examples */
 void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people);
 
 /* Generation may stop as soon as its text holds this string: nothing behind it is looked at. */
 const char *template_ask_stop(const struct template *t);
 const char *template_answer_stop(const struct template *t);
 
-/* What the model wrote, cut out of the n bytes that it generated and appended to out without the white space around it (it may be empty).
- * at_eos: generation ended at the end-of-sequence token. Returns 1 when the text ended by itself (at its end mark or at EOS), 0 when it
- * was cut off. An answer's end mark counts at its very beginning too, where the line feed may be missing. */
+/* What the model wrote, cut out of the n bytes that it generated and appended to out without the white space around it
+ * (it may be empty). at_eos: generation ended at the end-of-sequence token. Returns 1 when the text ended by itself (at
+ * its end mark or at EOS), 0 when it was cut off. An answer's end mark counts at its very beginning too, where the line
+ * feed may be missing. */
 int template_parse_question(const struct template *t, const char *generated, size_t n, int at_eos, struct buf *out);
 int template_parse_answer(const struct template *t, const char *generated, size_t n, int at_eos, struct buf *out);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pipeline of tokenizer.json: cut at added tokens -> normalize each piece -> cut at normalized added tokens -> words -> model ->
- * what goes around the text. */
+/* The pipeline of tokenizer.json: cut at added tokens -> normalize each piece -> cut at normalized added tokens ->
+ * words -> model -> what goes around the text. */
 #include "text/tokenizer_impl.h"
 
 #include "base/mem.h"
@@ -30,15 +30,16 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
     return rc ? rc : finish_open(out, path, &s, err);
 }
 
-int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config, size_t n_config,
-                        struct error *err)
+int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config,
+                        size_t n_config, struct error *err)
 {
     struct tokenizer_source s = {0};
     json_error_t why;
     *out = NULL;
     s.json = jsontext_document(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (s.json && config)
-        s.config = jsontext_document(config, n_config, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
+        s.config = jsontext_document(config, n_config,
+                                     JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
     if (!s.json || (config && !s.config)) {
         int rc = text_json_error(&why, name, s.json ? "tokenizer_config: " : "", err);
         tokenizer_source_free(&s);
@@ -99,10 +100,12 @@ static void encoder_deinit(struct encoder *e)
 }
 
 /* Whether people's words in this piece, whose place in e->now is its place in the text, hold a special token. */
-static int people_write_special(const struct tokenizer *tok, const struct encoder *e, const struct piece *p, const struct text_spans *people)
+static int people_write_special(const struct tokenizer *tok, const struct encoder *e, const struct piece *p,
+                                const struct text_spans *people)
 {
     for (size_t i = 0; people && i < people->n; i++) {
-        size_t from = people->v[i].from > p->at ? people->v[i].from : p->at, to = people->v[i].to < p->at + p->n ? people->v[i].to : p->at + p->n;
+        size_t from = people->v[i].from > p->at ? people->v[i].from : p->at,
+               to = people->v[i].to < p->at + p->n ? people->v[i].to : p->at + p->n;
         if (from < to && added_set_has_special(tok->normal, e->now.text.data + from, to - from))
             return 1;
     }
@@ -134,7 +137,10 @@ static int normalize(const struct tokenizer *tok, struct encoder *e, const struc
         if (rc)
             return rc;
         if (tok->normal)
-            added_set_cut(tok->normal, e->text.data, e->text.len, &(struct added_cut){p->at_start, how->parse_special && !people_write_special(tok, e, p, how->people), NULL}, &e->next);
+            added_set_cut(tok->normal, e->text.data, e->text.len,
+                          &(struct added_cut){
+                              p->at_start, how->parse_special && !people_write_special(tok, e, p, how->people), NULL},
+                          &e->next);
         else
             pieces_add(&e->next, e->text.data, e->text.len, -1, p->at_start);
     }
@@ -152,7 +158,8 @@ static int push_all(struct tokens *out, const int32_t *ids, size_t n)
     return 0;
 }
 
-static int word_level(const struct tokenizer *tok, const unsigned char *barred, const char *word, size_t n, struct tokens *out)
+static int word_level(const struct tokenizer *tok, const unsigned char *barred, const char *word, size_t n,
+                      struct tokens *out)
 {
     int32_t id = vocab_find_model(&tok->vocab, word, n);
     if (id < 0 || (barred && barred[id]))
@@ -161,7 +168,8 @@ static int word_level(const struct tokenizer *tok, const unsigned char *barred, 
 }
 
 /* 0; -1: out of memory; -2: there is no token for it. */
-static int encode_word(const struct tokenizer *tok, struct encoder *e, const struct piece *p, int flags, struct tokens *out)
+static int encode_word(const struct tokenizer *tok, struct encoder *e, const struct piece *p, int flags,
+                       struct tokens *out)
 {
     const char *word = e->now.text.data + p->at;
     const unsigned char *barred = flags & TOKENIZER_PARSE_SPECIAL ? NULL : tok->barred;
@@ -187,21 +195,25 @@ static int to_ids(const struct tokenizer *tok, struct encoder *e, int flags, str
     return flags & TOKENIZER_ADD_SPECIAL ? push_all(out, tok->around.after, tok->around.n_after) : 0;
 }
 
-int tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n, int flags, struct tokens *out, struct error *err)
+int tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n, int flags, struct tokens *out,
+                     struct error *err)
 {
     return tokenizer_encode_mixed(tok, text, n, NULL, flags, out, err);
 }
 
-int tokenizer_encode_mixed(const struct tokenizer *tok, const char *text, size_t n, const struct text_spans *people, int flags, struct tokens *out, struct error *err)
+int tokenizer_encode_mixed(const struct tokenizer *tok, const char *text, size_t n, const struct text_spans *people,
+                           int flags, struct tokens *out, struct error *err)
 {
     const struct added_cut how = {1, flags & TOKENIZER_PARSE_SPECIAL, people};
     struct encoder e = {0};
     size_t good = utf8_valid(text, n), had = out->n;
     int rc = 0;
     if (good != n)
-        return error_set(err, ERROR_DATA, "the text is not UTF-8 at byte %zu (0x%02x)", good, (unsigned char)text[good]);
+        return error_set(err, ERROR_DATA, "the text is not UTF-8 at byte %zu (0x%02x)", good,
+                         (unsigned char)text[good]);
     if (n > UINT32_MAX / 4)
-        return error_set(err, ERROR_DATA, "a text of %zu bytes is longer than the %u that can be tokenized at once", n, UINT32_MAX / 4);
+        return error_set(err, ERROR_DATA, "a text of %zu bytes is longer than the %u that can be tokenized at once", n,
+                         UINT32_MAX / 4);
     added_set_cut(tok->raw, text, n, &how, &e.now);
     if (pieces_failed(&e.now))
         rc = error_set_nomem(err, n, "the pieces of a text");
@@ -211,7 +223,8 @@ int tokenizer_encode_mixed(const struct tokenizer *tok, const char *text, size_t
         rc = pretokenizer_apply(&tok->pretokenizer, &e.now, &e.next, err);
     int unmade = rc ? 0 : to_ids(tok, &e, flags, out);
     if (unmade == -2)
-        rc = error_set(err, ERROR_DATA, "the text has a word or character without a token, and the tokenizer has no unknown token");
+        rc = error_set(err, ERROR_DATA,
+                       "the text has a word or character without a token, and the tokenizer has no unknown token");
     else if (unmade)
         rc = error_set_nomem(err, n, "the tokens of a text");
     if (rc)
@@ -229,7 +242,8 @@ struct tokenizer_stream {
     struct tokenizer_stream *probe; /* peek finishes this copy instead */
 };
 
-int tokenizer_stream_new(struct tokenizer_stream **out, const struct tokenizer *tok, int skip_special, struct error *err)
+int tokenizer_stream_new(struct tokenizer_stream **out, const struct tokenizer *tok, int skip_special,
+                         struct error *err)
 {
     struct tokenizer_stream *s = mem_calloc(1, sizeof *s);
     *out = NULL;
@@ -279,7 +293,8 @@ void tokenizer_stream_push(struct tokenizer_stream *s, int32_t id, struct buf *o
         push_renamed(s, id, out);
         return;
     }
-    int shown = s->tok->model == MODEL_SENTENCEPIECE && id == s->tok->spm.unk; /* sentencepiece marks what it did not know */
+    int shown =
+        s->tok->model == MODEL_SENTENCEPIECE && id == s->tok->spm.unk; /* sentencepiece marks what it did not know */
     if (e && (shown || !(s->skip_special && e->flags & VOCAB_SPECIAL)))
         decode_run_token(&s->run, e->text, e->n, out);
 }
@@ -298,7 +313,8 @@ void tokenizer_stream_peek(const struct tokenizer_stream *s, struct buf *out)
         tokenizer_stream_finish(*probe, out);
 }
 
-int tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, int skip_special, struct buf *out, struct error *err)
+int tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, int skip_special, struct buf *out,
+                     struct error *err)
 {
     struct tokenizer_stream *s;
     int rc = tokenizer_stream_new(&s, tok, skip_special, err);

@@ -19,9 +19,9 @@ struct tokenizer {
     struct bpe bpe;
     struct wordpiece wordpiece;
     struct unigram_model unigram;
-    struct sentencepiece spm; /* SENTENCEPIECE: in place of normalizer, pretokenizer and decoder */
-    int32_t word_unk;      /* WORD_LEVEL: of a word without a token; -1: an error */
-    unsigned char *barred; /* [vocab.size]: special tokens, which plain text does not become */
+    struct sentencepiece spm;  /* SENTENCEPIECE: in place of normalizer, pretokenizer and decoder */
+    int32_t word_unk;          /* WORD_LEVEL: of a word without a token; -1: an error */
+    unsigned char *barred;     /* [vocab.size]: special tokens, which plain text does not become */
     struct added_token *added; /* [n_added] */
     size_t n_added;
     struct added_set *raw, *normal; /* searched for in the raw and in the normalized text; normal NULL: empty */

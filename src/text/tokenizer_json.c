@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the two documents to a tokenizer: every component in turn, then what tokenizer_config.json says about special tokens. */
+/* From the two documents to a tokenizer: every component in turn, then what tokenizer_config.json says about special
+ * tokens. */
 #include "text/tokenizer_impl.h"
 
 #include "base/utf8.h"
@@ -54,7 +55,8 @@ static int read_components(struct reader *r, struct tokenizer *tok, const struct
     if (!json_is_object(doc))
         return reader_fail(r, "wanted an object with \"model\"");
     if (o && (!json_is_string(o) || strcmp(json_string_value(o), "1.0")))
-        return reader_fail(r, "version: wanted \"1.0\", found \"%s\"", json_is_string(o) ? json_string_value(o) : "something else");
+        return reader_fail(r, "version: wanted \"1.0\", found \"%s\"",
+                           json_is_string(o) ? json_string_value(o) : "something else");
     if (s->spm)
         return read_spm(r, tok, s);
     if ((rc = model_read(r, tok, json_object_get(doc, "model"), s->ranks)))
@@ -164,7 +166,8 @@ static int keeps_every_byte(const struct pretokenizer *z)
         int any = 0;
         for (size_t i = 0; i < z->n_child; i++) {
             const struct pretokenizer *c = z->child + i;
-            if (c->kind == PRETOKENIZE_METASPACE || (c->kind <= PRETOKENIZE_WORDS && c->kind != PRETOKENIZE_SEQUENCE && c->behavior == SPLIT_REMOVED))
+            if (c->kind == PRETOKENIZE_METASPACE ||
+                (c->kind <= PRETOKENIZE_WORDS && c->kind != PRETOKENIZE_SEQUENCE && c->behavior == SPLIT_REMOVED))
                 return 0;
             any |= keeps_every_byte(c);
         }
@@ -195,7 +198,8 @@ int tokenizer_build(struct tokenizer *tok, const char *name, const struct tokeni
     if (s->config && !json_is_object(s->config))
         return reader_fail(&r, "tokenizer_config: wanted an object");
     if (json_is_true(json_object_get(s->config, "split_special_tokens")))
-        return reader_fail(&r, "tokenizer_config: split_special_tokens: special tokens that are no tokens are not supported; wanted false");
+        return reader_fail(&r, "tokenizer_config: split_special_tokens: special tokens that are no tokens are not "
+                               "supported; wanted false");
     int rc = read_components(&r, tok, s);
     if (!rc)
         rc = read_limits(&r, tok, s->json);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Viterbi's algorithm over the ends of pieces, as sentencepiece's EncodeOptimized has it: a later path must be better, not equal. */
+/* Viterbi's algorithm over the ends of pieces, as sentencepiece's EncodeOptimized has it: a later path must be better,
+ * not equal. */
 #include "text/unigram.h"
 
 #include "base/mem.h"
@@ -37,7 +38,8 @@ static int reserve(struct unigram_scratch *s, size_t n)
 }
 
 /* Every piece that begins at text[at], and unk for a character that is none. */
-static int pieces_at(const struct unigram *u, const unsigned char *barred, struct unigram_node *node, const char *text, size_t n, size_t at)
+static int pieces_at(const struct unigram *u, const unsigned char *barred, struct unigram_node *node, const char *text,
+                     size_t n, size_t at)
 {
     const double before = node[at].score;
     const size_t k = character(text + at, n - at);
@@ -58,7 +60,8 @@ static int pieces_at(const struct unigram *u, const unsigned char *barred, struc
     return 0;
 }
 
-int unigram_cut(const struct unigram *u, const unsigned char *barred, struct unigram_scratch *s, const char *text, size_t n, size_t *count)
+int unigram_cut(const struct unigram *u, const unsigned char *barred, struct unigram_scratch *s, const char *text,
+                size_t n, size_t *count)
 {
     *count = 0;
     if (!n)

@@ -2,7 +2,8 @@
 #include "text/unigram_model.h"
 
 /* A stretch of the text that is one piece, or several unknown ones together. */
-static int push_stretch(const struct unigram_model *m, const unsigned char *barred, const char *text, size_t n, struct tokens *out)
+static int push_stretch(const struct unigram_model *m, const unsigned char *barred, const char *text, size_t n,
+                        struct tokens *out)
 {
     int32_t id = vocab_find_model(m->vocab, text, n);
     if (id >= 0 && !(barred && barred[id]))
@@ -22,8 +23,8 @@ static int push_stretch(const struct unigram_model *m, const unsigned char *barr
     return m->best.unk < 0 ? -2 : tokens_push(out, m->best.unk);
 }
 
-int unigram_encode(const struct unigram_model *m, const unsigned char *barred, struct unigram_scratch *s, const char *text, size_t n,
-                   struct tokens *out)
+int unigram_encode(const struct unigram_model *m, const unsigned char *barred, struct unigram_scratch *s,
+                   const char *text, size_t n, struct tokens *out)
 {
     size_t count;
     int rc = unigram_cut(&m->best, barred, s, text, n, &count);

@@ -23,15 +23,15 @@ struct vocab_entry {
 struct vocab {
     struct vocab_entry *entry; /* [size] */
     int32_t size, cap;
-    uint32_t *slot;            /* id + 1, open addressing */
+    uint32_t *slot; /* id + 1, open addressing */
     size_t n_slot, n_used;
 };
 
 /* 0; -1 out of memory; -2 the id is taken; -3 the text is taken. id in 0..VOCAB_MAX_ID-1. */
 int vocab_add(struct vocab *v, const char *text, size_t n, int32_t id);
-int32_t vocab_find(const struct vocab *v, const char *text, size_t n); /* -1: none */
+int32_t vocab_find(const struct vocab *v, const char *text, size_t n);       /* -1: none */
 int32_t vocab_find_model(const struct vocab *v, const char *text, size_t n); /* the same without VOCAB_OUTSIDE */
-const struct vocab_entry *vocab_at(const struct vocab *v, int32_t id); /* NULL: none */
+const struct vocab_entry *vocab_at(const struct vocab *v, int32_t id);       /* NULL: none */
 void vocab_deinit(struct vocab *v);
 
 #endif

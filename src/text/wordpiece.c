@@ -6,7 +6,8 @@
 #include <string.h>
 
 /* The longest token at word[at..n), -1 when there is none; *end is where it ends. */
-static int32_t longest(const struct wordpiece *w, struct buf *spelling, const char *word, size_t n, size_t at, size_t *end)
+static int32_t longest(const struct wordpiece *w, struct buf *spelling, const char *word, size_t n, size_t at,
+                       size_t *end)
 {
     size_t k = at ? strlen(w->prefix) : 0, most = w->longest > k ? w->longest - k : 0;
     if (n - at > most) {

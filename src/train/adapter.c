@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A trained adapter in PEFT's files, so that peft.PeftModel.from_pretrained(base, DIR) and isara --model DIR load it. */
+/* A trained adapter in PEFT's files, so that peft.PeftModel.from_pretrained(base, DIR) and isara --model DIR load
+ * it. */
 #include "train/parts.h"
 
 #include "base/mem.h"
@@ -31,11 +32,13 @@ static int write_config(const struct trainer *t, const char *path, struct error 
 {
     const struct train_options *o = t->job->options;
     struct lora_options lora = {o->lora_r, o->lora_alpha, o->lora_targets};
-    json_t *config = json_pack("{s:s, s:s, s:o, s:i, s:o, s:f, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:n, s:n, s:n, s:n, s:{}, s:{}}", "peft_type", "LORA", "task_type", "CAUSAL_LM",
-                               "base_model_name_or_path", base_name(t), "r", o->lora_r, "lora_alpha",
-                               o->lora_alpha == (int)o->lora_alpha ? json_integer((int)o->lora_alpha) : json_real(o->lora_alpha), "lora_dropout", 0.0, "target_modules",
-                               target_list(&t->m->desc, &lora), "bias", "none", "fan_in_fan_out", t->m->family->transposed, "inference_mode", 1, "use_rslora", 0, "use_dora", 0, "init_lora_weights", 1, "modules_to_save",
-                               "layers_to_transform", "layers_pattern", "revision", "rank_pattern", "alpha_pattern");
+    json_t *config = json_pack(
+        "{s:s, s:s, s:o, s:i, s:o, s:f, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:n, s:n, s:n, s:n, s:{}, s:{}}",
+        "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", base_name(t), "r", o->lora_r,
+        "lora_alpha", o->lora_alpha == (int)o->lora_alpha ? json_integer((int)o->lora_alpha) : json_real(o->lora_alpha),
+        "lora_dropout", 0.0, "target_modules", target_list(&t->m->desc, &lora), "bias", "none", "fan_in_fan_out",
+        t->m->family->transposed, "inference_mode", 1, "use_rslora", 0, "use_dora", 0, "init_lora_weights", 1,
+        "modules_to_save", "layers_to_transform", "layers_pattern", "revision", "rank_pattern", "alpha_pattern");
     int rc = config ? jsontext_write(path, config, err) : error_set_nomem(err, 1024, "adapter_config.json");
     json_decref(config);
     return rc;
@@ -43,7 +46,8 @@ static int write_config(const struct trainer *t, const char *path, struct error 
 
 int adapter_write(struct trainer *t, const char *directory, struct error *err)
 {
-    char *config = path_join(directory, "adapter_config.json"), *weights = path_join(directory, "adapter_model.safetensors");
+    char *config = path_join(directory, "adapter_config.json"),
+         *weights = path_join(directory, "adapter_model.safetensors");
     int rc = config && weights ? write_config(t, config, err) : error_set_nomem(err, 256, "a path");
     if (!rc)
         rc = write_tensors(t, weights, DTYPE_F32, err);

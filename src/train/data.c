@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training rows. A row is tokens and a mask: which of them are trained. The end-of-sequence token that closes a text is trained like any other,
- * padding never exists. Prompt and completion are tokenised as text/pair.h has it: the prompt's tokens are those that generation will see. */
+/* Training rows. A row is tokens and a mask: which of them are trained. The end-of-sequence token that closes a text is
+ * trained like any other, padding never exists. Prompt and completion are tokenised as text/pair.h has it: the prompt's
+ * tokens are those that generation will see. */
 #include "train/parts.h"
 
 #include "base/hash.h"
@@ -35,7 +36,8 @@ static int check_ids(const struct model_desc *d, const int32_t *ids, int n, stru
 {
     for (int i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= d->n_vocab)
-            return error_set(err, ERROR_DATA, "token id %d at %d is outside of the vocabulary of %d", (int)ids[i], i, d->n_vocab);
+            return error_set(err, ERROR_DATA, "token id %d at %d is outside of the vocabulary of %d", (int)ids[i], i,
+                             d->n_vocab);
     return 0;
 }
 
@@ -47,8 +49,8 @@ static int cut_to(struct train_data *data, const struct model_desc *d, int n, in
 }
 
 /* mask NULL: everything from n_prompt on is a target. */
-static int add_row(struct train_data *data, const struct model_desc *d, const int32_t *ids, const uint8_t *mask, int n, int n_prompt, int max_length, const char *id,
-                   struct error *err)
+static int add_row(struct train_data *data, const struct model_desc *d, const int32_t *ids, const uint8_t *mask, int n,
+                   int n_prompt, int max_length, const char *id, struct error *err)
 {
     int targets = 0, rc = check_ids(d, ids, n, err);
     if (rc)
@@ -81,14 +83,14 @@ static int add_row(struct train_data *data, const struct model_desc *d, const in
     return 0;
 }
 
-int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt, int max_length, const char *id,
-                       struct error *err)
+int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt,
+                       int max_length, const char *id, struct error *err)
 {
     return add_row(data, d, ids, NULL, n, n_prompt, max_length, id, err);
 }
 
-int train_data_add_masked(struct train_data *data, const struct model_desc *d, const int32_t *ids, const uint8_t *target, int n, int max_length, const char *id,
-                          struct error *err)
+int train_data_add_masked(struct train_data *data, const struct model_desc *d, const int32_t *ids,
+                          const uint8_t *target, int n, int max_length, const char *id, struct error *err)
 {
     return add_row(data, d, ids, target, n, 0, max_length, id, err);
 }
@@ -111,34 +113,40 @@ static size_t length_before_end(const struct tokenizer *t, int32_t eos, const ch
 /* Ids of a text that begins a row: what the tokenizer puts in front, and nothing behind. */
 static int encode_start(const struct tokenizer *t, const struct pair_text *x, struct tokens *out, struct error *err)
 {
-    int rc = tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
+    int rc =
+        tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
     if (!rc)
         out->n = pair_without_end(t, out->ids, out->n);
     return rc;
 }
 
 /* Ids of a prompt as generate has them: a tokenizer that ends every text with EOS ends this one too. */
-static int encode_prompt(const struct tokenizer *t, const struct train_text *text, struct tokens *out, struct error *err)
+static int encode_prompt(const struct tokenizer *t, const struct train_text *text, struct tokens *out,
+                         struct error *err)
 {
     const struct pair_text *x = &text->prompt;
     if (text->continued)
         return encode_start(t, x, out, err);
-    return tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
+    return tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out,
+                                  err);
 }
 
 /* The completion's ids behind the prompt's. */
-static int complete(const struct tokenizer *t, const struct train_text *text, const struct pair_text *completion, struct tokens *ids, int *apart, struct error *err)
+static int complete(const struct tokenizer *t, const struct train_text *text, const struct pair_text *completion,
+                    struct tokens *ids, int *apart, struct error *err)
 {
     struct tokens rest = TOKENS_INIT;
     size_t n = text->continued ? ids->n : pair_without_end(t, ids->ids, ids->n);
-    int rc = pair_encode_completion(t, &text->prompt, ids->ids, n, completion, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, apart, err);
+    int rc = pair_encode_completion(t, &text->prompt, ids->ids, n, completion,
+                                    TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, apart, err);
     for (size_t i = 0; i < rest.n && !rc; i++)
         rc = tokens_push(ids, rest.ids[i]) ? error_set_nomem(err, ids->n * 4, "a training row") : 0;
     tokens_free(&rest);
     return rc;
 }
 
-int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const struct train_text *text, struct error *err)
+int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
+                   const struct train_text *text, struct error *err)
 {
     struct tokens ids = TOKENS_INIT;
     struct pair_text completion = text->completion;
@@ -163,7 +171,8 @@ int train_data_add(struct train_data *data, const struct tokenizer *t, const str
     return rc;
 }
 
-int train_data_add_plain(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *text, int max_length, const char *id, struct error *err)
+int train_data_add_plain(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
+                         const char *text, int max_length, const char *id, struct error *err)
 {
     size_t n = strlen(text);
     struct text_span all = {0, n};
@@ -172,8 +181,8 @@ int train_data_add_plain(struct train_data *data, const struct tokenizer *t, con
     return train_data_add(data, t, d, &row, err);
 }
 
-int train_data_add_pair(struct train_data *data, const struct tokenizer *t, const struct model_desc *d, const char *chosen, const char *rejected, int max_length,
-                        const char *id, struct error *err)
+int train_data_add_pair(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
+                        const char *chosen, const char *rejected, int max_length, const char *id, struct error *err)
 {
     struct tokens ids = TOKENS_INIT;
     int32_t eos = end_of_text(t, d), *copy = NULL;
@@ -192,7 +201,8 @@ int train_data_add_pair(struct train_data *data, const struct tokenizer *t, cons
     }
     if (copy) {
         memcpy(copy, ids.ids, (size_t)n * sizeof *copy);
-        data->rows[kept].rejected = copy, data->rows[kept].n_rejected = n;
+        data->rows[kept].rejected = copy;
+        data->rows[kept].n_rejected = n;
         data->n_token += n;
     }
     tokens_free(&ids);
@@ -215,8 +225,10 @@ int train_data_sha256(const struct train_data *data, char hex[65], struct error 
         int32_t head[2] = {r->n, r->label};
         sha256_add(h, head, sizeof head);
         sha256_add(h, r->ids, (size_t)r->n * sizeof *r->ids);
-        if (r->n_rejected)
-            sha256_add(h, &r->n_rejected, sizeof r->n_rejected), sha256_add(h, r->rejected, (size_t)r->n_rejected * sizeof *r->rejected);
+        if (r->n_rejected) {
+            sha256_add(h, &r->n_rejected, sizeof r->n_rejected);
+            sha256_add(h, r->rejected, (size_t)r->n_rejected * sizeof *r->rejected);
+        }
         if (r->target)
             sha256_add(h, r->target, (size_t)r->n);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Records to training rows. A record's fields say what it is; a record that is none of the known kinds, or lacks a field, is an error that names file and
- * line. Question-answer records (the seed formats) are put into align's own template; everything else is taken as it is. */
+/* Records to training rows. A record's fields say what it is; a record that is none of the known kinds, or lacks a
+ * field, is an error that names file and line. Question-answer records (the seed formats) are put into align's own
+ * template; everything else is taken as it is. */
 #include "train/parts.h"
 
 #include "base/log.h"
@@ -19,10 +20,10 @@ struct reader {
     const struct model_desc *d;
     int max_length;
     struct template *template; /* opened at the first pair */
-    struct chat *chat;  /* opened at the first conversation */
-    int told_end;       /* that a template leaves the end of turn untrained */
-    char id[40];        /* of the record */
-    char where[300];    /* FILE:LINE */
+    struct chat *chat;         /* opened at the first conversation */
+    int told_end;              /* that a template leaves the end of turn untrained */
+    char id[40];               /* of the record */
+    char where[300];           /* FILE:LINE */
     struct error *err;
 };
 
@@ -42,13 +43,15 @@ static int need_string(const struct reader *r, const json_t *record, const char 
 
 static int need_tokenizer(const struct reader *r)
 {
-    return r->t ? 0 : error_set(r->err, ERROR_DATA, "%s: text, but the model has no tokenizer; give *_token_ids", r->where);
+    return r->t ? 0
+                : error_set(r->err, ERROR_DATA, "%s: text, but the model has no tokenizer; give *_token_ids", r->where);
 }
 
 /* A record's own texts: special tokens written in them are tokens, as they are for generate. */
 static int add(struct reader *r, const char *prompt, const char *completion)
 {
-    const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->max_length, r->id, 0};
+    const struct train_text row = {
+        {prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->max_length, r->id, 0};
     int rc = need_tokenizer(r);
     return rc ? rc : train_data_add(r->data, r->t, r->d, &row, r->err);
 }
@@ -66,8 +69,13 @@ static int add_pair(struct reader *r, const char *question, const char *extra, c
     buf_printf(&asked, "%s%s%s", question, extra && *extra ? "\n" : "", extra ? extra : "");
     template_tune_prompt(r->template, asked.data ? asked.data : "", &prompt, &in_prompt);
     template_tune_completion(r->template, answer, &completion, &in_completion);
-    const struct train_text row = {{prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->max_length, r->id, 1};
-    rc = asked.failed || prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row") : train_data_add(r->data, r->t, r->d, &row, r->err);
+    const struct train_text row = {{prompt.data, prompt.len, &in_prompt},
+                                   {completion.data, completion.len, &in_completion},
+                                   r->max_length,
+                                   r->id,
+                                   1};
+    rc = asked.failed || prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row")
+                                                            : train_data_add(r->data, r->t, r->d, &row, r->err);
     buf_free(&asked);
     buf_free(&prompt);
     buf_free(&completion);
@@ -82,7 +90,8 @@ static int read_ids(const struct reader *r, const json_t *record, const char *ke
     size_t i;
     if (!json_is_array(list))
         return bad(r, key, "a list of token ids");
-    json_array_foreach(list, i, v) {
+    json_array_foreach(list, i, v)
+    {
         if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
             return bad(r, key, "a list of token ids");
         if (tokens_push(out, (int32_t)json_integer_value(v)))
@@ -121,7 +130,8 @@ static int add_label(const struct reader *r, const char *key, const json_t *v, i
     int at = label_index(r, v);
     if (at < 0) {
         char *found = json_dumps(v, JSON_ENCODE_ANY);
-        int rc = error_set(r->err, ERROR_DATA, "%s: \"%s\": the model has no label %.100s", r->where, key, found ? found : "");
+        int rc = error_set(r->err, ERROR_DATA, "%s: \"%s\": the model has no label %.100s", r->where, key,
+                           found ? found : "");
         free(found);
         return rc;
     }
@@ -132,18 +142,19 @@ static int add_label(const struct reader *r, const char *key, const json_t *v, i
 /* "labels": a list; "label": one; "category": BeaverTails' object of booleans. */
 static int read_labels(const struct reader *r, const json_t *record, int *labels)
 {
-    const json_t *list = json_object_get(record, "labels"), *one = json_object_get(record, "label"), *category = json_object_get(record, "category"), *v;
+    const json_t *list = json_object_get(record, "labels"), *one = json_object_get(record, "label"),
+                 *category = json_object_get(record, "category"), *v;
     const char *name;
     size_t i;
     int rc = 0;
     *labels = 0;
     if (json_is_array(list)) {
-        json_array_foreach(list, i, v)
-            rc = rc ? rc : add_label(r, "labels", v, labels);
+        json_array_foreach(list, i, v) rc = rc ? rc : add_label(r, "labels", v, labels);
     } else if (json_is_string(one) || json_is_integer(one)) {
         rc = add_label(r, "label", one, labels);
     } else if (json_is_object(category)) {
-        json_object_foreach((json_t *)(uintptr_t)category, name, list) {
+        json_object_foreach((json_t *)(uintptr_t)category, name, list)
+        {
             json_t *key = json_string(name);
             if (json_is_true(list))
                 rc = rc ? rc : add_label(r, "category", key, labels);
@@ -153,15 +164,19 @@ static int read_labels(const struct reader *r, const json_t *record, int *labels
         return bad(r, "labels", "a list of labels (or \"label\", or BeaverTails' \"category\")");
     }
     if (!rc && r->d->problem == PROBLEM_SINGLE_LABEL && (!*labels || *labels & (*labels - 1)))
-        return bad(r, list ? "labels" : "label", "exactly one label (the model's problem_type is single_label_classification)");
+        return bad(r, list ? "labels" : "label",
+                   "exactly one label (the model's problem_type is single_label_classification)");
     return rc;
 }
 
-static int need_conversation(const struct reader *r, const json_t *record, const char *prompt, const char *key, struct buf *out)
+static int need_conversation(const struct reader *r, const json_t *record, const char *prompt, const char *key,
+                             struct buf *out)
 {
     const char *response;
     int rc = need_string(r, record, key, &response);
-    return rc ? rc : train_classify_text(out, prompt, response) ? error_set_nomem(r->err, out->len, "a training row") : 0;
+    return rc                                           ? rc
+           : train_classify_text(out, prompt, response) ? error_set_nomem(r->err, out->len, "a training row")
+                                                        : 0;
 }
 
 static int add_labelled(struct reader *r, const json_t *record)
@@ -171,7 +186,8 @@ static int add_labelled(struct reader *r, const json_t *record)
     int labels = 0, n = r->data->n, rc = read_labels(r, record, &labels);
     if (!rc && record_has(record, "text")) {
         rc = need_string(r, record, "text", &text);
-    } else if (!rc && !(rc = need_string(r, record, "prompt", &prompt)) && !(rc = need_conversation(r, record, prompt, "response", &conversation))) {
+    } else if (!rc && !(rc = need_string(r, record, "prompt", &prompt)) &&
+               !(rc = need_conversation(r, record, prompt, "response", &conversation))) {
         text = conversation.data;
     }
     if (!rc && !(rc = need_tokenizer(r)))
@@ -217,7 +233,8 @@ static int add_chat(struct reader *r, const json_t *record)
     r->data->n_turn += row.n_turn;
     r->data->n_turn_skipped += row.n_skipped;
     if (row.end_untrained && !r->told_end)
-        log_line(LOG_WARNING, "the chat template's {%% generation %%} block closes before the end of the turn, which is not trained: the model will not learn to stop");
+        log_line(LOG_WARNING, "the chat template's {%% generation %%} block closes before the end of the turn, which "
+                              "is not trained: the model will not learn to stop");
     r->told_end |= row.end_untrained;
     rc = train_data_add_masked(r->data, r->d, row.ids.ids, row.target, (int)row.ids.n, r->max_length, r->id, r->err);
     r->data->n_boundary += !rc && row.crosses && r->data->n > kept;
@@ -232,8 +249,10 @@ static int add_first_pair(struct reader *r, const json_t *turns)
     const json_t *turn;
     size_t i;
     int left = 0;
-    json_array_foreach(turns, i, turn) {
-        const char *role = json_string_value(json_object_get(turn, "role")), *content = json_string_value(json_object_get(turn, "content"));
+    json_array_foreach(turns, i, turn)
+    {
+        const char *role = json_string_value(json_object_get(turn, "role")),
+                   *content = json_string_value(json_object_get(turn, "content"));
         if (!question && !strcmp(role, "user"))
             question = content;
         else if (question && !answer && !strcmp(role, "assistant"))
@@ -242,7 +261,10 @@ static int add_first_pair(struct reader *r, const json_t *turns)
             left++;
     }
     if (!question || !answer)
-        return error_set(r->err, ERROR_DATA, "%s: no user's turn with an assistant's answer; other conversations need a chat template, and the model has none", r->where);
+        return error_set(r->err, ERROR_DATA,
+                         "%s: no user's turn with an assistant's answer; other conversations need a chat template, and "
+                         "the model has none",
+                         r->where);
     r->data->n_first_pair++;
     r->data->n_turn_left += left > 0;
     return add_pair(r, question, NULL, answer);
@@ -259,7 +281,9 @@ static int add_turns(struct reader *r, const json_t *record, const struct record
         rc = add_first_pair(r, turns);
     } else {
         conversation = json_copy((json_t *)(uintptr_t)record);
-        rc = !conversation || json_object_set(conversation, "messages", turns) ? error_set_nomem(r->err, 64, "a conversation") : add_chat(r, conversation);
+        rc = !conversation || json_object_set(conversation, "messages", turns)
+                 ? error_set_nomem(r->err, 64, "a conversation")
+                 : add_chat(r, conversation);
     }
     json_decref(conversation);
     json_decref(turns);
@@ -278,7 +302,8 @@ static int text_of(const struct reader *r, const json_t *record, const char *fie
 
 static int add_texts(struct reader *r, const json_t *record, const struct record_shape *shape)
 {
-    const json_t *one = shape->kind == RECORD_INSTANCES ? json_array_get(json_object_get(record, "instances"), 0) : record;
+    const json_t *one =
+        shape->kind == RECORD_INSTANCES ? json_array_get(json_object_get(record, "instances"), 0) : record;
     int instances = shape->kind == RECORD_INSTANCES;
     struct buf question = BUF_INIT, extra = BUF_INIT, answer = BUF_INIT;
     int rc = text_of(r, record, instances ? "instruction" : shape->question, &question);
@@ -300,8 +325,12 @@ static int add_question(struct reader *r, const json_t *record)
 {
     const struct record_shape *shape = record_shape(record, 1);
     if (!shape)
-        return error_set(r->err, ERROR_DATA, "%s: no known kind of record; wanted messages, prompt and completion, prompt_token_ids and completion_token_ids, text, "
-                         "question and answer, prompt and response, or instruction and output (docs/FORMATS.md lists all)", r->where);
+        return error_set(
+            r->err, ERROR_DATA,
+            "%s: no known kind of record; wanted messages, prompt and completion, prompt_token_ids and "
+            "completion_token_ids, text, "
+            "question and answer, prompt and response, or instruction and output (docs/FORMATS.md lists all)",
+            r->where);
     return shape->kind == RECORD_TURNS ? add_turns(r, record, shape) : add_texts(r, record, shape);
 }
 
@@ -360,7 +389,8 @@ static int take_record(struct reader *r, const struct jsonl *in, json_t *record,
     return rc;
 }
 
-int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d, int max_length, struct error *err)
+int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d,
+                    int max_length, struct error *err)
 {
     struct jsonl *in = NULL;
     json_t *record = NULL;
@@ -378,7 +408,8 @@ int train_data_read(struct train_data *out, const char *path, const struct token
     chat_close(r.chat);
     jsonl_close(in);
     if (!rc && !out->n)
-        rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld records, %d dropped)", path, number, out->n_dropped);
+        rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld records, %d dropped)", path, number,
+                       out->n_dropped);
     if (rc)
         train_data_free(out);
     return rc;

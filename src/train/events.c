@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TensorBoard event files. Messages: Event {double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5},
- * Summary {repeated Value value = 1}, Value {string tag = 1; float simple_value = 2}. */
+/* TensorBoard event files. Messages: Event {double wall_time = 1; int64 step = 2; string file_version = 3; Summary
+ * summary = 5}, Summary {repeated Value value = 1}, Value {string tag = 1; float simple_value = 2}. */
 #include "train/events.h"
 
 #include "base/clock.h"

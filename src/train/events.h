@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* TensorBoard event files: scalars only, which needs neither protobuf nor TensorBoard. A record is its length, a masked CRC-32C of the length, the
- * bytes of an Event message, and their masked CRC-32C (tensorflow/core/lib/io/record_writer). */
+/* TensorBoard event files: scalars only, which needs neither protobuf nor TensorBoard. A record is its length, a masked
+ * CRC-32C of the length, the bytes of an Event message, and their masked CRC-32C
+ * (tensorflow/core/lib/io/record_writer). */
 #ifndef TRAIN_EVENTS_H
 #define TRAIN_EVENTS_H
 
@@ -18,6 +19,6 @@ struct events;
 /* DIR/events.out.tfevents.<unix time>.<host>.<pid>.0, its first record written. */
 int events_open(struct events **out, const char *directory, struct error *err);
 int events_add(struct events *e, int64_t step, const char *tag, double value, struct error *err); /* flushed at once */
-void events_close(struct events *e); /* NULL is fine */
+void events_close(struct events *e);                                                              /* NULL is fine */
 
 #endif

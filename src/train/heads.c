@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Losses of the small heads, on the host in double, where so few numbers belong: logits become their gradients in place.
+/* Losses of the small heads, on the host in double, where so few numbers belong: logits become their gradients in
+ * place.
  *
- * A row takes two target rows: a classifier's one and its padding, a reward model's chosen and rejected text. What a row's loss is divided by is its
- * weight: labels (multi-label, as BCEWithLogitsLoss takes the mean), else 1. The bias of a score head cancels in the difference of two scores, so
- * its gradient is zero and it is not trained. */
+ * A row takes two target rows: a classifier's one and its padding, a reward model's chosen and rejected text. What a
+ * row's loss is divided by is its weight: labels (multi-label, as BCEWithLogitsLoss takes the mean), else 1. The bias
+ * of a score head cancels in the difference of two scores, so its gradient is zero and it is not trained. */
 #include "train/parts.h"
 
 #include "base/maths.h"
@@ -53,7 +54,8 @@ static double pairwise(float *chosen, float *rejected, double scale)
     return loss;
 }
 
-void head_loss(const struct model_desc *d, const struct train_row *const *rows, int n_row, float *logits, double scale, double *loss)
+void head_loss(const struct model_desc *d, const struct train_row *const *rows, int n_row, float *logits, double scale,
+               double *loss)
 {
     int n = d->n_label;
     for (int i = 0; i < n_row; i++) {
@@ -62,7 +64,8 @@ void head_loss(const struct model_desc *d, const struct train_row *const *rows, 
             *loss += pairwise(z, z + n, scale);
             continue;
         }
-        *loss += d->problem == PROBLEM_SINGLE_LABEL ? single_label(z, n, rows[i]->label, scale) : multi_label(z, n, rows[i]->label, scale);
+        *loss += d->problem == PROBLEM_SINGLE_LABEL ? single_label(z, n, rows[i]->label, scale)
+                                                    : multi_label(z, n, rows[i]->label, scale);
         for (int j = 0; j < n; j++)
             z[n + j] = 0;
     }

@@ -14,7 +14,8 @@ static int add(struct train_labels *l, const char *name, const char *path, struc
         if (!strcmp(l->names[i], name))
             return 0;
     if (l->n == MODEL_MAX_LABEL || strlen(name) >= sizeof l->names[0])
-        return error_set(err, ERROR_DATA, "%s: label \"%.80s\": wanted at most %d labels of at most %zu bytes", path, name, MODEL_MAX_LABEL, sizeof l->names[0] - 1);
+        return error_set(err, ERROR_DATA, "%s: label \"%.80s\": wanted at most %d labels of at most %zu bytes", path,
+                         name, MODEL_MAX_LABEL, sizeof l->names[0] - 1);
     snprintf(l->names[l->n++], sizeof l->names[0], "%s", name);
     return 0;
 }
@@ -27,7 +28,8 @@ static int add_value(struct train_labels *l, const json_t *v, int *greatest, con
         *greatest = json_integer_value(v) > *greatest ? (int)json_integer_value(v) : *greatest;
         return 0;
     }
-    return error_set(err, ERROR_DATA, "%s: a label is neither a name nor a number from 0 to %d", path, MODEL_MAX_LABEL - 1);
+    return error_set(err, ERROR_DATA, "%s: a label is neither a name nor a number from 0 to %d", path,
+                     MODEL_MAX_LABEL - 1);
 }
 
 static int add_record(struct train_labels *l, json_t *record, int *greatest, const char *path, struct error *err)
@@ -37,14 +39,12 @@ static int add_record(struct train_labels *l, json_t *record, int *greatest, con
     const char *name;
     size_t i;
     int rc = 0;
-    json_array_foreach(list, i, v)
-        rc = rc ? rc : add_value(l, v, greatest, path, err);
+    json_array_foreach(list, i, v) rc = rc ? rc : add_value(l, v, greatest, path, err);
     if (!rc && !list && one)
         rc = add_value(l, one, greatest, path, err);
     if (!list && !one && json_is_object(category)) {
         json_t *ignored;
-        json_object_foreach(category, name, ignored)
-            rc = rc ? rc : add(l, name, path, err);
+        json_object_foreach(category, name, ignored) rc = rc ? rc : add(l, name, path, err);
     }
     return rc;
 }
@@ -62,12 +62,15 @@ int train_labels_read(struct train_labels *out, const char *path, struct error *
     int greatest = -1, ordered = 0, n = 0, rc;
     *out = (struct train_labels){0};
     if (!strcmp(path, "-"))
-        return error_set(err, ERROR_USAGE, "--data -: the labels of a new classifier are read from the rows first, so they must be a file");
+        return error_set(
+            err, ERROR_USAGE,
+            "--data -: the labels of a new classifier are read from the rows first, so they must be a file");
     rc = jsonl_open(&in, path, err);
     while (!rc && (rc = jsonl_next_record(in, &record, &odd, err)) == 1) {
         rc = record_fold_names(record) ? error_set_nomem(err, 64, "a record") : 0;
         if (!n++) {
-            out->problem = !json_object_get(record, "labels") && json_object_get(record, "label") ? PROBLEM_SINGLE_LABEL : PROBLEM_MULTI_LABEL;
+            out->problem = !json_object_get(record, "labels") && json_object_get(record, "label") ? PROBLEM_SINGLE_LABEL
+                                                                                                  : PROBLEM_MULTI_LABEL;
             ordered = json_is_object(json_object_get(record, "category"));
         }
         if (!rc && !record_is_left_out(record))
@@ -84,6 +87,7 @@ int train_labels_read(struct train_labels *out, const char *path, struct error *
     if (!ordered && greatest < 0)
         qsort(out->names, (size_t)out->n, sizeof out->names[0], by_name);
     if (out->n < 1 || (out->problem == PROBLEM_SINGLE_LABEL && out->n < 2))
-        return error_set(err, ERROR_DATA, "%s: wanted rows with \"labels\", \"label\" or \"category\", found %d labels", path, out->n);
+        return error_set(err, ERROR_DATA, "%s: wanted rows with \"labels\", \"label\" or \"category\", found %d labels",
+                         path, out->n);
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A step's gradient as a sum over a fixed number of leaves: each is the gradient of its share of the step's rows, chained in their order from zero, and the leaves
- * are added in a binary tree whose shape depends on their number alone. So many processes can share a step, each with some leaves, and give the bits of one.
- * Leaves come in order; a finished subtree of 2^k of them waits at level k for its neighbour. */
+/* A step's gradient as a sum over a fixed number of leaves: each is the gradient of its share of the step's rows,
+ * chained in their order from zero, and the leaves are added in a binary tree whose shape depends on their number
+ * alone. So many processes can share a step, each with some leaves, and give the bits of one. Leaves come in order; a
+ * finished subtree of 2^k of them waits at level k for its neighbour. */
 #include "train/parts.h"
 
 int leaves_levels(int n_leaf)

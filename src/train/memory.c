@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tuning will take, from the descriptor alone: the same carving that pass.c does, with every size at its bound or at that of given rows. */
+/* What tuning will take, from the descriptor alone: the same carving that pass.c does, with every size at its bound or
+ * at that of given rows. */
 #include "train/parts.h"
 
-enum { PROCESS_BYTES = 48 << 20 }; /* the operators' shared scratch, the tokenizer, the program */
+/* the operators' shared scratch, the tokenizer, the program */
+enum { PROCESS_BYTES = 48 << 20 };
 
 size_t train_state_bytes(const struct train_options *o, size_t n)
 {
@@ -14,16 +16,22 @@ static size_t bytes_of(const struct model_desc *d, const struct train_options *o
     size_t all = (size_t)d->n_param, n = all;
     int64_t adapter = 0;
     int widest = 0;
-    if (o->lora_r && !lora_sizes(d, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, &adapter, &widest, NULL))
-        n = (size_t)adapter, all += n;
-    return train_state_bytes(o, n) + all * dtype_size(o->dtype) + pass_bytes(d, o->dtype, o->recompute == 1, widest, s) +
-           (size_t)d->n_ctx * (size_t)d->head_dim * 4;
+    if (o->lora_r &&
+        !lora_sizes(d, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, &adapter, &widest, NULL)) {
+        n = (size_t)adapter;
+        all += n;
+    }
+    return train_state_bytes(o, n) + all * dtype_size(o->dtype) +
+           pass_bytes(d, o->dtype, o->recompute == 1, widest, s) + (size_t)d->n_ctx * (size_t)d->head_dim * 4;
 }
 
 size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens)
 {
     int64_t step = (int64_t)rows_even(micro_tokens) * o->accumulation;
-    struct order_sizes s = {.rows = o->batch_size, .sequences = o->batch_size, .tokens = rows_even(micro_tokens), .targets = rows_even(micro_tokens)};
+    struct order_sizes s = {.rows = o->batch_size,
+                            .sequences = o->batch_size,
+                            .tokens = rows_even(micro_tokens),
+                            .targets = rows_even(micro_tokens)};
     s.step_tokens = s.step_targets = (int)(step < 1 << 30 ? step : 1 << 30);
     return bytes_of(d, o, &s);
 }
@@ -33,7 +41,8 @@ size_t train_memory(const struct model_desc *d, const struct train_options *o, i
     return train_memory_slabs(d, o, micro_tokens) + PROCESS_BYTES;
 }
 
-int train_memory_of(const struct model_desc *d, const struct train_options *o, const struct train_data *data, size_t *bytes, struct error *err)
+int train_memory_of(const struct model_desc *d, const struct train_options *o, const struct train_data *data,
+                    size_t *bytes, struct error *err)
 {
     struct order order = {0};
     struct order_sizes s = {0};

@@ -88,7 +88,8 @@ double train_clip(double max_norm, double norm)
     return scale < 1 ? scale : 1;
 }
 
-/* Step s of T (from 0), w = ceil(ratio T): lr s/w while s < w, then the schedule over (s-w)/(T-w); transformers' get_*_schedule_with_warmup. */
+/* Step s of T (from 0), w = ceil(ratio T): lr s/w while s < w, then the schedule over (s-w)/(T-w); transformers'
+ * get_*_schedule_with_warmup. */
 double train_learning_rate(const struct train_options *o, long step, long total)
 {
     const double pi = 3.141592653589793;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which rows make step s is a function of (seed, epoch) alone: a permutation of the data per epoch (or the data's own order), cut
- * into steps of batch x accumulation rows, the last one of an epoch shorter. How a step is cut into micro-batches changes no result: plainly, rows
- * in order, batch_size at a time; packed, rows by best fit into bins of max_length tokens, batch_size bins at a time. */
+/* Which rows make step s is a function of (seed, epoch) alone: a permutation of the data per epoch (or the data's own
+ * order), cut into steps of batch x accumulation rows, the last one of an epoch shorter. How a step is cut into
+ * micro-batches changes no result: plainly, rows in order, batch_size at a time; packed, rows by best fit into bins of
+ * max_length tokens, batch_size bins at a time. */
 #include "train/parts.h"
 
 #include "base/mem.h"
@@ -32,13 +33,15 @@ int row_tokens(const struct train_row *r, int task)
     return last;
 }
 
-int order_init(struct order *o, const struct train_data *data, const struct train_options *options, int task, struct error *err)
+int order_init(struct order *o, const struct train_data *data, const struct train_options *options, int task,
+               struct error *err)
 {
     int64_t batch = (int64_t)options->batch_size * options->accumulation;
     int n = data->n, capacity = batch < n ? (int)batch : n;
     *o = (struct order){.data = data, .options = options, .task = task, .epoch = -1, .capacity = capacity};
     o->per_epoch = (n + batch - 1) / batch;
-    o->total = options->max_steps > 0 ? options->max_steps : (long)ceil(options->num_train_epochs * (double)o->per_epoch);
+    o->total =
+        options->max_steps > 0 ? options->max_steps : (long)ceil(options->num_train_epochs * (double)o->per_epoch);
     size_t c = (size_t)capacity;
     o->permutation = mem_alloc((size_t)n * sizeof *o->permutation);
     o->rows = mem_alloc(c * sizeof *o->rows);
@@ -147,7 +150,8 @@ static void raise_to(int *greatest, int value)
 }
 
 /* Adds one micro-batch to the greatest sizes, and to the step's sums. */
-static void measure_micro(const struct train_row *const *rows, int n, int task, struct order_sizes *s, int *step_tokens, int *step_targets)
+static void measure_micro(const struct train_row *const *rows, int n, int task, struct order_sizes *s, int *step_tokens,
+                          int *step_targets)
 {
     int tokens = 0, targets = 0;
     for (int i = 0; i < n; i++) {

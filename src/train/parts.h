@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the trainer's files share. order.c says which rows make which step, pass.c runs forward and backward of one micro-batch,
- * trainer.c loops, state.c keeps checkpoints, runlog.c writes logs, save.c the final directory. */
+/* What the trainer's files share. order.c says which rows make which step, pass.c runs forward and backward of one
+ * micro-batch, trainer.c loops, state.c keeps checkpoints, runlog.c writes logs, save.c the final directory. */
 #ifndef TRAIN_PARTS_H
 #define TRAIN_PARTS_H
 
@@ -28,27 +28,37 @@ struct order {
     const struct train_row **rows; /* [rows a step]: the step's rows as they are computed */
     int *ends;                     /* [rows a step]: where each micro-batch ends in rows */
     int n_row, n_micro, capacity;
-    int *fill, *bin, *sorted;      /* packing: tokens in each bin; bin of each row; rows by length */
+    int *fill, *bin, *sorted; /* packing: tokens in each bin; bin of each row; rows by length */
 };
-struct order_sizes { int rows, tokens, targets, sequences, step_tokens, step_targets; }; /* greatest: of a micro-batch, then of a step */
-int order_init(struct order *o, const struct train_data *data, const struct train_options *options, int task, struct error *err);
+/* greatest: of a micro-batch, then of a step */
+struct order_sizes {
+    int rows, tokens, targets, sequences, step_tokens, step_targets;
+};
+int order_init(struct order *o, const struct train_data *data, const struct train_options *options, int task,
+               struct error *err);
 void order_deinit(struct order *o);
 void order_step(struct order *o, long step); /* fills rows, ends, n_row, n_micro */
 /* The greatest sizes over steps [0, total), looking at every step. */
 void order_measure(struct order *o, struct order_sizes *s);
 /* The same for rows taken in order, batch_size at a time (evaluation). */
 void rows_measure(const struct train_data *data, int batch_size, int task, struct order_sizes *s);
-/* Tokens of a row that are computed: up to the last target's predictor (all for a classifier, both texts of a pair); targets it has. */
+/* Tokens of a row that are computed: up to the last target's predictor (all for a classifier, both texts of a pair);
+ * targets it has. */
 int row_tokens(const struct train_row *r, int task);
 int row_targets(const struct train_row *r, int task);
 
 /* --- heads.c: the step's summed loss is divided by the sum of its rows' weights. */
 double row_weight(const struct train_row *r, const struct model_desc *d);
-/* Adds the losses of n_row rows to *loss, one after the other; logits f32 [2 n_row, n_label] become their gradients times scale. */
-void head_loss(const struct model_desc *d, const struct train_row *const *rows, int n_row, float *logits, double scale, double *loss);
+/* Adds the losses of n_row rows to *loss, one after the other; logits f32 [2 n_row, n_label] become their gradients
+ * times scale. */
+void head_loss(const struct model_desc *d, const struct train_row *const *rows, int n_row, float *logits, double scale,
+               double *loss);
 
 /* --- pass.c */
-struct head_chunk { int first, n, border, n_block; }; /* target rows; its borders in `borders`; its blocks */
+/* target rows; its borders in `borders`; its blocks */
+struct head_chunk {
+    int first, n, border, n_block;
+};
 struct pass {
     const struct model *m;
     struct queue *q;
@@ -56,25 +66,27 @@ struct pass {
     struct order_sizes sizes;
     int recompute, adapter, chunk;
     struct buffer *slab;
-    struct layer_io *layers;        /* [L]; with recomputation they share everything but x */
-    struct span last;               /* [T,C]: the residual stream behind the last layer */
+    struct layer_io *layers; /* [L]; with recomputation they share everything but x */
+    struct span last;        /* [T,C]: the residual stream behind the last layer */
     struct layer_grad grad;
     struct norm_kept head_kept;
     struct span head_x, head_h, head_dh, logits; /* [n_target,C] ...; act for h; [chunk,V] */
-    struct span out_rows, targets, nll;                        /* i32 [n_target] twice; f32 [step_targets] */
-    struct span step_positions;                                /* of learned positions */
-    struct span step_dx, step_tokens;                          /* of the whole step: [step_tokens,C], i32; with an adapter, of the micro-batch only */
-    struct span borders;            /* i32: of blocks of target rows, counted from the beginning of their chunk */
+    struct span out_rows, targets, nll;          /* i32 [n_target] twice; f32 [step_targets] */
+    struct span step_positions;                  /* of learned positions */
+    struct span step_dx,
+        step_tokens;     /* of the whole step: [step_tokens,C], i32; with an adapter, of the micro-batch only */
+    struct span borders; /* i32: of blocks of target rows, counted from the beginning of their chunk */
     struct head_chunk *chunks;
-    int n_chunk, n_border, block;   /* block: first row of the one being filled */
+    int n_chunk, n_border, block; /* block: first row of the one being filled */
     int32_t *host_rows, *host_targets, *host_borders;
     float *host_nll, *host_logits;
-    int step_row, step_target;      /* filled so far in this step; targets with padding */
-    int fresh;                      /* nothing has been added to this step's gradients yet */
-    double label_loss;              /* classify: summed on the host */
+    int step_row, step_target; /* filled so far in this step; targets with padding */
+    int fresh;                 /* nothing has been added to this step's gradients yet */
+    double label_loss;         /* classify: summed on the host */
 };
 /* adapter: rows of the widest one, 0: all weights are trained. */
-size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter, const struct order_sizes *s);
+size_t pass_bytes(const struct model_desc *d, enum dtype dtype, int recompute, int adapter,
+                  const struct order_sizes *s);
 int pass_adapter(const struct model *m); /* rows of the model's widest adapter, or 0 */
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err);
 void pass_free(struct pass *p);
@@ -98,13 +110,13 @@ enum { MAX_LEAF_LEVELS = 16 };
 struct leaves {
     int n_leaf, n_level;
     int64_t n_element;
-    struct buffer *now;                       /* the leaf that is being computed; behind the last one, the sum of all */
-    struct buffer *waiting[MAX_LEAF_LEVELS];  /* [n_level] sums of 2^i leaves, or free */
+    struct buffer *now;                      /* the leaf that is being computed; behind the last one, the sum of all */
+    struct buffer *waiting[MAX_LEAF_LEVELS]; /* [n_level] sums of 2^i leaves, or free */
 };
 int leaves_levels(int n_leaf); /* buffers beside the one of gradients */
 int leaves_init(struct leaves *l, struct device *d, int n_leaf, int64_t n_element, struct error *err);
 void leaves_deinit(struct leaves *l);
-void leaves_add(struct leaves *l, struct queue *q, int leaf); /* `now` holds this leaf; leaves come in order */
+void leaves_add(struct leaves *l, struct queue *q, int leaf);  /* `now` holds this leaf; leaves come in order */
 int leaves_first(const struct leaves *l, int leaf, int n_row); /* the leaf's first row of n_row */
 
 /* --- trainer.c: the state between steps. */
@@ -117,33 +129,37 @@ struct trainer {
     struct trained trained;
     struct leaves leaves;
     struct buffer *masters, *moment1, *moment2, *norm; /* flat f32 (moments perhaps bf16); norm: f64 [1] */
-    long step;                   /* steps done */
-    json_t *settings;            /* name -> text of everything that a resume must find unchanged */
+    long step;                                         /* steps done */
+    json_t *settings; /* name -> text of everything that a resume must find unchanged */
 };
 
 /* --- state.c: checkpoint.safetensors in the job's directory. */
 int state_settings(struct trainer *t, struct error *err);
 int state_save(struct trainer *t, struct error *err);
 /* 1: resumed (masters, moments and step are set); 0: there is nothing to resume from; or an error. */
-int state_begin(struct trainer *t, struct error *err);  /* refuses a directory of another run; job->directory is not NULL */
+int state_begin(struct trainer *t,
+                struct error *err); /* refuses a directory of another run; job->directory is not NULL */
 int state_load(struct trainer *t, struct error *err);
 void state_remove(const struct trainer *t);
 
 /* --- runlog.c: log.jsonl, trainer_state.json, TensorBoard events. */
 struct runlog;
-int runlog_open(struct runlog **out, const struct trainer *t, struct error *err); /* lines of steps after t->step are dropped */
+int runlog_open(struct runlog **out, const struct trainer *t,
+                struct error *err); /* lines of steps after t->step are dropped */
 int runlog_step(struct runlog *j, const struct train_step *s, double eval_loss /* NAN: none */, struct error *err);
 int runlog_state(struct runlog *j, const struct trainer *t, struct error *err); /* trainer_state.json */
 void runlog_close(struct runlog *j);
 
 /* --- tensors.c: the masters by their names as a safetensors file. */
-enum storage saved_storage(const struct trainer *t, const struct model_param *p, enum dtype dtype); /* a tensor of another type than most (norms in f32) keeps it */
+enum storage saved_storage(const struct trainer *t, const struct model_param *p,
+                           enum dtype dtype); /* a tensor of another type than most (norms in f32) keeps it */
 int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct error *err);
 
 /* --- adapter.c: adapter_config.json and adapter_model.safetensors as PEFT writes them, the latter last. */
 int adapter_write(struct trainer *t, const char *directory, struct error *err);
 
-/* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory; or an adapter's. */
+/* --- save.c: rounds the masters to the dtype that is saved, packs them, and writes the Hugging Face directory; or an
+ * adapter's. */
 int save_model(struct trainer *t, struct error *err);
 
 #endif

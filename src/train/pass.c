@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forward and backward of one micro-batch.
  *
- * Everything accumulates in place in a fixed order: weight gradients continue their chains over token rows from one micro-batch to the next, the
- * vocabulary projection exists for `chunk` target rows at a time, and the residual stream's gradient at the embedding is kept for the whole step,
- * so that look-up gradients can be added behind the (tied) head's. That is why the split of a step into micro-batches changes no bit.
- * Target rows of a sequence are padded to an even number, as its token rows are; a padding row has target -1 and zero gradient. Where rows of
- * a sequence are summed in pieces, the pieces are counted from its own beginning: chunks of the projection hold whole blocks of them. */
+ * Everything accumulates in place in a fixed order: weight gradients continue their chains over token rows from one
+ * micro-batch to the next, the vocabulary projection exists for `chunk` target rows at a time, and the residual
+ * stream's gradient at the embedding is kept for the whole step, so that look-up gradients can be added behind the
+ * (tied) head's. That is why the split of a step into micro-batches changes no bit. Target rows of a sequence are
+ * padded to an even number, as its token rows are; a padding row has target -1 and zero gradient. Where rows of a
+ * sequence are summed in pieces, the pieces are counted from its own beginning: chunks of the projection hold whole
+ * blocks of them. */
 #include "train/parts.h"
 
 #include "base/mem.h"
@@ -15,8 +17,11 @@
 
 enum {
     LOGIT_BYTES = 64 << 20,
-    BLOCK = 256,    /* target rows of one sequence that stay together */
-    STRETCH = 2048, /* vocabulary entries in one chain of the head's dx: in longer ones the many tiny terms would be lost against the sum */
+    BLOCK = 256, /* target rows of one sequence that stay together */
+    STRETCH =
+        /* vocabulary entries in one chain of the head's dx: in longer ones the many tiny terms would be lost against
+         * the sum */
+    2048,
 };
 
 static int64_t logit_width(const struct model_desc *d)
@@ -66,11 +71,13 @@ static void carve_saved(struct carver *c, const struct model_desc *d, enum dtype
     }
 }
 
-static void carve_layers(struct carver *c, const struct model_desc *d, enum dtype act, const struct order_sizes *s, struct pass *p)
+static void carve_layers(struct carver *c, const struct model_desc *d, enum dtype act, const struct order_sizes *s,
+                         struct pass *p)
 {
     size_t t = (size_t)s->tokens;
     struct span h = carve(c, t, d->n_embd, act), mlp = carve(c, t, d->n_ff, act), x = carve(c, t, d->n_embd, DTYPE_F32);
-    struct span wide = act == DTYPE_BF16 ? carve(c, t, desc_up_width(d), DTYPE_F32) : SPAN_NONE, u = carve(c, t, p->adapter, act);
+    struct span wide = act == DTYPE_BF16 ? carve(c, t, desc_up_width(d), DTYPE_F32) : SPAN_NONE,
+                u = carve(c, t, p->adapter, act);
     struct layer_io io = {.post = d->place == PLACE_PRE ? SPAN_NONE : carve(c, t, d->n_embd, DTYPE_F32)};
     for (int l = 0; l < d->n_layer; l++) {
         if (!p->recompute || l == 0)
@@ -87,7 +94,8 @@ static void carve_layers(struct carver *c, const struct model_desc *d, enum dtyp
     p->last = x;
 }
 
-static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype dtype, const struct order_sizes *s, struct pass *p)
+static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype dtype, const struct order_sizes *s,
+                       struct pass *p)
 {
     enum dtype act = dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
     size_t t = (size_t)s->tokens, n = (size_t)s->targets;
@@ -125,14 +133,16 @@ int pass_adapter(const struct model *m)
 {
     int widest = 0;
     for (int i = 0; m->lora && i < m->n_group; i++)
-        widest = m->lora->groups[i].n_module * m->lora->rank > widest ? m->lora->groups[i].n_module * m->lora->rank : widest;
+        widest =
+            m->lora->groups[i].n_module * m->lora->rank > widest ? m->lora->groups[i].n_module * m->lora->rank : widest;
     return widest;
 }
 
 int pass_new(struct pass *p, const struct model *m, int recompute, const struct order_sizes *s, struct error *err)
 {
     const struct model_desc *d = &m->desc;
-    *p = (struct pass){.m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = pass_adapter(m)};
+    *p = (struct pass){
+        .m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = pass_adapter(m)};
     size_t host = (size_t)s->step_targets * 4, logits = (size_t)logit_rows(d, s) * (size_t)d->n_label * 4;
     p->layers = mem_calloc((size_t)d->n_layer, sizeof *p->layers);
     p->host_rows = mem_alloc(host);
@@ -141,10 +151,12 @@ int pass_new(struct pass *p, const struct model *m, int recompute, const struct 
     p->host_borders = mem_alloc(((size_t)s->targets + 2) * 4);
     p->chunks = mem_alloc(((size_t)s->targets / 2 + 1) * sizeof *p->chunks);
     p->host_logits = mem_alloc(logits);
-    if (!p->layers || !p->host_rows || !p->host_targets || !p->host_nll || !p->host_logits || !p->host_borders || !p->chunks)
+    if (!p->layers || !p->host_rows || !p->host_targets || !p->host_nll || !p->host_logits || !p->host_borders ||
+        !p->chunks)
         return error_set_nomem(err, host, "a training pass");
     int rc = rows_new(&p->rows, m->device, s->tokens, s->sequences, err);
-    if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->dtype, recompute, p->adapter, s), "activations and their gradients", err)))
+    if (rc || (rc = buffer_new(&p->slab, m->device, pass_bytes(d, m->dtype, recompute, p->adapter, s),
+                               "activations and their gradients", err)))
         return rc;
     struct carver c = {p->slab, 0};
     carve_pass(&c, d, m->dtype, s, p);
@@ -167,7 +179,8 @@ void pass_free(struct pass *p)
     *p = (struct pass){0};
 }
 
-/* Products of the first micro-batch write the gradients of matrices anew; zeroed are those that only ever are added to. */
+/* Products of the first micro-batch write the gradients of matrices anew; zeroed are those that only ever are added
+ * to. */
 static void zero_rest(struct pass *p, struct span gradients)
 {
     const struct model *m = p->m;
@@ -178,7 +191,8 @@ static void zero_rest(struct pass *p, struct span gradients)
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
         if (g->is_vector || (i == 0 && m->head != 0) || (m->positions && i == m->positions))
-            tensor_fill(p->q, &(struct fill_args){(size_t)(g->n * g->k) * 4, span_at(gradients, (size_t)g->offset * 4)});
+            tensor_fill(p->q,
+                        &(struct fill_args){(size_t)(g->n * g->k) * 4, span_at(gradients, (size_t)g->offset * 4)});
     }
 }
 
@@ -243,7 +257,8 @@ static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
     queue_upload(p->q, p->borders, p->host_borders, (size_t)p->n_border * 4);
     queue_upload(p->q, span_at(p->step_tokens, (size_t)p->step_row * 4), p->rows.tokens, (size_t)p->rows.n_row * 4);
     if (p->step_positions.buffer)
-        queue_upload(p->q, span_at(p->step_positions, (size_t)p->step_row * 4), p->rows.positions, (size_t)p->rows.n_row * 4);
+        queue_upload(p->q, span_at(p->step_positions, (size_t)p->step_row * 4), p->rows.positions,
+                     (size_t)p->rows.n_row * 4);
     return n_target;
 }
 
@@ -261,33 +276,58 @@ static void head_dx(struct pass *p, int n, struct span dx)
 {
     const struct model_group *head = &p->m->groups[p->m->head];
     for (int64_t first = 0; first < head->n; first += STRETCH)
-        tensor_linear_dx(p->q, &(struct linear_dx_args){.w = head->weight, .n_row = n, .dy = p->logits, .dx = dx, .accumulate = first > 0, .first = first,
-                                                        .count = head->n - first < STRETCH ? head->n - first : STRETCH});
+        tensor_linear_dx(p->q,
+                         &(struct linear_dx_args){.w = head->weight,
+                                                  .n_row = n,
+                                                  .dy = p->logits,
+                                                  .dx = dx,
+                                                  .accumulate = first > 0,
+                                                  .first = first,
+                                                  .count = head->n - first < STRETCH ? head->n - first : STRETCH});
 }
 
 /* Logits, loss and the head's gradients of one chunk of target rows. */
-static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, int fresh, float grad_scale, struct span gradients)
+static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, int fresh,
+                       float grad_scale, struct span gradients)
 {
     const struct model *m = p->m;
     const struct model_group *head = &m->groups[m->head];
     enum dtype act = model_act_dtype(m);
     struct span h = span_at(p->head_h, (size_t)c->first * (size_t)m->desc.n_embd * dtype_size(act));
-    tensor_linear(p->q, &(struct linear_args){.w = head->weight, .n_row = c->n, .x = h, .x_dtype = act, .y = p->logits,
+    tensor_linear(p->q, &(struct linear_args){.w = head->weight,
+                                              .n_row = c->n,
+                                              .x = h,
+                                              .x_dtype = act,
+                                              .y = p->logits,
                                               .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
     if (m->desc.task == MODEL_LM && m->desc.logit_cap > 0)
-        tensor_soft_cap(p->q, &(struct soft_cap_args){(size_t)c->n * (size_t)m->desc.n_vocab, m->desc.logit_cap, p->logits});
+        tensor_soft_cap(p->q,
+                        &(struct soft_cap_args){(size_t)c->n * (size_t)m->desc.n_vocab, m->desc.logit_cap, p->logits});
     if (m->desc.task == MODEL_LM)
-        tensor_cross_entropy(p->q, &(struct cross_entropy_args){.n_row = c->n, .n_vocab = m->desc.n_vocab, .logits = p->logits, .targets = span_at(p->targets, (size_t)c->first * 4),
-                                                                .nll = span_at(p->nll, (size_t)(p->step_target + c->first) * 4), .grad_scale = grad_scale,
-                                                                .soft_cap = m->desc.logit_cap});
+        tensor_cross_entropy(
+            p->q, &(struct cross_entropy_args){.n_row = c->n,
+                                               .n_vocab = m->desc.n_vocab,
+                                               .logits = p->logits,
+                                               .targets = span_at(p->targets, (size_t)c->first * 4),
+                                               .nll = span_at(p->nll, (size_t)(p->step_target + c->first) * 4),
+                                               .grad_scale = grad_scale,
+                                               .soft_cap = m->desc.logit_cap});
     else
         label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
         return;
     if (!m->lora)
-        tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n, .k = head->k, .n_row = c->n, .compute = act, .dy = p->logits, .x = h, .x_dtype = act,
-                                                    .dw = span_at(gradients, (size_t)head->offset * 4),
-                                                    .borders = span_at(p->borders, (size_t)c->border * 4), .n_seq = c->n_block, .fresh = fresh});
+        tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n,
+                                                        .k = head->k,
+                                                        .n_row = c->n,
+                                                        .compute = act,
+                                                        .dy = p->logits,
+                                                        .x = h,
+                                                        .x_dtype = act,
+                                                        .dw = span_at(gradients, (size_t)head->offset * 4),
+                                                        .borders = span_at(p->borders, (size_t)c->border * 4),
+                                                        .n_seq = c->n_block,
+                                                        .fresh = fresh});
     head_dx(p, c->n, span_at(p->head_dh, (size_t)c->first * (size_t)m->desc.n_embd * 4));
 }
 
@@ -295,20 +335,33 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
 static struct span final_norm_backward(struct pass *p, int n_target, struct span gradients)
 {
     const struct model *m = p->m;
-    struct span dx = p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
+    struct span dx =
+        p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
     if (!m->final_norm)
         return p->head_dh;
     const struct model_group *norm = &m->groups[m->final_norm];
     int trained = !m->lora;
-    tensor_norm_dx(p->q, &(struct norm_dx_args){.kind = m->desc.norm, .n_row = n_target, .n_col = m->desc.n_embd, .offset = m->desc.norm_offset, .x = p->head_x,
-                                                .weight = norm->vector, .inverse = p->head_kept.inverse, .mean = p->head_kept.mean, .dy = p->head_dh, .dx = dx,
-                                                .dweight = trained ? span_at(gradients, (size_t)norm->offset * 4) : SPAN_NONE,
-                                                .dbias = trained && m->final_norm_bias ? span_at(gradients, (size_t)m->groups[m->final_norm_bias].offset * 4) : SPAN_NONE});
+    tensor_norm_dx(
+        p->q, &(struct norm_dx_args){.kind = m->desc.norm,
+                                     .n_row = n_target,
+                                     .n_col = m->desc.n_embd,
+                                     .offset = m->desc.norm_offset,
+                                     .x = p->head_x,
+                                     .weight = norm->vector,
+                                     .inverse = p->head_kept.inverse,
+                                     .mean = p->head_kept.mean,
+                                     .dy = p->head_dh,
+                                     .dx = dx,
+                                     .dweight = trained ? span_at(gradients, (size_t)norm->offset * 4) : SPAN_NONE,
+                                     .dbias = trained && m->final_norm_bias
+                                                  ? span_at(gradients, (size_t)m->groups[m->final_norm_bias].offset * 4)
+                                                  : SPAN_NONE});
     return dx;
 }
 
 /* From the residual stream behind the last layer to the loss, and back to its gradient in grad.dx. */
-static void head_run(struct pass *p, const struct train_row *const *rows, int n_target, float grad_scale, struct span gradients)
+static void head_run(struct pass *p, const struct train_row *const *rows, int n_target, float grad_scale,
+                     struct span gradients)
 {
     const struct model *m = p->m;
     int c = m->desc.n_embd;
@@ -354,7 +407,12 @@ void pass_end(struct pass *p, struct span gradients)
     }
     const struct model *m = p->m;
     const struct model_desc *d = &m->desc;
-    struct embed_dw_args a = {.n_vocab = d->n_vocab, .n_row = p->step_row, .n_col = d->n_embd, .tokens = p->step_tokens, .dy = p->step_dx, .dw = gradients};
+    struct embed_dw_args a = {.n_vocab = d->n_vocab,
+                              .n_row = p->step_row,
+                              .n_col = d->n_embd,
+                              .tokens = p->step_tokens,
+                              .dy = p->step_dx,
+                              .dw = gradients};
     if (m->positions) {
         struct embed_dw_args positions = a;
         positions.tokens = p->step_positions;
@@ -363,7 +421,8 @@ void pass_end(struct pass *p, struct span gradients)
         tensor_embed_dw(p->q, &positions);
     }
     if (d->embed_scale > 0)
-        tensor_scale(p->q, &(struct scale_args){(size_t)p->step_row * (size_t)d->n_embd, d->embed_scale, p->step_dx, p->step_dx});
+        tensor_scale(p->q, &(struct scale_args){(size_t)p->step_row * (size_t)d->n_embd, d->embed_scale, p->step_dx,
+                                                p->step_dx});
     tensor_embed_dw(p->q, &a);
 }
 

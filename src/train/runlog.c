@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run writes while it goes: one line of log.jsonl and a few TensorBoard scalars a step. log.jsonl is the record; when a run goes on from a
- * checkpoint, lines behind it are dropped first, so that an interrupted run's log equals an unbroken one's. trainer_state.json is made from it. */
+/* What a run writes while it goes: one line of log.jsonl and a few TensorBoard scalars a step. log.jsonl is the record;
+ * when a run goes on from a checkpoint, lines behind it are dropped first, so that an interrupted run's log equals an
+ * unbroken one's. trainer_state.json is made from it. */
 #include "train/parts.h"
 
 #include "base/mem.h"
@@ -29,7 +30,8 @@ static int lines_until(const struct buf *text, long last, size_t *until, struct 
         json_t *value = stop ? jsontext_document(line, (size_t)(stop - line), 0, &why) : NULL;
         if (stop && !value && !why.text[0])
             return error_set_nomem(err, text->len, "log.jsonl");
-        int keep = value && json_is_integer(json_object_get(value, "step")) && json_integer_value(json_object_get(value, "step")) <= last;
+        int keep = value && json_is_integer(json_object_get(value, "step")) &&
+                   json_integer_value(json_object_get(value, "step")) <= last;
         json_decref(value);
         if (!keep)
             break;
@@ -73,8 +75,14 @@ int runlog_open(struct runlog **out, const struct trainer *t, struct error *err)
 
 static int add_events(struct runlog *j, const struct train_step *s, double eval_loss, struct error *err)
 {
-    const struct { const char *tag; double value; } scalars[] = {
-        {"train/loss", s->loss}, {"train/learning_rate", s->learning_rate}, {"train/grad_norm", s->grad_norm}, {"train/epoch", s->epoch},
+    const struct {
+        const char *tag;
+        double value;
+    } scalars[] = {
+        {"train/loss", s->loss},
+        {"train/learning_rate", s->learning_rate},
+        {"train/grad_norm", s->grad_norm},
+        {"train/epoch", s->epoch},
     };
     int rc = 0;
     for (size_t i = 0; !rc && i < sizeof scalars / sizeof *scalars; i++)
@@ -86,7 +94,9 @@ static int add_events(struct runlog *j, const struct train_step *s, double eval_
 
 int runlog_step(struct runlog *j, const struct train_step *s, double eval_loss, struct error *err)
 {
-    int bad = fprintf(j->file, "{\"step\": %ld, \"loss\": %.9g, \"grad_norm\": %.9g, \"learning_rate\": %.9g, \"epoch\": %.9g, \"tokens\": %ld, \"target_tokens\": %ld",
+    int bad = fprintf(j->file,
+                      "{\"step\": %ld, \"loss\": %.9g, \"grad_norm\": %.9g, \"learning_rate\": %.9g, \"epoch\": %.9g, "
+                      "\"tokens\": %ld, \"target_tokens\": %ld",
                       s->step, s->loss, s->grad_norm, s->learning_rate, s->epoch, s->tokens, s->target_tokens) < 0;
     if (!isnan(eval_loss))
         bad |= fprintf(j->file, ", \"eval_loss\": %.9g", eval_loss) < 0;
@@ -108,7 +118,8 @@ static int log_history(const struct runlog *j, json_t *history, struct error *er
             break;
         json_t *loss = json_object_get(step, "eval_loss");
         if (loss) {
-            json_t *eval = json_pack("{s:O,s:O,s:O}", "epoch", json_object_get(step, "epoch"), "eval_loss", loss, "step", json_object_get(step, "step"));
+            json_t *eval = json_pack("{s:O,s:O,s:O}", "epoch", json_object_get(step, "epoch"), "eval_loss", loss,
+                                     "step", json_object_get(step, "step"));
             json_object_del(step, "eval_loss");
             json_array_append_new(history, step);
             json_array_append_new(history, eval);
@@ -125,13 +136,15 @@ int runlog_state(struct runlog *j, const struct trainer *t, struct error *err)
     const struct train_options *o = t->job->options;
     json_t *history = json_array();
     int rc = log_history(j, history, err);
-    json_t *state = json_pack("{s:n,s:n,s:n,s:f,s:I,s:I,s:I,s:I,s:i,s:i,s:b,s:b,s:b,s:i,s:f,s:n,s:n,s:{},s:I,s:O}", "best_metric", "best_model_checkpoint", "best_global_step", "epoch",
-                              (double)t->step / (double)t->order.per_epoch, "global_step", (json_int_t)t->step, "max_steps", (json_int_t)t->order.total,
-                              "num_train_epochs",
-                              (json_int_t)ceil(o->max_steps > 0 ? (double)t->order.total / (double)t->order.per_epoch : o->num_train_epochs), "save_steps", (json_int_t)o->save_steps, "logging_steps", 1,
-                              "train_batch_size", o->batch_size, "is_local_process_zero", 1, "is_world_process_zero", 1, "is_hyper_param_search", 0,
-                              "num_input_tokens_seen", 0, "total_flos", 0.0, "trial_name", "trial_params", "stateful_callbacks", "eval_steps", (json_int_t)t->order.per_epoch,
-                              "log_history", history);
+    json_t *state = json_pack(
+        "{s:n,s:n,s:n,s:f,s:I,s:I,s:I,s:I,s:i,s:i,s:b,s:b,s:b,s:i,s:f,s:n,s:n,s:{},s:I,s:O}", "best_metric",
+        "best_model_checkpoint", "best_global_step", "epoch", (double)t->step / (double)t->order.per_epoch,
+        "global_step", (json_int_t)t->step, "max_steps", (json_int_t)t->order.total, "num_train_epochs",
+        (json_int_t)ceil(o->max_steps > 0 ? (double)t->order.total / (double)t->order.per_epoch : o->num_train_epochs),
+        "save_steps", (json_int_t)o->save_steps, "logging_steps", 1, "train_batch_size", o->batch_size,
+        "is_local_process_zero", 1, "is_world_process_zero", 1, "is_hyper_param_search", 0, "num_input_tokens_seen", 0,
+        "total_flos", 0.0, "trial_name", "trial_params", "stateful_callbacks", "eval_steps",
+        (json_int_t)t->order.per_epoch, "log_history", history);
     if (!rc && !state)
         rc = error_set_nomem(err, 1024, "trainer_state.json");
     if (!rc)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The end of training: the masters are rounded to the dtype that is saved, so that the model in memory and the one on disk are the same, packed,
- * and written as a Hugging Face directory: weights, configuration, generation settings, tokenizer files. */
+/* The end of training: the masters are rounded to the dtype that is saved, so that the model in memory and the one on
+ * disk are the same, packed, and written as a Hugging Face directory: weights, configuration, generation settings,
+ * tokenizer files. */
 #include "train/parts.h"
 
 #include "base/mem.h"
@@ -63,7 +64,8 @@ static int write_tokenizer(const struct trainer *t, const char *directory, struc
     return rc;
 }
 
-/* A classifier whose pad_token_id is not its base model's: the tokenizer's files name the same token, or a batch padded by them would be read at its padding. */
+/* A classifier whose pad_token_id is not its base model's: the tokenizer's files name the same token, or a batch padded
+ * by them would be read at its padding. */
 static int set_pad_token(const struct trainer *t, const char *directory, struct error *err)
 {
     static const char *const names[] = {"tokenizer_config.json", "special_tokens_map.json"};
@@ -78,14 +80,16 @@ static int set_pad_token(const struct trainer *t, const char *directory, struct 
         if (!rc && (file_exists(path) || i == 0)) {
             rc = file_exists(path) ? file_read(&text, path, (size_t)1 << 30, err) : 0;
             json_t *o = rc ? NULL : text.len ? jsontext_document(text.data, text.len, 0, &why) : json_object();
-            if (!rc && !o && text.len && why.text[0]) /* model_max_length may be 1e30 written out, which is no integer to jansson */
+            if (!rc && !o && text.len &&
+                why.text[0]) /* model_max_length may be 1e30 written out, which is no integer to jansson */
                 o = jsontext_document(text.data, text.len, JSON_DECODE_INT_AS_REAL, &why);
             if (!rc && !o && text.len && !why.text[0])
                 rc = error_set_nomem(err, text.len, path);
             if (!rc && !json_is_object(o))
                 rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", path);
             if (!rc)
-                rc = json_object_set_new(o, "pad_token", json_string(token)) ? error_set_nomem(err, 64, "a pad token") : jsontext_write(path, o, err);
+                rc = json_object_set_new(o, "pad_token", json_string(token)) ? error_set_nomem(err, 64, "a pad token")
+                                                                             : jsontext_write(path, o, err);
             json_decref(o);
         }
         buf_free(&text);
@@ -99,7 +103,8 @@ static int write_surroundings(const struct trainer *t, const char *directory, en
 {
     int rc = hf_dir_config(directory, model_config(t->m), dtype, err);
     if (!rc && t->m->desc.task == MODEL_LM)
-        rc = hf_dir_generation(directory, t->job->source ? checkpoint_generation_config(t->job->source) : NULL, model_config(t->m), err);
+        rc = hf_dir_generation(directory, t->job->source ? checkpoint_generation_config(t->job->source) : NULL,
+                               model_config(t->m), err);
     rc = rc ? rc : write_tokenizer(t, directory, err);
     return rc || t->m->desc.task != MODEL_CLASSIFY ? rc : set_pad_token(t, directory, err);
 }

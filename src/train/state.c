@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Checkpoints: masters, both moments and the number of steps done in one safetensors file, which appears whole or not at all. Rows and learning
- * rates are functions of the step, so there is nothing else to remember. The file's metadata holds every setting that the
- * result depends on; a run that differs in one is refused with its name. How a step is split into micro-batches, recomputation and
- * the number of threads change no bit and may change between the runs. */
+/* Checkpoints: masters, both moments and the number of steps done in one safetensors file, which appears whole or not
+ * at all. Rows and learning rates are functions of the step, so there is nothing else to remember. The file's metadata
+ * holds every setting that the result depends on; a run that differs in one is refused with its name. How a step is
+ * split into micro-batches, recomputation and the number of threads change no bit and may change between the runs. */
 #include "train/parts.h"
 
 #include "base/build.h"
@@ -19,10 +19,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 20 }; /* elements */
+/* elements */
+enum { PIECE = 1 << 20 };
 static const char file_name[] = "checkpoint.safetensors";
 static const char *const tensor_names[] = {"exp_avg", "exp_avg_sq", "masters", "sha256"};
-enum { DIGEST = 64 }; /* hex digits, in the last tensor: of the settings, the step and the bytes of the others */
+/* hex digits, in the last tensor: of the settings, the step and the bytes of the others */
+enum { DIGEST = 64 };
 
 static void set(struct trainer *t, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void set(struct trainer *t, const char *name, const char *format, ...)
@@ -33,7 +35,9 @@ static void set(struct trainer *t, const char *name, const char *format, ...)
     va_end(args);
     if (!rc)
         return;
-    json_decref(t->settings); /* a setting that is missing would be one that may change: none are left, and state_settings says so */
+    json_decref(
+        /* a setting that is missing would be one that may change: none are left, and state_settings says so */
+        t->settings);
     t->settings = NULL;
 }
 
@@ -80,7 +84,8 @@ int state_settings(struct trainer *t, struct error *err)
     set(t, "data", "%s", hex);
     rc = t->settings ? set_options(t, err) : 0;
     set(t, "steps", "%ld", t->order.total);
-    set(t, "rows a step (per_device_train_batch_size x gradient_accumulation_steps)", "%ld", (long)o->batch_size * o->accumulation);
+    set(t, "rows a step (per_device_train_batch_size x gradient_accumulation_steps)", "%ld",
+        (long)o->batch_size * o->accumulation);
     set(t, "max_length of packed rows", "%d", o->packing ? o->max_length : 0);
     set(t, "seed", "%llu", (unsigned long long)o->seed);
     set(t, "dtype", "%s", dtype_name(o->dtype));
@@ -121,7 +126,8 @@ static struct sha256 *begin_digest(const struct trainer *t, long step)
     return h;
 }
 
-static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, struct sha256 *h, float *piece, struct error *err)
+static int save_tensor(struct trainer *t, struct safetensors_writer *w, size_t i, struct sha256 *h, float *piece,
+                       struct error *err)
 {
     int64_t n = t->trained.n_element;
     size_t size = dtype_size(tensor_dtype(t, i));
@@ -147,10 +153,14 @@ int state_save(struct trainer *t, struct error *err)
     float *piece = mem_alloc(PIECE * sizeof *piece);
     json_t *metadata = json_object(); /* json_copy drops a member when memory is short and says nothing */
     snprintf(step, sizeof step, "%ld", t->step);
-    int ready = path && piece && h && !json_object_update(metadata, t->settings) && !json_object_set_new(metadata, "step", json_string(step));
+    int ready = path && piece && h && !json_object_update(metadata, t->settings) &&
+                !json_object_set_new(metadata, "step", json_string(step));
     int rc = ready ? 0 : error_set_nomem(err, PIECE * 4, "a checkpoint");
     for (size_t i = 0; i < 3; i++)
-        info[i] = (struct tensor_info){.name = tensor_names[i], .storage = storage_of_dtype(tensor_dtype(t, i)), .n_dim = 1, .shape = {t->trained.n_element}};
+        info[i] = (struct tensor_info){.name = tensor_names[i],
+                                       .storage = storage_of_dtype(tensor_dtype(t, i)),
+                                       .n_dim = 1,
+                                       .shape = {t->trained.n_element}};
     info[3] = (struct tensor_info){.name = tensor_names[3], .storage = STORAGE_U8, .n_dim = 1, .shape = {DIGEST}};
     if (!rc)
         rc = safetensors_create(&w, path, info, 4, metadata, err);
@@ -169,8 +179,10 @@ int state_save(struct trainer *t, struct error *err)
 
 static int differs(const char *path, const char *name, const char *then, const char *now, struct error *err)
 {
-    return error_set(err, ERROR_CONFIG, "%s: was written with %s %s, this run has %s; repeat the run with the old setting, or give another output directory", path, name,
-                     then ? then : "(not recorded)", now ? now : "(none)");
+    return error_set(err, ERROR_CONFIG,
+                     "%s: was written with %s %s, this run has %s; repeat the run with the old setting, or give "
+                     "another output directory",
+                     path, name, then ? then : "(not recorded)", now ? now : "(none)");
 }
 
 /* Every setting equal, in both directions, or the first that differs by name. */
@@ -178,14 +190,14 @@ static int compare_settings(const struct trainer *t, const json_t *had, const ch
 {
     const char *name;
     json_t *value;
-    json_object_foreach(t->settings, name, value) {
+    json_object_foreach(t->settings, name, value)
+    {
         const char *then = json_string_value(json_object_get(had, name)), *now = json_string_value(value);
         if (!then || strcmp(then, now))
             return differs(path, name, then, now, err);
     }
-    json_object_foreach((json_t *)had, name, value)
-        if (!json_object_get(t->settings, name))
-            return differs(path, name, json_string_value(value), NULL, err);
+    json_object_foreach((json_t *)had, name, value) if (!json_object_get(t->settings, name)) return differs(
+        path, name, json_string_value(value), NULL, err);
     return 0;
 }
 
@@ -194,7 +206,8 @@ static int compare_metadata(const struct trainer *t, const struct safetensors *s
 {
     const char *name;
     json_t *value;
-    json_object_foreach(t->settings, name, value) {
+    json_object_foreach(t->settings, name, value)
+    {
         const char *then = safetensors_metadata(s, name), *now = json_string_value(value);
         if (!then || strcmp(then, now))
             return differs(path, name, then, now, err);
@@ -204,17 +217,21 @@ static int compare_metadata(const struct trainer *t, const struct safetensors *s
 
 static const char settings_name[] = "training_settings.json";
 
-/* The settings stand in the directory from the beginning on, so that the end of one run is not written over by another one. */
+/* The settings stand in the directory from the beginning on, so that the end of one run is not written over by another
+ * one. */
 int state_begin(struct trainer *t, struct error *err)
 {
-    char *path = path_join(t->job->directory, settings_name), *weights = path_join(t->job->directory, t->m->lora && !t->job->merge ? "adapter_model.safetensors" : "model.safetensors");
+    char *path = path_join(t->job->directory, settings_name),
+         *weights = path_join(t->job->directory,
+                              t->m->lora && !t->job->merge ? "adapter_model.safetensors" : "model.safetensors");
     json_t *had = NULL;
     int rc = path && weights ? 0 : error_set_nomem(err, 256, "a path");
     if (!rc && file_exists(path)) {
         rc = jsontext_load(&had, path, 1 << 20, err);
         rc = rc ? rc : compare_settings(t, had, path, err);
     } else if (!rc && file_exists(weights)) {
-        rc = error_set(err, ERROR_CONFIG, "%s: is there already and was not made by this run; give another output directory", weights);
+        rc = error_set(err, ERROR_CONFIG,
+                       "%s: is there already and was not made by this run; give another output directory", weights);
     } else if (!rc) {
         rc = jsontext_write(path, t->settings, err);
     }
@@ -225,7 +242,8 @@ int state_begin(struct trainer *t, struct error *err)
 }
 
 /* The bytes are those that were written. */
-static int check_digest(const struct trainer *t, const struct safetensors *s, long step, const char *path, struct error *err)
+static int check_digest(const struct trainer *t, const struct safetensors *s, long step, const char *path,
+                        struct error *err)
 {
     struct sha256 *h = begin_digest(t, step);
     char digest[DIGEST + 1];
@@ -239,8 +257,12 @@ static int check_digest(const struct trainer *t, const struct safetensors *s, lo
     sha256_finish(h, digest);
     long at = safetensors_find(s, tensor_names[3]);
     if (at < 0 || safetensors_tensor(s, (size_t)at)->n_byte != DIGEST)
-        return error_set(err, ERROR_DATA, "%s: has no checksum (another version wrote it): remove it to train from the start", path);
-    return memcmp(safetensors_data(s, (size_t)at), digest, DIGEST) ? error_set(err, ERROR_DATA, "%s: its checksum is wrong: the file is damaged; remove it to train from the start", path) : 0;
+        return error_set(err, ERROR_DATA,
+                         "%s: has no checksum (another version wrote it): remove it to train from the start", path);
+    return memcmp(safetensors_data(s, (size_t)at), digest, DIGEST)
+               ? error_set(err, ERROR_DATA,
+                           "%s: its checksum is wrong: the file is damaged; remove it to train from the start", path)
+               : 0;
 }
 
 static int load_tensors(struct trainer *t, const struct safetensors *s, const char *path, struct error *err)
@@ -249,15 +271,18 @@ static int load_tensors(struct trainer *t, const struct safetensors *s, const ch
     char *end = NULL;
     long step = text ? strtol(text, &end, 10) : -1;
     if (step < 0 || step > t->order.total || *end)
-        return error_set(err, ERROR_DATA, "%s: \"step\" is %s, wanted 0 to %ld", path, text ? text : "missing", t->order.total);
+        return error_set(err, ERROR_DATA, "%s: \"step\" is %s, wanted 0 to %ld", path, text ? text : "missing",
+                         t->order.total);
     int rc = check_digest(t, s, step, path, err);
     for (size_t i = 0; !rc && i < 3; i++) {
         long at = safetensors_find(s, tensor_names[i]);
         const struct tensor_info *info = at < 0 ? NULL : safetensors_tensor(s, (size_t)at);
         enum dtype wanted = tensor_dtype(t, i);
         if (!info || info->storage != storage_of_dtype(wanted) || info->n_element != (uint64_t)t->trained.n_element)
-            return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld values in %s", path, tensor_names[i], (long long)t->trained.n_element, dtype_name(wanted));
-        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, safetensors_data(s, (size_t)at), (size_t)info->n_byte);
+            return error_set(err, ERROR_DATA, "%s: %s is missing or not %lld values in %s", path, tensor_names[i],
+                             (long long)t->trained.n_element, dtype_name(wanted));
+        queue_upload(t->q, (struct span){tensor_buffer(t, i), 0}, safetensors_data(s, (size_t)at),
+                     (size_t)info->n_byte);
     }
     if (!rc)
         t->step = step;

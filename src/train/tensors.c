@@ -6,12 +6,14 @@
 #include "io/hf_dir.h"
 #include "io/safetensors.h"
 
-enum { PIECE = 1 << 20 }; /* elements */
+/* elements */
+enum { PIECE = 1 << 20 };
 
 /* A tensor of another type than most (norms in f32) keeps it. */
 enum storage saved_storage(const struct trainer *t, const struct model_param *p, enum dtype dtype)
 {
-    const struct tensor_info *own = t->job->source && !t->m->lora ? family_find_tensor(t->m->family, t->job->source, p->name) : NULL;
+    const struct tensor_info *own =
+        t->job->source && !t->m->lora ? family_find_tensor(t->m->family, t->job->source, p->name) : NULL;
     return own ? hf_dir_storage(own->storage, dtype) : storage_of_dtype(dtype);
 }
 
@@ -73,7 +75,9 @@ int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct 
     int rc = info && piece && metadata ? 0 : error_set_nomem(err, PIECE * 4, "writing weights");
     for (size_t i = 0; !rc && i < n; i++) {
         const struct model_param *p = &t->trained.params[i];
-        info[i] = (struct tensor_info){.name = p->name, .storage = saved_storage(t, p, dtype), .n_dim = p->ndim,
+        info[i] = (struct tensor_info){.name = p->name,
+                                       .storage = saved_storage(t, p, dtype),
+                                       .n_dim = p->ndim,
                                        .shape = {p->shape[p->transposed], p->shape[!p->transposed]}};
     }
     for (size_t i = 0; !rc && i < n_extra; i++)
@@ -83,7 +87,8 @@ int write_tensors(struct trainer *t, const char *path, enum dtype dtype, struct 
     for (size_t i = 0; !rc && i < n; i++)
         rc = write_param(t, w, (int)i, piece, err);
     for (size_t i = 0; !rc && i < n_extra; i++)
-        rc = safetensors_write_bytes(w, n + i, 0, checkpoint_raw(t->job->source, extra[i]), (size_t)extra[i]->n_byte, err);
+        rc = safetensors_write_bytes(w, n + i, 0, checkpoint_raw(t->job->source, extra[i]), (size_t)extra[i]->n_byte,
+                                     err);
     if (n_extra) {
         int cut = checkpoint_check_whole(t->job->source, err);
         rc = cut ? cut : rc;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop. One optimizer step is: zero the gradients, run its micro-batches, look at the loss and the gradient's norm, let AdamW write
- * the masters and pack them. Nothing in it allocates. Between steps come the log line, checkpoints and the question whether to stop. */
+/* The loop. One optimizer step is: zero the gradients, run its micro-batches, look at the loss and the gradient's norm,
+ * let AdamW write the masters and pack them. Nothing in it allocates. Between steps come the log line, checkpoints and
+ * the question whether to stop. */
 #include "train/parts.h"
 
 #include "base/clock.h"
@@ -46,22 +47,36 @@ static double power(double beta, long n)
 static uint64_t pack_noise(const struct trainer *t, long step)
 {
     const struct train_options *o = t->job->options;
-    return o->bf16_random && step > 0 ? ((o->seed + 1) * 0xd1b54a32d192ed03u ^ (uint64_t)step * 0x9e3779b97f4a7c15u) | 1 : 0;
+    return o->bf16_random && step > 0 ? ((o->seed + 1) * 0xd1b54a32d192ed03u ^ (uint64_t)step * 0x9e3779b97f4a7c15u) | 1
+                                      : 0;
 }
 
 /* One range of the flat order; what is a weight's is packed at once. */
-static void adamw(struct trainer *t, int64_t offset, int64_t n, struct weight *w, double lr, double decay, double grad_scale)
+static void adamw(struct trainer *t, int64_t offset, int64_t n, struct weight *w, double lr, double decay,
+                  double grad_scale)
 {
     const struct train_options *o = t->job->options;
     enum dtype moments = moment_dtype(o);
     tensor_adamw(t->q, &(struct adamw_args){
-        .n = (size_t)n, .param = at(t->masters, offset), .grad = at(t->leaves.now, offset), .moments = moments,
-        .m = {t->moment1, (size_t)offset * dtype_size(moments)}, .v = {t->moment2, (size_t)offset * dtype_size(moments)},
-        .lr = (float)lr, .beta1 = (float)o->adam_beta1, .beta2 = (float)o->adam_beta2, .eps = (float)o->adam_epsilon, .decay = (float)decay,
-        .grad_scale = (float)grad_scale, .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)), .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
-        .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u, .first = (uint64_t)offset, .w = w,
-        .noise = model_pack_noise(pack_noise(t, t->step + 1), offset),
-    });
+                           .n = (size_t)n,
+                           .param = at(t->masters, offset),
+                           .grad = at(t->leaves.now, offset),
+                           .moments = moments,
+                           .m = {t->moment1, (size_t)offset * dtype_size(moments)},
+                           .v = {t->moment2, (size_t)offset * dtype_size(moments)},
+                           .lr = (float)lr,
+                           .beta1 = (float)o->adam_beta1,
+                           .beta2 = (float)o->adam_beta2,
+                           .eps = (float)o->adam_epsilon,
+                           .decay = (float)decay,
+                           .grad_scale = (float)grad_scale,
+                           .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)),
+                           .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
+                           .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u,
+                           .first = (uint64_t)offset,
+                           .w = w,
+                           .noise = model_pack_noise(pack_noise(t, t->step + 1), offset),
+                       });
 }
 
 static void update(struct trainer *t, double lr, double grad_norm)
@@ -75,7 +90,8 @@ static void update(struct trainer *t, double lr, double grad_norm)
     }
     for (int i = 0; i < t->m->n_group; i++) {
         const struct model_group *g = &t->m->groups[i];
-        adamw(t, g->offset, g->n * g->k, g->weight, lr, g->is_vector ? 0 : o->weight_decay, scale); /* vectors are norms: without decay */
+        adamw(t, g->offset, g->n * g->k, g->weight, lr, g->is_vector ? 0 : o->weight_decay,
+              scale); /* vectors are norms: without decay */
         if (g->is_vector)
             tensor_copy(t->q, &(struct copy_args){(size_t)g->n * 4, at(t->masters, g->offset), g->vector});
     }
@@ -89,8 +105,11 @@ static int diverged(const struct trainer *t, const struct train_step *s, struct 
     int i = 0;
     for (; i < t->order.n_row && used + sizeof t->order.rows[i]->id + 8 < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", t->order.rows[i]->id);
-    return error_set(err, ERROR_FAILED, "training diverged at step %ld: loss %g, gradient norm %g; rows of the step: %s%s; a lower learning_rate than %g may help, or look at these rows",
-                     s->step, s->loss, s->grad_norm, names, i < t->order.n_row ? ", ..." : "", t->job->options->learning_rate);
+    return error_set(err, ERROR_FAILED,
+                     "training diverged at step %ld: loss %g, gradient norm %g; rows of the step: %s%s; a lower "
+                     "learning_rate than %g may help, or look at these rows",
+                     s->step, s->loss, s->grad_norm, names, i < t->order.n_row ? ", ..." : "",
+                     t->job->options->learning_rate);
 }
 
 /* Rows [from, end) of the step, in its micro-batches. */
@@ -103,8 +122,8 @@ static void run_rows(struct trainer *t, int from, int end, float scale, struct s
     }
 }
 
-/* The step's gradient in leaves.now, the sum of its squares, and the sum of the step's losses. A leaf's losses are waited for before the next one's take their
- * place; with one leaf that is the step's only wait before its update. */
+/* The step's gradient in leaves.now, the sum of its squares, and the sum of the step's losses. A leaf's losses are
+ * waited for before the next one's take their place; with one leaf that is the step's only wait before its update. */
 static int run_leaves(struct trainer *t, float scale, double *loss, double *squares, struct error *err)
 {
     int n_row = t->order.ends[t->order.n_micro - 1], n_leaf = t->leaves.n_leaf, rc = 0;
@@ -120,7 +139,8 @@ static int run_leaves(struct trainer *t, float scale, double *loss, double *squa
         pass_end(&t->pass, gradients);
         leaves_add(&t->leaves, t->q, leaf);
         if (leaf + 1 == n_leaf) {
-            tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->leaves.now, 0), at(t->norm, 0), 0});
+            tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->leaves.now, 0),
+                                                                at(t->norm, 0), 0});
             queue_download(t->q, squares, at(t->norm, 0), sizeof *squares);
         }
         rc = pass_loss(&t->pass, &some, err);
@@ -179,13 +199,15 @@ static int check_data(const struct train_job *job, const struct train_data *data
     for (int i = 0; i < data->n; i++) {
         const struct train_row *r = &data->rows[i];
         if (r->n > d->n_ctx || r->n_rejected > d->n_ctx)
-            return error_set(err, ERROR_DATA, "row %s: %d tokens, the model's context holds %d", r->id, r->n > d->n_ctx ? r->n : r->n_rejected, d->n_ctx);
+            return error_set(err, ERROR_DATA, "row %s: %d tokens, the model's context holds %d", r->id,
+                             r->n > d->n_ctx ? r->n : r->n_rejected, d->n_ctx);
         if (row_targets(r, (int)d->task) < 1 || r->n < 1 || (d->task == MODEL_REWARD && r->n_rejected < 1))
             return error_set(err, ERROR_DATA, "row %s: nothing to train on", r->id);
         for (int j = 0; j < r->n + r->n_rejected; j++) {
             int32_t id = j < r->n ? r->ids[j] : r->rejected[j - r->n];
             if (id < 0 || id >= d->n_vocab)
-                return error_set(err, ERROR_DATA, "row %s: token id %d at %d is outside of the vocabulary of %d", r->id, (int)id, j, d->n_vocab);
+                return error_set(err, ERROR_DATA, "row %s: token id %d at %d is outside of the vocabulary of %d", r->id,
+                                 (int)id, j, d->n_vocab);
         }
     }
     return 0;
@@ -195,11 +217,15 @@ static int check_data(const struct train_job *job, const struct train_data *data
 static int must_recompute(const struct trainer *t, const struct order_sizes *sizes)
 {
     const struct train_options *o = t->job->options;
-    size_t state = train_state_bytes(o, (size_t)t->trained.n_element), kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
+    size_t state = train_state_bytes(o, (size_t)t->trained.n_element),
+           kept = pass_bytes(&t->m->desc, o->dtype, 0, pass_adapter(t->m), sizes);
     size_t room = o->recompute < 0 ? device_memory(t->m->device).free : 0;
     if (o->recompute >= 0 || state + kept <= room)
         return o->recompute > 0;
-    log_line(LOG_INFO, "activations are computed again layer by layer: keeping them would take %zu MiB more than the %zu MiB that are free", (state + kept - room) >> 20, room >> 20);
+    log_line(LOG_INFO,
+             "activations are computed again layer by layer: keeping them would take %zu MiB more than the %zu MiB "
+             "that are free",
+             (state + kept - room) >> 20, room >> 20);
     return 1;
 }
 
@@ -213,21 +239,31 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
     if (job->data->n < 1)
         return error_set(err, ERROR_DATA, "there are no rows to train on");
     if (job->options->dtype != t->m->dtype)
-        return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s", dtype_name(t->m->dtype), dtype_name(job->options->dtype));
+        return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s",
+                         dtype_name(t->m->dtype), dtype_name(job->options->dtype));
     if (job->options->lora_r && (t->m->desc.task != MODEL_LM || !job->source || checkpoint_is_adapted(job->source)))
-        return error_set(err, ERROR_USAGE, "lora_r: an adapter is trained for a language model that has a file of its own: not from scratch, not on another adapter (merge that first: isara convert), not with a classification head");
-    if ((rc = train_options_check(job->options, err)) || (rc = check_data(job, job->data, err)) || (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
-        (rc = order_init(&t->order, job->data, job->options, (int)t->m->desc.task, err)) || (rc = state_settings(t, err)))
+        return error_set(
+            err, ERROR_USAGE,
+            "lora_r: an adapter is trained for a language model that has a file of its own: not from scratch, not on "
+            "another adapter (merge that first: isara convert), not with a classification head");
+    if ((rc = train_options_check(job->options, err)) || (rc = check_data(job, job->data, err)) ||
+        (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
+        (rc = order_init(&t->order, job->data, job->options, (int)t->m->desc.task, err)) ||
+        (rc = state_settings(t, err)))
         return rc;
     if (o->lora_r && (rc = lora_add(t->m, &(struct lora_options){o->lora_r, o->lora_alpha, o->lora_targets}, err)))
         return rc;
     t->trained = model_trained(t->m);
     order_measure(&t->order, &sizes);
     if (job->eval_data)
-        rows_measure(job->eval_data, job->options->batch_size < 64 ? job->options->batch_size : 64, (int)t->m->desc.task, &sizes);
-    size_t bytes = (size_t)t->trained.n_element * 4, moments = (size_t)t->trained.n_element * dtype_size(moment_dtype(o));
-    if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) || (rc = leaves_init(&t->leaves, d, o->gradient_leaves, t->trained.n_element, err)) ||
-        (rc = buffer_new(&t->moment1, d, moments, "first moments", err)) || (rc = buffer_new(&t->moment2, d, moments, "second moments", err)) ||
+        rows_measure(job->eval_data, job->options->batch_size < 64 ? job->options->batch_size : 64,
+                     (int)t->m->desc.task, &sizes);
+    size_t bytes = (size_t)t->trained.n_element * 4,
+           moments = (size_t)t->trained.n_element * dtype_size(moment_dtype(o));
+    if ((rc = buffer_new(&t->masters, d, bytes, "master weights", err)) ||
+        (rc = leaves_init(&t->leaves, d, o->gradient_leaves, t->trained.n_element, err)) ||
+        (rc = buffer_new(&t->moment1, d, moments, "first moments", err)) ||
+        (rc = buffer_new(&t->moment2, d, moments, "second moments", err)) ||
         (rc = buffer_new(&t->norm, d, sizeof(double), "the gradient's norm", err)))
         return rc;
     return pass_new(&t->pass, t->m, must_recompute(t, &sizes), &sizes, err);
@@ -272,7 +308,8 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
     return rc;
 }
 
-static int between_steps(struct trainer *t, struct runlog *log, const struct train_step *s, struct train_result *result, struct error *err)
+static int between_steps(struct trainer *t, struct runlog *log, const struct train_step *s, struct train_result *result,
+                         struct error *err)
 {
     const struct train_options *o = t->job->options;
     double eval_loss = NAN;
@@ -280,7 +317,8 @@ static int between_steps(struct trainer *t, struct runlog *log, const struct tra
     if (t->job->eval_data && t->job->eval_data->n && ends_epoch)
         rc = evaluate(t, &eval_loss, err);
     if (!rc && t->job->eval_data && t->job->eval_data->n && ends_epoch && !isfinite(eval_loss))
-        rc = error_set(err, ERROR_FAILED, "evaluation behind step %ld: the loss is %g: %s", s->step, eval_loss, model_overflow);
+        rc = error_set(err, ERROR_FAILED, "evaluation behind step %ld: the loss is %g: %s", s->step, eval_loss,
+                       model_overflow);
     result->eval_loss = eval_loss;
     if (!rc && log)
         rc = runlog_step(log, s, eval_loss, err);

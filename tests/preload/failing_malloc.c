@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For LD_PRELOAD: one in MALLOC_FAIL_ONE_IN allocations of the whole process fails, chosen by MALLOC_FAIL_SEED and the allocation's number, those
- * before MALLOC_FAIL_AFTER excepted. At its end the process says on descriptor MALLOC_FAIL_SAY how many it made. glibc only. */
+/* For LD_PRELOAD: one in MALLOC_FAIL_ONE_IN allocations of the whole process fails, chosen by MALLOC_FAIL_SEED and the
+ * allocation's number, those before MALLOC_FAIL_AFTER excepted. At its end the process says on descriptor
+ * MALLOC_FAIL_SAY how many it made. glibc only. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdint.h>
