@@ -169,6 +169,22 @@ static int target_of(int i)
     return (int)((unsigned)i * 7919u % V);
 }
 
+/* One way of a norm over ROWS rows of C. */
+static struct norm_args norm_of(struct span x, struct span w, struct span y, enum dtype y_dtype, struct span inverse)
+{
+    return (struct norm_args){.kind = NORM_RMS,
+                              .n_row = ROWS,
+                              .n_col = C,
+                              .eps = 1e-5f,
+                              .x = x,
+                              .weight = w,
+                              .bias = SPAN_NONE,
+                              .y = y,
+                              .y_dtype = y_dtype,
+                              .inverse = inverse,
+                              .mean = SPAN_NONE};
+}
+
 static void bench_rows(struct bench *b)
 {
     double rc = (double)ROWS * C * 4, rf = (double)ROWS * F * 4;
@@ -177,30 +193,10 @@ static void bench_rows(struct bench *b)
     struct span inverse = fresh(b, ROWS * 4, 1), wide = fresh(b, (size_t)ROWS * 2 * F * 4, 3),
                 act = fresh(b, (size_t)ROWS * F * 4, 1);
     struct span positions = numbers(b, ROWS, itself), freq = fresh(b, D * 2, 1), table = fresh(b, ROWS * D * 4, 1);
-    TIME("norm rms f32", 2 * rc, 4.0 * ROWS * C,
-         tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS,
-                                               .n_row = ROWS,
-                                               .n_col = C,
-                                               .eps = 1e-5f,
-                                               .x = x,
-                                               .weight = w,
-                                               .bias = SPAN_NONE,
-                                               .y = y,
-                                               .y_dtype = DTYPE_F32,
-                                               .inverse = inverse,
-                                               .mean = SPAN_NONE}));
-    TIME("norm rms to bf16", 1.5 * rc, 4.0 * ROWS * C,
-         tensor_norm(b->q, &(struct norm_args){.kind = NORM_RMS,
-                                               .n_row = ROWS,
-                                               .n_col = C,
-                                               .eps = 1e-5f,
-                                               .x = x,
-                                               .weight = w,
-                                               .bias = SPAN_NONE,
-                                               .y = y,
-                                               .y_dtype = DTYPE_BF16,
-                                               .inverse = inverse,
-                                               .mean = SPAN_NONE}));
+    const struct norm_args to_f32 = norm_of(x, w, y, DTYPE_F32, inverse);
+    const struct norm_args to_bf16 = norm_of(x, w, y, DTYPE_BF16, inverse);
+    TIME("norm rms f32", 2 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &to_f32));
+    TIME("norm rms to bf16", 1.5 * rc, 4.0 * ROWS * C, tensor_norm(b->q, &to_bf16));
     TIME("norm_dx rms", 6 * rc, 14.0 * ROWS * C,
          tensor_norm_dx(b->q, &(struct norm_dx_args){.kind = NORM_RMS,
                                                      .n_row = ROWS,

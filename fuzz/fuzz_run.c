@@ -119,48 +119,21 @@ static void make_sound(void)
     sqlite3_close(r.db);
 }
 
+/* clang-format off */
+static const char *const columns[] = {
+    "round.round", "round.state", "round.attempts", "round.kept", "round.steps", "round.model_sha256",
+    "attempt.round", "attempt.idx", "attempt.question", "attempt.question_error", "attempt.question_ids",
+    "attempt.question_logprobs", "attempt.question_score", "attempt.question_ended", "attempt.question_contexts",
+    "attempt.question_dropped", "attempt.neighbours", "attempt.nearness", "attempt.answer", "attempt.answer_error",
+    "attempt.answer_ids", "attempt.answer_logprobs", "attempt.answer_contexts", "attempt.answer_dropped",
+    "attempt.kept", "attempt.reason", "attempt.matched", "attempt.f1", "result.idx", "result.text", "result.logprob",
+    "result.n_token", "result.probabilities", "result.flagged", "result.ended", "fact.name", "fact.value",
+};
+/* clang-format on */
+
 /* Instructions of 8 bytes: which column of which table, which row, what kind of value, the value. */
 static void damage(struct run *r, const uint8_t *data, size_t size)
 {
-    static const char *const columns[] = {
-        "round.round",
-        "round.state",
-        "round.attempts",
-        "round.kept",
-        "round.steps",
-        "round.model_sha256",
-        "attempt.round",
-        "attempt.idx",
-        "attempt.question",
-        "attempt.question_error",
-        "attempt.question_ids",
-        "attempt.question_logprobs",
-        "attempt.question_score",
-        "attempt.question_ended",
-        "attempt.question_contexts",
-        "attempt.question_dropped",
-        "attempt.neighbours",
-        "attempt.nearness",
-        "attempt.answer",
-        "attempt.answer_error",
-        "attempt.answer_ids",
-        "attempt.answer_logprobs",
-        "attempt.answer_contexts",
-        "attempt.answer_dropped",
-        "attempt.kept",
-        "attempt.reason",
-        "attempt.matched",
-        "attempt.f1",
-        "result.idx",
-        "result.text",
-        "result.logprob",
-        "result.n_token",
-        "result.probabilities",
-        "result.flagged",
-        "result.ended",
-        "fact.name",
-        "fact.value",
-    };
     static const char *const words[] = {"kept",     "error",           "ask",           "sift", "done",
                                         "settings", "question_repeat", "answer_copied", "",     "x"};
     static const double reals[] = {INFINITY, -INFINITY, 1e300, -0.5, 0.5, 1.5};

@@ -116,68 +116,88 @@ static void print_profile(const struct op_profile *p)
     }
 }
 
+static int task_of(const char *name, enum model_task *task, struct error *err)
+{
+    static const struct {
+        const char *name;
+        enum model_task task;
+    } tasks[] = {{"sft", MODEL_LM}, {"classify", MODEL_CLASSIFY}, {"reward", MODEL_REWARD}};
+    *task = MODEL_LM;
+    if (!name)
+        return 0;
+    for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
+        if (!strcmp(name, tasks[i].name)) {
+            *task = tasks[i].task;
+            return 0;
+        }
+    return error_set(err, ERROR_USAGE, "--task: wanted sft, classify or reward, found \"%s\"", name);
+}
+
+static int read_options(const struct options *options, const struct cli_values *v, struct train_options *o,
+                        struct error *err)
+{
+    train_options_default(o);
+    o->seed = v->seed;
+    int rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
+    rc = rc ? rc : options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, o, err);
+    return rc ? rc : train_options_check(o, err);
+}
+
+static int train(const struct train_job *job, const struct cli_values *v, struct progress *progress, struct error *err)
+{
+    struct train_result result = {0};
+    struct op_profile profile = {0};
+    progress->started = clock_now();
+    if (v->profile)
+        device_set_profile(model_device(job->model), &profile);
+    int rc = train_run(job, &result, err);
+    if (rc == ERROR_INTERRUPTED)
+        error_prefix(err, "checkpoint written to %s; the same command goes on", v->output);
+    if (rc)
+        return rc;
+    if (v->profile)
+        print_profile(&profile);
+    double seconds = clock_now() - progress->started;
+    log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident; model in %s",
+             result.steps, result.first_loss, result.last_loss, seconds, progress->tokens / (seconds > 0 ? seconds : 1),
+             clock_rss_peak() >> 20, v->output);
+    if (v->json)
+        printf("{\"steps\": %ld, \"first_loss\": %.9g, \"last_loss\": %.9g, \"seconds\": %.3f, \"tokens\": %.0f}\n",
+               result.steps, result.first_loss, result.last_loss, seconds, progress->tokens);
+    return 0;
+}
+
 int verb_train(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
     struct parts p = {0};
     struct train_options o;
     struct train_data data = {0}, eval = {0};
-    struct train_result result = {0};
     struct progress progress = {.stage = "train", .unit = "steps"};
-    enum model_task task = v->task && !strcmp(v->task, "classify") ? MODEL_CLASSIFY
-                           : v->task && !strcmp(v->task, "reward") ? MODEL_REWARD
-                                                                   : MODEL_LM;
-    train_options_default(&o);
-    o.seed = v->seed;
-    int rc = cli_dtype(v, DTYPE_BF16, &o.dtype, err);
-    if (!rc)
-        rc = options_apply(options, SCOPE_PLAIN, GROUP_TRAIN, &o, err);
-    if (!rc)
-        rc = train_options_check(&o, err);
-    if (!rc && v->task && task == MODEL_LM && strcmp(v->task, "sft"))
-        rc = error_set(err, ERROR_USAGE, "--task: wanted sft, classify or reward, found \"%s\"", v->task);
-    if (!rc && !v->data)
-        rc = cli_require(NULL, "data", "training rows, JSON Lines", err);
-    if (!rc && !v->output)
-        rc = cli_require(NULL, "output", "a directory for the tuned model", err);
-    if (!rc)
-        rc = open_parts(&p, v, task, o.dtype, err);
-    if (!rc)
-        rc = read_data(&data, v->data, &p, &o, err);
+    enum model_task task = MODEL_LM;
+    int rc = read_options(options, v, &o, err);
+    rc = rc ? rc : task_of(v->task, &task, err);
+    rc = rc ? rc : cli_require(v->data, "data", "training rows, JSON Lines", err);
+    rc = rc ? rc : cli_require(v->output, "output", "a directory for the tuned model", err);
+    rc = rc ? rc : open_parts(&p, v, task, o.dtype, err);
+    rc = rc ? rc : read_data(&data, v->data, &p, &o, err);
     if (!rc && v->eval_data)
         rc = read_data(&eval, v->eval_data, &p, &o, err);
     if (!rc)
         log_line(LOG_INFO, "memory at most %zu MiB",
                  train_memory(model_desc(p.model), &o, o.max_length * o.batch_size) >> 20);
-    progress.started = clock_now();
-    struct op_profile profile = {0};
-    if (!rc && v->profile)
-        device_set_profile(p.device, &profile);
-    struct train_job job = {.model = p.model,
-                            .source = p.checkpoint,
-                            .data = &data,
-                            .eval_data = v->eval_data ? &eval : NULL,
-                            .options = &o,
-                            .directory = v->output,
-                            .tokenizer = p.tokenizer,
-                            .on_step = on_step,
-                            .user = &progress,
-                            .stop_after = v->stop_after};
+    const struct train_job job = {.model = p.model,
+                                  .source = p.checkpoint,
+                                  .data = &data,
+                                  .eval_data = v->eval_data ? &eval : NULL,
+                                  .options = &o,
+                                  .directory = v->output,
+                                  .tokenizer = p.tokenizer,
+                                  .on_step = on_step,
+                                  .user = &progress,
+                                  .stop_after = v->stop_after};
     if (!rc && !v->dry_run)
-        rc = train_run(&job, &result, err);
-    if (!rc && v->profile && !v->dry_run)
-        print_profile(&profile);
-    if (!rc && !v->dry_run) {
-        double seconds = clock_now() - progress.started;
-        log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident; model in %s",
-                 result.steps, result.first_loss, result.last_loss, seconds,
-                 progress.tokens / (seconds > 0 ? seconds : 1), clock_rss_peak() >> 20, v->output);
-        if (v->json)
-            printf("{\"steps\": %ld, \"first_loss\": %.9g, \"last_loss\": %.9g, \"seconds\": %.3f, \"tokens\": %.0f}\n",
-                   result.steps, result.first_loss, result.last_loss, seconds, progress.tokens);
-    }
-    if (rc == ERROR_INTERRUPTED)
-        error_prefix(err, "checkpoint written to %s; the same command goes on", v->output);
+        rc = train(&job, v, &progress, err);
     train_data_free(&data);
     train_data_free(&eval);
     cli_close(&p);
