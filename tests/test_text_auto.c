@@ -33,9 +33,15 @@ static void write_bytes(const char *name, const char *text, size_t n)
 
 static void clear(void)
 {
-    static const char *const names[] = {"tokenizer.json",    "tokenizer_config.json", "special_tokens_map.json",
-                                        "added_tokens.json", "config.json",           "vocab.json",
-                                        "merges.txt"};
+    static const char *const names[] = {"tokenizer.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "added_tokens.json",
+                                        "config.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "vocab.txt",
+                                        "sentencepiece.bpe.model"};
     char path[200];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         path_of(names[i], path);
@@ -43,7 +49,20 @@ static void clear(void)
     }
 }
 
-/* A string that names a shared document stands for it; any other string is the file. */
+static void write_hex(const char *name, const char *hex)
+{
+    size_t n = strlen(hex) / 2;
+    char *bytes = malloc(n + 1);
+    unsigned byte;
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
+        bytes[i] = (char)byte;
+    }
+    write_bytes(name, bytes, n);
+    free(bytes);
+}
+
+/* A string that names a shared document stands for it; any other string is the file, {"hex": ...} its bytes. */
 static void write_files(const json_t *files)
 {
     const char *name;
@@ -53,8 +72,13 @@ static void write_files(const json_t *files)
     {
         const char *text = json_string_value(content);
         const json_t *shared = text ? json_object_get(json_object_get(golden, "shared"), text) : NULL;
-        char *made = text && !shared ? strdup(text) : json_dumps(shared ? shared : content, 0);
-        write_bytes(name, made, strlen(made));
+        const json_t *value = shared ? shared : content;
+        const char *hex = json_string_value(json_object_get(value, "hex"));
+        char *made = json_is_string(value) ? strdup(json_string_value(value)) : json_dumps(value, 0);
+        if (hex)
+            write_hex(name, hex);
+        else
+            write_bytes(name, made, strlen(made));
         free(made);
     }
 }

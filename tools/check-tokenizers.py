@@ -231,6 +231,54 @@ SPM = {
 }
 
 
+# --- vocab.json with merges.txt, and vocab.txt ---
+
+NAMES = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+MERGES = {  # tokenizer_config.json, config.json
+    "gpt2": ({"tokenizer_class": "GPT2Tokenizer", "bos_token": "<s>", "eos_token": "<s>", "unk_token": "<s>"}, None),
+    "gpt2_prefix": (dict(NAMES, tokenizer_class="GPT2Tokenizer", add_prefix_space=True), None),
+    "opt": (dict(NAMES, tokenizer_class="GPT2Tokenizer", bos_token="</s>", add_bos_token=True, errors="replace"), {"model_type": "opt"}),
+    "opt_objects": ({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": True, **{k: {"__type": "AddedToken", "content": "</s>", "lstrip": False, "normalized": True, "rstrip": False,
+                    "single_word": False} for k in ("bos_token", "eos_token", "unk_token")}}, {"model_type": "opt"}),
+    "opt_by_model": (dict(NAMES, bos_token="</s>", add_bos_token=True), {"model_type": "opt"}),
+    "qwen2": ({"tokenizer_class": "Qwen2Tokenizer", "eos_token": "</s>", "pad_token": "<pad>", "bos_token": None, "unk_token": None, "add_prefix_space": False}, {"model_type": "qwen2"}),
+    "qwen3_by_model": ({"eos_token": "</s>", "pad_token": "<pad>"}, {"model_type": "qwen3"}),
+    "roberta": (dict(NAMES, tokenizer_class="RobertaTokenizer", cls_token="<s>", sep_token="</s>", mask_token="<unk>"), {"model_type": "roberta"}),
+    "roberta_prefix": (dict(NAMES, tokenizer_class="RobertaTokenizer", cls_token="<s>", sep_token="</s>", mask_token="<unk>", add_prefix_space=True), {"model_type": "roberta"}),
+    "neox": ({"tokenizer_class": "GPTNeoXTokenizer", "bos_token": "<s>", "eos_token": "<s>", "unk_token": "<s>"}, {"model_type": "gpt_neox"}),
+    "eos": (dict(NAMES, tokenizer_class="GPT2Tokenizer", add_bos_token=True, add_eos_token=True), None),
+    "added": (dict(NAMES, tokenizer_class="GPT2Tokenizer", added_tokens_decoder={"900": {"content": "<sep>", "lstrip": True, "normalized": False, "rstrip": True, "single_word": False, "special": True},
+              "901": {"content": "user", "lstrip": False, "normalized": False, "rstrip": False, "single_word": True, "special": False}}), None),
+    "bare_gpt2": (None, {"model_type": "gpt2"}),
+    "bare_opt": (None, {"model_type": "opt"}),
+    "bare_qwen2": (None, {"model_type": "qwen2"}),
+}
+BERT = {
+    "uncased": ({"tokenizer_class": "BertTokenizer", "do_lower_case": True}, {"model_type": "bert"}),
+    "cased": ({"tokenizer_class": "BertTokenizer", "do_lower_case": False}, {"model_type": "bert"}),
+    "accents": ({"tokenizer_class": "BertTokenizerFast", "do_lower_case": True, "strip_accents": False, "tokenize_chinese_chars": False}, {"model_type": "bert"}),
+    "cased_strip": ({"tokenizer_class": "BertTokenizer", "do_lower_case": False, "strip_accents": True, "cls_token": "[CLS]", "sep_token": "[SEP]"}, {"model_type": "bert"}),
+    "distil": ({"tokenizer_class": "DistilBertTokenizer", "do_lower_case": True}, {"model_type": "distilbert"}),
+    "bare": (None, {"model_type": "bert"}),
+    "added": ({"tokenizer_class": "BertTokenizer", "added_tokens_decoder": {"5": {"content": "<sep>", "lstrip": False, "normalized": True, "rstrip": False, "single_word": True, "special": False}}},
+              {"model_type": "bert"}),
+}
+
+
+def directories(root):
+    doc = json.loads(byte_level(pre_tokenizers.ByteLevel(add_prefix_space=False)).to_str())["model"]
+    merges = "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in doc["merges"])
+    words = json.loads(word_piece().to_str())["model"]["vocab"]
+    listed = "".join(w + "\n" for w in sorted(words, key=words.get))
+    for group, table, files in (("merges", MERGES, {"vocab.json": json.dumps(doc["vocab"]), "merges.txt": merges}), ("vocab_txt", BERT, {"vocab.txt": listed})):
+        for name, (config, model_config) in table.items():
+            path = f"{root}/{group}_{name}"
+            for file, text in dict(files, **{"tokenizer_config.json": config and json.dumps(config), "config.json": model_config and json.dumps(model_config)}).items():
+                if text:
+                    write(f"{path}/{file}", text)
+            yield path, f"{group}_{name}"
+
+
 def write(path, content):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as f:
@@ -244,6 +292,11 @@ def kinds(root):
     for name, options in SPM.items():
         proto = train_spm(**options)
         yield of_spm(f"model_{name}", write(f"{root}/model_{name}/tokenizer.model", proto), proto)
+    for path, name in directories(root):
+        try:
+            yield of_directory(name, path)
+        except Exception as why:  # transformers does not load it
+            print(f"{name:22} transformers: {why}")
 
 
 # --- comparing ---

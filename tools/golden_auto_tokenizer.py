@@ -3,7 +3,7 @@
 """Writes tests/golden/auto_tokenizer.json: directories of tokenizer files that say something beside tokenizer.json (or in its place), and
 what transformers' AutoTokenizer makes of texts with each. An entry has the files, the ids of special tokens by name, and cases of
 [text, ids, ids with special tokens around, text without special tokens].
-Made with transformers 5.24.0 and tokenizers 0.23.3.
+Made with transformers 5.24.0 and tokenizers 0.23.3 (and protobuf, which transformers wants for a sentencepiece model; run golden_sentencepiece.py before).
 
     tools/golden_auto_tokenizer.py"""
 import json
@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 HERE = os.path.join(os.path.dirname(__file__), "..", "tests", "golden")
 NAMES = ["bos_token", "eos_token", "unk_token", "pad_token"]
 LETTERS = [chr(c) for c in range(0x21, 0x7f)] + ["Ġ", "Ċ"]
-TEXTS = ["ab", " ab", "a <x> b", "<x><y>", "<s>ab</s> ab", "<pad>a <pad>", "ab<z>ab", "  a  b", "<s> ab", "x <mask>y", "A<y> b"]
+TEXTS = ["ab", " ab", "a <x> b", "<x><y>", "<s>ab</s> ab", "<pad>a <pad>", "ab<z>ab", "  a  b", "<s> ab", "x <mask>y", "A<y> b", "don'T 123 e\u0301a Ab\u65e5\u672cab,\n x"]
 
 
 def token(content, **kw):
@@ -111,13 +111,38 @@ def settings():
         c = {"tokenizer_class": "GPT2Tokenizer", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "additional_special_tokens": ["<y>"],
              **({} if prefix is None else {"add_prefix_space": prefix})}
         yield f"merges_{prefix}", {"vocab.json": v, "merges.txt": merges, "tokenizer_config.json": c, "added_tokens.json": {"<x>": n}}
+    marks = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>"}
+    for name, c, m in [("opt", dict(marks, tokenizer_class="GPT2Tokenizer", bos_token="</s>", add_bos_token=True), "opt"), ("opt_by_model", dict(marks, bos_token="</s>", add_bos_token=True), "opt"),
+                       ("eos", dict(marks, tokenizer_class="GPT2Tokenizer", add_bos_token=True, add_eos_token=True), "gpt2"),
+                       ("qwen2", dict(marks, tokenizer_class="Qwen2Tokenizer", bos_token=None), "qwen2"), ("qwen2_fast", dict(marks, tokenizer_class="Qwen2TokenizerFast", add_prefix_space=True), "qwen2"),
+                       ("qwen3_by_model", {"eos_token": "</s>", "pad_token": "<unk>", "unk_token": None}, "qwen3"), ("neox", dict(marks, tokenizer_class="GPTNeoXTokenizer"), "gpt_neox"), ("neox_by_model", dict(marks), "gpt_neox"),
+                       ("roberta", dict(marks, tokenizer_class="RobertaTokenizer", cls_token="<s>", sep_token="</s>", pad_token="<unk>", mask_token="<mask>"), "roberta"),
+                       ("roberta_cls", dict(marks, tokenizer_class="RobertaTokenizer", cls_token="</s>", sep_token="<s>", pad_token="<unk>", mask_token="<unk>"), "roberta")]:
+        yield f"merges_{name}", {"vocab.json": v, "merges.txt": merges, "tokenizer_config.json": c, "config.json": {"model_type": m}}
+    ends = dict(v)
+    ends["<|endoftext|>"] = len(v)
+    for name, c in [("GPT2Tokenizer", {}), ("Qwen2Tokenizer", {}), ("Qwen2Tokenizer", {"eos_token": "</s>"}), ("GPT2Tokenizer", {"unk_token": None, "bos_token": "<s>"})]:
+        yield f"merges_defaults_{name}_{len(c)}", {"vocab.json": ends, "merges.txt": merges, "tokenizer_config.json": dict(c, tokenizer_class=name)}
+    words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb \nab\n##b\nA\n##b\nx\n'\ndon\nt\n\u00e9\ne\n##a\n\u65e5\n\u672c\n,\n##\u65e5\n##\u672c\n##ab\n<\n>"
+    mp = "<s>\n<pad>\n</s>\n[UNK]\n<mask>\na\nb\nab\n##b\n"
+    for name, c, text in [("uncased", {"tokenizer_class": "BertTokenizer", "do_lower_case": True}, words), ("cased", {"tokenizer_class": "BertTokenizer", "do_lower_case": False}, words),
+                          ("accents", {"tokenizer_class": "BertTokenizerFast", "strip_accents": False}, words), ("cased_strip", {"do_lower_case": False, "strip_accents": True}, words),
+                          ("chinese", {"tokenizer_class": "DistilBertTokenizer", "tokenize_chinese_chars": False}, words), ("none", None, words),
+                          ("added", {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": {"30": token("<x>", special=False, single_word=True)}}, words.replace("A\n##b", "A\n##c")),
+                          ("mpnet", {"tokenizer_class": "MPNetTokenizer", "bos_token": "<s>", "eos_token": "</s>", "cls_token": "<s>", "sep_token": "</s>", "unk_token": "[UNK]", "pad_token": "<pad>",
+                                     "mask_token": "<mask>"}, mp)]:
+        yield f"vocab_txt_{name}", dict({"vocab.txt": text, "config.json": {"model_type": "mpnet" if name == "mpnet" else "bert"}}, **({"tokenizer_config.json": c} if c else {}))
+    spm = {"hex": open(os.path.join(HERE, "spm", "unigram.model"), "rb").read().hex()}
+    for name, c in [("xlmr", {"tokenizer_class": "XLMRobertaTokenizer"}), ("xlmr_mask", {"tokenizer_class": "XLMRobertaTokenizerFast", "mask_token": dict(token("<mask>", lstrip=True), __type="AddedToken")}),
+                    ("xlmr_by_model", None)]:
+        yield name, dict({"sentencepiece.bpe.model": spm, "config.json": {"model_type": "xlm-roberta"}}, **({"tokenizer_config.json": c} if c else {}))
 
 
 def load(files):
     with tempfile.TemporaryDirectory() as d:
         for name, content in files.items():
-            with open(os.path.join(d, name), "w", encoding="utf-8") as f:
-                f.write(content if isinstance(content, str) else json.dumps(content))
+            with open(os.path.join(d, name), "wb") as f:
+                f.write(bytes.fromhex(content["hex"]) if name.endswith(".model") else (content if isinstance(content, str) else json.dumps(content)).encode())
         return AutoTokenizer.from_pretrained(d)
 
 
@@ -139,7 +164,7 @@ def main():
     for e in out:  # the documents repeat: a file is written once, and named after that
         for f, content in e["files"].items():
             text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-            if f in ("tokenizer.json", "vocab.json"):
+            if f in ("tokenizer.json", "vocab.json", "vocab.txt", "merges.txt", "sentencepiece.bpe.model"):
                 key = base.setdefault(text, f"{f} {len(base)}")
                 e["files"][f] = key
     with open(os.path.join(HERE, "auto_tokenizer.json"), "w", encoding="utf-8") as f:

@@ -214,12 +214,16 @@ static int load_file(struct tokenizer_source *s, const char *path, const json_t 
         return load_merges(s, path, added, err);
     if (ends_with(path, ".model"))
         return source_from_spm(s, path, added, err);
+    if (ends_with(path, "vocab.txt"))
+        return source_from_vocab_txt(s, path, added, err);
     return load_json(&s->json, path, 0, err);
 }
 
 static int load_directory(struct tokenizer_source *s, const char *dir, const json_t *added, struct error *err)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "vocab.bpe"};
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "sentencepiece.bpe.model",
+                                        "spiece.model",   "vocab.json",      "merges.txt",
+                                        "vocab.bpe",      "vocab.txt"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = path_join(dir, names[i]);
         if (!path)
@@ -229,9 +233,9 @@ static int load_directory(struct tokenizer_source *s, const char *dir, const jso
         if (there)
             return rc;
     }
-    return error_set(err, ERROR_NOINPUT,
-                     "%s: no tokenizer here: wanted tokenizer.json, tokenizer.model, or vocab.json and merges.txt",
-                     dir);
+    return error_set(
+        err, ERROR_NOINPUT,
+        "%s: no tokenizer here: wanted tokenizer.json, tokenizer.model, vocab.json and merges.txt, or vocab.txt", dir);
 }
 
 /* chat_template.jinja goes over the configuration's chat_template, as in transformers. */

@@ -40,7 +40,15 @@ int source_from_spm_bytes(struct tokenizer_source *s, const char *path, const vo
 int source_from_merges(struct tokenizer_source *s, const char *vocab, const char *merges, const json_t *added,
                        struct error *err);
 
+/* vocab.txt (BERT): s->config is read (do_lower_case, strip_accents, tokenize_chinese_chars, names) and completed. */
+int source_from_vocab_txt(struct tokenizer_source *s, const char *path, const json_t *added, struct error *err);
+
 /* --- shared by them --- */
+/* Is this the class that transformers reads the files with: tokenizer_class (with or without Fast), or the one usual
+ * for config.json's model_type? */
+int source_is_class(const struct tokenizer_source *s, const char *name);
+/* A special token of the config by its key ("cls_token"), spelled out or in an object. */
+const char *source_named_token(const struct tokenizer_source *s, const char *key, const char *otherwise);
 /* The tokenizer.json of a sentencepiece BPE vocabulary. prefix: a space is put before the text; first_only: not before
  * every piece between special tokens. */
 int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_piece *piece, size_t n, int prefix,
@@ -52,6 +60,10 @@ int source_make_merges(const struct spm_piece *piece, size_t n, const json_t *vo
 /* Does the model leave a text as it is but for blanks, with no pieces of its user's? Then source_make_spm's document
  * gives its ids. */
 int source_spm_is_plain(const struct spm_file *s);
+/* The normalizer Precompiled with a model's map. */
+json_t *source_precompiled(const struct spm_file *s);
+/* The tokenizer.json of a sentencepiece model under XLM-RoBERTa's class; the config is completed. */
+int source_make_xlmr(struct tokenizer_source *out, const char *path, const struct spm_file *s, struct error *err);
 /* The nearest tokenizer.json for s->spm, in place of s->json's parts, for those who read such a file. */
 int source_complete_spm(struct tokenizer_source *s, const char *name, struct error *err);
 /* The tokenizer.json of a byte-level BPE; takes vocab and merges (also on error). pre: a pre_tokenizer in JSON. */

@@ -8,25 +8,18 @@
 #include "base/utf8.h"
 #include "io/file.h"
 #include "io/gguf.h"
+#include "text/pre_json.h"
 #include "text/vocab.h"
 
 #include <string.h>
 
 /* clang-format off */
-#define SPLIT(regex)                                                                                               \
-    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"Isolated\",\"invert\":false}"
-#define BYTES(use_regex)                                                                                           \
-    "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" use_regex "}"
-#define SEQUENCE(a, b) "{\"type\":\"Sequence\",\"pretokenizers\":[" a "," b "]}"
 /* llama.cpp's four expressions for LLAMA_VOCAB_PRE_TYPE_DEFAULT (llama-vocab.cpp), each over the pieces of the one
  * before. */
 #define LLAMA_CPP_DEFAULT                                                                                          \
     SPLIT("[\\\\p{P}\\\\$\\\\+<=>\\\\^~\\\\|]+") ","                                                               \
     SPLIT("'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!\\\\S)") ","       \
     SPLIT("\\\\p{N}+") "," SPLIT("[0-9][0-9][0-9]")
-#define WORDS_LIKE_LLAMA3(digits)                                                                                  \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                                 \
-    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 /* clang-format on */
 
 static const char default_pre[] = SEQUENCE(LLAMA_CPP_DEFAULT, BYTES("false"));

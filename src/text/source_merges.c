@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "text/parts.h"
+#include "text/pre_json.h"
 
 #include <string.h>
 
@@ -77,17 +78,50 @@ static int add_tokens(struct tokenizer_source *s, const json_t *vocab, const jso
     return bad ? -1 : 0;
 }
 
-/* RoBERTa puts <s> and </s> around a text; OPT says add_bos_token in its config. */
+/* RoBERTa's class puts cls and sep around a text; OPT says add_bos_token in its config. */
 static int put_around(struct tokenizer_source *s, const json_t *vocab)
 {
-    const char *class = json_string_value(json_object_get(s->config, "tokenizer_class"));
-    const json_t *bos = json_object_get(vocab, "<s>"), *eos = json_object_get(vocab, "</s>");
-    if (!class || !strstr(class, "Roberta") || !bos || !eos)
+    const char *cls = source_named_token(s, "cls_token", "<s>"), *sep = source_named_token(s, "sep_token", "</s>");
+    const json_t *before = json_object_get(vocab, cls), *after = json_object_get(vocab, sep);
+    if (!source_is_class(s, "RobertaTokenizer") || !before || !after)
         return source_around_from_config(s);
     return json_object_set_new(s->json, "post_processor",
-                               json_pack("{s:s, s:[s,I], s:[s,I], s:b, s:b}", "type", "RobertaProcessing", "sep",
-                                         "</s>", json_integer_value(eos), "cls", "<s>", json_integer_value(bos),
+                               json_pack("{s:s, s:[s,I], s:[s,I], s:b, s:b}", "type", "RobertaProcessing", "sep", sep,
+                                         json_integer_value(after), "cls", cls, json_integer_value(before),
                                          "trim_offsets", 1, "add_prefix_space", 0));
+}
+
+/* The classes' own names: <|endoftext|> for what the config does not name, where there is such a token. Qwen's has no
+ * bos, GPT-2's no pad. */
+static int name_defaults(struct tokenizer_source *s, const json_t *vocab, const json_t *added)
+{
+    static const char *const keys[] = {"unk_token", "eos_token", "bos_token", "pad_token"};
+    static const char end[] = "<|endoftext|>";
+    int of_qwen = source_is_class(s, "Qwen2Tokenizer"), bad = 0;
+    if (source_is_class(s, "RobertaTokenizer") || (!json_object_get(vocab, end) && !json_object_get(added, end)))
+        return 0;
+    if (!s->config)
+        s->config = json_object();
+    for (int i = 0; i < 4; i++)
+        if (!json_object_get(s->config, keys[i]) && i != (of_qwen ? 2 : 3))
+            bad |= json_object_set_new(s->config, keys[i], json_string(end));
+    return bad ? -1 : 0;
+}
+
+static const char gpt2[] = BYTES("true");
+static const char qwen2[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}")), BYTES("false"));
+
+/* How words are cut, by the class; Qwen's add_prefix_space is put in later (source_prefix.c). */
+static int make(struct tokenizer_source *s, const char *path, json_t *vocab, json_t *merges, struct error *err)
+{
+    int of_qwen = source_is_class(s, "Qwen2Tokenizer"), composed = of_qwen || source_is_class(s, "GPTNeoXTokenizer");
+    int rc = source_make_bpe(s, path, vocab, merges, of_qwen ? qwen2 : gpt2, 0, err);
+    if (rc)
+        return rc;
+    int bad = composed && json_object_set_new(s->json, "normalizer", json_pack("{s:s}", "type", "NFC"));
+    if (json_is_true(json_object_get(s->config, "add_prefix_space")) && !of_qwen)
+        bad |= json_object_set(json_object_get(s->json, "pre_tokenizer"), "add_prefix_space", json_true());
+    return bad ? error_set(err, ERROR_NOMEM, "%s: out of memory", path) : 0;
 }
 
 int source_from_merges(struct tokenizer_source *s, const char *vocab, const char *merges, const json_t *added,
@@ -115,13 +149,9 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
         json_decref(ids);
         return rc;
     }
-    const char *pre =
-        json_is_true(json_object_get(s->config, "add_prefix_space"))
-            ? "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}"
-            : "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":true}";
     json_incref(ids);
-    rc = source_make_bpe(s, merges, ids, list, pre, 0, err);
-    if (!rc && (add_tokens(s, ids, added) || put_around(s, ids)))
+    rc = make(s, merges, ids, list, err);
+    if (!rc && (name_defaults(s, ids, added) || add_tokens(s, ids, added) || put_around(s, ids)))
         rc = error_set(err, ERROR_NOMEM, "%s: out of memory", merges);
     json_decref(ids);
     return rc;

@@ -71,6 +71,10 @@ static int make(struct tokenizer_source *out, struct spm_file *s, const char *pa
                 struct error *err)
 {
     int rc;
+    if (source_is_class(out, "XLMRobertaTokenizer")) {
+        rc = source_make_xlmr(out, path, s, err);
+        return rc ? rc : add_added(out->json, added, out->config, path, err);
+    }
     s->dummy_prefix = s->dummy_prefix && !json_is_false(json_object_get(out->config, "add_prefix_space"));
     if (json_is_false(json_object_get(out->config, "legacy")) && s->model_type == 2 && source_spm_is_plain(s)) {
         rc = source_make_spm(out, path, s->piece, s->n, s->dummy_prefix, 1, err);

@@ -25,7 +25,7 @@ static json_t *replace(const char *kind, const char *pattern, const char *conten
     return json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", kind, pattern, "content", content);
 }
 
-static json_t *precompiled(const struct spm_file *s)
+json_t *source_precompiled(const struct spm_file *s)
 {
     struct buf text = BUF_INIT;
     base64_encode(&text, s->charsmap, s->n_charsmap);
@@ -40,7 +40,7 @@ static json_t *normalizer(const struct spm_file *s)
     json_t *list = json_array();
     int bad = 0;
     if (s->charsmap)
-        bad |= json_array_append_new(list, precompiled(s));
+        bad |= json_array_append_new(list, source_precompiled(s));
     if (s->remove_extra) {
         bad |= json_array_append_new(list, replace("Regex", "\\A +| +\\z", ""));
         bad |= json_array_append_new(list, replace("Regex", " {2,}", " "));
