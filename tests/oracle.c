@@ -80,7 +80,9 @@ static void attention(const struct model *m, const double *flat, int layer, doub
     const struct model_desc *d = &m->desc;
     int heads = d->n_head, kv = d->n_kv_head, size = d->head_dim, width = (heads + 2 * kv) * size;
     double *p = calloc((size_t)n, sizeof *p),
-           scale = d->attention_scale > 0 ? (double)d->attention_scale : 1 / sqrt(size), cap = (double)d->attention_cap;
+           scale = (d->attention_scale > 0 ? (double)d->attention_scale : 1 / sqrt(size)) /
+                   (d->layer_scale ? layer + 1 : 1),
+           cap = (double)d->attention_cap;
     add_bias(qkv, part(m, flat, layer, PART_QKV_BIAS), n, width);
     normalise_heads(m, flat, layer, qkv, n);
     for (int t = 0; t < n; t++)

@@ -48,6 +48,14 @@ def main():
         model = PeftModel.from_pretrained(LlamaForCausalLM.from_pretrained(base), os.path.join(OUT, name))
         sums[name] = total(model)
         assert abs(sums[name] - total(model.merge_and_unload())) < 1e-4, name
+    # Conv1D layers, which store their transpose, under names that lack the first component
+    gpt2 = os.path.join(OUT, "..", "families", "gpt2_unscaled")
+    load = lambda: transformers.GPT2LMHeadModel.from_pretrained(gpt2, dtype=torch.float32, attn_implementation="eager")
+    model = get_peft_model(load(), LoraConfig(r=3, lora_alpha=8, init_lora_weights=False, task_type="CAUSAL_LM", target_modules=["c_attn", "c_proj"], fan_in_fan_out=True))
+    model.peft_config["default"].base_model_name_or_path = "../../families/gpt2_unscaled"
+    model.save_pretrained(os.path.join(OUT, "conv1d"))
+    os.remove(os.path.join(OUT, "conv1d", "README.md"))
+    sums["conv1d"] = total(PeftModel.from_pretrained(load(), os.path.join(OUT, "conv1d")))
     meta = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
     json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "sums": sums}, open(os.path.join(OUT, "adapters.json"), "w"), indent=1)
 

@@ -26,16 +26,16 @@ BASE = {"vocab_size": 48, "hidden_size": 20, "intermediate_size": 28, "num_hidde
         "pad_token_id": None}
 
 
-def model(name, make, without=(), **more):
-    """`more` is put into config.json as it stands."""
-    MODELS[name] = (make, without, more)
+def model(name, make, without=(), rename=lambda name: name, **more):
+    """`more` is put into config.json as it stands; `rename` gives the tensors the names of older or bare files."""
+    MODELS[name] = (make, without, rename, more)
 
 
 def rounded(x):
     return [float(f"{v:.9g}") for v in x]
 
 
-def written(directory, make, without, more):
+def written(directory, make, without, rename, more):
     torch.manual_seed(7)
     config = make()
     m = AutoModelForCausalLM.from_config(config).float()
@@ -50,7 +50,7 @@ def written(directory, make, without, more):
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-    weights = {k: v.to(torch.bfloat16).contiguous() for k, v in m.state_dict().items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
+    weights = {rename(k): v.to(torch.bfloat16).contiguous() for k, v in m.state_dict().items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
     save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -126,6 +126,16 @@ def activations(out):
     (out / "activations.json").write_text(json.dumps({"transformers": transformers.__version__, "x": x, "left_out": sorted(left_out), "values": values}, indent=1) + "\n")
 
 
+GPT2 = {"hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head", "max_position_embeddings": "n_positions", "intermediate_size": "n_inner",
+        "rms_norm_eps": "layer_norm_epsilon"}
+
+
+def named(kind, names, drop=("num_key_value_heads", "head_dim"), **more):
+    """BASE with a family's own names."""
+    config = {names.get(k, k): v for k, v in BASE.items() if k not in drop} | more
+    return lambda: getattr(transformers, kind + "Config")(**config)
+
+
 def like(kind, **more):
     return lambda: getattr(transformers, kind + "Config")(**(BASE | more))
 
@@ -199,6 +209,11 @@ model("gemma3_4.5x", like("Gemma3Text", sliding_window=4, num_hidden_layers=7, *
 model("gemma3_local", like("Gemma3Text", sliding_window=4, num_hidden_layers=2, **GEMMA), without=("rope_parameters", "layer_types"), sliding_window_pattern=2)
 model("gemma3_window", like("Gemma3Text", hidden_activation="gelu", num_hidden_layers=2, **GEMMA), without=("sliding_window",))
 model("gemma3_bare", *bare("Gemma3Text", num_attention_heads=4, num_hidden_layers=1, hidden_size=8))
+model("gpt2", named("GPT2", GPT2, activation_function="relu", layer_norm_epsilon=0.05, scale_attn_by_inverse_layer_idx=True))
+model("gpt2_unscaled", named("GPT2", GPT2, scale_attn_weights=False, activation_function="gelu", n_inner=None, tie_word_embeddings=True, n_head=5, initializer_range=0.2),
+      rename=lambda name: name.removeprefix("transformer."))
+model("gpt2_bare", named("GPT2", GPT2, n_inner=None, tie_word_embeddings=True, layer_norm_epsilon=1e-5, n_positions=1024, vocab_size=48, n_layer=2),
+      without=("n_inner", "tie_word_embeddings", "layer_norm_epsilon", "activation_function", "n_positions", "scale_attn_weights", "scale_attn_by_inverse_layer_idx"))
 
 
 def main():

@@ -11,14 +11,20 @@
 #include <math.h>
 #include <string.h>
 
+static int read_inner(struct model_desc *d, const struct config_reader *r)
+{
+    int multiple = r->family->ff_multiple;
+    int64_t usual = (int64_t)multiple * d->n_embd;
+    return config_int(r, "intermediate_size", 1, 1 << 24, multiple && usual <= 1 << 24 ? (int)usual : -1, &d->n_ff);
+}
+
 static int read_sizes(struct model_desc *d, const struct config_reader *r)
 {
     int rc;
     if ((rc = config_int(r, "hidden_size", 1, 1 << 20, -1, &d->n_embd)) ||
         (rc = config_int(r, "num_hidden_layers", 1, 4096, -1, &d->n_layer)) ||
         (rc = config_int(r, "num_attention_heads", 1, 65536, -1, &d->n_head)) ||
-        (rc = config_int(r, "num_key_value_heads", 1, 65536, d->n_head, &d->n_kv_head)) ||
-        (rc = config_int(r, "intermediate_size", 1, 1 << 24, -1, &d->n_ff)) ||
+        (rc = config_int(r, "num_key_value_heads", 1, 65536, d->n_head, &d->n_kv_head)) || (rc = read_inner(d, r)) ||
         (rc = config_int(r, "vocab_size", 1, 1 << 24, -1, &d->n_vocab)) ||
         (rc = config_int(r, "max_position_embeddings", 1, 1 << 28, 2048, &d->n_ctx)))
         return rc;
@@ -241,7 +247,7 @@ static int read_layers(struct model_desc *d, const struct config_reader *r)
 {
     const struct family *f = r->family;
     float scalar = 0;
-    int rc = 0;
+    int scaled = 1, rc = 0;
     d->norm = f->norm;
     d->place = f->place;
     d->parallel = f->parallel;
@@ -256,7 +262,10 @@ static int read_layers(struct model_desc *d, const struct config_reader *r)
         (rc = read_positions(d, r)))
         return rc;
     d->attention_scale = scalar > 0 ? (float)maths_pow((double)scalar, -0.5) : 0;
-    return 0;
+    if (f->unscaled && (rc = config_bool(r, f->unscaled, 1, &scaled)))
+        return rc;
+    d->attention_scale = scaled ? d->attention_scale : 1;
+    return f->layer_scale ? config_bool(r, f->layer_scale, 0, &d->layer_scale) : 0;
 }
 
 int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err)

@@ -81,6 +81,21 @@ static const struct {
     {"pooler_num_fc_layers", "of a head that no transformers model has"},
     {"pooler_size_per_head", "of a head that no transformers model has"},
     {"pooler_type", "of a head that no transformers model has"},
+    {"attn_pdrop", "training only; no dropout is applied, as at 0"},
+    {"embd_pdrop", "training only; no dropout is applied, as at 0"},
+    {"resid_pdrop", "training only; no dropout is applied, as at 0"},
+    {"dropout", "training only; no dropout is applied, as at 0"},
+    {"activation_dropout", "training only; no dropout is applied, as at 0"},
+    {"layerdrop", "training only; no layer is left out, as at 0"},
+    {"reorder_and_upcast_attn", "attention is in f32 as it is"},
+    {"summary_activation", "of a head that is not read"},
+    {"summary_first_dropout", "of a head that is not read"},
+    {"summary_proj_to_labels", "of a head that is not read"},
+    {"summary_type", "of a head that is not read"},
+    {"summary_use_proj", "of a head that is not read"},
+    {"task_specific_params", "of generation, and not read by it"},
+    {"n_ctx", "max_position_embeddings in other words"},
+    {"prefix", "of generation, and not read by it"},
     {"hidden_dropout", "training only; no dropout is applied, as at its default of 0"},
     {"gradient_checkpointing", "how, not what is computed"},
     {"auto_map", "code of others is not run; architectures and model_type decide"},
@@ -132,8 +147,9 @@ static int is_inert(const json_t *v, enum inert inert)
 static int row_reads(const struct family *f, const char *key)
 {
     const char *const keys[] = {
-        f->eps,           f->rotary,      f->attention_cap, f->logit_cap,   f->attention_scalar, f->window,
-        f->window_switch, f->window_from, f->window_every,  f->local_theta, f->rotary_layers};
+        f->eps,           f->rotary,        f->attention_cap, f->logit_cap,    f->attention_scalar,
+        f->window,        f->window_switch, f->window_from,   f->window_every, f->local_theta,
+        f->rotary_layers, f->unscaled,      f->layer_scale};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i] && !strcmp(keys[i], key))
             return 1;

@@ -139,6 +139,28 @@ static const struct family_alias bert_beginnings[] = {{"", "bert."}, {NULL, NULL
 static const struct family_alias bert_endings[] = {
     {"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {NULL, NULL}};
 
+static const struct family_tensor gpt2_tensors[] = {
+    {PART_ATTN_NORM, ROWS_ALL, "ln_1.weight"},   {PART_ATTN_NORM_BIAS, ROWS_ALL, "ln_1.bias"},
+    {PART_QKV, ROWS_ALL, "attn.c_attn.weight"},  {PART_QKV_BIAS, ROWS_ALL, "attn.c_attn.bias"},
+    {PART_O, ROWS_ALL, "attn.c_proj.weight"},    {PART_O_BIAS, ROWS_ALL, "attn.c_proj.bias"},
+    {PART_MLP_NORM, ROWS_ALL, "ln_2.weight"},    {PART_MLP_NORM_BIAS, ROWS_ALL, "ln_2.bias"},
+    {PART_GATE_UP, ROWS_ALL, "mlp.c_fc.weight"}, {PART_GATE_UP_BIAS, ROWS_ALL, "mlp.c_fc.bias"},
+    {PART_DOWN, ROWS_ALL, "mlp.c_proj.weight"},  {PART_DOWN_BIAS, ROWS_ALL, "mlp.c_proj.bias"},
+};
+enum { PRE_NORMS = PART(ATTN_NORM) | PART(ATTN_NORM_BIAS) | PART(MLP_NORM) | PART(MLP_NORM_BIAS) };
+static const struct family_switch gpt2_switches[] = {{NULL, 1, MATRICES | MATRIX_BIASES | PRE_NORMS}};
+static const struct family_alias gpt2_aliases[] = {
+    {"hidden_size", "n_embd"},        {"num_hidden_layers", "n_layer"},           {"num_attention_heads", "n_head"},
+    {"intermediate_size", "n_inner"}, {"max_position_embeddings", "n_positions"}, {"hidden_act", "activation_function"},
+};
+static const struct family_default gpt2_defaults[] = {
+    {"n_positions", 1024},
+    {"tie_word_embeddings", 1},
+    {"bos_token_id", 50256},
+    {"eos_token_id", 50256},
+};
+static const struct family_alias gpt2_beginnings[] = {{"transformer.", ""}, {NULL, NULL}};
+
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
 #define CLASSES(name) .lm = name "ForCausalLM", .base = name "Model", .classify = name "ForSequenceClassification"
 #define SCORES(name) .score = name "ForScore", .score2 = name "ModelForScore"
@@ -272,6 +294,35 @@ static const struct family families[] = {
         .window_every = "sliding_window_pattern",
         .layer_types = 1,
         .local_theta = "rope_local_base_freq",
+    },
+    {
+        .type = "gpt2",
+        .lm = "GPT2LMHeadModel",
+        .base = "GPT2Model",
+        .classify = "GPT2ForSequenceClassification",
+        .embed = "transformer.wte.weight",
+        .positions = "transformer.wpe.weight",
+        .final_norm = "transformer.ln_f.weight",
+        .final_norm_bias = "transformer.ln_f.bias",
+        .head = "lm_head.weight",
+        .layer = "transformer.h.%d.",
+        .beginnings = gpt2_beginnings,
+        .tensors = gpt2_tensors,
+        .n_tensor = COUNT(gpt2_tensors),
+        .transposed = 1,
+        .switches = gpt2_switches,
+        .n_switch = COUNT(gpt2_switches),
+        .aliases = gpt2_aliases,
+        .n_alias = COUNT(gpt2_aliases),
+        .defaults = gpt2_defaults,
+        .n_default = COUNT(gpt2_defaults),
+        .norm = NORM_LAYER,
+        .eps = "layer_norm_epsilon",
+        .eps_missing = 1e-5,
+        .ff_multiple = 4,
+        .unscaled = "scale_attn_weights",
+        .layer_scale = "scale_attn_by_inverse_layer_idx",
+        .act = "gelu_new",
     },
     {
         .type = "bert",

@@ -78,9 +78,12 @@ struct family {
     int parallel, gated, bidirectional, scaled_embedding; /* scaled_embedding: by sqrt(hidden_size) */
     enum qk_norm qk_norm;
     float norm_offset;
-    const char *act;    /* transformers' default of hidden_act */
-    int gelu_is_tanh;   /* "gelu" means gelu_pytorch_tanh */
-    const char *rotary; /* key of the share of a head that rotates; NULL: all */
+    int ff_multiple;      /* intermediate_size is so many hidden_size when it is null or absent; 0: it must be there */
+    const char *unscaled; /* key: false leaves attention unscaled; NULL: it is always scaled */
+    const char *layer_scale; /* key: true divides attention's scale by the layer's number from 1 on; NULL: never */
+    const char *act;         /* transformers' default of hidden_act */
+    int gelu_is_tanh;        /* "gelu" means gelu_pytorch_tanh */
+    const char *rotary;      /* key of the share of a head that rotates; NULL: all */
     double rotary_missing;
     int position_offset;
     const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */

@@ -51,9 +51,11 @@ void final_norm_forward(const struct model *m, struct queue *q, int n, struct sp
                                        .mean = kept.mean});
 }
 
-static float attention_scale(const struct model_desc *d)
+static float attention_scale(const struct layer *l)
 {
-    return d->attention_scale > 0 ? d->attention_scale : (float)maths_pow((double)d->head_dim, -0.5);
+    const struct model_desc *d = l->d;
+    double scale = d->attention_scale > 0 ? (double)d->attention_scale : maths_pow((double)d->head_dim, -0.5);
+    return (float)(d->layer_scale ? scale / (l->index + 1) : scale);
 }
 
 static int window_of(const struct layer *l)
@@ -74,7 +76,7 @@ struct attend_train_args layer_attention(const struct layer *l)
         .head_dim = d->head_dim,
         .max_len = b->max_len,
         .causal = !d->bidirectional,
-        .scale = attention_scale(d),
+        .scale = attention_scale(l),
         .q = io->qkv,
         .k = layer_head(l, io->qkv, d->n_head),
         .v = layer_head(l, layer_raw(io), d->n_head + d->n_kv_head),
@@ -103,7 +105,7 @@ static void attend_paged(const struct layer *l)
                                               .n_row = b->n_row,
                                               .n_head = d->n_head,
                                               .n_seq = b->n_seq,
-                                              .scale = attention_scale(d),
+                                              .scale = attention_scale(l),
                                               .q = io->qkv,
                                               .q_stride = layer_qkv_width(d),
                                               .pages = pages,

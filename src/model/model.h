@@ -57,7 +57,8 @@ struct model_desc {
     int n_type;                      /* rows of a table of token types, 0: none */
     int window;                      /* keys that layers of LAYER_WINDOW see; 0: all */
     float attention_scale, attention_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim); none; none; 1 */
-    unsigned char layers[MODEL_MAX_LAYER];                        /* enum layer_kind */
+    int layer_scale;                       /* attention_scale is divided by the layer's number from 1 on */
+    unsigned char layers[MODEL_MAX_LAYER]; /* enum layer_kind */
     double rope_theta;
     float second_inv_freq[512];       /* of layers of LAYER_SECOND_ROPE */
     float rope_inv_freq[512];         /* n_rotated/2 entries, scaling applied */

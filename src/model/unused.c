@@ -20,6 +20,8 @@ static const struct {
     {"rotary_emb.inv_freq", LAST, "follows from rope_theta"},
     {"self_attn.masked_bias", LAST, "a constant of old programs"},
     {"self_attn.causal_mask", LAST, "a constant of old programs"},
+    {".attn.bias", LAST, "a constant: which tokens see which"},
+    {".attn.masked_bias", LAST, "a constant of old programs"},
     {"position_ids", LAST, "0, 1, 2, ..."},
     {"lm_head.weight", WHOLE, "the embedding's own matrix, or the head of another task"},
     {"cls.", FIRST, "the head of another task"},
