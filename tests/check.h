@@ -24,6 +24,8 @@
 const char *check_data(const char *name);
 /* The SmolLM2 GGUF ($ISARA_SMOLLM2, else models/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf), or NULL. */
 const char *check_smollm2(void);
+/* The same of Gemma 3 270M: $ISARA_GEMMA3, else models/gemma3/gemma-3-270m-q4_k_m.gguf. */
+const char *check_gemma3(void);
 /* A fresh directory below the build directory's tmp/, removed first if it was there. Static storage. */
 const char *check_tmpdir(const char *name);
 

@@ -12,6 +12,7 @@
 #include "model/gguf_out.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static char path[300];
@@ -166,6 +167,72 @@ static void a_scaled_llama_comes_back(void **state)
     checkpoint_close(b);
 }
 
+static float *values_of(const struct checkpoint *ck, const struct tensor_info *t)
+{
+    struct error err = {0};
+    float *x = malloc((size_t)t->n_element * sizeof *x);
+    assert_non_null(x);
+    must(checkpoint_read_f32(ck, t, 0, t->n_row, x, &err), &err);
+    return x;
+}
+
+/* Every tensor of the file, under Hugging Face's name, is the directory's; norms that lie there as 1 + w lose what that
+ * sum rounds. */
+static void compare_tensors(const char *model)
+{
+    struct error err = {0};
+    struct checkpoint *a, *b;
+    must(checkpoint_open(&a, model, &err), &err);
+    must(checkpoint_open(&b, path, &err), &err);
+    assert_true(checkpoint_n_tensor(b) > 5);
+    for (size_t i = 0; i < checkpoint_n_tensor(b); i++) {
+        const struct tensor_info *t = checkpoint_tensor(b, i), *u = checkpoint_find(a, t->name);
+        if (!u || u->n_element != t->n_element || u->n_row != t->n_row)
+            fail_msg("%s: %s is not the model's", model, t->name);
+        float *x = values_of(a, u), *y = values_of(b, t);
+        for (uint64_t k = 0; k < t->n_element; k++)
+            if (fabsf(x[k] - y[k]) > (strstr(t->name, "norm") ? 2e-7f : 0))
+                fail_msg("%s: %s differs", model, t->name);
+        free(x);
+        free(y);
+    }
+    checkpoint_close(a);
+    checkpoint_close(b);
+}
+
+/* Of every golden model: it comes back, or the one thing that llama.cpp has no words for is named. */
+static void every_family_comes_back_or_is_refused(void **state)
+{
+    (void)state;
+    static const char *const written[] = {"llama_bare",       "llama_linear",   "llama_llama3", "llama_yarn",
+                                          "llama_yarn_given", "llama_longrope", "mistral_bare", "mistral_full",
+                                          "mistral_mixed",    "qwen2_bare",     "qwen3_bare",   "qwen3_mixed",
+                                          "gemma_bare",       "gemma2_bare",    "gemma3_bare"};
+    static const struct {
+        const char *model, *named;
+    } refused[] = {{"llama_gelu", "activation"},
+                   {"gemma", "bias has no place"},
+                   {"gemma_head", "lm_head.weight has no place"},
+                   {"gemma2_mixed", "activation"},
+                   {"gemma3_local", "scale of attention"},
+                   {"qwen2_mixed", "the width 20"},
+                   {"qwen3_biases", "bias has no place"}};
+    char model[256];
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        struct error err = {0};
+        snprintf(model, sizeof model, "tests/golden/families/%s", written[i]);
+        must(write_model(model, STORAGE_F32, &err), &err);
+        compare_tensors(model);
+    }
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct error err = {0};
+        snprintf(model, sizeof model, "tests/golden/families/%s", refused[i].model);
+        int rc = write_model(model, STORAGE_F32, &err);
+        if (rc != ERROR_CONFIG || !strstr(err.message, refused[i].named))
+            fail_msg("%s: %d \"%s\"", model, rc, err.message);
+    }
+}
+
 /* A directory with the bundled model's weights and a few other keys in its config.json. */
 static const char *altered(const char *change)
 {
@@ -276,9 +343,13 @@ static void an_adapters_factors_give_the_merged_matrix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(llamas_layout_is_made_again),     cmocka_unit_test(every_type_is_what_the_package_makes),
-        cmocka_unit_test(a_scaled_llama_comes_back),       cmocka_unit_test(what_llama_cpp_cannot_say_is_refused),
-        cmocka_unit_test(a_number_beyond_f16_is_an_error), cmocka_unit_test(an_adapters_factors_give_the_merged_matrix),
+        cmocka_unit_test(llamas_layout_is_made_again),
+        cmocka_unit_test(every_type_is_what_the_package_makes),
+        cmocka_unit_test(a_scaled_llama_comes_back),
+        cmocka_unit_test(every_family_comes_back_or_is_refused),
+        cmocka_unit_test(what_llama_cpp_cannot_say_is_refused),
+        cmocka_unit_test(a_number_beyond_f16_is_an_error),
+        cmocka_unit_test(an_adapters_factors_give_the_merged_matrix),
     };
     snprintf(path, sizeof path, "%s/model.gguf", check_tmpdir("model_gguf_out"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,7 +53,9 @@ else:
     rng = np.random.default_rng(0)
     ids = [rng.integers(3, llm.n_vocab(), 40).tolist() for _ in range(3)]
 limit = min(1024, int(llm.metadata[llm.metadata['general.architecture'] + '.context_length']))
-ids = [x[: limit - o.tokens - 1] for x in ids]
+ids = [x[:limit] for x in ids]
+first = min(12, limit // 2)
+o.tokens = min(o.tokens, limit - first)
 scored = isara("score", [{"prompt_token_ids": x[:1], "completion_token_ids": x[1:]} for x in ids], "--dtype", "f32")
 diffs = []
 for x, r in zip(ids, scored):
@@ -65,14 +67,14 @@ for x, r in zip(ids, scored):
     diffs += [abs(logp[i, x[i + 1]] - r["token_logprobs"][i]) for i in range(len(x) - 1)]
 line(f"log-probabilities of {len(diffs)} tokens, greatest", f"{max(diffs):.2g}", max(diffs) <= o.limit)
 line("  mean", f"{sum(diffs) / len(diffs):.2g}", True)
-ours = isara("generate", [{"prompt_token_ids": x[:12]} for x in ids], "--dtype", "f32", "--max-new-tokens", str(o.tokens), "--num-beams", "1")
+ours = isara("generate", [{"prompt_token_ids": x[:first]} for x in ids], "--dtype", "f32", "--max-new-tokens", str(o.tokens), "--num-beams", "1")
 same = 0
 for x, r in zip(ids, ours):
     llm.reset()
-    llm.eval(x[:12])
+    llm.eval(x[:first])
     got, end = [], set([llm.token_eos()])
     while len(got) < len(r["token_ids"]):
-        t = int(np.argmax(llm.scores[11 + len(got)]))
+        t = int(np.argmax(llm.scores[first - 1 + len(got)]))
         got.append(t)
         llm.eval([t])
     same += got == r["token_ids"]

@@ -47,6 +47,7 @@ struct gguf_arch {
     /* every so many-th layer sees everything when no key says otherwise; 0: the window is every layer's */
     int window_pattern;
     int no_rope_step;   /* every so many-th layer rotates nothing */
+    int square;         /* heads times head size must be the width */
     int no_frequencies; /* llama.cpp does not read rope_freqs.weight of it */
 };
 

@@ -124,8 +124,9 @@ static int take_float(struct synthesis *s, const char *suffix, int optional, dou
 }
 
 struct rope {
-    double theta, factor; /* factor: of linear scaling */
+    double theta, factor, attention; /* factor: of linear scaling; attention: cosines and sines are multiplied by it */
     int64_t head_dim;
+    int yarn;
 };
 
 static void put_linear(struct synthesis *s, double factor)
@@ -188,34 +189,35 @@ static struct llama3 llama3_fit(const float *f, const struct rope *r)
     return l;
 }
 
-/* Llama-3's scaling of low frequencies is not in the metadata: the conversion stores its effect, a divisor per
- * frequency. The factor is the largest of them; the rest must follow, by the constants that all published models share
- * (high 4, original context 8192) or by those that fit. */
-static int llama3_scaling(struct synthesis *s, const float *f, const struct rope *r)
+static int put_llama3(struct synthesis *s, const float *f, const struct rope *r)
 {
     double want = 0;
     struct llama3 l = {(double)f[r->head_dim / 2 - 1], 4, 8192};
-    if (r->factor != 1)
-        return error_set(s->err, ERROR_DATA,
-                         "%s: tensor rope_freqs.weight together with a rope.scaling.factor of %g: wanted one of them",
-                         s->path, r->factor);
     if (llama3_differs(&l, f, r, &want) >= 0)
         l = llama3_fit(f, r);
-    int64_t i = llama3_differs(&l, f, r, &want);
-    if (i >= 0)
-        return error_set(s->err, ERROR_DATA,
-                         "%s: tensor rope_freqs.weight: value %" PRId64
-                         " is %g, wanted %g for Llama-3's rule with factor %g; other rules are not read",
-                         s->path, i, (double)f[i], want, l.factor);
+    if (r->attention != 1 || llama3_differs(&l, f, r, &want) >= 0)
+        return 0;
     json_t *original = l.original == floor(l.original) ? json_integer((json_int_t)l.original) : json_real(l.original);
     put(s, "rope_scaling",
         json_pack("{s:s,s:f,s:f,s:f,s:o}", "rope_type", "llama3", "factor", shortest(l.factor), "low_freq_factor", 1.0,
                   "high_freq_factor", l.high, "original_max_position_embeddings", original));
-    return 0;
+    return 1;
 }
 
-/* The same divisor for every frequency is linear scaling. */
-static int take_frequencies(struct synthesis *s, const struct gguf_tensor *freqs, const struct rope *r)
+/* Any divisors at all: longrope's factors, the same for short and for long texts. */
+static void put_divisors(struct synthesis *s, const float *f, const struct rope *r, int64_t n_ctx)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < r->head_dim / 2; i++)
+        s->bad |= json_array_append_new(list, json_real(f ? shortest((double)f[i]) : r->factor)) != 0;
+    put(s, "rope_scaling",
+        json_pack("{s:s,s:O,s:o,s:f,s:I}", "rope_type", "longrope", "short_factor", list, "long_factor", list,
+                  "attention_factor", shortest(r->attention), "original_max_position_embeddings", (json_int_t)n_ctx));
+}
+
+/* Llama-3's scaling of low frequencies is not in the metadata: the conversion stores its effect, a divisor per
+ * frequency. The same divisor for all is linear scaling. */
+static int take_frequencies(struct synthesis *s, const struct gguf_tensor *freqs, const struct rope *r, int64_t n_ctx)
 {
     enum { MAX_HALF = 1024 };
     float f[MAX_HALF];
@@ -224,18 +226,29 @@ static int take_frequencies(struct synthesis *s, const struct gguf_tensor *freqs
         return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted %" PRId64 " values of type F32",
                          s->path, half);
     storage_to_f32(freqs->storage, freqs->data, 0, (uint64_t)half, f);
+    for (int64_t i = 0; i < half; i++)
+        if (!(f[i] > 0) || !isfinite(f[i]))
+            return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted positive numbers", s->path);
     while (same < half && f[same] == f[0])
         same++;
-    if (same < half)
-        return llama3_scaling(s, f, r);
-    if (!(f[0] > 0) || !isfinite(f[0]))
-        return error_set(s->err, ERROR_DATA, "%s: tensor rope_freqs.weight: wanted positive numbers", s->path);
-    put_linear(s, shortest(r->factor * (double)f[0]));
+    if (r->yarn || (same < half && r->factor != 1))
+        return error_set(s->err, ERROR_DATA,
+                         "%s: tensor rope_freqs.weight together with a rope.scaling.factor of %g: wanted one of them",
+                         s->path, r->factor);
+    if (same == half && r->attention == 1)
+        put_linear(s, shortest(r->factor * (double)f[0]));
+    else if (same == half || !put_llama3(s, f, r))
+        put_divisors(s, f, r, n_ctx);
     return 0;
 }
 
+static int is_word(const struct gguf_string *s, const char *word)
+{
+    return s->len == strlen(word) && !memcmp(s->data, word, s->len);
+}
+
 /* As llama.cpp: without a type the scaling is linear; the factor's old name is scale_linear; 0 means none. */
-static int take_factor(struct synthesis *s, double *factor)
+static int take_factor(struct synthesis *s, struct rope *r)
 {
     char key[96], type_key[96];
     struct gguf_string type = {"linear", 6};
@@ -243,27 +256,50 @@ static int take_factor(struct synthesis *s, double *factor)
     key_of(s, "rope.scaling.factor", key);
     if (gguf_has(s->g, type_key) && gguf_get_string(s->g, type_key, &type))
         return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a string", s->path, type_key);
-    int none = type.len == 4 && !memcmp(type.data, "none", 4);
-    if (!none && (type.len != 6 || memcmp(type.data, "linear", 6)))
-        return error_set(s->err, ERROR_DATA, "%s: metadata %s is \"%.*s\"; wanted none or linear", s->path, type_key,
-                         (int)(type.len < 64 ? type.len : 64), type.data);
+    int none = is_word(&type, "none");
+    r->yarn = is_word(&type, "yarn");
+    if (!none && !r->yarn && !is_word(&type, "linear"))
+        return error_set(s->err, ERROR_DATA, "%s: metadata %s is \"%.*s\"; wanted none, linear or yarn", s->path,
+                         type_key, (int)(type.len < 64 ? type.len : 64), type.data);
     if (!gguf_has(s->g, key))
         key_of(s, "rope.scale_linear", key);
-    *factor = 0;
-    if (gguf_has(s->g, key) && (gguf_get_float(s->g, key, factor) || !isfinite(*factor) || *factor < 0))
+    r->factor = 0;
+    if (gguf_has(s->g, key) && (gguf_get_float(s->g, key, &r->factor) || !isfinite(r->factor) || r->factor < 0))
         return error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be a positive number, found something else",
                          s->path, key);
-    *factor = none || *factor == 0 ? 1 : shortest(*factor);
+    r->factor = none || r->factor == 0 ? 1 : shortest(r->factor);
+    r->yarn &= r->factor != 1;
     return 0;
 }
 
-static int take_rope(struct synthesis *s, int64_t head_dim)
+/* llama.cpp's ramp and attention factor are transformers' defaults. */
+static int put_yarn(struct synthesis *s, const struct rope *r, int64_t n_ctx)
 {
-    struct rope r = {10000, 1, head_dim};
+    int64_t original = n_ctx;
+    double fast = 32, slow = 1;
+    int rc = take_int(s, "rope.scaling.original_context_length", 1, 1 << 30, &original);
+    if (!rc)
+        rc = take_float(s, "rope.scaling.yarn_beta_fast", 1, &fast);
+    if (!rc)
+        rc = take_float(s, "rope.scaling.yarn_beta_slow", 1, &slow);
+    json_t *rule =
+        json_pack("{s:s,s:f,s:I,s:f,s:f}", "rope_type", "yarn", "factor", r->factor, "original_max_position_embeddings",
+                  (json_int_t)original, "beta_fast", fast, "beta_slow", slow);
+    double attention = r->attention * (0.1 * log(r->factor) + 1);
+    if (rule && r->attention != 1)
+        s->bad |= json_object_set_new(rule, "attention_factor", json_real(attention)) != 0;
+    put(s, "rope_scaling", rule);
+    return rc;
+}
+
+static int take_rope(struct synthesis *s, int64_t head_dim, int64_t n_ctx)
+{
+    struct rope r = {10000, 1, 1, head_dim, 0};
     int64_t rotated = head_dim;
     int rc;
     if ((rc = take_float(s, "rope.freq_base", 1, &r.theta)) ||
-        (rc = take_int(s, "rope.dimension_count", 1, 1 << 20, &rotated)))
+        (rc = take_int(s, "rope.dimension_count", 1, 1 << 20, &rotated)) ||
+        (rc = take_float(s, "rope.scaling.attn_factor", 1, &r.attention)))
         return rc;
     if (rotated != head_dim)
         return error_set(s->err, ERROR_DATA,
@@ -271,16 +307,21 @@ static int take_rope(struct synthesis *s, int64_t head_dim)
                          " dimensions of a head are rotated; wanted all",
                          s->path, rotated, head_dim);
     put(s, "rope_theta", json_real(r.theta));
-    if ((rc = take_factor(s, &r.factor)))
+    if ((rc = take_factor(s, &r)))
         return rc;
     const struct gguf_tensor *freqs = gguf_find(s->g, "rope_freqs.weight");
     if (freqs)
-        return take_frequencies(s, freqs, &r);
-    put_linear(s, r.factor);
+        return take_frequencies(s, freqs, &r, n_ctx);
+    if (r.yarn)
+        return put_yarn(s, &r, n_ctx);
+    if (r.attention != 1)
+        put_divisors(s, NULL, &r, n_ctx);
+    else
+        put_linear(s, r.factor);
     return 0;
 }
 
-static int take_shape(struct synthesis *s, int64_t *head_dim, int64_t *n_layer)
+static int take_shape(struct synthesis *s, int64_t *head_dim, int64_t *n_layer, int64_t *n_ctx)
 {
     static const struct {
         const char *suffix, *key;
@@ -302,6 +343,7 @@ static int take_shape(struct synthesis *s, int64_t *head_dim, int64_t *n_layer)
     }
     kv = v[2];
     *n_layer = v[1];
+    *n_ctx = v[4];
     *head_dim = v[0] / v[2];
     int rc;
     if ((rc = take_int(s, "attention.head_count_kv", 1, v[2], &kv)) ||
@@ -483,7 +525,7 @@ static void put_ends(const struct gguf *g, json_t *generation, int *bad)
 static int synthesise(struct synthesis *s)
 {
     struct gguf_string name;
-    int64_t head_dim = 0, n_layer = 0, split = 1;
+    int64_t head_dim = 0, n_layer = 0, n_ctx = 0, split = 1;
     s->arch = find_architecture(s->g, &name);
     if (!s->arch)
         return error_set(s->err, ERROR_DATA, "%s: architecture \"%.*s\"; wanted %s", s->path,
@@ -495,9 +537,9 @@ static int synthesise(struct synthesis *s)
     put(s, "model_type", json_string(s->arch->model_type));
     put(s, "torch_dtype", json_string("float32"));
     int rc;
-    if ((rc = take_fixed(s)) || (rc = take_shape(s, &head_dim, &n_layer)) || (rc = take_settings(s)) ||
-        (rc = take_pattern(s, n_layer)) || (rc = take_scale(s, n_layer, head_dim)) || (rc = take_rope(s, head_dim)) ||
-        (rc = take_vocabulary(s)) || (rc = take_biases(s, n_layer)))
+    if ((rc = take_fixed(s)) || (rc = take_shape(s, &head_dim, &n_layer, &n_ctx)) || (rc = take_settings(s)) ||
+        (rc = take_pattern(s, n_layer)) || (rc = take_scale(s, n_layer, head_dim)) ||
+        (rc = take_rope(s, head_dim, n_ctx)) || (rc = take_vocabulary(s)) || (rc = take_biases(s, n_layer)))
         return rc;
     put_ids(s->g, s->config, &s->bad);
     return 0;

@@ -113,18 +113,18 @@ static void put_sizes(struct keys *k, const struct model_desc *d)
                  d->norm_eps);
 }
 
-/* The theta of layers with a window, from their second frequency. */
+/* The theta of layers with a window, from their last frequency. */
 static float local_theta(const struct model_desc *d)
 {
-    double f = (double)d->second_inv_freq[1];
-    return (float)maths_pow(f, -d->n_rotated / 2.0);
+    double f = (double)d->second_inv_freq[d->n_rotated / 2 - 1];
+    return (float)maths_pow(f, -(double)d->n_rotated / (d->n_rotated - 2));
 }
 
 static void put_settings(struct keys *k, const struct model_desc *d)
 {
     if (gguf_arch_setting(k->arch, "attention.sliding_window") && d->window)
         put_number(k, "attention.sliding_window", d->window);
-    if (gguf_arch_setting(k->arch, "attn_logit_softcapping"))
+    if (gguf_arch_setting(k->arch, "attn_logit_softcapping") && d->attention_cap > 0)
         gguf_put_f32(k->w, key(k, "attn_logit_softcapping"), d->attention_cap);
     if (gguf_arch_setting(k->arch, "final_logit_softcapping") && d->logit_cap > 0)
         gguf_put_f32(k->w, key(k, "final_logit_softcapping"), d->logit_cap);
@@ -142,41 +142,83 @@ static void put_settings(struct keys *k, const struct model_desc *d)
     }
 }
 
+static const json_t *rope_rule(const struct checkpoint *source)
+{
+    const json_t *old = json_object_get(checkpoint_config(source), "rope_scaling");
+    return json_object_size(old) ? old : json_object_get(checkpoint_config(source), "rope_parameters");
+}
+
+static void put_member(struct keys *k, const char *suffix, const json_t *rule, const char *name)
+{
+    const json_t *x = json_object_get(rule, name);
+    if (json_is_number(x))
+        gguf_put_f32(k->w, key(k, suffix), (float)json_number_value(x));
+}
+
+/* By the rule's own name, for architectures that read no list of divisors. Whether nothing was left out shows when the
+ * header is read back. */
+static int put_yarn(struct gguf_model *g, struct keys *k, struct error *err)
+{
+    const json_t *rule = rope_rule(g->source), *original = json_object_get(rule, "original_max_position_embeddings"),
+                 *type = json_object_get(rule, "rope_type");
+    type = type ? type : json_object_get(rule, "type");
+    if (!json_is_string(type) || strcmp(json_string_value(type), "yarn"))
+        return error_set(
+            err, ERROR_CONFIG,
+            "%s: its rotary frequencies are scaled one by one, which llama.cpp's architecture %s does not do",
+            checkpoint_path(g->source), k->arch->name);
+    gguf_put_string(k->w, key(k, "rope.scaling.type"), "yarn");
+    put_member(k, "rope.scaling.factor", rule, "factor");
+    put_number(k, "rope.scaling.original_context_length",
+               json_is_integer(original) ? json_integer_value(original) : g->tables.desc.n_ctx);
+    put_member(k, "rope.scaling.yarn_beta_fast", rule, "beta_fast");
+    put_member(k, "rope.scaling.yarn_beta_slow", rule, "beta_slow");
+    return 0;
+}
+
+/* Fills divisors; returns 1 when they are all the same. */
+static int find_divisors(const struct model_desc *d, float *divisors)
+{
+    int one = 1;
+    for (int i = 0; i < d->n_rotated / 2; i++) {
+        double plain = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated),
+               ratio = plain / (double)d->rope_inv_freq[i];
+        divisors[i] = fabs(ratio - 1) < 1e-6 ? 1 : (float)ratio;
+        one &= fabs((double)divisors[i] / (double)divisors[0] - 1) < 1e-6;
+    }
+    return one;
+}
+
 /* What the plain frequencies are divided by: nothing, one number (linear), or a list, which only some architectures
- * read. */
+ * read; and what cosines and sines are multiplied by. */
 static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
 {
     const struct model_desc *d = &g->tables.desc;
-    int half = d->n_rotated / 2, one = 1;
+    int half = d->n_rotated / 2;
     if (!half)
         return 0;
     g->divisors = mem_alloc((size_t)half * sizeof *g->divisors);
     if (!g->divisors)
         return error_set_nomem(err, (size_t)half * sizeof *g->divisors, "rotary frequencies");
-    for (int i = 0; i < half; i++) {
-        double plain = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated),
-               ratio = plain / (double)d->rope_inv_freq[i];
-        g->divisors[i] = fabs(ratio - 1) < 1e-6 ? 1 : (float)ratio;
-        one &= fabs((double)g->divisors[i] / (double)g->divisors[0] - 1) < 1e-6;
-    }
+    int one = find_divisors(d, g->divisors), listed = !one && !k->arch->no_frequencies;
+    float factor = g->divisors[0];
     put_number(k, "rope.dimension_count", d->n_rotated);
     gguf_put_f32(k->w, key(k, "rope.freq_base"), (float)d->rope_theta);
-    if (one && g->divisors[0] != 1.0f) {
-        gguf_put_string(k->w, key(k, "rope.scaling.type"), "linear");
-        gguf_put_f32(k->w, key(k, "rope.scaling.factor"), g->divisors[0]);
+    if (listed || one) {
+        if (d->rope_factor != 1)
+            gguf_put_f32(k->w, key(k, "rope.scaling.attn_factor"), d->rope_factor);
+        if (listed)
+            gguf_put_tensor(k->w, "rope_freqs.weight", STORAGE_F32, 1, (uint64_t[]){(uint64_t)half});
     }
-    if (!one && k->arch->no_frequencies)
-        return error_set(
-            err, ERROR_CONFIG,
-            "%s: its rotary frequencies are scaled one by one, which llama.cpp's architecture %s does not do",
-            checkpoint_path(g->source), k->arch->name);
-    if (!one)
-        gguf_put_tensor(k->w, "rope_freqs.weight", STORAGE_F32, 1, (uint64_t[]){(uint64_t)half});
-    if (one) {
+    if (one && factor != 1.0f) {
+        gguf_put_string(k->w, key(k, "rope.scaling.type"), "linear");
+        gguf_put_f32(k->w, key(k, "rope.scaling.factor"), factor);
+    }
+    if (!listed) {
         mem_free(g->divisors);
         g->divisors = NULL;
     }
-    return 0;
+    return listed || one ? 0 : put_yarn(g, k, err);
 }
 
 static uint32_t file_type(enum storage type)
@@ -244,6 +286,10 @@ static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage ty
     if (d->task != MODEL_LM)
         return error_set(err, ERROR_CONFIG, "%s: is a classifier or a reward model; GGUF is written of language models",
                          path);
+    if (g->arch->square && d->n_head * d->head_dim != d->n_embd)
+        return error_set(err, ERROR_CONFIG,
+                         "%s: %d heads of %d are not the width %d, which llama.cpp's architecture %s wants", path,
+                         d->n_head, d->head_dim, d->n_embd, g->arch->name);
     struct keys k = {.w = w, .arch = g->arch};
     gguf_put_string(w, "general.architecture", g->arch->name);
     gguf_put_string(w, "general.type", "model");
@@ -316,6 +362,8 @@ static const char *difference(const struct model_desc *a, const struct model_des
         {"soft caps", a->attention_cap == b->attention_cap && a->logit_cap == b->logit_cap},
         {"scale of embeddings", a->embed_scale == b->embed_scale},
         {"rotary frequencies", same_frequencies(a->rope_inv_freq, b->rope_inv_freq, a->n_rotated / 2)},
+        {"factor of rotary angles", near((double)a->rope_factor, (double)b->rope_factor) &&
+                                        near((double)a->second_factor, (double)b->second_factor)},
         {"rotary frequencies of layers with a window",
          same_frequencies(a->second_inv_freq, b->second_inv_freq, a->n_rotated / 2)},
     };
@@ -325,7 +373,7 @@ static const char *difference(const struct model_desc *a, const struct model_des
     int sees_all = !b->window && a->window >= b->n_ctx;
     if (a->window != b->window && !sees_all)
         return "sliding window";
-    int ignored = sees_all ? LAYER_WINDOW : 0;
+    int ignored = sees_all || !a->window ? LAYER_WINDOW : 0;
     for (int l = 0; l < a->n_layer; l++)
         if ((a->layers[l] & ~ignored) != (b->layers[l] & ~ignored))
             return "which layers have a window or rotate";
