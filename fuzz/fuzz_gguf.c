@@ -35,12 +35,13 @@ static void read_tensors(const struct gguf *g)
     struct buf name = BUF_INIT;
     for (size_t i = 0; i < gguf_n_tensor(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        enum gguf_change change;
         int64_t heads;
         float y[64];
         if (gguf_find(g, t->name) == NULL)
             abort();
         buf_reset(&name);
-        gguf_hf_name(g, t->name, &name, &heads);
+        gguf_hf_name(g, t->name, &name, &change, &heads);
         for (uint64_t at = 0; at < t->n_element; at += 64)
             storage_to_f32(t->storage, t->data, at, t->n_element - at < 64 ? t->n_element - at : 64, y);
     }
