@@ -34,7 +34,7 @@ ISA_amx := $(ISA_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
 ISA_neon :=
 X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_x86.c)
 ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
-SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/judge/http_none.c,src/judge/http_curl.c)
+SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/judge/http_none.c src/io/fetch_none.c,src/judge/http_curl.c src/io/fetch_curl.c)
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o

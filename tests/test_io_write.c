@@ -334,9 +334,9 @@ static void the_hub_cache_is_searched_offline(void **state)
     assert_ok(hub_resolve(&found, "org/name@abc123", &err), &err);
     mem_free(found);
     assert_int_equal(hub_resolve(&found, "org/name@v2", &err), ERROR_NOINPUT);
-    assert_non_null(strstr(err.message, "hf download org/name --revision v2"));
+    assert_non_null(strstr(err.message, "isara pull org/name@v2"));
     assert_int_equal(hub_resolve(&found, "org/other", &err), ERROR_NOINPUT);
-    assert_non_null(strstr(err.message, "hf download org/other"));
+    assert_non_null(strstr(err.message, "isara pull org/other"));
     assert_int_equal(hub_resolve(&found, "no such thing", &err), ERROR_NOINPUT);
     assert_int_equal(hub_resolve(&found, "../..", &err), 0); /* a path that is there */
     mem_free(found);

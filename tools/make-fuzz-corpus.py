@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first seeds of fuzz/corpus/{safetensors,pickle,gguf,jsonl,csv,config,yaml,run}: small valid files and one file for each thing that must be refused.
+"""Writes the first seeds of fuzz/corpus/{safetensors,pickle,hub,gguf,jsonl,csv,config,yaml,run}: small valid files and one file for each thing that must be refused.
 Needs nothing but Python 3."""
 import json, os, re, sqlite3, struct, tempfile
 
@@ -248,6 +248,28 @@ def pickles():
     save("pickle", "old", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.")
 
 
+def hub():
+    commit = "c0ffee" * 6 + "0123"
+    lfs = {"sha256": "ab" * 32, "size": 5, "pointerSize": 130}
+    file = lambda name, **more: {"rfilename": name, "size": 5, "blobId": "cd" * 20, **more}
+    answer = lambda *files, **more: json.dumps({"id": "org/name", "sha": commit, "siblings": list(files), **more}).encode()
+    save("hub", "model", answer(file("config.json"), file("model.safetensors", lfs=lfs), file("onnx/model.onnx"), file("1_Pooling/config.json")))
+    save("hub", "shards", answer(file("pytorch_model-00001-of-00002.bin", lfs=lfs), file("pytorch_model-00002-of-00002.bin", lfs=lfs), file("pytorch_model.bin.index.json")))
+    save("hub", "gguf", answer(file("x.Q4_K_M.gguf", lfs=lfs), file("x.Q8_0.gguf", lfs=lfs)))
+    save("hub", "no_hash", answer({"rfilename": "config.json"}))
+    for name, path in {"up": "../x", "inside": "a/../../x", "absolute": "/etc/passwd", "windows": "a\\..\\x", "control": "a\nb", "nothing": "", "slashes": "a//b", "dots": "...", "long": "a" * 300}.items():
+        save("hub", "path_" + name, answer(file(path)))
+    save("hub", "size_negative", answer(file("config.json", size=-1)))
+    save("hub", "size_text", answer(file("config.json", size="5")))
+    save("hub", "size_large", answer(file("model.safetensors", lfs={**lfs, "size": 1 << 62}), file("config.json", size=1 << 62)))
+    save("hub", "commit_path", answer(file("config.json"), sha="../../../../../../../../../../../../../etc"))
+    save("hub", "no_list", b'{"error": "Invalid username or password."}')
+    save("hub", "page", b"<html><body>502</body></html>")
+    save("hub", "headers", b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 5-9/10\r\nRetry-After: 3\r\nX-Error-Code: GatedRepo\r\nX-Error-Message: \x1b[31mno\r\n")
+    save("hub", "headers_odd", b"HTTP/1.1 429\r\nContent-Range: bytes */99999999999999999999\nRetry-After: 1e999\nretry-after: Sun, 06 Nov 1994 08:49:37 GMT\nContent-Range: bytes -1-\n")
+
+
+hub()
 safetensors()
 pickles()
 ggufs()

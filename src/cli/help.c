@@ -17,7 +17,7 @@ static const struct {
                 {GROUP_TRAIN, "Training"},
                 {GROUP_TOKENIZE, "Tokenizing"},
                 {GROUP_EMBED, "Embedding"},
-                {GROUP_CONVERT, "Files"},
+                {GROUP_CONVERT | GROUP_PULL, "Files"},
                 {GROUP_INSPECT, "Inspecting"},
                 {GROUP_ENGINE, "Engine"},
                 {GROUP_EVAL | GROUP_TASK, "Evaluation"},

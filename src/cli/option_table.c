@@ -59,6 +59,12 @@ static const struct {
       "run directory: generate this attempt again, alone, and compare"),
     V("limit", FIELD_INT, GROUP_FILES | GROUP_EVAL, limit, "N", 0, 1e9, NULL, "only the first N records [all]"),
 
+    {{FIELD("include", FIELD_TEXTS, struct cli_values, include), .argument = "GLOB",
+      .count = offsetof(struct cli_values, n_include), .capacity = PULL_MAX_INCLUDE, .size = PULL_MAX_GLOB,
+      .help = "files to download, may be given again; '*' goes over '/' [weights in one form, safetensors where there "
+              "are any, and what belongs to them]"},
+     GROUP_PULL},
+
     V("threads", FIELD_INT, GROUP_COMMON, threads, "N", 0, 1024, NULL, "threads [all cores]"),
     V("seed", FIELD_U64, GROUP_COMMON, seed, "N", 0, 0, NULL, "seed of everything random [0]"),
     V("isa", FIELD_STRING, GROUP_COMMON, isa, "NAME", 0, 0, NULL,

@@ -34,6 +34,7 @@ enum option_group {
     GROUP_TASK = 16384,
     GROUP_ADAPTER = 32768,
     GROUP_DRY = 65536,
+    GROUP_PULL = 131072,
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
 };
@@ -49,12 +50,16 @@ struct option_spec {
         base;
 };
 
+enum { PULL_MAX_INCLUDE = 32, PULL_MAX_GLOB = 256 };
+
 struct cli_values { /* what no floor below has a struct for */
     const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay,
         *isa, *adapter, *to, *type, *shard_size;
     int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama;
     unsigned long long seed;
     struct generate_engine_asked engine;
+    char include[PULL_MAX_INCLUDE][PULL_MAX_GLOB];
+    int n_include;
 };
 void cli_values_default(struct cli_values *v);
 

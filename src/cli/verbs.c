@@ -41,6 +41,10 @@ const struct verb cli_verbs[] = {
     {"eval", "a benchmark's metrics over a model or over files of outputs", "--task NAME ...",
      "isara eval --task alpaca-eval --annotations annotations.json",
      GROUP_MODEL | GROUP_ADAPTER | GROUP_EVAL | GROUP_TASK | GROUP_DECODE | GROUP_ENGINE, verb_eval},
+    {"pull", "download a model into the Hugging Face cache", "ORG/NAME[@REVISION] [--include GLOB ...]",
+     "isara pull HuggingFaceTB/SmolLM2-135M\n"
+     "  isara pull org/name-GGUF --include '*Q4_K_M.gguf'",
+     GROUP_PULL, verb_pull},
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
 };
 const int cli_n_verb = (int)(sizeof cli_verbs / sizeof cli_verbs[0]);

@@ -54,16 +54,34 @@ static void read_ref(const char *repo, const char *revision, struct buf *commit)
     }
 }
 
-static int find_snapshot(char **out, const char *path, size_t org, size_t name, const char *revision, struct error *err)
+static int split_name(struct hub_name *n, const char *text)
+{
+    size_t org = name_part(text), name = org && text[org] == '/' ? name_part(text + org + 1) : 0;
+    const char *rest = name ? text + org + 1 + name : "?";
+    if (*rest && !(*rest == '@' && name_part(rest + 1) && !rest[1 + name_part(rest + 1)]))
+        return -1;
+    *n = (struct hub_name){text, text + org + 1, *rest ? rest + 1 : "main", (int)org, (int)name};
+    return 0;
+}
+
+int hub_name_parse(struct hub_name *out, const char *text, struct error *err)
+{
+    return split_name(out, text)
+               ? error_set(err, ERROR_USAGE, "\"%s\": wanted org/name or org/name@revision, as the hub calls a model",
+                           text)
+               : 0;
+}
+
+static int find_snapshot(char **out, const char *path, const struct hub_name *n, struct error *err)
 {
     char *cache = hub_cache();
     struct buf repo = BUF_INIT, commit = BUF_INIT, snapshot = BUF_INIT;
     int rc = 0;
-    buf_printf(&repo, "%s/models--%.*s--%.*s", cache ? cache : "", (int)org, path, (int)name, path + org + 1);
+    buf_printf(&repo, "%s/models--%.*s--%.*s", cache ? cache : "", n->n_org, n->org, n->n_name, n->name);
     if (!cache || repo.failed) {
         rc = error_set_nomem(err, repo.len, "the Hugging Face cache's path");
     } else if (file_is_directory(repo.data)) {
-        read_ref(repo.data, revision, &commit);
+        read_ref(repo.data, n->revision, &commit);
         buf_printf(&snapshot, "%s/snapshots/%s", repo.data, commit.failed ? "" : commit.data);
         if (commit.failed || snapshot.failed)
             rc = error_set_nomem(err, snapshot.len, "the Hugging Face cache's path");
@@ -73,9 +91,8 @@ static int find_snapshot(char **out, const char *path, size_t org, size_t name, 
     if (!rc && !*out)
         rc = error_set(err, ERROR_NOINPUT,
                        "%s: no such file or directory, and revision %s of that name is not in the Hugging Face cache "
-                       "%s; download it there with: hf download %.*s%s%s",
-                       path, revision, cache, (int)(org + 1 + name), path,
-                       strcmp(revision, "main") ? " --revision " : "", strcmp(revision, "main") ? revision : "");
+                       "%s; download it there with: isara pull %s",
+                       path, n->revision, cache, path);
     buf_free(&repo);
     buf_free(&commit);
     buf_free(&snapshot);
@@ -90,13 +107,11 @@ int hub_resolve(char **out, const char *path, struct error *err)
         *out = mem_strdup(path);
         return *out ? 0 : error_set_nomem(err, strlen(path) + 1, path);
     }
-    size_t org = name_part(path), name = org && path[org] == '/' ? name_part(path + org + 1) : 0;
-    const char *rest = name ? path + org + 1 + name : "?";
-    int named = *rest == 0 || (*rest == '@' && name_part(rest + 1) && !rest[1 + name_part(rest + 1)]);
-    if (!named)
+    struct hub_name name;
+    if (split_name(&name, path))
         return error_set(err, ERROR_NOINPUT,
                          "%s: no such file or directory; wanted a model directory, a .gguf file, or a name like "
                          "org/name from the Hugging Face cache",
                          path);
-    return find_snapshot(out, path, org, name, *rest ? rest + 1 : "main", err);
+    return find_snapshot(out, path, &name, err);
 }

@@ -15,4 +15,12 @@ char *hub_cache(void);
  * it. */
 int hub_resolve(char **out, const char *path, struct error *err);
 
+/* The parts of "org/name" or "org/name@revision" (else main), which point into the text. ERROR_USAGE for anything
+ * else. */
+struct hub_name {
+    const char *org, *name, *revision;
+    int n_org, n_name;
+};
+int hub_name_parse(struct hub_name *out, const char *text, struct error *err);
+
 #endif
