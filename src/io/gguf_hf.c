@@ -4,6 +4,7 @@
 #include "io/gguf_hf.h"
 
 #include "io/gguf_keys.h"
+#include "io/jsontext.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -475,7 +476,8 @@ static int take_scale(struct synthesis *s, int64_t n_layer, int64_t head_dim)
 
 static int take_fixed(struct synthesis *s)
 {
-    json_t *fixed = json_loads(s->arch->fixed, 0, NULL);
+    json_error_t why;
+    json_t *fixed = jsontext_document(s->arch->fixed, strlen(s->arch->fixed), 0, &why);
     s->bad |= !fixed || json_object_update(s->config, fixed);
     json_decref(fixed);
     return 0;
