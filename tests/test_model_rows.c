@@ -31,6 +31,8 @@ static const struct {
     {NULL, "score2", "of score heads"},
     {"llama", "layer_types", "it has no windows"},
     {"gemma", "layer_types", "it has no windows"},
+    {"olmo2", "layer_types", "it has no windows"},
+    {"phi3", "layer_types", "all of its layers have a window, or none"},
     {"bert", "layer_types", "it has no windows"},
     {"gpt2", "layer_types", "it has no windows"},
     {NULL, "max_position_embeddings", "the longest text, not its numbers"},
@@ -111,10 +113,12 @@ static void expect_red(struct copy *c, const struct family *f)
     X(lm) X(base) X(classify) X(score) X(score2) X(embed) X(positions) X(final_norm) X(final_norm_bias) X(head)     \
     X(layer) X(eps) X(act) X(rotary) X(attention_cap) X(logit_cap) X(attention_scalar) X(types) X(embed_norm)       \
     X(embed_norm_bias) X(unscaled) X(layer_scale) X(window) X(window_switch) X(window_from) X(window_every)            \
-    X(local_theta) X(rotary_layers)
+    X(local_theta) X(rotary_layers) X(rotary_every)
 #define EACH_FLAG(X)                                                                                                \
     X(transposed) X(parallel) X(gated) X(bidirectional) X(scaled_embedding) X(norm_offset) X(gelu_is_tanh)          \
     X(layer_types)
+/* These say nothing to a family whose files have nothing of the kind. */
+#define EACH_RARE(X) X(old_longrope) X(window_unrotated)
 /* clang-format on */
 
 static void flip_names(const struct family *f)
@@ -140,6 +144,15 @@ static void flip_flags(const struct family *f)
     snprintf(c.field, sizeof c.field, #field_); \
     expect_red(&c, f);
     EACH_FLAG(FLIP)
+#undef FLIP
+#define FLIP(field_)                                \
+    if (f->field_) {                                \
+        copy_of(&c, f);                             \
+        c.f.field_ = 0;                             \
+        snprintf(c.field, sizeof c.field, #field_); \
+        expect_red(&c, f);                          \
+    }
+    EACH_RARE(FLIP)
 #undef FLIP
 }
 

@@ -215,6 +215,24 @@ model("gpt2_unscaled", named("GPT2", GPT2, scale_attn_weights=False, activation_
 model("gpt2_bare", named("GPT2", GPT2, n_inner=None, tie_word_embeddings=True, layer_norm_epsilon=1e-5, n_positions=1024, vocab_size=48, n_layer=2),
       without=("n_inner", "tie_word_embeddings", "layer_norm_epsilon", "activation_function", "n_positions", "scale_attn_weights", "scale_attn_by_inverse_layer_idx"))
 
+BARE += ("no_rope_layers", "no_rope_layer_interval", "original_max_position_embeddings", "partial_rotary_factor")
+PHI3_LONG = {"rope_type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [3.0, 5.0], "rope_theta": 100.0, "partial_rotary_factor": 0.5}
+model("phi3", like("Phi3", hidden_size=32, head_dim=8, sliding_window=4, original_max_position_embeddings=64, rope_parameters={"rope_type": "default", "rope_theta": 100.0,
+                   "partial_rotary_factor": 0.75}))
+model("phi3_longrope", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=2, tie_word_embeddings=True, max_position_embeddings=128,
+                            original_max_position_embeddings=32, hidden_act="gelu", rope_parameters=PHI3_LONG))
+model("phi3_yarn", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=1, max_position_embeddings=8192), rope_theta=100.0, partial_rotary_factor=0.5,
+      without=("rope_parameters", "original_max_position_embeddings"), rope_scaling={"type": "yarn"} | {k: v for k, v in PHI3_LONG.items() if "factor" in k[-7:] and "part" not in k})
+model("phi3_bare", *bare("Phi3", ("pad_token_id",), num_hidden_layers=2))
+model("smollm3", like("SmolLM3", use_sliding_window=True, sliding_window=4, no_rope_layers=[1, 0, 0], attention_bias=True, hidden_act="gelu"), without=("layer_types",))
+model("smollm3_every", like("SmolLM3", num_hidden_layers=4, no_rope_layer_interval=2, mlp_bias=True), without=("no_rope_layers", "layer_types"))
+model("smollm3_mixed", like("SmolLM3", use_sliding_window=True, sliding_window=4, no_rope_layers=[1, 0, 1], tie_word_embeddings=True,
+                            layer_types=["sliding_attention", "full_attention", "sliding_attention"]))
+model("smollm3_bare", *bare("SmolLM3", ("pad_token_id",), num_hidden_layers=5))
+model("olmo2", like("Olmo2", attention_bias=True, hidden_act="gelu", num_hidden_layers=2))
+model("olmo2_tied", like("Olmo2", tie_word_embeddings=True, num_key_value_heads=4, num_hidden_layers=2))
+model("olmo2_bare", *bare("Olmo2", ("pad_token_id",), num_hidden_layers=2))
+
 
 def main():
     p = argparse.ArgumentParser()

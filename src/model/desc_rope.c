@@ -293,13 +293,10 @@ static int read_local(struct model_desc *d, const struct config_reader *r, const
     return 0;
 }
 
-static int read_rotary_layers(struct model_desc *d, const struct config_reader *r)
+static int read_rotary_list(struct model_desc *d, const struct config_reader *r, const char *key, const json_t *list)
 {
-    const char *key = r->family->rotary_layers;
-    const json_t *list = key ? config_value(r->config, key) : NULL, *v;
+    const json_t *v;
     size_t i;
-    if (!list)
-        return 0;
     if (!json_is_array(list) || (int)json_array_size(list) != d->n_layer)
         return config_refuse(r, key, "a list with a number for every layer", list);
     json_array_foreach((json_t *)list, i, v)
@@ -309,6 +306,24 @@ static int read_rotary_layers(struct model_desc *d, const struct config_reader *
         d->layers[i] |= json_integer_value(v) ? 0 : LAYER_NO_ROPE;
     }
     return 0;
+}
+
+static int read_rotary_layers(struct model_desc *d, const struct config_reader *r)
+{
+    const struct family *f = r->family;
+    const json_t *list = f->rotary_layers ? config_value(r->config, f->rotary_layers) : NULL;
+    int every = 0, rc = 0;
+    if (list)
+        rc = read_rotary_list(d, r, f->rotary_layers, list);
+    else if (f->rotary_every && (rc = config_int(r, f->rotary_every, 1, 1 << 20, -1, &every)))
+        return rc;
+    for (int l = 0; l < d->n_layer; l++) {
+        if (every && (l + 1) % every == 0)
+            d->layers[l] |= LAYER_NO_ROPE;
+        if (f->window_unrotated && !config_value(r->config, "layer_types") && !(d->layers[l] & LAYER_NO_ROPE))
+            d->layers[l] &= (unsigned char)~LAYER_WINDOW;
+    }
+    return rc;
 }
 
 /* With rules for each kind of layer: the rule of those that see all, and that of the others or NULL. */

@@ -43,6 +43,16 @@ static const struct family_tensor gemma2_tensors[] = {
     {PART_DOWN, ROWS_ALL, "mlp.down_proj.weight"},
     {PART_MLP_POST, ROWS_ALL, "post_feedforward_layernorm.weight"},
 };
+static const struct family_tensor phi3_tensors[] = {
+    {PART_ATTN_NORM, ROWS_ALL, "input_layernorm.weight"}, {PART_QKV, ROWS_ALL, "self_attn.qkv_proj.weight"},
+    {PART_O, ROWS_ALL, "self_attn.o_proj.weight"},        {PART_MLP_NORM, ROWS_ALL, "post_attention_layernorm.weight"},
+    {PART_GATE_UP, ROWS_ALL, "mlp.gate_up_proj.weight"},  {PART_DOWN, ROWS_ALL, "mlp.down_proj.weight"},
+};
+static const struct family_switch olmo2_switches[] = {
+    {NULL, 1,
+     PART(QKV) | PART(Q_NORM) | PART(K_NORM) | PART(O) | PART(ATTN_POST) | PART(GATE_UP) | PART(DOWN) | PART(MLP_POST)},
+    {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)},
+};
 static const struct family_switch plain_switches[] = {{NULL, 1, PLAIN}};
 static const struct family_switch gemma_switches[] = {{NULL, 1, PLAIN},
                                                       {"attention_bias", 0, PART(QKV_BIAS) | PART(O_BIAS)}};
@@ -108,6 +118,19 @@ static const struct family_default gemma3_defaults[] = {
     {"eos_token_id", 1},
     {"pad_token_id", 0},
 };
+static const struct family_default phi3_defaults[] = {
+    {"max_position_embeddings", 4096},
+    {"original_max_position_embeddings", 4096},
+    {"bos_token_id", 1},
+    {"eos_token_id", 32000},
+    {"pad_token_id", 32000},
+};
+static const struct family_default smollm3_defaults[] = {
+    {"num_key_value_heads", 4}, {"max_position_embeddings", 32768}, {"no_rope_layer_interval", 4},
+    {"rope_theta", 2e6},        {"tie_word_embeddings", 1},         {"bos_token_id", 128000},
+    {"eos_token_id", 128001},   {"pad_token_id", 128004},
+};
+static const struct family_default olmo2_defaults[] = {{"pad_token_id", 1}, {"eos_token_id", 50279}};
 static const struct family_alias gemma2_aliases[] = {{"hidden_act", "hidden_activation"}};
 
 static const struct family_tensor bert_tensors[] = {
@@ -165,16 +188,16 @@ static const struct family_alias gpt2_beginnings[] = {{"transformer.", ""}, {NUL
 #define CLASSES(name) .lm = name "ForCausalLM", .base = name "Model", .classify = name "ForSequenceClassification"
 #define SCORES(name) .score = name "ForScore", .score2 = name "ModelForScore"
 /* What all descendants of LLaMA share. */
-#define LLAMA                                                                                          \
+#define LLAMA(eps_)                                                                                    \
     .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight", \
-    .layer = "model.layers.%d.", .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = 1e-6, .gated = 1
+    .layer = "model.layers.%d.", .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = eps_, .gated = 1
 
 static const struct family families[] = {
     {
         .type = "llama",
         CLASSES("Llama"),
         SCORES("Llama"),
-        LLAMA,
+        LLAMA(1e-6),
         .tensors = llama_tensors,
         .n_tensor = COUNT(llama_tensors),
         .switches = llama_switches,
@@ -185,7 +208,7 @@ static const struct family families[] = {
         .type = "mistral",
         CLASSES("Mistral"),
         SCORES("Mistral"),
-        LLAMA,
+        LLAMA(1e-6),
         .tensors = llama_tensors,
         .n_tensor = COUNT(llama_tensors),
         .switches = plain_switches,
@@ -200,7 +223,7 @@ static const struct family families[] = {
         .type = "qwen2",
         CLASSES("Qwen2"),
         SCORES("Qwen2"),
-        LLAMA,
+        LLAMA(1e-6),
         .tensors = llama_tensors,
         .n_tensor = COUNT(llama_tensors),
         .switches = qwen2_switches,
@@ -216,7 +239,7 @@ static const struct family families[] = {
     {
         .type = "qwen3",
         CLASSES("Qwen3"),
-        LLAMA,
+        LLAMA(1e-6),
         .tensors = llama_tensors,
         .n_tensor = COUNT(llama_tensors),
         .switches = qwen3_switches,
@@ -234,7 +257,7 @@ static const struct family families[] = {
         .type = "gemma",
         CLASSES("Gemma"),
         SCORES("Gemma"),
-        LLAMA,
+        LLAMA(1e-6),
         .tensors = llama_tensors,
         .n_tensor = COUNT(llama_tensors),
         .switches = gemma_switches,
@@ -249,7 +272,7 @@ static const struct family families[] = {
     {
         .type = "gemma2",
         CLASSES("Gemma2"),
-        LLAMA,
+        LLAMA(1e-6),
         .tensors = gemma2_tensors,
         .n_tensor = COUNT(gemma2_tensors),
         .switches = gemma2_switches,
@@ -274,7 +297,7 @@ static const struct family families[] = {
         .lm = "Gemma3ForCausalLM",
         .base = "Gemma3TextModel",
         .classify = "Gemma3TextForSequenceClassification",
-        LLAMA,
+        LLAMA(1e-6),
         .tensors = gemma2_tensors,
         .n_tensor = COUNT(gemma2_tensors),
         .switches = gemma3_switches,
@@ -294,6 +317,54 @@ static const struct family families[] = {
         .window_every = "sliding_window_pattern",
         .layer_types = 1,
         .local_theta = "rope_local_base_freq",
+    },
+    {
+        .type = "phi3",
+        CLASSES("Phi3"),
+        LLAMA(1e-5),
+        .tensors = phi3_tensors,
+        .n_tensor = COUNT(phi3_tensors),
+        .switches = plain_switches,
+        .n_switch = COUNT(plain_switches),
+        .defaults = phi3_defaults,
+        .n_default = COUNT(phi3_defaults),
+        .act = "silu",
+        .rotary = "partial_rotary_factor",
+        .rotary_missing = 1,
+        .old_longrope = 1,
+        .window = "sliding_window",
+    },
+    {
+        .type = "smollm3",
+        CLASSES("SmolLM3"),
+        LLAMA(1e-6),
+        .tensors = llama_tensors,
+        .n_tensor = COUNT(llama_tensors),
+        .switches = llama_switches,
+        .n_switch = COUNT(llama_switches),
+        .defaults = smollm3_defaults,
+        .n_default = COUNT(smollm3_defaults),
+        .act = "silu",
+        .rotary_layers = "no_rope_layers",
+        .rotary_every = "no_rope_layer_interval",
+        .window = "sliding_window",
+        .window_switch = "use_sliding_window",
+        .window_unrotated = 1,
+        .layer_types = 1,
+    },
+    {
+        .type = "olmo2",
+        CLASSES("Olmo2"),
+        LLAMA(1e-5),
+        .tensors = gemma2_tensors,
+        .n_tensor = COUNT(gemma2_tensors),
+        .switches = olmo2_switches,
+        .n_switch = COUNT(olmo2_switches),
+        .defaults = olmo2_defaults,
+        .n_default = COUNT(olmo2_defaults),
+        .place = PLACE_POST,
+        .qk_norm = QK_ROW,
+        .act = "silu",
     },
     {
         .type = "gpt2",

@@ -99,6 +99,10 @@ struct family {
     int old_longrope; /* rope_type su and yarn mean longrope */
     const char
         *rotary_layers; /* key of a list with a number a layer, 0 where nothing rotates; NULL: every layer rotates */
+    const char *
+        /* without that list: key that says that in every so many-th layer nothing rotates; NULL: every layer rotates */
+        rotary_every;
+    int window_unrotated; /* windows are those of layers where nothing rotates */
 };
 
 const struct family *family_find(const char *type);
