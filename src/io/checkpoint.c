@@ -135,6 +135,22 @@ int checkpoint_check_whole(const struct checkpoint *ck, struct error *err)
     return rc;
 }
 
+/* Rows of a matrix that lies transposed: a column's piece of every row of the file. */
+static void read_turned(const struct checkpoint_tensor *c, int64_t first_row, int64_t n_row, float *dst)
+{
+    enum { MOST = 256 };
+    float piece[MOST];
+    for (int64_t at = 0; at < n_row; at += MOST) {
+        int64_t n = n_row - at < MOST ? n_row - at : MOST;
+        for (int64_t j = 0; j < c->info.n_col; j++) {
+            storage_to_f32(c->info.storage, c->data, (uint64_t)(j * c->info.n_row + first_row + at), (uint64_t)n,
+                           piece);
+            for (int64_t i = 0; i < n; i++)
+                dst[(at + i) * c->info.n_col + j] = piece[i];
+        }
+    }
+}
+
 int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
                         float *dst, struct error *err)
 {
@@ -143,7 +159,9 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
     if (rc)
         return rc;
     uint64_t col = (uint64_t)t->n_col;
-    if (!c->heads)
+    if (c->turned)
+        read_turned(c, first_row, n_row, dst);
+    else if (!c->heads)
         storage_to_f32(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
     for (int64_t r = 0; c->heads && r < n_row; r++)
         storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col,
@@ -158,14 +176,17 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
 static int read_adapted_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
                              uint16_t *dst, struct error *err)
 {
-    float *row = mem_alloc((size_t)t->n_col * sizeof *row);
-    int rc = row ? 0 : error_set_nomem(err, (size_t)t->n_col * sizeof *row, "a row of weights");
-    for (int64_t r = 0; !rc && r < n_row; r++) {
-        rc = checkpoint_read_f32(ck, t, first_row + r, 1, row, err);
-        for (int64_t i = 0; !rc && i < t->n_col; i++)
-            dst[r * t->n_col + i] = f32_to_bf16(row[i]);
+    enum { ROWS = 32 }; /* a block of a transposed matrix at a time */
+    size_t bytes = (size_t)t->n_col * ROWS * sizeof(float);
+    float *rows = mem_alloc(bytes);
+    int rc = rows ? 0 : error_set_nomem(err, bytes, "rows of weights");
+    for (int64_t r = 0; !rc && r < n_row; r += ROWS) {
+        int64_t n = n_row - r < ROWS ? n_row - r : ROWS;
+        rc = checkpoint_read_f32(ck, t, first_row + r, n, rows, err);
+        for (int64_t i = 0; !rc && i < n * t->n_col; i++)
+            dst[r * t->n_col + i] = f32_to_bf16(rows[i]);
     }
-    mem_free(row);
+    mem_free(rows);
     return rc;
 }
 
@@ -174,7 +195,7 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
 {
     const struct checkpoint_tensor *c = whole(t);
     int rc = check_rows(ck, t, first_row, n_row, err);
-    if (rc || c->delta || c->plus_one)
+    if (rc || c->delta || c->plus_one || c->turned)
         return rc ? rc : read_adapted_bf16(ck, t, first_row, n_row, dst, err);
     uint64_t col = (uint64_t)t->n_col;
     if (!c->heads) {
@@ -189,7 +210,7 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
 
 int checkpoint_has_blocks(const struct tensor_info *t)
 {
-    return !whole(t)->delta && !whole(t)->plus_one &&
+    return !whole(t)->delta && !whole(t)->plus_one && !whole(t)->turned &&
            (t->storage == STORAGE_Q8_0 || t->storage == STORAGE_Q4_0 || t->storage == STORAGE_Q4_1);
 }
 
@@ -219,7 +240,7 @@ int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t)
 {
     (void)ck;
-    return whole(t)->heads || whole(t)->plus_one || whole(t)->delta ? NULL : whole(t)->data;
+    return whole(t)->heads || whole(t)->plus_one || whole(t)->turned || whole(t)->delta ? NULL : whole(t)->data;
 }
 
 enum dtype checkpoint_dtype(const struct checkpoint *ck)

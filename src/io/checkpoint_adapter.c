@@ -213,6 +213,7 @@ static int replace(const struct adapter *a, struct checkpoint_tensor *c, size_t 
         c->data = weights_data(a->s, (size_t)i);
         c->heads = 0;
         c->plus_one = 0;
+        c->turned = 0;
         c->file = a->file;
         *used += 1;
     }

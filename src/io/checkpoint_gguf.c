@@ -14,6 +14,7 @@ static int add_tensor(struct checkpoint *ck, const struct gguf_tensor *t, struct
     if (gguf_hf_name(ck->gguf, t->name, name, &change, &c->heads))
         return 0;
     c->plus_one = change == GGUF_PLUS_ONE;
+    c->turned = change == GGUF_TURNED && t->n_dim == 2;
     c->info.name = name->failed ? NULL : arena_strdup(&ck->arena, name->data);
     if (!c->info.name)
         return error_set_nomem(err, name->len, ck->path);
@@ -21,7 +22,7 @@ static int add_tensor(struct checkpoint *ck, const struct gguf_tensor *t, struct
     c->info.n_dim = t->n_dim;
     c->data = t->data;
     for (int i = 0; i < t->n_dim; i++)
-        c->info.shape[i] = (int64_t)t->dim[t->n_dim - 1 - i];
+        c->info.shape[i] = (int64_t)t->dim[c->turned ? i : t->n_dim - 1 - i];
     if (tensor_info_complete(&c->info))
         return error_set(err, ERROR_DATA, "%s: tensor %s: impossible shape", ck->path, t->name);
     if (c->heads < 0 || (c->heads && c->info.n_row % (2 * c->heads)))

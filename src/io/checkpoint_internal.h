@@ -20,6 +20,7 @@ struct checkpoint_tensor {
     const unsigned char *data;
     int64_t heads;                        /* > 0: rows are interleaved within each of so many heads (gguf_hf_row) */
     int plus_one;                         /* the file holds 1 + w */
+    int turned;                           /* the file holds the transposed matrix */
     int file;                             /* index into files */
     const struct checkpoint_delta *delta; /* or NULL */
 };

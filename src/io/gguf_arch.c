@@ -107,6 +107,47 @@ static const struct gguf_name olmo2_names[] = {
     LAYER("post_ffw_norm", "post_feedforward_layernorm", W, GGUF_AS_IS),
 };
 
+static const struct gguf_name gpt2_names[] = {
+    TOP("token_embd", "transformer.wte", W, GGUF_AS_IS),
+    TOP("position_embd", "transformer.wpe", W, GGUF_AS_IS),
+    TOP("output_norm", "transformer.ln_f", W | B, GGUF_AS_IS),
+    TOP("output", "lm_head", W, GGUF_AS_IS),
+    LAYER("attn_norm", "ln_1", W | B, GGUF_AS_IS),
+    LAYER("attn_qkv", "attn.c_attn", W | B, GGUF_TURNED),
+    LAYER("attn_output", "attn.c_proj", W | B, GGUF_TURNED),
+    LAYER("ffn_norm", "ln_2", W | B, GGUF_AS_IS),
+    LAYER("ffn_up", "mlp.c_fc", W | B, GGUF_TURNED),
+    LAYER("ffn_down", "mlp.c_proj", W | B, GGUF_TURNED),
+};
+static const char *const gpt2_aliases[] = {"hidden_size",
+                                           "n_embd",
+                                           "num_hidden_layers",
+                                           "n_layer",
+                                           "num_attention_heads",
+                                           "n_head",
+                                           "intermediate_size",
+                                           "n_inner",
+                                           "max_position_embeddings",
+                                           "n_positions",
+                                           "rms_norm_eps",
+                                           "layer_norm_epsilon",
+                                           NULL};
+static const struct gguf_name bert_names[] = {
+    TOP("token_embd", "embeddings.word_embeddings", W, GGUF_AS_IS),
+    TOP("position_embd", "embeddings.position_embeddings", W, GGUF_AS_IS),
+    TOP("token_types", "embeddings.token_type_embeddings", W, GGUF_AS_IS),
+    TOP("token_embd_norm", "embeddings.LayerNorm", W | B, GGUF_AS_IS),
+    LAYER("attn_q", "attention.self.query", W | B, GGUF_AS_IS),
+    LAYER("attn_k", "attention.self.key", W | B, GGUF_AS_IS),
+    LAYER("attn_v", "attention.self.value", W | B, GGUF_AS_IS),
+    LAYER("attn_output", "attention.output.dense", W | B, GGUF_AS_IS),
+    LAYER("attn_output_norm", "attention.output.LayerNorm", W | B, GGUF_AS_IS),
+    LAYER("ffn_up", "intermediate.dense", W | B, GGUF_AS_IS),
+    LAYER("ffn_down", "output.dense", W | B, GGUF_AS_IS),
+    LAYER("layer_output_norm", "output.LayerNorm", W | B, GGUF_AS_IS),
+};
+static const char *const bert_aliases[] = {"rms_norm_eps", "layer_norm_eps", NULL};
+
 static const struct gguf_setting gemma2_settings[] = {
     {"attention.sliding_window", "sliding_window", GGUF_KIND_INT, 4096},
     {"attn_logit_softcapping", "attn_logit_softcapping", GGUF_KIND_FLOAT, 50},
@@ -218,6 +259,33 @@ static const struct gguf_arch archs[] = {
      .fixed = SILU,
      .no_rope_step = 4,
      .no_frequencies = 1},
+    {
+        .name = "gpt2",
+        .model_type = "gpt2",
+        .class = "GPT2LMHeadModel",
+        .layer = "transformer.h.",
+        .names = gpt2_names,
+        .n_name = COUNT(gpt2_names),
+        .fixed = "{\"activation_function\": \"gelu_new\"}",
+        .aliases = gpt2_aliases,
+        .layer_norm = 1,
+        .positions = 1,
+        .square = 1,
+    },
+    {
+        .name = "bert",
+        .model_type = "bert",
+        .class = "BertModel",
+        .layer = "encoder.layer.",
+        .names = bert_names,
+        .n_name = COUNT(bert_names),
+        .fixed = "{\"hidden_act\": \"gelu\"}",
+        .aliases = bert_aliases,
+        .layer_norm = 1,
+        .encoder = 1,
+        .positions = 1,
+        .square = 1,
+    },
 };
 
 const struct gguf_arch *gguf_arch_find(const char *name, size_t n)
@@ -238,7 +306,7 @@ const struct gguf_arch *gguf_arch_of_type(const char *model_type)
 
 const char *gguf_arch_names(void)
 {
-    return "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, olmo2 or smollm3";
+    return "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, olmo2, smollm3, gpt2 or bert";
 }
 
 /* Does text begin with name and end in one of its parts? */

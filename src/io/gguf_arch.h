@@ -41,6 +41,7 @@ struct gguf_arch {
     const char *const *aliases; /* pairs: LLaMA's key of config.json, this family's; NULL at the end; or NULL */
     int biases;                 /* attention_bias and mlp_bias follow from the tensors that are there */
     int layer_norm;             /* its epsilon is attention.layer_norm_epsilon */
+    int encoder;                /* sees what comes behind too; has no head */
     int positions;              /* a learned table; nothing rotates */
     /* with so many layers attention is scaled by 1/sqrt(width / heads), else by 1/sqrt(head size); 0: always by that */
     int scale_layers;

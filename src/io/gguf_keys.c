@@ -15,10 +15,11 @@ enum rule {
     ZERO,     /* off at 0 or false */
     ONE,      /* off at 0 or 1, the ways of llama.cpp to say that nothing is scaled */
     TRUE_ONLY,
+    CAUSAL,
     HEAD_SIZE,     /* the same as the keys' */
     HEAD_SCALE,    /* 0, or what it is without the key */
     WHOLE_CONTEXT, /* 0, or a window that hides nothing */
-    MEAN_POOLING,
+    POOLING,
     ROW_LAYOUT,
     PATTERN, /* read where the architecture has one */
 };
@@ -53,7 +54,7 @@ static const struct {
     {"rope.scaling.finetuned", HARMLESS, "how the model was made"},
     {"expert_used_count", HARMLESS, "there are no experts"},
     {"attention.value_length", HEAD_SIZE, "the same as attention.key_length"},
-    {"attention.causal", TRUE_ONLY, "true (attention is causal)"},
+    {"attention.causal", CAUSAL, "true where attention is causal, false in an encoder"},
     {"attention.scale", HEAD_SCALE, "1/sqrt(head size)"},
     {"attention.sliding_window", WHOLE_CONTEXT, "0 or the context length (attention sees the whole context)"},
     {"attention.clamp_kqv", ZERO, "0 (nothing is clamped)"},
@@ -67,7 +68,8 @@ static const struct {
     {"embedding_scale", ONE, "1"},
     {"residual_scale", ONE, "1"},
     {"rope.scaling.attn_factor", READ, ""},
-    {"pooling_type", MEAN_POOLING, "0 or 1 (a text's embedding is the mean of its tokens')"},
+    {"pooling_type", POOLING,
+     "0 or 1 (a text's embedding is the mean of its tokens'); in an encoder 2 (its first) or 3 (its last) too"},
     {"tensor_data_layout", ROW_LAYOUT, "\"reference\" or \"Meta AI original pth\""},
 };
 
@@ -123,10 +125,11 @@ static int rule_holds(const struct gguf *g, const struct gguf_arch *arch, const 
     case ZERO: return x == 0;
     case ONE: return x == 0 || x == 1;
     case TRUE_ONLY: return x == 1;
+    case CAUSAL: return x == !arch->encoder;
     case HEAD_SIZE: return !gguf_same_int(g, key, &i) && i == head_dim;
     case HEAD_SCALE: return x == 0 || fabs(x * sqrt((double)head_dim) - 1) < 1e-6;
     case WHOLE_CONTEXT: return x == 0 || x >= (double)n_ctx;
-    case MEAN_POOLING: return x == 0 || x == 1;
+    case POOLING: return x == 0 || x == 1 || (arch->encoder && (x == 2 || x == 3));
     case PATTERN: return arch->window_pattern > 0;
     case ROW_LAYOUT: return string_is(g, key, "reference") || string_is(g, key, "Meta AI original pth");
     }

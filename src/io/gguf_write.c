@@ -111,13 +111,23 @@ void gguf_put_bools(struct gguf_writer *w, const char *key, const unsigned char 
     put(&w->pairs, values, n);
 }
 
+/* A key with its length before it, as it lies in the header. */
+static int has_key(const struct gguf_writer *w, const char *key)
+{
+    struct buf b = BUF_INIT;
+    put_text(&b, key, strlen(key));
+    int found = b.data && w->pairs.data && memmem(w->pairs.data, w->pairs.len, b.data, b.len) != NULL;
+    buf_free(&b);
+    return found;
+}
+
 void gguf_put_copies(struct gguf_writer *w, const struct gguf *g, const char *prefix)
 {
     for (size_t i = 0; i < gguf_n_key(g); i++) {
         const char *key = gguf_key_at(g, i);
         size_t n;
         enum gguf_type type;
-        if (strncmp(key, prefix, strlen(prefix)))
+        if (strncmp(key, prefix, strlen(prefix)) || has_key(w, key))
             continue;
         const void *value = gguf_value_bytes(g, key, &type, &n);
         put_key(w, key, type);

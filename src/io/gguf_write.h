@@ -27,7 +27,7 @@ void gguf_put_strings(struct gguf_writer *w, const char *key, const struct gguf_
 void gguf_put_floats(struct gguf_writer *w, const char *key, const float *values, size_t n);
 void gguf_put_ints(struct gguf_writer *w, const char *key, const int32_t *values, size_t n);
 void gguf_put_bools(struct gguf_writer *w, const char *key, const unsigned char *values, size_t n);
-/* Every key of g that begins with prefix, as it stands there. */
+/* Every key of g that begins with prefix, as it stands there, but for those that have been put already. */
 void gguf_put_copies(struct gguf_writer *w, const struct gguf *g, const char *prefix);
 
 /* dim: innermost first. storage: F32, F16, BF16, or Q8_0 for rows of a multiple of 32. Returns the tensor's index. */

@@ -106,8 +106,10 @@ static void put_sizes(struct keys *k, const struct model_desc *d)
     put_number(k, "feed_forward_length", d->n_ff);
     put_number(k, "attention.head_count", d->n_head);
     put_number(k, "attention.head_count_kv", d->n_kv_head);
-    put_number(k, "attention.key_length", d->head_dim);
-    put_number(k, "attention.value_length", d->head_dim);
+    if (!k->arch->positions) {
+        put_number(k, "attention.key_length", d->head_dim);
+        put_number(k, "attention.value_length", d->head_dim);
+    }
     gguf_put_f32(k->w,
                  key(k, k->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
                  d->norm_eps);
@@ -118,6 +120,22 @@ static float local_theta(const struct model_desc *d)
 {
     double f = (double)d->second_inv_freq[d->n_rotated / 2 - 1];
     return (float)maths_pow(f, -(double)d->n_rotated / (d->n_rotated - 2));
+}
+
+/* What llama.cpp makes a text's vector of. */
+static int put_encoder(struct keys *k, const struct model_desc *d, const char *path, struct error *err)
+{
+    enum sentence_pooling p = d->sentence.pooling;
+    if (!k->arch->encoder)
+        return 0;
+    if (p != SENTENCE_MEAN && p != SENTENCE_CLS && p != SENTENCE_LAST)
+        return error_set(err, ERROR_CONFIG, "%s: its pooling is none of mean, cls and lasttoken, which llama.cpp has",
+                         path);
+    gguf_put_bool(k->w, key(k, "attention.causal"), 0);
+    put_number(k, "pooling_type", p == SENTENCE_CLS ? 2 : p == SENTENCE_LAST ? 3 : 1);
+    if (d->n_type)
+        gguf_put_u32(k->w, "tokenizer.ggml.token_type_count", (uint32_t)d->n_type);
+    return 0;
 }
 
 static void put_settings(struct keys *k, const struct model_desc *d)
@@ -277,13 +295,15 @@ static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage ty
     struct model_desc *d = &g->tables.desc;
     const char *path = checkpoint_path(g->source);
     int rc = model_desc_parse(d, checkpoint_config(g->source), path, err);
+    if (!rc)
+        rc = sentence_read(d, g->source, err);
     if (rc)
         return rc;
     g->arch = gguf_arch_of_type(d->family);
     if (!g->arch)
         return error_set(err, ERROR_CONFIG, "%s: llama.cpp has no architecture for models of type \"%s\" (it has %s)",
                          path, d->family, gguf_arch_names());
-    if (d->task != MODEL_LM)
+    if (d->task != (g->arch->encoder ? MODEL_BODY : MODEL_LM))
         return error_set(err, ERROR_CONFIG, "%s: is a classifier or a reward model; GGUF is written of language models",
                          path);
     if (g->arch->square && d->n_head * d->head_dim != d->n_embd)
@@ -298,7 +318,7 @@ static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage ty
     gguf_put_u32(w, "general.quantization_version", 2);
     put_sizes(&k, d);
     put_settings(&k, d);
-    if ((rc = put_rope(g, &k, err)) || (rc = model_tables(&g->tables, err)))
+    if ((rc = put_encoder(&k, d, path, err)) || (rc = put_rope(g, &k, err)) || (rc = model_tables(&g->tables, err)))
         return rc;
     return put_tensors(g, w, type, err);
 }
@@ -352,12 +372,13 @@ static const char *difference(const struct model_desc *a, const struct model_des
         {"norm", a->norm == b->norm && near((double)a->norm_eps, (double)b->norm_eps) && a->place == b->place &&
                      a->norm_offset == b->norm_offset},
         {"activation", a->act == b->act && a->gated == b->gated},
-        {"tie_word_embeddings", a->tied == b->tied},
+        {"tie_word_embeddings", a->task != MODEL_LM || a->tied == b->tied},
         {"parallel or bidirectional layers", a->parallel == b->parallel && a->bidirectional == b->bidirectional},
         {"norm of queries and keys", a->qk_norm == b->qk_norm},
         {"biases", a->parts == b->parts},
         {"share of a head that rotates", a->n_rotated == b->n_rotated},
         {"learned positions", a->n_position == b->n_position && a->position_offset == b->position_offset},
+        {"token types", a->n_type == b->n_type},
         {"scale of attention", near(scale_of(a), scale_of(b))},
         {"soft caps", a->attention_cap == b->attention_cap && a->logit_cap == b->logit_cap},
         {"scale of embeddings", a->embed_scale == b->embed_scale},

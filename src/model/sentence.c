@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "io/file.h"
+#include "io/gguf.h"
 #include "io/jsontext.h"
 
 #include <limits.h>
@@ -174,12 +175,26 @@ static int read_prompt(const struct reading *r)
     return rc;
 }
 
+/* A GGUF file's only word for it: the reader has looked at its value (io/gguf_keys.c). */
+static void read_metadata(const struct gguf *g, struct model_sentence *to)
+{
+    struct gguf_string arch = {"", 0};
+    char key[96];
+    int64_t type = 1;
+    gguf_get_string(g, "general.architecture", &arch);
+    snprintf(key, sizeof key, "%.*s.pooling_type", (int)(arch.len < 64 ? arch.len : 64), arch.data);
+    gguf_get_int(g, key, &type);
+    to->pooling = type == 2 ? SENTENCE_CLS : type == 3 ? SENTENCE_LAST : SENTENCE_MEAN;
+}
+
 int sentence_read(struct model_desc *d, const struct checkpoint *source, struct error *err)
 {
     const struct reading r = {source, &d->sentence, err};
     json_t *modules;
     int rc = load(&r, "modules.json", &modules);
     d->sentence.given = modules || d->bidirectional;
+    if (!rc && checkpoint_gguf(source))
+        read_metadata(checkpoint_gguf(source), &d->sentence);
     if (!rc && d->sentence.given)
         rc = read_length(&r, d);
     if (!rc && modules && !(rc = read_prompt(&r)))

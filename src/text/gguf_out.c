@@ -353,7 +353,6 @@ static int put_wordpiece(struct out *o)
     buf_free(&b);
     gguf_put_string(o->w, "tokenizer.ggml.model", "bert");
     gguf_put_string(o->w, "tokenizer.ggml.pre", "default");
-    gguf_put_u32(o->w, "tokenizer.ggml.token_type_count", 2);
     gguf_put_strings(o->w, "tokenizer.ggml.tokens", o->text, o->n);
     gguf_put_ints(o->w, "tokenizer.ggml.token_type", o->type, o->n);
     return 0;
@@ -375,19 +374,34 @@ static int32_t named_id(const struct tokenizer *t, const char *name)
     return -1;
 }
 
-static void put_specials(struct out *o)
+/* 1, 0, or -1: something else is put there. */
+static int puts_only(const int32_t *ids, size_t n, int32_t id)
+{
+    return !n ? 0 : n == 1 && ids[0] == id ? 1 : -1;
+}
+
+static int put_specials(struct out *o)
 {
     const struct tokenizer_info *i = &o->tok->info;
+    const struct around *a = &o->tok->around;
+    int pieces = o->tok->model == MODEL_WORDPIECE;
     int32_t cls = named_id(o->tok, "cls_token"), sep = named_id(o->tok, "sep_token");
-    put_id(o, "tokenizer.ggml.bos_token_id", i->bos >= 0 || o->tok->model != MODEL_WORDPIECE ? i->bos : cls);
-    put_id(o, "tokenizer.ggml.eos_token_id", i->eos >= 0 || o->tok->model != MODEL_WORDPIECE ? i->eos : sep);
+    int32_t bos = i->bos >= 0 || !pieces ? i->bos : cls, eos = i->eos >= 0 || !pieces ? i->eos : sep;
+    bos = bos < 0 && a->n_before == 1 ? a->before[0] : bos; /* a tokenizer.json alone names none */
+    eos = eos < 0 && a->n_after == 1 ? a->after[0] : eos;
+    int first = puts_only(a->before, a->n_before, bos), last = puts_only(a->after, a->n_after, eos);
+    if (first < 0 || last < 0)
+        return refuse(o, "post_processor", "puts other tokens around a text than its BOS and EOS");
+    put_id(o, "tokenizer.ggml.bos_token_id", bos);
+    put_id(o, "tokenizer.ggml.eos_token_id", eos);
     put_id(o, "tokenizer.ggml.unknown_token_id", i->unk);
     put_id(o, "tokenizer.ggml.padding_token_id", i->pad);
     put_id(o, "tokenizer.ggml.cls_token_id", cls);
     put_id(o, "tokenizer.ggml.seperator_token_id", sep); /* llama.cpp's spelling */
     put_id(o, "tokenizer.ggml.mask_token_id", named_id(o->tok, "mask_token"));
-    gguf_put_bool(o->w, "tokenizer.ggml.add_bos_token", i->add_bos);
-    gguf_put_bool(o->w, "tokenizer.ggml.add_eos_token", i->add_eos);
+    gguf_put_bool(o->w, "tokenizer.ggml.add_bos_token", first);
+    gguf_put_bool(o->w, "tokenizer.ggml.add_eos_token", last);
+    return 0;
 }
 
 static void put_templates(struct out *o)
@@ -421,9 +435,10 @@ static int put_all(struct out *o)
         rc = t->model == MODEL_WORDPIECE ? put_wordpiece(o) : bytes ? put_bytes(o) : put_sentencepiece(o);
     if (rc)
         return rc;
-    put_specials(o);
-    put_templates(o);
-    return 0;
+    rc = put_specials(o);
+    if (!rc)
+        put_templates(o);
+    return rc;
 }
 
 int tokenizer_to_gguf(const struct tokenizer *tok, int n_vocab, struct gguf_writer *w, struct error *err)
