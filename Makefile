@@ -51,7 +51,7 @@ TOOL_BIN := $(patsubst %.c,$(BUILD)/%,$(filter-out $(WORLD_SRC),$(wildcard tools
 
 # These stay when what they are linked into is made. The library's objects are not among them: one that is missing, as after another choice of optional parts, is made.
 .SECONDARY: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/*.c bench/*.c fuzz/*.c tools/*.c))
-.PHONY: bench-judge demo install all lib check fuzz models clean install tests bench-bins tool-bins bench-generate bench-train bench-load
+.PHONY: bench-judge bench-tokenize demo install all lib check fuzz models clean install tests bench-bins tool-bins bench-generate bench-train bench-load
 all: $(BUILD)/isara
 lib: $(LIB)
 # What shell tests put before the system's own functions; a sanitizer's allocator cannot be stood before.
@@ -105,6 +105,9 @@ check: all tests
 # isara beside its peers, interleaved: make bench-generate WORKS="W2 W3" DTYPES=bf16 PEERS=openvino REPEATS=3 PEER_PYTHON=venv/bin/python (bench/requirements.txt);
 # REPORT=1 prints the table of all results so far
 SMOLLM2 ?= $(firstword $(wildcard $(ISARA_SMOLLM2) models/smollm2/*.gguf))
+# tokenizers beside huggingface/tokenizers and sentencepiece: make bench-tokenize REPEATS=5 ONLY=llama3,xlmr PEER_PYTHON=venv/bin/python
+bench-tokenize: all $(BUILD)/bench/bench_tokenize
+	@$(or $(PEER_PYTHON),python3) bench/tokenizers_bench.py --build $(BUILD) --data $(or $(ISARA_DATA),../shared/data) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(ONLY),--only $(ONLY))
 # judging beside transformers, rouge_score and sacrebleu: make bench-judge WORKS="classify text sift" REPEATS=3 ROWS=1000 PEER_PYTHON=venv/bin/python
 bench-judge: all $(BUILD)/bench/bench_judge
 	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) PEERS_ONLY=hf bench/peer-models $(SMOLLM2) $(BUILD)/peers

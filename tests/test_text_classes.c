@@ -4,9 +4,11 @@
 
 #include "base/utf8.h"
 #include "text/old_classes.h"
+#include "text/tokenizer.h"
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
 
 static json_t *golden;
@@ -74,9 +76,63 @@ static void classes_of_the_tokenizers_library(void **state)
     check_class("word", utf8_is_word, assigned); /* the regex crate's Unicode is newer than ours */
 }
 
+/* The ids of a tokenizer whose tokens are bytes, under a normal form: whether it changes the text. */
+static int changes(const struct tokenizer *tok, const char *text, size_t n)
+{
+    struct tokens ids = TOKENS_INIT;
+    assert_int_equal(tokenizer_encode(tok, text, n, 0, &ids, NULL), 0);
+    int changed = ids.n != n;
+    for (size_t i = 0; i < ids.n && !changed; i++)
+        changed = ids.ids[i] != (unsigned char)text[i];
+    tokens_free(&ids);
+    return changed;
+}
+
+static struct tokenizer *bytes_under(const char *form)
+{
+    char text[16000];
+    struct tokenizer *tok;
+    struct error err = {0};
+    int n =
+        snprintf(text, sizeof text, "{\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"merges\":[],\"vocab\":{");
+    for (int i = 0; i < 256; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s\"<0x%02X>\":%d", i ? "," : "", i, i);
+    n += snprintf(text + n, sizeof text - (size_t)n, "}},\"normalizer\":{\"type\":\"%s\"}}", form);
+    if (tokenizer_open_json(&tok, form, text, (size_t)n, NULL, 0, &err))
+        fail_msg("%s", err.message);
+    return tok;
+}
+
+static void normal_forms_of_the_tokenizers_library(void **state)
+{
+    (void)state;
+    struct tokenizer *nfkd = bytes_under("NFKD"), *nfd = bytes_under("NFD");
+    struct walk changed = {json_object_get(golden, "changed"), 0}, ordered = {json_object_get(golden, "ordered"), 0};
+    int bad = 0;
+    assert_true(json_array_size(changed.list) > 5 && json_array_size(ordered.list) > 5);
+    for (uint32_t cp = 0x80; cp < 0x110000; cp++) {
+        char before[8] = "\xcd\x85", behind[8];
+        if ((cp >= 0xd800 && cp < 0xe000) || (cp >= 0x40000 && cp < 0xe0000))
+            continue; /* no characters, and planes without any */
+        size_t k = utf8_encode(cp, before + 2);
+        utf8_encode(cp, behind);
+        memcpy(behind + k, "\xcc\xb4", 2);
+        int is_changed = in_golden(&changed, cp);
+        int moves = in_golden(&ordered, cp);
+        int found = changes(nfkd, before + 2, k);
+        int moved = is_changed || changes(nfd, before, k + 2) || changes(nfd, behind, k + 2);
+        if ((is_changed != found || (!is_changed && moves != moved)) && bad++ < 10)
+            printf("U+%04X: changed %d, wanted %d; moved %d, wanted %d\n", cp, found, is_changed, moved, moves);
+    }
+    assert_int_equal(bad, 0);
+    tokenizer_close(nfkd);
+    tokenizer_close(nfd);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(classes_of_the_tokenizers_library)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(classes_of_the_tokenizers_library),
+                                       cmocka_unit_test(normal_forms_of_the_tokenizers_library)};
     json_error_t why;
     golden = json_load_file("tests/golden/characters.json", 0, &why);
     if (!golden) {

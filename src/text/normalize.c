@@ -90,17 +90,51 @@ int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out)
     }
 }
 
-static int unicode_form(int form, const struct buf *text, struct buf *out, struct error *err)
+/* No form changes ASCII, and NFC nothing before the first combining mark, U+0300 (0xcc in UTF-8). */
+static int stays(int form, const char *text, size_t n)
+{
+    unsigned char least = form == UTF8PROC_COMPOSE ? 0xcc : 0x80;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] >= least)
+            return 0;
+    return 1;
+}
+
+static int form_of_run(int form, const char *text, size_t n, struct buf *out, struct error *err)
 {
     utf8proc_uint8_t *result = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)text->data, (utf8proc_ssize_t)text->len, &result,
-                                      (utf8proc_option_t)(form | UTF8PROC_STABLE));
-    if (n < 0)
-        return error_set(err, n == UTF8PROC_ERROR_NOMEM ? ERROR_NOMEM : ERROR_DATA, "Unicode normalization failed: %s",
-                         utf8proc_errmsg(n));
-    buf_append(out, result, (size_t)n);
+    if (stays(form, text, n)) {
+        buf_append(out, text, n);
+        return 0;
+    }
+    utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n, &result,
+                                         (utf8proc_option_t)(form | UTF8PROC_STABLE));
+    if (size < 0)
+        return error_set(err, size == UTF8PROC_ERROR_NOMEM ? ERROR_NOMEM : ERROR_DATA,
+                         "Unicode normalization failed: %s", utf8proc_errmsg(size));
+    buf_append(out, result, (size_t)size);
     free(result);
     return 0;
+}
+
+/* The tokenizers library's forms are of Unicode 10: what is newer stands between the runs that are brought into a form.
+ */
+static int unicode_form(int form, const struct buf *text, struct buf *out, struct error *err)
+{
+    size_t from = 0;
+    uint32_t cp;
+    int rc = 0;
+    for (size_t at = 0, k; at < text->len && !rc; at += k) {
+        k = utf8_decode(text->data + at, text->len - at, &cp);
+        if (!k)
+            break;
+        if (!old_is_plain(cp))
+            continue;
+        rc = form_of_run(form, text->data + from, at - from, out, err);
+        buf_append(out, text->data + at, k);
+        from = at + k;
+    }
+    return rc ? rc : form_of_run(form, text->data + from, text->len - from, out, err);
 }
 
 static int too_long(size_t most, struct error *err)

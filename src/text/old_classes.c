@@ -45,3 +45,8 @@ int old_is_other(uint32_t cp)
     int now = c == UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CF || c == UTF8PROC_CATEGORY_CO;
     return WITHIN(other_lost, cp) || (now && !WITHIN(other_new, cp));
 }
+
+int old_is_plain(uint32_t cp)
+{
+    return cp >= normal_new[0][0] && WITHIN(normal_new, cp);
+}

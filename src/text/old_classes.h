@@ -10,5 +10,6 @@ int old_is_punctuation(uint32_t cp); /* ASCII's, and categories P* */
 int old_is_mark(uint32_t cp);        /* M*: StripAccents */
 int old_is_nonspacing(uint32_t cp);  /* Mn: BertNormalizer's strip_accents */
 int old_is_other(uint32_t cp);       /* Cc, Cf, Co: its clean_text; not what is unassigned */
+int old_is_plain(uint32_t cp);       /* neither decomposed nor moved by the normal forms there, though it is today */
 
 #endif
