@@ -164,8 +164,8 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
     else if (!c->heads)
         storage_to_f32(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
     for (int64_t r = 0; c->heads && r < n_row; r++)
-        storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col,
-                       dst + (uint64_t)r * col);
+        storage_to_f32(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads, c->change) * col,
+                       col, dst + (uint64_t)r * col);
     for (uint64_t i = 0; c->plus_one && i < (uint64_t)n_row * col; i++)
         dst[i] -= 1;
     if (c->delta)
@@ -203,8 +203,8 @@ int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *
         return check_whole(ck, c, err);
     }
     for (int64_t r = 0; r < n_row; r++)
-        storage_to_bf16(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads) * col, col,
-                        dst + (uint64_t)r * col);
+        storage_to_bf16(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads, c->change) * col,
+                        col, dst + (uint64_t)r * col);
     return check_whole(ck, c, err);
 }
 
@@ -223,7 +223,8 @@ int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info
     float values[256];
     for (int64_t r = 0; !rc && r < n_row; r++) {
         const unsigned char *from =
-            c->data + (uint64_t)(c->heads ? gguf_hf_row(first_row + r, t->n_row, c->heads) : first_row + r) * row_bytes;
+            c->data + (uint64_t)(c->heads ? gguf_hf_row(first_row + r, t->n_row, c->heads, c->change) : first_row + r) *
+                          row_bytes;
         memcpy((char *)dst + (uint64_t)r * row_bytes, from, row_bytes);
         for (uint64_t i = 0; !rc && i < col; i += (uint64_t)elements) {
             const unsigned char *block = from + i / (uint64_t)elements * (uint64_t)storage_block_bytes(t->storage);

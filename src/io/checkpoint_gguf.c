@@ -10,11 +10,10 @@ static int add_tensor(struct checkpoint *ck, const struct gguf_tensor *t, struct
 {
     struct checkpoint_tensor *c = &ck->tensors[ck->n_tensor];
     buf_reset(name);
-    enum gguf_change change;
-    if (gguf_hf_name(ck->gguf, t->name, name, &change, &c->heads))
+    if (gguf_hf_name(ck->gguf, t->name, name, &c->change, &c->heads))
         return 0;
-    c->plus_one = change == GGUF_PLUS_ONE;
-    c->turned = change == GGUF_TURNED && t->n_dim == 2;
+    c->plus_one = c->change == GGUF_PLUS_ONE;
+    c->turned = c->change == GGUF_TURNED && t->n_dim == 2;
     c->info.name = name->failed ? NULL : arena_strdup(&ck->arena, name->data);
     if (!c->info.name)
         return error_set_nomem(err, name->len, ck->path);
@@ -25,7 +24,7 @@ static int add_tensor(struct checkpoint *ck, const struct gguf_tensor *t, struct
         c->info.shape[i] = (int64_t)t->dim[c->turned ? i : t->n_dim - 1 - i];
     if (tensor_info_complete(&c->info))
         return error_set(err, ERROR_DATA, "%s: tensor %s: impossible shape", ck->path, t->name);
-    if (c->heads < 0 || (c->heads && c->info.n_row % (2 * c->heads)))
+    if (c->heads < 0 || (c->heads && c->info.n_row % ((c->change == GGUF_QKV ? 3 : 2) * c->heads)))
         return error_set(err, ERROR_DATA, "%s: tensor %s: %" PRId64 " rows are not %" PRId64 " heads of an even size",
                          ck->path, t->name, c->info.n_row, c->heads);
     ck->n_tensor++;

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "io/checkpoint.h"
 #include "io/file.h"
+#include "io/gguf_arch.h"
 #include "io/weights.h"
 
 /* What an adapter adds to a matrix: scale B A; with DoRA each row of the sum is then brought to a length of its own. */
@@ -18,10 +19,11 @@ struct checkpoint_delta {
 struct checkpoint_tensor {
     struct tensor_info info; /* first: tensor_info pointers handed out are these */
     const unsigned char *data;
-    int64_t heads;                        /* > 0: rows are interleaved within each of so many heads (gguf_hf_row) */
-    int plus_one;                         /* the file holds 1 + w */
-    int turned;                           /* the file holds the transposed matrix */
-    int file;                             /* index into files */
+    int64_t heads;           /* > 0: rows lie in another order within or between so many heads (gguf_hf_row) */
+    enum gguf_change change; /* which one */
+    int plus_one;            /* the file holds 1 + w */
+    int turned;              /* the file holds the transposed matrix */
+    int file;                /* index into files */
     const struct checkpoint_delta *delta; /* or NULL */
 };
 struct checkpoint_file {

@@ -132,6 +132,21 @@ static const char *const gpt2_aliases[] = {"hidden_size",
                                            "rms_norm_eps",
                                            "layer_norm_epsilon",
                                            NULL};
+static const struct gguf_name neox_names[] = {
+    TOP("token_embd", "gpt_neox.embed_in", W, GGUF_AS_IS),
+    TOP("output_norm", "gpt_neox.final_layer_norm", W | B, GGUF_AS_IS),
+    TOP("output", "embed_out", W, GGUF_AS_IS),
+    LAYER("attn_norm", "input_layernorm", W | B, GGUF_AS_IS),
+    LAYER("attn_qkv", "attention.query_key_value", W | B, GGUF_QKV),
+    LAYER("attn_output", "attention.dense", W | B, GGUF_AS_IS),
+    LAYER("ffn_norm", "post_attention_layernorm", W | B, GGUF_AS_IS),
+    LAYER("ffn_up", "mlp.dense_h_to_4h", W | B, GGUF_AS_IS),
+    LAYER("ffn_down", "mlp.dense_4h_to_h", W | B, GGUF_AS_IS),
+};
+static const char *const neox_aliases[] = {"rms_norm_eps", "layer_norm_eps", "rope_theta", "rotary_emb_base", NULL};
+static const struct gguf_setting neox_settings[] = {
+    {"use_parallel_residual", "use_parallel_residual", GGUF_KIND_BOOL, 0},
+};
 static const struct gguf_name bert_names[] = {
     TOP("token_embd", "embeddings.word_embeddings", W, GGUF_AS_IS),
     TOP("position_embd", "embeddings.position_embeddings", W, GGUF_AS_IS),
@@ -239,6 +254,9 @@ static const struct gguf_arch archs[] = {
      .settings = phi3_settings,
      .n_setting = COUNT(phi3_settings),
      .fixed = "{\"hidden_act\": \"silu\"}",
+     .rotary = "partial_rotary_factor",
+     .window_unused = 1,
+     .longrope = 1,
      .square = 1,
      .no_frequencies = 1},
     {.name = "olmo2",
@@ -248,6 +266,7 @@ static const struct gguf_arch archs[] = {
      .names = olmo2_names,
      .n_name = COUNT(olmo2_names),
      .fixed = "{\"hidden_act\": \"silu\", \"attention_bias\": false}",
+     .headed = 1,
      .square = 1,
      .no_frequencies = 1},
     {.name = "smollm3",
@@ -256,8 +275,8 @@ static const struct gguf_arch archs[] = {
      .layer = "model.layers.",
      .names = llama_names,
      .n_name = COUNT(llama_names),
-     .fixed = SILU,
-     .no_rope_step = 4,
+     .fixed =
+         "{\"hidden_act\": \"silu\", \"attention_bias\": false, \"mlp_bias\": false, \"no_rope_layer_interval\": 4}",
      .no_frequencies = 1},
     {
         .name = "gpt2",
@@ -271,6 +290,23 @@ static const struct gguf_arch archs[] = {
         .layer_norm = 1,
         .positions = 1,
         .square = 1,
+    },
+    {
+        .name = "gptneox",
+        .model_type = "gpt_neox",
+        .class = "GPTNeoXForCausalLM",
+        .layer = "gpt_neox.layers.",
+        .names = neox_names,
+        .n_name = COUNT(neox_names),
+        .settings = neox_settings,
+        .n_setting = COUNT(neox_settings),
+        .fixed = "{\"hidden_act\": \"gelu\", \"attention_bias\": true}",
+        .aliases = neox_aliases,
+        .layer_norm = 1,
+        .rotary = "rotary_pct",
+        .headed = 1,
+        .square = 1,
+        .no_frequencies = 1,
     },
     {
         .name = "bert",
@@ -306,7 +342,7 @@ const struct gguf_arch *gguf_arch_of_type(const char *model_type)
 
 const char *gguf_arch_names(void)
 {
-    return "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, olmo2, smollm3, gpt2 or bert";
+    return "llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, olmo2, smollm3, gpt2, gptneox or bert";
 }
 
 /* Does text begin with name and end in one of its parts? */

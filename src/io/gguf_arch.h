@@ -47,7 +47,10 @@ struct gguf_arch {
     int scale_layers;
     /* every so many-th layer sees everything when no key says otherwise; 0: the window is every layer's */
     int window_pattern;
-    int no_rope_step;   /* every so many-th layer rotates nothing */
+    const char *rotary; /* config.json's key of the share of a head that rotates; NULL: all does */
+    int window_unused;  /* llama.cpp reads the window's key and does without */
+    int longrope;       /* reads rope_factors_long.weight and rope_factors_short.weight */
+    int headed;         /* wants an output.weight of its own */
     int square;         /* heads times head size must be the width */
     int no_frequencies; /* llama.cpp does not read rope_freqs.weight of it */
 };

@@ -20,9 +20,11 @@ static const struct gguf_arch *find_architecture(const struct gguf *g, struct gg
     return gguf_arch_find(name->data, name->len);
 }
 
-int64_t gguf_hf_row(int64_t r, int64_t n_row, int64_t heads)
+int64_t gguf_hf_row(int64_t r, int64_t n_row, int64_t heads, enum gguf_change change)
 {
-    int64_t d = n_row / heads, head = r / d, in = r % d, half = d / 2;
+    int64_t d = n_row / heads, head = r / d, in = r % d, half = d / 2, third = d / 3;
+    if (change == GGUF_QKV)
+        return in / third * heads * third + head * third + in % third;
     return head * d + in % half * 2 + in / half;
 }
 
@@ -35,7 +37,7 @@ static int64_t heads_of(const struct gguf *g, const struct gguf_arch *arch, enum
     if (change == GGUF_PAIRS_K && !gguf_same_int(g, key, &heads))
         return heads;
     snprintf(key, sizeof key, "%s.attention.head_count", arch->name);
-    if (change == GGUF_PAIRS_Q || change == GGUF_PAIRS_K)
+    if (change == GGUF_PAIRS_Q || change == GGUF_PAIRS_K || change == GGUF_QKV)
         gguf_same_int(g, key, &heads);
     return heads;
 }
@@ -50,7 +52,7 @@ int gguf_hf_name(const struct gguf *g, const char *name, struct buf *out, enum g
     const struct gguf_name *found = arch ? gguf_arch_tensor(arch, part, layer >= 0, &tail) : NULL;
     *heads = 0;
     *change = GGUF_AS_IS;
-    if (gguf_tensor_harmless(name))
+    if (gguf_tensor_harmless(name) || (arch && gguf_tensor_rope(arch, name)))
         return 1;
     if (!found) {
         buf_puts(out, name);
@@ -152,6 +154,13 @@ static int take_vocabulary(struct synthesis *s)
     return 0;
 }
 
+static int take_bool(struct synthesis *s, const char *key, int *on)
+{
+    return gguf_get_bool(s->g, key, on)
+               ? error_set(s->err, ERROR_DATA, "%s: wanted metadata %s to be true or false", s->path, key)
+               : 0;
+}
+
 /* What only this architecture has. */
 static int take_settings(struct synthesis *s)
 {
@@ -159,16 +168,21 @@ static int take_settings(struct synthesis *s)
         const struct gguf_setting *t = &s->arch->settings[i];
         double x = t->missing;
         int64_t n = 0;
+        int on = 0;
         char key[96];
         gguf_key_of(s, t->suffix, key);
         int there = gguf_has(s->g, key), rc = 0;
         if (there && t->kind == GGUF_KIND_INT)
             rc = gguf_take_int(s, t->suffix, 0, 1 << 30, &n);
+        else if (there && t->kind == GGUF_KIND_BOOL)
+            rc = take_bool(s, key, &on);
         else if (there)
             rc = gguf_take_float(s, t->suffix, 0, &x);
         if (rc)
             return rc;
-        if (t->kind == GGUF_KIND_INT && (there || !isnan(x)))
+        if (t->kind == GGUF_KIND_BOOL)
+            gguf_put_config(s, t->key, json_boolean(on));
+        else if (t->kind == GGUF_KIND_INT && (there || !isnan(x)))
             gguf_put_config(s, t->key, json_integer(there ? n : (json_int_t)x));
         else if (!isnan(x))
             gguf_put_config(s, t->key, json_real(x));

@@ -166,6 +166,11 @@ const char *gguf_tensor_part(const char *name, int64_t *layer)
     return *layer < 0 ? name : name + 5 + digits;
 }
 
+int gguf_tensor_rope(const struct gguf_arch *arch, const char *name)
+{
+    return arch->longrope && (!strcmp(name, "rope_factors_long.weight") || !strcmp(name, "rope_factors_short.weight"));
+}
+
 const char *gguf_tensor_harmless(const char *name)
 {
     int64_t layer;
@@ -188,7 +193,7 @@ int gguf_check_tensors(const struct gguf *g, const struct gguf_arch *arch, int64
                              "%s: tensor %s is of a layer beyond block_count %" PRId64 "; the file contradicts itself",
                              path, name, n_layer);
         int known = gguf_arch_tensor(arch, part, layer >= 0, &tail) != NULL;
-        if (!known && !gguf_tensor_harmless(name))
+        if (!known && !gguf_tensor_harmless(name) && !gguf_tensor_rope(arch, name))
             return error_set(err, ERROR_DATA,
                              "%s: tensor %s would change the model's numbers and is not computed with (biases, scales, "
                              "experts and other additions are not supported)",

@@ -18,6 +18,8 @@ int gguf_check_tensors(const struct gguf *g, const struct gguf_arch *arch, int64
                        struct error *err);
 /* What stands behind "blk.N.", and N; the name itself and -1 when it is of no layer. */
 const char *gguf_tensor_part(const char *name, int64_t *layer);
+/* Is it one of longrope's lists, of an architecture that reads them (io/gguf_rope.c)? */
+int gguf_tensor_rope(const struct gguf_arch *arch, const char *name);
 /* Why this tensor may be left out, or NULL. */
 const char *gguf_tensor_harmless(const char *name);
 

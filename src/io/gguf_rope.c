@@ -10,7 +10,7 @@
 
 struct rope {
     double theta, factor, attention; /* factor: of linear scaling; attention: cosines and sines are multiplied by it */
-    int64_t head_dim;
+    int64_t head_dim;                /* what of it rotates */
     int yarn;
 };
 
@@ -180,24 +180,67 @@ static int put_yarn(struct synthesis *s, const struct rope *r, int64_t n_ctx)
     return rc;
 }
 
+static json_t *list_of(struct synthesis *s, const struct gguf_tensor *t, int64_t n)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < n; i++) {
+        float f;
+        storage_to_f32(t->storage, t->data, (uint64_t)i, 1, &f);
+        s->bad |= json_array_append_new(list, json_real(gguf_shortest((double)f))) != 0;
+    }
+    return list;
+}
+
+/* Two lists of divisors, for texts within the original context and beyond it. */
+static int take_longrope(struct synthesis *s, const struct rope *r, int64_t n_ctx)
+{
+    const struct gguf_tensor *t[2] = {gguf_find(s->g, "rope_factors_short.weight"),
+                                      gguf_find(s->g, "rope_factors_long.weight")};
+    int64_t original = n_ctx, n = r->head_dim / 2;
+    int rc = gguf_take_int(s, "rope.scaling.original_context_length", 1, 1 << 30, &original);
+    for (int k = 0; k < 2 && !rc; k++)
+        if (!t[k] || t[k]->storage != STORAGE_F32 || t[k]->n_element != (uint64_t)n)
+            rc = error_set(s->err, ERROR_DATA,
+                           "%s: tensor rope_factors_%s.weight: wanted %" PRId64 " values of type F32", s->path,
+                           k ? "long" : "short", n);
+    if (rc)
+        return rc;
+    gguf_put_config(s, "original_max_position_embeddings", json_integer(original));
+    gguf_put_config(s, "rope_scaling",
+                    json_pack("{s:s,s:o,s:o,s:f,s:I}", "rope_type", "longrope", "short_factor", list_of(s, t[0], n),
+                              "long_factor", list_of(s, t[1], n), "attention_factor", gguf_shortest(r->attention),
+                              "original_max_position_embeddings", (json_int_t)original));
+    return 0;
+}
+
+static int take_share(struct synthesis *s, struct rope *r)
+{
+    int64_t head_dim = r->head_dim;
+    int rc = gguf_take_int(s, "rope.dimension_count", 1, head_dim, &r->head_dim);
+    if (rc || r->head_dim == head_dim)
+        return rc;
+    if (!s->arch->rotary || r->head_dim % 2)
+        return error_set(s->err, ERROR_DATA,
+                         "%s: rope.dimension_count: %" PRId64 " of %" PRId64
+                         " dimensions of a head are rotated; wanted %s",
+                         s->path, r->head_dim, head_dim, s->arch->rotary ? "an even number" : "all");
+    gguf_put_config(s, s->arch->rotary, json_real((double)r->head_dim / (double)head_dim));
+    return 0;
+}
+
 int gguf_take_rope(struct synthesis *s, int64_t head_dim, int64_t n_ctx)
 {
     struct rope r = {10000, 1, 1, head_dim, 0};
-    int64_t rotated = head_dim;
     int rc;
     if ((rc = gguf_take_float(s, "rope.freq_base", 1, &r.theta)) ||
-        (rc = gguf_take_int(s, "rope.dimension_count", 1, 1 << 20, &rotated)) ||
-        (rc = gguf_take_float(s, "rope.scaling.attn_factor", 1, &r.attention)))
+        (rc = gguf_take_float(s, "rope.scaling.attn_factor", 1, &r.attention)) || (rc = take_share(s, &r)))
         return rc;
-    if (rotated != head_dim)
-        return error_set(s->err, ERROR_DATA,
-                         "%s: rope.dimension_count: %" PRId64 " of %" PRId64
-                         " dimensions of a head are rotated; wanted all",
-                         s->path, rotated, head_dim);
     gguf_put_config(s, "rope_theta", json_real(r.theta));
     if ((rc = take_factor(s, &r)))
         return rc;
     const struct gguf_tensor *freqs = gguf_find(s->g, "rope_freqs.weight");
+    if (s->arch->longrope && gguf_find(s->g, "rope_factors_long.weight"))
+        return take_longrope(s, &r, n_ctx);
     if (freqs)
         return take_frequencies(s, freqs, &r, n_ctx);
     if (r.yarn)

@@ -104,7 +104,7 @@ static int write_b(const struct adapter *a, struct gguf_writer *w, const struct 
     int64_t rank = f->f.rank, rows = f->target.info->n_row;
     int rc = 0;
     for (int64_t r = 0; r < rows && !rc; r++) {
-        int64_t to = f->target.heads ? gguf_hf_row(r, rows, f->target.heads) : r;
+        int64_t to = f->target.heads ? gguf_hf_row(r, rows, f->target.heads, f->target.change) : r;
         for (int64_t k = 0; k < rank; k++)
             row[k] = a->alpha != 0 ? f->f.b[r * rank + k] : (float)(f->f.scale * (double)f->f.b[r * rank + k]);
         rc = gguf_write_f32(w, index, (uint64_t)(to * rank), row, (uint64_t)rank, err);

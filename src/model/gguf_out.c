@@ -24,7 +24,8 @@ struct gguf_model {
     const struct gguf_arch *arch;
     struct gguf_target *targets; /* [n] */
     int n;
-    float *divisors; /* of the rotary frequencies, [n_rotated / 2], or NULL */
+    float *lists; /* [n_list][n_rotated / 2]: divisors of the rotary frequencies, which are the file's first tensors */
+    int n_list;
 };
 
 void gguf_model_free(struct gguf_model *g)
@@ -33,7 +34,7 @@ void gguf_model_free(struct gguf_model *g)
         return;
     arena_free(&g->tables.arena);
     mem_free(g->targets);
-    mem_free(g->divisors);
+    mem_free(g->lists);
     mem_free(g);
 }
 
@@ -62,7 +63,9 @@ int gguf_target_find(struct gguf_target *t, const struct gguf_arch *arch, const 
     else
         snprintf(t->name, sizeof t->name, "%s%s", found->gguf, tail);
     t->change = found->change;
-    t->heads = t->change == GGUF_PAIRS_Q ? d->n_head : t->change == GGUF_PAIRS_K ? d->n_kv_head : 0;
+    t->heads = t->change == GGUF_PAIRS_Q || t->change == GGUF_QKV ? d->n_head
+               : t->change == GGUF_PAIRS_K                        ? d->n_kv_head
+                                                                  : 0;
     return 0;
 }
 
@@ -85,22 +88,40 @@ static void put_number(struct keys *k, const char *suffix, int64_t value)
     gguf_put_u32(k->w, key(k, suffix), (uint32_t)value);
 }
 
-/* Where the architecture has no window, a context of its length sees the same. */
-static int context_of(const struct gguf_arch *arch, const struct model_desc *d)
+static const json_t *rope_rule(const struct checkpoint *source)
 {
-    if (!d->window || d->window >= d->n_ctx || gguf_arch_setting(arch, "attention.sliding_window"))
+    const json_t *old = json_object_get(checkpoint_config(source), "rope_scaling");
+    return json_object_size(old) ? old : json_object_get(checkpoint_config(source), "rope_parameters");
+}
+
+static int is_longrope(const struct gguf_arch *arch, const struct checkpoint *source)
+{
+    const json_t *rule = rope_rule(source);
+    return arch->longrope && json_is_array(json_object_get(rule, "long_factor")) &&
+           json_is_array(json_object_get(rule, "short_factor"));
+}
+
+/* Where the architecture has no window, a context of its length sees the same. Of longrope the descriptor has the
+ * original context, and llama.cpp both lists. */
+static int context_of(const struct gguf_arch *arch, const struct model_desc *d, const struct checkpoint *source)
+{
+    const json_t *all = json_object_get(checkpoint_config(source), "max_position_embeddings");
+    if (is_longrope(arch, source) && json_is_integer(all) && json_integer_value(all) > d->n_ctx)
+        return (int)json_integer_value(all);
+    int windows = gguf_arch_setting(arch, "attention.sliding_window") && !arch->window_unused;
+    if (!d->window || d->window >= d->n_ctx || windows)
         return d->n_ctx;
     log_line(LOG_WARNING,
-             "llama.cpp's architecture %s has no sliding window: context_length becomes the window's %d, up to which "
+             "llama.cpp's architecture %s uses no sliding window: context_length becomes the window's %d, up to which "
              "nothing is hidden",
              arch->name, d->window);
     return d->window;
 }
 
-static void put_sizes(struct keys *k, const struct model_desc *d)
+static void put_sizes(struct keys *k, const struct model_desc *d, const struct checkpoint *source)
 {
     put_number(k, "vocab_size", d->n_vocab);
-    put_number(k, "context_length", context_of(k->arch, d));
+    put_number(k, "context_length", context_of(k->arch, d, source));
     put_number(k, "embedding_length", d->n_embd);
     put_number(k, "block_count", d->n_layer);
     put_number(k, "feed_forward_length", d->n_ff);
@@ -140,6 +161,8 @@ static int put_encoder(struct keys *k, const struct model_desc *d, const char *p
 
 static void put_settings(struct keys *k, const struct model_desc *d)
 {
+    if (gguf_arch_setting(k->arch, "use_parallel_residual"))
+        gguf_put_bool(k->w, key(k, "use_parallel_residual"), d->parallel);
     if (gguf_arch_setting(k->arch, "attention.sliding_window") && d->window)
         put_number(k, "attention.sliding_window", d->window);
     if (gguf_arch_setting(k->arch, "attn_logit_softcapping") && d->attention_cap > 0)
@@ -158,12 +181,6 @@ static void put_settings(struct keys *k, const struct model_desc *d)
         if (!usual)
             gguf_put_bools(k->w, key(k, "attention.sliding_window_pattern"), list, (size_t)d->n_layer);
     }
-}
-
-static const json_t *rope_rule(const struct checkpoint *source)
-{
-    const json_t *old = json_object_get(checkpoint_config(source), "rope_scaling");
-    return json_object_size(old) ? old : json_object_get(checkpoint_config(source), "rope_parameters");
 }
 
 static void put_member(struct keys *k, const char *suffix, const json_t *rule, const char *name)
@@ -207,34 +224,57 @@ static int find_divisors(const struct model_desc *d, float *divisors)
     return one;
 }
 
+static void put_list(struct gguf_model *g, struct keys *k, const char *name)
+{
+    gguf_put_tensor(k->w, name, STORAGE_F32, 1, (uint64_t[]){(uint64_t)g->tables.desc.n_rotated / 2});
+    g->n_list++;
+}
+
+/* Both lists of the rule; a text's length, which is not known here, chooses. */
+static void put_longrope(struct gguf_model *g, struct keys *k)
+{
+    static const char *const names[][2] = {{"long_factor", "rope_factors_long.weight"},
+                                           {"short_factor", "rope_factors_short.weight"}};
+    const struct model_desc *d = &g->tables.desc;
+    const json_t *rule = rope_rule(g->source), *config = checkpoint_config(g->source),
+                 *original = json_object_get(config, "original_max_position_embeddings");
+    original = original ? original : json_object_get(rule, "original_max_position_embeddings");
+    put_number(k, "rope.scaling.original_context_length",
+               json_is_integer(original) ? json_integer_value(original) : d->n_ctx);
+    gguf_put_f32(k->w, key(k, "rope.scaling.attn_factor"), d->rope_factor);
+    for (int i = 0; i < 2; i++) {
+        const json_t *list = json_object_get(rule, names[i][0]);
+        for (int j = 0; j < d->n_rotated / 2; j++)
+            g->lists[i * (d->n_rotated / 2) + j] = (float)json_number_value(json_array_get(list, (size_t)j));
+        put_list(g, k, names[i][1]);
+    }
+}
+
 /* What the plain frequencies are divided by: nothing, one number (linear), or a list, which only some architectures
  * read; and what cosines and sines are multiplied by. */
 static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
 {
     const struct model_desc *d = &g->tables.desc;
-    int half = d->n_rotated / 2;
-    if (!half)
+    size_t bytes = (size_t)d->n_rotated * sizeof *g->lists;
+    if (!d->n_rotated)
         return 0;
-    g->divisors = mem_alloc((size_t)half * sizeof *g->divisors);
-    if (!g->divisors)
-        return error_set_nomem(err, (size_t)half * sizeof *g->divisors, "rotary frequencies");
-    int one = find_divisors(d, g->divisors), listed = !one && !k->arch->no_frequencies;
-    float factor = g->divisors[0];
+    g->lists = mem_calloc(1, bytes);
+    if (!g->lists)
+        return error_set_nomem(err, bytes, "rotary frequencies");
     put_number(k, "rope.dimension_count", d->n_rotated);
     gguf_put_f32(k->w, key(k, "rope.freq_base"), (float)d->rope_theta);
-    if (listed || one) {
-        if (d->rope_factor != 1)
-            gguf_put_f32(k->w, key(k, "rope.scaling.attn_factor"), d->rope_factor);
-        if (listed)
-            gguf_put_tensor(k->w, "rope_freqs.weight", STORAGE_F32, 1, (uint64_t[]){(uint64_t)half});
+    if (is_longrope(k->arch, g->source)) {
+        put_longrope(g, k);
+        return 0;
     }
-    if (one && factor != 1.0f) {
+    int one = find_divisors(d, g->lists), listed = !one && !k->arch->no_frequencies;
+    if ((listed || one) && d->rope_factor != 1)
+        gguf_put_f32(k->w, key(k, "rope.scaling.attn_factor"), d->rope_factor);
+    if (listed)
+        put_list(g, k, "rope_freqs.weight");
+    if (one && g->lists[0] != 1.0f) {
         gguf_put_string(k->w, key(k, "rope.scaling.type"), "linear");
-        gguf_put_f32(k->w, key(k, "rope.scaling.factor"), factor);
-    }
-    if (!listed) {
-        mem_free(g->divisors);
-        g->divisors = NULL;
+        gguf_put_f32(k->w, key(k, "rope.scaling.factor"), g->lists[0]);
     }
     return listed || one ? 0 : put_yarn(g, k, err);
 }
@@ -310,13 +350,17 @@ static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage ty
         return error_set(err, ERROR_CONFIG,
                          "%s: %d heads of %d are not the width %d, which llama.cpp's architecture %s wants", path,
                          d->n_head, d->head_dim, d->n_embd, g->arch->name);
+    if (g->arch->headed && d->tied)
+        return error_set(err, ERROR_CONFIG,
+                         "%s: embedding and head are one matrix, for which llama.cpp's architecture %s has no words",
+                         path, g->arch->name);
     struct keys k = {.w = w, .arch = g->arch};
     gguf_put_string(w, "general.architecture", g->arch->name);
     gguf_put_string(w, "general.type", "model");
     gguf_put_string(w, "general.name", path_base(path));
     gguf_put_u32(w, "general.file_type", file_type(type));
     gguf_put_u32(w, "general.quantization_version", 2);
-    put_sizes(&k, d);
+    put_sizes(&k, d, g->source);
     put_settings(&k, d);
     if ((rc = put_encoder(&k, d, path, err)) || (rc = put_rope(g, &k, err)) || (rc = model_tables(&g->tables, err)))
         return rc;
@@ -424,7 +468,7 @@ static int compare(const struct gguf_model *g, const void *bytes, size_t size, c
 }
 
 /* Reads the header that is going to be written as if the file were there: its data are pages that nobody touches, but
- * for the divisors, which come first. */
+ * for the lists, which come first. */
 static int check_header(const struct gguf_model *g, struct gguf_writer *w, const char *path, struct error *err)
 {
     const struct buf *header;
@@ -436,8 +480,9 @@ static int check_header(const struct gguf_model *g, struct gguf_writer *w, const
     if (file == MAP_FAILED)
         return error_set_nomem(err, size, "a look at the GGUF file");
     memcpy(file, header->data, header->len);
-    if (g->divisors)
-        memcpy(file + header->len, g->divisors, (size_t)g->tables.desc.n_rotated / 2 * sizeof *g->divisors);
+    size_t half = (size_t)g->tables.desc.n_rotated / 2, bytes = half * sizeof *g->lists;
+    for (int i = 0; i < g->n_list; i++)
+        memcpy(file + header->len + (size_t)i * ((bytes + 31) / 32 * 32), g->lists + (size_t)i * half, bytes);
     rc = compare(g, file, size, path, err);
     munmap(file, size);
     return rc;
@@ -480,7 +525,8 @@ static int write_tensor(struct gguf_writer *w, const struct checkpoint *source, 
         return error_set(err, ERROR_DATA, "%s: tensor %s: rows of more than %d elements", checkpoint_path(source),
                          t->info->name, PIECE);
     for (int64_t r = 0; r < t->n_row && !rc; r += rows) {
-        int64_t n = t->n_row - r < rows ? t->n_row - r : rows, to = t->heads ? gguf_hf_row(r, t->n_row, t->heads) : r;
+        int64_t n = t->n_row - r < rows ? t->n_row - r : rows,
+                to = t->heads ? gguf_hf_row(r, t->n_row, t->heads, t->change) : r;
         rc = read_checked(source, t->info, r, n, piece, err);
         for (int64_t i = 0; i < n * t->n_col && t->change == GGUF_PLUS_ONE; i++)
             piece[i] += 1;
@@ -496,8 +542,9 @@ int gguf_model_write(struct gguf_model *g, struct gguf_writer *w, const char *pa
     int rc = piece ? check_header(g, w, path, err) : error_set_nomem(err, PIECE * sizeof *piece, "writing weights");
     if (!rc)
         rc = gguf_writer_begin(w, path, err);
-    if (!rc && g->divisors)
-        rc = gguf_write_f32(w, 0, 0, g->divisors, (uint64_t)g->tables.desc.n_rotated / 2, err);
+    size_t half = (size_t)g->tables.desc.n_rotated / 2;
+    for (int i = 0; i < g->n_list && !rc; i++)
+        rc = gguf_write_f32(w, i, 0, g->lists + (size_t)i * half, half, err);
     for (int i = 0; i < g->n && !rc; i++)
         rc = write_tensor(w, g->source, &g->targets[i], piece, err);
     mem_free(piece);
