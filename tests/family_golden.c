@@ -121,7 +121,7 @@ int family_golden_hidden(struct family_golden *g)
 {
     int32_t ids[FAMILY_GOLDEN_MOST];
     int rc = 0;
-    float *got = malloc((size_t)model_desc(g->m)->n_embd * sizeof *got);
+    float *got = malloc((size_t)model_width(model_desc(g->m)) * sizeof *got);
     for (size_t i = 0; !rc && i < n_text(g); i++) {
         struct model_text text = {ids, family_golden_ids(g, i, ids), 1};
         rc = model_embed(g->m, &text, 1, 0, got, NULL)

@@ -25,9 +25,9 @@ static void norm(const struct model_desc *d, enum norm_kind kind, const double *
         for (int i = 0; i < c; i++)
             sum += (x[t * x_stride + i] - mean) * (x[t * x_stride + i] - mean);
         for (int i = 0; i < c; i++)
-            y[t * c + i] =
-                (x[t * x_stride + i] - mean) / sqrt(sum / c + (double)d->norm_eps) * ((double)d->norm_offset + w[i]) +
-                (bias ? bias[i] : 0);
+            y[t * c + i] = (x[t * x_stride + i] - mean) / sqrt(sum / c + (double)d->norm_eps) *
+                               (w ? (double)d->norm_offset + w[i] : 1) +
+                           (bias ? bias[i] : 0);
     }
 }
 
@@ -211,17 +211,25 @@ void oracle_hidden(const struct model *m, const double *flat, const int32_t *ids
     r.up = r.att + n * inner;
     for (int t = 0; t < n; t++)
         for (int i = 0; i < c; i++) {
-            r.x[t * c + i] = flat[(int64_t)ids[t] * c + i] * (d->embed_scale > 0 ? (double)d->embed_scale : 1);
+            const double *word = flat + (int64_t)ids[t] * model_width(d);
+            r.x[t * c + i] = word[d->n_word ? 0 : i] * (d->embed_scale > 0 ? (double)d->embed_scale : 1);
+            if (d->n_word)
+                linear(word, flat + m->groups[m->project_in].offset + i * d->n_word, 1, 1, d->n_word, 0,
+                       r.x + t * c + i);
             r.x[t * c + i] +=
                 m->positions ? flat[m->groups[m->positions].offset + (int64_t)(t + d->position_offset) * c + i] : 0;
         }
     for (int l = 0; l < d->n_layer; l++)
         one_layer(m, flat, l, &r, n);
-    if (m->final_norm)
-        norm(d, d->norm, r.x, c, flat + m->groups[m->final_norm].offset,
-             m->final_norm_bias ? flat + m->groups[m->final_norm_bias].offset : NULL, n, c, hidden);
+    if (d->final_norm)
+        norm(d, d->norm, r.x, c, m->final_norm ? flat + m->groups[m->final_norm].offset : NULL,
+             m->final_norm_bias ? flat + m->groups[m->final_norm_bias].offset : NULL, n, c, r.h);
     else
-        memcpy(hidden, r.x, (size_t)(n * c) * sizeof *hidden);
+        memcpy(r.h, r.x, (size_t)(n * c) * sizeof *hidden);
+    if (d->n_word)
+        linear(r.h, flat + m->groups[m->project_out].offset, n, d->n_word, c, 0, hidden);
+    else
+        memcpy(hidden, r.h, (size_t)(n * c) * sizeof *hidden);
     free(r.x);
 }
 
@@ -235,8 +243,8 @@ void oracle_logits(const struct model *m, const double *flat, const double *hidd
 
 static double score_of(const struct model *m, const double *flat, const int32_t *ids, int n)
 {
-    double *hidden = calloc((size_t)n * (size_t)(m->desc.n_embd + 1), sizeof *hidden),
-           *score = hidden + n * m->desc.n_embd, last;
+    double *hidden = calloc((size_t)n * (size_t)(model_width(&m->desc) + 1), sizeof *hidden),
+           *score = hidden + n * model_width(&m->desc), last;
     oracle_hidden(m, flat, ids, n, hidden);
     oracle_logits(m, flat, hidden, n, score);
     last = score[n - 1];
@@ -248,7 +256,7 @@ double oracle_loss(const struct model *m, const double *flat, const struct train
 {
     if (m->desc.task == MODEL_REWARD)
         return log1p(exp(score_of(m, flat, row->rejected, row->n_rejected) - score_of(m, flat, row->ids, row->n)));
-    int c = m->desc.n_embd, width = (int)m->groups[m->head].n;
+    int c = model_width(&m->desc), width = (int)m->groups[m->head].n;
     double *hidden = calloc((size_t)row->n * (size_t)(c + width), sizeof *hidden), *logits = hidden + row->n * c,
            loss = 0;
     oracle_hidden(m, flat, row->ids, row->n, hidden);

@@ -158,7 +158,7 @@ static void test_contradictions_name_their_key(void **state)
     static const struct {
         const char *key, *value, *says;
     } cases[] = {
-        {"model_type", "\"opt\"", "model_type"},
+        {"model_type", "\"mpt\"", "model_type"},
         {"model_type", NULL, "model_type"},
         {"hidden_size", NULL, "hidden_size"},
         {"hidden_size", "-4", "hidden_size"},

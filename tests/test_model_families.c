@@ -89,6 +89,13 @@ static const struct family rows[] = {
     {/* attention sees what comes behind too */
      ROW, SWITCHES(MATRICES | BEFORE | PART(O_BIAS)), .final_norm = "last.w", .norm = NORM_RMS, .gated = 1,
      .bidirectional = 1, .act = "gelu"},
+    {/* a narrow embedding between projections, norms without weights */
+     ROW, SWITCHES(MATRICES | BIASES), .project_in = "in.w", .project_out = "out.w", .embed_width = "word",
+     .affine = "affine", .final_norm = "last.w", .norm = NORM_LAYER, .act = "gelu"},
+    {/* the same with norms behind the sums, which a key says */
+     ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .project_in = "in.w", .project_out = "out.w", .embed_width = "word",
+     .place_switch = "affine", .place_off = PLACE_AFTER, .final_norm = "last.w", .norm = NORM_LAYER, .gated = 1,
+     .act = "silu"},
 };
 enum { N_FAMILY = sizeof rows / sizeof *rows, N_ROW = 3 };
 
@@ -137,12 +144,13 @@ static struct model *made_up_as(const struct family *f, const char *class, doubl
 {
     struct model *m;
     struct error err = {0};
-    json_t *config =
-        json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i, s:f, s:[i,i,i]}",
-                  "architectures", class, "model_type", "made-up", "width", 20, "depth", 3, "num_attention_heads", 4,
-                  "num_key_value_heads", f->qk_norm == QK_ROW ? 4 : 2, "head_dim", 8, "inner", 18, "vocab_size", 29,
-                  "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25, "max_position_embeddings", 320,
-                  "cap", 1.5, "last_cap", 2.5, "scalar", 5.0, "window", 4, "local_theta", 50.0, "rotates", 1, 0, 1);
+    json_t *config = json_pack(
+        "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i, s:f, s:[i,i,i], s:i, s:b}",
+        "architectures", class, "model_type", "made-up", "width", 20, "depth", 3, "num_attention_heads", 4,
+        "num_key_value_heads", f->qk_norm == QK_ROW ? 4 : 2, "head_dim", 8, "inner", 18, "vocab_size", 29,
+        "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25, "max_position_embeddings", 320, "cap",
+        1.5, "last_cap", 2.5, "scalar", 5.0, "window", 4, "local_theta", 50.0, "rotates", 1, 0, 1, "word", 13, "affine",
+        0);
     assert_non_null(config);
     family_set_extra(f);
     if (model_init(&m, device, config, "made up", 4, DTYPE_F32, &err))
@@ -161,7 +169,7 @@ static struct model *made_up(const struct family *f, double **flat)
 /* log p(ids[i]) under the oracle, i >= 1. */
 static void oracle_logprobs(const struct model *m, const double *flat, const int32_t *text, int n, double *out)
 {
-    int c = m->desc.n_embd, v = m->desc.n_vocab;
+    int c = model_width(&m->desc), v = m->desc.n_vocab;
     double *hidden = calloc((size_t)n * (size_t)(c + v), sizeof *hidden), *logits = hidden + n * c;
     oracle_hidden(m, flat, text, n, hidden);
     oracle_logits(m, flat, hidden, n, logits);

@@ -35,6 +35,8 @@ static const struct {
     {"phi3", "layer_types", "all of its layers have a window, or none"},
     {"bert", "layer_types", "it has no windows"},
     {"gpt2", "layer_types", "it has no windows"},
+    {"opt", "layer_types", "it has no windows"},
+    {NULL, "initializer_range", "of new weights"},
     {NULL, "max_position_embeddings", "the longest text, not its numbers"},
     {NULL, "bos_token_id", "not of the numbers"},
     {NULL, "eos_token_id", "not of the numbers"},
@@ -112,7 +114,8 @@ static void expect_red(struct copy *c, const struct family *f)
 #define EACH_NAME(X)                                                                                                \
     X(lm) X(base) X(classify) X(score) X(score2) X(embed) X(positions) X(final_norm) X(final_norm_bias) X(head)     \
     X(layer) X(eps) X(act) X(rotary) X(attention_cap) X(logit_cap) X(attention_scalar) X(types) X(embed_norm)       \
-    X(embed_norm_bias) X(unscaled) X(layer_scale) X(window) X(window_switch) X(window_from) X(window_every)            \
+    X(embed_norm_bias) X(unscaled) X(layer_scale) X(project_in) X(project_out) X(place_switch) X(no_final_norm)     \
+    X(affine) X(embed_width) X(parallel_switch) X(window) X(window_switch) X(window_from) X(window_every)           \
     X(local_theta) X(rotary_layers) X(rotary_every)
 #define EACH_FLAG(X)                                                                                                \
     X(transposed) X(parallel) X(gated) X(bidirectional) X(scaled_embedding) X(norm_offset) X(gelu_is_tanh)          \

@@ -136,6 +136,9 @@ def named(kind, names, drop=("num_key_value_heads", "head_dim"), **more):
     return lambda: getattr(transformers, kind + "Config")(**config)
 
 
+OPT = {"intermediate_size": "ffn_dim", "initializer_range": "init_std"}
+
+
 def like(kind, **more):
     return lambda: getattr(transformers, kind + "Config")(**(BASE | more))
 
@@ -214,6 +217,17 @@ model("gpt2_unscaled", named("GPT2", GPT2, scale_attn_weights=False, activation_
       rename=lambda name: name.removeprefix("transformer."))
 model("gpt2_bare", named("GPT2", GPT2, n_inner=None, tie_word_embeddings=True, layer_norm_epsilon=1e-5, n_positions=1024, vocab_size=48, n_layer=2),
       without=("n_inner", "tie_word_embeddings", "layer_norm_epsilon", "activation_function", "n_positions", "scale_attn_weights", "scale_attn_by_inverse_layer_idx"))
+OPT_DROP = ("num_key_value_heads", "head_dim", "rms_norm_eps")
+model("opt", named("OPT", OPT, OPT_DROP, word_embed_proj_dim=20, activation_function="gelu", do_layer_norm_before=True))
+model("opt_post", named("OPT", OPT, OPT_DROP, word_embed_proj_dim=11, do_layer_norm_before=False, tie_word_embeddings=True),
+      rename=lambda name: name.removeprefix("model."))
+model("opt_bare_norms", named("OPT", OPT, OPT_DROP, word_embed_proj_dim=20, enable_bias=False, layer_norm_elementwise_affine=False, hidden_size=24, num_hidden_layers=2))
+model("opt_post_bare_norms", named("OPT", OPT, OPT_DROP, word_embed_proj_dim=27, do_layer_norm_before=False, layer_norm_elementwise_affine=False, num_hidden_layers=2))
+model("opt_no_final", named("OPT", OPT, OPT_DROP, word_embed_proj_dim=20, _remove_final_layer_norm=True, num_hidden_layers=2, num_attention_heads=5))
+model("opt_bare", named("OPT", OPT, (*OPT_DROP, "max_position_embeddings"), word_embed_proj_dim=8, hidden_size=8, num_attention_heads=1, num_hidden_layers=1, tie_word_embeddings=True,
+                        ffn_dim=3072),
+      without=("word_embed_proj_dim", "do_layer_norm_before", "enable_bias", "layer_norm_elementwise_affine", "_remove_final_layer_norm", "tie_word_embeddings",
+               "max_position_embeddings", "activation_function", "ffn_dim"))
 
 BARE += ("no_rope_layers", "no_rope_layer_interval", "original_max_position_embeddings", "partial_rotary_factor")
 PHI3_LONG = {"rope_type": "longrope", "short_factor": [1.0, 2.0], "long_factor": [3.0, 5.0], "rope_theta": 100.0, "partial_rotary_factor": 0.5}

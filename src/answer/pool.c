@@ -88,7 +88,7 @@ static int embed_with(const struct model *m, const struct tokenizer *t, const ch
                       int *dim, struct error *err)
 {
     size_t bytes;
-    *dim = model_desc(m)->n_embd;
+    *dim = model_width(model_desc(m));
     if (size_mul((size_t)n + 1, (size_t)*dim * sizeof **out, &bytes) || !(*out = mem_alloc(bytes)))
         return error_set_nomem(err, (size_t)n * (size_t)*dim * sizeof **out, "embeddings");
     int rc = retrieve_embed(m, t, texts, n, *out, NULL, err);

@@ -126,7 +126,7 @@ int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int n
     struct error err = {0};
     struct texts t = {0};
     const struct model_desc *d = model_desc(m->model);
-    *width = (size_t)d->n_embd;
+    *width = (size_t)model_width(d);
     *out = NULL;
     int rc = texts_new(&t, n, &err);
     for (size_t i = 0; i < n && !rc; i++) {

@@ -177,7 +177,7 @@ int verb_score(const struct verb *verb, struct options *options, const struct cl
 static json_t *embed_line(struct texts *t, int item, long at, const float *values)
 {
     (void)at;
-    int n = model_desc(t->parts.model)->n_embd;
+    int n = model_width(model_desc(t->parts.model));
     json_t *vector = json_array();
     for (int j = 0; j < n; j++)
         json_array_append_new(vector, json_real(values[(long)item * n + j]));
@@ -218,12 +218,12 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
             n_token += (long)t.tokens[i].n;
         }
     double start = clock_now();
-    size_t n_value = rc ? 0 : (size_t)t.n * (size_t)model_desc(t.parts.model)->n_embd;
+    size_t n_value = rc ? 0 : (size_t)t.n * (size_t)model_width(model_desc(t.parts.model));
     if (!rc && !(values = mem_calloc(n_value + 1, sizeof *values)))
         rc = error_set_nomem(err, n_value * 4, "embeddings");
     if (!rc)
         rc = model_embed(t.parts.model, t.items, t.n, v->normalize, values, err);
-    size_t width = rc ? 0 : (size_t)model_desc(t.parts.model)->n_embd;
+    size_t width = rc ? 0 : (size_t)model_width(model_desc(t.parts.model));
     for (int i = 0; i < t.n && !rc; i++)
         fail_overflow(&t, i, values + (size_t)i * width, width);
     if (!rc)

@@ -2,9 +2,9 @@
 /* RMS and layer norm, one row at a time. Sums run in 16 lanes, folded 8 apart, 4, 2, 1. With s the row's 1/rms (or
  * 1/deviation) and h = (x - mean) s: y = h w + b, and dx = s (g - h mean(g h) [- mean(g]), g = dy w. */
 /* 0 adds nothing, not even a sign. */
-LANE_FN vf norm_weight(const float *weight, float offset, int left)
+LANE_FN vf norm_weight(const float *weight, int i, float offset, int left)
 {
-    vf w = v_load_n(weight, left);
+    vf w = weight ? v_load_n(weight + i, left) : v_set(1 - offset);
     return offset != 0 ? v_add(v_set(offset), w) : w;
 }
 
@@ -39,7 +39,7 @@ static void norm_kernel(const struct norm_row *r)
     vf m = v_set(mean), s = v_set(inverse);
     for (int i = 0; i < r->n; i += LANES) {
         int left = r->n - i;
-        vf y = v_mul(v_mul(v_sub(v_load_n(r->x + i, left), m), s), norm_weight(r->weight + i, r->offset, left));
+        vf y = v_mul(v_mul(v_sub(v_load_n(r->x + i, left), m), s), norm_weight(r->weight, i, r->offset, left));
         if (r->bias)
             y = v_add(y, v_load_n(r->bias + i, left));
         if (r->y_dtype == DTYPE_BF16)
@@ -58,14 +58,14 @@ static void norm_dx_kernel(const struct norm_dx_row *r)
     vf m = v_set(r->mean), s = v_set(r->inverse), along = v_zero(), total = v_zero();
     for (int i = 0; i < r->n; i += LANES) { /* g is zero past the end, as dy is */
         int left = r->n - i;
-        vf g = v_mul(v_load_n(r->dy + i, left), norm_weight(r->weight + i, r->offset, left));
+        vf g = v_mul(v_load_n(r->dy + i, left), norm_weight(r->weight, i, r->offset, left));
         along = v_fma(g, v_mul(v_sub(v_load_n(r->x + i, left), m), s), along);
         total = v_add(total, g);
     }
     vf a = v_set(v_fold(along) / (float)r->n), b = v_set(r->kind == NORM_LAYER ? v_fold(total) / (float)r->n : 0);
     for (int i = 0; i < r->n; i += LANES) {
         int left = r->n - i;
-        vf g = v_mul(v_load_n(r->dy + i, left), norm_weight(r->weight + i, r->offset, left));
+        vf g = v_mul(v_load_n(r->dy + i, left), norm_weight(r->weight, i, r->offset, left));
         vf h = v_mul(v_sub(v_load_n(r->x + i, left), m), s);
         vf dx = v_mul(s, v_sub(v_fnma(h, a, g), b));
         v_store_n(r->dx + i, r->accumulate ? v_add(v_load_n(r->dx + i, left), dx) : dx, left);

@@ -34,7 +34,7 @@ static int add_spread(struct eval_report *r, const char **texts, int n, const st
     int rc = eval_model_read(&p, v->model, v->adapter, err);
     rc = rc ? rc : checkpoint_sha256(p.checkpoint, sha256, err);
     rc = rc ? rc : eval_model_load(&p, w->device, v->dtype, MODEL_BODY, err);
-    int dim = rc ? 1 : model_desc(p.model)->n_embd;
+    int dim = rc ? 1 : model_width(model_desc(p.model));
     if (!rc && !(x = mem_alloc(((size_t)n + 1) * (size_t)dim * sizeof *x)))
         rc = error_set_nomem(err, (size_t)n * (size_t)dim * sizeof *x, "embeddings");
     rc = rc ? rc : retrieve_embed(p.model, p.tokenizer, texts, n, x, NULL, err);

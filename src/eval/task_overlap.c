@@ -86,7 +86,7 @@ static int by_words(struct overlap *o, const struct eval_set *a, const struct ev
 static int embed(struct overlap *o, const struct eval_set *s, float **out)
 {
     const char **texts = mem_calloc((size_t)s->n + 1, sizeof *texts);
-    *out = mem_alloc(((size_t)s->n + 1) * (size_t)model_desc(o->parts.model)->n_embd * sizeof **out);
+    *out = mem_alloc(((size_t)s->n + 1) * (size_t)model_width(model_desc(o->parts.model)) * sizeof **out);
     int rc = texts && *out ? 0 : error_set_nomem(o->err, (size_t)s->n * sizeof **out, "embeddings");
     for (int i = 0; i < s->n && !rc; i++)
         texts[i] = s->items[i].question;
@@ -99,7 +99,7 @@ static int by_embedding(struct overlap *o, const struct eval_set *a, const struc
 {
     float *x = NULL, *y = NULL;
     struct retriever *r = NULL;
-    int dim = model_desc(o->parts.model)->n_embd, alike = 0, rc = embed(o, a, &x);
+    int dim = model_width(model_desc(o->parts.model)), alike = 0, rc = embed(o, a, &x);
     rc = rc ? rc : embed(o, b, &y);
     rc = rc ? rc : retriever_new_cosine(&r, x, a->n, dim, o->err);
     for (int k = 0; k < b->n && !rc; k++) {

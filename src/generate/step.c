@@ -204,7 +204,7 @@ static void run_group(struct generate_engine *e, enum job_kind kind, const struc
         rules.penalty = rows_from(rules.penalty, i, 4);
         rules.seen_offsets = rows_from(rules.seen_offsets, i, 4);
         rules.banned_offsets = rows_from(rules.banned_offsets, i, 4);
-        model_head(e->model, e->queue, rows_from(hidden, g->first + i, (size_t)e->desc->n_embd * 4), n, e->logits);
+        model_head(e->model, e->queue, rows_from(hidden, g->first + i, (size_t)model_width(e->desc) * 4), n, e->logits);
         if (kind == JOB_SAMPLE)
             tensor_sample(e->queue, &(struct sample_args){n, V, e->logits, rules, rows_from(g->knobs, i, 16),
                                                           rows_from(g->uniform, i, 4), ids, raw});

@@ -45,6 +45,14 @@ static int read_sizes(struct model_desc *d, const struct config_reader *r)
     return 0;
 }
 
+static int read_width(struct model_desc *d, const struct config_reader *r)
+{
+    const char *key = r->family->embed_width;
+    int rc = key ? config_int(r, key, 1, 1 << 20, d->n_embd, &d->n_word) : 0;
+    d->n_word = d->n_word == d->n_embd ? 0 : d->n_word;
+    return rc;
+}
+
 static int read_id(const struct config_reader *r, const struct model_desc *d, const char *key, int *out)
 {
     const json_t *v = config_value(r->config, key);
@@ -201,6 +209,26 @@ static int read_activation(struct model_desc *d, const struct config_reader *r)
     return 0;
 }
 
+/* Where norms stand, whether there is one at the end, and whether they have weights. */
+static int read_norms(struct model_desc *d, const struct config_reader *r)
+{
+    const struct family *f = r->family;
+    int on = 1, none = 0, rc = f->place_switch ? config_bool(r, f->place_switch, 1, &on) : 0;
+    d->norm = f->norm;
+    d->norm_offset = f->norm_offset;
+    d->place = on ? f->place : f->place_off;
+    d->affine = 1;
+    if (rc || (f->no_final_norm && (rc = config_bool(r, f->no_final_norm, 0, &none))))
+        return rc;
+    d->final_norm = f->final_norm && on && !none;
+    return f->affine ? config_bool(r, f->affine, 1, &d->affine) : 0;
+}
+
+enum {
+    PRE_NORMS = 1u << PART_ATTN_NORM | 1u << PART_ATTN_NORM_BIAS | 1u << PART_MLP_NORM | 1u << PART_MLP_NORM_BIAS,
+    POST_NORMS = 1u << PART_ATTN_POST | 1u << PART_ATTN_POST_BIAS | 1u << PART_MLP_POST | 1u << PART_MLP_POST_BIAS,
+};
+
 /* What of the layers is there. */
 static int read_parts(struct model_desc *d, const struct config_reader *r)
 {
@@ -211,6 +239,10 @@ static int read_parts(struct model_desc *d, const struct config_reader *r)
             return rc;
         d->parts |= on ? s->parts : 0;
     }
+    if (!layer_has_pre_norm(d))
+        d->parts &= ~PRE_NORMS;
+    if (d->place == PLACE_PRE)
+        d->parts &= ~POST_NORMS;
     return 0;
 }
 
@@ -243,20 +275,24 @@ static int read_positions(struct model_desc *d, const struct config_reader *r)
     return config_rope(d, r);
 }
 
+static int read_parallel(struct model_desc *d, const struct config_reader *r)
+{
+    const char *key = r->family->parallel_switch;
+    d->parallel = r->family->parallel;
+    return key ? config_bool(r, key, d->parallel, &d->parallel) : 0;
+}
+
 static int read_layers(struct model_desc *d, const struct config_reader *r)
 {
     const struct family *f = r->family;
     float scalar = 0;
     int scaled = 1, rc = 0;
-    d->norm = f->norm;
-    d->place = f->place;
-    d->parallel = f->parallel;
     d->gated = f->gated;
     d->bidirectional = f->bidirectional;
     d->qk_norm = f->qk_norm;
-    d->norm_offset = f->norm_offset;
     d->embed_scale = f->scaled_embedding ? sqrtf((float)d->n_embd) : 0;
-    if ((rc = config_windows(d, r)) || (rc = read_activation(d, r)) || (rc = read_parts(d, r)) ||
+    if ((rc = read_norms(d, r)) || (rc = read_parallel(d, r)) || (rc = config_windows(d, r)) ||
+        (rc = read_activation(d, r)) || (rc = read_parts(d, r)) ||
         (rc = read_optional(r, f->attention_cap, &d->attention_cap)) ||
         (rc = read_optional(r, f->logit_cap, &d->logit_cap)) || (rc = read_optional(r, f->attention_scalar, &scalar)) ||
         (rc = read_positions(d, r)))
@@ -284,8 +320,10 @@ int model_desc_parse(struct model_desc *d, const json_t *config, const char *whe
     snprintf(d->family, sizeof d->family, "%s", json_string_value(type));
     double eps, range;
     int rc;
-    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = config_check_keys(&r)) ||
-        (rc = read_layers(d, &r)) || (rc = config_positive(&r, config, r.family->eps, r.family->eps_missing, &eps)) ||
+    eps = r.family->eps_missing;
+    if ((rc = read_task(d, &r)) || (rc = read_sizes(d, &r)) || (rc = read_width(d, &r)) ||
+        (rc = config_check_keys(&r)) || (rc = read_layers(d, &r)) ||
+        (r.family->eps && (rc = config_positive(&r, config, r.family->eps, r.family->eps_missing, &eps))) ||
         (rc = config_positive(&r, config, "initializer_range", 0.02, &range)) ||
         (rc = config_bool(&r, "tie_word_embeddings", 0, &d->tied)) ||
         (rc = read_id(&r, d, "bos_token_id", &d->bos_id)) || (rc = read_id(&r, d, "pad_token_id", &d->pad_id)) ||

@@ -147,9 +147,10 @@ static int is_inert(const json_t *v, enum inert inert)
 static int row_reads(const struct family *f, const char *key)
 {
     const char *const keys[] = {
-        f->eps,           f->rotary,        f->attention_cap, f->logit_cap,    f->attention_scalar,
-        f->window,        f->window_switch, f->window_from,   f->window_every, f->local_theta,
-        f->rotary_layers, f->rotary_every,  f->unscaled,      f->layer_scale};
+        f->eps,           f->rotary,          f->attention_cap, f->logit_cap,     f->attention_scalar,
+        f->window,        f->window_switch,   f->window_from,   f->window_every,  f->local_theta,
+        f->rotary_layers, f->rotary_every,    f->place_switch,  f->no_final_norm, f->affine,
+        f->embed_width,   f->parallel_switch, f->unscaled,      f->layer_scale};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i] && !strcmp(keys[i], key))
             return 1;

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/families.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #define PART(p) (1u << PART_##p)
 enum { PLAIN = PART(ATTN_NORM) | PART(QKV) | PART(O) | PART(MLP_NORM) | PART(GATE_UP) | PART(DOWN) };
 
@@ -184,6 +181,48 @@ static const struct family_default gpt2_defaults[] = {
 };
 static const struct family_alias gpt2_beginnings[] = {{"transformer.", ""}, {NULL, NULL}};
 
+static const struct family_tensor opt_tensors[] = {
+    {PART_ATTN_NORM, ROWS_ALL, "self_attn_layer_norm.weight"},
+    {PART_ATTN_NORM_BIAS, ROWS_ALL, "self_attn_layer_norm.bias"},
+    {PART_QKV, ROWS_Q, "self_attn.q_proj.weight"},
+    {PART_QKV, ROWS_K, "self_attn.k_proj.weight"},
+    {PART_QKV, ROWS_V, "self_attn.v_proj.weight"},
+    {PART_QKV_BIAS, ROWS_Q, "self_attn.q_proj.bias"},
+    {PART_QKV_BIAS, ROWS_K, "self_attn.k_proj.bias"},
+    {PART_QKV_BIAS, ROWS_V, "self_attn.v_proj.bias"},
+    {PART_O, ROWS_ALL, "self_attn.out_proj.weight"},
+    {PART_O_BIAS, ROWS_ALL, "self_attn.out_proj.bias"},
+    {PART_ATTN_POST, ROWS_ALL, "self_attn_layer_norm.weight"},
+    {PART_ATTN_POST_BIAS, ROWS_ALL, "self_attn_layer_norm.bias"},
+    {PART_MLP_NORM, ROWS_ALL, "final_layer_norm.weight"},
+    {PART_MLP_NORM_BIAS, ROWS_ALL, "final_layer_norm.bias"},
+    {PART_GATE_UP, ROWS_ALL, "fc1.weight"},
+    {PART_GATE_UP_BIAS, ROWS_ALL, "fc1.bias"},
+    {PART_DOWN, ROWS_ALL, "fc2.weight"},
+    {PART_DOWN_BIAS, ROWS_ALL, "fc2.bias"},
+    {PART_MLP_POST, ROWS_ALL, "final_layer_norm.weight"},
+    {PART_MLP_POST_BIAS, ROWS_ALL, "final_layer_norm.bias"},
+};
+static const struct family_switch opt_switches[] = {
+    {NULL, 1, MATRICES},
+    {"enable_bias", 1, MATRIX_BIASES},
+    {"layer_norm_elementwise_affine", 1, PRE_NORMS | POST_NORMS},
+};
+static const struct family_alias opt_aliases[] = {
+    {"intermediate_size", "ffn_dim"},
+    {"hidden_act", "activation_function"},
+    {"initializer_range", "init_std"},
+};
+static const struct family_default opt_defaults[] = {
+    {"max_position_embeddings", 2048},
+    {"tie_word_embeddings", 1},
+    {"bos_token_id", 2},
+    {"eos_token_id", 2},
+    {"pad_token_id", 1},
+    {"ffn_dim", 3072},
+};
+static const struct family_alias opt_beginnings[] = {{"model.decoder.", "decoder."}, {NULL, NULL}};
+
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
 #define CLASSES(name) .lm = name "ForCausalLM", .base = name "Model", .classify = name "ForSequenceClassification"
 #define SCORES(name) .score = name "ForScore", .score2 = name "ModelForScore"
@@ -192,7 +231,7 @@ static const struct family_alias gpt2_beginnings[] = {{"transformer.", ""}, {NUL
     .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight", \
     .layer = "model.layers.%d.", .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = eps_, .gated = 1
 
-static const struct family families[] = {
+const struct family families[] = {
     {
         .type = "llama",
         CLASSES("Llama"),
@@ -396,6 +435,38 @@ static const struct family families[] = {
         .act = "gelu_new",
     },
     {
+        .type = "opt",
+        .lm = "OPTForCausalLM",
+        .base = "OPTModel",
+        .classify = "OPTForSequenceClassification",
+        .embed = "model.decoder.embed_tokens.weight",
+        .positions = "model.decoder.embed_positions.weight",
+        .position_offset = 2,
+        .final_norm = "model.decoder.final_layer_norm.weight",
+        .final_norm_bias = "model.decoder.final_layer_norm.bias",
+        .head = "lm_head.weight",
+        .layer = "model.decoder.layers.%d.",
+        .project_in = "model.decoder.project_in.weight",
+        .project_out = "model.decoder.project_out.weight",
+        .beginnings = opt_beginnings,
+        .tensors = opt_tensors,
+        .n_tensor = COUNT(opt_tensors),
+        .switches = opt_switches,
+        .n_switch = COUNT(opt_switches),
+        .aliases = opt_aliases,
+        .n_alias = COUNT(opt_aliases),
+        .defaults = opt_defaults,
+        .n_default = COUNT(opt_defaults),
+        .norm = NORM_LAYER,
+        .eps_missing = 1e-5,
+        .place_switch = "do_layer_norm_before",
+        .place_off = PLACE_AFTER,
+        .no_final_norm = "_remove_final_layer_norm",
+        .affine = "layer_norm_elementwise_affine",
+        .embed_width = "word_embed_proj_dim",
+        .act = "relu",
+    },
+    {
         .type = "bert",
         .base = "BertModel",
         .bodies = bert_bodies,
@@ -422,107 +493,4 @@ static const struct family families[] = {
     },
 };
 
-static const struct family *extra;
-
-void family_set_extra(const struct family *f)
-{
-    extra = f;
-}
-
-const struct family *family_find(const char *type)
-{
-    if (extra && !strcmp(extra->type, type))
-        return extra;
-    for (int i = 0; i < COUNT(families); i++)
-        if (!strcmp(families[i].type, type))
-            return &families[i];
-    return NULL;
-}
-
-int family_default(const struct family *f, const char *key, double *value)
-{
-    for (int i = 0; i < f->n_default; i++)
-        if (!strcmp(f->defaults[i].key, key)) {
-            *value = f->defaults[i].value;
-            return 1;
-        }
-    return 0;
-}
-
-void family_names(char *out, size_t size)
-{
-    size_t used = 0;
-    *out = 0;
-    for (int i = 0; i < COUNT(families) && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s\"%s\"",
-                                 !i                         ? ""
-                                 : i == COUNT(families) - 1 ? " or "
-                                                            : ", ",
-                                 families[i].type);
-}
-
-/* `name` with one beginning and one ending replaced (either may be NULL: as it is); 0 when it does not have them. */
-static int renamed(char to[256], const char *name, const struct family_alias *beginning,
-                   const struct family_alias *ending)
-{
-    size_t n = strlen(name), skip = beginning ? strlen(beginning->ours) : 0, cut = ending ? strlen(ending->ours) : 0;
-    if (skip + cut > n || (beginning && strncmp(name, beginning->ours, skip)) ||
-        (ending && strcmp(name + n - cut, ending->ours)))
-        return 0;
-    int length = snprintf(to, 256, "%s%.*s%s", beginning ? beginning->theirs : "", (int)(n - skip - cut), name + skip,
-                          ending ? ending->theirs : "");
-    return length > 0 && length < 256;
-}
-
-static const struct tensor_info *find_ending(const struct family *f, const struct checkpoint *source, const char *name,
-                                             const struct family_alias *beginning)
-{
-    char other[256];
-    const struct tensor_info *found = renamed(other, name, beginning, NULL) ? checkpoint_find(source, other) : NULL;
-    for (const struct family_alias *e = f->endings; !found && e && e->ours; e++)
-        found = renamed(other, name, beginning, e) ? checkpoint_find(source, other) : NULL;
-    return found;
-}
-
-const struct tensor_info *family_find_tensor(const struct family *f, const struct checkpoint *source, const char *name)
-{
-    const struct tensor_info *found = find_ending(f, source, name, NULL);
-    for (const struct family_alias *b = f->beginnings; !found && b && b->ours; b++)
-        found = find_ending(f, source, name, b);
-    return found;
-}
-
-/* transformers' ACT2FN (tests/golden/families/activations.json has its values). */
-int activation_find(const char *name)
-{
-    static const struct {
-        const char *name;
-        enum activation act;
-    } names[] = {
-        {"silu", ACT_SILU},
-        {"swish", ACT_SILU},
-        {"relu", ACT_RELU},
-        {"gelu", ACT_GELU},
-        {"gelu_python", ACT_GELU},
-        {"gelu_new", ACT_GELU_TANH},
-        {"gelu_fast", ACT_GELU_TANH},
-        {"gelu_accurate", ACT_GELU_TANH},
-        {"gelu_pytorch_tanh", ACT_GELU_TANH},
-        {"gelu_python_tanh", ACT_GELU_TANH},
-        {"gelu_10", ACT_GELU_10},
-        {"quick_gelu", ACT_QUICK_GELU},
-        {"relu2", ACT_RELU2},
-        {"relu6", ACT_RELU6},
-        {"leaky_relu", ACT_LEAKY_RELU},
-        {"hardswish", ACT_HARDSWISH},
-        {"sigmoid", ACT_SIGMOID},
-        {"tanh", ACT_TANH},
-        {"mish", ACT_MISH},
-        {"laplace", ACT_LAPLACE},
-        {"linear", ACT_LINEAR},
-    };
-    for (int i = 0; i < COUNT(names); i++)
-        if (!strcmp(names[i].name, name))
-            return (int)names[i].act;
-    return -1;
-}
+const int n_family = COUNT(families);

@@ -61,6 +61,8 @@ struct family {
     const char *types, *embed_norm,
         /* tensors or NULL: of token types (every token is of type 0), and of a norm of what the first layer reads */
         *embed_norm_bias;
+    const char *project_in, *project_out; /* tensors or NULL: between an embedding of embed_width columns and the
+                                             layers, and between the final norm and the head */
     const struct family_alias *beginnings,
         *endings; /* of tensors' names, as other files have them; each up to {NULL, NULL} */
     const struct family_tensor *tensors;
@@ -72,9 +74,15 @@ struct family {
     const struct family_default *defaults;
     int n_default;
     enum norm_kind norm;
-    const char *eps; /* key and transformers' default */
+    const char *eps; /* key (NULL: it has none) and transformers' default */
     double eps_missing;
     enum norm_place place;
+    const char *place_switch; /* key (absent: true): false puts norms at place_off and leaves the final one out */
+    enum norm_place place_off;
+    const char *no_final_norm;   /* key: true leaves it out */
+    const char *affine;          /* key (absent: true): false leaves weights and biases of norms out */
+    const char *embed_width;     /* key: columns of the embedding (absent: hidden_size); NULL: hidden_size */
+    const char *parallel_switch; /* key that goes over `parallel` */
     int parallel, gated, bidirectional, scaled_embedding; /* scaled_embedding: by sqrt(hidden_size) */
     enum qk_norm qk_norm;
     float norm_offset;
@@ -105,6 +113,8 @@ struct family {
     int window_unrotated; /* windows are those of layers where nothing rotates */
 };
 
+extern const struct family families[];
+extern const int n_family;
 const struct family *family_find(const char *type);
 /* A row beside those of families.c, for tests; NULL takes it away again. */
 void family_set_extra(const struct family *f);

@@ -7,7 +7,8 @@
 struct model_workspace {
     struct buffer *slab;
     struct layer_io io;
-    struct span gathered, hidden; /* f32 [n_out,C] */
+    struct span words;                     /* with project_in: f32 [T,model_width] */
+    struct span gathered, hidden, outward; /* f32 [n_out,C]; outward, with project_out: [n_out,model_width] */
     int max_row, max_out;
 };
 
@@ -29,6 +30,10 @@ static void carve_workspace(struct carver *c, const struct device *device, const
         io->raw1 = io->raw2 = io->post = carve(c, t, d->n_embd, DTYPE_F32);
     w->gathered = carve(c, n_out, d->n_embd, DTYPE_F32);
     w->hidden = carve(c, n_out, d->n_embd, DTYPE_F32);
+    if (d->n_word) {
+        w->words = carve(c, t, d->n_word, DTYPE_F32);
+        w->outward = carve(c, n_out, d->n_word, DTYPE_F32);
+    }
 }
 
 size_t model_workspace_bytes(const struct device *device, const struct model_desc *d, enum dtype dtype, int max_row,
@@ -68,10 +73,16 @@ void model_workspace_free(struct model_workspace *w)
     mem_free(w);
 }
 
-void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x)
+void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x,
+                   struct span words)
 {
     const struct model_desc *d = &m->desc;
-    tensor_embed(q, &(struct embed_args){.w = m->groups[0].weight, .n_row = b->n_row, .tokens = b->tokens, .y = x});
+    tensor_embed(q,
+                 &(struct embed_args){
+                     .w = m->groups[0].weight, .n_row = b->n_row, .tokens = b->tokens, .y = m->project_in ? words : x});
+    if (m->project_in)
+        tensor_linear(
+            q, &(struct linear_args){.w = m->groups[m->project_in].weight, .n_row = b->n_row, .x = words, .y = x});
     if (d->embed_scale > 0)
         tensor_scale(q, &(struct scale_args){(size_t)b->n_row * (size_t)d->n_embd, d->embed_scale, x, x});
     if (m->positions)
@@ -86,17 +97,25 @@ void embed_forward(const struct model *m, struct queue *q, const struct model_ba
             q, &(struct embed_args){
                    .w = m->groups[m->types].weight, .n_row = b->n_row, .tokens = SPAN_NONE, .y = x, .accumulate = 1});
     if (m->embed_norm)
-        tensor_norm(q,
-                    &(struct norm_args){.kind = d->norm,
-                                        .n_row = b->n_row,
-                                        .n_col = d->n_embd,
-                                        .eps = d->norm_eps,
-                                        .offset = d->norm_offset,
-                                        .x = x,
-                                        .weight = m->groups[m->embed_norm].vector,
-                                        .bias = m->embed_norm_bias ? m->groups[m->embed_norm_bias].vector : SPAN_NONE,
-                                        .y = x,
-                                        .y_dtype = DTYPE_F32});
+        tensor_norm(q, &(struct norm_args){.kind = d->norm,
+                                           .n_row = b->n_row,
+                                           .n_col = d->n_embd,
+                                           .eps = d->norm_eps,
+                                           .offset = d->norm_offset,
+                                           .x = x,
+                                           .weight = m->groups[m->embed_norm].vector,
+                                           .bias = group_vector(m, m->embed_norm_bias),
+                                           .y = x,
+                                           .y_dtype = DTYPE_F32});
+}
+
+void project_out_forward(const struct model *m, struct queue *q, int n, struct span x, enum dtype x_dtype,
+                         struct span y, enum dtype y_dtype)
+{
+    tensor_linear(
+        q,
+        &(struct linear_args){
+            .w = m->groups[m->project_out].weight, .n_row = n, .x = x, .x_dtype = x_dtype, .y = y, .y_dtype = y_dtype});
 }
 
 void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch,
@@ -104,13 +123,15 @@ void model_forward(const struct model *m, struct queue *q, struct model_workspac
 {
     struct span last = w->io.x;
     int some = !!batch->out_rows.buffer, n_out = some ? batch->n_out : batch->n_row, n_whole = m->desc.n_layer - some;
-    embed_forward(m, q, batch, w->io.x);
+    embed_forward(m, q, batch, w->io.x, w->words);
     for (int l = 0; l < n_whole; l++)
         layer_forward(m, q, l, batch, &w->io);
     if (some)
         layer_forward_out(m, q, n_whole, batch, &w->io, last = w->gathered);
     final_norm_forward(m, q, n_out, last, (struct norm_kept){SPAN_NONE, SPAN_NONE}, w->hidden, DTYPE_F32);
-    *hidden = w->hidden;
+    if (m->project_out)
+        project_out_forward(m, q, n_out, w->hidden, DTYPE_F32, w->outward, DTYPE_F32);
+    *hidden = m->project_out ? w->outward : w->hidden;
 }
 
 void model_head(const struct model *m, struct queue *q, struct span hidden, int n, struct span logits)
@@ -119,7 +140,7 @@ void model_head(const struct model *m, struct queue *q, struct span hidden, int 
                                            .n_row = n,
                                            .x = hidden,
                                            .y = logits,
-                                           .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
+                                           .bias = group_vector(m, m->head_bias)});
     if (m->desc.logit_cap > 0 && m->desc.task == MODEL_LM)
         tensor_soft_cap(q, &(struct soft_cap_args){(size_t)n * (size_t)m->desc.n_vocab, m->desc.logit_cap, logits});
 }

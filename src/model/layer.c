@@ -33,7 +33,7 @@ void final_norm_forward(const struct model *m, struct queue *q, int n, struct sp
                         struct span y, enum dtype y_dtype)
 {
     const struct model_desc *d = &m->desc;
-    if (!m->final_norm) {
+    if (!d->final_norm) {
         tensor_cast(q, &(struct cast_args){(size_t)n * (size_t)d->n_embd, x, DTYPE_F32, y, y_dtype});
         return;
     }
@@ -43,8 +43,8 @@ void final_norm_forward(const struct model *m, struct queue *q, int n, struct sp
                                        .eps = d->norm_eps,
                                        .offset = d->norm_offset,
                                        .x = x,
-                                       .weight = m->groups[m->final_norm].vector,
-                                       .bias = m->final_norm_bias ? m->groups[m->final_norm_bias].vector : SPAN_NONE,
+                                       .weight = group_vector(m, m->final_norm),
+                                       .bias = group_vector(m, m->final_norm_bias),
                                        .y = y,
                                        .y_dtype = y_dtype,
                                        .inverse = kept.inverse,

@@ -37,10 +37,6 @@ static inline struct span layer_raw(const struct layer_io *io)
 {
     return io->qkv_raw.buffer ? io->qkv_raw : io->qkv;
 }
-static inline int layer_has_pre_norm(const struct model_desc *d)
-{
-    return d->place == PLACE_PRE || d->place == PLACE_SANDWICH;
-}
 /* The adapter beside a part's matrix; NULL: none. */
 static inline const struct lora_group *layer_adapter(const struct layer *l, enum layer_part part)
 {

@@ -48,6 +48,8 @@ struct model_desc {
     enum activation act;
     int gated, tied;
     enum norm_place place;
+    int final_norm, affine;      /* there is a norm behind the last layer; norms have weights */
+    int n_word;                  /* columns of the embedding and the head, 0: n_embd (model_width) */
     int parallel, bidirectional; /* both halves read the same x; attention sees what comes behind too */
     enum qk_norm qk_norm;
     float norm_offset;               /* norms multiply by norm_offset + weight */
@@ -76,6 +78,11 @@ struct model_desc {
     struct model_sentence sentence; /* filled in by model_open */
     double n_param;                 /* filled in by model_desc_parse */
 };
+/* Of a row of the embedding, and of a final hidden state: what the head and everything else behind the model reads. */
+static inline int model_width(const struct model_desc *d)
+{
+    return d->n_word ? d->n_word : d->n_embd;
+}
 /* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the
  * file). */
 int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err);
@@ -156,7 +163,8 @@ struct model_batch {
     struct span out_rows; /* i32 [n_out]: rows whose final hidden state is wanted; SPAN_NONE: all T */
     int n_out;
 };
-/* Enqueues the pass; *hidden f32 [n_out,C], after the final norm, lives in the workspace until the next pass. */
+/* Enqueues the pass; *hidden f32 [n_out,model_width], after the final norm, lives in the workspace until the next pass.
+ */
 void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch,
                    struct span *hidden);
 /* logits f32 [n,V] (or [n,n_label]) of n hidden rows. */
@@ -179,8 +187,8 @@ extern const char model_overflow[]; /* what is said of them */
  * [n_text,n_candidate]. */
 int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates,
                int n_candidate, float *out, struct error *err);
-/* Final hidden states f32 [n_text,C], pooled as the model's files say (else their mean), L2-normalised if asked or if
- * those files say so. */
+/* Final hidden states f32 [n_text,model_width], pooled as the model's files say (else their mean), L2-normalised if
+ * asked or if those files say so. */
 int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,
                 struct error *err);
 /* Where a classifier or reward model reads a sequence: a classifier at its last token that is not pad_token_id, as

@@ -30,13 +30,21 @@ struct model {
     int *param_group; /* group of each parameter */
     int *layer_parts; /* [n_layer][PART_COUNT] group indices, 0: none */
     int n_group, n_param;
-    int positions, types, embed_norm, embed_norm_bias, final_norm, final_norm_bias, head,
+    int positions, types, project_in, project_out, embed_norm, embed_norm_bias, final_norm, final_norm_bias, head,
         head_bias; /* group indices, 0: none; head is the embedding's when tied */
     int64_t n_element;
     struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
     struct span rope_tables[2];
     struct lora *lora; /* NULL; while it is trained, what stands beside the frozen matrices */
 };
+static inline struct span group_vector(const struct model *m, int group) /* SPAN_NONE of group 0: not there */
+{
+    return group ? m->groups[group].vector : SPAN_NONE;
+}
+static inline int layer_has_pre_norm(const struct model_desc *d)
+{
+    return d->place == PLACE_PRE || d->place == PLACE_SANDWICH;
+}
 static inline int layer_index(const struct model *m, int layer, enum layer_part part)
 {
     return m->layer_parts[layer * PART_COUNT + (int)part];
@@ -131,8 +139,12 @@ void layer_backward(const struct model *m, struct queue *q, int layer, const str
 /* y act [n,C] := final norm of x f32 [n,C]. */
 void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept,
                         struct span y, enum dtype y_dtype);
-/* x f32 [T,C] := what the first layer reads. */
-void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x);
+/* x f32 [T,C] := what the first layer reads. words: scratch f32 [T,model_width] of a model with project_in. */
+void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x,
+                   struct span words);
+/* y f32 [n,model_width] := what the head reads of x, rows behind the final norm, in a model with project_out. */
+void project_out_forward(const struct model *m, struct queue *q, int n, struct span x, enum dtype x_dtype,
+                         struct span y, enum dtype y_dtype);
 
 /* Hands out pieces of one slab, in rows of `width` elements; with no buffer it only counts. */
 struct carver {

@@ -77,7 +77,7 @@ static int read_pooling(const struct reading *r, const struct model_desc *d, con
         dimension = dimension ? dimension : json_object_get(config, "embedding_dimension");
         if (mode < 0)
             rc = refuse(r, name, "pooling_mode", wanted, config);
-        else if (dimension && json_integer_value(dimension) != d->n_embd)
+        else if (dimension && json_integer_value(dimension) != model_width(d))
             rc = refuse(r, name, "word_embedding_dimension", "the model's hidden_size", dimension);
         else if (json_is_false(json_object_get(config, "include_prompt")) && *r->to->prompt)
             rc = refuse(r, name, "include_prompt", "true, or no prompt", json_object_get(config, "include_prompt"));

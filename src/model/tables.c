@@ -127,23 +127,26 @@ static void walk(struct builder *b)
     struct model *m = b->m;
     const struct model_desc *d = &m->desc;
     const struct family *f = b->family;
-    add_whole(b, f->embed, d->n_vocab, d->n_embd, 0);
+    int width = model_width(d);
+    add_whole(b, f->embed, d->n_vocab, width, 0);
     m->positions = d->n_position ? add_whole(b, f->positions, d->n_position, d->n_embd, 0) : 0;
     m->types = d->n_type ? add_whole(b, f->types, d->n_type, d->n_embd, 0) : 0;
+    m->project_in = d->n_word ? add_whole(b, f->project_in, d->n_embd, width, 0) : 0;
     m->embed_norm = f->embed_norm ? add_whole(b, f->embed_norm, d->n_embd, 0, 1 - d->norm_offset) : 0;
     m->embed_norm_bias = f->embed_norm_bias ? add_whole(b, f->embed_norm_bias, d->n_embd, 0, 0) : 0;
     for (int l = 0; l < d->n_layer; l++)
         for (int part = 0; part < PART_COUNT; part++)
             if (d->parts >> part & 1)
                 add_part(b, l, (enum layer_part)part);
-    m->final_norm = f->final_norm ? add_whole(b, f->final_norm, d->n_embd, 0, 1 - d->norm_offset) : 0;
-    m->final_norm_bias = f->final_norm_bias ? add_whole(b, f->final_norm_bias, d->n_embd, 0, 0) : 0;
+    m->final_norm = d->final_norm && d->affine ? add_whole(b, f->final_norm, d->n_embd, 0, 1 - d->norm_offset) : 0;
+    m->final_norm_bias = m->final_norm && f->final_norm_bias ? add_whole(b, f->final_norm_bias, d->n_embd, 0, 0) : 0;
+    m->project_out = d->n_word ? add_whole(b, f->project_out, width, d->n_embd, 0) : 0;
     m->head = m->head_bias = 0;
     if (d->task != MODEL_BODY && (d->task != MODEL_LM || !d->tied)) {
         const char *name = d->task == MODEL_LM         ? f->head
                            : d->task == MODEL_CLASSIFY ? "score.weight"
                                                        : "score_head.weight";
-        m->head = add_whole(b, name, d->task == MODEL_LM ? d->n_vocab : d->n_label, d->n_embd, 0);
+        m->head = add_whole(b, name, d->task == MODEL_LM ? d->n_vocab : d->n_label, width, 0);
     }
     if (d->task == MODEL_REWARD && d->head_bias)
         m->head_bias = add_whole(b, "score_head.bias", d->n_label, 0, 0);

@@ -95,7 +95,7 @@ static int run_init(struct run *r, const struct model *m, const struct model_tex
         int64_t fit = LOGIT_BYTES / 4 / n_logit;
         r->chunk = fit < 1 ? 1 : fit < max_row ? (int)fit : max_row;
     }
-    int width = m->desc.n_embd > m->desc.n_label ? m->desc.n_embd : m->desc.n_label;
+    int width = model_width(&m->desc) > m->desc.n_label ? model_width(&m->desc) : m->desc.n_label;
     size_t index = aligned((size_t)max_row * 4), logits = aligned((size_t)r->chunk * (size_t)n_logit * 4);
     size_t pooled = aligned((size_t)max_seq * (size_t)width * 4), host = (size_t)max_seq * (size_t)width;
     host = host > (size_t)max_row ? host : (size_t)max_row;
@@ -142,7 +142,7 @@ static void forward_rows(struct run *r, int n_out, struct span *hidden)
 static int score_pass(struct run *r, const struct model_text *texts, int first, int end, float *logprobs, int *n_done,
                       struct error *err)
 {
-    int n = 0, width = r->m->desc.n_embd, n_vocab = r->m->desc.n_vocab;
+    int n = 0, width = model_width(&r->m->desc), n_vocab = r->m->desc.n_vocab;
     for (int i = first; i < end; i++)
         for (int j = texts[i].n_prompt; j < texts[i].n; j++) {
             r->out[n] = r->rows.borders[i - first] + j - 1;
@@ -195,7 +195,7 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
 static int next_pass(struct run *r, const struct model_text *texts, int first, int end, const int32_t *candidates,
                      int n_candidate, float *out, struct error *err)
 {
-    int n = end - first, width = r->m->desc.n_embd, rc = 0;
+    int n = end - first, width = model_width(&r->m->desc), rc = 0;
     struct span hidden;
     for (int i = 0; i < n; i++)
         r->out[i] = r->rows.borders[i] + texts[first + i].n - 1;
@@ -267,7 +267,7 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
     static const enum pool_kind kinds[] = {POOL_MEAN, POOL_MEAN, POOL_FIRST, POOL_MAX, POOL_LAST};
     const struct model_sentence *s = &m->desc.sentence;
     struct run r;
-    int c = m->desc.n_embd, rc = check_texts(m, texts, n_text, 0, err);
+    int c = model_width(&m->desc), rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)
         return rc;
     rc = run_init(&r, m, texts, n_text, 0, err);

@@ -94,7 +94,7 @@ int retrieve_embed(const struct model *m, const struct tokenizer *t, const char 
         list[i] = (struct model_text){ids.ids + starts[i], (int)((i + 1 < n ? starts[i + 1] : ids.n) - starts[i]), 0};
     if (!rc)
         rc = model_embed(m, list, n, 1, out, err);
-    size_t width = (size_t)model_desc(m)->n_embd;
+    size_t width = (size_t)model_width(model_desc(m));
     for (int i = 0; i < n && !rc; i++)
         rc = model_check_numbers(out + (size_t)i * width, width, err, "embedding of \"%.60s\"", texts[i]);
     if (n_cut)

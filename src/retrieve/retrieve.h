@@ -37,8 +37,8 @@ int retrieve_random(const struct rng_stream *stream, int n, int k, int *out);
  * context. *cut (may be NULL): something was cut. */
 int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char *text, size_t n, struct tokens *out,
                     int *cut, struct error *err);
-/* Texts read so and pooled (model_embed), L2-normalised, f32 [n, n_embd]; *n_cut (may be NULL) of them were cut. A text
- * without a token is an error. */
+/* Texts read so and pooled (model_embed), L2-normalised, f32 [n, model_width]; *n_cut (may be NULL) of them were cut. A
+ * text without a token is an error. */
 int retrieve_embed(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float *out,
                    int *n_cut, struct error *err);
 

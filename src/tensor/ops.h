@@ -152,7 +152,7 @@ enum norm_kind { NORM_RMS, NORM_LAYER };
 /* y = norm(x) * (offset + weight) (+ bias). x f32 [T,C]. inverse: f32 [T] 1/rms (LAYER: also mean: f32 [T]) kept for
  * norm_dx, or SPAN_NONE. n_group > 1: every row has that many stretches of C side by side (the heads of queries and
  * keys), each normalised by itself; inverse and mean are [T,n_group]. Strides are between rows; 0: n_group * C. y may
- * be x. */
+ * be x. weight SPAN_NONE: as if offset + weight were 1. */
 struct norm_args {
     enum norm_kind kind;
     int n_row, n_col;

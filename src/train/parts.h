@@ -71,8 +71,11 @@ struct pass {
     struct layer_grad grad;
     struct norm_kept head_kept;
     struct span head_x, head_h, head_dh, logits; /* [n_target,C] ...; act for h; [chunk,V] */
-    struct span out_rows, targets, nll;          /* i32 [n_target] twice; f32 [step_targets] */
-    struct span step_positions;                  /* of learned positions */
+    struct span head_out, head_dx;      /* what the head reads and the gradient of head_h; with project_out others than
+                                           head_h and head_dh, which is [n_target,width] */
+    struct span words;                  /* with project_in: f32 [step_tokens,width], scratch */
+    struct span out_rows, targets, nll; /* i32 [n_target] twice; f32 [step_targets] */
+    struct span step_positions;         /* of learned positions */
     struct span step_dx,
         step_tokens;     /* of the whole step: [step_tokens,C], i32; with an adapter, of the micro-batch only */
     struct span borders; /* i32: of blocks of target rows, counted from the beginning of their chunk */

@@ -109,7 +109,10 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     p->head_x = carve(c, n, d->n_embd, DTYPE_F32);
     p->head_kept = carve_kept(c, d, n);
     p->head_h = carve(c, n, d->n_embd, act);
-    p->head_dh = carve(c, n, d->n_embd, DTYPE_F32);
+    p->head_out = d->n_word ? carve(c, n, d->n_word, act) : p->head_h;
+    p->head_dh = carve(c, n, model_width(d), DTYPE_F32);
+    p->head_dx = d->n_word ? carve(c, n, d->n_embd, DTYPE_F32) : p->head_dh;
+    p->words = d->n_word ? carve(c, p->adapter ? t : (size_t)s->step_tokens, d->n_word, DTYPE_F32) : SPAN_NONE;
     p->chunk = logit_rows(d, s);
     p->logits = carve(c, (size_t)p->chunk, logit_width(d), DTYPE_F32);
     p->out_rows = carve(c, n, 1, DTYPE_I32);
@@ -286,6 +289,24 @@ static void head_dx(struct pass *p, int n, struct span dx)
                                                   .count = head->n - first < STRETCH ? head->n - first : STRETCH});
 }
 
+static void project_out_dw(struct pass *p, const struct head_chunk *c, int fresh, struct span gradients)
+{
+    const struct model_group *g = &p->m->groups[p->m->project_out];
+    enum dtype act = model_act_dtype(p->m);
+    tensor_linear_dw(
+        p->q, &(struct linear_dw_args){.n = g->n,
+                                       .k = g->k,
+                                       .n_row = c->n,
+                                       .compute = act,
+                                       .dy = span_at(p->head_dh, (size_t)c->first * (size_t)g->n * 4),
+                                       .x = span_at(p->head_h, (size_t)c->first * (size_t)g->k * dtype_size(act)),
+                                       .x_dtype = act,
+                                       .dw = span_at(gradients, (size_t)g->offset * 4),
+                                       .borders = span_at(p->borders, (size_t)c->border * 4),
+                                       .n_seq = c->n_block,
+                                       .fresh = fresh});
+}
+
 /* Logits, loss and the head's gradients of one chunk of target rows. */
 static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, int fresh,
                        float grad_scale, struct span gradients)
@@ -293,13 +314,14 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
     const struct model *m = p->m;
     const struct model_group *head = &m->groups[m->head];
     enum dtype act = model_act_dtype(m);
-    struct span h = span_at(p->head_h, (size_t)c->first * (size_t)m->desc.n_embd * dtype_size(act));
+    size_t row = (size_t)c->first * (size_t)model_width(&m->desc);
+    struct span h = span_at(p->head_out, row * dtype_size(act));
     tensor_linear(p->q, &(struct linear_args){.w = head->weight,
                                               .n_row = c->n,
                                               .x = h,
                                               .x_dtype = act,
                                               .y = p->logits,
-                                              .bias = m->head_bias ? m->groups[m->head_bias].vector : SPAN_NONE});
+                                              .bias = group_vector(m, m->head_bias)});
     if (m->desc.task == MODEL_LM && m->desc.logit_cap > 0)
         tensor_soft_cap(p->q,
                         &(struct soft_cap_args){(size_t)c->n * (size_t)m->desc.n_vocab, m->desc.logit_cap, p->logits});
@@ -328,7 +350,15 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
                                                         .borders = span_at(p->borders, (size_t)c->border * 4),
                                                         .n_seq = c->n_block,
                                                         .fresh = fresh});
-    head_dx(p, c->n, span_at(p->head_dh, (size_t)c->first * (size_t)m->desc.n_embd * 4));
+    head_dx(p, c->n, span_at(p->head_dh, row * 4));
+    if (m->project_out && !m->lora)
+        project_out_dw(p, c, fresh, gradients);
+}
+
+/* Of a group that may not be there, and is not trained beside adapters. */
+static struct span gradient_at(const struct model *m, int group, struct span gradients)
+{
+    return group && !m->lora ? span_at(gradients, (size_t)m->groups[group].offset * 4) : SPAN_NONE;
 }
 
 /* From head_dh to the gradient of head_x, which is returned. */
@@ -337,25 +367,24 @@ static struct span final_norm_backward(struct pass *p, int n_target, struct span
     const struct model *m = p->m;
     struct span dx =
         p->grad.dh; /* free here, and no smaller than head_x: target rows are token rows, or their padding */
-    if (!m->final_norm)
-        return p->head_dh;
-    const struct model_group *norm = &m->groups[m->final_norm];
-    int trained = !m->lora;
-    tensor_norm_dx(
-        p->q, &(struct norm_dx_args){.kind = m->desc.norm,
-                                     .n_row = n_target,
-                                     .n_col = m->desc.n_embd,
-                                     .offset = m->desc.norm_offset,
-                                     .x = p->head_x,
-                                     .weight = norm->vector,
-                                     .inverse = p->head_kept.inverse,
-                                     .mean = p->head_kept.mean,
-                                     .dy = p->head_dh,
-                                     .dx = dx,
-                                     .dweight = trained ? span_at(gradients, (size_t)norm->offset * 4) : SPAN_NONE,
-                                     .dbias = trained && m->final_norm_bias
-                                                  ? span_at(gradients, (size_t)m->groups[m->final_norm_bias].offset * 4)
-                                                  : SPAN_NONE});
+    if (m->project_out)
+        tensor_linear_dx(
+            p->q, &(struct linear_dx_args){
+                      .w = m->groups[m->project_out].weight, .n_row = n_target, .dy = p->head_dh, .dx = p->head_dx});
+    if (!m->desc.final_norm)
+        return p->head_dx;
+    tensor_norm_dx(p->q, &(struct norm_dx_args){.kind = m->desc.norm,
+                                                .n_row = n_target,
+                                                .n_col = m->desc.n_embd,
+                                                .offset = m->desc.norm_offset,
+                                                .x = p->head_x,
+                                                .weight = group_vector(m, m->final_norm),
+                                                .inverse = p->head_kept.inverse,
+                                                .mean = p->head_kept.mean,
+                                                .dy = p->head_dx,
+                                                .dx = dx,
+                                                .dweight = gradient_at(m, m->final_norm, gradients),
+                                                .dbias = gradient_at(m, m->final_norm_bias, gradients)});
     return dx;
 }
 
@@ -365,8 +394,11 @@ static void head_run(struct pass *p, const struct train_row *const *rows, int n_
 {
     const struct model *m = p->m;
     int c = m->desc.n_embd;
+    enum dtype act = model_act_dtype(m);
     tensor_gather_rows(p->q, &(struct gather_rows_args){n_target, c, p->last, p->out_rows, p->head_x});
-    final_norm_forward(m, p->q, n_target, p->head_x, p->head_kept, p->head_h, model_act_dtype(m));
+    final_norm_forward(m, p->q, n_target, p->head_x, p->head_kept, p->head_h, act);
+    if (m->project_out)
+        project_out_forward(m, p->q, n_target, p->head_h, act, p->head_out, act);
     for (int i = 0; i < p->n_chunk; i++)
         head_chunk(p, rows, &p->chunks[i], p->fresh && i == 0, grad_scale, gradients);
     if (grad_scale == 0)
@@ -385,7 +417,7 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     p->grad.dx = span_at(p->step_dx, m->lora ? 0 : (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
     p->grad.gradients = gradients;
     p->grad.fresh = p->fresh;
-    embed_forward(m, p->q, &b, p->layers[0].x);
+    embed_forward(m, p->q, &b, p->layers[0].x, p->words);
     for (int l = 0; l < n_layer; l++)
         layer_forward(m, p->q, l, &b, &p->layers[l]);
     head_run(p, rows, n_target, grad_scale, gradients);
@@ -397,6 +429,28 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     p->fresh = 0;
     p->step_row += b.n_row;
     p->step_target += n_target;
+}
+
+/* From the gradient of what the first layer reads to that of the embedding's rows. */
+static void project_in_backward(struct pass *p, struct embed_dw_args *a, struct span gradients)
+{
+    const struct model *m = p->m;
+    const struct model_group *g = &m->groups[m->project_in];
+    tensor_embed(p->q, &(struct embed_args){
+                           .w = m->groups[0].weight, .n_row = p->step_row, .tokens = p->step_tokens, .y = p->words});
+    tensor_linear_dw(p->q, &(struct linear_dw_args){.n = g->n,
+                                                    .k = g->k,
+                                                    .n_row = p->step_row,
+                                                    .compute = model_act_dtype(m),
+                                                    .dy = p->step_dx,
+                                                    .x = p->words,
+                                                    .x_dtype = DTYPE_F32,
+                                                    .dw = gradient_at(m, m->project_in, gradients),
+                                                    .fresh = 1});
+    tensor_linear_dx(p->q,
+                     &(struct linear_dx_args){.w = g->weight, .n_row = p->step_row, .dy = p->step_dx, .dx = p->words});
+    a->dy = p->words;
+    a->n_col = (int)g->k;
 }
 
 void pass_end(struct pass *p, struct span gradients)
@@ -423,6 +477,8 @@ void pass_end(struct pass *p, struct span gradients)
     if (d->embed_scale > 0)
         tensor_scale(p->q, &(struct scale_args){(size_t)p->step_row * (size_t)d->n_embd, d->embed_scale, p->step_dx,
                                                 p->step_dx});
+    if (m->project_in)
+        project_in_backward(p, &a, gradients);
     tensor_embed_dw(p->q, &a);
 }
 
