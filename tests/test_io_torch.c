@@ -5,6 +5,7 @@
 
 #include "io/checkpoint.h"
 #include "io/file.h"
+#include "io/hf_dir.h"
 #include "io/pickle.h"
 #include "io/weights.h"
 #include "io/zip.h"
@@ -144,6 +145,24 @@ static void a_shared_storage_is_a_tie(void **state)
     assert_ptr_equal(checkpoint_raw(ck, embed), checkpoint_raw(ck, head));
     assert_true(json_is_true(json_object_get(checkpoint_config(ck), "tie_word_embeddings")));
     checkpoint_close(ck);
+}
+
+/* Whatever the embedding is called, a tie is written once and under its name. */
+static void a_tie_is_written_once(void **state)
+{
+    (void)state;
+    struct checkpoint *ck = open_model("tests/golden/pickle/tied_other"), *again;
+    struct error err = {0};
+    const char *dir = check_tmpdir("io_torch");
+    assert_true(json_is_true(json_object_get(checkpoint_config(ck), "tie_word_embeddings")));
+    assert_int_equal(hf_dir_config(dir, checkpoint_config(ck), DTYPE_F32, &err), 0);
+    assert_int_equal(hf_dir_weights(dir, ck, DTYPE_F32, &err), 0);
+    checkpoint_close(ck);
+    again = open_model(dir);
+    assert_int_equal(checkpoint_n_tensor(again), 2);
+    assert_string_equal(checkpoint_tensor(again, 0)->name, "transformer.ln_f.weight");
+    assert_string_equal(checkpoint_tensor(again, 1)->name, "transformer.wte.weight");
+    checkpoint_close(again);
 }
 
 static void an_adapter_in_a_bin_is_the_same_adapter(void **state)
@@ -337,6 +356,7 @@ int main(void)
         cmocka_unit_test(contiguous_tensors_are_not_copied),
         cmocka_unit_test(model_directories_open),
         cmocka_unit_test(a_shared_storage_is_a_tie),
+        cmocka_unit_test(a_tie_is_written_once),
         cmocka_unit_test(an_adapter_in_a_bin_is_the_same_adapter),
         cmocka_unit_test(other_files_are_refused_by_name),
         cmocka_unit_test(opcodes_are_refused_by_name_and_place),

@@ -9,6 +9,7 @@ llama/      tests/golden/heads/score in f16 over two shards with rotary buffers,
 dam/        tests/golden/heads/dam in bf16, one file
 adapter/    tests/golden/adapters/saved as adapter_model.bin
 tied/       a model with tied embeddings in f16: one storage under two names
+tied_other/ the same with other names, and no more of a model
 refused/    the format before torch 1.6, tar, TorchScript, a whole module, a training checkpoint, an expanded view, a call of os.system
 Made with torch 2.15.0, safetensors 0.7."""
 import io, json, os, pickle, shutil, sys, tarfile, zipfile
@@ -81,6 +82,10 @@ config = json.load(open(os.path.join(golden, "adapters/model/config.json")))
 config["tie_word_embeddings"] = True
 config["dtype"] = "float16"
 json.dump(config, open(path("tied", "config.json"), "w"))
+
+wte = torch.randn(6, 4)
+torch.save({"transformer.wte.weight": wte, "transformer.ln_f.weight": torch.ones(4), "lm_head.weight": wte}, path("tied_other", "pytorch_model.bin"))
+json.dump({}, open(path("tied_other", "config.json"), "w"))
 
 one = {"w": torch.ones(2, 2)}
 torch.save(one, path("refused", "legacy.bin"), _use_new_zipfile_serialization=False)

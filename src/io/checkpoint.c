@@ -244,6 +244,17 @@ const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info
     return whole(t)->heads || whole(t)->plus_one || whole(t)->turned || whole(t)->delta ? NULL : whole(t)->data;
 }
 
+int checkpoint_is_shared(const struct checkpoint *ck, const struct tensor_info *t)
+{
+    const void *raw = checkpoint_raw(ck, t);
+    for (size_t i = 0; raw && t->n_byte && i < ck->n_tensor; i++) {
+        const struct tensor_info *other = &ck->tensors[i].info;
+        if (other != t && other->n_row == t->n_row && other->n_col == t->n_col && checkpoint_raw(ck, other) == raw)
+            return 1;
+    }
+    return 0;
+}
+
 enum dtype checkpoint_dtype(const struct checkpoint *ck)
 {
     uint64_t bf16 = 0, f16 = 0, other = 0;

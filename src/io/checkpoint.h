@@ -46,10 +46,10 @@ void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
 void checkpoint_release(const struct checkpoint *ck);
 const char *checkpoint_path(const struct checkpoint *ck); /* the resolved directory or file */
 /* config.json as it is, but for tie_word_embeddings, which is false where a head is stored that is another matrix than
- * the embedding; for GGUF made from the metadata: architectures, model_type, hidden_size, num_hidden_layers,
- * num_attention_heads, num_key_value_heads, head_dim, intermediate_size, vocab_size, rms_norm_eps, rope_theta,
- * rope_scaling, max_position_embeddings, tie_word_embeddings, bos/eos/pad_token_id, hidden_act, attention_bias,
- * mlp_bias, torch_dtype. */
+ * the embedding, and true where it is absent and head and embedding share their bytes; for GGUF made from the metadata:
+ * architectures, model_type, hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,
+ * intermediate_size, vocab_size, rms_norm_eps, rope_theta, rope_scaling, max_position_embeddings, tie_word_embeddings,
+ * bos/eos/pad_token_id, hidden_act, attention_bias, mlp_bias, torch_dtype. */
 const json_t *checkpoint_config(const struct checkpoint *ck);
 const json_t *checkpoint_generation_config(const struct checkpoint *ck); /* or NULL */
 /* The whole path of one of the directory's side files (tokenizer.json, tokenizer_config.json, special_tokens_map.json,
@@ -84,6 +84,9 @@ int checkpoint_read_blocks(const struct checkpoint *ck, const struct tensor_info
 /* The tensor's bytes in the file, any alignment; NULL when its rows are stored in another order than Hugging Face's
  * (GGUF q and k), or adapted. */
 const void *checkpoint_raw(const struct checkpoint *ck, const struct tensor_info *t);
+/* Whether another tensor of the same shape is the very same bytes: torch.save keeps the storage of tied matrices once.
+ */
+int checkpoint_is_shared(const struct checkpoint *ck, const struct tensor_info *t);
 /* The type most of the weights are stored in, as a type that can be computed with and saved: F32, BF16 or F16 (F32 for
  * quantised files). */
 enum dtype checkpoint_dtype(const struct checkpoint *ck);

@@ -68,6 +68,11 @@ static int settle_tie(struct checkpoint *ck, struct error *err)
     const json_t *flag = json_object_get(ck->config, "tie_word_embeddings");
     ck->tied = json_is_true(flag);
     const struct tensor_info *head = json_is_false(flag) ? NULL : checkpoint_find(ck, "lm_head.weight");
+    if (!flag && head && checkpoint_is_shared(ck, head)) { /* nobody keeps one storage for two matrices */
+        ck->tied = 1;
+        return json_object_set_new(ck->config, "tie_word_embeddings", json_true()) ? error_set_nomem(err, 64, ck->path)
+                                                                                   : 0;
+    }
     const struct tensor_info *embed = head ? checkpoint_find(ck, "model.embed_tokens.weight") : NULL;
     int same = head && embed && head != embed ? are_equal(ck, head, embed, err) : 1;
     if (same)

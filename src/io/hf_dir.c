@@ -161,6 +161,17 @@ int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, s
     return rc || checkpoint_gguf(source) ? rc : copy_templates(dir, checkpoint_path(source), err);
 }
 
+/* Whether another tensor has this one's shape. */
+static int has_twin(const struct checkpoint *source, const struct tensor_info *t)
+{
+    for (size_t i = 0; i < checkpoint_n_tensor(source); i++) {
+        const struct tensor_info *other = checkpoint_tensor(source, i);
+        if (other != t && other->n_row == t->n_row && other->n_col == t->n_col)
+            return 1;
+    }
+    return 0;
+}
+
 /* What the tensor is called in the new file; NULL when it is left out. */
 static const char *new_name(const struct checkpoint *source, const struct tensor_info *t)
 {
@@ -170,7 +181,9 @@ static const char *new_name(const struct checkpoint *source, const struct tensor
         return NULL;
     if (tied && !strcmp(t->name, "lm_head.weight")) {
         const struct tensor_info *embed = checkpoint_find(source, "model.embed_tokens.weight");
-        return embed == t ? "model.embed_tokens.weight" : embed ? NULL : t->name;
+        if ((embed && embed != t) || checkpoint_is_shared(source, t))
+            return NULL;
+        return embed && !has_twin(source, t) ? "model.embed_tokens.weight" : t->name; /* stored as the head only */
     }
     return t->name;
 }
