@@ -259,7 +259,7 @@ static void directories_that_are_no_models_say_what_is_missing(void **state)
     assert_non_null(strstr(err.message, "give the directory that holds it"));
     assert_int_equal(checkpoint_open(&ck, in_dir("absent"), &err), ERROR_NOINPUT);
     assert_int_equal(checkpoint_open(&ck, "fuzz/corpus/gguf/empty", &err), ERROR_DATA);
-    assert_non_null(strstr(err.message, "architecture \"\"; wanted llama, qwen2 or qwen3"));
+    assert_non_null(strstr(err.message, "architecture \"\"; wanted llama, "));
 }
 
 static void nan_and_infinity_are_found_and_named(void **state)

@@ -12,6 +12,7 @@
 #include "io/gguf.h"
 #include "io/hf_dir.h"
 #include "io/hub.h"
+#include "io/hub_list.h"
 #include "io/jsonl.h"
 #include "io/jsontext.h"
 #include "io/torch_bin.h"
@@ -61,6 +62,21 @@ static int open_torch(struct error *err)
     if (!rc)
         rc = torch_bin_parse(&t, m.data, m.size, "views_4.bin", err);
     torch_bin_free(t);
+    file_unmap(&m);
+    return rc;
+}
+
+static int list_hub(struct error *err)
+{
+    struct file_map m;
+    struct hub_list l = {.n = 0};
+    int rc = file_map(&m, "fuzz/corpus/hub/model", err);
+    if (rc)
+        return rc;
+    rc = hub_list_parse(&l, (const char *)m.data, m.size, "hub", err);
+    if (!rc)
+        rc = hub_list_choose(&l, NULL, 0, "hub", err);
+    hub_list_free(&l);
     file_unmap(&m);
     return rc;
 }
@@ -171,6 +187,7 @@ static void every_loader_survives_every_failed_allocation(void **state)
     loop("JSON array", read_array, 10);
     loop("CSV", read_csv, 5);
     loop("cache", look_in_cache, 5);
+    loop("hub", list_hub, 5);
 }
 
 static void every_writer_survives_every_failed_allocation(void **state)

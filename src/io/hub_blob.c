@@ -61,7 +61,7 @@ static void show(const struct blob *b)
     struct hub_progress *p = b->progress;
     uint64_t done = p->before + b->have;
     enum { MB = 1000000 };
-    if (p->total >= MB && done < p->total)
+    if (p->shown && p->total >= MB && done < p->total)
         progress_show(&(struct progress){.stage = "pull",
                                          .unit = "MB",
                                          .done = (long)(done / MB),

@@ -18,6 +18,7 @@ struct hub_place {
 struct hub_progress {
     uint64_t total, before; /* bytes of all files, and of those that are done */
     double started;
+    int shown; /* 0: nobody wants to see it */
     const char *file;
 };
 /* Bytes of it that are in the cache already; *whole: all of them. */

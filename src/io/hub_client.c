@@ -27,6 +27,11 @@ int hub_is_offline(void)
     return is_true("HF_HUB_OFFLINE") || is_true("TRANSFORMERS_OFFLINE");
 }
 
+int hub_shows_progress(void)
+{
+    return !is_true("HF_HUB_DISABLE_PROGRESS_BARS");
+}
+
 /* Where huggingface_hub keeps the token that its login stores; NULL: nowhere, or out of memory. */
 static char *token_path(void)
 {

@@ -24,6 +24,7 @@ int hub_client_open(struct hub_client *c, const char *name, const struct http_cl
 void hub_client_close(struct hub_client *c);
 /* 1 when HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids every connection. */
 int hub_is_offline(void);
+int hub_shows_progress(void); /* HF_HUB_DISABLE_PROGRESS_BARS is not set */
 
 struct hub_sink {
     /* Before every try: where to go on from. */

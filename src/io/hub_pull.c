@@ -106,7 +106,7 @@ static int measure(struct pull *p, const struct hub_place *place, struct hub_pro
 
 static int fetch_files(struct pull *p, const struct hub_place *place)
 {
-    struct hub_progress progress = {.started = clock_now()};
+    struct hub_progress progress = {.started = clock_now(), .shown = hub_shows_progress()};
     int rc = measure(p, place, &progress);
     for (size_t i = 0; !rc && i < p->list.n; i++) {
         const struct hub_file *f = &p->list.files[i];
@@ -119,7 +119,7 @@ static int fetch_files(struct pull *p, const struct hub_place *place)
         p->out->fetched += fetched;
     }
     long mb = (long)(progress.total / 1000000) + 1;
-    if (!rc && p->out->fetched >= 1000000)
+    if (!rc && progress.shown && p->out->fetched >= 1000000)
         progress_show(
             &(struct progress){.stage = "pull", .unit = "MB", .done = mb, .total = mb, .started = progress.started});
     return rc;
