@@ -16,6 +16,10 @@ struct buf {
         NULL, 0, 0, 0 \
     }
 
+static inline const char *buf_text(const struct buf *b) /* "" when nothing was ever appended */
+{
+    return b->data ? b->data : "";
+}
 void buf_append(struct buf *b, const void *bytes, size_t n);
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);

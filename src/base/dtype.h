@@ -16,12 +16,21 @@ static inline int dtype_is_quantised(enum dtype t)
 }
 static inline size_t dtype_size(enum dtype t) /* bytes of one element; quantised types have none (0) */
 {
-    return t == DTYPE_F32 || t == DTYPE_I32 ? 4 : dtype_is_quantised(t) ? 0 : 2;
+    if (dtype_is_quantised(t))
+        return 0;
+    return t == DTYPE_F32 || t == DTYPE_I32 ? 4 : 2;
 }
 static inline const char *dtype_name(enum dtype t)
 {
     static const char *const names[] = {"f32", "bf16", "f16", "i32", "q8", "q4_0", "q4_1"};
     return names[t];
+}
+static inline enum dtype dtype_of_name(const char *name, enum dtype otherwise)
+{
+    for (int t = DTYPE_F32; t <= DTYPE_Q4_1; t++)
+        if (!strcmp(name, dtype_name((enum dtype)t)))
+            return (enum dtype)t;
+    return otherwise;
 }
 static inline float bf16_to_f32(uint16_t h)
 {

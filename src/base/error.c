@@ -88,11 +88,15 @@ int error_prefix(struct error *err, const char *format, ...)
 int error_exit_code(int code)
 {
     int index = -1 - code;
-    return code == 0 ? 0 : index >= 0 && index < ERROR_COUNT ? table[index].exit_code : 1;
+    if (code == 0)
+        return 0;
+    return index >= 0 && index < ERROR_COUNT ? table[index].exit_code : 1;
 }
 
 const char *error_name(int code)
 {
     int index = -1 - code;
-    return code == 0 ? "ok" : index >= 0 && index < ERROR_COUNT ? table[index].text : "unknown error";
+    if (code == 0)
+        return "ok";
+    return index >= 0 && index < ERROR_COUNT ? table[index].text : "unknown error";
 }

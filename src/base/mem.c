@@ -46,9 +46,14 @@ long mem_guard_leave(void)
     return guard_count;
 }
 
+static size_t at_least_one(size_t bytes)
+{
+    return bytes ? bytes : 1;
+}
+
 void *mem_alloc(size_t bytes)
 {
-    return must_fail() ? NULL : malloc(bytes ? bytes : 1);
+    return must_fail() ? NULL : malloc(at_least_one(bytes));
 }
 
 void *mem_calloc(size_t count, size_t size)
@@ -56,12 +61,12 @@ void *mem_calloc(size_t count, size_t size)
     size_t bytes;
     if (size_mul(count, size, &bytes))
         return NULL;
-    return must_fail() ? NULL : calloc(1, bytes ? bytes : 1);
+    return must_fail() ? NULL : calloc(1, at_least_one(bytes));
 }
 
 void *mem_resize(void *old, size_t bytes)
 {
-    return must_fail() ? NULL : realloc(old, bytes ? bytes : 1);
+    return must_fail() ? NULL : realloc(old, at_least_one(bytes));
 }
 
 void mem_free(void *p)

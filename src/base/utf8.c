@@ -200,11 +200,10 @@ int utf8_fold(struct buf *out, const char *s, size_t n)
     struct buf lossy = BUF_INIT;
     utf8proc_uint8_t *folded = NULL;
     utf8_lossy(&lossy, s, n, 0);
-    utf8proc_ssize_t length =
-        lossy.failed
-            ? UTF8PROC_ERROR_NOMEM
-            : utf8proc_map((const utf8proc_uint8_t *)(lossy.data ? lossy.data : ""), (utf8proc_ssize_t)lossy.len,
-                           &folded, UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD);
+    utf8proc_ssize_t length = UTF8PROC_ERROR_NOMEM;
+    if (!lossy.failed)
+        length = utf8proc_map((const utf8proc_uint8_t *)buf_text(&lossy), (utf8proc_ssize_t)lossy.len, &folded,
+                              UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD);
     if (length >= 0)
         buf_append(out, folded, (size_t)length);
     free(folded);

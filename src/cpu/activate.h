@@ -25,9 +25,17 @@ LANE_FN vf v_clip(vf x, float low, float high) /* NaN stays NaN */
 /* What the sigmoid of these takes, and by how much it rises with x. */
 LANE_FN vf sigmoid_of(enum activation act, vf x, vf *rise)
 {
-    vf u = act == ACT_QUICK_GELU ? v_mul(v_set(1.702f), x) : act == ACT_GELU_TANH ? v_gelu_tanh_inner(x) : x;
+    vf u = x, slope = v_set(1);
+    if (act == ACT_QUICK_GELU) {
+        slope = v_set(1.702f);
+        u = v_mul(slope, x);
+    } else if (act == ACT_GELU_TANH) {
+        u = v_gelu_tanh_inner(x);
+        if (rise)
+            slope = v_gelu_tanh_rise(x);
+    }
     if (rise)
-        *rise = act == ACT_QUICK_GELU ? v_set(1.702f) : act == ACT_GELU_TANH ? v_gelu_tanh_rise(x) : v_set(1);
+        *rise = slope;
     return v_sigmoid(u);
 }
 

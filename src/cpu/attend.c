@@ -4,6 +4,7 @@
  * page, one run reads it for all of them; so whatever is shared is read once, and nothing else depends on sharing. */
 #include "cpu/attend.h"
 
+#include "base/clamp.h"
 #include "cpu/kv.h"
 
 #include <string.h>
@@ -29,10 +30,7 @@ static int is_padding(const struct paged *p, int row)
 
 static void cut_tiles(struct paged *p)
 {
-    int most = TILE_QUERIES / p->group < 1           ? 1
-               : TILE_QUERIES / p->group > TILE_ROWS ? TILE_ROWS
-                                                     : TILE_QUERIES / p->group,
-        first = 0;
+    int most = clamp_int(TILE_QUERIES / p->group, 1, TILE_ROWS), first = 0;
     p->n_tile = 0;
     for (int t = 0; t < p->a->n_row; t++) {
         int joins = t > first && t - first < most && !is_padding(p, t) && !is_padding(p, t - 1) &&
@@ -47,15 +45,13 @@ static void cut_tiles(struct paged *p)
 /* Keys of positions from..from+width that lie before the row's window. */
 static int keys_before(const struct paged *p, int row, int from, int width)
 {
-    int n = p->a->window > 0 ? p->positions[row] + 1 - p->a->window - from : 0;
-    return n < 0 ? 0 : n > width ? width : n;
+    return p->a->window > 0 ? clamp_int(p->positions[row] + 1 - p->a->window - from, 0, width) : 0;
 }
 
 static int keys_in(const struct paged *p, int row, int from,
                    int width) /* keys of positions from..from+width that the row sees */
 {
-    int n = p->positions[row] + 1 - from;
-    return n < 0 ? 0 : n > width ? width : n;
+    return clamp_int(p->positions[row] + 1 - from, 0, width);
 }
 
 /* The runs of one chunk: for each page, neighbouring rows with the same page. */
@@ -162,8 +158,9 @@ static void attend_piece(void *context, int piece, int worker)
             tile.n_key[i] = keys_in(p, first + i / p->group, chunk * CHUNK, CHUNK);
         }
         int last = (chunk + 1) * CHUNK >= end, next_head = (piece + 1) % a->layout.n_kv_head;
-        struct ahead next = last ? first_keys(p, next_head ? first : first + n_row, 0, next_head)
-                                 : first_keys(p, first, (chunk + 1) * CHUNK, head);
+        int next_first = next_head ? first : first + n_row;
+        struct ahead next =
+            last ? first_keys(p, next_first, 0, next_head) : first_keys(p, first, (chunk + 1) * CHUNK, head);
         attend_chunk(&tile, runs, find_runs(p, first, n_row, chunk, head, runs), a->layout.dtype, next);
     }
     finish_tile(p, &tile, first, head);

@@ -3,6 +3,8 @@
  * rows of one sequence and a key head; it turns each chunk's keys once for all its tiles. */
 #include "cpu/attend.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 enum { BLOCK_ROWS = 64, BLOCK_QUERIES = 512 };
@@ -60,8 +62,8 @@ static void tile_chunk(const struct bordered *b, const struct block *k, struct a
     for (int i = 0; i < tile->n_query; i++) {
         int n = (b->a->causal ? begin + i / b->group + 1 : k->n_key) - from;
         int before = b->a->window > 0 ? n - b->a->window : 0;
-        tile->n_key[i] = n < 0 ? 0 : n > CHUNK ? CHUNK : n;
-        tile->from[i] = before < 0 ? 0 : before > CHUNK ? CHUNK : before;
+        tile->n_key[i] = clamp_int(n, 0, CHUNK);
+        tile->from[i] = clamp_int(before, 0, CHUNK);
         if (tile->n_key[i] <= tile->from[i])
             continue;
         most = tile->n_key[i] > most ? tile->n_key[i] : most;
@@ -135,12 +137,8 @@ void cpu_attend_train(struct queue *q, const struct attend_train_args *a)
                          .group = a->n_head / a->n_kv_head,
                          .d = (size_t)a->head_dim,
                          .stride = a->stride ? (size_t)a->stride : (size_t)a->n_head * (size_t)a->head_dim};
-    b.block_rows = BLOCK_QUERIES / b.group < 1            ? 1
-                   : BLOCK_QUERIES / b.group > BLOCK_ROWS ? BLOCK_ROWS
-                                                          : BLOCK_QUERIES / b.group;
-    b.tile_rows = TILE_QUERIES / b.group < 1           ? 1
-                  : TILE_QUERIES / b.group > TILE_ROWS ? TILE_ROWS
-                                                       : TILE_QUERIES / b.group;
+    b.block_rows = clamp_int(BLOCK_QUERIES / b.group, 1, BLOCK_ROWS);
+    b.tile_rows = clamp_int(TILE_QUERIES / b.group, 1, TILE_ROWS);
     b.n_block = (a->max_len + b.block_rows - 1) / b.block_rows;
     pool_run(cpu_pool(q), a->n_seq * b.n_block * a->n_kv_head, attend_block, &b);
 }

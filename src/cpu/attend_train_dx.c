@@ -6,6 +6,8 @@
  * every sum is one chain over its rows or keys in order. */
 #include "cpu/attend.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 struct gradient {
@@ -72,9 +74,7 @@ static void turn_probabilities(const struct gradient *g, const struct work *w, i
         g->k->softmax_dx(&(struct softmax_dx_row){.s = w->s + (size_t)i * CHUNK_STRIDE,
                                                   .dp = w->dp + (size_t)i * CHUNK_STRIDE,
                                                   .from = before < 0 ? 0 : before,
-                                                  .n = n < 0       ? 0
-                                                       : n > n_key ? n_key
-                                                                   : n,
+                                                  .n = clamp_int(n, 0, n_key),
                                                   .width = (n_key + 15) / 16 * 16,
                                                   .lse = ((const float *)cpu_ptr(f->lse))[at],
                                                   .delta = delta,
@@ -187,8 +187,6 @@ void cpu_attend_train_dx(struct queue *q, const struct attend_train_dx_args *a)
                          .stride = f->stride ? (size_t)f->stride : dense,
                          .dstride = a->dstride ? (size_t)a->dstride : dense,
                          .d = (size_t)f->head_dim};
-    g.tile_rows = TILE_QUERIES / g.group < 1           ? 1
-                  : TILE_QUERIES / g.group > TILE_ROWS ? TILE_ROWS
-                                                       : TILE_QUERIES / g.group;
+    g.tile_rows = clamp_int(TILE_QUERIES / g.group, 1, TILE_ROWS);
     pool_run(cpu_pool(q), f->n_seq * f->n_kv_head, sequence_gradient, &g);
 }

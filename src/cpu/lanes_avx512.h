@@ -95,7 +95,9 @@ LANE_FN unsigned v_bits(vm m)
 } /* lane i at bit i */
 LANE_FN vm v_first_lanes(int n)
 {
-    return n >= LANES ? (__mmask16)0xffff : n <= 0 ? (__mmask16)0 : (__mmask16)((1u << n) - 1);
+    if (n >= LANES)
+        return (__mmask16)0xffff;
+    return n <= 0 ? (__mmask16)0 : (__mmask16)((1u << n) - 1);
 }
 /* x * 2^i, i the integer that was rounded into the low bits of t = i + 1.5*2^23; -252 <= i <= 252. Rounds once. */
 LANE_FN vf v_scale(vf x, vf t)

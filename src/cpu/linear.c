@@ -128,10 +128,11 @@ static void forward_outputs(struct forward *f)
 static void rows_in_place(struct product *p, const struct forward *f)
 {
     enum product_form form = p->kernel->form;
-    const void *x = form == FORM_BYTES            ? NULL
-                    : form != FORM_F32            ? (const void *)f->x_bf16
-                    : f->a->w->dtype == DTYPE_F32 ? (const void *)f->x
-                                                  : NULL;
+    const void *x = NULL;
+    if (form == FORM_F32 && f->a->w->dtype == DTYPE_F32)
+        x = f->x;
+    else if (form != FORM_F32 && form != FORM_BYTES)
+        x = f->x_bf16;
     int64_t row = f->x_stride * (form == FORM_F32 ? 4 : 2);
     if (!x || f->rows || p->k != f->a->w->k || (uintptr_t)x % 4 || row % 4 ||
         (form != FORM_TILES && !rows_apart(row, p->m)))

@@ -154,6 +154,12 @@ static inline size_t tile_at(int64_t k_padded, int r, int64_t k)
 {
     return (size_t)((r / 16) * 16 * k_padded + k / 32 * 512 + r % 16 * 32 + k % 32);
 }
+static inline int wide_in_32_registers(int m) /* vectors of outputs at once, so that m rows of sums fit */
+{
+    if (m <= 2)
+        return 8;
+    return m <= 6 ? 4 : 2;
+}
 /* Rows a_row bytes apart may be read where they lie: not when a dozen of them would share two sets of a first-level
  * cache. */
 static inline int rows_apart(int64_t a_row, int64_t m)

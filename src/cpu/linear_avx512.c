@@ -13,7 +13,7 @@
 #define V_MAC(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define TILE_FORM FORM_F32
 #define TILE_ROWS 12
-#define TILE_WIDE(m) ((m) <= 2 ? 8 : (m) <= 6 ? 4 : 2)
+#define TILE_WIDE(m) wide_in_32_registers(m)
 #define TILE_WIDEST 8
 #include "cpu/linear_tile.h"
 

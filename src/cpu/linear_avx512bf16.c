@@ -24,7 +24,7 @@ static inline __attribute__((always_inline)) __m512bh pair_everywhere(const char
 #define V_MAC(a, b, c) _mm512_dpbf16_ps(c, a, b)
 #define TILE_FORM FORM_PAIRS
 #define TILE_ROWS 12
-#define TILE_WIDE(m) ((m) <= 2 ? 8 : (m) <= 6 ? 4 : 2)
+#define TILE_WIDE(m) wide_in_32_registers(m)
 #define TILE_WIDEST 8
 #include "cpu/linear_tile.h"
 

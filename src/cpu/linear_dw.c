@@ -52,7 +52,9 @@ static void x_pair(const struct product *p, const struct outer *o, int64_t t, in
         return;
     }
     for (int64_t j = 0; j < PANEL; j++)
-        out[j] = j >= n ? 0 : low[j] | (has_second ? (uint32_t)low[j + o->x_stride] << 16 : 0);
+        out[j] = j < n ? low[j] : 0;
+    for (int64_t j = 0; j < n && has_second; j++)
+        out[j] |= (uint32_t)low[j + o->x_stride] << 16;
 }
 
 static int x_panels(const struct product *p, int64_t part, int64_t begin, int64_t n, char *room, const void **out)
@@ -187,9 +189,10 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
     int32_t t = borders[0];
     while (next_steps(&o, borders, n_seq, &sequence, &t)) {
         p.k = (int64_t)(o.n_step - 1) * STEP + o.steps[o.n_step - 1].count;
-        p.k = p.kernel->form == FORM_TILES   ? round_up(p.k, STEP)
-              : p.kernel->form == FORM_PAIRS ? round_up(p.k, 2)
-                                             : p.k;
+        if (p.kernel->form == FORM_TILES)
+            p.k = round_up(p.k, STEP);
+        else if (p.kernel->form == FORM_PAIRS)
+            p.k = round_up(p.k, 2);
         p.past_caches =
             !p.adds && sequence == n_seq && a->k % 16 == 0 && (uintptr_t)o.dw % 64 == 0 && a->n * a->k * 4 >= LARGE;
         product_run(q, &p);

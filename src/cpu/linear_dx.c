@@ -3,6 +3,8 @@
  * forward panels in a thread's scratch, 32 x 32 values at a time. */
 #include "cpu/linear.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 struct backward {
@@ -18,7 +20,7 @@ static void transposed(const struct product *p, const float *panel, int64_t n_k,
 {
     for (int64_t j = 0; j < PANEL; j += 16)
         for (int64_t i = 0; i < count; i += 16) {
-            int rows = n_k - j >= 16 ? 16 : n_k - j <= 0 ? 0 : (int)(n_k - j);
+            int rows = (int)clamp_int64(n_k - j, 0, 16);
             p->kernel->lanes->transpose(panel + j * PANEL + i, PANEL, rows, count - i < 16 ? (int)(count - i) : 16,
                                         out + i * PANEL + j, PANEL);
         }

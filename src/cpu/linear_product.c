@@ -3,6 +3,8 @@
  * second-level cache and are read again for each of the piece's panels; a panel is read once a piece. */
 #include "cpu/linear_q8.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 enum {
@@ -108,7 +110,11 @@ void product_put_row(const struct product *p, char *to, int r, const float *row,
 
 static int64_t row_bytes(const struct product *p)
 {
-    return p->kernel->form == FORM_BYTES ? (int64_t)q8_row_bytes(p->k) : p->k * (p->kernel->form == FORM_F32 ? 4 : 2);
+    switch (p->kernel->form) {
+    case FORM_BYTES: return (int64_t)q8_row_bytes(p->k);
+    case FORM_F32: return p->k * 4;
+    default: return p->k * 2;
+    }
 }
 
 /* Work in order: group by group of rows, in each part by part; pieces are equal stretches of that line. */
@@ -369,7 +375,7 @@ static void deal_rows(struct deal *d, int n_thread)
     if (p->kernel->form != FORM_TILES &&
         (p->past_caches ? !d->ready || panels <= ONE_GROUP_BYTES : panels <= FEW_PANELS_BYTES))
         most = 4 * rows; /* panels are in the cache whatever the group; the output is then written nearly in order */
-    most = most > PART_ROWS ? PART_ROWS / rows * rows : most < rows ? rows : most / rows * rows;
+    most = clamp_int64(most, rows, PART_ROWS) / rows * rows;
     d->n_group = (m + most - 1) / most;
     if (m >= n_thread * ROWS_APART && p->kernel->form == FORM_BYTES)
         d->n_group = round_up(d->n_group, n_thread);
@@ -392,7 +398,7 @@ static void run_parts(struct deal *d)
     deal_rows(d, n_thread);
     int64_t products = (m < 4 ? 4 : m) * p->k * n_part * p->part_panels * PANEL,
             each = products / n_thread / PIECE_PRODUCTS;
-    d->n_piece = n_thread == 1 ? 1 : n_thread * (each < 1 ? 1 : each > PIECES_PER_THREAD ? PIECES_PER_THREAD : each);
+    d->n_piece = n_thread == 1 ? 1 : n_thread * clamp_int64(each, 1, PIECES_PER_THREAD);
     if (d->n_piece > n_part * d->n_group)
         d->n_piece = n_part * d->n_group;
     if (d->ready)

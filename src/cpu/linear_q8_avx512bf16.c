@@ -127,7 +127,9 @@ static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m,
 /* Few rows wait for memory, which several panels read side by side ask for earlier. */
 static int at_once(int m)
 {
-    return m == 1 ? 4 : m == 2 ? 2 : 1;
+    if (m == 1)
+        return 4;
+    return m == 2 ? 2 : 1;
 }
 
 #define PANELS_OF(NAME, TYPE, M, P)                                   \

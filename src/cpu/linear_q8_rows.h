@@ -17,8 +17,11 @@ static inline const float *block_at(const float *x, const uint16_t *h, int64_t n
         return x + k;
     for (int64_t i = 0; left >= K_STEP && i < K_STEP; i++)
         part[i] = bf16_to_f32(h[k + i]);
-    for (int64_t i = 0; left < K_STEP && i < K_STEP; i++)
-        part[i] = i >= left ? 0 : x ? x[k + i] : bf16_to_f32(h[k + i]);
+    if (left >= K_STEP)
+        return part;
+    memset(part, 0, K_STEP * sizeof *part);
+    for (int64_t i = 0; i < left; i++)
+        part[i] = x ? x[k + i] : bf16_to_f32(h[k + i]);
     return part;
 }
 
@@ -97,7 +100,9 @@ static inline __attribute__((always_inline)) void quantise(const float *x, const
         most = bits > most ? bits : most;
     }
     memcpy(&largest, &most, sizeof largest);
-    scale = most >= 0x7f800000u ? (float)NAN : largest > 0x1p-100f ? largest / 127 * (1.0f / (1 << Q8_SHIFT)) : 0;
+    scale = largest > 0x1p-100f ? largest / 127 * (1.0f / (1 << Q8_SHIFT)) : 0;
+    if (most >= 0x7f800000u)
+        scale = (float)NAN;
     memcpy(&steps[n_step], &scale, sizeof scale);
     if (!(scale > 0)) {
         memset(steps, 0, (size_t)n_step * sizeof *steps);

@@ -74,13 +74,20 @@ LANE_FN void store_as(void *y, enum dtype t, size_t i, vf v, int left)
         v_store_n((float *)y + i, v, left);
 }
 
+static float load_one(const void *x, enum dtype t, size_t i)
+{
+    switch (t) {
+    case DTYPE_F16: return f16_to_f32(((const uint16_t *)x)[i]);
+    case DTYPE_BF16: return bf16_to_f32(((const uint16_t *)x)[i]);
+    default: return ((const float *)x)[i];
+    }
+}
+
 static void cast_kernel(void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n)
 {
     if (x_dtype == DTYPE_F16 || y_dtype == DTYPE_F16) {
         for (size_t i = 0; i < n; i++) {
-            float v = x_dtype == DTYPE_F16    ? f16_to_f32(((const uint16_t *)x)[i])
-                      : x_dtype == DTYPE_BF16 ? bf16_to_f32(((const uint16_t *)x)[i])
-                                              : ((const float *)x)[i];
+            float v = load_one(x, x_dtype, i);
             if (y_dtype == DTYPE_F32)
                 ((float *)y)[i] = v;
             else

@@ -31,7 +31,9 @@ static inline size_t quantised_block(enum dtype t)
 }
 static inline int quantised_zero(enum dtype t) /* what is stored for zero; Q4_1 has minima instead */
 {
-    return t == DTYPE_Q8 ? 128 : t == DTYPE_Q4_0 ? 8 : 0;
+    if (t == DTYPE_Q8)
+        return 128;
+    return t == DTYPE_Q4_0 ? 8 : 0;
 }
 
 static inline int64_t round_up(int64_t n, int64_t step)

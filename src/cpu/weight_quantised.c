@@ -3,11 +3,19 @@
  * blocks as they are. */
 #include "cpu/weight.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 static uint8_t *byte_of(const struct weight *w, char *block, int64_t i, int64_t lane)
 {
     return (uint8_t *)block + quantised_head(w->dtype) + i / 4 * (4 * PANEL) + lane * 4 + i % 4;
+}
+
+/* The low halves of 16 bytes are values 0 to 15, the high ones 16 to 31. */
+static int nibble_of(const struct weight *w, char *block, int64_t i, int64_t lane)
+{
+    return *byte_of(w, block, i % 16, lane) >> (i < 16 ? 0 : 4) & 15;
 }
 
 /* One block of 32 k (fewer at the end) of one output. The nearest integer, ties to even, by adding 1.5 * 2^23. */
@@ -22,8 +30,7 @@ static void quantise(const struct weight *w, const float *src, int64_t n, int64_
     float unit = f16_to_f32(scale);
     memcpy(block + 2 * lane, &scale, 2);
     for (int64_t i = 0; i < n; i++) {
-        float q = unit > 0 ? src[i] / unit : 0;
-        q = q > 127 ? 127 : q < -127 ? -127 : q;
+        float q = clamp_f32(unit > 0 ? src[i] / unit : 0, -127, 127);
         *byte_of(w, block, i, lane) = (uint8_t)(128 + (int)(q + 0x1.8p23f - 0x1.8p23f));
     }
 }
@@ -67,8 +74,7 @@ void quantised_row(const struct weight *w, int64_t n, float *out)
         memcpy(&d, block + 2 * lane, 2);
         if (w->dtype == DTYPE_Q4_1)
             memcpy(&m, block + 2 * PANEL + 2 * lane, 2);
-        int q = w->dtype == DTYPE_Q8 ? *byte_of(w, block, i, lane)
-                                     : *byte_of(w, block, i % 16, lane) >> (i < 16 ? 0 : 4) & 15;
+        int q = w->dtype == DTYPE_Q8 ? *byte_of(w, block, i, lane) : nibble_of(w, block, i, lane);
         out[k] = (float)(q - zero) * f16_to_f32(d);
         if (w->dtype == DTYPE_Q4_1)
             out[k] += f16_to_f32(m);
