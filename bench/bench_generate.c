@@ -201,7 +201,7 @@ int main(int argc, char **argv)
     struct device *device;
     struct checkpoint *checkpoint;
     struct model *model;
-    struct model_options mo = {.dtype = !strcmp(type, "f32") ? DTYPE_F32 : !strcmp(type, "q8") ? DTYPE_Q8 : DTYPE_BF16};
+    struct model_options mo = {.dtype = dtype_of_name(type, DTYPE_BF16)};
     json_t *root = argc > 2 ? json_load_file(argv[2], 0, NULL) : NULL;
     if (!root) {
         fprintf(stderr, "usage: bench_generate MODEL work.json [W1|W2|W3|W4|W6|all|-] [f32|bf16|q8] [threads] "

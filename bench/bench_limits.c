@@ -28,7 +28,12 @@ struct part {
 
 static int supported(enum kind kind)
 {
-    return kind == F32 ? multiplies_f32() : kind == BF16 ? multiplies_bf16() : kind == Q8 ? multiplies_q8() : 1;
+    switch (kind) {
+    case F32: return multiplies_f32();
+    case BF16: return multiplies_bf16();
+    case Q8: return multiplies_q8();
+    default: return 1;
+    }
 }
 
 static double loop_read(const char *memory)
@@ -51,14 +56,21 @@ static double loop_copy(char *memory)
     return memory[0];
 }
 
+static double measured_loop(const struct part *p)
+{
+    switch (p->kind) {
+    case F32: return multiply_f32(N);
+    case BF16: return multiply_bf16(N);
+    case Q8: return multiply_q8(N);
+    case READ: return loop_read(p->memory);
+    default: return loop_copy(p->memory);
+    }
+}
+
 static void *work(void *argument)
 {
     struct part *p = argument;
-    p->sum = p->kind == F32    ? multiply_f32(N)
-             : p->kind == BF16 ? multiply_bf16(N)
-             : p->kind == Q8   ? multiply_q8(N)
-             : p->kind == READ ? loop_read(p->memory)
-                               : loop_copy(p->memory);
+    p->sum = measured_loop(p);
     return NULL;
 }
 

@@ -252,11 +252,8 @@ static void measure(struct setting *s)
            flops / a / 1e9, flops / a / 1e7 / most, flops / b / 1e9, flops / b / 1e7 / most);
     if (c > 0)
         printf(", oneDNN %7.1f: ratio %.2f (x f32), %.2f (same x)", flops / c / 1e9, c / a, c / b);
-    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k *
-                                                               (s->t == DTYPE_Q8     ? 34.0 / 32
-                                                                : s->t == DTYPE_BF16 ? 2
-                                                                                     : 4) /
-                                                               b / 1e9);
+    double bytes = s->t == DTYPE_Q8 ? 34.0 / 32 : (double)dtype_size(s->t);
+    printf(s->m <= 32 ? ", %.1f GB/s of weights\n" : "\n", (double)s->n * s->k * bytes / b / 1e9);
     fflush(stdout);
     peer_close(&peer);
 }
@@ -308,9 +305,7 @@ static int bench(struct setting *s, int only, struct error *err)
 int main(int argc, char **argv)
 {
     struct error err = {0};
-    struct setting s = {.t = argc > 1 && !strcmp(argv[1], "f32")  ? DTYPE_F32
-                             : argc > 1 && !strcmp(argv[1], "q8") ? DTYPE_Q8
-                                                                  : DTYPE_BF16,
+    struct setting s = {.t = argc > 1 ? dtype_of_name(argv[1], DTYPE_BF16) : DTYPE_BF16,
                         .what = argc > 3 ? argv[3] : "forward"};
     struct device_options options = {.n_thread = argc > 2 ? atoi(argv[2]) : 0};
     if (device_open(&s.d, DEVICE_CPU, &options, &err)) {

@@ -182,10 +182,10 @@ int main(int argc, char **argv)
         return 1;
     }
     for (int i = -1; i < n_type && !rc; i++) { /* -1: f32, what the others are compared with */
-        const char *type = i < 0 ? "f32" : argc > 4 ? argv[4 + i] : usual[i];
-        struct model_options o = {.dtype = !strcmp(type, "q8")     ? DTYPE_Q8
-                                           : !strcmp(type, "bf16") ? DTYPE_BF16
-                                                                   : DTYPE_F32};
+        const char *type = "f32";
+        if (i >= 0)
+            type = argc > 4 ? argv[4 + i] : usual[i];
+        struct model_options o = {.dtype = dtype_of_name(type, DTYPE_F32)};
         struct model *m;
         rc = model_open(&m, device, checkpoint, &o, &err);
         if (rc)

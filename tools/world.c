@@ -151,7 +151,9 @@ static int write_judge_data(const struct options *o, FILE *out, struct error *er
         struct world_dice dice = {{o->seed, WORLD_STREAM_JUDGE, (uint64_t)i}, 0};
         world_question_of(&pair, &dice, WORLD_ANY_TOPIC, WORLD_SHARE_CORPUS);
         uint32_t roll = world_roll(&dice, 20); /* 35 % careful, 15 % careless, 50 % broken */
-        enum world_manner manner = roll < 7 ? WORLD_CAREFUL : roll < 10 ? WORLD_CARELESS : WORLD_BROKEN;
+        enum world_manner manner = roll < 10 ? WORLD_CARELESS : WORLD_BROKEN;
+        if (roll < 7)
+            manner = WORLD_CAREFUL;
         if (manner == WORLD_BROKEN)
             world_break(&pair, &dice);
         else

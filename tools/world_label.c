@@ -33,13 +33,21 @@ static int match_list(const char *const *list, int slot, int capital, const char
     return 0;
 }
 
+static int column_of(const struct world_topic *topic, int slot, const char *const **column)
+{
+    switch (slot) {
+    case 'O': *column = topic->object; return WORLD_N_OBJECT;
+    case 'A': *column = topic->action; return WORLD_N_ACTION;
+    default: *column = topic->caution; return WORLD_N_CAUTION;
+    }
+}
+
 /* The same over one column of all topics' tables. */
 static int match_topics(int slot, int capital, const char *rest, const char *text, struct match *m)
 {
     for (int t = 0; t < WORLD_N_TOPIC; t++) {
-        const struct world_topic *topic = &world_topics[t];
-        const char *const *column = slot == 'O' ? topic->object : slot == 'A' ? topic->action : topic->caution;
-        int n = slot == 'O' ? WORLD_N_OBJECT : slot == 'A' ? WORLD_N_ACTION : WORLD_N_CAUTION;
+        const char *const *column;
+        int n = column_of(&world_topics[t], slot, &column);
         for (int i = 0; i < n; i++)
             if (match_word(column[i], slot, capital, rest, text, m))
                 return 1;

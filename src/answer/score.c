@@ -57,7 +57,8 @@ static int run(struct scoring *w, const struct speak_item *items, int n, struct 
         w->texts[i].ids = w->all.ids + at;
     float *logprobs = mem_alloc(w->all.n * sizeof *logprobs), *l = logprobs;
     int rc = logprobs ? 0 : error_set_nomem(err, w->all.n * sizeof *logprobs, "log-probabilities");
-    rc = rc ? rc : speaker_load(s, w->job->model ? w->job->model : checkpoint_path(s->source), s->o.dtype, err);
+    const char *model = w->job->model ? w->job->model : checkpoint_path(s->source);
+    rc = rc ? rc : speaker_load(s, model, s->o.dtype, err);
     rc = rc ? rc : model_score(s->model, w->texts, w->n, logprobs, err);
     for (int i = 0; i < n && !rc; i++) {
         rc = model_check_numbers(l, (size_t)out[i].n_token, err, "question %d, \"%.60s\"", items[i].index,

@@ -109,8 +109,10 @@ static int run(struct speaking *w, const struct generate_options *options, struc
                                                 .seed = s->o.seed,
                                                 .key_a = w->job->stream,
                                                 .key_b = (uint64_t)w->items[i]->index};
-    rc = rc ? rc : speaker_load(s, w->job->model ? w->job->model : checkpoint_path(s->source), s->o.dtype, err);
-    rc = rc ? rc : generate_engine_new(&engine, s->model, s->tokenizer, s->o.engine.page ? &s->o.engine : NULL, err);
+    const char *model = w->job->model ? w->job->model : checkpoint_path(s->source);
+    const struct generate_engine_options *set = s->o.engine.page ? &s->o.engine : NULL;
+    rc = rc ? rc : speaker_load(s, model, s->o.dtype, err);
+    rc = rc ? rc : generate_engine_new(&engine, s->model, s->tokenizer, set, err);
     if (!rc) {
         w->progress = (struct progress){w->job->stage, w->job->unit, 0, w->n, clock_now(), 0, NULL};
         progress_show(&w->progress);

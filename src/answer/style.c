@@ -98,9 +98,7 @@ static int primer_from_yaml(struct style *s, const char *path, struct error *err
         rc = error_set(
             err, ERROR_DATA,
             "%s: doc_to_text: wanted a text that ends in \"Q: \" and the question, found \"%.60s\" at its end", path,
-            shown.len > 60 ? shown.data + shown.len - 60
-            : shown.len    ? shown.data
-                           : "");
+            buf_text(&shown) + (shown.len > 60 ? shown.len - 60 : 0));
     buf_free(&shown);
     mem_free(value);
     return rc;

@@ -19,10 +19,7 @@ static enum storage type_of(const struct cli_values *v, const struct checkpoint 
     const char *name = v->type ? v->type : v->dtype;
     if (!name)
         return adapter ? STORAGE_F32 : storage_of_dtype(checkpoint_dtype(ck));
-    return !strcmp(name, "f16")    ? STORAGE_F16
-           : !strcmp(name, "bf16") ? STORAGE_BF16
-           : !strcmp(name, "f32")  ? STORAGE_F32
-                                   : STORAGE_Q8_0;
+    return storage_of_dtype(dtype_of_name(name, DTYPE_Q8));
 }
 
 static int ends_in(const char *text, const char *tail)
@@ -161,7 +158,8 @@ int cli_convert_gguf(const struct parts *p, const struct cli_values *v, struct e
     int is_file = ends_in(v->output, ".gguf");
     char *folder = is_file ? folder_of(v->output) : mem_strdup(v->output);
     int rc = folder ? dirs_make(folder, err) : error_set_nomem(err, 256, "a path");
-    char *path = is_file ? mem_strdup(v->output) : path_join(v->output, adapter ? "adapter.gguf" : "model.gguf");
+    const char *name = adapter ? "adapter.gguf" : "model.gguf";
+    char *path = is_file ? mem_strdup(v->output) : path_join(v->output, name);
     if (!rc && !path)
         rc = error_set_nomem(err, 256, "a path");
     if (!rc && file_exists(path))

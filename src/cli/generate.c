@@ -232,12 +232,13 @@ static int open_output(struct work *w, const struct cli_values *v, struct error 
     char seed[24];
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)v->seed);
     int rc = writer_settings(&settings, "generate", v->output, w->parts.checkpoint, err);
-    json_t *own =
-        rc ? NULL
-           : json_pack("{s:s, s:s, s:s, s:s, s:o}", "dtype", dtype_name(model_dtype(w->parts.model)), "bits",
-                       model_dtype(w->parts.model) == DTYPE_F32 ? "f32" : device_isa(w->parts.device), "kv-dtype",
-                       dtype_name(generate_engine_as_asked(&v->engine, model_dtype(w->parts.model)).kv_dtype), "seed",
-                       seed, "options", fields_json(&generate_fields, &w->defaults, 0));
+    enum dtype dtype = model_dtype(w->parts.model);
+    json_t *own = NULL;
+    if (!rc)
+        own = json_pack("{s:s, s:s, s:s, s:s, s:o}", "dtype", dtype_name(dtype), "bits",
+                        dtype == DTYPE_F32 ? "f32" : device_isa(w->parts.device), "kv-dtype",
+                        dtype_name(generate_engine_as_asked(&v->engine, dtype).kv_dtype), "seed", seed, "options",
+                        fields_json(&generate_fields, &w->defaults, 0));
     if (!rc && (!own || json_object_update(settings, own)))
         rc = error_set_nomem(err, 1024, "settings");
     json_decref(own);

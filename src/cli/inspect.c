@@ -57,6 +57,7 @@ static int inspect_model(struct parts *p, const struct cli_values *v, struct err
  * end with a bar. */
 static void print_row(const struct train_row *row, const struct tokenizer *t, int color)
 {
+    static const char *const colors[2][2] = {{"\033[90m", "\033[2m"}, {"\033[92m", "\033[32m"}}; /* by target */
     int n_target = 0;
     for (int i = 0; i < row->n; i++)
         n_target += row->target[i];
@@ -72,11 +73,7 @@ static void print_row(const struct train_row *row, const struct tokenizer *t, in
         if (piece.data)
             printable(piece.data);
         if (color)
-            printf("%s%s\033[0m",
-                   row->target[i] ? i & 1 ? "\033[32m" : "\033[92m"
-                   : i & 1        ? "\033[2m"
-                                  : "\033[90m",
-                   text);
+            printf("%s%s\033[0m", colors[row->target[i] ? 1 : 0][i & 1], text);
         else
             printf(row->target[i] ? "[%s]" : "%s|", text);
         buf_free(&piece);

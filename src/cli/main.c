@@ -52,7 +52,9 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     rc = cli_check_output(&options, &values, &err);
     rc = rc ? rc : verb->run(verb, &options, &values, &err);
     terminal_end();
-    int code = rc == 0 ? 0 : rc == CLI_SOME_FAILED ? 1 : fail(verb, &err, rc);
+    int code = rc == CLI_SOME_FAILED;
+    if (rc && rc != CLI_SOME_FAILED)
+        code = fail(verb, &err, rc);
     options_free(&options);
     return code;
 }

@@ -13,10 +13,7 @@ int cli_require(const char *value, const char *option, const char *what, struct 
 
 int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype, struct error *err)
 {
-    *dtype = !v->dtype                  ? fallback
-             : !strcmp(v->dtype, "f32") ? DTYPE_F32
-             : !strcmp(v->dtype, "q8")  ? DTYPE_Q8
-                                        : DTYPE_BF16;
+    *dtype = v->dtype ? dtype_of_name(v->dtype, DTYPE_BF16) : fallback;
     (void)err;
     return 0;
 }

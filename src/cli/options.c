@@ -132,8 +132,10 @@ static int parse_one(struct options *o, int argc, char **argv, int *i, unsigned 
     }
     if (!s)
         return unknown(shown, shown_length, groups, err);
+    if (negated)
+        return add_assignment(o, s, scope, "false", err);
     if (s->field->type == FIELD_FLAG) /* a flag takes a value only after '=' */
-        return add_assignment(o, s, scope, negated ? "false" : equals ? equals + 1 : "true", err);
+        return add_assignment(o, s, scope, equals ? equals + 1 : "true", err);
     if (!equals && *i + 1 >= argc)
         return error_set(err, ERROR_USAGE, "--%s: wanted %s after it, found nothing", s->field->name,
                          s->field->argument);

@@ -83,7 +83,7 @@ static void show_progress(void *user, const struct progress *p)
         fputc('\n', stderr);
     }
     terminal.last = now;
-    snprintf(terminal.stage, sizeof terminal.stage, "%s", ended ? "" : p->stage ? p->stage : "");
+    snprintf(terminal.stage, sizeof terminal.stage, "%s", !ended && p->stage ? p->stage : "");
 }
 
 static int wants_color(void)
@@ -97,15 +97,22 @@ static int wants_color(void)
     return terminal.tty && !(color && !strcmp(color, "0")) && !(term && !strcmp(term, "dumb"));
 }
 
+static int level_of(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warning", "quiet"};
+    static const int levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_WARNING + 1};
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(name, names[i]))
+            return levels[i];
+    return LOG_INFO;
+}
+
 void terminal_start(const struct cli_values *v)
 {
     const char *term = getenv("TERM");
     terminal.tty = isatty(2) && !(term && !strcmp(term, "dumb"));
     terminal.color = wants_color();
-    terminal.level = !strcmp(v->log_level, "debug")     ? LOG_DEBUG
-                     : !strcmp(v->log_level, "warning") ? LOG_WARNING
-                     : !strcmp(v->log_level, "quiet")   ? LOG_WARNING + 1
-                                                        : LOG_INFO;
+    terminal.level = level_of(v->log_level);
     log_set_sink(&(struct log_sink){.line = show_line, .progress = show_progress});
 }
 

@@ -245,9 +245,9 @@ int writer_put(struct writer *w, int index, json_t *line, struct error *err)
         return put_stdout(w, err);
     struct buf entry = BUF_INIT;
     buf_printf(&entry, "%d %s\n", index, w->lines[index]);
-    int rc = entry.failed                              ? error_set_nomem(err, entry.len, "an output line")
-             : write_all(w->fd, entry.data, entry.len) ? error_set_errno(err, "%s", w->partial)
-                                                       : 0;
+    int rc = entry.failed ? error_set_nomem(err, entry.len, "an output line") : 0;
+    if (!rc && write_all(w->fd, entry.data, entry.len))
+        rc = error_set_errno(err, "%s", w->partial);
     buf_free(&entry);
     return rc;
 }

@@ -67,8 +67,8 @@ static int open_journal(struct eval_answers *e, const struct eval_options *v, st
     int rc = !e->settings || json_object_set_new(e->settings, "task", json_string(e->task)) ||
              json_object_set_new(e->settings, "questions-sha256", json_string(hex));
     rc = rc || (e->more_settings && json_object_update(e->settings, e->more_settings));
-    rc = rc ? error_set_nomem(err, 64, "settings")
-            : eval_journal_file(e->settings, "test-sha256", v->test ? v->test : v->data, err);
+    const char *test = v->test ? v->test : v->data;
+    rc = rc ? error_set_nomem(err, 64, "settings") : eval_journal_file(e->settings, "test-sha256", test, err);
     rc = rc ? rc : eval_journal_file(e->settings, "reference-sha256", v->reference, err);
     return rc ? rc : eval_journal_open(&e->journal, v->output, e->settings, err);
 }
@@ -198,7 +198,8 @@ static int generate(struct eval_answers *e, const struct eval_options *v, struct
     e->settings = answers_settings(e->answers);
     int rc = add_cache(e->settings, v) ? error_set_nomem(err, 64, "settings") : open_journal(e, v, err);
     char *skip = mem_calloc((size_t)e->n + 1, 1);
-    rc = rc ? rc : skip ? 0 : error_set_nomem(err, (size_t)e->n, "questions");
+    if (!rc && !skip)
+        rc = error_set_nomem(err, (size_t)e->n, "questions");
     int done = 0;
     for (int i = 0; i < e->n && !rc; i++)
         done += skip[i] = eval_journal_get(e->journal, stage, i) != NULL;

@@ -20,7 +20,9 @@ struct eval_harm {
 
 static enum judge_mode mode_of(const char *name)
 {
-    return name && !strcmp(name, "compat") ? JUDGE_COMPAT : name && !strcmp(name, "honest") ? JUDGE_HONEST : JUDGE_SAFE;
+    if (name && !strcmp(name, "compat"))
+        return JUDGE_COMPAT;
+    return name && !strcmp(name, "honest") ? JUDGE_HONEST : JUDGE_SAFE;
 }
 
 /* A language model is a guard. */
@@ -124,9 +126,11 @@ static int run_chunk(struct eval_harm *h, struct eval_journal *journal, const st
     unsigned char truncated[CHUNK];
     int width = h->judge ? judge_desc(h->judge)->n_label : 0;
     float *p = mem_alloc(((size_t)CHUNK * (size_t)width + 1) * sizeof *p);
-    int rc = !p         ? error_set_nomem(err, 64, "probabilities")
-             : h->judge ? judge_run(h->judge, texts, n, p, truncated, err)
-                        : guard_run(h->guard, texts, n, verdicts, err);
+    int rc = p ? 0 : error_set_nomem(err, 64, "probabilities");
+    if (!rc && h->judge)
+        rc = judge_run(h->judge, texts, n, p, truncated, err);
+    else if (!rc)
+        rc = guard_run(h->guard, texts, n, verdicts, err);
     for (int i = 0; i < n && !rc; i++)
         rc = eval_journal_put(
             journal, "judge", rows[i],

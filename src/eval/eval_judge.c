@@ -159,7 +159,7 @@ static int chat_ids(struct eval_judge *j, const struct pairwise_prompt *filled, 
     conversation = json_pack("{s:o}", "messages", messages);
     int rc =
         conversation ? chat_render(j->chat, conversation, 1, &text, err) : error_set_nomem(err, 64, "a conversation");
-    rc = rc ? rc : chat_encode(j->chat, text.data ? text.data : "", text.len, ids, err);
+    rc = rc ? rc : chat_encode(j->chat, buf_text(&text), text.len, ids, err);
     json_decref(conversation);
     buf_free(&text);
     return rc;

@@ -35,7 +35,7 @@ int eval_set_add(struct eval_set *s, const char *id, const char *question, const
     }
     struct eval_pair p = {arena_strdup(&s->arena, id), arena_strdup(&s->arena, question),
                           answer ? arena_strdup(&s->arena, answer) : NULL,
-                          both.failed ? NULL : arena_strdup(&s->arena, both.data ? both.data : ""), kept};
+                          both.failed ? NULL : arena_strdup(&s->arena, buf_text(&both)), kept};
     buf_free(&both);
     if (!p.id || !p.question || !p.text || (answer && !p.answer))
         return error_set_nomem(err, strlen(question), "pairs");
@@ -68,7 +68,7 @@ static int read_generated(struct eval_set *s, const char *path, struct error *er
         json_decref(row);
     }
     jsonl_close(r);
-    return rc ? rc : more < 0 ? more : 0;
+    return !rc && more < 0 ? more : rc;
 }
 
 int eval_set_read_run(struct eval_set *s, const char *path, struct error *err)
@@ -81,18 +81,18 @@ int eval_set_read_run(struct eval_set *s, const char *path, struct error *err)
         struct buf file = BUF_INIT;
         buf_printf(&file, "%s/round-%d/generated.jsonl", path, round);
         int there = !file.failed && file_exists(file.data);
-        rc = file.failed ? error_set_nomem(err, 64, "path") : there ? read_generated(s, file.data, err) : 0;
+        rc = file.failed ? error_set_nomem(err, 64, "path") : 0;
+        if (there)
+            rc = read_generated(s, file.data, err);
         if (there && !rc && s->n_round < EVAL_MAX_ROUND)
             s->round_end[s->n_round++] = s->n;
         buf_free(&file);
         if (!there)
             break;
     }
-    return rc ? rc
-           : s->n_round
-               ? 0
-               : error_set(
-                     err, ERROR_NOINPUT,
+    if (rc || s->n_round)
+        return rc;
+    return error_set(err, ERROR_NOINPUT,
                      "%s: no round-1/generated.jsonl; wanted a run directory of isara align, or a generated.jsonl",
                      path);
 }

@@ -151,9 +151,10 @@ static const char *const stages[] = {"judge0", "judge1"};
 static int put_verdict(struct alpaca *a, int i, int switched, struct eval_verdict *x, struct error *err)
 {
     double p = x->preference;
-    json_t *row =
-        json_pack("{s:o, s:O?, s:s?, s:b}", "preference", isnan(p) ? json_null() : json_real(switched ? 3 - p : p),
-                  "raw", x->raw, "why", x->why[0] ? x->why : NULL, "truncated", x->truncated);
+    if (switched)
+        p = 3 - p;
+    json_t *row = json_pack("{s:o, s:O?, s:s?, s:b}", "preference", isnan(p) ? json_null() : json_real(p), "raw",
+                            x->raw, "why", x->why[0] ? x->why : NULL, "truncated", x->truncated);
     json_decref(x->raw);
     return row ? eval_journal_put(a->e.journal, stages[switched], i, row, err) : error_set_nomem(err, 64, "a verdict");
 }

@@ -80,7 +80,8 @@ static int run(const struct eval_work *w, struct error *err)
     rc = rc ? rc : eval_set_read_run(&made, v->input, err);
     rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", v->seeds, err);
     const char **texts = mem_calloc((size_t)made.n + 1, sizeof *texts);
-    rc = rc ? rc : texts ? 0 : error_set_nomem(err, (size_t)made.n * sizeof *texts, "questions");
+    if (!rc && !texts)
+        rc = error_set_nomem(err, (size_t)made.n * sizeof *texts, "questions");
     for (int i = 0; i < made.n && !rc; i++)
         if (made.items[i].kept)
             texts[n++] = made.items[i].question;

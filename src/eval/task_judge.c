@@ -123,7 +123,8 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
     snprintf(key, sizeof key, "%s accuracy", name);
     eval_report_value(r, key, n ? (double)right / n : NAN, n, stats_wilson(right, n, 0.95));
     snprintf(key, sizeof key, "%s majority accuracy", name);
-    eval_report_value(r, key, n ? (double)(2 * positive > n ? positive : n - positive) / n : NAN, n, EVAL_NO_INTERVAL);
+    int majority = 2 * positive > n ? positive : n - positive;
+    eval_report_value(r, key, n ? (double)majority / n : NAN, n, EVAL_NO_INTERVAL);
     if (!r->rc && !(r->rc = stats_calibration_error(t->p, t->y, n, BINS, RESAMPLES, 0.95, v->seed, &ece, &i, r->err))) {
         snprintf(key, sizeof key, "%s ECE", name);
         eval_report_value(r, key, ece, n, i);

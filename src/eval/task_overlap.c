@@ -135,7 +135,7 @@ static int write_pairs(struct overlap *o)
         return 0;
     int rc =
         path && !o->pairs.failed ? dirs_make(o->v->output, o->err) : error_set_nomem(o->err, o->pairs.len, "pairs");
-    rc = rc ? rc : file_write(path, o->pairs.data ? o->pairs.data : "", o->pairs.len, o->err);
+    rc = rc ? rc : file_write(path, buf_text(&o->pairs), o->pairs.len, o->err);
     if (!rc)
         eval_report_note(&o->report, "pairs: %s", path);
     mem_free(path);

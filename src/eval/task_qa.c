@@ -180,7 +180,8 @@ static int run(const struct eval_work *w, struct error *err)
     for (int m = 0; m < N_METRIC && !rc; m++)
         if (!(q.values[m] = mem_alloc(n * sizeof(double))))
             rc = error_set_nomem(err, n * sizeof(double), "values");
-    rc = rc ? rc : q.questions ? 0 : error_set_nomem(err, n * sizeof *q.questions, "questions");
+    if (!rc && !q.questions)
+        rc = error_set_nomem(err, n * sizeof *q.questions, "questions");
     for (int i = 0; i < q.e.n && !rc; i++) {
         q.questions[i] = q.test.items[i].question;
         for (int m = 0; m < N_METRIC; m++)

@@ -69,11 +69,14 @@ static int read_csv(struct truth *t, const char *path, int limit, struct error *
         rc = rc ? rc : read_row(&t->items[t->n++], c, column, err);
     }
     csv_close(c);
-    rc = rc ? rc : more < 0 ? more : sha256_file(path, t->sha256, err);
+    if (!rc)
+        rc = more < 0 ? more : sha256_file(path, t->sha256, err);
     t->questions = mem_calloc((size_t)t->n + 1, sizeof *t->questions);
     for (int i = 0; t->questions && i < t->n; i++)
         t->questions[i] = t->items[i].question;
-    return rc ? rc : t->questions ? 0 : error_set_nomem(err, (size_t)t->n * sizeof *t->questions, "questions");
+    if (!rc && !t->questions)
+        rc = error_set_nomem(err, (size_t)t->n * sizeof *t->questions, "questions");
+    return rc;
 }
 
 /* --- scores --- */
@@ -121,10 +124,10 @@ static int score_choices(struct truth *t, int i, struct error *err)
         buf_putc(&best, '.');
     if (!pairs || !scores || best.failed)
         rc = error_set_nomem(err, (size_t)n * sizeof *pairs, "answers");
-    for (int k = 0; k < n && !rc; k++)
-        pairs[k] = (struct answers_pair){i, k == 0             ? (best.len ? best.data : x->choices[0])
-                                            : k <= x->n_choice ? x->choices[k - 1]
-                                                               : x->falses[k - 1 - x->n_choice]};
+    for (int k = 1; k < n && !rc; k++)
+        pairs[k] = (struct answers_pair){i, k <= x->n_choice ? x->choices[k - 1] : x->falses[k - 1 - x->n_choice]};
+    if (!rc)
+        pairs[0] = (struct answers_pair){i, best.len ? best.data : x->choices[0]};
     rc = rc ? rc : answers_score(t->e.answers, t->questions, t->n, pairs, n, scores, err);
     json_t *values = json_array();
     for (int k = 0; k < n && !rc; k++)
@@ -168,7 +171,20 @@ static int choose(struct truth *t, int i, struct error *err)
 
 static double value_of(const struct item *x, int m, int part)
 {
-    return part == 0 ? x->score[m].max : part == 1 ? x->score[m].diff : x->score[m].acc;
+    switch (part) {
+    case 0: return x->score[m].max;
+    case 1: return x->score[m].diff;
+    default: return x->score[m].acc;
+    }
+}
+
+static double choice_of(const struct item *x, int c)
+{
+    switch (c) {
+    case 0: return x->choice.mc1;
+    case 1: return x->choice.mc2;
+    default: return x->choice.mc3;
+    }
 }
 
 static json_t *sample(void *user, int i)
@@ -229,7 +245,7 @@ static void add_values(struct eval_report *r, const struct truth *t, const struc
         int n = 0;
         for (int i = 0; i < t->n; i++)
             if (t->items[i].chosen)
-                v[n++] = c == 0 ? t->items[i].choice.mc1 : c == 1 ? t->items[i].choice.mc2 : t->items[i].choice.mc3;
+                v[n++] = choice_of(&t->items[i], c);
         add_value(r, choices[c], v, n, c == 0, o);
     }
 }
@@ -275,7 +291,9 @@ static int print(struct truth *t, const struct eval_work *w, struct error *err)
 
 static int options_of(struct truth *t, const struct eval_options *v, struct error *err)
 {
-    const char *metrics = v->metrics ? v->metrics : v->input ? "generation" : "generation,mc", *mode = v->extraction;
+    const char *metrics = v->input ? "generation" : "generation,mc", *mode = v->extraction;
+    if (v->metrics)
+        metrics = v->metrics;
     for (const char *s = metrics; *s; s += s[strcspn(s, ",")] ? strcspn(s, ",") + 1 : strcspn(s, ",")) {
         size_t n = strcspn(s, ",");
         int is_mc = n == 2 && !strncmp(s, "mc", 2), is_generation = n == 10 && !strncmp(s, "generation", 10);
@@ -289,9 +307,9 @@ static int options_of(struct truth *t, const struct eval_options *v, struct erro
         return error_set(err, ERROR_USAGE, "--metrics mc: needs --model, whose likelihood of the answers decides");
     if (!mode)
         mode = v->style && !strcmp(v->style, "primer") ? "lm-eval" : "none";
-    t->extraction = !strcmp(mode, "lm-eval")    ? TRUTH_EXTRACT_LM_EVAL
-                    : !strcmp(mode, "original") ? TRUTH_EXTRACT_ORIGINAL
-                                                : TRUTH_EXTRACT_NONE;
+    t->extraction = !strcmp(mode, "original") ? TRUTH_EXTRACT_ORIGINAL : TRUTH_EXTRACT_NONE;
+    if (!strcmp(mode, "lm-eval"))
+        t->extraction = TRUTH_EXTRACT_LM_EVAL;
     t->e.max_new_tokens = t->extraction == TRUTH_EXTRACT_ORIGINAL ? 50 : 0;
     return 0;
 }

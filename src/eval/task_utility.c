@@ -160,7 +160,7 @@ static int print(struct utility *u, const struct eval_work *w, struct error *err
         f.n_truncated += json_is_true(json_object_get(row, "truncated"));
         ties += d == 0;
         won += d > 0;
-        win[n] = d > 0 ? 100 : d < 0 ? 0 : 50;
+        win[n] = 50 * ((d > 0) - (d < 0)) + 50;
         difference[n++] = d;
     }
     eval_report_begin(&r, &f, err);

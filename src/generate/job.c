@@ -9,7 +9,9 @@
 
 int job_lanes(const struct generate_options *o)
 {
-    return o->num_beams > 1 ? o->num_beams : o->do_sample ? o->num_return_sequences : 1;
+    if (o->num_beams > 1)
+        return o->num_beams;
+    return o->do_sample ? o->num_return_sequences : 1;
 }
 
 /* The last token generated is never stored. Beams share the prompt's whole pages and own the rest. */
@@ -43,9 +45,9 @@ int job_start(struct generate_engine *e, struct job *job, const struct generate_
                         .n_live = n_lane,
                         .memory = at,
                         .n_prompt_page = n_page,
-                        .kind = beams          ? JOB_BEAM
-                                : o->do_sample ? JOB_SAMPLE
-                                               : JOB_GREEDY};
+                        .kind = o->do_sample ? JOB_SAMPLE : JOB_GREEDY};
+    if (beams)
+        job->kind = JOB_BEAM;
     job->lanes = (struct lane *)(void *)at;
     at += round16(n * sizeof(struct lane));
     job->slot_of = (int *)(void *)at;

@@ -216,7 +216,9 @@ int generate_options_merge(struct generate_options *o, const json_t *config, con
         int never = json_is_string(v) && !strcmp(json_string_value(v), "never");
         if (!json_is_boolean(v) && !never)
             return error_set(err, ERROR_CONFIG, "%s: early_stopping: wanted true, false or \"never\"", where);
-        o->early_stopping = never ? EARLY_NEVER : json_is_true(v) ? EARLY_TRUE : EARLY_FALSE;
+        o->early_stopping = json_is_true(v) ? EARLY_TRUE : EARLY_FALSE;
+        if (never)
+            o->early_stopping = EARLY_NEVER;
     }
     settle(o);
     return 0;

@@ -146,11 +146,12 @@ static void carve_host(struct generate_engine *e, struct carver *c, const struct
 static size_t device_io_bytes(const struct generate_engine *e, size_t at[5])
 {
     struct carver c = {NULL, 0};
-    size_t results = (size_t)e->max_batch * (size_t)e->n_top;
+    size_t logits = 4 * (size_t)e->head_rows * (size_t)e->desc->n_vocab,
+           result = 4 * (size_t)e->max_batch * (size_t)e->n_top;
+    const size_t sizes[5] = {e->in.capacity, logits, result, result, result};
     for (int i = 0; i < 5; i++) {
         at[i] = c.used;
-        carve(&c, i == 0 ? e->in.capacity : 4 * (i == 1 ? (size_t)e->head_rows * (size_t)e->desc->n_vocab : results),
-              1);
+        carve(&c, sizes[i], 1);
     }
     return c.used;
 }

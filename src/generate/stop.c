@@ -185,12 +185,14 @@ int stop_text(const struct tokenizer *t, const struct generate_options *o, const
     int special = o->n_stop && has_special(t, ids, n), code = special ? cut_ids(t, o, ids, &n, &beyond, err) : 0;
     if (!code)
         code = tokenizer_decode(t, ids, (size_t)n, 1, &b, err);
-    size_t cut = special ? b.len - (beyond < b.len ? beyond : b.len) : first_stop(o, &b);
+    size_t left = beyond < b.len ? b.len - beyond : 0, cut = special ? left : first_stop(o, &b);
     if (!code && !b.failed && b.data) {
         b.len = cut;
         b.data[cut] = 0;
     }
-    *text = code ? NULL : b.data ? buf_take(&b) : mem_strdup("");
+    *text = NULL;
+    if (!code)
+        *text = b.data ? buf_take(&b) : mem_strdup("");
     if (!code && !*text)
         code = error_set_nomem(err, cut, "a result's text");
     buf_free(&b);

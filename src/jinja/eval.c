@@ -2,6 +2,8 @@
 /* Expressions. */
 #include "jinja/parts.h"
 
+#include "base/clamp.h"
+
 #include <string.h>
 
 enum { MAX_DEPTH = 400 };
@@ -190,7 +192,7 @@ static struct jvalue slice(struct jrun *r, const struct jnode *n)
     out = jlist(r, of.list->form == JF_GROUP ? JF_TUPLE : of.list->form);
     out.list->start = of.list->start + from * of.list->step;
     out.list->stop = of.list->start + to * of.list->step;
-    out.list->step = of.list->step * (step > INT32_MAX ? INT32_MAX : step < INT32_MIN ? INT32_MIN : step);
+    out.list->step = of.list->step * clamp_int64(step, INT32_MIN, INT32_MAX);
     for (int64_t i = from; !r->rc && (back ? i > to : i < to); i += step) {
         jpush(r, out.list, of.list->items[i]);
         if (step > INT32_MAX || step < INT32_MIN)
@@ -313,7 +315,8 @@ static struct jvalue constant(const struct jnode *n)
 
 static struct jvalue collection(struct jrun *r, const struct jnode *n)
 {
-    struct jvalue out = n->kind == JN_LIST ? jlist(r, n->op ? JF_TUPLE : JF_LIST) : jdict(r, J_DICT);
+    enum jform form = n->op ? JF_TUPLE : JF_LIST;
+    struct jvalue out = n->kind == JN_LIST ? jlist(r, form) : jdict(r, J_DICT);
     for (int i = 0; i < n->kids.n && !r->rc; i++) {
         struct jvalue v = jeval(r, n->kids.items[i]);
         if (n->kind == JN_LIST)

@@ -83,7 +83,9 @@ FILTER(f_format)
     for (int i = 0; i < a->named.n && !r->rc; i++)
         jput(r, named.dict, a->named.keys[i], a->named.values[i]);
     v = jto_string(r, v);
-    return r->rc ? v : jpercent(r, v, a->named.n ? named : args);
+    if (r->rc)
+        return v;
+    return jpercent(r, v, a->named.n ? named : args);
 }
 
 FILTER(f_replace)
@@ -252,10 +254,7 @@ static int read_whole(struct jrun *r, const char *text, int64_t base, int64_t *o
 {
     const char *digits = text + (*text == '-' || *text == '+');
     char *end;
-    int prefix = *digits == '0' && digits[1] ? digits[1] | 32 : 0, of = prefix == 'x'   ? 16
-                                                                        : prefix == 'o' ? 8
-                                                                        : prefix == 'b' ? 2
-                                                                                        : 0;
+    int of = *digits == '0' && digits[1] ? jradix(digits[1], 0) : 0;
     if (of && (base == of || base == 0)) {
         base = of;
         digits += 2;
@@ -295,7 +294,9 @@ static struct jvalue whole_part(struct jrun *r, double d)
 FILTER(f_int)
 {
     struct jvalue other = jgiven(p[0]) ? p[0] : jint(0);
-    int64_t base = p[1].kind == J_INT || p[1].kind == J_BOOL ? p[1].i : jgiven(p[1]) ? -1 : 10, i;
+    int64_t base = jgiven(p[1]) ? -1 : 10, i;
+    if (p[1].kind == J_INT || p[1].kind == J_BOOL)
+        base = p[1].i;
     char text[128];
     double d;
     (void)a;
@@ -369,7 +370,9 @@ FILTER(f_round)
     }
     if (v.kind != J_FLOAT && n >= 0)
         return jint(v.i);
-    return v.kind == J_FLOAT ? isfinite(v.d) ? jfloat(round_to(v.d, n)) : v : jint((int64_t)round_to((double)v.i, n));
+    if (v.kind != J_FLOAT)
+        return jint((int64_t)round_to((double)v.i, n));
+    return isfinite(v.d) ? jfloat(round_to(v.d, n)) : v;
 }
 
 FILTER(f_attr)

@@ -53,13 +53,22 @@ static struct jvalue with_commas(struct jrun *r, struct jvalue v, size_t from)
     return jtake(r, &b);
 }
 
+static const char *sign_of(const struct spec *s, int negative)
+{
+    if (negative)
+        return "-";
+    if (s->plus)
+        return "+";
+    return s->blank ? " " : "";
+}
+
 static void put_whole(struct jrun *r, struct buf *b, int64_t i, const struct spec *s)
 {
     struct buf text = BUF_INIT;
     uint64_t u = i < 0 ? -(uint64_t)i : (uint64_t)i;
     char digits[80];
-    int n = 0, base = (s->type | 32) == 'x' ? 16 : s->type == 'o' ? 8 : s->type == 'b' ? 2 : 10;
-    buf_puts(&text, i < 0 ? "-" : s->plus ? "+" : s->blank ? " " : "");
+    int n = 0, base = jradix(s->type, 10);
+    buf_puts(&text, sign_of(s, i < 0));
     if (s->alternate && base != 10)
         buf_printf(&text, "0%c", s->type);
     size_t sign = text.len;
@@ -82,7 +91,7 @@ static void put_float(struct jrun *r, struct buf *b, double d, const struct spec
     struct buf text = BUF_INIT;
     char layout[16], type = s->type == '%' ? 'f' : s->type;
     snprintf(layout, sizeof layout, "%%%s.*%c", s->alternate ? "#" : "", type);
-    buf_puts(&text, signbit(d) && d == d ? "-" : s->plus ? "+" : s->blank ? " " : "");
+    buf_puts(&text, sign_of(s, signbit(d) && d == d));
     size_t sign = text.len;
     if (s->precision > 1000)
         jfail(r, "a precision is too large");
@@ -109,8 +118,10 @@ static struct jvalue shortened(struct jrun *r, struct jvalue v, int64_t most)
 static int64_t number_at(const char **p, const char *end)
 {
     int64_t n = -1;
-    for (; *p < end && **p >= '0' && **p <= '9'; ++*p)
-        n = n > 1 << 28 ? n : 10 * (n < 0 ? 0 : n) + (**p - '0');
+    for (; *p < end && **p >= '0' && **p <= '9'; ++*p) {
+        n = n < 0 ? 0 : n;
+        n = n > 1 << 28 ? n : 10 * n + (**p - '0');
+    }
     return n;
 }
 
@@ -163,7 +174,7 @@ static void to_ascii(struct buf *text)
         if (cp < 0x80)
             buf_putc(&b, (char)cp);
         else
-            buf_printf(&b, cp < 0x100 ? "\\x%02x" : cp < 0x10000 ? "\\u%04x" : "\\U%08x", cp);
+            jescaped(&b, cp);
     }
     buf_free(text);
     *text = b;
@@ -197,7 +208,10 @@ static void put_conversion(struct jrun *r, struct buf *b, struct jvalue v, struc
         s->type = strchr("diu", type) ? 'd' : type;
         if (v.kind == J_FLOAT && !(fabs(v.d) < 9e18))
             jfail(r, "%%d: a number is too large");
-        put_whole(r, b, r->rc ? 0 : v.kind == J_FLOAT ? (int64_t)v.d : v.i, s);
+        int64_t whole = 0;
+        if (!r->rc)
+            whole = v.kind == J_FLOAT ? (int64_t)v.d : v.i;
+        put_whole(r, b, whole, s);
     } else if (strchr("eEfFgG", type) && jis_number(v)) {
         put_float(r, b, jnumber(v), s);
     } else {
@@ -270,10 +284,13 @@ static struct jvalue field_value(struct jrun *r, struct braces *f, const char *p
     while (p < end && *p != '.' && *p != '[')
         p++;
     size_t n = (size_t)(p - from);
-    int is_number = n && strspn(from, "0123456789") >= n, at = is_number || !n ? n ? atoi(from) : f->next : -1;
+    int is_number = n && strspn(from, "0123456789") >= n, at = n ? -1 : f->next;
+    if (is_number)
+        at = atoi(from);
     if (at >= 0 && f->counted == (n ? 1 : -1))
         jfail(r, "format: numbered and unnumbered fields at once");
-    f->counted = at < 0 ? f->counted : n ? -1 : 1;
+    if (at >= 0)
+        f->counted = n ? -1 : 1;
     f->next += !n;
     int named = at < 0 ? jfind_name(&f->args->named, from, n) : -1;
     if (at >= 0 ? at >= f->args->n : named < 0) {
@@ -288,7 +305,8 @@ static struct jvalue field_value(struct jrun *r, struct braces *f, const char *p
             p++;
         n = (size_t)(p - from);
         int digits = n && n < 9 && strspn(from, "0123456789") >= n;
-        v = bracket ? jitem(r, v, digits ? jint(atoi(from)) : jstring(from, n)) : jattr(r, v, from, n);
+        struct jvalue key = digits ? jint(atoi(from)) : jstring(from, n);
+        v = bracket ? jitem(r, v, key) : jattr(r, v, from, n);
         p += bracket && p < end;
     }
     return v;
@@ -344,7 +362,7 @@ static void put_field(struct jrun *r, struct buf *b, struct jvalue v, struct spe
         put_whole(r, b, v.i, s);
     } else if (v.kind == J_FLOAT && !s->type && s->precision < 0) {
         struct buf text = BUF_INIT;
-        buf_puts(&text, v.d >= 0 && s->plus ? "+" : v.d >= 0 && s->blank ? " " : "");
+        buf_puts(&text, v.d >= 0 ? sign_of(s, 0) : "");
         jfloat_text(&text, v.d, 0);
         put_padded(r, b, jtake(r, &text), s, v.d < 0 || s->plus);
     } else if (jis_number(v) && s->type && strchr("eEfFgG%", s->type)) {
@@ -363,7 +381,7 @@ static void replacement(struct jrun *r, struct buf *b, struct braces *f, struct 
     struct buf text = BUF_INIT;
     struct spec s;
     for (int bracket = 0; name_end < end && (bracket || (*name_end != '!' && *name_end != ':')); name_end++)
-        bracket = *name_end == '[' ? 1 : *name_end == ']' ? 0 : bracket;
+        bracket = *name_end == '[' || (bracket && *name_end != ']');
     struct jvalue v = field_value(r, f, inner.s, name_end);
     colon = name_end;
     if (colon < end && *colon == '!') {
@@ -408,7 +426,7 @@ static struct jvalue format_text(struct jrun *r, struct braces *f, struct jvalue
         } else {
             size_t end = i + 1;
             for (int depth = 1; end < format.n; end++) {
-                depth += format.s[end] == '{' ? 1 : format.s[end] == '}' ? -1 : 0;
+                depth += (format.s[end] == '{') - (format.s[end] == '}');
                 if (!depth)
                     break;
             }

@@ -60,8 +60,9 @@ static struct jvalue range(struct jrun *r, const struct jargs *a)
         jfail(r, "range: the step is 0");
     else if (from > most || from < -most || to > most || to < -most || step > most || step < -most)
         jfail(r, "range: a number is too large");
-    int64_t n =
-        r->rc || (step > 0 ? from >= to : from <= to) ? 0 : (to - from + (step > 0 ? step - 1 : step + 1)) / step;
+    int64_t n = 0;
+    if (!r->rc && (step > 0 ? from < to : from > to))
+        n = (to - from + (step > 0 ? step - 1 : step + 1)) / step;
     if (n > 100000)
         jfail(r, "range: more than 100000 numbers, the bound of the sandbox");
     if (r->rc)

@@ -286,7 +286,8 @@ static enum flow run_one(struct jrun *r, const struct jnode *n)
     case JN_PRINT: jwrite(r, r->out, jeval(r, n->a)); break;
     case JN_IF: {
         int yes = jtrue(jeval(r, n->a));
-        return r->rc ? GO_ON : run(r, yes ? &n->kids : &n->more);
+        const struct jnodes *way = yes ? &n->kids : &n->more;
+        return r->rc ? GO_ON : run(r, way);
     }
     case JN_FOR: {
         struct jvalue of = jeval(r, n->a);

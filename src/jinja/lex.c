@@ -99,13 +99,23 @@ static int push_data(struct lexer *x, const char *tag, char sign, int is_print)
     return to > from ? push(x, JT_DATA, from, (size_t)(to - from)) : 0;
 }
 
+static int escape_digits(int c)
+{
+    switch (c) {
+    case 'x': return 2;
+    case 'u': return 4;
+    case 'U': return 8;
+    default: return 0;
+    }
+}
+
 /* What a backslash begins at p (behind it), as Python's unicode-escape reads it: bytes into out; returns the place
  * behind, NULL for what is no character. */
 static const char *escape(const char *p, const char *end, char out[5], size_t *n)
 {
     static const char from[] = "nrtbfav\\'\"", to[] = "\n\r\t\b\f\a\v\\'\"";
     const char *at = memchr(from, *p, sizeof from - 1);
-    int digits = *p == 'x' ? 2 : *p == 'u' ? 4 : *p == 'U' ? 8 : 0;
+    int digits = escape_digits(*p);
     unsigned long cp = 0;
     *n = 0;
     if (*p == '\n')
@@ -175,13 +185,19 @@ static size_t word_at(const char *p, const char *end)
     return k && (cp == '_' || utf8_is_word(cp)) ? k : 0;
 }
 
+static int digit_value(int c) /* 99: none */
+{
+    if (is_digit(c))
+        return c - '0';
+    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
+}
+
 /* Digits of a base, single underscores between them; appended to text. The place behind. */
 static const char *digits(const char *p, const char *end, int base, char *text, size_t *n)
 {
     while (p < end) {
         const char *d = *p == '_' && p + 1 < end && *n ? p + 1 : p;
-        int v = is_digit(*d) ? *d - '0' : (*d | 32) >= 'a' && (*d | 32) <= 'f' ? (*d | 32) - 'a' + 10 : 99;
-        if (v >= base || *n >= 60)
+        if (digit_value(*d) >= base || *n >= 60)
             break;
         text[(*n)++] = *d;
         p = d + 1;
@@ -214,7 +230,7 @@ static int lex_number(struct lexer *x, int after_dot)
     const char *p = x->p, *q;
     int base = 10;
     if (*p == '0' && p + 2 < x->end)
-        base = (p[1] | 32) == 'x' ? 16 : (p[1] | 32) == 'o' ? 8 : (p[1] | 32) == 'b' ? 2 : 10;
+        base = jradix(p[1], 10);
     q = digits(base == 10 ? p : p + 2 + (p[2] == '_'), x->end, base, text, &n);
     if (base != 10 && !n) {
         base = 10;
@@ -277,7 +293,7 @@ static int lex_inside(struct lexer *x, int is_print)
                     n = 2;
             if (!strchr("+-*/%~()[]{},:.|<>=!", *p) || (*p == '!' && n == 1))
                 return fail(x, "a character that means nothing in an expression");
-            depth += *p == '(' || *p == '[' || *p == '{' ? 1 : *p == ')' || *p == ']' || *p == '}' ? -1 : 0;
+            depth += (*p == '(' || *p == '[' || *p == '{') - (*p == ')' || *p == ']' || *p == '}');
             if (depth < 0)
                 return fail(x, "a bracket is closed that was not opened");
             rc = push(x, JT_OP, p, n);

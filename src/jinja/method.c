@@ -108,6 +108,14 @@ static struct jvalue split_spaces(struct jrun *r, struct jvalue v, int64_t most,
     return out;
 }
 
+/* Where in v a separator was found; when it was not: behind the text that the search went through. */
+static size_t place_of(struct jvalue v, const char *at, int right)
+{
+    if (at)
+        return (size_t)(at - v.s);
+    return right ? 0 : v.n;
+}
+
 static struct jvalue split(struct jrun *r, struct jvalue v, const struct jvalue *p, int right)
 {
     int64_t most = jwhole(r, p[1], -1);
@@ -119,8 +127,8 @@ static struct jvalue split(struct jrun *r, struct jvalue v, const struct jvalue 
         jfail(r, "split: the separator is empty");
     while (!jstep(r) && !jcharge(r, p[0].n)) {
         const char *at = most ? search(v, p[0], right) : NULL;
-        size_t n = at ? (size_t)(at - v.s) : right ? 0 : v.n;
-        jpush(r, out.list, right ? part(v, at ? n + p[0].n : 0, v.n) : part(v, 0, n));
+        size_t n = place_of(v, at, right), behind = at ? n + p[0].n : 0;
+        jpush(r, out.list, right ? part(v, behind, v.n) : part(v, 0, n));
         if (!at)
             break;
         v = right ? part(v, 0, n) : part(v, n + p[0].n, v.n);
@@ -168,6 +176,14 @@ METHOD(m_splitlines)
     return out;
 }
 
+/* A place that may count from the end. */
+static int64_t from_start(int64_t i, int64_t n)
+{
+    if (i >= 0)
+        return i;
+    return i + n < 0 ? 0 : i + n;
+}
+
 /* v between two places in characters, as str.find(x, start, end) takes them; 0 when start lies behind the end of v. */
 static int window(struct jrun *r, struct jvalue *v, struct jvalue start, struct jvalue end, int64_t *from)
 {
@@ -180,8 +196,8 @@ static int window(struct jrun *r, struct jvalue *v, struct jvalue start, struct 
     n = jlength(r, *v);
     i = start.kind == J_NONE ? 0 : jwhole(r, start, 0);
     to = end.kind == J_NONE ? n : jwhole(r, end, n);
-    to = to > n ? n : to < 0 ? to + n < 0 ? 0 : to + n : to;
-    i = i < 0 ? i + n < 0 ? 0 : i + n : i;
+    to = to > n ? n : from_start(to, n);
+    i = from_start(i, n);
     if (r->rc || i > n || i > to)
         return 0;
     for (int64_t k = 0; k < i; k++)
@@ -347,7 +363,7 @@ static struct jvalue in_three(struct jrun *r, struct jvalue v, struct jvalue by,
     if (!need_string(r, by, "partition") && !by.n)
         jfail(r, "partition: the separator is empty");
     const char *at = r->rc || jcharge(r, v.n) ? NULL : search(v, by, right);
-    size_t n = at ? (size_t)(at - v.s) : right ? 0 : v.n;
+    size_t n = place_of(v, at, right);
     jpush(r, out.list, part(v, 0, n));
     jpush(r, out.list, at ? part(v, n, n + by.n) : part(v, 0, 0));
     jpush(r, out.list, at ? part(v, n + by.n, v.n) : part(v, n, v.n));
@@ -367,7 +383,9 @@ METHOD(m_rpartition)
 /* side: 'l' to the left, 'r' to the right, 'c' to the middle, 'z' zeros behind a sign. */
 static struct jvalue pad(struct jrun *r, struct jvalue v, const struct jvalue *p, int side)
 {
-    struct jvalue fill = jgiven(p[1]) ? p[1] : jtext(side == 'z' ? "0" : " ");
+    struct jvalue fill = jtext(side == 'z' ? "0" : " ");
+    if (jgiven(p[1]))
+        fill = p[1];
     int64_t width = jwhole(r, p[0], 0), missing = width - jlength(r, v), left = side == 'l' ? 0 : missing;
     struct buf b = BUF_INIT;
     size_t head = side == 'z' && v.n && (*v.s == '-' || *v.s == '+');
@@ -427,7 +445,9 @@ METHOD(m_expandtabs)
             buf_putc(&b, ' ');
         if (cp != '\t')
             buf_append(&b, v.s + at, k);
-        column = cp == '\n' || cp == '\r' ? 0 : column + (cp == '\t' ? blanks : 1);
+        column += cp == '\t' ? blanks : 1;
+        if (cp == '\n' || cp == '\r')
+            column = 0;
     }
     return jmark(jtake(r, &b), v.safe);
 }

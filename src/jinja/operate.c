@@ -14,7 +14,7 @@ static int whole_power(int64_t a, int64_t b, int64_t *out)
 {
     *out = 1;
     if (a == 0 || a == 1 || a == -1) {
-        *out = b == 0 ? 1 : a == -1 && b % 2 == 0 ? 1 : a;
+        *out = b == 0 || (a == -1 && b % 2 == 0) ? 1 : a;
         return 0;
     }
     for (; b > 0; b--)
@@ -171,12 +171,13 @@ struct jvalue jbinary(struct jrun *r, int op, struct jvalue a, struct jvalue b)
         return repeat(r, b, a.i);
     if (op == '%' && a.kind == J_STRING)
         return jpercent(r, a, b);
-    const struct jvalue *u = a.kind == J_UNDEFINED ? &a : b.kind == J_UNDEFINED ? &b : NULL;
-    if (u)
-        jfail(r, "'%.*s' is undefined", JSHOW(*u));
+    char second[2] = {(char)(op >> 8), 0}; /* of two-letter operators */
+    if (a.kind == J_UNDEFINED)
+        jfail(r, "'%.*s' is undefined", JSHOW(a));
+    else if (b.kind == J_UNDEFINED)
+        jfail(r, "'%.*s' is undefined", JSHOW(b));
     else
-        jfail(r, "\"%c%s\" does not go with values of these kinds", op & 255,
-              op >> 8 ? (op >> 8) == '/' ? "/" : "*" : "");
+        jfail(r, "\"%c%s\" does not go with values of these kinds", op & 255, second);
     return a;
 }
 

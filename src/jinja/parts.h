@@ -320,4 +320,15 @@ int jspace(uint32_t cp);                             /* str.isspace */
 int jdecimal(uint32_t cp);                           /* the value of a decimal digit of any script, or -1 */
 int jprintable(uint32_t cp);                         /* str.isprintable */
 
+static inline int jradix(int letter, int otherwise) /* of 0x, 0o, 0b */
+{
+    switch (letter | 32) {
+    case 'x': return 16;
+    case 'o': return 8;
+    case 'b': return 2;
+    default: return otherwise;
+    }
+}
+void jescaped(struct buf *out, uint32_t cp); /* \x.., \u.... or \U........ */
+
 #endif

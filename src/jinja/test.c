@@ -101,6 +101,15 @@ static int case_test(struct jrun *r, const char *method, struct jvalue v)
     return jtrue(jstring_method(r, jto_string(r, v), method, NULL, 0));
 }
 
+static const char *parameter_of(const char *s, size_t n)
+{
+    if (jsame(s, n, "in"))
+        return "seq";
+    if (jsame(s, n, "divisibleby"))
+        return "num";
+    return jsame(s, n, "sameas") ? "other" : "/other";
+}
+
 int jtest(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct jargs *args)
 {
     int yes = kind_test(s, n, v),
@@ -108,13 +117,7 @@ int jtest(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct
     struct jvalue p[JMAX_ARGS];
     char name[32];
     snprintf(name, sizeof name, "%.*s", (int)n, s);
-    if (jbind(r, name,
-              alone                        ? NULL
-              : jsame(s, n, "in")          ? "seq"
-              : jsame(s, n, "divisibleby") ? "num"
-              : jsame(s, n, "sameas")      ? "other"
-                                           : "/other",
-              args, p))
+    if (jbind(r, name, alone ? NULL : parameter_of(s, n), args, p))
         return 0;
     if (yes >= 0)
         return yes;

@@ -18,8 +18,8 @@ void jfloat_text(struct buf *out, double d, int json)
     char text[40], digits[24];
     int n = 0, exponent;
     if (d != d || fabs(d) > 1.7976931348623157e308) {
-        const char *name = d != d ? json ? "NaN" : "nan" : json ? "Infinity" : "inf";
-        buf_printf(out, "%s%s", d < 0 ? "-" : "", name);
+        static const char *const names[2][2] = {{"inf", "nan"}, {"Infinity", "NaN"}};
+        buf_printf(out, "%s%s", d < 0 ? "-" : "", names[json ? 1 : 0][d != d]);
         return;
     }
     for (int precision = 0; precision < 17; precision++) {
@@ -65,6 +65,14 @@ int jprintable(uint32_t cp)
     }
 }
 
+void jescaped(struct buf *out, uint32_t cp)
+{
+    if (cp < 0x100)
+        buf_printf(out, "\\x%02x", cp);
+    else
+        buf_printf(out, cp < 0x10000 ? "\\u%04x" : "\\U%08x", cp);
+}
+
 static void repr_string(struct buf *out, struct jvalue v)
 {
     char quote = v.n && memchr(v.s, '\'', v.n) && !memchr(v.s, '"', v.n) ? '"' : '\'';
@@ -75,12 +83,14 @@ static void repr_string(struct buf *out, struct jvalue v)
         k = jchar(v.s + i, v.n - i, &cp);
         if (cp == '\\' || cp == (unsigned char)quote)
             buf_printf(out, "\\%c", (int)cp);
-        else if (cp == '\n' || cp == '\r' || cp == '\t')
-            buf_puts(out, cp == '\n' ? "\\n" : cp == '\r' ? "\\r" : "\\t");
+        else if (cp == '\n' || cp == '\r')
+            buf_puts(out, cp == '\n' ? "\\n" : "\\r");
+        else if (cp == '\t')
+            buf_puts(out, "\\t");
         else if (jprintable(cp))
             buf_append(out, v.s + i, k);
         else
-            buf_printf(out, cp < 0x100 ? "\\x%02x" : cp < 0x10000 ? "\\u%04x" : "\\U%08x", cp);
+            jescaped(out, cp);
     }
     buf_putc(out, quote);
     buf_puts(out, v.safe ? ")" : "");

@@ -132,7 +132,7 @@ struct jvalue jcopy(struct jrun *r, const char *s, size_t n)
 
 struct jvalue jtake(struct jrun *r, struct buf *b)
 {
-    struct jvalue v = b->failed || r->rc ? jundefined("", 0) : jcopy(r, b->data ? b->data : "", b->len);
+    struct jvalue v = b->failed || r->rc ? jundefined("", 0) : jcopy(r, buf_text(b), b->len);
     if (b->failed && !r->rc)
         r->rc = error_set_nomem(r->err, b->len, "rendering a chat template");
     buf_free(b);

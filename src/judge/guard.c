@@ -52,7 +52,7 @@ static json_t *plain(const struct guard *g, const char *text)
         if (at < n)
             buf_putc(&b, text[at++]);
     }
-    json_t *v = b.failed ? NULL : json_stringn(b.data ? b.data : "", b.len);
+    json_t *v = b.failed ? NULL : json_stringn(buf_text(&b), b.len);
     buf_free(&b);
     return v;
 }
@@ -74,7 +74,7 @@ static int find_words(struct guard *g, struct error *err)
     struct tokens prompt = TOKENS_INIT;
     int rc = render(g, &(struct judge_text){"q", "a"}, &text, err);
     size_t n = text.len;
-    rc = rc ? rc : chat_encode(g->chat, text.data ? text.data : "", n, &prompt, err);
+    rc = rc ? rc : chat_encode(g->chat, buf_text(&text), n, &prompt, err);
     for (int i = 0; i < 2 && !rc; i++) {
         struct tokens ids = TOKENS_INIT, alone = TOKENS_INIT;
         text.len = n;
@@ -83,8 +83,9 @@ static int find_words(struct guard *g, struct error *err)
         if (!rc)
             rc = tokenizer_encode(g->tokenizer, g->words[i], strlen(g->words[i]), 0, &alone, err);
         int joins = !rc && (ids.n <= prompt.n || memcmp(ids.ids, prompt.ids, prompt.n * sizeof *ids.ids));
+        int32_t own = alone.n ? alone.ids[0] : -1;
         if (!rc)
-            g->ids[i] = joins ? alone.n ? alone.ids[0] : -1 : ids.ids[prompt.n];
+            g->ids[i] = joins ? own : ids.ids[prompt.n];
         tokens_free(&ids);
         tokens_free(&alone);
     }
@@ -150,7 +151,7 @@ int guard_run(struct guard *g, const struct judge_text *texts, int n, struct gua
         struct buf text = BUF_INIT;
         out[i] = (struct guard_verdict){.p = NAN};
         rc = render(g, &texts[i], &text, err);
-        rc = rc ? rc : chat_encode(g->chat, text.data ? text.data : "", text.len, &ids[i], err);
+        rc = rc ? rc : chat_encode(g->chat, buf_text(&text), text.len, &ids[i], err);
         buf_free(&text);
         if (!rc && (int)ids[i].n > model_desc(g->model)->n_ctx)
             out[i].truncated = 1;

@@ -22,7 +22,11 @@ struct judge {
 
 const char *judge_mode_name(enum judge_mode m)
 {
-    return m == JUDGE_COMPAT ? "compat" : m == JUDGE_HONEST ? "honest" : "safe";
+    switch (m) {
+    case JUDGE_COMPAT: return "compat";
+    case JUDGE_HONEST: return "honest";
+    default: return "safe";
+    }
 }
 
 static int check_kind(const struct judge *j, const struct model_desc *d, struct error *err)

@@ -137,7 +137,7 @@ static void said(const struct http *h, char text[200])
     const json_t *error = json_object_get(body, "error");
     const char *message = json_string_value(json_is_object(error) ? json_object_get(error, "message") : error);
     char whole[1024];
-    snprintf(whole, sizeof whole, "%.1000s", message ? message : h->body.data ? h->body.data : "");
+    snprintf(whole, sizeof whole, "%.1000s", message ? message : buf_text(&h->body));
     http_hide(whole, h->key);
     hide_login(h, whole);
     snprintf(text, 200, "%.190s", whole);
@@ -209,10 +209,10 @@ int http_post(struct http *h, const char *path, const json_t *body, json_t **ans
         if (again == 1 && tries < h->o.tries) {
             double wanted = h->retry_after >= 0 ? h->retry_after : pause;
             wanted = wanted < MAX_RETRY_AFTER ? wanted : MAX_RETRY_AFTER;
-            log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wanted,
-                     h->retry_after > MAX_RETRY_AFTER ? " (the server's Retry-After is longer than isara waits)"
-                     : h->retry_after >= 0            ? " (Retry-After)"
-                                                      : "");
+            const char *why = h->retry_after >= 0 ? " (Retry-After)" : "";
+            if (h->retry_after > MAX_RETRY_AFTER)
+                why = " (the server's Retry-After is longer than isara waits)";
+            log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wanted, why);
             h->next = http_now(h->o.clock) + wanted > h->next ? http_now(h->o.clock) + wanted : h->next;
         }
     }

@@ -97,7 +97,8 @@ int pairwise_prompt_open(struct pairwise_prompt *p, const char *path, struct err
     if (!rc && (text.failed || !text.data))
         rc = text.failed ? error_set_nomem(err, text.len, "a judge's prompt")
                          : error_set(err, ERROR_DATA, "%s: is empty", path);
-    rc = rc ? rc : parse(p, text.data, path ? path : "the judge's prompt", err);
+    const char *name = path ? path : "the judge's prompt";
+    rc = rc ? rc : parse(p, text.data, name, err);
     if (!rc)
         sha256_bytes(text.data, text.len, p->sha256);
     buf_free(&text);
@@ -162,8 +163,8 @@ static double from_logprobs(const json_t *top)
         const json_t *value = json_object_get(t, "logprob");
         if (!token || !json_is_number(value))
             continue;
-        double *to = !strcmp(token, "m") ? &m : !strcmp(token, "M") ? &M : NULL;
-        if (to)
+        double *to = !strcmp(token, "m") ? &m : &M;
+        if (!strcmp(token, "m") || !strcmp(token, "M"))
             *to = json_number_value(value);
     }
     return pairwise_preference(m, M);

@@ -4,6 +4,7 @@
  * the win rate is the mean prediction at equal lengths. */
 #include "measure/alpaca.h"
 
+#include "base/clamp.h"
 #include "base/maths.h"
 #include "base/mem.h"
 #include "io/csv.h"
@@ -104,7 +105,7 @@ static int read_gamed(struct table *t, const char *path, struct error *err)
     }
     t->n_gamed = t->n;
     csv_close(c);
-    return rc ? rc : more < 0 ? more : 0;
+    return !rc && more < 0 ? more : rc;
 }
 
 /* --- our rows --- */
@@ -191,8 +192,7 @@ static double loss_of(const struct table *t, const double *w, int fold)
     int n = 0;
     for (int i = 0; i < t->n; i++)
         if (fold_of(i, t->n) == fold) {
-            double q = predict(w, t->x[i], t->n_feature);
-            q = q < EPSILON ? EPSILON : q > 1 - EPSILON ? 1 - EPSILON : q;
+            double q = clamp_f64(predict(w, t->x[i], t->n_feature), EPSILON, 1 - EPSILON);
             sum += t->weight[i] * (t->p[i] * maths_log(q) + (1 - t->p[i]) * maths_log(1 - q));
             n++;
         }

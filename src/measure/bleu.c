@@ -135,9 +135,12 @@ int bleu_text_init(struct bleu_text *t, struct rouge_vocab *v, const char *text,
     const int32_t *w = spare.c;
     for (int k = 0; k < 4 && !rc; k++) {
         struct bleu_gram *g = t->grams[k] = t->grams[0] + (size_t)k * ((size_t)t->n + 1);
-        for (int i = 0; i + k < t->n; i++)
-            g[i] = (struct bleu_gram){(uint64_t)w[i] << 32 | (k > 0 ? (uint32_t)w[i + 1] : 0),
-                                      k > 1 ? (uint64_t)w[i + 2] << 32 | (k > 2 ? (uint32_t)w[i + 3] : 0) : 0};
+        for (int i = 0; i + k < t->n; i++) {
+            uint64_t words[4] = {0};
+            for (int j = 0; j <= k; j++)
+                words[j] = (uint32_t)w[i + j];
+            g[i] = (struct bleu_gram){words[0] << 32 | words[1], words[2] << 32 | words[3]};
+        }
         sort(g, t->n - k);
     }
     mem_free(line.c);
@@ -171,7 +174,10 @@ void bleu_compare(const struct bleu_text *reference, const struct bleu_text *pre
     long total_shared = 0;
     int n_ref = reference->n, n_sys = prediction->n;
     *out = (struct bleu_score){.sys_len = n_sys, .ref_len = n_ref};
-    out->brevity = n_sys >= n_ref ? 1 : n_sys > 0 ? maths_exp(1 - (double)n_ref / n_sys) : 0;
+    if (n_sys >= n_ref)
+        out->brevity = 1;
+    else if (n_sys > 0)
+        out->brevity = maths_exp(1 - (double)n_ref / n_sys);
     for (int k = 0; k < 4 && n_sys > k; k++) {
         long total = n_sys - k, shared = clipped(reference->grams[k], n_ref - k, prediction->grams[k], n_sys - k);
         total_shared += shared;
@@ -220,5 +226,5 @@ int bleu_tokenize(const char *text, struct buf *out, struct error *err)
     }
     mem_free(line.c);
     mem_free(spare.c);
-    return rc ? rc : out->failed ? error_set_nomem(err, out->len, "tokens") : 0;
+    return !rc && out->failed ? error_set_nomem(err, out->len, "tokens") : rc;
 }

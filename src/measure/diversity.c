@@ -27,9 +27,9 @@ struct work {
 static int compare(const void *a, const void *b)
 {
     const struct gram *x = a, *y = b;
-    return x->hash != y->hash   ? (x->hash > y->hash) - (x->hash < y->hash)
-           : x->text != y->text ? x->text - y->text
-                                : x->at - y->at;
+    if (x->hash != y->hash)
+        return x->hash > y->hash ? 1 : -1;
+    return x->text != y->text ? x->text - y->text : x->at - y->at;
 }
 
 /* One group of equal n-grams, sorted by text: adds each text's count clipped by the greatest of the others. */

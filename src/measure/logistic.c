@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "measure/logistic.h"
 
+#include "base/clamp.h"
 #include "base/maths.h"
 #include "base/mem.h"
 #include "measure/mt19937.h"
@@ -116,10 +117,14 @@ static void sweep(struct fit *f, int *active, double max_old, double *max, doubl
         }
         *max = v > *max ? v : *max;
         *norm += v;
-        double z = g + 1 < h * f->step[j] ? -(g + 1) / h : g - 1 > h * f->step[j] ? -(g - 1) / h : -f->step[j];
+        double z = -f->step[j];
+        if (g + 1 < h * f->step[j])
+            z = -(g + 1) / h;
+        else if (g - 1 > h * f->step[j])
+            z = -(g - 1) / h;
         if (fabs(z) < 1e-12)
             continue;
-        z = z < -10 ? -10 : z > 10 ? 10 : z;
+        z = clamp_f64(z, -10, 10);
         f->step[j] += z;
         for (int i = 0; i < f->n; i++)
             f->xd[i] += x_of(f, i, j) * z;

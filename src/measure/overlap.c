@@ -17,9 +17,9 @@ struct gram {
 static int compare_grams(const void *a, const void *b)
 {
     const struct gram *x = a, *y = b;
-    return x->hash != y->hash   ? (x->hash > y->hash) - (x->hash < y->hash)
-           : x->text != y->text ? x->text - y->text
-                                : x->at - y->at;
+    if (x->hash != y->hash)
+        return x->hash > y->hash ? 1 : -1;
+    return x->text != y->text ? x->text - y->text : x->at - y->at;
 }
 
 static struct gram *grams_of(const struct rouge_text *texts, int n_text, int n, size_t *count, struct error *err)

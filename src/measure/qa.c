@@ -73,7 +73,9 @@ int qa_score(const char *answer, const char *reference, struct qa_score *out, st
         i += order <= 0;
         j += order >= 0;
     }
-    out->f1 = !na || !nb ? na == nb : shared ? 2.0 * shared / (na + nb) : 0;
+    out->f1 = shared ? 2.0 * shared / (na + nb) : 0;
+    if (!na || !nb)
+        out->f1 = na == nb;
     mem_free(wa);
     mem_free(wb);
     buf_free(&a);

@@ -340,7 +340,9 @@ static void mark_lcs(const int32_t *a, int na, const int32_t *b, int nb, int *ta
         table[i * w] = 0;
         for (int j = 1; j <= nb; j++) {
             int up = table[(i - 1) * w + j], left = table[i * w + j - 1];
-            table[i * w + j] = a[i - 1] == b[j - 1] ? table[(i - 1) * w + j - 1] + 1 : up > left ? up : left;
+            table[i * w + j] = up > left ? up : left;
+            if (a[i - 1] == b[j - 1])
+                table[i * w + j] = table[(i - 1) * w + j - 1] + 1;
         }
     }
     for (int i = na, j = nb; i > 0 && j > 0;) {

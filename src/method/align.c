@@ -92,7 +92,9 @@ static int sift_round(struct align *a, struct run_round *round, struct error *er
     rc = align_write_generated(a, err);
     if (!rc && a->o.review)
         rc = align_write_review(a, err);
-    return rc ? rc : move_to(a, round, a->o.review ? RUN_STATE_REVIEW : RUN_STATE_TUNE, err);
+    if (rc)
+        return rc;
+    return move_to(a, round, a->o.review ? RUN_STATE_REVIEW : RUN_STATE_TUNE, err);
 }
 
 static int review_round(struct align *a, struct run_round *round, int *stop, struct error *err)

@@ -110,7 +110,8 @@ int align_arms(struct align *a, struct arms *arms, struct error *err)
     if (!rc && !arms->list)
         rc = error_set_nomem(err, (size_t)arms->cap * sizeof *arms->list, "arms");
     struct arm *arm = rc ? NULL : add(arms, "pretrained", align_model_path(a, 0), err);
-    rc = rc ? rc : arm ? 0 : ERROR_NOMEM;
+    if (!rc && !arm)
+        rc = ERROR_NOMEM;
     if (!rc)
         snprintf(arm->sha256, sizeof arm->sha256, "%s", a->speaker.source_sha256);
     if (!rc && a->o.baselines && arms->n_item && !(rc = align_make_pool(a, 0, err)))

@@ -3,6 +3,7 @@
  * the tests that are printed can find at this number of questions and with their correction. */
 #include "method/parts.h"
 
+#include "base/clamp.h"
 #include "base/mem.h"
 #include "stats/stats.h"
 
@@ -145,7 +146,7 @@ static int find_power(const struct align *a, const struct arms *arms, struct rep
         rc = d ? 0 : error_set_nomem(err, (size_t)arms->n_item * sizeof *d, "differences");
     int draws = DRAWN_VALUES / (arms->n_item * (size ? size : 1) + 1);
     struct stats_design design = {.family = size, .alpha = 0.05, .power = 0.8, .seed = a->o.seed};
-    design.draws = draws < LEAST_DRAWS ? LEAST_DRAWS : draws > MOST_DRAWS ? MOST_DRAWS : draws;
+    design.draws = clamp_int(draws, LEAST_DRAWS, MOST_DRAWS);
     for (int k = 1; k < arms->n && !rc; k++) {
         struct report_compared *c = family[k];
         struct stats_found found;

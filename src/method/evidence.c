@@ -277,9 +277,9 @@ static int write_arm(struct align *a, const struct arms *arms, const struct arm 
         buf_putc(&b, '\n');
         json_decref(row);
     }
-    if (!rc)
-        rc = b.failed || path.failed ? error_set_nomem(err, b.len, "rows")
-                                     : file_write(path.data, b.data ? b.data : "", b.len, err);
+    if (!rc && (b.failed || path.failed))
+        rc = error_set_nomem(err, b.len, "rows");
+    rc = rc ? rc : file_write(path.data, buf_text(&b), b.len, err);
     buf_free(&b);
     buf_free(&path);
     return rc;

@@ -89,7 +89,7 @@ static int write_lines(struct align *a, const char *name,
         json_decref(row);
     }
     if (!rc)
-        rc = b.failed ? error_set_nomem(err, b.len, "rows") : file_write(path, b.data ? b.data : "", b.len, err);
+        rc = b.failed ? error_set_nomem(err, b.len, "rows") : file_write(path, buf_text(&b), b.len, err);
     buf_free(&b);
     mem_free(path);
     mem_free(dir);

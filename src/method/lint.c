@@ -30,8 +30,9 @@ static void say(struct lint *l)
 /* Lines of the first few of something, " 3, 8, 12 and 5 more". */
 static void add_lines(struct buf *b, const long *lines, int n)
 {
+    buf_puts(b, n > 1 ? "s" : "");
     for (int i = 0; i < n && i < 5; i++)
-        buf_printf(b, "%s %ld", i ? "," : n > 1 ? "s" : "", lines[i]);
+        buf_printf(b, "%s %ld", i ? "," : "", lines[i]);
     if (n > 5)
         buf_printf(b, " and %d more", n - 5);
 }

@@ -106,9 +106,8 @@ static double phase(const struct device *device, const struct model_desc *d, con
             const struct pair *p = &pairs[(i * 7 + k * 3) % n_pair];
             prompt += p->question + p->answer;
         }
-        prompt = prompt + g->max_new_tokens > d->n_ctx
-                     ? (d->n_ctx > g->max_new_tokens ? d->n_ctx - g->max_new_tokens : last)
-                     : prompt;
+        if (prompt + g->max_new_tokens > d->n_ctx)
+            prompt = d->n_ctx > g->max_new_tokens ? d->n_ctx - g->max_new_tokens : last;
         int new = is_question ? pairs[i % n_pair].question : pairs[i % n_pair].answer;
         new = new < g->min_new_tokens ? g->min_new_tokens : least(new, g->max_new_tokens);
         loads[i] = (struct generate_load){prompt < 1 ? 1 : prompt, new};

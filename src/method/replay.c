@@ -97,6 +97,13 @@ static int load_until(struct align *a, int round, int index, struct error *err)
     return rc ? rc : align_make_pool(a, a->o.pool == ALIGN_POOL_GROWN, err);
 }
 
+static const char *shown(const struct run_text *x)
+{
+    if (x->text)
+        return x->text;
+    return x->error ? x->error : "(none)";
+}
+
 static int same_text(const struct run_text *x, const struct run_text *y, const char *what, struct buf *text)
 {
     int same = !x->text == !y->text && (!x->text || !strcmp(x->text, y->text)) && x->n == y->n &&
@@ -104,11 +111,8 @@ static int same_text(const struct run_text *x, const struct run_text *y, const c
                (!x->n || (!memcmp(x->ids, y->ids, (size_t)x->n * sizeof *x->ids) &&
                           !memcmp(x->logprobs, y->logprobs, (size_t)x->n * sizeof *x->logprobs))) &&
                (!x->n_context || !memcmp(x->contexts, y->contexts, (size_t)x->n_context * sizeof *x->contexts));
-    buf_printf(text, "%s, in the journal: %s\n", what, x->text ? x->text : x->error ? x->error : "(none)");
-    buf_printf(text, "%s, again:          %s\n%s\n", what,
-               y->text    ? y->text
-               : y->error ? y->error
-                          : "(none)",
+    buf_printf(text, "%s, in the journal: %s\n", what, shown(x));
+    buf_printf(text, "%s, again:          %s\n%s\n", what, shown(y),
                same ? "the same: contexts, text, token ids, log-probabilities bit for bit" : "NOT the same");
     return same;
 }
@@ -132,7 +136,7 @@ static int again(struct align *a, int index, int *same, struct buf *text, struct
         buf_printf(text, "verdict: %s\n", sift_reason_text((enum sift_reason)sift_reason_find(was.reason)));
     a->run = run;
     arena_free(&keep);
-    return rc ? rc : text->failed ? error_set_nomem(err, text->len, "text") : 0;
+    return !rc && text->failed ? error_set_nomem(err, text->len, "text") : rc;
 }
 
 /* Other attempts' unfinished work must not be done here: they are given a stand-in. */

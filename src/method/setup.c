@@ -44,7 +44,7 @@ static int check_lengths(struct align *a, const struct seeds *s, const char *pat
 /* Which seeds are kept out of the method: one in eight by the run's seed, or as many as asked. */
 static int split_seeds(struct align *a, struct error *err)
 {
-    int n = a->seeds.n, holdout = a->o.holdout < 0 ? (a->o.test ? 0 : n / 8) : a->o.holdout;
+    int n = a->seeds.n, usual = a->o.test ? 0 : n / 8, holdout = a->o.holdout < 0 ? usual : a->o.holdout;
     a->given = mem_calloc((size_t)n + 1, sizeof *a->given);
     a->held = mem_calloc((size_t)n + 1, sizeof *a->held);
     int *drawn = mem_calloc((size_t)n + 1, sizeof *drawn);
@@ -140,10 +140,11 @@ int align_open_inputs(struct align *a, struct device *device, const struct align
     *a = (struct align){.o = *o};
     a->o.train.dtype = o->dtype == DTYPE_Q8 ? DTYPE_BF16 : o->dtype; /* there is no gradient of whole numbers */
     a->o.train.seed = o->seed;
-    int rc = open_speaker(a, device, err), ask = a->o.ask.max_new_tokens, answer = a->o.answer.max_new_tokens;
+    int rc = open_speaker(a, device, err), ask = a->o.ask.max_new_tokens, answer = a->o.answer.max_new_tokens,
+        longest = ask > answer ? ask : answer;
     rc = rc ? rc : open_data(a, err);
     rc = rc ? rc : align_make_pool(a, 0, err);
-    rc = rc ? rc : pairs_check_room(&a->pool, &a->speaker, a->o.k, ask > answer ? ask : answer, err);
+    rc = rc ? rc : pairs_check_room(&a->pool, &a->speaker, a->o.k, longest, err);
     rc = rc ? rc : check_model(o->encoder, err);
     return rc ? rc : check_model(o->judge, err);
 }

@@ -81,7 +81,9 @@ static int add_words(struct bm25 *b, const char *s, int text)
 static int compare_posts(const void *a, const void *b)
 {
     const struct post *x = a, *y = b;
-    return x->word != y->word ? (x->word < y->word ? -1 : 1) : x->text - y->text;
+    if (x->word != y->word)
+        return x->word < y->word ? -1 : 1;
+    return x->text - y->text;
 }
 
 /* Sorted, equal pairs counted together. */

@@ -40,9 +40,9 @@ static int read_sentence(const struct model_sentence *s, const struct tokenizer 
     size_t before = out->n;
     buf_puts(&all, s->prompt);
     buf_append(&all, text, n);
-    int rc = all.failed ? error_set_nomem(err, n, "a text")
-                        : tokenizer_encode(t, all.data ? all.data : "", all.len, 0, &bare, err);
-    rc = rc ? rc : tokenizer_encode(t, all.data ? all.data : "", all.len, TOKENIZER_ADD_SPECIAL, out, err);
+    int rc =
+        all.failed ? error_set_nomem(err, n, "a text") : tokenizer_encode(t, buf_text(&all), all.len, 0, &bare, err);
+    rc = rc ? rc : tokenizer_encode(t, buf_text(&all), all.len, TOKENIZER_ADD_SPECIAL, out, err);
     size_t limit = before + (size_t)s->max_length;
     *cut = !rc && out->n > limit;
     if (*cut) {

@@ -88,7 +88,7 @@ int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error 
         out->p = out->p * 2 > 1 ? 1 : out->p * 2;
     } else if (m > 0) {
         double gap = plus - all / 2, variance = ((double)m * (m + 1) * (2.0 * m + 1) - ties / 2) / 24;
-        gap = gap > 0 ? gap - 0.5 : gap < 0 ? gap + 0.5 : 0;
+        gap -= 0.5 * ((gap > 0) - (gap < 0));
         out->p = 2 * stats_normal_sf(fabs(gap) / sqrt(variance));
     }
     mem_free(x);
@@ -282,7 +282,9 @@ static int studentised(const double *x, int n, const struct stats_bootstrap *how
         for (int i = 0; i < n; i++)
             drawn[i] = x[rng_below(&s, (uint64_t)i, (uint32_t)n)];
         double gap = stats_mean(drawn, n) - mean, spread = stats_sd(drawn, n) / sqrt(n);
-        t[r] = spread > 1e-12 * se ? gap / spread : gap > 0 ? INFINITY : -INFINITY;
+        t[r] = gap > 0 ? INFINITY : -INFINITY;
+        if (spread > 1e-12 * se)
+            t[r] = gap / spread;
     }
     qsort(t, (size_t)how->n_resample, sizeof *t, compare_double);
     out->low = mean - stats_quantile_sorted(t, how->n_resample, 0.5 + how->level / 2) * se;

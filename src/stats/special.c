@@ -59,8 +59,10 @@ double stats_normal_cdf(double z)
 
 double stats_normal_quantile(double p)
 {
+    if (p == 0)
+        return -INFINITY;
     if (!(p > 0 && p < 1))
-        return p == 0 ? -INFINITY : p == 1 ? INFINITY : NAN;
+        return p == 1 ? INFINITY : NAN;
     if (p > 0.5)
         return -stats_normal_quantile(1 - p);
     /* Abramowitz and Stegun 26.2.23 to begin with, then Halley's steps. */
@@ -166,7 +168,7 @@ double stats_beta_quantile(double p, double a, double b)
             break;
         x = next > low && next < high ? next : (low + high) / 2;
     }
-    return p == 0 ? 0 : p == 1 ? 1 : x;
+    return p == 0 || p == 1 ? p : x;
 }
 
 /* P(T < -t) and P(-t < T < 0) for t >= 0, each without cancellation. */

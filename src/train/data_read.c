@@ -174,9 +174,9 @@ static int need_conversation(const struct reader *r, const json_t *record, const
 {
     const char *response;
     int rc = need_string(r, record, key, &response);
-    return rc                                           ? rc
-           : train_classify_text(out, prompt, response) ? error_set_nomem(r->err, out->len, "a training row")
-                                                        : 0;
+    if (!rc && train_classify_text(out, prompt, response))
+        rc = error_set_nomem(r->err, out->len, "a training row");
+    return rc;
 }
 
 static int add_labelled(struct reader *r, const json_t *record)

@@ -18,7 +18,9 @@ static enum dtype saved_dtype(const struct trainer *t)
     if (t->job->source)
         return checkpoint_dtype(t->job->source);
     const char *text = json_string_value(json_is_string(name) ? name : json_object_get(config, "torch_dtype"));
-    return text && !strcmp(text, "bfloat16") ? DTYPE_BF16 : text && !strcmp(text, "float16") ? DTYPE_F16 : DTYPE_F32;
+    if (text && !strcmp(text, "bfloat16"))
+        return DTYPE_BF16;
+    return text && !strcmp(text, "float16") ? DTYPE_F16 : DTYPE_F32;
 }
 
 /* Rounds the masters in place, with the gradients' memory as the way station. */
@@ -28,7 +30,9 @@ static void round_masters(struct trainer *t, enum dtype dtype)
         const struct model_param *p = &t->m->params[i];
         enum storage to = saved_storage(t, p, dtype);
         struct span masters = {t->masters, (size_t)p->offset * 4}, way = {t->leaves.now, (size_t)p->offset * 4};
-        enum dtype rounded = to == STORAGE_BF16 ? DTYPE_BF16 : to == STORAGE_F16 ? DTYPE_F16 : DTYPE_F32;
+        enum dtype rounded = to == STORAGE_F16 ? DTYPE_F16 : DTYPE_F32;
+        if (to == STORAGE_BF16)
+            rounded = DTYPE_BF16;
         if (rounded == DTYPE_F32)
             continue;
         tensor_cast(t->q, &(struct cast_args){(size_t)p->count, masters, DTYPE_F32, way, rounded});
@@ -79,7 +83,9 @@ static int set_pad_token(const struct trainer *t, const char *directory, struct 
         rc = path ? 0 : error_set_nomem(err, 256, "a path");
         if (!rc && (file_exists(path) || i == 0)) {
             rc = file_exists(path) ? file_read(&text, path, (size_t)1 << 30, err) : 0;
-            json_t *o = rc ? NULL : text.len ? jsontext_document(text.data, text.len, 0, &why) : json_object();
+            json_t *o = NULL;
+            if (!rc)
+                o = text.len ? jsontext_document(text.data, text.len, 0, &why) : json_object();
             if (!rc && !o && text.len &&
                 why.text[0]) /* model_max_length may be 1e30 written out, which is no integer to jansson */
                 o = jsontext_document(text.data, text.len, JSON_DECODE_INT_AS_REAL, &why);

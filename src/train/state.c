@@ -99,7 +99,11 @@ int state_settings(struct trainer *t, struct error *err)
 
 static struct buffer *tensor_buffer(const struct trainer *t, size_t i)
 {
-    return i == 0 ? t->moment1 : i == 1 ? t->moment2 : t->masters;
+    switch (i) {
+    case 0: return t->moment1;
+    case 1: return t->moment2;
+    default: return t->masters;
+    }
 }
 
 static enum dtype tensor_dtype(const struct trainer *t, size_t i)
