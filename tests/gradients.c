@@ -72,7 +72,9 @@ void gradients_check(const struct model *m, double *flat, const struct gradient_
         fail_msg("%s: loss %.9g, wanted %.9g", r->name, loss, wanted_loss);
     for (int k = 0; k < m->n_param; k++) {
         const struct model_param *p = &m->params[k];
-        int64_t stride = p->count <= 40 ? 1 : p->count / 20 < bound->stride ? p->count / 20 : bound->stride;
+        int64_t stride = p->count / 20 < bound->stride ? p->count / 20 : bound->stride;
+        if (p->count <= 40)
+            stride = 1;
         double worst = 0, greatest = 0;
         for (int64_t i = p->offset; i < p->offset + p->count; i += stride) {
             double wanted = difference(m, flat, r, i);

@@ -65,7 +65,11 @@ static size_t paged(struct ops *o, const void *parameter, float *out)
         for (int p = 0; p < TABLE; p++) {
             int common = s->share_pages && (p + 1) * s->page <= s->shared && i;
             int used = p * s->page < s->length[i];
-            table[i * TABLE + p] = common ? table[p] : used ? n_page++ : -1000000;
+            table[i * TABLE + p] = -1000000;
+            if (common)
+                table[i * TABLE + p] = table[p];
+            else if (used)
+                table[i * TABLE + p] = n_page++;
         }
         for (int t = 0; t < s->length[i]; t++, row++) {
             seq[row] = i;

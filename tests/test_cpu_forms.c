@@ -127,7 +127,9 @@ static void residuals_may_lie_in_wider_rows_and_scaling_scales(void **state)
     float *got = ops_same_bits(residual_run, NULL, &n);
     for (int t = 0; t < ROWS; t++)
         for (int c = 0; c < 80; c++) {
-            int column = c < 35 ? c : c >= 41 && c < 76 ? c - 41 : -1;
+            int column = c >= 41 && c < 76 ? c - 41 : -1;
+            if (c < 35)
+                column = c;
             double want = (double)ops_random(7, (uint64_t)(t * 80 + c));
             for (int k = 0; k < 3 && column >= 0; k++)
                 want +=
@@ -194,9 +196,9 @@ static void adamw_packs_what_it_writes(void **state)
         assert_memory_equal(got, alone, PACKED_ROWS * PACKED_K * 4);
         for (int i = 0; i < PACKED_N * PACKED_K; i++) {
             int at = i - PACKED_ROW * PACKED_K;
-            float want = at < 0 || at >= PACKED_ROWS * PACKED_K ? 0
-                         : dtypes[t] == DTYPE_F32               ? got[at]
-                                                                : bf16_to_f32(f32_to_bf16(got[at]));
+            float want = at < 0 || at >= PACKED_ROWS * PACKED_K ? 0 : got[at];
+            if (dtypes[t] != DTYPE_F32)
+                want = bf16_to_f32(f32_to_bf16(want));
             assert_memory_equal(&packed[i], &want, 4);
         }
         free(got);

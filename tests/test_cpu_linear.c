@@ -299,6 +299,17 @@ static void put_inputs(struct bench *b, const struct variant *v, int m, int k)
         queue_upload(b->q, at(b->x), other, (size_t)m * (size_t)stride * 4);
 }
 
+static const enum activation acts[] = {ACT_SILU, ACT_GELU_TANH, ACT_RELU2};
+
+static double activated(enum activation act, double sum)
+{
+    switch (act) {
+    case ACT_GELU_TANH: return gelu_tanh(sum);
+    case ACT_RELU2: return fmax(sum, 0) * sum;
+    default: return silu(sum);
+    }
+}
+
 static void run_variant(struct bench *b, const struct variant *v, int m, int n, int k)
 {
     int n_out = v->gate ? n / 2 : n;
@@ -313,7 +324,7 @@ static void run_variant(struct bench *b, const struct variant *v, int m, int n, 
                             .y_dtype = v->y_bf16 ? DTYPE_BF16 : DTYPE_F32,
                             .y_stride = v->stride ? n_out + v->stride : 0,
                             .gate = v->gate};
-    a.act = v->act == 1 ? ACT_GELU_TANH : v->act == 2 ? ACT_RELU2 : ACT_SILU;
+    a.act = acts[v->act];
     a.activate = v->act > 0 && !v->gate;
     a.rows = v->rows ? at(b->rows) : SPAN_NONE;
     a.bias = v->bias ? at(b->bias) : SPAN_NONE;
@@ -345,7 +356,7 @@ static void check_variant(struct bench *b, const char *isa, const struct variant
             const double *s = sums + (v->rows ? m - 1 - r : r) * n;
             double sum = s[c] + (v->bias ? bias[c] : 0);
             if (v->gate || v->act)
-                sum = v->act == 1 ? gelu_tanh(sum) : v->act == 2 ? fmax(sum, 0) * sum : silu(sum);
+                sum = activated(acts[v->act], sum);
             if (v->gate)
                 sum *= (s[n_out + c] + (v->bias ? bias[n_out + c] : 0));
             sum += v->residual ? residual[r * n_out + c] : 0;
@@ -404,7 +415,8 @@ static void residual_may_be_the_output(void **state)
 enum which { FORWARD, GATED, DX, DX_ADDED, DW, N_WHICH };
 static int run_which(struct bench *b, enum which which, int m, int n, int k, enum dtype t)
 {
-    int count = which == FORWARD ? m * n : which == GATED ? m * (n / 2) : which == DW ? n * k : m * k;
+    const int counts[] = {[FORWARD] = m * n, [GATED] = m * (n / 2), [DW] = n * k, [DX] = m * k, [DX_ADDED] = m * k};
+    int count = counts[which];
     prepare_y(b, which == DX_ADDED || which == DW ? w : NULL, count);
     if (which == FORWARD || which == GATED)
         tensor_linear(b->q, &(struct linear_args){.w = b->packed,

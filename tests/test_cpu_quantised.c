@@ -213,6 +213,7 @@ static void the_ends_of_the_range_do_not_saturate(void **state)
 {
     (void)state;
     enum { M = 4, N = 33, K = 64 };
+    static const int extremes[] = {0x80, 0x7f, 0xff};
     static float kept[M * K];
     memcpy(kept, x, sizeof kept);
     for (int i = 0; i < M * K; i++)
@@ -226,11 +227,7 @@ static void the_ends_of_the_range_do_not_saturate(void **state)
                 make_blocks(N, K, type);
                 int bytes = storage_block_bytes(storages[type]), head = types[type] == DTYPE_Q4_1 ? 4 : 2;
                 for (int j = 0; j < N * K / 32; j++)
-                    memset(blocks + j * bytes + head,
-                           byte == 0   ? 0x80
-                           : byte == 1 ? 0x7f
-                                       : 0xff,
-                           (size_t)(bytes - head));
+                    memset(blocks + j * bytes + head, extremes[byte], (size_t)(bytes - head));
                 storage_to_f32(storages[type], blocks, 0, N * K, w);
                 pack(&b, N, K, type, NULL);
                 forward(&b, M, N);

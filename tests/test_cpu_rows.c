@@ -249,7 +249,9 @@ static void part_of_a_head_rotates_by_scaled_tables(void **state)
     for (int i = 0; i < T * HEADS * D; i++) {
         int e = i % D, j = e % (ROT / 2);
         float angle = (float)positions[i / (HEADS * D)] * (float)pow(500, -2.0 * j / ROT);
-        double other = e < ROT / 2 ? -x[i + ROT / 2] : e < ROT ? x[i - ROT / 2] : 0;
+        double other = 0;
+        if (e < ROT)
+            other = e < ROT / 2 ? -x[i + ROT / 2] : x[i - ROT / 2];
         ops_close_to("rope", (size_t)i, got[i], e < ROT ? 1.25 * (x[i] * cos(angle) + other * sin(angle)) : x[i], 5e-7,
                      0);
     }

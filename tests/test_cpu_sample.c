@@ -174,7 +174,9 @@ struct pair {
 static int by_value(const void *a, const void *b)
 {
     const struct pair *x = a, *y = b;
-    return x->value > y->value ? -1 : x->value < y->value ? 1 : x->id - y->id;
+    if (x->value != y->value)
+        return x->value > y->value ? -1 : 1;
+    return x->id - y->id;
 }
 static int survivors(const struct pick_case *c, const float *s, struct pair *list, double *edge)
 {
@@ -209,7 +211,9 @@ static int survivors(const struct pick_case *c, const float *s, struct pair *lis
 
 static float uniform_of(const struct pick_case *c, int row)
 {
-    return row == 0 ? 0 : row == 1 ? 0x1.fffffep-1f : (ops_random(700 + c->stream, (uint64_t)row) + 1) / 2;
+    if (row < 2)
+        return row ? 0x1.fffffep-1f : 0;
+    return (ops_random(700 + c->stream, (uint64_t)row) + 1) / 2;
 }
 
 static size_t sample_run(struct ops *o, const void *parameter, float *out)

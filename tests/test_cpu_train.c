@@ -291,7 +291,9 @@ static void loss_check(const struct loss_case *c)
         for (int i = 0; i < c->vocab; i++) {
             double p = exp(row[i] - top) / sum - (i == target);
             double slope = c->cap > 0 ? 1 - row[i] / (double)c->cap * (row[i] / (double)c->cap) : 1;
-            double want = c->scale == 0 ? row[i] : target < 0 ? 0 : p * (double)c->scale * slope;
+            double want = target < 0 ? 0 : p * (double)c->scale * slope;
+            if (c->scale == 0)
+                want = row[i];
             size_t at = (size_t)(t * c->vocab + i);
             if (!(isinf(want) && (double)got[(size_t)c->rows + at] == want))
                 ops_close_to("dlogits", at, got[(size_t)c->rows + at], want, 1e-7 * fabs((double)c->scale), 2e-6);

@@ -120,8 +120,10 @@ static void long_strings_of_short_tokens(void **state)
             int32_t ids[300 + MOST];
             char *text;
             int n = before + lengths[k];
-            for (int i = 0; i < n; i++)
-                ids[i] = i < before ? C : i % 3 ? A : B;
+            for (int i = 0; i < before; i++)
+                ids[i] = C;
+            for (int i = before; i < n; i++)
+                ids[i] = i % 3 ? A : B;
             for (int i = 0; i < lengths[k]; i++)
                 o.stop[0][i] = "abc"[ids[before + i]];
             assert_int_equal(ends_at(f, &o, ids, n), n - 1);

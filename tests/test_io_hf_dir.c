@@ -42,9 +42,11 @@ static void assert_same_values(const struct checkpoint *a, const struct checkpoi
         assert_ok(checkpoint_read_f32(a, x, 0, x->n_row, p, &err), &err);
         assert_ok(checkpoint_read_f32(b, y, 0, y->n_row, q, &err), &err);
         for (uint64_t k = 0; k < x->n_element; k++) {
-            float want = t == DTYPE_BF16  ? bf16_to_f32(f32_to_bf16(p[k]))
-                         : t == DTYPE_F16 ? f16_to_f32(f32_to_f16(p[k]))
-                                          : p[k];
+            float want = p[k];
+            if (t == DTYPE_BF16)
+                want = bf16_to_f32(f32_to_bf16(want));
+            else if (t == DTYPE_F16)
+                want = f16_to_f32(f32_to_f16(want));
             if (memcmp(&want, &q[k], 4))
                 fail_msg("%s[%llu] is %g, wanted %g", y->name, (unsigned long long)k, (double)q[k], (double)want);
         }

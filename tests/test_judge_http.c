@@ -186,10 +186,11 @@ static void every_failure_is_tried_again(void **state)
             fail_msg("kind %d: %s", (int)kinds[i], err.message);
         assert_true(fabs(p - pairwise_preference(-2, -0.2)) < 1e-15);
         assert_int_equal(tries, 2);
-        double pause = kinds[i] == BUSY ? 0.25
-                       : kinds[i] == LONG
-                           ? 300
-                           : 0.02; /* as long as the server asks for, up to five minutes, else our own pause */
+        double pause = 0.02; /* as long as the server asks for, up to five minutes, else our own pause */
+        if (kinds[i] == BUSY)
+            pause = 0.25;
+        else if (kinds[i] == LONG)
+            pause = 300;
         assert_true(fabs(virtual_time - 1000 - pause) < 1e-6);
     }
 }

@@ -123,12 +123,13 @@ static void equal_to_rouge_score_and_sacrebleu(void **state)
 static int lcs_by_table(const int32_t *a, int na, const int32_t *b, int nb)
 {
     static int t[300][300];
-    for (int i = 0; i <= na; i++)
-        for (int j = 0; j <= nb; j++)
-            t[i][j] = !i || !j                    ? 0
-                      : a[i - 1] == b[j - 1]      ? t[i - 1][j - 1] + 1
-                      : t[i - 1][j] > t[i][j - 1] ? t[i - 1][j]
-                                                  : t[i][j - 1];
+    memset(t, 0, sizeof t);
+    for (int i = 1; i <= na; i++)
+        for (int j = 1; j <= nb; j++)
+            if (a[i - 1] == b[j - 1])
+                t[i][j] = t[i - 1][j - 1] + 1;
+            else
+                t[i][j] = t[i - 1][j] > t[i][j - 1] ? t[i - 1][j] : t[i][j - 1];
     return t[na][nb];
 }
 

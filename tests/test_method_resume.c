@@ -47,7 +47,9 @@ static int run_until(const struct align_options *o, long after, int interrupt)
         if (device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err))
             _exit(2);
         int rc = method_align(d, o, &r, &err);
-        _exit(rc == ERROR_INTERRUPTED && strstr(err.message, "run the same command again") ? 75 : rc ? 3 : 0);
+        if (rc == ERROR_INTERRUPTED && strstr(err.message, "run the same command again"))
+            _exit(75);
+        _exit(rc ? 3 : 0);
     }
     int status;
     waitpid(child, &status, 0);

@@ -206,8 +206,10 @@ static void the_least_and_the_most_words_are_kept(void **state)
     assert_int_equal(sift_new(&s, &o, NULL), 0);
     for (int n = 1; n <= 500; n++) {
         struct sift_text t = {words_of(n), 1, 1};
-        assert_int_equal(sift_question(s, &t), n < 3 ? SIFT_QUESTION_SHORT : n > 150 ? SIFT_QUESTION_LONG : SIFT_KEPT);
-        assert_int_equal(sift_answer(s, &t), n < 2 ? SIFT_ANSWER_SHORT : n > 400 ? SIFT_ANSWER_LONG : SIFT_KEPT);
+        int long_question = n > 150 ? SIFT_QUESTION_LONG : SIFT_KEPT,
+            long_answer = n > 400 ? SIFT_ANSWER_LONG : SIFT_KEPT;
+        assert_int_equal(sift_question(s, &t), n < 3 ? SIFT_QUESTION_SHORT : long_question);
+        assert_int_equal(sift_answer(s, &t), n < 2 ? SIFT_ANSWER_SHORT : long_answer);
     }
     sift_free(s);
 }

@@ -81,7 +81,9 @@ static void test_a_files_blocks_are_kept(void **state)
         for (int layer = 0; layer < 2; layer++) {
             if (!layer_has(m, layer, (enum layer_part)part) || layer_group(m, layer, (enum layer_part)part)->is_vector)
                 continue;
-            enum dtype wanted = layer == 0 ? DTYPE_Q4_0 : part == PART_GATE_UP ? DTYPE_Q8 : DTYPE_Q4_1;
+            enum dtype wanted = part == PART_GATE_UP ? DTYPE_Q8 : DTYPE_Q4_1;
+            if (layer == 0)
+                wanted = DTYPE_Q4_0;
             assert_int_equal(weight_dtype(layer_group(m, layer, (enum layer_part)part)->weight), wanted);
         }
     for (int i = 0; i < m->n_param; i++)

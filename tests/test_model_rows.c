@@ -187,7 +187,8 @@ static void flip_numbers(const struct family *f)
         c.f.rotary_missing *= k == 1 ? 0.5 : 1;
         c.f.window_pattern += k == 2;
         c.f.position_offset += k == 3;
-        c.f.norm = k == 4 ? (f->norm == NORM_RMS ? NORM_LAYER : NORM_RMS) : f->norm;
+        if (k == 4)
+            c.f.norm = f->norm == NORM_RMS ? NORM_LAYER : NORM_RMS;
         snprintf(c.field, sizeof c.field, "%s", names[k]);
         if (used[k])
             expect_red(&c, f);
@@ -217,6 +218,16 @@ static int is_used(const struct family *f, enum layer_part part)
     return parts >> part & 1;
 }
 
+static enum tensor_rows other_rows(enum tensor_rows rows)
+{
+    switch (rows) {
+    case ROWS_ALL: return ROWS_V;
+    case ROWS_V: return ROWS_K;
+    case ROWS_UP: return ROWS_GATE;
+    default: return ROWS_UP;
+    }
+}
+
 static void flip_tensors(const struct family *f)
 {
     static struct copy c;
@@ -228,10 +239,7 @@ static void flip_tensors(const struct family *f)
         snprintf(c.field, sizeof c.field, "name for %s", f->tensors[i].name);
         expect_red(&c, f);
         copy_of(&c, f);
-        c.tensors[i].rows = f->tensors[i].rows == ROWS_ALL  ? ROWS_V
-                            : f->tensors[i].rows == ROWS_V  ? ROWS_K
-                            : f->tensors[i].rows == ROWS_UP ? ROWS_GATE
-                                                            : ROWS_UP;
+        c.tensors[i].rows = other_rows(f->tensors[i].rows);
         snprintf(c.field, sizeof c.field, "rows for %s", f->tensors[i].name);
         expect_red(&c, f);
     }

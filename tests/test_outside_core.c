@@ -304,7 +304,8 @@ static void test_alpha_and_holdout(void **state)
     int held[3];
     assert_int_equal(outside_draw(0, 4, UINT64_MAX, SEEDS, 3, held), 3);
     for (int i = 0; i < 4; i++) {
-        double alpha = i == 0 ? 0 : i == 1 ? share : nextafter(share, i == 2 ? 0 : 1);
+        const double alphas[] = {0, share, nextafter(share, 0), nextafter(share, 1)};
+        double alpha = alphas[i];
         char name[16];
         snprintf(name, sizeof name, "alpha-%d", i);
         isara(ALIGN "--rounds 1 --attempts 8 --holdout 3 --samples 0 --max-steps 1 --question-max-words 16 "

@@ -360,7 +360,9 @@ static int as_a_stranger(const char *dir, int readonly, struct error *err)
             _exit(99);
         int rc = readonly ? run_open_readonly(&r, dir, &own) : begin(&r, dir, &own);
         run_close(rc ? NULL : r);
-        _exit(write(to[1], &own, sizeof own) == (ssize_t)sizeof own ? (rc ? 1 : 0) : 99);
+        if (write(to[1], &own, sizeof own) != (ssize_t)sizeof own)
+            _exit(99);
+        _exit(rc ? 1 : 0);
     }
     assert_int_equal(read(to[0], err, sizeof *err), (int)sizeof *err);
     waitpid(child, &status, 0);

@@ -250,7 +250,8 @@ static void what_is_used_for_few_values_covers(void **state)
                 for (int i = 0; i < n; i++) {
                     double z = rng_normal(&stream, (uint64_t)i), a = rng_normal(&stream, 100 + (uint64_t)i),
                            b = rng_normal(&stream, 200 + (uint64_t)i), c = rng_normal(&stream, 300 + (uint64_t)i);
-                    x[i] = shape == 0 ? z : shape == 1 ? z / sqrt((a * a + b * b + c * c) / 3) : (z * z + a * a) / 2;
+                    const double shapes[] = {z, z / sqrt((a * a + b * b + c * c) / 3), (z * z + a * a) / 2};
+                    x[i] = shapes[shape];
                 }
                 struct stats_mean m;
                 struct stats_interval bca;

@@ -203,7 +203,8 @@ static void expect_labels(const char *text, const char *wanted, enum model_probl
     int rc = train_labels_read(&l, path, &err);
     for (int i = 0; i < l.n && !rc; i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s|", l.names[i]);
-    assert_string_equal(rc ? strstr(err.message, wanted) ? wanted : err.message : names, wanted);
+    const char *found = rc ? err.message : names;
+    assert_string_equal(rc && strstr(err.message, wanted) ? wanted : found, wanted);
     if (!rc)
         assert_int_equal(l.problem, problem);
 }

@@ -380,7 +380,9 @@ static int child_with_limit(struct run *r, rlim_t bytes)
         signal(SIGXFSZ, SIG_IGN);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, bytes});
         int rc = run_here(r);
-        _exit(rc == ERROR_IO ? 3 : rc ? 1 : 0);
+        if (rc == ERROR_IO)
+            _exit(3);
+        _exit(rc ? 1 : 0);
     }
     int status;
     assert_true(waitpid(child, &status, 0) == child);
