@@ -140,8 +140,10 @@ int main(int argc, char **argv)
             memory[k] = 1;
         parts[i].memory = memory;
     }
-    if (argc > 1)
-        printf("{\"ready\": true}\n"), fflush(stdout);
+    if (argc > 1) {
+        printf("{\"ready\": true}\n");
+        fflush(stdout);
+    }
     while (argc < 2 || fgets(line, sizeof line, stdin)) {
         printf("{\"threads\": %d", n);
         for (int k = 0; k < KINDS; k++)

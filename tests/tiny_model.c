@@ -66,11 +66,12 @@ static json_t *config(int classifier)
                   "num_key_value_heads", 2, "head_dim", 8, "vocab_size", 260, "rms_norm_eps", 1e-5, "rope_theta",
                   10000.0, "max_position_embeddings", 768, "tie_word_embeddings", 1, "bos_token_id", 256,
                   "eos_token_id", 256, "hidden_act", "silu", "torch_dtype", "float32", "initializer_range", 0.08);
-    if (classifier)
-        json_object_set_new(c, "id2label", json_pack("{s:s, s:s}", "0", "long", "1", "short")),
-            json_object_set_new(c, "label2id", json_pack("{s:i, s:i}", "long", 0, "short", 1)),
-            json_object_set_new(c, "problem_type", json_string("multi_label_classification")),
-            json_object_set_new(c, "pad_token_id", json_integer(256));
+    if (!classifier)
+        return c;
+    json_object_set_new(c, "id2label", json_pack("{s:s, s:s}", "0", "long", "1", "short"));
+    json_object_set_new(c, "label2id", json_pack("{s:i, s:i}", "long", 0, "short", 1));
+    json_object_set_new(c, "problem_type", json_string("multi_label_classification"));
+    json_object_set_new(c, "pad_token_id", json_integer(256));
     return c;
 }
 
