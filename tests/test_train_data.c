@@ -281,8 +281,8 @@ static void test_seeds_in_every_shape_are_rows(void **state)
         "{\"instruction\":\"a\",\"context\":\"\",\"response\":\"b\"}\n",
         "{\"input\":\"a\",\"output\":\"b\",\"hash\":18446744073709551615,\"loss\":NaN}\n",
         "{\"conversations\":[{\"from\":\"human\",\"value\":\"a\"},{\"from\":\"gpt\",\"value\":\"b\"}]}\n",
-        "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"assistant\","
-        "\"content\":\"b\"}]}\n",
+        ("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"assistant\","
+         "\"content\":\"b\"}]}\n"),
         "{\"question\":\"a\",\"answer\":\"b\",\"kept\":true}\n{\"question\":\"b\",\"answer\":\"a\",\"kept\":false}\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
