@@ -57,7 +57,9 @@ cmp -s "$tmp/scores" "$tmp/adapted" && bad "the adapter changed nothing"
 "$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --output "$tmp/run" --rounds 2 --attempts 6 --max-steps 2 --num-beams 1 --holdout 2 --samples 1 --stop-novelty 0 --sift-threshold 1 \
   --log-level quiet >/dev/null 2>&1 || bad "align"
 last=$(ls -d "$tmp"/run/round-*/model | sort | tail -n 1)
-"$ISARA" convert "$tmp/run" --to gguf --output "$tmp/run.gguf" --log-level quiet || bad "convert RUN"
+"$ISARA" convert "$tmp/run" --to gguf --ollama --output "$tmp/run.gguf" --log-level quiet || bad "convert RUN"
+{ grep -q '^TEMPLATE """Question: {{ .Prompt }}$' "$tmp/Modelfile" && grep -q '^Answer:"""$' "$tmp/Modelfile" && grep -qx 'PARAMETER stop "\\nQuestion:"' "$tmp/Modelfile"; } ||
+  { bad "a run's Modelfile:"; cat "$tmp/Modelfile"; }
 cmp -s <(score "$tmp/run.gguf") <(score "$last") || bad "convert RUN is not $last"
 
 # Refusals.

@@ -141,6 +141,56 @@ static void wordpiece(void **state)
     settings_of("wordpiece", 3);
 }
 
+/* Another way to make a token that two others make, at the end of the list; gives the token. */
+static const char *add_late_merge(json_t *doc)
+{
+    json_t *model = json_object_get(doc, "model"), *merges = json_object_get(model, "merges"), *m;
+    const json_t *vocab = json_object_get(model, "vocab");
+    static char whole[200];
+    size_t i;
+    json_array_foreach(merges, i, m)
+    {
+        size_t first = json_string_length(json_array_get(m, 0));
+        snprintf(whole, sizeof whole, "%s%s", json_string_value(json_array_get(m, 0)),
+                 json_string_value(json_array_get(m, 1)));
+        for (size_t k = 1; k < strlen(whole); k++)
+            if (k != first && json_object_getn(vocab, whole, k) && json_object_get(vocab, whole + k)) {
+                json_array_append_new(merges, json_pack("[s%, s]", whole, k, whole + k));
+                return whole;
+            }
+    }
+    fail_msg("no token can be made in two ways");
+    return NULL;
+}
+
+/* llama.cpp merges by a score of the token, so that all its merges must stand together; of an added token none is used.
+ */
+static void merges_that_do_not_stand_together_are_refused(void **state)
+{
+    (void)state;
+    json_t *doc = load("tokenizer_spm.json");
+    const char *token = add_late_merge(doc);
+    char file[256];
+    snprintf(file, sizeof file, "%s/tokenizer.json", dir);
+    for (int added = 0; added < 2; added++) {
+        struct tokenizer *tok = NULL;
+        struct error err = {0};
+        if (added)
+            json_array_append_new(
+                json_object_get(doc, "added_tokens"),
+                json_pack("{s:O, s:s, s:b, s:b, s:b, s:b, s:b}", "id",
+                          json_object_get(json_object_get(json_object_get(doc, "model"), "vocab"), token), "content",
+                          token, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0, "special", 0));
+        if (jsontext_write(file, doc, &err) || tokenizer_open(&tok, file, &err))
+            fail_msg("%s", err.message);
+        int rc = written(tok, tokenizer_size(tok), &err);
+        if (added ? rc : rc != ERROR_DATA || !strstr(err.message, "do not stand together"))
+            fail_msg("%s: %d \"%s\"", token, rc, err.message);
+        tokenizer_close(tok);
+    }
+    json_decref(doc);
+}
+
 static void padding_rows_are_named_and_more_tokens_than_rows_are_refused(void **state)
 {
     (void)state;
@@ -172,6 +222,7 @@ int main(void)
         cmocka_unit_test(byte_level),
         cmocka_unit_test(sentencepiece_style),
         cmocka_unit_test(wordpiece),
+        cmocka_unit_test(merges_that_do_not_stand_together_are_refused),
         cmocka_unit_test(padding_rows_are_named_and_more_tokens_than_rows_are_refused),
     };
     snprintf(dir, sizeof dir, "%s", check_tmpdir("text_gguf_out"));

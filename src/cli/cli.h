@@ -93,8 +93,9 @@ int writer_put(struct writer *w, int index, json_t *line, struct error *err); /*
 int writer_close(struct writer *w, int finish,
                  struct error *err); /* finish 0: leaves the partial file for the next run */
 
-/* convert_gguf.c: p has checkpoint and tokenizer (or NULL); --output is the file, or the directory for model.gguf. */
-int cli_convert_gguf(const struct parts *p, const struct cli_values *v, struct error *err);
+/* convert_gguf.c: p has checkpoint and tokenizer (or NULL); --output is the file, or the directory for model.gguf.
+ * words: the template of the run that made the model (docs/FORMATS.md), or NULL. */
+int cli_convert_gguf(const struct parts *p, const struct cli_values *v, const json_t *words, struct error *err);
 
 /* --- terminal.c --- */
 void terminal_start(const struct cli_values *v);

@@ -60,13 +60,18 @@ static int check_output(const char *dir, struct error *err)
     return rc;
 }
 
-/* The model of a run's last finished round. */
-static int last_model(const char *path, char **model, struct error *err)
+/* The model of a run's last finished round, and the template that it was made with. */
+static int last_model(const char *path, char **model, json_t **words, struct error *err)
 {
     struct run *run = NULL;
     struct run_round round;
     char name[64] = "";
+    json_t *settings = NULL;
     int rc = run_open_readonly(&run, path, err);
+    if (!rc)
+        rc = run_settings(run, &settings, err);
+    *words = json_incref(json_object_get(settings, "template"));
+    json_decref(settings);
     for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.attempts; t++)
         if (round.model_sha256[0])
             snprintf(name, sizeof name, "round-%d/model", t);
@@ -80,17 +85,19 @@ static int last_model(const char *path, char **model, struct error *err)
 }
 
 /* --model, or what stands behind the verb: a run directory, or a model all the same. */
-static int find_model(const struct options *options, struct cli_values *v, char **made, struct error *err)
+static int find_model(const struct options *options, struct cli_values *v, char **made, json_t **words,
+                      struct error *err)
 {
     const char *path = options->n_rest ? options->rest[0] : v->model;
     *made = NULL;
+    *words = NULL;
     if (options->n_rest > 1 || (options->n_rest && v->model))
         return error_set(err, ERROR_USAGE, "wanted one model: --model M or RUN, found %s too",
                          options->n_rest > 1 ? options->rest[1] : v->model);
     if (!path)
         return error_set(err, ERROR_USAGE, "wanted --model M, or a run directory");
     char *db = path_join(path, "run.db");
-    int is_run = db && file_exists(db), rc = is_run ? last_model(path, made, err) : 0;
+    int is_run = db && file_exists(db), rc = is_run ? last_model(path, made, words, err) : 0;
     mem_free(db);
     v->model = *made ? *made : path;
     if (*made)
@@ -177,14 +184,16 @@ int verb_convert(const struct verb *verb, struct options *options, const struct 
     struct parts p = {0};
     struct cli_values with = *v;
     char *made;
-    int rc = find_model(options, &with, &made, err);
+    json_t *words;
+    int rc = find_model(options, &with, &made, &words, err);
     if (!rc)
         rc = cli_require(v->output, "output", "the directory or file to write", err);
     if (!rc)
         rc = cli_open_tokenizer(&p, &with, 0, err);
     if (!rc)
-        rc = !strcmp(v->to, "gguf") ? cli_convert_gguf(&p, &with, err) : convert_hf(&p, &with, err);
+        rc = !strcmp(v->to, "gguf") ? cli_convert_gguf(&p, &with, words, err) : convert_hf(&p, &with, err);
     cli_close(&p);
+    json_decref(words);
     mem_free(made);
     return rc;
 }

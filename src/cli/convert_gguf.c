@@ -121,7 +121,24 @@ static void put_parameters(struct buf *b, const struct parts *p)
     json_array_foreach((json_t *)ends, i, id) if (json_is_integer(id)) put_stop(b, p, json_integer_value(id));
 }
 
-static int write_modelfile(const struct parts *p, const char *path, int adapter, struct error *err)
+/* The prompt that the model was tuned with, where it has no chat template. */
+static void put_prompt(struct buf *b, const json_t *words)
+{
+    const char *answer = json_string_value(json_object_get(words, "answer")),
+               *question = answer ? strstr(answer, "{q}") : NULL,
+               *end = json_string_value(json_object_get(words, "answer_end"));
+    if (question)
+        buf_printf(b, "TEMPLATE \"\"\"%.*s{{ .Prompt }}%s\"\"\"\n", (int)(question - answer), answer, question + 3);
+    else
+        buf_puts(b, "TEMPLATE \"\"\"{{ .Prompt }}\"\"\"\n");
+    if (question && end) {
+        buf_puts(b, "PARAMETER stop \"");
+        put_text(b, end);
+        buf_puts(b, "\"\n");
+    }
+}
+
+static int write_modelfile(const struct parts *p, const char *path, const json_t *words, int adapter, struct error *err)
 {
     struct buf b = BUF_INIT;
     struct model_desc d;
@@ -132,7 +149,7 @@ static int write_modelfile(const struct parts *p, const char *path, int adapter,
     if (adapter)
         buf_printf(&b, "ADAPTER ./%s\n", path_base(path));
     if (!adapter && p->tokenizer && !tokenizer_info(p->tokenizer)->chat_template)
-        buf_puts(&b, "TEMPLATE \"\"\"{{ .Prompt }}\"\"\"\n");
+        put_prompt(&b, words);
     if (!rc)
         buf_printf(&b, "PARAMETER num_ctx %d\n", d.n_ctx < 4096 ? d.n_ctx : 4096);
     put_parameters(&b, p);
@@ -148,7 +165,7 @@ static int write_modelfile(const struct parts *p, const char *path, int adapter,
     return rc;
 }
 
-int cli_convert_gguf(const struct parts *p, const struct cli_values *v, struct error *err)
+int cli_convert_gguf(const struct parts *p, const struct cli_values *v, const json_t *words, struct error *err)
 {
     int adapter = checkpoint_is_adapted(p->checkpoint) && !v->adapter;
     enum storage type = type_of(v, p->checkpoint, adapter);
@@ -172,7 +189,7 @@ int cli_convert_gguf(const struct parts *p, const struct cli_values *v, struct e
     if (!rc)
         log_line(LOG_INFO, "%s in %s; written to %s", adapter ? "the adapter" : "the model", storage_name(type), path);
     if (!rc && v->ollama)
-        rc = write_modelfile(p, path, adapter, err);
+        rc = write_modelfile(p, path, words, adapter, err);
     mem_free(folder);
     mem_free(path);
     return rc;

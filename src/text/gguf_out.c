@@ -221,7 +221,8 @@ static size_t gather_made(const struct out *o, struct made *made)
         p->last = m->rank > p->last ? m->rank : p->last;
     }
     for (size_t i = 0; i < o->n; i++)
-        if (made[i].first != UINT32_MAX)
+        if (made[i].first != UINT32_MAX &&
+            o->type[i] == PIECE_NORMAL) /* added tokens are cut out before anything is merged */
             made[n++] = made[i];
     return n;
 }
