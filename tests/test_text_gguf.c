@@ -278,12 +278,71 @@ static void turns_and_messages_end_a_generation(void **state)
     }
 }
 
+static void add_bool(struct writer *w, const char *name, int value)
+{
+    key(w, name, 7);
+    put(&w->kv, (uint64_t)value, 1);
+}
+
+static void keys_that_would_change_ids_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int value, refused;
+    } cases[] = {{"tokenizer.ggml.remove_extra_whitespaces", 1, 1},
+                 {"tokenizer.ggml.remove_extra_whitespaces", 0, 0},
+                 {"tokenizer.ggml.add_sep_token", 1, 1},
+                 {"tokenizer.ggml.add_sep_token", 0, 0},
+                 {"tokenizer.ggml.normalizer.lowercase", 1, 1},
+                 {"tokenizer.ggml.something_new", 0, 1},
+                 {"tokenizer.ggml.fim_pre_token_id", 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct writer w;
+        struct error err = {0};
+        begin(&w);
+        add_string(&w, "tokenizer.ggml.pre", "gpt-2");
+        add_bool(&w, cases[i].name, cases[i].value);
+        struct tokenizer *tok = open_written(&w, &err);
+        if ((tok == NULL) != cases[i].refused || (!tok && !strstr(err.message, cases[i].name)))
+            fail_msg("%s: \"%s\"", cases[i].name, err.message);
+        tokenizer_close(tok);
+    }
+    static const char *const tokens[] = {"a"};
+    struct writer w;
+    struct error err = {0};
+    begin(&w);
+    add_strings(&w, "tokenizer.ggml.suppress_tokens", tokens, 1);
+    assert_null(open_written(&w, &err));
+    assert_non_null(strstr(err.message, "suppress_tokens"));
+}
+
+static void chat_templates_are_read_by_name(void **state)
+{
+    (void)state;
+    struct writer w;
+    struct error err = {0};
+    begin(&w);
+    add_string(&w, "tokenizer.ggml.pre", "gpt-2");
+    add_string(&w, "tokenizer.chat_template", "plain");
+    add_string(&w, "tokenizer.chat_template.tool_use", "with tools");
+    struct tokenizer *tok = open_written(&w, &err);
+    if (!tok)
+        fail_msg("%s", err.message);
+    const struct tokenizer_info *info = tokenizer_info(tok);
+    assert_string_equal(info->chat_template, "plain");
+    assert_int_equal(info->n_template, 2);
+    tokenizer_close(tok);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_pre_is_llama_cpps_default_with_a_warning),
         cmocka_unit_test(a_named_pre_is_honoured_without_a_word),
         cmocka_unit_test(turns_and_messages_end_a_generation),
+        cmocka_unit_test(keys_that_would_change_ids_are_refused_by_name),
+        cmocka_unit_test(chat_templates_are_read_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,7 +138,7 @@ static void sentencepiece_style(void **state)
 static void wordpiece(void **state)
 {
     (void)state;
-    settings_of("wordpiece", 3);
+    settings_of("wordpiece", 4);
 }
 
 /* Another way to make a token that two others make, at the end of the list; gives the token. */

@@ -337,10 +337,11 @@ static int put_wordpiece(struct out *o)
 {
     const struct normalizer *z = &o->tok->normalizer;
     struct buf b = BUF_INIT;
-    if (!o->tok->has_normalizer || z->kind != NORMALIZE_BERT || !z->lowercase || !z->accents ||
+    if (!o->tok->has_normalizer || z->kind != NORMALIZE_BERT || !z->clean || !z->chinese ||
         strcmp(o->tok->wordpiece.prefix, "##"))
-        return refuse(o, "normalizer",
-                      "is not BertNormalizer with lowercase, which is what llama.cpp does before WordPiece");
+        return refuse(o, "normalizer", "is not BertNormalizer, which is what llama.cpp does before WordPiece");
+    gguf_put_bool(o->w, "tokenizer.ggml.normalizer.lowercase", z->lowercase);
+    gguf_put_bool(o->w, "tokenizer.ggml.normalizer.strip_accents", z->accents);
     for (size_t i = 0; i < o->n; i++) {
         if (o->type[i] != PIECE_NORMAL)
             continue;

@@ -31,6 +31,10 @@ struct gguf_pre {
     int ignore_merges, add_bos, nfc; /* add_bos: when the file does not say */
 };
 const struct gguf_pre *source_gguf_pres(size_t *n);
+struct gguf;
+/* Every key of the tokenizer is one that is read, that is off, or that is harmless; the first other one is an error
+ * with its name. */
+int source_gguf_check_keys(const struct gguf *g, int bert, const char *path, struct error *err);
 /* A sentencepiece model file; s->config is read (legacy, add_bos_token) and completed, added (added_tokens.json) may be
  * NULL. */
 int source_from_spm(struct tokenizer_source *s, const char *path, const json_t *added, struct error *err);

@@ -212,6 +212,20 @@ static int make_spm(struct tokenizer_source *out, const struct gguf *g, const st
     return rc;
 }
 
+/* Both are on unless the file says otherwise; accents go with the case. */
+static int set_normalizer(struct tokenizer_source *out, const struct gguf *g, const char *path, struct error *err)
+{
+    json_t *normalizer = json_object_get(out->json, "normalizer");
+    int lower = 1, accents;
+    gguf_get_bool(g, "tokenizer.ggml.normalizer.lowercase", &lower);
+    accents = lower;
+    gguf_get_bool(g, "tokenizer.ggml.normalizer.strip_accents", &accents);
+    if (json_object_set_new(normalizer, "lowercase", json_boolean(lower)) ||
+        json_object_set_new(normalizer, "strip_accents", json_boolean(accents)))
+        return fail_nomem(path, err);
+    return 0;
+}
+
 /* BERT's vocabulary in llama.cpp's spelling: a word's first token has U+2581 before it where WordPiece's others have
  * "##". */
 static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, struct gguf_tokens *t, const char *path,
@@ -252,6 +266,8 @@ static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, st
         return rc;
     }
     rc = source_make_wordpiece(out, path, vocab, t->copy[unk], err);
+    if (!rc)
+        rc = set_normalizer(out, g, path, err);
     for (size_t i = 0; i < t->n && !rc; i++)
         if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
             rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err)
@@ -272,6 +288,33 @@ static int special_id(const struct gguf *g, const struct gguf_tokens *t, const c
     return 0;
 }
 
+/* The template, or a list of them by name. */
+static int set_templates(json_t *config, const struct gguf *g, const char *path, struct error *err)
+{
+    static const char prefix[] = "tokenizer.chat_template";
+    json_t *list = json_array();
+    int bad = !list, named = 0;
+    for (size_t i = 0; i < gguf_n_key(g) && !bad; i++) {
+        const char *key = gguf_key_at(g, i), *name = key + sizeof prefix - 1;
+        struct gguf_string chat;
+        if (strncmp(key, prefix, sizeof prefix - 1) || (*name && *name != '.') || gguf_get_string(g, key, &chat))
+            continue;
+        json_t *text = json_stringn(chat.data, chat.len);
+        if (!text) {
+            json_decref(list);
+            return error_set(err, ERROR_DATA, "%s: %s is not UTF-8", path, key);
+        }
+        named |= *name == '.';
+        bad |= json_array_append_new(
+                   list, json_pack("{s:s, s:o}", "name", *name ? name + 1 : "default", "template", text)) != 0;
+    }
+    json_t *value = named ? json_incref(list) : json_incref(json_object_get(json_array_get(list, 0), "template"));
+    if (value)
+        bad |= json_object_set_new(config, "chat_template", value) != 0;
+    json_decref(list);
+    return bad ? fail_nomem(path, err) : 0;
+}
+
 /* tokenizer_config.json's part, and the post-processor. */
 static int make_config(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, int add_bos,
                        int add_eos, const char *path, struct error *err)
@@ -281,7 +324,6 @@ static int make_config(struct tokenizer_source *out, const struct gguf *g, const
                                           {"tokenizer.ggml.unknown_token_id", "unk_token"},
                                           {"tokenizer.ggml.padding_token_id", "pad_token"}};
     int64_t id[4], end;
-    struct gguf_string chat;
     int bad = 0;
     if (special_id(g, t, "tokenizer.ggml.eot_token_id", path, &end, err) ||
         special_id(g, t, "tokenizer.ggml.eom_token_id", path, &end, err))
@@ -300,17 +342,15 @@ static int make_config(struct tokenizer_source *out, const struct gguf *g, const
             bad |= json_object_set_new(out->config, keys[i][1], json_string(t->copy[id[i]]));
     }
     gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &add_bos);
+    gguf_get_bool(g, "tokenizer.ggml.add_sep_token", &add_eos); /* of BERT only */
     gguf_get_bool(g, "tokenizer.ggml.add_eos_token", &add_eos);
     add_bos = add_bos && id[0] >= 0;
     add_eos = add_eos && id[1] >= 0;
     bad |= json_object_set_new(out->config, "add_bos_token", json_boolean(add_bos));
     bad |= json_object_set_new(out->config, "add_eos_token", json_boolean(add_eos));
-    if (!gguf_get_string(g, "tokenizer.chat_template", &chat)) {
-        json_t *text = json_stringn(chat.data, chat.len);
-        if (!text)
-            return error_set(err, ERROR_DATA, "%s: tokenizer.chat_template is not UTF-8", path);
-        bad |= json_object_set_new(out->config, "chat_template", text);
-    }
+    int rc = set_templates(out->config, g, path, err);
+    if (rc)
+        return rc;
     bad |= source_set_around(out->json, add_bos ? id[0] : -1, add_bos ? t->copy[id[0]] : NULL, add_eos ? id[1] : -1,
                              add_eos ? t->copy[id[1]] : NULL);
     return bad ? fail_nomem(path, err) : 0;
@@ -332,7 +372,9 @@ static int from_metadata(struct tokenizer_source *out, const struct gguf *g, con
         return error_set(err, ERROR_DATA,
                          "%s: tokenizer.ggml.model: \"%.*s\" is not supported (gpt2, llama and bert are)", path,
                          (int)model.len, model.data);
-    rc = read_tokens(&t, g, path, err);
+    rc = source_gguf_check_keys(g, bert, path, err);
+    if (!rc)
+        rc = read_tokens(&t, g, path, err);
     if (!rc)
         rc = spm    ? make_spm(out, g, &t, path, err)
              : bert ? make_wordpiece(out, g, &t, path, err)
