@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "text/old_classes.h"
+#include "text/regex.h"
 #include "text/tokenizer.h"
 
 #include <jansson.h>
@@ -76,6 +77,63 @@ static void classes_of_the_tokenizers_library(void **state)
     check_class("word", utf8_is_word, assigned); /* the regex crate's Unicode is newer than ours */
 }
 
+/* The pattern's matches among single characters are those of the golden list, those of its negation all others. */
+static void check_property(const json_t *lists, const char *name)
+{
+    char pattern[2][16];
+    struct regex *re[2];
+    struct regex_match *m = regex_match_new();
+    struct walk w = {json_object_get(lists, name), 0};
+    int bad = 0;
+    snprintf(pattern[0], sizeof *pattern, "\\p{%s}", name);
+    snprintf(pattern[1], sizeof *pattern, "[^\\s\\p{%s}]", name);
+    assert_non_null(m);
+    assert_true(json_array_size(w.list) > 5);
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(regex_new_plain(&re[k], pattern[k], strlen(pattern[k]), NULL), 0);
+    for (uint32_t cp = 0x80; cp < 0x40000; cp++) {
+        char text[4];
+        size_t n = utf8_encode(cp, text);
+        size_t start;
+        size_t end;
+        if (cp >= 0xd800 && cp < 0xe000)
+            continue;
+        int want = in_golden(&w, cp);
+        for (int k = 0; k < 2; k++) {
+            struct regex_scan scan = {.re = re[k], .match = m, .text = text, .n = n};
+            int expected = k ? !want && !utf8_is_space(cp) : want;
+            if (regex_next(&scan, &start, &end, NULL) != expected && bad++ < 10)
+                printf("%s: U+%04X: wanted %d\n", pattern[k], cp, expected);
+        }
+    }
+    for (int k = 0; k < 2; k++)
+        regex_free(re[k]);
+    regex_match_free(m);
+    assert_int_equal(bad, 0);
+}
+
+/* Oniguruma and utf8proc with the characters of Unicode 15 and 16, which Debian's do not have all
+ * (tools/golden_categories.py). */
+static void categories_of_the_tokenizers_library(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"L", "Lu", "N", "P", "S", "M"};
+    json_error_t why;
+    json_t *lists = json_load_file("tests/golden/categories.json", 0, &why);
+    assert_non_null(lists);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        check_property(lists, names[i]);
+    struct walk w = {json_object_get(lists, "digits"), 0};
+    int bad = 0;
+    for (uint32_t cp = 0x80; cp < 0x110000; cp++) {
+        int want = in_golden(&w, cp);
+        if ((cp < 0xd800 || cp >= 0xe000) && !utf8_is_numeric(cp) != !want && bad++ < 10)
+            printf("digits: U+%04X: wanted %d\n", cp, want);
+    }
+    json_decref(lists);
+    assert_int_equal(bad, 0);
+}
+
 /* The ids of a tokenizer whose tokens are bytes, under a normal form: whether it changes the text. */
 static int changes(const struct tokenizer *tok, const char *text, size_t n)
 {
@@ -132,7 +190,8 @@ static void normal_forms_of_the_tokenizers_library(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(classes_of_the_tokenizers_library),
-                                       cmocka_unit_test(normal_forms_of_the_tokenizers_library)};
+                                       cmocka_unit_test(normal_forms_of_the_tokenizers_library),
+                                       cmocka_unit_test(categories_of_the_tokenizers_library)};
     json_error_t why;
     golden = json_load_file("tests/golden/characters.json", 0, &why);
     if (!golden) {

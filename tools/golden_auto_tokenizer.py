@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes tests/golden/auto_tokenizer.json: directories of tokenizer files that say something beside tokenizer.json (or in its place), and
-what transformers' AutoTokenizer makes of texts with each. An entry has the files, the ids of special tokens by name, and cases of
+what transformers' AutoTokenizer makes of texts with each; and fuzz/corpus/vocab/. An entry has the files, the ids of special tokens by name, and cases of
 [text, ids, ids with special tokens around, text without special tokens].
 Made with transformers 5.24.0 and tokenizers 0.23.3 (and protobuf, which transformers wants for a sentencepiece model; run golden_sentencepiece.py before).
 
@@ -146,7 +146,23 @@ def load(files):
         return AutoTokenizer.from_pretrained(d)
 
 
+def corpus():
+    """fuzz/corpus/vocab: some of the directories without a tokenizer.json, with a small vocabulary (fuzz_vocab.c says how a file is laid out)."""
+    folder = os.path.join(HERE, "../../fuzz/corpus/vocab")
+    os.makedirs(folder, exist_ok=True)
+    small = {t: i for i, t in enumerate(["<unk>", "<s>", "</s>", "<|endoftext|>", "a", "b", "\u0120", "ab", "\u0120ab", "I", "t", "'", "s"])}
+    for name, files in settings():
+        if not name.startswith(("merges_", "vocab_txt_")):
+            continue
+        if "vocab.json" in files:
+            files = dict(files, **{"vocab.json": small, "merges.txt": "#version: 0.2\na b\n\u0120 ab\n"})
+        parts = [files.get(f, b"") for f in ("tokenizer_config.json", "vocab.json", "merges.txt", "vocab.txt")]
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(b"\xff".join(p if isinstance(p, bytes) else (p if isinstance(p, str) else json.dumps(p)).encode() for p in parts))
+
+
 def main():
+    corpus()
     out = []
     for name, files in settings():
         try:

@@ -3,7 +3,10 @@
  * continuation byte is free, so "maximal ill-formed part" falls out of how far a sequence stays within the table. */
 #include "base/utf8.h"
 
+#include "base/new_categories.h"
+
 #include <stdlib.h>
+#include <string.h>
 #include <utf8proc.h>
 
 static int wanted(unsigned char lead, unsigned char *low, unsigned char *high)
@@ -162,11 +165,48 @@ int utf8_is_space(uint32_t cp)
            cp == 0x3000;
 }
 
+int utf8_new_at(size_t i, struct utf8_new *out)
+{
+    if (i >= sizeof new_categories / sizeof *new_categories)
+        return 0;
+    *out = (struct utf8_new){new_categories[i].first, new_categories[i].last, new_categories[i].category};
+    return 1;
+}
+
+const char *utf8_new_category(uint32_t cp)
+{
+    size_t low = 0, high = sizeof new_categories / sizeof *new_categories;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (cp > new_categories[middle].last)
+            low = middle + 1;
+        else if (cp < new_categories[middle].first)
+            high = middle;
+        else
+            return new_categories[middle].category;
+    }
+    return NULL;
+}
+
+static utf8proc_category_t category_of(uint32_t cp)
+{
+    static const char names[][3] = {"Cn", "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd",
+                                    "Ps", "Pe", "Pi", "Pf", "Po", "Sm", "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf"};
+    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+    const char *newer = c == UTF8PROC_CATEGORY_CN ? utf8_new_category(cp) : NULL;
+    for (size_t i = 0; newer && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(newer, names[i]))
+            return (utf8proc_category_t)i; /* the order of utf8proc's own */
+    return c;
+}
+
 int utf8_is_numeric(uint32_t cp)
 {
     if (cp < 0x80)
         return cp >= '0' && cp <= '9';
-    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+    utf8proc_category_t c = category_of(cp);
+    if ((cp >= 0x11de0 && cp <= 0x11de9) || (cp >= 0x16ff4 && cp <= 0x16ff6)) /* Unicode 17's, as Rust has it */
+        return 1;
     return c == UTF8PROC_CATEGORY_ND || c == UTF8PROC_CATEGORY_NL || c == UTF8PROC_CATEGORY_NO;
 }
 
@@ -174,7 +214,7 @@ int utf8_is_word(uint32_t cp)
 {
     if (cp < 0x80)
         return (cp >= '0' && cp <= '9') || (cp >= 'A' && cp <= 'Z') || (cp >= 'a' && cp <= 'z') || cp == '_';
-    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+    utf8proc_category_t c = category_of(cp);
     return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_NL) || c == UTF8PROC_CATEGORY_PC || cp == 0x200c ||
            cp == 0x200d || (cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) ||
            (cp >= 0x1f150 && cp <= 0x1f169) ||
@@ -185,13 +225,13 @@ int utf8_is_punctuation(uint32_t cp)
 {
     if (cp < 0x80)
         return (cp >= 33 && cp <= 47) || (cp >= 58 && cp <= 64) || (cp >= 91 && cp <= 96) || (cp >= 123 && cp <= 126);
-    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+    utf8proc_category_t c = category_of(cp);
     return c >= UTF8PROC_CATEGORY_PC && c <= UTF8PROC_CATEGORY_PO;
 }
 
 int utf8_is_mark(uint32_t cp)
 {
-    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
+    utf8proc_category_t c = category_of(cp);
     return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_ME;
 }
 

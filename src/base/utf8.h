@@ -28,6 +28,15 @@ int utf8_fold(struct buf *out, const char *s, size_t n);
 /* Letters of scripts that put no space between words (Han, kana, Thai, Lao, Khmer, Myanmar). */
 int utf8_is_unspaced(uint32_t cp);
 
+/* Characters that came with Unicode 15 and 16, which the libraries may not know: the i-th range, 0 behind the last; and
+ * a character's category there, NULL when it is none of them. */
+struct utf8_new {
+    uint32_t first, last;
+    const char *category; /* "Lo" */
+};
+int utf8_new_at(size_t i, struct utf8_new *out);
+const char *utf8_new_category(uint32_t cp);
+
 int utf8_is_space(uint32_t cp);       /* White_Space */
 int utf8_is_numeric(uint32_t cp);     /* categories N* */
 int utf8_is_word(uint32_t cp);        /* \w: letters, marks, decimal and letter numbers, connectors, joiners */

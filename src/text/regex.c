@@ -47,31 +47,68 @@ static int fail(int code, OnigErrorInfo *info, const char *what, struct error *e
     return error_set(err, code == ONIGERR_MEMORY ? ERROR_NOMEM : ERROR_DATA, "%s: %s", what, (char *)why);
 }
 
-/* [:punct:] has symbols too since Oniguruma 6.9.9, which is what the tokenizers library links; said so that every
- * version agrees. */
-static void say_punct(const char *pattern, size_t n, struct buf *out)
+/* --- patterns as a newer Oniguruma reads them, which the tokenizers library links --- */
+
+/* [:punct:] has symbols too since Oniguruma 6.9.9. */
+static size_t say_punct(const char *s, size_t n, struct buf *out)
 {
-    static const struct {
-        const char *name, *same;
-    } brackets[] = {{"[:punct:]", "[\\p{P}\\p{S}]"}, {"[:^punct:]", "[^\\p{P}\\p{S}]"}};
-    int depth = 0; /* of classes */
-    for (size_t i = 0; i < n; i++) {
-        int k = 0;
-        while (k < 2 && (!depth || n - i < strlen(brackets[k].name) ||
-                         memcmp(pattern + i, brackets[k].name, strlen(brackets[k].name))))
-            k++;
-        if (k < 2) {
-            buf_puts(out, brackets[k].same);
-            i += strlen(brackets[k].name) - 1;
+    static const char *const brackets[][2] = {{"[:punct:]", "[\\p{P}\\p{S}]"}, {"[:^punct:]", "[^\\p{P}\\p{S}]"}};
+    for (int k = 0; k < 2; k++) {
+        size_t length = strlen(brackets[k][0]);
+        if (n < length || memcmp(s, brackets[k][0], length))
             continue;
-        }
-        if (pattern[i] == '\\' && i + 1 < n)
-            buf_putc(out, pattern[i++]);
-        else if (pattern[i] == '[')
+        buf_puts(out, brackets[k][1]);
+        return length;
+    }
+    return 0;
+}
+
+/* Appends the ranges of a category ("L", "Lu") that this Oniguruma may not have. */
+static void put_new(const char *category, size_t n, struct buf *out)
+{
+    struct utf8_new r;
+    for (size_t i = 0; utf8_new_at(i, &r); i++)
+        if (!memcmp(r.category, category, n))
+            buf_printf(out, "\\x{%X}-\\x{%X}", (unsigned)r.first, (unsigned)r.last);
+}
+
+/* \p{L}, \P{L} or \p{^L} of a category, in s[0..n): the same with the newer characters. In a class they stand before
+ * it, so that what follows reads as it did; behind a hyphen nothing is added. */
+static size_t say_property(const char *s, size_t n, int depth, struct buf *out)
+{
+    if (n < 5 || s[0] != '\\' || (s[1] != 'p' && s[1] != 'P') || s[2] != '{')
+        return 0;
+    int negated = s[3] == '^';
+    const char *name = s + 3 + negated, *end = memchr(s, '}', n);
+    size_t length = end ? (size_t)(end - name) : 0;
+    if (!end || end <= name || length > 2 || !memchr("LMNPSZ", name[0], 6) ||
+        (depth && out->len && out->data[out->len - 1] == '-'))
+        return 0;
+    negated ^= s[1] == 'P';
+    if (negated || !depth)
+        buf_puts(out, negated ? "[^" : "[");
+    put_new(name, length, out);
+    buf_printf(out, "\\p{%.*s}", (int)length, name);
+    if (negated || !depth)
+        buf_putc(out, ']');
+    return (size_t)(end - s) + 1;
+}
+
+static void say_classes(const char *pattern, size_t n, struct buf *out)
+{
+    int depth = 0; /* of classes */
+    for (size_t i = 0, k; i < n; i += k) {
+        k = depth ? say_punct(pattern + i, n - i, out) : 0;
+        if (!k)
+            k = say_property(pattern + i, n - i, depth, out);
+        if (k)
+            continue;
+        k = pattern[i] == '\\' && i + 1 < n ? 2 : 1;
+        if (k == 1 && pattern[i] == '[')
             depth++;
-        else if (pattern[i] == ']' && depth)
+        if (k == 1 && pattern[i] == ']' && depth)
             depth--;
-        buf_putc(out, pattern[i]);
+        buf_append(out, pattern + i, k);
     }
 }
 
@@ -79,7 +116,7 @@ static int compile(regex_t **code, const char *pattern, size_t n, struct error *
 {
     OnigErrorInfo info;
     struct buf text = BUF_INIT;
-    say_punct(pattern, n, &text);
+    say_classes(pattern, n, &text);
     if (text.failed) {
         buf_free(&text);
         return error_set_nomem(err, n, "a pattern");

@@ -55,7 +55,14 @@ static enum character class_at(const char *text, size_t n, size_t at, size_t *k)
         return LETTER;
     if (utf8->is_code_ctype(cp, number))
         return NUMBER;
-    return utf8->is_code_ctype(cp, ONIGENC_CTYPE_SPACE) ? SPACE : OTHER;
+    if (utf8->is_code_ctype(cp, ONIGENC_CTYPE_SPACE))
+        return SPACE;
+    const char *newer = utf8_new_category(cp);
+    if (!newer)
+        return OTHER;
+    if (*newer == 'L')
+        return LETTER;
+    return *newer == 'N' ? NUMBER : OTHER;
 }
 
 /* The end of the run of one class that begins at `at`, of at most `most` characters. */
