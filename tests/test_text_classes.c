@@ -77,6 +77,56 @@ static void classes_of_the_tokenizers_library(void **state)
     check_class("word", utf8_is_word, assigned); /* the regex crate's Unicode is newer than ours */
 }
 
+/* The ids of a tokenizer whose tokens are bytes, under a normal form: whether it changes the text. */
+static int changes(const struct tokenizer *tok, const char *text, size_t n)
+{
+    struct tokens ids = TOKENS_INIT;
+    assert_int_equal(tokenizer_encode(tok, text, n, 0, &ids, NULL), 0);
+    int changed = ids.n != n;
+    for (size_t i = 0; i < ids.n && !changed; i++)
+        changed = ids.ids[i] != (unsigned char)text[i];
+    tokens_free(&ids);
+    return changed;
+}
+
+static struct tokenizer *bytes_under(const char *form)
+{
+    char text[16000];
+    struct tokenizer *tok;
+    struct error err = {0};
+    int n =
+        snprintf(text, sizeof text, "{\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"merges\":[],\"vocab\":{");
+    for (int i = 0; i < 256; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s\"<0x%02X>\":%d", i ? "," : "", i, i);
+    n += snprintf(text + n, sizeof text - (size_t)n, "}},\"normalizer\":{\"type\":\"%s\"}}", form);
+    if (tokenizer_open_json(&tok, form, text, (size_t)n, NULL, 0, &err))
+        fail_msg("%s", err.message);
+    return tok;
+}
+
+/* Newer than utf8proc's: what tokenizers' Lowercase gives. */
+static void capitals_of_newer_scripts(void **state)
+{
+    (void)state;
+    static const uint32_t pairs[][2] = {{0x1c89, 0x1c8a},   {0xa7cb, 0x264},    {0xa7cc, 0xa7cd},   {0xa7cd, 0xa7cd},
+                                        {0xa7ce, 0xa7cf},   {0xa7d4, 0xa7d5},   {0xa7da, 0xa7db},   {0xa7dc, 0x19b},
+                                        {0x10d50, 0x10d70}, {0x10d65, 0x10d85}, {0x10d66, 0x10d66}, {0x16eb8, 0x16ed3},
+                                        {'A', 'a'},         {0xc4, 0xe4}};
+    struct tokenizer *tok = bytes_under("Lowercase");
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char text[4];
+        char want[4];
+        struct tokens ids = TOKENS_INIT;
+        size_t n = utf8_encode(pairs[i][0], text), n_want = utf8_encode(pairs[i][1], want);
+        assert_int_equal(tokenizer_encode(tok, text, n, 0, &ids, NULL), 0);
+        assert_int_equal(ids.n, n_want);
+        for (size_t k = 0; k < n_want; k++)
+            assert_int_equal(ids.ids[k], (unsigned char)want[k]);
+        tokens_free(&ids);
+    }
+    tokenizer_close(tok);
+}
+
 /* The pattern's matches among single characters are those of the golden list, those of its negation all others. */
 static void check_property(const json_t *lists, const char *name)
 {
@@ -134,33 +184,6 @@ static void categories_of_the_tokenizers_library(void **state)
     assert_int_equal(bad, 0);
 }
 
-/* The ids of a tokenizer whose tokens are bytes, under a normal form: whether it changes the text. */
-static int changes(const struct tokenizer *tok, const char *text, size_t n)
-{
-    struct tokens ids = TOKENS_INIT;
-    assert_int_equal(tokenizer_encode(tok, text, n, 0, &ids, NULL), 0);
-    int changed = ids.n != n;
-    for (size_t i = 0; i < ids.n && !changed; i++)
-        changed = ids.ids[i] != (unsigned char)text[i];
-    tokens_free(&ids);
-    return changed;
-}
-
-static struct tokenizer *bytes_under(const char *form)
-{
-    char text[16000];
-    struct tokenizer *tok;
-    struct error err = {0};
-    int n =
-        snprintf(text, sizeof text, "{\"model\":{\"type\":\"BPE\",\"byte_fallback\":true,\"merges\":[],\"vocab\":{");
-    for (int i = 0; i < 256; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "%s\"<0x%02X>\":%d", i ? "," : "", i, i);
-    n += snprintf(text + n, sizeof text - (size_t)n, "}},\"normalizer\":{\"type\":\"%s\"}}", form);
-    if (tokenizer_open_json(&tok, form, text, (size_t)n, NULL, 0, &err))
-        fail_msg("%s", err.message);
-    return tok;
-}
-
 static void normal_forms_of_the_tokenizers_library(void **state)
 {
     (void)state;
@@ -189,9 +212,9 @@ static void normal_forms_of_the_tokenizers_library(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(classes_of_the_tokenizers_library),
-                                       cmocka_unit_test(normal_forms_of_the_tokenizers_library),
-                                       cmocka_unit_test(categories_of_the_tokenizers_library)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(classes_of_the_tokenizers_library), cmocka_unit_test(normal_forms_of_the_tokenizers_library),
+        cmocka_unit_test(categories_of_the_tokenizers_library), cmocka_unit_test(capitals_of_newer_scripts)};
     json_error_t why;
     golden = json_load_file("tests/golden/characters.json", 0, &why);
     if (!golden) {

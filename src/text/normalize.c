@@ -163,13 +163,30 @@ static int replace(const struct normalizer *z, const struct buf *text, struct bu
     return 0;
 }
 
+/* Capitals that came with Unicode 16 and 17, which utf8proc 2.8 does not know, and what is added to them. */
+static uint32_t new_lower(uint32_t cp)
+{
+    static const struct {
+        uint32_t first, last;
+        int32_t add, step; /* every step-th of the range */
+    } pairs[] = {{0x1c89, 0x1c89, 1, 1},      {0xa7cb, 0xa7cb, 0x264 - 0xa7cb, 1},
+                 {0xa7cc, 0xa7ce, 1, 2},      {0xa7d2, 0xa7d4, 1, 2},
+                 {0xa7da, 0xa7da, 1, 1},      {0xa7dc, 0xa7dc, 0x19b - 0xa7dc, 1},
+                 {0x10d50, 0x10d65, 0x20, 1}, {0x16ea0, 0x16eb8, 0x1b, 1}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (cp >= pairs[i].first && cp <= pairs[i].last && (cp - pairs[i].first) % (uint32_t)pairs[i].step == 0)
+            return (uint32_t)((int32_t)cp + pairs[i].add);
+    return cp;
+}
+
 /* Rust's char::to_lowercase: one character at a time, and only U+0130 becomes two. */
 static void put_lower(struct buf *out, uint32_t cp)
 {
+    uint32_t lower = (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp);
     if (cp == 0x130)
         buf_puts(out, "i\xcc\x87");
     else
-        utf8_put(out, (uint32_t)utf8proc_tolower((utf8proc_int32_t)cp));
+        utf8_put(out, lower == cp && cp >= 0x1c89 ? new_lower(cp) : lower);
 }
 
 static void strip(const struct normalizer *z, const struct buf *text, struct buf *out)
