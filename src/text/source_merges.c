@@ -27,8 +27,8 @@ static int read_merges(json_t *out, const char *path, const struct buf *text, st
             n--;
         if (!n || (line == 1 && n >= 8 && !memcmp(s, "#version", 8)))
             continue;
-        if (!memchr(s, ' ', n) || utf8_valid(s, n) != n)
-            return error_set(err, ERROR_DATA, "%s: line %zu: wanted \"left right\" in UTF-8", path, line);
+        if (!memchr(s, ' ', n) || memchr(s, 0, n) || utf8_valid(s, n) != n)
+            return error_set(err, ERROR_DATA, "%s: line %zu: wanted \"left right\" in UTF-8 without NUL", path, line);
         if (json_array_append_new(out, json_stringn(s, n)))
             return error_set(err, ERROR_NOMEM, "%s: out of memory", path);
     }
