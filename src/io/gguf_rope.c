@@ -83,7 +83,8 @@ static int put_llama3(struct synthesis *s, const float *f, const struct rope *r)
         l = llama3_fit(f, r);
     if (r->attention != 1 || llama3_differs(&l, f, r, &want) >= 0)
         return 0;
-    json_t *original = l.original == floor(l.original) ? json_integer((json_int_t)l.original) : json_real(l.original);
+    json_t *original = l.original < 0x1p53 && l.original == floor(l.original) ? json_integer((json_int_t)l.original)
+                                                                              : json_real(l.original);
     gguf_put_config(s, "rope_scaling",
                     json_pack("{s:s,s:f,s:f,s:f,s:o}", "rope_type", "llama3", "factor", gguf_shortest(l.factor),
                               "low_freq_factor", 1.0, "high_freq_factor", l.high, "original_max_position_embeddings",
