@@ -55,6 +55,7 @@ want 0 "" org/both; [ ! -e "$tmp/hub/models--org--both/snapshots/$commit/pytorch
 want 0 "" org/bin; [ -e "$tmp/hub/models--org--bin/snapshots/$commit/pytorch_model.bin" ] || fail "took no pytorch_model.bin"
 want 2 "name it with --include: x.Q4_K_M.gguf x.Q8_0.gguf" org/gguf
 want 0 "1 files" org/gguf --include '*Q4_K_M*'
+out=$("$ISARA" inspect org/gguf 2>&1); [[ $out == *"/x.Q4_K_M.gguf: "* ]] || fail "the only GGUF file of a snapshot is not what its name means: $out"
 want 2 "none of its 3 files matches" org/gguf --include nothing
 want 0 "2 files" org/both --include 'onnx/' --include '*.h5'
 

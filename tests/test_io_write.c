@@ -331,7 +331,13 @@ static void the_hub_cache_is_searched_offline(void **state)
     assert_ok(hub_resolve(&found, "org/name", &err), &err);
     assert_string_equal(found, in_tmp("hf/hub/models--org--name/snapshots/abc123"));
     mem_free(found);
+    assert_ok(file_write(in_tmp("hf/hub/models--org--name/snapshots/abc123/a.gguf"), "x", 1, &err), &err);
     assert_ok(hub_resolve(&found, "org/name@abc123", &err), &err);
+    assert_string_equal(found, in_tmp("hf/hub/models--org--name/snapshots/abc123/a.gguf"));
+    mem_free(found);
+    assert_ok(file_write(in_tmp("hf/hub/models--org--name/snapshots/abc123/b.gguf"), "x", 1, &err), &err);
+    assert_ok(hub_resolve(&found, "org/name@abc123", &err), &err);
+    assert_string_equal(found, in_tmp("hf/hub/models--org--name/snapshots/abc123"));
     mem_free(found);
     assert_int_equal(hub_resolve(&found, "org/name@v2", &err), ERROR_NOINPUT);
     assert_non_null(strstr(err.message, "isara pull org/name@v2"));

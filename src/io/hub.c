@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,36 @@ int hub_name_parse(struct hub_name *out, const char *text, struct error *err)
                : 0;
 }
 
+static int ends_in(const char *name, const char *tail)
+{
+    size_t n = strlen(name), k = strlen(tail);
+    return n > k && !strcmp(name + n - k, tail);
+}
+
+/* A snapshot whose only weights are one GGUF file means that file. */
+static int prefer_gguf(char **path, struct error *err)
+{
+    DIR *d = opendir(*path);
+    char *file = NULL;
+    int n_weights = 0, rc = 0;
+    for (struct dirent *e; !rc && d && (e = readdir(d));) {
+        int gguf = ends_in(e->d_name, ".gguf");
+        if (!gguf && !ends_in(e->d_name, ".safetensors") && !ends_in(e->d_name, ".bin"))
+            continue;
+        if (!n_weights++ && gguf && !(file = path_join(*path, e->d_name)))
+            rc = error_set_nomem(err, strlen(*path), "the Hugging Face cache's path");
+    }
+    if (d)
+        closedir(d);
+    if (n_weights == 1 && file) {
+        mem_free(*path);
+        *path = file;
+        return 0;
+    }
+    mem_free(file);
+    return rc;
+}
+
 static int find_snapshot(char **out, const char *path, const struct hub_name *n, struct error *err)
 {
     char *cache = hub_cache();
@@ -113,5 +144,10 @@ int hub_resolve(char **out, const char *path, struct error *err)
                          "%s: no such file or directory; wanted a model directory, a .gguf file, or a name like "
                          "org/name from the Hugging Face cache",
                          path);
-    return find_snapshot(out, path, &name, err);
+    int rc = find_snapshot(out, path, &name, err);
+    if (!rc && (rc = prefer_gguf(out, err))) {
+        mem_free(*out);
+        *out = NULL;
+    }
+    return rc;
 }

@@ -11,7 +11,8 @@
  * home. */
 char *hub_cache(void);
 /* *out (mem_free) := path itself when something is there; else, for "org/name" or "org/name@revision", the snapshot's
- * directory in the cache (revision main, a branch, a tag or a commit). The error names the command that downloads
+ * directory in the cache (revision main, a branch, a tag or a commit), or the file where one .gguf is all that it has
+ * of weights. The error names the command that downloads
  * it. */
 int hub_resolve(char **out, const char *path, struct error *err);
 
