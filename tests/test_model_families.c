@@ -55,10 +55,22 @@ static const struct family_alias aliases[] = {{"hidden_size", "width"},
                                               {"intermediate_size", "inner"},
                                               {"hidden_act", "activation"}};
 
+/* Heads one after the other in one matrix. */
+static const struct family_tensor fused[] = {
+    {PART_ATTN_NORM, ROWS_ALL, "n1.w"}, {PART_ATTN_NORM_BIAS, ROWS_ALL, "n1.b"},
+    {PART_QKV, ROWS_HEADS, "qkv.w"},    {PART_QKV_BIAS, ROWS_HEADS, "qkv.b"},
+    {PART_O, ROWS_ALL, "o.w"},          {PART_O_BIAS, ROWS_ALL, "o.b"},
+    {PART_MLP_NORM, ROWS_ALL, "n2.w"},  {PART_MLP_NORM_BIAS, ROWS_ALL, "n2.b"},
+    {PART_GATE_UP, ROWS_ALL, "up.w"},   {PART_GATE_UP_BIAS, ROWS_ALL, "up.b"},
+    {PART_DOWN, ROWS_ALL, "down.w"},    {PART_DOWN_BIAS, ROWS_ALL, "down.b"},
+};
+
 #define ROW                                                                                                           \
     .type = "made-up", .lm = "MadeUpForCausalLM", .classify = "MadeUpForSequenceClassification", .embed = "tokens.w", \
-    .head = "head.w", .layer = "block.%d.", .tensors = tensors, .n_tensor = sizeof tensors / sizeof *tensors,         \
-    .n_switch = 1, .aliases = aliases, .n_alias = 4, .eps = "epsilon", .eps_missing = 1e-4
+    .head = "head.w", .layer = "block.%d.", .n_switch = 1, .aliases = aliases, .n_alias = 4, .eps = "epsilon",        \
+    .eps_missing = 1e-4
+#define APART .tensors = tensors, .n_tensor = sizeof tensors / sizeof *tensors
+#define FUSED .tensors = fused, .n_tensor = sizeof fused / sizeof *fused
 #define SWITCHES(parts_)                       \
     .switches = (const struct family_switch[]) \
     {                                          \
@@ -69,33 +81,35 @@ static const struct family_alias aliases[] = {{"hidden_size", "width"},
 
 static const struct family rows[] = {
     {/* layer norms and biases everywhere, learned positions, no gate */
-     ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b",
-     .positions = "positions.w", .position_offset = 2, .norm = NORM_LAYER, .transposed = 1, .act = "relu2"},
+     ROW, APART, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w",
+     .final_norm_bias = "last.b", .positions = "positions.w", .position_offset = 2, .norm = NORM_LAYER, .transposed = 1,
+     .act = "relu2"},
     /* four norms a layer that multiply by 1 + w, scaled embedding, caps, alternating windows, a scale of its own,
      * the other gelu in the gate */
-    {ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_SANDWICH,
-     .gated = 1, .norm_offset = 1, .scaled_embedding = 1, .attention_cap = "cap", .logit_cap = "last_cap",
-     .attention_scalar = "scalar", .window = "window", .window_pattern = 2, .local_theta = "local_theta",
-     .act = "gelu_pytorch_tanh"},
+    {ROW, APART, SWITCHES(MATRICES | BEFORE | BEHIND), .final_norm = "last.w", .norm = NORM_RMS,
+     .place = PLACE_SANDWICH, .gated = 1, .norm_offset = 1, .scaled_embedding = 1, .attention_cap = "cap",
+     .logit_cap = "last_cap", .attention_scalar = "scalar", .window = "window", .window_pattern = 2,
+     .local_theta = "local_theta", .act = "gelu_pytorch_tanh"},
     {/* parallel halves, part of a head rotates, biases, no gate */
-     ROW, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w", .final_norm_bias = "last.b",
-     .norm = NORM_LAYER, .parallel = 1, .rotary = "share", .rotary_missing = 0.5, .act = "gelu"},
+     ROW, FUSED, SWITCHES(MATRICES | BIASES | BEFORE | BEFORE_BIASES), .final_norm = "last.w",
+     .final_norm_bias = "last.b", .norm = NORM_LAYER, .parallel = 1, .rotary = "share", .rotary_missing = 0.5,
+     .act = "gelu"},
     {/* norms behind the products only, queries and keys normalised as rows, a window in every layer */
-     ROW, SWITCHES(MATRICES | BEHIND | HEADS), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_POST,
+     ROW, APART, SWITCHES(MATRICES | BEHIND | HEADS), .final_norm = "last.w", .norm = NORM_RMS, .place = PLACE_POST,
      .gated = 1, .qk_norm = QK_ROW, .window = "window", .act = "tanh"},
     {/* norms behind the sums and none at the end, heads normalised, biases of queries, keys and values */
-     ROW, SWITCHES(MATRICES | PART(QKV_BIAS) | BEHIND | BEHIND_BIASES | HEADS), .norm = NORM_LAYER,
+     ROW, APART, SWITCHES(MATRICES | PART(QKV_BIAS) | BEHIND | BEHIND_BIASES | HEADS), .norm = NORM_LAYER,
      .place = PLACE_AFTER, .gated = 1, .qk_norm = QK_HEAD, .rotary_layers = "rotates", .act = "silu"},
     {/* attention sees what comes behind too */
-     ROW, SWITCHES(MATRICES | BEFORE | PART(O_BIAS)), .final_norm = "last.w", .norm = NORM_RMS, .gated = 1,
+     ROW, APART, SWITCHES(MATRICES | BEFORE | PART(O_BIAS)), .final_norm = "last.w", .norm = NORM_RMS, .gated = 1,
      .bidirectional = 1, .act = "gelu"},
     {/* a narrow embedding between projections, norms without weights */
-     ROW, SWITCHES(MATRICES | BIASES), .project_in = "in.w", .project_out = "out.w", .embed_width = "word",
+     ROW, APART, SWITCHES(MATRICES | BIASES), .project_in = "in.w", .project_out = "out.w", .embed_width = "word",
      .affine = "affine", .final_norm = "last.w", .norm = NORM_LAYER, .act = "gelu"},
     {/* the same with norms behind the sums, which a key says */
-     ROW, SWITCHES(MATRICES | BEFORE | BEHIND), .project_in = "in.w", .project_out = "out.w", .embed_width = "word",
-     .place_switch = "affine", .place_off = PLACE_AFTER, .final_norm = "last.w", .norm = NORM_LAYER, .gated = 1,
-     .act = "silu"},
+     ROW, APART, SWITCHES(MATRICES | BEFORE | BEHIND), .project_in = "in.w", .project_out = "out.w",
+     .embed_width = "word", .place_switch = "affine", .place_off = PLACE_AFTER, .final_norm = "last.w",
+     .norm = NORM_LAYER, .gated = 1, .act = "silu"},
 };
 enum { N_FAMILY = sizeof rows / sizeof *rows, N_ROW = 3 };
 
@@ -147,10 +161,10 @@ static struct model *made_up_as(const struct family *f, const char *class, doubl
     json_t *config = json_pack(
         "{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:f, s:i, s:f, s:f, s:f, s:i, s:f, s:[i,i,i], s:i, s:b}",
         "architectures", class, "model_type", "made-up", "width", 20, "depth", 3, "num_attention_heads", 4,
-        "num_key_value_heads", f->qk_norm == QK_ROW ? 4 : 2, "head_dim", 8, "inner", 18, "vocab_size", 29,
-        "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25, "max_position_embeddings", 320, "cap",
-        1.5, "last_cap", 2.5, "scalar", 5.0, "window", 4, "local_theta", 50.0, "rotates", 1, 0, 1, "word", 13, "affine",
-        0);
+        "num_key_value_heads", f->qk_norm == QK_ROW || f->tensors == fused ? 4 : 2, "head_dim", 8, "inner", 18,
+        "vocab_size", 29, "tie_word_embeddings", f->parallel ? 0 : 1, "initializer_range", 0.25,
+        "max_position_embeddings", 320, "cap", 1.5, "last_cap", 2.5, "scalar", 5.0, "window", 4, "local_theta", 50.0,
+        "rotates", 1, 0, 1, "word", 13, "affine", 0);
     assert_non_null(config);
     family_set_extra(f);
     if (model_init(&m, device, config, "made up", 4, DTYPE_F32, &err))
@@ -278,6 +292,13 @@ static void gradients_are_the_oracles_differences(void **state)
     }
 }
 
+/* Where the file has a row of queries, keys and values of four heads of 8. */
+static int64_t in_heads(int64_t row)
+{
+    int64_t kind = row / 32, head = row / 8 % 4;
+    return head * 24 + kind * 8 + row % 8;
+}
+
 /* The flat order from the file, by the names and the row alone. */
 static double *flat_of_file(const struct model *m, const struct checkpoint *ck, const struct family *f)
 {
@@ -286,13 +307,16 @@ static double *flat_of_file(const struct model *m, const struct checkpoint *ck, 
     for (int i = 0; i < m->n_param; i++) {
         const struct model_param *p = &m->params[i];
         const struct tensor_info *info = checkpoint_find(ck, p->name);
+        int by_heads = strstr(p->name, "qkv.") != NULL;
         int turned = f->transposed && p->ndim == 2 && !strncmp(p->name, "block.", 6);
         int64_t n = p->shape[0], k = p->ndim == 2 ? p->shape[1] : 1;
         assert_non_null(info);
         assert_int_equal(info->shape[0], turned ? k : n);
         assert_int_equal(checkpoint_read_f32(ck, info, 0, turned ? k : n, values, NULL), 0);
         for (int64_t j = 0; j < n * k; j++)
-            flat[p->offset + j] = (double)values[turned ? j % k * n + j / k : j];
+            flat[p->offset + j] = (double)values[turned     ? j % k * n + j / k
+                                                 : by_heads ? in_heads(j / k) * k + j % k
+                                                            : j];
     }
     free(values);
     return flat;

@@ -28,8 +28,9 @@ enum layer_part {
     PART_MLP_POST_BIAS,
     PART_COUNT
 };
-/* Which rows of its part a tensor holds. */
-enum tensor_rows { ROWS_ALL, ROWS_Q, ROWS_K, ROWS_V, ROWS_GATE, ROWS_UP };
+/* Which rows of its part a tensor holds. HEADS: all of queries, keys and values, but one head after the other: its
+ * query, its key, its value. */
+enum tensor_rows { ROWS_ALL, ROWS_HEADS, ROWS_Q, ROWS_K, ROWS_V, ROWS_GATE, ROWS_UP };
 struct family_tensor {
     enum layer_part part;
     enum tensor_rows rows;

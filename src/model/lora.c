@@ -171,6 +171,7 @@ static int name_params(struct model *m, int layer, int part, const struct lora_o
                                       .ndim = 2,
                                       .decay = 1,
                                       .shape = {b ? s.n : o->r, b ? o->r : s.k},
+                                      .heads = b ? s.heads : 0,
                                       .offset = b ? g->modules[at].b : g->a + at * o->r * s.k,
                                       .count = b ? s.n * o->r : o->r * s.k};
             if (!p->name)

@@ -66,8 +66,8 @@ static int is_new_head(const struct transfer *t, const struct model_param *p)
 static int keeps_blocks(const struct transfer *t, int index, const struct tensor_info *info)
 {
     const struct weight *w = t->m->groups[t->m->param_group[index]].weight;
-    return !t->masters.buffer && w && dtype_is_quantised(weight_dtype(w)) && checkpoint_has_blocks(info) &&
-           info->storage == storage_of_dtype(weight_dtype(w));
+    return !t->masters.buffer && w && !t->m->params[index].heads && dtype_is_quantised(weight_dtype(w)) &&
+           checkpoint_has_blocks(info) && info->storage == storage_of_dtype(weight_dtype(w));
 }
 
 static int put_blocks(const struct transfer *t, int index, const struct tensor_info *info, int64_t row, int64_t n,
@@ -120,6 +120,24 @@ static int transfer_transposed(const struct transfer *t, int index, const struct
     return rc;
 }
 
+/* Heads one after the other in the file: every head's query, key and value is a stretch of rows with a place of its
+ * own. */
+static int transfer_heads(const struct transfer *t, int index, const struct tensor_info *info, struct error *err)
+{
+    const struct model_param *p = &t->m->params[index];
+    int64_t width = p->ndim == 2 ? p->shape[1] : 1, size = p->shape[0] / (3 * p->heads), step = t->capacity / width;
+    int rc = 0;
+    step = step < size ? step : size;
+    for (int64_t first = 0; first < p->shape[0]; first += size)
+        for (int64_t row = first; !rc && row < first + size; row += step) {
+            int64_t n = first + size - row < step ? first + size - row : step;
+            rc = read_rows(t->pool, t->source, info, row, n, t->check_finite, t->host, err);
+            if (!rc)
+                put_values(t, index, param_own_row(p, row) * width, n * width);
+        }
+    return rc;
+}
+
 static int transfer_param(const struct transfer *t, int index, struct error *err)
 {
     const struct model_param *p = &t->m->params[index];
@@ -128,6 +146,8 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
     int rc = fresh ? 0 : find_tensor(t, p, &info, err);
     if (!rc && !fresh && p->transposed)
         return transfer_transposed(t, index, info, err);
+    if (!rc && !fresh && p->heads)
+        return transfer_heads(t, index, info, err);
     int64_t width = p->ndim == 2 ? p->shape[1] : 1, step = t->capacity / width;
     for (int64_t row = 0; !rc && row < p->shape[0]; row += step) {
         int64_t n = p->shape[0] - row < step ? p->shape[0] - row : step;
@@ -203,7 +223,7 @@ static enum dtype group_dtype(const struct model *m, int group, const struct che
             m->param_group[i] == group ? family_find_tensor(m->family, source, m->params[i].name) : NULL;
         if (m->param_group[i] != group)
             continue;
-        int kept = info && checkpoint_has_blocks(info);
+        int kept = info && checkpoint_has_blocks(info) && !m->params[i].heads;
         enum dtype t = kept && info->storage == STORAGE_Q4_0   ? DTYPE_Q4_0
                        : kept && info->storage == STORAGE_Q4_1 ? DTYPE_Q4_1
                                                                : DTYPE_Q8;

@@ -92,9 +92,10 @@ struct model_param {
     int ndim;
     int64_t shape[2];
     int64_t offset, count; /* in elements of the flat order */
-    int transposed;        /* files hold it as [shape[1], shape[0]] */
-    int decay;             /* 0 for norms and biases */
-    float start;           /* of vectors: what a new one holds */
+    int heads;      /* files hold that many heads one after the other, each its query, key and value; 0: as here */
+    int transposed; /* files hold it as [shape[1], shape[0]] */
+    int decay;      /* 0 for norms and biases */
+    float start;    /* of vectors: what a new one holds */
 };
 
 struct model;

@@ -67,10 +67,17 @@ static inline enum dtype model_act_dtype(const struct model *m)
     return m->dtype == DTYPE_BF16 ? DTYPE_BF16 : DTYPE_F32;
 }
 /* Which rows of its part a tensor of a layer holds, and how wide they are (0: a vector); n 0: it is not there. */
-struct tensor_place {
+struct tensor_place { /* heads: the file holds so many one after the other (ROWS_HEADS); 0: rows as they are */
     int64_t row, n, k;
+    int heads;
 };
 struct tensor_place tensor_place(const struct model_desc *d, const struct family_tensor *t);
+/* Which of its own rows row `row` of a parameter's file is. */
+static inline int64_t param_own_row(const struct model_param *p, int64_t row)
+{
+    int64_t size = p->heads ? p->shape[0] / (3 * p->heads) : 0;
+    return size ? (row / size % 3 * p->heads + row / (3 * size)) * size + row % size : row;
+}
 double desc_count(const struct model_desc *d); /* parameters, from the tables */
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);

@@ -27,7 +27,7 @@ static int add_group(struct builder *b, int64_t n, int64_t k)
 struct piece {
     int64_t first, n, width;
     float start;
-    int transposed;
+    int transposed, heads;
 };
 
 /* Rows of the newest group. */
@@ -45,7 +45,8 @@ static void add_param(struct builder *b, const char *name, const struct piece *r
                                   .count = r->n * width,
                                   .decay = r->width != 0,
                                   .start = r->start,
-                                  .transposed = r->transposed};
+                                  .transposed = r->transposed,
+                                  .heads = r->heads};
         m->param_group[b->n_param] = b->n_group - 1;
         b->failed |= !p->name;
     }
@@ -84,12 +85,13 @@ struct tensor_place tensor_place(const struct model_desc *d, const struct family
     int64_t q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim,
             k = part_shape(d, t->part).k;
     switch (t->rows) {
-    case ROWS_Q: return (struct tensor_place){0, q, k};
-    case ROWS_K: return (struct tensor_place){q, kv, k};
-    case ROWS_V: return (struct tensor_place){q + kv, kv, k};
-    case ROWS_GATE: return (struct tensor_place){0, d->gated ? d->n_ff : 0, k};
-    case ROWS_UP: return (struct tensor_place){d->gated ? d->n_ff : 0, d->n_ff, k};
-    default: return (struct tensor_place){0, part_shape(d, t->part).n, k};
+    case ROWS_Q: return (struct tensor_place){0, q, k, 0};
+    case ROWS_K: return (struct tensor_place){q, kv, k, 0};
+    case ROWS_V: return (struct tensor_place){q + kv, kv, k, 0};
+    case ROWS_GATE: return (struct tensor_place){0, d->gated ? d->n_ff : 0, k, 0};
+    case ROWS_HEADS: return (struct tensor_place){0, q + 2 * kv, k, d->n_head};
+    case ROWS_UP: return (struct tensor_place){d->gated ? d->n_ff : 0, d->n_ff, k, 0};
+    default: return (struct tensor_place){0, part_shape(d, t->part).n, k, 0};
     }
 }
 
@@ -104,7 +106,8 @@ static void add_part(struct builder *b, int layer, enum layer_part part)
     for (int i = 0; i < f->n_tensor; i++) {
         const struct family_tensor *t = &f->tensors[i];
         struct tensor_place at = tensor_place(d, t);
-        struct piece r = {at.row, at.n, at.k, is_norm(part) ? 1 - d->norm_offset : 0, f->transposed && shape.k};
+        struct piece r = {at.row,  at.n, at.k, is_norm(part) ? 1 - d->norm_offset : 0, f->transposed && shape.k,
+                          at.heads};
         char prefix[64], name[160];
         if (t->part != part || !at.n)
             continue;
@@ -117,7 +120,7 @@ static void add_part(struct builder *b, int layer, enum layer_part part)
 static int add_whole(struct builder *b, const char *name, int64_t n, int64_t k, float start)
 {
     int index = add_group(b, n, k);
-    add_param(b, name, &(struct piece){0, n, k, start, 0});
+    add_param(b, name, &(struct piece){0, n, k, start, 0, 0});
     return index;
 }
 

@@ -20,6 +20,8 @@ static const struct {
     {"rotary_emb.inv_freq", LAST, "follows from rope_theta"},
     {"self_attn.masked_bias", LAST, "a constant of old programs"},
     {"self_attn.causal_mask", LAST, "a constant of old programs"},
+    {".attention.bias", LAST, "a constant: which tokens see which"},
+    {".attention.masked_bias", LAST, "a constant of old programs"},
     {".attn.bias", LAST, "a constant: which tokens see which"},
     {".attn.masked_bias", LAST, "a constant of old programs"},
     {"position_ids", LAST, "0, 1, 2, ..."},
@@ -78,7 +80,9 @@ int model_check_unused(const struct model *m, const struct checkpoint *source, s
         read[i] = family_find_tensor(m->family, source, m->params[i].name);
     for (size_t i = 0; i < checkpoint_n_tensor(source) && !rc; i++) {
         const struct tensor_info *info = checkpoint_tensor(source, i);
-        const char *why = reason(info->name);
+        const char *head = m->family->head, *why = reason(info->name);
+        if (!why && head && !strcmp(info->name, head))
+            why = "the embedding's own matrix, or the head of another task";
         if (is_param(read, m->n_param, info))
             continue;
         if (why)

@@ -17,20 +17,26 @@ enum storage saved_storage(const struct trainer *t, const struct model_param *p,
     return own ? hf_dir_storage(own->storage, dtype) : storage_of_dtype(dtype);
 }
 
-/* As [inputs, outputs]: the whole matrix comes to the host, and goes out in pieces of the file's order. */
-static int write_transposed(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
+/* The element of a parameter that is the file's `at`-th. */
+static int64_t own_element(const struct model_param *p, int64_t at)
+{
+    int64_t n = p->shape[0], k = p->ndim == 2 ? p->shape[1] : 1;
+    return p->transposed ? at % n * k + at / n : param_own_row(p, at / k) * k + at % k;
+}
+
+/* As [inputs, outputs], or by heads: the whole matrix comes to the host, and goes out in pieces of the file's order. */
+static int write_reordered(struct trainer *t, struct safetensors_writer *w, int i, float *piece, struct error *err)
 {
     const struct model_param *p = &t->trained.params[i];
-    int64_t n = p->shape[0], k = p->shape[1];
     float *whole = mem_alloc((size_t)p->count * sizeof *whole);
     if (!whole)
-        return error_set_nomem(err, (size_t)p->count * sizeof *whole, "a transposed matrix");
+        return error_set_nomem(err, (size_t)p->count * sizeof *whole, "a reordered matrix");
     queue_download(t->q, whole, (struct span){t->masters, (size_t)p->offset * 4}, (size_t)p->count * 4);
     int rc = queue_wait(t->q, err);
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t some = p->count - first < PIECE ? p->count - first : PIECE;
         for (int64_t j = 0; j < some; j++)
-            piece[j] = whole[(first + j) % n * k + (first + j) / n];
+            piece[j] = whole[own_element(p, first + j)];
         rc = safetensors_write_f32(w, (size_t)i, (uint64_t)first, piece, (uint64_t)some, err);
     }
     mem_free(whole);
@@ -41,8 +47,8 @@ static int write_param(struct trainer *t, struct safetensors_writer *w, int i, f
 {
     const struct model_param *p = &t->trained.params[i];
     int rc = 0;
-    if (p->transposed)
-        return write_transposed(t, w, i, piece, err);
+    if (p->transposed || p->heads)
+        return write_reordered(t, w, i, piece, err);
     for (int64_t first = 0; !rc && first < p->count; first += PIECE) {
         int64_t n = p->count - first < PIECE ? p->count - first : PIECE;
         queue_download(t->q, piece, (struct span){t->masters, (size_t)(p->offset + first) * 4}, (size_t)n * 4);
