@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 IDS = [[1, 5, 9, 22, 31, 7, 40, 3, 12, 6, 30, 30, 17, 45, 11, 4, 26, 8, 19], [2, 44, 8, 8, 30, 13, 21]]
+HEADS = {"gpt_neox": "embed_out.weight"}  # as published files have it; transformers 5 calls it lm_head
 MODELS = {}
 BASE = {"vocab_size": 48, "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
         "max_position_embeddings": 64, "tie_word_embeddings": False, "rms_norm_eps": 0.02, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 2,
@@ -68,7 +69,7 @@ def passes(m, v):
         losses.mean().backward()
         v["logprobs"].append(rounded(-losses))
         v["losses"].append(float(losses.mean().detach()))
-        v["gradient_norms"].append({n: float(f"{p.grad.norm():.9g}") for n, p in m.named_parameters()})
+        v["gradient_norms"].append({HEADS.get(m.config.model_type, n) if n == "lm_head.weight" else n: float(f"{p.grad.norm():.9g}") for n, p in m.named_parameters()})
         with torch.no_grad():
             v["hidden"].append(rounded(m.base_model(x).last_hidden_state[0].mean(0)))
             if ids is IDS[0]:
@@ -246,6 +247,15 @@ model("smollm3_bare", *bare("SmolLM3", ("pad_token_id",), num_hidden_layers=5))
 model("olmo2", like("Olmo2", attention_bias=True, hidden_act="gelu", num_hidden_layers=2))
 model("olmo2_tied", like("Olmo2", tie_word_embeddings=True, num_key_value_heads=4, num_hidden_layers=2))
 model("olmo2_bare", *bare("Olmo2", ("pad_token_id",), num_hidden_layers=2))
+NEOX = dict(hidden_size=24, num_attention_heads=3, num_hidden_layers=2)
+NEOX_DROP = ("num_key_value_heads", "head_dim")
+model("gpt_neox", named("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_DROP, **NEOX, use_parallel_residual=False, layer_norm_eps=0.05, hidden_act="relu",
+                        rope_parameters={"rope_type": "default", "rope_theta": 300.0, "partial_rotary_factor": 0.5}),
+      rename=lambda name: HEADS["gpt_neox"] if name == "lm_head.weight" else name)
+model("gpt_neox_old", named("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_DROP, **NEOX, attention_bias=False, tie_word_embeddings=True),
+      without=("rope_parameters",), rotary_pct=0.75, rotary_emb_base=70)
+model("gpt_neox_bare", named("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_DROP, **NEOX, layer_norm_eps=1e-5), rename=lambda name: name.removeprefix("gpt_neox."),
+      without=("rope_parameters", "tie_word_embeddings", "use_parallel_residual", "attention_bias", "layer_norm_eps", "hidden_act"))
 
 
 def main():

@@ -223,6 +223,29 @@ static const struct family_default opt_defaults[] = {
 };
 static const struct family_alias opt_beginnings[] = {{"model.decoder.", "decoder."}, {NULL, NULL}};
 
+static const struct family_tensor gpt_neox_tensors[] = {
+    {PART_ATTN_NORM, ROWS_ALL, "input_layernorm.weight"},
+    {PART_ATTN_NORM_BIAS, ROWS_ALL, "input_layernorm.bias"},
+    {PART_QKV, ROWS_HEADS, "attention.query_key_value.weight"},
+    {PART_QKV_BIAS, ROWS_HEADS, "attention.query_key_value.bias"},
+    {PART_O, ROWS_ALL, "attention.dense.weight"},
+    {PART_O_BIAS, ROWS_ALL, "attention.dense.bias"},
+    {PART_MLP_NORM, ROWS_ALL, "post_attention_layernorm.weight"},
+    {PART_MLP_NORM_BIAS, ROWS_ALL, "post_attention_layernorm.bias"},
+    {PART_GATE_UP, ROWS_ALL, "mlp.dense_h_to_4h.weight"},
+    {PART_GATE_UP_BIAS, ROWS_ALL, "mlp.dense_h_to_4h.bias"},
+    {PART_DOWN, ROWS_ALL, "mlp.dense_4h_to_h.weight"},
+    {PART_DOWN_BIAS, ROWS_ALL, "mlp.dense_4h_to_h.bias"},
+};
+static const struct family_switch gpt_neox_switches[] = {
+    {NULL, 1, MATRICES | PRE_NORMS | PART(GATE_UP_BIAS) | PART(DOWN_BIAS)},
+    {"attention_bias", 1, PART(QKV_BIAS) | PART(O_BIAS)},
+};
+static const struct family_alias gpt_neox_aliases[] = {{"rope_theta", "rotary_emb_base"}};
+static const struct family_default gpt_neox_defaults[] = {{"bos_token_id", 0}, {"eos_token_id", 2}};
+static const struct family_alias gpt_neox_beginnings[] = {{"gpt_neox.", ""}, {NULL, NULL}};
+static const struct family_alias gpt_neox_endings[] = {{"embed_out.weight", "lm_head.weight"}, {NULL, NULL}};
+
 #define COUNT(list) (int)(sizeof(list) / sizeof *(list))
 #define CLASSES(name) .lm = name "ForCausalLM", .base = name "Model", .classify = name "ForSequenceClassification"
 #define SCORES(name) .score = name "ForScore", .score2 = name "ModelForScore"
@@ -465,6 +488,35 @@ const struct family families[] = {
         .affine = "layer_norm_elementwise_affine",
         .embed_width = "word_embed_proj_dim",
         .act = "relu",
+    },
+    {
+        .type = "gpt_neox",
+        .lm = "GPTNeoXForCausalLM",
+        .base = "GPTNeoXModel",
+        .classify = "GPTNeoXForSequenceClassification",
+        .embed = "gpt_neox.embed_in.weight",
+        .final_norm = "gpt_neox.final_layer_norm.weight",
+        .final_norm_bias = "gpt_neox.final_layer_norm.bias",
+        .head = "embed_out.weight",
+        .layer = "gpt_neox.layers.%d.",
+        .beginnings = gpt_neox_beginnings,
+        .endings = gpt_neox_endings,
+        .tensors = gpt_neox_tensors,
+        .n_tensor = COUNT(gpt_neox_tensors),
+        .switches = gpt_neox_switches,
+        .n_switch = COUNT(gpt_neox_switches),
+        .aliases = gpt_neox_aliases,
+        .n_alias = COUNT(gpt_neox_aliases),
+        .defaults = gpt_neox_defaults,
+        .n_default = COUNT(gpt_neox_defaults),
+        .norm = NORM_LAYER,
+        .eps = "layer_norm_eps",
+        .eps_missing = 1e-5,
+        .parallel = 1,
+        .parallel_switch = "use_parallel_residual",
+        .rotary = "rotary_pct",
+        .rotary_missing = 0.25,
+        .act = "gelu",
     },
     {
         .type = "bert",
