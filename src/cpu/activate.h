@@ -12,7 +12,7 @@
 #define LAPLACE_SIGMA 0x1.20dd74p-2f
 
 /* x tanh(log(1 + e^x)): with e = e^min(x, 20), (e^2 + 2e) / (e^2 + 2e + 2); above 20 the factor is 1 in f32. */
-LANE_FN vf v_mish_factor(vf x)
+LANE_CALL vf v_mish_factor(vf x)
 {
     vf e = v_exp(v_min(v_set(20), x)), n = v_fma(e, e, v_add(e, e));
     return v_div(n, v_add(n, v_set(2)));
@@ -23,7 +23,7 @@ LANE_FN vf v_clip(vf x, float low, float high) /* NaN stays NaN */
 }
 
 /* What the sigmoid of these takes, and by how much it rises with x. */
-LANE_FN vf sigmoid_of(enum activation act, vf x, vf *rise)
+LANE_CALL vf sigmoid_of(enum activation act, vf x, vf *rise)
 {
     vf u = x, slope = v_set(1);
     if (act == ACT_QUICK_GELU) {
@@ -75,14 +75,14 @@ LANE_FN vf v_inside(vf x, float low, float high)
 {
     return v_select(v_lt(v_set(low), x), v_select(v_lt(x, v_set(high)), v_set(1), v_zero()), v_zero());
 }
-LANE_FN vf v_mish_slope(vf x, vf *value) /* t + x (1 - t^2) sigmoid(x), t the factor */
+LANE_CALL vf v_mish_slope(vf x, vf *value) /* t + x (1 - t^2) sigmoid(x), t the factor */
 {
     vf t = v_mish_factor(x);
     *value = v_mul(x, t);
     return v_fma(v_mul(x, v_fnma(t, t, v_set(1))), v_sigmoid(x), t);
 }
 /* Of what is made of the normal distribution function: x Phi(x), perhaps clipped, or Phi((x - mu) / sigma). */
-LANE_FN vf phi_slope(enum activation act, vf x, vf *value)
+LANE_CALL vf phi_slope(enum activation act, vf x, vf *value)
 {
     vf z = act == ACT_LAPLACE ? v_div(v_sub(x, v_set(LAPLACE_MU)), v_set(LAPLACE_SIGMA)) : x, phi = v_phi(z);
     vf density = v_mul(v_set(0x1.988454p-2f), v_exp(v_mul(v_set(-0.5f), v_mul(z, z)))); /* 1/sqrt(2 pi) */
@@ -98,7 +98,7 @@ LANE_FN vf phi_slope(enum activation act, vf x, vf *value)
     }
     return g;
 }
-LANE_FN vf sigmoid_slope(enum activation act, vf x, vf *value)
+LANE_CALL vf sigmoid_slope(enum activation act, vf x, vf *value)
 {
     vf rise, s = sigmoid_of(act, x, &rise), rest = v_sub(v_set(1), s);
     *value = act == ACT_SIGMOID ? s : v_mul(x, s);

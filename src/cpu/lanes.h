@@ -13,6 +13,13 @@
 #include <string.h>
 
 #define LANE_FN static inline __attribute__((always_inline, unused))
+/* What is long in plain C, where a vector is an array, and is called there instead of being written out at every use.
+ */
+#if defined(__AVX512F__) || defined(__AVX2__)
+#define LANE_CALL LANE_FN
+#else
+#define LANE_CALL static __attribute__((noinline, unused))
+#endif
 enum { LANES = 16 };
 
 #if defined(__AVX512F__)

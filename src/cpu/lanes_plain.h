@@ -42,8 +42,22 @@ EACH_OF(v_sub, (vf a, vf b), vf, a.x[i] - b.x[i])
 EACH_OF(v_mul, (vf a, vf b), vf, a.x[i] * b.x[i])
 EACH_OF(v_div, (vf a, vf b), vf, a.x[i] / b.x[i])
 EACH_OF(v_sqrt, (vf a), vf, sqrtf(a.x[i]))
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 EACH_OF(v_fma, (vf a, vf b, vf c), vf, fmaf(a.x[i], b.x[i], c.x[i]))
 EACH_OF(v_fnma, (vf a, vf b, vf c), vf, fmaf(-a.x[i], b.x[i], c.x[i]))
+#else
+/* Each lane is a call of the library's: sixteen at every use would take the compiler half a minute. */
+LANE_CALL vf v_fma(vf a, vf b, vf c)
+{
+    EACH a.x[i] = fmaf(a.x[i], b.x[i], c.x[i]);
+    return a;
+}
+LANE_FN vf v_fnma(vf a, vf b, vf c)
+{
+    EACH a.x[i] = -a.x[i];
+    return v_fma(a, b, c);
+}
+#endif
 EACH_OF(v_max, (vf a, vf b), vf, a.x[i] > b.x[i] ? a.x[i] : b.x[i])
 EACH_OF(v_min, (vf a, vf b), vf, a.x[i] < b.x[i] ? a.x[i] : b.x[i])
 EACH_OF(v_and, (vf a, vf b), vf, float_of(bits_of(a.x[i]) & bits_of(b.x[i])))

@@ -66,7 +66,7 @@ LANE_FN vf v_silu(vf x)
 }
 
 /* Below 0.625: x + x^3 P(x^2); above: 1 - 2/(exp(2|x|) + 1) with x's sign. */
-LANE_FN vf v_tanh(vf x)
+LANE_CALL vf v_tanh(vf x)
 {
     vf z = v_min(v_set(10), v_abs(x)), s = v_mul(x, x), sign = v_and(x, v_set(-0.0f));
     vf p = v_set(-0x1.750ce2p-8f);
@@ -81,7 +81,7 @@ LANE_FN vf v_tanh(vf x)
 
 /* The normal distribution function. With z = |x| / sqrt 2: below 1, erf z = z + z P(z^2); above, erfc z = exp(-z^2) t
  * Q(t), t = 1/(1 + z/2). */
-LANE_FN vf v_phi(vf x)
+LANE_CALL vf v_phi(vf x)
 {
     vf z = v_min(v_set(10), v_abs(v_mul(x, v_set(0x1.6a09e6p-1f)))), s = v_mul(z, z);
     vf p = v_set(0x1.4771fcp-14f);
@@ -106,17 +106,17 @@ LANE_FN vf v_phi(vf x)
     vf tail = v_select(v_lt(z, v_set(1)), near, far);
     return v_select(v_lt(x, v_zero()), tail, v_sub(v_set(1), tail));
 }
-LANE_FN vf v_gelu(vf x)
+LANE_CALL vf v_gelu(vf x)
 {
     return v_mul(x, v_phi(x));
 }
 /* x (1 + tanh u)/2 = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). */
-LANE_FN vf v_gelu_tanh_inner(vf x)
+LANE_CALL vf v_gelu_tanh_inner(vf x)
 {
     vf cube = v_mul(v_mul(x, x), x);
     return v_mul(v_set(0x1.988454p0f), v_fma(v_set(0.044715f), cube, x)); /* 2 sqrt(2/pi) */
 }
-LANE_FN vf v_gelu_tanh(vf x)
+LANE_CALL vf v_gelu_tanh(vf x)
 {
     return v_mul(x, v_sigmoid(v_gelu_tanh_inner(x)));
 }
@@ -128,7 +128,7 @@ LANE_FN vf v_silu_slope(vf x, vf *value)
     *value = v_mul(x, s);
     return v_fma(*value, v_sub(v_set(1), s), s);
 }
-LANE_FN vf v_gelu_tanh_rise(vf x) /* of v_gelu_tanh_inner */
+LANE_CALL vf v_gelu_tanh_rise(vf x) /* of v_gelu_tanh_inner */
 {
     return v_mul(v_set(0x1.988454p0f), v_fma(v_set(3 * 0.044715f), v_mul(x, x), v_set(1)));
 }
