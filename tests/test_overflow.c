@@ -253,15 +253,23 @@ static void statistics_refuse_what_is_no_number(void **state)
         assert_non_null(strstr(err.message, "value 2 is"));
         assert_true(isnan(t.p));
         assert_int_equal(stats_permutation_paired(x, 4, 100, 1, &t, &err), ERROR_DATA);
-        assert_int_equal(stats_permutation_two(x, 4, fine, 2, 100, 1, &t, &err), ERROR_DATA);
-        assert_int_equal(stats_permutation_two(fine, 2, x, 4, 100, 1, &t, &err), ERROR_DATA);
-        assert_int_equal(stats_bootstrap_mean(x, 4, 100, 0.95, 1, &in, &err), ERROR_DATA);
+        assert_int_equal(
+            stats_permutation_two((struct stats_sample){x, 4}, (struct stats_sample){fine, 2}, 100, 1, &t, &err),
+            ERROR_DATA);
+        assert_int_equal(
+            stats_permutation_two((struct stats_sample){fine, 2}, (struct stats_sample){x, 4}, 100, 1, &t, &err),
+            ERROR_DATA);
+        assert_int_equal(stats_bootstrap_mean(x, 4, &(struct stats_bootstrap){100, 0.95, 1}, &in, &err), ERROR_DATA);
         assert_true(isnan(in.low));
         assert_int_equal(stats_holm(x, 4, out, &err), ERROR_DATA);
         assert_int_equal(stats_benjamini_hochberg(x, 4, out, &err), ERROR_DATA);
-        assert_int_equal(stats_auroc(x, y, 4, 50, 0.95, 1, &value, &in, &err), ERROR_DATA);
+        assert_int_equal(
+            stats_auroc(&(struct stats_classified){x, y, 4}, &(struct stats_bootstrap){50, 0.95, 1}, &value, &in, &err),
+            ERROR_DATA);
         assert_true(isnan(value));
-        assert_int_equal(stats_calibration_error(x, y, 4, 5, 50, 0.95, 1, &value, &in, &err), ERROR_DATA);
+        assert_int_equal(stats_calibration_error(&(struct stats_classified){x, y, 4}, 5,
+                                                 &(struct stats_bootstrap){50, 0.95, 1}, &value, &in, &err),
+                         ERROR_DATA);
     }
 }
 

@@ -34,8 +34,12 @@ static void test_values_are_those_of_scikit_learn(void **state)
         int n = take(c);
         double area, ece;
         struct stats_interval a, e;
-        assert_int_equal(stats_auroc(p, y, n, 200, 0.95, 1, &area, &a, NULL), 0);
-        assert_int_equal(stats_calibration_error(p, y, n, 10, 200, 0.95, 1, &ece, &e, NULL), 0);
+        assert_int_equal(
+            stats_auroc(&(struct stats_classified){p, y, n}, &(struct stats_bootstrap){200, 0.95, 1}, &area, &a, NULL),
+            0);
+        assert_int_equal(stats_calibration_error(&(struct stats_classified){p, y, n}, 10,
+                                                 &(struct stats_bootstrap){200, 0.95, 1}, &ece, &e, NULL),
+                         0);
         assert_true(fabs(area - json_number_value(json_object_get(c, "auroc"))) < 1e-12);
         assert_true(fabs(ece - json_number_value(json_object_get(c, "ece"))) < 1e-12);
         if (n >= 40)
@@ -52,9 +56,11 @@ static void test_one_class_has_no_area(void **state)
     p[0] = 0.2;
     p[1] = 0.3;
     y[0] = y[1] = 1;
-    assert_int_equal(stats_auroc(p, y, 2, 50, 0.95, 1, &area, &i, NULL), 0);
+    assert_int_equal(
+        stats_auroc(&(struct stats_classified){p, y, 2}, &(struct stats_bootstrap){50, 0.95, 1}, &area, &i, NULL), 0);
     assert_true(isnan(area) && isnan(i.low) && isnan(i.high));
-    assert_int_equal(stats_auroc(p, y, 0, 50, 0.95, 1, &area, &i, NULL), 0);
+    assert_int_equal(
+        stats_auroc(&(struct stats_classified){p, y, 0}, &(struct stats_bootstrap){50, 0.95, 1}, &area, &i, NULL), 0);
     assert_true(isnan(area));
 }
 
@@ -79,7 +85,9 @@ static void test_the_interval_covers(void **state)
             y[k] = k % 3 == 0;
             p[k] = sum - 6 + y[k];
         }
-        assert_int_equal(stats_auroc(p, y, 120, 200, 0.95, (uint64_t)t, &area, &i, NULL), 0);
+        assert_int_equal(stats_auroc(&(struct stats_classified){p, y, 120},
+                                     &(struct stats_bootstrap){200, 0.95, (uint64_t)t}, &area, &i, NULL),
+                         0);
         covered += i.low <= truth && truth <= i.high;
     }
     assert_true(covered >= n_trial * 87 / 100);

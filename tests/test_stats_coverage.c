@@ -83,7 +83,7 @@ static void bca_covers_at_250(void **state)
         for (int i = 0; i < 250; i++)
             x[i] = -log(1 - rng_uniform_double(&s, (uint64_t)i));
         struct stats_interval i;
-        assert_int_equal(stats_bootstrap_mean(x, 250, 500, 0.95, (uint64_t)r, &i, NULL), 0);
+        assert_int_equal(stats_bootstrap_mean(x, 250, &(struct stats_bootstrap){500, 0.95, (uint64_t)r}, &i, NULL), 0);
         hits += i.low <= 1 && 1 <= i.high;
     }
     double share = (double)hits / runs, slack = reduced() ? 0.05 : 0.0;
@@ -111,7 +111,8 @@ static void tests_hold_their_level(void **state)
         exact += t.p <= 0.05;
         stats_permutation_paired(d, 64, 199, (uint64_t)r, &t, NULL);
         flips += t.p <= 0.05;
-        stats_permutation_two(d, 30, d + 30, 34, 99, (uint64_t)r, &t, NULL);
+        stats_permutation_two((struct stats_sample){d, 30}, (struct stats_sample){d + 30, 34}, 99, (uint64_t)r, &t,
+                              NULL);
         two += t.p <= 0.05;
     }
     double most = 0.05 + 3 * sqrt(0.05 * 0.95 / runs);
@@ -257,7 +258,8 @@ static void what_is_used_for_few_values_covers(void **state)
                 struct stats_interval bca;
                 assert_int_equal(stats_mean_interval(x, n, &(struct stats_bootstrap){400, 0.95, (uint64_t)r}, &m, NULL),
                                  0);
-                assert_int_equal(stats_bootstrap_mean(x, n, 400, 0.95, (uint64_t)r, &bca, NULL), 0);
+                assert_int_equal(
+                    stats_bootstrap_mean(x, n, &(struct stats_bootstrap){400, 0.95, (uint64_t)r}, &bca, NULL), 0);
                 assert_true(m.kind == STATS_MEAN_STUDENTISED || m.kind == STATS_MEAN_T);
                 mean_hits += m.interval.low <= truth && truth <= m.interval.high;
                 bca_hits += bca.low <= truth && truth <= bca.high;
@@ -280,14 +282,17 @@ static void what_is_not_finite_is_refused(void **state)
     assert_int_equal(stats_wilcoxon(x, 6, &t, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "value 2 is nan"));
     assert_int_equal(stats_permutation_paired(y, 6, 0, 0, &t, &err), ERROR_DATA);
-    assert_int_equal(stats_permutation_two(x, 3, y, 3, 0, 0, &t, &err), ERROR_DATA);
-    assert_int_equal(stats_bootstrap_mean(x, 6, 10, 0.95, 0, &i, &err), ERROR_DATA);
+    assert_int_equal(stats_permutation_two((struct stats_sample){x, 3}, (struct stats_sample){y, 3}, 0, 0, &t, &err),
+                     ERROR_DATA);
+    assert_int_equal(stats_bootstrap_mean(x, 6, &(struct stats_bootstrap){10, 0.95, 0}, &i, &err), ERROR_DATA);
     assert_int_equal(stats_mean_interval(y, 6, &(struct stats_bootstrap){10, 0.95, 0}, &m, &err), ERROR_DATA);
     assert_int_equal(stats_holm(x, 6, out, &err), ERROR_DATA);
     assert_int_equal(stats_benjamini_hochberg(x, 6, out, &err), ERROR_DATA);
     unsigned char one_class[6] = {0, 1, 0, 1, 0, 1};
     double value;
-    assert_int_equal(stats_auroc(x, one_class, 6, 10, 0.95, 0, &value, &i, &err), ERROR_DATA);
+    assert_int_equal(stats_auroc(&(struct stats_classified){x, one_class, 6}, &(struct stats_bootstrap){10, 0.95, 0},
+                                 &value, &i, &err),
+                     ERROR_DATA);
 }
 
 /* scipy 1.17.1, wilcoxon(d, zero_method="wilcox", correction=True, method="approx"): zeros and ties with a negative, a
@@ -314,9 +319,9 @@ static void degenerate_data_give_no_number(void **state)
     struct stats_interval i;
     struct stats_test t;
     double same[5] = {2, 2, 2, 2, 2}, zeros[3] = {0, 0, 0};
-    assert_int_equal(stats_bootstrap_mean(same, 1, 10, 0.95, 0, &i, NULL), 0);
+    assert_int_equal(stats_bootstrap_mean(same, 1, &(struct stats_bootstrap){10, 0.95, 0}, &i, NULL), 0);
     assert_true(isnan(i.low));
-    assert_int_equal(stats_bootstrap_mean(same, 5, 100, 0.95, 0, &i, NULL), 0);
+    assert_int_equal(stats_bootstrap_mean(same, 5, &(struct stats_bootstrap){100, 0.95, 0}, &i, NULL), 0);
     assert_true(i.low == 2 && i.high == 2);
     assert_int_equal(stats_wilcoxon(zeros, 3, &t, NULL), 0);
     assert_true(t.p == 1 && t.n == 0);

@@ -196,7 +196,8 @@ static void permutations_of_two_groups(void **state)
         int nx, ny;
         double *x = numbers(json_object_get(row, "x"), &nx), *y = numbers(json_object_get(row, "y"), &ny);
         struct stats_test t;
-        assert_int_equal(stats_permutation_two(x, nx, y, ny, 0, 0, &t, NULL), 0);
+        assert_int_equal(
+            stats_permutation_two((struct stats_sample){x, nx}, (struct stats_sample){y, ny}, 0, 0, &t, NULL), 0);
         near(t.p, json_number_value(json_object_get(row, "p")), "permutation p");
         near(t.statistic, json_number_value(json_object_get(row, "statistic")), "difference of means");
         mem_free(x);

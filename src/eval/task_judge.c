@@ -113,7 +113,8 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
         positive += t->y[k];
     }
     *area = NAN;
-    if (r->rc || (r->rc = stats_auroc(t->p, t->y, n, RESAMPLES, 0.95, v->seed, area, &i, r->err)))
+    if (r->rc || (r->rc = stats_auroc(&(struct stats_classified){t->p, t->y, n},
+                                      &(struct stats_bootstrap){RESAMPLES, 0.95, v->seed}, area, &i, r->err)))
         return;
     snprintf(key, sizeof key, "%s positives", name);
     eval_report_fact(r, key, json_integer(positive));
@@ -125,7 +126,9 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
     snprintf(key, sizeof key, "%s majority accuracy", name);
     int majority = 2 * positive > n ? positive : n - positive;
     eval_report_value(r, key, n ? (double)majority / n : NAN, n, EVAL_NO_INTERVAL);
-    if (!r->rc && !(r->rc = stats_calibration_error(t->p, t->y, n, BINS, RESAMPLES, 0.95, v->seed, &ece, &i, r->err))) {
+    if (!r->rc &&
+        !(r->rc = stats_calibration_error(&(struct stats_classified){t->p, t->y, n}, BINS,
+                                          &(struct stats_bootstrap){RESAMPLES, 0.95, v->seed}, &ece, &i, r->err))) {
         snprintf(key, sizeof key, "%s ECE", name);
         eval_report_value(r, key, ece, n, i);
     }

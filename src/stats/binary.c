@@ -58,9 +58,12 @@ static double measure(struct ranked *r, int n, int n_bin)
     return n_bin ? calibration_error(r, n, n_bin) : auroc(r, n);
 }
 
-static int estimate(const double *p, const unsigned char *y, int n, int n_bin, int n_resample, double level,
-                    uint64_t seed, struct stats_interval *out, double *value, struct error *err)
+static int estimate(const struct stats_classified *rows, int n_bin, const struct stats_bootstrap *how,
+                    struct stats_interval *out, double *value, struct error *err)
 {
+    const double *p = rows->p;
+    const unsigned char *y = rows->positive;
+    int n = rows->n, n_resample = how->n_resample;
     *value = NAN;
     *out = (struct stats_interval){NAN, NAN};
     for (int i = 0; i < n; i++)
@@ -79,7 +82,7 @@ static int estimate(const double *p, const unsigned char *y, int n, int n_bin, i
     if (!rc)
         *value = measure(r, n, n_bin);
     for (int b = 0; !rc && b < n_resample && !isnan(*value); b++) {
-        struct rng_stream stream = {seed, 0x62696e, (uint64_t)b};
+        struct rng_stream stream = {how->seed, 0x62696e, (uint64_t)b};
         for (int i = 0; i < n; i++) {
             uint32_t at = rng_below(&stream, (uint64_t)i, (uint32_t)n);
             r[i] = (struct ranked){p[at], y[at] != 0};
@@ -97,21 +100,21 @@ static int estimate(const double *p, const unsigned char *y, int n, int n_bin, i
             jack[k] = *value;
     }
     if (!rc && kept > 1)
-        *out = stats_bca(boot, kept, *value, jack, n, level);
+        *out = stats_bca(boot, kept, *value, jack, n, how->level);
     mem_free(r);
     mem_free(boot);
     mem_free(jack);
     return rc;
 }
 
-int stats_auroc(const double *p, const unsigned char *positive, int n, int n_resample, double level, uint64_t seed,
-                double *value, struct stats_interval *out, struct error *err)
+int stats_auroc(const struct stats_classified *rows, const struct stats_bootstrap *how, double *value,
+                struct stats_interval *out, struct error *err)
 {
-    return estimate(p, positive, n, 0, n_resample, level, seed, out, value, err);
+    return estimate(rows, 0, how, out, value, err);
 }
 
-int stats_calibration_error(const double *p, const unsigned char *positive, int n, int n_bin, int n_resample,
-                            double level, uint64_t seed, double *value, struct stats_interval *out, struct error *err)
+int stats_calibration_error(const struct stats_classified *rows, int n_bin, const struct stats_bootstrap *how,
+                            double *value, struct stats_interval *out, struct error *err)
 {
-    return estimate(p, positive, n, n_bin, n_resample, level, seed, out, value, err);
+    return estimate(rows, n_bin, how, out, value, err);
 }

@@ -167,14 +167,14 @@ static void all_choices(struct tails *t, const double *all, int n, int nx, doubl
     }
 }
 
-int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed,
+int stats_permutation_two(struct stats_sample x, struct stats_sample y, int n_resample, uint64_t seed,
                           struct stats_test *out, struct error *err)
 {
     enum { MOST_WAYS = 20000 };
-    int n = nx + ny;
+    int nx = x.n, ny = y.n, n = nx + ny;
     *out = (struct stats_test){NAN, NAN, n};
-    int rc = refuse_nonfinite(x, nx, err);
-    rc = rc ? rc : refuse_nonfinite(y, ny, err);
+    int rc = refuse_nonfinite(x.x, nx, err);
+    rc = rc ? rc : refuse_nonfinite(y.x, ny, err);
     if (rc || nx < 1 || ny < 1)
         return rc;
     size_t bytes = ((size_t)n + 1) * (sizeof(double) + sizeof(uint32_t));
@@ -182,13 +182,13 @@ int stats_permutation_two(const double *x, int nx, const double *y, int ny, int 
     if (!all)
         return error_set_nomem(err, bytes, "permutations");
     uint32_t *order = (uint32_t *)(all + n + 1);
-    memcpy(all, x, (size_t)nx * sizeof *x);
-    memcpy(all + nx, y, (size_t)ny * sizeof *y);
+    memcpy(all, x.x, (size_t)nx * sizeof *x.x);
+    memcpy(all + nx, y.x, (size_t)ny * sizeof *y.x);
     for (int i = 0; i < n; i++) {
         total += all[i];
         scale += fabs(all[i]);
     }
-    struct tails t = {.observed = stats_mean(x, nx) - stats_mean(y, ny), .slack = 1e-13 * scale};
+    struct tails t = {.observed = stats_mean(x.x, nx) - stats_mean(y.x, ny), .slack = 1e-13 * scale};
     int exact = ways(n, nx, MOST_WAYS) < MOST_WAYS;
     if (exact)
         all_choices(&t, all, n, nx, total, (int *)order);
@@ -240,9 +240,10 @@ struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const
     return (struct stats_interval){ends[0], ends[1]};
 }
 
-int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed,
-                         struct stats_interval *out, struct error *err)
+int stats_bootstrap_mean(const double *x, int n, const struct stats_bootstrap *how, struct stats_interval *out,
+                         struct error *err)
 {
+    int n_resample = how->n_resample;
     *out = (struct stats_interval){NAN, NAN};
     int rc = refuse_nonfinite(x, n, err);
     if (rc || n < 2 || n_resample < 1)
@@ -257,13 +258,13 @@ int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, u
     for (int i = 0; i < n; i++)
         jackknife[i] = (sum - x[i]) / (n - 1);
     for (int r = 0; r < n_resample; r++) {
-        struct rng_stream s = {seed, 0x626f6f74, (uint64_t)r};
+        struct rng_stream s = {how->seed, 0x626f6f74, (uint64_t)r};
         double total = 0;
         for (int i = 0; i < n; i++)
             total += x[rng_below(&s, (uint64_t)i, (uint32_t)n)];
         boot[r] = total / n;
     }
-    *out = stats_bca(boot, n_resample, sum / n, jackknife, n, level);
+    *out = stats_bca(boot, n_resample, sum / n, jackknife, n, how->level);
     mem_free(boot);
     return 0;
 }
@@ -309,7 +310,7 @@ int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *ho
         return rc;
     if (n >= LEAST_BCA) {
         out->kind = STATS_MEAN_BCA;
-        return stats_bootstrap_mean(x, n, how->n_resample, how->level, how->seed, &out->interval, err);
+        return stats_bootstrap_mean(x, n, how, &out->interval, err);
     }
     if (n >= LEAST_BOOTSTRAP && stats_sd(x, n) > 0) {
         out->kind = STATS_MEAN_STUDENTISED;

@@ -36,21 +36,22 @@ struct stats_interval stats_t_interval(const double *x, int n, double level);
 double stats_mean(const double *x, int n);
 double stats_sd(const double *x, int n); /* n - 1 in the denominator */
 
+struct stats_bootstrap {
+    int n_resample;
+    double level;
+    uint64_t seed;
+};
 /* Bootstrap of the mean of x (paired differences): bias-corrected and accelerated (Efron 1987), n_resample draws from
  * (seed). Constant data give a point; n < 2 gives NAN. ERROR_NOMEM. */
-int stats_bootstrap_mean(const double *x, int n, int n_resample, double level, uint64_t seed,
-                         struct stats_interval *out, struct error *err);
+int stats_bootstrap_mean(const double *x, int n, const struct stats_bootstrap *how, struct stats_interval *out,
+                         struct error *err);
+
 /* A mean with an interval that covers at its n (tests/test_stats_coverage.c measures all three): BCa from 20 values on;
  * below that the studentised bootstrap, since BCa then covers about 88 % and less; Student's t for fewer than 5 values,
  * or where resamples without spread leave the bootstrap without limits. Constant data give a point; n < 2 gives NAN.
  * ERROR_NOMEM; ERROR_DATA: a value is not finite. */
 enum stats_mean_kind { STATS_MEAN_NONE, STATS_MEAN_T, STATS_MEAN_STUDENTISED, STATS_MEAN_BCA };
 const char *stats_mean_kind_name(enum stats_mean_kind kind); /* "none", "t", "studentised", "BCa" */
-struct stats_bootstrap {
-    int n_resample;
-    double level;
-    uint64_t seed;
-};
 struct stats_mean {
     double mean;
     struct stats_interval interval;
@@ -81,7 +82,11 @@ int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t se
                              struct error *err);
 /* Difference of two independent means by re-labelling, p = twice the smaller tail (scipy's rule): all ways when they
  * are fewer than 20,000, else (hits + 1) / (n_resample + 1). */
-int stats_permutation_two(const double *x, int nx, const double *y, int ny, int n_resample, uint64_t seed,
+struct stats_sample {
+    const double *x;
+    int n;
+};
+int stats_permutation_two(struct stats_sample x, struct stats_sample y, int n_resample, uint64_t seed,
                           struct stats_test *out, struct error *err);
 
 /* Probabilities p[n] of a class and whether each row is of it (stats/binary.c), each with the bootstrap's BCa interval
@@ -89,10 +94,15 @@ int stats_permutation_two(const double *x, int nx, const double *y, int ny, int 
  * not both classes. ERROR_NOMEM.
  * Area under the ROC curve: the share of pairs in the right order, ties half. Expected calibration error: n_bin equal
  * bins, sum of n_b / n |mean p - share|. */
-int stats_auroc(const double *p, const unsigned char *positive, int n, int n_resample, double level, uint64_t seed,
-                double *value, struct stats_interval *out, struct error *err);
-int stats_calibration_error(const double *p, const unsigned char *positive, int n, int n_bin, int n_resample,
-                            double level, uint64_t seed, double *value, struct stats_interval *out, struct error *err);
+struct stats_classified {
+    const double *p;
+    const unsigned char *positive;
+    int n;
+};
+int stats_auroc(const struct stats_classified *rows, const struct stats_bootstrap *how, double *value,
+                struct stats_interval *out, struct error *err);
+int stats_calibration_error(const struct stats_classified *rows, int n_bin, const struct stats_bootstrap *how,
+                            double *value, struct stats_interval *out, struct error *err);
 
 /* Adjusted p-values in the input's order (out may be p). */
 int stats_holm(const double *p, int n, double *out, struct error *err);
