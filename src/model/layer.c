@@ -187,7 +187,7 @@ static void project(const struct layer *l, const struct projection *p)
                                               .bias = layer_vector(l, p->part + 1),
                                               .residual = p->residual});
     if (adapter)
-        lora_forward(l->m, l->q, adapter, p->n_row, p->x, p->x_dtype, l->io->u, p->y, g->n);
+        lora_forward(&(struct lora_pass){l->m, l->q, adapter, p->n_row, p->x, l->io->u, p->x_dtype}, p->y, g->n);
 }
 
 void layer_input_forward(const struct layer *l, enum layer_part norm, int n_row, struct span x, struct norm_kept kept,

@@ -56,8 +56,8 @@ static void project_backward(const struct step *s, const struct product_back *p)
     if (p->dx.buffer)
         tensor_linear_dx(l->q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = p->dy, .dx = p->dx});
     if (adapter)
-        lora_backward(l->m, l->q, b, adapter, p->dy, g->n, p->x, p->x_dtype, l->io->u, s->g->du, p->dx,
-                      s->g->gradients);
+        lora_backward(&(struct lora_pass){l->m, l->q, adapter, b->n_row, p->x, l->io->u, p->x_dtype}, b,
+                      &(struct lora_gradients){p->dy, s->g->du, p->dx, s->g->gradients, g->n});
 }
 
 static void norm_backward(const struct step *s, enum layer_part part, struct span x, struct norm_kept kept,

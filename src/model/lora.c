@@ -293,77 +293,78 @@ static struct span columns(struct span u, int j, int rank, enum dtype t)
     return span_at(u, (size_t)j * (size_t)rank * dtype_size(t));
 }
 
-static void down(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x,
-                 enum dtype x_dtype, struct span u)
+static void down(const struct lora_pass *p)
 {
-    tensor_linear(
-        q, &(struct linear_args){
-               .w = g->weight, .n_row = n_row, .x = x, .x_dtype = x_dtype, .y = u, .y_dtype = model_act_dtype(m)});
+    tensor_linear(p->q, &(struct linear_args){.w = p->g->weight,
+                                              .n_row = p->n_row,
+                                              .x = p->x,
+                                              .x_dtype = p->x_dtype,
+                                              .y = p->u,
+                                              .y_dtype = model_act_dtype(p->m)});
 }
 
-void lora_forward(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x,
-                  enum dtype x_dtype, struct span u, struct span y, int64_t y_stride)
+void lora_forward(const struct lora_pass *p, struct span y, int64_t y_stride)
 {
-    enum dtype act = model_act_dtype(m);
-    int rank = m->lora->rank;
-    down(m, q, g, n_row, x, x_dtype, u);
+    const struct lora_group *g = p->g;
+    enum dtype act = model_act_dtype(p->m);
+    int rank = p->m->lora->rank;
+    down(p);
     for (int j = 0; j < g->n_module; j++) {
         struct span to = span_at(y, (size_t)g->modules[j].row * 4);
-        tensor_linear(q, &(struct linear_args){.w = g->modules[j].weight,
-                                               .n_row = n_row,
-                                               .x = columns(u, j, rank, act),
-                                               .x_dtype = act,
-                                               .x_stride = (int64_t)g->n_module * rank,
-                                               .y = to,
-                                               .y_stride = y_stride,
-                                               .residual = to,
-                                               .residual_stride = y_stride});
+        tensor_linear(p->q, &(struct linear_args){.w = g->modules[j].weight,
+                                                  .n_row = p->n_row,
+                                                  .x = columns(p->u, j, rank, act),
+                                                  .x_dtype = act,
+                                                  .x_stride = (int64_t)g->n_module * rank,
+                                                  .y = to,
+                                                  .y_stride = y_stride,
+                                                  .residual = to,
+                                                  .residual_stride = y_stride});
     }
 }
 
-void lora_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct lora_group *g,
-                   struct span dy, int64_t dy_stride, struct span x, enum dtype x_dtype, struct span u, struct span du,
-                   struct span dx, struct span gradients)
+void lora_backward(const struct lora_pass *p, const struct model_batch *b, const struct lora_gradients *to)
 {
-    enum dtype act = model_act_dtype(m);
-    int rank = m->lora->rank;
+    const struct lora_group *g = p->g;
+    enum dtype act = model_act_dtype(p->m);
+    int rank = p->m->lora->rank;
     int64_t all = (int64_t)g->n_module * rank;
-    down(m, q, g, b->n_row, x, x_dtype, u);
+    down(p);
     for (int j = 0; j < g->n_module; j++) {
-        const struct lora_module *p = &g->modules[j];
-        struct span from = span_at(dy, (size_t)p->row * 4);
-        tensor_linear_dw(q, &(struct linear_dw_args){.n = p->n,
-                                                     .k = rank,
-                                                     .n_row = b->n_row,
-                                                     .borders = b->borders,
-                                                     .n_seq = b->n_seq,
-                                                     .compute = act,
-                                                     .dy = from,
-                                                     .dy_stride = dy_stride,
-                                                     .x = columns(u, j, rank, act),
-                                                     .x_dtype = act,
-                                                     .x_stride = all,
-                                                     .dw = span_at(gradients, (size_t)p->b * 4)});
-        tensor_linear_dx(q, &(struct linear_dx_args){.w = p->weight,
-                                                     .n_row = b->n_row,
-                                                     .dy = from,
-                                                     .dy_stride = dy_stride,
-                                                     .dx = columns(du, j, rank, DTYPE_F32),
-                                                     .dx_stride = all});
+        const struct lora_module *module = &g->modules[j];
+        struct span from = span_at(to->dy, (size_t)module->row * 4);
+        tensor_linear_dw(p->q, &(struct linear_dw_args){.n = module->n,
+                                                        .k = rank,
+                                                        .n_row = p->n_row,
+                                                        .borders = b->borders,
+                                                        .n_seq = b->n_seq,
+                                                        .compute = act,
+                                                        .dy = from,
+                                                        .dy_stride = to->dy_stride,
+                                                        .x = columns(p->u, j, rank, act),
+                                                        .x_dtype = act,
+                                                        .x_stride = all,
+                                                        .dw = span_at(to->gradients, (size_t)module->b * 4)});
+        tensor_linear_dx(p->q, &(struct linear_dx_args){.w = module->weight,
+                                                        .n_row = p->n_row,
+                                                        .dy = from,
+                                                        .dy_stride = to->dy_stride,
+                                                        .dx = columns(to->du, j, rank, DTYPE_F32),
+                                                        .dx_stride = all});
     }
-    tensor_linear_dw(q, &(struct linear_dw_args){.n = all,
-                                                 .k = weight_k(g->weight),
-                                                 .n_row = b->n_row,
-                                                 .borders = b->borders,
-                                                 .n_seq = b->n_seq,
-                                                 .compute = act,
-                                                 .dy = du,
-                                                 .x = x,
-                                                 .x_dtype = x_dtype,
-                                                 .dw = span_at(gradients, (size_t)g->a * 4)});
-    if (dx.buffer)
-        tensor_linear_dx(
-            q, &(struct linear_dx_args){.w = g->weight, .n_row = b->n_row, .dy = du, .dx = dx, .accumulate = 1});
+    tensor_linear_dw(p->q, &(struct linear_dw_args){.n = all,
+                                                    .k = weight_k(g->weight),
+                                                    .n_row = p->n_row,
+                                                    .borders = b->borders,
+                                                    .n_seq = b->n_seq,
+                                                    .compute = act,
+                                                    .dy = to->du,
+                                                    .x = p->x,
+                                                    .x_dtype = p->x_dtype,
+                                                    .dw = span_at(to->gradients, (size_t)g->a * 4)});
+    if (to->dx.buffer)
+        tensor_linear_dx(p->q, &(struct linear_dx_args){
+                                   .w = g->weight, .n_row = p->n_row, .dy = to->du, .dx = to->dx, .accumulate = 1});
 }
 
 void lora_finish_gradients(const struct model *m, struct queue *q, struct span gradients)

@@ -46,14 +46,24 @@ void lora_remove(struct model *m);
 /* A ~ U(-1/sqrt(K), 1/sqrt(K)) (PEFT's Kaiming uniform), B 0; keyed by (seed, parameter, element). */
 int lora_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
 void lora_pack(struct model *m, struct queue *q, struct span masters);
-/* y [T, stride] += s (x A^T) B^T; u act [T, n_module r] is left with s x A^T. */
-void lora_forward(const struct model *m, struct queue *q, const struct lora_group *g, int n_row, struct span x,
-                  enum dtype x_dtype, struct span u, struct span y, int64_t y_stride);
+/* One group's rows: x as the group's product takes it, and room for u act [T, n_module r], which becomes s x A^T. */
+struct lora_pass {
+    const struct model *m;
+    struct queue *q;
+    const struct lora_group *g;
+    int n_row;
+    struct span x, u;
+    enum dtype x_dtype;
+};
+/* y [T, stride] += s (x A^T) B^T. */
+void lora_forward(const struct lora_pass *p, struct span y, int64_t y_stride);
 /* From dy [T, stride]: gradients of A (still without s) and B, and dx += (x anew gives u). du f32 [T, n_module r]. dx
  * may be SPAN_NONE. */
-void lora_backward(const struct model *m, struct queue *q, const struct model_batch *b, const struct lora_group *g,
-                   struct span dy, int64_t dy_stride, struct span x, enum dtype x_dtype, struct span u, struct span du,
-                   struct span dx, struct span gradients);
+struct lora_gradients {
+    struct span dy, du, dx, gradients;
+    int64_t dy_stride;
+};
+void lora_backward(const struct lora_pass *p, const struct model_batch *b, const struct lora_gradients *to);
 /* At the end of a step: the gradients of A times s. */
 void lora_finish_gradients(const struct model *m, struct queue *q, struct span gradients);
 
