@@ -138,7 +138,8 @@ int atomic_file_write_at(struct atomic_file *f, uint64_t offset, const void *byt
 static int sync_directory(const char *path, struct error *err)
 {
     const char *slash = strrchr(path, '/');
-    char *dir = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
+    size_t n = slash && slash > path ? (size_t)(slash - path) : 1;
+    char *dir = slash ? mem_strndup(path, n) : mem_strdup(".");
     if (!dir)
         return error_set_nomem(err, strlen(path) + 2, path);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;

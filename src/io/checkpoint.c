@@ -260,9 +260,16 @@ enum dtype checkpoint_dtype(const struct checkpoint *ck)
     uint64_t bf16 = 0, f16 = 0, other = 0;
     for (size_t i = 0; i < ck->n_tensor; i++) {
         const struct tensor_info *t = &ck->tensors[i].info;
-        *(t->storage == STORAGE_BF16 ? &bf16 : t->storage == STORAGE_F16 ? &f16 : &other) += t->n_element;
+        if (t->storage == STORAGE_BF16)
+            bf16 += t->n_element;
+        else if (t->storage == STORAGE_F16)
+            f16 += t->n_element;
+        else
+            other += t->n_element;
     }
-    return bf16 > f16 && bf16 > other ? DTYPE_BF16 : f16 > other ? DTYPE_F16 : DTYPE_F32;
+    if (bf16 > f16 && bf16 > other)
+        return DTYPE_BF16;
+    return f16 > other ? DTYPE_F16 : DTYPE_F32;
 }
 
 int checkpoint_sha256(const struct checkpoint *ck, char hex[65], struct error *err)

@@ -102,7 +102,9 @@ static int behind_quote(struct csv *c, struct row *row, enum state *state, char 
         *state = PLAIN;
         return 0;
     }
-    const char *wanted = c->delimiter == '\t' ? "a tab" : c->delimiter == ';' ? "';'" : "','";
+    const char *wanted = c->delimiter == ';' ? "';'" : "','";
+    if (c->delimiter == '\t')
+        wanted = "a tab";
     return error_set(
         err, ERROR_DATA,
         "%s:%ld: wanted %s or a line end behind a closing quote, found 0x%02x; double the quotes inside a quoted field",

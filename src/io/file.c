@@ -17,13 +17,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const char *kind_of(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a pipe";
+    case S_IFSOCK: return "a socket";
+    default: return "a device";
+    }
+}
+
 static int check_regular(const struct stat *st, const char *path, struct error *err)
 {
-    const char *found = S_ISDIR(st->st_mode)    ? "a directory"
-                        : S_ISFIFO(st->st_mode) ? "a pipe"
-                        : S_ISSOCK(st->st_mode) ? "a socket"
-                                                : "a device";
-    return S_ISREG(st->st_mode) ? 0 : error_set(err, ERROR_DATA, "%s: wanted a regular file, found %s", path, found);
+    if (S_ISREG(st->st_mode))
+        return 0;
+    return error_set(err, ERROR_DATA, "%s: wanted a regular file, found %s", path, kind_of(st->st_mode));
 }
 
 int file_check_regular(const char *path, struct error *err)

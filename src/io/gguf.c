@@ -222,7 +222,9 @@ struct extent {
 static int extent_order(const void *a, const void *b)
 {
     const struct extent *x = a, *y = b;
-    return x->begin != y->begin ? (x->begin < y->begin ? -1 : 1) : x->end != y->end ? (x->end < y->end ? -1 : 1) : 0;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end);
 }
 
 static int place_tensors(struct cursor *c, struct gguf *g, struct extent *extents)

@@ -34,9 +34,11 @@ static int64_t llama3_differs(const struct llama3 *l, const float *f, const stru
 {
     for (int64_t i = 0; i < r->head_dim / 2; i++) {
         double wave = wave_of(r, i), smooth = (l->original / wave - 1) / (l->high - 1);
-        *want = wave < l->original / l->high ? 1
-                : wave > l->original         ? l->factor
-                                             : 1 / ((1 - smooth) / l->factor + smooth);
+        *want = 1 / ((1 - smooth) / l->factor + smooth);
+        if (wave < l->original / l->high)
+            *want = 1;
+        else if (wave > l->original)
+            *want = l->factor;
         if (!(fabs((double)f[i] - *want) <= 1e-5 * *want))
             return i;
     }

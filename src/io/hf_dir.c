@@ -16,7 +16,11 @@ enum { PIECE = 1 << 18 };
 
 const char *hf_dtype_name(enum dtype t)
 {
-    return t == DTYPE_BF16 ? "bfloat16" : t == DTYPE_F16 ? "float16" : "float32";
+    switch (t) {
+    case DTYPE_BF16: return "bfloat16";
+    case DTYPE_F16: return "float16";
+    default: return "float32";
+    }
 }
 
 static int write_json(const char *dir, const char *name, const json_t *value, struct error *err)

@@ -168,10 +168,10 @@ static int pause_before(struct hub_client *c, double pause, double asked, struct
     double wait = asked >= 0 ? asked : pause;
     int longer = wait > MAX_RETRY_AFTER;
     wait = longer ? MAX_RETRY_AFTER : wait;
-    log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wait,
-             longer       ? " (the server's Retry-After is longer than isara waits)"
-             : asked >= 0 ? " (Retry-After)"
-                          : "");
+    const char *why = asked >= 0 ? " (Retry-After)" : "";
+    if (longer)
+        why = " (the server's Retry-After is longer than isara waits)";
+    log_line(LOG_WARNING, "%s; trying again in %.1f s%s", err ? err->message : "no answer", wait, why);
     return http_wait(c->clock, http_now(c->clock) + wait, err);
 }
 

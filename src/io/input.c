@@ -277,7 +277,9 @@ int input_line(struct input *in, struct buf *line, size_t max, struct error *err
         if (rc < 0 || (rc == 0 && !line->len))
             return rc;
         const char *end = rc ? memchr(bytes, '\n', n) : NULL;
-        size_t take = rc == 0 ? 0 : end ? (size_t)(end - bytes) : n;
+        size_t take = end ? (size_t)(end - bytes) : n;
+        if (rc == 0)
+            take = 0;
         if (take > max - line->len)
             return error_set(err, ERROR_DATA, "%s: a line is longer than the %zu bytes allowed", in->name, max);
         if (rc)

@@ -257,7 +257,11 @@ static int end_array(struct jsonl *r, struct error *err)
     take_byte(r);
     int c = peek_byte(r, err);
     r->mode = AT_END;
-    return c == -1 ? 0 : c == -2 ? (err ? err->code : ERROR_IO) : unexpected(r, c, "the end of the file", err);
+    if (c == -1)
+        return 0;
+    if (c == -2)
+        return err ? err->code : ERROR_IO;
+    return unexpected(r, c, "the end of the file", err);
 }
 
 static int next_element(struct jsonl *r, json_t **record, struct error *err)

@@ -171,8 +171,8 @@ int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *
     size_t bom = n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
     json_t *object = json_object();
     mend_numbers(&m, text + bom, n - bom, &copy);
-    int mended = !object || copy.failed ? error_set_nomem(err, n, name)
-                                        : put_members(&m, object, copy.data ? copy.data : "", copy.len);
+    int mended =
+        !object || copy.failed ? error_set_nomem(err, n, name) : put_members(&m, object, buf_text(&copy), copy.len);
     buf_free(&copy);
     if (!mended && odd->len) {
         *repaired += changed;

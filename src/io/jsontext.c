@@ -10,17 +10,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int bytes_behind(unsigned first) /* of a character in UTF-8; -1: none begins so */
+{
+    if (first < 0x80)
+        return 0;
+    if (first < 0xc2 || first > 0xf4)
+        return -1;
+    return 1 + (first >= 0xe0) + (first >= 0xf0);
+}
+
 size_t utf8_valid_length(const char *text, size_t n)
 {
     const unsigned char *s = (const unsigned char *)text;
     size_t i = 0;
     while (i < n) {
         unsigned c = s[i];
-        int more = c < 0x80                 ? 0
-                   : c >= 0xc2 && c <= 0xdf ? 1
-                   : c >= 0xe0 && c <= 0xef ? 2
-                   : c >= 0xf0 && c <= 0xf4 ? 3
-                                            : -1;
+        int more = bytes_behind(c);
         if (more < 0 || n - i <= (size_t)more)
             return i;
         for (int k = 1; k <= more; k++)
@@ -34,13 +39,18 @@ size_t utf8_valid_length(const char *text, size_t n)
     return n;
 }
 
+static int hex_digit(int c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
 static int hex4(const char *p)
 {
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        int c = p[i], digit = c >= '0' && c <= '9'                 ? c - '0'
-                              : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                                   : -1;
+        int digit = hex_digit(p[i]);
         if (digit < 0)
             return -1;
         v = v * 16 + digit;
@@ -170,9 +180,10 @@ int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name
     }
     if (rc == ERROR_NOMEM)
         return error_set_nomem(err, n, name);
-    return !rc ? 0
-               : error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
-                           je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
+    if (!rc)
+        return 0;
+    return error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
+                     je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
 }
 
 /* Bytes that jansson takes for a value of each kind, its table of eight and malloc's rounding counted. */
@@ -192,7 +203,12 @@ int jsontext_check_tree(const char *text, size_t n, const char *name, struct err
             i += c == '\\';
             continue;
         }
-        cost += c == '{' ? COST_OBJECT : c == '[' ? COST_ARRAY : c == ',' || c == ':' ? COST_ITEM : 0;
+        if (c == '{')
+            cost += COST_OBJECT;
+        else if (c == '[')
+            cost += COST_ARRAY;
+        else if (c == ',' || c == ':')
+            cost += COST_ITEM;
     }
     if (cost <= MOST_TREE)
         return 0;

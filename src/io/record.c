@@ -60,7 +60,9 @@ static size_t folded(const char *name, char *out, size_t n)
     }
     for (size_t i = 0; i < end && k + 1 < n; i++) {
         char c = name[i];
-        out[k++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c == ' ' || c == '-' ? '_' : c;
+        if (c >= 'A' && c <= 'Z')
+            c = (char)(c + 32);
+        out[k++] = c == ' ' || c == '-' ? '_' : c;
     }
     out[k] = 0;
     return end < n ? k : 0;
@@ -96,7 +98,7 @@ int record_flag(const json_t *value)
     if (json_is_boolean(value))
         return json_is_true(value);
     if (json_is_integer(value))
-        return json_integer_value(value) == 0 ? 0 : json_integer_value(value) == 1 ? 1 : -1;
+        return json_integer_value(value) == 0 || json_integer_value(value) == 1 ? (int)json_integer_value(value) : -1;
     for (int yes = 0; yes < 2 && json_is_string(value); yes++)
         for (int i = 0; words[yes][i]; i++)
             if (!strcasecmp(words[yes][i], json_string_value(value)))
@@ -183,10 +185,10 @@ static json_t *turn_of(json_t *turn)
     if (!json_is_string(role) || !(copy = json_copy(turn)))
         return NULL;
     int rc = json_object_set_new(copy, "role", json_string(role_of(json_string_value(role))));
-    if (!rc && content)
-        rc = record_text(content, &text)
-                 ? json_object_set(copy, "content", content)
-                 : json_object_set_new(copy, "content", json_stringn(text.data ? text.data : "", text.len));
+    if (!rc && content && record_text(content, &text))
+        rc = json_object_set(copy, "content", content);
+    else if (!rc && content)
+        rc = json_object_set_new(copy, "content", json_stringn(buf_text(&text), text.len));
     if (!json_object_get(turn, "role"))
         json_object_del(copy, "from");
     if (!json_object_get(turn, "content"))

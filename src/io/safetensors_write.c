@@ -167,6 +167,13 @@ union piece {
     int32_t whole[4096];
 };
 
+static int32_t whole_of(float value)
+{
+    if (value >= 2147483648.0f)
+        return INT32_MAX;
+    return value >= -2147483648.0f ? (int32_t)value : INT32_MIN;
+}
+
 static size_t convert(enum storage t, const float *values, size_t n, union piece *out)
 {
     uint16_t *half = out->half;
@@ -182,9 +189,7 @@ static size_t convert(enum storage t, const float *values, size_t n, union piece
         return n * 2;
     default: /* I32 */
         for (size_t k = 0; k < n; k++)
-            whole[k] = values[k] >= 2147483648.0f    ? INT32_MAX
-                       : values[k] >= -2147483648.0f ? (int32_t)values[k]
-                                                     : INT32_MIN;
+            whole[k] = whole_of(values[k]);
         return n * 4;
     }
 }

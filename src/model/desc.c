@@ -74,7 +74,7 @@ static int read_id(const struct config_reader *r, const struct model_desc *d, co
 static int read_eos(struct model_desc *d, const struct config_reader *r)
 {
     const json_t *v = config_value(r->config, "eos_token_id");
-    size_t n = json_is_array(v) ? json_array_size(v) : v ? 1 : 0;
+    size_t n = json_is_array(v) ? json_array_size(v) : v != NULL;
     double usual;
     if (config_default(r, "eos_token_id", &usual) && usual < d->n_vocab)
         d->eos_ids[d->n_eos++] = (int)usual;
@@ -114,9 +114,8 @@ static int read_labels(struct model_desc *d, const struct config_reader *r)
 static int read_problem(struct model_desc *d, const struct config_reader *r)
 {
     const json_t *v = config_value(r->config, "problem_type");
-    const char *name = v                ? json_string_value(v)
-                       : d->n_label > 1 ? "single_label_classification"
-                                        : "multi_label_classification";
+    const char *usual = d->n_label > 1 ? "single_label_classification" : "multi_label_classification";
+    const char *name = v ? json_string_value(v) : usual;
     d->has_pool_pad = config_has(r, "pad_token_id");
     d->problem = name && !strcmp(name, "single_label_classification") ? PROBLEM_SINGLE_LABEL : PROBLEM_MULTI_LABEL;
     if (d->problem == PROBLEM_MULTI_LABEL &&
@@ -149,7 +148,9 @@ static int read_score(struct model_desc *d, const struct config_reader *r)
     int rc, old, now;
     if (!name || (strcmp(name, "reward") && strcmp(name, "cost") && strcmp(name, "critic")))
         return config_refuse(r, "score_type", "reward, cost or critic", type);
-    d->score_type = *name == 'r' ? SCORE_REWARD : name[1] == 'o' ? SCORE_COST : SCORE_CRITIC;
+    d->score_type = name[1] == 'o' ? SCORE_COST : SCORE_CRITIC;
+    if (*name == 'r')
+        d->score_type = SCORE_REWARD;
     if ((rc = config_int(r, "score_dim", 1, MODEL_MAX_LABEL, 1, &d->n_label)) ||
         (rc = config_bool(r, "do_normalize", 0, &d->normalize)) || (rc = config_bool(r, "bias", 0, &old)) ||
         (rc = config_bool(r, "score_bias", 0, &now)) || (rc = read_numbers(r, "mean", d->n_label, 0, d->score_mean)) ||
@@ -170,7 +171,7 @@ static int read_task(struct model_desc *d, const struct config_reader *r)
     if (names && (!json_is_array(names) || (json_array_size(names) && !json_is_string(first))))
         return config_refuse(r, "architectures", "a list of names", names);
     const struct family *f = r->family;
-    const char *name = first ? json_string_value(first) : f->lm ? f->lm : f->base;
+    const char *usual = f->lm ? f->lm : f->base, *name = first ? json_string_value(first) : usual;
     d->task = f->lm ? MODEL_LM : MODEL_BODY;
     if (is_class(name, f->lm) || is_class(name, f->base))
         return 0;
@@ -183,10 +184,8 @@ static int read_task(struct model_desc *d, const struct config_reader *r)
     }
     if (!is_class(name, f->classify)) {
         char wanted[200];
-        snprintf(wanted, sizeof wanted, "%s%s%s%s%s", f->lm ? f->lm : f->base,
-                 f->classify && f->score ? ", "
-                 : f->classify           ? " or "
-                                         : "",
+        const char *comma = f->score ? ", " : " or ";
+        snprintf(wanted, sizeof wanted, "%s%s%s%s%s", f->lm ? f->lm : f->base, f->classify ? comma : "",
                  f->classify ? f->classify : "", f->score ? " or " : "", f->score ? f->score : "");
         return config_refuse(r, "architectures", wanted, names);
     }

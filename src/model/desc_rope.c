@@ -5,6 +5,7 @@
  * rope_parameters, or rope_scaling for the others' and a theta beside it for those with a window. */
 #include "model/desc_read.h"
 
+#include "base/clamp.h"
 #include "base/log.h"
 #include "base/maths.h"
 
@@ -219,7 +220,7 @@ static int read_ramp(struct ramp *p, const struct rule *s, const struct config_r
 
 static double yarn_frequency(double f, int i, const struct ramp *p, const struct rule *s)
 {
-    double slope = (i - p->low) / (p->high - p->low), far = slope < 0 ? 0 : slope > 1 ? 1 : slope;
+    double far = clamp_f64((i - p->low) / (p->high - p->low), 0, 1);
     return f / s->factor * far + f * (1 - far);
 }
 
@@ -339,7 +340,9 @@ static int split(struct rule *s, const struct config_reader *r, const json_t **l
         return config_refuse(r, "rope_scaling", "none beside rope_parameters", old);
     if (old && !json_is_object(old))
         return config_refuse(r, "rope_scaling", "an object with \"rope_type\"", old);
-    s->object = all ? all : json_object_size(old) ? old : NULL;
+    s->object = json_object_size(old) ? old : NULL;
+    if (all)
+        s->object = all;
     s->key = all ? "rope_parameters" : "rope_scaling";
     return 0;
 }

@@ -36,12 +36,10 @@ void family_names(char *out, size_t size)
 {
     size_t used = 0;
     *out = 0;
-    for (int i = 0; i < n_family && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s\"%s\"",
-                                 !i                  ? ""
-                                 : i == n_family - 1 ? " or "
-                                                     : ", ",
-                                 families[i].type);
+    for (int i = 0; i < n_family && used < size; i++) {
+        const char *before = i == n_family - 1 ? " or " : ", ";
+        used += (size_t)snprintf(out + used, size - used, "%s\"%s\"", i ? before : "", families[i].type);
+    }
 }
 
 /* `name` with one beginning and one ending replaced (either may be NULL: as it is); 0 when it does not have them. */

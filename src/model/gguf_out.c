@@ -63,9 +63,10 @@ int gguf_target_find(struct gguf_target *t, const struct gguf_arch *arch, const 
     else
         snprintf(t->name, sizeof t->name, "%s%s", found->gguf, tail);
     t->change = found->change;
-    t->heads = t->change == GGUF_PAIRS_Q || t->change == GGUF_QKV ? d->n_head
-               : t->change == GGUF_PAIRS_K                        ? d->n_kv_head
-                                                                  : 0;
+    if (t->change == GGUF_PAIRS_Q || t->change == GGUF_QKV)
+        t->heads = d->n_head;
+    else
+        t->heads = t->change == GGUF_PAIRS_K ? d->n_kv_head : 0;
     return 0;
 }
 
@@ -153,7 +154,8 @@ static int put_encoder(struct keys *k, const struct model_desc *d, const char *p
         return error_set(err, ERROR_CONFIG, "%s: its pooling is none of mean, cls and lasttoken, which llama.cpp has",
                          path);
     gguf_put_bool(k->w, key(k, "attention.causal"), 0);
-    put_number(k, "pooling_type", p == SENTENCE_CLS ? 2 : p == SENTENCE_LAST ? 3 : 1);
+    int pooling = p == SENTENCE_LAST ? 3 : 1;
+    put_number(k, "pooling_type", p == SENTENCE_CLS ? 2 : pooling);
     if (d->n_type)
         gguf_put_u32(k->w, "tokenizer.ggml.token_type_count", (uint32_t)d->n_type);
     return 0;

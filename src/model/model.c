@@ -224,9 +224,11 @@ static enum dtype group_dtype(const struct model *m, int group, const struct che
         if (m->param_group[i] != group)
             continue;
         int kept = info && checkpoint_has_blocks(info) && !m->params[i].heads;
-        enum dtype t = kept && info->storage == STORAGE_Q4_0   ? DTYPE_Q4_0
-                       : kept && info->storage == STORAGE_Q4_1 ? DTYPE_Q4_1
-                                                               : DTYPE_Q8;
+        enum dtype t = DTYPE_Q8;
+        if (kept && info->storage == STORAGE_Q4_0)
+            t = DTYPE_Q4_0;
+        else if (kept && info->storage == STORAGE_Q4_1)
+            t = DTYPE_Q4_1;
         if (t == DTYPE_Q8 || (four != DTYPE_F32 && four != t))
             return DTYPE_Q8;
         four = t;

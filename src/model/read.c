@@ -43,7 +43,7 @@ static void try_piece(void *context, int piece, int worker)
 int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row,
               int64_t n_row, int check_finite, float *out, struct error *err)
 {
-    int64_t step = info->n_col < PIECE_ELEMENTS ? PIECE_ELEMENTS / (info->n_col ? info->n_col : 1) : 1;
+    int64_t width = info->n_col ? info->n_col : 1, step = width < PIECE_ELEMENTS ? PIECE_ELEMENTS / width : 1;
     struct reading r = {.source = source,
                         .info = info,
                         .row = row,

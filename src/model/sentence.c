@@ -93,7 +93,9 @@ static int read_pooling(const struct reading *r, const struct model_desc *d, con
 static const char *module_class(const json_t *module)
 {
     const char *type = json_string_value(json_object_get(module, "type")), *dot = type ? strrchr(type, '.') : NULL;
-    return dot ? dot + 1 : type ? type : "";
+    if (dot)
+        return dot + 1;
+    return type ? type : "";
 }
 
 static int read_modules(const struct reading *r, const struct model_desc *d, const json_t *modules)
@@ -129,9 +131,8 @@ static int tokenizer_length(const struct reading *r, double *length)
     struct buf text = BUF_INIT;
     json_error_t why;
     int rc = path ? file_read_regular(&text, path, 64 * MOST_BYTES, r->err) : 0;
-    rc = rc || !path ? rc : jsontext_check_tree(text.data ? text.data : "", text.len, path, r->err);
-    json_t *config =
-        rc || !path ? NULL : jsontext_document(text.data ? text.data : "", text.len, JSON_DECODE_INT_AS_REAL, &why);
+    rc = rc || !path ? rc : jsontext_check_tree(buf_text(&text), text.len, path, r->err);
+    json_t *config = rc || !path ? NULL : jsontext_document(buf_text(&text), text.len, JSON_DECODE_INT_AS_REAL, &why);
     if (!rc && path && !config)
         rc = error_set(r->err, ERROR_DATA, "%s: line %d: not valid JSON: %s", path, why.line, why.text);
     *length = json_real_value(json_object_get(config, "model_max_length"));
@@ -184,7 +185,9 @@ static void read_metadata(const struct gguf *g, struct model_sentence *to)
     gguf_get_string(g, "general.architecture", &arch);
     snprintf(key, sizeof key, "%.*s.pooling_type", (int)(arch.len < 64 ? arch.len : 64), arch.data);
     gguf_get_int(g, key, &type);
-    to->pooling = type == 2 ? SENTENCE_CLS : type == 3 ? SENTENCE_LAST : SENTENCE_MEAN;
+    to->pooling = type == 2 ? SENTENCE_CLS : SENTENCE_MEAN;
+    if (type == 3)
+        to->pooling = SENTENCE_LAST;
 }
 
 int sentence_read(struct model_desc *d, const struct checkpoint *source, struct error *err)

@@ -4,6 +4,7 @@
  * who shares the pass. */
 #include "model/parts.h"
 
+#include "base/clamp.h"
 #include "base/interrupt.h"
 #include "base/mem.h"
 
@@ -88,12 +89,12 @@ static int run_init(struct run *r, const struct model *m, const struct model_tex
         longest = texts[i].n > longest ? texts[i].n : longest;
         all = all > PASS_ROWS ? all : all + rows_even(texts[i].n);
     }
-    int max_row = rows_even(longest > PASS_ROWS ? longest : all < PASS_ROWS ? all : PASS_ROWS);
+    int most = all < PASS_ROWS ? all : PASS_ROWS, max_row = rows_even(longest > PASS_ROWS ? longest : most);
     int max_seq = n < PASS_SEQUENCES ? n : PASS_SEQUENCES;
     *r = (struct run){.m = m, .q = device_queue(m->device)};
     if (n_logit) {
         int64_t fit = LOGIT_BYTES / 4 / n_logit;
-        r->chunk = fit < 1 ? 1 : fit < max_row ? (int)fit : max_row;
+        r->chunk = (int)clamp_int64(fit, 1, max_row);
     }
     int width = model_width(&m->desc) > m->desc.n_label ? model_width(&m->desc) : m->desc.n_label;
     size_t index = aligned((size_t)max_row * 4), logits = aligned((size_t)r->chunk * (size_t)n_logit * 4);

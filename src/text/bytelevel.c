@@ -31,7 +31,9 @@ int byte_level_byte(uint32_t cp)
     if (cp > 0x143)
         return -1;
     unsigned k = cp - 0x100;
-    return k < 33 ? (int)k : k < 67 ? (int)(0x7f + k - 33) : 0xad;
+    if (k < 33)
+        return (int)k;
+    return k < 67 ? (int)(0x7f + k - 33) : 0xad;
 }
 
 void byte_level_write(struct buf *out, const char *bytes, size_t n)

@@ -27,7 +27,8 @@ static const struct tokenizer_named *find_template(const struct tokenizer_info *
 static int read_template(struct jinja **out, const struct tokenizer_info *info, const char *name, struct error *err)
 {
     const struct tokenizer_named *t = find_template(info, name);
-    return t ? jinja_parse(out, t->text, t->n, info->source ? info->source : "tokenizer", err) : 0;
+    const char *source = info->source ? info->source : "tokenizer";
+    return t ? jinja_parse(out, t->text, t->n, source, err) : 0;
 }
 
 /* bos_token and the like, as the tokenizer's configuration names them. */
@@ -144,11 +145,11 @@ static int render(const struct chat *c, const json_t *conversation, size_t n, in
                   : json_object_set_new(v, names[i], json_null());
     if (!bad && json_object_get(conversation, "chat_template_kwargs"))
         json_object_update(v, json_object_get(conversation, "chat_template_kwargs"));
-    int rc = bad ? error_set_nomem(err, 256, "a conversation")
-             : template
-                 ? jinja_render(template, v, c->now, out, spans, err)
-                 : error_set(err, ERROR_UNAVAILABLE,
-                             "this tokenizer's chat templates are for tools only, and the conversation has none");
+    int rc = bad ? error_set_nomem(err, 256, "a conversation") : 0;
+    if (!rc && !template)
+        rc = error_set(err, ERROR_UNAVAILABLE,
+                       "this tokenizer's chat templates are for tools only, and the conversation has none");
+    rc = rc ? rc : jinja_render(template, v, c->now, out, spans, err);
     json_decref(messages);
     json_decref(v);
     return rc;

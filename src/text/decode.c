@@ -98,10 +98,9 @@ static void replace(struct decode_run *run, size_t i, const char *s, size_t n, s
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
 static void flush_bytes(struct decode_run *run, size_t i, struct buf *out)

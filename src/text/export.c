@@ -23,7 +23,9 @@ static int hand_on(const char *source, struct buf *json, struct error *err)
     char *path = path_join(source, "tokenizer.json");
     if (!path)
         return error_set_nomem(err, n, "a path");
-    int rc = !file_exists(path) ? 1 : json ? file_read(json, path, (size_t)1 << 30, err) : 0;
+    int rc = !file_exists(path);
+    if (!rc && json)
+        rc = file_read(json, path, (size_t)1 << 30, err);
     mem_free(path);
     return rc;
 }
@@ -65,7 +67,7 @@ static int dump(struct buf *out, const json_t *doc, struct error *err)
         return 0;
     int rc = jsontext_dump(out, doc, 1, err);
     buf_putc(out, '\n');
-    return rc ? rc : out->failed ? error_set_nomem(err, 1, "the tokenizer's files") : 0;
+    return !rc && out->failed ? error_set_nomem(err, 1, "the tokenizer's files") : rc;
 }
 
 int tokenizer_export(const struct tokenizer *tok, struct buf *json, struct buf *config, struct buf *map,

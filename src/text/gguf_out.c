@@ -41,6 +41,13 @@ static struct gguf_string kept(struct out *o, const char *text)
     return (struct gguf_string){copy ? copy : "", copy ? strlen(copy) : 0};
 }
 
+static int32_t type_of(unsigned flags)
+{
+    if (flags & VOCAB_SPECIAL)
+        return PIECE_CONTROL;
+    return flags & VOCAB_ADDED ? PIECE_USER : PIECE_NORMAL;
+}
+
 /* The model's own piece; added tokens are special (control) or a user's; rows without a token are unused. */
 static int take_tokens(struct out *o)
 {
@@ -57,10 +64,7 @@ static int take_tokens(struct out *o)
         char name[32];
         snprintf(name, sizeof name, "[PAD%zu]", i);
         o->text[i] = e ? (struct gguf_string){e->text, e->n} : kept(o, name);
-        o->type[i] = !e                         ? PIECE_UNUSED
-                     : e->flags & VOCAB_SPECIAL ? PIECE_CONTROL
-                     : e->flags & VOCAB_ADDED   ? PIECE_USER
-                                                : PIECE_NORMAL;
+        o->type[i] = e ? type_of(e->flags) : PIECE_UNUSED;
     }
     return 0;
 }
@@ -204,7 +208,9 @@ struct made { /* a token that merges make */
 static int made_order(const void *a, const void *b)
 {
     const struct made *x = a, *y = b;
-    return x->first != y->first ? (x->first < y->first ? -1 : 1) : x->id < y->id ? -1 : x->id > y->id;
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
 }
 
 static size_t gather_made(const struct out *o, struct made *made)
@@ -379,7 +385,9 @@ static int32_t named_id(const struct tokenizer *t, const char *name)
 /* 1, 0, or -1: something else is put there. */
 static int puts_only(const int32_t *ids, size_t n, int32_t id)
 {
-    return !n ? 0 : n == 1 && ids[0] == id ? 1 : -1;
+    if (!n)
+        return 0;
+    return n == 1 && ids[0] == id ? 1 : -1;
 }
 
 static int put_specials(struct out *o)
@@ -433,8 +441,10 @@ static int put_all(struct out *o)
         return refuse(o, "model",
                       "is Unigram or WordLevel, for which the architectures here have no tokenizer in llama.cpp");
     int rc = take_tokens(o);
-    if (!rc)
-        rc = t->model == MODEL_WORDPIECE ? put_wordpiece(o) : bytes ? put_bytes(o) : put_sentencepiece(o);
+    if (!rc && t->model == MODEL_WORDPIECE)
+        rc = put_wordpiece(o);
+    else if (!rc)
+        rc = bytes ? put_bytes(o) : put_sentencepiece(o);
     if (rc)
         return rc;
     rc = put_specials(o);

@@ -85,9 +85,8 @@ static int encode_rest(const struct tokenizer *tok, const struct pair_text *firs
     struct tokens both = TOKENS_INIT;
     joint_add(&j, first);
     joint_add(&j, second);
-    int rc = j.text.failed ? error_set_nomem(err, j.text.len, "a text")
-                           : tokenizer_encode_mixed(tok, j.text.data ? j.text.data : "", j.text.len, &j.people, flags,
-                                                    &both, err);
+    int rc = j.text.failed ? error_set_nomem(err, j.text.len, "a text") : 0;
+    rc = rc ? rc : tokenizer_encode_mixed(tok, buf_text(&j.text), j.text.len, &j.people, flags, &both, err);
     if (!rc && flags & TOKENIZER_ADD_SPECIAL)
         both.n = pair_without_end(tok, both.ids, both.n);
     int begins = !rc && both.n > n && (!n || !memcmp(both.ids, ids, n * sizeof *ids));

@@ -45,7 +45,9 @@ int metaspace_read(struct reader *r, const json_t *o, const char *what, const ch
         rc = read_flag(r, o, what, "split", 1, split);
     if (rc)
         return rc;
-    *scheme = !strcmp(name, "always") ? METASPACE_ALWAYS : !strcmp(name, "first") ? METASPACE_FIRST : METASPACE_NEVER;
+    *scheme = !strcmp(name, "first") ? METASPACE_FIRST : METASPACE_NEVER;
+    if (!strcmp(name, "always"))
+        *scheme = METASPACE_ALWAYS;
     if (*scheme == METASPACE_NEVER && strcmp(name, "never"))
         return reader_fail(r, "%s: prepend_scheme \"%s\" is not one of always, first, never", what, name);
     return 0;
@@ -246,7 +248,9 @@ static void cut_by_words(struct cutter *c, size_t n)
     size_t from = 0, k;
     uint32_t cp;
     for (size_t at = 0; at < n && (k = utf8_decode(c->text + at, n - at, &cp)); at += k) {
-        now = utf8_is_word(cp) ? WORD : utf8_is_space(cp) ? SPACE : OTHER;
+        now = utf8_is_space(cp) ? SPACE : OTHER;
+        if (utf8_is_word(cp))
+            now = WORD;
         if (now != before) {
             if (at != from)
                 stretch(c, from, at, before == SPACE);

@@ -264,7 +264,7 @@ static int add_template(json_t *list, const char *dir, const char *file, struct 
     struct buf text = BUF_INIT;
     char *path = path_join(dir, file);
     int rc = path ? file_read(&text, path, (size_t)1 << 24, err) : error_set_nomem(err, strlen(dir), "a path");
-    json_t *value = rc ? NULL : json_stringn(text.data ? text.data : "", text.len);
+    json_t *value = rc ? NULL : json_stringn(buf_text(&text), text.len);
     if (!rc && !value)
         rc = error_set(err, ERROR_DATA, "%s: is not UTF-8", path);
     if (!rc && json_array_append_new(list, json_pack("{s:s%, s:o}", "name", file, strlen(file) - 6, "template", value)))
@@ -328,9 +328,10 @@ int tokenizer_source_load(struct tokenizer_source *out, const char *path, struct
         ;
     else if (complete_config(out, map))
         rc = error_set_nomem(err, strlen(path), "a config");
+    else if (is_dir)
+        rc = load_directory(out, path, is_old(out) ? added : NULL, err);
     else
-        rc = is_dir ? load_directory(out, path, is_old(out) ? added : NULL, err)
-                    : load_file(out, path, is_old(out) ? added : NULL, err);
+        rc = load_file(out, path, is_old(out) ? added : NULL, err);
     if (!rc && keep_added(out, added))
         rc = error_set_nomem(err, strlen(path), "the added tokens");
     if (!rc && source_apply_prefix(out))

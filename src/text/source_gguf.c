@@ -375,10 +375,10 @@ static int from_metadata(struct tokenizer_source *out, const struct gguf *g, con
     rc = source_gguf_check_keys(g, bert, path, err);
     if (!rc)
         rc = read_tokens(&t, g, path, err);
-    if (!rc)
-        rc = spm    ? make_spm(out, g, &t, path, err)
-             : bert ? make_wordpiece(out, g, &t, path, err)
-                    : make_bpe(out, g, &t, path, err);
+    if (!rc && spm)
+        rc = make_spm(out, g, &t, path, err);
+    else if (!rc)
+        rc = bert ? make_wordpiece(out, g, &t, path, err) : make_bpe(out, g, &t, path, err);
     if (!rc) {
         const struct gguf_pre *pre = spm || bert ? NULL : find_pre(g, path, err);
         rc = make_config(out, g, &t, spm || bert || (pre && pre->add_bos), bert, path, err);

@@ -29,10 +29,11 @@ int source_set_around(json_t *json, int64_t bos, const char *bos_text, int64_t e
     const char *const texts[2] = {bos_text, eos_text};
     for (int type = 0; type < 2; type++) { /* bos A eos, and for a pair bos A eos bos B eos */
         for (int k = 0; k < 3; k++) {
-            json_t *step = k == 1 ? json_pack("{s:{s:s, s:i}}", "Sequence", "id", type ? "B" : "A", "type_id", type)
-                           : ids[k / 2] >= 0
-                               ? json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", texts[k / 2], "type_id", type)
-                               : NULL;
+            json_t *step = NULL;
+            if (k == 1)
+                step = json_pack("{s:{s:s, s:i}}", "Sequence", "id", type ? "B" : "A", "type_id", type);
+            else if (ids[k / 2] >= 0)
+                step = json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", texts[k / 2], "type_id", type);
             if (!step && k != 1 && ids[k / 2] < 0)
                 continue;
             if (!type)
@@ -239,9 +240,10 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
     json_t *model = json_pack("{s:s, s:n, s:s?, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
                               "unk_token", unk, "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 1,
                               "byte_fallback", bytes, "ignore_merges", 0, "vocab", vocab, "merges", merges);
-    json_t *pre = first_only ? json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xe2\x96\x81",
-                                         "prepend_scheme", prefix ? "first" : "never", "split", 0)
-                             : NULL;
+    json_t *pre = NULL;
+    if (first_only)
+        pre = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xe2\x96\x81", "prepend_scheme",
+                        prefix ? "first" : "never", "split", 0);
     out->json = document(first_only ? NULL : spm_normalizer(prefix), pre, spm_decoder(prefix), model);
     if (!out->json)
         return nomem(name, err);

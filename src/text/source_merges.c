@@ -136,7 +136,7 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
     buf_free(&text);
     if (!rc && *vocab) {
         rc = file_read_regular(&text, vocab, MAX_BYTES, err);
-        ids = rc ? NULL : jsontext_document(text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &why);
+        ids = rc ? NULL : jsontext_document(buf_text(&text), text.len, JSON_REJECT_DUPLICATES, &why);
         buf_free(&text);
         if (!rc && !ids)
             rc = text_json_error(&why, vocab, "", err);

@@ -38,13 +38,10 @@ static int rebuild_llama(struct tokenizer_source *s, int prefix)
             steps, json_pack("{s:s, s:s, s:i, s:i}", "type", "Strip", "content", " ", "start", 1, "stop", 0));
     bad |= json_object_set_new(s->json, "decoder", json_pack("{s:s, s:o}", "type", "Sequence", "decoders", steps));
     bad |= json_object_set_new(s->json, "normalizer", json_null());
+    const char *scheme = legacy ? "always" : "first";
     bad |= json_object_set_new(s->json, "pre_tokenizer",
                                json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xe2\x96\x81",
-                                         "prepend_scheme",
-                                         !prefix  ? "never"
-                                         : legacy ? "always"
-                                                  : "first",
-                                         "split", 0));
+                                         "prepend_scheme", prefix ? scheme : "never", "split", 0));
     bad |= json_object_set_new(model, "unk_token", json_null());
     bad |= json_object_set_new(model, "fuse_unk", json_true());
     bad |= json_object_set_new(model, "byte_fallback", json_true());

@@ -168,7 +168,9 @@ static int read_normalizer(struct spm_file *s, const struct field *whole, int is
             s->escape = f.value != 0;
         }
     }
-    return rc || more >= 0 ? rc : damaged(path, is_denormalizer ? "the denormalizer_spec" : "the normalizer_spec", err);
+    if (rc || more >= 0)
+        return rc;
+    return damaged(path, is_denormalizer ? "the denormalizer_spec" : "the normalizer_spec", err);
 }
 
 /* What sentencepiece itself asks of a model. */
@@ -181,12 +183,12 @@ static int check(struct spm_file *s, const char *path, struct error *err)
         if (s->piece[i].type == PIECE_UNKNOWN)
             s->unk = (int64_t)i;
     }
+    const char *type = s->model_type == 3 ? "word" : "unknown";
+    if (s->model_type == 4)
+        type = "char";
     if (s->model_type != 1 && s->model_type != 2)
         return error_set(err, ERROR_DATA, "%s: model_type %lld (%s) is not supported (1, unigram, and 2, BPE, are)",
-                         path, (long long)s->model_type,
-                         s->model_type == 3   ? "word"
-                         : s->model_type == 4 ? "char"
-                                              : "unknown");
+                         path, (long long)s->model_type, type);
     if (unknown != 1)
         return error_set(err, ERROR_DATA, "%s: wanted one piece of the type unknown, found %zu", path, unknown);
     if (bytes && !s->byte_fallback)

@@ -20,7 +20,7 @@ static void offer(const struct unigram *u, struct unigram_node *node, double sum
 static size_t character(const char *s, size_t n)
 {
     unsigned char c = (unsigned char)*s;
-    size_t k = c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    size_t k = 1 + (c >= 0xc0) + (c >= 0xe0) + (c >= 0xf0);
     return k < n ? k : n;
 }
 

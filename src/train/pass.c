@@ -112,14 +112,15 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     p->head_out = d->n_word ? carve(c, n, d->n_word, act) : p->head_h;
     p->head_dh = carve(c, n, model_width(d), DTYPE_F32);
     p->head_dx = d->n_word ? carve(c, n, d->n_embd, DTYPE_F32) : p->head_dh;
-    p->words = d->n_word ? carve(c, p->adapter ? t : (size_t)s->step_tokens, d->n_word, DTYPE_F32) : SPAN_NONE;
+    size_t kept = p->adapter ? t : (size_t)s->step_tokens;
+    p->words = d->n_word ? carve(c, kept, d->n_word, DTYPE_F32) : SPAN_NONE;
     p->chunk = logit_rows(d, s);
     p->logits = carve(c, (size_t)p->chunk, logit_width(d), DTYPE_F32);
     p->out_rows = carve(c, n, 1, DTYPE_I32);
     p->targets = carve(c, n, 1, DTYPE_I32);
     p->borders = carve(c, n + 2, 1, DTYPE_I32);
     p->nll = carve(c, (size_t)s->step_targets, 1, DTYPE_F32);
-    p->step_dx = carve(c, p->adapter ? t : (size_t)s->step_tokens, d->n_embd, DTYPE_F32);
+    p->step_dx = carve(c, kept, d->n_embd, DTYPE_F32);
     p->step_tokens = carve(c, (size_t)s->step_tokens, 1, DTYPE_I32);
     p->step_positions = d->n_position ? carve(c, (size_t)s->step_tokens, 1, DTYPE_I32) : SPAN_NONE;
 }
