@@ -52,16 +52,14 @@ static float *rows_of(const struct setup *s, int what, int width)
     return x;
 }
 
-static size_t paged(struct ops *o, const void *parameter, float *out)
+enum { TABLE = 40 };
+
+/* Returns the number of pages and one: they are numbered in decreasing order unless sequences share some, so that
+ * nothing may lean on neighbours. */
+static int fill_table(const struct setup *s, int32_t *table)
 {
-    const struct setup *s = parameter;
-    enum { TABLE = 40 };
-    struct kv_layout layout = {s->dtype, s->page, s->n_kv_head, s->head_dim};
-    int n = total(s), width = s->n_head * s->head_dim, kv = s->n_kv_head * s->head_dim, n_page = 1;
-    int32_t table[MAX_SEQ * TABLE], *seq = malloc((size_t)n * sizeof *seq),
-                                    *position = malloc((size_t)n * sizeof *position),
-                                    *owner = malloc((size_t)n * sizeof *owner);
-    for (int i = 0, row = 0; i < s->n_seq; i++) {
+    int n_page = 1;
+    for (int i = 0; i < s->n_seq; i++)
         for (int p = 0; p < TABLE; p++) {
             int common = s->share_pages && (p + 1) * s->page <= s->shared && i;
             int used = p * s->page < s->length[i];
@@ -71,16 +69,27 @@ static size_t paged(struct ops *o, const void *parameter, float *out)
             else if (used)
                 table[i * TABLE + p] = n_page++;
         }
+    for (int i = 0; i < s->n_seq * TABLE && !s->share_pages; i++)
+        if (table[i] >= 0)
+            table[i] = n_page - table[i];
+    return n_page;
+}
+
+static size_t paged(struct ops *o, const void *parameter, float *out)
+{
+    const struct setup *s = parameter;
+    struct kv_layout layout = {s->dtype, s->page, s->n_kv_head, s->head_dim};
+    int n = total(s), width = s->n_head * s->head_dim, kv = s->n_kv_head * s->head_dim;
+    int32_t table[MAX_SEQ * TABLE], *seq = malloc((size_t)n * sizeof *seq),
+                                    *position = malloc((size_t)n * sizeof *position),
+                                    *owner = malloc((size_t)n * sizeof *owner);
+    int n_page = fill_table(s, table);
+    for (int i = 0, row = 0; i < s->n_seq; i++)
         for (int t = 0; t < s->length[i]; t++, row++) {
             seq[row] = i;
             position[row] = t;
             owner[row] = i && s->share_pages && t < s->shared / s->page * s->page ? -1 : i; /* stored once */
         }
-    }
-    for (int i = 0; i < s->n_seq * TABLE && !s->share_pages;
-         i++) /* page numbers in decreasing order: nothing may lean on neighbours */
-        if (table[i] >= 0)
-            table[i] = n_page - table[i];
     float *q = rows_of(s, 0, width), *k = rows_of(s, 1, kv), *v = rows_of(s, 2, kv);
     struct span bq = ops_new(o, q, (size_t)n * (size_t)width * 4), bk = ops_new(o, k, (size_t)n * (size_t)kv * 4),
                 bv = ops_new(o, v, (size_t)n * (size_t)kv * 4);

@@ -178,6 +178,26 @@ static void reference_list(const struct toy *t, int old, struct answer *a)
     }
 }
 
+static void empty_bank(int nb, float *score, float *bank_score, int *finished, int *bank_n)
+{
+    for (int b = 0; b < nb; b++) {
+        score[b] = b ? -1e9f : 0;
+        bank_score[b] = -1e9f;
+        finished[b] = bank_n[b] = 0;
+    }
+}
+
+static int may_improve(float best, int nb, const int *finished, const float *bank_score)
+{
+    float low = INFINITY;
+    int any = 0;
+    for (int b = 0; b < nb; b++)
+        low = fminf(low, bank_score[b]);
+    for (int b = 0; b < nb; b++)
+        any |= best > (finished[b] ? low : -1.0e9f);
+    return any;
+}
+
 /* transformers >= 4.49, float arithmetic throughout. */
 static void reference_vectorised(const struct toy *t, struct answer *a)
 {
@@ -189,11 +209,7 @@ static void reference_vectorised(const struct toy *t, struct answer *a)
     int finished[MAX_BEAM], next_finished[MAX_BEAM], bank_n[MAX_BEAM], next_n[MAX_BEAM];
     int nb = t->o.num_beams, keep = nb * (1 + t->o.n_eos > 2 ? 1 + t->o.n_eos : 2), unsatisfied = 1, n_new = 0, go = 1;
     double lp = t->lp;
-    for (int b = 0; b < nb; b++) {
-        score[b] = b ? -1e9f : 0;
-        bank_score[b] = -1e9f;
-        finished[b] = bank_n[b] = 0;
-    }
+    empty_bank(nb, score, bank_score, finished, bank_n);
     while (go) {
         flat_table(t, ids, n_new, score, flat, index);
         int all_hit = 1, full = 1;
@@ -203,18 +219,15 @@ static void reference_vectorised(const struct toy *t, struct answer *a)
             top_ids[k][n_new] = index[k] % t->vocab;
             top_hits[k] = is_eos(t, index[k] % t->vocab) || n_new + 1 == t->o.max_new_tokens;
             all_hit &= top_hits[k];
-        }
-        for (int k = 0; k < keep; k++)
             running[k] = top[k] + (float)top_hits[k] * -1.0e9f;
+        }
         order(running, keep, pick);
         for (int b = 0; b < nb; b++) {
             memcpy(ids[b], top_ids[pick[b]], sizeof ids[b]);
             score[b] = running[pick[b]];
-        }
-        for (int b = 0; b < nb; b++)
             full &= finished[b];
-        for (int b = 0; b < nb; b++)
             merged[b] = bank_score[b];
+        }
         for (int k = 0; k < keep; k++) {
             float s = top[k] / (float)pow(n_new + 1, lp);
             s += (float)(full && t->o.early_stopping == EARLY_TRUE) * -1.0e9f;
@@ -235,16 +248,10 @@ static void reference_vectorised(const struct toy *t, struct answer *a)
         memcpy(finished, next_finished, sizeof finished);
         memcpy(bank_n, next_n, sizeof bank_n);
         n_new++;
-        int length = t->o.early_stopping == EARLY_NEVER && lp > 0 ? t->o.max_new_tokens : n_new, any = 0;
-        float best = score[0] / (float)pow(length, lp), low = INFINITY;
-        full = 1;
-        for (int b = 0; b < nb; b++) {
-            low = fminf(low, bank_score[b]);
-            full &= finished[b];
-        }
+        int length = t->o.early_stopping == EARLY_NEVER && lp > 0 ? t->o.max_new_tokens : n_new;
         for (int b = 0; b < nb; b++)
-            any |= best > (finished[b] ? low : -1.0e9f);
-        unsatisfied = unsatisfied && any;
+            full = b ? full && finished[b] : finished[b];
+        unsatisfied = unsatisfied && may_improve(score[0] / (float)pow(length, lp), nb, finished, bank_score);
         go = unsatisfied && !(full && t->o.early_stopping == EARLY_TRUE) && !all_hit;
     }
     a->count = t->o.num_return_sequences;

@@ -125,6 +125,27 @@ static void check_account(const struct pages *p, const struct held *h, int n_hel
     assert_int_equal(p->n_used, used);
 }
 
+static void let_go(struct pages *p, struct held *h)
+{
+    for (int b = 0; b < h->n_block; b++)
+        page_drop(p, h->table[b], h->number);
+    for (int b = 0; b < h->n_block; b++)
+        page_unshare(p, h->table[b], h->number);
+    p->reserved -= h->bound;
+    h->live = 0;
+}
+
+/* Each copies a random piece of an earlier one and goes on with its own tokens. */
+static void make_prompts(int32_t prompts[N_PROMPT][MAX_BLOCK * SIZE], int *lengths, uint64_t *at)
+{
+    for (int i = 0; i < N_PROMPT; i++) {
+        int from = i ? (int)below(at, (uint32_t)i) : 0, keep = i ? (int)below(at, (uint32_t)lengths[from]) : 0;
+        lengths[i] = keep + 1 + (int)below(at, (uint32_t)(MAX_BLOCK * SIZE - keep));
+        for (int t = 0; t < lengths[i]; t++)
+            prompts[i][t] = t < keep ? prompts[from][t] : (int32_t)below(at, 3);
+    }
+}
+
 /* Prompts come and go at random in a pool that is too small for all; what the tree says must be what was put there. */
 static void pages_are_shared_evicted_and_never_lost(void **state)
 {
@@ -135,23 +156,12 @@ static void pages_are_shared_evicted_and_never_lost(void **state)
     struct error err;
     uint64_t at = 1 << 21;
     int lengths[N_PROMPT], found = 0;
-    for (int i = 0; i < N_PROMPT;
-         i++) { /* each copies a random piece of an earlier one and goes on with its own tokens */
-        int from = i ? (int)below(&at, (uint32_t)i) : 0, keep = i ? (int)below(&at, (uint32_t)lengths[from]) : 0;
-        lengths[i] = keep + 1 + (int)below(&at, (uint32_t)(MAX_BLOCK * SIZE - keep));
-        for (int t = 0; t < lengths[i]; t++)
-            prompts[i][t] = t < keep ? prompts[from][t] : (int32_t)below(&at, 3);
-    }
+    make_prompts(prompts, lengths, &at);
     assert_int_equal(pages_init(&p, 20, SIZE, &err), 0);
     for (int round = 0; round < 4000; round++) {
         struct held *h = &held[below(&at, 6)];
         if (h->live) {
-            for (int b = 0; b < h->n_block; b++)
-                page_drop(&p, h->table[b], h->number);
-            for (int b = 0; b < h->n_block; b++)
-                page_unshare(&p, h->table[b], h->number);
-            p.reserved -= h->bound;
-            h->live = 0;
+            let_go(&p, h);
             check_account(&p, held, 6);
             continue;
         }

@@ -10,6 +10,39 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Another threshold is applied to the stored probabilities; another judge at the same path is refused. */
+static void thresholds_move_and_judges_do_not(struct align_options *o)
+{
+    struct align_result r;
+    long flagged[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        o->threshold = i;
+        tiny_align(o, 1, &r);
+        for (int k = 0; k < 6; k++) {
+            flagged[i] += r.report.arms[k].n_flagged;
+            assert_int_equal(r.report.arms[k].n_judged, 6);
+        }
+        align_result_free(&r);
+    }
+    assert_true(flagged[0] == 36 && flagged[1] == 0);
+    char path[1200], other[1300];
+    struct error err;
+    snprintf(path, sizeof path, "%s/model.safetensors", tiny.judge);
+    snprintf(other, sizeof other, "%s.kept", path);
+    assert_int_equal(rename(path, other), 0);
+    struct buf weights = BUF_INIT;
+    assert_int_equal(file_read(&weights, other, 1 << 26, NULL), 0);
+    weights.data[weights.len - 1] ^= 1;
+    assert_int_equal(file_write(path, weights.data, weights.len, NULL), 0);
+    buf_free(&weights);
+    struct device *d = tiny_device(1);
+    assert_int_equal(method_align(d, o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "judge/weights has changed"));
+    align_result_free(&r);
+    device_close(d);
+    assert_int_equal(rename(other, path), 0);
+}
+
 static void arms_with_a_test_set_and_a_judge(void **state)
 {
     (void)state;
@@ -60,35 +93,7 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     assert_int_equal(r.report.arms[4].steps, r.report.arms[5].steps); /* as many steps */
     assert_true(r.report.arms[3].steps < r.report.arms[5].steps);
     align_result_free(&r);
-
-    /* Another threshold is applied to the stored probabilities; another judge at the same path is refused. */
-    long flagged[2] = {0, 0};
-    for (int i = 0; i < 2; i++) {
-        o.threshold = i;
-        tiny_align(&o, 1, &r);
-        for (int k = 0; k < 6; k++) {
-            flagged[i] += r.report.arms[k].n_flagged;
-            assert_int_equal(r.report.arms[k].n_judged, 6);
-        }
-        align_result_free(&r);
-    }
-    assert_true(flagged[0] == 36 && flagged[1] == 0);
-    char path[1200], other[1300];
-    struct error err;
-    snprintf(path, sizeof path, "%s/model.safetensors", tiny.judge);
-    snprintf(other, sizeof other, "%s.kept", path);
-    assert_int_equal(rename(path, other), 0);
-    struct buf weights = BUF_INIT;
-    assert_int_equal(file_read(&weights, other, 1 << 26, NULL), 0);
-    weights.data[weights.len - 1] ^= 1;
-    assert_int_equal(file_write(path, weights.data, weights.len, NULL), 0);
-    buf_free(&weights);
-    struct device *d = tiny_device(1);
-    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
-    assert_non_null(strstr(err.message, "judge/weights has changed"));
-    align_result_free(&r);
-    device_close(d);
-    assert_int_equal(rename(other, path), 0);
+    thresholds_move_and_judges_do_not(&o);
 }
 
 /* A control's model is looked at as a round's is: changed, added to, taken away. */

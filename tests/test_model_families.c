@@ -313,10 +313,10 @@ static double *flat_of_file(const struct model *m, const struct checkpoint *ck, 
         assert_non_null(info);
         assert_int_equal(info->shape[0], turned ? k : n);
         assert_int_equal(checkpoint_read_f32(ck, info, 0, turned ? k : n, values, NULL), 0);
-        for (int64_t j = 0; j < n * k; j++)
-            flat[p->offset + j] = (double)values[turned     ? j % k * n + j / k
-                                                 : by_heads ? in_heads(j / k) * k + j % k
-                                                            : j];
+        for (int64_t j = 0; j < n * k; j++) {
+            int64_t from = by_heads ? in_heads(j / k) * k + j % k : j;
+            flat[p->offset + j] = (double)values[turned ? j % k * n + j / k : from];
+        }
     }
     free(values);
     return flat;
