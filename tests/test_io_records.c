@@ -84,6 +84,8 @@ static void an_odd_member_spoils_itself(void **state)
                  "{\"a\": null, \"b\": \"}\\\"\"}!t:1: a key that is given twice: a\n");
     assert_reads("t", "{\"a\": {\"x\": [{\"k\":1,\"k\":2}]}, \"b\": \"\\ud83d\"}\n",
                  "{\"a\": null, \"b\": \"\xef\xbf\xbd\"}!t:1: a key that is given twice: a\n");
+    assert_reads("t", "{\"a\":\"x\\u0000y\",\"b\":1}\n{\"a\":2}\n",
+                 "{\"a\": null, \"b\": 1}!t:1: U+0000 in a text: a\n{\"a\": 2}\n");
 }
 
 static void what_is_broken_is_still_refused(void **state)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What people's records hold and JSON, or its reader, does not take: a key twice, NaN and Infinity as Python writes
- * them, numbers too great. Only a record that the strict reader refused comes here. Its numbers are mended in a copy;
- * then its members are read one by one, so that what is wrong in one spoils that one only. */
+ * them, numbers too great, U+0000. Only a record that the strict reader refused comes here. Its numbers are mended in a
+ * copy; then its members are read one by one, so that what is wrong in one spoils that one only. */
 #include "io/jsontext.h"
 
 #include <errno.h>
@@ -109,16 +109,22 @@ static size_t value_end(const char *s, size_t n)
     return i;
 }
 
-/* One member into the object; a key that it has already, or that is twice inside of the value, leaves null. */
+/* One member into the object; a key that it has already, or that is twice inside of the value, leaves null, and so does
+ * a text with U+0000, which most of the house would take for the text's end. */
 static int put_member(const struct mending *m, json_t *object, const char *key, const char *value, size_t n)
 {
     struct error own = {0, ""};
     json_t *v = NULL;
     int rc = jsontext_parse(&v, value, n, m->name, m->line, m->repaired, &own);
     int inside = rc && strstr(own.message, "duplicate object key") != NULL,
-        twice = inside || json_object_get(object, key) != NULL;
-    if (rc && !inside)
+        twice = inside || json_object_get(object, key) != NULL,
+        nul = rc && strstr(own.message, "\\u0000 is not allowed") != NULL;
+    if (rc && !inside && !nul)
         return rc;
+    if (nul && !twice) {
+        note(m, "U+0000 in a text", key, strlen(key));
+        v = json_null();
+    }
     if (twice) {
         note(m, "a key that is given twice", key, strlen(key));
         json_decref(v);
