@@ -286,6 +286,46 @@ static void a_config_names_the_special_tokens(void **state)
     assert_non_null(strstr(err.message, "split_special_tokens"));
 }
 
+static void write_file(const char *dir, const char *name, const char *text, size_t n)
+{
+    char *path = path_join(dir, name);
+    struct error err = {0};
+    if (!path || file_write(path, text, n, &err))
+        fail_msg("%s: %s", name, err.message);
+    mem_free(path);
+}
+
+static void refuses_directory(const char *sub, const char *config, const char *name, const char *text, size_t n,
+                              const char *why)
+{
+    const char *dir = check_tmpdir(sub);
+    struct tokenizer *tok;
+    struct error err = {0};
+    write_file(dir, "tokenizer_config.json", config, strlen(config));
+    write_file(dir, name, text, n);
+    int rc = tokenizer_open(&tok, dir, &err);
+    if (rc != ERROR_DATA || !strstr(err.message, why))
+        fail_msg("gave %d \"%s\", wanted \"%s\"", rc, err.message, why);
+}
+
+static void bad_files_of_the_older_forms_are_named(void **state)
+{
+    (void)state;
+    refuses_directory("vocab-empty", "{}", "vocab.txt", "", 0, "vocab.txt: is empty; wanted a token a line");
+    refuses_directory("vocab-nul", "{}", "vocab.txt", "a\0b\n", 4, "vocab.txt: wanted UTF-8 text without NUL");
+    refuses_directory("vocab-bytes", "{}", "vocab.txt", "[UNK]\n\xff\n", 8, "vocab.txt: wanted UTF-8 text without NUL");
+    refuses_directory("vocab-unk", "{}", "vocab.txt", "a\nb\n", 4, "unk_token \"[UNK]\" is not in the vocabulary");
+    refuses_directory("vocab-class", "{\"tokenizer_class\":\"BertJapaneseTokenizer\"}", "vocab.txt", "[UNK]\n", 6,
+                      "tokenizer_class BertJapaneseTokenizer is not known to cut texts as BERT does");
+    refuses_directory("vocab-other", "{\"tokenizer_class\":\"CTRLTokenizer\"}", "vocab.txt", "[UNK]\n", 6,
+                      "tokenizer_class CTRLTokenizer");
+    refuses_directory("merges-nul", "{}", "merges.txt", "#version: 0.2\na b\na\0 c\n", 23,
+                      "line 3: wanted \"left right\" in UTF-8 without NUL");
+    refuses_directory("merges-one", "{}", "merges.txt", "ab\n", 3, "line 1: wanted \"left right\"");
+    refuses_directory("xlmr", "{\"tokenizer_class\":\"XLMRobertaTokenizer\"}", "sentencepiece.bpe.model",
+                      "\x0a\x05\x0a\x01u\x18\x02", 7, "wanted a unigram model of more than three pieces");
+}
+
 static void a_directory_without_a_tokenizer_says_what_it_wants(void **state)
 {
     (void)state;
@@ -340,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_text_that_is_not_utf8_is_named_by_its_byte),
         cmocka_unit_test(a_text_that_its_normalizer_blows_up_is_refused),
         cmocka_unit_test(a_config_names_the_special_tokens),
+        cmocka_unit_test(bad_files_of_the_older_forms_are_named),
         cmocka_unit_test(a_directory_without_a_tokenizer_says_what_it_wants),
         cmocka_unit_test(any_allocation_may_fail),
     };
