@@ -298,11 +298,10 @@ static void a_number_beyond_f16_is_an_error(void **state)
     }
 }
 
-/* B and A with one alpha: llama.cpp's sum is the merged matrix in its own layout. */
-static void an_adapters_factors_give_the_merged_matrix(void **state)
+/* B and A with one alpha (0: the scale is in B): llama.cpp's sum is the merged matrix in its own layout. */
+static void check_factors(const char *adapter, const char *model)
 {
-    (void)state;
-    enum { MOST = 4096 };
+    enum { MOST = 16384 };
     struct error err = {0};
     struct checkpoint *ck;
     struct gguf_writer *w;
@@ -310,15 +309,15 @@ static void an_adapters_factors_give_the_merged_matrix(void **state)
     char merged_path[320], base_path[320];
     snprintf(merged_path, sizeof merged_path, "%s.merged", path);
     snprintf(base_path, sizeof base_path, "%s.base", path);
-    must(checkpoint_open(&ck, "tests/golden/lora/adapter", &err), &err);
+    must(checkpoint_open(&ck, adapter, &err), &err);
     must(gguf_writer_new(&w, &err), &err);
     must(gguf_writer_end(w, gguf_adapter_write(w, ck, STORAGE_F32, path, &err), &err), &err);
     checkpoint_close(ck);
-    must(write_to(merged_path, "tests/golden/lora/adapter", STORAGE_F32, &err), &err);
-    must(write_to(base_path, "tests/golden/lora/model", STORAGE_F32, &err), &err);
+    must(write_to(merged_path, adapter, STORAGE_F32, &err), &err);
+    must(write_to(base_path, model, STORAGE_F32, &err), &err);
     struct file f = open_file(path), sum = open_file(merged_path), base = open_file(base_path);
     assert_int_equal(gguf_get_float(f.gguf, "adapter.lora.alpha", &alpha), 0);
-    assert_true(alpha != 0 && gguf_n_tensor(f.gguf) > 0 && gguf_n_tensor(f.gguf) % 2 == 0);
+    assert_true(gguf_n_tensor(f.gguf) > 0 && gguf_n_tensor(f.gguf) % 2 == 0);
     for (size_t i = 0; i < gguf_n_tensor(f.gguf); i += 2) {
         const struct gguf_tensor *a = gguf_tensor_at(f.gguf, i), *b = gguf_tensor_at(f.gguf, i + 1);
         char name[128];
@@ -336,13 +335,59 @@ static void an_adapters_factors_give_the_merged_matrix(void **state)
             double s = 0;
             for (uint64_t r = 0; r < rank; r++)
                 s += (double)fb[k / columns * rank + r] * (double)fa[r * columns + k % columns];
-            if (fabs((double)x[k] + alpha / (double)rank * s - (double)y[k]) > 1e-6)
+            double scale = alpha != 0 ? alpha / (double)rank : 1;
+            if (fabs((double)x[k] + scale * s - (double)y[k]) > 1e-6)
                 fail_msg("%s, element %d", name, (int)k);
         }
     }
     close_file(&f);
     close_file(&sum);
     close_file(&base);
+}
+
+static void an_adapters_factors_give_the_merged_matrix(void **state)
+{
+    (void)state;
+    check_factors("tests/golden/lora/adapter", "tests/golden/lora/model");
+    check_factors("tests/golden/adapters/pattern", "tests/golden/adapters/model");
+}
+
+/* GPT-2's matrices lie as [inputs, outputs]: B A is the transpose of what is added to them. */
+static void factors_of_transposed_matrices_are_llama_cpps(void **state)
+{
+    (void)state;
+    enum { MOST = 16384 };
+    static float fa[MOST], fb[MOST];
+    struct error err = {0};
+    struct checkpoint *base, *merged;
+    struct gguf_writer *w;
+    double alpha = 0;
+    must(checkpoint_open(&merged, "tests/golden/adapters/conv1d", &err), &err);
+    must(checkpoint_open(&base, "tests/golden/families/gpt2_unscaled", &err), &err);
+    must(gguf_writer_new(&w, &err), &err);
+    must(gguf_writer_end(w, gguf_adapter_write(w, merged, STORAGE_F32, path, &err), &err), &err);
+    struct file f = open_file(path);
+    const struct gguf_tensor *a = gguf_find(f.gguf, "blk.0.attn_qkv.weight.lora_a"),
+                             *b = gguf_find(f.gguf, "blk.0.attn_qkv.weight.lora_b");
+    const struct tensor_info *from = checkpoint_find(base, "h.0.attn.c_attn.weight"),
+                             *to = checkpoint_find(merged, "h.0.attn.c_attn.weight");
+    assert_true(a && b && from && to && !gguf_get_float(f.gguf, "adapter.lora.alpha", &alpha));
+    int64_t rank = (int64_t)a->dim[1], in = from->n_row, out = from->n_col;
+    assert_true((int64_t)a->dim[0] == in && (int64_t)b->dim[0] == rank && (int64_t)b->dim[1] == out);
+    storage_to_f32(a->storage, a->data, 0, a->n_element, fa);
+    storage_to_f32(b->storage, b->data, 0, b->n_element, fb);
+    float *x = values_of(base, from), *y = values_of(merged, to);
+    for (int64_t i = 0; i < in * out; i++) {
+        double s = 0;
+        for (int64_t r = 0; r < rank; r++)
+            s += (double)fb[i % out * rank + r] * (double)fa[r * in + i / out];
+        assert_true(fabs((double)x[i] + alpha / (double)rank * s - (double)y[i]) < 1e-6);
+    }
+    free(x);
+    free(y);
+    close_file(&f);
+    checkpoint_close(base);
+    checkpoint_close(merged);
 }
 
 int main(void)
@@ -355,6 +400,7 @@ int main(void)
         cmocka_unit_test(what_llama_cpp_cannot_say_is_refused),
         cmocka_unit_test(a_number_beyond_f16_is_an_error),
         cmocka_unit_test(an_adapters_factors_give_the_merged_matrix),
+        cmocka_unit_test(factors_of_transposed_matrices_are_llama_cpps),
     };
     snprintf(path, sizeof path, "%s/model.gguf", check_tmpdir("model_gguf_out"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/gguf_hf.h"
 #include "model/gguf_parts.h"
+#include "model/parts.h"
 
 #include <string.h>
 
@@ -19,13 +20,14 @@ struct factor {
 struct adapter {
     const struct checkpoint *source;
     const struct gguf_arch *arch;
-    struct model_desc desc;
+    struct model tables; /* the descriptor and the parameters' names; nothing is loaded */
     struct factor *list; /* [n] */
     size_t n;
     double alpha; /* 0: not the same for all, so that B takes the scale */
 };
 
-static int take_factor(struct adapter *a, const struct tensor_info *t, struct error *err)
+/* name: the family's, which the file may spell otherwise. */
+static int take_factor(struct adapter *a, const char *name, const struct tensor_info *t, struct error *err)
 {
     struct factor *f = &a->list[a->n];
     const char *path = checkpoint_path(a->source);
@@ -38,8 +40,7 @@ static int take_factor(struct adapter *a, const struct tensor_info *t, struct er
                          "instead: --model BASE --adapter DIR --to gguf",
                          path, change == CHECKPOINT_DORA ? "sets the lengths of the rows (DoRA) of" : "replaces",
                          t->name);
-    if (gguf_target_find(&f->target, a->arch, &a->desc, t->name) || f->target.change == GGUF_TURNED ||
-        f->target.change == GGUF_QKV)
+    if (gguf_target_find(&f->target, a->arch, &a->tables.desc, name))
         return error_set(
             err, ERROR_CONFIG,
             "%s: the adapter adapts tensor %s, which has no place of its own in llama.cpp's architecture %s", path,
@@ -57,18 +58,25 @@ static int take_factor(struct adapter *a, const struct tensor_info *t, struct er
 
 static int gather(struct adapter *a, struct error *err)
 {
+    struct model_desc *d = &a->tables.desc;
     const char *path = checkpoint_path(a->source);
-    int rc = model_desc_parse(&a->desc, checkpoint_config(a->source), path, err);
+    int rc = model_desc_parse(d, checkpoint_config(a->source), path, err);
     if (rc)
         return rc;
-    a->arch = gguf_arch_of_type(a->desc.family);
+    a->arch = gguf_arch_of_type(d->family);
     if (!a->arch)
         return error_set(err, ERROR_CONFIG, "%s: llama.cpp has no architecture for models of type \"%s\" (it has %s)",
-                         path, a->desc.family, gguf_arch_names());
-    a->list = mem_calloc(checkpoint_n_tensor(a->source) + 1, sizeof *a->list);
-    rc = a->list ? 0 : error_set_nomem(err, checkpoint_n_tensor(a->source) * sizeof *a->list, "an adapter");
-    for (size_t i = 0; i < checkpoint_n_tensor(a->source) && !rc; i++)
-        rc = take_factor(a, checkpoint_tensor(a->source, i), err);
+                         path, d->family, gguf_arch_names());
+    if ((rc = model_tables(&a->tables, err)))
+        return rc;
+    a->list = mem_calloc((size_t)a->tables.n_param + 1, sizeof *a->list);
+    rc = a->list ? 0 : error_set_nomem(err, (size_t)a->tables.n_param * sizeof *a->list, "an adapter");
+    for (int i = 0; i < a->tables.n_param && !rc; i++) {
+        const char *name = a->tables.params[i].name;
+        const struct tensor_info *t = family_find_tensor(family_find(d->family), a->source, name);
+        if (t)
+            rc = take_factor(a, name, t, err);
+    }
     return rc;
 }
 
@@ -89,8 +97,9 @@ static void put(struct adapter *a, struct gguf_writer *w, enum storage type)
     gguf_put_f32(w, "adapter.lora.alpha", (float)a->alpha);
     for (size_t i = 0; i < a->n; i++) {
         struct factor *f = &a->list[i];
-        uint64_t rank = (uint64_t)f->f.rank, rows = (uint64_t)f->target.info->n_row,
-                 columns = (uint64_t)f->target.info->n_col;
+        int turned = f->target.change == GGUF_TURNED;
+        uint64_t rank = (uint64_t)f->f.rank, rows = (uint64_t)(turned ? f->target.info->n_col : f->target.info->n_row),
+                 columns = (uint64_t)(turned ? f->target.info->n_row : f->target.info->n_col);
         f->target.index = f->embedding ? put_matrix(w, f, "lora_a", type, rank, rows)
                                        : put_matrix(w, f, "lora_a", type, columns, rank);
         f->index_b = put_matrix(w, f, "lora_b", type, rank, f->embedding ? columns : rows);
@@ -112,29 +121,50 @@ static int write_b(const struct adapter *a, struct gguf_writer *w, const struct 
     return rc;
 }
 
-static int write_turned_a(struct gguf_writer *w, const struct factor *f, float *row, struct error *err)
+static int write_turned_a(struct gguf_writer *w, const struct factor *f, double scale, float *row, struct error *err)
 {
     int64_t rank = f->f.rank, columns = f->target.info->n_col;
     int rc = 0;
     for (int64_t c = 0; c < columns && !rc; c++) {
         for (int64_t k = 0; k < rank; k++)
-            row[k] = f->f.a[k * columns + c];
+            row[k] = (float)(scale * (double)f->f.a[k * columns + c]);
         rc = gguf_write_f32(w, f->index_b, (uint64_t)(c * rank), row, (uint64_t)rank, err);
     }
     return rc;
 }
 
+/* Of a matrix that lies the other way round B A is the transpose of what llama.cpp wants: its A is our B, transposed.
+ */
+static int write_turned(const struct adapter *a, struct gguf_writer *w, const struct factor *f, float *row,
+                        struct error *err)
+{
+    int64_t rank = f->f.rank, inputs = f->target.info->n_row;
+    float *line = mem_alloc((size_t)inputs * sizeof *line);
+    int rc = line ? 0 : error_set_nomem(err, (size_t)inputs * sizeof *line, "an adapter");
+    for (int64_t k = 0; k < rank && !rc; k++) {
+        for (int64_t i = 0; i < inputs; i++)
+            line[i] = f->f.b[i * rank + k];
+        rc = gguf_write_f32(w, f->target.index, (uint64_t)(k * inputs), line, (uint64_t)inputs, err);
+    }
+    mem_free(line);
+    return rc ? rc : write_turned_a(w, f, a->alpha != 0 ? 1 : f->f.scale, row, err);
+}
+
+/* The embedding's B goes into lora_a and its A, transposed, into lora_b. */
 static int write_factor(const struct adapter *a, struct gguf_writer *w, const struct factor *f, struct error *err)
 {
     int64_t rank = f->f.rank;
     float *row = mem_alloc((size_t)rank * sizeof *row);
     int rc = row ? 0 : error_set_nomem(err, (size_t)rank * sizeof *row, "an adapter");
-    if (!rc)
-        rc = f->embedding
-                 ? write_turned_a(w, f, row, err)
-                 : gguf_write_f32(w, f->target.index, 0, f->f.a, (uint64_t)(rank * f->target.info->n_col), err);
-    if (!rc)
-        rc = write_b(a, w, f, f->embedding ? f->target.index : f->index_b, row, err);
+    if (!rc && f->target.change == GGUF_TURNED) {
+        rc = write_turned(a, w, f, row, err);
+    } else if (!rc && f->embedding) {
+        rc = write_turned_a(w, f, 1, row, err);
+        rc = rc ? rc : write_b(a, w, f, f->target.index, row, err);
+    } else if (!rc) {
+        rc = gguf_write_f32(w, f->target.index, 0, f->f.a, (uint64_t)(rank * f->target.info->n_col), err);
+        rc = rc ? rc : write_b(a, w, f, f->index_b, row, err);
+    }
     mem_free(row);
     return rc;
 }
@@ -151,5 +181,6 @@ int gguf_adapter_write(struct gguf_writer *w, const struct checkpoint *source, e
     for (size_t i = 0; i < a.n && !rc; i++)
         rc = write_factor(&a, w, &a.list[i], err);
     mem_free(a.list);
+    arena_free(&a.tables.arena);
     return rc;
 }
