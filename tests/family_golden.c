@@ -22,9 +22,19 @@ static int differs(struct family_golden *g, const char *format, ...)
 }
 
 /* Encoders have none. */
-static int has_head(const struct family_golden *g)
+static int is_classifier(const struct family_golden *g)
+{
+    return json_object_get(g->values, "class_logits") != NULL;
+}
+
+static int is_language_model(const struct family_golden *g)
 {
     return json_object_get(g->values, "logprobs") != NULL;
+}
+
+static int has_head(const struct family_golden *g)
+{
+    return is_language_model(g) || is_classifier(g);
 }
 
 int family_golden_open(struct family_golden *g, const char *name, const struct device_options *options)
@@ -102,8 +112,24 @@ static int compare_last(struct family_golden *g)
     return compare(g, "logits", 0, got, json_object_get(g->values, "last"), 1e-4);
 }
 
+static int compare_class_logits(struct family_golden *g)
+{
+    for (size_t i = 0; i < n_text(g); i++) {
+        int32_t ids[FAMILY_GOLDEN_MOST];
+        float got[MODEL_MAX_LABEL];
+        struct model_text text = {ids, family_golden_ids(g, i, ids), 1};
+        if (model_classify(g->m, &text, 1, got, NULL))
+            return differs(g, "model_classify fails");
+        if (compare(g, "class logits", i, got, value(g, "class_logits", i), 1e-4))
+            return -1;
+    }
+    return 0;
+}
+
 int family_golden_scores(struct family_golden *g)
 {
+    if (is_classifier(g))
+        return compare_class_logits(g);
     int32_t ids[FAMILY_GOLDEN_MOST];
     float got[FAMILY_GOLDEN_MOST];
     for (size_t i = 0; has_head(g) && i < n_text(g); i++) {
@@ -122,7 +148,7 @@ int family_golden_hidden(struct family_golden *g)
     int32_t ids[FAMILY_GOLDEN_MOST];
     int rc = 0;
     float *got = malloc((size_t)model_width(model_desc(g->m)) * sizeof *got);
-    for (size_t i = 0; !rc && i < n_text(g); i++) {
+    for (size_t i = 0; !rc && !is_classifier(g) && i < n_text(g); i++) {
         struct model_text text = {ids, family_golden_ids(g, i, ids), 1};
         rc = model_embed(g->m, &text, 1, 0, got, NULL)
                  ? differs(g, "model_embed fails")
@@ -147,6 +173,20 @@ static int compare_norms(struct family_golden *g, size_t i, const float *got)
     return 0;
 }
 
+static int label_of(const struct family_golden *g, size_t i)
+{
+    return (int)json_integer_value(value(g, "labels", i));
+}
+
+/* A text's loss is the mean over its tokens but the first, or over its labels. */
+static int loss_terms(const struct family_golden *g, int n_id)
+{
+    const struct model_desc *d = model_desc(g->m);
+    if (!is_classifier(g))
+        return n_id - 1;
+    return d->problem == PROBLEM_SINGLE_LABEL ? 1 : d->n_label;
+}
+
 int family_golden_gradients(struct family_golden *g)
 {
     for (size_t i = 0; has_head(g) && i < n_text(g); i++) {
@@ -156,15 +196,16 @@ int family_golden_gradients(struct family_golden *g)
         double loss, wanted = json_number_value(value(g, "losses", i));
         for (int j = 0; j < n; j++)
             targets[j] = j > 0;
-        struct train_row row = {.ids = ids, .target = targets, .n = n};
-        const struct gradient_rows one = {&row, 1, g->name, 1 / (float)(n - 1)};
+        struct train_row row = {.ids = ids, .target = targets, .n = n, .label = label_of(g, i)};
+        int terms = loss_terms(g, n);
+        const struct gradient_rows one = {&row, 1, g->name, 1 / (float)terms};
         float *got = gradients_of(g->m, &one, 0, (const int[]){1}, 1, &loss);
         int rc = compare_norms(g, i, got);
         free(got);
         if (rc)
             return rc;
-        if (!(fabs(loss / (n - 1) / wanted - 1) < 1e-5))
-            return differs(g, "text %zu: loss %.9g, wanted %.9g", i, loss / (n - 1), wanted);
+        if (!(fabs(loss / terms / wanted - 1) < 1e-5))
+            return differs(g, "text %zu: loss %.9g, wanted %.9g", i, loss / terms, wanted);
     }
     return 0;
 }
@@ -205,6 +246,8 @@ int family_golden_training(struct family_golden *g)
         int n = family_golden_ids(g, i, ids);
         if (train_data_add_ids(&data, model_desc(g->m), ids, n, 1, FAMILY_GOLDEN_MOST, "row", &err))
             differs(g, "%s", err.message);
+        else
+            data.rows[data.n - 1].label = label_of(g, i);
     }
     struct train_job job = {
         .model = g->m, .source = g->source, .data = &data, .options = &o, .on_step = note_step, .user = g};
@@ -254,7 +297,7 @@ int family_golden_generation(struct family_golden *g)
     struct generate_engine *e;
     struct error err = {0};
     struct generate_request requests[2] = {{.prompt = ids, .n_prompt = family_golden_ids(g, 1, ids)}};
-    if (!has_head(g))
+    if (!is_language_model(g))
         return 0;
     generate_options_default(&requests[0].options);
     requests[0].options.max_new_tokens = 12;

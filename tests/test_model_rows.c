@@ -26,7 +26,7 @@ static const struct {
     const char *type, *field, *why;
 } unseen[] = {
     {NULL, "base", "of a model without a head"},
-    {NULL, "classify", "of classification heads: tests/test_model_heads.c"},
+    {"gpt2", "classify", "of classification heads"},
     {NULL, "score", "of score heads"},
     {NULL, "score2", "of score heads"},
     {"phi3", "layer_types", "all of its layers have a window, or none"},

@@ -11,13 +11,14 @@ its defaults count. values.json, all of f32 on the CPU with eager attention:
     losses, gradient_norms    of each text alone: the mean over its tokens but the first, and every parameter's gradient
     train           five AdamW steps over both texts (learning rate 3e-3, decay 0.1 on matrices, clipping at 1, betas 0.9 and 0.95, epsilon 1e-4: smaller ones make
                     steps of what is only rounding): loss and gradient norm
+    class_logits    of a classification head: of each text, whose labels (a bit mask) are in "labels"; losses and training then are those of the labels
     greedy, beams   twelve tokens behind the second text; three beams, two returned, with their scores (kept only where f64 gives the same ids)
 
 usage: golden_families.py [--output DIRECTORY] [NAME...]   (default: all)"""
 import argparse, copy, json, pathlib, shutil
 import torch, transformers
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 IDS = [[1, 5, 9, 22, 31, 7, 40, 3, 12, 6, 30, 30, 17, 45, 11, 4, 26, 8, 19], [2, 44, 8, 8, 30, 13, 21]]
 HEADS = {"gpt_neox": "embed_out.weight"}  # as published files have it; transformers 5 calls it lm_head
@@ -25,6 +26,13 @@ MODELS = {}
 BASE = {"vocab_size": 48, "hidden_size": 20, "intermediate_size": 28, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
         "max_position_embeddings": 64, "tie_word_embeddings": False, "rms_norm_eps": 0.02, "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 2,
         "pad_token_id": None}
+
+
+LABELS = {"single_label_classification": [1 << 2, 1 << 0], "multi_label_classification": [0b101, 0b010]}  # of the two texts
+
+
+def auto(config):
+    return AutoModelForSequenceClassification if config.problem_type else AutoModelForCausalLM
 
 
 def model(name, make, without=(), rename=lambda name: name, **more):
@@ -39,7 +47,7 @@ def rounded(x):
 def written(directory, make, without, rename, more):
     torch.manual_seed(7)
     config = make()
-    m = AutoModelForCausalLM.from_config(config).float()
+    m = auto(config).from_config(config).float()
     with torch.no_grad():  # biases and norms would begin at 0 and 1
         for p in m.parameters():
             if p.ndim == 1:
@@ -59,6 +67,38 @@ def token_losses(m, ids):
     x = torch.tensor([ids])
     lp = torch.log_softmax(m(x).logits[0, :-1].double(), -1)
     return -lp[torch.arange(len(ids) - 1), x[0, 1:]]
+
+
+def label_losses(m, logits, mask):
+    """One loss a text, as transformers' own loss of its problem type."""
+    if m.config.problem_type == "single_label_classification":
+        return torch.nn.functional.cross_entropy(logits[None].double(), torch.tensor([mask.bit_length() - 1]))
+    wanted = torch.tensor([float(mask >> i & 1) for i in range(len(logits))], dtype=torch.float64)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits.double(), wanted)
+
+
+def losses_of(m, i):
+    """Of the text's tokens, or its one of a classifier."""
+    if not m.config.problem_type:
+        return token_losses(m, IDS[i])
+    logits = m(torch.tensor([IDS[i]])).logits[0]
+    return label_losses(m, logits, LABELS[m.config.problem_type][i])[None]
+
+
+def class_passes(m, v):
+    v["labels"] = LABELS[m.config.problem_type]
+    for i, ids in enumerate(IDS):
+        m.zero_grad()
+        x = torch.tensor([ids])
+        mask, single = v["labels"][i], m.config.problem_type == "single_label_classification"
+        wanted = torch.tensor([mask.bit_length() - 1]) if single else torch.tensor([[float(mask >> k & 1) for k in range(m.config.num_labels)]])
+        out = m(x, labels=wanted)
+        loss = losses_of(m, i).mean()
+        assert abs(float(out.loss.detach()) - float(loss.detach())) < 1e-5
+        loss.backward()
+        v["class_logits"].append(rounded(out.logits[0].detach()))
+        v["losses"].append(float(loss.detach()))
+        v["gradient_norms"].append({n: float(f"{p.grad.norm():.9g}") for n, p in m.named_parameters()})
 
 
 def passes(m, v):
@@ -83,7 +123,7 @@ def training(m):
     log = []
     for _ in range(5):
         optimizer.zero_grad()
-        loss = torch.cat([token_losses(m, ids) for ids in IDS]).mean()
+        loss = torch.cat([losses_of(m, i) for i in range(len(IDS))]).mean()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(m.parameters(), 1.0)
         log.append({"loss": float(loss.detach()), "grad_norm": float(norm)})
@@ -110,11 +150,17 @@ def generated(m):
 def make(out, name):
     directory = out / name
     written(directory, *MODELS[name])
-    m = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
-    v = {"transformers": transformers.__version__, "torch": torch.__version__, "ids": IDS, "logprobs": [], "hidden": [], "losses": [], "gradient_norms": []}
-    passes(m, v)
-    v["train"] = training(m)
-    v |= generated(m)
+    m = auto(transformers.AutoConfig.from_pretrained(directory)).from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    v = {"transformers": transformers.__version__, "torch": torch.__version__, "ids": IDS, "losses": [], "gradient_norms": []}
+    if m.config.problem_type:
+        v["class_logits"] = []
+        class_passes(m, v)
+        v["train"] = training(m)
+    else:
+        v |= {"logprobs": [], "hidden": []}
+        passes(m, v)
+        v["train"] = training(m)
+        v |= generated(m)
     (directory / "values.json").write_text(json.dumps(v, separators=(",", ":")).replace(',"', ',\n"') + "\n")
     print(name, sum(f.stat().st_size for f in directory.iterdir()))
 
@@ -256,6 +302,13 @@ model("gpt_neox_old", named("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_
       without=("rope_parameters",), rotary_pct=0.75, rotary_emb_base=70)
 model("gpt_neox_bare", named("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_DROP, **NEOX, layer_norm_eps=1e-5), rename=lambda name: name.removeprefix("gpt_neox."),
       without=("rope_parameters", "tie_word_embeddings", "use_parallel_residual", "attention_bias", "layer_norm_eps", "hidden_act"))
+
+# pad_token_id 21 ends the second text, which is read before it
+for i, kind in enumerate(("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Gemma3Text", "Phi3", "SmolLM3", "Olmo2")):
+    more = {"hidden_size": 24} | ({"rope_parameters": GEMMA3["rope_parameters"]} if kind == "Gemma3Text" else {})
+    name = {"Gemma3Text": "gemma3"}.get(kind, kind.lower())
+    model(name + "_classifier", like(kind, num_hidden_layers=1, num_labels=3 + i % 2, pad_token_id=21,
+                                     problem_type=("single" if i % 2 else "multi") + "_label_classification", **more))
 
 
 def main():
