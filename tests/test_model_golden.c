@@ -40,6 +40,38 @@ static void every_family_gives_transformers_values(void **state)
     assert_true(n > 0);
 }
 
+static const char *class_with(const char *name, enum model_task task, struct error *err)
+{
+    static const char *const labels[] = {"no", "yes"};
+    static char class[100];
+    struct family_golden g;
+    struct model *m = NULL;
+    struct model_options o = {.dtype = DTYPE_F32, .task = task, .labels = labels};
+    o.n_label = task == MODEL_CLASSIFY ? 2 : 0;
+    if (family_golden_open(&g, name, &(struct device_options){.n_thread = 1}))
+        fail_msg("%s", g.why);
+    int rc = model_open(&m, g.device, g.source, &o, err);
+    const json_t *list = rc ? NULL : json_object_get(model_config(m), "architectures");
+    snprintf(class, sizeof class, "%s", rc ? "" : json_string_value(json_array_get(list, 0)));
+    model_close(m);
+    family_golden_close(&g);
+    return class;
+}
+
+/* A language model that becomes a classifier or score model says so in its own family's words, or that it cannot. */
+static void a_new_head_is_of_the_familys_class(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    assert_string_equal(class_with("mistral", MODEL_CLASSIFY, &err), "MistralForSequenceClassification");
+    assert_string_equal(class_with("gemma3", MODEL_CLASSIFY, &err), "Gemma3TextForSequenceClassification");
+    assert_string_equal(class_with("gemma", MODEL_REWARD, &err), "GemmaForScore");
+    assert_string_equal(class_with("qwen2", MODEL_REWARD, &err), "Qwen2ForScore");
+    assert_string_equal(class_with("gemma2", MODEL_REWARD, &err), "");
+    assert_int_equal(err.code, ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "gemma2"));
+}
+
 /* Every name is known, and its function is transformers'. */
 static void every_activation_is_transformers(void **state)
 {
@@ -83,6 +115,7 @@ static void every_activation_is_transformers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_family_gives_transformers_values),
+                                       cmocka_unit_test(a_new_head_is_of_the_familys_class),
                                        cmocka_unit_test(every_activation_is_transformers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

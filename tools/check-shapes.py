@@ -36,7 +36,8 @@ def check(a, name, tmp):
     (tmp / "config.json").write_text(json.dumps(config.to_dict() | {"architectures": [type(model).__name__]}, default=str))
     weights = {k: v.contiguous() for k, v in model.state_dict().items() if not (config.tie_word_embeddings and k == "lm_head.weight")}
     save_file(weights, tmp / "model.safetensors", metadata={"format": "pt"})
-    model = model.float()
+    del model, weights
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp, dtype=torch.float32, attn_implementation="eager").eval()  # a cast would keep Gemma's scale in bf16
     ids = torch.randint(3, shape["vocab_size"], (1, 300))
     (tmp / "rows.jsonl").write_text(json.dumps({"prompt_token_ids": ids[0, :1].tolist(), "completion_token_ids": ids[0, 1:].tolist()}) + "\n")
 

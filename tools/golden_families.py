@@ -109,7 +109,8 @@ def passes(m, v):
         losses.mean().backward()
         v["logprobs"].append(rounded(-losses))
         v["losses"].append(float(losses.mean().detach()))
-        v["gradient_norms"].append({HEADS.get(m.config.model_type, n) if n == "lm_head.weight" else n: float(f"{p.grad.norm():.9g}") for n, p in m.named_parameters()})
+        names = lambda n: HEADS.get(m.config.model_type, n) if n == "lm_head.weight" else n.replace("model.language_model.", "model.")
+        v["gradient_norms"].append({names(n): float(f"{p.grad.norm():.9g}") for n, p in m.named_parameters() if p.grad is not None})
         with torch.no_grad():
             v["hidden"].append(rounded(m.base_model(x).last_hidden_state[0].mean(0)))
             if ids is IDS[0]:
@@ -217,7 +218,7 @@ for kind, rope in {
         "longrope_attention": {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG, "factor": 8.0, "attention_factor": 1.5, "rope_theta": 100.0},
 }.items():
     model("llama_" + kind, like("Llama", num_hidden_layers=1, rope_parameters=rope))
-model("llama_4.3x", like("Llama", num_hidden_layers=1), without=("rope_parameters",), rope_theta=50.0, rope_scaling={"type": "yarn", "factor": 2.0}, torch_dtype="float32",
+model("llama_old", like("Llama", num_hidden_layers=1), without=("rope_parameters",), rope_theta=50.0, rope_scaling={"type": "yarn", "factor": 2.0}, torch_dtype="float32",
       pretraining_tp=1)
 model("mistral", like("Mistral", sliding_window=5, hidden_act="gelu", rope_parameters={"rope_type": "default", "rope_theta": 500.0}))
 model("mistral_full", like("Mistral", sliding_window=None, tie_word_embeddings=True), without=("rope_parameters",), rope_theta=300.0)
@@ -254,7 +255,7 @@ model("gemma3", like("Gemma3Text", sliding_window=4, num_hidden_layers=5, final_
       sliding_window_pattern=2)
 model("gemma3_mixed", like("Gemma3Text", sliding_window=4, num_hidden_layers=3, hidden_activation="silu", layer_types=["full_attention", "sliding_attention", "full_attention"],
                            **GEMMA3 | {"tie_word_embeddings": False}))
-model("gemma3_4.5x", like("Gemma3Text", sliding_window=4, num_hidden_layers=7, **GEMMA), without=("rope_parameters", "layer_types"), rope_theta=3000.0, rope_local_base_freq=50.0,
+model("gemma3_old", like("Gemma3Text", sliding_window=4, num_hidden_layers=7, **GEMMA), without=("rope_parameters", "layer_types"), rope_theta=3000.0, rope_local_base_freq=50.0,
       rope_scaling={"rope_type": "linear", "factor": 8.0}, cache_implementation="hybrid")
 model("gemma3_local", like("Gemma3Text", sliding_window=4, num_hidden_layers=2, **GEMMA), without=("rope_parameters", "layer_types"), sliding_window_pattern=2)
 model("gemma3_window", like("Gemma3Text", hidden_activation="gelu", num_hidden_layers=2, **GEMMA), without=("sliding_window",))
@@ -303,6 +304,17 @@ model("gpt_neox_old", named("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_
 model("gpt_neox_bare", named("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_DROP, **NEOX, layer_norm_eps=1e-5), rename=lambda name: name.removeprefix("gpt_neox."),
       without=("rope_parameters", "tie_word_embeddings", "use_parallel_residual", "attention_bias", "layer_norm_eps", "hidden_act"))
 
+def vision():
+    """Gemma 3 with a tower of images, which is not read; its text_config as google's files have it: what has its default is left out."""
+    tower = transformers.SiglipVisionConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8)
+    return transformers.Gemma3Config(text_config=dict(VISION), vision_config=tower, mm_tokens_per_image=4, image_token_index=41, boi_token_index=42, eoi_token_index=43)
+
+
+VISION = {"model_type": "gemma3_text", "vocab_size": 48, "hidden_size": 16, "head_dim": 4, "intermediate_size": 28, "num_hidden_layers": 2, "sliding_window": 4,
+          "sliding_window_pattern": 2, "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "query_pre_attn_scalar": 10, "initializer_range": 0.3, "pad_token_id": None}
+OLD = {"model.language_model.": "language_model.model.", "model.vision_tower.": "vision_tower.", "model.multi_modal_projector.": "multi_modal_projector."}
+model("gemma3_vision", vision, text_config=VISION)
+model("gemma3_vision_old", vision, rename=lambda n: next((new + n[len(old):] for old, new in OLD.items() if n.startswith(old)), n), text_config=VISION)
 # pad_token_id 21 ends the second text, which is read before it
 for i, kind in enumerate(("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Gemma3Text", "Phi3", "SmolLM3", "Olmo2")):
     more = {"hidden_size": 24} | ({"rope_parameters": GEMMA3["rope_parameters"]} if kind == "Gemma3Text" else {})

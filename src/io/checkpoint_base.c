@@ -89,8 +89,8 @@ static int settle_tie(struct checkpoint *ck, struct error *err)
 
 static int finish(struct checkpoint *ck, struct error *err)
 {
-    int rc = complete_names(ck, err);
-    if (rc)
+    int rc = checkpoint_take_text(ck, err);
+    if (rc || (rc = complete_names(ck, err)))
         return rc;
     checkpoint_sort(ck);
     for (size_t i = 1; i < ck->n_tensor; i++)

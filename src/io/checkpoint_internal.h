@@ -54,6 +54,8 @@ int checkpoint_is_adapter(const char *path, int *yes, struct error *err); /* a d
 int checkpoint_open_base(struct checkpoint **out, const char *path, struct error *err);
 int checkpoint_open_directory(struct checkpoint *ck, struct error *err);
 int checkpoint_open_gguf(struct checkpoint *ck, struct error *err);
+/* A model of images and text becomes its text part: configuration, names, tensors. */
+int checkpoint_take_text(struct checkpoint *ck, struct error *err);
 void checkpoint_sort(struct checkpoint *ck); /* the tensors, by name */
 /* Rows of delta added to dst [n_row, n_col]. */
 void checkpoint_add_delta(const struct checkpoint_tensor *c, int64_t first_row, int64_t n_row, float *dst);

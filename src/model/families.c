@@ -102,6 +102,8 @@ static const struct family_default gemma2_defaults[] = {
     {"pad_token_id", 0},
 };
 static const struct family_default gemma3_defaults[] = {
+    {"vocab_size", 262208},
+    {"num_attention_heads", 8},
     {"num_key_value_heads", 4},
     {"max_position_embeddings", 131072},
     {"head_dim", 256},
