@@ -26,8 +26,6 @@ static const struct {
     const char *type, *field, *why;
 } unseen[] = {
     {NULL, "base", "of a model without a head"},
-    {"gpt2", "classify", "of classification heads"},
-    {"opt", "classify", "of classification heads"},
     {NULL, "score", "of score heads"},
     {NULL, "score2", "of score heads"},
     {"phi3", "layer_types", "all of its layers have a window, or none"},

@@ -19,6 +19,7 @@ SHAPES = {
     "Qwen2.5-7B": ("Qwen2", dict(vocab_size=152064, hidden_size=3584, intermediate_size=18944, num_attention_heads=28, num_key_value_heads=4, max_position_embeddings=32768,
                                  rope_parameters={"rope_type": "default", "rope_theta": 1e6})),
     "Gemma-3-12B": ("Gemma3Text", dict(vocab_size=262208, hidden_size=3840, intermediate_size=15360, num_attention_heads=16, num_key_value_heads=8, head_dim=256)),
+    "OPT-6.7B": ("OPT", dict(vocab_size=50272, hidden_size=4096, ffn_dim=16384, num_attention_heads=32, max_position_embeddings=2048, word_embed_proj_dim=4096)),
     "Phi-3-mini": ("Phi3", dict(vocab_size=32064, hidden_size=3072, intermediate_size=8192, num_attention_heads=32, num_key_value_heads=32, sliding_window=2047)),
 }
 

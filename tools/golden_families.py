@@ -321,6 +321,11 @@ for i, kind in enumerate(("Llama", "Mistral", "Qwen2", "Qwen3", "Gemma", "Gemma2
     name = {"Gemma3Text": "gemma3"}.get(kind, kind.lower())
     model(name + "_classifier", like(kind, num_hidden_layers=1, num_labels=3 + i % 2, pad_token_id=21,
                                      problem_type=("single" if i % 2 else "multi") + "_label_classification", **more))
+HEADED = dict(num_hidden_layers=1, num_labels=4, pad_token_id=21)
+for i, (kind, names, drop, more) in enumerate((("GPT2", GPT2, NEOX_DROP, {}), ("OPT", OPT, OPT_DROP, {"word_embed_proj_dim": 13, "do_layer_norm_before": False}),
+                                               ("GPTNeoX", {"rms_norm_eps": "layer_norm_eps"}, NEOX_DROP, {"hidden_size": 24, "num_attention_heads": 3}))):
+    model(kind.lower() + "_classifier", named(kind, names, drop, **{names.get(k, k): v for k, v in HEADED.items()}, **more,
+                                              problem_type=("multi" if i % 2 else "single") + "_label_classification"))
 
 
 def main():
