@@ -76,16 +76,6 @@ void answers_close(struct answers *a)
     mem_free(a);
 }
 
-const char *answers_sha256(const struct answers *a)
-{
-    return a->speaker.source_sha256;
-}
-
-const struct seeds *answers_seeds(const struct answers *a)
-{
-    return &a->seeds;
-}
-
 const struct tokenizer *answers_tokenizer(const struct answers *a)
 {
     return a->speaker.tokenizer;

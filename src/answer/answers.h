@@ -23,9 +23,7 @@ void answers_options_default(struct answers_options *o);
 
 struct answers;
 int answers_open(struct answers **out, struct device *device, const struct answers_options *o, struct error *err);
-void answers_close(struct answers *a);                      /* NULL is fine */
-const char *answers_sha256(const struct answers *a);        /* of the model's weights */
-const struct seeds *answers_seeds(const struct answers *a); /* n 0 without */
+void answers_close(struct answers *a); /* NULL is fine */
 const struct tokenizer *answers_tokenizer(const struct answers *a);
 /* Everything that decides an answer's bits: model, seeds, arm, style, template, decoding. A new reference, or NULL when
  * out of memory. */

@@ -216,14 +216,6 @@ int options_apply(const struct options *o, enum option_scope scope, unsigned gro
     return 0;
 }
 
-int options_given(const struct options *o, const char *name)
-{
-    for (const struct assignment *a = o->first; a; a = a->next)
-        if (!strcmp(a->spec->field->name, name))
-            return 1;
-    return 0;
-}
-
 int options_set_json(const char *name, const json_t *value, unsigned groups, void *target, struct error *err)
 {
     const struct option_spec *s = find(name, strlen(name), groups);

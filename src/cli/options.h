@@ -89,7 +89,6 @@ int options_knows(const char *name, unsigned groups); /* is that an option, with
 void options_free(struct options *o);
 /* Writes every assignment of the scope and groups into target. */
 int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err);
-int options_given(const struct options *o, const char *name); /* in any scope */
 /* One option from a JSON value (a record's override): 0, or an error naming option, wanted and found. ERROR_USAGE with
  * an empty message when there is no such option in groups. */
 int options_set_json(const char *name, const json_t *value, unsigned groups, void *target, struct error *err);

@@ -16,8 +16,8 @@ void eval_set_free(struct eval_set *s)
     *s = (struct eval_set){0};
 }
 
-int eval_set_add(struct eval_set *s, const char *id, const char *question, const char *answer, int kept,
-                 struct error *err)
+static int eval_set_add(struct eval_set *s, const char *id, const char *question, const char *answer, int kept,
+                        struct error *err)
 {
     if (s->n == s->cap) {
         int cap = s->cap * 2 + 64;

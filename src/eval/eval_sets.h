@@ -21,8 +21,6 @@ int eval_set_read(struct eval_set *s, const char *name, const char *path,
                   struct error *err); /* any of the seeds' formats */
 /* A run directory (its rounds' generated.jsonl, rejected attempts too) or one such file. */
 int eval_set_read_run(struct eval_set *s, const char *path, struct error *err);
-int eval_set_add(struct eval_set *s, const char *id, const char *question, const char *answer, int kept,
-                 struct error *err);
 void eval_set_free(struct eval_set *s);
 
 #endif

@@ -161,7 +161,5 @@ int step(struct generate_engine *e,
 
 /* The first n positions of page `from` are copied to page `to` before the step's pass. */
 void add_pair(struct generate_engine *e, int from, int to, int n);
-/* A place for a write at position pos of the slot: takes or copies a page if need be. */
-void slot_make_writable(struct generate_engine *e, int slot, int pos, int share);
 
 #endif

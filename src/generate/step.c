@@ -19,7 +19,8 @@ void add_pair(struct generate_engine *e, int from, int to, int n)
     pair[2] = n;
 }
 
-void slot_make_writable(struct generate_engine *e, int slot, int pos, int share)
+/* A place for a write at position pos of the slot: takes or copies a page if need be. */
+static void slot_make_writable(struct generate_engine *e, int slot, int pos, int share)
 {
     struct pages *p = &e->pages;
     struct slot *s = &e->slots[slot];

@@ -34,7 +34,8 @@ static int check_regular(const struct stat *st, const char *path, struct error *
     return error_set(err, ERROR_DATA, "%s: wanted a regular file, found %s", path, kind_of(st->st_mode));
 }
 
-int file_check_regular(const char *path, struct error *err)
+/* 0, or an error that says what stands there instead of a regular file. */
+static int file_check_regular(const char *path, struct error *err)
 {
     struct stat st;
     return stat(path, &st) ? error_set_errno(err, "%s", path) : check_regular(&st, path, err);

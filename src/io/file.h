@@ -22,8 +22,6 @@ void file_unmap(struct file_map *m);
 int file_map_is_cut(const struct file_map *m);
 /* 0, or ERROR_DATA: the file has become shorter since it was mapped. */
 int file_map_check(const struct file_map *m, const char *path, struct error *err);
-/* 0, or an error that says what stands there instead of a regular file. */
-int file_check_regular(const char *path, struct error *err);
 /* Lets the system take the pages back; they are read again when they are touched. */
 void file_map_release(const struct file_map *m);
 

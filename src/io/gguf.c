@@ -341,11 +341,6 @@ const char *gguf_key_at(const struct gguf *g, size_t i)
     return g->pairs[i].key;
 }
 
-uint32_t gguf_version(const struct gguf *g)
-{
-    return g->version;
-}
-
 size_t gguf_n_tensor(const struct gguf *g)
 {
     return g->n_tensor;

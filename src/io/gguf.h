@@ -66,7 +66,6 @@ const void *gguf_value_bytes(const struct gguf *g, const char *key, enum gguf_ty
 
 size_t gguf_n_key(const struct gguf *g);
 const char *gguf_key_at(const struct gguf *g, size_t i); /* in order of the keys */
-uint32_t gguf_version(const struct gguf *g);
 size_t gguf_n_tensor(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i); /* file order */
 const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name);

@@ -187,11 +187,6 @@ const char *input_name(const struct input *in)
     return in->name;
 }
 
-uint64_t input_offset(const struct input *in)
-{
-    return in->offset;
-}
-
 /* Takes at least one unpacked byte, or finds the end. */
 static int inflate_some(struct input *in, struct error *err)
 {
@@ -265,33 +260,4 @@ void input_skip(struct input *in, size_t n)
     in->window += n;
     in->n_window -= n;
     in->offset += n;
-}
-
-int input_line(struct input *in, struct buf *line, size_t max, struct error *err)
-{
-    buf_reset(line);
-    for (;;) {
-        const char *bytes = NULL;
-        size_t n = 0;
-        int rc = input_peek(in, &bytes, &n, err);
-        if (rc < 0 || (rc == 0 && !line->len))
-            return rc;
-        const char *end = rc ? memchr(bytes, '\n', n) : NULL;
-        size_t take = end ? (size_t)(end - bytes) : n;
-        if (rc == 0)
-            take = 0;
-        if (take > max - line->len)
-            return error_set(err, ERROR_DATA, "%s: a line is longer than the %zu bytes allowed", in->name, max);
-        if (rc)
-            buf_append(line, bytes, take);
-        if (rc)
-            input_skip(in, take + (end != NULL));
-        if (line->failed)
-            return error_set_nomem(err, line->len + take, in->name);
-        if (rc == 0 || end) {
-            if (end && line->len && line->data[line->len - 1] == '\r')
-                line->data[--line->len] = 0;
-            return 1;
-        }
-    }
 }

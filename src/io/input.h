@@ -21,10 +21,5 @@ int input_peek(struct input *in, const char **bytes, size_t *n, struct error *er
 /* The same at the very beginning, with the whole first line at hand where it fits (64 KiB). */
 int input_peek_line(struct input *in, const char **bytes, size_t *n, struct error *err);
 void input_skip(struct input *in, size_t n); /* at most what peek gave */
-/* Unpacked bytes skipped so far. */
-uint64_t input_offset(const struct input *in);
-/* Line (without "\n" or "\r\n") into line, replacing what it held: 1, 0 at the end, or an error code. Longer than max
- * bytes is an error. */
-int input_line(struct input *in, struct buf *line, size_t max, struct error *err);
 
 #endif

@@ -150,7 +150,7 @@ struct jvalue jcall_loop(struct jrun *r, struct jloop *loop, struct jvalue items
     return jtake(r, &b);
 }
 
-struct jvalue jcapture(struct jrun *r, const struct jnodes *body)
+static struct jvalue jcapture(struct jrun *r, const struct jnodes *body)
 {
     struct buf b = BUF_INIT, *out = r->out;
     struct jscope *outer = r->scope;

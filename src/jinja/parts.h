@@ -289,7 +289,6 @@ void jeval_args(struct jrun *r, const struct jnode *n, struct jargs *args);
 /* jinja.c */
 struct jvalue jcall_macro(struct jrun *r, struct jvalue macro, const struct jargs *args);
 struct jvalue jcall_loop(struct jrun *r, struct jloop *loop, struct jvalue items);
-struct jvalue jcapture(struct jrun *r, const struct jnodes *body);
 
 /* --- filters, tests, methods, functions --- */
 /* A callable's arguments: names between blanks, "=" behind those that may be absent, "/" before all when they have no
@@ -303,7 +302,6 @@ int jbind(struct jrun *r, const char *what, const char *signature, const struct 
           struct jvalue p[JMAX_ARGS]);
 int jgiven(struct jvalue v); /* not missing */
 struct jvalue jfilter(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct jargs *args);
-struct jvalue jgetter(struct jrun *r, struct jvalue v, struct jvalue path, struct jvalue missing); /* make_attrgetter */
 extern const struct jentry jsequence_filters[]; /* sequence.c; ends with a NULL name */
 int jtest(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct jargs *args);
 int jhas_method(struct jvalue v, const char *s, size_t n); /* 1: it has, -1: it has one that would change it */

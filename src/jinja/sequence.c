@@ -22,7 +22,8 @@ static struct jvalue one_part(struct jrun *r, struct jvalue v, struct jvalue par
     return v.kind == J_UNDEFINED && jgiven(missing) && missing.kind != J_NONE ? missing : v;
 }
 
-struct jvalue jgetter(struct jrun *r, struct jvalue v, struct jvalue path, struct jvalue missing)
+/* make_attrgetter */
+static struct jvalue jgetter(struct jrun *r, struct jvalue v, struct jvalue path, struct jvalue missing)
 {
     if (!jgiven(path) || path.kind == J_NONE)
         return v;

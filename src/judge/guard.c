@@ -135,10 +135,6 @@ const char *guard_sha256(const struct guard *g)
 {
     return g->sha256;
 }
-const char *guard_path(const struct guard *g)
-{
-    return checkpoint_path(g->checkpoint);
-}
 
 int guard_run(struct guard *g, const struct judge_text *texts, int n, struct guard_verdict *out, struct error *err)
 {

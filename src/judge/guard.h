@@ -17,7 +17,6 @@ struct guard;
 int guard_open(struct guard **out, struct device *device, const struct guard_options *o, struct error *err);
 void guard_close(struct guard *g); /* NULL is fine */
 const char *guard_sha256(const struct guard *g);
-const char *guard_path(const struct guard *g);
 
 struct guard_verdict {
     float p;    /* P(unsafe) / (P(unsafe) + P(safe)); NAN when the text does not fit or neither word is at all likely */

@@ -89,10 +89,6 @@ const char *judge_sha256(const struct judge *j)
 {
     return j->sha256;
 }
-const char *judge_path(const struct judge *j)
-{
-    return checkpoint_path(j->checkpoint);
-}
 int judge_max_length(const struct judge *j)
 {
     return j->max_length;

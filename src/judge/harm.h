@@ -36,8 +36,7 @@ int judge_open(struct judge **out, struct device *device, const struct judge_opt
 void judge_close(struct judge *j); /* NULL is fine */
 const struct model_desc *judge_desc(const struct judge *j);
 const char *judge_sha256(const struct judge *j); /* of the weights */
-const char *judge_path(const struct judge *j);
-int judge_max_length(const struct judge *j); /* tokens of a text that are read */
+int judge_max_length(const struct judge *j);     /* tokens of a text that are read */
 
 struct judge_text {
     const char *question, *answer;

@@ -12,7 +12,8 @@ static int is_article(const char *word, size_t n)
     return (n == 1 && word[0] == 'a') || (n == 2 && !memcmp(word, "an", 2)) || (n == 3 && !memcmp(word, "the", 3));
 }
 
-void qa_normalize(const char *text, struct buf *out)
+/* Appends the normalised text. ASCII letters and punctuation only, as in the original; the rest is kept. */
+static void qa_normalize(const char *text, struct buf *out)
 {
     struct buf plain = BUF_INIT; /* lower case, without punctuation */
     for (const char *s = text; *s; s++) {

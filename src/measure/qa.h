@@ -7,8 +7,6 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* Appends the normalised text. ASCII letters and punctuation only, as in the original; the rest is kept. */
-void qa_normalize(const char *text, struct buf *out);
 struct qa_score {
     int exact;
     double f1;

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err)
+static int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err)
 {
     struct rng_stream s = {a->o.seed, (uint64_t)a->round * STREAMS_A_ROUND + STREAM_CONTEXTS, (uint64_t)index};
     if (a->o.ask_contexts == ALIGN_CONTEXTS_RANDOM) {

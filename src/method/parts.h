@@ -55,12 +55,6 @@ int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, i
 int align_ask(struct align *a, struct error *err);
 int align_retrieve(struct align *a, struct error *err);
 int align_answer(struct align *a, struct error *err);
-int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err);
-/* Why the question alone is rejected, against seeds and earlier rounds and the same words earlier in this round;
- * SIFT_KEPT if it is not. */
-int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match,
-                         struct error *err);
-int align_sift_before(struct align *a, struct sift **out, struct error *err);
 int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err);
 int align_model_sha256(const char *directory, char sha256[65], struct error *err);
 /* A model that the run makes by tuning: a round's or a control's. */

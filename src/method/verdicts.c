@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-int align_sift_before(struct align *a, struct sift **out, struct error *err)
+static int align_sift_before(struct align *a, struct sift **out, struct error *err)
 {
     int rc = sift_new(out, &a->o.sift, err);
     for (int i = 0; i < a->seeds.n && !rc;
@@ -23,8 +23,10 @@ int align_sift_before(struct align *a, struct sift **out, struct error *err)
     return rc;
 }
 
-int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match,
-                         struct error *err)
+/* Why the question alone is rejected, against seeds and earlier rounds and the same words earlier in this round;
+ * SIFT_KEPT if it is not. */
+static int align_question_fault(struct align *a, struct sift *before, int index, enum sift_reason *reason, int *match,
+                                struct error *err)
 {
     const struct run_text *q = &a->attempts[index].question;
     struct sift_match m = {-1, 0};

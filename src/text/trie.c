@@ -94,14 +94,3 @@ size_t trie_longest(const struct trie *t, const char *text, size_t n, int32_t *v
         }
     return length;
 }
-
-int32_t trie_find(const struct trie *t, const char *text, size_t n)
-{
-    uint32_t node = 0;
-    for (size_t i = 0; i < n; i++) {
-        node = trie_step(t, node, (unsigned char)text[i]);
-        if (!node)
-            return -1;
-    }
-    return node ? trie_value(t, node) : -1;
-}

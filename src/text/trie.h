@@ -48,7 +48,5 @@ static inline int32_t trie_value(const struct trie *t, uint32_t node)
 
 /* The longest of the strings that begins text[0..n): its length, 0 for none, and its value. */
 size_t trie_longest(const struct trie *t, const char *text, size_t n, int32_t *value);
-/* The value of text[0..n) as a whole, -1: none. */
-int32_t trie_find(const struct trie *t, const char *text, size_t n);
 
 #endif
