@@ -154,8 +154,8 @@ static json_t *generate(struct model *m, const struct work *w, struct generate_e
     return out;
 }
 
-static int run(struct model *m, const json_t *root, const char *name, struct generate_engine *e, int with_answers,
-               int with_profile, struct error *err)
+static int time_engine(struct model *m, const json_t *root, const char *name, struct generate_engine *e,
+                       int with_answers, int with_profile, struct error *err)
 {
     struct work w;
     struct op_profile profile = {0};
@@ -188,7 +188,7 @@ static int serve(struct model *m, const json_t *root, struct generate_engine *e,
     fflush(stdout);
     while (!code && fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        code = run(m, root, line, e, 1, 0, err);
+        code = time_engine(m, root, line, e, 1, 0, err);
     }
     return code;
 }
@@ -224,7 +224,8 @@ int main(int argc, char **argv)
     for (int r = 0; r < repeats && !code && strcmp(which, "-"); r++)
         for (int i = 0; i < N_WORK && !code; i++)
             if (!strcmp(which, "all") || !strcmp(which, works[i].name))
-                code = run(model, root, works[i].name, engine, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
+                code =
+                    time_engine(model, root, works[i].name, engine, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
     if (code)
         fprintf(stderr, "%s\n", err.message);
     json_decref(root);

@@ -67,7 +67,7 @@ static int add_rows(struct bench *b, struct train_data *data, const struct model
     return 0;
 }
 
-static int run(struct bench *b, const char *work, const char *way, int with_profile)
+static int time_steps(struct bench *b, const char *work, const char *way, int with_profile)
 {
     struct model *m;
     struct train_data data = {0};
@@ -124,7 +124,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     while (fgets(line, sizeof line, stdin)) {
         int words = sscanf(line, "%31s %31s %31s", work, way, more);
-        if (words >= 2 && run(&b, work, way, words == 3))
+        if (words >= 2 && time_steps(&b, work, way, words == 3))
             return 1;
     }
     checkpoint_close(b.source);

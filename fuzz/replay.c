@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void run(const unsigned char *bytes, size_t n)
+static void feed(const unsigned char *bytes, size_t n)
 {
     unsigned char *exact = malloc(n ? n : 1);
     if (!exact)
@@ -31,9 +31,9 @@ int main(int argc, char **argv)
         fclose(f);
         printf("%s: %zu bytes\n", argv[i], n);
         fflush(stdout);
-        run(bytes, n);
+        feed(bytes, n);
         for (size_t k = 1; k < 8; k++)
-            run(bytes, n * k / 8);
+            feed(bytes, n * k / 8);
     }
     free(bytes);
     return 0;

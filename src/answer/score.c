@@ -49,7 +49,8 @@ static int add(struct scoring *w, const struct speak_item *item, struct speak_sc
     return rc;
 }
 
-static int run(struct scoring *w, const struct speak_item *items, int n, struct speak_score *out, struct error *err)
+static int score_items(struct scoring *w, const struct speak_item *items, int n, struct speak_score *out,
+                       struct error *err)
 {
     struct speaker *s = w->speaker;
     size_t at = 0;
@@ -79,7 +80,7 @@ int speaker_score(struct speaker *s, const struct score_job *job, const struct s
     for (int i = 0; i < n && !rc; i++)
         rc = add(&w, &items[i], &out[i], err);
     if (!rc && w.n)
-        rc = run(&w, items, n, out, err);
+        rc = score_items(&w, items, n, out, err);
     mem_free(w.texts);
     tokens_free(&w.all);
     return rc;

@@ -96,7 +96,7 @@ static int add(struct speaking *w, const struct speak_item *item, struct error *
     return rc;
 }
 
-static int run(struct speaking *w, const struct generate_options *options, struct error *err)
+static int speak_items(struct speaking *w, const struct generate_options *options, struct error *err)
 {
     struct speaker *s = w->speaker;
     struct generate_engine *engine = NULL;
@@ -137,7 +137,7 @@ int speaker_generate(struct speaker *s, const struct speak_job *job, const struc
     for (int i = 0; i < n && !rc; i++)
         rc = add(&w, &items[i], err);
     if (!rc && w.n)
-        rc = run(&w, &options, err);
+        rc = speak_items(&w, &options, err);
     for (int i = 0; i < w.n; i++)
         prompt_free(&w.prompts[i]);
     mem_free(w.prompts);

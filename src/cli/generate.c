@@ -270,7 +270,7 @@ static void show_memory(struct generate_engine *engine, const struct work *w, co
                w->records.n, now + kv + other, kv, prompt, more);
 }
 
-static int run(struct work *w, const struct cli_values *v, struct error *err)
+static int answer_records(struct work *w, const struct cli_values *v, struct error *err)
 {
     const struct generate_engine_options eo = generate_engine_as_asked(&v->engine, model_dtype(w->parts.model));
     struct generate_engine *engine = NULL;
@@ -337,7 +337,7 @@ int verb_generate(const struct verb *verb, struct options *options, const struct
     if (!rc)
         rc = prepare(&w, v, err);
     if (!rc && v->dry_run) {
-        rc = run(&w, v, err);
+        rc = answer_records(&w, v, err);
         free_work(&w);
         return rc;
     }
@@ -349,7 +349,7 @@ int verb_generate(const struct verb *verb, struct options *options, const struct
         if (w.records.errors[i])
             rc = write_error(&w, i, w.records.errors[i]);
     if (!rc)
-        rc = run(&w, v, err);
+        rc = answer_records(&w, v, err);
     if (w.writer) {
         int closed = writer_close(w.writer, rc == 0, rc ? NULL : err);
         rc = rc ? rc : closed;

@@ -134,7 +134,7 @@ static void one_by_two(const struct product_call *c, int panel)
     _tile_stored(1, s + 16, c->acc_stride * 4);
 }
 
-static void run(const struct product_call *c)
+static void run_product(const struct product_call *c)
 {
     int i = 0;
     barrier(c->acc);
@@ -171,7 +171,7 @@ const struct product_kernel kernel_amx = {.lanes = &lanes_avx512,
                                           .form = FORM_TILES,
                                           .rows = ROWS,
                                           .at_once = at_once,
-                                          .run = run,
+                                          .run = run_product,
                                           .enter = enter,
                                           .leave = leave,
                                           .put = put};

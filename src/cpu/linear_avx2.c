@@ -16,8 +16,12 @@
 #define TILE_WIDEST 4
 #include "cpu/linear_tile.h"
 
-const struct product_kernel kernel_avx2 = {
-    .lanes = &lanes_avx2, .form = FORM_F32, .rows = TILE_ROWS, .ahead_least = 3, .at_once = at_once, .run = run};
+const struct product_kernel kernel_avx2 = {.lanes = &lanes_avx2,
+                                           .form = FORM_F32,
+                                           .rows = TILE_ROWS,
+                                           .ahead_least = 3,
+                                           .at_once = at_once,
+                                           .run = run_product};
 
 #define LANES_NAME lanes_avx2
 #include "cpu/linear_lanes.h"

@@ -17,8 +17,12 @@
 #define TILE_WIDEST 8
 #include "cpu/linear_tile.h"
 
-const struct product_kernel kernel_avx512 = {
-    .lanes = &lanes_avx512, .form = FORM_F32, .rows = TILE_ROWS, .ahead_least = 3, .at_once = at_once, .run = run};
+const struct product_kernel kernel_avx512 = {.lanes = &lanes_avx512,
+                                             .form = FORM_F32,
+                                             .rows = TILE_ROWS,
+                                             .ahead_least = 3,
+                                             .at_once = at_once,
+                                             .run = run_product};
 
 #define LANES_NAME lanes_avx512
 #include "cpu/linear_lanes.h"

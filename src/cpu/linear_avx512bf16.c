@@ -28,5 +28,9 @@ static inline __attribute__((always_inline)) __m512bh pair_everywhere(const char
 #define TILE_WIDEST 8
 #include "cpu/linear_tile.h"
 
-const struct product_kernel kernel_avx512bf16 = {
-    .lanes = &lanes_avx512, .form = FORM_PAIRS, .rows = TILE_ROWS, .ahead_least = 3, .at_once = at_once, .run = run};
+const struct product_kernel kernel_avx512bf16 = {.lanes = &lanes_avx512,
+                                                 .form = FORM_PAIRS,
+                                                 .rows = TILE_ROWS,
+                                                 .ahead_least = 3,
+                                                 .at_once = at_once,
+                                                 .run = run_product};

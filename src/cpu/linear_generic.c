@@ -28,11 +28,12 @@ static inline __attribute__((always_inline)) void run_rows(const struct product_
                   c->panels[i], c->first);
 }
 
-static void run(const struct product_call *c)
+static void run_product(const struct product_call *c)
 {
     run_rows(c);
 }
-const struct product_kernel kernel_generic = {.lanes = &lanes_generic, .form = FORM_F32, .rows = ROWS, .run = run};
+const struct product_kernel kernel_generic = {
+    .lanes = &lanes_generic, .form = FORM_F32, .rows = ROWS, .run = run_product};
 
 #if defined(__x86_64__)
 __attribute__((target("avx2,fma"))) static void run_fma(const struct product_call *c)

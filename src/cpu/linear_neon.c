@@ -17,7 +17,7 @@
 #include "cpu/linear_tile.h"
 
 const struct product_kernel kernel_neon = {
-    .lanes = &lanes_neon, .form = FORM_F32, .rows = TILE_ROWS, .at_once = at_once, .run = run};
+    .lanes = &lanes_neon, .form = FORM_F32, .rows = TILE_ROWS, .at_once = at_once, .run = run_product};
 
 #define LANES_NAME lanes_neon
 #include "cpu/linear_lanes.h"

@@ -39,7 +39,7 @@ static inline __attribute__((always_inline)) void row_of(enum dtype t, const cha
         out[j] = f[j] * scale;
 }
 
-static inline __attribute__((always_inline)) void run(enum dtype t, const struct product_call *c)
+static inline __attribute__((always_inline)) void run_product(enum dtype t, const struct product_call *c)
 {
     for (int i = 0; i < c->n_panel; i++)
         for (int r = 0; r < c->m; r++)
@@ -49,7 +49,7 @@ static inline __attribute__((always_inline)) void run(enum dtype t, const struct
 #define KERNEL(NAME, TARGET, TYPE)                        \
     TARGET static void NAME(const struct product_call *c) \
     {                                                     \
-        run(TYPE, c);                                     \
+        run_product(TYPE, c);                             \
     }
 KERNEL(run_q8, , DTYPE_Q8)
 KERNEL(run_q4_0, , DTYPE_Q4_0)

@@ -105,7 +105,7 @@ TILES_OF(6) TILES_OF(8)
 };
 
 /* Vectors from `at` on, as many as the rows allow, never beginning within a panel and ending in another. */
-static void run(const struct product_call *c)
+static void run_product(const struct product_call *c)
 {
     int n = c->n_panel * PANEL_VECTORS, most = TILE_WIDE(c->m), width;
     for (int at = 0; at < n; at += width) {

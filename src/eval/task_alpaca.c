@@ -355,7 +355,7 @@ static int finish(struct alpaca *a, const struct eval_work *w, struct error *err
     return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_alpaca(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     if (v->annotations)
@@ -380,4 +380,4 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_alpaca = {
-    "alpaca-eval", "win rate against reference outputs by a judge, or from a stored annotations.json", run};
+    "alpaca-eval", "win rate against reference outputs by a judge, or from a stored annotations.json", run_alpaca};

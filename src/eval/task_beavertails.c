@@ -279,7 +279,7 @@ static int save(const struct tails *t, const json_t *records, const char *style,
     return rc;
 }
 
-static int judge(struct tails *t, const struct eval_work *w, struct error *err)
+static int judge_answers(struct tails *t, const struct eval_work *w, struct error *err)
 {
     struct eval_facts f = {
         .task = "beavertails", .judge = eval_harm_name(t->harm), .judge_sha256 = eval_harm_sha256(t->harm)};
@@ -325,7 +325,7 @@ static int recompute(const struct eval_work *w, struct error *err)
     return rc;
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_beavertails(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct tails t = {.e = {.task = w->task->name, .want_answers = 1}};
@@ -333,7 +333,7 @@ static int run(const struct eval_work *w, struct error *err)
         return recompute(w, err);
     int rc = read_test(&t, v, err);
     rc = rc ? rc : eval_harm_open(&t.harm, w->device, v, err);
-    rc = rc ? rc : judge(&t, w, err);
+    rc = rc ? rc : judge_answers(&t, w, err);
     eval_harm_close(t.harm);
     eval_answers_close(&t.e);
     mem_free(t.prompts);
@@ -346,4 +346,4 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_beavertails = {
-    "beavertails", "share of harmful answers to BeaverTails' prompts, by category, under a judge", run};
+    "beavertails", "share of harmful answers to BeaverTails' prompts, by category, under a judge", run_beavertails};

@@ -70,7 +70,7 @@ static void add_curve(struct eval_report *r, const struct eval_set *s)
     eval_report_fact(r, "novelty_curve", rounds);
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_diversity(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct eval_set made = {0}, seeds = {0};
@@ -112,4 +112,4 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_diversity = {
-    "diversity", "what a run made: scaling ratio, novelty curve, distinct-n, self-BLEU, spread", run};
+    "diversity", "what a run made: scaling ratio, novelty curve, distinct-n, self-BLEU, spread", run_diversity};

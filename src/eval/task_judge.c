@@ -174,7 +174,7 @@ static int print(struct labelled *t, const struct eval_work *w, struct error *er
     return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_judge(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct labelled t = {0};
@@ -203,4 +203,5 @@ static int run(const struct eval_work *w, struct error *err)
     return rc;
 }
 
-const struct eval_task eval_judge_task = {"judge", "a judge against labelled rows: AUROC, accuracy, calibration", run};
+const struct eval_task eval_judge_task = {"judge", "a judge against labelled rows: AUROC, accuracy, calibration",
+                                          run_judge};

@@ -142,7 +142,7 @@ static int write_pairs(struct overlap *o)
     return rc;
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_overlap(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct eval_set seeds = {.name = "seeds"}, test = {.name = "test"}, made = {.name = "generated"};
@@ -193,4 +193,5 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_overlap = {
-    "overlap", "contamination: seeds, test and generated data in each other; whether a model has seen the test", run};
+    "overlap", "contamination: seeds, test and generated data in each other; whether a model has seen the test",
+    run_overlap};

@@ -165,7 +165,7 @@ static int print(struct qa *q, const struct eval_work *w, struct error *err)
     return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_qa(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct qa q = {.e = {.task = w->task->name}};
@@ -201,4 +201,4 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_qa = {
-    "qa", "any question-answer pairs: exact match, F1, ROUGE-L, likelihood of the references", run};
+    "qa", "any question-answer pairs: exact match, F1, ROUGE-L, likelihood of the references", run_qa};

@@ -329,7 +329,7 @@ static void free_items(struct truth *t)
     mem_free(t->questions);
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_truthfulqa(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct truth t = {.e = {.task = w->task->name}};
@@ -352,4 +352,4 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_truthfulqa = {
-    "truthfulqa", "ROUGE and BLEU against true and false references, multiple choice by likelihood", run};
+    "truthfulqa", "ROUGE and BLEU against true and false references, multiple choice by likelihood", run_truthfulqa};

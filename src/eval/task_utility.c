@@ -186,7 +186,7 @@ static int print(struct utility *u, const struct eval_work *w, struct error *err
     return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_utility(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct utility u = {.e = {.task = w->task->name, .want_answers = 1}};
@@ -208,4 +208,4 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_utility = {"utility", "win rate against reference answers under a reward or cost model",
-                                       run};
+                                       run_utility};

@@ -140,7 +140,7 @@ static int print(struct xstest *t, const struct eval_work *w, struct error *err)
     return eval_report_finish(&r, w);
 }
 
-static int run(const struct eval_work *w, struct error *err)
+static int run_xstest(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct xstest t = {.e = {.task = w->task->name, .want_answers = 1}};
@@ -159,4 +159,4 @@ static int run(const struct eval_work *w, struct error *err)
 }
 
 const struct eval_task eval_xstest = {"xstest", "refusals of prompts that only sound harmful, and of those that are",
-                                      run};
+                                      run_xstest};

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum flow { GO_ON, BREAK, CONTINUE };
-static enum flow run(struct jrun *r, const struct jnodes *body);
+static enum flow render_nodes(struct jrun *r, const struct jnodes *body);
 
 int jinja_parse(struct jinja **out, const char *text, size_t n, const char *name, struct error *err)
 {
@@ -124,11 +124,11 @@ static enum flow run_loop(struct jrun *r, const struct jnode *n, struct jvalue o
         loop->at = i;
         assign(r, n->c, items->items[i]);
         jset(r, &r->scope->vars, "loop", 4, (struct jvalue){.kind = J_LOOP, .loop = loop});
-        if (run(r, &n->kids) == BREAK)
+        if (render_nodes(r, &n->kids) == BREAK)
             break;
     }
     if (!count && !r->rc && push_scope(r, outer))
-        run(r, &n->more);
+        render_nodes(r, &n->more);
     r->scope = before;
     return GO_ON;
 }
@@ -157,7 +157,7 @@ static struct jvalue jcapture(struct jrun *r, const struct jnodes *body)
     r->out = &b;
     r->capturing++;
     if (push_scope(r, outer))
-        run(r, body);
+        render_nodes(r, body);
     r->scope = outer;
     r->capturing--;
     r->out = out;
@@ -261,7 +261,7 @@ static enum flow run_with(struct jrun *r, const struct jnode *n)
         r->scope = inner;
         assign(r, n->named.items[i], v);
     }
-    enum flow flow = r->rc ? GO_ON : run(r, &n->kids);
+    enum flow flow = r->rc ? GO_ON : render_nodes(r, &n->kids);
     r->scope = outer;
     return flow;
 }
@@ -271,7 +271,7 @@ static void run_generation(struct jrun *r, const struct jnode *n)
     size_t begin = r->out->len;
     struct jscope *outer = r->scope;
     if (push_scope(r, outer))
-        run(r, &n->kids);
+        render_nodes(r, &n->kids);
     r->scope = outer;
     add_span(r, begin);
 }
@@ -287,7 +287,7 @@ static enum flow run_one(struct jrun *r, const struct jnode *n)
     case JN_IF: {
         int yes = jtrue(jeval(r, n->a));
         const struct jnodes *way = yes ? &n->kids : &n->more;
-        return r->rc ? GO_ON : run(r, way);
+        return r->rc ? GO_ON : render_nodes(r, way);
     }
     case JN_FOR: {
         struct jvalue of = jeval(r, n->a);
@@ -308,7 +308,7 @@ static enum flow run_one(struct jrun *r, const struct jnode *n)
     return GO_ON;
 }
 
-static enum flow run(struct jrun *r, const struct jnodes *body)
+static enum flow render_nodes(struct jrun *r, const struct jnodes *body)
 {
     for (int i = 0; i < body->n && !jstep(r); i++) {
         r->line = body->items[i]->line;
@@ -334,7 +334,7 @@ int jinja_render(const struct jinja *t, const json_t *variables, int64_t now, st
         json_object_foreach((json_t *)(uintptr_t)variables, name, value)
             jset(&r, &r.scope->vars, name, strlen(name), jfrom_json(&r, value));
     if (!r.rc && push_scope(&r, r.scope))
-        run(&r, &t->body);
+        render_nodes(&r, &t->body);
     if (!r.rc && text.failed)
         r.rc = error_set_nomem(err, text.len, "rendering a chat template");
     for (int i = 0; !r.rc && spans && i < spans->n; i++)
