@@ -147,7 +147,9 @@ static int write_turned(const struct adapter *a, struct gguf_writer *w, const st
         rc = gguf_write_f32(w, f->target.index, (uint64_t)(k * inputs), line, (uint64_t)inputs, err);
     }
     mem_free(line);
-    return rc ? rc : write_turned_a(w, f, a->alpha != 0 ? 1 : f->f.scale, row, err);
+    if (rc)
+        return rc;
+    return write_turned_a(w, f, a->alpha != 0 ? 1 : f->f.scale, row, err);
 }
 
 /* The embedding's B goes into lora_a and its A, transposed, into lora_b. */
