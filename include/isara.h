@@ -183,9 +183,8 @@ ISARA_API int isara_submit(struct isara_session *s, const struct isara_request *
 ISARA_API int isara_step(struct isara_session *s,
                          struct isara_error *err); /* one pass of the model; after an error only isara_end is left */
 ISARA_API int isara_pending(const struct isara_session *s); /* requests submitted and not finished */
-ISARA_API void
-isara_cancel(struct isara_session *s,
-             const struct isara_request *request); /* its memory is free at once, on_done is not called */
+/* Its memory is free at once, on_done is not called. */
+ISARA_API void isara_cancel(struct isara_session *s, const struct isara_request *request);
 ISARA_API void isara_end(struct isara_session *s); /* cancels what is left; NULL is fine */
 
 /* --- numbers of texts --- */
