@@ -56,8 +56,8 @@ static const char *const decoding[] = {
     "{\"max_new_tokens\": 40}",
     "{\"max_new_tokens\": 40, \"stop\": [\". It is\", \"zzz\"]}",
     "{\"max-new-tokens\": 30, \"num_beams\": 3, \"num_return_sequences\": 2}",
-    "{\"max_new_tokens\": 40, \"do_sample\": true, \"temperature\": 1.5, \"num_return_sequences\": 3, \"stop\": \"e "
-    "\"}",
+    ("{\"max_new_tokens\": 40, \"do_sample\": true, \"temperature\": 1.5, \"num_return_sequences\": 3,"
+     " \"stop\": \"e \"}"),
 };
 enum { N = sizeof decoding / sizeof *decoding };
 
