@@ -8,29 +8,13 @@
 #include "io/file.h"
 #include "io/hf_dir.h"
 #include "io/jsontext.h"
+#include "tests/training.h"
 #include "train/parts.h"
 
 #include <math.h>
 #include <string.h>
 
-static const char model_path[] = "tests/golden/lora/model";
-enum { N_ROW = 22, N_EVAL = 7, BATCH = 4, PER_EPOCH = 6 };
-
-/* Rows of a little language: what comes next is 7 more, modulo 40. */
-static void make_data(struct train_data *data, int first, int n)
-{
-    struct model_desc d = {.n_vocab = 48, .n_ctx = 32};
-    *data = (struct train_data){0};
-    for (int i = first; i < first + n; i++) {
-        int32_t ids[20];
-        char id[16];
-        int length = 5 + i % 13;
-        for (int j = 0; j < length; j++)
-            ids[j] = (i * 11 + 7 * j) % 40 + 3;
-        snprintf(id, sizeof id, "row-%d", i);
-        assert_int_equal(train_data_add_ids(data, &d, ids, length, 2, 32, id, NULL), 0);
-    }
-}
+enum { N_EVAL = 7 };
 
 static struct train_options options(void)
 {
@@ -38,7 +22,7 @@ static struct train_options options(void)
     train_options_default(&o);
     o.dtype = DTYPE_F32;
     o.learning_rate = 0.02;
-    o.batch_size = BATCH;
+    o.batch_size = ROWS_A_STEP;
     o.seed = 3;
     o.num_train_epochs = 1;
     return o;
@@ -86,8 +70,8 @@ static struct train_result train(const char *source, const char *directory, cons
     struct train_data data, eval;
     struct train_result result;
     struct error err = {0};
-    make_data(&data, 0, N_ROW);
-    make_data(&eval, 100, N_EVAL);
+    training_data(&data, 0, N_ROW);
+    training_data(&eval, 100, N_EVAL);
     *seen = (struct seen){.n = 0};
     open_place(&p, source, o->dtype);
     struct train_job job = {.model = p.model,
@@ -113,7 +97,7 @@ static double score_eval(const char *path)
     struct train_data eval;
     double sum = 0;
     long targets = 0;
-    make_data(&eval, 100, N_EVAL);
+    training_data(&eval, 100, N_EVAL);
     open_place(&p, path, DTYPE_F32);
     for (int i = 0; i < eval.n; i++) {
         const struct train_row *r = &eval.rows[i];
@@ -142,7 +126,7 @@ static void evaluation_is_over_all_rows(void **state)
         tree_remove(directory, NULL);
         o.batch_size = batch;
         o.max_steps = 3;
-        struct train_result r = train(model_path, directory, &o, &seen);
+        struct train_result r = train(training_model, directory, &o, &seen);
         double loss = score_eval(directory);
         if (!(fabs(r.eval_loss / loss - 1) < 1e-5))
             fail_msg("batches of %d: %.9g, row by row %.9g", batch, r.eval_loss, loss);
@@ -165,7 +149,7 @@ static void evaluation_is_at_every_epochs_end_and_at_the_last_step(void **state)
         int n = 0;
         snprintf(directory, sizeof directory, "%s", check_tmpdir("measure_epochs"));
         o.num_train_epochs = cases[c].epochs;
-        struct train_result r = train(model_path, directory, &o, &seen);
+        struct train_result r = train(training_model, directory, &o, &seen);
         snprintf(path, sizeof path, "%s/trainer_state.json", directory);
         assert_int_equal(jsontext_load(&root, path, 1 << 20, NULL), 0);
         json_array_foreach(json_object_get(root, "log_history"), i, entry) if (json_object_get(entry, "eval_loss"))
@@ -209,9 +193,9 @@ static void the_gradient_is_clipped_to_max_grad_norm(void **state)
     o.weight_decay = 0;
     o.adam_epsilon = 1;
     o.learning_rate = 0.5;
-    read_tensor(model_path, name, before, N);
+    read_tensor(training_model, name, before, N);
     o.max_grad_norm = 0; /* none */
-    train(model_path, directory, &o, &seen);
+    train(training_model, directory, &o, &seen);
     double norm = seen.norm[0];
     read_tensor(directory, name, free_step, N);
     for (int part = 0; part < 3; part++) {
@@ -220,7 +204,7 @@ static void the_gradient_is_clipped_to_max_grad_norm(void **state)
         c = c < 1 ? c : 1;
         tree_remove(directory, NULL);
         o.max_grad_norm = limits[part] * norm;
-        train(model_path, directory, &o, &seen);
+        train(training_model, directory, &o, &seen);
         assert_true(seen.norm[0] == norm); /* what is logged is the norm before */
         read_tensor(directory, name, clipped, N);
         for (int i = 0; i < N; i++) {
@@ -243,7 +227,7 @@ static void the_seed_orders_the_rows(void **state)
         struct train_options o = options();
         o.seed = i == 3 ? 1 : (uint64_t)i;
         o.num_train_epochs = 2;
-        train(model_path, NULL, &o, &seen[i]);
+        train(training_model, NULL, &o, &seen[i]);
     }
     for (int i = 0; i < 3; i++)
         assert_true(seen[i].loss[0] != seen[(i + 1) % 3].loss[0]);
@@ -274,8 +258,8 @@ static void a_checkpoint_is_written_every_save_steps(void **state)
     const char *directory = check_tmpdir("measure_saves");
     snprintf(saves.path, sizeof saves.path, "%s/checkpoint.safetensors", directory);
     o.save_steps = 3;
-    make_data(&data, 0, N_ROW);
-    open_place(&p, model_path, o.dtype);
+    training_data(&data, 0, N_ROW);
+    open_place(&p, training_model, o.dtype);
     struct train_job job = {.model = p.model,
                             .source = p.source,
                             .data = &data,
@@ -304,7 +288,7 @@ static void the_sources_type_and_generation_settings_are_kept(void **state)
     json_t *config, *wanted = json_loads(generation, 0, NULL), *found;
     snprintf(source, sizeof source, "%s", check_tmpdir("measure_source"));
     snprintf(directory, sizeof directory, "%s", check_tmpdir("measure_kept"));
-    open_place(&p, model_path, DTYPE_F32);
+    open_place(&p, training_model, DTYPE_F32);
     assert_int_equal(hf_dir_config(source, checkpoint_config(p.source), DTYPE_BF16, NULL), 0);
     assert_int_equal(hf_dir_weights(source, p.source, DTYPE_BF16, NULL), 0);
     close_place(&p);
@@ -340,7 +324,7 @@ static void generation_settings_are_made_of_the_configuration(void **state)
     struct train_options o = options();
     snprintf(directory, sizeof directory, "%s", check_tmpdir("measure_made"));
     o.max_steps = 1;
-    train(model_path, directory, &o, &seen);
+    train(training_model, directory, &o, &seen);
     snprintf(path, sizeof path, "%s/generation_config.json", directory);
     assert_int_equal(jsontext_load(&found, path, 1 << 20, NULL), 0);
     assert_true(json_equal(found, wanted));

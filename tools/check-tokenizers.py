@@ -23,6 +23,8 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
 import sentencepiece  # noqa: E402
 
+from protobuf_field import field  # noqa: E402
+
 CORPUS = ["the quick brown fox jumps over the lazy dog. ", "it's what they're saying: we'll see, don't worry! ", "in 1999, 12 people paid $3.50 (or 100%). ",
           "naïve café déjà vu über straße ", "hello hello world world, the other theory then there ", "newline\nnewline\n\n  indented\n\ttab ",
           "日本語のテキストと漢字かな混じり文。 ", "привет мир, как дела? ", "한국어 문장입니다 ", "مرحبا بالعالم ", "hello　ＷＯＲＬＤ ﬁne ½ ① ", "🙂🙃 👩‍👧 emoji "] * 30
@@ -109,32 +111,6 @@ def word_piece(**kw):
     t.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=600, show_progress=False, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
     t.post_processor = around("[CLS] $A [SEP]", [("[CLS]", 2), ("[SEP]", 3)])
     return t
-
-
-def field(message, wanted):
-    """The bytes of a field of a protobuf."""
-    def varint(at):
-        value = shift = 0
-        while True:
-            value |= (message[at] & 127) << shift
-            shift += 7
-            at += 1
-            if message[at - 1] < 128:
-                return value, at
-    at = 0
-    while at < len(message):
-        key, at = varint(at)
-        size = {1: 8, 5: 4}.get(key & 7)
-        if size is None:
-            value, after = varint(at)
-            if key & 7 == 2:
-                at, size = after, value
-            else:
-                at, size = after, 0
-        if key >> 3 == wanted:
-            return message[at:at + size]
-        at += size
-    return b""
 
 
 def charsmap(rule="nmt_nfkc"):

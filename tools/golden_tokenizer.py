@@ -19,6 +19,8 @@ import unicodedata
 import sentencepiece
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from protobuf_field import field
+
 HERE = os.path.join(os.path.dirname(__file__), "..", "tests", "golden")
 CORPUS = ["the quick brown fox jumps over the lazy dog. ", "it's what they're saying: we'll see, don't worry! ", "in 1999, 12 people paid $3.50 (or 100%). ",
           "naïve café déjà vu über straße ", "hello hello world world, the other theory then there ", "newline\nnewline\n\n  indented\n\ttab "] * 8
@@ -72,29 +74,6 @@ def charsmap():
         sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(CORPUS), model_writer=out, vocab_size=60, model_type="bpe", normalization_rule_tsv=f.name, minloglevel=2,
                                                  hard_vocab_limit=False)
     return base64.b64encode(field(field(out.getvalue(), 3), 2)).decode()
-
-
-def field(message, wanted):
-    """The bytes of a field of a protobuf."""
-    def varint(at):
-        value = shift = 0
-        while True:
-            value |= (message[at] & 127) << shift
-            shift += 7
-            at += 1
-            if message[at - 1] < 128:
-                return value, at
-    at = 0
-    while at < len(message):
-        key, at = varint(at)
-        size = {1: 8, 5: 4}.get(key & 7)
-        if size is None:
-            value, after = varint(at)
-            at, size = (after, value) if key & 7 == 2 else (after, 0)
-        if key >> 3 == wanted:
-            return message[at:at + size]
-        at += size
-    return b""
 
 
 def around(before, after):

@@ -5,6 +5,7 @@
 #include "io/checkpoint_internal.h"
 
 #include "base/mem.h"
+#include "io/hf_dir.h"
 #include "io/jsontext.h"
 
 #include <dirent.h>
@@ -25,18 +26,7 @@ static int find_side_files(struct checkpoint *ck, struct error *err)
     static const char *const names[] = {
         "config.json",
         "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "vocab.json",
-        "merges.txt",
-        "vocab.txt",
-        "tokenizer.model",
-        "chat_template.jinja",
-        "chat_template.json",
-        "spiece.model",
-        "sentencepiece.bpe.model",
+        HF_TOKENIZER_FILES,
         "sentence_bert_config.json",
         "config_sentence_transformers.json",
         "modules.json",

@@ -144,18 +144,7 @@ static int copy_sentence(const char *dir, const struct checkpoint *source, struc
 
 int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, struct error *err)
 {
-    static const char *const names[] = {"tokenizer.json",
-                                        "tokenizer_config.json",
-                                        "special_tokens_map.json",
-                                        "added_tokens.json",
-                                        "vocab.json",
-                                        "merges.txt",
-                                        "vocab.txt",
-                                        "tokenizer.model",
-                                        "spiece.model",
-                                        "sentencepiece.bpe.model",
-                                        "chat_template.jinja",
-                                        "chat_template.json"};
+    static const char *const names[] = {HF_TOKENIZER_FILES};
     int rc = 0, copied = 0;
     for (size_t i = 0; !rc && i < sizeof names / sizeof *names; i++)
         rc = copy_beside(dir, source, names[i], &copied, err);

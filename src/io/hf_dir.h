@@ -16,6 +16,11 @@ const char *hf_dtype_name(enum dtype t); /* "float32", "bfloat16", "float16" */
 int hf_dir_config(const char *dir, const json_t *config, enum dtype t, struct error *err);
 /* generation_config.json: as given; without one (NULL) made from the special ids in `config`. */
 int hf_dir_generation(const char *dir, const json_t *generation, const json_t *config, struct error *err);
+/* What a tokenizer may be read from in a directory, beside its templates by name. */
+#define HF_TOKENIZER_FILES                                                                                         \
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",       \
+        "merges.txt", "vocab.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json", "spiece.model", \
+        "sentencepiece.bpe.model"
 /* Copies the source's tokenizer files byte for byte; *n (may be NULL) = how many there were (0 for GGUF). */
 int hf_dir_tokenizer(const char *dir, const struct checkpoint *source, int *n, struct error *err);
 /* model.safetensors with every tensor of the source that is a parameter, floating-point ones as t (exact when the
