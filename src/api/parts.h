@@ -20,7 +20,7 @@ struct isara_model {
 /* error.c: the code, and what is said of it to the caller. */
 int api_return(struct isara_error *to, int code, const struct error *from);
 
-/* options.c: an object's names go to the first table that has them; with a prefix, only names that begin with it,
+/* api_options.c: an object's names go to the first table that has them; with a prefix, only names that begin with it,
  * without it. *keep: what texts point into; json_decref when the options are not needed any more. */
 struct api_table {
     const struct field_table *table;

@@ -31,7 +31,7 @@ struct align {
     int n_attempt;
 };
 
-/* options.c */
+/* align_options.c */
 json_t *align_settings(const struct align *a); /* everything that decides the bits; new reference or NULL */
 json_t *align_manifest(const struct align *a);
 /* Options from a run's settings and manifest (replay). Strings are the settings'. */

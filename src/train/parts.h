@@ -9,7 +9,7 @@
 
 /* data.c */
 int train_data_sha256(const struct train_data *data, char hex[65], struct error *err);
-/* options.c */
+/* train_options.c */
 static inline enum dtype moment_dtype(const struct train_options *o)
 {
     return o->bf16_moments ? DTYPE_BF16 : DTYPE_F32;
