@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *json;
     struct adapter_config c;
     struct error err = {0};
-    if (jsontext_parse(&json, (const char *)data, size, "fuzz", 1, NULL, &err))
+    if (jsontext_parse(&json, jsontext_whole((const char *)data, size, "fuzz"), NULL, &err))
         return 0;
     if (adapter_config_parse(&c, json, "fuzz", &err)) {
         if (!err.message[0])

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct model_desc d;
     struct generate_options o;
     struct error err = {0};
-    if (jsontext_parse(&config, (const char *)data, size, "fuzz", 1, NULL, &err)) {
+    if (jsontext_parse(&config, jsontext_whole((const char *)data, size, "fuzz"), NULL, &err)) {
         if (!err.message[0])
             abort();
         return 0;

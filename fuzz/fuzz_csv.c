@@ -2,8 +2,8 @@
 /* CSV from untrusted bytes: every row has the columns of the first, every field is text. */
 #include "fuzz/fuzz.h"
 
+#include "base/utf8.h"
 #include "io/csv.h"
-#include "io/jsontext.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while ((rc = csv_next(c, &err)) == 1)
         for (size_t i = 0; i < csv_n_column(c); i++) {
             size_t n = strlen(csv_field(c, i));
-            if (utf8_valid_length(csv_field(c, i), n) != n)
+            if (utf8_valid(csv_field(c, i), n) != n)
                 abort();
         }
     if (rc < 0 && !err.message[0])

@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while ((rc = jsonl_next(r, &record, &err)) == 1) {
         buf_reset(&text);
         if (jsontext_dump(&text, record, 0, &err) || memchr(text.data, '\n', text.len) ||
-            jsontext_parse(&again, text.data, text.len, "again", 1, NULL, &err) || !json_equal(record, again))
+            jsontext_parse(&again, jsontext_whole(text.data, text.len, "again"), NULL, &err) ||
+            !json_equal(record, again))
             abort();
         json_decref(record);
         json_decref(again);

@@ -4,7 +4,7 @@
  * be read as the method reads it: every index is in its list, every text is UTF-8. */
 #include "fuzz/fuzz.h"
 
-#include "io/jsontext.h"
+#include "base/utf8.h"
 #include "run/parts.h"
 
 #include <math.h>
@@ -24,7 +24,7 @@ static int reason(const char *name)
 static void check_text(const struct run_text *t, int pool)
 {
     size_t n = t->text ? strlen(t->text) : 0;
-    if ((t->text && utf8_valid_length(t->text, n) != n) || (t->text && t->error) || t->n_context > K || t->dropped < 0)
+    if ((t->text && utf8_valid(t->text, n) != n) || (t->text && t->error) || t->n_context > K || t->dropped < 0)
         abort();
     for (int i = 0; i < t->n; i++)
         if (t->ids[i] < 0 || t->ids[i] >= VOCAB || !isfinite(t->logprobs[i]))

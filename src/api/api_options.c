@@ -60,7 +60,7 @@ int api_options(const char *json, const struct api_table *tables, int n, json_t 
     *keep = NULL;
     if (!json)
         return 0;
-    rc = jsontext_parse(keep, json, strlen(json), "options", 1, NULL, err);
+    rc = jsontext_parse(keep, jsontext_whole(json, strlen(json), "options"), NULL, err);
     if (!rc && !json_is_object(*keep))
         rc = error_set(err, ERROR_USAGE, "options: wanted a JSON object as {\"name\": value}");
     json_object_foreach(rc ? NULL : *keep, name, value)

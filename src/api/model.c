@@ -186,7 +186,7 @@ int isara_chat(struct isara_model *m, const char *conversation, char **text, str
     if (!rc && !m->chat)
         rc = chat_open(&m->chat, m->tokenizer, &err);
     if (!rc)
-        rc = jsontext_parse(&all, conversation, strlen(conversation), "conversation", 1, NULL, &err);
+        rc = jsontext_parse(&all, jsontext_whole(conversation, strlen(conversation), "conversation"), NULL, &err);
     if (!rc)
         rc = chat_render(m->chat, all, 1, &b, &err);
     if (!rc)

@@ -96,15 +96,6 @@ void utf8_put(struct buf *b, uint32_t cp)
     buf_append(b, c, utf8_encode(cp, c));
 }
 
-size_t utf8_bad(const char *s, size_t n)
-{
-    int length;
-    size_t k = n ? follow(s, n, &length) : 0;
-    if (!n || (length && k == n && k < (size_t)length))
-        return 0;
-    return k ? k : 1;
-}
-
 size_t utf8_valid(const char *s, size_t n)
 {
     size_t i = 0, k;
@@ -133,6 +124,17 @@ size_t utf8_prev(const char *s, size_t n)
     return k;
 }
 
+/* Where s[0..n) does not begin with a valid character: the length of the maximal part of an ill-formed sequence (what
+ * one U+FFFD replaces, 1..3), or 0 when all of s[0..n) is the beginning of a character that more bytes may complete. */
+static size_t ill_formed(const char *s, size_t n)
+{
+    int length;
+    size_t k = n ? follow(s, n, &length) : 0;
+    if (!n || (length && k == n && k < (size_t)length))
+        return 0;
+    return k ? k : 1;
+}
+
 size_t utf8_lossy(struct buf *out, const char *s, size_t n, int hold)
 {
     size_t i = 0, from = 0;
@@ -147,7 +149,7 @@ size_t utf8_lossy(struct buf *out, const char *s, size_t n, int hold)
         }
         buf_append(out, s + from, i - from);
         from = i;
-        k = utf8_bad(s + i, n - i);
+        k = ill_formed(s + i, n - i);
         if (!k && hold)
             return i;
         i += k ? k : n - i;

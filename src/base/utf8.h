@@ -12,9 +12,6 @@
 size_t utf8_decode(const char *s, size_t n, uint32_t *cp);
 size_t utf8_encode(uint32_t cp, char out[4]); /* bytes written */
 void utf8_put(struct buf *b, uint32_t cp);
-/* Where s[0..n) does not begin with a valid character: the length of the maximal part of an ill-formed sequence (what
- * one U+FFFD replaces, 1..3), or 0 when all of s[0..n) is the beginning of a character that more bytes may complete. */
-size_t utf8_bad(const char *s, size_t n);
 size_t utf8_valid(const char *s, size_t n); /* bytes before the first that is wrong; n when all is well */
 size_t utf8_count(const char *s, size_t n); /* characters of valid text */
 size_t utf8_prev(const char *s, size_t n);  /* bytes of the last character of valid s[0..n); 0 when n is 0 */

@@ -90,7 +90,9 @@ static int put(struct appender *a, struct error *err)
                                a->line.len);
     }
     a->end += put;
-    return a->sync ? appender_sync(a, err) : 0;
+    if (a->sync && fdatasync(a->fd))
+        return error_set_errno(err, "%s: making records durable", a->path);
+    return 0;
 }
 
 int appender_append(struct appender *a, const char *line, size_t n, struct error *err)
@@ -116,11 +118,6 @@ int appender_append_json(struct appender *a, const json_t *record, struct error 
 uint64_t appender_cut(const struct appender *a)
 {
     return a->cut;
-}
-
-int appender_sync(struct appender *a, struct error *err)
-{
-    return fdatasync(a->fd) ? error_set_errno(err, "%s: making records durable", a->path) : 0;
 }
 
 void appender_close(struct appender *a)

@@ -18,7 +18,6 @@ int appender_open(struct appender **out, const char *path, int sync, struct erro
 int appender_append(struct appender *a, const char *line, size_t n, struct error *err);
 int appender_append_json(struct appender *a, const json_t *record, struct error *err);
 uint64_t appender_cut(const struct appender *a); /* bytes that opening cut off */
-int appender_sync(struct appender *a, struct error *err);
-void appender_close(struct appender *a); /* NULL is fine; does not sync */
+void appender_close(struct appender *a);         /* NULL is fine; does not sync */
 
 #endif

@@ -4,6 +4,7 @@
 #include "io/csv.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/input.h"
 #include "io/jsontext.h"
 
@@ -48,7 +49,7 @@ static int finish_row(struct csv *c, struct row *row, struct error *err)
     buf_putc(&row->text, 0);
     if (row->text.failed)
         return error_set_nomem(err, row->text.len, input_name(c->in));
-    size_t valid = utf8_valid_length(row->text.data, row->text.len);
+    size_t valid = utf8_valid(row->text.data, row->text.len);
     if (valid < row->text.len)
         return error_set(
             err, ERROR_DATA,

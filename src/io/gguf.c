@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/jsontext.h"
 
 #include <inttypes.h>
@@ -76,7 +77,7 @@ static int take_name(struct cursor *c, struct arena *arena, const char **out, co
     int rc = take_string(c, &s, what);
     if (rc)
         return rc;
-    if (s.len > MAX_KEY || memchr(s.data, 0, s.len) || utf8_valid_length(s.data, s.len) < s.len)
+    if (s.len > MAX_KEY || memchr(s.data, 0, s.len) || utf8_valid(s.data, s.len) < s.len)
         return error_set(c->err, ERROR_DATA, "%s: byte %zu: %s is longer than %d bytes, holds a NUL, or is not UTF-8",
                          c->name, at, what, MAX_KEY);
     *out = arena_strndup(arena, s.data, s.len);

@@ -95,7 +95,7 @@ int hub_list_parse(struct hub_list *l, const char *json, size_t n, const char *w
 {
     json_t *root = NULL;
     *l = (struct hub_list){.arena = ARENA_INIT};
-    int rc = jsontext_parse(&root, json, n, where, 1, NULL, err);
+    int rc = jsontext_parse(&root, jsontext_whole(json, n, where), NULL, err);
     if (!rc)
         rc = read_list(l, root, where, err);
     json_decref(root);

@@ -134,10 +134,9 @@ static int parse(struct jsonl *r, long column, json_t **record, struct error *er
     long changed = 0;
     if (r->too_long)
         return long_record(r, record, err);
-    int rc = r->forgiving ? jsontext_parse_record(record, r->text.data, r->text.len, input_name(r->in), r->record_line,
-                                                  column, &changed, &r->odd, err)
-                          : jsontext_parse_at(record, r->text.data, r->text.len, input_name(r->in), r->record_line,
-                                              column, &changed, err);
+    const struct jsontext text = {r->text.data, r->text.len, input_name(r->in), r->record_line, column};
+    int rc = r->forgiving ? jsontext_parse_record(record, text, &changed, &r->odd, err)
+                          : jsontext_parse(record, text, &changed, err);
     if (rc) {
         if (err && r->mode == LINES && strstr(err->message, "near end of file") &&
             strlen(err->message) + 60 < sizeof err->message)

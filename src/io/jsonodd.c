@@ -4,6 +4,8 @@
  * copy; then its members are read one by one, so that what is wrong in one spoils that one only. */
 #include "io/jsontext.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -115,7 +117,7 @@ static int put_member(const struct mending *m, json_t *object, const char *key, 
 {
     struct error own = {0, ""};
     json_t *v = NULL;
-    int rc = jsontext_parse(&v, value, n, m->name, m->line, m->repaired, &own);
+    int rc = jsontext_parse(&v, (struct jsontext){value, n, m->name, m->line, 1}, m->repaired, &own);
     int inside = rc && strstr(own.message, "duplicate object key") != NULL,
         twice = inside || json_object_get(object, key) != NULL,
         nul = rc && strstr(own.message, "\\u0000 is not allowed") != NULL;
@@ -142,7 +144,7 @@ static int put_members(const struct mending *m, json_t *object, const char *s, s
     while (i < n && s[i] == '"') {
         size_t end = i + string_end(s + i, n - i);
         json_t *key = NULL;
-        int rc = jsontext_parse(&key, s + i, end - i, m->name, m->line, m->repaired, NULL);
+        int rc = jsontext_parse(&key, (struct jsontext){s + i, end - i, m->name, m->line, 1}, m->repaired, NULL);
         i = skip_space(s, n, end);
         if (!rc && (i >= n || s[i] != ':'))
             rc = ERROR_DATA;
@@ -164,19 +166,20 @@ static int put_members(const struct mending *m, json_t *object, const char *s, s
     return i < n && s[i] == '}' && skip_space(s, n, i + 1) == n ? 0 : ERROR_DATA;
 }
 
-int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *name, long first_line,
-                          long first_column, long *repaired, struct buf *odd, struct error *err)
+int jsontext_parse_record(json_t **out, struct jsontext text, long *repaired, struct buf *odd, struct error *err)
 {
+    const char *s = text.bytes, *name = text.name;
+    size_t n = text.n;
     struct error own = {0, ""};
     struct buf copy = BUF_INIT;
     long changed = 0;
-    int rc = jsontext_parse_at(out, text, n, name, first_line, first_column, repaired, &own);
-    if (rc != ERROR_DATA || utf8_valid_length(text, n) < n)
+    int rc = jsontext_parse(out, text, repaired, &own);
+    if (rc != ERROR_DATA || utf8_valid(s, n) < n)
         return rc ? error_set(err, rc, "%s", own.message) : 0;
-    const struct mending m = {name, first_line, &changed, odd, err};
-    size_t bom = n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+    const struct mending m = {name, text.line, &changed, odd, err};
+    size_t bom = n >= 3 && !memcmp(s, "\xef\xbb\xbf", 3) ? 3 : 0;
     json_t *object = json_object();
-    mend_numbers(&m, text + bom, n - bom, &copy);
+    mend_numbers(&m, s + bom, n - bom, &copy);
     int mended =
         !object || copy.failed ? error_set_nomem(err, n, name) : put_members(&m, object, buf_text(&copy), copy.len);
     buf_free(&copy);

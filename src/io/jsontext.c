@@ -2,42 +2,13 @@
 #include "io/jsontext.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/file.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int bytes_behind(unsigned first) /* of a character in UTF-8; -1: none begins so */
-{
-    if (first < 0x80)
-        return 0;
-    if (first < 0xc2 || first > 0xf4)
-        return -1;
-    return 1 + (first >= 0xe0) + (first >= 0xf0);
-}
-
-size_t utf8_valid_length(const char *text, size_t n)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    size_t i = 0;
-    while (i < n) {
-        unsigned c = s[i];
-        int more = bytes_behind(c);
-        if (more < 0 || n - i <= (size_t)more)
-            return i;
-        for (int k = 1; k <= more; k++)
-            if ((s[i + (size_t)k] & 0xc0) != 0x80)
-                return i;
-        if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) ||
-            (c == 0xf4 && s[i + 1] > 0x8f))
-            return i;
-        i += (size_t)more + 1;
-    }
-    return n;
-}
 
 static int hex_digit(int c)
 {
@@ -85,18 +56,19 @@ static long replace_lone_surrogates(const char *text, size_t n, char *copy)
     return count;
 }
 
-static int bad_utf8(const char *text, size_t at, const char *name, long line, long column, struct error *err)
+static int bad_utf8(const struct jsontext *text, size_t at, struct error *err)
 {
     size_t start = 0;
+    long line = text->line, column = text->column;
     for (size_t i = 0; i < at; i++)
-        if (text[i] == '\n') {
+        if (text->bytes[i] == '\n') {
             line++;
             start = i + 1;
             column = 1;
         }
     return error_set(err, ERROR_DATA,
-                     "%s:%ld: byte 0x%02x at byte %ld of the line is not valid UTF-8; save the file as UTF-8", name,
-                     line, (unsigned char)text[at], (long)(at - start) + column);
+                     "%s:%ld: byte 0x%02x at byte %ld of the line is not valid UTF-8; save the file as UTF-8",
+                     text->name, line, (unsigned char)text->bytes[at], (long)(at - start) + column);
 }
 
 /* jansson's lexer does not take a failed allocation: it goes on with a character missing and may run past its buffer.
@@ -148,30 +120,23 @@ static int load(json_t **out, const char *text, size_t n, json_error_t *e)
     return e->text[0] ? ERROR_DATA : ERROR_NOMEM;
 }
 
-int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired,
-                   struct error *err)
-{
-    return jsontext_parse_at(out, text, n, name, first_line, 1, repaired, err);
-}
-
-int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column,
-                      long *repaired, struct error *err)
+int jsontext_parse(json_t **out, struct jsontext text, long *repaired, struct error *err)
 {
     *out = NULL;
-    if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) {
-        text += 3;
-        n -= 3;
+    if (text.n >= 3 && !memcmp(text.bytes, "\xef\xbb\xbf", 3)) {
+        text.bytes += 3;
+        text.n -= 3;
     }
-    size_t valid = utf8_valid_length(text, n);
+    size_t n = text.n, valid = utf8_valid(text.bytes, n);
     if (valid < n)
-        return bad_utf8(text, valid, name, first_line, first_column, err);
+        return bad_utf8(&text, valid, err);
     json_error_t je, again;
-    int rc = load(out, text, n, &je);
+    int rc = load(out, text.bytes, n, &je);
     if (rc == ERROR_DATA && repaired) {
         char *copy = mem_alloc(n);
         if (!copy)
-            return error_set_nomem(err, n, name);
-        long count = replace_lone_surrogates(text, n, copy);
+            return error_set_nomem(err, n, text.name);
+        long count = replace_lone_surrogates(text.bytes, n, copy);
         int repaired_rc = count ? load(out, copy, n, &again) : rc;
         mem_free(copy);
         if (!repaired_rc)
@@ -179,11 +144,11 @@ int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name
         rc = repaired_rc;
     }
     if (rc == ERROR_NOMEM)
-        return error_set_nomem(err, n, name);
+        return error_set_nomem(err, n, text.name);
     if (!rc)
         return 0;
-    return error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", name, first_line + je.line - 1,
-                     je.line == 1 ? je.column + first_column - 1 : je.column, je.text);
+    return error_set(err, ERROR_DATA, "%s:%ld:%ld: not valid JSON: %s", text.name, text.line + je.line - 1,
+                     je.line == 1 ? je.column + text.column - 1 : je.column, je.text);
 }
 
 /* Bytes that jansson takes for a value of each kind, its table of eight and malloc's rounding counted. */
@@ -226,7 +191,7 @@ int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error
     if (!rc)
         rc = jsontext_check_tree(text.data, text.len, path, err);
     if (!rc)
-        rc = jsontext_parse(out, text.data, text.len, path, 1, NULL, err);
+        rc = jsontext_parse(out, jsontext_whole(text.data, text.len, path), NULL, err);
     buf_free(&text);
     return rc;
 }
@@ -339,69 +304,4 @@ int jsontext_write(const char *path, const json_t *value, struct error *err)
         rc = text.failed ? error_set_nomem(err, text.len, path) : file_write(path, text.data, text.len, err);
     buf_free(&text);
     return rc;
-}
-
-/* *found NULL: absent and allowed to be. */
-static int member(const json_t *object, const char *key, int optional, const json_t **found, const char *name,
-                  struct error *err)
-{
-    const json_t *v = json_object_get(object, key);
-    *found = v && !json_is_null(v) ? v : NULL;
-    if (*found || optional)
-        return 0;
-    return error_set(err, ERROR_DATA, "%s: wanted \"%s\", found nothing", name, key);
-}
-
-int jsontext_int(const json_t *object, const char *key, int64_t min, int64_t max, int optional, int64_t *out,
-                 const char *name, struct error *err)
-{
-    const json_t *v;
-    int rc = member(object, key, optional, &v, name, err);
-    if (rc || !v)
-        return rc;
-    if (!json_is_integer(v))
-        return error_set(err, ERROR_DATA, "%s: wanted an integer for \"%s\"", name, key);
-    if (json_integer_value(v) < min || json_integer_value(v) > max)
-        return error_set(err, ERROR_DATA, "%s: wanted \"%s\" in %" PRId64 "..%" PRId64 ", found %" JSON_INTEGER_FORMAT,
-                         name, key, min, max, json_integer_value(v));
-    *out = json_integer_value(v);
-    return 0;
-}
-
-int jsontext_number(const json_t *object, const char *key, int optional, double *out, const char *name,
-                    struct error *err)
-{
-    const json_t *v;
-    int rc = member(object, key, optional, &v, name, err);
-    if (rc || !v)
-        return rc;
-    if (!json_is_number(v))
-        return error_set(err, ERROR_DATA, "%s: wanted a number for \"%s\"", name, key);
-    *out = json_number_value(v);
-    return 0;
-}
-
-int jsontext_bool(const json_t *object, const char *key, int optional, int *out, const char *name, struct error *err)
-{
-    const json_t *v;
-    int rc = member(object, key, optional, &v, name, err);
-    if (rc || !v)
-        return rc;
-    if (!json_is_boolean(v))
-        return error_set(err, ERROR_DATA, "%s: wanted true or false for \"%s\"", name, key);
-    *out = json_is_true(v);
-    return 0;
-}
-
-int jsontext_string(const json_t *object, const char *key, int optional, const char **out, const char *name,
-                    struct error *err)
-{
-    const json_t *v;
-    int rc = member(object, key, optional, &v, name, err);
-    if (rc || !v)
-        return rc;
-    if (!json_is_string(v))
-        return error_set(err, ERROR_DATA, "%s: wanted a string for \"%s\"", name, key);
-    *out = json_string_value(v);
-    return 0;
 }

@@ -8,19 +8,26 @@
 
 #include <jansson.h>
 
-/* Parses exactly one value in text[0..n). A BOM at the start is skipped. first_line: what to call the first line (1 for
- * whole files). repaired, if not NULL: lone surrogate escapes (\ud83d without its half, as Python writes them) are
- * replaced by U+FFFD and added to it; if NULL they are an error. */
-int jsontext_parse(json_t **out, const char *text, size_t n, const char *name, long first_line, long *repaired,
-                   struct error *err);
-/* The same for a piece of a file that begins in that column (from 1) of its line. */
-int jsontext_parse_at(json_t **out, const char *text, size_t n, const char *name, long first_line, long first_column,
-                      long *repaired, struct error *err);
+/* JSON text and where it stands: bytes [0, n), which begin at that line and column (both from 1) of what errors call
+ * `name`. */
+struct jsontext {
+    const char *bytes;
+    size_t n;
+    const char *name;
+    long line, column;
+};
+static inline struct jsontext jsontext_whole(const char *bytes, size_t n, const char *name) /* from its beginning */
+{
+    return (struct jsontext){bytes, n, name, 1, 1};
+}
+
+/* Parses exactly one value. A BOM at the start is skipped. repaired, if not NULL: lone surrogate escapes (\ud83d
+ * without its half, as Python writes them) are replaced by U+FFFD and added to it; if NULL they are an error. */
+int jsontext_parse(json_t **out, struct jsontext text, long *repaired, struct error *err);
 /* One object of a person's file. A key that is there twice, NaN, Infinity and numbers beyond a double make that member
  * null, integers beyond 64 bits become reals; *odd then says what was the first of them (FILE:LINE: ...), else it stays
  * empty. Everything else is as above. */
-int jsontext_parse_record(json_t **out, const char *text, size_t n, const char *name, long first_line,
-                          long first_column, long *repaired, struct buf *odd, struct error *err);
+int jsontext_parse_record(json_t **out, struct jsontext text, long *repaired, struct buf *odd, struct error *err);
 /* A whole file of a model: a regular one, and no more values than a tree of 1 GiB holds. */
 int jsontext_load(json_t **out, const char *path, size_t max_bytes, struct error *err);
 /* ERROR_DATA for a text whose tree would take more than 1 GiB, which is counted before it is made: 100 MB of empty
@@ -34,18 +41,5 @@ json_t *jsontext_document(const char *text, size_t n, size_t flags, json_error_t
  * is an error for want of memory. */
 int jsontext_dump(struct buf *out, const json_t *value, int indented, struct error *err);
 int jsontext_write(const char *path, const json_t *value, struct error *err); /* indented, final newline, atomic */
-
-/* The offset of the first byte that is not valid UTF-8 (surrogates and overlong forms are not), or n. */
-size_t utf8_valid_length(const char *s, size_t n);
-
-/* Typed members. 0; ERROR_DATA naming `name` and the key when it is absent (unless optional: then *out stays) or of
- * another type or outside min..max. JSON null counts as absent. */
-int jsontext_int(const json_t *object, const char *key, int64_t min, int64_t max, int optional, int64_t *out,
-                 const char *name, struct error *err);
-int jsontext_number(const json_t *object, const char *key, int optional, double *out, const char *name,
-                    struct error *err);
-int jsontext_bool(const json_t *object, const char *key, int optional, int *out, const char *name, struct error *err);
-int jsontext_string(const json_t *object, const char *key, int optional, const char **out, const char *name,
-                    struct error *err);
 
 #endif

@@ -181,7 +181,7 @@ static int parse_into(struct safetensors *s, const unsigned char *bytes, size_t 
         return error_set(err, ERROR_DATA, "%s: wanted a JSON object at byte 8; this is no safetensors file", name);
     int rc = jsontext_check_tree((const char *)bytes + 8, n, name, err);
     if (!rc)
-        rc = jsontext_parse(&s->header, (const char *)bytes + 8, n, name, 1, NULL, err);
+        rc = jsontext_parse(&s->header, jsontext_whole((const char *)bytes + 8, n, name), NULL, err);
     if (rc)
         return error_prefix(err, "safetensors header");
     s->data = bytes + 8 + n;

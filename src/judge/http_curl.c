@@ -174,7 +174,7 @@ static int try_once(struct http *h, const char *shown, json_t **answer, struct e
         http_hide(h->body.data, h->key);
         h->body.len = strlen(h->body.data);
     }
-    if (jsontext_parse(answer, h->body.data ? h->body.data : "", h->body.len, shown, 1, NULL, NULL)) {
+    if (jsontext_parse(answer, jsontext_whole(buf_text(&h->body), h->body.len, shown), NULL, NULL)) {
         said(h, text);
         error_set(err, ERROR_UNAVAILABLE, "%s: the answer is not JSON: %.80s", shown, text);
         return 1;

@@ -77,7 +77,7 @@ static int check_side_files(struct align *a, const struct made_model *m, const c
     int rc = run_get_fact(a->run, name, &text, &a->arena, err);
     if (rc || !text)
         return rc; /* made by an older build */
-    rc = jsontext_parse(&wanted, text, strlen(text), name, 1, NULL, err);
+    rc = jsontext_parse(&wanted, jsontext_whole(text, strlen(text), name), NULL, err);
     if (!rc)
         rc = side_files(directory, &found, err);
     if (!rc)

@@ -114,7 +114,8 @@ static int log_history(const struct runlog *j, json_t *history, struct error *er
     long number = 0;
     for (char *line = text.data, *stop; !rc && line && (stop = strchr(line, '\n')); line = stop + 1) {
         json_t *step = NULL;
-        if ((rc = jsontext_parse(&step, line, (size_t)(stop - line), j->path, ++number, NULL, err)))
+        if ((rc = jsontext_parse(&step, (struct jsontext){line, (size_t)(stop - line), j->path, ++number, 1}, NULL,
+                                 err)))
             break;
         json_t *loss = json_object_get(step, "eval_loss");
         if (loss) {
