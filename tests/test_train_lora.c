@@ -69,12 +69,12 @@ static void close_place(struct place *p)
 }
 
 /* PEFT's factors as masters. */
-static void load_factors(struct model *m, struct queue *q, struct span masters)
+static void load_factors(const char *from, struct model *m, struct queue *q, struct span masters)
 {
     struct file_map map;
     struct safetensors *s;
     char path[200];
-    snprintf(path, sizeof path, "%s/adapter_model.safetensors", adapter_path);
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", from);
     assert_int_equal(file_map(&map, path, NULL), 0);
     assert_int_equal(safetensors_parse(&s, map.data, map.size, path, NULL), 0);
     assert_int_equal(safetensors_n_tensor(s), m->lora->n_param);
@@ -84,42 +84,59 @@ static void load_factors(struct model *m, struct queue *q, struct span masters)
         if (at < 0)
             fail_msg("PEFT has no %s", p->name);
         assert_int_equal(safetensors_tensor(s, (size_t)at)->n_element, p->count);
-        queue_upload(q, span_at(masters, (size_t)p->offset * 4), safetensors_data(s, (size_t)at), (size_t)p->count * 4);
+        const float *values = (const float *)(const void *)safetensors_data(s, (size_t)at);
+        for (int64_t row = 0, width = p->shape[1]; row < p->shape[0]; row++)
+            queue_upload(q, span_at(masters, (size_t)(p->offset + param_own_row(p, row) * width) * 4),
+                         values + row * width, (size_t)width * 4);
     }
     assert_int_equal(queue_wait(q, NULL), 0);
     safetensors_free(s);
     file_unmap(&map);
 }
 
+/* Of the mean loss, which is written, by PEFT's factors: the first row by itself, then the others. To be freed. */
+static float *gradients_of(struct place *p, const char *factors, const struct train_data *d, double *loss)
+{
+    struct buffer *masters, *gradients;
+    struct pass pass;
+    const struct order_sizes sizes = {
+        .rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
+    const struct train_row *rows[4];
+    size_t bytes = (size_t)p->model->lora->n_element * 4;
+    float *got = malloc(bytes), scale = 1 / (float)d->n_target;
+    assert_in_range(d->n, 1, 4);
+    for (int i = 0; i < d->n; i++)
+        rows[i] = &d->rows[i];
+    assert_int_equal(buffer_new(&masters, p->device, bytes, "masters", NULL), 0);
+    assert_int_equal(buffer_new(&gradients, p->device, bytes, "gradients", NULL), 0);
+    assert_int_equal(pass_new(&pass, p->model, 0, &sizes, NULL), 0);
+    load_factors(factors, p->model, pass.q, (struct span){masters, 0});
+    lora_pack(p->model, pass.q, (struct span){masters, 0});
+    pass_begin(&pass, (struct span){gradients, 0});
+    pass_run(&pass, rows, 1, scale, (struct span){gradients, 0});
+    if (d->n > 1)
+        pass_run(&pass, rows + 1, d->n - 1, scale, (struct span){gradients, 0});
+    pass_end(&pass, (struct span){gradients, 0});
+    assert_int_equal(pass_loss(&pass, loss, NULL), 0);
+    *loss /= (double)d->n_target;
+    queue_download(pass.q, got, (struct span){gradients, 0}, bytes);
+    assert_int_equal(queue_wait(pass.q, NULL), 0);
+    pass_free(&pass);
+    buffer_free(masters);
+    buffer_free(gradients);
+    return got;
+}
+
 static void test_loss_and_gradients_are_pefts(void **state)
 {
     (void)state;
     struct place p;
-    struct buffer *masters, *gradients;
-    struct pass pass;
-    struct order_sizes sizes = {
-        .rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
-    const struct train_row *rows[4] = {&data.rows[0], &data.rows[1], &data.rows[2], &data.rows[3]};
+    double loss, wanted_loss = json_number_value(json_object_get(golden, "loss"));
     open_place(&p, model_path, 2, DTYPE_F32);
     assert_int_equal(lora_add(p.model, &(struct lora_options){3, 5, "all-linear"}, NULL), 0);
-    size_t bytes = (size_t)p.model->lora->n_element * 4;
-    float *got = malloc(bytes);
-    assert_int_equal(buffer_new(&masters, p.device, bytes, "masters", NULL), 0);
-    assert_int_equal(buffer_new(&gradients, p.device, bytes, "gradients", NULL), 0);
-    assert_int_equal(pass_new(&pass, p.model, 0, &sizes, NULL), 0);
-    load_factors(p.model, pass.q, (struct span){masters, 0});
-    lora_pack(p.model, pass.q, (struct span){masters, 0});
-    pass_begin(&pass, (struct span){gradients, 0});
-    pass_run(&pass, rows, 1, 1 / (float)data.n_target, (struct span){gradients, 0});
-    pass_run(&pass, rows + 1, 3, 1 / (float)data.n_target, (struct span){gradients, 0});
-    pass_end(&pass, (struct span){gradients, 0});
-    double loss, wanted_loss = json_number_value(json_object_get(golden, "loss"));
-    assert_int_equal(pass_loss(&pass, &loss, NULL), 0);
-    loss /= (double)data.n_target;
+    float *got = gradients_of(&p, adapter_path, &data, &loss);
     if (!(fabs(loss / wanted_loss - 1) < 1e-6))
         fail_msg("loss %.9g, wanted %.9g", loss, wanted_loss);
-    queue_download(pass.q, got, (struct span){gradients, 0}, bytes);
-    assert_int_equal(queue_wait(pass.q, NULL), 0);
     for (int i = 0; i < p.model->lora->n_param; i++) {
         const struct model_param *param = &p.model->lora->params[i];
         const json_t *wanted = json_object_get(json_object_get(golden, "gradients"), param->name);
@@ -134,9 +151,6 @@ static void test_loss_and_gradients_are_pefts(void **state)
             fail_msg("%s: gradients up to %g differ by %g", param->name, greatest, worst);
     }
     free(got);
-    pass_free(&pass);
-    buffer_free(masters);
-    buffer_free(gradients);
     close_place(&p);
 }
 
@@ -219,34 +233,109 @@ static void test_rslora_scales_by_the_root_of_the_rank(void **state)
     close_place(&base);
 }
 
-/* Sums by PEFT's own loading (tools/golden_adapters.py). */
+/* An adapter of the family's default modules: the names, the loss and the norms of the gradients that PEFT has. */
+static void expect_pefts_gradients(const char *name, const struct train_data *d, const json_t *wanted)
+{
+    struct place p;
+    char path[300], factors[300], names[LORA_N_MODULE + 1][64];
+    const struct lora_options o = {2, 5, NULL};
+    const json_t *modules = json_object_get(wanted, "modules"), *norms = json_object_get(wanted, "gradient_norms");
+    double loss, wanted_loss = json_number_value(json_object_get(wanted, "loss"));
+    snprintf(path, sizeof path, "tests/golden/families/%s", name);
+    snprintf(factors, sizeof factors, "tests/golden/adapters/default_%s", name);
+    open_place(&p, path, 2, DTYPE_F32);
+    lora_targets(&p.model->desc, &o, names);
+    for (size_t i = 0; i <= json_array_size(modules); i++) {
+        const char *module = json_string_value(json_array_get(modules, i));
+        assert_string_equal(names[i], module ? module : "");
+    }
+    assert_int_equal(lora_add(p.model, &o, NULL), 0);
+    assert_int_equal(p.model->lora->n_param, json_object_size(norms));
+    float *got = gradients_of(&p, factors, d, &loss);
+    if (!(fabs(loss / wanted_loss - 1) <= 1e-5))
+        fail_msg("%s: loss %.9g, peft %.9g", name, loss, wanted_loss);
+    for (int i = 0; i < p.model->lora->n_param; i++) {
+        const struct model_param *param = &p.model->lora->params[i];
+        double w = json_number_value(json_object_get(norms, param->name)), sum = 0;
+        for (int64_t j = 0; j < param->count; j++)
+            sum += (double)got[param->offset + j] * (double)got[param->offset + j];
+        if (!(fabs(sqrt(sum) - w) <= 1e-4 * w))
+            fail_msg("%s: %s: gradient %.9g, peft %.9g", name, param->name, sqrt(sum), w);
+    }
+    free(got);
+    close_place(&p);
+}
+
+/* PEFT's own loading of what PEFT wrote (tools/golden_adapters.py). */
+static void expect_pefts_sum(const char *directory, const struct model_text *text, double wanted)
+{
+    struct place p;
+    struct error err = {0};
+    float lp[32];
+    double total = 0;
+    open_place(&p, directory, 1, DTYPE_F32);
+    if (model_score(p.model, text, 1, lp, &err))
+        fail_msg("%s: %s", directory, err.message);
+    for (int i = 0; i < text->n - text->n_prompt; i++)
+        total += (double)lp[i];
+    if (!(fabs(total - wanted) <= 2e-4))
+        fail_msg("%s: %.6f, peft %.6f", directory, total, wanted);
+    close_place(&p);
+}
+
+/* A file of golden_adapters.py; its ids go to ids. */
+static json_t *load_sums(const char *path, int32_t ids[32], struct model_text *text)
+{
+    json_t *all;
+    struct error err = {0};
+    if (jsontext_load(&all, path, 1 << 20, &err))
+        fail_msg("%s", err.message);
+    const json_t *list = json_object_get(all, "ids");
+    *text = (struct model_text){.ids = ids,
+                                .n = (int)json_array_size(list),
+                                .n_prompt = (int)json_integer_value(json_object_get(all, "prompt"))};
+    for (int i = 0; i < text->n; i++)
+        ids[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
+    return all;
+}
+
 static void test_unusual_adapters_are_read_as_peft_reads_them(void **state)
 {
     (void)state;
-    json_t *all, *sum;
+    json_t *sum;
     const char *name;
     int32_t ids[32];
-    float lp[32];
-    struct error err = {0};
-    assert_int_equal(jsontext_load(&all, "tests/golden/adapters/adapters.json", 1 << 16, &err), 0);
-    const json_t *list = json_object_get(all, "ids");
-    int n = (int)json_array_size(list), prompt = (int)json_integer_value(json_object_get(all, "prompt"));
-    for (int i = 0; i < n; i++)
-        ids[i] = (int32_t)json_integer_value(json_array_get(list, (size_t)i));
+    struct model_text text;
+    json_t *all = load_sums("tests/golden/adapters/adapters.json", ids, &text);
     json_object_foreach(json_object_get(all, "sums"), name, sum)
     {
         char dir[300];
-        struct place p;
-        double total = 0;
         snprintf(dir, sizeof dir, "tests/golden/adapters/%s", name);
-        open_place(&p, dir, 1, DTYPE_F32);
-        assert_int_equal(model_score(p.model, &(struct model_text){ids, n, prompt}, 1, lp, &err), 0);
-        for (int i = 0; i < n - prompt; i++)
-            total += (double)lp[i];
-        if (fabs(total - json_real_value(sum)) > 2e-4)
-            fail_msg("%s: %.6f, peft %.6f", name, total, json_real_value(sum));
-        close_place(&p);
+        expect_pefts_sum(dir, &text, json_real_value(sum));
     }
+    json_decref(all);
+}
+
+static void test_every_familys_default_modules_are_pefts(void **state)
+{
+    (void)state;
+    json_t *wanted;
+    const char *name;
+    int32_t ids[32];
+    struct model_text text;
+    struct train_data one = {0};
+    struct model_desc d = {.n_vocab = 48, .n_ctx = 64};
+    json_t *all = load_sums("tests/golden/adapters/defaults.json", ids, &text);
+    assert_int_equal(train_data_add_ids(&one, &d, ids, text.n, text.n_prompt, 32, "row", NULL), 0);
+    assert_true(json_object_size(json_object_get(all, "models")) >= 16);
+    json_object_foreach(json_object_get(all, "models"), name, wanted)
+    {
+        char dir[300];
+        snprintf(dir, sizeof dir, "tests/golden/adapters/default_%s", name);
+        expect_pefts_sum(dir, &text, json_number_value(json_object_get(wanted, "sum")));
+        expect_pefts_gradients(name, &one, wanted);
+    }
+    train_data_free(&one);
     json_decref(all);
 }
 
@@ -482,6 +571,7 @@ int main(void)
         cmocka_unit_test(test_an_adapter_is_read_as_its_merged_model),
         cmocka_unit_test(test_rslora_scales_by_the_root_of_the_rank),
         cmocka_unit_test(test_unusual_adapters_are_read_as_peft_reads_them),
+        cmocka_unit_test(test_every_familys_default_modules_are_pefts),
         cmocka_unit_test(test_an_adapter_without_tensors_is_none),
         cmocka_unit_test(test_what_is_not_computed_is_refused_by_name),
         cmocka_unit_test(test_bits_do_not_depend_on_split_recomputation_or_threads),

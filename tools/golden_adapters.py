@@ -3,6 +3,8 @@
 """Writes tests/golden/adapters/: a tiny random LLaMA and adapters of PEFT's less usual kinds, with the summed log-probability that PEFT's own loading gives them.
 
 adapters.json: versions, the ids, how many of them are the prompt, and one sum an adapter (merged and unmerged agree to 1e-4, which is asserted here)
+defaults.json: of every family an adapter of PEFT's default target modules (of its table; DEFAULTS says where it has none) beside a model of tests/golden/families:
+               the modules, the sum, the mean loss of the tokens behind the prompt and the norm of its gradient by each factor
 Run with the versions of bench/requirements.txt."""
 import json, os, shutil
 
@@ -22,11 +24,35 @@ KINDS = {
     "embedding": dict(target_modules=ATTENTION + ["embed_tokens"]),
 }
 
+# of tests/golden/families; PEFT's table says nothing of the last three
+DEFAULTS = {"llama_biases": None, "mistral": None, "qwen2": None, "qwen3": None, "gemma": None, "gemma2": None, "gemma3": None, "gpt2": None, "gpt2_unscaled": None,
+            "opt": None, "opt_post": None, "gpt_neox": None, "gpt_neox_old": None, "smollm3": ATTENTION, "olmo2": ATTENTION, "phi3": ["qkv_proj"]}
+
 
 def total(model):
     with torch.no_grad():
         lp = torch.log_softmax(model(torch.tensor([IDS])).logits[0].double(), -1)
     return sum(lp[i - 1, IDS[i]].item() for i in range(PROMPT, len(IDS)))
+
+
+def default(name, modules):
+    base, out = os.path.join(OUT, "..", "families", name), os.path.join(OUT, "default_" + name)
+    load = lambda: transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
+    torch.manual_seed(12)
+    model = get_peft_model(load(), LoraConfig(r=2, lora_alpha=5, init_lora_weights=False, task_type="CAUSAL_LM", target_modules=modules))
+    with torch.no_grad():
+        for n, p in model.named_parameters():
+            p.mul_(0.2 if ".lora_" in n else 1)
+    model.peft_config["default"].base_model_name_or_path = "../../families/" + name
+    model.save_pretrained(out)
+    os.remove(os.path.join(out, "README.md"))
+    lp = torch.log_softmax(model(torch.tensor([IDS])).logits[0].double(), -1)
+    loss = -sum(lp[i - 1, IDS[i]] for i in range(PROMPT, len(IDS))) / (len(IDS) - PROMPT)
+    loss.backward()
+    norms = {n.replace(".default", ""): p.grad.norm().item() for n, p in model.named_parameters() if p.requires_grad}
+    again = total(PeftModel.from_pretrained(load(), out))
+    assert abs(again + loss.item() * (len(IDS) - PROMPT)) < 1e-4, name
+    return {"modules": sorted(model.peft_config["default"].target_modules), "sum": again, "loss": loss.item(), "gradient_norms": norms}
 
 
 def main():
@@ -58,6 +84,8 @@ def main():
     sums["conv1d"] = total(PeftModel.from_pretrained(load(), os.path.join(OUT, "conv1d")))
     meta = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
     json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "sums": sums}, open(os.path.join(OUT, "adapters.json"), "w"), indent=1)
+    found = {name: default(name, modules) for name, modules in DEFAULTS.items()}
+    json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "models": found}, open(os.path.join(OUT, "defaults.json"), "w"), indent=1)
 
 
 main()

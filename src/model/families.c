@@ -392,6 +392,7 @@ const struct family families[] = {
         .n_switch = COUNT(plain_switches),
         .defaults = phi3_defaults,
         .n_default = COUNT(phi3_defaults),
+        .adapted = "qkv_proj",
         .act = "silu",
         .rotary = "partial_rotary_factor",
         .rotary_missing = 1,
@@ -457,6 +458,7 @@ const struct family families[] = {
         .ff_multiple = 4,
         .unscaled = "scale_attn_weights",
         .layer_scale = "scale_attn_by_inverse_layer_idx",
+        .adapted = "c_attn",
         .act = "gelu_new",
     },
     {
@@ -518,6 +520,7 @@ const struct family families[] = {
         .parallel_switch = "use_parallel_residual",
         .rotary = "rotary_pct",
         .rotary_missing = 0.25,
+        .adapted = "query_key_value",
         .act = "gelu",
     },
     {

@@ -92,7 +92,9 @@ struct family {
     const char *layer_scale; /* key: true divides attention's scale by the layer's number from 1 on; NULL: never */
     const char *act;         /* transformers' default of hidden_act */
     int gelu_is_tanh;        /* "gelu" means gelu_pytorch_tanh */
-    const char *rotary;      /* key of the share of a head that rotates; NULL: all */
+    /* modules that an adapter stands beside where nobody names them, as PEFT has it; NULL: q_proj,v_proj */
+    const char *adapted;
+    const char *rotary; /* key of the share of a head that rotates; NULL: all */
     double rotary_missing;
     int position_offset;
     const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */

@@ -37,6 +37,15 @@ static int list_modules(const struct model_desc *d, struct module out[LORA_N_MOD
     return n;
 }
 
+/* The options', or else the family's own. */
+static const char *targets_of(const struct model_desc *d, const struct lora_options *o)
+{
+    const struct family *f = family_find(d->family);
+    if (o->targets)
+        return o->targets;
+    return f && f->adapted ? f->adapted : "q_proj,v_proj";
+}
+
 /* Whether `name` is among the targets. */
 static int is_target(const char *targets, const char *name)
 {
@@ -50,12 +59,12 @@ static int is_target(const char *targets, const char *name)
 }
 
 /* Those of list_modules that are among the targets. */
-static int list_targets(const struct model_desc *d, const char *targets, struct module out[LORA_N_MODULE])
+static int list_targets(const struct model_desc *d, const struct lora_options *o, struct module out[LORA_N_MODULE])
 {
     struct module all[LORA_N_MODULE];
     int n = 0, n_all = list_modules(d, all);
     for (int i = 0; i < n_all; i++)
-        if (is_target(targets, all[i].name))
+        if (is_target(targets_of(d, o), all[i].name))
             out[n++] = all[i];
     return n;
 }
@@ -81,8 +90,9 @@ static int refuse_target(const struct module *all, int n, const char *found, int
                      length, found);
 }
 
-static int check_targets(const struct model_desc *d, const char *targets, struct error *err)
+static int check_targets(const struct model_desc *d, const struct lora_options *o, struct error *err)
 {
+    const char *targets = targets_of(d, o);
     struct module all[LORA_N_MODULE];
     int n_all = list_modules(d, all);
     for (const char *at = targets; strcmp(targets, "all-linear");) {
@@ -102,7 +112,7 @@ static int check_targets(const struct model_desc *d, const char *targets, struct
 void lora_targets(const struct model_desc *d, const struct lora_options *o, char names[LORA_N_MODULE + 1][64])
 {
     struct module list[LORA_N_MODULE];
-    int n = 0, n_all = list_targets(d, o->targets, list);
+    int n = 0, n_all = list_targets(d, o, list);
     for (int i = 0; i < n_all; i++)
         if (!is_repeated(list, i))
             snprintf(names[n++], 64, "%s", list[i].name);
@@ -119,7 +129,7 @@ static void place_layer(const struct model_desc *d, const struct lora_options *o
                         struct lora_group *groups)
 {
     struct module list[LORA_N_MODULE];
-    int n = list_targets(d, o->targets, list);
+    int n = list_targets(d, o, list);
     for (int part = 0; part < PART_COUNT; part++) {
         struct lora_group g = {0};
         int64_t k = 0;
@@ -145,7 +155,7 @@ int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t
 {
     *n_element = 0;
     *widest = 0;
-    int rc = check_targets(d, o->targets, err);
+    int rc = check_targets(d, o, err);
     for (int l = 0; !rc && l < d->n_layer; l++)
         place_layer(d, o, n_element, widest, NULL);
     return rc;
@@ -157,7 +167,7 @@ static int name_params(struct model *m, int layer, int part, const struct lora_o
     struct lora *lora = m->lora;
     const struct lora_group *g = &lora->groups[layer_index(m, layer, (enum layer_part)part)];
     struct module list[LORA_N_MODULE];
-    int n = list_targets(&m->desc, o->targets, list);
+    int n = list_targets(&m->desc, o, list);
     for (int b = 0; b < 2; b++)
         for (int i = 0, at = 0; i < n; i++) {
             struct tensor_place s = list[i].at;
@@ -200,7 +210,7 @@ static int make_weights(struct model *m, int64_t *largest, struct error *err)
 
 int lora_add(struct model *m, const struct lora_options *o, struct error *err)
 {
-    int rc = check_targets(&m->desc, o->targets, err), widest = 0;
+    int rc = check_targets(&m->desc, o, err), widest = 0;
     int64_t largest = 1;
     size_t n_param = (size_t)m->desc.n_layer * LORA_N_MODULE * 2;
     if (rc)

@@ -13,7 +13,8 @@ enum { LORA_N_MODULE = 7 };
 struct lora_options {
     int r; /* 0: no adapter */
     double alpha;
-    const char *targets; /* names of modules with commas between (q_proj,v_proj), or all-linear */
+    /* names of modules with commas between (q_proj,v_proj), or all-linear; NULL: the family's own */
+    const char *targets;
 };
 struct lora_module {       /* one module's B, rows [row, row + n) of its group's output */
     int64_t row, n, b;     /* b: flat elements */

@@ -26,7 +26,7 @@ struct train_options {
     int bf16_random;  /* the bf16 copy of the weights is rounded at random after each step */
     int lora_r;       /* > 0: train an adapter of this rank instead of the weights */
     double lora_alpha;
-    const char *lora_targets; /* names of modules with commas between, or all-linear */
+    const char *lora_targets; /* names of modules with commas between, or all-linear; NULL: the family's own */
     enum dtype dtype;         /* compute */
     uint64_t seed;
 };

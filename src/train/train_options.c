@@ -51,8 +51,9 @@ static const struct field rows[] = {
     {FIELD("lora-alpha", FIELD_DOUBLE, struct train_options, lora_alpha), .argument = "X", .low = 1e-6, .high = 1e6,
      .initial = "32", .bits = FIELD_BITS, .with = "lora-r", .help = "the adapter counts alpha / r times"},
     {FIELD("lora-target-modules", FIELD_STRING, struct train_options, lora_targets), .argument = "NAMES",
-     .initial = "q_proj,v_proj", .bits = FIELD_BITS, .with = "lora-r",
-     .help = "matrices that get an adapter, with commas between, or all-linear"},
+     .bits = FIELD_BITS, .with = "lora-r",
+     .help = "matrices that get an adapter, with commas between, or all-linear [as PEFT for the family: q_proj,v_proj, "
+             "or what is fused of them]"},
     {FIELD("bf16-moments", FIELD_FLAG, struct train_options, bf16_moments), .initial = "false", .bits = FIELD_BITS,
      .help = "Adam's moments in bf16, rounded at random: half the memory of the optimizer state"},
     {FIELD("bf16-random", FIELD_FLAG, struct train_options, bf16_random), .initial = "false", .bits = FIELD_BITS,
