@@ -15,14 +15,20 @@ static void report_marks_and_refuses(void **state)
     (void)state;
     struct eval_report r;
     struct error err = {0};
-    struct eval_facts f = {.task = "qa", .n_row = 10, .n_missing = 2, .threshold = NAN};
+    struct report_basis f = {.task = "qa", .n_row = 10, .n_missing = 2, .threshold = NAN};
     eval_report_begin(&r, &f, &err);
     eval_report_value(&r, "exact", 0.5, 8, stats_wilson(4, 8, 0.95));
-    assert_int_equal(json_integer_value(json_object_get(r.json, "exact_n")), 8);
-    assert_int_equal(json_integer_value(json_object_get(r.json, "n")), 8);
-    assert_non_null(strstr(r.text.data, "n 8 *"));
-    assert_non_null(strstr(r.text.data, "n 8 of 10, missing 2, truncated 0, unparsed 0, threshold none\nprompt style "
-                                        "none (outputs were read), judge none (computed)"));
+    json_t *json;
+    struct buf text = BUF_INIT;
+    assert_int_equal(report_evaluation_json(&r.tree, &json, &err), 0);
+    assert_int_equal(json_integer_value(json_object_get(json, "exact_n")), 8);
+    assert_int_equal(json_integer_value(json_object_get(json, "n")), 8);
+    assert_int_equal(report_evaluation_text(&r.tree, &text, &err), 0);
+    assert_non_null(strstr(text.data, "n 8 *"));
+    assert_non_null(strstr(text.data, "n 8 of 10, missing 2, truncated 0, unparsed 0, threshold none\nprompt style "
+                                      "none (outputs were read), judge none (computed)"));
+    json_decref(json);
+    buf_free(&text);
     eval_report_value(&r, "f1", NAN, 8, EVAL_NO_INTERVAL);
     assert_int_equal(eval_report_end(&r), ERROR_DATA);
     assert_string_equal(err.message, "f1 cannot be computed: it is not defined for these rows");

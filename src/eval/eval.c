@@ -57,6 +57,7 @@ int eval_run(struct device *device, const struct eval_options *o, struct eval_re
 
 void eval_result_free(struct eval_result *r)
 {
+    report_evaluation_free(&r->tree);
     json_decref(r->json);
     buf_free(&r->text);
     *r = (struct eval_result){.text = BUF_INIT};

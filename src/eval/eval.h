@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/dtype.h"
 #include "generate/generate.h"
+#include "report/evaluation.h"
 
 #include <jansson.h>
 
@@ -51,8 +52,9 @@ int eval_options_check(const struct eval_options *o, struct error *err);
 const char *eval_task_name(int i, const char **summary); /* NULL behind the last one; summary may be NULL */
 
 struct eval_result {
-    json_t *json;    /* one object */
-    struct buf text; /* the same as a table */
+    struct report_evaluation tree; /* what the next two are renderings of */
+    json_t *json;                  /* one object */
+    struct buf text;               /* a table */
 };
 void eval_result_free(struct eval_result *r);
 /* Texts in the result may come from files and other machines: base/printable.h before a terminal gets them. */

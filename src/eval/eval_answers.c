@@ -25,7 +25,7 @@ const json_t *eval_answers_row(const struct eval_answers *e, int i)
     return eval_journal_get(e->journal, stage, i);
 }
 
-void eval_answers_count(const struct eval_answers *e, struct eval_facts *f)
+void eval_answers_count(const struct eval_answers *e, struct report_basis *f)
 {
     f->n_row = e->n;
     f->style = e->answers ? e->style_text : NULL;

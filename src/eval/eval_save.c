@@ -95,7 +95,7 @@ static json_t *standard_error(const json_t *samples, const char *metric)
     return isfinite(se) ? json_real(se) : json_string("N/A");
 }
 
-static json_t *results_of(const struct eval_answers *e, const struct eval_report *r, const json_t *samples,
+static json_t *results_of(const struct eval_answers *e, json_t *report, const json_t *samples,
                           const struct eval_options *v, double now, double started)
 {
     const char *name, *task = e->task, *model = v->model ? v->model : v->input;
@@ -105,10 +105,10 @@ static json_t *results_of(const struct eval_answers *e, const struct eval_report
     json_array_foreach(names, i, value)
     {
         char key[128];
-        if (!json_is_number(json_object_get(r->json, name = json_string_value(value))))
+        if (!json_is_number(json_object_get(report, name = json_string_value(value))))
             continue;
         snprintf(key, sizeof key, "%s,none", name);
-        json_object_set(values, key, json_object_get(r->json, name));
+        json_object_set(values, key, json_object_get(report, name));
         snprintf(key, sizeof key, "%s_stderr,none", name);
         json_object_set_new(values, key, standard_error(samples, name));
     }
@@ -124,7 +124,7 @@ static json_t *results_of(const struct eval_answers *e, const struct eval_report
                   "n-samples", task, "original", e->n, "effective", e->n, "config", "model", "isara", "model_args",
                   model, "gen_kwargs", e->settings, "limit", v->limit, "random_seed", (json_int_t)v->seed, "date", now,
                   "model_source", "isara", "model_name", model, "model_name_sanitized",
-                  sanitized.failed ? NULL : sanitized.data, "total_evaluation_time_seconds", seconds, "isara", r->json);
+                  sanitized.failed ? NULL : sanitized.data, "total_evaluation_time_seconds", seconds, "isara", report);
     buf_free(&sanitized);
     return all;
 }
@@ -137,7 +137,7 @@ int eval_save(const struct eval_answers *e, struct eval_report *r, const struct 
     double now = clock_wall();
     char date[40];
     struct buf directory = BUF_INIT, path = BUF_INIT, lines = BUF_INIT;
-    json_t *samples = json_array(), *results = NULL;
+    json_t *samples = json_array(), *results = NULL, *report = NULL;
     date_name(now, date);
     buf_printf(&directory, "%s/", v->output);
     eval_sanitize(v->model ? v->model : v->input, &directory);
@@ -155,8 +155,9 @@ int eval_save(const struct eval_answers *e, struct eval_report *r, const struct 
         rc = path.failed || lines.failed ? error_set_nomem(r->err, lines.len, "samples")
                                          : file_write(path.data, lines.data, lines.len, r->err);
     }
+    rc = rc ? rc : report_evaluation_json(&r->tree, &report, r->err);
     if (!rc) {
-        results = results_of(e, r, samples, v, now, e->started ? e->started : now);
+        results = results_of(e, report, samples, v, now, e->started ? e->started : now);
         buf_reset(&path);
         buf_printf(&path, "%s/results_%s.json", directory.data, date);
         rc = path.failed || !results ? error_set_nomem(r->err, 64, "results")
@@ -166,6 +167,7 @@ int eval_save(const struct eval_answers *e, struct eval_report *r, const struct 
         eval_report_note(r, "results: %s", path.data);
     json_decref(samples);
     json_decref(results);
+    json_decref(report);
     buf_free(&directory);
     buf_free(&path);
     buf_free(&lines);

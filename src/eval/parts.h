@@ -25,30 +25,18 @@ extern const struct eval_task eval_alpaca, eval_beavertails, eval_diversity, eva
     eval_truthfulqa, eval_utility, eval_xstest;
 
 /* --- eval_report.c --- */
-/* What every table states. Counts are of rows; a row may count in several. */
-struct eval_facts {
-    const char *task;                 /* "truthfulqa" */
-    int n_row;                        /* rows that should have been measured */
-    int n_missing;                    /* without an output */
-    int n_truncated;                  /* an output that did not end by itself, or a judge's input that was cut */
-    int n_unparsed;                   /* a judge's answer that could not be read */
-    double threshold;                 /* NAN: none */
-    const char *style;                /* prompt style; NULL: outputs were read */
-    const char *judge, *judge_sha256; /* NULL: no judge (the metric is computed) */
-};
 struct eval_report {
-    json_t *json;
-    struct buf text;
-    int n_row, marked, rc;
+    struct report_evaluation tree;
+    int n_row, marked, rc; /* rows that the next value should be over; one was over fewer */
     struct error *err;
 };
 /* 95 % interval of a mean over rows: BCa, below 20 rows what covers there (stats_mean_interval). */
 int eval_mean_interval(const double *x, int n, uint64_t seed, struct stats_interval *out, struct error *err);
 #define EVAL_INTERVALS "bootstrap BCa (below 20 rows studentised, below 5 Student's t)"
 #define EVAL_NO_INTERVAL ((struct stats_interval){NAN, NAN})
-/* Begins with the facts; then values in their order; then finish, which frees. The first failure stays in r->rc and
- * finish returns it. */
-void eval_report_begin(struct eval_report *r, const struct eval_facts *facts, struct error *err);
+/* Begins with what it rests on; then values in their order; then finish, which frees. The first failure stays in r->rc
+ * and finish returns it. */
+void eval_report_begin(struct eval_report *r, const struct report_basis *basis, struct error *err);
 /* A metric over n rows: JSON gets NAME and, with an interval, NAME_low and NAME_high; with n < n_row NAME_n, and the
  * table marks it. n 0 or a value that is not finite is an error ("cannot be computed"), not a zero. */
 void eval_report_value(struct eval_report *r, const char *name, double value, int n, struct stats_interval interval);
@@ -95,9 +83,10 @@ struct eval_answers {
 /* From --input, or from --model by --arm and --prompt-style, going on with the journal under --output. */
 int eval_answers_open(struct eval_answers *e, const struct eval_work *w, struct error *err);
 void eval_answers_close(struct eval_answers *e);
-const char *eval_answers_text(const struct eval_answers *e, int i);          /* NULL: missing */
-const json_t *eval_answers_row(const struct eval_answers *e, int i);         /* NULL: none */
-void eval_answers_count(const struct eval_answers *e, struct eval_facts *f); /* n_row, n_missing, n_truncated, style */
+const char *eval_answers_text(const struct eval_answers *e, int i);  /* NULL: missing */
+const json_t *eval_answers_row(const struct eval_answers *e, int i); /* NULL: none */
+void eval_answers_count(const struct eval_answers *e,
+                        struct report_basis *f); /* n_row, n_missing, n_truncated, style */
 
 /* --- eval_judge.c: a language model that compares two outputs --- */
 struct eval_judge;

@@ -80,11 +80,11 @@ static int recount(const struct eval_work *w, struct error *err)
         struct eval_report r;
         const char *annotator = json_string_value(json_object_get(json_array_get(rows, 0), "annotator"));
         eval_report_begin(&r,
-                          &(struct eval_facts){.task = "alpaca-eval",
-                                               .n_row = m.n_rows,
-                                               .n_unparsed = m.n_missing,
-                                               .threshold = NAN,
-                                               .judge = annotator ? annotator : "as annotated"},
+                          &(struct report_basis){.task = "alpaca-eval",
+                                                 .n_row = m.n_rows,
+                                                 .n_unparsed = m.n_missing,
+                                                 .threshold = NAN,
+                                                 .judge = annotator ? annotator : "as annotated"},
                           err);
         eval_report_fact(&r, "annotations_sha256",
                          json_string(sha256)); /* the judge's own weights are not there to be hashed */
@@ -318,10 +318,10 @@ static int finish(struct alpaca *a, const struct eval_work *w, struct error *err
 {
     struct alpaca_metrics m;
     struct bias b = {0};
-    struct eval_facts f = {.task = "alpaca-eval",
-                           .threshold = NAN,
-                           .judge = eval_judge_name(a->judge),
-                           .judge_sha256 = eval_judge_sha256(a->judge)};
+    struct report_basis f = {.task = "alpaca-eval",
+                             .threshold = NAN,
+                             .judge = eval_judge_name(a->judge),
+                             .judge_sha256 = eval_judge_sha256(a->judge)};
     int n_missing = 0, n_cut = 0;
     json_t *rows = annotations_of(a, &b, &n_missing, &n_cut);
     int rc = rows ? alpaca_metrics_of(rows, "the judge's verdicts", &m, err) : error_set_nomem(err, 64, "annotations");

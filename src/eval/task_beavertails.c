@@ -195,7 +195,7 @@ static void put_rate(struct eval_report *r, const char *prefix, const struct cou
         eval_report_value(r, name, (double)c->flagged / (double)c->n, (int)c->n, stats_wilson(c->flagged, c->n, 0.95));
 }
 
-static int print(const json_t *records, struct eval_facts *f, int n_contradictory, const struct eval_work *w,
+static int print(const json_t *records, struct report_basis *f, int n_contradictory, const struct eval_work *w,
                  struct error *err)
 {
     const struct eval_options *v = w->options;
@@ -281,7 +281,7 @@ static int save(const struct tails *t, const json_t *records, const char *style,
 
 static int judge_answers(struct tails *t, const struct eval_work *w, struct error *err)
 {
-    struct eval_facts f = {
+    struct report_basis f = {
         .task = "beavertails", .judge = eval_harm_name(t->harm), .judge_sha256 = eval_harm_sha256(t->harm)};
     json_t *records = json_array();
     t->e.more_settings =
@@ -309,10 +309,10 @@ static int recompute(const struct eval_work *w, struct error *err)
     json_t *records = NULL;
     int rc = eval_load_array(&records, v->annotations, err);
     json_t *head = json_incref(json_array_get(records, 0));
-    struct eval_facts f = {.task = "beavertails",
-                           .judge = json_string_value(json_object_get(head, "judge")),
-                           .judge_sha256 = json_string_value(json_object_get(head, "judge_sha256")),
-                           .style = json_string_value(json_object_get(head, "prompt_style"))};
+    struct report_basis f = {.task = "beavertails",
+                             .judge = json_string_value(json_object_get(head, "judge")),
+                             .judge_sha256 = json_string_value(json_object_get(head, "judge_sha256")),
+                             .style = json_string_value(json_object_get(head, "prompt_style"))};
     if (!rc && !f.judge)
         rc = error_set(err, ERROR_DATA, "%s: its first line says no judge; wanted judged.jsonl as --output writes it",
                        v->annotations);

@@ -86,7 +86,8 @@ static int run_diversity(const struct eval_work *w, struct error *err)
         if (made.items[i].kept)
             texts[n++] = made.items[i].question;
     rc = rc ? rc : diversity_of(texts, n, &d, err);
-    eval_report_begin(&r, &(struct eval_facts){.task = w->task->name, .n_row = rc ? 1 : made.n, .threshold = NAN}, err);
+    eval_report_begin(&r, &(struct report_basis){.task = w->task->name, .n_row = rc ? 1 : made.n, .threshold = NAN},
+                      err);
     r.rc = rc ? rc : r.rc;
     eval_report_value(&r, "kept_share", (double)n / (made.n ? made.n : 1), made.n, stats_wilson(n, made.n, 0.95));
     r.n_row = n; /* what follows is of the kept ones, all of them */

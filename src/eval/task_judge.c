@@ -139,11 +139,11 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
 static int print(struct labelled *t, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
-    struct eval_facts f = {.task = "judge",
-                           .n_row = t->n,
-                           .threshold = v->threshold,
-                           .judge = eval_harm_name(t->harm),
-                           .judge_sha256 = eval_harm_sha256(t->harm)};
+    struct report_basis f = {.task = "judge",
+                             .n_row = t->n,
+                             .threshold = v->threshold,
+                             .judge = eval_harm_name(t->harm),
+                             .judge_sha256 = eval_harm_sha256(t->harm)};
     struct eval_report r;
     double area, sum = 0;
     int n = 0;

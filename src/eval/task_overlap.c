@@ -161,11 +161,11 @@ static int run_overlap(const struct eval_work *w, struct error *err)
     if (!rc && v->model)
         rc = checkpoint_sha256(o.parts.checkpoint, sha256, err);
     eval_report_begin(&o.report,
-                      &(struct eval_facts){.task = w->task->name,
-                                           .n_row = rc ? 1 : test.n,
-                                           .threshold = ROUGE_ALIKE,
-                                           .judge = v->model,
-                                           .judge_sha256 = v->model ? sha256 : NULL},
+                      &(struct report_basis){.task = w->task->name,
+                                             .n_row = rc ? 1 : test.n,
+                                             .threshold = ROUGE_ALIKE,
+                                             .judge = v->model,
+                                             .judge_sha256 = v->model ? sha256 : NULL},
                       err);
     o.report.rc = rc ? rc : o.report.rc;
     eval_report_fact(&o.report, "n_seeds", json_integer(seeds.n));

@@ -133,7 +133,7 @@ static json_t *sample(void *user, int i)
 static int print(struct qa *q, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
-    struct eval_facts f = {.task = "qa", .threshold = NAN};
+    struct report_basis f = {.task = "qa", .threshold = NAN};
     struct eval_report r;
     eval_answers_count(&q->e, &f);
     if (!q->e.want_answers) {

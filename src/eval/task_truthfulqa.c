@@ -255,7 +255,7 @@ static int print(struct truth *t, const struct eval_work *w, struct error *err)
     const struct eval_options *o = w->options;
     static const char *const modes[] = {"none", "lm-eval", "original"};
     struct eval_report r;
-    struct eval_facts f = {.task = "truthfulqa", .threshold = NAN};
+    struct report_basis f = {.task = "truthfulqa", .threshold = NAN};
     eval_answers_count(&t->e, &f);
     if (t->generation) {
         f.n_missing = 0;

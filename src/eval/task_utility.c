@@ -140,7 +140,7 @@ static int by_value(const void *a, const void *b)
 static int print(struct utility *u, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
-    struct eval_facts f = {
+    struct report_basis f = {
         .task = "utility", .threshold = NAN, .judge = u->name, .judge_sha256 = judge_sha256(u->judge)};
     struct eval_report r;
     struct stats_interval wins, means;

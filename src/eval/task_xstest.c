@@ -104,7 +104,7 @@ static void put_rate(struct eval_report *r, const char *name, long refused, long
 static int print(struct xstest *t, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
-    struct eval_facts f = {.task = "xstest", .threshold = NAN};
+    struct report_basis f = {.task = "xstest", .threshold = NAN};
     struct eval_report r;
     struct group groups[MAX_TYPE];
     long n[2] = {0, 0}, refused[2] = {0, 0}, of[2] = {0, 0};
