@@ -44,6 +44,13 @@ say --model "$tmp/adapter" >"$tmp/1"; say --model $m --adapter "$tmp/adapter" >"
 cmp "$tmp/1" "$tmp/2" || fail "--adapter says other things than --model"
 cmp "$tmp/1" "$tmp/3" || fail "the merged model says other things than base and adapter"
 ! cmp -s "$tmp/1" "$tmp/4" || fail "the adapter changes nothing"
+cmp <("$ISARA" tokenize --model "$tmp/adapter" --text "Why is it so?" $quiet) <("$ISARA" tokenize --model $m --text "Why is it so?" $quiet) || fail "an adapter has not its base's tokenizer"
+mkdir -p "$tmp/hub/models--a--b/snapshots/s" "$tmp/hub/models--a--b/refs"; printf s >"$tmp/hub/models--a--b/refs/main"; cp $m/* "$tmp/hub/models--a--b/snapshots/s"
+HF_HUB_CACHE=$tmp/hub "$ISARA" tokenize --model a/b --text "Why?" $quiet | grep -q '"token_ids":\[[0-9]' || fail "a name of the hub has no tokenizer"
+out=$(HF_HUB_CACHE=$tmp/hub "$ISARA" tokenize --model a/c --text "Why?" 2>&1) && fail "a name that is not there has a tokenizer"
+grep -q "isara pull a/c" <<<"$out" || fail "a name that is not there: $out"
+out=$("$ISARA" tokenize --model "$tmp/hub" --text "Why?" 2>&1) && fail "a directory without one has a tokenizer"
+grep -q "wanted tokenizer.json" <<<"$out" || fail "a directory without a tokenizer: $out"
 
 # pytorch_model.bin in f16 with one storage for embedding and head: trained as its safetensors are, saved in f16 and with one matrix.
 for i in 3 4 5 6 7 8; do echo "{\"prompt_token_ids\":[1,5,9,$i],\"completion_token_ids\":[7,8,12,2]}"; done >"$tmp/ids.jsonl"

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "io/file.h"
 
 #include <limits.h>
 #include <string.h>
@@ -45,6 +46,18 @@ static int one_record(struct records *r, int i, const struct tokenizer *t, const
     return rc ? rc : bad;
 }
 
+/* A directory of a tokenizer alone will do; an adapter and a name of the hub lead to a model's. */
+static int open_tokenizer(struct parts *p, const struct cli_values *v, struct error *err)
+{
+    struct error alone = {0}, model = {0};
+    int rc = tokenizer_open(&p->tokenizer, v->model, &alone);
+    if (rc == ERROR_NOINPUT) {
+        rc = cli_open_tokenizer(p, v, 1, &model);
+        alone = p->checkpoint || !file_exists(v->model) ? model : alone;
+    }
+    return rc ? error_set(err, rc, "%s", alone.message) : 0;
+}
+
 int verb_tokenize(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
@@ -54,7 +67,7 @@ int verb_tokenize(const struct verb *verb, struct options *options, const struct
     struct writer *w = NULL;
     int n_failed = 0, rc = cli_require(v->model, "model", "whose tokenizer is used", err);
     if (!rc)
-        rc = tokenizer_open(&parts.tokenizer, v->model, err);
+        rc = open_tokenizer(&parts, v, err);
     if (!rc && v->text) {
         static json_t *item;
         static char *none;
