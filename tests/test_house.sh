@@ -119,8 +119,8 @@ found=$(sizes "$tree" src)
 finds 'src/base/long.c:2: a function of 61 lines' "$found"
 finds 'src/base/large.c: 601 lines' "$found"
 
-compiler=$(command -v ${CC:-cc} gcc clang cc | head -1)
-"$compiler" -O1 -o "$tmp/scan" tools/house_scan.c || say "tools/house_scan.c: wanted a compiler that makes it, found '$compiler'"
+compiler=${CC:-$(command -v cc gcc clang | head -1)}
+$compiler -O1 -o "$tmp/scan" tools/house_scan.c || say "tools/house_scan.c: wanted a compiler that makes it, found '$compiler'"
 cat >"$tree/src/base/bad.c" <<'C'
 static int f(int a, int b) { return a ? b ? 1 : 2 : 3; }
 static int g(int a, int b) { return a ? f(b, b ? 1 : 2) : 3; }

@@ -23,4 +23,6 @@ run 1 "skipped: no model (chat)" "1 passed, 1 failed, 0 skipped" && { echo "fail
 run 0 "[       OK ] one
 [  SKIPPED ] two
 skipped: no data" "2 passed, 0 failed, 1 skipped" || { echo "cmocka: wanted exit code 0"; fails=1; }
+printf 'kill -9 $PPID\nsleep 1\n' >"$tmp/tree/tests/test_other.sh"
+(cd "$tmp/tree" && BUILD=build JOBS=2 "$runner") >"$tmp/out" 2>&1 && { echo "a test whose runner was killed: wanted exit code 1"; cat "$tmp/out"; fails=1; }
 exit $fails
