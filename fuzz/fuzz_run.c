@@ -43,13 +43,14 @@ static void read_round(struct run *r, int t, const struct run_round *round, int 
     for (int i = 0; i < round->attempts; i++) {
         check_text(&a[i].question, pool);
         check_text(&a[i].answer, pool);
-        if (a[i].n_neighbour > K || (a[i].n_neighbour && !a[i].question.text) ||
-            (a[i].kept && (!a[i].question.text || !a[i].answer.text)) || a[i].match >= POOL + ATTEMPTS)
+        if (a[i].neighbours.n > K || (a[i].neighbours.n && !a[i].question.text) ||
+            (a[i].verdict.kept && (!a[i].question.text || !a[i].answer.text)) || a[i].verdict.match >= POOL + ATTEMPTS)
             abort();
-        for (int k = 0; k < a[i].n_neighbour; k++)
-            if (a[i].neighbours[k] < 0 || a[i].neighbours[k] >= pool || !isfinite(a[i].nearness[k]))
+        for (int k = 0; k < a[i].neighbours.n; k++)
+            if (a[i].neighbours.items[k] < 0 || a[i].neighbours.items[k] >= pool ||
+                !isfinite(a[i].neighbours.nearness[k]))
                 abort();
-        if (a[i].reason && reason(a[i].reason) < 0)
+        if (a[i].verdict.reason && reason(a[i].verdict.reason) < 0)
             abort();
     }
     arena_free(&arena);
@@ -61,14 +62,15 @@ static void read_all(struct run *r)
     struct run_result results[QUESTIONS];
     struct run_round round;
     json_t *settings;
-    int found, pool = POOL;
+    struct run_results stored = {"pretrained", "test", results, QUESTIONS, 0};
+    int pool = POOL;
     if (!run_settings(r, &settings, NULL))
         json_decref(settings);
     for (int t = 1; !run_get_round(r, t, &round, NULL) && round.state != RUN_STATE_NONE; t++) {
         read_round(r, t, &round, pool);
         pool += round.kept;
     }
-    if (run_get_results(r, "pretrained", "test", QUESTIONS, results, &found, &arena, NULL))
+    if (run_get_results(r, &stored, &arena, NULL))
         abort();
     for (int i = 0; i < QUESTIONS; i++)
         if (isinf(results[i].logprob) || (!isnan(results[i].logprob) && results[i].n_token < 1) ||
@@ -99,9 +101,9 @@ static void make_sound(void)
         abort();
     for (int i = 0; i < ATTEMPTS; i++) {
         run_put_question(&r, 1, i, &text, NULL);
-        run_put_neighbours(&r, 1, i, contexts, nearness, 2, NULL);
+        run_put_neighbours(&r, 1, i, &(struct run_neighbours){contexts, nearness, 2}, NULL);
         run_put_answer(&r, 1, i, &text, NULL);
-        run_put_verdict(&r, 1, i, !i, i ? "question_repeat" : "kept", i - 1, 0.5, NULL);
+        run_put_verdict(&r, 1, i, &(struct run_verdict){i ? "question_repeat" : "kept", !i, i - 1, 0.5}, NULL);
     }
     run_put_round(&r, 1, &round, NULL);
     run_put_fact(&r, "settings", "{\"rounds\":1}", NULL);

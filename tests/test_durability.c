@@ -129,12 +129,11 @@ static void the_journal_syncs_at_every_commit(void **state)
     (void)state;
     char directory[1200];
     struct run *r;
-    int resumed;
     struct error err = {0};
     sqlite3_stmt *s;
     json_t *settings = json_pack("{s:s}", "a", "b");
     snprintf(directory, sizeof directory, "%s/run", check_tmpdir("durability"));
-    if (run_open(&r, directory, settings, settings, 0, &resumed, &err))
+    if (run_open(&r, directory, settings, settings, 0, &err))
         fail_msg("%s", err.message);
     assert_int_equal(run_prepare(r, &s, "PRAGMA synchronous", &err), 0);
     assert_int_equal(sqlite3_step(s), SQLITE_ROW);

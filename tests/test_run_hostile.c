@@ -41,20 +41,20 @@ static void put_round(struct run *r, int round)
     for (int i = 0; i < ATTEMPTS; i++) {
         assert_int_equal(run_put_question(r, round, i, i == 2 ? &fault : &text, NULL), 0);
         if (i == 0 || i == 3) {
-            assert_int_equal(run_put_neighbours(r, round, i, contexts, nearness, 2, NULL), 0);
+            assert_int_equal(run_put_neighbours(r, round, i, &(struct run_neighbours){contexts, nearness, 2}, NULL), 0);
             assert_int_equal(run_put_answer(r, round, i, &text, NULL), 0);
         }
     }
-    assert_int_equal(run_put_verdict(r, round, 0, 1, "kept", -1, 0.25, NULL), 0);
-    assert_int_equal(run_put_verdict(r, round, 1, 0, "question_repeat", 0, 1, NULL), 0);
-    assert_int_equal(run_put_verdict(r, round, 2, 0, "error", -1, NAN, NULL), 0);
-    assert_int_equal(run_put_verdict(r, round, 3, 0, "answer_copied", 4, 0, NULL), 0);
+    assert_int_equal(run_put_verdict(r, round, 0, &(struct run_verdict){"kept", 1, -1, 0.25}, NULL), 0);
+    assert_int_equal(run_put_verdict(r, round, 1, &(struct run_verdict){"question_repeat", 0, 0, 1}, NULL), 0);
+    assert_int_equal(run_put_verdict(r, round, 2, &(struct run_verdict){"error", 0, -1, NAN}, NULL), 0);
+    assert_int_equal(run_put_verdict(r, round, 3, &(struct run_verdict){"answer_copied", 0, 4, 0}, NULL), 0);
 }
 
 static int begin(struct run **r, const char *dir, struct error *err)
 {
     json_t *settings = json_pack("{s:i, s:i}", "rounds", 2, "attempts", ATTEMPTS), *manifest = json_object();
-    int resumed, rc = run_open(r, dir, settings, manifest, 0, &resumed, err);
+    int rc = run_open(r, dir, settings, manifest, 0, err);
     json_decref(settings);
     json_decref(manifest);
     return rc;

@@ -117,15 +117,15 @@ static int count_arms(struct table *t, struct tally tallies[N_ARM], struct error
 {
     t->first = t->last = NULL;
     for (int i = 0; i < N_ARM; i++) {
-        int found = 0;
         struct run_result *results = arena_alloc(&t->arena, (size_t)t->n_question * sizeof *results);
         if (!results)
             return error_set_nomem(err, (size_t)t->n_question * sizeof *results, "results");
-        int status = run_get_results(t->run, arms[i].name, "test", t->n_question, results, &found, &t->arena, err);
+        struct run_results stored = {arms[i].name, "test", results, t->n_question, 0};
+        int status = run_get_results(t->run, &stored, &t->arena, err);
         if (status)
             return status;
         tallies[i] = (struct tally){0};
-        if (found && (status = count_labels(t, results, &tallies[i], err)))
+        if (stored.n_found && (status = count_labels(t, results, &tallies[i], err)))
             return status;
         if (!tallies[i].n)
             continue;

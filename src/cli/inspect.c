@@ -131,7 +131,7 @@ static int inspect_round(struct run *run, int t, const struct run_round *round, 
     int rc = attempts ? run_get_attempts(run, t, round->attempts, attempts, &arena, err)
                       : error_set_nomem(err, (size_t)round->attempts * sizeof *attempts, "attempts");
     for (int i = 0; i < round->attempts && !rc; i++) {
-        int reason = attempts[i].reason ? sift_reason_find(attempts[i].reason) : -1;
+        int reason = attempts[i].verdict.reason ? sift_reason_find(attempts[i].verdict.reason) : -1;
         asked += attempts[i].question.text != NULL;
         answered += attempts[i].answer.text != NULL;
         if (reason >= 0)

@@ -226,7 +226,7 @@ static int show_attempt(struct align *a, int index, struct buf *b, struct error 
     if (t->answer.text)
         buf_printf(b, "=== attempt %d: the prompt that answers (%zu tokens)\n%s\n--- answer: %s\n", index, answer.ids.n,
                    rc ? "" : answer.text.data, t->answer.text);
-    buf_printf(b, "--- verdict: %s\n\n", sift_reason_text((enum sift_reason)sift_reason_find(t->reason)));
+    buf_printf(b, "--- verdict: %s\n\n", sift_reason_text((enum sift_reason)sift_reason_find(t->verdict.reason)));
     prompt_free(&ask);
     prompt_free(&answer);
     return rc;
@@ -250,12 +250,12 @@ static int preview(struct align *a, struct error *err)
 static int begin(struct align *a, struct error *err)
 {
     json_t *settings = align_settings(a), *manifest = align_manifest(a);
-    int resumed, rc = settings && manifest ? 0 : error_set_nomem(err, 4096, "settings");
+    int rc = settings && manifest ? 0 : error_set_nomem(err, 4096, "settings");
     if (!rc)
-        rc = run_open(&a->run, a->o.output, settings, manifest, a->o.accept_different_bits, &resumed, err);
+        rc = run_open(&a->run, a->o.output, settings, manifest, a->o.accept_different_bits, err);
     if (!rc)
         rc = align_check_run(a, err);
-    if (!rc && resumed)
+    if (!rc && run_resumed(a->run))
         log_line(LOG_INFO, "%s: continuing", a->o.output);
     json_decref(settings);
     json_decref(manifest);

@@ -154,13 +154,13 @@ int align_answer(struct align *a, struct error *err)
     int rc = batch_new(&b, a, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         const struct run_attempt *t = &a->attempts[i];
-        if (!t->n_neighbour || t->answer.text || t->answer.error)
+        if (!t->neighbours.n || t->answer.text || t->answer.error)
             continue;
         int *contexts = b.contexts + (size_t)b.n * (size_t)a->o.k;
-        for (int k = 0; k < t->n_neighbour; k++) /* the nearest stands last, next to the question */
-            contexts[k] = t->neighbours[t->n_neighbour - 1 - k];
+        for (int k = 0; k < t->neighbours.n; k++) /* the nearest stands last, next to the question */
+            contexts[k] = t->neighbours.items[t->neighbours.n - 1 - k];
         b.items[b.n++] = (struct speak_item){
-            .index = i, .question = t->question.text, .contexts = contexts, .n_context = t->n_neighbour};
+            .index = i, .question = t->question.text, .contexts = contexts, .n_context = t->neighbours.n};
     }
     rc = rc ? rc : say(a, &b, &job, err);
     batch_free(&b);

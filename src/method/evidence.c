@@ -145,10 +145,10 @@ static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, stru
 {
     struct measuring m = {
         .a = a, .arms = arms, .arm = arm, .items = mem_calloc((size_t)arms->n_item + 1, sizeof *m.items)};
-    int found,
-        rc = m.items ? interrupt_check(err) : error_set_nomem(err, (size_t)arms->n_item * sizeof *m.items, "questions");
+    struct run_results stored = {arm->name, arms->set, arm->results, arms->n_item, 0};
+    int rc = m.items ? interrupt_check(err) : error_set_nomem(err, (size_t)arms->n_item * sizeof *m.items, "questions");
     if (!rc)
-        rc = run_get_results(a->run, arm->name, arms->set, arms->n_item, arm->results, &found, &a->arena, err);
+        rc = run_get_results(a->run, &stored, &a->arena, err);
     for (int i = 0; i < arms->n_item && !rc;
          i++) /* the threshold may be another one now: what is stored are the probabilities */
         if (arm->results[i].n_probability)

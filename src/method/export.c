@@ -49,24 +49,25 @@ static json_t *row_of(const struct align *a, const struct run_attempt *t)
 {
     char id[40];
     snprintf(id, sizeof id, "r%d-a%d", a->round, t->index);
-    json_t *row = json_pack("{s:s, s:i, s:s?, s:s?, s:b, s:s?}", "id", id, "round", a->round, "question",
-                            t->question.text, "answer", t->answer.text, "kept", t->kept, "reason", t->reason);
-    if (t->match >= 0) {
+    json_t *row =
+        json_pack("{s:s, s:i, s:s?, s:s?, s:b, s:s?}", "id", id, "round", a->round, "question", t->question.text,
+                  "answer", t->answer.text, "kept", t->verdict.kept, "reason", t->verdict.reason);
+    if (t->verdict.match >= 0) {
         char match[40];
-        int answer = t->reason && !strcmp(t->reason, sift_reason_name(SIFT_ANSWER_COPIED));
-        int test = t->reason && !strcmp(t->reason, sift_reason_name(SIFT_TEST_OVERLAP));
+        int answer = t->verdict.reason && !strcmp(t->verdict.reason, sift_reason_name(SIFT_ANSWER_COPIED));
+        int test = t->verdict.reason && !strcmp(t->verdict.reason, sift_reason_name(SIFT_TEST_OVERLAP));
         if (test)
-            snprintf(match, sizeof match, "test-%d", t->match);
+            snprintf(match, sizeof match, "test-%d", t->verdict.match);
         else
-            snprintf(match, sizeof match, "r%d-a%d", a->round, t->match);
-        json_object_set_new(row, "matches", json_string(answer ? name_of(a, t->match, match) : match));
+            snprintf(match, sizeof match, "r%d-a%d", a->round, t->verdict.match);
+        json_object_set_new(row, "matches", json_string(answer ? name_of(a, t->verdict.match, match) : match));
     }
-    json_object_set_new(row, "nearest_f1", json_real(isnan(t->f1) ? 0 : t->f1));
+    json_object_set_new(row, "nearest_f1", json_real(isnan(t->verdict.f1) ? 0 : t->verdict.f1));
     json_object_set_new(row, "ask", text_facts(a, &t->question));
     if (t->answer.text || t->answer.error) {
         json_t *facts = text_facts(a, &t->answer), *nearness = json_array();
-        for (int i = t->n_neighbour; i > 0; i--)
-            json_array_append_new(nearness, json_real(t->nearness[i - 1]));
+        for (int i = t->neighbours.n; i > 0; i--)
+            json_array_append_new(nearness, json_real(t->neighbours.nearness[i - 1]));
         json_object_set_new(facts, "nearness", nearness);
         json_object_set_new(row, "answer_facts", facts);
     }
@@ -81,7 +82,7 @@ static int write_lines(struct align *a, const char *name,
     struct buf b = BUF_INIT;
     int rc = path && dir ? dirs_make(dir, err) : error_set_nomem(err, 64, "path");
     for (int i = 0; i < a->n_attempt && !rc; i++) {
-        if (only_kept && !a->attempts[i].kept)
+        if (only_kept && !a->attempts[i].verdict.kept)
             continue;
         json_t *row = make(a, &a->attempts[i]);
         rc = row ? jsontext_dump(&b, row, 0, err) : error_set_nomem(err, 64, "a row");
@@ -119,7 +120,7 @@ static int attempt_named(const struct align *a, const char *id)
     if (!id || sscanf(id, "r%d-a%d%n", &round, &index, &used) != 2 || id[used] || round != a->round || index < 0 ||
         index >= a->n_attempt)
         return -1;
-    return a->attempts[index].kept ? index : -1;
+    return a->attempts[index].verdict.kept ? index : -1;
 }
 
 /* Lines may be struck, nothing else. */
@@ -161,12 +162,12 @@ int align_read_review(struct align *a, int *kept, struct error *err)
         rc = run_begin(a->run, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         struct run_attempt *t = &a->attempts[i];
-        if (t->kept && !left[i]) {
-            t->kept = 0;
-            t->reason = sift_reason_name(SIFT_STRUCK);
-            rc = run_put_verdict(a->run, a->round, i, 0, t->reason, t->match, t->f1, err);
+        if (t->verdict.kept && !left[i]) {
+            t->verdict.kept = 0;
+            t->verdict.reason = sift_reason_name(SIFT_STRUCK);
+            rc = run_put_verdict(a->run, a->round, i, &t->verdict, err);
         }
-        *kept += t->kept;
+        *kept += t->verdict.kept;
     }
     if (!rc)
         rc = run_commit(a->run, err);

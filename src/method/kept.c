@@ -15,7 +15,7 @@ int align_make_pool(struct align *a, int grown, struct error *err)
 int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, int round, struct error *err)
 {
     for (int i = 0; i < n; i++) {
-        if (!attempts[i].kept)
+        if (!attempts[i].verdict.kept)
             continue;
         if (a->n_kept == a->cap_kept) {
             int cap = a->cap_kept * 2 + 64;

@@ -13,6 +13,6 @@ int align_load_round(struct align *a, int round, int n, struct error *err)
     a->n_attempt = n;
     a->round = round;
     for (int i = 0; i < n; i++)
-        attempts[i] = (struct run_attempt){.index = i, .match = -1};
+        attempts[i] = (struct run_attempt){.index = i, .verdict.match = -1};
     return a->run ? run_get_attempts(a->run, round, n, attempts, &a->round_arena, err) : 0;
 }

@@ -124,16 +124,16 @@ static int again(struct align *a, int index, int *same, struct buf *text, struct
     struct arena keep = a->round_arena;
     a->round_arena = (struct arena)ARENA_INIT;
     a->run = NULL; /* from here on nothing is written */
-    a->attempts[index] = (struct run_attempt){.index = index, .match = -1};
+    a->attempts[index] = (struct run_attempt){.index = index, .verdict.match = -1};
     int rc = align_ask(a, err);
     if (!rc)
         *same = same_text(&was.question, &a->attempts[index].question, "question", text);
-    if (!rc && was.n_neighbour && !(rc = align_retrieve(a, err)))
+    if (!rc && was.neighbours.n && !(rc = align_retrieve(a, err)))
         rc = align_answer(a, err);
-    if (!rc && was.n_neighbour)
+    if (!rc && was.neighbours.n)
         *same &= same_text(&was.answer, &a->attempts[index].answer, "answer", text);
-    if (!rc && was.reason)
-        buf_printf(text, "verdict: %s\n", sift_reason_text((enum sift_reason)sift_reason_find(was.reason)));
+    if (!rc && was.verdict.reason)
+        buf_printf(text, "verdict: %s\n", sift_reason_text((enum sift_reason)sift_reason_find(was.verdict.reason)));
     a->run = run;
     arena_free(&keep);
     return !rc && text->failed ? error_set_nomem(err, text->len, "text") : rc;
@@ -148,10 +148,9 @@ static void settle_others(struct align *a, int index)
             continue;
         if (!t->question.text && !t->question.error)
             t->question.error = "not made";
-        if (!t->n_neighbour || (!t->answer.text && !t->answer.error)) {
+        if (!t->neighbours.n || (!t->answer.text && !t->answer.error)) {
             static const int none = 0;
-            t->neighbours = &none;
-            t->n_neighbour = 1;
+            t->neighbours = (struct run_neighbours){.items = &none, .n = 1};
             t->answer.error = "not made";
         }
     }

@@ -17,7 +17,7 @@ static double distinct_pairs(const struct align *a, struct error *err, int *rc)
 {
     size_t cap = 0, n = 0;
     for (int i = 0; i < a->n_attempt; i++)
-        cap += a->attempts[i].kept ? strlen(a->attempts[i].question.text) / 2 + 2 : 0;
+        cap += a->attempts[i].verdict.kept ? strlen(a->attempts[i].question.text) / 2 + 2 : 0;
     const char **starts = mem_calloc(cap + 1, sizeof *starts);
     if (!starts) {
         *rc = error_set_nomem(err, cap * sizeof *starts, "word pairs");
@@ -25,7 +25,7 @@ static double distinct_pairs(const struct align *a, struct error *err, int *rc)
     }
     double different = 0;
     for (int i = 0; i < a->n_attempt; i++)
-        for (const char *s = a->attempts[i].kept ? a->attempts[i].question.text : ""; *s;) {
+        for (const char *s = a->attempts[i].verdict.kept ? a->attempts[i].question.text : ""; *s;) {
             size_t one = strcspn(s, " "), gap = strspn(s + one, " "), two = strcspn(s + one + gap, " "), same = 0;
             if (!two)
                 break;
@@ -46,11 +46,11 @@ static void count_reasons(const struct align *a, struct report_round *x)
     double f1 = 0;
     for (int i = 0; i < a->n_attempt; i++) {
         const struct run_attempt *t = &a->attempts[i];
-        int reason = t->reason ? sift_reason_find(t->reason) : -1;
+        int reason = t->verdict.reason ? sift_reason_find(t->verdict.reason) : -1;
         if (reason >= 0)
             counts[reason]++;
-        if (t->kept)
-            f1 += t->f1;
+        if (t->verdict.kept)
+            f1 += t->verdict.f1;
     }
     for (int i = 1; i < SIFT_REASON_COUNT; i++)
         if (counts[i])

@@ -52,8 +52,8 @@ int align_count_overlap(struct align *a, struct error *err)
             continue;
         rc = align_near_test(a, t->question.text, &row, err);
         a->overlap.generated += !rc && row >= 0;
-        a->overlap.kept += !rc && row >= 0 && t->kept;
-        a->overlap.left_out += t->reason && !strcmp(t->reason, sift_reason_name(SIFT_TEST_OVERLAP));
+        a->overlap.kept += !rc && row >= 0 && t->verdict.kept;
+        a->overlap.left_out += t->verdict.reason && !strcmp(t->verdict.reason, sift_reason_name(SIFT_TEST_OVERLAP));
     }
     return rc;
 }

@@ -63,7 +63,7 @@ static int worth_answering(struct align *a, int *list, int *n, struct error *err
     *n = 0;
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         enum sift_reason reason;
-        if (a->attempts[i].n_neighbour)
+        if (a->attempts[i].neighbours.n)
             continue;
         rc = align_question_fault(a, before, i, &reason, &match, err);
         if (!rc && reason == SIFT_KEPT)
@@ -75,19 +75,17 @@ static int worth_answering(struct align *a, int *list, int *n, struct error *err
 
 static int put_neighbours(struct align *a, int index, const struct retriever_hit *hits, int found, struct error *err)
 {
-    int *neighbours = arena_alloc(&a->round_arena, (size_t)found * sizeof *neighbours + 1);
+    int *items = arena_alloc(&a->round_arena, (size_t)found * sizeof *items + 1);
     double *nearness = arena_alloc(&a->round_arena, (size_t)found * sizeof *nearness + 1);
-    if (!neighbours || !nearness)
+    if (!items || !nearness)
         return error_set_nomem(err, (size_t)found * 12, "neighbours");
     for (int i = 0; i < found; i++) {
-        neighbours[i] = hits[i].index;
+        items[i] = hits[i].index;
         nearness[i] = hits[i].score;
     }
-    struct run_attempt *t = &a->attempts[index];
-    t->neighbours = neighbours;
-    t->nearness = nearness;
-    t->n_neighbour = found;
-    return a->run ? run_put_neighbours(a->run, a->round, index, neighbours, nearness, found, err) : 0;
+    struct run_neighbours *near = &a->attempts[index].neighbours;
+    *near = (struct run_neighbours){items, nearness, found};
+    return a->run ? run_put_neighbours(a->run, a->round, index, near, err) : 0;
 }
 
 int align_retrieve(struct align *a, struct error *err)
@@ -144,19 +142,20 @@ static int answer_fault(struct align *a, struct sift *s, const struct run_attemp
 static int verdict(struct align *a, struct sift *s, int index, int full, struct error *err)
 {
     struct run_attempt *t = &a->attempts[index];
+    struct run_verdict *v = &t->verdict;
     struct sift_match nearest = {-1, 0};
     enum sift_reason reason;
-    int rc = align_question_fault(a, s, index, &reason, &t->match, err);
+    int rc = align_question_fault(a, s, index, &reason, &v->match, err);
     if (!rc && t->question.text)
         rc = sift_nearest(s, t->question.text, &nearest, err);
     if (!rc && reason == SIFT_KEPT)
-        rc = answer_fault(a, s, t, &reason, &t->match, err);
+        rc = answer_fault(a, s, t, &reason, &v->match, err);
     if (!rc && reason == SIFT_KEPT && !full)
         rc = sift_add(s, t->question.text, index, err);
-    t->reason = sift_reason_name(full && reason == SIFT_KEPT ? SIFT_ENOUGH : reason);
-    t->kept = reason == SIFT_KEPT && !full;
-    t->f1 = nearest.f1;
-    return rc || !a->run ? rc : run_put_verdict(a->run, a->round, index, t->kept, t->reason, t->match, t->f1, err);
+    v->reason = sift_reason_name(full && reason == SIFT_KEPT ? SIFT_ENOUGH : reason);
+    v->kept = reason == SIFT_KEPT && !full;
+    v->f1 = nearest.f1;
+    return rc || !a->run ? rc : run_put_verdict(a->run, a->round, index, v, err);
 }
 
 /* most_kept: stop keeping after that many (when kept ones are counted, not attempts). */
@@ -169,7 +168,7 @@ int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err)
         rc = run_begin(a->run, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         rc = verdict(a, s, i, *kept >= most_kept, err);
-        *kept += !rc && a->attempts[i].kept;
+        *kept += !rc && a->attempts[i].verdict.kept;
     }
     if (a->run && !rc)
         rc = run_commit(a->run, err);

@@ -145,8 +145,7 @@ int run_put_answer(struct run *r, int round, int index, const struct run_text *t
                     round, index, t, err);
 }
 
-int run_put_neighbours(struct run *r, int round, int index, const int *neighbours, const double *nearness, int n,
-                       struct error *err)
+int run_put_neighbours(struct run *r, int round, int index, const struct run_neighbours *near, struct error *err)
 {
     sqlite3_stmt *s;
     int rc = run_prepare(r, &s, "UPDATE attempt SET neighbours = ?3, nearness = ?4 WHERE round = ?1 AND idx = ?2", err);
@@ -154,13 +153,12 @@ int run_put_neighbours(struct run *r, int round, int index, const int *neighbour
         return rc;
     sqlite3_bind_int(s, 1, round);
     sqlite3_bind_int(s, 2, index);
-    bind_blob(s, 3, neighbours, (size_t)n * sizeof *neighbours);
-    bind_blob(s, 4, nearness, (size_t)n * sizeof *nearness);
+    bind_blob(s, 3, near->items, (size_t)near->n * sizeof *near->items);
+    bind_blob(s, 4, near->nearness, (size_t)near->n * sizeof *near->nearness);
     return run_finish(r, s, "cannot write an attempt", err);
 }
 
-int run_put_verdict(struct run *r, int round, int index, int kept, const char *reason, int match, double f1,
-                    struct error *err)
+int run_put_verdict(struct run *r, int round, int index, const struct run_verdict *v, struct error *err)
 {
     sqlite3_stmt *s;
     int rc = run_prepare(
@@ -169,10 +167,10 @@ int run_put_verdict(struct run *r, int round, int index, int kept, const char *r
         return rc;
     sqlite3_bind_int(s, 1, round);
     sqlite3_bind_int(s, 2, index);
-    sqlite3_bind_int(s, 3, kept);
-    bind_text(s, 4, reason);
-    sqlite3_bind_int(s, 5, match);
-    bind_real(s, 6, f1);
+    sqlite3_bind_int(s, 3, v->kept);
+    bind_text(s, 4, v->reason);
+    sqlite3_bind_int(s, 5, v->match);
+    bind_real(s, 6, v->f1);
     return run_finish(r, s, "cannot write a verdict", err);
 }
 
@@ -202,7 +200,7 @@ int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attemp
                          err),
         step, failed = 0;
     for (int i = 0; i < n; i++)
-        attempts[i] = (struct run_attempt){.index = i, .match = -1};
+        attempts[i] = (struct run_attempt){.index = i, .verdict.match = -1};
     if (rc)
         return rc;
     sqlite3_bind_int(s, 1, round);
@@ -213,12 +211,14 @@ int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attemp
         struct run_attempt *a = &attempts[index];
         get_run_text(s, 1, &a->question, arena, &failed);
         get_run_text(s, 9, &a->answer, arena, &failed);
-        a->neighbours = get_blob(s, 17, sizeof *a->neighbours, &a->n_neighbour, arena, &failed);
-        a->nearness = get_blob(s, 18, sizeof *a->nearness, &count, arena, &failed);
-        a->kept = sqlite3_column_int(s, 19);
-        a->reason = get_text(s, 20, arena, &failed);
-        a->match = a->reason ? sqlite3_column_int(s, 21) : -1;
-        a->f1 = get_real(s, 22);
+        struct run_neighbours *near = &a->neighbours;
+        near->items = get_blob(s, 17, sizeof *near->items, &near->n, arena, &failed);
+        near->nearness = get_blob(s, 18, sizeof *near->nearness, &count, arena, &failed);
+        struct run_verdict *v = &a->verdict;
+        v->kept = sqlite3_column_int(s, 19);
+        v->reason = get_text(s, 20, arena, &failed);
+        v->match = v->reason ? sqlite3_column_int(s, 21) : -1;
+        v->f1 = get_real(s, 22);
     }
     if (failed)
         rc = error_set_nomem(err, 0, "attempts");
@@ -272,8 +272,7 @@ int run_put_result(struct run *r, const char *arm, const char *set, int index, c
     return run_finish(r, s, "cannot write a result", err);
 }
 
-int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found,
-                    struct arena *arena, struct error *err)
+int run_get_results(struct run *r, struct run_results *out, struct arena *arena, struct error *err)
 {
     sqlite3_stmt *s;
     int rc = run_prepare(
@@ -282,18 +281,18 @@ int run_get_results(struct run *r, const char *arm, const char *set, int n, stru
             " WHERE arm = ? AND part = ? ORDER BY idx",
             err),
         step, failed = 0;
-    *found = 0;
-    for (int i = 0; i < n; i++)
-        results[i] = (struct run_result){.logprob = NAN, .flagged = -1, .ended = -1};
+    out->n_found = 0;
+    for (int i = 0; i < out->n; i++)
+        out->items[i] = (struct run_result){.logprob = NAN, .flagged = -1, .ended = -1};
     if (rc)
         return rc;
-    bind_text(s, 1, arm);
-    bind_text(s, 2, set);
+    bind_text(s, 1, out->arm);
+    bind_text(s, 2, out->set);
     while ((step = sqlite3_step(s)) == SQLITE_ROW && !failed) {
         int index = sqlite3_column_int(s, 0);
-        if (index < 0 || index >= n)
+        if (index < 0 || index >= out->n)
             continue;
-        struct run_result *x = &results[index];
+        struct run_result *x = &out->items[index];
         x->text = get_text(s, 1, arena, &failed);
         x->logprob = get_real(s, 2);
         x->n_token = sqlite3_column_int(s, 3);
@@ -302,7 +301,7 @@ int run_get_results(struct run *r, const char *arm, const char *set, int n, stru
         x->ended = sqlite3_column_type(s, 6) == SQLITE_NULL ? -1 : sqlite3_column_int(s, 6);
         x->contexts = get_blob(s, 7, sizeof *x->contexts, &x->n_context, arena, &failed);
         x->dropped = sqlite3_column_int(s, 8);
-        ++*found;
+        out->n_found++;
     }
     if (failed)
         rc = error_set_nomem(err, 0, "results");

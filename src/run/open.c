@@ -322,16 +322,16 @@ static int write_resolved(struct run *r, const json_t *settings, const json_t *m
     return rc;
 }
 
-static int begin_or_compare(struct run *r, const json_t *settings, const json_t *manifest, int accept, int *resumed,
+static int begin_or_compare(struct run *r, const json_t *settings, const json_t *manifest, int accept,
                             struct error *err)
 {
     json_t *old = NULL;
     int rc = run_settings(r, &old, err);
-    *resumed = old != NULL;
+    r->resumed = old != NULL;
     if (!rc && old)
         rc = compare(r, old, settings, accept, err);
     json_decref(old);
-    if (rc || *resumed)
+    if (rc || r->resumed)
         return rc ? rc : run_add_event(r, "continued", "", err);
     char *text = json_dumps(settings, JSON_COMPACT);
     rc = text ? 0 : error_set_nomem(err, 0, "settings");
@@ -343,19 +343,24 @@ static int begin_or_compare(struct run *r, const json_t *settings, const json_t 
 }
 
 int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest,
-             int accept_different_bits, int *resumed, struct error *err)
+             int accept_different_bits, struct error *err)
 {
     struct run *r;
     int rc = dirs_make(directory, err);
     if (rc || (rc = check_file_system(directory, err)) || (rc = new_run(&r, directory, err)))
         return rc;
     if ((rc = take_lock(r, err)) || (rc = open_db(r, 0, err)) ||
-        (rc = begin_or_compare(r, settings, manifest, accept_different_bits, resumed, err))) {
+        (rc = begin_or_compare(r, settings, manifest, accept_different_bits, err))) {
         run_close(r);
         return rc;
     }
     *out = r;
     return 0;
+}
+
+int run_resumed(const struct run *r)
+{
+    return r->resumed;
 }
 
 int run_open_readonly(struct run **out, const char *directory, struct error *err)

@@ -9,7 +9,7 @@
 
 struct run {
     char *directory, *db_path;
-    int lock; /* descriptor, -1 for readers */
+    int lock, resumed; /* lock: descriptor, -1 for readers */
     sqlite3 *db;
 };
 /* database.c: ERROR_IO (or what SQLite's code means) naming the file; a full disk says so. */

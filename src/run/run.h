@@ -20,9 +20,10 @@ struct run;
  * in config.resolved.json and compared on every later start in both directions (but for "threshold", which is applied
  * to stored probabilities). A difference in "bits" or "build" (what the exact bits depend on) is refused unless
  * accept_different_bits; a name with a slash is a file's, its value the SHA-256. manifest is written to manifest.json
- * when the run begins. *resumed says whether there was one. */
+ * when the run begins. */
 int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest,
-             int accept_different_bits, int *resumed, struct error *err);
+             int accept_different_bits, struct error *err);
+int run_resumed(const struct run *r); /* whether run_open continued one */
 /* To look at: no lock, nothing is changed. ERROR_NOINPUT when there is no run. */
 int run_open_readonly(struct run **out, const char *directory, struct error *err);
 void run_close(struct run *r); /* NULL is fine */
@@ -64,22 +65,27 @@ struct run_text {     /* a generated text as the journal has it */
     int n_context; /* indices into the round's pool, in the prompt's order */
     int dropped;   /* contexts left out because the prompt would not fit */
 };
-struct run_attempt {
-    int index;
-    struct run_text question, answer;
-    const int *neighbours;
+/* Of a question, nearest first: indices into the round's pool. n 0: none yet. */
+struct run_neighbours {
+    const int *items;
     const double *nearness;
-    int n_neighbour;    /* of the question, nearest first; n 0: none yet */
+    int n;
+};
+struct run_verdict {
     const char *reason; /* NULL: no verdict yet; "kept", ... */
     int kept, match;    /* match: attempt or pool index that a repeat or copy was found in, -1 */
     double f1;          /* greatest ROUGE-L F1 with what was kept before it */
 };
+struct run_attempt {
+    int index;
+    struct run_text question, answer;
+    struct run_neighbours neighbours;
+    struct run_verdict verdict;
+};
 int run_put_question(struct run *r, int round, int index, const struct run_text *t, struct error *err);
-int run_put_neighbours(struct run *r, int round, int index, const int *neighbours, const double *nearness, int n,
-                       struct error *err);
+int run_put_neighbours(struct run *r, int round, int index, const struct run_neighbours *near, struct error *err);
 int run_put_answer(struct run *r, int round, int index, const struct run_text *t, struct error *err);
-int run_put_verdict(struct run *r, int round, int index, int kept, const char *reason, int match, double f1,
-                    struct error *err);
+int run_put_verdict(struct run *r, int round, int index, const struct run_verdict *v, struct error *err);
 /* attempts[0..n): those without a row are zero but for their index. Memory from the arena. */
 int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena,
                      struct error *err);
@@ -116,10 +122,14 @@ struct run_result {
 };
 int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in,
                    struct error *err);
-/* results[0..n); *found: how many have a row. A result without a row has flagged and ended -1, logprob NAN and text
- * NULL. */
-int run_get_results(struct run *r, const char *arm, const char *set, int n, struct run_result *results, int *found,
-                    struct arena *arena, struct error *err);
+/* What an arm gave for the first n questions of a set. A result without a row has flagged and ended -1, logprob NAN and
+ * text NULL. */
+struct run_results {
+    const char *arm, *set;
+    struct run_result *items; /* [n], the caller's */
+    int n, n_found;           /* n_found of them have a row */
+};
+int run_get_results(struct run *r, struct run_results *out, struct arena *arena, struct error *err);
 
 /* Small facts by name (text). *out NULL when there is none. */
 int run_put_fact(struct run *r, const char *name, const char *value, struct error *err);
