@@ -209,12 +209,25 @@ enum storage hf_dir_storage(enum storage own, enum dtype t)
     }
 }
 
-static int copy_tensor(struct safetensors_writer *w, size_t i, const struct checkpoint *source,
-                       const struct tensor_info *t, enum storage to, float *piece, struct error *err)
+struct weights_copy {
+    const struct checkpoint *source;
+    const struct tensor_info **from; /* [n]: of the source */
+    struct tensor_info *to;          /* [n]: as they will be */
+    size_t n;
+    float *piece; /* f32 [PIECE] */
+    json_t *metadata;
+};
+
+/* Tensor k of those, as the file's i-th. */
+static int copy_tensor(const struct weights_copy *p, size_t k, struct safetensors_writer *w, size_t i,
+                       struct error *err)
 {
+    const struct tensor_info *t = p->from[k];
+    const struct checkpoint *source = p->source;
     const void *raw = checkpoint_raw(source, t);
+    float *piece = p->piece;
     int rc = 0;
-    if (raw && to == t->storage)
+    if (raw && p->to[k].storage == t->storage)
         return safetensors_write_bytes(w, i, 0, raw, t->n_byte, err);
     if (!storage_converts(t->storage))
         return checkpoint_read_f32(source, t, 0, 0, piece, err); /* says why not */
@@ -238,21 +251,13 @@ static int copy_tensor(struct safetensors_writer *w, size_t i, const struct chec
     return rc;
 }
 
-struct plan {                 /* the tensors that are written */
-    struct tensor_info *info; /* [n]: as they will be */
-    const struct tensor_info **from;
-    size_t n;
-    float *piece;
-    json_t *metadata;
-};
-
-static int plan_tensors(struct plan *p, const struct checkpoint *source, const struct hf_dir_form *form,
-                        struct error *err)
+static int choose_tensors(struct weights_copy *p, const struct hf_dir_form *form, struct error *err)
 {
+    const struct checkpoint *source = p->source;
     for (size_t i = 0; i < checkpoint_n_tensor(source); i++) {
         const struct tensor_info *t = checkpoint_tensor(source, i);
         const char *name = new_name(source, t);
-        struct tensor_info *to = &p->info[p->n];
+        struct tensor_info *to = &p->to[p->n];
         if (!name)
             continue;
         p->from[p->n] = t;
@@ -269,30 +274,28 @@ static int plan_tensors(struct plan *p, const struct checkpoint *source, const s
 }
 
 /* Tensors first..first+n in one file. */
-static int write_file(const char *path, const struct checkpoint *source, const struct plan *p, size_t first, size_t n,
-                      struct error *err)
+static int write_file(const char *path, const struct weights_copy *p, size_t first, size_t n, struct error *err)
 {
     struct safetensors_writer *w;
-    int rc = safetensors_create(&w, path, p->info + first, n, p->metadata, err);
+    int rc = safetensors_create(&w, path, p->to + first, n, p->metadata, err);
     for (size_t i = 0; !rc && i < n; i++)
-        rc = copy_tensor(w, i, source, p->from[first + i], p->info[first + i].storage, p->piece, err);
-    int cut = checkpoint_check_whole(source, err);
+        rc = copy_tensor(p, first + i, w, i, err);
+    int cut = checkpoint_check_whole(p->source, err);
     rc = cut ? cut : rc;
     return safetensors_end(w, rc, err);
 }
 
 /* How many tensors from `first` on fit a shard: at least one. */
-static size_t shard_length(const struct plan *p, size_t first, uint64_t most)
+static size_t shard_length(const struct weights_copy *p, size_t first, uint64_t most)
 {
-    uint64_t bytes = p->info[first].n_byte;
+    uint64_t bytes = p->to[first].n_byte;
     size_t n = 1;
-    while (first + n < p->n && p->info[first + n].n_byte <= most && bytes + p->info[first + n].n_byte <= most)
-        bytes += p->info[first + n++].n_byte;
+    while (first + n < p->n && p->to[first + n].n_byte <= most && bytes + p->to[first + n].n_byte <= most)
+        bytes += p->to[first + n++].n_byte;
     return n;
 }
 
-static int write_shards(const char *dir, const struct checkpoint *source, const struct plan *p, uint64_t most,
-                        struct error *err)
+static int write_shards(const char *dir, const struct weights_copy *p, uint64_t most, struct error *err)
 {
     size_t total = 0, k = 0;
     uint64_t bytes = 0;
@@ -305,10 +308,10 @@ static int write_shards(const char *dir, const struct checkpoint *source, const 
         n = shard_length(p, i, most);
         snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", ++k, total);
         char *path = path_join(dir, name);
-        rc = path ? write_file(path, source, p, i, n, err) : error_set_nomem(err, 256, "a path");
+        rc = path ? write_file(path, p, i, n, err) : error_set_nomem(err, 256, "a path");
         for (size_t j = i; j < i + n; j++) {
-            bytes += p->info[j].n_byte;
-            bad |= json_object_set_new(map, p->info[j].name, json_string(name)) != 0;
+            bytes += p->to[j].n_byte;
+            bad |= json_object_set_new(map, p->to[j].name, json_string(name)) != 0;
         }
         mem_free(path);
     }
@@ -325,23 +328,24 @@ int hf_dir_weights_in(const char *dir, const struct checkpoint *source, const st
                       struct error *err)
 {
     size_t n = checkpoint_n_tensor(source);
-    struct plan p = {.info = mem_calloc(n + 1, sizeof *p.info),
-                     .from = mem_calloc(n + 1, sizeof *p.from),
-                     .piece = mem_alloc(PIECE * sizeof *p.piece),
-                     .metadata = json_pack("{s:s}", "format", "pt")};
+    struct weights_copy p = {.source = source,
+                             .from = mem_calloc(n + 1, sizeof *p.from),
+                             .to = mem_calloc(n + 1, sizeof *p.to),
+                             .piece = mem_alloc(PIECE * sizeof *p.piece),
+                             .metadata = json_pack("{s:s}", "format", "pt")};
     char *path = path_join(dir, "model.safetensors");
-    int rc = p.info && p.from && p.piece && p.metadata && path
-                 ? plan_tensors(&p, source, form, err)
+    int rc = p.from && p.to && p.piece && p.metadata && path
+                 ? choose_tensors(&p, form, err)
                  : error_set_nomem(err, PIECE * sizeof *p.piece, "writing weights");
     if (!rc && form->shard && p.n && shard_length(&p, 0, form->shard) < p.n)
-        rc = write_shards(dir, source, &p, form->shard, err);
+        rc = write_shards(dir, &p, form->shard, err);
     else if (!rc)
-        rc = write_file(path, source, &p, 0, p.n, err);
+        rc = write_file(path, &p, 0, p.n, err);
     json_decref(p.metadata);
     mem_free(path);
     mem_free(p.piece);
     mem_free(p.from);
-    mem_free(p.info);
+    mem_free(p.to);
     return rc;
 }
 

@@ -14,22 +14,22 @@
 
 enum { MAX_HEADER = 100000000, MAX_TENSOR = 1 << 20, MAX_NAME = 4096 };
 
-struct record {
+struct entry { /* of the header: a tensor */
     struct tensor_info info;
     uint64_t begin, end;
 };
 struct safetensors {
     struct arena arena;
-    struct record *records; /* by begin */
+    struct entry *entries; /* by begin */
     size_t n_tensor;
     uint32_t *by_name;
     const unsigned char *data;
     json_t *header;
 };
 
-static int record_order(const void *a, const void *b)
+static int entry_order(const void *a, const void *b)
 {
-    const struct record *x = a, *y = b;
+    const struct entry *x = a, *y = b;
     if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
     if (x->end != y->end) /* empty tensors first */
@@ -39,7 +39,7 @@ static int record_order(const void *a, const void *b)
 
 static int name_order(const void *a, const void *b, void *user)
 {
-    const struct record *r = user;
+    const struct entry *r = user;
     return strcmp(r[*(const uint32_t *)a].info.name, r[*(const uint32_t *)b].info.name);
 }
 
@@ -63,8 +63,7 @@ static int read_shape(struct tensor_info *t, const json_t *shape, const char *na
     return 0;
 }
 
-static int read_offsets(struct record *r, const json_t *offsets, uint64_t data_size, const char *name,
-                        struct error *err)
+static int read_offsets(struct entry *r, const json_t *offsets, uint64_t data_size, const char *name, struct error *err)
 {
     const json_t *b = json_array_get(offsets, 0), *e = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(b) || !json_is_integer(e) || json_integer_value(b) < 0 ||
@@ -84,12 +83,17 @@ static int read_offsets(struct record *r, const json_t *offsets, uint64_t data_s
     return 0;
 }
 
-static int read_record(struct record *r, const char *key, size_t key_len, const json_t *v, uint64_t data_size,
-                       const char *name, struct error *err)
+static int check_name(const char *tensor, size_t n, const char *name, struct error *err)
 {
-    if (key_len > MAX_NAME || key_len != strlen(key))
-        return error_set(err, ERROR_DATA, "%s: a tensor's name has %zu bytes or a NUL; at most %d are allowed", name,
-                         key_len, MAX_NAME);
+    if (n <= MAX_NAME && n == strlen(tensor))
+        return 0;
+    return error_set(err, ERROR_DATA, "%s: a tensor's name has %zu bytes or a NUL; at most %d are allowed", name, n,
+                     MAX_NAME);
+}
+
+static int read_entry(struct entry *r, const char *key, const json_t *v, uint64_t data_size, const char *name,
+                      struct error *err)
+{
     const char *dtype = json_string_value(json_object_get(v, "dtype"));
     r->info.name = key;
     if (!dtype)
@@ -114,15 +118,15 @@ static int check_metadata(const json_t *metadata, const char *name, struct error
     return 0;
 }
 
-static int read_records(struct safetensors *s, uint64_t data_size, const char *name, struct error *err)
+static int read_entries(struct safetensors *s, uint64_t data_size, const char *name, struct error *err)
 {
     size_t n = json_object_size(s->header);
     if (n > MAX_TENSOR)
         return error_set(err, ERROR_DATA, "%s: %zu tensors, more than the %d allowed", name, n, MAX_TENSOR);
-    s->records = arena_alloc(&s->arena, n * sizeof *s->records);
+    s->entries = arena_alloc(&s->arena, n * sizeof *s->entries);
     s->by_name = arena_alloc(&s->arena, n * sizeof *s->by_name);
-    if (!s->records || !s->by_name)
-        return error_set_nomem(err, n * sizeof *s->records, name);
+    if (!s->entries || !s->by_name)
+        return error_set_nomem(err, n * sizeof *s->entries, name);
     const char *key;
     size_t key_len;
     json_t *v;
@@ -133,7 +137,8 @@ static int read_records(struct safetensors *s, uint64_t data_size, const char *n
     {
         if (!strcmp(key, "__metadata__"))
             continue;
-        if ((rc = read_record(&s->records[s->n_tensor], key, key_len, v, data_size, name, err)))
+        if ((rc = check_name(key, key_len, name, err)) ||
+            (rc = read_entry(&s->entries[s->n_tensor], key, v, data_size, name, err)))
             return rc;
         s->by_name[s->n_tensor] = (uint32_t)s->n_tensor;
         s->n_tensor++;
@@ -144,9 +149,9 @@ static int read_records(struct safetensors *s, uint64_t data_size, const char *n
 static int check_layout(struct safetensors *s, uint64_t data_size, const char *name, struct error *err)
 {
     uint64_t end = 0;
-    qsort(s->records, s->n_tensor, sizeof *s->records, record_order);
+    qsort(s->entries, s->n_tensor, sizeof *s->entries, entry_order);
     for (size_t i = 0; i < s->n_tensor; i++) {
-        const struct record *r = &s->records[i];
+        const struct entry *r = &s->entries[i];
         if (r->begin != end)
             return error_set(err, ERROR_DATA,
                              "%s: tensor %s begins at byte %" PRIu64 " of the data, wanted %" PRIu64 ": tensors %s",
@@ -158,7 +163,7 @@ static int check_layout(struct safetensors *s, uint64_t data_size, const char *n
                          "%s: %" PRIu64 " bytes of data, but the tensors fill %" PRIu64
                          "; the file is damaged, get it again",
                          name, data_size, end);
-    qsort_r(s->by_name, s->n_tensor, sizeof *s->by_name, name_order, s->records);
+    qsort_r(s->by_name, s->n_tensor, sizeof *s->by_name, name_order, s->entries);
     return 0;
 }
 
@@ -185,7 +190,7 @@ static int parse_into(struct safetensors *s, const unsigned char *bytes, size_t 
     if (rc)
         return error_prefix(err, "safetensors header");
     s->data = bytes + 8 + n;
-    rc = read_records(s, size - 8 - n, name, err);
+    rc = read_entries(s, size - 8 - n, name, err);
     return rc ? rc : check_layout(s, size - 8 - n, name, err);
 }
 
@@ -219,12 +224,12 @@ size_t safetensors_n_tensor(const struct safetensors *s)
 
 const struct tensor_info *safetensors_tensor(const struct safetensors *s, size_t i)
 {
-    return &s->records[i].info;
+    return &s->entries[i].info;
 }
 
 const unsigned char *safetensors_data(const struct safetensors *s, size_t i)
 {
-    return s->data + s->records[i].begin;
+    return s->data + s->entries[i].begin;
 }
 
 long safetensors_find(const struct safetensors *s, const char *name)
@@ -232,7 +237,7 @@ long safetensors_find(const struct safetensors *s, const char *name)
     size_t low = 0, high = s->n_tensor;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(s->records[s->by_name[middle]].info.name, name);
+        int order = strcmp(s->entries[s->by_name[middle]].info.name, name);
         if (!order)
             return (long)s->by_name[middle];
         if (order < 0)

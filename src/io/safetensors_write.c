@@ -194,18 +194,21 @@ static size_t convert(enum storage t, const float *values, size_t n, union piece
     }
 }
 
-/* float16 ends at 65504; a weight beyond it would come back as infinity. */
-static int check_half(const struct safetensors_writer *w, size_t i, uint64_t first, const float *values, size_t n,
-                      const union piece *piece, struct error *err)
+/* The first infinity among float16s, or n: float16 ends at 65504, and a weight beyond it would come back as one. */
+static size_t first_infinite(const uint16_t *half, size_t n)
 {
-    for (size_t k = 0; k < n; k++)
-        if ((piece->half[k] & 0x7fff) == 0x7c00)
-            return error_set(
-                err, ERROR_DATA,
-                "%s: tensor %s: element %" PRIu64
-                " is %g, which float16 does not hold (65504 at most); save it as bf16 or f32 (convert --dtype)",
-                w->path, w->slots[i].name, first + k, (double)values[k]);
-    return 0;
+    size_t k = 0;
+    while (k < n && (half[k] & 0x7fff) != 0x7c00)
+        k++;
+    return k;
+}
+
+static int refuse_half(const struct safetensors_writer *w, size_t i, uint64_t element, float value, struct error *err)
+{
+    return error_set(err, ERROR_DATA,
+                     "%s: tensor %s: element %" PRIu64
+                     " is %g, which float16 does not hold (65504 at most); save it as bf16 or f32 (convert --dtype)",
+                     w->path, w->slots[i].name, element, (double)value);
 }
 
 int safetensors_write_f32(struct safetensors_writer *w, size_t i, uint64_t first, const float *values, uint64_t n,
@@ -219,9 +222,10 @@ int safetensors_write_f32(struct safetensors_writer *w, size_t i, uint64_t first
         return error_set(err, ERROR_INTERNAL, "%s: floats cannot be written as %s", w->path, storage_name(t));
     while (n) {
         size_t k = n < 4096 ? n : 4096, bytes = convert(t, values, k, &piece);
-        int rc = t == STORAGE_F16 ? check_half(w, i, first, values, k, &piece, err) : 0;
-        if (!rc)
-            rc = safetensors_write_bytes(w, i, first * (bytes / k), &piece, bytes, err);
+        size_t beyond = t == STORAGE_F16 ? first_infinite(piece.half, k) : k;
+        if (beyond < k)
+            return refuse_half(w, i, first + beyond, values[beyond], err);
+        int rc = safetensors_write_bytes(w, i, first * (bytes / k), &piece, bytes, err);
         if (rc)
             return rc;
         first += k;
