@@ -60,7 +60,8 @@ static struct got answer(const struct answers_options *o, const char *skip)
     struct got g = {0};
     struct answers *a = NULL;
     struct error err = {0};
-    if (answers_open(&a, device, o, &err) || answers_generate(a, questions, N, skip, put, &g, &err))
+    if (answers_open(&a, device, o, &err) ||
+        answers_generate(a, &(struct questions){questions, N}, skip, put, &g, &err))
         fail_msg("%s", err.message);
     answers_close(a);
     return g;
@@ -120,8 +121,7 @@ static void seeds_of_an_arm_are_as_asked(void **state)
     for (int i = 0; i < N; i++) {
         struct retriever_hit hits[3];
         int found;
-        assert_int_equal(retriever_find(r, &(struct retriever_query){questions[i], NULL}, 3, -1, hits, &found, NULL),
-                         0);
+        assert_int_equal(retriever_find(r, &(struct retriever_query){questions[i], NULL}, 3, hits, &found, NULL), 0);
         for (int c = 0; c < found; c++) /* the nearest stands last */
             assert_int_equal(nearest.contexts[i][c], hits[found - 1 - c].index);
         assert_non_null(strstr(nearest.prompt[i], seeds.items[hits[0].index].answer));
@@ -169,7 +169,7 @@ static void scores_are_the_models(void **state)
     struct answers_pair pairs[2] = {{0, "Sleep eight hours."}, {3, "No."}};
     struct speak_score scores[2];
     assert_int_equal(answers_open(&a, device, &o, &err), 0);
-    assert_int_equal(answers_score(a, questions, N, pairs, 2, scores, &err), 0);
+    assert_int_equal(answers_score(a, &(struct questions){questions, N}, pairs, 2, scores, &err), 0);
     for (int i = 0; i < 2; i++) {
         struct tokens ids = TOKENS_INIT;
         struct buf prompt = BUF_INIT, completion = BUF_INIT;

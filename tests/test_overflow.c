@@ -137,7 +137,7 @@ static void embedding_and_judging_name_the_text(void **state)
     struct error err = {0};
     float out[260];
     assert_int_equal(tokenizer_open(&t, in_root("model"), &err), 0);
-    assert_int_equal(retrieve_embed(m, t, texts, 1, out, NULL, &err), ERROR_DATA);
+    assert_int_equal(retrieve_embed(&(struct embedder){m, t}, texts, 1, out, NULL, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "mend the roof"));
     assert_non_null(strstr(err.message, "not a number"));
     tokenizer_close(t);

@@ -24,7 +24,7 @@ static void cosine_is_exact_and_ties_go_low(void **state)
     struct retriever_hit hits[K];
     int found;
     assert_int_equal(retriever_new_cosine(&r, x[0], N, DIM, NULL), 0);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, q}, K, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, q}, K, hits, &found, NULL), 0);
     assert_int_equal(found, K);
     assert_int_equal(hits[0].index, 20);
     assert_int_equal(hits[1].index, 170);
@@ -41,13 +41,11 @@ static void cosine_is_exact_and_ties_go_low(void **state)
             inside |= hits[h].index == i;
         assert_true(inside || dot / sqrt(a * b) <= hits[K - 1].score + 1e-6);
     }
-    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, q}, K, 20, hits, &found, NULL), 0);
-    assert_int_equal(hits[0].index, 170);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, x[0]}, 0, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, x[0]}, 0, hits, &found, NULL), 0);
     assert_int_equal(found, 0);
     retriever_free(r);
     assert_int_equal(retriever_new_cosine(&r, x[0], 3, DIM, NULL), 0);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, q}, K, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, q}, K, hits, &found, NULL), 0);
     assert_int_equal(found, 3);
     retriever_free(r);
 }
@@ -61,10 +59,10 @@ static void a_vector_of_zeros_is_near_nothing(void **state)
     struct retriever_hit hits[3];
     int found;
     assert_int_equal(retriever_new_cosine(&r, x[0], 3, 2, NULL), 0);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, along}, 3, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, along}, 3, hits, &found, NULL), 0);
     assert_true(found == 3 && hits[0].index == 2 && hits[1].index == 0 && hits[2].index == 1);
     assert_true(fabs(hits[0].score - 0.6) < 1e-7 && hits[1].score == 0 && fabs(hits[2].score + 1) < 1e-7);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, zero}, 3, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, zero}, 3, hits, &found, NULL), 0);
     assert_true(hits[0].index == 0 && hits[1].index == 1 && hits[2].index == 2 && hits[0].score == 0 &&
                 hits[2].score == 0);
     retriever_free(r);
@@ -79,22 +77,21 @@ static void bm25_by_hand(void **state)
     struct retriever_hit hits[5];
     int found;
     assert_int_equal(retriever_new_bm25(&r, texts, 5, NULL), 0);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){"knife", NULL}, 2, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"knife", NULL}, 2, hits, &found, NULL), 0);
     /* mean length (6 + 8 + 4 + 0 + 4) / 5 = 4.4; idf = ln(1 + 3.5 / 2.5) */
     double idf = log(1 + 3.5 / 2.5), twice = idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 8 / 4.4)),
            once = idf * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 6 / 4.4));
     assert_int_equal(hits[0].index, 1);
     assert_true(fabs(hits[0].score - twice) < 1e-12 && fabs(hits[1].score - once) < 1e-12);
     /* a word that the query says twice counts twice; df("a") is 2 as well */
-    assert_int_equal(retriever_find(r, &(struct retriever_query){"Knife a knife", NULL}, 2, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"Knife a knife", NULL}, 2, hits, &found, NULL), 0);
     double a_in_0 = once, a_in_1 = twice; /* "How do I wash a knife, a KNIFE?" has "a" twice, too */
     assert_int_equal(hits[0].index, 1);
     assert_true(fabs(hits[0].score - (2 * twice + a_in_1)) < 1e-12 &&
                 fabs(hits[1].score - (2 * once + a_in_0)) < 1e-12);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){"STRASSE Straße", NULL}, 1, -1, hits, &found, NULL),
-                     0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"STRASSE Straße", NULL}, 1, hits, &found, NULL), 0);
     assert_int_equal(hits[0].index, 4);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){"zzz", NULL}, 3, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"zzz", NULL}, 3, hits, &found, NULL), 0);
     assert_true(hits[0].index == 0 && hits[1].index == 1 && hits[2].index == 2 && hits[0].score == 0);
     retriever_free(r);
 }
@@ -127,7 +124,7 @@ static void texts_without_words_are_all_as_near(void **state)
     struct retriever_hit hits[3];
     int found;
     assert_int_equal(retriever_new_bm25(&r, texts, 3, NULL), 0);
-    assert_int_equal(retriever_find(r, &(struct retriever_query){"two", NULL}, 3, -1, hits, &found, NULL), 0);
+    assert_int_equal(retriever_find(r, &(struct retriever_query){"two", NULL}, 3, hits, &found, NULL), 0);
     assert_true(found == 3 && hits[0].index == 0 && hits[2].index == 2 && hits[0].score == 0 && hits[2].score == 0);
     retriever_free(r);
 }
@@ -142,7 +139,7 @@ static void out_of_memory_is_an_error(void **state)
         int found;
         mem_fail_at(n);
         int rc = retriever_new_bm25(&r, texts, 2, NULL);
-        rc = rc ? rc : retriever_find(r, &(struct retriever_query){"two", NULL}, 2, -1, hits, &found, NULL);
+        rc = rc ? rc : retriever_find(r, &(struct retriever_query){"two", NULL}, 2, hits, &found, NULL);
         int pending = mem_fail_pending();
         mem_fail_at(-1);
         retriever_free(r);

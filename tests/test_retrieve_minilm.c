@@ -48,7 +48,7 @@ static float *embed(const char *const *texts, int n, int *n_cut)
 {
     struct error err = {0, ""};
     float *x = mem_alloc((size_t)n * (size_t)model_desc(m)->n_embd * sizeof *x);
-    if (retrieve_embed(m, t, texts, n, x, n_cut, &err))
+    if (retrieve_embed(&(struct embedder){m, t}, texts, n, x, n_cut, &err))
         fail_msg("%s", err.message);
     return x;
 }
@@ -93,8 +93,9 @@ static void vectors_are_those_of_sentence_transformers(void **state)
         const json_t *item = json_array_get(items, (size_t)i);
         struct tokens ids = TOKENS_INIT;
         texts[i] = json_string_value(json_object_get(item, "text"));
-        assert_int_equal(
-            retrieve_tokens(m, t, texts[i], json_string_length(json_object_get(item, "text")), &ids, NULL, NULL), 0);
+        assert_int_equal(retrieve_tokens(&(struct embedder){m, t}, texts[i],
+                                         json_string_length(json_object_get(item, "text")), &ids, NULL, NULL),
+                         0);
         assert_int_equal(ids.n, json_integer_value(json_object_get(item, "n")));
         assert_int_equal(ids.ids[0], tokenizer_id(t, "[CLS]", 5));
         assert_int_equal(ids.ids[ids.n - 1], tokenizer_id(t, "[SEP]", 5));

@@ -34,11 +34,11 @@ static void neighbours_equal_the_reference(void **state)
     float *x = mem_alloc((size_t)n * (size_t)dim * sizeof *x);
     struct retriever *r;
     struct retriever_hit hits[64];
-    assert_int_equal(retrieve_embed(m, t, texts, n, x, NULL, &err), 0);
+    assert_int_equal(retrieve_embed(&(struct embedder){m, t}, texts, n, x, NULL, &err), 0);
     assert_int_equal(retriever_new_cosine(&r, x, n, dim, &err), 0);
     assert_int_equal(json_array_size(wanted), n);
     for (int i = 0; i < n; i++) {
-        assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, x + i * dim}, n, -1, hits, &found, &err), 0);
+        assert_int_equal(retriever_find(r, &(struct retriever_query){NULL, x + i * dim}, n, hits, &found, &err), 0);
         assert_int_equal(hits[0].index, i);
         for (int k = 0; k < found; k++)
             assert_true(fabs(hits[k].score - json_number_value(json_array_get(json_array_get(wanted, (size_t)i),

@@ -14,8 +14,7 @@ struct answers {
     enum context_kind arm;
     int k;
     struct generate_options decode;
-    const char *const *questions;
-    int n; /* whose contexts these are */
+    struct questions questions; /* whose contexts these are; n 0: none yet */
     struct contexts contexts;
 };
 
@@ -107,28 +106,27 @@ struct model *answers_model(struct answers *a, struct error *err)
 }
 
 /* Kept for the next call with the same questions. */
-static int find_contexts(struct answers *a, const char *const *questions, int n, struct error *err)
+static int find_contexts(struct answers *a, const struct questions *q, struct error *err)
 {
-    if (a->questions == questions && a->n == n)
+    const struct pair_query query = {q->texts, q->n, a->k};
+    if (a->questions.texts == q->texts && a->questions.n == q->n)
         return 0;
     contexts_free(&a->contexts);
-    a->questions = NULL;
-    int rc = contexts_find(&a->contexts, &a->pool, &a->speaker, a->arm, &(struct pair_query){questions, n, a->k}, err);
-    if (!rc) {
-        a->questions = questions;
-        a->n = n;
-    }
+    a->questions = (struct questions){NULL, 0};
+    int rc = contexts_find(&a->contexts, &a->pool, &a->speaker, a->arm, &query, err);
+    if (!rc)
+        a->questions = *q;
     return rc;
 }
 
 static struct speak_item item_of(const struct answers *a, int question, const char *answer)
 {
     const struct contexts *c = &a->contexts;
-    return (struct speak_item){question, a->questions[question], c->cells + (size_t)question * (size_t)c->k,
+    return (struct speak_item){question, a->questions.texts[question], c->cells + (size_t)question * (size_t)c->k,
                                c->n[question], answer};
 }
 
-int answers_generate(struct answers *a, const char *const *questions, int n, const char *skip,
+int answers_generate(struct answers *a, const struct questions *q, const char *skip,
                      int (*put)(void *user, int i, const struct spoken *answer, struct error *err), void *user,
                      struct error *err)
 {
@@ -139,10 +137,9 @@ int answers_generate(struct answers *a, const char *const *questions, int n, con
                                   .stream = STREAM_EVALUATE,
                                   .put = put,
                                   .user = user};
-    struct speak_item *items = mem_calloc((size_t)n + 1, sizeof *items);
-    int m = 0,
-        rc = items ? find_contexts(a, questions, n, err) : error_set_nomem(err, (size_t)n * sizeof *items, "questions");
-    for (int i = 0; i < n && !rc; i++)
+    struct speak_item *items = mem_calloc((size_t)q->n + 1, sizeof *items);
+    int m = 0, rc = items ? find_contexts(a, q, err) : error_set_nomem(err, (size_t)q->n * sizeof *items, "questions");
+    for (int i = 0; i < q->n && !rc; i++)
         if (!skip || !skip[i])
             items[m++] = item_of(a, i, NULL);
     rc = rc ? rc : speaker_generate(&a->speaker, &job, items, m, err);
@@ -150,12 +147,11 @@ int answers_generate(struct answers *a, const char *const *questions, int n, con
     return rc;
 }
 
-int answers_score(struct answers *a, const char *const *questions, int n, const struct answers_pair *pairs, int n_pair,
+int answers_score(struct answers *a, const struct questions *q, const struct answers_pair *pairs, int n_pair,
                   struct speak_score *out, struct error *err)
 {
     struct speak_item *items = mem_calloc((size_t)n_pair + 1, sizeof *items);
-    int rc =
-        items ? find_contexts(a, questions, n, err) : error_set_nomem(err, (size_t)n_pair * sizeof *items, "answers");
+    int rc = items ? find_contexts(a, q, err) : error_set_nomem(err, (size_t)n_pair * sizeof *items, "answers");
     for (int i = 0; i < n_pair && !rc; i++)
         items[i] = item_of(a, pairs[i].question, pairs[i].answer);
     rc =

@@ -6,7 +6,8 @@
  *     struct answers_options o;
  *     answers_options_default(&o);
  *     o.speaker.model = "models/miniature", o.seeds = "models/seeds.jsonl", o.arm = CONTEXTS_NEAREST;
- *     if (answers_open(&a, device, &o, &err) || answers_generate(a, questions, n, NULL, put, user, &err)) ... */
+ *     if (answers_open(&a, device, &o, &err) || answers_generate(a, &(struct questions){texts, n}, NULL, put, user,
+ * &err)) ... */
 #ifndef ANSWER_ANSWERS_H
 #define ANSWER_ANSWERS_H
 
@@ -31,10 +32,14 @@ json_t *answers_settings(const struct answers *a);
 const char *answers_arm_name(enum context_kind arm);               /* "zero-shot", ... */
 struct model *answers_model(struct answers *a, struct error *err); /* loads it; NULL with err set */
 
-/* Answers questions[i] for all i with skip == NULL or !skip[i]; put is called once each, in the order they finish.
+struct questions {
+    const char *const *texts;
+    int n;
+};
+/* Answers question i for all i with skip == NULL or !skip[i]; put is called once each, in the order they finish.
  * Question i's contexts and random stream depend on (seed, i, seeds) only, so an interrupted set goes on with the same
  * bits. The contexts of an array of questions are found once: while it is asked about, its texts stay what they are. */
-int answers_generate(struct answers *a, const char *const *questions, int n, const char *skip,
+int answers_generate(struct answers *a, const struct questions *q, const char *skip,
                      int (*put)(void *user, int i, const struct spoken *answer, struct error *err), void *user,
                      struct error *err);
 
@@ -43,7 +48,7 @@ struct answers_pair {
     int question;
     const char *answer;
 };
-int answers_score(struct answers *a, const char *const *questions, int n, const struct answers_pair *pairs, int n_pair,
+int answers_score(struct answers *a, const struct questions *q, const struct answers_pair *pairs, int n_pair,
                   struct speak_score *out, struct error *err);
 
 #endif

@@ -84,14 +84,14 @@ int pairs_check_room(const struct pair_pool *p, const struct speaker *s, int k, 
     return rc;
 }
 
-static int embed_with(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float **out,
-                      int *dim, struct error *err)
+static int embed_with(const struct embedder *e, const char *const *texts, int n, float **out, int *dim,
+                      struct error *err)
 {
     size_t bytes;
-    *dim = model_width(model_desc(m));
+    *dim = model_width(model_desc(e->model));
     if (size_mul((size_t)n + 1, (size_t)*dim * sizeof **out, &bytes) || !(*out = mem_alloc(bytes)))
         return error_set_nomem(err, (size_t)n * (size_t)*dim * sizeof **out, "embeddings");
-    int rc = retrieve_embed(m, t, texts, n, *out, NULL, err);
+    int rc = retrieve_embed(e, texts, n, *out, NULL, err);
     if (rc) {
         mem_free(*out);
         *out = NULL;
@@ -108,8 +108,9 @@ static int embed(struct speaker *s, const char *const *texts, int n, float **out
     int rc;
     *out = NULL;
     if (s->o.retriever == RETRIEVER_MODEL)
-        return (rc = speaker_load_pretrained(s, err)) ? rc
-                                                      : embed_with(s->model, s->tokenizer, texts, n, out, dim, err);
+        return (rc = speaker_load_pretrained(s, err))
+                   ? rc
+                   : embed_with(&(struct embedder){s->model, s->tokenizer}, texts, n, out, dim, err);
     struct model_options o = {.dtype = DTYPE_F32, .task = MODEL_BODY, .check_finite = 1};
     rc = checkpoint_open(&ck, s->o.encoder, err);
     if (!rc)
@@ -117,7 +118,7 @@ static int embed(struct speaker *s, const char *const *texts, int n, float **out
     if (!rc)
         rc = model_open(&m, s->device, ck, &o, err);
     if (!rc)
-        rc = embed_with(m, t, texts, n, out, dim, err);
+        rc = embed_with(&(struct embedder){m, t}, texts, n, out, dim, err);
     model_close(m);
     tokenizer_close(t);
     checkpoint_close(ck);
@@ -152,7 +153,7 @@ int pairs_nearest(struct pair_pool *p, struct speaker *s, const struct pair_quer
         rc = embed(s, q->texts, q->n, &x, &dim, err);
     for (int i = 0; i < q->n && !rc; i++) {
         const struct retriever_query one = {q->texts[i], x ? x + (size_t)i * (size_t)dim : NULL};
-        rc = retriever_find(p->retriever, &one, q->k, -1, hits + (size_t)i * (size_t)q->k, &found[i], err);
+        rc = retriever_find(p->retriever, &one, q->k, hits + (size_t)i * (size_t)q->k, &found[i], err);
     }
     mem_free(x);
     return rc;

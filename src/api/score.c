@@ -131,7 +131,8 @@ int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int n
     int rc = texts_new(&t, n, &err);
     for (size_t i = 0; i < n && !rc; i++) {
         int ours = d->sentence.given && m->tokenizer;
-        rc = ours ? retrieve_tokens(m->model, m->tokenizer, texts[i], strlen(texts[i]), &t.tokens[i], NULL, &err)
+        const struct embedder e = {m->model, m->tokenizer};
+        rc = ours ? retrieve_tokens(&e, texts[i], strlen(texts[i]), &t.tokens[i], NULL, &err)
                   : api_text_tokens(m, texts[i], &t.tokens[i], &err);
         if (!rc)
             rc = texts_set(&t, i, t.tokens[i].n, d, &err);

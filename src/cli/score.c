@@ -194,8 +194,8 @@ static int sentence_tokens(struct texts *t, int i, int *n_cut)
         json_object_get(t->records.items[i], "token_ids") || !t->parts.tokenizer)
         return records_tokens(&t->records, i, "text", "token_ids", t->parts.tokenizer, 1,
                               model_desc(t->parts.model)->n_vocab, &t->tokens[i]);
-    if (retrieve_tokens(t->parts.model, t->parts.tokenizer, json_string_value(text), json_string_length(text),
-                        &t->tokens[i], &cut, &reason)) {
+    const struct embedder e = {t->parts.model, t->parts.tokenizer};
+    if (retrieve_tokens(&e, json_string_value(text), json_string_length(text), &t->tokens[i], &cut, &reason)) {
         records_fail(&t->records, i, reason.message);
         return -1;
     }

@@ -206,7 +206,7 @@ static int generate(struct eval_answers *e, const struct eval_options *v, struct
     if (!rc && done)
         log_line(LOG_INFO, "%d of %d answers are already in the journal", done, e->n);
     if (!rc && done < e->n && e->want_answers)
-        rc = answers_generate(e->answers, e->questions, e->n, skip, put, e, err);
+        rc = answers_generate(e->answers, &(struct questions){e->questions, e->n}, skip, put, e, err);
     mem_free(skip);
     return rc;
 }

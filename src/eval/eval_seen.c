@@ -233,7 +233,7 @@ static int complete(struct seen *s, int guided, const char *stage, struct error 
         skip[i] = !s->tails[i] || eval_journal_get(s->journal, stage, i);
     s->guided = guided;
     s->stage = stage;
-    rc = rc ? rc : answers_generate(s->answers, s->heads, s->test->n, skip, completed, s, err);
+    rc = rc ? rc : answers_generate(s->answers, &(struct questions){s->heads, s->test->n}, skip, completed, s, err);
     mem_free(skip);
     return rc;
 }

@@ -37,7 +37,7 @@ static int add_spread(struct eval_report *r, const char **texts, int n, const st
     int dim = rc ? 1 : model_width(model_desc(p.model));
     if (!rc && !(x = mem_alloc(((size_t)n + 1) * (size_t)dim * sizeof *x)))
         rc = error_set_nomem(err, (size_t)n * (size_t)dim * sizeof *x, "embeddings");
-    rc = rc ? rc : retrieve_embed(p.model, p.tokenizer, texts, n, x, NULL, err);
+    rc = rc ? rc : retrieve_embed(&(struct embedder){p.model, p.tokenizer}, texts, n, x, NULL, err);
     if (!rc)
         eval_report_value(r, "embedding_spread", spread_of(x, n, dim), n, EVAL_NO_INTERVAL);
     if (!rc) {

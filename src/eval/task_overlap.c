@@ -90,7 +90,8 @@ static int embed(struct overlap *o, const struct eval_set *s, float **out)
     int rc = texts && *out ? 0 : error_set_nomem(o->err, (size_t)s->n * sizeof **out, "embeddings");
     for (int i = 0; i < s->n && !rc; i++)
         texts[i] = s->items[i].question;
-    rc = rc ? rc : retrieve_embed(o->parts.model, o->parts.tokenizer, texts, s->n, *out, NULL, o->err);
+    rc = rc ? rc
+            : retrieve_embed(&(struct embedder){o->parts.model, o->parts.tokenizer}, texts, s->n, *out, NULL, o->err);
     mem_free(texts);
     return rc;
 }
@@ -105,8 +106,8 @@ static int by_embedding(struct overlap *o, const struct eval_set *a, const struc
     for (int k = 0; k < b->n && !rc; k++) {
         struct retriever_hit hit = {0, 0};
         int found = 0;
-        rc = retriever_find(r, &(struct retriever_query){b->items[k].question, y + (size_t)k * (size_t)dim}, 1, -1,
-                            &hit, &found, o->err);
+        const struct retriever_query query = {b->items[k].question, y + (size_t)k * (size_t)dim};
+        rc = retriever_find(r, &query, 1, &hit, &found, o->err);
         if (!rc && found && hit.score >= COSINE_ALIKE) {
             alike++;
             rc = list_pair(o, a, hit.index, b, k, "embedding", hit.score);

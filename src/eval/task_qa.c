@@ -100,7 +100,7 @@ static int score_references(struct qa *q, struct error *err)
         for (; i < q->e.n && n < CHUNK; i++)
             if (q->test.items[i].answer && !eval_journal_get(j, "reference", i))
                 pairs[n++] = (struct answers_pair){i, q->test.items[i].answer};
-        rc = n ? answers_score(q->e.answers, q->e.questions, q->e.n, pairs, n, scores, err) : 0;
+        rc = n ? answers_score(q->e.answers, &(struct questions){q->e.questions, q->e.n}, pairs, n, scores, err) : 0;
         for (int k = 0; k < n && !rc; k++)
             rc = eval_journal_put(j, "reference", pairs[k].question,
                                   json_pack("{s:f, s:i}", "logprob", scores[k].logprob, "n_token", scores[k].n_token),

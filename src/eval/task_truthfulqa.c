@@ -128,7 +128,7 @@ static int score_choices(struct truth *t, int i, struct error *err)
         pairs[k] = (struct answers_pair){i, k <= x->n_choice ? x->choices[k - 1] : x->falses[k - 1 - x->n_choice]};
     if (!rc)
         pairs[0] = (struct answers_pair){i, best.len ? best.data : x->choices[0]};
-    rc = rc ? rc : answers_score(t->e.answers, t->questions, t->n, pairs, n, scores, err);
+    rc = rc ? rc : answers_score(t->e.answers, &(struct questions){t->questions, t->n}, pairs, n, scores, err);
     json_t *values = json_array();
     for (int k = 0; k < n && !rc; k++)
         json_array_append_new(values, scores[k].n_token ? json_real(scores[k].logprob) : json_null());

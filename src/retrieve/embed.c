@@ -32,9 +32,11 @@ static int check_case(const struct tokenizer *t, struct error *err)
 
 /* One text as a sentence encoder reads it: its prompt, the text, special tokens around them; what is too long loses the
  * end of the text, not those tokens. */
-static int read_sentence(const struct model_sentence *s, const struct tokenizer *t, const char *text, size_t n,
-                         struct tokens *out, int *cut, struct error *err)
+static int read_sentence(const struct embedder *e, const char *text, size_t n, struct tokens *out, int *cut,
+                         struct error *err)
 {
+    const struct model_sentence *s = &model_desc(e->model)->sentence;
+    const struct tokenizer *t = e->tokenizer;
     struct buf all = BUF_INIT;
     struct tokens bare = TOKENS_INIT;
     size_t before = out->n;
@@ -55,19 +57,19 @@ static int read_sentence(const struct model_sentence *s, const struct tokenizer 
     return rc;
 }
 
-int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char *text, size_t n, struct tokens *out,
-                    int *cut, struct error *err)
+int retrieve_tokens(const struct embedder *e, const char *text, size_t n, struct tokens *out, int *cut,
+                    struct error *err)
 {
-    const struct model_desc *d = model_desc(m);
+    const struct model_desc *d = model_desc(e->model);
     size_t before = out->n, limit = before + (size_t)d->n_ctx;
     int rc, none = 0;
     cut = cut ? cut : &none;
     *cut = 0;
     if (d->sentence.given)
-        return d->sentence.lower_case && (rc = check_case(t, err))
+        return d->sentence.lower_case && (rc = check_case(e->tokenizer, err))
                    ? rc
-                   : read_sentence(&d->sentence, t, text, n, out, cut, err);
-    rc = tokenizer_encode(t, text, n, 0, out, err);
+                   : read_sentence(e, text, n, out, cut, err);
+    rc = tokenizer_encode(e->tokenizer, text, n, 0, out, err);
     if (!rc && out->n > limit) {
         out->n = limit;
         *cut = 1;
@@ -75,8 +77,7 @@ int retrieve_tokens(const struct model *m, const struct tokenizer *t, const char
     return rc;
 }
 
-int retrieve_embed(const struct model *m, const struct tokenizer *t, const char *const *texts, int n, float *out,
-                   int *n_cut, struct error *err)
+int retrieve_embed(const struct embedder *e, const char *const *texts, int n, float *out, int *n_cut, struct error *err)
 {
     struct model_text *list = mem_calloc((size_t)n + 1, sizeof *list);
     size_t *starts = mem_calloc((size_t)n + 1, sizeof *starts);
@@ -85,7 +86,7 @@ int retrieve_embed(const struct model *m, const struct tokenizer *t, const char 
     for (int i = 0; i < n && !rc; i++) {
         int cut;
         starts[i] = ids.n;
-        rc = retrieve_tokens(m, t, texts[i], strlen(texts[i]), &ids, &cut, err);
+        rc = retrieve_tokens(e, texts[i], strlen(texts[i]), &ids, &cut, err);
         if (!rc && ids.n == starts[i])
             rc = error_set(err, ERROR_DATA, "text %d of %d to embed has no token", i + 1, n);
         all_cut += !rc && cut;
@@ -93,8 +94,8 @@ int retrieve_embed(const struct model *m, const struct tokenizer *t, const char 
     for (int i = 0; i < n && !rc; i++)
         list[i] = (struct model_text){ids.ids + starts[i], (int)((i + 1 < n ? starts[i + 1] : ids.n) - starts[i]), 0};
     if (!rc)
-        rc = model_embed(m, list, n, 1, out, err);
-    size_t width = (size_t)model_width(model_desc(m));
+        rc = model_embed(e->model, list, n, 1, out, err);
+    size_t width = (size_t)model_width(model_desc(e->model));
     for (int i = 0; i < n && !rc; i++)
         rc = model_check_numbers(out + (size_t)i * width, width, err, "embedding of \"%.60s\"", texts[i]);
     if (n_cut)

@@ -55,8 +55,8 @@ static void cosines(const struct retriever *r, const float *query, double *score
     }
 }
 
-int retriever_find(const struct retriever *r, const struct retriever_query *query, int k, int skip,
-                   struct retriever_hit *hits, int *found, struct error *err)
+int retriever_find(const struct retriever *r, const struct retriever_query *query, int k, struct retriever_hit *hits,
+                   int *found, struct error *err)
 {
     double *scores = mem_calloc((size_t)r->n + 1, sizeof *scores);
     int rc = scores ? 0 : error_set_nomem(err, (size_t)r->n * sizeof *scores, "scores"), n = 0;
@@ -65,7 +65,7 @@ int retriever_find(const struct retriever *r, const struct retriever_query *quer
     else if (!rc)
         cosines(r, query->embedding, scores);
     for (int i = 0; i < r->n && !rc; i++) {
-        if (i == skip || (n == k && !(n && scores[i] > hits[n - 1].score)))
+        if (n == k && !(n && scores[i] > hits[n - 1].score))
             continue;
         int at = n < k ? n++ : n - 1;
         for (; at > 0 && scores[i] > hits[at - 1].score; at--)
