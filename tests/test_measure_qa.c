@@ -55,12 +55,12 @@ static void multiple_choice(void **state)
     (void)state;
     double trues[2] = {log(0.2), log(0.1)}, falses[2] = {log(0.15), log(0.05)};
     struct truth_choice c;
-    assert_int_equal(truth_choose(trues[0], trues, 2, falses, 2, &c, NULL), 0);
+    assert_int_equal(truth_choose(&(struct truth_likelihoods){trues[0], trues, falses, 2, 2}, &c, NULL), 0);
     assert_true(c.mc1 == 1 && fabs(c.mc2 - 0.6) < 1e-14 && c.mc3 == 0.5);
     double deep[1] = {-4000}, deeper[1] = {-4001}; /* exp() of either is 0 */
-    assert_int_equal(truth_choose(deep[0], deep, 1, deeper, 1, &c, NULL), 0);
+    assert_int_equal(truth_choose(&(struct truth_likelihoods){deep[0], deep, deeper, 1, 1}, &c, NULL), 0);
     assert_true(c.mc1 == 1 && fabs(c.mc2 - 1 / (1 + exp(-1))) < 1e-14 && c.mc3 == 1);
-    assert_int_equal(truth_choose(-1, trues, 0, falses, 2, &c, NULL), ERROR_DATA);
+    assert_int_equal(truth_choose(&(struct truth_likelihoods){-1, trues, falses, 0, 2}, &c, NULL), ERROR_DATA);
 }
 
 int main(void)

@@ -79,6 +79,13 @@ static void tokenizer_of_bleu(void **state)
     buf_free(&b);
 }
 
+/* With one true and one false reference. */
+static int score_truth(const char *answer, const char *right, const char *wrong, struct truth_score out[TRUTH_METRICS],
+                       struct error *err)
+{
+    return truth_score(answer, &(struct truth_references){&right, &wrong, 1, 1}, out, err);
+}
+
 static void equal_to_rouge_score_and_sacrebleu(void **state)
 {
     (void)state;
@@ -112,7 +119,7 @@ static void equal_to_rouge_score_and_sacrebleu(void **state)
             near(b.precisions[n], json_number_value(json_array_get(json_object_get(c, "bleu_precisions"), n)),
                  "precision");
         struct truth_score t[TRUTH_METRICS]; /* one true reference, the answer itself false: max is the score */
-        assert_int_equal(truth_score(hyp, (const char *const[]){ref}, 1, (const char *const[]){"zzz"}, 1, t, NULL), 0);
+        assert_int_equal(score_truth(hyp, ref, "zzz", t, NULL), 0);
         near(t[TRUTH_ROUGEL].max,
              100 * json_number_value(json_array_get(json_object_get(c, "rougeLsum_tqa_prepared"), 2)), "prepared Lsum");
         near(t[TRUTH_BLEU].max, json_number_value(json_object_get(c, "bleu")), "bleu max");
@@ -181,15 +188,13 @@ static void reference_lists(void **state)
     truth_list_free(list, n);
     struct error err;
     struct truth_score t[TRUTH_METRICS];
-    assert_int_equal(truth_score("x", NULL, 0, NULL, 0, t, &err), ERROR_DATA);
-    assert_int_equal(truth_score("the moon", (const char *const[]){"The moon.", "no"}, 2,
-                                 (const char *const[]){"the sun"}, 1, t, &err),
-                     0);
+    assert_int_equal(truth_score("x", &(struct truth_references){NULL, NULL, 0, 0}, t, &err), ERROR_DATA);
+    const char *moons[] = {"The moon.", "no"}, *suns[] = {"the sun"};
+    assert_int_equal(truth_score("the moon", &(struct truth_references){moons, suns, 2, 1}, t, &err), 0);
     near(t[TRUTH_ROUGE1].max, 100, "max");
     near(t[TRUTH_ROUGE1].diff, 50, "diff");
     assert_int_equal(t[TRUTH_ROUGE1].acc, 1);
-    assert_int_equal(
-        truth_score("", (const char *const[]){"The moon."}, 1, (const char *const[]){"the sun"}, 1, t, &err), 0);
+    assert_int_equal(score_truth("", "The moon.", "the sun", t, &err), 0);
     for (int m = 0; m < TRUTH_METRICS; m++) /* an empty answer is no nearer to the truth */
         assert_true(t[m].max == 0 && t[m].diff == 0 && t[m].acc == 0);
 }
@@ -239,7 +244,7 @@ static void out_of_memory_is_an_error(void **state)
         struct truth_score t[TRUTH_METRICS];
         struct error err;
         mem_fail_at(n);
-        int rc = truth_score(text, &text, 1, &text, 1, t, &err), pending = mem_fail_pending();
+        int rc = score_truth(text, text, text, t, &err), pending = mem_fail_pending();
         mem_fail_at(-1);
         if (pending) {
             assert_int_equal(rc, 0);

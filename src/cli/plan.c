@@ -20,14 +20,20 @@ static const char *fits(double bytes, double machine)
                              "or --max-length, fewer beams";
 }
 
+static struct plan_model model_of(const struct parts *p, const struct model_desc *d)
+{
+    return (struct plan_model){.desc = d, .source = p->checkpoint, .tokenizer = p->tokenizer, .device = p->device};
+}
+
 static int plan_method(struct parts *p, const struct model_desc *d, const struct align_options *o, int json,
                        struct error *err)
 {
     struct plan plan;
     struct seeds seeds = {0};
+    const struct plan_model m = model_of(p, d);
     int rc = o->seeds ? seeds_read(&seeds, o->seeds, 1, err) : 0;
     if (!rc)
-        rc = plan_align(&plan, p->device, d, p->checkpoint, p->tokenizer, o->seeds ? &seeds : NULL, o, err);
+        rc = plan_align(&plan, &m, o->seeds ? &seeds : NULL, o, err);
     seeds_free(&seeds);
     if (rc)
         return rc;
@@ -71,8 +77,7 @@ static int plan_train(struct parts *p, const struct model_desc *d, const struct 
         rc = train_memory_of(d, &o->train, &data, &bytes, err);
     train_data_free(&data);
     if (!rc)
-        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0),
-                  plan_machine(p->device), v->json);
+        print_one("tuning", (double)bytes + plan_tuning_rest(p->tokenizer), plan_machine(p->device), v->json);
     return rc;
 }
 
@@ -96,9 +101,9 @@ static int plan_generate(struct parts *p, const struct model_desc *d, const stru
             loads[n++] = (struct generate_load){(int)ids.n, o.max_new_tokens};
         tokens_free(&ids);
     }
+    const struct plan_model m = model_of(p, d);
     if (!rc)
-        rc = plan_loaded(&loaded, d, p->device, p->checkpoint, dtype,
-                         p->tokenizer ? (int)tokenizer_size(p->tokenizer) : 0, err);
+        rc = plan_loaded(&loaded, &m, dtype, err);
     if (!rc)
         print_one("generation, every sequence as long as allowed",
                   loaded + (double)generate_memory(p->device, d, dtype, &o, loads, n), plan_machine(p->device),
@@ -123,8 +128,9 @@ int cli_say_plan(const struct cli_values *v, const struct align_options *options
         rc = model_desc_parse(&d, checkpoint_config(p.checkpoint), checkpoint_path(p.checkpoint), err);
     if (!rc)
         rc = seeds_read(&seeds, o.seeds, 1, err);
+    const struct plan_model m = model_of(&p, &d);
     if (!rc)
-        rc = plan_align(&plan, p.device, &d, p.checkpoint, p.tokenizer, &seeds, &o, err);
+        rc = plan_align(&plan, &m, &seeds, &o, err);
     if (!rc)
         log_line(LOG_INFO,
                  "plan: %.0f MiB at the peak of %.0f; about %.0f s to ask, %.0f s to answer, %.0f s to tune (%d rounds "

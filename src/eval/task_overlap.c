@@ -18,16 +18,18 @@
 
 struct overlap {
     const struct eval_options *v;
-    struct eval_model parts;
+    struct eval_model embedder;
+    const struct eval_set *in, *of; /* the sets that are compared: of this one, what stands in that one */
     struct eval_report report;
     struct buf pairs; /* JSON Lines */
     int n_pair;
     struct error *err;
 };
 
-static int list_pair(struct overlap *o, const struct eval_set *a, int i, const struct eval_set *b, int k,
-                     const char *kind, double value)
+/* Item k of the one set is like item i of the other. */
+static int list_pair(struct overlap *o, int i, int k, const char *kind, double value)
 {
+    const struct eval_set *a = o->in, *b = o->of;
     json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:s, s:s}", "of", b->name, "in", a->name, "id",
                             b->items[k].id, "other_id", a->items[i].id, "kind", kind, "value", value, "question",
                             b->items[k].question, "other_question", a->items[i].question);
@@ -40,17 +42,19 @@ static int list_pair(struct overlap *o, const struct eval_set *a, int i, const s
     return rc;
 }
 
-static void share(struct overlap *o, const struct eval_set *a, const struct eval_set *b, const char *kind, int hits)
+static void put_share(struct overlap *o, const char *kind, int hits)
 {
     char name[64];
+    const struct eval_set *a = o->in, *b = o->of;
     struct stats_interval i = stats_clopper_pearson(hits, b->n, 0.95);
     snprintf(name, sizeof name, "%s_in_%s_%s", b->name, a->name, kind);
     o->report.n_row = b->n; /* each share is over all of its own set */
     eval_report_value(&o->report, name, (double)hits / b->n, b->n, i);
 }
 
-static int by_words(struct overlap *o, const struct eval_set *a, const struct eval_set *b)
+static int by_words(struct overlap *o)
 {
+    const struct eval_set *a = o->in, *b = o->of;
     struct overlap_text *x = mem_calloc((size_t)a->n + 1, sizeof *x), *y = mem_calloc((size_t)b->n + 1, sizeof *y);
     struct overlap_hit *hits = mem_calloc((size_t)b->n + 1, sizeof *hits);
     int rc = x && y && hits ? 0 : error_set_nomem(o->err, (size_t)b->n * sizeof *hits, "overlaps"), n8 = 0, n13 = 0,
@@ -66,16 +70,16 @@ static int by_words(struct overlap *o, const struct eval_set *a, const struct ev
         n13 += h->gram13 >= 0;
         alike += h->rouge_l > ROUGE_ALIKE;
         if (h->gram13 >= 0)
-            rc = list_pair(o, a, h->gram13, b, k, "13-gram", 1);
+            rc = list_pair(o, h->gram13, k, "13-gram", 1);
         else if (h->gram8 >= 0)
-            rc = list_pair(o, a, h->gram8, b, k, "8-gram", 1);
+            rc = list_pair(o, h->gram8, k, "8-gram", 1);
         if (!rc && h->rouge_l > ROUGE_ALIKE)
-            rc = list_pair(o, a, h->nearest, b, k, "rougeL", h->rouge_l);
+            rc = list_pair(o, h->nearest, k, "rougeL", h->rouge_l);
     }
     if (!rc) {
-        share(o, a, b, "8gram", n8);
-        share(o, a, b, "13gram", n13);
-        share(o, a, b, "rougeL", alike);
+        put_share(o, "8gram", n8);
+        put_share(o, "13gram", n13);
+        put_share(o, "rougeL", alike);
     }
     mem_free(x);
     mem_free(y);
@@ -86,21 +90,23 @@ static int by_words(struct overlap *o, const struct eval_set *a, const struct ev
 static int embed(struct overlap *o, const struct eval_set *s, float **out)
 {
     const char **texts = mem_calloc((size_t)s->n + 1, sizeof *texts);
-    *out = mem_alloc(((size_t)s->n + 1) * (size_t)model_width(model_desc(o->parts.model)) * sizeof **out);
+    *out = mem_alloc(((size_t)s->n + 1) * (size_t)model_width(model_desc(o->embedder.model)) * sizeof **out);
     int rc = texts && *out ? 0 : error_set_nomem(o->err, (size_t)s->n * sizeof **out, "embeddings");
     for (int i = 0; i < s->n && !rc; i++)
         texts[i] = s->items[i].question;
     rc = rc ? rc
-            : retrieve_embed(&(struct embedder){o->parts.model, o->parts.tokenizer}, texts, s->n, *out, NULL, o->err);
+            : retrieve_embed(&(struct embedder){o->embedder.model, o->embedder.tokenizer}, texts, s->n, *out, NULL,
+                             o->err);
     mem_free(texts);
     return rc;
 }
 
-static int by_embedding(struct overlap *o, const struct eval_set *a, const struct eval_set *b)
+static int by_embedding(struct overlap *o)
 {
+    const struct eval_set *a = o->in, *b = o->of;
     float *x = NULL, *y = NULL;
     struct retriever *r = NULL;
-    int dim = model_width(model_desc(o->parts.model)), alike = 0, rc = embed(o, a, &x);
+    int dim = model_width(model_desc(o->embedder.model)), alike = 0, rc = embed(o, a, &x);
     rc = rc ? rc : embed(o, b, &y);
     rc = rc ? rc : retriever_new_cosine(&r, x, a->n, dim, o->err);
     for (int k = 0; k < b->n && !rc; k++) {
@@ -110,11 +116,11 @@ static int by_embedding(struct overlap *o, const struct eval_set *a, const struc
         rc = retriever_find(r, &query, 1, &hit, &found, o->err);
         if (!rc && found && hit.score >= COSINE_ALIKE) {
             alike++;
-            rc = list_pair(o, a, hit.index, b, k, "embedding", hit.score);
+            rc = list_pair(o, hit.index, k, "embedding", hit.score);
         }
     }
     if (!rc)
-        share(o, a, b, "embedding", alike);
+        put_share(o, "embedding", alike);
     retriever_free(r);
     mem_free(x);
     mem_free(y);
@@ -125,8 +131,10 @@ static int compare(struct overlap *o, const struct eval_set *a, const struct eva
 {
     if (!a->n || !b->n)
         return 0;
-    int rc = by_words(o, a, b);
-    return rc || !o->parts.model ? rc : by_embedding(o, a, b);
+    o->in = a;
+    o->of = b;
+    int rc = by_words(o);
+    return rc || !o->embedder.model ? rc : by_embedding(o);
 }
 
 static int write_pairs(struct overlap *o)
@@ -157,10 +165,10 @@ static int run_overlap(const struct eval_work *w, struct error *err)
     rc = rc ? rc : eval_set_read(&test, "test", v->test, err);
     rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", v->seeds, err);
     rc = rc || !v->input ? rc : eval_set_read_run(&made, v->input, err);
-    if (!rc && v->model && !(rc = eval_model_read(&o.parts, v->model, v->adapter, err)))
-        rc = eval_model_load(&o.parts, w->device, v->dtype, MODEL_LM, err);
+    if (!rc && v->model && !(rc = eval_model_read(&o.embedder, v->model, v->adapter, err)))
+        rc = eval_model_load(&o.embedder, w->device, v->dtype, MODEL_LM, err);
     if (!rc && v->model)
-        rc = checkpoint_sha256(o.parts.checkpoint, sha256, err);
+        rc = checkpoint_sha256(o.embedder.checkpoint, sha256, err);
     eval_report_begin(&o.report,
                       &(struct report_basis){.task = w->task->name,
                                              .n_row = rc ? 1 : test.n,
@@ -181,7 +189,7 @@ static int run_overlap(const struct eval_work *w, struct error *err)
                          "embedding: cosine at least %g; n-grams of question and answer; %d pairs",
                          ROUGE_ALIKE, COSINE_ALIKE, o.n_pair);
     rc = rc ? rc : write_pairs(&o);
-    eval_model_close(&o.parts); /* eval_seen loads it its own way */
+    eval_model_close(&o.embedder); /* eval_seen loads it its own way */
     if (!rc && v->model)
         rc = eval_seen(&o.report, &test, w, err);
     o.report.rc = o.report.rc ? o.report.rc : rc;

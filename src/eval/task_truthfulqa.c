@@ -99,9 +99,11 @@ static int score_texts(struct truth *t, struct error *err)
         t->n_empty += !answer.len;
         x->answer = answer.len ? buf_take(&answer) : mem_strdup("");
         buf_free(&answer);
-        rc = x->answer ? truth_score(x->answer, (const char *const *)x->trues, x->n_true,
-                                     (const char *const *)x->falses, x->n_false, x->score, err)
-                       : error_set_nomem(err, 64, "an answer");
+        const struct truth_references references = {.trues = (const char *const *)x->trues,
+                                                    .n_true = x->n_true,
+                                                    .falses = (const char *const *)x->falses,
+                                                    .n_false = x->n_false};
+        rc = x->answer ? truth_score(x->answer, &references, x->score, err) : error_set_nomem(err, 64, "an answer");
         overlooked += x->answer && (rouge_overlooks(x->answer) || rouge_overlooks(x->trues[0]));
     }
     if (overlooked)
@@ -161,7 +163,8 @@ static int choose(struct truth *t, int i, struct error *err)
         }
         v[k] = json_number_value(value);
     }
-    if (!rc && !(rc = truth_choose(v[0], v + 1, x->n_choice, v + 1 + x->n_choice, x->n_false, &x->choice, err)))
+    const struct truth_likelihoods likelihoods = {rc ? 0 : v[0], v + 1, v + 1 + x->n_choice, x->n_choice, x->n_false};
+    if (!rc && !(rc = truth_choose(&likelihoods, &x->choice, err)))
         x->chosen = 1;
     mem_free(v);
     return rc;

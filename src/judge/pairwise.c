@@ -49,28 +49,35 @@ static int white(char c)
     return c == ' ' || (c >= 9 && c <= 13);
 }
 
-static int add_message(struct pairwise_prompt *p, const char *role, size_t n_role, const char *text, const char *end,
-                       const char *name, struct error *err)
+static int add_message(struct pairwise_prompt *p, const char *role, size_t n_role, const char *name, struct error *err)
 {
     if (p->n == PAIRWISE_MAX_MESSAGE || n_role >= sizeof p->messages[0].role)
         return error_set(err, ERROR_DATA, "%s: wanted at most %d messages with roles of at most 15 letters", name,
                          PAIRWISE_MAX_MESSAGE);
-    struct pairwise_message *m = &p->messages[p->n++];
-    snprintf(m->role, sizeof m->role, "%.*s", (int)n_role, role);
+    snprintf(p->messages[p->n++].role, sizeof p->messages[0].role, "%.*s", (int)n_role, role);
+    return 0;
+}
+
+/* Of the last message. */
+static int put_content(struct pairwise_prompt *p, const char *text, const char *end, struct error *err)
+{
+    struct buf *content = &p->messages[p->n - 1].content;
     while (text < end && white(*text))
         text++;
     while (end > text && white(end[-1]))
         end--;
-    buf_append(&m->content, text, (size_t)(end - text));
-    return m->content.failed ? error_set_nomem(err, (size_t)(end - text), "a judge's prompt") : 0;
+    buf_append(content, text, (size_t)(end - text));
+    return content->failed ? error_set_nomem(err, (size_t)(end - text), "a judge's prompt") : 0;
 }
 
 static int parse(struct pairwise_prompt *p, const char *text, const char *name, struct error *err)
 {
     static const char start[] = "<|im_start|>", stop[] = "<|im_end|>";
     int rc = check_placeholders(text, name, err);
-    if (!rc && !strstr(text, start)) /* one message */
-        return add_message(p, "user", 4, text, text + strlen(text), name, err);
+    if (!rc && !strstr(text, start)) { /* one message */
+        rc = add_message(p, "user", 4, name, err);
+        return rc ? rc : put_content(p, text, text + strlen(text), err);
+    }
     for (const char *s = text; !rc && (s = strstr(s, start));) {
         const char *role = s + sizeof start - 1, *line = strchr(role, '\n'), *end = line ? strstr(line, stop) : NULL;
         if (line && !end)
@@ -81,7 +88,8 @@ static int parse(struct pairwise_prompt *p, const char *text, const char *name, 
         int is_empty = 1;
         for (const char *c = body; c < end; c++)
             is_empty &= white(*c);
-        rc = is_empty ? 0 : add_message(p, role, (size_t)(line - role), body, end, name, err);
+        rc = is_empty ? 0 : add_message(p, role, (size_t)(line - role), name, err);
+        rc = rc || is_empty ? rc : put_content(p, body, end, err);
         s = end;
     }
     return rc;

@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct texts {
+    const struct rouge_text *items;
+    int n;
+};
+
 /* words [at, at + n) of a text */
 struct gram {
     uint64_t hash;
@@ -22,20 +27,20 @@ static int compare_grams(const void *a, const void *b)
     return x->text != y->text ? x->text - y->text : x->at - y->at;
 }
 
-static struct gram *grams_of(const struct rouge_text *texts, int n_text, int n, size_t *count, struct error *err)
+static struct gram *grams_of(const struct texts *texts, int n, size_t *count, struct error *err)
 {
     size_t all = 0;
-    for (int i = 0; i < n_text; i++)
-        all += texts[i].n >= n ? (size_t)(texts[i].n - n + 1) : 0;
+    for (int i = 0; i < texts->n; i++)
+        all += texts->items[i].n >= n ? (size_t)(texts->items[i].n - n + 1) : 0;
     struct gram *g = mem_alloc((all + 1) * sizeof *g);
     *count = 0;
     if (!g) {
         error_set_nomem(err, (all + 1) * sizeof *g, "n-grams");
         return NULL;
     }
-    for (int i = 0; i < n_text; i++)
-        for (int k = 0; k + n <= texts[i].n; k++)
-            g[(*count)++] = (struct gram){hash64(texts[i].words + k, (size_t)n * sizeof(int32_t)), i, k};
+    for (int i = 0; i < texts->n; i++)
+        for (int k = 0; k + n <= texts->items[i].n; k++)
+            g[(*count)++] = (struct gram){hash64(texts->items[i].words + k, (size_t)n * sizeof(int32_t)), i, k};
     qsort(g, *count, sizeof *g, compare_grams);
     return g;
 }
@@ -58,32 +63,33 @@ static int first_with(const struct rouge_text *a, const struct gram *g, size_t c
     return first;
 }
 
-static int find_grams(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int n,
-                      struct overlap_hit *hits, struct error *err)
+static int find_grams(const struct texts *a, const struct texts *b, int n, struct overlap_hit *hits, struct error *err)
 {
     size_t count;
-    struct gram *g = grams_of(a, na, n, &count, err);
-    for (int i = 0; g && i < nb; i++)
-        *(n == 8 ? &hits[i].gram8 : &hits[i].gram13) = first_with(a, g, count, &b[i], n);
+    struct gram *g = grams_of(a, n, &count, err);
+    for (int i = 0; g && i < b->n; i++)
+        *(n == 8 ? &hits[i].gram8 : &hits[i].gram13) = first_with(a->items, g, count, &b->items[i], n);
     int failed = !g;
     mem_free(g);
     return failed ? ERROR_NOMEM : 0;
 }
 
-static int find_nearest(const struct rouge_text *a, int na, const struct rouge_text *b, int nb, int32_t n_vocab,
-                        struct overlap_hit *hits, struct error *err)
+static int find_nearest(const struct texts *a, const struct texts *b, int32_t n_vocab, struct overlap_hit *hits,
+                        struct error *err)
 {
     struct lcs_pattern p = LCS_PATTERN_INIT;
     int rc = 0;
-    for (int i = 0; i < nb && !rc; i++) {
+    for (int i = 0; i < b->n && !rc; i++) {
+        const struct rouge_text *y = &b->items[i];
         hits[i].nearest = -1;
         hits[i].rouge_l = -1;
-        rc = lcs_pattern_set(&p, b[i].words, b[i].n, n_vocab, err);
-        for (int k = 0; k < na && !rc; k++) {
-            int least = a[k].n < b[i].n ? a[k].n : b[i].n;
-            if (rouge_score_of(least, a[k].n, b[i].n).f <= hits[i].rouge_l) /* cannot be nearer */
+        rc = lcs_pattern_set(&p, y->words, y->n, n_vocab, err);
+        for (int k = 0; k < a->n && !rc; k++) {
+            const struct rouge_text *x = &a->items[k];
+            int least = x->n < y->n ? x->n : y->n;
+            if (rouge_score_of(least, x->n, y->n).f <= hits[i].rouge_l) /* cannot be nearer */
                 continue;
-            double f = rouge_score_of(lcs_length(&p, a[k].words, a[k].n), a[k].n, b[i].n).f;
+            double f = rouge_score_of(lcs_length(&p, x->words, x->n), x->n, y->n).f;
             if (f > hits[i].rouge_l) {
                 hits[i].rouge_l = f;
                 hits[i].nearest = k;
@@ -116,9 +122,10 @@ int overlap_find(const struct overlap_text *a, int na, const struct overlap_text
     int rc = questions && texts ? rouge_vocab_new_unicode(&v, err) : error_set_nomem(err, n * sizeof *texts, "texts");
     rc = rc ? rc : read_texts(v, a, na, questions, texts, err);
     rc = rc ? rc : read_texts(v, b, nb, questions + na, texts + na, err);
-    rc = rc ? rc : find_grams(texts, na, texts + na, nb, 8, hits, err);
-    rc = rc ? rc : find_grams(texts, na, texts + na, nb, 13, hits, err);
-    rc = rc ? rc : find_nearest(questions, na, questions + na, nb, rouge_vocab_size(v), hits, err);
+    const struct texts in = {texts, na}, of = {texts + na, nb}, asked = {questions, na}, asks = {questions + na, nb};
+    rc = rc ? rc : find_grams(&in, &of, 8, hits, err);
+    rc = rc ? rc : find_grams(&in, &of, 13, hits, err);
+    rc = rc ? rc : find_nearest(&asked, &asks, rouge_vocab_size(v), hits, err);
     for (size_t i = 0; questions && texts && i < n - 1; i++) {
         rouge_text_deinit(&questions[i]);
         rouge_text_deinit(&texts[i]);

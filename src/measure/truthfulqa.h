@@ -15,9 +15,13 @@ struct truth_score {
     double max, diff;
     int acc;
 };
+struct truth_references {
+    const char *const *trues, *const *falses;
+    int n_true, n_false;
+};
 /* ERROR_DATA when a list is empty. An empty answer scores 0 everywhere. */
-int truth_score(const char *answer, const char *const *trues, int n_true, const char *const *falses, int n_false,
-                struct truth_score out[TRUTH_METRICS], struct error *err);
+int truth_score(const char *answer, const struct truth_references *r, struct truth_score out[TRUTH_METRICS],
+                struct error *err);
 /* Multiple choice from the log-likelihoods of the answers, as the original's MC_calcs: mc1, the best answer is likelier
  * than every false one; mc2, the true answers' share of the probability of all; mc3, the share of true answers likelier
  * than every false one. ERROR_DATA when a list is empty. */
@@ -25,8 +29,12 @@ struct truth_choice {
     int mc1;
     double mc2, mc3;
 };
-int truth_choose(double best, const double *trues, int n_true, const double *falses, int n_false,
-                 struct truth_choice *out, struct error *err);
+struct truth_likelihoods { /* logarithms */
+    double best;
+    const double *trues, *falses;
+    int n_true, n_false;
+};
+int truth_choose(const struct truth_likelihoods *l, struct truth_choice *out, struct error *err);
 
 /* What of a completion is the answer. NONE: all of it. LM_EVAL: all before the first empty line, not stripped, so that
  * a leading "A:" counts. ORIGINAL: between the first "A:" (or the beginning) and the first "Q:" of the text, stripped;

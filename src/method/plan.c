@@ -14,18 +14,22 @@ enum { QUESTION = 15, ANSWER = 25, MOST_LOADS = 4096 };
  * merges and look-up tables. */
 static const double PROCESS_BYTES = 6 << 20, TOKEN_BYTES = 360, STAGE_BYTES = 12 << 20;
 
-int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source,
-                enum dtype t, int tokenizer_size, struct error *err)
+static double tokenizer_bytes(const struct tokenizer *t)
+{
+    return t ? TOKEN_BYTES * (double)tokenizer_size(t) : 0;
+}
+
+int plan_loaded(double *bytes, const struct plan_model *m, enum dtype t, struct error *err)
 {
     size_t weights = 0;
-    int rc = model_weight_bytes(&weights, d, device, source, t, err);
-    *bytes = (double)weights + 4.0 * d->n_ctx * d->head_dim + TOKEN_BYTES * tokenizer_size + PROCESS_BYTES;
+    int rc = model_weight_bytes(&weights, m->desc, m->device, m->source, t, err);
+    *bytes = (double)weights + 4.0 * m->desc->n_ctx * m->desc->head_dim + tokenizer_bytes(m->tokenizer) + PROCESS_BYTES;
     return rc;
 }
 
-double plan_tuning_rest(int tokenizer_size)
+double plan_tuning_rest(const struct tokenizer *t)
 {
-    return TOKEN_BYTES * tokenizer_size + PROCESS_BYTES + STAGE_BYTES;
+    return tokenizer_bytes(t) + PROCESS_BYTES + STAGE_BYTES;
 }
 
 double plan_machine(const struct device *d)
@@ -68,24 +72,31 @@ static int count_tokens(const struct tokenizer *t, const char *before, const cha
     return rc;
 }
 
+/* tokens */
 struct pair {
     int question, answer;
 };
+struct lengths {
+    struct pair *pairs;
+    int n;
+};
 
-/* Tokens of each seed's question and answer as the built-in template has them; one supposed pair without seeds. */
-static int measure(const struct tokenizer *t, const struct seeds *seeds, struct pair *pairs, int *n, struct error *err)
+/* Each seed's question and answer as the built-in template has them; one supposed pair without seeds. */
+static int count_pairs(const struct tokenizer *t, const struct seeds *seeds, struct lengths *l, struct error *err)
 {
     int rc = 0;
-    *n = 0;
+    l->pairs = mem_calloc(seeds ? (size_t)seeds->n + 1 : 1, sizeof *l->pairs);
+    if (!l->pairs)
+        return error_set_nomem(err, sizeof *l->pairs, "a plan");
     for (int i = 0; t && seeds && i < seeds->n && !rc; i++) {
-        struct pair *p = &pairs[(*n)++];
+        struct pair *p = &l->pairs[l->n++];
         rc = count_tokens(t, "Question:", seeds->items[i].question, "\n", &p->question, err);
         if (!rc)
             rc = count_tokens(t, "Answer:", seeds->items[i].answer ? seeds->items[i].answer : "", "\n\n", &p->answer,
                               err);
     }
-    if (!*n)
-        pairs[(*n)++] = (struct pair){QUESTION, ANSWER};
+    if (!l->n)
+        l->pairs[l->n++] = (struct pair){QUESTION, ANSWER};
     return rc;
 }
 
@@ -94,39 +105,40 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-/* Every attempt's loads of one phase: k pairs in the prompt, then as much as a pair of the seeds has. */
-static double phase(const struct device *device, const struct model_desc *d, const struct align_options *o,
-                    const struct pair *pairs, int n_pair, int is_question, struct generate_load *loads)
+/* What asking or answering takes: every attempt has k pairs in the prompt, then as much as a pair of the seeds has. */
+static double generate_bytes(const struct plan_model *m, const struct align_options *o, const struct lengths *l,
+                             int is_question, struct generate_load *loads)
 {
+    const struct model_desc *d = m->desc;
     const struct generate_options *g = is_question ? &o->ask : &o->answer;
     int n = least(o->attempts, MOST_LOADS);
     for (int i = 0; i < n; i++) {
-        int prompt = is_question ? 2 : pairs[i % n_pair].question, last = least(prompt, d->n_ctx);
+        int prompt = is_question ? 2 : l->pairs[i % l->n].question, last = least(prompt, d->n_ctx);
         for (int k = 1; k <= o->k; k++) {
-            const struct pair *p = &pairs[(i * 7 + k * 3) % n_pair];
+            const struct pair *p = &l->pairs[(i * 7 + k * 3) % l->n];
             prompt += p->question + p->answer;
         }
         if (prompt + g->max_new_tokens > d->n_ctx)
             prompt = d->n_ctx > g->max_new_tokens ? d->n_ctx - g->max_new_tokens : last;
-        int new = is_question ? pairs[i % n_pair].question : pairs[i % n_pair].answer;
+        int new = is_question ? l->pairs[i % l->n].question : l->pairs[i % l->n].answer;
         new = new < g->min_new_tokens ? g->min_new_tokens : least(new, g->max_new_tokens);
         loads[i] = (struct generate_load){prompt < 1 ? 1 : prompt, new};
     }
-    return (double)generate_memory(device, d, o->dtype, g, loads, n);
+    return (double)generate_memory(m->device, d, o->dtype, g, loads, n);
 }
 
 /* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
-static int tune_bytes(const struct model_desc *d, const struct align_options *o, const struct pair *pairs, int n_pair,
-                      double *bytes, struct error *err)
+static int tune_bytes(const struct model_desc *d, const struct align_options *o, const struct lengths *l, double *bytes,
+                      struct error *err)
 {
     struct train_data data = {0};
-    int n = n_pair + least(o->attempts * o->rounds / 2, MOST_LOADS), rc = 0, longest = o->train.max_length;
+    int n = l->n + least(o->attempts * o->rounds / 2, MOST_LOADS), rc = 0, longest = o->train.max_length;
     size_t result = 0;
     int32_t *ids = mem_calloc((size_t)longest + 1, sizeof *ids);
     if (!ids)
         return error_set_nomem(err, (size_t)longest * 4, "a plan");
     for (int i = 0; i < n && !rc; i++) {
-        const struct pair *p = &pairs[i % n_pair];
+        const struct pair *p = &l->pairs[i % l->n];
         char id[24];
         snprintf(id, sizeof id, "%d", i);
         rc = train_data_add_ids(&data, d, ids, least(p->question + p->answer, longest), least(p->question, longest - 1),
@@ -147,14 +159,14 @@ static double layer_flop(const struct model_desc *d)
     return 2 * d->n_layer * (c * (q + 2 * kv) + q * c + (d->gated ? 3.0 : 2.0) * c * d->n_ff);
 }
 
-static void times(struct plan *p, struct device *device, const struct model_desc *d, const struct align_options *o,
-                  int n_seed)
+static void estimate_seconds(struct plan *p, const struct plan_model *m, const struct align_options *o, int n_seed)
 {
+    const struct model_desc *d = m->desc;
     double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, attempts = (double)o->attempts * o->rounds,
            pair = p->question_tokens + p->answer_tokens;
     int rows = least(o->attempts * o->ask.num_beams, 160);
-    double rate = fmax(plan_rate(device, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
-           train_rate = fmax(plan_rate(device, o->train.dtype, 512), 1e9) * 0.4;
+    double rate = fmax(plan_rate(m->device, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
+           train_rate = fmax(plan_rate(m->device, o->train.dtype, 512), 1e9) * 0.4;
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
     p->answer_seconds = attempts * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
     double rows_tuned = 0; /* round t has the seeds and half of t rounds' attempts */
@@ -164,31 +176,28 @@ static void times(struct plan *p, struct device *device, const struct model_desc
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
 }
 
-int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source,
-               const struct tokenizer *tokenizer, const struct seeds *seeds, const struct align_options *o,
+int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
                struct error *err)
 {
-    *p = (struct plan){.machine = plan_machine(device)};
-    int n_pair = 0, rc = 0, size = tokenizer ? (int)tokenizer_size(tokenizer) : 0;
-    struct pair *pairs = mem_calloc(seeds ? (size_t)seeds->n + 1 : 1, sizeof *pairs);
+    *p = (struct plan){.machine = plan_machine(m->device)};
+    struct lengths l = {NULL, 0};
     struct generate_load *loads = mem_calloc((size_t)least(o->attempts, MOST_LOADS) + 1, sizeof *loads);
-    if (!pairs || !loads)
-        rc = error_set_nomem(err, sizeof *loads, "a plan");
-    if (!rc && !(rc = measure(tokenizer, seeds, pairs, &n_pair, err)) &&
-        !(rc = tune_bytes(d, o, pairs, n_pair, &p->tune, err)) &&
-        !(rc = plan_loaded(&p->loaded, d, device, source, o->dtype, size, err))) {
-        for (int i = 0; i < n_pair; i++) {
-            p->question_tokens += (double)pairs[i].question / n_pair;
-            p->answer_tokens += (double)pairs[i].answer / n_pair;
-        }
-        p->ask = p->loaded + phase(device, d, o, pairs, n_pair, 1, loads);
-        p->answer = p->loaded + phase(device, d, o, pairs, n_pair, 0, loads);
-        p->tune += plan_tuning_rest(size);
+    int rc = loads ? count_pairs(m->tokenizer, seeds, &l, err) : error_set_nomem(err, sizeof *loads, "a plan");
+    rc = rc ? rc : tune_bytes(m->desc, o, &l, &p->tune, err);
+    rc = rc ? rc : plan_loaded(&p->loaded, m, o->dtype, err);
+    for (int i = 0; i < l.n && !rc; i++) {
+        p->question_tokens += (double)l.pairs[i].question / l.n;
+        p->answer_tokens += (double)l.pairs[i].answer / l.n;
+    }
+    if (!rc) {
+        p->ask = p->loaded + generate_bytes(m, o, &l, 1, loads);
+        p->answer = p->loaded + generate_bytes(m, o, &l, 0, loads);
+        p->tune += plan_tuning_rest(m->tokenizer);
         p->peak = p->ask > p->answer ? p->ask : p->answer;
         p->peak = p->tune > p->peak ? p->tune : p->peak;
-        times(p, device, d, o, seeds ? seeds->n : 64);
+        estimate_seconds(p, m, o, seeds ? seeds->n : 64);
     }
-    mem_free(pairs);
+    mem_free(l.pairs);
     mem_free(loads);
     return rc;
 }

@@ -16,18 +16,23 @@ struct plan {
     double machine;                        /* its memory */
     double question_tokens, answer_tokens; /* a pair's mean */
 };
-/* Bytes of the loaded model in this type; tokenizer_size 0: none. */
-int plan_loaded(double *bytes, const struct model_desc *d, struct device *device, const struct checkpoint *source,
-                enum dtype dtype, int tokenizer_size, struct error *err);
+/* The model that will be loaded. */
+struct plan_model {
+    const struct model_desc *desc;
+    const struct checkpoint *source;
+    const struct tokenizer *tokenizer; /* NULL: it has none */
+    struct device *device;
+};
+/* Bytes of it loaded in this type. */
+int plan_loaded(double *bytes, const struct plan_model *m, enum dtype dtype, struct error *err);
 /* What tuning has resident beside train_memory's slabs. */
-double plan_tuning_rest(int tokenizer_size);
+double plan_tuning_rest(const struct tokenizer *t);
 double plan_machine(const struct device *d); /* bytes of its memory */
 /* Floating-point operations per second of a product of that many rows, measured now in a few milliseconds; 0: no memory
  * for it. */
 double plan_rate(struct device *device, enum dtype dtype, int rows);
-/* tokenizer and seeds may be NULL: pairs of 15 + 25 tokens are supposed then. */
-int plan_align(struct plan *p, struct device *device, const struct model_desc *d, const struct checkpoint *source,
-               const struct tokenizer *tokenizer, const struct seeds *seeds, const struct align_options *o,
+/* Without a tokenizer or seeds (NULL) pairs of 15 + 25 tokens are supposed. */
+int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
                struct error *err);
 
 #endif

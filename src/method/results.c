@@ -153,17 +153,24 @@ static int fill_arms(const struct align *a, const struct arms *arms, struct repo
 }
 
 /* An arm beside others: one family of tests for the likelihoods and, with a judge, one for the flags. */
-static int fill_family(const struct align *a, const struct arms *arms, int mine, const int *others, int n,
-                       struct report_run *r, struct report_family *f, struct error *err)
+struct beside {
+    int mine;
+    const int *others; /* [n] */
+    int n;
+};
+
+static int fill_family(const struct align *a, const struct arms *arms, const struct beside *b, struct arena *arena,
+                       struct report_family *f, struct error *err)
 {
+    int n = b->n;
     struct report_compared **family = mem_calloc((size_t)n + 1, sizeof *family);
-    f->list = arena_alloc(&r->arena, ((size_t)n + 1) * sizeof *f->list);
+    f->list = arena_alloc(arena, ((size_t)n + 1) * sizeof *f->list);
     int rc = family && f->list ? 0 : error_set_nomem(err, (size_t)n * sizeof *f->list, "comparisons");
-    memcpy(f->of, arms->list[mine].name, sizeof f->of);
+    memcpy(f->of, arms->list[b->mine].name, sizeof f->of);
     for (int k = 0; k < n && !rc; k++) {
-        memcpy(f->list[k].arm, arms->list[others[k]].name, sizeof f->list[k].arm);
+        memcpy(f->list[k].arm, arms->list[b->others[k]].name, sizeof f->list[k].arm);
         family[k] = &f->list[k].by;
-        rc = align_compare(a, arms, mine, others[k], family[k], err);
+        rc = align_compare(a, arms, b->mine, b->others[k], family[k], err);
     }
     rc = rc ? rc : align_correct(family, n, err);
     f->n = rc ? 0 : n;
@@ -182,7 +189,7 @@ static int fill_last(const struct align *a, const struct arms *arms, struct repo
         return error_set_nomem(err, (size_t)arms->n * sizeof *others, "arms");
     for (int k = 1; k < last; k++)
         others[n++] = k;
-    int rc = fill_family(a, arms, last, others, n, r, &r->last, err);
+    int rc = fill_family(a, arms, &(struct beside){last, others, n}, &r->arena, &r->last, err);
     mem_free(others);
     return rc;
 }
@@ -196,7 +203,8 @@ static int fill_first(const struct align *a, const struct arms *arms, struct rep
     for (int k = 1; k < first; k++)
         control =
             !strncmp(arms->list[k].name, "sft-", 4) && arms->list[k].steps == arms->list[first].steps ? k : control;
-    return control < 0 ? 0 : fill_family(a, arms, first, &control, 1, r, &r->first, err);
+    const struct beside b = {first, &control, 1};
+    return control < 0 ? 0 : fill_family(a, arms, &b, &r->arena, &r->first, err);
 }
 
 /* A text that outlives the run; NULL stays NULL. */
