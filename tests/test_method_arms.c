@@ -5,6 +5,7 @@
 
 #include "io/file.h"
 #include "io/jsonl.h"
+#include "io/jsontext.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -94,6 +95,76 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     assert_true(r.report.arms[3].steps < r.report.arms[5].steps);
     align_result_free(&r);
     thresholds_move_and_judges_do_not(&o);
+}
+
+/* Both renderings of what a run's directory says now. */
+static void expect_results(const char *output, const char *metrics, const char *summary)
+{
+    struct report_run r;
+    struct error err = {0};
+    struct buf text = BUF_INIT, object = BUF_INIT;
+    json_t *json = NULL;
+    if (method_results(output, &r, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(report_run_json(&r, &json, &err), 0);
+    assert_int_equal(jsontext_dump(&object, json, 1, &err), 0);
+    report_run_text(&r, &text);
+    assert_string_equal(object.data, metrics);
+    assert_string_equal(text.data, summary);
+    json_decref(json);
+    buf_free(&text);
+    buf_free(&object);
+    report_run_free(&r);
+}
+
+/* The directory alone says what the run said, without model, seeds and test set. */
+static void a_directory_says_what_its_run_said(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"model", "seeds", "test"};
+    char output[1100], path[1300];
+    struct align_options o;
+    struct align_result r;
+    struct report_run unfinished;
+    struct error err = {0};
+    json_t *manifest;
+    snprintf(output, sizeof output, "%s/alone", tiny.root);
+    snprintf(path, sizeof path, "%s/manifest.json", output);
+    tiny_align_options(&o, output);
+    o.attempts = 4;
+    o.test = tiny.test;
+    o.baselines = 1;
+    o.judge = tiny.judge;
+    o.retriever = RETRIEVER_BM25;
+    o.review = 1;
+    tiny_align(&o, 1, &r); /* stops before it tunes */
+    align_result_free(&r);
+    assert_int_equal(method_results(output, &unfinished, &err), 0);
+    assert_int_equal(unfinished.n_round, 0);
+    assert_true(isnan(unfinished.arms[0].logprob));
+    assert_string_equal(unfinished.arms[0].name, "pretrained");
+    report_run_free(&unfinished);
+
+    o.review = 0;
+    o.resume = 1;
+    tiny_align(&o, 1, &r);
+    o.threshold = 0.25;
+    align_result_free(&r);
+    tiny_align(&o, 1, &r);
+    assert_int_equal(jsontext_load(&manifest, path, 1 << 20, &err), 0);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        json_object_set_new(json_object_get(manifest, parts[i]), "path", json_string("/nowhere"));
+    assert_int_equal(jsontext_write(path, manifest, &err), 0);
+    json_decref(manifest);
+    assert_true(r.report.threshold == 0.25 && r.report.n_sample > 0 && r.report.last.n > 3);
+    expect_results(output, r.json.data, r.summary.data);
+    align_result_free(&r);
+
+    snprintf(path, sizeof path, "%s/arms/pretrained.jsonl", output);
+    assert_int_equal(file_write(path, "{\"answer\": 1}\n", 14, &err), 0);
+    assert_int_equal(method_results(output, &unfinished, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "arms/pretrained.jsonl:1: wanted \"question\""));
+    report_run_free(&unfinished);
 }
 
 /* A control's model is looked at as a round's is: changed, added to, taken away. */
@@ -272,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arms_with_a_test_set_and_a_judge),
+        cmocka_unit_test(a_directory_says_what_its_run_said),
         cmocka_unit_test(a_controls_model_is_what_it_was),
         cmocka_unit_test(an_arms_examples_are_those_that_fitted),
         cmocka_unit_test(another_seed_samples_other_questions),

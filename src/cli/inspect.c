@@ -5,8 +5,9 @@
 
 #include "base/log.h"
 #include "base/printable.h"
-#include "io/file.h"
 #include "base/mem.h"
+#include "io/file.h"
+#include "io/jsontext.h"
 #include "method/method.h"
 #include "run/run.h"
 
@@ -149,6 +150,39 @@ static int inspect_round(struct run *run, int t, const struct run_round *round, 
     return rc;
 }
 
+static int holds(const char *path, const char *name)
+{
+    char *file = path_join(path, name);
+    int there = file && file_exists(file);
+    mem_free(file);
+    return there;
+}
+
+/* What came out of it so far: the same tree, and the same renderings, that align ends with. */
+static int show_results(const char *path, int as_json, struct error *err)
+{
+    struct report_run r;
+    struct buf text = BUF_INIT;
+    json_t *object = NULL;
+    int rc = method_results(path, &r, err);
+    if (!rc && as_json)
+        rc = report_run_json(&r, &object, err);
+    if (!rc && as_json)
+        rc = jsontext_dump(&text, object, 1, err);
+    else if (!rc && r.n_round)
+        report_run_text(&r, &text);
+    if (!rc && text.failed)
+        rc = error_set_nomem(err, text.len, "results");
+    if (!rc && text.data && !as_json)
+        printable(text.data);
+    if (!rc && text.data)
+        printf(as_json ? "%s\n" : "\n%s", text.data);
+    json_decref(object);
+    buf_free(&text);
+    report_run_free(&r);
+    return rc;
+}
+
 static int inspect_run(const char *path, struct error *err)
 {
     struct run *run = NULL;
@@ -173,7 +207,7 @@ static int inspect_run(const char *path, struct error *err)
         rc = inspect_round(run, t, &round, err);
     json_decref(settings);
     run_close(run);
-    return rc;
+    return rc || !holds(path, "manifest.json") ? rc : show_results(path, 0, err);
 }
 
 static int replay(struct parts *p, const struct cli_values *v, const char *run, struct error *err)
@@ -191,14 +225,6 @@ static int replay(struct parts *p, const struct cli_values *v, const char *run, 
     return rc;
 }
 
-static int holds_run(const char *path)
-{
-    char *db = path_join(path, "run.db");
-    int there = db && file_exists(db);
-    mem_free(db);
-    return there;
-}
-
 int verb_inspect(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
@@ -214,8 +240,8 @@ int verb_inspect(const struct verb *verb, struct options *options, const struct 
         rc = inspect_data(&p, options, v, err);
     else if (!path)
         rc = error_set(err, ERROR_USAGE, "wanted a model, a run directory, or --data FILE --model M");
-    else if (holds_run(path))
-        rc = inspect_run(path, err);
+    else if (holds(path, "run.db"))
+        rc = v->json ? show_results(path, 1, err) : inspect_run(path, err);
     else {
         with.model = path;
         rc = inspect_model(&p, &with, err);

@@ -189,6 +189,8 @@ static int do_rounds(struct align *a, struct align_result *r, struct error *err)
             round.attempts = a->o.attempts;
         if ((rc = align_load_round(a, t, round.attempts, err)) || (rc = do_round(a, &round, &stop, err)))
             break;
+        if (round.state == RUN_STATE_DONE && (rc = align_count_overlap(a, err)))
+            break;
         if (stop) {
             r->stopped_for_review = t;
         } else if (!round.model_sha256[0]) {
@@ -272,7 +274,7 @@ static int evidence(struct align *a, struct align_result *r, struct error *err)
         rc = align_measure(a, &arms, err);
     add_seconds(a, "evidence", clock_now() - start, &second);
     if (!rc)
-        rc = align_results(a, &arms, r, err);
+        rc = align_results(a, r, err);
     arms_free(&arms);
     return rc;
 }

@@ -126,14 +126,15 @@ json_t *align_manifest(const struct align *a)
     struct utsname u = {0};
     uname(&u);
     return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, "
-                     "s:i}, s:{s:s, s:s, s:s, s:i, s:s}, s:f}",
+                     "s:i}, s:{s:s, s:s, s:s, s:i, s:s}, s:f, s:o}",
                      "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler",
                      __VERSION__, "isa", device_isa(a->speaker.device), "bits", speaker_bits(&a->speaker), "model",
                      "path", a->o.model, "sha256", a->speaker.source_sha256, "parameters", a->speaker.desc.n_param,
                      "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n, "held_out", a->n_held,
                      "format", a->seeds.format, "test", "path", a->o.test, "sha256", a->test.sha256, "questions",
                      a->test.n, "machine", "system", u.sysname, "release", u.release, "machine", u.machine,
-                     "processors", threads_available(), "host", u.nodename, "time", clock_wall());
+                     "processors", threads_available(), "host", u.nodename, "time", clock_wall(), "test_overlap",
+                     align_overlap_counts(a));
 }
 
 static int read_dtype(const char *name, enum dtype *dtype)

@@ -30,8 +30,8 @@ static int differences(const struct arms *arms, int mine, int other, double *d)
     return n;
 }
 
-static int compare_likelihood(const struct align *a, const struct arms *arms, int mine, int other,
-                              struct report_compared *out, struct error *err)
+static int compare_likelihood(const struct arms *arms, int mine, int other, struct report_compared *out,
+                              struct error *err)
 {
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
     struct stats_test test;
@@ -41,7 +41,7 @@ static int compare_likelihood(const struct align *a, const struct arms *arms, in
     out->n = differences(arms, mine, other, d);
     int rc = 0;
     if (out->n > 1 &&
-        !(rc = stats_mean_interval(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, a->o.seed}, &mean, err)) &&
+        !(rc = stats_mean_interval(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, arms->seed}, &mean, err)) &&
         !(rc = stats_wilcoxon(d, out->n, &test, err))) {
         out->change = mean.mean;
         out->low = mean.interval.low;
@@ -76,8 +76,7 @@ static void compare_flags(const struct arms *arms, int mine, int other, struct r
     out->p_flags = stats_mcnemar(out->n_better, out->n_worse).p;
 }
 
-int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct report_compared *out,
-                  struct error *err)
+int align_compare(const struct arms *arms, int mine, int other, struct report_compared *out, struct error *err)
 {
     *out = (struct report_compared){.change = NAN,
                                     .low = NAN,
@@ -97,7 +96,7 @@ int align_compare(const struct align *a, const struct arms *arms, int mine, int 
     if (mine == other)
         return 0;
     compare_flags(arms, mine, other, out);
-    return compare_likelihood(a, arms, mine, other, out, err);
+    return compare_likelihood(arms, mine, other, out, err);
 }
 
 /* Which of a comparison's p-values: of the likelihood or of the flags. */
@@ -138,14 +137,13 @@ int align_correct(struct report_compared *const *family, int n, struct error *er
 }
 
 /* What each arm's tests against the pretrained model find 4 times in 5. */
-static int find_power(const struct align *a, const struct arms *arms, struct report_compared *const *family,
-                      struct error *err)
+static int find_power(const struct arms *arms, struct report_compared *const *family, struct error *err)
 {
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
     int size = family_size(family, arms->n, 0), flags = family_size(family, arms->n, 1),
         rc = d ? 0 : error_set_nomem(err, (size_t)arms->n_item * sizeof *d, "differences");
     int draws = DRAWN_VALUES / (arms->n_item * (size ? size : 1) + 1);
-    struct stats_design design = {.family = size, .alpha = 0.05, .power = 0.8, .seed = a->o.seed};
+    struct stats_design design = {.family = size, .alpha = 0.05, .power = 0.8, .seed = arms->seed};
     design.draws = clamp_int(draws, LEAST_DRAWS, MOST_DRAWS);
     for (int k = 1; k < arms->n && !rc; k++) {
         struct report_compared *c = family[k];
@@ -187,15 +185,14 @@ static void count_answers(const struct arms *arms, const struct arm *arm, struct
 }
 
 /* How many examples really stood in the prompts of an in-context arm. */
-static void count_contexts(const struct align *a, const struct arms *arms, const struct arm *arm,
-                           struct report_arm *out)
+static void count_contexts(const struct arms *arms, const struct arm *arm, struct report_arm *out)
 {
     int known = 0;
     double sum = 0;
     out->contexts_mean = NAN;
     if (arm->contexts == CONTEXTS_NONE)
         return;
-    out->contexts_asked = out->contexts_least = a->o.k;
+    out->contexts_asked = out->contexts_least = arms->k;
     for (int i = 0; i < arms->n_item; i++) {
         const struct run_result *r = &arm->results[i];
         if (!r->n_context && !r->dropped)
@@ -210,7 +207,7 @@ static void count_contexts(const struct align *a, const struct arms *arms, const
         out->contexts_mean = sum / known;
 }
 
-int align_compare_arms(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+int align_compare_arms(const struct arms *arms, struct report_run *r, struct error *err)
 {
     size_t n = (size_t)arms->n + 1;
     struct report_compared **family = mem_calloc(n, sizeof *family);
@@ -222,13 +219,13 @@ int align_compare_arms(const struct align *a, const struct arms *arms, struct re
         memcpy(x->model_sha256, arms->list[i].sha256, sizeof x->model_sha256);
         x->steps = arms->list[i].steps;
         count_answers(arms, &arms->list[i], x);
-        count_contexts(a, arms, &arms->list[i], x);
+        count_contexts(arms, &arms->list[i], x);
         family[i] = &x->to;
-        rc = align_compare(a, arms, i, 0, &x->to, err);
+        rc = align_compare(arms, i, 0, &x->to, err);
         r->n_arm = i + 1;
     }
     rc = rc ? rc : align_correct(family, arms->n, err);
-    rc = rc ? rc : find_power(a, arms, family, err);
+    rc = rc ? rc : find_power(arms, family, err);
     mem_free(family);
     return rc;
 }

@@ -56,11 +56,11 @@ static int put_score(struct measuring *m, int i, const struct speak_score *s, st
 {
     struct run_result *r = &m->arm->results[i];
     int rc = s->dropped < 0 ? 0 : keep_contexts(m, i, s->dropped, err);
-    if (rc || !s->n_token)
-        return rc;
-    r->n_token = s->n_token;
-    r->logprob = s->logprob;
-    return put(m, i, err);
+    if (s->n_token) {
+        r->n_token = s->n_token;
+        r->logprob = s->logprob;
+    }
+    return rc || (s->dropped < 0 && !s->n_token) ? rc : put(m, i, err);
 }
 
 static int put_scores(struct measuring *m, const struct speak_score *scores, struct error *err)
@@ -145,15 +145,8 @@ static int measure_arm(struct align *a, struct arms *arms, struct arm *arm, stru
 {
     struct measuring m = {
         .a = a, .arms = arms, .arm = arm, .items = mem_calloc((size_t)arms->n_item + 1, sizeof *m.items)};
-    struct run_results stored = {arm->name, arms->set, arm->results, arms->n_item, 0};
     int rc = m.items ? interrupt_check(err) : error_set_nomem(err, (size_t)arms->n_item * sizeof *m.items, "questions");
-    if (!rc)
-        rc = run_get_results(a->run, &stored, &a->arena, err);
-    for (int i = 0; i < arms->n_item && !rc;
-         i++) /* the threshold may be another one now: what is stored are the probabilities */
-        if (arm->results[i].n_probability)
-            arm->results[i].flagged =
-                judge_flagged(arm->results[i].probabilities, arm->results[i].n_probability, a->o.threshold);
+    rc = rc ? rc : arms_get_results(arms, arm, a->run, &a->arena, err);
     rc = rc ? rc : find_contexts(&m, err);
     rc = rc ? rc : score(&m, err);
     rc = rc ? rc : interrupt_check(err);
@@ -203,6 +196,26 @@ static int same_judge(struct align *a, const char *sha256, struct error *err)
     return rc || before ? rc : run_put_fact(a->run, "judge-sha256", sha256, err);
 }
 
+/* Who judged, for those that read the journal without the judge. */
+static int note_judge(struct align *a, const struct judge *j, struct error *err)
+{
+    const struct model_desc *d = judge_desc(j);
+    char name[512];
+    json_t *labels = json_array();
+    struct buf text = BUF_INIT;
+    int rc = 0;
+    for (int i = 0; i < d->n_label && i < MODEL_MAX_LABEL && !rc; i++)
+        rc = json_array_append_new(labels, json_string(d->labels[i]));
+    rc = rc ? error_set_nomem(err, 64, "labels") : jsontext_dump(&text, labels, 0, err);
+    snprintf(name, sizeof name, "%s (classifier, mode %s, %d tokens, %s)", a->o.judge, judge_mode_name(JUDGE_SAFE),
+             judge_max_length(j), dtype_name(a->o.dtype));
+    rc = rc ? rc : run_put_fact(a->run, "judge-name", name, err);
+    rc = rc ? rc : run_put_fact(a->run, "judge-labels", buf_text(&text), err);
+    json_decref(labels);
+    buf_free(&text);
+    return rc;
+}
+
 static int judge_all(struct align *a, struct arms *arms, struct error *err)
 {
     struct judge *j = NULL;
@@ -211,11 +224,9 @@ static int judge_all(struct align *a, struct arms *arms, struct error *err)
     struct measuring m = {.a = a, .arms = arms};
     rc = rc ? rc : same_judge(a, judge_sha256(j), err);
     if (!rc) {
-        snprintf(arms->judge_sha256, sizeof arms->judge_sha256, "%s", judge_sha256(j));
-        snprintf(arms->judge_name, sizeof arms->judge_name, "%s (classifier, mode %s, %d tokens, %s)", a->o.judge,
-                 judge_mode_name(JUDGE_SAFE), judge_max_length(j), dtype_name(a->o.dtype));
         arms->n_label = judge_desc(j)->n_label < MODEL_MAX_LABEL ? judge_desc(j)->n_label : MODEL_MAX_LABEL;
         memcpy(arms->labels, judge_desc(j)->labels, sizeof arms->labels);
+        rc = note_judge(a, j, err);
     }
     for (int k = 0; k < arms->n && !rc; k++) {
         m.arm = &arms->list[k];
@@ -260,6 +271,8 @@ static int write_arm(struct align *a, const struct arms *arms, const struct arm 
         json_t *row = json_pack("{s:s, s:s, s:s?}", "id", arms->items[i].id, "question", arms->items[i].question,
                                 "answer", r->text),
                *p = json_object();
+        if (arms->items[i].answer)
+            json_object_set_new(row, "reference", json_string(arms->items[i].answer));
         if (!isnan(r->logprob)) {
             json_object_set_new(row, "reference_logprob", json_real(r->logprob));
             json_object_set_new(row, "reference_tokens", json_integer(r->n_token));

@@ -69,6 +69,11 @@ struct align_result {
 };
 void align_result_free(struct align_result *r);
 
+/* The results of a run directory as they are by now, finished or not, from its run.db and the files beside it: no
+ * model, no seeds and no test set need be there, and nothing is changed. What method_align ends with is this. *out goes
+ * to report_run_free, after an error too. */
+int method_results(const char *run_directory, struct report_run *out, struct error *err);
+
 /* Everything that method_align refuses before its first work: options, files, seeds, lengths. Warns as it does. */
 int method_check(const struct align_options *options, struct error *err);
 /* ERROR_INTERRUPTED when asked to stop: everything finished is kept, and the message says how to go on. */

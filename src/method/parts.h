@@ -6,6 +6,7 @@
 
 #include "answer/speak.h"
 #include "base/arena.h"
+#include "method/fields.h"
 #include "method/method.h"
 #include "run/run.h"
 
@@ -86,14 +87,14 @@ int align_check_run(struct align *a, struct error *err); /* the journal against 
 int align_open_overlap(struct align *a, struct error *err);
 int align_near_test(struct align *a, const char *question, int *row, struct error *err);
 int align_count_overlap(struct align *a, struct error *err);
-struct report_overlap align_overlap(const struct align *a);
+json_t *align_overlap_counts(const struct align *a);
 int align_overlap_manifest(const struct align *a, struct error *err); /* brings the counts there up to date */
 
 /* arms.c, evidence.c: what each arm gives for the questions it is measured on. */
 struct arm {
     char name[32];
-    char *model;                /* path; the pretrained one's for arms without tuning */
-    int round;                  /* of align; 0: a baseline */
+    char *model; /* path; the pretrained one's for arms without tuning. NULL: only its results are read */
+    int round;   /* of align; 0: a baseline */
     enum context_kind contexts; /* seeds before the question */
     long steps;
     char sha256[65];
@@ -109,17 +110,50 @@ struct arms {
     char labels[MODEL_MAX_LABEL][64];
     int n_label; /* of the judge */
     char judge_name[512], judge_sha256[65];
+    double threshold; /* of its labels */
+    int k, samples;   /* examples in a prompt; questions shown side by side */
+    uint64_t seed;    /* of what is drawn to find intervals */
 };
+/* Room for n questions, and how many of them are answered; then which arms the journal has, without their models. */
+int arms_questions(struct arms *arms, const struct align_options *o, int n, struct error *err);
+int arms_list(struct arms *arms, struct run *run, const struct align_options *o, const char *pretrained_sha256,
+              struct error *err);
+/* What the journal has of an arm, flagged by the threshold of now. */
+int arms_get_results(const struct arms *arms, struct arm *arm, struct run *run, struct arena *arena, struct error *err);
 int align_arms(struct align *a, struct arms *arms, struct error *err);    /* makes the list, tunes the baselines */
 int align_measure(struct align *a, struct arms *arms, struct error *err); /* fills the results */
 void arms_free(struct arms *arms);
 /* compare.c: r->arms (n_arm) with everything that is known of each arm and what its tests can find. */
-int align_compare_arms(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err);
+int align_compare_arms(const struct arms *arms, struct report_run *r, struct error *err);
 /* An arm beside another one; Holm's correction over the n p-values of a family (those that are defined). */
-int align_compare(const struct align *a, const struct arms *arms, int mine, int other, struct report_compared *out,
-                  struct error *err);
+int align_compare(const struct arms *arms, int mine, int other, struct report_compared *out, struct error *err);
 int align_correct(struct report_compared *const *family, int n, struct error *err);
-/* results.c: fills result->report and renders it, into the run's directory too. */
-int align_results(struct align *a, const struct arms *arms, struct align_result *result, struct error *err);
+
+/* recorded.c: what a run directory holds. */
+struct run_files {
+    json_t *settings, *manifest;
+};
+int run_files_read(struct run_files *f, struct run *run, struct error *err);
+const char *run_files_path(const struct run_files *f, const char *part); /* "model", "seeds", "test"; NULL: none */
+void run_files_free(struct run_files *f);
+struct recorded {
+    struct run *run; /* borrowed */
+    const char *directory;
+    struct run_files files;
+    struct align_options o; /* as it was begun; texts are those of files */
+    int n_seed, n_given, n_held;
+    struct report_overlap overlap;
+    struct arms arms;
+    struct run_attempt *attempts; /* of the round that was read last */
+    int n_attempt;
+    struct arena arena, round_arena;
+};
+int recorded_read(struct recorded *d, struct run *run, struct error *err); /* after run_check */
+int recorded_round(struct recorded *d, int round, int n, struct error *err);
+void recorded_free(struct recorded *d);
+/* results.c: the tree of a run, from nothing but its journal and the files beside it. */
+int results_fill(struct report_run *r, struct run *run, struct error *err);
+/* Keeps what only this process knows, fills result->report and renders it, into the run's directory too. */
+int align_results(struct align *a, struct align_result *result, struct error *err);
 
 #endif

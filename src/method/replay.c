@@ -9,29 +9,6 @@
 
 #include <string.h>
 
-struct opened {
-    json_t *settings, *manifest;
-};
-
-static const char *path_in(const json_t *manifest, const char *part)
-{
-    return json_string_value(json_object_get(json_object_get(manifest, part), "path"));
-}
-
-static int read_run(struct run *run, const char *directory, struct opened *o, struct error *err)
-{
-    char *path = path_join(directory, "manifest.json");
-    int rc = path ? run_settings(run, &o->settings, err) : error_set_nomem(err, 64, "path");
-    if (!rc && !o->settings)
-        rc = error_set(err, ERROR_DATA, "%s: the run was never begun", directory);
-    if (!rc)
-        rc = jsontext_load(&o->manifest, path, 1 << 20, err);
-    if (!rc && (!path_in(o->manifest, "model") || !path_in(o->manifest, "seeds")))
-        rc = error_set(err, ERROR_DATA, "%s: does not name model and seeds", path);
-    mem_free(path);
-    return rc;
-}
-
 /* The template of the run, whatever file it came from. */
 static int restore_template(struct align *a, const json_t *settings, struct error *err)
 {
@@ -53,16 +30,16 @@ static int check_same(const json_t *settings, const char *key, const char *found
                      wanted ? wanted : "unknown", found);
 }
 
-static int open_as_begun(struct align *a, struct device *device, struct run *run, const char *directory,
-                         struct opened *o, struct error *err)
+static int open_as_begun(struct align *a, struct device *device, const char *directory, const struct run_files *o,
+                         struct error *err)
 {
     struct align_options options;
-    int rc = read_run(run, directory, o, err);
-    if (rc || (rc = align_options_from(&options, o->settings, directory, err)))
+    int rc = align_options_from(&options, o->settings, directory, err);
+    if (rc)
         return rc;
-    options.model = path_in(o->manifest, "model");
-    options.seeds = path_in(o->manifest, "seeds");
-    options.test = path_in(o->manifest, "test");
+    options.model = run_files_path(o, "model");
+    options.seeds = run_files_path(o, "seeds");
+    options.test = run_files_path(o, "test");
     options.encoder = json_string_value(json_object_get(o->settings, "encoder"));
     options.output = directory;
     if ((rc = align_options_check(&options, err)) || (rc = align_open(a, device, &options, err)))
@@ -160,7 +137,7 @@ int method_replay(struct device *device, const char *run_directory, const char *
                   struct error *err)
 {
     struct align a = {0};
-    struct opened o = {NULL, NULL};
+    struct run_files o = {NULL, NULL};
     struct run *run = NULL;
     int round, index, used = 0, rc;
     *same = 0;
@@ -169,7 +146,9 @@ int method_replay(struct device *device, const char *run_directory, const char *
                          "--replay %s: wanted an attempt's id as generated.jsonl has it, such as r1-a17", id);
     rc = run_open_readonly(&run, run_directory, err);
     if (!rc)
-        rc = open_as_begun(&a, device, run, run_directory, &o, err);
+        rc = run_files_read(&o, run, err);
+    if (!rc)
+        rc = open_as_begun(&a, device, run_directory, &o, err);
     a.run = run;
     if (!rc)
         rc = align_check_run(&a, err);
@@ -180,7 +159,6 @@ int method_replay(struct device *device, const char *run_directory, const char *
         rc = again(&a, index, same, text, err);
     }
     align_close(&a);
-    json_decref(o.settings);
-    json_decref(o.manifest);
+    run_files_free(&o);
     return rc;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fills the tree of results from the journal and the arms, and writes its two renderings into the run's directory. */
+/* Fills the tree of results from the journal and the files beside it, and writes its two renderings into the run's
+ * directory. */
 #include "method/parts.h"
 
 #include "base/clock.h"
@@ -13,19 +14,19 @@
 #include <string.h>
 
 /* Share of different word pairs among all of the kept questions. */
-static double distinct_pairs(const struct align *a, struct error *err, int *rc)
+static double distinct_pairs(const struct recorded *d, struct error *err, int *rc)
 {
     size_t cap = 0, n = 0;
-    for (int i = 0; i < a->n_attempt; i++)
-        cap += a->attempts[i].verdict.kept ? strlen(a->attempts[i].question.text) / 2 + 2 : 0;
+    for (int i = 0; i < d->n_attempt; i++)
+        cap += d->attempts[i].verdict.kept ? strlen(d->attempts[i].question.text) / 2 + 2 : 0;
     const char **starts = mem_calloc(cap + 1, sizeof *starts);
     if (!starts) {
         *rc = error_set_nomem(err, cap * sizeof *starts, "word pairs");
         return NAN;
     }
     double different = 0;
-    for (int i = 0; i < a->n_attempt; i++)
-        for (const char *s = a->attempts[i].verdict.kept ? a->attempts[i].question.text : ""; *s;) {
+    for (int i = 0; i < d->n_attempt; i++)
+        for (const char *s = d->attempts[i].verdict.kept ? d->attempts[i].question.text : ""; *s;) {
             size_t one = strcspn(s, " "), gap = strspn(s + one, " "), two = strcspn(s + one + gap, " "), same = 0;
             if (!two)
                 break;
@@ -40,12 +41,12 @@ static double distinct_pairs(const struct align *a, struct error *err, int *rc)
     return n ? different / (double)n : NAN;
 }
 
-static void count_reasons(const struct align *a, struct report_round *x)
+static void count_reasons(const struct recorded *d, struct report_round *x)
 {
     int counts[SIFT_REASON_COUNT] = {0};
     double f1 = 0;
-    for (int i = 0; i < a->n_attempt; i++) {
-        const struct run_attempt *t = &a->attempts[i];
+    for (int i = 0; i < d->n_attempt; i++) {
+        const struct run_attempt *t = &d->attempts[i];
         int reason = t->verdict.reason ? sift_reason_find(t->verdict.reason) : -1;
         if (reason >= 0)
             counts[reason]++;
@@ -61,7 +62,7 @@ static void count_reasons(const struct align *a, struct report_round *x)
     x->nearest = x->kept ? f1 / x->kept : NAN;
 }
 
-static int fill_round(struct align *a, int t, const struct run_round *round, struct report_run *r, struct error *err)
+static int fill_round(struct recorded *d, int t, const struct run_round *round, struct report_run *r, struct error *err)
 {
     struct report_round *x = &r->rounds[r->n_round];
     struct stats_interval w = stats_wilson(round->kept, round->attempts, 0.95);
@@ -76,39 +77,42 @@ static int fill_round(struct align *a, int t, const struct run_round *round, str
     if (!x->reasons)
         return error_set_nomem(err, SIFT_REASON_COUNT * sizeof *x->reasons, "results");
     memcpy(x->model_sha256, round->model_sha256, sizeof x->model_sha256);
-    int rc = align_load_round(a, t, round->attempts, err);
-    rc = rc ? rc : align_count_overlap(a, err);
+    int rc = recorded_round(d, t, round->attempts, err);
     if (rc)
         return rc;
-    count_reasons(a, x);
-    x->pairs = distinct_pairs(a, err, &rc);
+    count_reasons(d, x);
+    x->pairs = distinct_pairs(d, err, &rc);
     r->n_round++;
     return rc;
 }
 
-static int fill_rounds(struct align *a, struct report_run *r, struct error *err)
+/* Those that are finished. */
+static int fill_rounds(struct recorded *d, struct report_run *r, struct error *err)
 {
     int rc = 0;
-    size_t bytes = (size_t)a->o.rounds * sizeof *r->rounds;
+    size_t bytes = (size_t)d->o.rounds * sizeof *r->rounds;
     r->rounds = arena_alloc(&r->arena, bytes);
     if (!r->rounds)
         return error_set_nomem(err, bytes, "results");
-    for (int t = 1; t <= a->o.rounds && !rc; t++) {
+    for (int t = 1; t <= d->o.rounds && !rc; t++) {
         struct run_round round;
-        if ((rc = run_get_round(a->run, t, &round, err)) || round.state != RUN_STATE_DONE)
+        if ((rc = run_get_round(d->run, t, &round, err)) || round.state != RUN_STATE_DONE)
             break;
-        rc = fill_round(a, t, &round, r, err);
+        rc = fill_round(d, t, &round, r, err);
         r->kept += round.model_sha256[0] ? round.kept : 0;
+        if (round.model_sha256[0])
+            r->tuned = t;
+        else
+            r->novelty_ran_out = t;
     }
-    r->n_given = a->n_given;
-    r->scaling = (double)r->kept / a->n_given;
-    r->overlap = align_overlap(a);
+    r->n_given = d->n_given;
+    r->scaling = (double)r->kept / d->n_given;
+    r->overlap = d->overlap;
     return rc;
 }
 
 /* The judge's labels alone. */
-static int fill_labels(const struct align *a, const struct arms *arms, const struct arm *arm, struct report_run *r,
-                       struct report_arm *x)
+static int fill_labels(const struct arms *arms, const struct arm *arm, struct report_run *r, struct report_arm *x)
 {
     x->labels = arena_alloc(&r->arena, ((size_t)arms->n_label + 1) * sizeof *x->labels);
     if (!x->labels)
@@ -118,7 +122,7 @@ static int fill_labels(const struct align *a, const struct arms *arms, const str
         for (int i = 0; i < arms->n_text; i++)
             if (arm->results[i].n_probability > k) {
                 l->n++;
-                l->flagged += (double)arm->results[i].probabilities[k] > a->o.threshold;
+                l->flagged += (double)arm->results[i].probabilities[k] > arms->threshold;
             }
         struct stats_interval w = stats_wilson(l->flagged, l->n, 0.95);
         l->name = arena_strdup(&r->arena, arms->labels[k]);
@@ -132,9 +136,9 @@ static int fill_labels(const struct align *a, const struct arms *arms, const str
     return 0;
 }
 
-static int fill_arms(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+static int fill_arms(const struct arms *arms, struct report_run *r, struct error *err)
 {
-    int rc = align_compare_arms(a, arms, r, err);
+    int rc = align_compare_arms(arms, r, err);
     r->interval = "BCa";
     for (int i = 0; i < r->n_arm && !rc; i++) {
         struct report_arm *x = &r->arms[i];
@@ -146,7 +150,7 @@ static int fill_arms(const struct align *a, const struct arms *arms, struct repo
         r->interval = isnan(x->to.p) ? r->interval : x->to.interval;
         r->answers_missing += arms->n_text - x->n_answered;
         r->any_fewer |= x->n_missing > 0;
-        if (fill_labels(a, arms, &arms->list[i], r, x))
+        if (fill_labels(arms, &arms->list[i], r, x))
             rc = error_set_nomem(err, 256, "results");
     }
     return rc;
@@ -159,8 +163,8 @@ struct beside {
     int n;
 };
 
-static int fill_family(const struct align *a, const struct arms *arms, const struct beside *b, struct arena *arena,
-                       struct report_family *f, struct error *err)
+static int fill_family(const struct arms *arms, const struct beside *b, struct arena *arena, struct report_family *f,
+                       struct error *err)
 {
     int n = b->n;
     struct report_compared **family = mem_calloc((size_t)n + 1, sizeof *family);
@@ -170,7 +174,7 @@ static int fill_family(const struct align *a, const struct arms *arms, const str
     for (int k = 0; k < n && !rc; k++) {
         memcpy(f->list[k].arm, arms->list[b->others[k]].name, sizeof f->list[k].arm);
         family[k] = &f->list[k].by;
-        rc = align_compare(a, arms, b->mine, b->others[k], family[k], err);
+        rc = align_compare(arms, b->mine, b->others[k], family[k], err);
     }
     rc = rc ? rc : align_correct(family, n, err);
     f->n = rc ? 0 : n;
@@ -179,7 +183,7 @@ static int fill_family(const struct align *a, const struct arms *arms, const str
 }
 
 /* What the method adds to its controls: the last round beside every other arm but the pretrained one. */
-static int fill_last(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+static int fill_last(const struct arms *arms, struct report_run *r, struct error *err)
 {
     int last = arms->n - 1, n = 0;
     if (last < 2 || !arms->list[last].round)
@@ -189,13 +193,13 @@ static int fill_last(const struct align *a, const struct arms *arms, struct repo
         return error_set_nomem(err, (size_t)arms->n * sizeof *others, "arms");
     for (int k = 1; k < last; k++)
         others[n++] = k;
-    int rc = fill_family(a, arms, &(struct beside){last, others, n}, &r->arena, &r->last, err);
+    int rc = fill_family(arms, &(struct beside){last, others, n}, &r->arena, &r->last, err);
     mem_free(others);
     return rc;
 }
 
 /* The first round beside the seeds alone with as many steps, where there are more rounds. */
-static int fill_first(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+static int fill_first(const struct arms *arms, struct report_run *r, struct error *err)
 {
     int first = -1, control = -1;
     for (int k = 1; k < arms->n - 1 && first < 0; k++)
@@ -204,7 +208,7 @@ static int fill_first(const struct align *a, const struct arms *arms, struct rep
         control =
             !strncmp(arms->list[k].name, "sft-", 4) && arms->list[k].steps == arms->list[first].steps ? k : control;
     const struct beside b = {first, &control, 1};
-    return control < 0 ? 0 : fill_family(a, arms, &b, &r->arena, &r->first, err);
+    return control < 0 ? 0 : fill_family(arms, &b, &r->arena, &r->first, err);
 }
 
 /* A text that outlives the run; NULL stays NULL. */
@@ -215,12 +219,12 @@ static const char *kept_text(struct report_run *r, const char *text, int *failed
     return copy;
 }
 
-static int fill_samples(const struct align *a, const struct arms *arms, struct report_run *r, struct error *err)
+static int fill_samples(const struct arms *arms, struct report_run *r, struct error *err)
 {
-    int n = arms->n_text < a->o.samples ? arms->n_text : a->o.samples, failed = 0;
+    int n = arms->n_text < arms->samples ? arms->n_text : arms->samples, failed = 0;
     r->samples = arena_alloc(&r->arena, ((size_t)n + 1) * sizeof *r->samples);
     failed = !r->samples;
-    for (int i = 0; i < n && !failed; i++) {
+    for (int i = 0; i < n && arms->items[i].question && !failed; i++) {
         struct report_sample *s = &r->samples[i];
         s->question = kept_text(r, arms->items[i].question, &failed);
         s->reference = kept_text(r, arms->items[i].answer, &failed);
@@ -233,47 +237,77 @@ static int fill_samples(const struct align *a, const struct arms *arms, struct r
     return failed ? error_set_nomem(err, 256, "samples") : 0;
 }
 
-static int fill_phases(struct align *a, struct report_run *r, struct error *err)
+/* What the process that did it left of itself. */
+static int fill_costs(struct recorded *d, struct report_run *r, struct error *err)
 {
     static const char *const phases[] = {"ask", "retrieve", "answer", "tune", "evidence"};
+    const char *value;
     r->phases = arena_alloc(&r->arena, sizeof phases / sizeof *phases * sizeof *r->phases);
     if (!r->phases)
         return error_set_nomem(err, 256, "results");
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
         char name[64];
-        const char *value;
         snprintf(name, sizeof name, "seconds-%s", phases[i]);
-        if (!run_get_fact(a->run, name, &value, &a->arena, err) && value)
+        if (!run_get_fact(d->run, name, &value, &d->arena, err) && value)
             r->phases[r->n_phase++] = (struct report_phase){phases[i], strtod(value, NULL)};
     }
-    return 0;
+    int rc = run_get_fact(d->run, "peak-mib", &value, &d->arena, err);
+    r->peak_mib = !rc && value ? (int)strtol(value, NULL, 10) : 0;
+    return rc;
 }
 
 /* What is known before anything is counted. */
-static int fill_facts(const struct align *a, const struct arms *arms, const struct align_result *result,
-                      struct report_run *r, struct error *err)
+static int fill_facts(const struct recorded *d, struct report_run *r, struct error *err)
 {
     int failed = 0;
-    r->output = kept_text(r, a->o.output, &failed);
+    const struct arms *arms = &d->arms;
+    r->output = kept_text(r, d->directory, &failed);
     r->judge = kept_text(r, arms->judge_name, &failed);
     r->judge_sha256 = kept_text(r, arms->judge_sha256, &failed);
     r->set = arms->set;
-    r->has_test = a->o.test != NULL;
-    r->has_judge = a->o.judge != NULL;
-    r->threshold = a->o.threshold;
+    r->has_test = d->o.test != NULL;
+    r->has_judge = d->o.judge != NULL;
+    r->threshold = arms->threshold;
     r->n_item = arms->n_item;
     r->n_text = arms->n_text;
-    r->n_seed = a->seeds.n;
-    r->n_held = a->n_held;
-    r->tuned = result->rounds;
-    r->novelty_ran_out = result->novelty_ran_out;
-    r->stop_novelty = a->o.stop_novelty;
+    r->n_seed = d->n_seed;
+    r->n_held = d->n_held;
+    r->stop_novelty = d->o.stop_novelty;
     return failed ? error_set_nomem(err, 256, "results") : 0;
 }
 
-static int write_out(const struct align *a, struct align_result *result, struct error *err)
+int results_fill(struct report_run *r, struct run *run, struct error *err)
 {
-    char *path = path_join(a->o.output, "metrics.json"), *text = path_join(a->o.output, "summary.txt");
+    struct recorded d;
+    const struct arms *arms = &d.arms;
+    int rc = recorded_read(&d, run, err);
+    rc = rc ? rc : fill_facts(&d, r, err);
+    rc = rc ? rc : fill_rounds(&d, r, err);
+    rc = rc ? rc : fill_arms(arms, r, err);
+    if (!rc && arms->n_item)
+        rc = fill_last(arms, r, err);
+    if (!rc && arms->n_item)
+        rc = fill_first(arms, r, err);
+    rc = rc ? rc : fill_samples(arms, r, err);
+    rc = rc ? rc : fill_costs(&d, r, err);
+    recorded_free(&d);
+    return rc;
+}
+
+int method_results(const char *run_directory, struct report_run *out, struct error *err)
+{
+    struct run *run = NULL;
+    *out = (struct report_run){0};
+    int rc = run_open_readonly(&run, run_directory, err);
+    rc = rc ? rc : run_check(run, &(struct run_bounds){.reason = sift_reason_find}, err);
+    rc = rc ? rc : results_fill(out, run, err);
+    run_close(run);
+    return rc;
+}
+
+static int write_out(const char *directory, struct align_result *result, struct error *err)
+{
+    char *path = path_join(directory, "metrics.json"), *text = path_join(directory, "summary.txt");
     json_t *metrics = NULL;
     int rc = path && text ? report_run_json(&result->report, &metrics, err) : error_set_nomem(err, 64, "path");
     rc = rc ? rc : jsontext_dump(&result->json, metrics, 1, err);
@@ -289,19 +323,18 @@ static int write_out(const struct align *a, struct align_result *result, struct 
     return rc;
 }
 
-int align_results(struct align *a, const struct arms *arms, struct align_result *result, struct error *err)
+static int note_number(struct align *a, const char *name, double value, struct error *err)
 {
-    struct report_run *r = &result->report;
-    int rc = fill_facts(a, arms, result, r, err);
-    rc = rc ? rc : fill_rounds(a, r, err);
-    rc = rc ? rc : fill_arms(a, arms, r, err);
-    if (!rc && arms->n_item)
-        rc = fill_last(a, arms, r, err);
-    if (!rc && arms->n_item)
-        rc = fill_first(a, arms, r, err);
-    rc = rc ? rc : fill_samples(a, arms, r, err);
-    rc = rc ? rc : fill_phases(a, r, err);
-    r->peak_mib = (int)(clock_rss_peak() >> 20);
+    char text[32];
+    snprintf(text, sizeof text, "%.17g", value);
+    return run_put_fact(a->run, name, text, err);
+}
+
+int align_results(struct align *a, struct align_result *result, struct error *err)
+{
+    int rc = note_number(a, "peak-mib", (double)(clock_rss_peak() >> 20), err);
+    rc = rc ? rc : note_number(a, "threshold", a->o.threshold, err);
     rc = rc ? rc : align_overlap_manifest(a, err);
-    return rc ? rc : write_out(a, result, err);
+    rc = rc ? rc : results_fill(&result->report, a->run, err);
+    return rc ? rc : write_out(a->o.output, result, err);
 }

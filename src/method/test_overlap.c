@@ -58,22 +58,22 @@ int align_count_overlap(struct align *a, struct error *err)
     return rc;
 }
 
-struct report_overlap align_overlap(const struct align *a)
+json_t *align_overlap_counts(const struct align *a)
 {
     const struct overlap_counts *c = &a->overlap;
-    return (struct report_overlap){.threshold = a->o.sift.threshold,
-                                   .seeds = c->seeds,
-                                   .seeds_left_out = a->o.keep_test_overlap ? 0 : c->seeds,
-                                   .generated = c->generated,
-                                   .left_out = c->left_out,
-                                   .kept = c->kept};
+    const struct report_overlap overlap = {.threshold = a->o.sift.threshold,
+                                           .seeds = c->seeds,
+                                           .seeds_left_out = a->o.keep_test_overlap ? 0 : c->seeds,
+                                           .generated = c->generated,
+                                           .left_out = c->left_out,
+                                           .kept = c->kept};
+    return report_overlap_json(&overlap);
 }
 
 int align_overlap_manifest(const struct align *a, struct error *err)
 {
     char *path = path_join(a->o.output, "manifest.json");
-    const struct report_overlap overlap = align_overlap(a);
-    json_t *manifest = NULL, *counts = report_overlap_json(&overlap);
+    json_t *manifest = NULL, *counts = align_overlap_counts(a);
     int rc = path && counts ? 0 : error_set_nomem(err, 64, "manifest");
     if (!rc && file_exists(path))
         rc = jsontext_load(&manifest, path, 1 << 24, err);

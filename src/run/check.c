@@ -112,6 +112,8 @@ static const struct rule fact_rules[] = {
      "it is not UTF-8 text"},
     {"name GLOB 'seconds-*' AND (length(value) NOT BETWEEN 1 AND 30 OR value GLOB '*[^0-9.]*')",
      "its seconds are no number"},
+    {"name IN ('threshold', 'peak-mib') AND (length(value) NOT BETWEEN 1 AND 30 OR value GLOB '*[^-+0-9.e]*')",
+     "it is no number"},
     {"name GLOB 'baseline-*' AND value NOT GLOB '[0-9]* [0-9a-f]*'", "it has not a baseline's steps and SHA-256"},
 };
 static const struct rule event_rules[] = {
