@@ -65,7 +65,7 @@ tool-bins: $(TOOL_BIN)
 
 isa_name = $(lastword $(subst _, ,$(basename $(notdir $(1)))))
 # The unrolled inner kernels take gcc's sanitizers many minutes to compile; the guard bytes of their tests watch them instead.
-KERNEL_SRC := $(filter-out src/cpu/kernels.c,$(wildcard src/cpu/kernels_*.c)) $(wildcard src/cpu/linear_q8_*.c) $(foreach i,generic avx2 avx512 avx512bf16 amx,src/cpu/linear_$(i).c)
+KERNEL_SRC := $(filter-out src/cpu/kernels.c,$(wildcard src/cpu/kernels_*.c)) $(wildcard src/cpu/linear_q8_*.c) $(foreach i,generic avx2 avx512 avx512bf16 halves_avx512 amx,src/cpu/linear_$(i).c)
 isa_of = $(ISA_$(isa_name)) $(if $(and $(SAN),$(filter $(1),$(KERNEL_SRC))),-fno-sanitize=all)
 # Version and commit (base/build.h): one small source, which changes only when they do.
 $(BUILD)/gen/build.c: always

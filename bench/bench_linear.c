@@ -193,8 +193,10 @@ static double limit_of(const struct setting *s)
     if (s->t == DTYPE_BF16 && amx)
         return amx_limit();
 #endif
-    if (s->t == DTYPE_BF16 && pairs)
-        return rate(multiply_bf16, MULTIPLY_BF16);
+    if (s->t == DTYPE_BF16 && pairs) {
+        double dp = rate(multiply_bf16, MULTIPLY_BF16), fma = rate(multiply_f32, MULTIPLY_F32);
+        return dp > fma ? dp : fma;
+    }
     if (s->t == DTYPE_Q8)
         return amx || pairs ? rate(multiply_q8, MULTIPLY_Q8) : 0;
     return amx || !strncmp(isa, "avx512", 6) ? rate(multiply_f32, MULTIPLY_F32) : 0;
@@ -314,7 +316,8 @@ int main(int argc, char **argv)
     }
     s.q = device_queue(s.d);
     s.limit = best_limit(&s);
-    printf("%s %s, %s, %d threads, limit measured %.0f GFLOP/s a thread\n", s.what, dtype_name(s.t), device_isa(s.d),
+    printf("%s %s, %s%s%s, %d threads, limit measured %.0f GFLOP/s a thread\n", s.what, dtype_name(s.t),
+           device_isa(s.d), device_pairs(s.d) ? " by " : "", device_pairs(s.d) ? device_pairs(s.d) : "",
            device_n_thread(s.d), s.limit);
     if (bench(&s, argc > 4 ? atoi(argv[4]) : 0, &err)) {
         fprintf(stderr, "%s\n", err.message);

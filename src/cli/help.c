@@ -123,5 +123,5 @@ void help_man(void)
     puts(".SH EXIT STATUS\n0 done; 1 failed or some records failed; 2 usage; 65 data; 66 no input; 69 unavailable; 70 "
          "internal; 74 input/output; "
          "75 interrupted, the same command continues; 77 permission; 78 configuration.\n"
-         ".SH ENVIRONMENT\nISARA_ISA, HF_HOME, HF_HUB_CACHE, NO_COLOR, COLUMNS, SOURCE_DATE_EPOCH");
+         ".SH ENVIRONMENT\nISARA_ISA, ISARA_BF16, HF_HOME, HF_HUB_CACHE, NO_COLOR, COLUMNS, SOURCE_DATE_EPOCH");
 }

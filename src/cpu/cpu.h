@@ -22,6 +22,7 @@ enum { CPU_SCRATCH = 4 << 20, CPU_SHARED = 32 << 20 };
 
 struct pool *cpu_pool(struct queue *q);
 enum cpu_isa cpu_isa(const struct queue *q);
+enum cpu_pairs cpu_pairs(const struct queue *q);
 void *cpu_scratch(struct queue *q, int worker);
 void *cpu_shared(struct queue *q);
 

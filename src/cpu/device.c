@@ -119,7 +119,10 @@ int device_open_cpu(struct device **out, const struct device_options *options, s
 {
     *out = NULL;
     enum cpu_isa isa;
+    enum cpu_pairs pairs;
     int code = isa_choose(&isa, options ? options->isa : NULL, err);
+    if (!code)
+        code = pairs_choose(&pairs, isa, err);
     if (code)
         return code;
     struct cpu_device *c = mem_calloc(1, sizeof *c);
@@ -131,9 +134,11 @@ int device_open_cpu(struct device **out, const struct device_options *options, s
                               .fused = FUSED_GATE | FUSED_ADAMW_PACK,
                               .queue = &c->queue,
                               .isa = isa_name(isa),
+                              .pairs = pairs_name(pairs),
                               .n_thread = n};
     c->queue.device = &c->base;
     c->isa = isa;
+    c->pairs = pairs;
     code = pool_new(&c->pool, n, err);
     if (code) {
         mem_free(c);

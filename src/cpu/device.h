@@ -9,6 +9,7 @@ struct cpu_device {
     struct device base;
     struct queue queue;
     enum cpu_isa isa;
+    enum cpu_pairs pairs;
     struct pool *pool;
     char *shared, *scratch; /* CPU_SHARED; scratch_bytes a worker, at least CPU_SCRATCH */
     size_t scratch_bytes;

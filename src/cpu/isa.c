@@ -63,6 +63,12 @@ int isa_has_fma(void)
 {
     return isa_available(ISA_AVX2);
 }
+
+static int is_intel(void)
+{
+    unsigned a, name[3];
+    return __get_cpuid(0, &a, &name[0], &name[2], &name[1]) && !memcmp(name, "GenuineIntel", sizeof name);
+}
 #else
 int isa_available(enum cpu_isa isa)
 {
@@ -74,6 +80,11 @@ int isa_available(enum cpu_isa isa)
 }
 
 int isa_has_fma(void)
+{
+    return 0;
+}
+
+static int is_intel(void)
 {
     return 0;
 }
@@ -108,4 +119,23 @@ int isa_choose(enum cpu_isa *out, const char *wanted, struct error *err)
             return 0;
         }
     return unavailable(wanted ? wanted : "", err);
+}
+
+const char *pairs_name(enum cpu_pairs pairs)
+{
+    static const char *const pairs_names[] = {NULL, "dp", "fma"};
+    return pairs_names[pairs];
+}
+
+int pairs_choose(enum cpu_pairs *out, enum cpu_isa isa, struct error *err)
+{
+    const char *wanted = getenv("ISARA_BF16");
+    *out = is_intel() ? PAIRS_FMA : PAIRS_DP;
+    if (wanted && *wanted)
+        *out = strcmp(wanted, "fma") ? PAIRS_DP : PAIRS_FMA;
+    if (wanted && *wanted && strcmp(wanted, pairs_name(*out)))
+        return error_set(err, ERROR_USAGE, "ISARA_BF16 '%s': wanted dp or fma", wanted);
+    if (isa != ISA_AVX512BF16 && isa != ISA_AMX)
+        *out = PAIRS_NONE;
+    return 0;
 }

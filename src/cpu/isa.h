@@ -25,6 +25,12 @@ int isa_available(
 /* `wanted` or $ISARA_ISA or the best there is. An unknown or unavailable name is an error that lists what this machine
  * has. */
 int isa_choose(enum cpu_isa *out, const char *wanted, struct error *err);
+/* How pairs of bf16 are multiplied where there is an instruction for it (avx512bf16, amx), with the same bits: by it
+ * (dp), or by two fused multiply-adds. $ISARA_BF16, else what is faster on this processor: Intel's issue the
+ * instruction at a quarter of the rate of multiply-adds, AMD's at the same. */
+enum cpu_pairs { PAIRS_NONE, PAIRS_DP, PAIRS_FMA };
+const char *pairs_name(enum cpu_pairs pairs); /* NULL for PAIRS_NONE */
+int pairs_choose(enum cpu_pairs *out, enum cpu_isa isa, struct error *err);
 /* Generic kernels on x86 may use the fused multiply-add instruction: its bits are fmaf's. */
 int isa_has_fma(void);
 

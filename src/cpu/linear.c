@@ -131,7 +131,7 @@ static void rows_in_place(struct product *p, const struct forward *f)
     const void *x = NULL;
     if (form == FORM_F32 && f->a->w->dtype == DTYPE_F32)
         x = f->x;
-    else if (form != FORM_F32 && form != FORM_BYTES)
+    else if (form == FORM_PAIRS || form == FORM_TILES)
         x = f->x_bf16;
     int64_t row = f->x_stride * (form == FORM_F32 ? 4 : 2);
     if (!x || f->rows || p->k != f->a->w->k || (uintptr_t)x % 4 || row % 4 ||
@@ -148,7 +148,7 @@ void cpu_linear(struct queue *q, const struct linear_args *a)
 {
     const struct weight *w = a->w;
     struct product p = {
-        .kernel = product_kernel(cpu_isa(q), w->dtype, 0), .m = a->n_row, .k = panel_k(w), .part_panels = 1};
+        .kernel = product_kernel(q, w->dtype, a->n_row, 0), .m = a->n_row, .k = panel_k(w), .part_panels = 1};
     struct forward f = {
         .a = a, .rows = cpu_ptr(a->rows), .n_panel = (w->n + PANEL - 1) / PANEL, .n_out = a->gate ? w->n / 2 : w->n};
     f.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);

@@ -10,6 +10,7 @@
  * Forms of A and panels:
  *   FORM_F32   A rows of f32, any distance apart; panel [K][32] f32
  *   FORM_PAIRS the same with a word of two bf16 (k, k+1) in place of a float; panel [K/2][32] words
+ *   FORM_HALVES rows as F32, of values that bf16 holds, panel as PAIRS
  *   FORM_TILES A in blocks of two halves of 16 rows, [half][K/32][16][32] bf16, or rows as PAIRS; panel as PAIRS.
  *   FORM_BYTES A rows of int8, panel of a quantised weight (cpu/linear_q8.h); a call takes the whole of K
  * Rows that lie in memory as a kernel wants them are not copied. */
@@ -19,7 +20,11 @@
 #include "cpu/weight.h"
 
 enum { MAX_PANELS = 4, ACC_STRIDE = 32 * MAX_PANELS, PART_ROWS = 512, STRETCH = 1024 };
-enum product_form { FORM_F32, FORM_PAIRS, FORM_TILES, FORM_BYTES };
+enum product_form { FORM_F32, FORM_PAIRS, FORM_HALVES, FORM_TILES, FORM_BYTES };
+static inline int rows_are_f32(enum product_form form)
+{
+    return form == FORM_F32 || form == FORM_HALVES;
+}
 
 /* One block of rows times n_panel panels over k in [begin, begin + n); begin is a multiple of STRETCH. */
 struct product_call {
@@ -99,9 +104,9 @@ struct product_kernel {
     void (*quantise)(const float *x, const uint16_t *x_bf16, int64_t n, int64_t k,
                      char *row); /* BYTES: a row of n floats or bf16 (the other NULL), zeros up to k */
 };
-/* The kernel for products of this type; `streaming`: for dw, where sums must not depend on how rows are split over
- * calls. */
-const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming);
+/* The kernel for products of this type with so many rows; `streaming`: for dw, where sums must not depend on how rows
+ * are split over calls. */
+const struct product_kernel *product_kernel(const struct queue *q, enum dtype t, int rows, int streaming);
 
 struct product {
     const struct product_kernel *kernel;
@@ -120,7 +125,7 @@ struct product {
     /* what lies at place is large, begins a line in every row, and is not read soon: a kernel may write it past the
      * caches */
     int past_caches;
-    int prepare_rows; /* rows that prepare is best given at once, for FORM_F32 and FORM_PAIRS; 0: a kernel's */
+    int prepare_rows; /* rows that prepare is best given at once, for forms without blocks; 0: a kernel's */
     void (*start)(const struct product *p, int64_t part, int64_t row, int m, float *acc); /* NULL: from zero */
     void (*fetch)(const struct product *p, int64_t part, int64_t row,
                   int m); /* asks for the memory that finish will want; or NULL */
@@ -144,7 +149,7 @@ struct packing {
 struct packing packing_of(struct queue *q, const struct weight_pack_args *a);
 void pack_panel(const struct packing *w, int64_t panel); /* those of its rows that are in [a.row, a.row + a.n_row) */
 
-/* Row r of what `prepare` writes, for FORM_F32 and FORM_PAIRS. */
+/* Row r of what `prepare` writes, for forms without blocks. */
 static inline char *row_at(const struct product *p, char *to, int r)
 {
     return to + r * p->a_row;
@@ -172,6 +177,6 @@ void product_put_row_bf16(const struct product *p, char *to, int r, const uint16
 
 extern const struct linear_lanes lanes_generic, lanes_avx2, lanes_avx512, lanes_neon;
 extern const struct product_kernel kernel_generic, kernel_generic_fma, kernel_avx2, kernel_avx512, kernel_avx512bf16,
-    kernel_amx, kernel_neon;
+    kernel_halves_avx512, kernel_amx, kernel_neon;
 
 #endif

@@ -88,6 +88,7 @@ static void dy_step(const struct product *p, const struct outer *o, int at, int6
     const struct linear_lanes *lanes = p->kernel->lanes;
     switch (p->kernel->form) {
     case FORM_F32:
+    case FORM_HALVES:
         for (int i = 0; i < s.count; i += 16)
             lanes->transpose(dy + i * o->dy_stride, o->dy_stride, s.count - i < 16 ? s.count - i : 16, m, f + i, apart);
         for (int r = 0; r < m && o->a->compute == DTYPE_BF16; r++)
@@ -168,7 +169,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
     o.x = a->x_dtype == DTYPE_BF16 ? NULL : cpu_ptr(a->x);
     o.x_bf16 = a->x_dtype == DTYPE_BF16 ? cpu_ptr(a->x) : NULL;
     const int32_t whole[2] = {0, a->n_row}, *borders = cpu_ptr(a->borders);
-    struct product p = {.kernel = product_kernel(cpu_isa(q), a->compute, !borders),
+    struct product p = {.kernel = product_kernel(q, a->compute, a->n, !borders),
                         .m = a->n,
                         .n_part = (a->k + PANEL - 1) / PANEL,
                         .part_panels = 1,
@@ -191,7 +192,7 @@ void cpu_linear_dw(struct queue *q, const struct linear_dw_args *a)
         p.k = (int64_t)(o.n_step - 1) * STEP + o.steps[o.n_step - 1].count;
         if (p.kernel->form == FORM_TILES)
             p.k = round_up(p.k, STEP);
-        else if (p.kernel->form == FORM_PAIRS)
+        else if (p.kernel->form != FORM_F32)
             p.k = round_up(p.k, 2);
         p.past_caches =
             !p.adds && sequence == n_seq && a->k % 16 == 0 && (uintptr_t)o.dw % 64 == 0 && a->n * a->k * 4 >= LARGE;

@@ -104,7 +104,7 @@ void cpu_linear_dx(struct queue *q, const struct linear_dx_args *a)
                          .dx_stride = a->dx_stride ? a->dx_stride : w->k,
                          .first = a->first,
                          .count = a->count ? a->count : w->n - a->first};
-    struct product p = {.kernel = product_kernel(cpu_isa(q), w->dtype, 0),
+    struct product p = {.kernel = product_kernel(q, w->dtype, a->n_row, 0),
                         .m = a->n_row,
                         .n_part = (w->k + PANEL - 1) / PANEL,
                         .part_panels = 1,

@@ -35,15 +35,25 @@ static const struct product_kernel *quantised_kernel(enum cpu_isa isa, enum dtyp
     return &kernels_q8_generic[i];
 }
 
-const struct product_kernel *product_kernel(enum cpu_isa isa, enum dtype t, int streaming)
+#if defined(__x86_64__)
+/* One row waits for memory, whatever multiplies. */
+static const struct product_kernel *pairs_kernel(const struct queue *q, int rows)
 {
-    (void)streaming; /* only some instruction sets have a kernel of their own for it */
+    return cpu_pairs(q) == PAIRS_FMA && rows > 1 ? &kernel_halves_avx512 : &kernel_avx512bf16;
+}
+#endif
+
+const struct product_kernel *product_kernel(const struct queue *q, enum dtype t, int rows, int streaming)
+{
+    enum cpu_isa isa = cpu_isa(q);
+    (void)streaming; /* only some instruction sets have a kernel of their own for it, or for rows */
+    (void)rows;
     if (dtype_is_quantised(t))
         return quantised_kernel(isa, t);
     switch (isa) {
 #if defined(__x86_64__)
     case ISA_AMX: return t == DTYPE_BF16 && !streaming ? &kernel_amx : &kernel_avx512;
-    case ISA_AVX512BF16: return t == DTYPE_BF16 ? &kernel_avx512bf16 : &kernel_avx512;
+    case ISA_AVX512BF16: return t == DTYPE_BF16 ? pairs_kernel(q, rows) : &kernel_avx512;
     case ISA_AVX512: return &kernel_avx512;
     case ISA_AVX2: return &kernel_avx2;
     default: return isa_has_fma() ? &kernel_generic_fma : &kernel_generic;
@@ -82,6 +92,7 @@ void product_put_row_bf16(const struct product *p, char *to, int r, const uint16
     uint32_t *words = (uint32_t *)row_at(p, to, r);
     switch (p->kernel->form) {
     case FORM_F32:
+    case FORM_HALVES:
         for (int64_t k = 0; k < n; k++)
             words[k] = (uint32_t)row[k] << 16;
         memset(words + n, 0, (size_t)(p->k - n) * 4);
@@ -98,7 +109,8 @@ void product_put_row_bf16(const struct product *p, char *to, int r, const uint16
 void product_put_row(const struct product *p, char *to, int r, const float *row, int64_t n, int round)
 {
     switch (p->kernel->form) {
-    case FORM_F32: put_f32(p, (float *)row_at(p, to, r), row, n, round); break;
+    case FORM_F32:
+    case FORM_HALVES: put_f32(p, (float *)row_at(p, to, r), row, n, round); break;
     case FORM_PAIRS:
         p->kernel->lanes->to_bf16(row, n, (uint16_t *)row_at(p, to, r));
         memset((uint16_t *)row_at(p, to, r) + n, 0, (size_t)(p->k - n) * 2);
@@ -112,7 +124,8 @@ static int64_t row_bytes(const struct product *p)
 {
     switch (p->kernel->form) {
     case FORM_BYTES: return (int64_t)q8_row_bytes(p->k);
-    case FORM_F32: return p->k * 4;
+    case FORM_F32:
+    case FORM_HALVES: return p->k * 4;
     default: return p->k * 2;
     }
 }

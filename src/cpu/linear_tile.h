@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel of FORM_F32 and FORM_PAIRS, written once over vectors: sums of M rows by W vectors stay in registers over
- * the whole of K. Twelve rows by two vectors of 16 keep the multipliers busy (24 sums, 2 + 12 loads a step of k); few
- * rows take more vectors side by side, or each sum would wait for its last one. The including file defines V (sums), B
- * (columns or one word of a row in all lanes), V_LANES, V_LOAD, V_STORE, V_STREAM (a store of an aligned vector past
- * the caches; if missing, V_STORE), V_ZERO, B_LOAD, B_SET1 (of an address), V_MAC(a, b, c) = a b + c, TILE_FORM,
- * TILE_ROWS, TILE_WIDE (of m), TILE_WIDEST and TILE_NAME. */
+/* The kernel of FORM_F32, FORM_PAIRS and FORM_HALVES, written once over vectors: sums of M rows by W vectors stay in
+ * registers over the whole of K. Twelve rows by two vectors of 16 keep the multipliers busy (24 sums, 2 + 12 loads a
+ * step of k); few rows take more vectors side by side, or each sum would wait for its last one. The including file
+ * defines V (sums), B (columns or one word of a row in all lanes), V_LANES, V_LOAD, V_STORE, V_STREAM (a store of an
+ * aligned vector past the caches; if missing, V_STORE), V_ZERO, B_LOAD, B_SET1 (of an address), V_MAC(a, b, c) = a b +
+ * c, TILE_FORM, TILE_ROWS, TILE_WIDE (of m), TILE_WIDEST, STREAM_ROWS (up to so many rows fetch their panels ahead; if
+ * missing, 2). FORM_HALVES has B_HALF(address, i), the columns of k + i, in place of B_LOAD. */
 #include "cpu/linear.h"
 
 #ifndef V_STREAM
 #define V_STREAM V_STORE
 #endif
+#ifndef STREAM_ROWS
+#define STREAM_ROWS 2
+#endif
+#ifdef B_HALF
+enum { HALVES = 2 };
+#else
+enum { HALVES = 1 };
+#define B_HALF(at, half) B_LOAD(at)
+#endif
 
-/* bytes by which one or two rows, which wait for memory, fetch their panels ahead */
+/* bytes by which few rows, which wait for memory, fetch their panels ahead */
 enum { PANEL_VECTORS = PANEL / V_LANES, STREAM_AHEAD = 2048 };
 
 /* Vector v's columns begin at b[v / PANEL_VECTORS], at its lane there. */
@@ -20,7 +30,7 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
 {
     V sum[TILE_ROWS][8];
     const char *a = c->a + c->begin * (TILE_FORM == FORM_PAIRS ? 2 : 4);
-    int64_t n = TILE_FORM == FORM_PAIRS ? c->n / 2 : c->n, ahead_step = m > 6 && n ? (c->ahead_bytes + n - 1) / n : 0;
+    int64_t n = TILE_FORM == FORM_F32 ? c->n : c->n / 2, ahead_step = m > 6 && n ? (c->ahead_bytes + n - 1) / n : 0;
     if (!c->past_caches)
         UNROLL
     for (int r = 0; r < m; r++) /* the places of the sums are at hand when they are wanted */
@@ -32,25 +42,28 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
         UNROLL
     for (int v = 0; v < w; v++)
         sum[r][v] = c->first ? V_ZERO : V_LOAD(acc + r * c->acc_stride + v * V_LANES);
-    for (int64_t k = 0; k < n; k++, a += 4) {
-        B column[8];
+    for (int64_t k = 0; k < n; k++, a += 4 * HALVES) {
         if (m > 6) {
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_step;
         }
         UNROLL
-        for (int v = 0; v < w; v++) {
-            const uint32_t *at = b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES;
-            column[v] = B_LOAD(at);
-            if (m <= 2)
-                __builtin_prefetch((const char *)at + STREAM_AHEAD, 0, 2);
-        }
-        UNROLL
-        for (int r = 0; r < m; r++) {
-            B x = B_SET1(a + r * c->a_row);
+        for (int half = HALVES - 1; half >= 0; half--) { /* the order in which vdpbf16ps adds */
+            B column[8];
             UNROLL
-            for (int v = 0; v < w; v++)
-                sum[r][v] = V_MAC(x, column[v], sum[r][v]);
+            for (int v = 0; v < w; v++) {
+                const uint32_t *at = b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES;
+                column[v] = B_HALF(at, half);
+                if (m <= STREAM_ROWS && half == HALVES - 1)
+                    __builtin_prefetch((const char *)at + STREAM_AHEAD, 0, 2);
+            }
+            UNROLL
+            for (int r = 0; r < m; r++) {
+                B x = B_SET1(a + r * c->a_row + 4 * half);
+                UNROLL
+                for (int v = 0; v < w; v++)
+                    sum[r][v] = V_MAC(x, column[v], sum[r][v]);
+            }
         }
     }
     if (c->past_caches) {

@@ -17,6 +17,11 @@ enum cpu_isa cpu_isa(const struct queue *q)
     return cpu_of(q)->isa;
 }
 
+enum cpu_pairs cpu_pairs(const struct queue *q)
+{
+    return cpu_of(q)->pairs;
+}
+
 void *cpu_scratch(struct queue *q, int worker)
 {
     return cpu_of(q)->scratch + (size_t)worker * cpu_of(q)->scratch_bytes;

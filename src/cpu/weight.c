@@ -104,7 +104,7 @@ void pack_panel(const struct packing *w, int64_t panel)
 
 struct packing packing_of(struct queue *q, const struct weight_pack_args *a)
 {
-    return (struct packing){*a, cpu_ptr(a->src), product_kernel(cpu_isa(q), DTYPE_F32, 0)->lanes};
+    return (struct packing){*a, cpu_ptr(a->src), product_kernel(q, DTYPE_F32, 0, 0)->lanes};
 }
 
 static void pack_piece(void *context, int piece, int worker)

@@ -260,6 +260,7 @@ int device_open_remote(struct device **out, const struct device_options *options
                               .ops = &remote_ops,
                               .queue = &r->queue,
                               .isa = r->inner->isa,
+                              .pairs = r->inner->pairs,
                               .n_thread = r->inner->n_thread};
     r->queue.device = &r->base;
     r->fail_in = -1;

@@ -35,7 +35,7 @@ struct device {
     const struct backend_ops *ops;
     unsigned fused; /* enum tensor_fused */
     struct queue *queue;
-    const char *isa;
+    const char *isa, *pairs;
     int n_thread;
     struct op_profile *profile; /* or NULL */
 };

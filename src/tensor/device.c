@@ -38,6 +38,11 @@ const char *device_isa(const struct device *d)
     return d->isa;
 }
 
+const char *device_pairs(const struct device *d)
+{
+    return d->pairs;
+}
+
 int device_n_thread(const struct device *d)
 {
     return d->n_thread;

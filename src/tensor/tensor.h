@@ -42,6 +42,9 @@ int device_open(struct device **out, enum device_kind kind,
                 const struct device_options *options /* or NULL: defaults */, struct error *err);
 void device_close(struct device *d);
 const char *device_isa(const struct device *d);
+/* How pairs of bf16 are multiplied, which changes no bits: "dp" by one instruction, "fma" by two; NULL: not in pairs.
+ */
+const char *device_pairs(const struct device *d);
 int device_n_thread(const struct device *d);
 /* Bytes that buffers can still take (free), of all that the device has (total). */
 struct device_memory {
