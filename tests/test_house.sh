@@ -19,11 +19,59 @@ A
 # Functions that may have more than six parameters: the public ones and callbacks of libraries keep theirs, the others are from before the rule; take a name out when its parameters become a struct.
 tr ' ' '\n' >"$tmp/wide" <<'A'
 isara_detokenize isara_embed isara_tokenize isara_train handle
-adamw add_merge add_row beam_merge byte_level dot_block dot_four encode_rest fill_sequence final_norm_forward finish_one gate_dx_kernel gate_dx_row
-gate_kernel gate_row ids_before joined layer_norm_forward linear make_config model_init model_make model_next next_pass norm norm_backward paged_pass
-project_out_forward pair_encode_completion read_rows read_text records_tokens render report round_moments_kernel scale_block score_pass
-source_make_bpe source_make_spm store_f32 store_pairs stretch_of_block texts_write time_engine tokenizer_encode_mixed tokenizer_open_json train
-train_data_add_ids train_data_add_masked train_data_add_pair train_data_add_plain value_block weight_new write_model
+adamw
+add_merge
+add_row
+beam_merge
+byte_level
+dot_block
+dot_four
+encode_rest
+fill_sequence
+final_norm_forward
+finish_one
+gate_dx_kernel
+gate_dx_row
+gate_kernel
+gate_row
+ids_before
+joined
+linear
+make_config
+model_init
+model_make
+model_next
+next_pass
+norm
+norm_backward
+paged_pass
+pair_encode_completion
+project_out_forward
+read_rows
+read_text
+records_tokens
+render
+report
+round_moments_kernel
+scale_block
+score_pass
+source_make_bpe
+source_make_spm
+store_f32
+store_pairs
+stretch_of_block
+texts_write
+time_engine
+tokenizer_encode_mixed
+tokenizer_open_json
+train
+train_data_add_ids
+train_data_add_masked
+train_data_add_pair
+train_data_add_plain
+value_block
+weight_new
+write_model
 A
 
 # includes ROOT: "FILE INCLUDED" for each include of a file of the house.

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 
 static atomic_long fail_after = -1;
-static atomic_size_t slab_now, slab_peak;
+static atomic_size_t slab_now;
 static _Thread_local int guard_depth;
 static _Thread_local long guard_count;
 
@@ -104,9 +104,7 @@ void *mem_slab(size_t bytes)
         return NULL;
     if (size >= (size_t)4 << 20)
         madvise(p, size, MADV_HUGEPAGE);
-    size_t now = atomic_fetch_add(&slab_now, size) + size, peak = atomic_load(&slab_peak);
-    while (now > peak && !atomic_compare_exchange_weak(&slab_peak, &peak, now)) {
-    }
+    atomic_fetch_add(&slab_now, size);
     return p;
 }
 
@@ -121,11 +119,6 @@ void mem_slab_free(void *p, size_t bytes)
 size_t mem_slab_bytes(void)
 {
     return atomic_load(&slab_now);
-}
-
-size_t mem_slab_peak(void)
-{
-    return atomic_load(&slab_peak);
 }
 
 int size_mul(size_t a, size_t b, size_t *result)

@@ -29,10 +29,8 @@ int mem_fail_pending(void);
 /* Guard: between enter and leave every mem_* allocation of this thread is counted; leave returns the count. */
 void mem_guard_enter(void);
 long mem_guard_leave(void);
-/* Bytes now held by mem_slab, and the most there ever were. */
-size_t mem_slab_bytes(void);
-size_t mem_slab_peak(void);
-size_t mem_total(void); /* of the machine */
+size_t mem_slab_bytes(void); /* now held by mem_slab */
+size_t mem_total(void);      /* of the machine */
 /* Memory that a new process could take here without pushing others out, within the control group's limit. */
 size_t mem_available(void);
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 32, MOST_ITEMS = 1 << 20 };
+enum { CHUNK = 32 };
 #define LEAST_SHARE 0.2
 
 struct seen {

@@ -80,7 +80,6 @@ struct generate_engine {
     struct model_workspace *workspace;
     int workspace_row, workspace_out;
     struct buffer *device_io; /* inputs, logits and results */
-    size_t device_io_bytes;
     struct staging in;
     struct span logits, values, ids, raw;
     int head_rows; /* rows of logits at once */

@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/input.h"
-#include "io/jsontext.h"
 
 #include <string.h>
 

@@ -110,7 +110,6 @@ struct jinja {
     struct arena arena;
     char *name;
     struct jnodes body;
-    int has_generation;
 };
 int jinja_build(struct jinja *t, struct jsource *s);
 /* Which filters and tests there are. */

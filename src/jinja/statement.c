@@ -205,7 +205,6 @@ static struct jnode *parse_filter(struct parser *p)
 static struct jnode *parse_generation(struct parser *p)
 {
     struct jnode *n = parse_node(p, JN_GENERATION);
-    p->t->has_generation = 1;
     apart(p, &n->kids, "endgeneration");
     return n;
 }

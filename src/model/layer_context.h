@@ -44,8 +44,6 @@ static inline const struct lora_group *layer_adapter(const struct layer *l, enum
     return g && g->n_module ? g : NULL;
 }
 
-void layer_norm_forward(const struct layer *l, enum layer_part part, int n_row, struct span x, struct norm_kept kept,
-                        struct span y, enum dtype y_dtype);
 /* y := what the attention's or MLP's first product takes of x: its norm, or x itself in that type. */
 void layer_input_forward(const struct layer *l, enum layer_part norm, int n_row, struct span x, struct norm_kept kept,
                          struct span y);

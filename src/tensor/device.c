@@ -53,16 +53,6 @@ struct queue *device_queue(struct device *d)
     return d->queue;
 }
 
-const struct backend_ops *device_ops(const struct device *d)
-{
-    return d->ops;
-}
-
-struct device *queue_device(struct queue *q)
-{
-    return q->device;
-}
-
 int buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err)
 {
     *out = NULL;
@@ -148,11 +138,6 @@ void weight_free(struct weight *w)
         return;
     buffer_free(w->panels);
     mem_free(w);
-}
-
-int64_t weight_n(const struct weight *w)
-{
-    return w->n;
 }
 
 int64_t weight_k(const struct weight *w)

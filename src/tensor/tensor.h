@@ -59,7 +59,6 @@ struct op_widths {
 };
 int device_reserve(struct device *d, const struct op_widths *widths, struct error *err);
 struct queue *device_queue(struct device *d);
-const struct backend_ops *device_ops(const struct device *d);
 
 int buffer_new(struct buffer **out, struct device *d, size_t bytes, const char *what, struct error *err);
 void buffer_free(struct buffer *b);
@@ -74,7 +73,6 @@ int queue_wait(struct queue *q, struct error *err);
 /* Waits behind work that may have failed by itself: rc when it is an error, else what the device says. */
 int queue_finish(struct queue *q, int rc, struct error *err);
 void queue_drain(struct queue *q); /* the same before memory is given back, where nothing is asked any more */
-struct device *queue_device(struct queue *q);
 
 /* N outputs, K inputs. dtype F32 or BF16 (and Q8, Q4_0, Q4_1, without gradients, where the device has them:
  * weight_supported). */
@@ -83,7 +81,6 @@ size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t);
 int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what,
                struct error *err);
 void weight_free(struct weight *w);
-int64_t weight_n(const struct weight *w);
 int64_t weight_k(const struct weight *w);
 enum dtype weight_dtype(const struct weight *w);
 /* Whether the packed form's bytes are a device-independent function of the values is not promised; unpack gives the
