@@ -107,7 +107,7 @@ static int compare_last(struct family_golden *g)
         return differs(g, "a vocabulary of %d", n_vocab);
     for (int i = 0; i < n_vocab; i++)
         all[i] = i;
-    if (model_next(g->m, &text, 1, all, n_vocab, got, NULL))
+    if (model_next(g->m, &text, 1, (struct model_candidates){all, n_vocab}, got, NULL))
         return differs(g, "model_next fails");
     return compare(g, "logits", 0, got, json_object_get(g->values, "last"), 1e-4);
 }

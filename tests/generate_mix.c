@@ -31,7 +31,7 @@ struct model *small_model(struct device *d, enum dtype dtype)
                                 "id\":1,\"hidden_act\":\"silu\"}",
                                 0, NULL);
     assert_non_null(config);
-    if (model_init(&m, d, config, "config.json", 5, dtype, &err))
+    if (model_init(&m, d, config, "config.json", &(struct model_options){.dtype = dtype, .seed = 5}, &err))
         fail_msg("%s", err.message);
     json_decref(config);
     return m;

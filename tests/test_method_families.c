@@ -57,7 +57,7 @@ static void make_model(const char *name, const char *directory)
     train_options_default(&o);
     o.dtype = DTYPE_F32;
     o.max_steps = 1;
-    if (model_init(&m, d, c, name, 3, DTYPE_F32, &err) ||
+    if (model_init(&m, d, c, name, &(struct model_options){.dtype = DTYPE_F32, .seed = 3}, &err) ||
         train_data_add_ids(&data, model_desc(m), ids, 6, 1, 64, "row", &err))
         fail_msg("%s: %s", name, err.message);
     struct train_job job = {.model = m, .data = &data, .options = &o, .directory = directory};

@@ -81,7 +81,8 @@ static struct place open_place(int config, const char *isa, int n_thread)
     if (device_open(&p.device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread, .isa = isa}, NULL) &&
         device_open(&p.device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err))
         fail_msg("%s", err.message);
-    if (model_init(&p.m, p.device, configs[config], names[config], 5, DTYPE_F32, &err))
+    if (model_init(&p.m, p.device, configs[config], names[config],
+                   &(struct model_options){.dtype = DTYPE_F32, .seed = 5}, &err))
         fail_msg("%s", err.message);
     return p;
 }

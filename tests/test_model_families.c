@@ -167,7 +167,7 @@ static struct model *made_up_as(const struct family *f, const char *class, doubl
         "rotates", 1, 0, 1, "word", 13, "affine", 0);
     assert_non_null(config);
     family_set_extra(f);
-    if (model_init(&m, device, config, "made up", 4, DTYPE_F32, &err))
+    if (model_init(&m, device, config, "made up", &(struct model_options){.dtype = DTYPE_F32, .seed = 4}, &err))
         fail_msg("%s", err.message);
     json_decref(config);
     *flat = oracle_weights(m, 4);
@@ -379,7 +379,7 @@ static void wide_heads_have_room(void **state)
     json_t *config = oracle_config("{\"hidden_size\":8,\"num_hidden_layers\":1,\"num_attention_heads\":8,\"num_key_"
                                    "value_heads\":1,\"head_dim\":1024,"
                                    "\"intermediate_size\":8}");
-    if (model_init(&m, device, config, "wide", 4, DTYPE_F32, &err))
+    if (model_init(&m, device, config, "wide", &(struct model_options){.dtype = DTYPE_F32, .seed = 4}, &err))
         fail_msg("%s", err.message);
     double *flat = oracle_weights(m, 4);
     for (int i = 0; i < LENGTH; i++)

@@ -29,7 +29,7 @@ static struct model *tiny(const char *extra, uint64_t seed, enum dtype dtype)
     struct model *m;
     struct error err = {0};
     json_t *config = oracle_config(extra);
-    if (model_init(&m, device, config, "tiny", seed, dtype, &err))
+    if (model_init(&m, device, config, "tiny", &(struct model_options){.dtype = dtype, .seed = seed}, &err))
         fail_msg("%s", err.message);
     json_decref(config);
     return m;

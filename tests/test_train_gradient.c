@@ -35,7 +35,7 @@ static struct model *tiny(const char *extra, enum dtype dtype)
     struct model *m;
     struct error err = {0};
     json_t *config = oracle_config(extra);
-    if (model_init(&m, device, config, "tiny", 4, dtype, &err))
+    if (model_init(&m, device, config, "tiny", &(struct model_options){.dtype = dtype, .seed = 4}, &err))
         fail_msg("%s", err.message);
     json_decref(config);
     return m;

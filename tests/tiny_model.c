@@ -102,7 +102,7 @@ static void make(struct device *device, const char *dir, int classifier, const s
     o.dtype = DTYPE_F32;
     o.batch_size = 8;
     o.seed = 5;
-    if (model_init(&m, device, c, "tiny", 3, DTYPE_F32, &err))
+    if (model_init(&m, device, c, "tiny", &(struct model_options){.dtype = DTYPE_F32, .seed = 3}, &err))
         fail_msg("%s", err.message);
     for (int i = 0; i < 100; i++) {
         char q[160], a[160], prompt[200], completion[400], id[16];

@@ -42,7 +42,8 @@ static int open_scratch(struct parts *p, const struct cli_values *v, enum dtype 
     if (!rc)
         rc = tokenizer_open(&p->tokenizer, slash ? dir : ".", err);
     if (!rc)
-        rc = model_init(&p->model, p->device, config, v->init, v->seed, dtype, err);
+        rc = model_init(&p->model, p->device, config, v->init, &(struct model_options){.dtype = dtype, .seed = v->seed},
+                        err);
     json_decref(config);
     buf_free(&text);
     mem_free(dir);

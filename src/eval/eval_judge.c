@@ -226,7 +226,7 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
         }
     }
     if (!rc && m)
-        rc = model_next(j->parts.model, texts, m, j->ids, 2, logprobs, err);
+        rc = model_next(j->parts.model, texts, m, (struct model_candidates){j->ids, 2}, logprobs, err);
     for (int k = 0; k < m && !rc; k++)
         rc = model_check_numbers(logprobs + 2 * k, 2, err, "judge: question %d, \"%.60s\"", rows[k],
                                  q[rows[k]].instruction);

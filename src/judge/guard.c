@@ -157,7 +157,7 @@ int guard_run(struct guard *g, const struct judge_text *texts, int n, struct gua
         }
     }
     if (!rc && m)
-        rc = model_next(g->model, items, m, g->ids, 2, logprobs, err);
+        rc = model_next(g->model, items, m, (struct model_candidates){g->ids, 2}, logprobs, err);
     for (int k = 0; k < m && !rc; k++)
         rc = model_check_numbers(logprobs + 2 * k, 2, err, "guard model: \"%.60s\"", texts[row[k]].question);
     for (int k = 0; k < m && !rc; k++) {

@@ -109,13 +109,14 @@ void embed_forward(const struct model *m, struct queue *q, const struct model_ba
                                            .y_dtype = DTYPE_F32});
 }
 
-void project_out_forward(const struct model *m, struct queue *q, int n, struct span x, enum dtype x_dtype,
-                         struct span y, enum dtype y_dtype)
+void project_out_forward(const struct model *m, struct queue *q, int n, struct typed_span x, struct typed_span y)
 {
-    tensor_linear(
-        q,
-        &(struct linear_args){
-            .w = m->groups[m->project_out].weight, .n_row = n, .x = x, .x_dtype = x_dtype, .y = y, .y_dtype = y_dtype});
+    tensor_linear(q, &(struct linear_args){.w = m->groups[m->project_out].weight,
+                                           .n_row = n,
+                                           .x = x.at,
+                                           .x_dtype = x.dtype,
+                                           .y = y.at,
+                                           .y_dtype = y.dtype});
 }
 
 void model_forward(const struct model *m, struct queue *q, struct model_workspace *w, const struct model_batch *batch,
@@ -128,9 +129,10 @@ void model_forward(const struct model *m, struct queue *q, struct model_workspac
         layer_forward(m, q, l, batch, &w->io);
     if (some)
         layer_forward_out(m, q, n_whole, batch, &w->io, last = w->gathered);
-    final_norm_forward(m, q, n_out, last, (struct norm_kept){SPAN_NONE, SPAN_NONE}, w->hidden, DTYPE_F32);
+    struct typed_span normed = {w->hidden, DTYPE_F32};
+    final_norm_forward(m, q, n_out, last, (struct norm_kept){SPAN_NONE, SPAN_NONE}, normed);
     if (m->project_out)
-        project_out_forward(m, q, n_out, w->hidden, DTYPE_F32, w->outward, DTYPE_F32);
+        project_out_forward(m, q, n_out, normed, (struct typed_span){w->outward, DTYPE_F32});
     *hidden = m->project_out ? w->outward : w->hidden;
 }
 

@@ -12,7 +12,7 @@
 #include "base/maths.h"
 
 static void layer_norm(const struct layer *l, enum layer_part part, int n_row, struct span x, struct norm_kept kept,
-                       struct span y, enum dtype y_dtype)
+                       struct typed_span y)
 {
     const struct model_desc *d = l->d;
     tensor_norm(l->q, &(struct norm_args){.kind = d->norm,
@@ -23,18 +23,18 @@ static void layer_norm(const struct layer *l, enum layer_part part, int n_row, s
                                           .x = x,
                                           .weight = layer_vector(l, part),
                                           .bias = layer_vector(l, part + 1),
-                                          .y = y,
-                                          .y_dtype = y_dtype,
+                                          .y = y.at,
+                                          .y_dtype = y.dtype,
                                           .inverse = kept.inverse,
                                           .mean = kept.mean});
 }
 
 void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept,
-                        struct span y, enum dtype y_dtype)
+                        struct typed_span y)
 {
     const struct model_desc *d = &m->desc;
     if (!d->final_norm) {
-        tensor_cast(q, &(struct cast_args){(size_t)n * (size_t)d->n_embd, x, DTYPE_F32, y, y_dtype});
+        tensor_cast(q, &(struct cast_args){(size_t)n * (size_t)d->n_embd, x, DTYPE_F32, y.at, y.dtype});
         return;
     }
     tensor_norm(q, &(struct norm_args){.kind = d->norm,
@@ -45,8 +45,8 @@ void final_norm_forward(const struct model *m, struct queue *q, int n, struct sp
                                        .x = x,
                                        .weight = group_vector(m, m->final_norm),
                                        .bias = group_vector(m, m->final_norm_bias),
-                                       .y = y,
-                                       .y_dtype = y_dtype,
+                                       .y = y.at,
+                                       .y_dtype = y.dtype,
                                        .inverse = kept.inverse,
                                        .mean = kept.mean});
 }
@@ -194,7 +194,7 @@ void layer_input_forward(const struct layer *l, enum layer_part norm, int n_row,
                          struct span y)
 {
     if (layer_has_pre_norm(l->d))
-        layer_norm(l, norm, n_row, x, kept, y, l->act);
+        layer_norm(l, norm, n_row, x, kept, (struct typed_span){y, l->act});
     else
         tensor_cast(l->q, &(struct cast_args){(size_t)n_row * (size_t)l->d->n_embd, x, DTYPE_F32, y, l->act});
 }
@@ -236,10 +236,10 @@ static void half_out(const struct layer *l, const struct half *h)
     if (place == PLACE_PRE)
         return;
     if (place == PLACE_AFTER) {
-        layer_norm(l, h->post, p.n_row, h->raw, h->kept, h->out, DTYPE_F32);
+        layer_norm(l, h->post, p.n_row, h->raw, h->kept, (struct typed_span){h->out, DTYPE_F32});
         return;
     }
-    layer_norm(l, h->post, p.n_row, h->raw, h->kept, l->io->post, DTYPE_F32);
+    layer_norm(l, h->post, p.n_row, h->raw, h->kept, (struct typed_span){l->io->post, DTYPE_F32});
     if (h->out.buffer != h->residual.buffer || h->out.offset != h->residual.offset)
         tensor_copy(l->q, &(struct copy_args){n * 4, h->residual, h->out});
     tensor_add(l->q, &(struct add_args){n, l->io->post, h->out});

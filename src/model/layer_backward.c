@@ -60,37 +60,43 @@ static void project_backward(const struct step *s, const struct product_back *p)
                       &(struct lora_gradients){p->dy, s->g->du, p->dx, s->g->gradients, g->n});
 }
 
-static void norm_backward(const struct step *s, enum layer_part part, struct span x, struct norm_kept kept,
-                          struct span dy, struct span dx, int accumulate)
+struct norm_back {
+    enum layer_part part;
+    struct span x;
+    struct norm_kept kept;
+    struct span dy, dx;
+    int accumulate; /* dx += */
+};
+
+static void norm_backward(const struct step *s, const struct norm_back *n)
 {
     const struct model_desc *d = s->l.d;
     tensor_norm_dx(s->l.q, &(struct norm_dx_args){.kind = d->norm,
                                                   .n_row = s->l.b->n_row,
                                                   .n_col = d->n_embd,
                                                   .offset = d->norm_offset,
-                                                  .x = x,
-                                                  .weight = layer_vector(&s->l, part),
-                                                  .inverse = kept.inverse,
-                                                  .mean = kept.mean,
-                                                  .dy = dy,
-                                                  .dx = dx,
-                                                  .accumulate = accumulate,
-                                                  .dweight = gradient_of(s, part),
-                                                  .dbias = gradient_of(s, part + 1)});
+                                                  .x = n->x,
+                                                  .weight = layer_vector(&s->l, n->part),
+                                                  .inverse = n->kept.inverse,
+                                                  .mean = n->kept.mean,
+                                                  .dy = n->dy,
+                                                  .dx = n->dx,
+                                                  .accumulate = n->accumulate,
+                                                  .dweight = gradient_of(s, n->part),
+                                                  .dbias = gradient_of(s, n->part + 1)});
 }
 
 /* From the gradient of a half's output in g->dx to the product's, which is returned; g->dx is then the residual's. */
 static struct span half_backward(const struct step *s, enum layer_part post, struct span raw, struct norm_kept kept)
 {
-    struct span dx = s->g->dx;
-    if (s->l.d->place == PLACE_PRE)
-        return dx;
-    if (s->l.d->place == PLACE_AFTER) {
-        norm_backward(s, post, raw, kept, dx, dx, 0);
-        return dx;
-    }
-    norm_backward(s, post, raw, kept, dx, s->g->dpost, 0);
-    return s->g->dpost;
+    enum norm_place place = s->l.d->place;
+    struct norm_back n = {.part = post, .x = raw, .kept = kept, .dy = s->g->dx, .dx = s->g->dpost};
+    if (place == PLACE_PRE)
+        return s->g->dx;
+    if (place == PLACE_AFTER)
+        n.dx = s->g->dx;
+    norm_backward(s, &n);
+    return n.dx;
 }
 
 /* Through what layer_input_forward does: dh's part of the residual's gradient. */
@@ -98,7 +104,7 @@ static void input_backward(const struct step *s, enum layer_part norm, struct sp
                            struct span dh)
 {
     if (layer_has_pre_norm(s->l.d))
-        norm_backward(s, norm, x, kept, dh, s->g->dx, 1);
+        norm_backward(s, &(struct norm_back){norm, x, kept, dh, s->g->dx, 1});
     else
         tensor_add(s->l.q, &(struct add_args){(size_t)s->l.b->n_row * (size_t)s->l.d->n_embd, dh, s->g->dx});
 }

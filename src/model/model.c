@@ -103,12 +103,17 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
     tensor_weight_pack(t->q, &(struct weight_pack_args){g->weight, row, n / g->k, stage, DTYPE_F32, 0});
 }
 
+static int read_rows(const struct transfer *t, const struct stored_rows *rows, float *out, struct error *err)
+{
+    return stored_rows_read(t->pool, t->source, rows, t->check_finite, out, err);
+}
+
 /* A matrix that lies [inputs, outputs] in the file: read whole, handed on row by row. */
 static int transfer_transposed(const struct transfer *t, int index, const struct tensor_info *info, struct error *err)
 {
     int64_t n = t->m->params[index].shape[0], k = t->m->params[index].shape[1], step = t->capacity / k;
     float *whole = mem_alloc((size_t)(n * k) * sizeof *whole);
-    int rc = whole ? read_rows(t->pool, t->source, info, 0, k, t->check_finite, whole, err)
+    int rc = whole ? read_rows(t, &(struct stored_rows){info, 0, k}, whole, err)
                    : error_set_nomem(err, (size_t)(n * k) * 4, "a transposed matrix");
     for (int64_t row = 0; !rc && row < n; row += step) {
         int64_t some = n - row < step ? n - row : step;
@@ -131,7 +136,7 @@ static int transfer_heads(const struct transfer *t, int index, const struct tens
     for (int64_t first = 0; first < p->shape[0]; first += size)
         for (int64_t row = first; !rc && row < first + size; row += step) {
             int64_t n = first + size - row < step ? first + size - row : step;
-            rc = read_rows(t->pool, t->source, info, row, n, t->check_finite, t->host, err);
+            rc = read_rows(t, &(struct stored_rows){info, row, n}, t->host, err);
             if (!rc)
                 put_values(t, index, param_own_row(p, row) * width, n * width);
         }
@@ -158,7 +163,7 @@ static int transfer_param(const struct transfer *t, int index, struct error *err
         if (fresh)
             init_values(t, index, row * width, n * width);
         else
-            rc = read_rows(t->pool, t->source, info, row, n, t->check_finite, t->host, err);
+            rc = read_rows(t, &(struct stored_rows){info, row, n}, t->host, err);
         if (!rc)
             put_values(t, index, row * width, n * width);
     }
@@ -271,32 +276,38 @@ static int make_groups(struct model *m, const struct checkpoint *source, struct 
     return rc;
 }
 
-static int model_make(struct model **out, struct device *device, const struct model_desc *d, const json_t *config,
-                      const struct checkpoint *source, enum dtype dtype, struct error *err)
+/* A model without weights. */
+static int model_new(struct model **out, struct device *device, const struct model_desc *d, const json_t *config,
+                     enum dtype dtype, struct error *err)
 {
-    struct model *m = mem_calloc(1, sizeof *m);
     *out = NULL;
+    if (!weight_supported(device, dtype))
+        return error_set(err, ERROR_UNAVAILABLE, "weights in %s are not available on this device", dtype_name(dtype));
+    struct model *m = mem_calloc(1, sizeof *m);
     if (!m)
         return error_set_nomem(err, sizeof *m, "a model");
     m->desc = *d;
     m->device = device;
     m->dtype = dtype;
-    int rc =
-        weight_supported(device, dtype)
-            ? 0
-            : error_set(err, ERROR_UNAVAILABLE, "weights in %s are not available on this device", dtype_name(dtype));
     m->config = json_deep_copy(config);
-    if (!rc && !m->config)
-        rc = error_set_nomem(err, 1024, "a configuration");
-    struct op_widths widths = {
-        .n_vocab = d->n_vocab, .n_embd = d->n_embd, .head_dim = d->head_dim, .group = d->n_head / d->n_kv_head};
-    if (rc || (rc = device_reserve(device, &widths, err)) || (rc = model_tables(m, err)) ||
-        (rc = make_groups(m, source, err)) || (rc = make_rope(m, err))) {
+    if (!m->config) {
         model_close(m);
-        return rc;
+        return error_set_nomem(err, 1024, "a configuration");
     }
     *out = m;
     return 0;
+}
+
+/* Its tables, and room on the device. source: whose blocks may be kept, or NULL. */
+static int make_room(struct model *m, const struct checkpoint *source, struct error *err)
+{
+    const struct model_desc *d = &m->desc;
+    struct op_widths widths = {
+        .n_vocab = d->n_vocab, .n_embd = d->n_embd, .head_dim = d->head_dim, .group = d->n_head / d->n_kv_head};
+    int rc = device_reserve(m->device, &widths, err);
+    rc = rc ? rc : model_tables(m, err);
+    rc = rc ? rc : make_groups(m, source, err);
+    return rc ? rc : make_rope(m, err);
 }
 
 void model_close(struct model *m)
@@ -417,28 +428,33 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     rc = rc ? rc : read_score_tensors(&d, source, err);
     rc = rc ? rc : sentence_read(&d, source, err);
     if (!rc)
-        rc = model_make(out, device, &d, config, source, options->dtype, err);
+        rc = model_new(out, device, &d, config, options->dtype, err);
     json_decref(config);
     if (rc)
         return rc;
-    struct transfer t = {.m = *out, .source = source, .check_finite = options->check_finite, .q = device_queue(device)};
-    if ((rc = model_check_unused(*out, source, err)) || (rc = transfer_all(&t, err))) {
+    struct transfer t = {.m = *out,
+                         .source = source,
+                         .seed = options->seed,
+                         .check_finite = options->check_finite,
+                         .q = device_queue(device)};
+    if ((rc = make_room(*out, source, err)) || (rc = model_check_unused(*out, source, err)) ||
+        (rc = transfer_all(&t, err))) {
         model_close(*out);
         *out = NULL;
     }
     return rc;
 }
 
-int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed,
-               enum dtype dtype, struct error *err)
+int model_init(struct model **out, struct device *device, const json_t *config, const char *where,
+               const struct model_options *options, struct error *err)
 {
     struct model_desc d;
     *out = NULL;
     int rc = model_desc_parse(&d, config, where, err);
-    if (rc || (rc = model_make(out, device, &d, config, NULL, dtype, err)))
+    if (rc || (rc = model_new(out, device, &d, config, options->dtype, err)))
         return rc;
-    struct transfer t = {.m = *out, .seed = seed, .q = device_queue(device)};
-    if ((rc = transfer_all(&t, err))) {
+    struct transfer t = {.m = *out, .seed = options->seed, .q = device_queue(device)};
+    if ((rc = make_room(*out, NULL, err)) || (rc = transfer_all(&t, err))) {
         model_close(*out);
         *out = NULL;
     }

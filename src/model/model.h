@@ -111,16 +111,18 @@ struct model_options {
     int n_label;      /* CLASSIFY of a language model: labels of the new head, and their names; else 0 */
     const char *const *labels;
     enum model_problem problem; /* of a new classification head */
+    uint64_t seed;              /* of what is initialised */
     int set_pad, pad_id;        /* of a new classification head's configuration, when set_pad; else the model's own */
 };
 /* Reads and packs; the checkpoint may be closed afterwards. A tensor that is missing, of another shape, or not used and
  * not known to be harmless (model/unused.c) is a named error. A classification or score head that the checkpoint lacks
- * is initialised (seed 0). */
+ * is initialised. */
 int model_open(struct model **out, struct device *device, const struct checkpoint *source,
                const struct model_options *options, struct error *err);
-/* Without a checkpoint: weights ~ N(0, init_range), norms 1, keyed by (seed, parameter, element). */
-int model_init(struct model **out, struct device *device, const json_t *config, const char *where, uint64_t seed,
-               enum dtype dtype, struct error *err);
+/* Without a checkpoint, as config.json says (`where` names it): weights ~ N(0, init_range), norms 1, keyed by (seed,
+ * parameter, element). Of the options dtype and seed count. */
+int model_init(struct model **out, struct device *device, const json_t *config, const char *where,
+               const struct model_options *options, struct error *err);
 void model_close(struct model *m);
 /* What the packed weights take, before anything is loaded. source: NULL when there is none. */
 int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct device *device,
@@ -184,10 +186,14 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
 int model_check_numbers(const float *x, size_t n, struct error *err, const char *what, ...)
     __attribute__((format(printf, 4, 5)));
 extern const char model_overflow[]; /* what is said of them */
-/* Log-probabilities of each candidate id as the token after each text, out of the full softmax: f32
- * [n_text,n_candidate]. */
-int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates,
-               int n_candidate, float *out, struct error *err);
+struct model_candidates {           /* token ids */
+    const int32_t *ids;
+    int n;
+};
+/* Log-probabilities of each candidate as the token after each text, out of the full softmax: f32
+ * [n_text,candidates.n]. */
+int model_next(const struct model *m, const struct model_text *texts, int n_text, struct model_candidates candidates,
+               float *out, struct error *err);
 /* Final hidden states f32 [n_text,model_width], pooled as the model's files say (else their mean), L2-normalised if
  * asked or if those files say so. */
 int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,

@@ -88,12 +88,20 @@ int sentence_read(struct model_desc *d, const struct checkpoint *source, struct 
 /* unused.c: an error for the first tensor that no parameter reads and that is not known to be harmless. */
 int model_check_unused(const struct model *m, const struct checkpoint *source, struct error *err);
 
-/* read.c: out [n_row, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or
+/* stored_rows.c: out [n, n_col] := rows of a tensor in f32, on all threads of the pool; with check_finite a NaN or
  * infinity is a named error. */
 struct pool;
-int read_rows(struct pool *pool, const struct checkpoint *source, const struct tensor_info *info, int64_t row,
-              int64_t n_row, int check_finite, float *out, struct error *err);
+struct stored_rows { /* rows [first, first + n) of what a file holds */
+    const struct tensor_info *info;
+    int64_t first, n;
+};
+int stored_rows_read(struct pool *pool, const struct checkpoint *source, const struct stored_rows *rows,
+                     int check_finite, float *out, struct error *err);
 
+struct typed_span { /* where rows lie, and in what type */
+    struct span at;
+    enum dtype dtype;
+};
 /* What a norm's gradient needs of its rows; mean of layer norms only. Both may be SPAN_NONE. */
 struct norm_kept {
     struct span inverse, mean;
@@ -145,13 +153,12 @@ void layer_backward(const struct model *m, struct queue *q, int layer, const str
                     const struct layer_io *io, const struct layer_grad *g);
 /* y act [n,C] := final norm of x f32 [n,C]. */
 void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept,
-                        struct span y, enum dtype y_dtype);
+                        struct typed_span y);
 /* x f32 [T,C] := what the first layer reads. words: scratch f32 [T,model_width] of a model with project_in. */
 void embed_forward(const struct model *m, struct queue *q, const struct model_batch *b, struct span x,
                    struct span words);
 /* y f32 [n,model_width] := what the head reads of x, rows behind the final norm, in a model with project_out. */
-void project_out_forward(const struct model *m, struct queue *q, int n, struct span x, enum dtype x_dtype,
-                         struct span y, enum dtype y_dtype);
+void project_out_forward(const struct model *m, struct queue *q, int n, struct typed_span x, struct typed_span y);
 
 /* Hands out pieces of one slab, in rows of `width` elements; with no buffer it only counts. */
 struct carver {

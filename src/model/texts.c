@@ -15,9 +15,11 @@
 
 enum { PASS_ROWS = 2048, PASS_SEQUENCES = 256, LOGIT_BYTES = 64 << 20 };
 
-/* One reader of texts: what it wants of each pass. */
-struct run {
+/* Texts on their way through the model, as many a pass as fit: [first, end) are in the one that runs. */
+struct passes {
     const struct model *m;
+    const struct model_text *texts;
+    int n_text, first, end;
     struct queue *q;
     struct rows rows;
     struct model_workspace *workspace;
@@ -69,7 +71,7 @@ static int check_texts(const struct model *m, const struct model_text *texts, in
     return 0;
 }
 
-static void run_deinit(struct run *r)
+static void passes_deinit(struct passes *r)
 {
     queue_drain(r->q);
     rows_free(&r->rows);
@@ -81,8 +83,8 @@ static void run_deinit(struct run *r)
 }
 
 /* n_logit: width of the logits wanted, 0 for none. */
-static int run_init(struct run *r, const struct model *m, const struct model_text *texts, int n, int n_logit,
-                    struct error *err)
+static int passes_init(struct passes *r, const struct model *m, const struct model_text *texts, int n, int n_logit,
+                       struct error *err)
 {
     int longest = 0, all = 0;
     for (int i = 0; i < n; i++) {
@@ -91,7 +93,7 @@ static int run_init(struct run *r, const struct model *m, const struct model_tex
     }
     int most = all < PASS_ROWS ? all : PASS_ROWS, max_row = rows_even(longest > PASS_ROWS ? longest : most);
     int max_seq = n < PASS_SEQUENCES ? n : PASS_SEQUENCES;
-    *r = (struct run){.m = m, .q = device_queue(m->device)};
+    *r = (struct passes){.m = m, .texts = texts, .n_text = n, .q = device_queue(m->device)};
     if (n_logit) {
         int64_t fit = LOGIT_BYTES / 4 / n_logit;
         r->chunk = (int)clamp_int64(fit, 1, max_row);
@@ -116,18 +118,19 @@ static int run_init(struct run *r, const struct model *m, const struct model_tex
     return 0;
 }
 
-/* Adds texts from `first` on until the pass is full; returns one past the last. */
-static int fill_pass(struct run *r, const struct model_text *texts, int first, int n)
+/* Lays out the texts of the next pass; 0 when none are left. */
+static int next_texts(struct passes *r)
 {
-    int i = first;
+    r->first = r->end;
     rows_reset(&r->rows);
-    while (i < n && rows_add(&r->rows, texts[i].ids, texts[i].n) >= 0)
-        i++;
-    rows_upload(&r->rows, r->q);
-    return i;
+    while (r->end < r->n_text && rows_add(&r->rows, r->texts[r->end].ids, r->texts[r->end].n) >= 0)
+        r->end++;
+    if (r->end > r->first)
+        rows_upload(&r->rows, r->q);
+    return r->end > r->first;
 }
 
-static void forward_rows(struct run *r, int n_out, struct span *hidden)
+static void forward_rows(struct passes *r, int n_out, struct span *hidden)
 {
     struct model_batch b;
     rows_batch(&r->rows, &b);
@@ -140,14 +143,13 @@ static void forward_rows(struct run *r, int n_out, struct span *hidden)
 }
 
 /* Log-probabilities of the completions of one pass; *n_done: how many. */
-static int score_pass(struct run *r, const struct model_text *texts, int first, int end, float *logprobs, int *n_done,
-                      struct error *err)
+static int score_pass(struct passes *r, float *logprobs, int *n_done, struct error *err)
 {
     int n = 0, width = model_width(&r->m->desc), n_vocab = r->m->desc.n_vocab;
-    for (int i = first; i < end; i++)
-        for (int j = texts[i].n_prompt; j < texts[i].n; j++) {
-            r->out[n] = r->rows.borders[i - first] + j - 1;
-            r->targets[n++] = texts[i].ids[j];
+    for (int i = r->first; i < r->end; i++)
+        for (int j = r->texts[i].n_prompt; j < r->texts[i].n; j++) {
+            r->out[n] = r->rows.borders[i - r->first] + j - 1;
+            r->targets[n++] = r->texts[i].ids[j];
         }
     *n_done = n;
     if (!n)
@@ -173,40 +175,39 @@ static int score_pass(struct run *r, const struct model_text *texts, int first, 
 
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err)
 {
-    struct run r;
+    struct passes r;
     if (m->desc.task != MODEL_LM)
         return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens",
                          m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
     int rc = check_texts(m, texts, n_text, 1, err);
     if (rc || n_text < 1)
         return rc;
-    rc = run_init(&r, m, texts, n_text, m->desc.n_vocab, err);
-    for (int first = 0; !rc && first < n_text;) {
-        int end = fill_pass(&r, texts, first, n_text), n;
-        rc = score_pass(&r, texts, first, end, logprobs, &n, err);
+    rc = passes_init(&r, m, texts, n_text, m->desc.n_vocab, err);
+    while (!rc && next_texts(&r)) {
+        int n;
+        rc = score_pass(&r, logprobs, &n, err);
         logprobs += n;
-        first = end;
         rc = rc ? rc : interrupt_check(err);
     }
-    run_deinit(&r);
+    passes_deinit(&r);
     return rc;
 }
 
-/* The last rows of one pass against every candidate: out [end - first, n_candidate]. */
-static int next_pass(struct run *r, const struct model_text *texts, int first, int end, const int32_t *candidates,
-                     int n_candidate, float *out, struct error *err)
+/* The last rows of one pass against every candidate. */
+static int candidates_pass(struct passes *r, struct model_candidates candidates, float *out, struct error *err)
 {
-    int n = end - first, width = model_width(&r->m->desc), rc = 0;
+    int n = r->end - r->first, width = model_width(&r->m->desc), rc = 0;
     struct span hidden;
+    out += (size_t)r->first * (size_t)candidates.n;
     for (int i = 0; i < n; i++)
-        r->out[i] = r->rows.borders[i] + texts[first + i].n - 1;
+        r->out[i] = r->rows.borders[i] + r->texts[r->first + i].n - 1;
     forward_rows(r, n, &hidden);
     for (int at = 0; !rc && at < n; at += r->chunk) {
         int some = n - at < r->chunk ? n - at : r->chunk;
         model_head(r->m, r->q, span_at(hidden, (size_t)at * (size_t)width * 4), some, r->logits);
-        for (int c = 0; !rc && c < n_candidate; c++) {
+        for (int c = 0; !rc && c < candidates.n; c++) {
             for (int i = 0; i < some; i++)
-                r->targets[i] = candidates[c];
+                r->targets[i] = candidates.ids[c];
             queue_upload(r->q, r->d_targets, r->targets, (size_t)some * 4);
             tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some,
                                                                     .n_vocab = r->m->desc.n_vocab,
@@ -216,34 +217,32 @@ static int next_pass(struct run *r, const struct model_text *texts, int first, i
             queue_download(r->q, r->host, r->d_nll, (size_t)some * 4);
             rc = queue_wait(r->q, err);
             for (int i = 0; i < some; i++)
-                out[(size_t)(at + i) * (size_t)n_candidate + (size_t)c] = -r->host[i];
+                out[(size_t)(at + i) * (size_t)candidates.n + (size_t)c] = -r->host[i];
         }
     }
     return rc;
 }
 
-int model_next(const struct model *m, const struct model_text *texts, int n_text, const int32_t *candidates,
-               int n_candidate, float *out, struct error *err)
+int model_next(const struct model *m, const struct model_text *texts, int n_text, struct model_candidates candidates,
+               float *out, struct error *err)
 {
-    struct run r;
+    struct passes r;
     if (m->desc.task != MODEL_LM)
         return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens",
                          m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
-    for (int c = 0; c < n_candidate; c++)
-        if (candidates[c] < 0 || candidates[c] >= m->desc.n_vocab)
+    for (int c = 0; c < candidates.n; c++)
+        if (candidates.ids[c] < 0 || candidates.ids[c] >= m->desc.n_vocab)
             return error_set(err, ERROR_DATA, "candidate %d: token id %d is outside of the vocabulary of %d", c,
-                             (int)candidates[c], m->desc.n_vocab);
+                             (int)candidates.ids[c], m->desc.n_vocab);
     int rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)
         return rc;
-    rc = run_init(&r, m, texts, n_text, m->desc.n_vocab, err);
-    for (int first = 0; !rc && first < n_text;) {
-        int end = fill_pass(&r, texts, first, n_text);
-        rc = next_pass(&r, texts, first, end, candidates, n_candidate, out + (size_t)first * (size_t)n_candidate, err);
-        first = end;
+    rc = passes_init(&r, m, texts, n_text, m->desc.n_vocab, err);
+    while (!rc && next_texts(&r)) {
+        rc = candidates_pass(&r, candidates, out, err);
         rc = rc ? rc : interrupt_check(err);
     }
-    run_deinit(&r);
+    passes_deinit(&r);
     return rc;
 }
 
@@ -267,13 +266,13 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
 {
     static const enum pool_kind kinds[] = {POOL_MEAN, POOL_MEAN, POOL_FIRST, POOL_MAX, POOL_LAST};
     const struct model_sentence *s = &m->desc.sentence;
-    struct run r;
+    struct passes r;
     int c = model_width(&m->desc), rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)
         return rc;
-    rc = run_init(&r, m, texts, n_text, 0, err);
-    for (int first = 0; !rc && first < n_text;) {
-        int end = fill_pass(&r, texts, first, n_text);
+    rc = passes_init(&r, m, texts, n_text, 0, err);
+    while (!rc && next_texts(&r)) {
+        int first = r.first, end = r.end;
         struct span hidden;
         forward_rows(&r, 0, &hidden);
         tensor_pool_rows(r.q, &(struct pool_rows_args){kinds[s->pooling], end - first, c, hidden, r.rows.d_borders,
@@ -284,10 +283,9 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
             multiply(out + (size_t)i * (size_t)c, c, sqrt(texts[i].n));
         for (int i = first; !rc && (normalize || s->normalize) && i < end; i++)
             normalise(out + (size_t)i * (size_t)c, c);
-        first = end;
         rc = rc ? rc : interrupt_check(err);
     }
-    run_deinit(&r);
+    passes_deinit(&r);
     return rc;
 }
 
@@ -308,15 +306,15 @@ double model_normalize(const struct model_desc *d, int dim, double x)
 
 int model_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err)
 {
-    struct run r;
+    struct passes r;
     if (m->desc.task != MODEL_CLASSIFY && m->desc.task != MODEL_REWARD)
         return error_set(err, ERROR_CONFIG, "the model has no classification or score head");
     int width = m->desc.n_label, rc = check_texts(m, texts, n_text, 0, err);
     if (rc || n_text < 1)
         return rc;
-    rc = run_init(&r, m, texts, n_text, width, err);
-    for (int first = 0; !rc && first < n_text;) {
-        int end = fill_pass(&r, texts, first, n_text);
+    rc = passes_init(&r, m, texts, n_text, width, err);
+    while (!rc && next_texts(&r)) {
+        int first = r.first, end = r.end;
         for (int i = first; i < end; i++)
             r.out[i - first] = r.rows.borders[i - first] + model_pool_row(&m->desc, texts[i].ids, texts[i].n);
         struct span hidden;
@@ -324,9 +322,8 @@ int model_classify(const struct model *m, const struct model_text *texts, int n_
         model_head(m, r.q, hidden, end - first, r.pooled);
         queue_download(r.q, out + (size_t)first * (size_t)width, r.pooled, (size_t)(end - first) * (size_t)width * 4);
         rc = queue_wait(r.q, err);
-        first = end;
         rc = rc ? rc : interrupt_check(err);
     }
-    run_deinit(&r);
+    passes_deinit(&r);
     return rc;
 }

@@ -397,9 +397,10 @@ static void head_run(struct pass *p, const struct train_row *const *rows, int n_
     int c = m->desc.n_embd;
     enum dtype act = model_act_dtype(m);
     tensor_gather_rows(p->q, &(struct gather_rows_args){n_target, c, p->last, p->out_rows, p->head_x});
-    final_norm_forward(m, p->q, n_target, p->head_x, p->head_kept, p->head_h, act);
+    final_norm_forward(m, p->q, n_target, p->head_x, p->head_kept, (struct typed_span){p->head_h, act});
     if (m->project_out)
-        project_out_forward(m, p->q, n_target, p->head_h, act, p->head_out, act);
+        project_out_forward(m, p->q, n_target, (struct typed_span){p->head_h, act},
+                            (struct typed_span){p->head_out, act});
     for (int i = 0; i < p->n_chunk; i++)
         head_chunk(p, rows, &p->chunks[i], p->fresh && i == 0, grad_scale, gradients);
     if (grad_scale == 0)
