@@ -13,8 +13,8 @@
 
 enum { CONTEXT = 768, VOCAB = 260, END = 256 };
 
-static const char *const names[] = {"llama_gelu", "mistral", "qwen2",   "qwen3", "gemma", "gemma2",
-                                    "gemma3",     "phi3",    "smollm3", "olmo2", "gpt2"};
+static const char *const names[] = {"llama_gelu", "mistral", "qwen2", "qwen3", "gemma", "gemma2",   "gemma3",
+                                    "phi3",       "smollm3", "olmo2", "gpt2",  "opt",   "opt_post", "gpt_neox"};
 
 static const char *key_of(const struct family *f, const char *ours)
 {

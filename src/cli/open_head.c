@@ -52,5 +52,7 @@ int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype,
         log_line(LOG_INFO, "new head of %d labels, %s", labels.n,
                  labels.problem == PROBLEM_SINGLE_LABEL ? "one a row" : "any number a row");
     }
+    if (!rc && task == MODEL_REWARD && d.task == MODEL_LM && model_reward_is_classifier(&d))
+        choose_pad(p, &d, &o);
     return rc ? rc : model_open(&p->model, p->device, p->checkpoint, &o, err);
 }

@@ -51,8 +51,9 @@ struct family_default {
     double value;
 };
 struct family {
-    const char *type;                                  /* model_type */
-    const char *lm, *base, *classify, *score, *score2; /* classes of architectures; NULL: has none */
+    const char *type; /* model_type */
+    const char *lm, *base, *classify, *score,
+        *score2; /* classes of architectures; NULL: has none (score: PKU-Alignment's) */
     const char *const *
         /* further classes whose heads are not read, up to a NULL; a family without lm is of encoders, which have no
          * head at all */

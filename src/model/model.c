@@ -355,6 +355,31 @@ static void set_score(json_t *config, const char *family)
     json_object_set_new(config, "normalizer_type", json_null());
 }
 
+int model_reward_is_classifier(const struct model_desc *d)
+{
+    return !family_find(d->family)->score;
+}
+
+/* As trl's RewardTrainer leaves it. */
+static void set_reward_classifier(json_t *config, const char *family, const struct model_options *o)
+{
+    static const char *const labels[] = {"LABEL_0"};
+    struct model_options one = *o;
+    one.labels = labels;
+    one.n_label = 1;
+    set_classifier(config, family, &one);
+    json_object_del(config, "problem_type");
+}
+
+/* A classifier of one label is a reward model where one is wanted. */
+static void take_as_reward(struct model_desc *d, const struct model_options *o)
+{
+    if (o->task == MODEL_REWARD && d->task == MODEL_CLASSIFY && d->n_label == 1) {
+        d->task = MODEL_REWARD;
+        d->reward_classifier = 1;
+    }
+}
+
 /* A language model that is opened as a classifier or reward model gets a new head, and its configuration says so. */
 static int set_task(struct model_desc *d, json_t *config, const char *path, const struct model_options *o,
                     struct error *err)
@@ -367,6 +392,7 @@ static int set_task(struct model_desc *d, json_t *config, const char *path, cons
             err, ERROR_CONFIG,
             "%s: %s is an encoder, which embeds texts (isara embed, --retriever encoder) and has no head; wanted a %s",
             path, d->family, kinds[o->task]);
+    take_as_reward(d, o);
     if (o->task == MODEL_LM || (d->task == o->task && (!o->n_label || o->n_label == d->n_label)))
         return 0;
     if (d->task == o->task)
@@ -377,16 +403,16 @@ static int set_task(struct model_desc *d, json_t *config, const char *path, cons
     if (o->task == MODEL_CLASSIFY && (o->n_label < 1 || !o->labels))
         return error_set(err, ERROR_CONFIG,
                          "%s: is no classifier, and which labels a new head should have is not given", path);
-    const struct family *f = family_find(d->family);
-    if (!(o->task == MODEL_CLASSIFY ? f->classify : f->score))
-        return error_set(err, ERROR_CONFIG,
-                         "%s: models of the family \"%s\" cannot be made into a %s here; wanted another base model",
-                         path, d->family, kinds[o->task]);
     if (o->task == MODEL_CLASSIFY)
         set_classifier(config, d->family, o);
+    else if (model_reward_is_classifier(d))
+        set_reward_classifier(config, d->family, o);
     else
         set_score(config, d->family);
-    return model_desc_parse(d, config, path, err);
+    int rc = model_desc_parse(d, config, path, err);
+    if (!rc)
+        take_as_reward(d, o);
+    return rc;
 }
 
 /* What the tensors of a reward model say goes over its configuration. */

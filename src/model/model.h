@@ -73,6 +73,7 @@ struct model_desc {
     enum model_problem problem;       /* of a classifier */
     int has_pool_pad; /* a classifier whose config has a pad_token_id is read at the last token that is another one */
     enum score_type score_type; /* REWARD: n_label is score_dim */
+    int reward_classifier;      /* REWARD: its files are a classifier's of one label */
     int head_bias, normalize;   /* REWARD: score_head.bias is there; scores are normalised (model_normalize) */
     double score_mean[MODEL_MAX_LABEL], score_var[MODEL_MAX_LABEL];
     struct model_sentence sentence; /* filled in by model_open */
@@ -202,6 +203,8 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
  * transformers does (a text that ends with an end-of-sequence token which is the pad token too is read before it), a
  * reward model at the last one. */
 int model_pool_row(const struct model_desc *d, const int32_t *ids, int n);
+/* Is a reward model of this family a classifier of one label, as trl's are? PKU-Alignment has no class for it then. */
+int model_reward_is_classifier(const struct model_desc *d);
 /* Logits of the classification head, or raw scores, there: f32 [n_text,n_label]. */
 int model_classify(const struct model *m, const struct model_text *texts, int n_text, float *out, struct error *err);
 /* A raw score as the reward model's configuration normalises it: (x - mean) / (sd + 1e-8), x / (sd + 1e-8) for costs, x

@@ -146,7 +146,7 @@ static void walk(struct builder *b)
     m->project_out = d->n_word ? add_whole(b, f->project_out, width, d->n_embd, 0) : 0;
     m->head = m->head_bias = 0;
     if (d->task != MODEL_BODY && (d->task != MODEL_LM || !d->tied)) {
-        const char *name = d->task == MODEL_CLASSIFY ? "score.weight" : "score_head.weight";
+        const char *name = d->task == MODEL_CLASSIFY || d->reward_classifier ? "score.weight" : "score_head.weight";
         if (d->task == MODEL_LM)
             name = f->head;
         m->head = add_whole(b, name, d->task == MODEL_LM ? d->n_vocab : d->n_label, width, 0);

@@ -291,8 +291,8 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
 
 int model_pool_row(const struct model_desc *d, const int32_t *ids, int n)
 {
-    int at = n - 1;
-    while (d->task == MODEL_CLASSIFY && d->has_pool_pad && at > 0 && ids[at] == d->pad_id)
+    int at = n - 1, classifier = d->task == MODEL_CLASSIFY || d->reward_classifier;
+    while (classifier && d->has_pool_pad && at > 0 && ids[at] == d->pad_id)
         at--;
     return at;
 }

@@ -244,7 +244,10 @@ static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
         if (task != MODEL_LM)
             add_target(p, &n_target, first + model_pool_row(&p->m->desc, r->ids, tokens), 0);
         if (r->n_rejected)
-            add_target(p, &n_target, rows_add(&p->rows, r->rejected, r->n_rejected) + r->n_rejected - 1, 0);
+            add_target(p, &n_target,
+                       rows_add(&p->rows, r->rejected, r->n_rejected) +
+                           model_pool_row(&p->m->desc, r->rejected, r->n_rejected),
+                       0);
         for (int j = 1; task == MODEL_LM && j <= tokens; j++)
             if (r->target[j]) {
                 if (n_target - p->block == BLOCK)
