@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tree of results made by hand: what stands in it stands in both renderings, and what does not is in neither. */
 #include "tests/check.h"
+#include "tests/metrics_schema.h"
 
 #include "report/report.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct report_compared nothing(void)
@@ -173,8 +175,50 @@ static void json_says_the_same(void **state)
     json_decref(o);
 }
 
+/* Nothing but what must be there. */
+static void the_least_is_as_documented(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    const struct report_run nothing_yet = {.set = "holdout", .judge = "", .judge_sha256 = ""};
+    json_t *o = NULL;
+    assert_int_equal(report_run_json(&nothing_yet, &o, &err), 0);
+    metrics_schema_check(o, NULL);
+    json_decref(o);
+}
+
+/* A judged arm with examples in its prompts, beside a control: every key of the page occurs. */
+static void the_most_is_as_documented(void **state)
+{
+    (void)state;
+    struct made m;
+    struct error err = {0};
+    struct report_label label = {"toxic", 8, 2, 0.25, 0.1, 0.6};
+    struct report_phase phase = {"ask", 1.5};
+    unsigned char *used = calloc((size_t)metrics_schema_rows(), 1);
+    json_t *o = NULL;
+    make(&m);
+    m.arms[1].contexts_asked = 3;
+    m.arms[1].n_judged = 8;
+    m.arms[1].labels = &label;
+    m.arms[1].n_label = 1;
+    m.control.by.n_judged = 8;
+    m.run.phases = &phase;
+    m.run.n_phase = 1;
+    m.run.first = m.run.last;
+    assert_int_equal(report_run_json(&m.run, &o, &err), 0);
+    metrics_schema_check(o, used);
+    for (int i = 0; i < metrics_schema_rows(); i++)
+        if (!used[i])
+            fail_msg("docs/FORMATS.md says there is %s; nothing writes it", metrics_schema_path(i));
+    json_decref(o);
+    free(used);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(text_says_what_is_there), cmocka_unit_test(json_says_the_same)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(text_says_what_is_there), cmocka_unit_test(json_says_the_same),
+                                       cmocka_unit_test(the_least_is_as_documented),
+                                       cmocka_unit_test(the_most_is_as_documented)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

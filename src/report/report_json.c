@@ -82,11 +82,11 @@ static json_t *round_json(const struct report_round *x)
     json_t *reasons = json_object();
     for (int i = 0; i < x->n_reason; i++)
         json_object_set_new(reasons, x->reasons[i].name, json_integer(x->reasons[i].n));
-    return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:i, s:o, s:o, s:i, s:s}", "round", x->number, "attempts",
-                     x->attempts, "questions_parsed", x->parsed, "kept", x->kept, "share", real(x->share), "reasons",
-                     reasons, "repeats", x->repeats, "mean_nearest_f1_of_kept", real(x->nearest),
-                     "distinct_word_pairs_of_kept", real(x->pairs), "steps", (int)x->steps, "model_sha256",
-                     x->model_sha256);
+    return json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:i, s:s}", "round", x->number,
+                     "attempts", x->attempts, "questions_parsed", x->parsed, "kept", x->kept, "share", real(x->share),
+                     "share_low", real(x->low), "share_high", real(x->high), "reasons", reasons, "repeats", x->repeats,
+                     "mean_nearest_f1_of_kept", real(x->nearest), "distinct_word_pairs_of_kept", real(x->pairs),
+                     "steps", (int)x->steps, "model_sha256", x->model_sha256);
 }
 
 static json_t *family_json(const struct report_family *f)
@@ -134,11 +134,12 @@ int report_run_json(const struct report_run *r, json_t **out, struct error *err)
         json_array_append_new(arms, arm_json(&r->arms[i]));
     for (int i = 0; i < r->n_sample; i++)
         json_array_append_new(samples, sample_json(r, &r->samples[i]));
-    *out = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:i, s:o}", "set",
-                     r->set, "n", r->n_item, "answered", r->n_text, "seeds", r->n_seed, "held_out", r->n_held, "judge",
-                     r->judge, "judge_sha256", r->judge_sha256, "novelty_ran_out", r->novelty_ran_out, "rounds", rounds,
-                     "arms", arms, "last_round_against", family_json(&r->last), "first_round_against",
-                     family_json(&r->first), "samples", samples, "seconds", seconds_json(r), "threshold", r->threshold,
-                     "peak_resident_mib", r->peak_mib, "test_overlap", report_overlap_json(&r->overlap));
+    *out = json_pack(
+        "{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:i, s:o}", "set",
+        r->set, "n", r->n_item, "answered", r->n_text, "seeds", r->n_seed, "held_out", r->n_held, "given", r->n_given,
+        "kept", r->kept, "scaling", r->scaling, "judge", r->judge, "judge_sha256", r->judge_sha256, "novelty_ran_out",
+        r->novelty_ran_out, "rounds", rounds, "arms", arms, "last_round_against", family_json(&r->last),
+        "first_round_against", family_json(&r->first), "samples", samples, "seconds", seconds_json(r), "threshold",
+        r->threshold, "peak_resident_mib", r->peak_mib, "test_overlap", report_overlap_json(&r->overlap));
     return *out ? 0 : error_set_nomem(err, 4096, "metrics");
 }
