@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                "e\xcc\x81 ab</s> abab";
     struct tokenizer *tok;
     struct error err = {0};
-    if (tokenizer_open_json(&tok, "fuzz", (const char *)data, size, NULL, 0, &err)) {
+    if (tokenizer_open_json(&tok, "fuzz", (const char *)data, size, NULL, &err)) {
         if (err.code == 0 || !err.message[0] || tok)
             abort();
         return 0;

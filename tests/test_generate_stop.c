@@ -22,7 +22,7 @@ static struct tokenizer *open_letters(void)
 {
     struct tokenizer *tok;
     struct error err = {0};
-    if (tokenizer_open_json(&tok, "t.json", document, sizeof document - 1, NULL, 0, &err))
+    if (tokenizer_open_json(&tok, "t.json", document, sizeof document - 1, NULL, &err))
         fail_msg("%s", err.message);
     return tok;
 }

@@ -20,13 +20,10 @@ A
 tr ' ' '\n' >"$tmp/wide" <<'A'
 isara_detokenize isara_embed isara_tokenize isara_train handle
 adamw
-add_merge
 add_row
 beam_merge
-byte_level
 dot_block
 dot_four
-encode_rest
 fill_sequence
 finish_one
 gate_dx_kernel
@@ -34,27 +31,18 @@ gate_dx_row
 gate_kernel
 gate_row
 ids_before
-joined
 linear
-make_config
 norm
 paged_pass
-pair_encode_completion
-read_text
 records_tokens
-render
 report
 round_moments_kernel
 scale_block
-source_make_bpe
-source_make_spm
 store_f32
 store_pairs
 stretch_of_block
 texts_write
 time_engine
-tokenizer_encode_mixed
-tokenizer_open_json
 train
 train_data_add_ids
 train_data_add_masked

@@ -40,7 +40,7 @@ static struct tokenizer *open_with(const char *template)
     struct error err = {0};
     json_t *config = json_pack("{s:s,s:s,s:s}", "bos_token", "<s>", "eos_token", "</s>", "chat_template", template);
     char *text = json_dumps(config, 0);
-    if (tokenizer_open_json(&t, "test", tokenizer_json, sizeof tokenizer_json - 1, text, strlen(text), &err))
+    if (tokenizer_open_json(&t, "test", tokenizer_json, sizeof tokenizer_json - 1, text, &err))
         fail_msg("%s", err.message);
     free(text);
     json_decref(config);
@@ -120,8 +120,7 @@ static void renders(const char *config, const char *conversation, const char *wa
     struct error err = {0};
     struct buf text = BUF_INIT;
     json_t *record = json_loads(conversation, 0, NULL);
-    assert_int_equal(
-        tokenizer_open_json(&t, "test", tokenizer_json, sizeof tokenizer_json - 1, config, strlen(config), &err), 0);
+    assert_int_equal(tokenizer_open_json(&t, "test", tokenizer_json, sizeof tokenizer_json - 1, config, &err), 0);
     int rc = chat_open(&c, t, &err);
     rc = rc ? rc : chat_render(c, record, 1, &text, &err);
     if (wanted ? rc || strcmp(text.data, wanted) : !rc)
@@ -217,8 +216,8 @@ static void test_prompts_and_what_is_wrong_with_conversations(void **state)
     assert_int_equal(chat_render(c, bare, 1, &text, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "\"messages\"[0]"));
     chat_close(c);
-    assert_int_equal(
-        tokenizer_open_json(&plain, "plain.json", tokenizer_json, sizeof tokenizer_json - 1, NULL, 0, &err), 0);
+    assert_int_equal(tokenizer_open_json(&plain, "plain.json", tokenizer_json, sizeof tokenizer_json - 1, NULL, &err),
+                     0);
     assert_int_equal(chat_open(&c, plain, &err), ERROR_UNAVAILABLE);
     assert_non_null(strstr(err.message, "has none"));
     strange = open_with("{% include 'x' %}");

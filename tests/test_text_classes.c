@@ -99,7 +99,7 @@ static struct tokenizer *bytes_under(const char *form)
     for (int i = 0; i < 256; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "%s\"<0x%02X>\":%d", i ? "," : "", i, i);
     n += snprintf(text + n, sizeof text - (size_t)n, "}},\"normalizer\":{\"type\":\"%s\"}}", form);
-    if (tokenizer_open_json(&tok, form, text, (size_t)n, NULL, 0, &err))
+    if (tokenizer_open_json(&tok, form, text, (size_t)n, NULL, &err))
         fail_msg("%s", err.message);
     return tok;
 }

@@ -36,7 +36,7 @@ static struct tokenizer *open_patched(const json_t *setting)
     else json_object_update(json_object_get(doc, key), value);
     char *text = json_dumps(doc, 0);
     const char *label = json_string_value(json_object_get(setting, "name"));
-    if (tokenizer_open_json(&tok, label, text, strlen(text), NULL, 0, &err))
+    if (tokenizer_open_json(&tok, label, text, strlen(text), NULL, &err))
         fail_msg("%s", err.message);
     free(text);
     json_decref(doc);

@@ -12,7 +12,7 @@
 
 static int open_text(struct tokenizer **tok, const char *json, const char *config, struct error *err)
 {
-    return tokenizer_open_json(tok, "t.json", json, strlen(json), config, config ? strlen(config) : 0, err);
+    return tokenizer_open_json(tok, "t.json", json, strlen(json), config, err);
 }
 
 static void refuses(const char *json, const char *why)

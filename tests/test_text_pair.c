@@ -45,7 +45,7 @@ static struct tokenizer *tok;
 static int open_tokenizer(void **state)
 {
     (void)state;
-    return tokenizer_open_json(&tok, "test", tokenizer_json, sizeof tokenizer_json - 1, NULL, 0, NULL);
+    return tokenizer_open_json(&tok, "test", tokenizer_json, sizeof tokenizer_json - 1, NULL, NULL);
 }
 
 static int close_tokenizer(void **state)
@@ -73,7 +73,8 @@ static void assert_texts(const struct tokenizer *t, const struct pair_text *prom
     assert_int_equal(tokenizer_encode(t, prompt->text, prompt->n, FLAGS, &p, NULL), 0);
     p.n = pair_without_end(t, p.ids, p.n);
     assert_ids(&p, prompt_ids);
-    assert_int_equal(pair_encode_completion(t, prompt, p.ids, p.n, completion, FLAGS, &c, &apart, NULL), 0);
+    const struct text_pair pair = {*prompt, *completion, p.ids, p.n, FLAGS};
+    assert_int_equal(pair_encode_completion(t, &pair, &c, &apart, NULL), 0);
     assert_ids(&c, completion_ids);
     assert_int_equal(apart, wanted_apart);
     tokens_free(&p);
@@ -109,7 +110,7 @@ static struct tokenizer *other(const char *pre, int normalized_stop, int ends)
     }
     char *text = json_dumps(doc, 0);
     static const char config[] = "{\"eos_token\":\"</s>\"}";
-    if (tokenizer_open_json(&t, "test", text, strlen(text), config, sizeof config - 1, &err))
+    if (tokenizer_open_json(&t, "test", text, strlen(text), config, &err))
         fail_msg("%s", err.message);
     free(text);
     json_decref(doc);
@@ -169,10 +170,14 @@ static void peoples_words_stay_text_on_both_sides_of_the_border(void **state)
     assert_texts(bytes, &(struct pair_text){"N", 1, NULL}, &(struct pair_text){"o<stop>", 7, &second}, "1 7",
                  "8 0 0 8 0 0", 1);
     struct tokens ids = TOKENS_INIT;
-    assert_int_equal(tokenizer_encode_mixed(normalized, "o<stop>", 7, &second, TOKENIZER_PARSE_SPECIAL, &ids, NULL), 0);
+    assert_int_equal(tokenizer_encode_mixed(normalized, &(struct pair_text){"o<stop>", 7, &second},
+                                            TOKENIZER_PARSE_SPECIAL, &ids, NULL),
+                     0);
     assert_ids(&ids, "8 0 0 8 0 0");
     tokens_free(&ids);
-    assert_int_equal(tokenizer_encode_mixed(normalized, "o<stop>", 7, NULL, TOKENIZER_PARSE_SPECIAL, &ids, NULL), 0);
+    assert_int_equal(tokenizer_encode_mixed(normalized, &(struct pair_text){"o<stop>", 7, NULL},
+                                            TOKENIZER_PARSE_SPECIAL, &ids, NULL),
+                     0);
     assert_ids(&ids, "8 3");
     tokens_free(&ids);
     tokenizer_close(bytes);
@@ -186,7 +191,9 @@ static void special_tokens_are_read_in_our_words_only(void **state)
     struct text_span first = {0, 6};
     const struct text_spans people = {&first, 1, 1};
     struct tokens both = TOKENS_INIT, ours = TOKENS_INIT;
-    assert_int_equal(tokenizer_encode_mixed(tok, text, strlen(text), &people, TOKENIZER_PARSE_SPECIAL, &both, NULL), 0);
+    assert_int_equal(tokenizer_encode_mixed(tok, &(struct pair_text){text, strlen(text), &people},
+                                            TOKENIZER_PARSE_SPECIAL, &both, NULL),
+                     0);
     assert_int_equal(tokenizer_encode(tok, text, strlen(text), TOKENIZER_PARSE_SPECIAL, &ours, NULL), 0);
     assert_ids(&ours, "3 15 3");
     assert_int_equal(both.ids[both.n - 1], 3);

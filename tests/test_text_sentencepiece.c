@@ -122,7 +122,7 @@ static void an_exported_model_gives_the_ids_of_its_own(void **state)
         struct error err = {0};
         struct tokens a = TOKENS_INIT, b = TOKENS_INIT;
         if (tokenizer_export(tok, &json, NULL, NULL, &err) ||
-            tokenizer_open_json(&again, names[k], json.data, json.len, NULL, 0, &err))
+            tokenizer_open_json(&again, names[k], json.data, json.len, NULL, &err))
             fail_msg("%s", err.message);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
             a.n = b.n = 0;

@@ -31,7 +31,7 @@ static int open_tokenizer(void **state)
 {
     (void)state;
     struct error err = {0};
-    int rc = tokenizer_open_json(&tokenizer, "test", tokenizer_json, sizeof tokenizer_json - 1, NULL, 0, &err);
+    int rc = tokenizer_open_json(&tokenizer, "test", tokenizer_json, sizeof tokenizer_json - 1, NULL, &err);
     if (rc)
         fprintf(stderr, "%s\n", err.message);
     return rc;
@@ -111,8 +111,7 @@ static void test_the_end_is_the_tokenizers_and_special_tokens_are_read(void **st
     struct model_desc other = desc;
     struct train_data data;
     other.eos_ids[0] = 7;
-    assert_int_equal(
-        tokenizer_open_json(&own, "test", tokenizer_json, sizeof tokenizer_json - 1, config, strlen(config), NULL), 0);
+    assert_int_equal(tokenizer_open_json(&own, "test", tokenizer_json, sizeof tokenizer_json - 1, config, NULL), 0);
     tokenizer = own;
     assert_int_equal(
         read_text(&data, "{\"prompt\":\"a<end>\",\"completion\":\"b\"}\n{\"text\":\"c<end>c\"}\n", &other, 90, NULL),
@@ -141,7 +140,7 @@ static void test_a_prompt_has_the_ids_that_generate_sees(void **state)
     buf_append(&json, tokenizer_json, (size_t)(none - tokenizer_json));
     buf_puts(&json, processor);
     buf_puts(&json, none + strlen("\"post_processor\":null"));
-    assert_int_equal(tokenizer_open_json(&own, "test", json.data, json.len, config, strlen(config), NULL), 0);
+    assert_int_equal(tokenizer_open_json(&own, "test", json.data, json.len, config, NULL), 0);
     assert_int_equal(tokenizer_encode(own, "ca", 2, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &seen, NULL), 0);
     assert_int_equal(seen.n, 3); /* what generate feeds: 3 1 0 */
     assert_int_equal(seen.ids[2], 0);

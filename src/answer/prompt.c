@@ -83,11 +83,13 @@ int prompt_completion(const struct speaker *s, const struct prompt *p, const cha
     } else {
         template_tune_completion(s->template, answer, &text, &people);
     }
-    const struct pair_text prompt = {p->text.data ? p->text.data : "", p->text.len, &p->people},
-                           completion = {text.data ? text.data : "", text.len, &people};
+    const struct text_pair pair = {.prompt = {buf_text(&p->text), p->text.len, &p->people},
+                                   .completion = {buf_text(&text), text.len, &people},
+                                   .prompt_ids = p->ids.ids,
+                                   .n_prompt = p->ids.n,
+                                   .flags = speaker_flags(s)};
     int rc = text.failed ? error_set_nomem(err, text.len, "an answer")
-                         : pair_encode_completion(s->tokenizer, &prompt, p->ids.ids, p->ids.n, &completion,
-                                                  speaker_flags(s), out, NULL, err);
+                         : pair_encode_completion(s->tokenizer, &pair, out, NULL, err);
     buf_free(&text);
     text_spans_free(&people);
     return rc;

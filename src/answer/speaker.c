@@ -159,7 +159,8 @@ int speaker_encode(const struct speaker *s, const struct buf *text, const struct
 {
     int flags = speaker_flags(s);
     out->n = 0;
-    int rc = tokenizer_encode_mixed(s->tokenizer, text->data ? text->data : "", text->len, people, flags, out, err);
+    const struct pair_text mixed = {buf_text(text), text->len, people};
+    int rc = tokenizer_encode_mixed(s->tokenizer, &mixed, flags, out, err);
     if (!rc && flags & TOKENIZER_ADD_SPECIAL)
         out->n = pair_without_end(s->tokenizer, out->ids, out->n);
     return rc;

@@ -51,14 +51,16 @@ static int set_pair(const struct isara_model *m, struct texts *t, size_t i, cons
     struct tokens *x = &t->tokens[i];
     int rc = api_text_tokens(m, pair->prompt, x, err);
     size_t n_prompt = x->n;
-    const struct pair_text before = {pair->prompt, strlen(pair->prompt), NULL},
-                           completion = {pair->completion, strlen(pair->completion), NULL};
+    const struct text_pair texts = {.prompt = {pair->prompt, strlen(pair->prompt), NULL},
+                                    .completion = {pair->completion, strlen(pair->completion), NULL},
+                                    .prompt_ids = x->ids,
+                                    .n_prompt = n_prompt,
+                                    .flags = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL};
     struct tokens rest = TOKENS_INIT;
-    if (!rc && !completion.n)
+    if (!rc && !texts.completion.n)
         rc = error_set(err, ERROR_DATA, "a completion is empty");
     if (!rc)
-        rc = pair_encode_completion(m->tokenizer, &before, x->ids, n_prompt, &completion,
-                                    TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, NULL, err);
+        rc = pair_encode_completion(m->tokenizer, &texts, &rest, NULL, err);
     for (size_t k = 0; k < rest.n && !rc; k++)
         if (tokens_push(x, rest.ids[k]))
             rc = error_set_nomem(err, rest.n * 4, "token ids");

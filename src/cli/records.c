@@ -154,11 +154,13 @@ int records_completion(struct records *r, int i, const struct tokenizer *t, int 
     if (!t || !json_is_string(text) || !json_string_length(text) ||
         json_object_get(r->items[i], "completion_token_ids"))
         return records_tokens(r, i, "completion", "completion_token_ids", t, 0, n_vocab, out);
-    const struct pair_text before = {json_string_value(prompt), json_string_length(prompt), NULL},
-                           completion = {json_string_value(text), json_string_length(text), NULL};
-    int rc = prompt ? pair_encode_completion(t, &before, out->ids, pair_without_end(t, out->ids, out->n), &completion,
-                                             flags, &ids, NULL, &reason)
-                    : pair_encode_apart(t, &completion, flags, &ids, &reason);
+    const struct text_pair pair = {.prompt = {json_string_value(prompt), json_string_length(prompt), NULL},
+                                   .completion = {json_string_value(text), json_string_length(text), NULL},
+                                   .prompt_ids = out->ids,
+                                   .n_prompt = pair_without_end(t, out->ids, out->n),
+                                   .flags = flags};
+    int rc = prompt ? pair_encode_completion(t, &pair, &ids, NULL, &reason)
+                    : pair_encode_apart(t, &pair.completion, flags, &ids, &reason);
     for (size_t j = 0; j < ids.n && !rc; j++) {
         if (ids.ids[j] >= n_vocab)
             rc = error_set(&reason, ERROR_DATA, "\"completion\": token id %d is outside the model's vocabulary of %d",

@@ -73,11 +73,11 @@ static int count_tokens(const struct tokenizer *t, const char *before, const cha
 }
 
 /* tokens */
-struct pair {
+struct pair_length {
     int question, answer;
 };
 struct lengths {
-    struct pair *pairs;
+    struct pair_length *pairs;
     int n;
 };
 
@@ -89,14 +89,14 @@ static int count_pairs(const struct tokenizer *t, const struct seeds *seeds, str
     if (!l->pairs)
         return error_set_nomem(err, sizeof *l->pairs, "a plan");
     for (int i = 0; t && seeds && i < seeds->n && !rc; i++) {
-        struct pair *p = &l->pairs[l->n++];
+        struct pair_length *p = &l->pairs[l->n++];
         rc = count_tokens(t, "Question:", seeds->items[i].question, "\n", &p->question, err);
         if (!rc)
             rc = count_tokens(t, "Answer:", seeds->items[i].answer ? seeds->items[i].answer : "", "\n\n", &p->answer,
                               err);
     }
     if (!l->n)
-        l->pairs[l->n++] = (struct pair){QUESTION, ANSWER};
+        l->pairs[l->n++] = (struct pair_length){QUESTION, ANSWER};
     return rc;
 }
 
@@ -115,7 +115,7 @@ static double generate_bytes(const struct plan_model *m, const struct align_opti
     for (int i = 0; i < n; i++) {
         int prompt = is_question ? 2 : l->pairs[i % l->n].question, last = least(prompt, d->n_ctx);
         for (int k = 1; k <= o->k; k++) {
-            const struct pair *p = &l->pairs[(i * 7 + k * 3) % l->n];
+            const struct pair_length *p = &l->pairs[(i * 7 + k * 3) % l->n];
             prompt += p->question + p->answer;
         }
         if (prompt + g->max_new_tokens > d->n_ctx)
@@ -138,7 +138,7 @@ static int tune_bytes(const struct model_desc *d, const struct align_options *o,
     if (!ids)
         return error_set_nomem(err, (size_t)longest * 4, "a plan");
     for (int i = 0; i < n && !rc; i++) {
-        const struct pair *p = &l->pairs[i % l->n];
+        const struct pair_length *p = &l->pairs[i % l->n];
         char id[24];
         snprintf(id, sizeof id, "%d", i);
         rc = train_data_add_ids(&data, d, ids, least(p->question + p->answer, longest), least(p->question, longest - 1),

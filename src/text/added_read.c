@@ -21,16 +21,15 @@ struct adding {
 
 static int read_token(struct reader *r, const json_t *o, struct added_token *t)
 {
-    const char *what = "added_tokens";
+    const struct component c = {o, "added_tokens"};
     int rc;
     if (!json_is_object(o))
         return reader_fail(r, "added_tokens: wanted objects");
-    if ((rc = read_text(r, o, what, "content", NULL, &t->text, &t->n)) ||
-        (rc = read_flag(r, o, what, "special", 0, &t->special)) ||
-        (rc = read_flag(r, o, what, "single_word", 0, &t->single_word)) ||
-        (rc = read_flag(r, o, what, "lstrip", 0, &t->lstrip)) ||
-        (rc = read_flag(r, o, what, "rstrip", 0, &t->rstrip)) ||
-        (rc = read_flag(r, o, what, "normalized", !t->special, &t->normalized)))
+    if ((rc = reader_text(r, &c, "content", NULL, &t->text, &t->n)) ||
+        (rc = reader_flag(r, &c, "special", 0, &t->special)) ||
+        (rc = reader_flag(r, &c, "single_word", 0, &t->single_word)) ||
+        (rc = reader_flag(r, &c, "lstrip", 0, &t->lstrip)) || (rc = reader_flag(r, &c, "rstrip", 0, &t->rstrip)) ||
+        (rc = reader_flag(r, &c, "normalized", !t->special, &t->normalized)))
         return rc;
     return t->n ? 0 : reader_fail(r, "added_tokens: a token is empty");
 }

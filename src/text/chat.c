@@ -87,7 +87,7 @@ static const struct jinja *choose(const struct chat *c, const json_t *conversati
     return c->tool_use && tools && !json_is_null(tools) ? c->tool_use : c->template;
 }
 
-static int check(const json_t *conversation, struct error *err)
+static int check_conversation(const json_t *conversation, struct error *err)
 {
     const json_t *messages = json_object_get(conversation, "messages"), *m;
     size_t i;
@@ -127,18 +127,26 @@ static json_t *normalized(const json_t *message)
     return NULL;
 }
 
-/* The first n messages. */
-static int render(const struct chat *c, const json_t *conversation, size_t n, int prompt, struct buf *out,
-                  struct jinja_spans *spans, struct error *err)
+/* What of a conversation is rendered: its first messages, and, with prompt, the words that the assistant's next one
+ * begins with. */
+struct excerpt {
+    const json_t *conversation;
+    size_t n_message;
+    int prompt;
+};
+
+static int render(const struct chat *c, const struct excerpt *x, struct buf *out, struct jinja_spans *spans,
+                  struct error *err)
 {
+    const json_t *conversation = x->conversation;
     json_t *v = json_copy(c->special), *messages = json_array(), *all = json_object_get(conversation, "messages");
     static const char *const names[] = {"tools", "documents"};
     const struct jinja *template = choose(c, conversation);
     int bad = !v || !messages;
-    for (size_t i = 0; i < n && !bad; i++)
+    for (size_t i = 0; i < x->n_message && !bad; i++)
         bad = json_array_append_new(messages, normalized(json_array_get(all, i)));
     bad = bad || json_object_set(v, "messages", messages) ||
-          json_object_set_new(v, "add_generation_prompt", json_boolean(prompt));
+          json_object_set_new(v, "add_generation_prompt", json_boolean(x->prompt));
     for (int i = 0; i < 2 && !bad; i++) /* absent means null, as apply_chat_template passes it */
         bad = json_object_get(conversation, names[i])
                   ? json_object_set(v, names[i], json_object_get(conversation, names[i]))
@@ -158,10 +166,10 @@ static int render(const struct chat *c, const json_t *conversation, size_t n, in
 int chat_render(const struct chat *c, const json_t *conversation, int prompt, struct buf *out, struct error *err)
 {
     size_t before = out->len;
-    int rc = check(conversation, err);
+    const struct excerpt all = {conversation, json_array_size(json_object_get(conversation, "messages")), prompt};
+    int rc = check_conversation(conversation, err);
     if (!rc)
-        rc =
-            render(c, conversation, json_array_size(json_object_get(conversation, "messages")), prompt, out, NULL, err);
+        rc = render(c, &all, out, NULL, err);
     if (!rc && out->len > before && memchr(out->data + before, 0, out->len - before))
         rc = error_set(err, ERROR_UNAVAILABLE,
                        "the chat template writes a NUL character (U+0000), which is not supported");
@@ -228,9 +236,9 @@ static int mark_turn(const struct chat *c, const json_t *conversation, size_t i,
                      const struct buf *text, struct error *err)
 {
     struct buf before = BUF_INIT, with = BUF_INIT;
-    int rc = render(c, conversation, i, 1, &before, NULL, err);
+    int rc = render(c, &(struct excerpt){conversation, i, 1}, &before, NULL, err);
     if (!rc)
-        rc = render(c, conversation, i + 1, 0, &with, NULL, err);
+        rc = render(c, &(struct excerpt){conversation, i + 1, 0}, &with, NULL, err);
     if (!rc && starts_with(&with, &before) && starts_with(text, &with))
         rc = mark(c, r, text, before.len, with.len, err);
     else if (!rc)
@@ -245,11 +253,11 @@ int chat_row(const struct chat *c, const json_t *conversation, struct chat_row *
     struct buf text = BUF_INIT;
     struct jinja_spans spans = {0};
     *out = (struct chat_row){0};
-    int rc = check(conversation, err);
+    int rc = check_conversation(conversation, err);
     const json_t *messages = json_object_get(conversation, "messages"), *m;
     size_t i;
     if (!rc)
-        rc = render(c, conversation, json_array_size(messages), 0, &text, &spans, err);
+        rc = render(c, &(struct excerpt){conversation, json_array_size(messages), 0}, &text, &spans, err);
     if (!rc)
         rc = chat_encode(c, text.data ? text.data : "", text.len, &out->ids, err);
     if (!rc && !(out->target = mem_calloc(out->ids.n + 1, 1)))

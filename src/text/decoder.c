@@ -21,13 +21,13 @@ static int append(struct reader *r, struct decoder **list, size_t *n, const stru
 
 static int read_strip(struct reader *r, const json_t *o, struct decoder *d)
 {
-    const char *what = "decoder Strip";
-    int rc = read_text(r, o, what, "content", " ", &d->text, &d->n_text);
+    const struct component c = {o, "decoder Strip"};
+    int rc = reader_text(r, &c, "content", " ", &d->text, &d->n_text);
     if (!rc && utf8_count(d->text, d->n_text) != 1)
-        rc = reader_fail(r, "%s: content: wanted one character, found \"%s\"", what, d->text);
+        rc = reader_fail(r, "%s: content: wanted one character, found \"%s\"", c.name, d->text);
     if (!rc)
-        rc = read_count(r, o, what, "start", 0, &d->start);
-    return rc ? rc : read_count(r, o, what, "stop", 0, &d->stop);
+        rc = reader_count(r, &c, "start", 0, &d->start);
+    return rc ? rc : reader_count(r, &c, "stop", 0, &d->stop);
 }
 
 static int read_one(struct reader *r, const json_t *o, const char *type, struct decoder *d)
@@ -44,23 +44,25 @@ static int read_one(struct reader *r, const json_t *o, const char *type, struct 
         rc = read_strip(r, o, d);
     } else if (!strcmp(type, "Replace")) {
         d->kind = DECODE_REPLACE;
-        rc = read_pattern(r, o, "decoder Replace", "pattern", &d->pattern);
+        const struct component c = {o, "decoder Replace"};
+        rc = reader_pattern(r, &c, "pattern", &d->pattern);
         if (!rc)
-            rc = read_text(r, o, "decoder Replace", "content", NULL, &d->text, &d->n_text);
+            rc = reader_text(r, &c, "content", NULL, &d->text, &d->n_text);
     } else if (!strcmp(type, "Metaspace")) {
         enum metaspace_scheme scheme;
         d->kind = DECODE_METASPACE;
-        rc = metaspace_read(r, o, "decoder Metaspace", &d->text, &scheme, &unused);
+        rc = metaspace_read(r, &(struct component){o, "decoder Metaspace"}, &d->text, &scheme, &unused);
         d->flag = !rc && scheme != METASPACE_NEVER;
         d->n_text = rc ? 0 : strlen(d->text);
     } else if (!strcmp(type, "WordPiece")) {
         d->kind = DECODE_WORDPIECE;
-        rc = read_text(r, o, "decoder WordPiece", "prefix", "##", &d->text, &d->n_text);
+        const struct component c = {o, "decoder WordPiece"};
+        rc = reader_text(r, &c, "prefix", "##", &d->text, &d->n_text);
         if (!rc)
-            rc = read_flag(r, o, "decoder WordPiece", "cleanup", 1, &d->flag);
+            rc = reader_flag(r, &c, "cleanup", 1, &d->flag);
     } else if (!strcmp(type, "BPEDecoder")) {
         d->kind = DECODE_BPE;
-        rc = read_text(r, o, "decoder BPEDecoder", "suffix", "</w>", &d->text, &d->n_text);
+        rc = reader_text(r, &(struct component){o, "decoder BPEDecoder"}, "suffix", "</w>", &d->text, &d->n_text);
     } else {
         rc = reader_fail(r, "decoder: type \"%s\" is not supported", type);
     }
@@ -70,7 +72,7 @@ static int read_one(struct reader *r, const json_t *o, const char *type, struct 
 int decoder_read(struct reader *r, const json_t *o, struct decoder **out, size_t *n)
 {
     const char *type;
-    int rc = read_type(r, o, "decoder", &type);
+    int rc = reader_type(r, o, "decoder", &type);
     if (rc)
         return rc;
     if (strcmp(type, "Sequence")) {

@@ -32,35 +32,39 @@ static int read_vocab(struct reader *r, struct tokenizer *tok, const json_t *voc
     return 0;
 }
 
+struct merge {
+    const char *left, *right;
+    size_t n_left, n_right;
+    uint32_t rank;
+};
+
 /* The id of left + right (without right's continuation prefix), or -1. */
-static int32_t joined(struct reader *r, struct tokenizer *tok, const char *left, size_t n_left, const char *right,
-                      size_t n_right, struct buf *word)
+static int32_t merged_id(const struct tokenizer *tok, const struct merge *m, struct buf *word)
 {
     size_t k = strlen(tok->bpe.prefix);
-    (void)r;
     buf_reset(word);
-    buf_append(word, left, n_left);
-    if (k && n_right >= k && !memcmp(right, tok->bpe.prefix, k))
-        buf_append(word, right + k, n_right - k);
+    buf_append(word, m->left, m->n_left);
+    if (k && m->n_right >= k && !memcmp(m->right, tok->bpe.prefix, k))
+        buf_append(word, m->right + k, m->n_right - k);
     else
-        buf_append(word, right, n_right);
+        buf_append(word, m->right, m->n_right);
     return word->failed ? -1 : vocab_find_model(&tok->vocab, word->data, word->len);
 }
 
-static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, uint32_t rank, const char *left, size_t n_left,
-                     const char *right, size_t n_right, struct buf *word)
+/* Entry i of the list. */
+static int add_merge(struct reader *r, struct tokenizer *tok, size_t i, const struct merge *m, struct buf *word)
 {
-    int32_t a = vocab_find_model(&tok->vocab, left, n_left), b = vocab_find_model(&tok->vocab, right, n_right);
-    int32_t id = joined(r, tok, left, n_left, right, n_right, word);
+    int32_t a = vocab_find_model(&tok->vocab, m->left, m->n_left);
+    int32_t b = vocab_find_model(&tok->vocab, m->right, m->n_right), id = merged_id(tok, m, word);
     if (word->failed)
         return reader_nomem(r);
     if (a < 0 || b < 0)
         return reader_fail(r, "model: merges: entry %zu: token \"%.*s\" is not in the vocabulary", i,
-                           (int)(a < 0 ? n_left : n_right), a < 0 ? left : right);
+                           (int)(a < 0 ? m->n_left : m->n_right), a < 0 ? m->left : m->right);
     if (id < 0)
-        return reader_fail(r, "model: merges: entry %zu: \"%.*s\" + \"%.*s\" is not in the vocabulary", i, (int)n_left,
-                           left, (int)n_right, right);
-    return bpe_add_merge(&tok->bpe, a, b, rank, id) ? reader_nomem(r) : 0;
+        return reader_fail(r, "model: merges: entry %zu: \"%.*s\" + \"%.*s\" is not in the vocabulary", i,
+                           (int)m->n_left, m->left, (int)m->n_right, m->right);
+    return bpe_add_merge(&tok->bpe, a, b, m->rank, id) ? reader_nomem(r) : 0;
 }
 
 static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *merges, const json_t *ranks)
@@ -74,14 +78,15 @@ static int read_merges(struct reader *r, struct tokenizer *tok, const json_t *me
         const json_t *m = json_array_get(merges, i), *a = json_array_get(m, 0), *b = json_array_get(m, 1);
         const char *text = json_string_value(m), *space = text ? memchr(text, ' ', json_string_length(m)) : NULL;
         uint32_t rank = ranks ? (uint32_t)json_integer_value(json_array_get(ranks, i)) : (uint32_t)i;
-        if (space)
-            rc = add_merge(r, tok, i, rank, text, (size_t)(space - text), space + 1,
-                           json_string_length(m) - (size_t)(space + 1 - text), &word);
-        else if (json_is_string(a) && json_is_string(b) && json_array_size(m) == 2)
-            rc = add_merge(r, tok, i, rank, json_string_value(a), json_string_length(a), json_string_value(b),
-                           json_string_length(b), &word);
-        else
+        struct merge merge = {json_string_value(a), json_string_value(b), json_string_length(a), json_string_length(b),
+                              rank};
+        if (space) {
+            size_t n_left = (size_t)(space - text);
+            merge = (struct merge){text, space + 1, n_left, json_string_length(m) - n_left - 1, rank};
+        } else if (!merge.left || !merge.right || json_array_size(m) != 2) {
             rc = reader_fail(r, "model: merges: entry %zu: wanted \"left right\" or [\"left\", \"right\"]", i);
+        }
+        rc = rc ? rc : add_merge(r, tok, i, &merge, &word);
     }
     buf_free(&word);
     return rc;
@@ -98,6 +103,7 @@ static void find_bytes(const struct vocab *vocab, int32_t *id)
 
 static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, const json_t *ranks)
 {
+    const struct component c = {m, "model"};
     struct bpe *b = &tok->bpe;
     const char *unk;
     size_t n_unk;
@@ -107,12 +113,12 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, co
         return reader_fail(r, "model: dropout %g would make ids random, which is not supported",
                            json_number_value(dropout));
     b->vocab = &tok->vocab;
-    if ((rc = read_text(r, m, "model", "continuing_subword_prefix", "", &b->prefix, NULL)) ||
-        (rc = read_text(r, m, "model", "end_of_word_suffix", "", &b->suffix, NULL)) ||
-        (rc = read_text(r, m, "model", "unk_token", "", &unk, &n_unk)) ||
-        (rc = read_flag(r, m, "model", "fuse_unk", 0, &b->fuse_unk)) ||
-        (rc = read_flag(r, m, "model", "byte_fallback", 0, &b->byte_fallback)) ||
-        (rc = read_flag(r, m, "model", "ignore_merges", 0, &b->ignore_merges)) ||
+    if ((rc = reader_text(r, &c, "continuing_subword_prefix", "", &b->prefix, NULL)) ||
+        (rc = reader_text(r, &c, "end_of_word_suffix", "", &b->suffix, NULL)) ||
+        (rc = reader_text(r, &c, "unk_token", "", &unk, &n_unk)) ||
+        (rc = reader_flag(r, &c, "fuse_unk", 0, &b->fuse_unk)) ||
+        (rc = reader_flag(r, &c, "byte_fallback", 0, &b->byte_fallback)) ||
+        (rc = reader_flag(r, &c, "ignore_merges", 0, &b->ignore_merges)) ||
         (rc = read_vocab(r, tok, json_object_get(m, "vocab"))) ||
         (rc = read_merges(r, tok, json_object_get(m, "merges"), ranks)))
         return rc;
@@ -126,15 +132,16 @@ static int read_bpe(struct reader *r, struct tokenizer *tok, const json_t *m, co
 
 static int read_wordpiece(struct reader *r, struct tokenizer *tok, const json_t *m)
 {
+    const struct component c = {m, "model"};
     struct wordpiece *w = &tok->wordpiece;
     const char *unk;
     size_t n_unk;
     long max_chars;
     int rc = 0;
     w->vocab = &tok->vocab;
-    if ((rc = read_text(r, m, "model", "continuing_subword_prefix", "##", &w->prefix, NULL)) ||
-        (rc = read_text(r, m, "model", "unk_token", "[UNK]", &unk, &n_unk)) ||
-        (rc = read_count(r, m, "model", "max_input_chars_per_word", 100, &max_chars)) ||
+    if ((rc = reader_text(r, &c, "continuing_subword_prefix", "##", &w->prefix, NULL)) ||
+        (rc = reader_text(r, &c, "unk_token", "[UNK]", &unk, &n_unk)) ||
+        (rc = reader_count(r, &c, "max_input_chars_per_word", 100, &max_chars)) ||
         (rc = read_vocab(r, tok, json_object_get(m, "vocab"))))
         return rc;
     w->max_chars = (size_t)max_chars;
@@ -166,6 +173,7 @@ static int read_scored(struct reader *r, struct tokenizer *tok, const json_t *o,
 
 static int read_unigram(struct reader *r, struct tokenizer *tok, const json_t *m)
 {
+    const struct component c = {m, "model"};
     struct unigram *u = &tok->unigram.best;
     const json_t *list = json_object_get(m, "vocab"), *alpha = json_object_get(m, "alpha");
     size_t n = json_array_size(list);
@@ -175,9 +183,9 @@ static int read_unigram(struct reader *r, struct tokenizer *tok, const json_t *m
         return reader_fail(r, "model: vocab: wanted an array of 1 to %d pairs [\"piece\", score]", VOCAB_MAX_ID);
     if (json_is_number(alpha) || json_is_integer(json_object_get(m, "nbest_size")))
         return reader_fail(r, "model: alpha and nbest_size would make ids random, which is not supported");
-    if ((rc = read_count(r, m, "model", "unk_id", -1, &unk)) ||
-        (rc = read_flag(r, m, "model", "byte_fallback", 0, &tok->unigram.byte_fallback)) ||
-        (rc = read_flag(r, m, "model", "fuse_unk", 1, &tok->unigram.fuse_unk)))
+    if ((rc = reader_count(r, &c, "unk_id", -1, &unk)) ||
+        (rc = reader_flag(r, &c, "byte_fallback", 0, &tok->unigram.byte_fallback)) ||
+        (rc = reader_flag(r, &c, "fuse_unk", 1, &tok->unigram.fuse_unk)))
         return rc;
     if (unk >= (long)n)
         return reader_fail(r, "model: unk_id: wanted an id in 0..%zu, found %ld", n - 1, unk);
@@ -200,9 +208,10 @@ static int read_unigram(struct reader *r, struct tokenizer *tok, const json_t *m
 
 static int read_word_level(struct reader *r, struct tokenizer *tok, const json_t *m)
 {
+    const struct component c = {m, "model"};
     const char *unk;
     size_t n;
-    int rc = read_text(r, m, "model", "unk_token", "<unk>", &unk, &n);
+    int rc = reader_text(r, &c, "unk_token", "<unk>", &unk, &n);
     if (!rc)
         rc = read_vocab(r, tok, json_object_get(m, "vocab"));
     tok->model = MODEL_WORD_LEVEL;
@@ -216,7 +225,7 @@ int model_read(struct reader *r, struct tokenizer *tok, const json_t *model, con
     if (!json_is_object(model))
         return reader_fail(r, "wanted an object \"model\"");
     if (json_object_get(model, "type") || !json_object_get(model, "merges")) {
-        int rc = read_type(r, model, "model", &type);
+        int rc = reader_type(r, model, "model", &type);
         if (rc)
             return rc;
     }

@@ -6,6 +6,7 @@
 #include "text/old_classes.h"
 #include "text/parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -51,21 +52,21 @@ static int read_sequence(struct reader *r, const json_t *o, struct normalizer *o
 
 static int read_bert(struct reader *r, const json_t *o, struct normalizer *out)
 {
-    const char *what = "normalizer BertNormalizer";
-    int rc = read_flag(r, o, what, "clean_text", 1, &out->clean);
+    const struct component c = {o, "normalizer BertNormalizer"};
+    int rc = reader_flag(r, &c, "clean_text", 1, &out->clean);
     if (!rc)
-        rc = read_flag(r, o, what, "handle_chinese_chars", 1, &out->chinese);
+        rc = reader_flag(r, &c, "handle_chinese_chars", 1, &out->chinese);
     if (!rc)
-        rc = read_flag(r, o, what, "lowercase", 1, &out->lowercase);
+        rc = reader_flag(r, &c, "lowercase", 1, &out->lowercase);
     if (!rc)
-        rc = read_flag(r, o, what, "strip_accents", out->lowercase, &out->accents);
+        rc = reader_flag(r, &c, "strip_accents", out->lowercase, &out->accents);
     return rc;
 }
 
 int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out)
 {
     const char *type;
-    int rc = read_type(r, o, "normalizer", &type);
+    int rc = reader_type(r, o, "normalizer", &type);
     if (rc)
         return rc;
     size_t i = 0, n = sizeof kinds / sizeof *kinds;
@@ -75,15 +76,18 @@ int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out)
         return reader_fail(r, "normalizer: type \"%s\" is not supported", type);
     out->kind = kinds[i].kind;
     out->form = kinds[i].form;
+    char name[64];
+    snprintf(name, sizeof name, "normalizer %s", type);
+    const struct component c = {o, name};
     switch (out->kind) {
     case NORMALIZE_SEQUENCE: return read_sequence(r, o, out);
-    case NORMALIZE_PREPEND: return read_text(r, o, "normalizer Prepend", "prepend", NULL, &out->text, &out->n_text);
+    case NORMALIZE_PREPEND: return reader_text(r, &c, "prepend", NULL, &out->text, &out->n_text);
     case NORMALIZE_REPLACE:
-        rc = read_pattern(r, o, "normalizer Replace", "pattern", &out->pattern);
-        return rc ? rc : read_text(r, o, "normalizer Replace", "content", NULL, &out->text, &out->n_text);
+        rc = reader_pattern(r, &c, "pattern", &out->pattern);
+        return rc ? rc : reader_text(r, &c, "content", NULL, &out->text, &out->n_text);
     case NORMALIZE_STRIP:
-        rc = read_flag(r, o, "normalizer Strip", "strip_left", 1, &out->left);
-        return rc ? rc : read_flag(r, o, "normalizer Strip", "strip_right", 1, &out->right);
+        rc = reader_flag(r, &c, "strip_left", 1, &out->left);
+        return rc ? rc : reader_flag(r, &c, "strip_right", 1, &out->right);
     case NORMALIZE_BERT: return read_bert(r, o, out);
     case NORMALIZE_PRECOMPILED: return normalizer_read_map(r, o, &out->map);
     default: return 0;

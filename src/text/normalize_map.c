@@ -14,7 +14,8 @@ int normalizer_read_map(struct reader *r, const json_t *o, struct charsmap *out)
     const char *what = "normalizer Precompiled: precompiled_charsmap", *text, *wrong = NULL;
     size_t n;
     struct buf bytes = BUF_INIT;
-    int rc = read_text(r, o, "normalizer Precompiled", "precompiled_charsmap", NULL, &text, &n);
+    const struct component c = {o, "normalizer Precompiled"};
+    int rc = reader_text(r, &c, "precompiled_charsmap", NULL, &text, &n);
     if (rc)
         return rc;
     if (base64_decode(&bytes, text, n) && !bytes.failed)

@@ -76,22 +76,23 @@ size_t pair_without_end(const struct tokenizer *tok, const int32_t *ids, size_t 
     return info->add_eos && n && ids[n - 1] == info->eos ? n - 1 : n;
 }
 
-/* Tokens of first and second as one text; 1 when they begin with the n given ids, of which then the rest is appended to
- * out. */
-static int encode_rest(const struct tokenizer *tok, const struct pair_text *first, const struct pair_text *second,
-                       const int32_t *ids, size_t n, int flags, struct tokens *out, struct error *err)
+/* Tokens of both texts as one; 1 when they begin with the prompt's, of which then the rest is appended to out. */
+static int encode_joint(const struct tokenizer *tok, const struct text_pair *p, struct tokens *out, struct error *err)
 {
     struct joint j = {BUF_INIT, {0}};
     struct tokens both = TOKENS_INIT;
-    joint_add(&j, first);
-    joint_add(&j, second);
+    size_t n = p->n_prompt;
+    joint_add(&j, &p->prompt);
+    joint_add(&j, &p->completion);
+    const struct pair_text text = {buf_text(&j.text), j.text.len, &j.people};
     int rc = j.text.failed ? error_set_nomem(err, j.text.len, "a text") : 0;
-    rc = rc ? rc : tokenizer_encode_mixed(tok, buf_text(&j.text), j.text.len, &j.people, flags, &both, err);
-    if (!rc && flags & TOKENIZER_ADD_SPECIAL)
+    rc = rc ? rc : tokenizer_encode_mixed(tok, &text, p->flags, &both, err);
+    if (!rc && p->flags & TOKENIZER_ADD_SPECIAL)
         both.n = pair_without_end(tok, both.ids, both.n);
-    int begins = !rc && both.n > n && (!n || !memcmp(both.ids, ids, n * sizeof *ids));
+    int begins = !rc && both.n > n && (!n || !memcmp(both.ids, p->prompt_ids, n * sizeof *both.ids));
     for (size_t i = n; begins && !rc && i < both.n; i++)
-        rc = tokens_push(out, both.ids[i]) ? error_set_nomem(err, both.n * sizeof *ids, "the tokens of a text") : 0;
+        rc =
+            tokens_push(out, both.ids[i]) ? error_set_nomem(err, both.n * sizeof *both.ids, "the tokens of a text") : 0;
     buf_free(&j.text);
     text_spans_free(&j.people);
     tokens_free(&both);
@@ -106,29 +107,27 @@ int pair_encode_apart(const struct tokenizer *tok, const struct pair_text *compl
     flags &= ~TOKENIZER_ADD_SPECIAL;
     for (size_t i = 0; completion->n && prepends(tok) && i < sizeof anchors / sizeof *anchors; i++) {
         struct tokens ids = TOKENS_INIT;
-        const struct pair_text anchor = {anchors[i], 1, NULL};
-        int rc = tokenizer_encode(tok, anchor.text, anchor.n, flags, &ids, err);
-        if (!rc)
-            rc = encode_rest(tok, &anchor, completion, ids.ids, ids.n, flags, out, err);
+        int rc = tokenizer_encode(tok, anchors[i], 1, flags, &ids, err);
+        const struct text_pair behind_anchor = {{anchors[i], 1, NULL}, *completion, ids.ids, ids.n, flags};
+        rc = rc ? rc : encode_joint(tok, &behind_anchor, out, err);
         tokens_free(&ids);
         if (rc)
             return rc < 0 ? rc : 0;
     }
-    return tokenizer_encode_mixed(tok, completion->text, completion->n, completion->people, flags, out, err);
+    return tokenizer_encode_mixed(tok, completion, flags, out, err);
 }
 
-int pair_encode_completion(const struct tokenizer *tok, const struct pair_text *prompt, const int32_t *prompt_ids,
-                           size_t n_prompt, const struct pair_text *completion, int flags, struct tokens *out,
-                           int *apart, struct error *err)
+int pair_encode_completion(const struct tokenizer *tok, const struct text_pair *p, struct tokens *out, int *apart,
+                           struct error *err)
 {
     if (apart)
         *apart = 0;
-    if (!completion->n)
+    if (!p->completion.n)
         return 0;
-    int rc = encode_rest(tok, prompt, completion, prompt_ids, n_prompt, flags, out, err);
+    int rc = encode_joint(tok, p, out, err);
     if (rc)
         return rc < 0 ? rc : 0;
     if (apart)
         *apart = 1;
-    return pair_encode_apart(tok, completion, flags, out, err);
+    return pair_encode_apart(tok, &p->completion, p->flags, out, err);
 }

@@ -23,20 +23,25 @@ struct text_spans {
 int text_spans_add(struct text_spans *s, size_t from, size_t to); /* 0, or -1 when out of memory */
 void text_spans_free(struct text_spans *s);
 
-/* tokenizer_encode with people's words in the text; people NULL: none. */
-int tokenizer_encode_mixed(const struct tokenizer *tok, const char *text, size_t n, const struct text_spans *people,
-                           int flags, struct tokens *out, struct error *err);
-
 struct pair_text {
     const char *text;
     size_t n;
-    const struct text_spans *people;
+    const struct text_spans *people; /* people's words in it; NULL: none */
 };
-/* Appends the completion's tokens behind n_prompt ids, which are what `flags` made of the prompt's text, less an EOS at
- * their end. n 0: nothing is appended. *apart (or NULL): 1 when the border lies inside a token. */
-int pair_encode_completion(const struct tokenizer *tok, const struct pair_text *prompt, const int32_t *prompt_ids,
-                           size_t n_prompt, const struct pair_text *completion, int flags, struct tokens *out,
-                           int *apart, struct error *err);
+/* tokenizer_encode with people's words in the text. */
+int tokenizer_encode_mixed(const struct tokenizer *tok, const struct pair_text *x, int flags, struct tokens *out,
+                           struct error *err);
+
+/* A completion behind its prompt. */
+struct text_pair {
+    struct pair_text prompt, completion;
+    const int32_t *prompt_ids; /* [n_prompt]: what `flags` made of the prompt's text, less an EOS at their end */
+    size_t n_prompt;
+    int flags;
+};
+/* Appends the completion's tokens; none for an empty one. *apart (or NULL): 1 when the border lies inside a token. */
+int pair_encode_completion(const struct tokenizer *tok, const struct text_pair *p, struct tokens *out, int *apart,
+                           struct error *err);
 /* n less the EOS that a tokenizer puts behind a text of its own accord. */
 size_t pair_without_end(const struct tokenizer *tok, const int32_t *ids, size_t n);
 /* The same without the prompt's text. */

@@ -32,17 +32,22 @@ struct regex_list {
 /* Sets the error "FILE: ..." and returns ERROR_DATA. */
 int reader_fail(const struct reader *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int reader_nomem(const struct reader *r);
-/* Fields of a component named `what` in messages. Absent and null give the default; another kind is an error. */
-int read_flag(const struct reader *r, const json_t *o, const char *what, const char *key, int otherwise, int *out);
-int read_count(const struct reader *r, const json_t *o, const char *what, const char *key, long otherwise, long *out);
-int read_text(const struct reader *r, const json_t *o, const char *what, const char *key, const char *otherwise,
-              const char **out, size_t *n);
+/* An object of the file and what messages call it: "decoder Strip". */
+struct component {
+    const json_t *json;
+    const char *name;
+};
+/* Its fields. Absent and null give the default; another kind is an error. */
+int reader_flag(const struct reader *r, const struct component *c, const char *key, int otherwise, int *out);
+int reader_count(const struct reader *r, const struct component *c, const char *key, long otherwise, long *out);
+int reader_text(const struct reader *r, const struct component *c, const char *key, const char *otherwise,
+                const char **out, size_t *n);
 /* {"Regex": ...} or {"String": ...} (or a bare string, which old files have). */
-int read_pattern(const struct reader *r, const json_t *o, const char *what, const char *key, const struct regex **out);
-int read_regex(const struct reader *r, const char *what, const char *text, size_t n, int literal,
-               const struct regex **out);
+int reader_pattern(const struct reader *r, const struct component *c, const char *key, const struct regex **out);
+int reader_regex(const struct reader *r, const char *name, const char *text, size_t n, int literal,
+                 const struct regex **out);
 /* The "type" of a component; an error when it is no object or has none. */
-int read_type(const struct reader *r, const json_t *o, const char *what, const char **out);
+int reader_type(const struct reader *r, const json_t *o, const char *name, const char **out);
 
 /* --- text on its way through the pipeline: consecutive pieces, each text or already a token --- */
 struct piece {
@@ -125,8 +130,8 @@ struct pretokenizer {
 int pretokenizer_read(struct reader *r, const json_t *o, struct pretokenizer *out);
 /* From *in to *out, both reset or swapped as needed; the result is in *in. */
 int pretokenizer_apply(const struct pretokenizer *z, struct pieces *in, struct pieces *out, struct error *err);
-int metaspace_read(struct reader *r, const json_t *o, const char *what, const char **replacement,
-                   enum metaspace_scheme *scheme, int *split);
+int metaspace_read(struct reader *r, const struct component *c, const char **replacement, enum metaspace_scheme *scheme,
+                   int *split);
 
 /* --- byte-level alphabet: every byte as a visible character (GPT-2's table) --- */
 uint32_t byte_level_char(unsigned char byte);

@@ -113,7 +113,7 @@ static int read_marks(struct reader *r, const json_t *o, const char *type, const
 int postprocessor_read(struct reader *r, const json_t *o, const struct vocab *vocab, struct around *out)
 {
     const char *type;
-    int rc = read_type(r, o, "post_processor", &type);
+    int rc = reader_type(r, o, "post_processor", &type);
     if (rc)
         return rc;
     if (!strcmp(type, "ByteLevel"))

@@ -12,6 +12,8 @@
 #define WORDS_LIKE_LLAMA3(digits)                                                                                  \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                                 \
     "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define PRE_GPT2 BYTES("true")
+#define PRE_QWEN2 SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}")), BYTES("false"))
 /* clang-format on */
 
 #endif

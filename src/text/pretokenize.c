@@ -11,13 +11,13 @@
 /* GPT-2's pattern (openai/gpt-2, encoder.py), with its branches in that order. */
 #define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
-static int read_behavior(struct reader *r, const json_t *o, const char *what, enum split_behavior otherwise,
+static int read_behavior(struct reader *r, const struct component *c, enum split_behavior otherwise,
                          enum split_behavior *out)
 {
     static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
     const char *name;
     *out = otherwise;
-    int rc = read_text(r, o, what, "behavior", names[otherwise], &name, NULL);
+    int rc = reader_text(r, c, "behavior", names[otherwise], &name, NULL);
     if (rc)
         return rc;
     for (int i = 0; i < 5; i++)
@@ -26,30 +26,30 @@ static int read_behavior(struct reader *r, const json_t *o, const char *what, en
             return 0;
         }
     return reader_fail(
-        r, "%s: behavior \"%s\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous", what,
-        name);
+        r, "%s: behavior \"%s\" is not one of Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous",
+        c->name, name);
 }
 
-int metaspace_read(struct reader *r, const json_t *o, const char *what, const char **replacement,
-                   enum metaspace_scheme *scheme, int *split)
+int metaspace_read(struct reader *r, const struct component *c, const char **replacement, enum metaspace_scheme *scheme,
+                   int *split)
 {
     const char *name;
-    int prefix, rc = read_text(r, o, what, "replacement", "\xe2\x96\x81", replacement, NULL);
+    int prefix, rc = reader_text(r, c, "replacement", "\xe2\x96\x81", replacement, NULL);
     if (!rc && utf8_count(*replacement, strlen(*replacement)) != 1)
-        rc = reader_fail(r, "%s: replacement: wanted one character, found \"%s\"", what, *replacement);
+        rc = reader_fail(r, "%s: replacement: wanted one character, found \"%s\"", c->name, *replacement);
     if (!rc)
-        rc = read_flag(r, o, what, "add_prefix_space", 1, &prefix); /* what files had before prepend_scheme */
+        rc = reader_flag(r, c, "add_prefix_space", 1, &prefix); /* what files had before prepend_scheme */
     if (!rc)
-        rc = read_text(r, o, what, "prepend_scheme", prefix ? "always" : "never", &name, NULL);
+        rc = reader_text(r, c, "prepend_scheme", prefix ? "always" : "never", &name, NULL);
     if (!rc)
-        rc = read_flag(r, o, what, "split", 1, split);
+        rc = reader_flag(r, c, "split", 1, split);
     if (rc)
         return rc;
     *scheme = !strcmp(name, "first") ? METASPACE_FIRST : METASPACE_NEVER;
     if (!strcmp(name, "always"))
         *scheme = METASPACE_ALWAYS;
     if (*scheme == METASPACE_NEVER && strcmp(name, "never"))
-        return reader_fail(r, "%s: prepend_scheme \"%s\" is not one of always, first, never", what, name);
+        return reader_fail(r, "%s: prepend_scheme \"%s\" is not one of always, first, never", c->name, name);
     return 0;
 }
 
@@ -59,13 +59,13 @@ static int read_class(struct reader *r, const json_t *o, const char *type, struc
     out->kind = PRETOKENIZE_CLASS;
     if (!strcmp(type, "Digits")) {
         out->is_match = utf8_is_numeric;
-        int rc = read_flag(r, o, "pre_tokenizer Digits", "individual_digits", 0, &individual);
+        int rc = reader_flag(r, &(struct component){o, "pre_tokenizer Digits"}, "individual_digits", 0, &individual);
         out->behavior = individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS;
         return rc;
     }
     if (!strcmp(type, "Punctuation")) {
         out->is_match = old_is_punctuation;
-        return read_behavior(r, o, "pre_tokenizer Punctuation", SPLIT_ISOLATED, &out->behavior);
+        return read_behavior(r, &(struct component){o, "pre_tokenizer Punctuation"}, SPLIT_ISOLATED, &out->behavior);
     }
     out->is_match = utf8_is_space;
     out->behavior = SPLIT_REMOVED;
@@ -108,32 +108,32 @@ static int make_bert(struct reader *r, struct pretokenizer *out)
 
 static int read_byte_level(struct reader *r, const json_t *o, struct pretokenizer *out)
 {
-    const char *what = "pre_tokenizer ByteLevel";
-    int use_regex, rc = read_flag(r, o, what, "add_prefix_space", 1, &out->prefix_space);
+    const struct component c = {o, "pre_tokenizer ByteLevel"};
+    int use_regex, rc = reader_flag(r, &c, "add_prefix_space", 1, &out->prefix_space);
     out->kind = PRETOKENIZE_BYTE_LEVEL;
     if (!rc)
-        rc = read_flag(r, o, what, "use_regex", 1, &use_regex);
+        rc = reader_flag(r, &c, "use_regex", 1, &use_regex);
     if (!rc && use_regex)
-        rc = read_regex(r, what, GPT2_PATTERN, strlen(GPT2_PATTERN), 0, &out->pattern);
+        rc = reader_regex(r, c.name, GPT2_PATTERN, strlen(GPT2_PATTERN), 0, &out->pattern);
     return rc;
 }
 
 static int read_split(struct reader *r, const json_t *o, struct pretokenizer *out)
 {
-    const char *what = "pre_tokenizer Split";
+    const struct component c = {o, "pre_tokenizer Split"};
     out->kind = PRETOKENIZE_REGEX;
-    int rc = read_pattern(r, o, what, "pattern", &out->pattern);
+    int rc = reader_pattern(r, &c, "pattern", &out->pattern);
     if (!rc && !json_object_get(o, "behavior"))
-        rc = reader_fail(r, "%s: behavior is missing", what);
+        rc = reader_fail(r, "%s: behavior is missing", c.name);
     if (!rc)
-        rc = read_behavior(r, o, what, SPLIT_ISOLATED, &out->behavior);
-    return rc ? rc : read_flag(r, o, what, "invert", 0, &out->invert);
+        rc = read_behavior(r, &c, SPLIT_ISOLATED, &out->behavior);
+    return rc ? rc : reader_flag(r, &c, "invert", 0, &out->invert);
 }
 
 int pretokenizer_read(struct reader *r, const json_t *o, struct pretokenizer *out)
 {
     const char *type;
-    int rc = read_type(r, o, "pre_tokenizer", &type);
+    int rc = reader_type(r, o, "pre_tokenizer", &type);
     if (rc)
         return rc;
     if (!strcmp(type, "Sequence"))
@@ -148,11 +148,12 @@ int pretokenizer_read(struct reader *r, const json_t *o, struct pretokenizer *ou
         return make_bert(r, out);
     if (!strcmp(type, "Metaspace")) {
         out->kind = PRETOKENIZE_METASPACE;
-        return metaspace_read(r, o, "pre_tokenizer Metaspace", &out->replacement, &out->scheme, &out->split);
+        return metaspace_read(r, &(struct component){o, "pre_tokenizer Metaspace"}, &out->replacement, &out->scheme,
+                              &out->split);
     }
     if (!strcmp(type, "FixedLength")) {
         out->kind = PRETOKENIZE_FIXED;
-        rc = read_count(r, o, "pre_tokenizer FixedLength", "length", 5, &out->length);
+        rc = reader_count(r, &(struct component){o, "pre_tokenizer FixedLength"}, "length", 5, &out->length);
         return rc || out->length ? rc : reader_fail(r, "pre_tokenizer FixedLength: length: wanted at least 1, found 0");
     }
     if (!strcmp(type, "Whitespace")) {
@@ -163,13 +164,22 @@ int pretokenizer_read(struct reader *r, const json_t *o, struct pretokenizer *ou
         const char *delimiter;
         size_t n;
         *out = (struct pretokenizer){.kind = PRETOKENIZE_REGEX, .behavior = SPLIT_REMOVED};
-        rc = read_text(r, o, "pre_tokenizer CharDelimiterSplit", "delimiter", NULL, &delimiter, &n);
-        return rc ? rc : read_regex(r, "pre_tokenizer CharDelimiterSplit", delimiter, n, 1, &out->pattern);
+        const struct component c = {o, "pre_tokenizer CharDelimiterSplit"};
+        rc = reader_text(r, &c, "delimiter", NULL, &delimiter, &n);
+        return rc ? rc : reader_regex(r, c.name, delimiter, n, 1, &out->pattern);
     }
     return reader_fail(r, "pre_tokenizer: type \"%s\" is not supported", type);
 }
 
 /* --- cutting --- */
+
+/* What cutting needs beside the piece. */
+struct cutting {
+    struct pieces *out;
+    struct buf word;
+    struct regex_match *match;
+    struct error *err;
+};
 
 /* Stretches arrive in order; a word is [from, to) and grows until the behaviour says it is done. */
 struct cutter {
@@ -208,13 +218,12 @@ static void stretch(struct cutter *c, size_t start, size_t end, int match)
     c->match_before = match;
 }
 
-static int cut_by_regex(const struct pretokenizer *z, struct cutter *c, size_t n, struct regex_match *m,
-                        struct error *err)
+static int cut_by_regex(const struct pretokenizer *z, struct cutter *c, size_t n, const struct cutting *work)
 {
-    struct regex_scan scan = {.re = z->pattern, .match = m, .text = c->text, .n = n};
+    struct regex_scan scan = {.re = z->pattern, .match = work->match, .text = c->text, .n = n};
     size_t prev = 0, start, end;
     int found;
-    while ((found = regex_next(&scan, &start, &end, err)) > 0) {
+    while ((found = regex_next(&scan, &start, &end, work->err)) > 0) {
         if (prev != start)
             stretch(c, prev, start, z->invert);
         stretch(c, start, end, !z->invert);
@@ -277,16 +286,15 @@ static void cut_by_length(const struct pretokenizer *z, struct cutter *c, size_t
         stretch(c, from, n, 1);
 }
 
-static int cut(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out,
-               struct regex_match *m, struct error *err)
+static int cut(const struct pretokenizer *z, const struct piece *p, const char *text, const struct cutting *work)
 {
-    struct cutter c = {.out = out,
+    struct cutter c = {.out = work->out,
                        .text = text,
                        .behavior = z->kind == PRETOKENIZE_FIXED ? SPLIT_ISOLATED : z->behavior,
                        .at_start = p->at_start};
     int rc = 0;
     if (z->pattern)
-        rc = cut_by_regex(z, &c, p->n, m, err);
+        rc = cut_by_regex(z, &c, p->n, work);
     else if (z->kind == PRETOKENIZE_WORDS)
         cut_by_words(&c, p->n);
     else if (z->kind == PRETOKENIZE_FIXED)
@@ -298,9 +306,9 @@ static int cut(const struct pretokenizer *z, const struct piece *p, const char *
 }
 
 /* Spaces become the mark, the text gets one in front, and words begin at marks. */
-static void metaspace(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out,
-                      struct buf *word)
+static void metaspace(const struct pretokenizer *z, const struct piece *p, const char *text, struct cutting *work)
 {
+    struct buf *word = &work->word;
     size_t k = strlen(z->replacement);
     int marked = p->n >= k && !memcmp(text, z->replacement, k);
     buf_reset(word);
@@ -314,34 +322,16 @@ static void metaspace(const struct pretokenizer *z, const struct piece *p, const
     size_t from = 0;
     for (size_t i = 1; z->split && i + k <= word->len; i++)
         if (!memcmp(word->data + i, z->replacement, k)) {
-            pieces_add(out, word->data + from, i - from, -1, p->at_start && !from);
+            pieces_add(work->out, word->data + from, i - from, -1, p->at_start && !from);
             from = i;
             i += k - 1;
         }
-    pieces_add(out, word->data ? word->data + from : "", word->len - from, -1, p->at_start && !from);
+    pieces_add(work->out, word->data ? word->data + from : "", word->len - from, -1, p->at_start && !from);
 }
 
-static int byte_level(const struct pretokenizer *z, const struct piece *p, const char *text, struct pieces *out,
-                      struct buf *word, struct regex_match *m, struct error *err)
+/* Spells words first.. in the byte-level alphabet, in place of their bytes. */
+static void spell(struct pieces *out, size_t first, struct buf *word)
 {
-    struct piece whole = *p;
-    buf_reset(word);
-    if (z->prefix_space && text[0] != ' ')
-        buf_putc(word, ' ');
-    buf_append(word, text, p->n);
-    whole.n = word->len;
-    size_t first = out->n;
-    int rc = 0;
-    if (word->failed)
-        return 0;
-    if (z->pattern)
-        rc = cut(&(struct pretokenizer){.pattern = z->pattern, .behavior = SPLIT_ISOLATED}, &whole, word->data, out, m,
-                 err);
-    else
-        pieces_add(out, word->data, word->len, -1, p->at_start);
-    if (rc || pieces_failed(out))
-        return rc;
-    /* Spell the new words in the byte-level alphabet, in place of their bytes. */
     buf_reset(word);
     for (size_t i = first; i < out->n; i++) {
         struct piece *w = out->v + i;
@@ -356,7 +346,29 @@ static int byte_level(const struct pretokenizer *z, const struct piece *p, const
         out->v[i].at = at;
         at += out->v[i].n;
     }
-    return 0;
+}
+
+static int byte_level(const struct pretokenizer *z, const struct piece *p, const char *text, struct cutting *work)
+{
+    struct pieces *out = work->out;
+    struct buf *word = &work->word;
+    struct piece whole = *p;
+    buf_reset(word);
+    if (z->prefix_space && text[0] != ' ')
+        buf_putc(word, ' ');
+    buf_append(word, text, p->n);
+    whole.n = word->len;
+    size_t first = out->n;
+    int rc = 0;
+    if (word->failed)
+        return 0;
+    if (z->pattern)
+        rc = cut(&(struct pretokenizer){.pattern = z->pattern, .behavior = SPLIT_ISOLATED}, &whole, word->data, work);
+    else
+        pieces_add(out, word->data, word->len, -1, p->at_start);
+    if (!rc && !pieces_failed(out))
+        spell(out, first, word);
+    return rc;
 }
 
 static void exchange(struct pieces *a, struct pieces *b)
@@ -374,9 +386,8 @@ int pretokenizer_apply(const struct pretokenizer *z, struct pieces *in, struct p
             rc = pretokenizer_apply(z->child + i, in, out, err);
         return rc;
     }
-    struct regex_match *m = regex_match_new();
-    struct buf word = BUF_INIT;
-    if (!m)
+    struct cutting work = {.out = out, .word = BUF_INIT, .match = regex_match_new(), .err = err};
+    if (!work.match)
         return error_set_nomem(err, sizeof(void *), "a match");
     pieces_reset(out);
     for (size_t i = 0; i < in->n && !rc; i++) {
@@ -385,16 +396,16 @@ int pretokenizer_apply(const struct pretokenizer *z, struct pieces *in, struct p
         if (p->id >= 0)
             pieces_add(out, text, p->n, p->id, p->at_start);
         else if (z->kind == PRETOKENIZE_METASPACE)
-            metaspace(z, p, text, out, &word);
+            metaspace(z, p, text, &work);
         else if (z->kind == PRETOKENIZE_BYTE_LEVEL)
-            rc = byte_level(z, p, text, out, &word, m, err);
+            rc = byte_level(z, p, text, &work);
         else
-            rc = cut(z, p, text, out, m, err);
-        if (!rc && (word.failed || pieces_failed(out)))
+            rc = cut(z, p, text, &work);
+        if (!rc && (work.word.failed || pieces_failed(out)))
             rc = error_set_nomem(err, in->text.len, "the words of a text");
     }
-    buf_free(&word);
-    regex_match_free(m);
+    buf_free(&work.word);
+    regex_match_free(work.match);
     exchange(in, out);
     return rc;
 }

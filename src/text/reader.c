@@ -39,34 +39,34 @@ static const char *kind_of(const json_t *v)
     }
 }
 
-int read_flag(const struct reader *r, const json_t *o, const char *what, const char *key, int otherwise, int *out)
+int reader_flag(const struct reader *r, const struct component *c, const char *key, int otherwise, int *out)
 {
-    const json_t *v = json_object_get(o, key);
+    const json_t *v = json_object_get(c->json, key);
     *out = otherwise;
     if (!v || json_is_null(v))
         return 0;
     if (!json_is_boolean(v))
-        return reader_fail(r, "%s: %s: wanted true or false, found %s", what, key, kind_of(v));
+        return reader_fail(r, "%s: %s: wanted true or false, found %s", c->name, key, kind_of(v));
     *out = json_is_true(v);
     return 0;
 }
 
-int read_count(const struct reader *r, const json_t *o, const char *what, const char *key, long otherwise, long *out)
+int reader_count(const struct reader *r, const struct component *c, const char *key, long otherwise, long *out)
 {
-    const json_t *v = json_object_get(o, key);
+    const json_t *v = json_object_get(c->json, key);
     *out = otherwise;
     if (!v || json_is_null(v))
         return 0;
     if (!json_is_integer(v) || json_integer_value(v) < 0)
-        return reader_fail(r, "%s: %s: wanted a whole number, found %s", what, key, kind_of(v));
+        return reader_fail(r, "%s: %s: wanted a whole number, found %s", c->name, key, kind_of(v));
     *out = (long)json_integer_value(v);
     return 0;
 }
 
-int read_text(const struct reader *r, const json_t *o, const char *what, const char *key, const char *otherwise,
-              const char **out, size_t *n)
+int reader_text(const struct reader *r, const struct component *c, const char *key, const char *otherwise,
+                const char **out, size_t *n)
 {
-    const json_t *v = json_object_get(o, key);
+    const json_t *v = json_object_get(c->json, key);
     if ((!v || json_is_null(v)) && otherwise) {
         *out = otherwise;
         if (n)
@@ -74,7 +74,7 @@ int read_text(const struct reader *r, const json_t *o, const char *what, const c
         return 0;
     }
     if (!json_is_string(v))
-        return reader_fail(r, "%s: %s: wanted a string, found %s", what, key, kind_of(v));
+        return reader_fail(r, "%s: %s: wanted a string, found %s", c->name, key, kind_of(v));
     size_t length = json_string_length(v);
     *out = arena_strndup(r->arena, json_string_value(v), length);
     if (!*out)
@@ -84,13 +84,13 @@ int read_text(const struct reader *r, const json_t *o, const char *what, const c
     return 0;
 }
 
-int read_type(const struct reader *r, const json_t *o, const char *what, const char **out)
+int reader_type(const struct reader *r, const json_t *o, const char *name, const char **out)
 {
     if (!json_is_object(o))
-        return reader_fail(r, "%s: wanted an object, found %s", what, kind_of(o));
+        return reader_fail(r, "%s: wanted an object, found %s", name, kind_of(o));
     const json_t *v = json_object_get(o, "type");
     if (!json_is_string(v))
-        return reader_fail(r, "%s: type: wanted a string, found %s", what, kind_of(v));
+        return reader_fail(r, "%s: type: wanted a string, found %s", name, kind_of(v));
     *out = json_string_value(v);
     return 0;
 }
@@ -108,26 +108,26 @@ static int keep_regex(const struct reader *r, struct regex *re)
     return 0;
 }
 
-int read_regex(const struct reader *r, const char *what, const char *text, size_t n, int literal,
-               const struct regex **out)
+int reader_regex(const struct reader *r, const char *name, const char *text, size_t n, int literal,
+                 const struct regex **out)
 {
     struct regex *re = NULL;
     int rc = literal ? regex_new_literal(&re, text, n, r->err) : regex_new(&re, text, n, r->err);
     if (rc)
-        return error_prefix(r->err, "%s: %s", r->file, what);
+        return error_prefix(r->err, "%s: %s", r->file, name);
     *out = re;
     return keep_regex(r, re);
 }
 
-int read_pattern(const struct reader *r, const json_t *o, const char *what, const char *key, const struct regex **out)
+int reader_pattern(const struct reader *r, const struct component *c, const char *key, const struct regex **out)
 {
-    const json_t *v = json_object_get(o, key), *regex = json_object_get(v, "Regex"),
+    const json_t *v = json_object_get(c->json, key), *regex = json_object_get(v, "Regex"),
                  *string = json_object_get(v, "String");
     if (json_is_string(v))
         string = v;
     if (json_is_string(regex))
-        return read_regex(r, what, json_string_value(regex), json_string_length(regex), 0, out);
+        return reader_regex(r, c->name, json_string_value(regex), json_string_length(regex), 0, out);
     if (json_is_string(string) && json_string_length(string))
-        return read_regex(r, what, json_string_value(string), json_string_length(string), 1, out);
-    return reader_fail(r, "%s: %s: wanted {\"Regex\": ...} or {\"String\": ...} that is not empty", what, key);
+        return reader_regex(r, c->name, json_string_value(string), json_string_length(string), 1, out);
+    return reader_fail(r, "%s: %s: wanted {\"Regex\": ...} or {\"String\": ...} that is not empty", c->name, key);
 }

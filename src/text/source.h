@@ -53,10 +53,10 @@ int source_from_vocab_txt(struct tokenizer_source *s, const char *path, const js
 int source_is_class(const struct tokenizer_source *s, const char *name);
 /* A special token of the config by its key ("cls_token"), spelled out or in an object. */
 const char *source_named_token(const struct tokenizer_source *s, const char *key, const char *otherwise);
-/* The tokenizer.json of a sentencepiece BPE vocabulary. prefix: a space is put before the text; first_only: not before
- * every piece between special tokens. */
-int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_piece *piece, size_t n, int prefix,
-                    int first_only, struct error *err);
+/* The tokenizer.json of a sentencepiece BPE vocabulary: of s its pieces and dummy_prefix (a space is put before the
+ * text; first_only: not before every piece between special tokens). */
+int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_file *s, int first_only,
+                    struct error *err);
 /* {"piece": id}, also on error; a piece that is there twice is one. And a merge for every way to make a piece of two,
  * with their ranks. */
 int source_make_vocab(const char *name, const struct spm_piece *piece, size_t n, json_t **out, struct error *err);
@@ -70,9 +70,13 @@ json_t *source_precompiled(const struct spm_file *s);
 int source_make_xlmr(struct tokenizer_source *out, const char *path, const struct spm_file *s, struct error *err);
 /* The nearest tokenizer.json for s->spm, in place of s->json's parts, for those who read such a file. */
 int source_complete_spm(struct tokenizer_source *s, const char *name, struct error *err);
-/* The tokenizer.json of a byte-level BPE; takes vocab and merges (also on error). pre: a pre_tokenizer in JSON. */
-int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre,
-                    int ignore_merges, struct error *err);
+/* The tokenizer.json of a byte-level BPE; takes vocab and merges (also on error). */
+struct source_bpe {
+    json_t *vocab, *merges;
+    const char *pre_tokenizer; /* in JSON */
+    int ignore_merges;
+};
+int source_make_bpe(struct tokenizer_source *out, const char *name, const struct source_bpe *b, struct error *err);
 /* The tokenizer.json of an uncased BERT vocabulary; takes vocab (also on error). */
 int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t *vocab, const char *unk,
                           struct error *err);

@@ -23,10 +23,10 @@
 /* clang-format on */
 
 static const char default_pre[] = SEQUENCE(LLAMA_CPP_DEFAULT, BYTES("false"));
-static const char gpt2[] = BYTES("true");
+static const char gpt2[] = PRE_GPT2;
 static const char digits_then_gpt2[] = SEQUENCE("{\"type\":\"Digits\",\"individual_digits\":true}", BYTES("true"));
 static const char llama3[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}{1,3}")), BYTES("false"));
-static const char qwen2[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}")), BYTES("false"));
+static const char qwen2[] = PRE_QWEN2;
 
 /* The names llama.cpp's converter writes, with the tokenizer.json of the models it writes them for. */
 static const struct gguf_pre pres[] = {
@@ -54,10 +54,12 @@ const struct gguf_pre *source_gguf_pres(size_t *n)
     return pres;
 }
 
-struct gguf_tokens {
-    struct gguf_string *text;
-    int64_t *type; /* all NORMAL when the file has none */
-    char **copy;   /* NUL-terminated */
+struct gguf_tokenizer {
+    const struct gguf *file;
+    const char *path;
+    struct gguf_string *text; /* [n]: of tokens */
+    int64_t *type;            /* all NORMAL when the file has none */
+    char **copy;              /* NUL-terminated */
     size_t n;
 };
 
@@ -66,7 +68,7 @@ static int fail_nomem(const char *path, struct error *err)
     return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
 }
 
-static void tokens_deinit(struct gguf_tokens *t)
+static void gguf_tokenizer_deinit(struct gguf_tokenizer *t)
 {
     for (size_t i = 0; t->copy && i < t->n; i++)
         mem_free(t->copy[i]);
@@ -84,8 +86,10 @@ static int check_token(const char *path, const struct gguf_string *s, size_t i, 
     return 0;
 }
 
-static int read_tokens(struct gguf_tokens *t, const struct gguf *g, const char *path, struct error *err)
+static int read_tokens(struct gguf_tokenizer *t, struct error *err)
 {
+    const struct gguf *g = t->file;
+    const char *path = t->path;
     enum gguf_type kind;
     int64_t n = gguf_array_length(g, "tokenizer.ggml.tokens", &kind),
             n_type = gguf_array_length(g, "tokenizer.ggml.token_type", NULL);
@@ -117,11 +121,30 @@ static int read_tokens(struct gguf_tokens *t, const struct gguf *g, const char *
     return rc;
 }
 
-static const struct gguf_pre *find_pre(const struct gguf *g, const char *path, struct error *err)
+/* {"token": id}. */
+static int put_token(const struct gguf_tokenizer *t, json_t *vocab, size_t i, struct error *err)
+{
+    if (json_object_get(vocab, t->copy[i]))
+        return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", t->path,
+                         t->copy[i], i);
+    return json_object_set_new(vocab, t->copy[i], json_integer((json_int_t)i)) ? fail_nomem(t->path, err) : 0;
+}
+
+/* Those that are no words go among the added tokens. */
+static int add_tokens(const struct gguf_tokenizer *t, struct tokenizer_source *out, struct error *err)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
+            if (source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER))
+                return fail_nomem(t->path, err);
+    return 0;
+}
+
+static const struct gguf_pre *find_pre(const struct gguf_tokenizer *t, struct error *err)
 {
     struct gguf_string name = {"default", 7};
     struct buf known = BUF_INIT;
-    gguf_get_string(g, "tokenizer.ggml.pre", &name);
+    gguf_get_string(t->file, "tokenizer.ggml.pre", &name);
     for (size_t i = 0; i < sizeof pres / sizeof *pres; i++) {
         if (strlen(pres[i].name) == name.len && !memcmp(pres[i].name, name.data, name.len)) {
             buf_free(&known);
@@ -132,15 +155,16 @@ static const struct gguf_pre *find_pre(const struct gguf *g, const char *path, s
     error_set(err, ERROR_DATA,
               "%s: tokenizer.ggml.pre: the pre-tokenizer \"%.*s\" is not known (known: %s); use the model's Hugging "
               "Face directory",
-              path, (int)name.len, name.data, known.data ? known.data : "");
+              t->path, (int)name.len, name.data, buf_text(&known));
     buf_free(&known);
     return NULL;
 }
 
-static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path,
-                    struct error *err)
+static int make_bpe(struct tokenizer_source *out, const struct gguf_tokenizer *t, struct error *err)
 {
-    const struct gguf_pre *pre = find_pre(g, path, err);
+    const struct gguf *g = t->file;
+    const char *path = t->path;
+    const struct gguf_pre *pre = find_pre(t, err);
     enum gguf_type kind;
     int64_t n = gguf_array_length(g, "tokenizer.ggml.merges", &kind);
     if (!pre)
@@ -159,13 +183,8 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const st
     gguf_array_strings(g, "tokenizer.ggml.merges", line);
     json_t *vocab = json_object(), *merges = json_array();
     int rc = 0;
-    for (size_t i = 0; i < t->n && !rc; i++) {
-        if (json_object_get(vocab, t->copy[i]))
-            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path,
-                           t->copy[i], i);
-        else if (json_object_set_new(vocab, t->copy[i], json_integer((json_int_t)i)))
-            rc = fail_nomem(path, err);
-    }
+    for (size_t i = 0; i < t->n && !rc; i++)
+        rc = put_token(t, vocab, i, err);
     for (size_t i = 0; i < (size_t)n && !rc; i++) {
         if (utf8_valid(line[i].data, line[i].len) != line[i].len)
             rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.merges: entry %zu is not UTF-8", path, i);
@@ -178,20 +197,17 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf *g, const st
         json_decref(merges);
         return rc;
     }
-    rc = source_make_bpe(out, path, vocab, merges, pre->json, pre->ignore_merges, err);
+    rc = source_make_bpe(out, path, &(struct source_bpe){vocab, merges, pre->json, pre->ignore_merges}, err);
     if (!rc && pre->nfc)
         rc =
             json_object_set_new(out->json, "normalizer", json_pack("{s:s}", "type", "NFC")) ? fail_nomem(path, err) : 0;
-    for (size_t i = 0; i < t->n && !rc; i++)
-        if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
-            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err)
-                                                                                               : 0;
-    return rc;
+    return rc ? rc : add_tokens(t, out, err);
 }
 
-static int make_spm(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, const char *path,
-                    struct error *err)
+static int make_spm(struct tokenizer_source *out, const struct gguf_tokenizer *t, struct error *err)
 {
+    const struct gguf *g = t->file;
+    const char *path = t->path;
     int64_t n = gguf_array_length(g, "tokenizer.ggml.scores", NULL);
     int prefix = 1;
     if (n != (int64_t)t->n)
@@ -206,7 +222,7 @@ static int make_spm(struct tokenizer_source *out, const struct gguf *g, const st
     for (size_t i = 0; i < t->n && !rc; i++)
         piece[i] = (struct spm_piece){t->copy[i], score[i], (int)t->type[i]};
     if (!rc)
-        rc = source_make_spm(out, path, piece, t->n, prefix, 0, err);
+        rc = source_make_spm(out, path, &(struct spm_file){.piece = piece, .n = t->n, .dummy_prefix = prefix}, 0, err);
     mem_free(score);
     mem_free(piece);
     return rc;
@@ -228,14 +244,14 @@ static int set_normalizer(struct tokenizer_source *out, const struct gguf *g, co
 
 /* BERT's vocabulary in llama.cpp's spelling: a word's first token has U+2581 before it where WordPiece's others have
  * "##". */
-static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, struct gguf_tokens *t, const char *path,
-                          struct error *err)
+static int make_wordpiece(struct tokenizer_source *out, struct gguf_tokenizer *t, struct error *err)
 {
+    const char *path = t->path;
     json_t *vocab = json_object();
     struct buf name = BUF_INIT;
     int64_t unk = -1;
     int rc = 0;
-    gguf_get_int(g, "tokenizer.ggml.unknown_token_id", &unk);
+    gguf_get_int(t->file, "tokenizer.ggml.unknown_token_id", &unk);
     for (size_t i = 0; i < t->n && !rc; i++) {
         const char *s = t->copy[i];
         size_t n = strlen(s);
@@ -249,13 +265,7 @@ static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, st
             mem_free(t->copy[i]);
             t->copy[i] = spelled;
         }
-        if (!spelled)
-            rc = fail_nomem(path, err);
-        else if (json_object_get(vocab, spelled))
-            rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", path,
-                           spelled, i);
-        else if (json_object_set_new(vocab, spelled, json_integer((json_int_t)i)))
-            rc = fail_nomem(path, err);
+        rc = spelled ? put_token(t, vocab, i, err) : fail_nomem(path, err);
     }
     buf_free(&name);
     if (!rc && (unk < 0 || (uint64_t)unk >= t->n))
@@ -267,23 +277,18 @@ static int make_wordpiece(struct tokenizer_source *out, const struct gguf *g, st
     }
     rc = source_make_wordpiece(out, path, vocab, t->copy[unk], err);
     if (!rc)
-        rc = set_normalizer(out, g, path, err);
-    for (size_t i = 0; i < t->n && !rc; i++)
-        if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
-            rc = source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER) ? fail_nomem(path, err)
-                                                                                               : 0;
-    return rc;
+        rc = set_normalizer(out, t->file, path, err);
+    return rc ? rc : add_tokens(t, out, err);
 }
 
 /* The token whose id stands at key, or -1. */
-static int special_id(const struct gguf *g, const struct gguf_tokens *t, const char *key, const char *path, int64_t *id,
-                      struct error *err)
+static int special_id(const struct gguf_tokenizer *t, const char *key, int64_t *id, struct error *err)
 {
     *id = -1;
-    if (gguf_get_int(g, key, id))
+    if (gguf_get_int(t->file, key, id))
         return 0;
     if (*id < 0 || (uint64_t)*id >= t->n)
-        return error_set(err, ERROR_DATA, "%s: %s: wanted an id in 0..%zu, found %lld", path, key, t->n - 1,
+        return error_set(err, ERROR_DATA, "%s: %s: wanted an id in 0..%zu, found %lld", t->path, key, t->n - 1,
                          (long long)*id);
     return 0;
 }
@@ -316,8 +321,8 @@ static int set_templates(json_t *config, const struct gguf *g, const char *path,
 }
 
 /* tokenizer_config.json's part, and the post-processor. */
-static int make_config(struct tokenizer_source *out, const struct gguf *g, const struct gguf_tokens *t, int add_bos,
-                       int add_eos, const char *path, struct error *err)
+static int make_config(struct tokenizer_source *out, const struct gguf_tokenizer *t, int add_bos, int add_eos,
+                       struct error *err)
 {
     static const char *const keys[][2] = {{"tokenizer.ggml.bos_token_id", "bos_token"},
                                           {"tokenizer.ggml.eos_token_id", "eos_token"},
@@ -325,40 +330,39 @@ static int make_config(struct tokenizer_source *out, const struct gguf *g, const
                                           {"tokenizer.ggml.padding_token_id", "pad_token"}};
     int64_t id[4], end;
     int bad = 0;
-    if (special_id(g, t, "tokenizer.ggml.eot_token_id", path, &end, err) ||
-        special_id(g, t, "tokenizer.ggml.eom_token_id", path, &end, err))
+    if (special_id(t, "tokenizer.ggml.eot_token_id", &end, err) ||
+        special_id(t, "tokenizer.ggml.eom_token_id", &end, err))
         return ERROR_DATA; /* src/io has them end a generation */
     out->config =
         json_pack("{s:s, s:b}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0);
     for (int i = 0; i < 4; i++) {
-        int rc = special_id(g, t, keys[i][0], path, id + i, err);
+        int rc = special_id(t, keys[i][0], id + i, err);
         if (rc)
             return rc;
         if (id[i] < 0 && i < 2 &&
-            (rc = special_id(g, t, i ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.cls_token_id", path,
-                             id + i, err)))
+            (rc = special_id(t, i ? "tokenizer.ggml.seperator_token_id" : "tokenizer.ggml.cls_token_id", id + i, err)))
             return rc;
         if (id[i] >= 0)
             bad |= json_object_set_new(out->config, keys[i][1], json_string(t->copy[id[i]]));
     }
-    gguf_get_bool(g, "tokenizer.ggml.add_bos_token", &add_bos);
-    gguf_get_bool(g, "tokenizer.ggml.add_sep_token", &add_eos); /* of BERT only */
-    gguf_get_bool(g, "tokenizer.ggml.add_eos_token", &add_eos);
+    gguf_get_bool(t->file, "tokenizer.ggml.add_bos_token", &add_bos);
+    gguf_get_bool(t->file, "tokenizer.ggml.add_sep_token", &add_eos); /* of BERT only */
+    gguf_get_bool(t->file, "tokenizer.ggml.add_eos_token", &add_eos);
     add_bos = add_bos && id[0] >= 0;
     add_eos = add_eos && id[1] >= 0;
     bad |= json_object_set_new(out->config, "add_bos_token", json_boolean(add_bos));
     bad |= json_object_set_new(out->config, "add_eos_token", json_boolean(add_eos));
-    int rc = set_templates(out->config, g, path, err);
+    int rc = set_templates(out->config, t->file, t->path, err);
     if (rc)
         return rc;
     bad |= source_set_around(out->json, add_bos ? id[0] : -1, add_bos ? t->copy[id[0]] : NULL, add_eos ? id[1] : -1,
                              add_eos ? t->copy[id[1]] : NULL);
-    return bad ? fail_nomem(path, err) : 0;
+    return bad ? fail_nomem(t->path, err) : 0;
 }
 
 static int from_metadata(struct tokenizer_source *out, const struct gguf *g, const char *path, struct error *err)
 {
-    struct gguf_tokens t = {0};
+    struct gguf_tokenizer t = {.file = g, .path = path};
     struct gguf_string model;
     int spm, bert, rc;
     if (gguf_get_string(g, "tokenizer.ggml.model", &model))
@@ -374,16 +378,16 @@ static int from_metadata(struct tokenizer_source *out, const struct gguf *g, con
                          (int)model.len, model.data);
     rc = source_gguf_check_keys(g, bert, path, err);
     if (!rc)
-        rc = read_tokens(&t, g, path, err);
+        rc = read_tokens(&t, err);
     if (!rc && spm)
-        rc = make_spm(out, g, &t, path, err);
+        rc = make_spm(out, &t, err);
     else if (!rc)
-        rc = bert ? make_wordpiece(out, g, &t, path, err) : make_bpe(out, g, &t, path, err);
+        rc = bert ? make_wordpiece(out, &t, err) : make_bpe(out, &t, err);
     if (!rc) {
-        const struct gguf_pre *pre = spm || bert ? NULL : find_pre(g, path, err);
-        rc = make_config(out, g, &t, spm || bert || (pre && pre->add_bos), bert, path, err);
+        const struct gguf_pre *pre = spm || bert ? NULL : find_pre(&t, err);
+        rc = make_config(out, &t, spm || bert || (pre && pre->add_bos), bert, err);
     }
-    tokens_deinit(&t);
+    gguf_tokenizer_deinit(&t);
     return rc;
 }
 

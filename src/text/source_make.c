@@ -80,16 +80,17 @@ static json_t *document(json_t *normalizer, json_t *pre, json_t *decoder, json_t
                      pre ? pre : json_null(), "post_processor", "decoder", decoder, "model", model);
 }
 
-int source_make_bpe(struct tokenizer_source *out, const char *name, json_t *vocab, json_t *merges, const char *pre,
-                    int ignore_merges, struct error *err)
+int source_make_bpe(struct tokenizer_source *out, const char *name, const struct source_bpe *b, struct error *err)
 {
     json_error_t why;
     json_t *decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1,
                                 "use_regex", 1);
-    json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
-                              "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0,
-                              "byte_fallback", 0, "ignore_merges", ignore_merges, "vocab", vocab, "merges", merges);
-    out->json = document(NULL, jsontext_document(pre, strlen(pre), 0, &why), decoder, model);
+    json_t *model =
+        json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
+                  "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
+                  b->ignore_merges, "vocab", b->vocab, "merges", b->merges);
+    json_t *pre = jsontext_document(b->pre_tokenizer, strlen(b->pre_tokenizer), 0, &why);
+    out->json = document(NULL, pre, decoder, model);
     return out->json ? 0 : nomem(name, err);
 }
 
@@ -219,9 +220,11 @@ static json_t *spm_decoder(int prefix)
     return json_pack("{s:s, s:o}", "type", "Sequence", "decoders", list);
 }
 
-int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_piece *piece, size_t n, int prefix,
-                    int first_only, struct error *err)
+int source_make_spm(struct tokenizer_source *out, const char *name, const struct spm_file *s, int first_only,
+                    struct error *err)
 {
+    const struct spm_piece *piece = s->piece;
+    size_t n = s->n;
     json_t *vocab = NULL, *merges = NULL;
     const char *unk = NULL;
     int rc = source_make_vocab(name, piece, n, &vocab, err), bytes = 0;
@@ -243,8 +246,8 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
     json_t *pre = NULL;
     if (first_only)
         pre = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xe2\x96\x81", "prepend_scheme",
-                        prefix ? "first" : "never", "split", 0);
-    out->json = document(first_only ? NULL : spm_normalizer(prefix), pre, spm_decoder(prefix), model);
+                        s->dummy_prefix ? "first" : "never", "split", 0);
+    out->json = document(first_only ? NULL : spm_normalizer(s->dummy_prefix), pre, spm_decoder(s->dummy_prefix), model);
     if (!out->json)
         return nomem(name, err);
     for (size_t i = 0; i < n && !rc; i++)

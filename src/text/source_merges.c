@@ -108,14 +108,12 @@ static int name_defaults(struct tokenizer_source *s, const json_t *vocab, const 
     return bad ? -1 : 0;
 }
 
-static const char gpt2[] = BYTES("true");
-static const char qwen2[] = SEQUENCE(SPLIT(WORDS_LIKE_LLAMA3("\\\\p{N}")), BYTES("false"));
-
 /* How words are cut, by the class; Qwen's add_prefix_space is put in later (source_prefix.c). */
 static int make(struct tokenizer_source *s, const char *path, json_t *vocab, json_t *merges, struct error *err)
 {
     int of_qwen = source_is_class(s, "Qwen2Tokenizer"), composed = of_qwen || source_is_class(s, "GPTNeoXTokenizer");
-    int rc = source_make_bpe(s, path, vocab, merges, of_qwen ? qwen2 : gpt2, 0, err);
+    const struct source_bpe b = {vocab, merges, of_qwen ? PRE_QWEN2 : PRE_GPT2, 0};
+    int rc = source_make_bpe(s, path, &b, err);
     if (rc)
         return rc;
     int bad = composed && json_object_set_new(s->json, "normalizer", json_pack("{s:s}", "type", "NFC"));

@@ -77,7 +77,7 @@ static int make(struct tokenizer_source *out, struct spm_file *s, const char *pa
     }
     s->dummy_prefix = s->dummy_prefix && !json_is_false(json_object_get(out->config, "add_prefix_space"));
     if (json_is_false(json_object_get(out->config, "legacy")) && s->model_type == 2 && source_spm_is_plain(s)) {
-        rc = source_make_spm(out, path, s->piece, s->n, s->dummy_prefix, 1, err);
+        rc = source_make_spm(out, path, s, 1, err);
     } else {
         rc = make_vocabulary(out, s, path, err);
         out->spm = rc ? NULL : mem_alloc(sizeof *out->spm);

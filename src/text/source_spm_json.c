@@ -175,7 +175,7 @@ static json_t *added_tokens(const struct spm_file *s, const json_t *before)
 static int complete_plain(struct tokenizer_source *s, const char *name, struct error *err)
 {
     struct tokenizer_source made = {0};
-    int rc = source_make_spm(&made, name, s->spm->piece, s->spm->n, s->spm->dummy_prefix, 0, err);
+    int rc = source_make_spm(&made, name, s->spm, 0, err);
     static const char *const keys[] = {"normalizer", "pre_tokenizer", "decoder", "model"};
     for (int i = 0; i < 4 && !rc; i++)
         if (json_object_set(s->json, keys[i], json_object_get(made.json, keys[i])))

@@ -31,14 +31,14 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
 }
 
 int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config,
-                        size_t n_config, struct error *err)
+                        struct error *err)
 {
     struct tokenizer_source s = {0};
     json_error_t why;
     *out = NULL;
     s.json = jsontext_document(json, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
     if (s.json && config)
-        s.config = jsontext_document(config, n_config,
+        s.config = jsontext_document(config, strlen(config),
                                      JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
     if (!s.json || (config && !s.config)) {
         int rc = text_json_error(&why, name, s.json ? "tokenizer_config: " : "", err);
@@ -198,15 +198,16 @@ static int to_ids(const struct tokenizer *tok, struct encoder *e, int flags, str
 int tokenizer_encode(const struct tokenizer *tok, const char *text, size_t n, int flags, struct tokens *out,
                      struct error *err)
 {
-    return tokenizer_encode_mixed(tok, text, n, NULL, flags, out, err);
+    return tokenizer_encode_mixed(tok, &(struct pair_text){text, n, NULL}, flags, out, err);
 }
 
-int tokenizer_encode_mixed(const struct tokenizer *tok, const char *text, size_t n, const struct text_spans *people,
-                           int flags, struct tokens *out, struct error *err)
+int tokenizer_encode_mixed(const struct tokenizer *tok, const struct pair_text *x, int flags, struct tokens *out,
+                           struct error *err)
 {
-    const struct added_cut how = {1, flags & TOKENIZER_PARSE_SPECIAL, people};
+    const struct added_cut how = {1, flags & TOKENIZER_PARSE_SPECIAL, x->people};
+    const char *text = x->text;
     struct encoder e = {0};
-    size_t good = utf8_valid(text, n), had = out->n;
+    size_t n = x->n, good = utf8_valid(text, n), had = out->n;
     int rc = 0;
     if (good != n)
         return error_set(err, ERROR_DATA, "the text is not UTF-8 at byte %zu (0x%02x)", good,

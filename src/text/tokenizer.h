@@ -42,10 +42,10 @@ struct tokenizer;
  * .gguf. Beside the tokenizer, tokenizer_config.json, special_tokens_map.json and added_tokens.json are read when they
  * are there. */
 int tokenizer_open(struct tokenizer **out, const char *path, struct error *err);
-/* The same from the bytes of a tokenizer.json and (or NULL) of a tokenizer_config.json; name stands for the file in
- * messages. */
+/* The same from the bytes of a tokenizer.json and (or NULL) the text of a tokenizer_config.json; name stands for the
+ * file in messages. */
 int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config,
-                        size_t n_config, struct error *err);
+                        struct error *err);
 /* The same from the bytes of a sentencepiece model. */
 int tokenizer_open_spm(struct tokenizer **out, const char *name, const void *bytes, size_t n, struct error *err);
 void tokenizer_close(struct tokenizer *tok); /* NULL is fine */

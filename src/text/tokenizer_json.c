@@ -81,7 +81,7 @@ static int read_limits(struct reader *r, struct tokenizer *tok, const json_t *do
     long n;
     tok->info.truncation = tok->info.padding = -1;
     if (json_is_object(o)) {
-        int rc = read_count(r, o, "truncation", "max_length", -1, &n);
+        int rc = reader_count(r, &(struct component){o, "truncation"}, "max_length", -1, &n);
         if (rc)
             return rc;
         tok->info.truncation = n > INT32_MAX ? INT32_MAX : (int32_t)n;
@@ -89,7 +89,7 @@ static int read_limits(struct reader *r, struct tokenizer *tok, const json_t *do
     o = json_object_get(doc, "padding");
     if (json_is_object(o)) {
         const json_t *strategy = json_object_get(o, "strategy");
-        int rc = read_count(r, strategy, "padding", "Fixed", 0, &n);
+        int rc = reader_count(r, &(struct component){strategy, "padding"}, "Fixed", 0, &n);
         if (rc)
             return rc;
         tok->info.padding = n > INT32_MAX ? INT32_MAX : (int32_t)n;

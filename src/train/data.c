@@ -113,8 +113,7 @@ static size_t length_before_end(const struct tokenizer *t, int32_t eos, const ch
 /* Ids of a text that begins a row: what the tokenizer puts in front, and nothing behind. */
 static int encode_start(const struct tokenizer *t, const struct pair_text *x, struct tokens *out, struct error *err)
 {
-    int rc =
-        tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
+    int rc = tokenizer_encode_mixed(t, x, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
     if (!rc)
         out->n = pair_without_end(t, out->ids, out->n);
     return rc;
@@ -127,8 +126,7 @@ static int encode_prompt(const struct tokenizer *t, const struct train_text *tex
     const struct pair_text *x = &text->prompt;
     if (text->continued)
         return encode_start(t, x, out, err);
-    return tokenizer_encode_mixed(t, x->text, x->n, x->people, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out,
-                                  err);
+    return tokenizer_encode_mixed(t, x, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
 }
 
 /* The completion's ids behind the prompt's. */
@@ -136,9 +134,12 @@ static int complete(const struct tokenizer *t, const struct train_text *text, co
                     struct tokens *ids, int *apart, struct error *err)
 {
     struct tokens rest = TOKENS_INIT;
-    size_t n = text->continued ? ids->n : pair_without_end(t, ids->ids, ids->n);
-    int rc = pair_encode_completion(t, &text->prompt, ids->ids, n, completion,
-                                    TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, &rest, apart, err);
+    const struct text_pair pair = {.prompt = text->prompt,
+                                   .completion = *completion,
+                                   .prompt_ids = ids->ids,
+                                   .n_prompt = text->continued ? ids->n : pair_without_end(t, ids->ids, ids->n),
+                                   .flags = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL};
+    int rc = pair_encode_completion(t, &pair, &rest, apart, err);
     for (size_t i = 0; i < rest.n && !rc; i++)
         rc = tokens_push(ids, rest.ids[i]) ? error_set_nomem(err, ids->n * 4, "a training row") : 0;
     tokens_free(&rest);
