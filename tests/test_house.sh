@@ -34,14 +34,12 @@ ids_before
 linear
 norm
 paged_pass
-records_tokens
 report
 round_moments_kernel
 scale_block
 store_f32
 store_pairs
 stretch_of_block
-texts_write
 time_engine
 train
 train_data_add_ids
@@ -50,7 +48,6 @@ train_data_add_pair
 train_data_add_plain
 value_block
 weight_new
-write_model
 A
 
 # includes ROOT: "FILE INCLUDED" for each include of a file of the house.

@@ -48,11 +48,18 @@ static const char *short_name(const char *name, int bare)
     return bare && !strncmp(name, "model.", 6) ? name + 6 : name;
 }
 
-/* DIR with the body (without "model." when bare) and more tensors; values are a function of the name. matrices: the
- * type of the body's matrices. */
-static const char *write_model(const char *name, const char *class, const char *tied, int bare, enum storage matrices,
-                               const struct tensor *more, int n_more)
+/* A directory with the body (without "model." when bare) and, where there is one, a head; values are a function of the
+ * name. matrices: the type of the body's matrices. */
+struct files {
+    const char *class, *tied;
+    int bare;
+    enum storage matrices;
+    const struct tensor *head;
+};
+
+static const char *write_model(const char *name, const struct files *f)
 {
+    int n = N_BODY + (f->head != NULL);
     static char dirs[4][1200];
     static int turn;
     char *dir = dirs[turn++ % 4], path[1300], text[1000];
@@ -61,29 +68,29 @@ static const char *write_model(const char *name, const char *class, const char *
     struct safetensors_writer *w;
     struct error err = {0};
     snprintf(dir, sizeof dirs[0], "%s", check_tmpdir(name));
-    for (int i = 0; i < N_BODY + n_more; i++) {
-        all[i] = i < N_BODY ? body[i] : more[i - N_BODY];
-        enum storage s = i < N_BODY && all[i].columns ? matrices : all[i].storage;
-        info[i] = (struct tensor_info){.name = short_name(all[i].name, bare),
+    for (int i = 0; i < n; i++) {
+        all[i] = i < N_BODY ? body[i] : *f->head;
+        enum storage s = i < N_BODY && all[i].columns ? f->matrices : all[i].storage;
+        info[i] = (struct tensor_info){.name = short_name(all[i].name, f->bare),
                                        .storage = s,
                                        .n_dim = all[i].columns ? 2 : 1,
                                        .shape = {all[i].rows, all[i].columns}};
     }
     snprintf(path, sizeof path, "%s/model.safetensors", dir);
-    if (safetensors_create(&w, path, info, (size_t)(N_BODY + n_more), NULL, &err))
+    if (safetensors_create(&w, path, info, (size_t)n, NULL, &err))
         fail_msg("%s", err.message);
-    for (int i = 0; i < N_BODY + n_more; i++) {
+    for (int i = 0; i < n; i++) {
         const char *of = all[i].values ? all[i].values : all[i].name;
         struct rng_stream s = {1, hash64(of, strlen(of)), 0};
-        int n = all[i].rows * (all[i].columns ? all[i].columns : 1);
+        int count = all[i].rows * (all[i].columns ? all[i].columns : 1);
         float values[V * C];
-        for (int k = 0; k < n; k++)
+        for (int k = 0; k < count; k++)
             values[k] = all[i].columns ? (float)(0.5 * rng_normal(&s, (uint64_t)k))
                                        : 1 + (float)(0.01 * rng_normal(&s, (uint64_t)k));
-        assert_int_equal(safetensors_write_f32(w, (size_t)i, 0, values, (uint64_t)n, &err), 0);
+        assert_int_equal(safetensors_write_f32(w, (size_t)i, 0, values, (uint64_t)count, &err), 0);
     }
     assert_int_equal(safetensors_end(w, 0, &err), 0);
-    snprintf(text, sizeof text, config, class, tied);
+    snprintf(text, sizeof text, config, f->class, f->tied);
     snprintf(path, sizeof path, "%s/config.json", dir);
     assert_int_equal(file_write(path, text, strlen(text), NULL), 0);
     return dir;
@@ -130,10 +137,10 @@ static void a_stored_head_that_differs_is_used_whatever_the_flag_says(void **sta
 {
     (void)state;
     float flag[5], no_flag[5], equal[5], none[5];
-    score(write_model("tied_other", "LlamaForCausalLM", "true", 0, STORAGE_F32, &own_head, 1), flag);
-    score(write_model("untied", "LlamaForCausalLM", "false", 0, STORAGE_F32, &own_head, 1), no_flag);
-    score(write_model("tied_same", "LlamaForCausalLM", "true", 0, STORAGE_F32, &same_head, 1), equal);
-    score(write_model("tied_none", "LlamaForCausalLM", "true", 0, STORAGE_F32, NULL, 0), none);
+    score(write_model("tied_other", &(struct files){"LlamaForCausalLM", "true", 0, STORAGE_F32, &own_head}), flag);
+    score(write_model("untied", &(struct files){"LlamaForCausalLM", "false", 0, STORAGE_F32, &own_head}), no_flag);
+    score(write_model("tied_same", &(struct files){"LlamaForCausalLM", "true", 0, STORAGE_F32, &same_head}), equal);
+    score(write_model("tied_none", &(struct files){"LlamaForCausalLM", "true", 0, STORAGE_F32, NULL}), none);
     assert_memory_equal(flag, no_flag, sizeof flag);
     assert_memory_equal(equal, none, sizeof equal);
     assert_memory_not_equal(flag, equal, sizeof flag);
@@ -146,7 +153,8 @@ static void a_model_without_prefix_embeds_as_with_it(void **state)
     float x[2][C];
     for (int bare = 0; bare < 2; bare++) {
         struct opened o;
-        const char *dir = write_model("bare", "LlamaModel", "false", bare, STORAGE_F32, bare ? NULL : &own_head, !bare);
+        const struct files files = {"LlamaModel", "false", bare, STORAGE_F32, bare ? NULL : &own_head};
+        const char *dir = write_model("bare", &files);
         if (open_model(&o, dir, MODEL_BODY, &err) ||
             model_embed(o.m, &(struct model_text){ids, 8, 0}, 1, 1, x[bare], &err))
             fail_msg("%s", err.message);
@@ -154,9 +162,9 @@ static void a_model_without_prefix_embeds_as_with_it(void **state)
     }
     assert_memory_equal(x[0], x[1], sizeof x[0]);
     struct opened o;
-    assert_int_equal(
-        open_model(&o, write_model("bare", "LlamaModel", "false", 1, STORAGE_F32, NULL, 0), MODEL_LM, &err),
-        ERROR_DATA);
+    assert_int_equal(open_model(&o, write_model("bare", &(struct files){"LlamaModel", "false", 1, STORAGE_F32, NULL}),
+                                MODEL_LM, &err),
+                     ERROR_DATA);
     assert_non_null(strstr(err.message, "lm_head.weight"));
     close_model(&o);
 }
@@ -180,8 +188,9 @@ static void a_tensor_that_is_not_computed_with_is_refused_by_name(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct opened o;
         struct error err = {0};
-        int rc = open_model(&o, write_model("unused", "LlamaForCausalLM", "true", 0, STORAGE_F32, &cases[i].t, 1),
-                            MODEL_LM, &err);
+        int rc = open_model(
+            &o, write_model("unused", &(struct files){"LlamaForCausalLM", "true", 0, STORAGE_F32, &cases[i].t}),
+            MODEL_LM, &err);
         close_model(&o);
         if (cases[i].harmless ? rc != 0 : rc != ERROR_DATA || !strstr(err.message, cases[i].t.name))
             fail_msg("%s: %d \"%s\"", cases[i].t.name, rc, err.message);
@@ -211,7 +220,7 @@ static void each_tensor_is_saved_in_the_type_it_was_read_in(void **state)
 {
     (void)state;
     const struct tensor half_head = {"lm_head.weight", NULL, V, C, STORAGE_F16};
-    const char *from = write_model("mixed", "LlamaForCausalLM", "true", 0, STORAGE_BF16, &half_head, 1);
+    const char *from = write_model("mixed", &(struct files){"LlamaForCausalLM", "true", 0, STORAGE_BF16, &half_head});
     char converted[1200], trained[1200];
     snprintf(converted, sizeof converted, "%s", check_tmpdir("mixed_converted"));
     snprintf(trained, sizeof trained, "%s", check_tmpdir("mixed_trained"));

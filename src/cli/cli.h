@@ -70,10 +70,15 @@ json_t *records_id(const struct records *r, int i);               /* its id, or 
 void records_fail(struct records *r, int i, const char *message); /* remembers why record i has no result */
 /* Refuses fields that are not in the list (NULL-terminated). 0, or -1 with the record failed. */
 int records_check_fields(struct records *r, int i, const char *const *fields);
-/* The ids in ids_field as they are, or the text in text_field tokenised (add_special: with the tokenizer's BOS).
- * Appends to out; -1 with the record failed. */
-int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t,
-                   int add_special, int n_vocab, struct tokens *out);
+/* The field of a text and the one of its ids, either of which a record may have. */
+struct record_field {
+    const char *text, *ids;
+    int add_special; /* the text is tokenised with the tokenizer's BOS */
+};
+extern const struct record_field record_prompt; /* "prompt" or "prompt_token_ids" */
+/* The ids as they are, or the text tokenised. Appends to out; -1 with the record failed. */
+int records_tokens(struct records *r, int i, const struct record_field *f, const struct tokenizer *t, int n_vocab,
+                   struct tokens *out);
 /* The same for "completion" or "completion_token_ids" behind the prompt's ids, which out holds (text/pair.h). */
 int records_completion(struct records *r, int i, const struct tokenizer *t, int n_vocab, struct tokens *out);
 

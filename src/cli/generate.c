@@ -182,10 +182,9 @@ static int prepare(struct work *w, const struct cli_values *v, struct error *err
     for (int i = 0; i < n && !(rc = interrupt_check(err)); i++) {
         struct generate_request *r = &w->requests[w->n_request];
         if (w->records.errors[i] || record_options(w, i, &r->options) ||
-            (has_messages(w->records.items[i])
-                 ? chat_tokens(w, i)
-                 : records_tokens(&w->records, i, "prompt", "prompt_token_ids", w->parts.tokenizer, 1,
-                                  model_desc(w->parts.model)->n_vocab, &w->prompts[i])))
+            (has_messages(w->records.items[i]) ? chat_tokens(w, i)
+                                               : records_tokens(&w->records, i, &record_prompt, w->parts.tokenizer,
+                                                                model_desc(w->parts.model)->n_vocab, &w->prompts[i])))
             continue;
         json_t *id = records_id(&w->records, i);
         r->prompt = w->prompts[i].ids;

@@ -96,8 +96,7 @@ static int plan_generate(struct parts *p, const struct model_desc *d, const stru
         rc = error_set_nomem(err, (size_t)r.n * sizeof *loads, "a plan");
     for (int i = 0; i < r.n && !rc; i++) {
         struct tokens ids = TOKENS_INIT;
-        if (r.items[i] && !records_tokens(&r, i, "prompt", "prompt_token_ids", p->tokenizer, 1, d->n_vocab, &ids) &&
-            ids.n)
+        if (r.items[i] && !records_tokens(&r, i, &record_prompt, p->tokenizer, d->n_vocab, &ids) && ids.n)
             loads[n++] = (struct generate_load){(int)ids.n, o.max_new_tokens};
         tokens_free(&ids);
     }

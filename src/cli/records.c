@@ -112,36 +112,38 @@ static int push_ids(struct records *r, int i, const char *field, const json_t *i
     return 0;
 }
 
-int records_tokens(struct records *r, int i, const char *text_field, const char *ids_field, const struct tokenizer *t,
-                   int add_special, int n_vocab, struct tokens *out)
+const struct record_field record_prompt = {"prompt", "prompt_token_ids", 1};
+
+int records_tokens(struct records *r, int i, const struct record_field *f, const struct tokenizer *t, int n_vocab,
+                   struct tokens *out)
 {
     struct error reason = {0};
-    const json_t *text = json_object_get(r->items[i], text_field), *ids = json_object_get(r->items[i], ids_field);
+    const json_t *text = json_object_get(r->items[i], f->text), *ids = json_object_get(r->items[i], f->ids);
     size_t before = out->n;
     if (r->errors[i])
         return -1;
     if (ids && text)
-        error_set(&reason, ERROR_DATA, "wanted \"%s\" or \"%s\", found both", text_field, ids_field);
+        error_set(&reason, ERROR_DATA, "wanted \"%s\" or \"%s\", found both", f->text, f->ids);
     else if (ids && !json_is_array(ids))
-        error_set(&reason, ERROR_DATA, "\"%s\": wanted an array of token ids", ids_field);
-    else if (ids && push_ids(r, i, ids_field, ids, n_vocab, out))
+        error_set(&reason, ERROR_DATA, "\"%s\": wanted an array of token ids", f->ids);
+    else if (ids && push_ids(r, i, f->ids, ids, n_vocab, out))
         return -1;
     else if (!ids && !json_is_string(text))
-        error_set(&reason, ERROR_DATA, "wanted \"%s\" (a string) or \"%s\"", text_field, ids_field);
+        error_set(&reason, ERROR_DATA, "wanted \"%s\" (a string) or \"%s\"", f->text, f->ids);
     else if (!ids && !t)
-        error_set(&reason, ERROR_DATA, "\"%s\": the model has no tokenizer; give \"%s\"", text_field, ids_field);
+        error_set(&reason, ERROR_DATA, "\"%s\": the model has no tokenizer; give \"%s\"", f->text, f->ids);
     else if (!ids &&
              !tokenizer_encode(t, json_string_value(text), json_string_length(text),
-                               TOKENIZER_PARSE_SPECIAL | (add_special ? TOKENIZER_ADD_SPECIAL : 0), out, &reason) &&
+                               TOKENIZER_PARSE_SPECIAL | (f->add_special ? TOKENIZER_ADD_SPECIAL : 0), out, &reason) &&
              out->n > before)
         for (size_t j = before; j < out->n; j++)
             if (out->ids[j] >= n_vocab) {
-                error_set(&reason, ERROR_DATA, "\"%s\": token id %d is outside the model's vocabulary of %d",
-                          text_field, (int)out->ids[j], n_vocab);
+                error_set(&reason, ERROR_DATA, "\"%s\": token id %d is outside the model's vocabulary of %d", f->text,
+                          (int)out->ids[j], n_vocab);
                 break;
             }
     if (!reason.code && out->n == before)
-        error_set(&reason, ERROR_DATA, "\"%s\" is empty", text ? text_field : ids_field);
+        error_set(&reason, ERROR_DATA, "\"%s\" is empty", text ? f->text : f->ids);
     return reason.code ? failed(r, i, &reason) : 0;
 }
 
@@ -150,10 +152,11 @@ int records_completion(struct records *r, int i, const struct tokenizer *t, int 
     struct error reason = {0};
     const json_t *prompt = json_object_get(r->items[i], "prompt"), *text = json_object_get(r->items[i], "completion");
     const int flags = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
+    static const struct record_field field = {"completion", "completion_token_ids", 0};
     struct tokens ids = TOKENS_INIT;
     if (!t || !json_is_string(text) || !json_string_length(text) ||
         json_object_get(r->items[i], "completion_token_ids"))
-        return records_tokens(r, i, "completion", "completion_token_ids", t, 0, n_vocab, out);
+        return records_tokens(r, i, &field, t, n_vocab, out);
     const struct text_pair pair = {.prompt = {json_string_value(prompt), json_string_length(prompt), NULL},
                                    .completion = {json_string_value(text), json_string_length(text), NULL},
                                    .prompt_ids = out->ids,

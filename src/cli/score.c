@@ -18,7 +18,10 @@ struct texts {
     struct model_text *items;
     int *record_of;
     int n;
-    long n_result; /* completion tokens over all */
+    long n_result;  /* completion tokens over all */
+    long n_token;   /* that the model reads */
+    double seconds; /* that it takes */
+    float *values;  /* what comes of it: a number a completion token, or a vector a text */
 };
 
 static int texts_open(struct texts *t, const struct cli_values *v, enum model_task task, struct error *err)
@@ -44,6 +47,7 @@ static void texts_close(struct texts *t)
     mem_free(t->tokens);
     mem_free(t->items);
     mem_free(t->record_of);
+    mem_free(t->values);
     records_free(&t->records);
     cli_close(&t->parts);
 }
@@ -63,10 +67,11 @@ static void texts_add(struct texts *t, int i, int n_prompt)
     t->n_result += n - n_prompt;
 }
 
-static void fail_overflow(struct texts *t, int item, const float *values, size_t n)
+/* values [at, at + n) are the item's. */
+static void fail_overflow(struct texts *t, int item, size_t at, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i])) {
+        if (!isfinite(t->values[at + i])) {
             records_fail(&t->records, t->record_of[item], model_overflow);
             return;
         }
@@ -74,8 +79,7 @@ static void fail_overflow(struct texts *t, int item, const float *values, size_t
 
 /* Writes the lines of the records that failed and those that line(i, item) makes; reports. */
 static int texts_write(struct texts *t, const char *verb, const struct cli_values *v,
-                       json_t *(*line)(struct texts *, int item, long at, const float *values), const float *values,
-                       double seconds, long n_token, struct error *err)
+                       json_t *(*line)(struct texts *, int item, long at), struct error *err)
 {
     struct writer *w = NULL;
     json_t *settings = NULL;
@@ -97,7 +101,7 @@ static int texts_write(struct texts *t, const char *verb, const struct cli_value
     long at = 0;
     for (int i = 0; i < t->n && !rc; i++) {
         if (!t->records.errors[t->record_of[i]])
-            rc = writer_put(w, t->record_of[i], line(t, i, at, values), err);
+            rc = writer_put(w, t->record_of[i], line(t, i, at), err);
         at += t->items[i].n - t->items[i].n_prompt;
     }
     if (w) {
@@ -105,8 +109,8 @@ static int texts_write(struct texts *t, const char *verb, const struct cli_value
         rc = rc ? rc : closed;
     }
     if (!rc)
-        log_line(LOG_INFO, "%d records, %ld tokens, %.2f s, %.0f tokens/s", t->n, n_token, seconds,
-                 seconds > 0 ? (double)n_token / seconds : 0);
+        log_line(LOG_INFO, "%d records, %ld tokens, %.2f s, %.0f tokens/s", t->n, t->n_token, t->seconds,
+                 t->seconds > 0 ? (double)t->n_token / t->seconds : 0);
     if (!rc && n_failed) {
         log_line(LOG_WARNING, "%d of %d records failed; their lines carry the error", n_failed, t->records.n);
         rc = CLI_SOME_FAILED;
@@ -114,7 +118,7 @@ static int texts_write(struct texts *t, const char *verb, const struct cli_value
     return rc;
 }
 
-static json_t *score_line(struct texts *t, int item, long at, const float *values)
+static json_t *score_line(struct texts *t, int item, long at)
 {
     const struct model_text *x = &t->items[item];
     json_t *ids = json_array(), *logprobs = json_array();
@@ -122,8 +126,8 @@ static json_t *score_line(struct texts *t, int item, long at, const float *value
     int n = x->n - x->n_prompt;
     for (int j = 0; j < n; j++) {
         json_array_append_new(ids, json_integer(x->ids[x->n_prompt + j]));
-        json_array_append_new(logprobs, json_real(values[at + j]));
-        sum += (double)values[at + j];
+        json_array_append_new(logprobs, json_real(t->values[at + j]));
+        sum += (double)t->values[at + j];
     }
     return json_pack("{s:o,s:i,s:f,s:o,s:o}", "id", records_id(&t->records, t->record_of[item]), "n_tokens", n,
                      "sum_logprob", sum, "token_ids", ids, "token_logprobs", logprobs);
@@ -135,7 +139,7 @@ static int score_record(struct texts *t, int i)
                                          "prompt_token_ids", "completion_token_ids", NULL};
     int n_vocab = model_desc(t->parts.model)->n_vocab;
     if (records_check_fields(&t->records, i, fields) ||
-        records_tokens(&t->records, i, "prompt", "prompt_token_ids", t->parts.tokenizer, 1, n_vocab, &t->tokens[i]))
+        records_tokens(&t->records, i, &record_prompt, t->parts.tokenizer, n_vocab, &t->tokens[i]))
         return -1;
     int n_prompt = (int)t->tokens[i].n;
     if (records_completion(&t->records, i, t->parts.tokenizer, n_vocab, &t->tokens[i]))
@@ -149,51 +153,50 @@ int verb_score(const struct verb *verb, struct options *options, const struct cl
     (void)verb;
     (void)options;
     struct texts t = {0};
-    float *values = NULL;
-    long n_token = 0;
     int rc = texts_open(&t, v, MODEL_LM, err);
     for (int i = 0; i < t.records.n && !rc; i++)
         score_record(&t, i);
     for (int i = 0; i < t.n; i++)
-        n_token += t.items[i].n;
+        t.n_token += t.items[i].n;
     double start = clock_now();
-    if (!rc && !(values = mem_calloc((size_t)t.n_result + 1, sizeof *values)))
+    if (!rc && !(t.values = mem_calloc((size_t)t.n_result + 1, sizeof *t.values)))
         rc = error_set_nomem(err, (size_t)t.n_result * 4, "log-probabilities");
     if (!rc)
-        rc = model_score(t.parts.model, t.items, t.n, values, err);
-    long at = 0;
+        rc = model_score(t.parts.model, t.items, t.n, t.values, err);
+    t.seconds = clock_now() - start;
+    size_t at = 0;
     for (int i = 0; i < t.n && !rc; i++) {
-        int n = t.items[i].n - t.items[i].n_prompt;
-        fail_overflow(&t, i, values + at, (size_t)n);
+        size_t n = (size_t)(t.items[i].n - t.items[i].n_prompt);
+        fail_overflow(&t, i, at, n);
         at += n;
     }
     if (!rc)
-        rc = texts_write(&t, "score", v, score_line, values, clock_now() - start, n_token, err);
-    mem_free(values);
+        rc = texts_write(&t, "score", v, score_line, err);
     texts_close(&t);
     return rc;
 }
 
-static json_t *embed_line(struct texts *t, int item, long at, const float *values)
+static json_t *embed_line(struct texts *t, int item, long at)
 {
     (void)at;
     int n = model_width(model_desc(t->parts.model));
     json_t *vector = json_array();
     for (int j = 0; j < n; j++)
-        json_array_append_new(vector, json_real(values[(long)item * n + j]));
+        json_array_append_new(vector, json_real(t->values[(long)item * n + j]));
     return json_pack("{s:o,s:o}", "id", records_id(&t->records, t->record_of[item]), "embedding", vector);
 }
 
 /* A sentence encoder reads a text by its own rules. */
 static int sentence_tokens(struct texts *t, int i, int *n_cut)
 {
+    static const struct record_field field = {"text", "token_ids", 1};
     struct error reason = {0};
     const json_t *text = json_object_get(t->records.items[i], "text");
     int cut = 0;
     if (!model_desc(t->parts.model)->sentence.given || !json_is_string(text) ||
         json_object_get(t->records.items[i], "token_ids") || !t->parts.tokenizer)
-        return records_tokens(&t->records, i, "text", "token_ids", t->parts.tokenizer, 1,
-                              model_desc(t->parts.model)->n_vocab, &t->tokens[i]);
+        return records_tokens(&t->records, i, &field, t->parts.tokenizer, model_desc(t->parts.model)->n_vocab,
+                              &t->tokens[i]);
     const struct embedder e = {t->parts.model, t->parts.tokenizer};
     if (retrieve_tokens(&e, json_string_value(text), json_string_length(text), &t->tokens[i], &cut, &reason)) {
         records_fail(&t->records, i, reason.message);
@@ -209,29 +212,27 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
     (void)options;
     static const char *const fields[] = {"text", "token_ids", "id", NULL};
     struct texts t = {0};
-    float *values = NULL;
-    long n_token = 0;
     int n_cut = 0, rc = texts_open(&t, v, MODEL_BODY, err);
     for (int i = 0; i < t.records.n && !rc; i++)
         if (!records_check_fields(&t.records, i, fields) && !sentence_tokens(&t, i, &n_cut)) {
             texts_add(&t, i, (int)t.tokens[i].n);
-            n_token += (long)t.tokens[i].n;
+            t.n_token += (long)t.tokens[i].n;
         }
     double start = clock_now();
     size_t n_value = rc ? 0 : (size_t)t.n * (size_t)model_width(model_desc(t.parts.model));
-    if (!rc && !(values = mem_calloc(n_value + 1, sizeof *values)))
+    if (!rc && !(t.values = mem_calloc(n_value + 1, sizeof *t.values)))
         rc = error_set_nomem(err, n_value * 4, "embeddings");
     if (!rc)
-        rc = model_embed(t.parts.model, t.items, t.n, v->normalize, values, err);
+        rc = model_embed(t.parts.model, t.items, t.n, v->normalize, t.values, err);
+    t.seconds = clock_now() - start;
     size_t width = rc ? 0 : (size_t)model_width(model_desc(t.parts.model));
     for (int i = 0; i < t.n && !rc; i++)
-        fail_overflow(&t, i, values + (size_t)i * width, width);
+        fail_overflow(&t, i, (size_t)i * width, width);
     if (!rc)
-        rc = texts_write(&t, "embed", v, embed_line, values, clock_now() - start, n_token, err);
+        rc = texts_write(&t, "embed", v, embed_line, err);
     if (n_cut)
         log_line(LOG_WARNING, "%d of %d texts were cut to the encoder's %d tokens", n_cut, t.records.n,
                  model_desc(t.parts.model)->sentence.max_length);
-    mem_free(values);
     texts_close(&t);
     return rc;
 }

@@ -26,14 +26,15 @@ static int one_record(struct records *r, int i, const struct tokenizer *t, const
     struct buf text = BUF_INIT;
     struct error reason = {0};
     json_t *line = NULL;
+    const struct record_field field = {v->decode ? "" : "text", "token_ids", v->special};
     static const char *const fields[] = {"text", "token_ids", "id", NULL};
     if (!records_check_fields(r, i, fields)) {
-        if (v->decode && !records_tokens(r, i, "", "token_ids", t, 0, INT_MAX, &ids)) {
+        if (v->decode && !records_tokens(r, i, &field, t, INT_MAX, &ids)) {
             if (tokenizer_decode(t, ids.ids, ids.n, !v->special, &text, &reason))
                 records_fail(r, i, reason.message);
             else
                 line = json_pack("{s:o,s:s%}", "id", records_id(r, i), "text", text.data ? text.data : "", text.len);
-        } else if (!v->decode && !records_tokens(r, i, "text", "token_ids", t, v->special, INT_MAX, &ids)) {
+        } else if (!v->decode && !records_tokens(r, i, &field, t, INT_MAX, &ids)) {
             line = encoded(t, &ids, records_id(r, i));
         }
     }
