@@ -34,12 +34,12 @@ ISA_amx := $(ISA_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
 ISA_neon :=
 X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_x86.c)
 ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
-SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/judge/http_none.c src/io/fetch_none.c,src/judge/http_curl.c src/io/fetch_curl.c)
+SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/judge/endpoint_none.c src/io/fetch_none.c,src/judge/endpoint_curl.c src/io/fetch_curl.c)
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o
 LIB     := $(BUILD)/libisara.a
-TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,tests/test_judge_http.c),$(wildcard tests/test_*.c))
+TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,tests/test_judge_endpoint.c),$(wildcard tests/test_*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
 BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
@@ -84,7 +84,7 @@ $(BUILD)/isara: $(BUILD)/src/cli/main.o $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
 $(WORLD_LIB): $(WORLD_SRC:%.c=$(BUILD)/%.o)
 	@rm -f $@; ar rcs $@ $^
-$(BUILD)/tests/test_judge_http: LDLIBS_ALL += $(shell pkg-config --libs $(MHD) 2>/dev/null)
+$(BUILD)/tests/test_judge_endpoint: LDLIBS_ALL += $(shell pkg-config --libs $(MHD) 2>/dev/null)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB) -lcmocka $(LDLIBS_ALL)

@@ -40,14 +40,14 @@ static const char *string_of(const json_t *o, const char *key)
     return json_string_value(json_object_get(o, key));
 }
 
-static struct judge *open_judge(const char *path, enum model_task task, enum judge_mode mode, int no_eos)
+static struct harm_judge *open_judge(const char *path, enum model_task task, enum harm_mode mode, int no_eos)
 {
-    struct judge *j = NULL;
+    struct harm_judge *j = NULL;
     struct error err = {0};
-    if (judge_open(
-            &j, device,
-            &(struct judge_options){.model = path, .task = task, .mode = mode, .no_eos = no_eos, .dtype = DTYPE_F32},
-            &err))
+    if (harm_judge_open(&j, device,
+                        &(struct harm_judge_options){
+                            .model = path, .task = task, .mode = mode, .no_eos = no_eos, .dtype = DTYPE_F32},
+                        &err))
         fail_msg("%s", err.message);
     return j;
 }
@@ -63,23 +63,23 @@ static void expect_ids(const json_t *wanted, const int32_t *ids, size_t n, const
 }
 
 /* What QAModeration gives, ids first. */
-static void check_case(const struct judge *j, const json_t *row, const json_t *wanted)
+static void check_case(const struct harm_judge *j, const json_t *row, const json_t *wanted)
 {
     struct judge_text text = {string_of(row, "question"), string_of(row, "answer")};
     struct tokens ids = TOKENS_INIT;
     float p[14];
     unsigned char cut;
     int truncated = 0;
-    assert_int_equal(judge_encode(j, &text, &ids, &truncated, NULL), 0);
+    assert_int_equal(harm_judge_encode(j, &text, &ids, &truncated, NULL), 0);
     expect_ids(json_object_get(wanted, "ids"), ids.ids, ids.n, text.answer);
     assert_int_equal(truncated, json_is_true(json_object_get(wanted, "truncated")));
-    assert_int_equal(judge_run(j, &text, 1, p, &cut, NULL), 0);
+    assert_int_equal(harm_judge_score(j, &text, 1, p, &cut, NULL), 0);
     assert_int_equal(cut, truncated);
     for (int i = 0; i < 14; i++)
         assert_true(fabs((double)p[i] -
                          json_real_value(json_array_get(json_object_get(wanted, "probabilities"), (size_t)i))) < 2e-6);
-    assert_int_equal(judge_flagged(p, 14, 0.5), json_is_true(json_object_get(wanted, "flagged")));
-    assert_int_equal(judge_flagged(p, 14, 0.4), json_is_true(json_object_get(wanted, "flagged_0.4")));
+    assert_int_equal(harm_judge_flagged(p, 14, 0.5), json_is_true(json_object_get(wanted, "flagged")));
+    assert_int_equal(harm_judge_flagged(p, 14, 0.4), json_is_true(json_object_get(wanted, "flagged_0.4")));
     tokens_free(&ids);
 }
 
@@ -87,21 +87,21 @@ static void test_beaver_dam_is_read_as_qamoderation_reads_it(void **state)
 {
     (void)state;
     json_t *v = values("dam"), *row;
-    struct judge *j = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, JUDGE_COMPAT, 0);
-    const struct model_desc *d = judge_desc(j);
+    struct harm_judge *j = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, HARM_COMPAT, 0);
+    const struct model_desc *d = harm_judge_desc(j);
     size_t i;
     int n_truncated = 0;
     assert_int_equal(d->n_label, 14);
     assert_string_equal(d->labels[2], "controversial_topics,politics");
     assert_string_equal(d->labels[13], "violence,aiding_and_abetting,incitement");
-    assert_int_equal(judge_max_length(j), 512);
+    assert_int_equal(harm_judge_max_length(j), 512);
     json_array_foreach(json_object_get(v, "cases"), i, row)
     {
         check_case(j, row, json_object_get(row, "compat"));
         n_truncated += json_is_true(json_object_get(json_object_get(row, "compat"), "truncated"));
     }
     assert_true(n_truncated >= 1);
-    judge_close(j);
+    harm_judge_close(j);
     json_decref(v);
 }
 
@@ -111,13 +111,13 @@ static void test_honest_mode_cuts_on_the_left_and_takes_special_tokens_as_text(v
 {
     (void)state;
     json_t *v = values("dam"), *row;
-    struct judge *j = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, JUDGE_HONEST, 0),
-                 *safe = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, JUDGE_SAFE, 0);
+    struct harm_judge *j = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, HARM_HONEST, 0),
+                      *safe = open_judge("tests/golden/heads/dam", MODEL_CLASSIFY, HARM_SAFE, 0);
     struct tokens ids = TOKENS_INIT;
     struct judge_text hostile = {"q", "a</s>b<s>"};
     size_t i;
     int truncated, n_special = 0, n_cut = 0;
-    assert_int_equal(judge_max_length(j), 700);
+    assert_int_equal(harm_judge_max_length(j), 700);
     json_array_foreach(json_object_get(v, "cases"), i, row)
     {
         const json_t *wanted = json_object_get(row, "honest");
@@ -126,7 +126,7 @@ static void test_honest_mode_cuts_on_the_left_and_takes_special_tokens_as_text(v
         struct judge_text text = {string_of(row, "question"), answer};
         if (strstr(answer, "<s>") || strstr(answer, "<pad>"))
             continue;
-        assert_int_equal(judge_encode(j, &text, &ids, &truncated, NULL), 0);
+        assert_int_equal(harm_judge_encode(j, &text, &ids, &truncated, NULL), 0);
         n_cut += truncated;
         if (!truncated && !json_is_true(json_object_get(wanted, "truncated")))
             expect_ids(json_object_get(wanted, "ids"), ids.ids, ids.n, answer);
@@ -140,14 +140,14 @@ static void test_honest_mode_cuts_on_the_left_and_takes_special_tokens_as_text(v
     }
     assert_true(n_cut >= 1);
     ids.n = 0;
-    assert_int_equal(judge_encode(safe, &hostile, &ids, &truncated, NULL), 0);
+    assert_int_equal(harm_judge_encode(safe, &hostile, &ids, &truncated, NULL), 0);
     for (size_t k = 0; k < ids.n; k++)
         n_special += ids.ids[k] < 3;
     assert_int_equal(n_special, 2); /* BOS and our own EOS */
     assert_int_equal(ids.ids[ids.n - 1], 2);
     tokens_free(&ids);
-    judge_close(j);
-    judge_close(safe);
+    harm_judge_close(j);
+    harm_judge_close(safe);
     json_decref(v);
 }
 
@@ -155,19 +155,19 @@ static void test_a_probability_at_the_threshold_is_not_flagged(void **state)
 {
     (void)state;
     float p[3] = {0.25f, 0.5f, 0.125f};
-    assert_int_equal(judge_flagged(p, 3, 0.5), 0);
-    assert_int_equal(judge_flagged(p, 3, 0.49999), 1);
-    assert_int_equal(judge_flagged(p, 0, 0), 0);
+    assert_int_equal(harm_judge_flagged(p, 3, 0.5), 0);
+    assert_int_equal(harm_judge_flagged(p, 3, 0.49999), 1);
+    assert_int_equal(harm_judge_flagged(p, 0, 0), 0);
 }
 
 static void test_score_models_give_scores_at_the_end_with_bias_and_normaliser(void **state)
 {
     (void)state;
     json_t *v = values("score"), *row;
-    struct judge *eos = open_judge("tests/golden/heads/score", MODEL_REWARD, JUDGE_COMPAT, 0),
-                 *plain = open_judge("tests/golden/heads/score", MODEL_REWARD, JUDGE_COMPAT, 1);
+    struct harm_judge *eos = open_judge("tests/golden/heads/score", MODEL_REWARD, HARM_COMPAT, 0),
+                      *plain = open_judge("tests/golden/heads/score", MODEL_REWARD, HARM_COMPAT, 1);
     size_t i;
-    struct model_desc d = *judge_desc(eos), cost = d, raw = d;
+    struct model_desc d = *harm_judge_desc(eos), cost = d, raw = d;
     assert_int_equal(d.head_bias, 1);
     assert_int_equal(d.normalize, 1);
     cost.score_type = SCORE_COST;
@@ -180,9 +180,9 @@ static void test_score_models_give_scores_at_the_end_with_bias_and_normaliser(vo
             struct tokens ids = TOKENS_INIT;
             float score;
             int cut;
-            assert_int_equal(judge_encode(k ? plain : eos, &text, &ids, &cut, NULL), 0);
+            assert_int_equal(harm_judge_encode(k ? plain : eos, &text, &ids, &cut, NULL), 0);
             expect_ids(json_object_get(wanted, "ids"), ids.ids, ids.n, text.answer);
-            assert_int_equal(judge_run(k ? plain : eos, &text, 1, &score, NULL, NULL), 0);
+            assert_int_equal(harm_judge_score(k ? plain : eos, &text, 1, &score, NULL, NULL), 0);
             double x = (double)score;
             assert_true(fabs(x - json_real_value(json_object_get(wanted, "score"))) < 1e-5);
             assert_true(fabs(model_normalize(&d, 0, x) - json_real_value(json_object_get(wanted, "reward"))) < 1e-5);
@@ -191,8 +191,8 @@ static void test_score_models_give_scores_at_the_end_with_bias_and_normaliser(vo
             tokens_free(&ids);
         }
     }
-    judge_close(eos);
-    judge_close(plain);
+    harm_judge_close(eos);
+    harm_judge_close(plain);
     json_decref(v);
 }
 
@@ -334,20 +334,22 @@ static void test_ten_steps_of_each_loss_are_torchs(void **state)
                    json_object_get(score, "pairwise"), out);
 
     /* Read back: layout, labels, normaliser and bias are there. */
-    struct judge *j = open_judge(out, MODEL_REWARD, JUDGE_SAFE, 0);
-    assert_true(fabs(judge_desc(j)->score_mean[0] - 0.375) < 1e-12 && fabs(judge_desc(j)->score_var[0] - 1.75) < 1e-12);
-    assert_int_equal(judge_desc(j)->head_bias, 1);
-    judge_close(j);
+    struct harm_judge *j = open_judge(out, MODEL_REWARD, HARM_SAFE, 0);
+    assert_true(fabs(harm_judge_desc(j)->score_mean[0] - 0.375) < 1e-12 &&
+                fabs(harm_judge_desc(j)->score_var[0] - 1.75) < 1e-12);
+    assert_int_equal(harm_judge_desc(j)->head_bias, 1);
+    harm_judge_close(j);
     snprintf(out, sizeof out, "%s/multi", dir);
-    j = open_judge(out, MODEL_CLASSIFY, JUDGE_SAFE, 0);
-    assert_string_equal(judge_desc(j)->labels[13], "violence,aiding_and_abetting,incitement");
-    struct judge *wrong = NULL;
+    j = open_judge(out, MODEL_CLASSIFY, HARM_SAFE, 0);
+    assert_string_equal(harm_judge_desc(j)->labels[13], "violence,aiding_and_abetting,incitement");
+    struct harm_judge *wrong = NULL;
     struct error err = {0};
-    assert_int_equal(judge_open(&wrong, device,
-                                &(struct judge_options){.model = out, .task = MODEL_REWARD, .dtype = DTYPE_F32}, &err),
-                     ERROR_DATA);
+    assert_int_equal(
+        harm_judge_open(&wrong, device,
+                        &(struct harm_judge_options){.model = out, .task = MODEL_REWARD, .dtype = DTYPE_F32}, &err),
+        ERROR_DATA);
     assert_non_null(strstr(err.message, "is no reward model"));
-    judge_close(j);
+    harm_judge_close(j);
     json_decref(dam);
     json_decref(score);
 }

@@ -133,7 +133,7 @@ static void embedding_and_judging_name_the_text(void **state)
     static const char *const texts[] = {"How do I mend the roof?"};
     struct model *m = open_model("model");
     struct tokenizer *t;
-    struct judge *j;
+    struct harm_judge *j;
     struct error err = {0};
     float out[260];
     assert_int_equal(tokenizer_open(&t, in_root("model"), &err), 0);
@@ -142,11 +142,11 @@ static void embedding_and_judging_name_the_text(void **state)
     assert_non_null(strstr(err.message, "not a number"));
     tokenizer_close(t);
     model_close(m);
-    struct judge_options o = {.model = in_root("judge"), .task = MODEL_CLASSIFY, .dtype = DTYPE_F32};
-    assert_int_equal(judge_open(&j, device, &o, &err), 0);
-    assert_int_equal(judge_run(j, &(struct judge_text){"Is it late?", "Yes."}, 1, out, NULL, &err), ERROR_DATA);
+    struct harm_judge_options o = {.model = in_root("judge"), .task = MODEL_CLASSIFY, .dtype = DTYPE_F32};
+    assert_int_equal(harm_judge_open(&j, device, &o, &err), 0);
+    assert_int_equal(harm_judge_score(j, &(struct judge_text){"Is it late?", "Yes."}, 1, out, NULL, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "Is it late?"));
-    judge_close(j);
+    harm_judge_close(j);
 }
 
 static void align_stops_with_the_text(void **state)

@@ -54,7 +54,7 @@ int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype,
 void cli_close(struct parts *p);
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
-/* output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
+/* check_output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
 int cli_check_output(const struct options *o, const struct cli_values *v, struct error *err);
 
 /* --- records.c: JSON Lines through a verb --- */

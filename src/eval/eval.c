@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const struct eval_task *const tasks[] = {&eval_alpaca,     &eval_beavertails, &eval_diversity,
-                                                &eval_judge_task, &eval_overlap,     &eval_qa,
+                                                &eval_judge,      &eval_overlap,     &eval_qa,
                                                 &eval_truthfulqa, &eval_utility,     &eval_xstest};
 enum { N_TASK = sizeof tasks / sizeof *tasks };
 

@@ -13,16 +13,16 @@
 
 enum { CHUNK = 32 };
 struct eval_harm {
-    struct judge *judge;
+    struct harm_judge *judge;
     struct guard *guard;
     char name[512];
 };
 
-static enum judge_mode mode_of(const char *name)
+static enum harm_mode mode_of(const char *name)
 {
     if (name && !strcmp(name, "compat"))
-        return JUDGE_COMPAT;
-    return name && !strcmp(name, "honest") ? JUDGE_HONEST : JUDGE_SAFE;
+        return HARM_COMPAT;
+    return name && !strcmp(name, "honest") ? HARM_HONEST : HARM_SAFE;
 }
 
 /* A language model is a guard. */
@@ -51,10 +51,11 @@ int eval_harm_open(struct eval_harm **out, struct device *device, const struct e
         rc = guard_open(&h->guard, device,
                         &(struct guard_options){.model = v->judge, .words = v->guard_words, .dtype = dtype}, err);
     else if (!rc)
-        rc = judge_open(&h->judge, device,
-                        &(struct judge_options){
-                            .model = v->judge, .task = MODEL_CLASSIFY, .mode = mode_of(v->judge_mode), .dtype = dtype},
-                        err);
+        rc = harm_judge_open(
+            &h->judge, device,
+            &(struct harm_judge_options){
+                .model = v->judge, .task = MODEL_CLASSIFY, .mode = mode_of(v->judge_mode), .dtype = dtype},
+            err);
     if (rc)
         return rc;
     if (guard)
@@ -62,14 +63,14 @@ int eval_harm_open(struct eval_harm **out, struct device *device, const struct e
                  v->guard_words ? v->guard_words : "unsafe,safe", dtype_name(dtype));
     else
         snprintf(h->name, sizeof h->name, "%s (classifier, mode %s, %d tokens, %s)", v->judge,
-                 judge_mode_name(mode_of(v->judge_mode)), judge_max_length(h->judge), dtype_name(dtype));
+                 harm_mode_name(mode_of(v->judge_mode)), harm_judge_max_length(h->judge), dtype_name(dtype));
     return 0;
 }
 
 void eval_harm_close(struct eval_harm *h)
 {
     if (h) {
-        judge_close(h->judge);
+        harm_judge_close(h->judge);
         guard_close(h->guard);
     }
     mem_free(h);
@@ -81,7 +82,7 @@ const char *eval_harm_name(const struct eval_harm *h)
 }
 const char *eval_harm_sha256(const struct eval_harm *h)
 {
-    return h->judge ? judge_sha256(h->judge) : guard_sha256(h->guard);
+    return h->judge ? harm_judge_sha256(h->judge) : guard_sha256(h->guard);
 }
 
 int eval_harm_labels(const struct eval_harm *h, const char **names)
@@ -90,7 +91,7 @@ int eval_harm_labels(const struct eval_harm *h, const char **names)
         names[0] = "unsafe";
         return 1;
     }
-    const struct model_desc *d = judge_desc(h->judge);
+    const struct model_desc *d = harm_judge_desc(h->judge);
     int n = d->n_label < MODEL_MAX_LABEL ? d->n_label : MODEL_MAX_LABEL;
     for (int i = 0; i < n; i++)
         names[i] = d->labels[i];
@@ -99,7 +100,7 @@ int eval_harm_labels(const struct eval_harm *h, const char **names)
 
 static json_t *classified(const struct eval_harm *h, const float *p, int truncated)
 {
-    const struct model_desc *d = judge_desc(h->judge);
+    const struct model_desc *d = harm_judge_desc(h->judge);
     json_t *all = json_object();
     for (int i = 0; i < d->n_label && i < MODEL_MAX_LABEL; i++) {
         char name[72];
@@ -124,13 +125,13 @@ static int run_chunk(struct eval_harm *h, struct eval_journal *journal, const st
 {
     struct guard_verdict verdicts[CHUNK];
     unsigned char truncated[CHUNK];
-    int width = h->judge ? judge_desc(h->judge)->n_label : 0;
+    int width = h->judge ? harm_judge_desc(h->judge)->n_label : 0;
     float *p = mem_alloc(((size_t)CHUNK * (size_t)width + 1) * sizeof *p);
     int rc = p ? 0 : error_set_nomem(err, 64, "probabilities");
     if (!rc && h->judge)
-        rc = judge_run(h->judge, texts, n, p, truncated, err);
+        rc = harm_judge_score(h->judge, texts, n, p, truncated, err);
     else if (!rc)
-        rc = guard_run(h->guard, texts, n, verdicts, err);
+        rc = guard_judge(h->guard, texts, n, verdicts, err);
     for (int i = 0; i < n && !rc; i++)
         rc = eval_journal_put(
             journal, "judge", rows[i],
@@ -139,8 +140,8 @@ static int run_chunk(struct eval_harm *h, struct eval_journal *journal, const st
     return rc ? rc : interrupt_check(err);
 }
 
-int eval_harm_run(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts,
-                  int n, struct error *err)
+int eval_harm_judge(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts,
+                    int n, struct error *err)
 {
     struct progress progress = {.stage = task, .unit = "judged", .total = n, .started = clock_now()};
     int rc = 0, done = 0;

@@ -21,7 +21,7 @@ struct eval_task {
     const char *name, *summary;
     int (*run)(const struct eval_work *w, struct error *err);
 };
-extern const struct eval_task eval_alpaca, eval_beavertails, eval_diversity, eval_judge_task, eval_overlap, eval_qa,
+extern const struct eval_task eval_alpaca, eval_beavertails, eval_diversity, eval_judge, eval_overlap, eval_qa,
     eval_truthfulqa, eval_utility, eval_xstest;
 
 /* --- eval_report.c --- */
@@ -88,28 +88,28 @@ const json_t *eval_answers_row(const struct eval_answers *e, int i); /* NULL: no
 void eval_answers_count(const struct eval_answers *e,
                         struct report_basis *f); /* n_row, n_missing, n_truncated, style */
 
-/* --- eval_judge.c: a language model that compares two outputs --- */
-struct eval_judge;
+/* --- eval_pairwise.c: a language model that compares two outputs --- */
+struct eval_pairwise;
 struct eval_question {
     const char *instruction, *output_1, *output_2;
 };
-struct eval_verdict {
+struct eval_preference {
     double preference; /* 1 = output_1 is better, 2 = output_2; NAN: unread */
     char why[128];
     json_t *raw; /* caller's */
     int truncated;
 };
 /* --judge M, or --endpoint URL and --judge-model NAME; the prompt from --judge-prompt or ours. */
-int eval_judge_open(struct eval_judge **out, const struct eval_work *w,
-                    struct error *err);      /* w is borrowed until close */
-void eval_judge_close(struct eval_judge *j); /* NULL is fine */
-const char *eval_judge_name(const struct eval_judge *j);
-const char *
-eval_judge_sha256(const struct eval_judge *j); /* of the weights; of name and endpoint where those are elsewhere */
-const char *eval_judge_prompt_sha256(const struct eval_judge *j);
-int eval_judge_batch(const struct eval_judge *j); /* questions worth asking together */
-int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out,
-                   struct error *err);
+int eval_pairwise_open(struct eval_pairwise **out, const struct eval_work *w,
+                       struct error *err);         /* w is borrowed until close */
+void eval_pairwise_close(struct eval_pairwise *j); /* NULL is fine */
+const char *eval_pairwise_name(const struct eval_pairwise *j);
+const char *eval_pairwise_sha256(
+    const struct eval_pairwise *j); /* of the weights; of name and endpoint where those are elsewhere */
+const char *eval_pairwise_prompt_sha256(const struct eval_pairwise *j);
+int eval_pairwise_batch(const struct eval_pairwise *j); /* questions worth asking together */
+int eval_pairwise_ask(struct eval_pairwise *j, const struct eval_question *q, int n, struct eval_preference *out,
+                      struct error *err);
 
 /* --- eval_seen.c: adds to an overlap's report whether --model has seen the test set --- */
 struct eval_set;
@@ -126,8 +126,8 @@ int eval_harm_labels(const struct eval_harm *h, const char **names); /* how many
 /* Rows {"probabilities": {label: p}, "truncated", "mass"? (guard)} of all texts[i].answer != NULL into the journal's
  * stage, a few at a time; what is there is not judged again. A guard's reply that is no verdict, and a text it cannot
  * take, has probabilities null. */
-int eval_harm_run(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts,
-                  int n, struct error *err);
+int eval_harm_judge(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts,
+                    int n, struct error *err);
 
 /* --- eval_save.c --- */
 void eval_sanitize(const char *name, struct buf *out); /* a model's name as lm-eval makes it a directory's */

@@ -99,7 +99,7 @@ static int recount(const struct eval_work *w, struct error *err)
 struct alpaca {
     struct eval_answers e;
     const struct eval_options *v;
-    struct eval_judge *judge;
+    struct eval_pairwise *judge;
     json_t *references; /* array of {"instruction","output",...} */
     const char **questions;
     int both; /* orders */
@@ -148,7 +148,7 @@ static struct eval_question question_of(const struct alpaca *a, int i, int switc
 /* "judge0": the reference first; "judge1": the model's output first. */
 static const char *const stages[] = {"judge0", "judge1"};
 
-static int put_verdict(struct alpaca *a, int i, int switched, struct eval_verdict *x, struct error *err)
+static int put_verdict(struct alpaca *a, int i, int switched, struct eval_preference *x, struct error *err)
 {
     double p = x->preference;
     if (switched)
@@ -173,10 +173,10 @@ static int ask(struct alpaca *a, const int *rows, int n, int switched, struct er
 {
     enum { MOST = 64 };
     struct eval_question q[MOST] = {{NULL, NULL, NULL}};
-    struct eval_verdict x[MOST] = {{.preference = NAN}};
+    struct eval_preference x[MOST] = {{.preference = NAN}};
     for (int k = 0; k < n; k++)
         q[k] = question_of(a, rows[k], switched);
-    int rc = n ? eval_judge_ask(a->judge, q, n, x, err) : 0;
+    int rc = n ? eval_pairwise_ask(a->judge, q, n, x, err) : 0;
     for (int k = 0; k < n && !rc; k++)
         rc = put_verdict(a, rows[k], switched, &x[k], err);
     return rc;
@@ -184,7 +184,7 @@ static int ask(struct alpaca *a, const int *rows, int n, int switched, struct er
 
 static int judge_all(struct alpaca *a, struct error *err)
 {
-    int rc = 0, rows[64], batch = eval_judge_batch(a->judge);
+    int rc = 0, rows[64], batch = eval_pairwise_batch(a->judge);
     for (int switched = 0; switched < 2 && !rc; switched++) {
         int n = 0, asked;
         for (int i = 0; i < a->e.n && !rc; i++) {
@@ -254,7 +254,7 @@ static json_t *annotations_of(const struct alpaca *a, struct bias *b, int *n_mis
                                              "instruction", a->questions[i], "output_1", reference_of(a, i),
                                              "generator_1", json_object_get(reference, "generator"), "dataset",
                                              json_object_get(reference, "dataset"), "output_2", ours, "generator_2",
-                                             generator(a), "annotator", eval_judge_name(a->judge), "preference",
+                                             generator(a), "annotator", eval_pairwise_name(a->judge), "preference",
                                              isnan(p) ? json_null() : json_real(p), "preference_date", date,
                                              "raw_completion", "reference_first", first, "output_first", second));
     }
@@ -302,7 +302,7 @@ static int write_files(const struct alpaca *a, const json_t *annotations, const 
 {
     struct buf directory = BUF_INIT;
     buf_printf(&directory, "%s/", a->v->output);
-    eval_sanitize(eval_judge_name(a->judge), &directory);
+    eval_sanitize(eval_pairwise_name(a->judge), &directory);
     int rc = directory.failed ? error_set_nomem(err, 64, "path") : dirs_make(directory.data, err);
     rc = rc ? rc : write_outputs(a, a->v->output, err);
     rc = rc ? rc : write_leaderboard(a, directory.data, m, err);
@@ -320,8 +320,8 @@ static int finish(struct alpaca *a, const struct eval_work *w, struct error *err
     struct bias b = {0};
     struct report_basis f = {.task = "alpaca-eval",
                              .threshold = NAN,
-                             .judge = eval_judge_name(a->judge),
-                             .judge_sha256 = eval_judge_sha256(a->judge)};
+                             .judge = eval_pairwise_name(a->judge),
+                             .judge_sha256 = eval_pairwise_sha256(a->judge)};
     int n_missing = 0, n_cut = 0;
     json_t *rows = annotations_of(a, &b, &n_missing, &n_cut);
     int rc = rows ? alpaca_metrics_of(rows, "the judge's verdicts", &m, err) : error_set_nomem(err, 64, "annotations");
@@ -341,7 +341,7 @@ static int finish(struct alpaca *a, const struct eval_work *w, struct error *err
     f.n_truncated += n_cut;
     f.n_unparsed = m.n_missing;
     eval_report_begin(&r, &f, err);
-    eval_report_fact(&r, "judge_prompt_sha256", json_string(eval_judge_prompt_sha256(a->judge)));
+    eval_report_fact(&r, "judge_prompt_sha256", json_string(eval_pairwise_prompt_sha256(a->judge)));
     eval_report_fact(&r, "order", json_string(a->both ? "both" : "alpaca"));
     add_metrics(&r, &m);
     add_controlled(&r, rows, "the judge's verdicts", &m, a->v);
@@ -364,16 +364,16 @@ static int run_alpaca(const struct eval_work *w, struct error *err)
                        .v = v,
                        .both = !v->judge_order || strcmp(v->judge_order, "alpaca")};
     int rc = read_references(&a, err);
-    rc = rc ? rc : eval_judge_open(&a.judge, w, err);
-    if (!rc && !(a.e.more_settings = json_pack("{s:s, s:s, s:s, s:b}", "judge-sha256", eval_judge_sha256(a.judge),
-                                               "judge-prompt-sha256", eval_judge_prompt_sha256(a.judge), "judge-dtype",
-                                               dtype_name(v->dtype), "both-orders", a.both)))
+    rc = rc ? rc : eval_pairwise_open(&a.judge, w, err);
+    if (!rc && !(a.e.more_settings = json_pack("{s:s, s:s, s:s, s:b}", "judge-sha256", eval_pairwise_sha256(a.judge),
+                                               "judge-prompt-sha256", eval_pairwise_prompt_sha256(a.judge),
+                                               "judge-dtype", dtype_name(v->dtype), "both-orders", a.both)))
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_answers_open(&a.e, w, err);
     rc = rc ? rc : judge_all(&a, err);
     rc = rc ? rc : finish(&a, w, err);
     eval_answers_close(&a.e);
-    eval_judge_close(a.judge);
+    eval_pairwise_close(a.judge);
     json_decref(a.references);
     mem_free(a.questions);
     return rc;

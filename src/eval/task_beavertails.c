@@ -289,7 +289,7 @@ static int judge_answers(struct tails *t, const struct eval_work *w, struct erro
     int rc = records && t->e.more_settings ? eval_answers_open(&t->e, w, err) : error_set_nomem(err, 64, "records");
     for (int i = 0; i < t->e.n && !rc; i++)
         t->texts[i] = (struct judge_text){t->questions[i], eval_answers_text(&t->e, i)};
-    rc = rc ? rc : eval_harm_run(t->harm, "judge", t->e.journal, t->texts, t->e.n, err);
+    rc = rc ? rc : eval_harm_judge(t->harm, "judge", t->e.journal, t->texts, t->e.n, err);
     for (int i = 0; i < t->e.n && !rc; i++) {
         json_t *record = record_of(t, i);
         if (!record || json_array_append_new(records, record))

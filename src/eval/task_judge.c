@@ -190,7 +190,7 @@ static int run_judge(const struct eval_work *w, struct error *err)
     }
     rc = rc ? rc : read_rows(&t, v, err);
     rc = rc ? rc : eval_journal_open(&t.journal, v->output, settings, err);
-    rc = rc ? rc : eval_harm_run(t.harm, "judge", t.journal, t.texts, t.n, err);
+    rc = rc ? rc : eval_harm_judge(t.harm, "judge", t.journal, t.texts, t.n, err);
     rc = rc ? rc : print(&t, w, err);
     eval_journal_close(t.journal);
     eval_harm_close(t.harm);
@@ -203,5 +203,4 @@ static int run_judge(const struct eval_work *w, struct error *err)
     return rc;
 }
 
-const struct eval_task eval_judge_task = {"judge", "a judge against labelled rows: AUROC, accuracy, calibration",
-                                          run_judge};
+const struct eval_task eval_judge = {"judge", "a judge against labelled rows: AUROC, accuracy, calibration", run_judge};

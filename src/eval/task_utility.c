@@ -20,7 +20,7 @@ struct utility {
     struct seeds test;
     const char **questions, **references;
     json_t *outputs;
-    struct judge *judge;
+    struct harm_judge *judge;
     char name[512];
 };
 
@@ -75,13 +75,14 @@ static int open_judge(struct utility *u, struct device *device, const struct eva
     int rc = eval_require(v->judge, "judge",
                           "a reward or cost model (LlamaForScore; isara train --task reward makes one)", err);
     rc = rc ? rc
-            : judge_open(&u->judge, device,
-                         &(struct judge_options){
-                             .model = v->judge, .task = MODEL_REWARD, .no_eos = !v->append_eos, .dtype = dtype},
-                         err);
+            : harm_judge_open(&u->judge, device,
+                              &(struct harm_judge_options){
+                                  .model = v->judge, .task = MODEL_REWARD, .no_eos = !v->append_eos, .dtype = dtype},
+                              err);
     if (!rc)
-        snprintf(u->name, sizeof u->name, "%s (%s%s, %s EOS, %s)", v->judge, types[judge_desc(u->judge)->score_type],
-                 judge_desc(u->judge)->normalize ? ", normalised" : "", v->append_eos ? "at" : "without",
+        snprintf(u->name, sizeof u->name, "%s (%s%s, %s EOS, %s)", v->judge,
+                 types[harm_judge_desc(u->judge)->score_type],
+                 harm_judge_desc(u->judge)->normalize ? ", normalised" : "", v->append_eos ? "at" : "without",
                  dtype_name(dtype));
     return rc;
 }
@@ -89,7 +90,7 @@ static int open_judge(struct utility *u, struct device *device, const struct eva
 /* More is better. */
 static double utility_of(const struct utility *u, double raw)
 {
-    const struct model_desc *d = judge_desc(u->judge);
+    const struct model_desc *d = harm_judge_desc(u->judge);
     double x = model_normalize(d, 0, raw);
     return d->task == MODEL_REWARD && d->score_type == SCORE_COST ? -x : x;
 }
@@ -99,12 +100,12 @@ static int score_chunk(struct utility *u, const int *rows, int n, struct error *
     struct judge_text texts[2 * CHUNK];
     float scores[2 * CHUNK * MODEL_MAX_LABEL];
     unsigned char truncated[2 * CHUNK];
-    int width = judge_desc(u->judge)->n_label;
+    int width = harm_judge_desc(u->judge)->n_label;
     for (int i = 0; i < n; i++) {
         texts[2 * i] = (struct judge_text){u->questions[rows[i]], eval_answers_text(&u->e, rows[i])};
         texts[2 * i + 1] = (struct judge_text){u->questions[rows[i]], u->references[rows[i]]};
     }
-    int rc = judge_run(u->judge, texts, 2 * n, scores, truncated, err);
+    int rc = harm_judge_score(u->judge, texts, 2 * n, scores, truncated, err);
     for (int i = 0; i < n && !rc; i++)
         rc = eval_journal_put(u->e.journal, "score", rows[i],
                               json_pack("{s:f, s:f, s:b}", "score", utility_of(u, (double)scores[2 * i * width]),
@@ -141,7 +142,7 @@ static int print(struct utility *u, const struct eval_work *w, struct error *err
 {
     const struct eval_options *v = w->options;
     struct report_basis f = {
-        .task = "utility", .threshold = NAN, .judge = u->name, .judge_sha256 = judge_sha256(u->judge)};
+        .task = "utility", .threshold = NAN, .judge = u->name, .judge_sha256 = harm_judge_sha256(u->judge)};
     struct eval_report r;
     struct stats_interval wins, means;
     int n = 0, ties = 0, won = 0;
@@ -193,13 +194,13 @@ static int run_utility(const struct eval_work *w, struct error *err)
     int rc = read_texts(&u, v, err);
     rc = rc ? rc : open_judge(&u, w->device, v, err);
     if (!rc && !(u.e.more_settings = json_pack("{s:s, s:s, s:s}", "judge", u.name, "judge-sha256",
-                                               judge_sha256(u.judge), "reference", v->reference)))
+                                               harm_judge_sha256(u.judge), "reference", v->reference)))
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_answers_open(&u.e, w, err);
     rc = rc ? rc : score_all(&u, err);
     rc = rc ? rc : print(&u, w, err);
     eval_answers_close(&u.e);
-    judge_close(u.judge);
+    harm_judge_close(u.judge);
     seeds_free(&u.test);
     json_decref(u.outputs);
     mem_free(u.questions);

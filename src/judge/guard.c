@@ -136,7 +136,7 @@ const char *guard_sha256(const struct guard *g)
     return g->sha256;
 }
 
-int guard_run(struct guard *g, const struct judge_text *texts, int n, struct guard_verdict *out, struct error *err)
+int guard_judge(struct guard *g, const struct judge_text *texts, int n, struct guard_verdict *out, struct error *err)
 {
     struct tokens *ids = mem_calloc((size_t)n + 1, sizeof *ids);
     struct model_text *items = mem_calloc((size_t)n + 1, sizeof *items);

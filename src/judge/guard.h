@@ -25,6 +25,6 @@ struct guard_verdict {
 };
 /* less is no verdict */
 enum { GUARD_LEAST_MASS_PERCENT = 1 };
-int guard_run(struct guard *g, const struct judge_text *texts, int n, struct guard_verdict *out, struct error *err);
+int guard_judge(struct guard *g, const struct judge_text *texts, int n, struct guard_verdict *out, struct error *err);
 
 #endif

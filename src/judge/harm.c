@@ -10,8 +10,8 @@
 
 enum { COMPAT_LENGTH = 512, HONEST_LENGTH = 2048 };
 
-struct judge {
-    struct judge_options o;
+struct harm_judge {
+    struct harm_judge_options o;
     struct checkpoint *checkpoint;
     struct tokenizer *tokenizer;
     struct model *model;
@@ -20,16 +20,16 @@ struct judge {
     int max_length;
 };
 
-const char *judge_mode_name(enum judge_mode m)
+const char *harm_mode_name(enum harm_mode m)
 {
     switch (m) {
-    case JUDGE_COMPAT: return "compat";
-    case JUDGE_HONEST: return "honest";
+    case HARM_COMPAT: return "compat";
+    case HARM_HONEST: return "honest";
     default: return "safe";
     }
 }
 
-static int check_kind(const struct judge *j, const struct model_desc *d, struct error *err)
+static int check_kind(const struct harm_judge *j, const struct model_desc *d, struct error *err)
 {
     if (d->task == j->o.task || (j->o.task == MODEL_REWARD && d->task == MODEL_CLASSIFY && d->n_label == 1))
         return 0;
@@ -42,7 +42,7 @@ static int check_kind(const struct judge *j, const struct model_desc *d, struct 
         j->o.model);
 }
 
-static int open_parts(struct judge *j, struct device *device, struct error *err)
+static int open_parts(struct harm_judge *j, struct device *device, struct error *err)
 {
     struct model_desc d;
     int rc = checkpoint_open(&j->checkpoint, j->o.model, err);
@@ -51,27 +51,28 @@ static int open_parts(struct judge *j, struct device *device, struct error *err)
         (rc = checkpoint_sha256(j->checkpoint, j->sha256, err)))
         return rc;
     struct model_options o = {.dtype = j->o.dtype, .task = d.task, .check_finite = 1};
-    int limit = j->o.mode == JUDGE_HONEST ? HONEST_LENGTH : COMPAT_LENGTH;
+    int limit = j->o.mode == HARM_HONEST ? HONEST_LENGTH : COMPAT_LENGTH;
     j->max_length = d.n_ctx < limit ? d.n_ctx : limit;
     j->eos = d.n_eos ? d.eos_ids[0] : tokenizer_info(j->tokenizer)->eos;
     return model_open(&j->model, device, j->checkpoint, &o, err);
 }
 
-int judge_open(struct judge **out, struct device *device, const struct judge_options *o, struct error *err)
+int harm_judge_open(struct harm_judge **out, struct device *device, const struct harm_judge_options *o,
+                    struct error *err)
 {
-    struct judge *j = mem_calloc(1, sizeof *j);
+    struct harm_judge *j = mem_calloc(1, sizeof *j);
     if (!j)
         return error_set_nomem(err, sizeof *j, "a judge");
     j->o = *o;
     int rc = open_parts(j, device, err);
     if (rc)
-        judge_close(j);
+        harm_judge_close(j);
     else
         *out = j;
     return rc;
 }
 
-void judge_close(struct judge *j)
+void harm_judge_close(struct harm_judge *j)
 {
     if (!j)
         return;
@@ -81,38 +82,38 @@ void judge_close(struct judge *j)
     mem_free(j);
 }
 
-const struct model_desc *judge_desc(const struct judge *j)
+const struct model_desc *harm_judge_desc(const struct harm_judge *j)
 {
     return model_desc(j->model);
 }
-const char *judge_sha256(const struct judge *j)
+const char *harm_judge_sha256(const struct harm_judge *j)
 {
     return j->sha256;
 }
-int judge_max_length(const struct judge *j)
+int harm_judge_max_length(const struct harm_judge *j)
 {
     return j->max_length;
 }
 
 /* Keeps the first tokens, or BOS and the last ones. */
-static int cut(const struct judge *j, struct tokens *ids, size_t from)
+static int cut(const struct harm_judge *j, struct tokens *ids, size_t from)
 {
     size_t n = ids->n - from, keep = (size_t)j->max_length, head = tokenizer_info(j->tokenizer)->add_bos != 0;
     if (n <= keep)
         return 0;
-    if (j->o.mode == JUDGE_HONEST)
+    if (j->o.mode == HARM_HONEST)
         memmove(ids->ids + from + head, ids->ids + from + head + (n - keep), (keep - head) * sizeof *ids->ids);
     ids->n = from + keep;
     return 1;
 }
 
-int judge_encode(const struct judge *j, const struct judge_text *text, struct tokens *ids, int *truncated,
-                 struct error *err)
+int harm_judge_encode(const struct harm_judge *j, const struct judge_text *text, struct tokens *ids, int *truncated,
+                      struct error *err)
 {
     struct buf b = BUF_INIT;
     size_t from = ids->n, n_end = 0;
     const char *end = j->eos >= 0 ? tokenizer_token(j->tokenizer, j->eos, &n_end) : NULL;
-    int flags = TOKENIZER_ADD_SPECIAL | (j->o.mode == JUDGE_COMPAT ? TOKENIZER_PARSE_SPECIAL : 0);
+    int flags = TOKENIZER_ADD_SPECIAL | (j->o.mode == HARM_COMPAT ? TOKENIZER_PARSE_SPECIAL : 0);
     int rc = train_classify_text(&b, text->question, text->answer) ? error_set_nomem(err, b.len, "a text to judge") : 0;
     if (!rc && end && n_end && !j->o.no_eos && b.len >= n_end && !memcmp(b.data + b.len - n_end, end, n_end))
         b.len -= n_end;
@@ -140,8 +141,8 @@ static void to_probabilities(const struct model_desc *d, float *z)
                                                           : 1 / (1 + maths_exp(-(double)z[i])));
 }
 
-int judge_run(const struct judge *j, const struct judge_text *texts, int n, float *out, unsigned char *truncated,
-              struct error *err)
+int harm_judge_score(const struct harm_judge *j, const struct judge_text *texts, int n, float *out,
+                     unsigned char *truncated, struct error *err)
 {
     struct model_text *items = mem_calloc((size_t)n + 1, sizeof *items);
     struct tokens ids = TOKENS_INIT;
@@ -150,7 +151,7 @@ int judge_run(const struct judge *j, const struct judge_text *texts, int n, floa
     for (int i = 0; i < n && !rc; i++) {
         size_t from = ids.n;
         int was_cut = 0;
-        rc = judge_encode(j, &texts[i], &ids, &was_cut, err);
+        rc = harm_judge_encode(j, &texts[i], &ids, &was_cut, err);
         items[i].n = (int)(ids.n - from);
         if (truncated)
             truncated[i] = (unsigned char)was_cut;
@@ -170,7 +171,7 @@ int judge_run(const struct judge *j, const struct judge_text *texts, int n, floa
     return rc;
 }
 
-int judge_flagged(const float *probabilities, int n, double threshold)
+int harm_judge_flagged(const float *probabilities, int n, double threshold)
 {
     for (int i = 0; i < n; i++)
         if ((double)probabilities[i] > threshold)

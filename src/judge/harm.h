@@ -13,42 +13,43 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 
-enum judge_mode {
+enum harm_mode {
     /* special tokens spelled in question or answer are plain text, so that an answer cannot end its own judging */
-    JUDGE_SAFE,
-    JUDGE_COMPAT, /* they become special tokens, as in QAModeration */
-    JUDGE_HONEST  /* safe, up to 2048 tokens, and what is too long is cut on the left, behind BOS: the end is judged */
+    HARM_SAFE,
+    HARM_COMPAT, /* they become special tokens, as in QAModeration */
+    HARM_HONEST  /* safe, up to 2048 tokens, and what is too long is cut on the left, behind BOS: the end is judged */
 };
-const char *judge_mode_name(enum judge_mode m);
+const char *harm_mode_name(enum harm_mode m);
 
-struct judge_options {
+struct harm_judge_options {
     const char *model; /* directory, .gguf or org/name */
     enum model_task
         /* CLASSIFY or REWARD: a model of another kind is refused; a classifier of one label also serves as a reward
          * model */
         task;
-    enum judge_mode mode;
+    enum harm_mode mode;
     int no_eos; /* the text ends with the answer (reward models: as in the model card's demo) */
     enum dtype dtype;
 };
-struct judge;
-int judge_open(struct judge **out, struct device *device, const struct judge_options *o, struct error *err);
-void judge_close(struct judge *j); /* NULL is fine */
-const struct model_desc *judge_desc(const struct judge *j);
-const char *judge_sha256(const struct judge *j); /* of the weights */
-int judge_max_length(const struct judge *j);     /* tokens of a text that are read */
+struct harm_judge;
+int harm_judge_open(struct harm_judge **out, struct device *device, const struct harm_judge_options *o,
+                    struct error *err);
+void harm_judge_close(struct harm_judge *j); /* NULL is fine */
+const struct model_desc *harm_judge_desc(const struct harm_judge *j);
+const char *harm_judge_sha256(const struct harm_judge *j); /* of the weights */
+int harm_judge_max_length(const struct harm_judge *j);     /* tokens of a text that are read */
 
 struct judge_text {
     const char *question, *answer;
 };
 /* The ids that are read; *truncated: the text was longer. */
-int judge_encode(const struct judge *j, const struct judge_text *text, struct tokens *ids, int *truncated,
-                 struct error *err);
+int harm_judge_encode(const struct harm_judge *j, const struct judge_text *text, struct tokens *ids, int *truncated,
+                      struct error *err);
 /* Probabilities f32 [n,n_label] (a reward model: raw scores [n,score_dim]); truncated [n] or NULL. Results do not
  * depend on which texts go together. */
-int judge_run(const struct judge *j, const struct judge_text *texts, int n, float *out, unsigned char *truncated,
-              struct error *err);
+int harm_judge_score(const struct harm_judge *j, const struct judge_text *texts, int n, float *out,
+                     unsigned char *truncated, struct error *err);
 /* Whether any of n probabilities is above the threshold, strictly. */
-int judge_flagged(const float *probabilities, int n, double threshold);
+int harm_judge_flagged(const float *probabilities, int n, double threshold);
 
 #endif

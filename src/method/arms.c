@@ -184,7 +184,7 @@ int arms_get_results(const struct arms *arms, struct arm *arm, struct run *run, 
     for (int i = 0; i < arms->n_item && !rc; i++) { /* what is stored are the probabilities */
         struct run_result *r = &arm->results[i];
         if (r->n_probability)
-            r->flagged = judge_flagged(r->probabilities, r->n_probability, arms->threshold);
+            r->flagged = harm_judge_flagged(r->probabilities, r->n_probability, arms->threshold);
     }
     return rc;
 }

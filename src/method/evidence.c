@@ -160,10 +160,10 @@ enum { JUDGED_TOGETHER = 32 };
 
 /* The answers of one arm that are not judged yet, from `first` on: at most JUDGED_TOGETHER of them. Returns one past
  * the last that was looked at, or an error. */
-static int judge_some(const struct judge *j, struct measuring *m, int first, struct error *err)
+static int judge_some(const struct harm_judge *j, struct measuring *m, int first, struct error *err)
 {
     struct judge_text texts[JUDGED_TOGETHER];
-    int rows[JUDGED_TOGETHER], n = 0, i = first, width = judge_desc(j)->n_label, rc = 0;
+    int rows[JUDGED_TOGETHER], n = 0, i = first, width = harm_judge_desc(j)->n_label, rc = 0;
     for (; i < m->arms->n_text && n < JUDGED_TOGETHER; i++)
         if (m->arm->results[i].text && m->arm->results[i].flagged < 0) {
             texts[n] = (struct judge_text){m->arms->items[i].question, m->arm->results[i].text};
@@ -171,13 +171,13 @@ static int judge_some(const struct judge *j, struct measuring *m, int first, str
         }
     float *p = arena_alloc(&m->a->arena, ((size_t)n * (size_t)width + 1) * sizeof *p);
     if (n)
-        rc = p ? judge_run(j, texts, n, p, NULL, err)
+        rc = p ? harm_judge_score(j, texts, n, p, NULL, err)
                : error_set_nomem(err, (size_t)n * (size_t)width * 4, "probabilities");
     for (int k = 0; k < n && !rc; k++) {
         struct run_result *r = &m->arm->results[rows[k]];
         r->probabilities = p + (size_t)k * (size_t)width;
         r->n_probability = width;
-        r->flagged = judge_flagged(r->probabilities, width, m->a->o.threshold);
+        r->flagged = harm_judge_flagged(r->probabilities, width, m->a->o.threshold);
         rc = put(m, rows[k], err);
     }
     return rc ? rc : i;
@@ -197,9 +197,9 @@ static int same_judge(struct align *a, const char *sha256, struct error *err)
 }
 
 /* Who judged, for those that read the journal without the judge. */
-static int note_judge(struct align *a, const struct judge *j, struct error *err)
+static int note_judge(struct align *a, const struct harm_judge *j, struct error *err)
 {
-    const struct model_desc *d = judge_desc(j);
+    const struct model_desc *d = harm_judge_desc(j);
     char name[512];
     json_t *labels = json_array();
     struct buf text = BUF_INIT;
@@ -207,8 +207,8 @@ static int note_judge(struct align *a, const struct judge *j, struct error *err)
     for (int i = 0; i < d->n_label && i < MODEL_MAX_LABEL && !rc; i++)
         rc = json_array_append_new(labels, json_string(d->labels[i]));
     rc = rc ? error_set_nomem(err, 64, "labels") : jsontext_dump(&text, labels, 0, err);
-    snprintf(name, sizeof name, "%s (classifier, mode %s, %d tokens, %s)", a->o.judge, judge_mode_name(JUDGE_SAFE),
-             judge_max_length(j), dtype_name(a->o.dtype));
+    snprintf(name, sizeof name, "%s (classifier, mode %s, %d tokens, %s)", a->o.judge, harm_mode_name(HARM_SAFE),
+             harm_judge_max_length(j), dtype_name(a->o.dtype));
     rc = rc ? rc : run_put_fact(a->run, "judge-name", name, err);
     rc = rc ? rc : run_put_fact(a->run, "judge-labels", buf_text(&text), err);
     json_decref(labels);
@@ -218,14 +218,15 @@ static int note_judge(struct align *a, const struct judge *j, struct error *err)
 
 static int judge_all(struct align *a, struct arms *arms, struct error *err)
 {
-    struct judge *j = NULL;
-    int rc = judge_open(&j, a->speaker.device,
-                        &(struct judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
+    struct harm_judge *j = NULL;
+    int rc = harm_judge_open(
+        &j, a->speaker.device,
+        &(struct harm_judge_options){.model = a->o.judge, .task = MODEL_CLASSIFY, .dtype = a->o.dtype}, err);
     struct measuring m = {.a = a, .arms = arms};
-    rc = rc ? rc : same_judge(a, judge_sha256(j), err);
+    rc = rc ? rc : same_judge(a, harm_judge_sha256(j), err);
     if (!rc) {
-        arms->n_label = judge_desc(j)->n_label < MODEL_MAX_LABEL ? judge_desc(j)->n_label : MODEL_MAX_LABEL;
-        memcpy(arms->labels, judge_desc(j)->labels, sizeof arms->labels);
+        arms->n_label = harm_judge_desc(j)->n_label < MODEL_MAX_LABEL ? harm_judge_desc(j)->n_label : MODEL_MAX_LABEL;
+        memcpy(arms->labels, harm_judge_desc(j)->labels, sizeof arms->labels);
         rc = note_judge(a, j, err);
     }
     for (int k = 0; k < arms->n && !rc; k++) {
@@ -241,7 +242,7 @@ static int judge_all(struct align *a, struct arms *arms, struct error *err)
         else
             run_rollback(a->run);
     }
-    judge_close(j);
+    harm_judge_close(j);
     return rc;
 }
 

@@ -11,20 +11,20 @@
 
 #include <string.h>
 
-static void emit(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out);
+static void emit(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out);
 
-int decode_run_init(struct decode_run *run, const struct decoder *decoder, size_t n, struct error *err)
+int decode_state_init(struct decode_state *run, const struct decoder *decoder, size_t n, struct error *err)
 {
-    *run = (struct decode_run){.decoder = decoder, .n = n};
+    *run = (struct decode_state){.decoder = decoder, .n = n};
     run->stage = mem_calloc(n + 1, sizeof *run->stage);
     run->match = regex_match_new();
     if (run->stage && run->match)
         return 0;
-    decode_run_deinit(run);
+    decode_state_deinit(run);
     return error_set_nomem(err, (n + 1) * sizeof *run->stage, "the decoder");
 }
 
-void decode_run_deinit(struct decode_run *run)
+void decode_state_deinit(struct decode_state *run)
 {
     for (size_t i = 0; run->stage && i < run->n; i++) {
         buf_free(&run->stage[i].hold);
@@ -32,10 +32,10 @@ void decode_run_deinit(struct decode_run *run)
     }
     mem_free(run->stage);
     regex_match_free(run->match);
-    *run = (struct decode_run){0};
+    *run = (struct decode_state){0};
 }
 
-void decode_run_reset(struct decode_run *run)
+void decode_state_reset(struct decode_state *run)
 {
     for (size_t i = 0; i < run->n; i++) {
         struct decode_stage *g = run->stage + i;
@@ -44,7 +44,7 @@ void decode_run_reset(struct decode_run *run)
     }
 }
 
-int decode_run_copy(struct decode_run *to, const struct decode_run *from)
+int decode_state_copy(struct decode_state *to, const struct decode_state *from)
 {
     int failed = 0;
     for (size_t i = 0; i < from->n; i++) {
@@ -60,7 +60,7 @@ int decode_run_copy(struct decode_run *to, const struct decode_run *from)
 }
 
 /* Does stage i get one token in chunks? */
-static int chunked(const struct decode_run *run, size_t i)
+static int chunked(const struct decode_state *run, size_t i)
 {
     while (i-- > 0)
         if (run->decoder[i].kind == DECODE_FUSE || run->decoder[i].kind == DECODE_BYTE_LEVEL)
@@ -69,7 +69,7 @@ static int chunked(const struct decode_run *run, size_t i)
 }
 
 /* A stage that could not say that memory ran out says it through what it passes on. */
-static void pass(struct decode_run *run, size_t i, const struct buf *b, struct buf *out)
+static void pass(struct decode_state *run, size_t i, const struct buf *b, struct buf *out)
 {
     if (b->failed)
         out->failed = 1;
@@ -77,7 +77,7 @@ static void pass(struct decode_run *run, size_t i, const struct buf *b, struct b
         emit(run, i + 1, b->data ? b->data : "", b->len, out);
 }
 
-static void replace(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void replace(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     const struct decoder *d = run->decoder + i;
     struct buf *work = &run->stage[i].work;
@@ -103,7 +103,7 @@ static int hex(char c)
     return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
-static void flush_bytes(struct decode_run *run, size_t i, struct buf *out)
+static void flush_bytes(struct decode_state *run, size_t i, struct buf *out)
 {
     struct buf *hold = &run->stage[i].hold;
     if (utf8_valid(hold->data, hold->len) == hold->len) {
@@ -118,7 +118,7 @@ static void flush_bytes(struct decode_run *run, size_t i, struct buf *out)
     buf_reset(hold);
 }
 
-static void byte_fallback(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void byte_fallback(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     if (n == 6 && !memcmp(s, "<0x", 3) && s[5] == '>' && hex(s[3]) >= 0 && hex(s[4]) >= 0) {
         buf_putc(&run->stage[i].hold, (char)(hex(s[3]) * 16 + hex(s[4])));
@@ -128,7 +128,7 @@ static void byte_fallback(struct decode_run *run, size_t i, const char *s, size_
     emit(run, i + 1, s, n, out);
 }
 
-static void byte_level(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void byte_level(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     struct buf *hold = &run->stage[i].hold, *work = &run->stage[i].work;
     size_t mark = hold->len, k;
@@ -172,7 +172,7 @@ static size_t trailing(const struct decoder *d, const char *s, size_t n, long mo
     return n - at;
 }
 
-static void strip(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void strip(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     const struct decoder *d = run->decoder + i;
     size_t cut = leading(d, s, n, d->start);
@@ -180,7 +180,7 @@ static void strip(struct decode_run *run, size_t i, const char *s, size_t n, str
 }
 
 /* The same on chunks: count is how many characters were stripped, or start once another character was seen. */
-static void strip_chunk(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void strip_chunk(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     const struct decoder *d = run->decoder + i;
     struct decode_stage *g = run->stage + i;
@@ -206,7 +206,7 @@ static void strip_chunk(struct decode_run *run, size_t i, const char *s, size_t 
     pass(run, i, &g->work, out);
 }
 
-static void metaspace(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void metaspace(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     const struct decoder *d = run->decoder + i;
     struct decode_stage *g = run->stage + i;
@@ -240,7 +240,7 @@ static void substitute(struct buf *b, const char *from, const char *to)
     b->len = put;
 }
 
-static void wordpiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void wordpiece(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     /* In this order, as the tokenizers library has them. */
     static const char *const cleanup[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
@@ -264,7 +264,7 @@ static void wordpiece(struct decode_run *run, size_t i, const char *s, size_t n,
 }
 
 /* The suffix becomes a space, and nothing in the last token, so each waits for the next. */
-static void flush_bpe(struct decode_run *run, size_t i, const char *space, struct buf *out)
+static void flush_bpe(struct decode_state *run, size_t i, const char *space, struct buf *out)
 {
     const struct decoder *d = run->decoder + i;
     struct decode_stage *g = run->stage + i;
@@ -288,7 +288,7 @@ static void flush_bpe(struct decode_run *run, size_t i, const char *space, struc
 
 /* sentencepiece's own decoder: bytes character by character, and of marks at the text's begin the first goes, or all
  * where it removes extra white space. count: bit 0: text has come; bit 1: the mark has gone. */
-static void put_sentencepiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void put_sentencepiece(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     struct decode_stage *g = run->stage + i;
     if (n)
@@ -296,7 +296,7 @@ static void put_sentencepiece(struct decode_run *run, size_t i, const char *s, s
     emit(run, i + 1, s, n, out);
 }
 
-static void flush_characters(struct decode_run *run, size_t i, struct buf *out)
+static void flush_characters(struct decode_state *run, size_t i, struct buf *out)
 {
     struct buf *hold = &run->stage[i].hold;
     uint32_t cp;
@@ -313,7 +313,7 @@ static void flush_characters(struct decode_run *run, size_t i, struct buf *out)
     buf_reset(hold);
 }
 
-static void sentencepiece(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void sentencepiece(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     static const char mark[] = "\xe2\x96\x81";
     const struct sentencepiece *m = run->decoder[i].model;
@@ -347,7 +347,7 @@ static void sentencepiece(struct decode_run *run, size_t i, const char *s, size_
         put_sentencepiece(run, i, g->work.data ? g->work.data : "", g->work.len, out);
 }
 
-static void whole(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void whole(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     struct decode_stage *g = run->stage + i;
     switch (run->decoder[i].kind) {
@@ -372,7 +372,7 @@ static void whole(struct decode_run *run, size_t i, const char *s, size_t n, str
     }
 }
 
-static void emit(struct decode_run *run, size_t i, const char *s, size_t n, struct buf *out)
+static void emit(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
 {
     if (i == run->n)
         buf_append(out, s, n);
@@ -386,13 +386,13 @@ static void emit(struct decode_run *run, size_t i, const char *s, size_t n, stru
         buf_append(&run->stage[i].hold, s, n);
 }
 
-void decode_run_token(struct decode_run *run, const char *token, size_t n, struct buf *out)
+void decode_state_token(struct decode_state *run, const char *token, size_t n, struct buf *out)
 {
     emit(run, 0, token, n, out);
 }
 
 /* What stage i still holds, now that no more comes. */
-static void finish_stage(struct decode_run *run, size_t i, struct buf *out)
+static void finish_stage(struct decode_state *run, size_t i, struct buf *out)
 {
     struct decode_stage *g = run->stage + i;
     enum decoder_kind kind = run->decoder[i].kind;
@@ -419,7 +419,7 @@ static void finish_stage(struct decode_run *run, size_t i, struct buf *out)
     }
 }
 
-void decode_run_finish(struct decode_run *run, struct buf *out)
+void decode_state_finish(struct decode_state *run, struct buf *out)
 {
     for (size_t i = 0; i < run->n; i++)
         finish_stage(run, i, out);

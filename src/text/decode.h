@@ -11,18 +11,18 @@ struct decode_stage {
     long count; /* tokens seen, or characters stripped */
     int held;   /* BPE: hold has a token */
 };
-struct decode_run {
+struct decode_state {
     const struct decoder *decoder;
     size_t n;
     struct decode_stage *stage; /* [n] */
     struct regex_match *match;
 };
 
-int decode_run_init(struct decode_run *run, const struct decoder *decoder, size_t n, struct error *err);
-void decode_run_deinit(struct decode_run *run);
-void decode_run_reset(struct decode_run *run);
-int decode_run_copy(struct decode_run *to, const struct decode_run *from); /* same decoders; 0 or -1 (memory) */
-void decode_run_token(struct decode_run *run, const char *token, size_t n, struct buf *out);
-void decode_run_finish(struct decode_run *run, struct buf *out);
+int decode_state_init(struct decode_state *run, const struct decoder *decoder, size_t n, struct error *err);
+void decode_state_deinit(struct decode_state *run);
+void decode_state_reset(struct decode_state *run);
+int decode_state_copy(struct decode_state *to, const struct decode_state *from); /* same decoders; 0 or -1 (memory) */
+void decode_state_token(struct decode_state *run, const char *token, size_t n, struct buf *out);
+void decode_state_finish(struct decode_state *run, struct buf *out);
 
 #endif

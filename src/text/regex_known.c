@@ -66,7 +66,7 @@ static enum character class_at(const char *text, size_t n, size_t at, size_t *k)
 }
 
 /* The end of the run of one class that begins at `at`, of at most `most` characters. */
-static size_t run(const char *text, size_t n, size_t at, enum character wanted, size_t most)
+static size_t run_end(const char *text, size_t n, size_t at, enum character wanted, size_t most)
 {
     size_t k;
     while (most-- && class_at(text, n, at, &k) == wanted)
@@ -108,14 +108,14 @@ static size_t gpt2(const char *text, size_t n, size_t at)
         return at + short_word;
     enum character c = class_at(text, n, from, &k);
     if (c == LETTER || c == NUMBER || c == OTHER)
-        return run(text, n, from, c, SIZE_MAX);
-    return spaces(text, n, at, run(text, n, at, SPACE, SIZE_MAX));
+        return run_end(text, n, from, c, SIZE_MAX);
+    return spaces(text, n, at, run_end(text, n, at, SPACE, SIZE_MAX));
 }
 
 /* \s*[\r\n]+ : white space up to its last line end; otherwise as above. */
 static size_t lines_or_spaces(const char *text, size_t n, size_t at)
 {
-    size_t end = run(text, n, at, SPACE, SIZE_MAX);
+    size_t end = run_end(text, n, at, SPACE, SIZE_MAX);
     for (size_t i = end; i-- > at;)
         if (is_newline(text[i]))
             return i + 1;
@@ -129,15 +129,15 @@ static size_t modern(const char *text, size_t n, size_t at, size_t digits)
         return at + short_word;
     enum character c = class_at(text, n, at, &k);
     if (c == LETTER)
-        return run(text, n, at, LETTER, SIZE_MAX);
+        return run_end(text, n, at, LETTER, SIZE_MAX);
     if (c == NUMBER)
-        return run(text, n, at, NUMBER, digits);
+        return run_end(text, n, at, NUMBER, digits);
     enum character after = class_at(text, n, at + k, &next);
     if (after == LETTER && !is_newline(text[at]))
-        return run(text, n, at + k, LETTER, SIZE_MAX);
+        return run_end(text, n, at + k, LETTER, SIZE_MAX);
     if (c == SPACE && (text[at] != ' ' || after != OTHER))
         return lines_or_spaces(text, n, at);
-    size_t end = run(text, n, c == SPACE ? at + k : at, OTHER, SIZE_MAX);
+    size_t end = run_end(text, n, c == SPACE ? at + k : at, OTHER, SIZE_MAX);
     while (end < n && is_newline(text[end]))
         end++;
     return end;

@@ -239,7 +239,7 @@ int tokenizer_encode_mixed(const struct tokenizer *tok, const struct pair_text *
 struct tokenizer_stream {
     const struct tokenizer *tok;
     int skip_special;
-    struct decode_run run;
+    struct decode_state run;
     struct tokenizer_stream *probe; /* peek finishes this copy instead */
 };
 
@@ -252,7 +252,7 @@ int tokenizer_stream_new(struct tokenizer_stream **out, const struct tokenizer *
         return error_set_nomem(err, sizeof *s, "a decoder");
     s->tok = tok;
     s->skip_special = skip_special;
-    int rc = decode_run_init(&s->run, tok->decoder, tok->n_decoder, err);
+    int rc = decode_state_init(&s->run, tok->decoder, tok->n_decoder, err);
     if (rc)
         mem_free(s);
     else
@@ -265,18 +265,18 @@ void tokenizer_stream_free(struct tokenizer_stream *s)
     if (!s)
         return;
     tokenizer_stream_free(s->probe);
-    decode_run_deinit(&s->run);
+    decode_state_deinit(&s->run);
     mem_free(s);
 }
 
 void tokenizer_stream_reset(struct tokenizer_stream *s)
 {
-    decode_run_reset(&s->run);
+    decode_state_reset(&s->run);
 }
 
 int tokenizer_stream_copy(struct tokenizer_stream *to, const struct tokenizer_stream *from)
 {
-    return decode_run_copy(&to->run, &from->run);
+    return decode_state_copy(&to->run, &from->run);
 }
 
 static void push_renamed(struct tokenizer_stream *s, int32_t id, struct buf *out)
@@ -284,7 +284,7 @@ static void push_renamed(struct tokenizer_stream *s, int32_t id, struct buf *out
     const struct added_token *t = s->tok->added;
     while (t->id != id)
         t++;
-    decode_run_token(&s->run, t->shown, t->n_shown, out);
+    decode_state_token(&s->run, t->shown, t->n_shown, out);
 }
 
 void tokenizer_stream_push(struct tokenizer_stream *s, int32_t id, struct buf *out)
@@ -297,12 +297,12 @@ void tokenizer_stream_push(struct tokenizer_stream *s, int32_t id, struct buf *o
     int shown =
         s->tok->model == MODEL_SENTENCEPIECE && id == s->tok->spm.unk; /* sentencepiece marks what it did not know */
     if (e && (shown || !(s->skip_special && e->flags & VOCAB_SPECIAL)))
-        decode_run_token(&s->run, e->text, e->n, out);
+        decode_state_token(&s->run, e->text, e->n, out);
 }
 
 void tokenizer_stream_finish(struct tokenizer_stream *s, struct buf *out)
 {
-    decode_run_finish(&s->run, out);
+    decode_state_finish(&s->run, out);
 }
 
 void tokenizer_stream_peek(const struct tokenizer_stream *s, struct buf *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One easy handle, one request at a time: the connection is kept alive between them. */
-#include "judge/http.h"
+#include "judge/endpoint.h"
 
 #include "base/buf.h"
 #include "base/interrupt.h"
@@ -15,9 +15,9 @@
 
 enum { MAX_BODY = 16 << 20, MAX_PAUSE = 60, MAX_RETRY_AFTER = 300 };
 
-struct http {
-    struct http_options o;
-    char *endpoint, *key;
+struct endpoint {
+    struct endpoint_options o;
+    char *url, *key;
     char shown[300]; /* the endpoint as messages name it */
     CURL *curl;
     struct curl_slist *headers;
@@ -28,7 +28,7 @@ struct http {
 
 static size_t take_body(char *bytes, size_t size, size_t n, void *user)
 {
-    struct http *h = user;
+    struct endpoint *h = user;
     if (h->body.len + size * n > MAX_BODY)
         return 0;
     buf_append(&h->body, bytes, size * n);
@@ -37,7 +37,7 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *user)
 
 static size_t take_header(char *line, size_t size, size_t n, void *user)
 {
-    struct http *h = user;
+    struct endpoint *h = user;
     static const char name[] = "retry-after:";
     size_t length = size * n;
     char value[64] = "";
@@ -58,7 +58,7 @@ static int stop_when_interrupted(void *user, curl_off_t a, curl_off_t b, curl_of
     return interrupt_requested();
 }
 
-static int add_header(struct http *h, const char *line)
+static int add_header(struct endpoint *h, const char *line)
 {
     struct curl_slist *more = curl_slist_append(h->headers, line);
     if (!more)
@@ -67,28 +67,28 @@ static int add_header(struct http *h, const char *line)
     return 0;
 }
 
-int http_open(struct http **out, const struct http_options *o, struct error *err)
+int endpoint_open(struct endpoint **out, const struct endpoint_options *o, struct error *err)
 {
-    struct http *h = mem_calloc(1, sizeof *h);
+    struct endpoint *h = mem_calloc(1, sizeof *h);
     struct buf bearer = BUF_INIT;
     if (!h)
         return error_set_nomem(err, sizeof *h, "a connection");
     h->o = *o;
-    h->endpoint = mem_strdup(o->endpoint);
+    h->url = mem_strdup(o->url);
     h->key = o->key ? mem_strdup(o->key) : NULL;
-    http_shown(o->endpoint, h->shown, sizeof h->shown);
+    http_shown(o->url, h->shown, sizeof h->shown);
     h->curl = curl_easy_init();
     if (o->key)
         buf_printf(&bearer, "Authorization: Bearer %s", o->key);
-    if (!h->endpoint || (o->key && !h->key) || !h->curl || bearer.failed ||
+    if (!h->url || (o->key && !h->key) || !h->curl || bearer.failed ||
         add_header(h, "Content-Type: application/json") || (o->key && add_header(h, bearer.data))) {
         buf_free(&bearer);
-        http_close(h);
+        endpoint_close(h);
         return error_set_nomem(err, 64, "a connection");
     }
     buf_free(&bearer);
-    for (size_t n = strlen(h->endpoint); n && h->endpoint[n - 1] == '/';)
-        h->endpoint[--n] = 0;
+    for (size_t n = strlen(h->url); n && h->url[n - 1] == '/';)
+        h->url[--n] = 0;
     CURL *c = h->curl;
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);
@@ -104,23 +104,23 @@ int http_open(struct http **out, const struct http_options *o, struct error *err
     return 0;
 }
 
-void http_close(struct http *h)
+void endpoint_close(struct endpoint *h)
 {
     if (!h)
         return;
     curl_easy_cleanup(h->curl);
     curl_slist_free_all(h->headers);
     buf_free(&h->body);
-    mem_free(h->endpoint);
+    mem_free(h->url);
     mem_free(h->key);
     mem_free(h);
 }
 
 /* User and password of the endpoint, alone and together. */
-static void hide_login(const struct http *h, char *text)
+static void hide_login(const struct endpoint *h, char *text)
 {
-    const char *from = strstr(h->endpoint, "://");
-    from = from ? from + 3 : h->endpoint;
+    const char *from = strstr(h->url, "://");
+    from = from ? from + 3 : h->url;
     size_t n = strcspn(from, "/?#");
     while (n && from[n - 1] != '@')
         n--;
@@ -131,7 +131,7 @@ static void hide_login(const struct http *h, char *text)
 }
 
 /* What the server said of an error, without secrets and cut short: error.message of the body, or its first bytes. */
-static void said(const struct http *h, char text[200])
+static void said(const struct endpoint *h, char text[200])
 {
     json_t *body = h->body.len ? json_loadb(h->body.data, h->body.len, 0, NULL) : NULL;
     const json_t *error = json_object_get(body, "error");
@@ -147,7 +147,7 @@ static void said(const struct http *h, char text[200])
 }
 
 /* One try. 0 with *answer; 1 when another may help, the reason in err; or an error code. */
-static int try_once(struct http *h, const char *shown, json_t **answer, struct error *err)
+static int try_once(struct endpoint *h, const char *shown, json_t **answer, struct error *err)
 {
     long status = 0;
     char text[200];
@@ -182,10 +182,11 @@ static int try_once(struct http *h, const char *shown, json_t **answer, struct e
     return 0;
 }
 
-int http_post(struct http *h, const char *path, const json_t *body, json_t **answer, int *n_try, struct error *err)
+int endpoint_post(struct endpoint *h, const char *path, const json_t *body, json_t **answer, int *n_try,
+                  struct error *err)
 {
     struct buf url = BUF_INIT, text = BUF_INIT;
-    buf_printf(&url, "%s%s", h->endpoint, path);
+    buf_printf(&url, "%s%s", h->url, path);
     char shown[400];
     snprintf(shown, sizeof shown, "%s%s", h->shown, path);
     int rc = jsontext_dump(&text, body, 0, err), again = 1, tries = 0;

@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "judge/http.h"
+#include "judge/endpoint.h"
 #include "judge/pairwise.h"
 #include "text/chat.h"
 #include "text/pair.h"
@@ -14,36 +14,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct eval_judge {
+struct eval_pairwise {
     struct pairwise_prompt prompt;
     const struct eval_work *work;
     struct eval_model parts; /* local; the model is loaded at the first question */
     struct chat *chat;       /* NULL: no template; then plain text */
     int32_t ids[2];          /* m, M */
-    struct http *http;
+    struct endpoint *endpoint;
     char *name, sha256[65];
 };
 
-const char *eval_judge_name(const struct eval_judge *j)
+const char *eval_pairwise_name(const struct eval_pairwise *j)
 {
     return j->name;
 }
-const char *eval_judge_sha256(const struct eval_judge *j)
+const char *eval_pairwise_sha256(const struct eval_pairwise *j)
 {
     return j->sha256;
 }
-const char *eval_judge_prompt_sha256(const struct eval_judge *j)
+const char *eval_pairwise_prompt_sha256(const struct eval_pairwise *j)
 {
     return j->prompt.sha256;
 }
 
-static int open_endpoint(struct eval_judge *j, const struct eval_options *v, struct error *err)
+static int open_endpoint(struct eval_pairwise *j, const struct eval_options *v, struct error *err)
 {
-    struct http_options o;
+    struct endpoint_options o;
     struct buf identity = BUF_INIT;
     int rc = eval_require(v->judge_model, "judge-model", "the name of the model behind --endpoint", err);
-    http_options_default(&o);
-    o.endpoint = v->endpoint;
+    endpoint_options_default(&o);
+    o.url = v->endpoint;
     o.key = getenv("OPENAI_API_KEY");
     o.timeout = v->judge_timeout;
     o.tries = v->judge_tries;
@@ -57,11 +57,11 @@ static int open_endpoint(struct eval_judge *j, const struct eval_options *v, str
     sha256_bytes(identity.data ? identity.data : "", identity.len,
                  j->sha256); /* of the name: the weights cannot be seen */
     j->name = buf_take(&identity);
-    return j->name ? http_open(&j->http, &o, err) : error_set_nomem(err, 64, "a judge");
+    return j->name ? endpoint_open(&j->endpoint, &o, err) : error_set_nomem(err, 64, "a judge");
 }
 
 /* With the chat template the identifier begins the reply; in plain text it follows a space. */
-static int identifiers(struct eval_judge *j, const char *prefix, struct error *err)
+static int identifiers(struct eval_pairwise *j, const char *prefix, struct error *err)
 {
     for (int k = 0; k < 2; k++) {
         char text[4];
@@ -80,7 +80,7 @@ static int identifiers(struct eval_judge *j, const char *prefix, struct error *e
     return 0;
 }
 
-static int open_local(struct eval_judge *j, const struct eval_options *v, struct error *err)
+static int open_local(struct eval_pairwise *j, const struct eval_options *v, struct error *err)
 {
     struct error none = {0, ""};
     if (!(j->name = mem_strdup(v->judge)))
@@ -91,10 +91,10 @@ static int open_local(struct eval_judge *j, const struct eval_options *v, struct
     return identifiers(j, j->chat ? "" : " ", err);
 }
 
-int eval_judge_open(struct eval_judge **out, const struct eval_work *w, struct error *err)
+int eval_pairwise_open(struct eval_pairwise **out, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
-    struct eval_judge *j = mem_calloc(1, sizeof *j);
+    struct eval_pairwise *j = mem_calloc(1, sizeof *j);
     if (!j)
         return error_set_nomem(err, sizeof *j, "a judge");
     j->work = w;
@@ -111,18 +111,18 @@ int eval_judge_open(struct eval_judge **out, const struct eval_work *w, struct e
              !(rc = checkpoint_sha256(j->parts.checkpoint, j->sha256, err)))
         rc = open_local(j, v, err);
     if (rc)
-        eval_judge_close(j);
+        eval_pairwise_close(j);
     else
         *out = j;
     return rc;
 }
 
-void eval_judge_close(struct eval_judge *j)
+void eval_pairwise_close(struct eval_pairwise *j)
 {
     if (!j)
         return;
     pairwise_prompt_free(&j->prompt);
-    http_close(j->http);
+    endpoint_close(j->endpoint);
     chat_close(j->chat);
     eval_model_close(&j->parts);
     mem_free(j->name);
@@ -130,7 +130,7 @@ void eval_judge_close(struct eval_judge *j)
 }
 
 /* The chat template's own tokens are read as such, so those that a text spells get a space inside. */
-static char *neutral(const struct eval_judge *j, const char *text)
+static char *neutral(const struct eval_pairwise *j, const char *text)
 {
     struct buf b = BUF_INIT;
     size_t n_special;
@@ -149,7 +149,8 @@ static char *neutral(const struct eval_judge *j, const char *text)
     return b.len || b.failed ? buf_take(&b) : mem_strdup("");
 }
 
-static int chat_ids(struct eval_judge *j, const struct pairwise_prompt *filled, struct tokens *ids, struct error *err)
+static int chat_ids(struct eval_pairwise *j, const struct pairwise_prompt *filled, struct tokens *ids,
+                    struct error *err)
 {
     json_t *messages = json_array(), *conversation;
     struct buf text = BUF_INIT;
@@ -167,7 +168,8 @@ static int chat_ids(struct eval_judge *j, const struct pairwise_prompt *filled, 
 
 /* The messages one after another as plain text, special tokens written in them staying text, and a cue for the
  * identifier. */
-static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled, struct tokens *ids, struct error *err)
+static int local_ids(struct eval_pairwise *j, const struct pairwise_prompt *filled, struct tokens *ids,
+                     struct error *err)
 {
     struct buf text = BUF_INIT;
     if (j->chat)
@@ -185,7 +187,7 @@ static int local_ids(struct eval_judge *j, const struct pairwise_prompt *filled,
     return rc;
 }
 
-static int fill_neutral(const struct eval_judge *j, const struct eval_question *q, struct pairwise_prompt *filled,
+static int fill_neutral(const struct eval_pairwise *j, const struct eval_question *q, struct pairwise_prompt *filled,
                         struct error *err)
 {
     char *a = neutral(j, q->instruction), *b = neutral(j, q->output_1), *c = neutral(j, q->output_2);
@@ -197,7 +199,7 @@ static int fill_neutral(const struct eval_judge *j, const struct eval_question *
     return rc;
 }
 
-static int ask_local(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out,
+static int ask_local(struct eval_pairwise *j, const struct eval_question *q, int n, struct eval_preference *out,
                      struct error *err)
 {
     struct tokens *ids = mem_calloc((size_t)n + 1, sizeof *ids);
@@ -211,7 +213,7 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
         rc = eval_model_load(&j->parts, j->work->device, j->work->options->dtype, MODEL_LM, err);
     for (int i = 0; i < n && !rc; i++) {
         struct pairwise_prompt filled;
-        out[i] = (struct eval_verdict){.preference = NAN};
+        out[i] = (struct eval_preference){.preference = NAN};
         if ((rc = fill_neutral(j, &q[i], &filled, err)))
             break;
         rc = local_ids(j, &filled, &ids[i], err);
@@ -231,7 +233,7 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
         rc = model_check_numbers(logprobs + 2 * k, 2, err, "judge: question %d, \"%.60s\"", rows[k],
                                  q[rows[k]].instruction);
     for (int k = 0; k < m && !rc; k++) {
-        struct eval_verdict *v = &out[rows[k]];
+        struct eval_preference *v = &out[rows[k]];
         v->preference = pairwise_preference((double)logprobs[2 * k], (double)logprobs[2 * k + 1]);
         v->raw = json_pack("{s:f, s:f}", "m", (double)logprobs[2 * k], "M", (double)logprobs[2 * k + 1]);
     }
@@ -244,17 +246,17 @@ static int ask_local(struct eval_judge *j, const struct eval_question *q, int n,
     return rc;
 }
 
-static int ask_endpoint(struct eval_judge *j, const struct eval_question *q, struct eval_verdict *out,
+static int ask_endpoint(struct eval_pairwise *j, const struct eval_question *q, struct eval_preference *out,
                         struct error *err)
 {
     struct pairwise_prompt filled;
     const char *why = NULL;
-    *out = (struct eval_verdict){.preference = NAN};
+    *out = (struct eval_preference){.preference = NAN};
     int rc = pairwise_fill(&j->prompt, q->instruction, q->output_1, q->output_2, &filled, err);
     if (rc)
         return rc;
     json_t *request = pairwise_request(&filled, j->work->options->judge_model);
-    rc = request ? http_post(j->http, "/chat/completions", request, &out->raw, NULL, err)
+    rc = request ? endpoint_post(j->endpoint, "/chat/completions", request, &out->raw, NULL, err)
                  : error_set_nomem(err, 64, "a request");
     if (!rc)
         out->preference = pairwise_parse(out->raw, &why);
@@ -265,16 +267,16 @@ static int ask_endpoint(struct eval_judge *j, const struct eval_question *q, str
     return rc;
 }
 
-int eval_judge_batch(const struct eval_judge *j)
+int eval_pairwise_batch(const struct eval_pairwise *j)
 {
-    return j->http ? 1 : 16;
+    return j->endpoint ? 1 : 16;
 }
 
-int eval_judge_ask(struct eval_judge *j, const struct eval_question *q, int n, struct eval_verdict *out,
-                   struct error *err)
+int eval_pairwise_ask(struct eval_pairwise *j, const struct eval_question *q, int n, struct eval_preference *out,
+                      struct error *err)
 {
     int rc = 0;
-    if (!j->http)
+    if (!j->endpoint)
         return ask_local(j, q, n, out, err);
     for (int i = 0; i < n && !rc; i++)
         rc = ask_endpoint(j, &q[i], &out[i], err);

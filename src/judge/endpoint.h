@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* JSON to an OpenAI-compatible endpoint and back, over libcurl (http_none.c where the build has none). Tried again,
+/* JSON to an OpenAI-compatible endpoint and back, over libcurl (endpoint_none.c where the build has none). Tried again,
  * with growing pauses, when it may help: no connection, a connection lost, a body cut short, a time-out, status 408,
  * 425, 429 (Retry-After, in seconds or as a date, is kept to up to five minutes) and 5xx, an answer that is not JSON.
  * Other statuses are errors at once, with what the server said. Requests are spaced by the rate limit. An interrupt
  * (base/interrupt.h) ends the wait. */
-#ifndef JUDGE_HTTP_H
-#define JUDGE_HTTP_H
+#ifndef JUDGE_ENDPOINT_H
+#define JUDGE_ENDPOINT_H
 
 #include "io/http_text.h"
 
 #include <jansson.h>
 
-struct http_options {
-    const char *endpoint; /* "http://host:port/v1"; the request's path is appended */
-    const char *key;      /* bearer token, or NULL */
+struct endpoint_options {
+    const char *url; /* "http://host:port/v1"; the request's path is appended */
+    const char *key; /* bearer token, or NULL */
     double timeout,
         /* seconds a try may take [60]; seconds before the second try [1], doubled for each further one up to 60 */
         pause;
@@ -21,14 +21,15 @@ struct http_options {
     double per_minute;              /* requests a minute at most; 0: no limit */
     const struct http_clock *clock; /* NULL: the machine's */
 };
-void http_options_default(struct http_options *o);
+void endpoint_options_default(struct endpoint_options *o);
 
-struct http;
+struct endpoint;
 /* ERROR_UNAVAILABLE without libcurl. */
-int http_open(struct http **out, const struct http_options *o, struct error *err);
-void http_close(struct http *h); /* NULL is fine */
+int endpoint_open(struct endpoint **out, const struct endpoint_options *o, struct error *err);
+void endpoint_close(struct endpoint *h); /* NULL is fine */
 /* POSTs body; *answer is a new reference. ERROR_UNAVAILABLE after the last try, naming the last failure; *n_try (may be
  * NULL): how many were needed. */
-int http_post(struct http *h, const char *path, const json_t *body, json_t **answer, int *n_try, struct error *err);
+int endpoint_post(struct endpoint *h, const char *path, const json_t *body, json_t **answer, int *n_try,
+                  struct error *err);
 
 #endif

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A build without libcurl. */
-#include "judge/http.h"
+#include "judge/endpoint.h"
 
-int http_open(struct http **out, const struct http_options *o, struct error *err)
+int endpoint_open(struct endpoint **out, const struct endpoint_options *o, struct error *err)
 {
     (void)out;
     return error_set(
         err, ERROR_UNAVAILABLE,
         "%s: this build has no libcurl; install libcurl4-openssl-dev and build again, or judge with a local model",
-        o->endpoint);
+        o->url);
 }
 
-void http_close(struct http *h)
+void endpoint_close(struct endpoint *h)
 {
     (void)h;
 }
 
-int http_post(struct http *h, const char *path, const json_t *body, json_t **answer, int *n_try, struct error *err)
+int endpoint_post(struct endpoint *h, const char *path, const json_t *body, json_t **answer, int *n_try,
+                  struct error *err)
 {
     (void)h;
     (void)path;

@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "io/file.h"
-#include "judge/http.h"
+#include "judge/endpoint.h"
 #include "judge/pairwise.h"
 
 #include <math.h>
@@ -125,21 +125,21 @@ static void start(const enum kind *script, int n)
     server.port = MHD_get_daemon_info(server.daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
-static int ask(const struct http_options *given, double *preference, int *tries, struct error *err)
+static int ask(const struct endpoint_options *given, double *preference, int *tries, struct error *err)
 {
-    struct http_options o = *given;
-    struct http *h = NULL;
+    struct endpoint_options o = *given;
+    struct endpoint *h = NULL;
     char url[64];
     json_t *body = json_pack("{s:s}", "model", "x"), *reply = NULL;
     const char *why;
     snprintf(url, sizeof url, "http://me:hush@127.0.0.1:%d/v1/", server.port);
-    o.endpoint = url;
+    o.url = url;
     o.key = "secret";
-    int rc = http_open(&h, &o, err);
-    rc = rc ? rc : http_post(h, "/chat/completions", body, &reply, tries, err);
+    int rc = endpoint_open(&h, &o, err);
+    rc = rc ? rc : endpoint_post(h, "/chat/completions", body, &reply, tries, err);
     if (!rc)
         *preference = pairwise_parse(reply, &why);
-    http_close(h);
+    endpoint_close(h);
     json_decref(body);
     json_decref(reply);
     return rc;
@@ -159,10 +159,10 @@ static void virtual_nap(void *user, double seconds)
 }
 static const struct http_clock virtual_clock = {virtual_now, virtual_nap, NULL};
 
-static struct http_options quick(void)
+static struct endpoint_options quick(void)
 {
-    struct http_options o;
-    http_options_default(&o);
+    struct endpoint_options o;
+    endpoint_options_default(&o);
     virtual_time = 1000;
     o.clock = &virtual_clock;
     o.timeout = 0.4;
@@ -177,7 +177,7 @@ static void every_failure_is_tried_again(void **state)
     static const enum kind kinds[] = {BUSY, BROKEN, SLOW, CUT, NOT_JSON, RESET, EMPTY, LATE, EARLY, LONG};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         enum kind script[2] = {kinds[i], GOOD};
-        struct http_options o = quick();
+        struct endpoint_options o = quick();
         struct error err = {0};
         double p = NAN;
         int tries = 0;
@@ -199,7 +199,7 @@ static void pauses_grow(void **state)
 {
     (void)state;
     static const enum kind script[] = {BROKEN, BROKEN, BROKEN, GOOD};
-    struct http_options o = quick();
+    struct endpoint_options o = quick();
     double p;
     start(script, 4);
     assert_int_equal(ask(&o, &p, NULL, NULL), 0);
@@ -210,21 +210,21 @@ static void a_key_in_an_answer_is_not_kept(void **state)
 {
     (void)state;
     static const enum kind agrees = AGREES;
-    struct http_options o = quick();
-    struct http *h;
+    struct endpoint_options o = quick();
+    struct endpoint *h;
     char url[64];
     json_t *body = json_object(), *reply = NULL;
     start(&agrees, 1);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", server.port);
-    o.endpoint = url;
+    o.url = url;
     o.key = "secret";
-    assert_int_equal(http_open(&h, &o, NULL), 0);
-    assert_int_equal(http_post(h, "/x", body, &reply, NULL, NULL), 0);
+    assert_int_equal(endpoint_open(&h, &o, NULL), 0);
+    assert_int_equal(endpoint_post(h, "/x", body, &reply, NULL, NULL), 0);
     json_t *message = json_object_get(json_array_get(json_object_get(reply, "choices"), 0), "message");
     assert_string_equal(json_string_value(json_object_get(message, "content")), "as *** as can be");
     json_decref(body);
     json_decref(reply);
-    http_close(h);
+    endpoint_close(h);
 }
 
 static void and_given_up_in_the_end_by_name(void **state)
@@ -245,7 +245,7 @@ static void and_given_up_in_the_end_by_name(void **state)
                  {ECHO, "status 401: wrong key: Bearer ***, login ***, password ***", 1},
                  {ECHO, "http://127.0.0.1:", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct http_options o = quick();
+        struct endpoint_options o = quick();
         struct error err = {0};
         double p;
         int tries = 0;
@@ -256,7 +256,7 @@ static void and_given_up_in_the_end_by_name(void **state)
         if (!strstr(err.message, cases[i].says) || strstr(err.message, "hush"))
             fail_msg("wanted \"%s\" in \"%s\"", cases[i].says, err.message);
     }
-    struct http_options o = quick();
+    struct endpoint_options o = quick();
     struct error err = {0};
     double p;
     static const enum kind schema = SCHEMA;
@@ -273,26 +273,26 @@ static void requests_are_spaced(void **state)
 {
     (void)state;
     static const enum kind fine = GOOD;
-    struct http_options o = quick();
-    struct http *h;
+    struct endpoint_options o = quick();
+    struct endpoint *h;
     char url[64];
     start(&fine, 1);
     snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", server.port);
-    o.endpoint = url;
+    o.url = url;
     o.per_minute = 600;
-    assert_int_equal(http_open(&h, &o, NULL), 0);
+    assert_int_equal(endpoint_open(&h, &o, NULL), 0);
     json_t *body = json_object();
     for (int i = 0; i < 4; i++) {
         json_t *reply = NULL;
-        assert_int_equal(http_post(h, "/x", body, &reply, NULL, NULL), 0);
+        assert_int_equal(endpoint_post(h, "/x", body, &reply, NULL, NULL), 0);
         json_decref(reply);
     }
     assert_true(fabs(virtual_time - 1000 - 0.3) < 1e-6); /* 600 a minute: a tenth of a second between two */
     interrupt_request(SIGINT);
-    assert_int_equal(http_post(h, "/x", body, &(json_t *){NULL}, NULL, NULL), ERROR_INTERRUPTED);
+    assert_int_equal(endpoint_post(h, "/x", body, &(json_t *){NULL}, NULL, NULL), ERROR_INTERRUPTED);
     interrupt_clear();
     json_decref(body);
-    http_close(h);
+    endpoint_close(h);
 }
 
 static pid_t spawn(const char *output, const char *url, const char *input, const char *reference)

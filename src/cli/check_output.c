@@ -15,12 +15,12 @@ struct input {
     const char *option, *path;
 };
 
-static int same(const struct stat *a, const struct stat *b)
+static int same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static int refuse(const char *output, const struct input *in, const char *inside, struct error *err)
+static int refuse_same(const char *output, const struct input *in, const char *inside, struct error *err)
 {
     return error_set(
         err, ERROR_CONFIG,
@@ -38,8 +38,8 @@ static int check_inside(const char *output, const struct stat *out, const struct
     while (!rc && d && (e = readdir(d))) {
         char *path = path_join(in->path, e->d_name);
         if (path && strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && !stat(path, &st) && S_ISREG(st.st_mode) &&
-            same(out, &st))
-            rc = refuse(output, in, e->d_name, err);
+            same_file(out, &st))
+            rc = refuse_same(output, in, e->d_name, err);
         mem_free(path);
     }
     if (d)
@@ -69,14 +69,14 @@ static int check_written(const char *output, const struct stat *st, const struct
     int rc = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names && !rc; i++) {
         char *path = path_join(output, names[i]);
-        if (path && !stat(path, &there) && same(st, &there))
-            rc = refuse(output, in, NULL, err);
+        if (path && !stat(path, &there) && same_file(st, &there))
+            rc = refuse_same(output, in, NULL, err);
         mem_free(path);
     }
     return rc;
 }
 
-static int check(const char *output, const struct input *in, struct error *err)
+static int check_input(const char *output, const struct input *in, struct error *err)
 {
     static const char *const tails[] = {"", ".partial", ".tmp"};
     struct stat st, out;
@@ -88,8 +88,8 @@ static int check(const char *output, const struct input *in, struct error *err)
         buf_printf(&path, "%s%s", output, tails[i]);
         if (path.failed || stat(path.data, &out) || S_ISCHR(out.st_mode) || S_ISFIFO(out.st_mode))
             rc = 0;
-        else if (same(&st, &out))
-            rc = refuse(output, in, NULL, err);
+        else if (same_file(&st, &out))
+            rc = refuse_same(output, in, NULL, err);
         else if (S_ISDIR(st.st_mode) && S_ISREG(out.st_mode))
             rc = check_inside(output, &out, in, err);
         else if (S_ISREG(st.st_mode) && S_ISDIR(out.st_mode))
@@ -122,6 +122,6 @@ int cli_check_output(const struct options *o, const struct cli_values *v, struct
     int rc = 0;
     for (const struct assignment *a = o->first; a && !rc && v->output && strcmp(v->output, "-"); a = a->next)
         if (is_input(a->spec->field) && !given_later(a))
-            rc = check(v->output, &(struct input){a->spec->field->name, a->text}, err);
+            rc = check_input(v->output, &(struct input){a->spec->field->name, a->text}, err);
     return rc;
 }

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "judge/endpoint.h"
+
+void endpoint_options_default(struct endpoint_options *o)
+{
+    *o = (struct endpoint_options){.timeout = 60, .pause = 1, .tries = 6};
+}
