@@ -100,7 +100,7 @@ static int embed_with(const struct embedder *e, const char *const *texts, int n,
 }
 
 /* With the retriever's model; *out to mem_free. */
-static int embed(struct speaker *s, const char *const *texts, int n, float **out, int *dim, struct error *err)
+static int embed_texts(struct speaker *s, const char *const *texts, int n, float **out, int *dim, struct error *err)
 {
     struct checkpoint *ck = NULL;
     struct tokenizer *t = NULL;
@@ -136,7 +136,7 @@ int pairs_make_retriever(struct pair_pool *p, struct speaker *s, struct error *e
         texts[i] = p->items[i].question;
     if (!rc && s->o.retriever == RETRIEVER_BM25)
         rc = retriever_new_bm25(&p->retriever, texts, p->n, err);
-    else if (!rc && !(rc = embed(s, texts, p->n, &x, &dim, err)))
+    else if (!rc && !(rc = embed_texts(s, texts, p->n, &x, &dim, err)))
         rc = retriever_new_cosine(&p->retriever, x, p->n, dim, err);
     p->n_retriever = rc ? 0 : p->n;
     mem_free(x);
@@ -150,7 +150,7 @@ int pairs_nearest(struct pair_pool *p, struct speaker *s, const struct pair_quer
     float *x = NULL;
     int dim = 0, rc = pairs_make_retriever(p, s, err);
     if (!rc && q->n && s->o.retriever != RETRIEVER_BM25)
-        rc = embed(s, q->texts, q->n, &x, &dim, err);
+        rc = embed_texts(s, q->texts, q->n, &x, &dim, err);
     for (int i = 0; i < q->n && !rc; i++) {
         const struct retriever_query one = {q->texts[i], x ? x + (size_t)i * (size_t)dim : NULL};
         rc = retriever_find(p->retriever, &one, q->k, hits + (size_t)i * (size_t)q->k, &found[i], err);

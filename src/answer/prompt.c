@@ -33,8 +33,8 @@ static int write_text(const struct speaker *s, const struct prompt_parts *parts,
 }
 
 /* A question is asked with one example at least. */
-static int fit(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples,
-               struct prompt *out, struct error *err)
+static int fit_context(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples,
+                       struct prompt *out, struct error *err)
 {
     int n = parts->n_context, least = parts->question ? 0 : 1;
     for (int skip = 0;; skip++) {
@@ -64,7 +64,7 @@ int prompt_make(const struct speaker *s, const struct pair_pool *pool, const str
         const struct pool_item *item = &pool->items[parts->contexts[i]];
         examples[i] = (struct example){item->question, item->answer};
     }
-    int rc = fit(s, parts, examples, out, err);
+    int rc = fit_context(s, parts, examples, out, err);
     mem_free(examples);
     return rc;
 }

@@ -12,7 +12,7 @@ struct scoring {
     struct tokens all; /* their ids, one after the other */
 };
 
-static int append(struct tokens *to, const struct tokens *from, struct error *err)
+static int append_tokens(struct tokens *to, const struct tokens *from, struct error *err)
 {
     for (size_t i = 0; i < from->n; i++)
         if (tokens_push(to, from->ids[i]))
@@ -21,7 +21,7 @@ static int append(struct tokens *to, const struct tokens *from, struct error *er
 }
 
 /* What does not fit has no score. */
-static int add(struct scoring *w, const struct speak_item *item, struct speak_score *out, struct error *err)
+static int add_item(struct scoring *w, const struct speak_item *item, struct speak_score *out, struct error *err)
 {
     const struct prompt_parts parts = {.question = item->question,
                                        .contexts = item->contexts,
@@ -41,8 +41,8 @@ static int add(struct scoring *w, const struct speak_item *item, struct speak_sc
     if (!made && !rc && ids.n && (int)(p.ids.n + ids.n) <= w->speaker->desc.n_ctx) {
         out->n_token = (int)ids.n;
         w->texts[w->n++] = (struct model_text){NULL, (int)(p.ids.n + ids.n), (int)p.ids.n};
-        rc = append(&w->all, &p.ids, err);
-        rc = rc ? rc : append(&w->all, &ids, err);
+        rc = append_tokens(&w->all, &p.ids, err);
+        rc = rc ? rc : append_tokens(&w->all, &ids, err);
     }
     prompt_free(&p);
     tokens_free(&ids);
@@ -78,7 +78,7 @@ int speaker_score(struct speaker *s, const struct score_job *job, const struct s
         .speaker = s, .job = job, .texts = mem_calloc((size_t)n + 1, sizeof *w.texts), .all = TOKENS_INIT};
     int rc = w.texts ? 0 : error_set_nomem(err, (size_t)n * sizeof *w.texts, "texts");
     for (int i = 0; i < n && !rc; i++)
-        rc = add(&w, &items[i], &out[i], err);
+        rc = add_item(&w, &items[i], &out[i], err);
     if (!rc && w.n)
         rc = score_items(&w, items, n, out, err);
     mem_free(w.texts);

@@ -14,7 +14,7 @@
 
 static const char common_fields[] = " id category source dataset kept ";
 
-struct reader {
+struct seed_reader {
     struct seeds *out;
     const struct record_shape *format;
     const char *odd; /* about the record at hand, or NULL */
@@ -28,7 +28,7 @@ struct reader {
     struct error *err;
 };
 
-static int unknown_format(const struct reader *r, const json_t *record, long line)
+static int unknown_format(const struct seed_reader *r, const json_t *record, long line)
 {
     struct buf keys = BUF_INIT;
     const char *key;
@@ -43,7 +43,7 @@ static int unknown_format(const struct reader *r, const json_t *record, long lin
 }
 
 /* A member that must be text; trimmed into the arena. Absent: *out NULL. */
-static int text_of(struct reader *r, const json_t *record, const char *key, long line, const char **out)
+static int text_of(struct seed_reader *r, const json_t *record, const char *key, long line, const char **out)
 {
     const json_t *v = json_object_get(record, key);
     *out = NULL;
@@ -67,7 +67,7 @@ static int text_of(struct reader *r, const json_t *record, const char *key, long
 }
 
 /* Question and, after it, answer of a conversation: the first of each side. */
-static int first_pair(struct reader *r, const json_t *list, long line, const char **question, const char **answer)
+static int first_pair(struct seed_reader *r, const json_t *list, long line, const char **question, const char **answer)
 {
     const json_t *turn;
     size_t i;
@@ -92,7 +92,7 @@ static int first_pair(struct reader *r, const json_t *list, long line, const cha
     return 0;
 }
 
-static int turns_of(struct reader *r, const json_t *record, long line, const char **question, const char **answer)
+static int turns_of(struct seed_reader *r, const json_t *record, long line, const char **question, const char **answer)
 {
     char problem[80];
     json_t *list = record_turns(record, r->format, problem);
@@ -105,7 +105,7 @@ static int turns_of(struct reader *r, const json_t *record, long line, const cha
     return rc;
 }
 
-static int joined(struct reader *r, const char **question, const char *input)
+static int question_of(struct seed_reader *r, const char **question, const char *input)
 {
     if (!input || !*input || !*question)
         return 0;
@@ -118,7 +118,7 @@ static int joined(struct reader *r, const char **question, const char *input)
     return 0;
 }
 
-static int pair_of(struct reader *r, const json_t *record, long line, const char **question, const char **answer)
+static int pair_of(struct seed_reader *r, const json_t *record, long line, const char **question, const char **answer)
 {
     const struct record_shape *f = r->format;
     const char *input = NULL;
@@ -132,16 +132,16 @@ static int pair_of(struct reader *r, const json_t *record, long line, const char
         if ((rc = text_of(r, record, "instruction", line, question)) || (rc = text_of(r, one, "input", line, &input)) ||
             (rc = text_of(r, one, "output", line, answer)))
             return rc;
-        return joined(r, question, input);
+        return question_of(r, question, input);
     }
     if ((rc = text_of(r, record, f->question, line, question)) ||
         (f->answer && (rc = text_of(r, record, f->answer, line, answer))) ||
         (f->input && (rc = text_of(r, record, f->input, line, &input))))
         return rc;
-    return joined(r, question, input);
+    return question_of(r, question, input);
 }
 
-static int id_of(struct reader *r, const json_t *record, int number, const char **out)
+static int id_of(struct seed_reader *r, const json_t *record, int number, const char **out)
 {
     const json_t *id = json_object_get(record, "id");
     char text[32];
@@ -155,7 +155,7 @@ static int id_of(struct reader *r, const json_t *record, int number, const char 
     return *out ? 0 : error_set_nomem(r->err, 32, "seeds");
 }
 
-static void note_unknown(struct reader *r, const json_t *record)
+static void note_unknown(struct seed_reader *r, const json_t *record)
 {
     const char *key;
     json_t *value;
@@ -175,7 +175,7 @@ static void note_unknown(struct reader *r, const json_t *record)
     }
 }
 
-static int grow(struct reader *r)
+static int grow(struct seed_reader *r)
 {
     if (r->out->n < r->cap)
         return 0;
@@ -192,7 +192,7 @@ static int grow(struct reader *r)
     return 0;
 }
 
-static int add_record(struct reader *r, json_t *record, long line)
+static int add_record(struct seed_reader *r, json_t *record, long line)
 {
     struct seeds *out = r->out;
     struct seed s = {.line = line};
@@ -232,7 +232,7 @@ static int add_record(struct reader *r, json_t *record, long line)
 
 /* BeaverTails: annotations of the same pair are counted together. Seeds: pairs that most call safe. Tests: every prompt
  * once, with its first safe answer. */
-static void settle_votes(struct reader *r)
+static void settle_votes(struct seed_reader *r)
 {
     struct seeds *s = r->out;
     int kept = 0;
@@ -268,7 +268,7 @@ static void settle_votes(struct reader *r)
     s->n = kept;
 }
 
-static int read_records(struct reader *r)
+static int read_records(struct seed_reader *r)
 {
     struct jsonl *in;
     json_t *record;
@@ -303,7 +303,7 @@ static void hash_pairs(struct seeds *s)
 int seeds_read(struct seeds *out, const char *path, int need_answer, struct error *err)
 {
     *out = (struct seeds){.format = "none"};
-    struct reader r = {.out = out, .path = path, .need_answer = need_answer, .err = err};
+    struct seed_reader r = {.out = out, .path = path, .need_answer = need_answer, .err = err};
     int rc = read_records(&r);
     if (!rc && r.format && r.format->kind == RECORD_SAFETY)
         settle_votes(&r);

@@ -19,7 +19,7 @@ struct speaking {
     struct error *err;
 };
 
-static struct spoken begin(const struct speak_item *item, const struct prompt *p)
+static struct spoken begin_spoken(const struct speak_item *item, const struct prompt *p)
 {
     struct spoken t = {
         .prompt = p->text.data ? p->text.data : "", .dropped = p->dropped, .n_context = item->n_context - p->dropped};
@@ -28,7 +28,7 @@ static struct spoken begin(const struct speak_item *item, const struct prompt *p
     return t;
 }
 
-static int parse(const struct speaker *s, int asks, const char *raw, int stopped, struct buf *out)
+static int parse_text(const struct speaker *s, int asks, const char *raw, int stopped, struct buf *out)
 {
     if (asks)
         return template_parse_question(s->template, raw, strlen(raw), stopped, out);
@@ -38,7 +38,7 @@ static int parse(const struct speaker *s, int asks, const char *raw, int stopped
     return stopped;
 }
 
-static void fill(struct spoken *t, const struct generate_sequence *q)
+static void fill_spoken(struct spoken *t, const struct generate_sequence *q)
 {
     t->raw = q->text ? q->text : "";
     t->ids = q->ids;
@@ -52,15 +52,15 @@ static int finished(void *user, int at, const struct generate_result *result)
 {
     struct speaking *w = user;
     const struct speak_item *item = w->items[at];
-    struct spoken t = begin(item, &w->prompts[at]);
+    struct spoken t = begin_spoken(item, &w->prompts[at]);
     struct buf text = BUF_INIT;
     if (result->error.code && result->error.code != ERROR_DATA)
         return error_set(w->err, result->error.code, "%s", result->error.message);
     if (result->error.code) {
         t.error = result->error.message;
     } else {
-        fill(&t, &result->sequences[0]);
-        t.ended = parse(w->speaker, !item->question, t.raw, result->sequences[0].finish == FINISH_STOP, &text);
+        fill_spoken(&t, &result->sequences[0]);
+        t.ended = parse_text(w->speaker, !item->question, t.raw, result->sequences[0].finish == FINISH_STOP, &text);
         t.text = text.data ? text.data : "";
         w->progress.tokens += t.n_token;
     }
@@ -71,7 +71,7 @@ static int finished(void *user, int at, const struct generate_result *result)
     return rc;
 }
 
-static int add(struct speaking *w, const struct speak_item *item, struct error *err)
+static int add_item(struct speaking *w, const struct speak_item *item, struct error *err)
 {
     struct prompt *p = &w->prompts[w->n];
     struct error own = {0, ""};
@@ -85,7 +85,7 @@ static int add(struct speaking *w, const struct speak_item *item, struct error *
         return 0;
     }
     if (rc == ERROR_DATA) {
-        struct spoken t = begin(item, p);
+        struct spoken t = begin_spoken(item, p);
         t.error = own.message;
         t.unfit = 1;
         rc = w->job->put(w->job->user, item->index, &t, err);
@@ -135,7 +135,7 @@ int speaker_generate(struct speaker *s, const struct speak_job *job, const struc
     int rc = w.prompts && w.items ? speaker_decoding(s, !items[0].question, job->options, &options, err)
                                   : error_set_nomem(err, (size_t)n * sizeof *w.prompts, "prompts");
     for (int i = 0; i < n && !rc; i++)
-        rc = add(&w, &items[i], err);
+        rc = add_item(&w, &items[i], err);
     if (!rc && w.n)
         rc = speak_items(&w, &options, err);
     for (int i = 0; i < w.n; i++)

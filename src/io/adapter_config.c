@@ -143,7 +143,7 @@ static int can_match(const char *pattern)
 }
 
 /* Marks state i of an alternative's n bytes, and what can be reached from it without a byte. */
-static void reach(const char *p, size_t n, size_t i, char *on)
+static void reach_states(const char *p, size_t n, size_t i, char *on)
 {
     while (i < n && !on[i]) {
         size_t atom = p[i] == '\\' ? 2 : 1;
@@ -159,7 +159,7 @@ static void reach(const char *p, size_t n, size_t i, char *on)
 static int match_all(const char *p, size_t n, const char *s)
 {
     char now[MOST_PATTERN + 1] = {0}, next[MOST_PATTERN + 1];
-    reach(p, n, 0, now);
+    reach_states(p, n, 0, now);
     for (; *s; s++) {
         memset(next, 0, sizeof next);
         for (size_t i = 0; i < n; i++) {
@@ -168,8 +168,8 @@ static int match_all(const char *p, size_t n, const char *s)
             if (!now[i] || (p[i] != '.' && p[i + atom - 1] != *s))
                 continue;
             if (repeats)
-                reach(p, n, i, next);
-            reach(p, n, i + atom + (size_t)repeats, next);
+                reach_states(p, n, i, next);
+            reach_states(p, n, i + atom + (size_t)repeats, next);
         }
         memcpy(now, next, sizeof now);
     }
@@ -177,7 +177,7 @@ static int match_all(const char *p, size_t n, const char *s)
 }
 
 /* As peft does it: at the end of the name, behind its beginning or a dot. */
-static int matches(const char *pattern, const char *module)
+static int matches_module(const char *pattern, const char *module)
 {
     for (const char *s = module; s; s = strchr(s, '.') ? strchr(s, '.') + 1 : NULL)
         for (const char *p = pattern; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL) {
@@ -212,7 +212,7 @@ static const json_t *find_pattern(const struct adapter_config *c, const char *ke
 {
     const char *pattern;
     json_t *v;
-    json_object_foreach(json_object_get(c->json, key), pattern, v) if (matches(pattern, module)) return v;
+    json_object_foreach(json_object_get(c->json, key), pattern, v) if (matches_module(pattern, module)) return v;
     return NULL;
 }
 

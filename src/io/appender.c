@@ -75,7 +75,7 @@ int appender_open(struct appender **out, const char *path, int sync, struct erro
     return rc;
 }
 
-static int put(struct appender *a, struct error *err)
+static int put_line(struct appender *a, struct error *err)
 {
     ssize_t put;
     do
@@ -102,7 +102,7 @@ int appender_append(struct appender *a, const char *line, size_t n, struct error
     buf_reset(&a->line);
     buf_append(&a->line, line, n);
     buf_putc(&a->line, '\n');
-    return a->line.failed ? error_set_nomem(err, n + 1, a->path) : put(a, err);
+    return a->line.failed ? error_set_nomem(err, n + 1, a->path) : put_line(a, err);
 }
 
 int appender_append_json(struct appender *a, const json_t *record, struct error *err)
@@ -112,7 +112,7 @@ int appender_append_json(struct appender *a, const json_t *record, struct error 
     buf_putc(&a->line, '\n');
     if (rc || a->line.failed)
         return rc ? rc : error_set_nomem(err, a->line.len, a->path);
-    return put(a, err);
+    return put_line(a, err);
 }
 
 uint64_t appender_cut(const struct appender *a)

@@ -112,7 +112,7 @@ static int behind_quote(struct csv *c, struct row *row, enum state *state, char 
 }
 
 /* Takes one byte; 1 when the row is complete, 0, or an error code. */
-static int step(struct csv *c, struct row *row, enum state *state, char byte, struct error *err)
+static int take_byte(struct csv *c, struct row *row, enum state *state, char byte, struct error *err)
 {
     if (byte == 0)
         return error_set(err, ERROR_DATA, "%s:%ld: a NUL byte; this is no text", input_name(c->in), c->line);
@@ -173,7 +173,7 @@ static int read_row(struct csv *c, struct row *row, struct error *err)
         if (!got)
             return end_of_input(c, row, state, err);
         while (!rc && i < n)
-            rc = step(c, row, &state, bytes[i++], err);
+            rc = take_byte(c, row, &state, bytes[i++], err);
         input_skip(c->in, i);
         if (!rc && row->text.len > MAX_ROW)
             rc = error_set(err, ERROR_DATA, "%s:%ld: a row is longer than %d bytes", input_name(c->in), c->row_line,
@@ -187,7 +187,7 @@ static int read_row(struct csv *c, struct row *row, struct error *err)
     return rc < 0 ? rc : finish_row(c, row, err);
 }
 
-static int start(struct csv **out, struct csv *c, int rc, struct error *err)
+static int open_table(struct csv **out, struct csv *c, int rc, struct error *err)
 {
     const char *bytes = NULL;
     size_t n = 0;
@@ -214,14 +214,14 @@ int csv_open(struct csv **out, const char *path, struct error *err)
 {
     *out = NULL;
     struct csv *c = mem_calloc(1, sizeof *c);
-    return c ? start(out, c, input_open(&c->in, path, err), err) : error_set_nomem(err, sizeof *c, path);
+    return c ? open_table(out, c, input_open(&c->in, path, err), err) : error_set_nomem(err, sizeof *c, path);
 }
 
 int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *name, struct error *err)
 {
     *out = NULL;
     struct csv *c = mem_calloc(1, sizeof *c);
-    return c ? start(out, c, input_open_bytes(&c->in, bytes, n, name, err), err)
+    return c ? open_table(out, c, input_open_bytes(&c->in, bytes, n, name, err), err)
              : error_set_nomem(err, sizeof *c, name);
 }
 
@@ -232,7 +232,7 @@ int csv_open_table(struct csv **out, struct input *in, char delimiter, struct er
     if (!c)
         return error_set_nomem(err, sizeof *c, input_name(in));
     *c = (struct csv){.in = in, .delimiter = delimiter, .loose = 1};
-    return start(out, c, 0, err);
+    return open_table(out, c, 0, err);
 }
 
 char csv_delimiter(const char *bytes, size_t n)

@@ -16,7 +16,7 @@
 
 enum { MAX_KEY = 4096, MAX_NESTING = 4 };
 
-struct pair {
+struct key_value {
     const char *key;
     enum gguf_type type, element; /* element: of an array */
     uint64_t count;               /* of an array */
@@ -27,7 +27,7 @@ struct gguf {
     struct arena arena;
     const char *name;
     uint32_t version;
-    struct pair *pairs; /* sorted by key */
+    struct key_value *pairs; /* sorted by key */
     size_t n_pair;
     struct gguf_tensor *tensors;
     uint32_t *by_name;
@@ -47,7 +47,7 @@ static int cut_off(const struct cursor *c, const char *what)
                      c->name, (size_t)(c->end - c->start), what);
 }
 
-static int take(struct cursor *c, void *dst, size_t n, const char *what)
+static int take_bytes(struct cursor *c, void *dst, size_t n, const char *what)
 {
     if ((size_t)(c->end - c->p) < n)
         return cut_off(c, what);
@@ -59,7 +59,7 @@ static int take(struct cursor *c, void *dst, size_t n, const char *what)
 static int take_string(struct cursor *c, struct gguf_string *s, const char *what)
 {
     uint64_t n = 0;
-    int rc = take(c, &n, 8, what);
+    int rc = take_bytes(c, &n, 8, what);
     if (rc)
         return rc;
     if (n > (uint64_t)(c->end - c->p))
@@ -117,16 +117,16 @@ static int skip_value(struct cursor *c, uint32_t type, const char *key, int dept
         return take_string(c, &s, key);
     if (type != GGUF_ARRAY)
         return skip_array(c, type, 1, key, depth);
-    if ((rc = take(c, &element, 4, key)) || (rc = take(c, &count, 8, key)))
+    if ((rc = take_bytes(c, &element, 4, key)) || (rc = take_bytes(c, &count, 8, key)))
         return rc;
     return skip_array(c, element, count, key, depth);
 }
 
-static int read_pair(struct cursor *c, struct gguf *g, struct pair *pair)
+static int read_pair(struct cursor *c, struct gguf *g, struct key_value *pair)
 {
     uint32_t type;
     int rc = take_name(c, &g->arena, &pair->key, "a metadata key");
-    if (rc || (rc = take(c, &type, 4, pair->key)))
+    if (rc || (rc = take_bytes(c, &type, 4, pair->key)))
         return rc;
     if (type >= GGUF_TYPE_COUNT)
         return error_set(c->err, ERROR_DATA, "%s: key %s has the unknown type %u", c->name, pair->key, type);
@@ -147,7 +147,7 @@ static int read_pair(struct cursor *c, struct gguf *g, struct pair *pair)
 
 static int pair_order(const void *a, const void *b)
 {
-    return strcmp(((const struct pair *)a)->key, ((const struct pair *)b)->key);
+    return strcmp(((const struct key_value *)a)->key, ((const struct key_value *)b)->key);
 }
 
 static int read_pairs(struct cursor *c, struct gguf *g, uint64_t n)
@@ -188,7 +188,7 @@ static int read_tensor(struct cursor *c, struct gguf *g, struct gguf_tensor *t, 
 {
     uint32_t n_dim, type;
     int rc = take_name(c, &g->arena, &t->name, "a tensor's name");
-    if (rc || (rc = take(c, &n_dim, 4, t->name)))
+    if (rc || (rc = take_bytes(c, &n_dim, 4, t->name)))
         return rc;
     if (n_dim > 4)
         return error_set(c->err, ERROR_DATA, "%s: tensor %s: %u dimensions, at most 4 are allowed", c->name, t->name,
@@ -197,14 +197,14 @@ static int read_tensor(struct cursor *c, struct gguf *g, struct gguf_tensor *t, 
     t->n_element = 1;
     for (int i = 0; i < 4; i++) {
         t->dim[i] = 1;
-        if (i < t->n_dim && (rc = take(c, &t->dim[i], 8, t->name)))
+        if (i < t->n_dim && (rc = take_bytes(c, &t->dim[i], 8, t->name)))
             return rc;
         if (__builtin_mul_overflow(t->n_element, t->dim[i], &t->n_element) || t->n_element > INT64_MAX ||
             t->dim[i] > INT64_MAX)
             return error_set(c->err, ERROR_DATA, "%s: tensor %s: its dimensions multiply to more than 63 bits", c->name,
                              t->name);
     }
-    if ((rc = take(c, &type, 4, t->name)) || (rc = take(c, offset, 8, t->name)))
+    if ((rc = take_bytes(c, &type, 4, t->name)) || (rc = take_bytes(c, offset, 8, t->name)))
         return rc;
     if (storage_from_gguf(type, &t->storage))
         return refuse_type(c, t, type);
@@ -293,17 +293,17 @@ static int parse_into(struct gguf *g, struct cursor *c)
 {
     char magic[4];
     uint64_t n_tensor, n_pair;
-    int rc = take(c, magic, 4, "the magic number");
+    int rc = take_bytes(c, magic, 4, "the magic number");
     if (rc)
         return rc;
     if (memcmp(magic, "GGUF", 4))
         return error_set(c->err, ERROR_DATA, "%s: wanted \"GGUF\" at byte 0; this is no GGUF file", c->name);
-    if ((rc = take(c, &g->version, 4, "the header")))
+    if ((rc = take_bytes(c, &g->version, 4, "the header")))
         return rc;
     if (g->version != 2 && g->version != 3)
         return error_set(c->err, ERROR_DATA, "%s: GGUF version %u%s; wanted 2 or 3 (little-endian)", c->name,
                          g->version, g->version && !(g->version & 0xffff) ? ", a big-endian file" : "");
-    if ((rc = take(c, &n_tensor, 8, "the header")) || (rc = take(c, &n_pair, 8, "the header")) ||
+    if ((rc = take_bytes(c, &n_tensor, 8, "the header")) || (rc = take_bytes(c, &n_pair, 8, "the header")) ||
         (rc = read_pairs(c, g, n_pair)))
         return rc;
     return read_tensors(c, g, n_tensor);
@@ -369,9 +369,9 @@ const struct gguf_tensor *gguf_find(const struct gguf *g, const char *name)
     return NULL;
 }
 
-static const struct pair *find_pair(const struct gguf *g, const char *key)
+static const struct key_value *find_pair(const struct gguf *g, const char *key)
 {
-    struct pair wanted = {.key = key};
+    struct key_value wanted = {.key = key};
     return g->n_pair ? bsearch(&wanted, g->pairs, g->n_pair, sizeof *g->pairs, pair_order) : NULL;
 }
 
@@ -432,7 +432,7 @@ static void string_at(const unsigned char *p, struct gguf_string *out)
 
 const void *gguf_value_bytes(const struct gguf *g, const char *key, enum gguf_type *type, size_t *n)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p)
         return NULL;
     *type = p->type;
@@ -447,19 +447,19 @@ int gguf_has(const struct gguf *g, const char *key)
 
 int gguf_get_int(const struct gguf *g, const char *key, int64_t *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     return p ? int_at(p->type, p->value, out) : -1;
 }
 
 int gguf_get_float(const struct gguf *g, const char *key, double *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     return p ? float_at(p->type, p->value, out) : -1;
 }
 
 int gguf_get_bool(const struct gguf *g, const char *key, int *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p || p->type != GGUF_BOOL)
         return -1;
     *out = *p->value != 0;
@@ -468,7 +468,7 @@ int gguf_get_bool(const struct gguf *g, const char *key, int *out)
 
 int gguf_get_string(const struct gguf *g, const char *key, struct gguf_string *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p || p->type != GGUF_STRING)
         return -1;
     string_at(p->value, out);
@@ -477,7 +477,7 @@ int gguf_get_string(const struct gguf *g, const char *key, struct gguf_string *o
 
 int64_t gguf_array_length(const struct gguf *g, const char *key, enum gguf_type *element)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p || p->type != GGUF_ARRAY)
         return -1;
     if (element)
@@ -487,7 +487,7 @@ int64_t gguf_array_length(const struct gguf *g, const char *key, enum gguf_type 
 
 int gguf_array_strings(const struct gguf *g, const char *key, struct gguf_string *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p || p->type != GGUF_ARRAY || p->element != GGUF_STRING)
         return -1;
     const unsigned char *at = p->value;
@@ -500,7 +500,7 @@ int gguf_array_strings(const struct gguf *g, const char *key, struct gguf_string
 
 int gguf_array_ints(const struct gguf *g, const char *key, int64_t *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p || p->type != GGUF_ARRAY)
         return -1;
     for (uint64_t i = 0; i < p->count; i++)
@@ -511,7 +511,7 @@ int gguf_array_ints(const struct gguf *g, const char *key, int64_t *out)
 
 int gguf_array_bools(const struct gguf *g, const char *key, unsigned char *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p || p->type != GGUF_ARRAY || p->element != GGUF_BOOL)
         return -1;
     for (uint64_t i = 0; i < p->count; i++)
@@ -521,7 +521,7 @@ int gguf_array_bools(const struct gguf *g, const char *key, unsigned char *out)
 
 int gguf_array_floats(const struct gguf *g, const char *key, double *out)
 {
-    const struct pair *p = find_pair(g, key);
+    const struct key_value *p = find_pair(g, key);
     if (!p || p->type != GGUF_ARRAY)
         return -1;
     for (uint64_t i = 0; i < p->count; i++)

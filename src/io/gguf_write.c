@@ -33,7 +33,7 @@ int gguf_writer_new(struct gguf_writer **out, struct error *err)
     return *out ? 0 : error_set_nomem(err, sizeof **out, "a GGUF file");
 }
 
-static void put(struct buf *b, const void *bytes, size_t n)
+static void put_bytes(struct buf *b, const void *bytes, size_t n)
 {
     buf_append(b, bytes, n);
 }
@@ -41,7 +41,7 @@ static void put(struct buf *b, const void *bytes, size_t n)
 static void put_text(struct buf *b, const char *text, size_t n)
 {
     uint64_t length = n;
-    put(b, &length, 8);
+    put_bytes(b, &length, 8);
     buf_append(b, text, n);
 }
 
@@ -49,7 +49,7 @@ static void put_key(struct gguf_writer *w, const char *key, enum gguf_type type)
 {
     uint32_t number = type;
     put_text(&w->pairs, key, strlen(key));
-    put(&w->pairs, &number, 4);
+    put_bytes(&w->pairs, &number, 4);
     w->n_pair++;
 }
 
@@ -58,8 +58,8 @@ static void put_list(struct gguf_writer *w, const char *key, enum gguf_type elem
     uint32_t type = element;
     uint64_t count = n;
     put_key(w, key, GGUF_ARRAY);
-    put(&w->pairs, &type, 4);
-    put(&w->pairs, &count, 8);
+    put_bytes(&w->pairs, &type, 4);
+    put_bytes(&w->pairs, &count, 8);
 }
 
 void gguf_put_string(struct gguf_writer *w, const char *key, const char *text)
@@ -71,13 +71,13 @@ void gguf_put_string(struct gguf_writer *w, const char *key, const char *text)
 void gguf_put_u32(struct gguf_writer *w, const char *key, uint32_t value)
 {
     put_key(w, key, GGUF_U32);
-    put(&w->pairs, &value, 4);
+    put_bytes(&w->pairs, &value, 4);
 }
 
 void gguf_put_f32(struct gguf_writer *w, const char *key, float value)
 {
     put_key(w, key, GGUF_F32);
-    put(&w->pairs, &value, 4);
+    put_bytes(&w->pairs, &value, 4);
 }
 
 void gguf_put_bool(struct gguf_writer *w, const char *key, int value)
@@ -96,19 +96,19 @@ void gguf_put_strings(struct gguf_writer *w, const char *key, const struct gguf_
 void gguf_put_floats(struct gguf_writer *w, const char *key, const float *values, size_t n)
 {
     put_list(w, key, GGUF_F32, n);
-    put(&w->pairs, values, n * sizeof *values);
+    put_bytes(&w->pairs, values, n * sizeof *values);
 }
 
 void gguf_put_ints(struct gguf_writer *w, const char *key, const int32_t *values, size_t n)
 {
     put_list(w, key, GGUF_I32, n);
-    put(&w->pairs, values, n * sizeof *values);
+    put_bytes(&w->pairs, values, n * sizeof *values);
 }
 
 void gguf_put_bools(struct gguf_writer *w, const char *key, const unsigned char *values, size_t n)
 {
     put_list(w, key, GGUF_BOOL, n);
-    put(&w->pairs, values, n);
+    put_bytes(&w->pairs, values, n);
 }
 
 /* A key with its length before it, as it lies in the header. */
@@ -131,7 +131,7 @@ void gguf_put_copies(struct gguf_writer *w, const struct gguf *g, const char *pr
             continue;
         const void *value = gguf_value_bytes(g, key, &type, &n);
         put_key(w, key, type);
-        put(&w->pairs, value, n);
+        put_bytes(&w->pairs, value, n);
     }
 }
 
@@ -151,13 +151,13 @@ int gguf_put_tensor(struct gguf_writer *w, const char *name, enum storage storag
     *s = (struct slot){.name = mem_strdup(name), .storage = storage, .begin = w->data_bytes, .n_element = 1};
     uint32_t count = (uint32_t)n_dim, type = (uint32_t)storage_gguf_number(storage);
     put_text(&w->records, name, strlen(name));
-    put(&w->records, &count, 4);
+    put_bytes(&w->records, &count, 4);
     for (int i = 0; i < n_dim; i++) {
         s->n_element *= dim[i];
-        put(&w->records, &dim[i], 8);
+        put_bytes(&w->records, &dim[i], 8);
     }
-    put(&w->records, &type, 4);
-    put(&w->records, &s->begin, 8);
+    put_bytes(&w->records, &type, 4);
+    put_bytes(&w->records, &s->begin, 8);
     w->failed |= !s->name || storage_bytes(storage, s->n_element, &s->n_byte);
     w->data_bytes += (s->n_byte + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return (int)w->n++;
@@ -169,9 +169,9 @@ int gguf_writer_header(struct gguf_writer *w, const struct buf **header, uint64_
     uint64_t n = w->n;
     if (!w->laid_out) {
         buf_puts(&w->header, "GGUF");
-        put(&w->header, &version, 4);
-        put(&w->header, &n, 8);
-        put(&w->header, &w->n_pair, 8);
+        put_bytes(&w->header, &version, 4);
+        put_bytes(&w->header, &n, 8);
+        put_bytes(&w->header, &w->n_pair, 8);
         buf_append(&w->header, w->pairs.data, w->pairs.len);
         buf_append(&w->header, w->records.data, w->records.len);
         while (w->header.len % ALIGNMENT && !w->header.failed)

@@ -70,7 +70,7 @@ static void show(const struct blob *b)
                                          .note = p->file});
 }
 
-static int begin(void *user, uint64_t *from, struct error *err)
+static int begin_body(void *user, uint64_t *from, struct error *err)
 {
     struct blob *b = user;
     struct stat st;
@@ -103,7 +103,7 @@ static int begin_answer(struct blob *b, const struct fetch_answer *a, struct err
     return 0;
 }
 
-static int take(void *user, const struct fetch_answer *answer, const void *bytes, size_t n, struct error *err)
+static int take_body(void *user, const struct fetch_answer *answer, const void *bytes, size_t n, struct error *err)
 {
     struct blob *b = user;
     int rc = b->fresh ? begin_answer(b, answer, err) : 0;
@@ -132,11 +132,11 @@ static int transfer(struct blob *b)
 {
     struct fetch_answer answer;
     uint64_t most; /* that we have had: a server that always begins anew and ends early comes no further */
-    int again, restarted = 0, rc = begin(b, &most, b->err);
+    int again, restarted = 0, rc = begin_body(b, &most, b->err);
     if (rc || (b->file->size >= 0 && b->have == (uint64_t)b->file->size))
         return rc;
     do {
-        rc = hub_client_get(b->client, b->url_path, &(struct hub_sink){begin, take, b}, &answer, b->err);
+        rc = hub_client_get(b->client, b->url_path, &(struct hub_sink){begin_body, take_body, b}, &answer, b->err);
         if (rc)
             return rc;
         again = b->file->size >= 0 && b->have < (uint64_t)b->file->size && b->have > most;
@@ -154,7 +154,7 @@ static int transfer(struct blob *b)
                      b->client->name, b->file->path, (unsigned long long)b->have, (long long)b->file->size);
 }
 
-static int check(const struct blob *b)
+static int check_hash(const struct blob *b)
 {
     char hex[65] = "";
     const char *wanted = hash_of(b->file);
@@ -174,13 +174,13 @@ static int fetch_whole(struct blob *b)
     int resumed = !fstat(b->fd, &st) && st.st_size > 0, rc = transfer(b);
     if (rc)
         return rc;
-    rc = check(b);
+    rc = check_hash(b);
     if (rc == ERROR_DATA && ftruncate(b->fd, 0))
         return error_set_errno(b->err, "%s", b->part);
     if (rc != ERROR_DATA || !resumed)
         return rc;
     log_line(LOG_WARNING, "%s: what an earlier run left of it is wrong; fetching it anew", b->file->path);
-    if (!(rc = transfer(b)) && (rc = check(b)) == ERROR_DATA && ftruncate(b->fd, 0))
+    if (!(rc = transfer(b)) && (rc = check_hash(b)) == ERROR_DATA && ftruncate(b->fd, 0))
         rc = error_set_errno(b->err, "%s", b->part);
     return rc;
 }

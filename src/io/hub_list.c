@@ -108,7 +108,7 @@ void hub_list_free(struct hub_list *l)
     *l = (struct hub_list){.arena = ARENA_INIT};
 }
 
-static int matches(const char *path, const char *pattern)
+static int matches_pattern(const char *path, const char *pattern)
 {
     size_t n = strlen(pattern);
     int folder = n && pattern[n - 1] == '/'; /* a folder is all that is in it */
@@ -118,7 +118,7 @@ static int matches(const char *path, const char *pattern)
 static int matches_any(const char *path, const char *const *patterns)
 {
     for (; *patterns; patterns++)
-        if (matches(path, *patterns))
+        if (matches_pattern(path, *patterns))
             return 1;
     return 0;
 }
@@ -139,7 +139,7 @@ static const char *const bins[] = {"pytorch_model.bin", "pytorch_model-*-of-*.bi
 static const char *const ggufs[] = {"*.gguf", NULL};
 
 /* Files at the top that match; with mark, wanted. */
-static size_t count(struct hub_list *l, const char *const *patterns, int mark)
+static size_t count_wanted(struct hub_list *l, const char *const *patterns, int mark)
 {
     size_t n = 0;
     for (size_t i = 0; i < l->n; i++) {
@@ -170,13 +170,13 @@ int hub_list_choose(struct hub_list *l, const char *const *patterns, int n_patte
     for (size_t i = 0; i < l->n; i++) {
         l->files[i].wanted = n_pattern ? 0 : is_side_file(l->files[i].path);
         for (int k = 0; k < n_pattern; k++)
-            l->files[i].wanted |= matches(l->files[i].path, patterns[k]);
+            l->files[i].wanted |= matches_pattern(l->files[i].path, patterns[k]);
         chosen += (size_t)l->files[i].wanted;
     }
     if (n_pattern)
         return chosen ? 0 : error_set(err, ERROR_USAGE, "%s: --include: none of its %zu files matches", where, l->n);
-    if (!count(l, safetensors, 1) && !count(l, bins, 1)) {
-        if (count(l, ggufs, 0))
+    if (!count_wanted(l, safetensors, 1) && !count_wanted(l, bins, 1)) {
+        if (count_wanted(l, ggufs, 0))
             return refuse_ggufs(l, where, err);
         return error_set(err, ERROR_DATA,
                          "%s: has neither model.safetensors nor pytorch_model.bin (or their shards) nor a .gguf file "

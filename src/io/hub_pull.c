@@ -77,7 +77,7 @@ static int read_list(struct pull *p)
 }
 
 /* Counts what there is to do, and asks the disk for room. */
-static int measure(struct pull *p, const struct hub_place *place, struct hub_progress *progress)
+static int measure_work(struct pull *p, const struct hub_place *place, struct hub_progress *progress)
 {
     struct statvfs disk;
     uint64_t missing = 0, room;
@@ -107,7 +107,7 @@ static int measure(struct pull *p, const struct hub_place *place, struct hub_pro
 static int fetch_files(struct pull *p, const struct hub_place *place)
 {
     struct hub_progress progress = {.started = clock_now(), .shown = hub_shows_progress()};
-    int rc = measure(p, place, &progress);
+    int rc = measure_work(p, place, &progress);
     for (size_t i = 0; !rc && i < p->list.n; i++) {
         const struct hub_file *f = &p->list.files[i];
         uint64_t fetched;

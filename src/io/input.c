@@ -42,7 +42,7 @@ static void zlib_free(void *opaque, void *p)
 }
 
 /* Reads until at least `want` raw bytes are at hand or the file ends. */
-static int fill(struct input *in, size_t want, struct error *err)
+static int fill_window(struct input *in, size_t want, struct error *err)
 {
     if (in->fd >= 0 && in->n_raw && in->next_raw != in->raw)
         memmove(in->raw, in->next_raw, in->n_raw);
@@ -93,7 +93,7 @@ static int check_magic(struct input *in, struct error *err)
         {"BZh", 3, "bzip2-compressed data", "unpack it with bzip2 -d"},
         {"SQLite format 3", 15, "an SQLite database", "export the table as JSON lines"},
     };
-    int rc = fill(in, 16, err);
+    int rc = fill_window(in, 16, err);
     if (rc)
         return rc;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -191,7 +191,7 @@ const char *input_name(const struct input *in)
 static int inflate_some(struct input *in, struct error *err)
 {
     while (!in->n_window) {
-        int rc = in->n_raw ? 0 : fill(in, 1, err);
+        int rc = in->n_raw ? 0 : fill_window(in, 1, err);
         if (rc)
             return rc;
         if (!in->n_raw)
@@ -233,7 +233,7 @@ int input_peek(struct input *in, const char **bytes, size_t *n, struct error *er
     if (in->gzip) {
         rc = inflate_some(in, err);
     } else if (!in->n_window) {
-        rc = in->n_raw ? 0 : fill(in, 1, err);
+        rc = in->n_raw ? 0 : fill_window(in, 1, err);
         in->window = in->next_raw;
         in->n_window = in->n_raw;
         in->next_raw += in->n_raw;
@@ -251,7 +251,7 @@ int input_peek_line(struct input *in, const char **bytes, size_t *n, struct erro
     int rc = 0;
     while (!rc && !in->gzip && in->fd >= 0 && !in->n_window && !in->at_end && in->n_raw < CHUNK &&
            !memchr(in->next_raw, '\n', in->n_raw))
-        rc = fill(in, in->n_raw + 1, err);
+        rc = fill_window(in, in->n_raw + 1, err);
     return rc ? rc : input_peek(in, bytes, n, err);
 }
 

@@ -24,7 +24,7 @@ struct jsonl {
         repaired; /* line, column: of the next byte (arrays), of the last line read (lines) */
 };
 
-static int start(struct jsonl **out, struct jsonl *r, int rc)
+static int open_records(struct jsonl **out, struct jsonl *r, int rc)
 {
     if (rc) {
         jsonl_close(r);
@@ -39,14 +39,15 @@ int jsonl_open(struct jsonl **out, const char *path, struct error *err)
 {
     *out = NULL;
     struct jsonl *r = mem_calloc(1, sizeof *r);
-    return r ? start(out, r, input_open(&r->in, path, err)) : error_set_nomem(err, sizeof *r, path);
+    return r ? open_records(out, r, input_open(&r->in, path, err)) : error_set_nomem(err, sizeof *r, path);
 }
 
 int jsonl_open_bytes(struct jsonl **out, const void *bytes, size_t n, const char *name, struct error *err)
 {
     *out = NULL;
     struct jsonl *r = mem_calloc(1, sizeof *r);
-    return r ? start(out, r, input_open_bytes(&r->in, bytes, n, name, err)) : error_set_nomem(err, sizeof *r, name);
+    return r ? open_records(out, r, input_open_bytes(&r->in, bytes, n, name, err))
+             : error_set_nomem(err, sizeof *r, name);
 }
 
 void jsonl_close(struct jsonl *r)
@@ -127,7 +128,7 @@ static int read_line(struct jsonl *r, struct error *err)
     }
 }
 
-static int parse(struct jsonl *r, long column, json_t **record, struct error *err)
+static int parse_record(struct jsonl *r, long column, json_t **record, struct error *err)
 {
     static const char *const types[] = {"an object", "an array", "a string", "an integer",
                                         "a number",  "true",     "false",    "null"};
@@ -170,7 +171,7 @@ static int next_line(struct jsonl *r, json_t **record, struct error *err)
             break;
     }
     r->record_line = r->line++;
-    return parse(r, 1, record, err);
+    return parse_record(r, 1, record, err);
 }
 
 /* The next byte that is no space, not taken: its value, -1 at the end, or -2 with an error. */
@@ -287,7 +288,7 @@ static int next_element(struct jsonl *r, json_t **record, struct error *err)
     r->record_line = r->line;
     long column = r->column;
     int rc = cut_element(r, err);
-    return rc ? rc : parse(r, column, record, err);
+    return rc ? rc : parse_record(r, column, record, err);
 }
 
 static int ends_with(const char *name, const char *end)

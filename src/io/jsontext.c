@@ -112,7 +112,7 @@ json_t *jsontext_document(const char *text, size_t n, size_t flags, json_error_t
 }
 
 /* 0, ERROR_DATA with jansson's error, or ERROR_NOMEM. */
-static int load(json_t **out, const char *text, size_t n, json_error_t *e)
+static int parse_strictly(json_t **out, const char *text, size_t n, json_error_t *e)
 {
     *out = jsontext_document(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, e);
     if (*out)
@@ -131,13 +131,13 @@ int jsontext_parse(json_t **out, struct jsontext text, long *repaired, struct er
     if (valid < n)
         return bad_utf8(&text, valid, err);
     json_error_t je, again;
-    int rc = load(out, text.bytes, n, &je);
+    int rc = parse_strictly(out, text.bytes, n, &je);
     if (rc == ERROR_DATA && repaired) {
         char *copy = mem_alloc(n);
         if (!copy)
             return error_set_nomem(err, n, text.name);
         long count = replace_lone_surrogates(text.bytes, n, copy);
-        int repaired_rc = count ? load(out, copy, n, &again) : rc;
+        int repaired_rc = count ? parse_strictly(out, copy, n, &again) : rc;
         mem_free(copy);
         if (!repaired_rc)
             *repaired += count;

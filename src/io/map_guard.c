@@ -40,7 +40,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 }
 
 /* Again when somebody else has taken the signal meanwhile. */
-static void install(void)
+static void install_handler(void)
 {
     struct sigaction now, ours = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
     page = (size_t)sysconf(_SC_PAGESIZE);
@@ -54,7 +54,7 @@ int map_guard_add(const void *start, size_t size)
 {
     int free = -1;
     pthread_mutex_lock(&lock);
-    install();
+    install_handler();
     for (int i = 0; i < MOST && free < 0; i++)
         if (!atomic_load(&maps[i].start))
             free = i;

@@ -23,7 +23,7 @@ struct machine {
 
 #define wrong(m, ...) pickle_wrong((m)->maker, __VA_ARGS__)
 
-static const unsigned char *take(struct machine *m, uint64_t n)
+static const unsigned char *take_bytes(struct machine *m, uint64_t n)
 {
     if (n > m->size - m->next) {
         wrong(m, "is cut off: wanted %llu bytes more, found %zu", (unsigned long long)n, m->size - m->next);
@@ -37,14 +37,14 @@ static const unsigned char *take(struct machine *m, uint64_t n)
 /* A little-endian number of so many bytes. */
 static int take_number(struct machine *m, int n, uint64_t *out)
 {
-    const unsigned char *p = take(m, (uint64_t)n);
+    const unsigned char *p = take_bytes(m, (uint64_t)n);
     *out = 0;
     for (int i = n; p && i-- > 0;)
         *out = *out << 8 | p[i];
     return p ? 0 : ERROR_DATA;
 }
 
-static int push(struct machine *m, struct pickle_value *v)
+static int push_value(struct machine *m, struct pickle_value *v)
 {
     if (m->n_stack == m->cap_stack) {
         size_t cap = m->cap_stack * 2 + 64;
@@ -64,7 +64,7 @@ static size_t floor_of(const struct machine *m)
 }
 
 /* Whether n values lie above the last mark. */
-static int need(struct machine *m, size_t n)
+static int need_values(struct machine *m, size_t n)
 {
     return m->n_stack - floor_of(m) >= n
                ? 0
@@ -83,7 +83,7 @@ static int pop_mark(struct machine *m, size_t *first)
 static int push_new(struct machine *m, enum pickle_kind kind, struct pickle_value **out)
 {
     int rc = pickle_new(m->maker, kind, out);
-    return rc ? rc : push(m, *out);
+    return rc ? rc : push_value(m, *out);
 }
 
 static int op_proto(struct machine *m, int n)
@@ -133,7 +133,7 @@ static int op_pop(struct machine *m, int n)
         m->n_mark--;
         return 0;
     }
-    int rc = need(m, 1);
+    int rc = need_values(m, 1);
     if (!rc)
         m->n_stack--;
     return rc;
@@ -148,8 +148,8 @@ static int op_pop_mark(struct machine *m, int n)
 static int op_dup(struct machine *m, int n)
 {
     (void)n;
-    int rc = need(m, 1);
-    return rc ? rc : push(m, m->stack[m->n_stack - 1]);
+    int rc = need_values(m, 1);
+    return rc ? rc : push_value(m, m->stack[m->n_stack - 1]);
 }
 
 static int op_empty(struct machine *m, int kind)
@@ -201,7 +201,7 @@ static int op_long(struct machine *m, int n)
 static int op_float(struct machine *m, int n)
 {
     struct pickle_value *v;
-    return take(m, (uint64_t)n) ? push_new(m, PICKLE_FLOAT, &v) : ERROR_DATA;
+    return take_bytes(m, (uint64_t)n) ? push_new(m, PICKLE_FLOAT, &v) : ERROR_DATA;
 }
 
 /* A string or bytes behind a length of n bytes. */
@@ -212,7 +212,7 @@ static int push_text(struct machine *m, int n, enum pickle_kind kind)
     int rc = take_number(m, n, &length);
     if (rc)
         return rc;
-    const unsigned char *bytes = take(m, length);
+    const unsigned char *bytes = take_bytes(m, length);
     if (!bytes)
         return ERROR_DATA;
     if (!(rc = push_new(m, kind, &v))) {
@@ -261,7 +261,7 @@ static int op_tuple(struct machine *m, int n)
 
 static int op_tuple_n(struct machine *m, int n)
 {
-    int rc = need(m, (size_t)n);
+    int rc = need_values(m, (size_t)n);
     return rc ? rc : tuple_of(m, m->n_stack - (size_t)n);
 }
 
@@ -269,7 +269,7 @@ static int op_tuple_n(struct machine *m, int n)
 static int append_from(struct machine *m, size_t first)
 {
     m->n_stack = first;
-    int rc = need(m, 1);
+    int rc = need_values(m, 1);
     if (rc)
         return rc;
     const struct pickle_value *list = m->stack[first - 1];
@@ -279,7 +279,7 @@ static int append_from(struct machine *m, size_t first)
 static int op_append(struct machine *m, int n)
 {
     (void)n;
-    int rc = need(m, 2);
+    int rc = need_values(m, 2);
     return rc ? rc : append_from(m, m->n_stack - 1);
 }
 
@@ -296,7 +296,7 @@ static int set_from(struct machine *m, size_t first)
 {
     size_t end = m->n_stack;
     m->n_stack = first;
-    int rc = need(m, 1);
+    int rc = need_values(m, 1);
     if (rc)
         return rc;
     struct pickle_value *dict = m->stack[first - 1];
@@ -312,7 +312,7 @@ static int set_from(struct machine *m, size_t first)
 static int op_setitem(struct machine *m, int n)
 {
     (void)n;
-    int rc = need(m, 3);
+    int rc = need_values(m, 3);
     return rc ? rc : set_from(m, m->n_stack - 2);
 }
 
@@ -327,7 +327,7 @@ static int op_setitems(struct machine *m, int n)
 /* Every entry of a pickler's memo takes more than a byte of the pickle, so that the array stays within its length. */
 static int remember(struct machine *m, uint64_t at)
 {
-    int rc = need(m, 1);
+    int rc = need_values(m, 1);
     if (rc)
         return rc;
     if (at >= m->size)
@@ -370,7 +370,7 @@ static int op_get(struct machine *m, int n)
         return rc;
     if (at >= m->n_memo || !m->memo[at])
         return wrong(m, "entry %llu of the memo, which holds none", (unsigned long long)at);
-    return push(m, m->memo[at]);
+    return push_value(m, m->memo[at]);
 }
 
 /* A line, without its end. */
@@ -390,7 +390,7 @@ static int push_global(struct machine *m, const char *module, size_t n_module, c
 {
     struct pickle_value *v;
     int rc = pickle_find_global(m->maker, module, n_module, name, n_name, &v);
-    return rc ? rc : push(m, v);
+    return rc ? rc : push_value(m, v);
 }
 
 static int op_global(struct machine *m, int n)
@@ -404,7 +404,7 @@ static int op_global(struct machine *m, int n)
 static int op_stack_global(struct machine *m, int n)
 {
     (void)n;
-    int rc = need(m, 2);
+    int rc = need_values(m, 2);
     if (rc)
         return rc;
     const struct pickle_value *module = m->stack[m->n_stack - 2], *name = m->stack[m->n_stack - 1];
@@ -419,7 +419,7 @@ static int op_reduce(struct machine *m, int n)
 {
     (void)n;
     struct pickle_value *v;
-    int rc = need(m, 2);
+    int rc = need_values(m, 2);
     if (!rc)
         rc = pickle_call(m->maker, m->stack[m->n_stack - 2], m->stack[m->n_stack - 1], &v);
     if (rc)
@@ -432,7 +432,7 @@ static int op_reduce(struct machine *m, int n)
 static int op_build(struct machine *m, int n)
 {
     (void)n;
-    int rc = need(m, 2);
+    int rc = need_values(m, 2);
     if (rc)
         return rc;
     const struct pickle_value *v = m->stack[--m->n_stack - 1];
@@ -445,7 +445,7 @@ static int op_binpersid(struct machine *m, int n)
 {
     (void)n;
     struct pickle_value *v;
-    int rc = need(m, 1);
+    int rc = need_values(m, 1);
     if (!rc)
         rc = pickle_find_storage(m->maker, m->stack[m->n_stack - 1], &v);
     if (!rc)
@@ -529,13 +529,13 @@ static const struct opcode {
     ['Q'] = {"BINPERSID", op_binpersid, 0},
 };
 
-static int run(struct machine *m)
+static int run_program(struct machine *m)
 {
     int rc = 0;
     while (!rc && !m->stopped) {
         m->maker->at = m->next;
         m->maker->opcode = "end of file";
-        const unsigned char *code = take(m, 1);
+        const unsigned char *code = take_bytes(m, 1);
         if (!code)
             return ERROR_DATA;
         const struct opcode *o = &opcodes[*code];
@@ -552,7 +552,7 @@ static int run(struct machine *m)
 int pickle_run(struct pickle_maker *maker, const void *bytes, size_t size, struct pickle_value **root)
 {
     struct machine m = {.maker = maker, .bytes = bytes, .size = size};
-    int rc = run(&m);
+    int rc = run_program(&m);
     if (!rc)
         *root = m.stack[0];
     mem_free(m.stack);

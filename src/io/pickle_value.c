@@ -35,7 +35,7 @@ int pickle_nomem(struct pickle_maker *m, size_t bytes)
     return error_set_nomem(m->err, bytes, m->name);
 }
 
-static int count(struct pickle_maker *m)
+static int count_value(struct pickle_maker *m)
 {
     if (m->n_value++ < MAX_VALUE)
         return 0;
@@ -44,7 +44,7 @@ static int count(struct pickle_maker *m)
 
 int pickle_new(struct pickle_maker *m, enum pickle_kind kind, struct pickle_value **out)
 {
-    int rc = count(m);
+    int rc = count_value(m);
     if (rc)
         return rc;
     *out = arena_alloc(&m->arena, sizeof **out);
@@ -56,7 +56,7 @@ int pickle_new(struct pickle_maker *m, enum pickle_kind kind, struct pickle_valu
 
 int pickle_put(struct pickle_maker *m, struct pickle_value *dict, struct pickle_value *key, struct pickle_value *value)
 {
-    int rc = count(m);
+    int rc = count_value(m);
     struct pickle_pair *pair = rc ? NULL : arena_alloc(&m->arena, sizeof *pair);
     if (rc)
         return rc;

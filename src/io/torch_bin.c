@@ -16,7 +16,7 @@ struct torch_bin {
     struct pickle *pickle;
     const unsigned char **data; /* of each tensor */
 };
-struct reader {
+struct torch_reader {
     struct torch_bin *t;
     const unsigned char *bytes;
     size_t size;
@@ -27,7 +27,7 @@ struct reader {
     uint64_t copied; /* bytes */
 };
 
-static int refuse_old(const struct reader *r, const char *what)
+static int refuse_old(const struct torch_reader *r, const char *what)
 {
     return error_set(r->err, ERROR_DATA,
                      "%s: %s, which isara does not read; convert it (torch 1.6 or later): python3 -c 'import sys, "
@@ -37,7 +37,7 @@ static int refuse_old(const struct reader *r, const char *what)
 }
 
 /* What does not begin as a zip. */
-static int refuse_format(const struct reader *r)
+static int refuse_format(const struct torch_reader *r)
 {
     static const unsigned char magic[] = {0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
     static const char pointer[] = "version https://git-lfs";
@@ -52,7 +52,7 @@ static int refuse_format(const struct reader *r)
                      r->name);
 }
 
-static const struct zip_entry *entry_of(const struct reader *r, const char *folder, const char *name)
+static const struct zip_entry *entry_of(const struct torch_reader *r, const char *folder, const char *name)
 {
     char path[4400];
     int n = snprintf(path, sizeof path, "%s%s%s", r->folder, folder, name);
@@ -60,7 +60,7 @@ static const struct zip_entry *entry_of(const struct reader *r, const char *fold
 }
 
 /* All entries are in one folder, which has the name that the file was saved under. */
-static int find_folder(struct reader *r)
+static int find_folder(struct torch_reader *r)
 {
     const char *slash = r->zip.first ? strchr(r->zip.first, '/') : NULL;
     r->folder =
@@ -80,7 +80,7 @@ static int find_folder(struct reader *r)
     return 0;
 }
 
-static int read_pickle(struct reader *r)
+static int read_pickle(struct torch_reader *r)
 {
     char name[1200];
     const struct zip_entry *e = entry_of(r, "", "data.pkl");
@@ -91,7 +91,7 @@ static int read_pickle(struct reader *r)
     return pickle_parse(&r->t->pickle, r->bytes + e->offset, (size_t)e->size, name, r->err);
 }
 
-static int wrong_view(const struct reader *r, const struct pickle_tensor *p, const char *why)
+static int wrong_view(const struct torch_reader *r, const struct pickle_tensor *p, const char *why)
 {
     return error_set(r->err, ERROR_DATA, "%s: tensor %s: %s", r->name, p->info.name, why);
 }
@@ -118,7 +118,7 @@ static int is_contiguous(const struct pickle_tensor *p)
     return 1;
 }
 
-static void gather(const struct pickle_tensor *p, const unsigned char *from, size_t width, unsigned char *to)
+static void gather_elements(const struct pickle_tensor *p, const unsigned char *from, size_t width, unsigned char *to)
 {
     int64_t at[TENSOR_MAX_DIM] = {0};
     uint64_t offset = 0;
@@ -135,7 +135,7 @@ static void gather(const struct pickle_tensor *p, const unsigned char *from, siz
 }
 
 /* A transposed or sliced view in its own order. */
-static int copy_view(struct reader *r, const struct pickle_tensor *p, const unsigned char *from,
+static int copy_view(struct torch_reader *r, const struct pickle_tensor *p, const unsigned char *from,
                      const unsigned char **out)
 {
     if (p->info.n_byte > r->size - r->copied)
@@ -144,13 +144,13 @@ static int copy_view(struct reader *r, const struct pickle_tensor *p, const unsi
     unsigned char *to = arena_alloc(&r->t->arena, (size_t)p->info.n_byte);
     if (!to)
         return error_set_nomem(r->err, (size_t)p->info.n_byte, p->info.name);
-    gather(p, from, (size_t)storage_block_bytes(p->info.storage), to);
+    gather_elements(p, from, (size_t)storage_block_bytes(p->info.storage), to);
     r->copied += p->info.n_byte;
     *out = to;
     return 0;
 }
 
-static int place(struct reader *r, const struct pickle_tensor *p, const unsigned char **out)
+static int place_tensor(struct torch_reader *r, const struct pickle_tensor *p, const unsigned char **out)
 {
     const struct zip_entry *e = entry_of(r, "data/", p->storage->key);
     uint64_t end, width = (uint64_t)storage_block_bytes(p->info.storage);
@@ -179,7 +179,7 @@ static int place(struct reader *r, const struct pickle_tensor *p, const unsigned
     return 0;
 }
 
-static int parse_into(struct reader *r)
+static int parse_into(struct torch_reader *r)
 {
     if (!zip_is_one(r->bytes, r->size))
         return refuse_format(r);
@@ -191,7 +191,7 @@ static int parse_into(struct reader *r)
     if (!r->t->data)
         return error_set_nomem(r->err, n * sizeof *r->t->data, r->name);
     for (size_t i = 0; !rc && i < n; i++)
-        rc = place(r, pickle_tensor(r->t->pickle, i), &r->t->data[i]);
+        rc = place_tensor(r, pickle_tensor(r->t->pickle, i), &r->t->data[i]);
     return rc;
 }
 
@@ -201,7 +201,8 @@ int torch_bin_parse(struct torch_bin **out, const void *bytes, size_t size, cons
     struct torch_bin *t = mem_calloc(1, sizeof *t);
     if (!t)
         return error_set_nomem(err, sizeof *t, name);
-    struct reader r = {.t = t, .bytes = bytes, .size = size, .name = name, .err = err, .zip = {.arena = ARENA_INIT}};
+    struct torch_reader r = {
+        .t = t, .bytes = bytes, .size = size, .name = name, .err = err, .zip = {.arena = ARENA_INIT}};
     int rc = parse_into(&r);
     zip_close(&r.zip);
     if (rc)

@@ -29,7 +29,7 @@ struct central {
     uint64_t packed, size, local;
 };
 
-static uint64_t number(const unsigned char *p, int n)
+static uint64_t little_endian(const unsigned char *p, int n)
 {
     uint64_t v = 0;
     for (int i = n; i-- > 0;)
@@ -57,15 +57,15 @@ static int read_end64(struct reader *r, uint64_t end)
 {
     if (end < LOCATOR_SIZE || !is_signature(r->bytes + end - LOCATOR_SIZE, 6, 7))
         return damaged(r, "its end record says zip64, but there is no zip64 locator before it");
-    uint64_t at = number(r->bytes + end - LOCATOR_SIZE + 8, 8);
+    uint64_t at = little_endian(r->bytes + end - LOCATOR_SIZE + 8, 8);
     if (end < LOCATOR_SIZE + END64_SIZE || at > end - LOCATOR_SIZE - END64_SIZE || !is_signature(r->bytes + at, 6, 6))
         return damaged(r, "its zip64 locator points at no end record");
-    if (number(r->bytes + at + 16, 4) || number(r->bytes + at + 20, 4))
+    if (little_endian(r->bytes + at + 16, 4) || little_endian(r->bytes + at + 20, 4))
         return error_set(r->err, ERROR_DATA, "%s: zip: is one part of an archive in several files; wanted one file",
                          r->name);
-    r->n_entry = number(r->bytes + at + 32, 8);
-    r->directory_size = number(r->bytes + at + 40, 8);
-    r->directory = number(r->bytes + at + 48, 8);
+    r->n_entry = little_endian(r->bytes + at + 32, 8);
+    r->directory_size = little_endian(r->bytes + at + 40, 8);
+    r->directory = little_endian(r->bytes + at + 48, 8);
     return 0;
 }
 
@@ -75,17 +75,17 @@ static int read_end(struct reader *r)
     if (r->size < END_SIZE)
         return damaged(r, "has no end record");
     uint64_t at = r->size - END_SIZE;
-    while (!is_signature(r->bytes + at, 5, 6) || number(r->bytes + at + 20, 2) != r->size - END_SIZE - at) {
+    while (!is_signature(r->bytes + at, 5, 6) || little_endian(r->bytes + at + 20, 2) != r->size - END_SIZE - at) {
         if (at == furthest)
             return damaged(r, "has no end record");
         at--;
     }
     const unsigned char *p = r->bytes + at;
-    r->n_entry = number(p + 10, 2);
-    r->directory_size = number(p + 12, 4);
-    r->directory = number(p + 16, 4);
+    r->n_entry = little_endian(p + 10, 2);
+    r->directory_size = little_endian(p + 12, 4);
+    r->directory = little_endian(p + 16, 4);
     int wide = r->n_entry == 0xffff || r->directory_size == 0xffffffff || r->directory == 0xffffffff;
-    if (!wide && (number(p + 4, 2) || number(p + 6, 2)))
+    if (!wide && (little_endian(p + 4, 2) || little_endian(p + 6, 2)))
         return error_set(r->err, ERROR_DATA, "%s: zip: is one part of an archive in several files; wanted one file",
                          r->name);
     int rc = wide ? read_end64(r, at) : 0;
@@ -106,20 +106,20 @@ static int read_extra64(const struct reader *r, struct central *c)
     const unsigned char *p = c->at + CENTRAL_SIZE + c->name_len;
     uint64_t *wanted[] = {&c->size, &c->packed, &c->local};
     uint64_t left = c->extra_len;
-    while (left >= 4 && number(p, 2) != 1) {
-        uint64_t length = 4 + number(p + 2, 2);
+    while (left >= 4 && little_endian(p, 2) != 1) {
+        uint64_t length = 4 + little_endian(p + 2, 2);
         if (length > left)
             return damaged(r, "an entry's extra field is longer than it may be");
         p += length;
         left -= length;
     }
-    uint64_t field = left >= 4 ? number(p + 2, 2) : 0, used = 0;
+    uint64_t field = left >= 4 ? little_endian(p + 2, 2) : 0, used = 0;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         if (*wanted[i] != 0xffffffff)
             continue;
         if (field + 4 > left || used + 8 > field)
             return damaged(r, "an entry's zip64 field is missing or too short");
-        *wanted[i] = number(p + 4 + used, 8);
+        *wanted[i] = little_endian(p + 4 + used, 8);
         used += 8;
     }
     return 0;
@@ -138,7 +138,7 @@ static int place_entry(const struct reader *r, const struct central *c, struct z
             r, e->name,
             "its local header is not where the directory says; the file is cut off or damaged, get it again");
     const unsigned char *p = r->bytes + c->local;
-    uint64_t name_len = number(p + 26, 2), head = LOCAL_SIZE + name_len + number(p + 28, 2);
+    uint64_t name_len = little_endian(p + 26, 2), head = LOCAL_SIZE + name_len + little_endian(p + 28, 2);
     if (head > r->directory - c->local || c->size > r->directory - c->local - head)
         return error_set(r->err, ERROR_DATA,
                          "%s: zip entry \"%.200s\": %" PRIu64 " bytes from byte %" PRIu64
@@ -146,8 +146,8 @@ static int place_entry(const struct reader *r, const struct central *c, struct z
                          r->name, e->name, c->size, c->local + head, r->directory);
     if (name_len != c->name_len || memcmp(p + LOCAL_SIZE, e->name, name_len))
         return refuse_entry(r, e->name, "has another name in its local header");
-    uint64_t packed = number(p + 18, 4), size = number(p + 22, 4);
-    int later = (number(p + 6, 2) & DESCRIPTOR) && !packed && !size;
+    uint64_t packed = little_endian(p + 18, 4), size = little_endian(p + 22, 4);
+    int later = (little_endian(p + 6, 2) & DESCRIPTOR) && !packed && !size;
     if (!later && ((packed != 0xffffffff && packed != c->size) || (size != 0xffffffff && size != c->size)))
         return refuse_entry(r, e->name, "has another size in its local header");
     e->offset = c->local + head;
@@ -160,12 +160,12 @@ static int read_entry(struct reader *r, const unsigned char *at, uint64_t left, 
     if (left < CENTRAL_SIZE || !is_signature(at, 1, 2))
         return damaged(r, "its central directory holds fewer entries than it says");
     struct central c = {at,
-                        number(at + 28, 2),
-                        number(at + 30, 2),
-                        number(at + 32, 2),
-                        number(at + 20, 4),
-                        number(at + 24, 4),
-                        number(at + 42, 4)};
+                        little_endian(at + 28, 2),
+                        little_endian(at + 30, 2),
+                        little_endian(at + 32, 2),
+                        little_endian(at + 20, 4),
+                        little_endian(at + 24, 4),
+                        little_endian(at + 42, 4)};
     *length = CENTRAL_SIZE + c.name_len + c.extra_len + c.comment_len;
     if (*length > left)
         return damaged(r, "an entry of its central directory is cut off");
@@ -177,9 +177,9 @@ static int read_entry(struct reader *r, const unsigned char *at, uint64_t left, 
     int rc = read_extra64(r, &c);
     if (rc)
         return rc;
-    if (number(at + 8, 2) & ENCRYPTED)
+    if (little_endian(at + 8, 2) & ENCRYPTED)
         return refuse_entry(r, e->name, "is encrypted");
-    if (number(at + 10, 2) || c.packed != c.size)
+    if (little_endian(at + 10, 2) || c.packed != c.size)
         return refuse_entry(r, e->name,
                             "is compressed, wanted it stored, as torch.save does: this is a TorchScript program, or "
                             "was packed by something else (zip -0 -r stores)");

@@ -70,7 +70,7 @@ static int put_content(struct pairwise_prompt *p, const char *text, const char *
     return content->failed ? error_set_nomem(err, (size_t)(end - text), "a judge's prompt") : 0;
 }
 
-static int parse(struct pairwise_prompt *p, const char *text, const char *name, struct error *err)
+static int parse_prompt(struct pairwise_prompt *p, const char *text, const char *name, struct error *err)
 {
     static const char start[] = "<|im_start|>", stop[] = "<|im_end|>";
     int rc = check_placeholders(text, name, err);
@@ -106,7 +106,7 @@ int pairwise_prompt_open(struct pairwise_prompt *p, const char *path, struct err
         rc = text.failed ? error_set_nomem(err, text.len, "a judge's prompt")
                          : error_set(err, ERROR_DATA, "%s: is empty", path);
     const char *name = path ? path : "the judge's prompt";
-    rc = rc ? rc : parse(p, text.data, name, err);
+    rc = rc ? rc : parse_prompt(p, text.data, name, err);
     if (!rc)
         sha256_bytes(text.data, text.len, p->sha256);
     buf_free(&text);
@@ -115,7 +115,7 @@ int pairwise_prompt_open(struct pairwise_prompt *p, const char *path, struct err
     return rc;
 }
 
-static void fill(const struct buf *from, const char *const *values, struct buf *out)
+static void fill_places(const struct buf *from, const char *const *values, struct buf *out)
 {
     for (const char *s = from->data; s && *s;) {
         int k = 0;
@@ -144,8 +144,8 @@ int pairwise_fill(const struct pairwise_prompt *p, const char *instruction, cons
     buf_free(&all);
     for (int i = 0; i < p->n; i++) {
         memcpy(out->messages[i].role, p->messages[i].role, sizeof out->messages[i].role);
-        fill(&p->messages[i].content, (const char *const[]){instruction, output_1, output_2, fence},
-             &out->messages[i].content);
+        fill_places(&p->messages[i].content, (const char *const[]){instruction, output_1, output_2, fence},
+                    &out->messages[i].content);
         failed |= out->messages[i].content.failed;
     }
     if (failed)

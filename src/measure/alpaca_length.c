@@ -165,7 +165,7 @@ static int fold_of(int row, int n)
     return (n - 1 - row) % N_FOLD; /* groups of one size are dealt out from the last to the first */
 }
 
-static void fill(struct doubled *d, const struct table *t, int without)
+static void fill_doubled(struct doubled *d, const struct table *t, int without)
 {
     d->n = 0;
     for (int side = 1; side >= 0; side--)
@@ -217,7 +217,7 @@ static int choose_and_fit(const struct table *t, struct doubled *d, struct alpac
     int rc = 0, best = 0;
     seeds_of_path(seeds);
     for (int fold = 0; fold < N_FOLD && !rc; fold++) {
-        fill(d, t, fold);
+        fill_doubled(d, t, fold);
         struct logistic_rows rows = {d->x, d->y, d->weight, d->n, t->n_feature};
         for (int c = 0; c < N_C && !rc; c++) {
             rc = logistic_l1(&rows, pow(10, -4 + 8.0 * c / (N_C - 1)), seeds[c], w, err);
@@ -226,7 +226,7 @@ static int choose_and_fit(const struct table *t, struct doubled *d, struct alpac
     }
     for (int c = 1; c < N_C; c++)
         best = score[c] > score[best] ? c : best;
-    fill(d, t, -1);
+    fill_doubled(d, t, -1);
     out->C = pow(10, -4 + 8.0 * best / (N_C - 1));
     return rc ? rc
               : logistic_l1(&(struct logistic_rows){d->x, d->y, d->weight, d->n, t->n_feature}, out->C, seeds[0],

@@ -31,7 +31,7 @@ struct line {
     size_t n;
 };
 
-static void push(struct line *l, int32_t a, int32_t b, int32_t c)
+static void push_gram(struct line *l, int32_t a, int32_t b, int32_t c)
 {
     l->c[l->n++] = a;
     l->c[l->n++] = b;
@@ -44,15 +44,15 @@ static void substitute(const struct line *in, struct line *out, int pass)
     for (size_t i = 0; i < in->n; i++) {
         int32_t c = in->c[i], next = i + 1 < in->n ? in->c[i + 1] : -1;
         if (pass == 0 && next >= 0 && !is(c, 'N') && is(next, 'P')) {
-            push(out, c, ' ', next);
+            push_gram(out, c, ' ', next);
             out->c[out->n++] = ' ';
             i++;
         } else if (pass == 1 && next >= 0 && is(c, 'P') && !is(next, 'N')) {
-            push(out, ' ', c, ' ');
+            push_gram(out, ' ', c, ' ');
             out->c[out->n++] = next;
             i++;
         } else if (pass == 2 && is(c, 'S')) {
-            push(out, ' ', c, ' ');
+            push_gram(out, ' ', c, ' ');
         } else {
             out->c[out->n++] = c;
         }

@@ -249,7 +249,7 @@ static int preview(struct align *a, struct error *err)
     return rc;
 }
 
-static int begin(struct align *a, struct error *err)
+static int begin_run(struct align *a, struct error *err)
 {
     json_t *settings = align_settings(a), *manifest = align_manifest(a);
     int rc = settings && manifest ? 0 : error_set_nomem(err, 4096, "settings");
@@ -313,7 +313,7 @@ int method_align(struct device *device, const struct align_options *options, str
     rc = align_open(&a, device, options, err);
     if (!rc && options->preview) {
         rc = preview(&a, err);
-    } else if (!rc && !(rc = begin(&a, err))) {
+    } else if (!rc && !(rc = begin_run(&a, err))) {
         rc = do_rounds(&a, result, err);
         if (!rc && result->stopped_for_review)
             review_summary(&a, result);

@@ -21,7 +21,7 @@ struct measuring {
     int n; /* what is not done yet */
 };
 
-static int put(const struct measuring *m, int i, struct error *err)
+static int put_result(const struct measuring *m, int i, struct error *err)
 {
     return run_put_result(m->a->run, m->arm->name, m->arms->set, i, &m->arm->results[i], err);
 }
@@ -60,7 +60,7 @@ static int put_score(struct measuring *m, int i, const struct speak_score *s, st
         r->n_token = s->n_token;
         r->logprob = s->logprob;
     }
-    return rc || (s->dropped < 0 && !s->n_token) ? rc : put(m, i, err);
+    return rc || (s->dropped < 0 && !s->n_token) ? rc : put_result(m, i, err);
 }
 
 static int put_scores(struct measuring *m, const struct speak_score *scores, struct error *err)
@@ -107,7 +107,7 @@ static int answered(void *user, int i, const struct spoken *t, struct error *err
     r->text = arena_strdup(&m->a->arena, t->text);
     if (!rc && !r->text)
         rc = error_set_nomem(err, strlen(t->text), "an answer");
-    return rc ? rc : put(m, i, err);
+    return rc ? rc : put_result(m, i, err);
 }
 
 static int answer(struct measuring *m, struct error *err)
@@ -178,7 +178,7 @@ static int judge_some(const struct harm_judge *j, struct measuring *m, int first
         r->probabilities = p + (size_t)k * (size_t)width;
         r->n_probability = width;
         r->flagged = harm_judge_flagged(r->probabilities, width, m->a->o.threshold);
-        rc = put(m, rows[k], err);
+        rc = put_result(m, rows[k], err);
     }
     return rc ? rc : i;
 }

@@ -223,7 +223,7 @@ int sift_add(struct sift *s, const char *question, int name, struct error *err)
 }
 
 /* The least LCS that makes F1 of m and n words greater than the threshold (m + 1 or more: none does). */
-static int need(double threshold, int m, int n)
+static int least_lcs(double threshold, int m, int n)
 {
     int l = (int)(threshold * (m + n) / 2);
     while (l > 0 && rouge_score_of(l - 1, m, n).f > threshold)
@@ -242,11 +242,11 @@ static int compare_rarity(const void *a, const void *b, void *user)
 }
 
 /* The kept questions that a rare enough word of the candidate points to; returns how many. */
-static int gather(struct sift *s, const struct rouge_text *t, int32_t *rare)
+static int gather_candidates(struct sift *s, const struct rouge_text *t, int32_t *rare)
 {
     int m = t->n, least = m + 1, found = 0;
     for (int n = 1; n <= 2 * m / (s->options.threshold > 0.01 ? s->options.threshold : 0.01) + 1; n++) {
-        int l = need(s->options.threshold, m, n);
+        int l = least_lcs(s->options.threshold, m, n);
         least = l <= n && l < least ? l : least;
     }
     memcpy(rare, t->words, (size_t)m * sizeof *rare);
@@ -271,14 +271,14 @@ static int repeat_of(struct sift *s, const struct rouge_text *t, int32_t *rare, 
     int first = -1, rc = lcs_pattern_set(&s->pattern, t->words, t->n, rouge_vocab_size(s->vocab), err);
     if (rc)
         return rc;
-    int found = gather(s, t, rare), wanted_n = -1, wanted = 0;
+    int found = gather_candidates(s, t, rare), wanted_n = -1, wanted = 0;
     for (int i = 0; i < found; i++) {
         const struct kept *k = &s->kept[s->candidates[i]];
         if (first >= 0 && s->candidates[i] > first)
             continue;
         if (k->n != wanted_n) {
             wanted_n = k->n;
-            wanted = need(s->options.threshold, t->n, k->n);
+            wanted = least_lcs(s->options.threshold, t->n, k->n);
         }
         if (wanted > t->n || wanted > k->n)
             continue;

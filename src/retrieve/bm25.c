@@ -87,7 +87,7 @@ static int compare_posts(const void *a, const void *b)
 }
 
 /* Sorted, equal pairs counted together. */
-static void gather(struct bm25 *b)
+static void gather_words(struct bm25 *b)
 {
     size_t n = 0;
     if (b->n_post)
@@ -116,7 +116,7 @@ int retriever_new_bm25(struct retriever **out, const char *const *texts, int n, 
         mem_free(r);
         return error_set_nomem(err, (size_t)n * sizeof(struct post), "BM25's index");
     }
-    gather(b);
+    gather_words(b);
     b->n = n;
     b->mean = n && sum > 0 ? sum / n : 1;
     *r = (struct retriever){.n = n, .bm25 = b};
@@ -145,7 +145,7 @@ int bm25_score(const struct bm25 *b, const char *text, double *scores, struct er
         mem_free(query.posts);
         return error_set_nomem(err, strlen(text), "query");
     }
-    gather(&query);
+    gather_words(&query);
     for (size_t q = 0; q < query.n_post; q++) {
         size_t first = find(b, query.posts[q].word), end = first;
         while (end < b->n_post && b->posts[end].word == query.posts[q].word)

@@ -53,7 +53,7 @@ static double calibration_error(const struct ranked *r, int n, int n_bin)
     return n ? error / n : NAN;
 }
 
-static double measure(struct ranked *r, int n, int n_bin)
+static double curve_or_error(struct ranked *r, int n, int n_bin)
 {
     return n_bin ? calibration_error(r, n, n_bin) : auroc(r, n);
 }
@@ -80,14 +80,14 @@ static int estimate(const struct stats_classified *rows, int n_bin, const struct
     for (int i = 0; !rc && i < n; i++)
         r[i] = (struct ranked){p[i], y[i] != 0};
     if (!rc)
-        *value = measure(r, n, n_bin);
+        *value = curve_or_error(r, n, n_bin);
     for (int b = 0; !rc && b < n_resample && !isnan(*value); b++) {
         struct rng_stream stream = {how->seed, 0x62696e, (uint64_t)b};
         for (int i = 0; i < n; i++) {
             uint32_t at = rng_below(&stream, (uint64_t)i, (uint32_t)n);
             r[i] = (struct ranked){p[at], y[at] != 0};
         }
-        double x = measure(r, n, n_bin);
+        double x = curve_or_error(r, n, n_bin);
         if (!isnan(x)) /* a resample without one of the classes says nothing */
             boot[kept++] = x;
     }
@@ -95,7 +95,7 @@ static int estimate(const struct stats_classified *rows, int n_bin, const struct
         for (int i = 0, m = 0; i < n; i++)
             if (i != k)
                 r[m++] = (struct ranked){p[i], y[i] != 0};
-        jack[k] = measure(r, n - 1, n_bin);
+        jack[k] = curve_or_error(r, n - 1, n_bin);
         if (isnan(jack[k]))
             jack[k] = *value;
     }

@@ -62,7 +62,7 @@ static int enter(struct adding *a, struct added_token *t)
 }
 
 /* Adds the token, or gives one that is there its properties. Special it stays once it was. */
-static int put(struct adding *a, struct added_token *t)
+static int put_token(struct adding *a, struct added_token *t)
 {
     struct tokenizer *tok = a->tok;
     int32_t known = vocab_find(&tok->vocab, t->text, t->n);
@@ -108,7 +108,7 @@ static int read_list(struct adding *a, const json_t *list)
             rc = reader_fail(a->r, "added_tokens: \"%.80s\": wanted an id in 0..%d, found %lld", t.text,
                              VOCAB_MAX_ID - 1, (long long)said);
         if (!rc)
-            rc = put(a, &t);
+            rc = put_token(a, &t);
         if (rc)
             return rc;
         if (t.id != said)
@@ -154,7 +154,7 @@ static int read_decoder(struct adding *a, const json_t *decoder)
         struct added_token t = {0};
         rc = read_token(a->r, list[i].token, &t);
         if (!rc)
-            rc = put(a, &t);
+            rc = put_token(a, &t);
         if (!rc && t.id != list[i].id)
             log_line(LOG_WARNING,
                      "%s: added_tokens_decoder: \"%.80s\" is said to have the id %lld; its id is %d (the tokenizers "
@@ -182,7 +182,7 @@ static int read_named(struct adding *a, const json_t *value)
     }
     int32_t known = rc ? -1 : vocab_find(&a->tok->vocab, t.text, t.n);
     if (rc || !is_added(a->tok, known))
-        return rc ? rc : put(a, &t);
+        return rc ? rc : put_token(a, &t);
     for (size_t i = 0; i < a->tok->n_added; i++)
         if (a->tok->added[i].id == known)
             a->tok->added[i].special = 1;

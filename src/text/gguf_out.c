@@ -109,7 +109,7 @@ static int same(const struct pieces *a, const struct pieces *b)
 }
 
 /* 1: cuts as this tokenizer does. */
-static int matches(struct out *o, const struct gguf_pre *pre, const struct pieces *ours, int *yes)
+static int cuts_alike(struct out *o, const struct gguf_pre *pre, const struct pieces *ours, int *yes)
 {
     struct regex_list regexes = {0};
     struct reader r = {.arena = &o->arena, .regexes = &regexes, .file = pre->name, .err = o->err};
@@ -147,7 +147,7 @@ static int find_pre(struct out *o, const char **name)
     for (size_t i = 0; i < n && !rc && !*name; i++) {
         int yes = 0;
         if (pres[i].ignore_merges == t->bpe.ignore_merges)
-            rc = matches(o, &pres[i], &ours, &yes);
+            rc = cuts_alike(o, &pres[i], &ours, &yes);
         *name = yes ? pres[i].name : NULL;
     }
     pieces_deinit(&ours);

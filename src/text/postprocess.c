@@ -7,7 +7,7 @@
 
 #define MAX_AROUND 256 /* published files have one or two */
 
-static int push(struct reader *r, int32_t **list, size_t *n, int32_t id)
+static int push_id(struct reader *r, int32_t **list, size_t *n, int32_t id)
 {
     if (*n >= MAX_AROUND)
         return reader_fail(r, "post_processor: more than %d ids beside the text", MAX_AROUND);
@@ -43,9 +43,9 @@ static int template_special(struct reader *r, const json_t *o, const json_t *spe
         const json_t *id = json_array_get(ids, i);
         rc = checked(r, what, json_is_integer(id) ? json_integer_value(id) : -1, vocab);
         if (!rc && seen)
-            rc = push(r, &out->after, &out->n_after, (int32_t)json_integer_value(id));
+            rc = push_id(r, &out->after, &out->n_after, (int32_t)json_integer_value(id));
         else if (!rc)
-            rc = push(r, &out->before, &out->n_before, (int32_t)json_integer_value(id));
+            rc = push_id(r, &out->before, &out->n_before, (int32_t)json_integer_value(id));
     }
     return rc;
 }
@@ -106,8 +106,8 @@ static int read_marks(struct reader *r, const json_t *o, const char *type, const
     if (!rc)
         rc = read_mark(r, o, what, "sep", vocab, &sep);
     if (!rc)
-        rc = push(r, &out->before, &out->n_before, cls);
-    return rc ? rc : push(r, &out->after, &out->n_after, sep);
+        rc = push_id(r, &out->before, &out->n_before, cls);
+    return rc ? rc : push_id(r, &out->after, &out->n_after, sep);
 }
 
 int postprocessor_read(struct reader *r, const json_t *o, const struct vocab *vocab, struct around *out)

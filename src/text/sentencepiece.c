@@ -172,7 +172,7 @@ static size_t prefix(const struct sentencepiece *s, const char *text, size_t n, 
     return k;
 }
 
-static void put(const struct sentencepiece *s, const char *text, size_t n, struct buf *out)
+static void put_escaped(const struct sentencepiece *s, const char *text, size_t n, struct buf *out)
 {
     for (size_t i = 0; i < n; i++)
         if (text[i] == ' ' && s->escape)
@@ -194,13 +194,13 @@ void sentencepiece_normalize(const struct sentencepiece *s, const char *text, si
     if (at == n)
         return;
     if (s->dummy_prefix && !s->suffix)
-        put(s, " ", 1, out);
+        put_escaped(s, " ", 1, out);
     int after_space = s->remove_extra;
     for (; at < n; at += k) {
         k = prefix(s, text + at, n - at, &to, &n_to);
         for (; after_space && n_to && *to == ' '; n_to--)
             to++;
-        put(s, to, n_to, out);
+        put_escaped(s, to, n_to, out);
         if (n_to)
             after_space = s->remove_extra && to[n_to - 1] == ' ';
     }
@@ -209,7 +209,7 @@ void sentencepiece_normalize(const struct sentencepiece *s, const char *text, si
     while (s->remove_extra && out->len >= had + mark && !memcmp(out->data + out->len - mark, space, mark))
         out->len -= mark;
     if (s->dummy_prefix && s->suffix)
-        put(s, " ", 1, out);
+        put_escaped(s, " ", 1, out);
 }
 
 /* --- ids --- */

@@ -109,7 +109,7 @@ static int name_defaults(struct tokenizer_source *s, const json_t *vocab, const 
 }
 
 /* How words are cut, by the class; Qwen's add_prefix_space is put in later (source_prefix.c). */
-static int make(struct tokenizer_source *s, const char *path, json_t *vocab, json_t *merges, struct error *err)
+static int make_json(struct tokenizer_source *s, const char *path, json_t *vocab, json_t *merges, struct error *err)
 {
     int of_qwen = source_is_class(s, "Qwen2Tokenizer"), composed = of_qwen || source_is_class(s, "GPTNeoXTokenizer");
     const struct source_bpe b = {vocab, merges, of_qwen ? PRE_QWEN2 : PRE_GPT2, 0};
@@ -148,7 +148,7 @@ int source_from_merges(struct tokenizer_source *s, const char *vocab, const char
         return rc;
     }
     json_incref(ids);
-    rc = make(s, merges, ids, list, err);
+    rc = make_json(s, merges, ids, list, err);
     if (!rc && (name_defaults(s, ids, added) || add_tokens(s, ids, added) || put_around(s, ids)))
         rc = error_set(err, ERROR_NOMEM, "%s: out of memory", merges);
     json_decref(ids);

@@ -67,8 +67,8 @@ static int make_vocabulary(struct tokenizer_source *out, const struct spm_file *
     return rc ? error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path) : 0;
 }
 
-static int make(struct tokenizer_source *out, struct spm_file *s, const char *path, const json_t *added,
-                struct error *err)
+static int make_json(struct tokenizer_source *out, struct spm_file *s, const char *path, const json_t *added,
+                     struct error *err)
 {
     int rc;
     if (source_is_class(out, "XLMRobertaTokenizer")) {
@@ -97,7 +97,7 @@ int source_from_spm_bytes(struct tokenizer_source *out, const char *path, const 
     struct spm_file s = {0};
     int rc = spm_file_read(&s, bytes, n, path, err);
     if (!rc)
-        rc = make(out, &s, path, added, err);
+        rc = make_json(out, &s, path, added, err);
     if (out->spm)
         *out->spm = s;
     else

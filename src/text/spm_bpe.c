@@ -126,8 +126,8 @@ static uint32_t left_part(const struct sentencepiece *s, const struct sentencepi
 
 /* Appends the id of a stretch, or those of its parts where it is an unused piece. The heap, empty by now, is the stack
  * of what waits. */
-static int push(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text,
-                const struct spm_symbol *c, int *after_unk, struct tokens *out)
+static int push_symbol(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text,
+                       const struct spm_symbol *c, int *after_unk, struct tokens *out)
 {
     if (bpe_heap_push(&x->heap, (struct bpe_pair){0, c->at, 0, (int32_t)c->n}))
         return -1;
@@ -165,7 +165,7 @@ int spm_bpe_encode(const struct sentencepiece *s, struct sentencepiece_scratch *
         int plain = c->id >= 0 && s->type[c->id] != PIECE_UNUSED;
         if (plain)
             after_unk = 0;
-        if (plain ? tokens_push(out, c->id) : push(s, x, text, c, &after_unk, out))
+        if (plain ? tokens_push(out, c->id) : push_symbol(s, x, text, c, &after_unk, out))
             return -1;
     }
     return 0;

@@ -174,7 +174,7 @@ static int read_normalizer(struct spm_file *s, const struct field *whole, int is
 }
 
 /* What sentencepiece itself asks of a model. */
-static int check(struct spm_file *s, const char *path, struct error *err)
+static int check_model(struct spm_file *s, const char *path, struct error *err)
 {
     size_t unknown = 0, bytes = 0;
     for (size_t i = 0; i < s->n; i++) {
@@ -215,7 +215,7 @@ int spm_file_read(struct spm_file *s, const void *bytes, size_t n, const char *p
     }
     if (rc)
         return rc;
-    return more < 0 || !s->n ? damaged(path, "the model", err) : check(s, path, err);
+    return more < 0 || !s->n ? damaged(path, "the model", err) : check_model(s, path, err);
 }
 
 void spm_file_deinit(struct spm_file *s)

@@ -270,7 +270,7 @@ static void put_people(const struct writing *w, const char *s)
         w->out->failed = 1;
 }
 
-static void fill(const struct writing *w, const char *text, const char *q, const char *a)
+static void fill_places(const struct writing *w, const char *text, const char *q, const char *a)
 {
     while (*text) {
         if (q && !strncmp(text, "{q}", 3)) {
@@ -289,7 +289,7 @@ static void put_examples(const struct template *t, const struct example *e, size
 {
     buf_puts(w->out, t->field[PREAMBLE]);
     for (size_t i = 0; i < n; i++) {
-        fill(w, t->field[PAIR], e[i].question, e[i].answer);
+        fill_places(w, t->field[PAIR], e[i].question, e[i].answer);
         buf_puts(w->out, t->field[SEPARATOR]);
     }
 }
@@ -306,7 +306,7 @@ void template_answer(const struct template *t, const struct example *examples, s
 {
     const struct writing w = {out, people};
     put_examples(t, examples, n, &w);
-    fill(&w, t->field[ANSWER], question, NULL);
+    fill_places(&w, t->field[ANSWER], question, NULL);
 }
 
 void template_tune_prompt(const struct template *t, const char *question, struct buf *out, struct text_spans *people)
@@ -316,7 +316,7 @@ void template_tune_prompt(const struct template *t, const char *question, struct
 
 void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people)
 {
-    fill(&(struct writing){out, people}, t->field[COMPLETION], NULL, answer);
+    fill_places(&(struct writing){out, people}, t->field[COMPLETION], NULL, answer);
 }
 
 /* --- reading what the model wrote --- */
