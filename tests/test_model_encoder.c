@@ -120,6 +120,8 @@ static void check_hidden(const struct model *m, const json_t *text, const char *
     assert_int_equal(rows_new(&rows, device, 64, 2, NULL), 0);
     assert_true(rows_add(&rows, (const int32_t[]){4, 11, 2}, 3) >= 0); /* one before it, which must not be seen */
     int first = rows_add(&rows, ids, n);
+    if (model_desc(m)->pad_position)
+        rows_skip_pads(&rows, first, model_desc(m)->pad_id);
     assert_int_equal(model_workspace_new(&w, m, rows.n_row, rows.n_row, NULL), 0);
     rows_upload(&rows, q);
     rows_batch(&rows, &b);
@@ -147,6 +149,33 @@ static void check_pooled(const char *name, const struct beside *b, const json_t 
     model_close(m);
 }
 
+/* The table of positions holds those of pad_token_id and of what is before it too. */
+static void robertas_context_is_shorter_than_its_table(void **state)
+{
+    (void)state;
+    int32_t ids[40];
+    float got[18];
+    struct error err = {0};
+    struct model *m = open_body("tests/golden/families/roberta");
+    for (int i = 0; i < 40; i++)
+        ids[i] = 4 + i;
+    assert_int_equal(model_desc(m)->n_ctx, 38);
+    assert_int_equal(model_embed(m, &(struct model_text){ids, 38, 0}, 1, 0, got, &err), 0);
+    assert_true(model_embed(m, &(struct model_text){ids, 39, 0}, 1, 0, got, &err) != 0);
+    assert_non_null(strstr(err.message, "context holds 38"));
+    model_close(m);
+    m = open_body("tests/golden/families/roberta_masked"); /* its pad_token_id is 3 */
+    assert_int_equal(model_desc(m)->n_ctx, 36);
+    model_close(m);
+    json_t *config;
+    struct model_desc d;
+    assert_int_equal(jsontext_load(&config, "tests/golden/families/roberta/config.json", 1 << 20, &err), 0);
+    json_object_set_new(config, "max_position_embeddings", json_integer(2));
+    assert_true(model_desc_parse(&d, config, "short", &err) != 0);
+    assert_non_null(strstr(err.message, "pad_token_id"));
+    json_decref(config);
+}
+
 #define MODULE(type, path) \
     "{\"idx\":0,\"name\":\"0\",\"path\":\"" path "\",\"type\":\"sentence_transformers." type "\"}"
 #define PLAIN "[" MODULE("models.Transformer", "") "," MODULE("models.Pooling", "1_Pooling") "]"
@@ -154,7 +183,8 @@ static void check_pooled(const char *name, const struct beside *b, const json_t 
 static void hidden_states_and_every_pooling_are_transformers(void **state)
 {
     (void)state;
-    static const char *const names[] = {"bert", "bert_masked"};
+    static const char *const names[] = {"bert",           "bert_masked", "roberta",
+                                        "roberta_masked", "xlm_roberta", "xlm_roberta_masked"};
     static const struct {
         const char *mode, *config;
     } poolings[] = {
@@ -165,7 +195,7 @@ static void hidden_states_and_every_pooling_are_transformers(void **state)
         {"lasttoken", "{\"pooling_mode\":[\"lasttoken\"],\"include_prompt\":true}"},
         {"mean_sqrt_len_tokens", "{\"pooling_mode_mean_sqrt_len_tokens\":true}"},
     };
-    for (int k = 0; k < 2; k++) {
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
         char path[300];
         json_t *values, *text;
         size_t i;
@@ -277,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hidden_states_and_every_pooling_are_transformers),
+        cmocka_unit_test(robertas_context_is_shorter_than_its_table),
         cmocka_unit_test(the_files_beside_a_model_say_how_long_and_how_texts_are),
         cmocka_unit_test(what_is_not_computed_is_refused_by_name),
         cmocka_unit_test(keys_that_change_an_encoder_are_refused),

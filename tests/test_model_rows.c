@@ -115,7 +115,7 @@ static void expect_red(struct copy *c, const struct family *f)
     X(transposed) X(parallel) X(gated) X(bidirectional) X(scaled_embedding) X(norm_offset) X(gelu_is_tanh)          \
     X(layer_types)
 /* These say nothing to a family whose files have nothing of the kind. */
-#define EACH_RARE(X) X(old_longrope) X(window_unrotated)
+#define EACH_RARE(X) X(old_longrope) X(window_unrotated) X(positions_from_pad)
 /* clang-format on */
 
 static void flip_names(const struct family *f)

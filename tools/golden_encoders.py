@@ -13,7 +13,10 @@ IDS = [[1, 5, 9, 22, 31, 7, 40, 3, 12, 6, 30, 30, 17, 45, 11], [2, 44, 8, 8, 30]
 MODES = ["mean", "max", "cls", "lasttoken", "mean_sqrt_len_tokens"]
 
 
-def make(out, name, model, rename=lambda k: k, without=()):
+PADDED = [IDS[0], [0, 44, 1, 8, 1, 1, 30, 2], [1, 17]]  # RoBERTa's pad_token_id in a text: it has a position of its own
+
+
+def make(out, name, model, rename=lambda k: k, without=(), texts=IDS):
     config = model.config
     with torch.no_grad():  # biases and norms would begin at 0 and 1
         for p in model.parameters():
@@ -23,8 +26,8 @@ def make(out, name, model, rename=lambda k: k, without=()):
     written = {k: v for k, v in config.to_dict().items() if k not in (*without, "transformers_version", "dtype")} | {"architectures": [type(model).__name__]}
     (d / "config.json").write_text(json.dumps(written, indent=1, sort_keys=True, default=str) + "\n")
     save_file({rename(k): v.contiguous() for k, v in model.state_dict().items() if "decoder" not in k}, d / "model.safetensors", metadata={"format": "pt"})
-    values = {"transformers": transformers.__version__, "torch": torch.__version__, "sentence_transformers": sentence_transformers.__version__, "ids": IDS, "hidden": [], "texts": []}
-    for ids in IDS:
+    values = {"transformers": transformers.__version__, "torch": torch.__version__, "sentence_transformers": sentence_transformers.__version__, "ids": texts, "hidden": [], "texts": []}
+    for ids in texts:
         x = torch.tensor([ids])
         hidden = model.base_model(x, attention_mask=torch.ones_like(x)).last_hidden_state
         pooled = {m: Pooling(config.hidden_size, pooling_mode=m)({"token_embeddings": hidden, "attention_mask": torch.ones_like(x)})["sentence_embedding"][0].tolist() for m in MODES}
@@ -46,6 +49,18 @@ def main():
         for p in bare.embeddings.parameters():
             p *= 1e-4 if p.ndim == 2 else 1
     make(out, "bert_bare", bare, without=("hidden_act", "layer_norm_eps", "type_vocab_size", "max_position_embeddings", "pad_token_id", "tie_word_embeddings"))
+    roberta = dict(common, pad_token_id=1, bos_token_id=0, eos_token_id=2)
+    for kind, name, width in (("Roberta", "roberta", 18), ("XLMRoberta", "xlm_roberta", 15)):
+        part = lambda what: getattr(transformers, kind + what)
+        make(out, name, part("Model")(part("Config")(hidden_size=width, intermediate_size=22, num_hidden_layers=2, type_vocab_size=1, layer_norm_eps=1e-5, **roberta)).eval(), texts=PADDED)
+        make(out, name + "_masked", part("ForMaskedLM")(part("Config")(hidden_size=width, intermediate_size=9, num_hidden_layers=1, hidden_act="gelu_new", layer_norm_eps=1e-3,
+             **roberta | {"pad_token_id": 3})).eval(), texts=[*IDS, [3, 3, 5, 3, 8]])
+        bare = part("Model")(part("Config")(hidden_size=12, intermediate_size=8, num_hidden_layers=1, **defaults)).eval()
+        with torch.no_grad():
+            for p in bare.embeddings.parameters():
+                p *= 1e-4 if p.ndim == 2 else 1
+        make(out, name + "_bare", bare, without=("hidden_act", "layer_norm_eps", "type_vocab_size", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id",
+             "tie_word_embeddings"), texts=PADDED)
 
 
 main()

@@ -254,6 +254,20 @@ static int read_optional(const struct config_reader *r, const char *key, float *
     return rc;
 }
 
+/* The table's first rows, up to that of pad_token_id, are no positions of tokens. */
+static int read_padded_positions(struct model_desc *d, const struct config_reader *r)
+{
+    int rc = read_id(r, d, "pad_token_id", &d->pad_id);
+    d->position_offset += d->pad_id;
+    d->n_position = d->n_ctx;
+    d->n_ctx -= d->position_offset + 1;
+    d->pad_position = 1;
+    if (!rc && (d->pad_id < 0 || d->n_ctx < 1))
+        return config_refuse(r, "pad_token_id", "a token, behind whose position the others begin, in the table",
+                             config_value(r->config, "pad_token_id"));
+    return rc;
+}
+
 static int read_positions(struct model_desc *d, const struct config_reader *r)
 {
     const struct family *f = r->family;
@@ -262,6 +276,8 @@ static int read_positions(struct model_desc *d, const struct config_reader *r)
     if (f->positions) {
         d->position_offset = f->position_offset;
         d->n_position = d->n_ctx + f->position_offset;
+        if (f->positions_from_pad && (rc = read_padded_positions(d, r)))
+            return rc;
         return f->types ? config_int(r, "type_vocab_size", 1, 1 << 16, 2, &d->n_type) : 0;
     }
     if (f->rotary && (rc = config_rope_share(r, &share)))

@@ -161,6 +161,14 @@ static const struct family_alias bert_beginnings[] = {{"", "bert."}, {NULL, NULL
 static const struct family_alias bert_endings[] = {
     {"LayerNorm.weight", "LayerNorm.gamma"}, {"LayerNorm.bias", "LayerNorm.beta"}, {NULL, NULL}};
 
+static const struct family_default roberta_defaults[] = {
+    {"max_position_embeddings", 512}, {"pad_token_id", 1}, {"bos_token_id", 0}, {"eos_token_id", 2},
+    {"type_vocab_size", 2},
+};
+static const char *const roberta_bodies[] = {"RobertaForMaskedLM", NULL};
+static const struct family_alias roberta_beginnings[] = {{"", "roberta."}, {NULL, NULL}};
+static const char *const xlm_roberta_bodies[] = {"XLMRobertaForMaskedLM", NULL};
+
 static const struct family_tensor gpt2_tensors[] = {
     {PART_ATTN_NORM, ROWS_ALL, "ln_1.weight"},   {PART_ATTN_NORM_BIAS, ROWS_ALL, "ln_1.bias"},
     {PART_QKV, ROWS_ALL, "attn.c_attn.weight"},  {PART_QKV_BIAS, ROWS_ALL, "attn.c_attn.bias"},
@@ -255,6 +263,14 @@ static const struct family_alias gpt_neox_endings[] = {{"embed_out.weight", "lm_
 #define LLAMA(eps_)                                                                                    \
     .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight", \
     .layer = "model.layers.%d.", .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = eps_, .gated = 1
+/* What BERT and its descendants share. */
+#define BERT(defaults_)                                                                                    \
+    .embed = "embeddings.word_embeddings.weight", .positions = "embeddings.position_embeddings.weight",    \
+    .types = "embeddings.token_type_embeddings.weight", .embed_norm = "embeddings.LayerNorm.weight",       \
+    .embed_norm_bias = "embeddings.LayerNorm.bias", .layer = "encoder.layer.%d.", .tensors = bert_tensors, \
+    .n_tensor = COUNT(bert_tensors), .switches = bert_switches, .n_switch = COUNT(bert_switches),          \
+    .defaults = defaults_, .n_default = COUNT(defaults_), .norm = NORM_LAYER, .eps = "layer_norm_eps",     \
+    .eps_missing = 1e-12, .place = PLACE_AFTER, .bidirectional = 1, .act = "gelu"
 
 const struct family families[] = {
     {
@@ -530,26 +546,25 @@ const struct family families[] = {
         .type = "bert",
         .base = "BertModel",
         .bodies = bert_bodies,
-        .embed = "embeddings.word_embeddings.weight",
-        .positions = "embeddings.position_embeddings.weight",
-        .types = "embeddings.token_type_embeddings.weight",
-        .embed_norm = "embeddings.LayerNorm.weight",
-        .embed_norm_bias = "embeddings.LayerNorm.bias",
-        .layer = "encoder.layer.%d.",
         .beginnings = bert_beginnings,
         .endings = bert_endings,
-        .tensors = bert_tensors,
-        .n_tensor = COUNT(bert_tensors),
-        .switches = bert_switches,
-        .n_switch = COUNT(bert_switches),
-        .defaults = bert_defaults,
-        .n_default = COUNT(bert_defaults),
-        .norm = NORM_LAYER,
-        .eps = "layer_norm_eps",
-        .eps_missing = 1e-12,
-        .place = PLACE_AFTER,
-        .bidirectional = 1,
-        .act = "gelu",
+        BERT(bert_defaults),
+    },
+    {
+        .type = "roberta",
+        .base = "RobertaModel",
+        .bodies = roberta_bodies,
+        .beginnings = roberta_beginnings,
+        .positions_from_pad = 1,
+        BERT(roberta_defaults),
+    },
+    {
+        .type = "xlm-roberta",
+        .base = "XLMRobertaModel",
+        .bodies = xlm_roberta_bodies,
+        .beginnings = roberta_beginnings,
+        .positions_from_pad = 1,
+        BERT(roberta_defaults),
     },
 };
 

@@ -98,6 +98,8 @@ struct family {
     const char *rotary; /* key of the share of a head that rotates; NULL: all */
     double rotary_missing;
     int position_offset;
+    /* positions begin behind pad_token_id, whose own tokens have its and are not counted (fairseq's way) */
+    int positions_from_pad;
     const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */
     int window_pattern;        /* with `window`: every so many-th layer sees all; 0: none does */
     const char *window_switch; /* key: false leaves all windows out (absent: false); NULL: they are used */

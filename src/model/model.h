@@ -71,6 +71,7 @@ struct model_desc {
     enum model_task task;
     char labels[MODEL_MAX_LABEL][64]; /* names of the first labels of a classifier, in order of their ids */
     enum model_problem problem;       /* of a classifier */
+    int pad_position; /* tokens that are pad_id stand at position 0 and are not counted, others from 1 on */
     int has_pool_pad; /* a classifier whose config has a pad_token_id is read at the last token that is another one */
     enum score_type score_type; /* REWARD: n_label is score_dim */
     int reward_classifier;      /* REWARD: its files are a classifier's of one label */

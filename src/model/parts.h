@@ -191,6 +191,8 @@ static inline int rows_even(int n)
 }
 /* First row of the sequence, or -1 when it does not fit. */
 int rows_add(struct rows *r, const int32_t *ids, int n);
+/* The sequence from row `first` on: positions as pad_position has it. */
+void rows_skip_pads(struct rows *r, int first, int pad_id);
 void rows_upload(struct rows *r, struct queue *q);
 void rows_batch(const struct rows *r, struct model_batch *b); /* fills a bordered batch whose out_rows are all rows */
 

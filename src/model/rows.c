@@ -60,6 +60,13 @@ int rows_add(struct rows *r, const int32_t *ids, int n)
     return first;
 }
 
+void rows_skip_pads(struct rows *r, int first, int pad_id)
+{
+    int32_t n = 0;
+    for (int i = first; i < r->n_row && r->tokens[i] >= 0; i++)
+        r->positions[i] = r->tokens[i] == pad_id ? 0 : ++n;
+}
+
 void rows_upload(struct rows *r, struct queue *q)
 {
     queue_upload(q, r->d_tokens, r->tokens, (size_t)r->n_row * 4);

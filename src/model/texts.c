@@ -121,10 +121,14 @@ static int passes_init(struct passes *r, const struct model *m, const struct mod
 /* Lays out the texts of the next pass; 0 when none are left. */
 static int next_texts(struct passes *r)
 {
+    int first;
     r->first = r->end;
     rows_reset(&r->rows);
-    while (r->end < r->n_text && rows_add(&r->rows, r->texts[r->end].ids, r->texts[r->end].n) >= 0)
+    while (r->end < r->n_text && (first = rows_add(&r->rows, r->texts[r->end].ids, r->texts[r->end].n)) >= 0) {
+        if (r->m->desc.pad_position)
+            rows_skip_pads(&r->rows, first, r->m->desc.pad_id);
         r->end++;
+    }
     if (r->end > r->first)
         rows_upload(&r->rows, r->q);
     return r->end > r->first;

@@ -81,7 +81,7 @@ int model_check_unused(const struct model *m, const struct checkpoint *source, s
     for (size_t i = 0; i < checkpoint_n_tensor(source) && !rc; i++) {
         const struct tensor_info *info = checkpoint_tensor(source, i);
         const char *head = m->family->head, *why = reason(info->name);
-        if (!why && head && !strcmp(info->name, head))
+        if (!why && ((head && !strcmp(info->name, head)) || (!head && !strncmp(info->name, "lm_head.", 8))))
             why = "the embedding's own matrix, or the head of another task";
         if (is_param(read, m->n_param, info))
             continue;
