@@ -123,6 +123,9 @@ static void diversity_by_hand(void **state)
     assert_int_equal(diversity_of(two, 2, &d, NULL), 0);
     if (fabs(d.self_bleu - (first + second) / 2) > 1e-10)
         fail_msg("%.15g, wanted %.15g", d.self_bleu, (first + second) / 2);
+    const char *cyrillic[] = {"а б в г", "А б к л м"}; /* words of every script count */
+    assert_int_equal(diversity_of(cyrillic, 2, &d, NULL), 0);
+    assert_true(fabs(d.self_bleu - (first + second) / 2) < 1e-10 && fabs(d.distinct[0] - 7 / 9.0) < 1e-15);
     assert_int_equal(diversity_of(two, 1, &d, NULL), 0);
     assert_true(isnan(d.self_bleu) && d.distinct[0] == 1);
     assert_int_equal(diversity_of(two, 0, &d, NULL), 0);

@@ -3,34 +3,20 @@
  * count in any one text are needed. */
 #include "measure/overlap.h"
 
-#include "base/hash.h"
 #include "base/maths.h"
 #include "base/mem.h"
-#include "measure/rouge.h"
+#include "measure/grams.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ORDERS = 4 };
-struct gram {
-    uint64_t hash;
-    int text, at;
-};
 struct work {
-    const struct rouge_text *texts;
-    int n;
+    struct grams_texts texts;
     long (*shared)[ORDERS];
     double distinct[ORDERS];
 };
-
-static int compare(const void *a, const void *b)
-{
-    const struct gram *x = a, *y = b;
-    if (x->hash != y->hash)
-        return x->hash > y->hash ? 1 : -1;
-    return x->text != y->text ? x->text - y->text : x->at - y->at;
-}
 
 /* One group of equal n-grams, sorted by text: adds each text's count clipped by the greatest of the others. */
 static void add_group(struct work *w, const struct gram *g, size_t n, int order)
@@ -58,24 +44,17 @@ static void add_group(struct work *w, const struct gram *g, size_t n, int order)
 
 static int count_order(struct work *w, int order, struct error *err)
 {
-    size_t all = 0, n = 0, different = 0, length = (size_t)order + 1;
-    for (int i = 0; i < w->n; i++)
-        all += w->texts[i].n >= (int)length ? (size_t)w->texts[i].n - length + 1 : 0;
-    struct gram *g = mem_alloc((all + 1) * sizeof *g);
-    if (!g)
-        return error_set_nomem(err, (all + 1) * sizeof *g, "n-grams");
-    for (int i = 0; i < w->n; i++)
-        for (int k = 0; k + (int)length <= w->texts[i].n; k++)
-            g[n++] = (struct gram){hash64(w->texts[i].words + k, length * sizeof(int32_t)), i, k};
-    qsort(g, n, sizeof *g, compare);
-    for (size_t i = 0, j; i < n; i = j, different++) {
-        for (j = i; j < n && g[j].hash == g[i].hash; j++) {
+    struct grams g;
+    size_t different = 0;
+    int rc = grams_of(&g, &w->texts, order + 1, err);
+    for (size_t i = 0, j; i < g.n; i = j, different++) {
+        for (j = i; j < g.n && g.items[j].hash == g.items[i].hash; j++) {
         }
-        add_group(w, g + i, j - i, order);
+        add_group(w, g.items + i, j - i, order);
     }
-    w->distinct[order] = n ? (double)different / (double)n : NAN;
-    mem_free(g);
-    return 0;
+    w->distinct[order] = g.n ? (double)different / (double)g.n : NAN;
+    mem_free(g.items);
+    return rc;
 }
 
 static int compare_int(const void *a, const void *b)
@@ -102,7 +81,7 @@ static int closest(const int *lengths, int n, int own)
 static double bleu_of(const struct work *w, int i, int reference)
 {
     double sum = 0, smooth = 1;
-    int own = w->texts[i].n;
+    int own = w->texts.items[i].n;
     if (own < ORDERS || !w->shared[i][0])
         return 0;
     for (int k = 0; k < ORDERS; k++) {
@@ -121,9 +100,10 @@ int diversity_of(const char *const *texts, int n, struct diversity *out, struct 
 {
     struct rouge_vocab *v = NULL;
     struct rouge_text *t = mem_calloc((size_t)n + 1, sizeof *t);
-    struct work w = {t, n, mem_calloc((size_t)n + 1, sizeof *w.shared), {NAN, NAN, NAN, NAN}};
+    struct work w = {{t, n}, mem_calloc((size_t)n + 1, sizeof *w.shared), {NAN, NAN, NAN, NAN}};
     int *lengths = mem_calloc((size_t)n + 1, sizeof *lengths),
-        rc = t && w.shared && lengths ? rouge_vocab_new(&v, err) : error_set_nomem(err, (size_t)n * sizeof *t, "texts");
+        rc = t && w.shared && lengths ? rouge_vocab_new_unicode(&v, err)
+                                      : error_set_nomem(err, (size_t)n * sizeof *t, "texts");
     for (int i = 0; i < n && !rc; i++) {
         rc = rouge_text_init(&t[i], v, texts[i], strlen(texts[i]), err);
         lengths[i] = t[i].n;

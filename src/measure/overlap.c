@@ -3,79 +3,42 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "measure/rouge.h"
+#include "measure/grams.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-struct texts {
-    const struct rouge_text *items;
-    int n;
-};
-
-/* words [at, at + n) of a text */
-struct gram {
-    uint64_t hash;
-    int text, at;
-};
-
-static int compare_grams(const void *a, const void *b)
-{
-    const struct gram *x = a, *y = b;
-    if (x->hash != y->hash)
-        return x->hash > y->hash ? 1 : -1;
-    return x->text != y->text ? x->text - y->text : x->at - y->at;
-}
-
-static struct gram *grams_of(const struct texts *texts, int n, size_t *count, struct error *err)
-{
-    size_t all = 0;
-    for (int i = 0; i < texts->n; i++)
-        all += texts->items[i].n >= n ? (size_t)(texts->items[i].n - n + 1) : 0;
-    struct gram *g = mem_alloc((all + 1) * sizeof *g);
-    *count = 0;
-    if (!g) {
-        error_set_nomem(err, (all + 1) * sizeof *g, "n-grams");
-        return NULL;
-    }
-    for (int i = 0; i < texts->n; i++)
-        for (int k = 0; k + n <= texts->items[i].n; k++)
-            g[(*count)++] = (struct gram){hash64(texts->items[i].words + k, (size_t)n * sizeof(int32_t)), i, k};
-    qsort(g, *count, sizeof *g, compare_grams);
-    return g;
-}
-
 /* The first text of a that holds one of b's n-grams. */
-static int first_with(const struct rouge_text *a, const struct gram *g, size_t count, const struct rouge_text *b, int n)
+static int first_with(const struct rouge_text *a, const struct grams *grams, const struct rouge_text *b, int n)
 {
+    const struct gram *g = grams->items;
     int first = -1;
     for (int k = 0; k + n <= b->n; k++) {
         uint64_t hash = hash64(b->words + k, (size_t)n * sizeof(int32_t));
-        size_t low = 0, high = count;
+        size_t low = 0, high = grams->n;
         while (low < high) {
             size_t middle = (low + high) / 2;
             *(g[middle].hash < hash ? &low : &high) = g[middle].hash < hash ? middle + 1 : middle;
         }
-        for (; low < count && g[low].hash == hash && (first < 0 || g[low].text < first); low++)
+        for (; low < grams->n && g[low].hash == hash && (first < 0 || g[low].text < first); low++)
             if (!memcmp(a[g[low].text].words + g[low].at, b->words + k, (size_t)n * sizeof(int32_t)))
                 first = g[low].text;
     }
     return first;
 }
 
-static int find_grams(const struct texts *a, const struct texts *b, int n, struct overlap_hit *hits, struct error *err)
+static int find_grams(const struct grams_texts *a, const struct grams_texts *b, int n, struct overlap_hit *hits,
+                      struct error *err)
 {
-    size_t count;
-    struct gram *g = grams_of(a, n, &count, err);
-    for (int i = 0; g && i < b->n; i++)
-        *(n == 8 ? &hits[i].gram8 : &hits[i].gram13) = first_with(a->items, g, count, &b->items[i], n);
-    int failed = !g;
-    mem_free(g);
-    return failed ? ERROR_NOMEM : 0;
+    struct grams g;
+    int rc = grams_of(&g, a, n, err);
+    for (int i = 0; !rc && i < b->n; i++)
+        *(n == 8 ? &hits[i].gram8 : &hits[i].gram13) = first_with(a->items, &g, &b->items[i], n);
+    mem_free(g.items);
+    return rc;
 }
 
-static int find_nearest(const struct texts *a, const struct texts *b, int32_t n_vocab, struct overlap_hit *hits,
-                        struct error *err)
+static int find_nearest(const struct grams_texts *a, const struct grams_texts *b, int32_t n_vocab,
+                        struct overlap_hit *hits, struct error *err)
 {
     struct lcs_pattern p = LCS_PATTERN_INIT;
     int rc = 0;
@@ -122,7 +85,8 @@ int overlap_find(const struct overlap_text *a, int na, const struct overlap_text
     int rc = questions && texts ? rouge_vocab_new_unicode(&v, err) : error_set_nomem(err, n * sizeof *texts, "texts");
     rc = rc ? rc : read_texts(v, a, na, questions, texts, err);
     rc = rc ? rc : read_texts(v, b, nb, questions + na, texts + na, err);
-    const struct texts in = {texts, na}, of = {texts + na, nb}, asked = {questions, na}, asks = {questions + na, nb};
+    const struct grams_texts in = {texts, na}, of = {texts + na, nb}, asked = {questions, na},
+                             asks = {questions + na, nb};
     rc = rc ? rc : find_grams(&in, &of, 8, hits, err);
     rc = rc ? rc : find_grams(&in, &of, 13, hits, err);
     rc = rc ? rc : find_nearest(&asked, &asks, rouge_vocab_size(v), hits, err);
