@@ -106,7 +106,7 @@ static int read_lines(struct error *err)
     json_t *all;
     char path[1100];
     snprintf(path, sizeof path, "%s/lines.jsonl", dir);
-    int rc = jsonl_load(&all, path, NULL, err);
+    int rc = jsonl_load(&all, path, err);
     if (!rc)
         json_decref(all);
     return rc;

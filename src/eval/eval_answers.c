@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/jsonl.h"
 #include "io/file.h"
 
 #include <math.h>
@@ -95,7 +96,7 @@ static const json_t *output_of(const json_t *outputs, const char *question, int 
 static int read_outputs(struct eval_answers *e, const struct eval_options *v, struct error *err)
 {
     json_t *outputs = NULL;
-    int found = 0, rc = eval_load_array(&outputs, v->input, err);
+    int found = 0, rc = jsonl_load(&outputs, v->input, err);
     char hex[65] = "";
     if (!rc && strcmp(v->input, "-"))
         rc = sha256_file(v->input, hex, err);

@@ -2,17 +2,9 @@
 /* What all tasks read alike. */
 #include "eval/parts.h"
 
-#include "io/jsonl.h"
-
 int eval_require(const char *value, const char *option, const char *what, struct error *err)
 {
     return value ? 0 : error_set(err, ERROR_USAGE, "--%s is needed: %s", option, what);
-}
-
-int eval_load_array(json_t **array, const char *path, struct error *err)
-{
-    long repaired = 0;
-    return jsonl_load(array, path, &repaired, err);
 }
 
 const char *eval_output_text(const json_t *record)

@@ -150,8 +150,7 @@ void eval_model_close(struct eval_model *m);
 
 /* --- eval_read.c: for all tasks --- */
 int eval_require(const char *value, const char *option, const char *what,
-                 struct error *err);                                      /* ERROR_USAGE when value is NULL */
-int eval_load_array(json_t **array, const char *path, struct error *err); /* JSON Lines or one array of objects */
+                 struct error *err);                /* ERROR_USAGE when value is NULL */
 const char *eval_output_text(const json_t *record); /* "answer", "text", "output" or "response"; NULL: none */
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "io/jsonl.h"
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "measure/alpaca.h"
@@ -71,7 +72,7 @@ static int recount(const struct eval_work *w, struct error *err)
     const struct eval_options *v = w->options;
     json_t *rows = NULL;
     struct alpaca_metrics m;
-    int rc = eval_load_array(&rows, v->annotations, err);
+    int rc = jsonl_load(&rows, v->annotations, err);
     rc = rc ? rc : alpaca_metrics_of(rows, v->annotations, &m, err);
     char sha256[65] = "";
     if (!rc && strcmp(v->annotations, "-"))
@@ -122,7 +123,7 @@ static int read_references(struct alpaca *a, struct error *err)
     const char *path = a->v->reference ? a->v->reference : a->v->test;
     int rc =
         eval_require(path, "reference", "reference outputs, alpaca_eval's array of {\"instruction\",\"output\"}", err);
-    rc = rc ? rc : eval_load_array(&a->references, path, err);
+    rc = rc ? rc : jsonl_load(&a->references, path, err);
     int n = rc ? 0 : (int)json_array_size(a->references);
     a->e.n = a->v->limit && a->v->limit < n ? a->v->limit : n;
     a->e.questions = a->questions = mem_calloc((size_t)n + 1, sizeof *a->questions);

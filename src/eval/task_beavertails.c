@@ -8,6 +8,7 @@
 #include "eval/parts.h"
 
 #include "base/mem.h"
+#include "io/jsonl.h"
 #include "io/file.h"
 #include "io/jsontext.h"
 
@@ -112,7 +113,7 @@ static int read_test(struct tails *t, const struct eval_options *v, struct error
     json_t *row;
     size_t i;
     int wanted = -1, rc = eval_require(v->test, "test", "BeaverTails rows, or any JSON Lines with \"prompt\"", err);
-    rc = rc ? rc : eval_load_array(&t->rows, v->test, err);
+    rc = rc ? rc : jsonl_load(&t->rows, v->test, err);
     size_t n = json_array_size(t->rows) + 1;
     t->prompts = mem_calloc(n, sizeof *t->prompts);
     t->pairs = mem_calloc(n, sizeof *t->pairs);
@@ -307,7 +308,7 @@ static int recompute(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     json_t *records = NULL;
-    int rc = eval_load_array(&records, v->annotations, err);
+    int rc = jsonl_load(&records, v->annotations, err);
     json_t *head = json_incref(json_array_get(records, 0));
     struct report_basis f = {.task = "beavertails",
                              .judge = json_string_value(json_object_get(head, "judge")),

@@ -9,6 +9,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/jsonl.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static int read_texts(struct utility *u, const struct eval_options *v, struct er
                            "\"response\")",
                            err);
     rc = rc ? rc : seeds_read(&u->test, v->test, 0, err);
-    rc = rc ? rc : eval_load_array(&u->outputs, v->reference, err);
+    rc = rc ? rc : jsonl_load(&u->outputs, v->reference, err);
     u->e.n = v->limit && v->limit < u->test.n ? v->limit : u->test.n;
     u->questions = mem_calloc((size_t)u->e.n + 1, sizeof *u->questions);
     u->references = mem_calloc((size_t)u->e.n + 1, sizeof *u->references);

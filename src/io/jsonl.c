@@ -4,6 +4,7 @@
  * from the memory (16 MiB of "{}," are 1.4 GB of objects). */
 #include "io/jsonl.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/csv.h"
 #include "io/input.h"
@@ -54,6 +55,10 @@ void jsonl_close(struct jsonl *r)
 {
     if (!r)
         return;
+    if (r->repaired)
+        log_line(LOG_WARNING,
+                 "%s: %ld records hold lone surrogate escapes (\\ud83d without its half), which are read as U+FFFD",
+                 input_name(r->in), r->repaired);
     csv_close(r->table);
     input_close(r->in);
     buf_free(&r->text);
@@ -69,11 +74,6 @@ int jsonl_is_lines(const struct jsonl *r)
 long jsonl_line(const struct jsonl *r)
 {
     return r->record_line;
-}
-
-long jsonl_repaired(const struct jsonl *r)
-{
-    return r->repaired;
 }
 
 const char *jsonl_name(const struct jsonl *r)
@@ -434,7 +434,7 @@ int jsonl_next_record(struct jsonl *r, json_t **record, const char **odd, struct
     return rc;
 }
 
-int jsonl_load(json_t **array, const char *path, long *repaired, struct error *err)
+int jsonl_load(json_t **array, const char *path, struct error *err)
 {
     struct jsonl *r;
     json_t *record = NULL;
@@ -447,8 +447,6 @@ int jsonl_load(json_t **array, const char *path, long *repaired, struct error *e
         rc = error_set_nomem(err, 64, path);
     while (!rc && (rc = jsonl_next(r, &record, err)) == 1)
         rc = json_array_append_new(all, record) ? error_set_nomem(err, 64, path) : 0;
-    if (repaired)
-        *repaired = jsonl_repaired(r);
     jsonl_close(r);
     if (rc)
         json_decref(all);

@@ -25,13 +25,12 @@ enum { JSONL_MAX_RECORD = 1 << 24 };
 int jsonl_next_record(struct jsonl *r, json_t **record, const char **odd, struct error *err);
 int jsonl_is_lines(const struct jsonl *r); /* JSON Lines: neither an array nor a table */
 long jsonl_line(const struct jsonl *r);    /* where the last record began, from 1 */
-/* Records whose lone surrogate escapes ("\ud83d" alone, as Python writes them) were replaced by U+FFFD. Tell the user
- * when it is not 0. */
-long jsonl_repaired(const struct jsonl *r);
 const char *jsonl_name(const struct jsonl *r);
-void jsonl_close(struct jsonl *r); /* NULL is fine */
+/* NULL is fine. Warns of records whose lone surrogate escapes ("\ud83d" alone, as Python writes them) were replaced by
+ * U+FFFD. */
+void jsonl_close(struct jsonl *r);
 
-/* All records of a file as an array (a new reference); *repaired may be NULL. */
-int jsonl_load(json_t **array, const char *path, long *repaired, struct error *err);
+/* All records of a file as an array (a new reference). */
+int jsonl_load(json_t **array, const char *path, struct error *err);
 
 #endif

@@ -13,7 +13,7 @@ enum { END_SIZE = 22, END64_SIZE = 56, LOCATOR_SIZE = 20, CENTRAL_SIZE = 46, LOC
 enum { ENCRYPTED = 1, DESCRIPTOR = 8 };
 static const uint64_t MAX_ENTRY = 1 << 20;
 
-struct reader {
+struct zip_reader {
     struct zip *z;
     const unsigned char *bytes;
     uint64_t size;
@@ -47,13 +47,13 @@ int zip_is_one(const void *bytes, size_t size)
     return size >= 4 && (is_signature(bytes, 3, 4) || is_signature(bytes, 5, 6));
 }
 
-static int damaged(const struct reader *r, const char *what)
+static int damaged(const struct zip_reader *r, const char *what)
 {
     return error_set(r->err, ERROR_DATA, "%s: zip: %s; the file is cut off or damaged, get it again", r->name, what);
 }
 
 /* Zip64: the locator before the end record says where the end record with wide numbers is. */
-static int read_end64(struct reader *r, uint64_t end)
+static int read_end64(struct zip_reader *r, uint64_t end)
 {
     if (end < LOCATOR_SIZE || !is_signature(r->bytes + end - LOCATOR_SIZE, 6, 7))
         return damaged(r, "its end record says zip64, but there is no zip64 locator before it");
@@ -69,7 +69,7 @@ static int read_end64(struct reader *r, uint64_t end)
     return 0;
 }
 
-static int read_end(struct reader *r)
+static int read_end(struct zip_reader *r)
 {
     uint64_t furthest = r->size > END_SIZE + MAX_COMMENT ? r->size - END_SIZE - MAX_COMMENT : 0;
     if (r->size < END_SIZE)
@@ -101,7 +101,7 @@ static int read_end(struct reader *r)
 
 /* The zip64 field of a record's extra part holds, in this order, those of the three numbers that are all ones in the
  * record itself. */
-static int read_extra64(const struct reader *r, struct central *c)
+static int read_extra64(const struct zip_reader *r, struct central *c)
 {
     const unsigned char *p = c->at + CENTRAL_SIZE + c->name_len;
     uint64_t *wanted[] = {&c->size, &c->packed, &c->local};
@@ -125,13 +125,13 @@ static int read_extra64(const struct reader *r, struct central *c)
     return 0;
 }
 
-static int refuse_entry(const struct reader *r, const char *entry, const char *why)
+static int refuse_entry(const struct zip_reader *r, const char *entry, const char *why)
 {
     return error_set(r->err, ERROR_DATA, "%s: zip entry \"%.200s\": %s", r->name, entry, why);
 }
 
 /* Where the data begins and that it ends before the directory. */
-static int place_entry(const struct reader *r, const struct central *c, struct zip_entry *e)
+static int place_entry(const struct zip_reader *r, const struct central *c, struct zip_entry *e)
 {
     if (c->local > r->directory || r->directory - c->local < LOCAL_SIZE || !is_signature(r->bytes + c->local, 3, 4))
         return refuse_entry(
@@ -155,7 +155,8 @@ static int place_entry(const struct reader *r, const struct central *c, struct z
     return 0;
 }
 
-static int read_entry(struct reader *r, const unsigned char *at, uint64_t left, struct zip_entry *e, uint64_t *length)
+static int read_entry(struct zip_reader *r, const unsigned char *at, uint64_t left, struct zip_entry *e,
+                      uint64_t *length)
 {
     if (left < CENTRAL_SIZE || !is_signature(at, 1, 2))
         return damaged(r, "its central directory holds fewer entries than it says");
@@ -199,7 +200,7 @@ static int name_order(const void *a, const void *b)
     return strcmp(((const struct zip_entry *)a)->name, ((const struct zip_entry *)b)->name);
 }
 
-static int check_entries(const struct reader *r)
+static int check_entries(const struct zip_reader *r)
 {
     struct zip_entry *e = r->z->entries;
     size_t n = r->z->n_entry;
@@ -216,7 +217,7 @@ static int check_entries(const struct reader *r)
 
 int zip_open(struct zip *z, const void *bytes, size_t size, const char *name, struct error *err)
 {
-    struct reader r = {.z = z, .bytes = bytes, .size = size, .name = name, .err = err};
+    struct zip_reader r = {.z = z, .bytes = bytes, .size = size, .name = name, .err = err};
     *z = (struct zip){.arena = ARENA_INIT};
     int rc = read_end(&r);
     if (rc)

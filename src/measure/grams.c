@@ -24,8 +24,7 @@ int grams_of(struct grams *out, const struct grams_texts *texts, int n, struct e
         return error_set_nomem(err, (all + 1) * sizeof *out->items, "n-grams");
     for (int i = 0; i < texts->n; i++)
         for (int k = 0; k + n <= texts->items[i].n; k++)
-            out->items[out->n++] =
-                (struct gram){hash64(texts->items[i].words + k, (size_t)n * sizeof(int32_t)), i, k};
+            out->items[out->n++] = (struct gram){hash64(texts->items[i].words + k, (size_t)n * sizeof(int32_t)), i, k};
     qsort(out->items, out->n, sizeof *out->items, compare_grams);
     return 0;
 }
