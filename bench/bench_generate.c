@@ -154,15 +154,21 @@ static json_t *generate(struct model *m, const struct work *w, struct generate_e
     return out;
 }
 
-static int time_engine(struct model *m, const json_t *root, const char *name, struct generate_engine *e,
-                       int with_answers, int with_profile, struct error *err)
+struct loaded {
+    struct model *model;
+    const json_t *root; /* work.json */
+    struct generate_engine *engine;
+};
+
+static int time_work(const struct loaded *l, const char *name, int with_answers, int with_profile, struct error *err)
 {
+    struct model *m = l->model;
     struct work w;
     struct op_profile profile = {0};
-    if (read_work(&w, root, name))
+    if (read_work(&w, l->root, name))
         return error_set(err, ERROR_DATA, "no work named %s", name);
     device_set_profile(model_device(m), with_profile ? &profile : NULL);
-    json_t *out = w.max_new ? generate(m, &w, e, err) : score(m, &w, err);
+    json_t *out = w.max_new ? generate(m, &w, l->engine, err) : score(m, &w, err);
     device_set_profile(model_device(m), NULL);
     free_work(&w);
     if (!out)
@@ -180,7 +186,7 @@ static int time_engine(struct model *m, const json_t *root, const char *name, st
     return 0;
 }
 
-static int serve(struct model *m, const json_t *root, struct generate_engine *e, struct error *err)
+static int serve(const struct loaded *l, struct error *err)
 {
     char line[64];
     int code = 0;
@@ -188,7 +194,7 @@ static int serve(struct model *m, const json_t *root, struct generate_engine *e,
     fflush(stdout);
     while (!code && fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        code = time_engine(m, root, line, e, 1, 0, err);
+        code = time_work(l, line, 1, 0, err);
     }
     return code;
 }
@@ -219,13 +225,13 @@ int main(int argc, char **argv)
     eo.page = argc > 7 ? atoi(argv[7]) : eo.page;
     eo.prefill_chunk = argc > 8 ? atoi(argv[8]) : eo.prefill_chunk;
     code = generate_engine_new(&engine, model, NULL, &eo, &err);
+    const struct loaded loaded = {model, root, engine};
     if (!code && !strcmp(which, "-"))
-        code = serve(model, root, engine, &err);
+        code = serve(&loaded, &err);
     for (int r = 0; r < repeats && !code && strcmp(which, "-"); r++)
         for (int i = 0; i < N_WORK && !code; i++)
             if (!strcmp(which, "all") || !strcmp(which, works[i].name))
-                code =
-                    time_engine(model, root, works[i].name, engine, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
+                code = time_work(&loaded, works[i].name, 0, argc > 9 && !strcmp(argv[9], "profile"), &err);
     if (code)
         fprintf(stderr, "%s\n", err.message);
     json_decref(root);

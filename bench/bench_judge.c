@@ -96,8 +96,8 @@ static void text(const json_t *answers)
                    **falses = strings(json_object_get(a, "falses"), &n_false);
         if (!scores || !trues || !falses)
             exit(1);
-        if (truth_score(json_string_value(json_object_get(a, "answer")), trues, n_true, falses, n_false,
-                        scores + i * TRUTH_METRICS, &err))
+        const struct truth_references r = {trues, falses, n_true, n_false};
+        if (truth_score(json_string_value(json_object_get(a, "answer")), &r, scores + i * TRUTH_METRICS, &err))
             fail(&err);
         mem_free(trues);
         mem_free(falses);

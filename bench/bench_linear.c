@@ -290,7 +290,7 @@ static int bench(struct setting *s, int only, struct error *err)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         s->n = shapes[i][0];
         s->k = shapes[i][1];
-        if (weight_new(&s->weight, s->d, s->n, s->k, s->t, "weight", err))
+        if (weight_new(&s->weight, s->d, (struct weight_shape){s->n, s->k, s->t}, "weight", err))
             return -1;
         tensor_weight_pack(s->q, &(struct weight_pack_args){.w = s->weight, .n_row = s->n, .src = {s->w, 0}});
         for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {

@@ -358,7 +358,7 @@ static void bench_optimizer(struct bench *b)
     printf("    %.0f %% of the streams' limit\n", 100 * 28.0 * (double)n / b->last / limit);
     struct weight *w;
     struct error err = {0};
-    if (weight_new(&w, b->device, (int64_t)rows, (int64_t)k, DTYPE_BF16, "bench", &err))
+    if (weight_new(&w, b->device, (struct weight_shape){(int64_t)rows, (int64_t)k, DTYPE_BF16}, "bench", &err))
         exit(1);
     n = rows * k;
     TIME("weight_pack 32M to bf16", 6.0 * (double)n, 0,

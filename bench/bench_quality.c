@@ -132,11 +132,28 @@ static int allocate(struct result *r, int n)
     return r->logprob && r->best ? 0 : -1;
 }
 
-static void report(const char *type, const struct result *mine, const struct result *f32, const struct result *forced,
-                   const struct text *own, const struct text *wanted, int n)
+/* Greedy tokens: how many there are, are the likeliest behind f32's own, and come before the first other one. */
+struct agreement {
+    int tokens, agree, prefix;
+};
+
+static struct agreement agreement(const struct result *forced, const struct text *own, const struct text *wanted, int n)
+{
+    struct agreement a = {0};
+    for (int i = 0; i < n; i++) {
+        int same = 1;
+        for (int t = wanted[i].n_given; t < wanted[i].n; t++, a.tokens++) {
+            a.agree += forced->best[a.tokens] == wanted[i].ids[t];
+            same &= t < own[i].n && own[i].ids[t] == wanted[i].ids[t];
+            a.prefix += same;
+        }
+    }
+    return a;
+}
+
+static void report(const char *type, const struct result *mine, const struct result *f32, struct agreement a)
 {
     double sum = 0, sum_f32 = 0, mean = 0, most = 0;
-    int agree = 0, at = 0, prefix = 0;
     for (int i = 0; i < mine->n; i++) {
         double off = fabs(mine->logprob[i] - f32->logprob[i]);
         sum -= mine->logprob[i];
@@ -144,19 +161,11 @@ static void report(const char *type, const struct result *mine, const struct res
         mean += off / mine->n;
         most = off > most ? off : most;
     }
-    for (int i = 0; i < n; i++) {
-        int same = 1;
-        for (int t = wanted[i].n_given; t < wanted[i].n; t++, at++) {
-            agree += forced->best[at] == wanted[i].ids[t];
-            same &= t < own[i].n && own[i].ids[t] == wanted[i].ids[t];
-            prefix += same;
-        }
-    }
     printf("{\"dtype\": \"%s\", \"tokens\": %d, \"perplexity\": %.4f, \"change_percent\": %.2f, \"logprob_mean\": "
            "%.4f, \"logprob_greatest\": %.3f, \"greedy_tokens\": %d, "
            "\"agreement\": %.4f, \"prefix\": %.4f}\n",
-           type, mine->n, exp(sum / mine->n), 100 * (exp((sum - sum_f32) / mine->n) - 1), mean, most, at,
-           (double)agree / at, (double)prefix / at);
+           type, mine->n, exp(sum / mine->n), 100 * (exp((sum - sum_f32) / mine->n) - 1), mean, most, a.tokens,
+           (double)a.agree / a.tokens, (double)a.prefix / a.tokens);
     fflush(stdout);
 }
 
@@ -196,7 +205,7 @@ int main(int argc, char **argv)
         if (!rc)
             rc = go_on(m, prompts, i < 0 ? wanted : own, n_prompt, &err);
         if (!rc && i >= 0 && !(rc = look(m, wanted, n_prompt, &forced, &err)))
-            report(type, &mine, &f32, &forced, own, wanted, n_prompt);
+            report(type, &mine, &f32, agreement(&forced, own, wanted, n_prompt));
         model_close(m);
     }
     if (rc)

@@ -60,7 +60,8 @@ static int add_rows(struct bench *b, struct train_data *data, const struct model
             n_prompt = j ? n_prompt : (int)json_array_size(part);
             json_array_foreach(part, k, v) if (n < 1024) ids[n++] = (int32_t)json_integer_value(v);
         }
-        int rc = train_data_add_ids(data, model_desc(m), ids, n, n_prompt, 1024, key, &b->err);
+        int rc = train_data_add_ids(&(struct row_maker){.data = data, .desc = model_desc(m), .max_length = 1024}, ids,
+                                    n, n_prompt, key, &b->err);
         if (rc)
             return rc;
     }

@@ -244,7 +244,9 @@ int family_golden_training(struct family_golden *g)
     for (size_t i = 0; i < n_text(g); i++) {
         int32_t ids[FAMILY_GOLDEN_MOST];
         int n = family_golden_ids(g, i, ids);
-        if (train_data_add_ids(&data, model_desc(g->m), ids, n, 1, FAMILY_GOLDEN_MOST, "row", &err))
+        if (train_data_add_ids(
+                &(struct row_maker){.data = &data, .desc = model_desc(g->m), .max_length = FAMILY_GOLDEN_MOST}, ids, n,
+                1, "row", &err))
             differs(g, "%s", err.message);
         else
             data.rows[data.n - 1].label = label_of(g, i);

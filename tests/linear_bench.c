@@ -84,7 +84,7 @@ void linear_pack(struct linear_bench *b, int n, int k, enum dtype t)
 {
     struct error err;
     weight_free(b->packed);
-    assert_int_equal(weight_new(&b->packed, b->d, n, k, t, "w", &err), 0);
+    assert_int_equal(weight_new(&b->packed, b->d, (struct weight_shape){n, k, t}, "w", &err), 0);
     int cut = n / 2;
     tensor_weight_pack(b->q, &(struct weight_pack_args){.w = b->packed, .n_row = cut, .src = linear_at(b->w)});
     tensor_weight_pack(b->q,

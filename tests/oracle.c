@@ -14,20 +14,27 @@ static const double *part(const struct model *m, const double *flat, int layer, 
     return layer_has(m, layer, p) ? flat + layer_group(m, layer, p)->offset : NULL;
 }
 
-/* n stretches of c, each the norm of its own; x's are x_stride apart, y's dense. */
-static void norm(const struct model_desc *d, enum norm_kind kind, const double *x, int x_stride, const double *w,
-                 const double *bias, int n, int c, double *y)
+struct stretches { /* n of c elements, each stride behind the one before */
+    const double *at;
+    int n, c, stride;
+};
+
+/* Each stretch the norm of its own; y's are dense. */
+static void norm(const struct model_desc *d, enum norm_kind kind, struct stretches x, const double *w,
+                 const double *bias, double *y)
 {
-    for (int t = 0; t < n; t++) {
+    int c = x.c;
+    for (int t = 0; t < x.n; t++) {
+        const double *in = x.at + t * x.stride;
         double mean = 0, sum = 0;
         for (int i = 0; i < c && kind == NORM_LAYER; i++)
-            mean += x[t * x_stride + i] / c;
+            mean += in[i] / c;
         for (int i = 0; i < c; i++)
-            sum += (x[t * x_stride + i] - mean) * (x[t * x_stride + i] - mean);
+            sum += (in[i] - mean) * (in[i] - mean);
         for (int i = 0; i < c; i++)
-            y[t * c + i] = (x[t * x_stride + i] - mean) / sqrt(sum / c + (double)d->norm_eps) *
-                               (w ? (double)d->norm_offset + w[i] : 1) +
-                           (bias ? bias[i] : 0);
+            y[t * c + i] =
+                (in[i] - mean) / sqrt(sum / c + (double)d->norm_eps) * (w ? (double)d->norm_offset + w[i] : 1) +
+                (bias ? bias[i] : 0);
     }
 }
 
@@ -37,15 +44,15 @@ static void add_bias(double *y, const double *bias, int n, int width)
         y[i] += bias[i % width];
 }
 
-/* y [n,n_out] (+)= x [n,k] w^T */
-static void linear(const double *x, const double *w, int n, int n_out, int k, int add, double *y)
+/* y [n,n_out] = x [n,k] w^T */
+static void linear(const double *x, const double *w, int n, int n_out, int k, double *y)
 {
     for (int t = 0; t < n; t++)
         for (int o = 0; o < n_out; o++) {
             double sum = 0;
             for (int i = 0; i < k; i++)
                 sum += x[t * k + i] * w[o * k + i];
-            y[t * n_out + o] = sum + (add ? y[t * n_out + o] : 0);
+            y[t * n_out + o] = sum;
         }
 }
 
@@ -68,8 +75,8 @@ static void normalise_heads(const struct model *m, const double *flat, int layer
         for (int k = 0; k < 2; k++) {
             int heads = k ? d->n_kv_head : d->n_head, each = d->qk_norm == QK_HEAD ? size : heads * size;
             double *x = qkv + t * width + (k ? d->n_head * size : 0), *y = calloc((size_t)(heads * size), sizeof *y);
-            norm(d, NORM_RMS, x, each, part(m, flat, layer, k ? PART_K_NORM : PART_Q_NORM), NULL, heads * size / each,
-                 each, y);
+            norm(d, NORM_RMS, (struct stretches){x, heads * size / each, each, each},
+                 part(m, flat, layer, k ? PART_K_NORM : PART_Q_NORM), NULL, y);
             memcpy(x, y, (size_t)(heads * size) * sizeof *y);
             free(y);
         }
@@ -130,7 +137,7 @@ static void mlp(const struct model *m, const double *flat, int l, const struct r
 {
     const struct model_desc *d = &m->desc;
     int f = d->n_ff, width = d->gated ? 2 * f : f;
-    linear(r->read, part(m, flat, l, PART_GATE_UP), n, width, d->n_embd, 0, r->up);
+    linear(r->read, part(m, flat, l, PART_GATE_UP), n, width, d->n_embd, r->up);
     add_bias(r->up, part(m, flat, l, PART_GATE_UP_BIAS), n, width);
     for (int t = 0; t < n; t++)
         for (int i = 0; i < f; i++) {
@@ -138,7 +145,7 @@ static void mlp(const struct model *m, const double *flat, int l, const struct r
             r->up[t * f + i] =
                 activated(d->act, g) * u; /* row t is packed to f wide: never beyond what is still unread */
         }
-    linear(r->up, part(m, flat, l, PART_DOWN), n, d->n_embd, f, 0, r->out);
+    linear(r->up, part(m, flat, l, PART_DOWN), n, d->n_embd, f, r->out);
     add_bias(r->out, part(m, flat, l, PART_DOWN_BIAS), n, d->n_embd);
 }
 
@@ -150,7 +157,8 @@ static void read_stream(const struct model *m, const double *flat, int l, enum l
     if (d->place == PLACE_POST || d->place == PLACE_AFTER)
         memcpy(r->read, r->x, (size_t)(n * d->n_embd) * sizeof *r->x);
     else
-        norm(d, d->norm, r->x, d->n_embd, part(m, flat, l, p), part(m, flat, l, p + 1), n, d->n_embd, r->read);
+        norm(d, d->norm, (struct stretches){r->x, n, d->n_embd, d->n_embd}, part(m, flat, l, p),
+             part(m, flat, l, p + 1), r->read);
 }
 
 /* r->out into the stream. */
@@ -161,13 +169,13 @@ static void join_stream(const struct model *m, const double *flat, int l, enum l
     int c = d->n_embd;
     const double *w = part(m, flat, l, post), *bias = part(m, flat, l, post + 1);
     if (d->place == PLACE_POST || d->place == PLACE_SANDWICH) {
-        norm(d, d->norm, r->out, c, w, bias, n, c, r->h);
+        norm(d, d->norm, (struct stretches){r->out, n, c, c}, w, bias, r->h);
         memcpy(r->out, r->h, (size_t)(n * c) * sizeof *r->h);
     }
     for (int i = 0; i < n * c; i++)
         r->x[i] += r->out[i];
     if (d->place == PLACE_AFTER) {
-        norm(d, d->norm, r->x, c, w, bias, n, c, r->h);
+        norm(d, d->norm, (struct stretches){r->x, n, c, c}, w, bias, r->h);
         memcpy(r->x, r->h, (size_t)(n * c) * sizeof *r->h);
     }
 }
@@ -178,9 +186,9 @@ static void one_layer(const struct model *m, const double *flat, int l, const st
     int c = d->n_embd, width = (d->n_head + 2 * d->n_kv_head) * d->head_dim, inner = d->n_head * d->head_dim;
     double *attended = calloc((size_t)(n * c), sizeof *attended);
     read_stream(m, flat, l, PART_ATTN_NORM, r, n);
-    linear(r->read, part(m, flat, l, PART_QKV), n, width, c, 0, r->qkv);
+    linear(r->read, part(m, flat, l, PART_QKV), n, width, c, r->qkv);
     attention(m, flat, l, r->qkv, n, r->att);
-    linear(r->att, part(m, flat, l, PART_O), n, c, inner, 0, attended);
+    linear(r->att, part(m, flat, l, PART_O), n, c, inner, attended);
     add_bias(attended, part(m, flat, l, PART_O_BIAS), n, c);
     if (d->parallel) {
         read_stream(m, flat, l, PART_MLP_NORM, r, n);
@@ -214,20 +222,20 @@ void oracle_hidden(const struct model *m, const double *flat, const int32_t *ids
             const double *word = flat + (int64_t)ids[t] * model_width(d);
             r.x[t * c + i] = word[d->n_word ? 0 : i] * (d->embed_scale > 0 ? (double)d->embed_scale : 1);
             if (d->n_word)
-                linear(word, flat + m->groups[m->project_in].offset + i * d->n_word, 1, 1, d->n_word, 0,
-                       r.x + t * c + i);
+                linear(word, flat + m->groups[m->project_in].offset + i * d->n_word, 1, 1, d->n_word, r.x + t * c + i);
             r.x[t * c + i] +=
                 m->positions ? flat[m->groups[m->positions].offset + (int64_t)(t + d->position_offset) * c + i] : 0;
         }
     for (int l = 0; l < d->n_layer; l++)
         one_layer(m, flat, l, &r, n);
     if (d->final_norm)
-        norm(d, d->norm, r.x, c, m->final_norm ? flat + m->groups[m->final_norm].offset : NULL,
-             m->final_norm_bias ? flat + m->groups[m->final_norm_bias].offset : NULL, n, c, r.h);
+        norm(d, d->norm, (struct stretches){r.x, n, c, c},
+             m->final_norm ? flat + m->groups[m->final_norm].offset : NULL,
+             m->final_norm_bias ? flat + m->groups[m->final_norm_bias].offset : NULL, r.h);
     else
         memcpy(r.h, r.x, (size_t)(n * c) * sizeof *hidden);
     if (d->n_word)
-        linear(r.h, flat + m->groups[m->project_out].offset, n, d->n_word, c, 0, hidden);
+        linear(r.h, flat + m->groups[m->project_out].offset, n, d->n_word, c, hidden);
     else
         memcpy(hidden, r.h, (size_t)(n * c) * sizeof *hidden);
     free(r.x);
@@ -236,7 +244,7 @@ void oracle_hidden(const struct model *m, const double *flat, const int32_t *ids
 void oracle_logits(const struct model *m, const double *flat, const double *hidden, int n, double *logits)
 {
     const struct model_group *head = &m->groups[m->head];
-    linear(hidden, flat + head->offset, n, (int)head->n, (int)head->k, 0, logits);
+    linear(hidden, flat + head->offset, n, (int)head->n, (int)head->k, logits);
     for (int i = 0; m->desc.logit_cap > 0 && m->desc.task == MODEL_LM && i < n * (int)head->n; i++)
         logits[i] = (double)m->desc.logit_cap * tanh(logits[i] / (double)m->desc.logit_cap);
 }

@@ -101,7 +101,7 @@ static size_t residual_run(struct ops *o, const void *parameter, float *out)
     ops_fill(w, N * K, 6);
     ops_fill(y, ROWS * WIDE, 7);
     struct span from = ops_new(o, w, sizeof w), in = ops_new(o, x, sizeof x), all = ops_new(o, y, sizeof y);
-    assert_int_equal(weight_new(&weight, o->device, N, K, DTYPE_F32, "w", NULL), 0);
+    assert_int_equal(weight_new(&weight, o->device, (struct weight_shape){N, K, DTYPE_F32}, "w", NULL), 0);
     tensor_weight_pack(o->queue, &(struct weight_pack_args){weight, 0, N, from, DTYPE_F32, 0});
     for (int i = 0; i < 2; i++) {
         struct span to = span_at(all, (size_t)(i * 41) * 4);
@@ -156,7 +156,7 @@ static size_t packing_adamw_run(struct ops *o, const void *parameter, float *out
                 x[j] = fabsf(x[j]);
             s[with][i] = ops_new(o, x, BYTES);
         }
-    assert_int_equal(weight_new(&w, o->device, PACKED_N, PACKED_K, *dtype, "w", NULL), 0);
+    assert_int_equal(weight_new(&w, o->device, (struct weight_shape){PACKED_N, PACKED_K, *dtype}, "w", NULL), 0);
     tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, PACKED_N, unpacked, DTYPE_F32, 0});
     for (int with = 0; with < 2; with++)
         tensor_adamw(o->queue, &(struct adamw_args){.n = N,
@@ -215,7 +215,7 @@ static size_t random_packing_run(struct ops *o, const void *parameter, float *ou
     ops_fill(x, N, 70);
     struct span from = ops_new(o, x, N * 4), to = ops_new(o, NULL, N * 4);
     struct weight *w;
-    assert_int_equal(weight_new(&w, o->device, RANDOM_N, RANDOM_K, DTYPE_BF16, "w", NULL), 0);
+    assert_int_equal(weight_new(&w, o->device, (struct weight_shape){RANDOM_N, RANDOM_K, DTYPE_BF16}, "w", NULL), 0);
     for (int way = 0; way < 2; way++) {
         int cut = way ? RANDOM_CUT : RANDOM_N;
         tensor_weight_pack(o->queue, &(struct weight_pack_args){w, 0, cut, from, DTYPE_F32, *noise});
@@ -339,8 +339,9 @@ static void check_wide(const char *isa, enum dtype t, int rows, const double *wa
     float got[WIDE_ROWS * WIDE_K];
     struct weight *packed;
     ops_open(&o, isa, 2);
-    assert_int_equal(weight_new(&packed, o.device, WIDE, WIDE_K, t, "w", NULL), 0);
-    assert_int_not_equal(weight_new(&(struct weight *){NULL}, o.device, WIDE + 1, WIDE_K, t, "w", NULL), 0);
+    assert_int_equal(weight_new(&packed, o.device, (struct weight_shape){WIDE, WIDE_K, t}, "w", NULL), 0);
+    assert_int_not_equal(
+        weight_new(&(struct weight *){NULL}, o.device, (struct weight_shape){WIDE + 1, WIDE_K, t}, "w", NULL), 0);
     struct span s = ops_new(&o, wide_w, sizeof wide_w), d = ops_new(&o, wide_dy, (size_t)rows * WIDE * 4),
                 dx = ops_new(&o, NULL, (size_t)rows * WIDE_K * 4);
     tensor_weight_pack(o.queue, &(struct weight_pack_args){.w = packed, .n_row = WIDE, .src = s});

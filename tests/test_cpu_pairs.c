@@ -81,7 +81,7 @@ static uint32_t *bits_of(const struct shape *s, const char *way, size_t *n)
     ops_open(&o, "avx512bf16", 2);
     assert_string_equal(device_pairs(o.device), way);
     struct span from = operand(&o, s->kind, 3, s->n * s->k), y = operand(&o, s->kind, 4, (int)*n);
-    assert_int_equal(weight_new(&w, o.device, s->n, s->k, DTYPE_BF16, "w", NULL), 0);
+    assert_int_equal(weight_new(&w, o.device, (struct weight_shape){s->n, s->k, DTYPE_BF16}, "w", NULL), 0);
     tensor_weight_pack(o.queue, &(struct weight_pack_args){.w = w, .n_row = s->n, .src = from});
     run(&o, s, w, y);
     ops_get(&o, out, y, *n * sizeof *out);

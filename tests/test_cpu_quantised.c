@@ -104,7 +104,7 @@ static void pack(struct bench *b, int n, int k, int type, const float *values)
 {
     struct error err;
     weight_free(b->packed);
-    assert_int_equal(weight_new(&b->packed, b->d, n, k, types[type], "w", &err), 0);
+    assert_int_equal(weight_new(&b->packed, b->d, (struct weight_shape){n, k, types[type]}, "w", &err), 0);
     size_t row = values ? (size_t)k * 4 : (size_t)(k / 32 * storage_block_bytes(storages[type]));
     queue_upload(b->q, at(b->w), values ? (const void *)values : blocks, (size_t)n * row);
     enum dtype from = values ? DTYPE_F32 : types[type];
@@ -260,7 +260,8 @@ static void blocks_from_a_file_are_kept(void **state)
         for (int i = 0; i < 4 * K; i++)
             assert_true(y[i] == (tokens[i / K] < 0 ? 0 : w[tokens[i / K] * K + i % K]));
         /* 34, 18 and 20 bytes of 32 values, N and K rounded up to whole panels and blocks */
-        assert_int_equal(weight_bytes(b.d, N, K, types[type]), 96 * K / 32 * storage_block_bytes(storages[type]));
+        assert_int_equal(weight_bytes(b.d, (struct weight_shape){N, K, types[type]}),
+                         96 * K / 32 * storage_block_bytes(storages[type]));
     }
     bench_close(&b);
 }

@@ -363,7 +363,7 @@ static size_t tables_run(struct ops *o, const void *parameter, float *out)
     (void)parameter;
     ops_fill(table, V * C, 51);
     ops_fill(dy, T * C, 52);
-    assert_int_equal(weight_new(&w, o->device, V, C, DTYPE_F32, "table", NULL), 0);
+    assert_int_equal(weight_new(&w, o->device, (struct weight_shape){V, C, DTYPE_F32}, "table", NULL), 0);
     struct span bt = ops_new(o, tokens, sizeof tokens), bp = ops_new(o, positions, sizeof positions),
                 y = ops_new(o, NULL, T * C * 4), g = ops_new(o, grad, sizeof grad);
     tensor_weight_pack(o->queue,

@@ -289,7 +289,7 @@ static void search(const struct toy *t, struct answer *a)
                 raw[r * n_top + k] = logprobs[rank[k]];
             }
         }
-        int n = beam_merge(&b, values, ids, raw, n_row, n_top, c);
+        int n = beam_merge(&b, &(struct beam_lists){values, ids, raw, n_row, n_top}, c);
         for (int k = 0; k < n; k++)
             c[k].ends = is_eos(t, c[k].token);
         mem_guard_enter();

@@ -19,35 +19,20 @@ A
 # Functions that may have more than six parameters: the public ones and callbacks of libraries keep theirs, the others are from before the rule; take a name out when its parameters become a struct.
 tr ' ' '\n' >"$tmp/wide" <<'A'
 isara_detokenize isara_embed isara_tokenize isara_train handle
-adamw
-add_row
-beam_merge
 dot_block
 dot_four
-fill_sequence
 finish_one
 gate_dx_kernel
 gate_dx_row
 gate_kernel
 gate_row
-ids_before
-linear
-norm
-paged_pass
-report
 round_moments_kernel
 scale_block
 store_f32
 store_pairs
 stretch_of_block
-time_engine
 train
-train_data_add_ids
-train_data_add_masked
-train_data_add_pair
-train_data_add_plain
 value_block
-weight_new
 A
 
 # includes ROOT: "FILE INCLUDED" for each include of a file of the house.

@@ -58,7 +58,8 @@ static void make_model(const char *name, const char *directory)
     o.dtype = DTYPE_F32;
     o.max_steps = 1;
     if (model_init(&m, d, c, name, &(struct model_options){.dtype = DTYPE_F32, .seed = 3}, &err) ||
-        train_data_add_ids(&data, model_desc(m), ids, 6, 1, 64, "row", &err))
+        train_data_add_ids(&(struct row_maker){.data = &data, .desc = model_desc(m), .max_length = 64}, ids, 6, 1,
+                           "row", &err))
         fail_msg("%s: %s", name, err.message);
     struct train_job job = {.model = m, .data = &data, .options = &o, .directory = directory};
     if (train_run(&job, &r, &err))

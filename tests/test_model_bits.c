@@ -171,7 +171,9 @@ static void make_rows(struct train_data *data, const struct model_desc *d)
         int n = 4 + (i * 11 + 3) % (MOST_LENGTH - 4);
         for (int j = 0; j < n; j++)
             ids[j] = 3 + (i * 31 + j * j * 7 + j) % (VOCAB - 3);
-        assert_int_equal(train_data_add_ids(data, d, ids, n, 2, MOST_LENGTH, "row", NULL), 0);
+        assert_int_equal(train_data_add_ids(&(struct row_maker){.data = data, .desc = d, .max_length = MOST_LENGTH},
+                                            ids, n, 2, "row", NULL),
+                         0);
         data->rows[i].label = 1 << i % 3;
     }
 }

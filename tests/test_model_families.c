@@ -343,7 +343,10 @@ static void files_hold_what_the_row_says(void **state)
         o.learning_rate = 0.001;
         o.max_steps = 2;
         for (int i = 0; i < N_ROW; i++)
-            assert_int_equal(train_data_add_ids(&data, model_desc(m), ids[i], train_rows[i].n, 2, 32, "row", NULL), 0);
+            assert_int_equal(
+                train_data_add_ids(&(struct row_maker){.data = &data, .desc = model_desc(m), .max_length = 32}, ids[i],
+                                   train_rows[i].n, 2, "row", NULL),
+                0);
         struct train_job job = {.model = m, .data = &data, .options = &o, .directory = dir};
         if (train_run(&job, &result, &err) || checkpoint_open(&ck, dir, &err) ||
             model_open(&again, device, ck, &(struct model_options){.dtype = DTYPE_F32}, &err))

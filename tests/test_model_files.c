@@ -239,7 +239,9 @@ static void each_tensor_is_saved_in_the_type_it_was_read_in(void **state)
     options.dtype = DTYPE_F32;
     options.learning_rate = 1e-12;
     options.max_steps = 1;
-    assert_int_equal(train_data_add_ids(&data, model_desc(o.m), ids, 8, 2, 32, "one", &err), 0);
+    assert_int_equal(train_data_add_ids(&(struct row_maker){.data = &data, .desc = model_desc(o.m), .max_length = 32},
+                                        ids, 8, 2, "one", &err),
+                     0);
     struct train_job job = {.model = o.m, .source = o.ck, .data = &data, .options = &options, .directory = trained};
     if (train_run(&job, &result, &err))
         fail_msg("%s", err.message);

@@ -148,16 +148,22 @@ static void test_a_texts_bits_do_not_depend_on_its_company_or_the_threads(void *
     }
 }
 
+struct paged {
+    struct model *m;
+    struct model_workspace *w;
+    struct buffer *pages, *index;
+};
+
 /* A paged pass over positions [from, to) of one sequence; hidden states to host. */
-static void paged_pass(struct model *m, struct model_workspace *w, struct buffer *pages, struct buffer *index,
-                       const int32_t *ids, int from, int to, float *hidden)
+static void paged_pass(const struct paged *p, const int32_t *ids, int from, int to, float *hidden)
 {
     enum { MAX = 512 };
+    const struct model *m = p->m;
     struct queue *q = device_queue(device);
     int n = to - from, n_page = 16;
     int32_t host[4 * MAX];
     struct kv_layout layout = {DTYPE_F32, 32, m->desc.n_kv_head, m->desc.head_dim};
-    struct span layer_pages[2], at = {index, 0};
+    struct span layer_pages[2], at = {p->index, 0};
     for (int i = 0; i < n; i++) {
         host[i] = ids[from + i];
         host[MAX + i] = from + i;
@@ -167,7 +173,7 @@ static void paged_pass(struct model *m, struct model_workspace *w, struct buffer
         host[3 * MAX + i] = (i * 7 + 3) % n_page; /* pages lie scattered */
     queue_upload(q, at, host, sizeof host);
     for (int l = 0; l < 2; l++)
-        layer_pages[l] = (struct span){pages, (size_t)l * 16 * kv_page_bytes(device, &layout)};
+        layer_pages[l] = (struct span){p->pages, (size_t)l * 16 * kv_page_bytes(device, &layout)};
     struct model_batch b = {.n_row = n,
                             .tokens = at,
                             .positions = span_at(at, MAX * 4),
@@ -178,7 +184,7 @@ static void paged_pass(struct model *m, struct model_workspace *w, struct buffer
                             .table_stride = n_page,
                             .n_seq = 1};
     struct span out;
-    model_forward(m, q, w, &b, &out);
+    model_forward(m, q, p->w, &b, &out);
     queue_download(q, hidden, out, (size_t)(n * m->desc.n_embd) * 4);
     assert_int_equal(queue_wait(q, NULL), 0);
 }
@@ -202,7 +208,7 @@ static void test_paged_passes_in_pieces_have_the_bits_of_one_bordered_pass(void 
     assert_int_equal(buffer_new(&index, device, 4 * 512 * 4, "index", NULL), 0);
     assert_int_equal(model_workspace_new(&w, m, N, N, NULL), 0);
     for (int i = 0; i < 5; i++)
-        paged_pass(m, w, pages, index, ids, cuts[i], cuts[i + 1], paged + cuts[i] * 16);
+        paged_pass(&(struct paged){m, w, pages, index}, ids, cuts[i], cuts[i + 1], paged + cuts[i] * 16);
     assert_int_equal(rows_new(&rows, device, N, 1, NULL), 0);
     assert_int_equal(rows_add(&rows, ids, N), 0);
     rows_upload(&rows, device_queue(device));

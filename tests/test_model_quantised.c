@@ -91,7 +91,7 @@ static void test_a_files_blocks_are_kept(void **state)
             check_rows(d, m, ck, i, m->param_group[i] != layer_index(m, 1, PART_GATE_UP));
     for (int i = 0; i < m->n_group; i++) {
         const struct model_group *g = &m->groups[i];
-        sum += g->weight ? weight_bytes(d, g->n, g->k, weight_dtype(g->weight)) : 0;
+        sum += g->weight ? weight_bytes(d, (struct weight_shape){g->n, g->k, weight_dtype(g->weight)}) : 0;
         vectors += g->weight ? 0 : ((size_t)g->n * 4 + 63) / 64 * 64;
     }
     assert_int_equal(model_weight_bytes(&bytes, &m->desc, d, ck, DTYPE_Q8, &err), 0);

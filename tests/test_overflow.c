@@ -227,7 +227,8 @@ static void training_names_the_rows(void **state)
     train_options_default(&o);
     o.dtype = DTYPE_F32;
     o.max_steps = 2;
-    assert_int_equal(train_data_add_plain(&data, t, model_desc(m), "abcd", 64, "row seven", &err), 0);
+    assert_int_equal(train_data_add_plain(&(struct row_maker){&data, t, model_desc(m), 64}, "abcd", "row seven", &err),
+                     0);
     assert_int_equal(checkpoint_open(&ck, in_root("model"), &err), 0);
     struct train_job job = {.model = m, .source = ck, .data = &data, .options = &o, .tokenizer = t};
     assert_int_equal(train_run(&job, &r, &err), ERROR_FAILED);

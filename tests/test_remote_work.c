@@ -53,7 +53,7 @@ static int add_row(struct train_data *data, const struct model_desc *d, const st
 {
     char id[16];
     snprintf(id, sizeof id, "row-%d", i);
-    int rc = train_data_add_ids(data, d, ids, n, 2, 32, id, NULL);
+    int rc = train_data_add_ids(&(struct row_maker){.data = data, .desc = d, .max_length = 32}, ids, n, 2, id, NULL);
     if (!rc && s->task == MODEL_CLASSIFY)
         data->rows[data->n - 1].label = 1 << i % 2;
     return rc;

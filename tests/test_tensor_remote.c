@@ -39,7 +39,7 @@ static void product_on(struct device *d, float *y, enum dtype t)
     struct weight *weight;
     struct queue *q = device_queue(d);
     struct span sx = new_span(d, sizeof x), sw = new_span(d, sizeof w), sy = new_span(d, T * N * 4);
-    assert_int_equal(weight_new(&weight, d, N, K, t, "w", &err), 0);
+    assert_int_equal(weight_new(&weight, d, (struct weight_shape){N, K, t}, "w", &err), 0);
     mem_guard_enter();
     queue_upload(q, sx, x, sizeof x);
     queue_upload(q, sw, w, sizeof w);
@@ -146,7 +146,7 @@ static int open_and_make(int remote, struct error *err)
         return code;
     code = buffer_new(&b, d, 1000, "b", err);
     if (!code)
-        code = weight_new(&weight, d, 10, 10, DTYPE_F32, "w", err);
+        code = weight_new(&weight, d, (struct weight_shape){10, 10, DTYPE_F32}, "w", err);
     weight_free(weight);
     buffer_free(b);
     device_close(d);
@@ -181,11 +181,13 @@ static void impossible_weights_are_refused(void **state)
     struct weight *weight;
     struct error err;
     assert_int_equal(device_open(&d, DEVICE_CPU, NULL, &err), 0);
-    assert_int_equal(weight_new(&weight, d, (int64_t)1 << 40, 8, DTYPE_F32, "huge", &err), ERROR_DATA);
-    assert_int_equal(weight_new(&weight, d, 8, -1, DTYPE_F32, "negative", &err), ERROR_DATA);
-    assert_int_equal(weight_new(&weight, d, 8, 8, DTYPE_I32, "integers", &err), ERROR_UNAVAILABLE);
+    assert_int_equal(weight_new(&weight, d, (struct weight_shape){(int64_t)1 << 40, 8, DTYPE_F32}, "huge", &err),
+                     ERROR_DATA);
+    assert_int_equal(weight_new(&weight, d, (struct weight_shape){8, -1, DTYPE_F32}, "negative", &err), ERROR_DATA);
+    assert_int_equal(weight_new(&weight, d, (struct weight_shape){8, 8, DTYPE_I32}, "integers", &err),
+                     ERROR_UNAVAILABLE);
     assert_null(weight);
-    assert_true(weight_bytes(d, 33, 8, DTYPE_F32) >= 33 * 8 * 4);
+    assert_true(weight_bytes(d, (struct weight_shape){33, 8, DTYPE_F32}) >= 33 * 8 * 4);
     device_close(d);
 }
 

@@ -27,8 +27,9 @@ static int setup(void **state)
         int32_t ids[64];
         const json_t *list = json_object_get(row, "ids");
         json_array_foreach(list, j, v) ids[j] = (int32_t)json_integer_value(v);
-        if (train_data_add_ids(&data, &d, ids, (int)json_array_size(list),
-                               (int)json_integer_value(json_object_get(row, "n_prompt")), 64, "row", NULL))
+        if (train_data_add_ids(&(struct row_maker){.data = &data, .desc = &d, .max_length = 64}, ids,
+                               (int)json_array_size(list), (int)json_integer_value(json_object_get(row, "n_prompt")),
+                               "row", NULL))
             return -1;
     }
     return values && optimizer && data.n == 10 ? 0 : -1;
@@ -209,7 +210,9 @@ static void endless(struct train_data *rows, int n)
         int step = 1 + i * 7 % 5;
         for (int j = 0; j < 24; j++)
             ids[j] = (i * 13 + step * j) % 61 + 3;
-        assert_int_equal(train_data_add_ids(rows, &d, ids, 24, 3, 64, "row", NULL), 0);
+        assert_int_equal(train_data_add_ids(&(struct row_maker){.data = rows, .desc = &d, .max_length = 64}, ids, 24, 3,
+                                            "row", NULL),
+                         0);
     }
 }
 

@@ -93,7 +93,9 @@ static void train(int leaves, int batch, int accumulation, int threads, int lora
         for (int j = 0; j < 16; j++)
             ids[j] = (i * 11 + 7 * j) % 40 + 3;
         snprintf(id, sizeof id, "%d", i);
-        assert_int_equal(train_data_add_ids(&data, model_desc(m), ids, 5 + i, 2, 32, id, NULL), 0);
+        assert_int_equal(train_data_add_ids(&(struct row_maker){.data = &data, .desc = model_desc(m), .max_length = 32},
+                                            ids, 5 + i, 2, id, NULL),
+                         0);
     }
     train_options_default(&o);
     o.dtype = DTYPE_F32;

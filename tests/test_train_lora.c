@@ -31,8 +31,9 @@ static int setup(void **state)
         int32_t ids[32];
         const json_t *list = json_object_get(row, "ids"), *v;
         json_array_foreach(list, j, v) ids[j] = (int32_t)json_integer_value(v);
-        if (train_data_add_ids(&data, &d, ids, (int)json_array_size(list),
-                               (int)json_integer_value(json_object_get(row, "n_prompt")), 32, "row", NULL))
+        if (train_data_add_ids(&(struct row_maker){.data = &data, .desc = &d, .max_length = 32}, ids,
+                               (int)json_array_size(list), (int)json_integer_value(json_object_get(row, "n_prompt")),
+                               "row", NULL))
             return -1;
     }
     return data.n == 4 ? 0 : -1;
@@ -326,7 +327,9 @@ static void test_every_familys_default_modules_are_pefts(void **state)
     struct train_data one = {0};
     struct model_desc d = {.n_vocab = 48, .n_ctx = 64};
     json_t *all = load_sums("tests/golden/adapters/defaults.json", ids, &text);
-    assert_int_equal(train_data_add_ids(&one, &d, ids, text.n, text.n_prompt, 32, "row", NULL), 0);
+    assert_int_equal(train_data_add_ids(&(struct row_maker){.data = &one, .desc = &d, .max_length = 32}, ids, text.n,
+                                        text.n_prompt, "row", NULL),
+                     0);
     assert_true(json_object_size(json_object_get(all, "models")) >= 16);
     json_object_foreach(json_object_get(all, "models"), name, wanted)
     {

@@ -87,7 +87,10 @@ static void add_pairs(const struct reward *r, struct train_data *data)
     for (size_t i = 0; i < 2; i++) {
         int32_t ids[MOST];
         int n = ids_of(r, i, 0, ids);
-        assert_int_equal(train_data_add_ids(data, model_desc(r->m), ids, n, 1, MOST, "row", NULL), 0);
+        assert_int_equal(
+            train_data_add_ids(&(struct row_maker){.data = data, .desc = model_desc(r->m), .max_length = MOST}, ids, n,
+                               1, "row", NULL),
+            0);
         rows[i].n_rejected = ids_of(r, i, 1, rejected[i]);
     }
     for (int i = 0; i < 2; i++) {

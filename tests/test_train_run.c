@@ -203,7 +203,10 @@ static double slabs_of(const struct train_options *o, double *planned)
     assert_int_equal(checkpoint_open(&source, training_model, NULL), 0);
     assert_int_equal(model_open(&model, device, source, &(struct model_options){.dtype = o->dtype}, NULL), 0);
     for (int i = 0; i < 64; i++)
-        assert_int_equal(train_data_add_ids(&data, model_desc(model), ids, 32, 1, 32, "r", NULL), 0);
+        assert_int_equal(
+            train_data_add_ids(&(struct row_maker){.data = &data, .desc = model_desc(model), .max_length = 32}, ids, 32,
+                               1, "r", NULL),
+            0);
     struct train_job job = {
         .model = model, .source = source, .data = &data, .options = o, .on_step = note_slabs, .user = &held};
     assert_int_equal(train_run(&job, &result, NULL), 0);

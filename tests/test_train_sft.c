@@ -58,7 +58,8 @@ static int setup(void **state)
             n = (int)(ids_into(end, json_object_get(json_array_get(pairs, i), "completion_ids")) - ids);
         char id[16];
         snprintf(id, sizeof id, "%d", (int)i);
-        if (train_data_add_ids(&data, model_desc(model), ids, n, n_prompt, 512, id, NULL))
+        if (train_data_add_ids(&(struct row_maker){.data = &data, .desc = model_desc(model), .max_length = 512}, ids, n,
+                               n_prompt, id, NULL))
             return -1;
     }
     return 0;

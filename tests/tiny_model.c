@@ -111,8 +111,8 @@ static void make(struct device *device, const char *dir, int classifier, const s
         snprintf(completion, sizeof completion, " %s\n\nQuestion: %s\nAnswer: Yes.", a, q);
         snprintf(id, sizeof id, "%d", i);
         const struct train_text row = {
-            {prompt, classifier ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, 512, id, 0};
-        if (train_data_add(&data, t, model_desc(m), &row, &err))
+            {prompt, classifier ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, id, 0};
+        if (train_data_add(&(struct row_maker){&data, t, model_desc(m), 512}, &row, &err))
             fail_msg("%s", err.message);
         data.rows[data.n - 1].label = 1 << i % 2;
     }

@@ -20,7 +20,9 @@ void training_data(struct train_data *data, int first, int n)
         for (int j = 0; j < length; j++)
             ids[j] = (i * 11 + 7 * j) % 40 + 3;
         snprintf(id, sizeof id, "row-%d", i);
-        assert_int_equal(train_data_add_ids(data, &d, ids, length, 2, 32, id, NULL), 0);
+        assert_int_equal(train_data_add_ids(&(struct row_maker){.data = data, .desc = &d, .max_length = 32}, ids,
+                                            length, 2, id, NULL),
+                         0);
     }
 }
 

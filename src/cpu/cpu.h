@@ -37,7 +37,7 @@ TENSOR_OPS(X)
 
 /* cpu/weight.c */
 int cpu_weight_supported(const struct device *d, enum dtype t);
-int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes);
+int cpu_weight_bytes(const struct device *d, struct weight_shape shape, size_t *bytes);
 
 /* 32 random bits. */
 static inline uint32_t noise_of(uint32_t key, uint32_t i) /* murmur3's finalizer over key and index */

@@ -12,15 +12,17 @@ int cpu_weight_supported(const struct device *d, enum dtype t)
     return t == DTYPE_F32 || t == DTYPE_BF16 || dtype_is_quantised(t);
 }
 
-int cpu_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes)
+int cpu_weight_bytes(const struct device *d, struct weight_shape shape, size_t *bytes)
 {
     (void)d;
-    if (n < 0 || k < 0 || n > N_MOST || k > K_MOST)
+    enum dtype t = shape.dtype;
+    if (shape.n < 0 || shape.k < 0 || shape.n > N_MOST || shape.k > K_MOST)
         return -1;
-    size_t columns = (size_t)(t == DTYPE_F32 ? k : round_up(k, K_STEP));
+    size_t rows = (size_t)round_up(shape.n, PANEL);
+    size_t columns = (size_t)(t == DTYPE_F32 ? shape.k : round_up(shape.k, K_STEP));
     if (dtype_is_quantised(t))
-        return size_mul((size_t)round_up(n, PANEL) / PANEL, columns / K_STEP * quantised_block(t), bytes);
-    return size_mul((size_t)round_up(n, PANEL), columns, bytes) || size_mul(*bytes, dtype_size(t), bytes) ? -1 : 0;
+        return size_mul(rows / PANEL, columns / K_STEP * quantised_block(t), bytes);
+    return size_mul(rows, columns, bytes) || size_mul(*bytes, dtype_size(t), bytes) ? -1 : 0;
 }
 
 static void pack_f32(const struct packing *w, int64_t n, const float *src)

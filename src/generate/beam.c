@@ -117,31 +117,37 @@ static int merge_first(const struct beam_search *b, struct beam_candidate *out, 
     return n;
 }
 
-int beam_merge(const struct beam_search *b, const float *values, const int32_t *ids, const float *raw, int n_row,
-               int n_top, struct beam_candidate *out)
+/* The list of the first step's one row. */
+static int merge_one(const struct beam_search *b, const struct beam_lists *l, struct beam_candidate *out)
 {
     int n = 0;
-    if (n_row == 1) {
-        for (; n < n_top && n < b->keep && values[n] > -INFINITY; n++)
-            out[n] = (struct beam_candidate){values[n], raw[n], 0, ids[n], 0};
-        n = merge_first(b, out, n);
-        for (int i = 0; i < n_top && n < b->keep; i++) /* all the rest is forbidden; keep counts whole all the same */
-            if (!(values[i] > -INFINITY))
-                out[n++] = (struct beam_candidate){-INFINITY, raw[i], 0, ids[i], 0};
-        return n;
-    }
-    memset(b->picked, 0, (size_t)n_row * sizeof *b->picked);
+    for (; n < l->n_top && n < b->keep && l->values[n] > -INFINITY; n++)
+        out[n] = (struct beam_candidate){l->values[n], l->raw[n], 0, l->ids[n], 0};
+    n = merge_first(b, out, n);
+    for (int i = 0; i < l->n_top && n < b->keep; i++) /* all the rest is forbidden; keep counts whole all the same */
+        if (!(l->values[i] > -INFINITY))
+            out[n++] = (struct beam_candidate){-INFINITY, l->raw[i], 0, l->ids[i], 0};
+    return n;
+}
+
+int beam_merge(const struct beam_search *b, const struct beam_lists *l, struct beam_candidate *out)
+{
+    int n = 0;
+    size_t n_top = (size_t)l->n_top;
+    if (l->n_row == 1)
+        return merge_one(b, l, out);
+    memset(b->picked, 0, (size_t)l->n_row * sizeof *b->picked);
     for (; n < b->keep; n++) {
         int best = -1;
-        for (int row = 0; row < n_row; row++)
-            if (b->picked[row] < n_top &&
-                (best < 0 || values[(size_t)row * (size_t)n_top + (size_t)b->picked[row]] >
-                                 values[(size_t)best * (size_t)n_top + (size_t)b->picked[best]]))
+        for (int row = 0; row < l->n_row; row++)
+            if (b->picked[row] < l->n_top &&
+                (best < 0 || l->values[(size_t)row * n_top + (size_t)b->picked[row]] >
+                                 l->values[(size_t)best * n_top + (size_t)b->picked[best]]))
                 best = row;
         if (best < 0)
             break;
-        size_t at = (size_t)best * (size_t)n_top + (size_t)b->picked[best]++;
-        out[n] = (struct beam_candidate){values[at], raw[at], best, ids[at], 0};
+        size_t at = (size_t)best * n_top + (size_t)b->picked[best]++;
+        out[n] = (struct beam_candidate){l->values[at], l->raw[at], best, l->ids[at], 0};
     }
     return n;
 }

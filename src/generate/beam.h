@@ -53,11 +53,16 @@ static inline int beam_keep(int n_beam, int n_eos)
 size_t beam_bytes(int n_beam, int n_eos, int max_new);
 /* memory: beam_bytes, 16-aligned, owned by the caller. */
 void beam_init(struct beam_search *b, void *memory, const struct generate_options *o, int n_prompt);
-/* Merges the rows' lists into the keep best, in order. values, ids, raw: [n_row][n_top] as the operator `candidates`
- * gives them. n_row is n_beam, or 1 at the first step, when the other beams are the same prompt with a start score of
- * -1e9. Returns how many there are. */
-int beam_merge(const struct beam_search *b, const float *values, const int32_t *ids, const float *raw, int n_row,
-               int n_top, struct beam_candidate *out);
+/* The best continuations of each row, as the operator `candidates` gives them: [n_row][n_top], best first. n_row is
+ * n_beam, or 1 at the first step, when the other beams are the same prompt with a start score of -1e9. */
+struct beam_lists {
+    const float *values;
+    const int32_t *ids;
+    const float *raw;
+    int n_row, n_top;
+};
+/* Merges the rows' lists into the keep best, in order. Returns how many there are. */
+int beam_merge(const struct beam_search *b, const struct beam_lists *lists, struct beam_candidate *out);
 /* Takes the merged candidates (with `ends` set) and decides. */
 void beam_step(struct beam_search *b, const struct beam_candidate *c, int n);
 /* After done: best first, at most n hypotheses; returns how many. */

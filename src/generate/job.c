@@ -141,20 +141,27 @@ void result_free(struct generate_result *result)
     result->n = 0;
 }
 
+struct generated { /* the ids of a lane or a hypothesis, and their log-probabilities */
+    const int32_t *ids;
+    const float *logprobs;
+    int n;
+};
+
 static int fill_sequence(const struct generate_engine *e, const struct generate_options *o, struct generate_sequence *s,
-                         const int32_t *ids, const float *logprobs, int n, struct error *err)
+                         struct generated from, struct error *err)
 {
-    s->n = n;
-    s->ids = mem_alloc((size_t)n * sizeof *s->ids);
-    s->logprobs = mem_alloc((size_t)n * sizeof *s->logprobs);
+    size_t n = (size_t)from.n;
+    s->n = from.n;
+    s->ids = mem_alloc(n * sizeof *s->ids);
+    s->logprobs = mem_alloc(n * sizeof *s->logprobs);
     if (!s->ids || !s->logprobs)
-        return error_set_nomem(err, (size_t)n * 8, "a result");
-    memcpy(s->ids, ids, (size_t)n * sizeof *ids);
-    memcpy(s->logprobs, logprobs, (size_t)n * sizeof *logprobs);
-    for (int i = 0; i < n; i++)
-        s->sum_logprob += (double)logprobs[i];
+        return error_set_nomem(err, n * 8, "a result");
+    memcpy(s->ids, from.ids, n * sizeof *s->ids);
+    memcpy(s->logprobs, from.logprobs, n * sizeof *s->logprobs);
+    for (int i = 0; i < from.n; i++)
+        s->sum_logprob += (double)from.logprobs[i];
     s->score = (float)s->sum_logprob;
-    return e->tokenizer ? stop_text(e->tokenizer, o, ids, n, &s->text, err) : 0;
+    return e->tokenizer ? stop_text(e->tokenizer, o, from.ids, from.n, &s->text, err) : 0;
 }
 
 int job_result(struct generate_engine *e, struct job *job, struct generate_result *result, struct error *err)
@@ -175,10 +182,10 @@ int job_result(struct generate_engine *e, struct job *job, struct generate_resul
         struct generate_sequence *s = &result->sequences[i];
         if (job->kind != JOB_BEAM) {
             const struct lane *l = &job->lanes[i];
-            code = fill_sequence(e, o, s, l->ids, l->logprobs, l->n, err);
+            code = fill_sequence(e, o, s, (struct generated){l->ids, l->logprobs, l->n}, err);
             s->finish = l->finish;
         } else {
-            code = fill_sequence(e, o, s, best[i]->ids, best[i]->logprobs, best[i]->n, err);
+            code = fill_sequence(e, o, s, (struct generated){best[i]->ids, best[i]->logprobs, best[i]->n}, err);
             s->score = (float)best[i]->score;
             s->finish = best[i]->ends ? FINISH_STOP : FINISH_LENGTH;
         }

@@ -314,8 +314,8 @@ static void mark_ends(struct generate_engine *e, struct job *job, struct beam_ca
 static void take_beams(struct generate_engine *e, struct job *job, const struct group *g, int first, int n_row)
 {
     size_t at = g->results + (size_t)first * (size_t)g->n_top;
-    int n =
-        beam_merge(&job->beam, e->host_values + at, e->host_ids + at, e->host_raw + at, n_row, g->n_top, e->candidates);
+    const struct beam_lists lists = {e->host_values + at, e->host_ids + at, e->host_raw + at, n_row, g->n_top};
+    int n = beam_merge(&job->beam, &lists, e->candidates);
     int from_prompt = !job->beam.n_new;
     mark_ends(e, job, e->candidates, n);
     beam_step(&job->beam, e->candidates, n);

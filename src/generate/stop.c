@@ -133,8 +133,9 @@ static int has_special(const struct tokenizer *t, const int32_t *ids, int n)
     return 0;
 }
 
-/* How many of the ids come before the text's byte `cut`, and how many bytes the last of them goes beyond it. */
-static int ids_before(const struct tokenizer *t, const int32_t *ids, int n, size_t cut, int *n_before, size_t *beyond,
+/* Cuts the ids to those that come before the text's byte `cut`; *beyond: how many bytes the last of them goes beyond
+ * it. */
+static int ids_before(const struct tokenizer *t, const int32_t *ids, int *n, size_t cut, size_t *beyond,
                       struct error *err)
 {
     struct tokenizer_stream *s;
@@ -143,15 +144,17 @@ static int ids_before(const struct tokenizer *t, const int32_t *ids, int n, size
     if (rc)
         return rc;
     *beyond = 0;
-    for (*n_before = 0; *n_before < n && !*beyond && !b.failed; ++*n_before) {
-        tokenizer_stream_push(s, ids[*n_before], &b);
+    int before = 0;
+    for (; before < *n && !*beyond && !b.failed; before++) {
+        tokenizer_stream_push(s, ids[before], &b);
         size_t had = b.len;
         tokenizer_stream_peek(s, &b);
         *beyond = b.len > cut ? b.len - cut : 0;
         if (!b.failed)
             b.len = had;
     }
-    rc = b.failed ? error_set_nomem(err, (size_t)n, "a result's text") : 0;
+    rc = b.failed ? error_set_nomem(err, (size_t)*n, "a result's text") : 0;
+    *n = before;
     tokenizer_stream_free(s);
     buf_free(&b);
     return rc;
@@ -166,7 +169,7 @@ static int cut_ids(const struct tokenizer *t, const struct generate_options *o, 
     int rc = tokenizer_decode(t, ids, (size_t)*n, 0, &whole, err);
     size_t cut = rc ? 0 : first_stop(o, &whole);
     if (!rc && cut < whole.len)
-        rc = ids_before(t, ids, *n, cut, n, beyond, err);
+        rc = ids_before(t, ids, n, cut, beyond, err);
     if (!rc && *beyond && tokenizer_is_special(t, ids[*n - 1])) {
         --*n;
         *beyond = 0;

@@ -44,7 +44,8 @@ double plan_rate(struct device *d, enum dtype t, int rows)
     struct buffer *b = NULL;
     double rate = 0;
     struct queue *q = device_queue(d);
-    if (!weight_new(&w, d, N, K, t, "plan", NULL) && !buffer_new(&b, d, (size_t)rows * (K + N) * 4, "plan", NULL)) {
+    if (!weight_new(&w, d, (struct weight_shape){N, K, t}, "plan", NULL) &&
+        !buffer_new(&b, d, (size_t)rows * (K + N) * 4, "plan", NULL)) {
         struct linear_args a = {.w = w, .n_row = rows, .x = {b, 0}, .y = {b, (size_t)rows * K * 4}};
         tensor_linear(q, &a);
         queue_drain(q);
@@ -141,8 +142,8 @@ static int tune_bytes(const struct model_desc *d, const struct align_options *o,
         const struct pair_length *p = &l->pairs[i % l->n];
         char id[24];
         snprintf(id, sizeof id, "%d", i);
-        rc = train_data_add_ids(&data, d, ids, least(p->question + p->answer, longest), least(p->question, longest - 1),
-                                longest, id, err);
+        rc = train_data_add_ids(&(struct row_maker){.data = &data, .desc = d, .max_length = longest}, ids,
+                                least(p->question + p->answer, longest), least(p->question, longest - 1), id, err);
     }
     if (!rc)
         rc = train_memory_of(d, &o->train, &data, &result, err);

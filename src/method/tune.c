@@ -24,6 +24,7 @@ static void show_step(void *user, const struct train_step *s)
 
 static int add_rows(struct align *a, struct train_data *data, const struct pool_item *items, int n, struct error *err)
 {
+    const struct row_maker make = {data, a->speaker.tokenizer, &a->speaker.desc, a->o.train.max_length};
     int rc = 0;
     for (int i = 0; i < n && !rc; i++) {
         struct buf prompt = BUF_INIT, completion = BUF_INIT;
@@ -32,14 +33,10 @@ static int add_rows(struct align *a, struct train_data *data, const struct pool_
         pool_name(&items[i], id);
         template_tune_prompt(a->speaker.template, items[i].question, &prompt, &asked);
         template_tune_completion(a->speaker.template, items[i].answer, &completion, &answered);
-        const struct train_text row = {{prompt.data, prompt.len, &asked},
-                                       {completion.data, completion.len, &answered},
-                                       a->o.train.max_length,
-                                       id,
-                                       1};
-        rc = prompt.failed || completion.failed
-                 ? error_set_nomem(err, prompt.len, "a training row")
-                 : train_data_add(data, a->speaker.tokenizer, &a->speaker.desc, &row, err);
+        const struct train_text row = {
+            {prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, id, 1};
+        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
+                                                : train_data_add(&make, &row, err);
         buf_free(&prompt);
         buf_free(&completion);
         text_spans_free(&asked);

@@ -201,9 +201,10 @@ static int make_weights(struct model *m, int64_t *largest, struct error *err)
         if (!g->n_module)
             continue;
         *largest = rank * k > *largest ? rank * k : *largest;
-        rc = weight_new(&g->weight, m->device, rank, k, m->dtype, "an adapter", err);
+        rc = weight_new(&g->weight, m->device, (struct weight_shape){rank, k, m->dtype}, "an adapter", err);
         for (int j = 0; !rc && j < g->n_module; j++)
-            rc = weight_new(&g->modules[j].weight, m->device, g->modules[j].n, lora->rank, m->dtype, "an adapter", err);
+            rc = weight_new(&g->modules[j].weight, m->device,
+                            (struct weight_shape){g->modules[j].n, lora->rank, m->dtype}, "an adapter", err);
     }
     return rc;
 }

@@ -250,7 +250,7 @@ int model_weight_bytes(size_t *bytes, const struct model_desc *d, const struct d
     for (int i = 0; !rc && i < m.n_group; i++) {
         const struct model_group *g = &m.groups[i];
         *bytes += g->is_vector ? ((size_t)g->n * 4 + 63) / 64 * 64
-                               : weight_bytes(device, g->n, g->k, group_dtype(&m, i, source));
+                               : weight_bytes(device, (struct weight_shape){g->n, g->k, group_dtype(&m, i, source)});
     }
     arena_free(&m.arena);
     return rc;
@@ -267,7 +267,8 @@ static int make_groups(struct model *m, const struct checkpoint *source, struct 
     for (int i = 0; !rc && i < m->n_group; i++) {
         struct model_group *g = &m->groups[i];
         if (!g->is_vector) {
-            rc = weight_new(&g->weight, m->device, g->n, g->k, group_dtype(m, i, source), "weights", err);
+            rc = weight_new(&g->weight, m->device, (struct weight_shape){g->n, g->k, group_dtype(m, i, source)},
+                            "weights", err);
             continue;
         }
         g->vector = (struct span){m->vectors, used};

@@ -225,10 +225,10 @@ static int remote_weight_supported(const struct device *d, enum dtype t)
     return weight_supported(((const struct remote_device *)d)->inner, t);
 }
 
-static int remote_weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes)
+static int remote_weight_bytes(const struct device *d, struct weight_shape shape, size_t *bytes)
 {
     const struct device *inner = ((const struct remote_device *)d)->inner;
-    return inner->backend->weight_bytes(inner, n, k, t, bytes);
+    return inner->backend->weight_bytes(inner, shape, bytes);
 }
 
 static const struct backend remote_backend = {

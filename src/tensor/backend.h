@@ -19,7 +19,7 @@ struct backend {
     struct device_memory (*memory)(const struct device *d);
     int (*weight_supported)(const struct device *d, enum dtype t);
     /* Bytes of a packed [n,k]; -1 when they overflow or the shape is beyond what the kernels take. */
-    int (*weight_bytes)(const struct device *d, int64_t n, int64_t k, enum dtype t, size_t *bytes);
+    int (*weight_bytes)(const struct device *d, struct weight_shape shape, size_t *bytes);
 };
 
 /* What device_open(kind) calls. */

@@ -103,26 +103,26 @@ int weight_supported(const struct device *d, enum dtype t)
     return d->backend->weight_supported(d, t);
 }
 
-size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t)
+size_t weight_bytes(const struct device *d, struct weight_shape shape)
 {
     size_t bytes = 0;
-    return d->backend->weight_bytes(d, n, k, t, &bytes) ? SIZE_MAX : bytes;
+    return d->backend->weight_bytes(d, shape, &bytes) ? SIZE_MAX : bytes;
 }
 
-int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what,
-               struct error *err)
+int weight_new(struct weight **out, struct device *d, struct weight_shape shape, const char *what, struct error *err)
 {
     *out = NULL;
     size_t bytes;
-    if (!weight_supported(d, t))
+    if (!weight_supported(d, shape.dtype))
         return error_set(err, ERROR_UNAVAILABLE, "%s: weights of type %s are not available on this device (%s)", what,
-                         dtype_name(t), d->isa);
-    if (d->backend->weight_bytes(d, n, k, t, &bytes))
-        return error_set(err, ERROR_DATA, "%s: a weight of %lld x %lld is too large", what, (long long)n, (long long)k);
+                         dtype_name(shape.dtype), d->isa);
+    if (d->backend->weight_bytes(d, shape, &bytes))
+        return error_set(err, ERROR_DATA, "%s: a weight of %lld x %lld is too large", what, (long long)shape.n,
+                         (long long)shape.k);
     struct weight *w = mem_calloc(1, sizeof *w);
     if (!w)
         return error_set_nomem(err, sizeof *w, what);
-    *w = (struct weight){.n = n, .k = k, .dtype = t};
+    *w = (struct weight){.n = shape.n, .k = shape.k, .dtype = shape.dtype};
     int code = buffer_new(&w->panels, d, bytes, what, err);
     if (code) {
         mem_free(w);

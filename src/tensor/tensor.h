@@ -77,9 +77,12 @@ void queue_drain(struct queue *q); /* the same before memory is given back, wher
 /* N outputs, K inputs. dtype F32 or BF16 (and Q8, Q4_0, Q4_1, without gradients, where the device has them:
  * weight_supported). */
 int weight_supported(const struct device *d, enum dtype t);
-size_t weight_bytes(const struct device *d, int64_t n, int64_t k, enum dtype t);
-int weight_new(struct weight **out, struct device *d, int64_t n, int64_t k, enum dtype t, const char *what,
-               struct error *err);
+struct weight_shape {
+    int64_t n, k;
+    enum dtype dtype;
+};
+size_t weight_bytes(const struct device *d, struct weight_shape shape); /* SIZE_MAX: too large for this device */
+int weight_new(struct weight **out, struct device *d, struct weight_shape shape, const char *what, struct error *err);
 void weight_free(struct weight *w);
 int64_t weight_k(const struct weight *w);
 enum dtype weight_dtype(const struct weight *w);

@@ -41,24 +41,34 @@ static int check_ids(const struct model_desc *d, const int32_t *ids, int n, stru
     return 0;
 }
 
-static int cut_to(struct train_data *data, const struct model_desc *d, int n, int max_length)
+static int cut_to(const struct row_maker *m, int n)
 {
-    int limit = max_length > 0 && max_length < d->n_ctx ? max_length : d->n_ctx;
-    data->n_truncated += n > limit;
+    int context = m->desc->n_ctx, limit = m->max_length > 0 && m->max_length < context ? m->max_length : context;
+    m->data->n_truncated += n > limit;
     return n > limit ? limit : n;
 }
 
-/* mask NULL: everything from n_prompt on is a target. */
-static int add_row(struct train_data *data, const struct model_desc *d, const int32_t *ids, const uint8_t *mask, int n,
-                   int n_prompt, int max_length, const char *id, struct error *err)
+struct given_ids {
+    const int32_t *ids;
+    const uint8_t *mask; /* NULL: everything from n_prompt on is a target */
+    int n, n_prompt;
+};
+
+static int is_target(const struct given_ids *g, int i)
 {
-    int targets = 0, rc = check_ids(d, ids, n, err);
+    return g->mask ? g->mask[i] != 0 : i >= g->n_prompt;
+}
+
+static int add_row(const struct row_maker *m, const struct given_ids *g, const char *id, struct error *err)
+{
+    struct train_data *data = m->data;
+    int lm = m->desc->task == MODEL_LM, targets = 0, rc = check_ids(m->desc, g->ids, g->n, err);
     if (rc)
         return rc;
-    n = cut_to(data, d, n, max_length);
-    for (int i = 1; d->task == MODEL_LM && i < n; i++)
-        targets += mask ? mask[i] != 0 : i >= n_prompt;
-    if (d->task != MODEL_LM)
+    int n = cut_to(m, g->n);
+    for (int i = 1; lm && i < n; i++)
+        targets += is_target(g, i);
+    if (!lm)
         targets = n > 0;
     if (targets < 1) {
         data->n_dropped++;
@@ -72,9 +82,9 @@ static int add_row(struct train_data *data, const struct model_desc *d, const in
         mem_free(target);
         return error_set_nomem(err, (size_t)n * 5, "a training row");
     }
-    memcpy(copy, ids, (size_t)n * sizeof *copy);
-    for (int i = 1; d->task == MODEL_LM && i < n; i++)
-        target[i] = mask ? mask[i] != 0 : i >= n_prompt;
+    memcpy(copy, g->ids, (size_t)n * sizeof *copy);
+    for (int i = 1; lm && i < n; i++)
+        target[i] = (uint8_t)is_target(g, i);
     *r = (struct train_row){.ids = copy, .target = target, .n = n};
     snprintf(r->id, sizeof r->id, "%s", id);
     data->n++;
@@ -83,16 +93,16 @@ static int add_row(struct train_data *data, const struct model_desc *d, const in
     return 0;
 }
 
-int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt,
-                       int max_length, const char *id, struct error *err)
+int train_data_add_ids(const struct row_maker *m, const int32_t *ids, int n, int n_prompt, const char *id,
+                       struct error *err)
 {
-    return add_row(data, d, ids, NULL, n, n_prompt, max_length, id, err);
+    return add_row(m, &(struct given_ids){.ids = ids, .n = n, .n_prompt = n_prompt}, id, err);
 }
 
-int train_data_add_masked(struct train_data *data, const struct model_desc *d, const int32_t *ids,
-                          const uint8_t *target, int n, int max_length, const char *id, struct error *err)
+int train_data_add_masked(const struct row_maker *m, const int32_t *ids, const uint8_t *target, int n, const char *id,
+                          struct error *err)
 {
-    return add_row(data, d, ids, target, n, 0, max_length, id, err);
+    return add_row(m, &(struct given_ids){.ids = ids, .mask = target, .n = n}, id, err);
 }
 
 /* What trl appends: the tokenizer's. The list of generation_config.json says where to stop, not what to write. */
@@ -146,14 +156,14 @@ static int complete(const struct tokenizer *t, const struct train_text *text, co
     return rc;
 }
 
-int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
-                   const struct train_text *text, struct error *err)
+int train_data_add(const struct row_maker *m, const struct train_text *text, struct error *err)
 {
+    const struct tokenizer *t = m->tokenizer;
     struct tokens ids = TOKENS_INIT;
     struct pair_text completion = text->completion;
-    int32_t eos = end_of_text(t, d);
+    int32_t eos = end_of_text(t, m->desc);
     size_t n_prompt = 0;
-    int apart = 0, kept = data->n, rc;
+    int apart = 0, kept = m->data->n, rc;
     completion.n = length_before_end(t, eos, completion.text, completion.n);
     if (text->prompt.n) {
         rc = encode_prompt(t, text, &ids, err);
@@ -166,37 +176,38 @@ int train_data_add(struct train_data *data, const struct tokenizer *t, const str
     if (!rc && eos >= 0 && tokens_push(&ids, eos))
         rc = error_set_nomem(err, ids.n * 4, "a training row");
     if (!rc)
-        rc = train_data_add_ids(data, d, ids.ids, (int)ids.n, (int)n_prompt, text->max_length, text->id, err);
-    data->n_boundary += !rc && apart && data->n > kept;
+        rc = train_data_add_ids(m, ids.ids, (int)ids.n, (int)n_prompt, text->id, err);
+    m->data->n_boundary += !rc && apart && m->data->n > kept;
     tokens_free(&ids);
     return rc;
 }
 
-int train_data_add_plain(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
-                         const char *text, int max_length, const char *id, struct error *err)
+int train_data_add_plain(const struct row_maker *m, const char *text, const char *id, struct error *err)
 {
     size_t n = strlen(text);
     struct text_span all = {0, n};
     const struct text_spans people = {&all, 1, 1};
-    const struct train_text row = {{"", 0, NULL}, {text, n, &people}, max_length, id, 0};
-    return train_data_add(data, t, d, &row, err);
+    const struct train_text row = {.completion = {text, n, &people}, .prompt = {"", 0, NULL}, .id = id};
+    return train_data_add(m, &row, err);
 }
 
-int train_data_add_pair(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
-                        const char *chosen, const char *rejected, int max_length, const char *id, struct error *err)
+int train_data_add_pair(const struct row_maker *m, const char *chosen, const char *rejected, const char *id,
+                        struct error *err)
 {
+    const struct tokenizer *t = m->tokenizer;
+    struct train_data *data = m->data;
     struct tokens ids = TOKENS_INIT;
-    int32_t eos = end_of_text(t, d), *copy = NULL;
+    int32_t eos = end_of_text(t, m->desc), *copy = NULL;
     size_t length = length_before_end(t, eos, rejected, strlen(rejected));
     struct text_span all = {0, length};
     const struct text_spans people = {&all, 1, 1};
     int kept = data->n, n = 0, rc = encode_start(t, &(struct pair_text){rejected, length, &people}, &ids, err);
     if (!rc && eos >= 0 && tokens_push(&ids, eos))
         rc = error_set_nomem(err, ids.n * 4, "a training row");
-    if (!rc && !(rc = check_ids(d, ids.ids, (int)ids.n, err)))
-        rc = train_data_add_plain(data, t, d, chosen, max_length, id, err);
+    if (!rc && !(rc = check_ids(m->desc, ids.ids, (int)ids.n, err)))
+        rc = train_data_add_plain(m, chosen, id, err);
     if (!rc && data->n > kept) {
-        n = cut_to(data, d, (int)ids.n, max_length);
+        n = cut_to(m, (int)ids.n);
         copy = mem_alloc((size_t)n * sizeof *copy + 1);
         rc = copy ? 0 : error_set_nomem(err, (size_t)n * 4, "a training row");
     }

@@ -15,10 +15,7 @@
 #include <string.h>
 
 struct reader {
-    struct train_data *data;
-    const struct tokenizer *t;
-    const struct model_desc *d;
-    int max_length;
+    struct row_maker make;
     struct template *template; /* opened at the first pair */
     struct chat *chat;         /* opened at the first conversation */
     int told_end;              /* that a template leaves the end of turn untrained */
@@ -43,17 +40,17 @@ static int need_string(const struct reader *r, const json_t *record, const char 
 
 static int need_tokenizer(const struct reader *r)
 {
-    return r->t ? 0
-                : error_set(r->err, ERROR_DATA, "%s: text, but the model has no tokenizer; give *_token_ids", r->where);
+    return r->make.tokenizer
+               ? 0
+               : error_set(r->err, ERROR_DATA, "%s: text, but the model has no tokenizer; give *_token_ids", r->where);
 }
 
 /* A record's own texts: special tokens written in them are tokens, as they are for generate. */
 static int add(struct reader *r, const char *prompt, const char *completion)
 {
-    const struct train_text row = {
-        {prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->max_length, r->id, 0};
+    const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->id, 0};
     int rc = need_tokenizer(r);
-    return rc ? rc : train_data_add(r->data, r->t, r->d, &row, r->err);
+    return rc ? rc : train_data_add(&r->make, &row, r->err);
 }
 
 /* A pair in the template of ask, answer and tune (docs/METHOD.md). */
@@ -69,13 +66,10 @@ static int add_pair(struct reader *r, const char *question, const char *extra, c
     buf_printf(&asked, "%s%s%s", question, extra && *extra ? "\n" : "", extra ? extra : "");
     template_tune_prompt(r->template, asked.data ? asked.data : "", &prompt, &in_prompt);
     template_tune_completion(r->template, answer, &completion, &in_completion);
-    const struct train_text row = {{prompt.data, prompt.len, &in_prompt},
-                                   {completion.data, completion.len, &in_completion},
-                                   r->max_length,
-                                   r->id,
-                                   1};
+    const struct train_text row = {
+        {prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->id, 1};
     rc = asked.failed || prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row")
-                                                            : train_data_add(r->data, r->t, r->d, &row, r->err);
+                                                            : train_data_add(&r->make, &row, r->err);
     buf_free(&asked);
     buf_free(&prompt);
     buf_free(&completion);
@@ -108,7 +102,7 @@ static int add_token_ids(struct reader *r, const json_t *record)
     if (!rc)
         rc = read_ids(r, record, "completion_token_ids", &ids);
     if (!rc)
-        rc = train_data_add_ids(r->data, r->d, ids.ids, (int)ids.n, (int)n_prompt, r->max_length, r->id, r->err);
+        rc = train_data_add_ids(&r->make, ids.ids, (int)ids.n, (int)n_prompt, r->id, r->err);
     tokens_free(&ids);
     return rc;
 }
@@ -116,11 +110,11 @@ static int add_token_ids(struct reader *r, const json_t *record)
 /* A label is its name, or its id. */
 static int label_index(const struct reader *r, const json_t *v)
 {
-    int n = r->d->n_label < MODEL_MAX_LABEL ? r->d->n_label : MODEL_MAX_LABEL;
+    int n = r->make.desc->n_label < MODEL_MAX_LABEL ? r->make.desc->n_label : MODEL_MAX_LABEL;
     if (json_is_integer(v))
         return json_integer_value(v) >= 0 && json_integer_value(v) < n ? (int)json_integer_value(v) : -1;
     for (int i = 0; json_is_string(v) && i < n; i++)
-        if (!strcmp(r->d->labels[i], json_string_value(v)))
+        if (!strcmp(r->make.desc->labels[i], json_string_value(v)))
             return i;
     return -1;
 }
@@ -163,7 +157,7 @@ static int read_labels(const struct reader *r, const json_t *record, int *labels
     } else {
         return bad(r, "labels", "a list of labels (or \"label\", or BeaverTails' \"category\")");
     }
-    if (!rc && r->d->problem == PROBLEM_SINGLE_LABEL && (!*labels || *labels & (*labels - 1)))
+    if (!rc && r->make.desc->problem == PROBLEM_SINGLE_LABEL && (!*labels || *labels & (*labels - 1)))
         return bad(r, list ? "labels" : "label",
                    "exactly one label (the model's problem_type is single_label_classification)");
     return rc;
@@ -183,7 +177,7 @@ static int add_labelled(struct reader *r, const json_t *record)
 {
     const char *text, *prompt;
     struct buf conversation = BUF_INIT;
-    int labels = 0, n = r->data->n, rc = read_labels(r, record, &labels);
+    int labels = 0, n = r->make.data->n, rc = read_labels(r, record, &labels);
     if (!rc && record_has(record, "text")) {
         rc = need_string(r, record, "text", &text);
     } else if (!rc && !(rc = need_string(r, record, "prompt", &prompt)) &&
@@ -191,9 +185,9 @@ static int add_labelled(struct reader *r, const json_t *record)
         text = conversation.data;
     }
     if (!rc && !(rc = need_tokenizer(r)))
-        rc = train_data_add_plain(r->data, r->t, r->d, text, r->max_length, r->id, r->err);
-    if (!rc && r->data->n > n)
-        r->data->rows[n].label = labels;
+        rc = train_data_add_plain(&r->make, text, r->id, r->err);
+    if (!rc && r->make.data->n > n)
+        r->make.data->rows[n].label = labels;
     buf_free(&conversation);
     return rc;
 }
@@ -215,7 +209,7 @@ static int add_preference(struct reader *r, const json_t *record)
         rc = need_conversation(r, record, prompt, names[i], &texts[i]);
     rc = rc ? rc : need_tokenizer(r);
     if (!rc)
-        rc = train_data_add_pair(r->data, r->t, r->d, texts[0].data, texts[1].data, r->max_length, r->id, r->err);
+        rc = train_data_add_pair(&r->make, texts[0].data, texts[1].data, r->id, r->err);
     buf_free(&texts[0]);
     buf_free(&texts[1]);
     return rc;
@@ -225,19 +219,19 @@ static int add_preference(struct reader *r, const json_t *record)
 static int add_chat(struct reader *r, const json_t *record)
 {
     struct chat_row row;
-    int kept = r->data->n, rc = 0;
+    int kept = r->make.data->n, rc = 0;
     if (!r->chat)
-        rc = chat_open(&r->chat, r->t, r->err);
+        rc = chat_open(&r->chat, r->make.tokenizer, r->err);
     if (rc || (rc = chat_row(r->chat, record, &row, r->err)))
         return rc;
-    r->data->n_turn += row.n_turn;
-    r->data->n_turn_skipped += row.n_skipped;
+    r->make.data->n_turn += row.n_turn;
+    r->make.data->n_turn_skipped += row.n_skipped;
     if (row.end_untrained && !r->told_end)
         log_line(LOG_WARNING, "the chat template's {%% generation %%} block closes before the end of the turn, which "
                               "is not trained: the model will not learn to stop");
     r->told_end |= row.end_untrained;
-    rc = train_data_add_masked(r->data, r->d, row.ids.ids, row.target, (int)row.ids.n, r->max_length, r->id, r->err);
-    r->data->n_boundary += !rc && row.crosses && r->data->n > kept;
+    rc = train_data_add_masked(&r->make, row.ids.ids, row.target, (int)row.ids.n, r->id, r->err);
+    r->make.data->n_boundary += !rc && row.crosses && r->make.data->n > kept;
     chat_row_free(&row);
     return rc;
 }
@@ -265,8 +259,8 @@ static int add_first_pair(struct reader *r, const json_t *turns)
                          "%s: no user's turn with an assistant's answer; other conversations need a chat template, and "
                          "the model has none",
                          r->where);
-    r->data->n_first_pair++;
-    r->data->n_turn_left += left > 0;
+    r->make.data->n_first_pair++;
+    r->make.data->n_turn_left += left > 0;
     return add_pair(r, question, NULL, answer);
 }
 
@@ -277,7 +271,7 @@ static int add_turns(struct reader *r, const json_t *record, const struct record
     json_t *turns = rc ? NULL : record_turns(record, shape, problem), *conversation = NULL;
     if (rc || !turns)
         return rc ? rc : error_set(r->err, ERROR_DATA, "%s: \"%s\": %s", r->where, shape->question, problem);
-    if (!tokenizer_info(r->t)->chat_template) {
+    if (!tokenizer_info(r->make.tokenizer)->chat_template) {
         rc = add_first_pair(r, turns);
     } else {
         conversation = json_copy((json_t *)(uintptr_t)record);
@@ -338,10 +332,10 @@ static int add_record(struct reader *r, const json_t *record)
 {
     const char *prompt, *completion;
     int rc;
-    if (r->d->task != MODEL_LM)
-        return r->d->task == MODEL_CLASSIFY ? add_labelled(r, record) : add_preference(r, record);
+    if (r->make.desc->task != MODEL_LM)
+        return r->make.desc->task == MODEL_CLASSIFY ? add_labelled(r, record) : add_preference(r, record);
     if (record_flag(json_object_get(record, "is_safe")) == 0) {
-        r->data->n_unsafe++;
+        r->make.data->n_unsafe++;
         return 0;
     }
     if (record_has(record, "messages"))
@@ -375,7 +369,7 @@ static int take_record(struct reader *r, const struct jsonl *in, json_t *record,
     if (record_fold_names(record))
         return error_set_nomem(r->err, 64, "a record");
     if (record_is_left_out(record)) {
-        r->data->n_left_out++;
+        r->make.data->n_left_out++;
         return 0;
     }
     name_record(r, record, number);
@@ -395,7 +389,7 @@ int train_data_read(struct train_data *out, const char *path, const struct token
     struct jsonl *in = NULL;
     json_t *record = NULL;
     const char *odd = NULL;
-    struct reader r = {.data = out, .t = t, .d = d, .max_length = max_length, .err = err};
+    struct reader r = {.make = {out, t, d, max_length}, .err = err};
     long number = 0;
     *out = (struct train_data){0};
     int rc = jsonl_open(&in, path, err);

@@ -62,29 +62,33 @@ struct train_data {
  * {"messages"}, the seed formats (io/record.h); EOS appended as trl does. */
 int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d,
                     int max_length, struct error *err);
+/* What rows are made with, and where they go. */
+struct row_maker {
+    struct train_data *data;
+    const struct tokenizer *tokenizer; /* NULL: rows come as ids */
+    const struct model_desc *desc;
+    int max_length; /* tokens of a row at most, and never more than the model's context; 0: that alone */
+};
 /* From texts in memory (align's tune step): both as text/pair.h has it, and the end-of-sequence token of the tokenizer
  * (the model's own when that has none) unless the completion ends in it. */
 struct train_text {
     struct pair_text prompt, completion;
-    int max_length;
     const char *id;
     /* the prompt is a template's, as align asks: an EOS that the tokenizer puts behind every text is not part of it */
     int continued;
 };
-int train_data_add(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
-                   const struct train_text *text, struct error *err);
+int train_data_add(const struct row_maker *m, const struct train_text *text, struct error *err);
 /* One text of people's, all of it trained, with the end (classifiers): special tokens in it are text. */
-int train_data_add_plain(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
-                         const char *text, int max_length, const char *id, struct error *err);
+int train_data_add_plain(const struct row_maker *m, const char *text, const char *id, struct error *err);
 /* Ids as they are, nothing appended; those from n_prompt on are targets. */
-int train_data_add_ids(struct train_data *data, const struct model_desc *d, const int32_t *ids, int n, int n_prompt,
-                       int max_length, const char *id, struct error *err);
+int train_data_add_ids(const struct row_maker *m, const int32_t *ids, int n, int n_prompt, const char *id,
+                       struct error *err);
 /* The same with a mask: target[i] says whether ids[i] is trained. */
-int train_data_add_masked(struct train_data *data, const struct model_desc *d, const int32_t *ids,
-                          const uint8_t *target, int n, int max_length, const char *id, struct error *err);
+int train_data_add_masked(const struct row_maker *m, const int32_t *ids, const uint8_t *target, int n, const char *id,
+                          struct error *err);
 /* Two texts of which the first is preferred, each with EOS (reward models). */
-int train_data_add_pair(struct train_data *data, const struct tokenizer *t, const struct model_desc *d,
-                        const char *chosen, const char *rejected, int max_length, const char *id, struct error *err);
+int train_data_add_pair(const struct row_maker *m, const char *chosen, const char *rejected, const char *id,
+                        struct error *err);
 /* What labels the rows of a classifier's data have, for a new head: the keys of "category" in their order, else the
  * names in "labels" or "label" sorted, else LABEL_0, LABEL_1, ... for numbers. "label" in the first row means one label
  * a row (single-label), else any number of them. */

@@ -51,31 +51,36 @@ static uint64_t pack_noise(const struct trainer *t, long step)
                                       : 0;
 }
 
-/* One range of the flat order; what is a weight's is packed at once. */
-static void adamw(struct trainer *t, int64_t offset, int64_t n, struct weight *w, double lr, double decay,
-                  double grad_scale)
+struct flat_range { /* of the flat order; what is a weight's is packed at once */
+    int64_t offset, n;
+    struct weight *weight;
+    double decay;
+};
+
+/* grad_scale: what gradients are multiplied by. */
+static void adamw(struct trainer *t, const struct flat_range *r, double lr, double grad_scale)
 {
     const struct train_options *o = t->job->options;
     enum dtype moments = moment_dtype(o);
     tensor_adamw(t->q, &(struct adamw_args){
-                           .n = (size_t)n,
-                           .param = at(t->masters, offset),
-                           .grad = at(t->leaves.now, offset),
+                           .n = (size_t)r->n,
+                           .param = at(t->masters, r->offset),
+                           .grad = at(t->leaves.now, r->offset),
                            .moments = moments,
-                           .m = {t->moment1, (size_t)offset * dtype_size(moments)},
-                           .v = {t->moment2, (size_t)offset * dtype_size(moments)},
+                           .m = {t->moment1, (size_t)r->offset * dtype_size(moments)},
+                           .v = {t->moment2, (size_t)r->offset * dtype_size(moments)},
                            .lr = (float)lr,
                            .beta1 = (float)o->adam_beta1,
                            .beta2 = (float)o->adam_beta2,
                            .eps = (float)o->adam_epsilon,
-                           .decay = (float)decay,
+                           .decay = (float)r->decay,
                            .grad_scale = (float)grad_scale,
                            .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)),
                            .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
                            .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u,
-                           .first = (uint64_t)offset,
-                           .w = w,
-                           .noise = model_pack_noise(pack_noise(t, t->step + 1), offset),
+                           .first = (uint64_t)r->offset,
+                           .w = r->weight,
+                           .noise = model_pack_noise(pack_noise(t, t->step + 1), r->offset),
                        });
 }
 
@@ -84,14 +89,14 @@ static void update(struct trainer *t, double lr, double grad_norm)
     const struct train_options *o = t->job->options;
     double scale = train_clip(o->max_grad_norm, grad_norm);
     if (t->m->lora) {
-        adamw(t, 0, t->trained.n_element, NULL, lr, o->weight_decay, scale);
+        adamw(t, &(struct flat_range){0, t->trained.n_element, NULL, o->weight_decay}, lr, scale);
         lora_pack(t->m, t->q, at(t->masters, 0));
         return;
     }
     for (int i = 0; i < t->m->n_group; i++) {
         const struct model_group *g = &t->m->groups[i];
-        adamw(t, g->offset, g->n * g->k, g->weight, lr, g->is_vector ? 0 : o->weight_decay,
-              scale); /* vectors are norms: without decay */
+        double decay = g->is_vector ? 0 : o->weight_decay; /* vectors are norms and biases */
+        adamw(t, &(struct flat_range){g->offset, g->n * g->k, g->weight, decay}, lr, scale);
         if (g->is_vector)
             tensor_copy(t->q, &(struct copy_args){(size_t)g->n * 4, at(t->masters, g->offset), g->vector});
     }
