@@ -30,9 +30,8 @@ struct prompt_style {
                    struct error *err);
     void *user;
     const char *stop; /* text that ends an answer, or "" */
-    const char *score_cue,
-        /* when a given answer is scored: what ends the prompt ("\nA:"), what stands before the answer (" ") */
-        *score_prefix;
+    /* when a given answer is scored: what ends the prompt ("\nA:"), what stands before the answer (" ") */
+    const char *score_cue, *score_prefix;
     int special; /* the prompt holds special tokens as text, BOS among them */
 };
 

@@ -13,10 +13,9 @@ enum { CHUNK = 256, CHUNK_STRIDE = CHUNK + 16, TILE_ROWS = 16, TILE_QUERIES = 48
 struct attend_tile {
     const struct kernels *k;
     int n_query, head_dim;
-    float *q, *o,
-        /* [n_query][head_dim]; q is already scaled, and with a cache in bf16 a row of it is bf16, with a zero behind
-         * an odd head_dim */
-        *part;
+    /* [n_query][head_dim]; q is already scaled, and with a cache in bf16 a row of it is bf16, with a zero behind an odd
+     * head_dim */
+    float *q, *o, *part;
     float *s; /* [n_query][CHUNK_STRIDE] */
     struct softmax_state *state, *part_state;
     int *from, *n_key; /* [n_query] of the chunk's keys each query row sees those from `from` to n_key (not included) */

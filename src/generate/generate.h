@@ -68,9 +68,8 @@ struct generate_engine_options {
 };
 struct generate_stats {
     long prompt_tokens, computed_prompt_tokens, generated_tokens, steps;
-    long rows, head_rows,
-        /* token rows of all passes; rows of logits; mem_* allocations inside steps, which should be none */
-        step_allocations;
+    /* token rows of all passes; rows of logits; mem_* allocations inside steps, which should be none */
+    long rows, head_rows, step_allocations;
     size_t peak_pages, kv_bytes;        /* pages ever in use at once; bytes that the pages may take */
     double model_seconds, host_seconds; /* waiting for the device; everything else inside steps */
 };

@@ -89,18 +89,16 @@ enum { JCONST_NONE, JCONST_TRUE, JCONST_FALSE, JCONST_INT, JCONST_FLOAT, JCONST_
 enum { JUSES_CALLER = 1, JUSES_VARARGS = 2, JUSES_KWARGS = 4 };
 struct jnode {
     enum jnode_kind kind;
-    int line,
-        /* op: operator's first two characters, JCONST_*, 1 for a tuple, a negated test or a recursive loop, JUSES_*
-         * of a macro */
-        op;
+    /* op: operator's first two characters, JCONST_*, 1 for a tuple, a negated test or a recursive loop, JUSES_* of a
+     * macro */
+    int line, op;
     const char *s;
     size_t n; /* name, string, data */
     int64_t i;
     double d;
-    struct jnode *a, *b,
-        /* operands; object; condition; calls: b of *args, c of **kwargs; for and set: c is the target; blocks with a
-         * filter: a is the chain on JN_HOLE */
-        *c;
+    /* operands; object; condition; calls: b of *args, c of **kwargs; for and set: c is the target; blocks with a
+     * filter: a is the chain on JN_HOLE */
+    struct jnode *a, *b, *c;
     struct jnodes kids;  /* elements, arguments, body */
     struct jnodes named; /* keyword arguments, macro's arguments, targets of with: then values in `more` */
     struct jnodes more;  /* values of `named` (macros: NULL without a default); else-branch; dict values */

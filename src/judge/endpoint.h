@@ -14,9 +14,8 @@
 struct endpoint_options {
     const char *url; /* "http://host:port/v1"; the request's path is appended */
     const char *key; /* bearer token, or NULL */
-    double timeout,
-        /* seconds a try may take [60]; seconds before the second try [1], doubled for each further one up to 60 */
-        pause;
+    /* seconds a try may take [60]; seconds before the second try [1], doubled for each further one up to 60 */
+    double timeout, pause;
     int tries;                      /* in all [6] */
     double per_minute;              /* requests a minute at most; 0: no limit */
     const struct http_clock *clock; /* NULL: the machine's */

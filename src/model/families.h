@@ -60,9 +60,8 @@ struct family {
         bodies;
     const char *embed, *positions, *final_norm, *final_norm_bias, *head,
         *layer; /* tensors; positions NULL: rotary; layer: "model.layers.%d." */
-    const char *types, *embed_norm,
-        /* tensors or NULL: of token types (every token is of type 0), and of a norm of what the first layer reads */
-        *embed_norm_bias;
+    /* tensors or NULL: of token types (every token is of type 0), and of a norm of what the first layer reads */
+    const char *types, *embed_norm, *embed_norm_bias;
     const char *project_in, *project_out; /* tensors or NULL: between an embedding of embed_width columns and the
                                              layers, and between the final norm and the head */
     const struct family_alias *beginnings,

@@ -116,10 +116,9 @@ struct layer_io {
     struct span qkv, lse, att;                   /* [T,(H+2K)D]; [T,H]; [T,HD] of att_dtype */
     struct span qkv_raw, inverse_q,
         inverse_k; /* with qk_norm, where both are kept: what the product gave; [T,H or 1], [T,K or 1] */
-    struct span raw1, raw2,
-        /* with norms behind the products: [T,C] what they are of; scratch (may be raw1 and raw2 where those are not
-         * kept) */
-        post;
+    /* with norms behind the products: [T,C] what they are of; scratch (may be raw1 and raw2 where those are not kept)
+     */
+    struct span raw1, raw2, post;
     struct span mid;         /* [T,C]: x + attention */
     struct span h2, gate_up; /* act [T,C]; [T,2F] (or F) of gate_up_dtype */
     struct span mlp;         /* act [T,F] */

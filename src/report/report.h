@@ -12,15 +12,11 @@
 
 struct report_compared { /* an arm beside another one on the same questions; NAN: not defined */
     int n;               /* questions scored for both */
-    double change, low,
-        /* of the likelihood: mean difference of a reference answer's mean log-likelihood a token, with its 95 %
-         * interval */
-        high;
+    /* of the likelihood: mean difference of a reference answer's mean log-likelihood a token, with its 95 % interval */
+    double change, low, high;
     const char *interval; /* what kind of interval that is: "BCa", "studentised", "t" */
-    double dz, p,
-        /* the change in standard deviations of the differences; Wilcoxon's test; over the family that is printed
-         * with it */
-        p_holm;
+    /* the change in standard deviations of the differences; Wilcoxon's test; over the family that is printed with it */
+    double dz, p, p_holm;
     double found; /* the least change that this test with its correction finds 4 times in 5; NAN: none, however large */
     int n_judged, n_both, n_better,
         n_worse; /* questions judged for both; flagged in both, for the other only, for this one only */
@@ -44,9 +40,8 @@ struct report_arm {   /* one line of the table at the end */
     double rate, rate_low, rate_high;    /* flagged share, Wilson 95 % */
     struct report_label *labels;
     int n_label;
-    int contexts_asked, contexts_least, contexts_most,
-        /* examples in the prompts: asked for, least and most that fitted; prompts with fewer than asked for */
-        n_dropped;
+    /* examples in the prompts: asked for, least and most that fitted; prompts with fewer than asked for */
+    int contexts_asked, contexts_least, contexts_most, n_dropped;
     double contexts_mean;           /* NAN: not known */
     int n_answered, n_empty, n_cut; /* answers; of those without a word, of those that reached the token limit */
     char model_sha256[65];          /* of the weights; empty where there is no model of its own */

@@ -28,9 +28,8 @@ int chat_encode(const struct chat *c, const char *text, size_t n, struct tokens 
 struct chat_row {
     struct tokens ids;
     unsigned char *target; /* [ids.n] */
-    int n_turn,
-        /* the assistant's turns; those not trained because the template writes them otherwise when more follows */
-        n_skipped;
+    /* the assistant's turns; those not trained because the template writes them otherwise when more follows */
+    int n_turn, n_skipped;
     int crosses; /* a turn begins or ends inside a token */
     /* a {% generation %} block closes before the end of turn: a model trained so does not learn to stop */
     int end_untrained;

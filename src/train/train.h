@@ -47,15 +47,13 @@ struct train_data {
     int n;
     int n_boundary; /* rows whose prompt ends inside a token of both texts joined: tokenised apart */
     int n_truncated, n_dropped;
-    int n_turn,
-        /* of conversations: the assistant's turns, and those that the template does not let be told apart */
-        n_turn_skipped;
+    /* of conversations: the assistant's turns, and those that the template does not let be told apart */
+    int n_turn, n_turn_skipped;
     int n_unsafe;   /* BeaverTails rows that are not safe: left out of supervised fine-tuning */
     int n_left_out; /* rows with "kept": false, as generated.jsonl has them */
-    int n_first_pair,
-        /* conversations of which the first question and answer were taken, the model having no chat template; of
-         * these with more turns */
-        n_turn_left;
+    /* conversations of which the first question and answer were taken, the model having no chat template; of these with
+     * more turns */
+    int n_first_pair, n_turn_left;
     long n_token, n_target;
 };
 /* Records as io/jsonl.h reads them: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"}, {"text"},
