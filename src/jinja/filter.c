@@ -453,7 +453,7 @@ static const struct jentry filters[] = {
     {"truncate", "length= killwords= end= leeway=", f_truncate},
 };
 
-static const struct jentry *find(const char *s, size_t n)
+static const struct jentry *find_filter(const char *s, size_t n)
 {
     for (size_t i = 0; i < sizeof filters / sizeof *filters; i++)
         if (jsame(s, n, filters[i].name))
@@ -466,12 +466,12 @@ static const struct jentry *find(const char *s, size_t n)
 
 int jinja_is_filter(const char *s, size_t n)
 {
-    return find(s, n) != NULL;
+    return find_filter(s, n) != NULL;
 }
 
 struct jvalue jfilter(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct jargs *args)
 {
-    const struct jentry *e = find(s, n);
+    const struct jentry *e = find_filter(s, n);
     struct jvalue p[JMAX_ARGS];
     if (jstep(r) || jcharge(r, v.kind == J_STRING ? v.n : 16) || jbind(r, e->name, e->signature, args, p))
         return jundefined("", 0);

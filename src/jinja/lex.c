@@ -16,7 +16,7 @@ struct lexer {
     int line, line_starting;
 };
 
-static int fail(const struct lexer *x, const char *what)
+static int fail_lexer(const struct lexer *x, const char *what)
 {
     return error_set(x->s->err, ERROR_DATA, "%s: chat template, line %d: %s", x->s->name, x->line, what);
 }
@@ -161,12 +161,12 @@ static int lex_string(struct lexer *x)
         }
         p = escape(p + 1, x->end, text, &k);
         if (!p)
-            return fail(x, "a string has an escape that is no character");
+            return fail_lexer(x, "a string has an escape that is no character");
         memcpy(out + n, text, k);
         n += k;
     }
     if (p == x->end)
-        return fail(x, "a string has no end");
+        return fail_lexer(x, "a string has no end");
     int rc = push(x, JT_STRING, out, n);
     advance(x, p + 1);
     return rc;
@@ -242,9 +242,9 @@ static int lex_number(struct lexer *x, int after_dot)
         q = fraction(q, x->end, text, &n);
     text[n] = 0;
     if (n > 59)
-        return fail(x, "a number is too long");
+        return fail_lexer(x, "a number is too long");
     if (q == whole_end && base == 10 && text[0] == '0' && strspn(text, "0") < whole_n)
-        return fail(x, "a number begins with 0");
+        return fail_lexer(x, "a number begins with 0");
     int rc = push(x, q == whole_end ? JT_INT : JT_FLOAT, p, (size_t)(q - p));
     if (!rc) {
         struct jtoken *t = &x->s->tokens[x->s->n - 1];
@@ -252,7 +252,7 @@ static int lex_number(struct lexer *x, int after_dot)
         t->d = strtod(text, NULL);
         t->i = q == whole_end ? strtoll(text, NULL, base) : 0;
         if (q == whole_end && errno)
-            return fail(x, "a number is too large (beyond 64 bits)");
+            return fail_lexer(x, "a number is too large (beyond 64 bits)");
     }
     x->p = q;
     return rc;
@@ -268,7 +268,7 @@ static int lex_inside(struct lexer *x, int is_print)
         advance(x, skip_space(x->p, x->end));
         const char *p = x->p;
         if (p == x->end)
-            return fail(x, is_print ? "\"{{\" has no \"}}\"" : "\"{%\" has no \"%}\"");
+            return fail_lexer(x, is_print ? "\"{{\" has no \"}}\"" : "\"{%\" has no \"%}\"");
         char sign = (*p == '-' || *p == '+') && x->end - p > 2 && !depth ? *p : 0;
         const char *e = sign ? p + 1 : p;
         if (!depth && x->end - e >= 2 && !memcmp(e, close, 2) && !(sign == '+' && is_print)) {
@@ -292,10 +292,10 @@ static int lex_inside(struct lexer *x, int is_print)
                 if (x->end - p >= 2 && !memcmp(p, two[i], 2))
                     n = 2;
             if (!strchr("+-*/%~()[]{},:.|<>=!", *p) || (*p == '!' && n == 1))
-                return fail(x, "a character that means nothing in an expression");
+                return fail_lexer(x, "a character that means nothing in an expression");
             depth += (*p == '(' || *p == '[' || *p == '{') - (*p == ')' || *p == ']' || *p == '}');
             if (depth < 0)
-                return fail(x, "a bracket is closed that was not opened");
+                return fail_lexer(x, "a bracket is closed that was not opened");
             rc = push(x, JT_OP, p, n);
             x->p = p + n;
         }
@@ -335,7 +335,7 @@ static int lex_raw(struct lexer *x, const char *tag, char sign)
         finish_tag(x, close, 0);
         return 1;
     }
-    return fail(x, "{% raw %} has no {% endraw %}");
+    return fail_lexer(x, "{% raw %} has no {% endraw %}");
 }
 
 static int lex_comment(struct lexer *x)
@@ -344,7 +344,7 @@ static int lex_comment(struct lexer *x)
     while (x->end - p >= 2 && memcmp(p, "#}", 2))
         p++;
     if (x->end - p < 2)
-        return fail(x, "\"{#\" has no \"#}\"");
+        return fail_lexer(x, "\"{#\" has no \"#}\"");
     char sign = p > x->p + 2 && (p[-1] == '-' || p[-1] == '+') ? p[-1] : 0;
     advance(x, p + 2);
     finish_tag(x, sign, 0);

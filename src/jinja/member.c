@@ -199,7 +199,7 @@ static struct methods methods_of(struct jvalue v)
     return (struct methods){{NULL}, nothing, nothing};
 }
 
-static int listed(const char *const *names, const char *s, size_t n)
+static int is_listed(const char *const *names, const char *s, size_t n)
 {
     for (; *names; names++)
         if (jsame(s, n, *names))
@@ -219,11 +219,11 @@ static const struct jentry *method(const struct methods *m, const char *s, size_
 int jhas_method(struct jvalue v, const char *s, size_t n)
 {
     struct methods m = methods_of(v);
-    if (listed(m.hidden, s, n))
+    if (is_listed(m.hidden, s, n))
         return -1;
     if (v.kind == J_LIST && v.list->form != JF_LIST && jsame(s, n, "copy"))
         return 0;
-    return method(&m, s, n) || listed(m.foreign, s, n);
+    return method(&m, s, n) || is_listed(m.foreign, s, n);
 }
 
 struct jvalue jcall_method(struct jrun *r, struct jvalue self, const char *s, size_t n, const struct jargs *args)

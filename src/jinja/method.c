@@ -66,7 +66,7 @@ static struct jvalue part(struct jvalue v, size_t from, size_t to)
 }
 
 /* The first (or, from the right, the last) place of by in v, or NULL. */
-static const char *search(struct jvalue v, struct jvalue by, int from_right)
+static const char *search_text(struct jvalue v, struct jvalue by, int from_right)
 {
     if (!from_right)
         return by.n ? memmem(v.s, v.n, by.s, by.n) : v.s;
@@ -126,7 +126,7 @@ static struct jvalue split(struct jrun *r, struct jvalue v, const struct jvalue 
     if (!need_string(r, p[0], "split") && !p[0].n)
         jfail(r, "split: the separator is empty");
     while (!jstep(r) && !jcharge(r, p[0].n)) {
-        const char *at = most ? search(v, p[0], right) : NULL;
+        const char *at = most ? search_text(v, p[0], right) : NULL;
         size_t n = place_of(v, at, right), behind = at ? n + p[0].n : 0;
         jpush(r, out.list, right ? part(v, behind, v.n) : part(v, 0, n));
         if (!at)
@@ -298,7 +298,7 @@ static struct jvalue find(struct jrun *r, struct jvalue v, const struct jvalue *
     if (need_string(r, p[0], "find") || !window(r, &v, p[1], p[2], &from))
         return jint(-1);
     jcharge(r, right ? v.n * (1 + p[0].n / 64) : v.n);
-    const char *at = r->rc ? NULL : search(v, p[0], right);
+    const char *at = r->rc ? NULL : search_text(v, p[0], right);
     return jint(at ? from + (int64_t)utf8_count(v.s, (size_t)(at - v.s)) : -1);
 }
 METHOD(m_find)
@@ -312,7 +312,7 @@ METHOD(m_rfind)
     return find(r, v, p, 1);
 }
 
-static struct jvalue found(struct jrun *r, struct jvalue at)
+static struct jvalue require_found(struct jrun *r, struct jvalue at)
 {
     if (at.i < 0)
         jfail(r, "index: what is looked for is not there");
@@ -321,12 +321,12 @@ static struct jvalue found(struct jrun *r, struct jvalue at)
 METHOD(m_index)
 {
     (void)a;
-    return found(r, find(r, v, p, 0));
+    return require_found(r, find(r, v, p, 0));
 }
 METHOD(m_rindex)
 {
     (void)a;
-    return found(r, find(r, v, p, 1));
+    return require_found(r, find(r, v, p, 1));
 }
 
 METHOD(m_count)
@@ -362,7 +362,7 @@ static struct jvalue in_three(struct jrun *r, struct jvalue v, struct jvalue by,
     struct jvalue out = jlist(r, JF_TUPLE);
     if (!need_string(r, by, "partition") && !by.n)
         jfail(r, "partition: the separator is empty");
-    const char *at = r->rc || jcharge(r, v.n) ? NULL : search(v, by, right);
+    const char *at = r->rc || jcharge(r, v.n) ? NULL : search_text(v, by, right);
     size_t n = place_of(v, at, right);
     jpush(r, out.list, part(v, 0, n));
     jpush(r, out.list, at ? part(v, n, n + by.n) : part(v, 0, 0));

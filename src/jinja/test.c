@@ -50,7 +50,7 @@ static int kind_test(const char *s, size_t n, struct jvalue v)
 }
 
 /* v % by == rest */
-static int leaves(struct jrun *r, struct jvalue v, struct jvalue by, double rest)
+static int leaves_rest(struct jrun *r, struct jvalue v, struct jvalue by, double rest)
 {
     struct jvalue left = jis_number(v) ? jbinary(r, '%', v, by) : jundefined("", 0);
     if (v.kind == J_STRING)
@@ -122,11 +122,11 @@ int jtest(struct jrun *r, const char *s, size_t n, struct jvalue v, const struct
     if (yes >= 0)
         return yes;
     if (jsame(s, n, "odd") || jsame(s, n, "even"))
-        return leaves(r, v, jint(2), jsame(s, n, "odd"));
+        return leaves_rest(r, v, jint(2), jsame(s, n, "odd"));
     if (jsame(s, n, "upper") || jsame(s, n, "lower"))
         return case_test(r, *s == 'u' ? "isupper" : "islower", v);
     if (jsame(s, n, "divisibleby"))
-        return leaves(r, v, p[0], 0);
+        return leaves_rest(r, v, p[0], 0);
     if (jsame(s, n, "in"))
         return jcontains(r, p[0], v);
     if (jsame(s, n, "sameas"))

@@ -12,7 +12,7 @@
 enum { MAX_STEPS = 5000000, MAX_DEPTH = 100 };
 static const size_t max_bytes = (size_t)256 << 20, max_work = (size_t)1 << 30;
 
-static int fail(struct jrun *r, int code, const char *format, va_list ap)
+static int fail_code(struct jrun *r, int code, const char *format, va_list ap)
 {
     char text[400];
     if (r->rc)
@@ -26,7 +26,7 @@ int jfail(struct jrun *r, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    fail(r, ERROR_DATA, format, ap);
+    fail_code(r, ERROR_DATA, format, ap);
     va_end(ap);
     return -1;
 }
@@ -35,7 +35,7 @@ int junavailable(struct jrun *r, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    fail(r, ERROR_UNAVAILABLE, format, ap);
+    fail_code(r, ERROR_UNAVAILABLE, format, ap);
     va_end(ap);
     return -1;
 }
@@ -215,7 +215,7 @@ int jfind(struct jrun *r, const struct jdict *d, struct jvalue key)
     return -1;
 }
 
-static void append(struct jrun *r, struct jdict *d, struct jvalue key, struct jvalue v)
+static void append_entry(struct jrun *r, struct jdict *d, struct jvalue key, struct jvalue v)
 {
     if (r->rc)
         return;
@@ -242,7 +242,7 @@ void jput(struct jrun *r, struct jdict *d, struct jvalue key, struct jvalue v)
         jfail(r, "a list or a mapping cannot be the key of a mapping");
     int at = r->rc ? -1 : jfind(r, d, key);
     if (at < 0)
-        append(r, d, key, v);
+        append_entry(r, d, key, v);
     else
         d->values[at] = v;
 }
@@ -266,7 +266,7 @@ struct jvalue jfrom_json(struct jrun *r, const json_t *v)
              at = json_object_iter_next((json_t *)(uintptr_t)v, at)) {
             key = json_object_iter_key(at);
             n = strlen(key);
-            append(r, out.dict, jstring(key, n), jfrom_json(r, json_object_iter_value(at)));
+            append_entry(r, out.dict, jstring(key, n), jfrom_json(r, json_object_iter_value(at)));
         }
         return out;
     case JSON_ARRAY:
@@ -316,7 +316,7 @@ double jnumber(struct jvalue v)
 }
 
 /* Exact for every pair of 64-bit integer and double. */
-static long double wide(struct jvalue v)
+static long double as_long_double(struct jvalue v)
 {
     return v.kind == J_FLOAT ? (long double)v.d : (long double)v.i;
 }
@@ -341,7 +341,7 @@ static int equal(struct jrun *r, struct jvalue a, struct jvalue b, int depth)
     if (jcharge(r, 16))
         return 0;
     if (jis_number(a) && jis_number(b))
-        return wide(a) == wide(b);
+        return as_long_double(a) == as_long_double(b);
     if (a.kind != b.kind)
         return 0;
     if (depth > MAX_DEPTH) {
@@ -398,7 +398,7 @@ static int compare_lists(struct jrun *r, const struct jlist *a, const struct jli
 int jcompare(struct jrun *r, struct jvalue a, struct jvalue b)
 {
     if (jis_number(a) && jis_number(b))
-        return wide(a) < wide(b) ? -1 : wide(a) > wide(b);
+        return as_long_double(a) < as_long_double(b) ? -1 : as_long_double(a) > as_long_double(b);
     if (a.kind == J_STRING && b.kind == J_STRING) { /* UTF-8 sorts as code points do */
         size_t n = a.n < b.n ? a.n : b.n;
         jcharge(r, n);

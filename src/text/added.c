@@ -132,7 +132,7 @@ static size_t spaces_before(const char *s, size_t n)
     return n - end;
 }
 
-static int touches(const struct text_spans *spans, size_t from, size_t to)
+static int touches_span(const struct text_spans *spans, size_t from, size_t to)
 {
     for (size_t i = 0; spans && i < spans->n; i++)
         if (spans->v[i].from < to && spans->v[i].to > from)
@@ -164,7 +164,7 @@ void added_set_cut(const struct added_set *s, const char *text, size_t n, const 
         }
         size_t start = i, end = i + length;
         i = end;
-        if (t->special && (!how->parse_special || touches(how->people, start, end)))
+        if (t->special && (!how->parse_special || touches_span(how->people, start, end)))
             continue;
         if (t->single_word && (word_before(text, start) || word_at(text + end, n - end)))
             continue;

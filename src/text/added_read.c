@@ -40,7 +40,7 @@ static int is_added(const struct tokenizer *tok, int32_t id)
 }
 
 /* Enters a token that is not among the added ones; its id is the vocabulary's or the next. */
-static int enter(struct adding *a, struct added_token *t)
+static int enter_token(struct adding *a, struct added_token *t)
 {
     struct vocab *v = &a->tok->vocab;
     t->id = vocab_find(v, t->text, t->n);
@@ -74,7 +74,7 @@ static int put_token(struct adding *a, struct added_token *t)
         t->special |= tok->added[i].special;
         tok->added[i] = *t;
     } else {
-        int rc = enter(a, t);
+        int rc = enter_token(a, t);
         if (rc)
             return rc;
         if (tok->n_added == a->cap)

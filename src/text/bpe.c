@@ -26,7 +26,7 @@ static size_t slot_of(const struct bpe *b, int32_t left, int32_t right)
     return at;
 }
 
-static int grow(struct bpe *b)
+static int grow_table(struct bpe *b)
 {
     struct bpe old = *b;
     size_t n = old.n_slot ? old.n_slot * 2 : 1024;
@@ -46,7 +46,7 @@ static int grow(struct bpe *b)
 
 int bpe_add_merge(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t id)
 {
-    if (b->n_merge * 2 >= b->n_slot && grow(b))
+    if (b->n_merge * 2 >= b->n_slot && grow_table(b))
         return -1;
     struct bpe_merge *m = b->merge + slot_of(b, left, right);
     if (m->left < 0)
@@ -78,7 +78,7 @@ void bpe_scratch_deinit(struct bpe_scratch *s)
     *s = (struct bpe_scratch){0};
 }
 
-static int offer(const struct bpe *b, struct bpe_scratch *s, uint32_t at)
+static int offer_pair(const struct bpe *b, struct bpe_scratch *s, uint32_t at)
 {
     if (at == NONE || s->symbol[at].next == NONE)
         return 0;
@@ -92,7 +92,7 @@ static int merge_all(const struct bpe *b, struct bpe_scratch *s, size_t n)
 {
     s->heap.n = 0;
     for (uint32_t i = 0; i + 1 < n; i++)
-        if (offer(b, s, i))
+        if (offer_pair(b, s, i))
             return -1;
     while (s->heap.n) {
         struct bpe_pair p = bpe_heap_pop(&s->heap);
@@ -105,7 +105,7 @@ static int merge_all(const struct bpe *b, struct bpe_scratch *s, size_t n)
         right->id = DEAD;
         if (left->next != NONE)
             s->symbol[left->next].prev = p.at;
-        if (offer(b, s, left->prev) || offer(b, s, p.at))
+        if (offer_pair(b, s, left->prev) || offer_pair(b, s, p.at))
             return -1;
     }
     return 0;

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 
-static int before(const struct bpe_pair *a, const struct bpe_pair *b)
+static int comes_before(const struct bpe_pair *a, const struct bpe_pair *b)
 {
     return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
 }
@@ -19,7 +19,7 @@ int bpe_heap_push(struct bpe_heap *h, struct bpe_pair p)
         h->cap = cap;
     }
     size_t i = h->n++;
-    while (i && before(&p, h->pair + (i - 1) / 2)) {
+    while (i && comes_before(&p, h->pair + (i - 1) / 2)) {
         h->pair[i] = h->pair[(i - 1) / 2];
         i = (i - 1) / 2;
     }
@@ -32,9 +32,9 @@ struct bpe_pair bpe_heap_pop(struct bpe_heap *h)
     struct bpe_pair top = h->pair[0], last = h->pair[--h->n];
     size_t i = 0, child;
     while ((child = 2 * i + 1) < h->n) {
-        if (child + 1 < h->n && before(h->pair + child + 1, h->pair + child))
+        if (child + 1 < h->n && comes_before(h->pair + child + 1, h->pair + child))
             child++;
-        if (!before(h->pair + child, &last))
+        if (!comes_before(h->pair + child, &last))
             break;
         h->pair[i] = h->pair[child];
         i = child;

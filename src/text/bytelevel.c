@@ -4,7 +4,7 @@
 #include "base/utf8.h"
 #include "text/parts.h"
 
-static int visible(unsigned b)
+static int is_visible(unsigned b)
 {
     return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
 }
@@ -21,13 +21,13 @@ static unsigned hidden_below(unsigned b)
 
 uint32_t byte_level_char(unsigned char byte)
 {
-    return visible(byte) ? byte : 0x100 + hidden_below(byte);
+    return is_visible(byte) ? byte : 0x100 + hidden_below(byte);
 }
 
 int byte_level_byte(uint32_t cp)
 {
     if (cp < 0x100)
-        return visible(cp) ? (int)cp : -1;
+        return is_visible(cp) ? (int)cp : -1;
     if (cp > 0x143)
         return -1;
     unsigned k = cp - 0x100;

@@ -11,12 +11,12 @@ static int has_leaf(uint32_t unit)
     return unit >> 8 & 1;
 }
 
-static uint32_t label(uint32_t unit)
+static uint32_t unit_label(uint32_t unit)
 {
     return unit & (UINT32_C(1) << 31 | 0xff);
 }
 
-static uint32_t offset(uint32_t unit)
+static uint32_t unit_offset(uint32_t unit)
 {
     return unit >> 10 << ((unit & UINT32_C(1) << 9) >> 6);
 }
@@ -26,7 +26,7 @@ static int is_leaf(uint32_t unit)
     return unit >> 31;
 }
 
-static uint32_t value(uint32_t unit)
+static uint32_t unit_value(uint32_t unit)
 {
     return unit & 0x7fffffff;
 }
@@ -45,7 +45,8 @@ const char *charsmap_read(struct charsmap *out, const void *bytes, size_t n, uin
     if (!out->n_text || out->text[out->n_text - 1] || utf8_valid(out->text, out->n_text) != out->n_text)
         return "its replacements are not UTF-8 text that ends in NUL";
     for (size_t i = 0; i < out->n_unit; i++)
-        if (is_leaf(units[i]) && (value(units[i]) >= out->n_text || (out->text[value(units[i])] & 0xc0) == 0x80))
+        if (is_leaf(units[i]) &&
+            (unit_value(units[i]) >= out->n_text || (out->text[unit_value(units[i])] & 0xc0) == 0x80))
             return "its trie points outside the replacements";
     return NULL;
 }
@@ -53,17 +54,17 @@ const char *charsmap_read(struct charsmap *out, const void *bytes, size_t n, uin
 size_t charsmap_find(const struct charsmap *m, const char *text, size_t n, enum charsmap_want want,
                      const char **replacement)
 {
-    size_t length = 0, node = offset(m->unit[0]);
+    size_t length = 0, node = unit_offset(m->unit[0]);
     for (size_t i = 0; i < n; i++) {
         unsigned char byte = (unsigned char)text[i];
         node ^= byte;
-        if (node >= m->n_unit || label(m->unit[node]) != byte)
+        if (node >= m->n_unit || unit_label(m->unit[node]) != byte)
             break;
         uint32_t unit = m->unit[node];
-        node ^= offset(unit);
+        node ^= unit_offset(unit);
         if (!has_leaf(unit) || node >= m->n_unit || !is_leaf(m->unit[node]))
             continue;
-        *replacement = m->text + value(m->unit[node]);
+        *replacement = m->text + unit_value(m->unit[node]);
         length = i + 1;
         if (want == CHARSMAP_SHORTEST)
             break;

@@ -81,7 +81,7 @@ void chat_close(struct chat *c)
 
 /* The template that transformers takes: tool_use where there is one and tools are given (an empty list is given), else
  * the default. */
-static const struct jinja *choose(const struct chat *c, const json_t *conversation)
+static const struct jinja *choose_template(const struct chat *c, const json_t *conversation)
 {
     const json_t *tools = json_object_get(conversation, "tools");
     return c->tool_use && tools && !json_is_null(tools) ? c->tool_use : c->template;
@@ -141,7 +141,7 @@ static int render(const struct chat *c, const struct excerpt *x, struct buf *out
     const json_t *conversation = x->conversation;
     json_t *v = json_copy(c->special), *messages = json_array(), *all = json_object_get(conversation, "messages");
     static const char *const names[] = {"tools", "documents"};
-    const struct jinja *template = choose(c, conversation);
+    const struct jinja *template = choose_template(c, conversation);
     int bad = !v || !messages;
     for (size_t i = 0; i < x->n_message && !bad; i++)
         bad = json_array_append_new(messages, normalized(json_array_get(all, i)));

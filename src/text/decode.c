@@ -11,34 +11,34 @@
 
 #include <string.h>
 
-static void emit(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out);
+static void emit(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out);
 
-int decode_state_init(struct decode_state *run, const struct decoder *decoder, size_t n, struct error *err)
+int decode_state_init(struct decode_state *state, const struct decoder *decoder, size_t n, struct error *err)
 {
-    *run = (struct decode_state){.decoder = decoder, .n = n};
-    run->stage = mem_calloc(n + 1, sizeof *run->stage);
-    run->match = regex_match_new();
-    if (run->stage && run->match)
+    *state = (struct decode_state){.decoder = decoder, .n = n};
+    state->stage = mem_calloc(n + 1, sizeof *state->stage);
+    state->match = regex_match_new();
+    if (state->stage && state->match)
         return 0;
-    decode_state_deinit(run);
-    return error_set_nomem(err, (n + 1) * sizeof *run->stage, "the decoder");
+    decode_state_deinit(state);
+    return error_set_nomem(err, (n + 1) * sizeof *state->stage, "the decoder");
 }
 
-void decode_state_deinit(struct decode_state *run)
+void decode_state_deinit(struct decode_state *state)
 {
-    for (size_t i = 0; run->stage && i < run->n; i++) {
-        buf_free(&run->stage[i].hold);
-        buf_free(&run->stage[i].work);
+    for (size_t i = 0; state->stage && i < state->n; i++) {
+        buf_free(&state->stage[i].hold);
+        buf_free(&state->stage[i].work);
     }
-    mem_free(run->stage);
-    regex_match_free(run->match);
-    *run = (struct decode_state){0};
+    mem_free(state->stage);
+    regex_match_free(state->match);
+    *state = (struct decode_state){0};
 }
 
-void decode_state_reset(struct decode_state *run)
+void decode_state_reset(struct decode_state *state)
 {
-    for (size_t i = 0; i < run->n; i++) {
-        struct decode_stage *g = run->stage + i;
+    for (size_t i = 0; i < state->n; i++) {
+        struct decode_stage *g = state->stage + i;
         buf_reset(&g->hold);
         g->count = g->held = 0;
     }
@@ -60,28 +60,28 @@ int decode_state_copy(struct decode_state *to, const struct decode_state *from)
 }
 
 /* Does stage i get one token in chunks? */
-static int chunked(const struct decode_state *run, size_t i)
+static int chunked(const struct decode_state *state, size_t i)
 {
     while (i-- > 0)
-        if (run->decoder[i].kind == DECODE_FUSE || run->decoder[i].kind == DECODE_BYTE_LEVEL)
+        if (state->decoder[i].kind == DECODE_FUSE || state->decoder[i].kind == DECODE_BYTE_LEVEL)
             return 1;
     return 0;
 }
 
 /* A stage that could not say that memory ran out says it through what it passes on. */
-static void pass(struct decode_state *run, size_t i, const struct buf *b, struct buf *out)
+static void pass_on(struct decode_state *state, size_t i, const struct buf *b, struct buf *out)
 {
     if (b->failed)
         out->failed = 1;
     else
-        emit(run, i + 1, b->data ? b->data : "", b->len, out);
+        emit(state, i + 1, b->data ? b->data : "", b->len, out);
 }
 
-static void replace(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void replace(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    const struct decoder *d = run->decoder + i;
-    struct buf *work = &run->stage[i].work;
-    struct regex_scan scan = {.re = d->pattern, .match = run->match, .text = s, .n = n};
+    const struct decoder *d = state->decoder + i;
+    struct buf *work = &state->stage[i].work;
+    struct regex_scan scan = {.re = d->pattern, .match = state->match, .text = s, .n = n};
     size_t from = 0, start, end;
     int found;
     buf_reset(work);
@@ -93,44 +93,44 @@ static void replace(struct decode_state *run, size_t i, const char *s, size_t n,
     if (found < 0)
         work->failed = 1;
     buf_append(work, s + from, n - from);
-    pass(run, i, work, out);
+    pass_on(state, i, work, out);
 }
 
-static int hex(char c)
+static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
     return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
-static void flush_bytes(struct decode_state *run, size_t i, struct buf *out)
+static void flush_bytes(struct decode_state *state, size_t i, struct buf *out)
 {
-    struct buf *hold = &run->stage[i].hold;
+    struct buf *hold = &state->stage[i].hold;
     if (utf8_valid(hold->data, hold->len) == hold->len) {
         if (hold->len)
-            pass(run, i, hold, out);
+            pass_on(state, i, hold, out);
     } else {
         for (size_t k = 0; k < hold->len; k++)
-            emit(run, i + 1, "\xef\xbf\xbd", 3, out);
+            emit(state, i + 1, "\xef\xbf\xbd", 3, out);
     }
     if (hold->failed)
         out->failed = 1;
     buf_reset(hold);
 }
 
-static void byte_fallback(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void byte_fallback(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    if (n == 6 && !memcmp(s, "<0x", 3) && s[5] == '>' && hex(s[3]) >= 0 && hex(s[4]) >= 0) {
-        buf_putc(&run->stage[i].hold, (char)(hex(s[3]) * 16 + hex(s[4])));
+    if (n == 6 && !memcmp(s, "<0x", 3) && s[5] == '>' && hex_digit(s[3]) >= 0 && hex_digit(s[4]) >= 0) {
+        buf_putc(&state->stage[i].hold, (char)(hex_digit(s[3]) * 16 + hex_digit(s[4])));
         return;
     }
-    flush_bytes(run, i, out);
-    emit(run, i + 1, s, n, out);
+    flush_bytes(state, i, out);
+    emit(state, i + 1, s, n, out);
 }
 
-static void byte_level(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void byte_level(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    struct buf *hold = &run->stage[i].hold, *work = &run->stage[i].work;
+    struct buf *hold = &state->stage[i].hold, *work = &state->stage[i].work;
     size_t mark = hold->len, k;
     uint32_t cp;
     int byte = 0;
@@ -153,10 +153,10 @@ static void byte_level(struct decode_state *run, size_t i, const char *s, size_t
     if (done)
         memmove(hold->data, hold->data + done, hold->len - done);
     hold->len -= done;
-    pass(run, i, work, out);
+    pass_on(state, i, work, out);
 }
 
-static size_t leading(const struct decoder *d, const char *s, size_t n, long most)
+static size_t count_leading(const struct decoder *d, const char *s, size_t n, long most)
 {
     size_t at = 0;
     while (most-- > 0 && n - at >= d->n_text && !memcmp(s + at, d->text, d->n_text))
@@ -164,7 +164,7 @@ static size_t leading(const struct decoder *d, const char *s, size_t n, long mos
     return at;
 }
 
-static size_t trailing(const struct decoder *d, const char *s, size_t n, long most)
+static size_t count_trailing(const struct decoder *d, const char *s, size_t n, long most)
 {
     size_t at = n;
     while (most-- > 0 && at >= d->n_text && !memcmp(s + at - d->n_text, d->text, d->n_text))
@@ -172,30 +172,30 @@ static size_t trailing(const struct decoder *d, const char *s, size_t n, long mo
     return n - at;
 }
 
-static void strip(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void strip(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    const struct decoder *d = run->decoder + i;
-    size_t cut = leading(d, s, n, d->start);
-    emit(run, i + 1, s + cut, n - cut - trailing(d, s + cut, n - cut, d->stop), out);
+    const struct decoder *d = state->decoder + i;
+    size_t cut = count_leading(d, s, n, d->start);
+    emit(state, i + 1, s + cut, n - cut - count_trailing(d, s + cut, n - cut, d->stop), out);
 }
 
 /* The same on chunks: count is how many characters were stripped, or start once another character was seen. */
-static void strip_chunk(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void strip_chunk(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    const struct decoder *d = run->decoder + i;
-    struct decode_stage *g = run->stage + i;
+    const struct decoder *d = state->decoder + i;
+    struct decode_stage *g = state->stage + i;
     if (g->count < d->start && n) {
-        size_t cut = leading(d, s, n, d->start - g->count);
+        size_t cut = count_leading(d, s, n, d->start - g->count);
         g->count = cut < n ? d->start : g->count + (long)(cut / d->n_text);
         s += cut;
         n -= cut;
     }
     if (!d->stop) {
-        emit(run, i + 1, s, n, out);
+        emit(state, i + 1, s, n, out);
         return;
     }
     buf_append(&g->hold, s, n);
-    size_t keep = trailing(d, g->hold.data, g->hold.len, d->stop);
+    size_t keep = count_trailing(d, g->hold.data, g->hold.len, d->stop);
     buf_reset(&g->work);
     buf_append(&g->work, g->hold.data, g->hold.len - keep);
     if (g->hold.failed)
@@ -203,13 +203,13 @@ static void strip_chunk(struct decode_state *run, size_t i, const char *s, size_
     else if (g->hold.len > keep)
         memmove(g->hold.data, g->hold.data + g->hold.len - keep, keep);
     g->hold.len = keep;
-    pass(run, i, &g->work, out);
+    pass_on(state, i, &g->work, out);
 }
 
-static void metaspace(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void metaspace(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    const struct decoder *d = run->decoder + i;
-    struct decode_stage *g = run->stage + i;
+    const struct decoder *d = state->decoder + i;
+    struct decode_stage *g = state->stage + i;
     int first = !g->count++;
     buf_reset(&g->work);
     for (size_t at = 0; at < n;) {
@@ -221,7 +221,7 @@ static void metaspace(struct decode_state *run, size_t i, const char *s, size_t 
             buf_putc(&g->work, s[at++]);
         }
     }
-    pass(run, i, &g->work, out);
+    pass_on(state, i, &g->work, out);
 }
 
 /* to is never longer than from. */
@@ -240,14 +240,14 @@ static void substitute(struct buf *b, const char *from, const char *to)
     b->len = put;
 }
 
-static void wordpiece(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void wordpiece(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
     /* In this order, as the tokenizers library has them. */
     static const char *const cleanup[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
                                              {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
                                              {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-    const struct decoder *d = run->decoder + i;
-    struct decode_stage *g = run->stage + i;
+    const struct decoder *d = state->decoder + i;
+    struct decode_stage *g = state->stage + i;
     buf_reset(&g->work);
     if (g->count++) {
         if (n >= d->n_text && !memcmp(s, d->text, d->n_text)) {
@@ -260,14 +260,14 @@ static void wordpiece(struct decode_state *run, size_t i, const char *s, size_t 
     buf_append(&g->work, s, n);
     for (size_t k = 0; d->flag && k < sizeof cleanup / sizeof *cleanup && !g->work.failed; k++)
         substitute(&g->work, cleanup[k][0], cleanup[k][1]);
-    pass(run, i, &g->work, out);
+    pass_on(state, i, &g->work, out);
 }
 
 /* The suffix becomes a space, and nothing in the last token, so each waits for the next. */
-static void flush_bpe(struct decode_state *run, size_t i, const char *space, struct buf *out)
+static void flush_bpe(struct decode_state *state, size_t i, const char *space, struct buf *out)
 {
-    const struct decoder *d = run->decoder + i;
-    struct decode_stage *g = run->stage + i;
+    const struct decoder *d = state->decoder + i;
+    struct decode_stage *g = state->stage + i;
     if (!g->held)
         return;
     buf_reset(&g->work);
@@ -283,29 +283,29 @@ static void flush_bpe(struct decode_state *run, size_t i, const char *space, str
         out->failed = 1;
     g->held = 0;
     buf_reset(&g->hold);
-    pass(run, i, &g->work, out);
+    pass_on(state, i, &g->work, out);
 }
 
 /* sentencepiece's own decoder: bytes character by character, and of marks at the text's begin the first goes, or all
  * where it removes extra white space. count: bit 0: text has come; bit 1: the mark has gone. */
-static void put_sentencepiece(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void put_sentencepiece(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    struct decode_stage *g = run->stage + i;
+    struct decode_stage *g = state->stage + i;
     if (n)
         g->count |= 1;
-    emit(run, i + 1, s, n, out);
+    emit(state, i + 1, s, n, out);
 }
 
-static void flush_characters(struct decode_state *run, size_t i, struct buf *out)
+static void flush_characters(struct decode_state *state, size_t i, struct buf *out)
 {
-    struct buf *hold = &run->stage[i].hold;
+    struct buf *hold = &state->stage[i].hold;
     uint32_t cp;
     for (size_t at = 0, k; at < hold->len; at += k) {
         k = utf8_decode(hold->data + at, hold->len - at, &cp);
         if (k)
-            put_sentencepiece(run, i, hold->data + at, k, out);
+            put_sentencepiece(state, i, hold->data + at, k, out);
         else
-            put_sentencepiece(run, i, "\xef\xbf\xbd", 3, out);
+            put_sentencepiece(state, i, "\xef\xbf\xbd", 3, out);
         k = k ? k : 1;
     }
     if (hold->failed)
@@ -313,19 +313,19 @@ static void flush_characters(struct decode_state *run, size_t i, struct buf *out
     buf_reset(hold);
 }
 
-static void sentencepiece(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void sentencepiece(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
     static const char mark[] = "\xe2\x96\x81";
-    const struct sentencepiece *m = run->decoder[i].model;
-    struct decode_stage *g = run->stage + i;
+    const struct sentencepiece *m = state->decoder[i].model;
+    struct decode_stage *g = state->stage + i;
     int type = sentencepiece_type(m, s, n);
     if (type == PIECE_BYTE) {
-        buf_putc(&g->hold, (char)(hex(s[3]) * 16 + hex(s[4])));
+        buf_putc(&g->hold, (char)(hex_digit(s[3]) * 16 + hex_digit(s[4])));
         return;
     }
-    flush_characters(run, i, out);
+    flush_characters(state, i, out);
     if (type == PIECE_UNKNOWN) {
-        put_sentencepiece(run, i, m->surface, strlen(m->surface), out);
+        put_sentencepiece(state, i, m->surface, strlen(m->surface), out);
         return;
     }
     if (type && type != PIECE_CONTROL && !g->count && (m->dummy_prefix || m->remove_extra) && n >= 3 &&
@@ -344,83 +344,83 @@ static void sentencepiece(struct decode_state *run, size_t i, const char *s, siz
     if (g->work.failed)
         out->failed = 1;
     else
-        put_sentencepiece(run, i, g->work.data ? g->work.data : "", g->work.len, out);
+        put_sentencepiece(state, i, g->work.data ? g->work.data : "", g->work.len, out);
 }
 
-static void whole(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void decode_whole(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    struct decode_stage *g = run->stage + i;
-    switch (run->decoder[i].kind) {
-    case DECODE_REPLACE: replace(run, i, s, n, out); break;
-    case DECODE_BYTE_FALLBACK: byte_fallback(run, i, s, n, out); break;
-    case DECODE_FUSE: emit(run, i + 1, s, n, out); break;
-    case DECODE_STRIP: strip(run, i, s, n, out); break;
-    case DECODE_METASPACE: metaspace(run, i, s, n, out); break;
-    case DECODE_WORDPIECE: wordpiece(run, i, s, n, out); break;
-    case DECODE_BYTE_LEVEL: byte_level(run, i, s, n, out); break;
+    struct decode_stage *g = state->stage + i;
+    switch (state->decoder[i].kind) {
+    case DECODE_REPLACE: replace(state, i, s, n, out); break;
+    case DECODE_BYTE_FALLBACK: byte_fallback(state, i, s, n, out); break;
+    case DECODE_FUSE: emit(state, i + 1, s, n, out); break;
+    case DECODE_STRIP: strip(state, i, s, n, out); break;
+    case DECODE_METASPACE: metaspace(state, i, s, n, out); break;
+    case DECODE_WORDPIECE: wordpiece(state, i, s, n, out); break;
+    case DECODE_BYTE_LEVEL: byte_level(state, i, s, n, out); break;
     case DECODE_BPE:
-        flush_bpe(run, i, " ", out);
+        flush_bpe(state, i, " ", out);
         buf_append(&g->hold, s, n);
         g->held = 1;
         break;
-    case DECODE_SENTENCEPIECE: sentencepiece(run, i, s, n, out); break;
+    case DECODE_SENTENCEPIECE: sentencepiece(state, i, s, n, out); break;
     case DECODE_SPACED:
         if (g->count++)
-            emit(run, i + 1, " ", 1, out);
-        emit(run, i + 1, s, n, out);
+            emit(state, i + 1, " ", 1, out);
+        emit(state, i + 1, s, n, out);
         break;
     }
 }
 
-static void emit(struct decode_state *run, size_t i, const char *s, size_t n, struct buf *out)
+static void emit(struct decode_state *state, size_t i, const char *s, size_t n, struct buf *out)
 {
-    if (i == run->n)
+    if (i == state->n)
         buf_append(out, s, n);
-    else if (!chunked(run, i))
-        whole(run, i, s, n, out);
-    else if (run->decoder[i].kind == DECODE_FUSE)
-        emit(run, i + 1, s, n, out);
-    else if (run->decoder[i].kind == DECODE_STRIP)
-        strip_chunk(run, i, s, n, out);
+    else if (!chunked(state, i))
+        decode_whole(state, i, s, n, out);
+    else if (state->decoder[i].kind == DECODE_FUSE)
+        emit(state, i + 1, s, n, out);
+    else if (state->decoder[i].kind == DECODE_STRIP)
+        strip_chunk(state, i, s, n, out);
     else
-        buf_append(&run->stage[i].hold, s, n);
+        buf_append(&state->stage[i].hold, s, n);
 }
 
-void decode_state_token(struct decode_state *run, const char *token, size_t n, struct buf *out)
+void decode_state_token(struct decode_state *state, const char *token, size_t n, struct buf *out)
 {
-    emit(run, 0, token, n, out);
+    emit(state, 0, token, n, out);
 }
 
 /* What stage i still holds, now that no more comes. */
-static void finish_stage(struct decode_state *run, size_t i, struct buf *out)
+static void finish_stage(struct decode_state *state, size_t i, struct buf *out)
 {
-    struct decode_stage *g = run->stage + i;
-    enum decoder_kind kind = run->decoder[i].kind;
-    if (chunked(run, i) && kind != DECODE_FUSE && kind != DECODE_STRIP) {
+    struct decode_stage *g = state->stage + i;
+    enum decoder_kind kind = state->decoder[i].kind;
+    if (chunked(state, i) && kind != DECODE_FUSE && kind != DECODE_STRIP) {
         struct buf all = g->hold;
         g->hold = (struct buf)BUF_INIT;
         if (all.failed)
             out->failed = 1;
         else
-            whole(run, i, all.data ? all.data : "", all.len, out);
+            decode_whole(state, i, all.data ? all.data : "", all.len, out);
         buf_free(&all);
     }
     if (kind == DECODE_BYTE_FALLBACK) {
-        flush_bytes(run, i, out);
+        flush_bytes(state, i, out);
     } else if (kind == DECODE_SENTENCEPIECE) {
-        flush_characters(run, i, out);
+        flush_characters(state, i, out);
     } else if (kind == DECODE_BPE) {
-        flush_bpe(run, i, "", out);
+        flush_bpe(state, i, "", out);
     } else if (kind == DECODE_BYTE_LEVEL) {
         buf_reset(&g->work);
         utf8_lossy(&g->work, g->hold.data, g->hold.len, 0);
         buf_reset(&g->hold);
-        pass(run, i, &g->work, out);
+        pass_on(state, i, &g->work, out);
     }
 }
 
-void decode_state_finish(struct decode_state *run, struct buf *out)
+void decode_state_finish(struct decode_state *state, struct buf *out)
 {
-    for (size_t i = 0; i < run->n; i++)
-        finish_stage(run, i, out);
+    for (size_t i = 0; i < state->n; i++)
+        finish_stage(state, i, out);
 }

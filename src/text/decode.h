@@ -18,11 +18,11 @@ struct decode_state {
     struct regex_match *match;
 };
 
-int decode_state_init(struct decode_state *run, const struct decoder *decoder, size_t n, struct error *err);
-void decode_state_deinit(struct decode_state *run);
-void decode_state_reset(struct decode_state *run);
+int decode_state_init(struct decode_state *state, const struct decoder *decoder, size_t n, struct error *err);
+void decode_state_deinit(struct decode_state *state);
+void decode_state_reset(struct decode_state *state);
 int decode_state_copy(struct decode_state *to, const struct decode_state *from); /* same decoders; 0 or -1 (memory) */
-void decode_state_token(struct decode_state *run, const char *token, size_t n, struct buf *out);
-void decode_state_finish(struct decode_state *run, struct buf *out);
+void decode_state_token(struct decode_state *state, const char *token, size_t n, struct buf *out);
+void decode_state_finish(struct decode_state *state, struct buf *out);
 
 #endif

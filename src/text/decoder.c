@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static int append(struct reader *r, struct decoder **list, size_t *n, const struct decoder *d)
+static int append_step(struct reader *r, struct decoder **list, size_t *n, const struct decoder *d)
 {
     if (*n >= 64)
         return reader_fail(r, "decoder: more than 64 steps");
@@ -78,7 +78,7 @@ int decoder_read(struct reader *r, const json_t *o, struct decoder **out, size_t
     if (strcmp(type, "Sequence")) {
         struct decoder d = {0};
         rc = read_one(r, o, type, &d);
-        return rc ? rc : append(r, out, n, &d);
+        return rc ? rc : append_step(r, out, n, &d);
     }
     const json_t *list = json_object_get(o, "decoders");
     if (!json_is_array(list))

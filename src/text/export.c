@@ -61,7 +61,7 @@ static json_t *special_map(const struct tokenizer *tok)
     return map;
 }
 
-static int dump(struct buf *out, const json_t *doc, struct error *err)
+static int dump_document(struct buf *out, const json_t *doc, struct error *err)
 {
     if (!out)
         return 0;
@@ -83,16 +83,16 @@ int tokenizer_export(const struct tokenizer *tok, struct buf *json, struct buf *
     if (!rc && handed == 1 && s.spm)
         rc = source_complete_spm(&s, tok->info.source, err);
     if (!rc && handed == 1)
-        rc = dump(json, s.json, err);
+        rc = dump_document(json, s.json, err);
     json_t *names = special_map(tok);
     if (!rc && !s.config)
         s.config = json_object();
     if (!rc && (!names || complete(tok, s.config, handed == 1)))
         rc = error_set_nomem(err, 1, "the tokenizer's files");
     if (!rc)
-        rc = dump(config, s.config, err);
+        rc = dump_document(config, s.config, err);
     if (!rc)
-        rc = dump(map, names, err);
+        rc = dump_document(map, names, err);
     json_decref(names);
     tokenizer_source_free(&s);
     return rc;

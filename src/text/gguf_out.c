@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct out {
+struct gguf_out {
     const struct tokenizer *tok;
     const struct tokenizer_source *source;
     struct gguf_writer *w;
@@ -24,18 +24,18 @@ struct out {
     struct error *err;
 };
 
-static int nomem(const struct out *o)
+static int nomem(const struct gguf_out *o)
 {
     return error_set_nomem(o->err, o->n * sizeof *o->text, "a GGUF tokenizer");
 }
 
-static int refuse(const struct out *o, const char *what, const char *why)
+static int refuse_tokenizer(const struct gguf_out *o, const char *what, const char *why)
 {
     return error_set(o->err, ERROR_DATA, "%s: %s: %s, so the model cannot be written as GGUF with this tokenizer",
                      o->tok->info.source, what, why);
 }
 
-static struct gguf_string kept(struct out *o, const char *text)
+static struct gguf_string keep_text(struct gguf_out *o, const char *text)
 {
     char *copy = arena_strdup(&o->arena, text);
     return (struct gguf_string){copy ? copy : "", copy ? strlen(copy) : 0};
@@ -49,7 +49,7 @@ static int32_t type_of(unsigned flags)
 }
 
 /* The model's own piece; added tokens are special (control) or a user's; rows without a token are unused. */
-static int take_tokens(struct out *o)
+static int take_tokens(struct gguf_out *o)
 {
     const struct vocab *v = &o->tok->vocab;
     if (v->size > (int32_t)o->n)
@@ -63,7 +63,7 @@ static int take_tokens(struct out *o)
         const struct vocab_entry *e = vocab_at(v, (int32_t)i);
         char name[32];
         snprintf(name, sizeof name, "[PAD%zu]", i);
-        o->text[i] = e ? (struct gguf_string){e->text, e->n} : kept(o, name);
+        o->text[i] = e ? (struct gguf_string){e->text, e->n} : keep_text(o, name);
         o->type[i] = e ? type_of(e->flags) : PIECE_UNUSED;
     }
     return 0;
@@ -98,7 +98,7 @@ static int cut(const struct normalizer *z, const struct pretokenizer *p, struct 
     return rc;
 }
 
-static int same(const struct pieces *a, const struct pieces *b)
+static int same_pieces(const struct pieces *a, const struct pieces *b)
 {
     if (a->n != b->n)
         return 0;
@@ -109,7 +109,7 @@ static int same(const struct pieces *a, const struct pieces *b)
 }
 
 /* 1: cuts as this tokenizer does. */
-static int cuts_alike(struct out *o, const struct gguf_pre *pre, const struct pieces *ours, int *yes)
+static int cuts_alike(struct gguf_out *o, const struct gguf_pre *pre, const struct pieces *ours, int *yes)
 {
     struct regex_list regexes = {0};
     struct reader r = {.arena = &o->arena, .regexes = &regexes, .file = pre->name, .err = o->err};
@@ -123,7 +123,7 @@ static int cuts_alike(struct out *o, const struct gguf_pre *pre, const struct pi
         rc = normalizer_read(&r, nfc, &z);
     if (!rc)
         rc = cut(pre->nfc ? &z : NULL, &p, &theirs, o->err);
-    *yes = !rc && same(ours, &theirs);
+    *yes = !rc && same_pieces(ours, &theirs);
     pieces_deinit(&theirs);
     for (struct regex_list *item = regexes.next, *next; item; item = next) {
         next = item->next;
@@ -135,7 +135,7 @@ static int cuts_alike(struct out *o, const struct gguf_pre *pre, const struct pi
     return rc;
 }
 
-static int find_pre(struct out *o, const char **name)
+static int find_pre(struct gguf_out *o, const char **name)
 {
     const struct tokenizer *t = o->tok;
     size_t n;
@@ -151,13 +151,14 @@ static int find_pre(struct out *o, const char **name)
         *name = yes ? pres[i].name : NULL;
     }
     pieces_deinit(&ours);
-    return rc || *name ? rc
-                       : refuse(o, "pre_tokenizer and normalizer",
-                                "cut words as none of the pre-tokenizers that llama.cpp names and isara knows");
+    return rc || *name
+               ? rc
+               : refuse_tokenizer(o, "pre_tokenizer and normalizer",
+                                  "cut words as none of the pre-tokenizers that llama.cpp names and isara knows");
 }
 
 /* "left right", as both spellings of tokenizer.json have it. */
-static int put_merges(struct out *o)
+static int put_merges(struct gguf_out *o)
 {
     const json_t *list = json_object_get(json_object_get(o->source->json, "model"), "merges");
     size_t n = json_array_size(list);
@@ -173,9 +174,9 @@ static int put_merges(struct out *o)
             buf_printf(&b, "%s %s", json_string_value(json_array_get(m, 0)), json_string_value(json_array_get(m, 1)));
         const char *space = b.data ? strchr(b.data, ' ') : NULL;
         if (!space || strchr(space + 1, ' '))
-            rc = refuse(o, "merges", "one of them is not two pieces without spaces");
+            rc = refuse_tokenizer(o, "merges", "one of them is not two pieces without spaces");
         else
-            line[i] = kept(o, b.data);
+            line[i] = keep_text(o, b.data);
     }
     if (!rc)
         gguf_put_strings(o->w, "tokenizer.ggml.merges", line, n);
@@ -183,14 +184,15 @@ static int put_merges(struct out *o)
     return rc;
 }
 
-static int put_bytes(struct out *o)
+static int put_bytes(struct gguf_out *o)
 {
     const char *pre;
     int rc = find_pre(o, &pre);
     if (rc)
         return rc;
     if (*o->tok->bpe.prefix || *o->tok->bpe.suffix)
-        return refuse(o, "model", "continuing_subword_prefix and end_of_word_suffix have no counterpart in llama.cpp");
+        return refuse_tokenizer(o, "model",
+                                "continuing_subword_prefix and end_of_word_suffix have no counterpart in llama.cpp");
     gguf_put_string(o->w, "tokenizer.ggml.model", "gpt2");
     gguf_put_string(o->w, "tokenizer.ggml.pre", pre);
     gguf_put_strings(o->w, "tokenizer.ggml.tokens", o->text, o->n);
@@ -213,7 +215,7 @@ static int made_order(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
-static size_t gather_made(const struct out *o, struct made *made)
+static size_t gather_made(const struct gguf_out *o, struct made *made)
 {
     size_t n = 0;
     for (size_t i = 0; i < o->n; i++)
@@ -235,7 +237,7 @@ static size_t gather_made(const struct out *o, struct made *made)
 
 /* llama.cpp merges what has the greatest score first, whatever it is made of: that is the merges' order when those that
  * make one token stand together. Tokens of one rank tie. */
-static int scores_of(struct out *o, float *score)
+static int scores_of(struct gguf_out *o, float *score)
 {
     struct made *made = mem_alloc(o->n * sizeof *made);
     if (!made)
@@ -251,9 +253,10 @@ static int scores_of(struct out *o, float *score)
             last = -(float)i;
         score[made[i].id] = last;
         if (i && made[i].first != made[i - 1].first && made[i - 1].last > made[i].first)
-            rc = refuse(o, "merges",
-                        "those that make one token do not stand together, as they do in sentencepiece's order, by "
-                        "which llama.cpp merges");
+            rc = refuse_tokenizer(
+                o, "merges",
+                "those that make one token do not stand together, as they do in sentencepiece's order, by "
+                "which llama.cpp merges");
     }
     mem_free(made);
     return rc;
@@ -299,19 +302,20 @@ static int is_byte(const struct gguf_string *s)
     return s->len == 6 && !memcmp(s->data, "<0x", 3) && s->data[5] == '>';
 }
 
-static int put_sentencepiece(struct out *o)
+static int put_sentencepiece(struct gguf_out *o)
 {
     const struct tokenizer *t = o->tok;
     int prefix = prefix_of(t);
     float *score = arena_alloc(&o->arena, o->n * sizeof *score);
     if (prefix < 0 || t->bpe.ignore_merges || *t->bpe.prefix || *t->bpe.suffix)
-        return refuse(
+        return refuse_tokenizer(
             o, "normalizer, pre_tokenizer or model",
             "does more to a text than llama.cpp's sentencepiece tokenizer, which only writes blanks as \xe2\x96\x81");
     if (!has_bytes(t))
-        return refuse(o, "model",
-                      "byte_fallback with a token for each of the 256 bytes is how llama.cpp spells what has no token, "
-                      "and this vocabulary lacks it");
+        return refuse_tokenizer(
+            o, "model",
+            "byte_fallback with a token for each of the 256 bytes is how llama.cpp spells what has no token, "
+            "and this vocabulary lacks it");
     if (!score)
         return nomem(o);
     if (prefix && t->has_pretokenizer && t->pretokenizer.kind == PRETOKENIZE_METASPACE)
@@ -339,13 +343,14 @@ static int put_sentencepiece(struct out *o)
 
 /* --- WordPiece --- */
 
-static int put_wordpiece(struct out *o)
+static int put_wordpiece(struct gguf_out *o)
 {
     const struct normalizer *z = &o->tok->normalizer;
     struct buf b = BUF_INIT;
     if (!o->tok->has_normalizer || z->kind != NORMALIZE_BERT || !z->clean || !z->chinese ||
         strcmp(o->tok->wordpiece.prefix, "##"))
-        return refuse(o, "normalizer", "is not BertNormalizer, which is what llama.cpp does before WordPiece");
+        return refuse_tokenizer(o, "normalizer",
+                                "is not BertNormalizer, which is what llama.cpp does before WordPiece");
     gguf_put_bool(o->w, "tokenizer.ggml.normalizer.lowercase", z->lowercase);
     gguf_put_bool(o->w, "tokenizer.ggml.normalizer.strip_accents", z->accents);
     for (size_t i = 0; i < o->n; i++) {
@@ -356,7 +361,7 @@ static int put_wordpiece(struct out *o)
         if (!inside)
             buf_puts(&b, "\xe2\x96\x81");
         buf_append(&b, o->text[i].data + 2 * inside, o->text[i].len - 2 * (size_t)inside);
-        o->text[i] = kept(o, b.data ? b.data : "");
+        o->text[i] = keep_text(o, b.data ? b.data : "");
     }
     buf_free(&b);
     gguf_put_string(o->w, "tokenizer.ggml.model", "bert");
@@ -368,7 +373,7 @@ static int put_wordpiece(struct out *o)
 
 /* --- what stands around --- */
 
-static void put_id(struct out *o, const char *key, int32_t id)
+static void put_id(struct gguf_out *o, const char *key, int32_t id)
 {
     if (id >= 0 && (size_t)id < o->n)
         gguf_put_u32(o->w, key, (uint32_t)id);
@@ -390,7 +395,7 @@ static int puts_only(const int32_t *ids, size_t n, int32_t id)
     return n == 1 && ids[0] == id ? 1 : -1;
 }
 
-static int put_specials(struct out *o)
+static int put_specials(struct gguf_out *o)
 {
     const struct tokenizer_info *i = &o->tok->info;
     const struct around *a = &o->tok->around;
@@ -401,7 +406,7 @@ static int put_specials(struct out *o)
     eos = eos < 0 && a->n_after == 1 ? a->after[0] : eos;
     int first = puts_only(a->before, a->n_before, bos), last = puts_only(a->after, a->n_after, eos);
     if (first < 0 || last < 0)
-        return refuse(o, "post_processor", "puts other tokens around a text than its BOS and EOS");
+        return refuse_tokenizer(o, "post_processor", "puts other tokens around a text than its BOS and EOS");
     put_id(o, "tokenizer.ggml.bos_token_id", bos);
     put_id(o, "tokenizer.ggml.eos_token_id", eos);
     put_id(o, "tokenizer.ggml.unknown_token_id", i->unk);
@@ -414,7 +419,7 @@ static int put_specials(struct out *o)
     return 0;
 }
 
-static void put_templates(struct out *o)
+static void put_templates(struct gguf_out *o)
 {
     const struct tokenizer_info *i = &o->tok->info;
     struct gguf_string *names = arena_alloc(&o->arena, ((size_t)i->n_template + 1) * sizeof *names);
@@ -433,13 +438,13 @@ static void put_templates(struct out *o)
         gguf_put_strings(o->w, "tokenizer.chat_templates", names, n);
 }
 
-static int put_all(struct out *o)
+static int put_all(struct gguf_out *o)
 {
     const struct tokenizer *t = o->tok;
     int bytes = t->n_decoder && t->decoder[0].kind == DECODE_BYTE_LEVEL;
     if (t->model == MODEL_UNIGRAM || t->model == MODEL_WORD_LEVEL)
-        return refuse(o, "model",
-                      "is Unigram or WordLevel, for which the architectures here have no tokenizer in llama.cpp");
+        return refuse_tokenizer(
+            o, "model", "is Unigram or WordLevel, for which the architectures here have no tokenizer in llama.cpp");
     int rc = take_tokens(o);
     if (!rc && t->model == MODEL_WORDPIECE)
         rc = put_wordpiece(o);
@@ -456,7 +461,7 @@ static int put_all(struct out *o)
 int tokenizer_to_gguf(const struct tokenizer *tok, int n_vocab, struct gguf_writer *w, struct error *err)
 {
     struct tokenizer_source s = {0};
-    struct out o = {.tok = tok, .source = &s, .w = w, .n = (size_t)n_vocab, .err = err};
+    struct gguf_out o = {.tok = tok, .source = &s, .w = w, .n = (size_t)n_vocab, .err = err};
     int rc = tokenizer_source_load(&s, tok->info.source, err);
     if (!rc)
         rc = put_all(&o);

@@ -95,7 +95,7 @@ int normalizer_read(struct reader *r, const json_t *o, struct normalizer *out)
 }
 
 /* No form changes ASCII, and NFC nothing before the first combining mark, U+0300 (0xcc in UTF-8). */
-static int stays(int form, const char *text, size_t n)
+static int stays_as_it_is(int form, const char *text, size_t n)
 {
     unsigned char least = form == UTF8PROC_COMPOSE ? 0xcc : 0x80;
     for (size_t i = 0; i < n; i++)
@@ -107,7 +107,7 @@ static int stays(int form, const char *text, size_t n)
 static int form_of_run(int form, const char *text, size_t n, struct buf *out, struct error *err)
 {
     utf8proc_uint8_t *result = NULL;
-    if (stays(form, text, n)) {
+    if (stays_as_it_is(form, text, n)) {
         buf_append(out, text, n);
         return 0;
     }
@@ -237,7 +237,7 @@ static void bert_characters(const struct normalizer *z, const struct buf *text, 
 }
 
 /* Copies the characters that keep(cp) wants, lowered or not. */
-static void filter(const struct buf *text, struct buf *out, int (*drop)(uint32_t), int lower)
+static void filter_characters(const struct buf *text, struct buf *out, int (*drop)(uint32_t), int lower)
 {
     uint32_t cp;
     for (size_t i = 0, k; i < text->len && (k = utf8_decode(text->data + i, text->len - i, &cp)); i += k) {
@@ -250,7 +250,7 @@ static void filter(const struct buf *text, struct buf *out, int (*drop)(uint32_t
     }
 }
 
-static void swap(struct buf *a, struct buf *b)
+static void swap_texts(struct buf *a, struct buf *b)
 {
     struct buf t = *a;
     *a = *b;
@@ -258,28 +258,28 @@ static void swap(struct buf *a, struct buf *b)
     buf_reset(b);
 }
 
-static int bert(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err)
+static int normalize_bert(const struct normalizer *z, struct buf *text, struct buf *spare, struct error *err)
 {
     bert_characters(z, text, spare);
     if (spare->failed)
         return 0; /* the caller sees it */
-    swap(text, spare);
+    swap_texts(text, spare);
     if (z->accents) {
         int rc = unicode_form(UTF8PROC_DECOMPOSE, text, spare, err);
         if (rc || spare->failed)
             return rc;
-        swap(text, spare);
+        swap_texts(text, spare);
     }
-    filter(text, spare, z->accents ? old_is_nonspacing : NULL, z->lowercase);
+    filter_characters(text, spare, z->accents ? old_is_nonspacing : NULL, z->lowercase);
     return 0;
 }
 
-static int apply(const struct normalizer *z, struct buf *text, struct buf *spare, size_t most, struct error *err)
+static int apply_within(const struct normalizer *z, struct buf *text, struct buf *spare, size_t most, struct error *err)
 {
     int rc = 0;
     if (z->kind == NORMALIZE_SEQUENCE) {
         for (size_t i = 0; i < z->n_child && !rc; i++)
-            rc = apply(z->child + i, text, spare, most, err);
+            rc = apply_within(z->child + i, text, spare, most, err);
         return rc;
     }
     if (!text->len)
@@ -292,10 +292,10 @@ static int apply(const struct normalizer *z, struct buf *text, struct buf *spare
         buf_append(spare, text->data, text->len);
         break;
     case NORMALIZE_REPLACE: rc = replace(z, text, spare, most, err); break;
-    case NORMALIZE_LOWERCASE: filter(text, spare, NULL, 1); break;
+    case NORMALIZE_LOWERCASE: filter_characters(text, spare, NULL, 1); break;
     case NORMALIZE_STRIP: strip(z, text, spare); break;
-    case NORMALIZE_STRIP_ACCENTS: filter(text, spare, old_is_mark, 0); break;
-    case NORMALIZE_BERT: rc = bert(z, text, spare, err); break;
+    case NORMALIZE_STRIP_ACCENTS: filter_characters(text, spare, old_is_mark, 0); break;
+    case NORMALIZE_BERT: rc = normalize_bert(z, text, spare, err); break;
     case NORMALIZE_PRECOMPILED: normalizer_map(&z->map, text, spare); break;
     case NORMALIZE_NMT: normalizer_nmt(text, spare); break;
     default: byte_level_write(spare, text->data, text->len); break;
@@ -305,7 +305,7 @@ static int apply(const struct normalizer *z, struct buf *text, struct buf *spare
     if (!rc && spare->len > most)
         rc = too_long(most, err);
     if (!rc)
-        swap(text, spare);
+        swap_texts(text, spare);
     return rc;
 }
 
@@ -315,5 +315,5 @@ int normalizer_apply(const struct normalizer *z, struct buf *text, struct buf *s
     size_t most = text->len > greatest / 64 ? greatest : text->len * 64;
     if (most < least)
         most = least;
-    return apply(z, text, spare, most, err);
+    return apply_within(z, text, spare, most, err);
 }

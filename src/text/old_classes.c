@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <utf8proc.h>
 
-static int within(const uint32_t (*range)[2], size_t n, uint32_t cp)
+static int in_ranges(const uint32_t (*range)[2], size_t n, uint32_t cp)
 {
     size_t low = 0;
     while (low < n) {
@@ -21,7 +21,7 @@ static int within(const uint32_t (*range)[2], size_t n, uint32_t cp)
     }
     return 0;
 }
-#define WITHIN(table, cp) within(table, sizeof(table) / sizeof *(table), cp)
+#define WITHIN(table, cp) in_ranges(table, sizeof(table) / sizeof *(table), cp)
 
 int old_is_punctuation(uint32_t cp)
 {

@@ -371,7 +371,7 @@ static int byte_level(const struct pretokenizer *z, const struct piece *p, const
     return rc;
 }
 
-static void exchange(struct pieces *a, struct pieces *b)
+static void exchange_pieces(struct pieces *a, struct pieces *b)
 {
     struct pieces t = *a;
     *a = *b;
@@ -406,6 +406,6 @@ int pretokenizer_apply(const struct pretokenizer *z, struct pieces *in, struct p
     }
     buf_free(&work.word);
     regex_match_free(work.match);
-    exchange(in, out);
+    exchange_pieces(in, out);
     return rc;
 }

@@ -33,14 +33,14 @@ struct regex_match {
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t compiling = PTHREAD_MUTEX_INITIALIZER; /* onig_new is not for several threads at once */
 
-static void initialise(void)
+static void initialise_onig(void)
 {
     OnigEncoding utf8 = ONIG_ENCODING_UTF8;
     onig_initialize(&utf8, 1);
     regex_known_prepare();
 }
 
-static int fail(int code, OnigErrorInfo *info, const char *what, struct error *err)
+static int fail_onig(int code, OnigErrorInfo *info, const char *what, struct error *err)
 {
     OnigUChar why[ONIG_MAX_ERROR_MESSAGE_LEN];
     onig_error_code_to_str(why, code, info);
@@ -112,7 +112,7 @@ static void say_classes(const char *pattern, size_t n, struct buf *out)
     }
 }
 
-static int compile(regex_t **code, const char *pattern, size_t n, struct error *err)
+static int compile_pattern(regex_t **code, const char *pattern, size_t n, struct error *err)
 {
     OnigErrorInfo info;
     struct buf text = BUF_INIT;
@@ -122,7 +122,7 @@ static int compile(regex_t **code, const char *pattern, size_t n, struct error *
         return error_set_nomem(err, n, "a pattern");
     }
     const OnigUChar *begin = (const OnigUChar *)(text.data ? text.data : "");
-    pthread_once(&once, initialise);
+    pthread_once(&once, initialise_onig);
     pthread_mutex_lock(&compiling);
     int rc =
         onig_new(code, begin, begin + text.len, ONIG_OPTION_NONE, ONIG_ENCODING_UTF8, ONIG_SYNTAX_ONIGURUMA, &info);
@@ -130,7 +130,7 @@ static int compile(regex_t **code, const char *pattern, size_t n, struct error *
     if (rc != ONIG_NORMAL) {
         char what[200];
         snprintf(what, sizeof what, "pattern \"%.150s\"", pattern);
-        rc = fail(rc, &info, what, err);
+        rc = fail_onig(rc, &info, what, err);
     }
     buf_free(&text);
     return rc;
@@ -141,7 +141,7 @@ int regex_new_plain(struct regex **out, const char *pattern, size_t n, struct er
     struct regex *re = mem_calloc(1, sizeof *re);
     if (!re)
         return error_set_nomem(err, sizeof *re, "a pattern");
-    int rc = compile(&re->code, pattern, n, err);
+    int rc = compile_pattern(&re->code, pattern, n, err);
     if (rc)
         mem_free(re);
     else
@@ -154,7 +154,7 @@ int regex_new(struct regex **out, const char *pattern, size_t n, struct error *e
     regex_known known = regex_known_find(pattern, n);
     if (!known)
         return regex_new_plain(out, pattern, n, err);
-    pthread_once(&once, initialise);
+    pthread_once(&once, initialise_onig);
     *out = mem_calloc(1, sizeof **out);
     if (!*out)
         return error_set_nomem(err, sizeof **out, "a pattern");
@@ -225,7 +225,7 @@ static int search_literal(const struct regex *re, const struct regex_scan *s, si
 }
 
 /* The first match at or behind scan->at. */
-static int search(const struct regex_scan *s, size_t *start, size_t *end, struct error *err)
+static int search_once(const struct regex_scan *s, size_t *start, size_t *end, struct error *err)
 {
     const OnigUChar *text = (const OnigUChar *)s->text;
     if (s->re->literal)
@@ -242,7 +242,7 @@ static int search(const struct regex_scan *s, size_t *start, size_t *end, struct
     if (rc < 0) {
         char what[120];
         snprintf(what, sizeof what, "the tokenizer's pattern failed at byte %zu of %zu", s->at, s->n);
-        return fail(rc, NULL, what, err);
+        return fail_onig(rc, NULL, what, err);
     }
     *start = (size_t)s->match->region->beg[0];
     *end = (size_t)s->match->region->end[0];
@@ -255,7 +255,7 @@ static int search(const struct regex_scan *s, size_t *start, size_t *end, struct
 int regex_next(struct regex_scan *s, size_t *start, size_t *end, struct error *err)
 {
     while (s->at <= s->n) {
-        int rc = search(s, start, end, err);
+        int rc = search_once(s, start, end, err);
         if (rc <= 0)
             return rc;
         if (*start != *end || !s->any || *end != s->last) {

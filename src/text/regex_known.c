@@ -80,7 +80,7 @@ static int is_newline(char c)
 }
 
 /* \s+(?!\S)|\s+ : white space up to its last character, which goes to the next word, when something follows. */
-static size_t spaces(const char *text, size_t n, size_t at, size_t end)
+static size_t spaces_end(const char *text, size_t n, size_t at, size_t end)
 {
     size_t last = end - utf8_prev(text, end);
     return end < n && last > at ? last : end;
@@ -109,7 +109,7 @@ static size_t gpt2(const char *text, size_t n, size_t at)
     enum character c = class_at(text, n, from, &k);
     if (c == LETTER || c == NUMBER || c == OTHER)
         return run_end(text, n, from, c, SIZE_MAX);
-    return spaces(text, n, at, run_end(text, n, at, SPACE, SIZE_MAX));
+    return spaces_end(text, n, at, run_end(text, n, at, SPACE, SIZE_MAX));
 }
 
 /* \s*[\r\n]+ : white space up to its last line end; otherwise as above. */
@@ -119,10 +119,10 @@ static size_t lines_or_spaces(const char *text, size_t n, size_t at)
     for (size_t i = end; i-- > at;)
         if (is_newline(text[i]))
             return i + 1;
-    return spaces(text, n, at, end);
+    return spaces_end(text, n, at, end);
 }
 
-static size_t modern(const char *text, size_t n, size_t at, size_t digits)
+static size_t modern_end(const char *text, size_t n, size_t at, size_t digits)
 {
     size_t k, next, short_word = text[at] == '\'' ? contraction(text + at, n - at, 1) : 0;
     if (short_word)
@@ -145,12 +145,12 @@ static size_t modern(const char *text, size_t n, size_t at, size_t digits)
 
 static size_t llama3(const char *text, size_t n, size_t at)
 {
-    return modern(text, n, at, 3);
+    return modern_end(text, n, at, 3);
 }
 
 static size_t qwen2(const char *text, size_t n, size_t at)
 {
-    return modern(text, n, at, 1);
+    return modern_end(text, n, at, 1);
 }
 
 regex_known regex_known_find(const char *pattern, size_t n)

@@ -175,7 +175,7 @@ static int ends_with(const char *s, const char *end)
 }
 
 /* name with its end replaced, in the same directory, or NULL when no such file is there. */
-static char *sibling(const char *path, const char *end, const char *other)
+static char *sibling_path(const char *path, const char *end, const char *other)
 {
     char *result = mem_alloc(strlen(path) + strlen(other) + 1);
     if (!result)
@@ -196,12 +196,12 @@ static int load_merges(struct tokenizer_source *s, const char *path, const json_
     char *other;
     int rc;
     if (ends_with(path, "vocab.json")) {
-        other = sibling(path, "vocab.json", "merges.txt");
+        other = sibling_path(path, "vocab.json", "merges.txt");
         rc = other ? source_from_merges(s, path, other, added, err)
                    : error_set(err, ERROR_NOINPUT, "%s: wanted merges.txt beside it", path);
     } else {
-        other = ends_with(path, "merges.txt") ? sibling(path, "merges.txt", "vocab.json")
-                                              : sibling(path, "vocab.bpe", "encoder.json");
+        other = ends_with(path, "merges.txt") ? sibling_path(path, "merges.txt", "vocab.json")
+                                              : sibling_path(path, "vocab.bpe", "encoder.json");
         rc = source_from_merges(s, other ? other : "", path, added, err);
     }
     mem_free(other);

@@ -14,7 +14,7 @@ static const struct {
     {"xlm-roberta", "XLMRobertaTokenizer"},
 };
 
-static int is(const char *class, const char *name)
+static int is_class(const char *class, const char *name)
 {
     size_t n = strlen(name);
     return !strncmp(class, name, n) && (!class[n] || !strcmp(class + n, "Fast"));
@@ -25,10 +25,10 @@ int source_is_class(const struct tokenizer_source *s, const char *name)
     const char *class = json_string_value(json_object_get(s->config, "tokenizer_class"));
     const char *type = json_string_value(json_object_get(s->model_config, "model_type"));
     if (class)
-        return is(class, name);
+        return is_class(class, name);
     for (size_t i = 0; type && i < sizeof usual / sizeof *usual; i++)
         if (!strncmp(type, usual[i].model_type, strlen(usual[i].model_type)))
-            return is(usual[i].class, name);
+            return is_class(usual[i].class, name);
     return 0;
 }
 

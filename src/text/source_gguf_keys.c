@@ -58,7 +58,7 @@ static const struct {
     {"tokenizer.huggingface.json", HARMLESS, "the keys beside it say the same"},
 };
 
-static int holds(const struct gguf *g, const char *key, enum rule rule, int bert)
+static int rule_holds(const struct gguf *g, const char *key, enum rule rule, int bert)
 {
     int on = 0;
     switch (rule) {
@@ -84,7 +84,7 @@ int source_gguf_check_keys(const struct gguf *g, int bert, const char *path, str
                              "%s: metadata %s is not understood and may change the token ids; use the model's Hugging "
                              "Face directory",
                              path, key);
-        if (!holds(g, key, keys[k].rule, bert))
+        if (!rule_holds(g, key, keys[k].rule, bert))
             return error_set(err, ERROR_DATA, "%s: metadata %s: wanted %s, found another value", path, key,
                              keys[k].why);
     }

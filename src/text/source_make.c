@@ -73,7 +73,7 @@ int source_around_from_config(struct tokenizer_source *out)
 }
 
 /* A document around a model; takes all three. */
-static json_t *document(json_t *normalizer, json_t *pre, json_t *decoder, json_t *model)
+static json_t *make_document(json_t *normalizer, json_t *pre, json_t *decoder, json_t *model)
 {
     return json_pack("{s:s, s:n, s:n, s:[], s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
                      "added_tokens", "normalizer", normalizer ? normalizer : json_null(), "pre_tokenizer",
@@ -90,7 +90,7 @@ int source_make_bpe(struct tokenizer_source *out, const char *name, const struct
                   "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
                   b->ignore_merges, "vocab", b->vocab, "merges", b->merges);
     json_t *pre = jsontext_document(b->pre_tokenizer, strlen(b->pre_tokenizer), 0, &why);
-    out->json = document(NULL, pre, decoder, model);
+    out->json = make_document(NULL, pre, decoder, model);
     return out->json ? 0 : nomem(name, err);
 }
 
@@ -101,8 +101,8 @@ int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t
                                    "handle_chinese_chars", 1, "strip_accents", "lowercase", 1);
     json_t *model = json_pack("{s:s, s:s, s:s, s:i, s:o}", "type", "WordPiece", "unk_token", unk,
                               "continuing_subword_prefix", "##", "max_input_chars_per_word", 100, "vocab", vocab);
-    out->json = document(normalizer, json_pack("{s:s}", "type", "BertPreTokenizer"),
-                         json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 1), model);
+    out->json = make_document(normalizer, json_pack("{s:s}", "type", "BertPreTokenizer"),
+                              json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 1), model);
     return out->json ? 0 : nomem(name, err);
 }
 
@@ -129,14 +129,14 @@ static int compare(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-static int has(const json_t *vocab, const char *text, size_t n)
+static int has_piece(const json_t *vocab, const char *text, size_t n)
 {
     return json_object_getn(vocab, text, n) != NULL;
 }
 
 /* Every way to make a piece of two pieces. A piece that no text may yield (control, unknown, byte) is not made. */
-static int candidates(const struct spm_piece *piece, size_t n, const json_t *vocab, struct candidate **out,
-                      size_t *n_out)
+static int list_candidates(const struct spm_piece *piece, size_t n, const json_t *vocab, struct candidate **out,
+                           size_t *n_out)
 {
     size_t cap = 4 * n + 16;
     struct candidate *list = mem_alloc(cap * sizeof *list);
@@ -147,7 +147,8 @@ static int candidates(const struct spm_piece *piece, size_t n, const json_t *voc
         if (piece[i].type != PIECE_NORMAL && piece[i].type != PIECE_USER)
             continue;
         for (size_t k = 1; k < length; k++) {
-            if (((unsigned char)text[k] & 0xc0) == 0x80 || !has(vocab, text, k) || !has(vocab, text + k, length - k))
+            if (((unsigned char)text[k] & 0xc0) == 0x80 || !has_piece(vocab, text, k) ||
+                !has_piece(vocab, text + k, length - k))
                 continue;
             if (*n_out == cap) {
                 struct candidate *more = mem_resize(list, (cap *= 2) * sizeof *list);
@@ -170,7 +171,7 @@ int source_make_merges(const struct spm_piece *piece, size_t n, const json_t *vo
 {
     struct candidate *list;
     size_t count;
-    if (candidates(piece, n, vocab, &list, &count))
+    if (list_candidates(piece, n, vocab, &list, &count))
         return -1;
     *merges = json_array();
     *ranks = json_array();
@@ -247,7 +248,8 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
     if (first_only)
         pre = json_pack("{s:s, s:s, s:s, s:b}", "type", "Metaspace", "replacement", "\xe2\x96\x81", "prepend_scheme",
                         s->dummy_prefix ? "first" : "never", "split", 0);
-    out->json = document(first_only ? NULL : spm_normalizer(s->dummy_prefix), pre, spm_decoder(s->dummy_prefix), model);
+    out->json =
+        make_document(first_only ? NULL : spm_normalizer(s->dummy_prefix), pre, spm_decoder(s->dummy_prefix), model);
     if (!out->json)
         return nomem(name, err);
     for (size_t i = 0; i < n && !rc; i++)

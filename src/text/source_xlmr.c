@@ -11,7 +11,7 @@ static const char *const names[][2] = {{"bos_token", "<s>"},
                                        {"unk_token", "<unk>"},
                                        {"mask_token", "<mask>"}};
 
-static json_t *scored(const char *text, double score)
+static json_t *scored_piece(const char *text, double score)
 {
     return json_pack("[s, f]", text, score);
 }
@@ -22,10 +22,10 @@ static json_t *unigram(const struct tokenizer_source *out, const struct spm_file
     json_t *vocab = json_array();
     int bad = 0;
     for (int i = 0; i < 4; i++)
-        bad |= json_array_append_new(vocab, scored(source_named_token(out, names[i][0], names[i][1]), 0));
+        bad |= json_array_append_new(vocab, scored_piece(source_named_token(out, names[i][0], names[i][1]), 0));
     for (size_t i = 3; i < s->n; i++)
-        bad |= json_array_append_new(vocab, scored(s->piece[i].text, s->piece[i].score));
-    bad |= json_array_append_new(vocab, scored(source_named_token(out, names[4][0], names[4][1]), 0));
+        bad |= json_array_append_new(vocab, scored_piece(s->piece[i].text, s->piece[i].score));
+    bad |= json_array_append_new(vocab, scored_piece(source_named_token(out, names[4][0], names[4][1]), 0));
     if (!bad)
         return json_pack("{s:s, s:i, s:o, s:b}", "type", "Unigram", "unk_id", 3, "vocab", vocab, "byte_fallback", 0);
     json_decref(vocab);

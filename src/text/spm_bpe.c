@@ -22,7 +22,7 @@ struct spm_unused {
 };
 #define NONE UINT32_MAX
 
-static int32_t find(const struct sentencepiece *s, const char *text, size_t n)
+static int32_t find_piece(const struct sentencepiece *s, const char *text, size_t n)
 {
     int32_t id = vocab_find(s->vocab, text, n);
     if (id < 0 || id >= s->size)
@@ -30,7 +30,7 @@ static int32_t find(const struct sentencepiece *s, const char *text, size_t n)
     return s->type[id] == PIECE_NORMAL || s->type[id] == PIECE_USER || s->type[id] == PIECE_UNUSED ? id : -1;
 }
 
-static int remember(struct sentencepiece_scratch *x, int32_t id, uint32_t left)
+static int remember_split(struct sentencepiece_scratch *x, int32_t id, uint32_t left)
 {
     if (x->n_unused == x->cap_unused) {
         size_t cap = x->cap_unused ? x->cap_unused * 2 : 16;
@@ -44,17 +44,17 @@ static int remember(struct sentencepiece_scratch *x, int32_t id, uint32_t left)
     return 0;
 }
 
-static int offer(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, uint32_t at)
+static int offer_pair(const struct sentencepiece *s, struct sentencepiece_scratch *x, const char *text, uint32_t at)
 {
     if (at == NONE || x->symbol[at].next == NONE)
         return 0;
     const struct spm_symbol *left = x->symbol + at, *right = x->symbol + left->next;
     if (left->frozen || right->frozen)
         return 0;
-    int32_t id = find(s, text + left->at, left->n + right->n);
+    int32_t id = find_piece(s, text + left->at, left->n + right->n);
     if (id < 0)
         return 0;
-    if (s->type[id] == PIECE_UNUSED && remember(x, id, left->n))
+    if (s->type[id] == PIECE_UNUSED && remember_split(x, id, left->n))
         return -1;
     return bpe_heap_push(&x->heap, (struct bpe_pair){s->rank[id], at, id, (int32_t)(left->n + right->n)});
 }
@@ -81,7 +81,7 @@ static long split(const struct sentencepiece *s, struct sentencepiece_scratch *x
         if (!k)
             k = 1; /* cannot happen: the text was checked */
         x->symbol[count] =
-            (struct spm_symbol){(uint32_t)at, (uint32_t)k, count - 1, count + 1, find(s, text + at, k), frozen};
+            (struct spm_symbol){(uint32_t)at, (uint32_t)k, count - 1, count + 1, find_piece(s, text + at, k), frozen};
         count++;
     }
     if (count) {
@@ -95,7 +95,7 @@ static int merge_all(const struct sentencepiece *s, struct sentencepiece_scratch
 {
     x->heap.n = x->n_unused = 0;
     for (uint32_t i = 0; i + 1 < n; i++)
-        if (offer(s, x, text, i))
+        if (offer_pair(s, x, text, i))
             return -1;
     while (x->heap.n) {
         struct bpe_pair p = bpe_heap_pop(&x->heap);
@@ -109,7 +109,7 @@ static int merge_all(const struct sentencepiece *s, struct sentencepiece_scratch
         right->n = 0;
         if (left->next != NONE)
             x->symbol[left->next].prev = p.at;
-        if (offer(s, x, text, left->prev) || offer(s, x, text, p.at))
+        if (offer_pair(s, x, text, left->prev) || offer_pair(s, x, text, p.at))
             return -1;
     }
     return 0;
@@ -134,7 +134,7 @@ static int push_symbol(const struct sentencepiece *s, struct sentencepiece_scrat
     while (x->heap.n) {
         const struct bpe_pair p = x->heap.pair[--x->heap.n];
         size_t n = (size_t)p.right;
-        int32_t id = find(s, text + p.at, n);
+        int32_t id = find_piece(s, text + p.at, n);
         uint32_t left = id < 0 ? 0 : left_part(s, x, id);
         if (left) {
             x->heap.n++; /* its place is free again */

@@ -30,7 +30,7 @@ void template_free(struct template *t)
     mem_free(t);
 }
 
-static int fail(struct error *err, const char *name, const char *why)
+static int fail_template(struct error *err, const char *name, const char *why)
 {
     return error_set(err, ERROR_CONFIG, "%s: template: %s", name, why);
 }
@@ -153,7 +153,7 @@ static int holes(const char *s, const char *hole)
     return count;
 }
 
-static int derive(struct template *t, enum field f, const char *a, size_t n, const char *b)
+static int derive_field(struct template *t, enum field f, const char *a, size_t n, const char *b)
 {
     if (t->field[f])
         return 0;
@@ -181,25 +181,26 @@ static int complete(struct template *t, const char *name, struct error *err)
 {
     const char *pair = t->field[PAIR];
     if (!pair)
-        return fail(err, name, "the field \"pair\" is missing, for example pair: \"Question: {q}\\nAnswer: {a}\"");
+        return fail_template(err, name,
+                             "the field \"pair\" is missing, for example pair: \"Question: {q}\\nAnswer: {a}\"");
     if (holes(pair, "{q}") != 1 || holes(pair, "{a}") != 1 || strstr(pair, "{q}") > strstr(pair, "{a}"))
-        return fail(err, name, "pair: wanted {q} once and then {a} once");
+        return fail_template(err, name, "pair: wanted {q} once and then {a} once");
     size_t to_q = (size_t)(strstr(pair, "{q}") - pair), to_a = (size_t)(strstr(pair, "{a}") - pair),
            n = trimmed(pair, to_a);
     if (n < to_q + 3)
         n = to_q + 3;
     int asks = t->field[ASK] != NULL;
-    if (derive(t, PREAMBLE, "", 0, "") || derive(t, SEPARATOR, "\n\n", 2, "") ||
-        derive(t, ASK, pair, trimmed_blanks(pair, to_q), "") || derive(t, ANSWER, pair, n, "") ||
-        derive(t, COMPLETION, pair + n, to_a - n, "{a}") || derive(t, QUESTION_END, "\n", 1, "") ||
+    if (derive_field(t, PREAMBLE, "", 0, "") || derive_field(t, SEPARATOR, "\n\n", 2, "") ||
+        derive_field(t, ASK, pair, trimmed_blanks(pair, to_q), "") || derive_field(t, ANSWER, pair, n, "") ||
+        derive_field(t, COMPLETION, pair + n, to_a - n, "{a}") || derive_field(t, QUESTION_END, "\n", 1, "") ||
         derive_answer_end(t, asks))
         return error_set_nomem(err, strlen(pair), "a template");
     if (holes(t->field[ANSWER], "{q}") != 1 || holes(t->field[ANSWER], "{a}"))
-        return fail(err, name, "answer: wanted {q} once and no {a}");
+        return fail_template(err, name, "answer: wanted {q} once and no {a}");
     if (holes(t->field[COMPLETION], "{a}") != 1 || holes(t->field[COMPLETION], "{q}"))
-        return fail(err, name, "completion: wanted {a} once and no {q}");
+        return fail_template(err, name, "completion: wanted {a} once and no {q}");
     if (!*t->field[QUESTION_END] || !*t->field[ANSWER_END])
-        return fail(err, name, "question_end and answer_end must not be empty");
+        return fail_template(err, name, "question_end and answer_end must not be empty");
     return 0;
 }
 

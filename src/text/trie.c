@@ -38,7 +38,7 @@ static uint32_t make_node(struct trie *t)
     return (uint32_t)t->n_node++;
 }
 
-static uint32_t enter(struct trie *t, uint32_t node, unsigned char byte)
+static uint32_t enter_byte(struct trie *t, uint32_t node, unsigned char byte)
 {
     uint32_t child = trie_step(t, node, byte);
     if (child)
@@ -67,7 +67,7 @@ int trie_add(struct trie *t, const char *text, size_t n, int32_t value)
             return -1;
     }
     for (size_t i = 0; i < n; i++) {
-        node = enter(t, node, (unsigned char)text[i]);
+        node = enter_byte(t, node, (unsigned char)text[i]);
         if (!node)
             return -1;
     }

@@ -9,7 +9,7 @@
 
 #define NOT_REACHED UINT32_MAX
 
-static void offer(const struct unigram *u, struct unigram_node *node, double sum, size_t from, int32_t id)
+static void offer_path(const struct unigram *u, struct unigram_node *node, double sum, size_t from, int32_t id)
 {
     if (u->is_single)
         sum = (float)sum;
@@ -17,14 +17,14 @@ static void offer(const struct unigram *u, struct unigram_node *node, double sum
         *node = (struct unigram_node){sum, (uint32_t)from, id};
 }
 
-static size_t character(const char *s, size_t n)
+static size_t character_bytes(const char *s, size_t n)
 {
     unsigned char c = (unsigned char)*s;
     size_t k = 1 + (c >= 0xc0) + (c >= 0xe0) + (c >= 0xf0);
     return k < n ? k : n;
 }
 
-static int reserve(struct unigram_scratch *s, size_t n)
+static int reserve_nodes(struct unigram_scratch *s, size_t n)
 {
     if (n <= s->cap)
         return 0;
@@ -42,21 +42,21 @@ static int pieces_at(const struct unigram *u, const unsigned char *barred, struc
                      size_t n, size_t at)
 {
     const double before = node[at].score;
-    const size_t k = character(text + at, n - at);
+    const size_t k = character_bytes(text + at, n - at);
     int alone = 0; /* the character itself is a piece */
     uint32_t step = 0;
     for (size_t i = at; i < n && (step = trie_step(&u->trie, step, (unsigned char)text[i])); i++) {
         int32_t id = trie_value(&u->trie, step);
         if (id < 0 || (barred && barred[id]))
             continue;
-        offer(u, node + i + 1, before + u->score[id], at, id);
+        offer_path(u, node + i + 1, before + u->score[id], at, id);
         alone |= i + 1 == at + k;
     }
     if (alone)
         return 0;
     if (u->unk < 0)
         return -2;
-    offer(u, node + at + k, before + u->unk_score, at, u->unk);
+    offer_path(u, node + at + k, before + u->unk_score, at, u->unk);
     return 0;
 }
 
@@ -66,12 +66,12 @@ int unigram_cut(const struct unigram *u, const unsigned char *barred, struct uni
     *count = 0;
     if (!n)
         return 0;
-    if (n >= NOT_REACHED || reserve(s, n + 1))
+    if (n >= NOT_REACHED || reserve_nodes(s, n + 1))
         return -1;
     for (size_t i = 0; i <= n; i++)
         s->node[i].from = NOT_REACHED;
     s->node[0].score = 0;
-    for (size_t at = 0; at < n; at += character(text + at, n - at)) {
+    for (size_t at = 0; at < n; at += character_bytes(text + at, n - at)) {
         int rc = pieces_at(u, barred, s->node, text, n, at);
         if (rc)
             return rc;
