@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An open session: whatever is submitted and cancelled when, a request that stays gives the bytes it gives alone; one
  * that is cancelled leaves nothing behind. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include "tests/check.h"
 #include "tests/generate_mix.h"

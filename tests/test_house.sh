@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The house keeps its walls: no file includes or calls a higher floor, no two files need each other, no function has more than
+# The house keeps its walls: no file includes or calls a higher floor, none what is inside of another room, no two files need each other, no function has more than
 # 60 lines or six parameters and no file more than 600 lines, no conditional expression stands inside another and no statement is a chain of commas.
 # First each check is shown a small tree with that fault and has to find it; then they look at this tree.
 set -u
@@ -46,6 +46,12 @@ floors() {
       if (!(a[2] in rank)) print $1 ": src/" a[2] " is no floor of the house"
       else if (!(b[1] in rank) || $2 !~ "/") { if ($2 != "isara.h") print $1 " includes \"" $2 "\", which is on no floor" }
       else if (rank[b[1]] > rank[a[2]]) print $1 " includes \"" $2 "\" of a higher floor" }'
+}
+
+# parts ROOT: includes of what another room's files share among themselves.
+parts() {
+  includes "$1" | awk '{ split($1, a, "/"); split($2, b, "/")
+    if ($2 ~ /[\/_]parts\.h$/ && a[2] != b[1]) print $1 " includes \"" $2 "\", which only files of " b[1] " may" }'
 }
 
 # calls ROOT BUILD: "FROM TO SYMBOL" for each function or table of another file that an object needs.
@@ -109,13 +115,17 @@ finds() { [[ $2 == *"$1"* ]] || say "the check itself: wanted '$1', found '$2'";
 
 tree=$tmp/tree; mkdir -p "$tree/src/base" "$tree/src/text" "$tree/src/attic"
 printf '#include "text/up.h"\n#include "base/fine.h"\n# include  "nowhere.h"\n' >"$tree/src/base/up.c"
-printf '#include "base/fine.h"\n' >"$tree/src/text/fine.c"
+printf '#include "base/fine.h"\n#include "base/parts.h"\n#include "base/up_parts.h"\n#include "text/parts.h"\n#include "base/counterparts.h"\n' >"$tree/src/text/fine.c"
 printf '#include "base/fine.h"\n' >"$tree/src/attic/lost.c"
 found=$(floors "$tree")
 finds 'src/base/up.c includes "text/up.h" of a higher floor' "$found"
 finds 'src/base/up.c includes "nowhere.h", which is on no floor' "$found"
 finds 'src/attic is no floor' "$found"
 [ "$(echo "$found" | wc -l)" = 3 ] || say "the check itself: wanted three faults, found '$found'"
+found=$(parts "$tree")
+finds 'src/text/fine.c includes "base/parts.h"' "$found"
+finds 'src/text/fine.c includes "base/up_parts.h"' "$found"
+[ "$(echo "$found" | wc -l)" = 2 ] || say "the check itself: wanted two faults, found '$found'"
 finds 'src/base/up.c calls text_up of the higher floor text' "$(echo base/up text/fine text_up | higher)"
 finds 'need each other: run/one run/three run/two' "$(printf '%s\n' 'run/one run/two f' 'run/two run/three g' 'run/three run/one h' 'run/one io/file i' | circles | sed 's/\(each other:\) .*/\1 run\/one run\/three run\/two/')"
 [ -z "$(printf '%s\n' 'run/one run/two f' 'run/two io/file g' 'jinja/eval jinja/test h' 'jinja/test jinja/eval h' | circles)" ] || say "the check itself: finds a circle where none is"
@@ -167,6 +177,7 @@ mv "$tmp/kept" "$tmp/wide"
 
 check() { local line; while read -r line; do [ -z "$line" ] || say "$line"; done; }
 check <<<"$(floors .)"
+check <<<"$(parts .)"
 check <<<"$(sizes . src include tests tools bench fuzz)"
 scanned . src include tests tools bench fuzz | narrow >"$tmp/scanned"
 check <"$tmp/scanned"

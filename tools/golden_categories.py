@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes src/base/new_categories.h: the categories of characters that Unicode 14 does not have (Debian's Oniguruma 6.9.8 is of that version) and the
+"""Writes src/base/category_tables.h: the categories of characters that Unicode 14 does not have (Debian's Oniguruma 6.9.8 is of that version) and the
 tokenizers library's Oniguruma does, and tests/golden/categories.json: the characters beyond ASCII of \\p{L}, \\p{Lu}, \\p{N}, \\p{P}, \\p{S} and \\p{M} there, and of its
 Digits. Made with tokenizers 0.23.3 and Python 3.11 (whose unicodedata is of Unicode 14).
 
@@ -43,9 +43,9 @@ def main():
     moved = [c for c in category if unicodedata.category(chr(c)) not in ("Cn", category[c])]
     print("characters of another category than in Unicode 14:", [hex(c) for c in moved])
     new = sorted((a, b, g) for g in CATEGORIES for a, b in ranges(c for c, k in category.items() if k == g and unicodedata.category(chr(c)) == "Cn"))
-    with open(os.path.join(ROOT, "src/base/new_categories.h"), "w") as f:
+    with open(os.path.join(ROOT, "src/base/category_tables.h"), "w") as f:
         f.write("/* SPDX-License-Identifier: Apache-2.0 */\n/* Made by tools/golden_categories.py: characters that came with Unicode 15 and 16, and their categories. */\n"
-                "#ifndef BASE_NEW_CATEGORIES_H\n#define BASE_NEW_CATEGORIES_H\n\n#include <stdint.h>\n\n"
+                "#ifndef BASE_CATEGORY_TABLES_H\n#define BASE_CATEGORY_TABLES_H\n\n#include <stdint.h>\n\n"
                 "static const struct {\n    uint32_t first, last;\n    char category[3];\n} new_categories[] = {\n")
         rows = ['{0x%x, 0x%x, "%s"}' % r for r in new]
         for i in range(0, len(rows), 4):

@@ -3,7 +3,7 @@
  * continuation byte is free, so "maximal ill-formed part" falls out of how far a sequence stays within the table. */
 #include "base/utf8.h"
 
-#include "base/new_categories.h"
+#include "base/category_tables.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara align: options into the method's, its summary out. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/mem.h"
 #include "base/printable.h"

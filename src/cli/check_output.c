@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --output is nothing that is read: neither an input file nor the model, by whatever name or link. Looked at before
  * anything is opened. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/mem.h"
 #include "io/file.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara convert: any checkpoint it can read to a Hugging Face directory (f32 when the source is quantised) or a GGUF
  * file (convert_gguf.c). The weights are written last: a directory with model.safetensors is complete. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"

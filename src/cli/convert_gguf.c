@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara convert --to gguf: a model, or an adapter's factors, as one file for llama.cpp; beside it, if asked, the
  * Modelfile that ollama makes a model of it with. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"

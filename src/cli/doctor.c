@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara doctor: what this machine and build can do, with measured rates of products. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/threads.h"
 #include "method/plan.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara eval: options into the room's, its table out. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/printable.h"
 #include "eval/eval.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara generate: one request a record; every record may override the decoding options. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/clock.h"
 #include "base/hash.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --help and the man page, both printed from the tables of verbs and options. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara inspect: a model, the training rows of a data file with their masks, what a run has done so far, or one of its
  * attempts generated again. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 #include "base/printable.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara VERB [options]: finds the verb, parses its options, runs it, turns the error into a line and an exit code. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/build.h"
 #include "base/interrupt.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens device, checkpoint, tokenizer and model as the common options say. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 

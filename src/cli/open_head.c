@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens a model for training a classifier or reward head: a language model gets a new head, whose labels are those of
  * the rows. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 

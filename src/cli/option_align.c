@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The method's options from the command line, for align and plan. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "method/method.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara plan: peak memory and time before anything is loaded: of an alignment (with --seeds: of these), of a
  * fine-tuning (--data), of a generation (--input). */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"

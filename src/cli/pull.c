@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara pull: a model from a hub into the Hugging Face cache. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"

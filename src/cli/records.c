@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Records into a verb: one that cannot be used keeps the reason, and the others go on. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/mem.h"
 #include "io/jsonl.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara score and isara embed: one number a token, one vector a text. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the user sees while work goes on, all on standard error: a progress line redrawn on a terminal, else one line
  * every 30 seconds. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara tokenize: text to ids, and with --decode back. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/log.h"
 #include "io/file.h"

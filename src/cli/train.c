@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* isara train: rows from a file, one call of the trainer, progress by step. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of verbs: what main looks up and what --help and the man page print. */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 const struct verb cli_verbs[] = {
     {"align", "align a model to a domain from fewer than 100 question-answer pairs",

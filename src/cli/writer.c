@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON Lines out of a verb, in input order, surviving kill -9 (the contract is in cli.h). */
-#include "cli/cli.h"
+#include "cli/parts.h"
 
 #include "base/build.h"
 #include "base/hash.h"

@@ -2,7 +2,7 @@
 /* Who runs. Waiting requests are in order of their prompts' tokens, so neighbours share most. One comes in when there
  * are slots, pages for its worst case and room for prompt rows in this step. If part of its prompt is being computed
  * for another request just now, it waits a step and finds it. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include <string.h>
 

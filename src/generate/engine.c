@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine, and a whole run: a session with sizes that just fit, over requests in the order in which they share
  * most. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include "base/mem.h"
 #include "generate/stop.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A request while it runs: its lanes, how they fork, and the result at the end. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include "base/mem.h"
 #include "generate/stop.h"

@@ -2,7 +2,7 @@
 /* What a run of requests will make resident, from the descriptor alone. The engine reserves pages for the worst case,
  * but only those that are written to become resident: the prompt's and, for every beam, those of what is generated.
  * Finished prompts stay in the prefix cache while there is room. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include <string.h>
 

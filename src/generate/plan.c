@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a session will need, from its requests or its limits: pages, host arrays, logits, activations; sized first, then
  * made. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include "base/mem.h"
 #include "generate/stop.h"

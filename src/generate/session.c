@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A session: sizes from its limits (plan.c), then requests come in (admit.c), take steps (step.c) and go out, until its
  * end. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include "base/interrupt.h"
 #include "base/mem.h"

@@ -2,7 +2,7 @@
 /* One step: rows of all jobs through the model in one pass, processors and the choice of tokens on the device, then the
  * host's merge. Rows come in three groups by what is done with their logits: the greatest, the best candidates of a
  * beam, a sample. */
-#include "generate/engine.h"
+#include "generate/parts.h"
 
 #include "base/clock.h"
 #include "base/rng.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of a checkpoint that does not care where it came from: look-up, conversion of rows, hash, the search for
  * NaN. */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include "base/hash.h"
 #include "base/mem.h"

@@ -4,7 +4,7 @@
  * that every verb takes an adapter where it takes a model. The factors are small and are kept in f32. Whole tensors in
  * it stand for the base's. Anything of PEFT's that would change the sum and is not in it is refused by name
  * (io/adapter_config.c). */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include "base/mem.h"
 #include "io/adapter_config.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens a checkpoint that is no adapter: a directory or a GGUF file, with the names and the tie that transformers would
  * see. */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an adapter adds to a matrix, row by row. */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
 /* A Hugging Face directory: config.json, then model.safetensors or an index with its shards, else the same of
  * pytorch_model.bin. With an index, the index says which tensors exist and where; a shard's other tensors do not count.
  * total_size in the index is never looked at: many writers put nonsense there. */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include "base/mem.h"
 #include "io/hf_dir.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include "io/gguf_hf.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opens whatever the path is. */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include "base/mem.h"
 #include "io/hub.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A model of images and text (Gemma 3 from 4B on, LLaVA's kind) is read as its text part: config.json's text_config
  * stands for the whole, the text part's tensors get the names that they have alone, and the others are left out. */
-#include "io/checkpoint_internal.h"
+#include "io/checkpoint_parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokens to the tree, by Jinja's own precedences: condition, or, and, not, comparison, + -, ~, * / // %, **, sign, then
  * attributes, items, calls, filters and tests. */
-#include "jinja/parser.h"
+#include "jinja/parser_parts.h"
 
 #include <string.h>
 

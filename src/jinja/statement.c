@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statements of the tree. */
-#include "jinja/parser.h"
+#include "jinja/parser_parts.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
  *   POST      x += norm O(attention(x));        x += norm down(mlp(x))
  *   AFTER     x = norm(x + O(attention(x)));    x = norm(x + down(mlp(x)))
  * parallel (with PRE): both read the same x. */
-#include "model/layer_context.h"
+#include "model/layer_parts.h"
 
 #include "base/maths.h"
 

@@ -2,7 +2,7 @@
 /* The gradient of the one layer. It computes again what is cheap (the norms and the gated product) and reads the rest,
  * so it needs x, qkv, lse, att, mid, gate_up, and where norms stand behind the products raw1 and raw2; with
  * recomputation layer_forward makes those anew, with the same bits. */
-#include "model/layer_context.h"
+#include "model/layer_parts.h"
 
 struct step { /* one layer's way back */
     struct layer l;

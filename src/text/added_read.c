@@ -3,7 +3,7 @@
  * tokenizer_config.json's added_tokens_decoder by id, then the named special tokens (bos_token, ...,
  * extra_special_tokens). A token that the model's vocabulary lacks gets the next free id, whatever the files say: so
  * does the tokenizers library. */
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"

@@ -2,7 +2,7 @@
 /* A tokenizer's files for a Hugging Face directory. A tokenizer.json is handed on byte for byte; every other source is
  * written as the document it was read through, under the class that takes tokenizer.json as it is (others rebuild parts
  * of it). */
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include "base/mem.h"
 #include "io/file.h"

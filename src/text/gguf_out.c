@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/jsontext.h"
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include <stdlib.h>
 #include <string.h>

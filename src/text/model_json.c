@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vocabulary and the merges of a tokenizer.json. Every merge must name tokens that exist and make one that
  * exists; every id must be one token's only. */
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include "base/utf8.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What tokenizer_config.json has for chat templates: the templates by name, and the special tokens by theirs. */
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #include "text/pair.h"
 
 #include "base/mem.h"
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include <string.h>
 

@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "io/file.h"
 #include "io/gguf.h"
-#include "text/pre_json.h"
+#include "text/pretokenizer_tables.h"
 #include "text/vocab.h"
 
 #include <string.h>

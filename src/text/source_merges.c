@@ -8,7 +8,7 @@
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "text/parts.h"
-#include "text/pre_json.h"
+#include "text/pretokenizer_tables.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pipeline of tokenizer.json: cut at added tokens -> normalize each piece -> cut at normalized added tokens ->
  * words -> model -> what goes around the text. */
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"

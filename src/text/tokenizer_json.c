@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the two documents to a tokenizer: every component in turn, then what tokenizer_config.json says about special
  * tokens. */
-#include "text/tokenizer_impl.h"
+#include "text/tokenizer_parts.h"
 
 #include "base/utf8.h"
 

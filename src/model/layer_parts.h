@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What layer.c and layer_backward.c share: one layer at work, and the steps that the backward pass computes again. */
-#ifndef MODEL_LAYER_CONTEXT_H
-#define MODEL_LAYER_CONTEXT_H
+#ifndef MODEL_LAYER_PARTS_H
+#define MODEL_LAYER_PARTS_H
 
 #include "model/lora.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tokenizer in memory, and the steps from files to it: a source becomes two JSON documents in the form of
  * tokenizer.json and tokenizer_config.json, and those are read into the struct. */
-#ifndef TEXT_TOKENIZER_IMPL_H
-#define TEXT_TOKENIZER_IMPL_H
+#ifndef TEXT_TOKENIZER_PARTS_H
+#define TEXT_TOKENIZER_PARTS_H
 
 #include "text/bpe.h"
 #include "text/parts.h"

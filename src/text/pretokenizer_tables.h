@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pre-tokenizers of published byte-level tokenizers, as tokenizer.json spells them. */
-#ifndef TEXT_PRE_JSON_H
-#define TEXT_PRE_JSON_H
+#ifndef TEXT_PRETOKENIZER_TABLES_H
+#define TEXT_PRETOKENIZER_TABLES_H
 
 /* clang-format off */
 #define SPLIT(regex)                                                                                               \

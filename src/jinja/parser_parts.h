@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the two halves of the parser share: expressions (parse.c), statements (statement.c). */
-#ifndef JINJA_PARSER_H
-#define JINJA_PARSER_H
+#ifndef JINJA_PARSER_PARTS_H
+#define JINJA_PARSER_PARTS_H
 
 #include "jinja/parts.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the verbs share: parsed options, opened parts, records in and out. Only this floor prints and chooses exit
  * codes. */
-#ifndef CLI_CLI_H
-#define CLI_CLI_H
+#ifndef CLI_PARTS_H
+#define CLI_PARTS_H
 
 #include "cli/options.h"
 #include "generate/generate.h"

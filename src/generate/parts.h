@@ -7,8 +7,8 @@
  * the prompts that are not in the cache yet and the newest token of every lane; then processors and the choice of
  * tokens run on the device, and the host merges a handful of candidates a lane. Everything a step needs is there before
  * it starts; it allocates nothing. */
-#ifndef GENERATE_ENGINE_H
-#define GENERATE_ENGINE_H
+#ifndef GENERATE_PARTS_H
+#define GENERATE_PARTS_H
 
 #include "generate/beam.h"
 #include "generate/pages.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the ways of opening a checkpoint fill in; seen by io/checkpoint*.c only. */
-#ifndef IO_CHECKPOINT_INTERNAL_H
-#define IO_CHECKPOINT_INTERNAL_H
+#ifndef IO_CHECKPOINT_PARTS_H
+#define IO_CHECKPOINT_PARTS_H
 
 #include "base/arena.h"
 #include "io/checkpoint.h"

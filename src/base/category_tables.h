@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Made by tools/golden_categories.py: characters that came with Unicode 15 and 16, and their categories. */
-#ifndef BASE_NEW_CATEGORIES_H
-#define BASE_NEW_CATEGORIES_H
+#ifndef BASE_CATEGORY_TABLES_H
+#define BASE_CATEGORY_TABLES_H
 
 #include <stdint.h>
 
