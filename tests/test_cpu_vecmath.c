@@ -93,8 +93,11 @@ static void fused_and_called_plain_kernels_have_equal_bits(void **state)
         ops_fill(c, N, 92);
         for (int i = 0; i < N; i++)
             x[i] *= 15;
-        kernels_generic.gate((enum activation)act, a, DTYPE_F32, x, c, DTYPE_F32, N);
-        kernels_fma.gate((enum activation)act, b, DTYPE_F32, x, c, DTYPE_F32, N);
+        struct gate_row row = {
+            .act = (enum activation)act, .x_dtype = DTYPE_F32, .y_dtype = DTYPE_F32, .n = N, .g = x, .u = c, .y = a};
+        kernels_generic.gate(&row);
+        row.y = b;
+        kernels_fma.gate(&row);
         assert_memory_equal(a, b, N * sizeof *a);
     }
     float one = kernels_generic.row_exp_sum(x, N, 15, 0), two = kernels_fma.row_exp_sum(x, N, 15, 0);

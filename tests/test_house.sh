@@ -19,18 +19,6 @@ A
 # Functions that may have more than six parameters: the public ones and callbacks of libraries keep theirs, the others are from before the rule; take a name out when its parameters become a struct.
 tr ' ' '\n' >"$tmp/wide" <<'A'
 isara_detokenize isara_embed isara_tokenize isara_train handle
-dot_block
-dot_four
-finish_one
-gate_dx_kernel
-gate_dx_row
-gate_kernel
-gate_row
-round_moments_kernel
-scale_block
-store_f32
-store_pairs
-stretch_of_block
 train
 value_block
 A

@@ -19,8 +19,13 @@ static void gate_rows(void *context, int piece, int worker)
     for (int t = piece * ROWS; t < (piece + 1) * ROWS && t < a->n_row; t++) {
         const char *x = (const char *)cpu_ptr(a->x) + (size_t)t * width * dtype_size(a->x_dtype);
         char *y = (char *)cpu_ptr(a->y) + (size_t)t * (size_t)a->n_col * dtype_size(a->y_dtype);
-        w->k->gate(a->act, y, a->y_dtype, x, a->gated ? x + (size_t)a->n_col * dtype_size(a->x_dtype) : NULL,
-                   a->x_dtype, a->n_col);
+        w->k->gate(&(struct gate_row){.act = a->act,
+                                      .x_dtype = a->x_dtype,
+                                      .y_dtype = a->y_dtype,
+                                      .n = a->n_col,
+                                      .g = x,
+                                      .u = a->gated ? x + (size_t)a->n_col * dtype_size(a->x_dtype) : NULL,
+                                      .y = y});
     }
 }
 
@@ -40,8 +45,14 @@ static void gate_dx_rows(void *context, int piece, int worker)
         const char *x = (const char *)cpu_ptr(a->x) + (size_t)t * width * dtype_size(a->x_dtype);
         const float *dy = (const float *)cpu_ptr(a->dy) + (size_t)t * (size_t)a->n_col;
         float *dx = (float *)cpu_ptr(a->dx) + (size_t)t * width;
-        w->k->gate_dx(a->act, dx, a->gated ? dx + a->n_col : NULL, x,
-                      a->gated ? x + (size_t)a->n_col * dtype_size(a->x_dtype) : NULL, a->x_dtype, dy, a->n_col);
+        w->k->gate_dx(&(struct gate_dx_row){.act = a->act,
+                                            .x_dtype = a->x_dtype,
+                                            .n = a->n_col,
+                                            .g = x,
+                                            .u = a->gated ? x + (size_t)a->n_col * dtype_size(a->x_dtype) : NULL,
+                                            .dy = dy,
+                                            .dg = dx,
+                                            .du = a->gated ? dx + a->n_col : NULL});
     }
 }
 

@@ -75,6 +75,28 @@ struct softmax_dx_row { /* dp becomes the scores' gradient, s the probabilities 
     float lse, delta, scale, soft_cap;
 };
 
+/* A row of a gate: y := act(g) u, and its gradients; u NULL: no gate. */
+struct gate_row {
+    enum activation act;
+    enum dtype x_dtype, y_dtype; /* x_dtype: of g and u */
+    int n;
+    const void *g, *u;
+    void *y;
+};
+struct gate_dx_row {
+    enum activation act;
+    enum dtype x_dtype;
+    int n;
+    const void *g, *u;
+    const float *dy;
+    float *dg, *du;
+};
+/* Adam's moments as they were computed and as they are kept. */
+struct moments {
+    const float *m, *v;
+    uint16_t *m_kept, *v_kept;
+};
+
 /* The greatest so far, in decreasing order. */
 struct top_list {
     int n, max;
@@ -82,42 +104,38 @@ struct top_list {
     int32_t *ids;
 };
 
-#define KERNELS(X)                                                                                                   \
-    X(void, norm, (const struct norm_row *r))                                                                        \
-    X(void, norm_dx, (const struct norm_dx_row *r))                                                                  \
-    X(void, norm_dw, (const struct norm_dw_columns *c))                                                              \
-    X(void, rope, (float *head, const float *table, int half, int inverse))                                          \
-    X(void, add, (float *y, const float *x, size_t n))                                                               \
-    X(void, divide, (float *y, float a, size_t n))                                                                   \
-    X(void, soft_cap, (float *x, float cap, size_t n))                                                               \
-    X(void, soft_cap_dx, (float *g, const float *y, float cap, size_t n))                                            \
-    X(void, column_sums, (float *sum, const float *x, size_t stride, int n_row, int begin, int end))                 \
-    X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                        \
-    X(void, gate,                                                                                                    \
-      (enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u, enum dtype x_dtype, int n))   \
-    X(void, gate_dx,                                                                                                 \
-      (enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype, const float *dy, \
-       int n))                                                                                                       \
-    X(void, scores, (const struct score_tile *t))                                                                    \
-    X(void, values, (const struct value_tile *t))                                                                    \
-    X(void, softmax, (const struct softmax_row *r, struct softmax_state *state))                                     \
-    X(void, merge,                                                                                                   \
-      (struct softmax_state * whole, const struct softmax_state *part, float *o, const float *part_o, int n))        \
-    X(void, finish,                                                                                                  \
-      (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse))       \
-    X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                             \
-    X(void, round_scaled, (uint16_t * y, const float *x, float scale, int n))                                        \
-    X(float, dot, (const float *x, const float *y, int n))                                                           \
-    X(void, softmax_dx, (const struct softmax_dx_row *r))                                                            \
-    X(float, row_max, (const float *x, int n))                                                                       \
-    X(float, row_exp_sum, (float *x, int n, float max, int keep))                                                    \
-    X(void, row_log_softmax, (float *y, const float *x, int n, float max, float log_sum))                            \
-    X(void, row_top, (struct top_list * top, const float *x, int n, const float *bias))                              \
-    X(int, row_band, (int32_t * ids, const float *x, int n, float low, float high))                                  \
-    X(float, exp_one, (float x))                                                                                     \
-    X(double, squares, (const float *x, size_t n))                                                                   \
-    X(void, round_moments,                                                                                           \
-      (uint16_t * m, uint16_t * v, const float *m_f32, const float *v_f32, size_t n, uint32_t key, uint32_t first))  \
+#define KERNELS(X)                                                                                             \
+    X(void, norm, (const struct norm_row *r))                                                                  \
+    X(void, norm_dx, (const struct norm_dx_row *r))                                                            \
+    X(void, norm_dw, (const struct norm_dw_columns *c))                                                        \
+    X(void, rope, (float *head, const float *table, int half, int inverse))                                    \
+    X(void, add, (float *y, const float *x, size_t n))                                                         \
+    X(void, divide, (float *y, float a, size_t n))                                                             \
+    X(void, soft_cap, (float *x, float cap, size_t n))                                                         \
+    X(void, soft_cap_dx, (float *g, const float *y, float cap, size_t n))                                      \
+    X(void, column_sums, (float *sum, const float *x, size_t stride, int n_row, int begin, int end))           \
+    X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                  \
+    X(void, gate, (const struct gate_row *r))                                                                  \
+    X(void, gate_dx, (const struct gate_dx_row *r))                                                            \
+    X(void, scores, (const struct score_tile *t))                                                              \
+    X(void, values, (const struct value_tile *t))                                                              \
+    X(void, softmax, (const struct softmax_row *r, struct softmax_state *state))                               \
+    X(void, merge,                                                                                             \
+      (struct softmax_state * whole, const struct softmax_state *part, float *o, const float *part_o, int n))  \
+    X(void, finish,                                                                                            \
+      (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse)) \
+    X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                       \
+    X(void, round_scaled, (uint16_t * y, const float *x, float scale, int n))                                  \
+    X(float, dot, (const float *x, const float *y, int n))                                                     \
+    X(void, softmax_dx, (const struct softmax_dx_row *r))                                                      \
+    X(float, row_max, (const float *x, int n))                                                                 \
+    X(float, row_exp_sum, (float *x, int n, float max, int keep))                                              \
+    X(void, row_log_softmax, (float *y, const float *x, int n, float max, float log_sum))                      \
+    X(void, row_top, (struct top_list * top, const float *x, int n, const float *bias))                        \
+    X(int, row_band, (int32_t * ids, const float *x, int n, float low, float high))                            \
+    X(float, exp_one, (float x))                                                                               \
+    X(double, squares, (const float *x, size_t n))                                                             \
+    X(void, round_moments, (const struct moments *m, size_t n, uint32_t key, uint32_t first))                  \
     X(void, adamw, (const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n))
 
 struct kernels {

@@ -15,20 +15,28 @@ struct store_work {
     int n_slice, n_part; /* of a head; slices of all heads */
 };
 
+/* A position of a page: where its head's keys and values begin. */
+struct place {
+    char *k, *v;
+    size_t slot;
+};
+
 /* Keys lie across: element d of a page's position `slot` is d * page + slot. */
-static void store_f32(const struct kv_layout *l, float *to_k, float *to_v, const float *k, const float *v, size_t slot,
-                      size_t d, size_t n)
+static void store_f32(const struct kv_layout *l, const struct place *to, const float *k, const float *v, size_t d,
+                      size_t n)
 {
+    float *to_k = (float *)(void *)to->k, *to_v = (float *)(void *)to->v;
     for (size_t i = d; i < d + n; i++)
-        to_k[i * (size_t)l->page + slot] = k[i];
-    memcpy(to_v + slot * (size_t)l->head_dim + d, v + d, n * sizeof *v);
+        to_k[i * (size_t)l->page + to->slot] = k[i];
+    memcpy(to_v + to->slot * (size_t)l->head_dim + d, v + d, n * sizeof *v);
 }
 
 /* Words of two elements of a key, words of two positions of a value: the first writes a zero for the second. */
-static void store_pairs(const struct store_work *w, uint32_t *to_k, uint32_t *to_v, const float *k, const float *v,
-                        size_t slot, size_t d, size_t n)
+static void store_pairs(const struct store_work *w, const struct place *to, const float *k, const float *v, size_t d,
+                        size_t n)
 {
-    size_t page = (size_t)w->a->layout.page;
+    size_t page = (size_t)w->a->layout.page, slot = to->slot;
+    uint32_t *to_k = (uint32_t *)(void *)to->k, *to_v = (uint32_t *)(void *)to->v;
     uint16_t half[ELEMENTS + 1] = {0};
     uint32_t *words = to_v + slot / 2 * (size_t)w->a->layout.head_dim + d, keep = slot % 2 ? 0xffffu : 0;
     int shift = slot % 2 ? 16 : 0;
@@ -93,14 +101,14 @@ static void store_slice(void *context, int piece, int worker)
         ask_for(a, t + AHEAD, head, d, n);
         if (!to)
             continue;
-        char *to_v = to + (size_t)l->n_kv_head * kv_head_bytes(l);
-        size_t at = (size_t)t * stride + head * head_dim,
-               slot = (size_t)(((const int32_t *)cpu_ptr(a->positions))[t] % l->page);
+        struct place place = {to, to + (size_t)l->n_kv_head * kv_head_bytes(l),
+                              (size_t)(((const int32_t *)cpu_ptr(a->positions))[t] % l->page)};
+        size_t at = (size_t)t * stride + head * head_dim;
         const float *k = (const float *)cpu_ptr(a->k) + at, *v = (const float *)cpu_ptr(a->v) + at;
         if (l->dtype == DTYPE_BF16)
-            store_pairs(w, (uint32_t *)(void *)to, (uint32_t *)(void *)to_v, k, v, slot, d, n);
+            store_pairs(w, &place, k, v, d, n);
         else
-            store_f32(l, (float *)(void *)to, (float *)(void *)to_v, k, v, slot, d, n);
+            store_f32(l, &place, k, v, d, n);
     }
 }
 

@@ -3,36 +3,34 @@
 #include "cpu/activate.h"
 #include "cpu/linear.h"
 
-static inline __attribute__((always_inline)) vf finish_one(const struct finish_call *f, int silu, const float *acc,
-                                                           const float *up, const float *residual, int at, int n)
+/* Sixteen columns of row r. */
+static inline __attribute__((always_inline)) vf finish_one(const struct finish_call *f, int silu, int r, int at)
 {
-    vf v = v_load(acc + at);
+    int n = f->n - at;
+    vf v = v_load(f->acc + r * ACC_STRIDE + at);
     if (f->bias)
         v = v_add(v, v_load_n(f->bias + at, n));
-    if (up || f->activate)
+    if (f->up || f->activate)
         v = silu ? v_silu(v) : activate_any(f->act, v);
-    if (up) {
-        vf u = v_load(up + at);
+    if (f->up) {
+        vf u = v_load(f->up + r * ACC_STRIDE + at);
         if (f->bias_up)
             u = v_add(u, v_load_n(f->bias_up + at, n));
         v = v_mul(v, u);
     }
-    return residual ? v_add(v, v_load_n(residual + at, n)) : v;
+    return f->residual ? v_add(v, v_load_n(f->residual + r * f->residual_stride + at, n)) : v;
 }
 
 static inline __attribute__((always_inline)) void finish_as(const struct finish_call *f, int silu)
 {
-    for (int r = 0; r < f->m; r++) {
-        const float *acc = f->acc + r * ACC_STRIDE, *up = f->up ? f->up + r * ACC_STRIDE : NULL;
-        const float *residual = f->residual ? f->residual + r * f->residual_stride : NULL;
+    for (int r = 0; r < f->m; r++)
         for (int at = 0; at < f->n; at += LANES) {
-            vf v = finish_one(f, silu, acc, up, residual, at, f->n - at);
+            vf v = finish_one(f, silu, r, at);
             if (f->y)
                 v_store_n(f->y + r * f->y_stride + at, v, f->n - at);
             else
                 v_store_bf16_n(f->y_bf16 + r * f->y_stride + at, v, f->n - at);
         }
-    }
 }
 static void finish(const struct finish_call *f)
 {

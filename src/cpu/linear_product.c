@@ -156,7 +156,8 @@ struct visit {
     struct product_call c;
     char *room;
     float *acc;
-    int slot;
+    int slot, n_part; /* parts at once, from part on */
+    int64_t part;
     /* m 0: none */
     struct {
         int64_t part, row;
@@ -194,9 +195,11 @@ static void enter(struct visit *v, int64_t row, int64_t end)
 }
 
 /* All of K at once. */
-static void whole_block(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end)
+static void whole_block(struct visit *v, int64_t row, int64_t end)
 {
     const struct product *p = v->p;
+    int64_t part = v->part;
+    int n_part = v->n_part;
     enter(v, row, end);
     v->c.acc = p->place && p->place(p, part + n_part - 1, row, &v->c.acc_stride)
                    ? p->place(p, part, row, &v->c.acc_stride)
@@ -226,7 +229,7 @@ static void whole_block(struct visit *v, int64_t part, int n_part, int64_t row, 
 }
 
 /* A stretch of K: the sums of a group's rows are kept between stretches. */
-static void stretch_of_block(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end, int64_t at, int last)
+static void stretch_of_block(struct visit *v, int64_t row, int64_t end, int64_t at, int last)
 {
     const struct product *p = v->p;
     enter(v, row, end);
@@ -234,10 +237,10 @@ static void stretch_of_block(struct visit *v, int64_t part, int n_part, int64_t 
     v->c.acc_stride = ACC_STRIDE;
     v->c.first = v->c.begin == 0 && !p->start;
     if (v->c.begin == 0)
-        start_parts(p, part, n_part, row, v->c.m, v->c.acc);
+        start_parts(p, v->part, v->n_part, row, v->c.m, v->c.acc);
     p->kernel->run(&v->c);
     if (last)
-        finish_parts(p, part, n_part, row, v->c.m, v->c.acc);
+        finish_parts(p, v->part, v->n_part, row, v->c.m, v->c.acc);
 }
 
 static size_t panel_bytes(const struct product *p, int64_t n)
@@ -246,9 +249,11 @@ static size_t panel_bytes(const struct product *p, int64_t n)
 }
 
 /* Panels of k in [begin, begin + n) of n_part parts: built before by build_part, or now, or as they lie. */
-static void panels_of(struct visit *v, int64_t part, int n_part, int64_t begin, int64_t n)
+static void panels_of(struct visit *v, int64_t begin, int64_t n)
 {
     const struct product *p = v->p;
+    int64_t part = v->part;
+    int n_part = v->n_part;
     const void **panels = v->c.panels;
     v->c.begin = begin;
     v->c.n = n;
@@ -281,23 +286,23 @@ static void look_ahead(struct visit *v, int64_t next, int n_next, int64_t n_bloc
         n_block;
 }
 
-static void some_parts(struct visit *v, int64_t part, int n_part, int64_t row, int64_t end, int n_next)
+static void some_parts(struct visit *v, int64_t row, int64_t end, int n_next)
 {
     const struct product *p = v->p;
     int64_t step = p->built && !v->d->ready
-                       ? ROOM_BYTES / (int64_t)panel_bytes(p, n_part * p->part_panels) / STRETCH * STRETCH
+                       ? ROOM_BYTES / (int64_t)panel_bytes(p, v->n_part * p->part_panels) / STRETCH * STRETCH
                        : p->k;
     if (step < p->k)
         finish_pending(v);
     for (int64_t begin = 0; begin < p->k || begin == 0; begin += step) {
         int last = begin + step >= p->k;
-        panels_of(v, part, n_part, begin, last ? p->k - begin : step);
-        look_ahead(v, part + n_part, n_next, (end - row + v->d->block_rows - 1) / v->d->block_rows);
+        panels_of(v, begin, last ? p->k - begin : step);
+        look_ahead(v, v->part + v->n_part, n_next, (end - row + v->d->block_rows - 1) / v->d->block_rows);
         for (int64_t r = row; r < end; r += v->d->block_rows) {
             if (begin == 0 && last)
-                whole_block(v, part, n_part, r, end);
+                whole_block(v, r, end);
             else
-                stretch_of_block(v, part, n_part, r, end, r - row, last);
+                stretch_of_block(v, r, end, r - row, last);
             for (int i = 0; i < MAX_PANELS; i++)
                 v->c.ahead[i] += v->c.ahead_bytes;
         }
@@ -316,7 +321,9 @@ static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t 
         most = p->part_panels > 1 || !p->kernel->at_once ? 1 : p->kernel->at_once(m);
     for (int64_t left = (end - part + most - 1) / most; left > 0; left--) {
         int n = (int)((end - part + left - 1) / left), after = (int)(end - part - n);
-        some_parts(v, p->first_part + part, n, row, last, after < n ? after : n);
+        v->part = p->first_part + part;
+        v->n_part = n;
+        some_parts(v, row, last, after < n ? after : n);
         part += n;
     }
 }

@@ -9,49 +9,58 @@
 /* bytes by which one or two rows fetch their panels ahead */
 enum { STREAM_AHEAD = 1024 };
 
-static inline __attribute__((always_inline)) void dot_four(int m, const struct product_call *c, const struct q8_step *a,
-                                                           int word, __m512i w0, __m512i w1, __m512i sum[][2])
+/* A step of m rows; m is a constant everywhere. */
+struct steps {
+    int m;
+    int64_t apart; /* bytes */
+    const struct q8_step *first;
+};
+static inline __attribute__((always_inline)) const struct q8_step *step_of(const struct steps *a, int r)
+{
+    return (const struct q8_step *)(const void *)((const char *)a->first + r * a->apart);
+}
+
+static inline __attribute__((always_inline)) void dot_four(const struct steps *a, int word, __m512i w0, __m512i w1,
+                                                           __m512i sum[][2])
 {
 #pragma GCC unroll 8
-    for (int r = 0; r < m; r++) {
-        __m512i x =
-            _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->q[word]);
+    for (int r = 0; r < a->m; r++) {
+        __m512i x = _mm512_set1_epi32(step_of(a, r)->q[word]);
         sum[r][0] = _mm512_dpbusd_epi32(sum[r][0], w0, x);
         sum[r][1] = _mm512_dpbusd_epi32(sum[r][1], w1, x);
     }
 }
 
-static inline __attribute__((always_inline)) void dot_block(enum dtype t, int m, const struct product_call *c,
-                                                            const struct q8_step *a, const char *bytes,
+static inline __attribute__((always_inline)) void dot_block(enum dtype t, const struct steps *a, const char *bytes,
                                                             const char *ahead, int64_t ahead_step, __m512i sum[][2])
 {
     const __m512i low = _mm512_set1_epi8(15);
     if (t == DTYPE_Q8) {
 #pragma GCC unroll 8
         for (int g = 0; g < 8; g++) {
-            if (m <= 2) { /* they wait for memory */
+            if (a->m <= 2) { /* they wait for memory */
                 __builtin_prefetch(bytes + g * 4 * PANEL + STREAM_AHEAD, 0, 2);
                 __builtin_prefetch(bytes + g * 4 * PANEL + 64 + STREAM_AHEAD, 0, 2);
             } else {
                 __builtin_prefetch(ahead + g * ahead_step, 0, 2);
             }
-            dot_four(m, c, a, g, _mm512_loadu_si512(bytes + g * 4 * PANEL),
-                     _mm512_loadu_si512(bytes + g * 4 * PANEL + 64), sum);
+            dot_four(a, g, _mm512_loadu_si512(bytes + g * 4 * PANEL), _mm512_loadu_si512(bytes + g * 4 * PANEL + 64),
+                     sum);
         }
         return;
     }
 #pragma GCC unroll 4
     for (int g = 0; g < 4; g++) {
         __m512i w0 = _mm512_loadu_si512(bytes + g * 4 * PANEL), w1 = _mm512_loadu_si512(bytes + g * 4 * PANEL + 64);
-        if (m <= 2) {
+        if (a->m <= 2) {
             __builtin_prefetch(bytes + g * 4 * PANEL + STREAM_AHEAD, 0, 2);
             __builtin_prefetch(bytes + g * 4 * PANEL + 64 + STREAM_AHEAD, 0, 2);
         } else {
             __builtin_prefetch(ahead + 2 * g * ahead_step, 0, 2);
             __builtin_prefetch(ahead + (2 * g + 1) * ahead_step, 0, 2);
         }
-        dot_four(m, c, a, g, _mm512_and_si512(w0, low), _mm512_and_si512(w1, low), sum);
-        dot_four(m, c, a, g + 4, _mm512_and_si512(_mm512_srli_epi16(w0, 4), low),
+        dot_four(a, g, _mm512_and_si512(w0, low), _mm512_and_si512(w1, low), sum);
+        dot_four(a, g + 4, _mm512_and_si512(_mm512_srli_epi16(w0, 4), low),
                  _mm512_and_si512(_mm512_srli_epi16(w1, 4), low), sum);
     }
 }
@@ -62,14 +71,13 @@ static inline __m512 f16_vector(const char *p)
 }
 
 /* A block's sums to their floats. */
-static inline __attribute__((always_inline)) void scale_block(enum dtype t, int m, const struct product_call *c,
-                                                              const struct q8_step *a, const char *w, __m512i sum[][2],
-                                                              __m512 f[][2])
+static inline __attribute__((always_inline)) void scale_block(enum dtype t, const struct steps *a, const char *w,
+                                                              __m512i sum[][2], __m512 f[][2])
 {
     __m512 d0 = f16_vector(w), d1 = f16_vector(w + 32);
 #pragma GCC unroll 8
-    for (int r = 0; r < m; r++) {
-        const struct q8_step *s = (const struct q8_step *)(const void *)((const char *)a + r * c->a_row);
+    for (int r = 0; r < a->m; r++) {
+        const struct q8_step *s = step_of(a, r);
         __m512i shift = _mm512_set1_epi32(s->shift);
         f[r][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sllv_epi32(sum[r][0], shift)), d0, f[r][0]);
         f[r][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(_mm512_sllv_epi32(sum[r][1], shift)), d1, f[r][1]);
@@ -86,7 +94,7 @@ static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m,
 {
     __m512 f[MAX_PANELS][Q8_ROWS][2];
     const char *w[MAX_PANELS];
-    const struct q8_step *a = (const struct q8_step *)(const void *)c->a;
+    struct steps a = {m, c->a_row, (const struct q8_step *)(const void *)c->a};
     float *out = c->acc + i * PANEL;
     const char *ahead[MAX_PANELS];
     int64_t ahead_step = c->n ? (c->ahead_bytes + c->n / 4 - 1) / (c->n / 4) : 0; /* eight of them a block */
@@ -102,17 +110,16 @@ static inline __attribute__((always_inline)) void panels_of(enum dtype t, int m,
             __builtin_prefetch(out + r * c->acc_stride + p * PANEL + 16, 1);
         }
     }
-    for (int64_t b = 0; b < c->n / K_STEP; b++, a++)
+    for (int64_t b = 0; b < c->n / K_STEP; b++, a.first++)
 #pragma GCC unroll 4
         for (int p = 0; p < n_panel; p++, w[p - 1] += quantised_block(t)) {
             __m512i sum[Q8_ROWS][2];
 #pragma GCC unroll 8
             for (int r = 0; r < m; r++)
-                sum[r][0] = sum[r][1] =
-                    _mm512_set1_epi32(((const struct q8_step *)(const void *)((const char *)a + r * c->a_row))->start);
-            dot_block(t, m, c, a, w[p] + quantised_head(t), ahead[p], ahead_step, sum);
+                sum[r][0] = sum[r][1] = _mm512_set1_epi32(step_of(&a, r)->start);
+            dot_block(t, &a, w[p] + quantised_head(t), ahead[p], ahead_step, sum);
             ahead[p] += 8 * ahead_step;
-            scale_block(t, m, c, a, w[p], sum, f[p]);
+            scale_block(t, &a, w[p], sum, f[p]);
         }
 #pragma GCC unroll 4
     for (int p = 0; p < n_panel; p++)

@@ -127,22 +127,21 @@ static void adamw_kernel(const struct adamw_args *a, float *param, const float *
 }
 
 /* bf16 by adding 16 random bits and cutting 16 off: up with the probability that makes the mean exact. */
-static void round_moments_kernel(uint16_t *m, uint16_t *v, const float *m_f32, const float *v_f32, size_t n,
-                                 uint32_t key, uint32_t first)
+static void round_moments_kernel(const struct moments *m, size_t n, uint32_t key, uint32_t first)
 {
     for (size_t i = 0; i < n; i += LANES) {
         size_t count = n - i < LANES ? n - i : LANES;
         uint32_t a[LANES] = {0}, b[LANES] = {0};
-        memcpy(a, m_f32 + i, count * sizeof *a);
-        memcpy(b, v_f32 + i, count * sizeof *b);
+        memcpy(a, m->m + i, count * sizeof *a);
+        memcpy(b, m->v + i, count * sizeof *b);
         for (uint32_t j = 0; j < LANES; j++) {
             uint32_t r = noise_of(key, first + (uint32_t)i + j);
             a[j] = (a[j] + (r & 0xffff)) >> 16;
             b[j] = (b[j] + (r >> 16)) >> 16;
         }
         for (size_t j = 0; j < count; j++) {
-            m[i + j] = (uint16_t)a[j];
-            v[i + j] = (uint16_t)b[j];
+            m->m_kept[i + j] = (uint16_t)a[j];
+            m->v_kept[i + j] = (uint16_t)b[j];
         }
     }
 }

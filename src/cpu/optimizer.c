@@ -60,7 +60,7 @@ static void adamw_bf16(const struct adamw_work *w, float *param, const float *gr
     w->k->cast(m, DTYPE_F32, m_kept, DTYPE_BF16, n);
     w->k->cast(v, DTYPE_F32, v_kept, DTYPE_BF16, n);
     w->k->adamw(w->a, param, grad, m, v, n);
-    w->k->round_moments(m_kept, v_kept, m, v, n, (uint32_t)(key ^ key >> 32), (uint32_t)first);
+    w->k->round_moments(&(struct moments){m, v, m_kept, v_kept}, n, (uint32_t)(key ^ key >> 32), (uint32_t)first);
 }
 
 static void adamw_range(const struct adamw_work *w, size_t at, size_t end)

@@ -101,50 +101,46 @@ static void cast_kernel(void *y, enum dtype y_dtype, const void *x, enum dtype x
     }
 }
 
-LANE_FN void gate_row(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u,
-                      enum dtype x_dtype, int n)
+LANE_FN void gate_of(const struct gate_row *r, enum activation act, enum dtype x_dtype)
 {
-    for (int i = 0; i < n; i += LANES) {
-        int left = n - i;
-        vf x = load_as(g, x_dtype, (size_t)i, left), v = act == ACT_SILU ? v_silu(x) : activate_any(act, x);
-        if (u)
-            v = v_mul(v, load_as(u, x_dtype, (size_t)i, left));
-        store_as(y, y_dtype, (size_t)i, v, left);
+    for (int i = 0; i < r->n; i += LANES) {
+        int left = r->n - i;
+        vf x = load_as(r->g, x_dtype, (size_t)i, left), v = act == ACT_SILU ? v_silu(x) : activate_any(act, x);
+        if (r->u)
+            v = v_mul(v, load_as(r->u, x_dtype, (size_t)i, left));
+        store_as(r->y, r->y_dtype, (size_t)i, v, left);
     }
 }
-static void gate_kernel(enum activation act, void *y, enum dtype y_dtype, const void *g, const void *u,
-                        enum dtype x_dtype, int n)
+static void gate_kernel(const struct gate_row *r)
 {
-    if (act == ACT_SILU && x_dtype == DTYPE_BF16) /* constants let the compiler choose once */
-        gate_row(ACT_SILU, y, y_dtype, g, u, DTYPE_BF16, n);
-    else if (act == ACT_SILU)
-        gate_row(ACT_SILU, y, y_dtype, g, u, DTYPE_F32, n);
+    if (r->act == ACT_SILU && r->x_dtype == DTYPE_BF16) /* constants let the compiler choose once */
+        gate_of(r, ACT_SILU, DTYPE_BF16);
+    else if (r->act == ACT_SILU)
+        gate_of(r, ACT_SILU, DTYPE_F32);
     else
-        gate_row(act, y, y_dtype, g, u, x_dtype, n);
+        gate_of(r, r->act, r->x_dtype);
 }
 
-LANE_FN void gate_dx_row(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype,
-                         const float *dy, int n)
+LANE_FN void gate_dx_of(const struct gate_dx_row *r, enum activation act, enum dtype x_dtype)
 {
-    for (int i = 0; i < n; i += LANES) {
-        int left = n - i;
-        vf x = load_as(g, x_dtype, (size_t)i, left), d = v_load_n(dy + i, left), value,
+    for (int i = 0; i < r->n; i += LANES) {
+        int left = r->n - i;
+        vf x = load_as(r->g, x_dtype, (size_t)i, left), d = v_load_n(r->dy + i, left), value,
            s = act == ACT_SILU ? v_silu_slope(x, &value) : slope_any(act, x, &value);
-        if (u) {
-            vf up = load_as(u, x_dtype, (size_t)i, left);
-            v_store_n(du + i, v_mul(d, value), left);
+        if (r->u) {
+            vf up = load_as(r->u, x_dtype, (size_t)i, left);
+            v_store_n(r->du + i, v_mul(d, value), left);
             s = v_mul(s, up);
         }
-        v_store_n(dg + i, v_mul(d, s), left);
+        v_store_n(r->dg + i, v_mul(d, s), left);
     }
 }
-static void gate_dx_kernel(enum activation act, float *dg, float *du, const void *g, const void *u, enum dtype x_dtype,
-                           const float *dy, int n)
+static void gate_dx_kernel(const struct gate_dx_row *r)
 {
-    if (act == ACT_SILU && x_dtype == DTYPE_BF16)
-        gate_dx_row(ACT_SILU, dg, du, g, u, DTYPE_BF16, dy, n);
-    else if (act == ACT_SILU)
-        gate_dx_row(ACT_SILU, dg, du, g, u, DTYPE_F32, dy, n);
+    if (r->act == ACT_SILU && r->x_dtype == DTYPE_BF16)
+        gate_dx_of(r, ACT_SILU, DTYPE_BF16);
+    else if (r->act == ACT_SILU)
+        gate_dx_of(r, ACT_SILU, DTYPE_F32);
     else
-        gate_dx_row(act, dg, du, g, u, x_dtype, dy, n);
+        gate_dx_of(r, r->act, r->x_dtype);
 }
