@@ -96,7 +96,7 @@ static void bca_covers_at_250(void **state)
 static void tests_hold_their_level(void **state)
 {
     (void)state;
-    int runs = reduced() ? 100 : 1500, wilcoxon = 0, exact = 0, flips = 0, two = 0;
+    int runs = reduced() ? 100 : 1500, wilcoxon = 0, exact = 0;
     for (int r = 0; r < runs; r++) {
         double d[64], e[12];
         struct rng_stream s = {12, 1, (uint64_t)r};
@@ -109,37 +109,16 @@ static void tests_hold_their_level(void **state)
         wilcoxon += t.p <= 0.05;
         stats_wilcoxon(e, 12, &t, NULL);
         exact += t.p <= 0.05;
-        stats_permutation_paired(d, 64, 199, (uint64_t)r, &t, NULL);
-        flips += t.p <= 0.05;
-        stats_permutation_two((struct stats_sample){d, 30}, (struct stats_sample){d + 30, 34}, 99, (uint64_t)r, &t,
-                              NULL);
-        two += t.p <= 0.05;
     }
     double most = 0.05 + 3 * sqrt(0.05 * 0.95 / runs);
-    assert_true(wilcoxon <= most * runs && exact <= most * runs && flips <= most * runs && two <= most * runs);
-    assert_true(wilcoxon > 0 && exact > 0 && flips > 0 && two > 0);
+    assert_true(wilcoxon <= most * runs && exact <= most * runs);
+    assert_true(wilcoxon > 0 && exact > 0);
     double reject = 0; /* McNemar, exactly: 40 discordant pairs, fair coin */
     for (int k = 0; k <= 40; k++)
         reject += stats_mcnemar(k, 40 - k).p <= 0.05
                       ? stats_binomial_cdf(k, 40, 0.5) - stats_binomial_cdf(k - 1, 40, 0.5)
                       : 0;
     assert_true(reject > 0.005 && reject <= 0.05);
-}
-
-/* With the detectable effect the test finds it about as often as asked. */
-static void detectable_effect_is_detected(void **state)
-{
-    (void)state;
-    int runs = reduced() ? 100 : 1000, found = 0;
-    double effect = stats_detectable_paired(64, 0.05, 0.8);
-    for (int r = 0; r < runs; r++) {
-        double d[64], sum = 0;
-        struct rng_stream s = {13, 1, (uint64_t)r};
-        for (int i = 0; i < 64; i++)
-            sum += d[i] = rng_normal(&s, (uint64_t)i) + effect;
-        found += fabs(sum / 8) > 1.959963984540054; /* z test, known variance */
-    }
-    assert_true(fabs((double)found / runs - 0.8) < (reduced() ? 0.13 : 0.04));
 }
 
 /* What is said to be found 4 times in 5 is: by resampling, moving and testing in the open, with stats_wilcoxon itself
@@ -281,13 +260,9 @@ static void what_is_not_finite_is_refused(void **state)
     struct stats_interval i;
     assert_int_equal(stats_wilcoxon(x, 6, &t, &err), ERROR_DATA);
     assert_non_null(strstr(err.message, "value 2 is nan"));
-    assert_int_equal(stats_permutation_paired(y, 6, 0, 0, &t, &err), ERROR_DATA);
-    assert_int_equal(stats_permutation_two((struct stats_sample){x, 3}, (struct stats_sample){y, 3}, 0, 0, &t, &err),
-                     ERROR_DATA);
     assert_int_equal(stats_bootstrap_mean(x, 6, &(struct stats_bootstrap){10, 0.95, 0}, &i, &err), ERROR_DATA);
     assert_int_equal(stats_mean_interval(y, 6, &(struct stats_bootstrap){10, 0.95, 0}, &m, &err), ERROR_DATA);
     assert_int_equal(stats_holm(x, 6, out, &err), ERROR_DATA);
-    assert_int_equal(stats_benjamini_hochberg(x, 6, out, &err), ERROR_DATA);
     unsigned char one_class[6] = {0, 1, 0, 1, 0, 1};
     double value;
     assert_int_equal(stats_auroc(&(struct stats_classified){x, one_class, 6}, &(struct stats_bootstrap){10, 0.95, 0},
@@ -327,7 +302,6 @@ static void degenerate_data_give_no_number(void **state)
     assert_true(t.p == 1 && t.n == 0);
     assert_true(isnan(stats_cohen_dz(same, 5)) && isnan(stats_mean(same, 0)) &&
                 isnan(stats_t_interval(same, 1, 0.95).low));
-    assert_true(isnan(stats_risk_ratio(1, 5, 0, 5, 0.95).ratio) && isnan(stats_detectable(0, 0.05, 0.8)));
 }
 
 int main(void)
@@ -337,7 +311,6 @@ int main(void)
         cmocka_unit_test(wilson_covers_on_average),
         cmocka_unit_test(bca_covers_at_250),
         cmocka_unit_test(tests_hold_their_level),
-        cmocka_unit_test(detectable_effect_is_detected),
         cmocka_unit_test(degenerate_data_give_no_number),
         cmocka_unit_test(wilcoxons_continuity_is_for_both_signs),
         cmocka_unit_test(the_effect_that_is_printed_is_found_by_the_test_that_is_printed),

@@ -165,10 +165,6 @@ static void samples_one_by_one(void **state)
         i = stats_bca(boot, n_boot, sum / n, jackknife, n, 0.95);
         near(i.low, at(json_object_get(row, "bca"), 0), "bca low");
         near(i.high, at(json_object_get(row, "bca"), 1), "bca high");
-        if (json_object_get(row, "permutation")) {
-            assert_int_equal(stats_permutation_paired(x, n, 0, 0, &t, NULL), 0);
-            near(t.p, json_number_value(json_object_get(row, "permutation")), "permutation p");
-        }
         mem_free(jackknife);
         mem_free(boot);
         jackknife = NULL;
@@ -188,23 +184,6 @@ static void samples_one_by_one(void **state)
     }
 }
 
-static void permutations_of_two_groups(void **state)
-{
-    (void)state;
-    EACH("permutation_two")
-    {
-        int nx, ny;
-        double *x = numbers(json_object_get(row, "x"), &nx), *y = numbers(json_object_get(row, "y"), &ny);
-        struct stats_test t;
-        assert_int_equal(
-            stats_permutation_two((struct stats_sample){x, nx}, (struct stats_sample){y, ny}, 0, 0, &t, NULL), 0);
-        near(t.p, json_number_value(json_object_get(row, "p")), "permutation p");
-        near(t.statistic, json_number_value(json_object_get(row, "statistic")), "difference of means");
-        mem_free(x);
-        mem_free(y);
-    }
-}
-
 static void corrections_for_many_tests(void **state)
 {
     (void)state;
@@ -215,47 +194,14 @@ static void corrections_for_many_tests(void **state)
         assert_int_equal(stats_holm(p, n, adjusted, NULL), 0);
         for (int i = 0; i < n; i++)
             near(adjusted[i], at(json_object_get(row, "holm"), (size_t)i), "holm");
-        assert_int_equal(stats_benjamini_hochberg(p, n, adjusted, NULL), 0);
-        for (int i = 0; i < n; i++)
-            near(adjusted[i], at(json_object_get(row, "bh"), (size_t)i), "benjamini-hochberg");
         mem_free(p);
     }
 }
 
-static void effects_and_power(void **state)
+static void cohens_h(void **state)
 {
     (void)state;
-    {
-        EACH("cohen_h") near(stats_cohen_h(at(row, 0), at(row, 1)), at(row, 2), "cohen h");
-    }
-    {
-        int nx, ny;
-        json_t *samples = json_object_get(golden, "samples");
-        double *x = numbers(json_object_get(json_array_get(samples, 0), "x"), &nx),
-               *y = numbers(json_object_get(json_array_get(samples, 1), "x"), &ny);
-        near(stats_cohen_d(x, nx, y, ny), json_number_value(json_object_get(golden, "cohen_d")), "cohen d");
-        mem_free(x);
-        mem_free(y);
-    }
-    {EACH("risk_ratio"){struct stats_ratio r = stats_risk_ratio((long)at(row, 0), (long)at(row, 1), (long)at(row, 2),
-                                                                (long)at(row, 3), 0.95);
-    near(r.ratio, at(row, 4), "risk ratio");
-    near(r.low, at(row, 5), "risk ratio low");
-    near(r.high, at(row, 6), "risk ratio high");
-}
-}
-{
-    EACH("power") near(stats_power(at(row, 0), at(row, 1), 0.05), at(row, 2), "power");
-}
-{
-    EACH("power_paired") near(stats_power_paired(at(row, 0), at(row, 1), 0.05), at(row, 2), "paired power");
-}
-EACH("detectable")
-{
-    double effect = stats_detectable(at(row, 0), 0.05, at(row, 1));
-    near(effect, at(row, 2), "detectable effect");
-    near(stats_cohen_h(stats_share_from_h(0.1, effect), 0.1), effect, "share of an effect");
-}
+    EACH("cohen_h") near(stats_cohen_h(at(row, 0), at(row, 1)), at(row, 2), "cohen h");
 }
 
 int main(void)
@@ -272,11 +218,15 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(normal_distribution),         cmocka_unit_test(gamma_beta_and_t),
-        cmocka_unit_test(intervals_of_shares),         cmocka_unit_test(mcnemar_is_exact),
-        cmocka_unit_test(samples_one_by_one),          cmocka_unit_test(permutations_of_two_groups),
-        cmocka_unit_test(corrections_for_many_tests),  cmocka_unit_test(effects_and_power),
-        cmocka_unit_test(quantiles_keep_their_digits), cmocka_unit_test(a_ratio_of_paired_shares),
+        cmocka_unit_test(normal_distribution),
+        cmocka_unit_test(gamma_beta_and_t),
+        cmocka_unit_test(intervals_of_shares),
+        cmocka_unit_test(mcnemar_is_exact),
+        cmocka_unit_test(samples_one_by_one),
+        cmocka_unit_test(corrections_for_many_tests),
+        cmocka_unit_test(cohens_h),
+        cmocka_unit_test(quantiles_keep_their_digits),
+        cmocka_unit_test(a_ratio_of_paired_shares),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     json_decref(golden);

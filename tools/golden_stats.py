@@ -8,10 +8,9 @@ import warnings
 import numpy as np
 import scipy
 import statsmodels
-from scipy import optimize, special, stats
+from scipy import special, stats
 from scipy.stats import _resampling
-from statsmodels.stats import contingency_tables, effect_size, multitest, power, proportion
-from statsmodels.stats.contingency_tables import Table2x2
+from statsmodels.stats import contingency_tables, multitest, proportion
 
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(20240112)
@@ -60,33 +59,10 @@ for x in samples:
     t = stats.t.interval(0.95, len(x) - 1, a.mean(), stats.sem(a))
     row = {"x": x, "wilcoxon": [float(w.statistic), float(w.pvalue)], "t_interval": list(map(float, t)), "boot": [float(v) for v in boot], "bca": bca,
            "sd": float(a.std(ddof=1)), "dz": float(a.mean() / a.std(ddof=1)), "q": [float(np.quantile(a, q)) for q in (0.0, 0.1, 0.5, 0.77, 1.0)]}
-    if len(x) <= 17:
-        row["permutation"] = float(stats.permutation_test((a,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue)
     out["samples"].append(row)
 
-out["permutation_two"], other = [], np.random.default_rng(7)
-for nx, ny, draw in [(4, 4, other.normal), (5, 7, other.exponential), (3, 9, lambda size: other.integers(-2, 3, size).astype(float)), (8, 6, other.normal)]:
-    a, b = draw(size=nx), draw(size=ny) + 0.5
-    t = stats.permutation_test((a, b), lambda u, v: u.mean() - v.mean(), permutation_type="independent", n_resamples=np.inf)
-    out["permutation_two"].append({"x": a.tolist(), "y": b.tolist(), "p": float(t.pvalue), "statistic": float(t.statistic)})
-
 lists = [[0.01], [0.04, 0.01, 0.03], [0.2, 0.0001, 0.03, 0.03, 0.9, 0.049], [1.0, 0.5, 0.001, 0.02, 0.02, 0.2, 0.8]]
-out["corrections"] = [{"p": q, "holm": list(map(float, multitest.multipletests(q, method="holm")[1])),
-                       "bh": list(map(float, multitest.multipletests(q, method="fdr_bh")[1]))} for q in lists]
+out["corrections"] = [{"p": q, "holm": list(map(float, multitest.multipletests(q, method="holm")[1]))} for q in lists]
 out["cohen_h"] = [[a, b, float(effect_size_h)] for a, b in [(0.012, 0.092), (0.5, 0.5), (0.96, 0.128), (1.0, 0.0)]
                   for effect_size_h in [proportion.proportion_effectsize(a, b)]]
-x, y = np.array(samples[0]), np.array(samples[1])
-pooled = np.sqrt(((len(x) - 1) * x.var(ddof=1) + (len(y) - 1) * y.var(ddof=1)) / (len(x) + len(y) - 2))
-out["cohen_d"] = float((x.mean() - y.mean()) / pooled)
-out["risk_ratio"] = []
-for k1, n1, k2, n2 in [(3, 250, 23, 250), (15, 250, 30, 250), (24, 250, 32, 240), (9, 10, 1, 7)]:
-    t = Table2x2(np.array([[k1, n1 - k1], [k2, n2 - k2]], float))
-    low, high = t.riskratio_confint(0.05)
-    out["risk_ratio"].append([k1, n1, k2, n2, float(t.riskratio), float(low), float(high)])
-two, one = power.NormalIndPower(), power.NormalIndPower()
-out["power"] = [[h, n, float(two.power(h, n, 0.05, ratio=1))] for h in [0.05, 0.2, 0.5] for n in [64, 250, 1000]]
-out["power_paired"] = [[d, n, float(one.power(d, n, 0.05, ratio=0))] for d in [0.05, 0.2, 0.5] for n in [64, 250]]
-# solve_power stops at 1e-6; the same equation solved to the last digits
-out["detectable"] = [[n, q, float(optimize.brentq(lambda h: two.power(h, n, 0.05, ratio=1) - q, 1e-3, 5, xtol=1e-15, rtol=1e-14))]
-                     for n in [64, 250, 741] for q in [0.8, 0.9]]
 json.dump(out, open(sys.argv[1] if len(sys.argv) > 1 else "tests/golden/stats.json", "w"), separators=(",", ":"))

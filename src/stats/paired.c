@@ -95,117 +95,6 @@ int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error 
     return rc;
 }
 
-int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out,
-                             struct error *err)
-{
-    double observed = 0, scale = 0;
-    int rc = refuse_nonfinite(d, n, err);
-    *out = (struct stats_test){NAN, NAN, n};
-    if (rc)
-        return rc;
-    for (int i = 0; i < n; i++) {
-        observed += d[i];
-        scale += fabs(d[i]);
-    }
-    double least = fabs(observed) - 1e-13 * scale; /* sums of the same numbers in another order count as equal */
-    long hits = 0, flips = n <= 20 ? 1L << n : n_resample;
-    struct rng_stream s = {seed, 0x7065726d, 0};
-    for (long f = 0; f < flips; f++) {
-        double sum = 0;
-        s.b = (uint64_t)f;
-        uint32_t word = (uint32_t)f;
-        for (int i = 0; i < n; i++) {
-            if (n > 20 && i % 32 == 0)
-                word = rng_u32(&s, (uint64_t)i / 32);
-            sum += word >> (i % 32) & 1 ? -d[i] : d[i];
-        }
-        hits += fabs(sum) >= least;
-    }
-    *out = (struct stats_test){n ? observed / n : NAN,
-                               n <= 20 ? (double)hits / (double)flips : (double)(hits + 1) / (double)(flips + 1), n};
-    return 0;
-}
-
-/* Counts of the differences of means at most and at least as large as the observed one. */
-struct tails {
-    double observed, slack;
-    long less, greater, all;
-};
-
-static void count_tail(struct tails *t, double difference)
-{
-    t->less += difference <= t->observed + t->slack;
-    t->greater += difference >= t->observed - t->slack;
-    t->all++;
-}
-
-/* Number of ways to choose k of n, or `most` when there are more. */
-static long ways(int n, int k, long most)
-{
-    double w = 1;
-    for (int i = 1; i <= k && w < (double)most; i++)
-        w = w * (n - k + i) / i;
-    return w < (double)most ? lround(w) : most;
-}
-
-/* Every choice of nx of the n values as the first group. chosen [nx]. */
-static void all_choices(struct tails *t, const double *all, int n, int nx, double total, int *chosen)
-{
-    for (int i = 0; i < nx; i++)
-        chosen[i] = i;
-    for (int last = 0; last >= 0;) {
-        double sum = 0;
-        for (int k = 0; k < nx; k++)
-            sum += all[chosen[k]];
-        count_tail(t, sum / nx - (total - sum) / (n - nx));
-        for (last = nx - 1; last >= 0 && chosen[last] == n - nx + last; last--) {
-        } /* the next choice in order */
-        if (last >= 0)
-            chosen[last]++;
-        for (int k = last + 1; last >= 0 && k < nx; k++)
-            chosen[k] = chosen[k - 1] + 1;
-    }
-}
-
-int stats_permutation_two(struct stats_sample x, struct stats_sample y, int n_resample, uint64_t seed,
-                          struct stats_test *out, struct error *err)
-{
-    enum { MOST_WAYS = 20000 };
-    int nx = x.n, ny = y.n, n = nx + ny;
-    *out = (struct stats_test){NAN, NAN, n};
-    int rc = refuse_nonfinite(x.x, nx, err);
-    rc = rc ? rc : refuse_nonfinite(y.x, ny, err);
-    if (rc || nx < 1 || ny < 1)
-        return rc;
-    size_t bytes = ((size_t)n + 1) * (sizeof(double) + sizeof(uint32_t));
-    double *all = mem_alloc(bytes), total = 0, scale = 0;
-    if (!all)
-        return error_set_nomem(err, bytes, "permutations");
-    uint32_t *order = (uint32_t *)(all + n + 1);
-    memcpy(all, x.x, (size_t)nx * sizeof *x.x);
-    memcpy(all + nx, y.x, (size_t)ny * sizeof *y.x);
-    for (int i = 0; i < n; i++) {
-        total += all[i];
-        scale += fabs(all[i]);
-    }
-    struct tails t = {.observed = stats_mean(x.x, nx) - stats_mean(y.x, ny), .slack = 1e-13 * scale};
-    int exact = ways(n, nx, MOST_WAYS) < MOST_WAYS;
-    if (exact)
-        all_choices(&t, all, n, nx, total, (int *)order);
-    for (int r = 0; r < n_resample && !exact; r++) {
-        double sum = 0;
-        rng_permutation(&(struct rng_stream){seed, 0x70657232, (uint64_t)r}, order, (uint32_t)n);
-        for (int i = 0; i < nx; i++)
-            sum += all[order[i]];
-        count_tail(&t, sum / nx - (total - sum) / ny);
-    }
-    long least = t.less < t.greater ? t.less : t.greater;
-    double p = 2 * (double)(least + !exact) / (double)(t.all + !exact);
-    *out = (struct stats_test){t.observed, p > 1 ? 1 : p, n};
-    mem_free(all);
-    return 0;
-}
-
 double stats_quantile_sorted(const double *sorted, int n, double q)
 {
     if (n < 1 || !(q >= 0 && q <= 1))
@@ -334,49 +223,20 @@ static int compare_ranked(const void *a, const void *b)
     return x->p != y->p ? (x->p > y->p) - (x->p < y->p) : x->at - y->at;
 }
 
-static struct ranked *rank(const double *p, int n, struct error *err)
-{
-    if (refuse_nonfinite(p, n, err))
-        return NULL;
-    struct ranked *r = mem_alloc(((size_t)n + 1) * sizeof *r);
-    if (!r) {
-        error_set_nomem(err, ((size_t)n + 1) * sizeof *r, "p-values");
-        return NULL;
-    }
-    for (int i = 0; i < n; i++)
-        r[i] = (struct ranked){p[i], i};
-    qsort(r, (size_t)n, sizeof *r, compare_ranked);
-    return r;
-}
-
 int stats_holm(const double *p, int n, double *out, struct error *err)
 {
-    struct error own = {0, ""};
-    struct ranked *r = rank(p, n, &own);
+    struct ranked *r = mem_alloc(((size_t)n + 1) * sizeof *r);
+    int rc = r ? refuse_nonfinite(p, n, err) : error_set_nomem(err, ((size_t)n + 1) * sizeof *r, "p-values");
     double greatest = 0;
-    if (!r)
-        return error_set(err, own.code, "%s", own.message);
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < n && !rc; i++)
+        r[i] = (struct ranked){p[i], i};
+    if (!rc)
+        qsort(r, (size_t)n, sizeof *r, compare_ranked);
+    for (int i = 0; i < n && !rc; i++) {
         double q = (n - i) * r[i].p;
         greatest = q > greatest ? q : greatest;
         out[r[i].at] = greatest > 1 ? 1 : greatest;
     }
     mem_free(r);
-    return 0;
-}
-
-int stats_benjamini_hochberg(const double *p, int n, double *out, struct error *err)
-{
-    struct error own = {0, ""};
-    struct ranked *r = rank(p, n, &own);
-    double least = 1;
-    if (!r)
-        return error_set(err, own.code, "%s", own.message);
-    for (int i = n - 1; i >= 0; i--) {
-        double q = r[i].p * n / (i + 1);
-        least = q < least ? q : least;
-        out[r[i].at] = least;
-    }
-    mem_free(r);
-    return 0;
+    return rc;
 }

@@ -76,19 +76,6 @@ struct stats_test stats_mcnemar(long b, long c);
 /* Wilcoxon signed-rank over paired differences; zeros are dropped. Exact for up to 50 without ties, else normal with
  * ties and continuity correction (scipy's correction=True). The statistic is the smaller rank sum. */
 int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error *err);
-/* Sign-flip test of a zero mean difference: all 2^n flips for n <= 20 (n_resample is then ignored), else (hits + 1) /
- * (n_resample + 1). */
-int stats_permutation_paired(const double *d, int n, int n_resample, uint64_t seed, struct stats_test *out,
-                             struct error *err);
-/* Difference of two independent means by re-labelling, p = twice the smaller tail (scipy's rule): all ways when they
- * are fewer than 20,000, else (hits + 1) / (n_resample + 1). */
-struct stats_sample {
-    const double *x;
-    int n;
-};
-int stats_permutation_two(struct stats_sample x, struct stats_sample y, int n_resample, uint64_t seed,
-                          struct stats_test *out, struct error *err);
-
 /* Probabilities p[n] of a class and whether each row is of it (stats/binary.c), each with the bootstrap's BCa interval
  * over rows (n_resample draws from the seed; resamples that lack one of the classes are left out). NAN where there are
  * not both classes. ERROR_NOMEM.
@@ -106,19 +93,14 @@ int stats_calibration_error(const struct stats_classified *rows, int n_bin, cons
 
 /* Adjusted p-values in the input's order (out may be p). */
 int stats_holm(const double *p, int n, double *out, struct error *err);
-int stats_benjamini_hochberg(const double *p, int n, double *out, struct error *err);
 
 double stats_cohen_h(double p1, double p2);
-double stats_cohen_d(const double *x, int nx, const double *y, int ny); /* pooled standard deviation */
-double stats_cohen_dz(const double *d, int n);                          /* paired: mean / sd of the differences */
+double stats_cohen_dz(const double *d, int n); /* paired: mean / sd of the differences */
 struct stats_ratio {
     double ratio, low, high;
 };
-/* (k1/n1) / (k2/n2) with the log-normal (Katz) interval; a zero count: NAN where it is not defined. */
-struct stats_ratio stats_risk_ratio(long k1, long n1, long k2, long n2, double level);
-
-/* The same of two shares of the same questions: `both` have it in both, `first` and `second` in one only; the log of
- * the ratio has variance (first + second) / ((both + first)(both + second)). */
+/* The ratio of two shares of the same questions: `both` have it in both, `first` and `second` in one only; the log of
+ * the ratio has variance (first + second) / ((both + first)(both + second)). NAN where it is not defined. */
 struct stats_ratio stats_risk_ratio_paired(long both, long first, long second, double level);
 
 /* What the very test that is printed finds, with its n and its correction (stats/power.c). family: the number of tests
@@ -142,15 +124,5 @@ int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *desi
  * that goes the other. Summed, not drawn. ERROR_NOMEM. */
 int stats_mcnemar_finds(long pairs, long discordant, const struct stats_design *design, struct stats_found *out,
                         struct error *err);
-
-/* Power of a two-sided z test with standardised effect (h or d) and n a group, two independent groups. */
-double stats_power(double effect, double n, double alpha);
-/* The same for n paired differences (dz). */
-double stats_power_paired(double effect, double n, double alpha);
-/* The effect found with this power; the smallest positive one. NAN for n < 1. */
-double stats_detectable(double n, double alpha, double power);
-double stats_detectable_paired(double n, double alpha, double power);
-/* The share p1 > p2 whose Cohen's h to p2 is `effect`; NAN when there is none. */
-double stats_share_from_h(double p2, double effect);
 
 #endif
