@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-static int put(json_t *settings, const char *name, const char *text)
+int speaker_put_setting(json_t *settings, const char *name, const char *text)
 {
     return json_object_set_new(settings, name, json_string(text ? text : ""));
 }
@@ -31,10 +31,10 @@ int speaker_settings(const struct speaker *s, json_t *settings)
     int rc = json_object_set_new(settings, "template",
                                  template.failed ? NULL : jsontext_document(template.data, template.len, 0, &why));
     rc |= json_object_set_new(settings, "retriever", retriever ? json_stringn(retriever, n) : NULL) |
-          put(settings, "encoder", s->o.encoder);
-    rc |= put(settings, "dtype", dtype_name(s->o.dtype)) | put(settings, "seed", seed) |
-          put(settings, "model-sha256", s->source_sha256);
-    rc |= put(settings, "bits", speaker_bits(s)) | put(settings, "build", build_name);
+          speaker_put_setting(settings, "encoder", s->o.encoder);
+    rc |= speaker_put_setting(settings, "dtype", dtype_name(s->o.dtype)) | speaker_put_setting(settings, "seed", seed) |
+          speaker_put_setting(settings, "model-sha256", s->source_sha256);
+    rc |= speaker_put_setting(settings, "bits", speaker_bits(s)) | speaker_put_setting(settings, "build", build_name);
     buf_free(&template);
     return rc | json_object_update(settings, s->files);
 }

@@ -85,6 +85,7 @@ int speaker_flags(const struct speaker *s); /* of tokenizer_encode, by the style
 /* What decides the bits of everything it says, but for the decoding: adds to `settings`. Non-zero when out of
  * memory. */
 int speaker_settings(const struct speaker *s, json_t *settings);
+int speaker_put_setting(json_t *settings, const char *name, const char *text); /* a NULL text as "" */
 const char *speaker_bits(const struct speaker *s); /* the instruction set; "f32": the same bits everywhere */
 
 #endif

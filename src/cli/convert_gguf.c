@@ -22,12 +22,6 @@ static enum storage type_of(const struct cli_values *v, const struct checkpoint 
     return storage_of_dtype(dtype_of_name(name, DTYPE_Q8));
 }
 
-static int ends_in(const char *text, const char *tail)
-{
-    size_t n = strlen(text), k = strlen(tail);
-    return n > k && !strcmp(text + n - k, tail);
-}
-
 /* Generation may end with more tokens than the tokenizer's EOS; GGUF has two more names for such. */
 static void put_ends(struct gguf_writer *w, const struct parts *p)
 {
@@ -172,7 +166,7 @@ int cli_convert_gguf(const struct parts *p, const struct cli_values *v, const js
     struct gguf_writer *w = NULL;
     if (v->shard_size)
         return error_set(err, ERROR_USAGE, "--shard-size: is of Hugging Face directories; a GGUF file is one file");
-    int is_file = ends_in(v->output, ".gguf");
+    int is_file = path_ends_in(v->output, ".gguf");
     char *folder = is_file ? folder_of(v->output) : mem_strdup(v->output);
     int rc = folder ? dirs_make(folder, err) : error_set_nomem(err, 256, "a path");
     const char *name = adapter ? "adapter.gguf" : "model.gguf";

@@ -133,12 +133,6 @@ static int score_all(struct utility *u, struct error *err)
     return rc;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int print(struct utility *u, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
@@ -175,7 +169,7 @@ static int print(struct utility *u, const struct eval_work *w, struct error *err
         eval_report_fact(&r, "n_ties", json_integer(ties));
         eval_report_fact(&r, "n_losses", json_integer(n - won - ties));
         eval_report_value(&r, "mean_difference", n ? stats_mean(difference, n) : NAN, n, means);
-        qsort(difference, (size_t)n, sizeof *difference, by_value);
+        qsort(difference, (size_t)n, sizeof *difference, stats_ascending);
         eval_report_value(&r, "median_difference", n ? stats_quantile_sorted(difference, n, 0.5) : NAN, n,
                           EVAL_NO_INTERVAL);
     }

@@ -302,12 +302,6 @@ static int put_sha256(const char *path, const char *prefix, const char *name, js
                : error_set_nomem(err, 128, "hashes of the model's files");
 }
 
-static int ends_in(const char *name, const char *tail)
-{
-    size_t n = strlen(name), k = strlen(tail);
-    return n > k && !strcmp(name + n - k, tail);
-}
-
 /* chat templates by name, each a file of additional_chat_templates/ */
 static int put_templates(const struct checkpoint *ck, const char *prefix, json_t *into, struct error *err)
 {
@@ -316,7 +310,7 @@ static int put_templates(const struct checkpoint *ck, const char *prefix, json_t
     struct dirent *e;
     int rc = folder ? 0 : error_set_nomem(err, 256, "a path");
     while (!rc && d && (e = readdir(d))) {
-        char *path = ends_in(e->d_name, ".jinja") ? path_join(folder, e->d_name) : NULL;
+        char *path = path_ends_in(e->d_name, ".jinja") ? path_join(folder, e->d_name) : NULL;
         snprintf(name, sizeof name, "additional_chat_templates/%s", e->d_name);
         if (path)
             rc = put_sha256(path, prefix, name, into, err);
@@ -333,8 +327,8 @@ int checkpoint_side_sha256(const struct checkpoint *ck, const char *prefix, json
     int rc = 0;
     for (int i = 0; i < ck->n_side_file && !rc; i++) {
         const char *name = ck->side_files[i].name;
-        if (ends_in(name, ".json") || ends_in(name, ".jinja") || ends_in(name, ".txt") ||
-            !strcmp(name, "tokenizer.model") || ends_in(name, "spiece.model") || ends_in(name, ".bpe.model"))
+        if (path_ends_in(name, ".json") || path_ends_in(name, ".jinja") || path_ends_in(name, ".txt") ||
+            !strcmp(name, "tokenizer.model") || path_ends_in(name, "spiece.model") || path_ends_in(name, ".bpe.model"))
             rc = put_sha256(ck->side_files[i].path, prefix, name, into, err);
     }
     for (int i = 0; i < ck->n_file && !rc && ck->adapted; i++) {

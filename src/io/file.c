@@ -167,6 +167,12 @@ const char *path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
+int path_ends_in(const char *path, const char *tail)
+{
+    size_t n = strlen(path), k = strlen(tail);
+    return n > k && !strcmp(path + n - k, tail);
+}
+
 char *path_beside(const char *path, const char *suffix)
 {
     const char *base = path_base(path);

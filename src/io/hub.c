@@ -73,12 +73,6 @@ int hub_name_parse(struct hub_name *out, const char *text, struct error *err)
                : 0;
 }
 
-static int ends_in(const char *name, const char *tail)
-{
-    size_t n = strlen(name), k = strlen(tail);
-    return n > k && !strcmp(name + n - k, tail);
-}
-
 /* A snapshot whose only weights are one GGUF file means that file. */
 static int prefer_gguf(char **path, struct error *err)
 {
@@ -86,8 +80,8 @@ static int prefer_gguf(char **path, struct error *err)
     char *file = NULL;
     int n_weights = 0, rc = 0;
     for (struct dirent *e; !rc && d && (e = readdir(d));) {
-        int gguf = ends_in(e->d_name, ".gguf");
-        if (!gguf && !ends_in(e->d_name, ".safetensors") && !ends_in(e->d_name, ".bin"))
+        int gguf = path_ends_in(e->d_name, ".gguf");
+        if (!gguf && !path_ends_in(e->d_name, ".safetensors") && !path_ends_in(e->d_name, ".bin"))
             continue;
         if (!n_weights++ && gguf && !(file = path_join(*path, e->d_name)))
             rc = error_set_nomem(err, strlen(*path), "the Hugging Face cache's path");

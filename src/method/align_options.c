@@ -102,18 +102,13 @@ static int put_options(json_t *s, const struct align_options *o)
     return rc | fields_put(&train_fields, "train-", &o->train, s);
 }
 
-static int put(json_t *s, const char *name, const char *text)
-{
-    return json_object_set_new(s, name, json_string(text ? text : ""));
-}
-
 json_t *align_settings(const struct align *a)
 {
     const struct align_options *o = &a->o;
     json_t *s = json_object();
-    int rc = !s || put_options(s, o) || put(s, "judge", o->judge);
-    rc = rc || put(s, "seeds-sha256", a->seeds.sha256) || put(s, "test-sha256", a->test.sha256) ||
-         speaker_settings(&a->speaker, s);
+    int rc = !s || put_options(s, o) || speaker_put_setting(s, "judge", o->judge);
+    rc = rc || speaker_put_setting(s, "seeds-sha256", a->seeds.sha256) ||
+         speaker_put_setting(s, "test-sha256", a->test.sha256) || speaker_settings(&a->speaker, s);
     if (rc) {
         json_decref(s);
         return NULL;

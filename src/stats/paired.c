@@ -27,7 +27,7 @@ static int refuse_nonfinite(const double *x, int n, struct error *err)
     return 0;
 }
 
-static int compare_double(const void *a, const void *b)
+int stats_ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -107,7 +107,7 @@ double stats_quantile_sorted(const double *sorted, int n, double q)
 struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const double *jackknife, int n, double level)
 {
     int below = 0, upto = 0;
-    qsort(boot, (size_t)n_boot, sizeof *boot, compare_double);
+    qsort(boot, (size_t)n_boot, sizeof *boot, stats_ascending);
     for (int i = 0; i < n_boot; i++) {
         below += boot[i] < estimate;
         upto += boot[i] <= estimate;
@@ -176,7 +176,7 @@ static int studentised(const double *x, int n, const struct stats_bootstrap *how
         if (spread > 1e-12 * se)
             t[r] = gap / spread;
     }
-    qsort(t, (size_t)how->n_resample, sizeof *t, compare_double);
+    qsort(t, (size_t)how->n_resample, sizeof *t, stats_ascending);
     out->low = mean - stats_quantile_sorted(t, how->n_resample, 0.5 + how->level / 2) * se;
     out->high = mean - stats_quantile_sorted(t, how->n_resample, 0.5 - how->level / 2) * se;
     mem_free(t);

@@ -14,12 +14,6 @@
 
 enum { BISECTIONS = 30, MOST_EXACT = 50 };
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The least rank sum of n differences without ties that is significant at `level` on one side of the two; above the
  * greatest one when none is. */
 static int exact_critical(int n, double level, double *least, struct error *err)
@@ -89,7 +83,7 @@ static void make_shape(struct shape *s, const double *d, const struct stats_desi
     double mean = stats_mean(d, s->n), scale = sqrt((double)s->n / (s->n - 1));
     for (int i = 0; i < s->n; i++)
         s->z[i] = (mean < 0 ? mean - d[i] : d[i] - mean) * scale;
-    qsort(s->z, (size_t)s->n, sizeof *s->z, ascending);
+    qsort(s->z, (size_t)s->n, sizeof *s->z, stats_ascending);
     for (int r = 0; r < s->draws; r++) {
         struct rng_stream stream = {design->seed, 0x706f776572, (uint64_t)r};
         for (int i = 0; i < s->n; i++)

@@ -63,6 +63,8 @@ int stats_mean_interval(const double *x, int n, const struct stats_bootstrap *ho
  * estimates. */
 struct stats_interval stats_bca(double *boot, int n_boot, double estimate, const double *jackknife, int n,
                                 double level);
+/* For qsort of doubles, ascending. */
+int stats_ascending(const void *a, const void *b);
 /* Linear interpolation between order statistics of a sorted sample, as numpy's default; q in 0..1. */
 double stats_quantile_sorted(const double *sorted, int n, double q);
 
