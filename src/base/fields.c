@@ -9,12 +9,12 @@
 
 enum { NAME = 96 };
 
-static void *at(void *object, size_t offset)
+static void *member_at(void *object, size_t offset)
 {
     return (char *)object + offset;
 }
 
-static const void *in(const void *object, size_t offset)
+static const void *member_in(const void *object, size_t offset)
 {
     return (const char *)object + offset;
 }
@@ -76,7 +76,7 @@ static int set_flag(const struct field *f, const char *text, void *object, struc
         if (!is && strcmp(text, no[i]))
             continue;
         if (object)
-            *(int *)at(object, f->offset) = is;
+            *(int *)member_at(object, f->offset) = is;
         return 0;
     }
     return wanted(f, "true or false", text, err);
@@ -88,7 +88,7 @@ static int set_choice(const struct field *f, const char *text, void *object, str
     if (index < 0)
         return wanted(f, f->argument, text, err);
     if (object)
-        *(int *)at(object, f->offset) = index;
+        *(int *)member_at(object, f->offset) = index;
     return 0;
 }
 
@@ -97,7 +97,7 @@ static int set_string(const struct field *f, const char *text, void *object, str
     if (f->argument && strchr(f->argument, '|') && field_choice(f->argument, text) < 0)
         return wanted(f, f->argument, text, err);
     if (object)
-        *(const char **)at(object, f->offset) = text;
+        *(const char **)member_at(object, f->offset) = text;
     return 0;
 }
 
@@ -109,18 +109,18 @@ static int set_u64(const struct field *f, const char *text, void *object, struct
     if (end == text || *end || errno || *text == '-')
         return wanted(f, "a whole number from 0 to 2^64-1", text, err);
     if (object)
-        *(unsigned long long *)at(object, f->offset) = u;
+        *(unsigned long long *)member_at(object, f->offset) = u;
     return 0;
 }
 
 static void put_number(const struct field *f, double value, void *object)
 {
     if (f->type == FIELD_INT)
-        *(int *)at(object, f->offset) = (int)value;
+        *(int *)member_at(object, f->offset) = (int)value;
     else if (f->type == FIELD_FLOAT)
-        *(float *)at(object, f->offset) = (float)value;
+        *(float *)member_at(object, f->offset) = (float)value;
     else
-        *(double *)at(object, f->offset) = value;
+        *(double *)member_at(object, f->offset) = value;
 }
 
 static int set_number(const struct field *f, const char *text, int ranged, void *object, struct error *err)
@@ -152,11 +152,11 @@ static int set_ids(const struct field *f, const char *text, void *object, struct
         if (n == f->capacity)
             return error_set(err, ERROR_USAGE, "--%s: at most %d ids", f->name, f->capacity);
         if (object)
-            ((int *)at(object, f->offset))[n] = (int)id;
+            ((int *)member_at(object, f->offset))[n] = (int)id;
         p = *end ? end + 1 : end;
     }
     if (object)
-        *(int *)at(object, f->count) = n;
+        *(int *)member_at(object, f->count) = n;
     return 0;
 }
 
@@ -167,10 +167,10 @@ static int add_text(const struct field *f, const char *text, void *object, struc
         return error_set(err, ERROR_USAGE, "--%s: wanted 1 to %d bytes, found %zu", f->name, f->size - 1, length);
     if (!object)
         return 0;
-    int *n = at(object, f->count);
+    int *n = member_at(object, f->count);
     if (*n == f->capacity)
         return error_set(err, ERROR_USAGE, "--%s: at most %d texts", f->name, f->capacity);
-    memcpy((char *)at(object, f->offset) + (size_t)(*n)++ * (size_t)f->size, text, length + 1);
+    memcpy((char *)member_at(object, f->offset) + (size_t)(*n)++ * (size_t)f->size, text, length + 1);
     return 0;
 }
 
@@ -198,7 +198,7 @@ int field_set(const struct field *f, const char *text, void *object, struct erro
 void field_clear(const struct field *f, void *object)
 {
     if (f->type == FIELD_IDS || f->type == FIELD_TEXTS)
-        *(int *)at(object, f->count) = 0;
+        *(int *)member_at(object, f->count) = 0;
 }
 
 /* ---- JSON */
@@ -206,7 +206,7 @@ static int set_list(const struct field *f, const json_t *value, void *object, st
 {
     size_t i;
     json_t *item;
-    int *n = at(object, f->count), rc = 0;
+    int *n = member_at(object, f->count), rc = 0;
     *n = 0;
     json_array_foreach(value, i, item)
     {
@@ -217,7 +217,7 @@ static int set_list(const struct field *f, const json_t *value, void *object, st
                  json_integer_value(item) > INT_MAX)
             rc = error_set(err, ERROR_DATA, "\"%s\": wanted at most %d token ids", f->name, f->capacity);
         else
-            ((int *)at(object, f->offset))[(*n)++] = (int)json_integer_value(item);
+            ((int *)member_at(object, f->offset))[(*n)++] = (int)json_integer_value(item);
         if (rc)
             return rc;
     }
@@ -258,11 +258,12 @@ int field_set_json(const struct field *f, const json_t *value, void *object, str
 static json_t *list_json(const struct field *f, const void *object)
 {
     json_t *list = json_array();
-    int n = *(const int *)in(object, f->count), rc = !list;
+    int n = *(const int *)member_in(object, f->count), rc = !list;
     for (int i = 0; i < n && !rc; i++)
-        rc = json_array_append_new(list, f->type == FIELD_IDS ? json_integer(((const int *)in(object, f->offset))[i])
-                                                              : json_string((const char *)in(object, f->offset) +
-                                                                            (size_t)i * (size_t)f->size));
+        rc = json_array_append_new(
+            list, f->type == FIELD_IDS
+                      ? json_integer(((const int *)member_in(object, f->offset))[i])
+                      : json_string((const char *)member_in(object, f->offset) + (size_t)i * (size_t)f->size));
     if (!rc)
         return list;
     json_decref(list);
@@ -271,7 +272,7 @@ static json_t *list_json(const struct field *f, const void *object)
 
 json_t *field_json(const struct field *f, const void *object)
 {
-    const void *p = in(object, f->offset);
+    const void *p = member_in(object, f->offset);
     const char *text;
     char digits[24];
     size_t n;
@@ -318,19 +319,19 @@ static int print_choice(const struct field *f, int index, struct buf *out, struc
 
 static void print_list(const struct field *f, const void *object, struct buf *out)
 {
-    int n = *(const int *)in(object, f->count);
+    int n = *(const int *)member_in(object, f->count);
     for (int i = 0; i < n; i++) {
         buf_puts(out, i ? "," : "");
         if (f->type == FIELD_IDS)
-            buf_printf(out, "%d", ((const int *)in(object, f->offset))[i]);
+            buf_printf(out, "%d", ((const int *)member_in(object, f->offset))[i]);
         else
-            buf_puts(out, (const char *)in(object, f->offset) + (size_t)i * (size_t)f->size);
+            buf_puts(out, (const char *)member_in(object, f->offset) + (size_t)i * (size_t)f->size);
     }
 }
 
 int field_print(const struct field *f, const void *object, struct buf *out, struct error *err)
 {
-    const void *p = in(object, f->offset);
+    const void *p = member_in(object, f->offset);
     const char *text;
     int rc = 0;
     switch (f->type) {
@@ -398,7 +399,7 @@ void fields_default(const struct field_table *t, enum field_phase phase, void *o
 
 static double number_of(const struct field *f, const void *object)
 {
-    const void *p = in(object, f->offset);
+    const void *p = member_in(object, f->offset);
     if (f->type == FIELD_FLOAT)
         return (double)*(const float *)p;
     return f->type == FIELD_DOUBLE ? *(const double *)p : *(const int *)p;
@@ -430,13 +431,13 @@ static int check_one(const struct field *f, const void *object, struct error *er
     char name[NAME];
     field_name(f, name, sizeof name);
     size_t unused;
-    if (f->type == FIELD_CHOICE && !field_choice_text(f->argument, *(const int *)in(object, f->offset), &unused))
+    if (f->type == FIELD_CHOICE && !field_choice_text(f->argument, *(const int *)member_in(object, f->offset), &unused))
         return error_set(err, ERROR_USAGE, "%s: wanted %s, found the number %d, which is none of them", name,
-                         f->argument, *(const int *)in(object, f->offset));
+                         f->argument, *(const int *)member_in(object, f->offset));
     if (f->type == FIELD_STRING)
-        return check_string(f, name, *(const char *const *)in(object, f->offset), err);
+        return check_string(f, name, *(const char *const *)member_in(object, f->offset), err);
     if (f->type == FIELD_IDS || f->type == FIELD_TEXTS) {
-        int n = *(const int *)in(object, f->count);
+        int n = *(const int *)member_in(object, f->count);
         return n >= 0 && n <= f->capacity
                    ? 0
                    : error_set(err, ERROR_USAGE, "number of %s: wanted 0 to %d, found %d", name, f->capacity, n);
@@ -474,7 +475,7 @@ json_t *fields_json(const struct field_table *t, const void *object, int only_re
             continue;
         field_name(f, name, sizeof name);
         rc = json_object_set_new(all, name,
-                                 f->type == FIELD_FLAG ? json_boolean(*(const int *)in(object, f->offset))
+                                 f->type == FIELD_FLAG ? json_boolean(*(const int *)member_in(object, f->offset))
                                                        : field_json(f, object));
     }
     if (!rc)
@@ -499,11 +500,11 @@ int fields_put(const struct field_table *t, const char *prefix, const void *obje
 static int get_one(const struct field *f, const json_t *value, void *object, struct error *err)
 {
     if (f->type == FIELD_FLAG && json_is_integer(value)) {
-        *(int *)at(object, f->offset) = json_integer_value(value) != 0;
+        *(int *)member_at(object, f->offset) = json_integer_value(value) != 0;
         return 0;
     }
     if (f->type == FIELD_STRING && !f->initial && json_is_string(value) && !json_string_length(value)) {
-        *(const char **)at(object, f->offset) = NULL;
+        *(const char **)member_at(object, f->offset) = NULL;
         return 0;
     }
     return from_json(f, value, 0, object, err);

@@ -56,7 +56,7 @@ void sha256_add(struct sha256 *h, const void *bytes, size_t n)
     EVP_DigestUpdate(h->context, bytes, n);
 }
 
-static void finish(struct sha256 *h, int n, char *hex)
+static void finish_digest(struct sha256 *h, int n, char *hex)
 {
     unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_DigestFinal_ex(h->context, digest, NULL);
@@ -68,7 +68,7 @@ static void finish(struct sha256 *h, int n, char *hex)
 
 void sha256_finish(struct sha256 *h, char hex[65])
 {
-    finish(h, 32, hex);
+    finish_digest(h, 32, hex);
 }
 
 void sha256_bytes(const void *bytes, size_t n, char hex[65])
@@ -103,7 +103,7 @@ static int hash_file(const char *path, enum algorithm which, char *hex, struct e
         rc = error_set_errno(err, "%s: read", path);
 out:
     if (h)
-        finish(h, which == SHA1 ? 20 : 32, hex);
+        finish_digest(h, which == SHA1 ? 20 : 32, hex);
     mem_free(chunk);
     fclose(f);
     return rc;

@@ -16,7 +16,7 @@ static double round_even(double x)
     return shifted - magic;
 }
 
-static double scale(double x, int power)
+static double scale_by_power(double x, int power)
 {
     while (power > 1000) {
         x *= 0x1p1000;
@@ -46,7 +46,7 @@ static double exp_sum(double x, double low)
     double sum = 0;
     for (int i = 17; i >= 1; i--)
         sum = (sum + 1) * (r / i);
-    return scale(1 + sum, (int)k);
+    return scale_by_power(1 + sum, (int)k);
 }
 
 double maths_exp(double x)
@@ -105,7 +105,7 @@ static double kernel_cos(double r)
 }
 
 /* x = q pi/2 + r, |r| <= pi/4, pi/2 in three parts (33 bits, 33 bits, the rest: Cody and Waite). */
-static double reduce(double x, int *quadrant)
+static double reduce_angle(double x, int *quadrant)
 {
     double q = round_even(x * 0.63661977236758134308);
     double r = ((x - q * 0x1.921fb54400000p+0) - q * 0x1.0b4611a600000p-34) - q * 0x1.3198a2e037073p-69;
@@ -116,14 +116,14 @@ static double reduce(double x, int *quadrant)
 double maths_sin(double x)
 {
     int q;
-    double r = reduce(x, &q), v = q & 1 ? kernel_cos(r) : kernel_sin(r);
+    double r = reduce_angle(x, &q), v = q & 1 ? kernel_cos(r) : kernel_sin(r);
     return q & 2 ? -v : v;
 }
 
 double maths_cos(double x)
 {
     int q;
-    double r = reduce(x, &q), v = q & 1 ? kernel_sin(r) : kernel_cos(r);
+    double r = reduce_angle(x, &q), v = q & 1 ? kernel_sin(r) : kernel_cos(r);
     return q == 1 || q == 2 ? -v : v;
 }
 

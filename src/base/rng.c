@@ -23,7 +23,7 @@ void philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4
 }
 
 /* Streams fold (seed, a, b) into a key; b's low half and the index stay in the counter. */
-static void block(const struct rng_stream *s, uint64_t index, uint32_t out[4])
+static void philox_block(const struct rng_stream *s, uint64_t index, uint32_t out[4])
 {
     uint32_t key[2] = {(uint32_t)s->seed, (uint32_t)(s->seed >> 32)};
     uint32_t name[4] = {(uint32_t)s->a, (uint32_t)(s->a >> 32), (uint32_t)s->b, (uint32_t)(s->b >> 32)};
@@ -36,7 +36,7 @@ static void block(const struct rng_stream *s, uint64_t index, uint32_t out[4])
 uint32_t rng_u32(const struct rng_stream *s, uint64_t index)
 {
     uint32_t out[4];
-    block(s, index, out);
+    philox_block(s, index, out);
     return out[0];
 }
 
@@ -48,14 +48,14 @@ float rng_uniform(const struct rng_stream *s, uint64_t index)
 double rng_uniform_double(const struct rng_stream *s, uint64_t index)
 {
     uint32_t out[4];
-    block(s, index, out);
+    philox_block(s, index, out);
     return (double)(((uint64_t)out[0] << 32 | out[1]) >> 11) * 0x1p-53;
 }
 
 double rng_normal(const struct rng_stream *s, uint64_t index)
 {
     uint32_t out[4];
-    block(s, index, out);
+    philox_block(s, index, out);
     double u = ((double)(((uint64_t)out[0] << 32 | out[1]) >> 11) + 0.5) * 0x1p-53;
     double v = (double)(((uint64_t)out[2] << 32 | out[3]) >> 11) * 0x1p-53;
     return __builtin_sqrt(-2.0 * maths_log(u)) * maths_cos(6.283185307179586476925286766559 * v);

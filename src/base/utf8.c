@@ -9,7 +9,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-static int wanted(unsigned char lead, unsigned char *low, unsigned char *high)
+static int length_wanted(unsigned char lead, unsigned char *low, unsigned char *high)
 {
     *low = 0x80;
     *high = 0xbf;
@@ -31,11 +31,11 @@ static int wanted(unsigned char lead, unsigned char *low, unsigned char *high)
 
 /* How many bytes at s stay within the table (0..4); *length is what a whole character would have, 0 for a wrong
  * lead. */
-static size_t follow(const char *s, size_t n, int *length)
+static size_t continuation_length(const char *s, size_t n, int *length)
 {
     const unsigned char *u = (const unsigned char *)s;
     unsigned char low, high;
-    *length = wanted(u[0], &low, &high);
+    *length = length_wanted(u[0], &low, &high);
     if (!*length)
         return 0;
     size_t k = 1;
@@ -55,7 +55,7 @@ size_t utf8_decode(const char *s, size_t n, uint32_t *cp)
         return 1;
     }
     int length;
-    if (!n || follow(s, n, &length) != (size_t)length || !length)
+    if (!n || continuation_length(s, n, &length) != (size_t)length || !length)
         return 0;
     if (length == 2)
         *cp = (uint32_t)(u[0] & 31) << 6 | (u[1] & 63);
@@ -129,7 +129,7 @@ size_t utf8_prev(const char *s, size_t n)
 static size_t ill_formed(const char *s, size_t n)
 {
     int length;
-    size_t k = n ? follow(s, n, &length) : 0;
+    size_t k = n ? continuation_length(s, n, &length) : 0;
     if (!n || (length && k == n && k < (size_t)length))
         return 0;
     return k ? k : 1;

@@ -52,7 +52,7 @@ static void give_pages(struct generate_engine *e, struct job *job, const struct 
     for (int i = m->n_full; i < job->n_prompt_page; i++)
         s->table[i] = page_take(p, slot, job->number);
     if (m->tail) {
-        add_pair(e, m->partial, s->table[m->n_full], m->tail);
+        step_copy_page(e, m->partial, s->table[m->n_full], m->tail);
     }
     s->n_block = job->n_prompt_page;
     memcpy(job->prompt_pages, s->table, (size_t)s->n_block * sizeof *s->table);
@@ -97,7 +97,7 @@ static int try_request(struct generate_engine *e, const struct generate_request 
     return 1;
 }
 
-int admit(struct generate_engine *e, struct error *err)
+int admit_waiting(struct generate_engine *e, struct error *err)
 {
     int room = e->options.prefill_chunk, kept = 0, i = 0, code = 0;
     for (int k = 0; k < e->n_active; k++)

@@ -21,7 +21,7 @@ size_t beam_bytes(int n_beam, int n_eos, int max_new)
            round16(nb * sizeof(struct beam_hypothesis));
 }
 
-static void *take(char **at, size_t bytes)
+static void *take_room(char **at, size_t bytes)
 {
     void *p = *at;
     *at += round16(bytes);
@@ -49,19 +49,19 @@ void beam_init(struct beam_search *b, void *memory, const struct generate_option
     b->compat = o->beam_compat;
     b->improvable = 1;
     b->worst = 1e9;
-    b->parent = take(&at, nb * 4);
-    b->token = take(&at, nb * 4);
-    b->score = take(&at, nb * 4);
-    b->ids = take(&at, nb * row);
-    b->ids_next = take(&at, nb * row);
-    b->logprobs = take(&at, nb * row);
-    b->logprobs_next = take(&at, nb * row);
-    b->bank = take(&at, (nb + 1) * sizeof *b->bank);
-    int32_t *ids = take(&at, (nb + 1) * row);
-    float *logprobs = take(&at, (nb + 1) * row);
-    b->picked = take(&at, ((size_t)b->keep + nb) * 4);
-    b->value = take(&at, (size_t)b->keep * 4);
-    b->merged = take(&at, nb * sizeof *b->merged);
+    b->parent = take_room(&at, nb * 4);
+    b->token = take_room(&at, nb * 4);
+    b->score = take_room(&at, nb * 4);
+    b->ids = take_room(&at, nb * row);
+    b->ids_next = take_room(&at, nb * row);
+    b->logprobs = take_room(&at, nb * row);
+    b->logprobs_next = take_room(&at, nb * row);
+    b->bank = take_room(&at, (nb + 1) * sizeof *b->bank);
+    int32_t *ids = take_room(&at, (nb + 1) * row);
+    float *logprobs = take_room(&at, (nb + 1) * row);
+    b->picked = take_room(&at, ((size_t)b->keep + nb) * 4);
+    b->value = take_room(&at, (size_t)b->keep * 4);
+    b->merged = take_room(&at, nb * sizeof *b->merged);
     for (int i = 0; i <= b->n_beam; i++)
         b->bank[i] = (struct beam_hypothesis){.score = NEVER,
                                               .ids = ids + (size_t)i * (size_t)b->max_new,
@@ -78,7 +78,7 @@ const int32_t *beam_ids(const struct beam_search *b, int beam)
 }
 
 /* length ^ penalty in double; the everyday exponents without rounding. */
-static double power(int length, double penalty)
+static double length_power(int length, double penalty)
 {
     double n = length;
     if (penalty == 1)
@@ -170,7 +170,7 @@ static void write_hypothesis(const struct beam_search *b, struct beam_hypothesis
 }
 
 /* The beams that run on: copies their histories with the new token. */
-static void advance(struct beam_search *b, const struct beam_candidate *c, const int *chosen)
+static void advance_beams(struct beam_search *b, const struct beam_candidate *c, const int *chosen)
 {
     for (int j = 0; j < b->n_beam; j++) {
         const struct beam_candidate *k = &c[chosen[j]];
@@ -224,7 +224,7 @@ static int list_done(const struct beam_search *b, double best, int length)
         return 1;
     if (b->early_stopping == EARLY_NEVER && b->length_penalty > 0)
         length = b->max_new + (b->compat == BEAM_COMPAT_4_35 ? b->n_prompt : 0);
-    return b->worst >= best / power(length, b->length_penalty);
+    return b->worst >= best / length_power(length, b->length_penalty);
 }
 
 static void step_list(struct beam_search *b, const struct beam_candidate *c, int n)
@@ -235,13 +235,13 @@ static void step_list(struct beam_search *b, const struct beam_candidate *c, int
         if (!c[i].ends)
             b->picked[n_next++] = i;
         else if (i < b->n_beam)
-            list_add(b, (double)c[i].score / power(length, b->length_penalty), c[i].parent, &c[i]);
+            list_add(b, (double)c[i].score / length_power(length, b->length_penalty), c[i].parent, &c[i]);
     }
     int real = n_next;
     for (; n_next < b->n_beam; n_next++) /* only where a stop string ends nearly everything */
         b->picked[n_next] = n - 1;
     b->done = list_done(b, c[0].score, (with_prompt ? b->n_prompt : 0) + b->n_new + 1);
-    advance(b, c, b->picked);
+    advance_beams(b, c, b->picked);
     for (int j = 0; j < b->n_beam; j++)
         b->score[j] = j < real ? c[b->picked[j]].score : NEVER;
     if (b->done || (real && b->n_new < b->max_new))
@@ -249,7 +249,7 @@ static void step_list(struct beam_search *b, const struct beam_candidate *c, int
     b->done = 1;
     length = with_prompt ? b->n_prompt + b->n_new : b->n_new;
     for (int j = 0; j < real; j++)
-        list_add(b, (double)b->score[j] / power(length, b->length_penalty), j, NULL);
+        list_add(b, (double)b->score[j] / length_power(length, b->length_penalty), j, NULL);
 }
 
 /* The greatest of value[0..n) (of equals the first), which is then marked as taken by making it NAN; -1 when none is
@@ -271,7 +271,7 @@ static int pop_greatest(float *value, int n, float *score)
 static void bank_merge(struct beam_search *b, const struct beam_candidate *c, int n, int at_limit)
 {
     int nb = b->n_beam, full = 1, n_old = 0;
-    float scale = (float)power(b->n_new + 1, b->length_penalty), score = 0;
+    float scale = (float)length_power(b->n_new + 1, b->length_penalty), score = 0;
     for (int i = 0; i < nb; i++)
         full &= b->bank[i].finished;
     for (int i = 0; i < n; i++) {
@@ -307,7 +307,7 @@ static void bank_merge(struct beam_search *b, const struct beam_candidate *c, in
 static int bank_improvable(const struct beam_search *b)
 {
     int length = b->early_stopping == EARLY_NEVER && b->length_penalty > 0 ? b->max_new : b->n_new;
-    float best = b->score[0] / (float)power(length, b->length_penalty), low = (float)b->bank[0].score;
+    float best = b->score[0] / (float)length_power(length, b->length_penalty), low = (float)b->bank[0].score;
     for (int i = 1; i < b->n_beam; i++)
         if ((float)b->bank[i].score < low)
             low = (float)b->bank[i].score;
@@ -330,7 +330,7 @@ static void step_bank(struct beam_search *b, const struct beam_candidate *c, int
         int i = pop_greatest(b->value, n, &b->score[j]);
         b->picked[j] = i < 0 ? n - 1 : i;
     }
-    advance(b, c, b->picked);
+    advance_beams(b, c, b->picked);
     for (int i = 0; i < b->n_beam; i++)
         full &= b->bank[i].finished;
     b->improvable = b->improvable && bank_improvable(b);

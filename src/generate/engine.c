@@ -98,14 +98,14 @@ struct generate_stats generate_engine_stats(const struct generate_engine *e)
     return s;
 }
 
-struct sorted {
+struct sorted_request {
     const struct generate_request *r;
     int index;
 };
 
 static int by_tokens(const void *a, const void *b)
 {
-    const struct sorted *x = a, *y = b;
+    const struct sorted_request *x = a, *y = b;
     int n = x->r->n_prompt < y->r->n_prompt ? x->r->n_prompt : y->r->n_prompt;
     for (int i = 0; i < n; i++)
         if (x->r->prompt[i] != y->r->prompt[i])
@@ -115,43 +115,43 @@ static int by_tokens(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-static int tell(const struct generate_calls *calls, const struct generate_request *r,
-                const struct generate_result *result)
+static int tell_result(const struct generate_calls *calls, const struct generate_request *r,
+                       const struct generate_result *result)
 {
     return calls->done(calls->user, r, result);
 }
 
 /* Puts the requests that can run into order[], the others out with their error. */
-static int sift(struct generate_engine *e, const struct generate_request *requests, int n,
-                const struct generate_calls *calls, struct sorted *order, struct plan *plan)
+static int plan_requests(struct generate_engine *e, const struct generate_request *requests, int n,
+                         const struct generate_calls *calls, struct sorted_request *order, struct plan *plan)
 {
     int code = 0;
     for (int i = 0; i < n && !code; i++) {
         struct generate_result result = {0};
         if (admit_check(e, &requests[i], &result.error)) {
-            code = tell(calls, &requests[i], &result);
+            code = tell_result(calls, &requests[i], &result);
             continue;
         }
-        order[plan->n] = (struct sorted){&requests[i], i};
+        order[plan->n] = (struct sorted_request){&requests[i], i};
         plan_add(plan, &requests[i], e->options.page);
     }
     return code;
 }
 
 /* All requests in order; one that the memory budget can never hold goes out with its error. */
-static int submit_all(struct generate_engine *e, const struct sorted *order, int n)
+static int submit_all(struct generate_engine *e, const struct sorted_request *order, int n)
 {
     int code = 0;
     for (int i = 0; i < n && !code; i++) {
         struct generate_result result = {0};
         if (generate_submit(e, order[i].r, &result.error))
-            code = tell(&e->calls, order[i].r, &result);
+            code = tell_result(&e->calls, order[i].r, &result);
     }
     return code;
 }
 
-static int run_session(struct generate_engine *e, const struct generate_calls *calls, const struct sorted *order,
-                       const struct plan *plan, struct error *err)
+static int run_session(struct generate_engine *e, const struct generate_calls *calls,
+                       const struct sorted_request *order, const struct plan *plan, struct error *err)
 {
     struct generate_limits limits = {.requests = plan->n,
                                      .length = plan->max_len,
@@ -175,10 +175,10 @@ int generate_all(struct generate_engine *e, const struct generate_request *reque
         return 0;
     if (e->open)
         return error_set(err, ERROR_USAGE, "the engine has an open session; end it before a run");
-    struct sorted *order = mem_alloc((size_t)n * sizeof *order);
+    struct sorted_request *order = mem_alloc((size_t)n * sizeof *order);
     if (!order)
         return error_set_nomem(err, (size_t)n * sizeof *order, "the order of requests");
-    int code = sift(e, requests, n, calls, order, &plan);
+    int code = plan_requests(e, requests, n, calls, order, &plan);
     if (!code && plan.n) {
         qsort(order, (size_t)plan.n, sizeof *order, by_tokens);
         code = run_session(e, calls, order, &plan, err);
@@ -187,7 +187,7 @@ int generate_all(struct generate_engine *e, const struct generate_request *reque
     return code;
 }
 
-struct numbered { /* who asked with generate_run */
+struct numbered_run { /* who asked with generate_run */
     const struct generate_request *requests;
     int (*done)(void *user, int index, const struct generate_result *result);
     void *user;
@@ -196,7 +196,7 @@ struct numbered { /* who asked with generate_run */
 
 static int tell_numbered(void *user, const struct generate_request *r, const struct generate_result *result)
 {
-    const struct numbered *to = user;
+    const struct numbered_run *to = user;
     int index = (int)(r - to->requests), code = to->done(to->user, index, result);
     if (code && to->err && !to->err->code)
         return error_set(to->err, code, "stopped by the caller at request %d", index);
@@ -207,7 +207,7 @@ int generate_run(struct generate_engine *e, const struct generate_request *reque
                  int (*done)(void *user, int index, const struct generate_result *result), void *user,
                  struct error *err)
 {
-    struct numbered to = {requests, done, user, err};
+    struct numbered_run to = {requests, done, user, err};
     if (err)
         err->code = 0;
     return generate_all(e, requests, n, &(struct generate_calls){NULL, tell_numbered, &to}, err);

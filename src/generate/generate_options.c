@@ -125,7 +125,7 @@ static int merge_eos(struct generate_options *o, const json_t *v, const char *wh
 }
 
 /* Values at which transformers does nothing, said in one way. */
-static void settle(struct generate_options *o)
+static void settle_neutral(struct generate_options *o)
 {
     o->no_repeat_ngram_size = o->no_repeat_ngram_size < 0 ? 0 : o->no_repeat_ngram_size;
     o->min_new_tokens = o->min_new_tokens < 0 ? 0 : o->min_new_tokens;
@@ -220,7 +220,7 @@ int generate_options_merge(struct generate_options *o, const json_t *config, con
         if (never)
             o->early_stopping = EARLY_NEVER;
     }
-    settle(o);
+    settle_neutral(o);
     return 0;
 }
 

@@ -129,7 +129,7 @@ void job_end(struct generate_engine *e, struct job *job)
     job->memory = NULL;
 }
 
-void result_free(struct generate_result *result)
+void job_result_free(struct generate_result *result)
 {
     for (int i = 0; result->sequences && i < result->n; i++) {
         mem_free(result->sequences[i].ids);

@@ -49,7 +49,7 @@ static void unlink_node(struct pages *p, int i)
     p->page[i].in_tree = 0;
 }
 
-static int evict(struct pages *p)
+static int evict_oldest(struct pages *p)
 {
     int oldest = -1;
     for (int i = 0; i < p->n_page; i++) {
@@ -66,7 +66,7 @@ static int evict(struct pages *p)
 
 int page_take(struct pages *p, int owner, int share)
 {
-    if (!p->n_free && evict(p))
+    if (!p->n_free && evict_oldest(p))
         return -1;
     int i = p->free[--p->n_free];
     p->page[i] = (struct page){
@@ -108,7 +108,7 @@ void page_unshare(struct pages *p, int i, int share)
     g->share = 0;
 }
 
-static int common(const int32_t *a, const int32_t *b, int n)
+static int common_tokens(const int32_t *a, const int32_t *b, int n)
 {
     int i = 0;
     while (i < n && a[i] == b[i])
@@ -124,7 +124,7 @@ struct prefix_match prefix_find(struct pages *p, const int32_t *tokens, int limi
         int whole = -1, want = limit - done < p->size ? limit - done : p->size, best = 0;
         for (int i = child; i >= 0; i = p->page[i].next) {
             struct page *g = &p->page[i];
-            int n = common(p->tokens + (size_t)i * (size_t)p->size, tokens + done, g->n < want ? g->n : want);
+            int n = common_tokens(p->tokens + (size_t)i * (size_t)p->size, tokens + done, g->n < want ? g->n : want);
             int ready = n < g->ready ? n : g->ready;
             if (n == p->size && (whole < 0 || g->ready > p->page[whole].ready))
                 whole = i;

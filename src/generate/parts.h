@@ -126,10 +126,10 @@ void job_follow(struct generate_engine *e, struct job *job, const int *parent);
 void job_release_lane(struct generate_engine *e, struct lane *lane);
 void job_end(struct generate_engine *e, struct job *job); /* gives everything back */
 int job_result(struct generate_engine *e, struct job *job, struct generate_result *result, struct error *err);
-void result_free(struct generate_result *result);
+void job_result_free(struct generate_result *result);
 
 /* admit.c: lets waiting requests in while there is room. */
-int admit(struct generate_engine *e, struct error *err);
+int admit_waiting(struct generate_engine *e, struct error *err);
 /* Why a request can never run, as result->error; 0 when it can. */
 int admit_check(const struct generate_engine *e, const struct generate_request *r, struct error *err);
 
@@ -155,10 +155,10 @@ int plan_keep(const struct generate_options *o);         /* candidates it looks 
 size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all layers */
 
 /* step.c */
-int step(struct generate_engine *e,
-         struct error *err); /* an error is the device's: the engine's pages are lost with it */
+int step_run(struct generate_engine *e,
+             struct error *err); /* an error is the device's: the engine's pages are lost with it */
 
 /* The first n positions of page `from` are copied to page `to` before the step's pass. */
-void add_pair(struct generate_engine *e, int from, int to, int n);
+void step_copy_page(struct generate_engine *e, int from, int to, int n);
 
 #endif

@@ -87,71 +87,71 @@ static int make_pages(struct generate_engine *e, int n_page, struct error *err)
 }
 
 /* Hands out 64-byte aligned pieces; without memory it only counts. */
-struct carver {
+struct host_carver {
     char *memory;
     size_t used;
 };
 
-static void *carve(struct carver *c, size_t count, size_t size)
+static void *carve_array(struct host_carver *c, size_t count, size_t size)
 {
     void *p = c->memory ? c->memory + c->used : NULL;
     c->used += (count * size + 63) & ~(size_t)63;
     return p;
 }
 
-static void carve_host(struct generate_engine *e, struct carver *c, const struct plan *p)
+static void carve_host(struct generate_engine *e, struct host_carver *c, const struct plan *p)
 {
     size_t seqs = (size_t)e->max_batch, rows = seqs + (size_t)e->options.prefill_chunk, stride = (size_t)e->stride;
     size_t list = p->uses_rules ? seqs * ((size_t)e->max_len + MODEL_MAX_EOS) : 0, results = seqs * (size_t)e->n_top,
            copies = 2 * seqs + 2;
-    e->slots = carve(c, seqs, sizeof *e->slots);
-    int *tables = carve(c, seqs * stride, sizeof *tables);
+    e->slots = carve_array(c, seqs, sizeof *e->slots);
+    int *tables = carve_array(c, seqs * stride, sizeof *tables);
     for (size_t i = 0; c->memory && i < seqs; i++)
         e->slots[i].table = tables + i * stride;
-    e->free_slots = carve(c, seqs, sizeof *e->free_slots);
-    e->jobs = carve(c, seqs, sizeof *e->jobs);
-    e->active = carve(c, seqs, sizeof *e->active);
-    e->done = carve(c, seqs, sizeof *e->done);
-    e->chosen = carve(c, seqs, sizeof *e->chosen);
+    e->free_slots = carve_array(c, seqs, sizeof *e->free_slots);
+    e->jobs = carve_array(c, seqs, sizeof *e->jobs);
+    e->active = carve_array(c, seqs, sizeof *e->active);
+    e->done = carve_array(c, seqs, sizeof *e->done);
+    e->chosen = carve_array(c, seqs, sizeof *e->chosen);
     e->waiting_capacity = p->n;
-    e->waiting = carve(c, (size_t)p->n, sizeof *e->waiting);
-    e->tokens = carve(c, rows, 4);
-    e->positions = carve(c, rows, 4);
-    e->row_seq = carve(c, rows, 4);
-    e->blocks = carve(c, seqs * stride, 4);
-    e->copies = carve(c, 3 * copies, 4);
-    e->pinned = carve(c, copies, sizeof *e->pinned);
-    e->found = carve(c, stride, sizeof *e->found);
-    e->zeros = carve(c, seqs, sizeof *e->zeros);
-    e->out_index = carve(c, seqs, 4);
-    e->seen_offsets = carve(c, seqs + 1, 4);
-    e->banned_offsets = carve(c, seqs + 1, 4);
-    e->seen_ids = carve(c, list, 4);
-    e->banned_ids = carve(c, list, 4);
-    e->bias = carve(c, seqs, 4);
-    e->penalty = carve(c, seqs, 4);
-    e->knobs = carve(c, 4 * seqs, 4);
-    e->uniform = carve(c, seqs, 4);
+    e->waiting = carve_array(c, (size_t)p->n, sizeof *e->waiting);
+    e->tokens = carve_array(c, rows, 4);
+    e->positions = carve_array(c, rows, 4);
+    e->row_seq = carve_array(c, rows, 4);
+    e->blocks = carve_array(c, seqs * stride, 4);
+    e->copies = carve_array(c, 3 * copies, 4);
+    e->pinned = carve_array(c, copies, sizeof *e->pinned);
+    e->found = carve_array(c, stride, sizeof *e->found);
+    e->zeros = carve_array(c, seqs, sizeof *e->zeros);
+    e->out_index = carve_array(c, seqs, 4);
+    e->seen_offsets = carve_array(c, seqs + 1, 4);
+    e->banned_offsets = carve_array(c, seqs + 1, 4);
+    e->seen_ids = carve_array(c, list, 4);
+    e->banned_ids = carve_array(c, list, 4);
+    e->bias = carve_array(c, seqs, 4);
+    e->penalty = carve_array(c, seqs, 4);
+    e->knobs = carve_array(c, 4 * seqs, 4);
+    e->uniform = carve_array(c, seqs, 4);
     for (int k = 0; k < JOB_KINDS; k++)
-        e->outs[k] = carve(c, seqs, sizeof *e->outs[k]);
-    e->host_values = carve(c, results, 4);
-    e->host_ids = carve(c, results, 4);
-    e->host_raw = carve(c, results, 4);
-    e->candidates = carve(c, (size_t)p->n_keep, sizeof *e->candidates);
+        e->outs[k] = carve_array(c, seqs, sizeof *e->outs[k]);
+    e->host_values = carve_array(c, results, 4);
+    e->host_ids = carve_array(c, results, 4);
+    e->host_raw = carve_array(c, results, 4);
+    e->candidates = carve_array(c, (size_t)p->n_keep, sizeof *e->candidates);
     e->in.capacity = 4 * (3 * rows + seqs * stride + 3 * copies + seqs * 8) + 8 * list + 24 * (seqs + 8) + 64 * 32;
-    e->in.host = carve(c, e->in.capacity, 1);
+    e->in.host = carve_array(c, e->in.capacity, 1);
 }
 
 /* Where the input, the logits and the three results begin; the whole's size. */
 static size_t device_io_bytes(const struct generate_engine *e, size_t at[5])
 {
-    struct carver c = {NULL, 0};
+    struct host_carver c = {NULL, 0};
     size_t logits = 4 * (size_t)e->head_rows * (size_t)e->desc->n_vocab,
            result = 4 * (size_t)e->max_batch * (size_t)e->n_top;
     const size_t sizes[5] = {e->in.capacity, logits, result, result, result};
     for (int i = 0; i < 5; i++) {
         at[i] = c.used;
-        carve(&c, sizes[i], 1);
+        carve_array(&c, sizes[i], 1);
     }
     return c.used;
 }
@@ -189,7 +189,7 @@ static int make_workspace(struct generate_engine *e, struct error *err)
 /* The sizes of everything that a run needs, from the plan; host arrays are counted. */
 static void set_sizes(struct generate_engine *e, const struct plan *p)
 {
-    struct carver count = {NULL, 0};
+    struct host_carver count = {NULL, 0};
     int most = p->most ? p->most : e->options.max_batch;
     if (!most)
         most = BATCH > p->max_lane ? BATCH : p->max_lane;
@@ -223,7 +223,7 @@ int plan_set_up(struct generate_engine *e, const struct plan *p, struct error *e
         return code;
     if (!(e->slab = mem_slab(e->slab_bytes)))
         return error_set_nomem(err, e->slab_bytes, "generation");
-    carve_host(e, &(struct carver){e->slab, 0}, p);
+    carve_host(e, &(struct host_carver){e->slab, 0}, p);
     if ((code = make_workspace(e, err)) || (code = make_device_io(e, err)))
         return code;
     if (p->uses_stop && finder_warm(e->finder))

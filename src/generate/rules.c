@@ -29,7 +29,7 @@ int rule_seen(struct rule_marks *m, const struct rule_text *t, const struct gene
     return add_distinct(m, t->ids, t->n, out, n);
 }
 
-static int32_t at(const struct rule_text *t, int i)
+static int32_t token_at(const struct rule_text *t, int i)
 {
     return i < t->n_prompt ? t->prompt[i] : t->ids[i - t->n_prompt];
 }
@@ -41,10 +41,10 @@ int rule_banned(const struct rule_text *t, const struct generate_options *o, int
     if (size > 0 && end - start + 1 >= size)
         for (int i = start; i + size <= end; i++) { /* i: first of an n-gram seen */
             int k = size - 1;
-            while (k > 0 && at(t, i + k - 1) == at(t, end - size + k))
+            while (k > 0 && token_at(t, i + k - 1) == token_at(t, end - size + k))
                 k--;
             if (!k)
-                out[n_out++] = at(t, i + size - 1);
+                out[n_out++] = token_at(t, i + size - 1);
         }
     if (t->n < o->min_new_tokens)
         for (int i = 0; i < o->n_eos; i++)

@@ -148,7 +148,7 @@ static int hand_out(struct generate_engine *e, struct job *job, struct error *er
     if (!code && e->telling)
         code = e->calls.done(e->calls.user, r, &result);
     e->telling = NULL;
-    result_free(&result);
+    job_result_free(&result);
     return code;
 }
 
@@ -194,11 +194,11 @@ static int hand_out_finished(struct generate_engine *e, struct error *err)
 
 static int one_step(struct generate_engine *e, struct error *err)
 {
-    int code = admit(e, err);
+    int code = admit_waiting(e, err);
     if (code)
         return code;
     mem_guard_enter();
-    code = step(e, err);
+    code = step_run(e, err);
     e->stats.step_allocations += mem_guard_leave();
     if (code)
         return code;

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-void add_pair(struct generate_engine *e, int from, int to, int n)
+void step_copy_page(struct generate_engine *e, int from, int to, int n)
 {
     int32_t *pair = e->copies + 3 * e->n_copy++;
     pair[0] = from;
@@ -38,7 +38,7 @@ static void slot_make_writable(struct generate_engine *e, int slot, int pos, int
         return;
     }
     int copy = page_take(p, slot, share);
-    add_pair(e, page, copy, pos % p->size);
+    step_copy_page(e, page, copy, pos % p->size);
     e->pinned[e->n_pinned++] = page; /* its hold goes on until the copy is on its way */
     s->table[block] = copy;
 }
@@ -96,7 +96,7 @@ static void decode_rows(struct generate_engine *e, struct job *job)
 }
 
 /* Copies an array of the host into the region that is uploaded at once. */
-static struct span stage(struct generate_engine *e, const void *data, size_t bytes)
+static struct span stage_array(struct generate_engine *e, const void *data, size_t bytes)
 {
     struct span at = span_at(e->in.device, e->in.used);
     if (bytes)
@@ -134,25 +134,25 @@ static struct logit_rules group_rules(struct generate_engine *e, const struct ou
     e->seen_offsets[n] = n_seen;
     e->banned_offsets[n] = n_banned;
     if (penalised) {
-        rules.penalty = stage(e, e->penalty, (size_t)n * 4);
-        rules.seen_offsets = stage(e, e->seen_offsets, ((size_t)n + 1) * 4);
-        rules.seen_ids = stage(e, e->seen_ids, (size_t)n_seen * 4);
+        rules.penalty = stage_array(e, e->penalty, (size_t)n * 4);
+        rules.seen_offsets = stage_array(e, e->seen_offsets, ((size_t)n + 1) * 4);
+        rules.seen_ids = stage_array(e, e->seen_ids, (size_t)n_seen * 4);
     }
     if (n_banned) {
-        rules.banned_offsets = stage(e, e->banned_offsets, ((size_t)n + 1) * 4);
-        rules.banned_ids = stage(e, e->banned_ids, (size_t)n_banned * 4);
+        rules.banned_offsets = stage_array(e, e->banned_offsets, ((size_t)n + 1) * 4);
+        rules.banned_ids = stage_array(e, e->banned_ids, (size_t)n_banned * 4);
     }
     return rules;
 }
 
-struct group {           /* of rows treated alike, as enqueued */
+struct row_group {       /* of rows treated alike, as enqueued */
     int n, first, n_top; /* first: of its rows among the outputs; n_top results a row */
     size_t results;      /* where its results begin, in elements */
     struct logit_rules rules;
     struct span bias, knobs, uniform;
 };
 
-static int widest(const struct generate_engine *e, enum job_kind kind)
+static int widest_list(const struct generate_engine *e, enum job_kind kind)
 {
     int n_top = 1;
     for (int i = 0; kind == JOB_BEAM && i < e->n_out[kind]; i++) {
@@ -162,7 +162,7 @@ static int widest(const struct generate_engine *e, enum job_kind kind)
     return n_top < e->desc->n_vocab ? n_top : e->desc->n_vocab;
 }
 
-static void prepare_group(struct generate_engine *e, enum job_kind kind, struct group *g)
+static void prepare_group(struct generate_engine *e, enum job_kind kind, struct row_group *g)
 {
     const struct out_row *outs = e->outs[kind];
     g->rules = group_rules(e, outs, g->n);
@@ -170,7 +170,7 @@ static void prepare_group(struct generate_engine *e, enum job_kind kind, struct 
     if (kind == JOB_BEAM) {
         for (int i = 0; i < g->n; i++)
             e->bias[i] = outs[i].job->beam.score[outs[i].lane];
-        g->bias = stage(e, e->bias, (size_t)g->n * 4);
+        g->bias = stage_array(e, e->bias, (size_t)g->n * 4);
     }
     if (kind != JOB_SAMPLE)
         return;
@@ -185,8 +185,8 @@ static void prepare_group(struct generate_engine *e, enum job_kind kind, struct 
         k[3] = r->options.min_p;
         e->uniform[i] = rng_uniform(&s, (uint64_t)(r->n_prompt + l->n));
     }
-    g->knobs = stage(e, e->knobs, (size_t)g->n * 16);
-    g->uniform = stage(e, e->uniform, (size_t)g->n * 4);
+    g->knobs = stage_array(e, e->knobs, (size_t)g->n * 16);
+    g->uniform = stage_array(e, e->uniform, (size_t)g->n * 4);
 }
 
 static struct span rows_from(struct span s, int row, size_t bytes_per_row)
@@ -194,7 +194,7 @@ static struct span rows_from(struct span s, int row, size_t bytes_per_row)
     return s.buffer ? span_at(s, (size_t)row * bytes_per_row) : s;
 }
 
-static void run_group(struct generate_engine *e, enum job_kind kind, const struct group *g, struct span hidden)
+static void run_group(struct generate_engine *e, enum job_kind kind, const struct row_group *g, struct span hidden)
 {
     int V = e->desc->n_vocab;
     for (int i = 0; i < g->n; i += e->head_rows) {
@@ -222,16 +222,16 @@ static void run_group(struct generate_engine *e, enum job_kind kind, const struc
     queue_download(e->queue, e->host_raw + g->results, span_at(e->raw, g->results * 4), bytes);
 }
 
-struct pass { /* one step as the device sees it */
-    struct group groups[JOB_KINDS];
+struct step_pass { /* one step as the device sees it */
+    struct row_group groups[JOB_KINDS];
     struct model_batch batch;
     struct span copies;
 };
 
 /* Lays out the step's arrays for one upload. */
-static void assemble(struct generate_engine *e, struct pass *pass)
+static void assemble_pass(struct generate_engine *e, struct step_pass *pass)
 {
-    struct group *g = pass->groups;
+    struct row_group *g = pass->groups;
     struct model_batch b = {
         .n_row = e->n_row, .pages = e->layer_pages, .layout = e->layout, .table_stride = e->stride, .n_seq = e->n_seq};
     e->in.used = 0;
@@ -239,23 +239,23 @@ static void assemble(struct generate_engine *e, struct pass *pass)
         for (int i = 0; i < e->n_out[k]; i++)
             e->out_index[n++] = e->outs[k][i].row;
     for (int k = 0; k < JOB_KINDS; k++) {
-        g[k] = (struct group){.n = e->n_out[k], .first = b.n_out, .n_top = widest(e, (enum job_kind)k)};
+        g[k] = (struct row_group){.n = e->n_out[k], .first = b.n_out, .n_top = widest_list(e, (enum job_kind)k)};
         g[k].results = k ? g[k - 1].results + (size_t)g[k - 1].n * (size_t)g[k - 1].n_top : 0;
         b.n_out += e->n_out[k];
     }
-    b.tokens = stage(e, e->tokens, (size_t)e->n_row * 4);
-    b.positions = stage(e, e->positions, (size_t)e->n_row * 4);
-    b.row_seq = stage(e, e->row_seq, (size_t)e->n_row * 4);
-    b.block_table = stage(e, e->blocks, (size_t)e->n_seq * (size_t)e->stride * 4);
-    b.out_rows = stage(e, e->out_index, (size_t)b.n_out * 4);
-    pass->copies = stage(e, e->copies, (size_t)e->n_copy * 12);
+    b.tokens = stage_array(e, e->tokens, (size_t)e->n_row * 4);
+    b.positions = stage_array(e, e->positions, (size_t)e->n_row * 4);
+    b.row_seq = stage_array(e, e->row_seq, (size_t)e->n_row * 4);
+    b.block_table = stage_array(e, e->blocks, (size_t)e->n_seq * (size_t)e->stride * 4);
+    b.out_rows = stage_array(e, e->out_index, (size_t)b.n_out * 4);
+    pass->copies = stage_array(e, e->copies, (size_t)e->n_copy * 12);
     for (int k = 0; k < JOB_KINDS; k++)
         prepare_group(e, (enum job_kind)k, &g[k]);
     pass->batch = b;
 }
 
 /* Page copies, the pass, then each group's head and choice. */
-static void enqueue(struct generate_engine *e, const struct pass *pass)
+static void enqueue_pass(struct generate_engine *e, const struct step_pass *pass)
 {
     struct span hidden;
     queue_upload(e->queue, e->in.device, e->in.host, e->in.used);
@@ -311,7 +311,7 @@ static void mark_ends(struct generate_engine *e, struct job *job, struct beam_ca
         }
 }
 
-static void take_beams(struct generate_engine *e, struct job *job, const struct group *g, int first, int n_row)
+static void take_beams(struct generate_engine *e, struct job *job, const struct row_group *g, int first, int n_row)
 {
     size_t at = g->results + (size_t)first * (size_t)g->n_top;
     const struct beam_lists lists = {e->host_values + at, e->host_ids + at, e->host_raw + at, n_row, g->n_top};
@@ -339,7 +339,7 @@ static void fork_samples(struct generate_engine *e, struct job *job)
 }
 
 /* A row whose logits are not all numbers has no log-probabilities: NaN in every place. */
-static int overflowed(const struct generate_engine *e, const struct group *g, int first, int n)
+static int row_overflowed(const struct generate_engine *e, const struct row_group *g, int first, int n)
 {
     for (int i = first; i < first + n; i++)
         if (isnan(e->host_raw[g->results + (size_t)i * (size_t)g->n_top]))
@@ -347,17 +347,17 @@ static int overflowed(const struct generate_engine *e, const struct group *g, in
     return 0;
 }
 
-static void take_results(struct generate_engine *e, const struct group *groups)
+static void take_results(struct generate_engine *e, const struct row_group *groups)
 {
     for (int k = 0; k < JOB_KINDS; k++) {
-        const struct group *g = &groups[k];
+        const struct row_group *g = &groups[k];
         for (int i = 0, n; i < g->n; i += n) {
             struct job *job = e->outs[k][i].job;
             for (n = 1; i + n < g->n && e->outs[k][i + n].job == job;)
                 n++;
             int first = !job->decoding;
             job->decoding = 1;
-            if (overflowed(e, g, i, n)) {
+            if (row_overflowed(e, g, i, n)) {
                 job->overflowed = 1;
                 end_job(e, job);
                 continue;
@@ -389,9 +389,9 @@ static void mark_ready(struct generate_engine *e, const struct job *job)
             prefix_ready(&e->pages, job->prompt_pages[b], job->n_stored - b * size);
 }
 
-int step(struct generate_engine *e, struct error *err)
+int step_run(struct generate_engine *e, struct error *err)
 {
-    struct pass pass;
+    struct step_pass pass;
     double start = clock_now();
     e->n_row = e->n_seq = e->prompt_rows = e->n_done = e->n_chosen = 0;
     memset(e->n_out, 0, sizeof e->n_out);
@@ -401,9 +401,9 @@ int step(struct generate_engine *e, struct error *err)
         else
             prompt_rows(e, e->active[i]);
     }
-    assemble(e, &pass);
+    assemble_pass(e, &pass);
     double assembled = clock_now();
-    enqueue(e, &pass);
+    enqueue_pass(e, &pass);
     int rc = queue_wait(e->queue, err);
     if (rc)
         return rc;

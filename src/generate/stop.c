@@ -53,7 +53,7 @@ void finder_free(struct finder *f)
     mem_free(f);
 }
 
-static void remember(struct finder *f, const int32_t *ids, int n)
+static void read_tail(struct finder *f, const int32_t *ids, int n)
 {
     tokenizer_stream_reset(f->before);
     buf_reset(&f->text);
@@ -68,7 +68,7 @@ void finder_begin(struct finder *f, const struct generate_options *o, const int3
         if ((int)strlen(o->stop[i]) > tail)
             tail = (int)strlen(o->stop[i]);
     tail += SPARE;
-    remember(f, n > tail ? ids + n - tail : ids, n > tail ? tail : n);
+    read_tail(f, n > tail ? ids + n - tail : ids, n > tail ? tail : n);
 }
 
 int finder_warm(struct finder *f)
@@ -78,7 +78,7 @@ int finder_warm(struct finder *f)
     for (int32_t id = 0; id < size; id++) {
         tail[id % TAIL] = id;
         if (id % TAIL == TAIL - 1)
-            remember(f, tail, TAIL);
+            read_tail(f, tail, TAIL);
         if (f->text.failed)
             return -1;
         finder_ends(f, &none, id);
@@ -89,7 +89,7 @@ int finder_warm(struct finder *f)
     return 0;
 }
 
-static const char *find(const char *text, size_t n, const char *stop)
+static const char *find_text(const char *text, size_t n, const char *stop)
 {
     return n ? memmem(text, n, stop, strlen(stop)) : NULL;
 }
@@ -105,7 +105,7 @@ int finder_ends(struct finder *f, const struct generate_options *o, int32_t toke
     tokenizer_stream_push(f->after, token, &f->text);
     tokenizer_stream_peek(f->after, &f->text);
     for (int i = 0; i < o->n_stop && !found; i++)
-        found = find(f->text.data, f->text.len, o->stop[i]) != NULL;
+        found = find_text(f->text.data, f->text.len, o->stop[i]) != NULL;
     if (f->text.data) {
         f->text.len = before;
         f->text.data[before] = 0;
@@ -118,7 +118,7 @@ static size_t first_stop(const struct generate_options *o, const struct buf *tex
 {
     size_t cut = text->len;
     for (int i = 0; i < o->n_stop; i++) {
-        const char *at = find(text->data, text->len, o->stop[i]);
+        const char *at = find_text(text->data, text->len, o->stop[i]);
         if (at && (size_t)(at - text->data) < cut)
             cut = (size_t)(at - text->data);
     }

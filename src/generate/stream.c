@@ -54,7 +54,7 @@ void text_stream_free(struct text_stream *s)
 }
 
 /* How far the text may be told: not into a character. */
-static size_t sure(const struct text_lane *l, size_t hold)
+static size_t whole_characters(const struct text_lane *l, size_t hold)
 {
     size_t end = l->text.len > hold ? l->text.len - hold : 0;
     while (end > l->told && end < l->text.len && ((unsigned char)l->text.data[end] & 0xC0) == 0x80)
@@ -65,7 +65,8 @@ static size_t sure(const struct text_lane *l, size_t hold)
 int text_stream_push(struct text_stream *s, const struct generate_token *t, struct text_piece *piece, struct error *err)
 {
     struct text_lane *l = &s->lanes[t->sequence];
-    size_t end = sure(l, s->hold); /* with stop strings: what stood before this token, which may complete one */
+    size_t end =
+        whole_characters(l, s->hold); /* with stop strings: what stood before this token, which may complete one */
     if (!stop_is_eos(s->options, t->id))
         tokenizer_stream_push(l->decoder, t->id, &l->text);
     if (l->text.failed)

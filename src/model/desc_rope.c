@@ -29,19 +29,19 @@ static const struct {
      {"factor", "original_max_position_embeddings", "attention_factor", "short_factor", "long_factor", NULL}},
 };
 
-struct rule {
+struct rope_rule {
     const json_t *object; /* NULL: none */
     const char *key;      /* rope_scaling or rope_parameters */
     enum rope_type type;
     double theta, factor, low, high, original, attention;
 };
 
-static const json_t *member(const struct rule *s, const char *name)
+static const json_t *rope_member(const struct rope_rule *s, const char *name)
 {
     return config_value(s->object, name);
 }
 
-static int find_object(struct rule *s, const struct config_reader *r)
+static int find_object(struct rope_rule *s, const struct config_reader *r)
 {
     const json_t *old = config_value(r->config, "rope_scaling"), *joint = config_value(r->config, "rope_parameters");
     int has_old = old && !(json_is_object(old) && !json_object_size(old));
@@ -57,16 +57,16 @@ static int find_object(struct rule *s, const struct config_reader *r)
 
 int config_rope_share(const struct config_reader *r, double *share)
 {
-    struct rule s = {0};
+    struct rope_rule s = {0};
     int rc = find_object(&s, r);
-    if (!rc && member(&s, "partial_rotary_factor"))
+    if (!rc && rope_member(&s, "partial_rotary_factor"))
         return config_positive(r, s.object, "partial_rotary_factor", 0, share);
     return rc ? rc : config_positive(r, r->config, r->family->rotary, r->family->rotary_missing, share);
 }
 
-static int find_type(struct rule *s, const struct config_reader *r)
+static int find_type(struct rope_rule *s, const struct config_reader *r)
 {
-    const json_t *type = member(s, "rope_type") ? member(s, "rope_type") : member(s, "type");
+    const json_t *type = rope_member(s, "rope_type") ? rope_member(s, "rope_type") : rope_member(s, "type");
     const char *name = type ? json_string_value(type) : "default";
     if (name && r->family->old_longrope && (!strcmp(name, "su") || !strcmp(name, "yarn")))
         name = "longrope";
@@ -91,7 +91,7 @@ static int is_member(enum rope_type type, const char *name)
 }
 
 /* Keys inside that no rule reads: some would turn only a part of a head, or scale what is turned. */
-static int check_members(const struct rule *s, const struct config_reader *r)
+static int check_members(const struct rope_rule *s, const struct config_reader *r)
 {
     const char *key;
     json_t *v;
@@ -104,14 +104,14 @@ static int check_members(const struct rule *s, const struct config_reader *r)
                      "%s: %s: \"%s\" says nothing to rope_type %s and is not used (transformers does the same)",
                      r->where, s->key, key, types[s->type].name);
     }
-    const json_t *part = member(s, "partial_rotary_factor");
+    const json_t *part = rope_member(s, "partial_rotary_factor");
     if (part && !r->family->rotary && !(json_is_number(part) && json_number_value(part) == 1))
         return config_refuse(r, "partial_rotary_factor", "1 (all of a head turned)", part);
     return 0;
 }
 
 /* The context that the frequencies were made for: beside everything else, inside, or the model's own. */
-static int read_original(struct rule *s, const struct model_desc *d, const struct config_reader *r)
+static int read_original(struct rope_rule *s, const struct model_desc *d, const struct config_reader *r)
 {
     const char *key = "original_max_position_embeddings";
     const json_t *from = config_has(r, key) ? r->config : s->object;
@@ -119,7 +119,7 @@ static int read_original(struct rule *s, const struct model_desc *d, const struc
 }
 
 /* Absent: as many times more positions as there are now. */
-static int read_factor(struct rule *s, const struct model_desc *d, const struct config_reader *r)
+static int read_factor(struct rope_rule *s, const struct model_desc *d, const struct config_reader *r)
 {
     double ratio = s->type == ROPE_YARN || s->type == ROPE_LONG ? d->n_ctx / s->original : -1;
     return config_positive(r, s->object, "factor", ratio, &s->factor);
@@ -131,12 +131,12 @@ static double mscale(double factor, double m)
 }
 
 /* What cosines and sines are multiplied by. */
-static int read_attention(struct rule *s, const struct config_reader *r)
+static int read_attention(struct rope_rule *s, const struct config_reader *r)
 {
     double all = 0, some = 0, usual;
     int rc = 0;
-    if ((member(s, "mscale") && (rc = config_positive(r, s->object, "mscale", 0, &some))) ||
-        (member(s, "mscale_all_dim") && (rc = config_positive(r, s->object, "mscale_all_dim", 0, &all))))
+    if ((rope_member(s, "mscale") && (rc = config_positive(r, s->object, "mscale", 0, &some))) ||
+        (rope_member(s, "mscale_all_dim") && (rc = config_positive(r, s->object, "mscale_all_dim", 0, &all))))
         return rc;
     if (s->type == ROPE_YARN)
         usual = some > 0 && all > 0 ? mscale(s->factor, some) / mscale(s->factor, all) : mscale(s->factor, 1);
@@ -145,7 +145,7 @@ static int read_attention(struct rule *s, const struct config_reader *r)
     return config_positive(r, s->object, "attention_factor", usual, &s->attention);
 }
 
-static int read_llama3(struct rule *s, const struct config_reader *r)
+static int read_llama3(struct rope_rule *s, const struct config_reader *r)
 {
     int rc = config_positive(r, s->object, "low_freq_factor", -1, &s->low);
     if (rc || (rc = config_positive(r, s->object, "high_freq_factor", -1, &s->high)))
@@ -154,7 +154,7 @@ static int read_llama3(struct rule *s, const struct config_reader *r)
 }
 
 /* s->object and s->key are there. */
-static int read_rule(struct rule *s, const struct model_desc *d, const struct config_reader *r)
+static int read_rule(struct rope_rule *s, const struct model_desc *d, const struct config_reader *r)
 {
     int rc = find_type(s, r);
     if (rc || (rc = check_members(s, r)))
@@ -174,7 +174,7 @@ static double plain_frequency(double theta, int i, int n_rotated)
 }
 
 /* Llama-3.1's frequencies as transformers' modeling_rope_utils computes them. */
-static double llama3_frequency(double f, const struct rule *s)
+static double llama3_frequency(double f, const struct rope_rule *s)
 {
     const double two_pi = 6.283185307179586;
     double wavelength = two_pi / f;
@@ -186,20 +186,20 @@ static double llama3_frequency(double f, const struct rule *s)
     return (1 - smooth) * f / s->factor + smooth * f;
 }
 
-struct ramp {
+struct rope_ramp {
     double low, high;
 };
 
 /* Which dimension turns so many times over the original context. */
-static double turns_at(const struct rule *s, double turns, int n_rotated)
+static double turns_at(const struct rope_rule *s, double turns, int n_rotated)
 {
     const double two_pi = 6.283185307179586;
     return n_rotated * maths_log(s->original / (turns * two_pi)) / (2 * maths_log(s->theta));
 }
 
-static int read_ramp(struct ramp *p, const struct rule *s, const struct config_reader *r, int n_rotated)
+static int read_ramp(struct rope_ramp *p, const struct rope_rule *s, const struct config_reader *r, int n_rotated)
 {
-    const json_t *cut = member(s, "truncate");
+    const json_t *cut = rope_member(s, "truncate");
     double fast, slow;
     int rc = config_positive(r, s->object, "beta_fast", 32, &fast);
     if (rc || (rc = config_positive(r, s->object, "beta_slow", 1, &slow)))
@@ -218,7 +218,7 @@ static int read_ramp(struct ramp *p, const struct rule *s, const struct config_r
     return 0;
 }
 
-static double yarn_frequency(double f, int i, const struct ramp *p, const struct rule *s)
+static double yarn_frequency(double f, int i, const struct rope_ramp *p, const struct rope_rule *s)
 {
     double far = clamp_f64((i - p->low) / (p->high - p->low), 0, 1);
     return f / s->factor * far + f * (1 - far);
@@ -226,11 +226,11 @@ static double yarn_frequency(double f, int i, const struct ramp *p, const struct
 
 /* The list that texts up to the original context take: beyond it other frequencies would hold for all of a text, so the
  * context ends there. */
-static int read_list(const struct rule *s, const struct config_reader *r, int n, const json_t **out)
+static int read_list(const struct rope_rule *s, const struct config_reader *r, int n, const json_t **out)
 {
     static const char *const names[] = {"long_factor", "short_factor"};
     for (int k = 0; k < 2; k++) {
-        *out = member(s, names[k]);
+        *out = rope_member(s, names[k]);
         if (!json_is_array(*out) || (int)json_array_size(*out) != n)
             return config_refuse(r, names[k], "a list with a number for every pair of elements that rotate", *out);
         for (int i = 0; i < n; i++)
@@ -241,10 +241,10 @@ static int read_list(const struct rule *s, const struct config_reader *r, int n,
 }
 
 /* The frequencies of a rule into inv_freq, and what cosines and sines are multiplied by. */
-static int fill(const struct model_desc *d, const struct config_reader *r, const struct rule *s, float *inv_freq,
-                float *factor)
+static int fill_frequencies(const struct model_desc *d, const struct config_reader *r, const struct rope_rule *s,
+                            float *inv_freq, float *factor)
 {
-    struct ramp ramp = {0};
+    struct rope_ramp ramp = {0};
     const json_t *list = NULL;
     int n = d->n_rotated / 2, rc = 0;
     if (s->type == ROPE_YARN)
@@ -272,9 +272,9 @@ static int fill(const struct model_desc *d, const struct config_reader *r, const
     return rc;
 }
 
-static int read_theta(struct rule *s, const struct config_reader *r, const char *key, double usual)
+static int read_theta(struct rope_rule *s, const struct config_reader *r, const char *key, double usual)
 {
-    if (member(s, "rope_theta"))
+    if (rope_member(s, "rope_theta"))
         return config_positive(r, s->object, "rope_theta", 0, &s->theta);
     return config_positive(r, r->config, key, usual, &s->theta);
 }
@@ -282,12 +282,12 @@ static int read_theta(struct rule *s, const struct config_reader *r, const char 
 /* Layers with a window may have a rule of their own (Gemma 3). */
 static int read_local(struct model_desc *d, const struct config_reader *r, const json_t *object)
 {
-    struct rule s = {.object = object, .key = "rope_parameters", .factor = 1};
+    struct rope_rule s = {.object = object, .key = "rope_parameters", .factor = 1};
     if (!object && !config_has(r, r->family->local_theta))
         return 0;
     int rc = object ? read_rule(&s, d, r) : 0;
     if (rc || (rc = read_theta(&s, r, r->family->local_theta, 10000)) ||
-        (rc = fill(d, r, &s, d->second_inv_freq, &d->second_factor)))
+        (rc = fill_frequencies(d, r, &s, d->second_inv_freq, &d->second_factor)))
         return rc;
     for (int l = 0; l < d->n_layer; l++)
         d->layers[l] |= d->layers[l] & LAYER_WINDOW ? LAYER_SECOND_ROPE : 0;
@@ -328,7 +328,7 @@ static int read_rotary_layers(struct model_desc *d, const struct config_reader *
 }
 
 /* With rules for each kind of layer: the rule of those that see all, and that of the others or NULL. */
-static int split(struct rule *s, const struct config_reader *r, const json_t **local)
+static int split_kinds(struct rope_rule *s, const struct config_reader *r, const json_t **local)
 {
     const json_t *joint = config_value(r->config, "rope_parameters"), *old = config_value(r->config, "rope_scaling");
     const json_t *all = config_value(joint, "full_attention");
@@ -349,12 +349,13 @@ static int split(struct rule *s, const struct config_reader *r, const json_t **l
 
 int config_rope(struct model_desc *d, const struct config_reader *r)
 {
-    struct rule s = {.factor = 1};
+    struct rope_rule s = {.factor = 1};
     const json_t *local = NULL;
-    int rc = r->family->local_theta ? split(&s, r, &local) : find_object(&s, r);
+    int rc = r->family->local_theta ? split_kinds(&s, r, &local) : find_object(&s, r);
     if (!rc && s.object)
         rc = read_rule(&s, d, r);
-    if (rc || (rc = read_theta(&s, r, "rope_theta", 10000)) || (rc = fill(d, r, &s, d->rope_inv_freq, &d->rope_factor)))
+    if (rc || (rc = read_theta(&s, r, "rope_theta", 10000)) ||
+        (rc = fill_frequencies(d, r, &s, d->rope_inv_freq, &d->rope_factor)))
         return rc;
     d->rope_theta = s.theta;
     if (r->family->local_theta && (rc = read_local(d, r, local)))

@@ -56,7 +56,7 @@ static int take_factor(struct adapter *a, const char *name, const struct tensor_
     return 0;
 }
 
-static int gather(struct adapter *a, struct error *err)
+static int gather_factors(struct adapter *a, struct error *err)
 {
     struct model_desc *d = &a->tables.desc;
     const char *path = checkpoint_path(a->source);
@@ -89,7 +89,7 @@ static int put_matrix(struct gguf_writer *w, const struct factor *f, const char 
                            (uint64_t[]){columns, rows});
 }
 
-static void put(struct adapter *a, struct gguf_writer *w, enum storage type)
+static void put_adapter(struct adapter *a, struct gguf_writer *w, enum storage type)
 {
     gguf_put_string(w, "general.architecture", a->arch->name);
     gguf_put_string(w, "general.type", "adapter");
@@ -175,9 +175,9 @@ int gguf_adapter_write(struct gguf_writer *w, const struct checkpoint *source, e
                        struct error *err)
 {
     struct adapter a = {.source = source};
-    int rc = gather(&a, err);
+    int rc = gather_factors(&a, err);
     if (!rc) {
-        put(&a, w, type);
+        put_adapter(&a, w, type);
         rc = gguf_writer_begin(w, path, err);
     }
     for (size_t i = 0; i < a.n && !rc; i++)

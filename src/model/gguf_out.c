@@ -72,21 +72,21 @@ int gguf_target_find(struct gguf_target *t, const struct gguf_arch *arch, const 
 
 /* --- metadata --- */
 
-struct keys {
+struct key_writer {
     struct gguf_writer *w;
     const struct gguf_arch *arch;
     char name[96];
 };
 
-static const char *key(struct keys *k, const char *suffix)
+static const char *key_of(struct key_writer *k, const char *suffix)
 {
     snprintf(k->name, sizeof k->name, "%s.%s", k->arch->name, suffix);
     return k->name;
 }
 
-static void put_number(struct keys *k, const char *suffix, int64_t value)
+static void put_number(struct key_writer *k, const char *suffix, int64_t value)
 {
-    gguf_put_u32(k->w, key(k, suffix), (uint32_t)value);
+    gguf_put_u32(k->w, key_of(k, suffix), (uint32_t)value);
 }
 
 static const json_t *rope_rule(const struct checkpoint *source)
@@ -119,7 +119,7 @@ static int context_of(const struct gguf_arch *arch, const struct model_desc *d, 
     return d->window;
 }
 
-static void put_sizes(struct keys *k, const struct model_desc *d, const struct checkpoint *source)
+static void put_sizes(struct key_writer *k, const struct model_desc *d, const struct checkpoint *source)
 {
     put_number(k, "vocab_size", d->n_vocab);
     put_number(k, "context_length", context_of(k->arch, d, source));
@@ -133,7 +133,7 @@ static void put_sizes(struct keys *k, const struct model_desc *d, const struct c
         put_number(k, "attention.value_length", d->head_dim);
     }
     gguf_put_f32(k->w,
-                 key(k, k->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
+                 key_of(k, k->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon"),
                  d->norm_eps);
 }
 
@@ -145,7 +145,7 @@ static float local_theta(const struct model_desc *d)
 }
 
 /* What llama.cpp makes a text's vector of. */
-static int put_encoder(struct keys *k, const struct model_desc *d, const char *path, struct error *err)
+static int put_encoder(struct key_writer *k, const struct model_desc *d, const char *path, struct error *err)
 {
     enum sentence_pooling p = d->sentence.pooling;
     if (!k->arch->encoder)
@@ -153,7 +153,7 @@ static int put_encoder(struct keys *k, const struct model_desc *d, const char *p
     if (p != SENTENCE_MEAN && p != SENTENCE_CLS && p != SENTENCE_LAST)
         return error_set(err, ERROR_CONFIG, "%s: its pooling is none of mean, cls and lasttoken, which llama.cpp has",
                          path);
-    gguf_put_bool(k->w, key(k, "attention.causal"), 0);
+    gguf_put_bool(k->w, key_of(k, "attention.causal"), 0);
     int pooling = p == SENTENCE_LAST ? 3 : 1;
     put_number(k, "pooling_type", p == SENTENCE_CLS ? 2 : pooling);
     if (d->n_type)
@@ -161,18 +161,18 @@ static int put_encoder(struct keys *k, const struct model_desc *d, const char *p
     return 0;
 }
 
-static void put_settings(struct keys *k, const struct model_desc *d)
+static void put_settings(struct key_writer *k, const struct model_desc *d)
 {
     if (gguf_arch_setting(k->arch, "use_parallel_residual"))
-        gguf_put_bool(k->w, key(k, "use_parallel_residual"), d->parallel);
+        gguf_put_bool(k->w, key_of(k, "use_parallel_residual"), d->parallel);
     if (gguf_arch_setting(k->arch, "attention.sliding_window") && d->window)
         put_number(k, "attention.sliding_window", d->window);
     if (gguf_arch_setting(k->arch, "attn_logit_softcapping") && d->attention_cap > 0)
-        gguf_put_f32(k->w, key(k, "attn_logit_softcapping"), d->attention_cap);
+        gguf_put_f32(k->w, key_of(k, "attn_logit_softcapping"), d->attention_cap);
     if (gguf_arch_setting(k->arch, "final_logit_softcapping") && d->logit_cap > 0)
-        gguf_put_f32(k->w, key(k, "final_logit_softcapping"), d->logit_cap);
+        gguf_put_f32(k->w, key_of(k, "final_logit_softcapping"), d->logit_cap);
     if (gguf_arch_setting(k->arch, "rope.freq_base_swa") && d->window && d->n_rotated > 2)
-        gguf_put_f32(k->w, key(k, "rope.freq_base_swa"), local_theta(d));
+        gguf_put_f32(k->w, key_of(k, "rope.freq_base_swa"), local_theta(d));
     if (k->arch->window_pattern && d->window) {
         unsigned char list[MODEL_MAX_LAYER];
         int usual = 1;
@@ -181,20 +181,20 @@ static void put_settings(struct keys *k, const struct model_desc *d)
             usual &= list[l] == ((l + 1) % k->arch->window_pattern != 0);
         }
         if (!usual)
-            gguf_put_bools(k->w, key(k, "attention.sliding_window_pattern"), list, (size_t)d->n_layer);
+            gguf_put_bools(k->w, key_of(k, "attention.sliding_window_pattern"), list, (size_t)d->n_layer);
     }
 }
 
-static void put_member(struct keys *k, const char *suffix, const json_t *rule, const char *name)
+static void put_member(struct key_writer *k, const char *suffix, const json_t *rule, const char *name)
 {
     const json_t *x = json_object_get(rule, name);
     if (json_is_number(x))
-        gguf_put_f32(k->w, key(k, suffix), (float)json_number_value(x));
+        gguf_put_f32(k->w, key_of(k, suffix), (float)json_number_value(x));
 }
 
 /* By the rule's own name, for architectures that read no list of divisors. Whether nothing was left out shows when the
  * header is read back. */
-static int put_yarn(struct gguf_model *g, struct keys *k, struct error *err)
+static int put_yarn(struct gguf_model *g, struct key_writer *k, struct error *err)
 {
     const json_t *rule = rope_rule(g->source), *original = json_object_get(rule, "original_max_position_embeddings"),
                  *type = json_object_get(rule, "rope_type");
@@ -204,7 +204,7 @@ static int put_yarn(struct gguf_model *g, struct keys *k, struct error *err)
             err, ERROR_CONFIG,
             "%s: its rotary frequencies are scaled one by one, which llama.cpp's architecture %s does not do",
             checkpoint_path(g->source), k->arch->name);
-    gguf_put_string(k->w, key(k, "rope.scaling.type"), "yarn");
+    gguf_put_string(k->w, key_of(k, "rope.scaling.type"), "yarn");
     put_member(k, "rope.scaling.factor", rule, "factor");
     put_number(k, "rope.scaling.original_context_length",
                json_is_integer(original) ? json_integer_value(original) : g->tables.desc.n_ctx);
@@ -226,14 +226,14 @@ static int find_divisors(const struct model_desc *d, float *divisors)
     return one;
 }
 
-static void put_list(struct gguf_model *g, struct keys *k, const char *name)
+static void put_list(struct gguf_model *g, struct key_writer *k, const char *name)
 {
     gguf_put_tensor(k->w, name, STORAGE_F32, 1, (uint64_t[]){(uint64_t)g->tables.desc.n_rotated / 2});
     g->n_list++;
 }
 
 /* Both lists of the rule; a text's length, which is not known here, chooses. */
-static void put_longrope(struct gguf_model *g, struct keys *k)
+static void put_longrope(struct gguf_model *g, struct key_writer *k)
 {
     static const char *const names[][2] = {{"long_factor", "rope_factors_long.weight"},
                                            {"short_factor", "rope_factors_short.weight"}};
@@ -243,7 +243,7 @@ static void put_longrope(struct gguf_model *g, struct keys *k)
     original = original ? original : json_object_get(rule, "original_max_position_embeddings");
     put_number(k, "rope.scaling.original_context_length",
                json_is_integer(original) ? json_integer_value(original) : d->n_ctx);
-    gguf_put_f32(k->w, key(k, "rope.scaling.attn_factor"), d->rope_factor);
+    gguf_put_f32(k->w, key_of(k, "rope.scaling.attn_factor"), d->rope_factor);
     for (int i = 0; i < 2; i++) {
         const json_t *list = json_object_get(rule, names[i][0]);
         for (int j = 0; j < d->n_rotated / 2; j++)
@@ -254,7 +254,7 @@ static void put_longrope(struct gguf_model *g, struct keys *k)
 
 /* What the plain frequencies are divided by: nothing, one number (linear), or a list, which only some architectures
  * read; and what cosines and sines are multiplied by. */
-static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
+static int put_rope(struct gguf_model *g, struct key_writer *k, struct error *err)
 {
     const struct model_desc *d = &g->tables.desc;
     size_t bytes = (size_t)d->n_rotated * sizeof *g->lists;
@@ -264,19 +264,19 @@ static int put_rope(struct gguf_model *g, struct keys *k, struct error *err)
     if (!g->lists)
         return error_set_nomem(err, bytes, "rotary frequencies");
     put_number(k, "rope.dimension_count", d->n_rotated);
-    gguf_put_f32(k->w, key(k, "rope.freq_base"), (float)d->rope_theta);
+    gguf_put_f32(k->w, key_of(k, "rope.freq_base"), (float)d->rope_theta);
     if (is_longrope(k->arch, g->source)) {
         put_longrope(g, k);
         return 0;
     }
     int one = find_divisors(d, g->lists), listed = !one && !k->arch->no_frequencies;
     if ((listed || one) && d->rope_factor != 1)
-        gguf_put_f32(k->w, key(k, "rope.scaling.attn_factor"), d->rope_factor);
+        gguf_put_f32(k->w, key_of(k, "rope.scaling.attn_factor"), d->rope_factor);
     if (listed)
         put_list(g, k, "rope_freqs.weight");
     if (one && g->lists[0] != 1.0f) {
-        gguf_put_string(k->w, key(k, "rope.scaling.type"), "linear");
-        gguf_put_f32(k->w, key(k, "rope.scaling.factor"), g->lists[0]);
+        gguf_put_string(k->w, key_of(k, "rope.scaling.type"), "linear");
+        gguf_put_f32(k->w, key_of(k, "rope.scaling.factor"), g->lists[0]);
     }
     return listed || one ? 0 : put_yarn(g, k, err);
 }
@@ -332,7 +332,7 @@ static int put_tensors(struct gguf_model *g, struct gguf_writer *w, enum storage
     return rc;
 }
 
-static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage type, struct error *err)
+static int describe_model(struct gguf_model *g, struct gguf_writer *w, enum storage type, struct error *err)
 {
     struct model_desc *d = &g->tables.desc;
     const char *path = checkpoint_path(g->source);
@@ -356,7 +356,7 @@ static int describe(struct gguf_model *g, struct gguf_writer *w, enum storage ty
         return error_set(err, ERROR_CONFIG,
                          "%s: embedding and head are one matrix, for which llama.cpp's architecture %s has no words",
                          path, g->arch->name);
-    struct keys k = {.w = w, .arch = g->arch};
+    struct key_writer k = {.w = w, .arch = g->arch};
     gguf_put_string(w, "general.architecture", g->arch->name);
     gguf_put_string(w, "general.type", "model");
     gguf_put_string(w, "general.name", path_base(path));
@@ -377,7 +377,7 @@ int gguf_model_put(struct gguf_model **out, struct gguf_writer *w, const struct 
     if (!g)
         return error_set_nomem(err, sizeof *g, "a GGUF model");
     g->source = source;
-    int rc = describe(g, w, type, err);
+    int rc = describe_model(g, w, type, err);
     if (rc)
         gguf_model_free(g);
     else
@@ -387,7 +387,7 @@ int gguf_model_put(struct gguf_model **out, struct gguf_writer *w, const struct 
 
 /* --- is it the same model? --- */
 
-static int near(double a, double b)
+static int nearly_equal(double a, double b)
 {
     return fabs(a - b) <= 1e-6 * fabs(b);
 }
@@ -395,7 +395,7 @@ static int near(double a, double b)
 static int same_frequencies(const float *a, const float *b, int n)
 {
     for (int i = 0; i < n; i++)
-        if (!near((double)a[i], (double)b[i]))
+        if (!nearly_equal((double)a[i], (double)b[i]))
             return 0;
     return 1;
 }
@@ -406,7 +406,7 @@ static double scale_of(const struct model_desc *d)
 }
 
 /* The name of the first thing that is not the same, or NULL. */
-static const char *difference(const struct model_desc *a, const struct model_desc *b)
+static const char *desc_difference(const struct model_desc *a, const struct model_desc *b)
 {
     const struct {
         const char *name;
@@ -415,7 +415,7 @@ static const char *difference(const struct model_desc *a, const struct model_des
         {"sizes", a->n_layer == b->n_layer && a->n_head == b->n_head && a->n_kv_head == b->n_kv_head &&
                       a->head_dim == b->head_dim && a->n_embd == b->n_embd},
         {"feed-forward and vocabulary sizes", a->n_ff == b->n_ff && a->n_vocab == b->n_vocab},
-        {"norm", a->norm == b->norm && near((double)a->norm_eps, (double)b->norm_eps) && a->place == b->place &&
+        {"norm", a->norm == b->norm && nearly_equal((double)a->norm_eps, (double)b->norm_eps) && a->place == b->place &&
                      a->norm_offset == b->norm_offset},
         {"activation", a->act == b->act && a->gated == b->gated},
         {"tie_word_embeddings", a->task != MODEL_LM || a->tied == b->tied},
@@ -425,12 +425,12 @@ static const char *difference(const struct model_desc *a, const struct model_des
         {"share of a head that rotates", a->n_rotated == b->n_rotated},
         {"learned positions", a->n_position == b->n_position && a->position_offset == b->position_offset},
         {"token types", a->n_type == b->n_type},
-        {"scale of attention", near(scale_of(a), scale_of(b))},
+        {"scale of attention", nearly_equal(scale_of(a), scale_of(b))},
         {"soft caps", a->attention_cap == b->attention_cap && a->logit_cap == b->logit_cap},
         {"scale of embeddings", a->embed_scale == b->embed_scale},
         {"rotary frequencies", same_frequencies(a->rope_inv_freq, b->rope_inv_freq, a->n_rotated / 2)},
-        {"factor of rotary angles", near((double)a->rope_factor, (double)b->rope_factor) &&
-                                        near((double)a->second_factor, (double)b->second_factor)},
+        {"factor of rotary angles", nearly_equal((double)a->rope_factor, (double)b->rope_factor) &&
+                                        nearly_equal((double)a->second_factor, (double)b->second_factor)},
         {"rotary frequencies of layers with a window",
          same_frequencies(a->second_inv_freq, b->second_inv_freq, a->n_rotated / 2)},
     };
@@ -447,7 +447,7 @@ static const char *difference(const struct model_desc *a, const struct model_des
     return NULL;
 }
 
-static int compare(const struct gguf_model *g, const void *bytes, size_t size, const char *path, struct error *err)
+static int compare_desc(const struct gguf_model *g, const void *bytes, size_t size, const char *path, struct error *err)
 {
     struct gguf *parsed;
     json_t *config = NULL, *generation = NULL;
@@ -458,7 +458,7 @@ static int compare(const struct gguf_model *g, const void *bytes, size_t size, c
     rc = gguf_hf_config(&config, &generation, parsed, path, err);
     if (!rc)
         rc = model_desc_parse(&read, config, path, err);
-    const char *what = rc ? NULL : difference(&g->tables.desc, &read);
+    const char *what = rc ? NULL : desc_difference(&g->tables.desc, &read);
     if (what)
         rc = error_set(err, ERROR_CONFIG,
                        "%s: its %s cannot be said to llama.cpp's architecture %s, which would compute something else",
@@ -485,7 +485,7 @@ static int check_header(const struct gguf_model *g, struct gguf_writer *w, const
     size_t half = (size_t)g->tables.desc.n_rotated / 2, bytes = half * sizeof *g->lists;
     for (int i = 0; i < g->n_list; i++)
         memcpy(file + header->len + (size_t)i * ((bytes + 31) / 32 * 32), g->lists + (size_t)i * half, bytes);
-    rc = compare(g, file, size, path, err);
+    rc = compare_desc(g, file, size, path, err);
     munmap(file, size);
     return rc;
 }

@@ -4,18 +4,19 @@
  * recomputation layer_forward makes those anew, with the same bits. */
 #include "model/layer_parts.h"
 
-struct step { /* one layer's way back */
+struct backward { /* one layer's way back */
     struct layer l;
     const struct layer_grad *g;
 };
 
 /* Whether a gradient of this matrix, or of its adapter, is wanted: then its input is needed again. */
-static int is_trained(const struct step *s, enum layer_part part)
+static int is_trained(const struct backward *s, enum layer_part part)
 {
     return !s->l.m->lora || layer_adapter(&s->l, part);
 }
 
-static struct span gradient_of(const struct step *s, enum layer_part part) /* SPAN_NONE: not there, or not trained */
+static struct span gradient_of(const struct backward *s,
+                               enum layer_part part) /* SPAN_NONE: not there, or not trained */
 {
     const struct model *m = s->l.m;
     if (m->lora || !layer_has(m, s->l.index, part))
@@ -32,7 +33,7 @@ struct product_back {
 
 /* Gradients of y = x . w^T + bias: the weight's and bias's (or the adapter's) into their places of the flat gradients,
  * and x's. */
-static void project_backward(const struct step *s, const struct product_back *p)
+static void project_backward(const struct backward *s, const struct product_back *p)
 {
     const struct layer *l = &s->l;
     const struct model_batch *b = l->b;
@@ -68,7 +69,7 @@ struct norm_back {
     int accumulate; /* dx += */
 };
 
-static void norm_backward(const struct step *s, const struct norm_back *n)
+static void norm_backward(const struct backward *s, const struct norm_back *n)
 {
     const struct model_desc *d = s->l.d;
     tensor_norm_dx(s->l.q, &(struct norm_dx_args){.kind = d->norm,
@@ -87,7 +88,7 @@ static void norm_backward(const struct step *s, const struct norm_back *n)
 }
 
 /* From the gradient of a half's output in g->dx to the product's, which is returned; g->dx is then the residual's. */
-static struct span half_backward(const struct step *s, enum layer_part post, struct span raw, struct norm_kept kept)
+static struct span half_backward(const struct backward *s, enum layer_part post, struct span raw, struct norm_kept kept)
 {
     enum norm_place place = s->l.d->place;
     struct norm_back n = {.part = post, .x = raw, .kept = kept, .dy = s->g->dx, .dx = s->g->dpost};
@@ -100,7 +101,7 @@ static struct span half_backward(const struct step *s, enum layer_part post, str
 }
 
 /* Through what layer_input_forward does: dh's part of the residual's gradient. */
-static void input_backward(const struct step *s, enum layer_part norm, struct span x, struct norm_kept kept,
+static void input_backward(const struct backward *s, enum layer_part norm, struct span x, struct norm_kept kept,
                            struct span dh)
 {
     if (layer_has_pre_norm(s->l.d))
@@ -110,7 +111,7 @@ static void input_backward(const struct step *s, enum layer_part norm, struct sp
 }
 
 /* Down to the gradient of h2 in dh. */
-static void mlp_backward(const struct step *s, struct span dh)
+static void mlp_backward(const struct backward *s, struct span dh)
 {
     const struct layer *l = &s->l;
     const struct model_desc *d = l->d;
@@ -128,7 +129,7 @@ static void mlp_backward(const struct step *s, struct span dh)
     project_backward(s, &(struct product_back){PART_GATE_UP, dwide, io->h2, l->act, dh});
 }
 
-static void heads_backward(const struct step *s)
+static void heads_backward(const struct backward *s)
 {
     const struct layer *l = &s->l;
     const struct model_desc *d = l->d;
@@ -160,7 +161,7 @@ static void heads_backward(const struct step *s)
 }
 
 /* Down to the gradient of h1 in g->dh, unless nothing below wants it. */
-static void attention_backward(const struct step *s, struct span dy, int wanted)
+static void attention_backward(const struct backward *s, struct span dy, int wanted)
 {
     const struct layer *l = &s->l;
     const struct model_desc *d = l->d;
@@ -184,7 +185,7 @@ static void attention_backward(const struct step *s, struct span dy, int wanted)
 void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b,
                     const struct layer_io *io, const struct layer_grad *g)
 {
-    struct step s = {layer_of(m, q, layer, b, io), g};
+    struct backward s = {layer_of(m, q, layer, b, io), g};
     int wanted = layer || !m->lora,
         parallel =
             m->desc.parallel; /* below the first layer there is only the embedding, which adapters leave as it is */

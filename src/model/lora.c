@@ -10,14 +10,14 @@
 #include <string.h>
 
 /* A matrix of a layer as its file has it: what an adapter stands beside. */
-struct module {
+struct target_module {
     enum layer_part part;
     char path[96], name[64]; /* behind the layer's prefix, without ".weight"; its last component */
     struct tensor_place at;
 };
 
 /* Those of one layer, in the row's order. */
-static int list_modules(const struct model_desc *d, struct module out[LORA_N_MODULE])
+static int list_modules(const struct model_desc *d, struct target_module out[LORA_N_MODULE])
 {
     static const char tail[] = ".weight";
     const struct family *f = family_find(d->family);
@@ -25,7 +25,7 @@ static int list_modules(const struct model_desc *d, struct module out[LORA_N_MOD
     for (int i = 0; f && i < f->n_tensor && n < LORA_N_MODULE; i++) {
         const struct family_tensor *t = &f->tensors[i];
         size_t length = strlen(t->name), cut = sizeof tail - 1;
-        struct module m = {.part = t->part, .at = tensor_place(d, t)};
+        struct target_module m = {.part = t->part, .at = tensor_place(d, t)};
         if (!(d->parts >> t->part & 1) || !m.at.k || !m.at.n || length < cut || length >= sizeof m.path ||
             strcmp(t->name + length - cut, tail))
             continue;
@@ -59,9 +59,10 @@ static int is_target(const char *targets, const char *name)
 }
 
 /* Those of list_modules that are among the targets. */
-static int list_targets(const struct model_desc *d, const struct lora_options *o, struct module out[LORA_N_MODULE])
+static int list_targets(const struct model_desc *d, const struct lora_options *o,
+                        struct target_module out[LORA_N_MODULE])
 {
-    struct module all[LORA_N_MODULE];
+    struct target_module all[LORA_N_MODULE];
     int n = 0, n_all = list_modules(d, all);
     for (int i = 0; i < n_all; i++)
         if (is_target(targets_of(d, o), all[i].name))
@@ -70,7 +71,7 @@ static int list_targets(const struct model_desc *d, const struct lora_options *o
 }
 
 /* Each name once: two matrices of a layer may share one. */
-static int is_repeated(const struct module *list, int i)
+static int is_repeated(const struct target_module *list, int i)
 {
     for (int k = 0; k < i; k++)
         if (!strcmp(list[k].name, list[i].name))
@@ -78,7 +79,7 @@ static int is_repeated(const struct module *list, int i)
     return 0;
 }
 
-static int refuse_target(const struct module *all, int n, const char *found, int length, struct error *err)
+static int refuse_target(const struct target_module *all, int n, const char *found, int length, struct error *err)
 {
     char names[LORA_N_MODULE * 64] = "";
     size_t used = 0;
@@ -93,7 +94,7 @@ static int refuse_target(const struct module *all, int n, const char *found, int
 static int check_targets(const struct model_desc *d, const struct lora_options *o, struct error *err)
 {
     const char *targets = targets_of(d, o);
-    struct module all[LORA_N_MODULE];
+    struct target_module all[LORA_N_MODULE];
     int n_all = list_modules(d, all);
     for (const char *at = targets; strcmp(targets, "all-linear");) {
         size_t n = strcspn(at, ",");
@@ -111,7 +112,7 @@ static int check_targets(const struct model_desc *d, const struct lora_options *
 
 void lora_targets(const struct model_desc *d, const struct lora_options *o, char names[LORA_N_MODULE + 1][64])
 {
-    struct module list[LORA_N_MODULE];
+    struct target_module list[LORA_N_MODULE];
     int n = 0, n_all = list_targets(d, o, list);
     for (int i = 0; i < n_all; i++)
         if (!is_repeated(list, i))
@@ -119,7 +120,7 @@ void lora_targets(const struct model_desc *d, const struct lora_options *o, char
     *names[n] = 0;
 }
 
-static int64_t aligned(int64_t n)
+static int64_t aligned_elements(int64_t n)
 {
     return (n + 15) / 16 * 16;
 }
@@ -128,7 +129,7 @@ static int64_t aligned(int64_t n)
 static void place_layer(const struct model_desc *d, const struct lora_options *o, int64_t *at, int *widest,
                         struct lora_group *groups)
 {
-    struct module list[LORA_N_MODULE];
+    struct target_module list[LORA_N_MODULE];
     int n = list_targets(d, o, list);
     for (int part = 0; part < PART_COUNT; part++) {
         struct lora_group g = {0};
@@ -139,10 +140,10 @@ static void place_layer(const struct model_desc *d, const struct lora_options *o
                 g.modules[g.n_module++] = (struct lora_module){.row = list[i].at.row, .n = list[i].at.n};
             }
         g.a = *at;
-        *at += aligned(g.n_module * o->r * k);
+        *at += aligned_elements(g.n_module * o->r * k);
         for (int i = 0; i < g.n_module; i++) {
             g.modules[i].b = *at;
-            *at += aligned(g.modules[i].n * o->r);
+            *at += aligned_elements(g.modules[i].n * o->r);
         }
         *widest = g.n_module * o->r > *widest ? g.n_module * o->r : *widest;
         if (groups)
@@ -166,7 +167,7 @@ static int name_params(struct model *m, int layer, int part, const struct lora_o
 {
     struct lora *lora = m->lora;
     const struct lora_group *g = &lora->groups[layer_index(m, layer, (enum layer_part)part)];
-    struct module list[LORA_N_MODULE];
+    struct target_module list[LORA_N_MODULE];
     int n = list_targets(&m->desc, o, list);
     for (int b = 0; b < 2; b++)
         for (int i = 0, at = 0; i < n; i++) {
@@ -299,12 +300,12 @@ void lora_pack(struct model *m, struct queue *q, struct span masters)
 }
 
 /* The j-th module's columns of u or du. */
-static struct span columns(struct span u, int j, int rank, enum dtype t)
+static struct span adapter_columns(struct span u, int j, int rank, enum dtype t)
 {
     return span_at(u, (size_t)j * (size_t)rank * dtype_size(t));
 }
 
-static void down(const struct lora_pass *p)
+static void adapter_down(const struct lora_pass *p)
 {
     tensor_linear(p->q, &(struct linear_args){.w = p->g->weight,
                                               .n_row = p->n_row,
@@ -319,12 +320,12 @@ void lora_forward(const struct lora_pass *p, struct span y, int64_t y_stride)
     const struct lora_group *g = p->g;
     enum dtype act = model_act_dtype(p->m);
     int rank = p->m->lora->rank;
-    down(p);
+    adapter_down(p);
     for (int j = 0; j < g->n_module; j++) {
         struct span to = span_at(y, (size_t)g->modules[j].row * 4);
         tensor_linear(p->q, &(struct linear_args){.w = g->modules[j].weight,
                                                   .n_row = p->n_row,
-                                                  .x = columns(p->u, j, rank, act),
+                                                  .x = adapter_columns(p->u, j, rank, act),
                                                   .x_dtype = act,
                                                   .x_stride = (int64_t)g->n_module * rank,
                                                   .y = to,
@@ -340,7 +341,7 @@ void lora_backward(const struct lora_pass *p, const struct model_batch *b, const
     enum dtype act = model_act_dtype(p->m);
     int rank = p->m->lora->rank;
     int64_t all = (int64_t)g->n_module * rank;
-    down(p);
+    adapter_down(p);
     for (int j = 0; j < g->n_module; j++) {
         const struct lora_module *module = &g->modules[j];
         struct span from = span_at(to->dy, (size_t)module->row * 4);
@@ -352,7 +353,7 @@ void lora_backward(const struct lora_pass *p, const struct model_batch *b, const
                                                         .compute = act,
                                                         .dy = from,
                                                         .dy_stride = to->dy_stride,
-                                                        .x = columns(p->u, j, rank, act),
+                                                        .x = adapter_columns(p->u, j, rank, act),
                                                         .x_dtype = act,
                                                         .x_stride = all,
                                                         .dw = span_at(to->gradients, (size_t)module->b * 4)});
@@ -360,7 +361,7 @@ void lora_backward(const struct lora_pass *p, const struct model_batch *b, const
                                                         .n_row = p->n_row,
                                                         .dy = from,
                                                         .dy_stride = to->dy_stride,
-                                                        .dx = columns(to->du, j, rank, DTYPE_F32),
+                                                        .dx = adapter_columns(to->du, j, rank, DTYPE_F32),
                                                         .dx_stride = all});
     }
     tensor_linear_dw(p->q, &(struct linear_dw_args){.n = all,

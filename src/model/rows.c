@@ -7,14 +7,14 @@
 
 #include <string.h>
 
-static size_t aligned(size_t bytes)
+static size_t aligned_bytes(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
 }
 
 int rows_new(struct rows *r, struct device *d, int max_row, int max_seq, struct error *err)
 {
-    size_t per_row = aligned((size_t)max_row * 4), per_seq = aligned((size_t)(max_seq + 1) * 4);
+    size_t per_row = aligned_bytes((size_t)max_row * 4), per_seq = aligned_bytes((size_t)(max_seq + 1) * 4);
     *r = (struct rows){.max_row = max_row, .max_seq = max_seq, .slab_bytes = 2 * per_row + 2 * per_seq};
     r->slab = mem_slab(r->slab_bytes);
     if (!r->slab)

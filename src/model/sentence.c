@@ -14,7 +14,7 @@
 
 enum { MOST_BYTES = 1 << 20 };
 
-struct reading {
+struct sentence_reading {
     const struct checkpoint *source;
     struct model_sentence *to;
     struct error *err;
@@ -32,7 +32,8 @@ static const struct {
 };
 enum { N_MODE = sizeof modes / sizeof *modes };
 
-static int refuse(const struct reading *r, const char *file, const char *key, const char *wanted, const json_t *found)
+static int refuse_sentence(const struct sentence_reading *r, const char *file, const char *key, const char *wanted,
+                           const json_t *found)
 {
     char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
     int rc = error_set(r->err, ERROR_CONFIG, "%s: %s: \"%s\": wanted %s, found %.200s", checkpoint_path(r->source),
@@ -42,7 +43,7 @@ static int refuse(const struct reading *r, const char *file, const char *key, co
 }
 
 /* NULL with 0: there is no such file. */
-static int load(const struct reading *r, const char *name, json_t **out)
+static int load_module(const struct sentence_reading *r, const char *name, json_t **out)
 {
     const char *path = checkpoint_file(r->source, name);
     *out = NULL;
@@ -63,7 +64,7 @@ static int find_mode(const json_t *config)
     return now || n == 1 ? found : -1;
 }
 
-static int read_pooling(const struct reading *r, const struct model_desc *d, const char *module)
+static int read_pooling(const struct sentence_reading *r, const struct model_desc *d, const char *module)
 {
     static const char wanted[] = "one of mean, max, cls, lasttoken and mean_sqrt_len_tokens";
     char name[300];
@@ -76,11 +77,12 @@ static int read_pooling(const struct reading *r, const struct model_desc *d, con
         const json_t *dimension = json_object_get(config, "word_embedding_dimension");
         dimension = dimension ? dimension : json_object_get(config, "embedding_dimension");
         if (mode < 0)
-            rc = refuse(r, name, "pooling_mode", wanted, config);
+            rc = refuse_sentence(r, name, "pooling_mode", wanted, config);
         else if (dimension && json_integer_value(dimension) != model_width(d))
-            rc = refuse(r, name, "word_embedding_dimension", "the model's hidden_size", dimension);
+            rc = refuse_sentence(r, name, "word_embedding_dimension", "the model's hidden_size", dimension);
         else if (json_is_false(json_object_get(config, "include_prompt")) && *r->to->prompt)
-            rc = refuse(r, name, "include_prompt", "true, or no prompt", json_object_get(config, "include_prompt"));
+            rc = refuse_sentence(r, name, "include_prompt", "true, or no prompt",
+                                 json_object_get(config, "include_prompt"));
         else
             r->to->pooling = modes[mode].pooling;
     }
@@ -98,13 +100,13 @@ static const char *module_class(const json_t *module)
     return type ? type : "";
 }
 
-static int read_modules(const struct reading *r, const struct model_desc *d, const json_t *modules)
+static int read_modules(const struct sentence_reading *r, const struct model_desc *d, const json_t *modules)
 {
     size_t i;
     json_t *module;
     int rc = json_is_array(modules) && json_array_size(modules)
                  ? 0
-                 : refuse(r, "modules.json", "type", "a list of modules", modules),
+                 : refuse_sentence(r, "modules.json", "type", "a list of modules", modules),
         pooled = 0;
     json_array_foreach((json_t *)modules, i, module)
     {
@@ -117,15 +119,15 @@ static int read_modules(const struct reading *r, const struct model_desc *d, con
         } else if (pooled && !strcmp(class, "Normalize"))
             r->to->normalize = 1;
         else
-            rc = refuse(r, "modules.json", "type",
-                        "Transformer (in the directory itself), then Pooling, then Normalize or nothing",
-                        json_object_get(module, "type"));
+            rc = refuse_sentence(r, "modules.json", "type",
+                                 "Transformer (in the directory itself), then Pooling, then Normalize or nothing",
+                                 json_object_get(module, "type"));
     }
     return rc;
 }
 
 /* model_max_length of tokenizer_config.json, which may be 10^30 (meaning none); 0: not there. */
-static int tokenizer_length(const struct reading *r, double *length)
+static int tokenizer_length(const struct sentence_reading *r, double *length)
 {
     const char *path = checkpoint_file(r->source, "tokenizer_config.json");
     struct buf text = BUF_INIT;
@@ -141,16 +143,17 @@ static int tokenizer_length(const struct reading *r, double *length)
     return rc;
 }
 
-static int read_length(const struct reading *r, const struct model_desc *d)
+static int read_length(const struct sentence_reading *r, const struct model_desc *d)
 {
     double other = 0;
     json_t *own;
-    int rc = load(r, "sentence_bert_config.json", &own);
+    int rc = load_module(r, "sentence_bert_config.json", &own);
     const json_t *length = json_object_get(own, "max_seq_length");
     r->to->lower_case = json_is_true(json_object_get(own, "do_lower_case"));
     r->to->max_length = d->n_ctx;
     if (json_is_integer(length) && (json_integer_value(length) < 3 || json_integer_value(length) > d->n_ctx))
-        rc = refuse(r, "sentence_bert_config.json", "max_seq_length", "a number from 3 to the model's context", length);
+        rc = refuse_sentence(r, "sentence_bert_config.json", "max_seq_length", "a number from 3 to the model's context",
+                             length);
     else if (json_is_integer(length))
         r->to->max_length = (int)json_integer_value(length);
     else if (!rc && !(rc = tokenizer_length(r, &other)) && other >= 3 && other < d->n_ctx)
@@ -159,16 +162,16 @@ static int read_length(const struct reading *r, const struct model_desc *d)
     return rc;
 }
 
-static int read_prompt(const struct reading *r)
+static int read_prompt(const struct sentence_reading *r)
 {
     static const char file[] = "config_sentence_transformers.json";
     json_t *config;
-    int rc = load(r, file, &config);
+    int rc = load_module(r, file, &config);
     const json_t *name = json_object_get(config, "default_prompt_name");
     if (json_is_string(name)) {
         const json_t *text = json_object_get(json_object_get(config, "prompts"), json_string_value(name));
         if (!json_is_string(text) || json_string_length(text) >= sizeof r->to->prompt)
-            rc = refuse(r, file, "default_prompt_name", "the name of a prompt of at most 255 bytes", name);
+            rc = refuse_sentence(r, file, "default_prompt_name", "the name of a prompt of at most 255 bytes", name);
         else
             snprintf(r->to->prompt, sizeof r->to->prompt, "%s", json_string_value(text));
     }
@@ -192,9 +195,9 @@ static void read_metadata(const struct gguf *g, struct model_sentence *to)
 
 int sentence_read(struct model_desc *d, const struct checkpoint *source, struct error *err)
 {
-    const struct reading r = {source, &d->sentence, err};
+    const struct sentence_reading r = {source, &d->sentence, err};
     json_t *modules;
-    int rc = load(&r, "modules.json", &modules);
+    int rc = load_module(&r, "modules.json", &modules);
     d->sentence.given = modules || d->bidirectional;
     if (!rc && checkpoint_gguf(source))
         read_metadata(checkpoint_gguf(source), &d->sentence);

@@ -8,7 +8,7 @@
 
 enum { PIECE_ELEMENTS = 1 << 16 };
 
-struct reading {
+struct stored_reading {
     const struct checkpoint *source;
     struct stored_rows rows;
     int64_t step; /* rows of a piece */
@@ -17,7 +17,7 @@ struct reading {
     atomic_int failed; /* the first piece that failed, or -1 */
 };
 
-static int read_piece(struct reading *r, int piece, struct error *err)
+static int read_piece(struct stored_reading *r, int piece, struct error *err)
 {
     const struct tensor_info *info = r->rows.info;
     int64_t first = piece * r->step, n = r->rows.n - first < r->step ? r->rows.n - first : r->step,
@@ -32,7 +32,7 @@ static int read_piece(struct reading *r, int piece, struct error *err)
 static void try_piece(void *context, int piece, int worker)
 {
     (void)worker;
-    struct reading *r = context;
+    struct stored_reading *r = context;
     if (!read_piece(r, piece, NULL))
         return;
     for (int now = atomic_load(&r->failed); now < 0 || piece < now;)
@@ -45,7 +45,7 @@ int stored_rows_read(struct pool *pool, const struct checkpoint *source, const s
 {
     int64_t width = rows->info->n_col ? rows->info->n_col : 1;
     int64_t step = width < PIECE_ELEMENTS ? PIECE_ELEMENTS / width : 1;
-    struct reading r = {
+    struct stored_reading r = {
         .source = source, .rows = *rows, .step = step, .check_finite = check_finite, .out = out, .failed = -1};
     pool_run(pool, (int)((rows->n + step - 1) / step), try_piece, &r);
     int failed = atomic_load(&r.failed);

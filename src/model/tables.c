@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-struct builder {
+struct table_builder {
     struct model *m; /* with groups NULL it only counts */
     const struct family *family;
     int n_group, n_param, failed;
@@ -14,7 +14,7 @@ struct builder {
 };
 
 /* k 0: a vector. Returns the group's index. */
-static int add_group(struct builder *b, int64_t n, int64_t k)
+static int add_group(struct table_builder *b, int64_t n, int64_t k)
 {
     if (b->m->groups)
         b->m->groups[b->n_group] =
@@ -24,14 +24,14 @@ static int add_group(struct builder *b, int64_t n, int64_t k)
 }
 
 /* width 0: a vector; start: what a new vector holds */
-struct piece {
+struct param_piece {
     int64_t first, n, width;
     float start;
     int transposed, heads;
 };
 
 /* Rows of the newest group. */
-static void add_param(struct builder *b, const char *name, const struct piece *r)
+static void add_param(struct table_builder *b, const char *name, const struct param_piece *r)
 {
     struct model *m = b->m;
     int64_t width = r->width ? r->width : 1;
@@ -53,24 +53,24 @@ static void add_param(struct builder *b, const char *name, const struct piece *r
     b->n_param++;
 }
 
-struct shape {
+struct part_dims {
     int64_t n, k;
 };
 
-static struct shape part_shape(const struct model_desc *d, enum layer_part part)
+static struct part_dims part_shape(const struct model_desc *d, enum layer_part part)
 {
     int64_t c = d->n_embd, q = (int64_t)d->n_head * d->head_dim, kv = (int64_t)d->n_kv_head * d->head_dim,
             up = desc_up_width(d);
     switch (part) {
-    case PART_QKV: return (struct shape){q + 2 * kv, c};
-    case PART_QKV_BIAS: return (struct shape){q + 2 * kv, 0};
-    case PART_Q_NORM: return (struct shape){d->qk_norm == QK_HEAD ? d->head_dim : q, 0};
-    case PART_K_NORM: return (struct shape){d->qk_norm == QK_HEAD ? d->head_dim : kv, 0};
-    case PART_O: return (struct shape){c, q};
-    case PART_GATE_UP: return (struct shape){up, c};
-    case PART_GATE_UP_BIAS: return (struct shape){up, 0};
-    case PART_DOWN: return (struct shape){c, d->n_ff};
-    default: return (struct shape){c, 0}; /* norms, and biases of what writes the residual stream */
+    case PART_QKV: return (struct part_dims){q + 2 * kv, c};
+    case PART_QKV_BIAS: return (struct part_dims){q + 2 * kv, 0};
+    case PART_Q_NORM: return (struct part_dims){d->qk_norm == QK_HEAD ? d->head_dim : q, 0};
+    case PART_K_NORM: return (struct part_dims){d->qk_norm == QK_HEAD ? d->head_dim : kv, 0};
+    case PART_O: return (struct part_dims){c, q};
+    case PART_GATE_UP: return (struct part_dims){up, c};
+    case PART_GATE_UP_BIAS: return (struct part_dims){up, 0};
+    case PART_DOWN: return (struct part_dims){c, d->n_ff};
+    default: return (struct part_dims){c, 0}; /* norms, and biases of what writes the residual stream */
     }
 }
 
@@ -95,19 +95,19 @@ struct tensor_place tensor_place(const struct model_desc *d, const struct family
     }
 }
 
-static void add_part(struct builder *b, int layer, enum layer_part part)
+static void add_part(struct table_builder *b, int layer, enum layer_part part)
 {
     const struct model_desc *d = &b->m->desc;
     const struct family *f = b->family;
-    struct shape shape = part_shape(d, part);
+    struct part_dims shape = part_shape(d, part);
     int index = add_group(b, shape.n, shape.k);
     if (b->m->layer_parts)
         b->m->layer_parts[layer * PART_COUNT + (int)part] = index;
     for (int i = 0; i < f->n_tensor; i++) {
         const struct family_tensor *t = &f->tensors[i];
         struct tensor_place at = tensor_place(d, t);
-        struct piece r = {at.row,  at.n, at.k, is_norm(part) ? 1 - d->norm_offset : 0, f->transposed && shape.k,
-                          at.heads};
+        struct param_piece r = {at.row,  at.n, at.k, is_norm(part) ? 1 - d->norm_offset : 0, f->transposed && shape.k,
+                                at.heads};
         char prefix[64], name[160];
         if (t->part != part || !at.n)
             continue;
@@ -117,15 +117,15 @@ static void add_part(struct builder *b, int layer, enum layer_part part)
     }
 }
 
-static int add_whole(struct builder *b, const char *name, int64_t n, int64_t k, float start)
+static int add_whole(struct table_builder *b, const char *name, int64_t n, int64_t k, float start)
 {
     int index = add_group(b, n, k);
-    add_param(b, name, &(struct piece){0, n, k, start, 0, 0});
+    add_param(b, name, &(struct param_piece){0, n, k, start, 0, 0});
     return index;
 }
 
 /* Everything, in the flat order. */
-static void walk(struct builder *b)
+static void walk_parts(struct table_builder *b)
 {
     struct model *m = b->m;
     const struct model_desc *d = &m->desc;
@@ -158,18 +158,18 @@ static void walk(struct builder *b)
 double desc_count(const struct model_desc *d)
 {
     struct model m = {.desc = *d};
-    struct builder b = {.m = &m, .family = family_find(d->family)};
-    walk(&b);
+    struct table_builder b = {.m = &m, .family = family_find(d->family)};
+    walk_parts(&b);
     return b.n_value;
 }
 
 int model_tables(struct model *m, struct error *err)
 {
-    struct builder count = {.m = m, .family = family_find(m->desc.family)};
+    struct table_builder count = {.m = m, .family = family_find(m->desc.family)};
     if (!count.family)
         return error_set(err, ERROR_INTERNAL, "a model of the unknown family \"%s\"", m->desc.family);
     m->family = count.family;
-    walk(&count);
+    walk_parts(&count);
     m->groups = arena_alloc(&m->arena, (size_t)count.n_group * sizeof *m->groups);
     m->params = arena_alloc(&m->arena, (size_t)count.n_param * sizeof *m->params);
     m->param_group = arena_alloc(&m->arena, (size_t)count.n_param * sizeof *m->param_group);
@@ -177,8 +177,8 @@ int model_tables(struct model *m, struct error *err)
     if (!m->groups || !m->params || !m->param_group || !m->layer_parts)
         return error_set_nomem(err, (size_t)count.n_param * sizeof *m->params, "the parameter table");
     memset(m->layer_parts, 0, (size_t)m->desc.n_layer * PART_COUNT * sizeof *m->layer_parts);
-    struct builder b = {.m = m, .family = count.family};
-    walk(&b);
+    struct table_builder b = {.m = m, .family = count.family};
+    walk_parts(&b);
     m->n_group = b.n_group;
     m->n_param = b.n_param;
     m->n_element = b.n_element;

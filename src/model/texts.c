@@ -48,7 +48,7 @@ int model_check_numbers(const float *x, size_t n, struct error *err, const char 
     return 0;
 }
 
-static size_t aligned(size_t bytes)
+static size_t aligned_bytes(size_t bytes)
 {
     return (bytes + 63) / 64 * 64;
 }
@@ -99,8 +99,8 @@ static int passes_init(struct passes *r, const struct model *m, const struct mod
         r->chunk = (int)clamp_int64(fit, 1, max_row);
     }
     int width = model_width(&m->desc) > m->desc.n_label ? model_width(&m->desc) : m->desc.n_label;
-    size_t index = aligned((size_t)max_row * 4), logits = aligned((size_t)r->chunk * (size_t)n_logit * 4);
-    size_t pooled = aligned((size_t)max_seq * (size_t)width * 4), host = (size_t)max_seq * (size_t)width;
+    size_t index = aligned_bytes((size_t)max_row * 4), logits = aligned_bytes((size_t)r->chunk * (size_t)n_logit * 4);
+    size_t pooled = aligned_bytes((size_t)max_seq * (size_t)width * 4), host = (size_t)max_seq * (size_t)width;
     host = host > (size_t)max_row ? host : (size_t)max_row;
     r->out = mem_alloc((size_t)max_row * 4);
     r->targets = mem_alloc((size_t)max_row * 4);
@@ -250,19 +250,19 @@ int model_next(const struct model *m, const struct model_text *texts, int n_text
     return rc;
 }
 
-static void multiply(float *x, int n, double by)
+static void multiply_row(float *x, int n, double by)
 {
     for (int i = 0; i < n; i++)
         x[i] = (float)(x[i] * by);
 }
 
 /* x / |x|, the square sum in double. */
-static void normalise(float *x, int n)
+static void normalise_row(float *x, int n)
 {
     double sum = 0;
     for (int i = 0; i < n; i++)
         sum += (double)x[i] * (double)x[i];
-    multiply(x, n, sum > 0 ? 1 / sqrt(sum) : 0);
+    multiply_row(x, n, sum > 0 ? 1 / sqrt(sum) : 0);
 }
 
 int model_embed(const struct model *m, const struct model_text *texts, int n_text, int normalize, float *out,
@@ -284,9 +284,9 @@ int model_embed(const struct model *m, const struct model_text *texts, int n_tex
         queue_download(r.q, out + (size_t)first * (size_t)c, r.pooled, (size_t)(end - first) * (size_t)c * 4);
         rc = queue_wait(r.q, err);
         for (int i = first; !rc && s->pooling == SENTENCE_MEAN_SQRT && i < end; i++)
-            multiply(out + (size_t)i * (size_t)c, c, sqrt(texts[i].n));
+            multiply_row(out + (size_t)i * (size_t)c, c, sqrt(texts[i].n));
         for (int i = first; !rc && (normalize || s->normalize) && i < end; i++)
-            normalise(out + (size_t)i * (size_t)c, c);
+            normalise_row(out + (size_t)i * (size_t)c, c);
         rc = rc ? rc : interrupt_check(err);
     }
     passes_deinit(&r);

@@ -36,7 +36,7 @@ static const struct {
     {"value_head.", FIRST, "the head of another task"},
 };
 
-static const char *reason(const char *name)
+static const char *reason_harmless(const char *name)
 {
     size_t n = strlen(name);
     for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) {
@@ -56,7 +56,7 @@ static int is_param(const struct tensor_info *const *read, int n, const struct t
     return 0;
 }
 
-static int refuse(const struct model *m, const char *path, const char *name, struct error *err)
+static int refuse_unused(const struct model *m, const char *path, const char *name, struct error *err)
 {
     const char *layers = m->family->layer;
     size_t n = strcspn(layers, "%");
@@ -80,7 +80,7 @@ int model_check_unused(const struct model *m, const struct checkpoint *source, s
         read[i] = family_find_tensor(m->family, source, m->params[i].name);
     for (size_t i = 0; i < checkpoint_n_tensor(source) && !rc; i++) {
         const struct tensor_info *info = checkpoint_tensor(source, i);
-        const char *head = m->family->head, *why = reason(info->name);
+        const char *head = m->family->head, *why = reason_harmless(info->name);
         if (!why && ((head && !strcmp(info->name, head)) || (!head && !strncmp(info->name, "lm_head.", 8))))
             why = "the embedding's own matrix, or the head of another task";
         if (is_param(read, m->n_param, info))
@@ -88,7 +88,7 @@ int model_check_unused(const struct model *m, const struct checkpoint *source, s
         if (why)
             log_line(LOG_INFO, "%s: tensor %s is not used: %s", checkpoint_path(source), info->name, why);
         else
-            rc = refuse(m, checkpoint_path(source), info->name, err);
+            rc = refuse_unused(m, checkpoint_path(source), info->name, err);
     }
     mem_free(read);
     return rc;

@@ -19,11 +19,11 @@ enum kind {
         KIND_UPLOAD,
     KIND_DOWNLOAD
 };
-struct record { /* followed by the operator's arguments, or a transfer and its bytes */
+struct remote_record { /* followed by the operator's arguments, or a transfer and its bytes */
     enum kind kind;
     size_t bytes; /* with this header, aligned */
 };
-struct transfer {
+struct remote_transfer {
     struct span span;
     void *host; /* downloads */
     size_t bytes;
@@ -49,13 +49,13 @@ static struct remote_device *remote_of(struct queue *q)
     return (struct remote_device *)q->device;
 }
 
-static void protect(struct remote_device *r, int protection)
+static void protect_buffers(struct remote_device *r, int protection)
 {
     for (struct remote_buffer *b = r->buffers; b; b = b->next)
         mprotect(b->base.data, b->base.bytes ? b->base.bytes : 1, protection);
 }
 
-static void run_transfer(enum kind kind, const struct transfer *t)
+static void run_transfer(enum kind kind, const struct remote_transfer *t)
 {
     char *device = (char *)t->span.buffer->data + t->span.offset;
     if (kind == KIND_UPLOAD)
@@ -64,7 +64,7 @@ static void run_transfer(enum kind kind, const struct transfer *t)
         memcpy(t->host, device, t->bytes);
 }
 
-static void run_record(struct remote_device *r, const struct record *record)
+static void run_record(struct remote_device *r, const struct remote_record *record)
 {
     const void *args = record + 1;
     switch (record->kind) {
@@ -77,38 +77,38 @@ static void run_record(struct remote_device *r, const struct record *record)
     }
 }
 
-static void flush(struct remote_device *r)
+static void run_records(struct remote_device *r)
 {
     if (!r->used || r->failed) {
         r->used = 0;
         return;
     }
-    protect(r, PROT_READ | PROT_WRITE);
-    for (size_t at = 0; at < r->used; at += ((struct record *)(r->log + at))->bytes)
-        run_record(r, (struct record *)(r->log + at));
+    protect_buffers(r, PROT_READ | PROT_WRITE);
+    for (size_t at = 0; at < r->used; at += ((struct remote_record *)(r->log + at))->bytes)
+        run_record(r, (struct remote_record *)(r->log + at));
     queue_drain(r->inner->queue);
-    protect(r, PROT_NONE);
+    protect_buffers(r, PROT_NONE);
     r->used = 0;
 }
 
 /* Room for a record's arguments; NULL when they are larger than the whole log. */
-static void *append(struct remote_device *r, enum kind kind, size_t bytes)
+static void *append_record(struct remote_device *r, enum kind kind, size_t bytes)
 {
-    size_t all = (sizeof(struct record) + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t all = (sizeof(struct remote_record) + bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (all > LOG_BYTES - r->used)
-        flush(r);
+        run_records(r);
     if (all > LOG_BYTES)
         return NULL;
-    struct record *record = (struct record *)(r->log + r->used);
-    *record = (struct record){kind, all};
+    struct remote_record *record = (struct remote_record *)(r->log + r->used);
+    *record = (struct remote_record){kind, all};
     r->used += all;
     return record + 1;
 }
 
-#define X(op)                                                                      \
-    static void remote_##op(struct queue *q, const struct op##_args *args)         \
-    {                                                                              \
-        memcpy(append(remote_of(q), KIND_##op, sizeof *args), args, sizeof *args); \
+#define X(op)                                                                             \
+    static void remote_##op(struct queue *q, const struct op##_args *args)                \
+    {                                                                                     \
+        memcpy(append_record(remote_of(q), KIND_##op, sizeof *args), args, sizeof *args); \
     }
 TENSOR_OPS(X)
 #undef X
@@ -124,8 +124,8 @@ static void remote_upload(struct queue *q, struct span dst, const void *src, siz
     const char *from = src;
     while (bytes) { /* pieces that fit the log */
         size_t n = bytes < LOG_BYTES / 4 ? bytes : LOG_BYTES / 4;
-        struct transfer *t = append(remote_of(q), KIND_UPLOAD, sizeof *t + n);
-        *t = (struct transfer){.span = dst, .bytes = n};
+        struct remote_transfer *t = append_record(remote_of(q), KIND_UPLOAD, sizeof *t + n);
+        *t = (struct remote_transfer){.span = dst, .bytes = n};
         memcpy(t + 1, from, n);
         dst.offset += n;
         from += n;
@@ -135,8 +135,8 @@ static void remote_upload(struct queue *q, struct span dst, const void *src, siz
 
 static void remote_download(struct queue *q, void *dst, struct span src, size_t bytes)
 {
-    struct transfer *t = append(remote_of(q), KIND_DOWNLOAD, sizeof *t);
-    *t = (struct transfer){.span = src, .host = dst, .bytes = bytes};
+    struct remote_transfer *t = append_record(remote_of(q), KIND_DOWNLOAD, sizeof *t);
+    *t = (struct remote_transfer){.span = src, .host = dst, .bytes = bytes};
 }
 
 static int remote_wait(struct queue *q, struct error *err)
@@ -145,7 +145,7 @@ static int remote_wait(struct queue *q, struct error *err)
     r->n_wait++;
     if (r->fail_in >= 0 && r->fail_in-- == 0)
         r->failed = 1;
-    flush(r);
+    run_records(r);
     return r->failed ? error_set(err, ERROR_UNAVAILABLE, "the remote test device failed, as a test asked for") : 0;
 }
 
@@ -203,7 +203,7 @@ static void remote_buffer_free(struct buffer *base)
 {
     struct remote_buffer *b = (struct remote_buffer *)base;
     struct remote_device *r = (struct remote_device *)base->device;
-    flush(r);
+    run_records(r);
     *(b->previous ? &b->previous->next : &r->buffers) = b->next;
     if (b->next)
         b->next->previous = b->previous;
@@ -214,7 +214,7 @@ static void remote_buffer_free(struct buffer *base)
 static void remote_close(struct device *d)
 {
     struct remote_device *r = (struct remote_device *)d;
-    flush(r);
+    run_records(r);
     device_close(r->inner);
     mem_slab_free(r->log, LOG_BYTES);
     mem_free(r);

@@ -140,8 +140,8 @@ static int encode_prompt(const struct tokenizer *t, const struct train_text *tex
 }
 
 /* The completion's ids behind the prompt's. */
-static int complete(const struct tokenizer *t, const struct train_text *text, const struct pair_text *completion,
-                    struct tokens *ids, int *apart, struct error *err)
+static int encode_rest_of_row(const struct tokenizer *t, const struct train_text *text,
+                              const struct pair_text *completion, struct tokens *ids, int *apart, struct error *err)
 {
     struct tokens rest = TOKENS_INIT;
     const struct text_pair pair = {.prompt = text->prompt,
@@ -169,7 +169,7 @@ int train_data_add(const struct row_maker *m, const struct train_text *text, str
         rc = encode_prompt(t, text, &ids, err);
         n_prompt = ids.n;
         if (!rc)
-            rc = complete(t, text, &completion, &ids, &apart, err);
+            rc = encode_rest_of_row(t, text, &completion, &ids, &apart, err);
     } else {
         rc = encode_start(t, &completion, &ids, err);
     }

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct reader {
+struct row_reader {
     struct row_maker make;
     struct template *template; /* opened at the first pair */
     struct chat *chat;         /* opened at the first conversation */
@@ -24,21 +24,21 @@ struct reader {
     struct error *err;
 };
 
-static int bad(const struct reader *r, const char *key, const char *wanted)
+static int bad_field(const struct row_reader *r, const char *key, const char *wanted)
 {
     return error_set(r->err, ERROR_DATA, "%s: \"%s\": wanted %s", r->where, key, wanted);
 }
 
-static int need_string(const struct reader *r, const json_t *record, const char *key, const char **out)
+static int need_string(const struct row_reader *r, const json_t *record, const char *key, const char **out)
 {
     const json_t *v = json_object_get(record, key);
     if (!json_is_string(v))
-        return bad(r, key, "a string");
+        return bad_field(r, key, "a string");
     *out = json_string_value(v);
     return 0;
 }
 
-static int need_tokenizer(const struct reader *r)
+static int need_tokenizer(const struct row_reader *r)
 {
     return r->make.tokenizer
                ? 0
@@ -46,7 +46,7 @@ static int need_tokenizer(const struct reader *r)
 }
 
 /* A record's own texts: special tokens written in them are tokens, as they are for generate. */
-static int add(struct reader *r, const char *prompt, const char *completion)
+static int add_texts_as_given(struct row_reader *r, const char *prompt, const char *completion)
 {
     const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->id, 0};
     int rc = need_tokenizer(r);
@@ -54,7 +54,7 @@ static int add(struct reader *r, const char *prompt, const char *completion)
 }
 
 /* A pair in the template of ask, answer and tune (docs/METHOD.md). */
-static int add_pair(struct reader *r, const char *question, const char *extra, const char *answer)
+static int add_pair(struct row_reader *r, const char *question, const char *extra, const char *answer)
 {
     struct buf asked = BUF_INIT, prompt = BUF_INIT, completion = BUF_INIT;
     struct text_spans in_prompt = {0}, in_completion = {0};
@@ -78,23 +78,23 @@ static int add_pair(struct reader *r, const char *question, const char *extra, c
     return rc;
 }
 
-static int read_ids(const struct reader *r, const json_t *record, const char *key, struct tokens *out)
+static int read_ids(const struct row_reader *r, const json_t *record, const char *key, struct tokens *out)
 {
     const json_t *list = json_object_get(record, key), *v;
     size_t i;
     if (!json_is_array(list))
-        return bad(r, key, "a list of token ids");
+        return bad_field(r, key, "a list of token ids");
     json_array_foreach(list, i, v)
     {
         if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
-            return bad(r, key, "a list of token ids");
+            return bad_field(r, key, "a list of token ids");
         if (tokens_push(out, (int32_t)json_integer_value(v)))
             return error_set_nomem(r->err, out->n * 4, "token ids");
     }
     return 0;
 }
 
-static int add_token_ids(struct reader *r, const json_t *record)
+static int add_token_ids(struct row_reader *r, const json_t *record)
 {
     struct tokens ids = TOKENS_INIT;
     int rc = read_ids(r, record, "prompt_token_ids", &ids);
@@ -108,7 +108,7 @@ static int add_token_ids(struct reader *r, const json_t *record)
 }
 
 /* A label is its name, or its id. */
-static int label_index(const struct reader *r, const json_t *v)
+static int label_index(const struct row_reader *r, const json_t *v)
 {
     int n = r->make.desc->n_label < MODEL_MAX_LABEL ? r->make.desc->n_label : MODEL_MAX_LABEL;
     if (json_is_integer(v))
@@ -119,7 +119,7 @@ static int label_index(const struct reader *r, const json_t *v)
     return -1;
 }
 
-static int add_label(const struct reader *r, const char *key, const json_t *v, int *labels)
+static int add_label(const struct row_reader *r, const char *key, const json_t *v, int *labels)
 {
     int at = label_index(r, v);
     if (at < 0) {
@@ -134,7 +134,7 @@ static int add_label(const struct reader *r, const char *key, const json_t *v, i
 }
 
 /* "labels": a list; "label": one; "category": BeaverTails' object of booleans. */
-static int read_labels(const struct reader *r, const json_t *record, int *labels)
+static int read_labels(const struct row_reader *r, const json_t *record, int *labels)
 {
     const json_t *list = json_object_get(record, "labels"), *one = json_object_get(record, "label"),
                  *category = json_object_get(record, "category"), *v;
@@ -155,15 +155,15 @@ static int read_labels(const struct reader *r, const json_t *record, int *labels
             json_decref(key);
         }
     } else {
-        return bad(r, "labels", "a list of labels (or \"label\", or BeaverTails' \"category\")");
+        return bad_field(r, "labels", "a list of labels (or \"label\", or BeaverTails' \"category\")");
     }
     if (!rc && r->make.desc->problem == PROBLEM_SINGLE_LABEL && (!*labels || *labels & (*labels - 1)))
-        return bad(r, list ? "labels" : "label",
-                   "exactly one label (the model's problem_type is single_label_classification)");
+        return bad_field(r, list ? "labels" : "label",
+                         "exactly one label (the model's problem_type is single_label_classification)");
     return rc;
 }
 
-static int need_conversation(const struct reader *r, const json_t *record, const char *prompt, const char *key,
+static int need_conversation(const struct row_reader *r, const json_t *record, const char *prompt, const char *key,
                              struct buf *out)
 {
     const char *response;
@@ -173,7 +173,7 @@ static int need_conversation(const struct reader *r, const json_t *record, const
     return rc;
 }
 
-static int add_labelled(struct reader *r, const json_t *record)
+static int add_labelled(struct row_reader *r, const json_t *record)
 {
     const char *text, *prompt;
     struct buf conversation = BUF_INIT;
@@ -193,7 +193,7 @@ static int add_labelled(struct reader *r, const json_t *record)
 }
 
 /* {"prompt","chosen","rejected"}, or PKU-SafeRLHF's two responses and which is better. */
-static int add_preference(struct reader *r, const json_t *record)
+static int add_preference(struct row_reader *r, const json_t *record)
 {
     const json_t *better = json_object_get(record, "better_response_id");
     const char *names[2] = {"chosen", "rejected"}, *prompt;
@@ -201,7 +201,7 @@ static int add_preference(struct reader *r, const json_t *record)
     int rc = need_string(r, record, "prompt", &prompt);
     if (!rc && better) {
         if (!json_is_integer(better) || json_integer_value(better) < 0 || json_integer_value(better) > 1)
-            return bad(r, "better_response_id", "0 or 1");
+            return bad_field(r, "better_response_id", "0 or 1");
         names[0] = json_integer_value(better) ? "response_1" : "response_0";
         names[1] = json_integer_value(better) ? "response_0" : "response_1";
     }
@@ -216,7 +216,7 @@ static int add_preference(struct reader *r, const json_t *record)
 }
 
 /* A conversation in the model's own template: the assistant's turns are trained, each with its end. */
-static int add_chat(struct reader *r, const json_t *record)
+static int add_chat(struct row_reader *r, const json_t *record)
 {
     struct chat_row row;
     int kept = r->make.data->n, rc = 0;
@@ -237,7 +237,7 @@ static int add_chat(struct reader *r, const json_t *record)
 }
 
 /* Without a template of the model: the first question and its answer, as align takes them. */
-static int add_first_pair(struct reader *r, const json_t *turns)
+static int add_first_pair(struct row_reader *r, const json_t *turns)
 {
     const char *question = NULL, *answer = NULL;
     const json_t *turn;
@@ -264,7 +264,7 @@ static int add_first_pair(struct reader *r, const json_t *turns)
     return add_pair(r, question, NULL, answer);
 }
 
-static int add_turns(struct reader *r, const json_t *record, const struct record_shape *shape)
+static int add_turns(struct row_reader *r, const json_t *record, const struct record_shape *shape)
 {
     char problem[80];
     int rc = need_tokenizer(r);
@@ -284,17 +284,17 @@ static int add_turns(struct reader *r, const json_t *record, const struct record
     return rc;
 }
 
-static int text_of(const struct reader *r, const json_t *record, const char *field, struct buf *out)
+static int text_of(const struct row_reader *r, const json_t *record, const char *field, struct buf *out)
 {
     const json_t *v = field ? json_object_get(record, field) : NULL;
     if (!v || json_is_null(v))
         return 0;
     if (record_text(v, out))
-        return bad(r, field, "a text");
+        return bad_field(r, field, "a text");
     return out->failed ? error_set_nomem(r->err, out->len, "a training row") : 0;
 }
 
-static int add_texts(struct reader *r, const json_t *record, const struct record_shape *shape)
+static int add_texts(struct row_reader *r, const json_t *record, const struct record_shape *shape)
 {
     const json_t *one =
         shape->kind == RECORD_INSTANCES ? json_array_get(json_object_get(record, "instances"), 0) : record;
@@ -315,7 +315,7 @@ static int add_texts(struct reader *r, const json_t *record, const struct record
     return rc;
 }
 
-static int add_question(struct reader *r, const json_t *record)
+static int add_question(struct row_reader *r, const json_t *record)
 {
     const struct record_shape *shape = record_shape(record, 1);
     if (!shape)
@@ -328,7 +328,7 @@ static int add_question(struct reader *r, const json_t *record)
     return shape->kind == RECORD_TURNS ? add_turns(r, record, shape) : add_texts(r, record, shape);
 }
 
-static int add_record(struct reader *r, const json_t *record)
+static int add_record(struct row_reader *r, const json_t *record)
 {
     const char *prompt, *completion;
     int rc;
@@ -343,16 +343,16 @@ static int add_record(struct reader *r, const json_t *record)
     if (record_has(record, "prompt_token_ids") || record_has(record, "completion_token_ids"))
         return add_token_ids(r, record);
     if (record_has(record, "text"))
-        return (rc = need_string(r, record, "text", &completion)) ? rc : add(r, "", completion);
+        return (rc = need_string(r, record, "text", &completion)) ? rc : add_texts_as_given(r, "", completion);
     if (!record_has(record, "completion") || !record_has(record, "prompt"))
         return add_question(r, record);
     if ((rc = need_string(r, record, "prompt", &prompt)) || (rc = need_string(r, record, "completion", &completion)))
         return rc;
-    return add(r, prompt, completion);
+    return add_texts_as_given(r, prompt, completion);
 }
 
 /* The record's own id, else its line number from 0. */
-static void name_record(struct reader *r, const json_t *record, long line)
+static void name_record(struct row_reader *r, const json_t *record, long line)
 {
     const json_t *id = json_object_get(record, "id");
     if (json_is_string(id))
@@ -363,7 +363,7 @@ static void name_record(struct reader *r, const json_t *record, long line)
         snprintf(r->id, sizeof r->id, "%ld", line);
 }
 
-static int take_record(struct reader *r, const struct jsonl *in, json_t *record, long number, const char *odd)
+static int take_record(struct row_reader *r, const struct jsonl *in, json_t *record, long number, const char *odd)
 {
     snprintf(r->where, sizeof r->where, "%s:%ld", jsonl_name(in), jsonl_line(in));
     if (record_fold_names(record))
@@ -389,7 +389,7 @@ int train_data_read(struct train_data *out, const char *path, const struct token
     struct jsonl *in = NULL;
     json_t *record = NULL;
     const char *odd = NULL;
-    struct reader r = {.make = {out, t, d, max_length}, .err = err};
+    struct row_reader r = {.make = {out, t, d, max_length}, .err = err};
     long number = 0;
     *out = (struct train_data){0};
     int rc = jsonl_open(&in, path, err);

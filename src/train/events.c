@@ -29,7 +29,7 @@ uint32_t crc32c(const void *bytes, size_t n)
     return ~crc;
 }
 
-static uint32_t masked(uint32_t crc)
+static uint32_t masked_crc(uint32_t crc)
 {
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
 }
@@ -68,9 +68,9 @@ static void put_record(struct buf *out, const struct buf *event)
     for (int i = 0; i < 8; i++)
         length[i] = (unsigned char)((uint64_t)event->len >> 8 * i);
     buf_append(out, length, 8);
-    put_fixed(out, masked(crc32c(length, 8)), 4);
+    put_fixed(out, masked_crc(crc32c(length, 8)), 4);
     buf_append(out, event->data, event->len);
-    put_fixed(out, masked(crc32c(event->data, event->len)), 4);
+    put_fixed(out, masked_crc(crc32c(event->data, event->len)), 4);
     out->failed |= event->failed;
 }
 

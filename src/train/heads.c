@@ -46,7 +46,7 @@ static double single_label(float *z, int n, int labels, double scale)
 }
 
 /* -log sigmoid(chosen - rejected). */
-static double pairwise(float *chosen, float *rejected, double scale)
+static double pairwise_loss(float *chosen, float *rejected, double scale)
 {
     double p, loss = softplus((double)*rejected - (double)*chosen, &p);
     *chosen = (float)(-p * scale);
@@ -61,7 +61,7 @@ void head_loss(const struct model_desc *d, const struct train_row *const *rows, 
     for (int i = 0; i < n_row; i++) {
         float *z = logits + (size_t)i * 2 * (size_t)n;
         if (d->task == MODEL_REWARD) {
-            *loss += pairwise(z, z + n, scale);
+            *loss += pairwise_loss(z, z + n, scale);
             continue;
         }
         *loss += d->problem == PROBLEM_SINGLE_LABEL ? single_label(z, n, rows[i]->label, scale)

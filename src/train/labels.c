@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int add(struct train_labels *l, const char *name, const char *path, struct error *err)
+static int add_label(struct train_labels *l, const char *name, const char *path, struct error *err)
 {
     for (int i = 0; i < l->n; i++)
         if (!strcmp(l->names[i], name))
@@ -23,7 +23,7 @@ static int add(struct train_labels *l, const char *name, const char *path, struc
 static int add_value(struct train_labels *l, const json_t *v, int *greatest, const char *path, struct error *err)
 {
     if (json_is_string(v))
-        return add(l, json_string_value(v), path, err);
+        return add_label(l, json_string_value(v), path, err);
     if (json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < MODEL_MAX_LABEL) {
         *greatest = json_integer_value(v) > *greatest ? (int)json_integer_value(v) : *greatest;
         return 0;
@@ -44,7 +44,7 @@ static int add_record(struct train_labels *l, json_t *record, int *greatest, con
         rc = add_value(l, one, greatest, path, err);
     if (!list && !one && json_is_object(category)) {
         json_t *ignored;
-        json_object_foreach(category, name, ignored) rc = rc ? rc : add(l, name, path, err);
+        json_object_foreach(category, name, ignored) rc = rc ? rc : add_label(l, name, path, err);
     }
     return rc;
 }

@@ -30,7 +30,7 @@ void leaves_deinit(struct leaves *l)
 }
 
 /* The left subtree plus the right one, in the left one's place, which is then the newest. */
-static void join(struct leaves *l, struct queue *q, int level)
+static void add_sums(struct leaves *l, struct queue *q, int level)
 {
     struct buffer *left = l->waiting[level];
     tensor_add(q, &(struct add_args){(size_t)l->n_element, {l->now, 0}, {left, 0}});
@@ -42,7 +42,7 @@ void leaves_add(struct leaves *l, struct queue *q, int leaf)
 {
     int level = 0;
     for (; leaf >> level & 1; level++)
-        join(l, q, level);
+        add_sums(l, q, level);
     if (leaf + 1 == l->n_leaf)
         return;
     struct buffer *free = l->waiting[level];

@@ -65,7 +65,7 @@ void order_deinit(struct order *o)
     *o = (struct order){0};
 }
 
-static void shuffle(struct order *o, long epoch)
+static void shuffle_rows(struct order *o, long epoch)
 {
     struct rng_stream stream = {o->options->seed, STREAM_ORDER, (uint64_t)epoch};
     if (o->epoch == epoch)
@@ -128,7 +128,7 @@ static void pack_rows(struct order *o, int first, int n)
 void order_step(struct order *o, long step)
 {
     long in_epoch = step % o->per_epoch;
-    shuffle(o, step / o->per_epoch);
+    shuffle_rows(o, step / o->per_epoch);
     int64_t batch = (int64_t)o->options->batch_size * o->options->accumulation, first = in_epoch * batch;
     int n = o->data->n - first < batch ? (int)(o->data->n - first) : (int)batch;
     o->n_row = n;

@@ -26,8 +26,9 @@ static const char *const tensor_names[] = {"exp_avg", "exp_avg_sq", "masters", "
 /* hex digits, in the last tensor: of the settings, the step and the bytes of the others */
 enum { DIGEST = 64 };
 
-static void set(struct trainer *t, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void set(struct trainer *t, const char *name, const char *format, ...)
+static void set_setting(struct trainer *t, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void set_setting(struct trainer *t, const char *name, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -47,7 +48,7 @@ static int set_source(struct trainer *t, struct error *err)
     int rc = t->job->source ? checkpoint_sha256(t->job->source, hex, err) : 0;
     if (rc)
         return rc;
-    set(t, "model", "%s", hex);
+    set_setting(t, "model", "%s", hex);
     return t->settings && t->job->source ? checkpoint_side_sha256(t->job->source, "model/", t->settings, err) : 0;
 }
 
@@ -67,7 +68,7 @@ static int set_options(struct trainer *t, struct error *err)
         if (!(rc = field_print(f, o, &text, err)) && utf8_valid(text.data, text.len) < text.len)
             rc = error_set(err, ERROR_DATA, "%s: is not UTF-8 text", name);
         if (!rc)
-            set(t, name, "%s", text.data ? text.data : "");
+            set_setting(t, name, "%s", text.data ? text.data : "");
     }
     buf_free(&text);
     return rc;
@@ -81,17 +82,17 @@ int state_settings(struct trainer *t, struct error *err)
     int rc = train_data_sha256(t->job->data, hex, err);
     if (rc)
         return rc;
-    set(t, "data", "%s", hex);
+    set_setting(t, "data", "%s", hex);
     rc = t->settings ? set_options(t, err) : 0;
-    set(t, "steps", "%ld", t->order.total);
-    set(t, "rows a step (per_device_train_batch_size x gradient_accumulation_steps)", "%ld",
-        (long)o->batch_size * o->accumulation);
-    set(t, "max_length of packed rows", "%d", o->packing ? o->max_length : 0);
-    set(t, "seed", "%llu", (unsigned long long)o->seed);
-    set(t, "dtype", "%s", dtype_name(o->dtype));
-    set(t, "build", "%s", build_name);
+    set_setting(t, "steps", "%ld", t->order.total);
+    set_setting(t, "rows a step (per_device_train_batch_size x gradient_accumulation_steps)", "%ld",
+                (long)o->batch_size * o->accumulation);
+    set_setting(t, "max_length of packed rows", "%d", o->packing ? o->max_length : 0);
+    set_setting(t, "seed", "%llu", (unsigned long long)o->seed);
+    set_setting(t, "dtype", "%s", dtype_name(o->dtype));
+    set_setting(t, "build", "%s", build_name);
     /* bf16's products differ between instruction sets. */
-    set(t, "instruction set", "%s", o->dtype == DTYPE_F32 ? "any" : device_isa(t->m->device));
+    set_setting(t, "instruction set", "%s", o->dtype == DTYPE_F32 ? "any" : device_isa(t->m->device));
     if (!rc && t->job->directory)
         rc = set_source(t, err);
     return rc || t->settings ? rc : error_set_nomem(err, 64, "the settings of a checkpoint");
@@ -181,7 +182,7 @@ int state_save(struct trainer *t, struct error *err)
     return rc;
 }
 
-static int differs(const char *path, const char *name, const char *then, const char *now, struct error *err)
+static int error_differs(const char *path, const char *name, const char *then, const char *now, struct error *err)
 {
     return error_set(err, ERROR_CONFIG,
                      "%s: was written with %s %s, this run has %s; repeat the run with the old setting, or give "
@@ -198,9 +199,9 @@ static int compare_settings(const struct trainer *t, const json_t *had, const ch
     {
         const char *then = json_string_value(json_object_get(had, name)), *now = json_string_value(value);
         if (!then || strcmp(then, now))
-            return differs(path, name, then, now, err);
+            return error_differs(path, name, then, now, err);
     }
-    json_object_foreach((json_t *)had, name, value) if (!json_object_get(t->settings, name)) return differs(
+    json_object_foreach((json_t *)had, name, value) if (!json_object_get(t->settings, name)) return error_differs(
         path, name, json_string_value(value), NULL, err);
     return 0;
 }
@@ -214,7 +215,7 @@ static int compare_metadata(const struct trainer *t, const struct safetensors *s
     {
         const char *then = safetensors_metadata(s, name), *now = json_string_value(value);
         if (!then || strcmp(then, now))
-            return differs(path, name, then, now, err);
+            return error_differs(path, name, then, now, err);
     }
     return 0;
 }

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct span at(struct buffer *b, int64_t element)
+static struct span element_at(struct buffer *b, int64_t element)
 {
     return (struct span){b, (size_t)element * 4};
 }
@@ -34,7 +34,7 @@ static double step_weight(const struct trainer *t, long *targets, long *tokens)
 }
 
 /* beta^step by repeated squaring: the same bits everywhere. */
-static double power(double beta, long n)
+static double beta_power(double beta, long n)
 {
     double result = 1;
     for (; n; n >>= 1, beta *= beta)
@@ -64,8 +64,8 @@ static void adamw(struct trainer *t, const struct flat_range *r, double lr, doub
     enum dtype moments = moment_dtype(o);
     tensor_adamw(t->q, &(struct adamw_args){
                            .n = (size_t)r->n,
-                           .param = at(t->masters, r->offset),
-                           .grad = at(t->leaves.now, r->offset),
+                           .param = element_at(t->masters, r->offset),
+                           .grad = element_at(t->leaves.now, r->offset),
                            .moments = moments,
                            .m = {t->moment1, (size_t)r->offset * dtype_size(moments)},
                            .v = {t->moment2, (size_t)r->offset * dtype_size(moments)},
@@ -75,8 +75,8 @@ static void adamw(struct trainer *t, const struct flat_range *r, double lr, doub
                            .eps = (float)o->adam_epsilon,
                            .decay = (float)r->decay,
                            .grad_scale = (float)grad_scale,
-                           .c1 = (float)(1 - power(o->adam_beta1, t->step + 1)),
-                           .c2 = (float)(1 - power(o->adam_beta2, t->step + 1)),
+                           .c1 = (float)(1 - beta_power(o->adam_beta1, t->step + 1)),
+                           .c2 = (float)(1 - beta_power(o->adam_beta2, t->step + 1)),
                            .key = (o->seed + 1) * 0x9e3779b97f4a7c15u ^ (uint64_t)t->step * 0xd1b54a32d192ed03u,
                            .first = (uint64_t)r->offset,
                            .w = r->weight,
@@ -84,13 +84,13 @@ static void adamw(struct trainer *t, const struct flat_range *r, double lr, doub
                        });
 }
 
-static void update(struct trainer *t, double lr, double grad_norm)
+static void update_weights(struct trainer *t, double lr, double grad_norm)
 {
     const struct train_options *o = t->job->options;
     double scale = train_clip(o->max_grad_norm, grad_norm);
     if (t->m->lora) {
         adamw(t, &(struct flat_range){0, t->trained.n_element, NULL, o->weight_decay}, lr, scale);
-        lora_pack(t->m, t->q, at(t->masters, 0));
+        lora_pack(t->m, t->q, element_at(t->masters, 0));
         return;
     }
     for (int i = 0; i < t->m->n_group; i++) {
@@ -98,12 +98,12 @@ static void update(struct trainer *t, double lr, double grad_norm)
         double decay = g->is_vector ? 0 : o->weight_decay; /* vectors are norms and biases */
         adamw(t, &(struct flat_range){g->offset, g->n * g->k, g->weight, decay}, lr, scale);
         if (g->is_vector)
-            tensor_copy(t->q, &(struct copy_args){(size_t)g->n * 4, at(t->masters, g->offset), g->vector});
+            tensor_copy(t->q, &(struct copy_args){(size_t)g->n * 4, element_at(t->masters, g->offset), g->vector});
     }
 }
 
 /* Names the first rows of the step, and how many there are. */
-static int diverged(const struct trainer *t, const struct train_step *s, struct error *err)
+static int error_diverged(const struct trainer *t, const struct train_step *s, struct error *err)
 {
     char names[256] = "";
     size_t used = 0;
@@ -134,7 +134,7 @@ static int run_leaves(struct trainer *t, float scale, double *loss, double *squa
     int n_row = t->order.ends[t->order.n_micro - 1], n_leaf = t->leaves.n_leaf, rc = 0;
     *loss = 0;
     for (int leaf = 0; !rc && leaf < n_leaf; leaf++) {
-        struct span gradients = at(t->leaves.now, 0);
+        struct span gradients = element_at(t->leaves.now, 0);
         int first = leaves_first(&t->leaves, leaf, n_row), end = leaves_first(&t->leaves, leaf + 1, n_row);
         double some;
         pass_begin(&t->pass, gradients);
@@ -144,9 +144,10 @@ static int run_leaves(struct trainer *t, float scale, double *loss, double *squa
         pass_end(&t->pass, gradients);
         leaves_add(&t->leaves, t->q, leaf);
         if (leaf + 1 == n_leaf) {
-            tensor_sum_squares(t->q, &(struct sum_squares_args){(size_t)t->trained.n_element, at(t->leaves.now, 0),
-                                                                at(t->norm, 0), 0});
-            queue_download(t->q, squares, at(t->norm, 0), sizeof *squares);
+            tensor_sum_squares(t->q,
+                               &(struct sum_squares_args){(size_t)t->trained.n_element, element_at(t->leaves.now, 0),
+                                                          element_at(t->norm, 0), 0});
+            queue_download(t->q, squares, element_at(t->norm, 0), sizeof *squares);
         }
         rc = pass_loss(&t->pass, &some, err);
         *loss += rc ? 0 : some;
@@ -169,14 +170,14 @@ static int run_step(struct trainer *t, struct train_step *s, struct error *err)
     s->loss /= weight;
     s->grad_norm = sqrt(squares);
     if (!isfinite(s->loss) || !isfinite(s->grad_norm))
-        return diverged(t, s, err);
-    update(t, s->learning_rate, s->grad_norm);
+        return error_diverged(t, s, err);
+    update_weights(t, s->learning_rate, s->grad_norm);
     t->step++;
     return 0;
 }
 
 /* Mean loss of the evaluation rows under the packed weights. */
-static int evaluate(struct trainer *t, double *loss, struct error *err)
+static int evaluate_rows(struct trainer *t, double *loss, struct error *err)
 {
     const struct train_data *data = t->job->eval_data;
     const struct train_row *rows[64];
@@ -298,18 +299,18 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
     int resumed = rc;
     rc = 0;
     if (!resumed && t->m->lora)
-        rc = lora_init_masters(t->m, t->job->options->seed, t->q, at(t->masters, 0), err);
+        rc = lora_init_masters(t->m, t->job->options->seed, t->q, element_at(t->masters, 0), err);
     else if (!resumed && t->job->source)
-        rc = model_read_masters(t->m, t->job->source, t->q, at(t->masters, 0), err);
+        rc = model_read_masters(t->m, t->job->source, t->q, element_at(t->masters, 0), err);
     else if (!resumed)
-        rc = model_init_masters(t->m, t->job->options->seed, t->q, at(t->masters, 0), err);
+        rc = model_init_masters(t->m, t->job->options->seed, t->q, element_at(t->masters, 0), err);
     rc = queue_finish(t->q, rc, err);
     if (t->job->source)
         checkpoint_release(t->job->source);
     if (!rc && t->m->lora)
-        lora_pack(t->m, t->q, at(t->masters, 0));
+        lora_pack(t->m, t->q, element_at(t->masters, 0));
     else if (!rc)
-        model_pack(t->m, t->q, at(t->masters, 0), pack_noise(t, t->step));
+        model_pack(t->m, t->q, element_at(t->masters, 0), pack_noise(t, t->step));
     return rc;
 }
 
@@ -320,7 +321,7 @@ static int between_steps(struct trainer *t, struct runlog *log, const struct tra
     double eval_loss = NAN;
     int rc = 0, ends_epoch = s->step % t->order.per_epoch == 0 || s->step == s->total;
     if (t->job->eval_data && t->job->eval_data->n && ends_epoch)
-        rc = evaluate(t, &eval_loss, err);
+        rc = evaluate_rows(t, &eval_loss, err);
     if (!rc && t->job->eval_data && t->job->eval_data->n && ends_epoch && !isfinite(eval_loss))
         rc = error_set(err, ERROR_FAILED, "evaluation behind step %ld: the loss is %g: %s", s->step, eval_loss,
                        model_overflow);
