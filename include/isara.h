@@ -108,18 +108,24 @@ struct isara_model;
 /* path: a Hugging Face directory, a .gguf file, or org/name in the local cache. Options: dtype (f32, bf16, q8) [bf16],
  * threads [all], isa, adapter (a directory), kv_dtype (f32, bf16), kv_memory (MiB), page_size, prefill_chunk,
  * prefix_cache; head: false
- * for embeddings of a model that has no head. */
+ * for embeddings of a model that has no head. For isara_train: task (sft, classify, reward) [sft], with labels, a file
+ * of rows that says what a new classifier's labels are; init: true where path is a config.json with a tokenizer's files
+ * beside it, whose weights are drawn by seed. */
 ISARA_API int isara_open(struct isara_model **out, const char *path, const char *options, struct isara_error *err);
 ISARA_API void isara_close(struct isara_model *m); /* NULL is fine */
 /* What it is, as one JSON object: path, family, layers, width, vocabulary, context, parameters, dtype, sha256,
  * tokenizer, ... */
 ISARA_API int isara_inspect(struct isara_model *m, char **json, struct isara_error *err);
 
+struct isara_ids {
+    int32_t *ids; /* isara_tokenize's go back through isara_free */
+    size_t n;
+};
 /* special: what the tokenizer puts around a text (BOS, EOS); special tokens written in the text become their ids. */
-ISARA_API int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int special, int32_t **ids,
-                             size_t *n_id, struct isara_error *err);
+ISARA_API int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int special,
+                             struct isara_ids *out, struct isara_error *err);
 /* skip_special: special tokens are left out. The text ends in a NUL that is not counted. */
-ISARA_API int isara_detokenize(const struct isara_model *m, const int32_t *ids, size_t n, int skip_special, char **text,
+ISARA_API int isara_detokenize(const struct isara_model *m, const struct isara_ids *ids, int skip_special, char **text,
                                size_t *n_text, struct isara_error *err);
 /* A conversation through the model's chat template: {"messages": [{"role": "user", "content": "..."}]}, with "tools"
  * and the like where the template knows them. The text is a prompt as it stands, for isara_request.is_chat. */
@@ -200,28 +206,50 @@ struct isara_score {
 /* One a pair, in one block for isara_free. */
 ISARA_API int isara_score(struct isara_model *m, const struct isara_pair *pairs, size_t n, struct isara_score **out,
                           struct isara_error *err);
-/* Mean-pooled final hidden states, n * *width, in one block for isara_free; normalize: of length 1. */
-ISARA_API int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int normalize, float **out,
-                          size_t *width, struct isara_error *err);
+struct isara_vectors {
+    float *values; /* [n * width], for isara_free */
+    size_t n, width;
+};
+/* Mean-pooled final hidden states; normalize: of length 1. */
+ISARA_API int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int normalize,
+                          struct isara_vectors *out, struct isara_error *err);
 
 /* --- work on files; called again after ISARA_INTERRUPTED or a kill it goes on --- */
 struct isara_step_report {
     long step, total;
     double loss, grad_norm, learning_rate, epoch;
+    long tokens, target_tokens; /* of this step */
+    double seconds;
 };
-/* Fine-tunes the model on the rows of data (JSON Lines) and writes it to output; afterwards m answers as the tuned
- * model. Options: `isara train --help`, and eval_data. */
-ISARA_API int isara_train(struct isara_model *m, const char *data, const char *output, const char *options,
-                          void (*on_step)(void *user, const struct isara_step_report *r), void *user,
+struct isara_training {
+    const char *data, *output; /* rows in any format of docs/FORMATS.md; the directory that is written */
+    const char *options;       /* `isara train --help`; eval_data, stop_after, profile; dry_run: nothing is trained */
+    void (*on_step)(void *user, const struct isara_step_report *r); /* or NULL */
+    void *user;
+};
+struct isara_trained {
+    long steps; /* done by this call */
+    double first_loss, last_loss, eval_loss;
+    char *profile; /* with profile: a table of operators, for isara_free; else NULL */
+};
+/* Fine-tunes the model (opened for the task) on the rows and writes it to output; afterwards m answers as the tuned
+ * model. *out may be NULL. */
+ISARA_API int isara_train(struct isara_model *m, const struct isara_training *job, struct isara_trained *out,
                           struct isara_error *err);
+struct isara_report { /* the same results twice, for isara_free */
+    char *json, *text;
+};
 /* The method: aligns the model to the seeds (fewer than 100 pairs) into the run directory. Options: `isara align
- * --help`; ask_, answer_ and train_ before a decoding or training option mean that phase. *metrics: metrics.json of the
- * run, or NULL where none is wanted. */
-ISARA_API int isara_align(const char *model, const char *seeds, const char *output, const char *options, char **metrics,
-                          struct isara_error *err);
+ * --help`; ask_, answer_ and train_ before a decoding or training option mean that phase; preview: so many attempts are
+ * made and shown in text, and no directory is written. What does not fit into the machine is refused first. *out:
+ * metrics.json and summary.txt of the run, or NULL where none is wanted. */
+ISARA_API int isara_align(const char *model, const char *seeds, const char *output, const char *options,
+                          struct isara_report *out, struct isara_error *err);
+/* What a run directory holds by now, finished or not, as isara_align gives it. */
+ISARA_API int isara_results(const char *run_directory, struct isara_report *out, struct isara_error *err);
 /* A benchmark of a model or of a file of its outputs. Options: `isara eval --help`: {"model": ...} or {"input": ...},
- * {"test": ...} and so on. *result: one JSON object. */
-ISARA_API int isara_eval(const char *task, const char *options, char **result, struct isara_error *err);
+ * {"test": ...} and so on. Task "list": which there are, in text. */
+ISARA_API int isara_eval(const char *task, const char *options, struct isara_report *out, struct isara_error *err);
 
 #ifdef __cplusplus
 }

@@ -152,7 +152,8 @@ static void what_is_wrong_is_named(void **state)
     expect_error(isara_generate(m, &q, 1, &err), &err, ISARA_DATA, "context");
     q.options = "[";
     assert_true(isara_generate(m, &q, 1, &err) != 0);
-    expect_error(isara_eval("no-such-task", NULL, &(char *){NULL}, &err), &err, ISARA_USAGE, "no-such-task");
+    expect_error(isara_eval("no-such-task", NULL, &(struct isara_report){NULL, NULL}, &err), &err, ISARA_USAGE,
+                 "no-such-task");
     expect_error(isara_align(miniature, NULL, NULL, NULL, NULL, &err), &err, ISARA_USAGE, "seeds");
     expect_error(isara_align(miniature, "a", "b", "{\"train_learning_rat\": 1}", NULL, &err), &err, ISARA_USAGE,
                  "train_learning_rat");
@@ -169,12 +170,13 @@ static void texts_go_to_ids_and_numbers(void **state)
     struct isara_error err;
     struct isara_score *all, *one;
     struct isara_model *m = model_with("{\"dtype\": \"f32\"}");
-    int32_t *ids;
-    size_t n, n_back, width;
+    struct isara_ids ids;
+    struct isara_vectors vectors;
+    size_t n_back;
     char *back, *json;
-    float *vectors, length = 0;
-    assert_int_equal(isara_tokenize(m, text, strlen(text), 0, &ids, &n, &err), 0);
-    assert_int_equal(isara_detokenize(m, ids, n, 1, &back, &n_back, &err), 0);
+    float length = 0;
+    assert_int_equal(isara_tokenize(m, text, strlen(text), 0, &ids, &err), 0);
+    assert_int_equal(isara_detokenize(m, &ids, 1, &back, &n_back, &err), 0);
     assert_string_equal(back, text);
     assert_int_equal(n_back, strlen(text));
     assert_int_equal(isara_score(m, pairs, 2, &all, &err), 0);
@@ -183,17 +185,17 @@ static void texts_go_to_ids_and_numbers(void **state)
     assert_int_equal(all[1].n, one[0].n);
     assert_memory_equal(all[1].logprobs, one[0].logprobs, one[0].n * sizeof(float));
     assert_memory_equal(all[1].ids, one[0].ids, one[0].n * sizeof(int32_t));
-    assert_int_equal(isara_embed(m, texts, 2, 1, &vectors, &width, &err), 0);
-    for (size_t i = 0; i < width; i++)
-        length += vectors[width + i] * vectors[width + i];
+    assert_int_equal(isara_embed(m, texts, 2, 1, &vectors, &err), 0);
+    for (size_t i = vectors.width; i < 2 * vectors.width; i++)
+        length += vectors.values[i] * vectors.values[i];
     assert_true(fabsf(length - 1) < 1e-4f);
     assert_int_equal(isara_inspect(m, &json, &err), 0);
     assert_non_null(strstr(json, "\"family\": \"llama\""));
-    isara_free(ids);
+    isara_free(ids.ids);
     isara_free(back);
     isara_free(all);
     isara_free(one);
-    isara_free(vectors);
+    isara_free(vectors.values);
     isara_free(json);
     isara_close(m);
 }
@@ -203,7 +205,8 @@ static void a_benchmark_gives_its_numbers(void **state)
     (void)state;
     struct isara_error err;
     const char *dir = check_tmpdir("api_eval");
-    char path[512], options[1400], *result;
+    char path[512], options[1400];
+    struct isara_report result;
     snprintf(path, sizeof path, "%s/out.jsonl", dir);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
@@ -215,8 +218,14 @@ static void a_benchmark_gives_its_numbers(void **state)
     snprintf(options, sizeof options, "{\"input\": \"%s\"}", path);
     if (isara_eval("diversity", options, &result, &err))
         fail_msg("%s", err.message);
-    assert_non_null(strstr(result, "\"task\": \"diversity\""));
-    isara_free(result);
+    assert_non_null(strstr(result.json, "\"task\": \"diversity\""));
+    assert_non_null(strstr(result.text, "diversity: n 2 of 2"));
+    isara_free(result.json);
+    isara_free(result.text);
+    assert_int_equal(isara_eval("list", NULL, &result, &err), 0);
+    assert_non_null(strstr(result.text, "truthfulqa   "));
+    assert_null(result.json);
+    isara_free(result.text);
 }
 
 static void on_step(void *user, const struct isara_step_report *r)
@@ -242,11 +251,15 @@ static void a_model_is_trained_and_answers_as_tuned(void **state)
     fprintf(f, "{\"prompt\": \"Question: Who sings?\\nAnswer:\", \"completion\": \" The kettle sings.\"}\n");
     fclose(f);
     assert_int_equal(isara_score(m, &pair, 1, &before, &err), 0);
-    if (isara_train(
-            m, rows, out,
-            "{\"max_steps\": 4, \"learning_rate\": 1e-3, \"warmup_ratio\": 0, \"gradient_accumulation_steps\": 1}",
-            on_step, &loss, &err))
+    const struct isara_training job = {
+        rows, out,
+        "{\"max_steps\": 4, \"learning_rate\": 1e-3, \"warmup_ratio\": 0, \"gradient_accumulation_steps\": 1}", on_step,
+        &loss};
+    struct isara_trained trained;
+    if (isara_train(m, &job, &trained, &err))
         fail_msg("%s", err.message);
+    assert_int_equal(trained.steps, 4);
+    assert_true(trained.last_loss == loss && trained.first_loss > loss);
     assert_int_equal(isara_score(m, &pair, 1, &after, &err), 0);
     assert_true(loss > 0);
     assert_true(after->sum_logprob > before->sum_logprob);
@@ -254,6 +267,83 @@ static void a_model_is_trained_and_answers_as_tuned(void **state)
     isara_free(after);
     isara_close(m);
     assert_int_equal(isara_open(&m, out, NULL, &err), 0);
+    isara_close(m);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static int contains(const char *path, const char *wanted)
+{
+    static char text[1 << 16];
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    text[n] = 0;
+    fclose(f);
+    return strstr(text, wanted) != NULL;
+}
+
+/* Opens, trains one step and says whether the loss is that of a head that knows nothing, of two answers: log 2. */
+static void train_head(const char *task, const char *rows, const char *output)
+{
+    struct isara_error err;
+    struct isara_model *m;
+    struct isara_trained trained;
+    struct isara_request ask = {.prompt = "x"};
+    char options[1200];
+    snprintf(options, sizeof options, "{\"dtype\": \"f32\", \"task\": \"%s\", \"labels\": \"%s\"}", task, rows);
+    const struct isara_training job = {rows, output, "{\"max_steps\": 1}", NULL, NULL};
+    if (isara_open(&m, miniature, options, &err) || isara_train(m, &job, &trained, &err))
+        fail_msg("%s", err.message);
+    assert_true(fabs(trained.first_loss - 0.6931) < 0.15);
+    expect_error(isara_generate(m, &ask, 1, &err), &err, ISARA_USAGE, "language model");
+    isara_close(m);
+}
+
+static void a_classifier_and_a_reward_model_are_trained(void **state)
+{
+    (void)state;
+    isara_close(model_with(NULL));
+    const char *dir = check_tmpdir("api_heads");
+    char rows[512], pairs[512], config[600], out[512];
+    snprintf(rows, sizeof rows, "%s/rows.jsonl", dir);
+    snprintf(pairs, sizeof pairs, "%s/pairs.jsonl", dir);
+    snprintf(out, sizeof out, "%s/model", dir);
+    snprintf(config, sizeof config, "%s/config.json", out);
+    write_text(rows, "{\"prompt\": \"a\", \"response\": \"rude words\", \"labels\": [\"rude\"]}\n"
+                     "{\"prompt\": \"b\", \"response\": \"kind words\", \"labels\": []}\n");
+    write_text(pairs, "{\"prompt\": \"a\", \"chosen\": \" kind\", \"rejected\": \" rude\"}\n");
+    train_head("classify", rows, out);
+    assert_true(contains(config, "LlamaForSequenceClassification") && contains(config, "\"rude\""));
+    snprintf(out, sizeof out, "%s/reward", dir);
+    snprintf(config, sizeof config, "%s/config.json", out);
+    train_head("reward", pairs, out);
+    assert_true(contains(config, "architectures"));
+}
+
+/* From a config.json alone: a loss near that of a guess among all tokens. */
+static void a_new_model_is_trained(void **state)
+{
+    (void)state;
+    isara_close(model_with(NULL));
+    const char *dir = check_tmpdir("api_new");
+    char out[512];
+    struct isara_error err;
+    struct isara_model *m;
+    struct isara_trained trained;
+    struct isara_request ask = {.prompt = "Question:", .options = "{\"max_new_tokens\": 2}"};
+    snprintf(out, sizeof out, "%s/model", dir);
+    const struct isara_training job = {"models/seeds.jsonl", out, "{\"max_steps\": 1, \"seed\": 5}", NULL, NULL};
+    if (isara_open(&m, "models/miniature/config.json", "{\"init\": true, \"seed\": 5}", &err) ||
+        isara_train(m, &job, &trained, &err) || isara_generate(m, &ask, 1, &err))
+        fail_msg("%s", err.message);
+    assert_true(fabs(trained.first_loss - log(2048)) < 0.3);
     isara_close(m);
 }
 
@@ -272,11 +362,17 @@ static void write_seeds(const char *path, int n)
 static char *align(const char *seeds, const char *output, const char *options)
 {
     struct isara_error err;
-    char *metrics = NULL;
-    if (isara_align(miniature, seeds, output, options, &metrics, &err))
+    struct isara_report report, again;
+    if (isara_align(miniature, seeds, output, options, &report, &err))
         fail_msg("%s", err.message);
-    assert_non_null(metrics);
-    return metrics;
+    assert_non_null(report.json);
+    assert_int_equal(isara_results(output, &again, &err), 0);
+    assert_string_equal(report.json, again.json);
+    assert_string_equal(report.text, again.text);
+    isara_free(report.text);
+    isara_free(again.text);
+    isara_free(again.json);
+    return report.json;
 }
 
 /* What the method makes of the same options, set by hand. */
@@ -333,7 +429,7 @@ static void an_alignment_is_the_methods(void **state)
     snprintf(options, sizeof options,
              "{\"dtype\": \"f32\", \"seed\": 5, \"threads\": 2, \"test\": \"%s\", \"rounds\": 1, \"attempts\": 6, "
              "\"stop_novelty\": 0, \"sift_need_end\": false, "
-             "\"max_new_tokens\": 24, \"ask_max-new-tokens\": 20, \"num-beams\": 2, \"train_max_steps\": 3}",
+             "\"ask_max-new-tokens\": 20, \"max_new_tokens\": 24, \"num-beams\": 2, \"train_max_steps\": 3}",
              test);
     write_seeds(seeds, 12);
     write_seeds(test, 2);
@@ -358,9 +454,14 @@ static void an_alignment_is_the_methods(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_streams_is_the_text),      cmocka_unit_test(a_session_gives_what_a_call_gives),
-        cmocka_unit_test(what_is_wrong_is_named),        cmocka_unit_test(texts_go_to_ids_and_numbers),
-        cmocka_unit_test(a_benchmark_gives_its_numbers), cmocka_unit_test(a_model_is_trained_and_answers_as_tuned),
+        cmocka_unit_test(what_streams_is_the_text),
+        cmocka_unit_test(a_session_gives_what_a_call_gives),
+        cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(texts_go_to_ids_and_numbers),
+        cmocka_unit_test(a_benchmark_gives_its_numbers),
+        cmocka_unit_test(a_model_is_trained_and_answers_as_tuned),
+        cmocka_unit_test(a_classifier_and_a_reward_model_are_trained),
+        cmocka_unit_test(a_new_model_is_trained),
         cmocka_unit_test(an_alignment_is_the_methods),
     };
     return cmocka_run_group_tests_name("api", tests, NULL, NULL);

@@ -16,10 +16,9 @@ tensor/device cpu/device opens the kind of device that is asked for
 tensor/device remote/remote opens the kind of device that is asked for
 A
 
-# Functions that may have more than six parameters: the public ones and callbacks of libraries keep theirs, the others are from before the rule; take a name out when its parameters become a struct.
+# Functions that may have more than six parameters: callbacks of libraries keep theirs, the others are from before the rule; take a name out when its parameters become a struct.
 tr ' ' '\n' >"$tmp/wide" <<'A'
-isara_detokenize isara_embed isara_tokenize isara_train handle
-train
+handle
 value_block
 A
 

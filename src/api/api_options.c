@@ -33,6 +33,15 @@ int api_device(struct device **out, const struct api_common *c, struct error *er
     return device_open(out, DEVICE_CPU, &(struct device_options){.n_thread = c->threads, .isa = c->isa}, err);
 }
 
+/* Is it one phase's? Those are set last: they go over what holds for all. */
+static int is_prefixed(const char *name, const struct api_table *tables, int n)
+{
+    int plain = 0;
+    for (int i = 0; i < n; i++)
+        plain |= !tables[i].prefix && field_find(tables[i].table, name);
+    return !plain;
+}
+
 /* Every table without a prefix that has the name takes it (both phases of a run), else the one whose prefix it begins
  * with. */
 static int set_one(const char *name, const json_t *value, const struct api_table *tables, int n, struct error *err)
@@ -63,12 +72,13 @@ int api_options(const char *json, const struct api_table *tables, int n, json_t 
     rc = jsontext_parse(keep, jsontext_whole(json, strlen(json), "options"), NULL, err);
     if (!rc && !json_is_object(*keep))
         rc = error_set(err, ERROR_USAGE, "options: wanted a JSON object as {\"name\": value}");
-    json_object_foreach(rc ? NULL : *keep, name, value)
-    {
-        rc = set_one(name, value, tables, n, err);
-        if (rc)
-            break;
-    }
+    for (int last = 0; last < 2 && !rc; last++)
+        json_object_foreach(*keep, name, value)
+        {
+            rc = is_prefixed(name, tables, n) == last ? set_one(name, value, tables, n, err) : 0;
+            if (rc)
+                break;
+        }
     if (rc) {
         json_decref(*keep);
         *keep = NULL;

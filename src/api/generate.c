@@ -33,8 +33,8 @@ static int set_options(struct ask *a, const struct isara_model *m, struct error 
     json_t *keep;
     struct generate_options *o = &a->r.options;
     generate_options_default(o);
-    int rc = generate_options_merge(o, checkpoint_generation_config(m->checkpoint), model_desc(m->model),
-                                    checkpoint_path(m->checkpoint), err);
+    const json_t *config = m->checkpoint ? checkpoint_generation_config(m->checkpoint) : NULL;
+    int rc = generate_options_merge(o, config, model_desc(m->model), api_model_name(m), err);
     if (!rc)
         rc = api_options(a->from->options, &(struct api_table){&generate_fields, o, NULL}, 1, &keep, err);
     if (!rc)
@@ -184,7 +184,7 @@ int isara_generate(struct isara_model *m, const struct isara_request *requests, 
     struct isara_session s = {.model = m};
     struct ask *asks = mem_calloc(n + 1, sizeof *asks);
     struct generate_request *run = mem_calloc(n + 1, sizeof *run);
-    int rc = asks && run ? 0 : error_set_nomem(&err, n * sizeof *asks, "requests"), n_run = 0;
+    int rc = asks && run ? api_engine(m, &err) : error_set_nomem(&err, n * sizeof *asks, "requests"), n_run = 0;
     for (size_t i = 0; i < n && !rc; i++) {
         struct error reason = {0};
         if (ask_set(&asks[i], m, &requests[i], &reason))
@@ -219,8 +219,9 @@ int isara_begin(struct isara_session **out, struct isara_model *m, const char *o
     struct generate_limits limits;
     json_t *keep;
     struct isara_session *s = *out = mem_calloc(1, sizeof *s);
-    generate_limits_default(&limits, m->engine);
-    int rc = s ? 0 : error_set_nomem(&err, sizeof *s, "a session");
+    int rc = s ? api_engine(m, &err) : error_set_nomem(&err, sizeof *s, "a session");
+    if (!rc)
+        generate_limits_default(&limits, m->engine);
     if (!rc)
         rc = api_options(options, &(struct api_table){&limit_fields, &limits, NULL}, 1, &keep, &err);
     if (!rc)

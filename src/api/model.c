@@ -2,23 +2,32 @@
 /* A model with everything around it: open, close, what it is, texts to ids and back. */
 #include "api/parts.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "generate/fields.h"
+#include "io/file.h"
 #include "io/jsontext.h"
 
 #include <string.h>
 
+enum open_task { OPEN_SFT, OPEN_CLASSIFY, OPEN_REWARD };
 struct open_options {
     struct api_common common;
     struct generate_engine_asked engine;
-    int head;
-    const char *adapter;
+    int head, task, init;
+    const char *adapter, *labels;
 };
 static const struct field rows[] = {
     {FIELD("adapter", FIELD_STRING, struct open_options, adapter), .argument = "DIR",
      .help = "LoRA adapter in PEFT's files to lay over the model"},
     {FIELD("head", FIELD_FLAG, struct open_options, head), .initial = "true",
      .help = "false: for embeddings of a model that has none"},
+    {FIELD("task", FIELD_CHOICE, struct open_options, task), .argument = "sft|classify|reward", .initial = "sft",
+     .help = "what it is trained to be"},
+    {FIELD("labels", FIELD_STRING, struct open_options, labels), .argument = "FILE",
+     .help = "rows that have the labels of a new classifier's head"},
+    {FIELD("init", FIELD_FLAG, struct open_options, init), .initial = "false",
+     .help = "the path is a config.json; weights are drawn by seed"},
 };
 static const struct field_table open_fields = {rows, sizeof rows / sizeof *rows};
 
@@ -26,33 +35,81 @@ static int open_tokenizer(struct isara_model *m, struct error *err)
 {
     struct error reason = {0};
     int rc = tokenizer_open(&m->tokenizer, checkpoint_path(m->checkpoint), &reason);
-    if (rc == ERROR_NOINPUT)
+    if (rc == ERROR_NOINPUT) {
+        log_line(LOG_INFO, "%s has no tokenizer: only *_token_ids are taken, and text is null",
+                 checkpoint_path(m->checkpoint));
         return 0;
+    }
     return rc ? error_set(err, rc, "%s", reason.message) : 0;
+}
+
+/* A config.json: the tokenizer stands beside it. */
+static int open_new(struct isara_model *m, const char *path, const struct open_options *o, struct error *err)
+{
+    char *dir = mem_strdup(path);
+    char *slash = dir ? strrchr(dir, '/') : NULL;
+    struct buf text = BUF_INIT;
+    json_error_t problem;
+    int rc = dir ? 0 : error_set_nomem(err, strlen(path), "a path");
+    if (slash)
+        *slash = 0;
+    if (!rc)
+        rc = file_read(&text, path, 1 << 20, err);
+    json_t *config = rc ? NULL : json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, &problem);
+    if (!rc && !config)
+        rc = error_set(err, ERROR_CONFIG, "%s:%d: %s", path, problem.line, problem.text);
+    if (!rc)
+        rc = tokenizer_open(&m->tokenizer, slash ? dir : ".", err);
+    if (!rc)
+        rc = model_init(&m->model, m->device, config, path,
+                        &(struct model_options){.dtype = api_dtype(&o->common), .seed = o->common.seed}, err);
+    json_decref(config);
+    buf_free(&text);
+    mem_free(dir);
+    return rc;
+}
+
+static int open_model(struct isara_model *m, const struct open_options *o, struct error *err)
+{
+    static const enum model_task tasks[] = {MODEL_LM, MODEL_CLASSIFY, MODEL_REWARD};
+    struct model_options mo = {
+        .task = o->head ? tasks[o->task] : MODEL_BODY, .check_finite = 1, .dtype = api_dtype(&o->common)};
+    if (o->task != OPEN_SFT)
+        return api_open_head(m, &mo, o->labels, err);
+    if (!weight_supported(m->device, mo.dtype))
+        return error_set(err, ERROR_UNAVAILABLE, "--dtype %s: not available with instruction set %s; use f32 or bf16",
+                         dtype_name(mo.dtype), device_isa(m->device));
+    return model_open(&m->model, m->device, m->checkpoint, &mo, err);
 }
 
 static int open_parts(struct isara_model *m, const char *path, const struct open_options *o, struct error *err)
 {
-    struct model_options mo = {
-        .task = o->head ? MODEL_LM : MODEL_BODY, .check_finite = 1, .dtype = api_dtype(&o->common)};
     int rc =
         path ? 0 : error_set(err, ERROR_USAGE, "a model is needed: a Hugging Face directory, a .gguf file or org/name");
     if (!rc)
         rc = api_device(&m->device, &o->common, err);
-    if (!rc && !weight_supported(m->device, mo.dtype))
-        rc = error_set(err, ERROR_UNAVAILABLE, "dtype %s: not available with instruction set %s; use f32 or bf16",
-                       dtype_name(mo.dtype), device_isa(m->device));
+    if (!rc && o->init)
+        return open_new(m, path, o, err);
     if (!rc)
         rc = o->adapter ? checkpoint_open_adapter(&m->checkpoint, path, o->adapter, err)
                         : checkpoint_open(&m->checkpoint, path, err);
     if (!rc)
         rc = open_tokenizer(m, err);
-    if (!rc)
-        rc = model_open(&m->model, m->device, m->checkpoint, &mo, err);
-    if (rc)
-        return rc;
-    const struct generate_engine_options engine = generate_engine_as_asked(&o->engine, model_dtype(m->model));
-    return generate_engine_new(&m->engine, m->model, m->tokenizer, &engine, err);
+    return rc ? rc : open_model(m, o, err);
+}
+
+const char *api_model_name(const struct isara_model *m)
+{
+    return m->checkpoint ? checkpoint_path(m->checkpoint) : "the new model";
+}
+
+int api_engine(struct isara_model *m, struct error *err)
+{
+    if (m->engine)
+        return 0;
+    if (model_desc(m->model)->task == MODEL_CLASSIFY || model_desc(m->model)->task == MODEL_REWARD)
+        return error_set(err, ERROR_USAGE, "%s: was not opened as a language model", api_model_name(m));
+    return generate_engine_new(&m->engine, m->model, m->tokenizer, &m->engine_options, err);
 }
 
 int isara_open(struct isara_model **out, const char *path, const char *options, struct isara_error *to)
@@ -72,6 +129,8 @@ int isara_open(struct isara_model **out, const char *path, const char *options, 
     rc = api_options(options, tables, 3, &keep, &err);
     if (!rc)
         rc = open_parts(m, path, &o, &err);
+    if (!rc)
+        m->engine_options = generate_engine_as_asked(&o.engine, model_dtype(m->model));
     json_decref(keep);
     if (rc) {
         isara_close(m);
@@ -111,7 +170,8 @@ int isara_inspect(struct isara_model *m, char **json, struct isara_error *to)
     struct buf text = BUF_INIT;
     char sha[65];
     *json = NULL;
-    int rc = checkpoint_sha256(m->checkpoint, sha, &err);
+    int rc = m->checkpoint ? checkpoint_sha256(m->checkpoint, sha, &err)
+                           : error_set(&err, ERROR_USAGE, "a new model has no file that could be inspected");
     json_t *all = rc ? NULL : describe(m, sha);
     if (!rc && !all)
         rc = error_set_nomem(&err, 1024, "a description");
@@ -126,9 +186,9 @@ int isara_inspect(struct isara_model *m, char **json, struct isara_error *to)
 
 static int need_tokenizer(const struct isara_model *m, struct error *err)
 {
-    return m->tokenizer ? 0
-                        : error_set(err, ERROR_DATA, "%s: the model has no tokenizer; give token ids",
-                                    checkpoint_path(m->checkpoint));
+    return m->tokenizer
+               ? 0
+               : error_set(err, ERROR_DATA, "%s: the model has no tokenizer; give token ids", api_model_name(m));
 }
 
 int api_text_tokens(const struct isara_model *m, const char *text, struct tokens *out, struct error *err)
@@ -142,7 +202,7 @@ int api_text_tokens(const struct isara_model *m, const char *text, struct tokens
     return rc;
 }
 
-int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int special, int32_t **ids, size_t *n_id,
+int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int special, struct isara_ids *out,
                    struct isara_error *to)
 {
     struct error err = {0};
@@ -153,12 +213,11 @@ int isara_tokenize(const struct isara_model *m, const char *text, size_t n, int 
                               &t, &err);
     if (rc)
         tokens_free(&t);
-    *ids = rc ? NULL : t.ids;
-    *n_id = rc ? 0 : t.n;
+    *out = (struct isara_ids){rc ? NULL : t.ids, rc ? 0 : t.n};
     return api_return(to, rc, &err);
 }
 
-int isara_detokenize(const struct isara_model *m, const int32_t *ids, size_t n, int skip_special, char **text,
+int isara_detokenize(const struct isara_model *m, const struct isara_ids *ids, int skip_special, char **text,
                      size_t *n_text, struct isara_error *to)
 {
     struct error err = {0};
@@ -166,7 +225,7 @@ int isara_detokenize(const struct isara_model *m, const int32_t *ids, size_t n, 
     *text = NULL;
     int rc = need_tokenizer(m, &err);
     if (!rc)
-        rc = tokenizer_decode(m->tokenizer, ids, n, skip_special, &b, &err);
+        rc = tokenizer_decode(m->tokenizer, ids->ids, ids->n, skip_special, &b, &err);
     *n_text = rc ? 0 : b.len;
     if (!rc)
         *text = b.data ? buf_take(&b) : mem_strdup("");

@@ -10,10 +10,11 @@
 
 struct isara_model {
     struct device *device;
-    struct checkpoint *checkpoint;
-    struct tokenizer *tokenizer; /* NULL: only ids */
+    struct checkpoint *checkpoint; /* NULL: a new model */
+    struct tokenizer *tokenizer;   /* NULL: only ids */
     struct model *model;
-    struct generate_engine *engine;
+    struct generate_engine *engine; /* once it was asked for */
+    struct generate_engine_options engine_options;
     struct chat *chat; /* once it was asked for */
 };
 
@@ -40,7 +41,13 @@ void api_common_default(struct api_common *c);
 enum dtype api_dtype(const struct api_common *c);
 int api_device(struct device **out, const struct api_common *c, struct error *err);
 
+/* head.c: a model whose head a classifier's or reward model's training needs, a new one where it has none (the file
+ * labels says which). Device, checkpoint, tokenizer are open. */
+int api_open_head(struct isara_model *m, const struct model_options *options, const char *labels, struct error *err);
+
 /* model.c */
+const char *api_model_name(const struct isara_model *m); /* its path, for messages */
+int api_engine(struct isara_model *m, struct error *err);
 int api_text_tokens(const struct isara_model *m, const char *text, struct tokens *out,
                     struct error *err); /* as a prompt: with BOS, ids of the model */
 

@@ -122,33 +122,39 @@ int isara_score(struct isara_model *m, const struct isara_pair *pairs, size_t n,
     return api_return(to, rc, &err);
 }
 
-int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int normalize, float **out, size_t *width,
+static int embed(struct isara_model *m, struct texts *t, const char *const *texts, struct error *err)
+{
+    const struct model_desc *d = model_desc(m->model);
+    const struct embedder e = {m->model, m->tokenizer};
+    int rc = 0;
+    for (size_t i = 0; i < t->n && !rc; i++) {
+        int ours = d->sentence.given && m->tokenizer;
+        rc = ours ? retrieve_tokens(&e, texts[i], strlen(texts[i]), &t->tokens[i], NULL, err)
+                  : api_text_tokens(m, texts[i], &t->tokens[i], err);
+        if (!rc)
+            rc = texts_set(t, i, t->tokens[i].n, d, err);
+    }
+    return rc;
+}
+
+int isara_embed(struct isara_model *m, const char *const *texts, size_t n, int normalize, struct isara_vectors *out,
                 struct isara_error *to)
 {
     struct error err = {0};
     struct texts t = {0};
-    const struct model_desc *d = model_desc(m->model);
-    *width = (size_t)model_width(d);
-    *out = NULL;
+    *out = (struct isara_vectors){NULL, n, (size_t)model_width(model_desc(m->model))};
     int rc = texts_new(&t, n, &err);
-    for (size_t i = 0; i < n && !rc; i++) {
-        int ours = d->sentence.given && m->tokenizer;
-        const struct embedder e = {m->model, m->tokenizer};
-        rc = ours ? retrieve_tokens(&e, texts[i], strlen(texts[i]), &t.tokens[i], NULL, &err)
-                  : api_text_tokens(m, texts[i], &t.tokens[i], &err);
-        if (!rc)
-            rc = texts_set(&t, i, t.tokens[i].n, d, &err);
-    }
-    if (!rc && !(*out = mem_calloc(n * *width + 1, sizeof **out)))
-        rc = error_set_nomem(&err, n * *width * 4, "embeddings");
+    rc = rc ? rc : embed(m, &t, texts, &err);
+    if (!rc && !(out->values = mem_calloc(n * out->width + 1, sizeof *out->values)))
+        rc = error_set_nomem(&err, n * out->width * 4, "embeddings");
     if (!rc)
-        rc = model_embed(m->model, t.items, (int)n, normalize, *out, &err);
+        rc = model_embed(m->model, t.items, (int)n, normalize, out->values, &err);
     if (!rc)
-        rc = model_check_numbers(*out, n * *width, &err, "embeddings");
+        rc = model_check_numbers(out->values, n * out->width, &err, "embeddings");
     texts_free(&t);
     if (rc) {
-        mem_free(*out);
-        *out = NULL;
+        mem_free(out->values);
+        out->values = NULL;
     }
     return api_return(to, rc, &err);
 }

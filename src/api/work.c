@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Long work on files: train, align, eval. */
+/* Long work on files: align, what it left, eval. */
 #include "api/parts.h"
 
 #include "base/mem.h"
@@ -8,119 +8,82 @@
 #include "generate/fields.h"
 #include "io/jsontext.h"
 #include "method/fields.h"
+#include "method/plan.h"
 #include "train/fields.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-struct train_more {
-    const char *eval_data;
-    unsigned long long seed;
-};
-static const struct field train_more_rows[] = {
-    {FIELD("eval-data", FIELD_STRING, struct train_more, eval_data), .argument = "FILE",
-     .help = "rows whose loss is computed at the end"},
-    {FIELD("seed", FIELD_U64, struct train_more, seed), .argument = "N",
-     .help = "order of rows, random rounding, adapters"},
-};
-static const struct field_table train_more_fields = {train_more_rows, sizeof train_more_rows / sizeof *train_more_rows};
-
-struct step_call {
-    void (*call)(void *user, const struct isara_step_report *r);
-    void *user;
-};
-
-static void on_step(void *user, const struct train_step *s)
+/* Two texts of a result that the caller asked for. */
+static int give(struct isara_report *out, struct buf *json, struct buf *text, struct error *err)
 {
-    const struct step_call *to = user;
-    if (to->call)
-        to->call(to->user,
-                 &(struct isara_step_report){s->step, s->total, s->loss, s->grad_norm, s->learning_rate, s->epoch});
+    if (json->data && !(out->json = buf_take(json)))
+        return error_set_nomem(err, json->len, "a report");
+    out->text = text->data ? buf_take(text) : mem_strdup("");
+    return out->text ? 0 : error_set_nomem(err, text->len, "a report");
 }
 
-static int train(struct isara_model *m, const char *data, const char *output, struct train_options *o,
-                 const struct train_more *more, struct step_call *to, struct error *err)
+struct align_more {
+    struct api_common common;
+    int preview;
+};
+static const struct field align_more_rows[] = {
+    {FIELD("preview", FIELD_INT, struct align_more, preview), .argument = "N", .high = 1000,
+     .help = "show N finished attempts with their prompts, then stop [0]"},
+};
+static const struct field_table align_more_fields = {align_more_rows, sizeof align_more_rows / sizeof *align_more_rows};
+
+static void show(void *user, const char *text)
 {
-    struct train_data rows = {0}, eval = {0};
-    struct train_result result;
-    o->seed = more->seed;
-    o->dtype = model_dtype(m->model);
-    int rc = data && output
-                 ? train_options_check(o, err)
-                 : error_set(err, ERROR_USAGE, "training needs a file of rows and a directory for the tuned model");
-    if (!rc)
-        rc = train_data_read(&rows, data, m->tokenizer, model_desc(m->model), o->max_length, err);
-    if (!rc && more->eval_data)
-        rc = train_data_read(&eval, more->eval_data, m->tokenizer, model_desc(m->model), o->max_length, err);
-    struct train_job job = {.model = m->model,
-                            .source = m->checkpoint,
-                            .data = &rows,
-                            .eval_data = more->eval_data ? &eval : NULL,
-                            .options = o,
-                            .directory = output,
-                            .tokenizer = m->tokenizer,
-                            .on_step = on_step,
-                            .user = to};
-    if (!rc)
-        rc = train_run(&job, &result, err);
-    generate_engine_forget(m->engine);
-    train_data_free(&rows);
-    train_data_free(&eval);
-    return rc;
+    buf_puts(user, text);
 }
 
-int isara_train(struct isara_model *m, const char *data, const char *output, const char *options,
-                void (*call)(void *user, const struct isara_step_report *r), void *user, struct isara_error *to)
-{
-    struct error err = {0};
-    struct train_options o;
-    struct train_more more = {0};
-    struct step_call step = {call, user};
-    json_t *keep;
-    train_options_default(&o);
-    int rc = api_options(options, (struct api_table[]){{&train_fields, &o, NULL}, {&train_more_fields, &more, NULL}}, 2,
-                         &keep, &err);
-    if (!rc)
-        rc = train(m, data, output, &o, &more, &step, &err);
-    json_decref(keep);
-    return api_return(to, rc, &err);
-}
-
-static int run_align(struct align_options *o, const struct api_common *common, char **metrics, struct error *err)
+static int run_align(struct align_options *o, const struct align_more *more, struct isara_report *out,
+                     struct error *err)
 {
     struct device *device = NULL;
     struct align_result r = {0};
-    o->dtype = api_dtype(common);
-    o->seed = common->seed;
-    int rc = o->model && o->seeds && o->output
+    struct buf shown = BUF_INIT;
+    o->dtype = api_dtype(&more->common);
+    o->seed = more->common.seed;
+    o->preview = more->preview;
+    o->show = show;
+    o->user = &shown;
+    int rc = o->model && o->seeds && (o->output || o->preview)
                  ? align_options_check(o, err)
                  : error_set(err, ERROR_USAGE, "an alignment needs a model, seeds and a run directory");
-    if (!rc)
-        rc = api_device(&device, common, err);
-    if (!rc)
-        rc = method_align(device, o, &r, err);
-    if (!rc && metrics && r.json.data)
-        *metrics = buf_take(&r.json);
+    rc = rc ? rc : api_device(&device, &more->common, err);
+    rc = rc ? rc : plan_before(o, device, err);
+    rc = rc ? rc : method_align(device, o, &r, err);
+    if (!rc && out)
+        rc = give(out, &r.json, o->preview ? &shown : &r.summary, err);
+    buf_free(&shown);
     align_result_free(&r);
     device_close(device);
     return rc;
 }
 
-int isara_align(const char *model, const char *seeds, const char *output, const char *options, char **metrics,
+int isara_align(const char *model, const char *seeds, const char *output, const char *options, struct isara_report *out,
                 struct isara_error *to)
 {
     struct error err = {0};
     struct align_options o;
-    struct api_common common;
+    struct align_more more = {0};
     json_t *keep;
     align_options_default(&o);
-    api_common_default(&common);
-    if (metrics)
-        *metrics = NULL;
+    api_common_default(&more.common);
+    if (out)
+        *out = (struct isara_report){NULL, NULL};
     const struct api_table tables[] = {
-        {&align_fields, &o, NULL},           {&sift_fields, &o.sift, NULL},
-        {&generate_fields, &o.ask, NULL},    {&generate_fields, &o.answer, NULL},
-        {&train_fields, &o.train, NULL},     {&api_common_fields, &common, NULL},
-        {&generate_fields, &o.ask, "ask_"},  {&generate_fields, &o.answer, "answer_"},
+        {&align_fields, &o, NULL},
+        {&sift_fields, &o.sift, NULL},
+        {&generate_fields, &o.ask, NULL},
+        {&generate_fields, &o.answer, NULL},
+        {&train_fields, &o.train, NULL},
+        {&api_common_fields, &more.common, NULL},
+        {&align_more_fields, &more, NULL},
+        {&generate_fields, &o.ask, "ask_"},
+        {&generate_fields, &o.answer, "answer_"},
         {&train_fields, &o.train, "train_"},
     };
     int rc = api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
@@ -130,8 +93,28 @@ int isara_align(const char *model, const char *seeds, const char *output, const 
     o.seeds = seeds;
     o.output = output;
     if (!rc)
-        rc = run_align(&o, &common, metrics, &err);
+        rc = run_align(&o, &more, out, &err);
     json_decref(keep);
+    return api_return(to, rc, &err);
+}
+
+int isara_results(const char *run_directory, struct isara_report *out, struct isara_error *to)
+{
+    struct error err = {0};
+    struct report_run r;
+    struct buf text = BUF_INIT, dump = BUF_INIT;
+    json_t *json = NULL;
+    *out = (struct isara_report){NULL, NULL};
+    int rc = method_results(run_directory, &r, &err);
+    rc = rc ? rc : report_run_json(&r, &json, &err);
+    rc = rc ? rc : jsontext_dump(&dump, json, 1, &err);
+    if (!rc)
+        report_run_text(&r, &text);
+    rc = rc ? rc : give(out, &dump, &text, &err);
+    json_decref(json);
+    buf_free(&text);
+    buf_free(&dump);
+    report_run_free(&r);
     return api_return(to, rc, &err);
 }
 
@@ -149,39 +132,54 @@ static const struct field eval_more_rows[] = {
 };
 static const struct field_table eval_more_fields = {eval_more_rows, sizeof eval_more_rows / sizeof *eval_more_rows};
 
-static int run_eval(struct eval_options *o, const struct api_common *common, char **result, struct error *err)
+static int run_eval(struct eval_options *o, const struct api_common *common, struct isara_report *out,
+                    struct error *err)
 {
     struct device *device = NULL;
     struct eval_result r = {0};
-    struct buf text = BUF_INIT;
+    struct buf json = BUF_INIT;
     o->dtype = api_dtype(common);
     o->seed = common->seed;
     int rc = eval_options_check(o, err);
+    rc = rc ? rc : api_device(&device, common, err);
+    rc = rc ? rc : eval_run(device, o, &r, err);
+    char *text = rc ? NULL : json_dumps(r.json, 0);
+    if (!rc && !text)
+        rc = error_set_nomem(err, 0, "a report");
     if (!rc)
-        rc = api_device(&device, common, err);
-    if (!rc)
-        rc = eval_run(device, o, &r, err);
-    if (!rc)
-        rc = jsontext_dump(&text, r.json, 0, err);
-    if (!rc)
-        *result = buf_take(&text);
-    buf_free(&text);
+        buf_puts(&json, text);
+    rc = rc ? rc : give(out, &json, &r.text, err);
+    free(text);
+    buf_free(&json);
     eval_result_free(&r);
     device_close(device);
     return rc;
 }
 
-int isara_eval(const char *task, const char *options, char **result, struct isara_error *to)
+static int list_tasks(struct isara_report *out, struct error *err)
+{
+    struct buf none = BUF_INIT, text = BUF_INIT;
+    const char *summary;
+    for (int i = 0; eval_task_name(i, &summary); i++)
+        buf_printf(&text, "%-12s %s\n", eval_task_name(i, NULL), summary);
+    int rc = give(out, &none, &text, err);
+    buf_free(&text);
+    return rc;
+}
+
+int isara_eval(const char *task, const char *options, struct isara_report *out, struct isara_error *to)
 {
     struct error err = {0};
     struct eval_options o;
     struct api_common common;
+    struct generate_engine_asked engine;
     json_t *keep;
+    *out = (struct isara_report){NULL, NULL};
+    if (task && !strcmp(task, "list"))
+        return api_return(to, list_tasks(out, &err), &err);
     eval_options_default(&o);
     api_common_default(&common);
     o.task = task;
-    *result = NULL;
-    struct generate_engine_asked engine;
     fields_default(&generate_engine_fields, FIELD_PLAIN, &engine);
     const struct api_table tables[] = {{&eval_fields, &o, NULL},
                                        {&eval_more_fields, &o, NULL},
@@ -191,7 +189,7 @@ int isara_eval(const char *task, const char *options, char **result, struct isar
     int rc = api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
     o.engine = generate_engine_as_asked(&engine, api_dtype(&common));
     if (!rc)
-        rc = run_eval(&o, &common, result, &err);
+        rc = run_eval(&o, &common, out, &err);
     json_decref(keep);
     return api_return(to, rc, &err);
 }

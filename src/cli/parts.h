@@ -7,6 +7,7 @@
 #include "cli/options.h"
 #include "generate/generate.h"
 #include "io/checkpoint.h"
+#include "isara.h"
 #include "text/tokenizer.h"
 #include "train/train.h"
 
@@ -47,10 +48,6 @@ int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required
                        struct error *err); /* opens the checkpoint too */
 int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
                    struct error *err);
-/* open_head.c: the same with a classifier's or reward model's head, a new one where the model has none (--data says its
- * labels). Device, checkpoint, tokenizer are open. */
-int cli_open_head(struct parts *p, const struct cli_values *v, enum dtype dtype, enum model_task task,
-                  struct error *err);
 void cli_close(struct parts *p);
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
@@ -113,7 +110,14 @@ void help_man(void);
 struct align_options;
 int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o,
                       struct error *err);
-/* One line of memory and time before an alignment begins; what cannot fit is refused. */
-int cli_say_plan(const struct cli_values *v, const struct align_options *o, struct error *err);
+
+/* --- option_json.c: what was given, as the calls of isara.h take it --- */
+/* A new object: the options of the groups, and the command's own whose names are listed (NULL behind the last). */
+int options_object(const struct options *o, unsigned groups, const char *const *own, json_t **out, struct error *err);
+/* The owners' and the engine's options and those listed, as a text for free. */
+int options_json(const struct options *o, const char *const *own, char **out, struct error *err);
+const char *options_text(const struct options *o, const char *name); /* the last one given, or NULL */
+int cli_error(const struct isara_error *from, struct error *to);     /* its code */
+void cli_show_report(struct isara_report *r, int as_json);           /* prints and frees */
 
 #endif

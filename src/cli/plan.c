@@ -112,41 +112,6 @@ static int plan_generate(struct parts *p, const struct model_desc *d, const stru
     return rc;
 }
 
-int cli_say_plan(const struct cli_values *v, const struct align_options *options, struct error *err)
-{
-    struct parts p = {0};
-    struct align_options o = *options;
-    struct model_desc d;
-    struct seeds seeds = {0};
-    struct plan plan;
-    int rc = cli_open_device(&p, v, err);
-    o.train.dtype = o.dtype == DTYPE_F32 ? DTYPE_F32 : DTYPE_BF16;
-    if (!rc)
-        rc = cli_open_tokenizer(&p, v, 1, err);
-    if (!rc)
-        rc = model_desc_parse(&d, checkpoint_config(p.checkpoint), checkpoint_path(p.checkpoint), err);
-    if (!rc)
-        rc = seeds_read(&seeds, o.seeds, 1, err);
-    const struct plan_model m = model_of(&p, &d);
-    if (!rc)
-        rc = plan_align(&plan, &m, &seeds, &o, err);
-    if (!rc)
-        log_line(LOG_INFO,
-                 "plan: %.0f MiB at the peak of %.0f; about %.0f s to ask, %.0f s to answer, %.0f s to tune (%d rounds "
-                 "of %d attempts)",
-                 plan.peak / MIB, plan.machine / MIB, plan.ask_seconds, plan.answer_seconds, plan.tune_seconds,
-                 o.rounds, o.attempts);
-    if (!rc && plan.peak > plan.machine)
-        rc = error_set(
-            err, ERROR_FAILED,
-            "memory: the plan needs %.0f MiB (ask %.0f, answer %.0f, tune %.0f), the machine has %.0f; %s",
-            plan.peak / MIB, plan.ask / MIB, plan.answer / MIB, plan.tune / MIB, plan.machine / MIB,
-            "try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer beams");
-    seeds_free(&seeds);
-    cli_close(&p);
-    return rc;
-}
-
 int verb_plan(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
