@@ -2,18 +2,13 @@
 /* Options from a JSON object, by the field tables of the floors below. */
 #include "api/parts.h"
 
+#include "api/rows.h"
 #include "io/jsontext.h"
 
 #include <string.h>
 
-static const struct field rows[] = {
-    {FIELD("dtype", FIELD_CHOICE, struct api_common, dtype), .argument = "f32|bf16|q8", .initial = "bf16",
-     .help = "arithmetic of the weights' products"},
-    {FIELD("threads", FIELD_INT, struct api_common, threads), .argument = "N", .high = 1024,
-     .help = "threads, 0 = all cores"},
-    {FIELD("isa", FIELD_STRING, struct api_common, isa), .argument = "NAME", .help = "instruction set"},
-    {FIELD("seed", FIELD_U64, struct api_common, seed), .argument = "N", .help = "seed of everything random"},
-};
+static const struct field rows[] = {ROW_DTYPE(struct api_common), ROW_THREADS(struct api_common),
+                                    ROW_ISA(struct api_common), ROW_SEED(struct api_common)};
 const struct field_table api_common_fields = {rows, sizeof rows / sizeof *rows};
 
 void api_common_default(struct api_common *c)
@@ -24,8 +19,7 @@ void api_common_default(struct api_common *c)
 
 enum dtype api_dtype(const struct api_common *c)
 {
-    static const enum dtype kinds[] = {DTYPE_F32, DTYPE_BF16, DTYPE_Q8};
-    return kinds[c->dtype];
+    return c->dtype ? dtype_of_name(c->dtype, DTYPE_BF16) : DTYPE_BF16;
 }
 
 int api_device(struct device **out, const struct api_common *c, struct error *err)

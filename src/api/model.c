@@ -2,6 +2,7 @@
 /* A model with everything around it: open, close, what it is, texts to ids and back. */
 #include "api/parts.h"
 
+#include "api/rows.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "generate/fields.h"
@@ -18,8 +19,7 @@ struct open_options {
     const char *adapter, *labels;
 };
 static const struct field rows[] = {
-    {FIELD("adapter", FIELD_STRING, struct open_options, adapter), .argument = "DIR",
-     .help = "LoRA adapter in PEFT's files to lay over the model"},
+    ROW_ADAPTER(struct open_options),
     {FIELD("head", FIELD_FLAG, struct open_options, head), .initial = "true",
      .help = "false: for embeddings of a model that has none"},
     {FIELD("task", FIELD_CHOICE, struct open_options, task), .argument = "sft|classify|reward", .initial = "sft",

@@ -32,8 +32,8 @@ int api_options(const char *json, const struct api_table *tables, int n, json_t 
 
 /* What the calls that open devices of their own have in common. */
 struct api_common {
-    int threads, dtype;
-    const char *isa;
+    int threads;
+    const char *dtype, *isa;
     unsigned long long seed;
 };
 extern const struct field_table api_common_fields;

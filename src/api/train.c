@@ -2,6 +2,7 @@
 /* Fine-tuning: rows from a file, one call of the trainer. */
 #include "api/parts.h"
 
+#include "api/rows.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "tensor/profile.h"
@@ -14,15 +15,8 @@ struct more { /* what train_options does not have */
     unsigned long long seed;
     int stop_after, profile, dry_run;
 };
-static const struct field rows[] = {
-    {FIELD("eval-data", FIELD_STRING, struct more, eval_data), .argument = "FILE",
-     .help = "rows whose loss is computed at the end"},
-    {FIELD("seed", FIELD_U64, struct more, seed), .argument = "N", .help = "order of rows, random rounding, adapters"},
-    {FIELD("stop-after", FIELD_INT, struct more, stop_after), .argument = "STEP", .high = 1e9,
-     .help = "end behind this step as if it were the last [0 = off]"},
-    {FIELD("profile", FIELD_FLAG, struct more, profile), .help = "where the time went"},
-    {FIELD("dry-run", FIELD_FLAG, struct more, dry_run), .help = "nothing is trained"},
-};
+static const struct field rows[] = {ROW_EVAL_DATA(struct more), ROW_SEED(struct more), ROW_STOP_AFTER(struct more),
+                                    ROW_PROFILE(struct more), ROW_DRY_RUN(struct more)};
 static const struct field_table more_fields = {rows, sizeof rows / sizeof *rows};
 
 struct work { /* one call */
@@ -84,10 +78,9 @@ static void say_profile(const struct op_profile *p, struct buf *out)
             break;
         printed[most] = 1;
         buf_printf(out, "%-18s %8ld %10.3f %5.1f %%\n", tensor_op_name(most), p->calls[most], p->seconds[most],
-                100 * p->seconds[most] / all);
+                   100 * p->seconds[most] / all);
     }
 }
-
 
 static int read_rows(const struct work *w, const char *path, struct train_data *out, struct error *err)
 {

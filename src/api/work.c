@@ -2,6 +2,7 @@
 /* Long work on files: align, what it left, eval. */
 #include "api/parts.h"
 
+#include "api/rows.h"
 #include "base/mem.h"
 #include "eval/eval.h"
 #include "eval/fields.h"
@@ -27,10 +28,7 @@ struct align_more {
     struct api_common common;
     int preview;
 };
-static const struct field align_more_rows[] = {
-    {FIELD("preview", FIELD_INT, struct align_more, preview), .argument = "N", .high = 1000,
-     .help = "show N finished attempts with their prompts, then stop [0]"},
-};
+static const struct field align_more_rows[] = {ROW_PREVIEW(struct align_more)};
 static const struct field_table align_more_fields = {align_more_rows, sizeof align_more_rows / sizeof *align_more_rows};
 
 static void show(void *user, const char *text)
@@ -118,18 +116,9 @@ int isara_results(const char *run_directory, struct isara_report *out, struct is
     return api_return(to, rc, &err);
 }
 
-#define FILE_ROW(name_, member)                                                                                      \
-    {                                                                                                                \
-        FIELD(name_, FIELD_STRING, struct eval_options, member), .argument = "FILE", .help = "see isara eval --help" \
-    }
-static const struct field eval_more_rows[] = {
-    FILE_ROW("model", model),
-    FILE_ROW("input", input),
-    FILE_ROW("adapter", adapter),
-    FILE_ROW("output", output),
-    {FIELD("limit", FIELD_INT, struct eval_options, limit), .argument = "N", .high = 1e9,
-     .help = "the first N rows, 0 = all"},
-};
+static const struct field eval_more_rows[] = {ROW_MODEL(struct eval_options), ROW_INPUT(struct eval_options),
+                                              ROW_ADAPTER(struct eval_options), ROW_OUTPUT(struct eval_options),
+                                              ROW_LIMIT(struct eval_options)};
 static const struct field_table eval_more_fields = {eval_more_rows, sizeof eval_more_rows / sizeof *eval_more_rows};
 
 static int run_eval(struct eval_options *o, const struct api_common *common, struct isara_report *out,

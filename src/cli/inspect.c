@@ -7,7 +7,6 @@
 #include "base/printable.h"
 #include "base/mem.h"
 #include "io/file.h"
-#include "io/jsontext.h"
 #include "method/method.h"
 #include "run/run.h"
 
@@ -158,29 +157,16 @@ static int holds(const char *path, const char *name)
     return there;
 }
 
-/* What came out of it so far: the same tree, and the same renderings, that align ends with. */
+/* What came out of it so far: what align ends with. */
 static int show_results(const char *path, int as_json, struct error *err)
 {
-    struct report_run r;
-    struct buf text = BUF_INIT;
-    json_t *object = NULL;
-    int rc = method_results(path, &r, err);
-    if (!rc && as_json)
-        rc = report_run_json(&r, &object, err);
-    if (!rc && as_json)
-        rc = jsontext_dump(&text, object, 1, err);
-    else if (!rc && r.n_round)
-        report_run_text(&r, &text);
-    if (!rc && text.failed)
-        rc = error_set_nomem(err, text.len, "results");
-    if (!rc && text.data && !as_json)
-        printable(text.data);
-    if (!rc && text.data)
-        printf(as_json ? "%s\n" : "\n%s", text.data);
-    json_decref(object);
-    buf_free(&text);
-    report_run_free(&r);
-    return rc;
+    struct isara_error problem = {0};
+    struct isara_report report = {NULL, NULL};
+    isara_results(path, &report, &problem);
+    if (!as_json && report.text)
+        puts("");
+    cli_show_report(&report, as_json);
+    return cli_error(&problem, err);
 }
 
 static int inspect_run(const char *path, struct error *err)
@@ -188,7 +174,7 @@ static int inspect_run(const char *path, struct error *err)
     struct run *run = NULL;
     struct run_round round;
     json_t *settings = NULL;
-    int rc = run_open_readonly(&run, path, err);
+    int done = 0, rc = run_open_readonly(&run, path, err);
     if (!rc)
         rc = run_settings(run, &settings, err);
     if (!rc && !settings)
@@ -204,10 +190,11 @@ static int inspect_run(const char *path, struct error *err)
                json_string_value(json_object_get(settings, "dtype")),
                json_string_value(json_object_get(settings, "seed")));
     for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.attempts; t++)
-        rc = inspect_round(run, t, &round, err);
+        if (!(rc = inspect_round(run, t, &round, err)))
+            done += round.state == RUN_STATE_DONE;
     json_decref(settings);
     run_close(run);
-    return rc || !holds(path, "manifest.json") ? rc : show_results(path, 0, err);
+    return rc || !done || !holds(path, "manifest.json") ? rc : show_results(path, 0, err);
 }
 
 static int replay(struct parts *p, const struct cli_values *v, const char *run, struct error *err)

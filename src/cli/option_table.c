@@ -3,6 +3,7 @@
  * Names are the field's own: transformers' GenerationConfig, trl's SFTConfig. */
 #include "cli/options.h"
 
+#include "api/rows.h"
 #include "eval/fields.h"
 #include "generate/fields.h"
 #include "method/fields.h"
@@ -17,31 +18,22 @@ static const struct {
     struct field field;
     unsigned group;
 } own[] = {
-    V("model", FIELD_STRING, GROUP_MODEL, model, "M", 0, 0, NULL,
-      "Hugging Face directory, .gguf file, or org/name in the Hugging Face cache"),
-    V("adapter", FIELD_STRING, GROUP_ADAPTER, adapter, "DIR", 0, 0, NULL,
-      "LoRA adapter in PEFT's files to lay over --model (or give its directory as --model)"),
-    V("dtype", FIELD_STRING, GROUP_MODEL, dtype, "f32|bf16|q8", 0, 0, NULL,
-      "arithmetic of the weights' products [bf16; training keeps f32 master weights; q8: int8 or a GGUF file's four "
-      "bits, not for training]"),
-    V("input", FIELD_STRING, GROUP_FILES | GROUP_EVAL, input, "FILE", 0, 0, NULL,
-      "JSON Lines to read, - for standard input, .gz is read [-]"),
-    V("output", FIELD_STRING, GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL, output, "PATH",
-      0, 0, NULL,
-      "JSON Lines to write [-]; for align, train, convert and eval a directory (convert --to gguf: or a .gguf file)"),
-    V("preview", FIELD_INT, GROUP_ALIGN, preview, "N", 0, 1000, NULL,
-      "show N finished attempts with their prompts, then stop [0]"),
+    {ROW_MODEL(struct cli_values), GROUP_MODEL},
+    {ROW_ADAPTER(struct cli_values), GROUP_ADAPTER},
+    {ROW_DTYPE(struct cli_values), GROUP_MODEL},
+    {ROW_INPUT(struct cli_values), GROUP_FILES | GROUP_EVAL},
+    {ROW_OUTPUT(struct cli_values), GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL},
+    {ROW_PREVIEW(struct cli_values), GROUP_ALIGN},
 
     V("data", FIELD_STRING, GROUP_TRAINVERB | GROUP_INSPECT, data, "FILE", 0, 0, NULL,
       "training rows, JSON Lines (docs/FORMATS.md)"),
-    V("eval-data", FIELD_STRING, GROUP_TRAINVERB, eval_data, "FILE", 0, 0, NULL, "rows for a validation loss"),
-    V("stop-after", FIELD_INT, GROUP_TRAINVERB, stop_after, "STEP", 0, 1e9, NULL,
-      "end behind this step as if it were the last, with the schedule of all steps [0 = off]"),
+    {ROW_EVAL_DATA(struct cli_values), GROUP_TRAINVERB},
+    {ROW_STOP_AFTER(struct cli_values), GROUP_TRAINVERB},
     V("init", FIELD_STRING, GROUP_TRAINVERB, init, "CONFIG", 0, 0, NULL,
       "train from scratch with this config.json instead of --model (tokenizer files beside it)"),
     V("task", FIELD_STRING, GROUP_TRAINVERB | GROUP_EVAL, task, "NAME", 0, 0, NULL,
       "train: sft|classify|reward [sft]; eval: see isara eval --task list"),
-    V("profile", FIELD_FLAG, GROUP_TRAINVERB, profile, NULL, 0, 0, NULL, "print where the time went"),
+    {ROW_PROFILE(struct cli_values), GROUP_TRAINVERB},
     V("text", FIELD_STRING, GROUP_TOKENIZE, text, "STRING", 0, 0, NULL, "one text instead of --input"),
     V("decode", FIELD_FLAG, GROUP_TOKENIZE, decode, NULL, 0, 0, NULL, "token ids to text"),
     V("special-tokens", FIELD_FLAG, GROUP_TOKENIZE, special, NULL, 0, 0, NULL,
@@ -57,7 +49,7 @@ static const struct {
       "GGUF: write a Modelfile for ollama create beside it"),
     V("replay", FIELD_STRING, GROUP_INSPECT, replay, "ID", 0, 0, NULL,
       "run directory: generate this attempt again, alone, and compare"),
-    V("limit", FIELD_INT, GROUP_FILES | GROUP_EVAL, limit, "N", 0, 1e9, NULL, "only the first N records [all]"),
+    {ROW_LIMIT(struct cli_values), GROUP_FILES | GROUP_EVAL},
 
     {{FIELD("include", FIELD_TEXTS, struct cli_values, include), .argument = "GLOB",
       .count = offsetof(struct cli_values, n_include), .capacity = PULL_MAX_INCLUDE, .size = PULL_MAX_GLOB,
@@ -65,14 +57,13 @@ static const struct {
               "are any, and what belongs to them]"},
      GROUP_PULL},
 
-    V("threads", FIELD_INT, GROUP_COMMON, threads, "N", 0, 1024, NULL, "threads [all cores]"),
-    V("seed", FIELD_U64, GROUP_COMMON, seed, "N", 0, 0, NULL, "seed of everything random [0]"),
-    V("isa", FIELD_STRING, GROUP_COMMON, isa, "NAME", 0, 0, NULL,
-      "instruction set: generic|avx2|avx512|avx512bf16|amx [the best here; also ISARA_ISA]"),
+    {ROW_THREADS(struct cli_values), GROUP_COMMON},
+    {ROW_SEED(struct cli_values), GROUP_COMMON},
+    {ROW_ISA(struct cli_values), GROUP_COMMON},
     V("json", FIELD_FLAG, GROUP_COMMON, json, NULL, 0, 0, NULL, "the summary as one JSON object on standard output"),
     V("config", FIELD_STRING, GROUP_COMMON, config, "FILE", 0, 0, NULL,
       "options from a YAML file; the command line goes over it"),
-    V("dry-run", FIELD_FLAG, GROUP_DRY, dry_run, NULL, 0, 0, NULL, "plan, memory and time, then stop"),
+    {ROW_DRY_RUN(struct cli_values), GROUP_DRY},
     V("log-level", FIELD_STRING, GROUP_COMMON, log_level, "debug|info|warning|quiet", 0, 0, "info",
       "what is said on standard error"),
     V("help", FIELD_FLAG, GROUP_COMMON, help, NULL, 0, 0, NULL, "this text"),
