@@ -19,7 +19,15 @@
 #define SPEAKER_RETRIEVERS "model|encoder|bm25" /* in their order */
 enum speaker_retriever { RETRIEVER_MODEL, RETRIEVER_ENCODER, RETRIEVER_BM25 };
 /* Streams of random numbers, beside a run's seed; in round t of the method 8 t is added. */
-enum speaker_stream { STREAM_ASK = 1, STREAM_ANSWER, STREAM_EVALUATE, STREAM_CONTEXTS };
+enum speaker_stream {
+    STREAM_ASK = 1,
+    STREAM_ANSWER,
+    STREAM_EVALUATE,
+    STREAM_CONTEXTS,
+    STREAM_GENERATED,
+    STREAM_SEEDS,
+    STREAM_ORDER
+};
 enum { STREAMS_A_ROUND = 8 };
 
 /* How a question is put to the model when not by the template. */

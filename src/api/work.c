@@ -85,6 +85,14 @@ int isara_align(const char *model, const char *seeds, const char *output, const 
         {&train_fields, &o.train, "train_"},
     };
     int rc = api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
+    if (!rc) { /* what is given goes over the recipe's */
+        const char *recipe = o.recipe;
+        json_t *first = keep;
+        align_options_default(&o);
+        rc = align_recipe_apply(&o, recipe, &err);
+        rc = rc ? rc : api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
+        json_decref(first);
+    }
     if (!rc && o.seeds)
         rc = error_set(&err, ERROR_USAGE, "options: \"seeds\" is an argument of the call");
     o.model = model;

@@ -22,12 +22,18 @@ static int decoding(const struct options *options, struct align_options *o, stru
 int cli_align_options(const struct options *options, const struct cli_values *v, struct align_options *o,
                       struct error *err)
 {
+    struct align_options named;
+    align_options_default(&named);
     align_options_default(o);
+    int rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, &named, err);
+    if (!rc)
+        rc = align_recipe_apply(o, named.recipe, err);
     o->model = v->model;
     o->output = v->output;
     o->seed = v->seed;
     o->preview = v->preview;
-    int rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, o, err);
+    if (!rc)
+        rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, o, err);
     if (!rc)
         rc = cli_dtype(v, DTYPE_BF16, &o->dtype, err);
     return rc ? rc : decoding(options, o, err);

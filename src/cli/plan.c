@@ -9,6 +9,7 @@
 #include "method/plan.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const double MIB = 1 << 20;
@@ -25,6 +26,26 @@ static struct plan_model model_of(const struct parts *p, const struct model_desc
     return (struct plan_model){.desc = d, .source = p->checkpoint, .tokenizer = p->tokenizer, .device = p->device};
 }
 
+/* The recipe's options as they are now, what was given included. */
+static int say_recipe(const struct align_options *o, int json, struct error *err)
+{
+    json_t *switches = align_recipe_switches(o), *v;
+    const char *name;
+    char *text = switches ? json_dumps(switches, 0) : NULL;
+    if (text && json)
+        printf("{\"recipe\": \"%s\", \"switches\": %s, ", o->recipe, text);
+    if (text && !json) {
+        printf("recipe       %s: %s\n", o->recipe, align_recipe_find(o->recipe)->help);
+        json_object_foreach(switches, name, v)
+        {
+            printf("             --%s %s\n", name, json_string_value(v));
+        }
+    }
+    free(text);
+    json_decref(switches);
+    return text ? 0 : error_set_nomem(err, 256, "a recipe");
+}
+
 static int plan_method(struct parts *p, const struct model_desc *d, const struct align_options *o, int json,
                        struct error *err)
 {
@@ -35,10 +56,10 @@ static int plan_method(struct parts *p, const struct model_desc *d, const struct
     if (!rc)
         rc = plan_align(&plan, &m, o->seeds ? &seeds : NULL, o, err);
     seeds_free(&seeds);
-    if (rc)
+    if (rc || (rc = say_recipe(o, json, err)))
         return rc;
     if (json) {
-        printf("{\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, "
+        printf("\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, "
                "\"tune_bytes\": %.0f, \"peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
                "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f}\n",
                d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds,

@@ -18,6 +18,8 @@
 #include <sys/utsname.h>
 
 static const struct field rows[] = {
+    {FIELD("recipe", FIELD_STRING, struct align_options, recipe), .argument = "NAME", .initial = "isara",
+     .bits = FIELD_BITS, .help = "named set of values of these options, which those given go over: " ALIGN_RECIPES},
     {FIELD("rounds", FIELD_INT, struct align_options, rounds), .argument = "T", .low = 1, .high = 1000, .initial = "2",
      .bits = FIELD_BITS, .help = "rounds of ask, answer, sift, tune"},
     {FIELD("attempts", FIELD_INT, struct align_options, attempts), .argument = "N", .low = 1, .high = 1e7,
@@ -29,6 +31,10 @@ static const struct field rows[] = {
     {FIELD("ask-contexts", FIELD_CHOICE, struct align_options, ask_contexts), .argument = "random|anchor",
      .initial = "random", .bits = FIELD_BITS,
      .help = "pairs before an asked question: drawn at random, or a random one and its nearest"},
+    {FIELD("generated-contexts", FIELD_INT, struct align_options, generated_contexts), .argument = "N",
+     .high = ALIGN_MOST_K, .initial = "0", .bits = FIELD_BITS,
+     .help = "with --pool grown: so many of the K pairs before an asked question are generated ones (when there are), "
+             "the others seeds [0: all from one pool]"},
     {FIELD("pool", FIELD_CHOICE, struct align_options, pool), .argument = "seeds|grown", .initial = "seeds",
      .bits = FIELD_BITS, .help = "what context pairs are drawn from"},
     {FIELD("start", FIELD_CHOICE, struct align_options, start), .argument = "pretrained|last", .initial = "pretrained",
@@ -42,7 +48,7 @@ static const struct field rows[] = {
      .help = "seeds kept out of the method to measure it on [one in eight; none with --test]"},
     {FIELD("samples", FIELD_INT, struct align_options, samples), .argument = "N", .high = 1e6, .initial = "10",
      .bits = FIELD_BITS, .help = "questions answered side by side at the end"},
-    {FIELD("k", FIELD_INT, struct align_options, k), .argument = "K", .low = 1, .high = 1000, .initial = "5",
+    {FIELD("k", FIELD_INT, struct align_options, k), .argument = "K", .low = 1, .high = ALIGN_MOST_K, .initial = "5",
      .bits = FIELD_BITS, .help = "context pairs in a prompt"},
     {FIELD("retriever", FIELD_CHOICE, struct align_options, retriever), .argument = SPEAKER_RETRIEVERS,
      .initial = "model", .bits = FIELD_BITS,
@@ -86,6 +92,11 @@ int align_options_check(const struct align_options *o, struct error *err)
     if (o->ask.num_return_sequences > 1 || o->answer.num_return_sequences > 1)
         return error_set(err, ERROR_USAGE, "align: num-return-sequences: wanted 1");
     int rc = fields_check(&align_fields, o, err);
+    if (!rc && o->generated_contexts &&
+        (o->pool != ALIGN_POOL_GROWN || o->ask_contexts != ALIGN_CONTEXTS_RANDOM || o->generated_contexts > o->k))
+        rc = error_set(err, ERROR_USAGE,
+                       "generated_contexts: %d wants --pool grown, --ask-contexts random and at least as many --k",
+                       o->generated_contexts);
     rc = rc ? rc : sift_options_check(&o->sift, err);
     if (!rc && (rc = generate_options_check(&o->ask, err)))
         error_prefix(err, "ask");

@@ -7,9 +7,30 @@
 
 #include <string.h>
 
+/* So many of the pool's generated pairs as wanted, the others seeds, which stand first in the pool; then mixed. */
+static int mixed_contexts(const struct align *a, int index, int *contexts)
+{
+    uint64_t round = (uint64_t)a->round * STREAMS_A_ROUND, i = (uint64_t)index;
+    const struct rng_stream generated = {a->o.seed, round + STREAM_GENERATED, i},
+                            seeds = {a->o.seed, round + STREAM_SEEDS, i}, order = {a->o.seed, round + STREAM_ORDER, i};
+    int drawn[ALIGN_MOST_K], places[ALIGN_MOST_K], n_generated = a->pool.n - a->n_given;
+    int n = retrieve_random(&generated, n_generated, a->o.generated_contexts, drawn);
+    for (int c = 0; c < n; c++)
+        drawn[c] += a->n_given;
+    n += retrieve_random(&seeds, a->n_given, a->o.k - n, drawn + n);
+    retrieve_random(&order, n, n, places);
+    for (int c = 0; c < n; c++)
+        contexts[c] = drawn[places[c]];
+    return n;
+}
+
 static int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err)
 {
     struct rng_stream s = {a->o.seed, (uint64_t)a->round * STREAMS_A_ROUND + STREAM_CONTEXTS, (uint64_t)index};
+    if (a->o.generated_contexts) {
+        *n = mixed_contexts(a, index, contexts);
+        return 0;
+    }
     if (a->o.ask_contexts == ALIGN_CONTEXTS_RANDOM) {
         *n = retrieve_random(&s, a->pool.n, a->o.k, contexts);
         return 0;

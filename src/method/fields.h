@@ -6,6 +6,9 @@
 #include "base/fields.h"
 #include "method/method.h"
 
+/* recipes.c has them; a test holds both together. */
+#define ALIGN_RECIPES "isara|self-instruct|sampled"
+
 extern const struct field_table align_fields, sift_fields;
 
 #endif

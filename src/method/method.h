@@ -28,11 +28,15 @@ enum align_contexts { ALIGN_CONTEXTS_RANDOM, ALIGN_CONTEXTS_ANCHOR };
 /* what `attempts` counts */
 enum align_count { ALIGN_COUNT_ATTEMPTS, ALIGN_COUNT_KEPT };
 
+enum { ALIGN_MOST_K = 1000 };
+
 struct align_options {
     const char *model, *seeds, *output;                 /* needed */
     const char *test, *template_file, *encoder, *judge; /* NULL: none */
+    const char *recipe;                                 /* what align_recipe_apply was given [isara] */
     int rounds, attempts, k;                            /* [2] [512] [5] */
-    double stop_novelty;                                /* [0.1] */
+    int generated_contexts; /* of the k before an asked question, so many are kept generated ones when there are */
+    double stop_novelty;    /* [0.1] */
     enum speaker_retriever retriever;
     enum align_pool pool;
     enum align_start start;
@@ -57,6 +61,23 @@ struct align_options {
     void *user;
 };
 void align_options_default(struct align_options *o);
+
+/* A recipe is a named set of values of the options that align has anyway (recipes.c). */
+struct recipe_setting {
+    const char *option, *value; /* as the command line has them, without the hyphens */
+};
+struct recipe {
+    const char *name, *help;
+    const struct recipe_setting *settings;
+    int n;
+};
+extern const struct recipe align_recipes[];
+extern const int align_n_recipe;
+const struct recipe *align_recipe_find(const char *name);
+/* Over what is there: to be called before the options that a person gave are set. ERROR_USAGE: there is none. */
+int align_recipe_apply(struct align_options *o, const char *name, struct error *err);
+/* The recipe's options and, as texts, the values that o has by now. New reference, or NULL. */
+json_t *align_recipe_switches(const struct align_options *o);
 int align_options_check(const struct align_options *o, struct error *err);
 
 struct align_result {

@@ -264,7 +264,7 @@ static void show(const json_t *v, char *text, size_t n)
 }
 
 /* The first difference between what the run was begun with and what is wanted now, bits apart. The judge's threshold
- * may change: probabilities are stored. */
+ * may change: probabilities are stored. So may a recipe's name: its options are compared. */
 static int compare(struct run *r, const json_t *old, const json_t *new, int accept, struct error *err)
 {
     const char *key;
@@ -275,7 +275,7 @@ static int compare(struct run *r, const json_t *old, const json_t *new, int acce
         {
             const json_t *a = json_object_get(old, key), *b = json_object_get(new, key);
             int bits = !strcmp(key, "bits") || !strcmp(key, "build");
-            if ((a && b && json_equal(a, b)) || (bits && accept) || !strcmp(key, "threshold"))
+            if ((a && b && json_equal(a, b)) || (bits && accept) || !strcmp(key, "threshold") || !strcmp(key, "recipe"))
                 continue;
             show(a, was, sizeof was);
             show(b, is, sizeof is);

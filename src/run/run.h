@@ -18,9 +18,9 @@
 struct run;
 /* Begins the run in `directory` (made if needed) or continues it. settings: a flat object, option name to value, kept
  * in config.resolved.json and compared on every later start in both directions (but for "threshold", which is applied
- * to stored probabilities). A difference in "bits" or "build" (what the exact bits depend on) is refused unless
- * accept_different_bits; a name with a slash is a file's, its value the SHA-256. manifest is written to manifest.json
- * when the run begins. */
+ * to stored probabilities, and "recipe", whose options are there themselves). A difference in "bits" or "build" (what
+ * the exact bits depend on) is refused unless accept_different_bits; a name with a slash is a file's, its value the
+ * SHA-256. manifest is written to manifest.json when the run begins. */
 int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest,
              int accept_different_bits, struct error *err);
 int run_resumed(const struct run *r); /* whether run_open continued one */

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Recipes: named sets of values of the loop's own options, each as its authors have it. A recipe has no code. */
+#include "method/fields.h"
+
+#include "generate/fields.h"
+#include "train/fields.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define COUNT(list) (int)(sizeof(list) / sizeof *(list))
+
+/* Wang et al., arXiv 2212.10560: six of people's and two of the model's own questions before an asked one. */
+static const struct recipe_setting self_instruct[] = {
+    {"k", "8"},
+    {"pool", "grown"},
+    {"generated-contexts", "2"},
+    {"sift-threshold", "0.7"},
+    {"question-min-words", "3"},
+    {"question-max-words", "150"},
+    {"ask-num-beams", "1"},
+    {"ask-do-sample", "true"},
+    {"ask-temperature", "0.7"},
+    {"ask-top-p", "0.5"},
+};
+static const struct recipe_setting sampled[] = {
+    {"ask-num-beams", "1"},
+    {"ask-do-sample", "true"},
+};
+
+const struct recipe align_recipes[] = {
+    {"isara", "the defaults: the paper's loop", NULL, 0},
+    {"self-instruct", "six seeds and two generated pairs before an asked question, which is sampled", self_instruct,
+     COUNT(self_instruct)},
+    {"sampled", "the defaults, but questions are sampled: for a model that beams lead to one question", sampled,
+     COUNT(sampled)},
+};
+const int align_n_recipe = COUNT(align_recipes);
+
+const struct recipe *align_recipe_find(const char *name)
+{
+    for (int i = 0; i < align_n_recipe; i++)
+        if (!strcmp(align_recipes[i].name, name))
+            return &align_recipes[i];
+    return NULL;
+}
+
+/* The row that an option's name means, and the struct that its value lies in. */
+static const struct field *find_row(const char *option, struct align_options *o, void **object)
+{
+    const struct {
+        const char *prefix;
+        const struct field_table *table;
+        void *object;
+    } tables[] = {{"", &align_fields, o},
+                  {"", &sift_fields, &o->sift},
+                  {"ask-", &generate_fields, &o->ask},
+                  {"answer-", &generate_fields, &o->answer},
+                  {"train-", &train_fields, &o->train}};
+    for (int i = 0; i < COUNT(tables); i++) {
+        size_t n = strlen(tables[i].prefix);
+        const struct field *f = strncmp(option, tables[i].prefix, n) ? NULL : field_find(tables[i].table, option + n);
+        *object = tables[i].object;
+        if (f)
+            return f;
+    }
+    return NULL;
+}
+
+static int unknown_recipe(const char *name, struct error *err)
+{
+    char names[300] = "";
+    size_t n = 0;
+    for (int i = 0; i < align_n_recipe && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", align_recipes[i].name);
+    return error_set(err, ERROR_USAGE, "--recipe: wanted one of %s, found \"%s\"", names, name);
+}
+
+int align_recipe_apply(struct align_options *o, const char *name, struct error *err)
+{
+    const struct recipe *r = align_recipe_find(name);
+    int rc = r ? 0 : unknown_recipe(name, err);
+    for (int i = 0; r && i < r->n && !rc; i++) {
+        const struct recipe_setting *s = &r->settings[i];
+        void *object;
+        const struct field *f = find_row(s->option, o, &object);
+        rc = f ? field_set(f, s->value, object, err)
+               : error_set(err, ERROR_INTERNAL, "recipe %s: --%s: no such option", name, s->option);
+    }
+    if (!rc)
+        o->recipe = r->name;
+    return rc;
+}
+
+json_t *align_recipe_switches(const struct align_options *o)
+{
+    const struct recipe *r = align_recipe_find(o->recipe);
+    struct align_options copy = *o;
+    struct buf value = BUF_INIT;
+    json_t *all = json_object();
+    for (int i = 0; r && i < r->n && all; i++) {
+        void *object;
+        const struct field *f = find_row(r->settings[i].option, &copy, &object);
+        value.len = 0;
+        if (f && !field_print(f, object, &value, NULL))
+            json_object_set_new(all, r->settings[i].option, json_stringn(buf_text(&value), value.len));
+    }
+    buf_free(&value);
+    return all;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Recipes: every row is options that align has, what is given goes over it, contexts are mixed as generated-contexts
+ * says, and a run is continued under any name whose options are the same. */
+#include "check.h"
+
+#include "base/buf.h"
+#include "io/jsontext.h"
+#include "method/fields.h"
+#include "tiny_align.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void every_recipe_sets_options_that_there_are(void **state)
+{
+    (void)state;
+    struct buf names = BUF_INIT;
+    for (int i = 0; i < align_n_recipe; i++) {
+        const struct recipe *r = &align_recipes[i];
+        struct align_options o;
+        struct error err = {0};
+        tiny_align_options(&o, "unused");
+        if (align_recipe_apply(&o, r->name, &err) || align_options_check(&o, &err))
+            fail_msg("%s: %s", r->name, err.message);
+        assert_string_equal(o.recipe, r->name);
+        assert_true(*r->help);
+        json_t *switches = align_recipe_switches(&o);
+        assert_int_equal(json_object_size(switches), r->n);
+        for (int k = 0; k < r->n; k++)
+            assert_string_equal(json_string_value(json_object_get(switches, r->settings[k].option)),
+                                r->settings[k].value);
+        json_decref(switches);
+        buf_printf(&names, "%s%s", i ? "|" : "", r->name);
+    }
+    assert_string_equal(buf_text(&names), ALIGN_RECIPES); /* what --help lists */
+    buf_free(&names);
+}
+
+static void an_unknown_recipe_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct error err = {0};
+    align_options_default(&o);
+    assert_int_equal(align_recipe_apply(&o, "self_instruct", &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "isara, self-instruct"));
+    assert_non_null(strstr(err.message, "\"self_instruct\""));
+    assert_string_equal(o.recipe, "isara");
+}
+
+/* Contexts of every attempt of a round's generated.jsonl: how many are there, and how many of them generated. */
+static int count_contexts(const char *run, int round, int *n_line, int of_line[][2])
+{
+    char path[2048], line[1 << 16];
+    int most = 0;
+    snprintf(path, sizeof path, "%s/round-%d/generated.jsonl", run, round);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    for (*n_line = 0; *n_line < 64 && fgets(line, sizeof line, f); ++*n_line) {
+        json_t *row = json_loads(line, 0, NULL);
+        const json_t *contexts = json_object_get(json_object_get(row, "ask"), "contexts"), *name;
+        size_t i;
+        int *to = of_line[*n_line];
+        to[0] = (int)json_array_size(contexts);
+        to[1] = 0;
+        json_array_foreach((json_t *)contexts, i, name) to[1] += json_string_value(name)[0] == 'r';
+        most = to[1] > most ? to[1] : most;
+        json_decref(row);
+    }
+    fclose(f);
+    return most;
+}
+
+static void mixed_options(struct align_options *o, const char *output)
+{
+    tiny_align_options(o, output);
+    o->attempts = 12;
+    o->k = 4;
+    o->pool = ALIGN_POOL_GROWN;
+    o->generated_contexts = 2;
+}
+
+static void contexts_are_mixed_as_wanted(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    char run[2][1100];
+    int lines[64][2], n;
+    for (int i = 0; i < 2; i++) {
+        snprintf(run[i], sizeof run[i], "%s/mixed-%d", tiny.root, i);
+        mixed_options(&o, run[i]);
+        tiny_align(&o, 1 + i, &r);
+        assert_int_equal(r.rounds, 2);
+        align_result_free(&r);
+    }
+    tiny_align_same(run[0], run[1]);
+    assert_int_equal(count_contexts(run[0], 1, &n, lines), 0); /* nothing is generated yet: all are seeds */
+    assert_int_equal(n, 12);
+    for (int i = 0; i < n; i++)
+        assert_int_equal(lines[i][0], 4);
+    count_contexts(run[0], 2, &n, lines);
+    assert_int_equal(n, 12);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(lines[i][0], 4);
+        assert_int_equal(lines[i][1], 2);
+    }
+}
+
+static void mixing_wants_a_pool_that_grows(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct error err = {0};
+    mixed_options(&o, "unused");
+    assert_int_equal(align_options_check(&o, &err), 0);
+    o.pool = ALIGN_POOL_SEEDS;
+    assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "generated_contexts"));
+    mixed_options(&o, "unused");
+    o.generated_contexts = 5;
+    assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
+    mixed_options(&o, "unused");
+    o.ask_contexts = ALIGN_CONTEXTS_ANCHOR;
+    assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
+}
+
+static void a_run_goes_on_under_another_name_with_the_same_options(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    struct error err = {0};
+    char run[1100], path[1200];
+    json_t *resolved;
+    snprintf(run, sizeof run, "%s/named", tiny.root);
+    tiny_align_options(&o, run);
+    o.rounds = 1;
+    o.recipe = "sampled"; /* its options are those of tiny_align_options */
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    snprintf(path, sizeof path, "%s/config.resolved.json", run);
+    assert_int_equal(jsontext_load(&resolved, path, 1 << 20, &err), 0);
+    assert_string_equal(json_string_value(json_object_get(resolved, "recipe")), "sampled");
+    assert_int_equal(json_integer_value(json_object_get(resolved, "ask-num-beams")), 1);
+    json_decref(resolved);
+    o.recipe = "isara";
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    o.ask.num_beams = 2;
+    o.ask.do_sample = 0;
+    struct device *d = tiny_device(1);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "ask-"));
+    device_close(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_recipe_sets_options_that_there_are),
+        cmocka_unit_test(an_unknown_recipe_is_refused_by_name),
+        cmocka_unit_test(contexts_are_mixed_as_wanted),
+        cmocka_unit_test(mixing_wants_a_pool_that_grows),
+        cmocka_unit_test(a_run_goes_on_under_another_name_with_the_same_options),
+    };
+    return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);
+}
