@@ -31,6 +31,9 @@ int checkpoint_open(struct checkpoint **out, const char *path, struct error *err
  * not compute (trained biases, starts that change the base) is refused by name. The path is the base's. */
 int checkpoint_open_adapter(struct checkpoint **out, const char *base, const char *adapter, struct error *err);
 int checkpoint_is_adapted(const struct checkpoint *ck);
+/* Is it the text part of a model of several kinds of input? transformers' whole has its layers elsewhere, as adapters
+ * do. */
+int checkpoint_is_text_part(const struct checkpoint *ck);
 /* What the adapter does to a tensor, and LoRA's factors (borrowed): scale B A is added. */
 enum checkpoint_change { CHECKPOINT_SAME, CHECKPOINT_LORA, CHECKPOINT_DORA, CHECKPOINT_REPLACED };
 struct checkpoint_factors {

@@ -23,10 +23,25 @@ struct adapter {
     const struct weights *s; /* its tensors */
     const char *weights;     /* their file's name */
     int file;                /* index of its file among the checkpoint's */
+    int text_part;           /* the base is a whole's, whose modules have other names */
     struct error *err;
 };
 
 static const char head[] = "base_model.model.";
+
+/* Where transformers' whole has the layers of its text part: since 4.52, and before. */
+static long find_in_whole(const struct adapter *a, const char *module, const char *part)
+{
+    static const char *const places[] = {"model.language_model.", "language_model.model."};
+    char name[4300];
+    for (int i = 0; i < 2 && a->text_part && !strncmp(module, "model.", 6); i++) {
+        int n = snprintf(name, sizeof name, "%s%s%s.%s", head, places[i], module + 6, part);
+        long found = n < (int)sizeof name ? weights_find(a->s, name) : -1;
+        if (found >= 0)
+            return found;
+    }
+    return -1;
+}
 
 /* A tensor of `module` of the adapter, under PEFT's names; its index, or -1. Files of a bare base lack the first
  * component of its modules' names ("transformer"), or an adapter of one does. */
@@ -35,6 +50,7 @@ static long find_part(const struct adapter *a, const char *module, const char *p
     char name[4300];
     int n = snprintf(name, sizeof name, "%s%s.%s", head, module, part);
     long found = n < (int)sizeof name ? weights_find(a->s, name) : -1;
+    found = found >= 0 ? found : find_in_whole(a, module, part);
     const char *dot = strchr(module, '.'), *tail = name + sizeof head - 1;
     if (found >= 0 || n >= (int)sizeof name)
         return found;
@@ -394,6 +410,7 @@ int checkpoint_open_adapter(struct checkpoint **out, const char *base, const cha
         rc = find_weights(&a);
     if (!rc)
         rc = base ? checkpoint_open_base(out, base, err) : open_base(out, &a);
+    a.text_part = !rc && (*out)->text_part;
     if (!rc && (rc = lay_over(*out, &a))) {
         checkpoint_close(*out);
         *out = NULL;
@@ -406,6 +423,11 @@ int checkpoint_open_adapter(struct checkpoint **out, const char *base, const cha
 int checkpoint_is_adapted(const struct checkpoint *ck)
 {
     return ck->adapted;
+}
+
+int checkpoint_is_text_part(const struct checkpoint *ck)
+{
+    return ck->text_part;
 }
 
 enum checkpoint_change checkpoint_factors(const struct checkpoint *ck, const struct tensor_info *t,

@@ -58,6 +58,7 @@ int checkpoint_take_text(struct checkpoint *ck, struct error *err)
     log_line(LOG_INFO, "%s: of this model of several kinds of input the text part is read; %zu of its %zu tensors",
              ck->path, n, ck->n_tensor);
     ck->n_tensor = n;
+    ck->text_part = 1;
     json_incref(text);
     int rc = inherit(text, ck->config) ? error_set_nomem(err, 256, ck->path) : 0;
     json_decref(ck->config);

@@ -176,7 +176,9 @@ static int name_params(struct model *m, int layer, int part, const struct lora_o
             if ((int)list[i].part != part)
                 continue;
             snprintf(prefix, sizeof prefix, m->family->layer, layer);
-            snprintf(name, sizeof name, "base_model.model.%s%s.lora_%c.weight", prefix, list[i].path, b ? 'B' : 'A');
+            int whole = m->desc.text_part && !strncmp(prefix, "model.", 6);
+            snprintf(name, sizeof name, "base_model.model.%s%s%s.lora_%c.weight", whole ? "model.language_model." : "",
+                     whole ? prefix + 6 : prefix, list[i].path, b ? 'B' : 'A');
             struct model_param *p = &lora->params[lora->n_param++];
             *p = (struct model_param){.name = arena_strdup(&m->arena, name),
                                       .ndim = 2,

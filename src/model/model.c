@@ -452,6 +452,7 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
     if (options->task == MODEL_BODY && d.task == MODEL_LM &&
         !family_find_tensor(family_find(d.family), source, family_find(d.family)->head))
         d.tied = 1; /* nobody asks for logits */
+    d.text_part = checkpoint_is_text_part(source);
     rc = rc ? rc : read_score_tensors(&d, source, err);
     rc = rc ? rc : sentence_read(&d, source, err);
     if (!rc)

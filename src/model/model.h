@@ -74,6 +74,7 @@ struct model_desc {
     int pad_position; /* tokens that are pad_id stand at position 0 and are not counted, others from 1 on */
     int has_pool_pad; /* a classifier whose config has a pad_token_id is read at the last token that is another one */
     enum score_type score_type; /* REWARD: n_label is score_dim */
+    int text_part;              /* of a model of several kinds of input; filled in by model_open */
     int reward_classifier;      /* REWARD: its files are a classifier's of one label */
     int head_bias, normalize;   /* REWARD: score_head.bias is there; scores are normalised (model_normalize) */
     double score_mean[MODEL_MAX_LABEL], score_var[MODEL_MAX_LABEL];

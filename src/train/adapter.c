@@ -3,6 +3,7 @@
  * it. */
 #include "train/parts.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsontext.h"
@@ -18,11 +19,26 @@ static json_t *base_name(const struct trainer *t)
     return name;
 }
 
+/* Of the text part of a whole a pattern, or modules of its other parts would be meant too. */
+static json_t *target_pattern(char names[LORA_N_MODULE + 1][64])
+{
+    struct buf pattern = BUF_INIT;
+    buf_puts(&pattern, ".*language_model.*\\.(");
+    for (int i = 0; *names[i]; i++)
+        buf_printf(&pattern, "%s%s", i ? "|" : "", names[i]);
+    buf_puts(&pattern, ")");
+    json_t *text = pattern.failed ? NULL : json_string(pattern.data);
+    buf_free(&pattern);
+    return text;
+}
+
 static json_t *target_list(const struct model_desc *d, const struct lora_options *o)
 {
     char names[LORA_N_MODULE + 1][64];
-    json_t *list = json_array();
     lora_targets(d, o, names);
+    if (d->text_part)
+        return target_pattern(names);
+    json_t *list = json_array();
     for (int i = 0; *names[i]; i++)
         json_array_append_new(list, json_string(names[i]));
     return list;
