@@ -155,6 +155,10 @@ static void what_is_wrong_is_named(void **state)
     expect_error(isara_eval("no-such-task", NULL, &(struct isara_report){NULL, NULL}, &err), &err, ISARA_USAGE,
                  "no-such-task");
     expect_error(isara_align(miniature, NULL, NULL, NULL, NULL, &err), &err, ISARA_USAGE, "seeds");
+    expect_error(isara_align(miniature, "a", "b", "{\"recipe\": \"none\"}", NULL, &err), &err, ISARA_USAGE,
+                 "self-instruct");
+    expect_error(isara_align(miniature, "a", "b", "{\"recipe\": \"self-instruct\", \"pool\": \"seeds\"}", NULL, &err),
+                 &err, ISARA_USAGE, "generated_contexts");
     expect_error(isara_align(miniature, "a", "b", "{\"train_learning_rat\": 1}", NULL, &err), &err, ISARA_USAGE,
                  "train_learning_rat");
     isara_close(m);

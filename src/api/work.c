@@ -87,7 +87,8 @@ int isara_align(const char *model, const char *seeds, const char *output, const 
     int rc = api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
     if (!rc) { /* what is given goes over the recipe's */
         const char *recipe = o.recipe;
-        json_t *first = keep;
+        json_t *first = keep; /* recipe lies in it */
+        keep = NULL;
         align_options_default(&o);
         rc = align_recipe_apply(&o, recipe, &err);
         rc = rc ? rc : api_options(options, tables, sizeof tables / sizeof *tables, &keep, &err);
