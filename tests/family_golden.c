@@ -160,8 +160,8 @@ int family_golden_hidden(struct family_golden *g)
 
 static int compare_norms(struct family_golden *g, size_t i, const float *got)
 {
-    for (int k = 0; k < model_n_param(g->m); k++) {
-        const struct model_param *param = model_param(g->m, k);
+    for (int k = 0; k < g->m->n_param; k++) {
+        const struct model_param *param = &g->m->params[k];
         const json_t *norm = json_object_get(value(g, "gradient_norms", i), param->name);
         double sum = 0, wanted = json_number_value(norm);
         for (int64_t j = param->offset; j < param->offset + param->count; j++)

@@ -382,7 +382,7 @@ static void test_masters_pack_to_the_opened_model(void **state)
     float before[19], after[19];
     random_ids(ids, 20, 70, 4);
     struct model_text text = {ids, 20, 1};
-    assert_int_equal(buffer_new(&masters, device, (size_t)model_n_element(m) * 4, "masters", NULL), 0);
+    assert_int_equal(buffer_new(&masters, device, (size_t)m->n_element * 4, "masters", NULL), 0);
     assert_int_equal(model_score(m, &text, 1, before, NULL), 0);
     assert_int_equal(model_init_masters(other, 1, q, (struct span){masters, 0}, NULL), 0);
     model_pack(other, q, (struct span){masters, 0}, 0);

@@ -173,41 +173,6 @@ int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t
     return check_whole(ck, c, err);
 }
 
-static int read_adapted_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
-                             uint16_t *dst, struct error *err)
-{
-    enum { ROWS = 32 }; /* a block of a transposed matrix at a time */
-    size_t bytes = (size_t)t->n_col * ROWS * sizeof(float);
-    float *rows = mem_alloc(bytes);
-    int rc = rows ? 0 : error_set_nomem(err, bytes, "rows of weights");
-    for (int64_t r = 0; !rc && r < n_row; r += ROWS) {
-        int64_t n = n_row - r < ROWS ? n_row - r : ROWS;
-        rc = checkpoint_read_f32(ck, t, first_row + r, n, rows, err);
-        for (int64_t i = 0; !rc && i < n * t->n_col; i++)
-            dst[r * t->n_col + i] = f32_to_bf16(rows[i]);
-    }
-    mem_free(rows);
-    return rc;
-}
-
-int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
-                         uint16_t *dst, struct error *err)
-{
-    const struct checkpoint_tensor *c = whole(t);
-    int rc = check_rows(ck, t, first_row, n_row, err);
-    if (rc || c->delta || c->plus_one || c->turned)
-        return rc ? rc : read_adapted_bf16(ck, t, first_row, n_row, dst, err);
-    uint64_t col = (uint64_t)t->n_col;
-    if (!c->heads) {
-        storage_to_bf16(t->storage, c->data, (uint64_t)first_row * col, (uint64_t)n_row * col, dst);
-        return check_whole(ck, c, err);
-    }
-    for (int64_t r = 0; r < n_row; r++)
-        storage_to_bf16(t->storage, c->data, (uint64_t)gguf_hf_row(first_row + r, t->n_row, c->heads, c->change) * col,
-                        col, dst + (uint64_t)r * col);
-    return check_whole(ck, c, err);
-}
-
 int checkpoint_has_blocks(const struct tensor_info *t)
 {
     return !whole(t)->delta && !whole(t)->plus_one && !whole(t)->turned &&

@@ -71,13 +71,10 @@ const struct tensor_info *checkpoint_find(const struct checkpoint *ck, const cha
 /* The same, with an error that names file and tensor. */
 int checkpoint_need(const struct checkpoint *ck, const char *name, const struct tensor_info **out, struct error *err);
 
-/* Rows first_row .. first_row+n_row-1, converted: dst [n_row, n_col]. bf16 is exact when the source is BF16, else
- * rounded to nearest, ties to even. Errors: rows outside the tensor, a storage type without conversion, a file that
- * shrank. */
+/* Rows first_row .. first_row+n_row-1, converted: dst [n_row, n_col]. Errors: rows outside the tensor, a storage type
+ * without conversion, a file that shrank. */
 int checkpoint_read_f32(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
                         float *dst, struct error *err);
-int checkpoint_read_bf16(const struct checkpoint *ck, const struct tensor_info *t, int64_t first_row, int64_t n_row,
-                         uint16_t *dst, struct error *err);
 /* The same rows as they are stored: dst of n_row rows of t->n_byte / t->n_row bytes. Only of Q8_0, Q4_0 and Q4_1 that
  * no adapter changes (checkpoint_has_blocks); a scale or minimum that is not finite is an error that names tensor and
  * element. */

@@ -373,22 +373,3 @@ void storage_to_f32(enum storage t, const void *src, uint64_t first, uint64_t n,
         n -= take;
     }
 }
-
-void storage_to_bf16(enum storage t, const void *src, uint64_t first, uint64_t n, uint16_t *dst)
-{
-    if (t == STORAGE_BF16) {
-        if (n)
-            memcpy(dst, (const unsigned char *)src + first * 2, n * 2);
-        return;
-    }
-    float y[1024];
-    while (n) {
-        uint64_t take = n < 1024 ? n : 1024;
-        storage_to_f32(t, src, first, take, y);
-        for (uint64_t i = 0; i < take; i++)
-            dst[i] = f32_to_bf16(y[i]);
-        first += take;
-        dst += take;
-        n -= take;
-    }
-}

@@ -73,7 +73,5 @@ int storage_bytes(enum storage t, uint64_t n, uint64_t *bytes);
 /* Elements first..first+n-1 of a contiguous run that starts at src (any alignment). Quantised blocks equal the Python
  * package gguf's dequantisation bit for bit. t must convert. */
 void storage_to_f32(enum storage t, const void *src, uint64_t first, uint64_t n, float *dst);
-/* The same, rounded to bf16 (nearest, ties to even); a bf16 source is copied. */
-void storage_to_bf16(enum storage t, const void *src, uint64_t first, uint64_t n, uint16_t *dst);
 
 #endif

@@ -536,15 +536,3 @@ enum dtype model_dtype(const struct model *m)
 {
     return m->dtype;
 }
-int model_n_param(const struct model *m)
-{
-    return m->n_param;
-}
-const struct model_param *model_param(const struct model *m, int i)
-{
-    return &m->params[i];
-}
-int64_t model_n_element(const struct model *m)
-{
-    return m->n_element;
-}

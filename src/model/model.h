@@ -134,9 +134,6 @@ const struct model_desc *model_desc(const struct model *m);
 const json_t *model_config(const struct model *m); /* config.json as it was given; with a new head, the classifier's */
 struct device *model_device(const struct model *m);
 enum dtype model_dtype(const struct model *m);
-int model_n_param(const struct model *m);
-const struct model_param *model_param(const struct model *m, int i);
-int64_t model_n_element(const struct model *m); /* of the flat order */
 
 /* f32 masters in the flat order: from a checkpoint or from the initialisation, into the packed copy, out to a Hugging
  * Face directory. */
