@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sources are found by name: every src/<floor>/*.c joins the library but src/cli/main.c; a suffix
-# of the file name (_avx2, _avx512, _avx512bf16, _amx, _neon) selects the instruction set it is built for.
+# of the file name (_fma, _avx2, _avx512, _avx512bf16, _amx, _neon) selects the instruction set it is built for.
 # Variants build beside each other: make BUILD=build/asan SAN=address,undefined check
 BUILD  ?= build
 VERSION := 0.1.0
@@ -27,12 +27,13 @@ LDLIBS_ALL = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread $(LDLI
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 ISA_generic :=
+ISA_fma := -mfma
 ISA_avx2 := -mavx2 -mfma -mf16c
 ISA_avx512 := -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mprfchw
 ISA_avx512bf16 := $(ISA_avx512) -mavx512bf16 -mavx512vnni
 ISA_amx := $(ISA_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
 ISA_neon :=
-X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_x86.c)
+X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_fma.c)
 ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
 SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/judge/endpoint_none.c src/io/fetch_none.c,src/judge/endpoint_curl.c src/io/fetch_curl.c)
 

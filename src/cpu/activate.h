@@ -14,7 +14,7 @@
 /* x tanh(log(1 + e^x)): with e = e^min(x, 20), (e^2 + 2e) / (e^2 + 2e + 2); above 20 the factor is 1 in f32. */
 LANE_CALL vf v_mish_factor(vf x)
 {
-    vf e = v_exp(v_min(v_set(20), x)), n = v_fma(e, e, v_add(e, e));
+    vf e = v_exp_called(v_min(v_set(20), x)), n = v_fma(e, e, v_add(e, e));
     return v_div(n, v_add(n, v_set(2)));
 }
 LANE_FN vf v_clip(vf x, float low, float high) /* NaN stays NaN */
@@ -36,7 +36,7 @@ LANE_CALL vf sigmoid_of(enum activation act, vf x, vf *rise)
     }
     if (rise)
         *rise = slope;
-    return v_sigmoid(u);
+    return v_sigmoid_called(u);
 }
 
 LANE_FN vf activate(enum activation act, vf x)
@@ -79,13 +79,13 @@ LANE_CALL vf v_mish_slope(vf x, vf *value) /* t + x (1 - t^2) sigmoid(x), t the 
 {
     vf t = v_mish_factor(x);
     *value = v_mul(x, t);
-    return v_fma(v_mul(x, v_fnma(t, t, v_set(1))), v_sigmoid(x), t);
+    return v_fma(v_mul(x, v_fnma(t, t, v_set(1))), v_sigmoid_called(x), t);
 }
 /* Of what is made of the normal distribution function: x Phi(x), perhaps clipped, or Phi((x - mu) / sigma). */
 LANE_CALL vf phi_slope(enum activation act, vf x, vf *value)
 {
     vf z = act == ACT_LAPLACE ? v_div(v_sub(x, v_set(LAPLACE_MU)), v_set(LAPLACE_SIGMA)) : x, phi = v_phi(z);
-    vf density = v_mul(v_set(0x1.988454p-2f), v_exp(v_mul(v_set(-0.5f), v_mul(z, z)))); /* 1/sqrt(2 pi) */
+    vf density = v_mul(v_set(0x1.988454p-2f), v_exp_called(v_mul(v_set(-0.5f), v_mul(z, z)))); /* 1/sqrt(2 pi) */
     if (act == ACT_LAPLACE) {
         *value = phi;
         return v_div(density, v_set(LAPLACE_SIGMA));

@@ -116,17 +116,21 @@ static void finish_tile(const struct paged *p, const struct attend_tile *tile, i
 }
 
 /* The query rows of one row: scaled, and rounded to pairs where keys are kept so. */
-static void copy_queries(const struct paged *p, float *to, const float *q)
+static void copy_queries(const struct paged *p, const struct attend_tile *tile, int query, const float *q)
 {
     int d = p->a->layout.head_dim;
+    float *to = tile->q + (size_t)query * (size_t)tile->q_stride;
     if (p->a->layout.dtype != DTYPE_BF16) {
         p->k->copy_scaled(to, q, p->a->scale, p->group * d);
         return;
     }
+    int words = p->k->pair_words;
     for (int h = 0; h < p->group; h++) {
-        uint16_t *row = (uint16_t *)(to + (size_t)h * (size_t)d);
-        p->k->round_scaled(row, q + (size_t)h * (size_t)d, p->a->scale, d);
-        if (d % 2)
+        float *row = to + h * tile->q_stride;
+        p->k->round_scaled(row, words ? DTYPE_BF16 : DTYPE_F32, q + (size_t)h * (size_t)d, p->a->scale, d);
+        if (d % 2 && words)
+            ((uint16_t *)row)[d] = 0;
+        else if (d % 2)
             row[d] = 0;
     }
 }
@@ -138,13 +142,15 @@ static void attend_piece(void *context, int piece, int worker)
     int head = piece % a->layout.n_kv_head, first = p->tiles[piece / a->layout.n_kv_head],
         n_row = p->tiles[piece / a->layout.n_kv_head + 1] - first;
     size_t d = (size_t)a->layout.head_dim, stride = a->q_stride ? (size_t)a->q_stride : (size_t)a->n_head * d;
-    struct attend_tile tile = {.k = p->k, .soft_cap = a->soft_cap};
+    struct attend_tile tile = {.k = p->k, .soft_cap = a->soft_cap, .flush = cpu_pairs(p->q) == PAIRS_FMA};
     struct key_run runs[TILE_ROWS * (CHUNK / 32)];
     attend_tile_place(&tile, cpu_scratch(p->q, worker), n_row * p->group, a->layout.head_dim, NULL);
+    if (a->layout.dtype == DTYPE_BF16)
+        tile.q_stride = (a->layout.head_dim + 1) / 2 * 2;
     int end = 0, begin = INT32_MAX;
     for (int i = 0; i < n_row; i++) {
         const float *q = (const float *)cpu_ptr(a->q) + (size_t)(first + i) * stride + (size_t)(head * p->group) * d;
-        copy_queries(p, tile.q + (size_t)(i * p->group) * d, q);
+        copy_queries(p, &tile, i * p->group, q);
         if (is_padding(p, first + i))
             continue;
         int position = p->positions[first + i],

@@ -12,9 +12,10 @@ enum { CHUNK = 256, CHUNK_STRIDE = CHUNK + 16, TILE_ROWS = 16, TILE_QUERIES = 48
 
 struct attend_tile {
     const struct kernels *k;
-    int n_query, head_dim;
-    /* [n_query][head_dim]; q is already scaled, and with a cache in bf16 a row of it is bf16, with a zero behind an odd
-     * head_dim */
+    int n_query, head_dim, q_stride;
+    int flush; /* products of pairs take numbers below the normal ones for zeros */
+    /* [n_query][head_dim]; q is already scaled, its rows are q_stride apart, and with a cache in bf16 a row of it is
+     * rounded, of words if the kernels have pair_words, with a zero behind an odd head_dim */
     float *q, *o, *part;
     float *s; /* [n_query][CHUNK_STRIDE] */
     struct softmax_state *state, *part_state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The arithmetic of a tile, the same for prefill, decoding and training. */
 #include "cpu/attend.h"
+#include "cpu/flush.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,9 +17,9 @@ size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int h
     char *at = memory;
     size_t rows = (size_t)n_query * (size_t)head_dim * sizeof(float);
     t->n_query = n_query;
-    t->head_dim = head_dim;
+    t->head_dim = t->q_stride = head_dim;
     t->q = (float *)at;
-    place(&at, rows);
+    place(&at, rows + (size_t)n_query * sizeof(float)); /* rows may become even */
     t->o = (float *)at;
     place(&at, rows);
     t->state = (struct softmax_state *)at;
@@ -44,21 +45,26 @@ size_t attend_tile_place(struct attend_tile *t, char *memory, int n_query, int h
     return (size_t)(at - memory);
 }
 
-/* With a cache in bf16 rows of q and, once there are probabilities, of s hold words of two. */
+/* With a cache in bf16 rows of q and, once there are probabilities, of s hold rounded numbers or words of two. */
 static void run_scores(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, struct ahead next)
 {
     struct score_tile s = {.n_row = r->n_query,
                            .n_key = r->n_key,
                            .head_dim = dtype == DTYPE_BF16 ? (t->head_dim + 1) / 2 : t->head_dim,
-                           .dtype = dtype,
                            .k = r->k,
                            .k_stride = r->k_stride,
-                           .q = t->q + (size_t)r->first * (size_t)t->head_dim,
-                           .q_stride = (size_t)t->head_dim,
+                           .q = t->q + (size_t)r->first * (size_t)t->q_stride,
+                           .q_stride = (size_t)t->q_stride,
                            .s = t->s + (size_t)r->first * CHUNK_STRIDE + r->key,
                            .s_stride = CHUNK_STRIDE,
                            .ahead = next};
-    t->k->scores(&s);
+    int flush = t->flush && dtype == DTYPE_BF16;
+    unsigned before = flush_begin(flush);
+    if (dtype == DTYPE_BF16)
+        t->k->pair_scores(&s);
+    else
+        t->k->scores(&s);
+    flush_end(flush, before);
 }
 
 static void run_values(const struct attend_tile *t, const struct key_run *r, enum dtype dtype, float *out,
@@ -68,16 +74,22 @@ static void run_values(const struct attend_tile *t, const struct key_run *r, enu
     struct value_tile v = {.n_row = r->n_query,
                            .n_key = pairs ? (r->n_key + 1) / 2 : r->n_key,
                            .head_dim = t->head_dim,
-                           .dtype = dtype,
                            .v = r->v,
                            .v_stride = r->v_stride,
-                           .p = t->s + (size_t)r->first * CHUNK_STRIDE + (pairs ? r->key / 2 : r->key),
+                           .p = t->s + (size_t)r->first * CHUNK_STRIDE +
+                                (pairs && t->k->pair_words ? r->key / 2 : r->key),
                            .p_row_stride = CHUNK_STRIDE,
                            .p_key_stride = 1,
                            .out = out + (size_t)r->first * (size_t)t->head_dim,
                            .out_stride = (size_t)t->head_dim,
                            .ahead = next};
-    t->k->values(&v);
+    int flush = t->flush && pairs;
+    unsigned before = flush_begin(flush);
+    if (pairs)
+        t->k->pair_values(&v);
+    else
+        t->k->values(&v);
+    flush_end(flush, before);
 }
 
 void attend_chunk(struct attend_tile *t, const struct key_run *runs, int n_run, enum dtype dtype, struct ahead next)
@@ -98,7 +110,8 @@ void attend_chunk(struct attend_tile *t, const struct key_run *runs, int n_run, 
         state[i] = (struct softmax_state){-INFINITY, 0};
         if (t->n_key[i] > t->from[i])
             t->k->softmax(&(struct softmax_row){t->s + (size_t)i * CHUNK_STRIDE, t->from[i], t->n_key[i],
-                                                (width + 15) / 16 * 16, dtype, t->soft_cap},
+                                                (width + 15) / 16 * 16, dtype, t->soft_cap,
+                                                dtype == DTYPE_BF16 && t->k->pair_words},
                           &state[i]);
     }
     for (int i = 0; i < n_run; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inner kernels of every operator but the products: one body in lanes (the *_body.h files), compiled once for each
- * instruction set, and a table of the results. Kernels see plain rows; which rows, and on which thread, is the
- * operators' business. */
+/* The inner kernels of every operator but the products: bodies in lanes (the *_body.h files), compiled once for each
+ * instruction set in parts (kernels_<part>_<isa>.c), and a table of the results. Kernels see plain rows; which rows,
+ * and on which thread, is the operators' business. */
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
@@ -38,21 +38,19 @@ struct ahead {
     size_t bytes;
 };
 /* s[row][key] := sum_d q[row][d] k[d][key] for n_key keys, rounded up to 16 (which k and s must hold). Strides in
- * elements; in BF16 an element is a word of two, (d, d + 1), head_dim counts words, and both products of a word are
- * added to the sum, the second first. */
+ * elements; in pairs an element of k is a word of two, (d, d + 1), head_dim counts words, and both products of a word
+ * are added to the sum, the second first. q has words too or, without pair_words, two f32 for each. */
 struct score_tile {
     int n_row, n_key, head_dim;
-    enum dtype dtype; /* of q and k */
     const void *q, *k;
     float *s;
     size_t q_stride, k_stride, s_stride;
     struct ahead ahead;
 };
-/* out[row][d] += sum_key p[row][key] v[key][d], over keys in order; out f32. In BF16 an element of p or v is a word of
- * two keys, (key, key + 1), and n_key counts words. */
+/* out[row][d] += sum_key p[row][key] v[key][d], over keys in order; out f32. In pairs an element of v is a word of
+ * two keys, (key, key + 1), and n_key counts words; one of p too or, without pair_words, an f32. */
 struct value_tile {
     int n_row, n_key, head_dim;
-    enum dtype dtype; /* of p and v */
     const void *p, *v;
     float *out;
     size_t p_row_stride, p_key_stride, v_stride, out_stride;
@@ -68,6 +66,7 @@ struct softmax_row {
     int from, n, width;
     enum dtype dtype;
     float soft_cap;
+    int words; /* in BF16: packed to the front */
 };
 struct softmax_dx_row { /* dp becomes the scores' gradient, s the probabilities */
     float *s, *dp;
@@ -104,7 +103,9 @@ struct top_list {
     int32_t *ids;
 };
 
-#define KERNELS(X)                                                                                             \
+#define PLAIN_KERNELS(X)                                                                                       \
+    X(void, scores, (const struct score_tile *t))                                                              \
+    X(void, values, (const struct value_tile *t))                                                              \
     X(void, norm, (const struct norm_row *r))                                                                  \
     X(void, norm_dx, (const struct norm_dx_row *r))                                                            \
     X(void, norm_dw, (const struct norm_dw_columns *c))                                                        \
@@ -117,15 +118,13 @@ struct top_list {
     X(void, cast, (void *y, enum dtype y_dtype, const void *x, enum dtype x_dtype, size_t n))                  \
     X(void, gate, (const struct gate_row *r))                                                                  \
     X(void, gate_dx, (const struct gate_dx_row *r))                                                            \
-    X(void, scores, (const struct score_tile *t))                                                              \
-    X(void, values, (const struct value_tile *t))                                                              \
     X(void, softmax, (const struct softmax_row *r, struct softmax_state *state))                               \
     X(void, merge,                                                                                             \
       (struct softmax_state * whole, const struct softmax_state *part, float *o, const float *part_o, int n))  \
     X(void, finish,                                                                                            \
       (void *out, enum dtype out_dtype, const struct softmax_state *state, const float *o, int n, float *lse)) \
     X(void, copy_scaled, (float *y, const float *x, float scale, int n))                                       \
-    X(void, round_scaled, (uint16_t * y, const float *x, float scale, int n))                                  \
+    X(void, round_scaled, (void *y, enum dtype y_dtype, const float *x, float scale, int n))                   \
     X(float, dot, (const float *x, const float *y, int n))                                                     \
     X(void, softmax_dx, (const struct softmax_dx_row *r))                                                      \
     X(float, row_max, (const float *x, int n))                                                                 \
@@ -137,11 +136,20 @@ struct top_list {
     X(double, squares, (const float *x, size_t n))                                                             \
     X(void, round_moments, (const struct moments *m, size_t n, uint32_t key, uint32_t first))                  \
     X(void, adamw, (const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n))
+/* Attention's products over a cache in bf16, which differ with an instruction for pairs. */
+#define PAIR_KERNELS(X)                                \
+    X(void, pair_scores, (const struct score_tile *t)) \
+    X(void, pair_values, (const struct value_tile *t))
+#define KERNELS(X)   \
+    PLAIN_KERNELS(X) \
+    PAIR_KERNELS(X)
 
 struct kernels {
 #define X(type, name, parameters) type(*name) parameters;
     KERNELS(X)
 #undef X
+    int pair_words; /* what meets a cache in bf16, queries and probabilities, lies in words of two as the cache does;
+                       0: in f32 that bf16 holds */
 };
 
 extern const struct kernels kernels_generic, kernels_fma, kernels_avx2, kernels_avx512, kernels_avx512bf16;

@@ -3,6 +3,7 @@
  * normal ones are zeros going in and coming out, and which of several NaNs comes out follows from the form of the
  * instruction, so the compiler may not choose it. A panel's pairs are taken apart in registers, once for all rows of a
  * tile. */
+#include "cpu/flush.h"
 #include "cpu/linear.h"
 
 #include <immintrin.h>
@@ -37,15 +38,11 @@ static inline __attribute__((always_inline)) __m512 multiply_add(__m512 a, __m51
 #define TILE_WIDEST 8
 #include "cpu/linear_tile.h"
 
-enum { FLUSH_TO_ZERO = 0x8000, DENORMALS_ARE_ZERO = 0x40 };
-
-/* The tiles are called by address, so the compiler moves none of their sums out of here. */
 static void run_flushed(const struct product_call *c)
 {
-    unsigned before = _mm_getcsr();
-    _mm_setcsr(before | FLUSH_TO_ZERO | DENORMALS_ARE_ZERO);
+    unsigned before = flush_begin(1);
     run_product(c);
-    _mm_setcsr(before);
+    flush_end(1, before);
 }
 
 const struct product_kernel kernel_halves_avx512 = {.lanes = &lanes_avx512,

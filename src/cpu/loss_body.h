@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Passes over a row of logits: its maximum and the sum of exponentials (16 lanes, folded 8 apart, 4, 2, 1), and what is
  * derived from them. */
-static float row_max_kernel(const float *x, int n)
+#include "cpu/kernels_unit.h"
+
+float KERNEL(row_max)(const float *x, int n)
 {
     vf top = v_set(-INFINITY);
     int i = 0;
@@ -13,7 +15,7 @@ static float row_max_kernel(const float *x, int n)
 }
 
 /* keep: the exponentials replace the row. */
-static float row_exp_sum_kernel(float *x, int n, float max, int keep)
+float KERNEL(row_exp_sum)(float *x, int n, float max, int keep)
 {
     vf sum = v_zero(), m = v_set(max);
     for (int i = 0; i < n; i += LANES) {
@@ -27,7 +29,7 @@ static float row_exp_sum_kernel(float *x, int n, float max, int keep)
     return v_fold(sum);
 }
 
-static float exp_one_kernel(float x)
+float KERNEL(exp_one)(float x)
 {
     return f_exp(x);
 }
@@ -45,14 +47,14 @@ LANE_FN void top_push(struct top_list *top, float value, int32_t id)
     top->ids[at] = id;
 }
 
-static void row_log_softmax_kernel(float *y, const float *x, int n, float max, float log_sum)
+void KERNEL(row_log_softmax)(float *y, const float *x, int n, float max, float log_sum)
 {
     vf m = v_set(max), l = v_set(log_sum);
     for (int i = 0; i < n; i += LANES)
         v_store_n(y + i, v_sub(v_sub(v_load_n(x + i, n - i), m), l), n - i);
 }
 
-static void row_top_kernel(struct top_list *top, const float *x, int n, const float *bias)
+void KERNEL(row_top)(struct top_list *top, const float *x, int n, const float *bias)
 {
     vf b = v_set(bias ? *bias : 0);
     float values[LANES];
@@ -76,7 +78,7 @@ static void row_top_kernel(struct top_list *top, const float *x, int n, const fl
 }
 
 /* ids of elements in low..high (high not included unless it is infinite), in order; returns how many. */
-static int row_band_kernel(int32_t *ids, const float *x, int n, float low, float high)
+int KERNEL(row_band)(int32_t *ids, const float *x, int n, float low, float high)
 {
     int count = 0;
     vf from = v_set(low), to = v_set(high);
@@ -94,7 +96,7 @@ static int row_band_kernel(int32_t *ids, const float *x, int n, float low, float
 }
 
 /* Sixteen double lanes; a square of f32 is exact in double. */
-static double squares_kernel(const float *x, size_t n)
+double KERNEL(squares)(const float *x, size_t n)
 {
     double sum[LANES] = {0};
     size_t i = 0;
@@ -109,7 +111,7 @@ static double squares_kernel(const float *x, size_t n)
     return sum[0];
 }
 
-static void adamw_kernel(const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n)
+void KERNEL(adamw)(const struct adamw_args *a, float *param, const float *grad, float *m, float *v, size_t n)
 {
     vf keep = v_set(1 - a->lr * a->decay), new1 = v_set(1 - a->beta1), beta2 = v_set(a->beta2),
        new2 = v_set(1 - a->beta2);
@@ -127,7 +129,7 @@ static void adamw_kernel(const struct adamw_args *a, float *param, const float *
 }
 
 /* bf16 by adding 16 random bits and cutting 16 off: up with the probability that makes the mean exact. */
-static void round_moments_kernel(const struct moments *m, size_t n, uint32_t key, uint32_t first)
+void KERNEL(round_moments)(const struct moments *m, size_t n, uint32_t key, uint32_t first)
 {
     for (size_t i = 0; i < n; i += LANES) {
         size_t count = n - i < LANES ? n - i : LANES;

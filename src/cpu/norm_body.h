@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RMS and layer norm, one row at a time. Sums run in 16 lanes, folded 8 apart, 4, 2, 1. With s the row's 1/rms (or
  * 1/deviation) and h = (x - mean) s: y = h w + b, and dx = s (g - h mean(g h) [- mean(g]), g = dy w. */
+#include "cpu/kernels_unit.h"
+
 /* 0 adds nothing, not even a sign. */
 LANE_FN vf norm_weight(const float *weight, int i, float offset, int left)
 {
@@ -31,7 +33,7 @@ LANE_FN float row_squares(const float *x, float mean, int n)
     return v_fold(sum);
 }
 
-static void norm_kernel(const struct norm_row *r)
+void KERNEL(norm)(const struct norm_row *r)
 {
     int layer = r->kind == NORM_LAYER;
     float mean = layer ? row_sum(r->x, r->n) / (float)r->n : 0;
@@ -53,7 +55,7 @@ static void norm_kernel(const struct norm_row *r)
         *r->mean = mean;
 }
 
-static void norm_dx_kernel(const struct norm_dx_row *r)
+void KERNEL(norm_dx)(const struct norm_dx_row *r)
 {
     vf m = v_set(r->mean), s = v_set(r->inverse), along = v_zero(), total = v_zero();
     for (int i = 0; i < r->n; i += LANES) { /* g is zero past the end, as dy is */
@@ -72,7 +74,7 @@ static void norm_dx_kernel(const struct norm_dx_row *r)
     }
 }
 
-static void norm_dw_kernel(const struct norm_dw_columns *c)
+void KERNEL(norm_dw)(const struct norm_dw_columns *c)
 {
     for (int i = c->begin; i < c->end; i += LANES) {
         int left = c->end - i;

@@ -27,9 +27,14 @@ LANE_FN vf v_exp(vf x)
     return v_scale(v_add(p, v_set(1)), t);
 }
 
+/* For what is rare or makes many other calls. */
+LANE_CALL vf v_exp_called(vf x)
+{
+    return v_exp(x);
+}
 LANE_FN float f_exp(float x)
 {
-    return v_first(v_exp(v_set(x)));
+    return v_first(v_exp_called(v_set(x)));
 }
 
 /* Natural logarithm of a positive normal number (infinity and NaN pass through). x = 2^e m, m in [sqrt 1/2, sqrt 2). */
@@ -60,6 +65,10 @@ LANE_FN vf v_sigmoid(vf x)
 {
     return v_div(v_set(1), v_add(v_set(1), v_exp(v_neg(x))));
 }
+LANE_CALL vf v_sigmoid_called(vf x)
+{
+    return v_sigmoid(x);
+}
 LANE_FN vf v_silu(vf x)
 {
     return v_div(x, v_add(v_set(1), v_exp(v_neg(x))));
@@ -75,7 +84,7 @@ LANE_CALL vf v_tanh(vf x)
     p = v_fma(p, s, v_set(0x1.1106f6p-3f));
     p = v_fma(p, s, v_set(-0x1.555532p-2f));
     vf near = v_fma(v_mul(s, x), p, x);
-    vf far = v_sub(v_set(1), v_div(v_set(2), v_add(v_exp(v_add(z, z)), v_set(1))));
+    vf far = v_sub(v_set(1), v_div(v_set(2), v_add(v_exp_called(v_add(z, z)), v_set(1))));
     return v_select(v_lt(z, v_set(0.625f)), near, v_xor(far, sign));
 }
 
@@ -102,7 +111,7 @@ LANE_CALL vf v_phi(vf x)
     q = v_fma(q, t, v_set(0x1.f2c98cp-3f));
     q = v_fma(q, t, v_set(0x1.21263cp-2f));
     q = v_fma(q, t, v_set(0x1.20dad2p-2f));
-    vf far = v_mul(v_mul(v_set(0.5f), v_exp(v_neg(s))), v_mul(t, q));
+    vf far = v_mul(v_mul(v_set(0.5f), v_exp_called(v_neg(s))), v_mul(t, q));
     vf tail = v_select(v_lt(z, v_set(1)), near, far);
     return v_select(v_lt(x, v_zero()), tail, v_sub(v_set(1), tail));
 }
@@ -118,7 +127,7 @@ LANE_CALL vf v_gelu_tanh_inner(vf x)
 }
 LANE_CALL vf v_gelu_tanh(vf x)
 {
-    return v_mul(x, v_sigmoid(v_gelu_tanh_inner(x)));
+    return v_mul(x, v_sigmoid_called(v_gelu_tanh_inner(x)));
 }
 
 /* The derivative, and the function beside it (to the last bit or so: not always the forward pass's rounding). */

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention's products over a cache in bf16 in AVX2. */
+#define ISA avx2
+#define PAIRS 1
+#include "cpu/scores_body.h"
+#include "cpu/values_body.h"

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention's products over a cache in bf16 in plain C where fmaf is one instruction: the same bits, without a call for
+ * each. */
+#define ISA fma
+#define PAIRS 1
+#include "cpu/scores_body.h"
+#include "cpu/values_body.h"

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Norms, losses, sums and conversions in AVX-512. */
+#define ISA avx512
+#include "cpu/norm_body.h"
+#include "cpu/pointwise_body.h"
+#include "cpu/loss_body.h"
