@@ -20,11 +20,15 @@ static void report_marks_and_refuses(void **state)
     eval_report_value(&r, "exact", 0.5, 8, stats_wilson(4, 8, 0.95));
     json_t *json;
     struct buf text = BUF_INIT;
+    eval_report_tested(&r, "gain", 0.25, 10, EVAL_NO_INTERVAL, (struct stats_test){0, 0.03125, 6});
     assert_int_equal(report_evaluation_json(&r.tree, &json, &err), 0);
     assert_int_equal(json_integer_value(json_object_get(json, "exact_n")), 8);
     assert_int_equal(json_integer_value(json_object_get(json, "n")), 8);
     assert_int_equal(report_evaluation_text(&r.tree, &text, &err), 0);
     assert_non_null(strstr(text.data, "n 8 *"));
+    assert_true(json_real_value(json_object_get(json, "gain_p")) == 0.03125);
+    assert_null(json_object_get(json, "exact_p"));
+    assert_non_null(strstr(text.data, "n 10\n  gain: Wilcoxon signed-rank p 0.0312 over 6 rows that differ\n"));
     assert_non_null(strstr(text.data, "n 8 of 10, missing 2, truncated 0, unparsed 0, threshold none\nprompt style "
                                       "none (outputs were read), judge none (computed)"));
     json_decref(json);

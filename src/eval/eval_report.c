@@ -24,12 +24,18 @@ int eval_mean_interval(const double *x, int n, uint64_t seed, struct stats_inter
 
 void eval_report_value(struct eval_report *r, const char *name, double value, int n, struct stats_interval i)
 {
+    eval_report_tested(r, name, value, n, i, (struct stats_test){0, NAN, 0});
+}
+
+void eval_report_tested(struct eval_report *r, const char *name, double value, int n, struct stats_interval i,
+                        struct stats_test test)
+{
     if (!r->rc && (n < 1 || !isfinite(value)))
         r->rc = error_set(r->err, ERROR_DATA, "%s cannot be computed: %s", name,
                           n < 1 ? "no row has what it needs" : "it is not defined for these rows");
     if (r->rc)
         return;
-    const struct report_value v = {value, i.low, i.high, n, n < r->n_row};
+    const struct report_value v = {value, i.low, i.high, n, n < r->n_row, test.p, test.n};
     r->marked |= v.partial;
     r->rc = report_evaluation_value(&r->tree, name, &v, r->err);
 }

@@ -149,9 +149,7 @@ static int report_difference(struct eval_report *r, const struct seen *s, const 
     eval_report_value(r, names[1], stats_mean(y, n), n, i);
     rc = eval_mean_interval(d, n, s->v->seed, &i, err);
     rc = rc ? rc : stats_wilcoxon(d, n, &t, err);
-    eval_report_value(r, names[2], stats_mean(d, n), n, i);
-    if (!rc && !r->rc)
-        eval_report_note(r, "  %s: Wilcoxon signed-rank p %.3g over %d rows that differ", names[2], t.p, t.n);
+    eval_report_tested(r, names[2], stats_mean(d, n), n, i, t);
     mem_free(x);
     return rc;
 }

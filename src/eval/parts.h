@@ -40,6 +40,9 @@ void eval_report_begin(struct eval_report *r, const struct report_basis *basis, 
 /* A metric over n rows: JSON gets NAME and, with an interval, NAME_low and NAME_high; with n < n_row NAME_n, and the
  * table marks it. n 0 or a value that is not finite is an error ("cannot be computed"), not a zero. */
 void eval_report_value(struct eval_report *r, const char *name, double value, int n, struct stats_interval interval);
+/* A difference with Wilcoxon's test of it: also NAME_p. */
+void eval_report_tested(struct eval_report *r, const char *name, double value, int n, struct stats_interval interval,
+                        struct stats_test test);
 void eval_report_fact(struct eval_report *r, const char *name,
                       json_t *value); /* takes value: anything else that should be said; shown as NAME VALUE */
 void eval_report_note(struct eval_report *r, const char *format, ...)

@@ -24,6 +24,8 @@ struct report_basis {
 struct report_value {
     double value, low, high; /* with its 95 % interval; NAN: none */
     int n, partial;          /* rows that it is over; these are fewer than all */
+    double p;                /* of Wilcoxon's signed-rank test of a difference; NAN: not tested */
+    int n_tested;            /* rows that differ */
 };
 enum report_entry_kind { REPORT_VALUE, REPORT_FACT, REPORT_NOTE };
 struct report_entry {

@@ -34,6 +34,8 @@ static int put_value(json_t *o, const char *name, const struct report_value *v)
     int rc = put(o, name, json_real(v->value));
     if (!isnan(v->low) && !isnan(v->high))
         rc |= put_with(o, name, "low", json_real(v->low)) | put_with(o, name, "high", json_real(v->high));
+    if (!isnan(v->p))
+        rc |= put_with(o, name, "p", json_real(v->p));
     return v->partial ? rc | put_with(o, name, "n", json_integer(v->n)) : rc;
 }
 

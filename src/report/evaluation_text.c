@@ -29,6 +29,8 @@ static void say_value(struct buf *text, const char *name, const struct report_va
     else
         buf_printf(text, "%25s", "");
     buf_printf(text, "  n %d%s\n", v->n, v->partial ? " *" : "");
+    if (!isnan(v->p))
+        buf_printf(text, "  %s: Wilcoxon signed-rank p %.3g over %d rows that differ\n", name, v->p, v->n_tested);
 }
 
 static void say_fact(struct buf *text, const char *name, const json_t *fact)
