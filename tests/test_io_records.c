@@ -55,7 +55,7 @@ static void quotes_between_tabs_may_be_text(void **state)
     assert_reads("t.tsv", "question\tanswer\n\"No\" or yes?\tIt is \"no\".\n",
                  "{\"question\": \"\\\"No\\\" or yes?\", \"answer\": \"It is \\\"no\\\".\"}\n");
     assert_reads("t.csv", "question,answer\n\"No\" or yes?,no\n",
-                 "error t.csv:2: wanted ',' or a line end behind a closing quote, found 0x6f; double the quotes inside "
+                 "error t.csv:2: wanted ',' or a line end after a closing quote, found 0x6f; double the quotes inside "
                  "a quoted field\n");
     assert_reads("t.csv", "question,answer\na,b,c\n", "error t.csv:2: wanted 2 fields as in the first row, found 3\n");
 }

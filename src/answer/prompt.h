@@ -24,7 +24,7 @@ struct prompt_parts {
  * or is empty. */
 int prompt_make(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts,
                 struct prompt *out, struct error *err);
-/* The tokens of an answer behind that prompt, appended to out (text/pair.h). */
+/* The tokens of an answer after that prompt, appended to out (text/pair.h). */
 int prompt_completion(const struct speaker *s, const struct prompt *p, const char *answer, struct tokens *out,
                       struct error *err);
 /* Does the text read back as what it was meant to be? */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Log-likelihoods of given answers behind their prompts. */
+/* Log-likelihoods of given answers after their prompts. */
 #include "answer/speak.h"
 
 #include "base/mem.h"

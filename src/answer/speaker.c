@@ -29,14 +29,14 @@ static char *last_line(struct buf *b)
     return mem_strdup(line ? line + 1 : text);
 }
 
-/* What stands behind a question. */
-static char *behind_mark(const struct buf *b, char mark)
+/* What stands after a question. */
+static char *after_mark(const struct buf *b, char mark)
 {
-    const char *behind = b->data ? strchr(b->data, mark) : NULL;
-    behind = behind ? behind + 1 : "";
-    while (*behind && is_blank(*behind))
-        behind++;
-    return mem_strdup(behind);
+    const char *after = b->data ? strchr(b->data, mark) : NULL;
+    after = after ? after + 1 : "";
+    while (*after && is_blank(*after))
+        after++;
+    return mem_strdup(after);
 }
 
 /* The template's words that a text must not hold, read off an empty prompt. */
@@ -49,7 +49,7 @@ static int read_cues(struct speaker *s, struct error *err)
     mem_free(s->ask_cue);
     mem_free(s->answer_cue);
     s->ask_cue = ask.failed ? NULL : last_line(&ask);
-    s->answer_cue = answer.failed ? NULL : behind_mark(&answer, MARK);
+    s->answer_cue = answer.failed ? NULL : after_mark(&answer, MARK);
     buf_free(&ask);
     buf_free(&answer);
     return s->ask_cue && s->answer_cue ? 0 : error_set_nomem(err, 64, "template");

@@ -84,7 +84,7 @@ static int last_model(const char *path, char **model, json_t **words, struct err
     return rc;
 }
 
-/* --model, or what stands behind the verb: a run directory, or a model all the same. */
+/* --model, or what stands after the verb: a run directory, or a model all the same. */
 static int find_model(const struct options *options, struct cli_values *v, char **made, json_t **words,
                       struct error *err)
 {

@@ -76,7 +76,7 @@ extern const struct record_field record_prompt; /* "prompt" or "prompt_token_ids
 /* The ids as they are, or the text tokenised. Appends to out; -1 with the record failed. */
 int records_tokens(struct records *r, int i, const struct record_field *f, const struct tokenizer *t, int n_vocab,
                    struct tokens *out);
-/* The same for "completion" or "completion_token_ids" behind the prompt's ids, which out holds (text/pair.h). */
+/* The same for "completion" or "completion_token_ids" after the prompt's ids, which out holds (text/pair.h). */
 int records_completion(struct records *r, int i, const struct tokenizer *t, int n_vocab, struct tokens *out);
 
 /* Output, one line a record, in input order, each written once and whole. To standard output: as soon as its turn

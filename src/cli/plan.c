@@ -73,7 +73,7 @@ static int plan_method(struct parts *p, const struct model_desc *d, const struct
            fits(plan.peak, plan.machine));
     printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds,
            plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
-    printf("supposing    questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n",
+    printf("assuming     questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n",
            plan.question_tokens, plan.answer_tokens, o->seeds ? ", as the seeds have" : " (--seeds FILE counts them)");
     return 0;
 }

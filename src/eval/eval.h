@@ -49,7 +49,7 @@ struct eval_options {
 void eval_options_default(struct eval_options *o);
 /* ERROR_USAGE: an unknown task or choice, by name. */
 int eval_options_check(const struct eval_options *o, struct error *err);
-const char *eval_task_name(int i, const char **summary); /* NULL behind the last one; summary may be NULL */
+const char *eval_task_name(int i, const char **summary); /* NULL after the last one; summary may be NULL */
 
 struct eval_result {
     struct report_evaluation tree; /* what the next two are renderings of */

@@ -176,7 +176,7 @@ static int match_all(const char *p, size_t n, const char *s)
     return now[n];
 }
 
-/* As peft does it: at the end of the name, behind its beginning or a dot. */
+/* As peft does it: at the end of the name, after its beginning or a dot. */
 static int matches_module(const char *pattern, const char *module)
 {
     for (const char *s = module; s; s = strchr(s, '.') ? strchr(s, '.') + 1 : NULL)

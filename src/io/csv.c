@@ -21,7 +21,7 @@ struct csv {
     struct input *in;
     struct row names, row;
     long line, row_line;
-    size_t n_blank; /* behind a closing quote */
+    size_t n_blank; /* after a closing quote */
     char delimiter;
     int done, loose; /* loose: a table of people, whose input is borrowed */
 };
@@ -57,7 +57,7 @@ static int finish_row(struct csv *c, struct row *row, struct error *err)
     return 1;
 }
 
-/* A quote behind nothing but blanks opens the field all the same. */
+/* A quote after nothing but blanks opens the field all the same. */
 static int opens_field(const struct csv *c, struct row *row, enum state state)
 {
     size_t begin = row->begin[row->n - 1];
@@ -87,7 +87,7 @@ static void unquote(struct csv *c, struct row *row)
     }
 }
 
-/* A byte that is no end of the field, behind its closing quote. 0 or an error. */
+/* A byte that is no end of the field, after its closing quote. 0 or an error. */
 static int behind_quote(struct csv *c, struct row *row, enum state *state, char byte, struct error *err)
 {
     if (byte == '\r')
@@ -107,7 +107,7 @@ static int behind_quote(struct csv *c, struct row *row, enum state *state, char 
         wanted = "a tab";
     return error_set(
         err, ERROR_DATA,
-        "%s:%ld: wanted %s or a line end behind a closing quote, found 0x%02x; double the quotes inside a quoted field",
+        "%s:%ld: wanted %s or a line end after a closing quote, found 0x%02x; double the quotes inside a quoted field",
         input_name(c->in), c->line, wanted, (unsigned char)byte);
 }
 

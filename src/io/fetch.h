@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* Of the last answer, behind redirects. */
+/* Of the last answer, after redirects. */
 struct fetch_answer {
     long status;
     int64_t from;                /* Content-Range: the first byte, or -1 */

@@ -54,7 +54,7 @@ char *path_join(const char *dir, const char *name);
 /* path with a suffix; where its last part would be longer than a file system takes (255 bytes), that part is shortened
  * and stays a function of the whole. NULL when out of memory. */
 char *path_beside(const char *path, const char *suffix);
-const char *path_base(const char *path);              /* behind the last "/"; points into path */
+const char *path_base(const char *path);              /* after the last "/"; points into path */
 int path_ends_in(const char *path, const char *tail); /* and is longer */
 /* Makes the directory if need be and holds it against other processes until the descriptor is closed, or the process
  * ends however it ends. ERROR_UNAVAILABLE when another one has it; a file system without locks is taken as it is. */

@@ -60,7 +60,7 @@ static const struct gguf_name gemma_names[] = {
     LAYER("ffn_up", "mlp.up_proj", W, GGUF_AS_IS),
     LAYER("ffn_down", "mlp.down_proj", W, GGUF_AS_IS),
 };
-/* Gemma 2 and 3: a norm before and behind each half. */
+/* Gemma 2 and 3: a norm before and after each half. */
 static const struct gguf_name sandwich_names[] = {
     TOP("token_embd", "model.embed_tokens", W, GGUF_AS_IS),
     TOP("output_norm", "model.norm", W, GGUF_PLUS_ONE),

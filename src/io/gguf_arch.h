@@ -19,7 +19,7 @@ enum gguf_change {
 };
 enum gguf_parts { GGUF_WEIGHT = 1, GGUF_BIAS = 2 };
 struct gguf_name {
-    const char *gguf, *hf; /* without ".weight" and ".bias"; of a layer: behind "blk.N." and the row's `layer` */
+    const char *gguf, *hf; /* without ".weight" and ".bias"; of a layer: after "blk.N." and the row's `layer` */
     int of_layer, parts;
     enum gguf_change change;
 };
@@ -41,7 +41,7 @@ struct gguf_arch {
     const char *const *aliases; /* pairs: LLaMA's key of config.json, this family's; NULL at the end; or NULL */
     int biases;                 /* attention_bias and mlp_bias follow from the tensors that are there */
     int layer_norm;             /* its epsilon is attention.layer_norm_epsilon */
-    int encoder;                /* sees what comes behind too; has no head */
+    int encoder;                /* sees what comes after too; has no head */
     int positions;              /* a learned table; nothing rotates */
     /* with so many layers attention is scaled by 1/sqrt(width / heads), else by 1/sqrt(head size); 0: always by that */
     int scale_layers;
@@ -62,10 +62,10 @@ const struct gguf_arch *gguf_arch_of_type(const char *model_type);
 /* Every name, for messages. */
 const char *gguf_arch_names(void);
 
-/* The row's entry for a tensor: part, its name behind "blk.N." or all of it, ends in ".weight" or ".bias" (*tail: that
+/* The row's entry for a tensor: part, its name after "blk.N." or all of it, ends in ".weight" or ".bias" (*tail: that
  * end). NULL: has none. */
 const struct gguf_name *gguf_arch_tensor(const struct gguf_arch *a, const char *part, int of_layer, const char **tail);
-/* The same by Hugging Face's name, whole or behind the layer's prefix and number. */
+/* The same by Hugging Face's name, whole or after the layer's prefix and number. */
 const struct gguf_name *gguf_arch_hf_tensor(const struct gguf_arch *a, const char *part, int of_layer,
                                             const char **tail);
 const struct gguf_setting *gguf_arch_setting(const struct gguf_arch *a, const char *suffix);

@@ -16,7 +16,7 @@ int gguf_check_keys(const struct gguf *g, const struct gguf_arch *arch, int64_t 
  * with its name. */
 int gguf_check_tensors(const struct gguf *g, const struct gguf_arch *arch, int64_t n_layer, const char *path,
                        struct error *err);
-/* What stands behind "blk.N.", and N; the name itself and -1 when it is of no layer. */
+/* What stands after "blk.N.", and N; the name itself and -1 when it is of no layer. */
 const char *gguf_tensor_part(const char *name, int64_t *layer);
 /* Is it one of longrope's lists, of an architecture that reads them (io/gguf_rope.c)? */
 int gguf_tensor_rope(const struct gguf_arch *arch, const char *name);

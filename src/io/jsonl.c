@@ -251,7 +251,7 @@ static int unexpected(struct jsonl *r, int c, const char *wanted, struct error *
                      r->column, wanted, c >= 32 && c < 127 ? c : '?', (unsigned)c);
 }
 
-/* Behind "]": nothing but space. */
+/* After "]": nothing but space. */
 static int end_array(struct jsonl *r, struct error *err)
 {
     take_byte(r);
@@ -279,7 +279,7 @@ static int next_element(struct jsonl *r, json_t **record, struct error *err)
             return err ? err->code : ERROR_IO;
         if (c == ']')
             return error_set(err, ERROR_DATA,
-                             "%s:%ld:%ld: a trailing comma before ']'; strike the comma behind the last record",
+                             "%s:%ld:%ld: a trailing comma before ']'; strike the comma after the last record",
                              input_name(r->in), r->line, r->column);
     }
     if (c != '{')

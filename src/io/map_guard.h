@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading a mapped file behind the place where another process has cut it raises SIGBUS. Here such pages of registered
+/* Reading a mapped file after the place where another process has cut it raises SIGBUS. Here such pages of registered
  * mappings become zeros and the mapping is marked; any other SIGBUS does what it did before. Used by io/file.c only. */
 #ifndef IO_MAP_GUARD_H
 #define IO_MAP_GUARD_H

@@ -17,7 +17,7 @@ struct machine {
     size_t *marks; /* heights of the stack */
     size_t n_mark, cap_mark;
     struct pickle_value **memo;
-    size_t n_memo, used_memo; /* used_memo: behind the last entry */
+    size_t n_memo, used_memo; /* used_memo: after the last entry */
     int stopped;
 };
 
@@ -204,7 +204,7 @@ static int op_float(struct machine *m, int n)
     return take_bytes(m, (uint64_t)n) ? push_new(m, PICKLE_FLOAT, &v) : ERROR_DATA;
 }
 
-/* A string or bytes behind a length of n bytes. */
+/* A string or bytes after a length of n bytes. */
 static int push_text(struct machine *m, int n, enum pickle_kind kind)
 {
     uint64_t length;

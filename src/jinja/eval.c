@@ -245,11 +245,11 @@ static void spread(struct jrun *r, const struct jnode *n, struct jargs *args)
         args->n += more->n;
     }
     if (n->c && named.kind != J_DICT)
-        jfail(r, "wanted a mapping behind \"**\"");
+        jfail(r, "wanted a mapping after \"**\"");
     for (int i = 0; n->c && !r->rc && i < named.dict->n; i++) {
         struct jvalue key = named.dict->keys[i];
         if (key.kind != J_STRING)
-            jfail(r, "the keys of a mapping behind \"**\" must be strings");
+            jfail(r, "the keys of a mapping after \"**\" must be strings");
         else if (jfind_name(&args->named, key.s, key.n) >= 0)
             jfail(r, "the argument %.*s is given twice", JSHOW(key));
         else

@@ -97,7 +97,7 @@ FILTER(f_replace)
     return r->rc ? v : jstring_method(r, v, "replace", args, 3);
 }
 
-/* Words begin behind blanks, hyphens and opening brackets; their first letter is made a capital, the others small. */
+/* Words begin after blanks, hyphens and opening brackets; their first letter is made a capital, the others small. */
 FILTER(f_title)
 {
     struct buf b = BUF_INIT;

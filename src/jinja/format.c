@@ -386,7 +386,7 @@ static void replacement(struct jrun *r, struct buf *b, struct braces *f, struct 
     colon = name_end;
     if (colon < end && *colon == '!') {
         if (colon + 1 >= end || (colon[1] != 's' && colon[1] != 'r'))
-            junavailable(r, "format: the conversion behind \"!\" is not supported");
+            junavailable(r, "format: the conversion after \"!\" is not supported");
         if (!r->rc && colon[1] == 'r')
             jrepr(r, &text, v);
         else
@@ -400,7 +400,7 @@ static void replacement(struct jrun *r, struct buf *b, struct braces *f, struct 
     }
     struct jvalue spec = *colon == ':' ? format_text(r, f, jstring(colon + 1, (size_t)(end - colon - 1))) : jtext("");
     if (*colon != ':')
-        jfail(r, "format: wanted \":\" behind a conversion");
+        jfail(r, "format: wanted \":\" after a conversion");
     if (r->rc || !spec.n) {
         jwrite(r, b, v);
         return;

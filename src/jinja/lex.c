@@ -71,7 +71,7 @@ static void advance(struct lexer *x, const char *to)
         x->line += *x->p == '\n';
 }
 
-/* Behind the end of a tag: what of the white space that follows belongs to it. sign: the '-' or '+' before the end. */
+/* After the end of a tag: what of the white space that follows belongs to it. sign: the '-' or '+' before the end. */
 static void finish_tag(struct lexer *x, char sign, int is_print)
 {
     const char *p = x->p;
@@ -83,7 +83,7 @@ static void finish_tag(struct lexer *x, char sign, int is_print)
     advance(x, p);
 }
 
-/* Text before a tag that begins at `tag` with the sign behind it. */
+/* Text before a tag that begins at `tag` with the sign after it. */
 static int push_data(struct lexer *x, const char *tag, char sign, int is_print)
 {
     const char *from = x->p, *to = tag;
@@ -109,8 +109,8 @@ static int escape_digits(int c)
     }
 }
 
-/* What a backslash begins at p (behind it), as Python's unicode-escape reads it: bytes into out; returns the place
- * behind, NULL for what is no character. */
+/* What a backslash begins at p (right after it), as Python's unicode-escape reads it: bytes into out; returns the place
+ * after, NULL for what is no character. */
 static const char *escape(const char *p, const char *end, char out[5], size_t *n)
 {
     static const char from[] = "nrtbfav\\'\"", to[] = "\n\r\t\b\f\a\v\\'\"";
@@ -192,7 +192,7 @@ static int digit_value(int c) /* 99: none */
     return (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : 99;
 }
 
-/* Digits of a base, single underscores between them; appended to text. The place behind. */
+/* Digits of a base, single underscores between them; appended to text. The place after them. */
 static const char *digits(const char *p, const char *end, int base, char *text, size_t *n)
 {
     while (p < end) {
@@ -205,7 +205,7 @@ static const char *digits(const char *p, const char *end, int base, char *text, 
     return p;
 }
 
-/* .5 and e5 behind the digits of a number that may be a float. The place behind, or p when it is none. */
+/* .5 and e5 after the digits of a number that may be a float. The place after it, or p when it is none. */
 static const char *fraction(const char *p, const char *end, char *text, size_t *n)
 {
     const char *q = p;

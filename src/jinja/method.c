@@ -108,7 +108,7 @@ static struct jvalue split_spaces(struct jrun *r, struct jvalue v, int64_t most,
     return out;
 }
 
-/* Where in v a separator was found; when it was not: behind the text that the search went through. */
+/* Where in v a separator was found; when it was not: after the text that the search went through. */
 static size_t place_of(struct jvalue v, const char *at, int right)
 {
     if (at)
@@ -127,8 +127,8 @@ static struct jvalue split(struct jrun *r, struct jvalue v, const struct jvalue 
         jfail(r, "split: the separator is empty");
     while (!jstep(r) && !jcharge(r, p[0].n)) {
         const char *at = most ? search_text(v, p[0], right) : NULL;
-        size_t n = place_of(v, at, right), behind = at ? n + p[0].n : 0;
-        jpush(r, out.list, right ? part(v, behind, v.n) : part(v, 0, n));
+        size_t n = place_of(v, at, right), after = at ? n + p[0].n : 0;
+        jpush(r, out.list, right ? part(v, after, v.n) : part(v, 0, n));
         if (!at)
             break;
         v = right ? part(v, 0, n) : part(v, n + p[0].n, v.n);
@@ -184,7 +184,7 @@ static int64_t from_start(int64_t i, int64_t n)
     return i + n < 0 ? 0 : i + n;
 }
 
-/* v between two places in characters, as str.find(x, start, end) takes them; 0 when start lies behind the end of v. */
+/* v between two places in characters, as str.find(x, start, end) takes them; 0 when start lies after the end of v. */
 static int window(struct jrun *r, struct jvalue *v, struct jvalue start, struct jvalue end, int64_t *from)
 {
     int64_t n, i, to;
@@ -380,7 +380,7 @@ METHOD(m_rpartition)
     return in_three(r, v, p[0], 1);
 }
 
-/* side: 'l' to the left, 'r' to the right, 'c' to the middle, 'z' zeros behind a sign. */
+/* side: 'l' to the left, 'r' to the right, 'c' to the middle, 'z' zeros after a sign. */
 static struct jvalue pad(struct jrun *r, struct jvalue v, const struct jvalue *p, int side)
 {
     struct jvalue fill = jtext(side == 'z' ? "0" : " ");

@@ -121,7 +121,7 @@ static void keyword(struct parser *p, struct jnode *call)
     parse_add(p, &call->more, parse_expression(p));
 }
 
-/* (a, b, *list, key=value, **mapping) behind the opening bracket. */
+/* (a, b, *list, key=value, **mapping) after the opening bracket. */
 static void arguments(struct parser *p, struct jnode *call)
 {
     while (!p->rc && !parse_is_op(p, ")")) {
@@ -130,7 +130,7 @@ static void arguments(struct parser *p, struct jnode *call)
         int late =
             call->c || (!is_keyword && !parse_is_op(p, "*") && !parse_is_op(p, "**") && (call->b || call->named.n));
         if (late || (call->b && parse_is_op(p, "*")))
-            parse_fail(p, ERROR_DATA, "an argument stands behind those that come last", "", 0);
+            parse_fail(p, ERROR_DATA, "an argument stands after those that come last", "", 0);
         if (parse_skip_op(p, "*"))
             call->b = parse_expression(p);
         else if (parse_skip_op(p, "**"))
@@ -177,7 +177,7 @@ static struct jnode *string(struct parser *p)
     return n;
 }
 
-/* [a, b] or (a, b) behind the opening bracket; (a) is a itself. */
+/* [a, b] or (a, b) after the opening bracket; (a) is a itself. */
 static struct jnode *sequence(struct parser *p, const char *close)
 {
     struct jnode *n = parse_node(p, JN_LIST);
@@ -240,7 +240,7 @@ static struct jnode *primary(struct parser *p)
     }
 }
 
-/* [i], [a:b], [a:b:c] behind the opening bracket. */
+/* [i], [a:b], [a:b:c] after the opening bracket. */
 static struct jnode *subscript(struct parser *p, struct jnode *of)
 {
     struct jnode *n = parse_node(p, JN_ITEM), *parts[3] = {NULL, NULL, NULL};

@@ -288,7 +288,7 @@ struct jvalue jcall_macro(struct jrun *r, struct jvalue macro, const struct jarg
 struct jvalue jcall_loop(struct jrun *r, struct jloop *loop, struct jvalue items);
 
 /* --- filters, tests, methods, functions --- */
-/* A callable's arguments: names between blanks, "=" behind those that may be absent, "/" before all when they have no
+/* A callable's arguments: names between blanks, "=" after those that may be absent, "/" before all when they have no
  * names, "*" alone for any. NULL: none. */
 enum { JMAX_ARGS = 6 };
 struct jentry {

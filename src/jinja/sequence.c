@@ -212,7 +212,7 @@ static struct jvalue f_sum(struct jrun *r, struct jvalue v, const struct jvalue 
     return sum;
 }
 
-/* The arguments behind the first `used`, keywords included. */
+/* The arguments after the first `used`, keywords included. */
 static struct jargs rest_of(const struct jargs *a, int used)
 {
     return (struct jargs){a->n > used ? a->values + used : NULL, a->n > used ? a->n - used : 0, a->named};

@@ -141,7 +141,7 @@ static void signature(struct parser *p, struct jnode *n)
         parse_add(p, &n->named, parse_named(p, JN_NAME));
         int given = parse_skip_op(p, "=");
         if (has_default && !given)
-            parse_fail(p, ERROR_DATA, "an argument without a default stands behind one with a default", "", 0);
+            parse_fail(p, ERROR_DATA, "an argument without a default stands after one with a default", "", 0);
         has_default |= given;
         parse_add(p, &n->more, given ? parse_expression(p) : NULL);
     }

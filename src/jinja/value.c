@@ -435,7 +435,7 @@ int jcontains(struct jrun *r, struct jvalue in, struct jvalue v)
         return 0;
     }
     if (in.kind != J_UNDEFINED)
-        jfail(r, "wanted a string, a list or a mapping behind \"in\"");
+        jfail(r, "wanted a string, a list or a mapping after \"in\"");
     return 0;
 }
 

@@ -32,7 +32,7 @@ static int read_words(struct guard *g, const char *words, struct error *err)
     return 0;
 }
 
-/* What the user wrote must not close a turn: a special token spelled in question or answer gets a blank behind its
+/* What the user wrote must not close a turn: a special token spelled in question or answer gets a blank after its
  * first character. */
 static json_t *plain(const struct guard *g, const char *text)
 {

@@ -17,7 +17,7 @@ enum harm_mode {
     /* special tokens spelled in question or answer are plain text, so that an answer cannot end its own judging */
     HARM_SAFE,
     HARM_COMPAT, /* they become special tokens, as in QAModeration */
-    HARM_HONEST  /* safe, up to 2048 tokens, and what is too long is cut on the left, behind BOS: the end is judged */
+    HARM_HONEST  /* safe, up to 2048 tokens, and what is too long is cut on the left, after BOS: the end is judged */
 };
 const char *harm_mode_name(enum harm_mode m);
 

@@ -74,7 +74,7 @@ static int put_scores(struct measuring *m, const struct speak_score *scores, str
     return rc;
 }
 
-/* Reference answers' log-likelihoods, behind the prompts that are answered. */
+/* Reference answers' log-likelihoods, after the prompts that are answered. */
 static int score(struct measuring *m, struct error *err)
 {
     const struct score_job job = {.model = m->arm->model, .pool = &m->a->pool, .room = m->a->o.answer.max_new_tokens};

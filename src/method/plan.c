@@ -60,12 +60,12 @@ double plan_rate(struct device *d, enum dtype t, int rows)
     return rate;
 }
 
-static int count_tokens(const struct tokenizer *t, const char *before, const char *text, const char *behind, int *n,
+static int count_tokens(const struct tokenizer *t, const char *before, const char *text, const char *after, int *n,
                         struct error *err)
 {
     struct tokens ids = TOKENS_INIT;
     struct buf b = BUF_INIT;
-    buf_printf(&b, "%s %s%s", before, text, behind);
+    buf_printf(&b, "%s %s%s", before, text, after);
     int rc = b.failed ? error_set_nomem(err, b.len, "a plan") : tokenizer_encode(t, b.data, b.len, 0, &ids, err);
     *n = (int)ids.n;
     tokens_free(&ids);
@@ -82,7 +82,7 @@ struct lengths {
     int n;
 };
 
-/* Each seed's question and answer as the built-in template has them; one supposed pair without seeds. */
+/* Each seed's question and answer as the built-in template has them; one assumed pair without seeds. */
 static int count_pairs(const struct tokenizer *t, const struct seeds *seeds, struct lengths *l, struct error *err)
 {
     int rc = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Peak memory and time of an alignment before its model is loaded, from the descriptor, the seeds and the machine.
  * Memory is what becomes resident and belongs to the process (RssAnon in /proc); mapped model files are not counted,
- * the system can drop them. What is generated is supposed to be as long as the seeds are, and half of the attempts to
+ * the system can drop them. What is generated is assumed to be as long as the seeds are, and half of the attempts to
  * be kept. */
 #ifndef METHOD_PLAN_H
 #define METHOD_PLAN_H
@@ -31,7 +31,7 @@ double plan_machine(const struct device *d); /* bytes of its memory */
 /* Floating-point operations per second of a product of that many rows, measured now in a few milliseconds; 0: no memory
  * for it. */
 double plan_rate(struct device *device, enum dtype dtype, int rows);
-/* Without a tokenizer or seeds (NULL) pairs of 15 + 25 tokens are supposed. */
+/* Without a tokenizer or seeds (NULL) pairs of 15 + 25 tokens are assumed. */
 int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
                struct error *err);
 /* Says in one line what an alignment will take, and refuses one that does not fit (ERROR_FAILED). */

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* What the post-processor put behind the text: of n_extra tokens that it added, those at the end. */
-static size_t n_behind(const struct tokenizer *t, const struct tokens *ids, size_t n_extra)
+/* What the post-processor put after the text: of n_extra tokens that it added, those at the end. */
+static size_t n_after(const struct tokenizer *t, const struct tokens *ids, size_t n_extra)
 {
     size_t n = 0;
     while (n < n_extra && tokenizer_is_special(t, ids->ids[ids->n - 1 - n]))
@@ -48,8 +48,8 @@ static int read_sentence(const struct embedder *e, const char *text, size_t n, s
     size_t limit = before + (size_t)s->max_length;
     *cut = !rc && out->n > limit;
     if (*cut) {
-        size_t behind = n_behind(t, out, out->n - before - bare.n);
-        memmove(out->ids + limit - behind, out->ids + out->n - behind, behind * sizeof *out->ids);
+        size_t after = n_after(t, out, out->n - before - bare.n);
+        memmove(out->ids + limit - after, out->ids + out->n - after, after * sizeof *out->ids);
         out->n = limit;
     }
     tokens_free(&bare);

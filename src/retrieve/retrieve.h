@@ -38,7 +38,7 @@ struct embedder {
     const struct tokenizer *tokenizer;
 };
 /* Appends a text's ids as they are embedded: of a sentence encoder (model_desc.sentence) with its prompt and special
- * tokens, cut to its max_length behind which those tokens still stand; of another model the bare text, cut to the
+ * tokens, cut to its max_length after which those tokens still stand; of another model the bare text, cut to the
  * context. *cut (may be NULL): something was cut. */
 int retrieve_tokens(const struct embedder *e, const char *text, size_t n, struct tokens *out, int *cut,
                     struct error *err);

@@ -10,7 +10,7 @@
 struct charsmap {
     const uint32_t *unit; /* [n_unit] */
     size_t n_unit;
-    const char *text; /* the replacements, each with a NUL behind it */
+    const char *text; /* the replacements, each with a NUL after it */
     size_t n_text;
 };
 /* The map that lies in bytes[0..n), which must stay; units is room for n / 4 numbers. NULL when all is well, else what

@@ -214,7 +214,7 @@ static int mark(const struct chat *c, struct chat_row *r, const struct buf *text
         return rc;
     for (special = to; special > from && !tokenizer_is_special(c->t, r->ids.ids[special - 1]);)
         special--;
-    if (special > from && special < to) { /* only blanks behind the end of the turn? */
+    if (special > from && special < to) { /* only blanks after the end of the turn? */
         struct buf rest = BUF_INIT;
         rc = tokenizer_decode(c->t, r->ids.ids + special, to - special, 0, &rest, err);
         if (!rc && rest.data && strspn(rest.data, " \t\r\n") == rest.len)

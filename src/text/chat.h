@@ -24,7 +24,7 @@ int chat_encode(const struct chat *c, const char *text, size_t n, struct tokens 
 
 /* A conversation to train on: its tokens, and which of them the assistant says, end of turn included. Turns are found
  * by {% generation %} blocks where the template has them, else by rendering the conversation up to and including each
- * turn; blanks behind a turn's last special token are not trained. */
+ * turn; blanks after a turn's last special token are not trained. */
 struct chat_row {
     struct tokens ids;
     unsigned char *target; /* [ids.n] */

@@ -108,8 +108,8 @@ int pair_encode_apart(const struct tokenizer *tok, const struct pair_text *compl
     for (size_t i = 0; completion->n && prepends(tok) && i < sizeof anchors / sizeof *anchors; i++) {
         struct tokens ids = TOKENS_INIT;
         int rc = tokenizer_encode(tok, anchors[i], 1, flags, &ids, err);
-        const struct text_pair behind_anchor = {{anchors[i], 1, NULL}, *completion, ids.ids, ids.n, flags};
-        rc = rc ? rc : encode_joint(tok, &behind_anchor, out, err);
+        const struct text_pair after_anchor = {{anchors[i], 1, NULL}, *completion, ids.ids, ids.n, flags};
+        rc = rc ? rc : encode_joint(tok, &after_anchor, out, err);
         tokens_free(&ids);
         if (rc)
             return rc < 0 ? rc : 0;

@@ -32,7 +32,7 @@ struct pair_text {
 int tokenizer_encode_mixed(const struct tokenizer *tok, const struct pair_text *x, int flags, struct tokens *out,
                            struct error *err);
 
-/* A completion behind its prompt. */
+/* A completion after its prompt. */
 struct text_pair {
     struct pair_text prompt, completion;
     const int32_t *prompt_ids; /* [n_prompt]: what `flags` made of the prompt's text, less an EOS at their end */
@@ -42,7 +42,7 @@ struct text_pair {
 /* Appends the completion's tokens; none for an empty one. *apart (or NULL): 1 when the border lies inside a token. */
 int pair_encode_completion(const struct tokenizer *tok, const struct text_pair *p, struct tokens *out, int *apart,
                            struct error *err);
-/* n less the EOS that a tokenizer puts behind a text of its own accord. */
+/* n less the EOS that a tokenizer puts after a text of its own accord. */
 size_t pair_without_end(const struct tokenizer *tok, const int32_t *ids, size_t n);
 /* The same without the prompt's text. */
 int pair_encode_apart(const struct tokenizer *tok, const struct pair_text *completion, int flags, struct tokens *out,

@@ -73,7 +73,7 @@ static void put_new(const char *category, size_t n, struct buf *out)
 }
 
 /* \p{L}, \P{L} or \p{^L} of a category, in s[0..n): the same with the newer characters. In a class they stand before
- * it, so that what follows reads as it did; behind a hyphen nothing is added. */
+ * it, so that what follows reads as it did; after a hyphen nothing is added. */
 static size_t say_property(const char *s, size_t n, int depth, struct buf *out)
 {
     if (n < 5 || s[0] != '\\' || (s[1] != 'p' && s[1] != 'P') || s[2] != '{')
@@ -224,7 +224,7 @@ static int search_literal(const struct regex *re, const struct regex_scan *s, si
     return 1;
 }
 
-/* The first match at or behind scan->at. */
+/* The first match at or after scan->at. */
 static int search_once(const struct regex_scan *s, size_t *start, size_t *end, struct error *err)
 {
     const OnigUChar *text = (const OnigUChar *)s->text;

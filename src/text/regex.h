@@ -28,7 +28,7 @@ struct regex_match *regex_match_new(void); /* NULL: out of memory */
 void regex_match_free(struct regex_match *m);
 
 /* The matches in text[0..n), valid UTF-8, from left to right, as the onig crate's find_iter gives them: an empty match
- * right behind a match is none. The last members are the scan's own and begin as zero. */
+ * right after a match is none. The last members are the scan's own and begin as zero. */
 struct regex_scan {
     const struct regex *re;
     struct regex_match *match;
@@ -44,6 +44,6 @@ int regex_next(struct regex_scan *scan, size_t *start, size_t *end, struct error
  * match. */
 typedef size_t (*regex_known)(const char *text, size_t n, size_t at);
 regex_known regex_known_find(const char *pattern, size_t n); /* NULL: not known */
-void regex_known_prepare(void);                              /* once, behind Oniguruma's own start */
+void regex_known_prepare(void);                              /* once, after Oniguruma's own start */
 
 #endif

@@ -60,7 +60,7 @@ static int is_old(const struct tokenizer_source *s)
     return !json_is_object(json_object_get(s->config, "added_tokens_decoder"));
 }
 
-/* A list in the map is put behind the configuration's; the older name of it counts where there is none. */
+/* A list in the map is put after the configuration's; the older name of it counts where there is none. */
 static int complete_list(json_t *config, const char *key, json_t *value)
 {
     static const char now[] = "extra_special_tokens", before[] = "additional_special_tokens";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sentencepiece.bpe.model under XLM-RoBERTa's class (multilingual E5, BGE-M3): fairseq's order of ids, with <s>, <pad>,
- * </s>, <unk> before the model's pieces and <mask> behind them, in the tokenizer.json that transformers makes of it. */
+ * </s>, <unk> before the model's pieces and <mask> after them, in the tokenizer.json that transformers makes of it. */
 #include "text/source.h"
 
 #define MARK "\xe2\x96\x81"

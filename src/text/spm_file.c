@@ -65,7 +65,7 @@ static int damaged(const char *path, const char *where, struct error *err)
                      where);
 }
 
-/* Replaces *out by a copy with a NUL behind it. */
+/* Replaces *out by a copy with a NUL after it. */
 static int keep_bytes(char **out, const struct field *f, struct error *err)
 {
     mem_free(*out);

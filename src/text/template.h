@@ -57,7 +57,7 @@ void template_tune_prompt(const struct template *t, const char *question, struct
                           struct text_spans *people); /* template_answer without examples */
 void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people);
 
-/* Generation may stop as soon as its text holds this string: nothing behind it is looked at. */
+/* Generation may stop as soon as its text holds this string: nothing after it is looked at. */
 const char *template_ask_stop(const struct template *t);
 const char *template_answer_stop(const struct template *t);
 

@@ -33,7 +33,7 @@ static inline size_t trie_slot(const struct trie *t, uint32_t from)
     return at;
 }
 
-/* The node behind a byte; 0: none. */
+/* The node after a byte; 0: none. */
 static inline uint32_t trie_step(const struct trie *t, uint32_t node, unsigned char byte)
 {
     if (!node)
