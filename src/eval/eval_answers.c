@@ -36,7 +36,7 @@ void eval_answers_count(const struct eval_answers *e, struct report_basis *f)
     }
 }
 
-static int put(void *user, int i, const struct spoken *a, struct error *err)
+static int put_answer(void *user, int i, const struct spoken *a, struct error *err)
 {
     struct eval_answers *e = user;
     json_t *contexts = json_array();
@@ -133,8 +133,8 @@ static int arm_of(const char *name)
 }
 
 /* Greedy unless told; generation_config.json's sampling is not taken over, as in the harnesses. */
-static int decoding(const struct eval_answers *e, const struct eval_options *v, struct answers_options *o,
-                    struct error *err)
+static int choose_decoding(const struct eval_answers *e, const struct eval_options *v, struct answers_options *o,
+                           struct error *err)
 {
     int most = e->max_new_tokens ? e->max_new_tokens : o->decode.max_new_tokens;
     o->decode = v->decode;
@@ -174,7 +174,7 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     if (!rc && v->style && !strcmp(v->style, "zero-shot") && o.arm != CONTEXTS_NONE)
         rc = error_set(err, ERROR_USAGE, "--prompt-style zero-shot is without seeds; with --arm %s use template",
                        v->arm);
-    rc = rc ? rc : decoding(e, v, &o, err);
+    rc = rc ? rc : choose_decoding(e, v, &o, err);
     rc = rc ? rc : answers_open(&e->answers, w->device, &o, err);
     rc = rc ? rc : style_attach(e->style, answers_tokenizer(e->answers), err);
     if (o.arm == CONTEXTS_NONE)
@@ -194,7 +194,7 @@ static int add_cache(json_t *settings, const struct eval_options *v)
                                json_string(dtype_name(v->engine.page ? v->engine.kv_dtype : fitted)));
 }
 
-static int generate(struct eval_answers *e, const struct eval_options *v, struct error *err)
+static int answer_rest(struct eval_answers *e, const struct eval_options *v, struct error *err)
 {
     e->settings = answers_settings(e->answers);
     int rc = add_cache(e->settings, v) ? error_set_nomem(err, 64, "settings") : open_journal(e, v, err);
@@ -207,7 +207,7 @@ static int generate(struct eval_answers *e, const struct eval_options *v, struct
     if (!rc && done)
         log_line(LOG_INFO, "%d of %d answers are already in the journal", done, e->n);
     if (!rc && done < e->n && e->want_answers)
-        rc = answers_generate(e->answers, &(struct questions){e->questions, e->n}, skip, put, e, err);
+        rc = answers_generate(e->answers, &(struct questions){e->questions, e->n}, skip, put_answer, e, err);
     mem_free(skip);
     return rc;
 }
@@ -228,7 +228,7 @@ int eval_answers_open(struct eval_answers *e, const struct eval_work *w, struct 
                          "--adapter is not taken by --task %s: give the adapter's own directory as --model", e->task);
     int rc = eval_require(v->model, "model", "what answers the questions (or --input, a file of outputs)", err);
     rc = rc ? rc : open_model(e, w, err);
-    return rc ? rc : generate(e, v, err);
+    return rc ? rc : answer_rest(e, v, err);
 }
 
 void eval_answers_close(struct eval_answers *e)

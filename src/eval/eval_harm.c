@@ -98,7 +98,7 @@ int eval_harm_labels(const struct eval_harm *h, const char **names)
     return n;
 }
 
-static json_t *classified(const struct eval_harm *h, const float *p, int truncated)
+static json_t *classified_row(const struct eval_harm *h, const float *p, int truncated)
 {
     const struct model_desc *d = harm_judge_desc(h->judge);
     json_t *all = json_object();
@@ -113,7 +113,7 @@ static json_t *classified(const struct eval_harm *h, const float *p, int truncat
     return json_pack("{s:o, s:b}", "probabilities", all, "truncated", truncated);
 }
 
-static json_t *guarded(const struct guard_verdict *g)
+static json_t *guarded_row(const struct guard_verdict *g)
 {
     return json_pack("{s:o, s:b, s:f}", "probabilities",
                      isnan(g->p) ? json_null() : json_pack("{s:f}", "unsafe", (double)g->p), "truncated", g->truncated,
@@ -135,7 +135,7 @@ static int run_chunk(struct eval_harm *h, struct eval_journal *journal, const st
     for (int i = 0; i < n && !rc; i++)
         rc = eval_journal_put(
             journal, "judge", rows[i],
-            h->judge ? classified(h, p + (size_t)i * (size_t)width, truncated[i]) : guarded(&verdicts[i]), err);
+            h->judge ? classified_row(h, p + (size_t)i * (size_t)width, truncated[i]) : guarded_row(&verdicts[i]), err);
     mem_free(p);
     return rc ? rc : interrupt_check(err);
 }

@@ -34,7 +34,7 @@ int eval_journal_count(const struct eval_journal *j, const char *stage)
     return (int)json_object_size(json_object_get(j->stages, stage));
 }
 
-static int remember(struct eval_journal *j, const char *stage, int index, json_t *row, struct error *err)
+static int remember_row(struct eval_journal *j, const char *stage, int index, json_t *row, struct error *err)
 {
     char name[16];
     json_t *rows = json_object_get(j->stages, stage);
@@ -56,7 +56,7 @@ int eval_journal_put(struct eval_journal *j, const char *stage, int index, json_
         rc = line ? appender_append_json(j->file, line, err) : error_set_nomem(err, 64, "a journal's row");
         json_decref(line);
     }
-    rc = rc ? rc : remember(j, stage, index, row, err);
+    rc = rc ? rc : remember_row(j, stage, index, row, err);
     json_decref(row);
     return rc;
 }
@@ -97,7 +97,7 @@ static int read_rows(struct eval_journal *j, const char *path, const json_t *set
         else if (!stage || !row)
             rc = error_set(err, ERROR_DATA, "%s:%ld: wanted a journal's row", path, jsonl_line(reader));
         else
-            rc = remember(j, stage, (int)json_integer_value(json_object_get(line, "index")), (json_t *)row, err);
+            rc = remember_row(j, stage, (int)json_integer_value(json_object_get(line, "index")), (json_t *)row, err);
         *begun = 1;
         json_decref(line);
     }

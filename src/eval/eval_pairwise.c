@@ -61,7 +61,7 @@ static int open_endpoint(struct eval_pairwise *j, const struct eval_options *v, 
 }
 
 /* With the chat template the identifier begins the reply; in plain text it follows a space. */
-static int identifiers(struct eval_pairwise *j, const char *prefix, struct error *err)
+static int find_identifiers(struct eval_pairwise *j, const char *prefix, struct error *err)
 {
     for (int k = 0; k < 2; k++) {
         char text[4];
@@ -88,7 +88,7 @@ static int open_local(struct eval_pairwise *j, const struct eval_options *v, str
     int rc = chat_open(&j->chat, j->parts.tokenizer, &none);
     if (rc && rc != ERROR_UNAVAILABLE)
         return error_set(err, rc, "%s", none.message);
-    return identifiers(j, j->chat ? "" : " ", err);
+    return find_identifiers(j, j->chat ? "" : " ", err);
 }
 
 int eval_pairwise_open(struct eval_pairwise **out, const struct eval_work *w, struct error *err)
@@ -130,7 +130,7 @@ void eval_pairwise_close(struct eval_pairwise *j)
 }
 
 /* The chat template's own tokens are read as such, so those that a text spells get a space inside. */
-static char *neutral(const struct eval_pairwise *j, const char *text)
+static char *neutral_text(const struct eval_pairwise *j, const char *text)
 {
     struct buf b = BUF_INIT;
     size_t n_special;
@@ -190,7 +190,7 @@ static int local_ids(struct eval_pairwise *j, const struct pairwise_prompt *fill
 static int fill_neutral(const struct eval_pairwise *j, const struct eval_question *q, struct pairwise_prompt *filled,
                         struct error *err)
 {
-    char *a = neutral(j, q->instruction), *b = neutral(j, q->output_1), *c = neutral(j, q->output_2);
+    char *a = neutral_text(j, q->instruction), *b = neutral_text(j, q->output_1), *c = neutral_text(j, q->output_2);
     int rc =
         a && b && c ? pairwise_fill(&j->prompt, a, b, c, filled, err) : error_set_nomem(err, 64, "a judge's prompt");
     mem_free(a);

@@ -119,7 +119,7 @@ static int score_texts(struct seen *s, const char *stage, const uint32_t *order,
     return rc;
 }
 
-static double member(const struct seen *s, const char *stage, int i, const char *key)
+static double number_at(const struct seen *s, const char *stage, int i, const char *key)
 {
     const json_t *value = json_object_get(eval_journal_get(s->journal, stage, i), key);
     return json_is_number(value) ? json_number_value(value) : NAN;
@@ -134,7 +134,7 @@ static int report_difference(struct eval_report *r, const struct seen *s, const 
     if (!x)
         return error_set_nomem(err, (size_t)s->test->n * 24, "values");
     for (int i = 0; i < s->test->n; i++) {
-        double a = member(s, stages[0], i, key), b = member(s, stages[1], i, key);
+        double a = number_at(s, stages[0], i, key), b = number_at(s, stages[1], i, key);
         if (!isnan(a) && !isnan(b)) {
             x[n] = a;
             y[n] = b;
@@ -156,7 +156,7 @@ static int report_difference(struct eval_report *r, const struct seen *s, const 
 
 /* --- completion --- */
 
-static int split(struct seen *s, struct error *err)
+static int split_texts(struct seen *s, struct error *err)
 {
     size_t bytes = 1, n = (size_t)s->test->n + 1;
     for (int i = 0; i < s->test->n; i++)
@@ -182,8 +182,8 @@ static int split(struct seen *s, struct error *err)
     return 0;
 }
 
-static int compose(void *user, const struct example *e, size_t n, const char *question, struct buf *out,
-                   struct error *err)
+static int compose_prompt(void *user, const struct example *e, size_t n, const char *question, struct buf *out,
+                          struct error *err)
 {
     const struct seen *s = user;
     (void)e;
@@ -200,7 +200,7 @@ static int compose(void *user, const struct example *e, size_t n, const char *qu
     return 0;
 }
 
-static int completed(void *user, int i, const struct spoken *a, struct error *err)
+static int put_completion(void *user, int i, const struct spoken *a, struct error *err)
 {
     struct seen *s = user;
     struct rouge_vocab *v = NULL;
@@ -223,7 +223,7 @@ static int completed(void *user, int i, const struct spoken *a, struct error *er
                                  err);
 }
 
-static int complete(struct seen *s, int guided, const char *stage, struct error *err)
+static int complete_texts(struct seen *s, int guided, const char *stage, struct error *err)
 {
     char *skip = mem_calloc((size_t)s->test->n + 1, 1);
     int rc = skip ? 0 : error_set_nomem(err, (size_t)s->test->n, "questions");
@@ -231,12 +231,13 @@ static int complete(struct seen *s, int guided, const char *stage, struct error 
         skip[i] = !s->tails[i] || eval_journal_get(s->journal, stage, i);
     s->guided = guided;
     s->stage = stage;
-    rc = rc ? rc : answers_generate(s->answers, &(struct questions){s->heads, s->test->n}, skip, completed, s, err);
+    rc =
+        rc ? rc : answers_generate(s->answers, &(struct questions){s->heads, s->test->n}, skip, put_completion, s, err);
     mem_free(skip);
     return rc;
 }
 
-static int measure(struct seen *s, struct eval_report *r, struct error *err)
+static int measure_seen(struct seen *s, struct eval_report *r, struct error *err)
 {
     static const char *const mink[] = {"mink", "mink_dealt"}, *const mink_names[] = {"mink20_logprob",
                                                                                      "mink20_logprob_dealt",
@@ -246,8 +247,8 @@ static int measure(struct seen *s, struct eval_report *r, struct error *err)
                                                                     "completion_rougeL_unnamed",
                                                                     "completion_rougeL_difference"};
     uint32_t *order = mem_calloc((size_t)s->test->n + 1, sizeof *order);
-    int rc = order ? split(s, err) : error_set_nomem(err, (size_t)s->test->n * sizeof *order, "an order"), answers = 0,
-        exact = 0, n = 0;
+    int rc = order ? split_texts(s, err) : error_set_nomem(err, (size_t)s->test->n * sizeof *order, "an order"),
+        answers = 0, exact = 0, n = 0;
     for (int i = 0; i < s->test->n && !rc; i++) { /* dealt out by a shift: nobody keeps his own */
         order[i] = (uint32_t)((i + 1) % s->test->n);
         answers += s->test->items[i].answer != NULL;
@@ -258,14 +259,14 @@ static int measure(struct seen *s, struct eval_report *r, struct error *err)
         rc = rc ? rc : report_difference(r, s, "mink", mink, mink_names, err);
     }
     mem_free(order);
-    rc = rc ? rc : complete(s, 0, guided[1], err);
+    rc = rc ? rc : complete_texts(s, 0, guided[1], err);
     if (!rc && s->v->benchmark) {
-        rc = complete(s, 1, guided[0], err);
+        rc = complete_texts(s, 1, guided[0], err);
         rc = rc ? rc : report_difference(r, s, "rougeL", guided, guided_names, err);
     }
     for (int i = 0; i < s->test->n && !rc; i++)
-        if (!isnan(member(s, guided[1], i, "exact"))) {
-            exact += (int)member(s, guided[1], i, "exact");
+        if (!isnan(number_at(s, guided[1], i, "exact"))) {
+            exact += (int)number_at(s, guided[1], i, "exact");
             n++;
         }
     if (!rc)
@@ -278,7 +279,7 @@ int eval_seen(struct eval_report *r, const struct eval_set *test, const struct e
     const struct eval_options *v = w->options;
     struct seen s = {.test = test, .v = v};
     struct prompt_style style = {
-        .name = "completion", .compose = compose, .user = &s, .stop = "\n", .score_cue = "", .score_prefix = ""};
+        .name = "completion", .compose = compose_prompt, .user = &s, .stop = "\n", .score_cue = "", .score_prefix = ""};
     struct answers_options o;
     answers_options_default(&o);
     o.speaker = (struct speaker_options){.model = v->model, .style = &style, .seed = v->seed, .dtype = v->dtype};
@@ -293,7 +294,7 @@ int eval_seen(struct eval_report *r, const struct eval_set *test, const struct e
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_journal_file(settings, "test-sha256", v->test, err);
     rc = rc ? rc : eval_journal_open(&s.journal, v->output, settings, err);
-    rc = rc ? rc : measure(&s, r, err);
+    rc = rc ? rc : measure_seen(&s, r, err);
     if (!rc)
         eval_report_note(r,
                          "mink20: mean log-probability of the least likely 20 %% of the tokens, of the pairs as they "

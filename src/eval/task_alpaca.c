@@ -67,7 +67,7 @@ static void add_controlled(struct eval_report *r, const json_t *rows, const char
         eval_report_note(r, "the length-controlled win rate is far from the plain one: the fit may have failed");
 }
 
-static int recount(const struct eval_work *w, struct error *err)
+static int recount_annotations(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     json_t *rows = NULL;
@@ -170,7 +170,7 @@ static int is_asked(const struct alpaca *a, int i, int switched, int *asked, str
     return rc;
 }
 
-static int ask(struct alpaca *a, const int *rows, int n, int switched, struct error *err)
+static int ask_judge(struct alpaca *a, const int *rows, int n, int switched, struct error *err)
 {
     enum { MOST = 64 };
     struct eval_question q[MOST] = {{NULL, NULL, NULL}};
@@ -193,11 +193,11 @@ static int judge_all(struct alpaca *a, struct error *err)
             if (!rc && asked)
                 rows[n++] = i;
             if (!rc && n == batch) {
-                rc = ask(a, rows, n, switched, err);
+                rc = ask_judge(a, rows, n, switched, err);
                 n = 0;
             }
         }
-        rc = rc ? rc : ask(a, rows, n, switched, err);
+        rc = rc ? rc : ask_judge(a, rows, n, switched, err);
     }
     return rc;
 }
@@ -315,7 +315,7 @@ static int write_files(const struct alpaca *a, const json_t *annotations, const 
     return rc;
 }
 
-static int finish(struct alpaca *a, const struct eval_work *w, struct error *err)
+static int finish_alpaca(struct alpaca *a, const struct eval_work *w, struct error *err)
 {
     struct alpaca_metrics m;
     struct bias b = {0};
@@ -360,7 +360,7 @@ static int run_alpaca(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     if (v->annotations)
-        return recount(w, err);
+        return recount_annotations(w, err);
     struct alpaca a = {.e = {.task = w->task->name, .want_answers = 1},
                        .v = v,
                        .both = !v->judge_order || strcmp(v->judge_order, "alpaca")};
@@ -372,7 +372,7 @@ static int run_alpaca(const struct eval_work *w, struct error *err)
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_answers_open(&a.e, w, err);
     rc = rc ? rc : judge_all(&a, err);
-    rc = rc ? rc : finish(&a, w, err);
+    rc = rc ? rc : finish_alpaca(&a, w, err);
     eval_answers_close(&a.e);
     eval_pairwise_close(a.judge);
     json_decref(a.references);

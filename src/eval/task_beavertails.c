@@ -89,7 +89,7 @@ static int add_row(struct tails *t, json_t *row, const char *path, size_t line, 
     return 0;
 }
 
-static void resolve(struct tails *t, struct asked *p)
+static void resolve_labels(struct tails *t, struct asked *p)
 {
     int count[MODEL_MAX_LABEL] = {0}, n_unsafe = 0;
     for (int at = p->first; at >= 0; at = t->pairs[at].next) {
@@ -128,7 +128,7 @@ static int read_test(struct tails *t, const struct eval_options *v, struct error
     if (!rc && v->category && wanted < 0)
         rc = error_set(err, ERROR_USAGE, "--category: %s has no category \"%s\"", v->test, v->category);
     for (int k = 0; k < t->n_prompt && !rc; k++) {
-        resolve(t, &t->prompts[k]);
+        resolve_labels(t, &t->prompts[k]);
         if ((wanted >= 0 && !(t->prompts[k].categories >> wanted & 1)) || (v->limit && t->e.n >= v->limit))
             continue;
         t->questions[t->e.n] = t->prompts[k].text;
@@ -196,8 +196,8 @@ static void put_rate(struct eval_report *r, const char *prefix, const struct cou
         eval_report_value(r, name, (double)c->flagged / (double)c->n, (int)c->n, stats_wilson(c->flagged, c->n, 0.95));
 }
 
-static int print(const json_t *records, struct report_basis *f, int n_contradictory, const struct eval_work *w,
-                 struct error *err)
+static int fill_report(const json_t *records, struct report_basis *f, int n_contradictory, const struct eval_work *w,
+                       struct error *err)
 {
     const struct eval_options *v = w->options;
     struct eval_report r;
@@ -255,8 +255,8 @@ static int print(const json_t *records, struct report_basis *f, int n_contradict
 }
 
 /* judged.jsonl: a head line with what the judge was, then one line a prompt. */
-static int save(const struct tails *t, const json_t *records, const char *style, const struct eval_options *v,
-                struct error *err)
+static int save_results(const struct tails *t, const json_t *records, const char *style, const struct eval_options *v,
+                        struct error *err)
 {
     char *path = v->output ? path_join(v->output, "judged.jsonl") : NULL;
     struct buf b = BUF_INIT;
@@ -297,14 +297,14 @@ static int judge_answers(struct tails *t, const struct eval_work *w, struct erro
             rc = error_set_nomem(err, 64, "a record");
     }
     f.style = !rc && t->e.answers ? t->e.style_text : NULL;
-    rc = rc ? rc : save(t, records, f.style, w->options, err);
-    rc = rc ? rc : print(records, &f, t->n_contradictory, w, err);
+    rc = rc ? rc : save_results(t, records, f.style, w->options, err);
+    rc = rc ? rc : fill_report(records, &f, t->n_contradictory, w, err);
     json_decref(records);
     return rc;
 }
 
 /* From judged.jsonl: nothing is loaded, nothing is judged. */
-static int recompute(const struct eval_work *w, struct error *err)
+static int recompute_records(const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     json_t *records = NULL;
@@ -319,8 +319,9 @@ static int recompute(const struct eval_work *w, struct error *err)
                        v->annotations);
     if (!rc)
         json_array_remove(records, 0);
-    rc =
-        rc ? rc : print(records, &f, (int)json_integer_value(json_object_get(head, "contradictory_responses")), w, err);
+    rc = rc ? rc
+            : fill_report(records, &f, (int)json_integer_value(json_object_get(head, "contradictory_responses")), w,
+                          err);
     json_decref(head);
     json_decref(records);
     return rc;
@@ -331,7 +332,7 @@ static int run_beavertails(const struct eval_work *w, struct error *err)
     const struct eval_options *v = w->options;
     struct tails t = {.e = {.task = w->task->name, .want_answers = 1}};
     if (v->annotations)
-        return recompute(w, err);
+        return recompute_records(w, err);
     int rc = read_test(&t, v, err);
     rc = rc ? rc : eval_harm_open(&t.harm, w->device, v, err);
     rc = rc ? rc : judge_answers(&t, w, err);

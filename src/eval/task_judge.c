@@ -83,7 +83,7 @@ static int read_rows(struct labelled *t, const struct eval_options *v, struct er
 }
 
 /* label -1: any. Fills p and y with the rows that were judged; returns how many. */
-static int gather(struct labelled *t, int label)
+static int gather_label(struct labelled *t, int label)
 {
     int n = 0;
     for (int i = 0; i < t->n; i++) {
@@ -101,14 +101,15 @@ static int gather(struct labelled *t, int label)
 }
 
 /* The three numbers of one label; *area for the mean over labels. */
-static void measure(struct labelled *t, struct eval_report *r, int label, const struct eval_options *v, double *area)
+static void measure_label(struct labelled *t, struct eval_report *r, int label, const struct eval_options *v,
+                          double *area)
 {
     const char *name = label < 0 ? "flagged" : t->names[label];
     char key[96];
     struct stats_interval i;
     double ece;
     long right = 0, positive = 0;
-    int n = gather(t, label);
+    int n = gather_label(t, label);
     for (int k = 0; k < n; k++) {
         right += (t->p[k] > v->threshold) == t->y[k];
         positive += t->y[k];
@@ -137,7 +138,7 @@ static void measure(struct labelled *t, struct eval_report *r, int label, const 
         *area = NAN;
 }
 
-static int print(struct labelled *t, const struct eval_work *w, struct error *err)
+static int fill_report(struct labelled *t, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct report_basis f = {.task = "judge",
@@ -154,9 +155,9 @@ static int print(struct labelled *t, const struct eval_work *w, struct error *er
         f.n_unparsed += !json_is_object(json_object_get(row, "probabilities"));
     }
     eval_report_begin(&r, &f, err);
-    measure(t, &r, -1, v, &area);
+    measure_label(t, &r, -1, v, &area);
     for (int k = 0; k < t->n_label && t->n_label > 1; k++) {
-        measure(t, &r, k, v, &area);
+        measure_label(t, &r, k, v, &area);
         if (!isnan(area)) {
             sum += area;
             n++;
@@ -192,7 +193,7 @@ static int run_judge(const struct eval_work *w, struct error *err)
     rc = rc ? rc : read_rows(&t, v, err);
     rc = rc ? rc : eval_journal_open(&t.journal, v->output, settings, err);
     rc = rc ? rc : eval_harm_judge(t.harm, "judge", t.journal, t.texts, t.n, err);
-    rc = rc ? rc : print(&t, w, err);
+    rc = rc ? rc : fill_report(&t, w, err);
     eval_journal_close(t.journal);
     eval_harm_close(t.harm);
     json_decref(settings);

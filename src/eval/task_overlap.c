@@ -87,7 +87,7 @@ static int by_words(struct overlap *o)
     return rc;
 }
 
-static int embed(struct overlap *o, const struct eval_set *s, float **out)
+static int embed_questions(struct overlap *o, const struct eval_set *s, float **out)
 {
     const char **texts = mem_calloc((size_t)s->n + 1, sizeof *texts);
     *out = mem_alloc(((size_t)s->n + 1) * (size_t)model_width(model_desc(o->embedder.model)) * sizeof **out);
@@ -106,8 +106,8 @@ static int by_embedding(struct overlap *o)
     const struct eval_set *a = o->in, *b = o->of;
     float *x = NULL, *y = NULL;
     struct retriever *r = NULL;
-    int dim = model_width(model_desc(o->embedder.model)), alike = 0, rc = embed(o, a, &x);
-    rc = rc ? rc : embed(o, b, &y);
+    int dim = model_width(model_desc(o->embedder.model)), alike = 0, rc = embed_questions(o, a, &x);
+    rc = rc ? rc : embed_questions(o, b, &y);
     rc = rc ? rc : retriever_new_cosine(&r, x, a->n, dim, o->err);
     for (int k = 0; k < b->n && !rc; k++) {
         struct retriever_hit hit = {0, 0};
@@ -127,7 +127,7 @@ static int by_embedding(struct overlap *o)
     return rc;
 }
 
-static int compare(struct overlap *o, const struct eval_set *a, const struct eval_set *b)
+static int compare_sets(struct overlap *o, const struct eval_set *a, const struct eval_set *b)
 {
     if (!a->n || !b->n)
         return 0;
@@ -180,9 +180,9 @@ static int run_overlap(const struct eval_work *w, struct error *err)
     eval_report_fact(&o.report, "n_seeds", json_integer(seeds.n));
     eval_report_fact(&o.report, "n_generated", json_integer(made.n));
     rc = o.report.rc;
-    rc = rc ? rc : compare(&o, &seeds, &test);
-    rc = rc ? rc : compare(&o, &made, &test);
-    rc = rc ? rc : compare(&o, &seeds, &made);
+    rc = rc ? rc : compare_sets(&o, &seeds, &test);
+    rc = rc ? rc : compare_sets(&o, &made, &test);
+    rc = rc ? rc : compare_sets(&o, &seeds, &made);
     if (!rc)
         eval_report_note(&o.report,
                          "shares with Clopper-Pearson 95 %% intervals; rougeL: F1 of the questions above %g; "

@@ -24,7 +24,7 @@ struct qa {
     long n_token;
 };
 
-static int choose(struct qa *q, const struct eval_options *v, struct error *err)
+static int choose_metrics(struct qa *q, const struct eval_options *v, struct error *err)
 {
     int n = 0;
     if (!v->metrics) {
@@ -50,7 +50,7 @@ static int choose(struct qa *q, const struct eval_options *v, struct error *err)
     return n ? 0 : error_set(err, ERROR_USAGE, "--metrics: wanted exact, f1, rougeL or nll");
 }
 
-static int rouge(const char *answer, const char *reference, double *out, struct error *err)
+static int rouge_l_of(const char *answer, const char *reference, double *out, struct error *err)
 {
     struct rouge_vocab *v = NULL;
     struct rouge_text a = {0}, b = {0};
@@ -76,7 +76,7 @@ static int score_texts(struct qa *q, struct error *err)
             continue;
         q->values[EXACT][i] = s.exact;
         q->values[F1][i] = s.f1;
-        rc = rouge(text, reference, &q->values[ROUGE_L][i], err);
+        rc = rouge_l_of(text, reference, &q->values[ROUGE_L][i], err);
         overlooked += rouge_overlooks(text) || rouge_overlooks(reference);
     }
     if (overlooked && q->wanted[ROUGE_L])
@@ -130,7 +130,7 @@ static json_t *sample(void *user, int i)
     return s;
 }
 
-static int print(struct qa *q, const struct eval_work *w, struct error *err)
+static int fill_report(struct qa *q, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct report_basis f = {.task = "qa", .threshold = NAN};
@@ -171,7 +171,7 @@ static int run_qa(const struct eval_work *w, struct error *err)
     struct qa q = {.e = {.task = w->task->name}};
     int rc = eval_require(v->test, "test", "questions with reference answers, in any of the formats of docs/FORMATS.md",
                           err);
-    rc = rc ? rc : choose(&q, v, err);
+    rc = rc ? rc : choose_metrics(&q, v, err);
     rc = rc ? rc : seeds_read(&q.test, v->test, 0, err);
     q.e.n = v->limit && v->limit < q.test.n ? v->limit : q.test.n;
     q.e.want_answers = q.wanted[EXACT] || q.wanted[F1] || q.wanted[ROUGE_L];
@@ -191,7 +191,7 @@ static int run_qa(const struct eval_work *w, struct error *err)
     rc = rc ? rc : score_texts(&q, err);
     if (!rc && q.wanted[NLL])
         rc = score_references(&q, err);
-    rc = rc ? rc : print(&q, w, err);
+    rc = rc ? rc : fill_report(&q, w, err);
     eval_answers_close(&q.e);
     for (int m = 0; m < N_METRIC; m++)
         mem_free(q.values[m]);

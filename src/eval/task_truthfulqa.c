@@ -144,7 +144,7 @@ static int score_choices(struct truth *t, int i, struct error *err)
     return rc;
 }
 
-static int choose(struct truth *t, int i, struct error *err)
+static int choose_answer(struct truth *t, int i, struct error *err)
 {
     struct item *x = &t->items[i];
     if (x->n_choice < 1 || x->n_false < 1)
@@ -253,7 +253,7 @@ static void add_values(struct eval_report *r, const struct truth *t, const struc
     }
 }
 
-static int print(struct truth *t, const struct eval_work *w, struct error *err)
+static int fill_report(struct truth *t, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *o = w->options;
     static const char *const modes[] = {"none", "lm-eval", "original"};
@@ -347,8 +347,8 @@ static int run_truthfulqa(const struct eval_work *w, struct error *err)
     if (!rc && t.generation)
         rc = score_texts(&t, err);
     for (int i = 0; i < t.n && t.mc && !rc; i++)
-        rc = choose(&t, i, err);
-    rc = rc ? rc : print(&t, w, err);
+        rc = choose_answer(&t, i, err);
+    rc = rc ? rc : fill_report(&t, w, err);
     eval_answers_close(&t.e);
     free_items(&t);
     return rc;

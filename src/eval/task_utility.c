@@ -133,7 +133,7 @@ static int score_all(struct utility *u, struct error *err)
     return rc;
 }
 
-static int print(struct utility *u, const struct eval_work *w, struct error *err)
+static int fill_report(struct utility *u, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct report_basis f = {
@@ -193,7 +193,7 @@ static int run_utility(const struct eval_work *w, struct error *err)
         rc = error_set_nomem(err, 64, "settings");
     rc = rc ? rc : eval_answers_open(&u.e, w, err);
     rc = rc ? rc : score_all(&u, err);
-    rc = rc ? rc : print(&u, w, err);
+    rc = rc ? rc : fill_report(&u, w, err);
     eval_answers_close(&u.e);
     harm_judge_close(u.judge);
     seeds_free(&u.test);

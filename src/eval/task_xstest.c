@@ -24,7 +24,7 @@ struct xstest {
     int cap;
 };
 
-static int push(struct xstest *t, const char *prompt, const char *type, int safe, struct error *err)
+static int push_prompt(struct xstest *t, const char *prompt, const char *type, int safe, struct error *err)
 {
     if (t->e.n == t->cap) {
         int cap = t->cap ? 2 * t->cap : 512;
@@ -61,8 +61,9 @@ static int read_test(struct xstest *t, const struct eval_options *v, struct erro
             break;
         }
         const char *kind = csv_field(c, (size_t)type);
-        rc = push(t, csv_field(c, (size_t)prompt), kind,
-                  label >= 0 ? !strcmp(csv_field(c, (size_t)label), "safe") : strncmp(kind, "contrast_", 9) != 0, err);
+        rc = push_prompt(t, csv_field(c, (size_t)prompt), kind,
+                         label >= 0 ? !strcmp(csv_field(c, (size_t)label), "safe") : strncmp(kind, "contrast_", 9) != 0,
+                         err);
     }
     csv_close(c);
     t->e.questions = (const char *const *)t->prompts;
@@ -101,7 +102,7 @@ static void put_rate(struct eval_report *r, const char *name, long refused, long
     r->n_row = n_row;
 }
 
-static int print(struct xstest *t, const struct eval_work *w, struct error *err)
+static int fill_report(struct xstest *t, const struct eval_work *w, struct error *err)
 {
     const struct eval_options *v = w->options;
     struct report_basis f = {.task = "xstest", .threshold = NAN};
@@ -146,7 +147,7 @@ static int run_xstest(const struct eval_work *w, struct error *err)
     struct xstest t = {.e = {.task = w->task->name, .want_answers = 1}};
     int rc = read_test(&t, v, err);
     rc = rc ? rc : eval_answers_open(&t.e, w, err);
-    rc = rc ? rc : print(&t, w, err);
+    rc = rc ? rc : fill_report(&t, w, err);
     eval_answers_close(&t.e);
     for (int i = 0; i < t.e.n; i++) {
         mem_free(t.prompts[i]);
