@@ -3,6 +3,7 @@
 #include "text/parts.h"
 
 #include "base/mem.h"
+#include "text/source.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ int reader_fail(const struct reader *r, const char *format, ...)
 
 int reader_nomem(const struct reader *r)
 {
-    return error_set(r->err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", r->file);
+    return text_nomem(r->file, r->err);
 }
 
 static const char *kind_of(const json_t *v)

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "text/source.h"
 
 #include <float.h>
 #include <stdio.h>
@@ -11,11 +12,6 @@
 #include <string.h>
 
 #define SPACE_MARK "\xe2\x96\x81"
-
-static int nomem(const char *name, struct error *err)
-{
-    return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", name);
-}
 
 struct scored {
     double score;
@@ -126,7 +122,7 @@ int sentencepiece_init(struct sentencepiece *out, const struct spm_file *file, c
     out->surface = arena_strdup(arena, file->surface ? file->surface : " \xe2\x81\x87 ");
     if (!out->surface || read_types(out, file, arena) ||
         (out->is_unigram ? score_pieces(out, file, arena) : rank_pieces(out, file, arena)))
-        return nomem(name, err);
+        return text_nomem(name, err);
     const char *wrong = find_bytes(out);
     if (wrong)
         return error_set(err, ERROR_DATA, "%s: %s", name, wrong);
@@ -135,7 +131,7 @@ int sentencepiece_init(struct sentencepiece *out, const struct spm_file *file, c
     char *bytes = arena_strndup(arena, file->charsmap, file->n_charsmap);
     uint32_t *units = arena_alloc(arena, file->n_charsmap + 4);
     if (!bytes || !units)
-        return nomem(name, err);
+        return text_nomem(name, err);
     wrong = charsmap_read(&out->map, bytes, file->n_charsmap, units);
     out->has_map = 1;
     return wrong ? error_set(err, ERROR_DATA, "%s: normalizer_spec: precompiled_charsmap: %s", name, wrong) : 0;

@@ -96,5 +96,6 @@ int source_apply_prefix(struct tokenizer_source *s);
 /* jansson's reason for a document that could not be read, as ours: ERROR_NOMEM when it ran out of memory (it then has
  * no text), else ERROR_DATA with the place. */
 int text_json_error(const json_error_t *why, const char *name, const char *part, struct error *err);
+int text_nomem(const char *name, struct error *err); /* while its tokenizer is read */
 
 #endif

@@ -63,11 +63,6 @@ struct gguf_tokenizer {
     size_t n;
 };
 
-static int fail_nomem(const char *path, struct error *err)
-{
-    return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
-}
-
 static void gguf_tokenizer_deinit(struct gguf_tokenizer *t)
 {
     for (size_t i = 0; t->copy && i < t->n; i++)
@@ -106,7 +101,7 @@ static int read_tokens(struct gguf_tokenizer *t, struct error *err)
     t->type = mem_calloc(t->n, sizeof *t->type);
     t->copy = mem_calloc(t->n, sizeof *t->copy);
     if (!t->text || !t->type || !t->copy)
-        return fail_nomem(path, err);
+        return text_nomem(path, err);
     gguf_array_strings(g, "tokenizer.ggml.tokens", t->text);
     for (size_t i = 0; i < t->n; i++)
         t->type[i] = PIECE_NORMAL;
@@ -116,7 +111,7 @@ static int read_tokens(struct gguf_tokenizer *t, struct error *err)
     for (size_t i = 0; i < t->n && !rc; i++) {
         rc = check_token(path, t->text + i, i, err);
         if (!rc && !(t->copy[i] = mem_strndup(t->text[i].data, t->text[i].len)))
-            rc = fail_nomem(path, err);
+            rc = text_nomem(path, err);
     }
     return rc;
 }
@@ -127,7 +122,7 @@ static int put_token(const struct gguf_tokenizer *t, json_t *vocab, size_t i, st
     if (json_object_get(vocab, t->copy[i]))
         return error_set(err, ERROR_DATA, "%s: tokenizer.ggml.tokens: \"%.80s\" is there twice (again at %zu)", t->path,
                          t->copy[i], i);
-    return json_object_set_new(vocab, t->copy[i], json_integer((json_int_t)i)) ? fail_nomem(t->path, err) : 0;
+    return json_object_set_new(vocab, t->copy[i], json_integer((json_int_t)i)) ? text_nomem(t->path, err) : 0;
 }
 
 /* Those that are no words go among the added tokens. */
@@ -136,7 +131,7 @@ static int add_tokens(const struct gguf_tokenizer *t, struct tokenizer_source *o
     for (size_t i = 0; i < t->n; i++)
         if (t->type[i] == PIECE_CONTROL || t->type[i] == PIECE_USER || t->type[i] == PIECE_UNKNOWN)
             if (source_add_token(out->json, (int64_t)i, t->copy[i], t->type[i] != PIECE_USER))
-                return fail_nomem(t->path, err);
+                return text_nomem(t->path, err);
     return 0;
 }
 
@@ -179,7 +174,7 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf_tokenizer *t
         return error_set(err, ERROR_DATA, "%s: no array of strings tokenizer.ggml.merges", path);
     struct gguf_string *line = mem_alloc((size_t)n * sizeof *line);
     if (!line)
-        return fail_nomem(path, err);
+        return text_nomem(path, err);
     gguf_array_strings(g, "tokenizer.ggml.merges", line);
     json_t *vocab = json_object(), *merges = json_array();
     int rc = 0;
@@ -189,7 +184,7 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf_tokenizer *t
         if (utf8_valid(line[i].data, line[i].len) != line[i].len)
             rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.merges: entry %zu is not UTF-8", path, i);
         else if (json_array_append_new(merges, json_stringn(line[i].data, line[i].len)))
-            rc = fail_nomem(path, err);
+            rc = text_nomem(path, err);
     }
     mem_free(line);
     if (rc) {
@@ -200,7 +195,7 @@ static int make_bpe(struct tokenizer_source *out, const struct gguf_tokenizer *t
     rc = source_make_bpe(out, path, &(struct source_bpe){vocab, merges, pre->json, pre->ignore_merges}, err);
     if (!rc && pre->nfc)
         rc =
-            json_object_set_new(out->json, "normalizer", json_pack("{s:s}", "type", "NFC")) ? fail_nomem(path, err) : 0;
+            json_object_set_new(out->json, "normalizer", json_pack("{s:s}", "type", "NFC")) ? text_nomem(path, err) : 0;
     return rc ? rc : add_tokens(t, out, err);
 }
 
@@ -216,7 +211,7 @@ static int make_spm(struct tokenizer_source *out, const struct gguf_tokenizer *t
     gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &prefix);
     double *score = mem_alloc(t->n * sizeof *score);
     struct spm_piece *piece = mem_alloc(t->n * sizeof *piece);
-    int rc = !score || !piece ? fail_nomem(path, err) : 0;
+    int rc = !score || !piece ? text_nomem(path, err) : 0;
     if (!rc && gguf_array_floats(g, "tokenizer.ggml.scores", score))
         rc = error_set(err, ERROR_DATA, "%s: tokenizer.ggml.scores: wanted numbers", path);
     for (size_t i = 0; i < t->n && !rc; i++)
@@ -238,7 +233,7 @@ static int set_normalizer(struct tokenizer_source *out, const struct gguf *g, co
     gguf_get_bool(g, "tokenizer.ggml.normalizer.strip_accents", &accents);
     if (json_object_set_new(normalizer, "lowercase", json_boolean(lower)) ||
         json_object_set_new(normalizer, "strip_accents", json_boolean(accents)))
-        return fail_nomem(path, err);
+        return text_nomem(path, err);
     return 0;
 }
 
@@ -265,7 +260,7 @@ static int make_wordpiece(struct tokenizer_source *out, struct gguf_tokenizer *t
             mem_free(t->copy[i]);
             t->copy[i] = spelled;
         }
-        rc = spelled ? put_token(t, vocab, i, err) : fail_nomem(path, err);
+        rc = spelled ? put_token(t, vocab, i, err) : text_nomem(path, err);
     }
     buf_free(&name);
     if (!rc && (unk < 0 || (uint64_t)unk >= t->n))
@@ -317,7 +312,7 @@ static int set_templates(json_t *config, const struct gguf *g, const char *path,
     if (value)
         bad |= json_object_set_new(config, "chat_template", value) != 0;
     json_decref(list);
-    return bad ? fail_nomem(path, err) : 0;
+    return bad ? text_nomem(path, err) : 0;
 }
 
 /* tokenizer_config.json's part, and the post-processor. */
@@ -357,7 +352,7 @@ static int make_config(struct tokenizer_source *out, const struct gguf_tokenizer
         return rc;
     bad |= source_set_around(out->json, add_bos ? id[0] : -1, add_bos ? t->copy[id[0]] : NULL, add_eos ? id[1] : -1,
                              add_eos ? t->copy[id[1]] : NULL);
-    return bad ? fail_nomem(t->path, err) : 0;
+    return bad ? text_nomem(t->path, err) : 0;
 }
 
 static int from_metadata(struct tokenizer_source *out, const struct gguf *g, const char *path, struct error *err)

@@ -31,3 +31,8 @@ int source_is_named(const json_t *config, const char *text)
     }
     return 0;
 }
+
+int text_nomem(const char *name, struct error *err)
+{
+    return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", name);
+}

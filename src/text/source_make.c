@@ -8,11 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int nomem(const char *name, struct error *err)
-{
-    return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", name);
-}
-
 int source_add_token(json_t *json, int64_t id, const char *text, int special)
 {
     return json_array_append_new(json_object_get(json, "added_tokens"),
@@ -91,7 +86,7 @@ int source_make_bpe(struct tokenizer_source *out, const char *name, const struct
                   b->ignore_merges, "vocab", b->vocab, "merges", b->merges);
     json_t *pre = jsontext_document(b->pre_tokenizer, strlen(b->pre_tokenizer), 0, &why);
     out->json = make_document(NULL, pre, decoder, model);
-    return out->json ? 0 : nomem(name, err);
+    return out->json ? 0 : text_nomem(name, err);
 }
 
 int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t *vocab, const char *unk,
@@ -103,7 +98,7 @@ int source_make_wordpiece(struct tokenizer_source *out, const char *name, json_t
                               "continuing_subword_prefix", "##", "max_input_chars_per_word", 100, "vocab", vocab);
     out->json = make_document(normalizer, json_pack("{s:s}", "type", "BertPreTokenizer"),
                               json_pack("{s:s, s:s, s:b}", "type", "WordPiece", "prefix", "##", "cleanup", 1), model);
-    return out->json ? 0 : nomem(name, err);
+    return out->json ? 0 : text_nomem(name, err);
 }
 
 /* --- sentencepiece --- */
@@ -196,7 +191,7 @@ int source_make_vocab(const char *name, const struct spm_piece *piece, size_t n,
             return error_set(err, ERROR_DATA, "%s: tokens %lld and %zu are both \"%.80s\"", name,
                              (long long)json_integer_value(json_object_get(vocab, piece[i].text)), i, piece[i].text);
         if (json_object_set_new(vocab, piece[i].text, json_integer((json_int_t)i)))
-            return nomem(name, err);
+            return text_nomem(name, err);
     }
     return 0;
 }
@@ -235,7 +230,7 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
             unk = piece[i].text;
     }
     if (!rc && source_make_merges(piece, n, vocab, &merges, &out->ranks))
-        rc = nomem(name, err);
+        rc = text_nomem(name, err);
     if (rc) {
         json_decref(vocab);
         json_decref(merges);
@@ -251,9 +246,9 @@ int source_make_spm(struct tokenizer_source *out, const char *name, const struct
     out->json =
         make_document(first_only ? NULL : spm_normalizer(s->dummy_prefix), pre, spm_decoder(s->dummy_prefix), model);
     if (!out->json)
-        return nomem(name, err);
+        return text_nomem(name, err);
     for (size_t i = 0; i < n && !rc; i++)
         if (piece[i].type == PIECE_UNKNOWN || piece[i].type == PIECE_CONTROL || piece[i].type == PIECE_USER)
             rc = source_add_token(out->json, (int64_t)i, piece[i].text, piece[i].type != PIECE_USER);
-    return rc ? nomem(name, err) : 0;
+    return rc ? text_nomem(name, err) : 0;
 }

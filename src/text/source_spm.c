@@ -31,7 +31,7 @@ static int complete(struct tokenizer_source *out, const struct spm_file *s, cons
         bad |= json_object_set_new(out->config, "add_bos_token", json_true());
     if (!json_is_boolean(json_object_get(out->config, "add_eos_token")))
         bad |= json_object_set_new(out->config, "add_eos_token", json_false());
-    return bad ? error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path) : 0;
+    return bad ? text_nomem(path, err) : 0;
 }
 
 static int add_added(json_t *json, const json_t *added, const json_t *config, const char *path, struct error *err)
@@ -43,7 +43,7 @@ static int add_added(json_t *json, const json_t *added, const json_t *config, co
         if (json_object_get(json_object_get(json_object_get(json, "model"), "vocab"), text))
             continue;
         if (source_add_token(json, json_integer_value(id), text, source_is_named(config, text)))
-            return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
+            return text_nomem(path, err);
     }
     return 0;
 }
@@ -60,11 +60,11 @@ static int make_vocabulary(struct tokenizer_source *out, const struct spm_file *
     out->json = json_pack("{s:s, s:[], s:{s:s, s:s, s:o, s:[]}}", "version", "1.0", "added_tokens", "model", "type",
                           "BPE", "unk_token", s->piece[s->unk].text, "vocab", vocab, "merges");
     if (!out->json)
-        return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
+        return text_nomem(path, err);
     for (size_t i = 0; i < s->n && !rc; i++)
         if (s->piece[i].type == PIECE_UNKNOWN || s->piece[i].type == PIECE_CONTROL || s->piece[i].type == PIECE_USER)
             rc = source_add_token(out->json, (int64_t)i, s->piece[i].text, s->piece[i].type != PIECE_USER);
-    return rc ? error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path) : 0;
+    return rc ? text_nomem(path, err) : 0;
 }
 
 static int make_json(struct tokenizer_source *out, struct spm_file *s, const char *path, const json_t *added,
@@ -87,7 +87,7 @@ static int make_json(struct tokenizer_source *out, struct spm_file *s, const cha
     if (!rc)
         rc = complete(out, s, path, err);
     if (!rc && source_around_from_config(out))
-        rc = error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
+        rc = text_nomem(path, err);
     return rc ? rc : add_added(out->json, added, out->config, path, err);
 }
 

@@ -66,6 +66,6 @@ int source_make_xlmr(struct tokenizer_source *out, const char *path, const struc
                           "WhitespaceSplit", metaspace(prefix), "decoder", metaspace(prefix), "model", unigram(out, s));
     const char *bos = source_named_token(out, "bos_token", "<s>"), *eos = source_named_token(out, "eos_token", "</s>");
     if (!out->json || add_special(out, s->n) || source_set_around(out->json, 0, bos, 2, eos))
-        return error_set(err, ERROR_NOMEM, "%s: out of memory while reading the tokenizer", path);
+        return text_nomem(path, err);
     return 0;
 }
