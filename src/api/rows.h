@@ -31,7 +31,7 @@
     {FIELD("eval-data", FIELD_STRING, owner, eval_data), .argument = "FILE", .help = "rows for a validation loss"}
 #define ROW_STOP_AFTER(owner)                                                                                          \
     {FIELD("stop-after", FIELD_INT, owner, stop_after), .argument = "STEP", .high = 1e9,                               \
-     .help = "end behind this step as if it were the last, with the schedule of all steps [0 = off]"}
+     .help = "end after this step as if it were the last, with the schedule of all steps [0 = off]"}
 #define ROW_PROFILE(owner) {FIELD("profile", FIELD_FLAG, owner, profile), .help = "print where the time went"}
 #define ROW_LIMIT(owner)                                                                                               \
     {FIELD("limit", FIELD_INT, owner, limit), .argument = "N", .high = 1e9, .help = "only the first N records [all]"}

@@ -26,7 +26,7 @@ static int write_text(const char *dir, const char *name, const struct buf *text,
 }
 
 /* For sources whose tokenizer stands in no file of its own (GGUF). */
-static int write_tokenizer(const struct parts *p, const char *dir, struct error *err)
+static int write_tokenizer(const struct cli_model *p, const char *dir, struct error *err)
 {
     struct buf json = BUF_INIT, config = BUF_INIT, map = BUF_INIT;
     int rc = p->tokenizer ? tokenizer_export(p->tokenizer, &json, &config, &map, err) : 0;
@@ -106,7 +106,7 @@ static int find_model(const struct options *options, struct cli_values *v, char 
 }
 
 /* --type, or --dtype, which says the same of a Hugging Face directory. */
-static int target_dtype(const struct parts *p, const struct cli_values *v, enum dtype *dtype, struct error *err)
+static int target_dtype(const struct cli_model *p, const struct cli_values *v, enum dtype *dtype, struct error *err)
 {
     if (v->type && v->dtype && strcmp(v->type, v->dtype))
         return error_set(err, ERROR_USAGE, "--type %s and --dtype %s: wanted one of them", v->type, v->dtype);
@@ -143,7 +143,7 @@ static int shard_bytes(const char *text, uint64_t *bytes, struct error *err)
     return error_set(err, ERROR_USAGE, "--shard-size %s: wanted a size as 5GB, 500MB or 2GiB", text);
 }
 
-static int convert_hf(const struct parts *p, const struct cli_values *v, struct error *err)
+static int convert_hf(const struct cli_model *p, const struct cli_values *v, struct error *err)
 {
     enum dtype dtype = DTYPE_F32;
     uint64_t shard = 0;
@@ -181,7 +181,7 @@ static int convert_hf(const struct parts *p, const struct cli_values *v, struct 
 int verb_convert(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
-    struct parts p = {0};
+    struct cli_model p = {0};
     struct cli_values with = *v;
     char *made;
     json_t *words;

@@ -23,7 +23,7 @@ static enum storage type_of(const struct cli_values *v, const struct checkpoint 
 }
 
 /* Generation may end with more tokens than the tokenizer's EOS; GGUF has two more names for such. */
-static void put_ends(struct gguf_writer *w, const struct parts *p)
+static void put_ends(struct gguf_writer *w, const struct cli_model *p)
 {
     static const char *const keys[] = {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
     const json_t *ends = json_object_get(checkpoint_generation_config(p->checkpoint), "eos_token_id"), *id;
@@ -33,7 +33,8 @@ static void put_ends(struct gguf_writer *w, const struct parts *p)
                                used < 2) gguf_put_u32(w, keys[used++], (uint32_t)json_integer_value(id));
 }
 
-static int put_tokenizer(struct gguf_writer *w, const struct parts *p, const struct gguf_model *g, struct error *err)
+static int put_tokenizer(struct gguf_writer *w, const struct cli_model *p, const struct gguf_model *g,
+                         struct error *err)
 {
     if (checkpoint_gguf(p->checkpoint)) { /* the same words again */
         gguf_put_copies(w, checkpoint_gguf(p->checkpoint), "tokenizer.");
@@ -51,7 +52,7 @@ static int put_tokenizer(struct gguf_writer *w, const struct parts *p, const str
     return rc;
 }
 
-static int write_model(struct gguf_writer *w, const struct parts *p, enum storage type, const char *path,
+static int write_model(struct gguf_writer *w, const struct cli_model *p, enum storage type, const char *path,
                        struct error *err)
 {
     struct gguf_model *g;
@@ -78,7 +79,7 @@ static void put_text(struct buf *b, const char *text)
     }
 }
 
-static void put_stop(struct buf *b, const struct parts *p, int64_t id)
+static void put_stop(struct buf *b, const struct cli_model *p, int64_t id)
 {
     size_t n;
     const char *text = p->tokenizer ? tokenizer_token(p->tokenizer, (int32_t)id, &n) : NULL;
@@ -96,7 +97,7 @@ static char *folder_of(const char *path)
 }
 
 /* What generation_config.json says, in ollama's names. */
-static void put_parameters(struct buf *b, const struct parts *p)
+static void put_parameters(struct buf *b, const struct cli_model *p)
 {
     static const char *const names[][2] = {{"temperature", "temperature"},
                                            {"top_k", "top_k"},
@@ -132,7 +133,8 @@ static void put_prompt(struct buf *b, const json_t *words)
     }
 }
 
-static int write_modelfile(const struct parts *p, const char *path, const json_t *words, int adapter, struct error *err)
+static int write_modelfile(const struct cli_model *p, const char *path, const json_t *words, int adapter,
+                           struct error *err)
 {
     struct buf b = BUF_INIT;
     struct model_desc d;
@@ -159,7 +161,7 @@ static int write_modelfile(const struct parts *p, const char *path, const json_t
     return rc;
 }
 
-int cli_convert_gguf(const struct parts *p, const struct cli_values *v, const json_t *words, struct error *err)
+int cli_convert_gguf(const struct cli_model *p, const struct cli_values *v, const json_t *words, struct error *err)
 {
     int adapter = checkpoint_is_adapted(p->checkpoint) && !v->adapter;
     enum storage type = type_of(v, p->checkpoint, adapter);

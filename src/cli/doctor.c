@@ -16,7 +16,7 @@ int verb_doctor(const struct verb *verb, struct options *options, const struct c
 {
     (void)verb;
     (void)options;
-    struct parts p = {0};
+    struct cli_model p = {0};
     int rc = cli_open_device(&p, v, err);
     if (rc)
         return rc;

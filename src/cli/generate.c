@@ -14,7 +14,7 @@
 #include <string.h>
 
 struct work {
-    struct parts parts;
+    struct cli_model parts;
     struct records records;
     struct generate_options defaults;
     struct generate_request *requests; /* of the records that can run */

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int inspect_model(struct parts *p, const struct cli_values *v, struct error *err)
+static int inspect_model(struct cli_model *p, const struct cli_values *v, struct error *err)
 {
     struct model_desc d;
     char sha[65];
@@ -93,7 +93,7 @@ static int use_color(void)
     return force && *force && strcmp(force, "0") ? 1 : isatty(1) && !(term && !strcmp(term, "dumb"));
 }
 
-static int inspect_data(struct parts *p, struct options *options, const struct cli_values *v, struct error *err)
+static int inspect_data(struct cli_model *p, struct options *options, const struct cli_values *v, struct error *err)
 {
     struct train_data data = {0};
     struct train_options o;
@@ -197,7 +197,7 @@ static int inspect_run(const char *path, struct error *err)
     return rc || !done || !holds(path, "manifest.json") ? rc : show_results(path, 0, err);
 }
 
-static int replay(struct parts *p, const struct cli_values *v, const char *run, struct error *err)
+static int replay(struct cli_model *p, const struct cli_values *v, const char *run, struct error *err)
 {
     struct buf text = BUF_INIT;
     int same = 0, rc = cli_open_device(p, v, err);
@@ -215,7 +215,7 @@ static int replay(struct parts *p, const struct cli_values *v, const char *run, 
 int verb_inspect(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
-    struct parts p = {0};
+    struct cli_model p = {0};
     struct cli_values with = *v;
     const char *path = options->n_rest ? options->rest[0] : v->model;
     int rc;

@@ -18,13 +18,13 @@ int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype
     return 0;
 }
 
-int cli_open_device(struct parts *p, const struct cli_values *v, struct error *err)
+int cli_open_device(struct cli_model *p, const struct cli_values *v, struct error *err)
 {
     struct device_options o = {.n_thread = v->threads, .isa = v->isa};
     return device_open(&p->device, DEVICE_CPU, &o, err);
 }
 
-static int open_checkpoint(struct parts *p, const struct cli_values *v, struct error *err)
+static int open_checkpoint(struct cli_model *p, const struct cli_values *v, struct error *err)
 {
     int rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
     if (rc || p->checkpoint)
@@ -33,7 +33,7 @@ static int open_checkpoint(struct parts *p, const struct cli_values *v, struct e
                       : checkpoint_open(&p->checkpoint, v->model, err);
 }
 
-int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required, struct error *err)
+int cli_open_tokenizer(struct cli_model *p, const struct cli_values *v, int required, struct error *err)
 {
     int rc = open_checkpoint(p, v, err);
     if (rc)
@@ -48,7 +48,7 @@ int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required
     return rc ? error_set(err, rc, "%s", reason.message) : 0;
 }
 
-int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
+int cli_open_model(struct cli_model *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
                    struct error *err)
 {
     struct model_options o = {.task = task, .check_finite = 1};
@@ -63,11 +63,11 @@ int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallb
     return rc ? rc : model_open(&p->model, p->device, p->checkpoint, &o, err);
 }
 
-void cli_close(struct parts *p)
+void cli_close(struct cli_model *p)
 {
     model_close(p->model);
     tokenizer_close(p->tokenizer);
     checkpoint_close(p->checkpoint);
     device_close(p->device);
-    *p = (struct parts){0};
+    *p = (struct cli_model){0};
 }

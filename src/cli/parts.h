@@ -36,19 +36,19 @@ int verb_doctor(const struct verb *, struct options *, const struct cli_values *
 enum { CLI_SOME_FAILED = 1 };
 
 /* --- open.c: a model with everything around it --- */
-struct parts {
+struct cli_model {
     struct device *device;
     struct checkpoint *checkpoint;
     struct tokenizer *tokenizer; /* NULL when the model has none (and then only ids are taken) */
     struct model *model;
 };
 int cli_dtype(const struct cli_values *v, enum dtype fallback, enum dtype *dtype, struct error *err);
-int cli_open_device(struct parts *p, const struct cli_values *v, struct error *err);
-int cli_open_tokenizer(struct parts *p, const struct cli_values *v, int required,
+int cli_open_device(struct cli_model *p, const struct cli_values *v, struct error *err);
+int cli_open_tokenizer(struct cli_model *p, const struct cli_values *v, int required,
                        struct error *err); /* opens the checkpoint too */
-int cli_open_model(struct parts *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
+int cli_open_model(struct cli_model *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
                    struct error *err);
-void cli_close(struct parts *p);
+void cli_close(struct cli_model *p);
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
 /* check_output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
@@ -97,7 +97,7 @@ int writer_close(struct writer *w, int finish,
 
 /* convert_gguf.c: p has checkpoint and tokenizer (or NULL); --output is the file, or the directory for model.gguf.
  * words: the template of the run that made the model (docs/FORMATS.md), or NULL. */
-int cli_convert_gguf(const struct parts *p, const struct cli_values *v, const json_t *words, struct error *err);
+int cli_convert_gguf(const struct cli_model *p, const struct cli_values *v, const json_t *words, struct error *err);
 
 /* --- terminal.c --- */
 void terminal_start(const struct cli_values *v);

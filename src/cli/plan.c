@@ -21,7 +21,7 @@ static const char *fits(double bytes, double machine)
                              "or --max-length, fewer beams";
 }
 
-static struct plan_model model_of(const struct parts *p, const struct model_desc *d)
+static struct plan_model model_of(const struct cli_model *p, const struct model_desc *d)
 {
     return (struct plan_model){.desc = d, .source = p->checkpoint, .tokenizer = p->tokenizer, .device = p->device};
 }
@@ -46,7 +46,7 @@ static int say_recipe(const struct align_options *o, int json, struct error *err
     return text ? 0 : error_set_nomem(err, 256, "a recipe");
 }
 
-static int plan_method(struct parts *p, const struct model_desc *d, const struct align_options *o, int json,
+static int plan_method(struct cli_model *p, const struct model_desc *d, const struct align_options *o, int json,
                        struct error *err)
 {
     struct plan plan;
@@ -88,7 +88,7 @@ static void print_one(const char *what, double peak, double machine, int json)
                fits(peak, machine));
 }
 
-static int plan_train(struct parts *p, const struct model_desc *d, const struct cli_values *v,
+static int plan_train(struct cli_model *p, const struct model_desc *d, const struct cli_values *v,
                       const struct align_options *o, struct error *err)
 {
     struct train_data data = {0};
@@ -102,7 +102,7 @@ static int plan_train(struct parts *p, const struct model_desc *d, const struct 
     return rc;
 }
 
-static int plan_generate(struct parts *p, const struct model_desc *d, const struct cli_values *v,
+static int plan_generate(struct cli_model *p, const struct model_desc *d, const struct cli_values *v,
                          const struct options *options, enum dtype dtype, struct error *err)
 {
     struct records r = {0};
@@ -136,7 +136,7 @@ static int plan_generate(struct parts *p, const struct model_desc *d, const stru
 int verb_plan(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
-    struct parts p = {0};
+    struct cli_model p = {0};
     struct align_options o;
     struct model_desc d;
     int rc = cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);

@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct texts {
-    struct parts parts;
+    struct cli_model parts;
     struct records records;
     struct tokens *tokens; /* one a record */
     struct model_text *items;

@@ -48,7 +48,7 @@ static int one_record(struct records *r, int i, const struct tokenizer *t, const
 }
 
 /* A directory of a tokenizer alone will do; an adapter and a name of the hub lead to a model's. */
-static int open_tokenizer(struct parts *p, const struct cli_values *v, struct error *err)
+static int open_tokenizer(struct cli_model *p, const struct cli_values *v, struct error *err)
 {
     struct error alone = {0}, model = {0};
     int rc = tokenizer_open(&p->tokenizer, v->model, &alone);
@@ -63,7 +63,7 @@ int verb_tokenize(const struct verb *verb, struct options *options, const struct
 {
     (void)verb;
     (void)options;
-    struct parts parts = {0};
+    struct cli_model parts = {0};
     struct records r = {0};
     struct writer *w = NULL;
     int n_failed = 0, rc = cli_require(v->model, "model", "whose tokenizer is used", err);
