@@ -61,7 +61,7 @@ def check(a, name, tmp):
     loss = loss.item()
     print(f"{name:12} log-probabilities {difference:.1e} (logits up to {largest:.0f})   loss {step['loss']:.7g} ({abs(step['loss'] / loss - 1):.1e})   gradient norm {step['grad_norm']:.7g} "
           f"({abs(step['grad_norm'] / norm - 1):.1e})", flush=True)
-    return difference < max(1e-4, 5e-6 * largest) and abs(step["loss"] / loss - 1) < 1e-5 and abs(step["grad_norm"] / norm - 1) < 1e-4
+    return difference < 1e-4 and abs(step["loss"] / loss - 1) < 1e-5 and abs(step["grad_norm"] / norm - 1) < 1e-4
 
 
 def main():

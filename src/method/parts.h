@@ -151,8 +151,6 @@ struct recorded {
 int recorded_read(struct recorded *d, struct run *run, struct error *err); /* after run_check */
 int recorded_round(struct recorded *d, int round, int n, struct error *err);
 void recorded_free(struct recorded *d);
-/* results.c: the tree of a run, from nothing but its journal and the files beside it. */
-int results_fill(struct report_run *r, struct run *run, struct error *err);
 /* Keeps what only this process knows, fills result->report and renders it, into the run's directory too. */
 int align_results(struct align *a, struct align_result *result, struct error *err);
 

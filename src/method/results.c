@@ -276,7 +276,8 @@ static int fill_facts(const struct recorded *d, struct report_run *r, struct err
     return failed ? error_set_nomem(err, 256, "results") : 0;
 }
 
-int results_fill(struct report_run *r, struct run *run, struct error *err)
+/* The tree of a run, from nothing but its journal and the files beside it. */
+static int results_fill(struct report_run *r, struct run *run, struct error *err)
 {
     struct recorded d;
     const struct arms *arms = &d.arms;
