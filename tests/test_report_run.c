@@ -4,6 +4,7 @@
 #include "tests/metrics_schema.h"
 
 #include "report/report.h"
+#include "report/sections.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -215,9 +216,57 @@ static void the_most_is_as_documented(void **state)
     free(used);
 }
 
+static const struct table *table_of(const struct document *d, const char *name)
+{
+    for (const struct section *s = d->first; s; s = s->next)
+        for (const struct block *b = s->first; b; b = b->next)
+            if (b->kind == BLOCK_TABLE && !strcmp(b->table->name, name))
+                return b->table;
+    fail_msg("no table %s", name);
+    return NULL;
+}
+
+/* The cell of a row as people read it. */
+static void expect_cell(const struct table *t, int row, const char *column, const char *wanted)
+{
+    const struct table_row *r = t->first;
+    struct buf text = BUF_INIT;
+    while (row-- && r)
+        r = r->next;
+    assert_non_null(r);
+    for (int i = 0; i < t->n_column; i++)
+        if (!strcmp(t->columns[i].name, column))
+            cell_text(&text, &r->cells[i], &t->columns[i]);
+    assert_string_equal(buf_text(&text), wanted);
+    buf_free(&text);
+}
+
+static void the_document_says_the_same(void **state)
+{
+    (void)state;
+    struct made m;
+    struct document d;
+    struct error err = {0};
+    make(&m);
+    report_run_document(&d, &m.run);
+    assert_int_equal(document_check(&d, &err), 0);
+    const struct table *arms = table_of(&d, "arms"), *rounds = table_of(&d, "rounds");
+    assert_int_equal(arms->n_row, 2);
+    expect_cell(arms, 0, "change", "");
+    expect_cell(arms, 1, "change", "+0.2500 (+0.1250 to +0.5000)");
+    expect_cell(arms, 1, "p_holm", "0.02");
+    expect_cell(rounds, 0, "share", "75.0 % (30.0 to 95.0)");
+    expect_cell(rounds, 0, "word_pairs", "");
+    expect_cell(table_of(&d, "controls"), 0, "beside", "sft-seeds");
+    assert_non_null(document_find(&d, "rounds"));
+    assert_non_null(strstr(d.summary, "+0.2500 a token"));
+    document_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(text_says_what_is_there), cmocka_unit_test(json_says_the_same),
+                                       cmocka_unit_test(the_document_says_the_same),
                                        cmocka_unit_test(the_least_is_as_documented),
                                        cmocka_unit_test(the_most_is_as_documented)};
     return cmocka_run_group_tests(tests, NULL, NULL);

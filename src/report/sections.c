@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/sections.h"
+
+void report_run_document(struct document *d, const struct report_run *r)
+{
+    document_begin(d, "An alignment by ISARA");
+    sections_results(d, r);
+    sections_controls(d, r);
+    sections_rounds(d, r);
+}

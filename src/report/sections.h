@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sections of an alignment's report, one builder a group; each appends to the document what the tree has. */
+#ifndef REPORT_SECTIONS_H
+#define REPORT_SECTIONS_H
+
+#include "report/document.h"
+#include "report/report.h"
+
+/* All of them, in the page's order: what report_run_document is. */
+void report_run_document(struct document *d, const struct report_run *r);
+
+void sections_results(struct document *d, const struct report_run *r);  /* sections_results.c */
+void sections_controls(struct document *d, const struct report_run *r); /* sections_controls.c */
+void sections_rounds(struct document *d, const struct report_run *r);   /* sections_rounds.c */
+
+#endif

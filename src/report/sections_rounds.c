@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the rounds made and kept, and what became of the same questions. */
+#include "report/sections.h"
+
+static const struct column round_columns[] = {
+    {"round", "round", COLUMN_COUNT, 0},
+    {"attempts", "attempts", COLUMN_COUNT, 0},
+    {"questions", "questions read", COLUMN_COUNT, 0},
+    {"kept", "kept", COLUMN_COUNT, 0},
+    {"share", "share kept", COLUMN_SHARE, 1},
+    {"repeats", "repeats", COLUMN_COUNT, 0},
+    {"nearest", "nearness to an earlier question", COLUMN_NUMBER, 3},
+    {"word_pairs", "different word pairs", COLUMN_NUMBER, 3},
+    {"steps", "optimizer steps", COLUMN_COUNT, 0},
+    {"model", "model SHA-256", COLUMN_TEXT, 0},
+};
+static const struct column reason_columns[] = {
+    {"round", "round", COLUMN_COUNT, 0},
+    {"reason", "reason", COLUMN_TEXT, 0},
+    {"text", "what it means", COLUMN_TEXT, 0},
+    {"n", "attempts", COLUMN_COUNT, 0},
+};
+enum {
+    N_ROUND_COLUMN = (int)(sizeof round_columns / sizeof *round_columns),
+    N_REASON_COLUMN = (int)(sizeof reason_columns / sizeof *reason_columns)
+};
+
+static void rounds_table(struct section *s, const struct report_run *r)
+{
+    struct table *t = section_table(s, "rounds", "Rounds", round_columns, N_ROUND_COLUMN);
+    for (int i = 0; i < r->n_round; i++) {
+        const struct report_round *x = &r->rounds[i];
+        struct table_row *row = table_add(t);
+        row_number(row, x->number);
+        row_number(row, x->attempts);
+        row_number(row, x->parsed);
+        row_number(row, x->kept);
+        row_interval(row, x->share, x->low, x->high);
+        row_number(row, x->repeats);
+        row_number(row, x->nearest);
+        row_number(row, x->pairs);
+        row_number(row, (double)x->steps);
+        row_text(row, x->model_sha256);
+    }
+    table_note(t, "share kept with Wilson's 95 %% interval; nearness: of the kept, mean ROUGE-L F1 with the nearest "
+                  "earlier question; different word pairs: of the kept questions, those among all their word pairs");
+    table_note(t, "%d kept pairs from %d seeds, %.2f times as many", r->kept, r->n_given, r->scaling);
+    if (r->novelty_ran_out)
+        table_note(t, "round %d kept too few of its attempts (stop-novelty %g): nothing was tuned in it",
+                   r->novelty_ran_out, r->stop_novelty);
+}
+
+static void reasons_table(struct section *s, const struct report_run *r)
+{
+    struct table *t = section_table(s, "reasons", "Why attempts were not kept", reason_columns, N_REASON_COLUMN);
+    for (int i = 0; i < r->n_round; i++)
+        for (int k = 0; k < r->rounds[i].n_reason; k++) {
+            struct table_row *row = table_add(t);
+            row_number(row, r->rounds[i].number);
+            row_text(row, r->rounds[i].reasons[k].name);
+            row_text(row, r->rounds[i].reasons[k].text);
+            row_number(row, r->rounds[i].reasons[k].n);
+        }
+}
+
+static void rounds_figure(struct section *s, const struct report_run *r)
+{
+    struct figure *f = section_figure(s, &(struct figure){.kind = FIGURE_LINES,
+                                                          .name = "acceptance",
+                                                          .title = "Share of the attempts that a round kept",
+                                                          .x_title = "round",
+                                                          .y_title = "kept, 95 % interval",
+                                                          .y_kind = COLUMN_SHARE});
+    struct series *kept = figure_series(f, "kept");
+    for (int i = 0; i < r->n_round; i++)
+        series_add(kept, &(struct point){.x = r->rounds[i].number,
+                                         .y = r->rounds[i].share,
+                                         .low = r->rounds[i].low,
+                                         .high = r->rounds[i].high});
+}
+
+void sections_rounds(struct document *d, const struct report_run *r)
+{
+    if (!r->n_round)
+        return;
+    struct section *s = document_section(d, "rounds", "Rounds: what was made and kept");
+    rounds_table(s, r);
+    rounds_figure(s, r);
+    reasons_table(s, r);
+}
