@@ -30,6 +30,22 @@ static void maths_agree_with_libm(void **state)
     assert_true(maths_exp(0) == 1 && maths_log(1) == 0 && maths_cos(0) == 1 && maths_exp(-1000) == 0);
 }
 
+/* Any number at once: libm's, and the bits of the single ones. */
+static void sines_and_cosines_together(void **state)
+{
+    (void)state;
+    double x[19], sines[19], cosines[19];
+    for (int n = 1; n <= 19; n++) {
+        for (int i = 0; i < n; i++)
+            x[i] = (i % 2 ? -1 : 1) * (0.37 + 1.7 * i + 4096.125 * (i / 3) * n);
+        maths_sin_cos(x, n, sines, cosines);
+        for (int i = 0; i < n; i++) {
+            assert_true(fabs(sines[i] - sin(x[i])) < 1e-12 && fabs(cosines[i] - cos(x[i])) < 1e-12);
+            assert_true(sines[i] == maths_sin(x[i]) && cosines[i] == maths_cos(x[i]));
+        }
+    }
+}
+
 /* Known answers of the Random123 distribution (kat_vectors). */
 static void philox_known_answers(void **state)
 {
@@ -131,13 +147,10 @@ static void sha256_known_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maths_agree_with_libm),
-        cmocka_unit_test(philox_known_answers),
-        cmocka_unit_test(permutation_is_one),
-        cmocka_unit_test(pool_runs_every_piece_once),
-        cmocka_unit_test(pool_stops_while_workers_are_late),
-        cmocka_unit_test(errors_carry_exit_codes),
-        cmocka_unit_test(buffers_survive_failed_allocations),
+        cmocka_unit_test(maths_agree_with_libm),      cmocka_unit_test(sines_and_cosines_together),
+        cmocka_unit_test(philox_known_answers),       cmocka_unit_test(permutation_is_one),
+        cmocka_unit_test(pool_runs_every_piece_once), cmocka_unit_test(pool_stops_while_workers_are_late),
+        cmocka_unit_test(errors_carry_exit_codes),    cmocka_unit_test(buffers_survive_failed_allocations),
         cmocka_unit_test(sha256_known_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

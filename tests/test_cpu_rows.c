@@ -21,16 +21,11 @@ static size_t rope_run(struct ops *o, const void *parameter, float *out)
         freq[i] = (float)pow(10000, -2.0 * i / d);
     struct span bx = ops_new(o, x, (size_t)(5 * stride) * 4), bf = ops_new(o, freq, (size_t)(d / 2) * 4),
                 bp = ops_new(o, positions, sizeof positions);
-    struct span table = ops_new(o, NULL, (size_t)(1001 * d) * 4);
-    tensor_rope_table(o->queue,
-                      &(struct rope_table_args){.n_pos = 1001, .head_dim = d, .inv_freq = bf, .table = table});
-    struct rope_args a = {.n_row = 5,
-                          .n_head = 3,
-                          .head_dim = d,
-                          .x = span_at(bx, (size_t)d * 4),
-                          .x_stride = stride,
-                          .positions = bp,
-                          .table = table};
+    struct span table = ops_new(o, NULL, (size_t)(5 * d) * 4);
+    tensor_rope_table(o->queue, &(struct rope_table_args){
+                                    .n_row = 5, .n_rotated = d, .positions = bp, .inv_freq = bf, .table = table});
+    struct rope_args a = {
+        .n_row = 5, .n_head = 3, .head_dim = d, .x = span_at(bx, (size_t)d * 4), .x_stride = stride, .table = table};
     tensor_rope(o->queue, &a);
     ops_get(o, out, bx, (size_t)(5 * stride) * 4);
     a.inverse = 1;
@@ -76,13 +71,12 @@ static size_t partial_rope_run(struct ops *o, const void *parameter, float *out)
     for (int i = 0; i < ROT / 2; i++)
         freq[i] = (float)pow(500, -2.0 * i / ROT);
     struct span bx = ops_new(o, x, sizeof x), bf = ops_new(o, freq, sizeof freq),
-                bp = ops_new(o, positions, sizeof positions), table = ops_new(o, NULL, 100 * ROT * 4);
-    tensor_rope_table(o->queue, &(struct rope_table_args){
-                                    .n_pos = 100, .head_dim = ROT, .inv_freq = bf, .table = table, .factor = 1.25f});
-    tensor_rope(
-        o->queue,
-        &(struct rope_args){
-            .n_row = T, .n_head = HEADS, .head_dim = D, .x = bx, .positions = bp, .table = table, .n_rotated = ROT});
+                bp = ops_new(o, positions, sizeof positions), table = ops_new(o, NULL, T * ROT * 4);
+    tensor_rope_table(
+        o->queue, &(struct rope_table_args){
+                      .n_row = T, .n_rotated = ROT, .positions = bp, .inv_freq = bf, .table = table, .factor = 1.25f});
+    tensor_rope(o->queue, &(struct rope_args){
+                              .n_row = T, .n_head = HEADS, .head_dim = D, .x = bx, .table = table, .n_rotated = ROT});
     ops_get(o, out, bx, sizeof x);
     return T * HEADS * D;
 }

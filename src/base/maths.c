@@ -127,6 +127,45 @@ double maths_cos(double x)
     return q == 1 || q == 2 ? -v : v;
 }
 
+/* Eight angles side by side, term by term as kernel_sin and kernel_cos: loops that compilers turn into vectors. */
+enum { LANES = 8 };
+static void series(const double *z, int last, double *sum)
+{
+    for (int k = 0; k < LANES; k++)
+        sum[k] = 0;
+    for (int i = last; i >= 2; i -= 2) {
+        double d = (double)i * (i - 1);
+        for (int k = 0; k < LANES; k++)
+            sum[k] = (1 + sum[k]) * (-z[k] / d);
+    }
+}
+
+static void sin_cos_lanes(const double *x, int n, double *sines, double *cosines)
+{
+    double r[LANES] = {0}, z[LANES], s[LANES], c[LANES];
+    int quadrant[LANES];
+    for (int k = 0; k < n; k++)
+        r[k] = reduce_angle(x[k], &quadrant[k]);
+    for (int k = 0; k < LANES; k++)
+        z[k] = r[k] * r[k];
+    series(z, 19, s);
+    series(z, 20, c);
+    for (int k = 0; k < n; k++) {
+        double sine = r[k] + r[k] * s[k], cosine = 1 + c[k];
+        int q = quadrant[k];
+        sines[k] = q & 1 ? cosine : sine;
+        sines[k] = q & 2 ? -sines[k] : sines[k];
+        cosines[k] = q & 1 ? sine : cosine;
+        cosines[k] = q == 1 || q == 2 ? -cosines[k] : cosines[k];
+    }
+}
+
+void maths_sin_cos(const double *x, int n, double *sines, double *cosines)
+{
+    for (int i = 0; i < n; i += LANES)
+        sin_cos_lanes(x + i, n - i < LANES ? n - i : LANES, sines + i, cosines + i);
+}
+
 double maths_pow(double x, double y)
 {
     if (y == 0 || x == 1)

@@ -23,7 +23,7 @@ int plan_loaded(double *bytes, const struct plan_model *m, enum dtype t, struct 
 {
     size_t weights = 0;
     int rc = model_weight_bytes(&weights, m->desc, m->device, m->source, t, err);
-    *bytes = (double)weights + 4.0 * m->desc->n_ctx * m->desc->head_dim + tokenizer_bytes(m->tokenizer) + PROCESS_BYTES;
+    *bytes = (double)weights + tokenizer_bytes(m->tokenizer) + PROCESS_BYTES;
     return rc;
 }
 

@@ -28,6 +28,7 @@ static void carve_workspace(struct carver *c, const struct device *device, const
     io->wide = wide ? carve(c, wide / 4, 1, DTYPE_F32) : SPAN_NONE;
     if (d->place != PLACE_PRE)
         io->raw1 = io->raw2 = io->post = carve(c, t, d->n_embd, DTYPE_F32);
+    carve_rotations(c, d, w->max_row, io);
     w->gathered = carve(c, n_out, d->n_embd, DTYPE_F32);
     w->hidden = carve(c, n_out, d->n_embd, DTYPE_F32);
     if (d->n_word) {
@@ -109,6 +110,32 @@ void embed_forward(const struct model *m, struct queue *q, const struct model_ba
                                            .y_dtype = DTYPE_F32});
 }
 
+int desc_rotations(const struct model_desc *d)
+{
+    int second = 0;
+    for (int l = 0; l < d->n_layer; l++)
+        second |= !!(d->layers[l] & LAYER_SECOND_ROPE);
+    return d->n_rotated ? 1 + second : 0;
+}
+
+void carve_rotations(struct carver *c, const struct model_desc *d, int max_row, struct layer_io *io)
+{
+    for (int i = 0; i < desc_rotations(d); i++)
+        io->rotations[i] = carve(c, (size_t)max_row, d->n_rotated, DTYPE_F32);
+}
+
+void rotations_forward(const struct model *m, struct queue *q, const struct model_batch *b, const struct layer_io *io)
+{
+    const struct model_desc *d = &m->desc;
+    for (int i = 0; i < desc_rotations(d); i++)
+        tensor_rope_table(q, &(struct rope_table_args){.n_row = b->n_row,
+                                                       .n_rotated = d->n_rotated,
+                                                       .positions = b->positions,
+                                                       .inv_freq = m->inv_freq[i],
+                                                       .table = io->rotations[i],
+                                                       .factor = i ? d->second_factor : d->rope_factor});
+}
+
 void project_out_forward(const struct model *m, struct queue *q, int n, struct typed_span x, struct typed_span y)
 {
     tensor_linear(q, &(struct linear_args){.w = m->groups[m->project_out].weight,
@@ -125,6 +152,7 @@ void model_forward(const struct model *m, struct queue *q, struct model_workspac
     struct span last = w->io.x;
     int some = !!batch->out_rows.buffer, n_out = some ? batch->n_out : batch->n_row, n_whole = m->desc.n_layer - some;
     embed_forward(m, q, batch, w->io.x, w->words);
+    rotations_forward(m, q, batch, &w->io);
     for (int l = 0; l < n_whole; l++)
         layer_forward(m, q, l, batch, &w->io);
     if (some)

@@ -130,8 +130,7 @@ void layer_rotate(const struct layer *l, struct span qkv, int inverse)
                                           .head_dim = d->head_dim,
                                           .x = qkv,
                                           .x_stride = layer_qkv_width(d),
-                                          .positions = l->b->positions,
-                                          .table = l->m->rope_tables[kind & LAYER_SECOND_ROPE ? 1 : 0],
+                                          .table = l->io->rotations[kind & LAYER_SECOND_ROPE ? 1 : 0],
                                           .inverse = inverse,
                                           .n_rotated = d->n_rotated});
 }

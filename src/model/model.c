@@ -193,28 +193,19 @@ static int transfer_all(struct transfer *t, struct error *err)
     return rc;
 }
 
+/* Frequencies of the rotations; a pass makes its own rows' cosines and sines (rotations_forward). */
 static int make_rope(struct model *m, struct error *err)
 {
     const struct model_desc *d = &m->desc;
-    size_t table = ((size_t)d->n_ctx * (size_t)d->n_rotated * 4 + 63) / 64 * 64,
-           frequencies = ((size_t)d->n_rotated / 2 * 4 + 63) / 64 * 64;
-    int n = 1, rc;
-    for (int l = 0; l < d->n_layer; l++)
-        n = d->layers[l] & LAYER_SECOND_ROPE ? 2 : n;
-    if (!d->n_rotated)
+    size_t half = (size_t)d->n_rotated / 2 * 4, at = (half + 63) / 64 * 64;
+    int n = desc_rotations(d), rc;
+    if (!n)
         return 0;
-    if ((rc = buffer_new(&m->rope, m->device, (size_t)n * (table + frequencies), "rotary positions", err)))
+    if ((rc = buffer_new(&m->rope, m->device, (size_t)n * at, "rotary frequencies", err)))
         return rc;
-    struct queue *q = device_queue(m->device);
     for (int i = 0; i < n; i++) {
-        struct span inv = {m->rope, (size_t)n * table + (size_t)i * frequencies};
-        m->rope_tables[i] = (struct span){m->rope, (size_t)i * table};
-        queue_upload(q, inv, i ? d->second_inv_freq : d->rope_inv_freq, (size_t)d->n_rotated / 2 * 4);
-        tensor_rope_table(q, &(struct rope_table_args){.n_pos = d->n_ctx,
-                                                       .head_dim = d->n_rotated,
-                                                       .inv_freq = inv,
-                                                       .table = m->rope_tables[i],
-                                                       .factor = i ? d->second_factor : d->rope_factor});
+        m->inv_freq[i] = (struct span){m->rope, (size_t)i * at};
+        queue_upload(device_queue(m->device), m->inv_freq[i], i ? d->second_inv_freq : d->rope_inv_freq, half);
     }
     return 0;
 }

@@ -33,9 +33,9 @@ struct model {
     int positions, types, project_in, project_out, embed_norm, embed_norm_bias, final_norm, final_norm_bias, head,
         head_bias; /* group indices, 0: none; head is the embedding's when tied */
     int64_t n_element;
-    struct buffer *vectors, *rope; /* rope: table of n_ctx positions */
-    struct span rope_tables[2];
-    struct lora *lora; /* NULL; while it is trained, what stands beside the frozen matrices */
+    struct buffer *vectors, *rope;
+    struct span inv_freq[2]; /* f32 [n_rotated/2] in rope; the second is of LAYER_SECOND_ROPE */
+    struct lora *lora;       /* NULL; while it is trained, what stands beside the frozen matrices */
 };
 static inline struct span group_vector(const struct model *m, int group) /* SPAN_NONE of group 0: not there */
 {
@@ -61,6 +61,7 @@ static inline int64_t desc_up_width(const struct model_desc *d) /* outputs of th
 {
     return (int64_t)d->n_ff * (d->gated ? 2 : 1);
 }
+int desc_rotations(const struct model_desc *d); /* sets of rotary frequencies: 0, 1 or 2 */
 /* Dtype of activations that are product inputs. */
 static inline enum dtype model_act_dtype(const struct model *m)
 {
@@ -119,10 +120,11 @@ struct layer_io {
     /* with norms behind the products: [T,C] what they are of; scratch (may be raw1 and raw2 where those are not kept)
      */
     struct span raw1, raw2, post;
-    struct span mid;         /* [T,C]: x + attention */
-    struct span h2, gate_up; /* act [T,C]; [T,2F] (or F) of gate_up_dtype */
-    struct span mlp;         /* act [T,F] */
-    struct span y;           /* [T,C] out: mid + MLP */
+    struct span mid;          /* [T,C]: x + attention */
+    struct span h2, gate_up;  /* act [T,C]; [T,2F] (or F) of gate_up_dtype */
+    struct span mlp;          /* act [T,F] */
+    struct span y;            /* [T,C] out: mid + MLP */
+    struct span rotations[2]; /* f32 [T,n_rotated]: the rows' cosines and sines, by inv_freq */
     struct span wide; /* [T,2F], scratch where gate_up is bf16, or not kept on a device that does not fuse the gate */
     struct span u;    /* act [T, widest adapter's rows], scratch */
     enum dtype att_dtype, gate_up_dtype;
@@ -150,6 +152,8 @@ struct layer_grad {
 /* Overwrites io->gate_up (f32). Positions and borders as in the forward pass. */
 void layer_backward(const struct model *m, struct queue *q, int layer, const struct model_batch *b,
                     const struct layer_io *io, const struct layer_grad *g);
+/* Before the first layer, into io->rotations: the cosines and sines of the batch's positions. */
+void rotations_forward(const struct model *m, struct queue *q, const struct model_batch *b, const struct layer_io *io);
 /* y act [n,C] := final norm of x f32 [n,C]. */
 void final_norm_forward(const struct model *m, struct queue *q, int n, struct span x, struct norm_kept kept,
                         struct typed_span y);
@@ -170,6 +174,8 @@ static inline struct span carve(struct carver *c, size_t rows, int64_t width, en
     c->used += (rows * (size_t)width * dtype_size(t) + 63) / 64 * 64;
     return s;
 }
+
+void carve_rotations(struct carver *c, const struct model_desc *d, int max_row, struct layer_io *io);
 
 /* Sequences laid out as a bordered batch: each begins at an even row; a padding row has token -1. Host arrays, filled
  * from empty, uploaded at once. Sizes are fixed when made. */

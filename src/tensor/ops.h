@@ -177,22 +177,22 @@ struct norm_dx_args {
     float offset;
 };
 
-/* table f32 [n_pos, D] : cos [D/2] then sin [D/2] of position * inv_freq[i], the product rounded to f32; inv_freq f32
- * [D/2] from the host. factor: cosines and sines are multiplied by it (yarn's and longrope's attention factor); 0: by
- * nothing. D: the dimensions that rotate. */
+/* table f32 [T, D] : cos [D/2] then sin [D/2] of each row's position * inv_freq[i], the product rounded to f32;
+ * inv_freq f32 [D/2] from the host. factor: cosines and sines are multiplied by it (yarn's and longrope's attention
+ * factor); 0: by nothing. D: the dimensions that rotate. */
 struct rope_table_args {
-    int n_pos, head_dim;
-    struct span inv_freq, table;
+    int n_row, n_rotated;
+    struct span positions /* i32 [T] */, inv_freq, table;
     float factor;
 };
-/* In place on n_head heads of D at x (row stride in elements), rotate-half layout (pairs i, i+D/2). inverse: rotates
- * back (backward; with a factor it is the gradient, not the inverse). n_rotated: only the first so many elements of a
- * head rotate, D/2 being half of that; 0: all. */
+/* In place on n_head heads of D at x (row stride in elements), rotate-half layout (pairs i, i+D/2), row t by row t of
+ * the table. inverse: rotates back (backward; with a factor it is the gradient, not the inverse). n_rotated: only the
+ * first so many elements of a head rotate, D/2 being half of that; 0: all. */
 struct rope_args {
     int n_row, n_head, head_dim;
     struct span x;
     int64_t x_stride;
-    struct span positions /* i32 [T] */, table;
+    struct span table;
     int inverse, n_rotated;
 };
 

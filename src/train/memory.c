@@ -21,8 +21,7 @@ static size_t bytes_of(const struct model_desc *d, const struct train_options *o
         n = (size_t)adapter;
         all += n;
     }
-    return train_state_bytes(o, n) + all * dtype_size(o->dtype) +
-           pass_bytes(d, o->dtype, o->recompute == 1, widest, s) + (size_t)d->n_ctx * (size_t)d->head_dim * 4;
+    return train_state_bytes(o, n) + all * dtype_size(o->dtype) + pass_bytes(d, o->dtype, o->recompute == 1, widest, s);
 }
 
 size_t train_memory_slabs(const struct model_desc *d, const struct train_options *o, int micro_tokens)

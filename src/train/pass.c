@@ -79,6 +79,7 @@ static void carve_layers(struct carver *c, const struct model_desc *d, enum dtyp
     struct span wide = act == DTYPE_BF16 ? carve(c, t, desc_up_width(d), DTYPE_F32) : SPAN_NONE,
                 u = carve(c, t, p->adapter, act);
     struct layer_io io = {.post = d->place == PLACE_PRE ? SPAN_NONE : carve(c, t, d->n_embd, DTYPE_F32)};
+    carve_rotations(c, d, s->tokens, &io);
     for (int l = 0; l < d->n_layer; l++) {
         if (!p->recompute || l == 0)
             carve_saved(c, d, act, s->tokens, &io);
@@ -423,6 +424,7 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     p->grad.gradients = gradients;
     p->grad.fresh = p->fresh;
     embed_forward(m, p->q, &b, p->layers[0].x, p->words);
+    rotations_forward(m, p->q, &b, &p->layers[0]);
     for (int l = 0; l < n_layer; l++)
         layer_forward(m, p->q, l, &b, &p->layers[l]);
     head_run(p, rows, n_target, grad_scale, gradients);
