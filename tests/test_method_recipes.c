@@ -4,12 +4,20 @@
 #include "check.h"
 
 #include "base/buf.h"
+#include "base/mem.h"
+#include "io/file.h"
 #include "io/jsontext.h"
 #include "method/fields.h"
 #include "tiny_align.h"
 
 #include <stdio.h>
 #include <string.h>
+
+static void give_what_it_needs(struct align_options *o, const struct recipe *r)
+{
+    if (r->needs && !strcmp(r->needs, "principles"))
+        o->principles = "unused";
+}
 
 static void every_recipe_sets_options_that_there_are(void **state)
 {
@@ -20,7 +28,14 @@ static void every_recipe_sets_options_that_there_are(void **state)
         struct align_options o;
         struct error err = {0};
         tiny_align_options(&o, "unused");
-        if (align_recipe_apply(&o, r->name, &err) || align_options_check(&o, &err))
+        if (align_recipe_apply(&o, r->name, &err))
+            fail_msg("%s: %s", r->name, err.message);
+        if (r->needs) {
+            assert_int_equal(align_recipe_check(&o, &err), ERROR_USAGE);
+            assert_non_null(strstr(err.message, r->needs));
+        }
+        give_what_it_needs(&o, r);
+        if (align_recipe_check(&o, &err) || align_options_check(&o, &err))
             fail_msg("%s: %s", r->name, err.message);
         assert_string_equal(o.recipe, r->name);
         assert_true(*r->help);
@@ -71,6 +86,15 @@ static int count_contexts(const char *run, int round, int *n_line, int of_line[]
     return most;
 }
 
+struct shown {
+    struct buf text;
+};
+
+static void keep_shown(void *user, const char *text)
+{
+    buf_puts(&((struct shown *)user)->text, text);
+}
+
 static void mixed_options(struct align_options *o, const char *output)
 {
     tiny_align_options(o, output);
@@ -105,6 +129,111 @@ static void contexts_are_mixed_as_wanted(void **state)
         assert_int_equal(lines[i][0], 4);
         assert_int_equal(lines[i][1], 2);
     }
+}
+
+static void principles_stand_before_answers_only(void **state)
+{
+    (void)state;
+    static const char text[] = "\nBe short.\nBe kind.\n\n";
+    struct align_options o;
+    struct align_result r;
+    struct error err = {0};
+    struct shown shown = {0};
+    char path[1100];
+    snprintf(path, sizeof path, "%s/principles.txt", tiny.root);
+    assert_int_equal(file_write(path, text, sizeof text - 1, &err), 0);
+    tiny_align_options(&o, NULL);
+    o.preview = 2;
+    o.show = keep_shown;
+    o.user = &shown;
+    tiny_align(&o, 1, &r);
+    assert_null(strstr(shown.text.data, "Be short."));
+    align_result_free(&r);
+    buf_reset(&shown.text);
+    o.principles = path;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    /* attempt 0: the prompt that asks begins with a pair, the one that answers with the trimmed text and a blank line
+     */
+    const char *ask = strstr(shown.text.data, "prompt that asks"), *answer = strstr(shown.text.data, "that answers");
+    assert_non_null(ask);
+    assert_non_null(answer);
+    assert_memory_equal(strchr(ask, '\n') + 1, "Question:", 9);
+    assert_memory_equal(strchr(answer, '\n') + 1, "Be short.\nBe kind.\n\nQuestion:", 29);
+    buf_free(&shown.text);
+}
+
+/* Of a round's attempts, how many have the same text of that name in both runs. */
+static int count_same(const char *const runs[2], const char *name)
+{
+    char path[2048], line[1 << 16];
+    char *texts[2][64] = {{NULL}};
+    int n = 0, same = 0;
+    for (int r = 0; r < 2; r++) {
+        snprintf(path, sizeof path, "%s/round-1/generated.jsonl", runs[r]);
+        FILE *f = fopen(path, "r");
+        assert_non_null(f);
+        for (n = 0; n < 64 && fgets(line, sizeof line, f); n++) {
+            json_t *row = json_loads(line, 0, NULL);
+            const char *text = json_string_value(json_object_get(row, name));
+            texts[r][n] = mem_strdup(text ? text : "");
+            json_decref(row);
+        }
+        fclose(f);
+    }
+    for (int i = 0; i < n; i++) {
+        same += !strcmp(texts[0][i], texts[1][i]);
+        mem_free(texts[0][i]);
+        mem_free(texts[1][i]);
+    }
+    return same;
+}
+
+static void principles_are_part_of_the_run(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    struct error err = {0};
+    struct buf text = BUF_INIT;
+    char path[1100], run[1100], plain[1100];
+    int same;
+    snprintf(plain, sizeof plain, "%s/not-ruled", tiny.root);
+    snprintf(path, sizeof path, "%s/rules.txt", tiny.root);
+    snprintf(run, sizeof run, "%s/ruled", tiny.root);
+    assert_int_equal(file_write(path, "Be short.", 9, &err), 0);
+    tiny_align_options(&o, run);
+    o.rounds = 1;
+    o.principles = path;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    o.principles = NULL;
+    o.output = plain;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    assert_int_equal(count_same((const char *const[2]){run, plain}, "question"), o.attempts);
+    assert_true(count_same((const char *const[2]){run, plain}, "answer") < o.attempts);
+    o.principles = path;
+    o.output = run;
+    struct device *d = tiny_device(1);
+    assert_int_equal(method_replay(d, run, "r1-a1", &same, &text, &err), 0);
+    assert_int_equal(same, 1);
+    assert_int_equal(file_write(path, "Be brief.", 9, &err), 0);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "principles-sha256"));
+    assert_int_equal(method_replay(d, run, "r1-a1", &same, &text, &err), ERROR_DATA);
+    assert_int_equal(file_write(path, " \n", 2, &err), 0);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "wanted a text of principles"));
+    assert_int_equal(file_write(path, "\xff", 1, &err), 0);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "UTF-8"));
+    o.answer.max_new_tokens = 1000;
+    assert_int_equal(file_write(path, "Be short.", 9, &err), 0);
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "shorten"));
+    device_close(d);
+    buf_free(&text);
 }
 
 static void mixing_wants_a_pool_that_grows(void **state)
@@ -161,6 +290,8 @@ int main(void)
         cmocka_unit_test(every_recipe_sets_options_that_there_are),
         cmocka_unit_test(an_unknown_recipe_is_refused_by_name),
         cmocka_unit_test(contexts_are_mixed_as_wanted),
+        cmocka_unit_test(principles_stand_before_answers_only),
+        cmocka_unit_test(principles_are_part_of_the_run),
         cmocka_unit_test(mixing_wants_a_pool_that_grows),
         cmocka_unit_test(a_run_goes_on_under_another_name_with_the_same_options),
     };

@@ -21,6 +21,8 @@ static int write_text(const struct speaker *s, const struct prompt_parts *parts,
     int rc = 0;
     buf_reset(&out->text);
     out->people.n = 0;
+    if (parts->before)
+        template_before(s->template, parts->before, &out->text, &out->people);
     if (!parts->question)
         template_ask(s->template, examples, n, &out->text, &out->people);
     else if (s->o.style)

@@ -16,9 +16,10 @@ void prompt_free(struct prompt *p);
 struct prompt_parts {
     const char *question; /* NULL: the model is to write one */
     const int *contexts;
-    int n_context; /* indices of the pool, in the prompt's order */
-    int room;      /* new tokens that must still fit */
-    int scored;    /* ends with what the style puts before an answer that is given */
+    int n_context;      /* indices of the pool, in the prompt's order */
+    int room;           /* new tokens that must still fit */
+    const char *before; /* a text before the examples; NULL: none */
+    int scored;         /* ends with what the style puts before an answer that is given */
 };
 /* When it is too long the first context goes, again and again: it is the farthest. ERROR_DATA: it does not fit even so,
  * or is empty. */

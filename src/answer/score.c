@@ -26,6 +26,7 @@ static int add_item(struct scoring *w, const struct speak_item *item, struct spe
     const struct prompt_parts parts = {.question = item->question,
                                        .contexts = item->contexts,
                                        .n_context = item->n_context,
+                                       .before = w->job->before,
                                        .room = w->job->room,
                                        .scored = 1};
     struct prompt p = {0};

@@ -78,6 +78,7 @@ static int add_item(struct speaking *w, const struct speak_item *item, struct er
     const struct prompt_parts parts = {.question = item->question,
                                        .contexts = item->contexts,
                                        .n_context = item->n_context,
+                                       .before = w->job->before,
                                        .room = w->job->options->max_new_tokens};
     int rc = prompt_make(w->speaker, w->job->pool, &parts, p, &own);
     if (!rc) {

@@ -38,6 +38,7 @@ struct speak_job {
     const char *stage, *unit;     /* of the progress line: "answer", "attempts" */
     const char *model;            /* path; NULL: the pretrained one. Read only when something is to be said */
     const struct pair_pool *pool; /* of the contexts; NULL: there are none */
+    const char *before;           /* a text before the examples; NULL: none */
     const struct generate_options *options;
     uint64_t stream; /* of random numbers, with the speaker's seed and the item's index */
     int (*put)(void *user, int index, const struct spoken *t,
@@ -56,6 +57,7 @@ struct speak_score {
 struct score_job {
     const char *model; /* as above */
     const struct pair_pool *pool;
+    const char *before;
     int room; /* tokens that the prompt leaves free for an answer, at least; what the answer needs beyond is checked */
 };
 /* Log-likelihoods of given answers, without an end of sequence. ERROR_DATA names the question whose numbers are not

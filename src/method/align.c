@@ -219,6 +219,7 @@ static int show_attempt(struct align *a, int index, struct buf *b, struct error 
     const struct prompt_parts answered = {.question = t->question.text,
                                           .contexts = t->answer.contexts,
                                           .n_context = t->answer.n_context,
+                                          .before = align_principles(a),
                                           .room = a->o.answer.max_new_tokens};
     int rc = prompt_make(&a->speaker, &a->pool, &asked, &ask, err);
     if (!rc && t->answer.text)

@@ -20,6 +20,8 @@
 static const struct field rows[] = {
     {FIELD("recipe", FIELD_STRING, struct align_options, recipe), .argument = "NAME", .initial = "isara",
      .bits = FIELD_BITS, .help = "named set of values of these options, which those given go over: " ALIGN_RECIPES},
+    {FIELD("principles", FIELD_STRING, struct align_options, principles), .argument = "FILE",
+     .help = "a text that stands before the examples when a question is answered, and nowhere else"},
     {FIELD("rounds", FIELD_INT, struct align_options, rounds), .argument = "T", .low = 1, .high = 1000, .initial = "2",
      .bits = FIELD_BITS, .help = "rounds of ask, answer, sift, tune"},
     {FIELD("attempts", FIELD_INT, struct align_options, attempts), .argument = "N", .low = 1, .high = 1e7,
@@ -119,7 +121,8 @@ json_t *align_settings(const struct align *a)
     json_t *s = json_object();
     int rc = !s || put_options(s, o) || speaker_put_setting(s, "judge", o->judge);
     rc = rc || speaker_put_setting(s, "seeds-sha256", a->seeds.sha256) ||
-         speaker_put_setting(s, "test-sha256", a->test.sha256) || speaker_settings(&a->speaker, s);
+         speaker_put_setting(s, "test-sha256", a->test.sha256) ||
+         speaker_put_setting(s, "principles-sha256", a->principles_sha256) || speaker_settings(&a->speaker, s);
     if (rc) {
         json_decref(s);
         return NULL;
@@ -132,15 +135,15 @@ json_t *align_manifest(const struct align *a)
     struct utsname u = {0};
     uname(&u);
     return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, "
-                     "s:i}, s:{s:s, s:s, s:s, s:i, s:s}, s:f, s:o}",
+                     "s:i}, s:{s:s?, s:s}, s:{s:s, s:s, s:s, s:i, s:s}, s:f, s:o}",
                      "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler",
                      __VERSION__, "isa", device_isa(a->speaker.device), "bits", speaker_bits(&a->speaker), "model",
                      "path", a->o.model, "sha256", a->speaker.source_sha256, "parameters", a->speaker.desc.n_param,
                      "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n, "held_out", a->n_held,
                      "format", a->seeds.format, "test", "path", a->o.test, "sha256", a->test.sha256, "questions",
-                     a->test.n, "machine", "system", u.sysname, "release", u.release, "machine", u.machine,
-                     "processors", threads_available(), "host", u.nodename, "time", clock_wall(), "test_overlap",
-                     align_overlap_counts(a));
+                     a->test.n, "principles", "path", a->o.principles, "sha256", a->principles_sha256, "machine",
+                     "system", u.sysname, "release", u.release, "machine", u.machine, "processors", threads_available(),
+                     "host", u.nodename, "time", clock_wall(), "test_overlap", align_overlap_counts(a));
 }
 
 static int read_dtype(const char *name, enum dtype *dtype)

@@ -169,6 +169,7 @@ int align_answer(struct align *a, struct error *err)
 {
     struct speak_job job = {.stage = "answer",
                             .options = &a->o.answer,
+                            .before = align_principles(a),
                             .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ANSWER,
                             .put = put_answer};
     struct batch b;

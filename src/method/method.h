@@ -33,6 +33,7 @@ enum { ALIGN_MOST_K = 1000 };
 struct align_options {
     const char *model, *seeds, *output;                 /* needed */
     const char *test, *template_file, *encoder, *judge; /* NULL: none */
+    const char *principles;                             /* a file's text stands before the examples of an answer */
     const char *recipe;                                 /* what align_recipe_apply was given [isara] */
     int rounds, attempts, k;                            /* [2] [512] [5] */
     int generated_contexts; /* of the k before an asked question, so many are kept generated ones when there are */
@@ -70,12 +71,15 @@ struct recipe {
     const char *name, *help;
     const struct recipe_setting *settings;
     int n;
+    const char *needs; /* the option that a person has to give, as nobody else has its file; NULL: none */
 };
 extern const struct recipe align_recipes[];
 extern const int align_n_recipe;
 const struct recipe *align_recipe_find(const char *name);
 /* Over what is there: to be called before the options that a person gave are set. ERROR_USAGE: there is none. */
 int align_recipe_apply(struct align_options *o, const char *name, struct error *err);
+/* ERROR_USAGE: what the recipe needs was not given. */
+int align_recipe_check(const struct align_options *o, struct error *err);
 /* The recipe's options and, as texts, the values that o has by now. New reference, or NULL. */
 json_t *align_recipe_switches(const struct align_options *o);
 int align_options_check(const struct align_options *o, struct error *err);

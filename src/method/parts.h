@@ -14,6 +14,8 @@ struct align {
     struct align_options o;
     struct speaker speaker; /* the model, its prompts and its engine */
     struct seeds seeds, test;
+    struct buf principles; /* empty: none */
+    char principles_sha256[65];
     struct sift *test_questions; /* NULL: no test set */
     unsigned char *in_test;      /* [seeds.n]: that seed is a test question */
     /* kept: generated ones near a test question that were trained on */
@@ -47,6 +49,9 @@ void align_close(struct align *a);
 char *align_round_file(const struct align *a, int round, const char *name); /* RUN/round-t/name; mem_free */
 /* RUN/round-t/model of the round's model, or the pretrained one's path for round 0; mem_free. */
 char *align_model_path(const struct align *a, int round);
+/* principles.c: reads the file, if there is one, and checks that it fits; then its text, or NULL. */
+int align_open_principles(struct align *a, struct error *err);
+const char *align_principles(const struct align *a);
 /* kept.c: what prompts and training rows are made of. */
 int align_make_pool(struct align *a, int grown,
                     struct error *err); /* the seeds, and if `grown` what was kept before a->round */

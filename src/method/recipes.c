@@ -23,17 +23,25 @@ static const struct recipe_setting self_instruct[] = {
     {"ask-temperature", "0.7"},
     {"ask-top-p", "0.5"},
 };
+/* Sun et al., arXiv 2305.03047: principles before the examples when answering, absent when tuning; a question is asked
+ * by sampling. The principles are the user's. */
+static const struct recipe_setting self_align[] = {
+    {"rounds", "1"},      {"ask-num-beams", "1"}, {"ask-do-sample", "true"}, {"ask-temperature", "0.7"},
+    {"ask-top-p", "0.5"},
+};
 static const struct recipe_setting sampled[] = {
     {"ask-num-beams", "1"},
     {"ask-do-sample", "true"},
 };
 
 const struct recipe align_recipes[] = {
-    {"isara", "the defaults: the paper's loop", NULL, 0},
+    {"isara", "the defaults: the paper's loop", NULL, 0, NULL},
     {"self-instruct", "six seeds and two generated pairs before an asked question, which is sampled", self_instruct,
-     COUNT(self_instruct)},
+     COUNT(self_instruct), NULL},
+    {"self-align", "one round answered by --principles FILE, which asking and tuning do not see", self_align,
+     COUNT(self_align), "principles"},
     {"sampled", "the defaults, but questions are sampled: for a model that beams lead to one question", sampled,
-     COUNT(sampled)},
+     COUNT(sampled), NULL},
 };
 const int align_n_recipe = COUNT(align_recipes);
 
@@ -90,6 +98,18 @@ int align_recipe_apply(struct align_options *o, const char *name, struct error *
     if (!rc)
         o->recipe = r->name;
     return rc;
+}
+
+int align_recipe_check(const struct align_options *o, struct error *err)
+{
+    const struct recipe *r = align_recipe_find(o->recipe);
+    struct align_options copy = *o;
+    void *object;
+    const struct field *f = r && r->needs ? find_row(r->needs, &copy, &object) : NULL;
+    if (!f || *(const char *const *)(const void *)((const char *)object + f->offset))
+        return 0;
+    return error_set(err, ERROR_USAGE, "--recipe %s: wanted --%s %s, found none; give one (%s)", r->name, f->name,
+                     f->argument, f->help);
 }
 
 json_t *align_recipe_switches(const struct align_options *o)

@@ -40,12 +40,15 @@ static int open_as_begun(struct align *a, struct device *device, const char *dir
     options.model = run_files_path(o, "model");
     options.seeds = run_files_path(o, "seeds");
     options.test = run_files_path(o, "test");
+    options.principles = run_files_path(o, "principles");
     options.encoder = json_string_value(json_object_get(o->settings, "encoder"));
     options.output = directory;
     if ((rc = align_options_check(&options, err)) || (rc = align_open(a, device, &options, err)))
         return rc;
     if ((rc = check_same(o->settings, "model-sha256", a->speaker.source_sha256, options.model, err)) ||
-        (rc = check_same(o->settings, "seeds-sha256", a->seeds.sha256, options.seeds, err)))
+        (rc = check_same(o->settings, "seeds-sha256", a->seeds.sha256, options.seeds, err)) ||
+        (options.principles &&
+         (rc = check_same(o->settings, "principles-sha256", a->principles_sha256, options.principles, err))))
         return rc;
     const char *name;
     json_t *hash;

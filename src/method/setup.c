@@ -140,9 +140,11 @@ int align_open_inputs(struct align *a, struct device *device, const struct align
     *a = (struct align){.o = *o};
     a->o.train.dtype = o->dtype == DTYPE_Q8 ? DTYPE_BF16 : o->dtype; /* there is no gradient of whole numbers */
     a->o.train.seed = o->seed;
-    int rc = open_speaker(a, device, err), ask = a->o.ask.max_new_tokens, answer = a->o.answer.max_new_tokens,
+    int rc = align_recipe_check(o, err), ask = a->o.ask.max_new_tokens, answer = a->o.answer.max_new_tokens,
         longest = ask > answer ? ask : answer;
+    rc = rc ? rc : open_speaker(a, device, err);
     rc = rc ? rc : open_data(a, err);
+    rc = rc ? rc : align_open_principles(a, err);
     rc = rc ? rc : align_make_pool(a, 0, err);
     rc = rc ? rc : pairs_check_room(&a->pool, &a->speaker, a->o.k, longest, err);
     rc = rc ? rc : check_model(o->encoder, err);
@@ -167,6 +169,7 @@ void align_close(struct align *a)
     mem_free(a->attempts);
     seeds_free(&a->seeds);
     seeds_free(&a->test);
+    buf_free(&a->principles);
     speaker_close(&a->speaker);
     arena_free(&a->arena);
     arena_free(&a->round_arena);

@@ -309,7 +309,7 @@ static int write_member(struct run *r, const char *name, const json_t *value, st
 /* config.resolved.json: the settings, and the paths that make it a --config of its own. */
 static int write_resolved(struct run *r, const json_t *settings, const json_t *manifest, struct error *err)
 {
-    static const char *const inputs[] = {"model", "seeds", "test"};
+    static const char *const inputs[] = {"model", "seeds", "test", "principles"};
     json_t *all = json_copy((json_t *)settings);
     int rc = all ? 0 : -1;
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs && !rc; i++) {

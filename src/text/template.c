@@ -310,6 +310,12 @@ void template_answer(const struct template *t, const struct example *examples, s
     fill_places(&w, t->field[ANSWER], question, NULL);
 }
 
+void template_before(const struct template *t, const char *text, struct buf *out, struct text_spans *people)
+{
+    put_people(&(struct writing){out, people}, text);
+    buf_puts(out, t->field[SEPARATOR]);
+}
+
 void template_tune_prompt(const struct template *t, const char *question, struct buf *out, struct text_spans *people)
 {
     template_answer(t, NULL, 0, question, out, people);

@@ -53,6 +53,8 @@ void template_ask(const struct template *t, const struct example *examples, size
                   struct text_spans *people);
 void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question,
                      struct buf *out, struct text_spans *people);
+/* A text that stands before a prompt, and what separates pairs. */
+void template_before(const struct template *t, const char *text, struct buf *out, struct text_spans *people);
 void template_tune_prompt(const struct template *t, const char *question, struct buf *out,
                           struct text_spans *people); /* template_answer without examples */
 void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people);
