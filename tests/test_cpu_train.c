@@ -315,6 +315,178 @@ static void loss_and_gradient_match_oracle(void **state)
     }
 }
 
+enum { MOST_TOP = 64 };
+struct divergence_case {
+    int rows, vocab, top;
+    float scale, cap;
+    double rest; /* probability that is not listed; of row 1, 0 */
+};
+
+static int listed_id(const struct divergence_case *c, int row, int i)
+{
+    return (int)(((int64_t)i * 7919 + row) % c->vocab); /* distinct: 7919 is a prime that divides no vocabulary here */
+}
+
+/* How many outcomes of a row are listed: none of row 2, one of row 3. */
+static int n_listed(const struct divergence_case *c, int row)
+{
+    if (row == 2)
+        return 0;
+    int n = row == 3 ? 1 : c->top;
+    return n < c->vocab ? n : c->vocab;
+}
+
+static float teacher_logprob(const struct divergence_case *c, int row, int i)
+{
+    double sum = 0, rest = row == 1 || row == 3 ? 0 : c->rest;
+    for (int k = 0; k < n_listed(c, row); k++)
+        sum += exp(3 * (double)ops_random(72, (uint64_t)(row * MOST_TOP + k)));
+    return (float)(3 * (double)ops_random(72, (uint64_t)(row * MOST_TOP + i)) - log(sum) + log1p(-rest));
+}
+
+static float student_logit(const struct divergence_case *c, int row, int i)
+{
+    float x = ops_random(71, (uint64_t)row * (uint64_t)c->vocab + (uint64_t)i) * 9 + (float)row;
+    return row == 4 && i != listed_id(c, row, 0) ? x - 300 : x; /* a student that is all but sure of one outcome */
+}
+
+static size_t divergence_run(struct ops *o, const void *parameter, float *out)
+{
+    const struct divergence_case *c = parameter;
+    size_t n = (size_t)(c->rows * c->vocab), lists = (size_t)(c->rows * c->top);
+    float *x = malloc(n * 4 + 4), *logprobs = malloc(lists * 4);
+    int32_t *ids = malloc(lists * 4);
+    for (int t = 0; t < c->rows; t++) {
+        for (int i = 0; i < c->vocab; i++)
+            x[t * c->vocab + i] = student_logit(c, t, i);
+        for (int i = 0; i < c->top; i++) {
+            ids[t * c->top + i] = i < n_listed(c, t) ? listed_id(c, t, i) : -1;
+            logprobs[t * c->top + i] = i < n_listed(c, t) ? teacher_logprob(c, t, i) : NAN;
+        }
+    }
+    struct span bx = ops_new(o, x, n * 4), bi = ops_new(o, ids, lists * 4), bl = ops_new(o, logprobs, lists * 4),
+                bn = ops_new(o, NULL, (size_t)c->rows * 4);
+    tensor_divergence(o->queue, &(struct divergence_args){.n_row = c->rows,
+                                                          .n_vocab = c->vocab,
+                                                          .n_top = c->top,
+                                                          .logits = bx,
+                                                          .ids = bi,
+                                                          .logprobs = bl,
+                                                          .loss = bn,
+                                                          .grad_scale = c->scale,
+                                                          .soft_cap = c->cap});
+    ops_get(o, out, bn, (size_t)c->rows * 4);
+    ops_get(o, out + c->rows, bx, n * 4);
+    free(x);
+    free(ids);
+    free(logprobs);
+    return (size_t)c->rows + n;
+}
+
+/* What a row is held against: in double precision, from raw logits (before the cap). */
+struct divergence_oracle {
+    const struct divergence_case *c;
+    int row;
+    double *p; /* [vocab]: the teacher's, -1: not listed */
+    double rest;
+};
+
+static double oracle_loss(const struct divergence_oracle *o, const double *raw)
+{
+    const struct divergence_case *c = o->c;
+    double top = -INFINITY, all = 0, rest = 0, loss = 0, cap = (double)c->cap;
+    for (int i = 0; i < c->vocab; i++)
+        top = fmax(top, cap > 0 ? cap * tanh(raw[i] / cap) : raw[i]);
+    for (int i = 0; i < c->vocab; i++) {
+        double e = exp((cap > 0 ? cap * tanh(raw[i] / cap) : raw[i]) - top);
+        all += e;
+        rest += o->p[i] < 0 ? e : 0;
+    }
+    for (int i = 0; i < c->vocab; i++)
+        if (o->p[i] > 0)
+            loss += o->p[i] * (log(o->p[i]) - ((cap > 0 ? cap * tanh(raw[i] / cap) : raw[i]) - top - log(all)));
+    return loss + (o->rest > 0 ? o->rest * (log(o->rest) - log(rest) + log(all)) : 0);
+}
+
+/* The same in closed form: what is listed q - p, the rest q (1 - p_rest / q_rest). */
+static double oracle_gradient(const struct divergence_oracle *o, const double *raw, int at)
+{
+    const struct divergence_case *c = o->c;
+    double top = -INFINITY, all = 0, rest = 0;
+    for (int i = 0; i < c->vocab; i++)
+        top = fmax(top, raw[i]);
+    for (int i = 0; i < c->vocab; i++) {
+        all += exp(raw[i] - top);
+        rest += o->p[i] < 0 ? exp(raw[i] - top) : 0;
+    }
+    double e = exp(raw[at] - top);
+    return o->p[at] >= 0 ? e / all - o->p[at] : e / all - o->rest * e / rest;
+}
+
+static void divergence_row_check(const struct divergence_oracle *o, float loss, const float *got)
+{
+    const struct divergence_case *c = o->c;
+    double *raw = malloc((size_t)c->vocab * sizeof *raw), cap = (double)c->cap;
+    for (int i = 0; i < c->vocab; i++) { /* the operator is given what the cap gave */
+        double x = (double)student_logit(c, o->row, i);
+        raw[i] = cap > 0 ? cap * atanh(fmax(-0.999999, fmin(0.999999, x / cap))) : x;
+    }
+    int none = n_listed(c, o->row) == 0;
+    ops_close_to("divergence", (size_t)o->row, (double)loss, none ? 0 : oracle_loss(o, raw), 4e-5, 3e-6);
+    for (int i = 0; i < c->vocab && c->scale != 0; i += c->vocab > 1000 ? 509 : 1) {
+        double want = 0, was = raw[i];
+        if (!none && cap > 0) { /* central differences, through the cap too */
+            raw[i] = was + 1e-4;
+            want = oracle_loss(o, raw);
+            raw[i] = was - 1e-4;
+            want = (want - oracle_loss(o, raw)) / 2e-4;
+            raw[i] = was;
+        } else if (!none) {
+            want = oracle_gradient(o, raw, i);
+        }
+        double unit = fabs((double)c->scale);
+        ops_close_to("dlogits", (size_t)i, (double)got[i], want * (double)c->scale, 4e-7 * unit, 5e-6);
+    }
+    free(raw);
+}
+
+static void divergence_check(const struct divergence_case *c)
+{
+    size_t count;
+    float *got = ops_same_bits(divergence_run, c, &count);
+    double *p = malloc((size_t)c->vocab * sizeof *p);
+    for (int t = 0; t < c->rows; t++) {
+        double rest = 1;
+        for (int i = 0; i < c->vocab; i++)
+            p[i] = -1;
+        for (int i = 0; i < n_listed(c, t); i++) {
+            p[listed_id(c, t, i)] = exp((double)teacher_logprob(c, t, i));
+            rest -= p[listed_id(c, t, i)];
+        }
+        const struct divergence_oracle o = {c, t, p, c->vocab > n_listed(c, t) && rest > 1e-6 ? rest : 0};
+        const float *row = got + c->rows + t * c->vocab;
+        divergence_row_check(&o, got[t], row);
+        for (int i = 0; i < c->vocab && c->scale == 0; i++)
+            assert_true(row[i] == student_logit(c, t, i)); /* what was given stays */
+    }
+    free(p);
+    free(got);
+}
+
+static void divergence_and_gradient_match_oracle(void **state)
+{
+    (void)state;
+    static const int vocab[] = {1, 2, 15, 16, 17, 65, 257, 49152};
+    for (int i = 0; i < 8; i++) {
+        int top = vocab[i] < 100 ? 5 : MOST_TOP;
+        divergence_check(&(struct divergence_case){5, vocab[i], top, 0.125f, 0, vocab[i] > 5 ? 0.2 : 0});
+        if (vocab[i] > 1000)
+            continue;
+        divergence_check(&(struct divergence_case){5, vocab[i], top, 0, 0, vocab[i] > 5 ? 0.01 : 0});
+        divergence_check(&(struct divergence_case){4, vocab[i], top, -0.5f, 16, vocab[i] > 5 ? 0.4 : 0});
+    }
+}
+
 static size_t optimizer_run(struct ops *o, const void *parameter, float *out)
 {
     size_t n = *(const size_t *)parameter, bytes = n * 4;
@@ -372,6 +544,7 @@ int main(void)
         cmocka_unit_test(attention_and_gradient_match_oracle),
         cmocka_unit_test(attention_of_a_sequence_does_not_depend_on_its_batch),
         cmocka_unit_test(loss_and_gradient_match_oracle),
+        cmocka_unit_test(divergence_and_gradient_match_oracle),
         cmocka_unit_test(optimizer_matches_oracle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

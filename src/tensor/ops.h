@@ -23,7 +23,7 @@
     X(weight_pack) X(weight_unpack) X(linear_dx) X(linear_dw) X(embed) X(embed_dw) X(norm) X(norm_dx)               \
     X(rope_table) X(rope) X(kv_store) X(kv_copy) X(attend) X(attend_train) X(attend_train_dx) X(gate) X(gate_dx)    \
     X(bias_dw) X(soft_cap) X(add) X(scale) X(fill) X(copy) X(cast) X(gather_rows) X(scatter_add_rows) X(pool_rows)  \
-    X(cross_entropy) X(candidates) X(sample) X(sum_squares)
+    X(cross_entropy) X(divergence) X(candidates) X(sample) X(sum_squares)
 /* clang-format on */
 /* These too, but what they fuse is optional: a backend that says in its `fused` that it has it not gets the composed
  * form, with the same bits.
@@ -338,6 +338,18 @@ struct pool_rows_args {
 struct cross_entropy_args {
     int n_row, n_vocab;
     struct span logits, targets, nll;
+    float grad_scale, soft_cap;
+};
+
+/* Of softmax(logits[i]) = q from a distribution p of which the n_top greatest log-probabilities are known, the rest
+ * being one more outcome of probability 1 - their sum: loss[i] = sum of p (log p - log q) over these outcomes. ids i32
+ * [n_row,n_top], each row's distinct, -1 behind its last; logprobs f32 [n_row,n_top]. With grad_scale != 0 logits are
+ * replaced by the gradient * grad_scale, soft_cap as in cross_entropy. A row without ids (padding): loss 0 and a row of
+ * zeros. n_top <= DIVERGENCE_MAX_TOP. */
+enum { DIVERGENCE_MAX_TOP = 256 };
+struct divergence_args {
+    int n_row, n_vocab, n_top;
+    struct span logits, ids, logprobs, loss;
     float grad_scale, soft_cap;
 };
 
