@@ -7,6 +7,8 @@
 #include "io/file.h"
 #include "io/jsonl.h"
 #include "io/jsontext.h"
+#include "report/files.h"
+#include "report/sections.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -98,6 +100,41 @@ static void arms_with_a_test_set_and_a_judge(void **state)
     thresholds_move_and_judges_do_not(&o);
 }
 
+static void expect_file(const char *directory, const char *name, const char *wanted)
+{
+    char path[1400];
+    struct buf text = BUF_INIT;
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    assert_int_equal(file_read(&text, path, 1 << 24, NULL), 0);
+    if (!strstr(buf_text(&text), wanted))
+        fail_msg("%s: wanted \"%s\", found\n%s", name, wanted, buf_text(&text));
+    buf_free(&text);
+}
+
+/* What isara report writes of the tree. */
+static void expect_files(const struct report_run *r)
+{
+    char output[1100], row[200];
+    struct document d;
+    struct error err = {0};
+    snprintf(output, sizeof output, "%s/files", tiny.root);
+    report_run_document(&d, r);
+    if (report_files_write(r, &d, output, &err))
+        fail_msg("%s", err.message);
+    assert_true(r->n_curve > 3 && r->curves[0].n == r->rounds[0].steps && r->curves[0].steps[0].loss > 0);
+    assert_true(r->n_attempt > 0 && r->rounds[0].asked_tokens > 0 && r->n_beside == r->n_item);
+    snprintf(row, sizeof row, "\r\nround-1,%ld,", r->rounds[0].steps);
+    expect_file(output, "tables/arms.csv", row);
+    expect_file(output, "tables/attempts.tex", "\\end{tabular}");
+    expect_file(output, "README.md", "---\nlibrary_name: transformers\n");
+    expect_file(output, "README.md", "model-index:\n- name: \"alone\"\n");
+    expect_file(output, "dataset_card.md", "    path: generated.jsonl\n---\n");
+    expect_file(output, "generated.jsonl", "{\"id\": \"r2-a0\"");
+    expect_file(output, ".eval_results/isara.yaml", "    task_id: flagged_rate\n");
+    expect_file(output, "metrics.json", "\"arms\"");
+    document_free(&d);
+}
+
 /* Both renderings of what a run's directory says now. */
 static void expect_results(const char *output, const char *metrics, const char *summary)
 {
@@ -113,6 +150,7 @@ static void expect_results(const char *output, const char *metrics, const char *
     report_run_text(&r, &text);
     assert_string_equal(object.data, metrics);
     assert_string_equal(text.data, summary);
+    expect_files(&r);
     json_decref(json);
     buf_free(&text);
     buf_free(&object);

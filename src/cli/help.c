@@ -19,6 +19,7 @@ static const struct {
                 {GROUP_EMBED, "Embedding"},
                 {GROUP_CONVERT | GROUP_PULL, "Files"},
                 {GROUP_INSPECT, "Inspecting"},
+                {GROUP_REPORT, "Report"},
                 {GROUP_ENGINE, "Engine"},
                 {GROUP_EVAL | GROUP_TASK, "Evaluation"},
                 {GROUP_COMMON | GROUP_DRY, "Common"}};

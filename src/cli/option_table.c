@@ -22,7 +22,8 @@ static const struct {
     {ROW_ADAPTER(struct cli_values), GROUP_ADAPTER},
     {ROW_DTYPE(struct cli_values), GROUP_MODEL},
     {ROW_INPUT(struct cli_values), GROUP_FILES | GROUP_EVAL},
-    {ROW_OUTPUT(struct cli_values), GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL},
+    {ROW_OUTPUT(struct cli_values),
+     GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL | GROUP_REPORT},
     {ROW_PREVIEW(struct cli_values), GROUP_ALIGN},
 
     V("data", FIELD_STRING, GROUP_TRAINVERB | GROUP_INSPECT, data, "FILE", 0, 0, NULL,

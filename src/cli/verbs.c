@@ -41,6 +41,8 @@ const struct verb cli_verbs[] = {
     {"eval", "a benchmark's metrics over a model or over files of outputs", "--task NAME ...",
      "isara eval --task alpaca-eval --annotations annotations.json",
      GROUP_MODEL | GROUP_ADAPTER | GROUP_EVAL | GROUP_TASK | GROUP_DECODE | GROUP_ENGINE, verb_eval},
+    {"report", "tables, cards and logs of finished runs, for people and for other programs", "RUN [--output DIR]",
+     "isara report runs/first", GROUP_REPORT, verb_report},
     {"pull", "download a model into the Hugging Face cache", "ORG/NAME[@REVISION] [--include GLOB ...]",
      "isara pull HuggingFaceTB/SmolLM2-135M\n"
      "  isara pull org/name-GGUF --include '*Q4_K_M.gguf'",

@@ -156,6 +156,10 @@ struct recorded {
 int recorded_read(struct recorded *d, struct run *run, struct error *err); /* after run_check */
 int recorded_round(struct recorded *d, int round, int n, struct error *err);
 void recorded_free(struct recorded *d);
+/* results_samples.c, results_files.c: parts of the tree. The round that was read last: tokens and examples. */
+int results_attempts(const struct recorded *d, struct report_round *x, struct report_run *r, struct error *err);
+int results_regressions(const struct arms *arms, struct report_run *r, struct error *err);
+int results_files(const struct recorded *d, struct report_run *r, struct error *err);
 /* Keeps what only this process knows, fills result->report and renders it, into the run's directory too. */
 int align_results(struct align *a, struct align_result *result, struct error *err);
 

@@ -81,6 +81,8 @@ static int fill_round(struct recorded *d, int t, const struct run_round *round, 
     if (rc)
         return rc;
     count_reasons(d, x);
+    if ((rc = results_attempts(d, x, r, err)))
+        return rc;
     x->pairs = distinct_pairs(d, err, &rc);
     r->n_round++;
     return rc;
@@ -291,6 +293,8 @@ static int results_fill(struct report_run *r, struct run *run, struct error *err
         rc = fill_first(arms, r, err);
     rc = rc ? rc : fill_samples(arms, r, err);
     rc = rc ? rc : fill_costs(&d, r, err);
+    rc = rc ? rc : results_regressions(arms, r, err);
+    rc = rc ? rc : results_files(&d, r, err);
     recorded_free(&d);
     return rc;
 }

@@ -68,6 +68,15 @@ const struct section *document_find(const struct document *d, const char *name)
     return s;
 }
 
+const struct table *document_table(const struct document *d, const char *name)
+{
+    for (const struct section *s = d->first; s; s = s->next)
+        for (const struct block *b = s->first; b; b = b->next)
+            if (b->kind == BLOCK_TABLE && b->table && !strcmp(b->table->name, name))
+                return b->table;
+    return NULL;
+}
+
 struct section *document_section(struct document *d, const char *name, const char *title)
 {
     struct section *s = make(d, sizeof *s);

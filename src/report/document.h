@@ -5,7 +5,7 @@
  *
  * Builders append. Out of memory is remembered in the document and asked for once, by document_check; what is NULL for
  * want of memory may be handed on. Texts are copied; they are UTF-8 and may come from models and files, so a renderer
- * escapes them. */
+ * escapes them. Names of sections are unique among sections, those of tables and figures among these. */
 #ifndef REPORT_DOCUMENT_H
 #define REPORT_DOCUMENT_H
 
@@ -110,6 +110,7 @@ void document_summary(struct document *d, const char *format, ...) __attribute__
 int document_check(const struct document *d, struct error *err); /* ERROR_NOMEM when anything is missing */
 void document_free(struct document *d);
 const struct section *document_find(const struct document *d, const char *name); /* NULL: there is none */
+const struct table *document_table(const struct document *d, const char *name);  /* NULL: there is none */
 
 struct section *document_section(struct document *d, const char *name, const char *title);
 void section_text(struct section *s, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -60,6 +60,7 @@ struct report_round {
     int n_reason; /* those that occurred */
     long steps;
     char model_sha256[65];
+    double asked_tokens, answered_tokens; /* generated, of the beam that was taken */
 };
 struct report_control {
     char arm[32];
@@ -78,6 +79,37 @@ struct report_sample {
 struct report_phase {
     const char *name;
     double seconds;
+};
+/* An attempt as the journal has it; of a round and a reason the first REPORT_EXAMPLES. */
+enum { REPORT_EXAMPLES = 3, REPORT_REGRESSIONS = 20 };
+struct report_attempt {
+    int round, index;
+    const char *question, *answer, *reason; /* NULL: none */
+    double f1;                              /* greatest ROUGE-L F1 with what was kept before it */
+};
+/* A question on which the last round is worse than the pretrained model. */
+struct report_regression {
+    int index; /* in the set */
+    const char *question, *before, *after;
+    int newly_flagged;
+    double change; /* of the reference's mean log-likelihood a token; NAN: not computed */
+};
+/* One optimizer step as log.jsonl has it. */
+struct report_step {
+    long step, tokens;
+    double loss, grad_norm, learning_rate;
+};
+struct report_curve {
+    const char *name; /* "round-1", "baseline-sft-seeds": the model's directory in the run */
+    struct report_step *steps;
+    int n;
+};
+struct report_fact {
+    const char *name, *value; /* "build.version": "0.1.0" */
+};
+struct report_facts {
+    struct report_fact *items;
+    int n;
 };
 /* with the test set, which may be none */
 struct report_overlap {
@@ -114,8 +146,20 @@ struct report_run {
     struct report_phase *phases;
     int n_phase;
     int peak_mib;
+    /* what is only in the document (report/sections.h) */
+    struct report_attempt *attempts;
+    int n_attempt;
+    struct report_regression
+        *regressions;                    /* newly flagged ones first, then by their change; the worst ones of n_worse */
+    int n_regression, n_worse, n_beside; /* n_beside: questions measured for both */
+    struct report_curve *curves;
+    int n_curve;
+    struct report_facts manifest, settings; /* of manifest.json and config.resolved.json, nested names with points */
+    double begun;                           /* seconds since 1970; 0: not known */
+    const char *license;                    /* of the base, from its model card; NULL: not known */
 };
 void report_run_free(struct report_run *r);
+const char *report_fact_find(const struct report_facts *f, const char *name); /* its value; NULL: not there */
 
 /* The summary for people; appends. Texts of models are in it: base/printable.h before a terminal gets it. */
 void report_run_text(const struct report_run *r, struct buf *out);

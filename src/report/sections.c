@@ -6,5 +6,8 @@ void report_run_document(struct document *d, const struct report_run *r)
     document_begin(d, "An alignment by ISARA");
     sections_results(d, r);
     sections_controls(d, r);
+    sections_samples(d, r);
     sections_rounds(d, r);
+    sections_training(d, r);
+    sections_account(d, r);
 }

@@ -12,5 +12,8 @@ void report_run_document(struct document *d, const struct report_run *r);
 void sections_results(struct document *d, const struct report_run *r);  /* sections_results.c */
 void sections_controls(struct document *d, const struct report_run *r); /* sections_controls.c */
 void sections_rounds(struct document *d, const struct report_run *r);   /* sections_rounds.c */
+void sections_samples(struct document *d, const struct report_run *r);  /* sections_samples.c */
+void sections_training(struct document *d, const struct report_run *r); /* sections_training.c */
+void sections_account(struct document *d, const struct report_run *r);  /* sections_account.c */
 
 #endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What it rests on and what it took: overlap with the test set, cost, settings, machine, the command that does it
+ * again. */
+#include "report/sections.h"
+
+#include "base/buf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct column overlap_columns[] = {
+    {"what", "what", COLUMN_TEXT, 0},
+    {"n", "number", COLUMN_COUNT, 0},
+};
+static const struct column cost_columns[] = {
+    {"stage", "stage", COLUMN_TEXT, 0},    {"seconds", "seconds", COLUMN_NUMBER, 1},
+    {"tokens", "tokens", COLUMN_COUNT, 0}, {"gflop", "arithmetic, 10^9 operations", COLUMN_NUMBER, 1},
+    {"texts", "texts", COLUMN_COUNT, 0},   {"seconds_each", "seconds a text", COLUMN_NUMBER, 4},
+};
+static const struct column fact_columns[] = {
+    {"name", "name", COLUMN_TEXT, 0},
+    {"value", "value", COLUMN_TEXT, 0},
+};
+enum {
+    N_OVERLAP_COLUMN = (int)(sizeof overlap_columns / sizeof *overlap_columns),
+    N_COST_COLUMN = (int)(sizeof cost_columns / sizeof *cost_columns),
+    N_FACT_COLUMN = (int)(sizeof fact_columns / sizeof *fact_columns)
+};
+
+static void overlap_section(struct document *d, const struct report_run *r)
+{
+    const struct report_overlap *o = &r->overlap;
+    const struct {
+        const char *what;
+        int n;
+    } counts[] = {{"seeds", r->n_seed},
+                  {"seeds that are test questions", o->seeds},
+                  {"of these left out of the method", o->seeds_left_out},
+                  {"generated questions near a test question", o->generated},
+                  {"of these left out of the method", o->left_out},
+                  {"of these kept and trained on", o->kept}};
+    struct section *s = document_section(d, "contamination", "Overlap with the test set");
+    struct table *t = section_table(s, "overlap", "Overlap", overlap_columns, N_OVERLAP_COLUMN);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct table_row *row = table_add(t);
+        row_text(row, counts[i].what);
+        row_number(row, counts[i].n);
+        if (row)
+            row->marked = o->kept > 0 && i == sizeof counts / sizeof *counts - 1;
+    }
+    table_note(t,
+               "near: a ROUGE-L F1 above %g with a test question. Whether the pretrained model's own training had "
+               "the test questions is not known to this program",
+               o->threshold);
+}
+
+static double tokens_of(const struct report_run *r, const char *phase)
+{
+    double sum = 0;
+    for (int i = 0; i < r->n_round; i++)
+        sum += !strcmp(phase, "ask") ? r->rounds[i].asked_tokens : r->rounds[i].answered_tokens;
+    return sum;
+}
+
+static double tuned_tokens(const struct report_run *r)
+{
+    double sum = 0;
+    for (int i = 0; i < r->n_curve; i++)
+        for (int k = 0; k < r->curves[i].n && !strncmp(r->curves[i].name, "round-", 6); k++)
+            sum += (double)r->curves[i].steps[k].tokens;
+    return sum;
+}
+
+static void cost_row(struct table *t, const struct report_run *r, const struct report_phase *p, double parameters)
+{
+    struct table_row *row = table_add(t);
+    int generated = !strcmp(p->name, "ask") || !strcmp(p->name, "answer"), attempts = 0;
+    double tokens = generated ? tokens_of(r, p->name) : NAN, factor = 2;
+    if (!strcmp(p->name, "tune")) {
+        tokens = tuned_tokens(r);
+        factor = 6;
+    }
+    for (int i = 0; i < r->n_round; i++)
+        attempts += generated ? r->rounds[i].attempts : 0;
+    row_text(row, p->name);
+    row_number(row, p->seconds);
+    row_number(row, tokens);
+    row_number(row, factor * parameters * tokens * 1e-9);
+    row_number(row, attempts ? attempts : NAN);
+    row_number(row, attempts ? p->seconds / attempts : NAN);
+}
+
+static void cost_section(struct document *d, const struct report_run *r)
+{
+    const char *parameters = report_fact_find(&r->manifest, "model.parameters");
+    struct section *s = document_section(d, "cost", "What it took");
+    struct table *t = section_table(s, "cost", "Cost by stage", cost_columns, N_COST_COLUMN);
+    double total = 0;
+    for (int i = 0; i < r->n_phase; i++) {
+        cost_row(t, r, &r->phases[i], parameters ? strtod(parameters, NULL) : NAN);
+        total += r->phases[i].seconds;
+    }
+    struct table_row *row = table_add(t);
+    row_text(row, "all");
+    row_number(row, total);
+    table_note(t, "seconds of wall time over all starts; tokens of ask and answer: those of the texts that were taken, "
+                  "without prompts and other beams; of tune: all that were trained on in the rounds; arithmetic: 2 "
+                  "operations a parameter and token, 6 in tuning; evidence: tuning the controls, answers, scores and "
+                  "judging of every arm");
+    section_text(s,
+                 "Peak resident memory of the process that finished it: %d MiB. CPU time and energy were not "
+                 "measured.",
+                 r->peak_mib);
+}
+
+static void facts_table(struct section *s, const char *name, const char *title, const struct report_facts *f)
+{
+    struct table *t = section_table(s, name, title, fact_columns, N_FACT_COLUMN);
+    for (int i = 0; i < f->n; i++) {
+        struct table_row *row = table_add(t);
+        row_text(row, f->items[i].name);
+        row_text(row, f->items[i].value);
+    }
+}
+
+/* A word of a shell's command. */
+static void shell_word(struct buf *out, const char *word)
+{
+    static const char *const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        buf_puts(out, word);
+        return;
+    }
+    buf_putc(out, '\'');
+    for (const char *s = word; *s; s++)
+        if (*s == '\'')
+            buf_puts(out, "'\\''");
+        else
+            buf_putc(out, *s);
+    buf_putc(out, '\'');
+}
+
+static void command(struct section *s, const struct report_run *r)
+{
+    static const char *const files[][2] = {
+        {" --model ", "model.path"}, {" --seeds ", "seeds.path"}, {" --test ", "test.path"}};
+    struct buf line = BUF_INIT, config = BUF_INIT;
+    buf_printf(&config, "%s/config.resolved.json", r->output);
+    buf_puts(&line, "isara align --config ");
+    shell_word(&line, buf_text(&config));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const char *path = report_fact_find(&r->manifest, files[i][1]);
+        if (!path || !strcmp(path, "null") || (i == 2 && !r->has_test))
+            continue;
+        buf_puts(&line, files[i][0]);
+        shell_word(&line, path);
+    }
+    buf_puts(&line, " --output again");
+    section_text(s, "The whole run again, from its own settings, in another directory:");
+    section_code(s, buf_text(&line));
+    if (line.failed || config.failed)
+        s->document->failed = 1;
+    buf_free(&line);
+    buf_free(&config);
+}
+
+void sections_account(struct document *d, const struct report_run *r)
+{
+    if (r->has_test)
+        overlap_section(d, r);
+    cost_section(d, r);
+    struct section *s = document_section(d, "environment", "Environment and how to do it again");
+    if (s)
+        command(s, r);
+    facts_table(s, "environment", "Program, files and machine", &r->manifest);
+    facts_table(document_section(d, "settings", "Settings"), "settings",
+                "Every option, and the hashes of what was read", &r->settings);
+}

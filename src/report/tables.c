@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/tables.h"
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "train/events.h"
+
+#include <stdio.h>
+
+static int write_one(const char *directory, const char *name, struct buf *text, struct error *err)
+{
+    char *path = path_join(directory, name);
+    int rc = path && !text->failed ? file_write(path, buf_text(text), text->len, err)
+                                   : error_set_nomem(err, text->len, "a table");
+    mem_free(path);
+    return rc;
+}
+
+static int write_table(const struct table *t, const char *directory, struct error *err)
+{
+    static const struct {
+        const char *ending;
+        void (*render)(struct buf *out, const struct table *t);
+    } forms[] = {{"csv", table_csv}, {"tex", table_latex}};
+    int rc = 0;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms && !rc; i++) {
+        struct buf text = BUF_INIT;
+        char name[128];
+        snprintf(name, sizeof name, "%s.%s", t->name, forms[i].ending);
+        forms[i].render(&text, t);
+        rc = write_one(directory, name, &text, err);
+        buf_free(&text);
+    }
+    return rc;
+}
+
+int tables_write(const struct document *d, const char *directory, struct error *err)
+{
+    char *tables = path_join(directory, "tables");
+    int rc = tables ? dirs_make(tables, err) : error_set_nomem(err, 64, "path");
+    for (const struct section *s = d->first; s && !rc; s = s->next)
+        for (const struct block *b = s->first; b && !rc; b = b->next)
+            if (b->kind == BLOCK_TABLE && b->table)
+                rc = write_table(b->table, tables, err);
+    mem_free(tables);
+    return rc;
+}
+
+static void put_events(struct buf *out, const struct figure *f, double begun)
+{
+    char tag[256];
+    for (const struct series *s = f->first; s; s = s->next) {
+        snprintf(tag, sizeof tag, "%s/%s", f->name, s->name);
+        for (const struct point *p = s->first; p; p = p->next)
+            if (isfinite(p->y))
+                events_scalar(out, begun, (int64_t)p->x, tag, (float)p->y);
+    }
+}
+
+int figures_write_events(const struct document *d, double begun, const char *directory, struct error *err)
+{
+    struct buf bytes = BUF_INIT;
+    char name[80];
+    int n = 0;
+    events_version(&bytes, begun);
+    for (const struct section *s = d->first; s; s = s->next)
+        for (const struct block *b = s->first; b; b = b->next)
+            if (b->kind == BLOCK_FIGURE && b->figure && b->figure->kind == FIGURE_LINES && ++n)
+                put_events(&bytes, b->figure, begun);
+    snprintf(name, sizeof name, "events.out.tfevents.%.0f.report.0", floor(begun));
+    int rc = n ? write_one(directory, name, &bytes, err) : 0;
+    buf_free(&bytes);
+    return rc;
+}
