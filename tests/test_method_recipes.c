@@ -236,6 +236,34 @@ static void principles_are_part_of_the_run(void **state)
     buf_free(&text);
 }
 
+/* The model is the one that --baselines tunes on the seeds, bit for bit, and the run goes on as any. */
+static void without_attempts_the_seeds_are_tuned_on(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    struct report_run again;
+    struct error err = {0};
+    char run[1100], hex[2][65];
+    snprintf(run, sizeof run, "%s/lima", tiny.root);
+    tiny_align_options(&o, run);
+    assert_int_equal(align_recipe_apply(&o, "lima", &err), 0);
+    o.test = tiny.test;
+    o.baselines = 1;
+    for (int i = 0; i < 2; i++) {
+        tiny_align(&o, 1, &r);
+        assert_int_equal(r.rounds, 1);
+        assert_non_null(strstr(r.summary.data, "no question was asked"));
+        align_result_free(&r);
+    }
+    tiny_align_hash(run, "round-1/model/model.safetensors", hex[0]);
+    tiny_align_hash(run, "baseline-sft-seeds/model/model.safetensors", hex[1]);
+    assert_string_equal(hex[0], hex[1]);
+    assert_int_equal(method_results(run, &again, &err), 0);
+    assert_int_equal(again.tuned, 1);
+    report_run_free(&again);
+}
+
 static void mixing_wants_a_pool_that_grows(void **state)
 {
     (void)state;
@@ -292,6 +320,7 @@ int main(void)
         cmocka_unit_test(contexts_are_mixed_as_wanted),
         cmocka_unit_test(principles_stand_before_answers_only),
         cmocka_unit_test(principles_are_part_of_the_run),
+        cmocka_unit_test(without_attempts_the_seeds_are_tuned_on),
         cmocka_unit_test(mixing_wants_a_pool_that_grows),
         cmocka_unit_test(a_run_goes_on_under_another_name_with_the_same_options),
     };

@@ -72,7 +72,7 @@ static int last_model(const char *path, char **model, json_t **words, struct err
         rc = run_settings(run, &settings, err);
     *words = json_incref(json_object_get(settings, "template"));
     json_decref(settings);
-    for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.attempts; t++)
+    for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.state != RUN_STATE_NONE; t++)
         if (round.model_sha256[0])
             snprintf(name, sizeof name, "round-%d/model", t);
     run_close(run);

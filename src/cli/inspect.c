@@ -189,7 +189,7 @@ static int inspect_run(const char *path, struct error *err)
                (int)json_integer_value(json_object_get(settings, "k")),
                json_string_value(json_object_get(settings, "dtype")),
                json_string_value(json_object_get(settings, "seed")));
-    for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.attempts; t++)
+    for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.state != RUN_STATE_NONE; t++)
         if (!(rc = inspect_round(run, t, &round, err)))
             done += round.state == RUN_STATE_DONE;
     json_decref(settings);

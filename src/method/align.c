@@ -88,7 +88,7 @@ static int sift_round(struct align *a, struct run_round *round, struct error *er
         return rc ? rc : align_load_round(a, a->round, round->attempts, err);
     }
     log_line(LOG_INFO, "round %d: %d of %d attempts kept (%.1f %%)", a->round, round->kept, round->attempts,
-             100.0 * round->kept / round->attempts);
+             round->attempts ? 100.0 * round->kept / round->attempts : 0);
     rc = align_write_generated(a, err);
     if (!rc && a->o.review)
         rc = align_write_review(a, err);
@@ -112,6 +112,8 @@ static int review_round(struct align *a, struct run_round *round, int *stop, str
 
 static int ran_out(const struct align *a, const struct run_round *round)
 {
+    if (!round->attempts) /* nothing was to be asked: the seeds are what there is to tune on */
+        return 0;
     return round->kept < 1 || round->kept < a->o.stop_novelty * round->attempts;
 }
 

@@ -29,6 +29,11 @@ static const struct recipe_setting self_align[] = {
     {"rounds", "1"},      {"ask-num-beams", "1"}, {"ask-do-sample", "true"}, {"ask-temperature", "0.7"},
     {"ask-top-p", "0.5"},
 };
+/* Zhou et al., arXiv 2305.11206: people's pairs and nothing else. */
+static const struct recipe_setting lima[] = {
+    {"rounds", "1"},
+    {"attempts", "0"},
+};
 static const struct recipe_setting sampled[] = {
     {"ask-num-beams", "1"},
     {"ask-do-sample", "true"},
@@ -40,6 +45,7 @@ const struct recipe align_recipes[] = {
      COUNT(self_instruct), NULL},
     {"self-align", "one round answered by --principles FILE, which asking and tuning do not see", self_align,
      COUNT(self_align), "principles"},
+    {"lima", "no question is asked: tuned on the seeds alone", lima, COUNT(lima), NULL},
     {"sampled", "the defaults, but questions are sampled: for a model that beams lead to one question", sampled,
      COUNT(sampled), NULL},
 };

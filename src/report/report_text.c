@@ -11,8 +11,11 @@ enum { SHOWN = 150 };
 
 static void say_round(struct buf *text, const struct report_round *x)
 {
-    buf_printf(text, "round %d: %d of %d attempts kept, %.1f %% (95 %%: %.1f to %.1f)", x->number, x->kept, x->attempts,
-               100 * x->share, 100 * x->low, 100 * x->high);
+    if (!x->attempts)
+        buf_printf(text, "round %d: no question was asked; tuned on the seeds alone", x->number);
+    else
+        buf_printf(text, "round %d: %d of %d attempts kept, %.1f %% (95 %%: %.1f to %.1f)", x->number, x->kept,
+                   x->attempts, 100 * x->share, 100 * x->low, 100 * x->high);
     for (int i = 0; i < x->n_reason; i++)
         buf_printf(text, "; %d %s", x->reasons[i].n, x->reasons[i].text);
     buf_putc(text, '\n');

@@ -74,10 +74,12 @@ static const struct rule attempt_rules[] = {
     {"NOT is_number(f1) OR f1 < 0 OR f1 > 1.000001", "its nearest F1 is not between 0 and 1"},
 };
 static const struct rule round_rules[] = {
-    /* ?1 rounds, ?2 attempts, ?3 the most attempts */
+    /* ?1 rounds, ?2 attempts, ?3 the most attempts, ?4 the least */
     {"NOT is_int(round, 1, ?1 + 1)", "its number is not one of the run's"},
     {"state NOT IN ('ask', 'retrieve', 'answer', 'sift', 'review', 'tune', 'done')", "its state is unknown"},
-    {"attempts IS NULL OR NOT is_int(attempts, 1, ?3 + 1) OR attempts % ?2", "its number of attempts is not the run's"},
+    {"attempts IS NULL OR NOT is_int(attempts, ?4, ?3 + 1) OR attempts % ?2 OR attempts = 0 AND EXISTS(SELECT 1 FROM "
+     "attempt a WHERE a.round = round.round)",
+     "its number of attempts is not the run's"},
     {"kept IS NULL OR NOT is_int(kept, 0, attempts + 1)", "its number of kept pairs is not between 0 and its attempts"},
     {"steps IS NULL OR NOT is_int(steps, 0, 2147483648)", "its number of steps is out of range"},
     {"NOT is_text(model_sha256) OR coalesce(model_sha256, '') <> '' AND (length(model_sha256) <> 64 OR model_sha256 "
@@ -307,7 +309,7 @@ static sqlite3_int64 known(int limit)
 int run_check(struct run *r, const struct run_bounds *b, struct error *err)
 {
     const sqlite3_int64 of_rounds[MAX_PARAMETER] = {known(b->rounds), b->attempts ? b->attempts : 1,
-                                                    known(b->most_attempts)};
+                                                    b->rounds ? b->most_attempts : INT32_MAX, b->attempts > 0};
     const sqlite3_int64 of_results[MAX_PARAMETER] = {known(b->questions), known(b->pool), known(b->k)};
     sqlite3_int64 pool = known(b->pool);
     struct run_round round;
