@@ -181,6 +181,15 @@ struct model_text {
 };
 /* logprobs: concatenated f32, n - n_prompt a text (those of ids[n_prompt..n)). n_prompt >= 1. */
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
+/* The n greatest log-probabilities where model_score has one, in decreasing order, ties to the lower id; id -1 when the
+ * vocabulary holds fewer: [log-probabilities of model_score, n]. */
+struct model_top {
+    int n;
+    int32_t *ids;
+    float *logprobs;
+};
+int model_score_top(const struct model *m, const struct model_text *texts, int n_text, const struct model_top *out,
+                    struct error *err);
 /* Weights that are all finite can still overflow in a text. Whoever takes these functions' numbers on looks with this:
  * ERROR_DATA "WHAT: ..." when one of x[n] is not finite. */
 int model_check_numbers(const float *x, size_t n, struct error *err, const char *what, ...)

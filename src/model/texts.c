@@ -146,15 +146,22 @@ static void forward_rows(struct passes *r, int n_out, struct span *hidden)
     model_forward(r->m, r->q, r->workspace, &b, hidden);
 }
 
-/* Log-probabilities of the completions of one pass; *n_done: how many. */
-static int score_pass(struct passes *r, float *logprobs, int *n_done, struct error *err)
+/* The rows of one pass that come before a token of a completion; returns how many. */
+static int completion_rows(struct passes *r)
 {
-    int n = 0, width = model_width(&r->m->desc), n_vocab = r->m->desc.n_vocab;
+    int n = 0;
     for (int i = r->first; i < r->end; i++)
         for (int j = r->texts[i].n_prompt; j < r->texts[i].n; j++) {
             r->out[n] = r->rows.borders[i - r->first] + j - 1;
             r->targets[n++] = r->texts[i].ids[j];
         }
+    return n;
+}
+
+/* Log-probabilities of the completions of one pass; *n_done: how many. */
+static int score_pass(struct passes *r, float *logprobs, int *n_done, struct error *err)
+{
+    int n = completion_rows(r), width = model_width(&r->m->desc), n_vocab = r->m->desc.n_vocab;
     *n_done = n;
     if (!n)
         return 0;
@@ -177,12 +184,80 @@ static int score_pass(struct passes *r, float *logprobs, int *n_done, struct err
     return rc;
 }
 
+static int check_is_lm(const struct model *m, struct error *err)
+{
+    if (m->desc.task == MODEL_LM)
+        return 0;
+    return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens",
+                     m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
+}
+
+/* Where a chunk's lists lie on the device. */
+struct top_spans {
+    struct buffer *buffer;
+    struct span values, ids, raw;
+};
+
+/* As score_pass, but the greatest out->n of each from `done` on. */
+static int top_pass(struct passes *r, const struct top_spans *s, const struct model_top *out, size_t *done,
+                    struct error *err)
+{
+    int n = completion_rows(r), rc = 0;
+    size_t width = (size_t)model_width(&r->m->desc), list = (size_t)out->n;
+    struct span hidden;
+    if (n)
+        forward_rows(r, n, &hidden);
+    for (int at = 0; at < n && !rc; at += r->chunk) {
+        int some = n - at < r->chunk ? n - at : r->chunk;
+        size_t to = (*done + (size_t)at) * list, bytes = (size_t)some * list * 4;
+        model_head(r->m, r->q, span_at(hidden, (size_t)at * width * 4), some, r->logits);
+        tensor_candidates(r->q, &(struct candidates_args){.n_row = some,
+                                                          .n_vocab = r->m->desc.n_vocab,
+                                                          .n_top = out->n,
+                                                          .log_softmax = 1,
+                                                          .logits = r->logits,
+                                                          .values = s->values,
+                                                          .ids = s->ids,
+                                                          .raw = s->raw});
+        queue_download(r->q, out->logprobs + to, s->raw, bytes);
+        queue_download(r->q, out->ids + to, s->ids, bytes);
+        rc = queue_wait(r->q, err);
+    }
+    *done += (size_t)n;
+    return rc;
+}
+
+int model_score_top(const struct model *m, const struct model_text *texts, int n_text, const struct model_top *out,
+                    struct error *err)
+{
+    struct passes r = {0};
+    struct top_spans s = {0};
+    size_t done = 0;
+    int rc = check_is_lm(m, err);
+    rc = rc ? rc : check_texts(m, texts, n_text, 1, err);
+    if (rc || n_text < 1)
+        return rc;
+    rc = passes_init(&r, m, texts, n_text, m->desc.n_vocab, err);
+    size_t bytes = aligned_bytes((size_t)r.chunk * (size_t)out->n * 4);
+    rc = rc ? rc : buffer_new(&s.buffer, m->device, 3 * bytes, "the greatest probabilities", err);
+    s.values = (struct span){s.buffer, 0};
+    s.ids = span_at(s.values, bytes);
+    s.raw = span_at(s.ids, bytes);
+    while (!rc && next_texts(&r)) {
+        rc = top_pass(&r, &s, out, &done, err);
+        rc = rc ? rc : interrupt_check(err);
+    }
+    passes_deinit(&r);
+    buffer_free(s.buffer);
+    return rc;
+}
+
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err)
 {
     struct passes r;
-    if (m->desc.task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens",
-                         m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
+    int lm = check_is_lm(m, err);
+    if (lm)
+        return lm;
     int rc = check_texts(m, texts, n_text, 1, err);
     if (rc || n_text < 1)
         return rc;
@@ -231,9 +306,9 @@ int model_next(const struct model *m, const struct model_text *texts, int n_text
                float *out, struct error *err)
 {
     struct passes r;
-    if (m->desc.task != MODEL_LM)
-        return error_set(err, ERROR_CONFIG, "%s gives no log-probabilities of tokens",
-                         m->desc.task == MODEL_BODY ? "an encoder" : "a classifier");
+    int lm = check_is_lm(m, err);
+    if (lm)
+        return lm;
     for (int c = 0; c < candidates.n; c++)
         if (candidates.ids[c] < 0 || candidates.ids[c] >= m->desc.n_vocab)
             return error_set(err, ERROR_DATA, "candidate %d: token id %d is outside of the vocabulary of %d", c,
