@@ -11,36 +11,53 @@
 #include <string.h>
 
 enum { STEPS = 10 };
-static json_t *values, *optimizer;
-static struct train_data data;
+static json_t *values, *optimizer, *soft;
+static struct train_data data, soft_data;
+
+static int read_ids(const json_t *list, int32_t *ids)
+{
+    size_t i;
+    const json_t *v;
+    json_array_foreach(list, i, v) ids[i] = (int32_t)json_integer_value(v);
+    return (int)json_array_size(list);
+}
+
+static int read_rows(const json_t *rows, struct train_data *out)
+{
+    struct model_desc d = {.n_vocab = 70, .n_ctx = 600};
+    const json_t *row;
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        int32_t ids[64];
+        int n = read_ids(json_object_get(row, "ids"), ids);
+        if (train_data_add_ids(&(struct row_maker){.data = out, .desc = &d, .max_length = 64}, ids, n,
+                               (int)json_integer_value(json_object_get(row, "n_prompt")), "row", NULL))
+            return -1;
+    }
+    return out->n == 10 ? 0 : -1;
+}
 
 static int setup(void **state)
 {
     (void)state;
-    struct model_desc d = {.n_vocab = 70, .n_ctx = 600};
-    const json_t *row, *v;
-    size_t i, j;
     values = json_load_file("tests/golden/random_llama/values.json", 0, NULL);
     optimizer = json_load_file("tests/golden/optimizer.json", 0, NULL);
-    json_array_foreach(json_object_get(values, "train_rows"), i, row)
-    {
-        int32_t ids[64];
-        const json_t *list = json_object_get(row, "ids");
-        json_array_foreach(list, j, v) ids[j] = (int32_t)json_integer_value(v);
-        if (train_data_add_ids(&(struct row_maker){.data = &data, .desc = &d, .max_length = 64}, ids,
-                               (int)json_array_size(list), (int)json_integer_value(json_object_get(row, "n_prompt")),
-                               "row", NULL))
-            return -1;
-    }
-    return values && optimizer && data.n == 10 ? 0 : -1;
+    soft = json_load_file("tests/golden/soft_targets.json", 0, NULL);
+    if (!values || !optimizer || !soft)
+        return -1;
+    return read_rows(json_object_get(values, "train_rows"), &data) |
+           read_rows(json_object_get(soft, "rows"), &soft_data);
 }
 
 static int teardown(void **state)
 {
     (void)state;
     train_data_free(&data);
+    train_data_free(&soft_data);
     json_decref(values);
     json_decref(optimizer);
+    json_decref(soft);
     return 0;
 }
 
@@ -90,9 +107,14 @@ static void train(const struct train_options *o, const struct train_data *rows, 
     device_close(device);
 }
 
+static double number_of(const json_t *of, int step, const char *key)
+{
+    return json_number_value(json_object_get(json_array_get(json_object_get(of, "train"), (size_t)step), key));
+}
+
 static double number(int step, const char *key)
 {
-    return json_number_value(json_object_get(json_array_get(json_object_get(values, "train"), (size_t)step), key));
+    return number_of(values, step, key);
 }
 
 static void test_ten_steps_are_pytorchs_in_float64_however_a_step_is_cut(void **state)
@@ -121,6 +143,114 @@ static void test_ten_steps_are_pytorchs_in_float64_however_a_step_is_cut(void **
         if (!way)
             first = log;
     }
+}
+
+enum { N_TOP = 8, MOST_LISTS = 16 };
+
+/* What a row's teacher gives each of its targets: the last is sure. Returns how many. */
+static int read_lists(const json_t *row, int32_t ids[][N_TOP], float logprobs[][N_TOP])
+{
+    const json_t *all_ids = json_object_get(row, "top_ids"), *all = json_object_get(row, "top_logprobs");
+    int n = (int)json_array_size(all_ids);
+    assert_true(n <= MOST_LISTS);
+    for (int t = 0; t < n; t++) {
+        assert_int_equal(read_ids(json_array_get(all_ids, (size_t)t), ids[t]), N_TOP);
+        for (int i = 0; i < N_TOP; i++)
+            logprobs[t][i] = (float)json_number_value(json_array_get(json_array_get(all, (size_t)t), (size_t)i));
+    }
+    return n;
+}
+
+/* Of all rows but the one without a teacher. */
+static void set_soft_targets(void)
+{
+    for (int i = 0; i < soft_data.n; i++) {
+        int32_t ids[MOST_LISTS][N_TOP];
+        float logprobs[MOST_LISTS][N_TOP];
+        const struct train_row *r = &soft_data.rows[i];
+        int last = read_lists(json_array_get(json_object_get(soft, "rows"), (size_t)i), ids, logprobs) - 1;
+        assert_int_equal(row_targets(r, MODEL_LM), last + 1);
+        ids[last][0] = r->ids[r->n - 1];
+        ids[last][1] = -1;
+        logprobs[last][0] = 0;
+        if (i != (int)json_integer_value(json_object_get(soft, "without")))
+            assert_int_equal(
+                train_data_set_soft(&soft_data, i, &(struct soft_targets){N_TOP, ids[0], logprobs[0]}, NULL), 0);
+    }
+}
+
+static void test_steps_on_soft_targets_are_pytorchs_in_float64(void **state)
+{
+    (void)state;
+    struct log first, log;
+    set_soft_targets();
+    for (int way = 0; way < 4; way++) {
+        struct train_options o;
+        golden_options(&o);
+        o.accumulation = 1 << way % 3;
+        o.batch_size = 4 / o.accumulation;
+        o.recompute = way & 1;
+        o.packing = way == 3;
+        train(&o, &soft_data, 1 + (way & 1), &log);
+        assert_int_equal(log.n, STEPS);
+        for (int i = 0; i < STEPS; i++) {
+            const struct train_step *s = &log.steps[i];
+            double loss = number_of(soft, i, "loss"), norm = number_of(soft, i, "grad_norm");
+            if (!(fabs(s->loss / loss - 1) < 2e-5) || !(fabs(s->grad_norm / norm - 1) < 1e-4))
+                fail_msg("way %d, step %d: loss %.9g, wanted %.9g; gradient norm %.9g, wanted %.9g", way, i, s->loss,
+                         loss, s->grad_norm, norm);
+            if (way && !o.packing)
+                assert_true(s->loss == first.steps[i].loss && s->grad_norm == first.steps[i].grad_norm);
+        }
+        if (!way)
+            first = log;
+    }
+}
+
+static void check_lists(const json_t *row, const int32_t *ids, const float *logprobs)
+{
+    int32_t wanted[MOST_LISTS][N_TOP];
+    float wanted_logprobs[MOST_LISTS][N_TOP];
+    const float *want = wanted_logprobs[0];
+    int n = read_lists(row, wanted, wanted_logprobs) * N_TOP;
+    assert_memory_equal(ids, wanted, (size_t)n * sizeof *ids);
+    for (int i = 0; i < n; i++)
+        assert_true(fabsf(logprobs[i] - want[i]) < 2e-5f);
+}
+
+/* The teacher's pass: the same rows with a context before them. */
+static void test_the_greatest_probabilities_are_pytorchs(void **state)
+{
+    (void)state;
+    struct device *device;
+    struct checkpoint *source = NULL;
+    struct model *model = NULL;
+    struct error err = {0};
+    int32_t given[10][128], ids[10 * MOST_LISTS * N_TOP];
+    float logprobs[10 * MOST_LISTS * N_TOP];
+    struct model_text texts[10];
+    const struct model_top top = {N_TOP, ids, logprobs};
+    const json_t *rows = json_object_get(soft, "rows"), *row;
+    size_t i, at = 0;
+    json_array_foreach(rows, i, row)
+    {
+        int n = read_ids(json_object_get(row, "context"), given[i]),
+            prompt = n + (int)json_integer_value(json_object_get(row, "n_prompt"));
+        texts[i] = (struct model_text){given[i], n + read_ids(json_object_get(row, "ids"), given[i] + n), prompt};
+    }
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err) ||
+        checkpoint_open(&source, "tests/golden/random_llama", &err) ||
+        model_open(&model, device, source, &(struct model_options){.dtype = DTYPE_F32}, &err) ||
+        model_score_top(model, texts, 10, &top, &err))
+        fail_msg("%s", err.message);
+    json_array_foreach(rows, i, row)
+    {
+        check_lists(row, ids + at, logprobs + at);
+        at += json_array_size(json_object_get(row, "top_ids")) * N_TOP;
+    }
+    model_close(model);
+    checkpoint_close(source);
+    device_close(device);
 }
 
 static double at(const char *key, int i)
@@ -258,6 +388,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ten_steps_are_pytorchs_in_float64_however_a_step_is_cut),
+        cmocka_unit_test(test_steps_on_soft_targets_are_pytorchs_in_float64),
+        cmocka_unit_test(test_the_greatest_probabilities_are_pytorchs),
         cmocka_unit_test(test_adamw_and_clipping_are_pytorchs),
         cmocka_unit_test(test_schedules_are_transformers),
         cmocka_unit_test(test_bf16_products_and_moments_stay_close_over_a_hundred_steps),

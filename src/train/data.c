@@ -15,6 +15,8 @@ void train_data_free(struct train_data *data)
         mem_free(data->rows[i].ids);
         mem_free(data->rows[i].target);
         mem_free(data->rows[i].rejected);
+        mem_free(data->rows[i].soft.ids);
+        mem_free(data->rows[i].soft.logprobs);
     }
     mem_free(data->rows);
     *data = (struct train_data){0};
@@ -243,6 +245,12 @@ int train_data_sha256(const struct train_data *data, char hex[65], struct error 
         }
         if (r->target)
             sha256_add(h, r->target, (size_t)r->n);
+        if (r->soft.n_top) {
+            size_t bytes = (size_t)row_targets(r, MODEL_LM) * (size_t)r->soft.n_top * 4;
+            sha256_add(h, &r->soft.n_top, sizeof r->soft.n_top);
+            sha256_add(h, r->soft.ids, bytes);
+            sha256_add(h, r->soft.logprobs, bytes);
+        }
     }
     sha256_finish(h, hex);
     return 0;

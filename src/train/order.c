@@ -157,6 +157,7 @@ static void measure_micro(const struct train_row *const *rows, int n, int task, 
     for (int i = 0; i < n; i++) {
         tokens += rows_even(row_tokens(rows[i], task));
         targets += rows_even(row_targets(rows[i], task));
+        raise_to(&s->n_top, rows[i]->soft.n_top);
     }
     raise_to(&s->rows, n);
     raise_to(&s->sequences, task == MODEL_REWARD ? 2 * n : n);
@@ -191,6 +192,7 @@ void rows_measure(const struct train_data *data, int batch_size, int task, struc
             measure_micro(&row, 1, task, &one, &tokens, &targets);
         }
         raise_to(&s->rows, n);
+        raise_to(&s->n_top, one.n_top);
         raise_to(&s->sequences, task == MODEL_REWARD ? 2 * n : n);
         raise_to(&s->tokens, tokens);
         raise_to(&s->targets, targets);

@@ -33,6 +33,7 @@ struct order {
 /* greatest: of a micro-batch, then of a step */
 struct order_sizes {
     int rows, tokens, targets, sequences, step_tokens, step_targets;
+    int n_top; /* of soft targets; 0: no row has any */
 };
 int order_init(struct order *o, const struct train_data *data, const struct train_options *options, int task,
                struct error *err);
@@ -46,6 +47,17 @@ void rows_measure(const struct train_data *data, int batch_size, int task, struc
  * targets it has. */
 int row_tokens(const struct train_row *r, int task);
 int row_targets(const struct train_row *r, int task);
+
+/* --- soft.c: lists of targets [n_top], one behind the other. */
+struct soft_lists {
+    int n_top, n;
+    int32_t *ids;
+    float *logprobs;
+};
+/* Adds a row's lists, and one without ids when their number is odd. Those of a row without soft targets hold its ids
+ * alone. */
+void soft_lists_add(struct soft_lists *l, const struct train_row *r);
+int soft_check(const struct train_row *r, int n_vocab, struct error *err); /* ERROR_DATA names the row */
 
 /* --- heads.c: the step's summed loss is divided by the sum of its rows' weights. */
 double row_weight(const struct train_row *r, const struct model_desc *d);
@@ -80,7 +92,9 @@ struct pass {
         step_tokens;     /* of the whole step: [step_tokens,C], i32; with an adapter, of the micro-batch only */
     struct span borders; /* i32: of blocks of target rows, counted from the beginning of their chunk */
     struct head_chunk *chunks;
-    int n_chunk, n_border, block; /* block: first row of the one being filled */
+    int n_chunk, n_border, block;        /* block: first row of the one being filled */
+    struct span soft_ids, soft_logprobs; /* i32 and f32 [n_target,n_top] */
+    struct soft_lists host_soft;
     int32_t *host_rows, *host_targets, *host_borders;
     float *host_nll, *host_logits;
     int step_row, step_target; /* filled so far in this step; targets with padding */

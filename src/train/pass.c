@@ -120,6 +120,8 @@ static void carve_pass(struct carver *c, const struct model_desc *d, enum dtype 
     p->out_rows = carve(c, n, 1, DTYPE_I32);
     p->targets = carve(c, n, 1, DTYPE_I32);
     p->borders = carve(c, n + 2, 1, DTYPE_I32);
+    p->soft_ids = s->n_top ? carve(c, n, s->n_top, DTYPE_I32) : SPAN_NONE;
+    p->soft_logprobs = s->n_top ? carve(c, n, s->n_top, DTYPE_F32) : SPAN_NONE;
     p->nll = carve(c, (size_t)s->step_targets, 1, DTYPE_F32);
     p->step_dx = carve(c, kept, d->n_embd, DTYPE_F32);
     p->step_tokens = carve(c, (size_t)s->step_tokens, 1, DTYPE_I32);
@@ -148,7 +150,8 @@ int pass_new(struct pass *p, const struct model *m, int recompute, const struct 
     const struct model_desc *d = &m->desc;
     *p = (struct pass){
         .m = m, .q = device_queue(m->device), .sizes = *s, .recompute = recompute, .adapter = pass_adapter(m)};
-    size_t host = (size_t)s->step_targets * 4, logits = (size_t)logit_rows(d, s) * (size_t)d->n_label * 4;
+    size_t host = (size_t)s->step_targets * 4, logits = (size_t)logit_rows(d, s) * (size_t)d->n_label * 4,
+           soft = (size_t)s->targets * (size_t)s->n_top;
     p->layers = mem_calloc((size_t)d->n_layer, sizeof *p->layers);
     p->host_rows = mem_alloc(host);
     p->host_targets = mem_alloc(host);
@@ -156,6 +159,9 @@ int pass_new(struct pass *p, const struct model *m, int recompute, const struct 
     p->host_borders = mem_alloc(((size_t)s->targets + 2) * 4);
     p->chunks = mem_alloc(((size_t)s->targets / 2 + 1) * sizeof *p->chunks);
     p->host_logits = mem_alloc(logits);
+    p->host_soft = (struct soft_lists){s->n_top, 0, mem_alloc(soft * 4 + 1), mem_alloc(soft * 4 + 1)};
+    if (!p->host_soft.ids || !p->host_soft.logprobs)
+        return error_set_nomem(err, soft * 8, "soft targets");
     if (!p->layers || !p->host_rows || !p->host_targets || !p->host_nll || !p->host_logits || !p->host_borders ||
         !p->chunks)
         return error_set_nomem(err, host, "a training pass");
@@ -181,6 +187,8 @@ void pass_free(struct pass *p)
     mem_free(p->host_borders);
     mem_free(p->chunks);
     mem_free(p->host_logits);
+    mem_free(p->host_soft.ids);
+    mem_free(p->host_soft.logprobs);
     *p = (struct pass){0};
 }
 
@@ -270,6 +278,17 @@ static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
     return n_target;
 }
 
+static void load_soft(struct pass *p, const struct train_row *const *rows, int n)
+{
+    struct soft_lists *l = &p->host_soft;
+    l->n = 0;
+    for (int i = 0; i < n; i++)
+        soft_lists_add(l, rows[i]);
+    size_t bytes = (size_t)l->n * (size_t)l->n_top * 4;
+    queue_upload(p->q, p->soft_ids, l->ids, bytes);
+    queue_upload(p->q, p->soft_logprobs, l->logprobs, bytes);
+}
+
 static void label_gradients(struct pass *p, const struct train_row *const *rows, int n_target, float grad_scale)
 {
     size_t bytes = (size_t)n_target * (size_t)p->m->desc.n_label * 4;
@@ -312,6 +331,34 @@ static void project_out_dw(struct pass *p, const struct head_chunk *c, int fresh
                                        .fresh = fresh});
 }
 
+/* Losses of a chunk's logits, which become their gradients. */
+static void token_loss(struct pass *p, const struct head_chunk *c, float grad_scale)
+{
+    const struct model_desc *d = &p->m->desc;
+    int n_top = p->sizes.n_top;
+    struct span loss = span_at(p->nll, (size_t)(p->step_target + c->first) * 4);
+    if (n_top) {
+        size_t lists = (size_t)c->first * (size_t)n_top * 4;
+        tensor_divergence(p->q, &(struct divergence_args){.n_row = c->n,
+                                                          .n_vocab = d->n_vocab,
+                                                          .n_top = n_top,
+                                                          .logits = p->logits,
+                                                          .ids = span_at(p->soft_ids, lists),
+                                                          .logprobs = span_at(p->soft_logprobs, lists),
+                                                          .loss = loss,
+                                                          .grad_scale = grad_scale,
+                                                          .soft_cap = d->logit_cap});
+        return;
+    }
+    tensor_cross_entropy(p->q, &(struct cross_entropy_args){.n_row = c->n,
+                                                            .n_vocab = d->n_vocab,
+                                                            .logits = p->logits,
+                                                            .targets = span_at(p->targets, (size_t)c->first * 4),
+                                                            .nll = loss,
+                                                            .grad_scale = grad_scale,
+                                                            .soft_cap = d->logit_cap});
+}
+
 /* Logits, loss and the head's gradients of one chunk of target rows. */
 static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, int fresh,
                        float grad_scale, struct span gradients)
@@ -331,14 +378,7 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
         tensor_soft_cap(p->q,
                         &(struct soft_cap_args){(size_t)c->n * (size_t)m->desc.n_vocab, m->desc.logit_cap, p->logits});
     if (m->desc.task == MODEL_LM)
-        tensor_cross_entropy(
-            p->q, &(struct cross_entropy_args){.n_row = c->n,
-                                               .n_vocab = m->desc.n_vocab,
-                                               .logits = p->logits,
-                                               .targets = span_at(p->targets, (size_t)c->first * 4),
-                                               .nll = span_at(p->nll, (size_t)(p->step_target + c->first) * 4),
-                                               .grad_scale = grad_scale,
-                                               .soft_cap = m->desc.logit_cap});
+        token_loss(p, c, grad_scale);
     else
         label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
@@ -419,6 +459,8 @@ void pass_run(struct pass *p, const struct train_row *const *rows, int n, float 
     const struct model *m = p->m;
     struct model_batch b;
     int n_target = load_rows(p, rows, n), n_layer = m->desc.n_layer;
+    if (p->sizes.n_top)
+        load_soft(p, rows, n);
     rows_batch(&p->rows, &b);
     p->grad.dx = span_at(p->step_dx, m->lora ? 0 : (size_t)p->step_row * (size_t)m->desc.n_embd * 4);
     p->grad.gradients = gradients;

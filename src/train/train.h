@@ -33,6 +33,13 @@ struct train_options {
 void train_options_default(struct train_options *o); /* CLI.md: the paper's */
 int train_options_check(const struct train_options *o, struct error *err);
 
+/* Distributions in place of the ids at a row's targets: the n_top greatest log-probabilities of each, as tensor/ops.h's
+ * divergence reads them. */
+struct soft_targets {
+    int n_top;    /* 0: there are none, the ids themselves are trained */
+    int32_t *ids; /* [targets, n_top], -1 behind the last of a list */
+    float *logprobs;
+};
 struct train_row { /* one sequence; target[i] says whether ids[i] is trained (i >= 1) */
     int32_t *ids;
     uint8_t *target;
@@ -40,7 +47,8 @@ struct train_row { /* one sequence; target[i] says whether ids[i] is trained (i 
     int label; /* classify: bit mask of labels */
     int32_t *rejected;
     int n_rejected; /* reward: ids is the chosen text, this the other */
-    char id[40];    /* names the row in messages: its id or line number */
+    struct soft_targets soft;
+    char id[40]; /* names the row in messages: its id or line number */
 };
 struct train_data {
     struct train_row *rows;
@@ -84,6 +92,9 @@ int train_data_add_ids(const struct row_maker *m, const int32_t *ids, int n, int
 /* The same with a mask: target[i] says whether ids[i] is trained. */
 int train_data_add_masked(const struct row_maker *m, const int32_t *ids, const uint8_t *target, int n, const char *id,
                           struct error *err);
+/* The row learns these distributions, which are copied: the loss at its targets is the divergence from them. Other rows
+ * of the data go on learning their ids. */
+int train_data_set_soft(struct train_data *data, int row, const struct soft_targets *soft, struct error *err);
 /* Two texts of which the first is preferred, each with EOS (reward models). */
 int train_data_add_pair(const struct row_maker *m, const char *chosen, const char *rejected, const char *id,
                         struct error *err);

@@ -209,6 +209,9 @@ static int check_data(const struct train_job *job, const struct train_data *data
                              r->n > d->n_ctx ? r->n : r->n_rejected, d->n_ctx);
         if (row_targets(r, (int)d->task) < 1 || r->n < 1 || (d->task == MODEL_REWARD && r->n_rejected < 1))
             return error_set(err, ERROR_DATA, "row %s: nothing to train on", r->id);
+        int rc = r->soft.n_top ? soft_check(r, d->n_vocab, err) : 0;
+        if (rc)
+            return rc;
         for (int j = 0; j < r->n + r->n_rejected; j++) {
             int32_t id = j < r->n ? r->ids[j] : r->rejected[j - r->n];
             if (id < 0 || id >= d->n_vocab)
