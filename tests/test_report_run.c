@@ -259,6 +259,15 @@ static void the_document_says_the_same(void **state)
     expect_cell(rounds, 0, "word_pairs", "");
     expect_cell(table_of(&d, "controls"), 0, "beside", "sft-seeds");
     assert_non_null(document_find(&d, "rounds"));
+    int n_not = 0;
+    const struct table *points = table_of(&d, "checklist");
+    for (const struct table_row *r = points->first; r; r = r->next) { /* each has an answer, and each place is there */
+        n_not += !strcmp(r->cells[2].text, "not applicable");
+        assert_true(r->cells[3].text && r->cells[3].text[0]);
+        if (r->cells[3].link && !document_find(&d, r->cells[3].link))
+            fail_msg("%s: no section %s", r->cells[1].text, r->cells[3].link);
+    }
+    assert_true(points->n_row == 54 && n_not == 8);
     assert_non_null(strstr(d.summary, "+0.2500 a token"));
     document_free(&d);
 }

@@ -50,6 +50,8 @@ static const struct {
       "GGUF: write a Modelfile for ollama create beside it"),
     V("replay", FIELD_STRING, GROUP_INSPECT, replay, "ID", 0, 0, NULL,
       "run directory: generate this attempt again, alone, and compare"),
+    V("about", FIELD_STRING, GROUP_REPORT, about, "FILE", 0, 0, NULL,
+      "YAML: what only people know (authors, affiliations, funding, interests, ...; docs/FORMATS.md)"),
     {ROW_LIMIT(struct cli_values), GROUP_FILES | GROUP_EVAL},
 
     {{FIELD("include", FIELD_TEXTS, struct cli_values, include), .argument = "GLOB",

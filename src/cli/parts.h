@@ -55,6 +55,11 @@ int cli_require(const char *value, const char *option, const char *what, struct 
 /* check_output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
 int cli_check_output(const struct options *o, const struct cli_values *v, struct error *err);
 
+/* about.c: a YAML file of statements, name: text, into r's about. ERROR_CONFIG names the line of one that is not asked
+ * for, or is no text. */
+struct report_run;
+int cli_read_about(struct report_run *r, const char *path, struct error *err);
+
 /* --- records.c: JSON Lines through a verb --- */
 struct records {
     json_t **items;

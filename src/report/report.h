@@ -156,6 +156,7 @@ struct report_run {
     int n_curve;
     struct report_facts manifest, settings; /* of manifest.json and config.resolved.json, nested names with points */
     double begun;                           /* seconds since 1970; 0: not known */
+    struct report_facts about;              /* what people say of it (--about): "authors", "funding", ... */
     const char *license;                    /* of the base, from its model card; NULL: not known */
 };
 void report_run_free(struct report_run *r);

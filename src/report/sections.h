@@ -9,11 +9,15 @@
 /* All of them, in the page's order: what report_run_document is. */
 void report_run_document(struct document *d, const struct report_run *r);
 
-void sections_results(struct document *d, const struct report_run *r);  /* sections_results.c */
-void sections_controls(struct document *d, const struct report_run *r); /* sections_controls.c */
-void sections_rounds(struct document *d, const struct report_run *r);   /* sections_rounds.c */
-void sections_samples(struct document *d, const struct report_run *r);  /* sections_samples.c */
-void sections_training(struct document *d, const struct report_run *r); /* sections_training.c */
-void sections_account(struct document *d, const struct report_run *r);  /* sections_account.c */
+void sections_results(struct document *d, const struct report_run *r);   /* sections_results.c */
+void sections_controls(struct document *d, const struct report_run *r);  /* sections_controls.c */
+void sections_rounds(struct document *d, const struct report_run *r);    /* sections_rounds.c */
+void sections_samples(struct document *d, const struct report_run *r);   /* sections_samples.c */
+void sections_training(struct document *d, const struct report_run *r);  /* sections_training.c */
+void sections_account(struct document *d, const struct report_run *r);   /* sections_account.c */
+void sections_limits(struct document *d, const struct report_run *r);    /* sections_limits.c */
+void sections_about(struct document *d, const struct report_run *r);     /* sections_about.c */
+int report_about_knows(const char *name);                                /* is it asked of people? */
+void sections_checklist(struct document *d, const struct report_run *r); /* sections_checklist.c */
 
 #endif

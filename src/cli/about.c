@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --about FILE: what only people know of a run, one flat YAML mapping of names to texts. */
+#include "cli/parts.h"
+
+#include "report/sections.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <yaml.h>
+
+static const char *scalar(yaml_document_t *doc, int node)
+{
+    const yaml_node_t *n = yaml_document_get_node(doc, node);
+    return n && n->type == YAML_SCALAR_NODE ? (const char *)n->data.scalar.value : NULL;
+}
+
+static int put(struct report_run *r, yaml_document_t *doc, const yaml_node_pair_t *p, const char *path,
+               struct error *err)
+{
+    size_t line = yaml_document_get_node(doc, p->key)->start_mark.line + 1;
+    const char *name = scalar(doc, p->key), *text = scalar(doc, p->value);
+    if (!name || !report_about_knows(name))
+        return error_set(err, ERROR_CONFIG, "%s:%zu: \"%.60s\" is not asked for; docs/FORMATS.md lists what is", path,
+                         line, name ? name : "(no text)");
+    if (!text || !*text)
+        return error_set(err, ERROR_CONFIG, "%s:%zu: %s: wanted a text; leave the line out where nothing is stated",
+                         path, line, name);
+    if (report_fact_find(&r->about, name))
+        return error_set(err, ERROR_CONFIG, "%s:%zu: %s stands there twice", path, line, name);
+    struct report_fact *x = &r->about.items[r->about.n++];
+    x->name = arena_strdup(&r->arena, name);
+    x->value = arena_strdup(&r->arena, text);
+    return x->name && x->value ? 0 : error_set_nomem(err, strlen(text), "statements");
+}
+
+static int put_all(struct report_run *r, yaml_document_t *doc, const char *path, struct error *err)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(doc);
+    if (!root || root->type != YAML_MAPPING_NODE)
+        return error_set(err, ERROR_CONFIG, "%s: wanted \"name: text\" lines", path);
+    size_t n = (size_t)(root->data.mapping.pairs.top - root->data.mapping.pairs.start);
+    r->about.items = arena_alloc(&r->arena, (n + 1) * sizeof *r->about.items);
+    int rc = r->about.items ? 0 : error_set_nomem(err, n * sizeof *r->about.items, "statements");
+    for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top && !rc; p++)
+        rc = put(r, doc, p, path, err);
+    return rc;
+}
+
+int cli_read_about(struct report_run *r, const char *path, struct error *err)
+{
+    yaml_parser_t parser;
+    yaml_document_t doc;
+    FILE *f = fopen(path, "rb");
+    int rc;
+    if (!f)
+        return error_set_errno(err, "%s", path);
+    if (!yaml_parser_initialize(&parser)) {
+        fclose(f);
+        return error_set_nomem(err, sizeof parser, "reading statements");
+    }
+    yaml_parser_set_input_file(&parser, f);
+    if (yaml_parser_load(&parser, &doc)) {
+        rc = put_all(r, &doc, path, err);
+        yaml_document_delete(&doc);
+    } else {
+        rc = error_set(err, ERROR_CONFIG, "%s:%zu: not YAML: %s", path, parser.problem_mark.line + 1,
+                       parser.problem ? parser.problem : "?");
+    }
+    yaml_parser_delete(&parser);
+    fclose(f);
+    return rc;
+}
