@@ -65,7 +65,7 @@ static void test_intervals(void **state)
                              {"not clear", NULL, 0.1, -0.3, 0.6, 0},
                              {"nothing", NULL, NAN, NAN, NAN, 0},
                              {"open", NULL, 0.2, 0.1, INFINITY, 1}};
-    svg_intervals(&out, &words, rows, 4);
+    svg_intervals(&out, &words, rows, 4, SVG_ZERO_NULL);
     has(&out, "role=\"img\"", 1);
     has(&out, "aria-labelledby=\"c-t c-d\"", 1);
     has(&out, "<title id=\"c-t\">Change &lt;of&gt; all</title>", 1);
@@ -81,6 +81,11 @@ static void test_intervals(void **state)
     has(&out, "class=\"whisker\"", 3 + 3 + 2); /* no cap where it has no end */
     has(&out, "nan", 0);
     has(&out, "inf", 0);
+    buf_reset(&out);
+    struct svg_row far = {"far", NULL, -2.4, -2.5, -2.3, 0};
+    svg_intervals(&out, &words, &far, 1, SVG_ZERO_NONE); /* -2.5 to -2.3 on 3 to 97 % */
+    has(&out, "<svg class=\"mark s0 full\" x=\"50.00%\"", 1);
+    has(&out, "class=\"zero\"", 0);
     buf_free(&out);
 }
 

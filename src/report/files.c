@@ -5,6 +5,7 @@
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "report/cards.h"
+#include "report/html.h"
 #include "report/tables.h"
 
 #include <stdio.h>
@@ -70,11 +71,19 @@ static int write_cards(const struct report_run *r, const struct document *d, con
     return rc;
 }
 
+static int write_page(const struct document *d, const char *directory, struct error *err)
+{
+    struct buf page = BUF_INIT;
+    report_html(d, &page);
+    return write_text(directory, "report.html", &page, err);
+}
+
 int report_files_write(const struct report_run *r, const struct document *d, const char *directory, struct error *err)
 {
     int rc = document_check(d, err);
     rc = rc ? rc : dirs_make(directory, err);
     rc = rc ? rc : write_metrics(r, directory, err);
+    rc = rc ? rc : write_page(d, directory, err);
     rc = rc ? rc : tables_write(d, directory, err);
     rc = rc ? rc : write_generated(r, directory, err);
     rc = rc ? rc : write_cards(r, d, directory, err);

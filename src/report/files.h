@@ -5,8 +5,9 @@
 #include "report/document.h"
 #include "report/report.h"
 
-/* Everything that a run's report is, into DIR (made if need be): metrics.json, tables/, README.md, dataset_card.md,
- * .eval_results/, generated.jsonl, TensorBoard events. Each file is replaced whole. d: of the same run. */
+/* Everything that a run's report is, into DIR (made if need be): metrics.json, report.html, tables/, README.md,
+ * dataset_card.md, .eval_results/, generated.jsonl, TensorBoard events. Each file is replaced whole. d: of the same
+ * run. */
 int report_files_write(const struct report_run *r, const struct document *d, const char *directory, struct error *err);
 
 #endif

@@ -25,9 +25,12 @@ struct svg_row {
     double value, low, high; /* NAN: none; a bound that is infinite runs to the edge */
     int series;              /* the colour and the mark: 0, 1, ... */
 };
-/* A forest plot: a mark for each value on its interval, with a line at zero. The mark is filled where the interval
- * leaves zero out, hollow where it does not or where there is none. */
-void svg_intervals(struct buf *out, const struct svg_words *words, const struct svg_row *rows, int n);
+/* What zero is to values: SVG_ZERO_NONE: a number like others, which the axis need not reach; SVG_ZERO_BASE: where they
+ * begin; SVG_ZERO_NULL: no effect, so that a mark is filled where its interval leaves zero out and hollow elsewhere. */
+enum svg_zero { SVG_ZERO_NONE, SVG_ZERO_BASE, SVG_ZERO_NULL };
+/* A forest plot: a mark for each value on its interval. */
+void svg_intervals(struct buf *out, const struct svg_words *words, const struct svg_row *rows, int n,
+                   enum svg_zero zero);
 /* Bars from zero with their intervals. */
 void svg_bars(struct buf *out, const struct svg_words *words, const struct svg_row *rows, int n);
 

@@ -9,15 +9,17 @@
 enum { TOP = 4, ROW = 46, WORDS = 15, MIDDLE = 30, BOTTOM = 24, NAME = 18 };
 static const double from = 3, to = 97; /* per cent of the width */
 
-static struct svg_axis axis_of(const struct svg_words *words, const struct svg_row *rows, int n)
+static struct svg_axis axis_of(const struct svg_words *words, const struct svg_row *rows, int n, enum svg_zero zero)
 {
-    struct svg_range r = {0, 0};
+    struct svg_range r = {INFINITY, -INFINITY};
     struct svg_axis a = {.name = words->x, .unit = words->unit};
     for (int i = 0; i < n; i++) {
         svg_range_add(&r, rows[i].value);
         svg_range_add(&r, rows[i].low);
         svg_range_add(&r, rows[i].high);
     }
+    if (zero != SVG_ZERO_NONE)
+        svg_range_add(&r, 0);
     a.ticks = svg_ticks_of(r.low, r.high, 6, 0);
     a.scale = svg_scale_of(&a.ticks, from, to);
     a.y[0] = TOP;
@@ -53,14 +55,15 @@ static void put_whisker(struct buf *out, const struct svg_row *row, const struct
         svg_put_line(out, &(struct svg_stroke){right, y - 5, right, y + 5, "whisker"});
 }
 
-void svg_intervals(struct buf *out, const struct svg_words *words, const struct svg_row *rows, int n)
+void svg_intervals(struct buf *out, const struct svg_words *words, const struct svg_row *rows, int n,
+                   enum svg_zero zero)
 {
-    struct svg_axis axis = axis_of(words, rows, n);
+    struct svg_axis axis = axis_of(words, rows, n, zero);
     begin(out, words, &axis);
     for (int i = 0; i < n; i++) {
         const struct svg_row *row = rows + i;
         double y = TOP + (double)ROW * i;
-        int clear = row->low > 0 || row->high < 0;
+        int clear = zero != SVG_ZERO_NULL || row->low > 0 || row->high < 0;
         put_words(out, row, y);
         put_whisker(out, row, &axis, y + MIDDLE);
         if (isfinite(row->value))
@@ -71,7 +74,7 @@ void svg_intervals(struct buf *out, const struct svg_words *words, const struct 
 
 void svg_bars(struct buf *out, const struct svg_words *words, const struct svg_row *rows, int n)
 {
-    struct svg_axis axis = axis_of(words, rows, n);
+    struct svg_axis axis = axis_of(words, rows, n, SVG_ZERO_BASE);
     double zero = svg_place(&axis.scale, 0);
     begin(out, words, &axis);
     for (int i = 0; i < n; i++) {
