@@ -4,62 +4,13 @@
 #include "tests/check.h"
 #include "tests/tiny_align.h"
 
-#include "base/interrupt.h"
-#include "base/log.h"
 #include "base/mem.h"
 
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static char reference[1100];
-
-struct kill_plan {
-    long after, seen;
-    int interrupt;
-};
-
-static void count_and_kill(void *user, const struct progress *p)
-{
-    struct kill_plan *plan = user;
-    (void)p;
-    if (plan->seen++ != plan->after)
-        return;
-    if (plan->interrupt)
-        interrupt_request(SIGINT);
-    else
-        kill(getpid(), SIGKILL);
-}
-
-/* One process that is killed, or interrupted, at its n-th sign of progress. Returns 1 when it ended before that. */
-static int run_until(const struct align_options *o, long after, int interrupt)
-{
-    pid_t child = fork();
-    if (!child) {
-        struct kill_plan plan = {after, 0, interrupt};
-        struct device *d;
-        struct align_result r;
-        struct error err = {0, ""};
-        log_set_sink(&(struct log_sink){NULL, count_and_kill, &plan});
-        if (device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err))
-            _exit(2);
-        int rc = method_align(d, o, &r, &err);
-        if (rc == ERROR_INTERRUPTED && strstr(err.message, "run the same command again"))
-            _exit(75);
-        _exit(rc ? 3 : 0);
-    }
-    int status;
-    waitpid(child, &status, 0);
-    if (WIFSIGNALED(status))
-        return 0;
-    if (interrupt && WEXITSTATUS(status) == 75)
-        return 0;
-    assert_int_equal(WEXITSTATUS(status), 0);
-    return 1;
-}
 
 static void a_run_killed_again_and_again_ends_with_the_same_bytes(void **state)
 {
@@ -71,7 +22,7 @@ static void a_run_killed_again_and_again_ends_with_the_same_bytes(void **state)
         int starts = 1;
         snprintf(output, sizeof output, "%s/killed-%d", tiny.root, interrupt);
         tiny_align_options(&o, output);
-        while (!run_until(&o, 3 + starts * 5 % 17, interrupt))
+        while (!tiny_align_until(&o, 3 + starts * 5 % 17, interrupt))
             assert_true(++starts < 60);
         assert_true(starts > 3);
         tiny_align_same(reference, output);

@@ -5,10 +5,14 @@
 #include "tests/tiny_model.h"
 
 #include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/log.h"
 #include "io/file.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct tiny_paths tiny;
@@ -83,6 +87,49 @@ void tiny_align_same(const char *a, const char *b)
         if (strcmp(x, y))
             fail_msg("%s differs between %s and %s", files[i], a, b);
     }
+}
+
+struct kill_plan {
+    long after, seen;
+    int interrupt;
+};
+
+static void count_and_kill(void *user, const struct progress *p)
+{
+    struct kill_plan *plan = user;
+    (void)p;
+    if (plan->seen++ != plan->after)
+        return;
+    if (plan->interrupt)
+        interrupt_request(SIGINT);
+    else
+        kill(getpid(), SIGKILL);
+}
+
+int tiny_align_until(const struct align_options *o, long after, int interrupt)
+{
+    pid_t child = fork();
+    if (!child) {
+        struct kill_plan plan = {after, 0, interrupt};
+        struct device *d;
+        struct align_result r;
+        struct error err = {0, ""};
+        log_set_sink(&(struct log_sink){NULL, count_and_kill, &plan});
+        if (device_open(&d, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err))
+            _exit(2);
+        int rc = method_align(d, o, &r, &err);
+        if (rc == ERROR_INTERRUPTED && strstr(err.message, "run the same command again"))
+            _exit(75);
+        _exit(rc ? 3 : 0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status))
+        return 0;
+    if (interrupt && WEXITSTATUS(status) == 75)
+        return 0;
+    assert_int_equal(WEXITSTATUS(status), 0);
+    return 1;
 }
 
 int tiny_align_setup(void **state)

@@ -16,6 +16,8 @@ struct device *tiny_device(int threads);
 /* Two rounds of six sampled attempts, two questions answered at the end; nothing is tight, so that some are kept. */
 void tiny_align_options(struct align_options *o, const char *output);
 void tiny_align(const struct align_options *o, int threads, struct align_result *r);
+/* One process that is killed, or interrupted, at its n-th sign of progress. Returns 1 when it ended before that. */
+int tiny_align_until(const struct align_options *o, long after, int interrupt);
 /* SHA-256 of RUN/NAME. */
 void tiny_align_hash(const char *run, const char *name, char hex[65]);
 /* Two runs of two rounds have the same texts, weights, settings and evidence. */

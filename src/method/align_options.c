@@ -41,6 +41,10 @@ static const struct field rows[] = {
      .bits = FIELD_BITS, .help = "what context pairs are drawn from"},
     {FIELD("start", FIELD_CHOICE, struct align_options, start), .argument = "pretrained|last", .initial = "pretrained",
      .bits = FIELD_BITS, .help = "the weights each tune step starts from"},
+    {FIELD("tune-loss", FIELD_CHOICE, struct align_options, tune_loss), .argument = "hard|soft", .initial = "hard",
+     .bits = FIELD_BITS,
+     .help = "what a tuned token is held against: itself, or the distribution of the model that answered with its "
+             "context pairs"},
     {FIELD("keep-test-overlap", FIELD_FLAG, struct align_options, keep_test_overlap), .initial = "false",
      .bits = FIELD_BITS,
      .help = "keep seeds that are test questions and generated questions near one (ROUGE-L F1 above "

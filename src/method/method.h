@@ -30,6 +30,9 @@ enum align_count { ALIGN_COUNT_ATTEMPTS, ALIGN_COUNT_KEPT };
 
 enum { ALIGN_MOST_K = 1000 };
 
+/* what a tuned token is held against: itself, or what the model that answered thought of it */
+enum align_loss { ALIGN_LOSS_HARD, ALIGN_LOSS_SOFT };
+
 struct align_options {
     const char *model, *seeds, *output;                 /* needed */
     const char *test, *template_file, *encoder, *judge; /* NULL: none */
@@ -41,6 +44,7 @@ struct align_options {
     enum speaker_retriever retriever;
     enum align_pool pool;
     enum align_start start;
+    enum align_loss tune_loss;
     enum align_contexts ask_contexts;
     enum align_count count;
     struct sift_options sift;

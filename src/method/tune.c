@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tune: supervised fine-tuning on the seeds and all that was kept so far, from the pretrained model or from the last
  * one. */
-#include "method/parts.h"
+#include "method/teacher.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,26 +22,40 @@ static void show_step(void *user, const struct train_step *s)
     p->note = NULL;
 }
 
-static int add_rows(struct align *a, struct train_data *data, const struct pool_item *items, int n, struct error *err)
+static int add_row(const struct align *a, struct train_data *data, const struct pool_item *item, struct error *err)
 {
     const struct row_maker make = {data, a->speaker.tokenizer, &a->speaker.desc, a->o.train.max_length};
-    int rc = 0;
-    for (int i = 0; i < n && !rc; i++) {
-        struct buf prompt = BUF_INIT, completion = BUF_INIT;
-        struct text_spans asked = {0}, answered = {0};
-        char id[40];
-        pool_name(&items[i], id);
-        template_tune_prompt(a->speaker.template, items[i].question, &prompt, &asked);
-        template_tune_completion(a->speaker.template, items[i].answer, &completion, &answered);
-        const struct train_text row = {
-            {prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, id, 1};
-        rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
+    struct buf prompt = BUF_INIT, completion = BUF_INIT;
+    struct text_spans asked = {0}, answered = {0};
+    char id[40];
+    pool_name(item, id);
+    template_tune_prompt(a->speaker.template, item->question, &prompt, &asked);
+    template_tune_completion(a->speaker.template, item->answer, &completion, &answered);
+    const struct train_text row = {
+        {prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, id, 1};
+    int rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
                                                 : train_data_add(&make, &row, err);
-        buf_free(&prompt);
-        buf_free(&completion);
-        text_spans_free(&asked);
-        text_spans_free(&answered);
+    buf_free(&prompt);
+    buf_free(&completion);
+    text_spans_free(&asked);
+    text_spans_free(&answered);
+    return rc;
+}
+
+/* soft: with what their teachers say. */
+static int add_rows(struct align *a, struct train_data *data, const struct pool_item *items, int n, int soft,
+                    struct error *err)
+{
+    int *rows = mem_calloc((size_t)n + 1, sizeof *rows);
+    int rc = rows ? 0 : error_set_nomem(err, (size_t)n * sizeof *rows, "training rows");
+    for (int i = 0; i < n && !rc; i++) {
+        int before = data->n;
+        rc = add_row(a, data, &items[i], err);
+        rows[i] = data->n > before ? before : -1;
     }
+    if (!rc && soft)
+        rc = align_teach(a, &(struct lesson){items, rows, n, data}, err);
+    mem_free(rows);
     return rc;
 }
 
@@ -75,8 +89,8 @@ static int make_data(struct align *a, const struct made_model *m, struct train_d
 {
     int n = a->n_given + m->n_kept;
     struct pool_item *items = rows_of(a, m->n_kept);
-    int rc =
-        items ? add_rows(a, data, items, n, err) : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
+    int rc = items ? add_rows(a, data, items, n, m->soft, err)
+                   : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
     mem_free(items);
     if (rc)
         return rc;
