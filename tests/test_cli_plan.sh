@@ -31,7 +31,7 @@ for line in "recipe  *self-instruct: " "--generated-contexts 2$" "--pool grown$"
   grep -q -e "$line" <<<"$out" || { echo "--dry-run --recipe lacks $line: $out"; fails=1; }
 done
 "$ISARA" plan --model $model --recipe sampled --json --log-level quiet | grep -q '"recipe": "sampled", "switches": {"ask-num-beams": "1", "ask-do-sample": "true"}, "parameters"' || { echo "plan --json lacks the recipe"; fails=1; }
-"$ISARA" plan --model $model --recipe none 2>&1 | grep -q 'wanted one of isara, self-instruct, self-align, lima, sampled, found "none"' || { echo "an unknown recipe is not refused"; fails=1; }
+"$ISARA" plan --model $model --recipe none 2>&1 | grep -q 'wanted one of isara, self-instruct, .*, sampled, found "none"' || { echo "an unknown recipe is not refused"; fails=1; }
 for dtype in bf16 f32; do
   watch "$ISARA" train --model $model --data models/seeds.jsonl --output "$dir/sft-$dtype" --dtype $dtype --max-steps 8
   compare "train $dtype" --data models/seeds.jsonl --dtype $dtype --max-steps 8

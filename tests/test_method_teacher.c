@@ -137,8 +137,8 @@ static void the_file_holds_what_the_answering_model_thought(void **state)
             if (name[0] == 's') {
                 assert_int_equal(t.n_context, 2);
                 for (size_t k = 0; k < 2; k++)
-                    assert_string_not_equal(
-                        json_string_value(json_array_get(json_object_get(line, "contexts"), k)), name);
+                    assert_string_not_equal(json_string_value(json_array_get(json_object_get(line, "contexts"), k)),
+                                            name);
                 seeds++;
             } else {
                 assert_int_equal(sscanf(name, "r%*d-a%d", &index), 1);

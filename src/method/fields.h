@@ -7,7 +7,7 @@
 #include "method/method.h"
 
 /* recipes.c has them; a test holds both together. */
-#define ALIGN_RECIPES "isara|self-instruct|self-align|lima|sampled"
+#define ALIGN_RECIPES "isara|self-instruct|self-align|lima|distill|sampled"
 
 extern const struct field_table align_fields, sift_fields;
 

@@ -34,6 +34,10 @@ static const struct recipe_setting lima[] = {
     {"rounds", "1"},
     {"attempts", "0"},
 };
+/* After arXiv 2601.19897 (SDFT): what the examples in the prompt did is learnt, not only the answer's words. */
+static const struct recipe_setting distill[] = {
+    {"tune-loss", "soft"},
+};
 static const struct recipe_setting sampled[] = {
     {"ask-num-beams", "1"},
     {"ask-do-sample", "true"},
@@ -46,6 +50,8 @@ const struct recipe align_recipes[] = {
     {"self-align", "one round answered by --principles FILE, which asking and tuning do not see", self_align,
      COUNT(self_align), "principles"},
     {"lima", "no question is asked: tuned on the seeds alone", lima, COUNT(lima), NULL},
+    {"distill", "tuning learns the distributions of the model that answered with its context pairs", distill,
+     COUNT(distill), NULL},
     {"sampled", "the defaults, but questions are sampled: for a model that beams lead to one question", sampled,
      COUNT(sampled), NULL},
 };
