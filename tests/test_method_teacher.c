@@ -153,6 +153,37 @@ static void the_file_holds_what_the_answering_model_thought(void **state)
     arena_free(&arena);
 }
 
+/* A kept attempt's teacher is asked again; one bit of what it said is another. */
+static void replay_compares_what_the_teacher_said(void **state)
+{
+    (void)state;
+    char output[1100], path[1200], command[4096], name[40] = "";
+    struct device *d = tiny_device(2);
+    struct buf file = BUF_INIT;
+    struct error err = {0};
+    snprintf(output, sizeof output, "%s/replay", tiny.root);
+    snprintf(command, sizeof command, "cp -r '%s' '%s'", reference, output);
+    assert_int_equal(system(command), 0);
+    snprintf(path, sizeof path, "%s/round-2/teacher.jsonl", output);
+    assert_int_equal(file_read(&file, path, 1 << 26, NULL), 0);
+    char *row = strstr(file.data, "\"r2-a");
+    assert_int_equal(sscanf(row, "\"%39[^\"]", name), 1);
+    for (int changed = 0; changed < 2; changed++) {
+        struct buf text = BUF_INIT;
+        int same;
+        if (method_replay(d, output, name, &same, &text, &err))
+            fail_msg("%s", err.message);
+        assert_int_equal(same, !changed);
+        assert_non_null(strstr(text.data, changed ? "teacher: NOT the same" : "teacher: the same"));
+        buf_free(&text);
+        char *at = strstr(row, "top_logprobs") + 40;
+        *at = *at == 'A' ? 'B' : 'A';
+        assert_int_equal(file_write(path, file.data, file.len, NULL), 0);
+    }
+    buf_free(&file);
+    device_close(d);
+}
+
 /* The run's second model is gone, so it is tuned again from what the file says. */
 static int tune_again(const char *output, struct error *err)
 {
@@ -253,6 +284,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_file_holds_what_the_answering_model_thought),
         cmocka_unit_test(a_run_that_is_killed_ends_with_the_same_bytes),
+        cmocka_unit_test(replay_compares_what_the_teacher_said),
         cmocka_unit_test(a_file_that_is_torn_or_gone_is_made_again),
         cmocka_unit_test(a_file_that_was_changed_is_refused_by_name),
     };

@@ -33,3 +33,23 @@ int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, i
     }
     return 0;
 }
+
+int align_add_row(const struct align *a, struct train_data *data, const struct pool_item *item, struct error *err)
+{
+    const struct row_maker make = {data, a->speaker.tokenizer, &a->speaker.desc, a->o.train.max_length};
+    struct buf prompt = BUF_INIT, completion = BUF_INIT;
+    struct text_spans asked = {0}, answered = {0};
+    char id[40];
+    pool_name(item, id);
+    template_tune_prompt(a->speaker.template, item->question, &prompt, &asked);
+    template_tune_completion(a->speaker.template, item->answer, &completion, &answered);
+    const struct train_text row = {
+        {prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, id, 1};
+    int rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
+                                                : train_data_add(&make, &row, err);
+    buf_free(&prompt);
+    buf_free(&completion);
+    text_spans_free(&asked);
+    text_spans_free(&answered);
+    return rc;
+}

@@ -56,6 +56,8 @@ const char *align_principles(const struct align *a);
 int align_make_pool(struct align *a, int grown,
                     struct error *err); /* the seeds, and if `grown` what was kept before a->round */
 int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, int round, struct error *err);
+/* Adds a pair as it is tuned on; a pair without anything to train on adds nothing. */
+int align_add_row(const struct align *a, struct train_data *data, const struct pool_item *item, struct error *err);
 
 /* ask.c, answer.c, verdicts.c, tune.c, export.c */
 int align_ask(struct align *a, struct error *err);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One attempt again, alone: the same contexts are drawn, the same question and answer generated, and all of it compared
  * with the journal, log-probabilities bit for bit. */
-#include "method/parts.h"
+#include "method/teacher.h"
 
 #include "base/mem.h"
 #include "io/file.h"
@@ -97,6 +97,28 @@ static int same_text(const struct run_text *x, const struct run_text *y, const c
     return same;
 }
 
+/* What the teacher said of an attempt that is tuned on. */
+static int same_teacher(struct align *a, int index, int *same, struct buf *text, struct error *err)
+{
+    char id[40];
+    json_t *was = NULL, *now = NULL;
+    char *path = align_round_file(a, a->round, "teacher.jsonl");
+    snprintf(id, sizeof id, "r%d-a%d", a->round, index);
+    int rc = path ? teacher_find(path, id, &was, err) : error_set_nomem(err, 256, "a path");
+    if (!rc && was)
+        rc = align_teach_again(a, index, &now, err);
+    if (!rc && was) {
+        int equal = now && json_equal(was, now);
+        buf_printf(text, "teacher: %s\n",
+                   equal ? "the same: context pairs, tokens, log-probabilities bit for bit" : "NOT the same");
+        *same &= equal;
+    }
+    json_decref(was);
+    json_decref(now);
+    mem_free(path);
+    return rc;
+}
+
 static int again(struct align *a, int index, int *same, struct buf *text, struct error *err)
 {
     struct run_attempt was = a->attempts[index];
@@ -114,6 +136,8 @@ static int again(struct align *a, int index, int *same, struct buf *text, struct
         *same &= same_text(&was.answer, &a->attempts[index].answer, "answer", text);
     if (!rc && was.verdict.reason)
         buf_printf(text, "verdict: %s\n", sift_reason_text((enum sift_reason)sift_reason_find(was.verdict.reason)));
+    if (!rc && a->o.tune_loss == ALIGN_LOSS_SOFT && was.verdict.kept)
+        rc = same_teacher(a, index, same, text, err);
     a->run = run;
     arena_free(&keep);
     return !rc && text->failed ? error_set_nomem(err, text->len, "text") : rc;

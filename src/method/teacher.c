@@ -25,7 +25,8 @@ struct teaching {
     int n_attempt;
     struct arena arena;
     struct contexts seeds; /* of the rows that are seeds and not done, by row */
-    struct appender *file;
+    struct appender *file; /* NULL: the one line stays here */
+    json_t *line;
     struct progress progress;
 };
 
@@ -143,7 +144,10 @@ static int keep_answer(struct teaching *t, const struct question *q, int row, co
                                           .n = q->n,
                                           .soft = *soft};
     int rc = names ? teacher_line(&record, &line, err) : error_set_nomem(err, 64, "contexts");
-    rc = rc ? rc : appender_append_json(t->file, line, err);
+    if (!rc && t->file)
+        rc = appender_append_json(t->file, line, err);
+    else if (!rc)
+        t->line = json_incref(line);
     if (!rc && record.error)
         log_line(LOG_WARNING, "%s: the teacher cannot be asked: %s; the row is learnt as it stands", r->id,
                  record.error);
@@ -349,5 +353,23 @@ int align_teach(struct align *a, const struct lesson *l, struct error *err)
             wanted |= l->items[i].round == round;
         rc = wanted ? teach_round(a, l, round, err) : 0;
     }
+    return rc;
+}
+
+int align_teach_again(struct align *a, int index, json_t **line, struct error *err)
+{
+    const struct run_attempt *attempt = &a->attempts[index];
+    const struct pool_item item = {attempt->question.text, attempt->answer.text, a->round, index};
+    struct train_data data = {0};
+    struct teacher_row row = {&item, 0, 0};
+    struct teaching t = {.a = a, .round = a->round, .data = &data, .rows = &row};
+    int rc = align_add_row(a, &data, &item, err);
+    t.n = data.n; /* 0: there is nothing to learn in it */
+    if (!rc && t.n)
+        rc = ask_rest(&t, err);
+    *line = t.line;
+    pairs_free(&t.pool);
+    contexts_free(&t.seeds);
+    train_data_free(&data);
     return rc;
 }

@@ -25,6 +25,8 @@ struct lesson {
     struct train_data *data;
 };
 int align_teach(struct align *a, const struct lesson *l, struct error *err);
+/* The line of an attempt of the round at hand, asked for again; new reference. NULL: it has nothing to learn. */
+int align_teach_again(struct align *a, int index, json_t **line, struct error *err);
 
 /* teacher_file.c */
 struct teacher_record {
@@ -38,6 +40,8 @@ int teacher_line(const struct teacher_record *r, json_t **out, struct error *err
 /* Lines that are there, which must be about rows[0..*n_read). ERROR_DATA names a line that is damaged. */
 int teacher_read(const char *path, struct train_data *data, const struct teacher_row *rows, int n, int *n_read,
                  struct error *err);
+/* The line of a row, without looking further; new reference. NULL: there is none. */
+int teacher_find(const char *path, const char *row, json_t **line, struct error *err);
 int teacher_targets(const struct train_row *row, int32_t *ids);
 
 #endif

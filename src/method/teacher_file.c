@@ -143,3 +143,19 @@ int teacher_read(const char *path, struct train_data *data, const struct teacher
     jsonl_close(in);
     return rc || more >= 0 ? rc : more;
 }
+
+int teacher_find(const char *path, const char *row, json_t **line, struct error *err)
+{
+    struct jsonl *in = NULL;
+    int more = 0, rc = file_exists(path) ? jsonl_open(&in, path, err) : 0;
+    *line = NULL;
+    while (in && !rc && !*line && (more = jsonl_next(in, line, err)) == 1) {
+        const char *name = json_string_value(json_object_get(*line, "row"));
+        if (!name || strcmp(name, row)) {
+            json_decref(*line);
+            *line = NULL;
+        }
+    }
+    jsonl_close(in);
+    return rc || more >= 0 ? rc : more;
+}

@@ -22,26 +22,6 @@ static void show_step(void *user, const struct train_step *s)
     p->note = NULL;
 }
 
-static int add_row(const struct align *a, struct train_data *data, const struct pool_item *item, struct error *err)
-{
-    const struct row_maker make = {data, a->speaker.tokenizer, &a->speaker.desc, a->o.train.max_length};
-    struct buf prompt = BUF_INIT, completion = BUF_INIT;
-    struct text_spans asked = {0}, answered = {0};
-    char id[40];
-    pool_name(item, id);
-    template_tune_prompt(a->speaker.template, item->question, &prompt, &asked);
-    template_tune_completion(a->speaker.template, item->answer, &completion, &answered);
-    const struct train_text row = {
-        {prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, id, 1};
-    int rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
-                                                : train_data_add(&make, &row, err);
-    buf_free(&prompt);
-    buf_free(&completion);
-    text_spans_free(&asked);
-    text_spans_free(&answered);
-    return rc;
-}
-
 /* soft: with what their teachers say. */
 static int add_rows(struct align *a, struct train_data *data, const struct pool_item *items, int n, int soft,
                     struct error *err)
@@ -50,7 +30,7 @@ static int add_rows(struct align *a, struct train_data *data, const struct pool_
     int rc = rows ? 0 : error_set_nomem(err, (size_t)n * sizeof *rows, "training rows");
     for (int i = 0; i < n && !rc; i++) {
         int before = data->n;
-        rc = add_row(a, data, &items[i], err);
+        rc = align_add_row(a, data, &items[i], err);
         rows[i] = data->n > before ? before : -1;
     }
     if (!rc && soft)
