@@ -11,6 +11,11 @@ void log_set_sink(const struct log_sink *sink)
     current = sink ? *sink : (struct log_sink){0};
 }
 
+struct log_sink log_get_sink(void)
+{
+    return current;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     if (!current.line)

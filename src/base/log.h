@@ -19,6 +19,7 @@ struct log_sink {
     void *user;
 };
 void log_set_sink(const struct log_sink *sink); /* copied; NULL = silent */
+struct log_sink log_get_sink(void);             /* whoever wraps it puts it back */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void progress_show(const struct progress *p);
 

@@ -10,7 +10,7 @@ static const struct {
     const char *title;
 } sections[] = {{GROUP_MODEL | GROUP_ADAPTER, "Model"},
                 {GROUP_FILES, "Files"},
-                {GROUP_ALIGN, "Run"},
+                {GROUP_ALIGN | GROUP_EXPERIMENT, "Run"},
                 {GROUP_METHOD, "Method"},
                 {GROUP_TRAINVERB, "Data"},
                 {GROUP_DECODE, "Decoding"},
@@ -29,7 +29,7 @@ void help_main(void)
     puts("isara: aligns an open language model to a domain from fewer than 100 question-answer examples.\n\n"
          "usage: isara VERB [options]\n\nverbs:");
     for (int i = 0; i < cli_n_verb; i++)
-        printf("  %-10s %s\n", cli_verbs[i].name, cli_verbs[i].summary);
+        printf("  %-11s %s\n", cli_verbs[i].name, cli_verbs[i].summary);
     puts("\nisara VERB --help shows a verb's options with an example; isara --version; isara --man prints the man "
          "page.\n\n"
          "exit codes: 0 done, 1 failed (or some records failed), 2 wrong usage, 65 bad data, 66 no input, 69 "

@@ -36,6 +36,7 @@ enum option_group {
     GROUP_DRY = 65536,
     GROUP_PULL = 131072,
     GROUP_REPORT = 262144,
+    GROUP_EXPERIMENT = 524288,
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
 };

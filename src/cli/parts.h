@@ -28,6 +28,7 @@ int verb_train(const struct verb *, struct options *, const struct cli_values *,
 int verb_convert(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_inspect(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_eval(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_experiment(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_plan(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_report(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_pull(const struct verb *, struct options *, const struct cli_values *, struct error *);

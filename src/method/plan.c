@@ -160,14 +160,30 @@ static double layer_flop(const struct model_desc *d)
     return 2 * d->n_layer * (c * (q + 2 * kv) + q * c + (d->gated ? 3.0 : 2.0) * c * d->n_ff);
 }
 
+static double rate_of(const struct plan_model *m, enum dtype t, int rows)
+{
+    enum { MOST = sizeof m->rates->known / sizeof *m->rates->known };
+    struct plan_rates *r = m->rates;
+    for (int i = 0; r && i < r->n; i++)
+        if (r->known[i].dtype == t && r->known[i].rows == rows)
+            return r->known[i].rate;
+    double rate = plan_rate(m->device, t, rows);
+    if (r && r->n < MOST) {
+        r->known[r->n].dtype = t;
+        r->known[r->n].rows = rows;
+        r->known[r->n++].rate = rate;
+    }
+    return rate;
+}
+
 static void estimate_seconds(struct plan *p, const struct plan_model *m, const struct align_options *o, int n_seed)
 {
     const struct model_desc *d = m->desc;
     double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, attempts = (double)o->attempts * o->rounds,
            pair = p->question_tokens + p->answer_tokens;
     int rows = least(o->attempts * o->ask.num_beams, 160);
-    double rate = fmax(plan_rate(m->device, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
-           train_rate = fmax(plan_rate(m->device, o->train.dtype, 512), 1e9) * 0.4;
+    double rate = fmax(rate_of(m, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
+           train_rate = fmax(rate_of(m, o->train.dtype, 512), 1e9) * 0.4;
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
     p->answer_seconds = attempts * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
     double rows_tuned = 0; /* round t has the seeds and half of t rounds' attempts */

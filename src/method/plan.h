@@ -16,12 +16,22 @@ struct plan {
     double machine;                        /* its memory */
     double question_tokens, answer_tokens; /* a pair's mean */
 };
+/* Rates that were measured, for whoever plans several times with one device; zeroed at the start. */
+struct plan_rates {
+    struct {
+        enum dtype dtype;
+        int rows;
+        double rate;
+    } known[16];
+    int n;
+};
 /* The model that will be loaded. */
 struct plan_model {
     const struct model_desc *desc;
     const struct checkpoint *source;
     const struct tokenizer *tokenizer; /* NULL: it has none */
     struct device *device;
+    struct plan_rates *rates; /* NULL: measured anew */
 };
 /* Bytes of it loaded in this type. */
 int plan_loaded(double *bytes, const struct plan_model *m, enum dtype dtype, struct error *err);

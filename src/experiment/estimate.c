@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each job takes, by the plan of an alignment (method/plan.h): a tuning is one without attempts, an evaluation one
+ * whose attempts are the test's questions. */
+#include "experiment/parts.h"
+
+#include "io/checkpoint.h"
+
+#include <string.h>
+
+struct opened { /* the model that jobs are estimated for */
+    const char *path;
+    struct checkpoint *source;
+    struct tokenizer *tokenizer;
+    struct model_desc desc;
+    struct plan_rates rates; /* of the machine */
+};
+
+static void close_model(struct opened *m)
+{
+    tokenizer_close(m->tokenizer);
+    checkpoint_close(m->source);
+    m->tokenizer = NULL;
+    m->source = NULL;
+    m->path = NULL;
+}
+
+static int open_model(struct opened *m, const char *path, struct error *err)
+{
+    if (m->path && !strcmp(m->path, path))
+        return 0;
+    close_model(m);
+    int rc = checkpoint_open(&m->source, path, err);
+    rc = rc ? rc : tokenizer_open(&m->tokenizer, checkpoint_path(m->source), err);
+    rc = rc ? rc : model_desc_parse(&m->desc, checkpoint_config(m->source), checkpoint_path(m->source), err);
+    m->path = rc ? NULL : path;
+    return rc;
+}
+
+/* Steps that are counted of an alignment are those of the seeds and half of its attempts. */
+static void expect_budget(const struct experiment *x, struct job *j, int n_seed)
+{
+    const struct align_options *as = &x->jobs[j->budget_of].plan;
+    double half = 0.5 * as->attempts * (as->rounds < j->round_of ? as->rounds : j->round_of);
+    if (j->budget == BUDGET_STEPS)
+        j->plan.train.max_steps = 1 + (int)((n_seed + half) * as->train.num_train_epochs / as->train.batch_size);
+    else if (j->budget == BUDGET_EPOCHS)
+        j->plan.train.num_train_epochs = as->train.num_train_epochs * j->round_of;
+    else
+        j->plan.attempts = (int)(2 * half);
+}
+
+static int shape_plan(const struct experiment *x, struct job *j, const struct seeds *s, struct error *err)
+{
+    int n = 0, rc = 0;
+    if (j->verb == JOB_ALIGN)
+        return 0;
+    j->plan.rounds = 1;
+    j->plan.attempts = 0;
+    if (j->verb == JOB_TRAIN && j->budget_of >= 0)
+        expect_budget(x, j, s->n);
+    if (j->verb == JOB_EVAL) {
+        rc = inputs_count(j->test, &n, err);
+        j->plan.attempts = n;
+    }
+    return rc;
+}
+
+static void take_plan(struct job *j, const struct plan *p)
+{
+    switch (j->verb) {
+    case JOB_ALIGN:
+        j->seconds = p->ask_seconds + p->answer_seconds + p->tune_seconds;
+        j->bytes = p->peak;
+        break;
+    case JOB_TRAIN:
+        j->seconds = p->tune_seconds;
+        j->bytes = p->tune;
+        break;
+    case JOB_EVAL:
+        j->seconds = p->answer_seconds;
+        j->bytes = p->answer;
+        break;
+    }
+}
+
+/* One before it that is the same but for its random seed. */
+static const struct job *alike(const struct experiment *x, int i)
+{
+    const struct job *j = &x->jobs[i];
+    for (int k = i - 1; k >= 0; k--) {
+        const struct job *o = &x->jobs[k];
+        int same = o->verb == j->verb && o->model == j->model && o->seeds == j->seeds && o->test == j->test &&
+                   o->budget == j->budget && (o->budget_of < 0) == (j->budget_of < 0) && o->round_of == j->round_of;
+        if (same && !memcmp(&o->plan, &j->plan, sizeof j->plan))
+            return o;
+    }
+    return NULL;
+}
+
+static int estimate_job(struct experiment *x, int i, struct device *device, struct opened *m, struct error *err)
+{
+    struct job *j = &x->jobs[i];
+    const struct job *same = alike(x, i);
+    struct seeds seeds = {0};
+    struct plan p;
+    const struct input *in = j->seeds;
+    if (same) {
+        j->seconds = same->seconds;
+        j->bytes = same->bytes;
+        return 0;
+    }
+    const struct align_options as_given = j->plan;
+    int rc = in ? 0 : inputs_get(x->inputs, x->spec.seeds.items[0].path, INPUT_PAIRS, 0, &in, err);
+    rc = rc ? rc : open_model(m, j->model, err);
+    rc = rc ? rc : seeds_read(&seeds, in->source, 1, err);
+    if (!rc && in->limit && in->limit < seeds.n)
+        seeds.n = in->limit;
+    rc = rc ? rc : shape_plan(x, j, &seeds, err);
+    const struct plan_model model = {&m->desc, m->source, m->tokenizer, device, &m->rates};
+    rc = rc ? rc : plan_align(&p, &model, &seeds, &j->plan, err);
+    if (!rc)
+        take_plan(j, &p);
+    if (j->verb != JOB_ALIGN)
+        j->plan = as_given; /* which is what others are compared with */
+    seeds_free(&seeds);
+    return rc;
+}
+
+int experiment_estimate(struct experiment *x, struct error *err)
+{
+    struct device *device = NULL;
+    struct opened m = {0};
+    int rc = device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = x->o.threads, .isa = x->o.isa}, err);
+    for (int i = 0; i < x->n_job && !rc; i++)
+        rc = estimate_job(x, i, device, &m, err);
+    close_model(&m);
+    device_close(device);
+    return rc;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The jobs of an experiment, each once: known by the SHA-256 of what decides its bits. */
+#include "experiment/parts.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *job_verb_name(enum job_verb v)
+{
+    static const char *const names[] = {"align", "train", "eval"};
+    return names[v];
+}
+
+int job_hash(struct job *j, struct error *err)
+{
+    char *text = json_dumps(j->canonical, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
+    if (!text)
+        return error_set_nomem(err, 1024, "a job");
+    sha256_bytes(text, strlen(text), j->hash);
+    free(text);
+    return 0;
+}
+
+int jobs_add(struct experiment *x, struct job *j, int *index, struct error *err)
+{
+    int rc = j->canonical && j->options ? job_hash(j, err) : error_set_nomem(err, 1024, "a job");
+    for (*index = 0; !rc && *index < x->n_job; ++*index)
+        if (!strcmp(x->jobs[*index].hash, j->hash))
+            break;
+    if (!rc && *index == x->n_job && x->n_job == x->cap_job) {
+        int cap = x->cap_job ? 2 * x->cap_job : 32;
+        struct job *jobs = mem_resize(x->jobs, (size_t)cap * sizeof *jobs);
+        x->jobs = jobs ? jobs : x->jobs;
+        x->cap_job = jobs ? cap : x->cap_job;
+        rc = jobs ? 0 : error_set_nomem(err, (size_t)cap * sizeof *jobs, "jobs");
+    }
+    if (!rc && *index == x->n_job) {
+        x->jobs[x->n_job++] = *j;
+    } else {
+        json_decref(j->canonical);
+        json_decref(j->options);
+    }
+    if (!rc)
+        x->jobs[*index].n_use++;
+    return rc;
+}
+
+void jobs_free(struct experiment *x)
+{
+    for (int i = 0; i < x->n_job; i++) {
+        json_decref(x->jobs[i].canonical);
+        json_decref(x->jobs[i].options);
+        json_decref(x->jobs[i].result);
+    }
+    mem_free(x->jobs);
+    mem_free(x->order);
+    for (int i = 0; i < x->n_cell; i++)
+        mem_free(x->cells[i].evals);
+    mem_free(x->cells);
+    mem_free(x->measures);
+    mem_free(x->variants.items);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Experiments before anything is computed: what is wrong with a file is said by its line, arms share their jobs, and
+ * designs multiply arms. Expected numbers of jobs are counted by hand beside each file. */
+#include "check.h"
+
+#include "experiment/experiment.h"
+#include "io/file.h"
+#include "tiny_align.h"
+
+#include <string.h>
+
+static char file[1200];
+
+static int plan(const char *yaml, json_t **json, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    snprintf(file, sizeof file, "%s/experiment.yaml", tiny.root);
+    assert_int_equal(file_write(file, yaml, strlen(yaml), NULL), 0);
+    *err = (struct error){0};
+    *json = NULL;
+    int rc = experiment_run(&(struct experiment_options){.file = file, .threads = 1, .dry_run = 1}, &text, json, err);
+    buf_free(&text);
+    return rc;
+}
+
+#define FILES "model: model\nseeds: seeds.jsonl\ntest: test.jsonl\n"
+
+static void faults_are_named_by_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *line, *said;
+    } faults[] = {
+        {"", ":1: ", "found nothing"},
+        {"model: [model\n", ":2: ", "not YAML"},
+        {"- a\n", ":1: ", "found a list"},
+        {FILES, ":1: ", "\"arms\" is missing"},
+        {"model: model\nseeds: seeds.jsonl\narms: [pretrained]\n", ":1: ", "\"test\" is missing"},
+        {FILES "arms: [pretrained]\nrouds: 2\n", ":5: ", "\"rouds\": no such key"},
+        {FILES "arms: [pretrained]\nmodel: model\n", ":5: ", "model stands on line 1 already"},
+        {FILES "arms: [pretrained]\nrounds: two\n", "", ""},
+        {FILES "arms:\n  - isara\nrounds: two\n", ":6: ", "rounds"},
+        {FILES "arms: [isaro]\n", ":4: ", "found \"isaro\""},
+        {FILES "arms:\n  - {kind: isara}\n", ":5: ", "an arm without a name"},
+        {FILES "arms:\n  - isara\n  - {name: isara, rounds: 3}\n", ":6: ", "on line 5 already"},
+        {FILES "arms:\n  - {name: a, kind: isora}\n", ":5: ", "found \"isora\""},
+        {FILES "arms:\n  - pretrained\n  - {name: pretrained-2, kind: pretrained, rounds: 3}\n",
+         ":6: ", "no option of what this arm does"},
+        {FILES "arms:\n  - {name: s, kind: sft-seeds, budget: steps}\n", ":5: ", "wanted \"as\""},
+        {FILES "arms:\n  - isara\n  - {name: s, kind: sft-real}\n", ":6: ", "wanted \"pairs\""},
+        {FILES "arms: [isara]\nrecipe: none-such\n", ":5: ", "none-such"},
+        {FILES "arms: [isara]\nrandom_seeds: 3\n", ":5: ", "wanted a list"},
+        {FILES "arms: [isara]\nrandom_seeds: [1, 1]\n", ":5: ", "stands twice"},
+        {FILES "arms: [isara]\ncontrol: isora\n", ":1: ", "found \"isora\""},
+        {FILES "arms: [isara]\nmetrics: [qaa]\n", ":5: ", "found \"qaa\""},
+        {FILES "arms: [isara]\nmetrics: [diversity]\n", ":5: ", "found \"diversity\""},
+        {FILES "arms: [isara]\nmetrics:\n  - {task: qa, rounds: 2}\n", ":6: ", "no option of isara eval"},
+        {FILES "arms: [isara]\ndesigns: [sizes]\n", ":5: ", "found \"sizes\""},
+        {FILES "arms: [isara]\ndesigns: [size-series]\n", ":1: ", "at least two models"},
+        {FILES "arms: [isara]\ndesigns: [cross-category]\n", ":2: ", "at least two categories"},
+        {FILES "arms: [isara]\nablate: {eval-k: [1]}\n", ":5: ", "no option of isara align"},
+        {"model: model\nseeds: none.jsonl\ntest: test.jsonl\narms: [isara]\n", ":2: ", "no such file"},
+        {FILES "arms: [isara]\nseed_counts: [99]\n", "", "wanted 99 pairs"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        struct error err;
+        json_t *json;
+        int rc = plan(faults[i].yaml, &json, &err);
+        json_decref(json);
+        if (!*faults[i].said) {
+            assert_int_equal(rc, 0); /* no arm reads it */
+            continue;
+        }
+        if (!rc || !strstr(err.message, faults[i].said) || !strstr(err.message, faults[i].line))
+            fail_msg("%s: wanted '%s' and '%s', found '%s'", faults[i].yaml, faults[i].line, faults[i].said,
+                     err.message);
+    }
+}
+
+static int count(const json_t *plan, const char *verb, int *uses)
+{
+    const json_t *j;
+    size_t i;
+    int n = 0;
+    *uses = 0;
+    json_array_foreach(json_object_get(plan, "jobs"), i,
+                       j) if (!strcmp(json_string_value(json_object_get(j, "verb")), verb))
+    {
+        n++;
+        *uses += (int)json_integer_value(json_object_get(j, "uses"));
+    }
+    return n;
+}
+
+struct wanted {
+    int align, train, eval, align_uses, train_uses, eval_uses;
+};
+
+static void check_plan(const char *yaml, const struct wanted *w)
+{
+    struct error err;
+    json_t *json;
+    int uses;
+    if (plan(yaml, &json, &err))
+        fail_msg("%s: %s", yaml, err.message);
+    assert_int_equal(count(json, "align", &uses), w->align);
+    assert_int_equal(uses, w->align_uses);
+    assert_int_equal(count(json, "train", &uses), w->train);
+    assert_int_equal(uses, w->train_uses);
+    assert_int_equal(count(json, "eval", &uses), w->eval);
+    assert_int_equal(uses, w->eval_uses);
+    json_decref(json);
+}
+
+/* Two random seeds: the pretrained model and the nearest seeds answer the same for both; the first and the last round
+ * and as many as three rounds are of one alignment; options that say the default are none. */
+static void arms_share_what_they_have_in_common(void **state)
+{
+    (void)state;
+    check_plan(FILES "random_seeds: [0, 1]\nmetrics: [qa]\narms:\n  - pretrained\n  - icl-knn\n  - icl-random\n"
+                     "  - sft-seeds\n  - {name: again, kind: sft-seeds, learning-rate: 2e-5}\n"
+                     "  - isara\n  - {name: first, round: 1}\n  - {name: third, rounds: 3}\n"
+                     "  - {name: other, k: 3}\n",
+               &(struct wanted){.align = 4,
+                                .train = 2,
+                                .eval = 1 + 1 + 2 + 2 + 2 + 2 + 2 + 2,
+                                .align_uses = 8,
+                                .train_uses = 4,
+                                .eval_uses = 18});
+}
+
+/* How an evaluation decodes is another evaluation of the same model; sampling depends on the random seed. */
+static void an_evaluation_has_options_of_its_own(void **state)
+{
+    (void)state;
+    check_plan(FILES "random_seeds: [0, 1]\nmetrics: [qa, {task: qa, name: wide, num-beams: 2}]\narms:\n"
+                     "  - pretrained\n  - {name: sampled, kind: pretrained, eval-do-sample: true}\n",
+               &(struct wanted){.eval = 2 + 2 * 2, .eval_uses = 8});
+}
+
+/* 2 models x (1 pretrained + isara with 4 and 8 seeds, plain and k = 1 and k = 2, and sft of the steps). */
+static void designs_multiply_arms(void **state)
+{
+    (void)state;
+    check_plan("models: [model, judge/../model]\nseeds: seeds.jsonl\ntest: test.jsonl\nmetrics: [qa]\n"
+               "designs: [size-series, seed-counts]\nseed_counts: [4, 8]\nablate: {k: [1, 2]}\n"
+               "arms: [pretrained, isara, {name: steps, kind: sft-seeds, budget: steps}]\n",
+               &(struct wanted){.align = 6, .train = 2, .eval = 9, .align_uses = 12, .train_uses = 4, .eval_uses = 18});
+}
+
+/* Seeds of two categories, each measured on two tests: 2 alignments, 4 evaluations, and 2 of the pretrained model. */
+static void categories_are_crossed(void **state)
+{
+    (void)state;
+    check_plan("model: model\nseeds: {a: seeds.jsonl, b: test.jsonl}\ntest: {a: test.jsonl, b: seeds.jsonl}\n"
+               "metrics: [qa]\ndesigns: cross-category\narms: [pretrained, isara]\n",
+               &(struct wanted){.align = 2, .eval = 6, .align_uses = 2, .eval_uses = 6});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(faults_are_named_by_line),
+        cmocka_unit_test(arms_share_what_they_have_in_common),
+        cmocka_unit_test(an_evaluation_has_options_of_its_own),
+        cmocka_unit_test(designs_multiply_arms),
+        cmocka_unit_test(categories_are_crossed),
+    };
+    return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);
+}
