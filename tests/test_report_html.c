@@ -68,7 +68,7 @@ static void add_figures(struct section *s)
 static void make(struct document *d)
 {
     document_begin(d, "Title " HOSTILE);
-    document_summary(d, "Finding %s", HOSTILE);
+    document_summary(d, "Finding -0.5 (-1 to 2) at step-4 %s", HOSTILE);
     struct section *s = document_section(d, "results", "Results " HOSTILE);
     section_text(s, "Paragraph %s", HOSTILE);
     section_code(s, "isara align \\\n  --seeds '" HOSTILE "'");
@@ -162,13 +162,15 @@ static void test_page(void **state)
         ("<h1>Title "
          "&lt;/td&gt;&lt;/p&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;&lt;!--␛[2J[U+202E]\ufffd</h1>"),
         "<td class=\"n\">−0.250 <span class=\"interval\">−0.500 to +0.125</span></td>",
+        "Finding −0.5 (−1 to 2) at step-4 &lt;",
+        "align \\\n  <span class=\"word\">--seeds</span> ",
         "<td class=\"n\">50.0 % <span class=\"interval\">25.0 to 75.0</span></td>",
         "<td class=\"n\">1\u202f234\u202f567</td>",
         "<td class=\"n\">&lt; 0.0001</td>",
         "<a href=\"#samples\">round-1</a>",
         "<a href=\"#table-attempts\">control</a>",
         "<tr class=\"marked\"><th scope=\"row\">",
-        "<caption id=\"caption-arms\">",
+        "<caption id=\"caption-arms\"><span>Arms",
         "<p>Empty: nothing.</p>",
         "<p>There is nothing to draw.</p>",
         "<details class=\"sample marked\" open>",

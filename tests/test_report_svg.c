@@ -27,9 +27,10 @@ static void test_ticks(void **state)
     expect_ticks(0, 100, 6, "0 20 40 60 80 100");
     expect_ticks(2.31, 2.44, 6, "2.30 2.35 2.40 2.45");
     expect_ticks(-3, -1, 3, "−3 −2 −1");
+    expect_ticks(0, 2e-5, 6, "0 5×10⁻⁶ 1×10⁻⁵ 1.5×10⁻⁵ 2×10⁻⁵");
     expect_ticks(5, 5, 6, "2 4 6 8");                     /* all the same: 2.5 to 7.5 */
     expect_ticks(NAN, NAN, 6, "0.0 0.2 0.4 0.6 0.8 1.0"); /* nothing */
-    expect_ticks(0, 3e7, 4, "0 1e+07 2e+07 3e+07");
+    expect_ticks(0, 3e7, 4, "0 1×10⁷ 2×10⁷ 3×10⁷");
     assert_int_equal(svg_ticks_of(-1e308, 1e308, 6, 0).n, 6); /* a range that is no number */
     struct svg_ticks whole = svg_ticks_of(1, 2, 6, 1);
     assert_int_equal(whole.n, 2); /* rounds 1 and 2: nothing between */

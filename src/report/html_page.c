@@ -5,6 +5,10 @@
 #include "report/html_parts.h"
 #include "report/html_text.h"
 
+#include <string.h>
+
+enum { UNBROKEN = 40 }; /* bytes of a word of code that stays on one line */
+
 static void put(struct buf *out, const char *before, const char *text, const char *after)
 {
     buf_puts(out, before);
@@ -37,11 +41,34 @@ static void put_nav(struct buf *out, const struct document *d)
     buf_puts(out, "</ol>\n</nav>\n");
 }
 
+/* Lines of code break between words only: "--seeds" is not torn at its hyphens. */
+static void put_code(struct buf *out, const char *text)
+{
+    struct buf word = BUF_INIT;
+    buf_puts(out, "<pre><code>");
+    while (*text) {
+        size_t space = strspn(text, " \t\r\n");
+        size_t n = space ? space : strcspn(text, " \t\r\n");
+        buf_reset(&word);
+        buf_append(&word, text, n);
+        int whole = !space && n < UNBROKEN && memchr(text, '-', n);
+        put(out, whole ? "<span class=\"word\">" : "", buf_text(&word), whole ? "</span>" : "");
+        text += n;
+        out->failed |= word.failed;
+    }
+    buf_puts(out, "</code></pre>\n");
+    buf_free(&word);
+}
+
 static void put_block(struct buf *out, const struct document *d, const struct block *b)
 {
     switch (b->kind) {
-    case BLOCK_TEXT: put(out, "<p>", b->text, "</p>\n"); break;
-    case BLOCK_CODE: put(out, "<pre><code>", b->text, "</code></pre>\n"); break;
+    case BLOCK_TEXT:
+        buf_puts(out, "<p>");
+        html_prose(out, b->text ? b->text : "");
+        buf_puts(out, "</p>\n");
+        break;
+    case BLOCK_CODE: put_code(out, b->text ? b->text : ""); break;
     case BLOCK_TABLE:
         if (b->table)
             html_table(out, d, b->table);
@@ -69,8 +96,11 @@ void report_html(const struct document *d, struct buf *out)
     put_head(out, d);
     buf_puts(out, "<body>\n<a class=\"skip\" href=\"#report\">To the report</a>\n<header>\n");
     put(out, "<h1>", d->title, "</h1>\n");
-    if (d->summary)
-        put(out, "<p class=\"summary\">", d->summary, "</p>\n");
+    if (d->summary) {
+        buf_puts(out, "<p class=\"summary\">");
+        html_prose(out, d->summary);
+        buf_puts(out, "</p>\n");
+    }
     buf_puts(out, "</header>\n<div class=\"page\">\n");
     put_nav(out, d);
     buf_puts(out, "<main id=\"report\">\n");

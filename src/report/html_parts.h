@@ -19,6 +19,9 @@ void html_draw(struct buf *out, const struct figure *f, const struct svg_words *
 void html_point_name(struct buf *out, const struct series *s, const struct point *p);
 void html_point_text(struct buf *out, const struct figure *f, const struct point *p);
 
+/* Our own sentences, in which a "-" before a number becomes a real minus; the first one does not escape. */
+void html_minus(struct buf *out, const char *text);
+void html_prose(struct buf *out, const char *text);
 /* A number as printed in ASCII, with a real minus and, where grouped, a narrow space between thousands. */
 void html_number(struct buf *out, const char *text, int grouped);
 /* A cell's contents: what value_text and cell_text say, its interval apart; a dash when it is empty. */

@@ -3,10 +3,12 @@
 #include "report/html_parts.h"
 #include "report/html_text.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
     LONG = 60,    /* bytes of a text that needs a line of its own */
+    TITLE = 16,   /* bytes of a column's title that is broken into lines */
     OPEN = 3,     /* samples that are open at first */
     SUMMARY = 110 /* characters of a sample's question in its first line */
 };
@@ -75,7 +77,7 @@ static void put_notes(struct buf *out, const struct table *t)
         buf_puts(out, "<li><span class=\"flag\">▲</span> speaks against the method, or a check that failed</li>\n");
     for (const struct note *n = t->notes; n; n = n->next) {
         buf_puts(out, "<li>");
-        html_text(out, n->text);
+        html_prose(out, n->text);
         buf_puts(out, "</li>\n");
     }
     buf_puts(out, "</ul>\n");
@@ -85,7 +87,8 @@ static void put_head(struct buf *out, const struct table *t)
 {
     buf_puts(out, "<thead><tr>");
     for (int i = 0; i < t->n_column; i++) {
-        buf_printf(out, "<th scope=\"col\"%s>", is_numeric(t->columns + i) ? " class=\"n\"" : "");
+        buf_printf(out, "<th scope=\"col\" class=\"%s%s\">", is_numeric(t->columns + i) ? "n" : "t",
+                   strlen(t->columns[i].title) > TITLE ? " wide" : "");
         html_text(out, t->columns[i].title);
         buf_puts(out, "</th>");
     }
@@ -115,17 +118,23 @@ static void put_row(struct buf *out, const struct document *d, const struct tabl
     buf_puts(out, "</tr>\n");
 }
 
+/* Names and their values: a long list, set close. */
+static int is_facts(const struct table *t)
+{
+    return t->n_column == 2 && !is_numeric(t->columns) && !is_numeric(t->columns + 1);
+}
+
 static void put_table(struct buf *out, const struct document *d, const struct table *t)
 {
     buf_puts(out, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"caption-");
     html_text(out, t->name);
-    buf_puts(out, "\">\n<table id=\"table-");
+    buf_printf(out, "\">\n<table class=\"%s\" id=\"table-", is_facts(t) ? "facts" : "data");
     html_text(out, t->name);
     buf_puts(out, "\">\n<caption id=\"caption-");
     html_text(out, t->name);
-    buf_puts(out, "\">");
+    buf_puts(out, "\"><span>");
     html_text(out, t->title);
-    buf_puts(out, "</caption>\n");
+    buf_puts(out, "</span></caption>\n");
     put_head(out, t);
     buf_puts(out, "<tbody>\n");
     for (const struct table_row *r = t->first; r; r = r->next)
@@ -133,46 +142,88 @@ static void put_table(struct buf *out, const struct document *d, const struct ta
     buf_puts(out, "</tbody></table></div>\n");
 }
 
-/* The short cells in one line, then the first long text: what tells this sample from the others. */
-static void put_summary(struct buf *out, const struct table_row *r)
+static int is_empty(const struct cell *c)
+{
+    return c->text ? !*c->text : !isfinite(c->value);
+}
+
+/* The column of the first long text that a row has: what tells it from the others; -1: it has none. */
+static int lead_of(const struct table_row *r)
+{
+    int i = 0;
+    while (i < r->table->n_column && (!is_words(r->table, i) || is_empty(r->cells + i)))
+        i++;
+    return i < r->table->n_column ? i : -1;
+}
+
+static int is_cut(const char *text)
+{
+    return strlen(text) > SUMMARY || strchr(text, '\n');
+}
+
+/* What opens: the long texts, but for the first one where it stands in the summary whole. */
+static int is_inside(const struct table_row *r, int column, int lead)
+{
+    const struct cell *c = r->cells + column;
+    if (is_empty(c))
+        return 0;
+    if (column == lead)
+        return is_cut(c->text);
+    return is_words(r->table, column);
+}
+
+/* The first text, and below it the short cells with their names. */
+static void put_summary(struct buf *out, const struct table_row *r, int lead)
 {
     const struct table *t = r->table;
-    int said = 0;
-    buf_puts(out, "<summary>");
     put_flag(out, r);
+    buf_puts(out, "<bdi class=\"lead\">");
+    html_text_cut(out, lead < 0 ? "(without text)" : r->cells[lead].text, SUMMARY);
+    buf_puts(out, "</bdi><span class=\"facts\">");
     for (int i = 0; i < t->n_column; i++) {
-        const struct cell *c = r->cells + i;
-        if (t->columns[i].kind != COLUMN_TEXT || is_words(t, i) || !c->text || !*c->text)
+        if (is_words(t, i) || is_empty(r->cells + i))
             continue;
-        buf_puts(out, "<span class=\"tag\">");
-        html_text_cut(out, c->text, SUMMARY);
-        buf_puts(out, "</span> ");
+        buf_puts(out, " <span>");
+        html_text(out, t->columns[i].title);
+        buf_puts(out, " <b>");
+        html_value(out, r->cells + i, t->columns + i);
+        buf_puts(out, "</b></span>");
     }
-    for (int i = 0; i < t->n_column && !said; i++)
-        if (is_words(t, i) && r->cells[i].text && *r->cells[i].text) {
-            buf_puts(out, "<bdi>");
-            html_text_cut(out, r->cells[i].text, SUMMARY);
-            buf_puts(out, "</bdi>");
-            said = 1;
-        }
-    buf_puts(out, said ? "</summary>\n" : "(without text)</summary>\n");
+    buf_puts(out, "</span>");
+}
+
+static void put_inside(struct buf *out, const struct document *d, const struct table_row *r, int lead)
+{
+    const struct table *t = r->table;
+    buf_puts(out, "<dl>\n");
+    for (int i = 0; i < t->n_column; i++) {
+        if (!is_inside(r, i, lead))
+            continue;
+        buf_printf(out, "<div class=\"%s\"><dt>", i == lead ? "whole" : "part");
+        html_text(out, t->columns[i].title);
+        buf_puts(out, "</dt><dd dir=\"auto\">");
+        put_cell(out, d, r->cells + i, t->columns + i);
+        buf_puts(out, "</dd></div>\n");
+    }
+    buf_puts(out, "</dl>");
 }
 
 static void put_sample(struct buf *out, const struct document *d, const struct table_row *r, int open)
 {
-    const struct table *t = r->table;
-    buf_printf(out, "<details class=\"sample%s\"%s>\n", r->marked ? " marked" : "", open ? " open" : "");
-    put_summary(out, r);
-    buf_puts(out, "<dl>\n");
-    for (int i = 0; i < t->n_column; i++) {
-        int words = is_words(t, i);
-        buf_printf(out, "<div%s><dt>", words ? " class=\"words\"" : "");
-        html_text(out, t->columns[i].title);
-        buf_printf(out, "</dt><dd%s>", words ? " dir=\"auto\"" : "");
-        put_cell(out, d, r->cells + i, t->columns + i);
-        buf_puts(out, "</dd></div>\n");
-    }
-    buf_puts(out, "</dl></details>\n");
+    int lead = lead_of(r);
+    int inside = 0;
+    for (int i = 0; i < r->table->n_column; i++)
+        inside |= is_inside(r, i, lead);
+    const char *marked = r->marked ? " marked" : "";
+    if (inside)
+        buf_printf(out, "<details class=\"sample%s\"%s>\n<summary>", marked, open ? " open" : "");
+    else
+        buf_printf(out, "<div class=\"sample%s\"><p>", marked);
+    put_summary(out, r, lead);
+    buf_puts(out, inside ? "</summary>\n" : "</p>");
+    if (inside)
+        put_inside(out, d, r, lead);
+    buf_puts(out, inside ? "</details>\n" : "</div>\n");
 }
 
 static void put_samples(struct buf *out, const struct document *d, const struct table *t)

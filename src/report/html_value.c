@@ -7,6 +7,26 @@
 
 enum { HASH = 40 }; /* hexadecimal digits of the shortest hash */
 
+void html_minus(struct buf *out, const char *text)
+{
+    for (const char *s = text; *s; s++) {
+        int begins = s == text || s[-1] == ' ' || s[-1] == '(';
+        if (*s == '-' && begins && isdigit((unsigned char)s[1]))
+            buf_puts(out, "−");
+        else
+            buf_putc(out, *s);
+    }
+}
+
+void html_prose(struct buf *out, const char *text)
+{
+    struct buf minus = BUF_INIT;
+    html_minus(&minus, text);
+    html_text(out, buf_text(&minus));
+    out->failed |= minus.failed;
+    buf_free(&minus);
+}
+
 /* Digits before the point that follow s, s among them. */
 static int digits_left(const char *s)
 {
@@ -77,8 +97,12 @@ void html_value(struct buf *out, const struct cell *c, const struct column *colu
 
 void html_point_text(struct buf *out, const struct figure *f, const struct point *p)
 {
+    struct buf text = BUF_INIT;
     struct cell cell = {.value = p->y, .low = p->low, .high = p->high};
-    cell_text(out, &cell, &(struct column){.kind = f->y_kind, .digits = f->digits});
+    cell_text(&text, &cell, &(struct column){.kind = f->y_kind, .digits = f->digits});
+    html_minus(out, buf_text(&text));
+    out->failed |= text.failed;
+    buf_free(&text);
 }
 
 void html_point_name(struct buf *out, const struct series *s, const struct point *p)

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines over a common x. A path cannot have places in per cent: it stands in a drawing of its own of 1000 by HEIGHT
  * that the browser stretches to the chart's width, its strokes excepted. */
+#include "base/utf8.h"
 #include "report/svg_parts.h"
 
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 
-enum { LEGEND_ROW = 22, HEIGHT = 220, ABOVE = 30, BOTTOM = 24, NAME = 18, COLUMNS_OF_PIXELS = 500, MARKS = 12 };
-static const double from = 9, to = 96; /* per cent of the width */
+enum { LEGEND_ROW = 22, HEIGHT = 220, ABOVE = 38, BOTTOM = 24, NAME = 18, COLUMNS_OF_PIXELS = 500, MARKS = 12 };
+static const double to = 96; /* per cent of the width */
 
 struct lines {
     struct svg_axis x;
     struct svg_ticks y_ticks;
     struct svg_scale y; /* pixels, downwards */
+    double from;        /* per cent of the width, behind the numbers of the axis */
     double top;
     int legend_columns;
 };
@@ -41,6 +43,19 @@ static void range_of(const struct svg_series *s, struct svg_range *x, struct svg
     }
 }
 
+/* Room for the longest number of the axis on a narrow page. */
+static double room(const struct svg_ticks *t, const char *unit)
+{
+    char text[48];
+    size_t most = 0;
+    for (int i = 0; i < t->n; i++) {
+        size_t n = strlen(svg_tick_text(text, t, i, unit));
+        size_t characters = utf8_count(text, n);
+        most = characters > most ? characters : most;
+    }
+    return most > 5 ? 17 : 10;
+}
+
 static struct lines lines_of(const struct svg_words *words, const struct svg_series *list, int n, int whole)
 {
     struct svg_range x = {INFINITY, -INFINITY};
@@ -50,11 +65,12 @@ static struct lines lines_of(const struct svg_words *words, const struct svg_ser
         range_of(list + i, &x, &y);
     if (y.low > 0 && y.low < y.high / 2) /* zero is near: a share or a loss is read against it */
         y.low = 0;
-    l.x.ticks = svg_ticks_of(x.low, x.high, 6, whole);
-    l.x.scale = (struct svg_scale){x.low, x.high, from, to};
-    if (!(x.high > x.low))
-        l.x.scale = svg_scale_of(&l.x.ticks, from, to);
     l.y_ticks = svg_ticks_of(y.low, y.high, 6, 0);
+    l.from = room(&l.y_ticks, words->unit);
+    l.x.ticks = svg_ticks_of(x.low, x.high, 6, whole);
+    l.x.scale = (struct svg_scale){x.low, x.high, l.from, to};
+    if (!(x.high > x.low))
+        l.x.scale = svg_scale_of(&l.x.ticks, l.from, to);
     l.top = n > 1 ? (double)LEGEND_ROW * ((n + l.legend_columns - 1) / l.legend_columns) : 0;
     l.x.y[0] = l.top + ABOVE;
     l.x.y[1] = l.x.y[0] + HEIGHT;
@@ -111,7 +127,7 @@ static void put_legend(struct buf *out, const struct lines *l, const struct svg_
 
 static void put_point(struct buf *out, const struct lines *l, char letter, double x, double y)
 {
-    double across = (svg_place(&l->x.scale, x) - from) / (to - from) * 1000;
+    double across = (svg_place(&l->x.scale, x) - l->from) / (to - l->from) * 1000;
     buf_printf(out, "%c%.1f %.1f", letter, across, svg_place(&l->y, y) - l->x.y[0]);
 }
 
@@ -120,7 +136,7 @@ static void begin_path(struct buf *out, const struct lines *l)
     buf_printf(out,
                "<svg x=\"%.2f%%\" y=\"%.1f\" width=\"%.2f%%\" height=\"%d\" viewBox=\"0 0 1000 %d\" "
                "preserveAspectRatio=\"none\" class=\"stretch\">",
-               from, l->x.y[0], to - from, HEIGHT, HEIGHT);
+               l->from, l->x.y[0], to - l->from, HEIGHT, HEIGHT);
 }
 
 /* The points that are drawn of a long series: of each pixel's the least and the greatest, in their order. Returns the
@@ -183,7 +199,7 @@ static void put_band(struct buf *out, const struct lines *l, const struct svg_se
     buf_puts(out, "\"/></svg>\n");
 }
 
-/* Few enough not to hide the line, the last one always. */
+/* Few enough not to hide the line, the last one always; a long line that is alone needs none. */
 static void put_marks(struct buf *out, const struct lines *l, const struct svg_series *s, int index)
 {
     int every = (s->n + MARKS - 1) / MARKS;
@@ -203,7 +219,8 @@ void svg_lines(struct buf *out, const struct svg_words *words, const struct svg_
         put_band(out, &l, list + i, i);
     for (int i = 0; i < n; i++) {
         put_line(out, &l, list + i, i);
-        put_marks(out, &l, list + i, i);
+        if (n > 1 || list[i].n <= MARKS)
+            put_marks(out, &l, list + i, i);
     }
     svg_end(out);
 }

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* The least of 1, 2, 5 times a power of ten that is not below x. */
 static double round_up(double x)
@@ -58,14 +59,26 @@ double svg_tick(const struct svg_ticks *t, int i)
     return fabs(v) < t->step * 1e-6 ? 0 : v;
 }
 
+/* "1.5×10⁻⁵" */
+static void put_power(char out[48], const char *sign, double v, const char *unit)
+{
+    static const char *const digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+    int power = (int)floor(log10(v) + 1e-9);
+    int size = abs(power);
+    double mantissa = v / pow(10, power);
+    snprintf(out, 48, "%s%.3g×10%s%s%s%s%.8s", sign, mantissa, power < 0 ? "⁻" : "",
+             size > 99 ? digits[size / 100] : "", size > 9 ? digits[size / 10 % 10] : "", digits[size % 10], unit);
+}
+
 const char *svg_tick_text(char out[48], const struct svg_ticks *t, int i, const char *unit)
 {
     double v = svg_tick(t, i);
+    double most = fmax(fabs(svg_tick(t, 0)), fabs(svg_tick(t, t->n - 1)));
     const char *sign = v < 0 ? "−" : "";
-    if (t->decimals > 6 || fabs(v) >= 1e7)
-        snprintf(out, 48, "%s%.3g%.8s", sign, fabs(v), unit ? unit : "");
+    if (v != 0 && (t->decimals > 4 || most >= 1e6))
+        put_power(out, sign, fabs(v), unit ? unit : "");
     else
-        snprintf(out, 48, "%s%.*f%.8s", sign, t->decimals, fabs(v), unit ? unit : "");
+        snprintf(out, 48, "%s%.*f%.8s", sign, v == 0 && t->decimals > 4 ? 0 : t->decimals, fabs(v), unit ? unit : "");
     return out;
 }
 
