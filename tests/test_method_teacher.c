@@ -36,20 +36,6 @@ static void same_soft(const char *a, const char *b)
     }
 }
 
-static void a_run_that_is_killed_ends_with_the_same_bytes(void **state)
-{
-    (void)state;
-    char output[1100];
-    struct align_options o;
-    int starts = 1;
-    snprintf(output, sizeof output, "%s/killed", tiny.root);
-    soft_options(&o, output);
-    while (!tiny_align_until(&o, 11 + starts * 7 % 19, 0))
-        assert_true(++starts < 60);
-    assert_true(starts > 2);
-    same_soft(reference, output);
-}
-
 /* n numbers of four bytes each, spelt in the member. */
 static void read_numbers(const json_t *line, const char *key, void *to, size_t n)
 {
@@ -267,6 +253,82 @@ static void a_file_that_was_changed_is_refused_by_name(void **state)
     }
 }
 
+/* Lines of a round's students whose answers are learnt: the teacher was asked about just so many bytes. */
+static int count_students(const char *output, int round)
+{
+    char path[1200];
+    json_t *students, *teachers, *line, *other;
+    int n = 0;
+    size_t i, k;
+    snprintf(path, sizeof path, "%s/round-%d/student.jsonl", output, round);
+    assert_int_equal(jsonl_load(&students, path, NULL), 0);
+    snprintf(path, sizeof path, "%s/round-%d/teacher.jsonl", output, round);
+    assert_int_equal(jsonl_load(&teachers, path, NULL), 0);
+    json_array_foreach(students, i, line)
+    {
+        const char *name = json_string_value(json_object_get(line, "row")),
+                   *answer = json_string_value(json_object_get(line, "answer"));
+        json_array_foreach(teachers, k, other)
+        {
+            static struct taught t;
+            if (strcmp(name, json_string_value(json_object_get(other, "row"))))
+                continue;
+            read_line(other, &t);
+            if (!json_is_true(json_object_get(line, "ended")) || !*answer)
+                continue;
+            assert_int_equal(t.n, strlen(answer) + 2); /* a space before it, the end behind it */
+            n++;
+        }
+    }
+    assert_int_equal(json_array_size(students), json_array_size(teachers));
+    json_decref(students);
+    json_decref(teachers);
+    return n;
+}
+
+/* Killed again and again, too: the same bytes. */
+static void a_student_writes_its_own_answers(void **state)
+{
+    (void)state;
+    char output[2][1100];
+    struct align_options o;
+    struct align_result r;
+    struct buf text = BUF_INIT;
+    struct error err = {0};
+    int starts = 1, same = 0;
+    for (int i = 0; i < 2; i++)
+        snprintf(output[i], sizeof output[i], "%s/student-%d", tiny.root, i);
+    soft_options(&o, output[0]);
+    o.on_policy = 1;
+    o.answer.max_new_tokens = 100;
+    o.answer.num_beams = 1;
+    o.answer.do_sample = 1;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    o.output = output[1];
+    while (!tiny_align_until(&o, 13 + starts * 11 % 23, 0))
+        assert_true(++starts < 60);
+    assert_true(starts > 2);
+    same_soft(output[0], output[1]);
+    assert_true(count_students(output[0], 1) > 3);
+    assert_true(count_students(output[0], 2) > 3);
+    struct device *d = tiny_device(1);
+    char path[1200], name[40];
+    struct buf file = BUF_INIT;
+    snprintf(path, sizeof path, "%s/round-2/teacher.jsonl", output[0]);
+    assert_int_equal(file_read(&file, path, 1 << 26, NULL), 0);
+    assert_int_equal(sscanf(strstr(file.data, "\"r2-a"), "\"%39[^\"]", name), 1);
+    if (method_replay(d, output[0], name, &same, &text, &err))
+        fail_msg("%s", err.message);
+    if (!same || !strstr(text.data, "teacher: the same"))
+        fail_msg("%s", text.data);
+    o.tune_loss = ALIGN_LOSS_HARD;
+    assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
+    buf_free(&text);
+    buf_free(&file);
+    device_close(d);
+}
+
 static int setup(void **state)
 {
     struct align_options o;
@@ -283,10 +345,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_file_holds_what_the_answering_model_thought),
-        cmocka_unit_test(a_run_that_is_killed_ends_with_the_same_bytes),
         cmocka_unit_test(replay_compares_what_the_teacher_said),
         cmocka_unit_test(a_file_that_is_torn_or_gone_is_made_again),
         cmocka_unit_test(a_file_that_was_changed_is_refused_by_name),
+        cmocka_unit_test(a_student_writes_its_own_answers),
     };
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

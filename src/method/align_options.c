@@ -45,6 +45,9 @@ static const struct field rows[] = {
      .bits = FIELD_BITS,
      .help = "what a tuned token is held against: itself, or the distribution of the model that answered with its "
              "context pairs"},
+    {FIELD("on-policy", FIELD_FLAG, struct align_options, on_policy), .initial = "false", .bits = FIELD_BITS,
+     .help = "with --tune-loss soft: the model that is tuned writes the answers, from the bare question, and the one "
+             "with context pairs grades them"},
     {FIELD("keep-test-overlap", FIELD_FLAG, struct align_options, keep_test_overlap), .initial = "false",
      .bits = FIELD_BITS,
      .help = "keep seeds that are test questions and generated questions near one (ROUGE-L F1 above "
@@ -97,6 +100,8 @@ int align_options_check(const struct align_options *o, struct error *err)
         return error_set(err, ERROR_USAGE, "align: --judge needs --test FILE, the questions whose answers it judges");
     if (o->ask.num_return_sequences > 1 || o->answer.num_return_sequences > 1)
         return error_set(err, ERROR_USAGE, "align: num-return-sequences: wanted 1");
+    if (o->on_policy && o->tune_loss != ALIGN_LOSS_SOFT)
+        return error_set(err, ERROR_USAGE, "align: --on-policy wants --tune-loss soft: who grades a student's answer");
     int rc = fields_check(&align_fields, o, err);
     if (!rc && o->generated_contexts &&
         (o->pool != ALIGN_POOL_GROWN || o->ask_contexts != ALIGN_CONTEXTS_RANDOM || o->generated_contexts > o->k))

@@ -45,6 +45,7 @@ struct align_options {
     enum align_pool pool;
     enum align_start start;
     enum align_loss tune_loss;
+    int on_policy; /* with ALIGN_LOSS_SOFT: the model that is tuned writes its rows' answers */
     enum align_contexts ask_contexts;
     enum align_count count;
     struct sift_options sift;

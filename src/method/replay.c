@@ -97,16 +97,30 @@ static int same_text(const struct run_text *x, const struct run_text *y, const c
     return same;
 }
 
-/* What the teacher said of an attempt that is tuned on. */
+/* The line of a row in one of the round's files; new reference, or NULL. */
+static int find_line(const struct align *a, const char *file, const char *row, json_t **line, struct error *err)
+{
+    char *path = align_round_file(a, a->round, file);
+    int rc = path ? teacher_find(path, row, line, err) : error_set_nomem(err, 256, "a path");
+    mem_free(path);
+    return rc;
+}
+
+/* What the teacher said of an attempt that is tuned on, or of the student's answer in its place. */
 static int same_teacher(struct align *a, int index, int *same, struct buf *text, struct error *err)
 {
     char id[40];
-    json_t *was = NULL, *now = NULL;
-    char *path = align_round_file(a, a->round, "teacher.jsonl");
-    snprintf(id, sizeof id, "r%d-a%d", a->round, index);
-    int rc = path ? teacher_find(path, id, &was, err) : error_set_nomem(err, 256, "a path");
+    json_t *was = NULL, *now = NULL, *student = NULL;
+    struct pool_item item = {a->attempts[index].question.text, a->attempts[index].answer.text, a->round, index};
+    pool_name(&item, id);
+    int rc = find_line(a, "teacher.jsonl", id, &was, err);
+    if (!rc && a->o.on_policy)
+        rc = find_line(a, "student.jsonl", id, &student, err);
+    const char *own = json_string_value(json_object_get(student, "answer"));
+    if (own && *own && json_is_true(json_object_get(student, "ended")))
+        item.answer = own;
     if (!rc && was)
-        rc = align_teach_again(a, index, &now, err);
+        rc = align_teach_again(a, &item, &now, err);
     if (!rc && was) {
         int equal = now && json_equal(was, now);
         buf_printf(text, "teacher: %s\n",
@@ -115,7 +129,7 @@ static int same_teacher(struct align *a, int index, int *same, struct buf *text,
     }
     json_decref(was);
     json_decref(now);
-    mem_free(path);
+    json_decref(student);
     return rc;
 }
 

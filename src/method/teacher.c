@@ -356,14 +356,12 @@ int align_teach(struct align *a, const struct lesson *l, struct error *err)
     return rc;
 }
 
-int align_teach_again(struct align *a, int index, json_t **line, struct error *err)
+int align_teach_again(struct align *a, const struct pool_item *item, json_t **line, struct error *err)
 {
-    const struct run_attempt *attempt = &a->attempts[index];
-    const struct pool_item item = {attempt->question.text, attempt->answer.text, a->round, index};
     struct train_data data = {0};
-    struct teacher_row row = {&item, 0, 0};
+    struct teacher_row row = {item, 0, 0};
     struct teaching t = {.a = a, .round = a->round, .data = &data, .rows = &row};
-    int rc = align_add_row(a, &data, &item, err);
+    int rc = align_add_row(a, &data, item, err);
     t.n = data.n; /* 0: there is nothing to learn in it */
     if (!rc && t.n)
         rc = ask_rest(&t, err);

@@ -25,8 +25,12 @@ struct lesson {
     struct train_data *data;
 };
 int align_teach(struct align *a, const struct lesson *l, struct error *err);
-/* The line of an attempt of the round at hand, asked for again; new reference. NULL: it has nothing to learn. */
-int align_teach_again(struct align *a, int index, json_t **line, struct error *err);
+/* The line of a pair of the round at hand, asked for again; new reference. NULL: it has nothing to learn. */
+int align_teach_again(struct align *a, const struct pool_item *item, json_t **line, struct error *err);
+/* student.c: the students' answers in place of the items' own, from RUN/round-t/student.jsonl of each round up to
+ * a->round, which are made or finished first. An answer that did not end by itself, or is empty, is not taken. Texts
+ * are the round's. */
+int align_write_answers(struct align *a, struct pool_item *items, int n, struct error *err);
 
 /* teacher_file.c */
 struct teacher_record {

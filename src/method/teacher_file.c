@@ -4,11 +4,10 @@
 #include "method/teacher.h"
 
 #include "base/base64.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/jsonl.h"
-#include "io/jsontext.h"
+#include "io/sealed.h"
 
 #include <string.h>
 
@@ -21,20 +20,9 @@ static json_t *base64_text(const void *bytes, size_t n)
     return text;
 }
 
-static int line_sha256(const json_t *line, char hex[65], struct error *err)
-{
-    struct buf b = BUF_INIT;
-    int rc = jsontext_dump(&b, line, 0, err);
-    if (!rc)
-        sha256_bytes(b.data, b.len, hex);
-    buf_free(&b);
-    return rc;
-}
-
 int teacher_line(const struct teacher_record *r, json_t **out, struct error *err)
 {
     size_t bytes = (size_t)r->n * (size_t)r->soft.n_top * 4;
-    char hex[65];
     json_t *line = json_pack("{s:s, s:O}", "row", r->row, "contexts", r->contexts);
     int rc = line ? 0 : -1;
     if (!rc && r->error)
@@ -44,9 +32,7 @@ int teacher_line(const struct teacher_record *r, json_t **out, struct error *err
              json_object_set_new(line, "n_top", json_integer(r->soft.n_top)) ||
              json_object_set_new(line, "top_ids", base64_text(r->soft.ids, bytes)) ||
              json_object_set_new(line, "top_logprobs", base64_text(r->soft.logprobs, bytes));
-    rc = rc ? error_set_nomem(err, bytes, "a teacher's line") : line_sha256(line, hex, err);
-    if (!rc && json_object_set_new(line, "sha256", json_string(hex)))
-        rc = error_set_nomem(err, sizeof hex, "a teacher's line");
+    rc = rc ? error_set_nomem(err, bytes, "a teacher's line") : sealed_close(line, err);
     if (rc) {
         json_decref(line);
         line = NULL;
@@ -72,15 +58,6 @@ static int bad_line(const struct jsonl *in, const char *what, struct error *err)
                      jsonl_name(in), jsonl_line(in), what);
 }
 
-static int check_sha256(const struct jsonl *in, json_t *line, struct error *err)
-{
-    char wanted[65] = "", found[65];
-    snprintf(wanted, sizeof wanted, "%s", json_string_value(json_object_get(line, "sha256")) ?: "");
-    json_object_del(line, "sha256");
-    int rc = line_sha256(line, found, err);
-    return rc || !strcmp(wanted, found) ? rc : bad_line(in, "its checksum is not that of the line", err);
-}
-
 /* The row's targets, one after the other, in ids; returns how many. */
 int teacher_targets(const struct train_row *row, int32_t *ids)
 {
@@ -98,9 +75,11 @@ static int use_line(const struct jsonl *in, json_t *line, struct train_data *dat
     const struct train_row *r = &data->rows[row->row];
     const char *name = json_string_value(json_object_get(line, "row"));
     json_int_t n_top = json_integer_value(json_object_get(line, "n_top"));
-    int rc = check_sha256(in, line, err);
+    int whole, rc = sealed_open(line, &whole, err);
     if (rc)
         return rc;
+    if (!whole)
+        return bad_line(in, "its checksum is not that of the line", err);
     if (!name || strcmp(name, r->id))
         return bad_line(in, "it is not about the row that the run has here", err);
     if (json_object_get(line, "error") || !row->learns)

@@ -69,8 +69,10 @@ static int make_data(struct align *a, const struct made_model *m, struct train_d
 {
     int n = a->n_given + m->n_kept;
     struct pool_item *items = rows_of(a, m->n_kept);
-    int rc = items ? add_rows(a, data, items, n, m->soft, err)
-                   : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
+    int rc = items ? 0 : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
+    if (!rc && m->soft && a->o.on_policy)
+        rc = align_write_answers(a, items, n, err);
+    rc = rc ? rc : add_rows(a, data, items, n, m->soft, err);
     mem_free(items);
     if (rc)
         return rc;
