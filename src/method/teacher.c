@@ -109,7 +109,10 @@ static json_t *context_names(const struct teaching *t, const struct question *q)
     for (int i = q->prompt.dropped; i < q->n_context; i++) {
         char name[40];
         pool_name(&t->pool.items[q->contexts[i]], name);
-        json_array_append_new(list, json_string(name));
+        if (json_array_append_new(list, json_string(name))) {
+            json_decref(list);
+            return NULL;
+        }
     }
     return list;
 }
