@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "method/teacher.h"
 
 #include <math.h>
 #include <string.h>
@@ -148,6 +149,8 @@ static int tune_bytes(const struct model_desc *d, const struct align_options *o,
     if (!rc)
         rc = train_memory_of(d, &o->train, &data, &result, err);
     *bytes = (double)result;
+    if (o->tune_loss == ALIGN_LOSS_SOFT)
+        *bytes += (double)data.n_target * TEACHER_TOP * 8;
     train_data_free(&data);
     mem_free(ids);
     return rc;
@@ -191,6 +194,11 @@ static void estimate_seconds(struct plan *p, const struct plan_model *m, const s
         rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size
                                          : o->train.num_train_epochs * (n_seed + 0.5 * o->attempts * t);
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
+    double rows_taught = o->rounds * (n_seed + 0.5 * o->attempts);
+    if (o->tune_loss == ALIGN_LOSS_SOFT)
+        p->tune_seconds += rows_taught * (pair * (o->k + 1) * row + p->answer_tokens * head) / rate;
+    if (o->tune_loss == ALIGN_LOSS_SOFT && o->on_policy)
+        p->tune_seconds += rows_taught * o->answer.num_beams * p->answer_tokens * (row + head) / rate;
 }
 
 int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,

@@ -54,9 +54,8 @@ static int put_text(void *user, int i, const struct spoken *t, struct error *err
 
 static int bad_line(const struct jsonl *in, const char *what, struct error *err)
 {
-    return error_set(err, ERROR_DATA,
-                     "%s:%ld: %s; put the file back, or delete it to have the answers written again", jsonl_name(in),
-                     jsonl_line(in), what);
+    return error_set(err, ERROR_DATA, "%s:%ld: %s; put the file back, or delete it to have the answers written again",
+                     jsonl_name(in), jsonl_line(in), what);
 }
 
 static int item_named(const struct writing *w, const char *name)
