@@ -45,6 +45,16 @@ want 0 "round 1 *done: 16 attempts, 16 asked" "$ISARA" inspect "$tmp/run"
 want 0 "verdict" "$ISARA" inspect "$tmp/run" --replay r1-a3
 want 2 "wanted an attempt's id" "$ISARA" inspect "$tmp/run" --replay 17
 
+# A report, and the run's files against its journal.
+printf 'funding: "none"\n' >"$tmp/about.yaml"; printf 'colour: red\n' >"$tmp/wrong.yaml"
+want 0 "^$tmp/report" "$ISARA" report "$tmp/run" --about "$tmp/about.yaml" --output "$tmp/report"
+grep -q '^conflicts of interest,funding disclosed,yes,none' "$tmp/report/tables/checklist.csv" || bad "the checklist does not have what --about says"
+want 78 'wrong.yaml:1: "colour" is not asked for' "$ISARA" report "$tmp/run" --about "$tmp/wrong.yaml" --output "$tmp/report"
+want 2 "wanted one run directory" "$ISARA" report
+want 0 "0 differences; 1 attempts generated again" "$ISARA" report "$tmp/run" --verify 1
+sed -i 's/"questions_parsed": [0-9]*/"questions_parsed": 99/' "$tmp/run/metrics.json"
+want 3 "metrics.json.rounds\[0\].questions_parsed: run.db gives [0-9]*, the file has 99" "$ISARA" report "$tmp/run" --verify 1
+
 # Seeds: one line with the file, the place, what was wanted and found.
 cp "$tmp/seeds.jsonl" "$tmp/twice.jsonl"; head -n 1 "$tmp/seeds.jsonl" >>"$tmp/twice.jsonl"
 want 65 "twice.jsonl: duplicate question: line 1 again on line 25" "$ISARA" align --model $m --seeds "$tmp/twice.jsonl" --output "$tmp/no"

@@ -32,9 +32,12 @@ void help_main(void)
         printf("  %-11s %s\n", cli_verbs[i].name, cli_verbs[i].summary);
     puts("\nisara VERB --help shows a verb's options with an example; isara --version; isara --man prints the man "
          "page.\n\n"
-         "exit codes: 0 done, 1 failed (or some records failed), 2 wrong usage, 65 bad data, 66 no input, 69 "
-         "unavailable, 70 internal,\n"
-         "            74 input/output, 75 interrupted and can be continued, 77 permission, 78 configuration");
+         "exit codes: 0 done, 1 failed (or some records failed), 2 wrong usage, 3 report --verify found a difference, "
+         "65 "
+         "bad data, 66 no input,\n"
+         "            69 unavailable, 70 internal, 74 input/output, 75 interrupted and can be continued, 77 "
+         "permission, 78 "
+         "configuration");
 }
 
 /* Each option is printed under the first section of its group that the verb has. */
@@ -121,7 +124,8 @@ void help_man(void)
                 printf(" %s", cli_verbs[v].name);
         puts("");
     }
-    puts(".SH EXIT STATUS\n0 done; 1 failed or some records failed; 2 usage; 65 data; 66 no input; 69 unavailable; 70 "
+    puts(".SH EXIT STATUS\n0 done; 1 failed or some records failed; 2 usage; 3 report --verify found a difference; 65 "
+         "data; 66 no input; 69 unavailable; 70 "
          "internal; 74 input/output; "
          "75 interrupted, the same command continues; 77 permission; 78 configuration.\n"
          ".SH ENVIRONMENT\nISARA_ISA, ISARA_BF16, HF_HOME, HF_HUB_CACHE, NO_COLOR, COLUMNS, SOURCE_DATE_EPOCH");

@@ -52,8 +52,8 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     rc = cli_check_output(&options, &values, &err);
     rc = rc ? rc : verb->run(verb, &options, &values, &err);
     terminal_end();
-    int code = rc == CLI_SOME_FAILED;
-    if (rc && rc != CLI_SOME_FAILED)
+    int code = rc > 0 ? rc : 0; /* CLI_SOME_FAILED, CLI_DIFFERENT */
+    if (rc < 0)
         code = fail(verb, &err, rc);
     options_free(&options);
     return code;

@@ -52,6 +52,9 @@ static const struct {
       "run directory: generate this attempt again, alone, and compare"),
     V("about", FIELD_STRING, GROUP_REPORT, about, "FILE", 0, 0, NULL,
       "YAML: what only people know (authors, affiliations, funding, interests, ...; docs/FORMATS.md)"),
+    V("verify", FIELD_INT, GROUP_REPORT, verify, "K", 0, 1e6, NULL,
+      "write nothing; make every number again from run.db and K random attempts by the model, and list what differs "
+      "(exit code 3)"),
     {ROW_LIMIT(struct cli_values), GROUP_FILES | GROUP_EVAL},
 
     {{FIELD("include", FIELD_TEXTS, struct cli_values, include), .argument = "GLOB",

@@ -35,7 +35,7 @@ int verb_pull(const struct verb *, struct options *, const struct cli_values *, 
 int verb_doctor(const struct verb *, struct options *, const struct cli_values *, struct error *);
 
 /* A verb that did its work but for some records returns this: exit code 1, the records carry their errors. */
-enum { CLI_SOME_FAILED = 1 };
+enum { CLI_SOME_FAILED = 1, CLI_DIFFERENT = 3 /* report --verify found a difference: exit code 3 */ };
 
 /* --- open.c: a model with everything around it --- */
 struct cli_model {

@@ -18,6 +18,7 @@
 #include "answer/speaker.h"
 #include "base/buf.h"
 #include "method/sift.h"
+#include "report/differences.h"
 #include "report/report.h"
 #include "train/train.h"
 
@@ -115,5 +116,15 @@ int method_align(struct device *device, const struct align_options *options, str
  * for bit. */
 int method_replay(struct device *device, const char *run_directory, const char *id, int *same, struct buf *text,
                   struct error *err);
+
+/* A run's own files (metrics.json, generated.jsonl, arms/, the models' weights) against what its journal, of which r
+ * was made, says; and `attempts` random attempts, drawn by the seed, generated again. What is not so is added to x.
+ * Nothing is changed. */
+struct method_verify {
+    int attempts;
+    uint64_t seed;
+};
+int method_verify(struct device *device, const struct report_run *r, const struct method_verify *how,
+                  struct differences *x, struct error *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "report/tables.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { MOST_GENERATED = 1 << 30 };
 
@@ -22,12 +23,21 @@ static int write_text(const char *directory, const char *name, struct buf *text,
     return rc;
 }
 
+/* What a run wrote of itself at its end stays as it was: it is what run.db is compared with. */
+static int is_own(const struct report_run *r, const char *directory)
+{
+    struct stat own, other;
+    return !stat(r->output, &own) && !stat(directory, &other) && own.st_dev == other.st_dev &&
+           own.st_ino == other.st_ino;
+}
+
 static int write_metrics(const struct report_run *r, const char *directory, struct error *err)
 {
     json_t *metrics = NULL;
     char *path = path_join(directory, "metrics.json");
     int rc = path ? report_run_json(r, &metrics, err) : error_set_nomem(err, 64, "path");
-    rc = rc ? rc : jsontext_write(path, metrics, err);
+    if (!rc && !(is_own(r, directory) && file_exists(path)))
+        rc = jsontext_write(path, metrics, err);
     json_decref(metrics);
     mem_free(path);
     return rc;

@@ -6,6 +6,9 @@
 #include "train/events.h"
 
 #include <stdio.h>
+#include <string.h>
+
+enum { MOST_BYTES = 1 << 30 };
 
 static int write_one(const char *directory, const char *name, struct buf *text, struct error *err)
 {
@@ -42,6 +45,37 @@ int tables_write(const struct document *d, const char *directory, struct error *
         for (const struct block *b = s->first; b && !rc; b = b->next)
             if (b->kind == BLOCK_TABLE && b->table)
                 rc = write_table(b->table, tables, err);
+    mem_free(tables);
+    return rc;
+}
+
+static int compare_table(const struct table *t, const char *tables, struct differences *x, struct error *err)
+{
+    struct buf found = BUF_INIT, wanted = BUF_INIT;
+    char name[128];
+    snprintf(name, sizeof name, "%s.csv", t->name);
+    char *path = path_join(tables, name);
+    int rc = path ? 0 : error_set_nomem(err, 64, "path");
+    if (!rc && file_exists(path)) {
+        table_csv(&wanted, t);
+        rc = file_read(&found, path, MOST_BYTES, err);
+        if (!rc && strcmp(buf_text(&wanted), buf_text(&found)))
+            differences_add(x, "tables/%s: is not what the run's journal and files say now", name);
+    }
+    mem_free(path);
+    buf_free(&found);
+    buf_free(&wanted);
+    return rc;
+}
+
+int tables_compare(const struct document *d, const char *directory, struct differences *x, struct error *err)
+{
+    char *tables = path_join(directory, "tables");
+    int rc = tables ? 0 : error_set_nomem(err, 64, "path");
+    for (const struct section *s = d->first; s && !rc; s = s->next)
+        for (const struct block *b = s->first; b && !rc; b = b->next)
+            if (b->kind == BLOCK_TABLE && b->table)
+                rc = compare_table(b->table, tables, x, err);
     mem_free(tables);
     return rc;
 }

@@ -4,6 +4,7 @@
 #define REPORT_TABLES_H
 
 #include "base/buf.h"
+#include "report/differences.h"
 #include "report/document.h"
 
 /* RFC 4180 with a row of names; numbers in full and shares as fractions. A column of which a cell has an interval is
@@ -16,6 +17,8 @@ void table_markdown(struct buf *out, const struct table *t);
 void markdown_text(struct buf *out, const char *text);
 /* DIR/tables/NAME.csv and .tex of every table. */
 int tables_write(const struct document *d, const char *directory, struct error *err);
+/* The tables that are in DIR/tables and not what the document says, a line each. */
+int tables_compare(const struct document *d, const char *directory, struct differences *x, struct error *err);
 /* TensorBoard scalars of every figure of lines (NAME/SERIES over x as the step), as one file in DIR whose name and
  * bytes are those of the document and `begun` alone; nothing without such a figure. */
 int figures_write_events(const struct document *d, double begun, const char *directory, struct error *err);

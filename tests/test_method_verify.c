@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run's files against its journal: the same as long as nobody changes either; one changed row is found. */
+#include "tests/check.h"
+#include "tests/tiny_align.h"
+
+#include "io/file.h"
+#include "report/sections.h"
+#include "report/tables.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+static char output[1100];
+
+/* How many differences there are, of which one says so. */
+static long verified(int attempts, const char *wanted)
+{
+    struct report_run r;
+    struct differences x = {.n = 0};
+    struct error err = {0};
+    struct device *d = tiny_device(1);
+    if (method_results(output, &r, &err) || method_verify(d, &r, &(struct method_verify){attempts, 7}, &x, &err))
+        fail_msg("%s", err.message);
+    if (wanted && !strstr(buf_text(&x.text), wanted))
+        fail_msg("wanted \"%s\" in\n%s", wanted, buf_text(&x.text));
+    long n = x.n;
+    if (!wanted && n)
+        fail_msg("%s", x.text.data);
+    differences_free(&x);
+    report_run_free(&r);
+    device_close(d);
+    return n;
+}
+
+static void change(const char *sql)
+{
+    char path[1200], *why = NULL;
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/run.db", output);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &why))
+        fail_msg("%s: %s", sql, why);
+    assert_int_equal(sqlite3_changes(db), 1);
+    sqlite3_close(db);
+}
+
+/* One change, found by what it says, and taken back. */
+static void expect_found(const char *make, const char *take_back, const char *wanted)
+{
+    change(make);
+    assert_true(verified(0, wanted) > 0);
+    change(take_back);
+}
+
+static void a_changed_row_is_found(void **state)
+{
+    (void)state;
+    assert_int_equal(verified(100, NULL), 0); /* every attempt is generated again */
+    expect_found("UPDATE attempt SET answer = answer || '!' WHERE round = 1 AND idx = 1",
+                 "UPDATE attempt SET answer = substr(answer, 1, length(answer) - 1) WHERE round = 1 AND idx = 1",
+                 "round-1/generated.jsonl:2.answer: run.db gives");
+    expect_found("UPDATE result SET logprob = logprob - 1 WHERE arm = 'round-1' AND idx = 0",
+                 "UPDATE result SET logprob = logprob + 1 WHERE arm = 'round-1' AND idx = 0",
+                 "arms/round-1.jsonl:1.reference_logprob: run.db gives");
+    expect_found("UPDATE round SET steps = steps + 1", "UPDATE round SET steps = steps - 1",
+                 "metrics.json.rounds[0].steps: run.db gives");
+    expect_found("UPDATE round SET model_sha256 = substr(model_sha256, 2) || substr(model_sha256, 1, 1)",
+                 "UPDATE round SET model_sha256 = substr(model_sha256, 64) || substr(model_sha256, 1, 63)",
+                 "round-1/model: wanted SHA-256 ");
+}
+
+/* The journal and what was written of it are changed alike: only generating it again shows that. */
+static void a_changed_attempt_is_generated_again(void **state)
+{
+    (void)state;
+    struct buf text = BUF_INIT;
+    char path[1200], *at;
+    snprintf(path, sizeof path, "%s/round-1/generated.jsonl", output);
+    change("UPDATE attempt SET question = 'Other?' || substr(question, 7) WHERE idx = 2");
+    assert_int_equal(file_read(&text, path, 1 << 20, NULL), 0);
+    at = strstr(strstr(text.data, "\"r1-a2\""), "\"question\": \"");
+    assert_non_null(at);
+    memcpy(at + strlen("\"question\": \""), "Other?", 6);
+    assert_int_equal(file_write(path, text.data, text.len, NULL), 0);
+    buf_free(&text);
+    assert_true(verified(100, "attempt r1-a2: generated again, it is another one") > 0);
+}
+
+static int setup(void **state)
+{
+    struct align_options o;
+    struct align_result r;
+    int rc = tiny_align_setup(state);
+    snprintf(output, sizeof output, "%s/verified", tiny.root);
+    tiny_align_options(&o, output);
+    o.rounds = 1;
+    o.attempts = 4;
+    o.test = tiny.test;
+    o.retriever = RETRIEVER_BM25;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    return rc;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_changed_row_is_found),
+                                       cmocka_unit_test(a_changed_attempt_is_generated_again)};
+    return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
+}
