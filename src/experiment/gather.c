@@ -1,7 +1,326 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* From the jobs' directories to the tree of results: each arm on each metric with each random seed, and beside its
+ * controls. */
 #include "experiment/parts.h"
 
-int experiment_gather(struct experiment *x, struct buf *text, json_t **json, struct error *err)
+#include "base/mem.h"
+#include "report/comparison.h"
+#include "stats/stats.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { RESAMPLES = 2000 };
+static const double LEVEL = 0.95;
+
+struct gathering {
+    const struct experiment *x;
+    struct report_comparison *c;
+    struct measured *jobs; /* [n_job], read when asked for */
+    unsigned char *is_read;
+    int cap;
+    struct error *err;
+};
+
+static const struct measured *measured_of(struct gathering *g, int job)
 {
-    return experiment_plan(x, text, json, err);
+    if (!g->is_read[job] && measured_read(&g->jobs[job], g->x, &g->x->jobs[job], g->err))
+        return NULL;
+    g->is_read[job] = 1;
+    return &g->jobs[job];
+}
+
+static const struct measured_column *column_of(const struct measured *m, const char *name)
+{
+    for (int i = 0; m && i < m->n; i++)
+        if (!strcmp(m->columns[i].name, name))
+            return &m->columns[i];
+    return NULL;
+}
+
+static const struct cell *cell_of(const struct experiment *x, int variant, int model, int random_seed)
+{
+    return &x->cells[(variant * x->spec.models.n + model) * x->spec.n_random_seed + random_seed];
+}
+
+/* One table: a metric of a test with a model. */
+struct place {
+    int model, measure;
+    const char *column;
+};
+
+static const struct measured_column *value_of(struct gathering *g, const struct place *p, int variant, int random_seed)
+{
+    const struct cell *c = cell_of(g->x, variant, p->model, random_seed);
+    return column_of(measured_of(g, c->evals[p->measure]), p->column);
+}
+
+/* Mean of a column; *n: rows that have a value. */
+static double mean_of(const struct measured *m, const struct measured_column *c, int *n)
+{
+    double sum = 0;
+    *n = 0;
+    if (!c->rows) {
+        *n = m->n_row;
+        return c->whole;
+    }
+    for (int i = 0; i < m->n_row; i++)
+        if (!isnan(c->rows[i])) {
+            sum += c->rows[i];
+            ++*n;
+        }
+    return *n ? sum / *n : NAN;
+}
+
+static const char *better_of(const char *column)
+{
+    static const char *const lower[] = {"nll",          "perplexity",    "harmful_rate",
+                                        "over_refusal", "answers.empty", "answers.cut"};
+    static const char *const higher[] = {"exact", "f1", "rougeL", "mc1", "mc2", "refusal", "win_rate"};
+    for (size_t i = 0; i < sizeof lower / sizeof *lower; i++)
+        if (!strcmp(lower[i], column))
+            return "lower";
+    for (size_t i = 0; i < sizeof higher / sizeof *higher; i++)
+        if (!strcmp(higher[i], column))
+            return "higher";
+    return NULL;
+}
+
+/* Student's t over the random seeds that have a value. x: room for n. */
+static void over_seeds(const double *values, int n, double *x, struct report_measured *m)
+{
+    m->n_value = 0;
+    for (int i = 0; i < n; i++)
+        if (isfinite(values[i]))
+            x[m->n_value++] = values[i];
+    struct stats_interval t = stats_t_interval(x, m->n_value, LEVEL);
+    m->mean = m->n_value ? stats_mean(x, m->n_value) : NAN;
+    m->sd = m->n_value > 1 ? stats_sd(x, m->n_value) : NAN;
+    m->low = t.low;
+    m->high = t.high;
+}
+
+static void *room(struct gathering *g, size_t bytes)
+{
+    void *p = arena_alloc(&g->c->arena, bytes + 8);
+    if (!p)
+        error_set_nomem(g->err, bytes, "results");
+    return p;
+}
+
+static int measure_arm(struct gathering *g, const struct place *p, int variant, struct report_measured *m)
+{
+    const struct experiment *x = g->x;
+    const struct measure *measure = &x->measures[p->measure];
+    int n = x->spec.n_random_seed;
+    struct buf name = BUF_INIT;
+    int answers = !strncmp(p->column, "answers.", 8);
+    buf_printf(&name, "%s%s%s", answers ? "" : measure->metric->name, answers ? "" : ".", p->column);
+    *m = (struct report_measured){.arm = x->variants.items[variant].name,
+                                  .model = x->spec.models.items[p->model].name,
+                                  .test = measure->test ? measure->test->name : "",
+                                  .metric = arena_strdup(&g->c->arena, buf_text(&name)),
+                                  .better = better_of(p->column),
+                                  .values = room(g, (size_t)n * sizeof *m->values),
+                                  .rows = room(g, (size_t)n * sizeof *m->rows),
+                                  .n = n};
+    double *work = room(g, (size_t)n * sizeof *work);
+    buf_free(&name);
+    if (!m->values || !m->rows || !work || !m->metric)
+        return ERROR_NOMEM;
+    for (int r = 0; r < n; r++) {
+        int job = cell_of(x, variant, p->model, r)->evals[p->measure];
+        const struct measured_column *c = value_of(g, p, variant, r);
+        if (!g->is_read[job])
+            return g->err->code;
+        m->values[r] = c ? mean_of(&g->jobs[job], c, &m->rows[r]) : NAN;
+    }
+    over_seeds(m->values, n, work, m);
+    return 0;
+}
+
+/* --- beside a control --- */
+
+/* Each question's mean over the random seeds that have it; NULL: questions have no value. */
+static double *by_question(struct gathering *g, const struct place *p, int variant, int *n)
+{
+    const struct experiment *x = g->x;
+    double *sum = NULL;
+    int *count = NULL;
+    for (int r = 0; r < x->spec.n_random_seed; r++) {
+        const struct measured_column *c = value_of(g, p, variant, r);
+        const struct measured *m = &g->jobs[cell_of(x, variant, p->model, r)->evals[p->measure]];
+        if (!c || !c->rows)
+            return NULL;
+        if (!sum) {
+            *n = m->n_row;
+            sum = room(g, (size_t)*n * sizeof *sum);
+            count = room(g, (size_t)*n * sizeof *count);
+        }
+        if (!sum || !count || m->n_row != *n)
+            return NULL;
+        for (int i = 0; i < *n; i++)
+            if (!isnan(c->rows[i])) {
+                sum[i] += c->rows[i];
+                count[i]++;
+            }
+    }
+    for (int i = 0; sum && i < *n; i++)
+        sum[i] = count[i] ? sum[i] / count[i] : NAN;
+    return sum;
+}
+
+static int test_questions(struct gathering *g, const double *a, const double *b, int n, struct report_beside *out)
+{
+    double *d = room(g, (size_t)n * sizeof *d);
+    struct stats_mean mean;
+    struct stats_test test = {NAN, NAN, 0};
+    int rc = d ? 0 : ERROR_NOMEM;
+    for (int i = 0; i < n && !rc; i++)
+        if (!isnan(a[i]) && !isnan(b[i]))
+            d[out->n++] = a[i] - b[i];
+    if (rc || !out->n)
+        return rc;
+    rc = stats_mean_interval(d, out->n, &(struct stats_bootstrap){RESAMPLES, LEVEL, 0}, &mean, g->err);
+    rc = rc ? rc : stats_wilcoxon(d, out->n, &test, g->err);
+    if (rc)
+        return rc;
+    out->change = mean.mean;
+    out->low = mean.interval.low;
+    out->high = mean.interval.high;
+    out->interval = stats_mean_kind_name(mean.kind);
+    out->dz = stats_cohen_dz(d, out->n);
+    out->p = test.p;
+    out->n_tested = test.n;
+    return 0;
+}
+
+/* The differences of the same random seed's values. */
+static int test_seeds(struct gathering *g, const struct report_measured *a, const struct report_measured *b,
+                      struct report_beside *out)
+{
+    double *d = room(g, (size_t)a->n * sizeof *d);
+    int n = 0;
+    for (int i = 0; d && i < a->n; i++)
+        if (isfinite(a->values[i]) && isfinite(b->values[i]))
+            d[n++] = a->values[i] - b->values[i];
+    if (!d)
+        return ERROR_NOMEM;
+    struct stats_interval t = stats_t_interval(d, n, LEVEL);
+    out->seeds_change = n ? stats_mean(d, n) : NAN;
+    out->seeds_low = t.low;
+    out->seeds_high = t.high;
+    return 0;
+}
+
+static int compare_arm(struct gathering *g, const struct place *p, int variant, struct report_measured *table)
+{
+    const struct experiment *x = g->x;
+    struct report_measured *m = &table[variant];
+    int rc = 0, n = 0, n_other = 0;
+    m->beside = room(g, (size_t)x->spec.controls.n * sizeof *m->beside);
+    const double *mine = by_question(g, p, variant, &n);
+    for (int k = 0; m->beside && k < x->spec.controls.n && !rc; k++) {
+        const struct variant *v = &x->variants.items[variant];
+        const struct spec_arm *arm = spec_arm_find(&x->spec, x->spec.controls.items[k]);
+        const struct variant *control = variant_beside(&x->variants, v, arm);
+        if (!control || control == v)
+            continue;
+        int other = (int)(control - x->variants.items);
+        struct report_beside *b = &m->beside[m->n_beside++];
+        *b = (struct report_beside){
+            .control = control->name, .change = NAN, .low = NAN, .high = NAN, .dz = NAN, .p = NAN, .p_holm = NAN};
+        const double *theirs = mine ? by_question(g, p, other, &n_other) : NULL;
+        if (theirs && n == n_other)
+            rc = test_questions(g, mine, theirs, n, b);
+        rc = rc ? rc : test_seeds(g, m, &table[other], b);
+    }
+    return m->beside ? rc : ERROR_NOMEM;
+}
+
+/* Holm over all comparisons of a table that have a p-value. */
+static int correct_table(struct gathering *g, struct report_measured *table, int n)
+{
+    int count = 0, at = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < table[i].n_beside; k++)
+            count += isfinite(table[i].beside[k].p);
+    double *p = room(g, (size_t)count * sizeof *p);
+    if (!p)
+        return ERROR_NOMEM;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < table[i].n_beside; k++)
+            if (isfinite(table[i].beside[k].p))
+                p[at++] = table[i].beside[k].p;
+    int rc = count ? stats_holm(p, count, p, g->err) : 0;
+    at = 0;
+    for (int i = 0; i < n && !rc; i++)
+        for (int k = 0; k < table[i].n_beside; k++)
+            if (isfinite(table[i].beside[k].p))
+                table[i].beside[k].p_holm = p[at++];
+    return rc;
+}
+
+static int add_table(struct gathering *g, const struct place *p)
+{
+    struct report_comparison *c = g->c;
+    int n = g->x->variants.n, rc = 0;
+    if (c->n + n > g->cap) {
+        int cap = 2 * (c->n + n);
+        struct report_measured *list = room(g, (size_t)cap * sizeof *list);
+        if (!list)
+            return ERROR_NOMEM;
+        if (c->n)
+            memcpy(list, c->list, (size_t)c->n * sizeof *list);
+        c->list = list;
+        g->cap = cap;
+    }
+    struct report_measured *table = &c->list[c->n];
+    for (int v = 0; v < n && !rc; v++)
+        rc = measure_arm(g, p, v, &table[v]);
+    for (int v = 0; v < n && !rc; v++)
+        rc = compare_arm(g, p, v, table);
+    rc = rc ? rc : correct_table(g, table, n);
+    c->n += rc ? 0 : n;
+    return rc;
+}
+
+/* Answers are the same for every task that asks for them; they are looked at once a test. */
+static int is_first_of_test(const struct experiment *x, int measure)
+{
+    const struct measure *m = &x->measures[measure];
+    for (int i = 0; i < measure; i++)
+        if (x->measures[i].test == m->test && m->test)
+            return 0;
+    return m->test != NULL;
+}
+
+static int add_tables(struct gathering *g)
+{
+    const struct experiment *x = g->x;
+    int rc = 0;
+    for (int model = 0; model < x->spec.models.n && !rc; model++)
+        for (int i = 0; i < x->n_measure && !rc; i++) {
+            const struct measured *m = measured_of(g, cell_of(x, 0, model, 0)->evals[i]);
+            rc = m ? 0 : g->err->code;
+            for (int k = 0; m && k < m->n && !rc; k++) {
+                const struct place p = {model, i, m->columns[k].name};
+                if (strncmp(p.column, "answers.", 8) || is_first_of_test(x, i))
+                    rc = add_table(g, &p);
+            }
+        }
+    return rc;
+}
+
+int gather_results(const struct experiment *x, struct report_comparison *c, struct error *err)
+{
+    struct gathering g = {.x = x, .c = c, .err = err};
+    g.jobs = mem_calloc((size_t)x->n_job + 1, sizeof *g.jobs);
+    g.is_read = mem_calloc((size_t)x->n_job + 1, 1);
+    int rc = g.jobs && g.is_read ? add_tables(&g) : error_set_nomem(err, (size_t)x->n_job * sizeof *g.jobs, "results");
+    for (int i = 0; g.jobs && i < x->n_job; i++)
+        arena_free(&g.jobs[i].arena);
+    mem_free(g.jobs);
+    mem_free(g.is_read);
+    return rc;
 }

@@ -134,7 +134,7 @@ static int run_all(struct experiment *x, struct buf *text, json_t **json, struct
 {
     int rc = run_jobs(x, err);
     rc = rc ? rc : write_times(x, err);
-    rc = rc ? rc : experiment_gather(x, text, json, err);
+    rc = rc ? rc : experiment_results(x, text, json, err);
     char *path = rc ? NULL : path_join(x->o.output, "results.json");
     if (!rc)
         rc = path ? jsontext_write(path, *json, err) : error_set_nomem(err, 64, "a path");

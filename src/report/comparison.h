@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What came out of an experiment, as one tree: each arm on each metric with each random seed, and beside its controls.
+ * Filled once, by experiment/gather.c; what renders it computes nothing. */
+#ifndef REPORT_COMPARISON_H
+#define REPORT_COMPARISON_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <jansson.h>
+
+/* An arm beside a control: question by question, each question's value being its mean over the random seeds. NAN: not
+ * defined. */
+struct report_beside {
+    const char *control;
+    int n; /* questions that both have; 0: the metric has no value of a single question */
+    double change, low, high;
+    const char *interval;                       /* kind: "BCa", ... */
+    double dz, p, p_holm;                       /* Wilcoxon's; after Holm over the arms and controls of this metric */
+    int n_tested;                               /* questions that differ */
+    double seeds_change, seeds_low, seeds_high; /* mean over the random seeds of the differences, Student's t */
+};
+struct report_measured { /* an arm's variant with a model on a metric of a test */
+    const char *arm, *model, *test, *metric;
+    const char *better;         /* "lower", "higher"; NULL: neither */
+    double *values;             /* [n] by random seed; NAN: not measured */
+    int *rows;                  /* [n] questions that each is over */
+    int n, n_value;             /* random seeds; those with a value */
+    double mean, sd, low, high; /* over the random seeds, Student's t */
+    struct report_beside *beside;
+    int n_beside;
+};
+struct report_arm_run { /* a variant with a model and a random seed */
+    const char *model;
+    unsigned long long random_seed;
+    long steps, kept; /* of the optimizer, pairs kept; -1: none */
+    int round;        /* whose model was measured; -1: none of an alignment, 0: it tuned nothing */
+    const char **jobs;
+    int n_job; /* hashes */
+};
+struct report_arm_of {
+    const char *name, *kind, *seeds, *as; /* seeds: category or ""; as: NULL: none */
+    int seed_count;                       /* 0: all */
+    json_t *options;                      /* those given, as texts */
+    struct report_arm_run *runs;
+    int n_run;
+};
+struct report_comparison {
+    struct arena arena; /* texts and lists */
+    const char *name, *sha256;
+    json_t *about; /* or NULL */
+    const unsigned long long *random_seeds;
+    int n_random_seed;
+    const char **models, **controls;
+    int n_model, n_control;
+    struct report_arm_of *arms;
+    int n_arm;
+    struct report_measured *list; /* by model, test, metric, arm */
+    int n;
+};
+void report_comparison_free(struct report_comparison *c);
+/* results.json; a new object. */
+int report_comparison_json(const struct report_comparison *c, json_t **out, struct error *err);
+/* Tables for people; appends. */
+void report_comparison_text(const struct report_comparison *c, struct buf *out);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An experiment's tree as tables, one a metric. */
+#include "report/comparison.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static void put_number(struct buf *out, double x, int sign)
+{
+    if (!isfinite(x))
+        buf_printf(out, " %10s", "-");
+    else
+        buf_printf(out, sign ? " %+10.4f" : " %10.4f", x);
+}
+
+static void put_p(struct buf *out, double p)
+{
+    if (isfinite(p))
+        buf_printf(out, " %9.2g", p);
+    else
+        buf_printf(out, " %9s", "-");
+}
+
+static int same_table(const struct report_measured *a, const struct report_measured *b)
+{
+    return !strcmp(a->model, b->model) && !strcmp(a->test, b->test) && !strcmp(a->metric, b->metric);
+}
+
+static int name_width(const struct report_measured *m, int n)
+{
+    int width = 12;
+    for (int i = 0; i < n; i++)
+        if ((int)strlen(m[i].arm) > width)
+            width = (int)strlen(m[i].arm);
+    return width;
+}
+
+static void put_head(const struct report_comparison *c, const struct report_measured *m, struct buf *out)
+{
+    buf_printf(out, "\n%s", m->metric);
+    if (*m->test)
+        buf_printf(out, ", test %s", m->test);
+    if (c->n_model > 1)
+        buf_printf(out, ", model %s", m->model);
+    if (m->better)
+        buf_printf(out, " (%s is better)", m->better);
+    buf_puts(out, "\n");
+}
+
+static void put_values(const struct report_measured *m, int n, int width, struct buf *out)
+{
+    buf_printf(out, "%-*s %10s %10s %10s %10s %6s %5s\n", width, "arm", "mean", "sd", "low", "high", "seeds", "rows");
+    for (int i = 0; i < n; i++) {
+        int most = 0;
+        for (int k = 0; k < m[i].n; k++)
+            most = m[i].rows[k] > most ? m[i].rows[k] : most;
+        buf_printf(out, "%-*s", width, m[i].arm);
+        put_number(out, m[i].mean, 0);
+        put_number(out, m[i].sd, 0);
+        put_number(out, m[i].low, 0);
+        put_number(out, m[i].high, 0);
+        buf_printf(out, " %6d %5d\n", m[i].n_value, most);
+    }
+}
+
+static void put_beside(const struct report_measured *m, int n, int width, struct buf *out)
+{
+    const char *said = NULL;
+    int most = 0;
+    for (int i = 0; i < n; i++)
+        most = m[i].n_beside > most ? m[i].n_beside : most;
+    for (int k = 0; k < most; k++)
+        for (int i = 0; i < n; i++) {
+            if (k >= m[i].n_beside || !m[i].beside[k].n)
+                continue;
+            const struct report_beside *b = &m[i].beside[k];
+            if (!said || strcmp(said, b->control))
+                buf_printf(out, "%-*s %10s %10s %10s %10s %10s %10s %9s %9s\n", width, "less", "change", "low", "high",
+                           "dz", "seeds low", "high", "p", "p Holm");
+            said = b->control;
+            buf_printf(out, "%-*s", width, m[i].arm);
+            put_number(out, b->change, 1);
+            put_number(out, b->low, 1);
+            put_number(out, b->high, 1);
+            put_number(out, b->dz, 1);
+            put_number(out, b->seeds_low, 1);
+            put_number(out, b->seeds_high, 1);
+            put_p(out, b->p);
+            put_p(out, b->p_holm);
+            buf_printf(out, "  %s\n", b->control);
+        }
+}
+
+void report_comparison_text(const struct report_comparison *c, struct buf *out)
+{
+    buf_printf(out, "%s: %d arms, %d model%s, %d random seed%s\n", c->name, c->n_arm, c->n_model,
+               c->n_model == 1 ? "" : "s", c->n_random_seed, c->n_random_seed == 1 ? "" : "s");
+    for (int i = 0, n; i < c->n; i += n) {
+        const struct report_measured *m = &c->list[i];
+        for (n = 1; i + n < c->n && same_table(m, &m[n]); n++)
+            ;
+        int width = name_width(m, n);
+        put_head(c, m, out);
+        put_values(m, n, width, out);
+        put_beside(m, n, width, out);
+    }
+    buf_puts(out,
+             "\nmean, sd and 95 % interval (Student's t) over the random seeds; change: mean over the questions of "
+             "the arm's value less the control's, each its mean over the random seeds,\nwith its 95 % interval "
+             "over the questions; seeds low, high: the same difference's interval over the random seeds; p: "
+             "Wilcoxon's signed ranks over the questions, and\nafter Holm over the arms and controls of the "
+             "table.\n");
+}

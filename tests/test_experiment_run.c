@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An experiment at work, on the tiny model: killed in the middle it ends as it would have, what was done is not done
+ * again, a plain tuning is the control that an alignment makes itself, and the numbers of the results are those that
+ * plain arithmetic over the answers' files gives. */
+#include "check.h"
+
+#include "experiment/experiment.h"
+#include "io/file.h"
+#include "io/jsonl.h"
+#include "io/jsontext.h"
+#include "tiny_align.h"
+
+#include <glob.h>
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char file[1200], whole[1200], broken[1200];
+
+static const char yaml[] =
+    "model: model\nseeds: seeds.jsonl\ntest: test.jsonl\nrandom_seeds: [3, 4]\ndtype: f32\n"
+    "recipe: sampled\nask-no-repeat-ngram-size: 0\nrounds: 2\nattempts: 4\nk: 2\nstop-novelty: 0\nsift-threshold: 0.9\n"
+    "question-max-words: 100\nanswer-max-words: 100\n"
+    "question-min-words: 1\nanswer-min-words: 0\nsift-repetition: 1\nsift-copy: 1\n"
+    "sift-need-end: false\nask-max-new-tokens: 40\nanswer-max-new-tokens: 30\n"
+    "answer-num-beams: 1\nnum-train-epochs: 1\nlearning-rate: 1e-3\n"
+    "eval-max-new-tokens: 30\nmetrics: [qa]\n"
+    "arms:\n  - pretrained\n  - sft-seeds\n  - {name: steps, kind: sft-seeds, budget: steps}\n"
+    "  - isara\nabout: {authors: [A, B]}\n";
+
+static int run(const char *output, json_t **json, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    *err = (struct error){0};
+    const struct experiment_options o = {.file = file, .output = output, .threads = 1};
+    int rc = experiment_run(&o, &text, json, err);
+    if (!rc)
+        assert_non_null(strstr(buf_text(&text), "qa.nll"));
+    buf_free(&text);
+    return rc;
+}
+
+static void must_run(const char *output, json_t **json)
+{
+    struct error err;
+    if (run(output, json, &err))
+        fail_msg("%s", err.message);
+}
+
+static int setup(void **state)
+{
+    int rc = tiny_align_setup(state);
+    snprintf(file, sizeof file, "%s/experiment.yaml", tiny.root);
+    snprintf(whole, sizeof whole, "%s/whole", tiny.root);
+    snprintf(broken, sizeof broken, "%s/broken", tiny.root);
+    return rc ? rc : file_write(file, yaml, sizeof yaml - 1, NULL);
+}
+
+static int count_done(const char *output, struct timespec *newest)
+{
+    char pattern[1300];
+    glob_t g = {0};
+    struct stat s;
+    *newest = (struct timespec){0, 0};
+    snprintf(pattern, sizeof pattern, "%s/work/*/done.json", output);
+    glob(pattern, 0, NULL, &g);
+    int n = (int)g.gl_pathc;
+    for (int i = 0; i < n; i++)
+        if (!stat(g.gl_pathv[i], &s) && (s.st_mtim.tv_sec > newest->tv_sec ||
+                                         (s.st_mtim.tv_sec == newest->tv_sec && s.st_mtim.tv_nsec > newest->tv_nsec)))
+            *newest = s.st_mtim;
+    globfree(&g);
+    return n;
+}
+
+/* 2 alignments, 2 x 2 tunings, 1 + 3 x 2 evaluations */
+enum { JOBS = 2 + 4 + 7 };
+
+/* In a process of its own, killed once some jobs are done. */
+static int run_and_kill(const char *output, int after)
+{
+    struct timespec newest;
+    int status, done;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        json_t *json;
+        struct error err;
+        _exit(run(output, &json, &err) != 0);
+    }
+    while ((done = count_done(output, &newest)) < after && !waitpid(child, &status, WNOHANG))
+        usleep(2000);
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return done;
+}
+
+static void killed_it_ends_as_it_would_have(void **state)
+{
+    (void)state;
+    json_t *a, *b, *c;
+    struct timespec first, before, after;
+    int done = run_and_kill(broken, 3);
+    assert_true(done >= 3);
+    assert_true(done < JOBS);
+    count_done(broken, &first);
+    must_run(broken, &a);
+    must_run(whole, &b);
+    assert_true(json_equal(a, b));
+    assert_int_equal(count_done(whole, &before), JOBS);
+    char x[65], y[65];
+    tiny_align_hash(broken, "results.json", x);
+    tiny_align_hash(whole, "results.json", y);
+    assert_string_equal(x, y);
+    must_run(whole, &c); /* nothing is left to do */
+    assert_int_equal(count_done(whole, &after), JOBS);
+    assert_memory_equal(&before, &after, sizeof before);
+    assert_true(json_equal(b, c));
+    json_decref(a);
+    json_decref(b);
+    json_decref(c);
+}
+
+static const json_t *find(const json_t *list, const char *key, const char *value, const char *metric)
+{
+    const json_t *item;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)list, i, item)
+    {
+        const char *m = json_string_value(json_object_get(item, "metric"));
+        if (!strcmp(json_string_value(json_object_get(item, key)), value) && (!metric || !strcmp(m, metric)))
+            return item;
+    }
+    fail_msg("no %s %s", key, value);
+    return NULL;
+}
+
+/* run 0: random seed 3; job 0: what made the model. */
+static void job_path(const json_t *results, const char *arm, int random_seed, int job, char path[1400])
+{
+    const json_t *a = find(json_object_get(results, "arms"), "name", arm, NULL);
+    const json_t *r = json_array_get(json_object_get(a, "runs"), (size_t)random_seed);
+    const char *hash = json_string_value(json_array_get(json_object_get(r, "jobs"), (size_t)job));
+    snprintf(path, 1400, "%s/work/%.16s", whole, hash);
+}
+
+static void results_of_whole(json_t **results)
+{
+    char path[1300];
+    snprintf(path, sizeof path, "%s/results.json", whole);
+    assert_int_equal(jsontext_load(results, path, 1 << 24, NULL), 0);
+}
+
+/* What `align --baselines` tunes on the seeds, plainly and with as many steps, is bit for bit what the arms are. */
+static void tunings_are_the_controls_of_an_alignment(void **state)
+{
+    (void)state;
+    static const char *const arms[] = {"sft-seeds", "steps"}, *const controls[] = {"sft-seeds", "sft-seeds-steps"};
+    json_t *results;
+    char output[1300], path[1400], name[200], x[65], y[65];
+    struct align_options o;
+    struct align_result r;
+    results_of_whole(&results);
+    snprintf(output, sizeof output, "%s/align", tiny.root);
+    tiny_align_options(&o, output);
+    o.attempts = 4;
+    o.answer.num_beams = 1;
+    o.test = tiny.test;
+    o.baselines = 1;
+    o.samples = 0;
+    o.seed = 3;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "baseline-%s/model/model.safetensors", controls[i]);
+        tiny_align_hash(output, name, x);
+        job_path(results, arms[i], 0, 0, path);
+        tiny_align_hash(path, "model/model.safetensors", y);
+        assert_string_equal(x, y);
+    }
+    tiny_align_hash(output, "round-2/model/model.safetensors", x);
+    job_path(results, "isara", 0, 0, path);
+    tiny_align_hash(path, "run/round-2/model/model.safetensors", y);
+    assert_string_equal(x, y);
+    json_decref(results);
+}
+
+/* nll of each question, out of an evaluation's own samples. */
+static int read_nll(const char *directory, double nll[64])
+{
+    char pattern[1500];
+    glob_t g = {0};
+    json_t *rows = NULL, *row;
+    size_t i;
+    snprintf(pattern, sizeof pattern, "%s/eval/*/samples_qa_*.jsonl", directory);
+    assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+    assert_int_equal(jsonl_load(&rows, g.gl_pathv[0], NULL), 0);
+    json_array_foreach(rows, i, row) nll[i] = json_real_value(json_object_get(row, "nll"));
+    int n = (int)json_array_size(rows);
+    json_decref(rows);
+    globfree(&g);
+    return n;
+}
+
+static double number(const json_t *o, const char *name)
+{
+    return json_number_value(json_object_get(o, name));
+}
+
+static void close_to(double found, double wanted, double most)
+{
+    if (!(fabs(found - wanted) <= most))
+        fail_msg("wanted %.17g, found %.17g", wanted, found);
+}
+
+static void numbers_are_those_of_the_answers(void **state)
+{
+    (void)state;
+    json_t *results;
+    char path[1400];
+    double base[64], tuned[2][64], sum[2] = {0, 0}, change = 0;
+    int n = 0;
+    results_of_whole(&results);
+    job_path(results, "pretrained", 0, 0, path);
+    n = read_nll(path, base);
+    for (int s = 0; s < 2; s++) {
+        job_path(results, "isara", s, 1, path);
+        assert_int_equal(read_nll(path, tuned[s]), n);
+        for (int i = 0; i < n; i++)
+            sum[s] += tuned[s][i] / n;
+    }
+    for (int i = 0; i < n; i++)
+        change += ((tuned[0][i] + tuned[1][i]) / 2 - base[i]) / n;
+    assert_int_equal(n, 6);
+    const json_t *m = find(json_object_get(results, "results"), "arm", "isara", "qa.nll");
+    double mean = (sum[0] + sum[1]) / 2, half = fabs(sum[0] - sum[1]) / 2;
+    close_to(number(m, "mean"), mean, 1e-12);
+    close_to(number(m, "sd"), half * sqrt(2), 1e-12);
+    /* Student's t of one degree of freedom: tan(0.475 pi), times sd / sqrt(2) */
+    close_to(number(m, "high"), mean + tan(0.475 * 3.14159265358979323846) * half, 1e-9);
+    const json_t *beside = json_array_get(json_object_get(m, "beside"), 0);
+    assert_string_equal(json_string_value(json_object_get(beside, "control")), "pretrained");
+    close_to(number(beside, "change"), change, 1e-12);
+    close_to(number(beside, "seeds_change"), change, 1e-12);
+    assert_int_equal(number(beside, "n"), 6);
+    assert_string_equal(
+        json_string_value(json_array_get(json_object_get(json_object_get(results, "about"), "authors"), 1)), "B");
+    json_decref(results);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(killed_it_ends_as_it_would_have),
+        cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
+        cmocka_unit_test(numbers_are_those_of_the_answers),
+    };
+    return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
+}
