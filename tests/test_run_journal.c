@@ -165,7 +165,8 @@ static void rows_come_back_as_they_were_put_even_after_a_kill(void **state)
      * not known. */
     assert_int_equal(sqlite3_exec(r->db,
                                   "ALTER TABLE result DROP COLUMN ended; ALTER TABLE result DROP COLUMN contexts; "
-                                  "ALTER TABLE result DROP COLUMN dropped; PRAGMA user_version=1;",
+                                  "ALTER TABLE result DROP COLUMN dropped; ALTER TABLE attempt DROP COLUMN score; "
+                                  "PRAGMA user_version=1;",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     run_close(r);

@@ -57,19 +57,22 @@ static void write_tokenizer(const char *dir)
     buf_free(&b);
 }
 
-static json_t *config(int classifier)
+static json_t *config(int n_label)
 {
     json_t *c =
         json_pack("{s:[s], s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:f, s:i, s:b, s:i, s:i, s:s, s:s, s:f}",
-                  "architectures", classifier ? "LlamaForSequenceClassification" : "LlamaForCausalLM", "model_type",
+                  "architectures", n_label ? "LlamaForSequenceClassification" : "LlamaForCausalLM", "model_type",
                   "llama", "hidden_size", 32, "intermediate_size", 64, "num_hidden_layers", 2, "num_attention_heads", 4,
                   "num_key_value_heads", 2, "head_dim", 8, "vocab_size", 260, "rms_norm_eps", 1e-5, "rope_theta",
                   10000.0, "max_position_embeddings", 768, "tie_word_embeddings", 1, "bos_token_id", 256,
                   "eos_token_id", 256, "hidden_act", "silu", "torch_dtype", "float32", "initializer_range", 0.08);
-    if (!classifier)
+    if (!n_label)
         return c;
-    json_object_set_new(c, "id2label", json_pack("{s:s, s:s}", "0", "long", "1", "short"));
-    json_object_set_new(c, "label2id", json_pack("{s:i, s:i}", "long", 0, "short", 1));
+    json_object_set_new(c, "id2label",
+                        n_label > 1 ? json_pack("{s:s, s:s}", "0", "long", "1", "short")
+                                    : json_pack("{s:s}", "0", "good"));
+    json_object_set_new(c, "label2id",
+                        n_label > 1 ? json_pack("{s:i, s:i}", "long", 0, "short", 1) : json_pack("{s:i}", "good", 0));
     json_object_set_new(c, "problem_type", json_string("multi_label_classification"));
     json_object_set_new(c, "pad_token_id", json_integer(256));
     return c;
@@ -88,14 +91,14 @@ static void write_lines(const char *dir, const char *name, int first, int n)
     buf_free(&b);
 }
 
-static void make(struct device *device, const char *dir, int classifier, const struct tokenizer *t, int steps)
+static void make(struct device *device, const char *dir, int n_label, const struct tokenizer *t, int steps)
 {
     struct model *m;
     struct train_data data = {0};
     struct train_options o;
     struct train_result r;
     struct error err = {0, ""};
-    json_t *c = config(classifier);
+    json_t *c = config(n_label);
     train_options_default(&o);
     o.learning_rate = 0.01;
     o.max_steps = steps;
@@ -111,10 +114,10 @@ static void make(struct device *device, const char *dir, int classifier, const s
         snprintf(completion, sizeof completion, " %s\n\nQuestion: %s\nAnswer: Yes.", a, q);
         snprintf(id, sizeof id, "%d", i);
         const struct train_text row = {
-            {prompt, classifier ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, id, 0};
+            {prompt, n_label ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, id, 0};
         if (train_data_add(&(struct row_maker){&data, t, model_desc(m), 512}, &row, &err))
             fail_msg("%s", err.message);
-        data.rows[data.n - 1].label = 1 << i % 2;
+        data.rows[data.n - 1].label = n_label == 1 ? i % 2 : 1 << i % 2;
     }
     struct train_job job = {.model = m, .data = &data, .options = &o, .directory = dir, .tokenizer = t};
     if (train_run(&job, &r, &err))
@@ -124,7 +127,7 @@ static void make(struct device *device, const char *dir, int classifier, const s
     json_decref(c);
 }
 
-static void make_in(struct device *device, const char *dir, const char *name, int classifier, int steps)
+static void make_in(struct device *device, const char *dir, const char *name, int n_label, int steps)
 {
     char path[2048];
     struct tokenizer *t;
@@ -134,7 +137,7 @@ static void make_in(struct device *device, const char *dir, const char *name, in
     write_tokenizer(path);
     if (tokenizer_open(&t, path, &err))
         fail_msg("%s", err.message);
-    make(device, path, classifier, t, steps);
+    make(device, path, n_label, t, steps);
     tokenizer_close(t);
 }
 
@@ -147,5 +150,10 @@ void tiny_model_make(struct device *device, const char *dir)
 
 void tiny_judge_make(struct device *device, const char *dir)
 {
-    make_in(device, dir, "judge", 1, 3);
+    make_in(device, dir, "judge", 2, 3);
+}
+
+void tiny_reward_make(struct device *device, const char *dir)
+{
+    make_in(device, dir, "reward", 1, 3);
 }

@@ -10,5 +10,7 @@
 void tiny_model_make(struct device *device, const char *dir);
 /* DIR/judge: a classifier of two labels ("long", "short"), untrained. */
 void tiny_judge_make(struct device *device, const char *dir);
+/* DIR/reward: a classifier of one label, untrained, which serves as a reward model. */
+void tiny_reward_make(struct device *device, const char *dir);
 
 #endif

@@ -20,8 +20,8 @@ int align_check_run(struct align *a, struct error *err)
 {
     const struct align_options *o = &a->o;
     struct run_bounds b = {.rounds = o->rounds,
-                           .attempts = o->attempts,
-                           .most_attempts = o->count == ALIGN_COUNT_KEPT ? KEPT_TRIES * o->attempts : o->attempts,
+                           .attempts = o->attempts * o->answers,
+                           .most_attempts = o->attempts * o->answers * (o->count == ALIGN_COUNT_KEPT ? KEPT_TRIES : 1),
                            .k = o->k,
                            .pool = a->n_given,
                            .grown = o->pool == ALIGN_POOL_GROWN,
@@ -70,11 +70,24 @@ static int move_to(struct align *a, struct run_round *round, enum run_state stat
     return run_put_round(a->run, a->round, round, err);
 }
 
+/* Is the share of the round's questions of which an answer was kept below what makes it go on? */
+static int is_novel(const struct align *a)
+{
+    int kept = 0, questions = a->n_attempt / a->o.answers;
+    for (int q = 0; q < questions; q++) {
+        int any = 0;
+        for (int i = 0; i < a->o.answers; i++)
+            any |= a->attempts[q * a->o.answers + i].verdict.kept;
+        kept += any;
+    }
+    return kept >= a->o.stop_novelty * questions;
+}
+
 /* Counting kept pairs: another block of attempts while there are too few. */
 static int more_attempts(const struct align *a, const struct run_round *round)
 {
     return a->o.count == ALIGN_COUNT_KEPT && round->kept < a->o.attempts &&
-           round->attempts < KEPT_TRIES * a->o.attempts && round->kept >= a->o.stop_novelty * round->attempts;
+           round->attempts < KEPT_TRIES * a->o.attempts * a->o.answers && is_novel(a);
 }
 
 static int sift_round(struct align *a, struct run_round *round, struct error *err)
@@ -83,7 +96,7 @@ static int sift_round(struct align *a, struct run_round *round, struct error *er
     if (rc)
         return rc;
     if (more_attempts(a, round)) {
-        round->attempts += a->o.attempts;
+        round->attempts += a->o.attempts * a->o.answers;
         rc = move_to(a, round, RUN_STATE_ASK, err);
         return rc ? rc : align_load_round(a, a->round, round->attempts, err);
     }
@@ -114,7 +127,7 @@ static int ran_out(const struct align *a, const struct run_round *round)
 {
     if (!round->attempts) /* nothing was to be asked: the seeds are what there is to tune on */
         return 0;
-    return round->kept < 1 || round->kept < a->o.stop_novelty * round->attempts;
+    return round->kept < 1 || !is_novel(a);
 }
 
 /* The round's model, made now or looked at; what it keeps has been added. */
@@ -167,7 +180,10 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
         case RUN_STATE_ANSWER:
             rc = (rc = do_phase(a, "answer", align_answer, err)) ? rc : move_to(a, round, RUN_STATE_SIFT, err);
             break;
-        case RUN_STATE_SIFT: rc = (rc = interrupt_check(err)) ? rc : sift_round(a, round, err); break;
+        case RUN_STATE_SIFT:
+            rc = a->o.score ? do_phase(a, "score", align_score, err) : interrupt_check(err);
+            rc = rc ? rc : sift_round(a, round, err);
+            break;
         case RUN_STATE_REVIEW: rc = review_round(a, round, stop, err); break;
         case RUN_STATE_TUNE:
             start = clock_now();
@@ -189,7 +205,7 @@ static int do_rounds(struct align *a, struct align_result *r, struct error *err)
         if ((rc = run_get_round(a->run, t, &round, err)))
             break;
         if (round.state == RUN_STATE_NONE)
-            round.attempts = a->o.attempts;
+            round.attempts = a->o.attempts * a->o.answers;
         if ((rc = align_load_round(a, t, round.attempts, err)) || (rc = do_round(a, &round, &stop, err)))
             break;
         if (round.state == RUN_STATE_DONE && (rc = align_count_overlap(a, err)))
@@ -241,9 +257,9 @@ static int show_attempt(struct align *a, int index, struct buf *b, struct error 
 static int preview(struct align *a, struct error *err)
 {
     struct buf b = BUF_INIT;
-    int kept, rc = align_load_round(a, 1, a->o.preview, err);
+    int kept, rc = align_load_round(a, 1, a->o.preview * a->o.answers, err);
     if (!rc && !(rc = align_make_pool(a, 0, err)) && !(rc = align_ask(a, err)) && !(rc = align_retrieve(a, err)) &&
-        !(rc = align_answer(a, err)))
+        !(rc = align_answer(a, err)) && !(rc = align_score(a, err)))
         rc = align_verdicts(a, INT32_MAX, &kept, err);
     for (int i = 0; i < a->n_attempt && !rc; i++) {
         rc = show_attempt(a, i, &b, err);

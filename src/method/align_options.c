@@ -37,6 +37,22 @@ static const struct field rows[] = {
      .high = ALIGN_MOST_K, .initial = "0", .bits = FIELD_BITS,
      .help = "with --pool grown: so many of the K pairs before an asked question are generated ones (when there are), "
              "the others seeds [0: all from one pool]"},
+    {FIELD("answers-per-question", FIELD_INT, struct align_options, answers), .argument = "N", .low = 1,
+     .high = ALIGN_MOST_ANSWERS, .initial = "1", .bits = FIELD_BITS,
+     .help = "answers sampled for each question, an attempt each; more than one wants --answer-do-sample"},
+    {FIELD("score", FIELD_CHOICE, struct align_options, score), .argument = ALIGN_SCORES, .initial = "none",
+     .bits = FIELD_BITS,
+     .help = "an answer's score: by --reward, by the model's own rating, its mean log-probability a token, or how much "
+             "likelier its contexts make it"},
+    {FIELD("reward", FIELD_STRING, struct align_options, reward), .argument = "DIR",
+     .help = "reward model for --score reward"},
+    {FIELD("keep-best", FIELD_INT, struct align_options, keep_best), .argument = "N", .high = ALIGN_MOST_ANSWERS,
+     .initial = "1", .bits = FIELD_BITS,
+     .help = "of a question's answers, those with the best scores; 0: all that pass"},
+    {FIELD("min-score", FIELD_STRING, struct align_options, min_score), .argument = "X[,X...]", .bits = FIELD_BITS,
+     .help = "reject an answer with a lower score, by round [none]"},
+    {FIELD("min-score-rank", FIELD_STRING, struct align_options, min_rank), .argument = "P[,P...]", .bits = FIELD_BITS,
+     .help = "reject the share P of a round's answers that have the lowest scores, by round [none]"},
     {FIELD("pool", FIELD_CHOICE, struct align_options, pool), .argument = "seeds|grown", .initial = "seeds",
      .bits = FIELD_BITS, .help = "what context pairs are drawn from"},
     {FIELD("start", FIELD_CHOICE, struct align_options, start), .argument = "pretrained|last", .initial = "pretrained",
@@ -108,6 +124,7 @@ int align_options_check(const struct align_options *o, struct error *err)
         rc = error_set(err, ERROR_USAGE,
                        "generated_contexts: %d wants --pool grown, --ask-contexts random and at least as many --k",
                        o->generated_contexts);
+    rc = rc ? rc : align_score_check(o, err);
     rc = rc ? rc : sift_options_check(&o->sift, err);
     if (!rc && (rc = generate_options_check(&o->ask, err)))
         error_prefix(err, "ask");
@@ -128,7 +145,8 @@ json_t *align_settings(const struct align *a)
 {
     const struct align_options *o = &a->o;
     json_t *s = json_object();
-    int rc = !s || put_options(s, o) || speaker_put_setting(s, "judge", o->judge);
+    int rc = !s || put_options(s, o) || speaker_put_setting(s, "judge", o->judge) ||
+             speaker_put_setting(s, "reward", o->reward);
     rc = rc || speaker_put_setting(s, "seeds-sha256", a->seeds.sha256) ||
          speaker_put_setting(s, "test-sha256", a->test.sha256) ||
          speaker_put_setting(s, "principles-sha256", a->principles_sha256) || speaker_settings(&a->speaker, s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ask: attempt i is shown k pairs and goes on with a question of its own. Which pairs depends on (seed, round, i) and
+/* Ask: question i is shown k pairs and goes on with a question of its own. Which pairs depends on (seed, round, i) and
  * the pool only. */
 #include "method/parts.h"
 
@@ -92,12 +92,22 @@ static struct run_text row_of(const struct spoken *t)
                              .dropped = t->unfit ? 0 : t->dropped};
 }
 
-static int put_question(void *user, int index, const struct spoken *t, struct error *err)
+/* The question is that of all its attempts. */
+static int put_question(void *user, int question, const struct spoken *t, struct error *err)
 {
     struct align *a = user;
     const struct run_text row = row_of(t);
-    int rc = a->run ? run_put_question(a->run, a->round, index, &row, err) : 0;
-    return rc ? rc : keep(&a->round_arena, &a->attempts[index].question, &row, err);
+    int first = question * a->o.answers, rc = a->run ? run_begin(a->run, err) : 0;
+    for (int i = first; i < first + a->o.answers && a->run && !rc; i++)
+        rc = run_put_question(a->run, a->round, i, &row, err);
+    if (a->run && !rc)
+        rc = run_commit(a->run, err);
+    else if (a->run)
+        run_rollback(a->run);
+    rc = rc ? rc : keep(&a->round_arena, &a->attempts[first].question, &row, err);
+    for (int i = first + 1; i < first + a->o.answers && !rc; i++)
+        a->attempts[i].question = a->attempts[first].question;
+    return rc;
 }
 
 static int put_answer(void *user, int index, const struct spoken *t, struct error *err)
@@ -152,13 +162,13 @@ int align_ask(struct align *a, struct error *err)
     int rc = batch_new(&b, a, err);
     if (!rc && a->o.ask_contexts == ALIGN_CONTEXTS_ANCHOR)
         rc = pairs_make_retriever(&a->pool, &a->speaker, err);
-    for (int i = 0; i < a->n_attempt && !rc; i++) {
+    for (int i = 0; i < a->n_attempt && !rc; i += a->o.answers) {
         if (a->attempts[i].question.text || a->attempts[i].question.error)
             continue;
         struct speak_item *item = &b.items[b.n];
         int *contexts = b.contexts + (size_t)b.n++ * (size_t)a->o.k;
-        *item = (struct speak_item){.index = i, .contexts = contexts};
-        rc = align_ask_contexts(a, i, contexts, &item->n_context, err);
+        *item = (struct speak_item){.index = i / a->o.answers, .contexts = contexts};
+        rc = align_ask_contexts(a, item->index, contexts, &item->n_context, err);
     }
     rc = rc ? rc : say(a, &b, &job, err);
     batch_free(&b);

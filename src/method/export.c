@@ -62,6 +62,8 @@ static json_t *row_of(const struct align *a, const struct run_attempt *t)
             snprintf(match, sizeof match, "r%d-a%d", a->round, t->verdict.match);
         json_object_set_new(row, "matches", json_string(answer ? name_of(a, t->verdict.match, match) : match));
     }
+    if (isfinite(t->score))
+        json_object_set_new(row, "score", json_real(t->score));
     json_object_set_new(row, "nearest_f1", json_real(isnan(t->verdict.f1) ? 0 : t->verdict.f1));
     json_object_set_new(row, "ask", text_facts(a, &t->question));
     if (t->answer.text || t->answer.error) {

@@ -9,6 +9,8 @@
 /* recipes.c has them; a test holds both together. */
 #define ALIGN_RECIPES "isara|self-instruct|self-align|lima|distill|sampled"
 
+#define ALIGN_SCORES "none|reward|self|logprob|context-gain" /* in their order */
+
 extern const struct field_table align_fields, sift_fields;
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "base/mem.h"
 
+#include <math.h>
+
 int align_load_round(struct align *a, int round, int n, struct error *err)
 {
     struct run_attempt *attempts = mem_resize(a->attempts, ((size_t)n + 1) * sizeof *attempts);
@@ -13,6 +15,6 @@ int align_load_round(struct align *a, int round, int n, struct error *err)
     a->n_attempt = n;
     a->round = round;
     for (int i = 0; i < n; i++)
-        attempts[i] = (struct run_attempt){.index = i, .verdict.match = -1};
+        attempts[i] = (struct run_attempt){.index = i, .score = NAN, .verdict.match = -1};
     return a->run ? run_get_attempts(a->run, round, n, attempts, &a->round_arena, err) : 0;
 }

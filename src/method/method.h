@@ -29,7 +29,10 @@ enum align_contexts { ALIGN_CONTEXTS_RANDOM, ALIGN_CONTEXTS_ANCHOR };
 /* what `attempts` counts */
 enum align_count { ALIGN_COUNT_ATTEMPTS, ALIGN_COUNT_KEPT };
 
-enum { ALIGN_MOST_K = 1000 };
+/* of an answer: by --reward, the model's own rating, its mean log-probability, what its contexts add to that */
+enum align_score { SCORE_NONE, SCORE_REWARD_MODEL, SCORE_SELF, SCORE_LOGPROB, SCORE_CONTEXT_GAIN };
+
+enum { ALIGN_MOST_K = 1000, ALIGN_MOST_ANSWERS = 64 };
 
 /* what a tuned token is held against: itself, or what the model that answered thought of it */
 enum align_loss { ALIGN_LOSS_HARD, ALIGN_LOSS_SOFT };
@@ -42,6 +45,11 @@ struct align_options {
     int rounds, attempts, k;                            /* [2] [512] [5] */
     int generated_contexts; /* of the k before an asked question, so many are kept generated ones when there are */
     double stop_novelty;    /* [0.1] */
+    int answers;            /* sampled for each question, an attempt each [1] */
+    enum align_score score;
+    const char *reward;               /* a model for SCORE_REWARD_MODEL */
+    int keep_best;                    /* of a question's answers; 0: all that pass [1] */
+    const char *min_score, *min_rank; /* "x,y,z" by round, the last one for all after it; NULL: none */
     enum speaker_retriever retriever;
     enum align_pool pool;
     enum align_start start;

@@ -34,6 +34,13 @@ struct align {
     int n_attempt;
 };
 
+/* A round's attempts are its questions' answers: those of question q are q * answers and the next ones. They share
+ * what is known of the question. */
+static inline int align_is_first(const struct align *a, int attempt)
+{
+    return attempt % a->o.answers == 0;
+}
+
 /* align_options.c */
 json_t *align_settings(const struct align *a); /* everything that decides the bits; new reference or NULL */
 json_t *align_manifest(const struct align *a);
@@ -63,6 +70,10 @@ int align_add_row(const struct align *a, struct train_data *data, const struct p
 int align_ask(struct align *a, struct error *err);
 int align_retrieve(struct align *a, struct error *err);
 int align_answer(struct align *a, struct error *err);
+int align_score(struct align *a, struct error *err); /* score.c */
+/* score_rule.c */
+int align_score_check(const struct align_options *o, struct error *err);
+int align_least_score(const struct align *a, double *least, struct error *err); /* that the round asks for */
 int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err);
 int align_model_sha256(const char *directory, char sha256[65], struct error *err);
 /* A model that the run makes by tuning: a round's or a control's. */

@@ -107,13 +107,19 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
+/* Of a question's answers at most so many are kept. */
+static int kept_at_most(const struct align_options *o)
+{
+    return o->keep_best ? least(o->keep_best, o->answers) : o->answers;
+}
+
 /* What asking or answering takes: every attempt has k pairs in the prompt, then as much as a pair of the seeds has. */
 static double generate_bytes(const struct plan_model *m, const struct align_options *o, const struct lengths *l,
                              int is_question, struct generate_load *loads)
 {
     const struct model_desc *d = m->desc;
     const struct generate_options *g = is_question ? &o->ask : &o->answer;
-    int n = least(o->attempts, MOST_LOADS);
+    int n = least(is_question ? o->attempts : o->attempts * o->answers, MOST_LOADS);
     for (int i = 0; i < n; i++) {
         int prompt = is_question ? 2 : l->pairs[i % l->n].question, last = least(prompt, d->n_ctx);
         for (int k = 1; k <= o->k; k++) {
@@ -134,7 +140,8 @@ static int tune_bytes(const struct model_desc *d, const struct align_options *o,
                       struct error *err)
 {
     struct train_data data = {0};
-    int n = l->n + least(o->attempts * o->rounds / 2, MOST_LOADS), rc = 0, longest = o->train.max_length;
+    int n = l->n + least(o->attempts * o->rounds * kept_at_most(o) / 2, MOST_LOADS), rc = 0,
+        longest = o->train.max_length;
     size_t result = 0;
     int32_t *ids = mem_calloc((size_t)longest + 1, sizeof *ids);
     if (!ids)
@@ -188,11 +195,13 @@ static void estimate_seconds(struct plan *p, const struct plan_model *m, const s
     double rate = fmax(rate_of(m, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
            train_rate = fmax(rate_of(m, o->train.dtype, 512), 1e9) * 0.4;
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
-    p->answer_seconds = attempts * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
+    p->answer_seconds =
+        attempts * o->answers * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
     double rows_tuned = 0; /* round t has the seeds and half of t rounds' attempts */
     for (int t = 1; t <= o->rounds; t++)
-        rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size
-                                         : o->train.num_train_epochs * (n_seed + 0.5 * o->attempts * t);
+        rows_tuned += o->train.max_steps
+                          ? (double)o->train.max_steps * o->train.batch_size
+                          : o->train.num_train_epochs * (n_seed + 0.5 * o->attempts * kept_at_most(o) * t);
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
     double rows_taught = o->rounds * (n_seed + 0.5 * o->attempts);
     if (o->tune_loss == ALIGN_LOSS_SOFT)
@@ -206,7 +215,7 @@ int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *s
 {
     *p = (struct plan){.machine = plan_machine(m->device)};
     struct lengths l = {NULL, 0};
-    struct generate_load *loads = mem_calloc((size_t)least(o->attempts, MOST_LOADS) + 1, sizeof *loads);
+    struct generate_load *loads = mem_calloc((size_t)least(o->attempts * o->answers, MOST_LOADS) + 1, sizeof *loads);
     int rc = loads ? count_pairs(m->tokenizer, seeds, &l, err) : error_set_nomem(err, sizeof *loads, "a plan");
     rc = rc ? rc : tune_bytes(m->desc, o, &l, &p->tune, err);
     rc = rc ? rc : plan_loaded(&p->loaded, m, o->dtype, err);

@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "io/jsontext.h"
 
+#include <math.h>
 #include <string.h>
 
 /* The template of the run, whatever file it came from. */
@@ -42,6 +43,9 @@ static int open_as_begun(struct align *a, struct device *device, const char *dir
     options.test = run_files_path(o, "test");
     options.principles = run_files_path(o, "principles");
     options.encoder = json_string_value(json_object_get(o->settings, "encoder"));
+    options.reward = json_string_value(json_object_get(o->settings, "reward"));
+    if (options.reward && !*options.reward)
+        options.reward = NULL;
     options.output = directory;
     if ((rc = align_options_check(&options, err)) || (rc = align_open(a, device, &options, err)))
         return rc;
@@ -133,6 +137,25 @@ static int same_teacher(struct align *a, int index, int *same, struct buf *text,
     return rc;
 }
 
+/* The attempt, and its question with all that has it. */
+static void forget(struct align *a, int index)
+{
+    int first = index - index % a->o.answers;
+    for (int i = first; i < first + a->o.answers; i++) {
+        a->attempts[i].question = (struct run_text){0};
+        a->attempts[i].neighbours = (struct run_neighbours){0};
+    }
+    a->attempts[index] = (struct run_attempt){.index = index, .score = NAN, .verdict.match = -1};
+}
+
+static int same_score(double x, double y, struct buf *text)
+{
+    int same = !memcmp(&x, &y, sizeof x);
+    buf_printf(text, "score, in the journal: %.17g\nscore, again:          %.17g\n%s\n", x, y,
+               same ? "the same, bit for bit" : "NOT the same");
+    return same;
+}
+
 static int again(struct align *a, int index, int *same, struct buf *text, struct error *err)
 {
     struct run_attempt was = a->attempts[index];
@@ -140,7 +163,7 @@ static int again(struct align *a, int index, int *same, struct buf *text, struct
     struct arena keep = a->round_arena;
     a->round_arena = (struct arena)ARENA_INIT;
     a->run = NULL; /* from here on nothing is written */
-    a->attempts[index] = (struct run_attempt){.index = index, .verdict.match = -1};
+    forget(a, index);
     int rc = align_ask(a, err);
     if (!rc)
         *same = same_text(&was.question, &a->attempts[index].question, "question", text);
@@ -148,6 +171,8 @@ static int again(struct align *a, int index, int *same, struct buf *text, struct
         rc = align_answer(a, err);
     if (!rc && was.neighbours.n)
         *same &= same_text(&was.answer, &a->attempts[index].answer, "answer", text);
+    if (!rc && isfinite(was.score) && !(rc = align_score(a, err)))
+        *same &= same_score(was.score, a->attempts[index].score, text);
     if (!rc && was.verdict.reason)
         buf_printf(text, "verdict: %s\n", sift_reason_text((enum sift_reason)sift_reason_find(was.verdict.reason)));
     if (!rc && a->o.tune_loss == ALIGN_LOSS_SOFT && was.verdict.kept)

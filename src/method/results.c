@@ -242,7 +242,7 @@ static int fill_samples(const struct arms *arms, struct report_run *r, struct er
 /* What the process that did it left of itself. */
 static int fill_costs(struct recorded *d, struct report_run *r, struct error *err)
 {
-    static const char *const phases[] = {"ask", "retrieve", "answer", "tune", "evidence"};
+    static const char *const phases[] = {"ask", "retrieve", "answer", "score", "tune", "evidence"};
     const char *value;
     r->phases = arena_alloc(&r->arena, sizeof phases / sizeof *phases * sizeof *r->phases);
     if (!r->phases)

@@ -126,6 +126,8 @@ static int open_speaker(struct align *a, struct device *device, struct error *er
     int rc = speaker_open(&a->speaker, device, &options, err);
     if (!rc && o->judge)
         rc = speaker_hash_model(&a->speaker, o->judge, "judge/", err);
+    if (!rc && o->reward)
+        rc = speaker_hash_model(&a->speaker, o->reward, "reward/", err);
     rc = rc ? rc : speaker_decoding(&a->speaker, 1, &o->ask, &with_stop, err);
     rc = rc ? rc : speaker_decoding(&a->speaker, 0, &o->answer, &with_stop, err);
     if (rc)
@@ -148,6 +150,7 @@ int align_open_inputs(struct align *a, struct device *device, const struct align
     rc = rc ? rc : align_make_pool(a, 0, err);
     rc = rc ? rc : pairs_check_room(&a->pool, &a->speaker, a->o.k, longest, err);
     rc = rc ? rc : check_model(o->encoder, err);
+    rc = rc ? rc : check_model(o->reward, err);
     return rc ? rc : check_model(o->judge, err);
 }
 

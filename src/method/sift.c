@@ -33,6 +33,9 @@ static const struct {
     {"answer_long", "answer is too long"},
     {"answer_repetitive", "answer repeats itself"},
     {"answer_copied", "answer is copied from a context"},
+    {"answer_repeat", "answer repeats another of its question"},
+    {"score_low", "answer's score is too low"},
+    {"score_beaten", "another answer of its question has a better score"},
     {"struck", "struck by a person"},
     {"enough", "not needed: enough were kept"},
 };

@@ -13,25 +13,28 @@
 #include <stddef.h>
 
 /* X(name, text): reasons as generated.jsonl and the tables have them. */
-#define SIFT_REASONS(X)                                   \
-    X(KEPT, "kept")                                       \
-    X(ERROR, "could not be generated")                    \
-    X(QUESTION_EMPTY, "question is empty")                \
-    X(QUESTION_UNPARSED, "question does not parse")       \
-    X(QUESTION_UNENDED, "question did not end by itself") \
-    X(QUESTION_SHORT, "question is too short")            \
-    X(QUESTION_LONG, "question is too long")              \
-    X(QUESTION_REPETITIVE, "question repeats itself")     \
-    X(QUESTION_REPEAT, "question repeats a kept one")     \
-    X(TEST_OVERLAP, "question is near a test question")   \
-    X(ANSWER_EMPTY, "answer is empty")                    \
-    X(ANSWER_UNPARSED, "answer does not parse")           \
-    X(ANSWER_UNENDED, "answer did not end by itself")     \
-    X(ANSWER_SHORT, "answer is too short")                \
-    X(ANSWER_LONG, "answer is too long")                  \
-    X(ANSWER_REPETITIVE, "answer repeats itself")         \
-    X(ANSWER_COPIED, "answer is copied from a context")   \
-    X(STRUCK, "struck by a person")                       \
+#define SIFT_REASONS(X)                                                  \
+    X(KEPT, "kept")                                                      \
+    X(ERROR, "could not be generated")                                   \
+    X(QUESTION_EMPTY, "question is empty")                               \
+    X(QUESTION_UNPARSED, "question does not parse")                      \
+    X(QUESTION_UNENDED, "question did not end by itself")                \
+    X(QUESTION_SHORT, "question is too short")                           \
+    X(QUESTION_LONG, "question is too long")                             \
+    X(QUESTION_REPETITIVE, "question repeats itself")                    \
+    X(QUESTION_REPEAT, "question repeats a kept one")                    \
+    X(TEST_OVERLAP, "question is near a test question")                  \
+    X(ANSWER_EMPTY, "answer is empty")                                   \
+    X(ANSWER_UNPARSED, "answer does not parse")                          \
+    X(ANSWER_UNENDED, "answer did not end by itself")                    \
+    X(ANSWER_SHORT, "answer is too short")                               \
+    X(ANSWER_LONG, "answer is too long")                                 \
+    X(ANSWER_REPETITIVE, "answer repeats itself")                        \
+    X(ANSWER_COPIED, "answer is copied from a context")                  \
+    X(ANSWER_REPEAT, "answer repeats another of its question")           \
+    X(SCORE_LOW, "answer's score is too low")                            \
+    X(SCORE_BEATEN, "another answer of its question has a better score") \
+    X(STRUCK, "struck by a person")                                      \
     X(ENOUGH, "not needed: enough were kept")
 enum sift_reason {
 #define X(name, text) SIFT_##name,

@@ -46,13 +46,16 @@ int align_near_test(struct align *a, const char *question, int *row, struct erro
 int align_count_overlap(struct align *a, struct error *err)
 {
     int rc = 0, row;
-    for (int i = 0; i < a->n_attempt && !rc; i++) {
+    for (int i = 0; i < a->n_attempt && !rc; i += a->o.answers) {
         const struct run_attempt *t = &a->attempts[i];
+        int kept = 0;
         if (!t->question.text)
             continue;
+        for (int k = 0; k < a->o.answers; k++)
+            kept |= t[k].verdict.kept;
         rc = align_near_test(a, t->question.text, &row, err);
         a->overlap.generated += !rc && row >= 0;
-        a->overlap.kept += !rc && row >= 0 && t->verdict.kept;
+        a->overlap.kept += !rc && row >= 0 && kept;
         a->overlap.left_out += t->verdict.reason && !strcmp(t->verdict.reason, sift_reason_name(SIFT_TEST_OVERLAP));
     }
     return rc;

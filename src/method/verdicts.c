@@ -40,7 +40,7 @@ static int align_question_fault(struct align *a, struct sift *before, int index,
         *reason = SIFT_QUESTION_REPEAT;
         *match = m.name < 0 ? -1 : m.name;
     }
-    for (int j = 0; j < index && *reason == SIFT_KEPT && !rc; j++)
+    for (int j = 0; j < index - index % a->o.answers && *reason == SIFT_KEPT && !rc; j++)
         if (a->attempts[j].question.text && !strcmp(a->attempts[j].question.text, q->text)) {
             *reason = SIFT_QUESTION_REPEAT;
             *match = j;
@@ -55,13 +55,13 @@ static int align_question_fault(struct align *a, struct sift *before, int index,
     return rc;
 }
 
-/* Questions to retrieve for: indices. */
+/* Questions to retrieve for: their first attempts. */
 static int worth_answering(struct align *a, int *list, int *n, struct error *err)
 {
     struct sift *before;
     int rc = align_sift_before(a, &before, err), match;
     *n = 0;
-    for (int i = 0; i < a->n_attempt && !rc; i++) {
+    for (int i = 0; i < a->n_attempt && !rc; i += a->o.answers) {
         enum sift_reason reason;
         if (a->attempts[i].neighbours.n)
             continue;
@@ -83,9 +83,13 @@ static int put_neighbours(struct align *a, int index, const struct retriever_hit
         items[i] = hits[i].index;
         nearness[i] = hits[i].score;
     }
-    struct run_neighbours *near = &a->attempts[index].neighbours;
-    *near = (struct run_neighbours){items, nearness, found};
-    return a->run ? run_put_neighbours(a->run, a->round, index, near, err) : 0;
+    int rc = 0;
+    for (int i = index; i < index + a->o.answers && !rc; i++) {
+        struct run_neighbours *near = &a->attempts[i].neighbours;
+        *near = (struct run_neighbours){items, nearness, found};
+        rc = a->run ? run_put_neighbours(a->run, a->round, i, near, err) : 0;
+    }
+    return rc;
 }
 
 int align_retrieve(struct align *a, struct error *err)
@@ -139,41 +143,105 @@ static int answer_fault(struct align *a, struct sift *s, const struct run_attemp
     return rc;
 }
 
-static int verdict(struct align *a, struct sift *s, int index, int full, struct error *err)
+/* The same answer again is not another one of its question. */
+static void find_repeated(struct align *a, int first, enum sift_reason *reasons)
 {
-    struct run_attempt *t = &a->attempts[index];
-    struct run_verdict *v = &t->verdict;
-    struct sift_match nearest = {-1, 0};
-    enum sift_reason reason;
-    int rc = align_question_fault(a, s, index, &reason, &v->match, err);
-    if (!rc && t->question.text)
-        rc = sift_nearest(s, t->question.text, &nearest, err);
-    if (!rc && reason == SIFT_KEPT)
-        rc = answer_fault(a, s, t, &reason, &v->match, err);
-    if (!rc && reason == SIFT_KEPT && !full)
-        rc = sift_add(s, t->question.text, index, err);
-    v->reason = sift_reason_name(full && reason == SIFT_KEPT ? SIFT_ENOUGH : reason);
-    v->kept = reason == SIFT_KEPT && !full;
-    v->f1 = nearest.f1;
-    return rc || !a->run ? rc : run_put_verdict(a->run, a->round, index, v, err);
+    for (int i = 1; i < a->o.answers; i++)
+        for (int k = 0; k < i && reasons[i] == SIFT_KEPT; k++)
+            if (reasons[k] == SIFT_KEPT &&
+                !strcmp(a->attempts[first + i].answer.text, a->attempts[first + k].answer.text)) {
+                reasons[i] = SIFT_ANSWER_REPEAT;
+                a->attempts[first + i].verdict.match = first + k;
+            }
 }
 
-/* most_kept: stop keeping after that many (when kept ones are counted, not attempts). */
+/* Is answer i before k by score? Those of one score are in their order, and without scores all are. */
+static int is_better(const struct run_attempt *answers, int i, int k)
+{
+    double x = answers[i].score, y = answers[k].score;
+    return x > y || (!(y > x) && i < k);
+}
+
+/* Of a question's answers that pass the rules: those with a score too low go, then all but the best. */
+static void choose_best(const struct align *a, int first, double least, enum sift_reason *reasons)
+{
+    const struct run_attempt *answers = a->attempts + first;
+    int n = a->o.answers, before[ALIGN_MOST_ANSWERS] = {0};
+    for (int i = 0; i < n && a->o.score; i++)
+        if (reasons[i] == SIFT_KEPT && !(answers[i].score >= least)) /* one without a score too */
+            reasons[i] = SIFT_SCORE_LOW;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < n; k++)
+            before[i] += k != i && reasons[k] == SIFT_KEPT && is_better(answers, k, i);
+    for (int i = 0; i < n && a->o.keep_best; i++)
+        if (reasons[i] == SIFT_KEPT && before[i] >= a->o.keep_best)
+            reasons[i] = SIFT_SCORE_BEATEN;
+}
+
+/* Verdicts on a question's answers, the first of which is the attempt `first`. */
+struct sifting {
+    struct sift *sift;
+    double least;         /* score of an answer */
+    int most_kept, *kept; /* stop keeping after that many (when kept ones are counted, not attempts) */
+};
+
+static int answer_reasons(struct align *a, const struct sifting *w, int first, enum sift_reason *reasons,
+                          struct error *err)
+{
+    struct sift_match nearest = {-1, 0};
+    enum sift_reason question;
+    const char *text = a->attempts[first].question.text;
+    int match, rc = align_question_fault(a, w->sift, first, &question, &match, err);
+    if (!rc && text)
+        rc = sift_nearest(w->sift, text, &nearest, err);
+    for (int i = 0; i < a->o.answers && !rc; i++) {
+        struct run_attempt *t = &a->attempts[first + i];
+        t->verdict = (struct run_verdict){.match = match, .f1 = nearest.f1};
+        reasons[i] = question;
+        if (question == SIFT_KEPT)
+            rc = answer_fault(a, w->sift, t, &reasons[i], &t->verdict.match, err);
+    }
+    if (!rc && question == SIFT_KEPT) {
+        find_repeated(a, first, reasons);
+        choose_best(a, first, w->least, reasons);
+    }
+    return rc;
+}
+
+static int question_verdicts(struct align *a, const struct sifting *w, int first, struct error *err)
+{
+    enum sift_reason reasons[ALIGN_MOST_ANSWERS];
+    int any = 0, rc = answer_reasons(a, w, first, reasons, err);
+    for (int i = 0; i < a->o.answers && !rc; i++) {
+        struct run_attempt *t = &a->attempts[first + i];
+        if (reasons[i] == SIFT_KEPT && *w->kept >= w->most_kept)
+            reasons[i] = SIFT_ENOUGH;
+        t->verdict.reason = sift_reason_name(reasons[i]);
+        t->verdict.kept = reasons[i] == SIFT_KEPT;
+        *w->kept += t->verdict.kept;
+        if (t->verdict.kept && !any)
+            rc = sift_add(w->sift, t->question.text, first + i, err);
+        any |= t->verdict.kept;
+        if (!rc && a->run)
+            rc = run_put_verdict(a->run, a->round, first + i, &t->verdict, err);
+    }
+    return rc;
+}
+
 int align_verdicts(struct align *a, int most_kept, int *kept, struct error *err)
 {
-    struct sift *s;
-    int rc = align_sift_before(a, &s, err);
+    struct sifting w = {.most_kept = most_kept, .kept = kept};
+    int rc = align_sift_before(a, &w.sift, err);
+    rc = rc ? rc : align_least_score(a, &w.least, err);
     *kept = 0;
     if (!rc && a->run)
         rc = run_begin(a->run, err);
-    for (int i = 0; i < a->n_attempt && !rc; i++) {
-        rc = verdict(a, s, i, *kept >= most_kept, err);
-        *kept += !rc && a->attempts[i].verdict.kept;
-    }
+    for (int i = 0; i < a->n_attempt && !rc; i += a->o.answers)
+        rc = question_verdicts(a, &w, i, err);
     if (a->run && !rc)
         rc = run_commit(a->run, err);
     else if (a->run)
         run_rollback(a->run);
-    sift_free(s);
+    sift_free(w.sift);
     return rc;
 }

@@ -71,6 +71,8 @@ static const struct rule attempt_rules[] = {
      "it matches a test question that is not there"},
     {"reason NOT IN ('answer_copied', 'test_overlap') AND NOT is_int(matched, -1, idx)",
      "it matches an attempt that is not before it"},
+    {"NOT is_number(score)", "its score is no finite number"},
+    {"score IS NOT NULL AND answer IS NULL", "it has a score of an answer that is not there"},
     {"NOT is_number(f1) OR f1 < 0 OR f1 > 1.000001", "its nearest F1 is not between 0 and 1"},
 };
 static const struct rule round_rules[] = {

@@ -158,6 +158,18 @@ int run_put_neighbours(struct run *r, int round, int index, const struct run_nei
     return run_finish(r, s, "cannot write an attempt", err);
 }
 
+int run_put_score(struct run *r, int round, int index, double score, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = run_prepare(r, &s, "UPDATE attempt SET score = ?3 WHERE round = ?1 AND idx = ?2", err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int(s, 1, round);
+    sqlite3_bind_int(s, 2, index);
+    bind_real(s, 3, score);
+    return run_finish(r, s, "cannot write a score", err);
+}
+
 int run_put_verdict(struct run *r, int round, int index, const struct run_verdict *v, struct error *err)
 {
     sqlite3_stmt *s;
@@ -196,11 +208,11 @@ int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attemp
                          "question_ended, question_contexts, question_dropped,"
                          " answer, answer_error, answer_ids, answer_logprobs, answer_score, answer_ended, "
                          "answer_contexts, answer_dropped, neighbours, nearness, kept,"
-                         " reason, matched, f1 FROM attempt WHERE round = ? ORDER BY idx",
+                         " reason, matched, f1, score FROM attempt WHERE round = ? ORDER BY idx",
                          err),
         step, failed = 0;
     for (int i = 0; i < n; i++)
-        attempts[i] = (struct run_attempt){.index = i, .verdict.match = -1};
+        attempts[i] = (struct run_attempt){.index = i, .score = NAN, .verdict.match = -1};
     if (rc)
         return rc;
     sqlite3_bind_int(s, 1, round);
@@ -219,6 +231,7 @@ int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attemp
         v->reason = get_text(s, 20, arena, &failed);
         v->match = v->reason ? sqlite3_column_int(s, 21) : -1;
         v->f1 = get_real(s, 22);
+        a->score = get_real(s, 23);
     }
     if (failed)
         rc = error_set_nomem(err, 0, "attempts");

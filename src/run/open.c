@@ -19,8 +19,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* "isar"; version 1 had no result.ended, 2 no contexts of results */
-enum { APPLICATION_ID = 0x69736172, VERSION = 3 };
+/* "isar"; version 1 had no result.ended, 2 no contexts of results, 3 no scores of answers */
+enum { APPLICATION_ID = 0x69736172, VERSION = 4 };
 
 static const char schema[] =
     "CREATE TABLE fact(name TEXT PRIMARY KEY, value TEXT NOT NULL);"
@@ -32,7 +32,7 @@ static const char schema[] =
     "TEXT, answer_error TEXT, answer_ids BLOB,"
     " answer_logprobs BLOB, answer_score REAL, answer_ended INTEGER, answer_contexts BLOB, answer_dropped INTEGER, "
     "kept INTEGER, reason TEXT, matched INTEGER,"
-    " f1 REAL, PRIMARY KEY(round, idx));"
+    " f1 REAL, score REAL, PRIMARY KEY(round, idx));"
     "CREATE TABLE result(arm TEXT, part TEXT, idx INTEGER, text TEXT, logprob REAL, n_token INTEGER, probabilities "
     "BLOB, flagged INTEGER, ended INTEGER,"
     " contexts BLOB, dropped INTEGER,"
@@ -191,11 +191,14 @@ int run_make_tables(struct run *r, struct error *err)
 
 static int upgrade(struct run *r, long version, struct error *err)
 {
-    char setup[300];
+    char setup[400];
     snprintf(setup, sizeof setup,
-             "BEGIN IMMEDIATE; %sALTER TABLE result ADD COLUMN contexts BLOB; ALTER TABLE result ADD COLUMN dropped "
-             "INTEGER; PRAGMA user_version=%d; COMMIT;",
-             version == 1 ? "ALTER TABLE result ADD COLUMN ended INTEGER; " : "", VERSION);
+             "BEGIN IMMEDIATE; %s%sALTER TABLE attempt ADD COLUMN score REAL; PRAGMA user_version=%d; COMMIT;",
+             version < 2 ? "ALTER TABLE result ADD COLUMN ended INTEGER; " : "",
+             version < 3
+                 ? "ALTER TABLE result ADD COLUMN contexts BLOB; ALTER TABLE result ADD COLUMN dropped INTEGER; "
+                 : "",
+             VERSION);
     return run_exec(r, setup, err);
 }
 

@@ -80,11 +80,13 @@ struct run_attempt {
     int index;
     struct run_text question, answer;
     struct run_neighbours neighbours;
+    double score; /* the answer's, as --score has it; NAN: none */
     struct run_verdict verdict;
 };
 int run_put_question(struct run *r, int round, int index, const struct run_text *t, struct error *err);
 int run_put_neighbours(struct run *r, int round, int index, const struct run_neighbours *near, struct error *err);
 int run_put_answer(struct run *r, int round, int index, const struct run_text *t, struct error *err);
+int run_put_score(struct run *r, int round, int index, double score, struct error *err);
 int run_put_verdict(struct run *r, int round, int index, const struct run_verdict *v, struct error *err);
 /* attempts[0..n): those without a row are zero but for their index. Memory from the arena. */
 int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena,
