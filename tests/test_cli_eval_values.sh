@@ -119,6 +119,20 @@ printf '{"question":"Second?","answer":"\\nA:\\n\\nQ: You fly"}\n' >"$tmp/raw.js
 want 65 "cannot be computed" mode original # what is empty is left out
 want 0 "n_empty" mode lm-eval
 
+# General text: three pairs in windows of the context, as transformers 5.24 in float32 (summed in double) has the same windows; a text longer than the context is cut.
+head -3 models/test.jsonl >"$tmp/general.jsonl"
+perplexity() { "$ISARA" eval --task perplexity --model $m --dtype f32 --test "$1" --output "$2" --json $quiet; }
+perplexity "$tmp/general.jsonl" "$tmp/general" >"$tmp/general.json"
+json() { tr -d '\n' <"$1" | sed "s/.*\"$2\": \([^,}]*\)[,}].*/\1/"; }
+near "perplexity" "$(json "$tmp/general.json" perplexity)" 9.701932413348807 2e-5
+near "nll of a text" "$(json "$tmp/general.json" nll)" 2.279235246625607 2e-6
+near "tokens" "$(json "$tmp/general.json" n_tokens)" 128 0
+yes "The kettle is hot." | head -200 | tr '\n' ' ' >"$tmp/long.txt"
+perplexity "$tmp/long.txt" "$tmp/long" >"$tmp/long.json"
+near "windows" "$(json "$tmp/long.json" n)" "$("$ISARA" tokenize --model $m --text "$(cat "$tmp/long.txt")" $quiet | tr -d '[] \n' | sed 's/.*"token_ids":\([^"]*\).*/\1/' | awk -F, '{ n = 0; for (i = 1; i <= NF; i++) n += $i != ""; print int((n + 511) / 512) }')" 0
+printf '{"other":1}\n' >"$tmp/none.jsonl"
+want 65 "none.jsonl:1: wanted \"text\"" "$ISARA" eval --task perplexity --model $m --test "$tmp/none.jsonl" $quiet
+
 # What the journal's rows rest on has changed: refused, not taken over.
 printf '[{"instruction":"Say hi","output":"good day"}]' >"$tmp/ref.json"
 want 65 "was begun with reference-sha256" compared

@@ -7,9 +7,9 @@
 
 #include <string.h>
 
-static const struct eval_task *const tasks[] = {&eval_alpaca,     &eval_beavertails, &eval_diversity,
-                                                &eval_judge,      &eval_overlap,     &eval_qa,
-                                                &eval_truthfulqa, &eval_utility,     &eval_xstest};
+static const struct eval_task *const tasks[] = {&eval_alpaca,  &eval_beavertails, &eval_diversity, &eval_judge,
+                                                &eval_overlap, &eval_perplexity,  &eval_qa,        &eval_truthfulqa,
+                                                &eval_utility, &eval_xstest};
 enum { N_TASK = sizeof tasks / sizeof *tasks };
 
 const char *eval_task_name(int i, const char **summary)

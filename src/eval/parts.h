@@ -21,8 +21,8 @@ struct eval_task {
     const char *name, *summary;
     int (*run)(const struct eval_work *w, struct error *err);
 };
-extern const struct eval_task eval_alpaca, eval_beavertails, eval_diversity, eval_judge, eval_overlap, eval_qa,
-    eval_truthfulqa, eval_utility, eval_xstest;
+extern const struct eval_task eval_alpaca, eval_beavertails, eval_diversity, eval_judge, eval_overlap, eval_perplexity,
+    eval_qa, eval_truthfulqa, eval_utility, eval_xstest;
 
 /* --- eval_report.c --- */
 struct eval_report {
