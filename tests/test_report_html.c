@@ -38,6 +38,13 @@ static void add_arms(struct section *s)
     row_link(r, "control", "attempts");
     row_number(r, 12);
     table_note(t, "note %s", HOSTILE);
+    t = section_table(s, "grouped", "Grouped", columns, 3);
+    for (int i = 0; i < 3; i++) {
+        r = table_add(t);
+        row_text(r, i < 2 ? "twice" : "once");
+        row_number(r, 12345 + i);
+        r->marked = i == 1;
+    }
     section_table(s, "empty", "Empty", columns, 6);
 }
 
@@ -171,6 +178,8 @@ static void test_page(void **state)
         "<a href=\"#table-attempts\">control</a>",
         "<tr class=\"marked\"><th scope=\"row\">",
         "<caption id=\"caption-arms\"><span>Arms",
+        ("<tr><th scope=\"rowgroup\" rowspan=\"2\">twice</th><th scope=\"row\" class=\"n\">12\u202f345</th>"),
+        "<th scope=\"rowgroup\" rowspan=\"1\">once</th>",
         "<p>Empty: nothing.</p>",
         "<p>There is nothing to draw.</p>",
         "<details class=\"sample marked\" open>",
@@ -211,8 +220,25 @@ static void test_memory(void **state)
     document_free(&d);
 }
 
-int main(void)
+/* The page into a file, for tools/check-report. */
+static int write_page(const char *path)
 {
+    struct document d;
+    struct buf page = BUF_INIT;
+    make(&d);
+    report_html(&d, &page);
+    FILE *f = fopen(path, "w");
+    int rc = !f || fwrite(page.data, 1, page.len, f) != page.len;
+    rc |= f && fclose(f);
+    buf_free(&page);
+    document_free(&d);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return write_page(argv[1]);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_page), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

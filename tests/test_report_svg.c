@@ -72,19 +72,19 @@ static void test_intervals(void **state)
     has(&out, "<title id=\"c-t\">Change &lt;of&gt; all</title>", 1);
     has(&out, "<desc id=\"c-d\">It &quot;rose&quot;.</desc>", 1);
     has(&out, "nats &amp; more", 1);
-    /* ticks -0.4 to 0.6 on 3 to 97 %: zero at 40.6, 0.3 at 68.8, its interval 59.4 to 87.6 */
-    has(&out, "<line class=\"zero\" x1=\"40.60%\"", 1);
-    has(&out, "<svg class=\"mark s0 full\" x=\"68.80%\" y=\"34.0\">", 1);
-    has(&out, "<line class=\"whisker\" x1=\"59.40%\" y1=\"34.0\" x2=\"87.60%\" y2=\"34.0\"/>", 1);
+    /* ticks -0.4 to 0.6: zero at 40 %, 0.3 at 70, its interval 60 to 90 */
+    has(&out, "<line class=\"zero\" x1=\"40.00%\"", 1);
+    has(&out, "<svg class=\"mark s0 full\" x=\"70.00%\" y=\"34.0\">", 1);
+    has(&out, "<line class=\"whisker\" x1=\"60.00%\" y1=\"34.0\" x2=\"90.00%\" y2=\"34.0\"/>", 1);
     has(&out, "class=\"mark s0 hollow\" x=\"50.00%\" y=\"80.0\"", 1);
-    has(&out, "class=\"mark s1 full\" x=\"59.40%\"", 1);
+    has(&out, "class=\"mark s1 full\" x=\"60.00%\"", 1);
     has(&out, "class=\"mark", 3);
     has(&out, "class=\"whisker\"", 3 + 3 + 2); /* no cap where it has no end */
     has(&out, "nan", 0);
     has(&out, "inf", 0);
     buf_reset(&out);
     struct svg_row far = {"far", NULL, -2.4, -2.5, -2.3, 0};
-    svg_intervals(&out, &words, &far, 1, SVG_ZERO_NONE); /* -2.5 to -2.3 on 3 to 97 % */
+    svg_intervals(&out, &words, &far, 1, SVG_ZERO_NONE); /* -2.5 to -2.3 */
     has(&out, "<svg class=\"mark s0 full\" x=\"50.00%\"", 1);
     has(&out, "class=\"zero\"", 0);
     buf_free(&out);
@@ -98,9 +98,9 @@ static void test_bars(void **state)
     percent.unit = " %";
     struct svg_row rows[] = {{"a", "50 %", 50, 40, 60, 0}, {"b", "-20 %", -20, NAN, NAN, 0}};
     svg_bars(&out, &percent, rows, 2);
-    /* -20 to 60 by 20 on 94 %: zero at 3 + 23.5, 50 is 58.75 wide */
-    has(&out, "<rect class=\"bar s0\" x=\"26.50%\" y=\"27.0\" width=\"58.75%\" height=\"14\"/>", 1);
-    has(&out, "<rect class=\"bar s0\" x=\"3.00%\" y=\"73.0\" width=\"23.50%\" height=\"14\"/>", 1);
+    /* -20 to 60: zero at a quarter, 50 is five eighths wide */
+    has(&out, "<rect class=\"bar s0\" x=\"25.00%\" y=\"27.0\" width=\"62.50%\" height=\"14\"/>", 1);
+    has(&out, "<rect class=\"bar s0\" x=\"0.00%\" y=\"73.0\" width=\"25.00%\" height=\"14\"/>", 1);
     has(&out, ">−20 %</text>", 1);
     buf_free(&out);
 }
@@ -156,6 +156,15 @@ static void test_heat(void **state)
     has(&out, "<rect class=\"cell down3\" x=\"65.00%\" y=\"26.0\"", 1);
     has(&out, "<rect class=\"cell up0\" x=\"30.00%\" y=\"66.0\"", 1);
     has(&out, "<rect class=\"cell none\"", 1);
+    static const char *const many[] = {"violence, aiding and abetting", "b", "c", "d", "e"};
+    static const char *const cells[] = {"1", "1", "1", "1", "1"};
+    static const double ones[] = {1, 1, 1, 1, 1};
+    buf_reset(&out);
+    svg_heat_map(&out, &words, &(struct svg_heat){many, many, 1, 5, ones, cells});
+    has(&out, ">violence,</text>", 1);
+    has(&out, ">aiding and ab…</text>", 1);
+    has(&out, ">1  violence, aiding and ab…</text>", 1);
+    has(&out, ">5  e</text>", 1);
     buf_reset(&out);
     svg_heat_map(&out, &words, &(struct svg_heat){NULL, NULL, 0, 0, NULL, NULL});
     has(&out, "</svg>", 1);

@@ -150,6 +150,16 @@ static void draw_lines(struct buf *out, struct scratch *scratch, const struct fi
         svg_lines(out, words, list, n, is_whole(f));
 }
 
+static const char *value_of(struct scratch *scratch, const struct figure *f, double y)
+{
+    struct buf ascii = BUF_INIT;
+    value_text(&ascii, y, f->y_kind, f->digits);
+    html_minus(&scratch->text, buf_text(&ascii));
+    scratch->failed |= ascii.failed;
+    buf_free(&ascii);
+    return kept(scratch);
+}
+
 static void draw_heat(struct buf *out, struct scratch *scratch, const struct figure *f, const struct svg_words *words)
 {
     struct names columns = names_of(scratch, f);
@@ -166,9 +176,7 @@ static void draw_heat(struct buf *out, struct scratch *scratch, const struct fig
         for (int j = 0; j < columns.n; j++) {
             const struct point *p = named(s, columns.list[j]);
             *values++ = p ? scaled(f, p->y) : NAN;
-            if (p)
-                value_text(&scratch->text, p->y, f->y_kind, f->digits);
-            *texts++ = kept(scratch);
+            *texts++ = p ? value_of(scratch, f, p->y) : "";
         }
     }
     if (!scratch->failed)

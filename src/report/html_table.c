@@ -74,7 +74,8 @@ static void put_notes(struct buf *out, const struct table *t)
         return;
     buf_puts(out, "<ul class=\"notes\">\n");
     if (marked)
-        buf_puts(out, "<li><span class=\"flag\">▲</span> speaks against the method, or a check that failed</li>\n");
+        buf_puts(out,
+                 "<li><span class=\"flag\">▲</span> speaks against the method, failed a check, or is missing</li>\n");
     for (const struct note *n = t->notes; n; n = n->next) {
         buf_puts(out, "<li>");
         html_prose(out, n->text);
@@ -102,20 +103,84 @@ static const char *class_of(const struct column *c, int words)
     return words ? " class=\"words\"" : "";
 }
 
-static void put_row(struct buf *out, const struct document *d, const struct table_row *r)
+static int same_group(const struct table_row *a, const struct table_row *b)
+{
+    const struct cell *one = a->cells;
+    const struct cell *other = b->cells;
+    if (one->text || other->text)
+        return one->text && other->text && *one->text && !strcmp(one->text, other->text);
+    return one->value == other->value;
+}
+
+/* The rows from r on whose first cell says the same. */
+static int group_of(const struct table_row *r)
+{
+    int n = 1;
+    for (const struct table_row *next = r->next; next && same_group(r, next); next = next->next)
+        n++;
+    return n;
+}
+
+static int has_groups(const struct table *t)
+{
+    for (const struct table_row *r = t->first; r && t->n_column > 2; r = r->next)
+        if (r->next && same_group(r, r->next))
+            return 1;
+    return 0;
+}
+
+/* The cells from column `from` on, the first of them the head of the row. */
+static void put_cells(struct buf *out, const struct document *d, const struct table_row *r, int from)
 {
     const struct table *t = r->table;
-    buf_puts(out, r->marked ? "<tr class=\"marked\">" : "<tr>");
-    for (int i = 0; i < t->n_column; i++) {
-        const char *tag = i ? "td" : "th";
-        buf_printf(out, "<%s%s%s%s>", tag, i ? "" : " scope=\"row\"", class_of(t->columns + i, is_words(t, i)),
+    for (int i = from; i < t->n_column; i++) {
+        const char *tag = i > from ? "td" : "th";
+        buf_printf(out, "<%s%s%s%s>", tag, i > from ? "" : " scope=\"row\"", class_of(t->columns + i, is_words(t, i)),
                    is_words(t, i) ? " dir=\"auto\"" : "");
-        if (!i)
+        if (i == from)
             put_flag(out, r);
         put_cell(out, d, r->cells + i, t->columns + i);
         buf_printf(out, "</%s>", tag);
     }
     buf_puts(out, "</tr>\n");
+}
+
+static const char *row_tag(const struct table_row *r)
+{
+    return r->marked ? "<tr class=\"marked\">" : "<tr>";
+}
+
+/* Rows whose first cell is the same become a group, which says it once. Returns the row after it. */
+static const struct table_row *put_group(struct buf *out, const struct document *d, const struct table_row *r)
+{
+    int n = group_of(r);
+    const struct column *first = r->table->columns;
+    buf_printf(out, "<tbody>\n%s<th scope=\"rowgroup\" rowspan=\"%d\"%s>", row_tag(r), n, class_of(first, 0));
+    put_cell(out, d, r->cells, first);
+    buf_puts(out, "</th>");
+    put_cells(out, d, r, 1);
+    for (r = r->next; --n; r = r->next) {
+        buf_puts(out, row_tag(r));
+        put_cells(out, d, r, 1);
+    }
+    buf_puts(out, "</tbody>\n");
+    return r;
+}
+
+static void put_body(struct buf *out, const struct document *d, const struct table *t)
+{
+    const struct table_row *r = t->first;
+    if (has_groups(t)) {
+        while (r)
+            r = put_group(out, d, r);
+        return;
+    }
+    buf_puts(out, "<tbody>\n");
+    for (; r; r = r->next) {
+        buf_puts(out, row_tag(r));
+        put_cells(out, d, r, 0);
+    }
+    buf_puts(out, "</tbody>\n");
 }
 
 /* Names and their values: a long list, set close. */
@@ -124,11 +189,18 @@ static int is_facts(const struct table *t)
     return t->n_column == 2 && !is_numeric(t->columns) && !is_numeric(t->columns + 1);
 }
 
+static const char *kind_of(const struct table *t)
+{
+    if (has_groups(t))
+        return "grouped";
+    return is_facts(t) ? "facts" : "plain";
+}
+
 static void put_table(struct buf *out, const struct document *d, const struct table *t)
 {
     buf_puts(out, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-labelledby=\"caption-");
     html_text(out, t->name);
-    buf_printf(out, "\">\n<table class=\"%s\" id=\"table-", is_facts(t) ? "facts" : "data");
+    buf_printf(out, "\">\n<table class=\"%s\" id=\"table-", kind_of(t));
     html_text(out, t->name);
     buf_puts(out, "\">\n<caption id=\"caption-");
     html_text(out, t->name);
@@ -136,10 +208,8 @@ static void put_table(struct buf *out, const struct document *d, const struct ta
     html_text(out, t->title);
     buf_puts(out, "</span></caption>\n");
     put_head(out, t);
-    buf_puts(out, "<tbody>\n");
-    for (const struct table_row *r = t->first; r; r = r->next)
-        put_row(out, d, r);
-    buf_puts(out, "</tbody></table></div>\n");
+    put_body(out, d, t);
+    buf_puts(out, "</table></div>\n");
 }
 
 static int is_empty(const struct cell *c)

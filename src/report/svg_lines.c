@@ -53,7 +53,9 @@ static double room(const struct svg_ticks *t, const char *unit)
         size_t characters = utf8_count(text, n);
         most = characters > most ? characters : most;
     }
-    return most > 5 ? 17 : 10;
+    if (most > 5)
+        return 18;
+    return most > 3 ? 13 : 9;
 }
 
 static struct lines lines_of(const struct svg_words *words, const struct svg_series *list, int n, int whole)

@@ -52,6 +52,14 @@ void svg_put_mark(struct buf *out, int i, double x, double y, int full)
                full ? "full" : "hollow", x, y, shapes[i % n]);
 }
 
+/* At the edges a number stands inside of them. */
+static enum svg_anchor anchor_of(double x)
+{
+    if (x < 2)
+        return SVG_START;
+    return x > 98 ? SVG_END : SVG_MIDDLE;
+}
+
 void svg_put_x_axis(struct buf *out, const struct svg_axis *a)
 {
     char text[48];
@@ -59,7 +67,7 @@ void svg_put_x_axis(struct buf *out, const struct svg_axis *a)
         double v = svg_tick(&a->ticks, i);
         double x = svg_place(&a->scale, v);
         svg_put_line(out, &(struct svg_stroke){x, a->y[0], x, a->y[1], v == 0 ? "zero" : "grid"});
-        svg_put_text(out, &(struct svg_at){x, a->y[1] + 16, SVG_MIDDLE, "tick"},
+        svg_put_text(out, &(struct svg_at){x, a->y[1] + 16, anchor_of(x), "tick"},
                      svg_tick_text(text, &a->ticks, i, a->unit), INT_MAX);
     }
     if (a->name)

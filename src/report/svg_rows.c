@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { TOP = 4, ROW = 46, WORDS = 15, MIDDLE = 30, BOTTOM = 24, NAME = 18 };
-static const double from = 3, to = 97; /* per cent of the width */
+static const double from = 0, to = 100; /* per cent of the width */
 
 static struct svg_axis axis_of(const struct svg_words *words, const struct svg_row *rows, int n, enum svg_zero zero)
 {
