@@ -64,6 +64,8 @@ static int teardown(void **state)
 struct log {
     struct train_step steps[400];
     int n;
+    double eval_loss;
+    struct error err;
 };
 
 static void note(void *user, const struct train_step *s)
@@ -86,25 +88,33 @@ static void golden_options(struct train_options *o)
     o->max_length = 64;
 }
 
-static void train(const struct train_options *o, const struct train_data *rows, int n_thread, struct log *log)
+/* With the hard rows as evaluation data. */
+static int train_until(const struct train_options *o, const struct train_data *rows, int n_thread, struct log *log)
 {
     struct device *device;
     struct checkpoint *source = NULL;
     struct model *model = NULL;
     struct train_result result;
-    struct error err = {0};
     *log = (struct log){0};
-    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err) ||
-        checkpoint_open(&source, "tests/golden/random_llama", &err) ||
-        model_open(&model, device, source, &(struct model_options){.dtype = o->dtype}, &err))
-        fail_msg("%s", err.message);
-    struct train_job job = {.model = model, .source = source, .data = rows, .options = o, .on_step = note, .user = log};
-    if (train_run(&job, &result, &err))
-        fail_msg("%s", err.message);
+    if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &log->err) ||
+        checkpoint_open(&source, "tests/golden/random_llama", &log->err) ||
+        model_open(&model, device, source, &(struct model_options){.dtype = o->dtype}, &log->err))
+        fail_msg("%s", log->err.message);
+    struct train_job job = {
+        .model = model, .source = source, .data = rows, .eval_data = &data, .options = o, .on_step = note, .user = log};
+    int rc = train_run(&job, &result, &log->err);
+    log->eval_loss = result.eval_loss;
     assert_int_equal(result.allocations, 0);
     model_close(model);
     checkpoint_close(source);
     device_close(device);
+    return rc;
+}
+
+static void train(const struct train_options *o, const struct train_data *rows, int n_thread, struct log *log)
+{
+    if (train_until(o, rows, n_thread, log))
+        fail_msg("%s", log->err.message);
 }
 
 static double number_of(const json_t *of, int step, const char *key)
@@ -204,6 +214,64 @@ static void test_steps_on_soft_targets_are_pytorchs_in_float64(void **state)
         }
         if (!way)
             first = log;
+    }
+}
+
+/* A row's own ids as distributions that are sure, but for what stands in the first place (id -2: its own). */
+static void set_own_ids(struct train_data *rows, int row, int n_top, int32_t id, float logprob)
+{
+    static int32_t ids[64 * 300];
+    static float logprobs[64 * 300];
+    const struct train_row *r = &rows->rows[row];
+    int n = 0;
+    for (int j = 1; j < r->n; j++)
+        if (r->target[j]) {
+            for (int i = 0; i < n_top; i++)
+                ids[n * n_top + i] = i ? -1 : r->ids[j];
+            logprobs[n++ * n_top] = 0;
+        }
+    ids[0] = id < -1 ? ids[0] : id;
+    logprobs[0] = logprob;
+    assert_int_equal(train_data_set_soft(rows, row, &(struct soft_targets){n_top, ids, logprobs}, NULL), 0);
+}
+
+static void test_ids_are_distributions_that_are_sure(void **state)
+{
+    (void)state;
+    struct log hard, sure;
+    struct train_options o;
+    golden_options(&o);
+    train(&o, &data, 1, &hard);
+    for (int i = 0; i < soft_data.n; i++)
+        set_own_ids(&soft_data, i, 2, -2, 0);
+    train(&o, &soft_data, 2, &sure);
+    for (int i = 0; i < STEPS; i++) {
+        assert_true(fabs(sure.steps[i].loss / hard.steps[i].loss - 1) < 2e-6);
+        assert_true(fabs(sure.steps[i].grad_norm / hard.steps[i].grad_norm - 1) < 2e-6);
+    }
+    assert_true(fabs(sure.eval_loss / hard.eval_loss - 1) < 2e-6);
+}
+
+static void test_soft_targets_that_are_none_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        int n_top, id;
+        float logprob;
+        const char *says;
+    } cases[] = {{2, 70, 0, "row row: soft target 0 is token 70, outside of the vocabulary of 70"},
+                 {2, -1, 0, "row row: soft target 0 is token -1"},
+                 {2, -2, NAN, "row row: soft target 0: nan is no log-probability"},
+                 {2, -2, 0.5f, "row row: soft target 0: 0.5 is no log-probability"},
+                 {300, -2, 0, "row row: 300 soft targets a token, wanted at most 256"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct log log;
+        struct train_options o;
+        golden_options(&o);
+        set_own_ids(&soft_data, 9, cases[i].n_top, cases[i].id, cases[i].logprob);
+        int rc = train_until(&o, &soft_data, 1, &log);
+        if (rc != ERROR_DATA || !strstr(log.err.message, cases[i].says))
+            fail_msg("%d: %s", rc, log.err.message);
     }
 }
 
@@ -390,6 +458,8 @@ int main(void)
         cmocka_unit_test(test_ten_steps_are_pytorchs_in_float64_however_a_step_is_cut),
         cmocka_unit_test(test_steps_on_soft_targets_are_pytorchs_in_float64),
         cmocka_unit_test(test_the_greatest_probabilities_are_pytorchs),
+        cmocka_unit_test(test_ids_are_distributions_that_are_sure),
+        cmocka_unit_test(test_soft_targets_that_are_none_are_refused),
         cmocka_unit_test(test_adamw_and_clipping_are_pytorchs),
         cmocka_unit_test(test_schedules_are_transformers),
         cmocka_unit_test(test_bf16_products_and_moments_stay_close_over_a_hundred_steps),
