@@ -143,6 +143,13 @@ format-check:
 # align beside transformers + trl; PYTHON has bench/requirements.txt
 bench-align: all
 	@$${PYTHON:-python3} bench/peer_align.py $(BUILD)/isara $(BUILD)/bench-align
+# Every experiment of examples/miniature, into runs/miniature; what they have in common is done once. Goes on after a stop. ONLY="arms" runs one.
+reproduce-miniature: all
+	@mkdir -p runs/miniature/work; for name in $(or $(ONLY),$(basename $(notdir $(wildcard examples/miniature/*.yaml)))); do \
+	  mkdir -p runs/miniature/$$name && ln -sfn ../work runs/miniature/$$name/work && \
+	  $(BUILD)/isara experiment examples/miniature/$$name.yaml --output runs/miniature/$$name >runs/miniature/$$name/results.txt || exit $$?; \
+	  cat runs/miniature/$$name/results.txt; done
+.PHONY: reproduce-miniature
 # aligns the bundled miniature; the table at the end is in the README
 demo: all $(BUILD)/tools/demo_table
 	@BUILD=$(BUILD) tools/demo

@@ -28,7 +28,7 @@
 struct options {
     uint64_t seed;
     long n;
-    int n_vocab, examples, carry;
+    int n_vocab, examples, carry, domain; /* domain -1: both */
     enum world_manner manner;
     const char *input, *output, *seeds, *prompts;
     struct world_bound bounds[WORLD_MAX_BOUND];
@@ -132,6 +132,8 @@ static int write_pairs(const struct options *o, FILE *out, uint64_t stream, int 
         struct world_pair pair;
         struct world_dice dice = {{o->seed, stream, draw}, 0};
         world_question_of(&pair, &dice, topics, share);
+        if (o->domain >= 0 && world_topics[pair.topic].domain != o->domain)
+            continue;
         world_answer(&pair, &dice, WORLD_CAREFUL);
         int added = set_add(&set, pair.question, err);
         status = added < 0 ? added : 0;
@@ -217,7 +219,7 @@ static int usage(void)
     fprintf(stderr, "usage: world corpus|tokenizer|seeds|test|dev|judge-text|judge-data|prompts|label [--seed N] "
                     "[--docs N | --n N] [--vocab N]\n"
                     "             [--input FILE] [--seeds FILE] [--prompts FILE] [--output FILE or DIR] [--examples N] "
-                    "[--carry PERCENT]\n"
+                    "[--carry PERCENT] [--domain 0|1]\n"
                     "             [--manner careful|careless] [--at-least SHARE:PERCENT] [--at-most SHARE:PERCENT]\n");
     return 2;
 }
@@ -244,6 +246,8 @@ static int parse_option(struct options *o, const char *name, const char *value)
         o->n_vocab = (int)strtol(value, NULL, 10);
     else if (strcmp(name, "--carry") == 0)
         o->carry = (int)strtol(value, NULL, 10);
+    else if (strcmp(name, "--domain") == 0)
+        o->domain = strcmp(value, "0") != 0;
     else if (strcmp(name, "--examples") == 0)
         o->examples = (int)strtol(value, NULL, 10);
     else if (strcmp(name, "--manner") == 0)
@@ -288,7 +292,7 @@ int main(int argc, char **argv)
 {
     static const char *const verbs[] = {"corpus",     "seeds",   "test",  "dev",       "judge-text",
                                         "judge-data", "prompts", "label", "tokenizer", NULL};
-    struct options o = {.n = 64, .n_vocab = 2048};
+    struct options o = {.n = 64, .n_vocab = 2048, .domain = -1};
     struct error err = {0};
     int known = 0;
     for (int i = 0; argc > 1 && verbs[i]; i++)

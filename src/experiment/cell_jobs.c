@@ -210,6 +210,10 @@ static int put_rows(struct experiment *x, struct job *j, const struct settings *
     j->template = t ? t->text : NULL;
     if (t && *t->text != '{')
         rc = inputs_get(x->inputs, t->text, INPUT_AS_IS, 0, &in, err);
+    const struct setting *keep = settings_find(s, "keep-test-overlap");
+    j->keep_overlap = keep && (!strcmp(keep->text, "true") || !strcmp(keep->text, "1"));
+    if (!rc && j->keep_overlap && json_object_set_new(j->canonical, "keep-test-overlap", json_true()))
+        rc = error_set_nomem(err, 64, "a job");
     const char *template = in ? in->sha256 : j->template, *pairs = j->pairs ? j->pairs->sha256 : NULL;
     rc = rc ? rc : put_text(j->canonical, "template", template, err);
     return rc ? rc : put_text(j->canonical, "pairs", pairs, err);
@@ -262,15 +266,16 @@ static int eval_options_of(struct experiment *x, const struct cell *c, const str
     rc = rc ? rc : switches_eval(&settings, x->spec.path, o, &j->options, err);
     if (rc)
         return rc;
-    int icl = v->arm->kind == ARM_ICL_KNN || v->arm->kind == ARM_ICL_RANDOM;
+    int answers = strcmp(m->metric->task, "perplexity") != 0; /* text has no seeds before it */
+    int icl = answers && (v->arm->kind == ARM_ICL_KNN || v->arm->kind == ARM_ICL_RANDOM);
     j->arm = icl ? "icl-knn" : "zero-shot";
-    if (v->arm->kind == ARM_ICL_RANDOM)
+    if (icl && v->arm->kind == ARM_ICL_RANDOM)
         j->arm = "icl-random";
     j->task = m->metric->task;
     j->test = m->input;
     if (wants_judge(j->task))
         j->judge = m->metric->judge ? m->metric->judge : x->spec.judge;
-    if (v->arm->kind != ARM_ICL_RANDOM && !o->decode.do_sample)
+    if (!answers || (v->arm->kind != ARM_ICL_RANDOM && !o->decode.do_sample))
         j->seed = 0;
     o->task = j->task;
     o->arm = j->arm;

@@ -175,7 +175,7 @@ static int add_text(struct measured *m, int row, const json_t *line, struct erro
 
 static int is_basis(const char *name)
 {
-    static const char *const names[] = {"n", "n_rows", "missing", "truncated", "unparsed", "threshold"};
+    static const char *const names[] = {"n", "n_rows", "missing", "truncated", "unparsed", "threshold", "n_tokens"};
     static const char *const tails[] = {"_low", "_high", "_n", "_p"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(names[i], name))

@@ -188,6 +188,7 @@ struct job {
     int from, round;             /* the job whose model is taken (-1: model), and the round of it (0: the last) */
     const struct input *seeds, *test, *pairs;
     const char *template;    /* of the rows that are trained; NULL: the built-in one */
+    int keep_overlap;        /* pairs whose question is a test question stay */
     const char *judge, *arm; /* of eval */
     int budget_of;           /* the align job that steps, epochs or kept pairs are counted of; -1: none */
     enum arm_budget budget;  /* plain: kept pairs */

@@ -20,7 +20,7 @@ struct rows {
     struct sift *test;
     struct seeds questions; /* of the test */
     struct buf text;
-    int n, n_left_out;
+    int n, n_left_out, keep; /* keep: test questions too */
 };
 
 static int open_test(struct rows *r, const struct job *j, struct error *err)
@@ -38,7 +38,7 @@ static int in_test(struct rows *r, const char *question, int *is, struct error *
 {
     struct sift_match m = {-1, 0};
     int rc = sift_nearest(r->test, question, &m, err);
-    *is = !rc && m.name >= 0 && (m.f1 >= 1 || !strcmp(r->questions.items[m.name].question, question));
+    *is = !rc && !r->keep && m.name >= 0 && (m.f1 >= 1 || !strcmp(r->questions.items[m.name].question, question));
     return rc;
 }
 
@@ -96,7 +96,7 @@ static int add_real(struct rows *r, const struct job *j, int n, struct error *er
 
 int rows_write(const struct job *j, const char *path, int n_real, struct error *err)
 {
-    struct rows r = {.text = BUF_INIT};
+    struct rows r = {.text = BUF_INIT, .keep = j->keep_overlap};
     struct seeds seeds = {0};
     int inline_template = j->template && *j->template == '{';
     int rc = open_test(&r, j, err);

@@ -83,6 +83,18 @@ static int do_jobs(struct experiment *x, struct watch *w, struct error *err)
     return rc;
 }
 
+/* One that cannot fit is said before any is begun. */
+static int check_memory(const struct experiment *x, struct error *err)
+{
+    for (int i = 0; i < x->n_job; i++)
+        if (!x->jobs[i].done && x->jobs[i].bytes > (double)mem_total())
+            return error_set(err, ERROR_FAILED,
+                             "%s: memory: the plan needs %.0f MiB, the machine has %.0f; try gradient-checkpointing, a "
+                             "smaller per-device-train-batch-size or max-length, fewer beams",
+                             x->jobs[i].label, x->jobs[i].bytes / (1 << 20), (double)mem_total() / (1 << 20));
+    return 0;
+}
+
 static int run_jobs(struct experiment *x, struct error *err)
 {
     struct watch w = {.outer = log_get_sink(), .started = clock_now()};
@@ -90,10 +102,13 @@ static int run_jobs(struct experiment *x, struct error *err)
         w.n += !x->jobs[i].done;
         w.total += x->jobs[i].done ? 0 : x->jobs[i].seconds;
     }
+    int rc = check_memory(x, err);
+    if (rc)
+        return rc;
     log_line(LOG_INFO, "%s: %d jobs, %d of them done already; about %.0f s for the rest", x->spec.path, x->n_job,
              x->n_job - w.n, w.total);
     log_set_sink(&(struct log_sink){on_line, on_progress, &w});
-    int rc = do_jobs(x, &w, err);
+    rc = do_jobs(x, &w, err);
     if (!rc && w.job && w.outer.progress)
         show_whole(&w, "", 1);
     log_set_sink(&w.outer);

@@ -64,32 +64,51 @@ static void put_values(const struct report_measured *m, int n, int width, struct
     }
 }
 
+static void put_difference(const char *arm, const struct report_beside *b, int width, struct buf *out)
+{
+    buf_printf(out, "%-*s", width, arm);
+    put_number(out, b->change, 1);
+    put_number(out, b->low, 1);
+    put_number(out, b->high, 1);
+    put_number(out, b->dz, 1);
+    put_number(out, b->seeds_low, 1);
+    put_number(out, b->seeds_high, 1);
+    put_p(out, b->p);
+    put_p(out, b->p_holm);
+    buf_puts(out, "\n");
+}
+
+/* Every arm beside that control. */
+static void put_control(const struct report_measured *m, int n, const char *control, int width, struct buf *out)
+{
+    int any = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < m[i].n_beside; k++) {
+            const struct report_beside *b = &m[i].beside[k];
+            if (!b->n || strcmp(b->control, control))
+                continue;
+            if (!any++)
+                buf_printf(out, "less %s\n%-*s %10s %10s %10s %10s %10s %10s %9s %9s\n", control, width, "", "change",
+                           "low", "high", "dz", "seeds low", "high", "p", "p Holm");
+            put_difference(m[i].arm, b, width, out);
+        }
+}
+
+static int is_first(const struct report_measured *m, int i, int k)
+{
+    for (int a = 0; a <= i; a++)
+        for (int b = 0; b < (a < i ? m[a].n_beside : k); b++)
+            if (!strcmp(m[a].beside[b].control, m[i].beside[k].control))
+                return 0;
+    return 1;
+}
+
 static void put_beside(const struct report_measured *m, int n, int width, struct buf *out)
 {
-    const char *said = NULL;
-    int most = 0;
     for (int i = 0; i < n; i++)
-        most = m[i].n_beside > most ? m[i].n_beside : most;
-    for (int k = 0; k < most; k++)
-        for (int i = 0; i < n; i++) {
-            if (k >= m[i].n_beside || !m[i].beside[k].n)
-                continue;
-            const struct report_beside *b = &m[i].beside[k];
-            if (!said || strcmp(said, b->control))
-                buf_printf(out, "%-*s %10s %10s %10s %10s %10s %10s %9s %9s\n", width, "less", "change", "low", "high",
-                           "dz", "seeds low", "high", "p", "p Holm");
-            said = b->control;
-            buf_printf(out, "%-*s", width, m[i].arm);
-            put_number(out, b->change, 1);
-            put_number(out, b->low, 1);
-            put_number(out, b->high, 1);
-            put_number(out, b->dz, 1);
-            put_number(out, b->seeds_low, 1);
-            put_number(out, b->seeds_high, 1);
-            put_p(out, b->p);
-            put_p(out, b->p_holm);
-            buf_printf(out, "  %s\n", b->control);
-        }
+        for (int k = 0; k < m[i].n_beside; k++)
+            if (is_first(m, i, k))
+                put_control(m, n, m[i].beside[k].control, width, out);
 }
 
 void report_comparison_text(const struct report_comparison *c, struct buf *out)
