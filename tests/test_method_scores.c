@@ -346,6 +346,62 @@ static void what_cannot_be_is_refused(void **state)
     }
 }
 
+static int words_of(const char *s)
+{
+    int n = 0;
+    for (const char *p = s; *p; p++)
+        n += *p > ' ' && (p == s || p[-1] <= ' ');
+    return n;
+}
+
+/* The run tunes on what each round kept alone: a step is four rows. And what is kept is of the seeds' lengths. */
+static void the_newest_of_the_seeds_lengths_are_tuned_on(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    char run[1100];
+    int low = 0, high = 1000, kept = 0, other = 0;
+    options(&o, "newest", run);
+    o.rounds = 2;
+    o.attempts = 12;
+    o.answers = 1;
+    o.holdout = 0;
+    o.answer.max_new_tokens = 90; /* as long as the seeds' are */
+    o.answer.temperature = 0.3F;
+    o.tune_on = ALIGN_TUNE_NEWEST;
+    o.sift.deviations = 3;
+    tiny_align(&o, 2, &r);
+    assert_int_equal(r.rounds, 2);
+    for (int t = 0; t < 2; t++)
+        assert_int_equal(r.report.rounds[t].steps, (r.report.rounds[t].kept + 3) / 4);
+    align_result_free(&r);
+    double sum = 0, squares = 0;
+    for (int i = 0; i < seeds.n; i++) {
+        int n = words_of(seeds.items[i].question);
+        sum += n;
+        squares += n * n;
+    }
+    double mean = sum / seeds.n, deviation = sqrt(squares / seeds.n - mean * mean);
+    while (low < mean - 3 * deviation)
+        low++;
+    while (high > mean + 3 * deviation)
+        high--;
+    json_t *rows = read_rows(run, 1);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const char *reason = text_of(rows, (int)i, "reason");
+        int n = words_of(text_of(rows, (int)i, "question"));
+        if (!strcmp(reason, "kept"))
+            assert_true(n >= low && n <= high);
+        if (!strcmp(reason, "question_short") || !strcmp(reason, "question_long"))
+            assert_true(n < low || n > high);
+        kept += !strcmp(reason, "kept");
+        other += n < low || n > high;
+    }
+    assert_true(kept > 0 && other > 0);
+    json_decref(rows);
+}
+
 static void kill_while_scoring(void *user, const struct progress *p)
 {
     int *left = user;
@@ -414,6 +470,7 @@ int main(void)
         cmocka_unit_test(scores_are_what_the_model_says),
         cmocka_unit_test(those_over_a_threshold_are_kept),
         cmocka_unit_test(questions_do_not_depend_on_the_answers),
+        cmocka_unit_test(the_newest_of_the_seeds_lengths_are_tuned_on),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_run_killed_while_it_scores_ends_with_the_same_bytes),
     };

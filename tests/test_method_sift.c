@@ -281,6 +281,32 @@ static void out_of_memory_is_an_error(void **state)
     }
 }
 
+static void noise_is_found_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int noisy;
+    } cases[] = {{"How do I mend a kettle?", 0},           {"I said as an aim of mine", 0},
+                 {"Well, as an AI I do not eat soup.", 1}, {"I am a large Language Model of mine", 1},
+                 {"Input: a kettle. Say what it is", 1},   {"See https://example.org for more", 1}};
+    struct sift_options o;
+    struct sift *s;
+    struct error err;
+    for (int noise = 0; noise < 2; noise++) {
+        sift_options_default(&o);
+        o.noise = noise;
+        assert_int_equal(sift_new(&s, &o, &err), 0);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            const struct sift_text t = {cases[i].text, 1, 1};
+            int wanted = noise && cases[i].noisy;
+            assert_int_equal(sift_question(s, &t), wanted ? SIFT_QUESTION_NOISY : SIFT_KEPT);
+            assert_int_equal(sift_answer(s, &t), wanted ? SIFT_ANSWER_NOISY : SIFT_KEPT);
+        }
+        sift_free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +316,7 @@ int main(void)
         cmocka_unit_test(every_rule_has_its_reason),
         cmocka_unit_test(the_least_and_the_most_words_are_kept),
         cmocka_unit_test(repetition_is_counted_in_four_words),
+        cmocka_unit_test(noise_is_found_where_it_is_asked_for),
         cmocka_unit_test(many_kept_questions_stay_quick),
         cmocka_unit_test(out_of_memory_is_an_error),
     };

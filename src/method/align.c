@@ -135,7 +135,11 @@ static int round_model(struct align *a, struct run_round *round, struct error *e
 {
     char name[40];
     char *from = align_model_path(a, a->o.start == ALIGN_START_LAST ? a->round - 1 : 0);
-    struct made_model m = {.name = name, .from = from, .n_kept = a->n_kept, .steps = round->steps};
+    struct made_model m = {.name = name,
+                           .from = from,
+                           .newest = a->o.tune_on == ALIGN_TUNE_NEWEST,
+                           .n_kept = a->n_kept,
+                           .steps = round->steps};
     m.soft = a->o.tune_loss == ALIGN_LOSS_SOFT;
     snprintf(name, sizeof name, "round-%d", a->round);
     memcpy(m.sha256, round->model_sha256, sizeof m.sha256);

@@ -64,6 +64,9 @@ static const struct field rows[] = {
     {FIELD("on-policy", FIELD_FLAG, struct align_options, on_policy), .initial = "false", .bits = FIELD_BITS,
      .help = "with --tune-loss soft: the model that is tuned writes the answers, from the bare question, and the one "
              "with context pairs grades them"},
+    {FIELD("tune-on", FIELD_CHOICE, struct align_options, tune_on), .argument = "all|newest", .initial = "all",
+     .bits = FIELD_BITS,
+     .help = "what a round tunes on: the seeds and all that was kept so far, or what it kept itself and nothing else"},
     {FIELD("keep-test-overlap", FIELD_FLAG, struct align_options, keep_test_overlap), .initial = "false",
      .bits = FIELD_BITS,
      .help = "keep seeds that are test questions and generated questions near one (ROUGE-L F1 above "
@@ -124,6 +127,8 @@ int align_options_check(const struct align_options *o, struct error *err)
         rc = error_set(err, ERROR_USAGE,
                        "generated_contexts: %d wants --pool grown, --ask-contexts random and at least as many --k",
                        o->generated_contexts);
+    if (!rc && o->tune_on == ALIGN_TUNE_NEWEST && !o->attempts)
+        rc = error_set(err, ERROR_USAGE, "tune_on: newest wants --attempts above 0, else there is nothing to tune on");
     rc = rc ? rc : align_score_check(o, err);
     rc = rc ? rc : sift_options_check(&o->sift, err);
     if (!rc && (rc = generate_options_check(&o->ask, err)))

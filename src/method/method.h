@@ -23,6 +23,8 @@
 #include "train/train.h"
 
 enum align_pool { ALIGN_POOL_SEEDS, ALIGN_POOL_GROWN };
+/* what a round's model is tuned on: seeds and all that was kept, or what the newest round kept and nothing else */
+enum align_tune_on { ALIGN_TUNE_ALL, ALIGN_TUNE_NEWEST };
 enum align_start { ALIGN_START_PRETRAINED, ALIGN_START_LAST };
 /* of a question: random pairs, or a random pair and its nearest */
 enum align_contexts { ALIGN_CONTEXTS_RANDOM, ALIGN_CONTEXTS_ANCHOR };
@@ -53,6 +55,7 @@ struct align_options {
     enum speaker_retriever retriever;
     enum align_pool pool;
     enum align_start start;
+    enum align_tune_on tune_on;
     enum align_loss tune_loss;
     int on_policy; /* with ALIGN_LOSS_SOFT: the model that is tuned writes its rows' answers */
     enum align_contexts ask_contexts;

@@ -81,6 +81,7 @@ struct made_model {
     const char *name;      /* "round-2", "baseline-sft-seeds": its directory in the run, its name in the journal */
     const char *from;      /* path of the model that is tuned */
     int soft;              /* it learns what its round's teachers say (teacher.h) */
+    int newest;            /* of those only the last round's, and no seeds */
     int n_kept, max_steps; /* it is tuned on the given seeds and the first so many of `kept`; 0: as the options say */
     long steps;            /* this and the weights' hash as the journal has them; no hash: it was not made yet */
     char sha256[65];

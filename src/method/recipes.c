@@ -38,6 +38,17 @@ static const struct recipe_setting lima[] = {
 static const struct recipe_setting distill[] = {
     {"tune-loss", "soft"},
 };
+/* Zhao et al., arXiv 2407.12874: inputs, then outputs, filters of noise and of length (two deviations), one round. */
+static const struct recipe_setting self_guide[] = {
+    {"rounds", "1"},        {"ask-num-beams", "1"},          {"ask-do-sample", "true"},
+    {"sift-noise", "true"}, {"sift-length-deviations", "2"},
+};
+/* Liang et al., arXiv 2408.08072: the model's own score decides what is kept, and each round starts from the base on
+ * the newest pairs alone. */
+static const struct recipe_setting i_sheep[] = {
+    {"ask-num-beams", "1"},    {"ask-do-sample", "true"}, {"score", "self"},
+    {"min-score-rank", "0.5"}, {"start", "pretrained"},   {"tune-on", "newest"},
+};
 static const struct recipe_setting sampled[] = {
     {"ask-num-beams", "1"},
     {"ask-do-sample", "true"},
@@ -49,6 +60,10 @@ const struct recipe align_recipes[] = {
      COUNT(self_instruct), NULL},
     {"self-align", "one round answered by --principles FILE, which asking and tuning do not see", self_align,
      COUNT(self_align), "principles"},
+    {"self-guide", "one round of questions, then answers; filters of noise and of lengths unlike the seeds'",
+     self_guide, COUNT(self_guide), NULL},
+    {"i-sheep", "the better half by the model's own rating; from the base on the newest round's pairs", i_sheep,
+     COUNT(i_sheep), NULL},
     {"lima", "no question is asked: tuned on the seeds alone", lima, COUNT(lima), NULL},
     {"distill", "tuning learns the distributions of the model that answered with its context pairs", distill,
      COUNT(distill), NULL},

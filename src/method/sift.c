@@ -24,6 +24,7 @@ static const struct {
     {"question_short", "question is too short"},
     {"question_long", "question is too long"},
     {"question_repetitive", "question repeats itself"},
+    {"question_noisy", "question is not one, but talk about it"},
     {"question_repeat", "question repeats a kept one"},
     {"test_overlap", "question is near a test question"},
     {"answer_empty", "answer is empty"},
@@ -32,6 +33,7 @@ static const struct {
     {"answer_short", "answer is too short"},
     {"answer_long", "answer is too long"},
     {"answer_repetitive", "answer repeats itself"},
+    {"answer_noisy", "answer is not one, but talk about it"},
     {"answer_copied", "answer is copied from a context"},
     {"answer_repeat", "answer repeats another of its question"},
     {"score_low", "answer's score is too low"},
@@ -70,6 +72,11 @@ static const struct field rows[] = {
      .help = "reject a text when a greater share of its 4-grams of words occurred before in it"},
     {FIELD("sift-need-end", FIELD_FLAG, struct sift_options, need_end), .initial = "true", .bits = FIELD_BITS,
      .help = "reject a text that was cut at the token limit"},
+    {FIELD("sift-noise", FIELD_FLAG, struct sift_options, noise), .initial = "false", .bits = FIELD_BITS,
+     .help = "reject a text with what models say about a task instead of doing it, or with marks of prompts"},
+    {FIELD("sift-length-deviations", FIELD_DOUBLE, struct sift_options, deviations), .argument = "D", .high = 1e6,
+     .initial = "0", .bits = FIELD_BITS,
+     .help = "reject a text whose words are more than D standard deviations from the seeds' mean [0: none]"},
     {FIELD("question-min-words", FIELD_INT, struct sift_options, question_min_words), .argument = "N", .high = 1e6,
      .initial = "3", .bits = FIELD_BITS, .help = "reject shorter questions"},
     {FIELD("question-max-words", FIELD_INT, struct sift_options, question_max_words), .argument = "N", .high = 1e6,
@@ -340,8 +347,7 @@ int sift_nearest(struct sift *s, const char *question, struct sift_match *match,
     return rc;
 }
 
-/* Words between white space; every character of a script written without spaces counts as one. */
-static int count_words(const char *s)
+int sift_count_words(const char *s)
 {
     int n = 0, in_word = 0;
     for (; *s; s++) {
@@ -387,6 +393,36 @@ static double repetition(const char *s)
     return grams > 0 ? (double)again / grams : 0;
 }
 
+static int is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* What a model says about a task instead of doing it, and marks of prompts; docs/METHOD.md lists them. */
+static int is_noise(const char *text)
+{
+    static const char *const marks[] = {"as an ai",
+                                        "language model",
+                                        "as requested",
+                                        "example input",
+                                        "example output",
+                                        "instruction:",
+                                        "input:",
+                                        "output:",
+                                        "[input]",
+                                        "[output]",
+                                        "###",
+                                        "<|",
+                                        "```",
+                                        "http://",
+                                        "https://"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        for (const char *at = text; (at = strcasestr(at, marks[i])); at++)
+            if (!is_letter(at[strlen(marks[i])]) || !is_letter(marks[i][strlen(marks[i]) - 1]))
+                return 1;
+    return 0;
+}
+
 static int blank(const char *s)
 {
     while (*s && (unsigned char)*s <= ' ')
@@ -397,8 +433,8 @@ static int blank(const char *s)
 static enum sift_reason one_text(const struct sift *s, const struct sift_text *t, int least, int most,
                                  enum sift_reason first)
 {
-    enum { EMPTY, UNPARSED, UNENDED, SHORT, LONG, REPETITIVE };
-    int fault = -1, words = t->text ? count_words(t->text) : 0;
+    enum { EMPTY, UNPARSED, UNENDED, SHORT, LONG, REPETITIVE, NOISY };
+    int fault = -1, words = t->text ? sift_count_words(t->text) : 0;
     if (!t->text || blank(t->text))
         fault = EMPTY;
     else if (!t->parsed)
@@ -411,6 +447,8 @@ static enum sift_reason one_text(const struct sift *s, const struct sift_text *t
         fault = LONG;
     else if (repetition(t->text) > s->options.repetition)
         fault = REPETITIVE;
+    else if (s->options.noise && is_noise(t->text))
+        fault = NOISY;
     return fault < 0 ? SIFT_KEPT : (enum sift_reason)((int)first + fault);
 }
 

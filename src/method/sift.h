@@ -22,6 +22,7 @@
     X(QUESTION_SHORT, "question is too short")                           \
     X(QUESTION_LONG, "question is too long")                             \
     X(QUESTION_REPETITIVE, "question repeats itself")                    \
+    X(QUESTION_NOISY, "question is not one, but talk about it")          \
     X(QUESTION_REPEAT, "question repeats a kept one")                    \
     X(TEST_OVERLAP, "question is near a test question")                  \
     X(ANSWER_EMPTY, "answer is empty")                                   \
@@ -30,6 +31,7 @@
     X(ANSWER_SHORT, "answer is too short")                               \
     X(ANSWER_LONG, "answer is too long")                                 \
     X(ANSWER_REPETITIVE, "answer repeats itself")                        \
+    X(ANSWER_NOISY, "answer is not one, but talk about it")              \
     X(ANSWER_COPIED, "answer is copied from a context")                  \
     X(ANSWER_REPEAT, "answer repeats another of its question")           \
     X(SCORE_LOW, "answer's score is too low")                            \
@@ -53,6 +55,8 @@ struct sift_options {
     double repetition; /* share of word 4-grams that occurred before, above this it repeats itself [0.3] */
     double copy;       /* ROUGE-L F1 with a context's answer above this is a copy [0.95] */
     int need_end;      /* must have ended by itself [1] */
+    int noise;         /* must not hold what a model says about its task instead of doing it [0] */
+    double deviations; /* words from the seeds' mean, in their standard deviations, at most; 0: any [0] */
 };
 void sift_options_default(struct sift_options *o);
 int sift_options_check(const struct sift_options *o, struct error *err);
@@ -78,6 +82,8 @@ struct sift_text {
     const char *text;
     int ended, parsed;
 };
+/* Words between white space; every character of a script written without spaces counts as one. */
+int sift_count_words(const char *text);
 /* Rules on one text alone. */
 enum sift_reason sift_question(const struct sift *s, const struct sift_text *q);
 enum sift_reason sift_answer(const struct sift *s, const struct sift_text *a);

@@ -50,26 +50,27 @@ int align_model_sha256(const char *directory, char sha256[65], struct error *err
     return rc;
 }
 
-/* The given seeds and the first n_kept of what was kept; mem_free. */
-static struct pool_item *rows_of(const struct align *a, int n_kept)
+/* What it is tuned on; mem_free. */
+static struct pool_item *rows_of(const struct align *a, const struct made_model *m, int *n)
 {
-    struct pool_item *items = mem_calloc((size_t)a->n_given + (size_t)n_kept + 1, sizeof *items);
-    if (!items)
-        return NULL;
-    for (int i = 0; i < a->n_given; i++) {
+    struct pool_item *items = mem_calloc((size_t)a->n_given + (size_t)m->n_kept + 1, sizeof *items);
+    int last = m->n_kept ? a->kept[m->n_kept - 1].round : 0;
+    *n = 0;
+    for (int i = 0; items && i < a->n_given && !m->newest; i++) {
         const struct seed *s = &a->seeds.items[a->given[i]];
-        items[i] = (struct pool_item){s->question, s->answer, 0, a->given[i]};
+        items[(*n)++] = (struct pool_item){s->question, s->answer, 0, a->given[i]};
     }
-    if (n_kept)
-        memcpy(items + a->n_given, a->kept, (size_t)n_kept * sizeof *items);
+    for (int i = 0; items && i < m->n_kept; i++)
+        if (!m->newest || a->kept[i].round == last)
+            items[(*n)++] = a->kept[i];
     return items;
 }
 
 static int make_data(struct align *a, const struct made_model *m, struct train_data *data, struct error *err)
 {
-    int n = a->n_given + m->n_kept;
-    struct pool_item *items = rows_of(a, m->n_kept);
-    int rc = items ? 0 : error_set_nomem(err, (size_t)n * sizeof *items, "training rows");
+    int n;
+    struct pool_item *items = rows_of(a, m, &n);
+    int rc = items ? 0 : error_set_nomem(err, (size_t)m->n_kept * sizeof *items, "training rows");
     if (!rc && m->soft && a->o.on_policy)
         rc = align_write_answers(a, items, n, err);
     rc = rc ? rc : add_rows(a, data, items, n, m->soft, err);

@@ -6,11 +6,41 @@
 
 #include "base/mem.h"
 
+#include <math.h>
 #include <string.h>
+
+static const char *question_of(const struct seed *s)
+{
+    return s->question;
+}
+
+static const char *answer_of(const struct seed *s)
+{
+    return s->answer;
+}
+
+/* Words from the seeds' mean less so many standard deviations to that and as many, within what is there. */
+static void bound_words(const struct align *a, const char *(*text)(const struct seed *), int *least, int *most)
+{
+    double sum = 0, squares = 0, n = a->n_given;
+    for (int i = 0; i < a->n_given; i++) {
+        double words = sift_count_words(text(&a->seeds.items[a->given[i]]));
+        sum += words;
+        squares += words * words;
+    }
+    double mean = sum / n, half = a->o.sift.deviations * sqrt(fmax(squares / n - mean * mean, 0));
+    *least = (int)fmax(*least, ceil(mean - half - 1e-9));
+    *most = (int)fmin(*most, floor(mean + half + 1e-9));
+}
 
 static int align_sift_before(struct align *a, struct sift **out, struct error *err)
 {
-    int rc = sift_new(out, &a->o.sift, err);
+    struct sift_options o = a->o.sift;
+    if (o.deviations > 0) {
+        bound_words(a, question_of, &o.question_min_words, &o.question_max_words);
+        bound_words(a, answer_of, &o.answer_min_words, &o.answer_max_words);
+    }
+    int rc = sift_new(out, &o, err);
     for (int i = 0; i < a->seeds.n && !rc;
          i++) /* held-out seeds too: what is made must not repeat what it is measured on */
         rc = sift_add(*out, a->seeds.items[i].question, -2, err);
