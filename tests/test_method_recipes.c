@@ -17,6 +17,8 @@ static void give_what_it_needs(struct align_options *o, const struct recipe *r)
 {
     if (r->needs && !strcmp(r->needs, "principles"))
         o->principles = "unused";
+    if (r->needs && !strcmp(r->needs, "reward"))
+        o->reward = "unused";
 }
 
 static void every_recipe_sets_options_that_there_are(void **state)

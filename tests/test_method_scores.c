@@ -402,6 +402,31 @@ static void the_newest_of_the_seeds_lengths_are_tuned_on(void **state)
     json_decref(rows);
 }
 
+/* Rounds 1 and 2 have the same attempts; the second keeps the better ones and tunes on those, and seeds, alone. */
+static void improve_steps_judge_the_same_answers_anew(const char *run, const struct report_run *r)
+{
+    json_t *rows[2] = {read_rows(run, 1), read_rows(run, 2)};
+    int kept[2] = {0, 0};
+    assert_int_equal(json_array_size(rows[0]), json_array_size(rows[1]));
+    for (int i = 0; i < (int)json_array_size(rows[0]); i++) {
+        assert_string_equal(text_of(rows[0], i, "question"), text_of(rows[1], i, "question"));
+        assert_string_equal(text_of(rows[0], i, "answer"), text_of(rows[1], i, "answer"));
+        assert_int_equal(has_score(rows[0], i), has_score(rows[1], i));
+        if (has_score(rows[0], i))
+            assert_true(score_of(rows[0], i) == score_of(rows[1], i));
+        for (int t = 0; t < 2; t++)
+            kept[t] += !strcmp(text_of(rows[t], i, "reason"), "kept");
+        if (!strcmp(text_of(rows[1], i, "reason"), "kept"))
+            assert_string_equal(text_of(rows[0], i, "reason"), "kept");
+    }
+    assert_true(kept[1] > 0 && kept[1] < kept[0]);
+    assert_int_equal(r->kept, kept[1]);
+    for (int t = 0; t < 2; t++)
+        assert_int_equal(r->rounds[t].steps, (r->n_given + kept[t] + 3) / 4);
+    json_decref(rows[0]);
+    json_decref(rows[1]);
+}
+
 static void kill_while_scoring(void *user, const struct progress *p)
 {
     int *left = user;
@@ -409,32 +434,25 @@ static void kill_while_scoring(void *user, const struct progress *p)
         kill(getpid(), SIGKILL);
 }
 
-static void a_run_killed_while_it_scores_ends_with_the_same_bytes(void **state)
+/* Broken at the n-th sign of scoring, it ends as a run that was not; attempts can be replayed. */
+static void break_and_continue(struct align_options *o, const char *whole, int left)
 {
-    (void)state;
-    struct align_options o;
-    char whole[1100], broken[1100];
+    char broken[1100];
     struct buf text = BUF_INIT;
     struct error err = {0, ""};
-    int status, same, left = 0;
-    options(&o, "whole", whole);
-    o.rounds = 2;
-    o.attempts = 24; /* more answers than are scored at a time */
-    o.score = SCORE_CONTEXT_GAIN;
-    o.answer.max_new_tokens = 8;
-    align(&o);
-    o.output = broken;
-    snprintf(broken, sizeof broken, "%s/broken", tiny.root);
+    int status, same;
+    snprintf(broken, sizeof broken, "%s-broken", whole);
+    o->output = broken;
     pid_t child = fork();
     if (!child) {
         struct align_result r;
         log_set_sink(&(struct log_sink){NULL, kill_while_scoring, &left});
-        tiny_align(&o, 1, &r);
+        tiny_align(o, 1, &r);
         _exit(0);
     }
     waitpid(child, &status, 0);
     assert_true(WIFSIGNALED(status));
-    align(&o);
+    align(o);
     tiny_align_same(whole, broken);
     struct device *d = tiny_device(1);
     static const char *const ids[] = {"r1-a0", "r2-a5"};
@@ -445,6 +463,41 @@ static void a_run_killed_while_it_scores_ends_with_the_same_bytes(void **state)
     }
     device_close(d);
     buf_free(&text);
+}
+
+static void a_run_killed_while_it_scores_ends_with_the_same_bytes(void **state)
+{
+    (void)state;
+    struct align_options o;
+    char whole[1100];
+    options(&o, "whole", whole);
+    o.rounds = 2;
+    o.attempts = 24; /* more answers than are scored at a time */
+    o.score = SCORE_CONTEXT_GAIN;
+    o.answer.max_new_tokens = 8;
+    align(&o);
+    break_and_continue(&o, whole, 0);
+}
+
+static void improve_steps_are_rounds_of_the_same_attempts(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    struct error err = {0, ""};
+    char run[1100];
+    options(&o, "rest", run);
+    assert_int_equal(align_recipe_apply(&o, "rest", &err), 0);
+    o.rounds = 2;
+    o.reward = reward;
+    tiny_align(&o, 2, &r);
+    assert_int_equal(r.rounds, 2);
+    improve_steps_judge_the_same_answers_anew(run, &r.report);
+    align_result_free(&r);
+    break_and_continue(&o, run, 1); /* in the second round */
+    o.min_rank = NULL;
+    assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "improve_steps: 2 wants --min-score"));
 }
 
 static int setup(void **state)
@@ -472,6 +525,7 @@ int main(void)
         cmocka_unit_test(questions_do_not_depend_on_the_answers),
         cmocka_unit_test(the_newest_of_the_seeds_lengths_are_tuned_on),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(improve_steps_are_rounds_of_the_same_attempts),
         cmocka_unit_test(a_run_killed_while_it_scores_ends_with_the_same_bytes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

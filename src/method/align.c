@@ -127,7 +127,7 @@ static int ran_out(const struct align *a, const struct run_round *round)
 {
     if (!round->attempts) /* nothing was to be asked: the seeds are what there is to tune on */
         return 0;
-    return round->kept < 1 || !is_novel(a);
+    return round->kept < 1 || (align_asked_in(a) == a->round && !is_novel(a));
 }
 
 /* The round's model, made now or looked at; what it keeps has been added. */
@@ -164,7 +164,8 @@ static int tune_round(struct align *a, struct run_round *round, struct error *er
 static int do_round(struct align *a, struct run_round *round, int *stop, struct error *err)
 {
     double start = clock_now();
-    int rc = 0;
+    int rc = 0, asks = align_asked_in(a) == a->round;
+    align_drop_improved(a);
     if (round->state == RUN_STATE_DONE) {
         if (!round->model_sha256[0])
             return 0;
@@ -176,7 +177,9 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
         switch (round->state) {
         case RUN_STATE_NONE: rc = move_to(a, round, RUN_STATE_ASK, err); break;
         case RUN_STATE_ASK:
-            rc = (rc = do_phase(a, "ask", align_ask, err)) ? rc : move_to(a, round, RUN_STATE_RETRIEVE, err);
+            rc = (rc = do_phase(a, "ask", asks ? align_ask : align_take_over, err))
+                     ? rc
+                     : move_to(a, round, RUN_STATE_RETRIEVE, err);
             break;
         case RUN_STATE_RETRIEVE:
             rc = (rc = do_phase(a, "retrieve", align_retrieve, err)) ? rc : move_to(a, round, RUN_STATE_ANSWER, err);
@@ -212,7 +215,7 @@ static int do_rounds(struct align *a, struct align_result *r, struct error *err)
             round.attempts = a->o.attempts * a->o.answers;
         if ((rc = align_load_round(a, t, round.attempts, err)) || (rc = do_round(a, &round, &stop, err)))
             break;
-        if (round.state == RUN_STATE_DONE && (rc = align_count_overlap(a, err)))
+        if (round.state == RUN_STATE_DONE && align_asked_in(a) == t && (rc = align_count_overlap(a, err)))
             break;
         if (stop) {
             r->stopped_for_review = t;

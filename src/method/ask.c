@@ -10,7 +10,7 @@
 /* So many of the pool's generated pairs as wanted, the others seeds, which stand first in the pool; then mixed. */
 static int mixed_contexts(const struct align *a, int index, int *contexts)
 {
-    uint64_t round = (uint64_t)a->round * STREAMS_A_ROUND, i = (uint64_t)index;
+    uint64_t round = (uint64_t)align_asked_in(a) * STREAMS_A_ROUND, i = (uint64_t)index;
     const struct rng_stream generated = {a->o.seed, round + STREAM_GENERATED, i},
                             seeds = {a->o.seed, round + STREAM_SEEDS, i}, order = {a->o.seed, round + STREAM_ORDER, i};
     int drawn[ALIGN_MOST_K], places[ALIGN_MOST_K], n_generated = a->pool.n - a->n_given;
@@ -26,7 +26,7 @@ static int mixed_contexts(const struct align *a, int index, int *contexts)
 
 static int align_ask_contexts(struct align *a, int index, int *contexts, int *n, struct error *err)
 {
-    struct rng_stream s = {a->o.seed, (uint64_t)a->round * STREAMS_A_ROUND + STREAM_CONTEXTS, (uint64_t)index};
+    struct rng_stream s = {a->o.seed, (uint64_t)align_asked_in(a) * STREAMS_A_ROUND + STREAM_CONTEXTS, (uint64_t)index};
     if (a->o.generated_contexts) {
         *n = mixed_contexts(a, index, contexts);
         return 0;
@@ -142,7 +142,7 @@ static int batch_new(struct batch *b, const struct align *a, struct error *err)
 /* By the model of the round before. */
 static int say(struct align *a, const struct batch *b, struct speak_job *job, struct error *err)
 {
-    char *path = align_model_path(a, a->round - 1);
+    char *path = align_model_path(a, align_asked_in(a) - 1);
     job->unit = "attempts";
     job->model = path;
     job->pool = &a->pool;
@@ -156,7 +156,7 @@ int align_ask(struct align *a, struct error *err)
 {
     struct speak_job job = {.stage = "ask",
                             .options = &a->o.ask,
-                            .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ASK,
+                            .stream = (uint64_t)align_asked_in(a) * STREAMS_A_ROUND + STREAM_ASK,
                             .put = put_question};
     struct batch b;
     int rc = batch_new(&b, a, err);
@@ -180,7 +180,7 @@ int align_answer(struct align *a, struct error *err)
     struct speak_job job = {.stage = "answer",
                             .options = &a->o.answer,
                             .before = align_principles(a),
-                            .stream = (uint64_t)a->round * STREAMS_A_ROUND + STREAM_ANSWER,
+                            .stream = (uint64_t)align_asked_in(a) * STREAMS_A_ROUND + STREAM_ANSWER,
                             .put = put_answer};
     struct batch b;
     int rc = batch_new(&b, a, err);

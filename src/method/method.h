@@ -50,6 +50,7 @@ struct align_options {
     int answers;            /* sampled for each question, an attempt each [1] */
     enum align_score score;
     const char *reward;               /* a model for SCORE_REWARD_MODEL */
+    int improve_steps;                /* rounds that look at the same attempts, each with its own least score [1] */
     int keep_best;                    /* of a question's answers; 0: all that pass [1] */
     const char *min_score, *min_rank; /* "x,y,z" by round, the last one for all after it; NULL: none */
     enum speaker_retriever retriever;

@@ -41,6 +41,12 @@ static inline int align_is_first(const struct align *a, int attempt)
     return attempt % a->o.answers == 0;
 }
 
+/* The round whose questions and answers this one has: an earlier one's in an improve step. */
+static inline int align_asked_in(const struct align *a)
+{
+    return a->round - (a->round - 1) % a->o.improve_steps;
+}
+
 /* align_options.c */
 json_t *align_settings(const struct align *a); /* everything that decides the bits; new reference or NULL */
 json_t *align_manifest(const struct align *a);
@@ -99,6 +105,10 @@ int align_read_review(struct align *a, int *kept, struct error *err);
 
 /* load.c: the round's attempts from the journal into memory. */
 int align_load_round(struct align *a, int round, int n, struct error *err);
+/* improve.c: in an improve step, instead of asking: the attempts of the round before, to be judged anew. What rounds
+ * with the same attempts kept is kept no more. */
+int align_take_over(struct align *a, struct error *err);
+void align_drop_improved(struct align *a);
 /* align.c */
 int align_check_run(struct align *a, struct error *err); /* the journal against the options and files: ERROR_DATA */
 

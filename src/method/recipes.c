@@ -43,6 +43,13 @@ static const struct recipe_setting self_guide[] = {
     {"rounds", "1"},        {"ask-num-beams", "1"},          {"ask-do-sample", "true"},
     {"sift-noise", "true"}, {"sift-length-deviations", "2"},
 };
+/* Gulcehre et al., arXiv 2308.08998: many answers a question, those that a reward model likes are learnt, in improve
+ * steps with a threshold that rises, each from the model of the step before. */
+static const struct recipe_setting rest[] = {
+    {"answers-per-question", "4"}, {"answer-num-beams", "1"}, {"answer-do-sample", "true"},
+    {"score", "reward"},           {"keep-best", "0"},        {"min-score-rank", "0.25,0.5,0.75,0.9"},
+    {"improve-steps", "2"},        {"start", "last"},
+};
 /* Liang et al., arXiv 2408.08072: the model's own score decides what is kept, and each round starts from the base on
  * the newest pairs alone. */
 static const struct recipe_setting i_sheep[] = {
@@ -60,6 +67,8 @@ const struct recipe align_recipes[] = {
      COUNT(self_instruct), NULL},
     {"self-align", "one round answered by --principles FILE, which asking and tuning do not see", self_align,
      COUNT(self_align), "principles"},
+    {"rest", "four answers a question under --reward, with a threshold that rises by round over the same answers", rest,
+     COUNT(rest), "reward"},
     {"self-guide", "one round of questions, then answers; filters of noise and of lengths unlike the seeds'",
      self_guide, COUNT(self_guide), NULL},
     {"i-sheep", "the better half by the model's own rating; from the base on the newest round's pairs", i_sheep,

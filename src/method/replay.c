@@ -72,6 +72,7 @@ static int load_until(struct align *a, int round, int index, struct error *err)
         if (r.state == RUN_STATE_NONE)
             return error_set(err, ERROR_NOINPUT, "%s: round %d was not begun", a->o.output, t);
         rc = align_load_round(a, t, r.attempts, err);
+        align_drop_improved(a);
         if (!rc && t < round)
             rc = align_add_kept(a, a->attempts, a->n_attempt, t, err);
     }

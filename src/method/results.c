@@ -91,7 +91,7 @@ static int fill_round(struct recorded *d, int t, const struct run_round *round, 
 /* Those that are finished. */
 static int fill_rounds(struct recorded *d, struct report_run *r, struct error *err)
 {
-    int rc = 0;
+    int rc = 0, before = 0;
     size_t bytes = (size_t)d->o.rounds * sizeof *r->rounds;
     r->rounds = arena_alloc(&r->arena, bytes);
     if (!r->rounds)
@@ -101,7 +101,9 @@ static int fill_rounds(struct recorded *d, struct report_run *r, struct error *e
         if ((rc = run_get_round(d->run, t, &round, err)) || round.state != RUN_STATE_DONE)
             break;
         rc = fill_round(d, t, &round, r, err);
-        r->kept += round.model_sha256[0] ? round.kept : 0;
+        if ((t - 1) % d->o.improve_steps == 0)
+            before = r->kept;
+        r->kept = round.model_sha256[0] ? before + round.kept : r->kept; /* an improve step takes a round's place */
         if (round.model_sha256[0])
             r->tuned = t;
         else

@@ -29,7 +29,7 @@ struct scored {
 static int logprobs(struct align *a, const struct scored *s, int plain, struct speak_score *out, struct error *err)
 {
     struct speak_item items[TOGETHER];
-    char *model = align_model_path(a, a->round - 1);
+    char *model = align_model_path(a, align_asked_in(a) - 1);
     const struct score_job job = {
         .model = model, .pool = &a->pool, .before = plain ? NULL : align_principles(a), .room = 1};
     for (int i = 0; i < s->n; i++) {
@@ -141,7 +141,7 @@ static int rate(struct align *a, const struct run_attempt *t, double *score, str
 
 static int score_self(struct align *a, struct scored *s, struct error *err)
 {
-    char *model = align_model_path(a, a->round - 1);
+    char *model = align_model_path(a, align_asked_in(a) - 1);
     int rc = model ? speaker_load(&a->speaker, model, a->o.dtype, err) : error_set_nomem(err, 64, "path");
     for (int i = 0; i < s->n && !rc; i++)
         rc = rate(a, &a->attempts[s->at[i]], &s->score[i], err);

@@ -39,6 +39,13 @@ int align_score_check(const struct align_options *o, struct error *err)
     if (o->min_rank && number_of_round(o->min_rank, 1, 0, 1, &x))
         return error_set(err, ERROR_USAGE,
                          "min_score_rank: wanted numbers from 0 to 1 with commas between, found \"%s\"", o->min_rank);
+    if (o->improve_steps > 1 && !o->min_score && !o->min_rank)
+        return error_set(err, ERROR_USAGE,
+                         "improve_steps: %d wants --min-score or --min-score-rank: each step would keep the same",
+                         o->improve_steps);
+    if (o->improve_steps > 1 && (o->count == ALIGN_COUNT_KEPT || o->tune_loss == ALIGN_LOSS_SOFT))
+        return error_set(err, ERROR_USAGE, "improve_steps: %d wants --count attempts and --tune-loss hard",
+                         o->improve_steps);
     return 0;
 }
 

@@ -160,6 +160,8 @@ static json_t *attempt_row(const void *of, int i)
     json_t *o = json_pack("{s:s?, s:s?, s:b, s:s?, s:f, s:o}", "question", t->question.text, "answer", t->answer.text,
                           "kept", t->verdict.kept, "reason", t->verdict.reason, "nearest_f1",
                           isnan(t->verdict.f1) ? 0 : t->verdict.f1, "ask", text_row(&t->question));
+    if (o && isfinite(t->score))
+        json_object_set_new(o, "score", json_real(t->score));
     if (!o || (!t->answer.text && !t->answer.error))
         return o;
     json_t *facts = text_row(&t->answer), *nearness = json_array();
