@@ -243,9 +243,10 @@ int template_builtin(struct template **out, struct error *err)
 void template_describe(const struct template *t, struct buf *out)
 {
     json_t *o = json_object();
-    for (int i = 0; i < N_FIELD; i++)
-        json_object_set_new(o, names[i], json_string(t->field[i]));
-    char *text = json_dumps(o, JSON_COMPACT);
+    int failed = !o;
+    for (int i = 0; i < N_FIELD && !failed; i++)
+        failed = json_object_set_new(o, names[i], json_string(t->field[i])) != 0;
+    char *text = failed ? NULL : json_dumps(o, JSON_COMPACT);
     if (text)
         buf_puts(out, text);
     else
