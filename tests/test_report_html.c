@@ -174,7 +174,7 @@ static void test_page(void **state)
         "<td class=\"n\">50.0 % <span class=\"interval\">25.0 to 75.0</span></td>",
         "<td class=\"n\">1\u202f234\u202f567</td>",
         "<td class=\"n\">&lt; 0.0001</td>",
-        "<a href=\"#samples\">round-1</a>",
+        "<a href=\"#samples\"><span class=\"word\">round-1</span></a>",
         "<a href=\"#table-attempts\">control</a>",
         "<tr class=\"marked\"><th scope=\"row\">",
         "<caption id=\"caption-arms\"><span>Arms",

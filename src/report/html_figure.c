@@ -135,6 +135,9 @@ void html_figure(struct buf *out, const struct figure *f)
     buf_puts(out, "</figcaption>\n");
     if (n) {
         put_drawing(out, f);
+        if (f->kind == FIGURE_POINTS && f->y_kind == COLUMN_CHANGE)
+            buf_puts(out,
+                     "<p class=\"key\">A filled mark: its interval leaves zero out. A hollow one: it does not.</p>\n");
         put_numbers(out, f);
     } else {
         buf_puts(out, "<p>There is nothing to draw.</p>\n");

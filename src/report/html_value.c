@@ -5,7 +5,10 @@
 #include <ctype.h>
 #include <string.h>
 
-enum { HASH = 40 }; /* hexadecimal digits of the shortest hash */
+enum {
+    HASH = 40, /* hexadecimal digits of the shortest hash */
+    NAME = 24  /* bytes of a longer one than any name that stays on one line */
+};
 
 void html_minus(struct buf *out, const char *text)
 {
@@ -56,11 +59,23 @@ static int is_hash(const char *s)
     return n >= HASH && !s[n];
 }
 
+/* A name such as "sft-seeds", which is not torn at its hyphens. */
+static int is_name(const char *s)
+{
+    return strlen(s) < NAME && strchr(s, '-') && !strpbrk(s, " \t\r\n");
+}
+
 static void put_text(struct buf *out, const char *text)
 {
-    buf_puts(out, is_hash(text) ? "<code class=\"hash\">" : "");
+    if (is_hash(text)) {
+        buf_puts(out, "<code class=\"hash\">");
+        html_text(out, text);
+        buf_puts(out, "</code>");
+        return;
+    }
+    buf_puts(out, is_name(text) ? "<span class=\"word\">" : "");
     html_text(out, text);
-    buf_puts(out, is_hash(text) ? "</code>" : "");
+    buf_puts(out, is_name(text) ? "</span>" : "");
 }
 
 /* "0.36 (0.27 to 0.49)": the interval on a line of its own. */

@@ -66,7 +66,8 @@ void svg_put_x_axis(struct buf *out, const struct svg_axis *a)
     for (int i = 0; i < a->ticks.n; i++) {
         double v = svg_tick(&a->ticks, i);
         double x = svg_place(&a->scale, v);
-        svg_put_line(out, &(struct svg_stroke){x, a->y[0], x, a->y[1], v == 0 ? "zero" : "grid"});
+        if (v == 0 || anchor_of(x) == SVG_MIDDLE)
+            svg_put_line(out, &(struct svg_stroke){x, a->y[0], x, a->y[1], v == 0 ? "zero" : "grid"});
         svg_put_text(out, &(struct svg_at){x, a->y[1] + 16, anchor_of(x), "tick"},
                      svg_tick_text(text, &a->ticks, i, a->unit), INT_MAX);
     }

@@ -38,7 +38,8 @@ void svg_put_line(struct buf *out, const struct svg_stroke *s);
 /* The i-th of the marks (they repeat), around a place: circle, square, triangle, diamond, cross, bar. */
 void svg_put_mark(struct buf *out, int i, double x, double y, int full);
 #define SVG_COLOURS 6 /* classes s0 to s5, which repeat */
-/* Vertical lines at the ticks from y[0] to y[1], their numbers below, and the name of the axis below these. */
+/* Vertical lines at the ticks from y[0] to y[1], but at the edges only at zero, their numbers below, and the name of
+ * the axis below these. */
 struct svg_axis {
     struct svg_ticks ticks;
     struct svg_scale scale;

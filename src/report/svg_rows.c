@@ -33,10 +33,12 @@ static void begin(struct buf *out, const struct svg_words *words, const struct s
     svg_put_x_axis(out, a);
 }
 
-static void put_words(struct buf *out, const struct svg_row *row, double y)
+static void put_words(struct buf *out, const struct svg_row *row, const struct svg_axis *a, double y)
 {
+    int at_edge = svg_tick(&a->ticks, 0) == 0; /* of the line at zero */
     size_t right = row->text ? strlen(row->text) : 0;
-    svg_put_text(out, &(struct svg_at){0, y + WORDS, SVG_START, "label"}, row->label, right > 20 ? 26 : 44);
+    svg_put_text(out, &(struct svg_at){0, y + WORDS, SVG_START, at_edge ? "label inset" : "label"}, row->label,
+                 right > 20 ? 26 : 44);
     if (row->text)
         svg_put_text(out, &(struct svg_at){100, y + WORDS, SVG_END, "value"}, row->text, 44);
 }
@@ -64,7 +66,7 @@ void svg_intervals(struct buf *out, const struct svg_words *words, const struct 
         const struct svg_row *row = rows + i;
         double y = TOP + (double)ROW * i;
         int clear = zero != SVG_ZERO_NULL || row->low > 0 || row->high < 0;
-        put_words(out, row, y);
+        put_words(out, row, &axis, y);
         put_whisker(out, row, &axis, y + MIDDLE);
         if (isfinite(row->value))
             svg_put_mark(out, row->series, svg_place(&axis.scale, row->value), y + MIDDLE, clear);
@@ -80,7 +82,7 @@ void svg_bars(struct buf *out, const struct svg_words *words, const struct svg_r
     for (int i = 0; i < n; i++) {
         const struct svg_row *row = rows + i;
         double y = TOP + (double)ROW * i;
-        put_words(out, row, y);
+        put_words(out, row, &axis, y);
         if (isfinite(row->value)) {
             double x = svg_place(&axis.scale, row->value);
             buf_printf(out, "<rect class=\"bar s%d\" x=\"%.2f%%\" y=\"%.1f\" width=\"%.2f%%\" height=\"14\"/>\n",
