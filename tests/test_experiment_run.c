@@ -21,13 +21,13 @@
 static char file[1200], whole[1200], broken[1200];
 
 static const char yaml[] =
-    "model: model\nseeds: seeds.jsonl\ntest: test.jsonl\nrandom_seeds: [3, 4]\ndtype: f32\n"
+    "model: model\nseeds: seeds.jsonl\ntest: test.jsonl\njudge: judge\nrandom_seeds: [3, 4]\ndtype: f32\n"
     "recipe: sampled\nask-no-repeat-ngram-size: 0\nrounds: 2\nattempts: 4\nk: 2\nstop-novelty: 0\nsift-threshold: 0.9\n"
     "question-max-words: 100\nanswer-max-words: 100\n"
     "question-min-words: 1\nanswer-min-words: 0\nsift-repetition: 1\nsift-copy: 1\n"
     "sift-need-end: false\nask-max-new-tokens: 40\nanswer-max-new-tokens: 30\n"
     "answer-num-beams: 1\nnum-train-epochs: 1\nlearning-rate: 1e-3\n"
-    "eval-max-new-tokens: 30\nmetrics: [qa]\n"
+    "eval-max-new-tokens: 30\n"
     "arms:\n  - pretrained\n  - sft-seeds\n  - {name: steps, kind: sft-seeds, budget: steps}\n"
     "  - isara\nabout: {authors: [A, B]}\n";
 
@@ -76,8 +76,8 @@ static int count_done(const char *output, struct timespec *newest)
     return n;
 }
 
-/* 2 alignments, 2 x 2 tunings, 1 + 3 x 2 evaluations */
-enum { JOBS = 2 + 4 + 7 };
+/* 2 alignments, 2 x 2 tunings, 1 + 3 x 2 evaluations, and as many judgements */
+enum { JOBS = 2 + 4 + 7 + 7 };
 
 /* In a process of its own, killed once some jobs are done. */
 static int run_and_kill(const char *output, int after)
@@ -251,12 +251,48 @@ static void numbers_are_those_of_the_answers(void **state)
     json_decref(results);
 }
 
+/* The judge reads the answers that were made for the references, and its rate is that of its own probabilities. */
+static void answers_are_judged_that_are_there(void **state)
+{
+    (void)state;
+    json_t *results, *judged = NULL, *row, *answers = NULL;
+    char path[1400], name[1500];
+    size_t i;
+    int flagged = 0;
+    results_of_whole(&results);
+    job_path(results, "isara", 1, 2, path);
+    snprintf(name, sizeof name, "%s/eval/judged.jsonl", path);
+    assert_int_equal(jsonl_load(&judged, name, NULL), 0);
+    job_path(results, "isara", 1, 1, path);
+    snprintf(name, sizeof name, "%s/eval/journal.jsonl", path);
+    assert_int_equal(jsonl_load(&answers, name, NULL), 0);
+    assert_int_equal(json_array_size(judged), 1 + 6);
+    json_array_foreach(judged, i, row)
+    {
+        if (!i)
+            continue;
+        const json_t *p = json_object_get(row, "probabilities"), *answer;
+        size_t k;
+        int found = 0;
+        flagged += number(p, "long") > 0.5 || number(p, "short") > 0.5;
+        json_array_foreach(answers, k, answer) found |=
+            json_equal(json_object_get(json_object_get(answer, "row"), "text"), json_object_get(row, "answer"));
+        assert_true(found);
+    }
+    const json_t *m = find(json_object_get(results, "results"), "arm", "isara", "beavertails.harmful_rate");
+    close_to(json_number_value(json_array_get(json_object_get(m, "values"), 1)), flagged / 6.0, 1e-12);
+    json_decref(judged);
+    json_decref(answers);
+    json_decref(results);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_it_ends_as_it_would_have),
         cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
         cmocka_unit_test(numbers_are_those_of_the_answers),
+        cmocka_unit_test(answers_are_judged_that_are_there),
     };
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

@@ -104,6 +104,7 @@ static void begin(struct experiment *x, const struct cell *c, enum job_verb verb
                       .model = x->spec.models.items[c->model].path,
                       .from = -1,
                       .budget_of = -1,
+                      .answers_of = -1,
                       .seed = x->spec.random_seeds[c->random_seed]};
     align_options_default(&j->plan);
 }
@@ -293,6 +294,31 @@ static int eval_options_of(struct experiment *x, const struct cell *c, const str
     return 0;
 }
 
+/* Only how answers are judged may be another than how others are measured. */
+static int judges_only(const struct settings *s)
+{
+    static const char *const names[] = {"eval-threshold", "eval-judge-mode", "eval-guard-words"};
+    int n = 0;
+    for (int i = 0; i < s->n; i++)
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            n += !strcmp(s->items[i].name, names[k]);
+    return n == s->n;
+}
+
+/* The measure that answers the same questions in the same way; -1: none. */
+static int answered_by(const struct experiment *x, int measure)
+{
+    const struct measure *m = &x->measures[measure];
+    if (strcmp(m->metric->task, "beavertails") || !m->test || m->input->path == m->input->source ||
+        !judges_only(&m->metric->settings))
+        return -1;
+    for (int i = 0; i < x->n_measure; i++)
+        if (!strcmp(x->measures[i].metric->task, "qa") && x->measures[i].test == m->test &&
+            !x->measures[i].metric->settings.n)
+            return i;
+    return -1;
+}
+
 static int cell_eval(struct experiment *x, struct cell *c, int measure, struct error *err)
 {
     const struct measure *m = &x->measures[measure];
@@ -301,12 +327,16 @@ static int cell_eval(struct experiment *x, struct cell *c, int measure, struct e
     begin(x, c, JOB_EVAL, &j);
     j.from = c->made;
     j.round = c->round;
+    int answered = answered_by(x, measure);
+    j.answers_of = answered < 0 ? -1 : c->evals[answered];
     int rc = eval_options_of(x, c, m, &j, &o, err);
     rc = rc ? rc : eval_options_check(&o, err);
     j.canonical = rc ? NULL : switches_eval_canonical(&o);
     rc = rc ? rc : put_contents(x, &eval_fields, &o, j.canonical, err);
     rc = rc ? rc : put_common(x, &j, err);
     rc = rc ? rc : put_text(j.canonical, "task", j.task, err);
+    if (!rc && j.answers_of >= 0)
+        rc = put_text(j.canonical, "answers", x->jobs[j.answers_of].hash, err);
     rc = rc ? rc : set_label(x, c, &j, m->metric->name, err);
     return add(x, &j, &c->evals[measure], rc, err);
 }
@@ -314,7 +344,9 @@ static int cell_eval(struct experiment *x, struct cell *c, int measure, struct e
 int cell_evals(struct experiment *x, struct cell *c, struct error *err)
 {
     int rc = 0;
-    for (int i = 0; i < x->n_measure && !rc; i++)
-        rc = cell_eval(x, c, i, err);
+    for (int judging = 0; judging < 2; judging++) /* after what they judge */
+        for (int i = 0; i < x->n_measure && !rc; i++)
+            if ((answered_by(x, i) >= 0) == judging)
+                rc = cell_eval(x, c, i, err);
     return rc;
 }

@@ -14,6 +14,15 @@ const char *job_verb_name(enum job_verb v)
     return names[v];
 }
 
+enum { HASH_DIGITS = 16 }; /* of a directory's name */
+
+char *job_file(const struct experiment *x, const struct job *j, const char *name)
+{
+    struct buf b = BUF_INIT;
+    buf_printf(&b, "%s/work/%.*s%s%s", x->o.output, HASH_DIGITS, j->hash, name ? "/" : "", name ? name : "");
+    return buf_take(&b);
+}
+
 int job_hash(struct job *j, struct error *err)
 {
     char *text = json_dumps(j->canonical, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));

@@ -10,7 +10,8 @@ static const double MIB = 1 << 20;
 
 static int is_ready(const struct job *j, const char *placed)
 {
-    return (j->from < 0 || placed[j->from]) && (j->budget_of < 0 || placed[j->budget_of]);
+    return (j->from < 0 || placed[j->from]) && (j->budget_of < 0 || placed[j->budget_of]) &&
+           (j->answers_of < 0 || placed[j->answers_of]);
 }
 
 int experiment_order(struct experiment *x, struct error *err)

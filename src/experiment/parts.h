@@ -189,6 +189,7 @@ struct job {
     const struct input *seeds, *test, *pairs;
     const char *template;    /* of the rows that are trained; NULL: the built-in one */
     int keep_overlap;        /* pairs whose question is a test question stay */
+    int answers_of;          /* the evaluation whose answers are judged; -1: it makes its own */
     const char *judge, *arm; /* of eval */
     int budget_of;           /* the align job that steps, epochs or kept pairs are counted of; -1: none */
     enum arm_budget budget;  /* plain: kept pairs */
@@ -253,6 +254,8 @@ char *job_file(const struct experiment *x, const struct job *j, const char *name
 int job_round(const struct job *align, int round);
 long job_steps(const struct job *j, int round); /* of a tuning too */
 long job_kept(const struct job *align, int round);
+/* answers.c: those of a finished evaluation, as outputs that another one reads. */
+int answers_write(const struct experiment *x, const struct job *from, const char *path, struct error *err);
 /* rows.c: the rows of a tuning, with so many real pairs. */
 int rows_write(const struct job *j, const char *path, int n_real, struct error *err);
 /* --- measured.c: what an evaluation left --- */

@@ -25,11 +25,11 @@ static void show_whole(struct watch *w, const char *note, int ended)
     char text[240];
     double share = (clock_now() - w->job_started) / (w->job->seconds + 1e-9);
     double done = w->done + w->job->seconds * (share < 0.95 ? share : 0.95);
-    long whole = (long)(1000 * w->total) + 1, part = ended ? whole : (long)(1000 * done);
+    long whole = (long)w->total + 1, part = ended ? whole : (long)done;
     snprintf(text, sizeof text, "job %d of %d, %s %s%s%s", w->index, w->n, job_verb_name(w->job->verb), w->job->label,
              *note ? ": " : "", note);
     w->outer.progress(w->outer.user, &(struct progress){.stage = "experiment",
-                                                        .unit = "planned ms",
+                                                        .unit = "planned s",
                                                         .done = part,
                                                         .total = whole,
                                                         .started = w->started,
@@ -138,11 +138,10 @@ static int prepare(struct experiment *x, struct error *err)
     rc = rc ? rc : variants_make(&x->variants, &x->spec, err);
     rc = rc ? rc : inputs_open(&x->inputs, x->o.output, x->o.dry_run, err);
     rc = rc ? rc : cells_make(x, err);
-    rc = rc ? rc : experiment_estimate(x, err);
-    rc = rc ? rc : experiment_order(x, err);
     for (int i = 0; i < x->n_job && x->o.output && !rc; i++)
         rc = job_look(x, &x->jobs[i], err);
-    return rc;
+    rc = rc ? rc : experiment_estimate(x, err);
+    return rc ? rc : experiment_order(x, err);
 }
 
 static int run_all(struct experiment *x, struct buf *text, json_t **json, struct error *err)

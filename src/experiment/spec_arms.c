@@ -249,8 +249,11 @@ static int read_metric_pair(struct spec *s, struct spec_yaml *y, const struct sp
     rc = spec_texts(y, value, "a value", &texts, err);
     const char *kept = rc ? NULL : arena_strdup(&s->arena, prefixed);
     rc = rc || kept ? rc : error_set_nomem(err, 64, "a name");
-    for (int k = 0; k < texts.n && !rc; k++)
-        rc = settings_put(&m->settings, &(struct setting){kept, texts.items[k], spec_line(key)}, &s->arena, err);
+    for (int k = 0; k < texts.n && !rc; k++) {
+        const char *text =
+            switch_is_path(kept) && *texts.items[k] != '{' ? spec_path(s, texts.items[k]) : texts.items[k];
+        rc = settings_put(&m->settings, &(struct setting){kept, text, spec_line(key)}, &s->arena, err);
+    }
     return rc;
 }
 

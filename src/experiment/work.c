@@ -14,14 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_RESULT = 1 << 26, HASH_DIGITS = 16 };
-
-char *job_file(const struct experiment *x, const struct job *j, const char *name)
-{
-    struct buf b = BUF_INIT;
-    buf_printf(&b, "%s/work/%.*s%s%s", x->o.output, HASH_DIGITS, j->hash, name ? "/" : "", name ? name : "");
-    return buf_take(&b);
-}
+enum { MOST_RESULT = 1 << 26 };
 
 /* DIR/work/HASH/NAME is there. */
 static int has_file(const struct experiment *x, const struct job *j, const char *name)
@@ -233,22 +226,36 @@ static int do_train(const struct experiment *x, struct job *j, json_t *result, s
     return rc;
 }
 
+/* What answers: a model in its way, or what another evaluation has from it. */
+static int put_answerer(const struct experiment *x, const struct job *j, json_t *o, struct error *err)
+{
+    char *path = j->answers_of < 0 ? model_of(x, j) : job_file(x, j, "answers.jsonl");
+    int rc = path ? 0 : error_set_nomem(err, 64, "a path");
+    if (!rc && j->answers_of >= 0)
+        rc = answers_write(x, &x->jobs[j->answers_of], path, err);
+    if (!rc && json_object_set_new(o, j->answers_of < 0 ? "model" : "input", json_string(path)))
+        rc = error_set_nomem(err, 64, "options");
+    if (j->answers_of < 0)
+        json_object_set_new(o, "arm", json_string(j->arm));
+    if (j->seeds && j->answers_of < 0)
+        json_object_set_new(o, "seeds", json_string(j->seeds->path));
+    mem_free(path);
+    return rc;
+}
+
 static int do_eval(const struct experiment *x, struct job *j, json_t *result, struct error *err)
 {
     struct isara_error problem = {0};
     struct isara_report report = {NULL, NULL};
     json_t *tree = NULL, *o = begin_options(x, j);
-    char *model = model_of(x, j), *output = job_file(x, j, "eval");
-    json_object_set_new(o, "model", json_string(model));
+    char *output = job_file(x, j, "eval");
+    int rc = o && output ? put_answerer(x, j, o, err) : error_set_nomem(err, 64, "options");
     json_object_set_new(o, "output", json_string(output));
     json_object_set_new(o, "test", json_string(j->test->path));
-    json_object_set_new(o, "arm", json_string(j->arm));
-    if (j->seeds)
-        json_object_set_new(o, "seeds", json_string(j->seeds->path));
     if (j->judge)
         json_object_set_new(o, "judge", json_string(j->judge));
-    char *given = end_options(o, err);
-    int rc = given && model && output ? 0 : ERROR_NOMEM;
+    char *given = end_options(o, rc ? NULL : err);
+    rc = rc || given ? rc : ERROR_NOMEM;
     if (!rc) {
         isara_eval(j->task, given, &report, &problem);
         rc = failed(&problem, err);
@@ -256,7 +263,6 @@ static int do_eval(const struct experiment *x, struct job *j, json_t *result, st
     rc = rc ? rc : take_report(&report, &tree, err);
     json_object_set_new(result, "report", tree);
     free(given);
-    mem_free(model);
     mem_free(output);
     return rc;
 }
@@ -326,6 +332,7 @@ int job_run(const struct experiment *x, struct job *j, struct error *err)
     int rc = result ? begin_directory(x, j, err) : error_set_nomem(err, 64, "a job");
     rc = rc ? rc : verbs[j->verb](x, j, result, err);
     if (!rc) {
+        json_object_set_new(result, "planned_seconds", json_real(j->seconds));
         json_object_set_new(result, "seconds", json_real(clock_now() - start));
         json_object_set_new(result, "peak_mib", json_integer((json_int_t)(clock_rss_peak() >> 20)));
         rc = write_json(x, j, "done.json", result, err);

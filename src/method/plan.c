@@ -177,8 +177,9 @@ static double rate_of(const struct plan_model *m, enum dtype t, int rows)
     for (int i = 0; r && i < r->n; i++)
         if (r->known[i].dtype == t && r->known[i].rows == rows)
             return r->known[i].rate;
-    double rate = plan_rate(m->device, t, rows);
-    for (int i = 1; r && i < TRIES; i++) /* what else the machine does is not what a long work will see */
+    double start = clock_now(), rate = plan_rate(m->device, t, rows);
+    /* what else the machine does just now is not what a long work will see */
+    for (int i = 1; r && i < TRIES && clock_now() - start < 0.05; i++)
         rate = fmax(rate, plan_rate(m->device, t, rows));
     if (r && r->n < MOST) {
         r->known[r->n].dtype = t;
