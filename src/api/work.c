@@ -170,7 +170,7 @@ int isara_eval(const char *task, const char *options, struct isara_report *out, 
     struct error err = {0};
     struct eval_options o;
     struct api_common common;
-    struct generate_engine_asked engine;
+    struct generate_engine_asked engine = {0}; /* not every row has a default */
     json_t *keep;
     *out = (struct isara_report){NULL, NULL};
     if (task && !strcmp(task, "list"))

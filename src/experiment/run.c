@@ -54,6 +54,18 @@ static void on_line(void *user, enum log_level level, const char *text)
         w->outer.line(w->outer.user, level == LOG_INFO ? LOG_DEBUG : level, text);
 }
 
+/* A job that was begun by another build, or whose files were changed, is refused by the verb itself. */
+static void say_failed(const struct experiment *x, const struct job *j, struct error *err)
+{
+    const struct error was = *err;
+    char *directory = job_file(x, j, NULL);
+    if ((was.code == ERROR_CONFIG || was.code == ERROR_DATA) && directory)
+        error_set(err, was.code, "%s: %s; or delete %s to have this job done anew", j->label, was.message, directory);
+    else
+        error_prefix(err, "%s", j->label);
+    mem_free(directory);
+}
+
 static int do_jobs(struct experiment *x, struct watch *w, struct error *err)
 {
     int rc = 0;
@@ -78,7 +90,7 @@ static int do_jobs(struct experiment *x, struct watch *w, struct error *err)
                       "again to go on",
                       w->index, w->n, j->label);
         else if (rc)
-            error_prefix(err, "%s", j->label);
+            say_failed(x, j, err);
     }
     return rc;
 }
