@@ -85,7 +85,9 @@ static int read_one_path(struct spec *s, struct spec_yaml *y, const struct spec_
 
 static int read_judge(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)
 {
-    return read_one_path(s, y, value, &s->judge, err);
+    int rc = spec_text(y, value, "a judge: a Hugging Face directory or org/name", &s->judge, err);
+    s->judge = rc ? NULL : spec_path(s, s->judge);
+    return rc;
 }
 
 static int read_general(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)

@@ -239,8 +239,11 @@ static int read_metric_pair(struct spec *s, struct spec_yaml *y, const struct sp
         return spec_text(y, value, "a name", &m->name, err);
     if (!strcmp(name, "test"))
         return read_file(s, y, value, &m->test, err);
-    if (!strcmp(name, "judge"))
-        return read_file(s, y, value, &m->judge, err);
+    if (!strcmp(name, "judge")) {
+        rc = spec_text(y, value, "a judge: a Hugging Face directory or org/name", &m->judge, err);
+        m->judge = rc ? NULL : spec_path(s, m->judge);
+        return rc;
+    }
     snprintf(prefixed, sizeof prefixed, "eval-%s", name);
     for (char *c = prefixed; *c; c++)
         *c = *c == '_' ? '-' : *c;
