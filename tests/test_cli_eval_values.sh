@@ -55,7 +55,7 @@ grep '"stage": "guided"' "$tmp/seen/journal.jsonl" | sed 's/.*"index": \([0-9]*\
   question=$(sed -n "$((i + 1))s/{\"question\":\"\(.*\)\",\"answer\".*/\1/p" "$tmp/test.jsonl"); head=${prompt##*First piece: }; head=${head%\\nSecond piece:}
   printf '%s\n' "{\"text\":\"$prompt${question#"$head"}\\n\"}"
 done >>"$tmp/leak.jsonl"
-want 0 "steps" "$ISARA" train --model $m --data "$tmp/leak.jsonl" --output "$tmp/leaked" --dtype f32 --learning-rate 2e-3 --max-steps 90 --per-device-train-batch-size 8
+want 0 "steps" "$ISARA" train --model $m --data "$tmp/leak.jsonl" --output "$tmp/leaked" --dtype f32 --learning-rate 2e-3 --max-steps 40 --per-device-train-batch-size 8
 seen "$tmp/leaked" "$tmp/seen-leaked" >"$tmp/leaked.txt"
 awk -v a="$(low "$tmp/leaked.txt" mink20_difference)" -v b="$(value "$tmp/seen.txt" mink20_difference)" 'BEGIN { exit !(a > b && a > 0) }' ||
   { echo "min-20 % does not tell the model that saw the test set from the one that did not"; cat "$tmp/seen.txt" "$tmp/leaked.txt"; fails=1; }

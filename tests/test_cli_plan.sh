@@ -42,6 +42,6 @@ for beams in 1 5; do
   watch "$ISARA" generate --model $model "$@" --min-new-tokens 48 --output "$dir/out-$beams.jsonl"
   compare "generate $beams" "$@"
 done
-watch "$ISARA" align --model $model --seeds models/seeds.jsonl --output "$dir/run" --rounds 1 --attempts 64 --num-beams 2 --max-steps 8 --samples 0
-compare "align" --seeds models/seeds.jsonl --rounds 1 --attempts 64 --num-beams 2 --max-steps 8
+watch "$ISARA" align --model $model --seeds models/seeds.jsonl --output "$dir/run" --rounds 1 --attempts 32 --num-beams 2 --max-steps 8 --samples 0
+compare "align" --seeds models/seeds.jsonl --rounds 1 --attempts 32 --num-beams 2 --max-steps 8
 exit $fails
