@@ -52,12 +52,12 @@ class Outside:
     # --- runs ---
     def whole(self):
         """Two rounds beside all controls, judged."""
-        run = self.checked("whole", "--rounds", 2, "--attempts", 12, "--retriever", "bm25", "--test", self.test, "--judge", self.models / "miniature-judge", "--baselines",
+        run = self.checked("whole", "--rounds", 2, "--attempts", 8, "--retriever", "bm25", "--test", self.test, "--judge", self.models / "miniature-judge", "--baselines",
                            "--pool", "grown", "--max-steps", 5, *SAMPLED)
         self.eval_is_the_arm(run)
 
     def sifted(self):
-        run = self.checked("sifted", "--rounds", 2, "--attempts", 36, "--retriever", "bm25", "--max-steps", 3, "--stop-novelty", 0, *SAMPLED, *TIGHT)
+        run = self.checked("sifted", "--rounds", 2, "--attempts", 28, "--retriever", "bm25", "--max-steps", 3, "--stop-novelty", 0, *SAMPLED, *TIGHT)
         reasons = {a["reason"] for attempts in run.attempts.values() for a in attempts}
         for wanted in ("kept", "question_repeat", "question_long", "question_short", "question_unended", "answer_short", "answer_copied"):
             self.ledger.true(f"sifted: no attempt is {wanted}; found {sorted(reasons)}", wanted in reasons)
@@ -65,7 +65,7 @@ class Outside:
 
     def grown(self):
         """The other values of the switches: contexts from a pool that grows, a random pair and its nearest, from the last weights, embeddings; beams ask."""
-        run = self.checked("grown", "--rounds", 2, "--attempts", 10, "--pool", "grown", "--start", "last", "--ask-contexts", "anchor", "--num-beams", 2,
+        run = self.checked("grown", "--rounds", 2, "--attempts", 6, "--pool", "grown", "--start", "last", "--ask-contexts", "anchor", "--num-beams", 2,
                            "--answer-max-new-tokens", 40, "--num-train-epochs", 1, "--samples", 2, "--stop-novelty", 0, "--k", 4)
         later = {c for row in run.generated(2) for c in row["ask"]["contexts"] + row.get("answer_facts", {}).get("contexts", [])}
         self.ledger.true("grown: no pair of round 1 is a context in round 2", any(c.startswith("r1-") for c in later))
