@@ -8,6 +8,9 @@ CC     ?= gcc
 PREFIX ?= /usr/local
 SAN    ?=
 OPT    ?= -O2
+# Tests are compiled more often than they run. -g1: lines and functions, for backtraces; DEBUG=-g: variables too.
+TEST_OPT := $(if $(filter -O2,$(OPT)),-O1,$(OPT))
+DEBUG  ?= -g1
 # Packages come before anything is looked for: when this file has been made, make reads the Makefile anew and finds them.
 ifneq ($(MAKECMDGOALS),clean)
 include $(BUILD)/packages.mk
@@ -18,12 +21,14 @@ PKGS   := jansson oniguruma libutf8proc sqlite3 libcrypto zlib yaml-0.1
 CURL   := $(shell pkg-config --exists libcurl 2>/dev/null && echo libcurl)
 MHD    := $(shell pkg-config --exists libmicrohttpd 2>/dev/null && echo libmicrohttpd)
 PKGS   += $(CURL)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
-CFLAGS_ALL = -std=gnu11 $(OPT) -g -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(WARN) \
-             -Isrc -I. -Iinclude -D_FILE_OFFSET_BITS=64 -D_GNU_SOURCE $(shell pkg-config --cflags $(PKGS) 2>/dev/null) \
+CFLAGS_ALL = -std=gnu11 $(OPT) $(DEBUG) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(WARN) \
+             -Isrc -I. -Iinclude -D_FILE_OFFSET_BITS=64 -D_GNU_SOURCE $(PKG_CFLAGS) \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) $(CFLAGS)
-LDLIBS_ALL = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -lpthread $(LDLIBS)
+LDLIBS_ALL = $(PKG_LIBS) -lm -lpthread $(LDLIBS)
 LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 ISA_generic :=
@@ -74,6 +79,7 @@ $(BUILD)/gen/build.c: always
 $(BUILD)/gen/build.o: $(BUILD)/gen/build.c
 	@$(CC) $(CFLAGS_ALL) -c -o $@ $<
 .PHONY: always
+$(BUILD)/tests/%.o: OPT := $(TEST_OPT)
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
