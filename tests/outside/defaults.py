@@ -8,7 +8,7 @@ import subprocess
 import time
 
 # What a run was given or is compared by, and not a default: files and their hashes (also "model/config.json" and the like), the build.
-NOT_IN_HELP_AS_SUCH = {"model", "seeds", "test", "model-sha256", "seeds-sha256", "test-sha256", "template", "bits", "build"}
+NOT_IN_HELP_AS_SUCH = {"model", "seeds", "test", "template", "bits", "build"}
 WORDS = {"on": 1, "off": 0, "": 0, "all": "all"}
 
 
@@ -53,7 +53,7 @@ def check_help(o, settings):
     for name, value in settings.items():
         phase = next((p for p in ("ask", "answer", "train") if name.startswith(p + "-") and name[len(p) + 1:] in options and name not in options), None)
         option = name[len(phase) + 1:] if phase else name
-        if name in NOT_IN_HELP_AS_SUCH or "/" in name or not o.ledger.true(f"defaults: --help does not have --{option}", option in options):
+        if name in NOT_IN_HELP_AS_SUCH or name.endswith("-sha256") or "/" in name or not o.ledger.true(f"defaults: --help does not have --{option}", option in options):
             continue
         wanted = as_number(told(options[option], phase))
         if option == "eos-token-id":
