@@ -60,7 +60,7 @@ def check_help(o, settings):
             wanted, value = "the model's", "the model's" if value == [0] else value
         if option == "holdout":
             wanted, value = "one in eight", "one in eight" if value == -1 else value
-        if option in ("stop", "judge", "encoder", "lora-target-modules"):
+        if option in ("stop", "judge", "encoder", "lora-target-modules", "min-score", "min-score-rank"):
             wanted, value = 0.0, 1.0 if value else 0.0  # none
         if option == "max-steps":
             wanted = wanted if wanted != "0 = by epochs" else 0.0
