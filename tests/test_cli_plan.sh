@@ -30,6 +30,11 @@ out=$("$ISARA" align --model $model --seeds models/seeds.jsonl --dry-run --recip
 for line in "recipe  *self-instruct: " "--generated-contexts 2$" "--pool grown$" "--ask-top-p 0.9$" "--k 9$"; do
   grep -q -e "$line" <<<"$out" || { echo "--dry-run --recipe lacks $line: $out"; fails=1; }
 done
+out=$("$ISARA" align --model $model --seeds models/seeds.jsonl --dry-run --recipe rest 2>&1)
+for line in "--improve-steps 2$" "--score reward$" "--reward: has to be given$"; do
+  grep -q -e "$line" <<<"$out" || { echo "--dry-run --recipe rest lacks $line: $out"; fails=1; }
+done
+"$ISARA" align --model $model --seeds models/seeds.jsonl --dry-run --recipe rest --reward nowhere >/dev/null 2>&1 && { echo "--dry-run does not look for the reward model"; fails=1; }
 "$ISARA" plan --model $model --recipe sampled --json --log-level quiet | grep -q '"recipe": "sampled", "switches": {"ask-num-beams": "1", "ask-do-sample": "true"}, "parameters"' || { echo "plan --json lacks the recipe"; fails=1; }
 "$ISARA" plan --model $model --recipe none 2>&1 | grep -q 'wanted one of isara, self-instruct, .*, sampled, found "none"' || { echo "an unknown recipe is not refused"; fails=1; }
 for dtype in bf16 f32; do

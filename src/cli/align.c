@@ -9,8 +9,10 @@
 static int dry_run(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     struct align_options o;
+    struct error missing;
     int rc = cli_align_options(options, v, &o, err);
-    rc = rc ? rc : method_check(&o, err);
+    if (!rc && !align_recipe_check(&o, &missing)) /* else the plan says what has to be given yet */
+        rc = method_check(&o, err);
     return rc ? rc : verb_plan(verb, options, v, err);
 }
 

@@ -29,6 +29,7 @@ static struct plan_model model_of(const struct cli_model *p, const struct model_
 /* The recipe's options as they are now, what was given included. */
 static int say_recipe(const struct align_options *o, int json, struct error *err)
 {
+    struct error missing;
     json_t *switches = align_recipe_switches(o), *v;
     const char *name;
     char *text = switches ? json_dumps(switches, 0) : NULL;
@@ -41,6 +42,8 @@ static int say_recipe(const struct align_options *o, int json, struct error *err
             printf("             --%s %s\n", name, json_string_value(v));
         }
     }
+    if (text && !json && align_recipe_check(o, &missing))
+        printf("             --%s: has to be given\n", align_recipe_find(o->recipe)->needs);
     free(text);
     json_decref(switches);
     return text ? 0 : error_set_nomem(err, 256, "a recipe");

@@ -135,12 +135,25 @@ static double generate_bytes(const struct plan_model *m, const struct align_opti
     return (double)generate_memory(m->device, d, o->dtype, g, loads, n);
 }
 
+/* Of the first t rounds so many ask: improve steps do not. */
+static int rounds_asked(const struct align_options *o, int t)
+{
+    return (t + o->improve_steps - 1) / o->improve_steps;
+}
+
+/* What round t tunes on: the seeds and half of what was answered so far, or half of its own. */
+static double rows_of_round(const struct align_options *o, int n_seed, int t)
+{
+    double kept = 0.5 * o->attempts * kept_at_most(o);
+    return o->tune_on == ALIGN_TUNE_NEWEST ? kept : n_seed + kept * rounds_asked(o, t);
+}
+
 /* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
 static int tune_bytes(const struct model_desc *d, const struct align_options *o, const struct lengths *l, double *bytes,
                       struct error *err)
 {
     struct train_data data = {0};
-    int n = l->n + least(o->attempts * o->rounds * kept_at_most(o) / 2, MOST_LOADS), rc = 0,
+    int n = l->n + least(o->attempts * rounds_asked(o, o->rounds) * kept_at_most(o) / 2, MOST_LOADS), rc = 0,
         longest = o->train.max_length;
     size_t result = 0;
     int32_t *ids = mem_calloc((size_t)longest + 1, sizeof *ids);
@@ -192,19 +205,18 @@ static double rate_of(const struct plan_model *m, enum dtype t, int rows)
 static void estimate_seconds(struct plan *p, const struct plan_model *m, const struct align_options *o, int n_seed)
 {
     const struct model_desc *d = m->desc;
-    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab, attempts = (double)o->attempts * o->rounds,
-           pair = p->question_tokens + p->answer_tokens;
+    double row = layer_flop(d), head = 2.0 * d->n_embd * d->n_vocab,
+           attempts = (double)o->attempts * rounds_asked(o, o->rounds), pair = p->question_tokens + p->answer_tokens;
     int rows = least(o->attempts * o->ask.num_beams, 160);
     double rate = fmax(rate_of(m, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
            train_rate = fmax(rate_of(m, o->train.dtype, 512), 1e9) * 0.4;
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
     p->answer_seconds =
         attempts * o->answers * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
-    double rows_tuned = 0; /* round t has the seeds and half of t rounds' attempts */
+    double rows_tuned = 0;
     for (int t = 1; t <= o->rounds; t++)
-        rows_tuned += o->train.max_steps
-                          ? (double)o->train.max_steps * o->train.batch_size
-                          : o->train.num_train_epochs * (n_seed + 0.5 * o->attempts * kept_at_most(o) * t);
+        rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size
+                                         : o->train.num_train_epochs * rows_of_round(o, n_seed, t);
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
     double rows_taught = o->rounds * (n_seed + 0.5 * o->attempts);
     if (o->tune_loss == ALIGN_LOSS_SOFT)
