@@ -61,8 +61,9 @@ static void put_cell(struct buf *out, const struct document *d, const struct cel
 static void put_flag(struct buf *out, const struct table_row *r)
 {
     if (r->marked)
-        buf_puts(out,
-                 "<span class=\"flag\"><span aria-hidden=\"true\">▲</span><span class=\"ear\">note: </span></span> ");
+        buf_puts(
+            out,
+            "<span class=\"flag\"><span aria-hidden=\"true\">▲</span><span class=\"ear\">note: </span></span>&nbsp;");
 }
 
 static void put_notes(struct buf *out, const struct table *t)
