@@ -58,6 +58,7 @@ static void faults_are_named_by_line(void **state)
         {FILES "arms: [isara]\ndesigns: [sizes]\n", ":5: ", "found \"sizes\""},
         {FILES "arms: [isara]\ndesigns: [size-series]\n", ":1: ", "at least two models"},
         {FILES "arms: [isara]\ndesigns: [cross-category]\n", ":2: ", "at least two categories"},
+        {FILES "arms: [isara]\nabout: &a\n  b: *a\n", ":5: ", "wanted at most"},
         {FILES "arms: [isara]\nablate: {eval-k: [1]}\n", ":5: ", "no option of isara align"},
         {"model: model\nseeds: none.jsonl\ntest: test.jsonl\narms: [isara]\n", ":2: ", "no such file"},
         {FILES "arms: [isara]\nseed_counts: [99]\n", "", "wanted 99 pairs"},

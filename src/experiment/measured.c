@@ -151,12 +151,20 @@ static int read_rows(struct measured *m, const char *path, int skip,
 static int find_samples(const struct experiment *x, const struct job *j, char path[4096])
 {
     glob_t g = {0};
-    char *pattern = job_file(x, j, "eval/*/samples_*.jsonl");
-    int found = pattern && !glob(pattern, 0, NULL, &g) && g.gl_pathc > 0;
+    struct buf pattern = BUF_INIT;
+    char *directory = job_file(x, j, "eval");
+    for (const char *c = directory; c && *c; c++) { /* what a person's path holds is no pattern */
+        if (strchr("*?[\\", *c))
+            buf_putc(&pattern, '\\');
+        buf_putc(&pattern, *c);
+    }
+    buf_puts(&pattern, "/*/samples_*.jsonl");
+    int found = directory && !pattern.failed && !glob(pattern.data, 0, NULL, &g) && g.gl_pathc > 0;
     if (found)
         snprintf(path, 4096, "%s", g.gl_pathv[g.gl_pathc - 1]);
     globfree(&g);
-    mem_free(pattern);
+    buf_free(&pattern);
+    mem_free(directory);
     return found;
 }
 

@@ -128,7 +128,8 @@ int spec_check_mapping(struct spec_yaml *y, const struct spec_node *n, const cha
 /* Options of the node's pair, its name checked by users; a list gives several. */
 int spec_setting(struct spec_yaml *y, const struct spec_node *key, const struct spec_node *value, struct settings *to,
                  struct error *err);
-json_t *spec_json(struct spec_yaml *y, const struct spec_node *n); /* texts, lists and mappings as they are, or NULL */
+/* Texts, lists and mappings as they are; a new reference. */
+int spec_json(struct spec_yaml *y, const struct spec_node *n, json_t **out, struct error *err);
 
 /* spec_arms.c */
 int spec_read_arms(struct spec *s, struct spec_yaml *y, const struct spec_node *list, struct error *err);

@@ -199,8 +199,7 @@ static int read_ablate(struct spec *s, struct spec_yaml *y, const struct spec_no
 static int read_about(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)
 {
     int rc = spec_check_mapping(y, value, "a mapping of what people say of the experiment", err);
-    s->about = rc ? NULL : spec_json(y, value);
-    return rc || s->about ? rc : error_set_nomem(err, 256, "about");
+    return rc ? rc : spec_json(y, value, &s->about, err);
 }
 
 static int read_metrics(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)

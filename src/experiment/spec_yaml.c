@@ -12,7 +12,7 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { MOST_BYTES = 1 << 22 };
+enum { MOST_BYTES = 1 << 22, MOST_DEPTH = 32, MOST_NODES = 10000 };
 struct spec_yaml {
     struct spec *spec;
     yaml_parser_t parser;
@@ -244,20 +244,36 @@ int spec_setting(struct spec_yaml *y, const struct spec_node *key, const struct 
     return rc;
 }
 
-json_t *spec_json(struct spec_yaml *y, const struct spec_node *n)
+/* *left: nodes that may still come, as an alias may stand for what holds it. */
+static json_t *json_of(struct spec_yaml *y, const struct spec_node *n, int depth, int *left)
 {
     const struct spec_node *key, *value, *item;
+    if (depth > MOST_DEPTH)
+        *left = 0;
+    if (--*left < 0)
+        return NULL;
     if (spec_is_mapping(n)) {
         json_t *o = json_object();
-        for (int i = 0; (key = spec_pair(y, n, i, &value)) != NULL && key_text(key); i++)
-            json_object_set_new(o, key_text(key), spec_json(y, value));
+        for (int i = 0; *left >= 0 && (key = spec_pair(y, n, i, &value)) != NULL && key_text(key); i++)
+            json_object_set_new(o, key_text(key), json_of(y, value, depth + 1, left));
         return o;
     }
     if (spec_is_list(n)) {
         json_t *list = json_array();
-        for (int i = 0; (item = spec_item(y, n, i)) != NULL; i++)
-            json_array_append_new(list, spec_json(y, item));
+        for (int i = 0; *left >= 0 && (item = spec_item(y, n, i)) != NULL; i++)
+            json_array_append_new(list, json_of(y, item, depth + 1, left));
         return list;
     }
     return json_string((const char *)node_of(n)->data.scalar.value);
+}
+
+int spec_json(struct spec_yaml *y, const struct spec_node *n, json_t **out, struct error *err)
+{
+    int left = MOST_NODES;
+    *out = json_of(y, n, 0, &left);
+    if (left >= 0 && *out)
+        return 0;
+    json_decref(*out);
+    *out = NULL;
+    return spec_fail(y->spec, spec_line(n), err, "wanted at most %d texts, lists and mappings here", MOST_NODES);
 }
