@@ -107,8 +107,7 @@ void report_html(const struct document *d, struct buf *out)
     for (const struct section *s = d->first; s; s = s->next)
         put_section(out, d, s);
     buf_puts(out, "</main>\n</div>\n<footer>\n");
-    put(out, "<p>Written by isara ", build_name,
-        " from the run’s own record; nothing in this page was typed by hand.</p>\n");
+    put(out, "<p>Written by isara ", build_name, " from the record of the run and what its authors state.</p>\n");
     buf_puts(out, "</footer>\n</body>\n</html>\n");
     if (d->failed)
         out->failed = 1;

@@ -8,17 +8,25 @@
 
 enum {
     LONG = 60,    /* bytes of a text that needs a line of its own */
+    SOME = 20,    /* bytes of a text whose column must not become narrow */
     TITLE = 16,   /* bytes of a column's title that is broken into lines */
     OPEN = 3,     /* samples that are open at first */
     SUMMARY = 110 /* characters of a sample's question in its first line */
 };
 
+/* Bytes of the longest text of a column. */
+static size_t longest(const struct table *t, int column)
+{
+    size_t most = 0;
+    for (const struct table_row *r = t->first; r; r = r->next)
+        if (r->cells[column].text && strlen(r->cells[column].text) > most)
+            most = strlen(r->cells[column].text);
+    return most;
+}
+
 static int is_words(const struct table *t, int column)
 {
-    for (const struct table_row *r = t->first; r; r = r->next)
-        if (r->cells[column].text && strlen(r->cells[column].text) > LONG)
-            return 1;
-    return 0;
+    return longest(t, column) > LONG;
 }
 
 static int is_numeric(const struct column *c)
@@ -97,11 +105,14 @@ static void put_head(struct buf *out, const struct table *t)
     buf_puts(out, "</tr></thead>\n");
 }
 
-static const char *class_of(const struct column *c, int words)
+static const char *class_of(const struct table *t, int column)
 {
-    if (is_numeric(c))
+    size_t most = longest(t, column);
+    if (is_numeric(t->columns + column))
         return " class=\"n\"";
-    return words ? " class=\"words\"" : "";
+    if (most > LONG)
+        return " class=\"words\"";
+    return most > SOME ? " class=\"some\"" : "";
 }
 
 static int same_group(const struct table_row *a, const struct table_row *b)
@@ -136,7 +147,7 @@ static void put_cells(struct buf *out, const struct document *d, const struct ta
     const struct table *t = r->table;
     for (int i = from; i < t->n_column; i++) {
         const char *tag = i > from ? "td" : "th";
-        buf_printf(out, "<%s%s%s%s>", tag, i > from ? "" : " scope=\"row\"", class_of(t->columns + i, is_words(t, i)),
+        buf_printf(out, "<%s%s%s%s>", tag, i > from ? "" : " scope=\"row\"", class_of(t, i),
                    is_words(t, i) ? " dir=\"auto\"" : "");
         if (i == from)
             put_flag(out, r);
@@ -156,7 +167,7 @@ static const struct table_row *put_group(struct buf *out, const struct document 
 {
     int n = group_of(r);
     const struct column *first = r->table->columns;
-    buf_printf(out, "<tbody>\n%s<th scope=\"rowgroup\" rowspan=\"%d\"%s>", row_tag(r), n, class_of(first, 0));
+    buf_printf(out, "<tbody>\n%s<th scope=\"rowgroup\" rowspan=\"%d\"%s>", row_tag(r), n, class_of(r->table, 0));
     put_cell(out, d, r->cells, first);
     buf_puts(out, "</th>");
     put_cells(out, d, r, 1);
