@@ -47,7 +47,8 @@ printf 'funding: "none"\n' >"$tmp/about.yaml"; printf 'colour: red\n' >"$tmp/wro
 want 0 "^$tmp/report" "$ISARA" report "$tmp/run" --about "$tmp/about.yaml" --output "$tmp/report"
 grep -q '^conflicts of interest,funding disclosed,yes,none' "$tmp/report/tables/checklist.csv" || bad "the checklist does not have what --about says"
 want 78 'wrong.yaml:1: "colour" is not asked for' "$ISARA" report "$tmp/run" --about "$tmp/wrong.yaml" --output "$tmp/report"
-want 2 "wanted one run directory" "$ISARA" report
+want 2 "wanted a run directory" "$ISARA" report
+want 2 "2 runs: wanted --output" "$ISARA" report "$tmp/run" "$tmp/run"
 want 0 "0 differences; 1 attempts generated again" "$ISARA" report "$tmp/run" --verify 1
 sed -i 's/"questions_parsed": [0-9]*/"questions_parsed": 99/' "$tmp/run/metrics.json"
 want 3 "metrics.json.rounds\[0\].questions_parsed: run.db gives [0-9]*, the file has 99" "$ISARA" report "$tmp/run" --verify 1

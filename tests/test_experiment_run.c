@@ -115,6 +115,11 @@ static void killed_it_ends_as_it_would_have(void **state)
     tiny_align_hash(broken, "results.json", x);
     tiny_align_hash(whole, "results.json", y);
     assert_string_equal(x, y);
+    tiny_align_hash(broken, "report.html", x);
+    tiny_align_hash(whole, "report.html", y);
+    assert_string_equal(x, y);
+    tiny_align_hash(whole, "tables/values-1.csv", x);
+    tiny_align_hash(whole, "tables/checklist.tex", x);
     must_run(whole, &c); /* nothing is left to do */
     assert_int_equal(count_done(whole, &after), JOBS);
     assert_memory_equal(&before, &after, sizeof before);

@@ -69,6 +69,50 @@ static void a_changed_row_is_found(void **state)
                  "round-1/model: wanted SHA-256 ");
 }
 
+/* The sheet with these label columns and these labels on every line, read back. */
+static int labelled(struct report_run *r, const char *sheet, const char *heads, const char *labels, struct error *err)
+{
+    struct buf text = BUF_INIT, out = BUF_INIT;
+    assert_int_equal(file_read(&text, sheet, 1 << 20, NULL), 0);
+    assert_null(strstr(text.data, "round-1"));
+    assert_null(strstr(text.data, "pretrained"));
+    for (char *line = text.data, *end; (end = strstr(line, "\r\n")); line = end + 2) {
+        int head = line == text.data; /* its own label column is empty */
+        buf_append(&out, line, (size_t)(end - line) - (head ? strlen("label") : 0));
+        buf_printf(&out, "%s\r\n", head ? heads : labels);
+    }
+    assert_int_equal(file_write(sheet, out.data, out.len, NULL), 0);
+    buf_free(&text);
+    buf_free(&out);
+    return method_labels_in(r, sheet, err);
+}
+
+static void people_label_a_blind_sheet(void **state)
+{
+    (void)state;
+    char sheet[1200];
+    struct report_run r;
+    struct error err = {0};
+    snprintf(sheet, sizeof sheet, "%s/sheet.csv", tiny.root);
+    assert_int_equal(method_results(output, &r, &err), 0);
+    assert_int_equal(method_labels_out(&r, sheet, &err), 0);
+    assert_int_equal(labelled(&r, sheet, "label", "maybe", &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "sheet.csv:2: label: wanted yes, no or nothing, found \"maybe\""));
+    assert_int_equal(method_labels_out(&r, sheet, &err), 0);
+    assert_int_equal(labelled(&r, sheet, "label", "", &err), ERROR_DATA); /* nobody has labelled anything */
+    assert_int_equal(method_labels_out(&r, sheet, &err), 0);
+    assert_int_equal(labelled(&r, sheet, "label_a,label_b", "yes,YES", &err), 0);
+    const struct report_people *p = &r.people;
+    assert_true(p->n_rater == 2 && p->n_labelled == p->n_sheet && p->n_arm == 2);
+    assert_int_equal(p->arms[0].n + p->arms[1].n, p->n_sheet);
+    assert_true(p->n_sheet > 0 && p->arms[1].rate == 1);
+    assert_string_equal(p->arms[1].arm, "round-1");
+    assert_int_equal(file_write(sheet, "id,label\nffff,yes\n", 18, NULL), 0);
+    assert_int_equal(method_labels_in(&r, sheet, &err), ERROR_DATA);
+    assert_non_null(strstr(err.message, "sheet.csv:2: id \"ffff\" is none of this run's"));
+    report_run_free(&r);
+}
+
 /* The journal and what was written of it are changed alike: only generating it again shows that. */
 static void a_changed_attempt_is_generated_again(void **state)
 {
@@ -105,6 +149,7 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_changed_row_is_found),
+                                       cmocka_unit_test(people_label_a_blind_sheet),
                                        cmocka_unit_test(a_changed_attempt_is_generated_again)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

@@ -88,7 +88,7 @@ static void curves_are_events(void **state)
     make(&d);
     if (figures_write_events(&d, 1, directory, &err))
         fail_msg("%s", err.message);
-    snprintf(path, sizeof path, "%s/events.out.tfevents.1.report.0", directory);
+    snprintf(path, sizeof path, "%s/events.out.tfevents.0.report.0", directory);
     assert_int_equal(file_read(&bytes, path, 1 << 20, &err), 0);
     assert_int_equal(bytes.len, 40 + 2 * (16 + sizeof step_2));
     assert_memory_equal(bytes.data + bytes.len - 4 - sizeof step_2, step_2, sizeof step_2);

@@ -93,9 +93,28 @@ static void test_the_interval_covers(void **state)
     assert_true(covered >= n_trial * 87 / 100);
 }
 
+/* Krippendorff's alpha of the data of Wikipedia's article (0.691) and Cohen's kappa of its 2 by 2 table (0.4). */
+static void agreement(void **state)
+{
+    (void)state;
+    static const signed char raters[3][15] = {{-1, -1, -1, -1, -1, 3, 4, 1, 2, 1, 1, 3, 3, -1, 3},
+                                              {1, -1, 2, 1, 3, 3, 4, 3, -1, -1, -1, -1, -1, -1, -1},
+                                              {-1, -1, 2, 1, 3, 4, 4, -1, 2, 1, 1, 3, 3, -1, 4}};
+    signed char by_unit[15 * 3];
+    for (int i = 0; i < 45; i++)
+        by_unit[i] = raters[i % 3][i / 3];
+    assert_float_equal(stats_krippendorff_alpha(by_unit, 15, 3), 0.691358024691358, 1e-12);
+    assert_float_equal(stats_cohen_kappa(&(struct stats_crossed){20, 5, 10, 15}), 0.4, 1e-12);
+    assert_true(isnan(stats_cohen_kappa(&(struct stats_crossed){4, 0, 0, 0})));
+    assert_float_equal(stats_rogan_gladen(0.4, 0.8, 0.9), 3.0 / 7, 1e-12);
+    assert_float_equal(stats_rogan_gladen(0.05, 0.8, 0.9), 0, 0);
+    assert_true(isnan(stats_rogan_gladen(0.4, 0.5, 0.5)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(agreement),
         cmocka_unit_test(test_values_are_those_of_scikit_learn),
         cmocka_unit_test(test_one_class_has_no_area),
         cmocka_unit_test(test_the_interval_covers),

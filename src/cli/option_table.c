@@ -52,6 +52,10 @@ static const struct {
       "run directory: generate this attempt again, alone, and compare"),
     V("about", FIELD_STRING, GROUP_REPORT, about, "FILE", 0, 0, NULL,
       "YAML: what only people know (authors, affiliations, funding, interests, ...; docs/FORMATS.md)"),
+    V("labels-out", FIELD_STRING, GROUP_REPORT, labels_out, "PATH", 0, 0, NULL,
+      "write answers of the pretrained model and of the last round as a blinded CSV sheet for people"),
+    V("labels-in", FIELD_STRING, GROUP_REPORT, labels_in, "FILE", 0, 0, NULL,
+      "that sheet with labels (yes, no or nothing) in the column label, or in several label_NAME"),
     V("verify", FIELD_INT, GROUP_REPORT, verify, "K", 0, 1e6, NULL,
       "write nothing; make every number again from run.db and K random attempts by the model, and list what differs "
       "(exit code 3)"),

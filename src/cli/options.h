@@ -56,7 +56,7 @@ enum { PULL_MAX_INCLUDE = 32, PULL_MAX_GLOB = 256 };
 
 struct cli_values { /* what no floor below has a struct for */
     const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay,
-        *isa, *adapter, *to, *type, *shard_size, *about;
+        *isa, *adapter, *to, *type, *shard_size, *about, *labels_out, *labels_in;
     int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama, verify;
     unsigned long long seed;
     struct generate_engine_asked engine;

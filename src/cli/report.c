@@ -2,6 +2,7 @@
 /* isara report: what run directories say, as tables, cards and logs that other programs read. */
 #include "cli/parts.h"
 
+#include "base/mem.h"
 #include "base/printable.h"
 #include "method/method.h"
 #include "report/files.h"
@@ -56,6 +57,10 @@ static int report_one(const char *run, const struct cli_values *v, struct error 
     }
     if (v->about)
         rc = cli_read_about(&r, v->about, err);
+    if (!rc && v->labels_in)
+        rc = method_labels_in(&r, v->labels_in, err);
+    if (!rc && v->labels_out)
+        rc = method_labels_out(&r, v->labels_out, err);
     if (!rc) {
         report_run_document(&d, &r);
         rc = v->verify ? verify(&r, &d, v, err) : report_files_write(&r, &d, output, err);
@@ -67,10 +72,47 @@ static int report_one(const char *run, const struct cli_values *v, struct error 
     return rc;
 }
 
+static int write_many(struct report_run *runs, int n, const char *output, struct error *err)
+{
+    struct report_runs c;
+    struct document d = {.arena = ARENA_INIT};
+    int rc = report_runs_fill(&c, runs, n, err);
+    if (!rc) {
+        report_runs_document(&d, &c);
+        rc = report_runs_write(&c, &d, output, err);
+    }
+    document_free(&d);
+    report_runs_free(&c);
+    return rc;
+}
+
+static int report_many(const struct options *options, const struct cli_values *v, struct error *err)
+{
+    int n = options->n_rest, rc = 0;
+    if (!v->output)
+        return error_set(err, ERROR_USAGE, "%d runs: wanted --output DIR, where their comparison is to be written", n);
+    if (v->verify)
+        return error_set(err, ERROR_USAGE, "--verify: wanted one run directory, found %d", n);
+    struct report_run *runs = mem_calloc((size_t)n, sizeof *runs);
+    if (!runs)
+        return error_set_nomem(err, (size_t)n * sizeof *runs, "runs");
+    for (int i = 0; i < n && !rc; i++)
+        rc = method_results(options->rest[i], &runs[i], err);
+    if (!rc && v->about)
+        rc = cli_read_about(&runs[0], v->about, err);
+    rc = rc ? rc : write_many(runs, n, v->output, err);
+    if (!rc)
+        puts(v->output);
+    for (int i = 0; i < n; i++)
+        report_run_free(&runs[i]);
+    mem_free(runs);
+    return rc;
+}
+
 int verb_report(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
-    if (options->n_rest != 1)
-        return error_set(err, ERROR_USAGE, "wanted one run directory: isara report RUN [--output DIR]");
-    return report_one(options->rest[0], v, err);
+    if (!options->n_rest)
+        return error_set(err, ERROR_USAGE, "wanted a run directory, or several: isara report RUN... [--output DIR]");
+    return options->n_rest > 1 ? report_many(options, v, err) : report_one(options->rest[0], v, err);
 }

@@ -96,6 +96,7 @@ int experiment_results(const struct experiment *x, struct buf *text, json_t **js
     struct report_comparison c = {.n = 0};
     int rc = fill(x, &c, err);
     rc = rc ? rc : report_comparison_json(&c, json, err);
+    rc = rc ? rc : report_comparison_write(&c, x->o.output, err);
     if (!rc)
         report_comparison_text(&c, text);
     if (!rc && text->failed)

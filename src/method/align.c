@@ -39,28 +39,43 @@ void align_result_free(struct align_result *r)
     *r = (struct align_result){0};
 }
 
-/* Adds to the seconds that a phase has taken over all starts. */
-static int add_seconds(struct align *a, const char *phase, double seconds, struct error *err)
+/* Adds to a number of seconds over all starts. */
+static int add_seconds(struct align *a, const char *kind, const char *phase, double seconds, struct error *err)
 {
     char name[64], text[32];
     const char *before;
     struct arena arena = ARENA_INIT;
-    snprintf(name, sizeof name, "seconds-%s", phase);
+    snprintf(name, sizeof name, "%s-%s", kind, phase);
     int rc = run_get_fact(a->run, name, &before, &arena, err);
     snprintf(text, sizeof text, "%.3f", seconds + (before ? strtod(before, NULL) : 0));
     arena_free(&arena);
     return rc ? rc : run_put_fact(a->run, name, text, err);
 }
 
+/* What a phase has taken: by the clock, and of all processors together. */
+struct spent {
+    double seconds, cpu;
+};
+static struct spent spent_so_far(void)
+{
+    return (struct spent){clock_now(), clock_cpu()};
+}
+
+static int add_spent(struct align *a, const char *phase, const struct spent *start, struct error *err)
+{
+    int rc = add_seconds(a, "seconds", phase, clock_now() - start->seconds, err);
+    return rc ? rc : add_seconds(a, "cpu-seconds", phase, clock_cpu() - start->cpu, err);
+}
+
 static int do_phase(struct align *a, const char *name, int (*work)(struct align *a, struct error *err),
                     struct error *err)
 {
-    double start = clock_now();
+    struct spent start = spent_so_far();
     int rc = interrupt_check(err);
     if (!rc)
         rc = work(a, err);
     struct error second;
-    int also = add_seconds(a, name, clock_now() - start, rc ? &second : err);
+    int also = add_spent(a, name, &start, rc ? &second : err);
     return rc ? rc : also;
 }
 
@@ -163,7 +178,7 @@ static int tune_round(struct align *a, struct run_round *round, struct error *er
 /* Loads a finished round's kept pairs, or works on it until it is finished. *stop: a person is to look first. */
 static int do_round(struct align *a, struct run_round *round, int *stop, struct error *err)
 {
-    double start = clock_now();
+    struct spent start;
     int rc = 0, asks = align_asked_in(a) == a->round;
     align_drop_improved(a);
     if (round->state == RUN_STATE_DONE) {
@@ -193,10 +208,10 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
             break;
         case RUN_STATE_REVIEW: rc = review_round(a, round, stop, err); break;
         case RUN_STATE_TUNE:
-            start = clock_now();
+            start = spent_so_far();
             rc = (rc = interrupt_check(err)) ? rc : tune_round(a, round, err);
             struct error second;
-            add_seconds(a, "tune", clock_now() - start, &second);
+            add_spent(a, "tune", &start, &second);
             break;
         case RUN_STATE_DONE: break;
         }
@@ -294,12 +309,12 @@ static int begin_run(struct align *a, struct error *err)
 static int evidence(struct align *a, struct align_result *r, struct error *err)
 {
     struct arms arms = {0};
-    double start = clock_now();
+    struct spent start = spent_so_far();
     struct error second;
     int rc = align_arms(a, &arms, err);
     if (!rc)
         rc = align_measure(a, &arms, err);
-    add_seconds(a, "evidence", clock_now() - start, &second);
+    add_spent(a, "evidence", &start, &second);
     if (!rc)
         rc = align_results(a, r, err);
     arms_free(&arms);

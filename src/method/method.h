@@ -139,4 +139,11 @@ struct method_verify {
 int method_verify(struct device *device, const struct report_run *r, const struct method_verify *how,
                   struct differences *x, struct error *err);
 
+/* labels.c: answers of the pretrained model and of the last round as a CSV sheet for people (id, question, answer,
+ * label), shuffled, with nothing that tells which model wrote them. */
+int method_labels_out(const struct report_run *r, const char *path, struct error *err);
+/* That sheet with labels in it (yes or no, 1 or 0; empty: none), in the column "label" or several "label_NAME", into
+ * r->people. ERROR_DATA names the line that cannot be read. */
+int method_labels_in(struct report_run *r, const char *path, struct error *err);
+
 #endif

@@ -241,6 +241,15 @@ static int fill_samples(const struct arms *arms, struct report_run *r, struct er
     return failed ? error_set_nomem(err, 256, "samples") : 0;
 }
 
+/* NAN: it is not there. */
+static double phase_number(struct recorded *d, const char *kind, const char *phase, struct error *err)
+{
+    char name[64];
+    const char *value;
+    snprintf(name, sizeof name, "%s-%s", kind, phase);
+    return !run_get_fact(d->run, name, &value, &d->arena, err) && value ? strtod(value, NULL) : NAN;
+}
+
 /* What the process that did it left of itself. */
 static int fill_costs(struct recorded *d, struct report_run *r, struct error *err)
 {
@@ -250,10 +259,10 @@ static int fill_costs(struct recorded *d, struct report_run *r, struct error *er
     if (!r->phases)
         return error_set_nomem(err, 256, "results");
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "seconds-%s", phases[i]);
-        if (!run_get_fact(d->run, name, &value, &d->arena, err) && value)
-            r->phases[r->n_phase++] = (struct report_phase){phases[i], strtod(value, NULL)};
+        double seconds = phase_number(d, "seconds", phases[i], err),
+               cpu = phase_number(d, "cpu-seconds", phases[i], err);
+        if (!isnan(seconds))
+            r->phases[r->n_phase++] = (struct report_phase){phases[i], seconds, cpu};
     }
     int rc = run_get_fact(d->run, "peak-mib", &value, &d->arena, err);
     r->peak_mib = !rc && value ? (int)strtol(value, NULL, 10) : 0;

@@ -64,5 +64,7 @@ void report_comparison_free(struct report_comparison *c);
 int report_comparison_json(const struct report_comparison *c, json_t **out, struct error *err);
 /* Tables for people; appends. */
 void report_comparison_text(const struct report_comparison *c, struct buf *out);
+/* report.html and tables/NAME.csv and .tex into DIR (report/files.c). */
+int report_comparison_write(const struct report_comparison *c, const char *directory, struct error *err);
 
 #endif

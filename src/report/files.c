@@ -5,7 +5,9 @@
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "report/cards.h"
+#include "report/comparison.h"
 #include "report/html.h"
+#include "report/sections.h"
 #include "report/tables.h"
 
 #include <stdio.h>
@@ -98,4 +100,36 @@ int report_files_write(const struct report_run *r, const struct document *d, con
     rc = rc ? rc : write_generated(r, directory, err);
     rc = rc ? rc : write_cards(r, d, directory, err);
     return rc ? rc : figures_write_events(d, r->begun, directory, err);
+}
+
+static int write_comparison(const struct report_runs *c, const char *directory, struct error *err)
+{
+    json_t *object = NULL;
+    char *path = path_join(directory, "comparison.json");
+    int rc = path ? report_runs_json(c, &object, err) : error_set_nomem(err, 64, "path");
+    rc = rc ? rc : jsontext_write(path, object, err);
+    json_decref(object);
+    mem_free(path);
+    return rc;
+}
+
+int report_runs_write(const struct report_runs *c, const struct document *d, const char *directory, struct error *err)
+{
+    int rc = document_check(d, err);
+    rc = rc ? rc : dirs_make(directory, err);
+    rc = rc ? rc : write_comparison(c, directory, err);
+    rc = rc ? rc : write_page(d, directory, err);
+    return rc ? rc : tables_write(d, directory, err);
+}
+
+int report_comparison_write(const struct report_comparison *c, const char *directory, struct error *err)
+{
+    struct document d;
+    report_comparison_document(&d, c);
+    int rc = document_check(&d, err);
+    rc = rc ? rc : dirs_make(directory, err);
+    rc = rc ? rc : write_page(&d, directory, err);
+    rc = rc ? rc : tables_write(&d, directory, err);
+    document_free(&d);
+    return rc;
 }

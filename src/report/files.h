@@ -4,10 +4,12 @@
 
 #include "report/document.h"
 #include "report/report.h"
+#include "report/runs.h"
 
 /* Everything that a run's report is, into DIR (made if need be): metrics.json, report.html, tables/, README.md,
  * dataset_card.md, .eval_results/, generated.jsonl, TensorBoard events. Each file is replaced whole. d: of the same
  * run. */
 int report_files_write(const struct report_run *r, const struct document *d, const char *directory, struct error *err);
-
+/* The same of several runs: comparison.json, tables/, report.html. */
+int report_runs_write(const struct report_runs *c, const struct document *d, const char *directory, struct error *err);
 #endif

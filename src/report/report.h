@@ -78,7 +78,7 @@ struct report_sample {
 };
 struct report_phase {
     const char *name;
-    double seconds;
+    double seconds, cpu; /* by the clock; of all processors together, NAN: not measured */
 };
 /* An attempt as the journal has it; of a round and a reason the first REPORT_EXAMPLES. */
 enum { REPORT_EXAMPLES = 3, REPORT_REGRESSIONS = 20 };
@@ -103,6 +103,20 @@ struct report_curve {
     const char *name; /* "round-1", "baseline-sft-seeds": the model's directory in the run */
     struct report_step *steps;
     int n;
+};
+/* What people said of answers of the pretrained model and of the last round, blind to which is which. */
+struct report_labelled {
+    const char *arm;
+    int n, n_yes;                              /* answers that people agree on by majority; of those the bad ones */
+    double rate, low, high, judged, corrected; /* people's share, Wilson 95 %; the judge's over all its answers, and
+                                                * that share corrected for the judge's errors; NAN: no judge */
+};
+struct report_people {
+    int n_sheet, n_labelled, n_rater; /* answers on the sheet; with a label; columns of labels */
+    double alpha, kappa_raters;       /* between raters: Krippendorff's; Cohen's, mean of pairs; NAN: one rater */
+    double kappa_judge, sensitivity, specificity; /* the judge against the majority of people; NAN: no judge */
+    struct report_labelled arms[2];
+    int n_arm;
 };
 struct report_fact {
     const char *name, *value; /* "build.version": "0.1.0" */
@@ -156,6 +170,8 @@ struct report_run {
     int n_curve;
     struct report_facts manifest, settings; /* of manifest.json and config.resolved.json, nested names with points */
     double begun;                           /* seconds since 1970; 0: not known */
+    struct report_people people;            /* n_labelled 0: nobody was asked */
+    int n_same, n_group;                    /* among runs compared: with these settings; groups of settings; 0: alone */
     struct report_facts about;              /* what people say of it (--about): "authors", "funding", ... */
     const char *license;                    /* of the base, from its model card; NULL: not known */
 };

@@ -9,6 +9,7 @@ void report_run_document(struct document *d, const struct report_run *r)
     sections_samples(d, r);
     sections_rounds(d, r);
     sections_training(d, r);
+    sections_people(d, r);
     sections_account(d, r);
     sections_limits(d, r);
     sections_about(d, r);

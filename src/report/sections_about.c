@@ -21,9 +21,14 @@ static const char *const asked[][2] = {
     {"terms", "terms of their own"},
     {"prior_work", "what was there before"},
     {"training_cutoff", "up to when the base model's training data go"},
+    {"recruitment", "how people who labelled answers were found"},
+    {"ethics", "ethics approval of their labelling"},
+    {"demographics", "who they were"},
+    {"inclusion", "whose labels counted, and whose not"},
+    {"preregistration", "what was registered before"},
     {"sample_sizes", "why so many seeds, attempts, questions and random seeds"},
 };
-enum { N_ASKED = (int)(sizeof asked / sizeof *asked) };
+enum { N_ASKED = (int)(sizeof asked / sizeof *asked), OF_LABELLING = 9 };
 
 int report_about_knows(const char *name)
 {
@@ -38,6 +43,8 @@ void sections_about(struct document *d, const struct report_run *r)
     struct section *s = document_section(d, "about", "What the authors state");
     struct table *t = section_table(s, "about", "Statements", about_columns, N_ABOUT_COLUMN);
     for (int i = 0; i < N_ASKED; i++) {
+        if (i >= OF_LABELLING && i < N_ASKED - 1 && !r->people.n_labelled)
+            continue; /* nobody labelled anything */
         const char *said = report_fact_find(&r->about, asked[i][0]);
         struct table_row *row = table_add(t);
         row_text(row, asked[i][0]);
@@ -45,4 +52,18 @@ void sections_about(struct document *d, const struct report_run *r)
         row_text(row, said ? said : "not stated");
     }
     table_note(t, "asked of people, printed as theirs and not checked (isara report --about FILE)");
+}
+
+void sections_stated(struct document *d, const json_t *about)
+{
+    struct section *s = document_section(d, "about", "What the authors state");
+    struct table *t = section_table(s, "about", "Statements", about_columns, N_ABOUT_COLUMN);
+    for (int i = 0; i < N_ASKED; i++) {
+        const char *said = json_string_value(json_object_get(about, asked[i][0]));
+        struct table_row *row = table_add(t);
+        row_text(row, asked[i][0]);
+        row_text(row, asked[i][1]);
+        row_text(row, said ? said : "not stated");
+    }
+    table_note(t, "asked of people, printed as theirs and not checked (about: in the experiment's file)");
 }

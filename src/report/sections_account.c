@@ -13,9 +13,13 @@ static const struct column overlap_columns[] = {
     {"n", "number", COLUMN_COUNT, 0},
 };
 static const struct column cost_columns[] = {
-    {"stage", "stage", COLUMN_TEXT, 0},    {"seconds", "seconds", COLUMN_NUMBER, 1},
-    {"tokens", "tokens", COLUMN_COUNT, 0}, {"gflop", "arithmetic, 10^9 operations", COLUMN_NUMBER, 1},
-    {"texts", "texts", COLUMN_COUNT, 0},   {"seconds_each", "seconds a text", COLUMN_NUMBER, 4},
+    {"stage", "stage", COLUMN_TEXT, 0},
+    {"seconds", "seconds", COLUMN_NUMBER, 1},
+    {"cpu_seconds", "processor seconds", COLUMN_NUMBER, 1},
+    {"tokens", "tokens", COLUMN_COUNT, 0},
+    {"gflop", "arithmetic, 10^9 operations", COLUMN_NUMBER, 1},
+    {"texts", "texts", COLUMN_COUNT, 0},
+    {"seconds_each", "seconds a text", COLUMN_NUMBER, 4},
 };
 static const struct column fact_columns[] = {
     {"name", "name", COLUMN_TEXT, 0},
@@ -84,6 +88,7 @@ static void cost_row(struct table *t, const struct report_run *r, const struct r
         attempts += generated ? r->rounds[i].attempts : 0;
     row_text(row, p->name);
     row_number(row, p->seconds);
+    row_number(row, p->cpu);
     row_number(row, tokens);
     row_number(row, factor * parameters * tokens * 1e-9);
     row_number(row, attempts ? attempts : NAN);
@@ -95,15 +100,18 @@ static void cost_section(struct document *d, const struct report_run *r)
     const char *parameters = report_fact_find(&r->manifest, "model.parameters");
     struct section *s = document_section(d, "cost", "What it took");
     struct table *t = section_table(s, "cost", "Cost by stage", cost_columns, N_COST_COLUMN);
-    double total = 0;
+    double total = 0, cpu = 0;
     for (int i = 0; i < r->n_phase; i++) {
         cost_row(t, r, &r->phases[i], parameters ? strtod(parameters, NULL) : NAN);
         total += r->phases[i].seconds;
+        cpu += r->phases[i].cpu;
     }
     struct table_row *row = table_add(t);
     row_text(row, "all");
     row_number(row, total);
-    table_note(t, "seconds of wall time over all starts; tokens of ask and answer: those of the texts that were taken, "
+    row_number(row, cpu);
+    table_note(t, "seconds by the clock over all starts, and of all processors together; tokens of ask and answer: "
+                  "those of the texts that were taken, "
                   "without prompts and other beams; of tune: all that were trained on in the rounds; arithmetic: 2 "
                   "operations a parameter and token, 6 in tuning; evidence: tuning the controls, answers, scores and "
                   "judging of every arm");

@@ -32,7 +32,13 @@ static void measures(struct section *s, const struct report_run *r)
     section_text(s,
                  "Proxy and outcome. The likelihood of a reference answer is a proxy: an answer may be good in other "
                  "words, and a likely reference does not make the model write it.");
-    if (r->has_judge)
+    if (r->has_judge && r->people.n_labelled)
+        section_text(
+            s,
+            "The flags are those of an automated judge (%s), which errs: on the answers that people labelled its "
+            "Cohen's kappa with them is %.2f.",
+            r->judge, r->people.kappa_judge);
+    else if (r->has_judge)
         section_text(s,
                      "The flags are those of an automated judge (%s), which errs; its agreement with people on these "
                      "answers was not measured here, and a model may come to please a judge.",

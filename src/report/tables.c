@@ -94,15 +94,13 @@ static void put_events(struct buf *out, const struct figure *f, double begun)
 int figures_write_events(const struct document *d, double begun, const char *directory, struct error *err)
 {
     struct buf bytes = BUF_INIT;
-    char name[80];
     int n = 0;
     events_version(&bytes, begun);
     for (const struct section *s = d->first; s; s = s->next)
         for (const struct block *b = s->first; b; b = b->next)
             if (b->kind == BLOCK_FIGURE && b->figure && b->figure->kind == FIGURE_LINES && ++n)
                 put_events(&bytes, b->figure, begun);
-    snprintf(name, sizeof name, "events.out.tfevents.%.0f.report.0", floor(begun));
-    int rc = n ? write_one(directory, name, &bytes, err) : 0;
+    int rc = n ? write_one(directory, "events.out.tfevents.0.report.0", &bytes, err) : 0;
     buf_free(&bytes);
     return rc;
 }

@@ -19,7 +19,7 @@ void markdown_text(struct buf *out, const char *text);
 int tables_write(const struct document *d, const char *directory, struct error *err);
 /* The tables that are in DIR/tables and not what the document says, a line each. */
 int tables_compare(const struct document *d, const char *directory, struct differences *x, struct error *err);
-/* TensorBoard scalars of every figure of lines (NAME/SERIES over x as the step), as one file in DIR whose name and
+/* TensorBoard scalars of every figure of lines (NAME/SERIES over x as the step), as one file in DIR whose
  * bytes are those of the document and `begun` alone; nothing without such a figure. */
 int figures_write_events(const struct document *d, double begun, const char *directory, struct error *err);
 

@@ -127,4 +127,17 @@ int stats_wilcoxon_finds(const double *d, int n, const struct stats_design *desi
 int stats_mcnemar_finds(long pairs, long discordant, const struct stats_design *design, struct stats_found *out,
                         struct error *err);
 
+/* Agreement (stats/agreement.c). Two raters' yes and no over the same rows, as counts: */
+struct stats_crossed {
+    long both, first, second, neither; /* said yes */
+};
+double stats_cohen_kappa(const struct stats_crossed *x);
+/* Krippendorff's alpha for nominal data: ratings[unit * n_rater + rater] is a category 0..STATS_CATEGORIES-1, or
+ * negative where the rater gave none. NAN where all pairs are of one category. */
+enum { STATS_CATEGORIES = 16 };
+double stats_krippendorff_alpha(const signed char *ratings, int n_unit, int n_rater);
+/* The true share when a test of that sensitivity and specificity finds `found`, within 0..1 (Rogan and Gladen 1978);
+ * NAN for a test that is no better than chance. */
+double stats_rogan_gladen(double found, double sensitivity, double specificity);
+
 #endif
