@@ -169,7 +169,7 @@ static void check_outside(const struct owner *o, const struct field *f)
     if (fields_check(o->table, object, &err))
         fail_msg("the defaults are outside: %s", err.message);
     if (f->type == FIELD_CHOICE)
-        *(int *)(void *)p = 3;
+        *(int *)(void *)p = 1000;
     else if (f->type == FIELD_INT)
         *(int *)(void *)p = (int)f->low - 1;
     else if (f->type == FIELD_FLOAT)
