@@ -25,44 +25,58 @@ static int plan(const char *yaml, json_t **json, struct error *err)
 
 #define FILES "model: model\nseeds: seeds.jsonl\ntest: test.jsonl\n"
 
+static const struct {
+    const char *yaml, *line, *said;
+} faults[] = {
+    {"", ":1: ", "found nothing"},
+    {"model: [model\n", ":2: ", "not YAML"},
+    {"- a\n", ":1: ", "found a list"},
+    {FILES, ":1: ", "\"arms\" is missing"},
+    {"model: model\nseeds: seeds.jsonl\narms: [pretrained]\n", ":1: ", "\"test\" is missing"},
+    {FILES "arms: [pretrained]\nrouds: 2\n", ":5: ", "\"rouds\": no such key"},
+    {FILES "arms: [pretrained]\nmodel: model\n", ":5: ", "model stands on line 1 already"},
+    {FILES "arms: [pretrained]\nrounds: two\n", "", ""},
+    {FILES "arms:\n  - isara\nrounds: two\n", ":6: ", "rounds"},
+    {FILES "arms: [isaro]\n", ":4: ", "found \"isaro\""},
+    {FILES "arms:\n  - {kind: isara}\n", ":5: ", "an arm without a name"},
+    {FILES "arms:\n  - isara\n  - {name: isara, rounds: 3}\n", ":6: ", "on line 5 already"},
+    {FILES "arms:\n  - {name: a, kind: isora}\n", ":5: ", "found \"isora\""},
+    {FILES "arms:\n  - pretrained\n  - {name: pretrained-2, kind: pretrained, rounds: 3}\n",
+     ":6: ", "no option of what this arm does"},
+    {FILES "arms:\n  - {name: s, kind: sft-seeds, budget: steps}\n", ":5: ", "wanted \"as\""},
+    {FILES "arms:\n  - isara\n  - {name: s, kind: sft-real}\n", ":6: ", "wanted \"pairs\""},
+    {FILES "arms: [isara]\nrecipe: none-such\n", ":5: ", "none-such"},
+    {FILES "arms: [isara]\nrandom_seeds: 3\n", ":5: ", "wanted a list"},
+    {FILES "arms: [isara]\nrandom_seeds: [1, 1]\n", ":5: ", "stands twice"},
+    {FILES "arms: [isara]\ncontrol: isora\n", ":5: ", "found \"isora\""},
+    {FILES "arms: [isara]\nmetrics: [qaa]\n", ":5: ", "found \"qaa\""},
+    {FILES "arms: [isara]\nmetrics: [diversity]\n", ":5: ", "found \"diversity\""},
+    {FILES "arms: [isara]\nmetrics:\n  - {task: qa, rounds: 2}\n", ":6: ", "no option of isara eval"},
+    {FILES "arms: [isara]\ndesigns: [sizes]\n", ":5: ", "found \"sizes\""},
+    {FILES "arms: [isara]\ndesigns: [size-series]\n", ":1: ", "at least two models"},
+    {FILES "arms: [isara]\ndesigns: [cross-category]\n", ":2: ", "at least two categories"},
+    {FILES "arms: [isara]\nabout: &a\n  b: *a\n", ":5: ", "wanted at most"},
+    {FILES "arms: [isara]\nablate: {eval-k: [1]}\n", ":5: ", "no option of isara align"},
+    {"model: model\nseeds: none.jsonl\ntest: test.jsonl\narms: [isara]\n", ":2: ", "no such file"},
+    {FILES "arms: [isara]\nseed_counts: [99]\n", "", "wanted 99 pairs"},
+    {FILES "arms: [isara]\n---\narms: [isara]\n", ":6: ", "second document"},
+    {FILES "arms: [isara]\nrandom_seeds: [0]\nrandom-seeds: [1]\n", ":6: ", "stands on line 5 already"},
+    {FILES "arms: [isara]\nlearning-rate: 1\nlearning_rate: 2\n", ":6: ", "stands on line 5 already"},
+    {FILES "arms:\n  - {name: a, k: 1,\n     ask-top-k: 2, ask_top_k: 3}\n", ":6: ", "stands on line 6 already"},
+    {FILES "arms: [isara]\nrounds: [1, 2]\n", ":5: ", "wanted one value, found a list of 2"},
+    {FILES "arms: [{name: \"a\\nb\"}]\n", ":4: ", "wanted one line of text"},
+    {FILES "arms: [isara, pretrained]\ncontrol: [isara, isara]\n", ":5: ", "stands twice"},
+    {FILES "arms: [isara]\njudge:\n", ":5: ", "found nothing"},
+    {FILES "arms: [isara]\nmetrics: [beavertails]\n", ":5: ", "wants a judge, found none"},
+    {FILES "arms: [pretrained]\nablate: {k: [1]}\n", ":5: ", "wanted an arm of kind isara"},
+    {FILES "arms: [isara]\nablate: {k: [1, 1]}\n", ":4: ", "two arms \"isara/k=1\""},
+    {FILES "arms: [isara, {name: isara/k=1, k: 2}]\nablate: {k: [1]}\n", ":4: ", "two arms \"isara/k=1\""},
+    {"models: [model, model]\nseeds: seeds.jsonl\ntest: test.jsonl\narms: [isara]\n", ":1: ", "stands twice"},
+};
+
 static void faults_are_named_by_line(void **state)
 {
     (void)state;
-    static const struct {
-        const char *yaml, *line, *said;
-    } faults[] = {
-        {"", ":1: ", "found nothing"},
-        {"model: [model\n", ":2: ", "not YAML"},
-        {"- a\n", ":1: ", "found a list"},
-        {FILES, ":1: ", "\"arms\" is missing"},
-        {"model: model\nseeds: seeds.jsonl\narms: [pretrained]\n", ":1: ", "\"test\" is missing"},
-        {FILES "arms: [pretrained]\nrouds: 2\n", ":5: ", "\"rouds\": no such key"},
-        {FILES "arms: [pretrained]\nmodel: model\n", ":5: ", "model stands on line 1 already"},
-        {FILES "arms: [pretrained]\nrounds: two\n", "", ""},
-        {FILES "arms:\n  - isara\nrounds: two\n", ":6: ", "rounds"},
-        {FILES "arms: [isaro]\n", ":4: ", "found \"isaro\""},
-        {FILES "arms:\n  - {kind: isara}\n", ":5: ", "an arm without a name"},
-        {FILES "arms:\n  - isara\n  - {name: isara, rounds: 3}\n", ":6: ", "on line 5 already"},
-        {FILES "arms:\n  - {name: a, kind: isora}\n", ":5: ", "found \"isora\""},
-        {FILES "arms:\n  - pretrained\n  - {name: pretrained-2, kind: pretrained, rounds: 3}\n",
-         ":6: ", "no option of what this arm does"},
-        {FILES "arms:\n  - {name: s, kind: sft-seeds, budget: steps}\n", ":5: ", "wanted \"as\""},
-        {FILES "arms:\n  - isara\n  - {name: s, kind: sft-real}\n", ":6: ", "wanted \"pairs\""},
-        {FILES "arms: [isara]\nrecipe: none-such\n", ":5: ", "none-such"},
-        {FILES "arms: [isara]\nrandom_seeds: 3\n", ":5: ", "wanted a list"},
-        {FILES "arms: [isara]\nrandom_seeds: [1, 1]\n", ":5: ", "stands twice"},
-        {FILES "arms: [isara]\ncontrol: isora\n", ":1: ", "found \"isora\""},
-        {FILES "arms: [isara]\nmetrics: [qaa]\n", ":5: ", "found \"qaa\""},
-        {FILES "arms: [isara]\nmetrics: [diversity]\n", ":5: ", "found \"diversity\""},
-        {FILES "arms: [isara]\nmetrics:\n  - {task: qa, rounds: 2}\n", ":6: ", "no option of isara eval"},
-        {FILES "arms: [isara]\ndesigns: [sizes]\n", ":5: ", "found \"sizes\""},
-        {FILES "arms: [isara]\ndesigns: [size-series]\n", ":1: ", "at least two models"},
-        {FILES "arms: [isara]\ndesigns: [cross-category]\n", ":2: ", "at least two categories"},
-        {FILES "arms: [isara]\nabout: &a\n  b: *a\n", ":5: ", "wanted at most"},
-        {FILES "arms: [isara]\nablate: {eval-k: [1]}\n", ":5: ", "no option of isara align"},
-        {"model: model\nseeds: none.jsonl\ntest: test.jsonl\narms: [isara]\n", ":2: ", "no such file"},
-        {FILES "arms: [isara]\nseed_counts: [99]\n", "", "wanted 99 pairs"},
-    };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct error err;
         json_t *json;
@@ -75,6 +89,32 @@ static void faults_are_named_by_line(void **state)
         if (!rc || !strstr(err.message, faults[i].said) || !strstr(err.message, faults[i].line))
             fail_msg("%s: wanted '%s' and '%s', found '%s'", faults[i].yaml, faults[i].line, faults[i].said,
                      err.message);
+    }
+}
+
+/* What an alignment would refuse when its turn comes is refused before the first job. */
+static void arms_that_contradict_themselves_are_refused_by_the_plan(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arm, *said;
+    } arms[] = {{"answers-per-question: 4", "--answer-do-sample"},
+                {"on-policy: true", "--tune-loss soft"},
+                {"score: reward", "--reward DIR"},
+                {"recipe: self-align", "--principles"},
+                {"recipe: rest", "--reward"},
+                {"min-score: 1", "wanted --score reward|self"},
+                {"score: self, min-score-rank: [0.2, 2]", "found \"0.2,2\""},
+                {"score: self, min-score-rank: [0.2, x]", "found \"0.2,x\""}};
+    for (size_t i = 0; i < sizeof arms / sizeof *arms; i++) {
+        char yaml[400];
+        struct error err;
+        json_t *json;
+        snprintf(yaml, sizeof yaml, FILES "arms:\n  - pretrained\n  - {name: a, %s}\n", arms[i].arm);
+        int rc = plan(yaml, &json, &err);
+        json_decref(json);
+        if (!rc || !strstr(err.message, arms[i].said) || !strstr(err.message, ".yaml:6: "))
+            fail_msg("%s: wanted '%s', found '%s'", yaml, arms[i].said, err.message);
     }
 }
 
@@ -111,6 +151,15 @@ static void check_plan(const char *yaml, const struct wanted *w)
     assert_int_equal(count(json, "eval", &uses), w->eval);
     assert_int_equal(uses, w->eval_uses);
     json_decref(json);
+}
+
+/* Numbers by round are one value, whether they are written as a list or with commas. */
+static void a_list_of_numbers_is_one_value(void **state)
+{
+    (void)state;
+    check_plan(FILES "metrics: [qa]\nscore: logprob\narms:\n  - {name: a, min-score-rank: [0.2, 0.4]}\n"
+                     "  - {name: b, min-score-rank: \"0.2,0.4\"}\n  - {name: c, min-score-rank: 0.4}\n",
+               &(struct wanted){.align = 2, .eval = 2, .align_uses = 3, .eval_uses = 3});
 }
 
 /* Two random seeds: the pretrained model and the nearest seeds answer the same for both; the first and the last round
@@ -162,6 +211,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(faults_are_named_by_line),
+        cmocka_unit_test(arms_that_contradict_themselves_are_refused_by_the_plan),
+        cmocka_unit_test(a_list_of_numbers_is_one_value),
         cmocka_unit_test(arms_share_what_they_have_in_common),
         cmocka_unit_test(an_evaluation_has_options_of_its_own),
         cmocka_unit_test(designs_multiply_arms),

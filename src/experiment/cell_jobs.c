@@ -140,6 +140,19 @@ static int one_round(struct experiment *x, const struct variant *v, struct setti
     return rc ? rc : settings_add(out, &v->arm->settings, &x->arena, err);
 }
 
+/* What the alignment itself would refuse, hours later. */
+static int check_align(const struct experiment *x, const struct variant *v, const struct job *j, struct error *err)
+{
+    struct align_options o = j->plan;
+    o.model = j->model;
+    o.seeds = j->seeds->path;
+    o.test = j->test->path;
+    o.output = "."; /* nothing is written */
+    int rc = align_options_check(&o, err);
+    rc = rc ? rc : align_recipe_check(&o, err);
+    return rc ? error_prefix(err, "%s:%ld", x->spec.path, v->arm->line) : 0;
+}
+
 int cell_align(struct experiment *x, struct cell *c, struct error *err)
 {
     const struct variant *v = variant_of(x, c);
@@ -158,6 +171,7 @@ int cell_align(struct experiment *x, struct cell *c, struct error *err)
     }
     rc = rc ? rc : get_seeds(x, v, &j.seeds, err);
     rc = rc ? rc : inputs_questions(x->inputs, &x->spec.tests, &j.test, err);
+    rc = rc ? rc : check_align(x, v, &j, err);
     j.canonical = rc ? NULL : switches_align_canonical(&j.plan);
     rc = rc ? rc : put_contents(x, &align_fields, &j.plan, j.canonical, err);
     rc = rc ? rc : put_common(x, &j, err);
@@ -235,6 +249,8 @@ int cell_train(struct experiment *x, struct cell *c, struct error *err)
     j.round_of = as ? as->round : 0;
     int rc = train_settings(x, v, &settings, err);
     rc = rc ? rc : switches_train(&settings, x->spec.path, &j.plan.train, &j.options, err);
+    if (!rc && (rc = train_options_check(&j.plan.train, err)))
+        error_prefix(err, "%s:%ld", x->spec.path, v->arm->line);
     rc = rc ? rc : get_seeds(x, v, &j.seeds, err);
     rc = rc ? rc : inputs_questions(x->inputs, &x->spec.tests, &j.test, err);
     if (!rc && v->arm->pairs)
@@ -251,11 +267,6 @@ int cell_train(struct experiment *x, struct cell *c, struct error *err)
 }
 
 /* --- eval --- */
-
-static int wants_judge(const char *task)
-{
-    return !strcmp(task, "beavertails") || !strcmp(task, "alpaca-eval") || !strcmp(task, "utility");
-}
 
 /* Options as the task has them: contexts and seed where they decide anything. */
 static int eval_options_of(struct experiment *x, const struct cell *c, const struct measure *m, struct job *j,
@@ -274,7 +285,7 @@ static int eval_options_of(struct experiment *x, const struct cell *c, const str
         j->arm = "icl-random";
     j->task = m->metric->task;
     j->test = m->input;
-    if (wants_judge(j->task))
+    if (metric_wants_judge(j->task))
         j->judge = m->metric->judge ? m->metric->judge : x->spec.judge;
     if (!answers || (v->arm->kind != ARM_ICL_RANDOM && !o->decode.do_sample))
         j->seed = 0;

@@ -23,6 +23,9 @@ enum switch_user { SWITCH_ALIGN = 1, SWITCH_TRAIN = 2, SWITCH_EVAL = 4 };
  * eval-NAME. 0: none. */
 unsigned switch_users(const char *name);
 int switch_is_path(const char *name); /* of a file or directory */
+/* What a list of values is: refused, one text with commas between, or the option several times. */
+enum switch_list { SWITCH_ONE, SWITCH_COMMAS, SWITCH_SEVERAL };
+enum switch_list switch_list(const char *name);
 /* More goes over what is there, by name. ERROR_NOMEM. */
 int settings_add(struct settings *s, const struct settings *more, struct arena *arena, struct error *err);
 /* One that is said of a value and is in no file's line. */
@@ -85,6 +88,7 @@ struct spec {
     unsigned long long *random_seeds;
     int n_random_seed;
     struct spec_list controls; /* names of arms */
+    long control_line;
     struct spec_arm *arms;
     int n_arm;
     struct spec_metric *metrics;
@@ -96,6 +100,7 @@ struct spec {
     struct settings settings; /* of all arms that take them */
     json_t *about;
 };
+int metric_wants_judge(const char *task);
 int spec_read(struct spec *s, const char *path, struct error *err);
 void spec_free(struct spec *s); /* zeroed is fine */
 const struct spec_arm *spec_arm_find(const struct spec *s, const char *name);
@@ -125,7 +130,11 @@ const struct spec_node *spec_pair(struct spec_yaml *y, const struct spec_node *m
                                   const struct spec_node **value);
 /* Keys are texts and none stands twice. */
 int spec_check_mapping(struct spec_yaml *y, const struct spec_node *n, const char *wanted, struct error *err);
-/* Options of the node's pair, its name checked by users; a list gives several. */
+/* An option of the pair, its name checked by users; a list is what switch_list says. */
+int spec_option(struct spec_yaml *y, const struct spec_node *key, const char **out, struct error *err);
+/* The values of an option, of which name and line are read. */
+int spec_values(struct spec_yaml *y, const struct setting *option, const struct spec_node *value, struct settings *to,
+                struct error *err);
 int spec_setting(struct spec_yaml *y, const struct spec_node *key, const struct spec_node *value, struct settings *to,
                  struct error *err);
 /* Texts, lists and mappings as they are; a new reference. */
@@ -137,6 +146,7 @@ int spec_check_arms(struct spec *s, struct error *err);
 int spec_read_metrics(struct spec *s, struct spec_yaml *y, const struct spec_node *list, struct error *err);
 /* A path as given when something is there, else beside the file. */
 const char *spec_path(struct spec *s, const char *path);
+const char *spec_value(struct spec *s, const char *option, const char *text); /* so too where it is a path */
 
 /* --- variants.c: arms as the designs multiply them --- */
 struct variant {

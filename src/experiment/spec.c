@@ -23,6 +23,9 @@ static int read_models(struct spec *s, struct spec_yaml *y, const struct spec_no
         const char *path = spec_path(s, list.items[s->models.n]);
         s->models.items[s->models.n] = (struct spec_file){path_base(list.items[s->models.n]), path, spec_line(value)};
         for (int k = 0; k < s->models.n; k++)
+            if (!strcmp(s->models.items[k].path, path))
+                return spec_fail(s, spec_line(value), err, "models: %.300s stands twice; give it once", path);
+        for (int k = 0; k < s->models.n; k++)
             if (!strcmp(s->models.items[k].name, s->models.items[s->models.n].name))
                 s->models.items[s->models.n].name = list.items[s->models.n];
     }
@@ -86,6 +89,8 @@ static int read_one_path(struct spec *s, struct spec_yaml *y, const struct spec_
 static int read_judge(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)
 {
     int rc = spec_text(y, value, "a judge: a Hugging Face directory or org/name", &s->judge, err);
+    if (!rc && !*s->judge)
+        rc = spec_fail(s, spec_line(value), err, "judge: wanted a directory or org/name, found nothing");
     s->judge = rc ? NULL : spec_path(s, s->judge);
     return rc;
 }
@@ -142,7 +147,7 @@ static int read_seed_counts(struct spec *s, struct spec_yaml *y, const struct sp
 
 static int read_control(struct spec *s, struct spec_yaml *y, const struct spec_node *value, struct error *err)
 {
-    (void)s;
+    s->control_line = spec_line(value);
     return spec_texts(y, value, "the name of an arm", &s->controls, err);
 }
 
@@ -181,15 +186,13 @@ static int read_ablate(struct spec *s, struct spec_yaml *y, const struct spec_no
     if (!s->ablations)
         return error_set_nomem(err, 64, "ablations");
     for (; s->n_ablation < n && !rc; s->n_ablation++) {
-        struct settings probe = {NULL, 0};
         struct spec_ablation *a = &s->ablations[s->n_ablation];
         key = spec_pair(y, value, s->n_ablation, &item);
-        rc = spec_setting(y, key, item, &probe, err);
+        a->line = spec_line(key);
+        rc = spec_option(y, key, &a->option, err);
         rc = rc ? rc : spec_texts(y, item, "values of the option", &a->values, err);
         if (rc)
             break;
-        a->option = probe.items[0].name;
-        a->line = spec_line(key);
         if (!(switch_users(a->option) & SWITCH_ALIGN))
             rc = spec_fail(s, a->line, err, "ablate: %.60s is no option of isara align", a->option);
     }
@@ -239,11 +242,28 @@ static int same_key(const char *a, const char *b)
     return *a == *b;
 }
 
+/* Whether it is written with _ or with -. */
+static int check_once(const struct spec *s, struct spec_yaml *y, int i, const char *name, struct error *err)
+{
+    const struct spec_node *value, *key = spec_pair(y, spec_yaml_root(y), i, &value), *before;
+    const char *text;
+    int rc = 0;
+    for (int k = 0; k < i && !rc; k++) {
+        before = spec_pair(y, spec_yaml_root(y), k, &value);
+        rc = spec_text(y, before, "a key", &text, err);
+        if (!rc && same_key(name, text))
+            rc = spec_fail(s, spec_line(key), err, "%.60s stands on line %ld already; give it once", name,
+                           spec_line(before));
+    }
+    return rc;
+}
+
 static int read_pair(struct spec *s, struct spec_yaml *y, int i, struct error *err)
 {
     const struct spec_node *value, *key = spec_pair(y, spec_yaml_root(y), i, &value);
     const char *name;
     int rc = spec_text(y, key, "a key", &name, err);
+    rc = rc ? rc : check_once(s, y, i, name, err);
     for (size_t k = 0; !rc && k < sizeof keys / sizeof *keys; k++)
         if (same_key(name, keys[k].name))
             return keys[k].read(s, y, value, err);

@@ -105,6 +105,10 @@ static int read_arm(struct spec *s, struct spec_yaml *y, const struct spec_node 
         return rc;
     if (!arm->name || !*arm->name)
         return spec_fail(s, arm->line, err, "an arm without a name; wanted {name: ...}");
+    for (const char *c = arm->name; *c; c++)
+        if ((unsigned char)*c < ' ')
+            return spec_fail(s, arm->line, err, "an arm's name: wanted one line of text, found the character %d in it",
+                             *c);
     int kind = arm->kind_given ? (int)arm->kind : field_choice(ARM_KINDS, arm->name);
     if (!arm->kind_given && kind < 0 && !spec_is_mapping(n))
         return spec_fail(s, arm->line, err, "arms: wanted one of " ARM_KINDS " or {name: ...}, found \"%.60s\"",
@@ -187,11 +191,29 @@ static int check_arm(struct spec *s, struct spec_arm *arm, struct error *err)
     return rc;
 }
 
+static int check_ablated(struct spec *s, struct error *err)
+{
+    for (int i = 0; i < s->n_arm; i++)
+        if (s->arms[i].kind == ARM_ISARA && !s->arms[i].round)
+            return 0;
+    return s->n_ablation
+               ? spec_fail(s, s->ablations[0].line, err,
+                           "ablate: wanted an arm of kind isara (without \"round\") whose options it changes, "
+                           "found none")
+               : 0;
+}
+
 static int check_control(struct spec *s, struct error *err)
 {
     for (int i = 0; i < s->controls.n; i++)
         if (!spec_arm_find(s, s->controls.items[i]))
-            return spec_fail(s, 1, err, "control: wanted the name of an arm, found \"%.60s\"", s->controls.items[i]);
+            return spec_fail(s, s->control_line, err, "control: wanted the name of an arm, found \"%.60s\"",
+                             s->controls.items[i]);
+    for (int i = 1; i < s->controls.n; i++)
+        for (int k = 0; k < i; k++)
+            if (!strcmp(s->controls.items[i], s->controls.items[k]))
+                return spec_fail(s, s->control_line, err, "control: \"%.60s\" stands twice; give it once",
+                                 s->controls.items[i]);
     if (s->controls.n)
         return 0;
     s->controls.items = arena_alloc(&s->arena, sizeof *s->controls.items);
@@ -228,7 +250,6 @@ static int read_metric_pair(struct spec *s, struct spec_yaml *y, const struct sp
 {
     const struct spec_node *value, *key = spec_pair(y, n, i, &value);
     const char *name;
-    struct spec_list texts;
     char prefixed[96];
     int rc = spec_text(y, key, "a key", &name, err);
     if (rc)
@@ -241,6 +262,8 @@ static int read_metric_pair(struct spec *s, struct spec_yaml *y, const struct sp
         return read_file(s, y, value, &m->test, err);
     if (!strcmp(name, "judge")) {
         rc = spec_text(y, value, "a judge: a Hugging Face directory or org/name", &m->judge, err);
+        if (!rc && !*m->judge)
+            rc = spec_fail(s, spec_line(value), err, "judge: wanted a directory or org/name, found nothing");
         m->judge = rc ? NULL : spec_path(s, m->judge);
         return rc;
     }
@@ -249,15 +272,8 @@ static int read_metric_pair(struct spec *s, struct spec_yaml *y, const struct sp
         *c = *c == '_' ? '-' : *c;
     if (!(switch_users(prefixed) & SWITCH_EVAL))
         return spec_fail(s, spec_line(key), err, "metrics: \"%.60s\" is no option of isara eval here", name);
-    rc = spec_texts(y, value, "a value", &texts, err);
-    const char *kept = rc ? NULL : arena_strdup(&s->arena, prefixed);
-    rc = rc || kept ? rc : error_set_nomem(err, 64, "a name");
-    for (int k = 0; k < texts.n && !rc; k++) {
-        const char *text =
-            switch_is_path(kept) && *texts.items[k] != '{' ? spec_path(s, texts.items[k]) : texts.items[k];
-        rc = settings_put(&m->settings, &(struct setting){kept, text, spec_line(key)}, &s->arena, err);
-    }
-    return rc;
+    const struct setting option = {arena_strdup(&s->arena, prefixed), NULL, spec_line(key)};
+    return option.name ? spec_values(y, &option, value, &m->settings, err) : error_set_nomem(err, 64, "a name");
 }
 
 int spec_read_metrics(struct spec *s, struct spec_yaml *y, const struct spec_node *list, struct error *err)
@@ -301,11 +317,30 @@ static int usual_metrics(struct spec *s, struct error *err)
     return rc;
 }
 
+int metric_wants_judge(const char *task)
+{
+    return !strcmp(task, "beavertails") || !strcmp(task, "alpaca-eval") || !strcmp(task, "utility");
+}
+
+/* A machine elsewhere may judge instead. */
+static int check_judges(struct spec *s, struct error *err)
+{
+    for (int i = 0; i < s->n_metric; i++) {
+        const struct spec_metric *m = &s->metrics[i];
+        int elsewhere = settings_find(&m->settings, "eval-endpoint") || settings_find(&s->settings, "eval-endpoint");
+        if (metric_wants_judge(m->task) && !m->judge && !s->judge && !elsewhere)
+            return spec_fail(s, m->line, err, "metrics: %.60s wants a judge, found none; give judge: DIR", m->name);
+    }
+    return 0;
+}
+
 int spec_check_arms(struct spec *s, struct error *err)
 {
     int rc = 0;
     for (int i = 0; i < s->n_arm && !rc; i++)
         rc = check_arm(s, &s->arms[i], err);
     rc = rc ? rc : check_control(s, err);
+    rc = rc ? rc : check_ablated(s, err);
+    rc = rc ? rc : check_judges(s, err);
     return rc ? rc : usual_metrics(s, err);
 }

@@ -17,6 +17,11 @@ int spec_fail(const struct spec *s, long line, struct error *err, const char *fo
     return error_set(err, ERROR_CONFIG, "%s:%ld: %s", s->path, line, text);
 }
 
+const char *spec_value(struct spec *s, const char *option, const char *text)
+{
+    return switch_is_path(option) && *text != '{' ? spec_path(s, text) : text;
+}
+
 const char *spec_path(struct spec *s, const char *path)
 {
     const char *end = strrchr(s->path, '/');

@@ -31,6 +31,19 @@ static const struct spec_node *node_at(struct spec_yaml *y, int index)
     return (const struct spec_node *)(const void *)yaml_document_get_node(&y->doc, index);
 }
 
+static int no_second(struct spec_yaml *y, struct error *err)
+{
+    yaml_document_t next;
+    if (!yaml_parser_load(&y->parser, &next))
+        return spec_fail(y->spec, (long)y->parser.problem_mark.line + 1, err, "not YAML: %s",
+                         y->parser.problem ? y->parser.problem : "?");
+    const yaml_node_t *root = yaml_document_get_root_node(&next);
+    long line = root ? (long)root->start_mark.line + 1 : 0;
+    yaml_document_delete(&next);
+    return line ? spec_fail(y->spec, line, err, "wanted one experiment a file, found a second document (after ---)")
+                : 0;
+}
+
 static int load(struct spec_yaml *y, struct error *err)
 {
     struct spec *s = y->spec;
@@ -47,7 +60,7 @@ static int load(struct spec_yaml *y, struct error *err)
                          y->parser.problem ? y->parser.problem : "?");
     y->parsed = 1;
     return yaml_document_get_root_node(&y->doc)
-               ? 0
+               ? no_second(y, err)
                : spec_fail(s, 1, err, "wanted an experiment (model, seeds, test, arms), found nothing");
 }
 
@@ -200,13 +213,7 @@ static const char *hyphened(struct spec_yaml *y, const char *name)
     return copy;
 }
 
-static int is_ids(const char *name)
-{
-    size_t n = strlen(name);
-    return n >= 12 && !strcmp(name + n - 12, "eos-token-id");
-}
-
-/* Ids are one value with commas between. */
+/* Numbers are one value with commas between. */
 static int joined(struct spec_yaml *y, struct spec_list *list, struct error *err)
 {
     struct buf b = BUF_INIT;
@@ -218,30 +225,50 @@ static int joined(struct spec_yaml *y, struct spec_list *list, struct error *err
     return list->items[0] ? 0 : error_set_nomem(err, 64, "a list");
 }
 
-int spec_setting(struct spec_yaml *y, const struct spec_node *key, const struct spec_node *value, struct settings *to,
-                 struct error *err)
+int spec_option(struct spec_yaml *y, const struct spec_node *key, const char **out, struct error *err)
 {
     const char *name;
-    struct spec_list texts = {NULL, 0};
     int rc = spec_text(y, key, "an option's name", &name, err);
-    name = rc ? NULL : hyphened(y, name);
-    rc = rc || name ? rc : error_set_nomem(err, 64, "a name");
-    if (!rc && !switch_users(name))
-        return spec_fail(y->spec, spec_line(key), err,
-                         "\"%.60s\": no such key and no option of align, train or eval here; wanted a name that "
-                         "isara align --help or docs/FORMATS.md has (an evaluation's own: eval-NAME)",
-                         name);
-    rc = rc ? rc : spec_texts(y, value, "a value", &texts, err);
-    if (!rc && texts.n > 1 && is_ids(name))
+    *out = rc ? NULL : hyphened(y, name);
+    rc = rc || *out ? rc : error_set_nomem(err, 64, "a name");
+    if (rc || switch_users(*out))
+        return rc;
+    return spec_fail(y->spec, spec_line(key), err,
+                     "\"%.60s\": no such key and no option of align, train or eval here; wanted a name that "
+                     "isara align --help or docs/FORMATS.md has (an evaluation's own: eval-NAME)",
+                     *out);
+}
+
+int spec_values(struct spec_yaml *y, const struct setting *option, const struct spec_node *value, struct settings *to,
+                struct error *err)
+{
+    struct spec_list texts = {NULL, 0};
+    const struct setting *before = settings_find(to, option->name);
+    if (before)
+        return spec_fail(y->spec, option->line, err, "%.60s stands on line %ld already; give it once", option->name,
+                         before->line);
+    int rc = spec_texts(y, value, "a value", &texts, err);
+    enum switch_list list = switch_list(option->name);
+    if (!rc && texts.n > 1 && list == SWITCH_ONE)
+        return spec_fail(y->spec, option->line, err,
+                         "%.60s: wanted one value, found a list of %d; for one arm a value write ablate, or arms of "
+                         "their own",
+                         option->name, texts.n);
+    if (!rc && texts.n > 1 && list == SWITCH_COMMAS)
         rc = joined(y, &texts, err);
     for (int i = 0; i < texts.n && !rc; i++) {
-        const char *text = texts.items[i];
-        if (switch_is_path(name) && *text != '{')
-            text = spec_path(y->spec, text);
-        const struct setting one = {name, text, spec_line(key)};
+        const struct setting one = {option->name, spec_value(y->spec, option->name, texts.items[i]), option->line};
         rc = settings_put(to, &one, &y->spec->arena, err);
     }
     return rc;
+}
+
+int spec_setting(struct spec_yaml *y, const struct spec_node *key, const struct spec_node *value, struct settings *to,
+                 struct error *err)
+{
+    struct setting option = {.line = spec_line(key)};
+    int rc = spec_option(y, key, &option.name, err);
+    return rc ? rc : spec_values(y, &option, value, to, err);
 }
 
 /* *left: nodes that may still come, as an alias may stand for what holds it. */

@@ -134,6 +134,21 @@ int switch_is_path(const char *name)
     return 0;
 }
 
+enum switch_list switch_list(const char *name)
+{
+    struct target t[N_ALIGN + N_EVAL];
+    align_targets(t, NULL, NULL);
+    eval_targets(t + N_ALIGN, NULL, NULL);
+    for (int i = 0; i < N_ALIGN + N_EVAL; i++) {
+        const struct field *f = row_of(&t[i], name);
+        if (f && f->type == FIELD_TEXTS)
+            return SWITCH_SEVERAL;
+        if (f && (f->type == FIELD_IDS || (f->type == FIELD_STRING && strstr(f->argument, "[,"))))
+            return SWITCH_COMMAS;
+    }
+    return SWITCH_ONE;
+}
+
 /* --- lists of them --- */
 
 int settings_put(struct settings *s, const struct setting *one, struct arena *arena, struct error *err)

@@ -48,7 +48,7 @@ static int ablate_one(struct making *m, const struct variant *base, const struct
 {
     struct variant one = *base;
     char text[160];
-    const struct setting s = {a->option, value, a->line};
+    const struct setting s = {a->option, spec_value(m->spec, a->option, value), a->line};
     const struct settings more = {(struct setting *)(uintptr_t)&s, 1};
     int rc = settings_add(&one.settings, &more, &m->spec->arena, m->err);
     snprintf(text, sizeof text, "%s=%s", a->option, value);
@@ -103,12 +103,25 @@ const struct variant *variant_beside(const struct variants *v, const struct vari
     return found;
 }
 
+static int check_names(const struct variants *v, const struct spec *s, struct error *err)
+{
+    for (int i = 1; i < v->n; i++)
+        for (int k = 0; k < i; k++)
+            if (!strcmp(v->items[i].name, v->items[k].name))
+                return spec_fail(s, v->items[i].arm->line, err,
+                                 "the designs make two arms \"%.120s\"; wanted values that stand once, and names that "
+                                 "are no design's",
+                                 v->items[i].name);
+    return 0;
+}
+
 int variants_make(struct variants *v, struct spec *s, struct error *err)
 {
     struct making m = {v, s, err};
     int rc = 0;
     for (int i = 0; i < s->n_arm && !rc; i++)
         rc = add_arm(&m, &s->arms[i]);
+    rc = rc ? rc : check_names(v, s, err);
     for (int i = 0; i < v->n && !rc; i++) {
         struct variant *one = &v->items[i];
         const struct variant *as = one->arm->as ? variant_beside(v, one, spec_arm_find(s, one->arm->as)) : NULL;

@@ -123,7 +123,7 @@ int align_options_check(const struct align_options *o, struct error *err)
     if (o->ask.num_return_sequences > 1 || o->answer.num_return_sequences > 1)
         return error_set(err, ERROR_USAGE, "align: num-return-sequences: wanted 1");
     if (o->on_policy && o->tune_loss != ALIGN_LOSS_SOFT)
-        return error_set(err, ERROR_USAGE, "align: --on-policy wants --tune-loss soft: who grades a student's answer");
+        return error_set(err, ERROR_USAGE, "--on-policy wants --tune-loss soft: who grades a student's answer");
     int rc = fields_check(&align_fields, o, err);
     if (!rc && o->generated_contexts &&
         (o->pool != ALIGN_POOL_GROWN || o->ask_contexts != ALIGN_CONTEXTS_RANDOM || o->generated_contexts > o->k))

@@ -32,8 +32,8 @@ int align_score_check(const struct align_options *o, struct error *err)
     if (o->score == SCORE_REWARD_MODEL && !o->reward)
         return error_set(err, ERROR_USAGE, "--score reward: wanted --reward DIR, a reward model; found none");
     if (o->score == SCORE_NONE && (o->min_score || o->min_rank))
-        return error_set(err, ERROR_USAGE, "%s: wanted --score " ALIGN_SCORES ", found none",
-                         o->min_score ? "min_score" : "min_score_rank");
+        return error_set(err, ERROR_USAGE, "%s: wanted --score %s, found none",
+                         o->min_score ? "min_score" : "min_score_rank", &ALIGN_SCORES[sizeof "none"]);
     if (o->min_score && number_of_round(o->min_score, 1, -1e300, 1e300, &x))
         return error_set(err, ERROR_USAGE, "min_score: wanted numbers with commas between, found \"%s\"", o->min_score);
     if (o->min_rank && number_of_round(o->min_rank, 1, 0, 1, &x))
