@@ -3,6 +3,7 @@
 #include "tests/check.h"
 #include "tests/metrics_schema.h"
 
+#include "report/html.h"
 #include "report/report.h"
 #include "report/sections.h"
 
@@ -176,6 +177,51 @@ static void json_says_the_same(void **state)
     json_decref(o);
 }
 
+static const char *value_in(const struct document *d, const char *table, const char *name)
+{
+    for (const struct table_row *r = document_table(d, table)->first; r; r = r->next)
+        if (!strcmp(r->cells[0].text, name))
+            return r->cells[1].text;
+    fail_msg("no \"%s\" in the table %s", name, table);
+    return NULL;
+}
+
+/* Facts as people read them, not as JSON has them. 1795983889 is 2026-11-29 20:24:49 by date -u -d @1795983889. */
+static void facts_are_readable(void **state)
+{
+    (void)state;
+    struct made m;
+    struct document d;
+    struct error err;
+    struct buf page = BUF_INIT;
+    struct report_fact facts[] = {{"model.parameters", "268098176.0"}, {"time", "1795983889.0"}, {"build", "1.0"}};
+    make(&m);
+    m.run.manifest = (struct report_facts){facts, 3};
+    m.run.begun = 1795983889.25;
+    report_run_document(&d, &m.run);
+    assert_int_equal(document_check(&d, &err), 0);
+    assert_string_equal(value_in(&d, "environment", "model.parameters"), "268,098,176");
+    assert_string_equal(value_in(&d, "environment", "time"), "2026-11-29 20:24:49 UTC");
+    assert_string_equal(value_in(&d, "environment", "build"), "1.0");
+    report_html(&d, &page);
+    has(&page, "Peak resident memory, of the start that took most: 5 MiB. Energy was not measured.");
+    has(&page, "(unknown, 268,098,176 parameters)");
+    buf_free(&page);
+    document_free(&d);
+    m.run.peak_mib = 0;
+    m.run.n_arm = 1;
+    report_run_document(&d, &m.run);
+    report_html(&d, &page);
+    has(&page, "Peak resident memory was not recorded.");
+    has(&page, "This run is not finished: 1 of its planned rounds have a model, and nothing is measured yet.");
+    buf_free(&page);
+    document_free(&d);
+    count_text(&page, 999);
+    count_text(&page, -1000);
+    assert_string_equal(buf_text(&page), "999-1,000");
+    buf_free(&page);
+}
+
 /* Nothing but what must be there. */
 static void the_least_is_as_documented(void **state)
 {
@@ -274,9 +320,9 @@ static void the_document_says_the_same(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(text_says_what_is_there), cmocka_unit_test(json_says_the_same),
-                                       cmocka_unit_test(the_document_says_the_same),
-                                       cmocka_unit_test(the_least_is_as_documented),
-                                       cmocka_unit_test(the_most_is_as_documented)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_says_what_is_there),    cmocka_unit_test(json_says_the_same),
+        cmocka_unit_test(facts_are_readable),         cmocka_unit_test(the_document_says_the_same),
+        cmocka_unit_test(the_least_is_as_documented), cmocka_unit_test(the_most_is_as_documented)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,7 +145,8 @@ void card_model(struct buf *out, const struct report_run *r, const struct docume
              "\n\nA language model aligned to a domain by ISARA (iterative self-alignment with retrieval-augmented "
              "in-context learning): it asked and answered questions like the seeds with examples in its prompt, "
              "and was tuned on what was kept. ");
-    buf_printf(out, "%d pairs from %d seeds over %d rounds.\n\n", r->kept, r->n_given, r->tuned);
+    buf_printf(out, "%d pairs from %d seeds over %d round%s.\n\n", r->kept, r->n_given, r->tuned,
+               r->tuned == 1 ? "" : "s");
     if (d->summary)
         markdown_text(out, d->summary);
     buf_puts(out, "\n\n## Results\n");
@@ -179,7 +180,8 @@ void card_dataset(struct buf *out, const struct report_run *r)
              "- synthetic\n");
     put_configs(out);
     buf_puts(out, "---\n\n# Questions and answers that a language model made of examples\n\n");
-    buf_printf(out, "%d attempts in %d rounds, of which %d were kept and trained on; made by ", n, r->n_round, r->kept);
+    buf_printf(out, "%d attempts in %d round%s, of which %d were kept and trained on; made by ", n, r->n_round,
+               r->n_round == 1 ? "" : "s", r->kept);
     markdown_text(out, fact_or(r, "model.path", "unknown"));
     buf_printf(out, " from %d seeds. Nobody wrote or checked them; rejected attempts are there with the reason.\n\n",
                r->n_given);

@@ -289,3 +289,15 @@ void cell_text(struct buf *out, const struct cell *c, const struct column *colum
     value_text(out, scale * c->high, kind, column->digits);
     buf_putc(out, ')');
 }
+
+void count_text(struct buf *out, double n)
+{
+    char digits[64];
+    int length = snprintf(digits, sizeof digits, "%.0f", fabs(n) < 1e18 ? n : NAN);
+    for (int i = 0; i < length; i++) {
+        int behind = length - i;
+        if (i && behind % 3 == 0 && digits[i - 1] != '-' && digits[i] != 'n')
+            buf_putc(out, ',');
+        buf_putc(out, digits[i]);
+    }
+}

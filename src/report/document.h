@@ -134,5 +134,7 @@ struct buf;
 void cell_text(struct buf *out, const struct cell *c, const struct column *column);
 /* A value alone in that form, for axes and hints. */
 void value_text(struct buf *out, double value, enum column_kind kind, int digits);
+/* "268,098,176": a whole number within a sentence. */
+void count_text(struct buf *out, double n);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const struct column overlap_columns[] = {
     {"what", "what", COLUMN_TEXT, 0},
@@ -115,19 +116,41 @@ static void cost_section(struct document *d, const struct report_run *r)
                   "without prompts and other beams; of tune: all that were trained on in the rounds; arithmetic: 2 "
                   "operations a parameter and token, 6 in tuning; evidence: tuning the controls, answers, scores and "
                   "judging of every arm");
-    section_text(s,
-                 "Peak resident memory of the process that finished it: %d MiB. CPU time and energy were not "
-                 "measured.",
-                 r->peak_mib);
+    if (r->peak_mib)
+        section_text(s, "Peak resident memory, of the start that took most: %d MiB. Energy was not measured.",
+                     r->peak_mib);
+    else
+        section_text(s, "Peak resident memory was not recorded. Energy was not measured.");
 }
 
-static void facts_table(struct section *s, const char *name, const char *title, const struct report_facts *f)
+/* As a reader has it: a date and a whole number are not those of JSON. */
+static void row_fact(struct table_row *row, const struct report_fact *f, double begun)
 {
+    struct buf text = BUF_INIT;
+    char date[40];
+    time_t seconds = (time_t)begun;
+    struct tm when;
+    if (!strcmp(f->name, "time") && begun > 0 && gmtime_r(&seconds, &when) &&
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &when))
+        buf_puts(&text, date);
+    else if (!strcmp(f->name, "model.parameters") && strtod(f->value, NULL) > 0)
+        count_text(&text, strtod(f->value, NULL));
+    else
+        buf_puts(&text, f->value);
+    row_text(row, text.failed ? NULL : buf_text(&text));
+    if (text.failed && row)
+        row->table->section->document->failed = 1;
+    buf_free(&text);
+}
+
+static void facts_table(struct section *s, const char *name, const char *title, const struct report_run *r)
+{
+    const struct report_facts *f = strcmp(name, "settings") ? &r->manifest : &r->settings;
     struct table *t = section_table(s, name, title, fact_columns, N_FACT_COLUMN);
     for (int i = 0; i < f->n; i++) {
         struct table_row *row = table_add(t);
         row_text(row, f->items[i].name);
-        row_text(row, f->items[i].value);
+        row_fact(row, &f->items[i], r->begun);
     }
 }
 
@@ -180,7 +203,7 @@ void sections_account(struct document *d, const struct report_run *r)
     struct section *s = document_section(d, "environment", "Environment and how to do it again");
     if (s)
         command(s, r);
-    facts_table(s, "environment", "Program, files and machine", &r->manifest);
+    facts_table(s, "environment", "Program, files and machine", r);
     facts_table(document_section(d, "settings", "Settings"), "settings",
-                "Every option, and the hashes of what was read", &r->settings);
+                "Every option, and the hashes of what was read", r);
 }

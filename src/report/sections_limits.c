@@ -2,6 +2,8 @@
 /* What this run cannot show, from its own facts, and what its words mean. */
 #include "report/sections.h"
 
+#include "base/buf.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +18,17 @@ static void scope(struct section *s, const struct report_run *r)
     const char *model = report_fact_find(&r->manifest, "model.path"),
                *parameters = report_fact_find(&r->manifest, "model.parameters"),
                *seeds = report_fact_find(&r->manifest, "seeds.path");
-    section_text(
-        s,
-        "Scope. One base model (%s, %.4g parameters), one domain (that of %d seeds, %s), one set of %d %s, one "
-        "random seed. Nothing here says how another model, domain, language or size would do.",
-        model ? model : "unknown", parameters ? strtod(parameters, NULL) : NAN, r->n_seed, seeds ? seeds : "unknown",
-        r->n_item, strcmp(r->set, "test") ? "held-out seeds" : "test questions");
+    struct buf n = BUF_INIT;
+    if (parameters)
+        count_text(&n, strtod(parameters, NULL));
+    else
+        buf_puts(&n, "an unknown number of");
+    section_text(s,
+                 "Scope. One base model (%s, %s parameters), one domain (that of %d seeds, %s), one set of %d %s, one "
+                 "random seed. Nothing here says how another model, domain, language or size would do.",
+                 model ? model : "unknown", buf_text(&n), r->n_seed, seeds ? seeds : "unknown", r->n_item,
+                 strcmp(r->set, "test") ? "held-out seeds" : "test questions");
+    buf_free(&n);
     section_text(s, "Random seeds. Intervals and p-values are over questions. How another random seed would draw "
                     "contexts, questions and training rows is not in them; several runs compared by isara report say "
                     "that.");

@@ -54,8 +54,13 @@ static const char *questions(const struct report_run *r)
 static void say_finding(struct document *d, const struct report_run *r)
 {
     const struct report_arm *x = r->n_arm ? &r->arms[r->n_arm - 1] : NULL;
+    const char *rounds = report_fact_find(&r->settings, "rounds");
     if (!x || !x->round || isnan(x->to.change))
-        document_summary(d, "%d of %d rounds have a model; nothing is measured yet.", r->tuned, r->n_round);
+        document_summary(
+            d,
+            "This run is not finished: %d of its %s rounds have a model, and nothing is measured yet. The same isara "
+            "align command goes on.",
+            r->tuned, rounds ? rounds : "planned");
     else if (x->n_judged)
         document_summary(d,
                          "After %s the judge flags %.1f %% of the answers to %d %s, and %.1f %% before; the likelihood "
