@@ -49,7 +49,14 @@ grep -q '^conflicts of interest,funding disclosed,yes,none' "$tmp/report/tables/
 want 78 'wrong.yaml:1: "colour" is not asked for' "$ISARA" report "$tmp/run" --about "$tmp/wrong.yaml" --output "$tmp/report"
 want 2 "wanted a run directory" "$ISARA" report
 want 2 "2 runs: wanted --output" "$ISARA" report "$tmp/run" "$tmp/run"
+want 2 "/run/.: is the same run as .*/run; wanted every run once" "$ISARA" report "$tmp/run" "$tmp/run/." --output "$tmp/twice"
+want 2 '\-\-output: wanted a directory, found "-"' "$ISARA" report "$tmp/run" --output -
+want 0 '^ *"kept": ' "$ISARA" report "$tmp/run" --about "$tmp/about.yaml" --output "$tmp/report" --json
 want 0 "0 differences; 1 attempts generated again" "$ISARA" report "$tmp/run" --verify 1
+rm "$tmp/report/tables/rounds.csv"; sed -i 's/attempts/attempt/' "$tmp/report/tables/rounds.tex"; sed -i 1d "$tmp/report/generated.jsonl"
+for line in "tables/rounds.csv: is not there" "tables/rounds.tex: is not what" "generated.jsonl: is not the files"; do
+    want 3 "$line" "$ISARA" report "$tmp/run" --about "$tmp/about.yaml" --output "$tmp/report" --verify 1
+done
 sed -i 's/"questions_parsed": [0-9]*/"questions_parsed": 99/' "$tmp/run/metrics.json"
 want 3 "metrics.json.rounds\[0\].questions_parsed: run.db gives [0-9]*, the file has 99" "$ISARA" report "$tmp/run" --verify 1
 

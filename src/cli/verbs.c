@@ -44,8 +44,11 @@ const struct verb cli_verbs[] = {
     {"experiment", "several arms, models and random seeds from one YAML file", "FILE.yaml --output DIR",
      "isara experiment examples/miniature/arms.yaml --output runs/arms --dry-run", GROUP_EXPERIMENT | GROUP_DRY,
      verb_experiment},
-    {"report", "tables, cards and logs of finished runs, for people and for other programs", "RUN [--output DIR]",
-     "isara report runs/first", GROUP_REPORT, verb_report},
+    {"report", "tables, cards and logs of finished runs, for people and for other programs", "RUN... [--output DIR]",
+     "isara report runs/first\n"
+     "  isara report runs/first --verify 8\n"
+     "  isara report runs/seed-0 runs/seed-1 --output runs/both",
+     GROUP_REPORT, verb_report},
     {"pull", "download a model into the Hugging Face cache", "ORG/NAME[@REVISION] [--include GLOB ...]",
      "isara pull HuggingFaceTB/SmolLM2-135M\n"
      "  isara pull org/name-GGUF --include '*Q4_K_M.gguf'",

@@ -134,6 +134,12 @@ int file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+int file_same(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int file_is_directory(const char *path)
 {
     struct stat st;

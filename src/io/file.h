@@ -48,6 +48,7 @@ void atomic_file_abort(struct atomic_file *f);                    /* NULL is fin
 
 int file_exists(const char *path); /* anything there that can be followed to */
 int file_is_directory(const char *path);
+int file_same(const char *a, const char *b); /* both there, and one under two names */
 int file_size(const char *path, uint64_t *size, struct error *err);
 /* dir/name, in memory of the caller (mem_free); NULL when out of memory. An absolute name stays as it is. */
 char *path_join(const char *dir, const char *name);

@@ -11,7 +11,7 @@
 #include "report/tables.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
+#include <string.h>
 
 enum { MOST_GENERATED = 1 << 30 };
 
@@ -26,29 +26,21 @@ static int write_text(const char *directory, const char *name, struct buf *text,
 }
 
 /* What a run wrote of itself at its end stays as it was: it is what run.db is compared with. */
-static int is_own(const struct report_run *r, const char *directory)
-{
-    struct stat own, other;
-    return !stat(r->output, &own) && !stat(directory, &other) && own.st_dev == other.st_dev &&
-           own.st_ino == other.st_ino;
-}
-
 static int write_metrics(const struct report_run *r, const char *directory, struct error *err)
 {
     json_t *metrics = NULL;
     char *path = path_join(directory, "metrics.json");
     int rc = path ? report_run_json(r, &metrics, err) : error_set_nomem(err, 64, "path");
-    if (!rc && !(is_own(r, directory) && file_exists(path)))
+    if (!rc && !(file_same(r->output, directory) && file_exists(path)))
         rc = jsontext_write(path, metrics, err);
     json_decref(metrics);
     mem_free(path);
     return rc;
 }
 
-/* All rounds' attempts in one file. */
-static int write_generated(const struct report_run *r, const char *directory, struct error *err)
+/* All rounds' attempts in one text. */
+static int join_generated(const struct report_run *r, struct buf *all, struct error *err)
 {
-    struct buf all = BUF_INIT;
     int rc = 0;
     for (int i = 0; i < r->n_round && !rc; i++) {
         char name[48];
@@ -56,13 +48,46 @@ static int write_generated(const struct report_run *r, const char *directory, st
         char *path = path_join(r->output, name);
         rc = path ? 0 : error_set_nomem(err, 64, "path");
         if (!rc && file_exists(path))
-            rc = file_read(&all, path, MOST_GENERATED, err);
+            rc = file_read(all, path, MOST_GENERATED, err);
         mem_free(path);
     }
+    return rc;
+}
+
+static int write_generated(const struct report_run *r, const char *directory, struct error *err)
+{
+    struct buf all = BUF_INIT;
+    int rc = join_generated(r, &all, err);
     if (!rc)
         return write_text(directory, "generated.jsonl", &all, err);
     buf_free(&all);
     return rc;
+}
+
+static int compare_generated(const struct report_run *r, const char *directory, struct differences *x,
+                             struct error *err)
+{
+    struct buf all = BUF_INIT, found = BUF_INIT;
+    char *path = path_join(directory, "generated.jsonl");
+    int rc = path ? 0 : error_set_nomem(err, 64, "path");
+    if (!rc && file_exists(path)) {
+        rc = join_generated(r, &all, err);
+        rc = rc ? rc : file_read(&found, path, MOST_GENERATED, err);
+        if (!rc && strcmp(buf_text(&all), buf_text(&found)))
+            differences_add(x, "generated.jsonl: is not the files round-*/generated.jsonl one after the other");
+    }
+    mem_free(path);
+    buf_free(&all);
+    buf_free(&found);
+    return rc;
+}
+
+int report_files_compare(const struct report_run *r, const struct document *d, const char *directory,
+                         struct differences *x, struct error *err)
+{
+    int rc = document_check(d, err);
+    rc = rc ? rc : tables_compare(d, directory, x, err);
+    return rc ? rc : compare_generated(r, directory, x, err);
 }
 
 static int write_cards(const struct report_run *r, const struct document *d, const char *directory, struct error *err)

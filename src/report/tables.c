@@ -8,7 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_BYTES = 1 << 30 };
+static const struct {
+    const char *ending;
+    void (*render)(struct buf *out, const struct table *t);
+} forms[] = {{"csv", table_csv}, {"tex", table_latex}};
+enum { MOST_BYTES = 1 << 30, N_FORM = (int)(sizeof forms / sizeof *forms) };
 
 static int write_one(const char *directory, const char *name, struct buf *text, struct error *err)
 {
@@ -21,12 +25,8 @@ static int write_one(const char *directory, const char *name, struct buf *text, 
 
 static int write_table(const struct table *t, const char *directory, struct error *err)
 {
-    static const struct {
-        const char *ending;
-        void (*render)(struct buf *out, const struct table *t);
-    } forms[] = {{"csv", table_csv}, {"tex", table_latex}};
     int rc = 0;
-    for (size_t i = 0; i < sizeof forms / sizeof *forms && !rc; i++) {
+    for (size_t i = 0; i < N_FORM && !rc; i++) {
         struct buf text = BUF_INIT;
         char name[128];
         snprintf(name, sizeof name, "%s.%s", t->name, forms[i].ending);
@@ -51,20 +51,25 @@ int tables_write(const struct document *d, const char *directory, struct error *
 
 static int compare_table(const struct table *t, const char *tables, struct differences *x, struct error *err)
 {
-    struct buf found = BUF_INIT, wanted = BUF_INIT;
-    char name[128];
-    snprintf(name, sizeof name, "%s.csv", t->name);
-    char *path = path_join(tables, name);
-    int rc = path ? 0 : error_set_nomem(err, 64, "path");
-    if (!rc && file_exists(path)) {
-        table_csv(&wanted, t);
-        rc = file_read(&found, path, MOST_BYTES, err);
-        if (!rc && strcmp(buf_text(&wanted), buf_text(&found)))
-            differences_add(x, "tables/%s: is not what the run's journal and files say now", name);
+    int rc = 0;
+    for (size_t i = 0; i < N_FORM && !rc; i++) {
+        struct buf found = BUF_INIT, wanted = BUF_INIT;
+        char name[128];
+        snprintf(name, sizeof name, "%s.%s", t->name, forms[i].ending);
+        char *path = path_join(tables, name);
+        forms[i].render(&wanted, t);
+        rc = path && !wanted.failed ? 0 : error_set_nomem(err, wanted.len, "a table");
+        if (!rc && !file_exists(path)) {
+            differences_add(x, "tables/%s: is not there", name);
+        } else if (!rc) {
+            rc = file_read(&found, path, MOST_BYTES, err);
+            if (!rc && strcmp(buf_text(&wanted), buf_text(&found)))
+                differences_add(x, "tables/%s: is not what the run's journal and files say now", name);
+        }
+        mem_free(path);
+        buf_free(&found);
+        buf_free(&wanted);
     }
-    mem_free(path);
-    buf_free(&found);
-    buf_free(&wanted);
     return rc;
 }
 
@@ -72,7 +77,8 @@ int tables_compare(const struct document *d, const char *directory, struct diffe
 {
     char *tables = path_join(directory, "tables");
     int rc = tables ? 0 : error_set_nomem(err, 64, "path");
-    for (const struct section *s = d->first; s && !rc; s = s->next)
+    int reported = !rc && file_exists(tables);
+    for (const struct section *s = d->first; s && reported && !rc; s = s->next)
         for (const struct block *b = s->first; b && !rc; b = b->next)
             if (b->kind == BLOCK_TABLE && b->table)
                 rc = compare_table(b->table, tables, x, err);

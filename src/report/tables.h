@@ -17,7 +17,8 @@ void table_markdown(struct buf *out, const struct table *t);
 void markdown_text(struct buf *out, const char *text);
 /* DIR/tables/NAME.csv and .tex of every table. */
 int tables_write(const struct document *d, const char *directory, struct error *err);
-/* The tables that are in DIR/tables and not what the document says, a line each. */
+/* The tables of DIR/tables that are not what the document says or are not there, a line each; nothing where there is
+ * no DIR/tables. */
 int tables_compare(const struct document *d, const char *directory, struct differences *x, struct error *err);
 /* TensorBoard scalars of every figure of lines (NAME/SERIES over x as the step), as one file in DIR whose
  * bytes are those of the document and `begun` alone; nothing without such a figure. */
