@@ -68,6 +68,7 @@ static const struct {
     {FILES "arms: [isara, pretrained]\ncontrol: [isara, isara]\n", ":5: ", "stands twice"},
     {FILES "arms: [isara]\njudge:\n", ":5: ", "found nothing"},
     {FILES "arms: [isara]\nmetrics: [beavertails]\n", ":5: ", "wants a judge, found none"},
+    {FILES "arms: [isara]\njudge: judge\nmetrics: [utility]\n", ":6: ", "reference: FILE"},
     {FILES "arms: [pretrained]\nablate: {k: [1]}\n", ":5: ", "wanted an arm of kind isara"},
     {FILES "arms: [isara]\nablate: {k: [1, 1]}\n", ":4: ", "two arms \"isara/k=1\""},
     {FILES "arms: [isara, {name: isara/k=1, k: 2}]\nablate: {k: [1]}\n", ":4: ", "two arms \"isara/k=1\""},
@@ -162,6 +163,14 @@ static void a_list_of_numbers_is_one_value(void **state)
                &(struct wanted){.align = 2, .eval = 2, .align_uses = 3, .eval_uses = 3});
 }
 
+/* As any path of the file. */
+static void an_ablated_path_is_looked_for_beside_the_file(void **state)
+{
+    (void)state;
+    check_plan(FILES "metrics: [qa]\narms: [isara]\nablate: {principles: [seeds.jsonl]}\n",
+               &(struct wanted){.align = 2, .eval = 2, .align_uses = 2, .eval_uses = 2});
+}
+
 /* Two random seeds: the pretrained model and the nearest seeds answer the same for both; the first and the last round
  * and as many as three rounds are of one alignment; options that say the default are none. */
 static void arms_share_what_they_have_in_common(void **state)
@@ -213,6 +222,7 @@ int main(void)
         cmocka_unit_test(faults_are_named_by_line),
         cmocka_unit_test(arms_that_contradict_themselves_are_refused_by_the_plan),
         cmocka_unit_test(a_list_of_numbers_is_one_value),
+        cmocka_unit_test(an_ablated_path_is_looked_for_beside_the_file),
         cmocka_unit_test(arms_share_what_they_have_in_common),
         cmocka_unit_test(an_evaluation_has_options_of_its_own),
         cmocka_unit_test(designs_multiply_arms),

@@ -291,6 +291,22 @@ static void answers_are_judged_that_are_there(void **state)
     json_decref(results);
 }
 
+static void what_was_taken_away_is_said_with_its_mend(void **state)
+{
+    (void)state;
+    char pattern[1300];
+    glob_t g = {0};
+    json_t *results;
+    struct error err = {0};
+    snprintf(pattern, sizeof pattern, "%s/work/*/eval/judged.jsonl", broken);
+    assert_int_equal(glob(pattern, 0, NULL, &g), 0);
+    assert_int_equal(remove(g.gl_pathv[0]), 0);
+    globfree(&g);
+    assert_int_not_equal(run(broken, &results, &err), 0);
+    assert_non_null(strstr(err.message, "/eval/judged.jsonl: "));
+    assert_non_null(strstr(err.message, "to have this job done anew"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +314,7 @@ int main(void)
         cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
         cmocka_unit_test(numbers_are_those_of_the_answers),
         cmocka_unit_test(answers_are_judged_that_are_there),
+        cmocka_unit_test(what_was_taken_away_is_said_with_its_mend), /* the last: it breaks the directory */
     };
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

@@ -227,6 +227,12 @@ int measured_read(struct measured *m, const struct experiment *x, const struct j
     }
     if (!rc && whole)
         rc = add_report(m, j, err);
+    char *directory = rc ? job_file(x, j, NULL) : NULL;
+    if (directory) {
+        const struct error was = *err;
+        error_set(err, was.code, "%s; delete %s to have this job done anew", was.message, directory);
+    }
+    mem_free(directory);
     mem_free(judged);
     mem_free(journal);
     return rc;

@@ -330,6 +330,13 @@ static int check_judges(struct spec *s, struct error *err)
         int elsewhere = settings_find(&m->settings, "eval-endpoint") || settings_find(&s->settings, "eval-endpoint");
         if (metric_wants_judge(m->task) && !m->judge && !s->judge && !elsewhere)
             return spec_fail(s, m->line, err, "metrics: %.60s wants a judge, found none; give judge: DIR", m->name);
+        int compares = !strcmp(m->task, "utility") || !strcmp(m->task, "alpaca-eval");
+        if (compares && !settings_find(&m->settings, "eval-reference") &&
+            !settings_find(&s->settings, "eval-reference"))
+            return spec_fail(s, m->line, err,
+                             "metrics: %.60s wants what the answers are compared with, found none; give {task: %.60s, "
+                             "reference: FILE}",
+                             m->name, m->task);
     }
     return 0;
 }

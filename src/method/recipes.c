@@ -144,6 +144,8 @@ int align_recipe_check(const struct align_options *o, struct error *err)
     const struct field *f = r && r->needs ? find_row(r->needs, &copy, &object) : NULL;
     if (!f || *(const char *const *)(const void *)((const char *)object + f->offset))
         return 0;
+    if (f == find_row("reward", &copy, &object) && o->score != SCORE_REWARD_MODEL)
+        return 0; /* another score was given over the recipe's */
     return error_set(err, ERROR_USAGE, "--recipe %s: wanted --%s %s, found none; give one (%s)", r->name, f->name,
                      f->argument, f->help);
 }
