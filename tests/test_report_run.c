@@ -194,9 +194,12 @@ static void facts_are_readable(void **state)
     struct document d;
     struct error err;
     struct buf page = BUF_INIT;
-    struct report_fact facts[] = {{"model.parameters", "268098176.0"}, {"time", "1795983889.0"}, {"build", "1.0"}};
+    struct report_fact facts[] = {{"model.parameters", "268098176.0"},
+                                  {"time", "1795983889.0"},
+                                  {"build", "1.0"},
+                                  {"principles.path", "laws.txt"}};
     make(&m);
-    m.run.manifest = (struct report_facts){facts, 3};
+    m.run.manifest = (struct report_facts){facts, 4};
     m.run.begun = 1795983889.25;
     report_run_document(&d, &m.run);
     assert_int_equal(document_check(&d, &err), 0);
@@ -205,6 +208,7 @@ static void facts_are_readable(void **state)
     assert_string_equal(value_in(&d, "environment", "build"), "1.0");
     report_html(&d, &page);
     has(&page, "Peak resident memory, of the start that took most: 5 MiB. Energy was not measured.");
+    has(&page, "--principles</span> laws.txt <span");
     has(&page, "(unknown, 268,098,176 parameters)");
     buf_free(&page);
     document_free(&d);

@@ -173,8 +173,10 @@ static void shell_word(struct buf *out, const char *word)
 
 static void command(struct section *s, const struct report_run *r)
 {
-    static const char *const files[][2] = {
-        {" --model ", "model.path"}, {" --seeds ", "seeds.path"}, {" --test ", "test.path"}};
+    static const char *const files[][2] = {{" --model ", "model.path"},
+                                           {" --seeds ", "seeds.path"},
+                                           {" --test ", "test.path"},
+                                           {" --principles ", "principles.path"}};
     struct buf line = BUF_INIT, config = BUF_INIT;
     buf_printf(&config, "%s/config.resolved.json", r->output);
     buf_puts(&line, "isara align --config ");
