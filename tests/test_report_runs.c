@@ -2,6 +2,7 @@
 /* Three runs made by hand, two of which differ in the random seed alone: numbers by hand. */
 #include "tests/check.h"
 
+#include "report/html.h"
 #include "report/runs.h"
 #include "report/sections.h"
 
@@ -80,6 +81,41 @@ static void groups_and_their_spread(void **state)
     report_runs_free(&c);
 }
 
+static int page_says(const struct report_runs *c, const char *wanted)
+{
+    struct document d;
+    struct buf page = BUF_INIT;
+    report_runs_document(&d, c);
+    report_html(&d, &page);
+    int found = strstr(buf_text(&page), wanted) != NULL;
+    buf_free(&page);
+    document_free(&d);
+    return found;
+}
+
+/* A copy of a run, and one that was stopped. */
+static void what_would_mislead_is_said(void **state)
+{
+    (void)state;
+    struct report_run runs[N];
+    struct report_runs c;
+    struct error err;
+    make(runs);
+    assert_int_equal(report_runs_fill(&c, runs, N, &err), 0);
+    assert_true(!c.again && !page_says(&c, "the same draw again") && !page_says(&c, "is not finished"));
+    report_runs_free(&c);
+    settings[1][2].value = "0";
+    runs[1].output = "copy";
+    runs[2].n_arm = 1;
+    manifest[2][0].value = "another";
+    assert_int_equal(report_runs_fill(&c, runs, N, &err), 0);
+    assert_string_equal(c.again, "copy");
+    assert_true(page_says(&c, "copy has the settings and the random seed of another of these runs"));
+    assert_true(page_says(&c, "run is not finished: no round of it is measured."));
+    assert_true(page_says(&c, "They do not share the test set, so that"));
+    report_runs_free(&c);
+}
+
 static void the_checklist_knows_of_others(void **state)
 {
     (void)state;
@@ -104,6 +140,7 @@ static void the_checklist_knows_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(groups_and_their_spread),
+                                       cmocka_unit_test(what_would_mislead_is_said),
                                        cmocka_unit_test(the_checklist_knows_of_others)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

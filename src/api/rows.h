@@ -22,7 +22,7 @@
      .help = "JSON Lines to read, - for standard input, .gz is read [-]"}
 #define ROW_OUTPUT(owner)                                                                                              \
     {FIELD("output", FIELD_STRING, owner, output), .argument = "PATH",                                                 \
-     .help = "JSON Lines to write [-]; for align, train, convert, eval and experiment a directory (convert --to gguf: or a .gguf " \
+     .help = "JSON Lines to write [-]; for align, train, convert, eval, experiment and report a directory (convert --to gguf: or a .gguf " \
              "file)"}
 #define ROW_PREVIEW(owner)                                                                                             \
     {FIELD("preview", FIELD_INT, owner, preview), .argument = "N", .high = 1000,                                       \

@@ -188,6 +188,14 @@ static const char *unlike(const struct report_runs *c)
     return NULL;
 }
 
+static const char *again(const struct report_runs *c)
+{
+    for (int i = 1; i < c->n; i++)
+        if (with_seed_of(c, c->group[i], &c->runs[i]) != &c->runs[i])
+            return c->runs[i].output;
+    return NULL;
+}
+
 int report_runs_fill(struct report_runs *c, struct report_run *runs, int n, struct error *err)
 {
     *c = (struct report_runs){.arena = ARENA_INIT, .runs = runs, .n = n};
@@ -206,6 +214,7 @@ int report_runs_fill(struct report_runs *c, struct report_run *runs, int n, stru
         c->groups[g].flagged = beside_first(c, g, flagged_of, x);
     }
     c->unlike = unlike(c);
+    c->again = again(c);
     return 0;
 }
 

@@ -31,6 +31,7 @@ struct report_runs {
     struct compared_arm *arms;
     int n_arm;
     const char *unlike; /* what the runs do not share though it must be for a comparison (test set, base); NULL: all */
+    const char *again;  /* a run with the settings and the random seed of one before it, no further draw; NULL: none */
 };
 /* n at least 2. ERROR_NOMEM. */
 int report_runs_fill(struct report_runs *c, struct report_run *runs, int n, struct error *err);
