@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "tiny_align.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static char file[1200];
@@ -69,6 +70,7 @@ static const struct {
     {FILES "arms: [isara]\njudge:\n", ":5: ", "found nothing"},
     {FILES "arms: [isara]\nmetrics: [beavertails]\n", ":5: ", "wants a judge, found none"},
     {FILES "arms: [isara]\njudge: judge\nmetrics: [utility]\n", ":6: ", "reference: FILE"},
+    {FILES "arms: [icl-knn]\nretriever: encoder\n", ":4: ", "wants encoder: DIR"},
     {FILES "arms: [pretrained]\nablate: {k: [1]}\n", ":5: ", "wanted an arm of kind isara"},
     {FILES "arms: [isara]\nablate: {k: [1, 1]}\n", ":4: ", "two arms \"isara/k=1\""},
     {FILES "arms: [isara, {name: isara/k=1, k: 2}]\nablate: {k: [1]}\n", ":4: ", "two arms \"isara/k=1\""},
@@ -214,6 +216,17 @@ static void categories_are_crossed(void **state)
     check_plan("model: model\nseeds: {a: seeds.jsonl, b: test.jsonl}\ntest: {a: test.jsonl, b: seeds.jsonl}\n"
                "metrics: [qa]\ndesigns: cross-category\narms: [pretrained, isara]\n",
                &(struct wanted){.align = 2, .eval = 6, .align_uses = 2, .eval_uses = 6});
+    struct error err;
+    json_t *json;
+    assert_int_equal(plan("model: model\nseeds: seeds.jsonl\ntest: {x: test.jsonl, y: seeds.jsonl}\nmetrics: [qa]\n"
+                          "arms: [pretrained]\n",
+                          &json, &err),
+                     0);
+    char *text = json_dumps(json, 0);
+    assert_non_null(strstr(text, "\"pretrained qa of x\"")); /* a job's words say which test it reads */
+    assert_non_null(strstr(text, "\"pretrained qa of y\""));
+    free(text);
+    json_decref(json);
 }
 
 int main(void)

@@ -295,6 +295,9 @@ static int eval_options_of(struct experiment *x, const struct cell *c, const str
     j->plan.answer = o->decode;
     j->plan.k = icl ? o->k : 0;
     j->plan.dtype = o->dtype;
+    if (icl && o->retriever && !strcmp(o->retriever, "encoder") && !o->encoder)
+        return spec_fail(&x->spec, v->arm->line, err, "%.60s: retriever: encoder wants encoder: DIR, found none",
+                         v->arm->name);
     if (icl)
         return get_seeds(x, v, &j->seeds, err);
     static const char *const unread[] = {"k", "retriever", "encoder"};
@@ -335,6 +338,7 @@ static int cell_eval(struct experiment *x, struct cell *c, int measure, struct e
     const struct measure *m = &x->measures[measure];
     struct eval_options o;
     struct job j;
+    char what[160];
     begin(x, c, JOB_EVAL, &j);
     j.from = c->made;
     j.round = c->round;
@@ -348,7 +352,9 @@ static int cell_eval(struct experiment *x, struct cell *c, int measure, struct e
     rc = rc ? rc : put_text(j.canonical, "task", j.task, err);
     if (!rc && j.answers_of >= 0)
         rc = put_text(j.canonical, "answers", x->jobs[j.answers_of].hash, err);
-    rc = rc ? rc : set_label(x, c, &j, m->metric->name, err);
+    snprintf(what, sizeof what, "%s%s%s", m->metric->name, m->test && *m->test->name ? " of " : "",
+             m->test ? m->test->name : "");
+    rc = rc ? rc : set_label(x, c, &j, what, err);
     return add(x, &j, &c->evals[measure], rc, err);
 }
 
