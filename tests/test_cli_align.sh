@@ -47,6 +47,9 @@ printf 'funding: "none"\n' >"$tmp/about.yaml"; printf 'colour: red\n' >"$tmp/wro
 want 0 "^$tmp/report" "$ISARA" report "$tmp/run" --about "$tmp/about.yaml" --output "$tmp/report"
 grep -q '^conflicts of interest,funding disclosed,yes,none' "$tmp/report/tables/checklist.csv" || bad "the checklist does not have what --about says"
 want 78 'wrong.yaml:1: "colour" is not asked for' "$ISARA" report "$tmp/run" --about "$tmp/wrong.yaml" --output "$tmp/report"
+peak() { sed -n 's/.*"peak_resident_mib": \([0-9]*\).*/\1/p' "$tmp/run/metrics.json"; }
+most=$(peak); want 0 "aligned model" "${run[@]}" --review --resume # a start that has nothing to do takes less
+[ "$(peak)" -ge "$most" ] || bad "the peak of all starts is $(peak) MiB, and was $most"
 want 2 "wanted a run directory" "$ISARA" report
 want 2 "2 runs: wanted --output" "$ISARA" report "$tmp/run" "$tmp/run"
 want 2 "/run/.: is the same run as .*/run; wanted every run once" "$ISARA" report "$tmp/run" "$tmp/run/." --output "$tmp/twice"
