@@ -210,17 +210,13 @@ static void bench_rows(struct bench *b)
                                                      .dx = dx,
                                                      .accumulate = 1,
                                                      .dweight = dw}));
-    TIME("rope_table 1024 positions", 4.0 * ROWS * D, 0,
-         tensor_rope_table(b->q,
-                           &(struct rope_table_args){.n_pos = ROWS, .head_dim = D, .inv_freq = freq, .table = table}));
+    TIME("rope_table 1024 rows", 4.0 * ROWS * D, 0,
+         tensor_rope_table(
+             b->q, &(struct rope_table_args){
+                       .n_row = ROWS, .n_rotated = D, .positions = positions, .inv_freq = freq, .table = table}));
     TIME("rope 9 heads", 2 * rc, 6.0 * ROWS * C,
-         tensor_rope(b->q, &(struct rope_args){.n_row = ROWS,
-                                               .n_head = H,
-                                               .head_dim = D,
-                                               .x = x,
-                                               .x_stride = C,
-                                               .positions = positions,
-                                               .table = table}));
+         tensor_rope(b->q, &(struct rope_args){
+                               .n_row = ROWS, .n_head = H, .head_dim = D, .x = x, .x_stride = C, .table = table}));
     TIME("gate silu f32", 3 * rf, 20.0 * ROWS * F,
          tensor_gate(b->q, &(struct gate_args){ACT_SILU, 1, ROWS, F, wide, act, DTYPE_F32, DTYPE_F32}));
     TIME("gate silu to bf16", 2.5 * rf, 20.0 * ROWS * F,
