@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ static int bit(unsigned word, int i)
     return word >> i & 1;
 }
 
-int isa_available(enum cpu_isa isa)
+static int look(enum cpu_isa isa)
 {
     unsigned a1, b1, c1, d1, a7, b7, c7, d7, a71, b71, c71, d71;
     if (isa == ISA_GENERIC)
@@ -57,6 +58,20 @@ int isa_available(enum cpu_isa isa)
     case ISA_AVX512BF16: return bf16;
     default: return amx && !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
     }
+}
+
+/* Asked once: in a virtual machine the instruction that tells leaves it. */
+int isa_available(enum cpu_isa isa)
+{
+    static _Atomic unsigned found;
+    unsigned bits = atomic_load_explicit(&found, memory_order_relaxed);
+    if (!bits) {
+        bits = 1u << 31;
+        for (int i = 0; i < ISA_COUNT; i++)
+            bits |= look((enum cpu_isa)i) ? 1u << i : 0;
+        atomic_store_explicit(&found, bits, memory_order_relaxed);
+    }
+    return bits >> isa & 1;
 }
 
 int isa_has_fma(void)
