@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# isara plan against what really becomes resident (RssAnon of the process, looked at all the time): within 15 % both ways, for train, generate and align.
+# isara plan against what really becomes resident (RssAnon of the process): within 15 % both ways, for train, generate and align.
 set -u
 if grep -q -a __asan_init "$ISARA"; then echo "sanitizers take memory of their own"; exit 77; fi
 [ -r /proc/self/status ] || { echo "there is no /proc here"; exit 77; }
@@ -8,12 +8,14 @@ dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
 fails=0; model=models/miniature
 [ -f $model/model.safetensors ] || { echo "$model is not there"; exit 77; }
 
-# Greatest RssAnon in KiB while the command runs.
+mkfifo "$dir/clock"; exec 9<>"$dir/clock" # nobody writes: a reader waits as long as it says
+# Greatest RssAnon in KiB while the command runs, looked at 200 times a second.
 watch() {
   "$@" >"$dir/out" 2>"$dir/err" & pid=$!
   most=0
   while [ -e "/proc/$pid/status" ] && kill -0 $pid 2>/dev/null; do
-    while read -r key value _; do [ "$key" = RssAnon: ] && [ "$value" -gt $most ] && most=$value; done <"/proc/$pid/status" 2>/dev/null
+    read -rt 0.005 -u 9
+    while read -r key value _; do [ "$key" = RssAnon: ] && [ "$value" -gt $most ] && most=$value; done 2>/dev/null <"/proc/$pid/status"
   done
   wait $pid || { echo "failed: $*"; cat "$dir/err"; fails=1; }
 }
