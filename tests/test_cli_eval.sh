@@ -54,17 +54,17 @@ want 66 "no round-1/generated.jsonl" "$ISARA" eval --task diversity --input "$tm
 # Arms over the bundled miniature: killed anywhere and started again, the samples are those of a run that was left alone.
 m=models/miniature
 if [ -f $m/model.safetensors ]; then
-  qa() { "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 60 --seeds models/seeds.jsonl --arm "$1" --k 3 --max-new-tokens 40 --output "$2" --log-level quiet; }
+  qa() { "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 30 --seeds models/seeds.jsonl --arm "$1" --k 3 --max-new-tokens 40 --output "$2" --log-level quiet; }
   for arm in icl-knn icl-random; do
     qa $arm "$tmp/whole-$arm" >"$tmp/$arm.txt" || { echo "eval --arm $arm failed"; fails=1; }
-    for delay in 0.2 0.4 0.6; do
-      (exec "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 60 --seeds models/seeds.jsonl --arm "$arm" --k 3 --max-new-tokens 40 --output "$tmp/killed-$arm" --log-level quiet) >/dev/null 2>&1 & pid=$!; sleep $delay; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
+    for delay in 0.1 0.2 0.4; do
+      (exec "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 30 --seeds models/seeds.jsonl --arm "$arm" --k 3 --max-new-tokens 40 --output "$tmp/killed-$arm" --log-level quiet) >/dev/null 2>&1 & pid=$!; sleep $delay; kill -9 $pid 2>/dev/null; wait $pid 2>/dev/null
     done
     qa $arm "$tmp/killed-$arm" >/dev/null || { echo "eval --arm $arm did not go on"; fails=1; }
     cmp <(cat "$tmp/whole-$arm"/*/samples_qa_*.jsonl) <(cat "$(ls "$tmp/killed-$arm"/*/samples_qa_*.jsonl | tail -n 1)") || { echo "$arm: other samples after kills"; fails=1; }
     grep -q "template, $arm k 3" "$tmp/$arm.txt" || { echo "$arm: no prompt style in the table"; fails=1; }
   done
-  want 65 "was begun with arm" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 60 --max-new-tokens 40 --output "$tmp/whole-icl-knn" --seeds models/seeds.jsonl --k 3
+  want 65 "was begun with arm" "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 30 --max-new-tokens 40 --output "$tmp/whole-icl-knn" --seeds models/seeds.jsonl --k 3
   # The cache's type is honoured, and an answer's: another one is other bits, and no run goes on with it.
   kv() { "$ISARA" eval --task qa --model $m --test models/test.jsonl --limit 3 --max-new-tokens 16 --kv-dtype "$1" --output "$tmp/kv-$1" --log-level quiet >/dev/null || { echo "eval --kv-dtype $1 failed"; fails=1; }; }
   kv f32; kv bf16; kv fitted

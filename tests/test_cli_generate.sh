@@ -54,7 +54,7 @@ want 0 '"temperature": 0.25, "top_k": 9,' "$ISARA" generate --model "$tmp/config
 want 0 'typical_p, which is not offered' "$ISARA" generate --model "$tmp/config" --input "$tmp/one.jsonl" --max-new-tokens 2
 
 # kill -9, again and again: what was finished is kept, each record once and whole, and the file ends equal.
-mix 144 40 >"$tmp/long.jsonl"
+mix 96 32 >"$tmp/long.jsonl"
 generate --input "$tmp/long.jsonl" --output "$tmp/whole.jsonl" || bad "the long run failed"
 killed=0 kept=0
 for round in 1 2 3; do
@@ -75,7 +75,7 @@ done
 [ $killed -gt 0 ] || bad "no run could be killed in time"
 printf '17 {"id":"r17","te' >>"$tmp/killed.jsonl.partial" # torn in the middle of a line
 cp "$tmp/killed.jsonl.partial" "$tmp/before"
-want 0 "of 144 records are already done" "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl"
+want 0 "of 96 records are already done" "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl"
 cmp -s "$tmp/killed.jsonl" "$tmp/whole.jsonl" || bad "after kill -9 the file is another one"
 [ ! -e "$tmp/killed.jsonl.partial" ] || bad "the partial file is still there"
 cp "$tmp/before" "$tmp/killed.jsonl.partial"; rm "$tmp/killed.jsonl"
