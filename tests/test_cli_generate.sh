@@ -54,10 +54,10 @@ want 0 '"temperature": 0.25, "top_k": 9,' "$ISARA" generate --model "$tmp/config
 want 0 'typical_p, which is not offered' "$ISARA" generate --model "$tmp/config" --input "$tmp/one.jsonl" --max-new-tokens 2
 
 # kill -9, again and again: what was finished is kept, each record once and whole, and the file ends equal.
-mix 96 32 >"$tmp/long.jsonl"
+mix 144 40 >"$tmp/long.jsonl"
 generate --input "$tmp/long.jsonl" --output "$tmp/whole.jsonl" || bad "the long run failed"
 killed=0 kept=0
-for round in 1 2 3; do
+for round in 1 2 3 4 5 6 7 8; do
   "$ISARA" generate --model $m --log-level quiet --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl" --threads 1 & pid=$! # not the function: its shell would be killed
   for _ in $(seq 2000); do # until some more records are there
     n=$(grep -c '}$' "$tmp/killed.jsonl.partial" 2>/dev/null || true)
@@ -65,17 +65,19 @@ for round in 1 2 3; do
     kill -0 $pid 2>/dev/null || break
     sleep 0.01
   done
-  kill -9 $pid 2>/dev/null && killed=$((killed + 1))
+  kill -9 $pid 2>/dev/null
   wait $pid 2>/dev/null
-  [ -f "$tmp/killed.jsonl" ] && break
+  if [ -f "$tmp/killed.jsonl" ]; then rm "$tmp/killed.jsonl"; kept=0; continue; fi # it was over first: from the beginning
+  killed=$((killed + 1))
   n=$(tail -n +2 "$tmp/killed.jsonl.partial" | grep -c '}$')
   [ "$n" -ge "$kept" ] || bad "round $round: $kept finished records had become $n"
   kept=$n
+  [ $killed -lt 3 ] || break
 done
-[ $killed -gt 0 ] || bad "no run could be killed in time"
+[ -f "$tmp/killed.jsonl.partial" ] || { bad "no run could be killed in time"; exit 1; }
 printf '17 {"id":"r17","te' >>"$tmp/killed.jsonl.partial" # torn in the middle of a line
 cp "$tmp/killed.jsonl.partial" "$tmp/before"
-want 0 "of 96 records are already done" "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl"
+want 0 "of 144 records are already done" "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/killed.jsonl"
 cmp -s "$tmp/killed.jsonl" "$tmp/whole.jsonl" || bad "after kill -9 the file is another one"
 [ ! -e "$tmp/killed.jsonl.partial" ] || bad "the partial file is still there"
 cp "$tmp/before" "$tmp/killed.jsonl.partial"; rm "$tmp/killed.jsonl"
