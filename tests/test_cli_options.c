@@ -124,6 +124,8 @@ static void command_line_goes_over_the_file(void **state)
         const char *text, *says;
     } bad[] = {
         {"rounds: 1\nk: 2\nrounds: 3\n", "c.yaml:3: rounds stands on line 1 already"},
+        {"rounds: 1\n---\nrounds: 2\n", "c.yaml:3: wanted one document a file, found a second document"},
+        {"rounds: [1\n", "c.yaml:2: not YAML"},
         {"k: 2\n\"rounds\\0x\": 3\n", "c.yaml:2: a NUL byte"},
         {"output: \"a\\0b\"\n", "c.yaml:1: a NUL byte"},
         {"stop: [\"a\\0b\"]\n", "c.yaml:1: a NUL byte"},

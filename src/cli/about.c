@@ -2,11 +2,10 @@
 /* --about FILE: what only people know of a run, one flat YAML mapping of names to texts. */
 #include "cli/parts.h"
 
+#include "io/yaml_text.h"
 #include "report/sections.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <yaml.h>
 
 static const char *scalar(yaml_document_t *doc, int node)
 {
@@ -48,25 +47,11 @@ static int put_all(struct report_run *r, yaml_document_t *doc, const char *path,
 
 int cli_read_about(struct report_run *r, const char *path, struct error *err)
 {
-    yaml_parser_t parser;
     yaml_document_t doc;
-    FILE *f = fopen(path, "rb");
-    int rc;
-    if (!f)
-        return error_set_errno(err, "%s", path);
-    if (!yaml_parser_initialize(&parser)) {
-        fclose(f);
-        return error_set_nomem(err, sizeof parser, "reading statements");
-    }
-    yaml_parser_set_input_file(&parser, f);
-    if (yaml_parser_load(&parser, &doc)) {
-        rc = put_all(r, &doc, path, err);
-        yaml_document_delete(&doc);
-    } else {
-        rc = error_set(err, ERROR_CONFIG, "%s:%zu: not YAML: %s", path, parser.problem_mark.line + 1,
-                       parser.problem ? parser.problem : "?");
-    }
-    yaml_parser_delete(&parser);
-    fclose(f);
+    int rc = yaml_text_read(&doc, path, err);
+    if (rc)
+        return rc;
+    rc = put_all(r, &doc, path, err);
+    yaml_document_delete(&doc);
     return rc;
 }

@@ -6,11 +6,10 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "io/yaml_text.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 struct config {
     struct options *o;
@@ -147,25 +146,11 @@ static int put_all(struct config *c, struct error *err)
 int options_read_config(struct options *o, const char *path, unsigned groups, struct error *err)
 {
     struct config c = {.o = o, .path = path, .groups = groups};
-    yaml_parser_t parser;
-    FILE *f = fopen(path, "rb");
-    int rc = 0;
-    if (!f)
-        return error_set_errno(err, "%s", path);
-    if (!yaml_parser_initialize(&parser)) {
-        fclose(f);
-        return error_set_nomem(err, sizeof parser, "reading a configuration");
-    }
-    yaml_parser_set_input_file(&parser, f);
-    if (yaml_parser_load(&parser, &c.doc)) {
-        rc = put_all(&c, err);
-        yaml_document_delete(&c.doc);
-    } else {
-        rc = error_set(err, ERROR_CONFIG, "%s:%zu: not YAML: %s", path, parser.problem_mark.line + 1,
-                       parser.problem ? parser.problem : "?");
-    }
-    yaml_parser_delete(&parser);
-    fclose(f);
+    int rc = yaml_text_read(&c.doc, path, err);
+    if (rc)
+        return rc;
+    rc = put_all(&c, err);
+    yaml_document_delete(&c.doc);
     return rc;
 }
 

@@ -6,19 +6,17 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/file.h"
+#include "io/yaml_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 enum { MOST_BYTES = 1 << 22, MOST_DEPTH = 32, MOST_NODES = 10000 };
 struct spec_yaml {
     struct spec *spec;
-    yaml_parser_t parser;
     yaml_document_t doc;
-    struct buf text;
-    int parsing, parsed;
+    int parsed;
 };
 
 static const yaml_node_t *node_of(const struct spec_node *n)
@@ -31,36 +29,20 @@ static const struct spec_node *node_at(struct spec_yaml *y, int index)
     return (const struct spec_node *)(const void *)yaml_document_get_node(&y->doc, index);
 }
 
-static int no_second(struct spec_yaml *y, struct error *err)
-{
-    yaml_document_t next;
-    if (!yaml_parser_load(&y->parser, &next))
-        return spec_fail(y->spec, (long)y->parser.problem_mark.line + 1, err, "not YAML: %s",
-                         y->parser.problem ? y->parser.problem : "?");
-    const yaml_node_t *root = yaml_document_get_root_node(&next);
-    long line = root ? (long)root->start_mark.line + 1 : 0;
-    yaml_document_delete(&next);
-    return line ? spec_fail(y->spec, line, err, "wanted one experiment a file, found a second document (after ---)")
-                : 0;
-}
-
 static int load(struct spec_yaml *y, struct error *err)
 {
     struct spec *s = y->spec;
-    int rc = file_read(&y->text, s->path, MOST_BYTES, err);
+    struct buf text = BUF_INIT;
+    int rc = file_read(&text, s->path, MOST_BYTES, err);
+    if (!rc)
+        sha256_bytes(buf_text(&text), text.len, s->sha256);
+    rc = rc ? rc : yaml_text_load(&y->doc, buf_text(&text), text.len, s->path, err);
+    buf_free(&text);
     if (rc)
         return rc;
-    sha256_bytes(buf_text(&y->text), y->text.len, s->sha256);
-    if (!yaml_parser_initialize(&y->parser))
-        return error_set_nomem(err, sizeof y->parser, "reading an experiment");
-    y->parsing = 1;
-    yaml_parser_set_input_string(&y->parser, (const unsigned char *)buf_text(&y->text), y->text.len);
-    if (!yaml_parser_load(&y->parser, &y->doc))
-        return spec_fail(s, (long)y->parser.problem_mark.line + 1, err, "not YAML: %s",
-                         y->parser.problem ? y->parser.problem : "?");
     y->parsed = 1;
     return yaml_document_get_root_node(&y->doc)
-               ? no_second(y, err)
+               ? 0
                : spec_fail(s, 1, err, "wanted an experiment (model, seeds, test, arms), found nothing");
 }
 
@@ -84,9 +66,6 @@ void spec_yaml_close(struct spec_yaml *y)
         return;
     if (y->parsed)
         yaml_document_delete(&y->doc);
-    if (y->parsing)
-        yaml_parser_delete(&y->parser);
-    buf_free(&y->text);
     mem_free(y);
 }
 
