@@ -8,6 +8,7 @@
 #include "io/file.h"
 #include "io/jsonl.h"
 #include "io/jsontext.h"
+#include "stats/stats.h"
 #include "tiny_align.h"
 
 #include <glob.h>
@@ -226,7 +227,7 @@ static void numbers_are_those_of_the_answers(void **state)
     (void)state;
     json_t *results;
     char path[1400];
-    double base[64], tuned[2][64], sum[2] = {0, 0}, change = 0;
+    double base[64], tuned[2][64], sum[2] = {0, 0}, change = 0, variance = 0, d[64];
     int n = 0;
     results_of_whole(&results);
     job_path(results, "pretrained", 0, 0, path);
@@ -250,6 +251,15 @@ static void numbers_are_those_of_the_answers(void **state)
     assert_string_equal(json_string_value(json_object_get(beside, "control")), "pretrained");
     close_to(number(beside, "change"), change, 1e-12);
     close_to(number(beside, "seeds_change"), change, 1e-12);
+    for (int i = 0; i < n; i++) {
+        d[i] = (tuned[0][i] + tuned[1][i]) / 2 - base[i];
+        variance += (d[i] - change) * (d[i] - change) / (n - 1);
+    }
+    struct stats_mean interval; /* which test_stats_coverage.c and test_stats_golden.c look at */
+    assert_int_equal(stats_mean_interval(d, n, &(struct stats_bootstrap){2000, 0.95, 0}, &interval, NULL), 0);
+    close_to(number(beside, "low"), interval.interval.low, 1e-9);
+    close_to(number(beside, "high"), interval.interval.high, 1e-9);
+    close_to(number(beside, "dz"), change / sqrt(variance), 1e-9);
     assert_int_equal(number(beside, "n"), 6);
     assert_string_equal(
         json_string_value(json_array_get(json_object_get(json_object_get(results, "about"), "authors"), 1)), "B");

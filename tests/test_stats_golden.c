@@ -204,6 +204,22 @@ static void cohens_h(void **state)
     EACH("cohen_h") near(stats_cohen_h(at(row, 0), at(row, 1)), at(row, 2), "cohen h");
 }
 
+/* By hand: 1, 2 and 4 have the mean 7/3 and the variance 7/3; all three ranks on one side have p = 2/8; their t
+ * interval is 7/3 +- 4.302653 sqrt(7/9). */
+static void paired_differences_by_hand(void **state)
+{
+    (void)state;
+    const double d[] = {1, 2, 4};
+    struct stats_paired p;
+    struct error err = {0};
+    assert_int_equal(stats_paired(d, 3, &(struct stats_bootstrap){2000, 0.95, 1}, &p, &err), 0);
+    assert_true(fabs(p.change.mean - 7.0 / 3) < 1e-12 && fabs(p.dz - sqrt(7.0 / 3)) < 1e-12);
+    assert_true(fabs(p.test.p - 0.25) < 1e-12 && p.test.n == 3);
+    assert_int_equal(p.change.kind, STATS_MEAN_T);
+    assert_true(fabs(p.change.interval.low - (7.0 / 3 - 4.302652729749464 * sqrt(7.0 / 9))) < 1e-9);
+    assert_true(fabs(p.change.interval.high - (7.0 / 3 + 4.302652729749464 * sqrt(7.0 / 9))) < 1e-9);
+}
+
 int main(void)
 {
     json_error_t e;
@@ -218,6 +234,7 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paired_differences_by_hand),
         cmocka_unit_test(normal_distribution),
         cmocka_unit_test(gamma_beta_and_t),
         cmocka_unit_test(intervals_of_shares),

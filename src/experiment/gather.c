@@ -173,25 +173,23 @@ static double *by_question(struct gathering *g, const struct place *p, int varia
 static int test_questions(struct gathering *g, const double *a, const double *b, int n, struct report_beside *out)
 {
     double *d = room(g, (size_t)n * sizeof *d);
-    struct stats_mean mean;
-    struct stats_test test = {NAN, NAN, 0};
+    struct stats_paired paired;
     int rc = d ? 0 : ERROR_NOMEM;
     for (int i = 0; i < n && !rc; i++)
         if (!isnan(a[i]) && !isnan(b[i]))
             d[out->n++] = a[i] - b[i];
     if (rc || !out->n)
         return rc;
-    rc = stats_mean_interval(d, out->n, &(struct stats_bootstrap){RESAMPLES, LEVEL, 0}, &mean, g->err);
-    rc = rc ? rc : stats_wilcoxon(d, out->n, &test, g->err);
+    rc = stats_paired(d, out->n, &(struct stats_bootstrap){RESAMPLES, LEVEL, 0}, &paired, g->err);
     if (rc)
         return rc;
-    out->change = mean.mean;
-    out->low = mean.interval.low;
-    out->high = mean.interval.high;
-    out->interval = stats_mean_kind_name(mean.kind);
-    out->dz = stats_cohen_dz(d, out->n);
-    out->p = test.p;
-    out->n_tested = test.n;
+    out->change = paired.change.mean;
+    out->low = paired.change.interval.low;
+    out->high = paired.change.interval.high;
+    out->interval = stats_mean_kind_name(paired.change.kind);
+    out->dz = paired.dz;
+    out->p = paired.test.p;
+    out->n_tested = paired.test.n;
     return 0;
 }
 

@@ -34,21 +34,19 @@ static int compare_likelihood(const struct arms *arms, int mine, int other, stru
                               struct error *err)
 {
     double *d = mem_alloc(((size_t)arms->n_item + 1) * sizeof *d);
-    struct stats_test test;
-    struct stats_mean mean;
+    struct stats_paired paired;
     if (!d)
         return error_set_nomem(err, (size_t)arms->n_item * sizeof *d, "differences");
     out->n = differences(arms, mine, other, d);
     int rc = 0;
     if (out->n > 1 &&
-        !(rc = stats_mean_interval(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, arms->seed}, &mean, err)) &&
-        !(rc = stats_wilcoxon(d, out->n, &test, err))) {
-        out->change = mean.mean;
-        out->low = mean.interval.low;
-        out->high = mean.interval.high;
-        out->interval = stats_mean_kind_name(mean.kind);
-        out->dz = stats_cohen_dz(d, out->n);
-        out->p = test.p;
+        !(rc = stats_paired(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, arms->seed}, &paired, err))) {
+        out->change = paired.change.mean;
+        out->low = paired.change.interval.low;
+        out->high = paired.change.interval.high;
+        out->interval = stats_mean_kind_name(paired.change.kind);
+        out->dz = paired.dz;
+        out->p = paired.test.p;
     }
     mem_free(d);
     return rc;

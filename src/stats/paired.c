@@ -95,6 +95,13 @@ int stats_wilcoxon(const double *d, int n, struct stats_test *out, struct error 
     return rc;
 }
 
+int stats_paired(const double *d, int n, const struct stats_bootstrap *how, struct stats_paired *out, struct error *err)
+{
+    int rc = stats_mean_interval(d, n, how, &out->change, err);
+    out->dz = stats_cohen_dz(d, n);
+    return rc ? rc : stats_wilcoxon(d, n, &out->test, err);
+}
+
 double stats_quantile_sorted(const double *sorted, int n, double q)
 {
     if (n < 1 || !(q >= 0 && q <= 1))

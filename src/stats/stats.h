@@ -98,6 +98,15 @@ int stats_holm(const double *p, int n, double *out, struct error *err);
 
 double stats_cohen_h(double p1, double p2);
 double stats_cohen_dz(const double *d, int n); /* paired: mean / sd of the differences */
+/* What is said of n paired differences: their mean with its interval, their size, Wilcoxon's test. Errors as those
+ * have them. */
+struct stats_paired {
+    struct stats_mean change;
+    struct stats_test test;
+    double dz;
+};
+int stats_paired(const double *d, int n, const struct stats_bootstrap *how, struct stats_paired *out,
+                 struct error *err);
 struct stats_ratio {
     double ratio, low, high;
 };
