@@ -108,16 +108,19 @@ static int failed(const struct isara_error *from, struct error *to)
     return from->code ? error_set(to, from->code, "%s", from->message) : 0;
 }
 
-/* The report as JSON; takes r. */
-static int take_report(struct isara_report *r, json_t **out, struct error *err)
+/* The report into the job's result; takes r. */
+static int take_report(struct isara_report *r, json_t *result, struct error *err)
 {
+    json_t *tree = NULL;
     int rc = 0;
     if (r->json)
-        rc = jsontext_parse(out, jsontext_whole(r->json, strlen(r->json), "a report"), NULL, err);
+        rc = jsontext_parse(&tree, jsontext_whole(r->json, strlen(r->json), "a report"), NULL, err);
     isara_free(r->json);
     isara_free(r->text);
     *r = (struct isara_report){NULL, NULL};
-    return rc || *out ? rc : error_set(err, ERROR_INTERNAL, "a job ended without results");
+    if (!rc && json_object_set_new(result, "report", tree))
+        rc = error_set(err, ERROR_INTERNAL, "a job ended without results");
+    return rc;
 }
 
 /* --- the three verbs --- */
@@ -126,7 +129,7 @@ static int do_align(const struct experiment *x, struct job *j, json_t *result, s
 {
     struct isara_error problem = {0};
     struct isara_report report = {NULL, NULL};
-    json_t *tree = NULL, *o = begin_options(x, j);
+    json_t *o = begin_options(x, j);
     char *output = job_file(x, j, "run");
     json_object_set_new(o, "test", json_string(j->test->path));
     char *given = end_options(o, err);
@@ -135,8 +138,7 @@ static int do_align(const struct experiment *x, struct job *j, json_t *result, s
         isara_align(j->model, j->seeds->path, output, given, &report, &problem);
         rc = failed(&problem, err);
     }
-    rc = rc ? rc : take_report(&report, &tree, err);
-    json_object_set_new(result, "report", tree);
+    rc = rc ? rc : take_report(&report, result, err);
     free(given);
     mem_free(output);
     return rc;
@@ -247,7 +249,7 @@ static int do_eval(const struct experiment *x, struct job *j, json_t *result, st
 {
     struct isara_error problem = {0};
     struct isara_report report = {NULL, NULL};
-    json_t *tree = NULL, *o = begin_options(x, j);
+    json_t *o = begin_options(x, j);
     char *output = job_file(x, j, "eval");
     int rc = o && output ? put_answerer(x, j, o, err) : error_set_nomem(err, 64, "options");
     json_object_set_new(o, "output", json_string(output));
@@ -260,8 +262,7 @@ static int do_eval(const struct experiment *x, struct job *j, json_t *result, st
         isara_eval(j->task, given, &report, &problem);
         rc = failed(&problem, err);
     }
-    rc = rc ? rc : take_report(&report, &tree, err);
-    json_object_set_new(result, "report", tree);
+    rc = rc ? rc : take_report(&report, result, err);
     free(given);
     mem_free(output);
     return rc;
