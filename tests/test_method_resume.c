@@ -124,7 +124,7 @@ static void a_journal_that_does_not_fit_the_run_is_refused(void **state)
     };
     struct device *d = tiny_device(2);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char output[1100], command[4096];
+        char output[1100], path[1200];
         struct align_options o;
         struct align_result r;
         struct error err = {0, ""};
@@ -132,10 +132,9 @@ static void a_journal_that_does_not_fit_the_run_is_refused(void **state)
         sqlite3 *db;
         int same;
         snprintf(output, sizeof output, "%s/damaged-%zu", tiny.root, i);
-        snprintf(command, sizeof command, "cp -r '%s' '%s'", reference, output);
-        assert_int_equal(system(command), 0);
-        snprintf(command, sizeof command, "%s/run.db", output);
-        assert_int_equal(sqlite3_open(command, &db), SQLITE_OK);
+        tiny_align_copy(reference, output);
+        snprintf(path, sizeof path, "%s/run.db", output);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
         if (sqlite3_exec(db, cases[i].sql, NULL, NULL, NULL) != SQLITE_OK)
             fail_msg("%s: %s", cases[i].sql, sqlite3_errmsg(db));
         sqlite3_close(db);
@@ -155,14 +154,7 @@ static void a_journal_that_does_not_fit_the_run_is_refused(void **state)
 
 static int setup(void **state)
 {
-    struct align_options o;
-    struct align_result r;
-    int rc = tiny_align_setup(state);
-    snprintf(reference, sizeof reference, "%s/reference", tiny.root);
-    tiny_align_options(&o, reference);
-    tiny_align(&o, 1, &r);
-    align_result_free(&r);
-    return rc;
+    return tiny_align_reference(state, tiny_align_options, reference);
 }
 
 int main(void)

@@ -143,13 +143,12 @@ static void the_file_holds_what_the_answering_model_thought(void **state)
 static void replay_compares_what_the_teacher_said(void **state)
 {
     (void)state;
-    char output[1100], path[1200], command[4096], name[40] = "";
+    char output[1100], path[1200], name[40] = "";
     struct device *d = tiny_device(2);
     struct buf file = BUF_INIT;
     struct error err = {0};
     snprintf(output, sizeof output, "%s/replay", tiny.root);
-    snprintf(command, sizeof command, "cp -r '%s' '%s'", reference, output);
-    assert_int_equal(system(command), 0);
+    tiny_align_copy(reference, output);
     snprintf(path, sizeof path, "%s/round-2/teacher.jsonl", output);
     assert_int_equal(file_read(&file, path, 1 << 26, NULL), 0);
     char *row = strstr(file.data, "\"r2-a");
@@ -189,12 +188,11 @@ static int tune_again(const char *output, struct error *err)
 static void a_file_that_is_torn_or_gone_is_made_again(void **state)
 {
     (void)state;
-    char output[1100], path[1200], command[4096];
+    char output[1100], path[1200];
     struct buf text = BUF_INIT;
     struct error err = {0};
     snprintf(output, sizeof output, "%s/torn", tiny.root);
-    snprintf(command, sizeof command, "cp -r '%s' '%s'", reference, output);
-    assert_int_equal(system(command), 0);
+    tiny_align_copy(reference, output);
     snprintf(path, sizeof path, "%s/round-2/teacher.jsonl", output);
     assert_int_equal(file_read(&text, path, 1 << 26, NULL), 0);
     assert_int_equal(truncate(path, (off_t)text.len / 2), 0);
@@ -233,12 +231,11 @@ static void a_file_that_was_changed_is_refused_by_name(void **state)
     (void)state;
     static const char *const says[] = {"round-1/teacher.jsonl:1: its checksum", "round-1/teacher.jsonl: is not what"};
     for (int i = 0; i < 2; i++) {
-        char output[1100], path[1200], command[4096];
+        char output[1100], path[1200];
         struct buf text = BUF_INIT;
         struct error err = {0};
         snprintf(output, sizeof output, "%s/changed-%d", tiny.root, i);
-        snprintf(command, sizeof command, "cp -r '%s' '%s'", reference, output);
-        assert_int_equal(system(command), 0);
+        tiny_align_copy(reference, output);
         snprintf(path, sizeof path, "%s/round-1/teacher.jsonl", output);
         assert_int_equal(file_read(&text, path, 1 << 26, NULL), 0);
         if (i)
@@ -331,14 +328,7 @@ static void a_student_writes_its_own_answers(void **state)
 
 static int setup(void **state)
 {
-    struct align_options o;
-    struct align_result r;
-    int rc = tiny_align_setup(state);
-    snprintf(reference, sizeof reference, "%s/reference", tiny.root);
-    soft_options(&o, reference);
-    tiny_align(&o, 1, &r);
-    align_result_free(&r);
-    return rc;
+    return tiny_align_reference(state, soft_options, reference);
 }
 
 int main(void)

@@ -130,20 +130,18 @@ static void a_changed_attempt_is_generated_again(void **state)
     assert_true(verified(100, "attempt r1-a2: generated again, it is another one") > 0);
 }
 
+static void one_round(struct align_options *o, const char *run)
+{
+    tiny_align_options(o, run);
+    o->rounds = 1;
+    o->attempts = 4;
+    o->test = tiny.test;
+    o->retriever = RETRIEVER_BM25;
+}
+
 static int setup(void **state)
 {
-    struct align_options o;
-    struct align_result r;
-    int rc = tiny_align_setup(state);
-    snprintf(output, sizeof output, "%s/verified", tiny.root);
-    tiny_align_options(&o, output);
-    o.rounds = 1;
-    o.attempts = 4;
-    o.test = tiny.test;
-    o.retriever = RETRIEVER_BM25;
-    tiny_align(&o, 1, &r);
-    align_result_free(&r);
-    return rc;
+    return tiny_align_reference(state, one_round, output);
 }
 
 int main(void)

@@ -10,6 +10,7 @@
 #include "io/file.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -64,6 +65,26 @@ void tiny_align(const struct align_options *o, int threads, struct align_result 
     if (method_align(d, o, r, &err))
         fail_msg("%s", err.message);
     device_close(d);
+}
+
+void tiny_align_copy(const char *run, const char *to)
+{
+    char command[4096];
+    snprintf(command, sizeof command, "cp -r '%s' '%s'", run, to);
+    assert_int_equal(system(command), 0);
+}
+
+int tiny_align_reference(void **state, void (*options)(struct align_options *o, const char *output),
+                         char reference[1100])
+{
+    struct align_options o;
+    struct align_result r;
+    int rc = tiny_align_setup(state);
+    snprintf(reference, 1100, "%s/reference", tiny.root);
+    options(&o, reference);
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    return rc;
 }
 
 void tiny_align_hash(const char *run, const char *name, char hex[65])

@@ -16,6 +16,10 @@ struct device *tiny_device(int threads);
 /* Two rounds of six sampled attempts, two questions answered at the end; nothing is tight, so that some are kept. */
 void tiny_align_options(struct align_options *o, const char *output);
 void tiny_align(const struct align_options *o, int threads, struct align_result *r);
+/* A group's setup: tiny_align_setup and one run on one thread, with these options, whose directory is named. */
+int tiny_align_reference(void **state, void (*options)(struct align_options *o, const char *output),
+                         char reference[1100]);
+void tiny_align_copy(const char *run, const char *to);
 /* One process that is killed, or interrupted, at its n-th sign of progress. Returns 1 when it ended before that. */
 int tiny_align_until(const struct align_options *o, long after, int interrupt);
 /* SHA-256 of RUN/NAME. */
