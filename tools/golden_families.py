@@ -255,6 +255,8 @@ model("gemma3", like("Gemma3Text", sliding_window=4, num_hidden_layers=5, final_
       sliding_window_pattern=2)
 model("gemma3_mixed", like("Gemma3Text", sliding_window=4, num_hidden_layers=3, hidden_activation="silu", layer_types=["full_attention", "sliding_attention", "full_attention"],
                            **GEMMA3 | {"tie_word_embeddings": False}))
+model("gemma3_yarn", like("Gemma3Text", sliding_window=4, num_hidden_layers=2, layer_types=["sliding_attention", "full_attention"],
+                          **GEMMA | {"rope_parameters": {"full_attention": YARN | {"attention_factor": 1.25}, "sliding_attention": YARN | {"attention_factor": 0.75}}}))
 model("gemma3_old", like("Gemma3Text", sliding_window=4, num_hidden_layers=7, **GEMMA), without=("rope_parameters", "layer_types"), rope_theta=3000.0, rope_local_base_freq=50.0,
       rope_scaling={"rope_type": "linear", "factor": 8.0}, cache_implementation="hybrid")
 model("gemma3_local", like("Gemma3Text", sliding_window=4, num_hidden_layers=2, **GEMMA), without=("rope_parameters", "layer_types"), sliding_window_pattern=2)
