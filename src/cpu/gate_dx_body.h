@@ -14,14 +14,14 @@ void KERNEL(soft_cap_dx)(float *g, const float *y, float cap, size_t n)
     }
 }
 
-LANE_FN void gate_dx_of(const struct gate_dx_row *r, enum activation act, enum dtype x_dtype)
+LANE_FN void gate_dx_of(const struct gate_dx_row *r, enum activation act)
 {
     for (int i = 0; i < r->n; i += LANES) {
         int left = r->n - i;
-        vf x = load_as(r->g, x_dtype, (size_t)i, left), d = v_load_n(r->dy + i, left), value,
+        vf x = load_as(r->g, r->x_dtype, (size_t)i, left), d = v_load_n(r->dy + i, left), value,
            s = act == ACT_SILU ? v_silu_slope(x, &value) : slope_any(act, x, &value);
         if (r->u) {
-            vf up = load_as(r->u, x_dtype, (size_t)i, left);
+            vf up = load_as(r->u, r->x_dtype, (size_t)i, left);
             v_store_n(r->du + i, v_mul(d, value), left);
             s = v_mul(s, up);
         }
@@ -30,10 +30,8 @@ LANE_FN void gate_dx_of(const struct gate_dx_row *r, enum activation act, enum d
 }
 void KERNEL(gate_dx)(const struct gate_dx_row *r)
 {
-    if (r->act == ACT_SILU && r->x_dtype == DTYPE_BF16)
-        gate_dx_of(r, ACT_SILU, DTYPE_BF16);
-    else if (r->act == ACT_SILU)
-        gate_dx_of(r, ACT_SILU, DTYPE_F32);
+    if (r->act == ACT_SILU)
+        gate_dx_of(r, ACT_SILU);
     else
-        gate_dx_of(r, r->act, r->x_dtype);
+        gate_dx_of(r, r->act);
 }
