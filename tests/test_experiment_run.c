@@ -3,6 +3,7 @@
  * again, a plain tuning is the control that an alignment makes itself, and the numbers of the results are those that
  * plain arithmetic over the answers' files gives. */
 #include "check.h"
+#include "file_schema.h"
 
 #include "experiment/experiment.h"
 #include "io/file.h"
@@ -110,6 +111,7 @@ static void killed_it_ends_as_it_would_have(void **state)
     count_done(broken, &first);
     must_run(broken, &a);
     must_run(whole, &b);
+    file_schema_check(file_schema("results.json"), b, NULL);
     assert_true(json_equal(a, b));
     assert_int_equal(count_done(whole, &before), JOBS);
     char x[65], y[65];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the aligned model is compared with: the arms, their models, prompts and judge. */
 #include "tests/check.h"
-#include "tests/metrics_schema.h"
+#include "tests/file_schema.h"
 #include "tests/tiny_align.h"
 
 #include "io/file.h"
@@ -146,7 +146,7 @@ static void expect_results(const char *output, const char *metrics, const char *
         fail_msg("%s", err.message);
     assert_int_equal(report_run_json(&r, &json, &err), 0);
     assert_int_equal(jsontext_dump(&object, json, 1, &err), 0);
-    metrics_schema_check(json, NULL);
+    file_schema_check(file_schema("metrics.json"), json, NULL);
     report_run_text(&r, &text);
     assert_string_equal(object.data, metrics);
     assert_string_equal(text.data, summary);
