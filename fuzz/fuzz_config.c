@@ -21,7 +21,8 @@ static void check_desc(const struct model_desc *d)
         !(d->n_param > 0) || d->n_param > 0x1p60)
         abort();
     for (int i = 0; i < d->head_dim / 2; i++)
-        if (!isfinite(d->rope_inv_freq[i]) || d->rope_inv_freq[i] < 0)
+        if (!isfinite(d->rotations[0].inv_freq[i]) || d->rotations[0].inv_freq[i] < 0 ||
+            !isfinite(d->rotations[0].long_inv_freq[i]))
             abort();
     if (model_tables(&m, &err) || m.n_element < 1 || (double)m.n_element < d->n_param)
         abort();

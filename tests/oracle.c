@@ -59,7 +59,7 @@ static void linear(const double *x, const double *w, int n, int n_out, int k, do
 static void rotate(const struct model_desc *d, int layer, double *x, int t)
 {
     int half = d->layers[layer] & LAYER_NO_ROPE ? 0 : d->n_rotated / 2;
-    const float *frequencies = d->layers[layer] & LAYER_SECOND_ROPE ? d->second_inv_freq : d->rope_inv_freq;
+    const float *frequencies = d->rotations[d->layers[layer] & LAYER_SECOND_ROPE ? 1 : 0].inv_freq;
     for (int i = 0; i < half; i++) {
         double angle = t * (double)frequencies[i], a = x[i], b = x[i + half];
         x[i] = a * cos(angle) - b * sin(angle);

@@ -101,6 +101,53 @@ static void part_of_a_head_rotates_by_scaled_tables(void **state)
     free(got);
 }
 
+/* Rows of texts longer than a limit turn by other frequencies: a list, or dynamic NTK's, where theta is multiplied by
+ * (stretch * length / limit - stretch + 1)^(D/(D-2)). */
+enum { FAR_ROT = 12, FAR_T = 11, FAR_LIMIT = 20 };
+static const int32_t far_lengths[FAR_T] = {20, 21, 21, 30, 7, 30, 1, 21, 20, 20, 100};
+
+static size_t far_table_run(struct ops *o, const void *parameter, float *out)
+{
+    float freq[FAR_ROT / 2], longer[FAR_ROT / 2];
+    int32_t positions[FAR_T];
+    for (int i = 0; i < FAR_ROT / 2; i++) {
+        freq[i] = (float)pow(500, -2.0 * i / FAR_ROT);
+        longer[i] = freq[i] / (float)(i + 2);
+    }
+    for (int t = 0; t < FAR_T; t++)
+        positions[t] = far_lengths[t] - 1;
+    struct span table = ops_new(o, NULL, FAR_T * FAR_ROT * 4);
+    tensor_rope_table(o->queue, &(struct rope_table_args){.n_row = FAR_T,
+                                                          .n_rotated = FAR_ROT,
+                                                          .positions = ops_new(o, positions, sizeof positions),
+                                                          .inv_freq = ops_new(o, freq, sizeof freq),
+                                                          .table = table,
+                                                          .limit = FAR_LIMIT,
+                                                          .stretch = *(const float *)parameter,
+                                                          .lengths = ops_new(o, far_lengths, sizeof far_lengths),
+                                                          .long_inv_freq = ops_new(o, longer, sizeof longer)});
+    ops_get(o, out, table, FAR_T * FAR_ROT * 4);
+    return FAR_T * FAR_ROT;
+}
+
+static void rows_of_long_texts_turn_by_other_frequencies(void **state)
+{
+    (void)state;
+    static const float stretches[] = {0, 2.5f};
+    for (int k = 0; k < 2; k++) {
+        size_t n;
+        float *got = ops_same_bits(far_table_run, &stretches[k], &n);
+        for (int j = 0; j < FAR_T * FAR_ROT; j++) {
+            int t = j / FAR_ROT, i = j % (FAR_ROT / 2), length = far_lengths[t], is_far = length > FAR_LIMIT;
+            double s = (double)stretches[k], longer = is_far && k ? s * length / FAR_LIMIT - (s - 1) : 1;
+            double theta = 500 * pow(longer, FAR_ROT / (FAR_ROT - 2.0));
+            double angle = (length - 1) * pow(theta, -2.0 * i / FAR_ROT) / (is_far && !k ? i + 2 : 1);
+            ops_close_to("table", (size_t)j, got[j], j % FAR_ROT < FAR_ROT / 2 ? cos(angle) : sin(angle), 2e-5, 0);
+        }
+        free(got);
+    }
+}
+
 struct gate_case {
     enum activation act;
     int gated, n;
@@ -403,6 +450,7 @@ int main(void)
         cmocka_unit_test(moves_and_casts_are_exact),
         cmocka_unit_test(rows_gather_scatter_and_pool),
         cmocka_unit_test(part_of_a_head_rotates_by_scaled_tables),
+        cmocka_unit_test(rows_of_long_texts_turn_by_other_frequencies),
         cmocka_unit_test(biases_sum_rows_in_order_and_caps_are_tanh),
         cmocka_unit_test(position_tables_have_an_offset_and_are_added),
     };

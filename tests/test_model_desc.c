@@ -43,7 +43,7 @@ static void test_plain_config_is_read_and_defaults_are_the_familys(void **state)
     assert_int_equal(d.eos_ids[1], 5);
     assert_int_equal(d.pad_id, -1);
     assert_true(d.norm_eps == 1e-6f && d.rope_theta == 10000);
-    assert_true(fabs(d.rope_inv_freq[3] - pow(10000, -0.5)) < 1e-9);
+    assert_true(fabs(d.rotations[0].inv_freq[3] - pow(10000, -0.5)) < 1e-9);
     double per_layer = 2 * 48 + (48 + 2 * 24) * 48 + 48 * 48 + 3 * 80 * 48;
     assert_true(d.n_param == 2 * per_layer + 48 + 2 * 100 * 48);
 }
@@ -61,7 +61,7 @@ static void test_rope_scalings_follow_transformers(void **state)
     (void)state;
     struct model_desc d;
     assert_int_equal(parse(&d, "rope_scaling", "{\"type\":\"linear\",\"factor\":4.0}", NULL), 0);
-    assert_true(d.rope_inv_freq[0] == 0.25f);
+    assert_true(d.rotations[0].inv_freq[0] == 0.25f);
     /* ROPE_INIT_FUNCTIONS["llama3"] of transformers 5.24.0 for this dictionary, head size 12, theta 10000. */
     static const float llama3[6] = {1.0f,           0.2154434472f,    0.04641588405f,
                                     0.00308676064f, 0.0002693042916f, 5.801986845e-05f};
@@ -71,7 +71,7 @@ static void test_rope_scalings_follow_transformers(void **state)
                            NULL),
                      0);
     for (int i = 0; i < 6; i++)
-        assert_true(fabsf(d.rope_inv_freq[i] / llama3[i] - 1) < 1e-6f);
+        assert_true(fabsf(d.rotations[0].inv_freq[i] / llama3[i] - 1) < 1e-6f);
     assert_int_equal(parse(&d, "rope_parameters", "{\"rope_type\":\"default\",\"rope_theta\":500000.0}", NULL), 0);
     assert_true(d.rope_theta == 500000);
 }
@@ -113,9 +113,10 @@ static void test_rope_keys_that_contradict_each_other_are_read_as_transformers_r
         json_object_update(c, extra);
         if (model_desc_parse(&d, c, "x", &err))
             fail_msg("%s: %s", cases[i].extra, err.message);
-        if (fabsf(d.rope_inv_freq[1] / cases[i].second - 1) > 1e-6f ||
-            fabsf(d.rope_inv_freq[5] / cases[i].last - 1) > 1e-6f)
-            fail_msg("%s: %.9g and %.9g", cases[i].extra, (double)d.rope_inv_freq[1], (double)d.rope_inv_freq[5]);
+        if (fabsf(d.rotations[0].inv_freq[1] / cases[i].second - 1) > 1e-6f ||
+            fabsf(d.rotations[0].inv_freq[5] / cases[i].last - 1) > 1e-6f)
+            fail_msg("%s: %.9g and %.9g", cases[i].extra, (double)d.rotations[0].inv_freq[1],
+                     (double)d.rotations[0].inv_freq[5]);
         json_decref(c);
         json_decref(extra);
     }

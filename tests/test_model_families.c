@@ -432,7 +432,7 @@ static void layers_and_new_vectors_are_as_the_row_says(void **state)
             assert_true(f != 3 || m->desc.layers[l] == LAYER_WINDOW);
             assert_true((f != 0 && f != 2) || m->desc.layers[l] == 0);
         }
-        assert_true(f != 1 || fabs((double)m->desc.second_inv_freq[1] - pow(50, -2.0 / 8)) < 1e-7);
+        assert_true(f != 1 || fabs((double)m->desc.rotations[1].inv_freq[1] - pow(50, -2.0 / 8)) < 1e-7);
         for (int i = 0; i < m->n_param; i++) {
             const struct model_param *p = &m->params[i];
             size_t n = strlen(p->name);

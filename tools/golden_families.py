@@ -218,6 +218,10 @@ for kind, rope in {
         "longrope_attention": {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG, "factor": 8.0, "attention_factor": 1.5, "rope_theta": 100.0},
 }.items():
     model("llama_" + kind, like("Llama", num_hidden_layers=1, rope_parameters=rope))
+# beyond the limit: both texts, or the first and, with dynamic, what is generated behind the second
+model("llama_dynamic_past", like("Llama", num_hidden_layers=2, max_position_embeddings=12, rope_parameters={"rope_type": "dynamic", "factor": 3.0, "rope_theta": 100.0}))
+model("llama_longrope_past", like("Llama", num_hidden_layers=2, rope_parameters={"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG,
+                                                                                "original_max_position_embeddings": 6, "rope_theta": 100.0}))
 model("llama_old", like("Llama", num_hidden_layers=1), without=("rope_parameters",), rope_theta=50.0, rope_scaling={"type": "yarn", "factor": 2.0}, torch_dtype="float32",
       pretraining_tp=1)
 model("mistral", like("Mistral", sliding_window=5, hidden_act="gelu", rope_parameters={"rope_type": "default", "rope_theta": 500.0}))
@@ -257,6 +261,11 @@ model("gemma3_mixed", like("Gemma3Text", sliding_window=4, num_hidden_layers=3, 
                            **GEMMA3 | {"tie_word_embeddings": False}))
 model("gemma3_yarn", like("Gemma3Text", sliding_window=4, num_hidden_layers=2, layer_types=["sliding_attention", "full_attention"],
                           **GEMMA | {"rope_parameters": {"full_attention": YARN | {"attention_factor": 1.25}, "sliding_attention": YARN | {"attention_factor": 0.75}}}))
+model("gemma3_long_past", like("Gemma3Text", sliding_window=8, num_hidden_layers=3, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                               max_position_embeddings=12, **GEMMA | {"rope_parameters": {
+                                   "full_attention": {"rope_type": "dynamic", "factor": 3.0, "rope_theta": 100.0},
+                                   "sliding_attention": {"rope_type": "longrope", "short_factor": SHORT, "long_factor": LONG, "factor": 2.0,
+                                                         "original_max_position_embeddings": 6, "rope_theta": 50.0}}}))
 model("gemma3_old", like("Gemma3Text", sliding_window=4, num_hidden_layers=7, **GEMMA), without=("rope_parameters", "layer_types"), rope_theta=3000.0, rope_local_base_freq=50.0,
       rope_scaling={"rope_type": "linear", "factor": 8.0}, cache_implementation="hybrid")
 model("gemma3_local", like("Gemma3Text", sliding_window=4, num_hidden_layers=2, **GEMMA), without=("rope_parameters", "layer_types"), sliding_window_pattern=2)
@@ -285,6 +294,7 @@ model("phi3", like("Phi3", hidden_size=32, head_dim=8, sliding_window=4, origina
                    "partial_rotary_factor": 0.75}))
 model("phi3_longrope", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=2, tie_word_embeddings=True, max_position_embeddings=128,
                             original_max_position_embeddings=32, hidden_act="gelu", rope_parameters=PHI3_LONG))
+model("phi3_longrope_past", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=2, original_max_position_embeddings=6, rope_parameters=PHI3_LONG))
 model("phi3_yarn", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=1, max_position_embeddings=8192), rope_theta=100.0, partial_rotary_factor=0.5,
       without=("rope_parameters", "original_max_position_embeddings"), rope_scaling={"type": "yarn"} | {k: v for k, v in PHI3_LONG.items() if "factor" in k[-7:] and "part" not in k})
 model("phi3_bare", *bare("Phi3", ("pad_token_id",), num_hidden_layers=2))

@@ -5,10 +5,33 @@
 #include "base/maths.h"
 
 enum { ROWS = 8 };
-static void table_row(const struct rope_table_args *a, int t)
+/* The frequencies of a text's rows. */
+struct turns {
+    const float *inv_freq;
+    int length;           /* `stretched` are those of so long a text; 0: of none */
+    float stretched[512]; /* as many as model_rotation has */
+};
+
+static void find_turns(const struct rope_table_args *a, int t, struct turns *out)
+{
+    const float *inv_freq = cpu_ptr(a->inv_freq);
+    int length = a->limit ? ((const int32_t *)cpu_ptr(a->lengths))[t] : 0, last = a->n_rotated / 2 - 1;
+    out->inv_freq = inv_freq;
+    if (length <= a->limit)
+        return;
+    out->inv_freq = a->stretch > 0 ? out->stretched : cpu_ptr(a->long_inv_freq);
+    if (a->stretch <= 0 || length == out->length)
+        return;
+    double stretch = (double)a->stretch, longer = stretch * length / a->limit - (stretch - 1);
+    out->length = length;
+    out->stretched[0] = inv_freq[0];
+    for (int i = 1; i <= last; i++)
+        out->stretched[i] = (float)((double)inv_freq[i] / maths_pow(longer, (double)i / last));
+}
+
+static void table_row(const struct rope_table_args *a, const float *inv_freq, int t)
 {
     enum { BLOCK = 64 };
-    const float *inv_freq = cpu_ptr(a->inv_freq);
     const int32_t *positions = cpu_ptr(a->positions);
     int half = a->n_rotated / 2;
     float *row = (float *)cpu_ptr(a->table) + (size_t)t * (size_t)a->n_rotated;
@@ -31,8 +54,12 @@ static void table_rows(void *context, int piece, int worker)
 {
     (void)worker;
     const struct rope_table_args *a = context;
-    for (int t = piece * ROWS; t < (piece + 1) * ROWS && t < a->n_row; t++)
-        table_row(a, t);
+    struct turns turns;
+    turns.length = 0;
+    for (int t = piece * ROWS; t < (piece + 1) * ROWS && t < a->n_row; t++) {
+        find_turns(a, t, &turns);
+        table_row(a, turns.inv_freq, t);
+    }
 }
 
 void cpu_rope_table(struct queue *q, const struct rope_table_args *a)

@@ -98,7 +98,8 @@ struct generate_engine {
     int first_waiting, n_waiting, waiting_capacity;
 
     /* one step */
-    int32_t *tokens, *positions, *row_seq, *copies, *seen_offsets, *seen_ids, *banned_offsets, *banned_ids, *blocks;
+    int32_t *tokens, *positions, *lengths, *row_seq, *copies, *seen_offsets, *seen_ids, *banned_offsets, *banned_ids,
+        *blocks;
     float *bias, *penalty, *knobs, *uniform;
     int *out_index;
     int n_row, n_seq, n_copy, prompt_rows;

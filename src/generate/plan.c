@@ -117,6 +117,7 @@ static void carve_host(struct generate_engine *e, struct host_carver *c, const s
     e->waiting = carve_array(c, (size_t)p->n, sizeof *e->waiting);
     e->tokens = carve_array(c, rows, 4);
     e->positions = carve_array(c, rows, 4);
+    e->lengths = carve_array(c, rows, 4);
     e->row_seq = carve_array(c, rows, 4);
     e->blocks = carve_array(c, seqs * stride, 4);
     e->copies = carve_array(c, 3 * copies, 4);
@@ -138,7 +139,7 @@ static void carve_host(struct generate_engine *e, struct host_carver *c, const s
     e->host_ids = carve_array(c, results, 4);
     e->host_raw = carve_array(c, results, 4);
     e->candidates = carve_array(c, (size_t)p->n_keep, sizeof *e->candidates);
-    e->in.capacity = 4 * (3 * rows + seqs * stride + 3 * copies + seqs * 8) + 8 * list + 24 * (seqs + 8) + 64 * 32;
+    e->in.capacity = 4 * (4 * rows + seqs * stride + 3 * copies + seqs * 8) + 8 * list + 24 * (seqs + 8) + 64 * 32;
     e->in.host = carve_array(c, e->in.capacity, 1);
 }
 

@@ -50,10 +50,13 @@ static int add_seq(struct generate_engine *e, int slot)
     return e->n_seq++;
 }
 
-static int add_row(struct generate_engine *e, int32_t token, int pos, int seq)
+/* A row turns by the frequencies of the prompt, or of the text that ends with it. */
+static int add_row(struct generate_engine *e, const struct job *job, int32_t token, int pos, int seq)
 {
+    int n_prompt = job->request->n_prompt;
     e->tokens[e->n_row] = token;
     e->positions[e->n_row] = pos;
+    e->lengths[e->n_row] = pos < n_prompt ? n_prompt : pos + 1;
     e->row_seq[e->n_row] = seq;
     return e->n_row++;
 }
@@ -73,7 +76,7 @@ static void prompt_rows(struct generate_engine *e, struct job *job)
         return;
     int seq = add_seq(e, job->lanes[0].slot);
     for (int i = 0; i < n; i++, job->n_stored++)
-        row = add_row(e, r->prompt[job->n_stored], job->n_stored, seq);
+        row = add_row(e, job, r->prompt[job->n_stored], job->n_stored, seq);
     e->prompt_rows += n;
     e->stats.computed_prompt_tokens += n;
     if (job->n_stored < r->n_prompt)
@@ -91,7 +94,7 @@ static void decode_rows(struct generate_engine *e, struct job *job)
         int n = job->kind == JOB_BEAM ? job->beam.n_new : l->n, pos = job->request->n_prompt + n - 1;
         int32_t token = job->kind == JOB_BEAM ? job->beam.token[i] : l->ids[n - 1];
         slot_make_writable(e, l->slot, pos, job->number);
-        add_out(e, job, i, add_row(e, token, pos, add_seq(e, l->slot)));
+        add_out(e, job, i, add_row(e, job, token, pos, add_seq(e, l->slot)));
     }
 }
 
@@ -245,6 +248,7 @@ static void assemble_pass(struct generate_engine *e, struct step_pass *pass)
     }
     b.tokens = stage_array(e, e->tokens, (size_t)e->n_row * 4);
     b.positions = stage_array(e, e->positions, (size_t)e->n_row * 4);
+    b.lengths = stage_array(e, e->lengths, (size_t)e->n_row * 4);
     b.row_seq = stage_array(e, e->row_seq, (size_t)e->n_row * 4);
     b.block_table = stage_array(e, e->blocks, (size_t)e->n_seq * (size_t)e->stride * 4);
     b.out_rows = stage_array(e, e->out_index, (size_t)b.n_out * 4);

@@ -28,7 +28,7 @@ int config_int(const struct config_reader *r, const char *key, int low, int high
 int config_positive(const struct config_reader *r, const json_t *object, const char *key, double missing, double *out);
 int config_bool(const struct config_reader *r, const char *key, int missing, int *out);
 
-/* desc_rope.c: rope_theta and rope_inv_freq, and which layers rotate by others or not at all. Sizes and d->layers must
+/* desc_rope.c: rope_theta and rotations, and which layers rotate by others or not at all. Sizes and d->layers must
  * be there. */
 int config_rope_share(const struct config_reader *r,
                       double *share); /* of a head that rotates, for families that have a key for it */

@@ -224,34 +224,57 @@ static double yarn_frequency(double f, int i, const struct rope_ramp *p, const s
     return f / s->factor * far + f * (1 - far);
 }
 
-/* The list that texts up to the original context take: beyond it other frequencies would hold for all of a text, so the
- * context ends there. */
-static int read_list(const struct rope_rule *s, const struct config_reader *r, int n, const json_t **out)
+static int put_frequency(const struct rope_rule *s, const struct config_reader *r, double f, float *to)
 {
-    static const char *const names[] = {"long_factor", "short_factor"};
-    for (int k = 0; k < 2; k++) {
-        *out = rope_member(s, names[k]);
-        if (!json_is_array(*out) || (int)json_array_size(*out) != n)
-            return config_refuse(r, names[k], "a list with a number for every pair of elements that rotate", *out);
-        for (int i = 0; i < n; i++)
-            if (!(json_number_value(json_array_get(*out, (size_t)i)) > 0))
-                return config_refuse(r, names[k], "positive numbers", *out);
-    }
+    if (!(f >= 0 && f <= (double)FLT_MAX)) /* the float below would be no number */
+        return error_set(r->err, ERROR_CONFIG,
+                         "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one",
+                         r->where, s->theta, s->factor, f);
+    *to = (float)f;
     return 0;
 }
 
-/* The frequencies of a rule into inv_freq, and what cosines and sines are multiplied by. */
-static int fill_frequencies(const struct model_desc *d, const struct config_reader *r, const struct rope_rule *s,
-                            float *inv_freq, float *factor)
+/* The plain frequencies divided by a list's numbers. */
+static int fill_divided(const struct model_desc *d, const struct config_reader *r, const struct rope_rule *s,
+                        const char *name, float *to)
+{
+    const json_t *list = rope_member(s, name);
+    int n = d->n_rotated / 2, rc = 0;
+    if (!json_is_array(list) || (int)json_array_size(list) != n)
+        return config_refuse(r, name, "a list with a number for every pair of elements that rotate", list);
+    for (int i = 0; !rc && i < n; i++) {
+        double by = json_number_value(json_array_get(list, (size_t)i));
+        if (!(by > 0))
+            return config_refuse(r, name, "positive numbers", list);
+        rc = put_frequency(s, r, plain_frequency(s->theta, i, d->n_rotated) / by, to + i);
+    }
+    return rc;
+}
+
+static int fill_listed(const struct model_desc *d, const struct config_reader *r, const struct rope_rule *s,
+                       struct model_rotation *to)
+{
+    int rc = fill_divided(d, r, s, "long_factor", to->long_inv_freq);
+    to->limit = (int)clamp_f64(s->original, 1, 1 << 28);
+    return rc ? rc : fill_divided(d, r, s, "short_factor", to->inv_freq);
+}
+
+/* What a rule says. */
+static int fill_rotation(const struct model_desc *d, const struct config_reader *r, const struct rope_rule *s,
+                         struct model_rotation *to)
 {
     struct rope_ramp ramp = {0};
-    const json_t *list = NULL;
-    int n = d->n_rotated / 2, rc = 0;
+    int rc = 0;
+    to->factor = s->type >= ROPE_YARN ? (float)s->attention : 1;
+    if (s->type == ROPE_LONG)
+        return fill_listed(d, r, s, to);
+    if (s->type == ROPE_DYNAMIC) {
+        to->limit = d->n_ctx;
+        to->stretch = (float)s->factor;
+    }
     if (s->type == ROPE_YARN)
         rc = read_ramp(&ramp, s, r, d->n_rotated);
-    if (s->type == ROPE_LONG)
-        rc = read_list(s, r, n, &list);
-    for (int i = 0; !rc && i < n; i++) {
+    for (int i = 0; !rc && i < d->n_rotated / 2; i++) {
         double f = plain_frequency(s->theta, i, d->n_rotated);
         if (s->type == ROPE_LINEAR)
             f /= s->factor;
@@ -259,16 +282,8 @@ static int fill_frequencies(const struct model_desc *d, const struct config_read
             f = llama3_frequency(f, s);
         else if (s->type == ROPE_YARN)
             f = yarn_frequency(f, i, &ramp, s);
-        else if (s->type == ROPE_LONG)
-            f /= json_number_value(json_array_get(list, (size_t)i));
-        if (!(f >= 0 && f <= (double)FLT_MAX)) /* the float below would be no number */
-            return error_set(
-                r->err, ERROR_CONFIG,
-                "%s: rope_theta %g and scaling factor %g give a rotary frequency of %g; wanted a finite one", r->where,
-                s->theta, s->factor, f);
-        inv_freq[i] = (float)f;
+        rc = put_frequency(s, r, f, to->inv_freq + i);
     }
-    *factor = s->type >= ROPE_YARN ? (float)s->attention : 1;
     return rc;
 }
 
@@ -287,7 +302,7 @@ static int read_local(struct model_desc *d, const struct config_reader *r, const
         return 0;
     int rc = object ? read_rule(&s, d, r) : 0;
     if (rc || (rc = read_theta(&s, r, r->family->local_theta, 10000)) ||
-        (rc = fill_frequencies(d, r, &s, d->second_inv_freq, &d->second_factor)))
+        (rc = fill_rotation(d, r, &s, &d->rotations[1])))
         return rc;
     for (int l = 0; l < d->n_layer; l++)
         d->layers[l] |= d->layers[l] & LAYER_WINDOW ? LAYER_SECOND_ROPE : 0;
@@ -354,17 +369,12 @@ int config_rope(struct model_desc *d, const struct config_reader *r)
     int rc = r->family->local_theta ? split_kinds(&s, r, &local) : find_object(&s, r);
     if (!rc && s.object)
         rc = read_rule(&s, d, r);
-    if (rc || (rc = read_theta(&s, r, "rope_theta", 10000)) ||
-        (rc = fill_frequencies(d, r, &s, d->rope_inv_freq, &d->rope_factor)))
+    if (rc || (rc = read_theta(&s, r, "rope_theta", 10000)) || (rc = fill_rotation(d, r, &s, &d->rotations[0])))
         return rc;
     d->rope_theta = s.theta;
     if (r->family->local_theta && (rc = read_local(d, r, local)))
         return rc;
-    if (s.type == ROPE_LONG && d->n_ctx > s.original) {
-        log_line(LOG_INFO,
-                 "%s: positions from %g on would rotate by long_factor and are left out: texts may be %g tokens long",
-                 r->where, s.original, s.original);
-        d->n_ctx = (int)s.original;
-    }
+    if (s.type == ROPE_DYNAMIC) /* which is there for texts so many times longer */
+        d->n_ctx = (int)clamp_f64(d->n_ctx * s.factor, d->n_ctx, 1 << 28);
     return read_rotary_layers(d, r);
 }

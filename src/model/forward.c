@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 
+#include <limits.h>
+
 struct model_workspace {
     struct buffer *slab;
     struct layer_io io;
@@ -118,6 +120,15 @@ int desc_rotations(const struct model_desc *d)
     return d->n_rotated ? 1 + second : 0;
 }
 
+int model_turn_limit(const struct model_desc *d)
+{
+    int limit = INT_MAX;
+    for (int i = 0; i < desc_rotations(d); i++)
+        if (d->rotations[i].limit && d->rotations[i].limit < limit)
+            limit = d->rotations[i].limit;
+    return limit;
+}
+
 void carve_rotations(struct carver *c, const struct model_desc *d, int max_row, struct layer_io *io)
 {
     for (int i = 0; i < desc_rotations(d); i++)
@@ -127,13 +138,19 @@ void carve_rotations(struct carver *c, const struct model_desc *d, int max_row, 
 void rotations_forward(const struct model *m, struct queue *q, const struct model_batch *b, const struct layer_io *io)
 {
     const struct model_desc *d = &m->desc;
-    for (int i = 0; i < desc_rotations(d); i++)
+    for (int i = 0; i < desc_rotations(d); i++) {
+        const struct model_rotation *r = &d->rotations[i];
         tensor_rope_table(q, &(struct rope_table_args){.n_row = b->n_row,
                                                        .n_rotated = d->n_rotated,
                                                        .positions = b->positions,
                                                        .inv_freq = m->inv_freq[i],
                                                        .table = io->rotations[i],
-                                                       .factor = i ? d->second_factor : d->rope_factor});
+                                                       .factor = r->factor,
+                                                       .limit = r->limit,
+                                                       .stretch = r->stretch,
+                                                       .lengths = b->lengths,
+                                                       .long_inv_freq = m->long_inv_freq[i]});
+    }
 }
 
 void project_out_forward(const struct model *m, struct queue *q, int n, struct typed_span x, struct typed_span y)

@@ -102,16 +102,14 @@ static int is_longrope(const struct gguf_arch *arch, const struct checkpoint *so
            json_is_array(json_object_get(rule, "short_factor"));
 }
 
-/* Where the architecture has no window, a context of its length sees the same. Of longrope the descriptor has the
- * original context, and llama.cpp both lists. */
+/* Where the architecture has no window, a context of its length sees the same; and where it has one list of frequencies
+ * for all texts, the context ends with those that turn by it. */
 static int context_of(const struct gguf_arch *arch, const struct model_desc *d, const struct checkpoint *source)
 {
-    const json_t *all = json_object_get(checkpoint_config(source), "max_position_embeddings");
-    if (is_longrope(arch, source) && json_is_integer(all) && json_integer_value(all) > d->n_ctx)
-        return (int)json_integer_value(all);
+    int limit = is_longrope(arch, source) ? d->n_ctx : model_turn_limit(d), n = d->n_ctx < limit ? d->n_ctx : limit;
     int windows = gguf_arch_setting(arch, "attention.sliding_window") && !arch->window_unused;
-    if (!d->window || d->window >= d->n_ctx || windows)
-        return d->n_ctx;
+    if (!d->window || d->window >= n || windows)
+        return n;
     log_line(LOG_WARNING,
              "llama.cpp's architecture %s uses no sliding window: context_length becomes the window's %d, up to which "
              "nothing is hidden",
@@ -140,7 +138,7 @@ static void put_sizes(struct key_writer *k, const struct model_desc *d, const st
 /* The theta of layers with a window, from their last frequency. */
 static float local_theta(const struct model_desc *d)
 {
-    double f = (double)d->second_inv_freq[d->n_rotated / 2 - 1];
+    double f = (double)d->rotations[1].inv_freq[d->n_rotated / 2 - 1];
     return (float)maths_pow(f, -(double)d->n_rotated / (d->n_rotated - 2));
 }
 
@@ -219,7 +217,7 @@ static int find_divisors(const struct model_desc *d, float *divisors)
     int one = 1;
     for (int i = 0; i < d->n_rotated / 2; i++) {
         double plain = 1 / maths_pow(d->rope_theta, 2.0 * i / d->n_rotated),
-               ratio = plain / (double)d->rope_inv_freq[i];
+               ratio = plain / (double)d->rotations[0].inv_freq[i];
         divisors[i] = fabs(ratio - 1) < 1e-6 ? 1 : (float)ratio;
         one &= fabs((double)divisors[i] / (double)divisors[0] - 1) < 1e-6;
     }
@@ -242,8 +240,8 @@ static void put_longrope(struct gguf_model *g, struct key_writer *k)
                  *original = json_object_get(config, "original_max_position_embeddings");
     original = original ? original : json_object_get(rule, "original_max_position_embeddings");
     put_number(k, "rope.scaling.original_context_length",
-               json_is_integer(original) ? json_integer_value(original) : d->n_ctx);
-    gguf_put_f32(k->w, key_of(k, "rope.scaling.attn_factor"), d->rope_factor);
+               json_is_integer(original) ? json_integer_value(original) : d->rotations[0].limit);
+    gguf_put_f32(k->w, key_of(k, "rope.scaling.attn_factor"), d->rotations[0].factor);
     for (int i = 0; i < 2; i++) {
         const json_t *list = json_object_get(rule, names[i][0]);
         for (int j = 0; j < d->n_rotated / 2; j++)
@@ -270,8 +268,8 @@ static int put_rope(struct gguf_model *g, struct key_writer *k, struct error *er
         return 0;
     }
     int one = find_divisors(d, g->lists), listed = !one && !k->arch->no_frequencies;
-    if ((listed || one) && d->rope_factor != 1)
-        gguf_put_f32(k->w, key_of(k, "rope.scaling.attn_factor"), d->rope_factor);
+    if ((listed || one) && d->rotations[0].factor != 1)
+        gguf_put_f32(k->w, key_of(k, "rope.scaling.attn_factor"), d->rotations[0].factor);
     if (listed)
         put_list(g, k, "rope_freqs.weight");
     if (one && g->lists[0] != 1.0f) {
@@ -400,6 +398,16 @@ static int same_frequencies(const float *a, const float *b, int n)
     return 1;
 }
 
+/* For texts as long as b's context. */
+static int same_rotation(const struct model_desc *a, const struct model_desc *b, int kind)
+{
+    const struct model_rotation *x = &a->rotations[kind], *y = &b->rotations[kind];
+    int n = a->n_rotated / 2, changes = y->limit && y->limit < b->n_ctx;
+    if (changes && (x->limit != y->limit || !same_frequencies(x->long_inv_freq, y->long_inv_freq, n)))
+        return 0;
+    return same_frequencies(x->inv_freq, y->inv_freq, n) && nearly_equal((double)x->factor, (double)y->factor);
+}
+
 static double scale_of(const struct model_desc *d)
 {
     return d->attention_scale > 0 ? (double)d->attention_scale : 1 / sqrt(d->head_dim);
@@ -428,11 +436,8 @@ static const char *desc_difference(const struct model_desc *a, const struct mode
         {"scale of attention", nearly_equal(scale_of(a), scale_of(b))},
         {"soft caps", a->attention_cap == b->attention_cap && a->logit_cap == b->logit_cap},
         {"scale of embeddings", a->embed_scale == b->embed_scale},
-        {"rotary frequencies", same_frequencies(a->rope_inv_freq, b->rope_inv_freq, a->n_rotated / 2)},
-        {"factor of rotary angles", nearly_equal((double)a->rope_factor, (double)b->rope_factor) &&
-                                        nearly_equal((double)a->second_factor, (double)b->second_factor)},
-        {"rotary frequencies of layers with a window",
-         same_frequencies(a->second_inv_freq, b->second_inv_freq, a->n_rotated / 2)},
+        {"rotary frequencies", same_rotation(a, b, 0)},
+        {"rotary frequencies of layers with a window", same_rotation(a, b, 1)},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (!list[i].same)

@@ -198,14 +198,17 @@ static int make_rope(struct model *m, struct error *err)
 {
     const struct model_desc *d = &m->desc;
     size_t half = (size_t)d->n_rotated / 2 * 4, at = (half + 63) / 64 * 64;
+    struct queue *q = device_queue(m->device);
     int n = desc_rotations(d), rc;
     if (!n)
         return 0;
-    if ((rc = buffer_new(&m->rope, m->device, (size_t)n * at, "rotary frequencies", err)))
+    if ((rc = buffer_new(&m->rope, m->device, 2 * (size_t)n * at, "rotary frequencies", err)))
         return rc;
     for (int i = 0; i < n; i++) {
-        m->inv_freq[i] = (struct span){m->rope, (size_t)i * at};
-        queue_upload(device_queue(m->device), m->inv_freq[i], i ? d->second_inv_freq : d->rope_inv_freq, half);
+        m->inv_freq[i] = (struct span){m->rope, 2 * (size_t)i * at};
+        m->long_inv_freq[i] = span_at(m->inv_freq[i], at);
+        queue_upload(q, m->inv_freq[i], d->rotations[i].inv_freq, half);
+        queue_upload(q, m->long_inv_freq[i], d->rotations[i].long_inv_freq, half);
     }
     return 0;
 }

@@ -40,6 +40,15 @@ struct model_sentence {
     char prompt[256]; /* before every text */
 };
 
+/* By which frequencies positions turn. Of texts that are longer than `limit` (0: there is none) they are others. */
+struct model_rotation {
+    float inv_freq[512]; /* n_rotated/2 entries, scaling applied */
+    float factor;        /* of the cosines and sines */
+    int limit;
+    float stretch;            /* longer texts turn more slowly the longer they are (dynamic NTK's factor), or, 0, ... */
+    float long_inv_freq[512]; /* ... by these (longrope) */
+};
+
 struct model_desc {
     char family[32]; /* model_type of config.json: "llama", ... */
     int n_layer, n_head, n_kv_head, head_dim, n_embd, n_ff, n_vocab, n_ctx, n_label;
@@ -62,10 +71,8 @@ struct model_desc {
     int layer_scale;                       /* attention_scale is divided by the layer's number from 1 on */
     unsigned char layers[MODEL_MAX_LAYER]; /* enum layer_kind */
     double rope_theta;
-    float second_inv_freq[512];       /* of layers of LAYER_SECOND_ROPE */
-    float rope_inv_freq[512];         /* n_rotated/2 entries, scaling applied */
-    float rope_factor, second_factor; /* of their cosines and sines */
-    int bos_id, pad_id;               /* -1: none */
+    struct model_rotation rotations[2]; /* the second is of layers of LAYER_SECOND_ROPE */
+    int bos_id, pad_id;                 /* -1: none */
     int eos_ids[MODEL_MAX_EOS], n_eos;
     float init_range; /* initializer_range, for training from scratch */
     enum model_task task;
@@ -86,6 +93,8 @@ static inline int model_width(const struct model_desc *d)
 {
     return d->n_word ? d->n_word : d->n_embd;
 }
+/* How long texts may be that turn by the same frequencies; longer ones turn by others. INT_MAX: all turn alike. */
+int model_turn_limit(const struct model_desc *d);
 /* Fills d from a Hugging Face config; every contradiction or unsupported value is a named error (`where` names the
  * file). */
 int model_desc_parse(struct model_desc *d, const json_t *config, const char *where, struct error *err);
@@ -157,6 +166,7 @@ void model_workspace_free(struct model_workspace *w);
 struct model_batch {
     int n_row;
     struct span tokens, positions; /* i32 [T] */
+    struct span lengths;           /* i32 [T] how long the text is by which a row turns (model_turn_limit) */
     const struct span *pages;      /* [L] base of each layer's pages, or NULL */
     struct kv_layout layout;
     struct span row_seq, block_table; /* paged: i32 [T]; i32 [n_seq, table_stride] */

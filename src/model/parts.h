@@ -34,8 +34,8 @@ struct model {
         head_bias; /* group indices, 0: none; head is the embedding's when tied */
     int64_t n_element;
     struct buffer *vectors, *rope;
-    struct span inv_freq[2]; /* f32 [n_rotated/2] in rope; the second is of LAYER_SECOND_ROPE */
-    struct lora *lora;       /* NULL; while it is trained, what stands beside the frozen matrices */
+    struct span inv_freq[2], long_inv_freq[2]; /* f32 [n_rotated/2] in rope, as desc.rotations has them */
+    struct lora *lora;                         /* NULL; while it is trained, what stands beside the frozen matrices */
 };
 static inline struct span group_vector(const struct model *m, int group) /* SPAN_NONE of group 0: not there */
 {
@@ -180,10 +180,10 @@ void carve_rotations(struct carver *c, const struct model_desc *d, int max_row, 
 /* Sequences laid out as a bordered batch: each begins at an even row; a padding row has token -1. Host arrays, filled
  * from empty, uploaded at once. Sizes are fixed when made. */
 struct rows {
-    int32_t *tokens, *positions, *borders, *valid;
+    int32_t *tokens, *positions, *lengths, *borders, *valid;
     int n_row, n_seq, max_row, max_seq, max_len;
     struct buffer *device;
-    struct span d_tokens, d_positions, d_borders, d_valid;
+    struct span d_tokens, d_positions, d_lengths, d_borders, d_valid;
     void *slab;
     size_t slab_bytes;
 };
@@ -196,6 +196,8 @@ static inline int rows_even(int n)
 }
 /* First row of the sequence, or -1 when it does not fit. */
 int rows_add(struct rows *r, const int32_t *ids, int n);
+/* The sequence from row `first` on is the beginning of a text of n tokens. */
+void rows_begin_text(struct rows *r, int first, int n);
 /* The sequence from row `first` on: positions as pad_position has it. */
 void rows_skip_pads(struct rows *r, int first, int pad_id);
 void rows_upload(struct rows *r, struct queue *q);

@@ -179,11 +179,16 @@ struct norm_dx_args {
 
 /* table f32 [T, D] : cos [D/2] then sin [D/2] of each row's position * inv_freq[i], the product rounded to f32;
  * inv_freq f32 [D/2] from the host. factor: cosines and sines are multiplied by it (yarn's and longrope's attention
- * factor); 0: by nothing. D: the dimensions that rotate. */
+ * factor); 0: by nothing. D: the dimensions that rotate. A row whose length (i32 [T]) is more than `limit` (0: there is
+ * none) turns by long_inv_freq, or with a stretch by inv_freq[i] / (stretch * length / limit - stretch + 1)^(2i/(D-2)).
+ */
 struct rope_table_args {
     int n_row, n_rotated;
     struct span positions /* i32 [T] */, inv_freq, table;
     float factor;
+    int limit;
+    float stretch;
+    struct span lengths, long_inv_freq;
 };
 /* In place on n_head heads of D at x (row stride in elements), rotate-half layout (pairs i, i+D/2), row t by row t of
  * the table. inverse: rotates back (backward; with a factor it is the gradient, not the inverse). n_rotated: only the

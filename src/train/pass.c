@@ -250,6 +250,7 @@ static int load_rows(struct pass *p, const struct train_row *const *rows, int n)
     for (int i = 0; i < n; i++) {
         const struct train_row *r = rows[i];
         int tokens = task == MODEL_LM ? row_tokens(r, task) : r->n, first = rows_add(&p->rows, r->ids, tokens);
+        rows_begin_text(&p->rows, first, r->n);
         if (task != MODEL_LM)
             add_target(p, &n_target, first + model_pool_row(&p->m->desc, r->ids, tokens), 0);
         if (r->n_rejected)
