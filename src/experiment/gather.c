@@ -4,13 +4,13 @@
 #include "experiment/parts.h"
 
 #include "base/mem.h"
+#include "eval/measured.h"
 #include "report/comparison.h"
 #include "stats/stats.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { RESAMPLES = 2000 };
 static const double LEVEL = 0.95;
 
 struct gathering {
@@ -22,20 +22,29 @@ struct gathering {
     struct error *err;
 };
 
+static int read_job(const struct experiment *x, const struct job *j, struct measured *m, struct error *err)
+{
+    char *directory = job_file(x, j, "eval"), *whole = job_file(x, j, NULL);
+    int rc = directory && whole ? 0 : error_set_nomem(err, 64, "a path");
+    const struct measured_from from = {.directory = directory,
+                                       .task = j->task,
+                                       .threshold = json_number_value(json_object_get(j->canonical, "threshold")),
+                                       .report = json_object_get(j->result, "report")};
+    if (!rc && (rc = measured_read(m, &from, err))) {
+        const struct error was = *err;
+        error_set(err, was.code, "%s; delete %s to have this job done anew", was.message, whole);
+    }
+    mem_free(directory);
+    mem_free(whole);
+    return rc;
+}
+
 static const struct measured *measured_of(struct gathering *g, int job)
 {
-    if (!g->is_read[job] && measured_read(&g->jobs[job], g->x, &g->x->jobs[job], g->err))
+    if (!g->is_read[job] && read_job(g->x, &g->x->jobs[job], &g->jobs[job], g->err))
         return NULL;
     g->is_read[job] = 1;
     return &g->jobs[job];
-}
-
-static const struct measured_column *column_of(const struct measured *m, const char *name)
-{
-    for (int i = 0; m && i < m->n; i++)
-        if (!strcmp(m->columns[i].name, name))
-            return &m->columns[i];
-    return NULL;
 }
 
 static const struct cell *cell_of(const struct experiment *x, int variant, int model, int random_seed)
@@ -52,38 +61,8 @@ struct place {
 static const struct measured_column *value_of(struct gathering *g, const struct place *p, int variant, int random_seed)
 {
     const struct cell *c = cell_of(g->x, variant, p->model, random_seed);
-    return column_of(measured_of(g, c->evals[p->measure]), p->column);
-}
-
-/* Mean of a column; *n: rows that have a value. */
-static double mean_of(const struct measured *m, const struct measured_column *c, int *n)
-{
-    double sum = 0;
-    *n = 0;
-    if (!c->rows) {
-        *n = m->n_row;
-        return c->whole;
-    }
-    for (int i = 0; i < m->n_row; i++)
-        if (!isnan(c->rows[i])) {
-            sum += c->rows[i];
-            ++*n;
-        }
-    return *n ? sum / *n : NAN;
-}
-
-static const char *better_of(const char *column)
-{
-    static const char *const lower[] = {"nll",          "perplexity",    "harmful_rate",
-                                        "over_refusal", "answers.empty", "answers.cut"};
-    static const char *const higher[] = {"exact", "f1", "rougeL", "mc1", "mc2", "refusal", "win_rate"};
-    for (size_t i = 0; i < sizeof lower / sizeof *lower; i++)
-        if (!strcmp(lower[i], column))
-            return "lower";
-    for (size_t i = 0; i < sizeof higher / sizeof *higher; i++)
-        if (!strcmp(higher[i], column))
-            return "higher";
-    return NULL;
+    const struct measured *m = measured_of(g, c->evals[p->measure]);
+    return m ? measured_find(m, p->column) : NULL;
 }
 
 /* Student's t over the random seeds that have a value. x: room for n. */
@@ -120,7 +99,7 @@ static int measure_arm(struct gathering *g, const struct place *p, int variant, 
                                   .model = x->spec.models.items[p->model].name,
                                   .test = measure->test ? measure->test->name : "",
                                   .metric = arena_strdup(&g->c->arena, buf_text(&name)),
-                                  .better = better_of(p->column),
+                                  .better = measured_better(p->column),
                                   .values = room(g, (size_t)n * sizeof *m->values),
                                   .rows = room(g, (size_t)n * sizeof *m->rows),
                                   .n = n};
@@ -133,7 +112,7 @@ static int measure_arm(struct gathering *g, const struct place *p, int variant, 
         const struct measured_column *c = value_of(g, p, variant, r);
         if (!g->is_read[job])
             return g->err->code;
-        m->values[r] = c ? mean_of(&g->jobs[job], c, &m->rows[r]) : NAN;
+        m->values[r] = c ? measured_mean(&g->jobs[job], c, &m->rows[r]) : NAN;
     }
     over_seeds(m->values, n, work, m);
     return 0;
@@ -170,26 +149,20 @@ static double *by_question(struct gathering *g, const struct place *p, int varia
     return sum;
 }
 
-static int test_questions(struct gathering *g, const double *a, const double *b, int n, struct report_beside *out)
+static int test_questions(const double *a, const double *b, int n, struct report_beside *out, struct error *err)
 {
-    double *d = room(g, (size_t)n * sizeof *d);
-    struct stats_paired paired;
-    int rc = d ? 0 : ERROR_NOMEM;
-    for (int i = 0; i < n && !rc; i++)
-        if (!isnan(a[i]) && !isnan(b[i]))
-            d[out->n++] = a[i] - b[i];
-    if (rc || !out->n)
+    struct measured_change c;
+    int rc = measured_change(a, b, n, &c, err);
+    out->n = rc ? 0 : c.n;
+    if (!out->n)
         return rc;
-    rc = stats_paired(d, out->n, &(struct stats_bootstrap){RESAMPLES, LEVEL, 0}, &paired, g->err);
-    if (rc)
-        return rc;
-    out->change = paired.change.mean;
-    out->low = paired.change.interval.low;
-    out->high = paired.change.interval.high;
-    out->interval = stats_mean_kind_name(paired.change.kind);
-    out->dz = paired.dz;
-    out->p = paired.test.p;
-    out->n_tested = paired.test.n;
+    out->change = c.paired.change.mean;
+    out->low = c.paired.change.interval.low;
+    out->high = c.paired.change.interval.high;
+    out->interval = stats_mean_kind_name(c.paired.change.kind);
+    out->dz = c.paired.dz;
+    out->p = c.paired.test.p;
+    out->n_tested = c.paired.test.n;
     return 0;
 }
 
@@ -230,7 +203,7 @@ static int compare_arm(struct gathering *g, const struct place *p, int variant, 
             .control = control->name, .change = NAN, .low = NAN, .high = NAN, .dz = NAN, .p = NAN, .p_holm = NAN};
         const double *theirs = mine ? by_question(g, p, other, &n_other) : NULL;
         if (theirs && n == n_other)
-            rc = test_questions(g, mine, theirs, n, b);
+            rc = test_questions(mine, theirs, n, b, g->err);
         rc = rc ? rc : test_seeds(g, m, &table[other], b);
     }
     return m->beside ? rc : ERROR_NOMEM;

@@ -269,21 +269,6 @@ long job_kept(const struct job *align, int round);
 int answers_write(const struct experiment *x, const struct job *from, const char *path, struct error *err);
 /* rows.c: the rows of a tuning, with so many real pairs. */
 int rows_write(const struct job *j, const char *path, int n_real, struct error *err);
-/* --- measured.c: what an evaluation left --- */
-struct measured_column {
-    const char *name;
-    double *rows; /* [n_row] a value a question, NAN: none; NULL: */
-    double whole; /* of the set */
-};
-struct measured { /* zeroed before; its arena is the caller's to free */
-    struct measured_column *columns;
-    int n, n_row;
-    const char **texts; /* answers, for what is counted over all */
-    int n_text;
-    double threshold; /* of a judge's labels */
-    struct arena arena;
-};
-int measured_read(struct measured *m, const struct experiment *x, const struct job *j, struct error *err);
 /* --- gather.c, results.c --- */
 struct report_comparison;
 int gather_results(const struct experiment *x, struct report_comparison *c, struct error *err);

@@ -5,6 +5,7 @@
 
 #include "base/clamp.h"
 #include "base/mem.h"
+#include "eval/measured.h"
 #include "stats/stats.h"
 
 #include <math.h>
@@ -171,7 +172,7 @@ static void count_answers(const struct arms *arms, const struct arm *arm, struct
     for (int i = 0; i < arms->n_text; i++) {
         const struct run_result *r = &arm->results[i];
         out->n_answered += r->text != NULL;
-        out->n_empty += r->text && !r->text[strspn(r->text, " \t\r\n")];
+        out->n_empty += r->text && !measured_words(r->text);
         out->n_cut += r->text && r->ended == 0;
         out->n_judged += r->flagged >= 0;
         out->n_flagged += r->flagged > 0;

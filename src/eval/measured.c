@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an evaluation left in its directory, as columns of one value a question (samples_*.jsonl, judged.jsonl, the
- * journal of texts), and values of the whole set. */
-#include "experiment/parts.h"
+#include "eval/measured.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
+#include "io/file.h"
 #include "io/jsonl.h"
 #include "measure/overlap.h"
 
@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_COLUMN = 64 };
+enum { MOST_COLUMN = 64, RESAMPLES = 2000 };
 
 static double *add_column(struct measured *m, const char *name, struct error *err)
 {
@@ -53,7 +53,7 @@ static int set_whole(struct measured *m, const char *name, double value, struct 
     return 0;
 }
 
-static int count_words(const char *text)
+int measured_words(const char *text)
 {
     int n = 0;
     for (const char *s = text; *s; n++) {
@@ -65,19 +65,23 @@ static int count_words(const char *text)
     return n;
 }
 
-/* How long answers are, and whether they end and say anything: what alignment may cost. */
-static int add_answer(struct measured *m, int row, const char *text, int ended, struct error *err)
+int measured_answer(struct measured *m, int row, const char *text, int ended, struct error *err)
 {
     if (!text)
         return 0;
-    int words = count_words(text);
-    m->texts[m->n_text++] = arena_strdup(&m->arena, text);
+    if (!m->texts)
+        m->texts = arena_alloc(&m->arena, ((size_t)m->n_row + 1) * sizeof *m->texts);
+    const char *kept = m->texts ? arena_strdup(&m->arena, text) : NULL;
+    if (!kept)
+        return error_set_nomem(err, (size_t)m->n_row * sizeof *m->texts, "answers");
+    int words = measured_words(kept);
+    m->texts[m->n_text++] = kept;
     int rc = set_row(m, "answers.words", row, words, err);
     rc = rc ? rc : set_row(m, "answers.empty", row, words == 0, err);
     return rc ? rc : set_row(m, "answers.cut", row, !ended, err);
 }
 
-static int add_diversity(struct measured *m, struct error *err)
+int measured_diversity(struct measured *m, struct error *err)
 {
     static const char *const names[] = {"answers.distinct_1", "answers.distinct_2", "answers.distinct_3"};
     struct diversity d;
@@ -100,7 +104,7 @@ static int add_sample(struct measured *m, int row, const json_t *sample, struct 
     const json_t *names = json_object_get(sample, "metrics"), *name;
     const char *text = json_string_value(json_array_get(json_object_get(sample, "filtered_resps"), 0));
     size_t i;
-    int rc = add_answer(m, row, text, json_is_true(json_object_get(sample, "ended")), err);
+    int rc = measured_answer(m, row, text, json_is_true(json_object_get(sample, "ended")), err);
     if (!rc && json_object_get(sample, "refused"))
         return text ? add_refusal(m, row, sample, err) : 0;
     json_array_foreach((json_t *)(uintptr_t)names, i, name)
@@ -119,7 +123,7 @@ static int add_judged(struct measured *m, int row, const json_t *record, struct 
     const json_t *p = json_object_get(record, "probabilities"), *value;
     const char *label, *text = json_string_value(json_object_get(record, "answer"));
     char name[96];
-    int any = 0, rc = add_answer(m, row, text, json_is_true(json_object_get(record, "ended")), err);
+    int any = 0, rc = measured_answer(m, row, text, json_is_true(json_object_get(record, "ended")), err);
     json_object_foreach((json_t *)(uintptr_t)p, label, value)
     {
         int flagged = json_number_value(value) > m->threshold;
@@ -139,32 +143,27 @@ static int read_rows(struct measured *m, const char *path, int skip,
     size_t i;
     int rc = jsonl_load(&rows, path, err);
     m->n_row = (int)json_array_size(rows) - skip;
-    m->texts = rc ? NULL : arena_alloc(&m->arena, (json_array_size(rows) + 1) * sizeof *m->texts);
-    if (!rc && !m->texts)
-        rc = error_set_nomem(err, json_array_size(rows) * sizeof *m->texts, "answers");
     json_array_foreach(rows, i, row) if (!rc && (int)i >= skip) rc = add(m, (int)i - skip, row, err);
     json_decref(rows);
-    return rc || !m->n_text ? rc : add_diversity(m, err);
+    return rc || !m->n_text ? rc : measured_diversity(m, err);
 }
 
 /* The newest of them. */
-static int find_samples(const struct experiment *x, const struct job *j, char path[4096])
+static int find_samples(const char *directory, char path[4096])
 {
     glob_t g = {0};
     struct buf pattern = BUF_INIT;
-    char *directory = job_file(x, j, "eval");
-    for (const char *c = directory; c && *c; c++) { /* what a person's path holds is no pattern */
+    for (const char *c = directory; *c; c++) { /* what a person's path holds is no pattern */
         if (strchr("*?[\\", *c))
             buf_putc(&pattern, '\\');
         buf_putc(&pattern, *c);
     }
     buf_puts(&pattern, "/*/samples_*.jsonl");
-    int found = directory && !pattern.failed && !glob(pattern.data, 0, NULL, &g) && g.gl_pathc > 0;
+    int found = !pattern.failed && !glob(pattern.data, 0, NULL, &g) && g.gl_pathc > 0;
     if (found)
         snprintf(path, 4096, "%s", g.gl_pathv[g.gl_pathc - 1]);
     globfree(&g);
     buf_free(&pattern);
-    mem_free(directory);
     return found;
 }
 
@@ -195,9 +194,9 @@ static int is_basis(const char *name)
 }
 
 /* What the report says of the whole set and no question has a value of. */
-static int add_report(struct measured *m, const struct job *j, struct error *err)
+static int add_report(struct measured *m, const json_t *report, struct error *err)
 {
-    const json_t *report = json_object_get(j->result, "report"), *value;
+    const json_t *value;
     const char *name;
     int rc = 0;
     json_object_foreach((json_t *)(uintptr_t)report, name, value) if (!rc && json_is_number(value) && !is_basis(name))
@@ -210,30 +209,76 @@ static int add_report(struct measured *m, const struct job *j, struct error *err
     return rc;
 }
 
-int measured_read(struct measured *m, const struct experiment *x, const struct job *j, struct error *err)
+int measured_read(struct measured *m, const struct measured_from *from, struct error *err)
 {
     char samples[4096];
-    char *judged = job_file(x, j, "eval/judged.jsonl"), *journal = job_file(x, j, "eval/journal.jsonl");
+    char *judged = path_join(from->directory, "judged.jsonl"), *journal = path_join(from->directory, "journal.jsonl");
     int rc = judged && journal ? 0 : error_set_nomem(err, 64, "a path"), whole = 1;
-    m->threshold = json_number_value(json_object_get(j->canonical, "threshold"));
-    if (!rc && !strcmp(j->task, "beavertails")) {
+    m->threshold = from->threshold;
+    if (!rc && !strcmp(from->task, "beavertails")) {
         rc = read_rows(m, judged, 1, add_judged, err);
         whole = 0;
-    } else if (!rc && !strcmp(j->task, "perplexity")) {
+    } else if (!rc && !strcmp(from->task, "perplexity")) {
         rc = read_rows(m, journal, 1, add_text, err);
-    } else if (!rc && find_samples(x, j, samples)) {
+    } else if (!rc && find_samples(from->directory, samples)) {
         rc = read_rows(m, samples, 0, add_sample, err);
         whole = 0;
     }
     if (!rc && whole)
-        rc = add_report(m, j, err);
-    char *directory = rc ? job_file(x, j, NULL) : NULL;
-    if (directory) {
-        const struct error was = *err;
-        error_set(err, was.code, "%s; delete %s to have this job done anew", was.message, directory);
-    }
-    mem_free(directory);
+        rc = add_report(m, from->report, err);
     mem_free(judged);
     mem_free(journal);
+    return rc;
+}
+
+const struct measured_column *measured_find(const struct measured *m, const char *name)
+{
+    for (int i = 0; i < m->n; i++)
+        if (!strcmp(m->columns[i].name, name))
+            return &m->columns[i];
+    return NULL;
+}
+
+double measured_mean(const struct measured *m, const struct measured_column *c, int *n)
+{
+    double sum = 0;
+    *n = 0;
+    if (!c->rows) {
+        *n = m->n_row;
+        return c->whole;
+    }
+    for (int i = 0; i < m->n_row; i++)
+        if (!isnan(c->rows[i])) {
+            sum += c->rows[i];
+            ++*n;
+        }
+    return *n ? sum / *n : NAN;
+}
+
+const char *measured_better(const char *column)
+{
+    static const char *const lower[] = {"nll",          "perplexity",    "harmful_rate",
+                                        "over_refusal", "answers.empty", "answers.cut"};
+    static const char *const higher[] = {"exact", "f1", "rougeL", "mc1", "mc2", "refusal", "win_rate"};
+    for (size_t i = 0; i < sizeof lower / sizeof *lower; i++)
+        if (!strcmp(lower[i], column))
+            return "lower";
+    for (size_t i = 0; i < sizeof higher / sizeof *higher; i++)
+        if (!strcmp(higher[i], column))
+            return "higher";
+    return NULL;
+}
+
+int measured_change(const double *mine, const double *theirs, int n, struct measured_change *out, struct error *err)
+{
+    double *d = mem_alloc(((size_t)n + 1) * sizeof *d);
+    *out = (struct measured_change){.n = 0};
+    int rc = d ? 0 : error_set_nomem(err, (size_t)n * sizeof *d, "differences");
+    for (int i = 0; i < n && !rc; i++)
+        if (!isnan(mine[i]) && !isnan(theirs[i]))
+            d[out->n++] = mine[i] - theirs[i];
+    if (!rc && out->n)
+        rc = stats_paired(d, out->n, &(struct stats_bootstrap){RESAMPLES, 0.95, 0}, &out->paired, err);
+    mem_free(d);
     return rc;
 }
