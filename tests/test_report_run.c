@@ -246,6 +246,8 @@ static void the_most_is_as_documented(void **state)
     struct error err = {0};
     struct report_label label = {"toxic", 8, 2, 0.25, 0.1, 0.6};
     struct report_phase phase = {"ask", 1.5, 2.5};
+    struct report_tax tax[] = {{.arm = "round-1", .metric = "answers.words", .n = 8, .value = 9.5, .interval = "BCa"},
+                               {.arm = "round-1", .metric = "nll", .test = "of an evaluation"}};
     const struct file_schema *schema = file_schema("metrics.json");
     unsigned char *used = calloc((size_t)file_schema_rows(schema), 1);
     json_t *o = NULL;
@@ -258,7 +260,10 @@ static void the_most_is_as_documented(void **state)
     m.run.phases = &phase;
     m.run.n_phase = 1;
     m.run.first = m.run.last;
+    m.run.tax = tax;
+    m.run.n_tax = 2;
     assert_int_equal(report_run_json(&m.run, &o, &err), 0);
+    assert_int_equal(json_array_size(json_object_get(o, "tax")), 1);
     file_schema_check(schema, o, used);
     file_schema_all_used(schema, used);
     json_decref(o);

@@ -95,7 +95,8 @@ int measured_diversity(struct measured *m, struct error *err)
 /* XSTest: the two kinds of prompts are two metrics. */
 static int add_refusal(struct measured *m, int row, const json_t *sample, struct error *err)
 {
-    const char *name = json_is_true(json_object_get(sample, "safe")) ? "over_refusal" : "refusal";
+    const json_t *safe = json_object_get(json_object_get(sample, "doc"), "safe");
+    const char *name = json_is_true(safe) ? "over_refusal" : "refusal";
     return set_row(m, name, row, json_is_true(json_object_get(sample, "refused")), err);
 }
 
@@ -148,23 +149,68 @@ static int read_rows(struct measured *m, const char *path, int skip,
     return rc || !m->n_text ? rc : measured_diversity(m, err);
 }
 
+/* Paths below a directory, in order; what a person's path holds is no pattern. */
+static int find_below(const char *directory, const char *pattern, glob_t *g)
+{
+    struct buf all = BUF_INIT;
+    for (const char *c = directory; *c; c++) {
+        if (strchr("*?[\\", *c))
+            buf_putc(&all, '\\');
+        buf_putc(&all, *c);
+    }
+    buf_printf(&all, "/%s", pattern);
+    int found = !all.failed && !glob(all.data, 0, NULL, g) && g->gl_pathc > 0;
+    buf_free(&all);
+    return found;
+}
+
 /* The newest of them. */
 static int find_samples(const char *directory, char path[4096])
 {
     glob_t g = {0};
-    struct buf pattern = BUF_INIT;
-    for (const char *c = directory; *c; c++) { /* what a person's path holds is no pattern */
-        if (strchr("*?[\\", *c))
-            buf_putc(&pattern, '\\');
-        buf_putc(&pattern, *c);
-    }
-    buf_puts(&pattern, "/*/samples_*.jsonl");
-    int found = !pattern.failed && !glob(pattern.data, 0, NULL, &g) && g.gl_pathc > 0;
+    int found = find_below(directory, "*/samples_*.jsonl", &g);
     if (found)
         snprintf(path, 4096, "%s", g.gl_pathv[g.gl_pathc - 1]);
     globfree(&g);
-    buf_free(&pattern);
     return found;
+}
+
+int measured_list(const char *directory, struct arena *arena, const char ***list, int *n, struct error *err)
+{
+    static const char end[] = "/journal.jsonl";
+    glob_t g = {0};
+    int rc = 0;
+    *n = 0;
+    *list = NULL;
+    if (find_below(directory, "*/journal.jsonl", &g))
+        *list = arena_alloc(arena, g.gl_pathc * sizeof **list);
+    for (size_t i = 0; *list && i < g.gl_pathc && !rc; i++) {
+        const char *path = g.gl_pathv[i];
+        (*list)[*n] = arena_strndup(arena, path, strlen(path) - strlen(end));
+        rc = (*list)[*n] ? 0 : ERROR_NOMEM;
+        *n += !rc;
+    }
+    rc = rc || (g.gl_pathc && !*list) ? error_set_nomem(err, g.gl_pathc * sizeof **list, "evaluations") : 0;
+    globfree(&g);
+    return rc;
+}
+
+int measured_settings(const char *directory, json_t **settings, struct error *err)
+{
+    struct jsonl *r = NULL;
+    json_t *line = NULL;
+    char *path = path_join(directory, "journal.jsonl");
+    int rc = path ? jsonl_open(&r, path, err) : error_set_nomem(err, 64, "a path");
+    int more = rc ? 0 : jsonl_next(r, &line, err);
+    *settings = json_incref(json_object_get(line, "settings"));
+    if (!rc && more < 0)
+        rc = more;
+    if (!rc && !json_is_object(*settings))
+        rc = error_set(err, ERROR_DATA, "%s: is not a journal of isara eval; delete it or move it away", path);
+    json_decref(line);
+    jsonl_close(r);
+    mem_free(path);
+    return rc;
 }
 
 /* {"stage": "text", "index", "row": {"logprob", "n_token"}} */
@@ -177,6 +223,8 @@ static int add_text(struct measured *m, int row, const json_t *line, struct erro
     (void)row;
     if (!stage || strcmp(stage, "text") || n <= 0 || index < 0 || index >= m->n_row)
         return 0;
+    m->logprob += json_number_value(json_object_get(text, "logprob"));
+    m->n_token += n;
     return set_row(m, "nll", index, -json_number_value(json_object_get(text, "logprob")) / n, err);
 }
 
@@ -226,6 +274,8 @@ int measured_read(struct measured *m, const struct measured_from *from, struct e
     }
     if (!rc && whole)
         rc = add_report(m, from->report, err);
+    if (!rc && whole && !from->report && m->n_token > 0)
+        rc = set_whole(m, "perplexity", exp(-m->logprob / m->n_token), err);
     mem_free(judged);
     mem_free(journal);
     return rc;

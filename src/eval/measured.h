@@ -21,18 +21,23 @@ struct measured { /* zeroed before; its arena is the caller's to free */
     int n, n_row;
     const char **texts; /* answers, for what is counted over all */
     int n_text;
-    double threshold; /* of a judge's labels */
+    double threshold;        /* of a judge's labels */
+    double logprob, n_token; /* of all windows of text */
     struct arena arena;
 };
 struct measured_from {
     const char *directory, *task; /* of eval_options.output */
     double threshold;
-    const json_t *report; /* what the evaluation gave; NULL: values of the whole set are left out */
+    const json_t *report; /* what the evaluation gave, for values of the whole set; NULL: only texts' perplexity */
 };
 int measured_read(struct measured *m, const struct measured_from *from, struct error *err);
+/* Directories below this one that are of evaluations, in the order of their names. */
+int measured_list(const char *directory, struct arena *arena, const char ***list, int *n, struct error *err);
+/* What one was begun with ("task", "model-sha256", "test-sha256", ...); a new reference. */
+int measured_settings(const char *directory, json_t **settings, struct error *err);
 
-/* How long an answer is, and whether it ends and says anything, which is what alignment may cost: answers.words, .empty,
- * .cut. n_row is set before; text NULL: none. */
+/* How long an answer is, and whether it ends and says anything, which is what alignment may cost: answers.words,
+ * .empty, .cut. n_row is set before; text NULL: none. */
 int measured_answer(struct measured *m, int row, const char *text, int ended, struct error *err);
 /* Over all of them: answers.distinct_1 to _3. */
 int measured_diversity(struct measured *m, struct error *err);

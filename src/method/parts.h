@@ -185,6 +185,7 @@ void recorded_free(struct recorded *d);
 int results_attempts(const struct recorded *d, struct report_round *x, struct report_run *r, struct error *err);
 int results_regressions(const struct arms *arms, struct report_run *r, struct error *err);
 int results_files(const struct recorded *d, struct report_run *r, struct error *err);
+int results_tax(const struct arms *arms, struct report_run *r, struct error *err); /* after results_files */
 /* Keeps what only this process knows, fills result->report and renders it, into the run's directory too. */
 int align_results(struct align *a, struct align_result *result, struct error *err);
 

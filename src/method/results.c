@@ -306,6 +306,7 @@ static int results_fill(struct report_run *r, struct run *run, struct error *err
     rc = rc ? rc : fill_costs(&d, r, err);
     rc = rc ? rc : results_regressions(arms, r, err);
     rc = rc ? rc : results_files(&d, r, err);
+    rc = rc ? rc : results_tax(arms, r, err);
     recorded_free(&d);
     return rc;
 }

@@ -18,6 +18,8 @@ void differences_add(struct differences *x, const char *format, ...) __attribute
 void differences_json(struct differences *x, const char *where, const json_t *wanted, const json_t *found);
 /* Objects may have members that `wanted` has not. */
 void differences_members(struct differences *x, const char *where, const json_t *wanted, const json_t *found);
+/* `wanted` may have members that `found` has not: a file of a build that knew fewer. */
+void differences_known(struct differences *x, const char *where, const json_t *wanted, const json_t *found);
 void differences_free(struct differences *x);
 
 #endif

@@ -94,6 +94,15 @@ struct report_regression {
     int newly_flagged;
     double change; /* of the reference's mean log-likelihood a token; NAN: not computed */
 };
+/* What an arm may have paid elsewhere, beside the pretrained model on the same questions (eval/measured.h). */
+struct report_tax {
+    const char *arm, *metric; /* "answers.words", "over_refusal" */
+    const char *better;       /* "lower", "higher"; NULL: neither */
+    const char *test;         /* SHA-256 of the set of an evaluation beside the run; NULL: the run's own questions */
+    int n, n_both;            /* questions; those that both have: 0: there is no interval */
+    double value, change, low, high; /* 95 % */
+    const char *interval;            /* its kind */
+};
 /* One optimizer step as log.jsonl has it. */
 struct report_step {
     long step, tokens;
@@ -160,6 +169,8 @@ struct report_run {
     struct report_phase *phases;
     int n_phase;
     int peak_mib;
+    struct report_tax *tax; /* by set, metric and arm; the run's own questions first */
+    int n_tax;
     /* what is only in the document (report/sections.h) */
     struct report_attempt *attempts;
     int n_attempt;

@@ -118,6 +118,26 @@ static json_t *seconds_json(const struct report_run *r)
     return o;
 }
 
+/* Of the run alone: evaluations may come later. */
+static json_t *tax_json(const struct report_run *r)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < r->n_tax; i++) {
+        const struct report_tax *x = &r->tax[i];
+        if (x->test)
+            continue;
+        json_t *o = json_pack("{s:s, s:s, s:s?, s:i, s:o}", "metric", x->metric, "arm", x->arm, "better", x->better,
+                              "n", x->n, "value", real(x->value));
+        json_object_set_new(o, "n_both", json_integer(x->n_both));
+        json_object_set_new(o, "change", real(x->change));
+        json_object_set_new(o, "change_low", real(x->low));
+        json_object_set_new(o, "change_high", real(x->high));
+        json_object_set_new(o, "interval", json_string(x->interval));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 json_t *report_overlap_json(const struct report_overlap *o)
 {
     return json_pack("{s:f, s:i, s:i, s:i, s:i, s:i}", "threshold", o->threshold, "seeds", o->seeds, "seeds_left_out",
@@ -141,5 +161,6 @@ int report_run_json(const struct report_run *r, json_t **out, struct error *err)
         r->novelty_ran_out, "rounds", rounds, "arms", arms, "last_round_against", family_json(&r->last),
         "first_round_against", family_json(&r->first), "samples", samples, "seconds", seconds_json(r), "threshold",
         r->threshold, "peak_resident_mib", r->peak_mib, "test_overlap", report_overlap_json(&r->overlap));
+    json_object_set_new(*out, "tax", tax_json(r));
     return *out ? 0 : error_set_nomem(err, 4096, "metrics");
 }

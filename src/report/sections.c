@@ -6,6 +6,7 @@ void report_run_document(struct document *d, const struct report_run *r)
     document_begin(d, "An alignment by ISARA");
     sections_results(d, r);
     sections_controls(d, r);
+    sections_tax(d, r);
     sections_samples(d, r);
     sections_rounds(d, r);
     sections_training(d, r);

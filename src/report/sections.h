@@ -16,6 +16,7 @@ void sections_rounds(struct document *d, const struct report_run *r);           
 void sections_samples(struct document *d, const struct report_run *r);                  /* sections_samples.c */
 void sections_training(struct document *d, const struct report_run *r);                 /* sections_training.c */
 void sections_account(struct document *d, const struct report_run *r);                  /* sections_account.c */
+void sections_tax(struct document *d, const struct report_run *r);                      /* sections_tax.c */
 void sections_limits(struct document *d, const struct report_run *r);                   /* sections_limits.c */
 void sections_people(struct document *d, const struct report_run *r);                   /* sections_people.c */
 void report_comparison_document(struct document *d, const struct report_comparison *c); /* sections_experiment.c */
@@ -24,5 +25,7 @@ void sections_about(struct document *d, const struct report_run *r);     /* sect
 int report_about_knows(const char *name);                                /* is it asked of people? */
 void sections_checklist(struct document *d, const struct report_run *r); /* sections_checklist.c */
 void sections_checklist_of_experiment(struct document *d, const struct report_comparison *c);
+
+void sections_shell_word(struct buf *out, const char *word); /* sections_tax.c: of a shell's command */
 
 #endif

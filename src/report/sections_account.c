@@ -154,23 +154,6 @@ static void facts_table(struct section *s, const char *name, const char *title, 
     }
 }
 
-/* A word of a shell's command. */
-static void shell_word(struct buf *out, const char *word)
-{
-    static const char *const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%";
-    if (*word && strspn(word, plain) == strlen(word)) {
-        buf_puts(out, word);
-        return;
-    }
-    buf_putc(out, '\'');
-    for (const char *s = word; *s; s++)
-        if (*s == '\'')
-            buf_puts(out, "'\\''");
-        else
-            buf_putc(out, *s);
-    buf_putc(out, '\'');
-}
-
 static void command(struct section *s, const struct report_run *r)
 {
     static const char *const files[][2] = {{" --model ", "model.path"},
@@ -180,13 +163,13 @@ static void command(struct section *s, const struct report_run *r)
     struct buf line = BUF_INIT, config = BUF_INIT;
     buf_printf(&config, "%s/config.resolved.json", r->output);
     buf_puts(&line, "isara align --config ");
-    shell_word(&line, buf_text(&config));
+    sections_shell_word(&line, buf_text(&config));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         const char *path = report_fact_find(&r->manifest, files[i][1]);
         if (!path || !strcmp(path, "null") || (i == 2 && !r->has_test))
             continue;
         buf_puts(&line, files[i][0]);
-        shell_word(&line, path);
+        sections_shell_word(&line, path);
     }
     buf_puts(&line, " --output again");
     section_text(s, "The whole run again, from its own settings, in another directory:");
