@@ -190,6 +190,33 @@ static void arms_share_what_they_have_in_common(void **state)
                                 .eval_uses = 18});
 }
 
+/* What is asked and answered before anything is tuned is the same at another rate; with another k it is not. */
+static void a_first_round_in_common_is_planned_once(void **state)
+{
+    (void)state;
+    struct error err;
+    json_t *json;
+    const json_t *j;
+    size_t i;
+    double seconds[3] = {0};
+    if (plan(FILES "metrics: [qa]\nrounds: 1\narms:\n  - isara\n  - {name: other, learning-rate: 1e-3}\n"
+                   "  - {name: k3, k: 3}\n",
+             &json, &err))
+        fail_msg("%s", err.message);
+    json_array_foreach(json_object_get(json, "jobs"), i, j)
+    {
+        static const char *const labels[] = {"isara", "other", "k3"};
+        for (int k = 0; k < 3; k++)
+            if (!strcmp(json_string_value(json_object_get(j, "verb")), "align") &&
+                !strcmp(json_string_value(json_object_get(j, "label")), labels[k]))
+                seconds[k] = json_number_value(json_object_get(j, "seconds"));
+    }
+    json_decref(json);
+    assert_true(seconds[1] > 0);
+    assert_true(seconds[1] < 0.7 * seconds[0]);
+    assert_true(seconds[2] > 0.7 * seconds[0]);
+}
+
 /* How an evaluation decodes is another evaluation of the same model; sampling depends on the random seed. */
 static void an_evaluation_has_options_of_its_own(void **state)
 {
@@ -237,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_list_of_numbers_is_one_value),
         cmocka_unit_test(an_ablated_path_is_looked_for_beside_the_file),
         cmocka_unit_test(arms_share_what_they_have_in_common),
+        cmocka_unit_test(a_first_round_in_common_is_planned_once),
         cmocka_unit_test(an_evaluation_has_options_of_its_own),
         cmocka_unit_test(designs_multiply_arms),
         cmocka_unit_test(categories_are_crossed),

@@ -303,6 +303,28 @@ static void answers_are_judged_that_are_there(void **state)
     json_decref(results);
 }
 
+/* Another arm in the same directory, tuned at another rate: its first round's attempts are there already. */
+static void an_alignment_begins_with_what_another_one_asked(void **state)
+{
+    (void)state;
+    char other[sizeof yaml + 100], path[1400];
+    json_t *json, *facts;
+    struct error err;
+    snprintf(other, sizeof other, "%s", yaml);
+    char *arms = strstr(other, "arms:");
+    snprintf(arms, 100, "metrics: [qa]\narms:\n  - {name: fast, kind: isara, learning-rate: 2e-3}\n");
+    assert_int_equal(file_write(file, other, strlen(other), NULL), 0);
+    must_run(whole, &json);
+    assert_int_equal(file_write(file, yaml, sizeof yaml - 1, NULL), 0);
+    job_path(json, "fast", 0, 0, path);
+    strncat(path, "/run/metrics.json", sizeof path - strlen(path) - 1);
+    if (jsontext_load(&facts, path, 1 << 24, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(json_integer_value(json_object_get(facts, "attempts_taken")), 4);
+    json_decref(facts);
+    json_decref(json);
+}
+
 static void what_was_taken_away_is_said_with_its_mend(void **state)
 {
     (void)state;
@@ -326,6 +348,7 @@ int main(void)
         cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
         cmocka_unit_test(numbers_are_those_of_the_answers),
         cmocka_unit_test(answers_are_judged_that_are_there),
+        cmocka_unit_test(an_alignment_begins_with_what_another_one_asked),
         cmocka_unit_test(what_was_taken_away_is_said_with_its_mend), /* the last: it breaks the directory */
     };
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);

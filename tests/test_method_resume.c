@@ -100,6 +100,74 @@ static void every_attempt_can_be_replayed(void **state)
     device_close(d);
 }
 
+static void change(const char *run, const char *sql)
+{
+    char path[1200];
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/run.db", run);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static int holds(const char *run, const char *name, const char *text)
+{
+    char command[2600];
+    snprintf(command, sizeof command, "grep -q '%s' '%s/%s'", text, run, name);
+    return system(command) == 0;
+}
+
+/* Two more attempts than the reference has, another rate: all but the first six are made as ever, and nothing tells
+ * afterwards that those were not. */
+static void the_first_round_of_another_run_can_be_taken(void **state)
+{
+    (void)state;
+    char own[1100], taking[1100], other[1100], from[1100];
+    struct align_options o;
+    struct align_result r;
+    snprintf(own, sizeof own, "%s/own", tiny.root);
+    snprintf(taking, sizeof taking, "%s/taking", tiny.root);
+    snprintf(other, sizeof other, "%s/other", tiny.root);
+    snprintf(from, sizeof from, "%s/from", tiny.root);
+    tiny_align_options(&o, own);
+    o.attempts = 8;
+    o.train.learning_rate = 3e-3;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    o.output = taking;
+    o.attempts_from = reference;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    tiny_align_same(own, taking);
+    tiny_align_copy(reference, from); /* a question that no model wrote shows where it comes from */
+    change(from, "UPDATE attempt SET question = 'was taken' WHERE round = 1 AND idx = 5; "
+                 "UPDATE attempt SET question = 'was not' WHERE round = 2");
+    o.output = other;
+    o.attempts_from = from;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    assert_true(holds(other, "round-1/generated.jsonl", "was taken"));
+    assert_false(holds(other, "round-2/generated.jsonl", "was not"));
+}
+
+static void attempts_that_were_made_otherwise_are_not_taken(void **state)
+{
+    (void)state;
+    char output[1100];
+    struct align_options o;
+    struct align_result r;
+    struct error err;
+    struct device *d = tiny_device(1);
+    snprintf(output, sizeof output, "%s/refused", tiny.root);
+    tiny_align_options(&o, output);
+    o.attempts_from = reference;
+    o.answer.length_penalty = 2;
+    assert_int_equal(method_align(d, &o, &r, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "asked and answered with another answer-length-penalty"));
+    align_result_free(&r);
+    device_close(d);
+}
+
 /* What only align knows: the pool, k, the run's attempts, the reasons, the questions. */
 static void a_journal_that_does_not_fit_the_run_is_refused(void **state)
 {
@@ -163,6 +231,8 @@ int main(void)
         cmocka_unit_test(a_run_killed_again_and_again_ends_with_the_same_bytes),
         cmocka_unit_test(failed_allocations_leave_a_run_that_continues),
         cmocka_unit_test(other_settings_are_refused_by_name),
+        cmocka_unit_test(the_first_round_of_another_run_can_be_taken),
+        cmocka_unit_test(attempts_that_were_made_otherwise_are_not_taken),
         cmocka_unit_test(every_attempt_can_be_replayed),
         cmocka_unit_test(a_journal_that_does_not_fit_the_run_is_refused),
     };

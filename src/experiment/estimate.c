@@ -70,6 +70,7 @@ static void take_plan(struct job *j, const struct plan *p)
     switch (j->verb) {
     case JOB_ALIGN:
         j->seconds = p->ask_seconds + p->answer_seconds + p->tune_seconds;
+        j->asking_seconds = (p->ask_seconds + p->answer_seconds) / j->plan.rounds;
         j->bytes = p->peak;
         break;
     case JOB_TRAIN:
@@ -107,6 +108,7 @@ static int estimate_job(struct experiment *x, int i, struct device *device, stru
     const struct input *in = j->seeds;
     if (same) {
         j->seconds = same->seconds;
+        j->asking_seconds = same->asking_seconds;
         j->bytes = same->bytes;
         return 0;
     }
@@ -137,6 +139,22 @@ static int was_planned(const struct experiment *x, struct job *j)
     return 1;
 }
 
+/* A first round that several alignments have in common is asked and answered once. */
+static void share_asking(struct experiment *x)
+{
+    for (int i = 0; i < x->n_job; i++) {
+        struct job *j = &x->jobs[i];
+        double shared = 0;
+        for (int k = 0; k < i && j->verb == JOB_ALIGN; k++) {
+            const struct job *o = &x->jobs[k];
+            double both = o->plan.attempts < j->plan.attempts ? o->plan.attempts : j->plan.attempts;
+            if (o->verb == JOB_ALIGN && !strcmp(o->asking, j->asking) && both > shared)
+                shared = both;
+        }
+        j->seconds -= shared ? j->asking_seconds * shared / j->plan.attempts : 0;
+    }
+}
+
 int experiment_estimate(struct experiment *x, struct error *err)
 {
     struct device *device = NULL;
@@ -144,6 +162,7 @@ int experiment_estimate(struct experiment *x, struct error *err)
     int rc = device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = x->o.threads, .isa = x->o.isa}, err);
     for (int i = 0; i < x->n_job && !rc; i++)
         rc = was_planned(x, &x->jobs[i]) ? 0 : estimate_job(x, i, device, &m, err);
+    share_asking(x);
     close_model(&m);
     device_close(device);
     return rc;

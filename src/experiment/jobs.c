@@ -23,14 +23,33 @@ char *job_file(const struct experiment *x, const struct job *j, const char *name
     return buf_take(&b);
 }
 
-int job_hash(struct job *j, struct error *err)
+static int hash_json(const json_t *value, char hash[65], struct error *err)
 {
-    char *text = json_dumps(j->canonical, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
+    char *text = json_dumps(value, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
     if (!text)
         return error_set_nomem(err, 1024, "a job");
-    sha256_bytes(text, strlen(text), j->hash);
+    sha256_bytes(text, strlen(text), hash);
     free(text);
     return 0;
+}
+
+/* Without what decides nothing before the first answers are there. */
+static int hash_asking(struct job *j, struct error *err)
+{
+    json_t *asking = json_copy(j->canonical), *value;
+    const char *name;
+    void *next;
+    int rc = asking ? 0 : error_set_nomem(err, 1024, "a job");
+    json_object_foreach_safe(asking, next, name, value) if (align_comes_later(name)) json_object_del(asking, name);
+    rc = rc ? rc : hash_json(asking, j->asking, err);
+    json_decref(asking);
+    return rc;
+}
+
+int job_hash(struct job *j, struct error *err)
+{
+    int rc = hash_json(j->canonical, j->hash, err);
+    return rc || j->verb != JOB_ALIGN ? rc : hash_asking(j, err);
 }
 
 int jobs_add(struct experiment *x, struct job *j, int *index, struct error *err)

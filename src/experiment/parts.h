@@ -211,6 +211,8 @@ struct job {
     const char *label;         /* the first cell that wants it */
     int n_use;                 /* cells that want it */
     double seconds, bytes;     /* estimated */
+    char asking[65];           /* of align: what decides its first round's questions and answers */
+    double asking_seconds;     /* that they take, estimated */
     int done;
     json_t *result; /* of done.json */
 };
@@ -256,6 +258,10 @@ int experiment_estimate(struct experiment *x, struct error *err);
 /* order.c: what others need first, and of what is ready the cheapest. */
 int experiment_order(struct experiment *x, struct error *err);
 int experiment_plan(const struct experiment *x, struct buf *text, json_t **json, struct error *err);
+/* asked.c: DIR/work/asked/ has, by what decides a first round's questions and answers, the finished alignment with the
+ * most of them. *run: its directory, mem_free; NULL: none. */
+int asked_find(const struct experiment *x, const struct job *j, char **run, struct error *err);
+int asked_put(const struct experiment *x, const struct job *j, struct error *err);
 /* work.c: does a job unless it is done, in DIR/work/HASH. */
 int job_look(const struct experiment *x, struct job *j, struct error *err); /* sets done, result */
 int job_run(const struct experiment *x, struct job *j, struct error *err);

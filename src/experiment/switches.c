@@ -28,7 +28,8 @@ static const char *const decided[] = {"model",
                                       "threads",
                                       "isa",
                                       "seed",
-                                      "accept-different-bits"};
+                                      "accept-different-bits",
+                                      "attempts-from"};
 static const char *const shared[] = {"template", "encoder", "retriever", "k"}; /* align's names that eval takes too */
 
 static int listed(const char *const *list, size_t n, const char *name)

@@ -130,16 +130,20 @@ static int do_align(const struct experiment *x, struct job *j, json_t *result, s
     struct isara_error problem = {0};
     struct isara_report report = {NULL, NULL};
     json_t *o = begin_options(x, j);
-    char *output = job_file(x, j, "run");
+    char *output = job_file(x, j, "run"), *from = NULL;
+    int rc = asked_find(x, j, &from, err);
     json_object_set_new(o, "test", json_string(j->test->path));
+    if (from)
+        json_object_set_new(o, "attempts-from", json_string(from));
     char *given = end_options(o, err);
-    int rc = given && output ? 0 : ERROR_NOMEM;
+    rc = rc || (given && output) ? rc : ERROR_NOMEM;
     if (!rc) {
         isara_align(j->model, j->seeds->path, output, given, &report, &problem);
         rc = failed(&problem, err);
     }
     rc = rc ? rc : take_report(&report, result, err);
     free(given);
+    mem_free(from);
     mem_free(output);
     return rc;
 }
@@ -337,6 +341,7 @@ int job_run(const struct experiment *x, struct job *j, struct error *err)
         json_object_set_new(result, "seconds", json_real(clock_now() - start));
         json_object_set_new(result, "peak_mib", json_integer((json_int_t)(clock_rss_peak() >> 20)));
         rc = write_json(x, j, "done.json", result, err);
+        rc = rc || j->verb != JOB_ALIGN ? rc : asked_put(x, j, err);
     }
     if (!rc) {
         json_decref(j->result);

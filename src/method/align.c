@@ -190,7 +190,7 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
     rc = align_make_pool(a, a->o.pool == ALIGN_POOL_GROWN, err);
     while (!rc && !*stop && round->state != RUN_STATE_DONE) {
         switch (round->state) {
-        case RUN_STATE_NONE: rc = move_to(a, round, RUN_STATE_ASK, err); break;
+        case RUN_STATE_NONE: rc = (rc = align_take_first(a, err)) ? rc : move_to(a, round, RUN_STATE_ASK, err); break;
         case RUN_STATE_ASK:
             rc = (rc = do_phase(a, "ask", asks ? align_ask : align_take_over, err))
                      ? rc

@@ -89,6 +89,8 @@ static const struct field rows[] = {
      .help = "stop before tune and export what was kept, to be struck by hand"},
     {FIELD("resume", FIELD_FLAG, struct align_options, resume),
      .help = "go on after --review with the lines that are left"},
+    {FIELD("attempts-from", FIELD_STRING, struct align_options, attempts_from), .argument = "RUN",
+     .help = "take the first round's questions and answers from a run that asked and answered in the same way"},
     {FIELD("accept-different-bits", FIELD_FLAG, struct align_options, accept_different_bits),
      .help = "continue a run begun with another instruction set or build"},
     {FIELD("baselines", FIELD_FLAG, struct align_options, baselines), .initial = "false", .bits = FIELD_BITS,

@@ -76,6 +76,7 @@ struct align_options {
     int baselines;         /* with a test set: all arms, else pretrained and the rounds only */
     double threshold;      /* of the judge's labels, strict [0.5] */
     int accept_different_bits;
+    const char *attempts_from; /* a run whose first round asked and answered as this one does; NULL: none */
     void (*show)(void *user, const char *text); /* preview's text; may be NULL */
     void *user;
 };
@@ -100,6 +101,9 @@ int align_recipe_apply(struct align_options *o, const char *name, struct error *
 int align_recipe_check(const struct align_options *o, struct error *err);
 /* The recipe's options and, as texts, the values that o has by now. New reference, or NULL. */
 json_t *align_recipe_switches(const struct align_options *o);
+/* Whether the option decides nothing before answers are scored, kept and tuned on: runs that differ in such options
+ * only have the same first questions and answers. */
+int align_comes_later(const char *option);
 int align_options_check(const struct align_options *o, struct error *err);
 
 struct align_result {

@@ -105,10 +105,13 @@ int align_read_review(struct align *a, int *kept, struct error *err);
 
 /* load.c: the round's attempts from the journal into memory. */
 int align_load_round(struct align *a, int round, int n, struct error *err);
-/* improve.c: in an improve step, instead of asking: the attempts of the round before, to be judged anew. What rounds
+/* taken.c: in an improve step, instead of asking: the attempts of the round before, to be judged anew. What rounds
  * with the same attempts kept is kept no more. */
 int align_take_over(struct align *a, struct error *err);
 void align_drop_improved(struct align *a);
+/* When the first round begins: the attempts that --attempts-from has of it. ERROR_CONFIG: it asked or answered
+ * otherwise. */
+int align_take_first(struct align *a, struct error *err);
 /* align.c */
 int align_check_run(struct align *a, struct error *err); /* the journal against the options and files: ERROR_DATA */
 

@@ -266,6 +266,8 @@ static int fill_costs(struct recorded *d, struct report_run *r, struct error *er
     }
     int rc = run_get_fact(d->run, "peak-mib", &value, &d->arena, err);
     r->peak_mib = !rc && value ? (int)strtol(value, NULL, 10) : 0;
+    rc = rc ? rc : run_get_fact(d->run, "attempts-taken", &value, &d->arena, err);
+    r->attempts_taken = !rc && value ? (int)strtol(value, NULL, 10) : 0;
     return rc;
 }
 

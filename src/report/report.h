@@ -154,6 +154,7 @@ struct report_run {
     int tuned; /* rounds with a model */
     int novelty_ran_out;
     double stop_novelty; /* the round, or 0 */
+    int attempts_taken;  /* of round 1, from another run that asked and answered in the same way */
     int kept;
     double scaling; /* pairs trained on; for each given seed */
     struct report_overlap overlap;

@@ -155,12 +155,13 @@ int report_run_json(const struct report_run *r, json_t **out, struct error *err)
     for (int i = 0; i < r->n_sample; i++)
         json_array_append_new(samples, sample_json(r, &r->samples[i]));
     *out = json_pack(
-        "{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:i, s:o}", "set",
-        r->set, "n", r->n_item, "answered", r->n_text, "seeds", r->n_seed, "held_out", r->n_held, "given", r->n_given,
-        "kept", r->kept, "scaling", r->scaling, "judge", r->judge, "judge_sha256", r->judge_sha256, "novelty_ran_out",
-        r->novelty_ran_out, "rounds", rounds, "arms", arms, "last_round_against", family_json(&r->last),
-        "first_round_against", family_json(&r->first), "samples", samples, "seconds", seconds_json(r), "threshold",
-        r->threshold, "peak_resident_mib", r->peak_mib, "test_overlap", report_overlap_json(&r->overlap));
+        "{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:f, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:i, s:o, s:i}",
+        "set", r->set, "n", r->n_item, "answered", r->n_text, "seeds", r->n_seed, "held_out", r->n_held, "given",
+        r->n_given, "kept", r->kept, "scaling", r->scaling, "judge", r->judge, "judge_sha256", r->judge_sha256,
+        "novelty_ran_out", r->novelty_ran_out, "rounds", rounds, "arms", arms, "last_round_against",
+        family_json(&r->last), "first_round_against", family_json(&r->first), "samples", samples, "seconds",
+        seconds_json(r), "threshold", r->threshold, "peak_resident_mib", r->peak_mib, "test_overlap",
+        report_overlap_json(&r->overlap), "attempts_taken", r->attempts_taken);
     json_object_set_new(*out, "tax", tax_json(r));
     return *out ? 0 : error_set_nomem(err, 4096, "metrics");
 }

@@ -233,6 +233,8 @@ void report_run_text(const struct report_run *r, struct buf *text)
     for (int i = 0; i < r->n_round; i++)
         say_round(text, &r->rounds[i]);
     buf_printf(text, "scaling: %d kept pairs from %d seeds, %.2f times as many\n", r->kept, r->n_given, r->scaling);
+    if (r->attempts_taken)
+        buf_printf(text, "round 1: %d attempts were taken from another run\n", r->attempts_taken);
     if (r->novelty_ran_out)
         buf_printf(text, "round %d kept too few of its attempts (stop-novelty %g): nothing was tuned in it\n",
                    r->novelty_ran_out, r->stop_novelty);

@@ -82,6 +82,9 @@ static void gaps(struct section *s, const struct report_run *r)
                      "Missing. %d answers are missing in all arms together, and some arm was scored on fewer than "
                      "all questions.",
                      r->answers_missing);
+    if (r->attempts_taken)
+        section_text(s, "Cost. %d attempts of round 1 were taken from another run; what they cost stands there.",
+                     r->attempts_taken);
     if (r->novelty_ran_out)
         section_text(s, "Stopped. Round %d kept too few of its attempts; what more rounds would do is not known.",
                      r->novelty_ran_out);
