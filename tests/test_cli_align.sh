@@ -46,6 +46,8 @@ want 2 "wanted an attempt's id" "$ISARA" inspect "$tmp/run" --replay 17
 printf 'funding: "none"\n' >"$tmp/about.yaml"; printf 'colour: red\n' >"$tmp/wrong.yaml"
 want 0 "^$tmp/report" "$ISARA" report "$tmp/run" --about "$tmp/about.yaml" --output "$tmp/report"
 grep -q '^conflicts of interest,funding disclosed,yes,none' "$tmp/report/tables/checklist.csv" || bad "the checklist does not have what --about says"
+printf 'grid_gco2_per_kwh: low\n' >"$tmp/grid.yaml"
+want 78 'grid.yaml: grid_gco2_per_kwh: wanted grams of CO2 as a number (230), found "low"' "$ISARA" report "$tmp/run" --about "$tmp/grid.yaml" --output "$tmp/report"
 want 78 'wrong.yaml:1: "colour" is not asked for' "$ISARA" report "$tmp/run" --about "$tmp/wrong.yaml" --output "$tmp/report"
 peak() { sed -n 's/.*"peak_resident_mib": \([0-9]*\).*/\1/p' "$tmp/run/metrics.json"; }
 most=$(peak); want 0 "aligned model" "${run[@]}" --review --resume # a start that has nothing to do takes less

@@ -108,6 +108,9 @@ static void make(struct made *m)
                             .samples = &m->sample,
                             .n_sample = 1,
                             .peak_mib = 5,
+                            .joules = NAN,
+                            .co2 = NAN,
+                            .joules_unread = "no counter",
                             .overlap = {.threshold = 0.7, .seeds = 2, .seeds_left_out = 2, .generated = 1, .kept = 1}};
 }
 
@@ -207,7 +210,8 @@ static void facts_are_readable(void **state)
     assert_string_equal(value_in(&d, "environment", "time"), "2026-11-29 20:24:49 UTC");
     assert_string_equal(value_in(&d, "environment", "build"), "1.0");
     report_html(&d, &page);
-    has(&page, "Peak resident memory, of the start that took most: 5 MiB. Energy was not measured.");
+    has(&page, "Peak resident memory, of the start that took most: 5 MiB.");
+    has(&page, "Energy was not read: no counter.");
     has(&page, "--principles</span> laws.txt <span");
     has(&page, "(unknown, 268,098,176 parameters)");
     buf_free(&page);
@@ -245,7 +249,7 @@ static void the_most_is_as_documented(void **state)
     struct made m;
     struct error err = {0};
     struct report_label label = {"toxic", 8, 2, 0.25, 0.1, 0.6};
-    struct report_phase phase = {"ask", 1.5, 2.5};
+    struct report_phase phase = {"ask", 1.5, 2.5, 3.5};
     struct report_tax tax[] = {{.arm = "round-1", .metric = "answers.words", .n = 8, .value = 9.5, .interval = "BCa"},
                                {.arm = "round-1", .metric = "nll", .test = "of an evaluation"}};
     const struct file_schema *schema = file_schema("metrics.json");
@@ -259,6 +263,7 @@ static void the_most_is_as_documented(void **state)
     m.control.by.n_judged = 8;
     m.run.phases = &phase;
     m.run.n_phase = 1;
+    m.run.joules_unread = NULL;
     m.run.first = m.run.last;
     m.run.tax = tax;
     m.run.n_tax = 2;

@@ -5,6 +5,8 @@
 #include "io/yaml_text.h"
 #include "report/sections.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *scalar(yaml_document_t *doc, int node)
@@ -32,6 +34,19 @@ static int put(struct report_run *r, yaml_document_t *doc, const yaml_node_pair_
     return x->name && x->value ? 0 : error_set_nomem(err, strlen(text), "statements");
 }
 
+/* Grams, where the energy is known and people say what a kilowatt-hour causes. */
+static int weigh(struct report_run *r, const char *path, struct error *err)
+{
+    const char *text = report_fact_find(&r->about, "grid_gco2_per_kwh");
+    char *end = NULL;
+    double grams = text ? strtod(text, &end) : NAN;
+    if (text && (*end || !(grams >= 0 && grams <= 1e5)))
+        return error_set(err, ERROR_CONFIG,
+                         "%s: grid_gco2_per_kwh: wanted grams of CO2 as a number (230), found \"%.40s\"", path, text);
+    r->co2 = grams * r->joules / 3.6e6;
+    return 0;
+}
+
 static int put_all(struct report_run *r, yaml_document_t *doc, const char *path, struct error *err)
 {
     const yaml_node_t *root = yaml_document_get_root_node(doc);
@@ -42,7 +57,7 @@ static int put_all(struct report_run *r, yaml_document_t *doc, const char *path,
     int rc = r->about.items ? 0 : error_set_nomem(err, n * sizeof *r->about.items, "statements");
     for (yaml_node_pair_t *p = root->data.mapping.pairs.start; p < root->data.mapping.pairs.top && !rc; p++)
         rc = put(r, doc, p, path, err);
-    return rc;
+    return rc ? rc : weigh(r, path, err);
 }
 
 int cli_read_about(struct report_run *r, const char *path, struct error *err)

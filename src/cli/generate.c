@@ -3,6 +3,7 @@
 #include "cli/parts.h"
 
 #include "base/clock.h"
+#include "base/energy.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -269,6 +270,23 @@ static void show_memory(struct generate_engine *engine, const struct work *w, co
                w->records.n, now + kv + other, kv, prompt, more);
 }
 
+static void report(const struct work *w, struct generate_stats s, const struct cli_values *v, struct energy *energy)
+{
+    double seconds = clock_now() - w->progress.started;
+    struct buf joules = BUF_INIT, members = BUF_INIT;
+    cli_energy(energy, &joules, &members);
+    log_line(LOG_INFO, "%d records, %ld prompt tokens (%ld computed), %ld generated, %.2f s, peak %zu MiB resident, %s",
+             w->n_request, s.prompt_tokens, s.computed_prompt_tokens, s.generated_tokens, seconds,
+             clock_rss_peak() >> 20, buf_text(&joules));
+    if (v->json && v->output && strcmp(v->output, "-"))
+        printf("{\"records\": %d, \"failed\": %d, \"prompt_tokens\": %ld, \"computed_prompt_tokens\": %ld, "
+               "\"generated_tokens\": %ld, \"seconds\": %.3f, %s}\n",
+               w->records.n, w->n_failed, s.prompt_tokens, s.computed_prompt_tokens, s.generated_tokens, seconds,
+               buf_text(&members));
+    buf_free(&joules);
+    buf_free(&members);
+}
+
 static int answer_records(struct work *w, const struct cli_values *v, struct error *err)
 {
     const struct generate_engine_options eo = generate_engine_as_asked(&v->engine, model_dtype(w->parts.model));
@@ -283,18 +301,12 @@ static int answer_records(struct work *w, const struct cli_values *v, struct err
     }
     w->progress =
         (struct progress){.stage = "generate", .unit = "records", .total = w->n_request, .started = clock_now()};
+    struct energy *energy = energy_open(NULL);
     if (w->n_request)
         rc = generate_run(engine, w->requests, w->n_request, done, w, err);
-    struct generate_stats s = generate_engine_stats(engine);
-    double seconds = clock_now() - w->progress.started;
     if (!rc)
-        log_line(LOG_INFO, "%d records, %ld prompt tokens (%ld computed), %ld generated, %.2f s, peak %zu MiB resident",
-                 w->n_request, s.prompt_tokens, s.computed_prompt_tokens, s.generated_tokens, seconds,
-                 clock_rss_peak() >> 20);
-    if (!rc && v->json && v->output && strcmp(v->output, "-"))
-        printf("{\"records\": %d, \"failed\": %d, \"prompt_tokens\": %ld, \"computed_prompt_tokens\": %ld, "
-               "\"generated_tokens\": %ld, \"seconds\": %.3f}\n",
-               w->records.n, w->n_failed, s.prompt_tokens, s.computed_prompt_tokens, s.generated_tokens, seconds);
+        report(w, generate_engine_stats(engine), v, energy);
+    energy_close(energy);
     generate_engine_free(engine);
     return rc;
 }

@@ -108,6 +108,9 @@ int cli_convert_gguf(const struct cli_model *p, const struct cli_values *v, cons
 
 /* --- terminal.c --- */
 void terminal_start(const struct cli_values *v);
+struct energy;
+/* Taken since it was opened: "12.3 J" or "energy not read", and as members of a JSON object; appended. */
+void cli_energy(struct energy *e, struct buf *text, struct buf *members);
 void terminal_end(void);
 /* --- help.c --- */
 void help_main(void);

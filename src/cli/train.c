@@ -3,6 +3,7 @@
 #include "cli/parts.h"
 
 #include "base/clock.h"
+#include "base/energy.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -52,17 +53,23 @@ static int open_model(struct isara_model **m, const struct options *options, con
     return rc;
 }
 
-static void report(const struct isara_trained *r, const struct cli_values *v, const struct progress *p)
+static void report(const struct isara_trained *r, const struct cli_values *v, const struct progress *p,
+                   struct energy *energy)
 {
     double seconds = clock_now() - p->started;
+    struct buf joules = BUF_INIT, members = BUF_INIT;
+    cli_energy(energy, &joules, &members);
     if (r->profile)
         fputs(r->profile, stderr);
-    log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident; model in %s",
+    log_line(LOG_INFO, "%ld steps, loss %.4f -> %.4f, %.1f s, %.0f tokens/s, peak %zu MiB resident, %s; model in %s",
              r->steps, r->first_loss, r->last_loss, seconds, p->tokens / (seconds > 0 ? seconds : 1),
-             clock_rss_peak() >> 20, v->output);
+             clock_rss_peak() >> 20, buf_text(&joules), v->output);
     if (v->json)
-        printf("{\"steps\": %ld, \"first_loss\": %.9g, \"last_loss\": %.9g, \"seconds\": %.3f, \"tokens\": %.0f}\n",
-               r->steps, r->first_loss, r->last_loss, seconds, p->tokens);
+        printf("{\"steps\": %ld, \"first_loss\": %.9g, \"last_loss\": %.9g, \"seconds\": %.3f, \"tokens\": %.0f, "
+               "%s}\n",
+               r->steps, r->first_loss, r->last_loss, seconds, p->tokens, buf_text(&members));
+    buf_free(&joules);
+    buf_free(&members);
 }
 
 int verb_train(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
@@ -78,11 +85,13 @@ int verb_train(const struct verb *verb, struct options *options, const struct cl
     rc = rc ? rc : options_json(options, own, &given, err);
     rc = rc ? rc : open_model(&m, options, v, err);
     progress.started = clock_now();
+    struct energy *energy = energy_open(NULL);
     const struct isara_training job = {v->data, v->output, given, on_step, &progress};
     if (!rc && isara_train(m, &job, &result, &problem))
         rc = cli_error(&problem, err);
     if (!rc && !v->dry_run)
-        report(&result, v, &progress);
+        report(&result, v, &progress, energy);
+    energy_close(energy);
     isara_free(result.profile);
     free(given);
     isara_close(m);

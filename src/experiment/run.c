@@ -132,10 +132,11 @@ static int write_times(const struct experiment *x, struct error *err)
     json_t *list = json_array();
     for (int i = 0; i < x->n_job; i++) {
         const struct job *j = &x->jobs[x->order[i]];
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:f, s:O?, s:O?}", "hash", j->hash, "verb",
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:f, s:O?, s:O?, s:O?}", "hash", j->hash, "verb",
                                               job_verb_name(j->verb), "label", j->label, "planned_seconds", j->seconds,
                                               "seconds", json_object_get(j->result, "seconds"), "peak_mib",
-                                              json_object_get(j->result, "peak_mib")));
+                                              json_object_get(j->result, "peak_mib"), "joules",
+                                              json_object_get(j->result, "joules")));
     }
     char *path = path_join(x->o.output, "times.json");
     int rc = path && list ? jsontext_write(path, list, err) : error_set_nomem(err, 64, "times");

@@ -5,6 +5,7 @@
 #include "experiment/parts.h"
 
 #include "base/clock.h"
+#include "base/energy.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
@@ -333,6 +334,7 @@ int job_run(const struct experiment *x, struct job *j, struct error *err)
     static int (*const verbs[])(const struct experiment *x, struct job *j, json_t *result,
                                 struct error *err) = {do_align, do_train, do_eval};
     double start = clock_now();
+    struct energy *energy = energy_open(NULL);
     json_t *result = json_pack("{s:s}", "hash", j->hash);
     int rc = result ? begin_directory(x, j, err) : error_set_nomem(err, 64, "a job");
     rc = rc ? rc : verbs[j->verb](x, j, result, err);
@@ -340,6 +342,7 @@ int job_run(const struct experiment *x, struct job *j, struct error *err)
         json_object_set_new(result, "planned_seconds", json_real(j->seconds));
         json_object_set_new(result, "seconds", json_real(clock_now() - start));
         json_object_set_new(result, "peak_mib", json_integer((json_int_t)(clock_rss_peak() >> 20)));
+        json_object_set_new(result, "joules", energy_why(energy) ? json_null() : json_real(energy_joules(energy)));
         rc = write_json(x, j, "done.json", result, err);
         rc = rc || j->verb != JOB_ALIGN ? rc : asked_put(x, j, err);
     }
@@ -348,6 +351,7 @@ int job_run(const struct experiment *x, struct job *j, struct error *err)
         j->result = json_incref(result);
         j->done = 1;
     }
+    energy_close(energy);
     json_decref(result);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "method/parts.h"
 
 #include "base/clock.h"
+#include "base/energy.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -39,7 +40,7 @@ void align_result_free(struct align_result *r)
     *r = (struct align_result){0};
 }
 
-/* Adds to a number of seconds over all starts. */
+/* Adds to a number of seconds, or joules, over all starts. */
 static int add_seconds(struct align *a, const char *kind, const char *phase, double seconds, struct error *err)
 {
     char name[64], text[32];
@@ -52,25 +53,47 @@ static int add_seconds(struct align *a, const char *kind, const char *phase, dou
     return rc ? rc : run_put_fact(a->run, name, text, err);
 }
 
-/* What a phase has taken: by the clock, and of all processors together. */
+/* What a phase has taken: by the clock, of all processors together, and of energy. */
 struct spent {
-    double seconds, cpu;
+    double seconds, cpu, joules;
 };
-static struct spent spent_so_far(void)
+static struct spent spent_so_far(const struct align *a)
 {
-    return (struct spent){clock_now(), clock_cpu()};
+    return (struct spent){clock_now(), clock_cpu(), energy_joules(a->energy)};
+}
+
+static int has_fact(struct align *a, const char *kind, const char *phase)
+{
+    char name[64];
+    const char *value;
+    struct arena arena = ARENA_INIT;
+    snprintf(name, sizeof name, "%s-%s", kind, phase);
+    int has = !run_get_fact(a->run, name, &value, &arena, NULL) && value;
+    arena_free(&arena);
+    return has;
+}
+
+/* Before the phase's seconds. What one start did not read is not known of all, and the run keeps why. */
+static int add_joules(struct align *a, const char *phase, double joules, struct error *err)
+{
+    const char *why = energy_why(a->energy);
+    if (!why && has_fact(a, "seconds", phase) && !has_fact(a, "joules", phase))
+        why = "an earlier start did not read it";
+    return why ? run_put_fact(a->run, "energy-unread", why, err) : add_seconds(a, "joules", phase, joules, err);
 }
 
 static int add_spent(struct align *a, const char *phase, const struct spent *start, struct error *err)
 {
-    int rc = add_seconds(a, "seconds", phase, clock_now() - start->seconds, err);
-    return rc ? rc : add_seconds(a, "cpu-seconds", phase, clock_cpu() - start->cpu, err);
+    struct spent now = spent_so_far(a);
+    int rc = add_joules(a, phase, now.joules - start->joules, err);
+    rc = rc ? rc : add_seconds(a, "seconds", phase, now.seconds - start->seconds, err);
+    return rc ? rc : add_seconds(a, "cpu-seconds", phase, now.cpu - start->cpu, err);
 }
 
 static int do_phase(struct align *a, const char *name, int (*work)(struct align *a, struct error *err),
                     struct error *err)
 {
-    struct spent start = spent_so_far();
+    struct spent start = spent_so_far(a);
     int rc = interrupt_check(err);
     if (!rc)
         rc = work(a, err);
@@ -208,7 +231,7 @@ static int do_round(struct align *a, struct run_round *round, int *stop, struct 
             break;
         case RUN_STATE_REVIEW: rc = review_round(a, round, stop, err); break;
         case RUN_STATE_TUNE:
-            start = spent_so_far();
+            start = spent_so_far(a);
             rc = (rc = interrupt_check(err)) ? rc : tune_round(a, round, err);
             struct error second;
             add_spent(a, "tune", &start, &second);
@@ -309,7 +332,7 @@ static int begin_run(struct align *a, struct error *err)
 static int evidence(struct align *a, struct align_result *r, struct error *err)
 {
     struct arms arms = {0};
-    struct spent start = spent_so_far();
+    struct spent start = spent_so_far(a);
     struct error second;
     int rc = align_arms(a, &arms, err);
     if (!rc)
@@ -340,6 +363,7 @@ int method_check(const struct align_options *options, struct error *err)
     if (rc)
         return rc;
     rc = align_open_inputs(&a, NULL, &o, err);
+    energy_close(a.energy);
     align_close(&a);
     return rc;
 }
@@ -353,6 +377,7 @@ int method_align(struct device *device, const struct align_options *options, str
     if (rc)
         return rc;
     rc = align_open(&a, device, options, err);
+    a.energy = energy_open(options->energy_root);
     if (!rc && options->preview) {
         rc = preview(&a, err);
     } else if (!rc && !(rc = begin_run(&a, err))) {
@@ -367,6 +392,7 @@ int method_align(struct device *device, const struct align_options *options, str
                       was.message, a.round, a.o.output);
         }
     }
+    energy_close(a.energy);
     align_close(&a);
     return rc;
 }

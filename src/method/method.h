@@ -77,6 +77,7 @@ struct align_options {
     double threshold;      /* of the judge's labels, strict [0.5] */
     int accept_different_bits;
     const char *attempts_from; /* a run whose first round asked and answered as this one does; NULL: none */
+    const char *energy_root;   /* where the energy's counters are (base/energy.h); NULL: where this machine has them */
     void (*show)(void *user, const char *text); /* preview's text; may be NULL */
     void *user;
 };

@@ -28,6 +28,7 @@ struct align {
     int n_kept, cap_kept;            /* of earlier rounds and, after its verdicts, this one */
     struct run *run;                 /* NULL: nothing is written (preview) */
     struct arena arena, round_arena; /* the run's; the round's */
+    struct energy *energy;           /* what it is read from */
     int reviewed;                    /* this start went on after a review: the next round's is another one */
     int round;
     struct run_attempt *attempts;

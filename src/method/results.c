@@ -250,6 +250,26 @@ static double phase_number(struct recorded *d, const char *kind, const char *pha
     return !run_get_fact(d->run, name, &value, &d->arena, err) && value ? strtod(value, NULL) : NAN;
 }
 
+/* Read in every phase of every start, or not at all. */
+static int fill_energy(struct recorded *d, struct report_run *r, struct error *err)
+{
+    const char *why;
+    int failed = 0, rc = run_get_fact(d->run, "energy-unread", &why, &d->arena, err);
+    r->joules = 0;
+    r->co2 = NAN;
+    for (int i = 0; i < r->n_phase; i++)
+        r->joules += r->phases[i].joules;
+    if (!rc && !why && isnan(r->joules))
+        why = "the build that ran it did not look";
+    if (!rc && !why && !r->n_phase)
+        why = "nothing was done yet";
+    r->joules_unread = rc ? NULL : kept_text(r, why, &failed);
+    for (int i = 0; i < r->n_phase && why; i++)
+        r->phases[i].joules = NAN;
+    r->joules = why ? NAN : r->joules;
+    return failed ? error_set_nomem(err, 256, "results") : rc;
+}
+
 /* What the process that did it left of itself. */
 static int fill_costs(struct recorded *d, struct report_run *r, struct error *err)
 {
@@ -260,15 +280,15 @@ static int fill_costs(struct recorded *d, struct report_run *r, struct error *er
         return error_set_nomem(err, 256, "results");
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
         double seconds = phase_number(d, "seconds", phases[i], err),
-               cpu = phase_number(d, "cpu-seconds", phases[i], err);
+               cpu = phase_number(d, "cpu-seconds", phases[i], err), joules = phase_number(d, "joules", phases[i], err);
         if (!isnan(seconds))
-            r->phases[r->n_phase++] = (struct report_phase){phases[i], seconds, cpu};
+            r->phases[r->n_phase++] = (struct report_phase){phases[i], seconds, cpu, joules};
     }
     int rc = run_get_fact(d->run, "peak-mib", &value, &d->arena, err);
     r->peak_mib = !rc && value ? (int)strtol(value, NULL, 10) : 0;
     rc = rc ? rc : run_get_fact(d->run, "attempts-taken", &value, &d->arena, err);
     r->attempts_taken = !rc && value ? (int)strtol(value, NULL, 10) : 0;
-    return rc;
+    return rc ? rc : fill_energy(d, r, err);
 }
 
 /* What is known before anything is counted. */

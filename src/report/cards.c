@@ -92,6 +92,16 @@ static void put_index(struct buf *out, const struct report_run *r)
     }
 }
 
+/* Only where people say what a kilowatt-hour causes there. */
+static void put_emissions(struct buf *out, const struct report_run *r)
+{
+    if (isnan(r->co2))
+        return;
+    buf_printf(out, "co2_eq_emissions:\n  emissions: %.6g\n  training_type: fine-tuning\n", r->co2);
+    put_pair(out, "  source: ",
+             "energy of processors and memory by RAPL, with the grams a kilowatt-hour that the authors state");
+}
+
 static void put_front(struct buf *out, const struct report_run *r)
 {
     buf_puts(out, "---\nlibrary_name: transformers\npipeline_tag: text-generation\n");
@@ -102,6 +112,7 @@ static void put_front(struct buf *out, const struct report_run *r)
     buf_puts(out, "tags:\n- isara\n- self-alignment\n- in-context-learning\n- text-generation\n");
     put_configs(out);
     put_index(out, r);
+    put_emissions(out, r);
     buf_puts(out, "---\n\n");
 }
 
@@ -152,6 +163,7 @@ void card_model(struct buf *out, const struct report_run *r, const struct docume
     buf_puts(out, "\n\n## Results\n");
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         put_table(out, d, tables[i]);
+    put_section(out, d, "cost");
     put_section(out, d, "limitations");
     put_section(out, d, "environment");
 }

@@ -79,6 +79,7 @@ struct report_sample {
 struct report_phase {
     const char *name;
     double seconds, cpu; /* by the clock; of all processors together, NAN: not measured */
+    double joules;       /* of processors and memory, of all that the machine did; NAN: not read */
 };
 /* An attempt as the journal has it; of a round and a reason the first REPORT_EXAMPLES. */
 enum { REPORT_EXAMPLES = 3, REPORT_REGRESSIONS = 20 };
@@ -169,6 +170,8 @@ struct report_run {
     int n_sample;
     struct report_phase *phases;
     int n_phase;
+    double joules, co2;        /* of all; grams, by what people say of the grid; NAN: not known */
+    const char *joules_unread; /* why; NULL: they are known */
     int peak_mib;
     struct report_tax *tax; /* by set, metric and arm; the run's own questions first */
     int n_tax;

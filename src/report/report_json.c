@@ -138,6 +138,16 @@ static json_t *tax_json(const struct report_run *r)
     return list;
 }
 
+/* null where they are not known. */
+static void add_joules(json_t *o, const struct report_run *r)
+{
+    json_t *joules = r->joules_unread ? json_null() : json_object();
+    for (int i = 0; i < r->n_phase && !r->joules_unread; i++)
+        json_object_set_new(joules, r->phases[i].name, json_real(r->phases[i].joules));
+    json_object_set_new(o, "joules", joules);
+    json_object_set_new(o, "joules_unread", r->joules_unread ? json_string(r->joules_unread) : json_null());
+}
+
 json_t *report_overlap_json(const struct report_overlap *o)
 {
     return json_pack("{s:f, s:i, s:i, s:i, s:i, s:i}", "threshold", o->threshold, "seeds", o->seeds, "seeds_left_out",
@@ -163,5 +173,6 @@ int report_run_json(const struct report_run *r, json_t **out, struct error *err)
         seconds_json(r), "threshold", r->threshold, "peak_resident_mib", r->peak_mib, "test_overlap",
         report_overlap_json(&r->overlap), "attempts_taken", r->attempts_taken);
     json_object_set_new(*out, "tax", tax_json(r));
+    add_joules(*out, r);
     return *out ? 0 : error_set_nomem(err, 4096, "metrics");
 }

@@ -21,6 +21,7 @@ static const char *const asked[][2] = {
     {"terms", "terms of their own"},
     {"prior_work", "what was there before"},
     {"training_cutoff", "up to when the base model's training data go"},
+    {"grid_gco2_per_kwh", "grams of CO2 that a kilowatt-hour causes where it ran"},
     {"recruitment", "how people who labelled answers were found"},
     {"ethics", "ethics approval of their labelling"},
     {"demographics", "who they were"},
@@ -28,7 +29,7 @@ static const char *const asked[][2] = {
     {"preregistration", "what was registered before"},
     {"sample_sizes", "why so many seeds, attempts, questions and random seeds"},
 };
-enum { N_ASKED = (int)(sizeof asked / sizeof *asked), OF_LABELLING = 9 };
+enum { N_ASKED = (int)(sizeof asked / sizeof *asked), OF_LABELLING = 10 };
 
 int report_about_knows(const char *name)
 {

@@ -17,6 +17,7 @@ static const struct column cost_columns[] = {
     {"stage", "stage", COLUMN_TEXT, 0},
     {"seconds", "seconds", COLUMN_NUMBER, 1},
     {"cpu_seconds", "processor seconds", COLUMN_NUMBER, 1},
+    {"joules", "joules", COLUMN_NUMBER, 1},
     {"tokens", "tokens", COLUMN_COUNT, 0},
     {"gflop", "arithmetic, 10^9 operations", COLUMN_NUMBER, 1},
     {"texts", "texts", COLUMN_COUNT, 0},
@@ -90,10 +91,27 @@ static void cost_row(struct table *t, const struct report_run *r, const struct r
     row_text(row, p->name);
     row_number(row, p->seconds);
     row_number(row, p->cpu);
+    row_number(row, p->joules);
     row_number(row, tokens);
     row_number(row, factor * parameters * tokens * 1e-9);
     row_number(row, attempts ? attempts : NAN);
     row_number(row, attempts ? p->seconds / attempts : NAN);
+}
+
+static void say_energy(struct section *s, const struct report_run *r)
+{
+    if (isnan(r->joules))
+        section_text(s, "Energy was not read: %s.", r->joules_unread ? r->joules_unread : "nothing is known of it");
+    else if (isnan(r->co2))
+        section_text(s,
+                     "Energy of the machine's processors and memory while it ran, other processes' work included: %.1f "
+                     "J (%.4g kWh).",
+                     r->joules, r->joules / 3.6e6);
+    else
+        section_text(s,
+                     "Energy of the machine's processors and memory while it ran, other processes' work included: %.1f "
+                     "J (%.4g kWh); with what the authors state of the grid %.4g g of CO2.",
+                     r->joules, r->joules / 3.6e6, r->co2);
 }
 
 static void cost_section(struct document *d, const struct report_run *r)
@@ -111,16 +129,17 @@ static void cost_section(struct document *d, const struct report_run *r)
     row_text(row, "all");
     row_number(row, total);
     row_number(row, cpu);
+    row_number(row, r->joules);
     table_note(t, "seconds by the clock over all starts, and of all processors together; tokens of ask and answer: "
                   "those of the texts that were taken, "
                   "without prompts and other beams; of tune: all that were trained on in the rounds; arithmetic: 2 "
                   "operations a parameter and token, 6 in tuning; evidence: tuning the controls, answers, scores and "
                   "judging of every arm");
     if (r->peak_mib)
-        section_text(s, "Peak resident memory, of the start that took most: %d MiB. Energy was not measured.",
-                     r->peak_mib);
+        section_text(s, "Peak resident memory, of the start that took most: %d MiB.", r->peak_mib);
     else
-        section_text(s, "Peak resident memory was not recorded. Energy was not measured.");
+        section_text(s, "Peak resident memory was not recorded.");
+    say_energy(s, r);
 }
 
 /* As a reader has it: a date and a whole number are not those of JSON. */

@@ -114,8 +114,8 @@ static const struct rule result_rules[] = {
 static const struct rule fact_rules[] = {
     {"typeof(name) <> 'text' OR NOT is_text(name) OR typeof(value) <> 'text' OR NOT is_text(value)",
      "it is not UTF-8 text"},
-    {"(name GLOB 'seconds-*' OR name GLOB 'cpu-seconds-*') AND (length(value) NOT BETWEEN 1 AND 30 OR value GLOB "
-     "'*[^0-9.]*')",
+    {"(name GLOB 'seconds-*' OR name GLOB 'cpu-seconds-*' OR name GLOB 'joules-*') AND (length(value) NOT BETWEEN 1 "
+     "AND 30 OR value GLOB '*[^0-9.]*')",
      "its seconds are no number"},
     {"name IN ('threshold', 'peak-mib') AND (length(value) NOT BETWEEN 1 AND 30 OR value GLOB '*[^-+0-9.e]*')",
      "it is no number"},
