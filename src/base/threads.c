@@ -187,6 +187,16 @@ int pool_size(const struct pool *p)
     return p->n_thread;
 }
 
+static int stretch_begin(const struct pool *p, int n, int64_t worker)
+{
+    return (int)(worker * n / p->n_thread);
+}
+
+int pool_stretch_end(const struct pool *p, int n, int piece)
+{
+    return stretch_begin(p, n, (((int64_t)piece + 1) * p->n_thread - 1) / n + 1);
+}
+
 void pool_run(struct pool *p, int n, void (*fn)(void *, int, int), void *context)
 {
     if (p->n_thread == 1 || n <= 1) {
@@ -198,8 +208,8 @@ void pool_run(struct pool *p, int n, void (*fn)(void *, int, int), void *context
     p->fn = fn;
     p->context = context;
     for (int i = 0; i < p->n_thread; i++) {
-        p->workers[i].end = (int)((int64_t)(i + 1) * n / p->n_thread);
-        atomic_store_explicit(&p->workers[i].next, (int)((int64_t)i * n / p->n_thread), memory_order_relaxed);
+        p->workers[i].end = stretch_begin(p, n, i + 1);
+        atomic_store_explicit(&p->workers[i].next, stretch_begin(p, n, i), memory_order_relaxed);
     }
     start_generation(p, OPEN);
     work(p, 0);

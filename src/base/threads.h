@@ -14,6 +14,9 @@ int pool_size(const struct pool *p);
 /* Calls fn(context, piece, worker) for every piece in 0..n-1, worker in 0..pool_size-1, and returns when all are done.
  * Allocates nothing. Not reentrant: one run at a time. */
 void pool_run(struct pool *p, int n, void (*fn)(void *context, int piece, int worker), void *context);
+/* Of a run of n pieces: the end of the stretch in which `piece` lies and which one thread goes through in order, unless
+ * others help it. */
+int pool_stretch_end(const struct pool *p, int n, int piece);
 int threads_available(void); /* processors this process may use, at least 1 */
 
 #endif

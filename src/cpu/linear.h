@@ -71,6 +71,7 @@ struct linear_lanes {
                    float *out); /* n words [n/32][32] of a BF16 panel to floats [2 n/32][32] */
     void (*round)(const float *x, int64_t n, float *out); /* to bf16 and back */
     void (*to_bf16)(const float *x, int64_t n, uint16_t *out);
+    void (*from_bf16)(const uint16_t *x, int64_t n, float *out);
     /* out[c][r] = x[r][c] for up to 16 x 16 words; rows past n_row count as zeros; writes 16 words for each of
      * n_col. */
     void (*transpose)(const float *x, int64_t stride, int n_row, int n_col, float *out, int64_t out_stride);

@@ -58,6 +58,15 @@ static void to_bf16(const float *x, int64_t n, uint16_t *out)
                        n - i < LANES ? (int)(n - i) : LANES);
 }
 
+static void from_bf16(const uint16_t *x, int64_t n, float *out)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        v_store(out + i, v_load_bf16(x + i));
+    if (i < n)
+        v_store_n(out + i, v_load_bf16_n(x + i, (int)(n - i)), (int)(n - i));
+}
+
 static void round_row(const float *x, int64_t n, float *out)
 {
     uint16_t half[LANES] = {0};
@@ -134,6 +143,7 @@ const struct linear_lanes LANES_NAME = {.finish = finish,
                                         .expand = expand,
                                         .round = round_row,
                                         .to_bf16 = to_bf16,
+                                        .from_bf16 = from_bf16,
                                         .transpose = transpose,
                                         .pack = pack,
                                         .transpose_pairs = transpose_pairs,

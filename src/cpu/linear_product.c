@@ -93,8 +93,7 @@ void product_put_row_bf16(const struct product *p, char *to, int r, const uint16
     switch (p->kernel->form) {
     case FORM_F32:
     case FORM_HALVES:
-        for (int64_t k = 0; k < n; k++)
-            words[k] = (uint32_t)row[k] << 16;
+        p->kernel->lanes->from_bf16(row, n, (float *)words);
         memset(words + n, 0, (size_t)(p->k - n) * 4);
         break;
     case FORM_PAIRS:
@@ -311,8 +310,9 @@ static void some_parts(struct visit *v, int64_t row, int64_t end, int n_next)
     }
 }
 
-/* Parts [part, end) of a group: several at once where rows are few, in equal shares. */
-static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t end)
+/* Parts [part, end) of a group: several at once where rows are few, in equal shares. `later`: parts behind them that
+ * the same thread is likely to come to next. */
+static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t end, int64_t later)
 {
     const struct product *p = v->p;
     int64_t row = p->first_row + group * v->d->group_rows,
@@ -320,10 +320,10 @@ static void some_of_group(struct visit *v, int64_t group, int64_t part, int64_t 
     int m = last - row < v->d->block_rows ? (int)(last - row) : v->d->block_rows,
         most = p->part_panels > 1 || !p->kernel->at_once ? 1 : p->kernel->at_once(m);
     for (int64_t left = (end - part + most - 1) / most; left > 0; left--) {
-        int n = (int)((end - part + left - 1) / left), after = (int)(end - part - n);
+        int n = (int)((end - part + left - 1) / left), after = (int)clamp_int64(end - part - n + later, 0, n);
         v->part = p->first_part + part;
         v->n_part = n;
-        some_parts(v, row, last, after < n ? after : n);
+        some_parts(v, row, last, after);
         part += n;
     }
 }
@@ -338,10 +338,12 @@ static void piece_run(void *context, int piece, int worker)
                       .room = cpu_scratch(d->q, worker)};
     v.acc = (float *)(v.room + ROOM_BYTES);
     int64_t n_part = p->last_part - p->first_part, all = n_part * d->n_group, at = piece * all / d->n_piece,
-            end = (piece + 1) * all / d->n_piece;
+            end = (piece + 1) * all / d->n_piece,
+            stretch = pool_stretch_end(cpu_pool(d->q), (int)d->n_piece, piece) * all / d->n_piece;
     while (at < end) {
-        int64_t group = at / n_part, group_end = (group + 1) * n_part, until = end < group_end ? end : group_end;
-        some_of_group(&v, group, at - group * n_part, until - group * n_part);
+        int64_t group = at / n_part, group_end = (group + 1) * n_part, until = end < group_end ? end : group_end,
+                goes_on = stretch < group_end ? stretch : group_end;
+        some_of_group(&v, group, at - group * n_part, until - group * n_part, goes_on - until);
         at = until;
     }
     finish_pending(&v);

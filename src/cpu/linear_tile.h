@@ -24,12 +24,56 @@ enum { HALVES = 1 };
 /* bytes by which few rows, which wait for memory, fetch their panels ahead */
 enum { PANEL_VECTORS = PANEL / V_LANES, STREAM_AHEAD = 2048 };
 
+/* Where a tile is, in few registers: x86 adds a register times 1, 2, 4 or 8 to another on its way to memory, so every
+ * fifth row has an address of its own. Left alone, gcc keeps one for each row, more than there are registers. */
+struct tile_at {
+    const char *row[(TILE_ROWS + 4) / 5];
+    int64_t apart, apart3;
+    const uint32_t *panel[MAX_PANELS];
+};
+static inline __attribute__((always_inline)) const char *row_in_tile(const struct tile_at *t, int r)
+{
+    return t->row[r / 5] + (r % 5 == 3 ? t->apart3 : r % 5 * t->apart);
+}
+static inline __attribute__((always_inline)) struct tile_at tile_begin(int m, int w, const struct product_call *c,
+                                                                       const uint32_t *const *b)
+{
+    struct tile_at t = {.apart = c->a_row, .apart3 = 3 * c->a_row};
+    UNROLL
+    for (int i = 0; i * 5 < m; i++)
+        t.row[i] = c->a + c->begin * (TILE_FORM == FORM_PAIRS ? 2 : 4) + 5 * i * t.apart;
+    UNROLL
+    for (int i = 0; i * PANEL_VECTORS < w; i++)
+        t.panel[i] = b[i];
+    return t;
+}
+/* After this nothing of it can be computed anew from what it was made of. */
+static inline __attribute__((always_inline)) void tile_keep(struct tile_at *t, int m, int w)
+{
+    UNROLL
+    for (int i = 0; i * 5 < m; i++)
+        __asm__("" : "+r"(t->row[i]));
+    UNROLL
+    for (int i = 0; i * PANEL_VECTORS < w; i++)
+        __asm__("" : "+r"(t->panel[i]));
+    __asm__("" : "+r"(t->apart), "+r"(t->apart3));
+}
+static inline __attribute__((always_inline)) void tile_advance(struct tile_at *t, int m, int w)
+{
+    UNROLL
+    for (int i = 0; i * 5 < m; i++)
+        t->row[i] += 4 * HALVES;
+    UNROLL
+    for (int i = 0; i * PANEL_VECTORS < w; i++)
+        t->panel[i] += PANEL;
+}
+
 /* Vector v's columns begin at b[v / PANEL_VECTORS], at its lane there. */
 static inline __attribute__((always_inline)) void tile_rows(int m, int w, const struct product_call *c,
                                                             const uint32_t *const *b, const char *ahead, float *acc)
 {
     V sum[TILE_ROWS][8];
-    const char *a = c->a + c->begin * (TILE_FORM == FORM_PAIRS ? 2 : 4);
+    struct tile_at t = tile_begin(m, w, c, b);
     int64_t n = TILE_FORM == FORM_F32 ? c->n : c->n / 2, ahead_step = m > 6 && n ? (c->ahead_bytes + n - 1) / n : 0;
     if (!c->past_caches)
         UNROLL
@@ -42,7 +86,8 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
         UNROLL
     for (int v = 0; v < w; v++)
         sum[r][v] = c->first ? V_ZERO : V_LOAD(acc + r * c->acc_stride + v * V_LANES);
-    for (int64_t k = 0; k < n; k++, a += 4 * HALVES) {
+    for (int64_t left = n; left > 0; left--) {
+        tile_keep(&t, m, w);
         if (m > 6) {
             __builtin_prefetch(ahead, 0, 2);
             ahead += ahead_step;
@@ -52,19 +97,20 @@ static inline __attribute__((always_inline)) void tile_rows(int m, int w, const 
             B column[8];
             UNROLL
             for (int v = 0; v < w; v++) {
-                const uint32_t *at = b[v / PANEL_VECTORS] + k * PANEL + v % PANEL_VECTORS * V_LANES;
+                const uint32_t *at = t.panel[v / PANEL_VECTORS] + v % PANEL_VECTORS * V_LANES;
                 column[v] = B_HALF(at, half);
                 if (m <= STREAM_ROWS && half == HALVES - 1)
                     __builtin_prefetch((const char *)at + STREAM_AHEAD, 0, 2);
             }
             UNROLL
             for (int r = 0; r < m; r++) {
-                B x = B_SET1(a + r * c->a_row + 4 * half);
+                B x = B_SET1(row_in_tile(&t, r) + 4 * half);
                 UNROLL
                 for (int v = 0; v < w; v++)
                     sum[r][v] = V_MAC(x, column[v], sum[r][v]);
             }
         }
+        tile_advance(&t, m, w);
     }
     if (c->past_caches) {
         UNROLL
