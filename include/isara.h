@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara: a language model in your process: load, tokenize, generate, score, embed, train, align, eval.
+/* isara: a language model in your process: load, tokenize, generate, score, embed, train, align, eval,
+ * and experiments of these.
  *
  *     #include <isara.h>
  *     #include <stdio.h>
@@ -98,7 +99,7 @@ struct isara_listener {
 };
 ISARA_API void isara_listen(const struct isara_listener *l); /* copied; NULL: silent, as at the start */
 /* From another thread or a signal handler: calls in progress stop at the next safe point with ISARA_INTERRUPTED, what
- * they finished is kept, and align, train and eval go on from there when they are called again. Holds until
+ * they finished is kept, and align, train, eval and experiment go on from there when they are called again. Holds until
  * isara_resume. */
 ISARA_API void isara_interrupt(void);
 ISARA_API void isara_resume(void);
@@ -250,6 +251,11 @@ ISARA_API int isara_results(const char *run_directory, struct isara_report *out,
 /* A benchmark of a model or of a file of its outputs. Options: `isara eval --help`: {"model": ...} or {"input": ...},
  * {"test": ...} and so on. Task "list": which there are, in text. */
 ISARA_API int isara_eval(const char *task, const char *options, struct isara_report *out, struct isara_error *err);
+/* Arms, models and random seeds of one YAML file (docs/FORMATS.md), done in a directory. Options: threads, isa;
+ * dry_run: the plan is given, nothing is done and output may be NULL. *out: results.json and its tables, or NULL where
+ * none is wanted. */
+ISARA_API int isara_experiment(const char *file, const char *output, const char *options, struct isara_report *out,
+                               struct isara_error *err);
 
 #ifdef __cplusplus
 }

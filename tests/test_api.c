@@ -232,6 +232,51 @@ static void a_benchmark_gives_its_numbers(void **state)
     isara_free(result.text);
 }
 
+/* A plan that writes nothing, and two short evaluations whose results are those in the directory. */
+static void an_experiment_is_planned_and_done(void **state)
+{
+    (void)state;
+    struct isara_error err;
+    struct isara_report plan, result;
+    const char *dir = check_tmpdir("api_experiment");
+    char path[512], output[512], stored[600];
+    if (access("models/miniature/model.safetensors", R_OK))
+        SKIP_TEST("no %s", miniature);
+    snprintf(path, sizeof path, "%s/two.yaml", dir);
+    snprintf(output, sizeof output, "%s/out", dir);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "model: %s\nseeds: models/seeds.jsonl\ntest: test.jsonl\ndtype: f32\narms: [pretrained, icl-random]\n"
+            "metrics: [qa]\nk: 1\neval-max-new-tokens: 4\n",
+            miniature);
+    fclose(f);
+    snprintf(stored, sizeof stored, "%s/test.jsonl", dir);
+    f = fopen(stored, "w");
+    assert_non_null(f);
+    fprintf(f, "{\"question\": \"How do I dry a kite?\", \"answer\": \"Hang it up.\"}\n");
+    fclose(f);
+    snprintf(stored, sizeof stored, "%s/results.json", output);
+    if (isara_experiment(path, NULL, "{\"dry_run\": true}", &plan, &err))
+        fail_msg("%s", err.message);
+    assert_true(strstr(plan.json, "\"jobs\": [") && strstr(plan.text, "at the peak"));
+    assert_int_equal(access(output, F_OK), -1);
+    if (isara_experiment(path, output, "{\"threads\": 1}", &result, &err))
+        fail_msg("%s", err.message);
+    assert_true(strstr(result.json, "\"metric\": \"qa.nll\"") && strstr(result.text, "qa.nll"));
+    json_t *given = json_loads(result.json, 0, NULL), *there = json_load_file(stored, 0, NULL);
+    assert_true(given && json_equal(given, there));
+    json_decref(given);
+    json_decref(there);
+    isara_free(plan.json);
+    isara_free(plan.text);
+    isara_free(result.json);
+    isara_free(result.text);
+    expect_error(isara_experiment(path, NULL, NULL, NULL, &err), &err, ISARA_USAGE, "a directory");
+    expect_error(isara_experiment(path, output, "{\"seed\": 1}", NULL, &err), &err, ISARA_USAGE, "\"seed\"");
+    expect_error(isara_experiment("nowhere.yaml", output, NULL, NULL, &err), &err, ISARA_NOINPUT, "nowhere.yaml");
+}
+
 static void on_step(void *user, const struct isara_step_report *r)
 {
     double *last = user;
@@ -463,6 +508,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(texts_go_to_ids_and_numbers),
         cmocka_unit_test(a_benchmark_gives_its_numbers),
+        cmocka_unit_test(an_experiment_is_planned_and_done),
         cmocka_unit_test(a_model_is_trained_and_answers_as_tuned),
         cmocka_unit_test(a_classifier_and_a_reward_model_are_trained),
         cmocka_unit_test(a_new_model_is_trained),

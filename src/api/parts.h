@@ -3,9 +3,8 @@
 #ifndef API_PARTS_H
 #define API_PARTS_H
 
-#include "base/fields.h"
+#include "api/call.h"
 #include "generate/generate.h"
-#include "isara.h"
 #include "text/chat.h"
 
 struct isara_model {
@@ -17,18 +16,6 @@ struct isara_model {
     struct generate_engine_options engine_options;
     struct chat *chat; /* once it was asked for */
 };
-
-/* error.c: the code, and what is said of it to the caller. */
-int api_return(struct isara_error *to, int code, const struct error *from);
-
-/* api_options.c: an object's names go to the first table that has them; with a prefix, only names that begin with it,
- * without it. *keep: what texts point into; json_decref when the options are not needed any more. */
-struct api_table {
-    const struct field_table *table;
-    void *object;
-    const char *prefix;
-};
-int api_options(const char *json, const struct api_table *tables, int n, json_t **keep, struct error *err);
 
 /* What the calls that open devices of their own have in common. */
 struct api_common {

@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Two texts of a result that the caller asked for. */
-static int give(struct isara_report *out, struct buf *json, struct buf *text, struct error *err)
+int api_give(struct isara_report *out, struct buf *json, struct buf *text, struct error *err)
 {
     if (json->data && !(out->json = buf_take(json)))
         return error_set_nomem(err, json->len, "a report");
@@ -54,7 +53,7 @@ static int run_align(struct align_options *o, const struct align_more *more, str
     rc = rc ? rc : plan_before(o, device, err);
     rc = rc ? rc : method_align(device, o, &r, err);
     if (!rc && out)
-        rc = give(out, &r.json, o->preview ? &shown : &r.summary, err);
+        rc = api_give(out, &r.json, o->preview ? &shown : &r.summary, err);
     buf_free(&shown);
     align_result_free(&r);
     device_close(device);
@@ -117,7 +116,7 @@ int isara_results(const char *run_directory, struct isara_report *out, struct is
     rc = rc ? rc : jsontext_dump(&dump, json, 1, &err);
     if (!rc)
         report_run_text(&r, &text);
-    rc = rc ? rc : give(out, &dump, &text, &err);
+    rc = rc ? rc : api_give(out, &dump, &text, &err);
     json_decref(json);
     buf_free(&text);
     buf_free(&dump);
@@ -146,7 +145,7 @@ static int run_eval(struct eval_options *o, const struct api_common *common, str
         rc = error_set_nomem(err, 0, "a report");
     if (!rc)
         buf_puts(&json, text);
-    rc = rc ? rc : give(out, &json, &r.text, err);
+    rc = rc ? rc : api_give(out, &json, &r.text, err);
     free(text);
     buf_free(&json);
     eval_result_free(&r);
@@ -160,7 +159,7 @@ static int list_tasks(struct isara_report *out, struct error *err)
     const char *summary;
     for (int i = 0; eval_task_name(i, &summary); i++)
         buf_printf(&text, "%-12s %s\n", eval_task_name(i, NULL), summary);
-    int rc = give(out, &none, &text, err);
+    int rc = api_give(out, &none, &text, err);
     buf_free(&text);
     return rc;
 }
