@@ -4,7 +4,9 @@
 
 #include "base/buf.h"
 #include "io/jsonl.h"
+#include "io/file.h"
 #include "io/jsontext.h"
+#include "io/record_reader.h"
 
 #include <string.h>
 
@@ -47,6 +49,95 @@ static void tables_of_every_delimiter_are_the_same_records(void **state)
     assert_reads("t.csv", "sep=;\nquestion;answer\n\"a, b; c\";\"say \"\"d\"\"\ne\"\nf;\n", two);
     assert_reads("t.txt", "\"question\", \"answer\"\n\"a, b; c\", \"say \"\"d\"\"\ne\"\nf,,\n", two);
     assert_reads("t.csv", "prompt\none\n\"two, three\"\n", "{\"prompt\": \"one\"}\n{\"prompt\": \"two, three\"}\n");
+}
+
+/* What Python's csv module wrote and reads (tools/golden_tables.py). */
+static void tables_are_read_as_by_python(void **state)
+{
+    (void)state;
+    json_t *golden = json_load_file("tests/golden/tables.json", 0, NULL), *table, *record, *more;
+    size_t i, k;
+    json_array_foreach(json_object_get(golden, "tables"), i, table)
+    {
+        const char *text = json_string_value(json_object_get(table, "text"));
+        struct jsonl *r;
+        struct error err = {0};
+        assert_int_equal(
+            jsonl_open_bytes(&r, text, strlen(text), json_string_value(json_object_get(table, "name")), &err), 0);
+        json_array_foreach(json_object_get(table, "records"), k, record)
+        {
+            if (jsonl_next(r, &more, &err) != 1)
+                fail_msg("table %zu, record %zu: %s", i, k, err.message);
+            if (!json_equal(more, record))
+                fail_msg("table %zu, record %zu is another", i, k);
+            json_decref(more);
+        }
+        assert_int_equal(jsonl_next(r, &more, &err), 0);
+        jsonl_close(r);
+    }
+    assert_int_equal(i, 24);
+    json_decref(golden);
+}
+
+static void two_columns_may_have_no_names(void **state)
+{
+    (void)state;
+    assert_reads("t.csv", "What is 2+2?,4\n\"Who, then?\",He.\n",
+                 "{\"question\": \"What is 2+2?\", \"answer\": \"4\"}\n{\"question\": \"Who, then?\", \"answer\": "
+                 "\"He.\"}\n");
+    assert_reads("-", "the capital of France\tParis\r\n",
+                 "{\"question\": \"the capital of France\", \"answer\": \"Paris\"}\n");
+    assert_reads("t.tsv", "one, two, three\tcounted", "{\"question\": \"one, two, three\", \"answer\": \"counted\"}\n");
+    assert_reads("t.csv", "Frage,Antwort\nWarum?,Darum.\n", "{\"Frage\": \"Warum?\", \"Antwort\": \"Darum.\"}\n");
+    assert_reads("t.csv", "prompt,What is it called?\na,b\n", "{\"prompt\": \"a\", \"What is it called?\": \"b\"}\n");
+}
+
+/* All that a reader with these fields gives, one JSON a line, what is left out and odd behind. */
+static void assert_records(const char *text, const char *question, const char *answer, const char *wanted)
+{
+    struct record_reader *r = NULL;
+    struct buf out = BUF_INIT;
+    struct error err = {0};
+    json_t *record;
+    char path[300];
+    snprintf(path, sizeof path, "%s/r.csv", check_tmpdir("io_records"));
+    assert_int_equal(file_write(path, text, strlen(text), NULL), 0);
+    const struct record_source source = {path, question, answer};
+    int rc = record_reader_open(&r, source, &err);
+    while (!rc && (rc = record_reader_next(r, &record, &err)) == 1) {
+        rc = jsontext_dump(&out, record, 0, &err);
+        buf_printf(&out, " %ld\n", record_reader_number(r));
+        json_decref(record);
+    }
+    if (rc)
+        buf_printf(&out, "error%s\n", err.message + strlen(path));
+    else if (record_reader_count(r).n_left_out)
+        buf_printf(&out, "%ld left out\n", record_reader_count(r).n_left_out);
+    record_reader_close(r);
+    assert_string_equal(buf_text(&out), wanted);
+    buf_free(&out);
+}
+
+static void fields_may_be_named(void **state)
+{
+    (void)state;
+    assert_records("Frage;Meine Antwort;x\nWarum?;Darum.;1\n", "frage", "Meine-antwort",
+                   "{\"question\": \"Warum?\", \"answer\": \"Darum.\"} 0\n");
+    assert_records("[{\"q\":\"Why?\",\"response\":\"So.\",\"prompt\":\"no\",\"id\":7}]", "q", NULL,
+                   "{\"id\": 7, \"question\": \"Why?\", \"answer\": \"So.\"} 0\n");
+    assert_records("{\"prompt\":\"Why?\",\"completion\":\"no\",\"gold\":\"So.\"}", NULL, "gold",
+                   "{\"question\": \"Why?\", \"answer\": \"So.\"} 0\n");
+    assert_records("What is it?,That.\nWho is he?,She.\n", "what_is_it?", NULL, "{\"question\": \"Who is he?\"} 0\n");
+    assert_records("a,b\n1,2\n", "q", NULL, "error:2: wanted a field \"q\" (--question-field), found \"a\", \"b\"\n");
+    assert_records("q,b\n1,2\n", "q", "c", "error:2: wanted a field \"c\" (--answer-field), found \"q\", \"b\"\n");
+    assert_records("question,answer\nWhy?,So.\n", "q", "a", "{\"question\": \"Why?\", \"answer\": \"So.\"} 0\n");
+}
+
+static void what_was_sifted_out_is_left_out(void **state)
+{
+    (void)state;
+    assert_records("{\"question\":\"a\",\"kept\":false}\n\n{\"question\":\"b\",\"kept\":true}\n{\"question\":\"c\"}\n",
+                   NULL, NULL, "{\"question\": \"b\", \"kept\": true} 2\n{\"question\": \"c\"} 3\n1 left out\n");
 }
 
 static void quotes_between_tabs_may_be_text(void **state)
@@ -122,6 +213,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_of_every_delimiter_are_the_same_records),
+        cmocka_unit_test(tables_are_read_as_by_python),
+        cmocka_unit_test(two_columns_may_have_no_names),
+        cmocka_unit_test(fields_may_be_named),
+        cmocka_unit_test(what_was_sifted_out_is_left_out),
         cmocka_unit_test(quotes_between_tabs_may_be_text),
         cmocka_unit_test(what_is_no_table_stays_json),
         cmocka_unit_test(an_odd_member_spoils_itself),

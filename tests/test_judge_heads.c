@@ -266,7 +266,8 @@ static void check_training(const char *source, const char *data_path, enum model
     struct model_desc d = *model_desc(m);
     d.problem = problem;
     ((struct model_desc *)(uintptr_t)model_desc(m))->problem = problem;
-    if (train_data_read(&data, data_path, t, &d, o.max_length, &err))
+    if (train_data_read(&data, (struct record_source){.path = data_path},
+                        &(struct row_maker){.tokenizer = t, .desc = &d, .max_length = o.max_length}, &err))
         fail_msg("%s", err.message);
     struct train_job job = {.model = m,
                             .source = ck,

@@ -85,6 +85,23 @@ static void fields_in_any_spelling_and_tables_of_any_kind(void **state)
            "\"text\":\"y?\"}]},"
            "{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"So.\"}]}]}",
            "messages", "Why?", "So.");
+    expect("a.jsonl",
+           "{\"prompt\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\",\"content\":\"Why?\"}],"
+           "\"completion\":[{"
+           "\"role\":\"assistant\",\"content\":\"So.\"}]}",
+           "prompt-completion turns", "Why?", "So.");
+    expect("a.jsonl",
+           "{\"prompt\":[{\"role\":\"user\",\"content\":\"Why?\"}],\"chosen\":[{\"role\":\"assistant\",\"content\":"
+           "\"So.\"}],"
+           "\"rejected\":[{\"role\":\"assistant\",\"content\":\"No.\"}]}",
+           "prompt-chosen turns", "Why?", "So.");
+    expect("a.jsonl",
+           "{\"chosen\":[{\"role\":\"user\",\"content\":\"Why?\"},{\"role\":\"assistant\",\"content\":\"So.\"}],"
+           "\"rejected\":[]}",
+           "chosen turns", "Why?", "So.");
+    expect("a.jsonl", "{\"prompt\":\"Why?\",\"chosen\":\"So.\",\"rejected\":\"No.\"}", "prompt-chosen", "Why?", "So.");
+    expect("a.jsonl", "{\"prompt\":[{\"role\":\"user\",\"content\":\"Why?\"}]}", "prompt turns", "Why?", NULL);
+    expect("a.csv", "Why is it so?,Because.\n", "question-answer", "Why is it so?", "Because.");
     expect("a.jsonl", "{\"question\":\"Why?\",\"answer\":\"So.\",\"weight\":NaN,\"hash\":18446744073709551616}",
            "question-answer", "Why?", "So.");
 }
@@ -97,12 +114,15 @@ static void what_is_left_away_is_counted(void **state)
                        "{\"conversations\":[{\"from\":\"human\",\"value\":\"B?\"},{\"from\":\"gpt\",\"value\":\"b\"}],"
                        "\"kept\":false}\n"
                        "{\"conversations\":[{\"from\":\"human\",\"value\":\"C?\"},{\"from\":\"gpt\",\"value\":\"c\"},{"
-                       "\"from\":\"human\",\"value\":\"D?\"}]}\n";
+                       "\"from\":\"human\",\"value\":\"D?\"}]}\n"
+                       "{\"system\":\"Be kind.\",\"conversations\":[{\"from\":\"human\",\"value\":\"E?\"},{\"from\":"
+                       "\"gpt\",\"value\":\"e\"}]}\n";
     struct seeds s;
     assert_int_equal(seeds_read(&s, write_seeds("c.jsonl", text), 1, NULL), 0);
-    assert_int_equal(s.n, 2);
-    assert_int_equal(s.n_system, 1);
+    assert_int_equal(s.n, 3);
+    assert_int_equal(s.n_system, 2);
     assert_int_equal(s.n_turns, 1);
+    assert_string_equal(s.items[1].id, "2");
     assert_int_equal(s.n_left_out, 1);
     seeds_free(&s);
 }

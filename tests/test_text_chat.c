@@ -245,7 +245,8 @@ static void test_conversations_become_training_rows(void **state)
     snprintf(path, sizeof path, "%s/rows.jsonl", check_tmpdir("text_chat"));
     static const char rows[] = TWO "\n{\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}\n";
     assert_int_equal(file_write(path, rows, sizeof rows - 1, NULL), 0);
-    if (train_data_read(&data, path, t, &d, 90, &err))
+    if (train_data_read(&data, (struct record_source){.path = path},
+                        &(struct row_maker){.tokenizer = t, .desc = &d, .max_length = 90}, &err))
         fail_msg("%s", err.message);
     assert_int_equal(data.n, 1); /* the second has no turn to train on */
     assert_int_equal(data.n_dropped, 1);

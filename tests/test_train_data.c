@@ -49,7 +49,8 @@ static int read_text(struct train_data *data, const char *text, const struct mod
     char path[300];
     snprintf(path, sizeof path, "%s/rows.jsonl", check_tmpdir("train_data"));
     assert_int_equal(file_write(path, text, strlen(text), NULL), 0);
-    return train_data_read(data, path, tokenizer, d, max_length, err);
+    return train_data_read(data, (struct record_source){.path = path},
+                           &(struct row_maker){.tokenizer = tokenizer, .desc = d, .max_length = max_length}, err);
 }
 
 static void expect_row(const struct train_row *r, const char *wanted_ids, const char *wanted_mask)

@@ -6,7 +6,6 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "io/jsonl.h"
 #include "io/record.h"
 
 #include <stdio.h>
@@ -16,9 +15,8 @@ static const char common_fields[] = " id category source dataset kept ";
 
 struct seed_reader {
     struct seeds *out;
+    struct record_reader *in;
     const struct record_shape *format;
-    const char *odd; /* about the record at hand, or NULL */
-    const char *path;
     int need_answer, cap;
     /* SAFETY: one a record, gathered afterwards */
     struct vote {
@@ -28,120 +26,41 @@ struct seed_reader {
     struct error *err;
 };
 
-static int unknown_format(const struct seed_reader *r, const json_t *record, long line)
+static int unknown_format(const struct seed_reader *r, const json_t *record)
 {
     struct buf keys = BUF_INIT;
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)record, key, value) buf_printf(&keys, "%s\"%s\"", keys.len ? ", " : "", key);
+    record_keys(record, &keys);
     int rc =
         error_set(r->err, ERROR_DATA,
-                  "%s:%ld: wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found %s",
-                  r->path, line, keys.len ? keys.data : "none");
+                  "%s: wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found %.300s; "
+                  "--question-field and --answer-field name others",
+                  record_reader_where(r->in), buf_text(&keys));
     buf_free(&keys);
     return rc;
 }
 
-/* A member that must be text; trimmed into the arena. Absent: *out NULL. */
-static int text_of(struct seed_reader *r, const json_t *record, const char *key, long line, const char **out)
+static int keep_text(struct seed_reader *r, const struct buf *text, const char **out)
 {
-    const json_t *v = json_object_get(record, key);
-    *out = NULL;
-    if (!v || json_is_null(v))
-        return 0;
-    struct buf text = BUF_INIT;
-    int rc =
-        record_text(v, &text) ? error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": wanted a text", r->path, line, key) : 0;
-    const char *s = text.data ? text.data : "";
-    size_t n = text.len;
-    while (n && (unsigned char)s[n - 1] <= ' ')
-        n--;
-    while (n && (unsigned char)*s <= ' ') {
-        s++;
-        n--;
-    }
-    if (!rc && (text.failed || !(*out = arena_strndup(&r->out->arena, s, n))))
-        rc = error_set_nomem(r->err, n, "seeds");
-    buf_free(&text);
+    *out = arena_strndup(&r->out->arena, buf_text(text), text->len);
+    return *out ? 0 : error_set_nomem(r->err, text->len, "seeds");
+}
+
+static int pair_of(struct seed_reader *r, const json_t *record, struct seed *s)
+{
+    struct record_pair pair;
+    int rc = record_pair(&pair, record, r->format, r->err);
+    if (!rc && pair.has_question)
+        rc = keep_text(r, &pair.question, &s->question);
+    if (!rc && pair.answer.len)
+        rc = keep_text(r, &pair.answer, &s->answer);
+    r->out->n_turns += pair.n_more > 0;
+    r->out->n_system += pair.n_system > 0;
+    record_pair_free(&pair);
     return rc;
 }
 
-/* Question and, after it, answer of a conversation: the first of each side. */
-static int first_pair(struct seed_reader *r, const json_t *list, long line, const char **question, const char **answer)
-{
-    const json_t *turn;
-    size_t i;
-    int turns = 0, system = 0;
-    json_array_foreach(list, i, turn)
-    {
-        const char *side = json_string_value(json_object_get(turn, "role")), *text;
-        int rc = text_of(r, turn, "content", line, &text);
-        if (rc)
-            return rc;
-        int user = !strcmp(side, "user"), other = !strcmp(side, "assistant");
-        if (user && !*question)
-            *question = text;
-        else if (other && *question && !*answer)
-            *answer = text;
-        else
-            turns += user || other;
-        system += !strcmp(side, "system") && text && *text;
-    }
-    r->out->n_turns += turns > 0;
-    r->out->n_system += system > 0;
-    return 0;
-}
-
-static int turns_of(struct seed_reader *r, const json_t *record, long line, const char **question, const char **answer)
-{
-    char problem[80];
-    json_t *list = record_turns(record, r->format, problem);
-    if (!list)
-        return error_set(r->err, ERROR_DATA, "%s:%ld: \"%s\": %s", r->path, line, r->format->question, problem);
-    int before = r->out->n_system, rc = first_pair(r, list, line, question, answer);
-    if (r->out->n_system == before && json_string_length(json_object_get(record, "system")))
-        r->out->n_system++;
-    json_decref(list);
-    return rc;
-}
-
-static int question_of(struct seed_reader *r, const char **question, const char *input)
-{
-    if (!input || !*input || !*question)
-        return 0;
-    size_t n = strlen(*question) + strlen(input) + 2;
-    char *both = arena_alloc(&r->out->arena, n);
-    if (!both)
-        return error_set_nomem(r->err, n, "seeds");
-    snprintf(both, n, "%s\n%s", *question, input);
-    *question = both;
-    return 0;
-}
-
-static int pair_of(struct seed_reader *r, const json_t *record, long line, const char **question, const char **answer)
-{
-    const struct record_shape *f = r->format;
-    const char *input = NULL;
-    int rc;
-    *question = *answer = NULL;
-    if (f->kind == RECORD_TURNS)
-        return turns_of(r, record, line, question, answer);
-    if (f->kind == RECORD_INSTANCES) {
-        const json_t *list = json_object_get(record, "instances"), *one = json_array_get(list, 0);
-        r->out->n_turns += json_array_size(list) > 1;
-        if ((rc = text_of(r, record, "instruction", line, question)) || (rc = text_of(r, one, "input", line, &input)) ||
-            (rc = text_of(r, one, "output", line, answer)))
-            return rc;
-        return question_of(r, question, input);
-    }
-    if ((rc = text_of(r, record, f->question, line, question)) ||
-        (f->answer && (rc = text_of(r, record, f->answer, line, answer))) ||
-        (f->input && (rc = text_of(r, record, f->input, line, &input))))
-        return rc;
-    return question_of(r, question, input);
-}
-
-static int id_of(struct seed_reader *r, const json_t *record, int number, const char **out)
+/* The record's, else its place from 0. */
+static int id_of(struct seed_reader *r, const json_t *record, const char **out)
 {
     const json_t *id = json_object_get(record, "id");
     char text[32];
@@ -149,7 +68,7 @@ static int id_of(struct seed_reader *r, const json_t *record, int number, const 
         *out = arena_strdup(&r->out->arena, json_string_value(id));
     else {
         snprintf(text, sizeof text, "%lld",
-                 json_is_integer(id) ? (long long)json_integer_value(id) : (long long)number);
+                 json_is_integer(id) ? (long long)json_integer_value(id) : (long long)record_reader_count(r->in).n - 1);
         *out = arena_strdup(&r->out->arena, text);
     }
     return *out ? 0 : error_set_nomem(r->err, 32, "seeds");
@@ -192,40 +111,35 @@ static int grow(struct seed_reader *r)
     return 0;
 }
 
-static int add_record(struct seed_reader *r, json_t *record, long line)
+static int count_vote(struct seed_reader *r, const json_t *record, const struct seed *s)
+{
+    int yes = record_flag(json_object_get(record, "is_safe"));
+    if (yes < 0)
+        return error_set(r->err, ERROR_DATA, "%s: \"is_safe\": wanted true or false", record_reader_where(r->in));
+    uint64_t parts[2] = {hash64(s->question, strlen(s->question)),
+                         s->answer ? hash64(s->answer, strlen(s->answer)) : 0};
+    r->votes[r->out->n] = (struct vote){hash64(parts, sizeof parts), yes, !yes, 1};
+    return 0;
+}
+
+static int add_record(struct seed_reader *r, const json_t *record)
 {
     struct seeds *out = r->out;
-    struct seed s = {.line = line};
+    struct seed s = {.line = record_reader_line(r->in)};
     int rc;
-    if (record_fold_names(record))
-        return error_set_nomem(r->err, 64, "a record");
     if (!r->format && !(r->format = record_shape(record, r->need_answer)))
-        return unknown_format(r, record, line);
-    if (record_is_left_out(record)) {
-        out->n_record++;
-        out->n_left_out++;
-        return 0;
-    }
-    if ((rc = grow(r)) || (rc = id_of(r, record, out->n_record, &s.id)) ||
-        (rc = pair_of(r, record, line, &s.question, &s.answer)))
+        return unknown_format(r, record);
+    if ((rc = grow(r)) || (rc = id_of(r, record, &s.id)) || (rc = pair_of(r, record, &s)))
         return rc;
-    out->n_record++;
     note_unknown(r, record);
     if (!s.question || !*s.question)
-        return error_set(r->err, ERROR_DATA, "%s:%ld: the question is %s; wanted some text", r->path, line,
+        return error_set(r->err, ERROR_DATA, "%s: the question is %s; wanted some text", record_reader_where(r->in),
                          s.question ? "empty" : "missing");
-    if (s.answer && !*s.answer)
-        s.answer = NULL;
     if (!s.answer && r->need_answer)
-        return error_set(r->err, ERROR_DATA, "%s:%ld: the answer is empty or missing; a seed needs one", r->path, line);
-    const json_t *safe = json_object_get(record, "is_safe");
-    if (r->format->kind == RECORD_SAFETY) {
-        int yes = record_flag(safe);
-        if (yes < 0)
-            return error_set(r->err, ERROR_DATA, "%s:%ld: \"is_safe\": wanted true or false", r->path, line);
-        uint64_t parts[2] = {hash64(s.question, strlen(s.question)), s.answer ? hash64(s.answer, strlen(s.answer)) : 0};
-        r->votes[out->n] = (struct vote){hash64(parts, sizeof parts), yes, !yes, 1};
-    }
+        return error_set(r->err, ERROR_DATA, "%s: the answer is empty or missing; a seed needs one",
+                         record_reader_where(r->in));
+    if (r->format->kind == RECORD_SAFETY && (rc = count_vote(r, record, &s)))
+        return rc;
     out->items[out->n++] = s;
     return 0;
 }
@@ -268,23 +182,21 @@ static void settle_votes(struct seed_reader *r)
     s->n = kept;
 }
 
-static int read_records(struct seed_reader *r)
+static int read_records(struct seed_reader *r, struct record_source source)
 {
-    struct jsonl *in;
     json_t *record;
-    int rc = jsonl_open(&in, r->path, r->err), more;
+    int more, rc = record_reader_open(&r->in, source, r->err);
     if (rc)
         return rc;
-    while (!rc && (more = jsonl_next_record(in, &record, &r->odd, r->err)) != 0) {
-        rc = more < 0 ? more : add_record(r, record, jsonl_line(in));
+    while (!rc && (more = record_reader_next(r->in, &record, r->err)) != 0) {
+        rc = more < 0 ? more : record_reader_explain(r->in, add_record(r, record), r->err);
         if (more > 0)
             json_decref(record);
-        if (rc && more > 0 && r->odd && r->err) {
-            const struct error own = *r->err;
-            error_set(r->err, rc, "%.400s (%.400s)", own.message, r->odd);
-        }
     }
-    jsonl_close(in);
+    const struct record_count count = record_reader_count(r->in);
+    r->out->n_record = (int)count.n;
+    r->out->n_left_out = (int)count.n_left_out;
+    record_reader_close(r->in);
     return rc;
 }
 
@@ -302,14 +214,20 @@ static void hash_pairs(struct seeds *s)
 
 int seeds_read(struct seeds *out, const char *path, int need_answer, struct error *err)
 {
+    return seeds_read_fields(out, (struct record_source){.path = path}, need_answer, err);
+}
+
+int seeds_read_fields(struct seeds *out, struct record_source source, int need_answer, struct error *err)
+{
     *out = (struct seeds){.format = "none"};
-    struct seed_reader r = {.out = out, .path = path, .need_answer = need_answer, .err = err};
-    int rc = read_records(&r);
+    struct seed_reader r = {.out = out, .need_answer = need_answer, .err = err};
+    int rc = read_records(&r, source);
     if (!rc && r.format && r.format->kind == RECORD_SAFETY)
         settle_votes(&r);
     if (!rc && !out->n)
-        rc = error_set(err, ERROR_DATA, "%s: no %s found in %d records", path,
-                       need_answer ? "question-answer pair" : "question", out->n_record);
+        rc = error_set(err, ERROR_DATA, "%s: no %s found in %d records%s", source.path,
+                       need_answer ? "question-answer pair" : "question", out->n_record,
+                       out->n_left_out ? ", all with \"kept\": false" : "");
     mem_free(r.votes);
     if (rc) {
         seeds_free(out);

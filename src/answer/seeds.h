@@ -4,12 +4,13 @@
  * The first record's fields say what the file is (io/record.h has the shapes): a question and an answer under any of
  * their names, alpaca's and Dolly's instruction with input or context, messages and conversations, self-instruct
  * (instances), BeaverTails (prompt, response, is_safe, category: safe pairs only, contradictory annotations by
- * majority), TruthfulQA. Files as io/jsonl.h reads them. */
+ * majority), TruthfulQA. Files as io/record_reader.h reads them. */
 #ifndef ANSWER_SEEDS_H
 #define ANSWER_SEEDS_H
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "io/record_reader.h"
 
 struct seed {
     const char *question, *answer; /* trimmed, UTF-8; answer NULL where a test question has none */
@@ -32,6 +33,7 @@ struct seeds {
 /* need_answer: a record without one is an error (seeds); else its answer is NULL (tests). Unknown format, missing
  * field, empty text: ERROR_DATA with FILE:LINE. */
 int seeds_read(struct seeds *out, const char *path, int need_answer, struct error *err);
+int seeds_read_fields(struct seeds *out, struct record_source source, int need_answer, struct error *err);
 void seeds_free(struct seeds *s);
 
 #endif

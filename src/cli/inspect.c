@@ -105,7 +105,9 @@ static int inspect_data(struct cli_model *p, struct options *options, const stru
     if (!rc)
         rc = model_desc_parse(&d, checkpoint_config(p->checkpoint), checkpoint_path(p->checkpoint), err);
     if (!rc)
-        rc = train_data_read(&data, v->data, p->tokenizer, &d, o.max_length, err);
+        rc = train_data_read(&data, (struct record_source){.path = v->data},
+                             &(struct row_maker){.tokenizer = p->tokenizer, .desc = &d, .max_length = o.max_length},
+                             err);
     if (rc)
         return rc;
     for (int i = 0; i < data.n; i++)

@@ -96,7 +96,9 @@ static int plan_train(struct cli_model *p, const struct model_desc *d, const str
 {
     struct train_data data = {0};
     size_t bytes = 0;
-    int rc = train_data_read(&data, v->data, p->tokenizer, d, o->train.max_length, err);
+    int rc = train_data_read(
+        &data, (struct record_source){.path = v->data},
+        &(struct row_maker){.tokenizer = p->tokenizer, .desc = d, .max_length = o->train.max_length}, err);
     if (!rc)
         rc = train_memory_of(d, &o->train, &data, &bytes, err);
     train_data_free(&data);

@@ -24,6 +24,7 @@ struct csv {
     size_t n_blank; /* after a closing quote */
     char delimiter;
     int done, loose; /* loose: a table of people, whose input is borrowed */
+    int has_row;     /* the next row was read already */
 };
 
 static int begin_field(struct csv *c, struct row *row, struct error *err)
@@ -252,6 +253,23 @@ char csv_delimiter(const char *bytes, size_t n)
     return count[best] ? choices[best] : 0;
 }
 
+int csv_rename_columns(struct csv *c, const char *const *names, struct error *err)
+{
+    const struct row first = c->names;
+    c->names = c->row;
+    c->row = first;
+    c->has_row = 1;
+    buf_reset(&c->names.text);
+    c->names.n = 0;
+    for (size_t i = 0; i < c->row.n; i++) {
+        int rc = begin_field(c, &c->names, err);
+        if (rc)
+            return rc;
+        buf_append(&c->names.text, names[i], strlen(names[i]) + 1);
+    }
+    return c->names.text.failed ? error_set_nomem(err, 64, input_name(c->in)) : 0;
+}
+
 void csv_close(struct csv *c)
 {
     if (!c)
@@ -285,6 +303,10 @@ long csv_column(const struct csv *c, const char *name)
 
 int csv_next(struct csv *c, struct error *err)
 {
+    if (c->has_row) {
+        c->has_row = 0;
+        return 1;
+    }
     if (c->done)
         return 0;
     int rc = read_row(c, &c->row, err);

@@ -18,6 +18,8 @@ int csv_open(struct csv **out, const char *path, struct error *err); /* reads th
 int csv_open_bytes(struct csv **out, const void *bytes, size_t n, const char *name, struct error *err);
 /* `in` stays the caller's and must outlive it. */
 int csv_open_table(struct csv **out, struct input *in, char delimiter, struct error *err);
+/* Before the first csv_next: the row of names is the first row of data, and these are the names (as many). */
+int csv_rename_columns(struct csv *c, const char *const *names, struct error *err);
 void csv_close(struct csv *c); /* NULL is fine */
 /* The delimiter of a first row that begins at bytes: the one of comma, semicolon and tab that stands there most often
  * outside of quotes; 0: none does. */

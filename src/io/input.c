@@ -187,6 +187,11 @@ const char *input_name(const struct input *in)
     return in->name;
 }
 
+int input_is_packed(const struct input *in)
+{
+    return in->gzip;
+}
+
 /* Takes at least one unpacked byte, or finds the end. */
 static int inflate_some(struct input *in, struct error *err)
 {

@@ -15,6 +15,7 @@ int input_open(struct input **out, const char *path, struct error *err);
 int input_open_bytes(struct input **out, const void *bytes, size_t n, const char *name, struct error *err);
 void input_close(struct input *in); /* NULL is fine */
 const char *input_name(const struct input *in);
+int input_is_packed(const struct input *in); /* gzip */
 
 /* 1 with the unread bytes at hand (at least one), 0 at the end, or an error code. */
 int input_peek(struct input *in, const char **bytes, size_t *n, struct error *err);

@@ -21,6 +21,8 @@ struct jsonl {
     struct buf text, odd;
     enum mode mode;
     int forgiving, too_long;
+    int named, unnamed, is_array; /* a table's first row: has to be one of names, is none */
+    char delimiter;
     long line, column, record_line,
         repaired; /* line, column: of the next byte (arrays), of the last line read (lines) */
 };
@@ -69,6 +71,31 @@ void jsonl_close(struct jsonl *r)
 int jsonl_is_lines(const struct jsonl *r)
 {
     return r->mode == LINES;
+}
+
+void jsonl_expect_names(struct jsonl *r)
+{
+    r->named = 1;
+}
+
+const char *jsonl_form(const struct jsonl *r)
+{
+    if (!r->table)
+        return r->is_array ? "a JSON array" : "JSON Lines";
+    if (r->delimiter == '\t')
+        return "a table with tabs between its fields";
+    return r->delimiter == ';' ? "a table with semicolons between its fields"
+                               : "a table with commas between its fields";
+}
+
+int jsonl_is_packed(const struct jsonl *r)
+{
+    return input_is_packed(r->in);
+}
+
+int jsonl_is_unnamed(const struct jsonl *r)
+{
+    return r->unnamed;
 }
 
 long jsonl_line(const struct jsonl *r)
@@ -297,11 +324,20 @@ static int ends_with(const char *name, const char *end)
     return n > k + z && !strncasecmp(name + n - z - k, end, k);
 }
 
-/* Whether a first row names a field that records commonly have. */
-static int names_fields(const char *row, size_t n, char delimiter)
+/* A field that records commonly have. */
+static int is_common(const char *name, size_t n)
 {
     static const char *const common[] = {"question",   "prompt",   "text",   "instruction", "input", "query",
                                          "completion", "response", "answer", "output",      NULL};
+    for (int k = 0; common[k]; k++)
+        if (strlen(common[k]) == n && !strncasecmp(common[k], name, n))
+            return 1;
+    return 0;
+}
+
+/* Whether a first row names one. */
+static int names_fields(const char *row, size_t n, char delimiter)
+{
     for (size_t i = 0; i < n && row[i] != '\n';) {
         size_t end = i;
         while (end < n && row[end] != '\n' && row[end] != delimiter)
@@ -311,12 +347,19 @@ static int names_fields(const char *row, size_t n, char delimiter)
             from++;
         while (to > from && (is_space(row[to - 1]) || row[to - 1] == '"'))
             to--;
-        for (int k = 0; common[k]; k++)
-            if (strlen(common[k]) == to - from && !strncasecmp(common[k], row + from, to - from))
-                return 1;
+        if (is_common(row + from, to - from))
+            return 1;
         i = end + (end < n && row[end] == delimiter);
     }
     return 0;
+}
+
+/* Two columns between tabs. */
+static int is_tabbed(const char *row, size_t n)
+{
+    const char *end = memchr(row, '\n', n), *tab = memchr(row, '\t', n);
+    end = end ? end : row + n;
+    return tab && tab < end && tab > row && !memchr(tab + 1, '\t', (size_t)(end - tab - 1));
 }
 
 /* The delimiter of a table, or 0: JSON. */
@@ -329,9 +372,13 @@ static char find_table(const struct jsonl *r, const char *bytes, size_t n)
         return 0;
     if (!delimiter)
         delimiter = ends_with(name, ".tsv") ? '\t' : ',';
+    if (!ends_with(name, ".csv") && is_tabbed(bytes, n) && !ends_with(name, ".json") && !ends_with(name, ".jsonl"))
+        return '\t';
     if (named)
         return delimiter;
-    return !ends_with(name, ".json") && !ends_with(name, ".jsonl") && names_fields(bytes, n, delimiter) ? delimiter : 0;
+    if (ends_with(name, ".json") || ends_with(name, ".jsonl"))
+        return 0;
+    return names_fields(bytes, n, delimiter) ? delimiter : 0;
 }
 
 /* Excel's first line "sep=;". */
@@ -344,12 +391,37 @@ static size_t sep_line(const char *bytes, size_t n, char *delimiter)
     return end < n && bytes[end] == '\n' ? end + 1 : 0;
 }
 
+/* Three words, or the end of a sentence: more than a name of a column. */
+static int reads_as_text(const char *s)
+{
+    size_t n = strlen(s);
+    int words = 0;
+    for (size_t i = 0; i < n; i++)
+        words += !is_space(s[i]) && (!i || is_space(s[i - 1]));
+    return words >= 3 || (n && strchr(".?!", s[n - 1]));
+}
+
+static int lacks_names(const struct jsonl *r)
+{
+    if (r->named || csv_n_column(r->table) != 2)
+        return 0;
+    const char *first = csv_column_name(r->table, 0), *second = csv_column_name(r->table, 1);
+    return !is_common(first, strlen(first)) && !is_common(second, strlen(second)) &&
+           (reads_as_text(first) || reads_as_text(second));
+}
+
 static int open_table(struct jsonl *r, const char *bytes, size_t n, char delimiter, struct error *err)
 {
+    static const char *const pair[] = {"question", "answer"};
     size_t sep = sep_line(bytes, n, &delimiter);
     input_skip(r->in, sep);
     r->mode = TABLE;
+    r->delimiter = delimiter;
     int rc = csv_open_table(&r->table, r->in, delimiter, err);
+    if (!rc && lacks_names(r)) {
+        r->unnamed = 1;
+        rc = csv_rename_columns(r->table, pair, err);
+    }
     return rc ? rc : 1;
 }
 
@@ -371,6 +443,7 @@ static int find_mode(struct jsonl *r, struct error *err)
     if (delimiter)
         return open_table(r, bytes + bom, n - bom, delimiter, err);
     if (r->mode == ARRAY_FIRST) {
+        r->is_array = 1;
         peek_byte(r, err);
         take_byte(r);
     }

@@ -3,8 +3,9 @@
  * plain or gzip, from a file or standard input ("-"). The first character tells lines from an array. A table is what is
  * called .csv or .tsv (.gz), or what else begins with a row of names of which one is a common field's ("question",
  * "prompt", "text", ...) and is not called .json or .jsonl; its rows become objects of texts, rows of nothing but empty
- * fields are passed over. A BOM, CRLF line ends and blank lines are fine. Everything else that is wrong is an error
- * with FILE:LINE. */
+ * fields are passed over. Two columns whose first row reads as text and names no common field (of what is called so, or
+ * between tabs) have no row of names: they are question and answer. A BOM, CRLF line ends and blank lines are fine.
+ * Everything else that is wrong is an error with FILE:LINE. */
 #ifndef IO_JSONL_H
 #define IO_JSONL_H
 
@@ -23,8 +24,13 @@ int jsonl_next(struct jsonl *r, json_t **record, struct error *err);
  * JSONL_MAX_RECORD bytes is an empty object. *odd: what is odd about this record, until the next one; NULL: nothing. */
 enum { JSONL_MAX_RECORD = 1 << 24 };
 int jsonl_next_record(struct jsonl *r, json_t **record, const char **odd, struct error *err);
+void jsonl_expect_names(struct jsonl *r);  /* before the first record: a table's first row is one of names */
 int jsonl_is_lines(const struct jsonl *r); /* JSON Lines: neither an array nor a table */
-long jsonl_line(const struct jsonl *r);    /* where the last record began, from 1 */
+/* After a first record: "JSON Lines", "a JSON array", "a table with ';' between its fields". */
+const char *jsonl_form(const struct jsonl *r);
+int jsonl_is_packed(const struct jsonl *r);  /* gzip */
+int jsonl_is_unnamed(const struct jsonl *r); /* a table of two columns without a row of names */
+long jsonl_line(const struct jsonl *r);      /* where the last record began, from 1 */
 const char *jsonl_name(const struct jsonl *r);
 /* NULL is fine. Warns of records whose lone surrogate escapes ("\ud83d" alone, as Python writes them) were replaced by
  * U+FFFD. */

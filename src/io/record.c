@@ -4,6 +4,7 @@
 
 #include "io/jsontext.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -13,6 +14,12 @@ static const struct record_shape shapes[] = {
     {"messages", "messages", NULL, NULL, RECORD_TURNS, " tools "},
     {"conversations", "conversations", NULL, NULL, RECORD_TURNS, " system tools "},
     {"conversations", "conversation", NULL, NULL, RECORD_TURNS, " system tools "},
+    {"prompt-completion turns", "prompt", NULL, "completion", RECORD_TURNS, " tools chat_template_kwargs "},
+    {"prompt-chosen turns", "prompt", NULL, "chosen", RECORD_TURNS, " rejected tools chat_template_kwargs "},
+    {"prompt-response turns", "prompt", NULL, "response", RECORD_TURNS, " tools "},
+    {"prompt-answer turns", "prompt", NULL, "answer", RECORD_TURNS, " tools "},
+    {"prompt turns", "prompt", NULL, NULL, RECORD_TURNS, " tools "},
+    {"chosen turns", "chosen", NULL, NULL, RECORD_TURNS, " rejected "},
     {"self-instruct", "instances", NULL, NULL, RECORD_INSTANCES, " instruction name is_classification motivation_app "},
     {"beavertails", "prompt", NULL, "response", RECORD_SAFETY, " is_safe category "},
     {"truthfulqa", "question", NULL, "best_answer", RECORD_PAIR, TRUTHFULQA},
@@ -24,7 +31,10 @@ static const struct record_shape shapes[] = {
     {"prompt-completion", "prompt", NULL, "completion", RECORD_PAIR, ""},
     {"prompt-answer", "prompt", NULL, "answer", RECORD_PAIR, ""},
     {"prompt-output", "prompt", NULL, "output", RECORD_PAIR, ""},
-    {"instruction-output", "instruction", "input", "output", RECORD_PAIR, " generator dataset datasplit text "},
+    {"prompt-chosen", "prompt", NULL, "chosen", RECORD_PAIR, " rejected "},
+    {"question-chosen", "question", NULL, "chosen", RECORD_PAIR, " rejected "},
+    {"instruction-output", "instruction", "input", "output", RECORD_PAIR,
+     " generator dataset datasplit text system history "},
     {"instruction-response", "instruction", "input", "response", RECORD_PAIR, ""},
     {"instruction-answer", "instruction", "input", "answer", RECORD_PAIR, ""},
     {"instruction-completion", "instruction", "input", "completion", RECORD_PAIR, ""},
@@ -86,6 +96,18 @@ int record_fold_names(json_t *record)
     return rc ? -1 : 0;
 }
 
+void record_keys(const json_t *record, struct buf *out)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)record, key, value)
+    {
+        buf_printf(out, "%s\"%s\"", out->len ? ", " : "", key);
+    }
+    if (!out->len)
+        buf_puts(out, "none");
+}
+
 int record_has(const json_t *record, const char *field)
 {
     const json_t *v = json_object_get(record, field);
@@ -138,8 +160,19 @@ int record_text(const json_t *value, struct buf *out)
     return 0;
 }
 
+static int is_turns(const json_t *value)
+{
+    const json_t *first = json_array_get(value, 0);
+    return json_object_get(first, "role") || json_object_get(first, "from");
+}
+
 static int fits(const json_t *record, const struct record_shape *s, int need_answer)
 {
+    int own = s->kind == RECORD_TURNS && (!strcmp(s->question, "prompt") || !strcmp(s->question, "chosen"));
+    if (own && !is_turns(json_object_get(record, s->question)))
+        return 0;
+    if (own && need_answer && !s->answer && strcmp(s->question, "chosen") != 0)
+        return 0;
     if (!record_has(record, s->question) || (s->answer && !record_has(record, s->answer)))
         return 0;
     if (s->kind == RECORD_SAFETY && !record_has(record, "is_safe"))
@@ -201,23 +234,166 @@ static json_t *turn_of(json_t *turn)
     return copy;
 }
 
-json_t *record_turns(const json_t *record, const struct record_shape *shape, char problem[80])
+static int add_turn(json_t *turns, json_t *turn, struct error *err)
+{
+    json_t *one = turn_of(turn);
+    if (one && !json_array_append_new(turns, one))
+        return 0;
+    return error_set(err, ERROR_DATA, "turn %zu has no role", json_array_size(turns) + 1);
+}
+
+static int add_turns(json_t *turns, const json_t *list, struct error *err)
+{
+    json_t *turn;
+    size_t i;
+    int rc = 0;
+    json_array_foreach(list, i, turn) rc = rc ? rc : add_turn(turns, turn, err);
+    return rc;
+}
+
+/* A text of the record that is a turn: {"role": role, "content": value}. */
+static int add_text_turn(json_t *turns, const char *role, json_t *value, struct error *err)
+{
+    json_t *turn = json_pack("{s:s, s:O}", "role", role, "content", value);
+    int rc = turn ? add_turn(turns, turn, err) : error_set_nomem(err, 64, "a turn");
+    json_decref(turn);
+    return rc;
+}
+
+static int has_system(const json_t *list)
+{
+    const json_t *first = json_array_get(list, 0), *role = json_object_get(first, "role");
+    role = role ? role : json_object_get(first, "from");
+    return json_is_string(role) && !strcasecmp(json_string_value(role), "system");
+}
+
+int record_turns(json_t **out, const json_t *record, const struct record_shape *shape, struct error *err)
 {
     const json_t *list = json_object_get(record, shape->question);
-    json_t *turn, *turns = json_array();
-    size_t i;
-    int rc = turns && json_is_array(list) ? 0 : -1;
-    snprintf(problem, 80, "%s", turns ? "wanted a list of turns" : "out of memory");
-    json_array_foreach(list, i, turn)
-    {
-        json_t *one = rc ? NULL : turn_of(turn);
-        if (rc || (one && !json_array_append_new(turns, one)))
-            continue;
-        snprintf(problem, 80, "turn %zu has no role", i + 1);
-        rc = -1;
-    }
+    json_t *answer = shape->answer ? json_object_get(record, shape->answer) : NULL,
+           *system = json_object_get(record, "system"), *turns = json_array();
+    int rc = turns ? 0 : error_set_nomem(err, 64, "turns");
+    *out = NULL;
+    if (!rc && !json_is_array(list))
+        rc = error_set(err, ERROR_DATA, "wanted a list of turns");
+    if (!rc && json_string_length(system) && !has_system(list))
+        rc = add_text_turn(turns, "system", system, err);
     if (!rc)
-        return turns;
+        rc = add_turns(turns, list, err);
+    if (!rc && is_turns(answer))
+        rc = add_turns(turns, answer, err);
+    else if (!rc && answer)
+        rc = add_text_turn(turns, "assistant", answer, err);
+    if (!rc)
+        *out = turns;
+    else
+        json_decref(turns);
+    if (rc == ERROR_DATA)
+        error_prefix(err, "\"%s\"", shape->question);
+    return rc;
+}
+
+static void trim(struct buf *b)
+{
+    size_t from = 0;
+    while (b->len && (unsigned char)b->data[b->len - 1] <= ' ')
+        b->len--;
+    while (from < b->len && (unsigned char)b->data[from] <= ' ')
+        from++;
+    if (from)
+        memmove(b->data, b->data + from, b->len - from);
+    b->len -= from;
+    if (b->data)
+        b->data[b->len] = 0;
+}
+
+/* A member that must be text, trimmed. 1 when it is there, 0, or an error code. */
+static int text_member(const json_t *record, const char *name, struct buf *out, struct error *err)
+{
+    const json_t *value = name ? json_object_get(record, name) : NULL;
+    if (!value || json_is_null(value))
+        return 0;
+    if (record_text(value, out))
+        return out->failed ? error_set_nomem(err, out->len, "a text")
+                           : error_set(err, ERROR_DATA, "\"%.80s\": wanted a text", name);
+    if (out->failed)
+        return error_set_nomem(err, out->len, "a text");
+    trim(out);
+    return 1;
+}
+
+static int first_turns(const json_t *turns, struct record_pair *out, struct error *err)
+{
+    const json_t *turn;
+    size_t i;
+    json_array_foreach(turns, i, turn)
+    {
+        const char *role = json_string_value(json_object_get(turn, "role"));
+        int user = !strcmp(role, "user"), assistant = !strcmp(role, "assistant"), there;
+        if (user && !out->has_question)
+            there = out->has_question = text_member(turn, "content", &out->question, err);
+        else if (assistant && out->has_question && !out->has_answer)
+            there = out->has_answer = text_member(turn, "content", &out->answer, err);
+        else
+            there = 0;
+        if (there < 0)
+            return there;
+        if (!strcmp(role, "system"))
+            out->n_system += record_has(turn, "content");
+        else
+            out->n_more += !there;
+    }
+    return 0;
+}
+
+static int join_input(struct record_pair *out, const json_t *record, const char *name, struct error *err)
+{
+    struct buf input = BUF_INIT;
+    int rc = text_member(record, name, &input, err);
+    if (rc > 0 && input.len) {
+        buf_putc(&out->question, '\n');
+        buf_append(&out->question, input.data, input.len);
+    }
+    buf_free(&input);
+    return rc < 0 ? rc : 0;
+}
+
+static int of_turns(struct record_pair *out, const json_t *record, const struct record_shape *shape, struct error *err)
+{
+    json_t *turns;
+    int rc = record_turns(&turns, record, shape, err);
+    rc = rc ? rc : first_turns(turns, out, err);
     json_decref(turns);
-    return NULL;
+    return rc;
+}
+
+int record_pair(struct record_pair *out, const json_t *record, const struct record_shape *shape, struct error *err)
+{
+    const json_t *one = record;
+    const char *question = shape->question, *input = shape->input, *answer = shape->answer;
+    *out = (struct record_pair){0};
+    if (shape->kind == RECORD_TURNS)
+        return of_turns(out, record, shape, err);
+    if (shape->kind == RECORD_INSTANCES) {
+        const json_t *list = json_object_get(record, "instances");
+        one = json_array_get(list, 0);
+        out->n_more = json_array_size(list) > 1;
+        question = "instruction";
+        input = "input";
+        answer = "output";
+    }
+    out->has_question = text_member(record, question, &out->question, err);
+    out->has_answer = text_member(one, answer, &out->answer, err);
+    out->n_system = json_string_length(json_object_get(record, "system")) > 0;
+    out->n_more += json_array_size(json_object_get(record, "history")) > 0;
+    if (out->has_question < 0 || out->has_answer < 0)
+        return out->has_question < 0 ? out->has_question : out->has_answer;
+    int rc = out->has_question ? join_input(out, one, input, err) : 0;
+    return rc || !out->question.failed ? rc : error_set_nomem(err, out->question.len, "a question");
+}
+
+void record_pair_free(struct record_pair *p)
+{
+    buf_free(&p->question);
+    buf_free(&p->answer);
 }

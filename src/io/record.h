@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the fields of people's records mean: the shapes that questions and answers, prompts and completions and
- * conversations come in, wherever records are read. */
+ * conversations come in, wherever records are read. Errors are ERROR_DATA without a place, which the reader knows
+ * (io/record_reader.h). */
 #ifndef IO_RECORD_H
 #define IO_RECORD_H
 
 #include "base/buf.h"
+#include "base/error.h"
 
 #include <jansson.h>
 
@@ -12,6 +14,7 @@
  * becomes best_answer). A field that is there in that spelling already stays the one. 0 or -1 (memory). */
 int record_fold_names(json_t *record);
 
+void record_keys(const json_t *record, struct buf *out); /* its fields, quoted, between commas; "none" */
 int record_has(const json_t *record, const char *field); /* and it is not null */
 int record_flag(const json_t *value); /* true, "True", "yes", 1: 1; false, "false", "no", 0: 0; anything else: -1 */
 int record_is_left_out(const json_t *record); /* "kept": false, as generated.jsonl marks what was sifted out */
@@ -29,7 +32,18 @@ struct record_shape {
 /* What a record with folded names is, or NULL. need_answer: a shape without one will not do. */
 const struct record_shape *record_shape(const json_t *record, int need_answer);
 /* The turns of a RECORD_TURNS record as [{"role", "content"}, ...]: roles named as OpenAI's format has them, content
- * parts that are all text joined, everything else in a turn as it is. A new reference, or NULL with what is wrong. */
-json_t *record_turns(const json_t *record, const struct record_shape *shape, char problem[80]);
+ * parts that are all text joined, everything else in a turn as it is. The record's "system" is the first turn where
+ * the turns have none; the turns of an answer of its own follow those of the question. A new reference. */
+int record_turns(json_t **out, const json_t *record, const struct record_shape *shape, struct error *err);
+
+/* The question and answer that any record holds: of a conversation the first ones, of instances the first. */
+struct record_pair {
+    struct buf question, answer; /* without blanks at their ends; the input follows the question on a line of its own */
+    int has_question, has_answer; /* the record has such a field, turn or instance, though it may be empty */
+    int n_more, n_system;         /* other turns or instances, and system messages, which are not in the pair */
+};
+/* The caller frees it in any case. */
+int record_pair(struct record_pair *out, const json_t *record, const struct record_shape *shape, struct error *err);
+void record_pair_free(struct record_pair *p);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/jsonl.h"
 #include "io/record.h"
 #include "text/chat.h"
 #include "text/template.h"
@@ -20,7 +19,7 @@ struct row_reader {
     struct chat *chat;         /* opened at the first conversation */
     int told_end;              /* that a template leaves the end of turn untrained */
     char id[40];               /* of the record */
-    char where[300];           /* FILE:LINE */
+    const char *where;         /* FILE:LINE */
     struct error *err;
 };
 
@@ -54,23 +53,21 @@ static int add_texts_as_given(struct row_reader *r, const char *prompt, const ch
 }
 
 /* A pair in the template of ask, answer and tune (docs/METHOD.md). */
-static int add_pair(struct row_reader *r, const char *question, const char *extra, const char *answer)
+static int add_pair(struct row_reader *r, const char *question, const char *answer)
 {
-    struct buf asked = BUF_INIT, prompt = BUF_INIT, completion = BUF_INIT;
+    struct buf prompt = BUF_INIT, completion = BUF_INIT;
     struct text_spans in_prompt = {0}, in_completion = {0};
     int rc = need_tokenizer(r);
     if (!rc && !r->template)
         rc = template_builtin(&r->template, r->err);
     if (rc)
         return rc;
-    buf_printf(&asked, "%s%s%s", question, extra && *extra ? "\n" : "", extra ? extra : "");
-    template_tune_prompt(r->template, asked.data ? asked.data : "", &prompt, &in_prompt);
+    template_tune_prompt(r->template, question, &prompt, &in_prompt);
     template_tune_completion(r->template, answer, &completion, &in_completion);
     const struct train_text row = {
         {prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->id, 1};
-    rc = asked.failed || prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row")
-                                                            : train_data_add(&r->make, &row, r->err);
-    buf_free(&asked);
+    rc = prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row")
+                                            : train_data_add(&r->make, &row, r->err);
     buf_free(&prompt);
     buf_free(&completion);
     text_spans_free(&in_prompt);
@@ -236,82 +233,38 @@ static int add_chat(struct row_reader *r, const json_t *record)
     return rc;
 }
 
-/* Without a template of the model: the first question and its answer, as align takes them. */
-static int add_first_pair(struct row_reader *r, const json_t *turns)
+/* Question and answer as align takes them; of a conversation the first ones, where the model has no template. */
+static int add_first_pair(struct row_reader *r, const json_t *record, const struct record_shape *shape)
 {
-    const char *question = NULL, *answer = NULL;
-    const json_t *turn;
-    size_t i;
-    int left = 0;
-    json_array_foreach(turns, i, turn)
-    {
-        const char *role = json_string_value(json_object_get(turn, "role")),
-                   *content = json_string_value(json_object_get(turn, "content"));
-        if (!question && !strcmp(role, "user"))
-            question = content;
-        else if (question && !answer && !strcmp(role, "assistant"))
-            answer = content;
-        else
-            left++;
-    }
-    if (!question || !answer)
-        return error_set(r->err, ERROR_DATA,
-                         "%s: no user's turn with an assistant's answer; other conversations need a chat template, and "
-                         "the model has none",
-                         r->where);
-    r->make.data->n_first_pair++;
-    r->make.data->n_turn_left += left > 0;
-    return add_pair(r, question, NULL, answer);
+    struct record_pair pair;
+    int turns = shape->kind == RECORD_TURNS, rc = record_pair(&pair, record, shape, r->err);
+    if (!rc && turns && (!pair.question.len || !pair.answer.len))
+        rc = error_set(r->err, ERROR_DATA,
+                       "%s: no user's turn with an assistant's answer; other conversations need a chat template, and "
+                       "the model has none",
+                       r->where);
+    else if (!rc && (!pair.question.len || !pair.answer.len))
+        rc = error_set(r->err, ERROR_DATA, "%s: the %s is empty", r->where, pair.question.len ? "answer" : "question");
+    r->make.data->n_first_pair += !rc && turns;
+    r->make.data->n_turn_left += !rc && turns && (pair.n_more || pair.n_system);
+    if (!rc)
+        rc = add_pair(r, pair.question.data, pair.answer.data);
+    record_pair_free(&pair);
+    return rc;
 }
 
 static int add_turns(struct row_reader *r, const json_t *record, const struct record_shape *shape)
 {
-    char problem[80];
-    int rc = need_tokenizer(r);
-    json_t *turns = rc ? NULL : record_turns(record, shape, problem), *conversation = NULL;
-    if (rc || !turns)
-        return rc ? rc : error_set(r->err, ERROR_DATA, "%s: \"%s\": %s", r->where, shape->question, problem);
-    if (!tokenizer_info(r->make.tokenizer)->chat_template) {
-        rc = add_first_pair(r, turns);
-    } else {
-        conversation = json_copy((json_t *)(uintptr_t)record);
-        rc = !conversation || json_object_set(conversation, "messages", turns)
-                 ? error_set_nomem(r->err, 64, "a conversation")
-                 : add_chat(r, conversation);
-    }
+    json_t *turns;
+    int rc = record_turns(&turns, record, shape, r->err);
+    if (rc)
+        return rc;
+    json_t *conversation = json_copy((json_t *)(uintptr_t)record);
+    rc = !conversation || json_object_set(conversation, "messages", turns)
+             ? error_set_nomem(r->err, 64, "a conversation")
+             : add_chat(r, conversation);
     json_decref(conversation);
     json_decref(turns);
-    return rc;
-}
-
-static int text_of(const struct row_reader *r, const json_t *record, const char *field, struct buf *out)
-{
-    const json_t *v = field ? json_object_get(record, field) : NULL;
-    if (!v || json_is_null(v))
-        return 0;
-    if (record_text(v, out))
-        return bad_field(r, field, "a text");
-    return out->failed ? error_set_nomem(r->err, out->len, "a training row") : 0;
-}
-
-static int add_texts(struct row_reader *r, const json_t *record, const struct record_shape *shape)
-{
-    const json_t *one =
-        shape->kind == RECORD_INSTANCES ? json_array_get(json_object_get(record, "instances"), 0) : record;
-    int instances = shape->kind == RECORD_INSTANCES;
-    struct buf question = BUF_INIT, extra = BUF_INIT, answer = BUF_INIT;
-    int rc = text_of(r, record, instances ? "instruction" : shape->question, &question);
-    if (!rc)
-        rc = text_of(r, one, instances ? "input" : shape->input, &extra);
-    if (!rc)
-        rc = text_of(r, one, instances ? "output" : shape->answer, &answer);
-    if (!rc && (!question.len || !answer.len))
-        rc = error_set(r->err, ERROR_DATA, "%s: the %s is empty", r->where, question.len ? "answer" : "question");
-    if (!rc)
-        rc = add_pair(r, question.data, extra.data, answer.data);
-    buf_free(&question);
-    buf_free(&extra);
-    buf_free(&answer);
     return rc;
 }
 
@@ -325,7 +278,12 @@ static int add_question(struct row_reader *r, const json_t *record)
             "completion_token_ids, text, "
             "question and answer, prompt and response, or instruction and output (docs/FORMATS.md lists all)",
             r->where);
-    return shape->kind == RECORD_TURNS ? add_turns(r, record, shape) : add_texts(r, record, shape);
+    int rc = need_tokenizer(r);
+    if (rc)
+        return rc;
+    return shape->kind == RECORD_TURNS && tokenizer_info(r->make.tokenizer)->chat_template
+               ? add_turns(r, record, shape)
+               : add_first_pair(r, record, shape);
 }
 
 static int add_record(struct row_reader *r, const json_t *record)
@@ -344,7 +302,8 @@ static int add_record(struct row_reader *r, const json_t *record)
         return add_token_ids(r, record);
     if (record_has(record, "text"))
         return (rc = need_string(r, record, "text", &completion)) ? rc : add_texts_as_given(r, "", completion);
-    if (!record_has(record, "completion") || !record_has(record, "prompt"))
+    if (!record_has(record, "completion") || !record_has(record, "prompt") ||
+        json_is_array(json_object_get(record, "prompt")))
         return add_question(r, record);
     if ((rc = need_string(r, record, "prompt", &prompt)) || (rc = need_string(r, record, "completion", &completion)))
         return rc;
@@ -352,58 +311,38 @@ static int add_record(struct row_reader *r, const json_t *record)
 }
 
 /* The record's own id, else its line number from 0. */
-static void name_record(struct row_reader *r, const json_t *record, long line)
+static void name_record(struct row_reader *r, const json_t *record, long number)
 {
     const json_t *id = json_object_get(record, "id");
     if (json_is_string(id))
         snprintf(r->id, sizeof r->id, "%s", json_string_value(id));
-    else if (json_is_integer(id))
-        snprintf(r->id, sizeof r->id, "%lld", (long long)json_integer_value(id));
     else
-        snprintf(r->id, sizeof r->id, "%ld", line);
+        snprintf(r->id, sizeof r->id, "%lld", json_is_integer(id) ? (long long)json_integer_value(id) : number);
 }
 
-static int take_record(struct row_reader *r, const struct jsonl *in, json_t *record, long number, const char *odd)
+int train_data_read(struct train_data *out, struct record_source source, const struct row_maker *with,
+                    struct error *err)
 {
-    snprintf(r->where, sizeof r->where, "%s:%ld", jsonl_name(in), jsonl_line(in));
-    if (record_fold_names(record))
-        return error_set_nomem(r->err, 64, "a record");
-    if (record_is_left_out(record)) {
-        r->make.data->n_left_out++;
-        return 0;
-    }
-    name_record(r, record, number);
-    int rc = add_record(r, record);
-    if (rc && !strstr(r->err ? r->err->message : "", r->where))
-        error_prefix(r->err, "%s", r->where);
-    if (rc && odd && r->err) {
-        const struct error own = *r->err;
-        error_set(r->err, rc, "%.400s (%.400s)", own.message, odd);
-    }
-    return rc;
-}
-
-int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d,
-                    int max_length, struct error *err)
-{
-    struct jsonl *in = NULL;
+    struct record_reader *in = NULL;
     json_t *record = NULL;
-    const char *odd = NULL;
-    struct row_reader r = {.make = {out, t, d, max_length}, .err = err};
-    long number = 0;
+    struct row_reader r = {.make = *with, .err = err};
     *out = (struct train_data){0};
-    int rc = jsonl_open(&in, path, err);
-    while (!rc && (rc = jsonl_next_record(in, &record, &odd, err)) == 1) {
-        rc = take_record(&r, in, record, jsonl_is_lines(in) ? jsonl_line(in) - 1 : number, odd);
+    r.make.data = out;
+    int rc = record_reader_open(&in, source, err);
+    while (!rc && (rc = record_reader_next(in, &record, err)) == 1) {
+        r.where = record_reader_where(in);
+        name_record(&r, record, record_reader_number(in));
+        rc = record_reader_explain(in, add_record(&r, record), err);
         json_decref(record);
-        number++;
     }
     template_free(r.template);
     chat_close(r.chat);
-    jsonl_close(in);
+    const struct record_count count = in ? record_reader_count(in) : (struct record_count){0};
+    out->n_left_out = (int)count.n_left_out;
+    record_reader_close(in);
     if (!rc && !out->n)
-        rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld records, %d dropped)", path, number,
-                       out->n_dropped);
+        rc = error_set(err, ERROR_DATA, "%s: no row with anything to train on (%ld records, %d dropped)", source.path,
+                       count.n, out->n_dropped);
     if (rc)
         train_data_free(out);
     return rc;

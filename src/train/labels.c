@@ -2,9 +2,6 @@
 /* The labels of a classifier that is about to be made, from the rows it will be trained on. */
 #include "train/train.h"
 
-#include "io/jsonl.h"
-#include "io/record.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,28 +53,25 @@ static int by_name(const void *a, const void *b)
 
 int train_labels_read(struct train_labels *out, const char *path, struct error *err)
 {
-    struct jsonl *in = NULL;
+    struct record_reader *in = NULL;
     json_t *record = NULL;
-    const char *odd = NULL;
     int greatest = -1, ordered = 0, n = 0, rc;
     *out = (struct train_labels){0};
     if (!strcmp(path, "-"))
         return error_set(
             err, ERROR_USAGE,
             "--data -: the labels of a new classifier are read from the rows first, so they must be a file");
-    rc = jsonl_open(&in, path, err);
-    while (!rc && (rc = jsonl_next_record(in, &record, &odd, err)) == 1) {
-        rc = record_fold_names(record) ? error_set_nomem(err, 64, "a record") : 0;
+    rc = record_reader_open(&in, (struct record_source){.path = path}, err);
+    while (!rc && (rc = record_reader_next(in, &record, err)) == 1) {
         if (!n++) {
             out->problem = !json_object_get(record, "labels") && json_object_get(record, "label") ? PROBLEM_SINGLE_LABEL
                                                                                                   : PROBLEM_MULTI_LABEL;
             ordered = json_is_object(json_object_get(record, "category"));
         }
-        if (!rc && !record_is_left_out(record))
-            rc = add_record(out, record, &greatest, path, err);
+        rc = add_record(out, record, &greatest, path, err);
         json_decref(record);
     }
-    jsonl_close(in);
+    record_reader_close(in);
     if (rc < 0)
         return rc;
     if (out->n && greatest >= 0)

@@ -4,6 +4,7 @@
 #ifndef TRAIN_TRAIN_H
 #define TRAIN_TRAIN_H
 
+#include "io/record_reader.h"
 #include "model/model.h"
 #include "text/pair.h"
 #include "text/tokenizer.h"
@@ -64,10 +65,6 @@ struct train_data {
     int n_first_pair, n_turn_left;
     long n_token, n_target;
 };
-/* Records as io/jsonl.h reads them: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"}, {"text"},
- * {"messages"}, the seed formats (io/record.h); EOS appended as trl does. */
-int train_data_read(struct train_data *out, const char *path, const struct tokenizer *t, const struct model_desc *d,
-                    int max_length, struct error *err);
 /* What rows are made with, and where they go. */
 struct row_maker {
     struct train_data *data;
@@ -75,6 +72,11 @@ struct row_maker {
     const struct model_desc *desc;
     int max_length; /* tokens of a row at most, and never more than the model's context; 0: that alone */
 };
+/* Records as io/record_reader.h reads them: {"prompt","completion"}, {"prompt_token_ids","completion_token_ids"},
+ * {"text"}, {"messages"}, the seed formats (io/record.h); EOS appended as trl does. The maker's own data is not
+ * looked at. */
+int train_data_read(struct train_data *out, struct record_source source, const struct row_maker *with,
+                    struct error *err);
 /* From texts in memory (align's tune step): both as text/pair.h has it, and the end-of-sequence token of the tokenizer
  * (the model's own when that has none) unless the completion ends in it. */
 struct train_text {

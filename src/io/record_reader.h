@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one way in which people's files of records are read: any form that io/jsonl.h knows, names of fields in one
+ * spelling, odd records passed on with what is odd about them, attempts that were sifted out left out and counted. */
+#ifndef IO_RECORD_READER_H
+#define IO_RECORD_READER_H
+
+#include "base/error.h"
+
+#include <jansson.h>
+
+struct record_source {
+    const char *path; /* "-": standard input */
+    /* the fields that hold question and answer (--question-field, --answer-field), in any case and spacing; NULL: those
+     * that io/record.h knows */
+    const char *question_field, *answer_field;
+};
+struct record_reader;
+int record_reader_open(struct record_reader **out, struct record_source source, struct error *err);
+/* 1 with a new reference in *record, 0 at the end, or an error code. Where question_field or answer_field is given, a
+ * record holds "question" and "answer", and what else is no question or answer; ERROR_DATA where the first record has
+ * neither that field nor any shape of io/record.h. */
+int record_reader_next(struct record_reader *r, json_t **record, struct error *err);
+/* Warns of a table without a row of names. NULL is fine. */
+void record_reader_close(struct record_reader *r);
+
+const char *record_reader_where(const struct record_reader *r); /* FILE:LINE of the last record */
+long record_reader_line(const struct record_reader *r);
+long record_reader_number(
+    const struct record_reader *r); /* what stands for its id: its line (JSON Lines) or place, from 0 */
+const char *record_reader_odd(const struct record_reader *r); /* NULL: nothing */
+/* An error about the last record: with its place before it, and what is odd about it behind. rc */
+int record_reader_explain(const struct record_reader *r, int rc, struct error *err);
+/* So far. */
+struct record_count {
+    long n, n_left_out /* "kept": false */, n_odd;
+};
+struct record_count record_reader_count(const struct record_reader *r);
+/* After a first record: "JSON Lines, gzip". */
+void record_reader_form(const struct record_reader *r, char text[80]);
+
+#endif
