@@ -133,7 +133,7 @@ static void the_journal_syncs_at_every_commit(void **state)
     sqlite3_stmt *s;
     json_t *settings = json_pack("{s:s}", "a", "b");
     snprintf(directory, sizeof directory, "%s/run", check_tmpdir("durability"));
-    if (run_open(&r, directory, settings, settings, 0, &err))
+    if (run_open(&r, directory, &(struct run_start){.settings = settings, .manifest = settings}, &err))
         fail_msg("%s", err.message);
     assert_int_equal(run_prepare(r, &s, "PRAGMA synchronous", &err), 0);
     assert_int_equal(sqlite3_step(s), SQLITE_ROW);

@@ -54,7 +54,7 @@ static void put_round(struct run *r, int round)
 static int begin(struct run **r, const char *dir, struct error *err)
 {
     json_t *settings = json_pack("{s:i, s:i}", "rounds", 2, "attempts", ATTEMPTS), *manifest = json_object();
-    int rc = run_open(r, dir, settings, manifest, 0, err);
+    int rc = run_open(r, dir, &(struct run_start){.settings = settings, .manifest = manifest}, err);
     json_decref(settings);
     json_decref(manifest);
     return rc;

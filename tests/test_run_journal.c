@@ -21,7 +21,7 @@ static json_t *settings(int rounds, const char *bits)
 static int open_run(struct run **r, const char *dir, int rounds, const char *bits, int accept, struct error *err)
 {
     json_t *s = settings(rounds, bits), *m = json_pack("{s:s}", "version", "test");
-    int rc = run_open(r, dir, s, m, accept, err);
+    int rc = run_open(r, dir, &(struct run_start){.settings = s, .manifest = m, .accept_different_bits = accept}, err);
     json_decref(s);
     json_decref(m);
     return rc;
@@ -201,7 +201,14 @@ static void what_is_rolled_back_is_as_it_was(void **state)
     run_close(r);
 }
 
-/* A setting more, a setting less, and the one that may differ. */
+static int threshold_may(const json_t *was, const json_t *is, const char *name)
+{
+    (void)was;
+    (void)is;
+    return !strcmp(name, "threshold");
+}
+
+/* A setting more, a setting less, and the one that may differ; that one holds from then on. */
 static void settings_are_compared_from_both_sides(void **state)
 {
     (void)state;
@@ -221,9 +228,15 @@ static void settings_are_compared_from_both_sides(void **state)
         json_t *settings = json_loads(cases[i].settings, 0, NULL), *manifest = json_object();
         struct run *r = NULL;
         struct error err = {0, ""};
-        int rc = run_open(&r, dir, settings, manifest, 0, &err);
+        const struct run_start start = {.settings = settings, .manifest = manifest, .may_change = threshold_may};
+        int rc = run_open(&r, dir, &start, &err);
         if (rc != (cases[i].says ? ERROR_CONFIG : 0) || (cases[i].says && !strstr(err.message, cases[i].says)))
             fail_msg("%s: %d: %s", cases[i].settings, rc, err.message);
+        json_t *now = NULL;
+        if (!rc)
+            assert_int_equal(run_settings(r, &now, &err), 0);
+        assert_true(rc || json_equal(now, settings));
+        json_decref(now);
         run_close(rc ? NULL : r);
         json_decref(settings);
         json_decref(manifest);

@@ -27,7 +27,7 @@ int align_check_run(struct align *a, struct error *err)
                            .pool = a->n_given,
                            .grown = o->pool == ALIGN_POOL_GROWN,
                            .vocab = a->speaker.desc.n_vocab,
-                           .questions = o->test ? a->test.n : a->n_held,
+                           .questions = a->test.n > a->n_held ? a->test.n : a->n_held,
                            .reason = sift_reason_find};
     return run_check(a->run, &b, err);
 }
@@ -319,7 +319,10 @@ static int begin_run(struct align *a, struct error *err)
     json_t *settings = align_settings(a), *manifest = align_manifest(a);
     int rc = settings && manifest ? 0 : error_set_nomem(err, 4096, "settings");
     if (!rc)
-        rc = run_open(&a->run, a->o.output, settings, manifest, a->o.accept_different_bits, err);
+        rc = run_open(&a->run, a->o.output,
+                      &(struct run_start){settings, manifest, a->o.accept_different_bits, align_may_change,
+                                          align_extend_manifest},
+                      err);
     if (!rc)
         rc = align_check_run(a, err);
     if (!rc && run_resumed(a->run))

@@ -8,6 +8,8 @@
 #include "io/file.h"
 #include "judge/harm.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +81,24 @@ static void baseline_fact(const char *arm, char fact[64])
     snprintf(fact, 64, "baseline-%s", arm);
 }
 
+/* Of other steps than are wanted by now, as there are more rounds: its model is put aside, its answers are dropped. */
+static int put_aside(struct align *a, const char *arm, struct made_model *m, struct error *err)
+{
+    struct buf from = BUF_INIT, to = BUF_INIT;
+    buf_printf(&from, "%s/%s", a->o.output, m->name);
+    buf_printf(&to, "%s/%s.%ld-steps", a->o.output, m->name, m->steps);
+    int rc = from.failed || to.failed ? error_set_nomem(err, 256, "a path") : 0;
+    if (!rc && rename(from.data, to.data) && errno != ENOENT)
+        rc = error_set_errno(err, "%s: cannot be renamed to %s", from.data, to.data);
+    rc = rc ? rc : run_drop_results(a->run, arm, err);
+    rc = rc ? rc : run_put_fact(a->run, m->name, "", err);
+    m->steps = 0;
+    m->sha256[0] = 0;
+    buf_free(&from);
+    buf_free(&to);
+    return rc;
+}
+
 /* Tuned on the seeds alone; remembered in the journal, so that it is done once. *steps: of its optimizer. */
 static int tune_baseline(struct align *a, const char *name, int max_steps, long *steps, struct error *err)
 {
@@ -87,6 +107,10 @@ static int tune_baseline(struct align *a, const char *name, int max_steps, long 
     baseline_fact(name, fact);
     struct made_model m = {.name = fact, .from = checkpoint_path(a->speaker.source), .max_steps = max_steps};
     int rc = find_baseline(a->run, &m, &made, err);
+    if (!rc && made && max_steps && m.steps != max_steps) {
+        made = 0;
+        rc = put_aside(a, name, &m, err);
+    }
     rc = rc ? rc : interrupt_check(err);
     rc = rc ? rc : align_make_model(a, &m, err);
     *steps = m.steps;

@@ -17,6 +17,7 @@ struct align {
     struct buf principles; /* empty: none */
     char principles_sha256[65];
     struct sift *test_questions; /* NULL: no test set */
+    int untested;                /* the run was begun without one, so seeds were held out */
     unsigned char *in_test;      /* [seeds.n]: that seed is a test question */
     /* kept: generated ones near a test question that were trained on */
     struct overlap_counts {
@@ -53,6 +54,12 @@ json_t *align_settings(const struct align *a); /* everything that decides the bi
 json_t *align_manifest(const struct align *a);
 /* Options from a run's settings and manifest (replay). Strings are the settings'. */
 int align_options_from(struct align_options *o, const json_t *settings, const char *where, struct error *err);
+
+/* extend.c: what a later start may give otherwise; what it adds to the manifest of the run that was begun. */
+int align_may_change(const json_t *was, const json_t *is, const char *name);
+void align_extend_manifest(json_t *manifest, const json_t *now);
+/* Was the run in this directory, if there is one, begun without a test set? */
+int align_was_untested(const char *directory);
 
 /* setup.c */
 int align_open(struct align *a, struct device *device, const struct align_options *o,

@@ -41,10 +41,25 @@ static int check_lengths(struct align *a, const struct seeds *s, const char *pat
     return rc;
 }
 
+/* What a run has tuned on that was begun without a test set cannot be left out any more. */
+static int check_added_test(const struct align *a, struct error *err)
+{
+    int tuned = 0;
+    for (int i = 0; i < a->n_given && a->untested; i++)
+        tuned += a->in_test[a->given[i]];
+    if (!tuned || a->o.keep_test_overlap)
+        return 0;
+    return error_set(err, ERROR_DATA,
+                     "%s: %d of its questions are seeds that %s tuned on, as it was begun without a test set; take "
+                     "another test set, or say --keep-test-overlap",
+                     a->o.test, tuned, a->o.output);
+}
+
 /* Which seeds are kept out of the method: one in eight by the run's seed, or as many as asked. */
 static int split_seeds(struct align *a, struct error *err)
 {
-    int n = a->seeds.n, usual = a->o.test ? 0 : n / 8, holdout = a->o.holdout < 0 ? usual : a->o.holdout;
+    int n = a->seeds.n, usual = a->o.test && !a->untested ? 0 : n / 8,
+        holdout = a->o.holdout < 0 ? usual : a->o.holdout;
     a->given = mem_calloc((size_t)n + 1, sizeof *a->given);
     a->held = mem_calloc((size_t)n + 1, sizeof *a->held);
     int *drawn = mem_calloc((size_t)n + 1, sizeof *drawn);
@@ -52,8 +67,8 @@ static int split_seeds(struct align *a, struct error *err)
         mem_free(drawn);
         return error_set_nomem(err, (size_t)n * sizeof *drawn, "seeds");
     }
-    int rc = 0;
-    int left_out = a->o.keep_test_overlap ? 0 : a->overlap.seeds;
+    int rc = 0, leaves_out = !a->o.keep_test_overlap && !a->untested;
+    int left_out = leaves_out ? a->overlap.seeds : 0;
     if (left_out && n - holdout - left_out < a->o.k + 1)
         rc = error_set(err, ERROR_DATA,
                        "%s: %d of %d pairs are questions of %s and left out; wanted at least %d others (k and one "
@@ -70,7 +85,7 @@ static int split_seeds(struct align *a, struct error *err)
         int out = 0;
         for (int j = 0; j < n_drawn; j++)
             out |= drawn[j] == i;
-        if (a->in_test[i] && !a->o.keep_test_overlap)
+        if (a->in_test[i] && leaves_out)
             continue;
         if (out)
             a->held[a->n_held++] = i;
@@ -78,12 +93,13 @@ static int split_seeds(struct align *a, struct error *err)
             a->given[a->n_given++] = i;
     }
     mem_free(drawn);
-    return rc;
+    return rc ? rc : check_added_test(a, err);
 }
 
 static int open_data(struct align *a, struct error *err)
 {
     int rc = seeds_read(&a->seeds, a->o.seeds, 1, err), same, similar;
+    a->untested = !a->o.preview && align_was_untested(a->o.output);
     long line;
     if (rc || (rc = seeds_lint(&a->seeds, a->o.seeds, a->o.k + 1, warn, NULL, err)) ||
         (rc = check_lengths(a, &a->seeds, a->o.seeds, err)))

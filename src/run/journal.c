@@ -285,6 +285,16 @@ int run_put_result(struct run *r, const char *arm, const char *set, int index, c
     return run_finish(r, s, "cannot write a result", err);
 }
 
+int run_drop_results(struct run *r, const char *arm, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = run_prepare(r, &s, "DELETE FROM result WHERE arm = ?", err);
+    if (rc)
+        return rc;
+    bind_text(s, 1, arm);
+    return run_finish(r, s, "cannot drop results", err);
+}
+
 int run_get_results(struct run *r, struct run_results *out, struct arena *arena, struct error *err)
 {
     sqlite3_stmt *s;

@@ -266,20 +266,26 @@ static void show(const json_t *v, char *text, size_t n)
     free(s);
 }
 
-/* The first difference between what the run was begun with and what is wanted now, bits apart. The judge's threshold
- * may change: probabilities are stored. So may a recipe's name: its options are compared. */
-static int compare(struct run *r, const json_t *old, const json_t *new, int accept, struct error *err)
+/* The first difference between what the run was begun with and what is wanted now that may not be; *changed: there was
+ * one that may. */
+static int compare(struct run *r, const json_t *old, const struct run_start *start, int *changed, struct error *err)
 {
     const char *key;
+    const json_t *new = start->settings;
     json_t *v;
     char was[200], is[200];
+    *changed = 0;
     for (int side = 0; side < 2; side++)
         json_object_foreach((json_t *)(side ? old : new), key, v)
         {
             const json_t *a = json_object_get(old, key), *b = json_object_get(new, key);
             int bits = !strcmp(key, "bits") || !strcmp(key, "build");
-            if ((a && b && json_equal(a, b)) || (bits && accept) || !strcmp(key, "threshold") || !strcmp(key, "recipe"))
+            if ((a && b && json_equal(a, b)) || (bits && start->accept_different_bits))
                 continue;
+            if (start->may_change && start->may_change(old, new, key)) {
+                *changed = 1;
+                continue;
+            }
             show(a, was, sizeof was);
             show(b, is, sizeof is);
             if (bits)
@@ -325,35 +331,59 @@ static int write_resolved(struct run *r, const json_t *settings, const json_t *m
     return rc;
 }
 
-static int begin_or_compare(struct run *r, const json_t *settings, const json_t *manifest, int accept,
-                            struct error *err)
+static int put_settings(struct run *r, const struct run_start *start, struct error *err)
 {
-    json_t *old = NULL;
-    int rc = run_settings(r, &old, err);
-    r->resumed = old != NULL;
-    if (!rc && old)
-        rc = compare(r, old, settings, accept, err);
-    json_decref(old);
-    if (rc || r->resumed)
-        return rc ? rc : run_add_event(r, "continued", "", err);
-    char *text = json_dumps(settings, JSON_COMPACT);
-    rc = text ? 0 : error_set_nomem(err, 0, "settings");
-    if (!rc && !(rc = write_resolved(r, settings, manifest, err)) &&
-        !(rc = write_member(r, "manifest.json", manifest, err)) && !(rc = run_add_event(r, "begun", "", err)))
-        rc = run_put_fact(r, "settings", text, err); /* last: before it, the run was not begun */
+    char *text = json_dumps(start->settings, JSON_COMPACT);
+    int rc = text ? run_put_fact(r, "settings", text, err) : error_set_nomem(err, 0, "settings");
     free(text);
     return rc;
 }
 
-int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest,
-             int accept_different_bits, struct error *err)
+static int begin(struct run *r, const struct run_start *start, struct error *err)
+{
+    int rc = write_resolved(r, start->settings, start->manifest, err);
+    rc = rc ? rc : write_member(r, "manifest.json", start->manifest, err);
+    rc = rc ? rc : run_add_event(r, "begun", "", err);
+    return rc ? rc : put_settings(r, start, err); /* last: before it, the run was not begun */
+}
+
+/* Other settings hold from now on. The journal has them last: until then the next start does the same again. */
+static int extend(struct run *r, const struct run_start *start, struct error *err)
+{
+    json_t *manifest = NULL;
+    char *path = path_join(r->directory, "manifest.json");
+    int rc = path ? jsontext_load(&manifest, path, 1 << 24, err) : error_set_nomem(err, 0, "path");
+    if (!rc && start->extend)
+        start->extend(manifest, start->manifest);
+    rc = rc ? rc : write_resolved(r, start->settings, start->manifest, err);
+    rc = rc ? rc : write_member(r, "manifest.json", manifest, err);
+    rc = rc ? rc : run_add_event(r, "extended", "", err);
+    rc = rc ? rc : put_settings(r, start, err);
+    json_decref(manifest);
+    mem_free(path);
+    return rc;
+}
+
+static int begin_or_compare(struct run *r, const struct run_start *start, struct error *err)
+{
+    json_t *old = NULL;
+    int changed = 0, rc = run_settings(r, &old, err);
+    r->resumed = old != NULL;
+    if (!rc && old)
+        rc = compare(r, old, start, &changed, err);
+    json_decref(old);
+    if (rc || !r->resumed)
+        return rc ? rc : begin(r, start, err);
+    return changed ? extend(r, start, err) : run_add_event(r, "continued", "", err);
+}
+
+int run_open(struct run **out, const char *directory, const struct run_start *start, struct error *err)
 {
     struct run *r;
     int rc = dirs_make(directory, err);
     if (rc || (rc = check_file_system(directory, err)) || (rc = new_run(&r, directory, err)))
         return rc;
-    if ((rc = take_lock(r, err)) || (rc = open_db(r, 0, err)) ||
-        (rc = begin_or_compare(r, settings, manifest, accept_different_bits, err))) {
+    if ((rc = take_lock(r, err)) || (rc = open_db(r, 0, err)) || (rc = begin_or_compare(r, start, err))) {
         run_close(r);
         return rc;
     }

@@ -4,8 +4,8 @@
  * (a lock that dies with the process); readers may look at any time.
  *
  * Refused: a directory on a network file system (SQLite's locks do not hold there), a directory of another program,
- * settings other than those the run was begun with (the difference is named), a journal that holds what this program
- * cannot have written (what is wrong in it is named, ERROR_DATA). */
+ * settings other than those the run was begun with (the difference is named) that may not change, a journal that holds
+ * what this program cannot have written (what is wrong in it is named, ERROR_DATA). */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
@@ -17,12 +17,17 @@
 
 struct run;
 /* Begins the run in `directory` (made if needed) or continues it. settings: a flat object, option name to value, kept
- * in config.resolved.json and compared on every later start in both directions (but for "threshold", which is applied
- * to stored probabilities, and "recipe", whose options are there themselves). A difference in "bits" or "build" (what
+ * in config.resolved.json and compared on every later start in both directions. A difference in "bits" or "build" (what
  * the exact bits depend on) is refused unless accept_different_bits; a name with a slash is a file's, its value the
- * SHA-256. manifest is written to manifest.json when the run begins. */
-int run_open(struct run **out, const char *directory, const json_t *settings, const json_t *manifest,
-             int accept_different_bits, struct error *err);
+ * SHA-256. manifest is written to manifest.json when the run begins. What may_change lets differ holds from then on:
+ * the settings are written anew, and the manifest as `extend` makes it of what it was. */
+struct run_start {
+    const json_t *settings, *manifest;
+    int accept_different_bits;
+    int (*may_change)(const json_t *was, const json_t *is, const char *name); /* NULL: nothing may */
+    void (*extend)(json_t *manifest, const json_t *now);                      /* NULL: it stays */
+};
+int run_open(struct run **out, const char *directory, const struct run_start *start, struct error *err);
 int run_resumed(const struct run *r); /* whether run_open continued one */
 /* To look at: no lock, nothing is changed. ERROR_NOINPUT when there is no run. */
 int run_open_readonly(struct run **out, const char *directory, struct error *err);
@@ -124,6 +129,7 @@ struct run_result {
 };
 int run_put_result(struct run *r, const char *arm, const char *set, int index, const struct run_result *in,
                    struct error *err);
+int run_drop_results(struct run *r, const char *arm, struct error *err); /* of all sets */
 /* What an arm gave for the first n questions of a set. A result without a row has flagged and ended -1, logprob NAN and
  * text NULL. */
 struct run_results {

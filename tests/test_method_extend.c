@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A finished run that is given more: it ends as one that was given it at once, and what stood there stays. */
+#include "check.h"
+#include "tiny_align.h"
+
+#include "io/file.h"
+#include "io/jsontext.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static void path_of(char path[1100], const char *name)
+{
+    snprintf(path, 1100, "%s/%s", tiny.root, name);
+}
+
+static void align(const struct align_options *o)
+{
+    struct align_result r;
+    tiny_align(o, 1, &r);
+    align_result_free(&r);
+}
+
+static void refused(const struct align_options *o, int code, const char *says)
+{
+    struct align_result r;
+    struct error err = {0, ""};
+    struct device *d = tiny_device(1);
+    int rc = method_align(d, o, &r, &err);
+    if (rc != code || !strstr(err.message, says))
+        fail_msg("wanted %d, \"%s\", found %d, \"%s\"", code, says, rc, err.message);
+    align_result_free(&r);
+    device_close(d);
+}
+
+static void same_file(const char *a, const char *b, const char *name)
+{
+    char x[65], y[65];
+    tiny_align_hash(a, name, x);
+    tiny_align_hash(b, name, y);
+    if (strcmp(x, y))
+        fail_msg("%s differs between %s and %s", name, a, b);
+}
+
+static struct stat state_of(const char *run, const char *name)
+{
+    char path[2048];
+    struct stat s;
+    snprintf(path, sizeof path, "%s/%s", run, name);
+    assert_int_equal(stat(path, &s), 0);
+    return s;
+}
+
+/* One round with its controls; then another round, three samples and a judge. The control of as many steps is another
+ * one by then. */
+static void more_of_all_is_as_if_given_at_once(void **state)
+{
+    (void)state;
+    static const char *const arms[] = {"pretrained",      "icl-knn",           "icl-random", "sft-seeds",
+                                       "sft-seeds-steps", "sft-seeds-steps-1", "round-1",    "round-2"};
+    char grown[1100], whole[1100], name[64];
+    struct align_options o;
+    path_of(grown, "grown");
+    path_of(whole, "whole");
+    tiny_align_options(&o, grown);
+    o.test = tiny.test;
+    o.baselines = 1;
+    o.rounds = 1;
+    align(&o);
+    struct stat before = state_of(grown, "round-1/model/model.safetensors");
+    o.rounds = 2;
+    o.samples = 3;
+    o.judge = tiny.judge;
+    align(&o);
+    struct stat after = state_of(grown, "round-1/model/model.safetensors");
+    assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof before.st_mtim);
+    assert_int_equal(before.st_ino, after.st_ino);
+    o.output = whole;
+    align(&o);
+    tiny_align_same(grown, whole);
+    for (size_t i = 0; i < sizeof arms / sizeof *arms; i++) {
+        snprintf(name, sizeof name, "arms/%s.jsonl", arms[i]);
+        same_file(grown, whole, name);
+    }
+    o.output = grown;
+    align(&o); /* it holds from now on */
+    o.rounds = 1;
+    refused(&o, ERROR_CONFIG, "was begun with rounds 2, now 1");
+}
+
+static const json_t *test_of(json_t *manifest)
+{
+    return json_object_get(manifest, "test");
+}
+
+/* Its seeds stay as they were held out; so nothing is tuned again. */
+static void a_test_set_can_be_added(void **state)
+{
+    (void)state;
+    char output[1100], path[1200];
+    struct align_options o;
+    json_t *manifest;
+    path_of(output, "untested");
+    tiny_align_options(&o, output);
+    o.rounds = 1;
+    align(&o);
+    struct stat before = state_of(output, "round-1/model/model.safetensors");
+    o.test = tiny.test;
+    for (int i = 0; i < 2; i++) { /* the second time it is the run's own */
+        align(&o);
+        struct stat after = state_of(output, "round-1/model/model.safetensors");
+        assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof before.st_mtim);
+    }
+    snprintf(path, sizeof path, "%s/manifest.json", output);
+    assert_int_equal(jsontext_load(&manifest, path, 1 << 20, NULL), 0);
+    assert_int_equal(json_integer_value(json_object_get(test_of(manifest), "questions")), 6);
+    assert_string_equal(json_string_value(json_object_get(test_of(manifest), "path")), tiny.test);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(manifest, "seeds"), "held_out")), 3);
+    json_decref(manifest);
+    struct stat answers = state_of(output, "arms/round-1.jsonl");
+    assert_true(answers.st_size > 0);
+    o.test = NULL;
+    refused(&o, ERROR_CONFIG, "was begun with test-sha256");
+    o.test = tiny.seeds;
+    refused(&o, ERROR_DATA, "questions are seeds that");
+    o.keep_test_overlap = 1;
+    refused(&o, ERROR_CONFIG, "was begun with");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(more_of_all_is_as_if_given_at_once),
+        cmocka_unit_test(a_test_set_can_be_added),
+    };
+    return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);
+}
