@@ -19,7 +19,7 @@ struct device *open_device(int n_thread)
     return d;
 }
 
-struct model *small_model(struct device *d, enum dtype dtype)
+struct model *small_model_with(struct device *d, enum dtype dtype, const char *more)
 {
     struct model *m;
     struct error err;
@@ -30,11 +30,19 @@ struct model *small_model(struct device *d, enum dtype dtype)
                                 "\"tie_word_embeddings\":true,\"initializer_range\":0.3,\"eos_token_id\":2,\"bos_token_"
                                 "id\":1,\"hidden_act\":\"silu\"}",
                                 0, NULL);
+    json_t *changed = json_loads(more, 0, NULL);
     assert_non_null(config);
+    assert_int_equal(json_object_update(config, changed), 0);
+    json_decref(changed);
     if (model_init(&m, d, config, "config.json", &(struct model_options){.dtype = dtype, .seed = 5}, &err))
         fail_msg("%s", err.message);
     json_decref(config);
     return m;
+}
+
+struct model *small_model(struct device *d, enum dtype dtype)
+{
+    return small_model_with(d, dtype, "{}");
 }
 
 int keep(void *user, int index, const struct generate_result *result)

@@ -10,6 +10,7 @@ enum { VOCAB = 97, CONTEXT = 400, MAX_REQUEST = 24 };
 extern int everything_remote; /* devices are opened as the remote test backend's */
 struct device *open_device(int n_thread);
 struct model *small_model(struct device *d, enum dtype dtype);
+struct model *small_model_with(struct device *d, enum dtype dtype, const char *more); /* members of its config.json */
 struct generate_engine *engine_with(struct model *m, const struct generate_engine_options *o);
 
 /* Everything about a result, as bytes to compare. */

@@ -15,7 +15,7 @@
 
 /* Alone on a cold engine is the truth; then the whole mix in random order under other settings, twice (cold and
  * hot). */
-static void same_bytes(enum dtype dtype, int n_round)
+static void same_bytes_of(enum dtype dtype, const char *more, int n_round)
 {
     static int32_t prompts[MAX_REQUEST][CONTEXT];
     static const int pages[] = {32, 64, 128}, chunks[] = {1, 7, 33, 512};
@@ -24,7 +24,7 @@ static void same_bytes(enum dtype dtype, int n_round)
     struct device *second = open_device(2), *first;
     struct error err;
     assert_int_equal(device_open(&first, DEVICE_CPU, &(struct device_options){.n_thread = 1}, &err), 0);
-    struct model *m1 = small_model(first, dtype), *m2 = small_model(second, dtype);
+    struct model *m1 = small_model_with(first, dtype, more), *m2 = small_model_with(second, dtype, more);
     for (int round = 0; round < n_round; round++) {
         int n = 2 + below(MAX_REQUEST - 2);
         random_requests(q, n, prompts);
@@ -72,6 +72,11 @@ static void same_bytes(enum dtype dtype, int n_round)
     device_close(second);
 }
 
+static void same_bytes(enum dtype dtype, int n_round)
+{
+    same_bytes_of(dtype, "{}", n_round);
+}
+
 static int rounds(int n)
 {
     const char *reduced = getenv("ISARA_REDUCED");
@@ -94,6 +99,18 @@ static void a_request_gives_the_same_bytes_alone_and_in_any_mix_q8(void **state)
 {
     (void)state;
     same_bytes(DTYPE_Q8, rounds(everything_remote ? 4 : 6));
+}
+
+/* On both sides of where frequencies change, and across. */
+static void texts_that_turn_by_their_length_give_the_same_bytes_alone_and_in_any_mix(void **state)
+{
+    (void)state;
+    same_bytes_of(DTYPE_F32,
+                  "{\"rope_scaling\":{\"rope_type\":\"longrope\",\"original_max_position_embeddings\":30,"
+                  "\"short_factor\":[1,1,1,1,1,1,1,1],\"long_factor\":[1,2,3,4,5,6,7,8]}}",
+                  rounds(everything_remote ? 2 : 5));
+    same_bytes_of(DTYPE_F32, "{\"max_position_embeddings\":45,\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":9}}",
+                  rounds(everything_remote ? 2 : 3));
 }
 
 struct fixture {
@@ -423,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_f32),
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16),
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_q8),
+        cmocka_unit_test(texts_that_turn_by_their_length_give_the_same_bytes_alone_and_in_any_mix),
         cmocka_unit_test(a_common_prefix_is_computed_once),
         cmocka_unit_test(work_grows_with_the_prompts_and_beams_share_their_prompt),
         cmocka_unit_test(sixteen_texts_are_decoded_in_the_passes_of_one),

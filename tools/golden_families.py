@@ -295,6 +295,7 @@ model("phi3", like("Phi3", hidden_size=32, head_dim=8, sliding_window=4, origina
 model("phi3_longrope", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=2, tie_word_embeddings=True, max_position_embeddings=128,
                             original_max_position_embeddings=32, hidden_act="gelu", rope_parameters=PHI3_LONG))
 model("phi3_longrope_past", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=2, original_max_position_embeddings=6, rope_parameters=PHI3_LONG))
+model("phi3_longrope_crossed", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=2, original_max_position_embeddings=12, rope_parameters=PHI3_LONG))
 model("phi3_yarn", like("Phi3", hidden_size=32, head_dim=8, num_hidden_layers=1, max_position_embeddings=8192), rope_theta=100.0, partial_rotary_factor=0.5,
       without=("rope_parameters", "original_max_position_embeddings"), rope_scaling={"type": "yarn"} | {k: v for k, v in PHI3_LONG.items() if "factor" in k[-7:] and "part" not in k})
 model("phi3_bare", *bare("Phi3", ("pad_token_id",), num_hidden_layers=2))

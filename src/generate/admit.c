@@ -9,23 +9,6 @@
 /* waiting requests looked at a step */
 enum { LOOK_AHEAD = 256 };
 
-/* Keys of a text stay as they were turned: with dynamic NTK transformers leaves them so too. With longrope all of a
- * text turns by the one list or the other. */
-static int check_turns(const struct generate_engine *e, const struct generate_request *r, struct error *err)
-{
-    const struct model_desc *d = e->desc;
-    for (int i = 0; i < 2; i++) {
-        const struct model_rotation *t = &d->rotations[i];
-        if (t->limit && t->stretch <= 0 && r->n_prompt <= t->limit &&
-            r->options.max_new_tokens - 1 > t->limit - r->n_prompt)
-            return error_set(err, ERROR_DATA,
-                             "prompt: %d tokens and max_new_tokens %d pass original_max_position_embeddings %d, from "
-                             "where on longrope turns all of a text otherwise; wanted all on one side of it",
-                             r->n_prompt, r->options.max_new_tokens, t->limit);
-    }
-    return 0;
-}
-
 int admit_check(const struct generate_engine *e, const struct generate_request *r, struct error *err)
 {
     const struct generate_options *o = &r->options;
@@ -37,8 +20,6 @@ int admit_check(const struct generate_engine *e, const struct generate_request *
     if (r->n_prompt > e->desc->n_ctx || o->max_new_tokens > e->desc->n_ctx - r->n_prompt)
         return error_set(err, ERROR_DATA, "prompt: %d tokens and max_new_tokens %d are more than the context of %d",
                          r->n_prompt, o->max_new_tokens, e->desc->n_ctx);
-    if ((code = check_turns(e, r, err)))
-        return code;
     for (int i = 0; i < r->n_prompt; i++)
         if (r->prompt[i] < 0 || r->prompt[i] >= e->desc->n_vocab)
             return error_set(err, ERROR_DATA, "prompt: token %d is %d; wanted 0 to %d", i, (int)r->prompt[i],
@@ -54,10 +35,10 @@ int admit_check(const struct generate_engine *e, const struct generate_request *
     return 0;
 }
 
-/* A prompt whose keys turn by frequencies of its own neither finds nor leaves any. */
+/* A prompt whose keys turn by frequencies of its own, or will, neither finds nor leaves any. */
 static int shares_prefix(const struct generate_engine *e, const struct generate_request *r)
 {
-    return e->options.prefix_cache && r->n_prompt <= model_turn_limit(e->desc);
+    return e->options.prefix_cache && r->n_prompt <= model_turn_limit(e->desc) && !anew_possible(e, r);
 }
 
 /* Gives the job its prompt's pages: the found ones, a copy of the partly found one, fresh ones. */

@@ -41,6 +41,7 @@ int job_start(struct generate_engine *e, struct job *job, const struct generate_
         return error_set_nomem(err, bytes, "a running request");
     *job = (struct job){.number = number,
                         .request = r,
+                        .n_turn = r->n_prompt,
                         .n_lane = n_lane,
                         .n_live = n_lane,
                         .memory = at,
@@ -70,7 +71,7 @@ int job_start(struct generate_engine *e, struct job *job, const struct generate_
     return 0;
 }
 
-static void empty_slot(struct generate_engine *e, int slot)
+void job_empty_slot(struct generate_engine *e, int slot)
 {
     struct slot *s = &e->slots[slot];
     for (int i = 0; i < s->n_block; i++)
@@ -82,7 +83,7 @@ void job_release_lane(struct generate_engine *e, struct lane *lane)
 {
     if (lane->slot < 0)
         return;
-    empty_slot(e, lane->slot);
+    job_empty_slot(e, lane->slot);
     e->free_slots[e->n_free_slot++] = lane->slot;
     lane->slot = -1;
 }
@@ -99,7 +100,7 @@ void job_follow(struct generate_engine *e, struct job *job, const int *parent)
             heirs += parent[j] == i;
         if (heirs)
             continue;
-        empty_slot(e, job->slot_of[i]);
+        job_empty_slot(e, job->slot_of[i]);
         job->spare[n_spare++] = job->slot_of[i];
     }
     for (int i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The inside of the engine, shared by engine.c (a whole run), session.c (begin to end), plan.c (sizes and set-up),
- * admit.c (who runs), step.c (one model pass), job.c (a request while it runs).
+ * admit.c (who runs), step.c (one model pass), job.c (a request while it runs), anew.c (its keys once more).
  *
  * A request that runs is a job with lanes: its beams, or its samples, or one. A lane has a slot: a row of the block
  * table that says which pages hold its keys and values. A step makes one model pass over rows of all jobs: a chunk of
@@ -29,6 +29,8 @@ struct job {
     enum job_kind kind;
     const struct generate_request *request;
     int n_lane, n_live, n_stored; /* n_stored: prompt positions computed or found */
+    int n_turn; /* by whose frequencies its beginning turns: a text so long (docs/NUMERICS.md); the prompt's at first */
+    int n_again; /* anew.c: tokens behind the prompt that are stored once more, of all lanes */
     int decoding, finished;
     int overflowed;   /* its logits were not finite: no result */
     int bound;        /* pages it may need at worst */
@@ -124,6 +126,7 @@ int job_bound(const struct generate_options *o, int n_prompt, int page, int n_fu
 int job_start(struct generate_engine *e, struct job *job, const struct generate_request *r, struct error *err);
 /* Lane i goes on as lane parent[i] was. */
 void job_follow(struct generate_engine *e, struct job *job, const int *parent);
+void job_empty_slot(struct generate_engine *e, int slot); /* gives its pages back */
 void job_release_lane(struct generate_engine *e, struct lane *lane);
 void job_end(struct generate_engine *e, struct job *job); /* gives everything back */
 int job_result(struct generate_engine *e, struct job *job, struct generate_result *result, struct error *err);
@@ -159,7 +162,17 @@ size_t plan_page_bytes(const struct generate_engine *e); /* of one page in all l
 int step_run(struct generate_engine *e,
              struct error *err); /* an error is the device's: the engine's pages are lost with it */
 
+/* step_rows.c */
 /* The first n positions of page `from` are copied to page `to` before the step's pass. */
 void step_copy_page(struct generate_engine *e, int from, int to, int n);
+/* A place for a write at position pos of the slot: takes or copies a page if need be. */
+void step_make_writable(struct generate_engine *e, int slot, int pos, int share);
+int step_seq(struct generate_engine *e, int slot); /* the slot's pages, as the step's rows name them */
+int step_row(struct generate_engine *e, const struct job *job, int32_t token, int pos, int seq);
+
+/* anew.c: longrope, whose texts turn all their positions otherwise when they grow past the original context. */
+int anew_possible(const struct generate_engine *e, const struct generate_request *r);
+void anew_check(struct generate_engine *e, struct job *job); /* begins when the next token is past it */
+void anew_rows(struct generate_engine *e, struct job *job);
 
 #endif

@@ -11,56 +11,6 @@
 #include <math.h>
 #include <string.h>
 
-void step_copy_page(struct generate_engine *e, int from, int to, int n)
-{
-    int32_t *pair = e->copies + 3 * e->n_copy++;
-    pair[0] = from;
-    pair[1] = to;
-    pair[2] = n;
-}
-
-/* A place for a write at position pos of the slot: takes or copies a page if need be. */
-static void slot_make_writable(struct generate_engine *e, int slot, int pos, int share)
-{
-    struct pages *p = &e->pages;
-    struct slot *s = &e->slots[slot];
-    int block = pos / p->size;
-    if (block == s->n_block) {
-        s->table[s->n_block++] = page_take(p, slot, share);
-        return;
-    }
-    int page = s->table[block];
-    struct page *g = &p->page[page];
-    if (g->owner == slot)
-        return;
-    if (g->users == 1 && !g->in_tree) {
-        g->owner = slot;
-        return;
-    }
-    int copy = page_take(p, slot, share);
-    step_copy_page(e, page, copy, pos % p->size);
-    e->pinned[e->n_pinned++] = page; /* its hold goes on until the copy is on its way */
-    s->table[block] = copy;
-}
-
-static int add_seq(struct generate_engine *e, int slot)
-{
-    const struct slot *s = &e->slots[slot];
-    memcpy(e->blocks + (size_t)e->n_seq * (size_t)e->stride, s->table, (size_t)s->n_block * sizeof *e->blocks);
-    return e->n_seq++;
-}
-
-/* A row turns by the frequencies of the prompt, or of the text that ends with it. */
-static int add_row(struct generate_engine *e, const struct job *job, int32_t token, int pos, int seq)
-{
-    int n_prompt = job->request->n_prompt;
-    e->tokens[e->n_row] = token;
-    e->positions[e->n_row] = pos;
-    e->lengths[e->n_row] = pos < n_prompt ? n_prompt : pos + 1;
-    e->row_seq[e->n_row] = seq;
-    return e->n_row++;
-}
-
 static void add_out(struct generate_engine *e, struct job *job, int lane, int row)
 {
     e->outs[job->kind][e->n_out[job->kind]++] = (struct out_row){job, lane, row};
@@ -74,9 +24,9 @@ static void prompt_rows(struct generate_engine *e, struct job *job)
     job->from = job->n_stored;
     if (n < 1)
         return;
-    int seq = add_seq(e, job->lanes[0].slot);
+    int seq = step_seq(e, job->lanes[0].slot);
     for (int i = 0; i < n; i++, job->n_stored++)
-        row = add_row(e, job, r->prompt[job->n_stored], job->n_stored, seq);
+        row = step_row(e, job, r->prompt[job->n_stored], job->n_stored, seq);
     e->prompt_rows += n;
     e->stats.computed_prompt_tokens += n;
     if (job->n_stored < r->n_prompt)
@@ -93,8 +43,8 @@ static void decode_rows(struct generate_engine *e, struct job *job)
             continue;
         int n = job->kind == JOB_BEAM ? job->beam.n_new : l->n, pos = job->request->n_prompt + n - 1;
         int32_t token = job->kind == JOB_BEAM ? job->beam.token[i] : l->ids[n - 1];
-        slot_make_writable(e, l->slot, pos, job->number);
-        add_out(e, job, i, add_row(e, job, token, pos, add_seq(e, l->slot)));
+        step_make_writable(e, l->slot, pos, job->number);
+        add_out(e, job, i, step_row(e, job, token, pos, step_seq(e, l->slot)));
     }
 }
 
@@ -400,10 +350,15 @@ int step_run(struct generate_engine *e, struct error *err)
     e->n_row = e->n_seq = e->prompt_rows = e->n_done = e->n_chosen = 0;
     memset(e->n_out, 0, sizeof e->n_out);
     for (int i = 0; i < e->n_active; i++) {
-        if (e->active[i]->decoding)
-            decode_rows(e, e->active[i]);
+        struct job *job = e->active[i];
+        if (job->decoding)
+            anew_check(e, job);
+        if (job->decoding)
+            decode_rows(e, job);
+        else if (job->n_turn > job->request->n_prompt)
+            anew_rows(e, job);
         else
-            prompt_rows(e, e->active[i]);
+            prompt_rows(e, job);
     }
     assemble_pass(e, &pass);
     double assembled = clock_now();
