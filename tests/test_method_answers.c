@@ -48,7 +48,7 @@ static struct answers_options options(enum context_kind arm)
     struct answers_options o;
     answers_options_default(&o);
     o.speaker = (struct speaker_options){.model = "models/miniature", .seed = 7, .dtype = DTYPE_F32};
-    o.seeds = arm == CONTEXTS_NONE ? NULL : "models/seeds.jsonl";
+    o.seeds.path = arm == CONTEXTS_NONE ? NULL : "models/seeds.jsonl";
     o.arm = arm;
     o.k = 3;
     o.decode.max_new_tokens = 24;
@@ -141,7 +141,7 @@ static void seeds_of_an_arm_are_as_asked(void **state)
     got_free(&other);
     struct answers *a = NULL;
     struct error err = {0};
-    o.seeds = NULL;
+    o.seeds.path = NULL;
     assert_int_equal(answers_open(&a, device, &o, &err), ERROR_USAGE);
 }
 

@@ -24,9 +24,9 @@ void answers_options_default(struct answers_options *o)
     generate_options_default(&o->decode);
 }
 
-static int read_seeds(struct answers *a, const char *path, struct error *err)
+static int read_seeds(struct answers *a, struct record_source source, struct error *err)
 {
-    int rc = seeds_read(&a->seeds, path, 1, err);
+    int rc = seeds_read_fields(&a->seeds, source, 1, err);
     rc = rc ? rc : pairs_set(&a->pool, &(struct pair_source){.seeds = a->seeds.items, .n_given = a->seeds.n}, err);
     return rc || a->arm == CONTEXTS_NONE ? rc
                                          : pairs_check_room(&a->pool, &a->speaker, a->k, a->decode.max_new_tokens, err);
@@ -40,10 +40,10 @@ static int open_parts(struct answers *a, struct device *device, const struct ans
     if (rc)
         return rc;
     speaker_end_ids(&a->speaker, &a->decode);
-    if (o->arm != CONTEXTS_NONE && !o->seeds)
+    if (o->arm != CONTEXTS_NONE && !o->seeds.path)
         return error_set(err, ERROR_USAGE,
                          "in-context arms need --seeds: question-answer pairs to put before each question");
-    if (o->seeds && (rc = read_seeds(a, o->seeds, err)))
+    if (o->seeds.path && (rc = read_seeds(a, o->seeds, err)))
         return rc;
     return speaker_hash(&a->speaker, err);
 }

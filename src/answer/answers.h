@@ -5,7 +5,7 @@
  *
  *     struct answers_options o;
  *     answers_options_default(&o);
- *     o.speaker.model = "models/miniature", o.seeds = "models/seeds.jsonl", o.arm = CONTEXTS_NEAREST;
+ *     o.speaker.model = "models/miniature", o.seeds.path = "models/seeds.jsonl", o.arm = CONTEXTS_NEAREST;
  *     if (answers_open(&a, device, &o, &err) || answers_generate(a, &(struct questions){texts, n}, NULL, put, user,
  * &err)) ... */
 #ifndef ANSWER_ANSWERS_H
@@ -15,7 +15,7 @@
 
 struct answers_options {
     struct speaker_options speaker; /* [bf16, the template, contexts by the model's own embeddings] */
-    const char *seeds;              /* NULL: without contexts only */
+    struct record_source seeds;     /* path NULL: without contexts only */
     enum context_kind arm;
     int k;                          /* [5] */
     struct generate_options decode; /* [greedy, 256 new tokens]; n_eos 0: the model's */

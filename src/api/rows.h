@@ -19,7 +19,7 @@
              "four bits, not for training]"}
 #define ROW_INPUT(owner)                                                                                               \
     {FIELD("input", FIELD_STRING, owner, input), .argument = "FILE",                                                   \
-     .help = "JSON Lines to read, - for standard input, .gz is read [-]"}
+     .help = "records in any form of docs/FORMATS.md, - for standard input [-]"}
 #define ROW_OUTPUT(owner)                                                                                              \
     {FIELD("output", FIELD_STRING, owner, output), .argument = "PATH",                                                 \
      .help = "JSON Lines to write [-]; for align, train, convert, eval, experiment and report a directory (convert --to gguf: or a .gguf " \
@@ -42,6 +42,12 @@
 #define ROW_ISA(owner)                                                                                                 \
     {FIELD("isa", FIELD_STRING, owner, isa), .argument = "NAME",                                                       \
      .help = "instruction set: generic|avx2|avx512|avx512bf16|amx [the best here; also ISARA_ISA]"}
+#define ROW_QUESTION_FIELD(owner)                                                                                      \
+    {FIELD("question-field", FIELD_STRING, owner, question_field), .argument = "NAME",                                 \
+     .help = "field of a file's records (or column) that holds the question [found by its name]"}
+#define ROW_ANSWER_FIELD(owner)                                                                                        \
+    {FIELD("answer-field", FIELD_STRING, owner, answer_field), .argument = "NAME",                                     \
+     .help = "the same for the answer [found by its name]"}
 #define ROW_DRY_RUN(owner)                                                                                             \
     {FIELD("dry-run", FIELD_FLAG, owner, dry_run), .help = "plan, memory and time, then stop"}
 /* clang-format on */

@@ -11,12 +11,13 @@
 #include <string.h>
 
 struct more { /* what train_options does not have */
-    const char *eval_data;
+    const char *eval_data, *question_field, *answer_field;
     unsigned long long seed;
     int stop_after, profile, dry_run;
 };
-static const struct field rows[] = {ROW_EVAL_DATA(struct more), ROW_SEED(struct more), ROW_STOP_AFTER(struct more),
-                                    ROW_PROFILE(struct more), ROW_DRY_RUN(struct more)};
+static const struct field rows[] = {
+    ROW_EVAL_DATA(struct more), ROW_SEED(struct more),           ROW_STOP_AFTER(struct more),  ROW_PROFILE(struct more),
+    ROW_DRY_RUN(struct more),   ROW_QUESTION_FIELD(struct more), ROW_ANSWER_FIELD(struct more)};
 static const struct field_table more_fields = {rows, sizeof rows / sizeof *rows};
 
 struct work { /* one call */
@@ -85,7 +86,7 @@ static void say_profile(const struct op_profile *p, struct buf *out)
 static int read_rows(const struct work *w, const char *path, struct train_data *out, struct error *err)
 {
     const struct isara_model *m = w->model;
-    int rc = train_data_read(out, (struct record_source){.path = path},
+    int rc = train_data_read(out, (struct record_source){path, w->more.question_field, w->more.answer_field},
                              &(struct row_maker){.tokenizer = m->tokenizer,
                                                  .desc = model_desc(m->model),
                                                  .max_length = w->options.max_length},

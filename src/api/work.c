@@ -26,8 +26,10 @@ int api_give(struct isara_report *out, struct buf *json, struct buf *text, struc
 struct align_more {
     struct api_common common;
     int preview;
+    const char *question_field, *answer_field;
 };
-static const struct field align_more_rows[] = {ROW_PREVIEW(struct align_more)};
+static const struct field align_more_rows[] = {ROW_PREVIEW(struct align_more), ROW_QUESTION_FIELD(struct align_more),
+                                               ROW_ANSWER_FIELD(struct align_more)};
 static const struct field_table align_more_fields = {align_more_rows, sizeof align_more_rows / sizeof *align_more_rows};
 
 static void show(void *user, const char *text)
@@ -44,6 +46,8 @@ static int run_align(struct align_options *o, const struct align_more *more, str
     o->dtype = api_dtype(&more->common);
     o->seed = more->common.seed;
     o->preview = more->preview;
+    o->question_field = more->question_field;
+    o->answer_field = more->answer_field;
     o->show = show;
     o->user = &shown;
     int rc = o->model && o->seeds && (o->output || o->preview)
@@ -124,9 +128,10 @@ int isara_results(const char *run_directory, struct isara_report *out, struct is
     return api_return(to, rc, &err);
 }
 
-static const struct field eval_more_rows[] = {ROW_MODEL(struct eval_options), ROW_INPUT(struct eval_options),
-                                              ROW_ADAPTER(struct eval_options), ROW_OUTPUT(struct eval_options),
-                                              ROW_LIMIT(struct eval_options)};
+static const struct field eval_more_rows[] = {
+    ROW_MODEL(struct eval_options),       ROW_INPUT(struct eval_options), ROW_ADAPTER(struct eval_options),
+    ROW_OUTPUT(struct eval_options),      ROW_LIMIT(struct eval_options), ROW_QUESTION_FIELD(struct eval_options),
+    ROW_ANSWER_FIELD(struct eval_options)};
 static const struct field_table eval_more_fields = {eval_more_rows, sizeof eval_more_rows / sizeof *eval_more_rows};
 
 static int run_eval(struct eval_options *o, const struct api_common *common, struct isara_report *out,

@@ -18,7 +18,8 @@ static int dry_run(const struct verb *verb, struct options *options, const struc
 
 static int align(const struct options *options, const struct cli_values *v, struct error *err)
 {
-    static const char *const own[] = {"preview", "seed", "dtype", "threads", "isa", NULL};
+    static const char *const own[] = {"preview", "question-field", "answer-field", "seed",
+                                      "dtype",   "threads",        "isa",          NULL};
     struct isara_error problem = {0};
     struct isara_report report = {NULL, NULL};
     const char *seeds = options_text(options, "seeds");

@@ -6,8 +6,8 @@
 
 int verb_eval(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
-    static const char *const own[] = {"model", "input", "adapter", "output", "limit",
-                                      "seed",  "dtype", "threads", "isa",    NULL};
+    static const char *const own[] = {"model", "input", "question-field", "answer-field", "adapter", "output",
+                                      "limit", "seed",  "dtype",          "threads",      "isa",     NULL};
     struct isara_error problem = {0};
     struct isara_report report = {NULL, NULL};
     char *given;

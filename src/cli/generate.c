@@ -111,10 +111,12 @@ static int record_options(struct work *w, int i, struct generate_options *o)
         if (is_prompt_field(name))
             continue;
         int rc = options_set_json(name, value, GROUP_DECODE, o, &reason);
-        if (rc == ERROR_USAGE && !reason.message[0])
-            error_set(&reason, ERROR_DATA,
-                      "\"%s\": no such field; wanted prompt, prompt_token_ids or messages, id, or a decoding option",
-                      name);
+        if (rc == ERROR_USAGE && !reason.message[0]) {
+            const char *near = options_near(name, GROUP_DECODE);
+            rc = near ? error_set(&reason, ERROR_DATA, "\"%s\": no such field; did you mean %s?", name, near) : 0;
+            if (!near)
+                records_ignore(&w->records, name);
+        }
         if (rc) {
             records_fail(&w->records, i, reason.message);
             return -1;
@@ -170,6 +172,11 @@ static uint64_t id_hash(const json_t *id)
     return hash;
 }
 
+static int has_template(const struct cli_model *p)
+{
+    return p->tokenizer && tokenizer_info(p->tokenizer)->chat_template;
+}
+
 static int prepare(struct work *w, const struct cli_values *v, struct error *err)
 {
     int n = w->records.n;
@@ -179,9 +186,10 @@ static int prepare(struct work *w, const struct cli_values *v, struct error *err
     w->texts = mem_calloc((size_t)n + 1, sizeof *w->texts);
     if (!w->requests || !w->prompts || !w->record_of || !w->texts)
         return error_set_nomem(err, (size_t)n * sizeof *w->requests, "requests");
-    int rc = 0;
+    int rc = 0, cut = 0;
     for (int i = 0; i < n && !(rc = interrupt_check(err)); i++) {
         struct generate_request *r = &w->requests[w->n_request];
+        cut += records_as_prompt(&w->records, i, has_template(&w->parts));
         if (w->records.errors[i] || record_options(w, i, &r->options) ||
             (has_messages(w->records.items[i]) ? chat_tokens(w, i)
                                                : records_tokens(&w->records, i, &record_prompt, w->parts.tokenizer,
@@ -195,6 +203,10 @@ static int prepare(struct work *w, const struct cli_values *v, struct error *err
         json_decref(id);
         w->record_of[w->n_request++] = i;
     }
+    if (cut)
+        log_line(LOG_WARNING, "the model has no chat template: of %d conversations the first question is the prompt",
+                 cut);
+    records_say_ignored(&w->records);
     return rc ? rc : interrupt_check(err);
 }
 
@@ -333,7 +345,7 @@ int verb_generate(const struct verb *verb, struct options *options, const struct
     generate_options_default(&w.defaults);
     int rc = cli_open_tokenizer(&w.parts, v, 0, err);
     if (!rc)
-        rc = records_read(&w.records, v->input ? v->input : "-", v->limit, err);
+        rc = records_read(&w.records, v, err);
     if (!rc)
         rc = cli_open_model(&w.parts, v, DTYPE_BF16, MODEL_LM, err);
     if (!rc)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* isara inspect: a model, the training rows of a data file with their masks, what a run has done so far, or one of its
- * attempts generated again. */
+/* isara inspect: a model, a file of records, the training rows of such a file with their masks, what a run has done so
+ * far, or one of its attempts generated again. */
 #include "cli/parts.h"
 
 #include "base/log.h"
@@ -105,7 +105,7 @@ static int inspect_data(struct cli_model *p, struct options *options, const stru
     if (!rc)
         rc = model_desc_parse(&d, checkpoint_config(p->checkpoint), checkpoint_path(p->checkpoint), err);
     if (!rc)
-        rc = train_data_read(&data, (struct record_source){.path = v->data},
+        rc = train_data_read(&data, cli_source(v, v->data),
                              &(struct row_maker){.tokenizer = p->tokenizer, .desc = &d, .max_length = o.max_length},
                              err);
     if (rc)
@@ -214,6 +214,13 @@ static int replay(struct cli_model *p, const struct cli_values *v, const char *r
     return rc;
 }
 
+/* Standard input, and any file that is no model. */
+static int is_records(const char *path)
+{
+    return !strcmp(path, "-") || (file_exists(path) && !file_is_directory(path) && !path_ends_in(path, ".gguf") &&
+                                  !path_ends_in(path, ".safetensors") && !path_ends_in(path, ".bin"));
+}
+
 int verb_inspect(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
     (void)verb;
@@ -228,7 +235,10 @@ int verb_inspect(const struct verb *verb, struct options *options, const struct 
     else if (v->data)
         rc = inspect_data(&p, options, v, err);
     else if (!path)
-        rc = error_set(err, ERROR_USAGE, "wanted a model, a run directory, or --data FILE --model M");
+        rc =
+            error_set(err, ERROR_USAGE, "wanted a model, a run directory, a file of records, or --data FILE --model M");
+    else if (is_records(path))
+        rc = cli_inspect_records(v, path, err);
     else if (holds(path, "run.db"))
         rc = v->json ? show_results(path, 1, err) : inspect_run(path, err);
     else {

@@ -32,6 +32,8 @@ int cli_align_options(const struct options *options, const struct cli_values *v,
     o->output = v->output;
     o->seed = v->seed;
     o->preview = v->preview;
+    o->question_field = v->question_field;
+    o->answer_field = v->answer_field;
     if (!rc)
         rc = options_apply(options, SCOPE_PLAIN, GROUP_METHOD, o, err);
     if (!rc)

@@ -51,17 +51,33 @@ static int distance(const char *a, size_t m, const char *b)
     return row[n];
 }
 
-static int unknown(const char *name, size_t length, unsigned groups, struct error *err)
+static const struct option_spec *nearest(const char *name, size_t length, unsigned groups, int *best)
 {
-    int n, best = 99;
+    int n;
     const struct option_spec *table = option_table(&n), *near = NULL;
+    *best = 99;
     for (int i = 0; i < n; i++) {
         int d = table[i].group & groups ? distance(name, length, table[i].field->name) : 99;
-        if (d < best) {
-            best = d;
+        if (d < *best) {
+            *best = d;
             near = &table[i];
         }
     }
+    return near;
+}
+
+const char *options_near(const char *name, unsigned groups)
+{
+    size_t length = strlen(name);
+    int best;
+    const struct option_spec *near = nearest(name, length, groups, &best);
+    return near && best <= (length >= 8 ? 2 : 1) ? near->field->name : NULL;
+}
+
+static int unknown(const char *name, size_t length, unsigned groups, struct error *err)
+{
+    int best;
+    const struct option_spec *near = nearest(name, length, groups, &best);
     if (near && best <= 3)
         return error_set(err, ERROR_USAGE, "--%.*s: no such option here; did you mean --%s?", (int)length, name,
                          near->field->name);

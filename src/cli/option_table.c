@@ -27,8 +27,10 @@ static const struct {
     {ROW_PREVIEW(struct cli_values), GROUP_ALIGN},
 
     V("data", FIELD_STRING, GROUP_TRAINVERB | GROUP_INSPECT, data, "FILE", 0, 0, NULL,
-      "training rows, JSON Lines (docs/FORMATS.md)"),
+      "training rows, in any form of docs/FORMATS.md"),
     {ROW_EVAL_DATA(struct cli_values), GROUP_TRAINVERB},
+    {ROW_QUESTION_FIELD(struct cli_values), GROUP_RECORDS},
+    {ROW_ANSWER_FIELD(struct cli_values), GROUP_RECORDS},
     {ROW_STOP_AFTER(struct cli_values), GROUP_TRAINVERB},
     V("init", FIELD_STRING, GROUP_TRAINVERB, init, "CONFIG", 0, 0, NULL,
       "train from scratch with this config.json instead of --model (tokenizer files beside it)"),

@@ -37,6 +37,7 @@ enum option_group {
     GROUP_PULL = 131072,
     GROUP_REPORT = 262144,
     GROUP_EXPERIMENT = 524288,
+    GROUP_RECORDS = GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_EVAL | GROUP_INSPECT, /* that people bring */
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
 };
@@ -56,7 +57,7 @@ enum { PULL_MAX_INCLUDE = 32, PULL_MAX_GLOB = 256 };
 
 struct cli_values { /* what no floor below has a struct for */
     const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay,
-        *isa, *adapter, *to, *type, *shard_size, *about, *labels_out, *labels_in;
+        *isa, *adapter, *question_field, *answer_field, *to, *type, *shard_size, *about, *labels_out, *labels_in;
     int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama, verify;
     unsigned long long seed;
     struct generate_engine_asked engine;
@@ -88,6 +89,8 @@ int options_read_config(struct options *o, const char *path, unsigned groups, st
 /* As one line of a configuration file: name (with a prefix or not) and value. */
 int options_set_text(struct options *o, const char *name, const char *value, unsigned groups, struct error *err);
 int options_knows(const char *name, unsigned groups); /* is that an option, with a prefix or not? */
+/* The option that a name is a slip of the pen away from, or NULL. */
+const char *options_near(const char *name, unsigned groups);
 void options_free(struct options *o);
 /* Writes every assignment of the scope and groups into target. */
 int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err);

@@ -51,6 +51,7 @@ int cli_open_tokenizer(struct cli_model *p, const struct cli_values *v, int requ
 int cli_open_model(struct cli_model *p, const struct cli_values *v, enum dtype fallback, enum model_task task,
                    struct error *err);
 void cli_close(struct cli_model *p);
+struct record_source cli_source(const struct cli_values *v, const char *path); /* a file of people's records */
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
 /* check_output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
@@ -61,19 +62,31 @@ int cli_check_output(const struct options *o, const struct cli_values *v, struct
 struct report_run;
 int cli_read_about(struct report_run *r, const char *path, struct error *err);
 
-/* --- records.c: JSON Lines through a verb --- */
+/* --- records.c: people's records through a verb --- */
 struct records {
     json_t **items;
     char **errors;
+    long *numbers; /* what stands for an id; NULL: their places */
     int n;
+    struct buf ignored; /* names of fields that are not read, for one line when all is read */
 };
-/* Reads every record of --input into memory (seeds and prompts are small); each is an object. */
-int records_read(struct records *r, const char *path, int limit, struct error *err);
+/* Reads every record of --input into memory (seeds and prompts are small) as io/record_reader.h does; each is an
+ * object. */
+int records_read(struct records *r, const struct cli_values *v, struct error *err);
+/* What a verb takes, made of any record that has question and answer (io/record.h): as they are, without a template.
+ * A record that has the verb's own fields, or no known ones, stays as it is, but for fields that belong to the others.
+ *   prompt: "prompt" from the question; of a conversation, with chat, "messages" before the assistant's last turns
+ *   pair:   that and "completion" from the answer
+ *   text:   "text" from the question */
+int records_as_prompt(struct records *r, int i, int chat); /* 1: of a conversation the first question is left */
+void records_as_pair(struct records *r, int i);
+void records_as_text(struct records *r, int i);
 void records_free(struct records *r);
 json_t *records_id(const struct records *r, int i);               /* its id, or its line number from 0; new reference */
 void records_fail(struct records *r, int i, const char *message); /* remembers why record i has no result */
-/* Refuses fields that are not in the list (NULL-terminated). 0, or -1 with the record failed. */
-int records_check_fields(struct records *r, int i, const char *const *fields);
+void records_ignore(struct records *r, const char *field);        /* said once for all records */
+void records_ignore_others(struct records *r, int i, const char *const *fields); /* all but these (NULL-terminated) */
+void records_say_ignored(const struct records *r);
 /* The field of a text and the one of its ids, either of which a record may have. */
 struct record_field {
     const char *text, *ids;
@@ -101,6 +114,9 @@ int writer_has(const struct writer *w, int index);
 int writer_put(struct writer *w, int index, json_t *line, struct error *err); /* takes line */
 int writer_close(struct writer *w, int finish,
                  struct error *err); /* finish 0: leaves the partial file for the next run */
+
+/* inspect_records.c: what a file of records is taken for, with its first rows. */
+int cli_inspect_records(const struct cli_values *v, const char *path, struct error *err);
 
 /* convert_gguf.c: p has checkpoint and tokenizer (or NULL); --output is the file, or the directory for model.gguf.
  * words: the template of the run that made the model (docs/FORMATS.md), or NULL. */

@@ -55,7 +55,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
     struct plan plan;
     struct seeds seeds = {0};
     const struct plan_model m = model_of(p, d);
-    int rc = o->seeds ? seeds_read(&seeds, o->seeds, 1, err) : 0;
+    int rc = o->seeds ? seeds_read_fields(&seeds, align_source(o, o->seeds), 1, err) : 0;
     if (!rc)
         rc = plan_align(&plan, &m, o->seeds ? &seeds : NULL, o, err);
     seeds_free(&seeds);
@@ -97,7 +97,7 @@ static int plan_train(struct cli_model *p, const struct model_desc *d, const str
     struct train_data data = {0};
     size_t bytes = 0;
     int rc = train_data_read(
-        &data, (struct record_source){.path = v->data},
+        &data, cli_source(v, v->data),
         &(struct row_maker){.tokenizer = p->tokenizer, .desc = d, .max_length = o->train.max_length}, err);
     if (!rc)
         rc = train_memory_of(d, &o->train, &data, &bytes, err);
@@ -116,12 +116,13 @@ static int plan_generate(struct cli_model *p, const struct model_desc *d, const 
     generate_options_default(&o);
     int n = 0, rc = options_apply(options, SCOPE_PLAIN, GROUP_DECODE, &o, err);
     if (!rc)
-        rc = records_read(&r, v->input, v->limit, err);
+        rc = records_read(&r, v, err);
     struct generate_load *loads = rc ? NULL : mem_calloc((size_t)r.n + 1, sizeof *loads);
     if (!rc && !loads)
         rc = error_set_nomem(err, (size_t)r.n * sizeof *loads, "a plan");
     for (int i = 0; i < r.n && !rc; i++) {
         struct tokens ids = TOKENS_INIT;
+        records_as_prompt(&r, i, 0);
         if (r.items[i] && !records_tokens(&r, i, &record_prompt, p->tokenizer, d->n_vocab, &ids) && ids.n)
             loads[n++] = (struct generate_load){(int)ids.n, o.max_new_tokens};
         tokens_free(&ids);

@@ -28,7 +28,7 @@ static int texts_open(struct texts *t, const struct cli_values *v, enum model_ta
 {
     int rc = cli_open_tokenizer(&t->parts, v, 0, err);
     if (!rc)
-        rc = records_read(&t->records, v->input ? v->input : "-", v->limit, err);
+        rc = records_read(&t->records, v, err);
     if (!rc)
         rc = cli_open_model(&t->parts, v, DTYPE_BF16, task, err);
     if (rc)
@@ -98,6 +98,7 @@ static int texts_write(struct texts *t, const char *verb, const struct cli_value
             rc = writer_put(
                 w, i, json_pack("{s:o,s:s}", "id", records_id(&t->records, i), "error", t->records.errors[i]), err);
         }
+    records_say_ignored(&t->records);
     long at = 0;
     for (int i = 0; i < t->n && !rc; i++) {
         if (!t->records.errors[t->record_of[i]])
@@ -138,8 +139,9 @@ static int score_record(struct texts *t, int i)
     static const char *const fields[] = {"prompt",           "completion",           "id",
                                          "prompt_token_ids", "completion_token_ids", NULL};
     int n_vocab = model_desc(t->parts.model)->n_vocab;
-    if (records_check_fields(&t->records, i, fields) ||
-        records_tokens(&t->records, i, &record_prompt, t->parts.tokenizer, n_vocab, &t->tokens[i]))
+    records_as_pair(&t->records, i);
+    records_ignore_others(&t->records, i, fields);
+    if (records_tokens(&t->records, i, &record_prompt, t->parts.tokenizer, n_vocab, &t->tokens[i]))
         return -1;
     int n_prompt = (int)t->tokens[i].n;
     if (records_completion(&t->records, i, t->parts.tokenizer, n_vocab, &t->tokens[i]))
@@ -213,11 +215,14 @@ int verb_embed(const struct verb *verb, struct options *options, const struct cl
     static const char *const fields[] = {"text", "token_ids", "id", NULL};
     struct texts t = {0};
     int n_cut = 0, rc = texts_open(&t, v, MODEL_BODY, err);
-    for (int i = 0; i < t.records.n && !rc; i++)
-        if (!records_check_fields(&t.records, i, fields) && !sentence_tokens(&t, i, &n_cut)) {
+    for (int i = 0; i < t.records.n && !rc; i++) {
+        records_as_text(&t.records, i);
+        records_ignore_others(&t.records, i, fields);
+        if (!sentence_tokens(&t, i, &n_cut)) {
             texts_add(&t, i, (int)t.tokens[i].n);
             t.n_token += (long)t.tokens[i].n;
         }
+    }
     double start = clock_now();
     size_t n_value = rc ? 0 : (size_t)t.n * (size_t)model_width(model_desc(t.parts.model));
     if (!rc && !(t.values = mem_calloc(n_value + 1, sizeof *t.values)))

@@ -28,7 +28,10 @@ static int one_record(struct records *r, int i, const struct tokenizer *t, const
     json_t *line = NULL;
     const struct record_field field = {v->decode ? "" : "text", "token_ids", v->special};
     static const char *const fields[] = {"text", "token_ids", "id", NULL};
-    if (!records_check_fields(r, i, fields)) {
+    if (!v->decode)
+        records_as_text(r, i);
+    records_ignore_others(r, i, fields);
+    if (!r->errors[i]) {
         if (v->decode && !records_tokens(r, i, &field, t, INT_MAX, &ids)) {
             if (tokenizer_decode(t, ids.ids, ids.n, !v->special, &text, &reason))
                 records_fail(r, i, reason.message);
@@ -73,11 +76,11 @@ int verb_tokenize(const struct verb *verb, struct options *options, const struct
         static json_t *item;
         static char *none;
         item = json_pack("{s:s}", "text", v->text);
-        r = (struct records){&item, &none, 1};
+        r = (struct records){.items = &item, .errors = &none, .n = 1};
         if (!item)
             rc = error_set(err, ERROR_DATA, "--text: not UTF-8");
     } else if (!rc) {
-        rc = records_read(&r, v->input ? v->input : "-", v->limit, err);
+        rc = records_read(&r, v, err);
     }
     json_t *settings = NULL;
     rc = rc ? rc : writer_settings(&settings, "tokenize", NULL, NULL, err);
@@ -94,6 +97,7 @@ int verb_tokenize(const struct verb *verb, struct options *options, const struct
         int closed = writer_close(w, rc == 0, rc ? NULL : err);
         rc = rc ? rc : closed;
     }
+    records_say_ignored(&r);
     if (v->text && r.n)
         json_decref(r.items[0]);
     else

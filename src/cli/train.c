@@ -27,7 +27,7 @@ static int check(const struct cli_values *v, struct error *err)
 {
     int known = !v->task || !strcmp(v->task, "sft") || !strcmp(v->task, "classify") || !strcmp(v->task, "reward");
     int rc = known ? 0 : error_set(err, ERROR_USAGE, "--task: wanted sft, classify or reward, found \"%s\"", v->task);
-    rc = rc ? rc : cli_require(v->data, "data", "training rows, JSON Lines", err);
+    rc = rc ? rc : cli_require(v->data, "data", "training rows, in any form of docs/FORMATS.md", err);
     rc = rc ? rc : cli_require(v->output, "output", "a directory for the tuned model", err);
     return rc || v->init ? rc
                          : cli_require(v->model, "model", "a Hugging Face directory, a .gguf file or org/name", err);
@@ -74,7 +74,8 @@ static void report(const struct isara_trained *r, const struct cli_values *v, co
 
 int verb_train(const struct verb *verb, struct options *options, const struct cli_values *v, struct error *err)
 {
-    static const char *const own[] = {"eval-data", "stop-after", "profile", "dry-run", "seed", NULL};
+    static const char *const own[] = {"eval-data", "question-field", "answer-field", "stop-after",
+                                      "profile",   "dry-run",        "seed",         NULL};
     (void)verb;
     struct isara_model *m = NULL;
     struct isara_error problem = {0};

@@ -30,7 +30,9 @@ const struct verb cli_verbs[] = {
      "  isara convert runs/first --to gguf --type q8_0 --ollama --output first.gguf",
      GROUP_MODEL | GROUP_ADAPTER | GROUP_CONVERT, verb_convert},
     {"inspect", "what is in a model, tokenizer, data file or run directory",
-     "PATH [--replay ID] | --data FILE --model M", "isara inspect models/miniature",
+     "PATH [--replay ID] | --data FILE --model M",
+     "isara inspect models/miniature\n"
+     "  isara inspect models/seeds.jsonl",
      GROUP_MODEL | GROUP_INSPECT | GROUP_TRAIN, verb_inspect},
     {"plan", "memory and time of a run, before anything is loaded",
      "--model M [--seeds FILE | --data FILE | --input FILE]",

@@ -28,9 +28,10 @@ struct eval_options {
     const char *adapter;       /* over model; diversity and overlap only */
     const char *output;        /* directory of the journal and of what is saved; NULL: nothing is written */
     const char *test, *data, *reference, *annotations, *seeds;
-    const char *arm;        /* zero-shot, icl-knn, icl-random */
-    const char *style;      /* template, zero-shot, primer, chat */
-    const char *extraction; /* none, lm-eval, original; NULL: as the style has it */
+    const char *question_field, *answer_field; /* of people's files (io/record_reader.h) */
+    const char *arm;                           /* zero-shot, icl-knn, icl-random */
+    const char *style;                         /* template, zero-shot, primer, chat */
+    const char *extraction;                    /* none, lm-eval, original; NULL: as the style has it */
     const char *primer, *template_file, *encoder;
     const char *retriever; /* model, encoder, bm25 */
     const char *judge, *guard_words;

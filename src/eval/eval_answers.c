@@ -155,7 +155,7 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     o.speaker.template_file = v->template_file;
     o.speaker.encoder = v->encoder;
     o.speaker.seed = v->seed;
-    o.seeds = v->seeds;
+    o.seeds = eval_source(v, v->seeds);
     o.k = v->k;
     o.arm = (enum context_kind)arm_of(v->arm);
     o.speaker.retriever = v->retriever ? (enum speaker_retriever)field_choice(SPEAKER_RETRIEVERS, v->retriever)

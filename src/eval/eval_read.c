@@ -7,6 +7,11 @@ int eval_require(const char *value, const char *option, const char *what, struct
     return value ? 0 : error_set(err, ERROR_USAGE, "--%s is needed: %s", option, what);
 }
 
+struct record_source eval_source(const struct eval_options *o, const char *path)
+{
+    return (struct record_source){path, o->question_field, o->answer_field};
+}
+
 const char *eval_output_text(const json_t *record)
 {
     static const char *const names[] = {"answer", "text", "output", "response", NULL};

@@ -43,11 +43,11 @@ static int eval_set_add(struct eval_set *s, const char *id, const char *question
     return 0;
 }
 
-int eval_set_read(struct eval_set *s, const char *name, const char *path, struct error *err)
+int eval_set_read(struct eval_set *s, const char *name, struct record_source source, struct error *err)
 {
     struct seeds seeds = {0};
     s->name = name;
-    int rc = seeds_read(&seeds, path, 0, err);
+    int rc = seeds_read_fields(&seeds, source, 0, err);
     for (int i = 0; i < seeds.n && !rc; i++)
         rc = eval_set_add(s, seeds.items[i].id, seeds.items[i].question, seeds.items[i].answer, 1, err);
     seeds_free(&seeds);

@@ -17,8 +17,8 @@ struct eval_set {
     int round_end[EVAL_MAX_ROUND], n_round; /* of a run: items of round r end here */
     struct arena arena;
 };
-int eval_set_read(struct eval_set *s, const char *name, const char *path,
-                  struct error *err); /* any of the seeds' formats */
+/* Any of the seeds' formats. */
+int eval_set_read(struct eval_set *s, const char *name, struct record_source source, struct error *err);
 /* A run directory (its rounds' generated.jsonl, rejected attempts too) or one such file. */
 int eval_set_read_run(struct eval_set *s, const char *path, struct error *err);
 void eval_set_free(struct eval_set *s);

@@ -153,7 +153,8 @@ void eval_model_close(struct eval_model *m);
 
 /* --- eval_read.c: for all tasks --- */
 int eval_require(const char *value, const char *option, const char *what,
-                 struct error *err);                /* ERROR_USAGE when value is NULL */
+                 struct error *err);                                              /* ERROR_USAGE when value is NULL */
+struct record_source eval_source(const struct eval_options *o, const char *path); /* one of the files of records */
 const char *eval_output_text(const json_t *record); /* "answer", "text", "output" or "response"; NULL: none */
 
 #endif

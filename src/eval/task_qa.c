@@ -172,7 +172,7 @@ static int run_qa(const struct eval_work *w, struct error *err)
     int rc = eval_require(v->test, "test", "questions with reference answers, in any of the formats of docs/FORMATS.md",
                           err);
     rc = rc ? rc : choose_metrics(&q, v, err);
-    rc = rc ? rc : seeds_read(&q.test, v->test, 0, err);
+    rc = rc ? rc : seeds_read_fields(&q.test, eval_source(v, v->test), 0, err);
     q.e.n = v->limit && v->limit < q.test.n ? v->limit : q.test.n;
     q.e.want_answers = q.wanted[EXACT] || q.wanted[F1] || q.wanted[ROUGE_L];
     size_t n = (size_t)q.e.n + 1;

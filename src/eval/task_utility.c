@@ -51,7 +51,7 @@ static int read_texts(struct utility *u, const struct eval_options *v, struct er
                            "the answers that are compared with: JSON Lines with \"answer\" (or \"text\", \"output\", "
                            "\"response\")",
                            err);
-    rc = rc ? rc : seeds_read(&u->test, v->test, 0, err);
+    rc = rc ? rc : seeds_read_fields(&u->test, eval_source(v, v->test), 0, err);
     rc = rc ? rc : jsonl_load(&u->outputs, v->reference, err);
     u->e.n = v->limit && v->limit < u->test.n ? v->limit : u->test.n;
     u->questions = mem_calloc((size_t)u->e.n + 1, sizeof *u->questions);

@@ -65,6 +65,20 @@ static int fill_window(struct input *in, size_t want, struct error *err)
     return 0;
 }
 
+/* mend: with '@' for the file. */
+static int no_text(const struct input *in, const char *what, const char *mend, struct error *err)
+{
+    struct buf line = BUF_INIT;
+    for (; *mend; mend++)
+        if (*mend == '@')
+            buf_puts(&line, in->name);
+        else
+            buf_putc(&line, *mend);
+    int rc = error_set(err, ERROR_DATA, "%s: wanted text, found %s; %s", in->name, what, buf_text(&line));
+    buf_free(&line);
+    return rc;
+}
+
 static int check_magic(struct input *in, struct error *err)
 {
     static const struct {
@@ -74,19 +88,19 @@ static int check_magic(struct input *in, struct error *err)
     } others[] = {
         {"\x28\xb5\x2f\xfd", 4, "zstd-compressed data", "unpack it with zstd -d"},
         {"PAR1", 4, "a Parquet file",
-         "convert it: python -c \"import pandas; pandas.read_parquet('F').to_json('F.jsonl', orient='records', "
+         "convert it: python3 -c \"import pandas; pandas.read_parquet('@').to_json('@.jsonl', orient='records', "
          "lines=True)\""},
         {"PK\x03\x04", 4, "a zip archive or an Excel workbook",
-         "unpack the one, convert the other: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', "
+         "unpack the one, convert the other: python3 -c \"import pandas; pandas.read_excel('@').to_json('@.jsonl', "
          "orient='records', lines=True)\""},
         {"\xd0\xcf\x11\xe0", 4, "an old Excel workbook",
-         "convert it: python -c \"import pandas; pandas.read_excel('F').to_json('F.jsonl', orient='records', "
+         "convert it: python3 -c \"import pandas; pandas.read_excel('@').to_json('@.jsonl', orient='records', "
          "lines=True)\""},
         {"ARROW1", 6, "an Arrow file",
-         "convert it: python -c \"import pandas; pandas.read_feather('F').to_json('F.jsonl', orient='records', "
+         "convert it: python3 -c \"import pandas; pandas.read_feather('@').to_json('@.jsonl', orient='records', "
          "lines=True)\""},
-        {"\xff\xfe", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 F"},
-        {"\xfe\xff", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 F"},
+        {"\xff\xfe", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 '@' > '@.utf8'"},
+        {"\xfe\xff", 2, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8 '@' > '@.utf8'"},
         {"\xfd"
          "7zXZ",
          5, "xz-compressed data", "unpack it with xz -d"},
@@ -98,8 +112,7 @@ static int check_magic(struct input *in, struct error *err)
         return rc;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (in->n_raw >= (size_t)others[i].n && !memcmp(in->next_raw, others[i].magic, (size_t)others[i].n))
-            return error_set(err, ERROR_DATA, "%s: wanted text, found %s; %s", in->name, others[i].what,
-                             others[i].mend);
+            return no_text(in, others[i].what, others[i].mend, err);
     if (in->n_raw < 2 || in->next_raw[0] != 0x1f || in->next_raw[1] != 0x8b)
         return 0;
     in->gzip = 1;

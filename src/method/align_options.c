@@ -112,6 +112,11 @@ void align_options_default(struct align_options *o)
     train_options_default(&o->train);
 }
 
+struct record_source align_source(const struct align_options *o, const char *path)
+{
+    return (struct record_source){path, o->question_field, o->answer_field};
+}
+
 int align_options_check(const struct align_options *o, struct error *err)
 {
     if (!o->model || !o->seeds)
@@ -167,20 +172,32 @@ json_t *align_settings(const struct align *a)
     return s;
 }
 
+/* Which fields hold question and answer, where that was said. */
+static json_t *put_fields(json_t *manifest, const struct align_options *o)
+{
+    if (!manifest || (!o->question_field && !o->answer_field) ||
+        !json_object_set_new(manifest, "fields",
+                             json_pack("{s:s*, s:s*}", "question", o->question_field, "answer", o->answer_field)))
+        return manifest;
+    json_decref(manifest);
+    return NULL;
+}
+
 json_t *align_manifest(const struct align *a)
 {
     struct utsname u = {0};
     uname(&u);
-    return json_pack("{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, "
-                     "s:i}, s:{s:s?, s:s}, s:{s:s, s:s, s:s, s:i, s:s}, s:f, s:o}",
-                     "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler",
-                     __VERSION__, "isa", device_isa(a->speaker.device), "bits", speaker_bits(&a->speaker), "model",
-                     "path", a->o.model, "sha256", a->speaker.source_sha256, "parameters", a->speaker.desc.n_param,
-                     "seeds", "path", a->o.seeds, "sha256", a->seeds.sha256, "pairs", a->seeds.n, "held_out", a->n_held,
-                     "format", a->seeds.format, "test", "path", a->o.test, "sha256", a->test.sha256, "questions",
-                     a->test.n, "principles", "path", a->o.principles, "sha256", a->principles_sha256, "machine",
-                     "system", u.sysname, "release", u.release, "machine", u.machine, "processors", threads_available(),
-                     "host", u.nodename, "time", clock_wall(), "test_overlap", align_overlap_counts(a));
+    json_t *manifest = json_pack(
+        "{s:s, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:f}, s:{s:s, s:s, s:i, s:i, s:s}, s:{s:s?, s:s, "
+        "s:i}, s:{s:s?, s:s}, s:{s:s, s:s, s:s, s:i, s:s}, s:f, s:o}",
+        "program", "isara", "build", "version", build_version, "commit", build_commit, "compiler", __VERSION__, "isa",
+        device_isa(a->speaker.device), "bits", speaker_bits(&a->speaker), "model", "path", a->o.model, "sha256",
+        a->speaker.source_sha256, "parameters", a->speaker.desc.n_param, "seeds", "path", a->o.seeds, "sha256",
+        a->seeds.sha256, "pairs", a->seeds.n, "held_out", a->n_held, "format", a->seeds.format, "test", "path",
+        a->o.test, "sha256", a->test.sha256, "questions", a->test.n, "principles", "path", a->o.principles, "sha256",
+        a->principles_sha256, "machine", "system", u.sysname, "release", u.release, "machine", u.machine, "processors",
+        threads_available(), "host", u.nodename, "time", clock_wall(), "test_overlap", align_overlap_counts(a));
+    return put_fields(manifest, &a->o);
 }
 
 static int read_dtype(const char *name, enum dtype *dtype)

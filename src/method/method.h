@@ -67,6 +67,7 @@ struct align_options {
     struct generate_engine_options engine;
     enum dtype dtype;
     uint64_t seed;
+    const char *question_field, *answer_field; /* of seeds and test (io/record_reader.h); NULL: found by name */
     int holdout; /* seeds kept out of the method for its evidence; -1: one in eight, none with a test set */
     int samples; /* questions answered side by side at the end [10] */
     int preview; /* > 0: that many attempts of round 1 are made and shown, nothing is kept, no directory is written */
@@ -82,6 +83,8 @@ struct align_options {
     void *user;
 };
 void align_options_default(struct align_options *o);
+/* One of its files of records. */
+struct record_source align_source(const struct align_options *o, const char *path);
 
 /* A recipe is a named set of values of the options that align has anyway (recipes.c). */
 struct recipe_setting {

@@ -42,6 +42,9 @@ static int open_as_begun(struct align *a, struct device *device, const char *dir
     options.seeds = run_files_path(o, "seeds");
     options.test = run_files_path(o, "test");
     options.principles = run_files_path(o, "principles");
+    const json_t *fields = json_object_get(o->manifest, "fields");
+    options.question_field = json_string_value(json_object_get(fields, "question"));
+    options.answer_field = json_string_value(json_object_get(fields, "answer"));
     options.encoder = json_string_value(json_object_get(o->settings, "encoder"));
     options.reward = json_string_value(json_object_get(o->settings, "reward"));
     if (options.reward && !*options.reward)

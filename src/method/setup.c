@@ -98,7 +98,7 @@ static int split_seeds(struct align *a, struct error *err)
 
 static int open_data(struct align *a, struct error *err)
 {
-    int rc = seeds_read(&a->seeds, a->o.seeds, 1, err), same, similar;
+    int rc = seeds_read_fields(&a->seeds, align_source(&a->o, a->o.seeds), 1, err), same, similar;
     a->untested = !a->o.preview && align_was_untested(a->o.output);
     long line;
     if (rc || (rc = seeds_lint(&a->seeds, a->o.seeds, a->o.k + 1, warn, NULL, err)) ||
@@ -106,7 +106,8 @@ static int open_data(struct align *a, struct error *err)
         return rc;
     log_line(LOG_INFO, "%s: %d pairs (%s)", a->o.seeds, a->seeds.n, a->seeds.format);
     if (a->o.test) {
-        if ((rc = seeds_read(&a->test, a->o.test, 0, err)) || (rc = check_lengths(a, &a->test, a->o.test, err)) ||
+        if ((rc = seeds_read_fields(&a->test, align_source(&a->o, a->o.test), 0, err)) ||
+            (rc = check_lengths(a, &a->test, a->o.test, err)) ||
             (rc = seeds_overlap(&a->seeds, &a->test, &same, &similar, &line, err)))
             return rc;
         if (same || similar)

@@ -326,6 +326,12 @@ static int write_resolved(struct run *r, const json_t *settings, const json_t *m
         if (json_is_string(path))
             rc = json_object_set(all, inputs[i], path);
     }
+    static const char *const fields[][2] = {{"question", "question-field"}, {"answer", "answer-field"}};
+    for (int i = 0; i < 2 && !rc; i++) {
+        json_t *name = json_object_get(json_object_get(manifest, "fields"), fields[i][0]);
+        if (name)
+            rc = json_object_set(all, fields[i][1], name);
+    }
     rc = rc ? error_set_nomem(err, 64, "settings") : write_member(r, "config.resolved.json", all, err);
     json_decref(all);
     return rc;
