@@ -53,6 +53,19 @@ convert --model $m --adapter "$tmp/adapter" --to gguf --type f32 --output "$tmp/
 cmp -s <(score "$tmp/merged.gguf") "$tmp/adapted" || bad "the merged GGUF scores otherwise than base and adapter"
 cmp -s "$tmp/scores" "$tmp/adapted" && bad "the adapter changed nothing"
 
+# It is what eval measures and what align begins with, not its base.
+convert --model "$tmp/adapter" --type f32 --output "$tmp/merged"
+nll() { "$ISARA" eval --task qa --metrics nll --dtype f32 --test "$tmp/seeds.jsonl" --model "$1" --output "$tmp/nll-$2" --log-level quiet | grep '^ *nll '; }
+[ -n "$(nll "$tmp/adapter" adapter)" ] && [ "$(nll "$tmp/adapter" adapter)" = "$(nll "$tmp/merged" merged)" ] || bad "eval of an adapter is not that of its merged model"
+[ "$(nll "$tmp/adapter" adapter)" != "$(nll $m base)" ] || bad "eval of an adapter is that of its base"
+asked() {
+  "$ISARA" align --model "$1" --seeds models/seeds.jsonl --dtype f32 --rounds 1 --attempts 2 --num-beams 1 --ask-max-new-tokens 20 --max-steps 1 \
+    --holdout 1 --samples 0 --stop-novelty 0 --question-min-words 1 --output "$tmp/asked-$2" --log-level quiet >/dev/null 2>&1 || bad "align $1"
+  grep -o '"ask": *{.*' "$tmp/asked-$2/round-1/generated.jsonl"
+}
+[ "$(asked "$tmp/adapter" adapter)" = "$(asked "$tmp/merged" merged)" ] || bad "align of an adapter does not ask as its merged model"
+[ "$(asked "$tmp/adapter" adapter)" != "$(asked $m base)" ] || bad "align of an adapter asks as its base"
+
 # A run's last model.
 "$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --output "$tmp/run" --rounds 2 --attempts 6 --max-steps 2 --num-beams 1 --holdout 2 --samples 1 --stop-novelty 0 --sift-threshold 1 \
   --log-level quiet >/dev/null 2>&1 || bad "align"

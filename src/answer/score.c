@@ -59,7 +59,7 @@ static int score_items(struct scoring *w, const struct speak_item *items, int n,
         w->texts[i].ids = w->all.ids + at;
     float *logprobs = mem_alloc(w->all.n * sizeof *logprobs), *l = logprobs;
     int rc = logprobs ? 0 : error_set_nomem(err, w->all.n * sizeof *logprobs, "log-probabilities");
-    const char *model = w->job->model ? w->job->model : checkpoint_path(s->source);
+    const char *model = w->job->model ? w->job->model : speaker_pretrained(s);
     rc = rc ? rc : speaker_load(s, model, s->o.dtype, err);
     rc = rc ? rc : model_score(s->model, w->texts, w->n, logprobs, err);
     for (int i = 0; i < n && !rc; i++) {

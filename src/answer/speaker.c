@@ -136,9 +136,14 @@ int speaker_load(struct speaker *s, const char *path, enum dtype dtype, struct e
     return rc;
 }
 
+const char *speaker_pretrained(const struct speaker *s)
+{
+    return s->o.model;
+}
+
 int speaker_load_pretrained(struct speaker *s, struct error *err)
 {
-    return speaker_load(s, checkpoint_path(s->source), s->o.dtype, err);
+    return speaker_load(s, speaker_pretrained(s), s->o.dtype, err);
 }
 
 void speaker_forget(struct speaker *s)

@@ -76,6 +76,9 @@ int speaker_hash(struct speaker *s, struct error *err);
 int speaker_hash_model(struct speaker *s, const char *path, const char *prefix, struct error *err);
 int speaker_set_template(struct speaker *s, struct template *t, struct error *err);         /* takes t */
 int speaker_load(struct speaker *s, const char *path, enum dtype dtype, struct error *err); /* s->model := that one */
+/* What opens the pretrained model again: as it was named, for an adapter lies over its base by its own directory only.
+ */
+const char *speaker_pretrained(const struct speaker *s);
 int speaker_load_pretrained(struct speaker *s, struct error *err);
 void speaker_forget(struct speaker *s); /* the weights in memory were changed: the next load reads them anew */
 

@@ -105,7 +105,7 @@ static int tune_baseline(struct align *a, const char *name, int max_steps, long 
     char fact[64], text[128];
     int made = 0;
     baseline_fact(name, fact);
-    struct made_model m = {.name = fact, .from = checkpoint_path(a->speaker.source), .max_steps = max_steps};
+    struct made_model m = {.name = fact, .from = speaker_pretrained(&a->speaker), .max_steps = max_steps};
     int rc = find_baseline(a->run, &m, &made, err);
     if (!rc && made && max_steps && m.steps != max_steps) {
         made = 0;

@@ -205,5 +205,5 @@ char *align_round_file(const struct align *a, int round, const char *name)
 
 char *align_model_path(const struct align *a, int round)
 {
-    return round ? align_round_file(a, round, "model") : mem_strdup(checkpoint_path(a->speaker.source));
+    return round ? align_round_file(a, round, "model") : mem_strdup(speaker_pretrained(&a->speaker));
 }
