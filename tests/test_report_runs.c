@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Three runs made by hand, two of which differ in the random seed alone: numbers by hand. */
 #include "tests/check.h"
+#include "tests/file_schema.h"
 
 #include "report/html.h"
 #include "report/runs.h"
@@ -73,6 +74,7 @@ static void groups_and_their_spread(void **state)
     assert_true(runs[0].n_same == 2 && runs[2].n_same == 1 && runs[0].n_group == 2);
     assert_int_equal(report_runs_json(&c, &json, &err), 0);
     assert_int_equal(json_array_size(json_object_get(json, "arms")), 4);
+    file_schema_check(file_schema("comparison.json"), json, NULL);
     json_decref(json);
     report_runs_free(&c);
     manifest[1][0].value = "another";
@@ -97,22 +99,57 @@ static int page_says(const struct report_runs *c, const char *wanted)
 static void what_would_mislead_is_said(void **state)
 {
     (void)state;
+    json_t *json;
     struct report_run runs[N];
     struct report_runs c;
     struct error err;
     make(runs);
     assert_int_equal(report_runs_fill(&c, runs, N, &err), 0);
-    assert_true(!c.again && !page_says(&c, "the same draw again") && !page_says(&c, "is not finished"));
+    assert_true(!c.n_warning && !page_says(&c, "the same draw again") && !page_says(&c, "is not finished"));
     report_runs_free(&c);
     settings[1][2].value = "0";
     runs[1].output = "copy";
     runs[2].n_arm = 1;
     manifest[2][0].value = "another";
     assert_int_equal(report_runs_fill(&c, runs, N, &err), 0);
-    assert_string_equal(c.again, "copy");
-    assert_true(page_says(&c, "copy has the settings and the random seed of another of these runs"));
+    assert_int_equal(c.n_warning, 3);
+    assert_true(page_says(&c, "copy has the settings and the random seed of run: it is the same draw again"));
     assert_true(page_says(&c, "run is not finished: no round of it is measured."));
-    assert_true(page_says(&c, "They do not share the test set, so that"));
+    assert_true(page_says(&c, "The runs do not share the test set, so that"));
+    assert_int_equal(report_runs_json(&c, &json, &err), 0);
+    file_schema_check(file_schema("comparison.json"), json, NULL);
+    assert_int_equal(json_array_size(json_object_get(json, "warnings")), 3);
+    json_decref(json);
+    report_runs_free(&c);
+}
+
+/* Only what a draw gave once is in the numbers; of a run that was copied while it went on, what is finished. */
+static void a_copy_is_left_out(void **state)
+{
+    (void)state;
+    struct report_run runs[N];
+    struct report_runs c;
+    struct error err;
+    json_t *json;
+    make(runs);
+    settings[1][2].value = "0";
+    runs[1].output = "copy";
+    assert_int_equal(report_runs_fill(&c, runs, N, &err), 0);
+    assert_true(c.draw[0] == 0 && c.draw[1] == 0 && c.draw[2] == 2);
+    assert_int_equal(c.groups[0].n, 1);
+    assert_int_equal(runs[0].n_same, 1);
+    near(c.arms[1].logprob.mean, -0.75); /* not (-0.75 - 0.25) / 2 */
+    assert_true(c.arms[1].logprob.n == 1 && isnan(c.arms[1].logprob.sd));
+    near(c.groups[1].logprob.mean, 0.25);
+    assert_int_equal(report_runs_json(&c, &json, &err), 0);
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(json_object_get(json, "runs"), 1), "same_draw_as")), "run");
+    json_decref(json);
+    report_runs_free(&c);
+    runs[0].n_arm = 1;
+    assert_int_equal(report_runs_fill(&c, runs, N, &err), 0);
+    assert_true(c.draw[0] == 1 && c.draw[1] == 1);
+    near(c.arms[1].logprob.mean, -0.25);
     report_runs_free(&c);
 }
 
@@ -139,8 +176,8 @@ static void the_checklist_knows_of_others(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(groups_and_their_spread),
-                                       cmocka_unit_test(what_would_mislead_is_said),
-                                       cmocka_unit_test(the_checklist_knows_of_others)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_and_their_spread), cmocka_unit_test(what_would_mislead_is_said),
+        cmocka_unit_test(a_copy_is_left_out), cmocka_unit_test(the_checklist_knows_of_others)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

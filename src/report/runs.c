@@ -4,6 +4,9 @@
 #include "base/buf.h"
 #include "stats/stats.h"
 
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Settings that say what bits a run has, not what it was meant to do. */
@@ -61,6 +64,32 @@ static int shorten(struct report_runs *c)
     return 0;
 }
 
+static const char *seed_of(const struct report_run *r)
+{
+    return report_fact_find(&r->settings, "seed");
+}
+
+static int is_finished(const struct report_run *r)
+{
+    return r->n_arm && r->arms[r->n_arm - 1].round && !isnan(r->arms[r->n_arm - 1].to.change);
+}
+
+static int same_draw(const struct report_runs *c, int a, int b)
+{
+    return c->group[a] == c->group[b] && same_text(seed_of(&c->runs[a]), seed_of(&c->runs[b]));
+}
+
+static void find_draws(struct report_runs *c)
+{
+    for (int i = 0; i < c->n; i++) {
+        int first = i;
+        for (int k = c->n - 1; k >= 0; k--)
+            if (same_draw(c, i, k) && (is_finished(&c->runs[k]) || !is_finished(&c->runs[first])))
+                first = k;
+        c->draw[i] = first;
+    }
+}
+
 static int fill_groups(struct report_runs *c)
 {
     for (int i = 0; i < c->n; i++) {
@@ -72,9 +101,11 @@ static int fill_groups(struct report_runs *c)
             g++;
         if (g == c->n_group)
             c->groups[c->n_group++] = (struct compared_group){.name = settings, .settings = settings};
-        c->groups[g].n++;
         c->group[i] = g;
     }
+    find_draws(c);
+    for (int i = 0; i < c->n; i++)
+        c->groups[c->group[i]].n += c->draw[i] == i;
     for (int i = 0; i < c->n; i++) {
         c->runs[i].n_same = c->groups[c->group[i]].n;
         c->runs[i].n_group = c->n_group;
@@ -117,7 +148,8 @@ static struct compared_value over_group(const struct report_runs *c, const struc
 {
     int n = 0;
     for (int i = 0; i < c->n; i++) {
-        const struct report_arm *arm = c->group[i] == a->group ? arm_named(&c->runs[i], a->arm) : NULL;
+        int is_in = c->group[i] == a->group && c->draw[i] == i;
+        const struct report_arm *arm = is_in ? arm_named(&c->runs[i], a->arm) : NULL;
         if (arm && isfinite(value(arm)))
             x[n++] = value(arm);
     }
@@ -136,7 +168,7 @@ static void fill_arms(struct report_runs *c, double *x)
 {
     for (int g = 0; g < c->n_group; g++)
         for (int i = 0; i < c->n; i++)
-            for (int k = 0; c->group[i] == g && k < c->runs[i].n_arm; k++) {
+            for (int k = 0; c->group[i] == g && c->draw[i] == i && k < c->runs[i].n_arm; k++) {
                 struct compared_arm a = {.arm = c->runs[i].arms[k].name, .group = g};
                 if (known(c, g, a.arm))
                     continue;
@@ -155,10 +187,9 @@ static const struct report_arm *last_of(const struct report_run *r)
 /* The run of a group with the random seed of r, or NULL. */
 static const struct report_run *with_seed_of(const struct report_runs *c, int group, const struct report_run *r)
 {
-    const char *seed = report_fact_find(&r->settings, "seed");
     for (int i = 0; i < c->n; i++)
-        if (c->group[i] == group && same_text(seed, report_fact_find(&c->runs[i].settings, "seed")))
-            return &c->runs[i];
+        if (c->group[i] == group && same_text(seed_of(r), seed_of(&c->runs[i])))
+            return &c->runs[c->draw[i]];
     return NULL;
 }
 
@@ -166,7 +197,8 @@ static struct compared_value beside_first(const struct report_runs *c, int group
 {
     int n = 0;
     for (int i = 0; i < c->n && group; i++) {
-        const struct report_run *other = c->group[i] == group ? with_seed_of(c, 0, &c->runs[i]) : NULL;
+        int is_in = c->group[i] == group && c->draw[i] == i;
+        const struct report_run *other = is_in ? with_seed_of(c, 0, &c->runs[i]) : NULL;
         const struct report_arm *mine = last_of(&c->runs[i]), *theirs = other ? last_of(other) : NULL;
         if (mine && theirs && isfinite(value(mine) - value(theirs)))
             x[n++] = value(mine) - value(theirs);
@@ -188,12 +220,37 @@ static const char *unlike(const struct report_runs *c)
     return NULL;
 }
 
-static const char *again(const struct report_runs *c)
+static int warn(struct report_runs *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int warn(struct report_runs *c, const char *format, ...)
 {
-    for (int i = 1; i < c->n; i++)
-        if (with_seed_of(c, c->group[i], &c->runs[i]) != &c->runs[i])
-            return c->runs[i].output;
-    return NULL;
+    char text[1200];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    const char *kept = arena_strdup(&c->arena, text);
+    c->warnings[c->n_warning] = kept;
+    c->n_warning += kept != NULL;
+    return kept ? 0 : -1;
+}
+
+/* What would make the numbers look surer than they are. */
+static int find_warnings(struct report_runs *c)
+{
+    int failed = 0;
+    if (c->unlike)
+        failed |= warn(c, "The runs do not share the %s, so that their numbers are not to be compared.", c->unlike);
+    for (int i = 0; i < c->n; i++)
+        if (c->draw[i] != i)
+            failed |=
+                warn(c,
+                     "%.500s has the settings and the random seed of %.500s: it is the same draw again and is left "
+                     "out of means, standard deviations and intervals.",
+                     c->runs[i].output, c->runs[c->draw[i]].output);
+    for (int i = 0; i < c->n; i++)
+        if (!is_finished(&c->runs[i]))
+            failed |= warn(c, "%.1000s is not finished: no round of it is measured.", c->runs[i].output);
+    return failed;
 }
 
 int report_runs_fill(struct report_runs *c, struct report_run *runs, int n, struct error *err)
@@ -204,9 +261,11 @@ int report_runs_fill(struct report_runs *c, struct report_run *runs, int n, stru
         n_arm += (size_t)runs[i].n_arm;
     double *x = arena_alloc(&c->arena, (size_t)n * sizeof *x);
     c->group = arena_alloc(&c->arena, (size_t)n * sizeof *c->group);
+    c->draw = arena_alloc(&c->arena, (size_t)n * sizeof *c->draw);
+    c->warnings = arena_alloc(&c->arena, (2 * (size_t)n + 1) * sizeof *c->warnings);
     c->groups = arena_alloc(&c->arena, (size_t)n * sizeof *c->groups);
     c->arms = arena_alloc(&c->arena, (n_arm + 1) * sizeof *c->arms);
-    if (!x || !c->group || !c->groups || !c->arms || fill_groups(c))
+    if (!x || !c->group || !c->draw || !c->warnings || !c->groups || !c->arms || fill_groups(c))
         return error_set_nomem(err, 4096, "a comparison");
     fill_arms(c, x);
     for (int g = 0; g < c->n_group; g++) {
@@ -214,8 +273,7 @@ int report_runs_fill(struct report_runs *c, struct report_run *runs, int n, stru
         c->groups[g].flagged = beside_first(c, g, flagged_of, x);
     }
     c->unlike = unlike(c);
-    c->again = again(c);
-    return 0;
+    return find_warnings(c) ? error_set_nomem(err, 4096, "a comparison") : 0;
 }
 
 void report_runs_free(struct report_runs *c)
@@ -235,24 +293,36 @@ static json_t *value_json(const struct compared_value *v)
                      real(v->low), "high", real(v->high));
 }
 
+static json_t *run_json(const struct report_runs *c, int i)
+{
+    json_t *o = json_pack("{s:s, s:s, s:s?}", "run", c->runs[i].output, "group", c->groups[c->group[i]].name, "seed",
+                          seed_of(&c->runs[i]));
+    if (c->draw[i] != i)
+        json_object_set_new(o, "same_draw_as", json_string(c->runs[c->draw[i]].output));
+    return o;
+}
+
+static json_t *group_json(const struct compared_group *g)
+{
+    return json_pack("{s:s, s:s, s:i, s:o, s:o}", "group", g->name, "settings", g->settings, "runs", g->n,
+                     "logprob_beside_first", value_json(&g->logprob), "flagged_beside_first", value_json(&g->flagged));
+}
+
 int report_runs_json(const struct report_runs *c, json_t **out, struct error *err)
 {
-    json_t *runs = json_array(), *groups = json_array(), *arms = json_array();
+    json_t *runs = json_array(), *groups = json_array(), *arms = json_array(), *warnings = json_array();
     for (int i = 0; i < c->n; i++)
-        json_array_append_new(runs, json_pack("{s:s, s:s, s:s?}", "run", c->runs[i].output, "group",
-                                              c->groups[c->group[i]].name, "seed",
-                                              report_fact_find(&c->runs[i].settings, "seed")));
+        json_array_append_new(runs, run_json(c, i));
     for (int g = 0; g < c->n_group; g++)
-        json_array_append_new(groups, json_pack("{s:s, s:s, s:i, s:o, s:o}", "group", c->groups[g].name, "settings",
-                                                c->groups[g].settings, "runs", c->groups[g].n, "logprob_beside_first",
-                                                value_json(&c->groups[g].logprob), "flagged_beside_first",
-                                                value_json(&c->groups[g].flagged)));
+        json_array_append_new(groups, group_json(&c->groups[g]));
     for (int i = 0; i < c->n_arm; i++) {
         const struct compared_arm *a = &c->arms[i];
         json_array_append_new(arms, json_pack("{s:s, s:s, s:o, s:o, s:o}", "group", c->groups[a->group].name, "arm",
                                               a->arm, "mean_token_logprob", value_json(&a->logprob), "change",
                                               value_json(&a->change), "flagged", value_json(&a->flagged)));
     }
-    *out = json_pack("{s:o, s:o, s:o}", "runs", runs, "groups", groups, "arms", arms);
+    for (int i = 0; i < c->n_warning; i++)
+        json_array_append_new(warnings, json_string(c->warnings[i]));
+    *out = json_pack("{s:o, s:o, s:o, s:o}", "runs", runs, "groups", groups, "arms", arms, "warnings", warnings);
     return *out ? 0 : error_set_nomem(err, 4096, "a comparison");
 }

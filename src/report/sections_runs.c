@@ -123,29 +123,14 @@ static void runs_table(struct section *s, const struct report_runs *c)
     table_note(t, "the intervals of a run are over its questions");
 }
 
-/* What would make the numbers look surer than they are. */
-static void cautions(struct section *s, const struct report_runs *c)
-{
-    if (c->again)
-        section_text(s,
-                     "%s has the settings and the random seed of another of these runs: it is the same draw again, and "
-                     "the standard deviations and intervals of its group are too narrow.",
-                     c->again);
-    for (int i = 0; i < c->n; i++) {
-        const struct report_run *r = &c->runs[i];
-        if (!r->n_arm || !r->arms[r->n_arm - 1].round || isnan(r->arms[r->n_arm - 1].to.change))
-            section_text(s, "%s is not finished: no round of it is measured.", r->output);
-    }
-}
-
 void report_runs_document(struct document *d, const struct report_runs *c)
 {
     document_begin(d, "Runs by ISARA side by side");
-    document_summary(d, "%d runs in %d group%s of the same settings.%s%s%s", c->n, c->n_group,
-                     c->n_group == 1 ? "" : "s", c->unlike ? " They do not share the " : "", c->unlike ? c->unlike : "",
-                     c->unlike ? ", so that their numbers are not to be compared." : "");
+    document_summary(d, "%d runs in %d group%s of the same settings.%s%s", c->n, c->n_group, c->n_group == 1 ? "" : "s",
+                     c->n_warning ? " " : "", c->n_warning ? c->warnings[0] : "");
     struct section *s = document_section(d, "comparison", "Side by side");
-    cautions(s, c);
+    for (int i = 0; i < c->n_warning; i++)
+        section_text(s, "%s", c->warnings[i]);
     arms_table(s, c);
     groups_figure(s, c);
     if (c->n_group > 1)
