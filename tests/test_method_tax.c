@@ -57,6 +57,57 @@ static void answers_are_counted(void **state)
     arena_free(&m.arena);
 }
 
+static double value_of(const struct measured *m, const char *column, int row)
+{
+    const struct measured_column *c = measured_find(m, column);
+    if (!c || !c->rows)
+        fail_msg("no values of questions: %s", column);
+    return c->rows[row];
+}
+
+#define ANSWER(i, text) "{\"stage\": \"answer\", \"index\": " i ", \"row\": {\"text\": " text ", \"ended\": true}}\n"
+#define JUDGE(stage, i, p) "{\"stage\": \"" stage "\", \"index\": " i ", \"row\": {\"preference\": " p "}}\n"
+#define SCORE(i, a, b) \
+    "{\"stage\": \"score\", \"index\": " i ", \"row\": {\"score\": " a ", \"reference_score\": " b "}}\n"
+
+static void read_journal(const char *task, const char *text, struct measured *m)
+{
+    char directory[1300], path[1400];
+    struct error err = {0};
+    snprintf(directory, sizeof directory, "%s/by-hand-%s", tiny.root, task);
+    snprintf(path, sizeof path, "%s/journal.jsonl", directory);
+    assert_int_equal(dirs_make(directory, &err), 0);
+    assert_int_equal(file_write(path, text, strlen(text), &err), 0);
+    *m = (struct measured){.n = 0};
+    if (measured_read(m, &(struct measured_from){.directory = directory, .task = task}, &err))
+        fail_msg("%s", err.message);
+}
+
+static void comparisons_have_values_of_questions(void **state)
+{
+    (void)state;
+    struct measured m;
+    int n;
+    read_journal("utility",
+                 ("{\"settings\": {}}\n" ANSWER("2", "\"a b\"") ANSWER("0", "\"a\"") ANSWER("1", "null")
+                      SCORE("0", "1.5", "1") SCORE("2", "-2", "-2")),
+                 &m);
+    assert_true(m.n_row == 3 && value_of(&m, "win_rate", 0) == 100 && value_of(&m, "win_rate", 2) == 50);
+    assert_true(isnan(value_of(&m, "win_rate", 1)) && value_of(&m, "mean_difference", 0) == 0.5);
+    near(measured_mean(&m, measured_find(&m, "answers.words"), &n), 1.5);
+    arena_free(&m.arena);
+    read_journal("alpaca-eval",
+                 ("{\"settings\": {}}\n" ANSWER("0", "\"a\"") ANSWER("1", "\"b\"") ANSWER("2", "\"c\"")
+                      ANSWER("3", "null") JUDGE("judge0", "0", "1.25") JUDGE("judge1", "0", "2")
+                          JUDGE("judge0", "2", "null") JUDGE("judge1", "2", "2")),
+                 &m);
+    assert_true(value_of(&m, "win_rate", 0) == 62.5 && value_of(&m, "win_rate", 1) == 50); /* 1 is the reference */
+    assert_true(isnan(value_of(&m, "win_rate", 2)) && isnan(value_of(&m, "win_rate", 3)));
+    near(measured_mean(&m, measured_find(&m, "win_rate"), &n), 56.25);
+    assert_int_equal(n, 2);
+    arena_free(&m.arena);
+}
+
 static const struct report_tax *find(const struct report_run *r, const char *metric, const char *arm)
 {
     for (int i = 0; i < r->n_tax; i++)
@@ -209,7 +260,8 @@ static void evaluations_beside_it_are_read(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(answers_are_counted), cmocka_unit_test(a_run_says_what_it_can),
-                                       cmocka_unit_test(evaluations_beside_it_are_read)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_are_counted), cmocka_unit_test(comparisons_have_values_of_questions),
+        cmocka_unit_test(a_run_says_what_it_can), cmocka_unit_test(evaluations_beside_it_are_read)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

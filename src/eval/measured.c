@@ -213,6 +213,77 @@ int measured_settings(const char *directory, json_t **settings, struct error *er
     return rc;
 }
 
+/* --- comparisons with reference answers, of which the journal has all: stages answer, score, judge0 and judge1 --- */
+
+static int is_stage(const json_t *line, const char *stage)
+{
+    const char *name = json_string_value(json_object_get(line, "stage"));
+    return name && !strncmp(name, stage, strlen(stage));
+}
+
+static int index_of(const json_t *line)
+{
+    return (int)json_integer_value(json_object_get(line, "index"));
+}
+
+/* What a reward model gave the answer and the reference; a tie is half a win. */
+static int add_score(struct measured *m, int row, const json_t *value, struct error *err)
+{
+    double d = json_number_value(json_object_get(value, "score")) -
+               json_number_value(json_object_get(value, "reference_score"));
+    int rc = set_row(m, "win_rate", row, 50 * ((d > 0) - (d < 0)) + 50, err);
+    return rc ? rc : set_row(m, "mean_difference", row, d, err);
+}
+
+/* A pairwise judge's preference, 1 to 2, as the mean of its orders. Equal answers were not asked about; one that could
+ * not be read in some order has no value. */
+static int add_preferences(struct measured *m, const json_t *lines, struct error *err)
+{
+    double *sum = arena_alloc(&m->arena, ((size_t)m->n_row + 1) * sizeof *sum);
+    int *n = arena_alloc(&m->arena, ((size_t)m->n_row + 1) * sizeof *n), rc = 0;
+    const json_t *line;
+    size_t i;
+    if (!sum || !n)
+        return error_set_nomem(err, (size_t)m->n_row * sizeof *sum, "preferences");
+    json_array_foreach((json_t *)(uintptr_t)lines, i, line)
+    {
+        const json_t *value = json_object_get(json_object_get(line, "row"), "preference");
+        int row = index_of(line);
+        if (!is_stage(line, "judge") || row < 0 || row >= m->n_row)
+            continue;
+        sum[row] += json_is_number(value) ? json_number_value(value) : NAN;
+        n[row]++;
+    }
+    const struct measured_column *answered = measured_find(m, "answers.words");
+    for (int row = 0; row < m->n_row && answered && !rc; row++)
+        if (!isnan(answered->rows[row]))
+            rc = set_row(m, "win_rate", row, n[row] ? 100 * (sum[row] / n[row] - 1) : 50, err);
+    return rc;
+}
+
+static int read_comparisons(struct measured *m, const char *path, struct error *err)
+{
+    json_t *lines = NULL, *line;
+    size_t i;
+    int rc = jsonl_load(&lines, path, err), judged = 0;
+    json_array_foreach(lines, i, line) if (is_stage(line, "answer") && index_of(line) >= m->n_row) m->n_row =
+        index_of(line) + 1;
+    json_array_foreach(lines, i, line)
+    {
+        const json_t *row = json_object_get(line, "row");
+        int at = index_of(line), is_in = at >= 0 && at < m->n_row;
+        judged |= is_stage(line, "judge");
+        if (!rc && is_in && is_stage(line, "answer"))
+            rc = measured_answer(m, at, json_string_value(json_object_get(row, "text")),
+                                 json_is_true(json_object_get(row, "ended")), err);
+        else if (!rc && is_in && is_stage(line, "score"))
+            rc = add_score(m, at, row, err);
+    }
+    rc = rc || !judged ? rc : add_preferences(m, lines, err);
+    json_decref(lines);
+    return rc || !m->n_text ? rc : measured_diversity(m, err);
+}
+
 /* {"stage": "text", "index", "row": {"logprob", "n_token"}} */
 static int add_text(struct measured *m, int row, const json_t *line, struct error *err)
 {
@@ -230,8 +301,10 @@ static int add_text(struct measured *m, int row, const json_t *line, struct erro
 
 static int is_basis(const char *name)
 {
-    static const char *const names[] = {"n", "n_rows", "missing", "truncated", "unparsed", "threshold", "n_tokens"};
+    static const char *const names[] = {"n", "missing", "truncated", "unparsed", "threshold", "standard_error"};
     static const char *const tails[] = {"_low", "_high", "_n", "_p"};
+    if (!strncmp(name, "n_", 2))
+        return 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(names[i], name))
             return 1;
@@ -268,6 +341,8 @@ int measured_read(struct measured *m, const struct measured_from *from, struct e
         whole = 0;
     } else if (!rc && !strcmp(from->task, "perplexity")) {
         rc = read_rows(m, journal, 1, add_text, err);
+    } else if (!rc && (!strcmp(from->task, "utility") || !strcmp(from->task, "alpaca-eval"))) {
+        rc = read_comparisons(m, journal, err);
     } else if (!rc && find_samples(from->directory, samples)) {
         rc = read_rows(m, samples, 0, add_sample, err);
         whole = 0;
@@ -309,7 +384,18 @@ const char *measured_better(const char *column)
 {
     static const char *const lower[] = {"nll",          "perplexity",    "harmful_rate",
                                         "over_refusal", "answers.empty", "answers.cut"};
-    static const char *const higher[] = {"exact", "f1", "rougeL", "mc1", "mc2", "refusal", "win_rate"};
+    static const char *const higher[] = {"exact",
+                                         "f1",
+                                         "rougeL",
+                                         "mc1",
+                                         "mc2",
+                                         "mc3",
+                                         "refusal",
+                                         "win_rate",
+                                         "discrete_win_rate",
+                                         "length_controlled_winrate",
+                                         "mean_difference",
+                                         "median_difference"};
     for (size_t i = 0; i < sizeof lower / sizeof *lower; i++)
         if (!strcmp(lower[i], column))
             return "lower";
