@@ -10,7 +10,7 @@ want() { # want CODE PATTERN command...
 }
 want 2 "usage: isara VERB" "$ISARA"
 want 0 "usage: isara VERB" "$ISARA" --help
-for verb in align eval convert train generate score embed tokenize inspect plan doctor; do
+for verb in align eval convert train generate score embed tokenize inspect plan experiment report doctor; do
   want 0 "example:" "$ISARA" $verb --help
 done
 want 0 "\.TH ISARA" "$ISARA" --man
@@ -24,6 +24,8 @@ done
 for verb in align inspect; do
   want 2 "\-\-adapter: no such option here" "$ISARA" $verb --model /nowhere --adapter /nowhere
 done
+"$ISARA" experiment --help | grep -q -e --seed && { echo "experiment --help lists --seed, which it refuses"; fails=1; }
+want 2 "\-\-seed: an experiment has its random_seeds in its file" "$ISARA" experiment x.yaml --seed 1
 want 2 "\-\-model is needed" "$ISARA" score
 want 0 "instruction set" "$ISARA" doctor
 want 0 "instruction set  generic" "$ISARA" doctor --isa generic

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#define ALIGN_GROUPS (GROUP_COMMON | GROUP_MODEL | GROUP_ALIGN | GROUP_DECODE | GROUP_TRAIN)
+#define ALIGN_GROUPS (GROUP_COMMON | GROUP_SEED | GROUP_MODEL | GROUP_ALIGN | GROUP_DECODE | GROUP_TRAIN)
 
 static int parse(struct options *o, unsigned groups, struct error *err, int argc, ...)
 {

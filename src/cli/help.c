@@ -22,7 +22,7 @@ static const struct {
                 {GROUP_REPORT, "Report"},
                 {GROUP_ENGINE, "Engine"},
                 {GROUP_EVAL | GROUP_TASK, "Evaluation"},
-                {GROUP_COMMON | GROUP_DRY, "Common"}};
+                {GROUP_COMMON | GROUP_DRY | GROUP_SEED, "Common"}};
 
 void help_main(void)
 {
@@ -38,6 +38,11 @@ void help_main(void)
          "            69 unavailable, 70 internal, 74 input/output, 75 interrupted and can be continued, 77 "
          "permission, 78 "
          "configuration");
+}
+
+static unsigned groups_of(const struct verb *verb)
+{
+    return verb->groups | GROUP_COMMON | (verb->groups & GROUP_EXPERIMENT ? 0 : GROUP_SEED);
 }
 
 /* Each option is printed under the first section of its group that the verb has. */
@@ -61,7 +66,7 @@ static void print_option(const struct field *f)
 
 void help_verb(const struct verb *verb)
 {
-    unsigned groups = verb->groups | GROUP_COMMON;
+    unsigned groups = groups_of(verb);
     int n;
     const struct option_spec *table = option_table(&n);
     printf("isara %s: %s\n\nusage: isara %s %s\n\nexample:\n  %s\n", verb->name, verb->summary, verb->name,
@@ -120,7 +125,7 @@ void help_man(void)
         man_option(table[i].field);
         printf("\n.br\nverbs:");
         for (int v = 0; v < cli_n_verb; v++)
-            if (table[i].group & (cli_verbs[v].groups | GROUP_COMMON))
+            if (table[i].group & groups_of(&cli_verbs[v]))
                 printf(" %s", cli_verbs[v].name);
         puts("");
     }

@@ -34,7 +34,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     struct options options = {.arena = ARENA_INIT};
     struct cli_values values;
     cli_values_default(&values);
-    int rc = options_parse(&options, argc, argv, verb->groups | GROUP_COMMON, &err);
+    int rc = options_parse(&options, argc, argv, verb->groups | GROUP_COMMON | GROUP_SEED, &err);
     if (!rc)
         rc = options_apply(&options, SCOPE_PLAIN, ~(unsigned)GROUP_OWNERS, &values, &err);
     if (rc) {

@@ -70,7 +70,7 @@ static const struct {
      GROUP_PULL},
 
     {ROW_THREADS(struct cli_values), GROUP_COMMON},
-    {ROW_SEED(struct cli_values), GROUP_COMMON},
+    {ROW_SEED(struct cli_values), GROUP_SEED},
     {ROW_ISA(struct cli_values), GROUP_COMMON},
     V("json", FIELD_FLAG, GROUP_COMMON, json, NULL, 0, 0, NULL, "the summary as one JSON object on standard output"),
     V("config", FIELD_STRING, GROUP_COMMON, config, "FILE", 0, 0, NULL,

@@ -37,6 +37,7 @@ enum option_group {
     GROUP_PULL = 131072,
     GROUP_REPORT = 262144,
     GROUP_EXPERIMENT = 524288,
+    GROUP_SEED = 1048576, /* every verb reads it; experiment says where its random seeds stand */
     GROUP_RECORDS = GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_EVAL | GROUP_INSPECT, /* that people bring */
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
