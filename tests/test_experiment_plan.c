@@ -106,6 +106,9 @@ static void arms_that_contradict_themselves_are_refused_by_the_plan(void **state
                 {"score: reward", "--reward DIR"},
                 {"recipe: self-align", "--principles"},
                 {"recipe: rest", "--reward"},
+                {"reward: judge", "nothing reads it but --score reward"},
+                {"round: 9", "a: round: wanted one of its rounds (2), found 9"},
+                {"kind: isara-one-round, as: b, round: 2", "wanted one of its rounds (1), found 2"},
                 {"min-score: 1", "wanted --score reward|self"},
                 {"score: self, min-score-rank: [0.2, 2]", "found \"0.2,2\""},
                 {"score: self, min-score-rank: [0.2, x]", "found \"0.2,x\""}};
@@ -113,7 +116,7 @@ static void arms_that_contradict_themselves_are_refused_by_the_plan(void **state
         char yaml[400];
         struct error err;
         json_t *json;
-        snprintf(yaml, sizeof yaml, FILES "arms:\n  - pretrained\n  - {name: a, %s}\n", arms[i].arm);
+        snprintf(yaml, sizeof yaml, FILES "arms:\n  - {name: b, kind: isara}\n  - {name: a, %s}\n", arms[i].arm);
         int rc = plan(yaml, &json, &err);
         json_decref(json);
         if (!rc || !strstr(err.message, arms[i].said) || !strstr(err.message, ".yaml:6: "))

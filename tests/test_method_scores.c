@@ -217,7 +217,7 @@ static void scores_are_what_the_model_says(void **state)
         char run[1100];
         options(&o, cases[c].name, run);
         o.score = cases[c].score;
-        o.reward = reward;
+        o.reward = cases[c].score == SCORE_REWARD_MODEL ? reward : NULL;
         align(&o);
         json_t *rows = read_rows(run, 1);
         struct model *m = open_model(d, cases[c].model, cases[c].task);
@@ -325,13 +325,15 @@ static void what_cannot_be_is_refused(void **state)
     const struct {
         int answers, do_sample;
         enum align_score score;
-        const char *min_score, *min_rank, *says;
-    } cases[] = {{3, 0, SCORE_NONE, NULL, NULL, "--answer-do-sample"},
-                 {1, 0, SCORE_NONE, "1", NULL, "min_score: wanted --score"},
-                 {1, 0, SCORE_REWARD_MODEL, NULL, NULL, "--reward DIR"},
-                 {1, 0, SCORE_LOGPROB, "1,", NULL, "found \"1,\""},
-                 {1, 0, SCORE_LOGPROB, "nan", NULL, "found \"nan\""},
-                 {1, 0, SCORE_LOGPROB, NULL, "0.5,1.5", "found \"0.5,1.5\""}};
+        const char *min_score, *min_rank, *says, *reward;
+    } cases[] = {{3, 0, SCORE_NONE, NULL, NULL, "--answer-do-sample", NULL},
+                 {1, 0, SCORE_NONE, "1", NULL, "min_score: wanted --score", NULL},
+                 {1, 0, SCORE_NONE, NULL, NULL, "nothing reads it but --score reward", "reward"},
+                 {1, 0, SCORE_SELF, NULL, NULL, "nothing reads it but --score reward", "reward"},
+                 {1, 0, SCORE_REWARD_MODEL, NULL, NULL, "--reward DIR", NULL},
+                 {1, 0, SCORE_LOGPROB, "1,", NULL, "found \"1,\"", NULL},
+                 {1, 0, SCORE_LOGPROB, "nan", NULL, "found \"nan\"", NULL},
+                 {1, 0, SCORE_LOGPROB, NULL, "0.5,1.5", "found \"0.5,1.5\"", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error err = {0, ""};
         options(&o, "none", run);
@@ -340,6 +342,7 @@ static void what_cannot_be_is_refused(void **state)
         o.score = cases[i].score;
         o.min_score = cases[i].min_score;
         o.min_rank = cases[i].min_rank;
+        o.reward = cases[i].reward;
         assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
         if (!strstr(err.message, cases[i].says))
             fail_msg("%zu: %s", i, err.message);

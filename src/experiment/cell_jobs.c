@@ -148,6 +148,9 @@ static int check_align(const struct experiment *x, const struct variant *v, cons
     o.seeds = j->seeds->path;
     o.test = j->test->path;
     o.output = "."; /* nothing is written */
+    if (v->arm->round > o.rounds)
+        return spec_fail(&x->spec, v->arm->line, err, "%.60s: round: wanted one of its rounds (%d), found %d",
+                         v->arm->name, o.rounds, v->arm->round);
     int rc = align_options_check(&o, err);
     rc = rc ? rc : align_recipe_check(&o, err);
     return rc ? error_prefix(err, "%s:%ld", x->spec.path, v->arm->line) : 0;
@@ -177,7 +180,7 @@ int cell_align(struct experiment *x, struct cell *c, struct error *err)
     rc = rc ? rc : put_common(x, &j, err);
     rc = rc ? rc : set_label(x, c, &j, NULL, err);
     j.plan.model = j.model;
-    j.rounds = v->arm->round > j.plan.rounds ? v->arm->round : j.plan.rounds;
+    j.rounds = j.plan.rounds;
     if (!rc)
         json_object_del(j.canonical, "rounds");
     int wanted = j.rounds;

@@ -31,6 +31,9 @@ int align_score_check(const struct align_options *o, struct error *err)
                          o->answers);
     if (o->score == SCORE_REWARD_MODEL && !o->reward)
         return error_set(err, ERROR_USAGE, "--score reward: wanted --reward DIR, a reward model; found none");
+    if (o->reward && o->score != SCORE_REWARD_MODEL)
+        return error_set(err, ERROR_USAGE,
+                         "--reward: nothing reads it but --score reward; give that too, or leave --reward out");
     if (o->score == SCORE_NONE && (o->min_score || o->min_rank))
         return error_set(err, ERROR_USAGE, "%s: wanted --score %s, found none",
                          o->min_score ? "min_score" : "min_score_rank", &ALIGN_SCORES[sizeof "none"]);
