@@ -304,19 +304,44 @@ static void answers_are_judged_that_are_there(void **state)
     json_decref(results);
 }
 
+/* The same experiment with other arms, in the same directory. */
+static void run_arms(const char *arms, json_t **json)
+{
+    char other[sizeof yaml + 200];
+    snprintf(other, sizeof other, "%.*smetrics: [qa]\narms:\n%s", (int)(strstr(yaml, "arms:") - yaml), yaml, arms);
+    assert_int_equal(file_write(file, other, strlen(other), NULL), 0);
+    must_run(whole, json);
+    assert_int_equal(file_write(file, yaml, sizeof yaml - 1, NULL), 0);
+}
+
+/* A tuned adapter is a model like others: measured as itself, and not tuned again. */
+static void an_adapter_is_an_arm(void **state)
+{
+    (void)state;
+    static const char arms[] = "  - pretrained\n  - {name: adapter, kind: sft-seeds, lora-r: 2, learning-rate: 1e-1}\n";
+    json_t *a, *b;
+    struct timespec before, after;
+    run_arms(arms, &a);
+    count_done(whole, &before);
+    run_arms(arms, &b);
+    count_done(whole, &after);
+    assert_memory_equal(&before, &after, sizeof before);
+    const json_t *results = json_object_get(a, "results");
+    double base = json_number_value(json_object_get(find(results, "arm", "pretrained", "qa.nll"), "mean")),
+           tuned = json_number_value(json_object_get(find(results, "arm", "adapter", "qa.nll"), "mean"));
+    assert_true(fabs(base - tuned) > 1e-3);
+    json_decref(a);
+    json_decref(b);
+}
+
 /* Another arm in the same directory, tuned at another rate: its first round's attempts are there already. */
 static void an_alignment_begins_with_what_another_one_asked(void **state)
 {
     (void)state;
-    char other[sizeof yaml + 100], path[1400];
+    char path[1400];
     json_t *json, *facts;
     struct error err;
-    snprintf(other, sizeof other, "%s", yaml);
-    char *arms = strstr(other, "arms:");
-    snprintf(arms, 100, "metrics: [qa]\narms:\n  - {name: fast, kind: isara, learning-rate: 2e-3}\n");
-    assert_int_equal(file_write(file, other, strlen(other), NULL), 0);
-    must_run(whole, &json);
-    assert_int_equal(file_write(file, yaml, sizeof yaml - 1, NULL), 0);
+    run_arms("  - {name: fast, kind: isara, learning-rate: 2e-3}\n", &json);
     job_path(json, "fast", 0, 0, path);
     strncat(path, "/run/metrics.json", sizeof path - strlen(path) - 1);
     if (jsontext_load(&facts, path, 1 << 24, &err))
@@ -442,6 +467,7 @@ int main(void)
         cmocka_unit_test(tunings_are_the_controls_of_an_alignment),
         cmocka_unit_test(numbers_are_those_of_the_answers),
         cmocka_unit_test(answers_are_judged_that_are_there),
+        cmocka_unit_test(an_adapter_is_an_arm),
         cmocka_unit_test(an_alignment_begins_with_what_another_one_asked),
         cmocka_unit_test(comparisons_and_refusals_have_values_of_questions),
         cmocka_unit_test(what_was_taken_away_is_said_with_its_mend), /* the last: it breaks the directory */

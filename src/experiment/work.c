@@ -281,7 +281,7 @@ static int has_made(const struct experiment *x, const struct job *j)
     char name[64];
     int rounds = j->verb == JOB_ALIGN ? job_round(j, j->rounds) : 0, has = 1;
     if (j->verb == JOB_TRAIN)
-        return has_file(x, j, "model/config.json");
+        return has_file(x, j, "model/config.json") || has_file(x, j, "model/adapter_config.json");
     for (int t = 1; t <= rounds && has; t++) {
         snprintf(name, sizeof name, "run/round-%d/model/config.json", t);
         has = has_file(x, j, name);
