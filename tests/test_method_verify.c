@@ -3,6 +3,7 @@
 #include "tests/check.h"
 #include "tests/tiny_align.h"
 
+#include "answer/seeds.h"
 #include "io/file.h"
 #include "report/sections.h"
 #include "report/tables.h"
@@ -144,10 +145,87 @@ static int setup(void **state)
     return tiny_align_reference(state, one_round, output);
 }
 
+/* The run's pairs in a format, read again by the reader of seeds. */
+static void export(enum export_format format, int with_seeds, struct export_counts *n, struct seeds *pairs)
+{
+    struct buf text = BUF_INIT;
+    struct error err = {0};
+    char path[1200];
+    snprintf(path, sizeof path, "%s/pairs.%s", tiny.root, format == EXPORT_CSV ? "csv" : "json");
+    if (method_export(output, &(struct export_options){format, with_seeds}, &text, n, &err) ||
+        file_write(path, text.data, text.len, &err) || seeds_read(pairs, path, 1, &err))
+        fail_msg("%s", err.message);
+    buf_free(&text);
+}
+
+static void what_was_kept_is_exported(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"messages",          "conversations",   "instruction-output",
+                                        "prompt-completion", "question-answer", "prompt-chosen turns"};
+    struct seeds made, pairs, given;
+    struct export_counts n;
+    char path[1300];
+    snprintf(path, sizeof path, "%s/round-1/generated.jsonl", output);
+    assert_int_equal(seeds_read(&made, path, 1, NULL), 0); /* what was not kept is left out */
+    int kept = made.n;
+    assert_true(kept > 1);
+    for (int format = EXPORT_MESSAGES; format <= EXPORT_CSV; format++) {
+        char question[300], answer[300];
+        export(format, 0, &n, &pairs);
+        assert_string_equal(pairs.format, names[format]);
+        assert_true(pairs.n == kept && n.kept == kept && !n.seeds);
+        for (int i = 0; i < kept; i++) {
+            const struct seed *wanted = &made.items[i];
+            int whole = format == EXPORT_PROMPT_COMPLETION; /* in the words of the built-in template */
+            snprintf(question, sizeof question, whole ? "Question: %s\nAnswer:" : "%s", wanted->question);
+            snprintf(answer, sizeof answer, "%s", wanted->answer);
+            assert_string_equal(pairs.items[i].question, question);
+            assert_string_equal(pairs.items[i].answer, answer);
+            if (format == EXPORT_CSV)
+                assert_string_equal(pairs.items[i].id, wanted->id);
+        }
+        seeds_free(&pairs);
+    }
+    export(EXPORT_ALPACA, 1, &n, &pairs);
+    assert_int_equal(seeds_read(&given, tiny.seeds, 1, NULL), 0);
+    assert_true(n.seeds == given.n && pairs.n == kept + given.n);
+    for (int i = 0; i < given.n; i++)
+        assert_string_equal(pairs.items[i].question, given.items[i].question);
+    seeds_free(&pairs);
+    seeds_free(&given);
+    seeds_free(&made);
+}
+
+static void preferences_are_the_last_answers_over_the_first(void **state)
+{
+    (void)state;
+    struct report_run r;
+    struct export_counts n;
+    struct seeds pairs;
+    struct error err = {0};
+    int wanted = 0;
+    assert_int_equal(method_results(output, &r, &err), 0);
+    export(EXPORT_DPO, 0, &n, &pairs);
+    assert_string_equal(pairs.format, "prompt-chosen turns");
+    for (int i = 0; i < r.n_sample; i++) {
+        const char *before = r.samples[i].answers[0], *after = r.samples[i].answers[r.n_arm - 1];
+        if (!before || !after || !*after || !strcmp(before, after))
+            continue;
+        assert_string_equal(pairs.items[wanted].question, r.samples[i].question);
+        assert_string_equal(pairs.items[wanted].answer, after);
+        wanted++;
+    }
+    assert_true(wanted > 0 && n.preferences == wanted && pairs.n == wanted);
+    seeds_free(&pairs);
+    report_run_free(&r);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_changed_row_is_found),
-                                       cmocka_unit_test(people_label_a_blind_sheet),
-                                       cmocka_unit_test(a_changed_attempt_is_generated_again)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_changed_row_is_found), cmocka_unit_test(people_label_a_blind_sheet),
+        cmocka_unit_test(what_was_kept_is_exported), cmocka_unit_test(preferences_are_the_last_answers_over_the_first),
+        cmocka_unit_test(a_changed_attempt_is_generated_again)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

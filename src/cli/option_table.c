@@ -22,8 +22,8 @@ static const struct {
     {ROW_ADAPTER(struct cli_values), GROUP_ADAPTER},
     {ROW_DTYPE(struct cli_values), GROUP_MODEL},
     {ROW_INPUT(struct cli_values), GROUP_FILES | GROUP_EVAL},
-    {ROW_OUTPUT(struct cli_values),
-     GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL | GROUP_REPORT | GROUP_EXPERIMENT},
+    {ROW_OUTPUT(struct cli_values), GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_CONVERT | GROUP_EVAL |
+                                        GROUP_REPORT | GROUP_EXPERIMENT | GROUP_EXPORT},
     {ROW_PREVIEW(struct cli_values), GROUP_ALIGN},
 
     V("data", FIELD_STRING, GROUP_TRAINVERB | GROUP_INSPECT, data, "FILE", 0, 0, NULL,
@@ -61,6 +61,11 @@ static const struct {
     V("verify", FIELD_INT, GROUP_REPORT, verify, "K", 0, 1e6, NULL,
       "write nothing; make every number again from run.db and K random attempts by the model, and list what differs "
       "(exit code 3)"),
+    V("format", FIELD_STRING, GROUP_EXPORT, format, METHOD_EXPORTS, 0, 0, NULL,
+      "who takes it: TRL and most others; axolotl and LLaMA-Factory; the same and older scripts; TRL without a chat "
+      "template, in the run's own; spreadsheets; preferences, the last round's answer over the pretrained model's"),
+    V("with-seeds", FIELD_FLAG, GROUP_EXPORT, with_seeds, NULL, 0, 0, NULL,
+      "the seeds that the method was given first [off]"),
     {ROW_LIMIT(struct cli_values), GROUP_FILES | GROUP_EVAL},
 
     {{FIELD("include", FIELD_TEXTS, struct cli_values, include), .argument = "GLOB",

@@ -38,6 +38,7 @@ enum option_group {
     GROUP_REPORT = 262144,
     GROUP_EXPERIMENT = 524288,
     GROUP_SEED = 1048576, /* every verb reads it; experiment says where its random seeds stand */
+    GROUP_EXPORT = 2097152,
     GROUP_RECORDS = GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_EVAL | GROUP_INSPECT, /* that people bring */
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
@@ -58,8 +59,10 @@ enum { PULL_MAX_INCLUDE = 32, PULL_MAX_GLOB = 256 };
 
 struct cli_values { /* what no floor below has a struct for */
     const char *model, *input, *output, *data, *config, *log_level, *text, *eval_data, *init, *dtype, *task, *replay,
-        *isa, *adapter, *question_field, *answer_field, *to, *type, *shard_size, *about, *labels_out, *labels_in;
-    int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama, verify;
+        *isa, *adapter, *question_field, *answer_field, *to, *type, *shard_size, *about, *labels_out, *labels_in,
+        *format;
+    int threads, json, dry_run, preview, decode, special, normalize, stop_after, limit, help, profile, ollama, verify,
+        with_seeds;
     unsigned long long seed;
     struct generate_engine_asked engine;
     char include[PULL_MAX_INCLUDE][PULL_MAX_GLOB];

@@ -31,6 +31,7 @@ int verb_eval(const struct verb *, struct options *, const struct cli_values *, 
 int verb_experiment(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_plan(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_report(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_export(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_pull(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_doctor(const struct verb *, struct options *, const struct cli_values *, struct error *);
 

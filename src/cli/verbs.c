@@ -51,6 +51,11 @@ const struct verb cli_verbs[] = {
      "  isara report runs/first --verify 8\n"
      "  isara report runs/seed-0 runs/seed-1 --output runs/both",
      GROUP_REPORT, verb_report},
+    {"export", "what a run kept, as a file for TRL, axolotl, LLaMA-Factory, unsloth or a spreadsheet",
+     "RUN --format NAME [--output FILE]",
+     "isara export runs/first --format messages --output pairs.jsonl\n"
+     "  isara export runs/first --format dpo --output preferences.jsonl",
+     GROUP_EXPORT, verb_export},
     {"pull", "download a model into the Hugging Face cache", "ORG/NAME[@REVISION] [--include GLOB ...]",
      "isara pull HuggingFaceTB/SmolLM2-135M\n"
      "  isara pull org/name-GGUF --include '*Q4_K_M.gguf'",

@@ -329,3 +329,22 @@ long csv_line(const struct csv *c)
 {
     return c->row_line;
 }
+
+void csv_put_quoted(struct buf *out, const char *text)
+{
+    buf_putc(out, '"');
+    for (; *text; text++) {
+        if (*text == '"')
+            buf_putc(out, '"');
+        buf_putc(out, *text);
+    }
+    buf_putc(out, '"');
+}
+
+void csv_put(struct buf *out, const char *text)
+{
+    if (strpbrk(text, ",\"\r\n"))
+        csv_put_quoted(out, text);
+    else
+        buf_puts(out, text);
+}

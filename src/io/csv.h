@@ -8,6 +8,7 @@
 #ifndef IO_CSV_H
 #define IO_CSV_H
 
+#include "base/buf.h"
 #include "base/error.h"
 
 #include <stddef.h>
@@ -31,7 +32,10 @@ long csv_column(const struct csv *c, const char *name); /* index, or -1 */
 /* 1 with the next row at hand, 0 at the end, or an error code with FILE:LINE. */
 int csv_next(struct csv *c, struct error *err);
 const char *csv_field(const struct csv *c,
-                      size_t i);    /* of the row at hand; valid UTF-8 without NUL; until the next csv_next */
+                      size_t i); /* of the row at hand; valid UTF-8 without NUL; until the next csv_next */
+/* Writing: a field, in quotes where it needs them; one that is quoted always. Rows end in "\r\n". */
+void csv_put(struct buf *out, const char *text);
+void csv_put_quoted(struct buf *out, const char *text);
 long csv_line(const struct csv *c); /* where the row began, from 1 */
 
 #endif

@@ -84,17 +84,6 @@ static void sheet_close(struct sheet *s)
     mem_free(s->labels);
 }
 
-static void put_field(struct buf *out, const char *text)
-{
-    buf_putc(out, '"');
-    for (; *text; text++) {
-        if (*text == '"')
-            buf_putc(out, '"');
-        buf_putc(out, *text);
-    }
-    buf_putc(out, '"');
-}
-
 int method_labels_out(const struct report_run *r, const char *path, struct error *err)
 {
     struct sheet s;
@@ -103,9 +92,9 @@ int method_labels_out(const struct report_run *r, const char *path, struct error
     buf_puts(&out, "id,question,answer,label\r\n");
     for (int i = 0; i < s.n && !rc; i++) {
         buf_printf(&out, "%s,", s.rows[i].id);
-        put_field(&out, s.d.arms.items[s.rows[i].index].question);
+        csv_put_quoted(&out, s.d.arms.items[s.rows[i].index].question);
         buf_putc(&out, ',');
-        put_field(&out, s.arms[s.rows[i].arm]->results[s.rows[i].index].text);
+        csv_put_quoted(&out, s.arms[s.rows[i].arm]->results[s.rows[i].index].text);
         buf_puts(&out, ",\r\n");
     }
     if (!rc)

@@ -125,6 +125,29 @@ void align_result_free(struct align_result *r);
  * to report_run_free, after an error too. */
 int method_results(const char *run_directory, struct report_run *out, struct error *err);
 
+/* What a run made, as other trainers' files have it, appended to out: seeds that the method was given (with_seeds),
+ * then what was kept, each pair once; preferences: the last round's answers over the pretrained model's. */
+#define METHOD_EXPORTS "messages|sharegpt|alpaca|prompt-completion|csv|dpo"
+enum export_format {
+    EXPORT_MESSAGES,
+    EXPORT_SHAREGPT,
+    EXPORT_ALPACA,
+    EXPORT_PROMPT_COMPLETION, /* the texts that a round tunes on */
+    EXPORT_CSV,
+    EXPORT_DPO
+};
+struct export_options {
+    enum export_format format;
+    int with_seeds;
+};
+struct export_counts {
+    int seeds, kept, preferences;
+    int left_out; /* questions with two answers that are the same, or of which the judge flags the later one alone */
+};
+/* ERROR_NOINPUT: the run has nothing of that yet. */
+int method_export(const char *run_directory, const struct export_options *o, struct buf *out, struct export_counts *n,
+                  struct error *err);
+
 /* Everything that method_align refuses before its first work: options, files, seeds, lengths. Warns as it does. */
 int method_check(const struct align_options *options, struct error *err);
 /* ERROR_INTERRUPTED when asked to stop: everything finished is kept, and the message says how to go on. */

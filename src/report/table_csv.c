@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/tables.h"
 
+#include "io/csv.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void put_text(struct buf *out, const char *text)
-{
-    if (!text || !strpbrk(text, ",\"\r\n")) {
-        buf_puts(out, text ? text : "");
-        return;
-    }
-    buf_putc(out, '"');
-    for (const char *s = text; *s; s++) {
-        if (*s == '"')
-            buf_putc(out, '"');
-        buf_putc(out, *s);
-    }
-    buf_putc(out, '"');
-}
 
 /* The shortest form that reads back equal. */
 static void put_number(struct buf *out, double x)
@@ -55,7 +42,7 @@ void table_csv(struct buf *out, const struct table *t)
             if (i)
                 buf_putc(out, ',');
             if (c->text)
-                put_text(out, c->text);
+                csv_put(out, c->text);
             else
                 put_number(out, c->value);
             if (!has_interval(t, i))
