@@ -102,7 +102,7 @@ void *mem_slab(size_t bytes)
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
-    if (size >= (size_t)4 << 20)
+    if (size >= (size_t)512 << 10)
         madvise(p, size, MADV_HUGEPAGE);
     atomic_fetch_add(&slab_now, size);
     return p;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The best few ids of each row after the logit processors, which work on a copy in the worker's scratch; one pass over
- * it keeps a short sorted list. */
+/* The best few ids of each row after the logit processors, which work on a copy in the worker's scratch if they change
+ * anything; one pass over it keeps a short sorted list. */
 #include "cpu/rules.h"
 #include "cpu/vecmath.h"
 
@@ -16,12 +16,14 @@ static void candidates_row(void *context, int t, int worker)
     const struct candidates_args *a = w->a;
     size_t row = (size_t)t * (size_t)a->n_top;
     float *x = (float *)cpu_ptr(a->logits) + (size_t)t * (size_t)a->n_vocab, *raw = (float *)cpu_ptr(a->raw) + row,
-          *scores = cpu_scratch(w->q, worker);
+          *scores = x;
     const float *bias = cpu_ptr(a->bias);
     float max = w->k->row_max(x, a->n_vocab), log_sum = f_log(w->k->row_exp_sum(x, a->n_vocab, max, 0));
+    if (a->log_softmax || rules_change(&a->rules, t))
+        scores = cpu_scratch(w->q, worker);
     if (a->log_softmax)
         w->k->row_log_softmax(scores, x, a->n_vocab, max, log_sum);
-    else
+    else if (scores != x)
         memcpy(scores, x, (size_t)a->n_vocab * sizeof *x);
     rules_apply(&a->rules, t, scores, a->n_vocab);
     struct top_list top = {

@@ -15,6 +15,12 @@ static struct id_list list_of(struct span offsets, struct span ids, int row)
     return o && all ? (struct id_list){all + o[row], o[row + 1] - o[row]} : (struct id_list){NULL, 0};
 }
 
+int rules_change(const struct logit_rules *rules, int row)
+{
+    return list_of(rules->banned_offsets, rules->banned_ids, row).n > 0 ||
+           list_of(rules->seen_offsets, rules->seen_ids, row).n > 0;
+}
+
 void rules_apply(const struct logit_rules *rules, int row, float *scores, int n_vocab)
 {
     struct id_list banned = list_of(rules->banned_offsets, rules->banned_ids, row),
