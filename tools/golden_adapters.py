@@ -5,8 +5,10 @@
 adapters.json: versions, the ids, how many of them are the prompt, and one sum an adapter (merged and unmerged agree to 1e-4, which is asserted here)
 defaults.json: of every family an adapter of PEFT's default target modules (of its table; DEFAULTS says where it has none) beside a model of tests/golden/families:
                the modules, the sum, the mean loss of the tokens behind the prompt and the norm of its gradient by each factor
-Run with the versions of bench/requirements.txt."""
-import json, os, shutil
+classifiers.json: adapters of classifiers, whose head is trained beside them (modules_to_save), over classifiers and language models of tests/golden/families:
+               logits of two texts, their mean loss and the norms of its gradient
+Run with the versions of bench/requirements.txt; with the argument "classifiers" those alone are made."""
+import json, os, shutil, sys
 
 import peft, torch, transformers
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -56,7 +58,47 @@ def default(name, modules):
     return {"modules": ATTENTION if isinstance(modules, str) else sorted(model.peft_config["default"].target_modules), "sum": again, "loss": loss.item(), "gradient_norms": norms}
 
 
+TEXTS, LABELS = [IDS, IDS[:6] + [9, 9]], [2, 1]  # labels are bit masks
+CLASSIFIERS = {"llama_gelu": ATTENTION, "opt_post": ["q_proj", "fc1"], "gpt_neox": ["dense"], "llama_classifier": ATTENTION + ["down_proj"], "gpt2_classifier": ["c_attn"]}
+
+
+def classifier(name, modules):
+    base, out = os.path.join(OUT, "..", "families", name), os.path.join(OUT, "classifier_" + name)
+    shutil.rmtree(out, ignore_errors=True)
+    more = {} if "classifier" in name else {"num_labels": 3}
+    load = lambda: transformers.AutoModelForSequenceClassification.from_pretrained(base, dtype=torch.float32, attn_implementation="eager", **more)
+    torch.manual_seed(13)
+    model = get_peft_model(load(), LoraConfig(r=2, lora_alpha=5, init_lora_weights=False, task_type="SEQ_CLS", target_modules=modules, modules_to_save=["score"]))
+    with torch.no_grad():
+        for n, p in model.named_parameters():
+            p.mul_(0.2 if ".lora_" in n else 1)
+            p.add_(0.1 * torch.randn_like(p) if "modules_to_save" in n else 0)
+    model.peft_config["default"].base_model_name_or_path = "../../families/" + name
+    model.save_pretrained(out)
+    os.remove(os.path.join(out, "README.md"))
+    multi, n = model.config.problem_type == "multi_label_classification", model.config.num_labels
+    logits = [model(torch.tensor([ids])).logits[0].double() for ids in TEXTS]
+    wanted = [torch.tensor([float(mask >> i & 1) for i in range(n)], dtype=torch.float64) if multi else torch.tensor(mask.bit_length() - 1) for mask in LABELS]
+    of = torch.nn.functional.binary_cross_entropy_with_logits if multi else torch.nn.functional.cross_entropy
+    loss = sum(of(x, w) for x, w in zip(logits, wanted)) / len(TEXTS)
+    loss.backward()
+    names = lambda n: n.replace(".default", "").replace(".modules_to_save", "")
+    norms = {names(n): p.grad.norm().item() for n, p in model.named_parameters() if p.requires_grad}
+    again = PeftModel.from_pretrained(load(), out)
+    assert max((again(torch.tensor([ids])).logits[0] - x).abs().max() for ids, x in zip(TEXTS, logits)) < 1e-5, name
+    return {"targets": ",".join(modules), "multi": multi, "logits": [x.tolist() for x in logits], "loss": loss.item(), "gradient_norms": norms}
+
+
+def classifiers():
+    meta = {"torch": torch.__version__, "transformers": transformers.__version__, "peft": peft.__version__}
+    found = {name: classifier(name, modules) for name, modules in CLASSIFIERS.items()}
+    json.dump({"versions": meta, "texts": TEXTS, "labels": LABELS, "models": found}, open(os.path.join(OUT, "classifiers.json"), "w"), indent=1)
+
+
 def main():
+    if sys.argv[1:] == ["classifiers"]:
+        classifiers()
+        return
     shutil.rmtree(OUT, ignore_errors=True)
     torch.manual_seed(11)
     base = os.path.join(OUT, "model")
@@ -87,6 +129,7 @@ def main():
     json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "sums": sums}, open(os.path.join(OUT, "adapters.json"), "w"), indent=1)
     found = {name: default(name, modules) for name, modules in DEFAULTS.items()}
     json.dump({"versions": meta, "ids": IDS, "prompt": PROMPT, "models": found}, open(os.path.join(OUT, "defaults.json"), "w"), indent=1)
+    classifiers()
 
 
 main()

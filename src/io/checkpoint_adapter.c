@@ -274,6 +274,60 @@ static int untie(struct checkpoint *ck, const struct adapter *a)
                                                                                 : 0;
 }
 
+/* The base's configuration becomes a classifier's: by head_config.json, or, in peft's own files, by the class that is
+ * named like the base's. */
+static int become_classifier(struct checkpoint *ck, const struct adapter *a, int64_t n_label)
+{
+    static const char *const ends[] = {"ForCausalLM", "LMHeadModel"};
+    const char *class = json_string_value(json_array_get(json_object_get(ck->config, "architectures"), 0));
+    char *path = path_join(a->path, "head_config.json"), name[200] = "";
+    json_t *given = NULL;
+    int rc = path ? 0 : error_set_nomem(a->err, 256, "a path");
+    for (int i = 0; class && i < 2; i++) {
+        const char *at = strstr(class, ends[i]);
+        if (at)
+            snprintf(name, sizeof name, "%.*sForSequenceClassification", (int)(at - class), class);
+    }
+    if (!rc && file_exists(path))
+        rc = jsontext_load(&given, path, MAX_CONFIG, a->err);
+    else if (!rc && !*name)
+        rc = error_set(a->err, ERROR_CONFIG, "%s: is an adapter of a classifier, but \"architectures\" of %s name none",
+                       a->path, ck->path);
+    else if (!rc)
+        given = json_pack("{s:[s], s:I}", "architectures", name, "num_labels", (json_int_t)n_label);
+    if (!rc && (!json_is_object(given) || json_object_update(ck->config, given)))
+        rc = error_set(a->err, ERROR_DATA, "%s: wanted a JSON object", path);
+    if (!rc && (int64_t)json_object_size(json_object_get(ck->config, "id2label")) != n_label)
+        json_object_del(ck->config, "id2label"); /* transformers' two of nothing */
+    json_decref(given);
+    mem_free(path);
+    return rc;
+}
+
+/* An adapter of a classifier over a language model brings the head: it is a tensor of its own, and the language model's
+ * is left out unless it is the embedding's. */
+static int take_head(struct checkpoint *ck, const struct adapter *a)
+{
+    static const char *const heads[] = {"lm_head.weight", "embed_out.weight"};
+    long i = find_part(a, "score", "weight");
+    i = i < 0 ? find_part(a, "score", "modules_to_save.weight") : i;
+    if (i < 0 || checkpoint_find(ck, "score.weight"))
+        return 0;
+    struct checkpoint_tensor *all = arena_alloc(&ck->arena, (ck->n_tensor + 1) * sizeof *all);
+    size_t n = 0;
+    if (!all)
+        return error_set_nomem(a->err, ck->n_tensor * sizeof *all, "an adapter");
+    for (size_t k = 0; k < ck->n_tensor; k++)
+        if (ck->tied || (strcmp(ck->tensors[k].info.name, heads[0]) && strcmp(ck->tensors[k].info.name, heads[1])))
+            all[n++] = ck->tensors[k];
+    all[n] = (struct checkpoint_tensor){.info = *weights_tensor(a->s, (size_t)i)}; /* replace() fills it in */
+    all[n++].info.name = "score.weight";
+    ck->tensors = all;
+    ck->n_tensor = n;
+    checkpoint_sort(ck);
+    return become_classifier(ck, a, weights_tensor(a->s, (size_t)i)->shape[0]);
+}
+
 /* Names the first tensor that was taken by nobody. */
 static int refuse_rest(const struct checkpoint *ck, const struct adapter *a)
 {
@@ -312,6 +366,13 @@ static int add_file(struct checkpoint *ck, const struct adapter *a)
     return weights_parse(&f->parsed, f->map.data, f->map.size, f->path, a->err);
 }
 
+/* peft lists both names that a classifier's head may have. */
+static int is_other_head(const struct adapter *a, const char *name)
+{
+    const char *task = json_string_value(json_object_get(a->json, "task_type"));
+    return task && !strcmp(task, "SEQ_CLS") && !strcmp(name, "classifier");
+}
+
 /* Every module that a list of the configuration names has a tensor. */
 static int check_named(const struct adapter *a, const char *key)
 {
@@ -320,7 +381,8 @@ static int check_named(const struct adapter *a, const char *key)
     json_array_foreach((json_t *)list, k, name)
     {
         char part[300];
-        int found = !json_is_string(name) || json_string_length(name) > 250;
+        int found =
+            !json_is_string(name) || json_string_length(name) > 250 || is_other_head(a, json_string_value(name));
         if (!found)
             snprintf(part, sizeof part, ".%s.", json_string_value(name));
         for (size_t i = 0; !found && i < weights_n_tensor(a->s); i++)
@@ -347,6 +409,7 @@ static int lay_over(struct checkpoint *ck, struct adapter *a)
     if ((rc = check_named(a, "target_modules")) || (rc = check_named(a, "modules_to_save")))
         return rc;
     rc = untie(ck, a);
+    rc = rc ? rc : take_head(ck, a);
     for (size_t i = 0; !rc && i < ck->n_tensor; i++) {
         rc = replace(a, &ck->tensors[i], &used);
         if (!rc)

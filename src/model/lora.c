@@ -159,6 +159,8 @@ int lora_sizes(const struct model_desc *d, const struct lora_options *o, int64_t
     int rc = check_targets(d, o, err);
     for (int l = 0; !rc && l < d->n_layer; l++)
         place_layer(d, o, n_element, widest, NULL);
+    if (d->task != MODEL_LM)
+        *n_element += aligned_elements((int64_t)d->n_label * model_width(d));
     return rc;
 }
 
@@ -212,11 +214,35 @@ static int make_weights(struct model *m, int64_t *largest, struct error *err)
     return rc;
 }
 
+/* The head's place behind the adapters. */
+static int add_head(struct model *m, struct error *err)
+{
+    struct lora *lora = m->lora;
+    const struct model_group *g = &m->groups[m->head];
+    lora->head = lora->n_element;
+    if (m->desc.task == MODEL_LM)
+        return 0;
+    lora->n_element += aligned_elements(g->n * g->k);
+    for (int i = 0; i < m->n_param; i++) {
+        char name[300];
+        if (m->param_group[i] != m->head)
+            continue;
+        snprintf(name, sizeof name, "base_model.model.%s", m->params[i].name);
+        struct model_param *p = &lora->params[lora->n_param++];
+        *p = m->params[i];
+        p->name = arena_strdup(&m->arena, name);
+        p->offset = lora->head;
+        if (!p->name)
+            return error_set_nomem(err, sizeof name, "an adapter");
+    }
+    return 0;
+}
+
 int lora_add(struct model *m, const struct lora_options *o, struct error *err)
 {
     int rc = check_targets(&m->desc, o, err), widest = 0;
     int64_t largest = 1;
-    size_t n_param = (size_t)m->desc.n_layer * LORA_N_MODULE * 2;
+    size_t n_param = (size_t)m->desc.n_layer * LORA_N_MODULE * 2 + 1;
     if (rc)
         return rc;
     struct lora *lora = m->lora = mem_calloc(1, sizeof *lora);
@@ -237,6 +263,7 @@ int lora_add(struct model *m, const struct lora_options *o, struct error *err)
             rc = name_params(m, l, part, o, err);
         }
     }
+    rc = rc ? rc : add_head(m, err);
     if (!rc)
         rc = make_weights(m, &largest, err);
     if (!rc)
@@ -266,8 +293,9 @@ void lora_remove(struct model *m)
 
 int lora_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err)
 {
-    for (int i = 0; i < m->lora->n_param; i++) {
-        const struct model_param *p = &m->lora->params[i];
+    const struct lora *lora = m->lora;
+    for (int i = 0; i < lora->n_param && lora->params[i].offset < lora->head; i++) {
+        const struct model_param *p = &lora->params[i];
         int is_a = !!strstr(p->name, ".lora_A.");
         double bound = 1 / sqrt((double)p->shape[1]);
         struct rng_stream stream = {seed, hash64(p->name, strlen(p->name)), 0};
@@ -299,6 +327,10 @@ void lora_pack(struct model *m, struct queue *q, struct span masters)
                                &(struct weight_pack_args){g->modules[j].weight, 0, g->modules[j].n,
                                                           span_at(masters, (size_t)g->modules[j].b * 4), DTYPE_F32, 0});
     }
+    const struct model_group *head = &m->groups[m->head];
+    if (lora->head < lora->n_element)
+        tensor_weight_pack(q, &(struct weight_pack_args){head->weight, 0, head->n,
+                                                         span_at(masters, (size_t)lora->head * 4), DTYPE_F32, 0});
 }
 
 /* The j-th module's columns of u or du. */

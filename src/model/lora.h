@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Low-rank adapters while they are trained: beside a frozen matrix W [N,K] stand A [r,K] and B [N,r], and the layer
  * gives x W^T + s (x A^T) B^T with s = alpha / r. The device holds s A and B as packed matrices, those of one group's
- * modules with their A's stacked, so that x is read once. A trained adapter becomes a model by merging
+ * modules with their A's stacked, so that x is read once. A classifier's head is trained whole beside them (PEFT's
+ * modules_to_save). A trained adapter becomes a model by merging
  * (io/checkpoint.h); nothing but the trainer sees one. */
 #ifndef MODEL_LORA_H
 #define MODEL_LORA_H
@@ -32,7 +33,8 @@ struct lora {
     struct lora_group *groups;  /* [n_group] of the model */
     struct model_param *params; /* PEFT's names */
     int n_param;
-    int64_t n_element;    /* flat: of every group A's, then its B's, each from a multiple of 16 */
+    int64_t n_element;    /* flat: of every group A's, then its B's, each from a multiple of 16; then the head */
+    int64_t head;         /* where that begins; n_element: it is not trained */
     struct buffer *stage; /* the largest stacked A, scaled */
 };
 /* Elements of the flat order and rows of the widest stacked A, from the descriptor alone; names what is wrong with the
@@ -44,7 +46,8 @@ void lora_targets(const struct model_desc *d, const struct lora_options *o, char
 /* Hangs adapters on the model; it must have none. */
 int lora_add(struct model *m, const struct lora_options *o, struct error *err);
 void lora_remove(struct model *m);
-/* A ~ U(-1/sqrt(K), 1/sqrt(K)) (PEFT's Kaiming uniform), B 0; keyed by (seed, parameter, element). */
+/* A ~ U(-1/sqrt(K), 1/sqrt(K)) (PEFT's Kaiming uniform), B 0; keyed by (seed, parameter, element). A head is left as it
+ * is (model_read_head). */
 int lora_init_masters(const struct model *m, uint64_t seed, struct queue *q, struct span masters, struct error *err);
 void lora_pack(struct model *m, struct queue *q, struct span masters);
 /* One group's rows: x as the group's product takes it, and room for u act [T, n_module r], which becomes s x A^T. */

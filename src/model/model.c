@@ -22,6 +22,7 @@ struct transfer {
     int check_finite;
     struct queue *q;
     struct span masters;
+    int64_t from; /* of the flat order, where masters begin; what is before it is left out */
     struct pool *pool;
     float *host;
     struct buffer *stage;
@@ -91,7 +92,7 @@ static void put_values(const struct transfer *t, int index, int64_t first, int64
     const struct model_group *g = &t->m->groups[t->m->param_group[index]];
     struct span stage = {t->stage, 0};
     if (t->masters.buffer) {
-        queue_upload(t->q, span_at(t->masters, (size_t)(p->offset + first) * 4), t->host, (size_t)n * 4);
+        queue_upload(t->q, span_at(t->masters, (size_t)(p->offset - t->from + first) * 4), t->host, (size_t)n * 4);
         return;
     }
     if (!g->weight) {
@@ -185,7 +186,8 @@ static int transfer_all(struct transfer *t, struct error *err)
     if (!rc && !t->host)
         rc = error_set_nomem(err, (size_t)t->capacity * 4, "loading weights");
     for (int i = 0; !rc && i < t->m->n_param; i++)
-        rc = transfer_param(t, i, err);
+        if (t->m->params[i].offset >= t->from)
+            rc = transfer_param(t, i, err);
     rc = queue_finish(t->q, rc, err);
     pool_free(t->pool);
     mem_free(t->host);
@@ -487,6 +489,14 @@ int model_read_masters(const struct model *m, const struct checkpoint *source, s
                        struct error *err)
 {
     struct transfer t = {.m = m, .source = source, .check_finite = 1, .q = q, .masters = masters};
+    return transfer_all(&t, err);
+}
+
+int model_read_head(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                    struct error *err)
+{
+    struct transfer t = {.m = m, .source = source, .check_finite = 1, .q = q, .masters = masters};
+    t.from = m->groups[m->head].offset;
     return transfer_all(&t, err);
 }
 

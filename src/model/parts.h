@@ -83,6 +83,10 @@ double desc_count(const struct model_desc *d); /* parameters, from the tables */
 /* The tables only (no device memory), for plans too. m->desc must be filled. */
 int model_tables(struct model *m, struct error *err);
 
+/* model.c: the same as model_read_masters for a head that is a group of its own, the last one; masters begin there. */
+int model_read_head(const struct model *m, const struct checkpoint *source, struct queue *q, struct span masters,
+                    struct error *err);
+
 /* sentence.c: fills d->sentence from the files beside the weights. */
 int sentence_read(struct model_desc *d, const struct checkpoint *source, struct error *err);
 

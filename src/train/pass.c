@@ -360,6 +360,13 @@ static void token_loss(struct pass *p, const struct head_chunk *c, float grad_sc
                                                             .soft_cap = d->logit_cap});
 }
 
+/* Beside adapters a classifier's head alone is trained. */
+static struct span head_gradient(const struct model *m, struct span gradients)
+{
+    int64_t at = m->lora ? m->lora->head : m->groups[m->head].offset;
+    return m->lora && at == m->lora->n_element ? SPAN_NONE : span_at(gradients, (size_t)at * 4);
+}
+
 /* Logits, loss and the head's gradients of one chunk of target rows. */
 static void head_chunk(struct pass *p, const struct train_row *const *rows, const struct head_chunk *c, int fresh,
                        float grad_scale, struct span gradients)
@@ -384,7 +391,8 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
         label_gradients(p, rows, c->n, grad_scale);
     if (grad_scale == 0)
         return;
-    if (!m->lora)
+    struct span dw = head_gradient(m, gradients);
+    if (dw.buffer)
         tensor_linear_dw(p->q, &(struct linear_dw_args){.n = head->n,
                                                         .k = head->k,
                                                         .n_row = c->n,
@@ -392,7 +400,7 @@ static void head_chunk(struct pass *p, const struct train_row *const *rows, cons
                                                         .dy = p->logits,
                                                         .x = h,
                                                         .x_dtype = act,
-                                                        .dw = span_at(gradients, (size_t)head->offset * 4),
+                                                        .dw = dw,
                                                         .borders = span_at(p->borders, (size_t)c->border * 4),
                                                         .n_seq = c->n_block,
                                                         .fresh = fresh});

@@ -47,7 +47,9 @@ static const struct field rows[] = {
     {FIELD("save-steps", FIELD_INT, struct train_options, save_steps), .argument = "N", .high = 1e9, .initial = "0",
      .help = "checkpoint every N steps, 0 = only when interrupted"},
     {FIELD("lora-r", FIELD_INT, struct train_options, lora_r), .argument = "R", .high = 65536, .initial = "0",
-     .bits = FIELD_BITS, .help = "train a low-rank adapter of this rank instead of the weights, 0 = the weights"},
+     .bits = FIELD_BITS,
+     .help = "train a low-rank adapter of this rank instead of the weights (and a classifier's whole head beside it), "
+             "0 = the weights"},
     {FIELD("lora-alpha", FIELD_DOUBLE, struct train_options, lora_alpha), .argument = "X", .low = 1e-6, .high = 1e6,
      .initial = "32", .bits = FIELD_BITS, .with = "lora-r", .help = "the adapter counts alpha / r times"},
     {FIELD("lora-target-modules", FIELD_STRING, struct train_options, lora_targets), .argument = "NAMES",

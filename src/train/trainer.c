@@ -250,11 +250,12 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
     if (job->options->dtype != t->m->dtype)
         return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s",
                          dtype_name(t->m->dtype), dtype_name(job->options->dtype));
-    if (job->options->lora_r && (t->m->desc.task != MODEL_LM || !job->source || checkpoint_is_adapted(job->source)))
+    int scores = t->m->desc.task == MODEL_REWARD && !t->m->desc.reward_classifier;
+    if (job->options->lora_r && (scores || !job->source || checkpoint_is_adapted(job->source)))
         return error_set(
             err, ERROR_USAGE,
-            "lora_r: an adapter is trained for a language model that has a file of its own: not from scratch, not on "
-            "another adapter (merge that first: isara convert), not with a classification head");
+            "lora_r: an adapter is trained for a language model or classifier that has a file of its own: not from "
+            "scratch, not on another adapter (merge that first: isara convert), not with a score head");
     if ((rc = train_options_check(job->options, err)) || (rc = check_data(job, job->data, err)) ||
         (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
         (rc = order_init(&t->order, job->data, job->options, (int)t->m->desc.task, err)) ||
@@ -292,6 +293,16 @@ static void trainer_deinit(struct trainer *t)
     json_decref(t->settings);
 }
 
+/* A head beside it is the source's, or a new one. */
+static int init_adapter(struct trainer *t, struct error *err)
+{
+    const struct lora *lora = t->m->lora;
+    int rc = lora_init_masters(t->m, t->job->options->seed, t->q, element_at(t->masters, 0), err);
+    if (rc || lora->head == lora->n_element)
+        return rc;
+    return model_read_head(t->m, t->job->source, t->q, element_at(t->masters, lora->head), err);
+}
+
 /* Masters from the last checkpoint, from the source, or from the seed; packed. */
 static int load_masters(struct trainer *t, struct train_result *result, struct error *err)
 {
@@ -302,7 +313,7 @@ static int load_masters(struct trainer *t, struct train_result *result, struct e
     int resumed = rc;
     rc = 0;
     if (!resumed && t->m->lora)
-        rc = lora_init_masters(t->m, t->job->options->seed, t->q, element_at(t->masters, 0), err);
+        rc = init_adapter(t, err);
     else if (!resumed && t->job->source)
         rc = model_read_masters(t->m, t->job->source, t->q, element_at(t->masters, 0), err);
     else if (!resumed)
