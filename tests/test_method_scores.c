@@ -437,6 +437,20 @@ static void kill_while_scoring(void *user, const struct progress *p)
         kill(getpid(), SIGKILL);
 }
 
+/* Everything that the directory says is what its journal gives, and attempts of both rounds are made again. */
+static void verify(struct device *d, const char *run)
+{
+    struct report_run r;
+    struct differences x = {.n = 0};
+    struct error err = {0, ""};
+    if (method_results(run, &r, &err) || method_verify(d, &r, &(struct method_verify){4, 1}, &x, &err))
+        fail_msg("%s", err.message);
+    if (x.n)
+        fail_msg("%s", x.text.data);
+    differences_free(&x);
+    report_run_free(&r);
+}
+
 /* Broken at the n-th sign of scoring, it ends as a run that was not; attempts can be replayed. */
 static void break_and_continue(struct align_options *o, const char *whole, int left)
 {
@@ -464,6 +478,7 @@ static void break_and_continue(struct align_options *o, const char *whole, int l
         if (!same)
             fail_msg("%s", text.data);
     }
+    verify(d, broken);
     device_close(d);
     buf_free(&text);
 }
