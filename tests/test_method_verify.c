@@ -5,6 +5,7 @@
 
 #include "answer/seeds.h"
 #include "io/file.h"
+#include "io/jsontext.h"
 #include "report/sections.h"
 #include "report/tables.h"
 
@@ -68,6 +69,49 @@ static void a_changed_row_is_found(void **state)
     expect_found("UPDATE round SET model_sha256 = substr(model_sha256, 2) || substr(model_sha256, 1, 1)",
                  "UPDATE round SET model_sha256 = substr(model_sha256, 64) || substr(model_sha256, 1, 63)",
                  "round-1/model: wanted SHA-256 ");
+}
+
+/* What the file lacks and what it says otherwise, of a run by this build or by another one. */
+static long differences_by(const char *build)
+{
+    struct report_run r;
+    struct differences x = {.n = 0};
+    struct error err = {0};
+    struct device *d = tiny_device(1);
+    assert_int_equal(method_results(output, &r, &err), 0);
+    for (int i = 0; i < r.settings.n && build; i++)
+        if (!strcmp(r.settings.items[i].name, "build"))
+            r.settings.items[i].value = build;
+    assert_int_equal(method_verify(d, &r, &(struct method_verify){0, 7}, &x, &err), 0);
+    long n = x.n;
+    differences_free(&x);
+    report_run_free(&r);
+    device_close(d);
+    return n;
+}
+
+static void keys_that_another_build_did_not_write_are_not_missed(void **state)
+{
+    (void)state;
+    char path[1200];
+    json_t *metrics;
+    struct error err = {0};
+    struct buf was = BUF_INIT;
+    snprintf(path, sizeof path, "%s/metrics.json", output);
+    assert_int_equal(file_read(&was, path, 1 << 20, &err), 0);
+    assert_int_equal(jsontext_load(&metrics, path, 1 << 20, &err), 0);
+    json_object_del(metrics, "tax");
+    json_object_del(json_array_get(json_object_get(metrics, "rounds"), 0), "repeats");
+    assert_int_equal(jsontext_write(path, metrics, &err), 0);
+    assert_int_equal(differences_by(NULL), 2);
+    assert_int_equal(differences_by("an older one"), 0);
+    json_object_set_new(metrics, "kept", json_integer(99));
+    json_object_set_new(metrics, "more", json_integer(1));
+    assert_int_equal(jsontext_write(path, metrics, &err), 0);
+    assert_int_equal(differences_by("an older one"), 2);
+    assert_int_equal(file_write(path, was.data, was.len, &err), 0);
+    json_decref(metrics);
+    buf_free(&was);
 }
 
 /* The sheet with these label columns and these labels on every line, read back. */
@@ -223,9 +267,11 @@ static void preferences_are_the_last_answers_over_the_first(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_changed_row_is_found), cmocka_unit_test(people_label_a_blind_sheet),
-        cmocka_unit_test(what_was_kept_is_exported), cmocka_unit_test(preferences_are_the_last_answers_over_the_first),
-        cmocka_unit_test(a_changed_attempt_is_generated_again)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_changed_row_is_found),
+                                       cmocka_unit_test(keys_that_another_build_did_not_write_are_not_missed),
+                                       cmocka_unit_test(people_label_a_blind_sheet),
+                                       cmocka_unit_test(what_was_kept_is_exported),
+                                       cmocka_unit_test(preferences_are_the_last_answers_over_the_first),
+                                       cmocka_unit_test(a_changed_attempt_is_generated_again)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }
