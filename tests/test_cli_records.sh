@@ -67,6 +67,14 @@ want 65 'wanted a field "x" (--question-field), found "frage"' "$ISARA" inspect 
 want 0 'none that is known' "$ISARA" inspect "$tmp/odd.jsonl"
 cat "$tmp/qa.jsonl" "$tmp/qa.jsonl" >"$tmp/twice.jsonl"
 want 0 'warning.*duplicate question' "$ISARA" inspect "$tmp/twice.jsonl"
+# Benchmarks' files too: a set as a table or as JSON, answers in any shape.
+for f in sharegpt.jsonl trl.jsonl io.jsonl packed.csv.gz own.jsonl; do want 0 '"exact":1\.0' bash -c "\"\$1\" eval --task qa --test '$tmp/semicolon.csv' --input '$tmp/$f' --json | tr -d ' '" - "$ISARA"; done
+printf 'Question,Best Answer,Correct Answers,Incorrect Answers\nIs it?,Yes.,Yes; Of course,No; Never\n' >"$tmp/truth.csv"
+echo '[{"question":"Is it?","best_answer":"Yes.","correct_answers":["Yes","Of course"],"incorrect_answers":["No","Never"]}]' >"$tmp/truth.json"
+echo '{"answer":"Of course not."}' >"$tmp/answer.jsonl"
+truth() { "$ISARA" eval --task truthfulqa --test "$1" --input "$tmp/answer.jsonl" --json 2>&1 | sed 's/"questions_sha256": "[0-9a-f]*"//'; }
+[ -n "$(truth "$tmp/truth.csv")" ] && [ "$(truth "$tmp/truth.csv")" = "$(truth "$tmp/truth.json")" ] || bad "truthfulqa: JSON is another than CSV: $(truth "$tmp/truth.json")"
+want 65 'row 2: no column "question"' "$ISARA" eval --task truthfulqa --test <(cat "$tmp/truth.json" | tr -d '[]\n' | sed 's/"Yes","Of course"/"x"/; s/"No","Never"/"y"/'; echo; echo '{"q":1}') --input "$tmp/answer.jsonl"
 printf 'PAR1x' >"$tmp/it.parquet"
 want 65 "python3 -c \"import pandas; pandas.read_parquet('$tmp/it.parquet').to_json('$tmp/it.parquet.jsonl'" "$ISARA" inspect "$tmp/it.parquet"
 exit $fails

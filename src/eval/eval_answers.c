@@ -8,7 +8,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/jsonl.h"
 #include "io/file.h"
 
 #include <math.h>
@@ -76,34 +75,17 @@ static int open_journal(struct eval_answers *e, const struct eval_options *v, st
 
 /* --- a file of outputs --- */
 
-/* The output of a question: by its text when the outputs name questions, else by their order. */
-static const json_t *output_of(const json_t *outputs, const char *question, int row)
-{
-    static const char *const names[] = {"question", "instruction", NULL};
-    size_t i;
-    json_t *item;
-    for (int k = 0; names[k]; k++) {
-        if (!json_is_string(json_object_get(json_array_get(outputs, 0), names[k])))
-            continue;
-        json_array_foreach(outputs, i,
-                           item) if (json_is_string(json_object_get(item, names[k])) &&
-                                     !strcmp(json_string_value(json_object_get(item, names[k])), question)) return item;
-        return NULL;
-    }
-    return json_array_get(outputs, (size_t)row);
-}
-
 static int read_outputs(struct eval_answers *e, const struct eval_options *v, struct error *err)
 {
     json_t *outputs = NULL;
-    int found = 0, rc = jsonl_load(&outputs, v->input, err);
+    int found = 0, rc = eval_outputs_load(&outputs, v, v->input, err);
     char hex[65] = "";
     if (!rc && strcmp(v->input, "-"))
         rc = sha256_file(v->input, hex, err);
     e->settings = json_pack("{s:s}", "input-sha256", hex);
     rc = rc ? rc : open_journal(e, v, err);
     for (int i = 0; i < e->n && !rc; i++) {
-        const json_t *record = output_of(outputs, e->questions[i], i);
+        const json_t *record = eval_output_of(outputs, e->questions[i], i);
         const char *text = record ? eval_output_text(record) : NULL,
                    *finish = json_string_value(json_object_get(record, "finish_reason"));
         found += text != NULL;
@@ -114,10 +96,10 @@ static int read_outputs(struct eval_answers *e, const struct eval_options *v, st
                                   err);
     }
     if (!rc && !found)
-        rc = error_set(
-            err, ERROR_DATA,
-            "%s: no output (\"answer\", \"text\", \"output\" or \"response\") belongs to any of the %d questions",
-            v->input, e->n);
+        rc = error_set(err, ERROR_DATA,
+                       "%s: no output (\"answer\", \"text\", \"output\", \"response\", \"completion\" or a "
+                       "conversation's) belongs to any of the %d questions",
+                       v->input, e->n);
     json_decref(outputs);
     return rc;
 }

@@ -155,6 +155,11 @@ void eval_model_close(struct eval_model *m);
 int eval_require(const char *value, const char *option, const char *what,
                  struct error *err);                                              /* ERROR_USAGE when value is NULL */
 struct record_source eval_source(const struct eval_options *o, const char *path); /* one of the files of records */
-const char *eval_output_text(const json_t *record); /* "answer", "text", "output" or "response"; NULL: none */
+/* Outputs in any form: "answer", "text", "output", "response" or "completion", or what a conversation says. */
+int eval_outputs_load(json_t **outputs, const struct eval_options *o, const char *path, struct error *err);
+/* The output of a question: by "question", "prompt" or "instruction" where the first record has one of those as a text,
+ * else by its place; or NULL. */
+const json_t *eval_output_of(const json_t *outputs, const char *question, int row);
+const char *eval_output_text(const json_t *record); /* NULL: none */
 
 #endif

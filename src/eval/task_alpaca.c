@@ -123,7 +123,7 @@ static int read_references(struct alpaca *a, struct error *err)
     const char *path = a->v->reference ? a->v->reference : a->v->test;
     int rc =
         eval_require(path, "reference", "reference outputs, alpaca_eval's array of {\"instruction\",\"output\"}", err);
-    rc = rc ? rc : jsonl_load(&a->references, path, err);
+    rc = rc ? rc : record_load(&a->references, eval_source(a->v, path), 0, err);
     int n = rc ? 0 : (int)json_array_size(a->references);
     a->e.n = a->v->limit && a->v->limit < n ? a->v->limit : n;
     a->e.questions = a->questions = mem_calloc((size_t)n + 1, sizeof *a->questions);

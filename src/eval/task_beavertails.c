@@ -113,7 +113,7 @@ static int read_test(struct tails *t, const struct eval_options *v, struct error
     json_t *row;
     size_t i;
     int wanted = -1, rc = eval_require(v->test, "test", "BeaverTails rows, or any JSON Lines with \"prompt\"", err);
-    rc = rc ? rc : jsonl_load(&t->rows, v->test, err);
+    rc = rc ? rc : record_load(&t->rows, (struct record_source){.path = v->test}, 0, err);
     size_t n = json_array_size(t->rows) + 1;
     t->prompts = mem_calloc(n, sizeof *t->prompts);
     t->pairs = mem_calloc(n, sizeof *t->pairs);

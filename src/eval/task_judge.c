@@ -5,7 +5,6 @@
 #include "eval/parts.h"
 
 #include "base/mem.h"
-#include "io/jsonl.h"
 
 #include <math.h>
 #include <string.h>
@@ -68,7 +67,7 @@ static int read_row(struct labelled *t, int i, const char *path, struct error *e
 
 static int read_rows(struct labelled *t, const struct eval_options *v, struct error *err)
 {
-    int rc = jsonl_load(&t->rows, v->test, err);
+    int rc = record_load(&t->rows, (struct record_source){.path = v->test}, 0, err);
     size_t n = json_array_size(t->rows) + 1;
     t->n = v->limit && v->limit < (int)n - 1 ? v->limit : (int)n - 1;
     t->texts = mem_calloc(n, sizeof *t->texts);

@@ -7,7 +7,6 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "io/file.h"
-#include "io/jsonl.h"
 #include "io/record.h"
 
 #include <math.h>
@@ -65,37 +64,27 @@ static int add_text(struct perplexity *p, const char *text, size_t n, struct err
     return rc;
 }
 
-/* The first of the fields that the record has, behind a line feed where there is a text already. */
-static int add_field(struct buf *text, const json_t *record, const char *const *names, const struct jsonl *r,
-                     struct error *err)
+/* "text", else what a pair says. */
+static int text_of(const json_t *record, struct buf *text, struct error *err)
 {
-    for (; *names; names++) {
-        const json_t *value = json_object_get(record, *names);
-        if (!value)
-            continue;
-        if (text->len)
-            buf_putc(text, '\n');
-        return record_text(value, text)
-                   ? error_set(err, ERROR_DATA, "%s:%ld: %s: wanted a text", jsonl_name(r), jsonl_line(r), *names)
-                   : 0;
-    }
-    return 0;
+    const json_t *whole = json_object_get(record, "text");
+    const struct record_shape *shape = whole ? NULL : record_shape(record, 0);
+    struct record_pair pair = {.n_more = 0};
+    if (whole)
+        return record_text(whole, text) ? error_set(err, ERROR_DATA, "text: wanted a text") : 0;
+    int rc = shape ? record_pair(&pair, record, shape, err)
+                   : error_set(err, ERROR_DATA, "wanted \"text\" (or a pair of question and answer)");
+    if (!rc)
+        buf_printf(text, "%s%s%s", buf_text(&pair.question), pair.question.len && pair.answer.len ? "\n" : "",
+                   buf_text(&pair.answer));
+    record_pair_free(&pair);
+    return rc;
 }
 
-/* "text", else what a pair says. */
-static int add_record(struct perplexity *p, json_t *record, const struct jsonl *r, struct error *err)
+static int add_record(struct perplexity *p, const json_t *record, struct error *err)
 {
-    static const char *const whole[] = {"text", NULL}, *const asked[] = {"prompt", "question", NULL},
-                             *const answered[] = {"completion", "response", "answer", NULL};
     struct buf text = BUF_INIT;
-    int rc = record_fold_names(record) ? error_set_nomem(err, 64, "a record") : 0;
-    rc = rc ? rc : add_field(&text, record, whole, r, err);
-    int pair = !text.len;
-    rc = rc || !pair ? rc : add_field(&text, record, asked, r, err);
-    rc = rc || !pair ? rc : add_field(&text, record, answered, r, err);
-    if (!rc && !text.len)
-        rc = error_set(err, ERROR_DATA, "%s:%ld: wanted \"text\" (or a pair of question and answer)", jsonl_name(r),
-                       jsonl_line(r));
+    int rc = text_of(record, &text, err);
     rc = rc ? rc : add_text(p, buf_text(&text), text.len, err);
     buf_free(&text);
     return rc;
@@ -109,7 +98,7 @@ static int is_plain(const char *path)
 static int read_texts(struct perplexity *p, const struct eval_options *v, struct error *err)
 {
     struct buf whole = BUF_INIT;
-    struct jsonl *r = NULL;
+    struct record_reader *r = NULL;
     json_t *record;
     int more = 0, n = 0;
     int rc = eval_require(v->test, "test", "general text: a .txt file, or records with \"text\"", err);
@@ -119,12 +108,12 @@ static int read_texts(struct perplexity *p, const struct eval_options *v, struct
         buf_free(&whole);
         return rc;
     }
-    rc = rc ? rc : jsonl_open(&r, v->test, err);
-    while (!rc && (!v->limit || n++ < v->limit) && (more = jsonl_next(r, &record, err)) > 0) {
-        rc = add_record(p, record, r, err);
+    rc = rc ? rc : record_reader_open(&r, eval_source(v, v->test), err);
+    while (!rc && (!v->limit || n++ < v->limit) && (more = record_reader_next(r, &record, err)) > 0) {
+        rc = record_reader_explain(r, add_record(p, record, err), err);
         json_decref(record);
     }
-    jsonl_close(r);
+    record_reader_close(r);
     return more < 0 ? more : rc;
 }
 

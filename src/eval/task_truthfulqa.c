@@ -6,7 +6,6 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/csv.h"
 #include "measure/rouge.h"
 #include "measure/truthfulqa.h"
 
@@ -27,7 +26,7 @@ struct truth {
     struct eval_answers e;
     struct item *items;
     const char **questions;
-    int n, cap, n_empty;
+    int n, n_empty;
     int generation, mc;
     enum truth_extraction extraction;
     char sha256[65];
@@ -35,48 +34,72 @@ struct truth {
 
 /* --- the questions --- */
 
-static int read_row(struct item *t, const struct csv *c, const long column[4], struct error *err)
+/* "a; b" as the CSV has it, which the JSON of the same set has as a list. */
+static int split(const json_t *value, int true_list, char ***list, int *n, struct error *err)
 {
-    *t = (struct item){.question = mem_strdup(csv_field(c, (size_t)column[0])),
-                       .best = mem_strdup(column[3] >= 0 ? csv_field(c, (size_t)column[3]) : "")};
-    if (!t->question || !t->best)
-        return error_set_nomem(err, 64, "a question");
-    int rc = truth_list_split(csv_field(c, (size_t)column[1]), 1, &t->trues, &t->n_true, err);
-    rc = rc ? rc : truth_list_split(csv_field(c, (size_t)column[1]), 0, &t->choices, &t->n_choice, err);
-    return rc ? rc : truth_list_split(csv_field(c, (size_t)column[2]), 0, &t->falses, &t->n_false, err);
+    struct buf joined = BUF_INIT;
+    const json_t *one;
+    size_t i;
+    json_array_foreach(value, i, one)
+    {
+        const char *text = json_string_value(one);
+        buf_printf(&joined, "%s%s", i ? "; " : "", text ? text : "");
+    }
+    int rc = joined.failed ? error_set_nomem(err, joined.len, "answers") : 0;
+    if (!rc)
+        rc = truth_list_split(json_is_string(value) ? json_string_value(value) : buf_text(&joined), true_list, list, n,
+                              err);
+    buf_free(&joined);
+    return rc;
 }
 
-static int read_csv(struct truth *t, const char *path, int limit, struct error *err)
+static int read_row(struct item *t, const json_t *row, struct error *err)
 {
-    static const char *const names[] = {"Question", "Correct Answers", "Incorrect Answers", "Best Answer"};
-    struct csv *c = NULL;
-    long column[4];
-    int rc = csv_open(&c, path, err), more = 1;
-    for (int i = 0; i < 4 && !rc; i++)
-        if ((column[i] = csv_column(c, names[i])) < 0 && i < 3)
-            rc = error_set(err, ERROR_DATA, "%s: no column \"%s\"", path, names[i]);
-    while (!rc && (!limit || t->n < limit) && (more = csv_next(c, err)) == 1) {
-        if (t->n == t->cap) {
-            int cap = t->cap * 2 + 256;
-            struct item *items = mem_resize(t->items, (size_t)cap * sizeof *items);
-            if (!items)
-                rc = error_set_nomem(err, (size_t)cap * sizeof *items, "questions");
-            else {
-                t->items = items;
-                t->cap = cap;
-            }
-        }
-        rc = rc ? rc : read_row(&t->items[t->n++], c, column, err);
+    const json_t *trues = json_object_get(row, "correct_answers"), *falses = json_object_get(row, "incorrect_answers");
+    const char *best = json_string_value(json_object_get(row, "best_answer"));
+    *t = (struct item){.question = mem_strdup(json_string_value(json_object_get(row, "question"))),
+                       .best = mem_strdup(best ? best : "")};
+    if (!t->question || !t->best)
+        return error_set_nomem(err, 64, "a question");
+    int rc = split(trues, 1, &t->trues, &t->n_true, err);
+    rc = rc ? rc : split(trues, 0, &t->choices, &t->n_choice, err);
+    return rc ? rc : split(falses, 0, &t->falses, &t->n_false, err);
+}
+
+/* What a row lacks; NULL: nothing. */
+static const char *missing(const json_t *row)
+{
+    static const char *const names[] = {"question", "correct_answers", "incorrect_answers"};
+    if (!json_is_string(json_object_get(row, names[0])))
+        return names[0];
+    for (int i = 1; i < 3; i++) {
+        const json_t *value = json_object_get(row, names[i]);
+        if (!json_is_string(value) && !json_is_array(value))
+            return names[i];
     }
-    csv_close(c);
-    if (!rc)
-        rc = more < 0 ? more : sha256_file(path, t->sha256, err);
-    t->questions = mem_calloc((size_t)t->n + 1, sizeof *t->questions);
-    for (int i = 0; t->questions && i < t->n; i++)
-        t->questions[i] = t->items[i].question;
-    if (!rc && !t->questions)
-        rc = error_set_nomem(err, (size_t)t->n * sizeof *t->questions, "questions");
-    return rc;
+    return NULL;
+}
+
+static int read_questions(struct truth *t, const char *path, int limit, struct error *err)
+{
+    json_t *rows = NULL, *row;
+    size_t i;
+    int rc = record_load(&rows, (struct record_source){.path = path}, limit, err);
+    size_t n = json_array_size(rows) + 1;
+    t->items = mem_calloc(n, sizeof *t->items);
+    t->questions = mem_calloc(n, sizeof *t->questions);
+    if (!rc && (!t->items || !t->questions))
+        rc = error_set_nomem(err, n * sizeof *t->items, "questions");
+    json_array_foreach(rows, i, row)
+    {
+        const char *lacks = rc ? NULL : missing(row);
+        if (lacks)
+            rc = error_set(err, ERROR_DATA, "%s: row %zu: no column \"%s\"", path, i + 1, lacks);
+        if (!rc && !(rc = read_row(&t->items[t->n++], row, err)))
+            t->questions[i] = t->items[i].question;
+    }
+    json_decref(rows);
+    return rc ? rc : sha256_file(path, t->sha256, err);
 }
 
 /* --- scores --- */
@@ -339,7 +362,7 @@ static int run_truthfulqa(const struct eval_work *w, struct error *err)
     const char *test = v->test ? v->test : v->data;
     int rc = eval_require(test, "test", "TruthfulQA.csv", err);
     rc = rc ? rc : options_of(&t, v, err);
-    rc = rc ? rc : read_csv(&t, test, v->limit, err);
+    rc = rc ? rc : read_questions(&t, test, v->limit, err);
     t.e.questions = t.questions;
     t.e.n = t.n;
     t.e.want_answers = t.generation;

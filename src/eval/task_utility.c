@@ -9,7 +9,6 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/jsonl.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -25,24 +24,6 @@ struct utility {
     char name[512];
 };
 
-/* By "question", "prompt" or "instruction" when the records have one of them, else by their order. */
-static const char *reference_of(const json_t *outputs, const char *question, int row)
-{
-    static const char *const names[] = {"question", "prompt", "instruction"};
-    size_t i;
-    json_t *item;
-    for (int k = 0; k < 3; k++) {
-        if (!json_is_string(json_object_get(json_array_get(outputs, 0), names[k])))
-            continue;
-        json_array_foreach((json_t *)(uintptr_t)outputs, i,
-                           item) if (json_is_string(json_object_get(item, names[k])) &&
-                                     !strcmp(json_string_value(json_object_get(item, names[k])),
-                                             question)) return eval_output_text(item);
-        return NULL;
-    }
-    return eval_output_text(json_array_get(outputs, (size_t)row));
-}
-
 static int read_texts(struct utility *u, const struct eval_options *v, struct error *err)
 {
     int found = 0, rc = eval_require(v->test, "test", "prompts, in any of the formats of docs/FORMATS.md", err);
@@ -52,7 +33,7 @@ static int read_texts(struct utility *u, const struct eval_options *v, struct er
                            "\"response\")",
                            err);
     rc = rc ? rc : seeds_read_fields(&u->test, eval_source(v, v->test), 0, err);
-    rc = rc ? rc : jsonl_load(&u->outputs, v->reference, err);
+    rc = rc ? rc : eval_outputs_load(&u->outputs, v, v->reference, err);
     u->e.n = v->limit && v->limit < u->test.n ? v->limit : u->test.n;
     u->questions = mem_calloc((size_t)u->e.n + 1, sizeof *u->questions);
     u->references = mem_calloc((size_t)u->e.n + 1, sizeof *u->references);
@@ -60,7 +41,7 @@ static int read_texts(struct utility *u, const struct eval_options *v, struct er
         rc = error_set_nomem(err, (size_t)u->e.n * sizeof *u->questions, "questions");
     for (int i = 0; i < u->e.n && !rc; i++) {
         u->questions[i] = u->test.items[i].question;
-        u->references[i] = reference_of(u->outputs, u->questions[i], i);
+        u->references[i] = eval_output_text(eval_output_of(u->outputs, u->questions[i], i));
         found += u->references[i] != NULL;
     }
     u->e.questions = u->questions;

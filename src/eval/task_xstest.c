@@ -4,7 +4,6 @@
 #include "eval/parts.h"
 
 #include "base/mem.h"
-#include "io/csv.h"
 #include "measure/refusal.h"
 
 #include <math.h>
@@ -48,24 +47,22 @@ static int push_prompt(struct xstest *t, const char *prompt, const char *type, i
 /* The v2 file's "label" is safe or unsafe; older files say it in "type" ("contrast_..."). */
 static int read_test(struct xstest *t, const struct eval_options *v, struct error *err)
 {
-    struct csv *c = NULL;
-    int more, rc = eval_require(v->test, "test", "xstest_prompts.csv", err);
-    rc = rc ? rc : csv_open(&c, v->test, err);
-    long prompt = rc ? -1 : csv_column(c, "prompt"), type = rc ? -1 : csv_column(c, "type"),
-         label = rc ? -1 : csv_column(c, "label");
-    if (!rc && (prompt < 0 || type < 0))
-        rc = error_set(err, ERROR_DATA, "%s: no column \"%s\"", v->test, prompt < 0 ? "prompt" : "type");
-    while (!rc && (!v->limit || t->e.n < v->limit) && (more = csv_next(c, err)) != 0) {
-        if (more < 0) {
-            rc = more;
-            break;
-        }
-        const char *kind = csv_field(c, (size_t)type);
-        rc = push_prompt(t, csv_field(c, (size_t)prompt), kind,
-                         label >= 0 ? !strcmp(csv_field(c, (size_t)label), "safe") : strncmp(kind, "contrast_", 9) != 0,
-                         err);
+    json_t *rows = NULL, *row;
+    size_t i;
+    int rc = eval_require(v->test, "test", "xstest_prompts.csv", err);
+    rc = rc ? rc : record_load(&rows, (struct record_source){.path = v->test}, v->limit, err);
+    json_array_foreach(rows, i, row)
+    {
+        const char *prompt = json_string_value(json_object_get(row, "prompt")),
+                   *kind = json_string_value(json_object_get(row, "type")),
+                   *label = json_string_value(json_object_get(row, "label"));
+        if (!rc && (!prompt || !kind))
+            rc =
+                error_set(err, ERROR_DATA, "%s: row %zu: no column \"%s\"", v->test, i + 1, prompt ? "type" : "prompt");
+        else if (!rc)
+            rc = push_prompt(t, prompt, kind, label ? !strcmp(label, "safe") : strncmp(kind, "contrast_", 9) != 0, err);
     }
-    csv_close(c);
+    json_decref(rows);
     t->e.questions = (const char *const *)t->prompts;
     return rc;
 }

@@ -72,7 +72,7 @@ static json_t *first_of(const json_t *record, const char *const *names)
 
 static int keep_only(json_t *record, json_t *question, json_t *answer)
 {
-    static const char *const others[] = {"id", "kept", "is_safe", NULL};
+    static const char *const others[] = {"id", "kept", "is_safe", "finish_reason", NULL};
     json_t *kept = json_object();
     int rc = !kept;
     for (int i = 0; others[i] && !rc; i++)
@@ -112,7 +112,7 @@ static int choose_fields(struct record_reader *r, json_t *record, struct error *
     json_t *question = r->question ? json_object_get(record, r->question) : first_of(record, questions),
            *answer = r->answer ? json_object_get(record, r->answer) : first_of(record, answers);
     if (first && ((r->question && !question) || (r->answer && !answer))) {
-        if (!record_shape(record, 0))
+        if (!record_shape(record, 0) && !record_has(record, "text"))
             return lacks_field(r, record, err);
         log_line(LOG_WARNING, "%s: no field \"%s\" in this file, which is read by the names that it has", r->where,
                  r->question && !question ? r->question : r->answer);
@@ -145,6 +145,25 @@ int record_reader_next(struct record_reader *r, json_t **record, struct error *e
         if (rc)
             return rc;
     }
+}
+
+int record_load(json_t **array, struct record_source source, int limit, struct error *err)
+{
+    struct record_reader *r = NULL;
+    json_t *all = json_array(), *record;
+    int rc = all ? record_reader_open(&r, source, err) : error_set_nomem(err, 64, source.path);
+    *array = NULL;
+    while (!rc && (!limit || json_array_size(all) < (size_t)limit) && (rc = record_reader_next(r, &record, err)) == 1)
+        rc = json_array_append_new(all, record) ? error_set_nomem(err, 64, source.path) : 0;
+    if (rc >= 0 && record_reader_count(r).n_left_out)
+        log_line(LOG_WARNING, "%s: %ld records with \"kept\": false are left out", source.path,
+                 record_reader_count(r).n_left_out);
+    record_reader_close(r);
+    if (rc < 0)
+        json_decref(all);
+    else
+        *array = all;
+    return rc < 0 ? rc : 0;
 }
 
 const char *record_reader_where(const struct record_reader *r)

@@ -23,6 +23,9 @@ int record_reader_next(struct record_reader *r, json_t **record, struct error *e
 /* Warns of a table without a row of names. NULL is fine. */
 void record_reader_close(struct record_reader *r);
 
+/* All of them, at most limit (0: no limit), as an array (a new reference). */
+int record_load(json_t **array, struct record_source source, int limit, struct error *err);
+
 const char *record_reader_where(const struct record_reader *r); /* FILE:LINE of the last record */
 long record_reader_line(const struct record_reader *r);
 long record_reader_number(
