@@ -6,6 +6,7 @@
 
 #include "base/energy.h"
 #include "base/log.h"
+#include "cli/parts.h"
 #include "io/file.h"
 #include "report/cards.h"
 #include "report/sections.h"
@@ -141,10 +142,22 @@ static void card_of(struct report_run *r, struct buf *card)
     document_free(&d);
 }
 
+/* What people say of the grid. */
+static void weigh(struct report_run *r, const char *grams)
+{
+    char path[1200], text[80];
+    struct error err = {0};
+    snprintf(path, sizeof path, "%s/about.yaml", tiny.root);
+    snprintf(text, sizeof text, "grid_gco2_per_kwh: %s\n", grams);
+    assert_int_equal(file_write(path, text, strlen(text), &err), 0);
+    if (cli_read_about(r, path, &err))
+        fail_msg("%s", err.message);
+}
+
 static void an_alignment_records_it(void **state)
 {
     (void)state;
-    char output[1200];
+    char output[1200], line[100];
     struct align_result r;
     struct buf card = BUF_INIT;
     double sum = 0;
@@ -162,9 +175,11 @@ static void an_alignment_records_it(void **state)
     card_of(run, &card);
     assert_non_null(strstr(buf_text(&card), " J ("));
     assert_null(strstr(buf_text(&card), "co2_eq_emissions"));
-    run->co2 = 12.5;
+    weigh(run, "360");
+    near(run->co2, sum * 1e-4); /* 3.6 MJ a kilowatt-hour */
+    snprintf(line, sizeof line, "\nco2_eq_emissions:\n  emissions: %.6g\n", sum * 1e-4);
     card_of(run, &card);
-    assert_non_null(strstr(buf_text(&card), "\nco2_eq_emissions:\n  emissions: 12.5\n"));
+    assert_non_null(strstr(buf_text(&card), line));
     assert_non_null(strstr(r.json.data, "\"joules_unread\": null"));
     align_result_free(&r);
     put("intel-rapl:0", "name", "core\n"); /* the machine that goes on has no counter */
@@ -174,6 +189,9 @@ static void an_alignment_records_it(void **state)
     assert_non_null(strstr(r.json.data, "\"joules\": null"));
     card_of(&r.report, &card);
     assert_non_null(strstr(buf_text(&card), "Energy was not read: "));
+    weigh(&r.report, "360");
+    card_of(&r.report, &card);
+    assert_null(strstr(buf_text(&card), "co2_eq_emissions")); /* of an energy that nobody knows */
     align_result_free(&r);
     buf_free(&card);
 }
