@@ -5,6 +5,7 @@
 
 #include "io/file.h"
 #include "io/jsontext.h"
+#include "method/plan.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -26,9 +27,47 @@ static void refused(const struct align_options *o, int code, const char *says)
     struct align_result r;
     struct error err = {0, ""};
     struct device *d = tiny_device(1);
-    int rc = method_align(d, o, &r, &err);
+    int rc = method_check(d, o, &err); /* what --dry-run does */
+    if (rc != code || !strstr(err.message, says))
+        fail_msg("checked: wanted %d, \"%s\", found %d, \"%s\"", code, says, rc, err.message);
+    rc = method_align(d, o, &r, &err);
     if (rc != code || !strstr(err.message, says))
         fail_msg("wanted %d, \"%s\", found %d, \"%s\"", code, says, rc, err.message);
+    align_result_free(&r);
+    device_close(d);
+}
+
+/* A run that may be gone on with, or begun, is no matter; nothing is written of it. */
+static void what_a_start_would_refuse_is_found_beforehand(void **state)
+{
+    (void)state;
+    char run[1100], other[1100];
+    struct align_options o;
+    struct align_result r;
+    struct error err = {0, ""};
+    struct device *d = tiny_device(1);
+    path_of(run, "whole");
+    path_of(other, "new/and/deep");
+    tiny_align_options(&o, run);
+    refused(&o, ERROR_CONFIG, "was begun with"); /* without its test set */
+    o.output = other;
+    if (method_check(d, &o, &err))
+        fail_msg("%s", err.message);
+    o.attempts_from = run;
+    o.ask.top_k += 1;
+    assert_int_equal(method_check(d, &o, &err), ERROR_CONFIG);
+    assert_non_null(strstr(err.message, "asked and answered with another"));
+    o.attempts_from = NULL;
+    o.output = tiny.seeds; /* a file */
+    o.preview = 1;
+    assert_true(method_check(d, &o, &err) != 0);
+    assert_non_null(strstr(err.message, "Not a directory"));
+    assert_true(method_align(d, &o, &r, &err) != 0);
+    assert_non_null(strstr(err.message, "Not a directory"));
+    path_of(other, "new");
+    assert_false(file_exists(other));
+    assert_int_equal(plan_fits(&(struct plan){.peak = 2e9, .tune = 2e9, .machine = 1e9}, &err), ERROR_FAILED);
+    assert_int_equal(plan_fits(&(struct plan){.peak = 1e9, .machine = 1e9}, NULL), 0);
     align_result_free(&r);
     device_close(d);
 }
@@ -132,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_of_all_is_as_if_given_at_once),
         cmocka_unit_test(a_test_set_can_be_added),
+        cmocka_unit_test(what_a_start_would_refuse_is_found_beforehand),
     };
     return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);
 }

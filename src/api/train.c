@@ -5,6 +5,7 @@
 #include "api/rows.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/file.h"
 #include "tensor/profile.h"
 #include "train/fields.h"
 
@@ -157,7 +158,9 @@ int isara_train(struct isara_model *m, const struct isara_training *job, struct 
     if (!rc)
         log_line(LOG_INFO, "memory at most %zu MiB",
                  train_memory(model_desc(m->model), &w.options, w.options.max_length * w.options.batch_size) >> 20);
-    if (!rc && !w.more.dry_run)
+    if (!rc && w.more.dry_run)
+        rc = dirs_check(job->output, &err);
+    else if (!rc)
         rc = train(&w, &result, &err);
     train_data_free(&w.data);
     train_data_free(&w.eval);

@@ -10,9 +10,12 @@ static int dry_run(const struct verb *verb, struct options *options, const struc
 {
     struct align_options o;
     struct error missing;
+    struct cli_model p = {0};
     int rc = cli_align_options(options, v, &o, err);
+    rc = rc ? rc : cli_open_device(&p, v, err);
     if (!rc && !align_recipe_check(&o, &missing)) /* else the plan says what has to be given yet */
-        rc = method_check(&o, err);
+        rc = method_check(p.device, &o, err);
+    cli_close(&p);
     return rc ? rc : verb_plan(verb, options, v, err);
 }
 

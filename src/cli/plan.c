@@ -49,8 +49,8 @@ static int say_recipe(const struct align_options *o, int json, struct error *err
     return text ? 0 : error_set_nomem(err, 256, "a recipe");
 }
 
-static int plan_method(struct cli_model *p, const struct model_desc *d, const struct align_options *o, int json,
-                       struct error *err)
+static int plan_method(struct cli_model *p, const struct model_desc *d, const struct align_options *o,
+                       const struct cli_values *v, struct error *err)
 {
     struct plan plan;
     struct seeds seeds = {0};
@@ -59,15 +59,15 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
     if (!rc)
         rc = plan_align(&plan, &m, o->seeds ? &seeds : NULL, o, err);
     seeds_free(&seeds);
-    if (rc || (rc = say_recipe(o, json, err)))
+    if (rc || (rc = say_recipe(o, v->json, err)))
         return rc;
-    if (json) {
+    if (v->json) {
         printf("\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, "
                "\"tune_bytes\": %.0f, \"peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
                "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f}\n",
                d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds,
                plan.answer_seconds, plan.tune_seconds);
-        return 0;
+        return v->dry_run ? plan_fits(&plan, err) : 0;
     }
     printf("model        %s, %.1fM parameters, %d layers, context %d; loaded as %s %.0f MiB\n", d->family,
            d->n_param * 1e-6, d->n_layer, d->n_ctx, dtype_name(o->dtype), plan.loaded / MIB);
@@ -78,7 +78,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
            plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
     printf("assuming     questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n",
            plan.question_tokens, plan.answer_tokens, o->seeds ? ", as the seeds have" : " (--seeds FILE counts them)");
-    return 0;
+    return v->dry_run ? plan_fits(&plan, err) : 0;
 }
 
 /* One phase alone: what is loaded, and what it adds. */
@@ -164,7 +164,7 @@ int verb_plan(const struct verb *verb, struct options *options, const struct cli
     else if (!rc && v->input)
         rc = plan_generate(&p, &d, v, options, o.dtype, err);
     else if (!rc)
-        rc = plan_method(&p, &d, &o, v->json, err);
+        rc = plan_method(&p, &d, &o, v, err);
     cli_close(&p);
     return rc;
 }

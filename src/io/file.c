@@ -217,6 +217,27 @@ int dirs_make(const char *path, struct error *err)
     return rc;
 }
 
+int dirs_check(const char *path, struct error *err)
+{
+    char *copy = mem_strdup(path);
+    int rc = copy ? 0 : error_set_nomem(err, strlen(path) + 1, path);
+    while (!rc && !file_exists(copy)) {
+        char *slash = strrchr(copy, '/');
+        if (!slash || slash == copy)
+            memcpy(copy, slash ? "/" : ".", 2);
+        else
+            *slash = 0;
+    }
+    if (!rc && !file_is_directory(copy))
+        errno = ENOTDIR;
+    else if (!rc && !access(copy, W_OK | X_OK))
+        errno = 0;
+    if (!rc && errno)
+        rc = error_set_errno(err, "%s: making the directory", copy);
+    mem_free(copy);
+    return rc;
+}
+
 int dir_lock(const char *path, int *descriptor, struct error *err)
 {
     *descriptor = -1;

@@ -61,6 +61,7 @@ int path_ends_in(const char *path, const char *tail); /* and is longer */
  * ends however it ends. ERROR_UNAVAILABLE when another one has it; a file system without locks is taken as it is. */
 int dir_lock(const char *path, int *descriptor, struct error *err);
 int dirs_make(const char *path, struct error *err);                 /* mkdir -p */
+int dirs_check(const char *path, struct error *err);                /* what dirs_make would refuse; nothing is made */
 int file_copy(const char *from, const char *to, struct error *err); /* byte-identical, atomic */
 int tree_remove(const char *path, struct error *err); /* does not follow links; a path that is not there is fine */
 

@@ -314,6 +314,21 @@ static int preview(struct align *a, struct error *err)
     return rc;
 }
 
+/* What begin_run and the first round would refuse. */
+static int check_begin(struct align *a, struct error *err)
+{
+    int compared = run_exists(a->o.output);
+    struct run_start start = {.accept_different_bits = a->o.accept_different_bits, .may_change = align_may_change};
+    int rc = compared || a->o.attempts_from ? speaker_hash(&a->speaker, err) : 0;
+    json_t *settings = !rc && compared ? align_settings(a) : NULL;
+    if (!rc && compared && !settings)
+        rc = error_set_nomem(err, 4096, "settings");
+    start.settings = settings;
+    rc = rc ? rc : run_check_start(a->o.output, &start, err);
+    json_decref(settings);
+    return rc ? rc : align_check_first(a, err);
+}
+
 static int begin_run(struct align *a, struct error *err)
 {
     json_t *settings = align_settings(a), *manifest = align_manifest(a);
@@ -356,7 +371,7 @@ static void review_summary(const struct align *a, struct align_result *r)
     buf_printf(&r->json, "{\"stopped_for_review\": %d}", r->stopped_for_review);
 }
 
-int method_check(const struct align_options *options, struct error *err)
+int method_check(struct device *device, const struct align_options *options, struct error *err)
 {
     struct align a = {0};
     struct align_options o = *options;
@@ -365,7 +380,9 @@ int method_check(const struct align_options *options, struct error *err)
     int rc = align_options_check(&o, err);
     if (rc)
         return rc;
-    rc = align_open_inputs(&a, NULL, &o, err);
+    rc = align_open_inputs(&a, device, &o, err);
+    if (!rc && options->output)
+        rc = check_begin(&a, err);
     energy_close(a.energy);
     align_close(&a);
     return rc;
@@ -382,7 +399,8 @@ int method_align(struct device *device, const struct align_options *options, str
     rc = align_open(&a, device, options, err);
     a.energy = energy_open(options->energy_root);
     if (!rc && options->preview) {
-        rc = preview(&a, err);
+        rc = options->output ? check_begin(&a, err) : 0;
+        rc = rc ? rc : preview(&a, err);
     } else if (!rc && !(rc = begin_run(&a, err))) {
         rc = do_rounds(&a, result, err);
         if (!rc && result->stopped_for_review)

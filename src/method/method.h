@@ -148,8 +148,9 @@ struct export_counts {
 int method_export(const char *run_directory, const struct export_options *o, struct buf *out, struct export_counts *n,
                   struct error *err);
 
-/* Everything that method_align refuses before its first work: options, files, seeds, lengths. Warns as it does. */
-int method_check(const struct align_options *options, struct error *err);
+/* Everything that method_align refuses before its first work: options, files, seeds, lengths, a run directory that
+ * cannot be or was begun otherwise, attempts of another run that asked otherwise. Warns as it does. */
+int method_check(struct device *device, const struct align_options *options, struct error *err);
 /* ERROR_INTERRUPTED when asked to stop: everything finished is kept, and the message says how to go on. */
 int method_align(struct device *device, const struct align_options *options, struct align_result *result,
                  struct error *err);

@@ -120,6 +120,7 @@ void align_drop_improved(struct align *a);
 /* When the first round begins: the attempts that --attempts-from has of it. ERROR_CONFIG: it asked or answered
  * otherwise. */
 int align_take_first(struct align *a, struct error *err);
+int align_check_first(struct align *a, struct error *err); /* what that would refuse */
 /* align.c */
 int align_check_run(struct align *a, struct error *err); /* the journal against the options and files: ERROR_DATA */
 

@@ -44,6 +44,7 @@ double plan_rate(struct device *device, enum dtype dtype, int rows);
 /* Without a tokenizer or seeds (NULL) pairs of 15 + 25 tokens are assumed. */
 int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
                struct error *err);
+int plan_fits(const struct plan *p, struct error *err); /* ERROR_FAILED: into the machine's memory it does not */
 /* Says in one line what an alignment will take, and refuses one that does not fit (ERROR_FAILED). */
 int plan_before(const struct align_options *o, struct device *device, struct error *err);
 

@@ -24,6 +24,17 @@ static int plan_of(struct plan *p, const struct align_options *o, struct device 
     return rc;
 }
 
+int plan_fits(const struct plan *p, struct error *err)
+{
+    if (p->peak <= p->machine)
+        return 0;
+    return error_set(err, ERROR_FAILED,
+                     "memory: the plan needs %.0f MiB (ask %.0f, answer %.0f, tune %.0f), the machine has %.0f; %s",
+                     p->peak / MIB, p->ask / MIB, p->answer / MIB, p->tune / MIB, p->machine / MIB,
+                     "try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer "
+                     "beams");
+}
+
 int plan_before(const struct align_options *options, struct device *device, struct error *err)
 {
     struct align_options o = *options;
@@ -36,11 +47,5 @@ int plan_before(const struct align_options *options, struct device *device, stru
                  "of %d attempts)",
                  plan.peak / MIB, plan.machine / MIB, plan.ask_seconds, plan.answer_seconds, plan.tune_seconds,
                  o.rounds, o.attempts);
-    if (!rc && plan.peak > plan.machine)
-        rc = error_set(
-            err, ERROR_FAILED,
-            "memory: the plan needs %.0f MiB (ask %.0f, answer %.0f, tune %.0f), the machine has %.0f; %s",
-            plan.peak / MIB, plan.ask / MIB, plan.answer / MIB, plan.tune / MIB, plan.machine / MIB,
-            "try --gradient-checkpointing, a smaller --per-device-train-batch-size or --max-length, fewer beams");
-    return rc;
+    return rc ? rc : plan_fits(&plan, err);
 }

@@ -129,6 +129,16 @@ static int note_taken(struct align *a, int n, struct error *err)
     return run_put_fact(a->run, "attempts-taken", text, err);
 }
 
+int align_check_first(struct align *a, struct error *err)
+{
+    struct run *from = NULL;
+    int same = 0, rc = a->o.attempts_from ? run_open_readonly(&from, a->o.attempts_from, err) : 0;
+    rc = rc || !from ? rc : check_same_asking(a, from, &same, err);
+    rc = rc || !same ? rc : check_their_rows(a, from, err);
+    run_close(from);
+    return rc;
+}
+
 int align_take_first(struct align *a, struct error *err)
 {
     struct run *from = NULL;

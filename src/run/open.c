@@ -420,6 +420,32 @@ int run_open_readonly(struct run **out, const char *directory, struct error *err
     return 0;
 }
 
+int run_exists(const char *directory)
+{
+    char *db = path_join(directory, "run.db");
+    int there = db && file_exists(db);
+    mem_free(db);
+    return there;
+}
+
+int run_check_start(const char *directory, const struct run_start *start, struct error *err)
+{
+    struct run *r = NULL;
+    json_t *old = NULL;
+    int changed, rc = dirs_check(directory, err);
+    if (!rc && file_is_directory(directory))
+        rc = check_file_system(directory, err);
+    if (rc || !start->settings || !run_exists(directory))
+        return rc;
+    rc = run_open_readonly(&r, directory, err);
+    rc = rc ? rc : run_settings(r, &old, err);
+    if (!rc && old)
+        rc = compare(r, old, start, &changed, err);
+    json_decref(old);
+    run_close(r);
+    return rc;
+}
+
 int run_settings(struct run *r, json_t **settings, struct error *err)
 {
     struct arena arena = ARENA_INIT;

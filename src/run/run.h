@@ -28,6 +28,9 @@ struct run_start {
     void (*extend)(json_t *manifest, const json_t *now);                      /* NULL: it stays */
 };
 int run_open(struct run **out, const char *directory, const struct run_start *start, struct error *err);
+/* What run_open would refuse, but nothing is made or changed; settings NULL: only whether there can be a run. */
+int run_check_start(const char *directory, const struct run_start *start, struct error *err);
+int run_exists(const char *directory);
 int run_resumed(const struct run *r); /* whether run_open continued one */
 /* To look at: no lock, nothing is changed. ERROR_NOINPUT when there is no run. */
 int run_open_readonly(struct run **out, const char *directory, struct error *err);
