@@ -18,7 +18,13 @@ struct setup {
     int share_pages;
     int window;     /* 0: none */
     float soft_cap; /* 0: none */
+    int reach;      /* of a bias by distance, bordered only; 0: none */
 };
+
+static float bias_of(const struct setup *s, int head, int distance)
+{
+    return ops_random(170, (uint64_t)(head * (2 * s->reach + 1) + distance + s->reach));
+}
 
 static int total(const struct setup *s)
 {
@@ -147,13 +153,17 @@ static size_t bordered(struct ops *o, const void *parameter, float *out)
     }
     float *q = rows_of(s, 0, width), *k = rows_of(s, 1, kv), *v = rows_of(s, 2, kv),
           *x = malloc((size_t)n * (size_t)all * sizeof *x);
+    int reaches = s->reach ? s->n_head * (2 * s->reach + 1) : 0;
+    float *bias = malloc((size_t)(reaches + 1) * sizeof *bias);
+    for (int i = 0; i < reaches; i++)
+        bias[i] = bias_of(s, i / (2 * s->reach + 1), i % (2 * s->reach + 1) - s->reach);
     for (int t = 0; t < n; t++) {
         memcpy(x + (size_t)t * (size_t)all, q + (size_t)t * (size_t)width, (size_t)width * 4);
         memcpy(x + (size_t)t * (size_t)all + width, k + (size_t)t * (size_t)kv, (size_t)kv * 4);
         memcpy(x + (size_t)t * (size_t)all + width + kv, v + (size_t)t * (size_t)kv, (size_t)kv * 4);
     }
     struct span b = ops_new(o, x, (size_t)n * (size_t)all * 4), bo = ops_new(o, NULL, (size_t)n * (size_t)width * 4),
-                bb = ops_new(o, borders, sizeof borders);
+                bb = ops_new(o, borders, sizeof borders), bd = ops_new(o, bias, (size_t)(reaches + 1) * 4);
     tensor_attend_train(o->queue, &(struct attend_train_args){.n_row = n,
                                                               .n_seq = s->n_seq,
                                                               .n_head = s->n_head,
@@ -169,8 +179,11 @@ static size_t bordered(struct ops *o, const void *parameter, float *out)
                                                               .borders = bb,
                                                               .out = bo,
                                                               .window = s->window,
-                                                              .soft_cap = s->soft_cap});
+                                                              .soft_cap = s->soft_cap,
+                                                              .bias = reaches ? bd : SPAN_NONE,
+                                                              .reach = s->reach});
     ops_get(o, out, bo, (size_t)n * (size_t)width * 4);
+    free(bias);
     free(q);
     free(k);
     free(v);
@@ -196,6 +209,8 @@ static void oracle_row(const struct setup *s, int seq, int t, int head, double *
         for (int d = 0; d < d_count; d++)
             p[j] += scaled(s, element(s, 0, seq, t, head * d_count + d)) *
                     stored(s, element(s, 1, seq, j, kv * d_count + d));
+        if (s->reach)
+            p[j] += (double)bias_of(s, head, j - t);
         if (s->soft_cap > 0)
             p[j] = (double)s->soft_cap * tanh(p[j] / (double)s->soft_cap);
         top = p[j] > top ? p[j] : top;
@@ -310,6 +325,16 @@ static void bordered_form_has_the_same_bits_everywhere(void **state)
     }
 }
 
+static void scores_get_a_bias_by_distance(void **state)
+{
+    (void)state;
+    struct setup s = {.n_head = 6, .n_kv_head = 2, .head_dim = 24, .n_seq = 3, .length = {530, 3, 290}, .reach = 540};
+    size_t n;
+    float *first = ops_same_bits(bordered, &s, &n);
+    check_oracle(&s, first);
+    free(first);
+}
+
 /* Copy on write: page 0's first 7 positions to page 2, then the first 5 of that to page 1; what lies behind them may be
  * anything. */
 enum { COPY_PAGES = 4, COPY_HEADS = 3, COPY_DIM = 5, COPY_PAGE = 32 };
@@ -370,6 +395,7 @@ int main(void)
         cmocka_unit_test(f32_cache_matches_oracle_and_all_batchings),
         cmocka_unit_test(bf16_cache_matches_oracle_and_all_batchings),
         cmocka_unit_test(bordered_form_has_the_same_bits_everywhere),
+        cmocka_unit_test(scores_get_a_bias_by_distance),
         cmocka_unit_test(copies_hold_the_positions_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,6 +107,8 @@ static void compare(const float *got, const json_t *wanted, const char *what)
     }
 }
 
+enum { MOST = 160 }; /* tokens of a text */
+
 static void check_hidden(const struct model *m, const json_t *text, const char *name)
 {
     struct rows rows;
@@ -114,10 +116,10 @@ static void check_hidden(const struct model *m, const json_t *text, const char *
     struct model_workspace *w;
     struct queue *q = device_queue(device);
     struct span hidden;
-    int32_t ids[32];
-    float got[32 * 64];
+    int32_t ids[MOST];
+    float got[MOST * 64];
     int n = ids_of(text, ids), c = model_desc(m)->n_embd;
-    assert_int_equal(rows_new(&rows, device, 64, 2, NULL), 0);
+    assert_int_equal(rows_new(&rows, device, MOST + 4, 2, NULL), 0);
     assert_true(rows_add(&rows, (const int32_t[]){4, 11, 2}, 3) >= 0); /* one before it, which must not be seen */
     int first = rows_add(&rows, ids, n);
     if (model_desc(m)->pad_position)
@@ -140,7 +142,7 @@ static void check_pooled(const char *name, const struct beside *b, const json_t 
     const json_t *text;
     json_array_foreach((json_t *)texts, i, text)
     {
-        int32_t ids[32];
+        int32_t ids[MOST];
         float got[64];
         int n = ids_of(text, ids);
         assert_int_equal(model_embed(m, &(struct model_text){ids, n, 0}, 1, 0, got, NULL), 0);
@@ -174,6 +176,11 @@ static void robertas_context_is_shorter_than_its_table(void **state)
     assert_true(model_desc_parse(&d, config, "short", &err) != 0);
     assert_non_null(strstr(err.message, "pad_token_id"));
     json_decref(config);
+    assert_int_equal(jsontext_load(&config, "tests/golden/families/mpnet/config.json", 1 << 20, &err), 0);
+    json_object_set_new(config, "pad_token_id", json_integer(3)); /* its positions begin behind 1 nevertheless */
+    assert_true(model_desc_parse(&d, config, "mpnet", &err) != 0);
+    assert_non_null(strstr(err.message, "pad_token_id"));
+    json_decref(config);
 }
 
 #define MODULE(type, path) \
@@ -183,8 +190,8 @@ static void robertas_context_is_shorter_than_its_table(void **state)
 static void hidden_states_and_every_pooling_are_transformers(void **state)
 {
     (void)state;
-    static const char *const names[] = {"bert",           "bert_masked", "roberta",
-                                        "roberta_masked", "xlm_roberta", "xlm_roberta_masked"};
+    static const char *const names[] = {"bert",        "bert_masked",        "roberta", "roberta_masked",
+                                        "xlm_roberta", "xlm_roberta_masked", "mpnet",   "mpnet_masked"};
     static const struct {
         const char *mode, *config;
     } poolings[] = {

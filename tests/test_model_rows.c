@@ -109,7 +109,7 @@ static void expect_red(struct copy *c, const struct family *f)
     X(lm) X(base) X(classify) X(score) X(score2) X(embed) X(positions) X(final_norm) X(final_norm_bias) X(head)     \
     X(layer) X(eps) X(act) X(rotary) X(attention_cap) X(logit_cap) X(attention_scalar) X(types) X(embed_norm)       \
     X(embed_norm_bias) X(unscaled) X(layer_scale) X(project_in) X(project_out) X(place_switch) X(no_final_norm)     \
-    X(affine) X(embed_width) X(parallel_switch) X(window) X(window_switch) X(window_from) X(window_every)           \
+    X(affine) X(embed_width) X(distances) X(buckets) X(parallel_switch) X(window) X(window_switch) X(window_from) X(window_every)           \
     X(local_theta) X(rotary_layers) X(rotary_every)
 #define EACH_FLAG(X)                                                                                                \
     X(transposed) X(parallel) X(gated) X(bidirectional) X(scaled_embedding) X(norm_offset) X(gelu_is_tanh)          \

@@ -26,13 +26,14 @@ def make(out, name, model, rename=lambda k: k, without=(), texts=IDS):
     written = {k: v for k, v in config.to_dict().items() if k not in (*without, "transformers_version", "dtype")} | {"architectures": [type(model).__name__]}
     (d / "config.json").write_text(json.dumps(written, indent=1, sort_keys=True, default=str) + "\n")
     save_file({rename(k): v.contiguous() for k, v in model.state_dict().items() if "decoder" not in k}, d / "model.safetensors", metadata={"format": "pt"})
-    values = {"transformers": transformers.__version__, "torch": torch.__version__, "sentence_transformers": sentence_transformers.__version__, "ids": texts, "hidden": [], "texts": []}
+    values = {"transformers": transformers.__version__, "torch": torch.__version__, "sentence_transformers": sentence_transformers.__version__, "ids": [ids for ids in texts if len(ids) < 64], "hidden": [], "texts": []}
     for ids in texts:
         x = torch.tensor([ids])
         hidden = model.base_model(x, attention_mask=torch.ones_like(x)).last_hidden_state
         pooled = {m: Pooling(config.hidden_size, pooling_mode=m)({"token_embeddings": hidden, "attention_mask": torch.ones_like(x)})["sentence_embedding"][0].tolist() for m in MODES}
-        values["hidden"].append(hidden[0].mean(0).tolist())
-        values["texts"].append({"ids": ids, "hidden": [v for row in hidden[0].tolist() for v in row], "pooled": pooled})
+        if len(ids) < 64:
+            values["hidden"].append(hidden[0].mean(0).tolist())
+        values["texts"].append({"ids": ids, "hidden": [float(f"{v:.7g}") for row in hidden[0].tolist() for v in row], "pooled": pooled})
     (d / "values.json").write_text(json.dumps(values) + "\n")
 
 
@@ -61,6 +62,20 @@ def main():
                 p *= 1e-4 if p.ndim == 2 else 1
         make(out, name + "_bare", bare, without=("hidden_act", "layer_norm_eps", "type_vocab_size", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id",
              "tie_word_embeddings"), texts=PADDED)
+    mpnet = lambda **more: transformers.MPNetConfig(**common | {"pad_token_id": 1, "max_position_embeddings": 300} | more)
+    long = [[(7 * i * i + i) % 48 for i in range(150)], *PADDED[1:]]  # distances past the last bucket
+    for name, kind, more in (("mpnet", "Model", dict(hidden_size=18, intermediate_size=22, num_hidden_layers=2, layer_norm_eps=1e-5, max_position_embeddings=40, relative_attention_num_buckets=35)),
+                             ("mpnet_masked", "ForMaskedLM", dict(hidden_size=15, intermediate_size=9, num_hidden_layers=1, hidden_act="gelu_new", layer_norm_eps=1e-3))):
+        model = getattr(transformers, "MPNet" + kind)(mpnet(**more)).eval()
+        with torch.no_grad():
+            model.base_model.encoder.relative_attention_bias.weight *= 5
+        make(out, name, model, texts=PADDED if kind == "Model" else long)
+    bare = transformers.MPNetModel(transformers.MPNetConfig(hidden_size=12, intermediate_size=8, num_hidden_layers=1, **defaults)).eval()
+    with torch.no_grad():
+        for p in bare.embeddings.parameters():
+            p *= 1e-4 if p.ndim == 2 else 1
+    make(out, "mpnet_bare", bare, without=("hidden_act", "layer_norm_eps", "max_position_embeddings", "pad_token_id", "bos_token_id", "eos_token_id", "tie_word_embeddings",
+         "relative_attention_num_buckets"), texts=PADDED)
 
 
 main()

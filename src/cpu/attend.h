@@ -21,7 +21,9 @@ struct attend_tile {
     struct softmax_state *state, *part_state;
     int *from, *n_key; /* [n_query] of the chunk's keys each query row sees those from `from` to n_key (not included) */
     float soft_cap;    /* scores become soft_cap * tanh(score / soft_cap); 0: as they are */
-    int started;       /* a chunk has been seen: set to 0 when a tile begins */
+    const float *bias; /* added to scores before that, or NULL: query row i has those of the chunk's keys ... */
+    int bias_stride, group; /* ... from bias + (i % group) bias_stride - i / group on */
+    int started;            /* a chunk has been seen: set to 0 when a tile begins */
 };
 struct
     /* query rows first..first+n see keys key..key+n_key of the chunk at k and v; key is even; strides as in

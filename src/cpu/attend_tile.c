@@ -92,6 +92,16 @@ static void run_values(const struct attend_tile *t, const struct key_run *r, enu
     flush_end(flush, before);
 }
 
+static void add_bias(const struct attend_tile *t)
+{
+    for (int i = 0; i < t->n_query; i++) {
+        const float *bias = t->bias + (ptrdiff_t)(i % t->group) * t->bias_stride - i / t->group;
+        float *s = t->s + (size_t)i * CHUNK_STRIDE;
+        for (int k = t->from[i]; k < t->n_key[i]; k++)
+            s[k] += bias[k];
+    }
+}
+
 void attend_chunk(struct attend_tile *t, const struct key_run *runs, int n_run, enum dtype dtype, struct ahead next)
 {
     int width = 0, merges = t->started;
@@ -105,6 +115,8 @@ void attend_chunk(struct attend_tile *t, const struct key_run *runs, int n_run, 
         int end = runs[i].key + runs[i].n_key;
         width = end > width ? end : width;
     }
+    if (t->bias)
+        add_bias(t);
     memset(out, 0, (size_t)t->n_query * (size_t)t->head_dim * sizeof *out);
     for (int i = 0; i < t->n_query; i++) {
         state[i] = (struct softmax_state){-INFINITY, 0};

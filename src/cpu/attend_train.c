@@ -74,6 +74,12 @@ static void tile_chunk(const struct bordered *b, const struct block *k, struct a
                           .k_stride = CHUNK_STRIDE,
                           .v = row_at(b, b->a->v, k->first + from, k->head),
                           .v_stride = b->stride};
+    if (b->a->bias.buffer) {
+        tile->group = b->group;
+        tile->bias_stride = 2 * b->a->reach + 1;
+        tile->bias = (const float *)cpu_ptr(b->a->bias) + (ptrdiff_t)k->head * b->group * tile->bias_stride +
+                     (b->a->reach + from - begin);
+    }
     if (most)
         attend_chunk(tile, &run, 1, DTYPE_F32, (struct ahead){NULL, 0});
 }

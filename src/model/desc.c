@@ -265,6 +265,9 @@ static int read_padded_positions(struct model_desc *d, const struct config_reade
     if (!rc && (d->pad_id < 0 || d->n_ctx < 1))
         return config_refuse(r, "pad_token_id", "a token, behind whose position the others begin, in the table",
                              config_value(r->config, "pad_token_id"));
+    if (!rc && r->family->only_pad && d->pad_id != r->family->only_pad)
+        return config_refuse(r, "pad_token_id", "1, which transformers takes for it whatever is said",
+                             config_value(r->config, "pad_token_id"));
     return rc;
 }
 
@@ -277,6 +280,8 @@ static int read_positions(struct model_desc *d, const struct config_reader *r)
         d->position_offset = f->position_offset;
         d->n_position = d->n_ctx + f->position_offset;
         if (f->positions_from_pad && (rc = read_padded_positions(d, r)))
+            return rc;
+        if (f->distances && (rc = config_int(r, f->buckets, 32, 1 << 16, 32, &d->n_bucket)))
             return rc;
         return f->types ? config_int(r, "type_vocab_size", 1, 1 << 16, 2, &d->n_type) : 0;
     }

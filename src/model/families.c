@@ -132,24 +132,22 @@ static const struct family_default smollm3_defaults[] = {
 static const struct family_default olmo2_defaults[] = {{"pad_token_id", 1}, {"eos_token_id", 50279}};
 static const struct family_alias gemma2_aliases[] = {{"hidden_act", "hidden_activation"}};
 
-static const struct family_tensor bert_tensors[] = {
-    {PART_QKV, ROWS_Q, "attention.self.query.weight"},
-    {PART_QKV, ROWS_K, "attention.self.key.weight"},
-    {PART_QKV, ROWS_V, "attention.self.value.weight"},
-    {PART_QKV_BIAS, ROWS_Q, "attention.self.query.bias"},
-    {PART_QKV_BIAS, ROWS_K, "attention.self.key.bias"},
-    {PART_QKV_BIAS, ROWS_V, "attention.self.value.bias"},
-    {PART_O, ROWS_ALL, "attention.output.dense.weight"},
-    {PART_O_BIAS, ROWS_ALL, "attention.output.dense.bias"},
-    {PART_ATTN_POST, ROWS_ALL, "attention.output.LayerNorm.weight"},
-    {PART_ATTN_POST_BIAS, ROWS_ALL, "attention.output.LayerNorm.bias"},
-    {PART_GATE_UP, ROWS_ALL, "intermediate.dense.weight"},
-    {PART_GATE_UP_BIAS, ROWS_ALL, "intermediate.dense.bias"},
-    {PART_DOWN, ROWS_ALL, "output.dense.weight"},
-    {PART_DOWN_BIAS, ROWS_ALL, "output.dense.bias"},
-    {PART_MLP_POST, ROWS_ALL, "output.LayerNorm.weight"},
-    {PART_MLP_POST_BIAS, ROWS_ALL, "output.LayerNorm.bias"},
-};
+/* Of BERT's descendants, with a comma behind it. */
+#define ENCODER_MLP(norm)                                                                                            \
+    {PART_GATE_UP, ROWS_ALL, "intermediate.dense.weight"}, {PART_GATE_UP_BIAS, ROWS_ALL, "intermediate.dense.bias"}, \
+        {PART_DOWN, ROWS_ALL, "output.dense.weight"}, {PART_DOWN_BIAS, ROWS_ALL, "output.dense.bias"},               \
+        {PART_MLP_POST, ROWS_ALL, "output." norm ".weight"}, {PART_MLP_POST_BIAS, ROWS_ALL, "output." norm ".bias"},
+static const struct family_tensor bert_tensors[] = {{PART_QKV, ROWS_Q, "attention.self.query.weight"},
+                                                    {PART_QKV, ROWS_K, "attention.self.key.weight"},
+                                                    {PART_QKV, ROWS_V, "attention.self.value.weight"},
+                                                    {PART_QKV_BIAS, ROWS_Q, "attention.self.query.bias"},
+                                                    {PART_QKV_BIAS, ROWS_K, "attention.self.key.bias"},
+                                                    {PART_QKV_BIAS, ROWS_V, "attention.self.value.bias"},
+                                                    {PART_O, ROWS_ALL, "attention.output.dense.weight"},
+                                                    {PART_O_BIAS, ROWS_ALL, "attention.output.dense.bias"},
+                                                    {PART_ATTN_POST, ROWS_ALL, "attention.output.LayerNorm.weight"},
+                                                    {PART_ATTN_POST_BIAS, ROWS_ALL, "attention.output.LayerNorm.bias"},
+                                                    ENCODER_MLP("LayerNorm")};
 enum { MATRICES = PART(QKV) | PART(O) | PART(GATE_UP) | PART(DOWN) };
 enum { MATRIX_BIASES = PART(QKV_BIAS) | PART(O_BIAS) | PART(GATE_UP_BIAS) | PART(DOWN_BIAS) };
 enum { POST_NORMS = PART(ATTN_POST) | PART(ATTN_POST_BIAS) | PART(MLP_POST) | PART(MLP_POST_BIAS) };
@@ -168,6 +166,22 @@ static const struct family_default roberta_defaults[] = {
 static const char *const roberta_bodies[] = {"RobertaForMaskedLM", NULL};
 static const struct family_alias roberta_beginnings[] = {{"", "roberta."}, {NULL, NULL}};
 static const char *const xlm_roberta_bodies[] = {"XLMRobertaForMaskedLM", NULL};
+
+static const struct family_tensor mpnet_tensors[] = {{PART_QKV, ROWS_Q, "attention.attn.q.weight"},
+                                                     {PART_QKV, ROWS_K, "attention.attn.k.weight"},
+                                                     {PART_QKV, ROWS_V, "attention.attn.v.weight"},
+                                                     {PART_QKV_BIAS, ROWS_Q, "attention.attn.q.bias"},
+                                                     {PART_QKV_BIAS, ROWS_K, "attention.attn.k.bias"},
+                                                     {PART_QKV_BIAS, ROWS_V, "attention.attn.v.bias"},
+                                                     {PART_O, ROWS_ALL, "attention.attn.o.weight"},
+                                                     {PART_O_BIAS, ROWS_ALL, "attention.attn.o.bias"},
+                                                     {PART_ATTN_POST, ROWS_ALL, "attention.LayerNorm.weight"},
+                                                     {PART_ATTN_POST_BIAS, ROWS_ALL, "attention.LayerNorm.bias"},
+                                                     ENCODER_MLP("LayerNorm")};
+static const struct family_default mpnet_defaults[] = {
+    {"max_position_embeddings", 512}, {"pad_token_id", 1}, {"bos_token_id", 0}, {"eos_token_id", 2}};
+static const char *const mpnet_bodies[] = {"MPNetForMaskedLM", NULL};
+static const struct family_alias mpnet_beginnings[] = {{"", "mpnet."}, {NULL, NULL}};
 
 static const struct family_tensor gpt2_tensors[] = {
     {PART_ATTN_NORM, ROWS_ALL, "ln_1.weight"},   {PART_ATTN_NORM_BIAS, ROWS_ALL, "ln_1.bias"},
@@ -264,13 +278,13 @@ static const struct family_alias gpt_neox_endings[] = {{"embed_out.weight", "lm_
     .embed = "model.embed_tokens.weight", .final_norm = "model.norm.weight", .head = "lm_head.weight", \
     .layer = "model.layers.%d.", .norm = NORM_RMS, .eps = "rms_norm_eps", .eps_missing = eps_, .gated = 1
 /* What BERT and its descendants share. */
-#define BERT(defaults_)                                                                                    \
-    .embed = "embeddings.word_embeddings.weight", .positions = "embeddings.position_embeddings.weight",    \
-    .types = "embeddings.token_type_embeddings.weight", .embed_norm = "embeddings.LayerNorm.weight",       \
-    .embed_norm_bias = "embeddings.LayerNorm.bias", .layer = "encoder.layer.%d.", .tensors = bert_tensors, \
-    .n_tensor = COUNT(bert_tensors), .switches = bert_switches, .n_switch = COUNT(bert_switches),          \
-    .defaults = defaults_, .n_default = COUNT(defaults_), .norm = NORM_LAYER, .eps = "layer_norm_eps",     \
-    .eps_missing = 1e-12, .place = PLACE_AFTER, .bidirectional = 1, .act = "gelu"
+#define ENCODER(tensors_, defaults_)                                                                            \
+    .embed = "embeddings.word_embeddings.weight", .positions = "embeddings.position_embeddings.weight",         \
+    .embed_norm = "embeddings.LayerNorm.weight", .embed_norm_bias = "embeddings.LayerNorm.bias",                \
+    .layer = "encoder.layer.%d.", .tensors = tensors_, .n_tensor = COUNT(tensors_), .switches = bert_switches,  \
+    .n_switch = COUNT(bert_switches), .defaults = defaults_, .n_default = COUNT(defaults_), .norm = NORM_LAYER, \
+    .eps = "layer_norm_eps", .eps_missing = 1e-12, .place = PLACE_AFTER, .bidirectional = 1, .act = "gelu"
+#define BERT(defaults_) .types = "embeddings.token_type_embeddings.weight", ENCODER(bert_tensors, defaults_)
 
 const struct family families[] = {
     {
@@ -565,6 +579,17 @@ const struct family families[] = {
         .beginnings = roberta_beginnings,
         .positions_from_pad = 1,
         BERT(roberta_defaults),
+    },
+    {
+        .type = "mpnet",
+        .base = "MPNetModel",
+        .bodies = mpnet_bodies,
+        .beginnings = mpnet_beginnings,
+        .positions_from_pad = 1,
+        .only_pad = 1,
+        .distances = "encoder.relative_attention_bias.weight",
+        .buckets = "relative_attention_num_buckets",
+        ENCODER(mpnet_tensors, mpnet_defaults),
     },
 };
 

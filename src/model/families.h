@@ -99,6 +99,9 @@ struct family {
     int position_offset;
     /* positions begin behind pad_token_id, whose own tokens have its and are not counted (fairseq's way) */
     int positions_from_pad;
+    int only_pad;                    /* with that: the one pad_token_id that it may be; 0: any */
+    const char *distances, *buckets; /* tensor of what is added to scores by distance, of all layers, and the key of how
+                                        many rows it has; NULL: there is none */
     const char *attention_cap, *logit_cap, *attention_scalar, *window; /* keys, or NULL */
     int window_pattern;        /* with `window`: every so many-th layer sees all; 0: none does */
     const char *window_switch; /* key: false leaves all windows out (absent: false); NULL: they are used */

@@ -88,6 +88,8 @@ struct attend_train_args layer_attention(const struct layer *l)
         .lse = io->lse,
         .window = window_of(l),
         .soft_cap = d->attention_cap,
+        .bias = l->m->reach_bias,
+        .reach = d->n_ctx,
     };
 }
 

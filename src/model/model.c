@@ -5,6 +5,7 @@
 #include "model/lora.h"
 
 #include "base/hash.h"
+#include "base/maths.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
@@ -215,6 +216,43 @@ static int make_rope(struct model *m, struct error *err)
     return 0;
 }
 
+int distance_bucket(int distance)
+{
+    enum { HALF = 16, EXACT = 8, MOST = 128 };
+    int before = distance < 0 ? -distance : distance, first = distance > 0 ? HALF : 0;
+    if (before < EXACT)
+        return first + before;
+    double far = maths_log((double)before / EXACT) / maths_log((double)MOST / EXACT) * (HALF - EXACT);
+    int bucket = EXACT + (int)far;
+    return first + (bucket < HALF ? bucket : HALF - 1);
+}
+
+/* The biases by distance, head by head. */
+static int make_reaches(struct model *m, struct error *err)
+{
+    const struct model_desc *d = &m->desc;
+    int width = 2 * d->n_ctx + 1, n = d->n_head * width;
+    struct queue *q = device_queue(m->device);
+    struct buffer *places = NULL;
+    if (!m->distances)
+        return 0;
+    int32_t *from = mem_alloc((size_t)n * sizeof *from);
+    int rc = from ? 0 : error_set_nomem(err, (size_t)n * sizeof *from, "biases by distance");
+    for (int i = 0; !rc && i < n; i++)
+        from[i] = distance_bucket(i % width - d->n_ctx) * d->n_head + i / width;
+    if (!rc && !(rc = buffer_new(&m->reaches, m->device, (size_t)n * 4, "biases by distance", err)) &&
+        !(rc = buffer_new(&places, m->device, (size_t)n * 4, "biases by distance", err))) {
+        m->reach_bias = (struct span){m->reaches, 0};
+        queue_upload(q, (struct span){places, 0}, from, (size_t)n * 4);
+        tensor_gather_rows(q, &(struct gather_rows_args){n, 1, m->groups[m->distances].vector, (struct span){places, 0},
+                                                         m->reach_bias});
+    }
+    rc = queue_finish(q, rc, err);
+    buffer_free(places);
+    mem_free(from);
+    return rc;
+}
+
 /* Q8 keeps four bits where the file has them in every matrix of the group. */
 static enum dtype group_dtype(const struct model *m, int group, const struct checkpoint *source)
 {
@@ -317,6 +355,7 @@ void model_close(struct model *m)
         weight_free(m->groups[i].weight);
     buffer_free(m->vectors);
     buffer_free(m->rope);
+    buffer_free(m->reaches);
     json_decref(m->config);
     arena_free(&m->arena);
     mem_free(m);
@@ -462,7 +501,7 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
                          .check_finite = options->check_finite,
                          .q = device_queue(device)};
     if ((rc = make_room(*out, source, err)) || (rc = model_check_unused(*out, source, err)) ||
-        (rc = transfer_all(&t, err))) {
+        (rc = transfer_all(&t, err)) || (rc = make_reaches(*out, err))) {
         model_close(*out);
         *out = NULL;
     }
@@ -478,7 +517,7 @@ int model_init(struct model **out, struct device *device, const json_t *config, 
     if (rc || (rc = model_new(out, device, &d, config, options->dtype, err)))
         return rc;
     struct transfer t = {.m = *out, .seed = options->seed, .q = device_queue(device)};
-    if ((rc = make_room(*out, NULL, err)) || (rc = transfer_all(&t, err))) {
+    if ((rc = make_room(*out, NULL, err)) || (rc = transfer_all(&t, err)) || (rc = make_reaches(*out, err))) {
         model_close(*out);
         *out = NULL;
     }

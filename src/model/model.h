@@ -66,7 +66,8 @@ struct model_desc {
     int n_rotated;                   /* elements of a head that rotate; 0: none */
     int n_position, position_offset; /* rows of a table of learned positions, 0: none; where position 0 stands in it */
     int n_type;                      /* rows of a table of token types, 0: none */
-    int window;                      /* keys that layers of LAYER_WINDOW see; 0: all */
+    int n_bucket; /* rows of a table of what is added to scores by a key's distance (parts.h), 0: none */
+    int window;   /* keys that layers of LAYER_WINDOW see; 0: all */
     float attention_scale, attention_cap, logit_cap, embed_scale; /* 0: 1/sqrt(head_dim); none; none; 1 */
     int layer_scale;                       /* attention_scale is divided by the layer's number from 1 on */
     unsigned char layers[MODEL_MAX_LAYER]; /* enum layer_kind */

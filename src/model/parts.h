@@ -30,10 +30,13 @@ struct model {
     int *param_group; /* group of each parameter */
     int *layer_parts; /* [n_layer][PART_COUNT] group indices, 0: none */
     int n_group, n_param;
+    int distances; /* group index, 0: none */
     int positions, types, project_in, project_out, embed_norm, embed_norm_bias, final_norm, final_norm_bias, head,
         head_bias; /* group indices, 0: none; head is the embedding's when tied */
     int64_t n_element;
-    struct buffer *vectors, *rope;
+    struct buffer *vectors, *rope, *reaches;
+    struct span
+        reach_bias; /* f32 [n_head, 2 n_ctx + 1] in reaches: attend_train's bias; SPAN_NONE without `distances` */
     struct span inv_freq[2], long_inv_freq[2]; /* f32 [n_rotated/2] in rope, as desc.rotations has them */
     struct lora *lora;                         /* NULL; while it is trained, what stands beside the frozen matrices */
 };
@@ -61,6 +64,9 @@ static inline int64_t desc_up_width(const struct model_desc *d) /* outputs of th
 {
     return (int64_t)d->n_ff * (d->gated ? 2 : 1);
 }
+/* The row of a table of biases for a key so far behind (negative: before) its row: T5's buckets, 32 of them to a
+ * distance of 128, as MPNet has them. */
+int distance_bucket(int distance);
 int desc_rotations(const struct model_desc *d); /* sets of rotary frequencies: 0, 1 or 2 */
 /* Dtype of activations that are product inputs. */
 static inline enum dtype model_act_dtype(const struct model *m)

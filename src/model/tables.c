@@ -124,6 +124,14 @@ static int add_whole(struct table_builder *b, const char *name, int64_t n, int64
     return index;
 }
 
+/* A matrix that is no product's: the device holds its numbers as a vector. */
+static int add_table(struct table_builder *b, const char *name, int64_t n, int64_t k)
+{
+    int index = add_group(b, n * k, 0);
+    add_param(b, name, &(struct param_piece){0, n, k, 0, 0, 0});
+    return index;
+}
+
 /* Everything, in the flat order. */
 static void walk_parts(struct table_builder *b)
 {
@@ -137,6 +145,7 @@ static void walk_parts(struct table_builder *b)
     m->project_in = d->n_word ? add_whole(b, f->project_in, d->n_embd, width, 0) : 0;
     m->embed_norm = f->embed_norm ? add_whole(b, f->embed_norm, d->n_embd, 0, 1 - d->norm_offset) : 0;
     m->embed_norm_bias = f->embed_norm_bias ? add_whole(b, f->embed_norm_bias, d->n_embd, 0, 0) : 0;
+    m->distances = d->n_bucket ? add_table(b, f->distances, d->n_bucket, d->n_head) : 0;
     for (int l = 0; l < d->n_layer; l++)
         for (int part = 0; part < PART_COUNT; part++)
             if (d->parts >> part & 1)

@@ -252,7 +252,8 @@ struct attend_args {
  * the host as max_len). q, k, v f32 with one row stride. Same arithmetic as attend (chunks of 256 from the sequence's
  * start). lse: f32 [T,H] log-sum-exp kept for backward, or SPAN_NONE. valid: i32 [n_seq] number of real rows of each
  * sequence (the rest is padding: its outputs are zero), or SPAN_NONE. window (causal only) and soft_cap as in
- * attend. */
+ * attend. bias: f32 [H, 2 reach + 1], added to the scores of a head by how far a key lies behind its row (-reach to
+ * reach, as far as any does), or SPAN_NONE, as attend_train_dx wants it. */
 struct attend_train_args {
     int n_row, n_seq, n_head, n_kv_head, head_dim, max_len, causal;
     float scale;
@@ -263,6 +264,8 @@ struct attend_train_args {
     struct span lse;
     int window;
     float soft_cap;
+    struct span bias;
+    int reach;
 };
 /* dq, dk, dv f32 with stride dstride := gradients (zeros in padding rows); `out` as attend_train wrote it, f32. */
 struct attend_train_dx_args {
