@@ -259,6 +259,42 @@ static void test_conversations_become_training_rows(void **state)
     tokenizer_close(t);
 }
 
+/* ShareGPT's and TRL's forms of one conversation are the same row as its messages. */
+static void test_conversations_of_every_form_are_the_same_row(void **state)
+{
+    (void)state;
+    static const char rows[] = TWO
+        "\n{\"conversations\":[{\"from\":\"human\",\"value\":\"ab\"},{\"from\":\"gpt\",\"value\":\"cd\"},{\"from\":"
+        "\"human\",\"value\":\"a\"},{\"from\":\"gpt\",\"value\":\"ab c\"}]}\n"
+        "{\"prompt\":[{\"role\":\"user\",\"content\":\"ab\"},{\"role\":\"assistant\",\"content\":\"cd\"},{\"role\":"
+        "\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}],\"completion\":[{\"role\":\"assistant\","
+        "\"content\":"
+        "\"ab c\"}]}\n"
+        "{\"system\":\"ab\",\"conversations\":[{\"from\":\"human\",\"value\":\"ab\"},{\"from\":\"gpt\",\"value\":"
+        "\"cd\"}]"
+        "}\n{\"messages\":[{\"role\":\"system\",\"content\":\"ab\"},{\"role\":\"user\",\"content\":\"ab\"},{\"role\":"
+        "\"assistant\",\"content\":\"cd\"}]}\n";
+    struct tokenizer *t = open_with(MARKS);
+    struct model_desc d = {.n_vocab = 13, .n_ctx = 100, .n_eos = 1, .eos_ids = {1}};
+    struct train_data data;
+    struct error err = {0, ""};
+    char path[300];
+    snprintf(path, sizeof path, "%s/rows.jsonl", check_tmpdir("text_chat"));
+    assert_int_equal(file_write(path, rows, sizeof rows - 1, NULL), 0);
+    if (train_data_read(&data, (struct record_source){.path = path},
+                        &(struct row_maker){.tokenizer = t, .desc = &d, .max_length = 90}, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(data.n, 5);
+    for (int i = 1; i < 5; i++) {
+        const struct train_row *a = &data.rows[i < 3 ? 0 : 3], *b = &data.rows[i];
+        assert_int_equal(a->n, b->n);
+        assert_memory_equal(a->ids, b->ids, (size_t)a->n * sizeof *a->ids);
+        assert_memory_equal(a->target, b->target, (size_t)a->n);
+    }
+    train_data_free(&data);
+    tokenizer_close(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +305,7 @@ int main(void)
         cmocka_unit_test(test_a_generation_block_that_leaves_the_end_is_said),
         cmocka_unit_test(test_prompts_and_what_is_wrong_with_conversations),
         cmocka_unit_test(test_conversations_become_training_rows),
+        cmocka_unit_test(test_conversations_of_every_form_are_the_same_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -89,6 +89,43 @@ static void test_completions_and_their_end_are_trained_and_prompts_are_not(void 
     train_data_free(&data);
 }
 
+/* TRL's conversational preferences are the same rows as the texts; a question or an answer more is refused. */
+static void test_preferences_may_be_turns(void **state)
+{
+    (void)state;
+    struct train_data data;
+    struct error err = {0};
+    struct model_desc d = desc;
+    d.task = MODEL_REWARD;
+    if (read_text(&data,
+                  "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}\n"
+                  "{\"prompt\":[{\"role\":\"user\",\"content\":\"a\"}],\"chosen\":[{\"role\":\"assistant\",\"content\":"
+                  "\"b\"}],\"rejected\":[{\"role\":\"assistant\",\"content\":\"c\"}]}\n"
+                  "{\"prompt\":\"a\",\"chosen\":[{\"role\":\"assistant\",\"content\":\"b\"}],\"rejected\":[{\"role\":"
+                  "\"assistant\",\"content\":\"c\"}]}\n"
+                  "{\"chosen\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"}],"
+                  "\"rejected\":"
+                  "[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"c\"}]}\n",
+                  &d, 90, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(data.n, 4);
+    for (int i = 1; i < 4; i++) {
+        const struct train_row *first = &data.rows[0], *r = &data.rows[i];
+        assert_true(r->n == first->n && r->n_rejected == first->n_rejected);
+        assert_memory_equal(r->ids, first->ids, (size_t)r->n * sizeof *r->ids);
+        assert_memory_equal(r->rejected, first->rejected, (size_t)r->n_rejected * sizeof *r->rejected);
+    }
+    train_data_free(&data);
+    assert_int_equal(
+        read_text(&data,
+                  "{\"prompt\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"},"
+                  "{\"role\":\"user\",\"content\":\"c\"}],\"chosen\":[{\"role\":\"assistant\",\"content\":\"b\"}],"
+                  "\"rejected\":[{\"role\":\"assistant\",\"content\":\"c\"}]}\n",
+                  &d, 90, &err),
+        ERROR_DATA);
+    assert_non_null(strstr(err.message, "rows.jsonl:1: \"chosen\": wanted one question and one answer"));
+}
+
 static void test_boundaries_inside_a_token_are_counted(void **state)
 {
     (void)state;
@@ -443,6 +480,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_completions_and_their_end_are_trained_and_prompts_are_not),
+        cmocka_unit_test(test_preferences_may_be_turns),
         cmocka_unit_test(test_boundaries_inside_a_token_are_counted),
         cmocka_unit_test(test_the_end_is_the_tokenizers_and_special_tokens_are_read),
         cmocka_unit_test(test_a_prompt_has_the_ids_that_generate_sees),

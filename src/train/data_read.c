@@ -189,13 +189,40 @@ static int add_labelled(struct row_reader *r, const json_t *record)
     return rc;
 }
 
-/* {"prompt","chosen","rejected"}, or PKU-SafeRLHF's two responses and which is better. */
+/* One of two answers that are turns (TRL's conversational preferences), after the prompt's turns or with the question's
+ * turn before it. */
+static int need_turns(const struct row_reader *r, const json_t *record, const char *key, struct buf *out)
+{
+    json_t *prompt = json_object_get(record, "prompt"), *answer = json_object_get(record, key), *one;
+    if (json_is_string(prompt))
+        one = json_pack("{s:[{s:s, s:O}], s:O}", "prompt", "role", "user", "content", prompt, "response", answer);
+    else
+        one = prompt ? json_pack("{s:O, s:O}", "prompt", prompt, "response", answer)
+                     : json_pack("{s:O}", "messages", answer);
+    const struct record_shape *shape = one ? record_shape(one, 1) : NULL;
+    struct record_pair pair = {.n_more = 0};
+    int rc = one ? 0 : bad_field(r, key, "turns");
+    if (!rc && !shape)
+        rc = bad_field(r, "prompt", "a text or turns");
+    if (!rc && (rc = record_pair(&pair, one, shape, r->err)))
+        error_prefix(r->err, "%s", r->where);
+    if (!rc && (!pair.question.len || !pair.answer.len || pair.n_more))
+        rc = bad_field(r, key, "one question and one answer; classifiers read no longer conversations");
+    if (!rc && train_classify_text(out, pair.question.data, pair.answer.data))
+        rc = error_set_nomem(r->err, out->len, "a training row");
+    record_pair_free(&pair);
+    json_decref(one);
+    return rc;
+}
+
+/* {"prompt","chosen","rejected"}, texts or turns, or PKU-SafeRLHF's two responses and which is better. */
 static int add_preference(struct row_reader *r, const json_t *record)
 {
     const json_t *better = json_object_get(record, "better_response_id");
-    const char *names[2] = {"chosen", "rejected"}, *prompt;
+    const char *names[2] = {"chosen", "rejected"}, *prompt = NULL;
     struct buf texts[2] = {BUF_INIT, BUF_INIT};
-    int rc = need_string(r, record, "prompt", &prompt);
+    int turns = json_is_array(json_object_get(record, "chosen")),
+        rc = turns ? 0 : need_string(r, record, "prompt", &prompt);
     if (!rc && better) {
         if (!json_is_integer(better) || json_integer_value(better) < 0 || json_integer_value(better) > 1)
             return bad_field(r, "better_response_id", "0 or 1");
@@ -203,7 +230,8 @@ static int add_preference(struct row_reader *r, const json_t *record)
         names[1] = json_integer_value(better) ? "response_0" : "response_1";
     }
     for (int i = 0; i < 2 && !rc; i++)
-        rc = need_conversation(r, record, prompt, names[i], &texts[i]);
+        rc = turns ? need_turns(r, record, names[i], &texts[i])
+                   : need_conversation(r, record, prompt, names[i], &texts[i]);
     rc = rc ? rc : need_tokenizer(r);
     if (!rc)
         rc = train_data_add_pair(&r->make, texts[0].data, texts[1].data, r->id, r->err);
