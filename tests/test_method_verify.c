@@ -237,6 +237,15 @@ static void what_was_kept_is_exported(void **state)
     for (int i = 0; i < given.n; i++)
         assert_string_equal(pairs.items[i].question, given.items[i].question);
     seeds_free(&pairs);
+    change("UPDATE attempt SET kept = 0, reason = 'struck' WHERE round = 1 AND idx = 1 AND kept = 1");
+    change("UPDATE round SET kept = kept - 1");
+    export(EXPORT_CSV, 0, &n, &pairs);
+    assert_true(pairs.n == kept - 1 && n.kept == kept - 1);
+    for (int i = 0; i < pairs.n; i++)
+        assert_true(strcmp(pairs.items[i].id, "r1-a1") != 0);
+    change("UPDATE attempt SET kept = 1, reason = 'kept' WHERE round = 1 AND idx = 1");
+    change("UPDATE round SET kept = kept + 1");
+    seeds_free(&pairs);
     seeds_free(&given);
     seeds_free(&made);
 }
