@@ -44,7 +44,8 @@ static int open_judge(struct judge_check *c, const char *path, struct error *err
 
 static int judge_rows(struct judge_check *c, const char *path, struct error *err)
 {
-    int status = train_data_read(&c->data, path, c->tokenizer, model_desc(c->model), MAX_TOKENS, err);
+    const struct row_maker with = {.tokenizer = c->tokenizer, .desc = model_desc(c->model), .max_length = MAX_TOKENS};
+    int status = train_data_read(&c->data, (struct record_source){.path = path}, &with, err);
     if (status)
         return status;
     size_t n = (size_t)c->data.n;
