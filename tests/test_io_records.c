@@ -88,6 +88,10 @@ static void two_columns_may_have_no_names(void **state)
     assert_reads("-", "the capital of France\tParis\r\n",
                  "{\"question\": \"the capital of France\", \"answer\": \"Paris\"}\n");
     assert_reads("t.tsv", "one, two, three\tcounted", "{\"question\": \"one, two, three\", \"answer\": \"counted\"}\n");
+    assert_reads(
+        "t.csv", "Who, when, where?;Here, now.\nAnd why, then?;So.\n",
+        "{\"question\": \"Who, when, where?\", \"answer\": \"Here, now.\"}\n{\"question\": \"And why, then?\", "
+        "\"answer\": \"So.\"}\n");
     assert_reads("t.csv", "Frage,Antwort\nWarum?,Darum.\n", "{\"Frage\": \"Warum?\", \"Antwort\": \"Darum.\"}\n");
     assert_reads("t.csv", "prompt,What is it called?\na,b\n", "{\"prompt\": \"a\", \"What is it called?\": \"b\"}\n");
 }

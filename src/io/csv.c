@@ -236,21 +236,44 @@ int csv_open_table(struct csv **out, struct input *in, char delimiter, struct er
     return open_table(out, c, 0, err);
 }
 
+static const char delimiters[] = ",;\t";
+
+/* How often each delimiter stands in the row that begins at bytes, outside of quotes; where the next row begins, or n
+ * where the row has no end. */
+static size_t count_delimiters(const char *bytes, size_t n, size_t count[3])
+{
+    int quoted = 0;
+    size_t i = 0;
+    memset(count, 0, 3 * sizeof *count);
+    for (; i < n && (quoted || bytes[i] != '\n'); i++) {
+        quoted ^= bytes[i] == '"';
+        const char *at = quoted || !bytes[i] ? NULL : strchr(delimiters, bytes[i]);
+        if (at)
+            count[at - delimiters]++;
+    }
+    return i < n ? i + 1 : n;
+}
+
+/* Rows behind the first that are looked at: prose has commas too, but not as many in every row. */
+enum { LOOKED_AT = 20 };
+
 char csv_delimiter(const char *bytes, size_t n)
 {
-    static const char choices[] = ",;\t";
-    size_t count[3] = {0, 0, 0};
-    int quoted = 0, best = 0;
-    for (size_t i = 0; i < n && (quoted || bytes[i] != '\n'); i++) {
-        quoted ^= bytes[i] == '"';
-        const char *at = quoted || !bytes[i] ? NULL : strchr(choices, bytes[i]);
-        if (at)
-            count[at - choices]++;
+    size_t first[3], count[3], at = count_delimiters(bytes, n, first), next;
+    int alike[3] = {1, 1, 1}, best = 0;
+    for (int row = 0; row < LOOKED_AT && at < n; row++, at = next) {
+        next = at + count_delimiters(bytes + at, n - at, count);
+        if (bytes[next - 1] != '\n' || bytes[at] == '\n' || bytes[at] == '\r') /* cut off, or blank */
+            continue;
+        for (int i = 0; i < 3; i++)
+            alike[i] &= count[i] == first[i];
     }
-    for (int i = 1; i < 3; i++)
-        if (count[i] > count[best])
+    for (int i = 1; i < 3; i++) {
+        int mine = first[i] && alike[i], other = first[best] && alike[best];
+        if (mine != other ? mine : first[i] > first[best])
             best = i;
-    return count[best] ? choices[best] : 0;
+    }
+    return first[best] ? delimiters[best] : 0;
 }
 
 int csv_rename_columns(struct csv *c, const char *const *names, struct error *err)

@@ -22,8 +22,8 @@ int csv_open_table(struct csv **out, struct input *in, char delimiter, struct er
 /* Before the first csv_next: the row of names is the first row of data, and these are the names (as many). */
 int csv_rename_columns(struct csv *c, const char *const *names, struct error *err);
 void csv_close(struct csv *c); /* NULL is fine */
-/* The delimiter of a first row that begins at bytes: the one of comma, semicolon and tab that stands there most often
- * outside of quotes; 0: none does. */
+/* The delimiter of the rows that begin at bytes: the one of comma, semicolon and tab that stands as often in all of the
+ * first ones, outside of quotes; else the one that stands in the first row most often; 0: none does. */
 char csv_delimiter(const char *bytes, size_t n);
 
 size_t csv_n_column(const struct csv *c);
