@@ -24,6 +24,15 @@ done
 for verb in align inspect; do
   want 2 "\-\-adapter: no such option here" "$ISARA" $verb --model /nowhere --adapter /nowhere
 done
+# Every option that a verb takes stands in its help.
+taken_by() { # taken_by VERB: as --man has it
+  "$ISARA" --man | awk -v verb="$1" '/^\.B \\-\\-/ { name = $2; gsub(/\\/, "", name) } /^verbs:/ && ($0 " ") ~ (" " verb " ") { print name }' | sort
+}
+for verb in $("$ISARA" --help | awk '/^verbs:/ { on = 1; next } /^$/ { on = 0 } on { print $1 }'); do
+  taken=$(taken_by $verb)
+  hidden=$(comm -13 <("$ISARA" $verb --help | awk '/^  --/ { print $1 }' | sort) - <<<"$taken")
+  [ -n "$taken" ] && [ -z "$hidden" ] || { echo "$verb --help does not list" $hidden; fails=1; }
+done
 "$ISARA" experiment --help | grep -q -e --seed && { echo "experiment --help lists --seed, which it refuses"; fails=1; }
 want 2 "\-\-seed: an experiment has its random_seeds in its file" "$ISARA" experiment x.yaml --seed 1
 want 2 "\-\-model is needed" "$ISARA" score

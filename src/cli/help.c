@@ -20,6 +20,7 @@ static const struct {
                 {GROUP_CONVERT | GROUP_PULL, "Files"},
                 {GROUP_INSPECT, "Inspecting"},
                 {GROUP_REPORT, "Report"},
+                {GROUP_EXPORT, "Export"},
                 {GROUP_ENGINE, "Engine"},
                 {GROUP_EVAL | GROUP_TASK, "Evaluation"},
                 {GROUP_COMMON | GROUP_DRY | GROUP_SEED, "Common"}};
