@@ -144,6 +144,31 @@ static void what_was_sifted_out_is_left_out(void **state)
                    NULL, NULL, "{\"question\": \"b\", \"kept\": true} 2\n{\"question\": \"c\"} 3\n1 left out\n");
 }
 
+/* Of two columns of one name, in any case and spacing, none may win in silence. */
+static void names_of_columns_stand_once(void **state)
+{
+    (void)state;
+    const char *end = "; wanted every name once (in any case and spacing); rename one of them or take it out\n";
+    static const struct {
+        const char *name, *text, *says;
+    } twice[] = {
+        {"t.csv", "question,answer,answer\na,b,c\n", "columns 2 and 3 have one name, \"answer\" and \"answer\""},
+        {"t.csv", "Question,note,QUESTION,answer\na,b,c,d\n",
+         "columns 1 and 3 have one name, \"Question\" and \"QUESTION\""},
+        {"t.tsv", "question\tbest answer\tBest-Answer \na\tb\tc\n",
+         "columns 2 and 3 have one name, \"best answer\" and \"Best-Answer \""},
+        {"t.csv", "x;\xc3\xa9;question;\xc3\xa9\na;b;c;d\n",
+         "columns 2 and 4 have one name, \"\xc3\xa9\" and \"\xc3\xa9\""},
+    };
+    for (size_t i = 0; i < sizeof twice / sizeof *twice; i++) {
+        char wanted[400];
+        snprintf(wanted, sizeof wanted, "error %s:1: %s%s", twice[i].name, twice[i].says, end);
+        assert_reads(twice[i].name, twice[i].text, wanted);
+    }
+    assert_reads("t.csv", "question,,answer,\na,b,c,d\n", "{\"question\": \"a\", \"answer\": \"c\"}\n");
+    assert_reads("t.csv", "question,questions\na,b\n", "{\"question\": \"a\", \"questions\": \"b\"}\n");
+}
+
 static void quotes_between_tabs_may_be_text(void **state)
 {
     (void)state;
@@ -221,6 +246,7 @@ int main(void)
         cmocka_unit_test(two_columns_may_have_no_names),
         cmocka_unit_test(fields_may_be_named),
         cmocka_unit_test(what_was_sifted_out_is_left_out),
+        cmocka_unit_test(names_of_columns_stand_once),
         cmocka_unit_test(quotes_between_tabs_may_be_text),
         cmocka_unit_test(what_is_no_table_stays_json),
         cmocka_unit_test(an_odd_member_spoils_itself),

@@ -9,6 +9,7 @@
 #include "io/csv.h"
 #include "io/input.h"
 #include "io/jsontext.h"
+#include "io/record.h"
 
 #include <string.h>
 #include <strings.h>
@@ -410,6 +411,35 @@ static int lacks_names(const struct jsonl *r)
            (reads_as_text(first) || reads_as_text(second));
 }
 
+/* Two columns of one name: only one of them would be read, in silence. Columns without a name are not read at all. */
+static int refuse_twins(const struct csv *table, const char *file, json_t *seen, struct error *err)
+{
+    for (size_t i = 0; i < csv_n_column(table); i++) {
+        const char *name = csv_column_name(table, i), *key = name;
+        char spelled[RECORD_MAX_NAME];
+        if (record_fold_name(name, spelled, sizeof spelled))
+            key = spelled;
+        const json_t *twin = json_object_get(seen, key);
+        size_t k = twin ? (size_t)json_integer_value(twin) : 0;
+        if (twin)
+            return error_set(err, ERROR_DATA,
+                             "%s:%ld: columns %zu and %zu have one name, \"%.80s\" and \"%.80s\"; wanted every name "
+                             "once (in any case and spacing); rename one of them or take it out",
+                             file, csv_line(table), k + 1, i + 1, csv_column_name(table, k), name);
+        if (name[strspn(name, " ")] && json_object_set_new(seen, key, json_integer((json_int_t)i)))
+            return error_set_nomem(err, 64, file);
+    }
+    return 0;
+}
+
+static int check_names(const struct jsonl *r, struct error *err)
+{
+    json_t *seen = json_object();
+    int rc = seen ? refuse_twins(r->table, input_name(r->in), seen, err) : error_set_nomem(err, 64, input_name(r->in));
+    json_decref(seen);
+    return rc;
+}
+
 static int open_table(struct jsonl *r, const char *bytes, size_t n, char delimiter, struct error *err)
 {
     static const char *const pair[] = {"question", "answer"};
@@ -422,6 +452,7 @@ static int open_table(struct jsonl *r, const char *bytes, size_t n, char delimit
         r->unnamed = 1;
         rc = csv_rename_columns(r->table, pair, err);
     }
+    rc = rc ? rc : check_names(r, err);
     return rc ? rc : 1;
 }
 

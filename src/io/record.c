@@ -59,7 +59,7 @@ static const struct record_shape dolly[] = {
     {"instruction-context", "instruction", "context", NULL, RECORD_PAIR, ""},
 };
 
-static size_t folded(const char *name, char *out, size_t n)
+size_t record_fold_name(const char *name, char *out, size_t n)
 {
     size_t k = 0, end = strlen(name);
     while (end && name[end - 1] == ' ')
@@ -83,11 +83,12 @@ int record_fold_names(json_t *record)
     const char *name;
     json_t *value;
     void *next;
-    char spelled[64];
+    char spelled[RECORD_MAX_NAME];
     int rc = 0;
     json_object_foreach_safe(record, next, name, value)
     {
-        if (!folded(name, spelled, sizeof spelled) || !strcmp(spelled, name) || json_object_get(record, spelled))
+        if (!record_fold_name(name, spelled, sizeof spelled) || !strcmp(spelled, name) ||
+            json_object_get(record, spelled))
             continue;
         rc |= json_object_set(record, spelled, value);
         if (!rc)

@@ -13,6 +13,10 @@
 /* Names of fields in one spelling: small letters, no space around, "_" for spaces and hyphens inside ("Best Answer"
  * becomes best_answer). A field that is there in that spelling already stays the one. 0 or -1 (memory). */
 int record_fold_names(json_t *record);
+/* One name in that spelling, of n bytes at most: its length, or 0 where it has none (blank, or too long: it stays as it
+ * is). */
+size_t record_fold_name(const char *name, char *out, size_t n);
+enum { RECORD_MAX_NAME = 64 };
 
 void record_keys(const json_t *record, struct buf *out); /* its fields, quoted, between commas; "none" */
 int record_has(const json_t *record, const char *field); /* and it is not null */
