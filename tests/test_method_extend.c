@@ -166,11 +166,75 @@ static void a_test_set_can_be_added(void **state)
     refused(&o, ERROR_CONFIG, "was begun with");
 }
 
+/* A test set of one question that the run has kept. */
+static void write_kept(const char *run, const char *path)
+{
+    char line[1 << 16];
+    json_t *row = NULL;
+    snprintf(line, sizeof line, "%s/round-1/generated.jsonl", run);
+    FILE *f = fopen(line, "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) && !json_is_true(json_object_get(row, "kept"))) {
+        json_decref(row);
+        row = json_loads(line, 0, NULL);
+    }
+    fclose(f);
+    assert_true(json_is_true(json_object_get(row, "kept")));
+    json_t *test = json_pack("{s:O, s:s}", "question", json_object_get(row, "question"), "answer", "Yes.");
+    assert_int_equal(json_dump_file(test, path, 0), 0);
+    json_decref(test);
+    json_decref(row);
+}
+
+/* What was kept before there was a test set cannot be left out any more; and nothing is changed by being refused. */
+static void a_test_set_must_not_hold_what_was_tuned_on(void **state)
+{
+    (void)state;
+    char run[1100], test[1100], before[65], after[65];
+    struct align_options o;
+    path_of(run, "kept-one");
+    path_of(test, "kept.jsonl");
+    tiny_align_options(&o, run);
+    o.rounds = 1;
+    align(&o);
+    write_kept(run, test);
+    tiny_align_hash(run, "config.resolved.json", before);
+    o.test = test;
+    refused(&o, ERROR_DATA, "1 kept questions of");
+    tiny_align_hash(run, "config.resolved.json", after);
+    assert_string_equal(before, after);
+    o.keep_test_overlap = 1;
+    align(&o);
+}
+
+/* Seeds were held out of the one that a test set was added to and not of the other; what is refused begins nothing. */
+static void another_pool_of_seeds_asks_other_questions(void **state)
+{
+    (void)state;
+    char donor[1100], output[1100];
+    struct align_options o;
+    path_of(donor, "donor");
+    path_of(output, "taker");
+    tiny_align_options(&o, donor);
+    o.rounds = 1;
+    align(&o);
+    o.test = tiny.test;
+    align(&o);
+    o.output = output;
+    o.attempts_from = donor;
+    refused(&o, ERROR_CONFIG, "asked with another pool of seeds");
+    o.attempts_from = NULL;
+    o.k = 3; /* other options than those refused */
+    align(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(more_of_all_is_as_if_given_at_once),
         cmocka_unit_test(a_test_set_can_be_added),
+        cmocka_unit_test(a_test_set_must_not_hold_what_was_tuned_on),
+        cmocka_unit_test(another_pool_of_seeds_asks_other_questions),
         cmocka_unit_test(what_a_start_would_refuse_is_found_beforehand),
     };
     return cmocka_run_group_tests(tests, tiny_align_setup, tiny_align_teardown);

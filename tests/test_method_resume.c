@@ -148,6 +148,17 @@ static void the_first_round_of_another_run_can_be_taken(void **state)
     align_result_free(&r);
     assert_true(holds(other, "round-1/generated.jsonl", "was taken"));
     assert_false(holds(other, "round-2/generated.jsonl", "was not"));
+    assert_true(holds(other, "metrics.json", "\"attempts_taken\": 6"));
+    change(from, "UPDATE attempt SET answer = NULL, answer_error = NULL, answer_ids = NULL, answer_logprobs = NULL, "
+                 "answer_score = NULL, answer_ended = NULL, answer_contexts = NULL, answer_dropped = NULL, "
+                 "kept = NULL, reason = NULL, matched = NULL, f1 = NULL, neighbours = NULL, nearness = NULL "
+                 "WHERE round = 1; DELETE FROM attempt WHERE round = 2 OR idx > 2; DELETE FROM round WHERE round = 2; "
+                 "UPDATE round SET state = 'ask', kept = 0, steps = 0, model_sha256 = ''; DELETE FROM result");
+    snprintf(other, sizeof other, "%s/half", tiny.root); /* of a donor that was killed while it asked */
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    assert_true(holds(other, "metrics.json", "\"attempts_taken\": 3"));
+    tiny_align_same(other, own);
 }
 
 static void attempts_that_were_made_otherwise_are_not_taken(void **state)

@@ -314,6 +314,13 @@ static int preview(struct align *a, struct error *err)
     return rc;
 }
 
+/* What is refused before anything is written. A run that was begun has taken what it could. */
+static int check_given(struct align *a, struct error *err)
+{
+    int rc = align_check_added(a, err);
+    return rc || run_exists(a->o.output) ? rc : align_check_first(a, err);
+}
+
 /* What begin_run and the first round would refuse. */
 static int check_begin(struct align *a, struct error *err)
 {
@@ -326,13 +333,13 @@ static int check_begin(struct align *a, struct error *err)
     start.settings = settings;
     rc = rc ? rc : run_check_start(a->o.output, &start, err);
     json_decref(settings);
-    return rc ? rc : align_check_first(a, err);
+    return rc ? rc : check_given(a, err);
 }
 
 static int begin_run(struct align *a, struct error *err)
 {
     json_t *settings = align_settings(a), *manifest = align_manifest(a);
-    int rc = settings && manifest ? 0 : error_set_nomem(err, 4096, "settings");
+    int rc = settings && manifest ? check_given(a, err) : error_set_nomem(err, 4096, "settings");
     if (!rc)
         rc = run_open(&a->run, a->o.output,
                       &(struct run_start){settings, manifest, a->o.accept_different_bits, align_may_change,

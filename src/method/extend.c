@@ -52,14 +52,66 @@ void align_extend_manifest(json_t *manifest, const json_t *now)
     json_object_set_new(manifest, "test", test);
 }
 
-int align_was_untested(const char *directory)
+/* The manifest of the run in this directory, or NULL when there is none that can be read. */
+static json_t *manifest_of(const char *directory)
 {
     char *path = directory ? path_join(directory, "manifest.json") : NULL;
     json_t *manifest = NULL;
-    int was = path && file_exists(path) && !jsontext_load(&manifest, path, 1 << 24, NULL) &&
-              json_object_get(manifest, "seeds") &&
-              (!has_test(manifest) || json_is_true(json_object_get(json_object_get(manifest, "test"), "added")));
-    json_decref(manifest);
+    if (path && file_exists(path) && jsontext_load(&manifest, path, 1 << 24, NULL))
+        manifest = NULL;
     mem_free(path);
+    return manifest;
+}
+
+int align_test_was_added(const char *directory)
+{
+    json_t *manifest = manifest_of(directory);
+    int was = json_is_true(json_object_get(json_object_get(manifest, "test"), "added"));
+    json_decref(manifest);
     return was;
+}
+
+int align_was_untested(const char *directory)
+{
+    json_t *manifest = manifest_of(directory);
+    int was = json_object_get(manifest, "seeds") && !has_test(manifest);
+    json_decref(manifest);
+    return was || align_test_was_added(directory);
+}
+
+static int count_near(struct align *a, struct run *run, int round, int *near, struct error *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct run_round as;
+    int row, rc = run_get_round(run, round, &as, err);
+    struct run_attempt *made = rc ? NULL : mem_calloc((size_t)as.attempts + 1, sizeof *made);
+    if (!rc && !made)
+        rc = error_set_nomem(err, (size_t)as.attempts * sizeof *made, "attempts");
+    rc = rc ? rc : run_get_attempts(run, round, as.attempts, made, &arena, err);
+    for (int i = 0; i < as.attempts && !rc; i++) {
+        int kept = made[i].verdict.kept && made[i].question.text;
+        rc = kept ? align_near_test(a, made[i].question.text, &row, err) : 0;
+        *near += kept && !rc && row >= 0;
+    }
+    mem_free(made);
+    arena_free(&arena);
+    return rc;
+}
+
+int align_check_added(struct align *a, struct error *err)
+{
+    struct run *run = NULL;
+    int near = 0;
+    if (!a->untested || !a->o.test || a->o.keep_test_overlap)
+        return 0;
+    int rc = run_open_readonly(&run, a->o.output, err);
+    for (int t = 1; t <= a->o.rounds && !rc; t++)
+        rc = count_near(a, run, t, &near, err);
+    run_close(run);
+    if (rc || !near)
+        return rc;
+    return error_set(err, ERROR_DATA,
+                     "%s: %d kept questions of %s, which was begun without a test set, are near one of its questions; "
+                     "take another test set, or say --keep-test-overlap",
+                     a->o.test, near, a->o.output);
 }

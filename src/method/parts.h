@@ -60,6 +60,9 @@ int align_may_change(const json_t *was, const json_t *is, const char *name);
 void align_extend_manifest(json_t *manifest, const json_t *now);
 /* Was the run in this directory, if there is one, begun without a test set? */
 int align_was_untested(const char *directory);
+int align_test_was_added(const char *directory); /* and has one now */
+/* Kept questions of such a run near a question of the test set that it is given: ERROR_DATA. */
+int align_check_added(struct align *a, struct error *err);
 
 /* setup.c */
 int align_open(struct align *a, struct device *device, const struct align_options *o,

@@ -39,16 +39,37 @@ static int nothing_made(const struct align *a)
     return a->n_attempt && !a->attempts[0].question.text && !a->attempts[0].question.error;
 }
 
-static int copy_attempts(struct align *a, struct run *from, const struct run_round *as, int scored, struct error *err)
+/* What of a round can be taken, and where it is. */
+struct taking {
+    struct run *from;
+    int round, attempts, scored;
+    int taken; /* attempts that had a question */
+};
+
+/* In the same commit, so that a run which has taken some says so. */
+static int note_taken(struct align *a, const struct taking *t, struct error *err)
 {
-    int n = a->n_attempt < as->attempts ? a->n_attempt : as->attempts;
+    char text[16];
+    if (t->from == a->run || !t->taken)
+        return 0;
+    snprintf(text, sizeof text, "%d", t->taken);
+    log_line(LOG_INFO, "round 1: %d attempts are those of %s", t->taken, a->o.attempts_from);
+    return run_put_fact(a->run, "attempts-taken", text, err);
+}
+
+static int copy_attempts(struct align *a, struct taking *t, struct error *err)
+{
+    int n = a->n_attempt < t->attempts ? a->n_attempt : t->attempts;
     struct run_attempt *made = mem_calloc((size_t)n + 1, sizeof *made);
     if (!made)
         return error_set_nomem(err, (size_t)n * sizeof *made, "attempts");
-    int rc = run_get_attempts(from, a->round - (from == a->run), n, made, &a->round_arena, err);
+    int rc = run_get_attempts(t->from, t->round, n, made, &a->round_arena, err);
     rc = rc ? rc : run_begin(a->run, err);
-    for (int i = 0; i < n && !rc; i++)
-        rc = copy_attempt(a, &made[i], scored, err);
+    for (int i = 0; i < n && !rc; i++) {
+        rc = copy_attempt(a, &made[i], t->scored, err);
+        t->taken += made[i].question.text || made[i].question.error;
+    }
+    rc = rc ? rc : note_taken(a, t, err);
     if (!rc)
         rc = run_commit(a->run, err);
     else
@@ -59,8 +80,8 @@ static int copy_attempts(struct align *a, struct run *from, const struct run_rou
 
 int align_take_over(struct align *a, struct error *err)
 {
-    const struct run_round as = {.attempts = a->n_attempt};
-    return nothing_made(a) ? copy_attempts(a, a->run, &as, 1, err) : 0;
+    struct taking all = {.from = a->run, .round = a->round - 1, .attempts = a->n_attempt, .scored = 1};
+    return nothing_made(a) ? copy_attempts(a, &all, err) : 0;
 }
 
 /* --- the first round of another run --- */
@@ -108,6 +129,11 @@ static int check_same_asking(struct align *a, struct run *from, int *same, struc
         rc = error_set(err, ERROR_CONFIG,
                        "%s: asked and answered with another %s; give the same, or leave --attempts-from out",
                        a->o.attempts_from, other);
+    else if (!rc && align_test_was_added(a->o.attempts_from) != (a->untested && a->o.test))
+        rc = error_set(err, ERROR_CONFIG,
+                       "%s: asked with another pool of seeds, as some were held out before a test set was added to it; "
+                       "leave --attempts-from out",
+                       a->o.attempts_from);
     json_decref(ours);
     json_decref(theirs);
     return rc;
@@ -119,14 +145,6 @@ static int check_their_rows(const struct align *a, struct run *from, struct erro
     const struct run_bounds b = {
         .k = a->o.k, .pool = a->n_given, .grown = 1, .vocab = a->speaker.desc.n_vocab, .reason = sift_reason_find};
     return run_check(from, &b, err);
-}
-
-static int note_taken(struct align *a, int n, struct error *err)
-{
-    char text[16];
-    snprintf(text, sizeof text, "%d", n);
-    log_line(LOG_INFO, "round 1: %d attempts are those of %s", n, a->o.attempts_from);
-    return run_put_fact(a->run, "attempts-taken", text, err);
 }
 
 int align_check_first(struct align *a, struct error *err)
@@ -151,9 +169,7 @@ int align_take_first(struct align *a, struct error *err)
     rc = rc || !same ? rc : check_their_rows(a, from, err);
     rc = rc || !same ? rc : run_get_round(from, 1, &as, err);
     if (!rc && as.attempts)
-        rc = copy_attempts(a, from, &as, 0, err);
-    if (!rc && as.attempts)
-        rc = note_taken(a, as.attempts < a->n_attempt ? as.attempts : a->n_attempt, err);
+        rc = copy_attempts(a, &(struct taking){.from = from, .round = 1, .attempts = as.attempts}, err);
     run_close(from);
     return rc;
 }
