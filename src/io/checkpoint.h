@@ -47,8 +47,8 @@ void checkpoint_close(struct checkpoint *ck); /* NULL is fine */
 
 /* Lets the system take back what was read of the files. */
 void checkpoint_release(const struct checkpoint *ck);
-const char *
-checkpoint_path(const struct checkpoint *ck); /* the resolved directory or file; of an adapter: its base's */
+/* The resolved directory or file; of an adapter: its base's. */
+const char *checkpoint_path(const struct checkpoint *ck);
 /* config.json as it is, but for tie_word_embeddings, which is false where a head is stored that is another matrix than
  * the embedding, and true where it is absent and head and embedding share their bytes; for GGUF made from the metadata:
  * architectures, model_type, hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim,
