@@ -50,6 +50,24 @@ cat >"$tmp/generated.jsonl" <<'JSON'
 JSON
 want 0 "scaling_ratio  *2.0000" "$ISARA" eval --task diversity --input "$tmp/generated.jsonl" --seeds "$tmp/seeds.jsonl"
 want 0 "kept_share  *0.6667" "$ISARA" eval --task diversity --input "$tmp/generated.jsonl"
+# What is compared may come in any form of records; one without a question is no empty question.
+sky="Why is the sky blue in the morning of every day?"
+forms() { # forms NAME TEXT: as the generated ones, whose question is the seed's
+  printf '%s\n' "$2" >"$tmp/form.$1"
+  want 0 "test_in_generated_8gram  *0.5000" "$ISARA" eval --task overlap --input "$tmp/form.$1" --test "$tmp/test.jsonl"
+}
+messages='{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"'"$sky"'"},{"role":"assistant","content":"Air."}]}'
+forms jsonl "$messages"
+forms json '[{"conversations":[{"from":"human","value":"'"$sky"'"},{"from":"gpt","value":"Air."}]}]'
+forms csv "Prompt,Completion,Kept
+$sky,Air.,yes"
+printf '%s\n' "$messages" '{"prompt":"How do owls see?","completion":"Well.","kept":"no"}' '{"instruction":"How do owls see at night?","output":"Well."}' '{"question":null,"kept":false}' >"$tmp/mixed.jsonl"
+want 0 "kept_share  *0.5000.*n 4" "$ISARA" eval --task diversity --input "$tmp/mixed.jsonl"
+echo '{"messages":[{"role":"assistant","content":"Air."}]}' >>"$tmp/mixed.jsonl"
+want 65 "mixed.jsonl:5: the question is empty" "$ISARA" eval --task diversity --input "$tmp/mixed.jsonl"
+echo '{"Frage":"'"$sky"'","answer":"Air."}' >"$tmp/frage.jsonl"
+want 0 "test_in_generated_8gram  *0.5000" "$ISARA" eval --task overlap --input "$tmp/frage.jsonl" --question-field Frage --test "$tmp/test.jsonl"
+want 65 'frage.jsonl:1: wanted fields such as "question" and "answer".*found "answer", "frage"' "$ISARA" eval --task overlap --input "$tmp/frage.jsonl" --test "$tmp/test.jsonl"
 want 66 "no round-1/generated.jsonl" "$ISARA" eval --task diversity --input "$tmp"
 # Arms over the bundled miniature: killed anywhere and started again, the samples are those of a run that was left alone.
 m=models/miniature

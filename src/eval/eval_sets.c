@@ -3,10 +3,13 @@
  * has made. */
 #include "eval/eval_sets.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
-#include "io/jsonl.h"
+#include "io/record.h"
+#include "io/record_reader.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void eval_set_free(struct eval_set *s)
@@ -54,36 +57,71 @@ int eval_set_read(struct eval_set *s, const char *name, struct record_source sou
     return rc;
 }
 
-static int read_generated(struct eval_set *s, const char *path, struct error *err)
+static int lacks_question(const struct record_reader *in, const json_t *record, int empty, struct error *err)
 {
-    struct jsonl *r = NULL;
-    json_t *row = NULL;
-    int rc = jsonl_open(&r, path, err), more = 1;
-    while (!rc && (more = jsonl_next(r, &row, err)) == 1) {
-        const char *question = json_string_value(json_object_get(row, "question")),
-                   *id = json_string_value(json_object_get(row, "id"));
-        const json_t *kept = json_object_get(row, "kept");
-        rc = eval_set_add(s, id ? id : "", question ? question : "", json_string_value(json_object_get(row, "answer")),
-                          !kept || json_is_true(kept), err);
-        json_decref(row);
-    }
-    jsonl_close(r);
-    return !rc && more < 0 ? more : rc;
+    struct buf keys = BUF_INIT;
+    record_keys(record, &keys);
+    int rc = empty ? error_set(err, ERROR_DATA, "the question is empty or missing; wanted some text")
+                   : error_set(err, ERROR_DATA,
+                               "wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found "
+                               "%.300s; --question-field and --answer-field name others",
+                               buf_text(&keys));
+    buf_free(&keys);
+    return record_reader_explain(in, rc, err);
 }
 
-int eval_set_read_run(struct eval_set *s, const char *path, struct error *err)
+/* An attempt that was sifted out may be one because it has no question: it counts all the same. */
+static int add_generated(struct eval_set *s, const struct record_reader *in, const json_t *record, struct error *err)
 {
+    const int kept = !record_is_left_out(record);
+    const struct record_shape *shape = record_shape(record, 0);
+    struct record_pair pair = {.n_more = 0};
+    char number[32];
+    snprintf(number, sizeof number, "%ld", record_reader_number(in));
+    const char *id = json_string_value(json_object_get(record, "id"));
+    int rc = shape ? record_reader_explain(in, record_pair(&pair, record, shape, err), err) : 0;
+    if (!rc && !pair.question.len && (kept || !json_object_get(record, "question")))
+        rc = lacks_question(in, record, shape != NULL, err);
+    if (!rc)
+        rc = eval_set_add(s, id ? id : number, buf_text(&pair.question),
+                          pair.has_answer ? buf_text(&pair.answer) : NULL, kept, err);
+    s->n_further += pair.n_more > 0;
+    record_pair_free(&pair);
+    return rc;
+}
+
+static int read_generated(struct eval_set *s, struct record_source source, struct error *err)
+{
+    struct record_reader *in = NULL;
+    json_t *record = NULL;
+    int rc = record_reader_open(&in, source, err);
+    if (!rc)
+        record_reader_take_all(in);
+    while (!rc && (rc = record_reader_next(in, &record, err)) == 1) {
+        rc = add_generated(s, in, record, err);
+        json_decref(record);
+    }
+    record_reader_close(in);
+    if (!rc && s->n_further)
+        log_line(LOG_WARNING, "%s: %d records have further turns, of which only the first question and answer are read",
+                 source.path, s->n_further);
+    return rc;
+}
+
+int eval_set_read_run(struct eval_set *s, struct record_source source, struct error *err)
+{
+    const char *path = source.path;
     int rc = 0;
     s->name = "generated";
     if (!file_is_directory(path))
-        return read_generated(s, path, err);
+        return read_generated(s, source, err);
     for (int round = 1; !rc; round++) {
         struct buf file = BUF_INIT;
         buf_printf(&file, "%s/round-%d/generated.jsonl", path, round);
         int there = !file.failed && file_exists(file.data);
         rc = file.failed ? error_set_nomem(err, 64, "path") : 0;
         if (there)
-            rc = read_generated(s, file.data, err);
+            rc = read_generated(s, (struct record_source){file.data, NULL, NULL}, err);
         if (there && !rc && s->n_round < EVAL_MAX_ROUND)
             s->round_end[s->n_round++] = s->n;
         buf_free(&file);

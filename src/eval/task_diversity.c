@@ -77,7 +77,7 @@ static int run_diversity(const struct eval_work *w, struct error *err)
     struct eval_report r;
     struct diversity d = {{NAN, NAN, NAN}, NAN, 0};
     int n = 0, rc = eval_require(v->input, "input", "a run directory of isara align, or a generated.jsonl", err);
-    rc = rc ? rc : eval_set_read_run(&made, v->input, err);
+    rc = rc ? rc : eval_set_read_run(&made, eval_source(v, v->input), err);
     rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", eval_source(v, v->seeds), err);
     const char **texts = mem_calloc((size_t)made.n + 1, sizeof *texts);
     if (!rc && !texts)

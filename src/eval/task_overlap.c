@@ -164,7 +164,7 @@ static int run_overlap(const struct eval_work *w, struct error *err)
             "wanted --seeds FILE, --input RUN (a run directory or a generated.jsonl), or both, to compare with --test");
     rc = rc ? rc : eval_set_read(&test, "test", eval_source(v, v->test), err);
     rc = rc || !v->seeds ? rc : eval_set_read(&seeds, "seeds", eval_source(v, v->seeds), err);
-    rc = rc || !v->input ? rc : eval_set_read_run(&made, v->input, err);
+    rc = rc || !v->input ? rc : eval_set_read_run(&made, eval_source(v, v->input), err);
     if (!rc && v->model && !(rc = eval_model_read(&o.embedder, v->model, v->adapter, err)))
         rc = eval_model_load(&o.embedder, w->device, v->dtype, MODEL_LM, err);
     if (!rc && v->model)

@@ -14,7 +14,7 @@ struct record_reader {
     char *question, *answer; /* fields, as folded names */
     const char *odd;
     struct record_count count;
-    int begun;
+    int begun, all;
     char where[300];
 };
 
@@ -44,6 +44,11 @@ int record_reader_open(struct record_reader **out, struct record_source source, 
         jsonl_expect_names(r->in);
     *out = r;
     return 0;
+}
+
+void record_reader_take_all(struct record_reader *r)
+{
+    r->all = 1;
 }
 
 void record_reader_close(struct record_reader *r)
@@ -137,7 +142,7 @@ int record_reader_next(struct record_reader *r, json_t **record, struct error *e
         r->begun = 1;
         r->count.n++;
         r->count.n_odd += r->odd != NULL;
-        if (!rc && !record_is_left_out(*record))
+        if (!rc && (r->all || !record_is_left_out(*record)))
             return 1;
         r->count.n_left_out += !rc;
         json_decref(*record);

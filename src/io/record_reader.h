@@ -16,6 +16,7 @@ struct record_source {
 };
 struct record_reader;
 int record_reader_open(struct record_reader **out, struct record_source source, struct error *err);
+void record_reader_take_all(struct record_reader *r); /* records with "kept": false too */
 /* 1 with a new reference in *record, 0 at the end, or an error code. Where question_field or answer_field is given, a
  * record holds "question" and "answer", and what else is no question or answer; ERROR_DATA where the first record has
  * neither that field nor any shape of io/record.h. */
