@@ -66,6 +66,13 @@ asked() {
 [ "$(asked "$tmp/adapter" adapter)" = "$(asked "$tmp/merged" merged)" ] || bad "align of an adapter does not ask as its merged model"
 [ "$(asked "$tmp/adapter" adapter)" != "$(asked $m base)" ] || bad "align of an adapter asks as its base"
 
+# What only its tuning, or its judge's first answer, would refuse is refused before any work.
+want 2 "not on another adapter" "$ISARA" align --model "$tmp/adapter" --seeds models/seeds.jsonl --train-lora-r 2 --output "$tmp/no" --dry-run
+want 2 "not on another adapter" "$ISARA" train --model "$tmp/adapter" --data models/seeds.jsonl --lora-r 2 --output "$tmp/no" --dry-run
+want 65 "is no sequence classifier" "$ISARA" align --model $m --seeds models/seeds.jsonl --test models/test.jsonl --judge $m --output "$tmp/no" --dry-run
+want 65 "is no reward model" "$ISARA" align --model $m --seeds models/seeds.jsonl --score reward --reward models/miniature-judge --min-score 0 --output "$tmp/no" --dry-run
+[ ! -e "$tmp/no" ] || bad "--dry-run made $tmp/no"
+
 # A run's last model.
 "$ISARA" align --model $m --seeds "$tmp/seeds.jsonl" --output "$tmp/run" --rounds 2 --attempts 6 --max-steps 2 --num-beams 1 --holdout 2 --samples 1 --stop-novelty 0 --sift-threshold 1 \
   --log-level quiet >/dev/null 2>&1 || bad "align"

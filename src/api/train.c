@@ -105,6 +105,7 @@ static int set_options(struct work *w, json_t **keep, struct error *err)
     w->options.seed = w->more.seed;
     w->options.dtype = model_dtype(w->model->model);
     rc = rc ? rc : train_options_check(&w->options, err);
+    rc = rc ? rc : train_check_source(&w->options, w->model->checkpoint, model_desc(w->model->model), err);
     return rc || (w->job->data && w->job->output)
                ? rc
                : error_set(err, ERROR_USAGE, "training needs a file of rows and a directory for the tuned model");

@@ -29,17 +29,28 @@ const char *harm_mode_name(enum harm_mode m)
     }
 }
 
-static int check_kind(const struct harm_judge *j, const struct model_desc *d, struct error *err)
+static int check_kind(const struct harm_judge_options *o, const struct model_desc *d, struct error *err)
 {
-    if (d->task == j->o.task || (j->o.task == MODEL_REWARD && d->task == MODEL_CLASSIFY && d->n_label == 1))
+    if (d->task == o->task || (o->task == MODEL_REWARD && d->task == MODEL_CLASSIFY && d->n_label == 1))
         return 0;
-    if (j->o.task == MODEL_CLASSIFY)
+    if (o->task == MODEL_CLASSIFY)
         return error_set(err, ERROR_DATA, "%s: is no sequence classifier; isara train --task classify makes one",
-                         j->o.model);
+                         o->model);
     return error_set(
         err, ERROR_DATA,
         "%s: is no reward model (LlamaForScore, or a classifier of one label); isara train --task reward makes one",
-        j->o.model);
+        o->model);
+}
+
+int harm_judge_check(const struct harm_judge_options *o, struct error *err)
+{
+    struct checkpoint *ck = NULL;
+    struct model_desc d;
+    int rc = checkpoint_open(&ck, o->model, err);
+    rc = rc ? rc : model_desc_parse(&d, checkpoint_config(ck), checkpoint_path(ck), err);
+    rc = rc ? rc : check_kind(o, &d, err);
+    checkpoint_close(ck);
+    return rc;
 }
 
 static int open_parts(struct harm_judge *j, struct device *device, struct error *err)
@@ -47,7 +58,8 @@ static int open_parts(struct harm_judge *j, struct device *device, struct error 
     struct model_desc d;
     int rc = checkpoint_open(&j->checkpoint, j->o.model, err);
     if (rc || (rc = model_desc_parse(&d, checkpoint_config(j->checkpoint), checkpoint_path(j->checkpoint), err)) ||
-        (rc = check_kind(j, &d, err)) || (rc = tokenizer_open(&j->tokenizer, checkpoint_path(j->checkpoint), err)) ||
+        (rc = check_kind(&j->o, &d, err)) ||
+        (rc = tokenizer_open(&j->tokenizer, checkpoint_path(j->checkpoint), err)) ||
         (rc = checkpoint_sha256(j->checkpoint, j->sha256, err)))
         return rc;
     struct model_options o = {.dtype = j->o.dtype, .task = d.task, .check_finite = 1};

@@ -34,6 +34,8 @@ struct harm_judge_options {
 struct harm_judge;
 int harm_judge_open(struct harm_judge **out, struct device *device, const struct harm_judge_options *o,
                     struct error *err);
+/* What that would say of the model, without reading its weights. */
+int harm_judge_check(const struct harm_judge_options *o, struct error *err);
 void harm_judge_close(struct harm_judge *j); /* NULL is fine */
 const struct model_desc *harm_judge_desc(const struct harm_judge *j);
 const char *harm_judge_sha256(const struct harm_judge *j); /* of the weights */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "judge/harm.h"
 #include "method/lint.h"
 
 #include <string.h>
@@ -129,6 +130,11 @@ static int check_model(const char *path, struct error *err)
     return rc;
 }
 
+static int check_judge(const char *path, enum model_task task, struct error *err)
+{
+    return path && *path ? harm_judge_check(&(struct harm_judge_options){.model = path, .task = task}, err) : 0;
+}
+
 static int open_speaker(struct align *a, struct device *device, struct error *err)
 {
     const struct align_options *o = &a->o;
@@ -167,8 +173,9 @@ int align_open_inputs(struct align *a, struct device *device, const struct align
     rc = rc ? rc : align_make_pool(a, 0, err);
     rc = rc ? rc : pairs_check_room(&a->pool, &a->speaker, a->o.k, longest, err);
     rc = rc ? rc : check_model(o->encoder, err);
-    rc = rc ? rc : check_model(o->reward, err);
-    return rc ? rc : check_model(o->judge, err);
+    rc = rc ? rc : check_judge(o->reward, MODEL_REWARD, err);
+    rc = rc ? rc : check_judge(o->judge, MODEL_CLASSIFY, err);
+    return rc ? rc : train_check_source(&a->o.train, a->speaker.source, &a->speaker.desc, err);
 }
 
 int align_open(struct align *a, struct device *device, const struct align_options *o, struct error *err)

@@ -33,6 +33,9 @@ struct train_options {
 };
 void train_options_default(struct train_options *o); /* CLI.md: the paper's */
 int train_options_check(const struct train_options *o, struct error *err);
+/* Whether an adapter, when one is wanted, can be trained for this model: ERROR_USAGE. source NULL: from scratch. */
+int train_check_source(const struct train_options *o, const struct checkpoint *source, const struct model_desc *d,
+                       struct error *err);
 
 /* Distributions in place of the ids at a row's targets: the n_top greatest log-probabilities of each, as tensor/ops.h's
  * divergence reads them. */

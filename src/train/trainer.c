@@ -238,6 +238,18 @@ static int must_recompute(const struct trainer *t, const struct order_sizes *siz
     return 1;
 }
 
+int train_check_source(const struct train_options *o, const struct checkpoint *source, const struct model_desc *d,
+                       struct error *err)
+{
+    int scores = d->task == MODEL_REWARD && !d->reward_classifier;
+    if (!o->lora_r || (!scores && source && !checkpoint_is_adapted(source)))
+        return 0;
+    return error_set(
+        err, ERROR_USAGE,
+        "lora_r: an adapter is trained for a language model or classifier that has a file of its own: not from "
+        "scratch, not on another adapter (merge that first: isara convert), not with a score head");
+}
+
 static int trainer_init(struct trainer *t, const struct train_job *job, struct error *err)
 {
     struct order_sizes sizes = {0};
@@ -250,14 +262,8 @@ static int trainer_init(struct trainer *t, const struct train_job *job, struct e
     if (job->options->dtype != t->m->dtype)
         return error_set(err, ERROR_INTERNAL, "the model is packed in %s and training computes in %s",
                          dtype_name(t->m->dtype), dtype_name(job->options->dtype));
-    int scores = t->m->desc.task == MODEL_REWARD && !t->m->desc.reward_classifier;
-    if (job->options->lora_r && (scores || !job->source || checkpoint_is_adapted(job->source)))
-        return error_set(
-            err, ERROR_USAGE,
-            "lora_r: an adapter is trained for a language model or classifier that has a file of its own: not from "
-            "scratch, not on another adapter (merge that first: isara convert), not with a score head");
-    if ((rc = train_options_check(job->options, err)) || (rc = check_data(job, job->data, err)) ||
-        (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
+    if ((rc = train_check_source(o, job->source, &t->m->desc, err)) || (rc = train_options_check(job->options, err)) ||
+        (rc = check_data(job, job->data, err)) || (job->eval_data && (rc = check_data(job, job->eval_data, err))) ||
         (rc = order_init(&t->order, job->data, job->options, (int)t->m->desc.task, err)) ||
         (rc = state_settings(t, err)))
         return rc;
