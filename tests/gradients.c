@@ -22,7 +22,7 @@ float *gradients_of(struct model *m, const struct gradient_rows *r, int recomput
     const struct train_row *list[MOST_ROWS];
     struct pass p;
     struct buffer *b;
-    size_t bytes = (size_t)m->n_element * 4;
+    size_t bytes = (size_t)(m->lora ? m->lora->n_element : m->n_element) * 4;
     float *out = malloc(bytes);
     assert_true(r->n <= MOST_ROWS);
     for (int i = 0; i < r->n; i++)

@@ -11,8 +11,8 @@ struct gradient_rows {
     const char *name; /* in messages */
     float scale;      /* the gradients are those of the rows' summed losses times this */
 };
-/* Of all weights, in the model's flat order, from micro-batches that end where `ends` says. *loss: the summed losses.
- * The caller's (free). */
+/* Of all weights, or of all its adapters', in the flat order, from micro-batches that end where `ends` says. *loss: the
+ * summed losses. The caller's (free). */
 float *gradients_of(struct model *m, const struct gradient_rows *r, int recompute, const int *ends, int n_micro,
                     double *loss);
 

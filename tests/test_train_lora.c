@@ -3,6 +3,7 @@
  * trained is the same bits for every split, with recomputation and for any number of threads; what is written loads
  * again and says the same merged as it did beside the base. */
 #include "check.h"
+#include "lora_place.h"
 
 #include "base/mem.h"
 #include "io/file.h"
@@ -47,95 +48,19 @@ static int teardown(void **state)
     return 0;
 }
 
-struct place {
-    struct device *device;
-    struct checkpoint *source;
-    struct model *model;
-};
-
-static void open_place(struct place *p, const char *path, int n_thread, enum dtype dtype)
+static void open_place(struct lora_place *p, const char *path, int n_thread, enum dtype dtype)
 {
-    struct error err = {0};
-    if (device_open(&p->device, DEVICE_CPU, &(struct device_options){.n_thread = n_thread}, &err) ||
-        checkpoint_open(&p->source, path, &err) ||
-        model_open(&p->model, p->device, p->source, &(struct model_options){.dtype = dtype}, &err))
-        fail_msg("%s", err.message);
-}
-
-static void close_place(struct place *p)
-{
-    model_close(p->model);
-    checkpoint_close(p->source);
-    device_close(p->device);
-}
-
-/* PEFT's factors as masters. */
-static void load_factors(const char *from, struct model *m, struct queue *q, struct span masters)
-{
-    struct file_map map;
-    struct safetensors *s;
-    char path[200];
-    snprintf(path, sizeof path, "%s/adapter_model.safetensors", from);
-    assert_int_equal(file_map(&map, path, NULL), 0);
-    assert_int_equal(safetensors_parse(&s, map.data, map.size, path, NULL), 0);
-    assert_int_equal(safetensors_n_tensor(s), m->lora->n_param);
-    for (int i = 0; i < m->lora->n_param; i++) {
-        const struct model_param *p = &m->lora->params[i];
-        long at = safetensors_find(s, p->name);
-        if (at < 0)
-            fail_msg("PEFT has no %s", p->name);
-        assert_int_equal(safetensors_tensor(s, (size_t)at)->n_element, p->count);
-        const float *values = (const float *)(const void *)safetensors_data(s, (size_t)at);
-        for (int64_t row = 0, width = p->shape[1]; row < p->shape[0]; row++)
-            queue_upload(q, span_at(masters, (size_t)(p->offset + param_own_row(p, row) * width) * 4),
-                         values + row * width, (size_t)width * 4);
-    }
-    assert_int_equal(queue_wait(q, NULL), 0);
-    safetensors_free(s);
-    file_unmap(&map);
-}
-
-/* Of the mean loss, which is written, by PEFT's factors: the first row by itself, then the others. To be freed. */
-static float *gradients_of(struct place *p, const char *factors, const struct train_data *d, double *loss)
-{
-    struct buffer *masters, *gradients;
-    struct pass pass;
-    const struct order_sizes sizes = {
-        .rows = 4, .sequences = 4, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
-    const struct train_row *rows[4];
-    size_t bytes = (size_t)p->model->lora->n_element * 4;
-    float *got = malloc(bytes), scale = 1 / (float)d->n_target;
-    assert_in_range(d->n, 1, 4);
-    for (int i = 0; i < d->n; i++)
-        rows[i] = &d->rows[i];
-    assert_int_equal(buffer_new(&masters, p->device, bytes, "masters", NULL), 0);
-    assert_int_equal(buffer_new(&gradients, p->device, bytes, "gradients", NULL), 0);
-    assert_int_equal(pass_new(&pass, p->model, 0, &sizes, NULL), 0);
-    load_factors(factors, p->model, pass.q, (struct span){masters, 0});
-    lora_pack(p->model, pass.q, (struct span){masters, 0});
-    pass_begin(&pass, (struct span){gradients, 0});
-    pass_run(&pass, rows, 1, scale, (struct span){gradients, 0});
-    if (d->n > 1)
-        pass_run(&pass, rows + 1, d->n - 1, scale, (struct span){gradients, 0});
-    pass_end(&pass, (struct span){gradients, 0});
-    assert_int_equal(pass_loss(&pass, loss, NULL), 0);
-    *loss /= (double)d->n_target;
-    queue_download(pass.q, got, (struct span){gradients, 0}, bytes);
-    assert_int_equal(queue_wait(pass.q, NULL), 0);
-    pass_free(&pass);
-    buffer_free(masters);
-    buffer_free(gradients);
-    return got;
+    lora_place_open(p, path, n_thread, &(struct model_options){.dtype = dtype});
 }
 
 static void test_loss_and_gradients_are_pefts(void **state)
 {
     (void)state;
-    struct place p;
+    struct lora_place p;
     double loss, wanted_loss = json_number_value(json_object_get(golden, "loss"));
     open_place(&p, model_path, 2, DTYPE_F32);
     assert_int_equal(lora_add(p.model, &(struct lora_options){3, 5, "all-linear"}, NULL), 0);
-    float *got = gradients_of(&p, adapter_path, &data, &loss);
+    float *got = lora_place_gradients(&p, adapter_path, &data, &loss);
     if (!(fabs(loss / wanted_loss - 1) < 1e-6))
         fail_msg("loss %.9g, wanted %.9g", loss, wanted_loss);
     for (int i = 0; i < p.model->lora->n_param; i++) {
@@ -152,13 +77,13 @@ static void test_loss_and_gradients_are_pefts(void **state)
             fail_msg("%s: gradients up to %g differ by %g", param->name, greatest, worst);
     }
     free(got);
-    close_place(&p);
+    lora_place_close(&p);
 }
 
 static void test_an_adapter_is_read_as_its_merged_model(void **state)
 {
     (void)state;
-    struct place p;
+    struct lora_place p;
     const char *name;
     json_t *wanted;
     open_place(&p, adapter_path, 1, DTYPE_F32);
@@ -186,7 +111,7 @@ static void test_an_adapter_is_read_as_its_merged_model(void **state)
         for (int j = 0; j < n; j++)
             assert_true(fabs((double)got[j] - json_number_value(json_array_get(list, (size_t)j))) < 1e-5);
     }
-    close_place(&p);
+    lora_place_close(&p);
 }
 
 /* use_rslora: alpha / sqrt(r) for alpha / r, so what is added to the base is sqrt(r) times as much. */
@@ -194,7 +119,7 @@ static void test_rslora_scales_by_the_root_of_the_rank(void **state)
 {
     (void)state;
     char directory[300], path[400], from[400];
-    struct place base, adapted;
+    struct lora_place base, adapted;
     const char *name;
     json_t *config, *wanted;
     struct buf weights = BUF_INIT;
@@ -230,18 +155,17 @@ static void test_rslora_scales_by_the_root_of_the_rank(void **state)
         free(was);
         free(got);
     }
-    close_place(&adapted);
-    close_place(&base);
+    lora_place_close(&adapted);
+    lora_place_close(&base);
 }
 
 /* An adapter of the family's default modules: the names, the loss and the norms of the gradients that PEFT has. */
 static void expect_pefts_gradients(const char *name, const struct train_data *d, const json_t *wanted)
 {
-    struct place p;
+    struct lora_place p;
     char path[300], factors[300], names[LORA_N_MODULE + 1][64];
     const struct lora_options o = {2, 5, NULL};
-    const json_t *modules = json_object_get(wanted, "modules"), *norms = json_object_get(wanted, "gradient_norms");
-    double loss, wanted_loss = json_number_value(json_object_get(wanted, "loss"));
+    const json_t *modules = json_object_get(wanted, "modules");
     snprintf(path, sizeof path, "tests/golden/families/%s", name);
     snprintf(factors, sizeof factors, "tests/golden/adapters/default_%s", name);
     open_place(&p, path, 2, DTYPE_F32);
@@ -250,27 +174,14 @@ static void expect_pefts_gradients(const char *name, const struct train_data *d,
         const char *module = json_string_value(json_array_get(modules, i));
         assert_string_equal(names[i], module ? module : "");
     }
-    assert_int_equal(lora_add(p.model, &o, NULL), 0);
-    assert_int_equal(p.model->lora->n_param, json_object_size(norms));
-    float *got = gradients_of(&p, factors, d, &loss);
-    if (!(fabs(loss / wanted_loss - 1) <= 1e-5))
-        fail_msg("%s: loss %.9g, peft %.9g", name, loss, wanted_loss);
-    for (int i = 0; i < p.model->lora->n_param; i++) {
-        const struct model_param *param = &p.model->lora->params[i];
-        double w = json_number_value(json_object_get(norms, param->name)), sum = 0;
-        for (int64_t j = 0; j < param->count; j++)
-            sum += (double)got[param->offset + j] * (double)got[param->offset + j];
-        if (!(fabs(sqrt(sum) - w) <= 1e-4 * w))
-            fail_msg("%s: %s: gradient %.9g, peft %.9g", name, param->name, sqrt(sum), w);
-    }
-    free(got);
-    close_place(&p);
+    lora_place_expect(&p, &o, factors, d, wanted);
+    lora_place_close(&p);
 }
 
 /* PEFT's own loading of what PEFT wrote (tools/golden_adapters.py). */
 static void expect_pefts_sum(const char *directory, const struct model_text *text, double wanted)
 {
-    struct place p;
+    struct lora_place p;
     struct error err = {0};
     float lp[32];
     double total = 0;
@@ -281,7 +192,7 @@ static void expect_pefts_sum(const char *directory, const struct model_text *tex
         total += (double)lp[i];
     if (!(fabs(total - wanted) <= 2e-4))
         fail_msg("%s: %.6f, peft %.6f", directory, total, wanted);
-    close_place(&p);
+    lora_place_close(&p);
 }
 
 /* A file of golden_adapters.py; its ids go to ids. */
@@ -449,7 +360,7 @@ static void train_options(struct train_options *o, enum dtype dtype, const char 
 static void train(const char *directory, const struct train_options *o, int n_thread, int merge,
                   struct train_result *result, char hex[65])
 {
-    struct place p;
+    struct lora_place p;
     struct error err = {0};
     struct checkpoint *written;
     open_place(&p, model_path, n_thread, o->dtype);
@@ -467,7 +378,7 @@ static void train(const char *directory, const struct train_options *o, int n_th
     if (checkpoint_open(&written, directory, &err) || checkpoint_sha256(written, hex, &err))
         fail_msg("%s", err.message);
     checkpoint_close(written);
-    close_place(&p);
+    lora_place_close(&p);
 }
 
 static void test_bits_do_not_depend_on_split_recomputation_or_threads(void **state)
@@ -534,7 +445,7 @@ static void test_weight_decay_reaches_the_adapter(void **state)
 
 static double score_data(const char *path)
 {
-    struct place p;
+    struct lora_place p;
     double sum = 0;
     open_place(&p, path, 1, DTYPE_F32);
     for (int i = 0; i < data.n; i++) {
@@ -547,7 +458,7 @@ static double score_data(const char *path)
         for (int j = 0; j < r->n - n_prompt; j++)
             sum -= (double)got[j];
     }
-    close_place(&p);
+    lora_place_close(&p);
     return sum / (double)data.n_target;
 }
 

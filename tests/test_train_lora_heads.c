@@ -3,15 +3,11 @@
  * (tests/golden/adapters/classifier_*, made by tools/golden_adapters.py) over classifiers and over language models;
  * what is trained and written is read again, also merged, and says the same. */
 #include "check.h"
+#include "lora_place.h"
 
-#include "base/mem.h"
-#include "io/file.h"
-#include "io/jsontext.h"
-#include "io/safetensors.h"
 #include "train/parts.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { N_TEXT = 2, MOST_ID = 32 };
@@ -41,30 +37,14 @@ static int teardown(void **state)
     return 0;
 }
 
-struct place {
-    struct device *device;
-    struct checkpoint *source;
-    struct model *model;
-};
-
 /* n_label: of a new head over a language model, or 0. */
-static void open_place(struct place *p, const char *path, int n_label, enum dtype dtype)
+static void open_place(struct lora_place *p, const char *path, int n_label, enum dtype dtype)
 {
     static const char *const labels[] = {"one", "two", "three"};
-    struct error err = {0};
     struct model_options o = {.dtype = dtype, .task = n_label ? MODEL_CLASSIFY : MODEL_LM, .labels = labels};
     o.n_label = n_label;
     o.problem = PROBLEM_SINGLE_LABEL;
-    if (device_open(&p->device, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err) ||
-        checkpoint_open(&p->source, path, &err) || model_open(&p->model, p->device, p->source, &o, &err))
-        fail_msg("%s", err.message);
-}
-
-static void close_place(struct place *p)
-{
-    model_close(p->model);
-    checkpoint_close(p->source);
-    device_close(p->device);
+    lora_place_open(p, path, 2, &o);
 }
 
 static void make_data(struct train_data *data, const struct model_desc *d)
@@ -79,12 +59,12 @@ static void make_data(struct train_data *data, const struct model_desc *d)
 
 static void logits_of(const char *path, float *out)
 {
-    struct place p;
+    struct lora_place p;
     struct error err = {0};
     open_place(&p, path, 0, DTYPE_F32);
     if (model_classify(p.model, texts, N_TEXT, out, &err))
         fail_msg("%s: %s", path, err.message);
-    close_place(&p);
+    lora_place_close(&p);
 }
 
 static void expect_logits(const char *name, const json_t *wanted)
@@ -103,91 +83,19 @@ static void expect_logits(const char *name, const json_t *wanted)
     }
 }
 
-/* PEFT's tensors as masters. */
-static void load_factors(const char *name, struct model *m, struct queue *q, struct span masters)
-{
-    struct file_map map;
-    struct safetensors *s;
-    char path[300];
-    snprintf(path, sizeof path, "tests/golden/adapters/classifier_%s/adapter_model.safetensors", name);
-    assert_int_equal(file_map(&map, path, NULL), 0);
-    assert_int_equal(safetensors_parse(&s, map.data, map.size, path, NULL), 0);
-    assert_int_equal(safetensors_n_tensor(s), m->lora->n_param);
-    for (int i = 0; i < m->lora->n_param; i++) {
-        const struct model_param *p = &m->lora->params[i];
-        long at = safetensors_find(s, p->name);
-        if (at < 0)
-            fail_msg("%s: PEFT has no %s", name, p->name);
-        const float *values = (const float *)(const void *)safetensors_data(s, (size_t)at);
-        for (int64_t row = 0, width = p->shape[1]; row < p->shape[0]; row++)
-            queue_upload(q, span_at(masters, (size_t)(p->offset + param_own_row(p, row) * width) * 4),
-                         values + row * width, (size_t)width * 4);
-    }
-    assert_int_equal(queue_wait(q, NULL), 0);
-    safetensors_free(s);
-    file_unmap(&map);
-}
-
-/* Of the mean loss, each text in a pass of its own. */
-static float *gradients_of(struct place *p, const char *name, double *loss)
-{
-    struct buffer *masters, *gradients;
-    struct train_data data;
-    struct pass pass;
-    const struct order_sizes sizes = {
-        .rows = 2, .sequences = 2, .tokens = 32, .targets = 32, .step_tokens = 64, .step_targets = 64};
-    size_t bytes = (size_t)p->model->lora->n_element * 4;
-    float *got = malloc(bytes);
-    double weight = 0;
-    make_data(&data, model_desc(p->model));
-    for (int i = 0; i < N_TEXT; i++)
-        weight += row_weight(&data.rows[i], model_desc(p->model));
-    assert_int_equal(buffer_new(&masters, p->device, bytes, "masters", NULL), 0);
-    assert_int_equal(buffer_new(&gradients, p->device, bytes, "gradients", NULL), 0);
-    assert_int_equal(pass_new(&pass, p->model, 0, &sizes, NULL), 0);
-    load_factors(name, p->model, pass.q, (struct span){masters, 0});
-    lora_pack(p->model, pass.q, (struct span){masters, 0});
-    pass_begin(&pass, (struct span){gradients, 0});
-    for (int i = 0; i < N_TEXT; i++) {
-        const struct train_row *row = &data.rows[i];
-        pass_run(&pass, &row, 1, (float)(1 / weight), (struct span){gradients, 0});
-    }
-    pass_end(&pass, (struct span){gradients, 0});
-    assert_int_equal(pass_loss(&pass, loss, NULL), 0);
-    *loss /= weight;
-    queue_download(pass.q, got, (struct span){gradients, 0}, bytes);
-    assert_int_equal(queue_wait(pass.q, NULL), 0);
-    pass_free(&pass);
-    train_data_free(&data);
-    buffer_free(masters);
-    buffer_free(gradients);
-    return got;
-}
-
 static void expect_gradients(const char *name, const json_t *wanted)
 {
-    struct place p;
-    char path[300];
-    const json_t *norms = json_object_get(wanted, "gradient_norms");
-    double loss, wanted_loss = json_number_value(json_object_get(wanted, "loss"));
+    struct lora_place p;
+    struct train_data data;
+    char path[300], adapter[300];
     struct lora_options o = {2, 5, json_string_value(json_object_get(wanted, "targets"))};
     snprintf(path, sizeof path, "tests/golden/families/%s", name);
+    snprintf(adapter, sizeof adapter, "tests/golden/adapters/classifier_%s", name);
     open_place(&p, path, strstr(name, "classifier") ? 0 : 3, DTYPE_F32);
-    assert_int_equal(lora_add(p.model, &o, NULL), 0);
-    assert_int_equal(p.model->lora->n_param, json_object_size(norms));
-    float *got = gradients_of(&p, name, &loss);
-    if (!(fabs(loss / wanted_loss - 1) <= 1e-5))
-        fail_msg("%s: loss %.9g, peft %.9g", name, loss, wanted_loss);
-    for (int i = 0; i < p.model->lora->n_param; i++) {
-        const struct model_param *param = &p.model->lora->params[i];
-        double w = json_number_value(json_object_get(norms, param->name)), sum = 0;
-        for (int64_t j = 0; j < param->count; j++)
-            sum += (double)got[param->offset + j] * (double)got[param->offset + j];
-        if (!(fabs(sqrt(sum) - w) <= 1e-4 * w))
-            fail_msg("%s: %s: gradient %.9g, peft %.9g", name, param->name, sqrt(sum), w);
-    }
-    free(got);
-    close_place(&p);
+    make_data(&data, model_desc(p.model));
+    lora_place_expect(&p, &o, adapter, &data, wanted);
+    train_data_free(&data);
+    lora_place_close(&p);
 }
 
 static void pefts_values(void **state)
@@ -206,7 +114,7 @@ static void pefts_values(void **state)
 /* Trains an adapter over path and merges it. */
 static void train(const char *path, int n_label, enum dtype dtype, const char *directory)
 {
-    struct place p;
+    struct lora_place p;
     struct train_data data;
     struct train_options o;
     struct train_result result;
@@ -230,16 +138,16 @@ static void train(const char *path, int n_label, enum dtype dtype, const char *d
         fail_msg("%s: %s", path, err.message);
     assert_int_equal(result.allocations, 0);
     train_data_free(&data);
-    close_place(&p);
+    lora_place_close(&p);
 }
 
 static void expect_labels(const char *adapter, const char *first)
 {
-    struct place p;
+    struct lora_place p;
     open_place(&p, adapter, 0, DTYPE_F32);
     assert_int_equal(model_desc(p.model)->task, MODEL_CLASSIFY);
     assert_string_equal(model_desc(p.model)->labels[0], first);
-    close_place(&p);
+    lora_place_close(&p);
 }
 
 static void what_is_written_is_read_again(void **state)
