@@ -113,6 +113,54 @@ static void texts_that_turn_by_their_length_give_the_same_bytes_alone_and_in_any
                   rounds(everything_remote ? 2 : 3));
 }
 
+/* Four requests of one prompt of 100 tokens, whose frequencies change at 130, in room for little more than one of them:
+ * only those that stay below it share its pages, as the others will give back what they have found and take all anew.
+ */
+static void texts_that_will_turn_otherwise_share_no_pages(void **state)
+{
+    (void)state;
+    static const struct {
+        int n_prompt, n_new, computed;
+    } cases[] = {{100, 31, 100 + 3 * 1}, {100, 32, 4 * 100}, {131, 8, 4 * 131}};
+    enum { PAGE = 32, N_PAGE = 12, N = 4 };
+    int32_t prompt[CONTEXT];
+    struct generate_request q[N];
+    struct record alone = {0}, r[N] = {{0}};
+    struct device *d = open_device(1);
+    struct model *m =
+        small_model_with(d, DTYPE_F32,
+                         "{\"rope_scaling\":{\"rope_type\":\"longrope\",\"original_max_position_embeddings\":130,"
+                         "\"short_factor\":[1,1,1,1,1,1,1,1],\"long_factor\":[1,2,3,4,5,6,7,8]}}");
+    struct generate_engine_options o;
+    generate_engine_options_default(&o, m);
+    o.page = PAGE;
+    o.memory_bytes = (size_t)N_PAGE * 2 * 2 * 2 * 16 * PAGE * dtype_size(o.kv_dtype);
+    for (int t = 0; t < CONTEXT; t++)
+        prompt[t] = 3 + t % 90;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        for (int i = 0; i < N; i++) {
+            q[i] = (struct generate_request){.prompt = prompt, .n_prompt = cases[k].n_prompt};
+            generate_options_default(&q[i].options);
+            q[i].options.max_new_tokens = q[i].options.min_new_tokens = cases[k].n_new;
+        }
+        struct generate_engine *e = engine_with(m, NULL);
+        run_all(e, q, 1, &alone);
+        generate_engine_free(e);
+        e = engine_with(m, &o);
+        run_all(e, q, N, r);
+        struct generate_stats s = generate_engine_stats(e);
+        assert_int_equal(s.computed_prompt_tokens, cases[k].computed);
+        assert_in_range(s.peak_pages, 1, N_PAGE);
+        for (int i = 0; i < N; i++)
+            expect_same(&alone, &r[i], "in little room", (int)k, i);
+        forget_records(&alone, 1);
+        forget_records(r, N);
+        generate_engine_free(e);
+    }
+    model_close(m);
+    device_close(d);
+}
+
 struct fixture {
     struct device *d;
     struct model *m;
@@ -441,6 +489,7 @@ int main(void)
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_bf16),
         cmocka_unit_test(a_request_gives_the_same_bytes_alone_and_in_any_mix_q8),
         cmocka_unit_test(texts_that_turn_by_their_length_give_the_same_bytes_alone_and_in_any_mix),
+        cmocka_unit_test(texts_that_will_turn_otherwise_share_no_pages),
         cmocka_unit_test(a_common_prefix_is_computed_once),
         cmocka_unit_test(work_grows_with_the_prompts_and_beams_share_their_prompt),
         cmocka_unit_test(sixteen_texts_are_decoded_in_the_passes_of_one),
