@@ -189,17 +189,22 @@ static int setup(void **state)
     return tiny_align_reference(state, one_round, output);
 }
 
-/* The run's pairs in a format, read again by the reader of seeds. */
-static void export(enum export_format format, int with_seeds, struct export_counts *n, struct seeds *pairs)
+/* A run's pairs in a format, read again by the reader of seeds. */
+static void export_of(const char *run, const struct export_options *o, struct export_counts *n, struct seeds *pairs)
 {
     struct buf text = BUF_INIT;
     struct error err = {0};
     char path[1200];
-    snprintf(path, sizeof path, "%s/pairs.%s", tiny.root, format == EXPORT_CSV ? "csv" : "json");
-    if (method_export(output, &(struct export_options){format, with_seeds}, &text, n, &err) ||
-        file_write(path, text.data, text.len, &err) || seeds_read(pairs, path, 1, &err))
+    snprintf(path, sizeof path, "%s/pairs.%s", tiny.root, o->format == EXPORT_CSV ? "csv" : "json");
+    if (method_export(run, o, &text, n, &err) || file_write(path, text.data, text.len, &err) ||
+        seeds_read(pairs, path, 1, &err))
         fail_msg("%s", err.message);
     buf_free(&text);
+}
+
+static void export(enum export_format format, int with_seeds, struct export_counts *n, struct seeds *pairs)
+{
+    export_of(output, &(struct export_options){format, with_seeds}, n, pairs);
 }
 
 static void what_was_kept_is_exported(void **state)
@@ -250,6 +255,64 @@ static void what_was_kept_is_exported(void **state)
     seeds_free(&made);
 }
 
+static int has_question(const struct seeds *s, const char *question)
+{
+    for (int i = 0; i < s->n; i++)
+        if (!strcmp(s->items[i].question, question))
+            return 1;
+    return 0;
+}
+
+/* A run over the seeds with three held out; its directory. */
+static const char *run_held(const char *name, const char *test, int keep_test_overlap)
+{
+    static char run[1300];
+    struct align_options o;
+    struct align_result r;
+    snprintf(run, sizeof run, "%s/%s", tiny.root, name);
+    one_round(&o, run);
+    o.holdout = test ? 3 : -1; /* one in eight of 24 */
+    o.test = test;
+    o.keep_test_overlap = keep_test_overlap;
+    tiny_align(&o, 1, &r);
+    align_result_free(&r);
+    return run;
+}
+
+/* Which seeds are held out a run without a test set says: it is measured on them. */
+static void what_was_held_out_is_not_exported(void **state)
+{
+    (void)state;
+    const struct export_options o = {EXPORT_ALPACA, 1};
+    struct seeds given, held, pairs;
+    struct export_counts n;
+    char path[1400], test[1100];
+    struct buf text = BUF_INIT;
+    snprintf(path, sizeof path, "%s/arms/pretrained.jsonl", run_held("held", NULL, 0));
+    assert_int_equal(seeds_read(&given, tiny.seeds, 1, NULL), 0);
+    assert_int_equal(seeds_read(&held, path, 0, NULL), 0);
+    assert_int_equal(held.n, 3);
+    int tested = 0;
+    while (has_question(&held, given.items[tested].question))
+        tested++;
+    snprintf(test, sizeof test, "%s/words.jsonl", tiny.root); /* the same words, not the same text */
+    buf_printf(&text, "{\"question\":\"%s !\",\"answer\":\"Yes.\"}\n", given.items[tested].question);
+    assert_int_equal(file_write(test, text.data, text.len, NULL), 0);
+    for (int k = 0; k < 3; k++) {
+        static const char *const names[] = {"held", "tested", "both"};
+        snprintf(path, sizeof path, "%s/%s", tiny.root, names[k]);
+        export_of(k ? run_held(names[k], test, k == 2) : path, &o, &n, &pairs);
+        assert_int_equal(n.seeds, given.n - 3 - (k == 1));
+        for (int i = 0; i < given.n; i++)
+            assert_int_equal(has_question(&pairs, given.items[i].question),
+                             !has_question(&held, given.items[i].question) && (k != 1 || i != tested));
+        seeds_free(&pairs);
+    }
+    buf_free(&text);
+    seeds_free(&held);
+    seeds_free(&given);
+}
+
 static void preferences_are_the_last_answers_over_the_first(void **state)
 {
     (void)state;
@@ -280,6 +343,7 @@ int main(void)
                                        cmocka_unit_test(keys_that_another_build_did_not_write_are_not_missed),
                                        cmocka_unit_test(people_label_a_blind_sheet),
                                        cmocka_unit_test(what_was_kept_is_exported),
+                                       cmocka_unit_test(what_was_held_out_is_not_exported),
                                        cmocka_unit_test(preferences_are_the_last_answers_over_the_first),
                                        cmocka_unit_test(a_changed_attempt_is_generated_again)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);

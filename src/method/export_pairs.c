@@ -107,32 +107,42 @@ static int put_pair(struct exporting *x, const char *id, const struct example *p
     return rc;
 }
 
-static int is_measured(const struct exporting *x, const char *question)
+/* The test questions, where seeds that are one were left out: those that the arms were asked. */
+static int sift_tested(const struct exporting *x, struct sift **tested, struct error *err)
 {
-    for (int i = 0; i < x->d.arms.n_item; i++)
-        if (x->d.arms.items[i].question && !strcmp(x->d.arms.items[i].question, question))
-            return 1;
-    return 0;
+    const struct recorded *d = &x->d;
+    const struct arms *arms = &d->arms;
+    if (!d->overlap.seeds_left_out)
+        return 0;
+    if (!arms->n_item || !arms->items[arms->n_item - 1].question)
+        return error_set(err, ERROR_NOINPUT,
+                         "%s: which seeds were left out is known when the run is finished; finish it, or export "
+                         "without --with-seeds",
+                         d->directory);
+    return align_sift_of(tested, &d->o.sift, arms->items, arms->n_item, err);
 }
 
 /* Those that the method was given: held-out ones and test questions are what it is measured on. */
 static int put_given(struct exporting *x, const struct seeds *seeds, struct error *err)
 {
     const struct recorded *d = &x->d;
-    int rc = 0, all = d->n_given == d->n_seed;
-    if (!all && (!d->arms.n_item || !d->arms.items[0].question))
-        return error_set(
-            err, ERROR_NOINPUT,
-            "%s: which seeds were held out is known when the run is finished; finish it, or export without "
-            "--with-seeds",
-            d->directory);
+    struct sift *tested = NULL;
+    int usual = d->n_held ? seeds->n / ALIGN_HELD_SHARE : 0, holdout = d->o.holdout < 0 ? usual : d->o.holdout;
+    unsigned char *held = mem_calloc((size_t)seeds->n + 1, 1);
+    int rc =
+        held ? align_draw_held(&d->o, seeds->n, holdout, held, err) : error_set_nomem(err, (size_t)seeds->n, "seeds");
+    rc = rc ? rc : sift_tested(x, &tested, err);
     for (int i = 0; i < seeds->n && !rc; i++) {
         char id[32];
         snprintf(id, sizeof id, "seed-%d", i);
         const struct example pair = {seeds->items[i].question, seeds->items[i].answer};
-        if (all || d->o.keep_test_overlap || !is_measured(x, pair.question))
+        int out = held[i] || !tested ? held[i] : align_is_tested(tested, d->arms.items, pair.question, err);
+        rc = out < 0 ? out : 0;
+        if (!out)
             rc = put_pair(x, id, &pair, &x->n.seeds, err);
     }
+    sift_free(tested);
+    mem_free(held);
     return rc;
 }
 

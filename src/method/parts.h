@@ -65,6 +65,9 @@ int align_test_was_added(const char *directory); /* and has one now */
 int align_check_added(struct align *a, struct error *err);
 
 /* setup.c */
+enum { ALIGN_HELD_SHARE = 8 }; /* one in so many is held out, where there is no test set and nothing else was asked */
+/* Draws as many of n seeds as holdout says, by the run's seed: held[i] becomes 1. */
+int align_draw_held(const struct align_options *o, int n, int holdout, unsigned char *held, struct error *err);
 int align_open(struct align *a, struct device *device, const struct align_options *o,
                struct error *err); /* everything but the run */
 int align_open_inputs(struct align *a, struct device *device, const struct align_options *o,
@@ -130,6 +133,11 @@ int align_check_run(struct align *a, struct error *err); /* the journal against 
 /* test_overlap.c: after seeds and test set are read; *row -1: the question is near none of them; adds a round's
  * attempts to the counts. */
 int align_open_overlap(struct align *a, struct error *err);
+/* The questions to be near: names are their places. */
+int align_sift_of(struct sift **out, const struct sift_options *o, const struct seed *questions, int n,
+                  struct error *err);
+/* 1: the question is one of those that `tested` is of, by its text or its words, 0, or an error code. */
+int align_is_tested(struct sift *tested, const struct seed *questions, const char *question, struct error *err);
 int align_near_test(struct align *a, const char *question, int *row, struct error *err);
 int align_count_overlap(struct align *a, struct error *err);
 json_t *align_overlap_counts(const struct align *a);

@@ -56,44 +56,48 @@ static int check_added_test(const struct align *a, struct error *err)
                      a->o.test, tuned, a->o.output);
 }
 
+int align_draw_held(const struct align_options *o, int n, int holdout, unsigned char *held, struct error *err)
+{
+    int *drawn = mem_calloc((size_t)n + 1, sizeof *drawn);
+    if (!drawn)
+        return error_set_nomem(err, (size_t)n * sizeof *drawn, "seeds");
+    int n_drawn = retrieve_random(&(struct rng_stream){o->seed, STREAM_CONTEXTS, UINT64_MAX}, n, holdout, drawn);
+    for (int i = 0; i < n_drawn; i++)
+        held[drawn[i]] = 1;
+    mem_free(drawn);
+    return 0;
+}
+
 /* Which seeds are kept out of the method: one in eight by the run's seed, or as many as asked. */
 static int split_seeds(struct align *a, struct error *err)
 {
-    int n = a->seeds.n, usual = a->o.test && !a->untested ? 0 : n / 8,
+    int n = a->seeds.n, usual = a->o.test && !a->untested ? 0 : n / ALIGN_HELD_SHARE,
         holdout = a->o.holdout < 0 ? usual : a->o.holdout;
     a->given = mem_calloc((size_t)n + 1, sizeof *a->given);
     a->held = mem_calloc((size_t)n + 1, sizeof *a->held);
-    int *drawn = mem_calloc((size_t)n + 1, sizeof *drawn);
-    if (!a->given || !a->held || !drawn) {
-        mem_free(drawn);
-        return error_set_nomem(err, (size_t)n * sizeof *drawn, "seeds");
-    }
-    int rc = 0, leaves_out = !a->o.keep_test_overlap && !a->untested;
-    int left_out = leaves_out ? a->overlap.seeds : 0;
-    if (left_out && n - holdout - left_out < a->o.k + 1)
+    unsigned char *held = mem_calloc((size_t)n + 1, 1);
+    int rc = a->given && a->held && held ? 0 : error_set_nomem(err, (size_t)n * sizeof *a->held, "seeds");
+    int leaves_out = !a->o.keep_test_overlap && !a->untested, left_out = leaves_out ? a->overlap.seeds : 0;
+    if (!rc && left_out && n - holdout - left_out < a->o.k + 1)
         rc = error_set(err, ERROR_DATA,
                        "%s: %d of %d pairs are questions of %s and left out; wanted at least %d others (k and one "
                        "more); take others, or say --keep-test-overlap",
                        a->o.seeds, left_out, n, a->o.test, a->o.k + 1);
-    else if (n - holdout < a->o.k + 1)
+    else if (!rc && n - holdout < a->o.k + 1)
         rc = error_set(err, ERROR_DATA,
                        "%s: %d pairs, %d of them held out; wanted at least %d for the method (k and one more); give "
                        "more seeds or a smaller --k",
                        a->o.seeds, n, holdout, a->o.k + 1);
-    int n_drawn =
-        rc ? 0 : retrieve_random(&(struct rng_stream){a->o.seed, STREAM_CONTEXTS, UINT64_MAX}, n, holdout, drawn);
-    for (int i = 0; i < n; i++) {
-        int out = 0;
-        for (int j = 0; j < n_drawn; j++)
-            out |= drawn[j] == i;
+    rc = rc ? rc : align_draw_held(&a->o, n, holdout, held, err);
+    for (int i = 0; i < n && !rc; i++) {
         if (a->in_test[i] && leaves_out)
             continue;
-        if (out)
+        if (held[i])
             a->held[a->n_held++] = i;
         else
             a->given[a->n_given++] = i;
     }
-    mem_free(drawn);
+    mem_free(held);
     return rc ? rc : check_added_test(a, err);
 }
 

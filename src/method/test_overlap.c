@@ -10,29 +10,36 @@
 
 #include <string.h>
 
-/* The same question: the same text, or the same words. */
-static int is_same(const struct align *a, const struct sift_match *m, const char *question)
+int align_sift_of(struct sift **out, const struct sift_options *o, const struct seed *questions, int n,
+                  struct error *err)
 {
-    return m->name >= 0 && (m->f1 >= 1 || !strcmp(a->test.items[m->name].question, question));
+    int rc = sift_new(out, o, err);
+    for (int i = 0; i < n && !rc; i++)
+        rc = sift_add(*out, questions[i].question, i, err);
+    return rc;
+}
+
+int align_is_tested(struct sift *tested, const struct seed *questions, const char *question, struct error *err)
+{
+    struct sift_match m;
+    int rc = sift_nearest(tested, question, &m, err);
+    return rc ? rc : m.name >= 0 && (m.f1 >= 1 || !strcmp(questions[m.name].question, question));
 }
 
 int align_open_overlap(struct align *a, struct error *err)
 {
-    struct sift_match m;
     int rc = 0;
     a->in_test = mem_calloc((size_t)a->seeds.n + 1, 1);
     if (!a->in_test)
         return error_set_nomem(err, (size_t)a->seeds.n, "seeds");
     if (a->o.test)
-        rc = sift_new(&a->test_questions, &a->o.sift, err);
-    for (int i = 0; i < a->test.n && !rc; i++)
-        rc = sift_add(a->test_questions, a->test.items[i].question, i, err);
-    for (int i = 0; a->test_questions && i < a->seeds.n && !rc; i++) {
-        rc = sift_nearest(a->test_questions, a->seeds.items[i].question, &m, err);
-        a->in_test[i] = !rc && is_same(a, &m, a->seeds.items[i].question);
-        a->overlap.seeds += a->in_test[i];
+        rc = align_sift_of(&a->test_questions, &a->o.sift, a->test.items, a->test.n, err);
+    for (int i = 0; a->test_questions && i < a->seeds.n && rc >= 0; i++) {
+        rc = align_is_tested(a->test_questions, a->test.items, a->seeds.items[i].question, err);
+        a->in_test[i] = rc == 1;
+        a->overlap.seeds += rc == 1;
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 int align_near_test(struct align *a, const char *question, int *row, struct error *err)
