@@ -22,8 +22,8 @@
      .help = "records in any form of docs/FORMATS.md, - for standard input [-]"}
 #define ROW_OUTPUT(owner)                                                                                              \
     {FIELD("output", FIELD_STRING, owner, output), .argument = "PATH",                                                 \
-     .help = "JSON Lines to write [-]; for align, train, convert, eval, experiment and report a directory (convert --to gguf: or a .gguf " \
-             "file)"}
+     .help = "JSON Lines to write [-]; for export a file of its --format [-]; for align, train, convert, eval, "       \
+             "experiment and report a directory (convert --to gguf: or a .gguf file)"}
 #define ROW_PREVIEW(owner)                                                                                             \
     {FIELD("preview", FIELD_INT, owner, preview), .argument = "N", .high = 1000,                                       \
      .help = "show N finished attempts with their prompts, then stop [0]"}
