@@ -4,9 +4,11 @@
 #include "tiny_align.h"
 
 #include "io/file.h"
+#include "io/jsonl.h"
 #include "io/jsontext.h"
 #include "method/plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -207,6 +209,48 @@ static void a_test_set_must_not_hold_what_was_tuned_on(void **state)
     align(&o);
 }
 
+/* Number of the run's exported pairs; none of them has one of these questions. */
+static int export_without(const char *run, const json_t *rows)
+{
+    struct buf text = BUF_INIT;
+    struct export_counts n;
+    const json_t *row;
+    size_t i;
+    struct error err = {0, ""};
+    if (method_export(run, &(struct export_options){EXPORT_MESSAGES, 1}, &text, &n, &err))
+        fail_msg("%s", err.message);
+    json_array_foreach((json_t *)(uintptr_t)rows, i, row)
+    {
+        char *question = json_dumps(json_object_get(row, "question"), JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+        if (strstr(text.data, question))
+            fail_msg("%s: %s was held out and is exported", run, question);
+        free(question);
+    }
+    buf_free(&text);
+    return n.seeds;
+}
+
+/* What a run without a test set is measured on are its held-out seeds; they stay held out when it is given one. */
+static void held_out_seeds_are_not_exported(void **state)
+{
+    (void)state;
+    char run[1100], path[1200];
+    struct align_options o;
+    json_t *held;
+    path_of(run, "exported");
+    tiny_align_options(&o, run);
+    o.rounds = 1;
+    align(&o);
+    snprintf(path, sizeof path, "%s/arms/pretrained.jsonl", run);
+    assert_int_equal(jsonl_load(&held, path, NULL), 0);
+    assert_int_equal(json_array_size(held), 3); /* of 24 */
+    assert_int_equal(export_without(run, held), 21);
+    o.test = tiny.test;
+    align(&o);
+    assert_int_equal(export_without(run, held), 21);
+    json_decref(held);
+}
+
 /* Seeds were held out of the one that a test set was added to and not of the other; what is refused begins nothing. */
 static void another_pool_of_seeds_asks_other_questions(void **state)
 {
@@ -234,6 +278,7 @@ int main(void)
         cmocka_unit_test(more_of_all_is_as_if_given_at_once),
         cmocka_unit_test(a_test_set_can_be_added),
         cmocka_unit_test(a_test_set_must_not_hold_what_was_tuned_on),
+        cmocka_unit_test(held_out_seeds_are_not_exported),
         cmocka_unit_test(another_pool_of_seeds_asks_other_questions),
         cmocka_unit_test(what_a_start_would_refuse_is_found_beforehand),
     };

@@ -87,7 +87,7 @@ static int put_aside(struct align *a, const char *arm, struct made_model *m, str
     struct buf from = BUF_INIT, to = BUF_INIT;
     buf_printf(&from, "%s/%s", a->o.output, m->name);
     buf_printf(&to, "%s/%s.%ld-steps", a->o.output, m->name, m->steps);
-    int rc = from.failed || to.failed ? error_set_nomem(err, 256, "a path") : 0;
+    int rc = from.failed || to.failed ? error_set_nomem(err, 256, "a path") : tree_remove(to.data, err);
     if (!rc && rename(from.data, to.data) && errno != ENOENT)
         rc = error_set_errno(err, "%s: cannot be renamed to %s", from.data, to.data);
     rc = rc ? rc : run_drop_results(a->run, arm, err);

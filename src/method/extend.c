@@ -63,10 +63,15 @@ static json_t *manifest_of(const char *directory)
     return manifest;
 }
 
+static int was_added(const json_t *manifest)
+{
+    return json_is_true(json_object_get(json_object_get(manifest, "test"), "added"));
+}
+
 int align_test_was_added(const char *directory)
 {
     json_t *manifest = manifest_of(directory);
-    int was = json_is_true(json_object_get(json_object_get(manifest, "test"), "added"));
+    int was = was_added(manifest);
     json_decref(manifest);
     return was;
 }
@@ -74,9 +79,9 @@ int align_test_was_added(const char *directory)
 int align_was_untested(const char *directory)
 {
     json_t *manifest = manifest_of(directory);
-    int was = json_object_get(manifest, "seeds") && !has_test(manifest);
+    int was = json_object_get(manifest, "seeds") && (!has_test(manifest) || was_added(manifest));
     json_decref(manifest);
-    return was || align_test_was_added(directory);
+    return was;
 }
 
 static int count_near(struct align *a, struct run *run, int round, int *near, struct error *err)

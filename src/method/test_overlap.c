@@ -73,7 +73,7 @@ json_t *align_overlap_counts(const struct align *a)
     const struct overlap_counts *c = &a->overlap;
     const struct report_overlap overlap = {.threshold = a->o.sift.threshold,
                                            .seeds = c->seeds,
-                                           .seeds_left_out = a->o.keep_test_overlap ? 0 : c->seeds,
+                                           .seeds_left_out = a->o.keep_test_overlap || a->untested ? 0 : c->seeds,
                                            .generated = c->generated,
                                            .left_out = c->left_out,
                                            .kept = c->kept};
