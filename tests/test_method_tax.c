@@ -258,10 +258,24 @@ static void evaluations_beside_it_are_read(void **state)
     report_run_free(&r);
 }
 
+/* Which way is better: the means of TruthfulQA's columns too, and of lengths neither. */
+static void what_is_better_has_a_direction(void **state)
+{
+    (void)state;
+    static const char *const higher[] = {"rougeL", "rougeL_diff", "bleu_acc", "mc2", "win_rate"};
+    static const char *const lower[] = {"nll", "harmful_rate", "answers.cut"};
+    for (size_t i = 0; i < sizeof higher / sizeof *higher; i++)
+        assert_string_equal(measured_better(higher[i]), "higher");
+    for (size_t i = 0; i < sizeof lower / sizeof *lower; i++)
+        assert_string_equal(measured_better(lower[i]), "lower");
+    assert_null(measured_better("answers.words"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_counted), cmocka_unit_test(comparisons_have_values_of_questions),
-        cmocka_unit_test(a_run_says_what_it_can), cmocka_unit_test(evaluations_beside_it_are_read)};
+        cmocka_unit_test(what_is_better_has_a_direction), cmocka_unit_test(answers_are_counted),
+        cmocka_unit_test(comparisons_have_values_of_questions), cmocka_unit_test(a_run_says_what_it_can),
+        cmocka_unit_test(evaluations_beside_it_are_read)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

@@ -36,6 +36,9 @@ int measured_list(const char *directory, struct arena *arena, const char ***list
 /* What one was begun with ("task", "model-sha256", "test-sha256", ...); a new reference. */
 int measured_settings(const char *directory, json_t **settings, struct error *err);
 
+/* A column is there once a value is set; one of the set has no rows from then on. ERROR_NOMEM. */
+int measured_set_row(struct measured *m, const char *name, int row, double value, struct error *err);
+int measured_set_whole(struct measured *m, const char *name, double value, struct error *err);
 /* How long an answer is, and whether it ends and says anything, which is what alignment may cost: answers.words,
  * .empty, .cut. n_row is set before; text NULL: none. */
 int measured_answer(struct measured *m, int row, const char *text, int ended, struct error *err);
