@@ -59,7 +59,8 @@ def default(name, modules):
 
 
 TEXTS, LABELS = [IDS, IDS[:6] + [9, 9]], [2, 1]  # labels are bit masks
-CLASSIFIERS = {"llama_gelu": ATTENTION, "opt_post": ["q_proj", "fc1"], "gpt_neox": ["dense"], "llama_classifier": ATTENTION + ["down_proj"], "gpt2_classifier": ["c_attn"]}
+CLASSIFIERS = {"llama_gelu": ATTENTION, "opt_post": ["q_proj", "fc1"], "gpt_neox": ["dense"], "llama_classifier": ATTENTION + ["down_proj"], "gpt2_classifier": ["c_attn"],
+               "gemma3": ATTENTION, "gemma3_vision": r".*language_model.*\.(q_proj|v_proj)"}
 
 
 def classifier(name, modules):
@@ -86,7 +87,7 @@ def classifier(name, modules):
     norms = {names(n): p.grad.norm().item() for n, p in model.named_parameters() if p.requires_grad}
     again = PeftModel.from_pretrained(load(), out)
     assert max((again(torch.tensor([ids])).logits[0] - x).abs().max() for ids, x in zip(TEXTS, logits)) < 1e-5, name
-    return {"targets": ",".join(modules), "multi": multi, "logits": [x.tolist() for x in logits], "loss": loss.item(), "gradient_norms": norms}
+    return {"targets": ",".join(ATTENTION if isinstance(modules, str) else modules), "multi": multi, "logits": [x.tolist() for x in logits], "loss": loss.item(), "gradient_norms": norms}
 
 
 def classifiers():

@@ -274,25 +274,36 @@ static int untie(struct checkpoint *ck, const struct adapter *a)
                                                                                 : 0;
 }
 
-/* The base's configuration becomes a classifier's: by head_config.json, or, in peft's own files, by the class that is
- * named like the base's. */
-static int become_classifier(struct checkpoint *ck, const struct adapter *a, int64_t n_label)
+/* The name of the class that transformers takes for a classifier of the base's model_type: that of its language model,
+ * but for one. Empty: none is known. */
+static void find_classifier(const json_t *config, char *name, size_t size)
 {
     static const char *const ends[] = {"ForCausalLM", "LMHeadModel"};
-    const char *class = json_string_value(json_array_get(json_object_get(ck->config, "architectures"), 0));
-    char *path = path_join(a->path, "head_config.json"), name[200] = "";
-    json_t *given = NULL;
-    int rc = path ? 0 : error_set_nomem(a->err, 256, "a path");
+    const char *class = json_string_value(json_array_get(json_object_get(config, "architectures"), 0)),
+               *type = json_string_value(json_object_get(config, "model_type"));
+    *name = 0;
     for (int i = 0; class && i < 2; i++) {
         const char *at = strstr(class, ends[i]);
         if (at)
-            snprintf(name, sizeof name, "%.*sForSequenceClassification", (int)(at - class), class);
+            snprintf(name, size, "%.*sForSequenceClassification", (int)(at - class), class);
     }
+    if (type && !strcmp(type, "gemma3_text"))
+        snprintf(name, size, "Gemma3TextForSequenceClassification");
+}
+
+/* The base's configuration becomes a classifier's: by head_config.json, or, in peft's own files, by its model_type. */
+static int become_classifier(struct checkpoint *ck, const struct adapter *a, int64_t n_label)
+{
+    char *path = path_join(a->path, "head_config.json"), name[200];
+    json_t *given = NULL;
+    int rc = path ? 0 : error_set_nomem(a->err, 256, "a path");
+    find_classifier(ck->config, name, sizeof name);
     if (!rc && file_exists(path))
         rc = jsontext_load(&given, path, MAX_CONFIG, a->err);
     else if (!rc && !*name)
-        rc = error_set(a->err, ERROR_CONFIG, "%s: is an adapter of a classifier, but \"architectures\" of %s name none",
-                       a->path, ck->path);
+        rc = error_set(a->err, ERROR_CONFIG,
+                       "%s: is an adapter of a classifier, but \"architectures\" of %s name no language model", a->path,
+                       ck->path);
     else if (!rc)
         given = json_pack("{s:[s], s:I}", "architectures", name, "num_labels", (json_int_t)n_label);
     if (!rc && (!json_is_object(given) || json_object_update(ck->config, given)))
