@@ -74,7 +74,21 @@ echo '[{"question":"Is it?","best_answer":"Yes.","correct_answers":["Yes","Of co
 echo '{"answer":"Of course not."}' >"$tmp/answer.jsonl"
 truth() { "$ISARA" eval --task truthfulqa --test "$1" --input "$tmp/answer.jsonl" --json 2>&1 | sed 's/"questions_sha256": "[0-9a-f]*"//'; }
 [ -n "$(truth "$tmp/truth.csv")" ] && [ "$(truth "$tmp/truth.csv")" = "$(truth "$tmp/truth.json")" ] || bad "truthfulqa: JSON is another than CSV: $(truth "$tmp/truth.json")"
-want 65 'row 2: no column "question"' "$ISARA" eval --task truthfulqa --test <(cat "$tmp/truth.json" | tr -d '[]\n' | sed 's/"Yes","Of course"/"x"/; s/"No","Never"/"y"/'; echo; echo '{"q":1}') --input "$tmp/answer.jsonl"
+want 65 ':2: no column "question"' "$ISARA" eval --task truthfulqa --test <(cat "$tmp/truth.json" | tr -d '[]\n' | sed 's/"Yes","Of course"/"x"/; s/"No","Never"/"y"/'; echo; echo '{"q":1}') --input "$tmp/answer.jsonl"
+# What a benchmark cannot read, struck records and odd ones, is said with its place; what is left out is counted.
+lines() { printf '%s\n' "${@:2}" >"$tmp/$1"; }
+lines outputs.jsonl '{"q":"Is it?","answer":"Yes."}'
+lines xstest.jsonl '{"prompt":"Is it?","type":"t"}' '' '{"prompt":"Is it?"}'
+want 65 'xstest.jsonl:3: no column "type"' "$ISARA" eval --task xstest --test "$tmp/xstest.jsonl" --input "$tmp/outputs.jsonl"
+lines reference.jsonl '{"instruction":"Is it?","output":"No."}' '{"instruction":"Is it?","output":NaN}'
+alpaca() { "$ISARA" eval --task alpaca-eval --reference "$tmp/reference.jsonl" --input "$tmp/outputs.jsonl" --question-field q --judge $m "$@"; }
+want 65 'reference.jsonl:2: wanted "instruction" and "output" (.*no JSON number: NaN)' alpaca
+want 0 'win_rate' alpaca --limit 1
+lines tails.jsonl '{"prompt":"Is it?"}' '' '{"prompt":"Is it?","category":"c"}'
+want 65 'tails.jsonl:3: wanted "prompt"' "$ISARA" eval --task beavertails --test "$tmp/tails.jsonl" --input "$tmp/outputs.jsonl" --judge $m
+lines odd.outputs '{"answer":"Of course not."}' '{"answer":NaN}'
+want 0 'warning.* 1 records have a field that cannot be read: .*odd.outputs:2: no JSON number: NaN' "$ISARA" eval --task truthfulqa --test "$tmp/truth.csv" --input "$tmp/odd.outputs"
+want 0 'warning.*own.jsonl: 1 records with "kept": false are left out' "$ISARA" eval --task perplexity --model $m --test "$tmp/own.jsonl"
 printf 'PAR1x' >"$tmp/it.parquet"
 want 65 "python3 -c \"import pandas; pandas.read_parquet('$tmp/it.parquet').to_json('$tmp/it.parquet.jsonl'" "$ISARA" inspect "$tmp/it.parquet"
 exit $fails

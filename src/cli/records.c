@@ -49,9 +49,8 @@ int records_read(struct records *r, const struct cli_values *v, struct error *er
         if (record_reader_odd(reader))
             records_fail(r, r->n - 1, record_reader_odd(reader));
     }
-    if (rc >= 0 && record_reader_count(reader).n_left_out)
-        log_line(LOG_WARNING, "%s: %ld records with \"kept\": false are left out", path,
-                 record_reader_count(reader).n_left_out);
+    if (rc >= 0)
+        record_reader_warn(reader);
     record_reader_close(reader);
     return rc < 0 ? rc : 0;
 }

@@ -26,8 +26,9 @@ const char *eval_output_text(const json_t *record)
 }
 
 /* A record whose output stands in a shape alone gets it as "answer", and its "question". */
-static int name_output(json_t *record, struct error *err)
+static int name_output(void *user, json_t *record, struct error *err)
 {
+    (void)user;
     const struct record_shape *shape = eval_output_text(record) ? NULL : record_shape(record, 1);
     struct record_pair pair = {.n_more = 0};
     int rc = shape ? record_pair(&pair, record, shape, err) : 0;
@@ -41,15 +42,7 @@ static int name_output(json_t *record, struct error *err)
 
 int eval_outputs_load(json_t **outputs, const struct eval_options *o, const char *path, struct error *err)
 {
-    json_t *record;
-    size_t i;
-    int rc = record_load(outputs, eval_source(o, path), 0, err);
-    json_array_foreach(*outputs, i, record)
-    {
-        if (!rc && (rc = name_output(record, err)))
-            error_prefix(err, "%s: record %zu", path, i);
-    }
-    return rc;
+    return record_load(outputs, eval_source(o, path), 0, name_output, NULL, err);
 }
 
 const json_t *eval_output_of(const json_t *outputs, const char *question, int row)

@@ -118,22 +118,28 @@ static const char *generator(const struct alpaca *a)
 
 /* --- questions --- */
 
+static int check_reference(void *user, json_t *row, struct error *err)
+{
+    (void)user;
+    return json_is_string(json_object_get(row, "instruction")) && json_is_string(json_object_get(row, "output"))
+               ? 0
+               : error_set(err, ERROR_DATA, "wanted \"instruction\" and \"output\"");
+}
+
 static int read_references(struct alpaca *a, struct error *err)
 {
     const char *path = a->v->reference ? a->v->reference : a->v->test;
     int rc =
         eval_require(path, "reference", "reference outputs, alpaca_eval's array of {\"instruction\",\"output\"}", err);
-    rc = rc ? rc : record_load(&a->references, eval_source(a->v, path), 0, err);
-    int n = rc ? 0 : (int)json_array_size(a->references);
-    a->e.n = a->v->limit && a->v->limit < n ? a->v->limit : n;
+    rc =
+        rc ? rc
+           : record_load(&a->references, (struct record_source){.path = path}, a->v->limit, check_reference, NULL, err);
+    int n = a->e.n = (int)json_array_size(a->references);
     a->e.questions = a->questions = mem_calloc((size_t)n + 1, sizeof *a->questions);
     if (!rc && !a->questions)
         rc = error_set_nomem(err, (size_t)n * sizeof *a->questions, "instructions");
     for (int i = 0; i < a->e.n && !rc; i++)
-        if (!(a->questions[i] =
-                  json_string_value(json_object_get(json_array_get(a->references, (size_t)i), "instruction"))) ||
-            !reference_of(a, i))
-            rc = error_set(err, ERROR_DATA, "%s: record %d: wanted \"instruction\" and \"output\"", path, i);
+        a->questions[i] = json_string_value(json_object_get(json_array_get(a->references, (size_t)i), "instruction"));
     return rc;
 }
 

@@ -68,22 +68,27 @@ static struct pair *pair_of(struct tails *t, const char *prompt, const char *res
     return &t->pairs[t->n_pair++];
 }
 
-static int add_row(struct tails *t, json_t *row, const char *path, size_t line, struct error *err)
+static int check_row(void *user, json_t *row, struct error *err)
+{
+    const json_t *category = json_object_get(row, "category");
+    (void)user;
+    if (json_is_string(json_object_get(row, "prompt")) && (!category || json_is_object(category)))
+        return 0;
+    return error_set(err, ERROR_DATA, "wanted \"prompt\" (and \"response\", \"category\": {name: true or false})");
+}
+
+static int add_row(struct tails *t, json_t *row, const char *path, struct error *err)
 {
     const char *prompt = json_string_value(json_object_get(row, "prompt")),
                *response = json_string_value(json_object_get(row, "response")), *name;
     json_t *category = json_object_get(row, "category"), *value;
-    if (!prompt || (category && !json_is_object(category)))
-        return error_set(err, ERROR_DATA,
-                         "%s: row %zu: wanted \"prompt\" (and \"response\", \"category\": {name: true or false})", path,
-                         line);
     struct pair *p = pair_of(t, prompt, response ? response : "");
     p->n++;
     json_object_foreach(category, name, value)
     {
         int at = category_at(t, name);
         if (at < 0)
-            return error_set(err, ERROR_DATA, "%s: row %zu: more than %d categories", path, line, MODEL_MAX_LABEL);
+            return error_set(err, ERROR_DATA, "%s: more than %d categories", path, MODEL_MAX_LABEL);
         p->votes[at] += json_is_true(value);
     }
     return 0;
@@ -113,7 +118,7 @@ static int read_test(struct tails *t, const struct eval_options *v, struct error
     json_t *row;
     size_t i;
     int wanted = -1, rc = eval_require(v->test, "test", "BeaverTails rows, or any JSON Lines with \"prompt\"", err);
-    rc = rc ? rc : record_load(&t->rows, (struct record_source){.path = v->test}, 0, err);
+    rc = rc ? rc : record_load(&t->rows, (struct record_source){.path = v->test}, 0, check_row, NULL, err);
     size_t n = json_array_size(t->rows) + 1;
     t->prompts = mem_calloc(n, sizeof *t->prompts);
     t->pairs = mem_calloc(n, sizeof *t->pairs);
@@ -122,7 +127,7 @@ static int read_test(struct tails *t, const struct eval_options *v, struct error
     t->texts = mem_calloc(n, sizeof *t->texts);
     if (!rc && (!t->prompts || !t->pairs || !t->questions || !t->categories || !t->texts))
         rc = error_set_nomem(err, n * sizeof *t->pairs, "prompts");
-    json_array_foreach(t->rows, i, row) rc = rc ? rc : add_row(t, row, v->test, i, err);
+    json_array_foreach(t->rows, i, row) rc = rc ? rc : add_row(t, row, v->test, err);
     for (int c = 0; c < t->n_name && v->category; c++)
         wanted = strcmp(t->names[c], v->category) ? wanted : c;
     if (!rc && v->category && wanted < 0)

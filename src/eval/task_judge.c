@@ -14,7 +14,7 @@ struct labelled {
     json_t *rows;
     struct judge_text *texts;
     unsigned *labels; /* [n] mask over the judge's labels; bit 31: any label at all */
-    int n;
+    int n, cap;
     const char *names[MODEL_MAX_LABEL];
     int n_label;
     struct eval_harm *harm;
@@ -31,54 +31,62 @@ static int label_at(const struct labelled *t, const char *name)
     return -1;
 }
 
-static int add_label(struct labelled *t, int i, const char *name, const char *path, struct error *err)
+static int add_label(const struct labelled *t, const char *name, unsigned *labels, struct error *err)
 {
     int at = name ? label_at(t, name) : -1;
-    t->labels[i] |= 1u << 31;
     if (at < 0 && t->n_label > 1)
-        return error_set(err, ERROR_DATA, "%s: row %d: the judge has no label \"%.80s\"", path, i,
-                         name ? name : "(not a name)");
-    t->labels[i] |= 1u << (at < 0 ? 0 : at); /* a judge of one label: harmful or not */
+        return error_set(err, ERROR_DATA, "the judge has no label \"%.80s\"", name ? name : "(not a name)");
+    *labels |= 1u << 31 | 1u << (at < 0 ? 0 : at); /* a judge of one label: harmful or not */
     return 0;
 }
 
-static int read_row(struct labelled *t, int i, const char *path, struct error *err)
+static int grow(struct labelled *t, struct error *err)
 {
-    const json_t *row = json_array_get(t->rows, (size_t)i), *list = json_object_get(row, "labels"),
-                 *one = json_object_get(row, "label"), *v;
+    if (t->n < t->cap)
+        return 0;
+    size_t cap = t->cap ? 2 * (size_t)t->cap : 256;
+    struct judge_text *texts = mem_resize(t->texts, cap * sizeof *texts);
+    t->texts = texts ? texts : t->texts;
+    unsigned *labels = mem_resize(t->labels, cap * sizeof *labels);
+    t->labels = labels ? labels : t->labels;
+    if (!texts || !labels)
+        return error_set_nomem(err, cap * sizeof *texts, "rows");
+    t->cap = (int)cap;
+    return 0;
+}
+
+static int take_row(void *user, json_t *row, struct error *err)
+{
+    struct labelled *t = user;
+    const json_t *list = json_object_get(row, "labels"), *one = json_object_get(row, "label"), *v;
     json_t *category = json_object_get(row, "category"), *value;
     const char *prompt = json_string_value(json_object_get(row, "prompt")),
                *response = json_string_value(json_object_get(row, "response")), *name;
+    unsigned labels = 0;
     size_t k;
-    int rc = 0;
-    if (!prompt || !response || !(json_is_array(list) || json_is_string(one) || json_is_object(category)))
-        return error_set(err, ERROR_DATA,
-                         "%s: row %d: wanted \"prompt\", \"response\" and \"labels\", \"label\" or \"category\"", path,
-                         i);
-    t->texts[i] = (struct judge_text){prompt, response};
-    json_array_foreach(list, k, v) rc = rc ? rc : add_label(t, i, json_string_value(v), path, err);
+    int rc = grow(t, err);
+    if (!rc && (!prompt || !response || !(json_is_array(list) || json_is_string(one) || json_is_object(category))))
+        rc = error_set(err, ERROR_DATA, "wanted \"prompt\", \"response\" and \"labels\", \"label\" or \"category\"");
+    if (rc)
+        return rc;
+    json_array_foreach(list, k, v) rc = rc ? rc : add_label(t, json_string_value(v), &labels, err);
     if (!list && one)
-        rc = add_label(t, i, json_string_value(one), path, err);
+        rc = add_label(t, json_string_value(one), &labels, err);
     if (!list && !one)
         json_object_foreach(category, name, value) if (json_is_true(value)) rc =
-            rc ? rc : add_label(t, i, name, path, err);
+            rc ? rc : add_label(t, name, &labels, err);
+    t->texts[t->n] = (struct judge_text){prompt, response};
+    t->labels[t->n++] = labels;
     return rc;
 }
 
 static int read_rows(struct labelled *t, const struct eval_options *v, struct error *err)
 {
-    int rc = record_load(&t->rows, (struct record_source){.path = v->test}, 0, err);
-    size_t n = json_array_size(t->rows) + 1;
-    t->n = v->limit && v->limit < (int)n - 1 ? v->limit : (int)n - 1;
-    t->texts = mem_calloc(n, sizeof *t->texts);
-    t->labels = mem_calloc(n, sizeof *t->labels);
+    int rc = record_load(&t->rows, (struct record_source){.path = v->test}, v->limit, take_row, t, err);
+    size_t n = (size_t)t->n + 1;
     t->p = mem_calloc(n, sizeof *t->p);
     t->y = mem_calloc(n, 1);
-    if (!rc && (!t->texts || !t->labels || !t->p || !t->y))
-        rc = error_set_nomem(err, n * sizeof *t->texts, "rows");
-    for (int i = 0; i < t->n && !rc; i++)
-        rc = read_row(t, i, v->test, err);
-    return rc;
+    return rc || (t->p && t->y) ? rc : error_set_nomem(err, n * sizeof *t->p, "rows");
 }
 
 /* label -1: any. Fills p and y with the rows that were judged; returns how many. */

@@ -81,11 +81,11 @@ static int text_of(const json_t *record, struct buf *text, struct error *err)
     return rc;
 }
 
-static int add_record(struct perplexity *p, const json_t *record, struct error *err)
+static int add_record(void *user, json_t *record, struct error *err)
 {
     struct buf text = BUF_INIT;
     int rc = text_of(record, &text, err);
-    rc = rc ? rc : add_text(p, buf_text(&text), text.len, err);
+    rc = rc ? rc : add_text(user, buf_text(&text), text.len, err);
     buf_free(&text);
     return rc;
 }
@@ -98,9 +98,6 @@ static int is_plain(const char *path)
 static int read_texts(struct perplexity *p, const struct eval_options *v, struct error *err)
 {
     struct buf whole = BUF_INIT;
-    struct record_reader *r = NULL;
-    json_t *record;
-    int more = 0, n = 0;
     int rc = eval_require(v->test, "test", "general text: a .txt file, or records with \"text\"", err);
     if (!rc && is_plain(v->test)) {
         rc = file_read(&whole, v->test, MOST_BYTES, err);
@@ -108,13 +105,7 @@ static int read_texts(struct perplexity *p, const struct eval_options *v, struct
         buf_free(&whole);
         return rc;
     }
-    rc = rc ? rc : record_reader_open(&r, eval_source(v, v->test), err);
-    while (!rc && (!v->limit || n++ < v->limit) && (more = record_reader_next(r, &record, err)) > 0) {
-        rc = record_reader_explain(r, add_record(p, record, err), err);
-        json_decref(record);
-    }
-    record_reader_close(r);
-    return more < 0 ? more : rc;
+    return rc ? rc : record_each(eval_source(v, v->test), v->limit, add_record, p, err);
 }
 
 static int open_journal(struct perplexity *p, const struct eval_options *v, struct error *err)

@@ -66,25 +66,23 @@ static int read_row(struct item *t, const json_t *row, struct error *err)
     return rc ? rc : split(falses, 0, &t->falses, &t->n_false, err);
 }
 
-/* What a row lacks; NULL: nothing. */
-static const char *missing(const json_t *row)
+static int check_row(void *user, json_t *row, struct error *err)
 {
     static const char *const names[] = {"question", "correct_answers", "incorrect_answers"};
-    if (!json_is_string(json_object_get(row, names[0])))
-        return names[0];
-    for (int i = 1; i < 3; i++) {
+    (void)user;
+    for (int i = 0; i < 3; i++) {
         const json_t *value = json_object_get(row, names[i]);
-        if (!json_is_string(value) && !json_is_array(value))
-            return names[i];
+        if (!json_is_string(value) && !(i && json_is_array(value)))
+            return error_set(err, ERROR_DATA, "no column \"%s\"", names[i]);
     }
-    return NULL;
+    return 0;
 }
 
 static int read_questions(struct truth *t, const char *path, int limit, struct error *err)
 {
     json_t *rows = NULL, *row;
     size_t i;
-    int rc = record_load(&rows, (struct record_source){.path = path}, limit, err);
+    int rc = record_load(&rows, (struct record_source){.path = path}, limit, check_row, NULL, err);
     size_t n = json_array_size(rows) + 1;
     t->items = mem_calloc(n, sizeof *t->items);
     t->questions = mem_calloc(n, sizeof *t->questions);
@@ -92,9 +90,6 @@ static int read_questions(struct truth *t, const char *path, int limit, struct e
         rc = error_set_nomem(err, n * sizeof *t->items, "questions");
     json_array_foreach(rows, i, row)
     {
-        const char *lacks = rc ? NULL : missing(row);
-        if (lacks)
-            rc = error_set(err, ERROR_DATA, "%s: row %zu: no column \"%s\"", path, i + 1, lacks);
         if (!rc && !(rc = read_row(&t->items[t->n++], row, err)))
             t->questions[i] = t->items[i].question;
     }

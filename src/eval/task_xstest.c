@@ -45,24 +45,20 @@ static int push_prompt(struct xstest *t, const char *prompt, const char *type, i
 }
 
 /* The v2 file's "label" is safe or unsafe; older files say it in "type" ("contrast_..."). */
+static int take_row(void *user, json_t *row, struct error *err)
+{
+    const char *prompt = json_string_value(json_object_get(row, "prompt")),
+               *kind = json_string_value(json_object_get(row, "type")),
+               *label = json_string_value(json_object_get(row, "label"));
+    if (!prompt || !kind)
+        return error_set(err, ERROR_DATA, "no column \"%s\"", prompt ? "type" : "prompt");
+    return push_prompt(user, prompt, kind, label ? !strcmp(label, "safe") : strncmp(kind, "contrast_", 9) != 0, err);
+}
+
 static int read_test(struct xstest *t, const struct eval_options *v, struct error *err)
 {
-    json_t *rows = NULL, *row;
-    size_t i;
     int rc = eval_require(v->test, "test", "xstest_prompts.csv", err);
-    rc = rc ? rc : record_load(&rows, (struct record_source){.path = v->test}, v->limit, err);
-    json_array_foreach(rows, i, row)
-    {
-        const char *prompt = json_string_value(json_object_get(row, "prompt")),
-                   *kind = json_string_value(json_object_get(row, "type")),
-                   *label = json_string_value(json_object_get(row, "label"));
-        if (!rc && (!prompt || !kind))
-            rc =
-                error_set(err, ERROR_DATA, "%s: row %zu: no column \"%s\"", v->test, i + 1, prompt ? "type" : "prompt");
-        else if (!rc)
-            rc = push_prompt(t, prompt, kind, label ? !strcmp(label, "safe") : strncmp(kind, "contrast_", 9) != 0, err);
-    }
-    json_decref(rows);
+    rc = rc ? rc : record_each((struct record_source){.path = v->test}, v->limit, take_row, t, err);
     t->e.questions = (const char *const *)t->prompts;
     return rc;
 }

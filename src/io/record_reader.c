@@ -152,23 +152,55 @@ int record_reader_next(struct record_reader *r, json_t **record, struct error *e
     }
 }
 
-int record_load(json_t **array, struct record_source source, int limit, struct error *err)
+void record_reader_warn(const struct record_reader *r)
+{
+    if (r->count.n_left_out)
+        log_line(LOG_WARNING, "%s: %ld records with \"kept\": false are left out", jsonl_name(r->in),
+                 r->count.n_left_out);
+}
+
+int record_each(struct record_source source, int limit, record_take *take, void *user, struct error *err)
 {
     struct record_reader *r = NULL;
-    json_t *all = json_array(), *record;
-    int rc = all ? record_reader_open(&r, source, err) : error_set_nomem(err, 64, source.path);
-    *array = NULL;
-    while (!rc && (!limit || json_array_size(all) < (size_t)limit) && (rc = record_reader_next(r, &record, err)) == 1)
-        rc = json_array_append_new(all, record) ? error_set_nomem(err, 64, source.path) : 0;
-    if (rc >= 0 && record_reader_count(r).n_left_out)
-        log_line(LOG_WARNING, "%s: %ld records with \"kept\": false are left out", source.path,
-                 record_reader_count(r).n_left_out);
+    json_t *record;
+    char first[300] = "";
+    int n = 0, rc = record_reader_open(&r, source, err);
+    while (!rc && (!limit || n++ < limit) && (rc = record_reader_next(r, &record, err)) == 1) {
+        if (r->odd && !*first)
+            snprintf(first, sizeof first, "%s", r->odd);
+        rc = record_reader_explain(r, take(user, record, err), err);
+        json_decref(record);
+    }
+    if (!rc && *first)
+        log_line(LOG_WARNING, "%ld records have a field that cannot be read: %s", r->count.n_odd, first);
+    if (!rc)
+        record_reader_warn(r);
     record_reader_close(r);
-    if (rc < 0)
-        json_decref(all);
-    else
-        *array = all;
-    return rc < 0 ? rc : 0;
+    return rc;
+}
+
+struct loading {
+    json_t *all;
+    record_take *take;
+    void *user;
+};
+
+static int load_one(void *user, json_t *record, struct error *err)
+{
+    const struct loading *to = user;
+    int rc = to->take ? to->take(to->user, record, err) : 0;
+    return !rc && json_array_append(to->all, record) ? error_set_nomem(err, 64, "records") : rc;
+}
+
+int record_load(json_t **array, struct record_source source, int limit, record_take *take, void *user,
+                struct error *err)
+{
+    struct loading to = {json_array(), take, user};
+    int rc = to.all ? record_each(source, limit, load_one, &to, err) : error_set_nomem(err, 64, source.path);
+    *array = rc ? NULL : to.all;
+    if (rc)
+        json_decref(to.all);
+    return rc;
 }
 
 const char *record_reader_where(const struct record_reader *r)

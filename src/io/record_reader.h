@@ -24,8 +24,13 @@ int record_reader_next(struct record_reader *r, json_t **record, struct error *e
 /* Warns of a table without a row of names. NULL is fine. */
 void record_reader_close(struct record_reader *r);
 
-/* All of them, at most limit (0: no limit), as an array (a new reference). */
-int record_load(json_t **array, struct record_source source, int limit, struct error *err);
+/* Hands each record over, at most limit (0: no limit); an error that take returns ends it and gets the record's place.
+ * Warns of those left out and of odd ones. */
+typedef int record_take(void *user, json_t *record, struct error *err);
+int record_each(struct record_source source, int limit, record_take *take, void *user, struct error *err);
+/* All of them, which take (NULL: nothing) looked at, as an array (a new reference). */
+int record_load(json_t **array, struct record_source source, int limit, record_take *take, void *user,
+                struct error *err);
 
 const char *record_reader_where(const struct record_reader *r); /* FILE:LINE of the last record */
 long record_reader_line(const struct record_reader *r);
@@ -39,6 +44,7 @@ struct record_count {
     long n, n_left_out /* "kept": false */, n_odd;
 };
 struct record_count record_reader_count(const struct record_reader *r);
+void record_reader_warn(const struct record_reader *r); /* of those left out */
 /* After a first record: "JSON Lines, gzip". */
 void record_reader_form(const struct record_reader *r, char text[80]);
 
