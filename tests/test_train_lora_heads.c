@@ -38,12 +38,13 @@ static int teardown(void **state)
 }
 
 /* n_label: of a new head over a language model, or 0. */
-static void open_place(struct lora_place *p, const char *path, int n_label, enum dtype dtype)
+static void open_place(struct lora_place *p, const char *path, int n_label, enum model_problem problem)
 {
     static const char *const labels[] = {"one", "two", "three"};
-    struct model_options o = {.dtype = dtype, .task = n_label ? MODEL_CLASSIFY : MODEL_LM, .labels = labels};
+    struct model_options o = {.dtype = DTYPE_F32, .task = n_label ? MODEL_CLASSIFY : MODEL_LM, .labels = labels};
     o.n_label = n_label;
-    o.problem = PROBLEM_SINGLE_LABEL;
+    o.problem = problem;
+    o.set_pad = 1; /* 0, which no text has */
     lora_place_open(p, path, 2, &o);
 }
 
@@ -61,7 +62,7 @@ static void logits_of(const char *path, float *out)
 {
     struct lora_place p;
     struct error err = {0};
-    open_place(&p, path, 0, DTYPE_F32);
+    open_place(&p, path, 0, PROBLEM_SINGLE_LABEL);
     if (model_classify(p.model, texts, N_TEXT, out, &err))
         fail_msg("%s: %s", path, err.message);
     lora_place_close(&p);
@@ -91,7 +92,7 @@ static void expect_gradients(const char *name, const json_t *wanted)
     struct lora_options o = {2, 5, json_string_value(json_object_get(wanted, "targets"))};
     snprintf(path, sizeof path, "tests/golden/families/%s", name);
     snprintf(adapter, sizeof adapter, "tests/golden/adapters/classifier_%s", name);
-    open_place(&p, path, strstr(name, "classifier") ? 0 : 3, DTYPE_F32);
+    open_place(&p, path, strstr(name, "classifier") ? 0 : 3, PROBLEM_SINGLE_LABEL);
     make_data(&data, model_desc(p.model));
     lora_place_expect(&p, &o, adapter, &data, wanted);
     train_data_free(&data);
@@ -112,17 +113,17 @@ static void pefts_values(void **state)
 }
 
 /* Trains an adapter over path and merges it. */
-static void train(const char *path, int n_label, enum dtype dtype, const char *directory)
+static void train(const char *path, int n_label, const char *directory)
 {
     struct lora_place p;
     struct train_data data;
     struct train_options o;
     struct train_result result;
     struct error err = {0};
-    open_place(&p, path, n_label, dtype);
+    open_place(&p, path, n_label, PROBLEM_MULTI_LABEL);
     make_data(&data, model_desc(p.model));
     train_options_default(&o);
-    o.dtype = dtype;
+    o.dtype = DTYPE_F32;
     o.learning_rate = 0.02;
     o.num_train_epochs = 4;
     o.batch_size = 2;
@@ -141,13 +142,24 @@ static void train(const char *path, int n_label, enum dtype dtype, const char *d
     lora_place_close(&p);
 }
 
-static void expect_labels(const char *adapter, const char *first)
+/* The adapter beside its base says the same of the head as the merged model. */
+static void expect_head(const char *adapter, const char *merged, const char *first_label)
 {
-    struct lora_place p;
-    open_place(&p, adapter, 0, DTYPE_F32);
-    assert_int_equal(model_desc(p.model)->task, MODEL_CLASSIFY);
-    assert_string_equal(model_desc(p.model)->labels[0], first);
-    lora_place_close(&p);
+    static const char *const members[] = {"architectures", "id2label", "label2id", "problem_type", "pad_token_id"};
+    struct checkpoint *a, *b;
+    struct model_desc d;
+    assert_int_equal(checkpoint_open(&a, adapter, NULL), 0);
+    assert_int_equal(checkpoint_open(&b, merged, NULL), 0);
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (!json_equal(json_object_get(checkpoint_config(a), members[i]),
+                        json_object_get(checkpoint_config(b), members[i])))
+            fail_msg("%s: not the \"%s\" of the merged model", adapter, members[i]);
+    assert_int_equal(model_desc_parse(&d, checkpoint_config(a), adapter, NULL), 0);
+    assert_int_equal(d.task, MODEL_CLASSIFY);
+    assert_int_equal(d.problem, PROBLEM_MULTI_LABEL);
+    assert_string_equal(d.labels[0], first_label);
+    checkpoint_close(a);
+    checkpoint_close(b);
 }
 
 static void what_is_written_is_read_again(void **state)
@@ -163,10 +175,10 @@ static void what_is_written_is_read_again(void **state)
         double moved = 0;
         snprintf(directory, sizeof directory, "%s/m", check_tmpdir("lora_heads"));
         snprintf(adapter, sizeof adapter, "%s/adapter", directory);
-        train(cases[i].base, cases[i].n_label, DTYPE_F32, directory);
+        train(cases[i].base, cases[i].n_label, directory);
         logits_of(directory, merged);
         logits_of(adapter, beside);
-        expect_labels(adapter, cases[i].first_label);
+        expect_head(adapter, directory, cases[i].first_label);
         if (!cases[i].n_label)
             logits_of(cases[i].base, base);
         for (int k = 0; k < N_TEXT * 3; k++) { /* merged weights are as the base's, bf16 */
