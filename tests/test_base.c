@@ -94,6 +94,24 @@ static void pool_runs_every_piece_once(void **state)
     }
 }
 
+/* Worker w has the pieces from w n / threads to (w + 1) n / threads; where those are the same, none. */
+static void a_pieces_stretch_ends_where_the_next_workers_begins(void **state)
+{
+    (void)state;
+    for (int n_thread = 1; n_thread <= 5; n_thread++) {
+        struct pool *p = NULL;
+        assert_int_equal(pool_new(&p, n_thread, NULL), 0);
+        for (int n = 1; n <= 40; n++)
+            for (int piece = 0; piece < n; piece++) {
+                int worker = 0;
+                while ((worker + 1) * n / n_thread <= piece)
+                    worker++;
+                assert_int_equal(pool_stretch_end(p, n, piece), (worker + 1) * n / n_thread);
+            }
+        pool_free(p);
+    }
+}
+
 /* A worker that is late for the last run meets the generation that stops in its place: it must not sleep on it. */
 static void pool_stops_while_workers_are_late(void **state)
 {
@@ -147,10 +165,15 @@ static void sha256_known_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(maths_agree_with_libm),      cmocka_unit_test(sines_and_cosines_together),
-        cmocka_unit_test(philox_known_answers),       cmocka_unit_test(permutation_is_one),
-        cmocka_unit_test(pool_runs_every_piece_once), cmocka_unit_test(pool_stops_while_workers_are_late),
-        cmocka_unit_test(errors_carry_exit_codes),    cmocka_unit_test(buffers_survive_failed_allocations),
+        cmocka_unit_test(maths_agree_with_libm),
+        cmocka_unit_test(sines_and_cosines_together),
+        cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(permutation_is_one),
+        cmocka_unit_test(pool_runs_every_piece_once),
+        cmocka_unit_test(a_pieces_stretch_ends_where_the_next_workers_begins),
+        cmocka_unit_test(pool_stops_while_workers_are_late),
+        cmocka_unit_test(errors_carry_exit_codes),
+        cmocka_unit_test(buffers_survive_failed_allocations),
         cmocka_unit_test(sha256_known_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
