@@ -6,7 +6,8 @@
 #include "cpu/kernels.h"
 
 /* Applies the rules of `row` to its n_vocab scores. Ids out of range are ignored. */
-int rules_change(const struct logit_rules *rules, int row); /* whether rules_apply may change any of them */
 void rules_apply(const struct logit_rules *rules, int row, float *scores, int n_vocab);
+/* Whether it may change any. */
+int rules_change(const struct logit_rules *rules, int row);
 
 #endif
