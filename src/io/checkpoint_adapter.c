@@ -274,21 +274,37 @@ static int untie(struct checkpoint *ck, const struct adapter *a)
                                                                                 : 0;
 }
 
+/* "some_text" as a class has it: SomeText. */
+static void camel_case(const char *type, char *name, size_t size)
+{
+    size_t n = 0;
+    int up = 1;
+    for (; *type && n + 1 < size; type++) {
+        if (*type != '_')
+            name[n++] = (char)(up && *type >= 'a' && *type <= 'z' ? *type - 'a' + 'A' : *type);
+        up = *type == '_';
+    }
+    name[n] = 0;
+}
+
 /* The name of the class that transformers takes for a classifier of the base's model_type: that of its language model,
- * but for one. Empty: none is known. */
+ * but that the text part of a model of several kinds of input is called by its type. Empty: none is known. */
 static void find_classifier(const json_t *config, char *name, size_t size)
 {
     static const char *const ends[] = {"ForCausalLM", "LMHeadModel"};
     const char *class = json_string_value(json_array_get(json_object_get(config, "architectures"), 0)),
                *type = json_string_value(json_object_get(config, "model_type"));
+    char part[100] = "";
     *name = 0;
-    for (int i = 0; class && i < 2; i++) {
+    if (type && path_ends_in(type, "_text"))
+        camel_case(type, part, sizeof part);
+    if (*part)
+        snprintf(name, size, "%sForSequenceClassification", part);
+    for (int i = 0; class && !*part && i < 2; i++) {
         const char *at = strstr(class, ends[i]);
         if (at)
             snprintf(name, size, "%.*sForSequenceClassification", (int)(at - class), class);
     }
-    if (type && !strcmp(type, "gemma3_text"))
-        snprintf(name, size, "Gemma3TextForSequenceClassification");
 }
 
 /* The base's configuration becomes a classifier's: by head_config.json, or, in peft's own files, by its model_type. */
