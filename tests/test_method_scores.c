@@ -405,6 +405,16 @@ static void the_newest_of_the_seeds_lengths_are_tuned_on(void **state)
     json_decref(rows);
 }
 
+/* How many pairs export has of a run. */
+static int exported(const char *run)
+{
+    struct buf text = BUF_INIT;
+    struct export_counts n;
+    assert_int_equal(method_export(run, &(struct export_options){EXPORT_CSV, 0}, &text, &n, NULL), 0);
+    buf_free(&text);
+    return n.kept;
+}
+
 /* Rounds 1 and 2 have the same attempts; the second keeps the better ones and tunes on those, and seeds, alone. */
 static void improve_steps_judge_the_same_answers_anew(const char *run, const struct report_run *r)
 {
@@ -424,6 +434,7 @@ static void improve_steps_judge_the_same_answers_anew(const char *run, const str
     }
     assert_true(kept[1] > 0 && kept[1] < kept[0]);
     assert_int_equal(r->kept, kept[1]);
+    assert_int_equal(exported(run), kept[1]);
     for (int t = 0; t < 2; t++)
         assert_int_equal(r->rounds[t].steps, (r->n_given + kept[t] + 3) / 4);
     json_decref(rows[0]);

@@ -3,13 +3,11 @@
 #include "tests/check.h"
 #include "tests/tiny_align.h"
 
-#include "answer/seeds.h"
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "report/sections.h"
 #include "report/tables.h"
 
-#include <sqlite3.h>
 #include <string.h>
 
 static char output[1100];
@@ -34,24 +32,12 @@ static long verified(int attempts, const char *wanted)
     return n;
 }
 
-static void change(const char *sql)
-{
-    char path[1200], *why = NULL;
-    sqlite3 *db;
-    snprintf(path, sizeof path, "%s/run.db", output);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, &why))
-        fail_msg("%s: %s", sql, why);
-    assert_int_equal(sqlite3_changes(db), 1);
-    sqlite3_close(db);
-}
-
 /* One change, found by what it says, and taken back. */
 static void expect_found(const char *make, const char *take_back, const char *wanted)
 {
-    change(make);
+    tiny_align_change(output, make);
     assert_true(verified(0, wanted) > 0);
-    change(take_back);
+    tiny_align_change(output, take_back);
 }
 
 static void a_changed_row_is_found(void **state)
@@ -165,7 +151,7 @@ static void a_changed_attempt_is_generated_again(void **state)
     struct buf text = BUF_INIT;
     char path[1200], *at;
     snprintf(path, sizeof path, "%s/round-1/generated.jsonl", output);
-    change("UPDATE attempt SET question = 'Other?' || substr(question, 7) WHERE idx = 2");
+    tiny_align_change(output, "UPDATE attempt SET question = 'Other?' || substr(question, 7) WHERE idx = 2");
     assert_int_equal(file_read(&text, path, 1 << 20, NULL), 0);
     at = strstr(strstr(text.data, "\"r1-a2\""), "\"question\": \"");
     assert_non_null(at);
@@ -189,162 +175,11 @@ static int setup(void **state)
     return tiny_align_reference(state, one_round, output);
 }
 
-/* A run's pairs in a format, read again by the reader of seeds. */
-static void export_of(const char *run, const struct export_options *o, struct export_counts *n, struct seeds *pairs)
-{
-    struct buf text = BUF_INIT;
-    struct error err = {0};
-    char path[1200];
-    snprintf(path, sizeof path, "%s/pairs.%s", tiny.root, o->format == EXPORT_CSV ? "csv" : "json");
-    if (method_export(run, o, &text, n, &err) || file_write(path, text.data, text.len, &err) ||
-        seeds_read(pairs, path, 1, &err))
-        fail_msg("%s", err.message);
-    buf_free(&text);
-}
-
-static void export(enum export_format format, int with_seeds, struct export_counts *n, struct seeds *pairs)
-{
-    export_of(output, &(struct export_options){format, with_seeds}, n, pairs);
-}
-
-static void what_was_kept_is_exported(void **state)
-{
-    (void)state;
-    static const char *const names[] = {"messages",          "conversations",   "instruction-output",
-                                        "prompt-completion", "question-answer", "prompt-chosen turns"};
-    struct seeds made, pairs, given;
-    struct export_counts n;
-    char path[1300];
-    snprintf(path, sizeof path, "%s/round-1/generated.jsonl", output);
-    assert_int_equal(seeds_read(&made, path, 1, NULL), 0); /* what was not kept is left out */
-    int kept = made.n;
-    assert_true(kept > 1);
-    for (int format = EXPORT_MESSAGES; format <= EXPORT_CSV; format++) {
-        char question[300], answer[300];
-        export(format, 0, &n, &pairs);
-        assert_string_equal(pairs.format, names[format]);
-        assert_true(pairs.n == kept && n.kept == kept && !n.seeds);
-        for (int i = 0; i < kept; i++) {
-            const struct seed *wanted = &made.items[i];
-            int whole = format == EXPORT_PROMPT_COMPLETION; /* in the words of the built-in template */
-            snprintf(question, sizeof question, whole ? "Question: %s\nAnswer:" : "%s", wanted->question);
-            snprintf(answer, sizeof answer, "%s", wanted->answer);
-            assert_string_equal(pairs.items[i].question, question);
-            assert_string_equal(pairs.items[i].answer, answer);
-            if (format == EXPORT_CSV)
-                assert_string_equal(pairs.items[i].id, wanted->id);
-        }
-        seeds_free(&pairs);
-    }
-    export(EXPORT_ALPACA, 1, &n, &pairs);
-    assert_int_equal(seeds_read(&given, tiny.seeds, 1, NULL), 0);
-    assert_true(n.seeds == given.n && pairs.n == kept + given.n);
-    for (int i = 0; i < given.n; i++)
-        assert_string_equal(pairs.items[i].question, given.items[i].question);
-    seeds_free(&pairs);
-    change("UPDATE attempt SET kept = 0, reason = 'struck' WHERE round = 1 AND idx = 1 AND kept = 1");
-    change("UPDATE round SET kept = kept - 1");
-    export(EXPORT_CSV, 0, &n, &pairs);
-    assert_true(pairs.n == kept - 1 && n.kept == kept - 1);
-    for (int i = 0; i < pairs.n; i++)
-        assert_true(strcmp(pairs.items[i].id, "r1-a1") != 0);
-    change("UPDATE attempt SET kept = 1, reason = 'kept' WHERE round = 1 AND idx = 1");
-    change("UPDATE round SET kept = kept + 1");
-    seeds_free(&pairs);
-    seeds_free(&given);
-    seeds_free(&made);
-}
-
-static int has_question(const struct seeds *s, const char *question)
-{
-    for (int i = 0; i < s->n; i++)
-        if (!strcmp(s->items[i].question, question))
-            return 1;
-    return 0;
-}
-
-/* A run over the seeds with three held out; its directory. */
-static const char *run_held(const char *name, const char *test, int keep_test_overlap)
-{
-    static char run[1300];
-    struct align_options o;
-    struct align_result r;
-    snprintf(run, sizeof run, "%s/%s", tiny.root, name);
-    one_round(&o, run);
-    o.holdout = test ? 3 : -1; /* one in eight of 24 */
-    o.test = test;
-    o.keep_test_overlap = keep_test_overlap;
-    tiny_align(&o, 1, &r);
-    align_result_free(&r);
-    return run;
-}
-
-/* Which seeds are held out a run without a test set says: it is measured on them. */
-static void what_was_held_out_is_not_exported(void **state)
-{
-    (void)state;
-    const struct export_options o = {EXPORT_ALPACA, 1};
-    struct seeds given, held, pairs;
-    struct export_counts n;
-    char path[1400], test[1100];
-    struct buf text = BUF_INIT;
-    snprintf(path, sizeof path, "%s/arms/pretrained.jsonl", run_held("held", NULL, 0));
-    assert_int_equal(seeds_read(&given, tiny.seeds, 1, NULL), 0);
-    assert_int_equal(seeds_read(&held, path, 0, NULL), 0);
-    assert_int_equal(held.n, 3);
-    int tested = 0;
-    while (has_question(&held, given.items[tested].question))
-        tested++;
-    snprintf(test, sizeof test, "%s/words.jsonl", tiny.root); /* the same words, not the same text */
-    buf_printf(&text, "{\"question\":\"%s !\",\"answer\":\"Yes.\"}\n", given.items[tested].question);
-    assert_int_equal(file_write(test, text.data, text.len, NULL), 0);
-    for (int k = 0; k < 3; k++) {
-        static const char *const names[] = {"held", "tested", "both"};
-        snprintf(path, sizeof path, "%s/%s", tiny.root, names[k]);
-        export_of(k ? run_held(names[k], test, k == 2) : path, &o, &n, &pairs);
-        assert_int_equal(n.seeds, given.n - 3 - (k == 1));
-        for (int i = 0; i < given.n; i++)
-            assert_int_equal(has_question(&pairs, given.items[i].question),
-                             !has_question(&held, given.items[i].question) && (k != 1 || i != tested));
-        seeds_free(&pairs);
-    }
-    buf_free(&text);
-    seeds_free(&held);
-    seeds_free(&given);
-}
-
-static void preferences_are_the_last_answers_over_the_first(void **state)
-{
-    (void)state;
-    struct report_run r;
-    struct export_counts n;
-    struct seeds pairs;
-    struct error err = {0};
-    int wanted = 0;
-    assert_int_equal(method_results(output, &r, &err), 0);
-    export(EXPORT_DPO, 0, &n, &pairs);
-    assert_string_equal(pairs.format, "prompt-chosen turns");
-    for (int i = 0; i < r.n_sample; i++) {
-        const char *before = r.samples[i].answers[0], *after = r.samples[i].answers[r.n_arm - 1];
-        if (!before || !after || !*after || !strcmp(before, after))
-            continue;
-        assert_string_equal(pairs.items[wanted].question, r.samples[i].question);
-        assert_string_equal(pairs.items[wanted].answer, after);
-        wanted++;
-    }
-    assert_true(wanted > 0 && n.preferences == wanted && pairs.n == wanted);
-    seeds_free(&pairs);
-    report_run_free(&r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_changed_row_is_found),
                                        cmocka_unit_test(keys_that_another_build_did_not_write_are_not_missed),
                                        cmocka_unit_test(people_label_a_blind_sheet),
-                                       cmocka_unit_test(what_was_kept_is_exported),
-                                       cmocka_unit_test(what_was_held_out_is_not_exported),
-                                       cmocka_unit_test(preferences_are_the_last_answers_over_the_first),
                                        cmocka_unit_test(a_changed_attempt_is_generated_again)};
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

@@ -10,6 +10,7 @@
 #include "io/file.h"
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,6 +73,18 @@ void tiny_align_copy(const char *run, const char *to)
     char command[4096];
     snprintf(command, sizeof command, "cp -r '%s' '%s'", run, to);
     assert_int_equal(system(command), 0);
+}
+
+void tiny_align_change(const char *run, const char *sql)
+{
+    char path[1300], *why = NULL;
+    sqlite3 *db;
+    snprintf(path, sizeof path, "%s/run.db", run);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &why))
+        fail_msg("%s: %s", sql, why);
+    assert_int_equal(sqlite3_changes(db), 1);
+    sqlite3_close(db);
 }
 
 int tiny_align_reference(void **state, void (*options)(struct align_options *o, const char *output),

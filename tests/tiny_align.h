@@ -20,6 +20,7 @@ void tiny_align(const struct align_options *o, int threads, struct align_result 
 int tiny_align_reference(void **state, void (*options)(struct align_options *o, const char *output),
                          char reference[1100]);
 void tiny_align_copy(const char *run, const char *to);
+void tiny_align_change(const char *run, const char *sql); /* one row of its journal */
 /* One process that is killed, or interrupted, at its n-th sign of progress. Returns 1 when it ended before that. */
 int tiny_align_until(const struct align_options *o, long after, int interrupt);
 /* SHA-256 of RUN/NAME. */
