@@ -48,6 +48,13 @@ static void tables_of_every_delimiter_are_the_same_records(void **state)
     assert_reads("-", "question\tanswer\na, b; c\t\"say \"\"d\"\"\ne\"\nf\t\n", two);
     assert_reads("t.csv", "sep=;\nquestion;answer\n\"a, b; c\";\"say \"\"d\"\"\ne\"\nf;\n", two);
     assert_reads("t.txt", "\"question\", \"answer\"\n\"a, b; c\", \"say \"\"d\"\"\ne\"\nf,,\n", two);
+    assert_reads("t.csv", "question;answer\r\"a, b; c\";\"say \"\"d\"\"\ne\"\r\rf;\r", two);
+    assert_reads("t.csv", "question;answer\r\n\"a, b; c\";\"say \"\"d\"\"\ne\"\rf;", two);
+    assert_reads("-", "prompt\rone\r\"two\r three\"\r", "{\"prompt\": \"one\"}\n{\"prompt\": \"two\\r three\"}\n");
+    assert_reads(
+        "t.csv", "prompt,answer\ra,b\r\nc,d\na,b,c\n",
+        "{\"prompt\": \"a\", \"answer\": \"b\"}\n{\"prompt\": \"c\", \"answer\": \"d\"}\nerror t.csv:4: wanted "
+        "2 fields as in the first row, found 3\n");
     assert_reads("t.csv", "prompt\none\n\"two, three\"\n", "{\"prompt\": \"one\"}\n{\"prompt\": \"two, three\"}\n");
 }
 

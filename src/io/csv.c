@@ -25,6 +25,7 @@ struct csv {
     char delimiter;
     int done, loose; /* loose: a table of people, whose input is borrowed */
     int has_row;     /* the next row was read already */
+    int after_cr;    /* which ended a row: a newline behind it is no other row's end */
 };
 
 static int begin_field(struct csv *c, struct row *row, struct error *err)
@@ -117,7 +118,13 @@ static int take_byte(struct csv *c, struct row *row, enum state *state, char byt
 {
     if (byte == 0)
         return error_set(err, ERROR_DATA, "%s:%ld: a NUL byte; this is no text", input_name(c->in), c->line);
-    c->line += byte == '\n';
+    int is_pair = c->after_cr && byte == '\n';
+    c->after_cr = c->loose && byte == '\r' && *state != QUOTED;
+    if (is_pair)
+        return 0;
+    c->line += byte == '\n' || c->after_cr;
+    if (c->after_cr)
+        return 1;
     if (*state == QUOTED) {
         if (byte == '"')
             *state = QUOTE_SEEN;
@@ -245,12 +252,14 @@ static size_t count_delimiters(const char *bytes, size_t n, size_t count[3])
     int quoted = 0;
     size_t i = 0;
     memset(count, 0, 3 * sizeof *count);
-    for (; i < n && (quoted || bytes[i] != '\n'); i++) {
+    for (; i < n && (quoted || (bytes[i] != '\n' && bytes[i] != '\r')); i++) {
         quoted ^= bytes[i] == '"';
         const char *at = quoted || !bytes[i] ? NULL : strchr(delimiters, bytes[i]);
         if (at)
             count[at - delimiters]++;
     }
+    if (i + 1 < n && bytes[i] == '\r' && bytes[i + 1] == '\n')
+        i++;
     return i < n ? i + 1 : n;
 }
 
@@ -263,7 +272,8 @@ char csv_delimiter(const char *bytes, size_t n)
     int alike[3] = {1, 1, 1}, best = 0;
     for (int row = 0; row < LOOKED_AT && at < n; row++, at = next) {
         next = at + count_delimiters(bytes + at, n - at, count);
-        if (bytes[next - 1] != '\n' || bytes[at] == '\n' || bytes[at] == '\r') /* cut off, or blank */
+        if ((bytes[next - 1] != '\n' && bytes[next - 1] != '\r') || bytes[at] == '\n' ||
+            bytes[at] == '\r') /* cut off, or blank */
             continue;
         for (int i = 0; i < 3; i++)
             alike[i] &= count[i] == first[i];

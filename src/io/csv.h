@@ -3,8 +3,8 @@
  * CRLF. The first row names the columns; every other row must have as many fields. A BOM and blank lines are fine.
  * Input as in io/input.h.
  *
- * Tables of people (csv_open_table) may have semicolons or tabs instead of commas, blanks around a quoted field, empty
- * fields too many at a row's end, and, between tabs, quotes that are only text. */
+ * Tables of people (csv_open_table) may have semicolons or tabs instead of commas, CR alone at a row's end, blanks
+ * around a quoted field, empty fields too many at a row's end, and, between tabs, quotes that are only text. */
 #ifndef IO_CSV_H
 #define IO_CSV_H
 

@@ -339,9 +339,9 @@ static int is_common(const char *name, size_t n)
 /* Whether a first row names one. */
 static int names_fields(const char *row, size_t n, char delimiter)
 {
-    for (size_t i = 0; i < n && row[i] != '\n';) {
+    for (size_t i = 0; i < n;) {
         size_t end = i;
-        while (end < n && row[end] != '\n' && row[end] != delimiter)
+        while (end < n && row[end] != delimiter)
             end++;
         size_t from = i, to = end;
         while (from < to && (is_space(row[from]) || row[from] == '"'))
@@ -358,9 +358,8 @@ static int names_fields(const char *row, size_t n, char delimiter)
 /* Two columns between tabs. */
 static int is_tabbed(const char *row, size_t n)
 {
-    const char *end = memchr(row, '\n', n), *tab = memchr(row, '\t', n);
-    end = end ? end : row + n;
-    return tab && tab < end && tab > row && !memchr(tab + 1, '\t', (size_t)(end - tab - 1));
+    const char *tab = memchr(row, '\t', n);
+    return tab && tab > row && !memchr(tab + 1, '\t', (size_t)(row + n - tab - 1));
 }
 
 /* The delimiter of a table, or 0: JSON. */
@@ -369,17 +368,20 @@ static char find_table(const struct jsonl *r, const char *bytes, size_t n)
     const char *name = input_name(r->in);
     int named = ends_with(name, ".csv") || ends_with(name, ".tsv");
     char delimiter = csv_delimiter(bytes, n);
+    size_t row = 0;
+    while (row < n && bytes[row] != '\n' && bytes[row] != '\r')
+        row++;
     if (!n || *bytes == '{' || *bytes == '[')
         return 0;
     if (!delimiter)
         delimiter = ends_with(name, ".tsv") ? '\t' : ',';
-    if (!ends_with(name, ".csv") && is_tabbed(bytes, n) && !ends_with(name, ".json") && !ends_with(name, ".jsonl"))
+    if (!ends_with(name, ".csv") && is_tabbed(bytes, row) && !ends_with(name, ".json") && !ends_with(name, ".jsonl"))
         return '\t';
     if (named)
         return delimiter;
     if (ends_with(name, ".json") || ends_with(name, ".jsonl"))
         return 0;
-    return names_fields(bytes, n, delimiter) ? delimiter : 0;
+    return names_fields(bytes, row, delimiter) ? delimiter : 0;
 }
 
 /* Excel's first line "sep=;". */
