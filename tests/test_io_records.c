@@ -8,6 +8,7 @@
 #include "io/jsontext.h"
 #include "io/record_reader.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* All records of text as one line of JSON each, what is odd behind "!". */
@@ -225,24 +226,64 @@ static void what_is_broken_is_still_refused(void **state)
     assert_reads("t", "{\"a\":007}\n", "error t:1:6: not valid JSON: invalid token near '0'\n");
 }
 
-/* One record beyond the limit between two others, as a line and in an array. */
+/* text with more than a record's limit in place of its '@'. */
+static void put_long(struct buf *out, const char *text)
+{
+    size_t at = strcspn(text, "@");
+    buf_reset(out);
+    buf_append(out, text, at);
+    for (int i = 0; i < JSONL_MAX_RECORD / 16 + 10000; i++)
+        buf_puts(out, "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9");
+    buf_puts(out, text + at + 1);
+    assert_false(out->failed);
+}
+
+/* One record beyond the limit between two others, in every form. */
 static void a_record_too_long_is_passed_over(void **state)
 {
     (void)state;
+    static const struct {
+        const char *name, *text, *wanted;
+    } forms[] = {
+        {"t", "{\"a\":1}\n{\"a\":\"@\"}\n{\"a\":2}\n",
+         "{\"a\": 1}\n{}!t:2: the record is longer than the 16777216 bytes allowed\n{\"a\": 2}\n"},
+        {"t", "[{\"a\":1},\n{\"a\":\"@\"},\n{\"a\":2}]",
+         "{\"a\": 1}\n{}!t:2: the record is longer than the 16777216 bytes allowed\n{\"a\": 2}\n"},
+        {"t.csv", "a,b\n1,\n\"x\n\xc3\xa9@\",\xc3\xa9\n2,\n",
+         "{\"a\": \"1\", \"b\": \"\"}\n{}!t.csv:3: the record is longer than the 16777216 bytes allowed\n"
+         "{\"a\": \"2\", \"b\": \"\"}\n"},
+        {"t.csv", "a\n1\n@", "{\"a\": \"1\"}\n{}!t.csv:3: the record is longer than the 16777216 bytes allowed\n"},
+        {"t.csv", "a\n1\n\"@\n2\n",
+         "{\"a\": \"1\"}\nerror t.csv:3: a quoted field of the row that begins here is never closed\n"},
+        {"t.csv", "a@\n1\n", "error t.csv:1: a row is longer than 16777216 bytes\n"},
+    };
     struct buf text = BUF_INIT, out = BUF_INIT;
-    for (int array = 0; array < 2; array++) {
-        buf_reset(&text);
-        buf_puts(&text, array ? "[{\"a\":1},\n{\"a\":\"" : "{\"a\":1}\n{\"a\":\"");
-        for (int i = 0; i < JSONL_MAX_RECORD / 16; i++)
-            buf_puts(&text, "0123456789abcdef");
-        buf_puts(&text, array ? "\"},\n{\"a\":2}]" : "\"}\n{\"a\":2}\n");
-        assert_false(text.failed);
-        read_all(text.data, text.len, "t", &out);
-        assert_string_equal(out.data,
-                            "{\"a\": 1}\n{}!t:2: the record is longer than the 16777216 bytes allowed\n{\"a\": 2}\n");
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        put_long(&text, forms[i].text);
+        read_all(text.data, text.len, forms[i].name, &out);
+        assert_string_equal(out.data, forms[i].wanted);
     }
     buf_free(&text);
     buf_free(&out);
+}
+
+/* A file comes in pieces, which end inside of letters. */
+static void a_row_too_long_is_passed_over_in_pieces(void **state)
+{
+    (void)state;
+    struct buf text = BUF_INIT;
+    char path[1200];
+    json_t *all;
+    snprintf(path, sizeof path, "%s/long.csv", check_tmpdir("records"));
+    put_long(&text, "a,b\n1,2\nx@,\n3,4\n");
+    assert_int_equal(strcspn(text.data, "x") % 2, 0);
+    assert_int_equal(file_write(path, text.data, text.len, NULL), 0);
+    assert_int_equal(record_load(&all, (struct record_source){.path = path}, 0, NULL, NULL, NULL), 0);
+    char *found = json_dumps(all, JSON_COMPACT);
+    assert_string_equal(found, "[{\"a\":\"1\",\"b\":\"2\"},{},{\"a\":\"3\",\"b\":\"4\"}]");
+    free(found);
+    json_decref(all);
+    buf_free(&text);
 }
 
 int main(void)
@@ -259,6 +300,7 @@ int main(void)
         cmocka_unit_test(an_odd_member_spoils_itself),
         cmocka_unit_test(what_is_broken_is_still_refused),
         cmocka_unit_test(a_record_too_long_is_passed_over),
+        cmocka_unit_test(a_row_too_long_is_passed_over_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

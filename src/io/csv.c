@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { MAX_FIELD = 1 << 14, MAX_ROW = 1 << 26 };
+enum { MAX_FIELD = 1 << 14, MAX_ROW = 1 << 24 };
 enum state { AT_START, PLAIN, QUOTED, QUOTE_SEEN };
 
 struct row {
@@ -25,6 +25,7 @@ struct csv {
     char delimiter;
     int done, loose; /* loose: a table of people, whose input is borrowed */
     int has_row;     /* the next row was read already */
+    int too_long;    /* the row at hand, of which only the end of it was looked for */
     int after_cr;    /* which ended a row: a newline behind it is no other row's end */
 };
 
@@ -50,6 +51,8 @@ static int finish_row(struct csv *c, struct row *row, struct error *err)
     buf_putc(&row->text, 0);
     if (row->text.failed)
         return error_set_nomem(err, row->text.len, input_name(c->in));
+    if (c->too_long)
+        return 1;
     size_t valid = utf8_valid(row->text.data, row->text.len);
     if (valid < row->text.len)
         return error_set(
@@ -165,9 +168,22 @@ static int end_of_input(struct csv *c, struct row *row, enum state state, struct
     return row->n == 1 && !row->text.len && state == AT_START ? 0 : finish_row(c, row, err);
 }
 
+/* Of a table of people the row is passed over: what it has is forgotten. */
+static int pass_over(struct csv *c, struct row *row, struct error *err)
+{
+    if (!c->loose || row == &c->names)
+        return error_set(err, ERROR_DATA, "%s:%ld: a row is longer than %d bytes", input_name(c->in), c->row_line,
+                         MAX_ROW);
+    c->too_long = 1;
+    row->n = 1;
+    row->text.len = 0;
+    return 0;
+}
+
 static int read_row(struct csv *c, struct row *row, struct error *err)
 {
     enum state state = AT_START;
+    c->too_long = 0;
     buf_reset(&row->text);
     row->n = 0;
     c->row_line = c->line;
@@ -183,10 +199,9 @@ static int read_row(struct csv *c, struct row *row, struct error *err)
         while (!rc && i < n)
             rc = take_byte(c, row, &state, bytes[i++], err);
         input_skip(c->in, i);
-        if (!rc && row->text.len > MAX_ROW)
-            rc = error_set(err, ERROR_DATA, "%s:%ld: a row is longer than %d bytes", input_name(c->in), c->row_line,
-                           MAX_ROW);
-        if (rc == 1 && row->n == 1 && !row->text.len && state != QUOTE_SEEN) { /* a blank line */
+        if (rc >= 0 && row->text.len > MAX_ROW && (got = pass_over(c, row, err)))
+            rc = got;
+        if (rc == 1 && !c->too_long && row->n == 1 && !row->text.len && state != QUOTE_SEEN) { /* a blank line */
             state = AT_START;
             c->row_line = c->line;
             rc = 0;
@@ -345,7 +360,7 @@ int csv_next(struct csv *c, struct error *err)
     int rc = read_row(c, &c->row, err);
     while (rc == 1 && c->loose && c->row.n > c->names.n && !*csv_field(c, c->row.n - 1))
         c->row.n--;
-    if (rc == 1 && c->row.n != c->names.n)
+    if (rc == 1 && !c->too_long && c->row.n != c->names.n)
         rc = error_set(err, ERROR_DATA, "%s:%ld: wanted %zu fields as in the first row, found %zu", input_name(c->in),
                        c->row_line, c->names.n, c->row.n);
     if (rc < 0)
@@ -356,6 +371,11 @@ int csv_next(struct csv *c, struct error *err)
 const char *csv_field(const struct csv *c, size_t i)
 {
     return c->row.text.data + c->row.begin[i];
+}
+
+int csv_is_too_long(const struct csv *c)
+{
+    return c->too_long;
 }
 
 long csv_line(const struct csv *c)

@@ -31,6 +31,7 @@ const char *csv_column_name(const struct csv *c, size_t i);
 long csv_column(const struct csv *c, const char *name); /* index, or -1 */
 /* 1 with the next row at hand, 0 at the end, or an error code with FILE:LINE. */
 int csv_next(struct csv *c, struct error *err);
+int csv_is_too_long(const struct csv *c); /* a table's row at hand, beyond 16 MiB, which has no fields */
 const char *csv_field(const struct csv *c,
                       size_t i); /* of the row at hand; valid UTF-8 without NUL; until the next csv_next */
 /* Writing: a field, in quotes where it needs them; one that is quoted always. Rows end in "\r\n". */

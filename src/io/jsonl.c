@@ -494,11 +494,13 @@ static int row_is_empty(const struct csv *c)
 static int next_row(struct jsonl *r, json_t **record, struct error *err)
 {
     int rc = csv_next(r->table, err);
-    while (rc == 1 && row_is_empty(r->table))
+    while (rc == 1 && !csv_is_too_long(r->table) && row_is_empty(r->table))
         rc = csv_next(r->table, err);
     if (rc != 1)
         return rc;
     r->record_line = csv_line(r->table);
+    if (csv_is_too_long(r->table))
+        return long_record(r, record, err);
     *record = json_object();
     for (size_t i = 0; *record && i < csv_n_column(r->table); i++)
         if (*csv_column_name(r->table, i) &&
