@@ -177,6 +177,39 @@ static void gzip_reads_as_plain_and_cut_gzip_is_named(void **state)
     buf_free(&packed);
 }
 
+/* Lines of three forms, a record each, cut off: the error is on the line behind the last record. */
+static void cut_gzip_says_where(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *head, *line;
+        int heads;
+    } forms[] = {{"t", "", "{\"i\": %d, \"t\": \"%x\"}\n", 0},
+                 {"t", "[", "{\"i\": %d, \"t\": \"%x\"},\n", 0},
+                 {"t.csv", "i,t\n", "%d,%x\n", 1}};
+    for (size_t k = 0; k < sizeof forms / sizeof *forms; k++) {
+        struct buf text = BUF_INIT, packed = BUF_INIT;
+        struct error err = {0};
+        struct jsonl *r;
+        json_t *record;
+        char wanted[80];
+        int n = 0, rc;
+        buf_puts(&text, forms[k].head);
+        for (int i = 0; i < 20000; i++)
+            buf_printf(&text, forms[k].line, i, i * 2654435761u);
+        gz(&packed, text.data, text.len, 1);
+        assert_int_equal(jsonl_open_bytes(&r, packed.data, packed.len / 2, forms[k].name, &err), 0);
+        for (; (rc = jsonl_next(r, &record, &err)) == 1; n++)
+            json_decref(record);
+        snprintf(wanted, sizeof wanted, "%s:%d: the gzip data ends early", forms[k].name, n + forms[k].heads + 1);
+        assert_true(rc == ERROR_DATA && n > 1000);
+        assert_ptr_equal(strstr(err.message, wanted), err.message);
+        jsonl_close(r);
+        buf_free(&text);
+        buf_free(&packed);
+    }
+}
+
 static long load_published(const char *name)
 {
     struct error err = {0};
@@ -376,6 +409,7 @@ int main(void)
         cmocka_unit_test(jsonl_refuses_with_file_line_and_column),
         cmocka_unit_test(deep_nesting_is_refused_not_followed),
         cmocka_unit_test(gzip_reads_as_plain_and_cut_gzip_is_named),
+        cmocka_unit_test(cut_gzip_says_where),
         cmocka_unit_test(published_jsonl_and_arrays_read_whole),
         cmocka_unit_test(json_text_reads_back_equal),
         cmocka_unit_test(csv_reads_quotes_newlines_and_blank_lines),

@@ -193,7 +193,7 @@ static int read_row(struct csv *c, struct row *row, struct error *err)
         size_t n = 0, i = 0;
         int got = input_peek(c->in, &bytes, &n, err);
         if (got < 0)
-            return got;
+            return input_place(c->in, c->line, got, err);
         if (!got)
             return end_of_input(c, row, state, err);
         while (!rc && i < n)

@@ -279,3 +279,12 @@ void input_skip(struct input *in, size_t n)
     in->n_window -= n;
     in->offset += n;
 }
+
+int input_place(const struct input *in, long line, int rc, struct error *err)
+{
+    size_t n = strlen(in->name);
+    if (!err || strncmp(err->message, in->name, n) || err->message[n] != ':')
+        return rc;
+    const struct error own = *err;
+    return error_set(err, rc, "%s:%ld%s", in->name, line, own.message + n);
+}

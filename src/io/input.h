@@ -22,5 +22,7 @@ int input_peek(struct input *in, const char **bytes, size_t *n, struct error *er
 /* The same at the very beginning, with the whole first line at hand where it fits (64 KiB). */
 int input_peek_line(struct input *in, const char **bytes, size_t *n, struct error *err);
 void input_skip(struct input *in, size_t n); /* at most what peek gave */
+/* An error of peek, with the line where it struck behind the file's name. rc */
+int input_place(const struct input *in, long line, int rc, struct error *err);
 
 #endif

@@ -145,7 +145,7 @@ static int read_line(struct jsonl *r, struct error *err)
         size_t n = 0;
         int rc = input_peek(r->in, &bytes, &n, err);
         if (rc <= 0)
-            return rc < 0 ? rc : begun;
+            return rc < 0 ? input_place(r->in, r->line, rc, err) : begun;
         const char *end = memchr(bytes, '\n', n);
         size_t take = end ? (size_t)(end - bytes) : n;
         if ((rc = keep_text(r, bytes, take, err)))
@@ -187,11 +187,8 @@ static int next_line(struct jsonl *r, json_t **record, struct error *err)
 {
     for (;; r->line++) {
         int rc = read_line(r, err);
-        if (rc <= 0) {
-            if (rc < 0)
-                error_prefix(err, "line %ld", r->line);
+        if (rc <= 0)
             return rc;
-        }
         size_t i = 0;
         while (i < r->text.len && is_space(r->text.data[i]))
             i++;
@@ -210,7 +207,7 @@ static int peek_byte(struct jsonl *r, struct error *err)
     for (;;) {
         int rc = input_peek(r->in, &bytes, &n, err);
         if (rc <= 0)
-            return rc ? -2 : -1;
+            return rc < 0 && input_place(r->in, r->line, rc, err) ? -2 : -1;
         for (size_t i = 0; i < n; i++) {
             if (!is_space(bytes[i])) {
                 input_skip(r->in, i);
@@ -241,7 +238,7 @@ static int cut_element(struct jsonl *r, struct error *err)
     for (;;) {
         int rc = input_peek(r->in, &bytes, &n, err);
         if (rc < 0)
-            return rc;
+            return input_place(r->in, r->line, rc, err);
         if (!rc)
             return error_set(err, ERROR_DATA, "%s:%ld: the file ends inside the record that begins here; it is cut off",
                              input_name(r->in), r->record_line);
