@@ -60,13 +60,21 @@ for f in "$tmp"/*.*; do
   "$ISARA" inspect "$f" $fields >"$tmp/out" 2>&1 || bad "inspect $name: $(tail -n 1 "$tmp/out")"
   grep -q ': 2 pairs' "$tmp/out" && grep -q "^question  $q1" "$tmp/out" && grep -q "^answer    $a2" "$tmp/out" || { bad "inspect $name:"; cat "$tmp/out"; }
 done
-want 0 'bare.tsv: no row of names' "$ISARA" inspect "$tmp/bare.tsv"
+lone='{"question":"Is it \ud83d so?","answer":"It is."}' # what is read twice is warned of once
+printf '%s\n' "$lone" >"$tmp/lone.jsonl"
+once() { [ "$("$ISARA" inspect "$tmp/$1" ${3:+--question-field "$3"} 2>&1 >"$tmp/out" | grep -c -- "$2")" = 1 ] || bad "inspect $1: wanted '$2' once"; }
+once bare.tsv 'bare.tsv: no row of names'
+once lone.jsonl 'lone surrogate'
+once qa.jsonl 'no field "x"' x
 want 0 'kept": false are left out' "$ISARA" tokenize --model $m --input "$tmp/own.jsonl"
 want 65 "wanted fields.*found \"frage\", \"antwort\"; --question-field" "$ISARA" align --model $m --seeds "$tmp/odd.jsonl" --output "$tmp/run" --dry-run
 want 65 'wanted a field "x" (--question-field), found "frage"' "$ISARA" inspect "$tmp/odd.jsonl" --question-field X
 want 0 'none that is known' "$ISARA" inspect "$tmp/odd.jsonl"
 cat "$tmp/qa.jsonl" "$tmp/qa.jsonl" >"$tmp/twice.jsonl"
 want 0 'warning.*duplicate question' "$ISARA" inspect "$tmp/twice.jsonl"
+[ "$("$ISARA" inspect "$tmp/twice.jsonl" | grep -c '^--- line')" = 3 ] || bad "inspect does not show three rows of four"
+cat "$tmp/qa.jsonl" "$tmp/alpaca.jsonl" >"$tmp/mixed.jsonl"
+want 0 'warning  *2 records are of another format than the first' "$ISARA" inspect "$tmp/mixed.jsonl"
 # Benchmarks' files too: a set as a table or as JSON, answers in any shape.
 for f in sharegpt.jsonl trl.jsonl io.jsonl packed.csv.gz own.jsonl; do want 0 '"exact":1\.0' bash -c "\"\$1\" eval --task qa --test '$tmp/semicolon.csv' --input '$tmp/$f' --json | tr -d ' '" - "$ISARA"; done
 printf 'Question,Best Answer,Correct Answers,Incorrect Answers\nIs it?,Yes.,Yes; Of course,No; Never\n' >"$tmp/truth.csv"

@@ -114,7 +114,7 @@ static void assert_records(const char *text, const char *question, const char *a
     char path[300];
     snprintf(path, sizeof path, "%s/r.csv", check_tmpdir("io_records"));
     assert_int_equal(file_write(path, text, strlen(text), NULL), 0);
-    const struct record_source source = {path, question, answer};
+    const struct record_source source = {path, question, answer, 0};
     int rc = record_reader_open(&r, source, &err);
     while (!rc && (rc = record_reader_next(r, &record, &err)) == 1) {
         rc = jsontext_dump(&out, record, 0, &err);

@@ -87,7 +87,7 @@ static void say_profile(const struct op_profile *p, struct buf *out)
 static int read_rows(const struct work *w, const char *path, struct train_data *out, struct error *err)
 {
     const struct isara_model *m = w->model;
-    int rc = train_data_read(out, (struct record_source){path, w->more.question_field, w->more.answer_field},
+    int rc = train_data_read(out, (struct record_source){path, w->more.question_field, w->more.answer_field, 0},
                              &(struct row_maker){.tokenizer = m->tokenizer,
                                                  .desc = model_desc(m->model),
                                                  .max_length = w->options.max_length},

@@ -111,6 +111,7 @@ static void collect(void *user, const char *line)
 /* What align would say of them. */
 static void lint(struct found *f, struct record_source source)
 {
+    source.again = 1;
     struct seeds seeds = {0};
     struct error problem = {0};
     if (f->questions || f->texts || f->others || f->pairs < 1 || f->pairs > MOST_LINTED || !strcmp(source.path, "-"))

@@ -27,7 +27,7 @@ static int grow(struct records *r, int *cap, struct error *err)
 
 struct record_source cli_source(const struct cli_values *v, const char *path)
 {
-    return (struct record_source){path, v->question_field, v->answer_field};
+    return (struct record_source){path, v->question_field, v->answer_field, 0};
 }
 
 int records_read(struct records *r, const struct cli_values *v, struct error *err)

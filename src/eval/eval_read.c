@@ -13,7 +13,7 @@ int eval_require(const char *value, const char *option, const char *what, struct
 
 struct record_source eval_source(const struct eval_options *o, const char *path)
 {
-    return (struct record_source){path, o->question_field, o->answer_field};
+    return (struct record_source){path, o->question_field, o->answer_field, 0};
 }
 
 const char *eval_output_text(const json_t *record)

@@ -121,7 +121,7 @@ int eval_set_read_run(struct eval_set *s, struct record_source source, struct er
         int there = !file.failed && file_exists(file.data);
         rc = file.failed ? error_set_nomem(err, 64, "path") : 0;
         if (there)
-            rc = read_generated(s, (struct record_source){file.data, NULL, NULL}, err);
+            rc = read_generated(s, (struct record_source){.path = file.data}, err);
         if (there && !rc && s->n_round < EVAL_MAX_ROUND)
             s->round_end[s->n_round++] = s->n;
         buf_free(&file);

@@ -21,7 +21,7 @@ struct jsonl {
     struct csv *table;
     struct buf text, odd;
     enum mode mode;
-    int forgiving, too_long;
+    int forgiving, too_long, hushed;
     int named, unnamed, is_array; /* a table's first row: has to be one of names, is none */
     char delimiter;
     long line, column, record_line,
@@ -58,7 +58,7 @@ void jsonl_close(struct jsonl *r)
 {
     if (!r)
         return;
-    if (r->repaired)
+    if (r->repaired && !r->hushed)
         log_line(LOG_WARNING,
                  "%s: %ld records hold lone surrogate escapes (\\ud83d without its half), which are read as U+FFFD",
                  input_name(r->in), r->repaired);
@@ -72,6 +72,11 @@ void jsonl_close(struct jsonl *r)
 int jsonl_is_lines(const struct jsonl *r)
 {
     return r->mode == LINES;
+}
+
+void jsonl_hush(struct jsonl *r)
+{
+    r->hushed = 1;
 }
 
 void jsonl_expect_names(struct jsonl *r)

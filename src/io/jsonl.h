@@ -24,6 +24,7 @@ int jsonl_next(struct jsonl *r, json_t **record, struct error *err);
  * JSONL_MAX_RECORD bytes is an empty object. *odd: what is odd about this record, until the next one; NULL: nothing. */
 enum { JSONL_MAX_RECORD = 1 << 24 };
 int jsonl_next_record(struct jsonl *r, json_t **record, const char **odd, struct error *err);
+void jsonl_hush(struct jsonl *r);          /* no warning at its close */
 void jsonl_expect_names(struct jsonl *r);  /* before the first record: a table's first row is one of names */
 int jsonl_is_lines(const struct jsonl *r); /* JSON Lines: neither an array nor a table */
 /* After a first record: "JSON Lines", "a JSON array", "a table with ';' between its fields". */

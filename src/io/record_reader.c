@@ -14,7 +14,7 @@ struct record_reader {
     char *question, *answer; /* fields, as folded names */
     const char *odd;
     struct record_count count;
-    int begun, all;
+    int begun, all, again;
     char where[300];
 };
 
@@ -42,6 +42,9 @@ int record_reader_open(struct record_reader **out, struct record_source source, 
     }
     if (r->question || r->answer)
         jsonl_expect_names(r->in);
+    if (source.again)
+        jsonl_hush(r->in);
+    r->again = source.again;
     *out = r;
     return 0;
 }
@@ -55,7 +58,7 @@ void record_reader_close(struct record_reader *r)
 {
     if (!r)
         return;
-    if (r->in && jsonl_is_unnamed(r->in))
+    if (!r->again && r->in && jsonl_is_unnamed(r->in))
         log_line(LOG_WARNING,
                  "%s: no row of names: the first column is taken as questions, the second as answers, from the first "
                  "row on; put \"question\" and \"answer\" there if it is one, or say --question-field",
@@ -119,8 +122,9 @@ static int choose_fields(struct record_reader *r, json_t *record, struct error *
     if (first && ((r->question && !question) || (r->answer && !answer))) {
         if (!record_shape(record, 0) && !record_has(record, "text"))
             return lacks_field(r, record, err);
-        log_line(LOG_WARNING, "%s: no field \"%s\" in this file, which is read by the names that it has", r->where,
-                 r->question && !question ? r->question : r->answer);
+        if (!r->again)
+            log_line(LOG_WARNING, "%s: no field \"%s\" in this file, which is read by the names that it has", r->where,
+                     r->question && !question ? r->question : r->answer);
         mem_free(r->question);
         mem_free(r->answer);
         r->question = r->answer = NULL;

@@ -13,6 +13,7 @@ struct record_source {
     /* the fields that hold question and answer (--question-field, --answer-field), in any case and spacing; NULL: those
      * that io/record.h knows */
     const char *question_field, *answer_field;
+    int again; /* was read before: what there is to warn of in its form was said */
 };
 struct record_reader;
 int record_reader_open(struct record_reader **out, struct record_source source, struct error *err);
@@ -21,7 +22,7 @@ void record_reader_take_all(struct record_reader *r); /* records with "kept": fa
  * record holds "question" and "answer", and what else is no question or answer; ERROR_DATA where the first record has
  * neither that field nor any shape of io/record.h. */
 int record_reader_next(struct record_reader *r, json_t **record, struct error *err);
-/* Warns of a table without a row of names. NULL is fine. */
+/* Warns of a table without a row of names, unless it was read before. NULL is fine. */
 void record_reader_close(struct record_reader *r);
 
 /* Hands each record over, at most limit (0: no limit); an error that take returns ends it and gets the record's place.

@@ -114,7 +114,7 @@ void align_options_default(struct align_options *o)
 
 struct record_source align_source(const struct align_options *o, const char *path)
 {
-    return (struct record_source){path, o->question_field, o->answer_field};
+    return (struct record_source){path, o->question_field, o->answer_field, 0};
 }
 
 int align_options_check(const struct align_options *o, struct error *err)

@@ -150,7 +150,7 @@ static int put_seeds(struct exporting *x, struct error *err)
 {
     const json_t *fields = json_object_get(x->d.files.manifest, "fields");
     const struct record_source source = {x->d.o.seeds, json_string_value(json_object_get(fields, "question")),
-                                         json_string_value(json_object_get(fields, "answer"))};
+                                         json_string_value(json_object_get(fields, "answer")), 0};
     const char *wanted = json_string_value(json_object_get(x->d.files.settings, "seeds-sha256"));
     struct seeds seeds = {0};
     int rc = seeds_read_fields(&seeds, source, 1, err);
