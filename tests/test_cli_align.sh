@@ -41,6 +41,9 @@ want 0 "struck by a person" "${run[@]}" --review --resume
 want 0 "round 1 *done: 16 attempts, 16 asked" "$ISARA" inspect "$tmp/run"
 want 0 "verdict" "$ISARA" inspect "$tmp/run" --replay r1-a3
 want 2 "wanted an attempt's id" "$ISARA" inspect "$tmp/run" --replay 17
+want 78 '\-\-output .*/run.db: is a file of the run' "$ISARA" export "$tmp/run" --format csv --output "$tmp/run/../run/run.db"
+want 2 '\-\-with-seeds: --format dpo has none' "$ISARA" export "$tmp/run" --format dpo --with-seeds
+want 2 '\-\-format: wanted messages.*found "yaml"' "$ISARA" export "$tmp/run" --format yaml
 
 # A report, and the run's files against its journal.
 printf 'funding: "none"\n' >"$tmp/about.yaml"; printf 'colour: red\n' >"$tmp/wrong.yaml"

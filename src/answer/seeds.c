@@ -26,19 +26,6 @@ struct seed_reader {
     struct error *err;
 };
 
-static int unknown_format(const struct seed_reader *r, const json_t *record)
-{
-    struct buf keys = BUF_INIT;
-    record_keys(record, &keys);
-    int rc =
-        error_set(r->err, ERROR_DATA,
-                  "%s: wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found %.300s; "
-                  "--question-field and --answer-field name others",
-                  record_reader_where(r->in), buf_text(&keys));
-    buf_free(&keys);
-    return rc;
-}
-
 static int keep_text(struct seed_reader *r, const struct buf *text, const char **out)
 {
     *out = arena_strndup(&r->out->arena, buf_text(text), text->len);
@@ -59,18 +46,10 @@ static int pair_of(struct seed_reader *r, const json_t *record, struct seed *s)
     return rc;
 }
 
-/* The record's, else its place from 0. */
 static int id_of(struct seed_reader *r, const json_t *record, const char **out)
 {
-    const json_t *id = json_object_get(record, "id");
-    char text[32];
-    if (json_is_string(id))
-        *out = arena_strdup(&r->out->arena, json_string_value(id));
-    else {
-        snprintf(text, sizeof text, "%lld",
-                 json_is_integer(id) ? (long long)json_integer_value(id) : (long long)record_reader_count(r->in).n - 1);
-        *out = arena_strdup(&r->out->arena, text);
-    }
+    char room[24];
+    *out = arena_strdup(&r->out->arena, record_id(record, record_reader_count(r->in).n - 1, room));
     return *out ? 0 : error_set_nomem(r->err, 32, "seeds");
 }
 
@@ -128,7 +107,7 @@ static int add_record(struct seed_reader *r, const json_t *record)
     struct seed s = {.line = record_reader_line(r->in)};
     int rc;
     if (!r->format && !(r->format = record_shape(record, r->need_answer)))
-        return unknown_format(r, record);
+        return record_refuse(record, r->err);
     if ((rc = grow(r)) || (rc = id_of(r, record, &s.id)) || (rc = pair_of(r, record, &s)))
         return rc;
     note_unknown(r, record);

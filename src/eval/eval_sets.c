@@ -57,34 +57,20 @@ int eval_set_read(struct eval_set *s, const char *name, struct record_source sou
     return rc;
 }
 
-static int lacks_question(const struct record_reader *in, const json_t *record, int empty, struct error *err)
-{
-    struct buf keys = BUF_INIT;
-    record_keys(record, &keys);
-    int rc = empty ? error_set(err, ERROR_DATA, "the question is empty or missing; wanted some text")
-                   : error_set(err, ERROR_DATA,
-                               "wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found "
-                               "%.300s; --question-field and --answer-field name others",
-                               buf_text(&keys));
-    buf_free(&keys);
-    return record_reader_explain(in, rc, err);
-}
-
 /* An attempt that was sifted out may be one because it has no question: it counts all the same. */
 static int add_generated(struct eval_set *s, const struct record_reader *in, const json_t *record, struct error *err)
 {
     const int kept = !record_is_left_out(record);
     const struct record_shape *shape = record_shape(record, 0);
     struct record_pair pair = {.n_more = 0};
-    char number[32];
-    snprintf(number, sizeof number, "%ld", record_reader_number(in));
-    const char *id = json_string_value(json_object_get(record, "id"));
-    int rc = shape ? record_reader_explain(in, record_pair(&pair, record, shape, err), err) : 0;
+    char room[24];
+    const char *id = record_id(record, record_reader_number(in), room);
+    int rc = shape ? record_pair(&pair, record, shape, err) : 0;
     if (!rc && !pair.question.len && (kept || !json_object_get(record, "question")))
-        rc = lacks_question(in, record, shape != NULL, err);
+        rc = shape ? error_set(err, ERROR_DATA, "the question is empty or missing; wanted some text")
+                   : record_refuse(record, err);
     if (!rc)
-        rc = eval_set_add(s, id ? id : number, buf_text(&pair.question),
-                          pair.has_answer ? buf_text(&pair.answer) : NULL, kept, err);
+        rc = eval_set_add(s, id, buf_text(&pair.question), pair.has_answer ? buf_text(&pair.answer) : NULL, kept, err);
     s->n_further += pair.n_more > 0;
     record_pair_free(&pair);
     return rc;
@@ -98,7 +84,7 @@ static int read_generated(struct eval_set *s, struct record_source source, struc
     if (!rc)
         record_reader_take_all(in);
     while (!rc && (rc = record_reader_next(in, &record, err)) == 1) {
-        rc = add_generated(s, in, record, err);
+        rc = record_reader_explain(in, add_generated(s, in, record, err), err);
         json_decref(record);
     }
     record_reader_close(in);

@@ -109,6 +109,27 @@ void record_keys(const json_t *record, struct buf *out)
         buf_puts(out, "none");
 }
 
+int record_refuse(const json_t *record, struct error *err)
+{
+    struct buf keys = BUF_INIT;
+    record_keys(record, &keys);
+    int rc = error_set(err, ERROR_DATA,
+                       "wanted fields such as \"question\" and \"answer\" (docs/FORMATS.md lists all), found %.300s; "
+                       "--question-field and --answer-field name others",
+                       buf_text(&keys));
+    buf_free(&keys);
+    return rc;
+}
+
+const char *record_id(const json_t *record, long number, char room[24])
+{
+    const json_t *id = json_object_get(record, "id");
+    if (json_is_string(id))
+        return json_string_value(id);
+    snprintf(room, 24, "%lld", json_is_integer(id) ? (long long)json_integer_value(id) : (long long)number);
+    return room;
+}
+
 int record_has(const json_t *record, const char *field)
 {
     const json_t *v = json_object_get(record, field);

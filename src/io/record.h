@@ -19,6 +19,10 @@ size_t record_fold_name(const char *name, char *out, size_t n);
 enum { RECORD_MAX_NAME = 64 };
 
 void record_keys(const json_t *record, struct buf *out); /* its fields, quoted, between commas; "none" */
+/* ERROR_DATA: the record has no known shape; says what it has. */
+int record_refuse(const json_t *record, struct error *err);
+/* The record's own id, a text or a whole number, else this number, in room where it is no text. */
+const char *record_id(const json_t *record, long number, char room[24]);
 int record_has(const json_t *record, const char *field); /* and it is not null */
 int record_flag(const json_t *value); /* true, "True", "yes", 1: 1; false, "false", "no", 0: 0; anything else: -1 */
 int record_is_left_out(const json_t *record); /* "kept": false, as generated.jsonl marks what was sifted out */

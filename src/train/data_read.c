@@ -338,28 +338,19 @@ static int add_record(struct row_reader *r, const json_t *record)
     return add_texts_as_given(r, prompt, completion);
 }
 
-/* The record's own id, else its line number from 0. */
-static void name_record(struct row_reader *r, const json_t *record, long number)
-{
-    const json_t *id = json_object_get(record, "id");
-    if (json_is_string(id))
-        snprintf(r->id, sizeof r->id, "%s", json_string_value(id));
-    else
-        snprintf(r->id, sizeof r->id, "%lld", json_is_integer(id) ? (long long)json_integer_value(id) : number);
-}
-
 int train_data_read(struct train_data *out, struct record_source source, const struct row_maker *with,
                     struct error *err)
 {
     struct record_reader *in = NULL;
     json_t *record = NULL;
+    char room[24];
     struct row_reader r = {.make = *with, .err = err};
     *out = (struct train_data){0};
     r.make.data = out;
     int rc = record_reader_open(&in, source, err);
     while (!rc && (rc = record_reader_next(in, &record, err)) == 1) {
         r.where = record_reader_where(in);
-        name_record(&r, record, record_reader_number(in));
+        snprintf(r.id, sizeof r.id, "%s", record_id(record, record_reader_number(in), room));
         rc = record_reader_explain(in, add_record(&r, record), err);
         json_decref(record);
     }
