@@ -17,7 +17,7 @@ include $(BUILD)/packages.mk
 endif
 ARCH   := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
 PKGS   := jansson oniguruma libutf8proc sqlite3 libcrypto zlib yaml-0.1
-# Optional: a judge over HTTP (libcurl) and the server its tests talk to (libmicrohttpd).
+# Optional: models behind HTTP (libcurl) and the server its tests talk to (libmicrohttpd).
 CURL   := $(shell pkg-config --exists libcurl 2>/dev/null && echo libcurl)
 MHD    := $(shell pkg-config --exists libmicrohttpd 2>/dev/null && echo libmicrohttpd)
 PKGS   += $(CURL)
@@ -40,7 +40,7 @@ ISA_amx := $(ISA_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
 ISA_neon :=
 X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_fma.c)
 ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
-SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/judge/endpoint_none.c src/io/fetch_none.c,src/judge/endpoint_curl.c src/io/fetch_curl.c)
+SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c)
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o

@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "base/mem.h"
 #include "io/file.h"
-#include "judge/endpoint.h"
+#include "io/endpoint.h"
 #include "judge/pairwise.h"
 
 #include <math.h>

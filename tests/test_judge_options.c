@@ -4,7 +4,7 @@
 #include "check.h"
 
 #include "base/printable.h"
-#include "judge/endpoint.h"
+#include "io/endpoint.h"
 
 #include <string.h>
 

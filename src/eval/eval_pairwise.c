@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
-#include "judge/endpoint.h"
+#include "io/endpoint.h"
 #include "judge/pairwise.h"
 #include "text/chat.h"
 #include "text/pair.h"

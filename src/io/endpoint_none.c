@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A build without libcurl. */
-#include "judge/endpoint.h"
+#include "io/endpoint.h"
 
 int endpoint_open(struct endpoint **out, const struct endpoint_options *o, struct error *err)
 {
     (void)out;
     return error_set(
         err, ERROR_UNAVAILABLE,
-        "%s: this build has no libcurl; install libcurl4-openssl-dev and build again, or judge with a local model",
+        "%s: this build has no libcurl; install libcurl4-openssl-dev and build again, or take a model of this machine",
         o->url);
 }
 

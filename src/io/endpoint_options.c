@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "judge/endpoint.h"
+#include "io/endpoint.h"
 
 void endpoint_options_default(struct endpoint_options *o)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One easy handle, one request at a time: the connection is kept alive between them. */
-#include "judge/endpoint.h"
+#include "io/endpoint.h"
 
 #include "base/buf.h"
 #include "base/interrupt.h"

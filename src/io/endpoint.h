@@ -4,8 +4,8 @@
  * 425, 429 (Retry-After, in seconds or as a date, is kept to up to five minutes) and 5xx, an answer that is not JSON.
  * Other statuses are errors at once, with what the server said. Requests are spaced by the rate limit. An interrupt
  * (base/interrupt.h) ends the wait. */
-#ifndef JUDGE_ENDPOINT_H
-#define JUDGE_ENDPOINT_H
+#ifndef IO_ENDPOINT_H
+#define IO_ENDPOINT_H
 
 #include "io/http_text.h"
 
