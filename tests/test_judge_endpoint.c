@@ -12,18 +12,39 @@
 #include <math.h>
 #include <microhttpd.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum kind { GOOD, BUSY, BROKEN, SLOW, CUT, NOT_JSON, SCHEMA, RESET, REFUSED, EMPTY, ECHO, LATE, EARLY, LONG, AGREES };
+enum kind {
+    GOOD,
+    BUSY,
+    BROKEN,
+    SLOW,
+    CUT,
+    NOT_JSON,
+    SCHEMA,
+    RESET,
+    REFUSED,
+    EMPTY,
+    ECHO,
+    LATE,
+    EARLY,
+    LONG,
+    AGREES,
+    BAD_REQUEST,
+    HELD
+};
 static struct {
     struct MHD_Daemon *daemon;
-    int port, n;
+    int port;
+    atomic_int n;
     const enum kind *script;
     int n_script;
+    atomic_int held, most_held; /* requests that wait for each other, now and at most */
 } server;
 
 /* Request number n behaves as script[n]; past its end as its last. */
@@ -61,6 +82,17 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, const c
     return answer_after(c, status, body, NULL);
 }
 
+/* Until there are three, or there will not be. */
+static void hold(void)
+{
+    int now = atomic_fetch_add(&server.held, 1) + 1;
+    for (int i = 0; i < 100 && server.most_held < 3; i++) {
+        server.most_held = now > server.most_held ? now : server.most_held;
+        usleep(5000);
+    }
+    atomic_fetch_sub(&server.held, 1);
+}
+
 static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *url, const char *method,
                               const char *version, const char *data, size_t *n_data, void **state)
 {
@@ -78,7 +110,7 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
         *n_data = 0;
         return MHD_YES;
     }
-    enum kind k = kind_of(server.n++);
+    enum kind k = kind_of(atomic_fetch_add(&server.n, 1));
     const union MHD_ConnectionInfo *info;
     struct MHD_Response *r;
     enum MHD_Result rc;
@@ -107,6 +139,8 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *c, const char *
         info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
         setsockopt(info->connect_fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
         return MHD_NO;
+    case BAD_REQUEST: return answer(c, 400, "{\"error\":{\"message\":\"too long\"}}");
+    case HELD: hold(); break;
     case GOOD: break;
     }
     return answer(c, 200, good);
@@ -119,8 +153,9 @@ static void start(const enum kind *script, int n)
     server.script = script;
     server.n_script = n;
     server.n = 0;
-    server.daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD, 0, NULL, NULL, handle, NULL,
-                                     MHD_OPTION_CONNECTION_TIMEOUT, 5u, MHD_OPTION_END);
+    server.held = server.most_held = 0;
+    server.daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION, 0, NULL, NULL,
+                                     handle, NULL, MHD_OPTION_CONNECTION_TIMEOUT, 5u, MHD_OPTION_END);
     assert_non_null(server.daemon);
     server.port = MHD_get_daemon_info(server.daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
@@ -295,6 +330,88 @@ static void requests_are_spaced(void **state)
     endpoint_close(h);
 }
 
+/* --- several in flight --- */
+
+enum { MANY = 7 };
+struct many {
+    int sent, got[MANY], refused, n;
+    int stop_at; /* the put that fails; 0: none */
+};
+
+static json_t *many_body(void *user, int i, struct error *err)
+{
+    struct many *m = user;
+    (void)err;
+    m->sent++;
+    return json_pack("{s:i}", "i", i);
+}
+
+static int many_put(void *user, int i, const struct endpoint_answer *a, struct error *err)
+{
+    struct many *m = user;
+    m->got[i]++;
+    m->refused += !a->json;
+    if (!a->json)
+        assert_non_null(strstr(a->refused, "status 400: too long"));
+    return ++m->n == m->stop_at ? error_set(err, ERROR_IO, "full") : 0;
+}
+
+static int ask_many(const struct endpoint_options *given, struct many *m, int at_once, struct error *err)
+{
+    struct endpoint_options o = *given;
+    struct endpoint *h = NULL;
+    char url[64];
+    const struct endpoint_work w = {"/x", MANY, at_once, many_body, many_put, m};
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/v1", server.port);
+    o.url = url;
+    int rc = endpoint_open(&h, &o, err);
+    rc = rc ? rc : endpoint_post_all(h, &w, err);
+    endpoint_close(h);
+    return rc;
+}
+
+static void several_are_in_flight(void **state)
+{
+    (void)state;
+    static const enum kind script[] = {HELD, HELD, HELD, BROKEN, BAD_REQUEST, RESET, GOOD};
+    struct endpoint_options o = quick();
+    struct many m = {0};
+    struct error err = {0};
+    start(script, 7);
+    o.timeout = 2;
+    if (ask_many(&o, &m, 3, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(server.most_held, 3);
+    assert_int_equal(server.n, MANY + 2); /* two were tried again; what was refused was not */
+    assert_int_equal(m.refused, 1);
+    for (int i = 0; i < MANY; i++)
+        assert_int_equal(m.got[i], 1);
+}
+
+/* Nothing is sent any more, and what comes is handed over. */
+static void those_in_flight_are_waited_for(void **state)
+{
+    (void)state;
+    static const enum kind refused[] = {REFUSED, SLOW, SLOW}, slow = SLOW;
+    struct endpoint_options o = quick();
+    struct many m = {0};
+    struct error err = {0};
+    o.timeout = 2;
+    start(refused, 3);
+    assert_int_equal(ask_many(&o, &m, 3, &err), ERROR_UNAVAILABLE);
+    assert_non_null(strstr(err.message, "status 401: no such key"));
+    assert_true(m.n == 2 && m.sent == 3);
+    m = (struct many){.stop_at = 1};
+    start(&slow, 1);
+    assert_int_equal(ask_many(&o, &m, 2, &err), ERROR_IO);
+    assert_true(m.n == 2 && m.sent == 2);
+    m = (struct many){0};
+    interrupt_request(SIGINT);
+    assert_int_equal(ask_many(&o, &m, 2, &err), ERROR_INTERRUPTED);
+    interrupt_clear();
+    assert_int_equal(m.sent, 0);
+}
+
 static pid_t spawn(const char *output, const char *url, const char *input, const char *reference)
 {
     const char *isara = getenv("ISARA") ? getenv("ISARA") : "build/isara";
@@ -367,6 +484,8 @@ int main(void)
         cmocka_unit_test(a_key_in_an_answer_is_not_kept),
         cmocka_unit_test(and_given_up_in_the_end_by_name),
         cmocka_unit_test(requests_are_spaced),
+        cmocka_unit_test(several_are_in_flight),
+        cmocka_unit_test(those_in_flight_are_waited_for),
         cmocka_unit_test(every_answer_is_journalled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,4 +31,21 @@ void endpoint_close(struct endpoint *h); /* NULL is fine */
 int endpoint_post(struct endpoint *h, const char *path, const json_t *body, json_t **answer, int *n_try,
                   struct error *err);
 
+struct endpoint_answer {
+    const json_t *json;  /* NULL: this request was refused */
+    const char *refused; /* by status 400, 413 or 422; with the server's words */
+    int tries;
+};
+/* n requests, several in flight. A failure ends it as it ends endpoint_post, and so does an interrupt; but those in
+ * flight are waited for and handed over first, as somebody may have to pay for them. */
+struct endpoint_work {
+    const char *path;
+    int n, at_once;                                        /* at_once: 1 or more */
+    json_t *(*body)(void *user, int i, struct error *err); /* new reference; asked for when i is sent first */
+    /* Once for each, in the order they finish; another value than 0 ends it all. */
+    int (*put)(void *user, int i, const struct endpoint_answer *answer, struct error *err);
+    void *user;
+};
+int endpoint_post_all(struct endpoint *h, const struct endpoint_work *w, struct error *err);
+
 #endif

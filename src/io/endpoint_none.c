@@ -26,3 +26,10 @@ int endpoint_post(struct endpoint *h, const char *path, const json_t *body, json
     (void)n_try;
     return error_set(err, ERROR_UNAVAILABLE, "this build has no libcurl");
 }
+
+int endpoint_post_all(struct endpoint *h, const struct endpoint_work *w, struct error *err)
+{
+    (void)h;
+    (void)w;
+    return error_set(err, ERROR_UNAVAILABLE, "this build has no libcurl");
+}
