@@ -9,6 +9,7 @@
 #include "generate_mix.h"
 #include "io/jsontext.h"
 #include "model/families.h"
+#include "model/shared_rows.h"
 #include "train/train.h"
 
 #include <dirent.h>
@@ -158,6 +159,53 @@ static void check_texts(const struct place *one, const struct place *other, cons
         fail_msg("%s: texts alone and together differ", name);
 }
 
+/* Texts of two random beginnings, alone and together, where what they share is computed once. The beginnings end inside
+ * a page, at its end, and beyond a chunk of keys. */
+static void check_shared_texts(const struct place *one, const struct place *other, const char *name)
+{
+    enum { N = 11, MOST = 330 };
+    static float alone[N * MOST], together[N * MOST];
+    static int32_t ids[N][MOST];
+    const int lengths[2] = {(const int[]){9 + below(20), 32, 33 + below(60), 260 + below(30)}[below(4)], 8 + below(50)};
+    struct model_text texts[N];
+    int at = 0, most = model_desc(one->m)->n_ctx;
+    for (int i = 0; i < N; i++) {
+        int of = i > 6, shared = lengths[of], n = shared + 1 + below(20);
+        n = n < most ? n : most;
+        for (int j = 0; j < n; j++)
+            ids[i][j] = j < shared && i != 7 * of ? ids[7 * of][j] : below(VOCAB);
+        texts[i] = (struct model_text){ids[i], n, shared + 1 < n ? shared + 1 : n};
+        texts[i].n_prompt -= below(4) ? 0 : below(texts[i].n_prompt);
+        scores_of(one->m, &texts[i], 1, alone + at);
+        at += n - texts[i].n_prompt;
+    }
+    scores_of(other->m, texts, N, together);
+    if (memcmp(alone, together, (size_t)at * sizeof *alone))
+        fail_msg("%s: the scores of texts that begin alike differ from those of each alone", name);
+}
+
+/* 14 tokens before one of 3 completions, 3 times, then a text of its own: 2 of 3 times the prompt's rows but the last
+ * are saved. */
+static void what_texts_share_is_found(void **state)
+{
+    (void)state;
+    struct device *d = open_device(1);
+    struct model *m = small_model(d, DTYPE_F32);
+    int32_t ids[10][20];
+    struct model_text texts[10];
+    for (int i = 0; i < 10; i++) {
+        for (int j = 0; j < 20; j++)
+            ids[i][j] = j < 14 ? i / 3 * 20 + j : 80 + i;
+        texts[i] = (struct model_text){ids[i], 16 + i % 3, 14};
+    }
+    assert_int_equal(shared_saving(m, texts, 10), 3 * 2 * 13);
+    assert_int_equal(shared_saving(m, texts, 1), 0);
+    texts[1].n_prompt = 5; /* its completion's rows are its own: too few are left to share */
+    assert_int_equal(shared_saving(m, texts, 3), 0);
+    model_close(m);
+    device_close(d);
+}
+
 static void generation_and_scores_are_the_same_bits_however_they_are_run(void **state)
 {
     (void)state;
@@ -180,6 +228,7 @@ static void generation_and_scores_are_the_same_bits_however_they_are_run(void **
             for (int i = 0; i < N_REQUEST; i++)
                 expect_same(&want[i], &got[i], names[k], k, i);
             check_texts(&one, &other, q, names[k]);
+            check_shared_texts(&one, &other, names[k]);
         }
         forget_records(want, N_REQUEST);
         forget_records(got, N_REQUEST);
@@ -283,6 +332,7 @@ static void training_is_the_same_bits_however_it_is_cut_and_resumed(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_texts_share_is_found),
         cmocka_unit_test(generation_and_scores_are_the_same_bits_however_they_are_run),
         cmocka_unit_test(training_is_the_same_bits_however_it_is_cut_and_resumed),
     };

@@ -103,6 +103,8 @@ static void attend_paged(const struct layer *l)
                     &(struct kv_store_args){b->layout, b->n_row, layer_head(l, io->qkv, d->n_head),
                                             layer_head(l, layer_raw(io), d->n_head + d->n_kv_head), layer_qkv_width(d),
                                             pages, b->block_table, b->table_stride, b->row_seq, b->positions});
+    if (b->n_copy)
+        tensor_kv_copy(l->q, &(struct kv_copy_args){b->layout, b->n_copy, b->copies, pages});
     tensor_attend(l->q, &(struct attend_args){.layout = b->layout,
                                               .n_row = b->n_row,
                                               .n_head = d->n_head,

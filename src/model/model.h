@@ -172,6 +172,8 @@ struct model_batch {
     struct kv_layout layout;
     struct span row_seq, block_table; /* paged: i32 [T]; i32 [n_seq, table_stride] */
     int table_stride, n_seq;
+    struct span copies; /* paged: as kv_copy_args has them, in every layer, once this pass's own keys are stored */
+    int n_copy;
     struct span borders, valid; /* bordered: i32 [n_seq+1]; i32 [n_seq] or SPAN_NONE */
     int max_len;
     struct span out_rows; /* i32 [n_out]: rows whose final hidden state is wanted; SPAN_NONE: all T */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whole texts through bordered passes: log-probabilities, sentence embeddings, classifier logits. Texts are laid out in
  * the order given, as many a pass as fit; each row's arithmetic sees only its own sequence, so results do not depend on
- * who shares the pass. */
+ * who shares the pass. Texts that are scored and begin alike share the rows of what they begin with (shared_rows.h). */
 #include "model/parts.h"
+#include "model/shared_rows.h"
 
 #include "base/clamp.h"
 #include "base/interrupt.h"
@@ -22,6 +23,8 @@ struct passes {
     int n_text, first, end;
     struct queue *q;
     struct rows rows;
+    struct shared_rows shared; /* instead of rows, when there is room in it */
+    int start[PASS_SEQUENCES]; /* row of position 0 of each text; what is shared stands elsewhere */
     struct model_workspace *workspace;
     struct buffer *scratch;
     int chunk; /* logit rows at a time */
@@ -75,6 +78,7 @@ static void passes_deinit(struct passes *r)
 {
     queue_drain(r->q);
     rows_free(&r->rows);
+    shared_rows_free(&r->shared);
     model_workspace_free(r->workspace);
     buffer_free(r->scratch);
     mem_free(r->out);
@@ -118,26 +122,61 @@ static int passes_init(struct passes *r, const struct model *m, const struct mod
     return 0;
 }
 
-/* Lays out the texts of the next pass; 0 when none are left. */
-static int next_texts(struct passes *r)
+/* Texts that are scored share rows where that saves an eighth of them. */
+static int share_rows(struct passes *r, struct error *err)
+{
+    int64_t all = 0;
+    for (int i = 0; i < r->n_text; i++)
+        all += r->texts[i].n;
+    if (shared_saving(r->m, r->texts, r->n_text) < all / 8 + 1)
+        return 0;
+    return shared_rows_new(&r->shared, r->m, r->rows.max_row, r->rows.max_seq, err);
+}
+
+static void next_shared(struct passes *r)
+{
+    int taken;
+    shared_rows_reset(&r->shared);
+    do {
+        int left = r->n_text - r->end, room = r->rows.max_seq - (r->end - r->first), most = left < room ? left : room;
+        taken = most ? shared_rows_add(&r->shared, r->texts + r->end, most, r->start + (r->end - r->first)) : 0;
+        r->end += taken;
+    } while (taken);
+    shared_rows_upload(&r->shared, r->q);
+}
+
+static void next_bordered(struct passes *r)
 {
     int first;
-    r->first = r->end;
     rows_reset(&r->rows);
     while (r->end < r->n_text && (first = rows_add(&r->rows, r->texts[r->end].ids, r->texts[r->end].n)) >= 0) {
         if (r->m->desc.pad_position)
             rows_skip_pads(&r->rows, first, r->m->desc.pad_id);
-        r->end++;
+        r->start[r->end++ - r->first] = first;
     }
-    if (r->end > r->first)
-        rows_upload(&r->rows, r->q);
+    rows_upload(&r->rows, r->q);
+}
+
+/* Lays out the texts of the next pass; 0 when none are left. */
+static int next_texts(struct passes *r)
+{
+    r->first = r->end;
+    if (r->end == r->n_text)
+        return 0;
+    if (r->shared.max_row)
+        next_shared(r);
+    else
+        next_bordered(r);
     return r->end > r->first;
 }
 
 static void forward_rows(struct passes *r, int n_out, struct span *hidden)
 {
     struct model_batch b;
-    rows_batch(&r->rows, &b);
+    if (r->shared.max_row)
+        shared_rows_batch(&r->shared, &b);
+    else
+        rows_batch(&r->rows, &b);
     if (n_out) {
         queue_upload(r->q, r->d_out, r->out, (size_t)n_out * 4);
         b.out_rows = r->d_out;
@@ -152,7 +191,7 @@ static int completion_rows(struct passes *r)
     int n = 0;
     for (int i = r->first; i < r->end; i++)
         for (int j = r->texts[i].n_prompt; j < r->texts[i].n; j++) {
-            r->out[n] = r->rows.borders[i - r->first] + j - 1;
+            r->out[n] = r->start[i - r->first] + j - 1;
             r->targets[n++] = r->texts[i].ids[j];
         }
     return n;
@@ -238,6 +277,7 @@ int model_score_top(const struct model *m, const struct model_text *texts, int n
     if (rc || n_text < 1)
         return rc;
     rc = passes_init(&r, m, texts, n_text, m->desc.n_vocab, err);
+    rc = rc ? rc : share_rows(&r, err);
     size_t bytes = aligned_bytes((size_t)r.chunk * (size_t)out->n * 4);
     rc = rc ? rc : buffer_new(&s.buffer, m->device, 3 * bytes, "the greatest probabilities", err);
     s.values = (struct span){s.buffer, 0};
@@ -262,6 +302,7 @@ int model_score(const struct model *m, const struct model_text *texts, int n_tex
     if (rc || n_text < 1)
         return rc;
     rc = passes_init(&r, m, texts, n_text, m->desc.n_vocab, err);
+    rc = rc ? rc : share_rows(&r, err);
     while (!rc && next_texts(&r)) {
         int n;
         rc = score_pass(&r, logprobs, &n, err);
@@ -279,7 +320,7 @@ static int candidates_pass(struct passes *r, struct model_candidates candidates,
     struct span hidden;
     out += (size_t)r->first * (size_t)candidates.n;
     for (int i = 0; i < n; i++)
-        r->out[i] = r->rows.borders[i] + r->texts[r->first + i].n - 1;
+        r->out[i] = r->start[i] + r->texts[r->first + i].n - 1;
     forward_rows(r, n, &hidden);
     for (int at = 0; !rc && at < n; at += r->chunk) {
         int some = n - at < r->chunk ? n - at : r->chunk;
