@@ -3,6 +3,7 @@
  * choice by their likelihood. */
 #include "eval/parts.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct item { /* one row of the CSV */
-    char *question, *best;
+struct item {                          /* one row of the CSV */
+    char *question, *best, *likeliest; /* likeliest: the best one as it is scored, with a full stop */
     char **trues, **falses, **choices; /* references; choices: the true ones without "I have no comment." */
     int n_true, n_false, n_choice;
     char *answer; /* extracted; NULL: missing */
@@ -53,6 +54,17 @@ static int split(const json_t *value, int true_list, char ***list, int *n, struc
     return rc;
 }
 
+static char *scored_best(const struct item *t)
+{
+    struct buf text = BUF_INIT;
+    buf_puts(&text, !*t->best && t->n_choice ? t->choices[0] : t->best);
+    if (*t->best && t->best[strlen(t->best) - 1] != '.')
+        buf_putc(&text, '.');
+    char *out = text.failed ? NULL : mem_strdup(buf_text(&text));
+    buf_free(&text);
+    return out;
+}
+
 static int read_row(struct item *t, const json_t *row, struct error *err)
 {
     const json_t *trues = json_object_get(row, "correct_answers"), *falses = json_object_get(row, "incorrect_answers");
@@ -63,7 +75,10 @@ static int read_row(struct item *t, const json_t *row, struct error *err)
         return error_set_nomem(err, 64, "a question");
     int rc = split(trues, 1, &t->trues, &t->n_true, err);
     rc = rc ? rc : split(trues, 0, &t->choices, &t->n_choice, err);
-    return rc ? rc : split(falses, 0, &t->falses, &t->n_false, err);
+    rc = rc ? rc : split(falses, 0, &t->falses, &t->n_false, err);
+    if (!rc && !(t->likeliest = scored_best(t)))
+        rc = error_set_nomem(err, 64, "an answer");
+    return rc;
 }
 
 static int check_row(void *user, json_t *row, struct error *err)
@@ -131,60 +146,101 @@ static int score_texts(struct truth *t, struct error *err)
     return rc;
 }
 
-/* Log-likelihoods of one question's answers: the best, the true, the false ones. */
-static int score_choices(struct truth *t, int i, struct error *err)
+static int has_choice(const struct item *x)
 {
-    struct item *x = &t->items[i];
-    int n = 1 + x->n_choice + x->n_false, rc = 0;
-    struct answers_pair *pairs = mem_calloc((size_t)n, sizeof *pairs);
-    struct speak_score *scores = mem_calloc((size_t)n, sizeof *scores);
-    struct buf best = BUF_INIT;
-    buf_puts(&best, x->best);
-    if (best.len && best.data[best.len - 1] != '.')
-        buf_putc(&best, '.');
-    if (!pairs || !scores || best.failed)
-        rc = error_set_nomem(err, (size_t)n * sizeof *pairs, "answers");
-    for (int k = 1; k < n && !rc; k++)
-        pairs[k] = (struct answers_pair){i, k <= x->n_choice ? x->choices[k - 1] : x->falses[k - 1 - x->n_choice]};
-    if (!rc)
-        pairs[0] = (struct answers_pair){i, best.len ? best.data : x->choices[0]};
-    rc = rc ? rc : answers_score(t->e.answers, &(struct questions){t->questions, t->n}, pairs, n, scores, err);
+    return x->n_choice > 0 && x->n_false > 0;
+}
+
+static int count_choices(const struct item *x)
+{
+    return 1 + x->n_choice + x->n_false;
+}
+
+/* One question's answers: the best, the true, the false ones. */
+static void list_choices(const struct item *x, int question, struct answers_pair *pairs)
+{
+    *pairs++ = (struct answers_pair){question, x->likeliest};
+    for (int k = 0; k < x->n_choice; k++)
+        *pairs++ = (struct answers_pair){question, x->choices[k]};
+    for (int k = 0; k < x->n_false; k++)
+        *pairs++ = (struct answers_pair){question, x->falses[k]};
+}
+
+static int keep_choices(struct truth *t, int question, const struct speak_score *scores, struct error *err)
+{
+    const struct item *x = &t->items[question];
     json_t *values = json_array();
-    for (int k = 0; k < n && !rc; k++)
+    for (int k = 0; k < count_choices(x); k++)
         json_array_append_new(values, scores[k].n_token ? json_real(scores[k].logprob) : json_null());
-    if (!rc)
-        rc = eval_journal_put(t->e.journal, "choice", i,
-                              json_pack("{s:i, s:O}", "n_true", x->n_choice, "logprobs", values), err);
-    json_decref(values);
+    return eval_journal_put(t->e.journal, "choice", question,
+                            json_pack("{s:i, s:o}", "n_true", x->n_choice, "logprobs", values), err);
+}
+
+/* Several questions at once: each one's prompt is computed once for all of its answers. */
+static int score_questions(struct truth *t, const int *rows, int n_row, struct error *err)
+{
+    int n = 0, rc = 0;
+    for (int i = 0; i < n_row; i++)
+        n += count_choices(&t->items[rows[i]]);
+    struct answers_pair *pairs = mem_calloc((size_t)n, sizeof *pairs), *to = pairs;
+    struct speak_score *scores = mem_calloc((size_t)n, sizeof *scores), *of = scores;
+    if (!pairs || !scores)
+        rc = error_set_nomem(err, (size_t)n * sizeof *pairs, "answers");
+    for (int i = 0; i < n_row && !rc; to += count_choices(&t->items[rows[i++]]))
+        list_choices(&t->items[rows[i]], rows[i], to);
+    rc = rc ? rc : answers_score(t->e.answers, &(struct questions){t->questions, t->n}, pairs, n, scores, err);
+    for (int i = 0; i < n_row && !rc; of += count_choices(&t->items[rows[i++]]))
+        rc = keep_choices(t, rows[i], of, err);
     mem_free(pairs);
     mem_free(scores);
-    buf_free(&best);
     return rc;
 }
 
+static int score_choices(struct truth *t, struct error *err)
+{
+    enum { QUESTIONS = 16 };
+    struct progress progress = {.stage = "multiple choice", .unit = "questions", .total = t->n, .started = clock_now()};
+    int rc = 0;
+    for (int i = 0; i < t->n && !rc;) {
+        int rows[QUESTIONS], n = 0;
+        for (; i < t->n && n < QUESTIONS; i++)
+            if (has_choice(&t->items[i]) && !eval_journal_get(t->e.journal, "choice", i))
+                rows[n++] = i;
+        rc = n ? score_questions(t, rows, n, err) : 0;
+        progress.done = i;
+        progress_show(&progress);
+    }
+    return rc;
+}
+
+/* From the journal. A row of which an answer does not fit into the context has no choice. */
 static int choose_answer(struct truth *t, int i, struct error *err)
 {
     struct item *x = &t->items[i];
-    if (x->n_choice < 1 || x->n_false < 1)
+    int rc = 0, n = count_choices(x);
+    const json_t *values = json_object_get(eval_journal_get(t->e.journal, "choice", i), "logprobs");
+    if (!has_choice(x))
         return 0;
-    int rc = eval_journal_get(t->e.journal, "choice", i) ? 0 : score_choices(t, i, err),
-        n = 1 + x->n_choice + x->n_false;
-    const json_t *values = rc ? NULL : json_object_get(eval_journal_get(t->e.journal, "choice", i), "logprobs");
     double *v = mem_alloc((size_t)n * sizeof *v);
-    if (!rc && !v)
-        rc = error_set_nomem(err, (size_t)n * sizeof *v, "likelihoods");
-    for (int k = 0; k < n && !rc; k++) {
-        const json_t *value = json_array_get(values, (size_t)k);
-        if (!json_is_number(value)) { /* one of them does not fit into the context: no choice for this row */
-            mem_free(v);
-            return 0;
-        }
-        v[k] = json_number_value(value);
+    if (!v)
+        return error_set_nomem(err, (size_t)n * sizeof *v, "likelihoods");
+    int known = 0;
+    while (known < n && json_is_number(json_array_get(values, (size_t)known))) {
+        v[known] = json_number_value(json_array_get(values, (size_t)known));
+        known++;
     }
-    const struct truth_likelihoods likelihoods = {rc ? 0 : v[0], v + 1, v + 1 + x->n_choice, x->n_choice, x->n_false};
-    if (!rc && !(rc = truth_choose(&likelihoods, &x->choice, err)))
+    const struct truth_likelihoods likelihoods = {v[0], v + 1, v + 1 + x->n_choice, x->n_choice, x->n_false};
+    if (known == n && !(rc = truth_choose(&likelihoods, &x->choice, err)))
         x->chosen = 1;
     mem_free(v);
+    return rc;
+}
+
+static int choose_answers(struct truth *t, struct error *err)
+{
+    int rc = score_choices(t, err);
+    for (int i = 0; i < t->n && !rc; i++)
+        rc = choose_answer(t, i, err);
     return rc;
 }
 
@@ -344,6 +400,7 @@ static void free_items(struct truth *t)
         truth_list_free(x->choices, x->n_choice);
         mem_free(x->question);
         mem_free(x->best);
+        mem_free(x->likeliest);
         mem_free(x->answer);
     }
     mem_free(t->items);
@@ -364,8 +421,8 @@ static int run_truthfulqa(const struct eval_work *w, struct error *err)
     rc = rc ? rc : eval_answers_open(&t.e, w, err);
     if (!rc && t.generation)
         rc = score_texts(&t, err);
-    for (int i = 0; i < t.n && t.mc && !rc; i++)
-        rc = choose_answer(&t, i, err);
+    if (!rc && t.mc)
+        rc = choose_answers(&t, err);
     rc = rc ? rc : fill_report(&t, w, err);
     eval_answers_close(&t.e);
     free_items(&t);
