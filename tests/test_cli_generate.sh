@@ -144,6 +144,8 @@ for budget in "" "--kv-memory 1"; do
   rm -f "$tmp/memory.jsonl"
 done
 want 0 "memory: at most" "$ISARA" generate --model $m --input "$tmp/long.jsonl" --output "$tmp/memory.jsonl" --dry-run
+printf '{"id":"a","prompt":"Why?"}\n{"id":"b","prompt":""}\n{"id":"c","prompt":"Why?","max_new_tokens":9999}\n' >"$tmp/some.jsonl"
+want 1 "2 of 3 records would fail, first the one with id \"b\": .*empty" "$ISARA" generate --model $m --input "$tmp/some.jsonl" --dry-run
 [ ! -e "$tmp/memory.jsonl" ] && [ ! -e "$tmp/memory.jsonl.partial" ] || bad "--dry-run wrote something"
 
 # SIGTERM: exit code 75, what is finished is kept.

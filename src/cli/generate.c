@@ -299,6 +299,16 @@ static void report(const struct work *w, struct generate_stats s, const struct c
     buf_free(&members);
 }
 
+/* What the engine would not take fails, as it does in the run. */
+static int foresee(struct work *w, const struct generate_engine *engine)
+{
+    struct error reason;
+    for (int i = 0; i < w->n_request; i++)
+        if (generate_check(engine, &w->requests[i], &reason))
+            records_fail(&w->records, w->record_of[i], reason.message);
+    return records_foresee(&w->records);
+}
+
 static int answer_records(struct work *w, const struct cli_values *v, struct error *err)
 {
     const struct generate_engine_options eo = generate_engine_as_asked(&v->engine, model_dtype(w->parts.model));
@@ -308,8 +318,9 @@ static int answer_records(struct work *w, const struct cli_values *v, struct err
         return rc;
     show_memory(engine, w, v);
     if (v->dry_run) {
+        rc = foresee(w, engine);
         generate_engine_free(engine);
-        return 0;
+        return rc;
     }
     w->progress =
         (struct progress){.stage = "generate", .unit = "records", .total = w->n_request, .started = clock_now()};

@@ -85,7 +85,10 @@ void records_as_text(struct records *r, int i);
 void records_free(struct records *r);
 json_t *records_id(const struct records *r, int i);               /* its id, or its line number from 0; new reference */
 void records_fail(struct records *r, int i, const char *message); /* remembers why record i has no result */
-void records_ignore(struct records *r, const char *field);        /* said once for all records */
+/* Of a look before the work: 0, or CLI_SOME_FAILED when there are records that would fail, with how many and the first.
+ */
+int records_foresee(const struct records *r);
+void records_ignore(struct records *r, const char *field);                       /* said once for all records */
 void records_ignore_others(struct records *r, int i, const char *const *fields); /* all but these (NULL-terminated) */
 void records_say_ignored(const struct records *r);
 /* The field of a text and the one of its ids, either of which a record may have. */

@@ -82,6 +82,25 @@ void records_fail(struct records *r, int i, const char *message)
         r->errors[i] = mem_strdup(message);
 }
 
+int records_foresee(const struct records *r)
+{
+    int first = -1, n = 0;
+    for (int i = r->n - 1; i >= 0; i--)
+        if (r->errors[i]) {
+            first = i;
+            n++;
+        }
+    if (!n)
+        return 0;
+    json_t *id = records_id(r, first);
+    char *text = json_dumps(id, JSON_ENCODE_ANY);
+    log_line(LOG_WARNING, "%d of %d records would fail, first the one with id %s: %s", n, r->n, text ? text : "",
+             r->errors[first]);
+    free(text);
+    json_decref(id);
+    return CLI_SOME_FAILED;
+}
+
 static int failed(struct records *r, int i, const struct error *reason)
 {
     records_fail(r, i, reason->message);

@@ -121,6 +121,11 @@ static int tell_result(const struct generate_calls *calls, const struct generate
     return calls->done(calls->user, r, result);
 }
 
+int generate_check(const struct generate_engine *e, const struct generate_request *r, struct error *err)
+{
+    return admit_check(e, r, err);
+}
+
 /* Puts the requests that can run into order[], the others out with their error. */
 static int plan_requests(struct generate_engine *e, const struct generate_request *requests, int n,
                          const struct generate_calls *calls, struct sorted_request *order, struct plan *plan)

@@ -80,6 +80,8 @@ struct generate_engine;
 int generate_engine_new(struct generate_engine **out, struct model *m, const struct tokenizer *t /* or NULL */,
                         const struct generate_engine_options *options /* or NULL: defaults */, struct error *err);
 void generate_engine_free(struct generate_engine *e);
+/* Why a run would not take this request, memory for it aside. */
+int generate_check(const struct generate_engine *e, const struct generate_request *r, struct error *err);
 /* Runs all requests; done(user, i, result) is called once a request in the order they finish, result borrowed for the
  * call; a non-zero return stops the run with that code. A request that cannot run (too long, option out of range, one
  * request over the memory budget) gets result.error and the others go on. Stops with ERROR_INTERRUPTED at the next step
