@@ -180,7 +180,7 @@ $(BUILD)/lib/isara.pc: always
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: isara' 'Description: Language models: generate, score, embed, fine-tune, align' \
 	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lisara' 'Libs.private: $(strip $(LDLIBS_ALL))' 'Cflags: -I$${includedir}' >$@
 
-# make install PREFIX=/usr/local: the binary, its man page and bash completion; the library, its header and its pkg-config file
+# make install PREFIX=/usr/local: the binary, its man page, completion for bash, zsh and fish; the library, its header and its pkg-config file
 install: all $(SO) $(BUILD)/lib/libisara.a $(BUILD)/lib/isara.pc
 	install -D -m 644 include/isara.h $(DESTDIR)$(PREFIX)/include/isara.h
 	install -D -m 644 $(BUILD)/lib/isara.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/isara.pc
@@ -191,6 +191,11 @@ install: all $(SO) $(BUILD)/lib/libisara.a $(BUILD)/lib/isara.pc
 	install -D -m 755 $(BUILD)/isara $(DESTDIR)$(PREFIX)/bin/isara
 	$(BUILD)/isara --man > $(BUILD)/isara.1
 	install -D -m 644 $(BUILD)/isara.1 $(DESTDIR)$(PREFIX)/share/man/man1/isara.1
-	install -D -m 644 tools/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/isara
+	$(BUILD)/isara --completion bash > $(BUILD)/isara.bash
+	$(BUILD)/isara --completion zsh > $(BUILD)/_isara
+	$(BUILD)/isara --completion fish > $(BUILD)/isara.fish
+	install -D -m 644 $(BUILD)/isara.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/isara
+	install -D -m 644 $(BUILD)/_isara $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isara
+	install -D -m 644 $(BUILD)/isara.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isara.fish
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

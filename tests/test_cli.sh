@@ -14,7 +14,11 @@ for verb in align eval convert train generate score embed tokenize inspect plan 
   want 0 "example:" "$ISARA" $verb --help
 done
 want 0 "\.TH ISARA" "$ISARA" --man
-want 2 "no such verb" "$ISARA" algin
+want 2 "algin: no such verb; did you mean align?" "$ISARA" algin
+want 2 "sft: no such verb; did you mean train?" "$ISARA" sft
+want 2 "xyzzy: no such verb; isara --help" "$ISARA" xyzzy
+want 2 "exprot: no such verb; did you mean export?" "$ISARA" help exprot
+want 2 "a verb comes first" "$ISARA" --model models/miniature generate
 want 2 "did you mean --model" "$ISARA" score --modle x
 want 66 "nowhere" "$ISARA" score --model /nowhere
 # What a verb would not read is no option of it.
@@ -39,18 +43,6 @@ want 2 "\-\-model is needed" "$ISARA" score
 want 0 "instruction set" "$ISARA" doctor
 want 0 "instruction set  generic" "$ISARA" doctor --isa generic
 # The bundled miniature through the verbs, as a user would.
-# Completion: verbs, options, and choices, also those of a phase.
-complete_to() { # complete_to WANTED WORD...: what the last word may become
-  local wanted=$1 found; shift
-  found=$(isara() { "$ISARA" "$@"; }; . tools/completion.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _isara; echo "${COMPREPLY[*]}")
-  [ "$found" = "$wanted" ] || { echo "completion of $*: wanted '$wanted', found '$found'"; fails=1; }
-}
-complete_to "tokenize train" isara t
-complete_to "--lora-r" isara train --lora-r
-complete_to "cosine linear constant" isara train --lr-scheduler-type ""
-complete_to "linear" isara align --train-lr_scheduler_type l
-complete_to "never" isara generate --early-stopping = n
-complete_to "" isara train --learning-rate ""
 m=models/miniature
 if [ -f $m/model.safetensors ]; then
   tmp=${BUILD:-build}/tmp/cli; rm -rf "$tmp"; mkdir -p "$tmp"

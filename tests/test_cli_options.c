@@ -2,7 +2,7 @@
 /* cli/options: the table, scopes, negation, configuration files, records' overrides, and what errors say. */
 #include "tests/check.h"
 
-#include "cli/options.h"
+#include "cli/parts.h"
 #include "generate/generate.h"
 #include "method/method.h"
 #include "train/train.h"
@@ -97,6 +97,42 @@ static void errors_say_what_is_wanted(void **state)
     expect("two hyphens", ALIGN_GROUPS, "-x", NULL);
 }
 
+/* Names of transformers, trl, vLLM, llama.cpp and lm-eval, slips of the pen, parts of names, and other verbs' options.
+ */
+static void names_that_are_none_are_answered(void **state)
+{
+    enum { TRAIN = GROUP_COMMON | GROUP_TRAIN | GROUP_TRAINVERB, GENERATE = GROUP_COMMON | GROUP_DECODE | GROUP_FILES };
+    static const struct {
+        const char *name, *said;
+        unsigned groups;
+    } cases[] = {{"--lr", "did you mean --learning-rate?", TRAIN},
+                 {"--epochs", "did you mean --num-train-epochs?", TRAIN},
+                 {"--batch_size", "did you mean --per-device-train-batch-size?", TRAIN},
+                 {"--max_seq_length=9", "did you mean --max-length?", TRAIN},
+                 {"--lora-rank", "did you mean --lora-r?", TRAIN},
+                 {"--dataset", "did you mean --data?", TRAIN},
+                 {"--dataset", "did you mean --seeds?", ALIGN_GROUPS | GROUP_METHOD},
+                 {"--max-tokens", "did you mean --max-new-tokens?", GENERATE},
+                 {"--max-length", "did you mean --max-new-tokens?", GENERATE},
+                 {"--temp", "did you mean --temperature?", GENERATE},
+                 {"--n", "did you mean --num-return-sequences?", GENERATE},
+                 {"-n", "wanted an option with two hyphens; did you mean --num-return-sequences?", GENERATE},
+                 {"-lr", "wanted an option with two hyphens; did you mean --learning-rate?", TRAIN},
+                 {"--n", "did you mean --num-return-sequences?", ALIGN_GROUPS},
+                 {"--train-lr", "did you mean --train-learning-rate?", ALIGN_GROUPS},
+                 {"--ask-tmeperature", "did you mean --ask-temperature?", ALIGN_GROUPS},
+                 {"--learningrate", "did you mean --learning-rate?", TRAIN},
+                 {"--Weight_Decya", "did you mean --weight-decay?", TRAIN},
+                 {"--grad-norm", "did you mean --max-grad-norm?", TRAIN},
+                 {"--seeds", "--seeds: no such option here; align, plan", TRAIN},
+                 {"--lr", "have it as --learning-rate", GENERATE},
+                 {"--zzzz", "--zzzz: no such option here; --help lists them", TRAIN}};
+    (void)state;
+    options_elsewhere = verbs_with;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect(cases[i].said, cases[i].groups, cases[i].name, NULL);
+}
+
 static void command_line_goes_over_the_file(void **state)
 {
     (void)state;
@@ -166,8 +202,10 @@ static void records_override(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(scopes_and_spelling), cmocka_unit_test(method_switches),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(scopes_and_spelling),
+                                       cmocka_unit_test(method_switches),
                                        cmocka_unit_test(errors_say_what_is_wanted),
+                                       cmocka_unit_test(names_that_are_none_are_answered),
                                        cmocka_unit_test(command_line_goes_over_the_file),
                                        cmocka_unit_test(records_override)};
     return cmocka_run_group_tests(tests, NULL, NULL);

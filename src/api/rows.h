@@ -40,7 +40,7 @@
 #define ROW_SEED(owner)                                                                                                \
     {FIELD("seed", FIELD_U64, owner, seed), .argument = "N", .help = "seed of everything random [0]"}
 #define ROW_ISA(owner)                                                                                                 \
-    {FIELD("isa", FIELD_STRING, owner, isa), .argument = "NAME",                                                       \
+    {FIELD("isa", FIELD_STRING, owner, isa), .argument = "NAME", .values = "generic|avx2|avx512|avx512bf16|amx",       \
      .help = "instruction set: generic|avx2|avx512|avx512bf16|amx [the best here; also ISARA_ISA]"}
 #define ROW_QUESTION_FIELD(owner)                                                                                      \
     {FIELD("question-field", FIELD_STRING, owner, question_field), .argument = "NAME",                                 \

@@ -46,6 +46,7 @@ struct field {
     enum field_type type;
     size_t offset;            /* of the value in its owner's struct */
     const char *argument;     /* what --help shows: N, FILE, or the choices "a|b|c", which are checked */
+    const char *values;       /* the texts that a NAME may be, "a|b|c": what shells complete it to */
     double low, high;         /* range of numbers */
     const char *initial;      /* the default as text; NULL: zero, none, or set by the owner */
     const char *ask, *answer; /* the same in a phase, where it differs */

@@ -112,7 +112,7 @@ static int put_pair(struct config *c, const yaml_node_pair_t *p, struct error *e
         return error_set(err, ERROR_CONFIG,
                          "%s:%zu: %s stands on line %zu already; give it once (several values as a list)", c->path,
                          key->start_mark.line + 1, name, before->start_mark.line + 1);
-    if (c->resolved && (!options_knows(name, c->groups) || (scalar(value) && !*scalar(value))))
+    if (c->resolved && (!options_named(name, c->groups) || (scalar(value) && !*scalar(value))))
         return 0;
     if (value->type == YAML_SCALAR_NODE)
         rc = options_set_text(c->o, name, scalar(value), c->groups, err);

@@ -32,7 +32,7 @@ void help_main(void)
     for (int i = 0; i < cli_n_verb; i++)
         printf("  %-11s %s\n", cli_verbs[i].name, cli_verbs[i].summary);
     puts("\nisara VERB --help shows a verb's options with an example; isara --version; isara --man prints the man "
-         "page.\n\n"
+         "page,\nisara --completion bash|zsh|fish a script for that shell to source.\n\n"
          "exit codes: 0 done, 1 failed (or some records failed), 2 wrong usage, 3 report --verify found a difference, "
          "65 "
          "bad data, 66 no input,\n"

@@ -10,14 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct verb *find_verb(const char *name)
-{
-    for (int i = 0; i < cli_n_verb; i++)
-        if (!strcmp(cli_verbs[i].name, name))
-            return &cli_verbs[i];
-    return NULL;
-}
-
 static int fail(const struct verb *verb, const struct error *err, int rc)
 {
     terminal_end();
@@ -74,37 +66,56 @@ static int finish(int code)
     return error_exit_code(ERROR_IO);
 }
 
+static int no_such_verb(const char *word)
+{
+    char name[80];
+    const char *near = verb_meant(word);
+    printable_copy(name, sizeof name, word);
+    if (*word == '-')
+        fprintf(stderr, "isara: %s: a verb comes first, its options behind it; isara --help lists them\n", name);
+    else if (near)
+        fprintf(stderr, "isara: %s: no such verb; did you mean %s?\n", name, near);
+    else
+        fprintf(stderr, "isara: %s: no such verb; isara --help lists them\n", name);
+    return 2;
+}
+
+static int help(const char *word)
+{
+    const struct verb *verb = word ? verb_find(word) : NULL;
+    if (word && !verb)
+        return no_such_verb(word);
+    if (verb)
+        help_verb(verb);
+    else
+        help_main();
+    return 0;
+}
+
 static int start(int argc, char **argv)
 {
     if (argc < 2) {
         help_main();
         return 2;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        const struct verb *verb = argc > 2 ? find_verb(argv[2]) : NULL;
-        if (verb)
-            help_verb(verb);
-        else
-            help_main();
-        return 0;
-    }
-    if (!strcmp(argv[1], "--version")) {
-        printf("isara %s\n", build_name);
-        return 0;
-    }
-    if (!strcmp(argv[1], "--man")) {
+    const char *first = argv[1];
+    options_elsewhere = verbs_with;
+    if (!strcmp(first, "--help") || !strcmp(first, "-h") || !strcmp(first, "help"))
+        return help(argv[2]);
+    if (!strcmp(first, "--version"))
+        return printf("isara %s\n", build_name) < 0;
+    if (!strcmp(first, "--man")) {
         help_man();
         return 0;
     }
-    const struct verb *verb = find_verb(argv[1]);
-    if (!verb) {
-        char name[80];
-        snprintf(name, sizeof name, "%s", argv[1]);
-        printable(name);
-        fprintf(stderr, "isara: %s: no such verb; isara --help lists them\n", name);
-        return 2;
+    if (!strcmp(first, "--completion"))
+        return complete_script(argv[2]);
+    if (!strcmp(first, "--complete")) {
+        complete_words(argc - 2, argv + 2);
+        return 0;
     }
-    return run_verb(verb, argc - 2, argv + 2);
+    const struct verb *verb = verb_find(first);
+    return verb ? run_verb(verb, argc - 2, argv + 2) : no_such_verb(first);
 }
 
 int main(int argc, char **argv)

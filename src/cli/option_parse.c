@@ -5,83 +5,24 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Equal names, '_' and '-' alike; n bytes of a. */
-static int same_name(const char *a, size_t n, const char *b)
-{
-    for (size_t i = 0; i < n; i++)
-        if ((a[i] == '_' ? '-' : a[i]) != b[i])
-            return 0;
-    return b[n] == 0;
-}
-
-static const struct option_spec *find(const char *name, size_t length, unsigned groups)
-{
-    int n;
-    const struct option_spec *table = option_table(&n);
-    for (int i = 0; i < n; i++)
-        if ((table[i].group & groups) && same_name(name, length, table[i].field->name))
-            return &table[i];
-    return NULL;
-}
-
-const struct option_spec *option_find(const char *name, unsigned groups)
-{
-    return find(name, strlen(name), groups);
-}
-
-/* Edit distance, for "did you mean". */
-static int distance(const char *a, size_t m, const char *b)
-{
-    int row[64], n = (int)strlen(b);
-    if (m > 60 || n > 60)
-        return 99;
-    for (int j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= m; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (int j = 1; j <= n; j++) {
-            int up = row[j], best = diagonal + ((a[i - 1] == '_' ? '-' : a[i - 1]) != b[j - 1]);
-            best = up + 1 < best ? up + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            row[j] = best;
-            diagonal = up;
-        }
-    }
-    return row[n];
-}
-
-static const struct option_spec *nearest(const char *name, size_t length, unsigned groups, int *best)
-{
-    int n;
-    const struct option_spec *table = option_table(&n), *near = NULL;
-    *best = 99;
-    for (int i = 0; i < n; i++) {
-        int d = table[i].group & groups ? distance(name, length, table[i].field->name) : 99;
-        if (d < *best) {
-            *best = d;
-            near = &table[i];
-        }
-    }
-    return near;
-}
-
-const char *options_near(const char *name, unsigned groups)
-{
-    size_t length = strlen(name);
-    int best;
-    const struct option_spec *near = nearest(name, length, groups, &best);
-    return near && best <= (length >= 8 ? 2 : 1) ? near->field->name : NULL;
-}
-
 static int unknown(const char *name, size_t length, unsigned groups, struct error *err)
 {
-    int best;
-    const struct option_spec *near = nearest(name, length, groups, &best);
-    if (near && best <= 3)
-        return error_set(err, ERROR_USAGE, "--%.*s: no such option here; did you mean --%s?", (int)length, name,
-                         near->field->name);
-    return error_set(err, ERROR_USAGE, "--%.*s: no such option here; --help lists them", (int)length, name);
+    struct buf suggestion = BUF_INIT;
+    options_suggest(name, length, groups, &suggestion);
+    int rc = error_set(err, ERROR_USAGE, "--%.*s: no such option here; %s", (int)length, name,
+                       suggestion.failed ? "--help lists them" : suggestion.data);
+    buf_free(&suggestion);
+    return rc;
+}
+
+static int one_hyphen(const char *word, unsigned groups, struct error *err)
+{
+    struct buf suggestion = BUF_INIT;
+    options_suggest(word + 1, strcspn(word + 1, "="), groups, &suggestion);
+    int rc = error_set(err, ERROR_USAGE, "%s: wanted an option with two hyphens; %s", word,
+                       suggestion.failed ? "--help lists them" : suggestion.data);
+    buf_free(&suggestion);
+    return rc;
 }
 
 static int assign(const struct option_spec *s, const char *text, void *target, struct error *err)
@@ -111,24 +52,17 @@ static int add_assignment(struct options *o, const struct option_spec *s, enum o
 /* "ask-num-beams" -> scope and the rest of the name. */
 static enum option_scope split_scope(const char **name, size_t *length, unsigned *groups)
 {
-    static const struct {
-        const char *prefix;
-        enum option_scope scope;
-        unsigned group;
-    } scopes[] = {{"ask-", SCOPE_ASK, GROUP_DECODE},
-                  {"answer-", SCOPE_ANSWER, GROUP_DECODE},
-                  {"train-", SCOPE_TRAIN, GROUP_TRAIN}};
-    if (*groups & GROUP_ALIGN)
-        for (int i = 0; i < 3; i++) {
-            size_t n = strlen(scopes[i].prefix);
-            if (*length > n && !strncmp(*name, scopes[i].prefix, n - 1) &&
-                ((*name)[n - 1] == '-' || (*name)[n - 1] == '_') && find(*name + n, *length - n, scopes[i].group)) {
-                *name += n;
-                *length -= n;
-                *groups = scopes[i].group;
-                return scopes[i].scope;
-            }
+    for (int i = 0; i < OPTION_N_PREFIX && (*groups & GROUP_ALIGN); i++) {
+        const struct option_prefix *p = &option_prefixes[i];
+        size_t n = strlen(p->text);
+        if (*length > n && !strncmp(*name, p->text, n - 1) && ((*name)[n - 1] == '-' || (*name)[n - 1] == '_') &&
+            option_find_part(*name + n, *length - n, p->group)) {
+            *name += n;
+            *length -= n;
+            *groups = p->group;
+            return p->scope;
         }
+    }
     return SCOPE_PLAIN;
 }
 
@@ -139,10 +73,10 @@ static int parse_one(struct options *o, int argc, char **argv, int *i, unsigned 
     const char *shown = name;
     size_t shown_length = length;
     enum option_scope scope = split_scope(&name, &length, &groups);
-    const struct option_spec *s = find(name, length, groups);
+    const struct option_spec *s = option_find_part(name, length, groups);
     int negated = 0;
     if (!s && length > 3 && !strncmp(name, "no", 2) && (name[2] == '-' || name[2] == '_')) {
-        s = find(name + 3, length - 3, groups);
+        s = option_find_part(name + 3, length - 3, groups);
         negated = s && s->field->type == FIELD_FLAG;
         s = negated ? s : NULL;
     }
@@ -170,9 +104,9 @@ int options_read_command(struct options *o, int argc, char **argv, unsigned grou
         else if (!strcmp(argv[i], "--"))
             only_rest = 1;
         else if (!strcmp(argv[i], "-h"))
-            rc = add_assignment(o, find("help", 4, GROUP_COMMON), SCOPE_PLAIN, "true", err);
+            rc = add_assignment(o, option_find_part("help", 4, GROUP_COMMON), SCOPE_PLAIN, "true", err);
         else if (argv[i][1] != '-')
-            rc = error_set(err, ERROR_USAGE, "%s: wanted an option with two hyphens; --help lists them", argv[i]);
+            rc = one_hyphen(argv[i], groups, err);
         else
             rc = parse_one(o, argc, argv, &i, groups, err);
     }
@@ -200,17 +134,17 @@ int options_set_text(struct options *o, const char *name, const char *value, uns
     size_t length = strlen(name);
     unsigned wanted = groups;
     enum option_scope scope = split_scope(&rest, &length, &wanted);
-    const struct option_spec *s = find(rest, length, wanted);
+    const struct option_spec *s = option_find_part(rest, length, wanted);
     if (!s)
         return unknown(name, strlen(name), groups, err);
     return add_assignment(o, s, scope, value, err);
 }
 
-int options_knows(const char *name, unsigned groups)
+const struct option_spec *options_named(const char *name, unsigned groups)
 {
     size_t length = strlen(name);
     split_scope(&name, &length, &groups);
-    return find(name, length, groups) != NULL;
+    return option_find_part(name, length, groups);
 }
 
 void options_free(struct options *o)
@@ -234,7 +168,7 @@ int options_apply(const struct options *o, enum option_scope scope, unsigned gro
 
 int options_set_json(const char *name, const json_t *value, unsigned groups, void *target, struct error *err)
 {
-    const struct option_spec *s = find(name, strlen(name), groups);
+    const struct option_spec *s = option_find_part(name, strlen(name), groups);
     if (!s)
         return error_set(err, ERROR_USAGE, "%s", "");
     return field_set_json(s->field, value, (char *)target + s->base, err);

@@ -9,6 +9,8 @@
 #include "method/fields.h"
 #include "train/fields.h"
 
+#include <string.h>
+
 /* clang-format off */
 #define V(n, t, g, member, arg, lo, hi, first, h) \
     {{FIELD(n, t, struct cli_values, member), .argument = arg, .low = lo, .high = hi, .initial = first, .help = h}, g}
@@ -34,8 +36,9 @@ static const struct {
     {ROW_STOP_AFTER(struct cli_values), GROUP_TRAINVERB},
     V("init", FIELD_STRING, GROUP_TRAINVERB, init, "CONFIG", 0, 0, NULL,
       "train from scratch with this config.json instead of --model (tokenizer files beside it)"),
-    V("task", FIELD_STRING, GROUP_TRAINVERB | GROUP_EVAL, task, "NAME", 0, 0, NULL,
-      "train: sft|classify|reward [sft]; eval: see isara eval --task list"),
+    {{FIELD("task", FIELD_STRING, struct cli_values, task), .argument = "NAME", .values = "sft|classify|reward",
+      .help = "train: sft|classify|reward [sft]; eval: see isara eval --task list"},
+     GROUP_TRAINVERB | GROUP_EVAL},
     {ROW_PROFILE(struct cli_values), GROUP_TRAINVERB},
     V("text", FIELD_STRING, GROUP_TOKENIZE, text, "STRING", 0, 0, NULL, "one text instead of --input"),
     V("decode", FIELD_FLAG, GROUP_TOKENIZE, decode, NULL, 0, 0, NULL, "token ids to text"),
@@ -116,6 +119,33 @@ const struct option_spec *option_table(int *n)
         n_all = gather(all);
     *n = n_all;
     return all;
+}
+
+const struct option_prefix option_prefixes[OPTION_N_PREFIX] = {
+    {"ask-", SCOPE_ASK, GROUP_DECODE}, {"answer-", SCOPE_ANSWER, GROUP_DECODE}, {"train-", SCOPE_TRAIN, GROUP_TRAIN}};
+
+/* Equal names, '_' and '-' alike; n bytes of a. */
+static int same_name(const char *a, size_t n, const char *b)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((a[i] == '_' ? '-' : a[i]) != b[i])
+            return 0;
+    return b[n] == 0;
+}
+
+const struct option_spec *option_find_part(const char *name, size_t length, unsigned groups)
+{
+    int n;
+    const struct option_spec *table = option_table(&n);
+    for (int i = 0; i < n; i++)
+        if ((table[i].group & groups) && same_name(name, length, table[i].field->name))
+            return &table[i];
+    return NULL;
+}
+
+const struct option_spec *option_find(const char *name, unsigned groups)
+{
+    return option_find_part(name, strlen(name), groups);
 }
 
 void cli_values_default(struct cli_values *v)

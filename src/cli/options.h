@@ -45,6 +45,14 @@ enum option_group {
 };
 enum option_scope { SCOPE_PLAIN, SCOPE_ASK, SCOPE_ANSWER, SCOPE_TRAIN };
 
+enum { OPTION_N_PREFIX = 3 };
+/* Before an option of the group, with GROUP_ALIGN: for that phase only. */
+extern const struct option_prefix {
+    const char *text;
+    enum option_scope scope;
+    unsigned group;
+} option_prefixes[OPTION_N_PREFIX];
+
 /* A row of its owner's table (base/fields.h), and what the command adds to it. */
 struct option_spec {
     const struct field *field;
@@ -92,9 +100,19 @@ int options_parse(struct options *o, int argc, char **argv, unsigned groups, str
 int options_read_config(struct options *o, const char *path, unsigned groups, struct error *err);
 /* As one line of a configuration file: name (with a prefix or not) and value. */
 int options_set_text(struct options *o, const char *name, const char *value, unsigned groups, struct error *err);
-int options_knows(const char *name, unsigned groups); /* is that an option, with a prefix or not? */
-/* The option that a name is a slip of the pen away from, or NULL. */
+const struct option_spec *options_named(const char *name, unsigned groups); /* with a prefix or not; or NULL */
+/* option_near.c. The option that a name is a slip of the pen away from, or NULL. */
 const char *options_near(const char *name, unsigned groups);
+/* What to do about a name that is no option here: the one that was meant, by its name elsewhere too, or the verbs that
+ * have it, or --help. */
+void options_suggest(const char *name, size_t length, unsigned groups, struct buf *out);
+/* Names, with commas between, the verbs that have an option of this very name, and returns how many; main sets it, as
+ * verbs stand above options. */
+extern int (*options_elsewhere)(const char *name, size_t length, struct buf *out);
+/* How far is a, of n bytes, from the name b: insertions, deletions, changes, and two neighbours that changed places.
+ * And how many of these are slips in a name of that length. */
+int option_distance(const char *a, size_t n, const char *b);
+int option_slips(size_t length);
 void options_free(struct options *o);
 /* Writes every assignment of the scope and groups into target. */
 int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err);
@@ -103,5 +121,6 @@ int options_apply(const struct options *o, enum option_scope scope, unsigned gro
 int options_set_json(const char *name, const json_t *value, unsigned groups, void *target, struct error *err);
 const struct option_spec *option_table(int *n);
 const struct option_spec *option_find(const char *name, unsigned groups);
+const struct option_spec *option_find_part(const char *name, size_t length, unsigned groups); /* of length bytes */
 
 #endif

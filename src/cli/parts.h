@@ -18,6 +18,13 @@ struct verb {
 };
 extern const struct verb cli_verbs[];
 extern const int cli_n_verb;
+const struct verb *verb_find(const char *name);                   /* or NULL */
+const char *verb_meant(const char *name);                         /* the verb that a name is meant for, or NULL */
+int verbs_with(const char *name, size_t length, struct buf *out); /* for options_elsewhere */
+
+/* complete.c: what the last of the words behind isara may become; 0, or 2 for a shell that has no script. */
+void complete_words(int n, char **words);
+int complete_script(const char *shell);
 
 int verb_align(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_generate(const struct verb *, struct options *, const struct cli_values *, struct error *);

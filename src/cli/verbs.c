@@ -2,6 +2,8 @@
 /* The table of verbs: what main looks up and what --help and the man page print. */
 #include "cli/parts.h"
 
+#include <string.h>
+
 const struct verb cli_verbs[] = {
     {"align", "align a model to a domain from fewer than 100 question-answer pairs",
      "--model M --seeds FILE --output RUN",
@@ -63,3 +65,58 @@ const struct verb cli_verbs[] = {
     {"doctor", "what this machine and build can do", "", "isara doctor", 0, verb_doctor},
 };
 const int cli_n_verb = (int)(sizeof cli_verbs / sizeof cli_verbs[0]);
+
+const struct verb *verb_find(const char *name)
+{
+    for (int i = 0; i < cli_n_verb; i++)
+        if (!strcmp(cli_verbs[i].name, name))
+            return &cli_verbs[i];
+    return NULL;
+}
+
+int verbs_with(const char *name, size_t length, struct buf *out)
+{
+    int found = 0;
+    for (int i = 0; i < cli_n_verb; i++)
+        if (option_find_part(name, length, cli_verbs[i].groups | GROUP_COMMON))
+            buf_printf(out, "%s%s", found++ ? ", " : "", cli_verbs[i].name);
+    return found;
+}
+
+/* What verbs are called elsewhere. */
+static const struct {
+    const char *theirs, *ours;
+} other_verbs[] = {
+    {"sft", "train"},           {"finetune", "train"},      {"fine-tune", "train"},    {"tune", "train"},
+    {"fit", "train"},           {"pretrain", "train"},      {"run", "generate"},       {"infer", "generate"},
+    {"inference", "generate"},  {"predict", "generate"},    {"complete", "generate"},  {"completion", "generate"},
+    {"sample", "generate"},     {"gen", "generate"},        {"embeddings", "embed"},   {"encode", "tokenize"},
+    {"decode", "tokenize"},     {"detokenize", "tokenize"}, {"tokenizer", "tokenize"}, {"loglikelihood", "score"},
+    {"logprobs", "score"},      {"ppl", "score"},           {"download", "pull"},      {"get", "pull"},
+    {"fetch", "pull"},          {"bench", "eval"},          {"benchmark", "eval"},     {"evaluate", "eval"},
+    {"test", "eval"},           {"lm-eval", "eval"},        {"quantize", "convert"},   {"merge", "convert"},
+    {"gguf", "convert"},        {"info", "inspect"},        {"show", "inspect"},       {"check", "doctor"},
+    {"env", "doctor"},          {"estimate", "plan"},       {"server", "serve"},       {"api", "serve"},
+    {"self-instruct", "align"}, {"dpo", "align"},           {"rlhf", "align"},         {"sweep", "experiment"},
+};
+
+const char *verb_meant(const char *name)
+{
+    size_t length = strlen(name);
+    int best = option_slips(length) + 1;
+    const char *near = NULL;
+    for (int i = 0; i < cli_n_verb; i++) {
+        int d = option_distance(name, length, cli_verbs[i].name);
+        if (d < best && d < (int)length) {
+            best = d;
+            near = cli_verbs[i].name;
+        }
+    }
+    for (size_t i = 0; !near && i < sizeof other_verbs / sizeof *other_verbs; i++)
+        if (!strcmp(name, other_verbs[i].theirs) && verb_find(other_verbs[i].ours))
+            near = other_verbs[i].ours;
+    for (int i = 0; !near && i < cli_n_verb; i++)
+        if (length >= 3 && !strncmp(name, cli_verbs[i].name, length))
+            near = cli_verbs[i].name;
+    return near;
+}

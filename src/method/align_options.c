@@ -18,8 +18,9 @@
 #include <sys/utsname.h>
 
 static const struct field rows[] = {
-    {FIELD("recipe", FIELD_STRING, struct align_options, recipe), .argument = "NAME", .initial = "isara",
-     .bits = FIELD_BITS, .help = "named set of values of these options, which those given go over: " ALIGN_RECIPES},
+    {FIELD("recipe", FIELD_STRING, struct align_options, recipe), .argument = "NAME", .values = ALIGN_RECIPES,
+     .initial = "isara", .bits = FIELD_BITS,
+     .help = "named set of values of these options, which those given go over: " ALIGN_RECIPES},
     {FIELD("principles", FIELD_STRING, struct align_options, principles), .argument = "FILE",
      .help = "a text that stands before the examples when a question is answered, and nowhere else"},
     {FIELD("rounds", FIELD_INT, struct align_options, rounds), .argument = "T", .low = 1, .high = 1000, .initial = "2",
