@@ -17,12 +17,13 @@ include $(BUILD)/packages.mk
 endif
 ARCH   := $(or $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),$(shell uname -m))
 PKGS   := jansson oniguruma libutf8proc sqlite3 libcrypto zlib yaml-0.1
-# Optional: models behind HTTP (libcurl) and the server its tests talk to (libmicrohttpd).
+# Optional: models behind HTTP (libcurl); isara serve, and the server that the tests of such models talk to (libmicrohttpd).
 CURL   := $(shell pkg-config --exists libcurl 2>/dev/null && echo libcurl)
 MHD    := $(shell pkg-config --exists libmicrohttpd 2>/dev/null && echo libmicrohttpd)
 PKGS   += $(CURL)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+MHD_LIBS := $(if $(MHD),$(shell pkg-config --libs $(MHD)))
 
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
 CFLAGS_ALL = -std=gnu11 $(OPT) $(DEBUG) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(WARN) \
@@ -40,12 +41,13 @@ ISA_amx := $(ISA_avx512bf16) -mamx-tile -mamx-bf16 -mamx-int8
 ISA_neon :=
 X86_SRC := $(wildcard src/cpu/*_avx2.c src/cpu/*_avx512.c src/cpu/*_avx512bf16.c src/cpu/*_amx.c src/cpu/*_fma.c)
 ARM_SRC := $(wildcard src/cpu/*_neon.c src/cpu/*_arm.c)
-SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c)
+SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),src/io/endpoint_none.c src/io/fetch_none.c,src/io/endpoint_curl.c src/io/fetch_curl.c) \
+            $(if $(MHD),src/serve/http_none.c,$(wildcard src/serve/*_mhd.c))
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o
 LIB     := $(BUILD)/libisara.a
-TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,tests/test_judge_endpoint.c),$(wildcard tests/test_*.c))
+TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,tests/test_judge_endpoint.c) $(if $(MHD),,$(wildcard tests/test_serve_*.c)),$(wildcard tests/test_*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
 BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
@@ -88,13 +90,12 @@ $(LIB): $(LIB_OBJ)
 	@rm -f $@; ar rcs $@ $^
 $(BUILD)/isara: $(BUILD)/src/cli/main.o $(LIB)
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(MHD_LIBS) $(LDLIBS_ALL)
 $(WORLD_LIB): $(WORLD_SRC:%.c=$(BUILD)/%.o)
 	@rm -f $@; ar rcs $@ $^
-$(BUILD)/tests/test_judge_endpoint: LDLIBS_ALL += $(shell pkg-config --libs $(MHD) 2>/dev/null)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB)
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB) -lcmocka $(LDLIBS_ALL)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB) -lcmocka $(MHD_LIBS) $(LDLIBS_ALL)
 # One fuzz target, two drivers: replay_X runs the corpus with any compiler, libfuzzer_X (tools/fuzz) needs clang.
 $(BUILD)/fuzz/replay_%: $(BUILD)/fuzz/fuzz_%.o $(BUILD)/fuzz/replay.o $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)
@@ -163,10 +164,10 @@ demo: all $(BUILD)/tools/demo_table
 clean:
 	rm -rf build
 
-# What is installed of the library is include/isara.h: cli/ is left out, and everything but isara_* is hidden, in the archive too, which is one object.
+# What is installed of the library is include/isara.h: cli/ and serve/ are left out, and everything but isara_* is hidden, in the archive too, which is one object.
 SONAME := libisara.so.0
 OBJCOPY ?= objcopy
-API_OBJ := $(filter-out $(BUILD)/src/cli/%,$(LIB_OBJ))
+API_OBJ := $(filter-out $(BUILD)/src/cli/% $(BUILD)/src/serve/%,$(LIB_OBJ))
 SO      := $(BUILD)/lib/libisara.so.$(VERSION)
 $(SO): $(API_OBJ) src/api/exports.map
 	@mkdir -p $(@D)

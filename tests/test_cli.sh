@@ -10,7 +10,7 @@ want() { # want CODE PATTERN command...
 }
 want 2 "usage: isara VERB" "$ISARA"
 want 0 "usage: isara VERB" "$ISARA" --help
-for verb in align eval convert train generate score embed tokenize inspect plan experiment report doctor; do
+for verb in align eval convert train generate score embed tokenize inspect plan experiment report serve doctor; do
   want 0 "example:" "$ISARA" $verb --help
 done
 want 0 "\.TH ISARA" "$ISARA" --man

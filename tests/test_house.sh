@@ -18,7 +18,7 @@ A
 
 # Functions that may have more than six parameters: callbacks of libraries keep theirs, the others are from before the rule; take a name out when its parameters become a struct.
 tr ' ' '\n' >"$tmp/wide" <<'A'
-handle
+handle http_handle
 A
 
 # includes ROOT: "FILE INCLUDED" for each include of a file of the house.

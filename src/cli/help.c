@@ -21,6 +21,8 @@ static const struct {
                 {GROUP_INSPECT, "Inspecting"},
                 {GROUP_REPORT, "Report"},
                 {GROUP_EXPORT, "Export"},
+                {GROUP_SERVE, "Serving"},
+                {GROUP_HTTP, "Listening"},
                 {GROUP_ENGINE, "Engine"},
                 {GROUP_EVAL | GROUP_TASK, "Evaluation"},
                 {GROUP_COMMON | GROUP_DRY | GROUP_SEED, "Common"}};

@@ -95,9 +95,14 @@ static const struct {
     unsigned group;
     size_t base;
 } owners[] = {
-    {&align_fields, GROUP_METHOD, 0},    {&sift_fields, GROUP_METHOD, offsetof(struct align_options, sift)},
-    {&generate_fields, GROUP_DECODE, 0}, {&generate_engine_fields, GROUP_ENGINE, offsetof(struct cli_values, engine)},
-    {&eval_fields, GROUP_TASK, 0},       {&train_fields, GROUP_TRAIN, 0},
+    {&align_fields, GROUP_METHOD, 0},
+    {&sift_fields, GROUP_METHOD, offsetof(struct align_options, sift)},
+    {&generate_fields, GROUP_DECODE, 0},
+    {&generate_engine_fields, GROUP_ENGINE, offsetof(struct cli_values, engine)},
+    {&serve_fields, GROUP_SERVE, offsetof(struct cli_values, serve)},
+    {&http_fields, GROUP_HTTP, offsetof(struct cli_values, http)},
+    {&eval_fields, GROUP_TASK, 0},
+    {&train_fields, GROUP_TRAIN, 0},
 };
 
 static int gather(struct option_spec *all)
@@ -154,4 +159,6 @@ void cli_values_default(struct cli_values *v)
     for (int i = 0; i < N_OWN; i++)
         fields_default(&(struct field_table){&own[i].field, 1}, FIELD_PLAIN, v);
     fields_default(&generate_engine_fields, FIELD_PLAIN, &v->engine);
+    serve_options_default(&v->serve);
+    http_options_default(&v->http);
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fields.h"
 #include "generate/fields.h"
+#include "serve/serve.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -39,6 +40,8 @@ enum option_group {
     GROUP_EXPERIMENT = 524288,
     GROUP_SEED = 1048576, /* every verb reads it; experiment says where its random seeds stand */
     GROUP_EXPORT = 2097152,
+    GROUP_SERVE = 4194304,
+    GROUP_HTTP = 8388608,
     GROUP_RECORDS = GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_EVAL | GROUP_INSPECT, /* that people bring */
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
@@ -73,6 +76,8 @@ struct cli_values { /* what no floor below has a struct for */
         with_seeds;
     unsigned long long seed;
     struct generate_engine_asked engine;
+    struct served_options serve;
+    struct http_options http;
     char include[PULL_MAX_INCLUDE][PULL_MAX_GLOB];
     int n_include;
 };

@@ -34,6 +34,7 @@ int verb_tokenize(const struct verb *, struct options *, const struct cli_values
 int verb_train(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_convert(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_inspect(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_serve(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_eval(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_experiment(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_plan(const struct verb *, struct options *, const struct cli_values *, struct error *);
@@ -61,6 +62,10 @@ int cli_open_model(struct cli_model *p, const struct cli_values *v, enum dtype f
 void cli_close(struct cli_model *p);
 struct record_source cli_source(const struct cli_values *v, const char *path); /* a file of people's records */
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
+
+/* serve.c: what serve and others that listen share. The key may come from the environment. */
+struct http_options cli_http_options(const struct cli_values *v);
+void cli_show_address(const struct http_options *h, int port, const char *path);
 
 /* check_output.c: ERROR_CONFIG when --output is an input, by whatever name or link. */
 int cli_check_output(const struct options *o, const struct cli_values *v, struct error *err);

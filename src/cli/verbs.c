@@ -58,6 +58,9 @@ const struct verb cli_verbs[] = {
      "isara export runs/first --format messages --output pairs.jsonl\n"
      "  isara export runs/first --format dpo --output preferences.jsonl",
      GROUP_EXPORT, verb_export},
+    {"serve", "the model behind an HTTP interface as OpenAI's", "--model M [--adapter [NAME=]DIR ...] [--port N]",
+     "isara serve --model models/miniature", GROUP_MODEL | GROUP_SERVE | GROUP_HTTP | GROUP_DECODE | GROUP_ENGINE,
+     verb_serve},
     {"pull", "download a model into the Hugging Face cache", "ORG/NAME[@REVISION] [--include GLOB ...]",
      "isara pull HuggingFaceTB/SmolLM2-135M\n"
      "  isara pull org/name-GGUF --include '*Q4_K_M.gguf'",
