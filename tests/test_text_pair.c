@@ -213,7 +213,8 @@ static void a_template_says_whose_words_are_whose(void **state)
     struct text_spans people = {0};
     const struct example shown = {"a", " b<stop> "};
     assert_int_equal(template_read(&t, file, strlen(file), "t", NULL), 0);
-    template_answer(t, &shown, 1, "N<stop>", &text, &people);
+    struct template_prompt prompt = {NULL, &shown, 1, "N<stop>"};
+    assert_int_equal(template_write(t, &prompt, &text, &people, NULL), 0);
     assert_string_equal(text.data, "A:a<stop>b<stop>\n\nA:N<stop><stop>");
     assert_int_equal(people.n, 3);
     assert_int_equal(people.v[0].from, 2);
@@ -224,14 +225,15 @@ static void a_template_says_whose_words_are_whose(void **state)
     assert_int_equal(people.v[2].to, 27);
     people.n = 0;
     buf_reset(&text);
-    template_ask(t, &shown, 1, &text, &people);
+    prompt.question = NULL;
+    assert_int_equal(template_write(t, &prompt, &text, &people, NULL), 0);
     assert_string_equal(text.data, "A:a<stop>b<stop>\n\nA:");
     assert_int_equal(people.n, 2);
     assert_int_equal(people.v[1].from, 9);
     assert_int_equal(people.v[1].to, 16);
     people.n = 0;
     buf_reset(&text);
-    template_tune_completion(t, " b<stop> ", &text, &people);
+    template_completion(t, " b<stop> ", &text, &people);
     assert_string_equal(text.data, "b<stop>");
     assert_int_equal(people.n, 1);
     assert_int_equal(people.v[0].from, 0);

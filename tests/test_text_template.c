@@ -34,23 +34,29 @@ static void refuses(const char *text, const char *why)
 static const struct example two[] = {{"Why is the sky blue?", "Air scatters blue light."},
                                      {" What is rust? ", " Iron oxide.\n"}};
 
+static void prompt(const struct template *t, const struct example *examples, size_t n, const char *question,
+                   struct buf *b)
+{
+    assert_int_equal(template_write(t, &(struct template_prompt){NULL, examples, n, question}, b, NULL, NULL), 0);
+}
+
 static void builtin_writes_pairs_then_the_beginning_of_one_more(void **state)
 {
     (void)state;
     struct template *t = builtin();
     struct buf b = BUF_INIT;
-    template_ask(t, two, 2, &b, NULL);
+    prompt(t, two, 2, NULL, &b);
     assert_string_equal(b.data, "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is "
                                 "rust?\nAnswer: Iron oxide.\n\nQuestion:");
     buf_reset(&b);
-    template_answer(t, two, 1, "What is {a} rust?", &b, NULL);
+    prompt(t, two, 1, "What is {a} rust?", &b);
     assert_string_equal(
         b.data,
         "Question: Why is the sky blue?\nAnswer: Air scatters blue light.\n\nQuestion: What is {a} rust?\nAnswer:");
     buf_reset(&b);
-    template_tune_prompt(t, "What is rust?", &b, NULL);
+    prompt(t, NULL, 0, "What is rust?", &b);
     assert_string_equal(b.data, "Question: What is rust?\nAnswer:");
-    template_tune_completion(t, "Iron oxide.", &b, NULL);
+    template_completion(t, "Iron oxide.", &b, NULL);
     assert_string_equal(b.data, "Question: What is rust?\nAnswer: Iron oxide.");
     buf_free(&b);
     template_free(t);
@@ -110,11 +116,11 @@ static void a_file_needs_only_the_pair(void **state)
     struct template *t =
         from("pair: \"USER: {q} ASSISTANT:{a}\"\npreamble: \"BEGINNING OF CONVERSATION: \"\nseparator: \"</s>\"\n");
     struct buf b = BUF_INIT;
-    template_answer(t, two, 1, "Q", &b, NULL);
+    prompt(t, two, 1, "Q", &b);
     assert_string_equal(b.data, "BEGINNING OF CONVERSATION: USER: Why is the sky blue? ASSISTANT:Air scatters blue "
                                 "light.</s>USER: Q ASSISTANT:");
     buf_reset(&b);
-    template_tune_completion(t, "A", &b, NULL);
+    template_completion(t, "A", &b, NULL);
     assert_string_equal(b.data, "A");
     buf_reset(&b);
     template_describe(t, &b);
@@ -126,7 +132,7 @@ static void a_file_needs_only_the_pair(void **state)
     template_free(t);
     t = from("{\"pair\": \"{q}\\n{a}\", \"answer_end\": \"###\"}"); /* JSON */
     buf_reset(&b);
-    template_ask(t, two, 1, &b, NULL);
+    prompt(t, two, 1, NULL, &b);
     assert_string_equal(b.data, "Why is the sky blue?\nAir scatters blue light.\n\n");
     assert_string_equal(template_answer_stop(t), "###");
     template_free(t);
@@ -140,13 +146,13 @@ static void a_derived_ask_keeps_its_line_feed(void **state)
     (void)state;
     struct template *t = from("{\"pair\": \"user\\n{q}\\nme\\n{a}\"}");
     struct buf b = BUF_INIT;
-    template_ask(t, NULL, 0, &b, NULL);
+    prompt(t, NULL, 0, NULL, &b);
     assert_string_equal(b.data, "user\n");
     assert_string_equal(template_answer_stop(t), "\nuser");
     template_free(t);
     t = from("{\"pair\": \"user \\t{q} {a}\"}");
     buf_reset(&b);
-    template_ask(t, NULL, 0, &b, NULL);
+    prompt(t, NULL, 0, NULL, &b);
     assert_string_equal(b.data, "user");
     template_free(t);
     buf_free(&b);

@@ -114,7 +114,7 @@ static void make(struct device *device, const char *dir, int n_label, const stru
         snprintf(completion, sizeof completion, " %s\n\nQuestion: %s\nAnswer: Yes.", a, q);
         snprintf(id, sizeof id, "%d", i);
         const struct train_text row = {
-            {prompt, n_label ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, id, 0};
+            {prompt, n_label ? 0 : strlen(prompt), NULL}, {completion, strlen(completion), NULL}, id, 0, 0};
         if (train_data_add(&(struct row_maker){&data, t, model_desc(m), 512}, &row, &err))
             fail_msg("%s", err.message);
         data.rows[data.n - 1].label = n_label == 1 ? i % 2 : 1 << i % 2;

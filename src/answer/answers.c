@@ -39,7 +39,7 @@ static int open_parts(struct answers *a, struct device *device, const struct ans
     rc = rc ? rc : speaker_decoding(&a->speaker, 0, &a->decode, &with_stop, err);
     if (rc)
         return rc;
-    speaker_end_ids(&a->speaker, &a->decode);
+    speaker_end_ids(&a->speaker, 0, &a->decode);
     if (o->arm != CONTEXTS_NONE && !o->seeds.path)
         return error_set(err, ERROR_USAGE,
                          "in-context arms need --seeds: question-answer pairs to put before each question");

@@ -5,7 +5,7 @@
 
 #include "base/fields.h"
 
-/* owner: a struct with const char *seeds, *test, *encoder, *template_file, *judge. */
+/* owner: a struct with const char *seeds, *test, *encoder, *template_file, *system, *judge. */
 /* clang-format off */
 #define ANSWER_FILE_ROWS(owner)                                                                                        \
     {FIELD("seeds", FIELD_STRING, owner, seeds), .argument = "FILE",                                                   \
@@ -15,7 +15,10 @@
     {FIELD("encoder", FIELD_STRING, owner, encoder), .argument = "DIR",                                                \
      .help = "sentence encoder for --retriever encoder"},                                                              \
     {FIELD("template", FIELD_STRING, owner, template_file), .argument = "FILE",                                        \
-     .help = "prompt template: a file, or {\"pair\": ...} itself (docs/FORMATS.md) [Question: ... Answer: ...]"},      \
+     .help = "prompt template: chat (the model's own chat template), a file, or {\"pair\": ...} itself "                \
+             "(docs/FORMATS.md) [Question: ... Answer: ...]"},                                                         \
+    {FIELD("system", FIELD_STRING, owner, system), .argument = "TEXT",                                                 \
+     .help = "with --template chat: what the system turn says [what the chat template has without one]"},              \
     {FIELD("judge", FIELD_STRING, owner, judge), .argument = "DIR",                                                    \
      .help = "sequence classifier that judges answers; eval: also a guard model, a reward model, or a model that "     \
              "compares"}

@@ -49,8 +49,8 @@ static int pair_tokens(const struct speaker *s, const struct pool_item *item, si
     struct text_spans people = {0};
     struct tokens ids = TOKENS_INIT;
     const struct example e = {item->question, item->answer ? item->answer : ""};
-    template_answer(s->template, &e, 1, "", &text, &people);
-    int rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : speaker_encode(s, &text, &people, &ids, err);
+    int rc = template_write(s->template, &(struct template_prompt){NULL, &e, 1, ""}, &text, &people, err);
+    rc = rc ? rc : speaker_encode(s, &text, &people, &ids, err);
     *n = ids.n > empty ? (int)(ids.n - empty) : 1;
     buf_free(&text);
     text_spans_free(&people);
@@ -63,8 +63,8 @@ int pairs_check_room(const struct pair_pool *p, const struct speaker *s, int k, 
     struct buf text = BUF_INIT;
     struct tokens ids = TOKENS_INIT;
     double sum = 0;
-    template_answer(s->template, NULL, 0, "", &text, NULL);
-    int rc = text.failed ? error_set_nomem(err, text.len, "a prompt") : speaker_encode(s, &text, NULL, &ids, err);
+    int rc = template_write(s->template, &(struct template_prompt){.question = ""}, &text, NULL, err);
+    rc = rc ? rc : speaker_encode(s, &text, NULL, &ids, err);
     for (int i = 0; i < p->n && !rc; i++) {
         int n = 0;
         rc = pair_tokens(s, &p->items[i], ids.n, &n, err);

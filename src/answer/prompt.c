@@ -18,17 +18,14 @@ void prompt_free(struct prompt *p)
 static int write_text(const struct speaker *s, const struct prompt_parts *parts, const struct example *examples,
                       size_t n, struct prompt *out, struct error *err)
 {
-    int rc = 0;
+    const struct template_prompt words = {parts->before, examples, n, parts->question};
+    int rc;
     buf_reset(&out->text);
     out->people.n = 0;
-    if (parts->before)
-        template_before(s->template, parts->before, &out->text, &out->people);
-    if (!parts->question)
-        template_ask(s->template, examples, n, &out->text, &out->people);
-    else if (s->o.style)
+    if (s->o.style && parts->question)
         rc = s->o.style->compose(s->o.style->user, examples, n, parts->question, &out->text, err);
     else
-        template_answer(s->template, examples, n, parts->question, &out->text, &out->people);
+        rc = template_write(s->template, &words, &out->text, &out->people, err);
     if (s->o.style && parts->scored)
         buf_puts(&out->text, s->o.style->score_cue);
     return rc || !out->text.failed ? rc : error_set_nomem(err, out->text.len, "a prompt");
@@ -83,7 +80,7 @@ int prompt_completion(const struct speaker *s, const struct prompt *p, const cha
         if (text_spans_add(&people, from, text.len))
             text.failed = 1;
     } else {
-        template_tune_completion(s->template, answer, &text, &people);
+        template_completion(s->template, answer, &text, &people);
     }
     const struct text_pair pair = {.prompt = {buf_text(&p->text), p->text.len, &p->people},
                                    .completion = {buf_text(&text), text.len, &people},

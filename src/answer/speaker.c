@@ -4,12 +4,21 @@
 #include "answer/speaker.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
 /* A file, or the template itself (as config.resolved.json holds it). */
-static int open_template(struct template **out, const char *file, struct error *err)
+static int open_template(const struct speaker *s, struct template **out, struct error *err)
 {
+    const char *file = s->o.template_file, *system = s->o.system;
+    int chat = file && !strcmp(file, "chat");
+    if (system && !chat)
+        return error_set(err, ERROR_USAGE, "--system goes with --template chat: other templates have no system turn");
+    if (system && utf8_valid(system, strlen(system)) != strlen(system))
+        return error_set(err, ERROR_USAGE, "--system: wanted a text in UTF-8, found other bytes");
+    if (chat)
+        return template_chat(out, s->tokenizer, system, err);
     if (!file)
         return template_builtin(out, err);
     return *file == '{' ? template_read(out, file, strlen(file), "--template", err) : template_load(out, file, err);
@@ -43,23 +52,41 @@ static char *after_mark(const struct buf *b, char mark)
 static int read_cues(struct speaker *s, struct error *err)
 {
     enum { MARK = 1 };
+    static const char mark[] = {MARK, 0};
+    static const struct example between = {mark, mark};
     struct buf ask = BUF_INIT, answer = BUF_INIT;
-    template_ask(s->template, NULL, 0, &ask, NULL);
-    template_tune_prompt(s->template, (const char[]){MARK, 0}, &answer, NULL);
+    /* what begins a conversation is not yet what stands between turns */
+    const struct template_prompt asks = {NULL, &between, (size_t)template_is_chat(s->template), NULL};
+    int rc = template_write(s->template, &asks, &ask, NULL, err);
+    rc = rc ? rc : template_write(s->template, &(struct template_prompt){.question = mark}, &answer, NULL, err);
     mem_free(s->ask_cue);
     mem_free(s->answer_cue);
     s->ask_cue = ask.failed ? NULL : last_line(&ask);
     s->answer_cue = answer.failed ? NULL : after_mark(&answer, MARK);
     buf_free(&ask);
     buf_free(&answer);
-    return s->ask_cue && s->answer_cue ? 0 : error_set_nomem(err, 64, "template");
+    return rc || (s->ask_cue && s->answer_cue) ? rc : error_set_nomem(err, 64, "template");
+}
+
+/* The one special token that a chat template's turn ends with, or -1. */
+static int read_end(const struct speaker *s, const char *end, int *id, struct error *err)
+{
+    struct tokens ids = TOKENS_INIT;
+    int rc = template_is_chat(s->template)
+                 ? tokenizer_encode(s->tokenizer, end, strlen(end), TOKENIZER_PARSE_SPECIAL, &ids, err)
+                 : 0;
+    *id = !rc && ids.n == 1 && tokenizer_is_special(s->tokenizer, ids.ids[0]) ? ids.ids[0] : -1;
+    tokens_free(&ids);
+    return rc;
 }
 
 int speaker_set_template(struct speaker *s, struct template *t, struct error *err)
 {
     template_free(s->template);
     s->template = t;
-    return read_cues(s, err);
+    int rc = read_cues(s, err);
+    rc = rc ? rc : read_end(s, template_ask_stop(t), &s->question_end, err);
+    return rc ? rc : read_end(s, template_answer_stop(t), &s->answer_end, err);
 }
 
 int speaker_hash_model(struct speaker *s, const char *path, const char *prefix, struct error *err)
@@ -93,7 +120,7 @@ int speaker_open(struct speaker *s, struct device *device, const struct speaker_
     int rc = checkpoint_open(&s->source, o->model, err);
     rc = rc ? rc : model_desc_parse(&s->desc, checkpoint_config(s->source), checkpoint_path(s->source), err);
     rc = rc ? rc : tokenizer_open(&s->tokenizer, checkpoint_path(s->source), err);
-    rc = rc ? rc : open_template(&t, o->template_file, err);
+    rc = rc ? rc : open_template(s, &t, err);
     rc = rc ? rc : speaker_set_template(s, t, err);
     rc = rc ? rc : hash_files(s, err);
     return rc || s->desc.task == MODEL_LM
@@ -155,7 +182,7 @@ void speaker_forget(struct speaker *s)
 int speaker_flags(const struct speaker *s)
 {
     if (!s->o.style)
-        return TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
+        return template_flags(s->template);
     return s->o.style->special ? TOKENIZER_PARSE_SPECIAL : TOKENIZER_ADD_SPECIAL;
 }
 
@@ -171,18 +198,31 @@ int speaker_encode(const struct speaker *s, const struct buf *text, const struct
     return rc;
 }
 
-void speaker_end_ids(const struct speaker *s, struct generate_options *o)
+void speaker_end_ids(const struct speaker *s, int asks, struct generate_options *o)
 {
+    int turn = asks ? s->question_end : s->answer_end;
     if (o->n_eos)
         return;
     int eos = (int)tokenizer_info(s->tokenizer)->eos, has = 0;
     for (int i = 0; i < s->desc.n_eos; i++) {
         o->eos_ids[o->n_eos++] = s->desc.eos_ids[i];
         has |= s->desc.eos_ids[i] == eos;
+        if (turn == s->desc.eos_ids[i])
+            turn = -1;
     }
+    if (turn >= 0 && turn != eos && o->n_eos < MODEL_MAX_EOS)
+        o->eos_ids[o->n_eos++] = turn;
     if (!has && eos >= 0 &&
         o->n_eos < MODEL_MAX_EOS) /* what tuning appends ends an answer whatever generation_config.json lists */
         o->eos_ids[o->n_eos++] = eos;
+}
+
+int speaker_is_end(const struct speaker *s, int32_t id)
+{
+    int end = id == tokenizer_info(s->tokenizer)->eos || (id == s->answer_end && id >= 0);
+    for (int i = 0; i < s->desc.n_eos && !end; i++)
+        end = id == s->desc.eos_ids[i];
+    return end;
 }
 
 /* The stop text and whose it is. */
@@ -204,7 +244,7 @@ int speaker_decoding(const struct speaker *s, int asks, const struct generate_op
     const char *whose, *stop = stop_of(s, asks, &whose);
     size_t n = strlen(stop);
     *out = *o;
-    speaker_end_ids(s, out);
+    speaker_end_ids(s, asks, out);
     if (!n)
         return 0;
     if (n >= GENERATE_STOP_BYTES)

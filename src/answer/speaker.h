@@ -45,7 +45,8 @@ struct prompt_style {
 
 struct speaker_options {
     const char *model;
-    const char *template_file; /* or the template itself, beginning with "{"; NULL: the built-in one */
+    const char *template_file; /* or the template itself, beginning with "{"; "chat": the model's own; NULL: built-in */
+    const char *system;        /* with "chat": the system turn's text; NULL: none is given */
     const char *encoder;       /* of RETRIEVER_ENCODER; NULL: none */
     enum speaker_retriever retriever;
     const struct prompt_style *style;      /* NULL: the template; borrowed until close */
@@ -61,11 +62,12 @@ struct speaker {
     struct tokenizer *tokenizer;
     struct template *template;
     struct model_desc desc;
-    char *ask_cue, *answer_cue; /* what a text must not hold: "Question:", "Answer:" */
-    char source_sha256[65];     /* of the weights, after speaker_hash */
-    json_t *files;              /* the model's and the encoder's other files by hash, for settings */
-    struct model *model;        /* what is loaded, from model_path; NULL: nothing yet */
-    char *model_path;           /* NULL: what is in memory is no longer what was loaded */
+    char *ask_cue, *answer_cue;   /* what a text must not hold: "Question:", "Answer:" */
+    int question_end, answer_end; /* token ids that end a turn of the chat template; -1: none */
+    char source_sha256[65];       /* of the weights, after speaker_hash */
+    json_t *files;                /* the model's and the encoder's other files by hash, for settings */
+    struct model *model;          /* what is loaded, from model_path; NULL: nothing yet */
+    char *model_path;             /* NULL: what is in memory is no longer what was loaded */
 };
 /* Everything but the weights and their hash. Strings of the options are borrowed until close. device NULL: nothing is
  * going to be loaded. */
@@ -83,7 +85,8 @@ int speaker_load_pretrained(struct speaker *s, struct error *err);
 void speaker_forget(struct speaker *s); /* the weights in memory were changed: the next load reads them anew */
 
 /* What ends a text besides the options' own stops: their EOS ids when they have none. */
-void speaker_end_ids(const struct speaker *s, struct generate_options *o);
+void speaker_end_ids(const struct speaker *s, int asks, struct generate_options *o);
+int speaker_is_end(const struct speaker *s, int32_t id); /* of an answer */
 /* Options as requests have them: with the stop text of the template or the style. ERROR_CONFIG when that does not
  * fit. */
 int speaker_decoding(const struct speaker *s, int asks, const struct generate_options *o, struct generate_options *out,

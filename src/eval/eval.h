@@ -32,7 +32,7 @@ struct eval_options {
     const char *arm;                           /* zero-shot, icl-knn, icl-random */
     const char *style;                         /* template, zero-shot, primer, chat */
     const char *extraction;                    /* none, lm-eval, original; NULL: as the style has it */
-    const char *primer, *template_file, *encoder;
+    const char *primer, *template_file, *system, *encoder;
     const char *retriever; /* model, encoder, bm25 */
     const char *judge, *guard_words;
     const char *judge_mode;  /* safe, compat, honest */

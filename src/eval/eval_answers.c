@@ -135,6 +135,7 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     answers_options_default(&o);
     o.speaker.model = v->model;
     o.speaker.template_file = v->template_file;
+    o.speaker.system = v->system;
     o.speaker.encoder = v->encoder;
     o.speaker.seed = v->seed;
     o.seeds = eval_source(v, v->seeds);

@@ -45,13 +45,12 @@ static int in_test(struct rows *r, const char *question, int *is, struct error *
 static int add_row(struct rows *r, const struct seed *pair, struct error *err)
 {
     struct buf prompt = BUF_INIT, completion = BUF_INIT;
-    template_tune_prompt(r->template, pair->question, &prompt, NULL);
-    template_tune_completion(r->template, pair->answer, &completion, NULL);
-    json_t *row = prompt.failed || completion.failed
-                      ? NULL
-                      : json_pack("{s:i, s:s, s:s}", "id", r->n, "prompt", buf_text(&prompt), "completion",
-                                  buf_text(&completion));
-    int rc = jsontext_dump(&r->text, row, 0, err);
+    int rc = template_write(r->template, &(struct template_prompt){.question = pair->question}, &prompt, NULL, err);
+    template_completion(r->template, pair->answer, &completion, NULL);
+    json_t *row = rc || completion.failed ? NULL
+                                          : json_pack("{s:i, s:s, s:s}", "id", r->n, "prompt", buf_text(&prompt),
+                                                      "completion", buf_text(&completion));
+    rc = rc ? rc : jsontext_dump(&r->text, row, 0, err);
     buf_putc(&r->text, '\n');
     r->n++;
     json_decref(row);

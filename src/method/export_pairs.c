@@ -15,7 +15,7 @@ struct exporting {
     struct recorded d;
     struct run *run;
     enum export_format format;
-    struct template *template; /* EXPORT_PROMPT_COMPLETION */
+    struct template *template; /* EXPORT_PROMPT_COMPLETION, EXPORT_MESSAGES */
     struct buf *out;
     struct export_counts n;
     uint64_t *seen; /* hashes of the pairs so far */
@@ -27,12 +27,39 @@ static json_t *turn(const char *side, const char *side_name, const char *text_na
     return json_pack("{s:s, s:s}", side_name, side, text_name, text);
 }
 
+/* The turns before an answer: what was asked, and what the run was told to be. */
+static json_t *asked_turns(const struct exporting *x, const char *question)
+{
+    const char *system = template_system(x->template);
+    if (!system)
+        return json_pack("[o]", turn("user", "role", "content", question));
+    return json_pack("[o, o]", turn("system", "role", "content", system), turn("user", "role", "content", question));
+}
+
+static json_t *turns_row(const struct exporting *x, const char *question, const char *answer)
+{
+    return json_pack("{s:o, s:[o]}", "prompt", asked_turns(x, question), "completion",
+                     turn("assistant", "role", "content", answer));
+}
+
+static json_t *messages_row(const struct exporting *x, const char *question, const char *answer)
+{
+    json_t *messages = asked_turns(x, question);
+    if (json_array_append_new(messages, turn("assistant", "role", "content", answer))) {
+        json_decref(messages);
+        return NULL;
+    }
+    return json_pack("{s:o}", "messages", messages);
+}
+
 static json_t *texts_row(const struct exporting *x, const char *question, const char *answer)
 {
     struct buf prompt = BUF_INIT, completion = BUF_INIT;
-    template_tune_prompt(x->template, question, &prompt, NULL);
-    template_tune_completion(x->template, answer, &completion, NULL);
-    json_t *row = prompt.failed || completion.failed
+    if (template_is_chat(x->template)) /* as turns: whoever trains puts them into the model's chat template */
+        return turns_row(x, question, answer);
+    int rc = template_write(x->template, &(struct template_prompt){.question = question}, &prompt, NULL, NULL);
+    template_completion(x->template, answer, &completion, NULL);
+    json_t *row = rc || completion.failed
                       ? NULL
                       : json_pack("{s:s, s:s}", "prompt", buf_text(&prompt), "completion", buf_text(&completion));
     buf_free(&prompt);
@@ -43,9 +70,7 @@ static json_t *texts_row(const struct exporting *x, const char *question, const 
 static json_t *pair_row(const struct exporting *x, const char *question, const char *answer)
 {
     switch (x->format) {
-    case EXPORT_MESSAGES:
-        return json_pack("{s:[o, o]}", "messages", turn("user", "role", "content", question),
-                         turn("assistant", "role", "content", answer));
+    case EXPORT_MESSAGES: return messages_row(x, question, answer);
     case EXPORT_SHAREGPT:
         return json_pack("{s:[o, o]}", "conversations", turn("human", "from", "value", question),
                          turn("gpt", "from", "value", answer));
@@ -245,7 +270,7 @@ static int put_all(struct exporting *x, int with_seeds, struct error *err)
     int rc = 0;
     if (x->format == EXPORT_DPO)
         return put_preferences(x, err);
-    if (x->format == EXPORT_PROMPT_COMPLETION)
+    if (x->format == EXPORT_PROMPT_COMPLETION || x->format == EXPORT_MESSAGES)
         rc = open_template(x, err);
     if (x->format == EXPORT_CSV)
         buf_puts(x->out, "id,question,answer\r\n");

@@ -41,12 +41,18 @@ int align_add_row(const struct align *a, struct train_data *data, const struct p
     struct text_spans asked = {0}, answered = {0};
     char id[40];
     pool_name(item, id);
-    template_tune_prompt(a->speaker.template, item->question, &prompt, &asked);
-    template_tune_completion(a->speaker.template, item->answer, &completion, &answered);
-    const struct train_text row = {
-        {prompt.data, prompt.len, &asked}, {completion.data, completion.len, &answered}, id, 1};
-    int rc = prompt.failed || completion.failed ? error_set_nomem(err, prompt.len, "a training row")
-                                                : train_data_add(&make, &row, err);
+    const struct template *t = a->speaker.template;
+    int rc = template_write(t, &(struct template_prompt){.question = item->question}, &prompt, &asked, err);
+    template_completion(t, item->answer, &completion, &answered);
+    buf_puts(&completion, template_end(t));
+    const struct train_text row = {.prompt = {prompt.data, prompt.len, &asked},
+                                   .completion = {completion.data, completion.len, &answered},
+                                   .id = id,
+                                   .continued = 1,
+                                   .whole = template_is_chat(t)};
+    if (!rc && completion.failed)
+        rc = error_set_nomem(err, prompt.len, "a training row");
+    rc = rc ? rc : train_data_add(&make, &row, err);
     buf_free(&prompt);
     buf_free(&completion);
     text_spans_free(&asked);

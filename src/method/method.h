@@ -42,6 +42,7 @@ enum align_loss { ALIGN_LOSS_HARD, ALIGN_LOSS_SOFT };
 struct align_options {
     const char *model, *seeds, *output;                 /* needed */
     const char *test, *template_file, *encoder, *judge; /* NULL: none */
+    const char *system;                                 /* with template_file "chat": the system turn */
     const char *principles;                             /* a file's text stands before the examples of an answer */
     const char *recipe;                                 /* what align_recipe_apply was given [isara] */
     int rounds, attempts, k;                            /* [2] [512] [5] */

@@ -23,10 +23,9 @@ static int check_room(const struct align *a, struct error *err)
     struct buf text = BUF_INIT;
     struct text_spans people = {0};
     struct tokens ids = TOKENS_INIT;
-    template_before(a->speaker.template, buf_text(&a->principles), &text, &people);
-    template_answer(a->speaker.template, NULL, 0, "", &text, &people);
-    int rc = text.failed ? error_set_nomem(err, text.len, "principles")
-                         : speaker_encode(&a->speaker, &text, &people, &ids, err);
+    const struct template_prompt words = {.before = buf_text(&a->principles), .question = ""};
+    int rc = template_write(a->speaker.template, &words, &text, &people, err);
+    rc = rc ? rc : speaker_encode(&a->speaker, &text, &people, &ids, err);
     int room = a->speaker.desc.n_ctx - a->o.answer.max_new_tokens - QUESTION;
     if (!rc && (int)ids.n > room)
         rc =

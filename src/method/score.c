@@ -69,23 +69,34 @@ static int score_context_gain(struct align *a, struct scored *s, struct error *e
 static int write_rating(const struct align *a, const struct run_attempt *t, struct buf *text, struct text_spans *people,
                         struct error *err)
 {
-    template_tune_prompt(a->speaker.template, t->question.text, text, people);
-    template_tune_completion(a->speaker.template, t->answer.text, text, people);
+    const struct template *words = a->speaker.template;
+    const struct example rated = {t->question.text, t->answer.text};
+    if (template_is_chat(words)) /* a turn of its own */
+        return template_write(words, &(struct template_prompt){NULL, &rated, 1, rating_request}, text, people, err);
+    int rc = template_write(words, &(struct template_prompt){.question = rated.question}, text, people, err);
+    template_completion(words, rated.answer, text, people);
     buf_puts(text, rating_request);
-    return text->failed ? error_set_nomem(err, text->len, "a prompt") : 0;
+    return rc || !text->failed ? rc : error_set_nomem(err, text->len, "a prompt");
 }
 
-/* " 1" to " 5" after a prompt: the tokens that all of them begin with go to it, which leaves one token each. */
+/* " 1" to " 5" after a prompt, in a chat template what an answer of 1 to 5 is: the tokens that all of them begin with
+ * go to it, which leaves one token each. */
 static int rating_tokens(const struct align *a, const struct text_pair *prompt, int32_t ids[RATINGS],
                          struct tokens *first, struct error *err)
 {
     static const char *const words[RATINGS] = {" 1", " 2", " 3", " 4", " 5"};
     struct tokens own = TOKENS_INIT;
+    struct buf text = BUF_INIT;
     int rc = 0, alike = 1;
     for (int k = 0; k < RATINGS && !rc; k++) {
         struct text_pair pair = *prompt;
-        pair.completion.text = words[k];
-        pair.completion.n = 2;
+        buf_reset(&text);
+        if (template_is_chat(a->speaker.template))
+            template_completion(a->speaker.template, words[k], &text, NULL);
+        else
+            buf_puts(&text, words[k]);
+        pair.completion.text = buf_text(&text);
+        pair.completion.n = text.len;
         rc = pair_encode_completion(a->speaker.tokenizer, &pair, k ? &own : first, NULL, err);
         const struct tokens *t = k ? &own : first;
         alike = alike && t->n && t->n == first->n && !memcmp(t->ids, first->ids, (first->n - 1) * sizeof *t->ids);
@@ -97,6 +108,7 @@ static int rating_tokens(const struct align *a, const struct text_pair *prompt, 
     if (first->n)
         first->n--;
     tokens_free(&own);
+    buf_free(&text);
     if (!rc && !alike)
         rc = error_set(
             err, ERROR_UNAVAILABLE,

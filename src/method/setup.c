@@ -27,9 +27,8 @@ static int check_lengths(struct align *a, const struct seeds *s, const char *pat
         struct buf text = BUF_INIT;
         struct text_spans people = {0};
         struct example e = {s->items[i].question, s->items[i].answer ? s->items[i].answer : ""};
-        template_answer(a->speaker.template, &e, 1, "", &text, &people);
-        rc = text.failed ? error_set_nomem(err, text.len, "a prompt")
-                         : speaker_encode(&a->speaker, &text, &people, &ids, err);
+        rc = template_write(a->speaker.template, &(struct template_prompt){NULL, &e, 1, ""}, &text, &people, err);
+        rc = rc ? rc : speaker_encode(&a->speaker, &text, &people, &ids, err);
         if (!rc && (int)ids.n + 16 > a->speaker.desc.n_ctx)
             rc = error_set(
                 err, ERROR_DATA,
@@ -144,6 +143,7 @@ static int open_speaker(struct align *a, struct device *device, struct error *er
     const struct align_options *o = &a->o;
     const struct speaker_options options = {.model = o->model,
                                             .template_file = o->template_file,
+                                            .system = o->system,
                                             .encoder = o->encoder,
                                             .retriever = o->retriever,
                                             .engine = o->engine,
@@ -159,8 +159,8 @@ static int open_speaker(struct align *a, struct device *device, struct error *er
     rc = rc ? rc : speaker_decoding(&a->speaker, 0, &o->answer, &with_stop, err);
     if (rc)
         return rc;
-    speaker_end_ids(&a->speaker, &a->o.ask);
-    speaker_end_ids(&a->speaker, &a->o.answer);
+    speaker_end_ids(&a->speaker, 1, &a->o.ask);
+    speaker_end_ids(&a->speaker, 0, &a->o.answer);
     return 0;
 }
 

@@ -46,15 +46,6 @@ static void question_free(struct question *q)
     mem_free(q->ids);
 }
 
-static int is_end(const struct align *a, int32_t id)
-{
-    const struct model_desc *d = &a->speaker.desc;
-    int end = id == tokenizer_info(a->speaker.tokenizer)->eos;
-    for (int i = 0; i < d->n_eos && !end; i++)
-        end = id == d->eos_ids[i];
-    return end;
-}
-
 /* The examples that stood before an answer; or a seed's nearest others. */
 static int copy_contexts(const struct teaching *t, int row, struct question *q, struct error *err)
 {
@@ -84,7 +75,7 @@ static int make_question(const struct teaching *t, int row, struct question *q, 
     if (!q->ids)
         return error_set_nomem(err, (size_t)r->n * sizeof *q->ids, "a row's targets");
     q->n = teacher_targets(r, q->ids);
-    q->n_asked = q->n - is_end(t->a, q->ids[q->n - 1]);
+    q->n_asked = q->n - speaker_is_end(&t->a->speaker, q->ids[q->n - 1]);
     int rc = copy_contexts(t, row, q, err);
     if (rc)
         return rc;

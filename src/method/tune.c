@@ -85,14 +85,17 @@ static int make_data(struct align *a, const struct made_model *m, struct train_d
 
 int align_tune(struct align *a, struct made_model *m, const char *directory, struct error *err)
 {
+    const struct tokenizer_info *info = tokenizer_info(a->speaker.tokenizer);
     struct train_data data = {0};
     struct train_options options = a->o.train;
     struct train_result result = {0};
     struct checkpoint *source = NULL;
+    struct buf chat_template = BUF_INIT;
     struct progress progress = {.stage = "tune", .unit = "steps", .started = clock_now()};
     if (m->max_steps)
         options.max_steps = m->max_steps;
     int rc = make_data(a, m, &data, err);
+    rc = rc ? rc : template_jinja(a->speaker.template, info->add_bos, &chat_template, err);
     rc = rc ? rc : speaker_load(&a->speaker, m->from, options.dtype, err);
     rc = rc ? rc : checkpoint_open(&source, m->from, err);
     if (!rc) {
@@ -102,6 +105,7 @@ int align_tune(struct align *a, struct made_model *m, const char *directory, str
                                 .options = &options,
                                 .directory = directory,
                                 .tokenizer = a->speaker.tokenizer,
+                                .chat_template = chat_template.data,
                                 .merge = 1,
                                 .on_step = show_step,
                                 .user = &progress};
@@ -111,6 +115,7 @@ int align_tune(struct align *a, struct made_model *m, const char *directory, str
     rc = rc ? rc : align_model_sha256(directory, m->sha256, err);
     m->steps = result.resumed_from + result.steps;
     checkpoint_close(source);
+    buf_free(&chat_template);
     train_data_free(&data);
     return rc;
 }

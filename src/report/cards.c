@@ -146,6 +146,35 @@ static void put_section(struct buf *out, const struct document *d, const char *n
     }
 }
 
+/* How it was tuned to be asked, by the template in the run's settings. */
+static void put_prompt(struct buf *out, const struct report_run *r)
+{
+    const char *chat = report_fact_find(&r->settings, "template.chat"),
+               *system = report_fact_find(&r->settings, "template.system"),
+               *answer = report_fact_find(&r->settings, "template.answer");
+    if (!chat && !answer)
+        return;
+    buf_puts(out, "\n## How to ask it\n\n");
+    if (chat && !system)
+        buf_puts(out, "It was tuned in the base model's chat template, without a system turn of its own. ");
+    else if (chat)
+        buf_puts(out,
+                 "It was tuned in the base model's chat template. The one that it ships gives the system turn that "
+                 "it was tuned with where a conversation has none. ");
+    else
+        buf_puts(out,
+                 "It was tuned on a plain prompt. The chat template that it ships writes that prompt and no more. ");
+    buf_puts(out, "This is the prompt that it was tuned on:\n\n"
+                  "    tokenizer.apply_chat_template([{\"role\": \"user\", \"content\": question}], "
+                  "add_generation_prompt=True)\n\n");
+    if (system)
+        put_pair(out, "    system turn: ", system);
+    if (!chat)
+        put_pair(out, "    prompt: ", answer);
+    if (report_fact_find(&r->settings, "template.now"))
+        buf_puts(out, "\nThe template prints the day; it was tuned with always the same one.\n");
+}
+
 void card_model(struct buf *out, const struct report_run *r, const struct document *d)
 {
     static const char *const tables[] = {"arms", "flags", "controls", "rounds", "overlap", "cost"};
@@ -160,7 +189,9 @@ void card_model(struct buf *out, const struct report_run *r, const struct docume
                r->tuned == 1 ? "" : "s");
     if (d->summary)
         markdown_text(out, d->summary);
-    buf_puts(out, "\n\n## Results\n");
+    buf_puts(out, "\n");
+    put_prompt(out, r);
+    buf_puts(out, "\n## Results\n");
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         put_table(out, d, tables[i]);
     put_section(out, d, "cost");

@@ -32,12 +32,31 @@ static int read_template(struct jinja **out, const struct tokenizer_info *info, 
 }
 
 /* bos_token and the like, as the tokenizer's configuration names them. */
-static int special_tokens(struct chat *c, const struct tokenizer_info *info)
+json_t *chat_special_tokens(const struct tokenizer *t)
 {
-    int bad = 0;
+    const struct tokenizer_info *info = tokenizer_info(t);
+    json_t *special = json_object();
+    int bad = !special;
     for (int i = 0; i < info->n_named && !bad; i++)
-        bad = json_object_set_new(c->special, info->named[i].name, json_stringn(info->named[i].text, info->named[i].n));
-    return bad;
+        bad = json_object_set_new(special, info->named[i].name, json_stringn(info->named[i].text, info->named[i].n));
+    if (!bad)
+        return special;
+    json_decref(special);
+    return NULL;
+}
+
+int chat_open_source(struct chat **out, const struct chat_source *source, struct error *err)
+{
+    struct chat *c = *out = mem_calloc(1, sizeof *c);
+    if (!c)
+        return error_set_nomem(err, sizeof *c, "a chat template");
+    c->special = json_incref(source->special);
+    c->now = source->now;
+    int rc = jinja_parse(&c->template, source->text, strlen(source->text), source->name, err);
+    if (rc)
+        chat_close(c);
+    *out = rc ? NULL : c;
+    return rc;
 }
 
 int chat_open(struct chat **out, const struct tokenizer *t, struct error *err)
@@ -51,15 +70,13 @@ int chat_open(struct chat **out, const struct tokenizer *t, struct error *err)
             "%s: \"messages\" need a chat template, and this tokenizer has none%s; give prompt and completion instead",
             info->source ? info->source : "tokenizer", info->n_template ? " called default or tool_use" : "");
     struct chat *c = mem_calloc(1, sizeof *c);
-    if (!c || !(c->special = json_object())) {
+    if (!c || !(c->special = chat_special_tokens(t))) {
         mem_free(c);
         return error_set_nomem(err, sizeof *c, "a chat template");
     }
     c->t = t;
     c->now = date ? strtoll(date, NULL, 10) : (int64_t)time(NULL);
-    int rc = special_tokens(c, info) ? error_set_nomem(err, 64, "special tokens") : 0;
-    if (!rc)
-        rc = read_template(&c->template, info, "default", err);
+    int rc = read_template(&c->template, info, "default", err);
     if (!rc)
         rc = read_template(&c->tool_use, info, "tool_use", err);
     if (rc)

@@ -16,7 +16,15 @@ struct chat;
 /* The tokenizer must outlive it. ERROR_UNAVAILABLE: the model has no template, or one that needs what is not known here
  * (named). */
 int chat_open(struct chat **out, const struct tokenizer *t, struct error *err);
-void chat_close(struct chat *c); /* NULL is fine */
+/* The same from a template's text, for rendering only. */
+struct chat_source {
+    const char *name, *text; /* name: of the file, for messages */
+    json_t *special;         /* bos_token, ... by name; borrowed for the call */
+    int64_t now;             /* for templates that print the date */
+};
+int chat_open_source(struct chat **out, const struct chat_source *source, struct error *err);
+json_t *chat_special_tokens(const struct tokenizer *t); /* new reference; NULL when out of memory */
+void chat_close(struct chat *c);                        /* NULL is fine */
 /* Appends the text of the conversation; with prompt set it ends where the assistant's next turn begins. */
 int chat_render(const struct chat *c, const json_t *conversation, int prompt, struct buf *out, struct error *err);
 /* The text's tokens, appended. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every field is a string with holes {q} and {a}; nothing else in it means anything, so any text can stand in a
  * template. */
-#include "text/template.h"
+#include "text/template_parts.h"
 
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -13,20 +13,16 @@
 #include <string.h>
 #include <yaml.h>
 
-enum field { PAIR, PREAMBLE, SEPARATOR, ASK, ANSWER, COMPLETION, QUESTION_END, ANSWER_END, N_FIELD };
-static const char *const names[N_FIELD] = {"pair",   "preamble",   "separator",    "ask",
-                                           "answer", "completion", "question_end", "answer_end"};
-struct template
-{
-    char *field[N_FIELD];
-};
+static const char *const names[TEMPLATE_FIELDS] = {"pair",   "preamble",   "separator",    "ask",
+                                                   "answer", "completion", "question_end", "answer_end"};
 
 void template_free(struct template *t)
 {
     if (!t)
         return;
-    for (int i = 0; i < N_FIELD; i++)
+    for (int i = 0; i < TEMPLATE_FIELDS; i++)
         mem_free(t->field[i]);
+    template_chat_free(t->chat);
     mem_free(t);
 }
 
@@ -39,9 +35,9 @@ static int set_field(struct template *t, const char *key, const char *value, siz
                      struct error *err)
 {
     int i = 0;
-    while (i < N_FIELD && strcmp(names[i], key))
+    while (i < TEMPLATE_FIELDS && strcmp(names[i], key))
         i++;
-    if (i == N_FIELD)
+    if (i == TEMPLATE_FIELDS)
         return error_set(err, ERROR_CONFIG,
                          "%s: template: unknown field \"%.60s\" (known: pair, preamble, separator, ask, answer, "
                          "completion, question_end, answer_end)",
@@ -66,6 +62,11 @@ static int read_json(struct template *t, const char *text, size_t n, const char 
     int rc = doc ? 0
                  : error_set(err, ERROR_CONFIG, "%s: template: line %d, column %d: %s", name, why.line, why.column,
                              why.text);
+    if (!rc && json_object_get(doc, "chat")) {
+        rc = template_chat_read(t, doc, name, err);
+        json_decref(doc);
+        return rc;
+    }
     json_object_foreach(doc, key, value)
     {
         if (!rc && !json_is_string(value))
@@ -124,18 +125,6 @@ static int read_yaml(struct template *t, const char *text, size_t n, const char 
 
 /* --- what follows from the pair --- */
 
-static int is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static size_t trimmed(const char *s, size_t n)
-{
-    while (n && is_space(s[n - 1]))
-        n--;
-    return n;
-}
-
 /* What asks for a question may end in a line feed that belongs to it; blanks would begin a token of the question's
  * first word. */
 static size_t trimmed_blanks(const char *s, size_t n)
@@ -153,7 +142,7 @@ static int holes(const char *s, const char *hole)
     return count;
 }
 
-static int derive_field(struct template *t, enum field f, const char *a, size_t n, const char *b)
+static int derive_field(struct template *t, enum template_field f, const char *a, size_t n, const char *b)
 {
     if (t->field[f])
         return 0;
@@ -167,7 +156,7 @@ static int derive_field(struct template *t, enum field f, const char *a, size_t 
 static int derive_answer_end(struct template *t, int asks)
 {
     const char *ask = t->field[ASK];
-    size_t n = asks ? strlen(ask) : trimmed(ask, strlen(ask));
+    size_t n = asks ? strlen(ask) : template_trimmed(ask, strlen(ask));
     struct buf text = BUF_INIT;
     if (t->field[ANSWER_END])
         return 0;
@@ -186,7 +175,7 @@ static int complete(struct template *t, const char *name, struct error *err)
     if (holes(pair, "{q}") != 1 || holes(pair, "{a}") != 1 || strstr(pair, "{q}") > strstr(pair, "{a}"))
         return fail_template(err, name, "pair: wanted {q} once and then {a} once");
     size_t to_q = (size_t)(strstr(pair, "{q}") - pair), to_a = (size_t)(strstr(pair, "{a}") - pair),
-           n = trimmed(pair, to_a);
+           n = template_trimmed(pair, to_a);
     if (n < to_q + 3)
         n = to_q + 3;
     int asks = t->field[ASK] != NULL;
@@ -211,10 +200,10 @@ int template_read(struct template **out, const char *text, size_t n, const char 
     *out = NULL;
     if (!t)
         return error_set_nomem(err, sizeof *t, "a template");
-    while (at < n && is_space(text[at]))
+    while (at < n && template_is_space(text[at]))
         at++;
     int rc = at < n && text[at] == '{' ? read_json(t, text, n, name, err) : read_yaml(t, text, n, name, err);
-    if (!rc)
+    if (!rc && !t->chat)
         rc = complete(t, name, err);
     if (rc)
         template_free(t);
@@ -240,11 +229,23 @@ int template_builtin(struct template **out, struct error *err)
     return template_read(out, text, sizeof text - 1, "built-in", err);
 }
 
+int template_chat(struct template **out, const struct tokenizer *tok, const char *system, struct error *err)
+{
+    struct template *t = mem_calloc(1, sizeof *t);
+    *out = NULL;
+    int rc = t ? template_chat_open(t, tok, system, err) : error_set_nomem(err, sizeof *t, "a template");
+    if (rc)
+        template_free(t);
+    else
+        *out = t;
+    return rc;
+}
+
 void template_describe(const struct template *t, struct buf *out)
 {
-    json_t *o = json_object();
+    json_t *o = t->chat ? template_chat_described(t->chat) : json_object();
     int failed = !o;
-    for (int i = 0; i < N_FIELD && !failed; i++)
+    for (int i = 0; i < TEMPLATE_FIELDS && !failed && !t->chat; i++)
         failed = json_object_set_new(o, names[i], json_string(t->field[i])) != 0;
     char *text = failed ? NULL : json_dumps(o, JSON_COMPACT);
     if (text)
@@ -257,74 +258,70 @@ void template_describe(const struct template *t, struct buf *out)
 
 /* --- writing --- */
 
-struct writing {
-    struct buf *out;
-    struct text_spans *people;
+/* A text with its places, and what goes there. */
+struct filling {
+    const char *text, *q, *a;
 };
 
-static void put_people(const struct writing *w, const char *s)
+static void fill_places(struct filling f, struct buf *out, struct text_spans *people)
 {
-    size_t from = w->out->len;
-    while (is_space(*s))
-        s++;
-    buf_append(w->out, s, trimmed(s, strlen(s)));
-    if (w->people && text_spans_add(w->people, from, w->out->len))
-        w->out->failed = 1;
-}
-
-static void fill_places(const struct writing *w, const char *text, const char *q, const char *a)
-{
-    while (*text) {
-        if (q && !strncmp(text, "{q}", 3)) {
-            put_people(w, q);
+    for (const char *text = f.text; *text;) {
+        if (f.q && !strncmp(text, "{q}", 3)) {
+            template_put_people(out, people, f.q);
             text += 3;
-        } else if (a && !strncmp(text, "{a}", 3)) {
-            put_people(w, a);
+        } else if (f.a && !strncmp(text, "{a}", 3)) {
+            template_put_people(out, people, f.a);
             text += 3;
         } else {
-            buf_putc(w->out, *text++);
+            buf_putc(out, *text++);
         }
     }
 }
 
-static void put_examples(const struct template *t, const struct example *e, size_t n, const struct writing *w)
+int template_write(const struct template *t, const struct template_prompt *p, struct buf *out,
+                   struct text_spans *people, struct error *err)
 {
-    buf_puts(w->out, t->field[PREAMBLE]);
-    for (size_t i = 0; i < n; i++) {
-        fill_places(w, t->field[PAIR], e[i].question, e[i].answer);
-        buf_puts(w->out, t->field[SEPARATOR]);
+    if (t->chat)
+        return template_chat_write(t->chat, p, out, people, err);
+    if (p->before) {
+        template_put_people(out, people, p->before);
+        buf_puts(out, t->field[SEPARATOR]);
     }
+    buf_puts(out, t->field[PREAMBLE]);
+    for (size_t i = 0; i < p->n; i++) {
+        fill_places((struct filling){t->field[PAIR], p->examples[i].question, p->examples[i].answer}, out, people);
+        buf_puts(out, t->field[SEPARATOR]);
+    }
+    if (p->question)
+        fill_places((struct filling){t->field[ANSWER], p->question, NULL}, out, people);
+    else
+        buf_puts(out, t->field[ASK]);
+    return out->failed ? error_set_nomem(err, out->len, "a prompt") : 0;
 }
 
-void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out,
-                  struct text_spans *people)
+void template_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people)
 {
-    put_examples(t, examples, n, &(struct writing){out, people});
-    buf_puts(out, t->field[ASK]);
+    fill_places((struct filling){t->field[COMPLETION], NULL, answer}, out, people);
 }
 
-void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question,
-                     struct buf *out, struct text_spans *people)
+const char *template_end(const struct template *t)
 {
-    const struct writing w = {out, people};
-    put_examples(t, examples, n, &w);
-    fill_places(&w, t->field[ANSWER], question, NULL);
+    return t->chat ? template_chat_end(t->chat) : "";
 }
 
-void template_before(const struct template *t, const char *text, struct buf *out, struct text_spans *people)
+int template_flags(const struct template *t)
 {
-    put_people(&(struct writing){out, people}, text);
-    buf_puts(out, t->field[SEPARATOR]);
+    return t->chat ? TOKENIZER_PARSE_SPECIAL : TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
 }
 
-void template_tune_prompt(const struct template *t, const char *question, struct buf *out, struct text_spans *people)
+const char *template_system(const struct template *t)
 {
-    template_answer(t, NULL, 0, question, out, people);
+    return t->chat ? template_chat_system(t->chat) : NULL;
 }
 
-void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people)
+int template_is_chat(const struct template *t)
 {
-    fill_places(&(struct writing){out, people}, t->field[COMPLETION], NULL, answer);
+    return t->chat != NULL;
 }
 
 /* --- reading what the model wrote --- */
@@ -344,8 +341,8 @@ static int cut_out(const char *s, size_t n, const char *mark, int at_eos, struct
     const char *end = memmem(s, n, mark, strlen(mark));
     if (end)
         n = (size_t)(end - s);
-    n = trimmed(s, n);
-    while (n && is_space(*s)) {
+    n = template_trimmed(s, n);
+    while (n && template_is_space(*s)) {
         s++;
         n--;
     }
@@ -362,7 +359,7 @@ int template_parse_answer(const struct template *t, const char *generated, size_
 {
     const char *mark = t->field[ANSWER_END];
     size_t at = 0, k = strlen(mark);
-    while (at < n && is_space(generated[at]))
+    while (at < n && template_is_space(generated[at]))
         at++;
     if (*mark == '\n' && k > 1 && n - at >= k - 1 && !memcmp(generated + at, mark + 1, k - 1))
         return 1; /* the next question at once: an empty answer */

@@ -25,6 +25,10 @@
  *     answer_end: "\nQuestion:"              where a written answer ends: a line feed and ask (without white space at
  *     its end); separator when ask is empty
  *
+ * The other kind is a model's own chat template: pairs are turns of user and assistant, a question is asked for by
+ * opening a user's turn behind them, and what people say never reaches the Jinja template, so that nothing in it is
+ * taken for a turn's mark (template_chat.c, docs/METHOD.md).
+ *
  * Everything here is text in, text out: no files but the template's own. */
 #ifndef TEXT_TEMPLATE_H
 #define TEXT_TEMPLATE_H
@@ -42,22 +46,36 @@ int template_builtin(struct template **out, struct error *err);
 int template_load(struct template **out, const char *path, struct error *err);
 /* The same from text; name stands for the file in messages. */
 int template_read(struct template **out, const char *text, size_t n, const char *name, struct error *err);
+/* The tokenizer's chat template, with a system turn of that text (NULL: what the template does without one).
+ * ERROR_UNAVAILABLE: it has none, or one that cannot be used so (named). */
+int template_chat(struct template **out, const struct tokenizer *tok, const char *system, struct error *err);
 void template_free(struct template *t); /* NULL is fine */
-/* All fields with their effective values, as one JSON object (for a run's resolved configuration). */
+int template_is_chat(const struct template *t);
+const char *template_system(const struct template *t); /* of a chat template: the system turn that was given, or NULL */
+/* All fields with their effective values, as one JSON object (for a run's resolved configuration), which template_read
+ * makes the same template of. */
 void template_describe(const struct template *t, struct buf *out);
 
-/* All append; out->failed when out of memory. Questions and answers go in with the white space around them cut, and
- * where they stand is added to `people` (or NULL): special tokens in the template's own words are tokens, in theirs
- * text. */
-void template_ask(const struct template *t, const struct example *examples, size_t n, struct buf *out,
-                  struct text_spans *people);
-void template_answer(const struct template *t, const struct example *examples, size_t n, const char *question,
-                     struct buf *out, struct text_spans *people);
-/* A text that stands before a prompt, and what separates pairs. */
-void template_before(const struct template *t, const char *text, struct buf *out, struct text_spans *people);
-void template_tune_prompt(const struct template *t, const char *question, struct buf *out,
-                          struct text_spans *people); /* template_answer without examples */
-void template_tune_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people);
+/* What a prompt is made of. */
+struct template_prompt {
+    const char *before; /* a text before the examples (of a chat template: in the system turn); NULL: none */
+    const struct example *examples;
+    size_t n;
+    const char *question; /* NULL: the model is to write one */
+};
+/* Appends the prompt. Texts go in with the white space around them cut, and where they stand is added to `people` (or
+ * NULL): special tokens in the template's own words are tokens, in theirs text. */
+int template_write(const struct template *t, const struct template_prompt *p, struct buf *out,
+                   struct text_spans *people, struct error *err);
+/* An answer as it goes on behind the prompt that has no examples, appended; out->failed when out of memory. */
+void template_completion(const struct template *t, const char *answer, struct buf *out, struct text_spans *people);
+/* What closes an answer that is tuned on; "": the tokenizer's end of sequence. */
+const char *template_end(const struct template *t);
+int template_flags(const struct template *t); /* of tokenizer_encode, for its texts */
+
+/* template_ship.c: appends a Jinja template by which a chat's turns become this template's prompts, for the model that
+ * is tuned on them; nothing when that is the tokenizer's own. bos: the tokenizer puts it before every text. */
+int template_jinja(const struct template *t, int bos, struct buf *out, struct error *err);
 
 /* Generation may stop as soon as its text holds this string: nothing after it is looked at. */
 const char *template_ask_stop(const struct template *t);

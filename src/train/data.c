@@ -122,11 +122,17 @@ static size_t length_before_end(const struct tokenizer *t, int32_t eos, const ch
     return token && length && n >= length && !memcmp(text + n - length, token, length) ? n - length : n;
 }
 
-/* Ids of a text that begins a row: what the tokenizer puts in front, and nothing behind. */
-static int encode_start(const struct tokenizer *t, const struct pair_text *x, struct tokens *out, struct error *err)
+static int flags_of(const struct train_text *text)
 {
-    int rc = tokenizer_encode_mixed(t, x, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
-    if (!rc)
+    return text->whole ? TOKENIZER_PARSE_SPECIAL : TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
+}
+
+/* Ids of a text that begins a row: what the tokenizer puts in front, and nothing behind. */
+static int encode_start(const struct tokenizer *t, const struct pair_text *x, int flags, struct tokens *out,
+                        struct error *err)
+{
+    int rc = tokenizer_encode_mixed(t, x, flags, out, err);
+    if (!rc && flags & TOKENIZER_ADD_SPECIAL)
         out->n = pair_without_end(t, out->ids, out->n);
     return rc;
 }
@@ -137,8 +143,8 @@ static int encode_prompt(const struct tokenizer *t, const struct train_text *tex
 {
     const struct pair_text *x = &text->prompt;
     if (text->continued)
-        return encode_start(t, x, out, err);
-    return tokenizer_encode_mixed(t, x, TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL, out, err);
+        return encode_start(t, x, flags_of(text), out, err);
+    return tokenizer_encode_mixed(t, x, flags_of(text), out, err);
 }
 
 /* The completion's ids behind the prompt's. */
@@ -150,7 +156,7 @@ static int encode_rest_of_row(const struct tokenizer *t, const struct train_text
                                    .completion = *completion,
                                    .prompt_ids = ids->ids,
                                    .n_prompt = text->continued ? ids->n : pair_without_end(t, ids->ids, ids->n),
-                                   .flags = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL};
+                                   .flags = flags_of(text)};
     int rc = pair_encode_completion(t, &pair, &rest, apart, err);
     for (size_t i = 0; i < rest.n && !rc; i++)
         rc = tokens_push(ids, rest.ids[i]) ? error_set_nomem(err, ids->n * 4, "a training row") : 0;
@@ -163,7 +169,7 @@ int train_data_add(const struct row_maker *m, const struct train_text *text, str
     const struct tokenizer *t = m->tokenizer;
     struct tokens ids = TOKENS_INIT;
     struct pair_text completion = text->completion;
-    int32_t eos = end_of_text(t, m->desc);
+    int32_t eos = text->whole ? -1 : end_of_text(t, m->desc);
     size_t n_prompt = 0;
     int apart = 0, kept = m->data->n, rc;
     completion.n = length_before_end(t, eos, completion.text, completion.n);
@@ -173,7 +179,7 @@ int train_data_add(const struct row_maker *m, const struct train_text *text, str
         if (!rc)
             rc = encode_rest_of_row(t, text, &completion, &ids, &apart, err);
     } else {
-        rc = encode_start(t, &completion, &ids, err);
+        rc = encode_start(t, &completion, flags_of(text), &ids, err);
     }
     if (!rc && eos >= 0 && tokens_push(&ids, eos))
         rc = error_set_nomem(err, ids.n * 4, "a training row");
@@ -203,7 +209,8 @@ int train_data_add_pair(const struct row_maker *m, const char *chosen, const cha
     size_t length = length_before_end(t, eos, rejected, strlen(rejected));
     struct text_span all = {0, length};
     const struct text_spans people = {&all, 1, 1};
-    int kept = data->n, n = 0, rc = encode_start(t, &(struct pair_text){rejected, length, &people}, &ids, err);
+    const int flags = TOKENIZER_ADD_SPECIAL | TOKENIZER_PARSE_SPECIAL;
+    int kept = data->n, n = 0, rc = encode_start(t, &(struct pair_text){rejected, length, &people}, flags, &ids, err);
     if (!rc && eos >= 0 && tokens_push(&ids, eos))
         rc = error_set_nomem(err, ids.n * 4, "a training row");
     if (!rc && !(rc = check_ids(m->desc, ids.ids, (int)ids.n, err)))

@@ -47,7 +47,7 @@ static int need_tokenizer(const struct row_reader *r)
 /* A record's own texts: special tokens written in them are tokens, as they are for generate. */
 static int add_texts_as_given(struct row_reader *r, const char *prompt, const char *completion)
 {
-    const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->id, 0};
+    const struct train_text row = {{prompt, strlen(prompt), NULL}, {completion, strlen(completion), NULL}, r->id, 0, 0};
     int rc = need_tokenizer(r);
     return rc ? rc : train_data_add(&r->make, &row, r->err);
 }
@@ -62,12 +62,13 @@ static int add_pair(struct row_reader *r, const char *question, const char *answ
         rc = template_builtin(&r->template, r->err);
     if (rc)
         return rc;
-    template_tune_prompt(r->template, question, &prompt, &in_prompt);
-    template_tune_completion(r->template, answer, &completion, &in_completion);
+    rc = template_write(r->template, &(struct template_prompt){.question = question}, &prompt, &in_prompt, r->err);
+    template_completion(r->template, answer, &completion, &in_completion);
     const struct train_text row = {
-        {prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->id, 1};
-    rc = prompt.failed || completion.failed ? error_set_nomem(r->err, prompt.len, "a training row")
-                                            : train_data_add(&r->make, &row, r->err);
+        {prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->id, 1, 0};
+    if (!rc && completion.failed)
+        rc = error_set_nomem(r->err, prompt.len, "a training row");
+    rc = rc ? rc : train_data_add(&r->make, &row, r->err);
     buf_free(&prompt);
     buf_free(&completion);
     text_spans_free(&in_prompt);

@@ -68,6 +68,36 @@ static int write_tokenizer(const struct trainer *t, const char *directory, struc
     return rc;
 }
 
+/* A JSON file's object, empty when there is no such file; *o to json_decref. */
+static int read_object(const char *path, json_t **o, struct error *err)
+{
+    struct buf text = BUF_INIT;
+    json_error_t why;
+    int rc = file_exists(path) ? file_read(&text, path, (size_t)1 << 30, err) : 0;
+    *o = NULL;
+    if (!rc)
+        *o = text.len ? jsontext_document(text.data, text.len, 0, &why) : json_object();
+    if (!rc && !*o && text.len && why.text[0]) /* model_max_length may be 1e30 written out, no integer to jansson */
+        *o = jsontext_document(text.data, text.len, JSON_DECODE_INT_AS_REAL, &why);
+    if (!rc && !*o && text.len && !why.text[0])
+        rc = error_set_nomem(err, text.len, path);
+    if (!rc && !json_is_object(*o))
+        rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", path);
+    buf_free(&text);
+    return rc;
+}
+
+static int set_string(const char *path, const char *key, const char *value, struct error *err)
+{
+    json_t *o;
+    int rc = read_object(path, &o, err);
+    if (!rc)
+        rc = json_object_set_new(o, key, json_string(value)) ? error_set_nomem(err, 64, key)
+                                                             : jsontext_write(path, o, err);
+    json_decref(o);
+    return rc;
+}
+
 /* A classifier whose pad_token_id is not its base model's: the tokenizer's files name the same token, or a batch padded
  * by them would be read at its padding. */
 static int set_pad_token(const struct trainer *t, const char *directory, struct error *err)
@@ -78,29 +108,29 @@ static int set_pad_token(const struct trainer *t, const char *directory, struct 
     const char *token = tok && pad >= 0 && pad != tokenizer_info(tok)->pad ? tokenizer_token(tok, pad, NULL) : NULL;
     for (int i = 0; i < 2 && token && !rc; i++) {
         char *path = path_join(directory, names[i]);
-        struct buf text = BUF_INIT;
-        json_error_t why;
         rc = path ? 0 : error_set_nomem(err, 256, "a path");
-        if (!rc && (file_exists(path) || i == 0)) {
-            rc = file_exists(path) ? file_read(&text, path, (size_t)1 << 30, err) : 0;
-            json_t *o = NULL;
-            if (!rc)
-                o = text.len ? jsontext_document(text.data, text.len, 0, &why) : json_object();
-            if (!rc && !o && text.len &&
-                why.text[0]) /* model_max_length may be 1e30 written out, which is no integer to jansson */
-                o = jsontext_document(text.data, text.len, JSON_DECODE_INT_AS_REAL, &why);
-            if (!rc && !o && text.len && !why.text[0])
-                rc = error_set_nomem(err, text.len, path);
-            if (!rc && !json_is_object(o))
-                rc = error_set(err, ERROR_DATA, "%s: wanted a JSON object", path);
-            if (!rc)
-                rc = json_object_set_new(o, "pad_token", json_string(token)) ? error_set_nomem(err, 64, "a pad token")
-                                                                             : jsontext_write(path, o, err);
-            json_decref(o);
-        }
-        buf_free(&text);
+        if (!rc && (file_exists(path) || i == 0))
+            rc = set_string(path, "pad_token", token, err);
         mem_free(path);
     }
+    return rc;
+}
+
+/* The file goes before tokenizer_config.json's own, which older readers look at and is not left as it was. */
+static int write_chat_template(const struct trainer *t, const char *directory, struct error *err)
+{
+    const char *text = t->job->chat_template;
+    json_t *config = NULL;
+    if (!text)
+        return 0;
+    char *path = path_join(directory, "tokenizer_config.json");
+    int rc = path ? write_into(directory, "chat_template.jinja", text, strlen(text), err)
+                  : error_set_nomem(err, 256, "a path");
+    rc = rc ? rc : read_object(path, &config, err);
+    if (!rc && json_object_get(config, "chat_template"))
+        rc = set_string(path, "chat_template", text, err);
+    json_decref(config);
+    mem_free(path);
     return rc;
 }
 
@@ -112,6 +142,7 @@ static int write_surroundings(const struct trainer *t, const char *directory, en
         rc = hf_dir_generation(directory, t->job->source ? checkpoint_generation_config(t->job->source) : NULL,
                                model_config(t->m), err);
     rc = rc ? rc : write_tokenizer(t, directory, err);
+    rc = rc ? rc : write_chat_template(t, directory, err);
     return rc || t->m->desc.task != MODEL_CLASSIFY ? rc : set_pad_token(t, directory, err);
 }
 

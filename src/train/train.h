@@ -87,6 +87,7 @@ struct train_text {
     const char *id;
     /* the prompt is a template's, as align asks: an EOS that the tokenizer puts behind every text is not part of it */
     int continued;
+    int whole; /* the texts hold what stands before and behind them, as a chat template writes it: nothing is put */
 };
 int train_data_add(const struct row_maker *m, const struct train_text *text, struct error *err);
 /* One text of people's, all of it trained, with the end (classifiers): special tokens in it are text. */
@@ -140,6 +141,7 @@ struct train_job {
         /* checkpoints, log.jsonl, trainer_state.json and the final Hugging Face directory; NULL: nothing is written */
         directory;
     const struct tokenizer *tokenizer; /* for the written directory, or NULL */
+    const char *chat_template;         /* there, in the place of the source's; NULL: the source's own */
     void (*on_step)(void *user, const struct train_step *step);
     void *user;
     /* with an adapter: it is written to directory/adapter, and the directory holds base and adapter merged */
