@@ -97,7 +97,7 @@ near "win rate of both orders" "$(value "$tmp/alpaca.txt" win_rate)" "$(awk '{ p
 # lm-eval's files hold the table's numbers, the standard error of their samples and the exact prompt.
 "$ISARA" eval --task qa --model $m --test "$tmp/test.jsonl" --max-new-tokens 24 --output "$tmp/files" --json $quiet >"$tmp/files.json"
 results=$(ls "$tmp"/files/*/results_*.json); samples=$(ls "$tmp"/files/*/samples_qa_*.jsonl)
-for key in results configs versions n-shot n-samples config date model_name total_evaluation_time_seconds isara; do grep -q "^ *\"$key\":\|[{,] *\"$key\":" "$results" || { echo "$results: no $key"; fails=1; }; done
+for key in results group_subtasks configs versions n-shot higher_is_better n-samples config date task_hashes start_time model_name total_evaluation_time_seconds isara; do grep -q "^ *\"$key\":\|[{,] *\"$key\":" "$results" || { echo "$results: no $key"; fails=1; }; done
 for key in doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash target_hash; do grep -q "\"$key\":" "$samples" || { echo "$samples: no $key"; fails=1; }; done
 [ "$(wc -l <"$samples")" = 12 ] || { echo "$samples: not 12 lines"; fails=1; }
 for k in f1 rougeL; do
@@ -107,7 +107,16 @@ for k in f1 rougeL; do
   near "$k, printed" "$(number $k)" "$(sed "s/.*\"$k\": \\([^,]*\\),.*/\\1/" "$tmp/files.json")" 1e-12
   near "$k standard error" "$(number ${k}_stderr)" "$(awk '{ s += $1; q += $1 * $1 } END { m = s / NR; print sqrt((q / NR - m * m) * NR / (NR - 1)) / sqrt(NR) }' "$tmp/values.txt")" 1e-4
 done
+tr -d ' \n' <"$results" | grep -q '"higher_is_better":{"qa":{"exact":true,"f1":true,"rougeL":true,"nll":false}}' || { echo "$results: other directions"; fails=1; }
+hash=$(sed 's/.*"doc_hash": "\([0-9a-f]*\)".*"prompt_hash": "\([0-9a-f]*\)".*"target_hash": "\([0-9a-f]*\)".*/\1\2\3/' "$samples" | tr -d '\n' | sha256sum | cut -d' ' -f1)
+tr -d ' \n' <"$results" | grep -q "\"task_hashes\":{\"qa\":\"$hash\"}" || { echo "$results: wanted task hash $hash"; fails=1; }
 grep -q '"arg_0": "Question: .*.nAnswer:"' "$samples" || { echo "$samples: no prompt"; fails=1; }
+
+# Inspect's log (tools/check-eval-logs.py reads it with Inspect itself): its name, schema and the same values.
+log=$(ls "$tmp"/files/*/????-??-??T??-??-??-00-00_qa_*.json)
+tr -d '\n' <"$log" | tr -s ' ' >"$tmp/log.json"
+for text in '"version": 2, "status": "success"' '"total_samples": 12' '"name": "f1", "scorer": "f1", "metrics": { "mean": { "name": "mean", "value": '"$(number f1)" '"stop_reason": "stop"' '"role": "assistant"'; do grep -qF "$text" "$tmp/log.json" || { echo "$log: no $text"; fails=1; }; done
+[ "$(grep -o '"epoch":' "$tmp/log.json" | wc -l)" = 12 ] || { echo "$log: not 12 samples"; fails=1; }
 
 # What of a completion is the answer: three modes, from the same completion (the reference is "It rains.").
 printf '{"question":"Second?","answer":"\\nA: It rains.\\n\\nQ: You fly"}\n' >"$tmp/raw.jsonl"

@@ -132,9 +132,19 @@ int eval_harm_labels(const struct eval_harm *h, const char **names); /* how many
 int eval_harm_judge(struct eval_harm *h, const char *task, struct eval_journal *journal, const struct judge_text *texts,
                     int n, struct error *err);
 
-/* --- eval_save.c --- */
+/* --- eval_save.c, eval_inspect.c --- */
+struct eval_log { /* what is written of a finished evaluation */
+    const struct eval_answers *e;
+    const struct eval_options *options;
+    const char *model;
+    json_t *samples, *values; /* lines of samples_*.jsonl; the task's object in results_*.json */
+    double started, now;      /* seconds since 1970 */
+};
+json_t *eval_inspect_log(const struct eval_log *l);                /* a new reference, NULL: no memory */
+void eval_inspect_name(const struct eval_log *l, struct buf *out); /* of its file */
 void eval_sanitize(const char *name, struct buf *out); /* a model's name as lm-eval makes it a directory's */
-/* With --output DIR: DIR/MODEL/results_DATE.json and samples_TASK_DATE.jsonl as lm-eval has them, and a note of where.
+/* With --output DIR: DIR/MODEL/results_DATE.json and samples_TASK_DATE.jsonl as lm-eval has them, DATE_TASK_ID.json as
+ * Inspect has it, and a note of where.
  * sample(user, i) gives a new object {"doc", "target", metrics by the names of the report's values}. */
 int eval_save(const struct eval_answers *e, struct eval_report *r, const struct eval_options *v,
               json_t *(*sample)(void *user, int i), void *user);
