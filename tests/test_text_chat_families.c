@@ -273,8 +273,8 @@ static void tuning_sees_the_tokens_that_generating_sees(void **state)
         struct tokenizer *tok = open_family(families[i]);
         struct align a = {.speaker = {.tokenizer = tok, .desc = {.n_vocab = 400, .n_ctx = 4096, .task = MODEL_LM}}};
         struct train_data data = {0};
-        struct chat *chat;
-        struct chat_row row;
+        struct chat *chat = NULL;
+        struct chat_row row = {0};
         struct buf text = BUF_INIT;
         struct tokens prompt = TOKENS_INIT;
         json_t *turns = json_pack("{s:[{s:s, s:s}, {s:s, s:s}], s:{s:b}}", "messages", "role", "user", "content",

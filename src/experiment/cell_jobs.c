@@ -32,7 +32,7 @@ static int put_content(struct experiment *x, const struct field *f, const char *
         json_object_del(canonical, name);
     if (!value || !*value)
         return 0;
-    if (*value == '{')
+    if (*value == '{' || (!strcmp(f->name, "template") && !strcmp(value, "chat")))
         digest = value;
     else if (!strcmp(f->argument, "DIR"))
         rc = inputs_model(x->inputs, value, &digest, err);
@@ -222,11 +222,12 @@ static int put_budget(struct experiment *x, struct job *j, struct error *err)
 
 static int put_rows(struct experiment *x, struct job *j, const struct settings *s, struct error *err)
 {
-    const struct setting *t = settings_find(s, "template");
+    const struct setting *t = settings_find(s, "template"), *system = settings_find(s, "system");
     const struct input *in = NULL;
     int rc = 0;
     j->template = t ? t->text : NULL;
-    if (t && *t->text != '{')
+    j->system = system ? system->text : NULL;
+    if (t && *t->text != '{' && strcmp(t->text, "chat"))
         rc = inputs_get(x->inputs, t->text, INPUT_AS_IS, 0, &in, err);
     const struct setting *keep = settings_find(s, "keep-test-overlap");
     j->keep_overlap = keep && (!strcmp(keep->text, "true") || !strcmp(keep->text, "1"));
@@ -234,6 +235,7 @@ static int put_rows(struct experiment *x, struct job *j, const struct settings *
         rc = error_set_nomem(err, 64, "a job");
     const char *template = in ? in->sha256 : j->template, *pairs = j->pairs ? j->pairs->sha256 : NULL;
     rc = rc ? rc : put_text(j->canonical, "template", template, err);
+    rc = rc || !j->system ? rc : put_text(j->canonical, "system", j->system, err);
     return rc ? rc : put_text(j->canonical, "pairs", pairs, err);
 }
 

@@ -16,7 +16,8 @@
 enum { STREAM_REAL_PAIRS = 0x7265616c }; /* beside the random seed: which real pairs are taken */
 
 struct rows {
-    struct template *template;
+    struct template *template; /* NULL: rows are turns */
+    const char *system;        /* before them, or NULL */
     struct sift *test;
     struct seeds questions; /* of the test */
     struct buf text;
@@ -42,18 +43,42 @@ static int in_test(struct rows *r, const char *question, int *is, struct error *
     return rc;
 }
 
+static int put_row(struct rows *r, json_t *row, struct error *err)
+{
+    int rc = row ? jsontext_dump(&r->text, row, 0, err) : error_set_nomem(err, 256, "a row");
+    buf_putc(&r->text, '\n');
+    r->n++;
+    json_decref(row);
+    return rc;
+}
+
+/* As turns, which training puts into the model's chat template as the method does. */
+static json_t *turns_row(const struct rows *r, const struct seed *pair)
+{
+    json_t *turns = json_array();
+    int bad =
+        r->system && json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "system", "content", r->system));
+    bad = bad || json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "user", "content", pair->question)) ||
+          json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "assistant", "content", pair->answer));
+    if (bad) {
+        json_decref(turns);
+        return NULL;
+    }
+    return json_pack("{s:i, s:o, s:{s:b}}", "id", r->n, "messages", turns, "chat_template_kwargs", "enable_thinking",
+                     0);
+}
+
 static int add_row(struct rows *r, const struct seed *pair, struct error *err)
 {
     struct buf prompt = BUF_INIT, completion = BUF_INIT;
+    if (!r->template)
+        return put_row(r, turns_row(r, pair), err);
     int rc = template_write(r->template, &(struct template_prompt){.question = pair->question}, &prompt, NULL, err);
     template_completion(r->template, pair->answer, &completion, NULL);
     json_t *row = rc || completion.failed ? NULL
                                           : json_pack("{s:i, s:s, s:s}", "id", r->n, "prompt", buf_text(&prompt),
                                                       "completion", buf_text(&completion));
-    rc = rc ? rc : jsontext_dump(&r->text, row, 0, err);
-    buf_putc(&r->text, '\n');
-    r->n++;
-    json_decref(row);
+    rc = rc ? rc : put_row(r, row, err);
     buf_free(&prompt);
     buf_free(&completion);
     return rc;
@@ -95,13 +120,13 @@ static int add_real(struct rows *r, const struct job *j, int n, struct error *er
 
 int rows_write(const struct job *j, const char *path, int n_real, struct error *err)
 {
-    struct rows r = {.text = BUF_INIT, .keep = j->keep_overlap};
+    struct rows r = {.text = BUF_INIT, .keep = j->keep_overlap, .system = j->system};
     struct seeds seeds = {0};
-    int inline_template = j->template && *j->template == '{';
+    int inline_template = j->template && *j->template == '{', chat = j->template && !strcmp(j->template, "chat");
     int rc = open_test(&r, j, err);
     if (!rc && inline_template)
         rc = template_read(&r.template, j->template, strlen(j->template), "template", err);
-    else if (!rc)
+    else if (!rc && !chat)
         rc = j->template ? template_load(&r.template, j->template, err) : template_builtin(&r.template, err);
     rc = rc ? rc : seeds_read(&seeds, j->seeds->path, 1, err);
     rc = rc ? rc : add_pairs(&r, &seeds, NULL, seeds.n, err);

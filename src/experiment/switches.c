@@ -30,7 +30,8 @@ static const char *const decided[] = {"model",
                                       "seed",
                                       "accept-different-bits",
                                       "attempts-from"};
-static const char *const shared[] = {"template", "encoder", "retriever", "k"}; /* align's names that eval takes too */
+static const char *const shared[] = {"template", "system", "encoder", "retriever",
+                                     "k"}; /* align's names that eval takes too */
 
 static int listed(const char *const *list, size_t n, const char *name)
 {
