@@ -47,7 +47,8 @@ SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),sr
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o
 LIB     := $(BUILD)/libisara.a
-TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,tests/test_judge_endpoint.c) $(if $(MHD),,$(wildcard tests/test_serve_*.c)),$(wildcard tests/test_*.c))
+HTTP_TESTS := tests/test_judge_endpoint.c tests/test_method_elsewhere.c
+TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,$(HTTP_TESTS)) $(if $(MHD),,$(wildcard tests/test_serve_*.c)),$(wildcard tests/test_*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
 BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))

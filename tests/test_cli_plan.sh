@@ -37,6 +37,12 @@ for line in "--improve-steps 2$" "--score reward$" "--reward: has to be given$";
   grep -q -e "$line" <<<"$out" || { echo "--dry-run --recipe rest lacks $line: $out"; fails=1; }
 done
 "$ISARA" align --model $model --seeds models/seeds.jsonl --dry-run --recipe rest --reward nowhere >/dev/null 2>&1 && { echo "--dry-run does not look for the reward model"; fails=1; }
+# Models elsewhere are named before anything is asked, without their passwords.
+out=$("$ISARA" align --model $model --seeds models/seeds.jsonl --dry-run --answerer-endpoint http://me:hush@127.0.0.1:9/v1 --answerer-model gpt --rounds 2 --attempts 10 2>&1)
+for line in "answered by gpt at http://127.0.0.1:9/v1: this is not self-alignment$" "about 20 requests, " "answer 0 s, "; do
+  grep -q -e "$line" <<<"$out" || { echo "--dry-run lacks $line: $out"; fails=1; }
+done
+grep -q hush <<<"$out" && { echo "--dry-run shows a password"; fails=1; }
 "$ISARA" plan --model $model --recipe sampled --json --log-level quiet | grep -q '"recipe": "sampled", "switches": {"ask-num-beams": "1", "ask-do-sample": "true"}, "parameters"' || { echo "plan --json lacks the recipe"; fails=1; }
 "$ISARA" plan --model $model --recipe none 2>&1 | grep -q 'wanted one of isara, self-instruct, .*, sampled, found "none"' || { echo "an unknown recipe is not refused"; fails=1; }
 for dtype in bf16 f32; do

@@ -52,8 +52,8 @@ static int fit_context(const struct speaker *s, const struct prompt_parts *parts
     return out->ids.n ? 0 : error_set(err, ERROR_DATA, "the prompt is empty");
 }
 
-int prompt_make(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts,
-                struct prompt *out, struct error *err)
+static int take_examples(const struct pair_pool *pool, const struct prompt_parts *parts, struct example **out,
+                         struct error *err)
 {
     size_t n = (size_t)parts->n_context;
     struct example *examples = mem_calloc(n + 1, sizeof *examples);
@@ -63,7 +63,26 @@ int prompt_make(const struct speaker *s, const struct pair_pool *pool, const str
         const struct pool_item *item = &pool->items[parts->contexts[i]];
         examples[i] = (struct example){item->question, item->answer};
     }
-    int rc = fit_context(s, parts, examples, out, err);
+    *out = examples;
+    return 0;
+}
+
+int prompt_make(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts,
+                struct prompt *out, struct error *err)
+{
+    struct example *examples = NULL;
+    int rc = take_examples(pool, parts, &examples, err);
+    rc = rc ? rc : fit_context(s, parts, examples, out, err);
+    mem_free(examples);
+    return rc;
+}
+
+int prompt_write(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts,
+                 struct prompt *out, struct error *err)
+{
+    struct example *examples = NULL;
+    int rc = take_examples(pool, parts, &examples, err);
+    rc = rc ? rc : write_text(s, parts, examples, (size_t)parts->n_context, out, err);
     mem_free(examples);
     return rc;
 }

@@ -25,6 +25,9 @@ struct prompt_parts {
  * or is empty. */
 int prompt_make(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts,
                 struct prompt *out, struct error *err);
+/* The text alone, with all contexts, whatever the window is. */
+int prompt_write(const struct speaker *s, const struct pair_pool *pool, const struct prompt_parts *parts,
+                 struct prompt *out, struct error *err);
 /* The tokens of an answer after that prompt, appended to out (text/pair.h). */
 int prompt_completion(const struct speaker *s, const struct prompt *p, const char *answer, struct tokens *out,
                       struct error *err);

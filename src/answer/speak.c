@@ -28,7 +28,7 @@ static struct spoken begin_spoken(const struct speak_item *item, const struct pr
     return t;
 }
 
-static int parse_text(const struct speaker *s, int asks, const char *raw, int stopped, struct buf *out)
+int speak_read(const struct speaker *s, int asks, const char *raw, int stopped, struct buf *out)
 {
     if (asks)
         return template_parse_question(s->template, raw, strlen(raw), stopped, out);
@@ -60,7 +60,7 @@ static int finished(void *user, int at, const struct generate_result *result)
         t.error = result->error.message;
     } else {
         fill_spoken(&t, &result->sequences[0]);
-        t.ended = parse_text(w->speaker, !item->question, t.raw, result->sequences[0].finish == FINISH_STOP, &text);
+        t.ended = speak_read(w->speaker, !item->question, t.raw, result->sequences[0].finish == FINISH_STOP, &text);
         t.text = text.data ? text.data : "";
         w->progress.tokens += t.n_token;
     }

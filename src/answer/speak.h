@@ -31,7 +31,13 @@ struct spoken {
     double logprob; /* sum over the generated tokens */
     float score;    /* beams: as transformers' sequences_scores; else the sum */
     const int *contexts;
-    int n_context, dropped; /* what stood in the prompt; how many were left out */
+    int n_context, dropped;         /* what stood in the prompt; how many were left out */
+    const struct spoken_cost *cost; /* somebody else's text (answer/elsewhere.h), without ids; NULL: the model's */
+};
+/* What a text took elsewhere: requests; tokens as the server counts them, if it says. */
+struct spoken_cost {
+    int tries, known;
+    long prompt, completion;
 };
 
 struct speak_job {
@@ -48,6 +54,10 @@ struct speak_job {
 /* All items ask, or all answer. */
 int speaker_generate(struct speaker *s, const struct speak_job *job, const struct speak_item *items, int n,
                      struct error *err);
+
+/* What of a raw text that was generated after a prompt is the text; stopped: generation ended by itself. Appends to
+ * out; returns whether the text did. */
+int speak_read(const struct speaker *s, int asks, const char *raw, int stopped, struct buf *out);
 
 struct speak_score {
     double logprob;

@@ -49,6 +49,44 @@ static int say_recipe(const struct align_options *o, int json, struct error *err
     return text ? 0 : error_set_nomem(err, 256, "a recipe");
 }
 
+static const char *const done[ALIGN_ROLES] = {"asked", "answered"};
+
+static void say_elsewhere(const struct plan *plan, const struct align_options *o)
+{
+    char shown[300];
+    for (int k = 0; k < ALIGN_ROLES; k++) {
+        const struct plan_elsewhere *x = &plan->elsewhere[k];
+        if (!o->who[k].endpoint)
+            continue;
+        http_shown(o->who[k].endpoint, shown, sizeof shown);
+        printf("elsewhere    %s by %s at %s: this is not self-alignment\n"
+               "             about %.0f requests, %.0f tokens of prompts, %.0f of texts\n",
+               done[k], o->who[k].model, shown, x->requests, x->prompt_tokens, x->completion_tokens);
+    }
+}
+
+static int put_elsewhere(const struct plan *plan, const struct align_options *o, struct error *err)
+{
+    json_t *list = json_array();
+    char shown[300];
+    for (int k = 0; k < ALIGN_ROLES; k++) {
+        const struct plan_elsewhere *x = &plan->elsewhere[k];
+        if (!o->who[k].endpoint)
+            continue;
+        http_shown(o->who[k].endpoint, shown, sizeof shown);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:f, s:f, s:f}", "role", k ? "answerer" : "asker", "model",
+                                        o->who[k].model, "endpoint", shown, "requests", x->requests, "prompt_tokens",
+                                        x->prompt_tokens, "completion_tokens", x->completion_tokens));
+    }
+    char *text = json_dumps(list, 0);
+    if (text && json_array_size(list))
+        printf(", \"elsewhere\": %s", text);
+    free(text);
+    json_decref(list);
+    return text ? 0 : error_set_nomem(err, 256, "a plan");
+}
+
 static int plan_method(struct cli_model *p, const struct model_desc *d, const struct align_options *o,
                        const struct cli_values *v, struct error *err)
 {
@@ -64,9 +102,13 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
     if (v->json) {
         printf("\"parameters\": %.0f, \"loaded_bytes\": %.0f, \"ask_bytes\": %.0f, \"answer_bytes\": %.0f, "
                "\"tune_bytes\": %.0f, \"peak_bytes\": %.0f, \"machine_bytes\": %.0f, "
-               "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f}\n",
+               "\"ask_seconds\": %.1f, \"answer_seconds\": %.1f, \"tune_seconds\": %.1f",
                d->n_param, plan.loaded, plan.ask, plan.answer, plan.tune, plan.peak, plan.machine, plan.ask_seconds,
                plan.answer_seconds, plan.tune_seconds);
+        rc = put_elsewhere(&plan, o, err);
+        printf("}\n");
+        if (rc)
+            return rc;
         return v->dry_run ? plan_fits(&plan, err) : 0;
     }
     printf("model        %s, %.1fM parameters, %d layers, context %d; loaded as %s %.0f MiB\n", d->family,
@@ -76,6 +118,7 @@ static int plan_method(struct cli_model *p, const struct model_desc *d, const st
            fits(plan.peak, plan.machine));
     printf("time         ask %.0f s, answer %.0f s, tune %.0f s for %d rounds of %d attempts\n", plan.ask_seconds,
            plan.answer_seconds, plan.tune_seconds, o->rounds, o->attempts);
+    say_elsewhere(&plan, o);
     printf("assuming     questions of %.0f tokens and answers of %.0f%s, half of the attempts kept\n",
            plan.question_tokens, plan.answer_tokens, o->seeds ? ", as the seeds have" : " (--seeds FILE counts them)");
     return v->dry_run ? plan_fits(&plan, err) : 0;

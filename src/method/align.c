@@ -274,28 +274,42 @@ static void show_text(const struct align *a, struct buf *b)
     buf_reset(b);
 }
 
+/* The prompt that an attempt's question or answer came after, and how long it is where that is known. */
+static int show_prompt(struct align *a, const struct run_attempt *t, enum align_role role, struct buf *b,
+                       struct error *err)
+{
+    int asks = role == ALIGN_ASKER;
+    const struct run_text *x = asks ? &t->question : &t->answer;
+    const struct speak_job job = {.pool = &a->pool, .before = asks ? NULL : align_principles(a)};
+    const struct speak_item item = {
+        .question = asks ? NULL : t->question.text, .contexts = x->contexts, .n_context = x->n_context};
+    const struct prompt_parts parts = {.question = item.question,
+                                       .contexts = item.contexts,
+                                       .n_context = item.n_context,
+                                       .before = job.before,
+                                       .room = asks ? a->o.ask.max_new_tokens : a->o.answer.max_new_tokens};
+    struct prompt p = {0};
+    buf_printf(b, "=== attempt %d: the prompt that %s (", t->index, asks ? "asks" : "answers");
+    if (a->elsewhere[role]) {
+        buf_printf(b, "%s elsewhere)\n", a->o.who[role].model);
+        return elsewhere_prompt(a->elsewhere[role], &a->speaker, &job, &item, b, err);
+    }
+    int rc = prompt_make(&a->speaker, &a->pool, &parts, &p, err);
+    buf_printf(b, "%zu tokens)\n%s", p.ids.n, rc ? "" : p.text.data);
+    prompt_free(&p);
+    return rc;
+}
+
 static int show_attempt(struct align *a, int index, struct buf *b, struct error *err)
 {
     const struct run_attempt *t = &a->attempts[index];
-    struct prompt ask = {0}, answer = {0};
-    const struct prompt_parts asked = {
-        .contexts = t->question.contexts, .n_context = t->question.n_context, .room = a->o.ask.max_new_tokens};
-    const struct prompt_parts answered = {.question = t->question.text,
-                                          .contexts = t->answer.contexts,
-                                          .n_context = t->answer.n_context,
-                                          .before = align_principles(a),
-                                          .room = a->o.answer.max_new_tokens};
-    int rc = prompt_make(&a->speaker, &a->pool, &asked, &ask, err);
-    if (!rc && t->answer.text)
-        rc = prompt_make(&a->speaker, &a->pool, &answered, &answer, err);
-    buf_printf(b, "=== attempt %d: the prompt that asks (%zu tokens)\n%s\n--- question: %s\n", index, ask.ids.n,
-               rc ? "" : ask.text.data, t->question.text ? t->question.text : t->question.error);
-    if (t->answer.text)
-        buf_printf(b, "=== attempt %d: the prompt that answers (%zu tokens)\n%s\n--- answer: %s\n", index, answer.ids.n,
-                   rc ? "" : answer.text.data, t->answer.text);
+    int rc = show_prompt(a, t, ALIGN_ASKER, b, err);
+    buf_printf(b, "\n--- question: %s\n", t->question.text ? t->question.text : t->question.error);
+    if (!rc && t->answer.text) {
+        rc = show_prompt(a, t, ALIGN_ANSWERER, b, err);
+        buf_printf(b, "\n--- answer: %s\n", t->answer.text);
+    }
     buf_printf(b, "--- verdict: %s\n\n", sift_reason_text((enum sift_reason)sift_reason_find(t->verdict.reason)));
-    prompt_free(&ask);
-    prompt_free(&answer);
     return rc;
 }
 
@@ -347,6 +361,8 @@ static int begin_run(struct align *a, struct error *err)
                       err);
     if (!rc)
         rc = align_check_run(a, err);
+    if (!rc)
+        rc = align_resume_elsewhere(a, err);
     if (!rc && run_resumed(a->run))
         log_line(LOG_INFO, "%s: continuing", a->o.output);
     json_decref(settings);

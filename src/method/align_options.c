@@ -92,6 +92,29 @@ static const struct field rows[] = {
      .help = "go on after --review with the lines that are left"},
     {FIELD("attempts-from", FIELD_STRING, struct align_options, attempts_from), .argument = "RUN",
      .help = "take the first round's questions and answers from a run that asked and answered in the same way"},
+    {FIELD("answerer-endpoint", FIELD_STRING, struct align_options, who[ALIGN_ANSWERER].endpoint), .argument = "URL",
+     .help = "a model behind an OpenAI-compatible endpoint, http://HOST/v1, answers in the model's place: that is not "
+             "self-alignment; its key from ISARA_ANSWERER_API_KEY or OPENAI_API_KEY"},
+    {FIELD("answerer-model", FIELD_STRING, struct align_options, who[ALIGN_ANSWERER].model), .argument = "NAME",
+     .help = "the answerer's name at --answerer-endpoint"},
+    {FIELD("asker-endpoint", FIELD_STRING, struct align_options, who[ALIGN_ASKER].endpoint), .argument = "URL",
+     .help = "the same for asking; its key from ISARA_ASKER_API_KEY or OPENAI_API_KEY"},
+    {FIELD("asker-model", FIELD_STRING, struct align_options, who[ALIGN_ASKER].model), .argument = "NAME",
+     .help = "the asker's name at --asker-endpoint"},
+    {FIELD("endpoint-api", FIELD_CHOICE, struct align_options, there.api), .argument = ELSEWHERE_APIS,
+     .initial = "chat",
+     .help =
+         "how they are asked: examples as turns of a conversation, or the text that the model itself would be given"},
+    {FIELD("endpoint-requests", FIELD_INT, struct align_options, there.at_once), .argument = "N", .low = 1, .high = 256,
+     .initial = "8", .help = "requests to them in flight at a time"},
+    {FIELD("endpoint-timeout", FIELD_DOUBLE, struct align_options, there.timeout), .argument = "S", .low = 0.01,
+     .high = 86400, .initial = "120", .help = "seconds a request to them may take"},
+    {FIELD("endpoint-tries", FIELD_INT, struct align_options, there.tries), .argument = "N", .low = 1, .high = 1000,
+     .initial = "6", .help = "tries for one text of theirs"},
+    {FIELD("endpoint-pause", FIELD_DOUBLE, struct align_options, there.pause), .argument = "S", .high = 3600,
+     .initial = "1", .help = "seconds before the second try, doubled for each further one"},
+    {FIELD("endpoint-rate", FIELD_DOUBLE, struct align_options, there.per_minute), .argument = "N", .high = 1e6,
+     .initial = "0", .help = "requests to them a minute at most, 0 = no limit"},
     {FIELD("accept-different-bits", FIELD_FLAG, struct align_options, accept_different_bits),
      .help = "continue a run begun with another instruction set or build"},
     {FIELD("baselines", FIELD_FLAG, struct align_options, baselines), .initial = "false", .bits = FIELD_BITS,
@@ -140,6 +163,7 @@ int align_options_check(const struct align_options *o, struct error *err)
                        o->generated_contexts);
     if (!rc && o->tune_on == ALIGN_TUNE_NEWEST && !o->attempts)
         rc = error_set(err, ERROR_USAGE, "tune_on: newest wants --attempts above 0, else there is nothing to tune on");
+    rc = rc ? rc : align_elsewhere_check(o, err);
     rc = rc ? rc : align_score_check(o, err);
     rc = rc ? rc : sift_options_check(&o->sift, err);
     if (!rc && (rc = generate_options_check(&o->ask, err)))
@@ -165,7 +189,8 @@ json_t *align_settings(const struct align *a)
              speaker_put_setting(s, "reward", o->reward);
     rc = rc || speaker_put_setting(s, "seeds-sha256", a->seeds.sha256) ||
          speaker_put_setting(s, "test-sha256", a->test.sha256) ||
-         speaker_put_setting(s, "principles-sha256", a->principles_sha256) || speaker_settings(&a->speaker, s);
+         speaker_put_setting(s, "principles-sha256", a->principles_sha256) || speaker_settings(&a->speaker, s) ||
+         align_put_elsewhere(s, o);
     if (rc) {
         json_decref(s);
         return NULL;
@@ -222,6 +247,7 @@ int align_options_from(struct align_options *o, const json_t *s, const char *whe
     if (read_dtype(dtype, &o->dtype))
         return error_set(err, ERROR_DATA, "%s: settings: dtype: wanted f32, bf16 or q8, found \"%s\"", where, dtype);
     o->seed = strtoull(seed, NULL, 10);
+    align_elsewhere_from(o, s);
     int rc = fields_get(&align_fields, "", s, o, where, err);
     rc = rc ? rc : fields_get(&sift_fields, "", s, &o->sift, where, err);
     rc = rc ? rc : fields_get(&generate_fields, "ask-", s, &o->ask, where, err);

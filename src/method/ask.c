@@ -85,7 +85,7 @@ static struct run_text row_of(const struct spoken *t)
                              .ids = t->ids,
                              .logprobs = t->logprobs,
                              .n = t->n_token,
-                             .score = (double)t->score,
+                             .score = (double)t->score, /* NAN: nobody knows */
                              .ended = t->ended,
                              .contexts = t->contexts,
                              .n_context = t->unfit ? 0 : t->n_context,
@@ -100,6 +100,7 @@ static int put_question(void *user, int question, const struct spoken *t, struct
     int first = question * a->o.answers, rc = a->run ? run_begin(a->run, err) : 0;
     for (int i = first; i < first + a->o.answers && a->run && !rc; i++)
         rc = run_put_question(a->run, a->round, i, &row, err);
+    rc = rc ? rc : align_put_cost(a, ALIGN_ASKER, t, err);
     if (a->run && !rc)
         rc = run_commit(a->run, err);
     else if (a->run)
@@ -114,7 +115,13 @@ static int put_answer(void *user, int index, const struct spoken *t, struct erro
 {
     struct align *a = user;
     const struct run_text row = row_of(t);
-    int rc = a->run ? run_put_answer(a->run, a->round, index, &row, err) : 0;
+    int rc = a->run && t->cost ? run_begin(a->run, err) : 0;
+    rc = rc || !a->run ? rc : run_put_answer(a->run, a->round, index, &row, err);
+    rc = rc ? rc : align_put_cost(a, ALIGN_ANSWERER, t, err);
+    if (a->run && t->cost && !rc)
+        rc = run_commit(a->run, err);
+    else if (a->run && t->cost)
+        run_rollback(a->run);
     return rc ? rc : keep(&a->round_arena, &a->attempts[index].answer, &row, err);
 }
 
@@ -139,15 +146,20 @@ static int batch_new(struct batch *b, const struct align *a, struct error *err)
     return b->items && b->contexts ? 0 : error_set_nomem(err, n * sizeof *b->items, "requests");
 }
 
-/* By the model of the round before. */
-static int say(struct align *a, const struct batch *b, struct speak_job *job, struct error *err)
+/* By the model of the round before, unless somebody else does it. */
+static int say(struct align *a, enum align_role role, const struct batch *b, struct speak_job *job, struct error *err)
 {
+    struct elsewhere *by = a->elsewhere[role];
     char *path = align_model_path(a, align_asked_in(a) - 1);
     job->unit = "attempts";
     job->model = path;
     job->pool = &a->pool;
     job->user = a;
-    int rc = path ? speaker_generate(&a->speaker, job, b->items, b->n, err) : error_set_nomem(err, 64, "path");
+    int rc = path ? 0 : error_set_nomem(err, 64, "path");
+    if (!rc && by && b->n)
+        rc = elsewhere_generate(by, &a->speaker, job, b->items, b->n, err);
+    else if (!rc)
+        rc = speaker_generate(&a->speaker, job, b->items, b->n, err);
     mem_free(path);
     return rc;
 }
@@ -170,7 +182,7 @@ int align_ask(struct align *a, struct error *err)
         *item = (struct speak_item){.index = i / a->o.answers, .contexts = contexts};
         rc = align_ask_contexts(a, item->index, contexts, &item->n_context, err);
     }
-    rc = rc ? rc : say(a, &b, &job, err);
+    rc = rc ? rc : say(a, ALIGN_ASKER, &b, &job, err);
     batch_free(&b);
     return rc;
 }
@@ -194,7 +206,7 @@ int align_answer(struct align *a, struct error *err)
         b.items[b.n++] = (struct speak_item){
             .index = i, .question = t->question.text, .contexts = contexts, .n_context = t->neighbours.n};
     }
-    rc = rc ? rc : say(a, &b, &job, err);
+    rc = rc ? rc : say(a, ALIGN_ANSWERER, &b, &job, err);
     batch_free(&b);
     return rc;
 }

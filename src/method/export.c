@@ -38,6 +38,7 @@ static json_t *text_facts(const struct align *a, const struct run_text *t)
 {
     json_t *o = json_pack("{s:o, s:i, s:b, s:f}", "contexts", names(a, t->contexts, t->n_context), "n_tokens", t->n,
                           "ended", t->ended, "sum_logprob", sum(t));
+    align_hide_tokens(o, t);
     if (t->dropped)
         json_object_set_new(o, "contexts_dropped", json_integer(t->dropped));
     if (t->error)

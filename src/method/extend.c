@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of a run may become another when it is given again, finished or not: more rounds, a test set and a judge where
- * there was none, other controls and samples. Nothing that was made depends on these, so it is kept. */
+ * there was none, other controls and samples, the address of a model elsewhere that keeps its name. Nothing that was
+ * made depends on these, so it is kept. */
 #include "method/parts.h"
 
 #include "base/mem.h"
@@ -34,6 +35,8 @@ int align_may_change(const json_t *was, const json_t *is, const char *name)
         return json_integer_value(json_object_get(is, name)) > json_integer_value(json_object_get(was, name));
     if (!strcmp(name, "test-sha256") || !strcmp(name, "keep-test-overlap"))
         return is_empty(was, "test-sha256");
+    if (!strcmp(name, "asker-endpoint") || !strcmp(name, "answerer-endpoint")) /* a server may move */
+        return !is_empty(was, name) && !is_empty(is, name);
     return (!strcmp(name, "judge") || !strncmp(name, "judge/", 6)) && is_empty(was, "judge");
 }
 

@@ -15,7 +15,7 @@
 #ifndef METHOD_METHOD_H
 #define METHOD_METHOD_H
 
-#include "answer/speaker.h"
+#include "answer/elsewhere.h"
 #include "base/buf.h"
 #include "method/sift.h"
 #include "report/differences.h"
@@ -38,6 +38,12 @@ enum { ALIGN_MOST_K = 1000, ALIGN_MOST_ANSWERS = 64 };
 
 /* what a tuned token is held against: itself, or what the model that answered thought of it */
 enum align_loss { ALIGN_LOSS_HARD, ALIGN_LOSS_SOFT };
+
+/* who may ask and answer in the model's place */
+enum align_role { ALIGN_ASKER, ALIGN_ANSWERER, ALIGN_ROLES };
+struct align_who {
+    const char *endpoint, *model; /* endpoint NULL: the model does it itself */
+};
 
 struct align_options {
     const char *model, *seeds, *output;                 /* needed */
@@ -71,6 +77,8 @@ struct align_options {
     const char *question_field, *answer_field; /* of seeds and test (io/record_reader.h); NULL: found by name */
     int holdout; /* seeds kept out of the method for its evidence; -1: one in eight, none with a test set */
     int samples; /* questions answered side by side at the end [10] */
+    struct align_who who[ALIGN_ROLES];
+    struct elsewhere_options there; /* how they are asked: everything but who */
     int preview; /* > 0: that many attempts of round 1 are made and shown, nothing is kept, no directory is written */
     int review;  /* stop before tune, exporting round-t/review.jsonl, whose lines a person may strike */
     int resume;  /* go on after review with the lines that are left */

@@ -4,7 +4,7 @@
 #ifndef METHOD_PARTS_H
 #define METHOD_PARTS_H
 
-#include "answer/speak.h"
+#include "answer/elsewhere.h"
 #include "base/arena.h"
 #include "method/fields.h"
 #include "method/method.h"
@@ -12,7 +12,9 @@
 
 struct align {
     struct align_options o;
-    struct speaker speaker; /* the model, its prompts and its engine */
+    struct speaker speaker;                   /* the model, its prompts and its engine */
+    struct elsewhere *elsewhere[ALIGN_ROLES]; /* who asks or answers in its place; NULL: nobody */
+    json_t *costs[ALIGN_ROLES];               /* theirs, as the journal has them by now; NULL: none yet */
     struct seeds seeds, test;
     struct buf principles; /* empty: none */
     char principles_sha256[65];
@@ -54,6 +56,21 @@ json_t *align_settings(const struct align *a); /* everything that decides the bi
 json_t *align_manifest(const struct align *a);
 /* Options from a run's settings and manifest (replay). Strings are the settings'. */
 int align_options_from(struct align_options *o, const json_t *settings, const char *where, struct error *err);
+
+/* elsewhere.c */
+const char *align_role_name(enum align_role role); /* "asker", "answerer" */
+int align_elsewhere_check(const struct align_options *o, struct error *err);
+int align_open_elsewhere(struct align *a, struct error *err);   /* asks nothing yet */
+int align_resume_elsewhere(struct align *a, struct error *err); /* when the run is open */
+void align_close_elsewhere(struct align *a);
+int align_put_elsewhere(json_t *settings, const struct align_options *o); /* non-zero: out of memory */
+void align_elsewhere_from(struct align_options *o, const json_t *settings);
+/* Into the journal, in the commit that has the text; nothing when the model itself said it. */
+int align_put_cost(struct align *a, enum align_role role, const struct spoken *t, struct error *err);
+/* {"texts","refused","requests","prompt_tokens","completion_tokens","uncounted"}; a new reference, NULL: none. */
+int align_read_costs(struct run *run, enum align_role role, json_t **out, struct error *err);
+/* "n_tokens" and "sum_logprob" of a row become null where nobody knows them: a text of the model's own has tokens. */
+void align_hide_tokens(json_t *row, const struct run_text *t);
 
 /* extend.c: what a later start may give otherwise; what it adds to the manifest of the run that was begun. */
 int align_may_change(const json_t *was, const json_t *is, const char *name);

@@ -225,6 +225,23 @@ static void estimate_seconds(struct plan *p, const struct plan_model *m, const s
         p->tune_seconds += rows_taught * o->answer.num_beams * p->answer_tokens * (row + head) / rate;
 }
 
+/* What is done elsewhere takes no time here; the arms answer here even so. */
+static void plan_elsewhere(struct plan *p, const struct align_options *o)
+{
+    double questions = (double)o->attempts * rounds_asked(o, o->rounds), answers = questions * o->answers,
+           pair = p->question_tokens + p->answer_tokens;
+    if (o->who[ALIGN_ASKER].endpoint) {
+        p->ask_seconds = 0;
+        p->elsewhere[ALIGN_ASKER] =
+            (struct plan_elsewhere){questions, questions * o->k * pair, questions * p->question_tokens};
+    }
+    if (o->who[ALIGN_ANSWERER].endpoint) {
+        p->answer_seconds = 0;
+        p->elsewhere[ALIGN_ANSWERER] =
+            (struct plan_elsewhere){answers, answers * (o->k * pair + p->question_tokens), answers * p->answer_tokens};
+    }
+}
+
 int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *seeds, const struct align_options *o,
                struct error *err)
 {
@@ -242,9 +259,12 @@ int plan_align(struct plan *p, const struct plan_model *m, const struct seeds *s
         p->ask = p->loaded + generate_bytes(m, o, &l, 1, loads);
         p->answer = p->loaded + generate_bytes(m, o, &l, 0, loads);
         p->tune += plan_tuning_rest(m->tokenizer);
+        if (o->who[ALIGN_ASKER].endpoint)
+            p->ask = p->loaded;
         p->peak = p->ask > p->answer ? p->ask : p->answer;
         p->peak = p->tune > p->peak ? p->tune : p->peak;
         estimate_seconds(p, m, o, seeds ? seeds->n : 64);
+        plan_elsewhere(p, o);
     }
     mem_free(l.pairs);
     mem_free(loads);

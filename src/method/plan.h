@@ -15,6 +15,9 @@ struct plan {
     double ask_seconds, answer_seconds, tune_seconds;
     double machine;                        /* its memory */
     double question_tokens, answer_tokens; /* a pair's mean */
+    struct plan_elsewhere {
+        double requests, prompt_tokens, completion_tokens; /* 0: done here */
+    } elsewhere[ALIGN_ROLES];
 };
 /* Rates that were measured, for whoever plans several times with one device; zeroed at the start. */
 struct plan_rates {

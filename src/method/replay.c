@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One attempt again, alone: the same contexts are drawn, the same question and answer generated, and all of it compared
- * with the journal, log-probabilities bit for bit. */
+ * with the journal, log-probabilities bit for bit. What a model elsewhere said is taken as it was. */
 #include "method/teacher.h"
 
 #include "base/mem.h"
@@ -160,6 +160,41 @@ static int same_score(double x, double y, struct buf *text)
     return same;
 }
 
+/* It would be paid for again, and nobody says that it would be the same. */
+static void say_elsewhere(const struct align *a, enum align_role role, const char *what, const struct run_text *t,
+                          struct buf *text)
+{
+    buf_printf(text, "%s, in the journal: %s\n%s: by %s at %s, which is not asked again\n", what, shown(t), what,
+               a->o.who[role].model, a->o.who[role].endpoint);
+}
+
+static int ask_again(struct align *a, const struct run_attempt *was, int *same, struct buf *text, struct error *err)
+{
+    int first = was->index - was->index % a->o.answers;
+    if (!a->elsewhere[ALIGN_ASKER]) {
+        int rc = align_ask(a, err);
+        *same = !rc && same_text(&was->question, &a->attempts[was->index].question, "question", text);
+        return rc;
+    }
+    for (int i = first; i < first + a->o.answers; i++)
+        a->attempts[i].question = was->question;
+    say_elsewhere(a, ALIGN_ASKER, "question", &was->question, text);
+    *same = 1;
+    return 0;
+}
+
+static int answer_again(struct align *a, const struct run_attempt *was, int *same, struct buf *text, struct error *err)
+{
+    if (!a->elsewhere[ALIGN_ANSWERER]) {
+        int rc = align_answer(a, err);
+        *same &= !rc && same_text(&was->answer, &a->attempts[was->index].answer, "answer", text);
+        return rc;
+    }
+    a->attempts[was->index].answer = was->answer;
+    say_elsewhere(a, ALIGN_ANSWERER, "answer", &was->answer, text);
+    return 0;
+}
+
 static int again(struct align *a, int index, int *same, struct buf *text, struct error *err)
 {
     struct run_attempt was = a->attempts[index];
@@ -168,13 +203,9 @@ static int again(struct align *a, int index, int *same, struct buf *text, struct
     a->round_arena = (struct arena)ARENA_INIT;
     a->run = NULL; /* from here on nothing is written */
     forget(a, index);
-    int rc = align_ask(a, err);
-    if (!rc)
-        *same = same_text(&was.question, &a->attempts[index].question, "question", text);
+    int rc = ask_again(a, &was, same, text, err);
     if (!rc && was.neighbours.n && !(rc = align_retrieve(a, err)))
-        rc = align_answer(a, err);
-    if (!rc && was.neighbours.n)
-        *same &= same_text(&was.answer, &a->attempts[index].answer, "answer", text);
+        rc = answer_again(a, &was, same, text, err);
     if (!rc && isfinite(was.score) && !(rc = align_score(a, err)))
         *same &= same_score(was.score, a->attempts[index].score, text);
     if (!rc && was.verdict.reason)

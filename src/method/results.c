@@ -291,6 +291,40 @@ static int fill_costs(struct recorded *d, struct report_run *r, struct error *er
     return rc ? rc : fill_energy(d, r, err);
 }
 
+static int fill_one_elsewhere(struct recorded *d, enum align_role role, struct report_run *r, struct error *err)
+{
+    const struct align_who *who = &d->o.who[role];
+    struct report_elsewhere *x = &r->elsewhere[r->n_elsewhere++];
+    struct buf addresses = BUF_INIT;
+    json_t *costs, *one;
+    size_t i;
+    int failed = 0, rc = align_read_costs(d->run, role, &costs, err);
+    json_array_foreach(json_object_get(costs, "endpoints"), i, one)
+        buf_printf(&addresses, "%s%s", i ? ", " : "", json_string_value(one));
+    *x = (struct report_elsewhere){.role = align_role_name(role),
+                                   .model = kept_text(r, who->model, &failed),
+                                   .endpoint = kept_text(r, addresses.len ? addresses.data : who->endpoint, &failed),
+                                   .api = d->o.there.api == ELSEWHERE_CHAT ? "chat" : "completions",
+                                   .texts = (long)json_integer_value(json_object_get(costs, "texts")),
+                                   .refused = (long)json_integer_value(json_object_get(costs, "refused")),
+                                   .requests = (long)json_integer_value(json_object_get(costs, "requests")),
+                                   .prompt_tokens = json_number_value(json_object_get(costs, "prompt_tokens")),
+                                   .completion_tokens = json_number_value(json_object_get(costs, "completion_tokens")),
+                                   .uncounted = (long)json_integer_value(json_object_get(costs, "uncounted"))};
+    json_decref(costs);
+    failed |= addresses.failed || !x->model;
+    buf_free(&addresses);
+    return rc || !failed ? rc : error_set_nomem(err, 256, "results");
+}
+
+static int fill_elsewhere(struct recorded *d, struct report_run *r, struct error *err)
+{
+    int rc = 0;
+    for (int k = 0; k < ALIGN_ROLES && !rc; k++)
+        rc = d->o.who[k].endpoint ? fill_one_elsewhere(d, (enum align_role)k, r, err) : 0;
+    return rc;
+}
+
 /* What is known before anything is counted. */
 static int fill_facts(const struct recorded *d, struct report_run *r, struct error *err)
 {
@@ -326,6 +360,7 @@ static int results_fill(struct report_run *r, struct run *run, struct error *err
         rc = fill_first(arms, r, err);
     rc = rc ? rc : fill_samples(arms, r, err);
     rc = rc ? rc : fill_costs(&d, r, err);
+    rc = rc ? rc : fill_elsewhere(&d, r, err);
     rc = rc ? rc : results_regressions(arms, r, err);
     rc = rc ? rc : results_files(&d, r, err);
     rc = rc ? rc : results_tax(arms, r, err);

@@ -176,6 +176,7 @@ int align_open_inputs(struct align *a, struct device *device, const struct align
     rc = rc ? rc : align_open_principles(a, err);
     rc = rc ? rc : align_make_pool(a, 0, err);
     rc = rc ? rc : pairs_check_room(&a->pool, &a->speaker, a->o.k, longest, err);
+    rc = rc ? rc : align_open_elsewhere(a, err);
     rc = rc ? rc : check_model(o->encoder, err);
     rc = rc ? rc : check_judge(o->reward, MODEL_REWARD, err);
     rc = rc ? rc : check_judge(o->judge, MODEL_CLASSIFY, err);
@@ -191,6 +192,7 @@ int align_open(struct align *a, struct device *device, const struct align_option
 void align_close(struct align *a)
 {
     run_close(a->run);
+    align_close_elsewhere(a);
     pairs_free(&a->pool);
     mem_free(a->kept);
     mem_free(a->given);

@@ -159,6 +159,7 @@ static double sum_of(const struct run_text *t)
 static json_t *text_row(const struct run_text *t)
 {
     json_t *o = json_pack("{s:i, s:b, s:f}", "n_tokens", t->n, "ended", t->ended, "sum_logprob", sum_of(t));
+    align_hide_tokens(o, t);
     if (o && t->error)
         json_object_set_new(o, "error", json_string(t->error));
     return o;

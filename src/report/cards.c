@@ -109,7 +109,8 @@ static void put_front(struct buf *out, const struct report_run *r)
     put_pair(out, "license: ", r->license ? r->license : "unknown");
     buf_puts(out, "datasets:\n");
     put_pair(out, "- ", path_base(fact_or(r, "seeds.path", "unknown")));
-    buf_puts(out, "tags:\n- isara\n- self-alignment\n- in-context-learning\n- text-generation\n");
+    buf_printf(out, "tags:\n- isara\n- %s\n- in-context-learning\n- text-generation\n",
+               r->n_elsewhere ? "distillation" : "self-alignment");
     put_configs(out);
     put_index(out, r);
     put_emissions(out, r);
@@ -175,16 +176,33 @@ static void put_prompt(struct buf *out, const struct report_run *r)
         buf_puts(out, "\nThe template prints the day; it was tuned with always the same one.\n");
 }
 
+/* Whose questions and answers it was tuned on. */
+static void put_what(struct buf *out, const struct report_run *r)
+{
+    struct buf who = BUF_INIT;
+    if (!r->n_elsewhere) {
+        buf_puts(out,
+                 "\n\nA language model aligned to a domain by ISARA (iterative self-alignment with retrieval-augmented "
+                 "in-context learning): it asked and answered questions like the seeds with examples in its prompt, "
+                 "and was tuned on what was kept. ");
+        return;
+    }
+    report_elsewhere_text(r, &who);
+    buf_puts(out, "\n\nA language model tuned to a domain on questions and answers that were made with examples in the "
+                  "prompt and kept by the rules of ISARA. They were ");
+    markdown_text(out, buf_text(&who));
+    buf_puts(out, ", not by the model itself, so this is not self-alignment. ");
+    out->failed |= who.failed;
+    buf_free(&who);
+}
+
 void card_model(struct buf *out, const struct report_run *r, const struct document *d)
 {
     static const char *const tables[] = {"arms", "flags", "controls", "rounds", "overlap", "cost"};
     put_front(out, r);
     buf_puts(out, "# ");
     markdown_text(out, path_base(r->output));
-    buf_puts(out,
-             "\n\nA language model aligned to a domain by ISARA (iterative self-alignment with retrieval-augmented "
-             "in-context learning): it asked and answered questions like the seeds with examples in its prompt, "
-             "and was tuned on what was kept. ");
+    put_what(out, r);
     buf_printf(out, "%d pairs from %d seeds over %d round%s.\n\n", r->kept, r->n_given, r->tuned,
                r->tuned == 1 ? "" : "s");
     if (d->summary)
@@ -226,6 +244,13 @@ void card_dataset(struct buf *out, const struct report_run *r)
     buf_printf(out, "%d attempts in %d round%s, of which %d were kept and trained on; made by ", n, r->n_round,
                r->n_round == 1 ? "" : "s", r->kept);
     markdown_text(out, fact_or(r, "model.path", "unknown"));
+    for (int i = 0; i < r->n_elsewhere; i++) {
+        buf_printf(out, "%s%s by ", i ? ", " : " (", strcmp(r->elsewhere[i].role, "asker") ? "answered" : "asked");
+        markdown_text(out, r->elsewhere[i].model);
+        buf_puts(out, " at ");
+        markdown_text(out, r->elsewhere[i].endpoint);
+        buf_puts(out, i == r->n_elsewhere - 1 ? ")" : "");
+    }
     buf_printf(out, " from %d seeds. Nobody wrote or checked them; rejected attempts are there with the reason.\n\n",
                r->n_given);
     buf_puts(out, "| field | what |\n|---|---|\n| id | attempt, as r1-a17 |\n| round | of the method |\n| question, "

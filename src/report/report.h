@@ -128,6 +128,13 @@ struct report_people {
     struct report_labelled arms[2];
     int n_arm;
 };
+/* Who asked or answered in the model's place, behind an endpoint; what it took as the journal counts it. */
+struct report_elsewhere {
+    const char *role, *model, *endpoint, *api; /* "asker", "answerer"; all its addresses, with ", " between */
+    long texts, refused, requests;             /* refused: those of which there is an error in place of a text */
+    double prompt_tokens, completion_tokens;   /* as the server counted them */
+    long uncounted;                            /* texts of which it did not say */
+};
 struct report_fact {
     const char *name, *value; /* "build.version": "0.1.0" */
 };
@@ -154,8 +161,10 @@ struct report_run {
     int n_round;
     int tuned; /* rounds with a model */
     int novelty_ran_out;
-    double stop_novelty; /* the round, or 0 */
-    int attempts_taken;  /* of round 1, from another run that asked and answered in the same way */
+    double stop_novelty;                  /* the round, or 0 */
+    struct report_elsewhere elsewhere[2]; /* n 0: the model did all itself */
+    int n_elsewhere;
+    int attempts_taken; /* of round 1, from another run that asked and answered in the same way */
     int kept;
     double scaling; /* pairs trained on; for each given seed */
     struct report_overlap overlap;
@@ -192,6 +201,9 @@ struct report_run {
 };
 void report_run_free(struct report_run *r);
 const char *report_fact_find(const struct report_facts *f, const char *name); /* its value; NULL: not there */
+
+/* "asked and answered by X at URL"; appends. */
+void report_elsewhere_text(const struct report_run *r, struct buf *out);
 
 /* The summary for people; appends. Texts of models are in it: base/printable.h before a terminal gets it. */
 void report_run_text(const struct report_run *r, struct buf *out);

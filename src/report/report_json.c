@@ -155,6 +155,24 @@ json_t *report_overlap_json(const struct report_overlap *o)
                      o->kept);
 }
 
+static json_t *elsewhere_json(const struct report_run *r)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < r->n_elsewhere; i++) {
+        const struct report_elsewhere *x = &r->elsewhere[i];
+        json_t *o = json_pack("{s:s, s:s, s:s, s:s}", "role", x->role, "model", x->model, "endpoint", x->endpoint,
+                              "api", x->api);
+        json_object_set_new(o, "texts", json_integer(x->texts));
+        json_object_set_new(o, "refused", json_integer(x->refused));
+        json_object_set_new(o, "requests", json_integer(x->requests));
+        json_object_set_new(o, "prompt_tokens", json_real(x->prompt_tokens));
+        json_object_set_new(o, "completion_tokens", json_real(x->completion_tokens));
+        json_object_set_new(o, "uncounted", json_integer(x->uncounted));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 int report_run_json(const struct report_run *r, json_t **out, struct error *err)
 {
     json_t *rounds = json_array(), *arms = json_array(), *samples = json_array();
@@ -174,5 +192,7 @@ int report_run_json(const struct report_run *r, json_t **out, struct error *err)
         report_overlap_json(&r->overlap), "attempts_taken", r->attempts_taken);
     json_object_set_new(*out, "tax", tax_json(r));
     add_joules(*out, r);
+    if (r->n_elsewhere)
+        json_object_set_new(*out, "elsewhere", elsewhere_json(r));
     return *out ? 0 : error_set_nomem(err, 4096, "metrics");
 }

@@ -228,8 +228,37 @@ static void say_sample(struct buf *text, const struct report_run *r, const struc
     }
 }
 
+void report_elsewhere_text(const struct report_run *r, struct buf *out)
+{
+    for (int i = 0; i < r->n_elsewhere; i++) {
+        const struct report_elsewhere *x = &r->elsewhere[i];
+        buf_printf(out, "%s%s by %s at %s", i ? ", " : "", strcmp(x->role, "asker") ? "answered" : "asked", x->model,
+                   x->endpoint);
+    }
+}
+
+static void say_elsewhere(struct buf *text, const struct report_run *r)
+{
+    if (!r->n_elsewhere)
+        return;
+    buf_puts(text, "not self-alignment: ");
+    report_elsewhere_text(r, text);
+    buf_puts(text, ", not by the model itself\n");
+    for (int i = 0; i < r->n_elsewhere; i++) {
+        const struct report_elsewhere *x = &r->elsewhere[i];
+        buf_printf(text,
+                   "%s: %ld texts, %ld refused, in %ld requests; by its count %.0f tokens of prompts and %.0f "
+                   "of answers",
+                   x->role, x->texts, x->refused, x->requests, x->prompt_tokens, x->completion_tokens);
+        if (x->uncounted)
+            buf_printf(text, " (nothing was said of %ld)", x->uncounted);
+        buf_putc(text, '\n');
+    }
+}
+
 void report_run_text(const struct report_run *r, struct buf *text)
 {
+    say_elsewhere(text, r);
     for (int i = 0; i < r->n_round; i++)
         say_round(text, &r->rounds[i]);
     buf_printf(text, "scaling: %d kept pairs from %d seeds, %.2f times as many\n", r->kept, r->n_given, r->scaling);

@@ -60,9 +60,48 @@ static void overlap_section(struct document *d, const struct report_run *r)
                o->threshold);
 }
 
+static const struct column elsewhere_columns[] = {
+    {"role", "who", COLUMN_TEXT, 0},
+    {"model", "model", COLUMN_TEXT, 0},
+    {"endpoint", "endpoint", COLUMN_TEXT, 0},
+    {"texts", "texts", COLUMN_COUNT, 0},
+    {"refused", "refused", COLUMN_COUNT, 0},
+    {"requests", "requests", COLUMN_COUNT, 0},
+    {"prompt_tokens", "tokens of prompts", COLUMN_COUNT, 0},
+    {"completion_tokens", "tokens of texts", COLUMN_COUNT, 0},
+};
+enum { N_ELSEWHERE_COLUMN = (int)(sizeof elsewhere_columns / sizeof *elsewhere_columns) };
+
+static void elsewhere_table(struct section *s, const struct report_run *r)
+{
+    long uncounted = 0;
+    struct table *t = section_table(s, "elsewhere", "Models elsewhere", elsewhere_columns, N_ELSEWHERE_COLUMN);
+    for (int i = 0; i < r->n_elsewhere; i++) {
+        const struct report_elsewhere *x = &r->elsewhere[i];
+        struct table_row *row = table_add(t);
+        row_text(row, x->role);
+        row_text(row, x->model);
+        row_text(row, x->endpoint);
+        row_number(row, (double)x->texts);
+        row_number(row, (double)x->refused);
+        row_number(row, (double)x->requests);
+        row_number(row, x->prompt_tokens);
+        row_number(row, x->completion_tokens);
+        uncounted += x->uncounted;
+    }
+    table_note(t,
+               "tokens as the servers count them, who said nothing of %ld texts; requests: those behind the texts and "
+               "refusals, tries that failed among them",
+               uncounted);
+}
+
+/* Generated here; of what was said elsewhere nothing is. */
 static double tokens_of(const struct report_run *r, const char *phase)
 {
     double sum = 0;
+    for (int i = 0; i < r->n_elsewhere; i++)
+        if (!strcmp(r->elsewhere[i].role, !strcmp(phase, "ask") ? "asker" : "answerer"))
+            return NAN;
     for (int i = 0; i < r->n_round; i++)
         sum += !strcmp(phase, "ask") ? r->rounds[i].asked_tokens : r->rounds[i].answered_tokens;
     return sum;
@@ -135,6 +174,8 @@ static void cost_section(struct document *d, const struct report_run *r)
                   "without prompts and other beams; of tune: all that were trained on in the rounds; arithmetic: 2 "
                   "operations a parameter and token, 6 in tuning; evidence: tuning the controls, answers, scores and "
                   "judging of every arm");
+    if (r->n_elsewhere)
+        elsewhere_table(s, r);
     if (r->peak_mib)
         section_text(s, "Peak resident memory, of the start that took most: %d MiB.", r->peak_mib);
     else

@@ -13,6 +13,20 @@ static const struct column term_columns[] = {
 };
 enum { N_TERM_COLUMN = (int)(sizeof term_columns / sizeof *term_columns) };
 
+static void elsewhere(struct section *s, const struct report_run *r)
+{
+    struct buf who = BUF_INIT;
+    report_elsewhere_text(r, &who);
+    if (who.failed)
+        s->document->failed = 1;
+    section_text(s,
+                 "Not self-alignment. The attempts of this run were %s, and not by the model that is tuned: what it "
+                 "gained came from there. What stands behind an endpoint may change under its name, and whether its "
+                 "terms allow tuning on what it says is not known to this program.",
+                 buf_text(&who));
+    buf_free(&who);
+}
+
 static void scope(struct section *s, const struct report_run *r)
 {
     const char *model = report_fact_find(&r->manifest, "model.path"),
@@ -120,6 +134,8 @@ static void terms(struct document *d)
 void sections_limits(struct document *d, const struct report_run *r)
 {
     struct section *s = document_section(d, "limitations", "Limitations");
+    if (r->n_elsewhere)
+        elsewhere(s, r);
     scope(s, r);
     measures(s, r);
     gaps(s, r);

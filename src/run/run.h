@@ -66,7 +66,7 @@ struct run_text {     /* a generated text as the journal has it */
     const char *error;
     const int32_t *ids;
     const float *logprobs;
-    int n; /* what was generated */
+    int n; /* what was generated; 0 of a text: another model said it elsewhere */
     double score;
     int ended; /* by itself */
     const int *contexts;
