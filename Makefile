@@ -50,7 +50,7 @@ LIB     := $(BUILD)/libisara.a
 HTTP_TESTS := tests/test_judge_endpoint.c tests/test_method_elsewhere.c
 TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,$(HTTP_TESTS)) $(if $(MHD),,$(wildcard tests/test_serve_*.c)),$(wildcard tests/test_*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
-TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_%.c,$(wildcard tests/*.c)))
+TEST_LIB_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/test_%.c tests/served.c,$(wildcard tests/*.c)))
 BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 # tools/world_*.c are the synthetic world that models/ is made from; the tools and tests that use it link it.
 WORLD_SRC := $(wildcard tools/world_*.c)
@@ -94,9 +94,10 @@ $(BUILD)/isara: $(BUILD)/src/cli/main.o $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(MHD_LIBS) $(LDLIBS_ALL)
 $(WORLD_LIB): $(WORLD_SRC:%.c=$(BUILD)/%.o)
 	@rm -f $@; ar rcs $@ $^
+$(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_serve_*.c)): $(BUILD)/tests/served.o
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB)
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB) -lcmocka $(MHD_LIBS) $(LDLIBS_ALL)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< $(filter %/served.o,$^) $(TEST_LIB_OBJ) $(WORLD_LIB) $(LIB) -lcmocka $(MHD_LIBS) $(LDLIBS_ALL)
 # One fuzz target, two drivers: replay_X runs the corpus with any compiler, libfuzzer_X (tools/fuzz) needs clang.
 $(BUILD)/fuzz/replay_%: $(BUILD)/fuzz/fuzz_%.o $(BUILD)/fuzz/replay.o $(LIB)
 	@$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LDLIBS_ALL)

@@ -295,9 +295,9 @@ static void test_the_greatest_probabilities_are_pytorchs(void **state)
     struct model *model = NULL;
     struct error err = {0};
     int32_t given[10][128], ids[10 * MOST_LISTS * N_TOP];
-    float logprobs[10 * MOST_LISTS * N_TOP];
+    float logprobs[10 * MOST_LISTS * N_TOP], scores[10 * MOST_LISTS], alone[10 * MOST_LISTS];
     struct model_text texts[10];
-    const struct model_top top = {N_TOP, ids, logprobs};
+    const struct model_top top = {N_TOP, ids, logprobs, scores};
     const json_t *rows = json_object_get(soft, "rows"), *row;
     size_t i, at = 0;
     json_array_foreach(rows, i, row)
@@ -309,13 +309,14 @@ static void test_the_greatest_probabilities_are_pytorchs(void **state)
     if (device_open(&device, DEVICE_CPU, &(struct device_options){.n_thread = 2}, &err) ||
         checkpoint_open(&source, "tests/golden/random_llama", &err) ||
         model_open(&model, device, source, &(struct model_options){.dtype = DTYPE_F32}, &err) ||
-        model_score_top(model, texts, 10, &top, &err))
+        model_score_top(model, texts, 10, &top, &err) || model_score(model, texts, 10, alone, &err))
         fail_msg("%s", err.message);
     json_array_foreach(rows, i, row)
     {
         check_lists(row, ids + at, logprobs + at);
         at += json_array_size(json_object_get(row, "top_ids")) * N_TOP;
     }
+    assert_memory_equal(scores, alone, at / N_TOP * sizeof *scores);
     model_close(model);
     checkpoint_close(source);
     device_close(device);

@@ -93,6 +93,7 @@ void generate_engine_forget(struct generate_engine *e)
 struct generate_stats generate_engine_stats(const struct generate_engine *e)
 {
     struct generate_stats s = e->stats;
+    s.reserved_pages = e->pages.reserved;
     s.peak_pages = (size_t)e->pages.peak;
     s.kv_bytes = e->kv ? buffer_size(e->kv) : 0;
     return s;

@@ -70,6 +70,7 @@ struct generate_stats {
     long prompt_tokens, computed_prompt_tokens, generated_tokens, steps;
     /* token rows of all passes; rows of logits; mem_* allocations inside steps, which should be none */
     long rows, head_rows, step_allocations;
+    long reserved_pages;                /* that requests in flight may take at most, now */
     size_t peak_pages, kv_bytes;        /* pages ever in use at once; bytes that the pages may take */
     double model_seconds, host_seconds; /* waiting for the device; everything else inside steps */
 };

@@ -189,7 +189,7 @@ static int ask_questions(struct teaching *t, const struct question *questions, i
             texts[n_text++] = (struct model_text){q->prompt.ids.ids, length, length - q->n_asked};
     }
     size_t bytes = lists * TEACHER_TOP * 4;
-    struct model_top block = {TEACHER_TOP, mem_alloc(bytes + 1), mem_alloc(bytes + 1)};
+    struct model_top block = {TEACHER_TOP, mem_alloc(bytes + 1), mem_alloc(bytes + 1), NULL};
     int rc = block.ids && block.logprobs ? 0 : error_set_nomem(err, 2 * bytes, "the teacher's probabilities");
     rc = rc ? rc : model_score_top(t->a->speaker.model, texts, n_text, &block, err);
     rc = rc ? rc : keep_answers(t, questions, n, &block, err);

@@ -195,11 +195,12 @@ struct model_text {
 /* logprobs: concatenated f32, n - n_prompt a text (those of ids[n_prompt..n)). n_prompt >= 1. */
 int model_score(const struct model *m, const struct model_text *texts, int n_text, float *logprobs, struct error *err);
 /* The n greatest log-probabilities where model_score has one, in decreasing order, ties to the lower id; id -1 when the
- * vocabulary holds fewer: [log-probabilities of model_score, n]. */
+ * vocabulary holds fewer: [log-probabilities of model_score, n]. scores, if not NULL: what model_score gives, of the
+ * same pass. */
 struct model_top {
     int n;
     int32_t *ids;
-    float *logprobs;
+    float *logprobs, *scores;
 };
 int model_score_top(const struct model *m, const struct model_text *texts, int n_text, const struct model_top *out,
                     struct error *err);

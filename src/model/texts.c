@@ -197,10 +197,20 @@ static int completion_rows(struct passes *r)
     return n;
 }
 
+/* Of the logits of n rows from `at` on: the targets' negative log-probabilities, beside each other. */
+static void score_rows(struct passes *r, int at, int n)
+{
+    tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = n,
+                                                            .n_vocab = r->m->desc.n_vocab,
+                                                            .logits = r->logits,
+                                                            .targets = span_at(r->d_targets, (size_t)at * 4),
+                                                            .nll = span_at(r->d_nll, (size_t)at * 4)});
+}
+
 /* Log-probabilities of the completions of one pass; *n_done: how many. */
 static int score_pass(struct passes *r, float *logprobs, int *n_done, struct error *err)
 {
-    int n = completion_rows(r), width = model_width(&r->m->desc), n_vocab = r->m->desc.n_vocab;
+    int n = completion_rows(r), width = model_width(&r->m->desc);
     *n_done = n;
     if (!n)
         return 0;
@@ -210,11 +220,7 @@ static int score_pass(struct passes *r, float *logprobs, int *n_done, struct err
     for (int at = 0; at < n; at += r->chunk) {
         int some = n - at < r->chunk ? n - at : r->chunk;
         model_head(r->m, r->q, span_at(hidden, (size_t)at * (size_t)width * 4), some, r->logits);
-        tensor_cross_entropy(r->q, &(struct cross_entropy_args){.n_row = some,
-                                                                .n_vocab = n_vocab,
-                                                                .logits = r->logits,
-                                                                .targets = span_at(r->d_targets, (size_t)at * 4),
-                                                                .nll = span_at(r->d_nll, (size_t)at * 4)});
+        score_rows(r, at, some);
     }
     queue_download(r->q, logprobs, r->d_nll, (size_t)n * 4);
     int rc = queue_wait(r->q, err);
@@ -246,10 +252,14 @@ static int top_pass(struct passes *r, const struct top_spans *s, const struct mo
     struct span hidden;
     if (n)
         forward_rows(r, n, &hidden);
+    if (n && out->scores)
+        queue_upload(r->q, r->d_targets, r->targets, (size_t)n * 4);
     for (int at = 0; at < n && !rc; at += r->chunk) {
         int some = n - at < r->chunk ? n - at : r->chunk;
         size_t to = (*done + (size_t)at) * list, bytes = (size_t)some * list * 4;
         model_head(r->m, r->q, span_at(hidden, (size_t)at * width * 4), some, r->logits);
+        if (out->scores)
+            score_rows(r, at, some);
         tensor_candidates(r->q, &(struct candidates_args){.n_row = some,
                                                           .n_vocab = r->m->desc.n_vocab,
                                                           .n_top = out->n,
@@ -261,6 +271,12 @@ static int top_pass(struct passes *r, const struct top_spans *s, const struct mo
         queue_download(r->q, out->logprobs + to, s->raw, bytes);
         queue_download(r->q, out->ids + to, s->ids, bytes);
         rc = queue_wait(r->q, err);
+    }
+    if (n && out->scores && !rc) {
+        queue_download(r->q, out->scores + *done, r->d_nll, (size_t)n * 4);
+        rc = queue_wait(r->q, err);
+        for (int i = 0; i < n; i++)
+            out->scores[*done + (size_t)i] = -out->scores[*done + (size_t)i];
     }
     *done += (size_t)n;
     return rc;

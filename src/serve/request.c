@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -40,12 +41,18 @@ static void warn_not_offered(const json_t *body)
     }
 }
 
-static int wrong(struct ask *a, const char *name, const char *wanted)
+int request_whole(struct ask *a, const char *name, int most, int *to)
 {
-    struct error err = {0};
-    error_set(&err, ERROR_DATA, "%s: wanted %s", name, wanted);
-    ask_refuse(a, 400, name, &err);
-    return -1;
+    const json_t *v = json_object_get(a->body, name);
+    char wanted[64];
+    json_int_t n = json_integer_value(v);
+    if (!is_set(v))
+        return 0;
+    snprintf(wanted, sizeof wanted, "a whole number from 0 to %d", most);
+    if (!json_is_integer(v) || n < 0 || n > most)
+        return ask_wrong(a, name, wanted);
+    *to = (int)n;
+    return 0;
 }
 
 static int set_option(struct ask *a, const struct field *f, const char *name, const json_t *value)
@@ -80,22 +87,50 @@ static int take_options(struct ask *a)
     return 0;
 }
 
-static int take_length(struct ask *a, int n_new)
+/* The name under which a length stands. */
+static const char *length_name(const json_t *body)
 {
     static const char *const names[] = {"max_new_tokens", "max_completion_tokens", "max_tokens"};
-    a->options.max_new_tokens = n_new;
-    a->generates = 1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const json_t *v = json_object_get(a->body, names[i]);
-        if (!is_set(v))
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_set(json_object_get(body, names[i])))
+            return names[i];
+    return NULL;
+}
+
+/* Of a length of 0 the prompt is only looked at. */
+static int take_length(struct ask *a, int n_new)
+{
+    const char *name = length_name(a->body);
+    int n = a->model->defaults.max_new_tokens > 0 ? a->model->defaults.max_new_tokens : n_new;
+    if (name && request_whole(a, name, GENERATE_MAX_NEW, &n))
+        return -1;
+    a->generates = n > 0;
+    a->options.max_new_tokens = n > 0 ? n : 1;
+    return 0;
+}
+
+int request_lengths(struct ask *a)
+{
+    struct error err = {0};
+    int most = a->model->max_length, named = length_name(a->body) != NULL;
+    for (int i = 0; i < a->n_prompt; i++) {
+        int n = (int)a->prompts[i].ids.n, room = most - n;
+        if (!named && room > 0 && a->options.max_new_tokens > room)
+            a->options.max_new_tokens = room;
+        if (a->generates ? a->options.max_new_tokens <= room : room >= 0)
             continue;
-        json_int_t n = json_integer_value(v);
-        if (!json_is_integer(v) || n < 0 || n > GENERATE_MAX_NEW)
-            return wrong(a, names[i], "a whole number from 0 to 1048576");
-        a->generates = n > 0;
-        a->options.max_new_tokens = n > 0 ? (int)n : 1;
-        break;
+        error_set(&err, ERROR_DATA, "this model's context is %d tokens, but the prompt has %d and max_tokens is %d",
+                  most, n, a->generates ? a->options.max_new_tokens : 0);
+        ask_refuse(a, 400, "max_tokens", &err);
+        return -1;
     }
+    return 0;
+}
+
+int request_stream(struct ask *a)
+{
+    a->stream = request_flag(a->body, "stream");
+    a->usage = a->stream && request_flag(json_object_get(a->body, "stream_options"), "include_usage");
     return 0;
 }
 
@@ -104,13 +139,13 @@ static int take_sampling(struct ask *a)
 {
     const json_t *t = json_object_get(a->body, "temperature"), *k = json_object_get(a->body, "top_k");
     if (is_set(t) && (!json_is_number(t) || json_number_value(t) < 0))
-        return wrong(a, "temperature", "a number from 0 on");
+        return ask_wrong(a, "temperature", "a number from 0 on");
     if (is_set(t)) {
         a->options.do_sample = json_number_value(t) > 0;
         a->options.temperature = a->options.do_sample ? (float)json_number_value(t) : 1;
     }
     if (is_set(k) && !json_is_integer(k))
-        return wrong(a, "top_k", "a whole number");
+        return ask_wrong(a, "top_k", "a whole number");
     if (is_set(k)) /* -1 is all for others */
         a->options.top_k =
             json_integer_value(k) > 0 && json_integer_value(k) < 1 << 30 ? (int)json_integer_value(k) : 0;
@@ -129,31 +164,20 @@ static int take_stop(struct ask *a)
     return json_array_size(stop) ? set_option(a, f, "stop", stop) : 0;
 }
 
-static int take_count(struct ask *a, const char *name, int *to)
-{
-    const json_t *v = json_object_get(a->body, name);
-    json_int_t n = json_integer_value(v);
-    if (!is_set(v))
-        return 0;
-    if (!json_is_integer(v) || n < 1 || n > GENERATE_MAX_BEAMS)
-        return wrong(a, name, "a whole number from 1 to 256");
-    *to = (int)n;
-    return 0;
-}
-
 /* n sequences of a prompt, the best of best_of that are made; with beams they are the search's. Greedy ones are all the
  * same. */
 static int take_sequences(struct ask *a)
 {
     struct generate_options *o = &a->options;
-    a->n = 1;
-    if (take_count(a, "n", &a->n))
+    if (request_whole(a, "n", GENERATE_MAX_BEAMS, &a->n))
         return -1;
+    if (a->n < 1)
+        return ask_wrong(a, "n", "at least 1");
     a->best_of = a->n;
-    if (take_count(a, "best_of", &a->best_of))
+    if (request_whole(a, "best_of", GENERATE_MAX_BEAMS, &a->best_of))
         return -1;
     if (a->best_of < a->n)
-        return wrong(a, "best_of", "at least n");
+        return ask_wrong(a, "best_of", "at least n");
     if (request_flag(a->body, "use_beam_search") && !is_set(json_object_get(a->body, "num_beams")))
         o->num_beams = a->best_of;
     o->do_sample = o->do_sample && o->num_beams == 1;
@@ -170,7 +194,7 @@ static int take_seed(struct ask *a)
     const json_t *v = json_object_get(a->body, "seed");
     uint32_t any = 0;
     if (is_set(v) && !json_is_integer(v))
-        return wrong(a, "seed", "a whole number");
+        return ask_wrong(a, "seed", "a whole number");
     if (is_set(v))
         a->seed = (uint64_t)json_integer_value(v);
     else if (a->options.do_sample && getrandom(&any, sizeof any, 0) == (ssize_t)sizeof any)

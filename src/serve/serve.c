@@ -14,13 +14,13 @@ struct serve {
     struct api api;
 };
 
-void api_health(void *api, struct http_exchange *x)
+static void api_health(void *api, struct http_exchange *x)
 {
     (void)api;
     answer_json(x, 200, json_pack("{s:s}", "status", "ok"));
 }
 
-void api_models(void *user, struct http_exchange *x)
+static void api_models(void *user, struct http_exchange *x)
 {
     const struct api *api = user;
     json_t *list = json_array();
@@ -34,11 +34,28 @@ void api_models(void *user, struct http_exchange *x)
     answer_json(x, 200, json_pack("{s:s, s:o}", "object", "list", "data", list));
 }
 
+static void api_metrics(void *user, struct http_exchange *x)
+{
+    struct api *api = user;
+    struct buf text = BUF_INIT;
+    struct worker_counts w = worker_counts(api->worker);
+    struct http_counts h = http_counts(api->http);
+    metrics_write(&api->metrics, &w, &h, &text);
+    http_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+}
+
 static const struct http_route routes[] = {
     {"GET", "/health", 1, api_health},
     {"GET", "/v1/models", 0, api_models},
     {"GET", "/models", 0, api_models},
     {"POST", "/v1/completions", 0, api_completions},
+    {"POST", "/v1/chat/completions", 0, api_chat},
+    {"POST", "/chat/completions", 0, api_chat},
+    {"POST", "/v1/embeddings", 0, api_embeddings},
+    {"POST", "/tokenize", 0, api_tokenize},
+    {"POST", "/detokenize", 0, api_detokenize},
+    {"GET", "/tokenizer_info", 0, api_tokenizer_info},
+    {"GET", "/metrics", 0, api_metrics},
 };
 
 static void set_mark(struct api *api)
@@ -60,6 +77,7 @@ int serve_open(struct serve **out, const struct served_options *o, const struct 
     struct api *api = &s->api;
     api->created = clock_wall();
     set_mark(api);
+    metrics_init(&api->metrics);
     rc = served_open(&api->models, &api->n_model, o, device, err);
     rc = rc ? rc : worker_open(&api->worker, api->models, api->n_model, err);
     rc = rc ? rc
@@ -103,5 +121,6 @@ void serve_close(struct serve *s, double seconds)
     worker_close(s->api.worker);
     http_close(s->api.http);
     served_close(s->api.models, s->api.n_model);
+    metrics_deinit(&s->api.metrics);
     mem_free(s);
 }

@@ -32,12 +32,15 @@ static int open_engine(struct served *s, const struct served_options *o, struct 
     if (rc)
         return rc;
     generate_options_default(&s->defaults);
+    s->defaults.max_new_tokens = 0; /* nobody has said */
     rc = generate_options_merge(&s->defaults, checkpoint_generation_config(s->checkpoint), d,
                                 checkpoint_path(s->checkpoint), err);
     if (!rc && o->decoding)
         rc = o->decoding(o->user, &s->defaults, err);
+    struct generate_options checked = s->defaults;
+    checked.max_new_tokens += !checked.max_new_tokens;
     if (!rc)
-        rc = generate_options_check(&s->defaults, err);
+        rc = generate_options_check(&checked, err);
     generate_limits_default(&s->limits, s->engine);
     s->limits.requests = o->max_queue;
     s->limits.sequences = o->max_sequences > o->max_width ? o->max_sequences : o->max_width;

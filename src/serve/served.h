@@ -25,8 +25,8 @@ struct served {
     struct tokenizer *tokenizer; /* NULL: ids only */
     struct chat *chat;           /* NULL: no chat template, or one that no_chat says is not known here */
     struct model *model;
-    struct generate_engine *engine; /* NULL: an encoder */
-    struct generate_options defaults;
+    struct generate_engine *engine;   /* NULL: an encoder */
+    struct generate_options defaults; /* max_new_tokens 0: nobody has said */
     struct generate_limits limits;
     struct error no_chat;
     int max_length; /* prompt and new tokens */

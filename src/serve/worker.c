@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { SLICE = 512 }; /* token rows of scoring between two steps of the engine */
+enum { SLICE = 1024, BUNDLE = 64 }; /* token rows of scoring, and texts, between two steps of the engine */
 
 struct list {
     struct task *first, *last;
@@ -145,35 +145,114 @@ static void drop_all(struct worker *w, struct list *l, const struct served *only
     }
 }
 
-static int score(const struct task *t, struct error *err)
-{
-    const struct model *m = t->model->model;
-    size_t n = (size_t)(t->text.n - t->text.n_prompt);
-    int rc = model_score(m, &t->text, 1, t->values, err);
-    if (!rc && t->top.n)
-        rc = model_score_top(m, &t->text, 1, &t->top, err);
-    return rc ? rc : model_check_numbers(t->values, n, err, "log-probabilities");
-}
+/* Tasks at the front of the side list that one call of the model does together. */
+struct bundle {
+    struct task *tasks[BUNDLE];
+    struct model_text texts[BUNDLE];
+    int n;
+    size_t n_value; /* log-probabilities */
+};
 
-static int embed(const struct task *t, struct error *err)
+static void gather(const struct worker *w, struct bundle *b)
 {
-    size_t width = (size_t)model_width(model_desc(t->model->model));
-    int rc = model_embed(t->model->model, &t->text, 1, 1, t->values, err);
-    return rc ? rc : model_check_numbers(t->values, width, err, "an embedding");
-}
-
-/* A piece of what does not go through the engine; more of it while that has nothing to do. */
-static void side_work(struct worker *w)
-{
+    const struct task *first = w->side.first;
     long rows = 0;
-    while (w->side.n && rows < SLICE) {
-        struct task *t = w->side.first;
-        struct error err = {0};
-        int rc = t->kind == TASK_SCORE ? score(t, &err) : embed(t, &err);
+    *b = (struct bundle){.n = 0};
+    for (struct task *t = w->side.first; t && b->n < BUNDLE; t = t->next) {
+        if (t->kind != first->kind || t->model != first->model || t->n_top != first->n_top ||
+            t->as_it_is != first->as_it_is || (b->n && rows + t->text.n > SLICE))
+            return;
         rows += t->text.n;
-        take(&w->side, t);
+        b->texts[b->n] = t->text;
+        b->tasks[b->n++] = t;
+        b->n_value += (size_t)(t->text.n - t->text.n_prompt);
+    }
+}
+
+static int score_together(const struct bundle *b, struct model_top *top, struct error *err)
+{
+    const struct task *first = b->tasks[0];
+    const struct model *m = first->model->model;
+    size_t list = (size_t)first->n_top, n = b->n_value + 1;
+    top->n = first->n_top;
+    top->scores = mem_alloc(n * 4);
+    top->ids = mem_alloc(n * list * 4);
+    top->logprobs = mem_alloc(n * list * 4);
+    if (!top->scores || !top->ids || !top->logprobs)
+        return error_set_nomem(err, n * (list + 1) * 4, "log-probabilities");
+    return list ? model_score_top(m, b->texts, b->n, top, err) : model_score(m, b->texts, b->n, top->scores, err);
+}
+
+static void hand_out_scores(struct worker *w, const struct bundle *b, const struct model_top *top)
+{
+    size_t at = 0, list = (size_t)top->n * 4;
+    for (int i = 0; i < b->n; i++) {
+        struct task *t = b->tasks[i];
+        struct error err = {0};
+        size_t n = (size_t)(t->text.n - t->text.n_prompt);
+        if (n)
+            memcpy(t->values, top->scores + at, n * 4);
+        if (n && list) {
+            memcpy(t->top_ids, top->ids + at * (size_t)top->n, n * list);
+            memcpy(t->top_logprobs, top->logprobs + at * (size_t)top->n, n * list);
+        }
+        at += n;
+        int rc = model_check_numbers(t->values, n, &err, "log-probabilities");
         finish(w, t, NULL, rc ? &err : NULL);
     }
+}
+
+static void score(struct worker *w, const struct bundle *b)
+{
+    struct error err = {0};
+    struct model_top top = {0};
+    int rc = score_together(b, &top, &err);
+    if (!rc)
+        hand_out_scores(w, b, &top);
+    for (int i = 0; rc && i < b->n; i++)
+        finish(w, b->tasks[i], NULL, &err);
+    mem_free(top.scores);
+    mem_free(top.ids);
+    mem_free(top.logprobs);
+}
+
+static void embed(struct worker *w, const struct bundle *b)
+{
+    const struct model *m = b->tasks[0]->model->model;
+    size_t width = (size_t)model_width(model_desc(m));
+    struct error err = {0};
+    float *all = mem_alloc((size_t)b->n * width * 4);
+    int rc = all ? model_embed(m, b->texts, b->n, !b->tasks[0]->as_it_is, all, &err)
+                 : error_set_nomem(&err, (size_t)b->n * width * 4, "embeddings");
+    for (int i = 0; i < b->n; i++) {
+        struct task *t = b->tasks[i];
+        struct error odd = err;
+        int bad = rc;
+        if (!rc) {
+            memcpy(t->values, all + (size_t)i * width, width * 4);
+            bad = model_check_numbers(t->values, width, &odd, "an embedding");
+        }
+        finish(w, t, NULL, bad ? &odd : NULL);
+    }
+    mem_free(all);
+}
+
+/* A piece of what does not go through the engine. */
+static void side_work(struct worker *w)
+{
+    struct bundle b;
+    long rows = 0;
+    if (!w->side.n)
+        return;
+    gather(w, &b);
+    for (int i = 0; i < b.n; i++) {
+        rows += b.texts[i].n;
+        take(&w->side, b.tasks[i]);
+    }
+    if (b.tasks[0]->kind == TASK_SCORE)
+        score(w, &b);
+    else
+        embed(w, &b);
     pthread_mutex_lock(&w->lock);
     w->counts.scored_tokens += rows;
     pthread_mutex_unlock(&w->lock);
@@ -201,12 +280,15 @@ static void count(struct worker *w, double seconds)
         sum.computed_prompt_tokens += s.computed_prompt_tokens;
         sum.generated_tokens += s.generated_tokens;
         sum.steps += s.steps;
+        sum.reserved_pages += s.reserved_pages;
     }
     pthread_mutex_lock(&w->lock);
     w->counts.prompt_tokens = sum.prompt_tokens;
     w->counts.computed_prompt_tokens = sum.computed_prompt_tokens;
     w->counts.generated_tokens = sum.generated_tokens;
     w->counts.steps = sum.steps;
+    w->counts.reserved_pages = sum.reserved_pages;
+    w->counts.generating = w->running.n;
     w->counts.busy_seconds += seconds;
     pthread_mutex_unlock(&w->lock);
 }

@@ -14,11 +14,12 @@ struct task {
     /* TASK_GENERATE; user is the worker's. Tokens, if they are wanted, as the engine chooses them. */
     struct generate_request request;
     void (*token)(struct task *t, const struct generate_token *token);
-    /* TASK_SCORE: values are model_score's of the text, and top (n 0: none are wanted) model_score_top's. TASK_EMBED:
-     * values are of the text's length 1 vector. The caller's memory. */
+    /* TASK_SCORE: values are model_score's of the text, top_ids and top_logprobs model_score_top's lists of n_top (0:
+     * none are wanted). TASK_EMBED: values are the text's vector, of length 1 unless as_it_is. The caller's memory. */
     struct model_text text;
-    struct model_top top;
-    float *values;
+    float *values, *top_logprobs;
+    int32_t *top_ids;
+    int n_top, as_it_is;
     /* Once, in the worker's thread, which may submit; result (borrowed) is NULL but for TASK_GENERATE. With a reason
      * there is no result. */
     void (*done)(struct task *t, const struct generate_result *result, const struct error *reason);
@@ -29,8 +30,8 @@ struct task {
 };
 struct worker;
 struct worker_counts {
-    long pending, accepted, refused, cancelled, prompt_tokens, computed_prompt_tokens, generated_tokens, steps,
-        scored_tokens;
+    long pending, generating, reserved_pages, accepted, refused, cancelled, prompt_tokens, computed_prompt_tokens,
+        generated_tokens, steps, scored_tokens;
     double busy_seconds;
 };
 int worker_open(struct worker **out, struct served *models, int n_model, struct error *err);
