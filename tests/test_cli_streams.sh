@@ -38,6 +38,22 @@ if [ -r /proc/self/status ]; then
   [ $((0x$ignored & 3)) = 3 ] && [ $((0x$taken & 2)) = 0 ] || no "an ignored signal is taken: ignored $ignored, taken $taken"
   kill -KILL $p; wait $p
 fi
+# A progress line is narrower than the terminal, whatever its width; a final one ends the line.
+if command -v script >/dev/null && command -v stty >/dev/null; then
+  for i in 1 2 3 4; do echo "{\"prompt\":\"Why $i?\"}"; done >"$tmp/four.jsonl"
+  for width in 20 33 300; do
+    rm -f "$tmp/out.jsonl"
+    script -qec "stty cols $width; $ISARA generate --model $m --input $tmp/four.jsonl --output $tmp/out.jsonl --max-new-tokens 60 --num-beams 4" "$tmp/typed" >/dev/null </dev/null
+    tr '\r' '\n' <"$tmp/typed" | sed 's/\x1b\[K//g' | grep '^generate' >"$tmp/lines"
+    longest=$(awk '{ if (length($0) > n) n = length($0) } END { print n + 0 }' "$tmp/lines")
+    [ "$longest" -gt 10 ] && [ "$longest" -lt $width ] || no "a terminal of $width columns: the longest progress line has $longest"
+  done
+  grep -q '^generate 4/4 \[.*records/s, .*tokens/s\]$' "$tmp/lines" || no "a wide terminal does not show everything"
+fi
+# --log-level debug says what every verb works with and what it took.
+"$ISARA" generate --model $m --input "$tmp/i.jsonl" --max-new-tokens 2 --log-level debug >/dev/null 2>"$tmp/e"
+for text in "model $m: llama, 2.8 million" "tokenizer $m: ids below 2048" "engine so far: .* 2 generated" "processor time"; do grep -q "$text" "$tmp/e" || no "--log-level debug: no \"$text\""; done
+"$ISARA" doctor --log-level debug 2>&1 >/dev/null | grep -q "exit code 0" || no "doctor --log-level debug says nothing"
 # What a file holds is shown without its escapes.
 printf '{"id":"x\\u001b[2Jy\\u009bz","prompt":"a","completion":"b"}\n' >"$tmp/t.jsonl"
 "$ISARA" inspect --model $m --data "$tmp/t.jsonl" >"$tmp/shown" 2>&1

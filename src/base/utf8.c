@@ -237,6 +237,12 @@ int utf8_is_mark(uint32_t cp)
     return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_ME;
 }
 
+int utf8_width(uint32_t cp)
+{
+    int width = utf8proc_charwidth((utf8proc_int32_t)cp);
+    return width > 0 ? width : 0;
+}
+
 int utf8_fold(struct buf *out, const char *s, size_t n)
 {
     struct buf lossy = BUF_INIT;

@@ -39,5 +39,6 @@ int utf8_is_numeric(uint32_t cp);     /* categories N* */
 int utf8_is_word(uint32_t cp);        /* \w: letters, marks, decimal and letter numbers, connectors, joiners */
 int utf8_is_punctuation(uint32_t cp); /* ASCII punctuation and symbols, and categories P* */
 int utf8_is_mark(uint32_t cp);        /* categories M* */
+int utf8_width(uint32_t cp);          /* columns on a terminal: 0, 1 or 2 */
 
 #endif

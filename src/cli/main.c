@@ -3,7 +3,9 @@
 #include "cli/parts.h"
 
 #include "base/build.h"
+#include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/printable.h"
 
 #include <errno.h>
@@ -25,6 +27,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     struct error err = {0};
     struct options options = {.arena = ARENA_INIT};
     struct cli_values values;
+    double started = clock_now();
     cli_values_default(&values);
     int rc = options_parse(&options, argc, argv, verb->groups | GROUP_COMMON | GROUP_SEED, &err);
     if (!rc)
@@ -42,11 +45,14 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     interrupt_install();
     terminal_start(&values);
     rc = cli_check_output(&options, &values, &err);
+    log_line(LOG_DEBUG, "isara %s, %s", build_name, verb->name);
     rc = rc ? rc : verb->run(verb, &options, &values, &err);
     terminal_end();
     int code = rc > 0 ? rc : 0; /* CLI_SOME_FAILED, CLI_DIFFERENT */
     if (rc < 0)
         code = fail(verb, &err, rc);
+    log_line(LOG_DEBUG, "%.2f s, %.2f s of processor time, peak %zu MiB resident; exit code %d", clock_now() - started,
+             clock_cpu(), clock_rss_peak() >> 20, code);
     options_free(&options);
     return code;
 }

@@ -1,28 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the user sees while work goes on, all on standard error: a progress line redrawn on a terminal, else one line
- * every 30 seconds. */
+ * every 10 seconds. A redrawn line is never wider than the terminal is at that moment. */
 #include "cli/parts.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+enum { PIPE_SECONDS = 10, DEFAULT_COLUMNS = 80 };
 static struct {
-    int tty, color, level, drawn;
+    int tty, color, level, drawn; /* drawn: characters of the line that stands there */
     double last;
     char stage[64];
 } terminal;
 
+static int columns(void)
+{
+    struct winsize w = {0};
+    const char *told = getenv("COLUMNS");
+    if (!ioctl(2, TIOCGWINSZ, &w) && w.ws_col > 0)
+        return w.ws_col;
+    return told && atoi(told) > 0 ? atoi(told) : DEFAULT_COLUMNS;
+}
+
+/* A terminal that has become narrower since shows the line on several rows. */
 static void clear_line(void)
 {
+    for (int rows = terminal.drawn ? (terminal.drawn - 1) / columns() : 0; rows > 0; rows--)
+        fputs("\r\033[K\033[A", stderr);
     if (terminal.drawn)
         fputs("\r\033[K", stderr);
     terminal.drawn = 0;
+}
+
+/* Cuts valid UTF-8 to so many columns; returns how many it takes. */
+static int cut_line(char *line, int most)
+{
+    int width = 0;
+    uint32_t cp;
+    for (size_t at = 0, n; (n = utf8_decode(line + at, strlen(line + at), &cp)); at += n) {
+        int more = utf8_width(cp);
+        if (width + more > most) {
+            line[at] = 0;
+            break;
+        }
+        width += more;
+    }
+    return width;
 }
 
 static void show_line(void *user, enum log_level level, const char *text)
@@ -50,6 +81,20 @@ static void clock_text(char *out, size_t size, double seconds)
         snprintf(out, size, "%02ld:%02ld", s / 60, s % 60);
 }
 
+/* drawn_over: by what comes next. */
+static void draw_line(char *line, int drawn_over)
+{
+    clear_line();
+    int width = terminal.tty ? cut_line(line, columns() - 1) : 0;
+    fputs(line, stderr);
+    if (drawn_over) {
+        terminal.drawn = width;
+        fflush(stderr);
+    } else {
+        fputc('\n', stderr);
+    }
+}
+
 static void show_progress(void *user, const struct progress *p)
 {
     (void)user;
@@ -57,7 +102,7 @@ static void show_progress(void *user, const struct progress *p)
         return;
     double now = clock_now(), spent = now - p->started;
     int ended = p->total && p->done >= p->total, other = strcmp(terminal.stage, p->stage ? p->stage : "") != 0;
-    if (!ended && !other && now - terminal.last < (terminal.tty ? 0.2 : 30))
+    if (!ended && !other && now - terminal.last < (terminal.tty ? 0.2 : PIPE_SECONDS))
         return;
     if (!terminal.tty && other && !ended) { /* a new stage is counted from its first report */
         snprintf(terminal.stage, sizeof terminal.stage, "%s", p->stage ? p->stage : "");
@@ -70,18 +115,12 @@ static void show_progress(void *user, const struct progress *p)
         clock_text(left, sizeof left, spent * (double)(p->total - p->done) / (double)p->done);
     if (p->tokens > 0 && spent > 0)
         snprintf(tokens, sizeof tokens, ", %.0f tokens/s", p->tokens / spent);
-    char note[256];
-    snprintf(note, sizeof note, "%s", p->note ? p->note : "");
-    printable(note);
-    clear_line();
-    fprintf(stderr, "%s %ld/%ld [%s<%s, %.2f %s/s%s]%s%s", p->stage ? p->stage : "", p->done, p->total, elapsed, left,
-            spent > 0 ? (double)p->done / spent : 0.0, p->unit ? p->unit : "", tokens, *note ? " " : "", note);
-    if (terminal.tty && !ended) {
-        terminal.drawn = 1;
-        fflush(stderr);
-    } else {
-        fputc('\n', stderr);
-    }
+    char line[512];
+    snprintf(line, sizeof line, "%s %ld/%ld [%s<%s, %.2f %s/s%s]%s%s", p->stage ? p->stage : "", p->done, p->total,
+             elapsed, left, spent > 0 ? (double)p->done / spent : 0.0, p->unit ? p->unit : "", tokens,
+             p->note && *p->note ? " " : "", p->note ? p->note : "");
+    printable(line);
+    draw_line(line, terminal.tty && !ended);
     terminal.last = now;
     snprintf(terminal.stage, sizeof terminal.stage, "%s", !ended && p->stage ? p->stage : "");
 }

@@ -4,6 +4,7 @@
 #include "generate/parts.h"
 
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -243,10 +244,21 @@ void generate_cancel(struct generate_engine *e, const struct generate_request *r
             job_end(e, e->done[i]);
 }
 
+static void say_stats(const struct generate_engine *e)
+{
+    const struct generate_stats s = e->stats;
+    log_line(LOG_DEBUG,
+             "engine so far: %ld steps, %ld token rows, %ld with logits; %ld of %ld prompt tokens computed, the others "
+             "shared; %ld generated; %d pages at the peak; %.2f s in the model, %.2f s beside it",
+             s.steps, s.rows, s.head_rows, s.computed_prompt_tokens, s.prompt_tokens, s.generated_tokens, e->pages.peak,
+             s.model_seconds, s.host_seconds);
+}
+
 void generate_end(struct generate_engine *e)
 {
     if (!e->open)
         return;
+    say_stats(e);
     for (int i = 0; i < e->n_pinned; i++) /* admitted, but never stepped */
         page_drop(&e->pages, e->pinned[i], -2);
     for (int i = 0; i < e->n_active; i++)

@@ -293,12 +293,24 @@ static int give_up(struct working *x, const struct slot *s, enum outcome outcome
     return s->failure.code;
 }
 
+static void say_tried(const struct slot *s, CURLcode code, const char *shown)
+{
+    long status = 0;
+    double seconds = 0;
+    curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(s->curl, CURLINFO_TOTAL_TIME, &seconds);
+    log_line(LOG_DEBUG, "%s: request %d, try %d: %s, status %ld, %zu bytes sent, %zu received, %.2f s", shown,
+             s->request, s->tries, code ? curl_easy_strerror(code) : "ended", status, s->sent.len, s->body.len,
+             seconds);
+}
+
 static void finish(struct working *x, struct slot *s, CURLcode code)
 {
     json_t *answer = NULL;
     curl_multi_remove_handle(x->h->multi, s->curl);
     s->flying = 0;
     s->tries++;
+    say_tried(s, code, x->shown);
     enum outcome outcome = look(s, code, x->shown, &answer);
     x->h->tries = s->tries;
     if (outcome == AGAIN && s->tries < x->h->o.tries && !x->rc && !interrupt_requested()) {

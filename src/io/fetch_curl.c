@@ -3,6 +3,7 @@
 
 #include "base/build.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/printable.h"
 #include "io/http_text.h"
@@ -170,6 +171,16 @@ static int set_headers(struct fetch *f, const char *url, struct curl_slist **hea
     return 0;
 }
 
+static void say_got(const struct fetch *f, const char *url, CURLcode code)
+{
+    char shown[300];
+    double seconds = 0;
+    http_shown(url, shown, sizeof shown);
+    curl_easy_getinfo(f->curl, CURLINFO_TOTAL_TIME, &seconds);
+    log_line(LOG_DEBUG, "GET %s: %s, status %ld, %.2f s", shown, code ? curl_easy_strerror(code) : "ended",
+             f->answer->status, seconds);
+}
+
 static int get_once(struct fetch *f, const char *url)
 {
     struct curl_slist *headers = NULL;
@@ -178,6 +189,7 @@ static int get_once(struct fetch *f, const char *url)
         curl_easy_setopt(f->curl, CURLOPT_URL, url);
         CURLcode code = curl_easy_perform(f->curl);
         curl_easy_getinfo(f->curl, CURLINFO_RESPONSE_CODE, &f->answer->status);
+        say_got(f, url, code);
         int whole_page = code == CURLE_WRITE_ERROR && !f->rc && f->answer->status >= 300;
         if (code != CURLE_OK && !whole_page)
             rc = transfer_failed(f, url, code);

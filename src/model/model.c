@@ -4,7 +4,9 @@
  * twice. */
 #include "model/lora.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/maths.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -473,10 +475,21 @@ static int read_score_tensors(struct model_desc *d, const struct checkpoint *sou
     return rc;
 }
 
+static void say_opened(const struct model *m, const struct checkpoint *source, double started)
+{
+    const struct model_desc *d = &m->desc;
+    log_line(LOG_DEBUG,
+             "model %s: %s, %.1f million parameters, %d layers of %d, vocabulary %d, context %d; read and packed in %s "
+             "for %s on %d threads in %.2f s",
+             checkpoint_path(source), d->family, d->n_param / 1e6, d->n_layer, d->n_embd, d->n_vocab, d->n_ctx,
+             dtype_name(m->dtype), device_isa(m->device), device_n_thread(m->device), clock_now() - started);
+}
+
 int model_open(struct model **out, struct device *device, const struct checkpoint *source,
                const struct model_options *options, struct error *err)
 {
     struct model_desc d;
+    double started = clock_now();
     *out = NULL;
     int rc = model_desc_parse(&d, checkpoint_config(source), checkpoint_path(source), err);
     if (rc)
@@ -505,6 +518,8 @@ int model_open(struct model **out, struct device *device, const struct checkpoin
         model_close(*out);
         *out = NULL;
     }
+    if (!rc)
+        say_opened(*out, source, started);
     return rc;
 }
 

@@ -74,10 +74,11 @@ static const char *interval_text(const char *kind)
 /* What the likelihoods of the table are. */
 static void say_head(struct buf *text, const struct report_run *r)
 {
-    buf_printf(text,
-               "\n%s of %d\nlikelihood: mean over the questions of a reference answer's mean log-likelihood a token; "
-               "change: the same less pretrained's\n",
-               !strcmp(r->set, "test") ? "test questions" : "held-out seeds", r->n_item);
+    buf_printf(
+        text,
+        "\n%s of %d\nsteps: optimizer steps behind the model\nlikelihood: mean over the questions of a reference "
+        "answer's mean log-likelihood a token; change: the same less pretrained's\n",
+        !strcmp(r->set, "test") ? "test questions" : "held-out seeds", r->n_item);
     if (r->tested)
         buf_printf(
             text,
@@ -122,9 +123,11 @@ static void say_notes(struct buf *text, const struct report_run *r)
                        r->n_item);
     }
     if (r->n_text)
-        buf_printf(text,
-                   "empty: without a word; cut: reached the token limit; answers missing in all arms together: %d\n",
-                   r->answers_missing);
+        buf_printf(
+            text,
+            "answers: questions answered, of these empty: without a word, cut: at the token limit; missing in all arms "
+            "together: %d\n",
+            r->answers_missing);
     if (r->answers_missing || r->any_fewer)
         buf_puts(text, "* over fewer than all questions; a change is over those that both arms have\n");
 }

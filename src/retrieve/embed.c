@@ -2,6 +2,8 @@
 /* Texts to embeddings with the model itself. */
 #include "retrieve/retrieve.h"
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -82,6 +84,7 @@ int retrieve_embed(const struct embedder *e, const char *const *texts, int n, fl
     struct model_text *list = mem_calloc((size_t)n + 1, sizeof *list);
     size_t *starts = mem_calloc((size_t)n + 1, sizeof *starts);
     struct tokens ids = TOKENS_INIT;
+    double started = clock_now();
     int rc = list && starts ? 0 : error_set_nomem(err, (size_t)n * sizeof *list, "texts"), all_cut = 0;
     for (int i = 0; i < n && !rc; i++) {
         int cut;
@@ -100,6 +103,8 @@ int retrieve_embed(const struct embedder *e, const char *const *texts, int n, fl
         rc = model_check_numbers(out + (size_t)i * width, width, err, "embedding of \"%.60s\"", texts[i]);
     if (n_cut)
         *n_cut = all_cut;
+    if (!rc)
+        log_line(LOG_DEBUG, "embedded %d texts of %zu tokens in %.2f s", n, ids.n, clock_now() - started);
     tokens_free(&ids);
     mem_free(list);
     mem_free(starts);

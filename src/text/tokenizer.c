@@ -3,6 +3,7 @@
  * words -> model -> what goes around the text. */
 #include "text/tokenizer_parts.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "io/jsontext.h"
@@ -27,7 +28,11 @@ int tokenizer_open(struct tokenizer **out, const char *path, struct error *err)
     struct tokenizer_source s = {0};
     *out = NULL;
     int rc = tokenizer_source_load(&s, path, err);
-    return rc ? rc : finish_open(out, path, &s, err);
+    rc = rc ? rc : finish_open(out, path, &s, err);
+    if (!rc)
+        log_line(LOG_DEBUG, "tokenizer %s: ids below %d, %s chat template", path, (int)tokenizer_size(*out),
+                 tokenizer_info(*out)->chat_template ? "with a" : "no");
+    return rc;
 }
 
 int tokenizer_open_json(struct tokenizer **out, const char *name, const char *json, size_t n, const char *config,

@@ -339,6 +339,10 @@ static int between_steps(struct trainer *t, struct runlog *log, const struct tra
 {
     const struct train_options *o = t->job->options;
     double eval_loss = NAN;
+    log_line(
+        LOG_DEBUG,
+        "step %ld of %ld: loss %.4f, gradient norm %.3g, learning rate %.3g, %ld tokens, %ld of them targets, %.2f s",
+        s->step, s->total, s->loss, s->grad_norm, s->learning_rate, s->tokens, s->target_tokens, s->seconds);
     int rc = 0, ends_epoch = s->step % t->order.per_epoch == 0 || s->step == s->total;
     if (t->job->eval_data && t->job->eval_data->n && ends_epoch)
         rc = evaluate_rows(t, &eval_loss, err);
