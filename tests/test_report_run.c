@@ -269,6 +269,7 @@ static void the_most_is_as_documented(void **state)
     m.run.n_tax = 2;
     m.run.elsewhere[0] = (struct report_elsewhere){"answerer", "m", "http://h/v1", "chat", 8, 1, 9, 100, 20, 0};
     m.run.n_elsewhere = 1;
+    m.run.review.struck = 2;
     assert_int_equal(report_run_json(&m.run, &o, &err), 0);
     assert_int_equal(json_array_size(json_object_get(o, "tax")), 1);
     file_schema_check(schema, o, used);

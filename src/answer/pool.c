@@ -8,7 +8,9 @@
 
 void pool_name(const struct pool_item *p, char name[40])
 {
-    if (p->round)
+    if (p->round && p->index < 0)
+        snprintf(name, 40, "r%d-p%d", p->round, -1 - p->index);
+    else if (p->round)
         snprintf(name, 40, "r%d-a%d", p->round, p->index);
     else
         snprintf(name, 40, "seed-%d", p->index);

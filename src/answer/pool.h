@@ -8,12 +8,12 @@
 #include "answer/speaker.h"
 #include "retrieve/retrieve.h"
 
-/* round 0: a seed, index in the file */
+/* round 0: a seed, index in the file; index -1 - n of a round: the n-th pair that a person added to it */
 struct pool_item {
     const char *question, *answer;
     int round, index;
 };
-void pool_name(const struct pool_item *p, char name[40]); /* "seed-3", "r1-a17" */
+void pool_name(const struct pool_item *p, char name[40]); /* "seed-3", "r1-a17", "r1-p0" */
 
 struct pair_pool {
     struct pool_item *items;

@@ -170,8 +170,10 @@ int align_read_review(struct align *a, int *kept, struct error *err)
             t->verdict.reason = sift_reason_name(SIFT_STRUCK);
             rc = run_put_verdict(a->run, a->round, i, &t->verdict, err);
         }
-        *kept += t->verdict.kept;
     }
+    rc = rc ? rc : align_apply_review(a, err);
+    for (int i = 0; i < a->n_attempt; i++)
+        *kept += a->attempts[i].verdict.kept;
     if (!rc)
         rc = run_commit(a->run, err);
     else

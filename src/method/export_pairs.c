@@ -197,6 +197,21 @@ static int is_replaced(struct exporting *x, int t, struct error *err)
     return rc ? rc : next.state == RUN_STATE_DONE;
 }
 
+/* Pairs of a person's own. */
+static int put_added(struct exporting *x, int t, struct error *err)
+{
+    struct added_pairs added = {.arena = &x->d.round_arena};
+    int rc = review_added(x->run, t, &added, err);
+    for (int i = 0; i < added.n && !rc; i++) {
+        const struct example pair = {added.items[i].question, added.items[i].answer};
+        char id[40];
+        pool_name(&added.items[i], id);
+        rc = put_pair(x, id, &pair, &x->n.kept, err);
+    }
+    mem_free(added.items);
+    return rc;
+}
+
 static int put_round(struct exporting *x, int t, const struct run_round *round, struct error *err)
 {
     int rc = recorded_round(&x->d, t, round->attempts, err);
@@ -208,7 +223,7 @@ static int put_round(struct exporting *x, int t, const struct run_round *round, 
         if (a->verdict.kept && pair.question && pair.answer)
             rc = put_pair(x, id, &pair, &x->n.kept, err);
     }
-    return rc;
+    return rc ? rc : put_added(x, t, err);
 }
 
 static int put_rounds(struct exporting *x, struct error *err)

@@ -12,26 +12,45 @@ int align_make_pool(struct align *a, int grown, struct error *err)
     return pairs_set(&a->pool, &from, err);
 }
 
+static int make_room(struct align *a, struct error *err)
+{
+    if (a->n_kept < a->cap_kept)
+        return 0;
+    int cap = a->cap_kept * 2 + 64;
+    struct pool_item *kept = mem_resize(a->kept, (size_t)cap * sizeof *kept);
+    if (!kept)
+        return error_set_nomem(err, (size_t)cap * sizeof *kept, "kept pairs");
+    a->kept = kept;
+    a->cap_kept = cap;
+    return 0;
+}
+
+/* What a person added to the round stands behind what it kept. */
+static int add_added(struct align *a, int round, struct error *err)
+{
+    struct added_pairs added = {.arena = &a->arena};
+    int rc = review_added(a->run, round, &added, err);
+    for (int i = 0; i < added.n && !rc; i++)
+        if (!(rc = make_room(a, err)))
+            a->kept[a->n_kept++] = added.items[i];
+    mem_free(added.items);
+    return rc;
+}
+
 int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, int round, struct error *err)
 {
     for (int i = 0; i < n; i++) {
         if (!attempts[i].verdict.kept)
             continue;
-        if (a->n_kept == a->cap_kept) {
-            int cap = a->cap_kept * 2 + 64;
-            struct pool_item *kept = mem_resize(a->kept, (size_t)cap * sizeof *kept);
-            if (!kept)
-                return error_set_nomem(err, (size_t)cap * sizeof *kept, "kept pairs");
-            a->kept = kept;
-            a->cap_kept = cap;
-        }
+        if (make_room(a, err))
+            return ERROR_NOMEM;
         struct pool_item item = {arena_strdup(&a->arena, attempts[i].question.text),
                                  arena_strdup(&a->arena, attempts[i].answer.text), round, attempts[i].index};
         if (!item.question || !item.answer)
             return error_set_nomem(err, strlen(attempts[i].answer.text), "kept pairs");
         a->kept[a->n_kept++] = item;
     }
-    return 0;
+    return a->run ? add_added(a, round, err) : 0;
 }
 
 int align_add_row(const struct align *a, struct train_data *data, const struct pool_item *item, struct error *err)

@@ -180,6 +180,27 @@ struct method_verify {
 int method_verify(struct device *device, const struct report_run *r, const struct method_verify *how,
                   struct differences *x, struct error *err);
 
+/* review.c: what a person says of attempts while the run waits for review (round state "review"), kept in the journal
+ * with the time, the event and the words that were there before; align --resume does it, after what was struck from
+ * review.jsonl. */
+enum review_action {
+    REVIEW_STRIKE,
+    REVIEW_ACCEPT, /* though it was rejected; not what is near a test question */
+    REVIEW_EDIT,   /* and accept: question and answer take the place of the attempt's */
+    REVIEW_ADD,    /* a pair of the person's own */
+    REVIEW_UNDO    /* as if nothing had been said of it; an added pair is gone */
+};
+struct review_decision {
+    enum review_action action;
+    int round, index; /* of the attempt; REVIEW_ADD: round; an added pair: -1 - its number */
+    const char *question, *answer;
+};
+struct run;
+/* r: of run_open_beside. ERROR_UNAVAILABLE: a process works on the run; ERROR_CONFIG: the round does not wait for
+ * review, or that cannot be done to this attempt; ERROR_USAGE: the texts are empty or too long. id: what the pair is
+ * called. */
+int method_review(struct run *r, const struct review_decision *d, char id[40], struct error *err);
+
 /* labels.c: answers of the pretrained model and of the last round as a CSV sheet for people (id, question, answer,
  * label), shuffled, with nothing that tells which model wrote them. */
 int method_labels_out(const struct report_run *r, const char *path, struct error *err);

@@ -133,6 +133,19 @@ int align_make_model(struct align *a, struct made_model *m, struct error *err);
 int align_write_generated(struct align *a, struct error *err);
 int align_write_review(struct align *a, struct error *err);
 int align_read_review(struct align *a, int *kept, struct error *err);
+/* review.c: does to the round's attempts what was said in the journal, in the caller's commit. */
+int align_apply_review(struct align *a, struct error *err);
+/* The pairs that a person added to a round, in their order; texts from the arena. */
+struct added_pairs {
+    struct pool_item *items;
+    int n, cap;
+    struct arena *arena;
+};
+int review_added(struct run *r, int round, struct added_pairs *out, struct error *err); /* mem_free(out->items) */
+struct review_counts {
+    int struck, accepted, edited, added;
+};
+int review_count(struct run *r, struct review_counts *out, struct error *err);
 
 /* load.c: the round's attempts from the journal into memory. */
 int align_load_round(struct align *a, int round, int n, struct error *err);

@@ -164,14 +164,24 @@ static int same_score(double x, double y, struct buf *text)
 static void say_elsewhere(const struct align *a, enum align_role role, const char *what, const struct run_text *t,
                           struct buf *text)
 {
-    buf_printf(text, "%s, in the journal: %s\n%s: by %s at %s, which is not asked again\n", what, shown(t), what,
-               a->o.who[role].model, a->o.who[role].endpoint);
+    buf_printf(text, "%s, in the journal: %s\n", what, shown(t));
+    if (a->elsewhere[role])
+        buf_printf(text, "%s: by %s at %s, which is not asked again\n", what, a->o.who[role].model,
+                   a->o.who[role].endpoint);
+    else
+        buf_printf(text, "%s: in the words of a person who reviewed it\n", what);
+}
+
+/* Neither the model's own: those have tokens. */
+static int is_others(const struct run_text *t)
+{
+    return t->text && !t->n;
 }
 
 static int ask_again(struct align *a, const struct run_attempt *was, int *same, struct buf *text, struct error *err)
 {
     int first = was->index - was->index % a->o.answers;
-    if (!a->elsewhere[ALIGN_ASKER]) {
+    if (!a->elsewhere[ALIGN_ASKER] && !is_others(&was->question)) {
         int rc = align_ask(a, err);
         *same = !rc && same_text(&was->question, &a->attempts[was->index].question, "question", text);
         return rc;
@@ -185,7 +195,7 @@ static int ask_again(struct align *a, const struct run_attempt *was, int *same, 
 
 static int answer_again(struct align *a, const struct run_attempt *was, int *same, struct buf *text, struct error *err)
 {
-    if (!a->elsewhere[ALIGN_ANSWERER]) {
+    if (!a->elsewhere[ALIGN_ANSWERER] && !is_others(&was->answer)) {
         int rc = align_answer(a, err);
         *same &= !rc && same_text(&was->answer, &a->attempts[was->index].answer, "answer", text);
         return rc;

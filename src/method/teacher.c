@@ -52,7 +52,8 @@ static int copy_contexts(const struct teaching *t, int row, struct question *q, 
     const struct pool_item *item = t->rows[row].item;
     const int *from = NULL;
     if (item->round) {
-        const struct run_text *answer = item->index < t->n_attempt ? &t->attempts[item->index].answer : NULL;
+        const struct run_text *answer =
+            item->index >= 0 && item->index < t->n_attempt ? &t->attempts[item->index].answer : NULL;
         q->n_context = answer ? answer->n_context : 0;
         from = answer ? answer->contexts : NULL;
     } else {

@@ -251,8 +251,16 @@ void card_dataset(struct buf *out, const struct report_run *r)
         markdown_text(out, r->elsewhere[i].endpoint);
         buf_puts(out, i == r->n_elsewhere - 1 ? ")" : "");
     }
-    buf_printf(out, " from %d seeds. Nobody wrote or checked them; rejected attempts are there with the reason.\n\n",
-               r->n_given);
+    buf_printf(out, " from %d seeds. ", r->n_given);
+    const struct report_review *w = &r->review;
+    if (w->struck || w->accepted || w->edited || w->added)
+        buf_printf(out,
+                   "A person looked through them: %d kept ones were struck, %d rejected ones accepted, %d edited, and "
+                   "%d pairs of the person's own were tuned on too, which are not here; ",
+                   w->struck, w->accepted, w->edited, w->added);
+    else
+        buf_puts(out, "Nobody wrote or checked them; ");
+    buf_puts(out, "rejected attempts are there with the reason.\n\n");
     buf_puts(out, "| field | what |\n|---|---|\n| id | attempt, as r1-a17 |\n| round | of the method |\n| question, "
                   "answer | as generated |\n| kept | whether it was trained on |\n| reason | why it was kept or not |\n"
                   "| nearest_f1 | greatest ROUGE-L F1 with a question that was kept before |\n| ask, answer_facts | "

@@ -164,6 +164,9 @@ struct report_run {
     double stop_novelty;                  /* the round, or 0 */
     struct report_elsewhere elsewhere[2]; /* n 0: the model did all itself */
     int n_elsewhere;
+    struct report_review { /* what a person did to attempts (isara view) */
+        int struck, accepted, edited, added;
+    } review;
     int attempts_taken; /* of round 1, from another run that asked and answered in the same way */
     int kept;
     double scaling; /* pairs trained on; for each given seed */

@@ -192,6 +192,11 @@ int report_run_json(const struct report_run *r, json_t **out, struct error *err)
         report_overlap_json(&r->overlap), "attempts_taken", r->attempts_taken);
     json_object_set_new(*out, "tax", tax_json(r));
     add_joules(*out, r);
+    const struct report_review *by_hand = &r->review;
+    if (by_hand->struck || by_hand->accepted || by_hand->edited || by_hand->added)
+        json_object_set_new(*out, "review",
+                            json_pack("{s:i, s:i, s:i, s:i}", "struck", by_hand->struck, "accepted", by_hand->accepted,
+                                      "edited", by_hand->edited, "added", by_hand->added));
     if (r->n_elsewhere)
         json_object_set_new(*out, "elsewhere", elsewhere_json(r));
     return *out ? 0 : error_set_nomem(err, 4096, "metrics");

@@ -96,6 +96,12 @@ static void gaps(struct section *s, const struct report_run *r)
                      "Missing. %d answers are missing in all arms together, and some arm was scored on fewer than "
                      "all questions.",
                      r->answers_missing);
+    const struct report_review *w = &r->review;
+    if (w->struck || w->accepted || w->edited || w->added)
+        section_text(s,
+                     "By hand. Before tuning a person struck %d kept attempts, accepted %d rejected ones, edited %d "
+                     "and added %d pairs; the journal has every word that was there before, and when it changed.",
+                     w->struck, w->accepted, w->edited, w->added);
     if (r->attempts_taken)
         section_text(s, "Cost. %d attempts of round 1 were taken from another run; what they cost stands there.",
                      r->attempts_taken);

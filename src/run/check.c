@@ -304,6 +304,21 @@ static int check_round(struct run *r, int t, const struct run_round *round,
     return 0;
 }
 
+/* Pairs that a person added to the round. */
+static int count_added(struct run *r, int round, int *n, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = run_prepare(r, &s, "SELECT count(*) FROM fact WHERE name GLOB printf('review-r%d-p*', ?)", err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int(s, 1, round);
+    if (sqlite3_step(s) != SQLITE_ROW)
+        rc = run_sqlite_error(r, "cannot check", err);
+    *n = sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    return rc;
+}
+
 static sqlite3_int64 known(int limit)
 {
     return limit ? limit : INT32_MAX;
@@ -325,8 +340,11 @@ int run_check(struct run *r, const struct run_bounds *b, struct error *err)
             t, round.attempts, pool, known(b->k), known(b->vocab), round.state, known(b->questions)};
         if ((rc = check_round(r, t, &round, of_attempts, err)))
             return rc;
+        int added = 0;
+        if (b->grown && (rc = count_added(r, t, &added, err)))
+            return rc;
         if (b->grown)
-            pool += round.kept;
+            pool += round.kept + added;
     }
     if (rc || (rc = check_table(r, &results, of_results, err)))
         return rc;

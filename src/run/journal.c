@@ -145,6 +145,28 @@ int run_put_answer(struct run *r, int round, int index, const struct run_text *t
                     round, index, t, err);
 }
 
+int run_put_edited(struct run *r, int round, int index, const char *question, const char *answer, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = run_prepare(
+        r, &s,
+        "UPDATE attempt SET question = coalesce(?3, question), answer = coalesce(?4, answer), score = NULL, "
+        "question_ids = CASE WHEN ?3 IS NULL THEN question_ids END, "
+        "question_logprobs = CASE WHEN ?3 IS NULL THEN question_logprobs END, "
+        "question_score = CASE WHEN ?3 IS NULL THEN question_score END, "
+        "answer_ids = CASE WHEN ?4 IS NULL THEN answer_ids END, "
+        "answer_logprobs = CASE WHEN ?4 IS NULL THEN answer_logprobs END, "
+        "answer_score = CASE WHEN ?4 IS NULL THEN answer_score END WHERE round = ?1 AND idx = ?2",
+        err);
+    if (rc)
+        return rc;
+    sqlite3_bind_int(s, 1, round);
+    sqlite3_bind_int(s, 2, index);
+    bind_text(s, 3, question);
+    bind_text(s, 4, answer);
+    return run_finish(r, s, "cannot write an attempt", err);
+}
+
 int run_put_neighbours(struct run *r, int round, int index, const struct run_neighbours *near, struct error *err)
 {
     sqlite3_stmt *s;
@@ -199,26 +221,33 @@ static void get_run_text(sqlite3_stmt *s, int at, struct run_text *t, struct are
     t->dropped = sqlite3_column_int(s, at + 7);
 }
 
-int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena,
-                     struct error *err)
+struct stretch {
+    int first, n;
+};
+/* To attempts[0..n). */
+static int get_attempts(struct run *r, int round, const struct stretch *of, struct run_attempt *attempts,
+                        struct arena *arena, struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s,
-                         "SELECT idx, question, question_error, question_ids, question_logprobs, question_score, "
-                         "question_ended, question_contexts, question_dropped,"
-                         " answer, answer_error, answer_ids, answer_logprobs, answer_score, answer_ended, "
-                         "answer_contexts, answer_dropped, neighbours, nearness, kept,"
-                         " reason, matched, f1, score FROM attempt WHERE round = ? ORDER BY idx",
-                         err),
+    int rc = run_prepare(
+            r, &s,
+            "SELECT idx, question, question_error, question_ids, question_logprobs, question_score, "
+            "question_ended, question_contexts, question_dropped,"
+            " answer, answer_error, answer_ids, answer_logprobs, answer_score, answer_ended, "
+            "answer_contexts, answer_dropped, neighbours, nearness, kept,"
+            " reason, matched, f1, score FROM attempt WHERE round = ?1 AND idx >= ?2 AND idx < ?2 + ?3 ORDER BY idx",
+            err),
         step, failed = 0;
-    for (int i = 0; i < n; i++)
-        attempts[i] = (struct run_attempt){.index = i, .score = NAN, .verdict.match = -1};
+    for (int i = 0; i < of->n; i++)
+        attempts[i] = (struct run_attempt){.index = of->first + i, .score = NAN, .verdict.match = -1};
     if (rc)
         return rc;
     sqlite3_bind_int(s, 1, round);
+    sqlite3_bind_int(s, 2, of->first);
+    sqlite3_bind_int(s, 3, of->n);
     while ((step = sqlite3_step(s)) == SQLITE_ROW && !failed) {
-        int index = sqlite3_column_int(s, 0), count;
-        if (index < 0 || index >= n)
+        int index = sqlite3_column_int(s, 0) - of->first, count;
+        if (index < 0 || index >= of->n)
             continue;
         struct run_attempt *a = &attempts[index];
         get_run_text(s, 1, &a->question, arena, &failed);
@@ -239,6 +268,18 @@ int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attemp
         rc = run_sqlite_error(r, "cannot read attempts", err);
     sqlite3_finalize(s);
     return rc;
+}
+
+int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena,
+                     struct error *err)
+{
+    return get_attempts(r, round, &(struct stretch){0, n}, attempts, arena, err);
+}
+
+int run_get_attempt(struct run *r, int round, int index, struct run_attempt *out, struct arena *arena,
+                    struct error *err)
+{
+    return get_attempts(r, round, &(struct stretch){index, 1}, out, arena, err);
 }
 
 int run_begin(struct run *r, struct error *err)
@@ -362,6 +403,16 @@ int run_get_fact(struct run *r, const char *name, const char **out, struct arena
         rc = run_sqlite_error(r, "cannot read", err);
     sqlite3_finalize(s);
     return rc;
+}
+
+int run_drop_fact(struct run *r, const char *name, struct error *err)
+{
+    sqlite3_stmt *s;
+    int rc = run_prepare(r, &s, "DELETE FROM fact WHERE name = ?", err);
+    if (rc)
+        return rc;
+    bind_text(s, 1, name);
+    return run_finish(r, s, "cannot write", err);
 }
 
 int run_add_event(struct run *r, const char *kind, const char *text, struct error *err)

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -402,7 +403,7 @@ int run_resumed(const struct run *r)
     return r->resumed;
 }
 
-int run_open_readonly(struct run **out, const char *directory, struct error *err)
+static int open_existing(struct run **out, const char *directory, int readonly, struct error *err)
 {
     struct run *r;
     int rc = new_run(&r, directory, err);
@@ -412,12 +413,52 @@ int run_open_readonly(struct run **out, const char *directory, struct error *err
         rc = error_set_errno(err, "%s: cannot open", r->db_path);
     else if (!file_exists(r->db_path))
         rc = error_set(err, ERROR_NOINPUT, "%s: no run.db there; wanted a run directory of isara align", directory);
-    if (rc || (rc = open_db(r, 1, err))) {
+    if (rc || (rc = open_db(r, readonly, err))) {
         run_close(r);
         return rc;
     }
     *out = r;
     return 0;
+}
+
+int run_open_readonly(struct run **out, const char *directory, struct error *err)
+{
+    return open_existing(out, directory, 1, err);
+}
+
+int run_open_beside(struct run **out, const char *directory, struct error *err)
+{
+    int rc = check_file_system(directory, err);
+    return rc ? rc : open_existing(out, directory, 0, err);
+}
+
+int run_lock(struct run *r, struct error *err)
+{
+    int rc = take_lock(r, err);
+    if (rc)
+        run_unlock(r);
+    return rc;
+}
+
+void run_unlock(struct run *r)
+{
+    if (r->lock >= 0)
+        close(r->lock);
+    r->lock = -1;
+}
+
+/* The lock itself must not be tried: whoever begins to work meanwhile would be refused. */
+int run_is_live(const struct run *r, long *pid)
+{
+    char *path = path_join(r->directory, "run.lock"), text[32] = "";
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t n = fd < 0 ? 0 : pread(fd, text, sizeof text - 1, 0);
+    if (fd >= 0)
+        close(fd);
+    mem_free(path);
+    text[n > 0 ? n : 0] = 0;
+    *pid = strtol(text, NULL, 10);
+    return *pid > 0 && *pid != (long)getpid() && (!kill((pid_t)*pid, 0) || errno == EPERM);
 }
 
 int run_exists(const char *directory)

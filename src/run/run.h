@@ -34,6 +34,13 @@ int run_exists(const char *directory);
 int run_resumed(const struct run *r); /* whether run_open continued one */
 /* To look at: no lock, nothing is changed. ERROR_NOINPUT when there is no run. */
 int run_open_readonly(struct run **out, const char *directory, struct error *err);
+/* For what people add beside the process that works on the run, without its lock: facts and events, or, while the lock
+ * is taken for it, anything. ERROR_UNAVAILABLE: another process has the lock. */
+int run_open_beside(struct run **out, const char *directory, struct error *err);
+int run_lock(struct run *r, struct error *err);
+void run_unlock(struct run *r);
+/* Whether a process other than this one seems to work on the run; *pid, if so. */
+int run_is_live(const struct run *r, long *pid);
 void run_close(struct run *r); /* NULL is fine */
 const char *run_directory(const struct run *r);
 /* What the run was begun with: a new reference. */
@@ -99,6 +106,8 @@ int run_put_verdict(struct run *r, int round, int index, const struct run_verdic
 /* attempts[0..n): those without a row are zero but for their index. Memory from the arena. */
 int run_get_attempts(struct run *r, int round, int n, struct run_attempt *attempts, struct arena *arena,
                      struct error *err);
+int run_get_attempt(struct run *r, int round, int index, struct run_attempt *out, struct arena *arena,
+                    struct error *err);
 
 /* What the journal's numbers may be, as the caller's files and options have them; 0: not known. */
 struct run_bounds {
@@ -111,6 +120,41 @@ struct run_bounds {
 /* Opening a run has checked the journal's form. Whoever uses its numbers as indices calls this first: ERROR_DATA names
  * the first row that breaks a rule. */
 int run_check(struct run *r, const struct run_bounds *bounds, struct error *err);
+
+/* A person's words in the place of an attempt's (NULL: as they are), which then have no tokens. */
+int run_put_edited(struct run *r, int round, int index, const char *question, const char *answer, struct error *err);
+
+/* look.c: attempts as a person looks through them: those of a round (0: all) with this reason ("kept", ...; "rejected":
+ * every other; "waiting": without a verdict; NULL: any) and these words in question or answer, in any case (of ASCII);
+ * of those the n from `from` on. *total counts all that fit. Texts are borrowed for the call. */
+struct run_filter {
+    int round;
+    const char *reason, *words;
+    int from, n;
+};
+struct run_shown {
+    int round, index;
+    const char *question, *question_error, *answer, *answer_error, *reason; /* NULL: not there */
+    int kept, match;
+    double f1, score; /* NAN: not known */
+};
+struct run_looker {
+    int (*put)(void *user, const struct run_shown *x, struct error *err);
+    void *user;
+};
+int run_look(struct run *r, const struct run_filter *f, const struct run_looker *to, int *total, struct error *err);
+/* How far a round is. */
+struct run_counts {
+    int asked, answered, to_answer, judged; /* to_answer: those that were worth it, by now */
+};
+int run_count(struct run *r, int round, struct run_counts *out, struct error *err);
+/* Verdicts by reason, the results of each arm: name and number, in the order of the names. */
+struct run_numbers {
+    int (*put)(void *user, const char *name, int n, struct error *err);
+    void *user;
+};
+int run_count_reasons(struct run *r, int round, const struct run_numbers *to, struct error *err);
+int run_count_results(struct run *r, const struct run_numbers *to, struct error *err);
 
 /* Many puts in one commit: faster, and all or nothing. */
 int run_begin(struct run *r, struct error *err);
@@ -145,6 +189,13 @@ int run_get_results(struct run *r, struct run_results *out, struct arena *arena,
 /* Small facts by name (text). *out NULL when there is none. */
 int run_put_fact(struct run *r, const char *name, const char *value, struct error *err);
 int run_get_fact(struct run *r, const char *name, const char **out, struct arena *arena, struct error *err);
+int run_drop_fact(struct run *r, const char *name, struct error *err);
+/* Facts whose names begin so, in the order of their names. */
+struct run_fact_looker {
+    int (*put)(void *user, const char *name, const char *value, struct error *err);
+    void *user;
+};
+int run_get_facts(struct run *r, const char *prefix, const struct run_fact_looker *to, struct error *err);
 int run_add_event(struct run *r, const char *kind, const char *text, struct error *err);
 
 /* Name of a network file system by its statfs magic number, or NULL. */
