@@ -166,10 +166,10 @@ demo: all $(BUILD)/tools/demo_table
 clean:
 	rm -rf build
 
-# What is installed of the library is include/isara.h: cli/ and serve/ are left out, and everything but isara_* is hidden, in the archive too, which is one object.
+# What is installed of the library is include/isara.h: cli/, serve/ and talk/ are left out, and everything but isara_* is hidden, in the archive too, which is one object.
 SONAME := libisara.so.0
 OBJCOPY ?= objcopy
-API_OBJ := $(filter-out $(BUILD)/src/cli/% $(BUILD)/src/serve/%,$(LIB_OBJ))
+API_OBJ := $(filter-out $(BUILD)/src/cli/% $(BUILD)/src/serve/% $(BUILD)/src/talk/%,$(LIB_OBJ))
 SO      := $(BUILD)/lib/libisara.so.$(VERSION)
 $(SO): $(API_OBJ) src/api/exports.map
 	@mkdir -p $(@D)

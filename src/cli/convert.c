@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/hf_dir.h"
-#include "run/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,51 +56,6 @@ static int check_output(const char *dir, struct error *err)
             rc = error_set(err, ERROR_CONFIG, "%s: is there already; choose another --output, or delete it", path);
         mem_free(path);
     }
-    return rc;
-}
-
-/* The model of a run's last finished round, and the template that it was made with. */
-static int last_model(const char *path, char **model, json_t **words, struct error *err)
-{
-    struct run *run = NULL;
-    struct run_round round;
-    char name[64] = "";
-    json_t *settings = NULL;
-    int rc = run_open_readonly(&run, path, err);
-    if (!rc)
-        rc = run_settings(run, &settings, err);
-    *words = json_incref(json_object_get(settings, "template"));
-    json_decref(settings);
-    for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.state != RUN_STATE_NONE; t++)
-        if (round.model_sha256[0])
-            snprintf(name, sizeof name, "round-%d/model", t);
-    run_close(run);
-    if (!rc && !*name)
-        rc = error_set(err, ERROR_NOINPUT, "%s: no round of this run has a model yet", path);
-    *model = rc ? NULL : path_join(path, name);
-    if (!rc && !*model)
-        rc = error_set_nomem(err, 256, "a path");
-    return rc;
-}
-
-/* --model, or what stands after the verb: a run directory, or a model all the same. */
-static int find_model(const struct options *options, struct cli_values *v, char **made, json_t **words,
-                      struct error *err)
-{
-    const char *path = options->n_rest ? options->rest[0] : v->model;
-    *made = NULL;
-    *words = NULL;
-    if (options->n_rest > 1 || (options->n_rest && v->model))
-        return error_set(err, ERROR_USAGE, "wanted one model: --model M or RUN, found %s too",
-                         options->n_rest > 1 ? options->rest[1] : v->model);
-    if (!path)
-        return error_set(err, ERROR_USAGE, "wanted --model M, or a run directory");
-    char *db = path_join(path, "run.db");
-    int is_run = db && file_exists(db), rc = is_run ? last_model(path, made, words, err) : 0;
-    mem_free(db);
-    v->model = *made ? *made : path;
-    if (*made)
-        log_line(LOG_INFO, "%s: the last round's model, %s", path, *made);
     return rc;
 }
 
@@ -183,17 +137,15 @@ int verb_convert(const struct verb *verb, struct options *options, const struct 
     (void)verb;
     struct cli_model p = {0};
     struct cli_values with = *v;
-    char *made;
-    json_t *words;
-    int rc = find_model(options, &with, &made, &words, err);
+    struct cli_found found;
+    int rc = cli_find_model(options, &with, &found, err);
     if (!rc)
         rc = cli_require(v->output, "output", "the directory or file to write", err);
     if (!rc)
         rc = cli_open_tokenizer(&p, &with, 0, err);
     if (!rc)
-        rc = !strcmp(v->to, "gguf") ? cli_convert_gguf(&p, &with, words, err) : convert_hf(&p, &with, err);
+        rc = !strcmp(v->to, "gguf") ? cli_convert_gguf(&p, &with, found.words, err) : convert_hf(&p, &with, err);
     cli_close(&p);
-    json_decref(words);
-    mem_free(made);
+    cli_found_free(&found);
     return rc;
 }

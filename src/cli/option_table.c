@@ -100,6 +100,7 @@ static const struct {
     {&generate_fields, GROUP_DECODE, 0},
     {&generate_engine_fields, GROUP_ENGINE, offsetof(struct cli_values, engine)},
     {&serve_fields, GROUP_SERVE, offsetof(struct cli_values, serve)},
+    {&talk_fields, GROUP_TALK, offsetof(struct cli_values, talk)},
     {&http_fields, GROUP_HTTP, offsetof(struct cli_values, http)},
     {&eval_fields, GROUP_TASK, 0},
     {&train_fields, GROUP_TRAIN, 0},

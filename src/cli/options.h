@@ -13,6 +13,7 @@
 #include "base/fields.h"
 #include "generate/fields.h"
 #include "serve/serve.h"
+#include "talk/talk.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -42,6 +43,7 @@ enum option_group {
     GROUP_EXPORT = 2097152,
     GROUP_SERVE = 4194304,
     GROUP_HTTP = 8388608,
+    GROUP_TALK = 16777216,
     GROUP_RECORDS = GROUP_FILES | GROUP_ALIGN | GROUP_TRAINVERB | GROUP_EVAL | GROUP_INSPECT, /* that people bring */
     GROUP_OWNERS = GROUP_DECODE | GROUP_TRAIN | GROUP_METHOD |
                    GROUP_TASK /* in structs of the floors below; all others are in cli_values */
@@ -77,6 +79,7 @@ struct cli_values { /* what no floor below has a struct for */
     unsigned long long seed;
     struct generate_engine_asked engine;
     struct served_options serve;
+    struct talk_options talk;
     struct http_options http;
     char include[PULL_MAX_INCLUDE][PULL_MAX_GLOB];
     int n_include;

@@ -32,6 +32,7 @@ int verb_score(const struct verb *, struct options *, const struct cli_values *,
 int verb_embed(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_tokenize(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_train(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_chat(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_convert(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_inspect(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_serve(const struct verb *, struct options *, const struct cli_values *, struct error *);
@@ -62,6 +63,15 @@ int cli_open_model(struct cli_model *p, const struct cli_values *v, enum dtype f
 void cli_close(struct cli_model *p);
 struct record_source cli_source(const struct cli_values *v, const char *path); /* a file of people's records */
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
+
+/* find_model.c: --model, or what stands behind the verb: a run directory, whose last model then is v->model, or a model
+ * all the same. */
+struct cli_found {
+    char *made, *pretrained; /* a run's: paths of its last model and of the one that was tuned; NULL: it is none */
+    json_t *words;           /* the template that the model was made with, as config.resolved.json has it, or NULL */
+};
+int cli_find_model(const struct options *options, struct cli_values *v, struct cli_found *out, struct error *err);
+void cli_found_free(struct cli_found *f); /* after an error too */
 
 /* serve.c: what serve and others that listen share. The key may come from the environment. */
 struct http_options cli_http_options(const struct cli_values *v);
@@ -144,6 +154,24 @@ struct energy;
 /* Taken since it was opened: "12.3 J" or "energy not read", and as members of a JSON object; appended. */
 void cli_energy(struct energy *e, struct buf *text, struct buf *members);
 void terminal_end(void);
+/* --- chat_lines.c: standard input, line by line --- */
+struct lines {
+    struct buf ahead; /* read and not yet handed out */
+    size_t at;
+    int ended;
+};
+enum lines_state { LINES_LINE, LINES_END, LINES_INTERRUPTED };
+/* The next line without its end, into line; lines that end in a backslash go on. ERROR_IO, or the state. */
+int lines_next(struct lines *l, struct buf *line, struct error *err);
+
+/* --- chat_columns.c --- */
+int terminal_width(void); /* of standard output; 0: it is no terminal */
+/* Two texts beside each other, each under its heading, within the width. */
+struct side {
+    const char *heading, *text;
+};
+void columns_write(struct buf *out, const struct side pair[2], int width);
+
 /* --- help.c --- */
 void help_main(void);
 void help_verb(const struct verb *verb);

@@ -61,6 +61,10 @@ const struct verb cli_verbs[] = {
     {"serve", "the model behind an HTTP interface as OpenAI's", "--model M [--adapter [NAME=]DIR ...] [--port N]",
      "isara serve --model models/miniature", GROUP_MODEL | GROUP_SERVE | GROUP_HTTP | GROUP_DECODE | GROUP_ENGINE,
      verb_serve},
+    {"chat", "talk to a model, or to a run's last one and the one it was made of, in the terminal", "MODEL | RUN",
+     "isara chat runs/first\n"
+     "  isara chat models/miniature --do-sample --temperature 0.7",
+     GROUP_MODEL | GROUP_TALK | GROUP_DECODE | GROUP_ENGINE, verb_chat},
     {"pull", "download a model into the Hugging Face cache", "ORG/NAME[@REVISION] [--include GLOB ...]",
      "isara pull HuggingFaceTB/SmolLM2-135M\n"
      "  isara pull org/name-GGUF --include '*Q4_K_M.gguf'",
@@ -90,17 +94,18 @@ int verbs_with(const char *name, size_t length, struct buf *out)
 static const struct {
     const char *theirs, *ours;
 } other_verbs[] = {
-    {"sft", "train"},           {"finetune", "train"},      {"fine-tune", "train"},    {"tune", "train"},
-    {"fit", "train"},           {"pretrain", "train"},      {"run", "generate"},       {"infer", "generate"},
-    {"inference", "generate"},  {"predict", "generate"},    {"complete", "generate"},  {"completion", "generate"},
-    {"sample", "generate"},     {"gen", "generate"},        {"embeddings", "embed"},   {"encode", "tokenize"},
-    {"decode", "tokenize"},     {"detokenize", "tokenize"}, {"tokenizer", "tokenize"}, {"loglikelihood", "score"},
-    {"logprobs", "score"},      {"ppl", "score"},           {"download", "pull"},      {"get", "pull"},
-    {"fetch", "pull"},          {"bench", "eval"},          {"benchmark", "eval"},     {"evaluate", "eval"},
-    {"test", "eval"},           {"lm-eval", "eval"},        {"quantize", "convert"},   {"merge", "convert"},
-    {"gguf", "convert"},        {"info", "inspect"},        {"show", "inspect"},       {"check", "doctor"},
-    {"env", "doctor"},          {"estimate", "plan"},       {"server", "serve"},       {"api", "serve"},
-    {"self-instruct", "align"}, {"dpo", "align"},           {"rlhf", "align"},         {"sweep", "experiment"},
+    {"sft", "train"},          {"finetune", "train"},      {"fine-tune", "train"},     {"tune", "train"},
+    {"fit", "train"},          {"pretrain", "train"},      {"run", "generate"},        {"infer", "generate"},
+    {"inference", "generate"}, {"predict", "generate"},    {"complete", "generate"},   {"completion", "generate"},
+    {"sample", "generate"},    {"gen", "generate"},        {"embeddings", "embed"},    {"encode", "tokenize"},
+    {"decode", "tokenize"},    {"detokenize", "tokenize"}, {"tokenizer", "tokenize"},  {"loglikelihood", "score"},
+    {"logprobs", "score"},     {"ppl", "score"},           {"download", "pull"},       {"get", "pull"},
+    {"fetch", "pull"},         {"bench", "eval"},          {"benchmark", "eval"},      {"evaluate", "eval"},
+    {"test", "eval"},          {"lm-eval", "eval"},        {"quantize", "convert"},    {"merge", "convert"},
+    {"gguf", "convert"},       {"info", "inspect"},        {"show", "inspect"},        {"check", "doctor"},
+    {"env", "doctor"},         {"estimate", "plan"},       {"server", "serve"},        {"talk", "chat"},
+    {"repl", "chat"},          {"api", "serve"},           {"self-instruct", "align"}, {"dpo", "align"},
+    {"rlhf", "align"},         {"sweep", "experiment"},
 };
 
 const char *verb_meant(const char *name)
