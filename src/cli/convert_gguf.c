@@ -116,7 +116,7 @@ static void put_parameters(struct buf *b, const struct cli_model *p)
     json_array_foreach((json_t *)ends, i, id) if (json_is_integer(id)) put_stop(b, p, json_integer_value(id));
 }
 
-/* The prompt that the model was tuned with, where it has no chat template. */
+/* The plain prompt that the model was tuned with. */
 static void put_prompt(struct buf *b, const json_t *words)
 {
     const char *answer = json_string_value(json_object_get(words, "answer")),
@@ -144,7 +144,8 @@ static int write_modelfile(const struct cli_model *p, const char *path, const js
                adapter ? "" : path_base(path));
     if (adapter)
         buf_printf(&b, "ADAPTER ./%s\n", path_base(path));
-    if (!adapter && p->tokenizer && !tokenizer_info(p->tokenizer)->chat_template)
+    /* a plain template shipped as Jinja is none that ollama knows */
+    if (!adapter && p->tokenizer && (json_object_get(words, "answer") || !tokenizer_info(p->tokenizer)->chat_template))
         put_prompt(&b, words);
     if (!rc)
         buf_printf(&b, "PARAMETER num_ctx %d\n", d.n_ctx < 4096 ? d.n_ctx : 4096);

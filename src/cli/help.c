@@ -22,6 +22,7 @@ static const struct {
                 {GROUP_REPORT, "Report"},
                 {GROUP_EXPORT, "Export"},
                 {GROUP_SERVE, "Serving"},
+                {GROUP_TALK, "Talking"},
                 {GROUP_HTTP, "Listening"},
                 {GROUP_ENGINE, "Engine"},
                 {GROUP_EVAL | GROUP_TASK, "Evaluation"},
