@@ -6,6 +6,7 @@ BUILD  ?= build
 VERSION := 0.1.0
 CC     ?= gcc
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 SAN    ?=
 OPT    ?= -O2
 # Tests are compiled more often than they run. -g1: lines and functions, for backtraces; DEBUG=-g: variables too.
@@ -30,7 +31,7 @@ CFLAGS_ALL = -std=gnu11 $(OPT) $(DEBUG) -ffp-contract=off -fno-math-errno -fPIC 
              -Isrc -I. -Iinclude -D_FILE_OFFSET_BITS=64 -D_GNU_SOURCE $(PKG_CFLAGS) \
              $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined) $(CFLAGS)
 LDLIBS_ALL = $(PKG_LIBS) -lm -lpthread $(LDLIBS)
-LDFLAGS_ALL = $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+LDFLAGS_ALL = -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 ISA_generic :=
 ISA_fma := -mfma
@@ -47,6 +48,7 @@ SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),sr
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o
 LIB     := $(BUILD)/libisara.a
+SO      := $(BUILD)/lib/libisara.so.$(VERSION)
 HTTP_TESTS := tests/test_judge_endpoint.c tests/test_method_elsewhere.c
 TEST_SRC := $(filter-out $(if $(and $(CURL),$(MHD)),,$(HTTP_TESTS)) $(if $(MHD),,$(wildcard tests/test_serve_*.c)),$(wildcard tests/test_*.c))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
@@ -110,7 +112,7 @@ $(BUILD)/tools/%: $(BUILD)/tools/%.o $(WORLD_LIB) $(LIB)
 
 $(BUILD)/packages.mk: tools/install-deps
 	@tools/install-deps && mkdir -p $(@D) && touch $@
-check: all tests
+check: all tests $(if $(SAN),,$(BUILD)/lib/libisara.so)
 	@BUILD=$(BUILD) ISARA_REDUCED=$(REDUCED) tools/run-tests
 # isara beside its peers, interleaved: make bench-generate WORKS="W2 W3" DTYPES=bf16 PEERS=openvino REPEATS=3 PEER_PYTHON=venv/bin/python (bench/requirements.txt);
 # REPORT=1 prints the table of all results so far
@@ -170,27 +172,28 @@ clean:
 SONAME := libisara.so.0
 OBJCOPY ?= objcopy
 API_OBJ := $(filter-out $(BUILD)/src/cli/% $(BUILD)/src/serve/% $(BUILD)/src/talk/%,$(LIB_OBJ))
-SO      := $(BUILD)/lib/libisara.so.$(VERSION)
 $(SO): $(API_OBJ) src/api/exports.map
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -shared -Wl,-z,defs -Wl,-soname,$(SONAME) -Wl,--version-script=src/api/exports.map -o $@ $(API_OBJ) $(LDLIBS_ALL)
+$(BUILD)/lib/libisara.so: $(SO)
+	@ln -sf $(notdir $(SO)) $@
 $(BUILD)/lib/libisara.a: $(API_OBJ)
 	@mkdir -p $(@D)
 	@$(CC) -r -nostdlib -o $(@D)/isara.o $^ && $(OBJCOPY) --localize-hidden $(@D)/isara.o && rm -f $@ && ar rcs $@ $(@D)/isara.o
 $(BUILD)/lib/isara.pc: always
 	@mkdir -p $(@D)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: isara' 'Description: Language models: generate, score, embed, fine-tune, align' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))' 'includedir=$${prefix}/include' '' 'Name: isara' 'Description: Language models: generate, score, embed, fine-tune, align' \
 	  'Version: $(VERSION)' 'Libs: -L$${libdir} -lisara' 'Libs.private: $(strip $(LDLIBS_ALL))' 'Cflags: -I$${includedir}' >$@
 
 # make install PREFIX=/usr/local: the binary, its man page, completion for bash, zsh and fish; the library, its header and its pkg-config file
 install: all $(SO) $(BUILD)/lib/libisara.a $(BUILD)/lib/isara.pc
 	install -D -m 644 include/isara.h $(DESTDIR)$(PREFIX)/include/isara.h
-	install -D -m 644 $(BUILD)/lib/isara.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/isara.pc
-	install -D -m 644 $(BUILD)/lib/libisara.a $(DESTDIR)$(PREFIX)/lib/libisara.a
-	install -D -m 755 $(SO) $(DESTDIR)$(PREFIX)/lib/$(notdir $(SO))
-	ln -sf $(notdir $(SO)) $(DESTDIR)$(PREFIX)/lib/$(SONAME)
-	ln -sf $(SONAME) $(DESTDIR)$(PREFIX)/lib/libisara.so
+	install -D -m 644 $(BUILD)/lib/isara.pc $(DESTDIR)$(LIBDIR)/pkgconfig/isara.pc
+	install -D -m 644 $(BUILD)/lib/libisara.a $(DESTDIR)$(LIBDIR)/libisara.a
+	install -D -m 755 $(SO) $(DESTDIR)$(LIBDIR)/$(notdir $(SO))
+	ln -sf $(notdir $(SO)) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libisara.so
 	install -D -m 755 $(BUILD)/isara $(DESTDIR)$(PREFIX)/bin/isara
 	$(BUILD)/isara --man > $(BUILD)/isara.1
 	install -D -m 644 $(BUILD)/isara.1 $(DESTDIR)$(PREFIX)/share/man/man1/isara.1
@@ -201,4 +204,17 @@ install: all $(SO) $(BUILD)/lib/libisara.a $(BUILD)/lib/isara.pc
 	install -D -m 644 $(BUILD)/_isara $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_isara
 	install -D -m 644 $(BUILD)/isara.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/isara.fish
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# make deb: Debian packages of this build in $(BUILD)/deb (debian/).  make dist: a tarball for any x86-64 Linux with glibc 2.28 or later in $(BUILD)/dist (tools/dist).
+# make wheel: the same for pip (tools/wheel).
+deb: all $(SO) $(BUILD)/lib/libisara.a
+	@BUILD=$(BUILD) tools/deb
+dist:
+	@BUILD=$(BUILD) VERSION=$(VERSION) tools/dist
+wheel: dist
+	@BUILD=$(BUILD) VERSION=$(VERSION) tools/wheel
+# check-packages: each of them installed in a fresh root and used (tools/check-packages)
+check-packages: all
+	@BUILD=$(BUILD) tools/check-packages
+.PHONY: deb dist wheel check-packages
+
+-include $(wildcard $(BUILD)/src/*/*.d $(BUILD)/tests/*.d $(BUILD)/bench/*.d $(BUILD)/fuzz/*.d $(BUILD)/tools/*.d)
