@@ -183,12 +183,78 @@ static void the_run_is_verified_and_goes_on_to_another_round(void **state)
     align_result_free(&more);
 }
 
+/* One judgement of the next pair: the answer that the journal's arm `of` gave, or "same"; and it is bad, the other not.
+ * Returns how many pairs there are. */
+static int judge(struct run *r, const char *rater, const char *of, int *left)
+{
+    json_t *next = NULL;
+    struct error err = {0, ""};
+    struct run_result results[8];
+    struct run_results found = {of, "holdout", results, 8, 0};
+    struct arena arena = ARENA_INIT;
+    if (method_judge_next(output, rater, &next, &err))
+        fail_msg("%s", err.message);
+    const json_t *pair = json_object_get(next, "pair"), *answers = json_object_get(pair, "answers");
+    int index = (int)json_integer_value(json_object_get(pair, "index")),
+        n = (int)json_integer_value(json_object_get(next, "n"));
+    *left = json_is_object(pair);
+    if (*left) {
+        assert_int_equal(json_array_size(answers), 2);
+        assert_int_equal(run_get_results(r, &found, &arena, &err), 0);
+        const char *better = "same";
+        json_t *bad = json_object();
+        for (size_t k = 0; k < 2; k++) {
+            const json_t *a = json_array_get(answers, k);
+            const char *id = json_string_value(json_object_get(a, "id"));
+            int is_it = !strcmp(json_string_value(json_object_get(a, "text")), results[index].text);
+            better = is_it ? id : better;
+            json_object_set_new(bad, id, json_boolean(is_it));
+        }
+        assert_int_equal(method_judge(r, &(struct judgement){rater, "0123456789ab", index, bad}, &err), ERROR_USAGE);
+        if (method_judge(r, &(struct judgement){rater, better, index, bad}, &err))
+            fail_msg("%s", err.message);
+        json_decref(bad);
+    }
+    json_decref(next);
+    arena_free(&arena);
+    return n;
+}
+
+/* Blind, by several people, taken back, and in the report as a sheet's labels would be. */
+static void judgements_are_the_report_s_labels(void **state)
+{
+    (void)state;
+    struct run *r = beside();
+    struct report_run report;
+    struct error err = {0, ""};
+    int left = 1, n = 0, judged = 0;
+    assert_int_equal(method_judge_next(output, "a-b", &(json_t *){NULL}, &err), ERROR_USAGE);
+    while (left) {
+        n = judge(r, "ann", "round-2", &left);
+        judged += left;
+    }
+    assert_true(n > 0 && judged == n);
+    judge(r, "bob", "pretrained", &left);
+    assert_int_equal(method_judge_undo(r, "bob", &err), 0);
+    judge(r, "bob", "pretrained", &left);
+    run_close(r);
+    assert_int_equal(method_results(output, &report, &err), 0);
+    if (method_labels_recorded(&report, &err))
+        fail_msg("%s", err.message);
+    const struct report_people *p = &report.people;
+    assert_true(p->n_after == n && p->n_before == 1 && !p->n_same && p->n_rater == 2);
+    assert_true(p->n_labelled == 2 * n && p->n_arm == 2);
+    assert_int_equal(p->arms[1].n_yes, p->arms[1].n); /* the last round's were bad, but for those that are a tie */
+    report_run_free(&report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_done_is_refused),
         cmocka_unit_test(what_was_decided_is_done_and_stays_known),
         cmocka_unit_test(the_run_is_verified_and_goes_on_to_another_round),
+        cmocka_unit_test(judgements_are_the_report_s_labels),
     };
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

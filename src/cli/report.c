@@ -70,8 +70,8 @@ static int report_one(const char *run, const struct cli_values *v, struct error 
     }
     if (v->about)
         rc = cli_read_about(&r, v->about, err);
-    if (!rc && v->labels_in)
-        rc = method_labels_in(&r, v->labels_in, err);
+    if (!rc)
+        rc = v->labels_in ? method_labels_in(&r, v->labels_in, err) : method_labels_recorded(&r, err);
     if (!rc && v->labels_out)
         rc = method_labels_out(&r, v->labels_out, err);
     if (!rc) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* People's labels beside the judge's: a blinded sheet out, and what comes back. A line's id is a hash of the run's
  * model, the arm and the question, so that no key need be kept and none can be read from it. */
-#include "method/parts.h"
+#include "method/sheet.h"
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -13,21 +13,6 @@
 #include <math.h>
 #include <string.h>
 #include <strings.h>
-
-enum { MOST_RATERS = 32, ID = 13 };
-struct sheet_row {
-    char id[ID];
-    int arm, index; /* arm 0: pretrained, 1: the last round */
-};
-struct sheet {
-    struct recorded d;
-    struct run *run;
-    const struct arm *arms[2];
-    struct sheet_row *rows; /* shuffled */
-    int n;
-    signed char *labels; /* [n * n_rater]; -1: none */
-    int n_rater;
-};
 
 static void name_row(const struct sheet *s, struct sheet_row *x)
 {
@@ -60,15 +45,15 @@ static int fill_rows(struct sheet *s, struct error *err)
     return rc;
 }
 
-static int sheet_open(struct sheet *s, const struct report_run *r, struct error *err)
+int sheet_open(struct sheet *s, const char *run_directory, struct error *err)
 {
     *s = (struct sheet){.run = NULL};
-    int rc = run_open_readonly(&s->run, r->output, err);
+    int rc = run_open_readonly(&s->run, run_directory, err);
     rc = rc ? rc : recorded_read(&s->d, s->run, err);
     const struct arms *arms = &s->d.arms;
     if (!rc && (arms->n < 2 || !arms->list[arms->n - 1].round || !arms->n_text || !arms->list[arms->n - 1].sha256[0]))
         rc = error_set(err, ERROR_NOINPUT,
-                       "%s: has no answers of two models that people could label; finish the run first", r->output);
+                       "%s: has no answers of two models that people could label; finish the run first", run_directory);
     if (rc)
         return rc;
     s->arms[0] = &arms->list[0];
@@ -76,7 +61,7 @@ static int sheet_open(struct sheet *s, const struct report_run *r, struct error 
     return fill_rows(s, err);
 }
 
-static void sheet_close(struct sheet *s)
+void sheet_close(struct sheet *s)
 {
     recorded_free(&s->d);
     run_close(s->run);
@@ -88,7 +73,7 @@ int method_labels_out(const struct report_run *r, const char *path, struct error
 {
     struct sheet s;
     struct buf out = BUF_INIT;
-    int rc = sheet_open(&s, r, err);
+    int rc = sheet_open(&s, r->output, err);
     buf_puts(&out, "id,question,answer,label\r\n");
     for (int i = 0; i < s.n && !rc; i++) {
         buf_printf(&out, "%s,", s.rows[i].id);
@@ -117,7 +102,7 @@ static int label_of(const char *text)
     return *text ? -2 : -1;
 }
 
-static int row_named(const struct sheet *s, const char *id)
+int sheet_row_named(const struct sheet *s, const char *id)
 {
     for (int i = 0; i < s->n; i++)
         if (!strcmp(s->rows[i].id, id))
@@ -126,7 +111,7 @@ static int row_named(const struct sheet *s, const char *id)
 }
 
 struct label_columns {
-    size_t id, raters[MOST_RATERS];
+    size_t id, raters[SHEET_MOST_RATERS];
     int n;
 };
 
@@ -134,7 +119,7 @@ static int find_columns(struct label_columns *x, const struct csv *c, const char
 {
     long id = csv_column(c, "id");
     *x = (struct label_columns){.id = (size_t)(id < 0 ? 0 : id)};
-    for (size_t i = 0; i < csv_n_column(c) && x->n < MOST_RATERS; i++) {
+    for (size_t i = 0; i < csv_n_column(c) && x->n < SHEET_MOST_RATERS; i++) {
         const char *name = csv_column_name(c, i);
         if (!strcmp(name, "label") || !strncmp(name, "label_", 6))
             x->raters[x->n++] = i;
@@ -147,7 +132,7 @@ static int find_columns(struct label_columns *x, const struct csv *c, const char
 static int read_line(struct sheet *s, const struct label_columns *x, const struct csv *c, const char *path,
                      struct error *err)
 {
-    int row = row_named(s, csv_field(c, x->id));
+    int row = sheet_row_named(s, csv_field(c, x->id));
     if (row < 0)
         return error_set(err, ERROR_DATA,
                          "%s:%ld: id \"%.40s\" is none of this run's; wanted the sheet of --labels-out", path,
@@ -162,17 +147,23 @@ static int read_line(struct sheet *s, const struct label_columns *x, const struc
     return 0;
 }
 
+int sheet_raters(struct sheet *s, int n, struct error *err)
+{
+    s->n_rater = n;
+    s->labels = mem_alloc((size_t)s->n * (size_t)n + 1);
+    if (!s->labels)
+        return error_set_nomem(err, (size_t)s->n * (size_t)n, "labels");
+    memset(s->labels, -1, (size_t)s->n * (size_t)n);
+    return 0;
+}
+
 static int read_labels(struct sheet *s, const char *path, struct error *err)
 {
     struct csv *c = NULL;
     struct label_columns x = {.n = 0};
     int more = 0, rc = csv_open(&c, path, err);
     rc = rc ? rc : find_columns(&x, c, path, err);
-    s->n_rater = x.n;
-    if (!rc && !(s->labels = mem_alloc((size_t)s->n * (size_t)x.n + 1)))
-        rc = error_set_nomem(err, (size_t)s->n * (size_t)x.n, "labels");
-    if (!rc)
-        memset(s->labels, -1, (size_t)s->n * (size_t)x.n);
+    rc = rc ? rc : sheet_raters(s, x.n, err);
     while (!rc && (more = csv_next(c, err)) == 1)
         rc = read_line(s, &x, c, path, err);
     csv_close(c);
@@ -247,28 +238,33 @@ static void fill_arm(const struct sheet *s, int k, struct report_run *r)
     x->corrected = stats_rogan_gladen(x->judged, p->sensitivity, p->specificity);
 }
 
+int sheet_people(const struct sheet *s, struct report_run *r)
+{
+    struct report_people *p = &r->people;
+    *p = (struct report_people){.n_sheet = s->n, .n_rater = s->n_rater};
+    for (int i = 0; i < s->n; i++) {
+        int said = 0;
+        for (int k = 0; k < s->n_rater; k++)
+            said |= s->labels[i * s->n_rater + k] >= 0;
+        p->n_labelled += said;
+    }
+    if (!p->n_labelled)
+        return 0;
+    p->alpha = s->n_rater > 1 ? stats_krippendorff_alpha(s->labels, s->n, s->n_rater) : NAN;
+    p->kappa_raters = kappa_of_raters(s);
+    fill_judge(s, p);
+    fill_arm(s, 0, r);
+    fill_arm(s, 1, r);
+    return p->n_labelled;
+}
+
 int method_labels_in(struct report_run *r, const char *path, struct error *err)
 {
     struct sheet s;
-    struct report_people *p = &r->people;
-    int rc = sheet_open(&s, r, err);
+    int rc = sheet_open(&s, r->output, err);
     rc = rc ? rc : read_labels(&s, path, err);
-    *p = (struct report_people){.n_sheet = s.n, .n_rater = s.n_rater};
-    for (int i = 0; i < s.n && !rc; i++) {
-        int said = 0;
-        for (int k = 0; k < s.n_rater; k++)
-            said |= s.labels[i * s.n_rater + k] >= 0;
-        p->n_labelled += said;
-    }
-    if (!rc && !p->n_labelled)
+    if (!rc && !sheet_people(&s, r))
         rc = error_set(err, ERROR_DATA, "%s: nobody has labelled anything in it", path);
-    if (!rc) {
-        p->alpha = s.n_rater > 1 ? stats_krippendorff_alpha(s.labels, s.n, s.n_rater) : NAN;
-        p->kappa_raters = kappa_of_raters(&s);
-        fill_judge(&s, p);
-        fill_arm(&s, 0, r);
-        fill_arm(&s, 1, r);
-    }
     sheet_close(&s);
     return rc;
 }

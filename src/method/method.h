@@ -207,5 +207,22 @@ int method_labels_out(const struct report_run *r, const char *path, struct error
 /* That sheet with labels in it (yes or no, 1 or 0; empty: none), in the column "label" or several "label_NAME", into
  * r->people. ERROR_DATA names the line that cannot be read. */
 int method_labels_in(struct report_run *r, const char *path, struct error *err);
+/* judging.c: the same labels given on a page (isara view), kept in the journal, into r->people, with what is said of
+ * which of two answers is better; nothing when nobody said anything. */
+int method_labels_recorded(struct report_run *r, struct error *err);
+/* The next pair of answers for that person (letters, digits and '_', at most 24), in an order of its own, one side or
+ * the other by chance: {"n", "done", "pair": null or {"index", "question", "answers": [{"id", "text"}, ...]}}. Pairs of
+ * equal answers are not among them. A new reference. */
+int method_judge_next(const char *run_directory, const char *rater, json_t **out, struct error *err);
+/* better: the id of an answer, or "same"; bad: {id: true or false} of neither, one or both. ERROR_USAGE: not of this
+ * pair. r: of run_open_beside. */
+struct judgement {
+    const char *rater, *better;
+    int index;
+    const json_t *bad;
+};
+int method_judge(struct run *r, const struct judgement *j, struct error *err);
+/* Takes back what that person said last. */
+int method_judge_undo(struct run *r, const char *rater, struct error *err);
 
 #endif

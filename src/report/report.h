@@ -127,6 +127,10 @@ struct report_people {
     double kappa_judge, sensitivity, specificity; /* the judge against the majority of people; NAN: no judge */
     struct report_labelled arms[2];
     int n_arm;
+    /* pairs of answers of which people said which is better, blind: the last round's, the pretrained model's, neither;
+     * the first's share of the first two with its Clopper and Pearson 95 %, and the sign test's p; NAN: none differ */
+    int n_after, n_before, n_same;
+    double wins, wins_low, wins_high, p_wins;
 };
 /* Who asked or answered in the model's place, behind an endpoint; what it took as the journal counts it. */
 struct report_elsewhere {

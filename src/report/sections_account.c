@@ -75,7 +75,7 @@ enum { N_ELSEWHERE_COLUMN = (int)(sizeof elsewhere_columns / sizeof *elsewhere_c
 static void elsewhere_table(struct section *s, const struct report_run *r)
 {
     long uncounted = 0;
-    struct table *t = section_table(s, "elsewhere", "Models elsewhere", elsewhere_columns, N_ELSEWHERE_COLUMN);
+    struct table *t = section_table(s, "endpoints", "Models elsewhere", elsewhere_columns, N_ELSEWHERE_COLUMN);
     for (int i = 0; i < r->n_elsewhere; i++) {
         const struct report_elsewhere *x = &r->elsewhere[i];
         struct table_row *row = table_add(t);
