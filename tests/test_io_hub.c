@@ -3,6 +3,7 @@
  * headers. tests/test_cli_pull.sh has the connection. */
 #include "tests/check.h"
 
+#include "io/authorities.h"
 #include "io/fetch.h"
 #include "io/hub.h"
 #include "io/hub_client.h"
@@ -10,6 +11,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -165,6 +167,23 @@ static void names_and_addresses(void **state)
     buf_free(&url);
 }
 
+static void authorities_are_those_named_or_those_there(void **state)
+{
+    (void)state;
+    unsetenv("REQUESTS_CA_BUNDLE");
+    unsetenv("CURL_CA_BUNDLE");
+    setenv("SSL_CERT_FILE", "/named", 1);
+    assert_string_equal(authorities_file("/dev/null"), "/named");
+    setenv("REQUESTS_CA_BUNDLE", "/first", 1);
+    assert_string_equal(authorities_file(NULL), "/first");
+    unsetenv("REQUESTS_CA_BUNDLE");
+    setenv("SSL_CERT_FILE", "", 1);
+    assert_null(authorities_file("/dev/null"));
+    const char *found = authorities_file("/nowhere/at/all");
+    assert_true(!found || !access(found, R_OK));
+    unsetenv("SSL_CERT_FILE");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +192,7 @@ int main(void)
         cmocka_unit_test(one_form_of_the_weights_is_wanted),
         cmocka_unit_test(headers_are_read),
         cmocka_unit_test(names_and_addresses),
+        cmocka_unit_test(authorities_are_those_named_or_those_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

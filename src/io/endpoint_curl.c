@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "io/authorities.h"
 #include "io/jsontext.h"
 
 #include <curl/curl.h>
@@ -138,6 +139,9 @@ static int open_slot(struct endpoint *h, struct slot *s)
     *s = (struct slot){.of = h, .curl = c, .request = -1};
     if (!c)
         return -1;
+    const char *authorities = authorities_file(curl_version_info(CURLVERSION_NOW)->cainfo);
+    if (authorities)
+        curl_easy_setopt(c, CURLOPT_CAINFO, authorities);
     curl_easy_setopt(c, CURLOPT_PRIVATE, s);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, h->headers);

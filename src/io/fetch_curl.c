@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/printable.h"
+#include "io/authorities.h"
 #include "io/http_text.h"
 #include "io/jsontext.h"
 
@@ -61,7 +62,6 @@ static int stop_when_interrupted(void *user, curl_off_t a, curl_off_t b, curl_of
 
 int fetch_open(struct fetch **out, struct error *err)
 {
-    static const char *const authorities[] = {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"};
     struct fetch *f = mem_calloc(1, sizeof *f);
     CURL *c = f ? curl_easy_init() : NULL;
     *out = NULL;
@@ -80,13 +80,9 @@ int fetch_open(struct fetch **out, struct error *err)
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, stop_when_interrupted);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    for (size_t i = 0; i < sizeof authorities / sizeof *authorities; i++) {
-        const char *file = getenv(authorities[i]);
-        if (file && *file) {
-            curl_easy_setopt(c, CURLOPT_CAINFO, file);
-            break;
-        }
-    }
+    const char *authorities = authorities_file(curl_version_info(CURLVERSION_NOW)->cainfo);
+    if (authorities)
+        curl_easy_setopt(c, CURLOPT_CAINFO, authorities);
     *out = f;
     return 0;
 }
