@@ -14,7 +14,7 @@
      .help = "question-answer pairs that each round is measured on; eval: the benchmark's own file"},                  \
     {FIELD("encoder", FIELD_STRING, owner, encoder), .argument = "DIR",                                                \
      .help = "sentence encoder for --retriever encoder"},                                                              \
-    {FIELD("template", FIELD_STRING, owner, template_file), .argument = "FILE",                                        \
+    {FIELD("template", FIELD_STRING, owner, template_file), .argument = "FILE", .values = "chat",                      \
      .help = "prompt template: chat (the model's own chat template), a file, or {\"pair\": ...} itself "                \
              "(docs/FORMATS.md) [Question: ... Answer: ...]"},                                                         \
     {FIELD("system", FIELD_STRING, owner, system), .argument = "TEXT",                                                 \

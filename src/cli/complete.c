@@ -72,17 +72,12 @@ static int is_one_of(const char *text, const char *choices)
 static void complete_value(const struct typed *t, const struct verb *verb, const struct field *f)
 {
     const char *a = f->argument;
-    if (is_one_of(a, "FILE|PATH|M|CONFIG")) {
+    if (is_one_of(a, "FILE|PATH|M|CONFIG"))
         puts("files");
-        if (!strcmp(f->name, "model"))
-            offer_cached(t);
-        return;
-    }
-    if (is_one_of(a, "DIR|RUN")) {
-        puts("directories");
-        return;
-    }
-    puts("words");
+    else
+        puts(is_one_of(a, "DIR|RUN|[NAME=]DIR") ? "directories" : "words");
+    if (!strcmp(f->name, "model"))
+        offer_cached(t);
     if (!strcmp(f->name, "task") && (verb->groups & GROUP_EVAL)) {
         const char *name, *summary;
         for (int i = 0; (name = eval_task_name(i, &summary)) != NULL; i++)
@@ -153,12 +148,16 @@ static void complete_word(const struct verb *verb, int n, char **words)
         f = f && f->type == FIELD_FLAG ? NULL : f;
     }
     char first = verb->arguments[0];
-    if (f)
+    if (f) {
         complete_value(&t, verb, f);
-    else if (t.text[0] != '-' && (first == '(' || first == 'P' || first == 'R' || first == 'F' || first == 'M'))
-        puts("files"); /* PATH, RUN, FILE, MODEL */
-    else
+    } else if (t.text[0] != '-' && first == 'M') { /* MODEL */
+        puts("files");
+        offer_cached(&t);
+    } else if (t.text[0] != '-' && (first == '(' || first == 'P' || first == 'R' || first == 'F')) {
+        puts("files"); /* PATH, RUN, FILE */
+    } else {
         complete_option(&t, groups);
+    }
 }
 
 void complete_words(int n, char **words)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const struct field rows[] = {
-    {FIELD("template", FIELD_STRING, struct talk_options, template_file), .argument = "FILE",
+    {FIELD("template", FIELD_STRING, struct talk_options, template_file), .argument = "FILE", .values = "chat",
      .help = "how messages are put: chat (the model's own chat template), a file, or {\"pair\": ...} itself [a run's "
              "own; the chat template; Question: ... Answer: ...]"},
     {FIELD("system", FIELD_STRING, struct talk_options, system), .argument = "TEXT",
