@@ -51,11 +51,15 @@ printf '/nosuch\n\xff\xfe\n/help\n/quit\nnever\n' | "$ISARA" chat $m "${quick[@]
 "$ISARA" chat >/dev/null 2>"$tmp/err" </dev/null; [ $? = 2 ] || no "exit of a chat without a model"
 "$ISARA" chat $m --system X --template chat >/dev/null 2>"$tmp/err" </dev/null && no "a chat template where there is none"
 
-# A run: its last model, its words, and the model before it.
-"$ISARA" align --model $m --seeds models/seeds.jsonl --output "$tmp/run" --attempts 0 --rounds 1 --train-max-steps 1 --samples 0 --holdout 0 --log-level quiet >/dev/null || no "no run"
-printf '/compare\nHow do I store apples?\n/compare\nAnd plums?\n' | "$ISARA" chat "$tmp/run" "${quick[@]}" >"$tmp/said" 2>"$tmp/err" || no "exit $? of a run's chat"
+# A run: its last model, its words, and the model before it; a run by its settings.
+align() { "$ISARA" align --model "$tmp/chat" --seeds models/seeds.jsonl --log-level quiet "$@" >/dev/null || no "align $*"; }
+align --output "$tmp/run" --template chat --system 'Be kind.' --attempts 0 --rounds 1 --train-max-steps 1 --samples 0 --holdout 0
+align --output "$tmp/again" --config "$tmp/run/config.resolved.json"
+cmp -s "$tmp"/run/config.resolved.json "$tmp/again/config.resolved.json" || no "a run by the settings of another has others"
+first=$("$ISARA" chat "$tmp/chat" --system 'Be kind.' "${quick[@]}" <<<'How do I store apples?' 2>/dev/null)
+printf '/system\n/compare\nHow do I store apples?\n/compare\nAnd plums?\n' | "$ISARA" chat "$tmp/run" "${quick[@]}" >"$tmp/said" 2>"$tmp/err" || no "exit $? of a run's chat"
 [ "$(sed 's/:.*//' "$tmp/said" | head -2 | tr '\n' ' ')" = "pretrained aligned " ] && [ "$(wc -l <"$tmp/said")" = 3 ] || no "what both models say"
-[ "pretrained: $first" = "$(head -1 "$tmp/said")" ] || no "the model before the run answers otherwise"
+[ "pretrained: $first" = "$(head -1 "$tmp/said")" ] && grep -q "(system: Be kind.;" "$tmp/err" || no "the model before the run answers otherwise"
 
 # A terminal: a prompt, two columns, Ctrl-C ends nothing, Ctrl-D does.
 cat >"$tmp/terminal.py" <<'P'

@@ -100,6 +100,28 @@ static void pieces_are_whole_characters_and_the_answer(void **state)
     buf_free(&again.text);
 }
 
+static void what_was_said_is_not_computed_again(void **state)
+{
+    (void)state;
+    struct talk talk = {0};
+    struct heard h = {.text = BUF_INIT};
+    struct talk_answer a;
+    char message[301] = "";
+    memset(message, 'w', 300);
+    says(&talk, message, &h, &a);
+    assert_int_equal(talk_add(&talk, message, &a, NULL), 0);
+    talk_answer_free(&a);
+    struct generate_stats before = talker_stats(talker);
+    says(&talk, "And now?", &h, &a);
+    struct generate_stats after = talker_stats(talker);
+    assert_true(after.prompt_tokens - before.prompt_tokens > 300);
+    assert_true(after.computed_prompt_tokens - before.computed_prompt_tokens <=
+                after.prompt_tokens - before.prompt_tokens - 256); /* whole pages of 64 */
+    talk_answer_free(&a);
+    talk_free(&talk);
+    buf_free(&h.text);
+}
+
 static void the_oldest_turns_go(void **state)
 {
     (void)state;
@@ -172,6 +194,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_are_whole_characters_and_the_answer),
+        cmocka_unit_test(what_was_said_is_not_computed_again),
         cmocka_unit_test(the_oldest_turns_go),
         cmocka_unit_test(an_interruption_ends_the_answer_only),
         cmocka_unit_test(a_runs_words_are_taken_apart),

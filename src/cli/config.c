@@ -24,18 +24,45 @@ static const char *scalar(const yaml_node_t *node)
     return node && node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
 }
 
-/* A mapping of texts as one JSON object. */
+/* "a\0b" is no name and no value that ends at the zero. */
+static int has_nul(const yaml_node_t *node)
+{
+    return node->type == YAML_SCALAR_NODE && strlen(scalar(node)) != node->data.scalar.length;
+}
+
+static int put_text(struct config *c, const char *name, const yaml_node_pair_t *p, json_t *object, struct error *err)
+{
+    const yaml_node_t *value = yaml_document_get_node(&c->doc, p->value);
+    const char *key = scalar(yaml_document_get_node(&c->doc, p->key)), *text = scalar(value);
+    if (!key || !text || has_nul(value))
+        return error_set(err, ERROR_CONFIG, "%s: wanted a mapping of texts", name);
+    if (json_object_set_new(object, key, json_string(text)))
+        return error_set(err, ERROR_CONFIG, "%s: \"%.60s\" is not UTF-8 text", name, key);
+    return 0;
+}
+
+/* A mapping of texts inside of another one. */
+static int put_inner(struct config *c, const char *name, const yaml_node_pair_t *p, json_t *object, struct error *err)
+{
+    const yaml_node_t *value = yaml_document_get_node(&c->doc, p->value);
+    const char *key = scalar(yaml_document_get_node(&c->doc, p->key));
+    json_t *inner = json_object();
+    int rc = key && !json_object_set(object, key, inner) ? 0 : error_set_nomem(err, 64, name);
+    for (yaml_node_pair_t *q = value->data.mapping.pairs.start; q < value->data.mapping.pairs.top && !rc; q++)
+        rc = put_text(c, name, q, inner, err);
+    json_decref(inner);
+    return rc;
+}
+
+/* A mapping of texts, and of mappings of texts, as one JSON object. */
 static int put_mapping(struct config *c, const char *name, const yaml_node_t *value, struct error *err)
 {
     json_t *object = json_object();
     int rc = object ? 0 : error_set_nomem(err, 64, name);
     for (yaml_node_pair_t *p = value->data.mapping.pairs.start; p < value->data.mapping.pairs.top && !rc; p++) {
-        const char *key = scalar(yaml_document_get_node(&c->doc, p->key)),
-                   *text = scalar(yaml_document_get_node(&c->doc, p->value));
-        if (!key || !text)
-            rc = error_set(err, ERROR_CONFIG, "%s: wanted a mapping of texts", name);
-        else if (json_object_set_new(object, key, json_string(text)))
-            rc = error_set(err, ERROR_CONFIG, "%s: \"%.60s\" is not UTF-8 text", name, key);
+        const yaml_node_t *item = yaml_document_get_node(&c->doc, p->value);
+        int inner = item && item->type == YAML_MAPPING_NODE;
+        rc = inner ? put_inner(c, name, p, object, err) : put_text(c, name, p, object, err);
     }
     char *text = rc ? NULL : json_dumps(object, JSON_COMPACT);
     if (!rc)
@@ -65,12 +92,6 @@ static int put_list(struct config *c, const char *name, const yaml_node_t *value
         rc = options_set_text(c->o, name, ids.data, c->groups, err);
     buf_free(&ids);
     return rc;
-}
-
-/* "a\0b" is no name and no value that ends at the zero. */
-static int has_nul(const yaml_node_t *node)
-{
-    return node->type == YAML_SCALAR_NODE && strlen(scalar(node)) != node->data.scalar.length;
 }
 
 static int value_has_nul(struct config *c, const yaml_node_t *value)

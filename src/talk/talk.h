@@ -58,6 +58,7 @@ int talker_open(struct talker **out, struct device *device, const struct talk_op
 void talker_close(struct talker *t); /* NULL is fine */
 /* How messages are put to it: in the model's chat template (1) or as the template's pairs (0). */
 int talker_is_chat(const struct talker *t);
+struct generate_stats talker_stats(const struct talker *t);
 /* The words that a run tuned its model with (config.resolved.json's template) are taken apart: *system is what they say
  * of a system turn (new text, or NULL), *template_file the rest, for talk_options (new text). */
 int talk_words(const json_t *words, char **template_file, char **system, struct error *err);

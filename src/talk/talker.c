@@ -14,7 +14,9 @@ struct talker {
     struct speaker speaker;
     struct generate_options options; /* with the template's ends */
     struct generate_engine *engine;
+    int open; /* its session, which lasts: what a prompt has in common with the one before is not computed again */
     uint64_t seed;
+    struct telling *telling; /* of the answer that is being written */
 };
 
 /* The model's chat template, where there is one and nothing else was said. */
@@ -77,6 +79,11 @@ void talker_close(struct talker *t)
     mem_free(t);
 }
 
+struct generate_stats talker_stats(const struct talker *t)
+{
+    return generate_engine_stats(t->engine);
+}
+
 int talker_is_chat(const struct talker *t)
 {
     return template_is_chat(t->speaker.template);
@@ -120,7 +127,7 @@ static int tell(struct telling *w, struct text_piece piece)
 
 static int on_token(void *user, const struct generate_request *r, const struct generate_token *token)
 {
-    struct telling *w = user;
+    struct telling *w = ((struct talker *)user)->telling;
     struct text_piece piece;
     (void)r;
     w->answer->n_token++;
@@ -130,12 +137,26 @@ static int on_token(void *user, const struct generate_request *r, const struct g
 
 static int on_done(void *user, const struct generate_request *r, const struct generate_result *result)
 {
-    struct telling *w = user;
+    struct telling *w = ((struct talker *)user)->telling;
     (void)r;
     if (result->error.code)
         return error_set(w->err, result->error.code, "%s", result->error.message);
     w->answer->cut = result->sequences[0].finish == FINISH_LENGTH;
     return tell(w, text_stream_rest(w->stream, 0, &result->sequences[0]));
+}
+
+static int begin_session(struct talker *t, struct error *err)
+{
+    struct generate_limits limits;
+    const struct generate_calls calls = {on_token, on_done, t};
+    if (t->open)
+        return 0;
+    generate_limits_default(&limits, t->engine);
+    limits.requests = 1;
+    limits.width = limits.sequences = t->options.num_beams;
+    int rc = generate_begin(t->engine, &limits, &calls, err);
+    t->open = !rc;
+    return rc;
 }
 
 /* With room for all that may be answered; else for some of it. */
@@ -175,10 +196,17 @@ static int generate(struct talker *t, const struct prompt *p, uint64_t turn, str
                                        .seed = t->seed,
                                        .key_a = STREAM_TALK,
                                        .key_b = turn};
-    const struct generate_calls calls = {on_token, on_done, w};
     request.options.max_new_tokens = w->answer->most;
     int rc = text_stream_new(&w->stream, t->speaker.tokenizer, &request.options, w->err);
-    rc = rc ? rc : generate_all(t->engine, &request, 1, &calls, w->err);
+    t->telling = w;
+    rc = rc ? rc : begin_session(t, w->err);
+    rc = rc ? rc : generate_submit(t->engine, &request, w->err);
+    while (!rc && generate_pending(t->engine))
+        rc = generate_step(t->engine, w->err);
+    if (rc) {
+        generate_end(t->engine);
+        t->open = 0;
+    }
     w->answer->interrupted = rc == ERROR_INTERRUPTED;
     text_stream_free(w->stream);
     return rc == ERROR_INTERRUPTED ? 0 : rc;

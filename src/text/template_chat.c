@@ -9,6 +9,7 @@
 #include "text/chat.h"
 #include "text/template_turns.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -201,8 +202,8 @@ int template_chat_has_system(const struct template_chat *c)
 
 int template_chat_day(const struct template_chat *c, char day[32])
 {
-    const json_t *now = json_object_get(c->described, "now");
-    time_t seconds = (time_t)json_integer_value(now);
+    const char *now = json_string_value(json_object_get(c->described, "now"));
+    time_t seconds = now ? (time_t)strtoll(now, NULL, 10) : 0;
     struct tm when;
     return now && gmtime_r(&seconds, &when) && strftime(day, 32, "%d %b %Y", &when);
 }
@@ -248,21 +249,27 @@ static int take_completion(struct template *t, const json_t *described, const ch
     return t->field[COMPLETION] ? 0 : error_set_nomem(err, 64, "a template");
 }
 
+static int is_yes(const json_t *value)
+{
+    return json_is_string(value) && !strcmp(json_string_value(value), "yes");
+}
+
 /* What is needed to render. */
 static int begin(struct template_chat **out, json_t *described, const char *name, struct error *err)
 {
-    const json_t *system = json_object_get(described, "system"), *now = json_object_get(described, "now");
+    const json_t *system = json_object_get(described, "system");
+    const char *now = json_string_value(json_object_get(described, "now"));
     const struct chat_source source = {.name = name,
                                        .text = json_string_value(json_object_get(described, "chat")),
                                        .special = json_object_get(described, "special_tokens"),
-                                       .now = now ? json_integer_value(now) : turns_day()};
+                                       .now = now ? strtoll(now, NULL, 10) : turns_day()};
     struct template_chat *c = *out = mem_calloc(1, sizeof *c);
     if (!c)
         return error_set_nomem(err, sizeof *c, "a template");
     c->described = json_incref(described);
     c->system = json_string_value(system);
     c->end = json_string_value(json_object_get(described, "end"));
-    c->system_turn = json_is_true(json_object_get(described, "system_turn"));
+    c->system_turn = is_yes(json_object_get(described, "system_turn"));
     if (!source.text)
         return wants(name, "chat", "a string", err);
     if (!json_is_object(source.special))
@@ -322,6 +329,13 @@ static int check_says_all(const struct template_chat *c, const struct template_p
     return rc;
 }
 
+static json_t *time_text(int64_t seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)seconds);
+    return json_string(text);
+}
+
 static int has_system_turn(struct template_chat *c)
 {
     static const char words[] = "Be brief.";
@@ -341,7 +355,7 @@ static int tells_time(const struct template_chat *c, int *tells, struct error *e
     json_t *later = json_copy(c->described);
     struct template_chat *other = NULL;
     struct buf now = BUF_INIT, then = BUF_INIT;
-    int rc = later && !json_object_set_new(later, "now", json_integer(turns_day() + LATER))
+    int rc = later && !json_object_set_new(later, "now", time_text(turns_day() + LATER))
                  ? begin(&other, later, "chat template", err)
                  : error_set_nomem(err, 256, "a template");
     if (!rc)
@@ -393,8 +407,8 @@ static int explore(struct template_chat *c, const struct tokenizer *tok, struct 
     int rc = tells_time(c, &tells, err);
     rc = rc ? rc : check_says_all(c, &p, err);
     rc = rc ? rc : read_turns(c, &turns, err);
-    if (!rc && (json_object_set_new(c->described, "system_turn", json_boolean(c->system_turn)) ||
-                (tells && json_object_set_new(c->described, "now", json_integer(turns_day()))) ||
+    if (!rc && (json_object_set_new(c->described, "system_turn", json_string(c->system_turn ? "yes" : "no")) ||
+                (tells && json_object_set_new(c->described, "now", time_text(turns_day()))) ||
                 turns_describe(&turns, c->described)))
         rc = error_set_nomem(err, 256, "a template");
     turns_free(&turns);
