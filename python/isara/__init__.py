@@ -59,12 +59,13 @@ class Model:
         """Family, layers, width, vocabulary, context, parameters, sha256, tokenizer, ..."""
         out = c.c_void_p()
         _l.Call().run(_lib.isara_inspect, self._open(), c.byref(out))
-        return json.loads(_l.taken(out.value) or "{}")
+        found: Dict[str, Any] = json.loads(_l.taken(out.value) or "{}")
+        return found
 
     def tokenize(self, text: str, special: bool = False) -> List[int]:
         ids, data = _l.Ids(), text.encode()
         _l.Call().run(_lib.isara_tokenize, self._open(), data, len(data), int(special), c.byref(ids))
-        found = ids.ids[: ids.n]
+        found: List[int] = ids.ids[: ids.n]
         _lib.isara_free(c.cast(ids.ids, c.c_void_p))
         return found
 
@@ -94,11 +95,11 @@ class Model:
         """One dict for each prompt, in order: text, token_ids, token_logprobs, finish_reason, sum_logprob, score, and sequences (best first) where more
         than one is asked for; or error and code (raised when none could run). on_token is called with prompt (its index), sequence, position, id, logprob and text as tokens are chosen."""
         several = not isinstance(prompts, str) and len(prompts) > 0 and not isinstance(prompts[0], (int, dict))
-        listed: Sequence[Any] = prompts if several else [prompts]  # type: ignore[assignment,list-item]
+        listed: Sequence[Any] = prompts if several else [prompts]
         if not isinstance(prompts, str) and not len(prompts):
             return []
-        call, found = _l.Call(progress, log), [{} for _ in listed]  # type: List[Dict[str, Any]]
-        given = _l.options_json(options)
+        call, given = _l.Call(progress, log), _l.options_json(options)
+        found: List[Dict[str, Any]] = [{} for _ in listed]
         requests = (_l.Request * len(listed))(*(self._request(prompt, given, seed, i) for i, prompt in enumerate(listed)))
         for i, request in enumerate(requests):
             request.on_done = _l.ON_DONE(call.guarded(lambda user, r, i=i: found[i].update(_result(r[0]))))
@@ -112,7 +113,7 @@ class Model:
     def score(self, pairs: Sequence[Sequence[str]], *, progress: Progress = None, log: Log = None) -> List[Dict[str, Any]]:
         """For each (prompt, completion): sum_logprob, token_ids and token_logprobs of the completion."""
         out = c.POINTER(_l.Score)()
-        given = (_l.Pair * len(pairs))(*((prompt.encode(), completion.encode()) for prompt, completion in pairs))
+        given = (_l.Pair * len(pairs))(*(_l.Pair(prompt.encode(), completion.encode()) for prompt, completion in pairs))
         _l.Call(progress, log).run(_lib.isara_score, self._open(), given, len(pairs), c.byref(out))
         found = [{"sum_logprob": s.sum_logprob, "n_tokens": s.n, "token_ids": s.ids[: s.n], "token_logprobs": s.logprobs[: s.n]} for s in out[: len(pairs)]]
         _lib.isara_free(c.cast(out, c.c_void_p))

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from typing import Any, Callable, Mapping, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
 _NAMES = ["ok", "failed", "usage", "data", "no input", "unavailable", "internal", "no memory", "input/output", "interrupted", "permission", "configuration"]
 
@@ -146,7 +146,7 @@ class Call:
     """One call of the library, made in a thread of its own, so that Ctrl-C reaches the caller while it works: it is then interrupted at its next safe
     point. An exception in a callback does the same and is raised here."""
 
-    def __init__(self, progress: Optional[Callable[[dict], Any]] = None, log: Optional[Callable[[str, str], Any]] = None):
+    def __init__(self, progress: Optional[Callable[[Dict[str, Any]], Any]] = None, log: Optional[Callable[[str, str], Any]] = None):
         self.raised: Optional[BaseException] = None
         self.error = ErrorStruct()
         self._line = LINE(self.guarded(lambda user, level, text: log and log(("debug", "info", "warning")[level], text.decode("utf-8", "replace"))))
@@ -208,7 +208,7 @@ class Call:
             self._stop(more, done)
 
 
-def _progress_dict(p: Progress) -> dict:
+def _progress_dict(p: Progress) -> Dict[str, Any]:
     def text(value: Optional[bytes]) -> Optional[str]:
         return None if value is None else value.decode("utf-8", "replace")
 
