@@ -81,7 +81,7 @@ def until(mark):
     found, _, seen = seen.partition(mark)
     return found
 until(b"\n> ")
-os.write(fd, b"\x03")
+os.write(fd, b"\x03\x03\x03")
 assert b"Ctrl-D ends" in until(b"> "), "Ctrl-C"
 os.write(fd, b"/compare How do I store apples?\n")
 until(b"apples?\r\n")

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t requested;
+static volatile sig_atomic_t requested, patient;
 
 static void handler(int number)
 {
-    if (requested)
+    if (requested && !(patient && number == SIGINT))
         _exit(128 + number);
     requested = number;
 }
@@ -32,6 +32,11 @@ void interrupt_install(void)
     take(SIGTERM, &action);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file over the size limit is a failed write with its own line */
+}
+
+void interrupt_be_patient(void)
+{
+    patient = 1;
 }
 
 int interrupt_requested(void)

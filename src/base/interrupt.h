@@ -11,6 +11,7 @@ void interrupt_install(void);
 int interrupt_requested(void);             /* the signal, or 0 */
 void interrupt_request(int signal_number); /* tests and the handler */
 void interrupt_clear(void);
+void interrupt_be_patient(void); /* from here on a second SIGINT ends nothing: somebody talks to us */
 /* ERROR_INTERRUPTED with "interrupted by SIGINT" when requested, else 0. */
 int interrupt_check(struct error *err);
 

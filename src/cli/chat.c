@@ -381,6 +381,8 @@ int verb_chat(const struct verb *verb, struct options *options, const struct cli
     rc = rc ? rc : talker_open(&c.talker, c.device, &c.how, err);
     if (!rc) {
         greet(&c, &with);
+        if (c.typed)
+            interrupt_be_patient();
         rc = converse(&c, err);
     }
     talker_close(c.talker);

@@ -160,12 +160,13 @@ static int open_model(struct eval_answers *e, const struct eval_work *w, struct 
     rc = rc ? rc : choose_decoding(e, v, &o, err);
     rc = rc ? rc : answers_open(&e->answers, w->device, &o, err);
     rc = rc ? rc : style_attach(e->style, answers_tokenizer(e->answers), err);
+    const char *how = v->template_file && !strcmp(v->template_file, "chat") ? "chat template" : "template";
+    if (o.speaker.style)
+        how = o.speaker.style->name;
     if (o.arm == CONTEXTS_NONE)
-        snprintf(e->style_text, sizeof e->style_text, "%s, zero-shot",
-                 o.speaker.style ? o.speaker.style->name : "template");
+        snprintf(e->style_text, sizeof e->style_text, "%s, zero-shot", how);
     else
-        snprintf(e->style_text, sizeof e->style_text, "%s, %s k %d",
-                 o.speaker.style ? o.speaker.style->name : "template", answers_arm_name(o.arm), o.k);
+        snprintf(e->style_text, sizeof e->style_text, "%s, %s k %d", how, answers_arm_name(o.arm), o.k);
     return rc;
 }
 

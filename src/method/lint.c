@@ -148,7 +148,8 @@ int seeds_lint(const struct seeds *s, const char *path, int need_pairs, void (*s
         say(&l);
     }
     if (s->n_system) {
-        buf_printf(&l.text, "%s: the system messages of %d records are not used: the template has no place for them",
+        buf_printf(&l.text,
+                   "%s: the system messages of %d records are not used; --template chat --system TEXT gives one to all",
                    path, s->n_system);
         say(&l);
     }
