@@ -165,7 +165,15 @@ static void damage(struct run *r, const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char magic[] = "SQLite format 3";
-    const struct run_bounds bounds = {1, 1, ATTEMPTS, K, POOL, 1, VOCAB, QUESTIONS, reason};
+    const struct run_bounds bounds = {.rounds = 1,
+                                      .attempts = 1,
+                                      .most_attempts = ATTEMPTS,
+                                      .k = K,
+                                      .pool = POOL,
+                                      .grown = 1,
+                                      .vocab = VOCAB,
+                                      .questions = QUESTIONS,
+                                      .reason = reason};
     struct run r = {.directory = (char *)"fuzz", .db_path = (char *)"fuzz/run.db", .lock = -1};
     struct error err = {0};
     if (!sound)

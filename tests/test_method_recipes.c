@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "io/file.h"
+#include "io/jsonl.h"
 #include "io/jsontext.h"
 #include "method/fields.h"
 #include "tiny_align.h"
@@ -268,6 +269,71 @@ static void without_attempts_the_seeds_are_tuned_on(void **state)
     report_run_free(&again);
 }
 
+/* Round 1 is the model that --baselines tunes on the seeds, bit for bit; round 2 is answered without pairs, and its
+ * rows have a teacher's lines where the loss is soft. */
+static void a_round_of_the_seeds_alone_teaches_the_next(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result r;
+    struct error err = {0};
+    char run[1100], path[1200], hex[3][65];
+    for (int i = 0; i < 2; i++) {
+        snprintf(run, sizeof run, "%s/again-%d", tiny.root, i);
+        tiny_align_options(&o, run);
+        assert_int_equal(align_recipe_apply(&o, "born-again", &err), 0);
+        o.test = tiny.test;
+        o.baselines = 1;
+        o.stop_novelty = 0;
+        tiny_align(&o, 1 + i, &r);
+        assert_int_equal(r.rounds, 2);
+        align_result_free(&r);
+        tiny_align_hash(run, "round-2/model/model.safetensors", hex[i]);
+    }
+    assert_string_equal(hex[0], hex[1]);
+    tiny_align_hash(run, "round-1/model/model.safetensors", hex[0]);
+    tiny_align_hash(run, "baseline-sft-seeds/model/model.safetensors", hex[2]);
+    assert_string_equal(hex[0], hex[2]);
+    snprintf(path, sizeof path, "%s/round-1/teacher.jsonl", run);
+    assert_false(file_exists(path));
+    snprintf(path, sizeof path, "%s/round-2/teacher.jsonl", run);
+    assert_true(file_exists(path));
+    json_t *rows = NULL, *row;
+    size_t i;
+    int answered = 0;
+    snprintf(path, sizeof path, "%s/round-2/generated.jsonl", run);
+    assert_int_equal(jsonl_load(&rows, path, &err), 0);
+    assert_int_equal(json_array_size(rows), o.attempts);
+    json_array_foreach(rows, i, row)
+    {
+        const json_t *facts = json_object_get(row, "answer_facts");
+        assert_true(json_array_size(json_object_get(json_object_get(row, "ask"), "contexts")) > 0);
+        if (json_is_string(json_object_get(row, "answer"))) {
+            assert_int_equal(json_array_size(json_object_get(facts, "contexts")), 0);
+            answered++;
+        }
+    }
+    assert_true(answered > 0);
+    json_decref(rows);
+}
+
+static void rounds_of_the_seeds_alone_want_others_behind_them(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct error err = {0};
+    tiny_align_options(&o, "unused");
+    assert_int_equal(align_recipe_apply(&o, "self-training", &err), 0);
+    assert_int_equal(align_options_check(&o, &err), 0);
+    o.seed_rounds = 2;
+    assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "seed_rounds"));
+    o.seed_rounds = 1;
+    o.score = SCORE_CONTEXT_GAIN;
+    assert_int_equal(align_options_check(&o, &err), ERROR_USAGE);
+    assert_non_null(strstr(err.message, "--answer-contexts nearest"));
+}
+
 static void mixing_wants_a_pool_that_grows(void **state)
 {
     (void)state;
@@ -325,6 +391,8 @@ int main(void)
         cmocka_unit_test(principles_stand_before_answers_only),
         cmocka_unit_test(principles_are_part_of_the_run),
         cmocka_unit_test(without_attempts_the_seeds_are_tuned_on),
+        cmocka_unit_test(a_round_of_the_seeds_alone_teaches_the_next),
+        cmocka_unit_test(rounds_of_the_seeds_alone_want_others_behind_them),
         cmocka_unit_test(mixing_wants_a_pool_that_grows),
         cmocka_unit_test(a_run_goes_on_under_another_name_with_the_same_options),
     };

@@ -27,7 +27,15 @@ static int reason(const char *name)
                : -1;
 }
 
-static const struct run_bounds bounds = {2, ATTEMPTS, ATTEMPTS, K, POOL, 1, VOCAB, QUESTIONS, reason};
+static const struct run_bounds bounds = {.rounds = 2,
+                                         .attempts = ATTEMPTS,
+                                         .most_attempts = ATTEMPTS,
+                                         .k = K,
+                                         .pool = POOL,
+                                         .grown = 1,
+                                         .vocab = VOCAB,
+                                         .questions = QUESTIONS,
+                                         .reason = reason};
 
 /* Attempt 0 is kept, 1 repeats it, 2 has no question, 3 copies a context. */
 static void put_round(struct run *r, int round)

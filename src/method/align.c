@@ -23,6 +23,7 @@ int align_check_run(struct align *a, struct error *err)
     struct run_bounds b = {.rounds = o->rounds,
                            .attempts = o->attempts * o->answers,
                            .most_attempts = o->attempts * o->answers * (o->count == ALIGN_COUNT_KEPT ? KEPT_TRIES : 1),
+                           .none = o->seed_rounds > 0,
                            .k = o->k,
                            .pool = a->n_given,
                            .grown = o->pool == ALIGN_POOL_GROWN,
@@ -124,7 +125,7 @@ static int is_novel(const struct align *a)
 /* Counting kept pairs: another block of attempts while there are too few. */
 static int more_attempts(const struct align *a, const struct run_round *round)
 {
-    return a->o.count == ALIGN_COUNT_KEPT && round->kept < a->o.attempts &&
+    return a->o.count == ALIGN_COUNT_KEPT && round->attempts && round->kept < a->o.attempts &&
            round->attempts < KEPT_TRIES * a->o.attempts * a->o.answers && is_novel(a);
 }
 
@@ -175,10 +176,10 @@ static int round_model(struct align *a, struct run_round *round, struct error *e
     char *from = align_model_path(a, a->o.start == ALIGN_START_LAST ? a->round - 1 : 0);
     struct made_model m = {.name = name,
                            .from = from,
-                           .newest = a->o.tune_on == ALIGN_TUNE_NEWEST,
+                           .newest = a->o.tune_on == ALIGN_TUNE_NEWEST && a->round > a->o.seed_rounds,
                            .n_kept = a->n_kept,
                            .steps = round->steps};
-    m.soft = a->o.tune_loss == ALIGN_LOSS_SOFT;
+    m.soft = a->o.tune_loss == ALIGN_LOSS_SOFT && a->round > a->o.seed_rounds;
     snprintf(name, sizeof name, "round-%d", a->round);
     memcpy(m.sha256, round->model_sha256, sizeof m.sha256);
     int rc = from ? align_make_model(a, &m, err) : error_set_nomem(err, 256, "a path");
@@ -250,7 +251,7 @@ static int do_rounds(struct align *a, struct align_result *r, struct error *err)
         if ((rc = run_get_round(a->run, t, &round, err)))
             break;
         if (round.state == RUN_STATE_NONE)
-            round.attempts = a->o.attempts * a->o.answers;
+            round.attempts = t > a->o.seed_rounds ? a->o.attempts * a->o.answers : 0;
         if ((rc = align_load_round(a, t, round.attempts, err)) || (rc = do_round(a, &round, &stop, err)))
             break;
         if (round.state == RUN_STATE_DONE && align_asked_in(a) == t && (rc = align_count_overlap(a, err)))

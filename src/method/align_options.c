@@ -27,6 +27,9 @@ static const struct field rows[] = {
      .bits = FIELD_BITS, .help = "rounds of ask, answer, sift, tune"},
     {FIELD("attempts", FIELD_INT, struct align_options, attempts), .argument = "N", .high = 1e7, .initial = "512",
      .bits = FIELD_BITS, .help = "questions asked in a round; 0: none, the seeds alone are tuned on"},
+    {FIELD("seed-rounds", FIELD_INT, struct align_options, seed_rounds), .argument = "S", .high = 999, .initial = "0",
+     .bits = FIELD_BITS,
+     .help = "the first S rounds ask nothing and tune on the seeds alone: who asks and answers then knows them"},
     {FIELD("count", FIELD_CHOICE, struct align_options, count), .argument = "attempts|kept", .initial = "attempts",
      .bits = FIELD_BITS, .help = "what --attempts counts; kept: blocks of N are made until N are kept, ten at most"},
     {FIELD("stop-novelty", FIELD_DOUBLE, struct align_options, stop_novelty), .argument = "ALPHA", .high = 1,
@@ -34,6 +37,9 @@ static const struct field rows[] = {
     {FIELD("ask-contexts", FIELD_CHOICE, struct align_options, ask_contexts), .argument = "random|anchor",
      .initial = "random", .bits = FIELD_BITS,
      .help = "pairs before an asked question: drawn at random, or a random one and its nearest"},
+    {FIELD("answer-contexts", FIELD_CHOICE, struct align_options, answer_contexts), .argument = "nearest|none",
+     .initial = "nearest", .bits = FIELD_BITS,
+     .help = "pairs before a question that is answered: its nearest, or none, for a model that was tuned on them"},
     {FIELD("generated-contexts", FIELD_INT, struct align_options, generated_contexts), .argument = "N",
      .high = ALIGN_MOST_K, .initial = "0", .bits = FIELD_BITS,
      .help = "with --pool grown: so many of the K pairs before an asked question are generated ones (when there are), "
@@ -163,6 +169,10 @@ int align_options_check(const struct align_options *o, struct error *err)
                        o->generated_contexts);
     if (!rc && o->tune_on == ALIGN_TUNE_NEWEST && !o->attempts)
         rc = error_set(err, ERROR_USAGE, "tune_on: newest wants --attempts above 0, else there is nothing to tune on");
+    if (!rc && o->seed_rounds && (o->seed_rounds >= o->rounds || o->improve_steps > 1 || !o->attempts))
+        rc = error_set(err, ERROR_USAGE,
+                       "seed_rounds: %d wants more --rounds than that, --attempts above 0 and --improve-steps 1",
+                       o->seed_rounds);
     rc = rc ? rc : align_elsewhere_check(o, err);
     rc = rc ? rc : align_score_check(o, err);
     rc = rc ? rc : sift_options_check(&o->sift, err);

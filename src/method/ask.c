@@ -200,11 +200,11 @@ int align_answer(struct align *a, struct error *err)
         const struct run_attempt *t = &a->attempts[i];
         if (!t->neighbours.n || t->answer.text || t->answer.error)
             continue;
-        int *contexts = b.contexts + (size_t)b.n * (size_t)a->o.k;
-        for (int k = 0; k < t->neighbours.n; k++) /* the nearest stands last, next to the question */
-            contexts[k] = t->neighbours.items[t->neighbours.n - 1 - k];
-        b.items[b.n++] = (struct speak_item){
-            .index = i, .question = t->question.text, .contexts = contexts, .n_context = t->neighbours.n};
+        int *contexts = b.contexts + (size_t)b.n * (size_t)a->o.k, n = align_answer_k(a, t->neighbours.n);
+        for (int k = 0; k < n; k++) /* the nearest stands last, next to the question */
+            contexts[k] = t->neighbours.items[n - 1 - k];
+        b.items[b.n++] =
+            (struct speak_item){.index = i, .question = t->question.text, .contexts = contexts, .n_context = n};
     }
     rc = rc ? rc : say(a, ALIGN_ANSWERER, &b, &job, err);
     batch_free(&b);

@@ -7,7 +7,8 @@
 #include "method/method.h"
 
 /* recipes.c has them; a test holds both together. */
-#define ALIGN_RECIPES "isara|self-instruct|self-align|rest|self-guide|i-sheep|lima|distill|sampled"
+#define ALIGN_RECIPES \
+    "isara|self-instruct|self-align|rest|self-guide|i-sheep|lima|distill|self-training|born-again|sampled"
 
 #define ALIGN_SCORES "none|reward|self|logprob|context-gain" /* in their order */
 

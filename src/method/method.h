@@ -37,6 +37,7 @@ enum align_score { SCORE_NONE, SCORE_REWARD_MODEL, SCORE_SELF, SCORE_LOGPROB, SC
 enum { ALIGN_MOST_K = 1000, ALIGN_MOST_ANSWERS = 64 };
 
 /* what a tuned token is held against: itself, or what the model that answered thought of it */
+enum align_answer_contexts { ALIGN_ANSWER_NEAREST, ALIGN_ANSWER_NONE };
 enum align_loss { ALIGN_LOSS_HARD, ALIGN_LOSS_SOFT };
 
 /* who may ask and answer in the model's place */
@@ -52,6 +53,7 @@ struct align_options {
     const char *principles;                             /* a file's text stands before the examples of an answer */
     const char *recipe;                                 /* what align_recipe_apply was given [isara] */
     int rounds, attempts, k;                            /* [2] [512] [5] */
+    int seed_rounds;        /* the first so many ask nothing and tune on the seeds, word for word [0] */
     int generated_contexts; /* of the k before an asked question, so many are kept generated ones when there are */
     double stop_novelty;    /* [0.1] */
     int answers;            /* sampled for each question, an attempt each [1] */
@@ -67,6 +69,7 @@ struct align_options {
     enum align_loss tune_loss;
     int on_policy; /* with ALIGN_LOSS_SOFT: the model that is tuned writes its rows' answers */
     enum align_contexts ask_contexts;
+    enum align_answer_contexts answer_contexts;
     enum align_count count;
     struct sift_options sift;
     struct generate_options ask, answer; /* 5 beams; n_eos 0: the model's */

@@ -45,6 +45,11 @@ static inline int align_is_first(const struct align *a, int attempt)
     return attempt % a->o.answers == 0;
 }
 
+/* Of n neighbours so many stand before a question that is answered. */
+static inline int align_answer_k(const struct align *a, int n)
+{
+    return a->o.answer_contexts == ALIGN_ANSWER_NONE ? 0 : n;
+}
 /* The round whose questions and answers this one has: an earlier one's in an improve step. */
 static inline int align_asked_in(const struct align *a)
 {

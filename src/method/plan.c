@@ -113,6 +113,11 @@ static int kept_at_most(const struct align_options *o)
     return o->keep_best ? least(o->keep_best, o->answers) : o->answers;
 }
 
+static int answer_k(const struct align_options *o)
+{
+    return o->answer_contexts == ALIGN_ANSWER_NONE ? 0 : o->k;
+}
+
 /* What asking or answering takes: every attempt has k pairs in the prompt, then as much as a pair of the seeds has. */
 static double generate_bytes(const struct plan_model *m, const struct align_options *o, const struct lengths *l,
                              int is_question, struct generate_load *loads)
@@ -122,7 +127,7 @@ static double generate_bytes(const struct plan_model *m, const struct align_opti
     int n = least(is_question ? o->attempts : o->attempts * o->answers, MOST_LOADS);
     for (int i = 0; i < n; i++) {
         int prompt = is_question ? 2 : l->pairs[i % l->n].question, last = least(prompt, d->n_ctx);
-        for (int k = 1; k <= o->k; k++) {
+        for (int k = 1; k <= (is_question ? o->k : answer_k(o)); k++) {
             const struct pair_length *p = &l->pairs[(i * 7 + k * 3) % l->n];
             prompt += p->question + p->answer;
         }
@@ -135,17 +140,17 @@ static double generate_bytes(const struct plan_model *m, const struct align_opti
     return (double)generate_memory(m->device, d, o->dtype, g, loads, n);
 }
 
-/* Of the first t rounds so many ask: improve steps do not. */
+/* Of the first t rounds so many ask: improve steps and those of the seeds alone do not. */
 static int rounds_asked(const struct align_options *o, int t)
 {
-    return (t + o->improve_steps - 1) / o->improve_steps;
+    return t > o->seed_rounds ? (t - o->seed_rounds + o->improve_steps - 1) / o->improve_steps : 0;
 }
 
 /* What round t tunes on: the seeds and half of what was answered so far, or half of its own. */
 static double rows_of_round(const struct align_options *o, int n_seed, int t)
 {
     double kept = 0.5 * o->attempts * kept_at_most(o);
-    return o->tune_on == ALIGN_TUNE_NEWEST ? kept : n_seed + kept * rounds_asked(o, t);
+    return o->tune_on == ALIGN_TUNE_NEWEST && t > o->seed_rounds ? kept : n_seed + kept * rounds_asked(o, t);
 }
 
 /* The seeds and as many rows again as half of all attempts, of the seeds' lengths. */
@@ -211,16 +216,16 @@ static void estimate_seconds(struct plan *p, const struct plan_model *m, const s
     double rate = fmax(rate_of(m, o->dtype, rows < 1 ? 1 : rows), 1e9) * 0.5,
            train_rate = fmax(rate_of(m, o->train.dtype, 512), 1e9) * 0.4;
     p->ask_seconds = attempts * (pair * o->k / 2 * row + o->ask.num_beams * p->question_tokens * (row + head)) / rate;
-    p->answer_seconds =
-        attempts * o->answers * (pair * o->k * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
+    p->answer_seconds = attempts * o->answers *
+                        (pair * answer_k(o) * row + o->answer.num_beams * p->answer_tokens * (row + head)) / rate;
     double rows_tuned = 0;
     for (int t = 1; t <= o->rounds; t++)
         rows_tuned += o->train.max_steps ? (double)o->train.max_steps * o->train.batch_size
                                          : o->train.num_train_epochs * rows_of_round(o, n_seed, t);
     p->tune_seconds = 3 * rows_tuned * (pair * row + p->answer_tokens * head) / train_rate;
-    double rows_taught = o->rounds * (n_seed + 0.5 * o->attempts);
+    double rows_taught = (o->rounds - o->seed_rounds) * (n_seed + 0.5 * o->attempts);
     if (o->tune_loss == ALIGN_LOSS_SOFT)
-        p->tune_seconds += rows_taught * (pair * (o->k + 1) * row + p->answer_tokens * head) / rate;
+        p->tune_seconds += rows_taught * (pair * (answer_k(o) + 1) * row + p->answer_tokens * head) / rate;
     if (o->tune_loss == ALIGN_LOSS_SOFT && o->on_policy)
         p->tune_seconds += rows_taught * o->answer.num_beams * p->answer_tokens * (row + head) / rate;
 }

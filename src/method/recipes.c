@@ -56,6 +56,17 @@ static const struct recipe_setting i_sheep[] = {
     {"ask-num-beams", "1"},    {"ask-do-sample", "true"}, {"score", "self"},
     {"min-score-rank", "0.5"}, {"start", "pretrained"},   {"tune-on", "newest"},
 };
+/* Xie et al., arXiv 1911.04252, as far as it is a matter of this loop: who was taught by people labels what nobody
+ * has, and a student begins anew on both. */
+static const struct recipe_setting self_training[] = {
+    {"rounds", "2"},        {"seed-rounds", "1"},      {"answer-contexts", "none"},
+    {"ask-num-beams", "1"}, {"ask-do-sample", "true"},
+};
+/* Furlanello et al., arXiv 1805.04770: the same, and the student learns its teacher's distributions. */
+static const struct recipe_setting born_again[] = {
+    {"rounds", "2"},        {"seed-rounds", "1"},      {"answer-contexts", "none"},
+    {"ask-num-beams", "1"}, {"ask-do-sample", "true"}, {"tune-loss", "soft"},
+};
 static const struct recipe_setting sampled[] = {
     {"ask-num-beams", "1"},
     {"ask-do-sample", "true"},
@@ -76,6 +87,10 @@ const struct recipe align_recipes[] = {
     {"lima", "no question is asked: tuned on the seeds alone", lima, COUNT(lima), NULL},
     {"distill", "tuning learns the distributions of the model that answered with its context pairs", distill,
      COUNT(distill), NULL},
+    {"self-training", "the model tuned on the seeds answers bare questions, and the base is tuned on both",
+     self_training, COUNT(self_training), NULL},
+    {"born-again", "self-training, and tuning learns the distributions of the model that answered", born_again,
+     COUNT(born_again), NULL},
     {"sampled", "the defaults, but questions are sampled: for a model that beams lead to one question", sampled,
      COUNT(sampled), NULL},
 };

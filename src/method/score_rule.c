@@ -46,6 +46,8 @@ int align_score_check(const struct align_options *o, struct error *err)
         return error_set(err, ERROR_USAGE,
                          "improve_steps: %d wants --min-score or --min-score-rank: each step would keep the same",
                          o->improve_steps);
+    if (o->score == SCORE_CONTEXT_GAIN && o->answer_contexts == ALIGN_ANSWER_NONE)
+        return error_set(err, ERROR_USAGE, "--score context-gain wants --answer-contexts nearest: what gains, else");
     if (o->improve_steps > 1 && (o->count == ALIGN_COUNT_KEPT || o->tune_loss == ALIGN_LOSS_SOFT))
         return error_set(err, ERROR_USAGE, "improve_steps: %d wants --count attempts and --tune-loss hard",
                          o->improve_steps);

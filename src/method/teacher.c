@@ -229,11 +229,11 @@ static void put_others(const struct retriever_hit *hits, int n_hit, int self, st
 /* Of the seeds that are still to be asked about: they stand first, in the rows and in the pool. */
 static int find_others(struct teaching *t, struct error *err)
 {
-    size_t n = (size_t)t->n + 1, k = (size_t)t->a->o.k;
+    size_t n = (size_t)t->n + 1, k = (size_t)align_answer_k(t->a, t->a->o.k);
     const char **texts = mem_calloc(n, sizeof *texts);
     struct retriever_hit *hits = mem_calloc(n * (k + 1), sizeof *hits);
     int *found = mem_calloc(n, sizeof *found), n_text = 0, self = 0;
-    t->seeds = (struct contexts){t->a->o.k, mem_calloc(n * k, sizeof(int)), mem_calloc(n, sizeof(int))};
+    t->seeds = (struct contexts){(int)k, mem_calloc(n * (k + 1), sizeof(int)), mem_calloc(n, sizeof(int))};
     int rc = texts && hits && found && t->seeds.cells && t->seeds.n
                  ? 0
                  : error_set_nomem(err, n * (k + 1) * sizeof *hits, "the seeds' neighbours");

@@ -327,7 +327,8 @@ static sqlite3_int64 known(int limit)
 int run_check(struct run *r, const struct run_bounds *b, struct error *err)
 {
     const sqlite3_int64 of_rounds[MAX_PARAMETER] = {known(b->rounds), b->attempts ? b->attempts : 1,
-                                                    b->rounds ? b->most_attempts : INT32_MAX, b->attempts > 0};
+                                                    b->rounds ? b->most_attempts : INT32_MAX,
+                                                    b->attempts > 0 && !b->none};
     const sqlite3_int64 of_results[MAX_PARAMETER] = {known(b->questions), known(b->pool), known(b->k)};
     sqlite3_int64 pool = known(b->pool);
     struct run_round round;

@@ -116,6 +116,7 @@ struct run_bounds {
     int k, pool, grown;   /* contexts of a prompt; pairs in the first round's pool; whether kept pairs join it */
     int vocab, questions; /* of the model; that arms are measured on */
     int (*reason)(const char *name); /* of a verdict; negative: unknown */
+    int none;                        /* a round may have no attempts though `attempts` is above 0 */
 };
 /* Opening a run has checked the journal's form. Whoever uses its numbers as indices calls this first: ERROR_DATA names
  * the first row that breaks a rule. */
