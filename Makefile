@@ -46,7 +46,7 @@ SKIP_SRC := $(if $(filter x86_64,$(ARCH)),$(ARM_SRC),$(X86_SRC)) $(if $(CURL),sr
             $(if $(MHD),src/serve/http_none.c,$(wildcard src/serve/*_mhd.c))
 
 LIB_SRC := $(filter-out src/cli/main.c $(SKIP_SRC),$(wildcard src/*/*.c))
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/build.o $(BUILD)/gen/page.o
 LIB     := $(BUILD)/libisara.a
 SO      := $(BUILD)/lib/libisara.so.$(VERSION)
 HTTP_TESTS := tests/test_judge_endpoint.c tests/test_method_elsewhere.c
@@ -82,6 +82,13 @@ isa_of = $(ISA_$(isa_name)) $(if $(and $(SAN),$(filter $(1),$(KERNEL_SRC))),-fno
 $(BUILD)/gen/build.c: always
 	@tools/version $(VERSION) $@
 $(BUILD)/gen/build.o: $(BUILD)/gen/build.c
+	@$(CC) $(CFLAGS_ALL) -c -o $@ $<
+# The page of isara view, as arrays that end with a 0 byte: page_view_html, page_view_css, page_view_js.
+PAGE := $(wildcard src/serve/page/*)
+$(BUILD)/gen/page.c: $(PAGE) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "serve/view_parts.h"'; for f in $(PAGE); do echo "const char page_$$(basename $$f | tr . _)[] = {"; od -An -v -td1 $$f | sed 's/^ *//; s/  */,/g; s/$$/,/'; echo '0};'; done; } >$@
+$(BUILD)/gen/page.o: $(BUILD)/gen/page.c
 	@$(CC) $(CFLAGS_ALL) -c -o $@ $<
 .PHONY: always
 $(BUILD)/tests/%.o: OPT := $(TEST_OPT)
@@ -171,7 +178,7 @@ clean:
 # What is installed of the library is include/isara.h: cli/, serve/ and talk/ are left out, and everything but isara_* is hidden, in the archive too, which is one object.
 SONAME := libisara.so.0
 OBJCOPY ?= objcopy
-API_OBJ := $(filter-out $(BUILD)/src/cli/% $(BUILD)/src/serve/% $(BUILD)/src/talk/%,$(LIB_OBJ))
+API_OBJ := $(filter-out $(BUILD)/src/cli/% $(BUILD)/src/serve/% $(BUILD)/src/talk/% $(BUILD)/gen/page.o,$(LIB_OBJ))
 $(SO): $(API_OBJ) src/api/exports.map
 	@mkdir -p $(@D)
 	@echo "  LD $@"

@@ -36,6 +36,7 @@ int verb_chat(const struct verb *, struct options *, const struct cli_values *, 
 int verb_convert(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_inspect(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_serve(const struct verb *, struct options *, const struct cli_values *, struct error *);
+int verb_view(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_eval(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_experiment(const struct verb *, struct options *, const struct cli_values *, struct error *);
 int verb_plan(const struct verb *, struct options *, const struct cli_values *, struct error *);

@@ -61,6 +61,8 @@ const struct verb cli_verbs[] = {
     {"serve", "the model behind an HTTP interface as OpenAI's", "--model M [--adapter [NAME=]DIR ...] [--port N]",
      "isara serve --model models/miniature", GROUP_MODEL | GROUP_SERVE | GROUP_HTTP | GROUP_DECODE | GROUP_ENGINE,
      verb_serve},
+    {"view", "a page on a run: watch it, look through its attempts, review, judge blind, read the report",
+     "RUN [--port N]", "isara view runs/first", GROUP_HTTP, verb_view},
     {"chat", "talk to a model, or to a run's last one and the one it was made of, in the terminal", "MODEL | RUN",
      "isara chat runs/first\n"
      "  isara chat models/miniature --do-sample --temperature 0.7",

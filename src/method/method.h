@@ -204,6 +204,16 @@ struct run;
  * called. */
 int method_review(struct run *r, const struct review_decision *d, char id[40], struct error *err);
 
+/* look.c: the pairs that stood before attempts, as the journal numbers them. */
+struct look;
+struct pool_item;
+int look_open(struct look **out, struct run *r, struct error *err); /* r is borrowed until look_close */
+void look_close(struct look *l);                                    /* NULL is fine */
+/* 1, or 0: nothing is known but its number (the seeds' file has changed); or an error. Texts are the look's and the
+ * arena's. */
+int look_pair(struct look *l, int round, int index, struct arena *arena, struct pool_item *out, struct error *err);
+int method_review_counts(struct run *r, struct report_review *out, struct error *err);
+
 /* labels.c: answers of the pretrained model and of the last round as a CSV sheet for people (id, question, answer,
  * label), shuffled, with nothing that tells which model wrote them. */
 int method_labels_out(const struct report_run *r, const char *path, struct error *err);

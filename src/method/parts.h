@@ -147,10 +147,6 @@ struct added_pairs {
     struct arena *arena;
 };
 int review_added(struct run *r, int round, struct added_pairs *out, struct error *err); /* mem_free(out->items) */
-struct review_counts {
-    int struck, accepted, edited, added;
-};
-int review_count(struct run *r, struct review_counts *out, struct error *err);
 
 /* load.c: the round's attempts from the journal into memory. */
 int align_load_round(struct align *a, int round, int n, struct error *err);

@@ -325,14 +325,6 @@ static int fill_elsewhere(struct recorded *d, struct report_run *r, struct error
     return rc;
 }
 
-static int fill_review(struct run *run, struct report_run *r, struct error *err)
-{
-    struct review_counts n;
-    int rc = review_count(run, &n, err);
-    r->review = (struct report_review){n.struck, n.accepted, n.edited, n.added};
-    return rc;
-}
-
 /* What is known before anything is counted. */
 static int fill_facts(const struct recorded *d, struct report_run *r, struct error *err)
 {
@@ -369,7 +361,7 @@ static int results_fill(struct report_run *r, struct run *run, struct error *err
     rc = rc ? rc : fill_samples(arms, r, err);
     rc = rc ? rc : fill_costs(&d, r, err);
     rc = rc ? rc : fill_elsewhere(&d, r, err);
-    rc = rc ? rc : fill_review(run, r, err);
+    rc = rc ? rc : method_review_counts(run, &r->review, err);
     rc = rc ? rc : results_regressions(arms, r, err);
     rc = rc ? rc : results_files(&d, r, err);
     rc = rc ? rc : results_tax(arms, r, err);

@@ -334,7 +334,7 @@ int review_added(struct run *r, int round, struct added_pairs *out, struct error
 
 static int count_action(void *user, const char *name, const char *text, struct error *err)
 {
-    struct review_counts *n = user;
+    struct report_review *n = user;
     json_t *value = NULL;
     struct said s;
     int rc = with_fact(name, text, &value, &s, err);
@@ -346,8 +346,8 @@ static int count_action(void *user, const char *name, const char *text, struct e
     return rc;
 }
 
-int review_count(struct run *r, struct review_counts *out, struct error *err)
+int method_review_counts(struct run *r, struct report_review *out, struct error *err)
 {
-    *out = (struct review_counts){0};
+    *out = (struct report_review){0};
     return run_get_facts(r, "review-r", &(struct run_fact_looker){count_action, out}, err);
 }

@@ -78,6 +78,8 @@ void http_answer(struct http_exchange *x, int status, const char *type, struct b
 /* {"error": {"message", "type", "param", "code"}} as OpenAI's, type and code by the status; param may be NULL. */
 void http_error(struct http_exchange *x, int status, const char *param, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Before the answer: a header of it, four at most; texts that stay. */
+void http_header(struct http_exchange *x, const char *name, const char *value);
 void http_begin(struct http_exchange *x, int status, const char *type);
 void http_write(struct http_exchange *x, const void *bytes, size_t n);
 void http_end(struct http_exchange *x);

@@ -111,6 +111,8 @@ enum MHD_Result http_queue(struct http_exchange *x)
     MHD_add_response_header(r, "Content-Type", x->type);
     MHD_add_response_header(r, "Cache-Control", "no-store");
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    for (int i = 0; i < x->n_header; i++)
+        MHD_add_response_header(r, x->headers[i][0], x->headers[i][1]);
     if (x->status == 401)
         MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
     if (x->status == 429 || x->status == 503)
@@ -133,6 +135,14 @@ static void start(struct http_exchange *x, int status, const char *type)
 {
     x->status = status;
     x->type = type;
+}
+
+void http_header(struct http_exchange *x, const char *name, const char *value)
+{
+    if (x->n_header == (int)(sizeof x->headers / sizeof *x->headers))
+        return;
+    x->headers[x->n_header][0] = name;
+    x->headers[x->n_header++][1] = value;
 }
 
 void http_answer(struct http_exchange *x, int status, const char *type, struct buf *body)

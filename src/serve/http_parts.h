@@ -33,6 +33,8 @@ struct http_exchange {
 
     int status; /* 0: nothing is answered yet */
     const char *type;
+    const char *headers[4][2];
+    int n_header;
     int whole; /* the answer was there at once: its length is said */
     struct buf out;
     size_t sent;

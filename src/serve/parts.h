@@ -8,7 +8,7 @@
 #define SERVE_PARTS_H
 
 #include "generate/stream.h"
-#include "serve/http.h"
+#include "serve/json.h"
 #include "serve/metrics.h"
 #include "serve/worker.h"
 
@@ -69,8 +69,7 @@ struct ask {
     double arrived, told; /* told: when the first token was there; 0: none yet */
 };
 
-/* body.c: 0 and the model, or the exchange has been answered with what is wrong. */
-int request_body(struct http_exchange *x, json_t **body);
+/* body.c: the model, or the exchange has been answered with what is wrong. */
 struct served *request_model(struct api *api, struct http_exchange *x, const json_t *body);
 int request_flag(const json_t *body, const char *name); /* true, or a number that is not 0 */
 
@@ -129,10 +128,6 @@ void stream_token(struct ask *a, struct prompt *p, const struct generate_token *
 void stream_result(struct ask *a, struct prompt *p, const struct generate_result *r);
 void stream_finish(struct ask *a);     /* finish: what was not streamed yet, and the end */
 int stream_lives(const struct ask *a); /* tokens are told as they come; else all at the end */
-
-/* answer.c */
-void answer_json(struct http_exchange *x, int status, json_t *value); /* takes value; NULL: out of memory */
-int status_of(int code);                                              /* an error's as HTTP has it */
 
 /* Handlers. */
 void api_completions(void *api, struct http_exchange *x);
