@@ -145,6 +145,12 @@ bench-train: all $(BUILD)/bench/bench_train $(BUILD)/bench/bench_limits
 bench-load: all $(BUILD)/bench/bench_train $(BUILD)/bench/bench_generate
 	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) bench/peer-models $(SMOLLM2) $(BUILD)/peers
 	@$(PEERS_TRAIN) --load
+# isara serve as its clients see it (lm-evaluation-harness, openai) and beside transformers: make check-peers PEER_PYTHON=venv/bin/python, which has lm-eval[api],
+# openai, transformers, torch
+check-peers: all
+	@BUILD=$(BUILD) PEER_PYTHON=$(PEER_PYTHON) PEERS_ONLY=hf bench/peer-models $(SMOLLM2) $(BUILD)/peers
+	@$(or $(PEER_PYTHON),python3) tools/check-serve.py --isara $(BUILD)/isara --model $(BUILD)/peers/hf-bf16 $(if $(PARTS),--parts $(PARTS))
+.PHONY: check-peers
 # Rebuilds models/ from its recipe (models/README.md); up to an hour.
 models: all $(BUILD)/tools/world $(BUILD)/tools/judge_check
 	@BUILD=$(BUILD) tools/make-models

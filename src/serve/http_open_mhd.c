@@ -149,11 +149,27 @@ static void cut(struct http_peer *p)
         p->cut = 1;
 }
 
+static int hung_up(const struct http_peer *p)
+{
+    struct pollfd f = {p ? p->fd : -1, POLLRDHUP, 0};
+    return poll(&f, 1, 0) > 0 && (f.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 /* A connection that is suspended is looked at by nobody else. */
 static int has_left(const struct http_exchange *x)
 {
-    struct pollfd f = {x->peer ? x->peer->fd : -1, POLLRDHUP, 0};
-    return x->suspended && poll(&f, 1, 0) > 0 && (f.revents & (POLLRDHUP | POLLHUP | POLLERR));
+    return x->suspended && hung_up(x->peer);
+}
+
+/* libmicrohttpd does not see the end that comes together with a part of a request. */
+static int is_over(struct http_peer *p, double now)
+{
+    enum { GRACE = 1 }; /* seconds for a whole request to be read */
+    if (p->busy || !hung_up(p))
+        p->left = 0;
+    else if (!p->left)
+        p->left = now;
+    return p->left > 0 && now - p->left > GRACE;
 }
 
 static int reads_too_slowly(const struct http_exchange *x, double now)
@@ -183,7 +199,7 @@ void http_tend(struct http_server *s)
             wake[n++] = x->connection;
     }
     for (struct http_peer *p = s->peers; p; p = p->next)
-        if (!p->busy && now - p->since > s->options.patience)
+        if (is_over(p, now) || (!p->busy && now - p->since > s->options.patience))
             cut(p);
     pthread_mutex_unlock(&s->lock);
     for (int i = 0; i < n; i++)
@@ -218,12 +234,29 @@ struct http_counts http_counts(const struct http_server *s)
     return counts;
 }
 
+/* All connections end before the daemon does: libmicrohttpd 0.9.75 answers a malformed request that comes while it
+ * stops with a response that it has not got. */
+static void end_connections(struct http_server *s)
+{
+    enum { TRIES = 2000 };
+    http_quiet(s);
+    for (int i = 0; i < TRIES && http_counts(s).connections; i++) {
+        pthread_mutex_lock(&s->lock);
+        for (struct http_peer *p = s->peers; p; p = p->next)
+            cut(p);
+        pthread_mutex_unlock(&s->lock);
+        usleep(1000);
+    }
+}
+
 void http_close(struct http_server *s)
 {
     if (!s)
         return;
-    if (s->daemon)
+    if (s->daemon) {
+        end_connections(s);
         MHD_stop_daemon(s->daemon);
+    }
     pthread_mutex_destroy(&s->lock);
     mem_free(s);
 }

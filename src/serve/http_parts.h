@@ -17,9 +17,9 @@
 
 struct http_peer { /* a connection */
     int fd;
-    int busy;     /* a whole request of it is being answered */
-    int cut;      /* shut down by us */
-    double since; /* when it was last idle: since then it owes a whole request */
+    int busy;           /* a whole request of it is being answered */
+    int cut;            /* shut down by us */
+    double since, left; /* when it was last idle: since then it owes a whole request; when it was found hung up */
     struct http_peer *next, *before;
 };
 struct http_exchange {
