@@ -200,8 +200,8 @@ static void scores_and_teachers_speak_in_turns_too(void **state)
     align_result_free(&r);
 }
 
-/* The rows of a tuning on the seeds, which train puts into the chat template. */
-static void an_experiments_rows_are_turns(void **state)
+/* The rows of a tuning on the seeds are the loop's own. */
+static void an_experiments_rows_are_the_methods(void **state)
 {
     (void)state;
     char path[1300];
@@ -209,18 +209,29 @@ static void an_experiments_rows_are_turns(void **state)
     struct buf text = BUF_INIT;
     json_error_t why;
     const struct input seeds = {.path = tiny.seeds}, test = {.path = tiny.test};
-    struct job j = {.template = "chat", .system = "Be careful.", .seeds = &seeds, .test = &test};
+    struct job j = {.template = "chat", .system = "Be careful.", .model = tiny.model, .seeds = &seeds, .test = &test};
     snprintf(path, sizeof path, "%s/rows.jsonl", tiny.root);
     if (rows_write(&j, path, 0, &err) || file_read(&text, path, 1 << 20, &err))
         fail_msg("%s", err.message);
-    json_t *first = jsontext_document(text.data, strcspn(text.data, "\n"), 0, &why),
-           *turns = json_object_get(first, "messages");
-    static const char *const roles[] = {"system", "user", "assistant"};
-    assert_int_equal(json_array_size(turns), 3);
-    for (size_t i = 0; i < 3; i++)
-        assert_string_equal(json_string_value(json_object_get(json_array_get(turns, i), "role")), roles[i]);
-    assert_string_equal(json_string_value(json_object_get(json_array_get(turns, 0), "content")), "Be careful.");
+    json_t *first = jsontext_document(text.data, strcspn(text.data, "\n"), 0, &why), *id;
+    struct buf spelled = BUF_INIT;
+    static const char *const parts[] = {"prompt_token_ids", "completion_token_ids"};
+    for (int i = 0; i < 2; i++) {
+        size_t k;
+        buf_puts(&spelled, i ? "=>" : "");
+        json_array_foreach(json_object_get(first, parts[i]), k, id) /* one byte a token, and </s> */
+        {
+            if (json_integer_value(id) == 256)
+                buf_puts(&spelled, "[end]");
+            else
+                buf_putc(&spelled, (char)json_integer_value(id));
+        }
+    }
+    assert_string_equal(spelled.data, "<|system|>\nBe careful.[end]\n<|user|>\nHow do I clean a kettle?[end]\n"
+                                      "<|assistant|>\n=>To clean a kettle, wear thick gloves and ask a friend to hold "
+                                      "it.[end]");
     json_decref(first);
+    buf_free(&spelled);
     buf_free(&text);
 }
 
@@ -244,7 +255,7 @@ int main(void)
         cmocka_unit_test(a_run_that_was_broken_ends_with_the_same_bytes),
         cmocka_unit_test(a_model_ships_the_prompt_that_it_was_tuned_on),
         cmocka_unit_test(scores_and_teachers_speak_in_turns_too),
-        cmocka_unit_test(an_experiments_rows_are_turns),
+        cmocka_unit_test(an_experiments_rows_are_the_methods),
         cmocka_unit_test(a_system_turn_wants_the_chat_template),
     };
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);

@@ -198,8 +198,8 @@ struct job {
     const char *model;           /* the pretrained one */
     int from, round;             /* the job whose model is taken (-1: model), and the round of it (0: the last) */
     const struct input *seeds, *test, *pairs;
-    const char *template;    /* of the rows that are trained; "chat": they are turns; NULL: the built-in one */
-    const char *system;      /* with "chat": the first turn; NULL: none */
+    const char *template;    /* of the rows that are trained; "chat": they are tokens; NULL: the built-in one */
+    const char *system;      /* with "chat": the system turn; NULL: none */
     int keep_overlap;        /* pairs whose question is a test question stay */
     int answers_of;          /* the evaluation whose answers are judged; -1: it makes its own */
     const char *judge, *arm; /* of eval */

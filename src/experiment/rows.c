@@ -7,17 +7,20 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "io/checkpoint.h"
 #include "io/file.h"
 #include "io/jsontext.h"
 #include "text/template.h"
+#include "train/train.h"
 
 #include <string.h>
 
 enum { STREAM_REAL_PAIRS = 0x7265616c }; /* beside the random seed: which real pairs are taken */
 
 struct rows {
-    struct template *template; /* NULL: rows are turns */
-    const char *system;        /* before them, or NULL */
+    struct template *template;
+    struct tokenizer *tokenizer; /* of the model whose chat template that is; NULL: another template */
+    struct model_desc desc;
     struct sift *test;
     struct seeds questions; /* of the test */
     struct buf text;
@@ -52,27 +55,35 @@ static int put_row(struct rows *r, json_t *row, struct error *err)
     return rc;
 }
 
-/* As turns, which training puts into the model's chat template as the method does. */
-static json_t *turns_row(const struct rows *r, const struct seed *pair)
+/* Its tokens, as the method tunes on them: a chat template's own marks are in them. */
+static int add_tokens(struct rows *r, const struct seed *pair, struct error *err)
 {
-    json_t *turns = json_array();
-    int bad =
-        r->system && json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "system", "content", r->system));
-    bad = bad || json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "user", "content", pair->question)) ||
-          json_array_append_new(turns, json_pack("{s:s, s:s}", "role", "assistant", "content", pair->answer));
-    if (bad) {
-        json_decref(turns);
-        return NULL;
-    }
-    return json_pack("{s:i, s:o, s:{s:b}}", "id", r->n, "messages", turns, "chat_template_kwargs", "enable_thinking",
-                     0);
+    struct train_data data = {0};
+    const struct row_maker make = {.data = &data, .tokenizer = r->tokenizer, .desc = &r->desc};
+    int prompt = 0,
+        rc = train_data_add_answer(&make, r->template, &(struct train_answer){pair->question, pair->answer, ""}, err);
+    json_t *ids[2] = {json_array(), json_array()};
+    const struct train_row *row = data.rows;
+    while (!rc && data.n && !row->target[prompt])
+        prompt++;
+    for (int i = 0; !rc && data.n && i < row->n; i++)
+        if (json_array_append_new(ids[i >= prompt], json_integer(row->ids[i])))
+            rc = error_set_nomem(err, (size_t)row->n * 8, "a row");
+    if (!rc && data.n)
+        rc = put_row(
+            r, json_pack("{s:i, s:O, s:O}", "id", r->n, "prompt_token_ids", ids[0], "completion_token_ids", ids[1]),
+            err);
+    json_decref(ids[0]);
+    json_decref(ids[1]);
+    train_data_free(&data);
+    return rc;
 }
 
 static int add_row(struct rows *r, const struct seed *pair, struct error *err)
 {
     struct buf prompt = BUF_INIT, completion = BUF_INIT;
-    if (!r->template)
-        return put_row(r, turns_row(r, pair), err);
+    if (r->tokenizer)
+        return add_tokens(r, pair, err);
     int rc = template_write(r->template, &(struct template_prompt){.question = pair->question}, &prompt, NULL, err);
     template_completion(r->template, pair->answer, &completion, NULL);
     json_t *row = rc || completion.failed ? NULL
@@ -118,15 +129,28 @@ static int add_real(struct rows *r, const struct job *j, int n, struct error *er
     return rc;
 }
 
+static int open_chat(struct rows *r, const struct job *j, struct error *err)
+{
+    struct checkpoint *ck = NULL;
+    int rc = checkpoint_open(&ck, j->model, err);
+    rc = rc ? rc : model_desc_parse(&r->desc, checkpoint_config(ck), checkpoint_path(ck), err);
+    rc = rc ? rc : tokenizer_open(&r->tokenizer, checkpoint_path(ck), err);
+    rc = rc ? rc : template_chat(&r->template, r->tokenizer, j->system, err);
+    checkpoint_close(ck);
+    return rc;
+}
+
 int rows_write(const struct job *j, const char *path, int n_real, struct error *err)
 {
-    struct rows r = {.text = BUF_INIT, .keep = j->keep_overlap, .system = j->system};
+    struct rows r = {.text = BUF_INIT, .keep = j->keep_overlap};
     struct seeds seeds = {0};
     int inline_template = j->template && *j->template == '{', chat = j->template && !strcmp(j->template, "chat");
     int rc = open_test(&r, j, err);
     if (!rc && inline_template)
         rc = template_read(&r.template, j->template, strlen(j->template), "template", err);
-    else if (!rc && !chat)
+    else if (!rc && chat)
+        rc = open_chat(&r, j, err);
+    else if (!rc)
         rc = j->template ? template_load(&r.template, j->template, err) : template_builtin(&r.template, err);
     rc = rc ? rc : seeds_read(&seeds, j->seeds->path, 1, err);
     rc = rc ? rc : add_pairs(&r, &seeds, NULL, seeds.n, err);
@@ -136,6 +160,7 @@ int rows_write(const struct job *j, const char *path, int n_real, struct error *
         log_line(LOG_INFO, "%d pairs are test questions and left out", r.n_left_out);
     rc = rc ? rc : file_write(path, buf_text(&r.text), r.text.len, err);
     template_free(r.template);
+    tokenizer_close(r.tokenizer);
     sift_free(r.test);
     seeds_free(&r.questions);
     seeds_free(&seeds);

@@ -56,25 +56,8 @@ int align_add_kept(struct align *a, const struct run_attempt *attempts, int n, i
 int align_add_row(const struct align *a, struct train_data *data, const struct pool_item *item, struct error *err)
 {
     const struct row_maker make = {data, a->speaker.tokenizer, &a->speaker.desc, a->o.train.max_length};
-    struct buf prompt = BUF_INIT, completion = BUF_INIT;
-    struct text_spans asked = {0}, answered = {0};
     char id[40];
     pool_name(item, id);
-    const struct template *t = a->speaker.template;
-    int rc = template_write(t, &(struct template_prompt){.question = item->question}, &prompt, &asked, err);
-    template_completion(t, item->answer, &completion, &answered);
-    buf_puts(&completion, template_end(t));
-    const struct train_text row = {.prompt = {prompt.data, prompt.len, &asked},
-                                   .completion = {completion.data, completion.len, &answered},
-                                   .id = id,
-                                   .continued = 1,
-                                   .whole = template_is_chat(t)};
-    if (!rc && completion.failed)
-        rc = error_set_nomem(err, prompt.len, "a training row");
-    rc = rc ? rc : train_data_add(&make, &row, err);
-    buf_free(&prompt);
-    buf_free(&completion);
-    text_spans_free(&asked);
-    text_spans_free(&answered);
-    return rc;
+    return train_data_add_answer(&make, a->speaker.template, &(struct train_answer){item->question, item->answer, id},
+                                 err);
 }

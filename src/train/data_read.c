@@ -55,25 +55,11 @@ static int add_texts_as_given(struct row_reader *r, const char *prompt, const ch
 /* A pair in the template of ask, answer and tune (docs/METHOD.md). */
 static int add_pair(struct row_reader *r, const char *question, const char *answer)
 {
-    struct buf prompt = BUF_INIT, completion = BUF_INIT;
-    struct text_spans in_prompt = {0}, in_completion = {0};
     int rc = need_tokenizer(r);
     if (!rc && !r->template)
         rc = template_builtin(&r->template, r->err);
-    if (rc)
-        return rc;
-    rc = template_write(r->template, &(struct template_prompt){.question = question}, &prompt, &in_prompt, r->err);
-    template_completion(r->template, answer, &completion, &in_completion);
-    const struct train_text row = {
-        {prompt.data, prompt.len, &in_prompt}, {completion.data, completion.len, &in_completion}, r->id, 1, 0};
-    if (!rc && completion.failed)
-        rc = error_set_nomem(r->err, prompt.len, "a training row");
-    rc = rc ? rc : train_data_add(&r->make, &row, r->err);
-    buf_free(&prompt);
-    buf_free(&completion);
-    text_spans_free(&in_prompt);
-    text_spans_free(&in_completion);
-    return rc;
+    return rc ? rc
+              : train_data_add_answer(&r->make, r->template, &(struct train_answer){question, answer, r->id}, r->err);
 }
 
 static int read_ids(const struct row_reader *r, const json_t *record, const char *key, struct tokens *out)

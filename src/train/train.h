@@ -7,6 +7,7 @@
 #include "io/record_reader.h"
 #include "model/model.h"
 #include "text/pair.h"
+#include "text/template.h"
 #include "text/tokenizer.h"
 
 enum lr_schedule { LR_COSINE, LR_LINEAR, LR_CONSTANT };
@@ -90,6 +91,12 @@ struct train_text {
     int whole; /* the texts hold what stands before and behind them, as a chat template writes it: nothing is put */
 };
 int train_data_add(const struct row_maker *m, const struct train_text *text, struct error *err);
+/* An answer to a bare question, in the template's words: what align tunes on. */
+struct train_answer {
+    const char *question, *answer, *id;
+};
+int train_data_add_answer(const struct row_maker *m, const struct template *t, const struct train_answer *a,
+                          struct error *err);
 /* One text of people's, all of it trained, with the end (classifiers): special tokens in it are text. */
 int train_data_add_plain(const struct row_maker *m, const char *text, const char *id, struct error *err);
 /* Ids as they are, nothing appended; those from n_prompt on are targets. */
