@@ -53,7 +53,10 @@ with isara.Model(model, dtype="f32") as m:
     assert abs(sum(scored["token_logprobs"]) - scored["sum_logprob"]) < 1e-4
     a, b = m.embed(["apples", "apples"])
     assert a == b and abs(sum(x * x for x in a) - 1) < 1e-5
-    raises(isara.Error, lambda: m.generate(prompt, temprature=3), "temprature")
+    raises(isara.Error, lambda: m.generate(prompt, temprature=3), '"temprature" is no option of this call; did you mean "temperature"?')
+    raises(isara.Error, lambda: m.train(seeds, run + "-sft", lr=1e-4), 'did you mean "learning_rate"?')
+raises(isara.Error, lambda: isara.align(model, seeds, run, ask_max_tokens=3), 'did you mean "ask_max_new_tokens"?')
+raises(isara.Error, lambda: isara.align(model, seeds, run, zzzz=3), '"zzzz" is no option of this call')
 raises(ValueError, lambda: m.tokenize("x"), "closed")
 raises(isara.Error, lambda: isara.generate("/nowhere/at/all", "x"), "/nowhere/at/all: no such file")
 assert "qa" in isara.eval("list")["text"]

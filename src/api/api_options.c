@@ -3,9 +3,13 @@
 #include "api/parts.h"
 
 #include "api/rows.h"
+#include "base/names.h"
 #include "io/jsontext.h"
 
+#include <stdio.h>
 #include <string.h>
+
+enum { MOST_NAMES = 512 };
 
 static const struct field rows[] = {ROW_DTYPE(struct api_common), ROW_THREADS(struct api_common),
                                     ROW_ISA(struct api_common), ROW_SEED(struct api_common)};
@@ -36,6 +40,44 @@ static int is_prefixed(const char *name, const struct api_table *tables, int n)
     return !plain;
 }
 
+/* The names of the tables with this prefix, or of those without one. */
+static struct names names_of(const struct api_table *tables, int n, const char *prefix, const char *list[MOST_NAMES])
+{
+    int found = 0;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < tables[i].table->n && found < MOST_NAMES; k++)
+            if (prefix ? tables[i].prefix && !strcmp(tables[i].prefix, prefix) : !tables[i].prefix)
+                list[found++] = tables[i].table->rows[k].name;
+    return (struct names){list, found};
+}
+
+/* Names the option that was meant, as it is written in JSON. */
+static int refuse(const char *name, const struct api_table *tables, int n, struct error *err)
+{
+    const char *list[MOST_NAMES], *prefix = NULL;
+    struct names names = names_of(tables, n, NULL, list);
+    const char *ours = names_elsewhere(&names, name, strlen(name));
+    for (int i = 0; i < n && !ours; i++) {
+        size_t length = tables[i].prefix ? strlen(tables[i].prefix) : 0;
+        if (!length || strncmp(name, tables[i].prefix, length))
+            continue;
+        names = names_of(tables, n, prefix = tables[i].prefix, list);
+        ours = names_meant(&names, name + length, strlen(name + length));
+    }
+    if (!ours) {
+        names = names_of(tables, n, prefix = NULL, list);
+        ours = names_meant(&names, name, strlen(name));
+    }
+    if (!ours)
+        return error_set(err, ERROR_USAGE, "options: \"%s\" is no option of this call", name);
+    char written[96];
+    snprintf(written, sizeof written, "%s%s", prefix ? prefix : "", ours);
+    for (char *c = written; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+    return error_set(err, ERROR_USAGE, "options: \"%s\" is no option of this call; did you mean \"%s\"?", name,
+                     written);
+}
+
 /* Every table without a prefix that has the name takes it (both phases of a run), else the one whose prefix it begins
  * with. */
 static int set_one(const char *name, const json_t *value, const struct api_table *tables, int n, struct error *err)
@@ -52,7 +94,7 @@ static int set_one(const char *name, const json_t *value, const struct api_table
             found = 1;
             rc = field_set_json(f, value, tables[i].object, err);
         }
-    return found ? rc : error_set(err, ERROR_USAGE, "options: \"%s\" is no option of this call", name);
+    return found ? rc : refuse(name, tables, n, err);
 }
 
 int api_options(const char *json, const struct api_table *tables, int n, json_t **keep, struct error *err)

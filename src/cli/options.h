@@ -117,10 +117,6 @@ void options_suggest(const char *name, size_t length, unsigned groups, struct bu
 /* Names, with commas between, the verbs that have an option of this very name, and returns how many; main sets it, as
  * verbs stand above options. */
 extern int (*options_elsewhere)(const char *name, size_t length, struct buf *out);
-/* How far is a, of n bytes, from the name b: insertions, deletions, changes, and two neighbours that changed places.
- * And how many of these are slips in a name of that length. */
-int option_distance(const char *a, size_t n, const char *b);
-int option_slips(size_t length);
 void options_free(struct options *o);
 /* Writes every assignment of the scope and groups into target. */
 int options_apply(const struct options *o, enum option_scope scope, unsigned groups, void *target, struct error *err);

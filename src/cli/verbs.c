@@ -2,6 +2,8 @@
 /* The table of verbs: what main looks up and what --help and the man page print. */
 #include "cli/parts.h"
 
+#include "base/names.h"
+
 #include <string.h>
 
 const struct verb cli_verbs[] = {
@@ -127,16 +129,13 @@ static const struct {
 
 const char *verb_meant(const char *name)
 {
+    enum { MOST = 64 };
+    const char *list[MOST];
     size_t length = strlen(name);
-    int best = option_slips(length) + 1;
-    const char *near = NULL;
-    for (int i = 0; i < cli_n_verb; i++) {
-        int d = option_distance(name, length, cli_verbs[i].name);
-        if (d < best && d < (int)length) {
-            best = d;
-            near = cli_verbs[i].name;
-        }
-    }
+    struct names names = {list, 0};
+    for (; names.n < cli_n_verb && names.n < MOST; names.n++)
+        list[names.n] = cli_verbs[names.n].name;
+    const char *near = names_nearest(&names, name, length, names_slips(length));
     for (size_t i = 0; !near && i < sizeof other_verbs / sizeof *other_verbs; i++)
         if (!strcmp(name, other_verbs[i].theirs) && verb_find(other_verbs[i].ours))
             near = other_verbs[i].ours;
