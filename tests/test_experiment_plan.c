@@ -107,6 +107,7 @@ static void arms_that_contradict_themselves_are_refused_by_the_plan(void **state
                 {"recipe: self-align", "--principles"},
                 {"recipe: rest", "--reward"},
                 {"reward: judge", "nothing reads it but --score reward"},
+                {"answerer-endpoint: http://h/v1, answerer-model: m, score: self", "--score self: is what the model"},
                 {"round: 9", "a: round: wanted one of its rounds (2), found 9"},
                 {"kind: isara-one-round, as: b, round: 2", "wanted one of its rounds (1), found 2"},
                 {"min-score: 1", "wanted --score reward|self"},
@@ -177,20 +178,23 @@ static void an_ablated_path_is_looked_for_beside_the_file(void **state)
 }
 
 /* Two random seeds: the pretrained model and the nearest seeds answer the same for both; the first and the last round
- * and as many as three rounds are of one alignment; options that say the default are none. */
+ * and as many as three rounds are of one alignment; options that say the default are none; who answers elsewhere makes
+ * another one, how many requests are in flight does not. */
 static void arms_share_what_they_have_in_common(void **state)
 {
     (void)state;
     check_plan(FILES "random_seeds: [0, 1]\nmetrics: [qa]\narms:\n  - pretrained\n  - icl-knn\n  - icl-random\n"
                      "  - sft-seeds\n  - {name: again, kind: sft-seeds, learning-rate: 2e-5}\n"
                      "  - isara\n  - {name: first, round: 1}\n  - {name: third, rounds: 3}\n"
-                     "  - {name: other, k: 3}\n",
-               &(struct wanted){.align = 4,
+                     "  - {name: other, k: 3}\n"
+                     "  - {name: taught, answerer-endpoint: http://h/v1, answerer-model: m}\n"
+                     "  - {name: slowly, answerer-endpoint: http://h/v1, answerer-model: m, endpoint-requests: 1}\n",
+               &(struct wanted){.align = 6,
                                 .train = 2,
-                                .eval = 1 + 1 + 2 + 2 + 2 + 2 + 2 + 2,
-                                .align_uses = 8,
+                                .eval = 1 + 1 + 2 + 2 + 2 + 2 + 2 + 2 + 2,
+                                .align_uses = 12,
                                 .train_uses = 4,
-                                .eval_uses = 18});
+                                .eval_uses = 22});
 }
 
 /* What is asked and answered before anything is tuned is the same at another rate; with another k it is not. */

@@ -342,7 +342,7 @@ json_t *switches_align_canonical(const struct align_options *o)
     int rc = !all || fields_put(&align_fields, "", o, all) || fields_put(&sift_fields, "", &o->sift, all) ||
              fields_put(&generate_fields, "ask-", &o->ask, all) ||
              fields_put(&generate_fields, "answer-", &o->answer, all) ||
-             fields_put(&train_fields, "train-", &o->train, all);
+             fields_put(&train_fields, "train-", &o->train, all) || align_put_elsewhere(all, o);
     json_object_del(all, "recipe"); /* its options are there */
     return put_dtype(all, o->dtype, rc);
 }

@@ -121,6 +121,9 @@ json_t *align_recipe_switches(const struct align_options *o);
  * only have the same first questions and answers. */
 int align_comes_later(const char *option);
 int align_options_check(const struct align_options *o, struct error *err);
+/* elsewhere.c: who asks or answers in the model's place, for settings; nothing when nobody does. Non-zero: out of
+ * memory. */
+int align_put_elsewhere(json_t *settings, const struct align_options *o);
 
 struct align_result {
     int rounds;               /* done */

@@ -68,7 +68,6 @@ int align_elsewhere_check(const struct align_options *o, struct error *err);
 int align_open_elsewhere(struct align *a, struct error *err);   /* asks nothing yet */
 int align_resume_elsewhere(struct align *a, struct error *err); /* when the run is open */
 void align_close_elsewhere(struct align *a);
-int align_put_elsewhere(json_t *settings, const struct align_options *o); /* non-zero: out of memory */
 void align_elsewhere_from(struct align_options *o, const json_t *settings);
 /* Into the journal, in the commit that has the text; nothing when the model itself said it. */
 int align_put_cost(struct align *a, enum align_role role, const struct spoken *t, struct error *err);
