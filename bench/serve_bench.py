@@ -4,6 +4,7 @@
 
 usage: bench/serve_bench.py --isara build/isara --model DIR|FILE.gguf --llama-server BIN --gguf FILE.gguf [--clients 16]
                             [--requests 48] [--new 64] [--repeats 2] [--threads 2] [--dtype bf16]
+       ... --llama-python PYTHON instead of --llama-server: llama-cpp-python's server, which answers one request at a time
 Prints tokens a second over the whole and the time to the first token (median and 90th percentile). The GGUF file is the
 same weights as llama.cpp takes them (isara convert --to gguf --type bf16). Either server may be left out. Prompts are of
 100 to 300 words and have nothing in common; each answer is exactly --new tokens long (no end of sequence).
@@ -34,7 +35,7 @@ class Server:
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(600):
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models").read()
                 return
             except OSError:
                 time.sleep(0.1)
@@ -46,7 +47,7 @@ def one(server, prompt, args, out):
             "eos_token_id": [], "stream_options": {"include_usage": True}, "cache_prompt": False}
     request = urllib.request.Request(f"http://127.0.0.1:{server.port}/v1/completions", json.dumps(body).encode(),
                                      {"Content-Type": "application/json"})
-    start, first, tokens = time.perf_counter(), None, 0
+    start, first, tokens, pieces = time.perf_counter(), None, 0, 0
     with urllib.request.urlopen(request) as answer:
         for line in answer:
             if not line.startswith(b"data: {"):
@@ -54,9 +55,10 @@ def one(server, prompt, args, out):
             event = json.loads(line[6:])
             if first is None and event.get("choices"):
                 first = time.perf_counter() - start
+            pieces += any(c.get("text") for c in event.get("choices", []))
             if event.get("usage"):
                 tokens = event["usage"]["completion_tokens"]
-    out.append((first, tokens))
+    out.append((first, tokens or pieces))  # a server that does not count sends a piece a token
 
 
 def measure(server, texts, args):
@@ -88,7 +90,7 @@ def free_port():
 
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("isara", "model", "llama-server", "gguf"):
+    for name in ("isara", "model", "llama-server", "llama-python", "gguf"):
         parser.add_argument("--" + name)
     for name, value in (("clients", 16), ("requests", 48), ("new", 64), ("repeats", 2), ("threads", 2)):
         parser.add_argument("--" + name, type=int, default=value)
@@ -104,6 +106,12 @@ def main():
         servers.append(Server("llama.cpp", [args.llama_server, "-m", args.gguf, "--port", str(port), "-np", str(args.clients),
                                             "-c", str(1024 * args.clients), "-t", str(args.threads), "-tb", str(args.threads),
                                             "--no-webui"], port))
+    if args.llama_python:
+        port = free_port()
+        servers.append(Server("llama-cpp-python", [args.llama_python, "-m", "llama_cpp.server", "--model", args.gguf, "--port",
+                                                   str(port), "--n_ctx", "1024", "--n_threads", str(args.threads),
+                                                   "--n_threads_batch", str(args.threads), "--interrupt_requests", "False"],
+                              port))
     texts, results = prompts(args.requests), {s.name: [] for s in servers}
     try:
         for s in servers:
@@ -119,7 +127,8 @@ def main():
             s.process.wait()
     if len(servers) == 2:
         best = {name: max(r[0] for r in rows) for name, rows in results.items()}
-        print(f"isara / llama.cpp: {best['isara'] / best['llama.cpp']:.2f} times the tokens a second")
+        peer = servers[1].name
+        print(f"isara / {peer}: {best['isara'] / best[peer]:.2f} times the tokens a second")
 
 
 if __name__ == "__main__":

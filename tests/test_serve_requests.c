@@ -113,7 +113,7 @@ static void too_many(void **state)
     served_wait();
     json_decref(served_ask("/v1/completions", "{\"prompt\":\"x\",\"max_tokens\":1}", 200));
     json_decref(served_ask("/v1/completions",
-                           "{\"prompt\":[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"],\"max_tokens\":1}", 429));
+                           "{\"prompt\":[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"],\"max_tokens\":1}", 400));
 }
 
 int main(void)

@@ -336,6 +336,8 @@ int worker_open(struct worker **out, struct served *models, int n_model, struct 
 
 int worker_submit(struct worker *w, struct task *const *tasks, int n, struct error *err)
 {
+    if (n > w->most)
+        return error_set(err, ERROR_USAGE, "%d prompts are more than --max-queue %d allows in one request", n, w->most);
     pthread_mutex_lock(&w->lock);
     int waiting = w->pending, fits = waiting + n <= w->most;
     for (int i = 0; i < n && fits; i++)

@@ -35,7 +35,8 @@ struct worker_counts {
     double busy_seconds;
 };
 int worker_open(struct worker **out, struct served *models, int n_model, struct error *err);
-/* Of a request: all or none. ERROR_UNAVAILABLE: so many wait already. With its done the task is the caller's again. */
+/* Of a request: all or none. ERROR_UNAVAILABLE: so many wait already, ERROR_USAGE: they never fit. With its done the
+ * task is the caller's again. */
 int worker_submit(struct worker *w, struct task *const *tasks, int n, struct error *err);
 /* From a task's done: what belongs to it, which no limit stops. */
 void worker_follow(struct worker *w, struct task *t);
