@@ -24,6 +24,7 @@ for p in (q, q + " " + sys.argv[1] + "\n\nQuestion: And my maps?\nAnswer:", q):
     print(json.dumps({"prompt": p}))
 P
 answers "$tmp/in.jsonl" --model $m | diff - "$tmp/said" || no "a plain chat does not answer as generate does"
+[ "$("$ISARA" chat $m --max-new-tokens 60 --log-level quiet <<<'How do I store apples?' | wc -l)" = 1 ] || no "white space behind an answer is shown"
 grep -q "no chat template.*Question: ... Answer:" "$tmp/err" || no "the form of a plain chat is not said"
 
 # A chat template: turns, a system turn set, shown and taken away; // is a /.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "text/template_turns.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -49,6 +50,9 @@ int turns_read(struct turns *t, const struct turns_seen *seen, struct error *err
            end = without_space(seen->after, strlen(seen->after));
     int begins = prompt <= before && !memcmp(whole, buf_text(seen->prompt), prompt);
     t->lead = begins ? mem_strndup(whole + prompt, before - prompt) : mem_strdup("");
+    if (!begins)
+        log_line(LOG_WARNING, "the chat template begins an answer otherwise than it asks for one (it may want thoughts "
+                              "first); answers are taken to stand behind what asks");
     if (!end && !eos)
         return error_set(err, ERROR_UNAVAILABLE,
                          "the chat template does not end an answer, and the tokenizer has no eos_token that would");
