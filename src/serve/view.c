@@ -107,6 +107,8 @@ int view_open(struct view **out, const char *directory, const struct http_option
     int rc = v ? check_address(h, err) : error_set_nomem(err, sizeof *v, "a page");
     if (v && !(v->directory = mem_strdup(directory)))
         rc = error_set_nomem(err, strlen(directory), "a path");
+    for (size_t n = v && v->directory ? strlen(v->directory) : 0; n > 1 && v->directory[n - 1] == '/';)
+        v->directory[--n] = 0; /* its last part is the page's name */
     rc = rc ? rc : run_open_readonly(&v->run, directory, err);
     rc = rc ? rc : run_check(v->run, &(struct run_bounds){.reason = sift_reason_find}, err);
     rc = rc ? rc : look_open(&v->look, v->run, err);

@@ -331,8 +331,8 @@ async function next() {
     return;
   }
   $('asked').textContent = pair.question;
-  $('left').textContent = pair.answers[0].text;
-  $('right').textContent = pair.answers[1].text;
+  $('left').textContent = pair.answers[0].text || '(not a word)';
+  $('right').textContent = pair.answers[1].text || '(not a word)';
   $('bad-left').checked = $('bad-right').checked = false;
   $('asked').focus();
 }
