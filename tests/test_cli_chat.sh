@@ -62,6 +62,8 @@ printf '/system\n/compare\nHow do I store apples?\n/compare\nAnd plums?\n' | "$I
 [ "$(sed 's/:.*//' "$tmp/said" | head -2 | tr '\n' ' ')" = "pretrained aligned " ] && [ "$(wc -l <"$tmp/said")" = 3 ] || no "what both models say"
 [ "pretrained: $first" = "$(head -1 "$tmp/said")" ] && grep -q "(system: Be kind.;" "$tmp/err" || no "the model before the run answers otherwise"
 
+"$ISARA" chat "$tmp/run/round-1/model" "${quick[@]}" <<<'/compare How do I store apples?' 2>/dev/null | diff - <(head -2 "$tmp/said") || no "a round's model is not known as one"
+
 # A terminal: a prompt, two columns, Ctrl-C ends nothing, Ctrl-D does.
 cat >"$tmp/terminal.py" <<'P'
 import fcntl, os, pty, select, struct, sys, termios, time

@@ -9,6 +9,7 @@
 #include "run/run.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What the manifest names as the model that was tuned; none is no error here. */
@@ -25,18 +26,42 @@ static char *pretrained_of(const char *run)
     return copy;
 }
 
-/* The model of a run's last finished round, and the template that it was made with. */
+/* The template that a run's models were made with. */
+static int read_words(struct run *run, struct cli_found *out, struct error *err)
+{
+    json_t *settings = NULL;
+    int rc = run_settings(run, &settings, err);
+    out->words = json_incref(json_object_get(settings, "template"));
+    out->pretrained = pretrained_of(run_directory(run));
+    json_decref(settings);
+    return rc;
+}
+
+/* What is known of RUN/round-N/model, or a control's; nothing of another directory. */
+static int read_around(const char *model, struct cli_found *out, struct error *err)
+{
+    char *directory = path_join(model, "../.."), *real = realpath(model, NULL);
+    struct run *run = NULL;
+    int rc = directory ? 0 : error_set_nomem(err, 256, "a path");
+    if (!rc && real && !strcmp(path_base(real), "model") && run_exists(directory))
+        rc = run_open_readonly(&run, directory, err);
+    if (!rc && run)
+        rc = read_words(run, out, err);
+    run_close(run);
+    free(real);
+    mem_free(directory);
+    return rc;
+}
+
+/* The model of a run's last finished round. */
 static int last_model(const char *path, struct cli_found *out, struct error *err)
 {
     struct run *run = NULL;
     struct run_round round;
     char name[64] = "";
-    json_t *settings = NULL;
     int rc = run_open_readonly(&run, path, err);
     if (!rc)
-        rc = run_settings(run, &settings, err);
-    out->words = json_incref(json_object_get(settings, "template"));
-    json_decref(settings);
+        rc = read_words(run, out, err);
     for (int t = 1; !rc && !(rc = run_get_round(run, t, &round, err)) && round.state != RUN_STATE_NONE; t++)
         if (round.model_sha256[0])
             snprintf(name, sizeof name, "round-%d/model", t);
@@ -44,7 +69,6 @@ static int last_model(const char *path, struct cli_found *out, struct error *err
     if (!rc && !*name)
         rc = error_set(err, ERROR_NOINPUT, "%s: no round of this run has a model yet", path);
     out->made = rc ? NULL : path_join(path, name);
-    out->pretrained = rc ? NULL : pretrained_of(path);
     if (!rc && !out->made)
         rc = error_set_nomem(err, 256, "a path");
     return rc;
@@ -60,7 +84,7 @@ int cli_find_model(const struct options *options, struct cli_values *v, struct c
     if (!path)
         return error_set(err, ERROR_USAGE, "wanted --model M, or a run directory");
     char *db = path_join(path, "run.db");
-    int is_run = db && file_exists(db), rc = is_run ? last_model(path, out, err) : 0;
+    int rc = db && file_exists(db) ? last_model(path, out, err) : read_around(path, out, err);
     mem_free(db);
     v->model = out->made ? out->made : path;
     if (out->made)

@@ -66,9 +66,9 @@ struct record_source cli_source(const struct cli_values *v, const char *path); /
 int cli_require(const char *value, const char *option, const char *what, struct error *err);
 
 /* find_model.c: --model, or what stands behind the verb: a run directory, whose last model then is v->model, or a model
- * all the same. */
+ * all the same, perhaps of a run (RUN/NAME/model). */
 struct cli_found {
-    char *made, *pretrained; /* a run's: paths of its last model and of the one that was tuned; NULL: it is none */
+    char *made, *pretrained; /* a run's: its last model, unless one was named; the one that was tuned; NULL: no run */
     json_t *words;           /* the template that the model was made with, as config.resolved.json has it, or NULL */
 };
 int cli_find_model(const struct options *options, struct cli_values *v, struct cli_found *out, struct error *err);
