@@ -248,6 +248,29 @@ static void judgements_are_the_report_s_labels(void **state)
     report_run_free(&report);
 }
 
+/* What was said of one model's answers is not said of the next one's. */
+static void judgements_stay_with_their_model(void **state)
+{
+    (void)state;
+    struct align_options o;
+    struct align_result more;
+    struct report_run report;
+    json_t *next = NULL;
+    options(&o);
+    o.rounds = 3;
+    o.review = 0;
+    tiny_align(&o, 1, &more);
+    assert_int_equal(more.rounds, 3);
+    align_result_free(&more);
+    assert_int_equal(method_judge_next(output, "ann", &next, NULL), 0);
+    assert_int_equal(json_integer_value(json_object_get(next, "done")), 0);
+    json_decref(next);
+    assert_int_equal(method_results(output, &report, NULL), 0);
+    assert_int_equal(method_labels_recorded(&report, NULL), 0);
+    assert_true(!report.people.n_after && !report.people.n_same && !report.people.n_labelled);
+    report_run_free(&report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +278,7 @@ int main(void)
         cmocka_unit_test(what_was_decided_is_done_and_stays_known),
         cmocka_unit_test(the_run_is_verified_and_goes_on_to_another_round),
         cmocka_unit_test(judgements_are_the_report_s_labels),
+        cmocka_unit_test(judgements_stay_with_their_model),
     };
     return cmocka_run_group_tests(tests, setup, tiny_align_teardown);
 }

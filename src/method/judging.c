@@ -61,7 +61,30 @@ static void name_fact(const char *rater, int index, char fact[64])
     snprintf(fact, 64, "judged-%s-%06d", rater, index);
 }
 
+/* What was said of this pair of answers, a new reference; NULL: it was said of another model's, before the run got more
+ * rounds, or is not to be read. */
+static json_t *said_of(const struct sheet *s, const int *rows, int index, const char *text)
+{
+    json_t *said = NULL;
+    if (index < 0 || index >= s->d.arms.n_text || !is_pair(s, rows, index) ||
+        jsontext_parse(&said, jsontext_whole(text, strlen(text), "judged"), NULL, NULL))
+        return NULL;
+    const char *of = json_string_value(json_object_get(said, "of"));
+    if (of && !strcmp(of, s->rows[rows[2 * index]].id))
+        return said;
+    json_decref(said);
+    return NULL;
+}
+
+static int index_of(const char *name)
+{
+    const char *number = strrchr(name, '-');
+    return number ? (int)strtol(number + 1, NULL, 10) : -1;
+}
+
 struct done {
+    const struct sheet *s;
+    const int *rows;
     unsigned char *by_index;
     int n, most;
 };
@@ -69,14 +92,14 @@ struct done {
 static int mark_done(void *user, const char *name, const char *value, struct error *err)
 {
     struct done *d = user;
-    const char *number = strrchr(name, '-');
-    int index = number ? (int)strtol(number + 1, NULL, 10) : -1;
-    (void)value;
+    int index = index_of(name);
+    json_t *said = said_of(d->s, d->rows, index, value);
     (void)err;
-    if (index >= 0 && index < d->most) {
+    if (said) {
         d->by_index[index] = 1;
         d->n++;
     }
+    json_decref(said);
     return 0;
 }
 
@@ -122,6 +145,8 @@ int method_judge_next(const char *run_directory, const char *rater, json_t **out
     int n = 0, next = -1, rc = check_rater(rater, err);
     rc = rc ? rc : sheet_open(&s, run_directory, err);
     int *rows = rc ? NULL : by_question(&s, err);
+    done.s = &s;
+    done.rows = rows;
     done.most = s.d.arms.n_text;
     done.by_index = rc ? NULL : mem_calloc((size_t)done.most + 1, 1);
     if (!rc && (!rows || !done.by_index))
@@ -145,7 +170,8 @@ int method_judge_next(const char *run_directory, const char *rater, json_t **out
 
 /* --- what was said --- */
 
-static int check_judgement(const struct sheet *s, const struct judgement *j, struct error *err)
+/* of: the pretrained model's answer, by which the pair is known again. */
+static int check_judgement(const struct sheet *s, const struct judgement *j, char of[SHEET_ID], struct error *err)
 {
     int *rows = by_question(s, err), fits = 0;
     const char *id;
@@ -157,6 +183,7 @@ static int check_judgement(const struct sheet *s, const struct judgement *j, str
         fits = !strcmp(j->better, "same") || !strcmp(j->better, ids[0]) || !strcmp(j->better, ids[1]);
         json_object_foreach((json_t *)(uintptr_t)j->bad, id, value) fits &=
             json_is_boolean(value) && (!strcmp(id, ids[0]) || !strcmp(id, ids[1]));
+        memcpy(of, ids[0], SHEET_ID);
     }
     mem_free(rows);
     return fits ? 0
@@ -169,11 +196,13 @@ int method_judge(struct run *r, const struct judgement *j, struct error *err)
 {
     struct sheet s = {0};
     struct buf text = BUF_INIT;
-    char fact[64];
+    char fact[64], of[SHEET_ID] = "";
     int rc = check_rater(j->rater, err);
     rc = rc ? rc : sheet_open(&s, run_directory(r), err);
-    rc = rc ? rc : check_judgement(&s, j, err);
-    json_t *value = rc ? NULL : json_pack("{s:s, s:O*, s:f}", "better", j->better, "bad", j->bad, "time", clock_wall());
+    rc = rc ? rc : check_judgement(&s, j, of, err);
+    json_t *value =
+        rc ? NULL
+           : json_pack("{s:s, s:O*, s:s, s:f}", "better", j->better, "bad", j->bad, "of", of, "time", clock_wall());
     if (!rc)
         rc = value ? jsontext_dump(&text, value, 0, err) : error_set_nomem(err, 256, "a judgement");
     if (!rc) {
@@ -262,15 +291,14 @@ static void take(struct recorded_labels *x, int rater, int index, const json_t *
 static int take_judged(void *user, const char *name, const char *value, struct error *err)
 {
     struct recorded_labels *x = user;
-    int rater = rater_of(x, name), index = (int)strtol(strrchr(name, '-') + 1, NULL, 10), rc = 0;
-    json_t *said = NULL;
-    if (!x->counting && rater >= 0 && index < x->s->d.arms.n_text && is_pair(x->s, x->rows, index)) {
-        rc = jsontext_parse(&said, jsontext_whole(value, strlen(value), name), NULL, err);
-        if (!rc)
-            take(x, rater, index, said);
-        json_decref(said);
-    }
-    return rc;
+    int index = index_of(name);
+    json_t *said = said_of(x->s, x->rows, index, value);
+    int rater = said ? rater_of(x, name) : -1;
+    (void)err;
+    if (!x->counting && rater >= 0)
+        take(x, rater, index, said);
+    json_decref(said);
+    return 0;
 }
 
 static void fill_wins(struct report_people *p)
@@ -286,11 +314,11 @@ static void fill_wins(struct report_people *p)
 static int read_recorded(struct sheet *s, struct report_run *r, struct error *err)
 {
     struct report_people people = {0};
-    struct recorded_labels x = {.s = s, .people = &people, .counting = 1};
+    int *rows = by_question(s, err);
+    struct recorded_labels x = {.s = s, .people = &people, .rows = rows, .counting = 1};
     const struct run_fact_looker to = {take_judged, &x};
-    int *rows = by_question(s, err), rc = rows ? run_get_facts(s->run, "judged-", &to, err) : ERROR_NOMEM;
+    int rc = rows ? run_get_facts(s->run, "judged-", &to, err) : ERROR_NOMEM;
     x.counting = 0;
-    x.rows = rows;
     rc = rc ? rc : sheet_raters(s, x.n_rater, err);
     rc = rc ? rc : run_get_facts(s->run, "judged-", &to, err);
     if (!rc && people.n_after + people.n_before + people.n_same) {
