@@ -5,6 +5,7 @@ const PAGE = 50;
 const $ = id => document.getElementById(id);
 let run = null;
 let seen = '';
+let verdicts = '';
 let filter = {round: 0, reason: '', q: '', from: 0};
 let pair = null;
 let editing = null;
@@ -88,7 +89,21 @@ function reasonsOf(round) {
   const list = el('ul', 'contexts');
   for (const [name, n] of Object.entries(round.reasons))
     list.append(el('li', '', n + ' ' + reasonText(name)));
-  return el('details', '', el('summary', '', 'Verdicts of round ' + round.round), list);
+  const d = el('details', '', el('summary', '', 'Verdicts of round ' + round.round), list);
+  d.dataset.round = round.round;
+  return d;
+}
+
+// Anew only when they have changed: one may be open.
+function showVerdicts() {
+  const all = run.rounds.filter(r => Object.keys(r.reasons).length), text = JSON.stringify(all.map(r => r.reasons));
+  if (text === verdicts)
+    return;
+  verdicts = text;
+  const open = new Set([...document.querySelectorAll('#verdicts details[open]')].map(d => d.dataset.round));
+  $('verdicts').replaceChildren(...all.map(reasonsOf));
+  for (const d of document.querySelectorAll('#verdicts details'))
+    d.open = open.has(d.dataset.round);
 }
 
 function showProgress() {
@@ -96,14 +111,17 @@ function showProgress() {
   let state = run.live ? 'Process ' + run.pid + ' is at work' : 'No process works on it';
   if (last)
     state += ': round ' + last.round + ' of ' + run.n_round + ' ' + (STATES[last.state] || last.state);
-  if (last && last.loss !== undefined && last.state === 'tune')
-    state += ', loss ' + last.loss.toFixed(4) + ' at step ' + last.step;
-  $('state').textContent = state + '.';
+  if ($('state').textContent !== state + '.') // it is read aloud
+    $('state').textContent = state + '.';
+  $('loss').hidden = !(last && last.loss !== undefined && last.state === 'tune');
+  if (!$('loss').hidden)
+    $('loss').textContent = 'Loss ' + last.loss.toFixed(4) + ' at step ' + last.step + '.';
   const rows = run.rounds.map(r => [String(r.round), STATES[r.state] || r.state,
     bar(r.asked, r.attempts, 'questions of round ' + r.round), bar(r.answered, r.to_answer, 'answers of round ' + r.round),
     String(r.kept), r.steps ? String(r.steps) : '']);
   $('rounds').replaceChildren(table('Rounds', [['round', ''], ['state', ''], ['questions', ''], ['answers', ''],
-    ['kept', 'n'], ['steps', 'n']], rows), ...run.rounds.filter(r => Object.keys(r.reasons).length).map(reasonsOf));
+    ['kept', 'n'], ['steps', 'n']], rows));
+  showVerdicts();
   const arms = Object.entries(run.arms).map(([name, n]) => [name, bar(n, run.n_item, 'questions measured of ' + name)]);
   $('arms').replaceChildren(...(arms.length ? [table('Measured on ' + run.n_item + ' questions', [['arm', ''], ['questions', '']], arms)] : []));
 }
@@ -115,6 +133,8 @@ function option(select, value, text) {
 }
 
 function fillFilter() {
+  if ($('f-round').options.length === run.rounds.length + 1) // somebody may be choosing
+    return;
   const round = $('f-round').value, reason = $('f-reason').value;
   $('f-round').replaceChildren();
   $('f-reason').replaceChildren();
