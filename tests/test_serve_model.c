@@ -134,18 +134,25 @@ static void make_expected(void)
     }
 }
 
-static void compare(int kind, const json_t *answer)
+static int differs(const json_t *a, const json_t *b)
+{
+    return !json_is_string(a) || !json_is_string(b) || strcmp(json_string_value(a), json_string_value(b));
+}
+
+/* Is it what isara generate wrote? In a client's thread, where nothing may be asserted. */
+static int is_expected(int kind, const json_t *answer)
 {
     const json_t *want = json_object_get(expected[kind], "sequences");
     size_t n = want ? json_array_size(want) : 1;
-    assert_int_equal(json_array_size(json_object_get(answer, "choices")), n);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *w = want ? json_array_get(want, i) : expected[kind];
-        assert_string_equal(served_text(served_choice(answer, i)), json_string_value(json_object_get(w, "text")));
+    int wrong = json_array_size(json_object_get(answer, "choices")) != n;
+    for (size_t i = 0; i < n && !wrong; i++) {
+        const json_t *w = json_object_get(want ? json_array_get(want, i) : expected[kind], "text");
+        wrong = !json_is_string(w) || strcmp(served_text(served_choice(answer, i)), json_string_value(w));
     }
     if (!want)
-        assert_string_equal(json_string_value(json_object_get(served_choice(answer, 0), "finish_reason")),
-                            json_string_value(json_object_get(expected[kind], "finish_reason")));
+        wrong |= differs(json_object_get(served_choice(answer, 0), "finish_reason"),
+                         json_object_get(expected[kind], "finish_reason"));
+    return !wrong;
 }
 
 struct caller {
@@ -184,7 +191,11 @@ static void *call(void *user)
             continue;
         }
         json_t *answer = streams ? put_together(&a.body) : served_parse(&a.body);
-        compare(i, answer);
+        if (!is_expected(i, answer)) {
+            c->wrong++;
+            snprintf(c->found, sizeof c->found, "kind %d: another answer than isara generate's: %.200s", i,
+                     buf_text(&a.body));
+        }
         json_decref(answer);
         client_free(&a);
     }
