@@ -174,10 +174,17 @@ static void who_may_call(void **state)
     want(403, "Origin: pages of", "POST /echo", "Origin: https://evil.org\r\n", "x");
     want(403, "Origin: pages of", "OPTIONS /echo", "Origin: https://evil.org\r\n", NULL);
     int fd = client_connect(port);
-    static const char rebound[] = "GET /open HTTP/1.1\r\nHost: evil.org\r\n\r\n";
+    static const char rebound[] = "GET /open HTTP/1.1\r\nHost: evil.org\r\n\r\n",
+                      two[] = "GET /open HTTP/1.1\r\nHost: localhost\r\nhost: evil.org\r\n\r\n";
     client_send(fd, rebound, sizeof rebound - 1);
     client_read(fd, &a);
     assert_int_equal(a.status, 403);
+    client_free(&a);
+    close(fd);
+    fd = client_connect(port);
+    client_send(fd, two, sizeof two - 1);
+    client_read(fd, &a);
+    assert_int_equal(a.status, 400);
     client_free(&a);
     close(fd);
 }

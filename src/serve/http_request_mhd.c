@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { HEADER_BYTES = 16 << 10, MIB = 1 << 20 };
 
@@ -31,10 +32,17 @@ static const char *header(const struct http_exchange *x, const char *name)
     return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
 }
 
-static enum MHD_Result add_length(void *sum, enum MHD_ValueKind kind, const char *key, const char *value)
+struct header_sum {
+    size_t bytes;
+    int hosts;
+};
+
+static enum MHD_Result add_line(void *to, enum MHD_ValueKind kind, const char *key, const char *value)
 {
+    struct header_sum *sum = to;
     (void)kind;
-    *(size_t *)sum += strlen(key) + (value ? strlen(value) : 0) + 4;
+    sum->bytes += strlen(key) + (value ? strlen(value) : 0) + 4;
+    sum->hosts += !strcasecmp(key, "Host");
     return MHD_YES;
 }
 
@@ -68,10 +76,12 @@ static int check_caller(struct http_exchange *x, const char *version)
 {
     const struct http_options *o = &x->server->options;
     const char *host = header(x, "Host"), *origin = header(x, "Origin");
-    size_t length = 0;
-    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, add_length, &length);
-    if (length > HEADER_BYTES)
-        http_error(x, 431, NULL, "the header has %zu bytes, more than %d", length, HEADER_BYTES);
+    struct header_sum sum = {0, 0};
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, add_line, &sum);
+    if (sum.bytes > HEADER_BYTES)
+        http_error(x, 431, NULL, "the header has %zu bytes, more than %d", sum.bytes, HEADER_BYTES);
+    else if (sum.hosts > 1)
+        http_error(x, 400, NULL, "the request has %d Host headers; wanted one", sum.hosts);
     else if (!host && strcmp(version, "HTTP/1.0"))
         http_error(x, 400, NULL, "the request has no Host header");
     else if (host && !http_host_fits(o, host))
