@@ -66,7 +66,8 @@ printf '/system\n/compare\nHow do I store apples?\n/compare\nAnd plums?\n' | "$I
 
 # A terminal: a prompt, two columns, Ctrl-C ends nothing, Ctrl-D does.
 cat >"$tmp/terminal.py" <<'P'
-import fcntl, os, pty, select, struct, sys, termios, time
+import fcntl, os, pty, select, signal, struct, sys, termios, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever runs tests in the background may have it ignored, and the child inherits that
 pid, fd = pty.fork()
 if not pid:
     os.execv(sys.argv[1], sys.argv[1:])

@@ -20,6 +20,7 @@ cat >"$tmp/use.py" <<'P'
 import os, signal, subprocess, sys, threading, json, base64, hashlib, glob
 import isara
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job has it ignored
 model, seeds, run, program = sys.argv[1:]
 here = os.path.dirname(os.path.dirname(isara.__file__))
 for line in open(glob.glob(here + "/isara-*.dist-info/RECORD")[0]):  # what pip checks
