@@ -13,18 +13,9 @@
 
 static char output[1100];
 
-static void one_round(struct align_options *o, const char *run)
-{
-    tiny_align_options(o, run);
-    o->rounds = 1;
-    o->attempts = 4;
-    o->test = tiny.test;
-    o->retriever = RETRIEVER_BM25;
-}
-
 static int setup(void **state)
 {
-    return tiny_align_reference(state, one_round, output);
+    return tiny_align_reference(state, tiny_align_one_round, output);
 }
 
 /* A run's pairs in a format, read again by the reader of seeds. */
@@ -126,7 +117,7 @@ static const char *run_held(const char *name, const char *test, int keep_test_ov
     struct align_options o;
     struct align_result r;
     snprintf(run, sizeof run, "%s/%s", tiny.root, name);
-    one_round(&o, run);
+    tiny_align_one_round(&o, run);
     o.holdout = test ? 3 : -1; /* one in eight of 24 */
     o.test = test;
     o.keep_test_overlap = keep_test_overlap;

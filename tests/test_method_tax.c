@@ -18,12 +18,8 @@ static char output[1100];
 
 static void one_round(struct align_options *o, const char *run)
 {
-    tiny_align_options(o, run);
-    o->rounds = 1;
-    o->attempts = 4;
+    tiny_align_one_round(o, run);
     o->samples = 4;
-    o->test = tiny.test;
-    o->retriever = RETRIEVER_BM25;
 }
 
 static int setup(void **state)

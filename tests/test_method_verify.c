@@ -161,18 +161,9 @@ static void a_changed_attempt_is_generated_again(void **state)
     assert_true(verified(100, "attempt r1-a2: generated again, it is another one") > 0);
 }
 
-static void one_round(struct align_options *o, const char *run)
-{
-    tiny_align_options(o, run);
-    o->rounds = 1;
-    o->attempts = 4;
-    o->test = tiny.test;
-    o->retriever = RETRIEVER_BM25;
-}
-
 static int setup(void **state)
 {
-    return tiny_align_reference(state, one_round, output);
+    return tiny_align_reference(state, tiny_align_one_round, output);
 }
 
 int main(void)

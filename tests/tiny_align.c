@@ -87,6 +87,15 @@ void tiny_align_change(const char *run, const char *sql)
     sqlite3_close(db);
 }
 
+void tiny_align_one_round(struct align_options *o, const char *output)
+{
+    tiny_align_options(o, output);
+    o->rounds = 1;
+    o->attempts = 4;
+    o->test = tiny.test;
+    o->retriever = RETRIEVER_BM25;
+}
+
 int tiny_align_reference(void **state, void (*options)(struct align_options *o, const char *output),
                          char reference[1100])
 {

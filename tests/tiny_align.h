@@ -15,6 +15,8 @@ int tiny_align_teardown(void **state);
 struct device *tiny_device(int threads);
 /* Two rounds of six sampled attempts, two questions answered at the end; nothing is tight, so that some are kept. */
 void tiny_align_options(struct align_options *o, const char *output);
+/* One of four, measured on the test set. */
+void tiny_align_one_round(struct align_options *o, const char *output);
 void tiny_align(const struct align_options *o, int threads, struct align_result *r);
 /* A group's setup: tiny_align_setup and one run on one thread, with these options, whose directory is named. */
 int tiny_align_reference(void **state, void (*options)(struct align_options *o, const char *output),

@@ -273,18 +273,18 @@ static int check_table(struct run *r, const struct table *t, const sqlite3_int64
     return rc;
 }
 
-/* How many rows the round's attempts have, and how many of them are kept. */
-static int count_attempts(struct run *r, int round, int *rows, int *kept, struct error *err)
+/* Two counts of a round. */
+static int count_two(struct run *r, const char *sql, int round, int counts[2], struct error *err)
 {
     sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "SELECT count(DISTINCT idx), coalesce(sum(kept), 0) FROM attempt WHERE round = ?", err);
+    int rc = run_prepare(r, &s, sql, err);
     if (rc)
         return rc;
     sqlite3_bind_int(s, 1, round);
     if (sqlite3_step(s) != SQLITE_ROW)
         rc = run_sqlite_error(r, "cannot check", err);
-    *rows = sqlite3_column_int(s, 0);
-    *kept = sqlite3_column_int(s, 1);
+    counts[0] = sqlite3_column_int(s, 0);
+    counts[1] = sqlite3_column_int(s, 1);
     sqlite3_finalize(s);
     return rc;
 }
@@ -292,32 +292,22 @@ static int count_attempts(struct run *r, int round, int *rows, int *kept, struct
 static int check_round(struct run *r, int t, const struct run_round *round,
                        const sqlite3_int64 parameters[MAX_PARAMETER], struct error *err)
 {
+    static const char counted[] = "SELECT count(DISTINCT idx), coalesce(sum(kept), 0) FROM attempt WHERE round = ?";
     char place[32];
-    int rows, kept, rc = check_table(r, &attempts, parameters, err);
-    if (rc || (rc = count_attempts(r, t, &rows, &kept, err)))
+    int counts[2], rc = check_table(r, &attempts, parameters, err);
+    if (rc || (rc = count_two(r, counted, t, counts, err)))
         return rc;
     snprintf(place, sizeof place, "round %d", t);
-    if (round->state > RUN_STATE_ASK && rows != round->attempts)
+    if (round->state > RUN_STATE_ASK && counts[0] != round->attempts)
         return damaged(r, place, "some of its attempts are gone", err);
-    if (round->state > RUN_STATE_REVIEW && kept != round->kept) /* in review, the verdicts are ahead of the count */
+    if (round->state > RUN_STATE_REVIEW &&
+        counts[1] != round->kept) /* in review, the verdicts are ahead of the count */
         return damaged(r, place, "its number of kept pairs is not that of its attempts", err);
     return 0;
 }
 
-/* Pairs that a person added to the round. */
-static int count_added(struct run *r, int round, int *n, struct error *err)
-{
-    sqlite3_stmt *s;
-    int rc = run_prepare(r, &s, "SELECT count(*) FROM fact WHERE name GLOB printf('review-r%d-p*', ?)", err);
-    if (rc)
-        return rc;
-    sqlite3_bind_int(s, 1, round);
-    if (sqlite3_step(s) != SQLITE_ROW)
-        rc = run_sqlite_error(r, "cannot check", err);
-    *n = sqlite3_column_int(s, 0);
-    sqlite3_finalize(s);
-    return rc;
-}
+/* Pairs that a person added to the round, and nothing. */
+static const char added_pairs[] = "SELECT count(*), 0 FROM fact WHERE name GLOB printf('review-r%d-p*', ?)";
 
 static sqlite3_int64 known(int limit)
 {
@@ -341,11 +331,11 @@ int run_check(struct run *r, const struct run_bounds *b, struct error *err)
             t, round.attempts, pool, known(b->k), known(b->vocab), round.state, known(b->questions)};
         if ((rc = check_round(r, t, &round, of_attempts, err)))
             return rc;
-        int added = 0;
-        if (b->grown && (rc = count_added(r, t, &added, err)))
+        int added[2] = {0, 0};
+        if (b->grown && (rc = count_two(r, added_pairs, t, added, err)))
             return rc;
         if (b->grown)
-            pool += round.kept + added;
+            pool += round.kept + added[0];
     }
     if (rc || (rc = check_table(r, &results, of_results, err)))
         return rc;

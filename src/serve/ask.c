@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-struct ask *ask_new(struct api *api, struct http_exchange *x, json_t *body)
+static struct ask *ask_new(struct api *api, struct http_exchange *x, json_t *body)
 {
     struct served *model = request_model(api, x, body);
     struct ask *a = model ? mem_calloc(1, sizeof *a) : NULL;
@@ -59,6 +59,18 @@ void ask_refuse(struct ask *a, int status, const char *param, const struct error
     metrics_failed(&a->api->metrics);
     http_error(a->x, status, param, "%s", reason->message);
     ask_free(a);
+}
+
+struct ask *ask_open(struct api *api, struct http_exchange *x, const char *no_engine)
+{
+    json_t *body;
+    struct error err = {0};
+    struct ask *a = request_body(x, &body) ? NULL : ask_new(api, x, body);
+    if (!a || a->model->engine || !no_engine)
+        return a;
+    error_set(&err, ERROR_USAGE, "%s", no_engine);
+    ask_refuse(a, 400, "model", &err);
+    return NULL;
 }
 
 int ask_wrong(struct ask *a, const char *param, const char *wanted)

@@ -101,16 +101,9 @@ static int read_logprobs(struct ask *a)
 
 void api_chat(void *api, struct http_exchange *x)
 {
-    json_t *body;
-    struct error err = {0};
-    struct ask *a = request_body(x, &body) ? NULL : ask_new(api, x, body);
+    struct ask *a = ask_open(api, x, "an encoder does not chat; /v1/embeddings is what it is for");
     if (!a)
         return;
-    if (!a->model->engine) {
-        error_set(&err, ERROR_USAGE, "an encoder does not chat; /v1/embeddings is what it is for");
-        ask_refuse(a, 400, "model", &err);
-        return;
-    }
     a->chat = 1;
     if (read_logprobs(a) || request_stream(a) || request_decoding(a, DEFAULT_NEW) || read_conversation(a) ||
         request_lengths(a))

@@ -113,9 +113,8 @@ static int check_dimensions(struct ask *a)
 
 void api_embeddings(void *api, struct http_exchange *x)
 {
-    json_t *body;
     struct error err = {0};
-    struct ask *a = request_body(x, &body) ? NULL : ask_new(api, x, body);
+    struct ask *a = ask_open(api, x, NULL);
     if (!a || check_dimensions(a) || prompts_read(a, "input", read_text))
         return;
     a->finish = finish;

@@ -89,8 +89,9 @@ int prompts_text(struct prompt *p, const json_t *text, struct error *err); /* to
 int prompts_check_ids(const struct prompt *p, struct error *err);          /* they are the model's */
 
 /* ask.c */
-/* Takes body; NULL: the exchange has been answered. */
-struct ask *ask_new(struct api *api, struct http_exchange *x, json_t *body);
+/* Of the exchange's body. no_engine: what a model that generates nothing is refused with; NULL: any will do. NULL: the
+ * exchange has been answered. */
+struct ask *ask_open(struct api *api, struct http_exchange *x, const char *no_engine);
 int ask_prompts(struct ask *a, int n); /* makes room; 0 or refused */
 void ask_refuse(struct ask *a, int status, const char *param, const struct error *reason); /* answers; ends the ask */
 int ask_wrong(struct ask *a, const char *param, const char *wanted); /* 400 "PARAM: wanted ..."; -1 */
